@@ -1,0 +1,317 @@
+"""Parameters and FLOPs: folds over the op table, under named conventions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SpecError, did_you_mean
+from ..ledger import Ledger, tree
+from ..units import Num
+from .feedforward import MixtureOfExperts
+from .ops import Entry, Lookup, MatMul, OpTable
+from .transformer import Block, Model
+
+Mtp = Literal["none", "unique", "released"]
+"""Multi-token-prediction modules: left out; with the weights they alone have; with their own copies of embedding and head."""
+
+
+@dataclass(frozen=True)
+class Convention:
+    """A named way to count FLOPs.
+
+    Args:
+        doc: what it counts and what it leaves out.
+        pairs: keys a query is charged for: those its mask allows, the causal half as if there were no windows,
+            ``S/2``, ``S``, or none.
+        counts: roles of ops that count; vectors (norms, biases) count two FLOP per element and pass, as if multiplied.
+        mtp: parts of a multi-token-prediction module that count; None where the convention has no such modules.
+        source: where it is written down.
+    """
+
+    name: str
+    doc: str
+    pairs: Literal["mask", "nowindow", "half", "full", "none"]
+    counts: frozenset[str]
+    mtp: frozenset[str] | None
+    source: str
+
+
+_Lines = dict[tuple[str, ...], float]
+_VECTORS = frozenset({"norm", "latent-norm", "bias"})
+_PRODUCTS = frozenset({"linear", "router", "head", "attention", "scan"})
+_WHOLE = frozenset({"embedding", "norms", "projection", "block", "core", "head"})
+
+CONVENTIONS: dict[str, Convention] = {
+    c.name: c
+    for c in (
+        Convention(
+            "causal",
+            "Every product, router and head included; exactly the pairs the mask allows, the query itself included. Norms, activations, look-ups: nothing.",
+            "mask",
+            _PRODUCTS,
+            _WHOLE,
+            "counted from the ops",
+        ),
+        Convention("causal-nowindow", "As causal, windows and chunks ignored.", "nowindow", _PRODUCTS, _WHOLE, "counted from the ops"),
+        Convention(
+            "half",
+            "As causal with S/2 keys per query, windows ignored: the usual shorthand.",
+            "half",
+            _PRODUCTS,
+            _WHOLE,
+            "Narayanan et al. 2021 with causal halving",
+        ),
+        Convention(
+            "full",
+            "As causal with all S keys per query: what an unmasked kernel would run.",
+            "full",
+            _PRODUCTS,
+            _WHOLE,
+            "PaLM, arXiv:2204.02311, appendix B",
+        ),
+        Convention(
+            "6nd",
+            "Six per active parameter without the input embedding: no attention scores, no multi-token prediction; norms, biases and learned positions as if multiplied.",
+            "none",
+            _PRODUCTS | {"norm", "latent-norm", "bias", "position"},
+            None,
+            "Kaplan et al. 2020, arXiv:2001.08361, section 2.1",
+        ),
+        Convention(
+            "megatron",
+            "S/2 keys; the router is left out; norms of latent attention and of prediction modules count as if multiplied.",
+            "half",
+            (_PRODUCTS - {"router"}) | {"latent-norm"},
+            _WHOLE | {"norms-counted"},
+            "Megatron-LM, training.py, num_floating_point_operations",
+        ),
+        Convention(
+            "maxtext",
+            "S/2 keys; a prediction module's projection and head are left out.",
+            "half",
+            _PRODUCTS,
+            frozenset({"block", "core"}),
+            "MaxText, maxtext_utils.py, calculate_tflops_training_per_device",
+        ),
+        Convention(
+            "torchtitan",
+            "Six per parameter, norms and biases included, plus all S keys; a prediction module's attention scores and second head are left out.",
+            "full",
+            _PRODUCTS | {"norm", "latent-norm", "bias", "position"},
+            frozenset({"norms", "projection", "block"}) | {"norms-counted"},
+            "torchtitan, models/utils.py, get_moe_model_nparams_and_flops",
+        ),
+        Convention(
+            "verl",
+            "S/2 keys; the embedding look-up is priced as a product; no multi-token prediction.",
+            "half",
+            _PRODUCTS | {"embedding"},
+            None,
+            "verl, utils/flops_counter.py",
+        ),
+    )
+}
+
+
+def count_params(model: Model, mtp: Mtp = "none") -> Ledger:
+    """Parameters of a model by kind of layer, part and op; tied weights once.
+
+    Args:
+        model: what is trained.
+        mtp: count multi-token-prediction modules not at all, with the weights they alone have, or as released with their
+            own copies of embedding and head.
+
+    Returns:
+        ledger [parameter].
+
+    Raises:
+        SpecError: ``mtp`` is no such word.
+
+    Source: counted on the ops; DeepSeek-V3 report (arXiv:2412.19437) section 2.2 for the sharing of embedding and head.
+    """
+    t = model.table
+    stored = t.count * (t.matrices + t.vectors) * _owned(t, mtp)
+    return _by_path(model, "parameter", stored, keep=stored > 0)
+
+
+def count_active_params(model: Model, mtp: Mtp = "none") -> Ledger:
+    """Parameters one token passes: all of the dense parts, the input embedding included, and ``top_k`` of the experts.
+
+    Args:
+        model, mtp: as in :func:`count_params`.
+
+    Returns:
+        ledger [parameter].
+
+    Source: as model cards quote it; some leave the input embedding out (gpt-oss): take ``.part("embedding.tokens")`` off.
+    """
+    t = model.table
+    passed = t.count * (t.active_matrices + t.active_vectors) * _owned(t, mtp)
+    return _by_path(model, "parameter", passed, keep=passed > 0)
+
+
+def flops_per_token(
+    model: Model, seq_len: Num, convention: str = "causal", mtp: Mtp = "none", document_length: Num | None = None
+) -> Ledger:
+    """Training FLOPs per token, forward and backward, by kind of layer, part and op.
+
+    ``forward = Σ_ops count · (2 · top_k · inner · cols + 2 · heads · (d_qk + d_v) · keys(S))``; backward is twice that.
+
+    Args:
+        model: what is trained.
+        seq_len: sequence length, number or array ``(n,)`` [token].
+        convention: one of ``CONVENTIONS``; each says what it counts and leaves out.
+        mtp: ``"unique"`` counts the multi-token-prediction modules.
+        document_length: documents packed into a sequence attend only within themselves: their length [token]; None for one
+            document per sequence.
+
+    Returns:
+        ledger [FLOP/token] with parts ``forward`` and ``backward``.
+
+    Raises:
+        SpecError: unknown convention, ``mtp`` on a convention that has none, or a length that is not positive.
+
+    Source: Narayanan et al. 2021 (arXiv:2104.04473) for the accounting; each convention names its own.
+    """
+    rule = _convention(convention)
+    if mtp != "none" and rule.mtp is None:
+        able = ", ".join(c.name for c in CONVENTIONS.values() if c.mtp is not None)
+        raise SpecError("mtp", mtp, f"convention {convention!r} has no multi-token prediction", f"use mtp='none', or one of: {able}")
+    if mtp not in get_args(Mtp):
+        raise SpecError("mtp", mtp, "is no way to count prediction modules", did_you_mean(str(mtp), get_args(Mtp), "ways"))
+    length = seq_len if document_length is None else np.minimum(document_length, seq_len)
+    if not np.all(np.asarray(length) >= 1):
+        raise SpecError("seq_len", seq_len, "must be >= 1", "give the sequence length in tokens")
+    fixed, groups = _charged(model, rule, mtp)
+    forward: dict[tuple[str, ...], Num] = dict(fixed)
+    for mask, lines in groups.items():
+        keys = _keys(model.table, mask, rule.pairs, length)
+        forward |= {path: flop * keys for path, flop in lines.items()}
+    ledger = tree("FLOP/token", forward)
+    return Ledger._trusted("FLOP/token", {"forward": ledger, "backward": ledger * 2.0})
+
+
+def explain_release(model: Model) -> Ledger:
+    """Every tensor entry of a released checkpoint: parameters, copies, and what is no parameter at all.
+
+    Returns:
+        ledger [entry]: the main model, the prediction modules' own weights, their copies of embedding and head, the
+        router's balancing scores, and the scales of a block-quantised release.
+
+    Source: DeepSeek-V3 README_WEIGHTS: ``weight_scale_inv`` per 128×128 block, ``e_score_correction_bias`` per expert.
+    """
+    main, unique, released = (float(count_params(model, how).total) for how in ("none", "unique", "released"))
+    scores = sum(kind.count * _scores(kind.block) for kind in model.stack)
+    if model.mtp is not None:
+        scores += model.mtp.depth * _scores(model.mtp.block)
+    parts = {
+        "parameters": {"model": main, "prediction modules": unique - main, "their copies of embedding and head": released - unique},
+        "no parameters": {"router scores": float(scores), "quantisation scales": _scales(model)},
+    }
+    return Ledger("entry", parts)
+
+
+def _scores(block: Block) -> int:
+    ffn = block.ffn
+    return ffn.experts if isinstance(ffn, MixtureOfExperts) and ffn.router_bias == "score" else 0
+
+
+def _scales(model: Model) -> float:
+    """One scale per block of every quantised product: the layers' linear ops, not router, embedding, head or projections."""
+    if model.quantization_block is None:
+        return 0.0
+    side = model.quantization_block
+    ops = ((e.count, e.op) for e in model.table.entries if isinstance(e.op, MatMul) and e.op.role == "linear" and _in_block(e))
+    return float(sum(n * op.experts * -(-op.inner // side) * -(-op.cols // side) for n, op in ops))
+
+
+def _in_block(entry: Entry) -> bool:
+    return entry.path[0] not in {"embedding", "head"} and entry.path[:2] != ("mtp", "projection")
+
+
+def _convention(name: str) -> Convention:
+    if name not in CONVENTIONS:
+        raise SpecError("convention", name, "is no counting convention", did_you_mean(str(name), CONVENTIONS, "conventions"))
+    return CONVENTIONS[name]
+
+
+def _owned(t: OpTable, mtp: Mtp) -> NDArray[np.bool_]:
+    """Which ops' weights count under a reading of the prediction modules."""
+    match mtp:
+        case "none":
+            return ~t.mtp & ~t.tied
+        case "unique":
+            return ~t.tied
+        case "released":
+            return ~t.tied | t.mtp
+    raise SpecError("mtp", mtp, "is no way to count prediction modules", did_you_mean(str(mtp), get_args(Mtp), "ways"))
+
+
+def _mtp_part(entry: Entry) -> str:
+    """Which part of a prediction module an op is: what conventions differ on."""
+    match entry.path[1]:
+        case "block":
+            return "core" if entry.path[-1] == "core" else "block"
+        case "head":
+            return "head" if isinstance(entry.op, MatMul) else "norms"
+        case part:
+            return part
+
+
+@lru_cache(maxsize=256)
+def _charged(model: Model, rule: Convention, mtp: Mtp) -> tuple[_Lines, dict[int, _Lines]]:
+    """Forward FLOP per token of each op under a convention: fixed lines, and lines per key grouped by mask."""
+    t = model.table
+    fixed: _Lines = {}
+    groups: dict[int, _Lines] = {}
+    for i, entry in enumerate(t.entries):
+        role = str(t.roles[i])
+        if not _counts(entry, role, rule, mtp):
+            continue
+        if t.mask_of[i] >= 0:
+            if rule.pairs != "none":
+                groups.setdefault(int(t.mask_of[i]), {})[entry.path] = float(t.count[i] * t.flop_per_key[i])
+            continue
+        as_if_multiplied = t.active_vectors[i] * (role in _VECTORS or "bias" in rule.counts)
+        if isinstance(entry.op, Lookup):
+            as_if_multiplied += t.matrices[i]
+        if flop := t.count[i] * (t.flop[i] + 2.0 * as_if_multiplied):
+            fixed[entry.path] = float(flop)
+    return fixed, groups
+
+
+def _counts(entry: Entry, role: str, rule: Convention, mtp: Mtp) -> bool:
+    """Whether a convention charges for an op."""
+    if not entry.mtp:
+        return role in rule.counts
+    if mtp == "none" or rule.mtp is None:
+        return False
+    part = _mtp_part(entry)
+    return part in rule.mtp and (role in rule.counts or (part == "norms" and "norms-counted" in rule.mtp))
+
+
+def _keys(t: OpTable, mask: int, pairs: str, seq_len: Num) -> Num:
+    match pairs:
+        case "mask":
+            return t.masks[mask].keys(seq_len)
+        case "nowindow":
+            return (seq_len + 1) / 2
+        case "half":
+            return seq_len / 2
+        case _:
+            return seq_len * 1.0
+
+
+def _by_path(model: Model, unit: str, values: NDArray[np.float64], keep: NDArray[np.bool_]) -> Ledger:
+    return tree(unit, {e.path: float(v) for e, v, k in zip(model.table.entries, values, keep, strict=True) if k})
+
+
+def conventions() -> Iterable[Convention]:
+    """Every counting convention, each a value that says what it counts."""
+    return CONVENTIONS.values()

@@ -1,0 +1,161 @@
+"""Feed-forward layers: plain, gated, mixture of experts."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator
+from typing import ClassVar, Literal, Self
+
+from pydantic import model_validator
+
+from ..errors import SpecError
+from ..spec import Count, Family
+from .ops import MatMul, Op, Stream
+
+_GATED, _PLAIN = ("gate", "up"), ("up",)
+
+
+class FeedForward(Family):
+    """A channel mixer; yields its ops."""
+
+    section: ClassVar[str] = "ffn"
+
+    @abc.abstractmethod
+    def ops(self, hidden: int) -> Iterator[Op]:
+        """The work of one layer on a residual stream of width ``hidden``."""
+
+
+class NoFeedForward(FeedForward):
+    """No channel mixer: an attention-only block.
+
+    >>> list(NoFeedForward().ops(64))
+    []
+    """
+
+    def ops(self, hidden: int) -> Iterator[Op]:
+        """Nothing."""
+        del hidden
+        return iter(())
+
+
+class PlainMLP(FeedForward):
+    """Two products with an activation between them (Vaswani et al. 2017, arXiv:1706.03762, eq. 2).
+
+    >>> sum(op.inner * op.cols for op in PlainMLP(width=256).ops(64) if hasattr(op, "inner"))
+    32768
+    """
+
+    width: Count
+    bias: Literal["none", "both"] = "none"
+
+    def ops(self, hidden: int) -> Iterator[Op]:
+        """Up, activation, down."""
+        has = self.bias == "both"
+        yield from _expert("", hidden, self.width, _PLAIN, bias_up=self.width * has, bias_down=hidden * has)
+
+
+class GatedMLP(FeedForward):
+    """Three products, one gating another (Shazeer 2020, arXiv:2002.05202, eq. 5-6).
+
+    >>> sum(op.inner * op.cols for op in GatedMLP(width=256).ops(64) if hasattr(op, "inner"))
+    49152
+    """
+
+    width: Count
+    bias: Literal["none", "both"] = "none"
+
+    def ops(self, hidden: int) -> Iterator[Op]:
+        """Gate and up, activation, down."""
+        has = self.bias == "both"
+        yield from _expert("", hidden, self.width, _GATED, bias_up=self.width * has, bias_down=hidden * has)
+
+
+class MixtureOfExperts(FeedForward):
+    """A router sends each token to ``top_k`` of ``experts``; shared experts see every token (DeepSeekMoE, arXiv:2401.06066, eq. 9-11).
+
+    Args:
+        experts, top_k, width: routed experts, how many a token meets, and their inner width.
+        shared_width: total inner width of the shared experts; 0 for none.
+        activation: gated (three products) or plain (two).
+        bias: biases in the routed experts.
+        router_bias: none; a parameter ("bias"); or a balancing score that is no parameter ("score").
+        shared_gate: a learned gate on the shared experts' output (Qwen2-MoE).
+        latent: routed experts work on a stream projected down to this width; None for the full stream.
+
+    Raises:
+        SpecError: more experts met than there are.
+
+    >>> moe = MixtureOfExperts(experts=256, top_k=8, width=2048, shared_width=2048)
+    >>> [op.name for op in moe.ops(7168)][:4]
+    ['router', 'experts.gate', 'experts.up', 'experts.activation']
+    """
+
+    section: ClassVar[str] = ""
+    experts: Count
+    top_k: Count
+    width: Count
+    shared_width: int = 0
+    activation: Literal["gated", "plain"] = "gated"
+    bias: Literal["none", "both"] = "none"
+    router_bias: Literal["none", "bias", "score"] = "none"
+    shared_bias: Literal["none", "both"] = "none"
+    shared_gate: Literal["none", "scalar"] = "none"
+    latent: Count | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.top_k > self.experts:
+            raise SpecError("top_k", self.top_k, f"is above experts={self.experts}", f"give at most {self.experts}")
+        if self.shared_width < 0:
+            raise SpecError("shared_width", self.shared_width, "must be >= 0", "0 means no shared expert")
+        return self
+
+    def ops(self, hidden: int) -> Iterator[Op]:
+        """Router, routed experts, shared experts."""
+        products = _GATED if self.activation == "gated" else _PLAIN
+        stream = self.latent or hidden
+        router_bias = self.experts * (self.router_bias == "bias")
+        yield MatMul(
+            name="router", inner=hidden, cols=self.experts, axes=("hidden", "expert"), role="router", bias=router_bias, saved=hidden
+        )
+        if self.latent is not None:
+            yield MatMul(name="experts.compress", inner=hidden, cols=stream, axes=("hidden", "rank"))
+        has = self.bias == "both"
+        routed = (self.experts, self.top_k)
+        yield from _expert("experts.", stream, self.width, products, bias_up=self.width * has, bias_down=stream * has, routed=routed)
+        if self.latent is not None:
+            yield MatMul(name="experts.expand", inner=stream, cols=hidden, axes=("rank", "hidden"), saved=stream)
+        if self.shared_width:
+            has = self.shared_bias == "both"
+            yield from _expert("shared.", hidden, self.shared_width, products, bias_up=self.shared_width * has, bias_down=hidden * has)
+            if self.shared_gate == "scalar":
+                yield MatMul(name="shared.scale", inner=hidden, cols=1, axes=("hidden", "expert"), role="router")
+
+
+def _expert(
+    prefix: str, stream: int, width: int, products: tuple[str, ...], *, bias_up: int, bias_down: int, routed: tuple[int, int] = (1, 1)
+) -> Iterator[Op]:
+    experts, top_k = routed
+    for i, name in enumerate(products):
+        yield MatMul(
+            name=prefix + name,
+            inner=stream,
+            cols=width,
+            axes=("hidden", "ffn"),
+            experts=experts,
+            top_k=top_k,
+            bias=bias_up,
+            saved=0.0 if i else float(top_k * stream),
+        )
+    ways = len(products) * top_k * width
+    yield Stream(name=prefix + "activation", axis="ffn", read=ways, written=top_k * width, saved=ways)
+    yield MatMul(
+        name=prefix + "down",
+        inner=width,
+        cols=stream,
+        axes=("ffn", "hidden"),
+        experts=experts,
+        top_k=top_k,
+        bias=bias_down,
+        saved=float(top_k * width),
+    )

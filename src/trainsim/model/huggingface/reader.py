@@ -1,0 +1,107 @@
+"""The door: a config, a path to one, or an object that can become one → Model."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ...errors import ConfigError, TrainsimError, did_you_mean
+from ..transformer import MAX_LAYERS, Model
+from .config import Config
+
+Mapper = Callable[[Config], Model]
+FAMILIES: dict[str, Mapper] = {}
+"""``model_type`` → mapping; each family registers itself with ``@family``."""
+
+
+def family(*model_types: str) -> Callable[[Mapper], Mapper]:
+    """Register a mapping for some model types."""
+
+    def register(mapper: Mapper) -> Mapper:
+        FAMILIES.update(dict.fromkeys(model_types, mapper))
+        return mapper
+
+    return register
+
+
+@cache
+def families() -> dict[str, Mapper]:
+    """Every mapped family; importing the files of this folder registers them."""
+    package = importlib.import_module(__package__ or "")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+    return dict(sorted(FAMILIES.items()))
+
+
+def from_hf(config: str | Path | Mapping[str, Any] | Any, *, ignore: Sequence[str] = ()) -> Model:
+    """A Model from a Hugging Face ``config.json``; nothing is ever fetched.
+
+    Args:
+        config: path of a file (or of the folder that holds ``config.json``), a dict, or any object with ``to_dict()``.
+        ignore: keys to pass over although no mapping knows them.
+
+    Returns:
+        the model; ``model.notes`` lists the class defaults that were taken.
+
+    Raises:
+        ConfigError: unreadable file, unknown ``model_type``, a missing size, a contradiction, or a key that may change the
+            shape and is not mapped.
+
+    >>> tiny = {"model_type": "llama", "hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 2,
+    ...         "num_attention_heads": 4, "vocab_size": 100}
+    >>> from_hf(tiny).layers
+    2
+    """
+    data, path = _read(config)
+    if isinstance(data.get("text_config"), Mapping):
+        data = {"model_type": data.get("model_type"), **data["text_config"]}
+        path += ".text_config"
+    kind = data.get("model_type")
+    known = families()
+    if kind not in known:
+        by_hand = "build a ts.Model by hand (examples/04_a_layer_of_your_own.py)"
+        raise ConfigError(f"{path}.model_type", kind, "is no mapped family", f"{did_you_mean(str(kind), known)}; or {by_hand}")
+    asked = Config(data, path)
+    if (layers := data.get("num_hidden_layers")) is not None and isinstance(layers, int) and layers > MAX_LAYERS:
+        raise asked.fail("num_hidden_layers", f"is above {MAX_LAYERS}", "check the config")
+    try:
+        model = known[kind](asked)
+    except ConfigError:
+        raise
+    except TrainsimError as error:
+        raise ConfigError(f"{path}: {error.path}", error.value, error.rule, error.remedy) from None
+    asked.close(ignore)
+    block = _quantisation(asked)
+    return model.replace({"notes": tuple(dict.fromkeys((*model.notes, *asked.notes))), "quantization_block": block})
+
+
+def _quantisation(config: Config) -> int | None:
+    """Side of the quantised blocks: quantisation is a dtype with scales, no change of shape."""
+    given = config.data.get("quantization_config")
+    sides = given.get("weight_block_size") if isinstance(given, Mapping) else None
+    return int(sides[0]) if isinstance(sides, Sequence) and len(sides) > 0 and isinstance(sides[0], int) else None
+
+
+def _read(config: Any) -> tuple[Mapping[str, Any], str]:
+    if hasattr(config, "to_dict"):
+        config = config.to_dict()
+    if isinstance(config, Mapping):
+        return config, "config"
+    if not isinstance(config, (str, Path)):
+        raise ConfigError("config", config, "is neither a path, nor a dict, nor an object with to_dict()", "give one of these")
+    path = Path(config)
+    path = path / "config.json" if path.is_dir() else path
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(str(config), None, "there is no such file", "nothing is fetched: download the config.json first") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(str(config), None, f"is not whole JSON ({error})", "restore the file; it may be cut short") from None
+    if not isinstance(data, Mapping):
+        raise ConfigError(str(config), type(data).__name__, "holds no object", "give a config.json")
+    return data, path.name

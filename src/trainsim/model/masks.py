@@ -1,0 +1,84 @@
+"""Attention masks: how many (query, key) pairs each lets through, exactly."""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..units import Num
+
+
+class Mask(abc.ABC):
+    """Which keys a query sees."""
+
+    @abc.abstractmethod
+    def keys(self, seq_len: Num) -> Num:
+        """Mean number of keys a query sees in a sequence.
+
+        Args:
+            seq_len: sequence length, number or array ``(n,)`` [token].
+
+        Returns:
+            pairs per query [1], the query's own key included.
+        """
+
+
+@dataclass(frozen=True)
+class Causal(Mask):
+    """Every key up to the query's own.
+
+    >>> Causal().keys(4096)
+    2048.5
+    """
+
+    def keys(self, seq_len: Num) -> Num:
+        """``(S + 1) / 2``."""
+        return (seq_len + 1) / 2
+
+
+@dataclass(frozen=True)
+class SlidingWindow(Mask):
+    """The query's own key and the ``window − 1`` before it.
+
+    >>> SlidingWindow(2).keys(4.0)
+    1.75
+    """
+
+    window: int
+
+    def keys(self, seq_len: Num) -> Num:
+        """``w − w(w − 1)/(2S)`` with ``w = min(window, S)``: the first ``w`` queries see fewer keys."""
+        w = np.minimum(self.window, seq_len)
+        return w - w * (w - 1) / (2 * seq_len)
+
+
+@dataclass(frozen=True)
+class Chunked(Mask):
+    """Causal inside chunks of fixed length, nothing across them.
+
+    >>> Chunked(2).keys(4.0)
+    1.5
+    """
+
+    chunk: int
+
+    def keys(self, seq_len: Num) -> Num:
+        """``[⌊S/c⌋ c(c + 1)/2 + r(r + 1)/2] / S``, ``r = S mod c``."""
+        whole = np.floor(seq_len / self.chunk)
+        rest = seq_len - whole * self.chunk
+        return (whole * self.chunk * (self.chunk + 1) + rest * (rest + 1)) / (2 * seq_len)
+
+
+@dataclass(frozen=True)
+class Bidirectional(Mask):
+    """Every key.
+
+    >>> Bidirectional().keys(8.0)
+    8.0
+    """
+
+    def keys(self, seq_len: Num) -> Num:
+        """``S``."""
+        return seq_len * 1.0

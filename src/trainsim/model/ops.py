@@ -1,0 +1,235 @@
+"""The alphabet of work, and the op table every account is a fold over.
+
+A part of a model yields ops; nothing else is ever asked of it. Parameters, FLOPs, bytes, messages and seconds follow from
+the ops. Each axis of an op has a *role* (token, hidden, head, kv, ffn, expert, vocab, rank), so a layout can shard it without
+any part knowing of tensor or expert parallelism.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import TrainsimError
+from .masks import Causal, Mask
+
+Axis = Literal["hidden", "head", "kv", "ffn", "expert", "vocab", "rank"]
+Role = Literal["linear", "router", "head", "embedding", "position", "norm", "latent-norm", "bias", "attention", "scan"]
+"""What an op is to a precision recipe and to a counting convention."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatMul:
+    """A product of ``rows`` rows per token with an ``inner × cols`` matrix, of which there are ``experts`` and each token meets ``top_k``.
+
+    Forward FLOP per token ``2 · rows · top_k · inner · cols`` (a multiply-add is two), backward twice that.
+
+    Args:
+        name: dotted name inside the part, ``"experts.up"``.
+        inner, cols: matrix dimensions.
+        axes: roles of the two.
+        rows: rows per token.
+        experts, top_k: matrices stored, and matrices a row is sent through.
+        weight: whether the matrix is a parameter; False for products of two activations.
+        bias: bias elements per matrix.
+        tied: the matrix is stored elsewhere (a tied head): it costs FLOPs and no parameters.
+        saved: activation elements per token kept for backward; 0 where an earlier op keeps the same input.
+    """
+
+    name: str
+    inner: int
+    cols: int
+    axes: tuple[Axis, Axis] = ("hidden", "hidden")
+    rows: float = 1.0
+    experts: int = 1
+    top_k: float = 1.0
+    weight: bool = True
+    bias: int = 0
+    tied: bool = False
+    role: Role = "linear"
+    saved: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attend:
+    """Scores and weighted sum over the (query, key) pairs a mask lets through.
+
+    Forward FLOP per token ``2 · heads · (d_qk + d_v) · keys(S)``, backward twice that.
+    """
+
+    name: str
+    heads: float
+    d_qk: int
+    d_v: int
+    mask: Mask = Causal()
+    saved: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """A linear or state-space mixer: a state of ``heads × d_k × d_v`` updated and read once per token, in chunks.
+
+    Recurrent form: ``2 · heads · 2 · d_k · d_v`` FLOP per token (update and read-out). In chunks of ``chunk`` tokens the
+    products inside a chunk come on top: ``2 · heads · (d_k + d_v) · keys``, causal inside the chunk.
+    """
+
+    name: str
+    heads: int
+    d_k: int
+    d_v: int
+    chunk: int = 0
+    saved: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup:
+    """A row of a ``rows × width`` table per token: parameters, no FLOPs."""
+
+    name: str
+    rows: int
+    width: int
+    role: Role = "embedding"
+    tied: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """Element-wise work: norms, activations, gates, residuals. Vectors of ``params`` elements, traffic, no FLOPs in any convention.
+
+    Args:
+        read, written: elements per token moved in forward.
+        saved: elements per token kept for backward.
+    """
+
+    name: str
+    params: int = 0
+    role: Role = "norm"
+    axis: Axis = "hidden"
+    read: float = 0.0
+    written: float = 0.0
+    saved: float = 0.0
+
+
+Op = MatMul | Attend | Scan | Lookup | Stream
+
+
+class UnknownOpError(TrainsimError):
+    """A fold met a letter it doesn't know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An op at its place: path, how many layers of its kind, and whether it belongs to a multi-token-prediction module."""
+
+    path: tuple[str, ...]
+    count: int
+    op: Op
+    mtp: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class OpTable:
+    """Columns over the ops of a model; array expressions over them are all the accounts there are.
+
+    ``matrices`` and ``vectors`` are parameters of one layer; ``active_*`` those a token passes; ``flop`` the forward FLOP per
+    token that don't depend on the sequence; ``flop_per_key`` those per key a query sees; ``backward`` backward over forward.
+    All shapes ``(ops,)``; multiply by ``count`` for the model.
+    """
+
+    entries: tuple[Entry, ...]
+    count: NDArray[np.float64]
+    matrices: NDArray[np.float64]
+    vectors: NDArray[np.float64]
+    active_matrices: NDArray[np.float64]
+    active_vectors: NDArray[np.float64]
+    flop: NDArray[np.float64]
+    flop_per_key: NDArray[np.float64]
+    backward: NDArray[np.float64]
+    saved: NDArray[np.float64]
+    traffic: NDArray[np.float64]
+    tied: NDArray[np.bool_]
+    mtp: NDArray[np.bool_]
+    roles: NDArray[np.str_]
+    masks: tuple[Mask, ...]
+    mask_of: NDArray[np.intp]
+
+    @property
+    def paths(self) -> list[tuple[str, ...]]:
+        """Path of each op."""
+        return [entry.path for entry in self.entries]
+
+
+_COLUMNS = ("matrices", "vectors", "active_matrices", "active_vectors", "flop", "flop_per_key", "backward", "saved", "traffic")
+
+
+def _columns(op: Op) -> tuple[float, ...]:
+    """One op's row, in the order of ``_COLUMNS``."""
+    match op:
+        case MatMul():
+            matrix = float(op.inner) * op.cols
+            stored, passed = (op.experts, op.top_k) if op.weight else (0, 0)
+            flop = 2.0 * op.rows * op.top_k * matrix
+            return (stored * matrix, float(stored * op.bias), passed * matrix, passed * op.bias, flop, 0.0, 2.0, op.saved, 0.0)
+        case Attend():
+            return (0.0, 0.0, 0.0, 0.0, 0.0, 2.0 * op.heads * (op.d_qk + op.d_v), 2.0, op.saved, 0.0)
+        case Scan():
+            inside = 2.0 * op.heads * (op.d_k + op.d_v) * Causal().keys(float(op.chunk)) if op.chunk else 0.0
+            return (0.0, 0.0, 0.0, 0.0, 4.0 * op.heads * op.d_k * op.d_v + float(inside), 0.0, 2.0, op.saved, 0.0)
+        case Lookup():
+            table = float(op.rows) * op.width
+            return (table, 0.0, table, 0.0, 0.0, 0.0, 2.0, 0.0, float(op.width))
+        case Stream():
+            return (0.0, float(op.params), 0.0, float(op.params), 0.0, 0.0, 2.0, op.saved, op.read + op.written)
+        case _:
+            raise UnknownOpError(
+                getattr(op, "name", type(op).__name__),
+                op,
+                "is no letter of the op alphabet",
+                "yield MatMul, Attend, Scan, Lookup or Stream",
+            )
+
+
+def _role(op: Op) -> str:
+    match op:
+        case MatMul() | Lookup() | Stream():
+            return op.role
+        case Attend():
+            return "attention"
+        case Scan():
+            return "scan"
+
+
+def compile_ops(entries: Iterable[Entry]) -> OpTable:
+    """Ops in place as columns, once per model.
+
+    Raises:
+        UnknownOpError: an op outside the alphabet: nothing is silently free.
+    """
+    rows = tuple(entries)
+    columns = np.array([_columns(e.op) for e in rows], dtype=np.float64).reshape(len(rows), len(_COLUMNS)).T
+    masks: list[Mask] = []
+    mask_of = np.full(len(rows), -1, dtype=np.intp)
+    for i, entry in enumerate(rows):
+        if isinstance(entry.op, Attend):
+            if entry.op.mask not in masks:
+                masks.append(entry.op.mask)
+            mask_of[i] = masks.index(entry.op.mask)
+    return OpTable(
+        entries=rows,
+        count=np.array([e.count for e in rows], dtype=np.float64),
+        tied=np.array([getattr(e.op, "tied", False) for e in rows], dtype=np.bool_),
+        mtp=np.array([e.mtp for e in rows], dtype=np.bool_),
+        roles=np.array([_role(e.op) for e in rows], dtype=np.str_),
+        masks=tuple(masks),
+        mask_of=mask_of,
+        **dict(zip(_COLUMNS, columns, strict=True)),
+    )
+
+
+def place(ops: Iterable[Op], *levels: str, count: int, mtp: bool = False) -> Sequence[Entry]:
+    """Ops under a path."""
+    return [Entry((*levels, *op.name.split(".")), count, op, mtp) for op in ops]

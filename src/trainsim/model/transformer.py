@@ -1,0 +1,257 @@
+"""Model: a named stack of (count, block), embeddings, head, multi-token-prediction modules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from ..errors import SpecError
+from ..spec import AsTuple, ByName, Count, Spec
+from .attention import Attention
+from .feedforward import FeedForward
+from .ops import Entry, Lookup, MatMul, Op, OpTable, Stream, compile_ops, place
+
+Norm = Literal["rms", "layer", "layer-no-bias", "weightless"]
+_NORM_VECTORS = {"rms": 1, "layer": 2, "layer-no-bias": 1, "weightless": 0}
+MAX_LAYERS = 10_000
+"""More layers than anyone trains: what is above is a broken config, refused before anything is built."""
+
+
+def norm(name: str, width: int, kind: Norm) -> Stream:
+    """A norm as element-wise work: RMSNorm has one vector, LayerNorm two."""
+    return Stream(name=name, params=_NORM_VECTORS[kind] * width, read=width, written=width, saved=width)
+
+
+class Block(Spec):
+    """One layer: a token mixer, a channel mixer, and the norms around them.
+
+    Args:
+        attention, ffn: the mixers.
+        norms: names of the norms: two in a pre- or post-norm block, four in a sandwich, one before a parallel block.
+        norm: their kind.
+        scales: elements of further learned vectors (residual or layer scales).
+    """
+
+    attention: Attention
+    ffn: FeedForward
+    norms: Annotated[tuple[str, ...], AsTuple] = ("attention", "ffn")
+    norm: Norm = "rms"
+    scales: int = 0
+
+    def ops(self, hidden: int) -> Iterator[Op | tuple[str, Op]]:
+        """The work of the layer, each op with the section it stands in."""
+        for name in self.norms:
+            yield "norms", norm(name, hidden, self.norm)
+        for part in (self.attention, self.ffn):
+            for op in part.ops(hidden):
+                yield part.section, op
+        if self.scales:
+            yield "norms", Stream(name="scales", params=self.scales)
+
+    def entries(self, hidden: int, *levels: str, count: int, mtp: str = "") -> Iterator[Entry]:
+        """The layer's ops in place."""
+        for section, op in self.ops(hidden):  # type: ignore[misc]
+            yield from place([op], *levels, *([section] if section else []), count=count, mtp=bool(mtp))
+
+
+class Layers(Spec):
+    """``count`` layers of one kind.
+
+    Args:
+        name: what the kind is called in every path: ``dense``, ``moe``, ``sliding``.
+        positions: which layers of the model they are; empty for "the next ``count``".
+    """
+
+    name: str
+    count: Annotated[int, Field(gt=0, le=MAX_LAYERS)]
+    block: Block
+    positions: Annotated[tuple[int, ...], AsTuple] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.positions and len(self.positions) != self.count:
+            raise SpecError("positions", len(self.positions), f"are not count={self.count} positions", "give one per layer, or none")
+        return self
+
+
+class Embedding(Spec):
+    """What turns tokens into the residual stream.
+
+    Args:
+        width: width of the table where it isn't the hidden size; a projection follows (OPT-350m).
+        positions: learned positions, rows of a second table; 0 for none (rotary, ALiBi).
+        norm: a norm on the embeddings (BLOOM); None for none.
+    """
+
+    width: Count | None = None
+    positions: int = 0
+    position_width: Count | None = None
+    norm: Norm | None = None
+
+    def entries(self, vocab: int, hidden: int) -> Iterator[Entry]:
+        """Tables, projection, norm."""
+        width = self.width or hidden
+        ops: list[Op] = [Lookup(name="tokens", rows=vocab, width=width)]
+        if self.positions:
+            ops.append(Lookup(name="positions", rows=self.positions, width=self.position_width or hidden, role="position"))
+        if self.width is not None and self.width != hidden:
+            ops.append(MatMul(name="project", inner=width, cols=hidden))
+        if self.norm is not None:
+            ops.append(norm("norm", hidden, self.norm))
+        yield from place(ops, "embedding", count=1)
+
+
+class Head(Spec):
+    """What turns the residual stream into logits.
+
+    Args:
+        weights: its own matrix, or the embedding's ("tied").
+        norm: the final norm; None for none.
+        bias: a bias per word.
+        width: width of the head's input where it isn't the hidden size; a projection comes first (OPT-350m).
+    """
+
+    weights: Literal["own", "tied"] = "own"
+    norm: Norm | None = "rms"
+    bias: Literal["none", "vocab"] = "none"
+    width: Count | None = None
+
+    def entries(self, vocab: int, hidden: int) -> Iterator[Entry]:
+        """Final norm, projection, logits."""
+        width = self.width or hidden
+        ops: list[Op] = [norm("norm", hidden, self.norm)] if self.norm is not None else []
+        if self.width is not None and self.width != hidden:
+            ops.append(MatMul(name="project", inner=hidden, cols=width))
+        bias = vocab if self.bias == "vocab" else 0
+        ops.append(_logits(width, vocab, bias=bias, tied=self.weights == "tied"))
+        yield from place(ops, "head", count=1)
+
+
+def _logits(width: int, vocab: int, *, bias: int = 0, tied: bool) -> MatMul:
+    return MatMul(name="logits", inner=width, cols=vocab, axes=("hidden", "vocab"), role="head", bias=bias, tied=tied, saved=width)
+
+
+class MultiTokenPrediction(Spec):
+    """Modules that predict further tokens, one after another (DeepSeek-V3, arXiv:2412.19437, section 2.2, eq. 21-24).
+
+    Each has two norms, a ``2h → h`` projection, a block of its own, a final norm; embedding and head are the model's.
+    """
+
+    depth: Annotated[int, Field(gt=0, le=64)]
+    block: Block
+
+    def entries(self, vocab: int, hidden: int) -> Iterator[Entry]:
+        """The modules' ops, all under ``mtp``."""
+        kind = self.block.norm
+        yield from place([Lookup(name="tokens", rows=vocab, width=hidden, tied=True)], "mtp", "embedding", count=self.depth, mtp=True)
+        ops: list[Op] = [
+            norm("norms.embedding", hidden, kind),
+            norm("norms.hidden", hidden, kind),
+            MatMul(name="projection", inner=2 * hidden, cols=hidden, saved=2 * hidden),
+        ]
+        yield from place(ops, "mtp", count=self.depth, mtp=True)
+        yield from self.block.entries(hidden, "mtp", "block", count=self.depth, mtp="mtp")
+        yield from place([norm("norms.head", hidden, kind), _logits(hidden, vocab, tied=True)], "mtp", "head", count=self.depth, mtp=True)
+
+
+class Model(Spec):
+    """WHAT is trained.
+
+    Args:
+        hidden: width of the residual stream.
+        vocab: rows of the embedding and of the head.
+        stack: kinds of layers in order, each a name, a count and a block.
+        mtp: multi-token-prediction modules; None for none.
+        quantization_block: side of the square blocks whose scales a quantised release stores beside the weights; None for none.
+        notes: what a reader of the config assumed.
+
+    Raises:
+        SpecError: a size that is missing or absurd, or positions that don't cover the stack.
+
+    >>> from trainsim.model.attention import GroupedQueryAttention
+    >>> from trainsim.model.feedforward import GatedMLP
+    >>> block = Block(attention=GroupedQueryAttention(heads=4, kv_heads=4, head_dim=32), ffn=GatedMLP(width=320))
+    >>> Model(hidden=128, vocab=1000, stack=[Layers(name="dense", count=3, block=block)]).layers
+    3
+    """
+
+    name: str = "model"
+    hidden: Count
+    vocab: Count
+    stack: Annotated[Sequence[Layers], ByName()]
+    embedding: Embedding = Embedding()
+    head: Head = Head()
+    mtp: MultiTokenPrediction | None = None
+    quantization_block: Count | None = None
+    notes: Annotated[tuple[str, ...], AsTuple] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.stack:
+            raise SpecError("stack", self.stack, "has no layers", "give at least one Layers(name, count, block)")
+        if self.layers > MAX_LAYERS:
+            raise SpecError("stack", self.layers, f"has more than {MAX_LAYERS} layers", "check the layer count")
+        given = sorted(p for kind in self.stack for p in kind.positions)
+        if given and given != list(range(self.layers)):
+            raise SpecError(
+                "stack",
+                f"{len(given)} positions",
+                f"do not cover layers 0 to {self.layers - 1} once each",
+                "give every kind its positions, or none",
+            )
+        if reserved := {kind.name for kind in self.stack} & {"embedding", "head", "mtp", "forward", "backward"}:
+            raise SpecError(
+                "stack", min(reserved), "is the name of another part", "name the kind of layer otherwise: dense, moe, sliding …"
+            )
+        return self
+
+    @property
+    def layers(self) -> int:
+        """Layers of the main model."""
+        return sum(kind.count for kind in self.stack)
+
+    @cached_property
+    def layout(self) -> tuple[str, ...]:
+        """The kind of each layer, first to last."""
+        if not any(kind.positions for kind in self.stack):
+            return tuple(kind.name for kind in self.stack for _ in range(kind.count))
+        placed = {p: kind.name for kind in self.stack for p in kind.positions}
+        return tuple(placed[i] for i in range(self.layers))
+
+    @cached_property
+    def table(self) -> OpTable:
+        """The op table, compiled once."""
+        return compile_ops(self._entries())
+
+    def _entries(self) -> Iterator[Entry]:
+        yield from self.embedding.entries(self.vocab, self.hidden)
+        for kind in self.stack:
+            yield from kind.block.entries(self.hidden, kind.name, count=kind.count)
+        yield from self.head.entries(self.vocab, self.hidden)
+        if self.mtp is not None:
+            yield from self.mtp.entries(self.vocab, self.hidden)
+
+
+def stack_of(kinds: Sequence[tuple[str, Block]]) -> tuple[Layers, ...]:
+    """A stack from the kind of each layer, first to last; kinds that alternate get their positions.
+
+    >>> from trainsim.model.feedforward import NoFeedForward
+    >>> from trainsim.model.attention import GroupedQueryAttention
+    >>> one = Block(attention=GroupedQueryAttention(heads=1, kv_heads=1, head_dim=8), ffn=NoFeedForward())
+    >>> [(k.name, k.count, k.positions) for k in stack_of([("a", one), ("b", one), ("a", one)])]
+    [('a', 2, (0, 2)), ('b', 1, (1,))]
+    """
+    blocks: dict[str, Block] = {}
+    positions: dict[str, list[int]] = {}
+    for i, (name, block) in enumerate(kinds):
+        if blocks.setdefault(name, block) != block:
+            raise SpecError("stack", name, "names two different blocks", "give each kind of layer its own name")
+        positions.setdefault(name, []).append(i)
+    in_order = [i for where in positions.values() for i in where] == list(range(len(kinds)))
+    return tuple(
+        Layers(name=name, count=len(where), block=blocks[name], positions=() if in_order else tuple(where))
+        for name, where in positions.items()
+    )

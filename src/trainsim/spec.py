@@ -1,0 +1,500 @@
+"""Specs: frozen nouns whose every number has a path, a unit and bounds."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeVar, dataclass_transform
+
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError, core_schema
+
+from . import toml
+from .errors import PathError, SpecError, did_you_mean
+from .units import Num, Unit, arrays_allowed
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+
+
+_Meta: Any = type(BaseModel)
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(Field, PrivateAttr))
+class _SpecMeta(ModelMetaclass):
+    """Takes the fields named in ``positional`` by position, and turns pydantic's report into one clear error."""
+
+    positional: tuple[str, ...]
+
+    def __call__(cls, *args: Any, **fields: Any) -> Any:
+        if len(args) > len(cls.positional):
+            raise SpecError(
+                cls.__name__, args, f"takes at most {len(cls.positional)} values by position", f"name them: {', '.join(cls.model_fields)}"
+            )  # type: ignore[attr-defined]
+        if inspect.isabstract(cls):
+            known = ", ".join(sorted(members(cls)))
+            raise SpecError(cls.__name__, fields, "is the face of a family, not a member", f"use one of: {known}")
+        fields = dict(zip(cls.positional, args, strict=False)) | fields
+        try:
+            return super().__call__(**fields)
+        except ValidationError as error:
+            raise _explain(cls, error, fields) from None
+
+
+class Spec(BaseModel, metaclass=_SpecMeta):
+    """A frozen noun: fields in, validated once, never changed.
+
+    Numbers are annotated ``Annotated[Num, Unit("FLOP/s", gt=0)]``. Every number has a path, and
+    ``replace({path: value})`` gives a new spec with only the touched branch rebuilt.
+
+    >>> from typing import Annotated
+    >>> class Trip(Spec):
+    ...     distance: Annotated[Num, Unit("km", gt=0)]
+    ...     speed: Annotated[Num, Unit("km/h", gt=0)]
+    >>> Trip(distance=100, speed=50).replace({"speed": 25}).speed
+    25.0
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, strict=True)
+    positional: ClassVar[tuple[str, ...]] = ()
+    _drawn: bool = PrivateAttr(default=False)
+    _sources: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    def model_post_init(self, context: Any) -> None:
+        """Note whether any number is an array of draws."""
+        self._drawn = any(isinstance(child, np.ndarray) or (isinstance(child, Spec) and child._drawn) for child in self._children())
+
+    def _children(self) -> Iterator[Any]:
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, tuple):
+                yield from value
+            else:
+                yield value
+
+    # equality --------------------------------------------------------------------------------------------------
+
+    def _key(self) -> tuple[Any, ...]:
+        if self._drawn:
+            raise SpecError(
+                type(self).__name__, "an array of draws", "can't be compared, hashed or saved", "compare the spec it was drawn from"
+            )
+        return tuple(getattr(self, name) for name in type(self).model_fields)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and isinstance(other, Spec) and self._key() == other._key()
+
+    @functools.cached_property
+    def _hash(self) -> int:
+        return hash((type(self), *map(_hashable, self._key())))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    # paths -----------------------------------------------------------------------------------------------------
+
+    def get(self, path: str) -> Any:
+        """What stands at a path, ``run.get("phases.pretrain.tokens")``.
+
+        Raises:
+            PathError: nothing stands there; says what was meant.
+        """
+        node: Any = self
+        for name in path.split("."):
+            node = _step(self, node, name, path)
+        return node
+
+    def numbers(self) -> dict[str, tuple[Num, Unit]]:
+        """Every number with its unit, by path: what beliefs can be laid over."""
+        return dict(self._numbers(""))
+
+    def _numbers(self, prefix: str) -> Iterator[tuple[str, tuple[Num, Unit]]]:
+        units = _units(type(self))
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, Spec):
+                yield from value._numbers(f"{prefix}{name}.")
+            elif isinstance(value, tuple):
+                for item in value:
+                    if isinstance(item, Spec) and hasattr(item, "name"):
+                        yield from item._numbers(f"{prefix}{name}.{item.name}.")
+            elif name in units and value is not None:
+                yield f"{prefix}{name}", (value, units[name])
+
+    def unit(self, path: str) -> Unit:
+        """The unit of the number at a path.
+
+        Raises:
+            PathError: no number stands there.
+        """
+        head, _, leaf = path.rpartition(".")
+        parent = self.get(head) if head else self
+        units = _units(type(parent)) if isinstance(parent, Spec) else {}
+        if leaf not in units:
+            raise PathError(path, path, "is no number of this spec", did_you_mean(path, self.numbers(), "its numbers"))
+        return units[leaf]
+
+    def replace(self, changes: Mapping[str, Any]) -> Self:
+        """A new spec with other values at some paths; only the touched branch is rebuilt.
+
+        Args:
+            changes: path → value. List items are addressed by name: ``phases.pretrain.tokens``.
+
+        Raises:
+            PathError: a path leads nowhere.
+            SpecError: a value breaks its field's rule.
+        """
+        by_head: dict[str, dict[str, Any]] = {}
+        for path, value in changes.items():
+            head, _, rest = path.partition(".")
+            if head not in type(self).model_fields:
+                raise PathError(
+                    path, value, f"is no field of {type(self).__name__}", did_you_mean(path, [*type(self).model_fields, *self.numbers()])
+                )
+            by_head.setdefault(head, {})[rest] = value
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        for head, inner in by_head.items():
+            if "" in inner and len(inner) > 1:
+                raise SpecError(head, sorted(inner), "is replaced whole and in part at once", "give one or the other")
+            fields[head] = inner[""] if "" in inner else self._inner(head, fields[head], inner)
+        made = type(self)(**fields)
+        made._sources = {p: s for p, s in self._sources.items() if not any(_overlap(p, c) for c in changes)}
+        return made
+
+    def _inner(self, head: str, child: Any, changes: dict[str, Any]) -> Any:
+        try:
+            if isinstance(child, Spec):
+                return child.replace(changes)
+            if isinstance(child, tuple) and child and hasattr(child[0], "name"):
+                by_name: dict[str, dict[str, Any]] = {}
+                for path, value in changes.items():
+                    name, _, rest = path.partition(".")
+                    by_name.setdefault(name, {})[rest] = value
+                known = {item.name: item for item in child}
+                for name, inner in by_name.items():
+                    if name not in known:
+                        raise PathError(name, name, f"is none of {head}", did_you_mean(name, known))
+                    known[name] = inner[""] if "" in inner else known[name].replace(inner)
+                return tuple(known.values())
+        except (SpecError, PathError) as error:
+            raise error.under(head) from None
+        path = f"{head}.{next(iter(changes))}"
+        raise PathError(
+            path, changes[next(iter(changes))], f"{head} has no parts", did_you_mean(path, self.numbers(), "numbers of this spec")
+        )
+
+    # provenance ------------------------------------------------------------------------------------------------
+
+    def with_sources(self, sources: Mapping[str, str]) -> Self:
+        """The same spec, remembering where some of its fields came from; equality does not see it."""
+        made = self.model_copy()
+        made._drawn = self._drawn
+        made._sources = {**self._sources, **sources}
+        return made
+
+    def sources(self) -> dict[str, str]:
+        """Where each number came from, by path; what nobody recorded was given by the user."""
+        known = dict(self._recorded(""))
+        return {path: known.get(path) or _nearest(known, path) or "given by the user" for path in self.numbers()}
+
+    def _recorded(self, prefix: str) -> Iterator[tuple[str, str]]:
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, Spec):
+                yield from value._recorded(f"{prefix}{name}.")
+            elif isinstance(value, tuple):
+                for item in value:
+                    if isinstance(item, Spec) and hasattr(item, "name"):
+                        yield from item._recorded(f"{prefix}{name}.{item.name}.")
+        for path, source in self._sources.items():
+            yield (prefix + path).rstrip("."), source
+
+    # files -----------------------------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain nested dict that mirrors the paths; ``type(self)(**d)`` gives an equal spec."""
+        self._key()
+        return {name: _plain(value) for name in type(self).model_fields if (value := getattr(self, name)) is not None}
+
+    def save(self, path: str | Path) -> None:
+        """Write the spec as TOML whose tables mirror its paths; nothing is left at ``path`` if it can't be written."""
+        text = toml.dumps({"spec": kind_of(type(self)), **self.to_dict()})
+        recorded = dict(self._recorded(""))
+        if recorded:
+            text += "\n[sources]\n" + "".join(f"{toml.quote(p)} = {toml.quote(s)}\n" for p, s in sorted(recorded.items()))
+        toml.write(path, text)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a spec that ``save`` wrote. A class of the user's own is imported by the path its ``kind`` names.
+
+        Raises:
+            SpecError: the file is cut short, holds another kind of spec, or a value breaks a rule.
+        """
+        data = toml.read(path)
+        kind, sources = data.pop("spec", kind_of(cls)), data.pop("sources", {})
+        member = find_member(cls, kind, str(path))
+        made: Self = member(**data)
+        return made.with_sources(sources) if sources else made
+
+
+class Family(Spec):
+    """The face of an open family (attention, price, efficiency …): abstract, with final members.
+
+    Where a spec has a field of the face's type, a dict's ``kind`` picks the member: the class name for
+    members of this library, ``"package.module:Class"`` for a class of the user's own.
+    """
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        if not inspect.isabstract(cls):
+            return handler(source)
+        return core_schema.no_info_plain_validator_function(
+            functools.partial(_member_of, cls), serialization=core_schema.plain_serializer_function_ser_schema(_plain)
+        )
+
+
+def _member_of(face: type[Family], value: Any) -> Family:
+    if isinstance(value, face):
+        return value
+    if not isinstance(value, Mapping) or "kind" not in value:
+        raise PydanticCustomError(
+            "trainsim",
+            "{rule}",
+            {"rule": f"must be one of the {face.__name__} family", "remedy": f"kinds: {', '.join(sorted(members(face)))}"},
+        )
+    fields = {k: v for k, v in value.items() if k != "kind"}
+    return find_member(face, value["kind"], "kind")(**fields)
+
+
+def members(face: type) -> dict[str, type]:
+    """Every final member of a family that has been defined so far, by kind."""
+    found: dict[str, type] = {}
+    for child in face.__subclasses__():
+        found |= members(child)
+        if not inspect.isabstract(child):
+            found[kind_of(child)] = child
+    return found
+
+
+def kind_of(cls: type) -> str:
+    """How a class is named in files: bare for this library's own, import path for a user's."""
+    return cls.__name__ if cls.__module__.startswith("trainsim.") else f"{cls.__module__}:{cls.__qualname__}"
+
+
+def find_member(face: type, kind: Any, path: str) -> Any:
+    """The class a ``kind`` names; a user's own is imported.
+
+    Raises:
+        SpecError: no such member, or the import path leads to something else.
+    """
+    known = members(face) if inspect.isabstract(face) or face.__subclasses__() else {}
+    known.setdefault(kind_of(face), face)
+    if isinstance(kind, str) and kind in known and not inspect.isabstract(known[kind]):
+        return known[kind]
+    if isinstance(kind, str) and ":" in kind:
+        module, _, name = kind.partition(":")
+        try:
+            target: Any = sys.modules.get(module) or importlib.import_module(module)
+            for attribute in name.split("."):
+                target = getattr(target, attribute)
+        except (ImportError, AttributeError) as error:
+            raise SpecError(path, kind, f"can't be imported ({error})", "put its module on the Python path") from None
+        if isinstance(target, type) and issubclass(target, face):
+            return target
+    raise SpecError(
+        path, kind, f"is no {face.__name__}", did_you_mean(str(kind), [k for k, c in known.items() if not inspect.isabstract(c)])
+    )
+
+
+@dataclass(frozen=True)
+class ByName:
+    """Marks a sequence of specs whose items are addressed by ``name``; a mapping name → fields is read as well."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.chain_schema(
+            [
+                core_schema.no_info_plain_validator_function(_as_items),
+                handler(source),
+                core_schema.no_info_plain_validator_function(_unique),
+            ]
+        )
+
+
+def _as_items(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return tuple({**item, "name": name} if isinstance(item, Mapping) else item for name, item in value.items())
+    return tuple(value) if isinstance(value, (list, tuple)) else value
+
+
+def _unique(items: Sequence[Any]) -> tuple[Any, ...]:
+    names = [item.name for item in items]
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise PydanticCustomError(
+            "trainsim",
+            "{rule}",
+            {"rule": f"has two items named {twice[0]!r}", "remedy": "give each its own name: paths address items by name"},
+        )
+    if bad := [n for n in names if not n or "." in n]:
+        raise PydanticCustomError(
+            "trainsim", "{rule}", {"rule": f"has an item named {bad[0]!r}", "remedy": "a name is not empty and holds no dot"}
+        )
+    return tuple(items)
+
+
+S = TypeVar("S", bound=Spec)
+
+
+class Batch(Generic[S]):
+    """A spec with arrays of draws at some paths; lives inside an engine and can't be saved or compared.
+
+    Args:
+        spec: the spec as its user holds it.
+        draws: path → array, shape ``(n,)``; all of one length.
+
+    Raises:
+        SpecError: arrays of different lengths, or a draw out of its field's bounds.
+
+    >>> from typing import Annotated
+    >>> class Trip(Spec):
+    ...     distance: Annotated[Num, Unit("km", gt=0)]
+    >>> Batch(Trip(distance=1.0), {"distance": np.array([1.0, 2.0])}).spec.distance
+    array([1., 2.])
+    """
+
+    __slots__ = ("n", "paths", "spec")
+
+    def __init__(self, spec: S, draws: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        lengths = {path: np.shape(values) for path, values in draws.items()}
+        if len(set(lengths.values())) > 1:
+            raise SpecError("draws", lengths, "are of different lengths", "draw the same number for every path")
+        with arrays_allowed():
+            self.spec: S = spec.replace(draws) if draws else spec
+        self.paths = tuple(draws)
+        self.n = next(iter(lengths.values()), (1,))[0]
+
+    def __repr__(self) -> str:
+        return f"Batch({type(self.spec).__name__}, n={self.n}, paths={self.paths})"
+
+
+# helpers ---------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _units(cls: type[Spec]) -> dict[str, Unit]:
+    """The Unit of each field that has one; an optional number keeps its unit inside the union."""
+    found: dict[str, Unit] = {}
+    for name, field in cls.model_fields.items():
+        marks = [*field.metadata, *_inner_marks(field.annotation)]
+        unit = next((m for m in marks if isinstance(m, Unit)), None)
+        if unit is not None:
+            found[name] = unit
+    return found
+
+
+def _inner_marks(annotation: Any) -> Iterator[Any]:
+    yield from getattr(annotation, "__metadata__", ())
+    for argument in getattr(annotation, "__args__", ()):
+        yield from getattr(argument, "__metadata__", ())
+
+
+def _step(root: Spec, node: Any, name: str, path: str) -> Any:
+    if isinstance(node, Spec) and name in type(node).model_fields:
+        return getattr(node, name)
+    if isinstance(node, tuple):
+        for item in node:
+            if getattr(item, "name", None) == name:
+                return item
+    raise PathError(path, path, f"nothing is at '{name}'", did_you_mean(path, root.numbers(), "numbers of this spec"))
+
+
+def _overlap(recorded: str, changed: str) -> bool:
+    return recorded == changed or recorded.startswith(changed + ".") or changed.startswith(recorded + ".")
+
+
+def _nearest(known: Mapping[str, str], path: str) -> str | None:
+    while path:
+        path = path.rpartition(".")[0]
+        if path in known:
+            return known[path]
+    return known.get("")
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(sorted(value.items())) if isinstance(value, dict) else value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Spec):
+        fields = value.to_dict()
+        return {"kind": kind_of(type(value)), **fields} if isinstance(value, Family) else fields
+    if isinstance(value, tuple) and value and isinstance(value[0], Spec):
+        if hasattr(value[0], "name"):
+            return {item.name: {k: v for k, v in _plain(item).items() if k != "name"} for item in value}
+        return [_plain(item) for item in value]
+    if isinstance(value, tuple):
+        return list(value)
+    return value
+
+
+def _explain(cls: Any, error: ValidationError, fields: Mapping[str, Any]) -> SpecError:
+    """The first complaint of a validation, as one clear error."""
+    first: ErrorDetails = error.errors(include_url=False)[0]
+    path = _spoken(first["loc"], fields)
+    rule, remedy = first["msg"], f"see {cls.__name__}"
+    context = first.get("ctx", {})
+    match first["type"]:
+        case "trainsim":
+            rule, remedy = context["rule"], context["remedy"]
+        case "missing":
+            rule, remedy = "is required", f"give {path.rpartition('.')[2]}"
+            return SpecError(path, None, rule, remedy)
+        case "extra_forbidden":
+            owner = cls if len(first["loc"]) == 1 else None
+            known = owner.model_fields if owner else ()
+            rule, remedy = f"is no field of {cls.__name__}", did_you_mean(path.rpartition(".")[2], known)
+        case "value_error":
+            inner = context.get("error")
+            if isinstance(inner, SpecError):
+                return SpecError(".".join(p for p in (path, inner.path) if p), inner.value, inner.rule, inner.remedy)
+            rule, remedy = str(inner), "see the rule"
+        case _:
+            remedy = f"give {rule[0].lower()}{rule[1:]}"
+            rule = "is of the wrong kind"
+    return SpecError(path or cls.__name__, first["input"], rule, remedy)
+
+
+def _spoken(loc: Sequence[int | str], fields: Mapping[str, Any]) -> str:
+    """A pydantic location as a path: list items by name."""
+    words: list[str] = []
+    node: Any = fields
+    for step in loc:
+        if isinstance(step, int) and isinstance(node, (list, tuple)) and step < len(node):
+            node = node[step]
+            named = node.get("name") if isinstance(node, Mapping) else getattr(node, "name", None)
+            words.append(str(named or step))
+        elif isinstance(node, Mapping) and step in node:
+            node = node[step]  # type: ignore[index]
+            words.append(str(step))
+        elif isinstance(node, Mapping) and isinstance(step, int):
+            name = list(node)[step] if step < len(node) else str(step)
+            node = node.get(name)
+            words.append(str(name))
+        else:
+            words.append(str(step))
+            node = None
+    return ".".join(w for w in words if not w.startswith(("function-", "chain")))
+
+
+AsTuple = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+"""Reads a list (TOML, JSON) where a tuple is meant."""
+
+Count = Annotated[int, Field(gt=0, le=10**9)]
+"""A size that structures a model or a layout: a positive integer; never an array, may be branched on."""

@@ -1,0 +1,156 @@
+"""Numbers that know their unit and their bounds, and how people read them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic_core import PydanticCustomError, core_schema
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+
+Num = float | NDArray[np.float64]
+"""A number: one float, or a float64 array of draws. Formulas take either."""
+
+SECONDS_PER_HOUR = 3600.0
+HOURS_PER_DAY = 24.0
+HOURS_PER_YEAR = 8766.0
+"""Julian year: 365.25 days of 24 hours."""
+
+_arrays_allowed: ContextVar[bool] = ContextVar("arrays_allowed", default=False)
+
+
+@contextmanager
+def arrays_allowed() -> Iterator[None]:
+    """Let fields hold arrays while a batch is put together; specs that users hold are scalar."""
+    token = _arrays_allowed.set(True)
+    try:
+        yield
+    finally:
+        _arrays_allowed.reset(token)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Marks a field as a number with a unit, bounds and a meaning: ``Annotated[Num, Unit("FLOP/s", gt=0)]``.
+
+    Args:
+        symbol: the unit, ``"FLOP/s"``, ``"USD/GPU-h"``; ``""`` for a pure ratio.
+        doc: what the number means, in a few words.
+        gt, ge, lt, le: bounds, checked on every draw.
+
+    Raises:
+        SpecError: (from the field) a value that is no number, is not finite or is out of bounds.
+    """
+
+    symbol: str
+    doc: str = ""
+    gt: float | None = None
+    ge: float | None = None
+    lt: float | None = None
+    le: float | None = None
+
+    @property
+    def low(self) -> float:
+        """The lower bound, or minus infinity."""
+        bounds = [b for b in (self.gt, self.ge) if b is not None]
+        return max(bounds, default=-math.inf)
+
+    @property
+    def high(self) -> float:
+        """The upper bound, or infinity."""
+        bounds = [b for b in (self.lt, self.le) if b is not None]
+        return min(bounds, default=math.inf)
+
+    @property
+    def rule(self) -> str:
+        """The bounds in words.
+
+        >>> Unit("", gt=0, le=1).rule
+        'must be > 0 and <= 1'
+        """
+        given = ((">", self.gt), (">=", self.ge), ("<", self.lt), ("<=", self.le))
+        parts = [f"{sign} {bound:g}" for sign, bound in given if bound is not None]
+        return "must be " + " and ".join(parts) if parts else "must be finite"
+
+    def dimension(self) -> dict[str, int]:
+        """Exponents of the base units: ``FLOP, B, s, h, GPU, USD, token …``.
+
+        >>> Unit("USD/GPU-h").dimension()
+        {'USD': 1, 'GPU': -1, 'h': -1}
+        """
+        powers: dict[str, int] = {}
+        numerator, *denominators = self.symbol.split("/")
+        for sign, factors in [(1, numerator), *((-1, d) for d in denominators)]:
+            for base in re.split(r"[-·]", factors):
+                if base and base != "1":
+                    powers[base] = powers.get(base, 0) + sign
+        return {base: power for base, power in powers.items() if power}
+
+    def check(self, value: Any) -> Num:
+        """The value as float64, or a complaint that names the rule and the remedy."""
+        if isinstance(value, np.ndarray) and value.ndim > 0:
+            if not _arrays_allowed.get():
+                raise _complaint("holds one number, not an array", "put draws over it with ts.Beliefs and ts.simulate, or ts.Batch")
+            array = np.asarray(value, dtype=np.float64)
+        elif isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating, np.ndarray)):
+            raise _complaint("must be a number", f"give a plain number [{self.symbol or 'ratio'}]")
+        else:
+            array = np.float64(value)  # type: ignore[assignment]
+        if not np.all(np.isfinite(array)):
+            raise _complaint("must be finite", f"give a finite number [{self.symbol or 'ratio'}]")
+        outside = ((array <= self.gt) if self.gt is not None else False) | ((array < self.ge) if self.ge is not None else False)
+        outside |= ((array >= self.lt) if self.lt is not None else False) | ((array > self.le) if self.le is not None else False)
+        if np.any(outside):
+            culprit = "" if np.ndim(array) == 0 else f" (draw {int(np.argmax(outside))} is {array[np.argmax(outside)]:g})"
+            raise _complaint(self.rule + culprit, f"it is {self.doc or 'a number'} in [{self.symbol or 'ratio'}]")
+        return array if np.ndim(array) else float(array)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.check)
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        bounds = {"exclusiveMinimum": self.gt, "minimum": self.ge, "exclusiveMaximum": self.lt, "maximum": self.le}
+        described = {"type": "number", "unit": self.symbol, "description": self.doc}
+        return described | {key: bound for key, bound in bounds.items() if bound is not None}
+
+
+def _complaint(rule: str, remedy: str) -> PydanticCustomError:
+    return PydanticCustomError("trainsim", "{rule}", {"rule": rule, "remedy": remedy})
+
+
+_SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K"))
+
+
+def human(value: float, digits: int = 3) -> str:
+    """A number as people read it.
+
+    >>> human(2.664e6), human(14.8e12), human(0.3894), human(float("nan"))
+    ('2.66M', '14.8T', '0.389', 'unknown')
+    >>> human(3.7068e24)
+    '3.71e24'
+    """
+    if math.isnan(value):
+        return "unknown"
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    size = abs(value)
+    if size >= 1e15 or size < 1e-4:
+        return f"{value:.{digits - 1}e}".replace("e+", "e")
+    for factor, suffix in _SUFFIXES:
+        if size >= factor * (1 - 0.5 * 10.0**-digits):
+            return _significant(value / factor, digits) + suffix
+    return _significant(value, digits)
+
+
+def _significant(value: float, digits: int) -> str:
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value)) + 1e-12))
+    return f"{value:.{decimals}f}"
