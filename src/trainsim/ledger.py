@@ -45,11 +45,10 @@ class Ledger:
         for name, part in parts.items():
             if "." in name:
                 raise LedgerError(name, part, "a part's name may not hold a dot", "nest ledgers for levels")
-            if isinstance(part, Mapping):
-                part = Ledger(unit, part)
-            if isinstance(part, Ledger) and part.unit != unit:
-                raise LedgerError(name, part.unit, f"is a part of a ledger in {unit}", "convert it first: .scaled(factor, unit)")
-            kept[name] = part
+            grown = Ledger(unit, part) if isinstance(part, Mapping) else part
+            if isinstance(grown, Ledger) and grown.unit != unit:
+                raise LedgerError(name, grown.unit, f"is a part of a ledger in {unit}", "convert it first: .scaled(factor, unit)")
+            kept[name] = grown
         object.__setattr__(self, "unit", unit)
         object.__setattr__(self, "parts", kept)
         object.__setattr__(self, "scale", scale)
@@ -177,7 +176,7 @@ class Ledger:
         return self.scaled(1.0 / np.asarray(self.total) if np.ndim(self.total) else 1.0 / self.total, "1")
 
     def nest(self, name: str) -> Ledger:
-        """This ledger as the one part of a new level."""
+        """The ledger as the one part of a new level."""
         return Ledger._trusted(self.unit, {name: self})
 
     def map(self, function: Callable[[Num], Num]) -> Ledger:

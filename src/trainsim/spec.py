@@ -21,9 +21,10 @@ from .units import Num, Unit, arrays_allowed
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
-
-
-_Meta: Any = type(BaseModel)
+    from pydantic._internal._model_construction import ModelMetaclass
+    from pydantic.fields import FieldInfo
+else:
+    ModelMetaclass = type(BaseModel)
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(Field, PrivateAttr))
@@ -31,12 +32,13 @@ class _SpecMeta(ModelMetaclass):
     """Takes the fields named in ``positional`` by position, and turns pydantic's report into one clear error."""
 
     positional: tuple[str, ...]
+    model_fields: dict[str, FieldInfo]
 
     def __call__(cls, *args: Any, **fields: Any) -> Any:
         if len(args) > len(cls.positional):
             raise SpecError(
                 cls.__name__, args, f"takes at most {len(cls.positional)} values by position", f"name them: {', '.join(cls.model_fields)}"
-            )  # type: ignore[attr-defined]
+            )
         if inspect.isabstract(cls):
             known = ", ".join(sorted(members(cls)))
             raise SpecError(cls.__name__, fields, "is the face of a family, not a member", f"use one of: {known}")
@@ -66,7 +68,7 @@ class Spec(BaseModel, metaclass=_SpecMeta):
     _drawn: bool = PrivateAttr(default=False)
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
 
-    def model_post_init(self, context: Any) -> None:
+    def model_post_init(self, context: Any) -> None:  # noqa: ARG002  (pydantic's hook)
         """Note whether any number is an array of draws."""
         self._drawn = any(isinstance(child, np.ndarray) or (isinstance(child, Spec) and child._drawn) for child in self._children())
 
@@ -270,12 +272,14 @@ def _member_of(face: type[Family], value: Any) -> Family:
             {"rule": f"must be one of the {face.__name__} family", "remedy": f"kinds: {', '.join(sorted(members(face)))}"},
         )
     fields = {k: v for k, v in value.items() if k != "kind"}
-    return find_member(face, value["kind"], "kind")(**fields)
+    made: Family = find_member(face, value["kind"], "kind")(**fields)
+    return made
 
 
 def members(face: type) -> dict[str, type]:
     """Every final member of a family that has been defined so far, by kind."""
     found: dict[str, type] = {}
+    child: type
     for child in face.__subclasses__():
         found |= members(child)
         if not inspect.isabstract(child):
@@ -481,7 +485,7 @@ def _spoken(loc: Sequence[int | str], fields: Mapping[str, Any]) -> str:
             named = node.get("name") if isinstance(node, Mapping) else getattr(node, "name", None)
             words.append(str(named or step))
         elif isinstance(node, Mapping) and step in node:
-            node = node[step]  # type: ignore[index]
+            node = node[step]
             words.append(str(step))
         elif isinstance(node, Mapping) and isinstance(step, int):
             name = list(node)[step] if step < len(node) else str(step)

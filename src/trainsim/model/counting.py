@@ -52,7 +52,8 @@ CONVENTIONS: dict[str, Convention] = {
     for c in (
         Convention(
             "causal",
-            "Every product, router and head included; exactly the pairs the mask allows, the query itself included. Norms, activations, look-ups: nothing.",
+            "Every product, router and head included; exactly the pairs the mask allows, the query itself included. "
+            "Norms, activations, look-ups: nothing.",
             "mask",
             _PRODUCTS,
             _WHOLE,
@@ -77,7 +78,8 @@ CONVENTIONS: dict[str, Convention] = {
         ),
         Convention(
             "6nd",
-            "Six per active parameter without the input embedding: no attention scores, no multi-token prediction; norms, biases and learned positions as if multiplied.",
+            "Six per active parameter without the input embedding: no attention scores, no multi-token prediction; "
+            "norms, biases and learned positions as if multiplied.",
             "none",
             _PRODUCTS | {"norm", "latent-norm", "bias", "position"},
             None,
@@ -101,7 +103,8 @@ CONVENTIONS: dict[str, Convention] = {
         ),
         Convention(
             "torchtitan",
-            "Six per parameter, norms and biases included, plus all S keys; a prediction module's attention scores and second head are left out.",
+            "Six per parameter, norms and biases included, plus all S keys; "
+            "a prediction module's attention scores and second head are left out.",
             "full",
             _PRODUCTS | {"norm", "latent-norm", "bias", "position"},
             frozenset({"norms", "projection", "block"}) | {"norms-counted"},

@@ -50,7 +50,7 @@ class SlidingWindow(Mask):
 
     def keys(self, seq_len: Num) -> Num:
         """``w − w(w − 1)/(2S)`` with ``w = min(window, S)``: the first ``w`` queries see fewer keys."""
-        w = np.minimum(self.window, seq_len)
+        w: Num = np.minimum(float(self.window), seq_len)
         return w - w * (w - 1) / (2 * seq_len)
 
 
@@ -66,7 +66,7 @@ class Chunked(Mask):
 
     def keys(self, seq_len: Num) -> Num:
         """``[⌊S/c⌋ c(c + 1)/2 + r(r + 1)/2] / S``, ``r = S mod c``."""
-        whole = np.floor(seq_len / self.chunk)
+        whole: Num = np.floor(seq_len / self.chunk)
         rest = seq_len - whole * self.chunk
         return (whole * self.chunk * (self.chunk + 1) + rest * (rest + 1)) / (2 * seq_len)
 

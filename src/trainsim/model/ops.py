@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..errors import TrainsimError
 from .masks import Causal, Mask
 
+CAUSAL = Causal()
 Axis = Literal["hidden", "head", "kv", "ffn", "expert", "vocab", "rank"]
 Role = Literal["linear", "router", "head", "embedding", "position", "norm", "latent-norm", "bias", "attention", "scan"]
 """What an op is to a precision recipe and to a counting convention."""
@@ -65,7 +66,7 @@ class Attend:
     heads: float
     d_qk: int
     d_v: int
-    mask: Mask = Causal()
+    mask: Mask = CAUSAL
     saved: float = 0.0
 
 
