@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr,
 from pydantic_core import ErrorDetails, PydanticCustomError, core_schema
 
 from . import toml
-from .errors import PathError, SpecError, did_you_mean
+from .errors import PathError, SpecError, TrainsimError, did_you_mean
 from .units import Num, Unit, arrays_allowed
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ class Spec(BaseModel, metaclass=_SpecMeta):
                 for name, inner in by_name.items():
                     if name not in known:
                         raise PathError(name, name, f"is none of {head}", did_you_mean(name, known))
-                    known[name] = inner[""] if "" in inner else known[name].replace(inner)
+                    known[name] = inner[""] if "" in inner else _replaced(known[name], name, inner)
                 return tuple(known.values())
         except (SpecError, PathError) as error:
             raise error.under(head) from None
@@ -409,6 +409,13 @@ def _inner_marks(annotation: Any) -> Iterator[Any]:
         yield from getattr(argument, "__metadata__", ())
 
 
+def _replaced(item: Any, name: str, changes: dict[str, Any]) -> Any:
+    try:
+        return item.replace(changes)
+    except (SpecError, PathError) as error:
+        raise error.under(name) from None
+
+
 def _step(root: Spec, node: Any, name: str, path: str) -> Any:
     if isinstance(node, Spec) and name in type(node).model_fields:
         return getattr(node, name)
@@ -448,7 +455,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _explain(cls: Any, error: ValidationError, fields: Mapping[str, Any]) -> SpecError:
+def _explain(cls: Any, error: ValidationError, fields: Mapping[str, Any]) -> TrainsimError:
     """The first complaint of a validation, as one clear error."""
     first: ErrorDetails = error.errors(include_url=False)[0]
     path = _spoken(first["loc"], fields)
@@ -466,8 +473,8 @@ def _explain(cls: Any, error: ValidationError, fields: Mapping[str, Any]) -> Spe
             rule, remedy = f"is no field of {cls.__name__}", did_you_mean(path.rpartition(".")[2], known)
         case "value_error":
             inner = context.get("error")
-            if isinstance(inner, SpecError):
-                return SpecError(".".join(p for p in (path, inner.path) if p), inner.value, inner.rule, inner.remedy)
+            if isinstance(inner, TrainsimError):
+                return type(inner)(".".join(p for p in (path, inner.path) if p), inner.value, inner.rule, inner.remedy)
             rule, remedy = str(inner), "see the rule"
         case _:
             remedy = f"give {rule[0].lower()}{rule[1:]}"

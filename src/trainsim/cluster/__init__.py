@@ -1,0 +1,1 @@
+"""WHERE it runs: chips, links, clusters."""

@@ -1,0 +1,86 @@
+"""Chips, links, clusters: what the data sheet says."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from ..errors import EstimateError
+from ..spec import Count, Spec
+from ..units import Num, Unit
+
+Flops = Annotated[Num, Unit("FLOP/s", "dense peak", gt=0)]
+
+
+class Peak(Spec):
+    """Dense peak of one accelerator by number format; a format it has no units for is absent. Never the sparse figure."""
+
+    bf16: Flops | None = None
+    fp16: Flops | None = None
+    tf32: Flops | None = None
+    fp8: Flops | None = None
+    fp4: Flops | None = None
+    int8: Flops | None = None
+
+
+class Chip(Spec):
+    """One accelerator.
+
+    Args:
+        peak: dense FLOP/s by number format.
+        memory, memory_bandwidth: of its high-bandwidth memory [B], [B/s].
+        power: thermal design power [W].
+    """
+
+    name: str
+    peak: Peak
+    memory: Annotated[Num, Unit("B", "high-bandwidth memory", gt=0)]
+    memory_bandwidth: Annotated[Num, Unit("B/s", "of its memory", gt=0)]
+    power: Annotated[Num, Unit("W", "thermal design power", gt=0)] | None = None
+
+    def peak_of(self, dtype: str) -> Num:
+        """Dense peak in a number format [FLOP/s].
+
+        Raises:
+            EstimateError: the chip has no peak in that format; names those it has.
+        """
+        peak: Num | None = getattr(self.peak, dtype, None) if dtype in Peak.model_fields else None
+        if peak is None:
+            known = ", ".join(n for n in Peak.model_fields if getattr(self.peak, n) is not None)
+            raise EstimateError("peak", dtype, f"is no number format of {self.name}", f"formats: {known}")
+        return peak
+
+
+class Link(Spec):
+    """A connection of one accelerator, one direction.
+
+    Args:
+        bandwidth: by the data sheet [B/s].
+        achieved: what large messages reach [B/s]; None where nobody measured.
+        latency: of one hop [s]; None where nobody measured.
+    """
+
+    bandwidth: Annotated[Num, Unit("B/s", "one direction, per accelerator", gt=0)]
+    achieved: Annotated[Num, Unit("B/s", "what large messages reach", gt=0)] | None = None
+    latency: Annotated[Num, Unit("s", "of one hop", ge=0)] | None = None
+
+
+class Cluster(Spec):
+    """WHERE a run runs.
+
+    Args:
+        chip: the accelerator.
+        gpus: how many.
+        domain: accelerators that share the fast scale-up network (8 in an HGX node, 72 in an NVL72 rack).
+        scale_up, scale_out: links inside and between domains, per accelerator and direction.
+
+    >>> h800 = Chip(name="H800", peak=Peak(bf16=989.4e12), memory=80e9, memory_bandwidth=3.35e12)
+    >>> Cluster(chip=h800, gpus=2048).chip.peak_of("bf16")
+    989400000000000.0
+    """
+
+    name: str = "cluster"
+    chip: Chip
+    gpus: Count
+    domain: Count = 8
+    scale_up: Link | None = None
+    scale_out: Link | None = None

@@ -1,0 +1,1 @@
+"""HOW MUCH: takes hours, watts, counts; knows no model."""

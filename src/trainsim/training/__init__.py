@@ -1,0 +1,1 @@
+"""HOW it runs: efficiency, layout, phases, reliability."""

@@ -1,0 +1,208 @@
+"""Where time comes from: told as utilisation, throughput, step time or hours."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from ..cluster.hardware import Cluster
+from ..errors import EstimateError
+from ..ledger import Ledger
+from ..spec import Family
+from ..units import SECONDS_PER_HOUR, Num, Unit
+from .plan import Plan
+
+Flow = Literal["busy", "wall"]
+"""Whether a told time is useful stepping alone or holds restarts and downtime as well."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """One phase as an efficiency sees it.
+
+    Args:
+        path: of the phase, for errors.
+        tokens, seq_len, batch: of the phase; None where not known. Numbers or arrays ``(n,)``.
+        cluster, plan: where and how.
+        flops: (convention, mtp) → FLOP per token as a ledger.
+    """
+
+    path: str
+    tokens: Num | None
+    seq_len: Num | None
+    batch: Num | None
+    cluster: Cluster
+    plan: Plan | None
+    flops: Callable[[str, str], Ledger]
+
+    def needed(self, name: str, who: str) -> Num:
+        """A number of the phase an efficiency can't do without."""
+        value: Num | None = getattr(self, name)
+        if value is None:
+            remedy = f"give {name}, or tell the phase's hours: efficiency=ts.BusyHours(gpu_hours=…)"
+            raise EstimateError(f"{self.path}.{name}", None, f"is needed by {who}", remedy)
+        return value
+
+
+class Efficiency(Family):
+    """Where a phase's accelerator-seconds come from."""
+
+    time: ClassVar[Flow]
+
+    @abc.abstractmethod
+    def gpu_seconds(self, work: Work) -> Num:
+        """Accelerators × seconds of a phase [GPU-s]."""
+
+    @property
+    def counting(self) -> tuple[str, str]:
+        """(convention, mtp) the efficiency counts FLOPs by; ``causal`` without prediction modules where it names none."""
+        return getattr(self, "flops", "causal"), getattr(self, "mtp", "none")
+
+    def peak_flops(self, cluster: Cluster) -> Num:
+        """The peak utilisation is stated against [FLOP/s]: the dense BF16 peak where the efficiency names none."""
+        return cluster.chip.peak_of(getattr(self, "peak", "bf16"))
+
+
+class MFU(Efficiency):
+    """Told model-FLOPs utilisation: model FLOPs, no recompute, over the dense peak (PaLM, arXiv:2204.02311, appendix B).
+
+    ``GPU-s = tokens · FLOP/token / (peak · mfu)``
+
+    Args:
+        mfu: the fraction, number or array ``(n,)``.
+        peak: number format whose dense peak it is stated against.
+        flops: convention its FLOPs are counted by.
+        mtp: whether they include multi-token-prediction modules.
+        time: "busy", or "wall" if its time includes restarts and downtime.
+
+    Raises:
+        SpecError: a told utilisation above 1.
+
+    >>> MFU(0.3894, peak="bf16", flops="half").mfu
+    0.3894
+    """
+
+    positional: ClassVar[tuple[str, ...]] = ("mfu",)
+    mfu: Annotated[Num, Unit("", "model FLOPs over peak", gt=0, le=1)]
+    peak: str = "bf16"
+    flops: str = "causal"
+    mtp: Literal["none", "unique"] = "none"
+    time: Flow = "busy"  # type: ignore[misc]
+
+    if TYPE_CHECKING:
+
+        def __init__(self, mfu: Num, *, peak: str = ..., flops: str = ..., mtp: str = ..., time: str = ...) -> None: ...
+
+    def gpu_seconds(self, work: Work) -> Num:
+        """Work over what the chip does at this utilisation."""
+        flop = work.needed("tokens", "MFU") * work.flops(self.flops, self.mtp).total
+        return flop / (self.peak_flops(work.cluster) * self.mfu)
+
+
+class HFU(Efficiency):
+    """Told hardware-FLOPs utilisation: recomputed FLOPs count as work (Korthikanti et al. 2022, arXiv:2205.05198, section 6).
+
+    ``GPU-s = tokens · (FLOP/token + recomputed) / (peak · hfu)``; what is recomputed is the plan's: nothing, the
+    attention core's forward pass, or the whole forward pass.
+
+    Args:
+        hfu: the fraction; the other arguments as for :class:`MFU`.
+
+    >>> HFU(0.52, flops="full").counting
+    ('full', 'none')
+    """
+
+    positional: ClassVar[tuple[str, ...]] = ("hfu",)
+    hfu: Annotated[Num, Unit("", "FLOPs with recompute over peak", gt=0, le=1)]
+    peak: str = "bf16"
+    flops: str = "causal"
+    mtp: Literal["none", "unique"] = "none"
+    time: Flow = "busy"  # type: ignore[misc]
+
+    if TYPE_CHECKING:
+
+        def __init__(self, hfu: Num, *, peak: str = ..., flops: str = ..., mtp: str = ..., time: str = ...) -> None: ...
+
+    def gpu_seconds(self, work: Work) -> Num:
+        """Work and recomputed work over what the chip does at this utilisation."""
+        if work.plan is None:
+            raise EstimateError(
+                "plan", None, "is needed by HFU: it says what is recomputed", "give plan=ts.Plan(recompute=…), or tell the MFU"
+            )
+        model = work.flops(self.flops, self.mtp)
+        again = recomputed(model, work.plan)
+        return work.needed("tokens", "HFU") * (model.total + again) / (self.peak_flops(work.cluster) * self.hfu)
+
+
+def recomputed(flops_per_token: Ledger, plan: Plan) -> Num:
+    """FLOP per token that backward runs a second time under a plan's recompute.
+
+    Source: Korthikanti et al. 2022 (arXiv:2205.05198), section 5 and appendix A.
+    """
+    match plan.recompute:
+        case "none":
+            return 0.0
+        case "selective":
+            forward = flops_per_token.part("forward")
+            return forward.part("core").total if "core" in forward else 0.0
+        case "full":
+            return flops_per_token.part("forward").total
+
+
+class Throughput(Efficiency):
+    """Told tokens per second and accelerator.
+
+    ``GPU-s = tokens / rate``
+
+    >>> Throughput(tokens_per_s_per_gpu=1541.7).tokens_per_s_per_gpu
+    1541.7
+    """
+
+    tokens_per_s_per_gpu: Annotated[Num, Unit("token/s/GPU", "tokens per second and accelerator", gt=0)]
+    time: Flow = "busy"  # type: ignore[misc]
+
+    def gpu_seconds(self, work: Work) -> Num:
+        """Tokens over rate."""
+        return work.needed("tokens", "Throughput") / self.tokens_per_s_per_gpu
+
+
+class StepTime(Efficiency):
+    """Told seconds per optimizer step.
+
+    ``GPU-s = seconds · accelerators · tokens / (batch · seq_len)``
+
+    >>> StepTime(seconds=19.926).seconds
+    19.926
+    """
+
+    seconds: Annotated[Num, Unit("s", "of one optimizer step", gt=0)]
+    time: Flow = "busy"  # type: ignore[misc]
+
+    def gpu_seconds(self, work: Work) -> Num:
+        """Steps times seconds times accelerators."""
+        steps = work.needed("tokens", "StepTime") / (work.needed("batch", "StepTime") * work.needed("seq_len", "StepTime"))
+        return steps * self.seconds * work.cluster.gpus
+
+
+class BusyHours(Efficiency):
+    """Told accelerator-hours of a phase, downtime not counted; its tokens may be unknown, then so are its FLOPs and MFU.
+
+    ``GPU-s = 3600 · gpu_hours``
+
+    >>> BusyHours(gpu_hours=5000).gpu_hours
+    5000.0
+    """
+
+    gpu_hours: Annotated[Num, Unit("GPU-h", "useful stepping, all accelerators", gt=0)]
+    time: Flow = "busy"  # type: ignore[misc]
+
+    def gpu_seconds(self, work: Work) -> Num:  # noqa: ARG002  (told, whatever the work)
+        """Hours as told."""
+        return self.gpu_hours * SECONDS_PER_HOUR
+
+
+def told(efficiency: Any) -> bool:
+    """Whether an efficiency was told for one cluster, and says nothing of another."""
+    return isinstance(efficiency, (MFU, HFU, Throughput, StepTime, BusyHours))
