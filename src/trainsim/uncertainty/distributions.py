@@ -1,0 +1,456 @@
+# ruff: noqa: D102  (members of a family inherit the docstrings of its face)
+"""Beliefs about one number: families as quantile functions, each smooth, renormalised, and honest about its support."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from functools import cached_property
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+from trainsim.errors import BeliefError
+from trainsim.spec import Family
+from trainsim.units import Num, Unit
+
+Array = NDArray[np.float64]
+
+Real = Annotated[Num, Unit("", "a parameter in the unit of the field")]
+Positive = Annotated[Num, Unit("", "a parameter of scale or shape", gt=0)]
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(400)
+_SCORES = 8.5 * _NODES
+_MASSES = 8.5 * _WEIGHTS * np.exp(-0.5 * _SCORES**2) / math.sqrt(2 * math.pi)
+"""Gauss-Legendre nodes in normal scores: E[x] = Σ mass · from_score(score), for families without a closed mean."""
+
+
+class Belief(Family):
+    """What we believe about the numbers at one path or several: a distribution, or an interval that has yet to meet its field."""
+
+    @abstractmethod
+    def meets(self, unit: Unit, path: str) -> Distribution:
+        """The distribution this belief becomes on a field.
+
+        Args:
+            unit: the field's unit and bounds.
+            path: where the field stands, for the error.
+
+        Raises:
+            BeliefError: mass outside the field's bounds.
+        """
+
+
+class Distribution(Belief):
+    """The law of one number, given by its quantile function.
+
+    ``x = ppf(u)`` for u uniform on (0, 1), and ``x = from_score(z)`` for z standard normal: the second keeps the
+    tails exact and is what a Gaussian copula needs.
+    """
+
+    @abstractmethod
+    def ppf(self, u: ArrayLike) -> Array:
+        """The value below which a share u of the belief lies, any shape."""
+
+    @abstractmethod
+    def cdf(self, x: ArrayLike) -> Array:
+        """The share of the belief at or below x, any shape."""
+
+    @property
+    @abstractmethod
+    def support(self) -> tuple[float, float]:
+        """The smallest interval that holds all mass."""
+
+    @property
+    def family(self) -> str:
+        """The family's name, as reports print it."""
+        return type(self).__name__.lower()
+
+    def from_score(self, z: ArrayLike) -> Array:
+        """The value at a normal score: ``ppf(Φ(z))``."""
+        return self.ppf(special.ndtr(z))
+
+    def score(self, x: ArrayLike) -> Array:
+        """The normal score of a value: ``Φ⁻¹(cdf(x))``, infinite outside the support."""
+        return np.asarray(special.ndtri(self.cdf(x)))
+
+    @property
+    def mean(self) -> float:
+        """The expected value."""
+        return float(_MASSES @ self.from_score(_SCORES))
+
+    @property
+    def sd(self) -> float:
+        """The standard deviation."""
+        return math.sqrt(float(_MASSES @ (self.from_score(_SCORES) - self.mean) ** 2))
+
+    def meets(self, unit: Unit, path: str) -> Distribution:
+        """Itself, if no mass lies outside the field's bounds."""
+        low, high = self.support
+        if low < unit.low or high > unit.high:
+            remedy = f"renormalise it inside: .truncate({unit.low:g}, {unit.high:g}), or give a ts.ci90 interval, whose family follows the bounds"
+            raise BeliefError(path, self, f"the {self.family} belief has mass outside the field's bounds ({unit.rule})", remedy)
+        return self
+
+    def truncate(self, low: float = -math.inf, high: float = math.inf) -> Truncated:
+        """The same law given that the value lies between two bounds: renormalised, so no mass piles up at a bound.
+
+        >>> normal(0, 1).truncate(0, 1).ppf([0.0, 0.5, 1.0]).round(4)
+        array([0.    , 0.4418, 1.    ])
+        """
+        return Truncated(base=self, low=low, high=high)
+
+
+class Normal(Distribution):
+    """The normal law: ``x = mu + sigma z``.
+
+    Args:
+        mu: mean [the field's unit].
+        sigma: standard deviation [the field's unit].
+
+    >>> normal(3.0, 0.5).ppf(0.5)
+    array(3.)
+    """
+
+    positional: ClassVar[tuple[str, ...]] = ("mu", "sigma")
+    mu: Real
+    sigma: Positive
+
+    def from_score(self, z: ArrayLike) -> Array:
+        return np.asarray(self.mu + self.sigma * np.asarray(z))
+
+    def score(self, x: ArrayLike) -> Array:
+        return np.asarray((np.asarray(x) - self.mu) / self.sigma)
+
+    def ppf(self, u: ArrayLike) -> Array:
+        return self.from_score(special.ndtri(u))
+
+    def cdf(self, x: ArrayLike) -> Array:
+        return np.asarray(special.ndtr(self.score(x)))
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return -math.inf, math.inf
+
+    @property
+    def mean(self) -> float:
+        return float(self.mu)
+
+    @property
+    def sd(self) -> float:
+        return float(self.sigma)
+
+
+class LogNormal(Distribution):
+    """The log-normal law above a lower end: ``x = low + exp(mu + sigma z)``.
+
+    Args:
+        mu: mean of log(x - low); the median is ``low + exp(mu)``.
+        sigma: standard deviation of log(x - low).
+        low: lower end [the field's unit].
+
+    >>> round(lognormal(0.0, 0.25).mean, 6)
+    1.031743
+    """
+
+    positional: ClassVar[tuple[str, ...]] = ("mu", "sigma", "low")
+    mu: Real
+    sigma: Positive
+    low: Real = 0.0
+
+    @property
+    def family(self) -> str:
+        return "log-normal" if self.low == 0 else f"log-normal above {self.low:g}"
+
+    def from_score(self, z: ArrayLike) -> Array:
+        above = np.exp(self.mu + self.sigma * np.asarray(z))
+        return np.asarray(above if self.low == 0 else np.maximum(self.low + above, np.nextafter(self.low, np.inf)))
+
+    def score(self, x: ArrayLike) -> Array:
+        with np.errstate(divide="ignore"):
+            return np.asarray((np.log(np.maximum(np.asarray(x) - self.low, 0.0)) - self.mu) / self.sigma)
+
+    def ppf(self, u: ArrayLike) -> Array:
+        return self.from_score(special.ndtri(u))
+
+    def cdf(self, x: ArrayLike) -> Array:
+        return np.asarray(special.ndtr(self.score(x)))
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return float(self.low), math.inf
+
+    @property
+    def mean(self) -> float:
+        return float(self.low + np.exp(self.mu + self.sigma**2 / 2))
+
+    @property
+    def sd(self) -> float:
+        return float(np.exp(self.mu + self.sigma**2 / 2) * np.sqrt(np.expm1(self.sigma**2)))
+
+
+class Uniform(Distribution):
+    """Equal density between two ends: ``x = low + (high - low) u``."""
+
+    positional: ClassVar[tuple[str, ...]] = ("low", "high")
+    low: Real
+    high: Real
+
+    def model_post_init(self, context: Any) -> None:
+        super().model_post_init(context)
+        _rising(self, low=self.low, high=self.high)
+
+    def ppf(self, u: ArrayLike) -> Array:
+        return np.asarray(self.low + (self.high - self.low) * np.asarray(u))
+
+    def cdf(self, x: ArrayLike) -> Array:
+        return np.clip((np.asarray(x) - self.low) / (self.high - self.low), 0.0, 1.0)
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return float(self.low), float(self.high)
+
+    @property
+    def mean(self) -> float:
+        return float((self.low + self.high) / 2)
+
+    @property
+    def sd(self) -> float:
+        return float((self.high - self.low) / math.sqrt(12))
+
+
+class Triangular(Distribution):
+    """Density that rises straight from low to the mode and falls straight to high.
+
+    >>> round(triangular(0.05, 0.15, 0.40).mean, 6)
+    0.2
+    """
+
+    positional: ClassVar[tuple[str, ...]] = ("low", "mode", "high")
+    low: Real
+    mode: Real
+    high: Real
+
+    def model_post_init(self, context: Any) -> None:
+        super().model_post_init(context)
+        _rising(self, low=self.low, high=self.high)
+        _between(self, self.mode, self.low, self.high)
+
+    def ppf(self, u: ArrayLike) -> Array:
+        u = np.asarray(u)
+        width = self.high - self.low
+        rising = self.low + np.sqrt(u * (width * (self.mode - self.low)))
+        falling = self.high - np.sqrt((1 - u) * (width * (self.high - self.mode)))
+        return np.asarray(np.where(u * width < self.mode - self.low, rising, falling))
+
+    def cdf(self, x: ArrayLike) -> Array:
+        x = np.clip(x, self.low, self.high)
+        width = self.high - self.low
+        with np.errstate(divide="ignore", invalid="ignore"):
+            below = (x - self.low) ** 2 / (width * (self.mode - self.low))
+            above = 1 - (self.high - x) ** 2 / (width * (self.high - self.mode))
+        return np.asarray(np.where(x < self.mode, below, np.where(x < self.high, above, 1.0)))
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return float(self.low), float(self.high)
+
+    @property
+    def mean(self) -> float:
+        return float((self.low + self.mode + self.high) / 3)
+
+
+class Beta(Distribution):
+    """The beta law stretched over [low, high].
+
+    Args:
+        a, b: shapes; the mean is ``low + (high - low) a / (a + b)``.
+        low, high: ends [the field's unit].
+    """
+
+    positional: ClassVar[tuple[str, ...]] = ("a", "b", "low", "high")
+    a: Positive
+    b: Positive
+    low: Real = 0.0
+    high: Real = 1.0
+
+    def model_post_init(self, context: Any) -> None:
+        super().model_post_init(context)
+        _rising(self, low=self.low, high=self.high)
+
+    def ppf(self, u: ArrayLike) -> Array:
+        return np.asarray(self.low + (self.high - self.low) * special.betaincinv(self.a, self.b, u))
+
+    def cdf(self, x: ArrayLike) -> Array:
+        inside = np.clip((np.asarray(x) - self.low) / (self.high - self.low), 0.0, 1.0)
+        return np.asarray(special.betainc(self.a, self.b, inside))
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return float(self.low), float(self.high)
+
+    @property
+    def mean(self) -> float:
+        return float(self.low + (self.high - self.low) * self.a / (self.a + self.b))
+
+    @property
+    def sd(self) -> float:
+        total = self.a + self.b
+        return float((self.high - self.low) * np.sqrt(self.a * self.b / (total + 1)) / total)
+
+
+class Pert(Distribution):
+    """The PERT law: a beta over [low, high] whose mean is ``(low + 4 mode + high) / 6``.
+
+    ``a = 1 + 4 (mode - low) / (high - low)``, ``b = 1 + 4 (high - mode) / (high - low)``.
+
+    Source: Malcolm, Roseboom, Clark & Fazar (1959), Operations Research 7(5), 646-669; shapes as in Vose,
+    Risk Analysis (2008), with weight 4.
+
+    >>> round(pert(0.01, 0.03, 0.12).mean, 6)
+    0.041667
+    """
+
+    positional: ClassVar[tuple[str, ...]] = ("low", "mode", "high")
+    low: Real
+    mode: Real
+    high: Real
+
+    def model_post_init(self, context: Any) -> None:
+        super().model_post_init(context)
+        _rising(self, low=self.low, high=self.high)
+        _between(self, self.mode, self.low, self.high)
+
+    @cached_property
+    def _beta(self) -> Beta:
+        width = self.high - self.low
+        return Beta(a=1 + 4 * (self.mode - self.low) / width, b=1 + 4 * (self.high - self.mode) / width, low=self.low, high=self.high)
+
+    def ppf(self, u: ArrayLike) -> Array:
+        return self._beta.ppf(u)
+
+    def cdf(self, x: ArrayLike) -> Array:
+        return self._beta.cdf(x)
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return float(self.low), float(self.high)
+
+    @property
+    def mean(self) -> float:
+        return float((self.low + 4 * self.mode + self.high) / 6)
+
+    @property
+    def sd(self) -> float:
+        return self._beta.sd
+
+
+class Truncated(Distribution):
+    """A law given that its value lies between two bounds.
+
+    ``ppf(u) = base.ppf(F(low) + u (F(high) - F(low)))``, taken from the upper tail where that one keeps more digits.
+
+    Raises:
+        BeliefError: the bounds cross, or no mass lies between them.
+    """
+
+    positional: ClassVar[tuple[str, ...]] = ("base", "low", "high")
+    base: Distribution
+    low: float = -math.inf
+    high: float = math.inf
+
+    def model_post_init(self, context: Any) -> None:
+        super().model_post_init(context)
+        if math.isnan(self.low) or math.isnan(self.high):
+            raise BeliefError("truncate", (self.low, self.high), "a bound is not a number", "give low, high, or leave one out")
+        _rising(self, low=self.low, high=self.high)
+        if not self._mass > 0:
+            rule = f"the {self.base.family} belief has no mass between the bounds (its support is {self.base.support})"
+            raise BeliefError("truncate", (self.low, self.high), rule, "widen the bounds, or believe something else")
+
+    @cached_property
+    def _scores(self) -> tuple[float, float]:
+        return float(self.base.score(self.low)), float(self.base.score(self.high))
+
+    @cached_property
+    def _mirror(self) -> float:
+        """-1 where the cut lies in the upper half, so that masses are counted from the near tail; else 1."""
+        return -1.0 if self._scores[0] > 0 else 1.0
+
+    @cached_property
+    def _masses(self) -> tuple[float, float]:
+        low, high = self._scores
+        return float(special.ndtr(self._mirror * low)), float(special.ndtr(self._mirror * high))
+
+    @property
+    def _mass(self) -> float:
+        return abs(self._masses[1] - self._masses[0])
+
+    @property
+    def family(self) -> str:
+        return f"{self.base.family}, truncated to [{self.low:g}, {self.high:g}]"
+
+    def ppf(self, u: ArrayLike) -> Array:
+        start, end = self._masses
+        inside = self.base.from_score(self._mirror * special.ndtri(start + np.asarray(u) * (end - start)))
+        return np.clip(inside, *self.support)  # rounding only: the quantile function already stays inside
+
+    def cdf(self, x: ArrayLike) -> Array:
+        start, end = self._masses
+        below = special.ndtr(self._mirror * self.base.score(np.clip(x, *self.support)))
+        return np.clip((below - start) / (end - start), 0.0, 1.0)
+
+    @property
+    def support(self) -> tuple[float, float]:
+        low, high = self.base.support
+        return max(low, self.low), min(high, self.high)
+
+
+def _rising(spec: Distribution, **ends: Num) -> None:
+    low, high = ends["low"], ends["high"]
+    if not low < high:
+        raise BeliefError(
+            spec.family if not isinstance(spec, Truncated) else "truncate",
+            (low, high),
+            "low is not below high",
+            "give the lower end first; for a certain value change the spec",
+        )
+
+
+def _between(spec: Distribution, mode: Num, low: Num, high: Num) -> None:
+    if not low <= mode <= high:
+        raise BeliefError(
+            f"{spec.family}.mode", mode, f"does not lie between low={low:g} and high={high:g}", "give low, mode, high in rising order"
+        )
+
+
+def normal(mean: float, sd: float) -> Normal:
+    """The normal law with a mean and a standard deviation, both in the field's unit."""
+    return Normal(mu=mean, sigma=sd)
+
+
+def lognormal(mu: float, sigma: float) -> LogNormal:
+    """The law whose logarithm is normal with mean mu and standard deviation sigma; its median is exp(mu)."""
+    return LogNormal(mu=mu, sigma=sigma)
+
+
+def uniform(low: float, high: float) -> Uniform:
+    """Equal density between two ends."""
+    return Uniform(low=low, high=high)
+
+
+def triangular(low: float, mode: float, high: float) -> Triangular:
+    """Density that rises straight from low to the mode and falls straight to high."""
+    return Triangular(low=low, mode=mode, high=high)
+
+
+def pert(low: float, mode: float, high: float) -> Pert:
+    """The beta law over [low, high] with mean (low + 4 mode + high) / 6."""
+    return Pert(low=low, mode=mode, high=high)
+
+
+def beta(a: float, b: float, low: float = 0.0, high: float = 1.0) -> Beta:
+    """The beta law with shapes a and b, stretched over [low, high]."""
+    return Beta(a=a, b=b, low=low, high=high)

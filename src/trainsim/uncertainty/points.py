@@ -1,0 +1,115 @@
+"""Low-discrepancy points: Sobol' sequences, scrambled anew for every path and replicate."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib import resources
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainsim.errors import BeliefError
+
+Bits = NDArray[np.int64]
+
+INDEX_BITS = 40
+"""A sequence holds 2^40 points."""
+DIGITS = 53
+"""Binary digits of a point: those of a float64."""
+
+
+@cache
+def _table() -> tuple[tuple[int, ...], ...]:
+    text = resources.files(__package__).joinpath("sobol.csv").read_text(encoding="utf-8")
+    return tuple(tuple(map(int, line.split(","))) for line in text.splitlines() if not line.startswith("#"))
+
+
+@cache
+def _generator(dimension: int) -> Bits:
+    """Which digit depends on which bit of the index: 0 or 1, shape (INDEX_BITS, INDEX_BITS) as [index bit, digit].
+
+    Source: Joe & Kuo (2008), SIAM J. Sci. Comput. 30(5), 2635-2654, section 2.
+    """
+    polynomial, *numbers = _table()[dimension]
+    degree = polynomial.bit_length() - 1
+    m = list(numbers)
+    for i in range(len(m), INDEX_BITS):
+        if degree == 0:
+            m.append(1)
+            continue
+        value = m[i - degree] ^ (m[i - degree] << degree)
+        for k in range(1, degree):
+            if polynomial >> (degree - k) & 1:
+                value ^= m[i - k] << k
+        m.append(value)
+    return np.array([[m[j] >> (j - digit) & 1 if digit <= j else 0 for digit in range(INDEX_BITS)] for j in range(INDEX_BITS)])
+
+
+def dimensions() -> int:
+    """How many dimensions the table of direction numbers holds."""
+    return len(_table())
+
+
+def stream(seed: int, key: str) -> np.random.Generator:
+    """The random stream of a path: the same whatever other paths there are."""
+    word = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=16).digest(), "little")
+    return np.random.Generator(np.random.PCG64DXSM(np.random.SeedSequence([seed, word])))
+
+
+@dataclass(frozen=True)
+class Points:
+    """Replicates of a scrambled Sobol' sequence, one column for each key.
+
+    The scramble (a random lower-triangular matrix and a digital shift over GF(2)) hangs on the seed, the replicate
+    and the key alone, and the dimension on the caller's word, so a column never depends on the other columns.
+
+    Args:
+        seed: the one seed.
+        keys: what each column is for, (d,).
+        columns: the Sobol' dimension of each, (d,), all different.
+        replicates: how many independent scrambles.
+
+    Source: Matoušek (1998), "On the L2-discrepancy for anchored boxes", J. Complexity 14, 527-556 (affine scramble).
+    """
+
+    seed: int
+    keys: Sequence[str]
+    columns: Sequence[int]
+    replicates: int
+
+    def __post_init__(self) -> None:
+        if self.columns and max(self.columns) >= dimensions():
+            remedy = "believe fewer numbers at once, or lay beliefs over a part of the spec"
+            raise BeliefError("beliefs", max(self.columns), f"needs a Sobol' dimension above the {dimensions()} known", remedy)
+
+    @cached_property
+    def _scrambles(self) -> tuple[Bits, Bits]:
+        """Direction numbers (replicates, d, INDEX_BITS) and shifts (replicates, d), as 53-bit integers."""
+        d = len(self.keys)
+        raw = np.empty((d, self.replicates, INDEX_BITS + 1), dtype=np.int64)
+        for row, key in zip(raw, self.keys, strict=True):
+            row[:] = stream(self.seed, key).integers(0, 1 << DIGITS, size=row.shape)
+        lead = np.int64(1) << (DIGITS - 1 - np.arange(INDEX_BITS))
+        lower = (raw[..., :INDEX_BITS] & (lead - 1)) | lead  # unit lower triangular: digit k and random digits below it
+        direction = np.zeros((d, self.replicates, INDEX_BITS), dtype=np.int64)
+        for c, dimension in enumerate(self.columns):
+            picks = -_generator(dimension)  # all ones where the digit is picked
+            direction[c] = np.bitwise_xor.reduce(lower[c][:, None, :] & picks[None], axis=-1)
+        return np.ascontiguousarray(direction.swapaxes(0, 1)), np.ascontiguousarray(raw[..., INDEX_BITS].T)
+
+    def blocks(self, replicate: slice, start: int, stop: int, size: int) -> Iterator[NDArray[np.float64]]:
+        """Points start … stop of some replicates, ``(replicates, d, size)`` at a time; sizes are powers of two."""
+        direction, shift = (part[replicate] for part in self._scrambles)
+        size = min(size, stop - start)
+        low = np.zeros((*shift.shape, size), dtype=np.int64)
+        for j in range(size.bit_length() - 1):
+            low[..., 1 << j : 2 << j] = low[..., : 1 << j] ^ direction[..., j, None]
+        for first in range(start, stop, size):
+            base = shift.copy()
+            for j in range(first.bit_length()):
+                if first >> j & 1:
+                    base ^= direction[..., j]
+            yield ((low ^ base[..., None]) + 0.5) * 2.0**-DIGITS

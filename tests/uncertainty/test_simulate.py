@@ -1,0 +1,83 @@
+"""simulate against exact values, and what it refuses."""
+
+import numpy as np
+import pytest
+from reference_case import BELIEFS, EXACT, EXACT_BELOW_6M, EXACT_MEAN, Bench, cost
+
+from trainsim.errors import BeliefError, PathError, TrainsimError, TrainsimWarning
+from trainsim.ledger import Ledger
+from trainsim.uncertainty import Beliefs, Figure, ci90, normal, simulate
+
+
+def off(figure: Figure, exact: float) -> float:
+    return abs(figure.value - exact) / figure.standard_error
+
+
+@pytest.mark.parametrize("how", [{"n": 2**16}, {"rtol": 1e-3}])
+def test_the_reference_case_is_met_within_three_standard_errors(how: dict[str, float]) -> None:
+    sim = simulate(Bench(), BELIEFS, cost, seed=7, **how)
+    for figure, exact in zip(sim.quantile("value", list(EXACT)), EXACT.values(), strict=True):
+        assert off(figure, exact) < 3
+        assert figure.standard_error < 2e-3 * exact
+    assert sim.mean("value").value == pytest.approx(EXACT_MEAN, rel=2e-5)
+    assert off(sim.probability("value", below=6e6), EXACT_BELOW_6M) < 3
+
+
+def test_the_accuracy_asked_for_is_the_accuracy_given() -> None:
+    sim = simulate(Bench(), BELIEFS, cost, rtol=5e-3, seed=3)
+    assert sim.reached
+    for figure in (*sim.quantile("value", [0.05, 0.5, 0.95]), sim.mean("value")):
+        low, high = figure.interval()
+        assert (high - low) / 2 <= 5e-3 * figure
+
+
+def test_an_accuracy_out_of_reach_says_how_far_it_got() -> None:
+    with pytest.warns(TrainsimWarning, match="is only within"):
+        sim = simulate(Bench(), BELIEFS, cost, rtol=1e-7, seed=3, budget=2**13)
+    assert not sim.reached
+
+
+def test_a_ledger_line_can_be_asked_for_later() -> None:
+    def bill(s: Bench) -> dict[str, Ledger]:
+        return {"cost": Ledger("USD", {"rent": {"compute": s.price * 2.0, "idle": s.price}, "power": s.k})}
+
+    sim = simulate(Bench(), BELIEFS, bill, n=4096)
+    parts = sim.mean("cost.rent.compute") + sim.mean("cost.rent.idle") + sim.mean("cost.power")
+    assert sim.mean("cost") == pytest.approx(parts, rel=1e-12)
+    with pytest.raises(PathError, match="power"):
+        sim.mean("cost.powr")
+
+
+def test_a_draw_without_a_finite_answer_is_named() -> None:
+    with pytest.raises(BeliefError, match=r"value=nan: is what the function gave to the draw tokens=.*price="):
+        simulate(Bench(), BELIEFS, lambda s: np.where(s.price > 2.9, np.nan, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        ({"n": 0}, "n=0"),
+        ({"n": 1.5}, "n=1.5"),
+        ({"rtol": -1.0}, "rtol"),
+        ({"rtol": 0}, "rtol"),
+        ({"seed": -1}, "seed"),
+        ({"replicates": 1}, "replicates"),
+        ({"quantiles": [1.0]}, "quantiles"),
+    ],
+)
+def test_bad_arguments_are_named(arguments: dict[str, object], word: str) -> None:
+    with pytest.raises(BeliefError, match=word):
+        simulate(Bench(), BELIEFS, cost, **arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("beliefs", "word"),
+    [
+        ({"pricee": ci90(1, 2)}, "did you mean 'price'"),
+        ({"mfu": ci90(0.5, 1.5)}, "must be > 0 and < 1"),
+        ({"mfu": normal(0.4, 0.1)}, r"truncate\(0, 1\)"),
+    ],
+)
+def test_beliefs_that_do_not_fit_are_named(beliefs: dict[str, object], word: str) -> None:
+    with pytest.raises(TrainsimError, match=word):
+        simulate(Bench(), Beliefs(beliefs), cost)
