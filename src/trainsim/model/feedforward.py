@@ -81,6 +81,7 @@ class MixtureOfExperts(FeedForward):
         router_bias: none; a parameter ("bias"); or a balancing score that is no parameter ("score").
         shared_gate: a learned gate on the shared experts' output (Qwen2-MoE).
         latent: routed experts work on a stream projected down to this width; None for the full stream.
+        output_bias: a bias on the merged output of the experts (JetMoE).
 
     Raises:
         SpecError: more experts met than there are.
@@ -101,6 +102,7 @@ class MixtureOfExperts(FeedForward):
     shared_bias: Literal["none", "both"] = "none"
     shared_gate: Literal["none", "scalar"] = "none"
     latent: Count | None = None
+    output_bias: Literal["none", "hidden"] = "none"
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -130,6 +132,8 @@ class MixtureOfExperts(FeedForward):
             yield from _expert("shared.", hidden, self.shared_width, products, bias_up=self.shared_width * has, bias_down=hidden * has)
             if self.shared_gate == "scalar":
                 yield MatMul(name="shared.scale", inner=hidden, cols=1, axes=("hidden", "expert"), role="router")
+        if self.output_bias == "hidden":
+            yield Stream(name="experts.bias", params=hidden, role="bias", read=hidden, written=hidden)
 
 
 def _expert(

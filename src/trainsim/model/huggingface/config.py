@@ -3,35 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import ConfigError
+from ..transformer import MAX_LAYERS
+from .harmless import HARMLESS
 
-# Keys that say nothing about shapes, in any family. A key that is neither asked for by its family nor found here is an
-# error if its value could change the shape.
-_HARMLESS = re.compile(
-    r"""
-    _.*|architectures|auto_map|transformers_version|torch_dtype|dtype|model_type|name_or_path|id2label|label2id|problem_type|
-    .*_token_id|.*_token_ids|.*_token_index|.*dropout.*|.*dropout|.*_pdrop|.*_eps|.*_epsilon|.*epsilon|initializer_.*|init_.*|.*_std|.*_range|.*_method|
-    rope_theta|rope_scaling|rope_parameters|rope_.*|rotary_.*|.*_rope_.*|partial_rotary_factor|.*theta.*|.*_rotary_.*|mscale.*|
-    use_cache|pretraining_tp|output_.*|return_dict|torchscript|pruned_heads|is_decoder|is_encoder_decoder|add_cross_attention|
-    .*_act|.*activation.*|hidden_act|mlp_hidden_act|act_fn|afn|
-    .*_aux_loss.*|aux_loss_.*|.*_loss_coef.*|router_z_loss.*|.*jitter.*|norm_topk_prob|scoring_func|score_function|.*routed_scaling_factor|
-    .*softcap.*|.*_softcapping|query_pre_attn_scalar|.*_multiplier|.*_scaling|logit_scale|logits_scaling|.*_scale|
-    max_position_embeddings|max_seq_len|max_sequence_length|seq_length|model_max_length|original_max_position_embeddings|initial_context_length|
-    gradient_checkpointing|tie_encoder_decoder|chunk_size_feed_forward|finetuning_task|tokenizer_class|prefix|task_specific_params|
-    temperature|top_p|typical_p|repetition_penalty|length_penalty|no_repeat_ngram_size|num_beams.*|num_return_sequences|early_stopping|
-    max_length|min_length|do_sample|diversity_penalty|bad_words_ids|forced_.*|suppress_tokens|begin_suppress_tokens|remove_invalid_values|
-    exponential_decay_length_penalty|encoder_no_repeat_ngram_size|sep_token_id|decoder_start_token_id|cross_attention_hidden_size|
-    attn_implementation|flash_attn.*|use_flash.*|.*flash_attention.*|ep_size|ep_group|moe_group|n_group|topk_group|num_expert_group|topk_method|num_limited_groups|seq_aux|
-    expert_capacity.*|capacity_factor|.*_capacity|.*token_drop.*|drop_tokens|quantization_config|compression_config|
-    use_bfloat16|fp32_.*|.*_in_fp32|scale_attn_.*|reorder_and_upcast_attn|summary_.*|attention_softmax_in_fp32|scale_attention_softmax_in_fp32|
-    bos|eos|pad|unk_token_id|.*_tokens?_ids?|special_tokens.*|chat_template|vision_.*|image_.*|video_.*|audio_.*|freeze_.*|unsloth.*|
-    use_logits_.*|z_loss.*|moe_aux.*|moe_z.*|attention_type|cache_implementation|hybrid_cache|for_llm_compressor|sm_scale|alibi_.*
-    """.replace("\n", "").replace(" ", ""),
-)
+_LARGEST = 10**9
 
 
 class Config:
@@ -40,21 +19,50 @@ class Config:
     Args:
         data: the config as a dict.
         path: where it came from, for errors.
+        sizes: sizes to take where the file leaves them out: Hugging Face writes a nested ``text_config`` as what differs from
+            its class; empty for a config that stands alone.
     """
 
-    def __init__(self, data: Mapping[str, Any], path: str = "config") -> None:
-        self.data, self.path = data, path
+    def __init__(self, data: Mapping[str, Any], path: str = "config", sizes: Mapping[str, int] | None = None) -> None:
+        self.data, self.path, self.sizes = data, path, sizes or {}
         self.asked: set[str] = set()
         self.notes: list[str] = []
+
+    # what is there -----------------------------------------------------------------------------------------------
 
     def has(self, key: str) -> bool:
         """Whether a key is there with a value."""
         self.asked.add(key)
         return self.data.get(key) is not None
 
+    def called(self, *keys: str) -> str:
+        """The first of a size's names that the file uses; the first of all if it uses none."""
+        return next((key for key in keys if self.has(key)), keys[0])
+
+    def null(self, key: str) -> bool:
+        """Whether a key is there and null: "has none", which is not the same as left out."""
+        self.asked.add(key)
+        return key in self.data and self.data[key] is None
+
     def fail(self, key: str, rule: str, remedy: str) -> ConfigError:
         """The error for a key."""
         return ConfigError(f"{self.path}.{key}", self.data.get(key), rule, remedy)
+
+    def note(self, text: str) -> None:
+        """Remember an assumption."""
+        self.notes.append(text)
+
+    def inside(self, key: str) -> Config:
+        """A nested group of keys (DBRX's ``attn_config``) as a config of its own; close it when it is read."""
+        self.asked.add(key)
+        group = self.data.get(key, {})
+        if not isinstance(group, Mapping):
+            raise self.fail(key, "must be a group of keys", 'give {"key": value, …}')
+        inner = Config(group, f"{self.path}.{key}")
+        inner.notes = self.notes
+        return inner
+
+    # sizes and numbers -------------------------------------------------------------------------------------------
 
     def size(self, *keys: str) -> int:
         """A size that must be given, under the first of its names that is there.
@@ -62,36 +70,68 @@ class Config:
         Raises:
             ConfigError: missing, or no positive integer.
         """
-        self.asked.update(keys)
-        for key in keys:
-            if self.data.get(key) is not None:
-                return self._positive(key, self.data[key])
+        given = {key: self._positive(key, self.data[key]) for key in keys if self.has(key)}
+        if len(set(given.values())) > 1:
+            first, second, *_ = given
+            raise self.fail(second, f"contradicts {first}={given[first]}", "they are two names of one size: give one")
+        if given:
+            return next(iter(given.values()))
+        if keys[0] in self.sizes:
+            return self._default(keys[0], self.sizes[keys[0]], "class default")
         near = [k for k in self.data if k not in self.asked and difflib.SequenceMatcher(None, k, keys[0]).ratio() > 0.75]
         meant = f"; did you mean {near[0]!r}?" if near else ""
         raise ConfigError(f"{self.path}.{keys[0]}", None, "is missing", f"give {keys[0]} as a positive integer{meant}")
 
-    def optional(self, key: str, default: int, *, why: str = "class default") -> int:
-        """A size that may be left out; the default taken is noted."""
-        if not self.has(key):
-            self.note(f"{key} not given: {default} ({why})")
-            return default
-        return self._positive(key, self.data[key])
+    def layers(self, *keys: str) -> int:
+        """The number of layers, bounded before anything is built.
 
-    def size_or_none(self, *keys: str) -> int | None:
-        """A size that may be absent or null for "has none"."""
+        Raises:
+            ConfigError: missing, no positive integer, or more than anyone trains.
+        """
+        number = self.size(*keys)
+        if number > MAX_LAYERS:
+            raise self.fail(self.called(*keys), f"is above {MAX_LAYERS} layers", "check the config")
+        return number
+
+    def optional(self, *keys: str, default: int, why: str = "class default") -> int:
+        """A size that may be left out; the default taken is noted."""
         for key in keys:
             if self.has(key):
                 return self._positive(key, self.data[key])
-        return None
+        return self._default(keys[0], default, why)
 
-    def count(self, key: str, default: int = 0) -> int:
-        """A number of things that may be zero."""
-        if not self.has(key):
-            return default
-        value = self.data[key]
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 10**9:
-            raise self.fail(key, "must be an integer >= 0", "give how many there are")
+    def size_or_none(self, key: str, default: int | None = None) -> int | None:
+        """A size that null turns off; left out, it is the class default."""
+        if self.has(key):
+            return self._positive(key, self.data[key])
+        if default is None or self.null(key):
+            return None
+        return self._default(key, default, "class default")
+
+    def count(self, *keys: str, default: int = 0) -> int:
+        """A number of things that may be zero; null is zero, and a default that isn't zero is noted."""
+        for key in keys:
+            if self.null(key):
+                return 0
+            if self.has(key):
+                value = self.data[key]
+                if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST:
+                    raise self.fail(key, "must be an integer >= 0", "give how many there are")
+                return value
+        return self._default(keys[0], default, "class default") if default else 0
+
+    def _default(self, key: str, value: int, why: str) -> int:
+        self.note(f"{key} not given: {value} ({why})")
         return value
+
+    def _positive(self, key: str, value: Any) -> int:
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1 or value > _LARGEST:
+            raise self.fail(key, "must be a positive integer up to 1e9", f"give {key} as a plain number")
+        return value
+
+    # flags and lists ---------------------------------------------------------------------------------------------
 
     def flag(self, key: str, *, default: bool) -> bool:
         """True or false; the default taken is noted."""
@@ -102,35 +142,66 @@ class Config:
             raise self.fail(key, "must be true or false", "write it without quotes")
         return bool(self.data[key])
 
-    def words(self, key: str, known: Sequence[str]) -> list[str] | None:
-        """A list of words out of a known few, or None if absent."""
+    def words(self, key: str, known: Sequence[str], length: int) -> list[str] | None:
+        """A list of one known word per layer, or None if absent."""
         if not self.has(key):
             return None
-        value = self.data[key]
-        if not isinstance(value, (list, tuple)) or any(word not in known for word in value):
-            odd = next((w for w in value if w not in known), value) if isinstance(value, (list, tuple)) else value
+        value = self._list(key, length)
+        odd = next((word for word in value if word not in known), None)
+        if odd is not None:
             raise self.fail(key, f"holds {odd!r}", f"known: {', '.join(known)}")
-        return list(value)
+        return [str(word) for word in value]
+
+    def per_layer(self, key: str, length: int) -> list[int] | None:
+        """A number >= 0 for every layer, or None if absent."""
+        return [self._whole(key, entry) for entry in self._list(key, length)] if self.has(key) else None
+
+    def positions(self, key: str, layers: int) -> list[int] | None:
+        """Indices of layers, or None if absent."""
+        if not self.has(key):
+            return None
+        found = [self._whole(key, entry) for entry in self._list(key)]
+        if any(i >= layers for i in found):
+            raise self.fail(key, f"names layer {max(found)} of {layers}", "layers count from 0")
+        return found
+
+    def _list(self, key: str, length: int | None = None) -> Sequence[Any]:
+        value = self.data[key]
+        if not isinstance(value, (list, tuple)):
+            raise self.fail(key, "must be a list", "give one entry per layer")
+        if length is not None and len(value) != length:
+            raise self.fail(key, f"has {len(value)} entries for {length} layers", "give one entry per layer")
+        return value
+
+    def _whole(self, key: str, entry: Any) -> int:
+        if isinstance(entry, bool) or not isinstance(entry, int) or not 0 <= entry <= _LARGEST:
+            raise self.fail(key, f"holds {entry!r}", "give whole numbers >= 0")
+        return entry
+
+    # rules -------------------------------------------------------------------------------------------------------
 
     def ignore(self, *keys: str) -> None:
-        """Keys this family reads but which leave the shape alone."""
+        """Keys that stand in files of this family and leave its shape alone."""
         self.asked.update(keys)
 
-    def note(self, text: str) -> None:
-        """Remember an assumption."""
-        self.notes.append(text)
+    def fixed(self, key: str, *allowed: Any) -> None:
+        """A key whose other values this family's class has no shape for."""
+        if self.has(key) and self.data[key] not in allowed:
+            shown = " or ".join(map(repr, allowed))
+            raise self.fail(key, f"is not mapped for model_type {self.data.get('model_type')!r}", f"only {shown} is")
 
     def at_most(self, key: str, value: int, other: str, bound: int) -> None:
         """Refuse a value above another key's."""
         if value > bound:
-            raise self.fail(key, f"is above {other}={bound}", f"give at most {bound}")
+            raise self.fail(key, f"{'' if self.has(key) else f'(default {value}) '}is above {other}={bound}", f"give at most {bound}")
 
     def divides(self, key: str, value: int, other: str, whole: int) -> None:
         """Refuse a value that doesn't divide another key's."""
         if whole % value:
             near = [d for d in range(1, min(whole, 4096) + 1) if whole % d == 0]
             near.sort(key=lambda d: abs(d - value))
-            raise self.fail(key, f"does not divide {other}={whole}", f"nearest divisors: {', '.join(map(str, sorted(near[:4])))}")
+            default = "" if self.has(key) else f"(default {value}) "
+            raise self.fail(key, f"{default}does not divide {other}={whole}", f"nearest divisors: {', '.join(map(str, sorted(near[:4])))}")
 
     def close(self, ignore: Sequence[str] = ()) -> None:
         """Refuse keys nobody asked for whose value could change the shape.
@@ -140,7 +211,8 @@ class Config:
         """
         for key, value in self.data.items():
             inert = value is None or value is False or isinstance(value, str) or value in ([], {})
-            if key in self.asked or key in ignore or inert or _HARMLESS.fullmatch(key):
+            inert = inert or (key == "layer_types" and value == ["full_attention"] * len(value))
+            if key in self.asked or key in ignore or inert or HARMLESS.fullmatch(key):
                 continue
             near = difflib.get_close_matches(key, self.asked, n=1, cutoff=0.8)
             meant = f"did you mean {near[0]!r}? Otherwise " if near else ""
@@ -149,10 +221,3 @@ class Config:
                 f"is not mapped for model_type {self.data.get('model_type')!r} and may change the shape",
                 f"{meant}pass ignore=({key!r},) if it doesn't",
             )
-
-    def _positive(self, key: str, value: Any) -> int:
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1 or value > 10**9:
-            raise self.fail(key, "must be a positive integer up to 1e9", f"give {key} as a plain number")
-        return value

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError, TrainsimError, did_you_mean
-from ..transformer import MAX_LAYERS, Model
+from ..transformer import Model
 from .config import Config
+from .unfit import TEXT_OF, UNFIT
 
 Mapper = Callable[[Config], Model]
 FAMILIES: dict[str, Mapper] = {}
@@ -57,27 +58,46 @@ def from_hf(config: str | Path | Mapping[str, Any] | Any, *, ignore: Sequence[st
     >>> from_hf(tiny).layers
     2
     """
-    data, path = _read(config)
-    if isinstance(data.get("text_config"), Mapping):
-        data = {"model_type": data.get("model_type"), **data["text_config"]}
-        path += ".text_config"
-    kind = data.get("model_type")
-    known = families()
-    if kind not in known:
-        by_hand = "build a ts.Model by hand (examples/04_a_layer_of_your_own.py)"
-        raise ConfigError(f"{path}.model_type", kind, "is no mapped family", f"{did_you_mean(str(kind), known)}; or {by_hand}")
-    asked = Config(data, path)
-    if (layers := data.get("num_hidden_layers")) is not None and isinstance(layers, int) and layers > MAX_LAYERS:
-        raise asked.fail("num_hidden_layers", f"is above {MAX_LAYERS}", "check the config")
+    outer, path = _read(config)
+    asked = _enter(outer, path)
+    kind = asked.data.get("model_type")
     try:
-        model = known[kind](asked)
+        model = _mapping(kind, asked.path)(asked)
     except ConfigError:
         raise
     except TrainsimError as error:
-        raise ConfigError(f"{path}: {error.path}", error.value, error.rule, error.remedy) from None
+        raise ConfigError(f"{asked.path}: {error.path}", error.value, error.rule, error.remedy) from None
     asked.close(ignore)
-    block = _quantisation(asked)
+    block = _quantisation(asked) or _quantisation(Config(outer))
     return model.replace({"notes": tuple(dict.fromkeys((*model.notes, *asked.notes))), "quantization_block": block})
+
+
+def _enter(outer: Mapping[str, Any], path: str) -> Config:
+    """The text model of a config: of the whole file, or of its ``text_config`` where it wraps a text model."""
+    inner = outer.get("text_config")
+    if not isinstance(inner, Mapping):
+        return Config(outer, path)
+    wrapper = str(outer.get("model_type"))
+    kind, sizes = TEXT_OF.get(wrapper, (wrapper, {}))
+    shared = {key: outer[key] for key in ("tie_word_embeddings",) if key in outer}
+    entered = Config({"model_type": kind, **shared, **inner}, f"{path}.text_config", sizes)
+    entered.note(f"text model of {wrapper}: its other towers are left out")
+    return entered
+
+
+def _mapping(kind: Any, path: str) -> Mapper:
+    known = families()
+    if isinstance(kind, str) and kind in known:
+        return known[kind]
+    by_hand = "build a ts.Model by hand (examples/04_a_layer_of_your_own.py)"
+    if isinstance(kind, str) and kind in UNFIT:
+        raise ConfigError(
+            f"{path}.model_type", kind, f"does not fit: {UNFIT[kind]}", f"{by_hand}, or add a family (docs/adding-a-family.md)"
+        )
+    everyone = f"known: {', '.join(known)}"
+    near = did_you_mean(str(kind), known)
+    offer = everyone if near.startswith("known") else f"{near} {everyone}"
+    raise ConfigError(f"{path}.model_type", kind, "is no mapped family", f"{offer}; or {by_hand}")
 
 
 def _quantisation(config: Config) -> int | None:

@@ -1,0 +1,47 @@
+"""MiniMax: lightning attention, and the M2 that went back to softmax."""
+
+from __future__ import annotations
+
+from ..attention import LightningAttention
+from ..transformer import Model
+from .config import Config
+from .parts import LAYERS, Mixers, alike, assemble, grouped_query, routed, stack
+from .reader import family
+
+
+@family("minimax")
+def minimax(c: Config) -> Model:
+    """MiniMax-Text-01 (arXiv:2501.08313): linear attention, with softmax attention in between."""
+    layers = c.layers(*LAYERS)
+    c.fixed("shared_intermediate_size", 0)
+    c.ignore("postnorm")
+    moe = routed(c, "num_local_experts", "num_experts")
+    return assemble(c, stack(_mixers(c, layers), alike(layers, "moe", moe)), tied=False)
+
+
+def _mixers(c: Config, layers: int) -> Mixers:
+    softmax = grouped_query(c, kv=8, window=c.size_or_none("sliding_window"))
+    chunk = c.optional("block_size", default=256)
+    lightning = LightningAttention(heads=softmax.heads, head_dim=softmax.head_dim, chunk=chunk)
+    codes = c.per_layer("attn_type_list", layers)
+    types = c.words("layer_types", ("full_attention", "linear_attention"), layers)
+    if codes and not types:
+        types = ["full_attention" if code else "linear_attention" for code in codes]
+    types = types or ["linear_attention" if i % 2 else "full_attention" for i in range(layers)]
+    return [("", softmax) if word == "full_attention" else ("linear", lightning) for word in types]
+
+
+@family("minimax_m2")
+def minimax_m2(c: Config) -> Model:
+    """MiniMax-M2 (MiniMax 2025): softmax attention with norms over the full width of queries and keys."""
+    layers = c.layers(*LAYERS)
+    attention = grouped_query(c, kv=8, head=128, qk_norm="full")
+    c.fixed("use_qk_norm", True)
+    c.fixed("qk_norm_type", "per_layer")
+    c.fixed("shared_intermediate_size", 0)
+    c.fixed("attn_type_list", [1] * layers)
+    c.ignore("use_routing_bias", "use_mtp", "mtp_transformer_layers", "rotary_dim")
+    if c.count("num_mtp_modules"):
+        c.note("num_mtp_modules: this family's prediction modules are not mapped")
+    moe = routed(c, "num_local_experts", "num_experts", router_bias="score")
+    return assemble(c, stack(alike(layers, "", attention), alike(layers, "moe", moe)), tied=False)

@@ -1,0 +1,39 @@
+"""Architectures met in the wild that the alphabet of work does not carry yet, each with what is in the way."""
+
+from __future__ import annotations
+
+_SPARSE = "an indexer picks the keys of every query, so attention pairs follow no fixed mask"
+_HYBRID = "some layers are state-space mixers whose convolution and scan are not mapped"
+_STATE_SPACE = "its layers are state-space mixers: no heads, no feed-forward"
+_DELTA = "some layers are gated delta-rule mixers that solve a triangular system per chunk, which is no op of the alphabet"
+_ENCODER = "it has an encoder, or no causal head"
+
+UNFIT: dict[str, str] = (
+    dict.fromkeys(("deepseek_v32", "deepseek_v4", "glm_moe_dsa"), _SPARSE)
+    | dict.fromkeys(("qwen3_next", "qwen3_5_moe", "kimi_linear", "olmo_hybrid"), _DELTA)
+    | dict.fromkeys(
+        ("falcon_h1", "bamba", "granitemoehybrid", "nemotron_h", "jamba", "zamba", "zamba2", "lfm2", "recurrent_gemma"), _HYBRID
+    )
+    | dict.fromkeys(("mamba", "mamba2", "falcon_mamba", "rwkv", "xlstm"), _STATE_SPACE)
+    | dict.fromkeys(("bert", "roberta", "t5", "t5gemma", "bart", "whisper", "siglip", "clip"), _ENCODER)
+    | {"gemma3n": "its layers share keys and values and mix several residual streams"}
+)
+"""``model_type`` → what does not fit."""
+
+TEXT_OF: dict[str, tuple[str, dict[str, int]]] = {
+    "gemma3": (
+        "gemma3_text",
+        {
+            "vocab_size": 262208,
+            "hidden_size": 2304,
+            "intermediate_size": 9216,
+            "num_hidden_layers": 26,
+            "num_attention_heads": 8,
+        },
+    ),
+    "llama4": ("llama4_text", {}),
+    "mistral3": ("mistral", {}),
+    "cohere2_vision": ("cohere2", {}),
+    "kimi_k25": ("kimi_k2", {}),
+}
+"""Wrapper of a text model → the text model's family, and the sizes its files leave out because they are the class's own."""
