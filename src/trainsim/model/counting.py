@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal, get_args
 
 import numpy as np
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from ..errors import SpecError, did_you_mean
 from ..ledger import Ledger, tree
 from ..units import Num
+from .documents import Documents
 from .feedforward import MixtureOfExperts
+from .masks import Mask
 from .ops import Entry, Lookup, MatMul, OpTable
 from .transformer import Block, Model
 
@@ -81,7 +83,7 @@ CONVENTIONS: dict[str, Convention] = {
             "Six per active parameter without the input embedding: no attention scores, no multi-token prediction; "
             "norms, biases and learned positions as if multiplied.",
             "none",
-            _PRODUCTS | {"norm", "latent-norm", "bias", "position"},
+            (_PRODUCTS - {"attention", "scan"}) | {"norm", "latent-norm", "bias", "position"},
             None,
             "Kaplan et al. 2020, arXiv:2001.08361, section 2.1",
         ),
@@ -160,7 +162,7 @@ def count_active_params(model: Model, mtp: Mtp = "none") -> Ledger:
 
 
 def flops_per_token(
-    model: Model, seq_len: Num, convention: str = "causal", mtp: Mtp = "none", document_length: Num | None = None
+    model: Model, seq_len: Num, convention: str = "causal", mtp: Mtp = "none", document_length: Num | Documents | None = None
 ) -> Ledger:
     """Training FLOPs per token, forward and backward, by kind of layer, part and op.
 
@@ -171,8 +173,9 @@ def flops_per_token(
         seq_len: sequence length, number or array ``(n,)`` [token].
         convention: one of ``CONVENTIONS``; each says what it counts and leaves out.
         mtp: ``"unique"`` counts the multi-token-prediction modules.
-        document_length: documents packed into a sequence attend only within themselves: their length [token]; None for one
-            document per sequence.
+        document_length: documents packed into a sequence attend only within themselves: their length, number or array ``(n,)``
+            [token], or :class:`Documents` for lengths that differ within a batch; None for one document per sequence. What is
+            longer than the sequence stands in whole sequences.
 
     Returns:
         ledger [FLOP/token] with parts ``forward`` and ``backward``.
@@ -188,14 +191,14 @@ def flops_per_token(
         raise SpecError("mtp", mtp, f"convention {convention!r} has no multi-token prediction", f"use mtp='none', or one of: {able}")
     if mtp not in get_args(Mtp):
         raise SpecError("mtp", mtp, "is no way to count prediction modules", did_you_mean(str(mtp), get_args(Mtp), "ways"))
-    length = seq_len if document_length is None else np.minimum(document_length, seq_len)
-    if not np.all(np.asarray(length) >= 1):
-        raise SpecError("seq_len", seq_len, "must be >= 1", "give the sequence length in tokens")
+    for name, length in (("seq_len", seq_len), ("document_length", document_length)):
+        if not (length is None or isinstance(length, Documents) or np.all(np.asarray(length) >= 1)):
+            raise SpecError(name, length, "must be >= 1", "give the length in tokens")
     fixed, groups = _charged(model, rule, mtp)
     forward: dict[tuple[str, ...], Num] = dict(fixed)
     for mask, lines in groups.items():
-        keys = _keys(model.table, mask, rule.pairs, length)
-        forward |= {path: flop * keys for path, flop in lines.items()}
+        keys = _document_keys(partial(_keys, model.table.masks[mask], rule.pairs), seq_len, document_length)
+        forward |= {path: flop * keys + fixed.get(path, 0.0) for path, flop in lines.items()}
     ledger = tree("FLOP/token", forward)
     return Ledger._trusted("FLOP/token", {"forward": ledger, "backward": ledger * 2.0})
 
@@ -278,9 +281,7 @@ def _charged(model: Model, rule: Convention, mtp: Mtp) -> tuple[_Lines, dict[int
         if not _counts(entry, role, rule, mtp):
             continue
         if t.mask_of[i] >= 0:
-            if rule.pairs != "none":
-                groups.setdefault(int(t.mask_of[i]), {})[entry.path] = float(t.count[i] * t.flop_per_key[i])
-            continue
+            groups.setdefault(int(t.mask_of[i]), {})[entry.path] = float(t.count[i] * t.flop_per_key[i])
         as_if_multiplied = t.active_vectors[i] * (role in _VECTORS or "bias" in rule.counts)
         if isinstance(entry.op, Lookup):
             as_if_multiplied += t.matrices[i]
@@ -299,16 +300,23 @@ def _counts(entry: Entry, role: str, rule: Convention, mtp: Mtp) -> bool:
     return part in rule.mtp and (role in rule.counts or (part == "norms" and "norms-counted" in rule.mtp))
 
 
-def _keys(t: OpTable, mask: int, pairs: str, seq_len: Num) -> Num:
+def _document_keys(keys: Callable[[Num], Num], seq_len: Num, documents: Num | Documents | None) -> Num:
+    """Keys per query under the document mask."""
+    if isinstance(documents, Documents):
+        return documents.mean_keys(keys, seq_len)
+    return keys(seq_len if documents is None else np.minimum(documents, seq_len))
+
+
+def _keys(mask: Mask, pairs: str, seq_len: Num) -> Num:
     match pairs:
         case "mask":
-            return t.masks[mask].keys(seq_len)
+            return mask.keys(seq_len)
         case "nowindow":
-            return (seq_len + 1) / 2
+            return (mask.span(seq_len) + 1) / 2
         case "half":
-            return seq_len / 2
+            return mask.span(seq_len) / 2
         case _:
-            return seq_len * 1.0
+            return mask.span(seq_len)
 
 
 def _by_path(model: Model, unit: str, values: NDArray[np.float64], keep: NDArray[np.bool_]) -> Ledger:

@@ -24,6 +24,14 @@ class Mask(abc.ABC):
             pairs per query [1], the query's own key included.
         """
 
+    @abc.abstractmethod
+    def span(self, seq_len: Num) -> Num:
+        """Mean number of keys a kernel that masks nothing meets per query: the sequence, or the chunk of a chunked form.
+
+        Args:
+            seq_len: sequence length, number or array ``(n,)`` [token].
+        """
+
 
 @dataclass(frozen=True)
 class Causal(Mask):
@@ -37,12 +45,16 @@ class Causal(Mask):
         """``(S + 1) / 2``."""
         return (seq_len + 1) / 2
 
+    def span(self, seq_len: Num) -> Num:
+        """``S``."""
+        return seq_len * 1.0
+
 
 @dataclass(frozen=True)
 class SlidingWindow(Mask):
     """The query's own key and the ``window − 1`` before it.
 
-    >>> SlidingWindow(2).keys(4.0)
+    >>> float(SlidingWindow(2).keys(4.0))
     1.75
     """
 
@@ -53,12 +65,16 @@ class SlidingWindow(Mask):
         w: Num = np.minimum(float(self.window), seq_len)
         return w - w * (w - 1) / (2 * seq_len)
 
+    def span(self, seq_len: Num) -> Num:
+        """``S``."""
+        return seq_len * 1.0
+
 
 @dataclass(frozen=True)
 class Chunked(Mask):
     """Causal inside chunks of fixed length, nothing across them.
 
-    >>> Chunked(2).keys(4.0)
+    >>> float(Chunked(2).keys(4.0))
     1.5
     """
 
@@ -66,9 +82,30 @@ class Chunked(Mask):
 
     def keys(self, seq_len: Num) -> Num:
         """``[⌊S/c⌋ c(c + 1)/2 + r(r + 1)/2] / S``, ``r = S mod c``."""
-        whole: Num = np.floor(seq_len / self.chunk)
-        rest = seq_len - whole * self.chunk
-        return (whole * self.chunk * (self.chunk + 1) + rest * (rest + 1)) / (2 * seq_len)
+        return (_squares(seq_len, self.chunk) + 1) / 2
+
+    def span(self, seq_len: Num) -> Num:
+        """``S``."""
+        return seq_len * 1.0
+
+
+@dataclass(frozen=True)
+class WithinChunk(Mask):
+    """The quadratic part of a chunked scan: causal inside the chunk, and no kernel forms a product larger than a chunk.
+
+    >>> float(WithinChunk(2).keys(4.0)), float(WithinChunk(2).span(4.0))
+    (1.5, 2.0)
+    """
+
+    chunk: int
+
+    def keys(self, seq_len: Num) -> Num:
+        """As :class:`Chunked`."""
+        return (_squares(seq_len, self.chunk) + 1) / 2
+
+    def span(self, seq_len: Num) -> Num:
+        """``[⌊S/c⌋ c² + r²] / S``, ``r = S mod c``."""
+        return _squares(seq_len, self.chunk)
 
 
 @dataclass(frozen=True)
@@ -82,3 +119,14 @@ class Bidirectional(Mask):
     def keys(self, seq_len: Num) -> Num:
         """``S``."""
         return seq_len * 1.0
+
+    def span(self, seq_len: Num) -> Num:
+        """``S``."""
+        return seq_len * 1.0
+
+
+def _squares(seq_len: Num, chunk: int) -> Num:
+    """Mean length of the chunk a token is in: the sum of the chunks' squared lengths over the sequence."""
+    whole: Num = np.floor(seq_len / chunk)
+    rest = seq_len - whole * chunk
+    return (whole * chunk * chunk + rest * rest) / seq_len

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import TrainsimError
-from .masks import Causal, Mask
+from .masks import Causal, Mask, WithinChunk
 
 CAUSAL = Causal()
 Axis = Literal["hidden", "head", "kv", "ffn", "expert", "vocab", "rank"]
@@ -74,8 +74,17 @@ class Attend:
 class Scan:
     """A linear or state-space mixer: a state of ``heads × d_k × d_v`` updated and read once per token, in chunks.
 
-    Recurrent form: ``2 · heads · 2 · d_k · d_v`` FLOP per token (update and read-out). In chunks of ``chunk`` tokens the
-    products inside a chunk come on top: ``2 · heads · (d_k + d_v) · keys``, causal inside the chunk.
+    Recurrent form ``S ← λ S + k vᵀ``, ``o = q S``: ``2 · heads · 2 · d_k · d_v`` FLOP per token, update and read-out; the
+    decay is element-wise and free. In chunks of ``chunk`` tokens ``[(QKᵀ) ⊙ M] V`` inside the chunk comes on top:
+    ``2 · heads · (d_k + d_v) · keys``, causal inside the chunk, or the whole chunk where a convention charges for what an
+    unmasked kernel runs.
+
+    Every product has two operands that need a gradient, so backward is twice forward. A kernel that keeps neither the scores
+    nor the states forms both again (Lightning Attention-2, algorithm 2): recomputation, which no convention here counts. An
+    unrolled graph runs a little less: the first state is a constant and the last is never read, which saves three products of
+    ``chunk × d_k × d_v`` a head and sequence.
+
+    Source: Lightning Attention-2, arXiv:2401.04658, equations 4-12 and algorithms 1-2.
     """
 
     name: str
@@ -178,8 +187,8 @@ def _columns(op: Op) -> tuple[float, ...]:
         case Attend():
             return (0.0, 0.0, 0.0, 0.0, 0.0, 2.0 * op.heads * (op.d_qk + op.d_v), 2.0, op.saved, 0.0)
         case Scan():
-            inside = 2.0 * op.heads * (op.d_k + op.d_v) * Causal().keys(float(op.chunk)) if op.chunk else 0.0
-            return (0.0, 0.0, 0.0, 0.0, 4.0 * op.heads * op.d_k * op.d_v + float(inside), 0.0, 2.0, op.saved, 0.0)
+            inside = 2.0 * op.heads * (op.d_k + op.d_v) if op.chunk else 0.0
+            return (0.0, 0.0, 0.0, 0.0, 4.0 * op.heads * op.d_k * op.d_v, inside, 2.0, op.saved, 0.0)
         case Lookup():
             table = float(op.rows) * op.width
             return (table, 0.0, table, 0.0, 0.0, 0.0, 2.0, 0.0, float(op.width))
@@ -204,6 +213,17 @@ def _role(op: Op) -> str:
             return "scan"
 
 
+def _mask(op: Op) -> Mask | None:
+    """Which pairs an op works on, where its work grows with the pairs."""
+    match op:
+        case Attend():
+            return op.mask
+        case Scan() if op.chunk:
+            return WithinChunk(op.chunk)
+        case _:
+            return None
+
+
 def compile_ops(entries: Iterable[Entry]) -> OpTable:
     """Ops in place as columns, once per model.
 
@@ -215,10 +235,10 @@ def compile_ops(entries: Iterable[Entry]) -> OpTable:
     masks: list[Mask] = []
     mask_of = np.full(len(rows), -1, dtype=np.intp)
     for i, entry in enumerate(rows):
-        if isinstance(entry.op, Attend):
-            if entry.op.mask not in masks:
-                masks.append(entry.op.mask)
-            mask_of[i] = masks.index(entry.op.mask)
+        if (mask := _mask(entry.op)) is not None:
+            if mask not in masks:
+                masks.append(mask)
+            mask_of[i] = masks.index(mask)
     return OpTable(
         entries=rows,
         count=np.array([e.count for e in rows], dtype=np.float64),

@@ -10,10 +10,10 @@ from .base import Attention
 
 
 class LightningAttention(Attention):
-    """Linear attention with decay, a norm and an output gate (Lightning Attention-2, arXiv:2401.04658; MiniMax-01, arXiv:2501.08313, section 2.2).
+    """Linear attention with decay, a norm and an output gate (MiniMax-01, arXiv:2501.08313, section 2.2).
 
     Inside a chunk of ``B`` tokens ``[(QKᵀ) ⊙ M] V``, across chunks ``Q · S`` with a state ``S ← λᴮ S + (λ-weighted K)ᵀ V`` of
-    ``head_dim × head_dim`` per head: the work is the op ``Scan``, which grows linearly with the sequence.
+    ``head_dim × head_dim`` per head (Lightning Attention-2, arXiv:2401.04658): the op ``Scan``, linear in the sequence.
 
     Args:
         heads, head_dim: every head has its own keys and values.

@@ -15,7 +15,7 @@ from .base import Attention
 
 
 class RoutedAttention(Attention):
-    """A router picks ``top_k`` of ``experts`` query-and-output projections; all share keys and values (JetMoE, arXiv:2404.07413, section 2.2).
+    """A router picks ``top_k`` of ``experts`` query-and-output projections; all share keys and values (JetMoE, arXiv:2404.07413).
 
     All experts are stored, ``top_k`` run: a token attends with ``top_k · kv_heads`` heads.
 

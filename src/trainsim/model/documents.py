@@ -1,0 +1,69 @@
+"""Documents packed into sequences, which attend only within themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Self
+
+import numpy as np
+from pydantic import model_validator
+
+from ..errors import SpecError
+from ..spec import AsTuple, Spec
+from ..units import Num
+
+
+class Documents(Spec):
+    """A discrete distribution of document lengths.
+
+    A token of a document of ``L`` tokens sees ``keys(L)`` keys, and long documents hold more of the tokens:
+    ``keys = Σᵢ wᵢ Lᵢ keys(min(Lᵢ, S)) / Σᵢ wᵢ Lᵢ``, for a causal mask ``Σᵢ wᵢ Lᵢ(Lᵢ + 1)/2 / Σᵢ wᵢ Lᵢ``.
+
+    Args:
+        lengths: lengths of the documents [token]; what is longer than the sequence stands in whole sequences.
+        weights: how many documents have each length, up to a factor; empty for equally many.
+
+    Raises:
+        SpecError: no lengths, a length under one token, a weight that is negative, not one weight per length, or no weight at all.
+
+    >>> Documents(lengths=(100, 300), weights=(3, 1)).mean_length
+    150.0
+    >>> Documents(lengths=(100, 300), weights=(3, 1)).mean_keys(lambda length: (length + 1) / 2, 4096)
+    100.5
+    """
+
+    lengths: Annotated[tuple[float | int, ...], AsTuple]
+    weights: Annotated[tuple[float | int, ...], AsTuple] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        lengths, weights = np.asarray(self.lengths, dtype=np.float64), np.asarray(self.weights, dtype=np.float64)
+        if not lengths.size or not np.all(np.isfinite(lengths)) or np.any(lengths < 1):
+            raise SpecError("lengths", self.lengths, "must be one or more lengths of at least a token", "give lengths in tokens")
+        if self.weights and len(self.weights) != len(self.lengths):
+            raise SpecError("weights", len(self.weights), f"are not one for each of {len(self.lengths)} lengths", "give one per length")
+        if self.weights and (not np.all(np.isfinite(weights)) or np.any(weights < 0) or weights.sum() <= 0):
+            raise SpecError("weights", self.weights, "must be >= 0, and not all zero", "give how many documents have each length")
+        return self
+
+    @property
+    def _weights(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        return np.asarray(self.weights or (1.0,) * len(self.lengths), dtype=np.float64)
+
+    @property
+    def mean_length(self) -> float:
+        """Tokens over documents."""
+        return float(np.average(self.lengths, weights=self._weights))
+
+    def mean_keys(self, keys: Callable[[Num], Num], seq_len: Num) -> Num:
+        """Keys a token sees on average, over all tokens.
+
+        Args:
+            keys: mean number of keys per query in a document of some length.
+            seq_len: sequence length, number or array ``(n,)`` [token].
+        """
+        column = (-1, *(1 for _ in np.shape(seq_len)))
+        lengths = np.asarray(self.lengths, dtype=np.float64).reshape(column)
+        tokens = self._weights.reshape(column) * lengths
+        mean: Num = (tokens * keys(np.minimum(lengths, seq_len))).sum(axis=0) / tokens.sum(axis=0)
+        return mean if np.ndim(mean) else float(mean)
