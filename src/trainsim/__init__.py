@@ -1,8 +1,113 @@
-"""What did (or will) training this model really cost, and how sure can we be?"""
+"""What did (or will) training this model really cost, and how sure can we be?
 
+The public names, in the order of the journey. Names of the edges (catalogue, audit, reports) are imported on first use.
+"""
+
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
+# the ground floor: what a spec of one's own is made of
+from .errors import TrainsimError as TrainsimError
+from .errors import TrainsimWarning as TrainsimWarning
+from .ledger import Ledger as Ledger
+from .spec import Batch as Batch
+from .spec import Spec as Spec
+from .units import Num as Num
+from .units import Unit as Unit
+
+# WHAT is trained
+from .model.attention import Attention as Attention
+from .model.attention import GroupedQueryAttention as GroupedQueryAttention
+from .model.attention import LatentAttention as LatentAttention
 from .model.counting import CONVENTIONS as CONVENTIONS
 from .model.counting import count_active_params as count_active_params
 from .model.counting import count_params as count_params
 from .model.counting import explain_release as explain_release
 from .model.counting import flops_per_token as flops_per_token
+from .model.feedforward import FeedForward as FeedForward
+from .model.feedforward import GatedMLP as GatedMLP
+from .model.feedforward import MixtureOfExperts as MixtureOfExperts
+from .model.feedforward import PlainMLP as PlainMLP
 from .model.huggingface import from_hf as from_hf
+from .model.ops import Attend as Attend
+from .model.ops import Lookup as Lookup
+from .model.ops import MatMul as MatMul
+from .model.ops import Scan as Scan
+from .model.ops import Stream as Stream
+from .model.transformer import Block as Block
+from .model.transformer import Embedding as Embedding
+from .model.transformer import Head as Head
+from .model.transformer import Layers as Layers
+from .model.transformer import Model as Model
+from .model.transformer import MultiTokenPrediction as MultiTokenPrediction
+
+# WHERE it runs
+from .cluster.hardware import Chip as Chip
+from .cluster.hardware import Cluster as Cluster
+from .cluster.hardware import Link as Link
+from .cluster.hardware import Peak as Peak
+
+# HOW it runs
+from .training.efficiency import HFU as HFU
+from .training.efficiency import MFU as MFU
+from .training.efficiency import BusyHours as BusyHours
+from .training.efficiency import StepTime as StepTime
+from .training.efficiency import Throughput as Throughput
+from .training.phases import Phase as Phase
+from .training.plan import Plan as Plan
+from .training.reliability import Goodput as Goodput
+
+# HOW MUCH
+from .cost.pricing import Ownership as Ownership
+from .cost.pricing import Rental as Rental
+
+# the journey
+from .run import Run as Run
+from .run import load as load
+from .journey import Estimate as Estimate
+from .journey import estimate as estimate
+from .comparison import compare as compare
+
+# HOW SURE
+from .uncertainty import Beliefs as Beliefs
+from .uncertainty import beta as beta
+from .uncertainty import ci90 as ci90
+from .uncertainty import empirical as empirical
+from .uncertainty import joint as joint
+from .uncertainty import linear_correlation as linear_correlation
+from .uncertainty import lognormal as lognormal
+from .uncertainty import mixture as mixture
+from .uncertainty import normal as normal
+from .uncertainty import pert as pert
+from .uncertainty import rank_correlation as rank_correlation
+from .uncertainty import triangular as triangular
+from .uncertainty import uniform as uniform
+from .doubt import simulate as simulate
+
+# IS IT PLAUSIBLE
+from .claims.claim import Claim as Claim
+from .claims.scope import Scope as Scope
+
+if _TYPE_CHECKING:
+    from . import catalog as catalog
+    from . import testing as testing
+    from .claims.verdict import Verdict as Verdict
+    from .claims.verdict import audit as audit
+
+_EDGES = {"catalog": ".catalog", "testing": ".testing", "audit": ".claims.verdict:audit", "Verdict": ".claims.verdict:Verdict"}
+
+
+def __getattr__(name: str) -> _Any:
+    """Edges, on first use (PEP 562)."""
+    if name not in _EDGES:
+        raise AttributeError(f"module 'trainsim' has no attribute {name!r}")
+    module, _, attribute = _EDGES[name].partition(":")
+    found = _import_module(module, __name__)
+    globals()[name] = getattr(found, attribute) if attribute else found
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    """Public names only."""
+    return sorted({n for n in globals() if not n.startswith("_")} | set(_EDGES))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -130,9 +130,9 @@ class Estimate:
             return float("nan")
         return sum(p.flops.total for p in known if p.flops is not None) / sum(p.busy_gpu_seconds * p.peak for p in known)
 
-    def quantities(self) -> dict[str, Ledger | Num]:
-        """Everything one can hold beliefs, claims and quantiles about, by name."""
-        return {name: getattr(self, attribute) for name, attribute in QUANTITIES.items()}
+    def quantities(self, names: Iterable[str] = ()) -> dict[str, Ledger | Num]:
+        """What one can hold claims and quantiles about, by name; all of it if no names are given."""
+        return {name: getattr(self, QUANTITIES[name]) for name in names or QUANTITIES}
 
     def quantity(self, path: str) -> Num:
         """A quantity or a part of one, ``"cost.pretrain.moe.experts.up"``.

@@ -24,6 +24,7 @@ class Run(Spec):
     """One training run: what is trained, where, how, and what an hour costs.
 
     Args:
+        name: what reports call it.
         model, cluster, phases: what, where, and for how many tokens.
         efficiency: where time comes from; a phase may have its own.
         plan: the layout; needed for memory and modelled time.
@@ -34,6 +35,7 @@ class Run(Spec):
         SpecError: no phases, two of one name, or a plan that can't exist for this model on this cluster.
     """
 
+    name: str = "run"
     model: Model
     cluster: Cluster
     phases: Annotated[Sequence[Phase], ByName()]

@@ -129,7 +129,7 @@ class Spec(BaseModel, metaclass=_SpecMeta):
             elif name in units and value is not None:
                 yield f"{prefix}{name}", (value, units[name])
 
-    def unit(self, path: str) -> Unit:
+    def unit_of(self, path: str) -> Unit:
         """The unit of the number at a path.
 
         Raises:

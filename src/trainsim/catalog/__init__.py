@@ -1,0 +1,17 @@
+"""Chips, clusters, models, runs, prices, priors, claims: rows with date and source, and what follows from them."""
+
+from .claims import claim as claim
+from .claims import claims as claims
+from .evidence import Evidence as Evidence
+from .evidence import mfu_evidence as mfu_evidence
+from .evidence import rent_evidence as rent_evidence
+from .hardware import chip as chip
+from .hardware import cluster as cluster
+from .models import model as model
+from .rows import Row as Row
+from .rows import find as find
+from .rows import rows as rows
+from .runs import Filled as Filled
+from .runs import beliefs as beliefs
+from .runs import complete as complete
+from .runs import run as run

@@ -1,0 +1,301 @@
+"""Priors built from rows: what others' runs and the market say, blind to the thing judged."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from ..cost.pricing import Rental
+from ..errors import CatalogError, TrainsimError
+from ..model.counting import flops_per_token
+from ..model.feedforward import MixtureOfExperts
+from ..model.transformer import Model
+from ..run import Run
+from ..uncertainty import Belief, ci90
+from ..units import SECONDS_PER_HOUR
+from .hardware import chip
+from .models import model_of
+from .rows import Row, lineage, rows
+
+GENERATIONS = {
+    "h100-sxm": "hopper", "h800-sxm": "hopper", "h200-sxm": "hopper", "gh200": "hopper",
+    "a100-40gb-sxm": "ampere", "a100-80gb-sxm": "ampere", "a800-80gb-sxm": "ampere",
+    "b200-sxm": "blackwell", "b300-sxm": "blackwell", "gb200": "blackwell", "gb300": "blackwell",
+}  # fmt: skip
+"""Chips whose compute is of one silicon generation: an export variant cuts links, not arithmetic."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A belief with the rows it was built from, and those that were set aside, each with the reason.
+
+    Args:
+        belief: the default reading.
+        narrow, wide: the narrowest and the widest reading of the same rows that can be defended.
+        used: address → figure.
+        set_aside: address → why.
+        how: how the belief follows from the rows, in words.
+    """
+
+    belief: Belief
+    narrow: Belief
+    wide: Belief
+    used: Mapping[str, float]
+    set_aside: Mapping[str, str]
+    how: str
+
+
+def is_moe(model: Model) -> bool:
+    """Whether any layer routes."""
+    return any(isinstance(kind.block.ffn, MixtureOfExperts) for kind in model.stack)
+
+
+def why_hidden(row: Row, run: Run | None, as_of: dt.date | None) -> str:
+    """Why a judge of ``run`` as of a day must not see a row; empty if nothing speaks against it."""
+    if as_of is not None and row.date > as_of:
+        return f"dated {row.date}, after {as_of}"
+    if run is None:
+        return ""
+    own = {r.address for r in rows("runs").values() if _is(r, run)}
+    seen = {*lineage(row.address), *row.get("saw", ())}
+    return "from the run itself" if seen & own or any(set(lineage(s)) & own for s in row.get("saw", ())) else ""
+
+
+def _is(row: Row, run: Run) -> bool:
+    """Whether a row is the run judged: the same model on the same kind and number of chips."""
+    return row.get("model") == run.model.name and row.get("chip") == run.cluster.chip.name and row.get("gpus") in (None, run.cluster.gpus)
+
+
+def utilisation(row: Row) -> float | None:
+    """Model-FLOPs utilisation of a published run against the dense BF16 peak, exact causal pairs, whatever it was told in.
+
+    Returns:
+        the fraction, or None where the row gives no model, no rate and no convertible utilisation.
+    """
+    model, seq_len = model_of(row), row.get("seq_len")
+    if model is None or seq_len is None:
+        return None
+    flop = float(flops_per_token(model, float(seq_len)).total)
+    peak = chip(row["chip"]).peak.bf16
+    if peak is None:
+        return None
+    if row.get("tokens_per_s_per_gpu"):
+        return float(row["tokens_per_s_per_gpu"] * flop / peak)
+    if row.get("step_seconds") and row.get("gpus") and (batch := row.get("batch_tokens") or row.get("batch", 0) * seq_len):
+        return float(batch * flop / (row["step_seconds"] * row["gpus"] * peak))
+    phase = next((p for p in row.get("phases", ()) if p.get("tokens") and p.get("gpu_hours")), row.fields)
+    if phase.get("tokens") and phase.get("gpu_hours"):
+        return float(phase["tokens"] * flop / (phase["gpu_hours"] * SECONDS_PER_HOUR * peak))
+    if row.get("mfu_reported") and row.get("mfu_flops") in ("half", "full", "megatron") and row.get("mfu_peak", "bf16").startswith("bf16"):
+        return float(row["mfu_reported"] * flop / float(flops_per_token(model, float(seq_len), row["mfu_flops"]).total))
+    return None
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """Rows of one organisation and class, averaged: repeated layouts of one lab are one witness."""
+
+    org: str
+    factors: tuple[str, ...]
+    logit: float
+    addresses: tuple[str, ...]
+
+
+def mfu_evidence(run: Run, as_of: dt.date | None = None) -> Evidence:
+    """What others reached on chips of the same family: a prior on busy utilisation of the dense BF16 peak, causal FLOPs.
+
+    Each lab's rows of one class (generation, sparsity, precision, timing, training or benchmark) are one observation of ``logit mfu``. Class effects
+    are normal around a common mean, ``y = μ + Σ effects + ε``, with half-normal(0.5) hyperpriors on both scales integrated out
+    on a grid; the prediction is for this run's own class, busy time. The narrow reading drops the pooling (own sparsity and
+    generation only, spread borrowed from all rows); the wide one ignores classes.
+
+    Args:
+        run: what is judged; its own disclosures are hidden.
+        as_of: hide rows that became public after this day.
+
+    Raises:
+        CatalogError: fewer than three observations are left.
+
+    Source: Gelman et al., Bayesian Data Analysis (3rd ed.), section 5.4, the hierarchical normal model.
+    """
+    generation = GENERATIONS.get(run.cluster.chip.name, run.cluster.chip.name)
+    used: dict[str, float] = {}
+    aside: dict[str, str] = {}
+    groups: dict[tuple[str, ...], list[tuple[str, float]]] = {}
+    for row in rows("runs").values():
+        why, value, factors = _witness(row, run, as_of)
+        if why:
+            aside[row.address] = why
+            continue
+        used[row.address] = value
+        groups.setdefault((str(row.get("org")), *factors), []).append((row.address, value))
+    cells = [_Cell(k[0], k[1:], float(np.mean(special.logit([v for _, v in g]))), tuple(a for a, _ in g)) for k, g in groups.items()]
+    if len(cells) < 3:
+        raise CatalogError("catalog.runs", len(cells), f"are the only labs with usable runs as of {as_of}", "give efficiency its own belief, or a later as_of")
+    own = _factors(generation, run.model, _precision(run), "busy", "training")
+    how = f"{len(used)} published runs of {len({c.org for c in cells})} labs in {len(cells)} classes; this run's class: {', '.join(own)}"
+    return Evidence(_pooled(cells, own), _own_kind(cells, own), _any_kind(cells), used, aside, how)
+
+
+def _witness(row: Row, run: Run, as_of: dt.date | None) -> tuple[str, float, tuple[str, ...]]:
+    """Why a row can't testify (or nothing), its utilisation, its class."""
+    if why := why_hidden(row, run, as_of):
+        return why, 0.0, ()
+    if row.get("kind") == "rl":
+        return "reinforcement learning, not pre-training", 0.0, ()
+    if row.get("quality") != "ok":
+        return f"suspect: {row.get('why', 'see the row')}", 0.0, ()
+    if row.get("chip") not in GENERATIONS:
+        return "another family of chips", 0.0, ()
+    try:
+        value, model = utilisation(row), model_of(row)
+    except TrainsimError as error:
+        return f"can't be counted: {error.rule}", 0.0, ()
+    if value is None or model is None or not 0 < value < 1:
+        return "no utilisation of the BF16 peak follows from it", 0.0, ()
+    timing = "busy" if row.get("hours_are", "busy") == "busy" or row.get("tokens_per_s_per_gpu") or row.get("step_seconds") else "wall"
+    precision = "fp8" if str(row.get("precision", "")).startswith("fp8") else "bf16"
+    kind = "training" if row.get("kind") == "training" else "benchmark"
+    return "", value, _factors(GENERATIONS[row["chip"]], model, precision, timing, kind)
+
+
+def _factors(generation: str, model: Model, precision: str, timing: str, kind: str) -> tuple[str, ...]:
+    """The class of an observation. Precision counts within a sparsity: what FP8 gains on dense products says nothing of grouped ones."""
+    sparsity = "moe" if is_moe(model) else "dense"
+    return generation, sparsity, f"{sparsity} {precision}", timing, kind
+
+
+def _precision(run: Run) -> str:
+    return "fp8" if run.plan is not None and run.plan.precision.startswith("fp8") else "bf16"
+
+
+_GRID = np.linspace(0.02, 2.0, 60)
+_TAILS = np.array([0.05, 0.5, 0.95])
+
+
+def _pooled(cells: list[_Cell], own: tuple[str, ...]) -> Belief:
+    """The predictive distribution of the hierarchical normal model, as three quantiles."""
+    names = sorted({(i, f) for c in cells for i, f in enumerate(c.factors)} | set(enumerate(own)))
+    design = np.array([[float(c.factors[i] == f) for i, f in names] for c in cells])
+    mine = np.array([float(own[i] == f) for i, f in names])
+    y = np.array([c.logit for c in cells])
+    n = len(cells)
+    means, variances, logs = [], [], []
+    for tau in _GRID:
+        for sigma in _GRID:
+            cov = 100.0 + tau**2 * design @ design.T + sigma**2 * np.eye(n)  # a flat prior on the common mean: variance 100
+            cross = 100.0 + tau**2 * design @ mine
+            solved = np.linalg.solve(cov, np.column_stack([y, cross]))
+            means.append(float(cross @ solved[:, 0]))
+            variances.append(float(100.0 + tau**2 * mine @ mine + sigma**2 - cross @ solved[:, 1]))
+            _, logdet = np.linalg.slogdet(cov)
+            logs.append(-0.5 * (logdet + y @ solved[:, 0]) - (tau**2 + sigma**2) / (2 * 0.5**2))
+    weights = np.exp(np.array(logs) - max(logs))
+    return _three(np.array(means), np.sqrt(variances), weights / weights.sum())
+
+
+def _own_kind(cells: list[_Cell], own: tuple[str, ...]) -> Belief:
+    """Only runs of the same generation and sparsity; their spread is that of all rows around their class means."""
+    similar = [c for c in cells if c.factors[:2] == own[:2]] or [c for c in cells if c.factors[0] == own[0]] or cells
+    by_class: dict[tuple[str, ...], list[float]] = {}
+    for c in cells:
+        by_class.setdefault(c.factors[:2], []).append(c.logit)
+    freedom = max(1, len(cells) - len(by_class))
+    spread = np.sqrt(sum(float(np.sum((np.array(v) - np.mean(v)) ** 2)) for v in by_class.values()) / freedom)
+    return _student(float(np.mean([c.logit for c in similar])), float(spread * np.sqrt(1 + 1 / len(similar))), freedom)
+
+
+def _any_kind(cells: list[_Cell]) -> Belief:
+    """Every run of every class alike."""
+    y = np.array([c.logit for c in cells])
+    return _student(float(y.mean()), float(y.std(ddof=1) * np.sqrt(1 + 1 / len(y))), len(y) - 1)
+
+
+def _student(centre: float, scale: float, freedom: int) -> Belief:
+    """A Student-t prediction in logits, by its quantiles."""
+    low, mid, high = special.expit(centre + scale * special.stdtrit(freedom, _TAILS))
+    return ci90(float(low), float(mid), float(high))
+
+
+def _three(means: NDArray[np.float64], sds: NDArray[np.float64], weights: NDArray[np.float64]) -> Belief:
+    """A mixture of normals in logits, by its quantiles."""
+    grid = np.linspace(-8.0, 5.0, 8001)
+    cdf = weights @ special.ndtr((grid[None, :] - means[:, None]) / sds[:, None])
+    low, mid, high = special.expit(np.interp(_TAILS, cdf, grid))
+    return ci90(float(low), float(mid), float(high))
+
+
+def rent_evidence(run: Run, as_of: dt.date | None = None, region: str = "", months: int = 12) -> Evidence:
+    """What an hour of such a chip was offered at: a log-normal prediction from dated quotes.
+
+    The centre is the mean log of the quotes for the chip itself anywhere and for its silicon generation in the region, within
+    ``months`` before the day; the spread is that of all the generation's quotes around their regions' means (Student-t). Prices a
+    lab imputed to its own machines don't count. The wide reading takes all regions alike; the narrow one ignores that the
+    centre rests on few quotes.
+
+    Raises:
+        CatalogError: fewer than three quotes, or none for the chip or its generation in the region.
+    """
+    generation = GENERATIONS.get(run.cluster.chip.name)
+    family = {c for c, g in GENERATIONS.items() if g == generation and "200" not in c} | {run.cluster.chip.name}
+    quotes = [r for r in rows("prices").values() if r.get("kind") == "rent" and r.get("chip") in family]
+    day = as_of or _day_of(run) or max((r.date for r in quotes), default=dt.date.max)
+    aside = {r.address: why for r in quotes if (why := _no_quote(r, run, as_of, day, months))}
+    kept = {r.address: r for r in quotes if r.address not in aside}
+    near = [r for r in kept.values() if not region or r.get("region") == region or r.get("chip") == run.cluster.chip.name]
+    if len(kept) < 3 or not near:
+        rule = f"quotes for {run.cluster.chip.name} in the {months} months before {day}: too few to build a belief on"
+        raise CatalogError("catalog.prices", len(near), rule, "give price its own belief, a later as_of, or more months")
+    logs = {a: float(np.log(_middle(r))) for a, r in kept.items()}
+    by_region: dict[str, list[float]] = {}
+    for address, row in kept.items():
+        by_region.setdefault(str(row.get("region")), []).append(logs[address])
+    freedom = max(1, len(kept) - len(by_region))
+    spread = float(np.sqrt(sum(float(np.sum((np.array(v) - np.mean(v)) ** 2)) for v in by_region.values()) / freedom))
+    centre, everywhere = float(np.mean([logs[r.address] for r in near])), np.array(list(logs.values()))
+    wide = _log_student(float(everywhere.mean()), float(everywhere.std(ddof=1)) * np.sqrt(1 + 1 / len(everywhere)), len(everywhere) - 1)
+    how = f"{len(near)} quotes{f' in {region}' if region else ''} ({len(kept)} for the spread), {months} months before {day}"
+    used = {r.address: _middle(r) for r in near}
+    return Evidence(_log_student(centre, spread * np.sqrt(1 + 1 / len(near)), freedom), _log_student(centre, spread, freedom), wide, used, aside, how)
+
+
+def _no_quote(row: Row, run: Run, as_of: dt.date | None, day: dt.date, months: int) -> str:
+    """Why a rent row is no quote for this run and day."""
+    if why := why_hidden(row, run, as_of):
+        return why
+    if row.get("term") == "imputed":
+        return "imputed by a lab to its own machines"
+    return "" if 0 <= (day - row.date).days <= months * 30.5 else f"not within {months} months before {day}"
+
+
+def _day_of(run: Run) -> dt.date | None:
+    """The day the run's own rent is stated for."""
+    stated = run.price.date if isinstance(run.price, Rental) else ""
+    return dt.date.fromisoformat(stated) if stated else None
+
+
+def _middle(row: Row) -> float:
+    return float(row["usd_per_gpu_hour"]) if row.get("usd_per_gpu_hour") else float(np.sqrt(row["low"] * row["high"]))
+
+
+def _log_student(centre: float, scale: float, freedom: int) -> Belief:
+    """A Student-t prediction in logs, by its quantiles."""
+    low, mid, high = np.exp(centre + scale * special.stdtrit(freedom, _TAILS))
+    return ci90(float(low), float(mid), float(high))
+
+
+def prior_rows(quantity: str, run: Run | None, as_of: dt.date | None) -> Iterator[Row]:
+    """Prior rows for a quantity that a judge may see, best match in size first."""
+    fitting = [r for r in rows("priors").values() if r.get("quantity") == quantity and not why_hidden(r, run, as_of)]
+    gpus = run.cluster.gpus if run is not None else 1
+    yield from sorted(fitting, key=lambda r: abs(np.log(r.get("gpus", gpus) / gpus)))
+
+
+def interval(row: Row) -> Belief:
+    """A prior row's belief."""
+    return ci90(row["p5"], row["p50"], row["p95"])

@@ -1,0 +1,82 @@
+"""Chips and clusters from their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+from ..cluster.hardware import Chip, Cluster, Link, Peak
+from ..errors import CatalogError
+from .rows import Row, find, rows
+
+
+def check_chips(chips: Mapping[str, Row]) -> None:
+    """Whether chip rows hold dense peaks of the part they name.
+
+    Raises:
+        CatalogError: a dense peak that equals the row's own sparse figure, or an SXM row with a figure of its PCIe sibling that
+            the row doesn't say they share.
+    """
+    for name, row in chips.items():
+        sparse = row.get("peak_sparse", {})
+        for dtype, flops in row["peak"].items():
+            if flops == sparse.get(dtype):
+                raise CatalogError(f"chips/{name}.peak.{dtype}", flops, "equals the sparse figure", "write the dense peak: half of a 2:4-sparse one")
+        sibling = chips.get(row.get("sibling", ""))
+        if sibling is None:
+            continue
+        shared = row.get("shared_with_sibling", ())
+        mine, theirs = _figures(row), _figures(sibling)
+        for figure, value in mine.items():
+            if value == theirs.get(figure) and figure.split(".")[0] not in shared:
+                remedy = f"write the {row['form']} part's own, or list it in shared_with_sibling"
+                raise CatalogError(f"chips/{name}.{figure}", value, f"is the figure of its sibling {row['sibling']}", remedy)
+
+
+def _figures(row: Row) -> dict[str, float]:
+    named = {f"peak.{dtype}": flops for dtype, flops in row["peak"].items()}
+    return named | {k: row[k] for k in ("memory_bandwidth", "power") if row.get(k) is not None}
+
+
+@cache
+def chip(name: str) -> Chip:
+    """A chip of the catalogue, its fields remembering their source.
+
+    Raises:
+        CatalogError: no such chip; says which there are.
+
+    >>> chip("h800-sxm").peak.bf16
+    989400000000000.0
+    """
+    check_chips(rows("chips"))
+    row = find("chips", name)
+    known = {d: f for d, f in row["peak"].items() if d in Peak.model_fields}
+    made = Chip(name=name, peak=Peak(**known), memory=row["memory"], memory_bandwidth=row["memory_bandwidth"], power=row.get("power"))
+    return made.with_sources({"": row.cited})
+
+
+def cluster(name: str, gpus: int) -> Cluster:
+    """A cluster of the catalogue with a number of accelerators.
+
+    Args:
+        name: the kind of node, ``"hgx-h800"``.
+        gpus: accelerators.
+
+    Raises:
+        CatalogError: no such cluster.
+
+    >>> cluster("hgx-h800", gpus=2048).chip.name
+    'h800-sxm'
+    """
+    row = find("clusters", name)
+    part = find("chips", row["chip"])
+    up, out = part.get("scale_up"), row.get("scale_out")
+    made = Cluster(
+        name=name,
+        chip=chip(row["chip"]),
+        gpus=gpus,
+        domain=int(up.get("domain", row["gpus_per_node"])) if up else int(row["gpus_per_node"]),
+        scale_up=Link(bandwidth=up["bandwidth"], achieved=part.get("scale_up_achieved")) if up and "bandwidth" in up else None,
+        scale_out=Link(bandwidth=out["bandwidth"]) if out and "bandwidth" in out else None,
+    )
+    return made.with_sources({"scale_up": part.cited, "scale_out": row.cited})

@@ -1,0 +1,58 @@
+"""Models from their rows."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from ..model.attention import GroupedQueryAttention
+from ..model.feedforward import FeedForward, GatedMLP, MixtureOfExperts, PlainMLP
+from ..model.huggingface import from_hf
+from ..model.transformer import Block, Head, Model, stack_of
+from .rows import Row, find
+
+
+@cache
+def model(name: str) -> Model:
+    """A model of the catalogue.
+
+    Raises:
+        CatalogError: no such model; says which there are.
+
+    >>> model("deepseek-v3").layers
+    61
+    """
+    row = find("models", name)
+    absent = dict.fromkeys(row.get("null", ()))
+    return from_hf({**row["config"], **absent}).replace({"name": name}).with_sources({"": row.cited})
+
+
+def model_of(row: Row) -> Model | None:
+    """The model a run row names, or one from the sizes it gives; None where it gives neither."""
+    if row.get("model"):
+        return model(row["model"])
+    return from_sizes(row.id, row["architecture"]) if row.get("architecture") else None
+
+
+def from_sizes(name: str, sizes: dict[str, Any]) -> Model:
+    """A model from published sizes alone: grouped queries, gated or plain feed-forward, routed experts."""
+    hidden, heads = sizes["hidden"], sizes["heads"]
+    attention = GroupedQueryAttention(
+        heads=heads, kv_heads=sizes.get("kv_heads", heads), head_dim=sizes.get("head_dim", hidden // heads), window=sizes.get("window")
+    )
+    gated = sizes.get("gated", True)
+    mlp: FeedForward = GatedMLP(width=sizes["ffn"]) if gated else PlainMLP(width=sizes["ffn"])
+    dense = Block(attention=attention, ffn=mlp)
+    kinds = [("dense", dense)] * sizes["layers"]
+    if sizes.get("experts"):
+        routed = MixtureOfExperts(
+            experts=sizes["experts"],
+            top_k=sizes["top_k"],
+            width=sizes["moe_ffn"],
+            shared_width=sizes.get("shared_experts", 0) * sizes["moe_ffn"],
+            activation="gated" if gated else "plain",
+        )
+        moe = Block(attention=attention, ffn=routed)
+        kinds = [("dense", dense) if i < sizes.get("dense_layers", 0) else ("moe", moe) for i in range(sizes["layers"])]
+    head = Head(weights="tied" if sizes.get("tied") else "own")
+    return Model(name=name, hidden=hidden, vocab=sizes["vocab"], stack=stack_of(kinds), head=head)

@@ -1,0 +1,159 @@
+"""Rows: every figure with its source, date and grade; what lacks one is refused."""
+
+from __future__ import annotations
+
+import datetime as dt
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from ..errors import CatalogError, did_you_mean
+
+GRADES = ("counted", "disclosed", "measured", "vendor", "market", "estimate", "judgement")
+"""How good a figure is, best first: counted from ops, said by who did it, measured by a stranger, on a data sheet, observed
+on a market, an analyst's estimate, somebody's judgement."""
+EVIDENCE = ("found", "recalled", "mixed", "derived")
+"""Whether the page was read, remembered, both, or the figure follows from others."""
+_HEADER = ("source", "date", "grade", "evidence")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a catalogue file.
+
+    Args:
+        file, id: where it stands; ``address`` is ``"runs/deepseek-v3"``.
+        fields: its values, SI units.
+        source: ids in the file of sources.
+        date: when the figure became public.
+        grade, evidence: one of ``GRADES``, one of ``EVIDENCE``.
+        derived_from: addresses of the rows it comes from.
+    """
+
+    file: str
+    id: str
+    fields: Mapping[str, Any]
+    source: tuple[str, ...]
+    date: dt.date
+    grade: str
+    evidence: str
+    derived_from: tuple[str, ...] = ()
+
+    @property
+    def address(self) -> str:
+        """File and id."""
+        return f"{self.file}/{self.id}"
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """A field, or a default."""
+        return self.fields.get(name, default)
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.fields:
+            raise CatalogError(f"{self.address}.{name}", None, "is not in this row", did_you_mean(name, self.fields, "its fields"))
+        return self.fields[name]
+
+    @property
+    def cited(self) -> str:
+        """The row's source in words: titles, day, grade."""
+        titles = "; ".join(source_title(s) for s in self.source)
+        remembered = "" if self.evidence == "found" else f", {self.evidence}"
+        return f"{titles} ({self.date.isoformat()}, {self.grade}{remembered}) [{self.address}]"
+
+
+def make_row(file: str, name: str, fields: Mapping[str, Any]) -> Row:
+    """A row from its table.
+
+    Raises:
+        CatalogError: no source, date, grade or evidence, or a word that is none of the known ones.
+    """
+    for needed in _HEADER:
+        if not fields.get(needed):
+            raise CatalogError(f"{file}/{name}.{needed}", fields.get(needed), "is missing: no number without a reference", f"give the row its {needed}")
+    if fields["grade"] not in GRADES:
+        raise CatalogError(f"{file}/{name}.grade", fields["grade"], "is no grade", did_you_mean(str(fields["grade"]), GRADES, "grades"))
+    if fields["evidence"] not in EVIDENCE:
+        raise CatalogError(f"{file}/{name}.evidence", fields["evidence"], "is no evidence", did_you_mean(str(fields["evidence"]), EVIDENCE, "words"))
+    try:
+        date = dt.date.fromisoformat(str(fields["date"]))
+    except ValueError:
+        raise CatalogError(f"{file}/{name}.date", fields["date"], "is no ISO day", 'write "2024-12-26"') from None
+    rest = {k: v for k, v in fields.items() if k not in (*_HEADER, "derived_from")}
+    return Row(file, name, rest, tuple(fields["source"]), date, fields["grade"], fields["evidence"], tuple(fields.get("derived_from", ())))
+
+
+def read_rows(file: str, text: str) -> dict[str, Row]:
+    """The rows of a TOML text.
+
+    Raises:
+        CatalogError: text that is not whole TOML, or a row that breaks a rule.
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise CatalogError(file, "…", f"is not whole TOML ({error})", "mend the file") from None
+    return {name: make_row(file, name, fields) for name, fields in data.items()}
+
+
+@cache
+def rows(file: str) -> Mapping[str, Row]:
+    """All rows of one of the library's files: ``"chips"``, ``"runs"`` …"""
+    found = read_rows(file, _text(file))
+    for row in found.values():
+        for source in row.source:
+            if source not in sources():
+                raise CatalogError(f"{row.address}.source", source, "is no row of sources", did_you_mean(source, sources()))
+    return found
+
+
+def find(file: str, name: str) -> Row:
+    """One row.
+
+    Raises:
+        CatalogError: no such row; says which there are.
+    """
+    known = rows(file)
+    if name not in known:
+        raise CatalogError(f"catalog.{file}", name, "is in no row", did_you_mean(name, known, "rows"))
+    return known[name]
+
+
+@cache
+def sources() -> Mapping[str, Mapping[str, Any]]:
+    """Where figures come from: id → title, address, kind."""
+    return tomllib.loads(_text("sources"))
+
+
+def source_title(name: str) -> str:
+    """A source in words."""
+    entry = sources().get(name, {})
+    return str(entry.get("title", name))
+
+
+def lineage(address: str) -> Iterator[str]:
+    """An address and all it is derived from."""
+    seen: set[str] = set()
+    queue = [address]
+    while queue:
+        here = queue.pop()
+        if here in seen:
+            continue
+        seen.add(here)
+        yield here
+        file, _, name = here.partition("/")
+        if name and name in (known := rows(file)):
+            queue += known[name].derived_from
+
+
+def _text(file: str) -> str:
+    packaged = resources.files(__package__) / "data" / f"{file}.toml"
+    if packaged.is_file():
+        return packaged.read_text(encoding="utf-8")
+    beside = Path(__file__).parents[3] / "seeds" / f"{file}.toml"
+    if beside.is_file():
+        return beside.read_text(encoding="utf-8")
+    raise CatalogError("catalog", file, "is no file of the catalogue", "files: chips, clusters, models, runs, prices, priors, claims")

@@ -1,0 +1,166 @@
+"""Published runs from their rows, and what completes a run that lacks an input."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..cost.pricing import Rental
+from ..errors import CatalogError
+from ..model.counting import flops_per_token
+from ..model.transformer import Model
+from ..run import Run
+from ..training.efficiency import MFU, BusyHours, Efficiency
+from ..training.phases import Phase
+from ..training.plan import Plan
+from ..training.reliability import Goodput
+from ..uncertainty import Beliefs
+from ..units import Unit
+from .evidence import interval, mfu_evidence, prior_rows, rent_evidence
+from .hardware import cluster
+from .models import model_of
+from .rows import Row, find
+
+
+@dataclass(frozen=True)
+class Filled:
+    """One input the catalogue filled in."""
+
+    path: str
+    value: float
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.path} = {self.value:.4g}: {self.source}"
+
+
+def run(name: str) -> Run:
+    """A published run, its inputs remembering their source.
+
+    Hours that were published are told as hours; what was never published and an estimate needs (goodput, rent) is filled from
+    the catalogue's priors and says so in ``run.sources()``.
+
+    Raises:
+        CatalogError: no such run, or its row lacks model, cluster or size.
+
+    >>> [p.name for p in run("deepseek-v3").phases]
+    ['pretrain', 'extend-32k', 'extend-128k', 'post-train']
+    """
+    row = find("runs", name)
+    made = model_of(row)
+    if made is None or row.get("cluster") is None or row.get("gpus") is None:
+        raise CatalogError(f"runs/{name}", None, "names no model, cluster or number of chips", "build a ts.Run with what you know")
+    phases = _phases(row, made)
+    price = row.get("usd_per_gpu_hour_assumed")
+    published = Run(
+        name=name,
+        model=made,
+        cluster=cluster(row["cluster"], int(row["gpus"])),
+        phases=phases,
+        plan=_plan(row),
+        price=Rental(usd_per_gpu_hour=price, date=row.date.isoformat(), term="imputed", region=row.get("region", "")) if price else None,
+    ).with_sources({"phases": row.cited, "plan": row.cited, "price": row.cited, "cluster.gpus": row.cited})
+    return complete(published)[0]
+
+
+def _phases(row: Row, made: Model) -> list[Phase]:
+    listed = row.get("phases") or [row.fields | {"name": "pretrain"}]
+    hours = {p["name"]: p.get("gpu_hours") for p in listed}
+    group = row.get("gpu_hours_group")
+    if group:
+        hours |= _split(group, {p["name"]: p for p in listed}, made)
+    return [_phase(row, p, hours[p["name"]]) for p in listed]
+
+
+def _split(group: Mapping[str, Any], phases: Mapping[str, Mapping[str, Any]], made: Model) -> dict[str, float]:
+    """Hours published only as a sum, split by model FLOPs: as if both phases ran at one utilisation."""
+    flop = {n: phases[n]["tokens"] * float(flops_per_token(made, float(phases[n]["seq_len"])).total) for n in group["phases"]}
+    return {n: group["gpu_hours"] * f / sum(flop.values()) for n, f in flop.items()}
+
+
+def _phase(row: Row, told: Mapping[str, Any], hours: float | None) -> Phase:
+    batch = told.get("batch")
+    if batch is None and told.get("batch_tokens") and told.get("seq_len"):
+        batch = told["batch_tokens"] / told["seq_len"]
+    wall = told.get("hours_are", row.get("hours_are")) == "wall"
+    efficiency: Efficiency | None = None
+    if hours is not None:
+        efficiency = BusyHours(gpu_hours=hours, time="wall" if wall else "busy")
+    elif told.get("mfu_reported") and told.get("mfu_flops") in ("half", "full", "megatron"):
+        efficiency = MFU(told["mfu_reported"], flops=told["mfu_flops"])
+    return Phase(told["name"], tokens=told.get("tokens"), seq_len=told.get("seq_len"), batch=batch, efficiency=efficiency)
+
+
+def _plan(row: Row) -> Plan | None:
+    given = {k: v for k, v in row.get("plan", {}).items() if k in ("tp", "pp", "ep", "cp", "vpp", "zero")}
+    if not given or row.get("plan", {}).get("pp") is None:
+        return None
+    schedule = row["plan"].get("schedule")
+    known = {"schedule": schedule} if schedule in ("gpipe", "1f1b", "interleaved", "zero-bubble", "dualpipe") else {}
+    precision = "fp8" if str(row.get("precision", "")).startswith("fp8") else "bf16"
+    return Plan(**given, **known, precision=precision)
+
+
+def complete(run: Run, as_of: dt.date | str | None = None) -> tuple[Run, list[Filled]]:
+    """The run with the inputs an estimate needs and it lacks, and the list of what was filled in, each with its source.
+
+    Args:
+        run: a run that may lack efficiency, reliability or price.
+        as_of: use only rows that were public by this day.
+
+    >>> bare = Run(model=run("deepseek-v3").model, cluster=cluster("hgx-h800", 2048),
+    ...            phases=[Phase("pretrain", tokens=1e12, seq_len=4096)])
+    >>> [f.path for f in complete(bare)[1]]
+    ['efficiency.mfu', 'reliability.goodput', 'price.usd_per_gpu_hour']
+    """
+    day = dt.date.fromisoformat(as_of) if isinstance(as_of, str) else as_of
+    filled: list[Filled] = []
+    if run.efficiency is None and any(phase.efficiency is None for phase in run.phases):
+        evidence = mfu_evidence(run, day)
+        filled.append(Filled("efficiency.mfu", _median(evidence.belief, "efficiency.mfu", _RATIO), f"median of {evidence.how}"))
+        run = run.replace({"efficiency": MFU(filled[-1].value)})
+    if run.reliability is None:
+        row = next(prior_rows("reliability.goodput", run, day), None)
+        if row is None:
+            raise CatalogError("catalog.priors", str(day), "holds no goodput prior that old", "give reliability=ts.Goodput(…)")
+        filled.append(Filled("reliability.goodput", float(row["p50"]), f"median of {row.cited}"))
+        run = run.replace({"reliability": Goodput(filled[-1].value)})
+    if run.price is None:
+        quotes = rent_evidence(run, day)
+        filled.append(Filled("price.usd_per_gpu_hour", _median(quotes.belief, "price.usd_per_gpu_hour", _PRICE), f"median of {quotes.how}"))
+        run = run.replace({"price": Rental(usd_per_gpu_hour=filled[-1].value)})
+    return run.with_sources({f.path: f.source for f in filled}), filled
+
+
+_RATIO, _PRICE = Unit("", "model FLOPs over peak", gt=0, le=1), Unit("USD/GPU-h", "rent", gt=0)
+
+
+def _median(belief: Any, path: str, unit: Unit) -> float:
+    return float(belief.meets(unit, path).ppf(0.5))
+
+
+def beliefs(run: Run, as_of: dt.date | str | None = None) -> Beliefs:
+    """What the catalogue believes about a run's numbers, blind to the run itself.
+
+    Every row, prior and calibration that became public after ``as_of``, or that derives from the run, is hidden. A prior on
+    utilisation is built from other runs' rows, one on rent from dated quotes, one on goodput from a prior row; a path the run
+    doesn't have gets none.
+
+    Args:
+        run: what is judged.
+        as_of: the last day whose rows may be used, ``"2024-12-25"``; None for all.
+
+    Raises:
+        CatalogError: too few rows are left to build a belief on.
+    """
+    day = dt.date.fromisoformat(as_of) if isinstance(as_of, str) else as_of
+    held: dict[str, Any] = {}
+    if isinstance(run.efficiency, MFU):
+        held["efficiency.mfu"] = mfu_evidence(run, day).belief
+    if isinstance(run.reliability, Goodput) and (row := next(prior_rows("reliability.goodput", run, day), None)) is not None:
+        held["reliability.goodput"] = interval(row)
+    if isinstance(run.price, Rental):
+        held["price.usd_per_gpu_hour"] = rent_evidence(run, day, region=run.price.region).belief
+    return Beliefs(held)

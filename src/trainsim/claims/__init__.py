@@ -1,0 +1,1 @@
+"""IS IT PLAUSIBLE: scopes and claims (nouns), the audit (a verb)."""
