@@ -7,6 +7,8 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
+__version__ = "0.1.0"
+
 # the ground floor: what a spec of one's own is made of
 from .errors import TrainsimError as TrainsimError
 from .errors import TrainsimWarning as TrainsimWarning

@@ -175,6 +175,8 @@ def _precision(run: Run) -> str:
 
 
 _GRID = np.linspace(0.02, 2.0, 60)
+_HYPER = 0.5
+"""Scale of the half-normal hyperpriors, in logits: a class or a lab shifts utilisation by a factor below about 2.7 (judgement)."""
 _TAILS = np.array([0.05, 0.5, 0.95])
 
 
@@ -184,19 +186,19 @@ def _pooled(cells: list[_Cell], own: tuple[str, ...]) -> Belief:
     design = np.array([[float(c.factors[i] == f) for i, f in names] for c in cells])
     mine = np.array([float(own[i] == f) for i, f in names])
     y = np.array([c.logit for c in cells])
-    n = len(cells)
+    square, own_square = _GRID**2, float(mine @ mine)
     means, variances, logs = [], [], []
-    for tau in _GRID:
-        for sigma in _GRID:
-            cov = 100.0 + tau**2 * design @ design.T + sigma**2 * np.eye(n)  # a flat prior on the common mean: variance 100
-            cross = 100.0 + tau**2 * design @ mine
-            solved = np.linalg.solve(cov, np.column_stack([y, cross]))
-            means.append(float(cross @ solved[:, 0]))
-            variances.append(float(100.0 + tau**2 * mine @ mine + sigma**2 - cross @ solved[:, 1]))
-            _, logdet = np.linalg.slogdet(cov)
-            logs.append(-0.5 * (logdet + y @ solved[:, 0]) - (tau**2 + sigma**2) / (2 * 0.5**2))
-    weights = np.exp(np.array(logs) - max(logs))
-    return _three(np.array(means), np.sqrt(variances), weights / weights.sum())
+    for tau2 in square:
+        # a flat prior on the common mean (variance 100); one eigendecomposition serves every sigma
+        values, vectors = np.linalg.eigh(100.0 + tau2 * design @ design.T)
+        cross, data = vectors.T @ (100.0 + tau2 * design @ mine), vectors.T @ y
+        spread = values[:, None] + square[None, :]
+        means.append((cross * data) @ (1.0 / spread))
+        variances.append(100.0 + tau2 * own_square + square - cross**2 @ (1.0 / spread))
+        logs.append(-0.5 * (np.log(spread).sum(axis=0) + data**2 @ (1.0 / spread)) - (tau2 + square) / (2 * _HYPER**2))
+    log = np.ravel(logs)
+    weights = np.exp(log - log.max())
+    return _three(np.ravel(means), np.sqrt(np.ravel(variances)), weights / weights.sum())
 
 
 def _own_kind(cells: list[_Cell], own: tuple[str, ...]) -> Belief:
