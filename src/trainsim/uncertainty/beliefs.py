@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ from .composed import Joint
 from .correlation import Correlation, Latent, cholesky
 from .distributions import Array, Belief, Distribution
 from .points import Points
+from .tables import Sampler, accurate, normal_scores, quick
 
 Key = str | tuple[str, ...]
 
@@ -191,26 +192,33 @@ class Resolved:
         """The low-discrepancy points these beliefs are drawn at."""
         return Points(seed, tuple(c.key for c in self.columns), tuple(c.dimension for c in self.columns), replicates)
 
-    def draw(self, u: Array) -> dict[str, Array]:
+    def scores(self, u: Array, normal_score: Callable[[Array], Array] = special.ndtri) -> dict[int, Array]:
+        """The correlated normal scores of the columns that are tied to others, at points u of shape (d, n)."""
+        found: dict[int, Array] = {}
+        for members, factor in self.groups:
+            z = [normal_score(u[i]) for i in members]
+            for row, i in enumerate(members):
+                found[i] = sum((weight * z[k] for k, weight in enumerate(factor[row, :row])), factor[row, row] * z[row])
+        return found
+
+    def draw(self, u: Array, sampler: Callable[[Distribution], Sampler] = accurate) -> dict[str, Array]:
         """The values at points of the unit cube.
 
         Args:
             u: points, shape (d, n), one row for each column.
+            sampler: how a law is drawn from: ``accurate``, or ``quick`` for the largest runs.
 
         Returns:
             path → draws, shape (n,).
         """
-        scores: dict[int, Array] = {}
-        for members, factor in self.groups:
-            z = special.ndtri(u[list(members)])
-            scores |= dict(zip(members, factor @ z, strict=True))
+        scores = self.scores(u, normal_scores().ppf if sampler is quick else special.ndtri)
         drawn: dict[str, Array] = {}
         for i, column in enumerate(self.columns):
             if isinstance(column.law, Joint):
                 drawn |= dict(zip(column.paths, column.law.rows(u[i]).T, strict=True))
             else:
-                values = column.law.from_score(scores[i]) if i in scores else column.law.ppf(u[i])
-                drawn |= dict.fromkeys(column.paths, values)
+                law = sampler(column.law)
+                drawn |= dict.fromkeys(column.paths, law.from_score(scores[i]) if i in scores else law.ppf(u[i]))
         return drawn
 
 

@@ -17,8 +17,8 @@ Bits = NDArray[np.int64]
 
 INDEX_BITS = 40
 """A sequence holds 2^40 points."""
-DIGITS = 53
-"""Binary digits of a point: those of a float64."""
+DIGITS = 52
+"""Binary digits of a point: with the half step added, all that a float64 holds below one."""
 
 
 @cache
@@ -87,7 +87,7 @@ class Points:
 
     @cached_property
     def _scrambles(self) -> tuple[Bits, Bits]:
-        """Direction numbers (replicates, d, INDEX_BITS) and shifts (replicates, d), as 53-bit integers."""
+        """Direction numbers (replicates, d, INDEX_BITS) and shifts (replicates, d), as integers of DIGITS bits."""
         d = len(self.keys)
         raw = np.empty((d, self.replicates, INDEX_BITS + 1), dtype=np.int64)
         for row, key in zip(raw, self.keys, strict=True):

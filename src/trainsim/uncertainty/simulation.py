@@ -117,7 +117,7 @@ class Simulation:
         if not np.all((levels > 0) & (levels < 1)):
             raise BeliefError("quantile", p, "is no level between 0 and 1, both excluded", "ask for [.05, .5, .95]")
         tally = self._tally(name)
-        figures = tuple(Figure(*tally.quantile(float(level)), self.replicates) for level in levels)
+        figures = tuple(Figure(value, error, self.replicates) for value, error in zip(*tally.quantiles(levels), strict=True))
         return figures[0] if np.ndim(p) == 0 else figures
 
     def mean(self, name: str) -> Figure:

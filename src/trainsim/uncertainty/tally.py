@@ -4,18 +4,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .distributions import Array
+from .sweep import Range, Study, blocks, evaluate
+from .tables import quick
 
 
 class Tally(ABC):
     """The draws of one output, by replicate."""
 
+    resolution: float = 0.0
+    """Largest relative error that keeping less than every draw puts on a quantile."""
+
     @abstractmethod
-    def quantile(self, level: float) -> tuple[float, float]:
-        """Quantile and its standard error."""
+    def quantiles(self, levels: Array) -> tuple[Array, Array]:
+        """Quantiles and their standard errors, shape (levels,)."""
 
     @abstractmethod
     def mean(self) -> tuple[float, float]:
@@ -46,8 +53,10 @@ class Kept(Tally):
         self.sorted = np.sort(draws, axis=1)
         self.pooled = np.sort(self.sorted, axis=None)
 
-    def quantile(self, level: float) -> tuple[float, float]:
-        return float(_quantile(self.pooled, level)), over_replicates(_quantile(self.sorted, level))
+    def quantiles(self, levels: Array) -> tuple[Array, Array]:
+        values = np.array([_quantile(self.pooled, level) for level in levels])
+        errors = np.array([over_replicates(_quantile(self.sorted, level)) for level in levels])
+        return values, errors
 
     def mean(self) -> tuple[float, float]:
         # sums over sorted draws do not depend on the order in which they came
@@ -65,3 +74,133 @@ def _quantile(draws: Array, level: float) -> Array:
     below = int(position)
     above = min(below + 1, n - 1)
     return np.asarray(draws[..., below] + (position - below) * (draws[..., above] - draws[..., below]))
+
+
+MANTISSA = 12
+"""Bits of the mantissa that a bin is told by: bins are at most 2^-12 of their value wide."""
+DEPTH = 40
+"""Octaves below the typical size at which a value counts as zero."""
+
+
+@dataclass(frozen=True)
+class Bins:
+    """How values fall into bins: by sign, exponent and the first bits of the mantissa.
+
+    Args:
+        floor: key of the size below which a value counts as zero.
+    """
+
+    floor: int
+
+    def keys(self, values: Array) -> NDArray[np.int64]:
+        """The bin of each value; rises with the value."""
+        keys = np.asarray((np.abs(values).view(np.int64) >> (52 - MANTISSA)) - self.floor)
+        np.maximum(keys, 0, out=keys)
+        return keys if values.min() > 0 else np.where(values < 0, -keys, keys)
+
+    def edges(self, keys: NDArray[np.int64]) -> Array:
+        """The end of a bin that is nearer to zero, for keys of either sign; bin zero stands for zero itself."""
+        edges: NDArray[np.float64] = ((np.abs(keys) + self.floor) << (52 - MANTISSA)).view(np.float64)
+        return np.asarray(np.sign(keys) * edges)
+
+
+def size_key(values: Array) -> int:
+    """The key of the size below which values of this typical size count as zero."""
+    typical = float(np.median(np.abs(values))) or float(np.max(np.abs(values))) or 1.0
+    return int(np.float64(typical * 2.0**-DEPTH).view(np.int64)) >> (52 - MANTISSA)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Draws of one output over a shard, counted: merging is adding, so the order does not matter."""
+
+    first: int
+    counts: NDArray[np.int64]
+    total: float
+    least: float
+    most: float
+
+    def __add__(self, other: Counts) -> Counts:
+        first = min(self.first, other.first)
+        last = max(self.first + len(self.counts), other.first + len(other.counts))
+        counts = np.zeros(last - first, dtype=np.int64)
+        for part in (self, other):
+            counts[part.first - first : part.first - first + len(part.counts)] += part.counts
+        return Counts(first, counts, self.total + other.total, min(self.least, other.least), max(self.most, other.most))
+
+
+@dataclass(frozen=True)
+class Counting:
+    """Harvests counts: constant memory however many draws.
+
+    Args:
+        bins: output → its bins.
+    """
+
+    bins: dict[str, Bins]
+
+    def __call__(self, study: Study, shard: Range) -> dict[str, Counts]:
+        """Output → counts over the shard, which lies within one replicate."""
+        found: dict[str, Counts] = {}
+        for _, u in blocks(study, shard):
+            drawn = study.resolved.draw(u, quick)
+            for name, values in evaluate(study, drawn, u.shape[1], tuple(self.bins)).items():
+                keys = self.bins[name].keys(values)
+                first = int(keys.min())
+                counts = Counts(first, np.bincount(keys - first), float(values.sum()), float(values.min()), float(values.max()))
+                found[name] = found[name] + counts if name in found else counts
+        return found
+
+
+class Histogram(Tally):
+    """Counts of the draws of each replicate.
+
+    Within a bin, draws are taken as spread evenly; a quantile is off by less than the bin is wide, 2^-12 of its value.
+
+    Args:
+        bins: the bins.
+        counts: the counts of each replicate.
+    """
+
+    resolution = 2.0**-MANTISSA
+
+    def __init__(self, bins: Bins, counts: list[Counts]) -> None:
+        whole = sum(counts[1:], counts[0])
+        table = np.zeros((len(counts), len(whole.counts)), dtype=np.int64)
+        for row, part in zip(table, counts, strict=True):
+            row[part.first - whole.first : part.first - whole.first + len(part.counts)] = part.counts
+        keys = whole.first + np.arange(table.shape[1], dtype=np.int64)
+        # negative bins start at their far end; bin zero has no width
+        self._low = np.maximum(np.where(keys < 0, bins.edges(keys - 1), bins.edges(keys) * (keys != 0)), whole.least)
+        self._high = np.minimum(np.where(keys > 0, bins.edges(keys + 1), bins.edges(keys) * (keys != 0)), whole.most)
+        self._shares = np.cumsum(table, axis=1) / table.sum(axis=1, keepdims=True)
+        self._pooled = np.cumsum(table.sum(axis=0)) / table.sum()
+        self._means = np.array([part.total for part in counts]) / table.sum(axis=1)
+        self._n = int(table.sum())
+
+    def quantiles(self, levels: Array) -> tuple[Array, Array]:
+        values = np.array([self._at(self._pooled, level) for level in levels])
+        errors = np.array([over_replicates(np.array([self._at(row, level) for row in self._shares])) for level in levels])
+        return values, errors
+
+    def _at(self, shares: Array, level: float) -> float:
+        cell = int(np.searchsorted(shares, level))
+        before = shares[cell - 1] if cell else 0.0
+        inside = (level - before) / (shares[cell] - before)
+        return float(self._low[cell] + inside * (self._high[cell] - self._low[cell]))
+
+    def mean(self) -> tuple[float, float]:
+        return float(np.mean(self._means)), over_replicates(self._means)
+
+    def probability(self, low: float, high: float) -> tuple[float, float]:
+        shares = self._below(high) - self._below(low)
+        return float(np.mean(shares)), max(over_replicates(shares), 1 / self._n)
+
+    def _below(self, value: float) -> Array:
+        cell = int(np.searchsorted(self._high, value))
+        if cell == len(self._high):
+            return np.ones(len(self._shares))
+        before = self._shares[:, cell - 1] if cell else np.zeros(len(self._shares))
+        width = self._high[cell] - self._low[cell]
+        inside = np.clip((value - self._low[cell]) / width, 0.0, 1.0) if width > 0 else 0.0
+        return np.asarray(before + inside * (self._shares[:, cell] - before))

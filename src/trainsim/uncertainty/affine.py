@@ -1,0 +1,216 @@
+# ruff: noqa: D102  (members of a family inherit the docstrings of its face)
+"""Exact integration over one input, where an output is a straight line in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+from .beliefs import Column, Resolved
+from .composed import Empirical, Joint, Mixture
+from .distributions import Array, Distribution
+from .sweep import Range, Study, blocks, evaluate
+from .tally import Kept, Tally, over_replicates
+
+TOLERANCE = 1e-9
+"""How straight a line must be, relative to its largest value."""
+PROBE = 64
+THIRDS = (1 / 3, 2 / 3)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One output over a shard: its value, and the line ``constant + slope · input`` that it lies on.
+
+    Args:
+        value: at the draws themselves, (replicates, n).
+        constant, slope: of the line at each point, (replicates, n).
+        centre: the input's mean normal score given the other inputs, (replicates, n).
+        straight: whether the value lies on the line through the two others, at every point.
+    """
+
+    value: Array
+    constant: Array
+    slope: Array
+    centre: Array
+    straight: bool
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Harvests each output at three values of the one input it is a line in, or at the draws alone.
+
+    Args:
+        inputs: output → index of the column it is a line in.
+    """
+
+    inputs: Mapping[str, int]
+
+    def __call__(self, study: Study, shard: Range) -> dict[str, Line | Array]:
+        """Output → its line, or its values (replicates, n)."""
+        parts: dict[str, list[Line | Array]] = {}
+        for count, u in blocks(study, shard):
+            for name, part in self._block(study, u, count).items():
+                parts.setdefault(name, []).append(part)
+        return {name: join(part, axis=1) for name, part in parts.items()}
+
+    def _block(self, study: Study, u: Array, count: int) -> dict[str, Line | Array]:
+        drawn = study.resolved.draw(u)
+        value = evaluate(study, drawn, u.shape[1], study.outputs)
+        found: dict[str, Line | Array] = {name: v.reshape(count, -1) for name, v in value.items()}
+        for i in sorted(set(self.inputs.values())):
+            names = [name for name, j in self.inputs.items() if j == i and name in value]
+            column = study.resolved.columns[i]
+            others = _shifted(column, u[i])
+            rows = [evaluate(study, {**drawn, **dict.fromkeys(column.paths, x)}, len(x), names) for x in others]
+            centre = np.zeros_like(u[i]) if (c := conditional(study.resolved, i, u)) is None else c[0]
+            for name in names:
+                line = straight(drawn[column.paths[0]], value[name], others, (rows[0][name], rows[1][name]))
+                shaped = [part.reshape(count, -1) for part in (value[name], line[0], line[1], centre)]
+                found[name] = Line(*shaped, line[2])
+        return found
+
+
+def join(parts: list[Line | Array], axis: int) -> Line | Array:
+    """Parts of one output, put together along an axis."""
+    if isinstance(parts[0], Line):
+        lines = [part for part in parts if isinstance(part, Line)]
+        names = ("value", "constant", "slope", "centre")
+        arrays = [np.concatenate([getattr(line, name) for line in lines], axis=axis) for name in names]
+        return Line(*arrays, all(line.straight for line in lines))
+    return np.concatenate([part for part in parts if not isinstance(part, Line)], axis=axis)
+
+
+def _shifted(column: Column, u: Array) -> tuple[Array, Array]:
+    """Two more values of an input at every point, a third of its mass apart, so that they too explore its whole range."""
+    assert isinstance(column.law, Distribution)
+    first, second = (column.law.ppf((u + third) % 1.0) for third in THIRDS)
+    return first, second
+
+
+def straight(x: Array, y: Array, xs: tuple[Array, Array], ys: tuple[Array, Array]) -> tuple[Array, Array, bool]:
+    """Constant and slope of the line through two points, and whether a third lies on it; each of shape (n,)."""
+    slope = (ys[1] - ys[0]) / (xs[1] - xs[0])
+    constant = ys[0] - slope * xs[0]
+    size = np.maximum(np.maximum(np.abs(ys[0]), np.abs(ys[1])), np.abs(y))
+    on_line = bool(np.all(np.abs(y - (constant + slope * x)) <= TOLERANCE * size))
+    return constant, slope, on_line and bool(np.all(slope != 0))
+
+
+def conditional(resolved: Resolved, i: int, u: Array) -> tuple[Array, float] | None:
+    """Mean (n,) and standard deviation of a column's normal score given those it is correlated with; None if with none.
+
+    ``m = -Σ_j P_ij z_j / P_ii`` and ``s = P_ii^-½`` with P the inverse of the correlation matrix.
+    """
+    for members, factor in resolved.groups:
+        if i in members:
+            precision = np.linalg.inv(factor @ factor.T)
+            here = members.index(i)
+            scores = resolved.scores(u)
+            centre = sum(-precision[here, k] / precision[here, here] * scores[j] for k, j in enumerate(members) if j != i)
+            return np.asarray(centre), float(precision[here, here] ** -0.5)
+    return None
+
+
+def choose(study: Study) -> dict[str, int]:
+    """For each output, the input it is a line in that moves it most; outputs that are a line in none are left out."""
+    resolved = study.resolved
+    u = next(study.points.blocks(slice(0, 1), 0, PROBE, PROBE))[0]
+    candidates = [i for i, column in enumerate(resolved.columns) if _smooth(column.law)]
+    if not candidates:
+        return {}
+    drawn = resolved.draw(u)
+    others = {i: _shifted(resolved.columns[i], u[i]) for i in candidates}
+    stacked = {path: np.tile(values, 1 + 2 * len(candidates)) for path, values in drawn.items()}
+    for k, i in enumerate(candidates):
+        for path in resolved.columns[i].paths:
+            stacked[path][PROBE * (1 + 2 * k) : PROBE * (3 + 2 * k)] = np.concatenate(others[i])
+    answers = evaluate(study, stacked, PROBE * (1 + 2 * len(candidates)), study.outputs)
+    chosen: dict[str, int] = {}
+    for name, values in answers.items():
+        rows = values.reshape(-1, PROBE)
+        moved = {}
+        for k, i in enumerate(candidates):
+            x = drawn[resolved.columns[i].paths[0]]
+            _, slope, on_line = straight(x, rows[0], others[i], (rows[1 + 2 * k], rows[2 + 2 * k]))
+            if on_line:
+                law = resolved.columns[i].law
+                assert isinstance(law, Distribution)
+                moved[i] = float(np.mean(np.abs(slope))) * float(np.ptp(law.ppf([0.25, 0.75])))
+        if moved:
+            chosen[name] = max(moved, key=moved.__getitem__)
+    return chosen
+
+
+def _smooth(law: Distribution | Joint) -> bool:
+    return not isinstance(law, (Joint, Empirical, Mixture))
+
+
+class Integrated(Tally):
+    """An output whose law is known exactly given all inputs but one, in which it is a line.
+
+    ``P(y < c) = E[ Φ( sign(b) (score((c - a) / b) - m) / s ) ]`` over lines ``y = a + b x``, where x has normal score
+    of mean m and deviation s given the others. The integrand is smooth, so quantiles converge as means do.
+
+    Args:
+        law: the law of that one input.
+        line: values and lines, (replicates, n).
+        spread: s; None where the input is independent of the others.
+
+    Source: Griewank, Kuo, Leövey & Sloan (2018), "High dimensional integration of kinks and jumps: smoothing by
+    preintegration", J. Comput. Appl. Math. 344, 259-274; the error is the delta method over replicates.
+    """
+
+    def __init__(self, law: Distribution, line: Line, spread: float | None) -> None:
+        self._law, self._line, self._spread = law, line, spread
+        self._plain = Kept(line.value)
+        self._sign = np.sign(line.slope)
+        self.size = line.value.size
+
+    def below(self, at: Array) -> Array:
+        """P(y < c) for each replicate: (levels,) → (levels, replicates)."""
+        line = self._line
+        shares = []
+        for c in at:
+            x = (c - line.constant) / line.slope
+            if self._spread is None:
+                share = self._law.cdf(x)
+                share = np.where(self._sign > 0, share, 1 - share)
+            else:
+                share = special.ndtr(self._sign * (self._law.score(x) - line.centre) / self._spread)
+            shares.append(share.mean(axis=1))
+        return np.array(shares)
+
+    def quantiles(self, levels: Array) -> tuple[Array, Array]:
+        c, _ = self._plain.quantiles(levels)
+        nearby, _ = self._plain.quantiles(np.clip(levels + np.where(levels < 0.5, 0.01, -0.01), 1e-9, 1 - 1e-9))
+        width = np.abs(nearby - c) + 1e-12 * np.abs(c)
+        before, share_before = c + width, self.below(c + width).mean(axis=1)
+        by_replicate = self.below(c)
+        slope = (share_before - by_replicate.mean(axis=1)) / width
+        for _ in range(30):
+            miss = by_replicate.mean(axis=1) - levels
+            step = np.where(slope > 0, -miss / np.where(slope > 0, slope, 1.0), 0.0)
+            step = np.clip(step, -4 * width, 4 * width)
+            if np.all(np.abs(step) <= 1e-4 * width):
+                break
+            before, share_before = c, by_replicate.mean(axis=1)
+            c = c + step
+            by_replicate = self.below(c)
+            moved = np.abs(step) > 1e-9 * width
+            slope = np.where(moved, (by_replicate.mean(axis=1) - share_before) / np.where(moved, step, 1.0), slope)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            errors = np.std(by_replicate, axis=1, ddof=1) / np.sqrt(by_replicate.shape[1]) / slope
+        return c + step, errors
+
+    def mean(self) -> tuple[float, float]:
+        return self._plain.mean()
+
+    def probability(self, low: float, high: float) -> tuple[float, float]:
+        ends = self.below(np.array([end for end in (low, high) if np.isfinite(end)]))
+        upper = ends[-1] if np.isfinite(high) else np.ones(ends.shape[1])
+        shares = upper - (ends[0] if np.isfinite(low) else 0.0)
+        return float(np.mean(shares)), over_replicates(shares)
