@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from ..feedforward import MixtureOfExperts
 from ..transformer import Model
 from .config import Config
-from .parts import ALL, LAYERS, alike, assemble, biases, gated, grouped_query, routed, stack
+from .parts import ALL, LAYERS, alike, assemble, biases, experts, gated, grouped_query, stack
 from .reader import family
+
+_DRAWN = 2
 
 
 @family("phi3")
@@ -19,11 +22,21 @@ def phi3(c: Config) -> Model:
     return assemble(c, stack(alike(layers, "", attention), alike(layers, "dense", gated(c))), tied=False)
 
 
+def _sparse_mixer(c: Config) -> MixtureOfExperts:
+    """Experts behind SparseMixer, which draws two, one after the other, whatever top-k the file gives (arXiv:2409.12136)."""
+    number, top_k = experts(c, "num_local_experts", "num_experts")
+    if number < _DRAWN:
+        raise c.fail("num_local_experts", f"are fewer than the {_DRAWN} that SparseMixer draws", f"give at least {_DRAWN}")
+    if top_k != _DRAWN:
+        c.note(f"num_experts_per_tok={top_k}: SparseMixer draws {_DRAWN}")
+    return MixtureOfExperts(experts=number, top_k=_DRAWN, width=c.size("intermediate_size"))
+
+
 @family("phimoe")
 def phimoe(c: Config) -> Model:
     """Phi-3.5-MoE (arXiv:2404.14219): LayerNorm, sixteen experts, an optional bias in the head."""
     layers = c.layers(*LAYERS)
     attention = grouped_query(c, kv=8, biases=biases(c, *ALL), window=c.size_or_none("sliding_window"))
-    moe = routed(c, "num_local_experts", "num_experts")
+    moe = _sparse_mixer(c)
     head = {"norm": "layer", "bias": "vocab" if c.flag("lm_head_bias", default=False) else "none"}
     return assemble(c, stack(alike(layers, "", attention), alike(layers, "moe", moe), norm="layer"), tied=False, head=head)

@@ -1,0 +1,56 @@
+"""Strategies and contracts for models: configs of every mapped family, and what every part of a block must keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hypothesis import strategies as st
+
+from .families import ABSENT, FAMILIES, Value
+
+
+def _settle(model_type: str, drawn: Mapping[str, Value]) -> dict[str, Any]:
+    """Functions of earlier keys called, absent keys left out."""
+    config: dict[str, Any] = {"model_type": model_type}
+    for key, value in drawn.items():
+        settled = value(config) if callable(value) else value
+        if settled is not ABSENT:
+            config[key] = settled
+    return config
+
+
+def hf_configs(*model_types: str) -> st.SearchStrategy[dict[str, Any]]:
+    """Small ``config.json`` dicts of every mapped family, or of the given ones, with every shape-changing key drawn.
+
+    Args:
+        model_types: families to draw from; none for all.
+
+    >>> hf_configs("llama").example()["model_type"]  # doctest: +SKIP
+    'llama'
+    """
+    kinds = model_types or tuple(FAMILIES)
+
+    def of(kind: str) -> st.SearchStrategy[dict[str, Any]]:
+        drawn = st.fixed_dictionaries({key: st.sampled_from(values) for key, values in FAMILIES[kind].items()})
+        return drawn.map(lambda values: _settle(kind, values))
+
+    return st.sampled_from(kinds).flatmap(of)
+
+
+def covering_configs(model_type: str) -> Iterator[dict[str, Any]]:
+    """Configs of one family in which every key takes every one of its values at least once.
+
+    The first value of each key makes the first config; every further config turns one key, walking from config to config so
+    that later keys are tried in changing company.
+
+    >>> len(list(covering_configs("bloom")))
+    8
+    """
+    keys = FAMILIES[model_type]
+    current = {key: values[0] for key, values in keys.items()}
+    yield _settle(model_type, current)
+    for key, values in keys.items():
+        for value in values[1:]:
+            current[key] = value
+            yield _settle(model_type, current)

@@ -1,0 +1,129 @@
+"""What the transformers classes hold and do: parameters on the meta device, FLOPs and attention masks of a real forward and backward."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import AutoConfig, AutoModelForCausalLM
+
+STAND_INS: dict[str, str] = {"deepseek": "glm4_moe", "grok-1": "mixtral", "kimi_k2": "deepseek_v3"}
+"""Families that transformers lacks, and the class of the same products that stands in."""
+_PLAIN_GLM = {"use_qk_norm": False, "partial_rotary_factor": 1.0}
+
+
+@dataclass
+class Truth:
+    """Counts of one config: whole model, one sequence."""
+
+    parameters: int
+    forward: int
+    both: int
+    pairs: list[int] = field(default_factory=list)
+    """(query, key) pairs the mask of each softmax layer lets through, in order."""
+
+
+def as_transformers(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config under its stand-in's name and keys."""
+    kind = config["model_type"]
+    made = dict(config) | {"model_type": STAND_INS.get(kind, kind)}
+    match kind:
+        case "grok-1":
+            made["num_local_experts"] = made.pop("num_experts")
+            made.setdefault("num_key_value_heads", made["num_attention_heads"])
+        case "deepseek":
+            made.setdefault("num_key_value_heads", made["num_attention_heads"])
+            made.setdefault("first_k_dense_replace", 0)
+            made |= _PLAIN_GLM
+        case _:
+            pass
+    return made
+
+
+def stated_difference(config: Mapping[str, Any]) -> int:
+    """Parameters a stand-in lacks: Grok-1 has two more norms in every layer than Mixtral."""
+    return 2 * config["num_hidden_layers"] * config["hidden_size"] if config["model_type"] == "grok-1" else 0
+
+
+def build(config: Mapping[str, Any], device: str) -> Any:
+    """The class itself, with eager attention and eager experts: what FlopCounterMode sees all of."""
+    keys = as_transformers(config)
+    hf = AutoConfig.for_model(keys.pop("model_type"), **keys)
+    hf._experts_implementation = "eager"
+    for special in ("pad_token_id", "bos_token_id", "eos_token_id"):
+        setattr(hf, special, 0)
+    with torch.device(device):
+        return AutoModelForCausalLM.from_config(hf, attn_implementation="eager")
+
+
+def parameters(config: Mapping[str, Any]) -> int:
+    """Parameters of the class on the meta device, tied weights once."""
+    return sum(p.numel() for p in build(config, "meta").parameters())
+
+
+def measure(config: Mapping[str, Any], length: int) -> Truth:
+    """Counts of a real forward and backward over one random sequence, with real routing."""
+    torch.manual_seed(0)
+    model = build(config, "cpu").train()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.copy_(torch.randn_like(weight) * 0.02)
+    ids = torch.randint(model.config.vocab_size, (1, length))
+    with _masks(model) as pairs, FlopCounterMode(display=False) as counter:
+        logits = model(input_ids=ids, use_cache=False).logits
+        forward = counter.get_total_flops()
+        excess = _dense_experts(model, counter)
+        logits.sum().backward()
+        both = counter.get_total_flops()
+    return Truth(sum(p.numel() for p in model.parameters()), forward - excess, both - 3 * excess, pairs)
+
+
+def _dense_experts(model: Any, counter: FlopCounterMode) -> int:
+    """What Llama 4's experts run too much: all of them on every token, where a token meets top-k."""
+    if "Llama4" not in type(model).__name__:
+        return 0
+    experts, top_k = model.config.num_local_experts, model.config.num_experts_per_tok
+    counts = counter.get_flop_counts()
+    ran = sum(sum(ops.values()) for name, ops in counts.items() if name.endswith(".experts"))
+    return ran * (experts - top_k) // experts
+
+
+@contextmanager
+def _masks(model: Any) -> Iterator[list[int]]:
+    """The pairs every softmax layer's mask lets through, read as the layer is called."""
+    pairs: list[int] = []
+
+    def read(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
+        mask = kwargs.get("attention_mask")
+        if mask is None:
+            raise AssertionError(f"{type(module).__name__} was called without a mask")
+        allowed = mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2
+        pairs.append(int(allowed[0, 0].sum()))
+
+    names = ("Attention", "FlashAttention2")
+    parts = [m for m in model.modules() if type(m).__name__.endswith(names) and "Lightning" not in type(m).__name__]
+    handles = [part.register_forward_pre_hook(read, with_kwargs=True) for part in parts]
+    try:
+        yield pairs
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def unread_states(config: Mapping[str, Any], length: int) -> int:
+    """FLOPs by which the backward of unrolled lightning attention falls short of twice its forward.
+
+    The first state is a constant zero, so its gradient is not formed; the last update is read by nobody, so neither of its
+    operands gets one: three products of ``chunk × d × d`` per head and layer.
+    """
+    if config["model_type"] != "minimax":
+        return 0
+    hf = build(config, "meta").config
+    head_dim = hf.head_dim or hf.hidden_size // hf.num_attention_heads
+    first, last = min(hf.block_size, length), length % hf.block_size or min(hf.block_size, length)
+    per_head = 2 * (first + 2 * last) * head_dim**2
+    return hf.layer_types.count("linear_attention") * hf.num_attention_heads * per_head
