@@ -95,6 +95,16 @@ class Unit:
                     powers[base] = powers.get(base, 0) + sign
         return {base: power for base, power in powers.items() if power}
 
+    def _holds(self, value: float) -> bool:
+        """Whether one number is finite and within the bounds."""
+        return bool(
+            math.isfinite(value)
+            and (self.gt is None or value > self.gt)
+            and (self.ge is None or value >= self.ge)
+            and (self.lt is None or value < self.lt)
+            and (self.le is None or value <= self.le)
+        )
+
     def check(self, value: Any) -> Num:
         """The value as float64, or a complaint that names the rule and the remedy."""
         if isinstance(value, np.ndarray) and value.ndim > 0:
@@ -105,6 +115,8 @@ class Unit:
             raise _complaint("must be a number", f"give a plain number [{self.symbol or 'ratio'}]")
         else:
             array = np.float64(value)  # type: ignore[assignment]
+        if array.size and self._holds(array.min()) and self._holds(array.max()):  # both are NaN if any draw is
+            return array if np.ndim(array) else float(array)
         if not np.all(np.isfinite(array)):
             raise _complaint("must be finite", f"give a finite number [{self.symbol or 'ratio'}]")
         outside = ((array <= self.gt) if self.gt is not None else False) | ((array < self.ge) if self.ge is not None else False)

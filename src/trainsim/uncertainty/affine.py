@@ -13,6 +13,7 @@ from .beliefs import Column, Resolved
 from .composed import Empirical, Joint, Mixture
 from .distributions import Array, Distribution
 from .sweep import Range, Study, blocks, evaluate
+from .tables import accurate
 from .tally import Kept, Tally, over_replicates
 
 TOLERANCE = 1e-9
@@ -87,7 +88,7 @@ def join(parts: list[Line | Array], axis: int) -> Line | Array:
 def _shifted(column: Column, u: Array) -> tuple[Array, Array]:
     """Two more values of an input at every point, a third of its mass apart, so that they too explore its whole range."""
     assert isinstance(column.law, Distribution)
-    first, second = (column.law.ppf((u + third) % 1.0) for third in THIRDS)
+    first, second = (accurate(column.law).ppf((u + third) % 1.0) for third in THIRDS)
     return first, second
 
 
@@ -139,7 +140,7 @@ def choose(study: Study) -> dict[str, int]:
             if on_line:
                 law = resolved.columns[i].law
                 assert isinstance(law, Distribution)
-                moved[i] = float(np.mean(np.abs(slope))) * float(np.ptp(law.ppf([0.25, 0.75])))
+                moved[i] = float(np.mean(np.abs(slope))) * float(np.ptp(accurate(law).ppf(np.array([0.25, 0.75]))))
         if moved:
             chosen[name] = max(moved, key=moved.__getitem__)
     return chosen
