@@ -1,0 +1,191 @@
+"""Kilowatt-hours and carbon of accelerator-hours, and the lines a model card prints."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import numpy as np
+
+from ..ledger import Ledger
+from ..spec import Spec
+from ..units import HOURS_PER_YEAR, Num, Unit, human
+from .ownership import WATTS_PER_KILOWATT, Site
+
+GRAMS_PER_KILOGRAM = 1000.0
+
+
+class Grid(Spec):
+    """What a kilowatt-hour emits where and when a run ran.
+
+    Args:
+        kg_per_kwh: greenhouse gases per kilowatt-hour.
+        region, date, source: of the figure; empty where not stated.
+
+    >>> Grid(kg_per_kwh=0.057, region="France", date="2022").kg_per_kwh
+    0.057
+    """
+
+    kg_per_kwh: Annotated[Num, Unit("kgCO2e/kWh", "greenhouse gases of electricity", ge=0)]
+    region: str = ""
+    date: str = ""
+    source: str = ""
+
+
+class Embodied(Spec):
+    """What making the machines emitted, shared out over the hours they will be used.
+
+    Args:
+        kg_per_gpu: of one accelerator with its share of the server.
+        life_years: useful life.
+        utilization: share of the clock hours some run uses it.
+        source: of the figure; empty where not stated.
+
+    >>> round(Embodied(kg_per_gpu=462.5, life_years=6, utilization=0.85).kg_per_gpu_hour(), 5)
+    0.01035
+    """
+
+    kg_per_gpu: Annotated[Num, Unit("kgCO2e/GPU", "of making it, with its share of the server", ge=0)]
+    life_years: Annotated[Num, Unit("year", "useful life", gt=0)]
+    utilization: Annotated[Num, Unit("", "share of clock hours used", gt=0, le=1)]
+    source: str = ""
+
+    def kg_per_gpu_hour(self) -> Num:
+        """``made / (life · 8766 h · utilization)`` [kgCO2e/GPU-h]."""
+        return self.kg_per_gpu / (self.life_years * HOURS_PER_YEAR * self.utilization)
+
+
+def energy(gpu_hours: Num, site: Site, idle_gpu_hours: Num = 0.0) -> Ledger:
+    """Energy at the meter, by machine and facility, in use and idle.
+
+    ``E = PUE · (watts · hours + idle watts · idle hours)``
+
+    Args:
+        gpu_hours: wall-clock accelerator-hours of the run, number or array ``(n,)`` [GPU-h].
+        site: what an accelerator draws, and the PUE around it.
+        idle_gpu_hours: hours reserved and unused that are charged to the run, number or array ``(n,)`` [GPU-h].
+
+    Returns:
+        ledger [kWh] with parts ``in use`` and ``idle``, each ``machines`` and ``facility``.
+
+    Source: Luccioni et al. 2022 (arXiv:2211.02001), section 4: dynamic, idle and infrastructure consumption.
+
+    >>> site = Site(watts=1030, idle_watts=300, pue=1.25, usd_per_kwh=0.08)
+    >>> round(float(energy(2.788e6, site).total) / 1e6, 2)
+    3.59
+    """
+    overhead = site.pue - 1.0
+
+    def drawn(hours: Num, watts: Num) -> dict[str, Num]:
+        machines = hours * watts / WATTS_PER_KILOWATT
+        return {"machines": machines, "facility": machines * overhead}
+
+    return Ledger("kWh", {"in use": drawn(gpu_hours, site.watts), "idle": drawn(idle_gpu_hours, site.idle_watts)})
+
+
+def energy_cost(used: Ledger, site: Site) -> Ledger:
+    """What the energy costs at the site's price [USD].
+
+    Args:
+        used: energy [kWh].
+        site: whose price.
+
+    >>> site = Site(watts=1000, idle_watts=0, pue=1.0, usd_per_kwh=0.1)
+    >>> float(energy_cost(energy(1000.0, site), site).total)
+    100.0
+    """
+    return used.scaled(site.usd_per_kwh, "USD")
+
+
+def emissions(used: Ledger, grid: Grid, embodied: Embodied | None = None, gpu_hours: Num = 0.0) -> Ledger:
+    """Greenhouse gases of a run: of its electricity, and its share of making the machines.
+
+    ``operational = E · grid``, ``embodied = made / (life · 8766 h · utilization) · hours``
+
+    Args:
+        used: energy at the meter [kWh].
+        grid: where and when.
+        embodied: of the machines; None leaves them out, and the ledger then has no such part.
+        gpu_hours: wall-clock accelerator-hours that the embodied share is charged for, number or array ``(n,)`` [GPU-h].
+
+    Returns:
+        ledger [kgCO2e] with parts ``operational`` and, where given, ``embodied``.
+
+    Source: Luccioni et al. 2022 (arXiv:2211.02001), section 4.1 to 4.3.
+
+    >>> site = Site(watts=400, idle_watts=0, pue=1.0, usd_per_kwh=0.1)
+    >>> bloom = emissions(energy(1_082_990.0, site), Grid(kg_per_kwh=0.057))
+    >>> round(float(bloom.total) / 1000, 1)
+    24.7
+    """
+    parts: dict[str, Ledger | Num] = {"operational": used.scaled(grid.kg_per_kwh, "kgCO2e")}
+    if embodied is not None:
+        parts["embodied"] = embodied.kg_per_gpu_hour() * gpu_hours
+    return Ledger("kgCO2e", parts)
+
+
+def card_block(
+    emitted: Ledger, grid: Grid, *, hardware: str, gpu_hours: Num, training_type: str = "pre-training", provider: str = "unknown"
+) -> str:
+    """The emissions lines of a model card, as the Hugging Face hub reads them, with the section people read.
+
+    Args:
+        emitted: [kgCO2e]; the metadata holds the operational part, which is what the hub asks for, in grams.
+        grid: where and when the electricity was made.
+        hardware: accelerators, in words.
+        gpu_hours: wall-clock accelerator-hours [GPU-h].
+        training_type: "pre-training" or "fine-tuning".
+        provider: whose machines.
+
+    Returns:
+        YAML metadata between ``---`` lines, and a Markdown section.
+
+    Source: Hugging Face hub documentation, "Displaying carbon emissions for your model"; Lacoste et al. 2019 (arXiv:1910.09700) for
+    the section.
+
+    >>> site = Site(watts=1000, idle_watts=0, pue=1.0, usd_per_kwh=0.1)
+    >>> grid = Grid(kg_per_kwh=0.5, region="China", date="2024", source="Ember")
+    >>> print(card_block(emissions(energy(100.0, site), grid), grid, hardware="8 x H800", gpu_hours=100.0))
+    ---
+    co2_eq_emissions:
+      emissions: 50000
+      source: "trainsim: electricity of the run by the grid's average; Ember"
+      training_type: "pre-training"
+      geographical_location: "China"
+      hardware_used: "8 x H800"
+    ---
+    <BLANKLINE>
+    ## Environmental impact
+    <BLANKLINE>
+    - **Hardware type:** 8 x H800
+    - **Hours used:** 100 accelerator-hours
+    - **Cloud provider:** unknown
+    - **Compute region:** China (2024, 0.5 kg CO2e per kWh)
+    - **Carbon emitted:** 50.0 kg CO2e from electricity; making the machines is not counted
+    """
+    operational = float(np.mean(emitted.part("operational").total))
+    source = "; ".join(filter(None, ["trainsim: electricity of the run by the grid's average", grid.source]))
+    metadata = {"source": source, "training_type": training_type, "geographical_location": grid.region, "hardware_used": hardware}
+    made = f"{_weight(float(np.mean(emitted.part('embodied').total)))} its share of making the machines" if "embodied" in emitted else ""
+    where = ", ".join(filter(None, [grid.date, f"{float(np.mean(grid.kg_per_kwh)):g} kg CO2e per kWh"]))
+    lines = [
+        "---",
+        "co2_eq_emissions:",
+        f"  emissions: {operational * GRAMS_PER_KILOGRAM:.0f}",
+        *(f"  {name}: {json.dumps(text, ensure_ascii=False)}" for name, text in metadata.items()),
+        "---",
+        "",
+        "## Environmental impact",
+        "",
+        f"- **Hardware type:** {hardware}",
+        f"- **Hours used:** {human(float(np.mean(gpu_hours)), 4).removesuffix('.0')} accelerator-hours",
+        f"- **Cloud provider:** {provider}",
+        f"- **Compute region:** {grid.region or 'unknown'} ({where})",
+        f"- **Carbon emitted:** {_weight(operational)} from electricity; {made or 'making the machines is not counted'}",
+    ]
+    return "\n".join(lines)
+
+
+def _weight(kilograms: float) -> str:
+    tonne = 1000.0
+    return f"{kilograms / tonne:,.1f} t CO2e" if kilograms >= tonne else f"{kilograms:.1f} kg CO2e"

@@ -1,0 +1,156 @@
+"""What an owned accelerator costs per hour it is used, from the bill of the machine and of the site."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import model_validator
+
+from ..errors import SpecError
+from ..ledger import Ledger
+from ..spec import Spec
+from ..units import HOURS_PER_YEAR, Num, Unit
+from .amortisation import Amortisation, Interest, Life, Residual, annuity
+from .price import Price
+
+MONTHS_PER_YEAR = 12.0
+WATTS_PER_KILOWATT = 1000.0
+
+
+class Site(Spec):
+    """Where machines stand: what power and room cost.
+
+    Args:
+        watts: drawn per accelerator in use, with its share of server and network, before cooling.
+        idle_watts: drawn while no run uses it.
+        pue: facility over machine power.
+        usd_per_kwh: electricity.
+        rated_watts: power the site keeps ready per accelerator, what hosting is billed on; None where hosting is not billed.
+        usd_per_kw_month: hosting per kilowatt kept ready; None for an own building, whose price is then part of the capital.
+
+    Raises:
+        SpecError: hosting without the power it is billed on.
+
+    >>> Site(watts=1030, idle_watts=300, pue=1.25, usd_per_kwh=0.08).pue
+    1.25
+    """
+
+    watts: Annotated[Num, Unit("W/GPU", "power in use, server and network share", gt=0)]
+    idle_watts: Annotated[Num, Unit("W/GPU", "power while unused", ge=0)]
+    pue: Annotated[Num, Unit("", "facility over machine power", ge=1)]
+    usd_per_kwh: Annotated[Num, Unit("USD/kWh", "electricity", ge=0)]
+    rated_watts: Annotated[Num, Unit("W/GPU", "power kept ready", gt=0)] | None = None
+    usd_per_kw_month: Annotated[Num, Unit("USD/kW/month", "hosting", ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.usd_per_kw_month is None) is not (self.rated_watts is None):
+            missing = "rated_watts" if self.rated_watts is None else "usd_per_kw_month"
+            raise SpecError(missing, None, "is missing: hosting is a price times the power kept ready", "give both, or neither")
+        return self
+
+    def yearly(self, utilization: Num) -> dict[str, Num]:
+        """Electricity and hosting of one accelerator [USD/GPU/year], used a share of the clock."""
+        drawn = (self.watts * utilization + self.idle_watts * (1.0 - utilization)) / WATTS_PER_KILOWATT
+        bill: dict[str, Num] = {"electricity": drawn * HOURS_PER_YEAR * self.pue * self.usd_per_kwh}
+        if self.rated_watts is not None and self.usd_per_kw_month is not None:
+            bill["hosting"] = self.rated_watts / WATTS_PER_KILOWATT * MONTHS_PER_YEAR * self.usd_per_kw_month
+        return bill
+
+
+class Ownership(Price):
+    """What an owned accelerator costs per hour it is used.
+
+    ``rate = (capital · charge + operation) / (8766 h · utilization)`` with ``capital = server / (1 − network_share)`` and
+    ``charge`` the share of the capital per year: the annuity of ``life_years`` and ``cost_of_capital``, or of ``amortisation``.
+
+    Args:
+        usd_per_gpu: server price per accelerator; with the network where ``network_share`` is 0.
+        network_share: share of the cluster's price that is network between servers.
+        life_years: useful life; None where ``amortisation`` says how the price is spread.
+        cost_of_capital: interest on the price; None for none.
+        residual_share: resale value at the end of life over the price.
+        amortisation: another way to spread the price.
+        operating_share: everything that running it costs per year, over the capital; or
+        site: power and hosting, part by part.
+        support_share: maintenance and support per year over the capital.
+        staff_usd_per_gpu_year: people who keep it running.
+        utilization: share of the clock hours some run uses it.
+        date: day whose dollars these are; empty where not stated.
+
+    Raises:
+        SpecError: life and amortisation both given or both missing; running costs given twice or not at all.
+
+    Source: bill-of-materials ownership model of analysts (SemiAnalysis, AI cloud TCO), straight-line where interest is 0.
+
+    >>> round(Ownership(usd_per_gpu=31728, life_years=4, operating_share=0.134, utilization=1).rate().total, 2)
+    1.39
+    >>> site = Site(watts=1030, idle_watts=300, pue=1.25, usd_per_kwh=0.08, rated_watts=1370, usd_per_kw_month=130)
+    >>> print(Ownership(usd_per_gpu=30000, network_share=0.15, life_years=4, cost_of_capital=0.1, site=site, utilization=0.8).rate())
+    total                 2.00 USD/GPU-h   100.0%
+      capital             1.59 USD/GPU-h    79.3%
+        server            1.35 USD/GPU-h    67.4%
+        network          0.238 USD/GPU-h    11.9%
+      operation          0.415 USD/GPU-h    20.7%
+        electricity      0.110 USD/GPU-h     5.5%
+        hosting          0.305 USD/GPU-h    15.2%
+        support              0 USD/GPU-h     0.0%
+        staff                0 USD/GPU-h     0.0%
+    """
+
+    usd_per_gpu: Annotated[Num, Unit("USD/GPU", "server, with its share of the network where that is not apart", gt=0)]
+    network_share: Annotated[Num, Unit("", "network over the whole cluster's price", ge=0, lt=1)] = 0.0
+    life_years: Life | None = None
+    cost_of_capital: Interest | None = None
+    residual_share: Residual | None = None
+    amortisation: Amortisation | None = None
+    operating_share: Annotated[Num, Unit("1/year", "all operation per year over capital", ge=0)] | None = None
+    site: Site | None = None
+    support_share: Annotated[Num, Unit("1/year", "support per year over capital", ge=0)] = 0.0
+    staff_usd_per_gpu_year: Annotated[Num, Unit("USD/GPU/year", "people who keep it running", ge=0)] = 0.0
+    utilization: Annotated[Num, Unit("", "share of clock hours used", gt=0, le=1)]
+    date: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.amortisation is None and self.life_years is None:
+            raise SpecError("life_years", None, "is required", "give the useful life, or amortisation=ts.ValueDecline(…)")
+        if self.amortisation is not None:
+            for name in ("life_years", "cost_of_capital", "residual_share"):
+                if getattr(self, name) is not None:
+                    raise SpecError(name, getattr(self, name), "stands beside amortisation, which spreads the price itself", "give one")
+        if self.operating_share is None and self.site is None:
+            raise SpecError("operating_share", None, "is missing: machines need power", "give it, or site=…; 0 means capital alone")
+        if self.operating_share is not None and self.site is not None:
+            raise SpecError("operating_share", self.operating_share, "stands beside site: power would be paid twice", "give one")
+        return self
+
+    def capital(self) -> Ledger:
+        """What one accelerator was bought for [USD/GPU]: a stock."""
+        network = self.usd_per_gpu * self.network_share / (1.0 - self.network_share)
+        return Ledger("USD/GPU", {"server": self.usd_per_gpu, "network": network})
+
+    def charge(self) -> Num:
+        """Share of the capital charged per year [1/year]."""
+        if self.amortisation is not None:
+            return self.amortisation.yearly()
+        assert self.life_years is not None  # checked when built
+        interest = 0.0 if self.cost_of_capital is None else self.cost_of_capital
+        return annuity(self.life_years, interest, 0.0 if self.residual_share is None else self.residual_share)
+
+    def operation(self) -> Ledger:
+        """What running one accelerator takes [USD/GPU/year]: a flow."""
+        capital = self.capital().total
+        if self.operating_share is not None:
+            running: dict[str, Num] = {"all": self.operating_share * capital}
+        else:
+            assert self.site is not None  # checked when built
+            running = self.site.yearly(self.utilization)
+        staffed = {"support": self.support_share * capital, "staff": self.staff_usd_per_gpu_year}
+        return Ledger("USD/GPU/year", {**running, **staffed})
+
+    def rate(self) -> Ledger:
+        """Capital and operation per used hour [USD/GPU-h]."""
+        used_hours = HOURS_PER_YEAR * self.utilization
+        capital = self.capital().scaled(self.charge() / used_hours, "USD/GPU-h")
+        return Ledger("USD/GPU-h", {"capital": capital, "operation": self.operation().scaled(1.0 / used_hours, "USD/GPU-h")})

@@ -1,0 +1,122 @@
+"""A reservation: charged for reserved hours, with what comes on top of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import model_validator
+
+from ..errors import SpecError
+from ..ledger import Ledger
+from ..spec import Count
+from ..units import HOURS_PER_DAY, HOURS_PER_YEAR, Num, Unit
+from .ownership import MONTHS_PER_YEAR
+from .price import Price
+
+HOURS_PER_MONTH = HOURS_PER_YEAR / MONTHS_PER_YEAR
+
+Per = Literal["GPU-hour", "GPU-month", "node-hour", "node-day", "node-month", "node-year"]
+
+
+class Quote(Price):
+    """An offer: nodes for a term, of which a share is billed whether used or not.
+
+    ``invoice = price · (used + idle) + storage + egress + support``, ``used + idle = max(used, commitment) · reserved hours``;
+    an hour of the run costs the invoice over the hours used.
+
+    Args:
+        nodes, gpus_per_node, term_days: what is reserved, for how long.
+        price_per_gpu_hour: in the quote's currency; :func:`price_per_gpu_hour` reads prices per node or month.
+        used_share: share of the reserved hours that runs use.
+        minimum_commitment: share of the reserved hours billed even if idle: 1 for a reservation, 0 on demand.
+        storage_tb, price_per_tb_month: storage over the term.
+        egress_tb, price_per_tb_egress: data carried out.
+        support_share: of the bill for hours.
+        currency, per_usd: three letters, and how many of it a dollar bought on ``date``; not for dollars.
+        date, region, vendor: whose offer, where, when; empty where not stated.
+
+    Raises:
+        SpecError: a foreign currency without its rate, or dollars with one.
+
+    >>> offer = Quote(nodes=64, term_days=30, price_per_gpu_hour=2.0, used_share=0.8, storage_tb=500, price_per_tb_month=20)
+    >>> print(offer.invoice())
+    total              747K USD   100.0%
+      used hours       590K USD    78.9%
+      paid idle        147K USD    19.7%
+      storage         9.86K USD     1.3%
+      egress              0 USD     0.0%
+      support             0 USD     0.0%
+    """
+
+    nodes: Count
+    gpus_per_node: Count = 8
+    term_days: Annotated[Num, Unit("day", "length of the reservation", gt=0)]
+    price_per_gpu_hour: Annotated[Num, Unit("currency/GPU-h", "in the quote's currency", gt=0)]
+    used_share: Annotated[Num, Unit("", "share of reserved hours used", gt=0, le=1)]
+    minimum_commitment: Annotated[Num, Unit("", "share of reserved hours billed in any case", ge=0, le=1)] = 1.0
+    storage_tb: Annotated[Num, Unit("TB", "kept over the term", ge=0)] = 0.0
+    price_per_tb_month: Annotated[Num, Unit("currency/TB/month", "storage", ge=0)] = 0.0
+    egress_tb: Annotated[Num, Unit("TB", "carried out", ge=0)] = 0.0
+    price_per_tb_egress: Annotated[Num, Unit("currency/TB", "data carried out", ge=0)] = 0.0
+    support_share: Annotated[Num, Unit("", "of the bill for hours", ge=0)] = 0.0
+    currency: str = "USD"
+    per_usd: Annotated[Num, Unit("currency/USD", "what a dollar buys of it", gt=0)] | None = None
+    date: str = ""
+    region: str = ""
+    vendor: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.currency == "USD") is not (self.per_usd is None):
+            rule = "is not given, but the price is in another currency" if self.per_usd is None else "is given for a price in dollars"
+            raise SpecError("per_usd", self.per_usd, rule, f"give currency={self.currency!r} and what a dollar buys of it, or neither")
+        return self
+
+    @property
+    def reserved_gpu_hours(self) -> Num:
+        """Accelerators times hours of the term [GPU-h]."""
+        return self.nodes * self.gpus_per_node * self.term_days * HOURS_PER_DAY
+
+    @property
+    def used_gpu_hours(self) -> Num:
+        """Hours that runs use [GPU-h]."""
+        return self.reserved_gpu_hours * self.used_share
+
+    def invoice(self) -> Ledger:
+        """The bill of the whole term [USD]."""
+        reserved = self.reserved_gpu_hours
+        idle_share = np.maximum(self.minimum_commitment, self.used_share) - self.used_share
+        used, idle = (reserved * share * self.price_per_gpu_hour for share in (self.used_share, idle_share))
+        months = self.term_days * HOURS_PER_DAY / HOURS_PER_MONTH
+        lines = {
+            "used hours": used,
+            "paid idle": idle,
+            "storage": self.storage_tb * self.price_per_tb_month * months,
+            "egress": self.egress_tb * self.price_per_tb_egress,
+            "support": (used + idle) * self.support_share,
+        }
+        return Ledger("USD", lines, 1.0 if self.per_usd is None else 1.0 / self.per_usd)
+
+    def rate(self) -> Ledger:
+        """The bill over the hours used [USD/GPU-h]."""
+        return self.invoice().scaled(1.0 / self.used_gpu_hours, "USD/GPU-h")
+
+
+def price_per_gpu_hour(amount: Num, per: Per, gpus_per_node: int = 8) -> Num:
+    """A price as it is quoted, per accelerator and hour; the currency stays.
+
+    Args:
+        amount: the price, number or array ``(n,)`` [currency].
+        per: what it buys.
+        gpus_per_node: accelerators of a node.
+
+    Returns:
+        [currency/GPU-h].
+
+    >>> round(price_per_gpu_hour(75_000, "node-month") / 7.25, 2)
+    1.77
+    """
+    what, _, time = per.partition("-")
+    hours = {"hour": 1.0, "day": HOURS_PER_DAY, "month": HOURS_PER_MONTH, "year": HOURS_PER_YEAR}[time]
+    return amount / (hours * (gpus_per_node if what == "node" else 1))

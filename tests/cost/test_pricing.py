@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trainsim.cost.amortisation import Annuity, StraightLine, ValueDecline, annuity
+from trainsim.cost.pricing import Ownership, Price, Quote, Rental, Site
+from trainsim.cost.quote import price_per_gpu_hour
+from trainsim.cost.rent_index import in_dollars_of, rent_on
+from trainsim.errors import EstimateError, SpecError
+from trainsim.spec import Spec
+
+SITE = Site(watts=1030, idle_watts=300, pue=1.25, usd_per_kwh=0.08, rated_watts=1370, usd_per_kw_month=130)
+
+
+def test_the_short_form_of_ownership_stays() -> None:
+    rate = Ownership(usd_per_gpu=31_728, life_years=4, operating_share=0.134, utilization=0.8).rate()
+    assert float(rate.part("capital").total) == pytest.approx(31_728 / 4 / (8766 * 0.8), rel=1e-12)
+    assert float(rate.part("operation").total) == pytest.approx(31_728 * 0.134 / (8766 * 0.8), rel=1e-12)
+
+
+def test_an_annuity_pays_the_price_back_with_interest() -> None:
+    """Discounting each payment to the day of purchase gives the price: an oracle that knows no closed form."""
+    life, interest, residual = 5, 0.11, 0.2
+    payment = float(Annuity(life_years=life, cost_of_capital=interest, residual_share=residual).yearly())
+    discounted = sum(payment / (1 + interest) ** year for year in range(1, life + 1)) + residual / (1 + interest) ** life
+    assert discounted == pytest.approx(1.0, rel=1e-12)
+
+
+def test_straight_line_with_interest_lies_near_the_annuity() -> None:
+    line, equal = (float(m(life_years=4, cost_of_capital=0.1).yearly()) for m in (StraightLine, Annuity))
+    assert line == pytest.approx(equal, rel=0.06)
+    assert line != equal
+
+
+def epoch_cost_per_chip_hour(
+    price: float, *, r: float, years: float, network: float, tdp_kw: float, server: float, draw: float, pue: float, usd: float
+) -> float:
+    """The published script in its own words: value at the start, replacement per year, network on top, energy."""
+    value = 10 ** (np.log10(price) - r * years)
+    hardware = value * r * np.log(10) / 8766
+    return float(hardware + hardware * network / (1 - network) + tdp_kw * server * draw * pue * usd)
+
+
+@pytest.mark.parametrize("years", [0.0, 0.4, 2.5])
+@pytest.mark.parametrize("r", [0.1, 0.14, 0.18])
+@pytest.mark.parametrize(("price", "tdp"), [(31_119.5, 0.7), (12_000.0 * 1.66, 0.4)])
+def test_amortised_method_equals_its_published_formula(r: float, years: float, price: float, tdp: float) -> None:
+    site = Site(watts=tdp * 1e3 * 1.82 * 0.75, idle_watts=0, pue=1.25, usd_per_kwh=0.0771)
+    ours = Ownership(
+        usd_per_gpu=price, network_share=0.19, amortisation=ValueDecline(ooms_per_year=r, age_years=years), site=site, utilization=1
+    )
+    theirs = epoch_cost_per_chip_hour(price, r=r, years=years, network=0.19, tdp_kw=tdp, server=1.82, draw=0.75, pue=1.25, usd=0.0771)
+    assert float(ours.rate().total) == pytest.approx(theirs, rel=1e-9)
+
+
+def test_site_bill_by_hand() -> None:
+    bill = SITE.yearly(0.8)
+    assert bill["electricity"] == pytest.approx((1.03 * 0.8 + 0.3 * 0.2) * 8766 * 1.25 * 0.08)
+    assert bill["hosting"] == pytest.approx(1.37 * 12 * 130)
+
+
+def test_recalled_analyst_inputs_give_the_published_power_bill() -> None:
+    """100,000 H100 at 1.59 TWh a year and 0.078 USD/kWh: 123.9 M USD."""
+    site = Site(watts=1.59e12 / 8766 / 1e5 / 1.25, idle_watts=0, pue=1.25, usd_per_kwh=0.078)
+    assert site.yearly(1.0)["electricity"] * 1e5 == pytest.approx(123.9e6, rel=2e-3)
+
+
+def test_a_quote_in_renminbi_per_node_month_is_the_rent_in_dollars_per_hour() -> None:
+    price = price_per_gpu_hour(75_000, "node-month")
+    quote = Quote(nodes=4, term_days=30, price_per_gpu_hour=price, used_share=1, currency="CNY", per_usd=7.25)
+    assert float(quote.rate().total) == pytest.approx(1.770, abs=5e-4)
+
+
+def test_a_quote_charges_reserved_hours() -> None:
+    quote = Quote(nodes=10, term_days=100, price_per_gpu_hour=2.0, used_share=0.5, minimum_commitment=0.9, support_share=0.1)
+    hours = 10 * 8 * 100 * 24
+    bill = quote.invoice()
+    assert float(bill.part("used hours").total) == pytest.approx(hours * 0.5 * 2)
+    assert float(bill.part("paid idle").total) == pytest.approx(hours * 0.4 * 2)
+    assert float(bill.part("support").total) == pytest.approx(hours * 0.9 * 2 * 0.1)
+    assert float(quote.rate().total) == pytest.approx(float(bill.total) / (hours * 0.5))
+    on_demand = quote.replace({"minimum_commitment": 0.0, "support_share": 0.0})
+    assert float(on_demand.rate().total) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(
+    ("per", "hours"),
+    [("GPU-hour", 1), ("GPU-month", 730.5), ("node-hour", 8), ("node-day", 192), ("node-month", 5844), ("node-year", 70_128)],
+)
+def test_a_price_per_any_stretch_is_the_price_of_its_hours(per: Any, hours: float) -> None:
+    assert price_per_gpu_hour(3.0 * hours, per) == pytest.approx(3.0)
+
+
+DAYS = [dt.date(2024, 3, 31), dt.date(2024, 6, 30), dt.date(2024, 9, 30), dt.date(2024, 12, 31)]
+
+
+def test_a_rent_level_is_between_its_neighbours_and_its_interval_widens_with_their_spread() -> None:
+    level = rent_on(dt.date(2024, 8, 15), DAYS, [3.6, 3.4, 3.1, 2.9])
+    assert 3.1 < level.middle < 3.4
+    wild = rent_on(dt.date(2024, 8, 15), DAYS, [3.6, 5.4, 2.1, 2.9])
+    assert wild.high / wild.low > 2 * level.high / level.low
+
+
+def test_a_flat_market_has_no_spread_and_money_has_no_unit() -> None:
+    flat = rent_on(dt.date(2024, 8, 15), DAYS, [2.0] * 4)
+    assert (flat.low, flat.middle, flat.high) == pytest.approx((2.0, 2.0, 2.0))
+    dollars, cents = (rent_on(dt.date(2024, 8, 15), DAYS, [p * f for p in (3.6, 3.4, 3.1, 2.9)]) for f in (1, 100))
+    assert (cents.low, cents.middle, cents.high) == pytest.approx((dollars.low * 100, dollars.middle * 100, dollars.high * 100))
+
+
+def test_the_interval_covers_one_more_quote_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(3)
+    days = [dt.date(2024, 1, 1) + dt.timedelta(days=int(d)) for d in np.linspace(0, 40, 12)]
+    inside = 0
+    for _ in range(1500):
+        quotes = 3.0 * np.exp(rng.normal(0, 0.2, 13))
+        level = rent_on(dt.date(2024, 1, 21), days, list(quotes[:12]))
+        inside += level.low <= quotes[12] <= level.high
+    assert inside / 1500 == pytest.approx(0.9, abs=0.025)
+
+
+@pytest.mark.parametrize(
+    ("day", "days", "prices", "rule"),
+    [
+        (dt.date(2026, 6, 1), DAYS, [3.0] * 4, "beyond 2 bandwidths"),
+        (dt.date(2024, 6, 1), DAYS[:1], [3.0], "no spread"),
+        (dt.date(2024, 6, 1), DAYS, [3.0, 0.0, 3.0, 3.0], "must be > 0"),
+        (dt.date(2024, 6, 1), DAYS, [3.0], "no dated prices"),
+        (dt.date(2024, 6, 1), [], [], "no dated prices"),
+    ],
+)
+def test_a_rent_level_is_refused_where_none_can_be_told(day: dt.date, days: list[dt.date], prices: list[float], rule: str) -> None:
+    with pytest.raises(EstimateError, match=rule):
+        rent_on(day, days, prices)
+
+
+def test_dollars_of_another_year_go_there_and_back() -> None:
+    index = {2021: 270.97, 2024: 313.689}
+    there = in_dollars_of(100.0, index, paid=2021, wanted=2024)
+    assert in_dollars_of(there, index, paid=2024, wanted=2021) == pytest.approx(100.0)
+    with pytest.raises(EstimateError, match=r"no year of the price index; years: 2021, 2024"):
+        in_dollars_of(100.0, index, paid=2020, wanted=2024)
+
+
+OWNED: dict[str, Any] = {"usd_per_gpu": 3e4, "life_years": 4, "operating_share": 0.1, "utilization": 0.8}
+RESERVED: dict[str, Any] = {"nodes": 2, "term_days": 30, "price_per_gpu_hour": 2.0, "used_share": 0.8}
+
+
+@pytest.mark.parametrize(
+    ("make", "fields", "complaint"),
+    [
+        (Ownership, OWNED | {"utilization": 0}, r"utilization=0: must be > 0 and <= 1; "),
+        (Ownership, OWNED | {"life_years": 0}, r"life_years=0: must be > 0; "),
+        (Ownership, OWNED | {"life_years": None}, r"life_years=None: is required; give the useful life"),
+        (Ownership, OWNED | {"operating_share": None}, r"operating_share=None: .*machines need power"),
+        (Ownership, OWNED | {"site": SITE}, r"operating_share=0.1: stands beside site"),
+        (Ownership, OWNED | {"amortisation": StraightLine(life_years=3)}, r"life_years=4.0: stands beside amortisation"),
+        (Ownership, OWNED | {"network_share": 1}, r"network_share=1: must be >= 0 and < 1"),
+        (Site, {"watts": 1e3, "idle_watts": 0, "pue": 0.9, "usd_per_kwh": 0.1}, r"pue=0.9: must be >= 1"),
+        (Site, {"watts": 1e3, "idle_watts": 0, "pue": 1, "usd_per_kwh": 0.1, "usd_per_kw_month": 130}, r"rated_watts=None: is missing"),
+        (Annuity, {"life_years": 0, "cost_of_capital": 0.1}, r"life_years=0: must be > 0"),
+        (Quote, RESERVED | {"used_share": 0}, r"used_share=0: must be > 0"),
+        (Quote, RESERVED | {"currency": "CNY"}, r"per_usd=None: .*another currency; give"),
+        (Quote, RESERVED | {"per_usd": 1.0}, r"per_usd=1.0: .*price in dollars"),
+        (Rental, {"usd_per_gpu_hour": 0}, r"usd_per_gpu_hour=0: must be > 0"),
+        (Rental, {"usd_per_gpu_hour": "2"}, r"usd_per_gpu_hour='2': must be a number"),
+    ],
+)
+def test_bad_input_names_path_value_rule_and_remedy(make: type[Spec], fields: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(SpecError, match=complaint):
+        make(**fields)
+
+
+@pytest.mark.parametrize(
+    "price",
+    [
+        Rental(usd_per_gpu_hour=2.0, date="2024-12-31", index="SDH100RT", term="1-year"),
+        Ownership(usd_per_gpu=3e4, amortisation=ValueDecline(ooms_per_year=0.14, age_years=1), site=SITE, utilization=0.7),
+        Quote(**RESERVED, currency="EUR", per_usd=0.92),
+    ],
+    ids=lambda p: type(p).__name__,
+)
+def test_a_price_survives_a_file(price: Price, tmp_path: Path) -> None:
+    path = tmp_path / "price.toml"
+    price.save(path)
+    assert type(price).load(path) == price
+
+
+def test_interest_zero_is_no_special_case() -> None:
+    assert annuity(4.0, 0.0, 0.2) == pytest.approx(0.2)
+    np.testing.assert_allclose(np.asarray(annuity(np.array([4.0, 4.0]), np.array([0.0, 1e-9]))), [0.25, 0.25], rtol=1e-8)
