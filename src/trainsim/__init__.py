@@ -96,8 +96,15 @@ if _TYPE_CHECKING:
     from . import testing as testing
     from .claims.verdict import Verdict as Verdict
     from .claims.verdict import audit as audit
+    from .report.picture import draw as draw
 
-_EDGES = {"catalog": ".catalog", "testing": ".testing", "audit": ".claims.verdict:audit", "Verdict": ".claims.verdict:Verdict"}
+_EDGES = {
+    "catalog": ".catalog",
+    "testing": ".testing",
+    "audit": ".claims.verdict:audit",
+    "Verdict": ".claims.verdict:Verdict",
+    "draw": ".report.picture:draw",
+}
 
 
 def __getattr__(name: str) -> _Any:

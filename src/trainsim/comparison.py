@@ -64,7 +64,8 @@ class Comparison:
         return "\n".join(
             [
                 *lines,
-                f"{'= cost':<{width}}  ×{_mean(self.ratio):8.4g}   ${human(_mean(self.a.cost.total))} against ${human(_mean(self.b.cost.total))}",
+                f"{'= cost':<{width}}  ×{_mean(self.ratio):8.4g}   "
+                f"${human(_mean(self.a.cost.total))} against ${human(_mean(self.b.cost.total))}",
             ]
         )
 

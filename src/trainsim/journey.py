@@ -105,7 +105,8 @@ class Estimate:
     @cached_property
     def price(self) -> Ledger:
         """What an hour costs, by part [USD/GPU-h]."""
-        return _given(self.run, "price").rate()
+        rate: Ledger = _given(self.run, "price").rate()
+        return rate
 
     @cached_property
     def busy_gpu_hours(self) -> Num:
@@ -219,7 +220,8 @@ def _notes(run: Run) -> list[str]:
             notes.append(f"phases.{phase.name}: tokens were never published; its FLOPs and MFU are unknown")
         elif efficiency is not None and "flops" not in type(efficiency).model_fields:
             notes.append(
-                f"phases.{phase.name}: FLOPs counted as 'causal' without prediction modules; {type(efficiency).__name__} names no convention"
+                f"phases.{phase.name}: FLOPs counted as 'causal' without prediction modules; "
+                f"{type(efficiency).__name__} names no convention"
             )
     return notes
 

@@ -109,7 +109,8 @@ class _Cell:
 def mfu_evidence(run: Run, as_of: dt.date | None = None) -> Evidence:
     """What others reached on chips of the same family: a prior on busy utilisation of the dense BF16 peak, causal FLOPs.
 
-    Each lab's rows of one class (generation, sparsity, precision, timing, training or benchmark) are one observation of ``logit mfu``. Class effects
+    Each lab's rows of one class (generation, sparsity, precision, timing, training or benchmark) are one observation of
+    ``logit mfu``. Class effects
     are normal around a common mean, ``y = μ + Σ effects + ε``, with half-normal(0.5) hyperpriors on both scales integrated out
     on a grid; the prediction is for this run's own class, busy time. The narrow reading drops the pooling (own sparsity and
     generation only, spread borrowed from all rows); the wide one ignores classes.
@@ -136,7 +137,12 @@ def mfu_evidence(run: Run, as_of: dt.date | None = None) -> Evidence:
         groups.setdefault((str(row.get("org")), *factors), []).append((row.address, value))
     cells = [_Cell(k[0], k[1:], float(np.mean(special.logit([v for _, v in g]))), tuple(a for a, _ in g)) for k, g in groups.items()]
     if len(cells) < 3:
-        raise CatalogError("catalog.runs", len(cells), f"are the only labs with usable runs as of {as_of}", "give efficiency its own belief, or a later as_of")
+        raise CatalogError(
+            "catalog.runs",
+            len(cells),
+            f"are the only labs with usable runs as of {as_of}",
+            "give efficiency its own belief, or a later as_of",
+        )
     own = _factors(generation, run.model, _precision(run), "busy", "training")
     how = f"{len(used)} published runs of {len({c.org for c in cells})} labs in {len(cells)} classes; this run's class: {', '.join(own)}"
     return Evidence(_pooled(cells, own), _own_kind(cells, own), _any_kind(cells), used, aside, how)
@@ -263,7 +269,9 @@ def rent_evidence(run: Run, as_of: dt.date | None = None, region: str = "", mont
     wide = _log_student(float(everywhere.mean()), float(everywhere.std(ddof=1)) * np.sqrt(1 + 1 / len(everywhere)), len(everywhere) - 1)
     how = f"{len(near)} quotes{f' in {region}' if region else ''} ({len(kept)} for the spread), {months} months before {day}"
     used = {r.address: _middle(r) for r in near}
-    return Evidence(_log_student(centre, spread * np.sqrt(1 + 1 / len(near)), freedom), _log_student(centre, spread, freedom), wide, used, aside, how)
+    return Evidence(
+        _log_student(centre, spread * np.sqrt(1 + 1 / len(near)), freedom), _log_student(centre, spread, freedom), wide, used, aside, how
+    )
 
 
 def _no_quote(row: Row, run: Run, as_of: dt.date | None, day: dt.date, months: int) -> str:

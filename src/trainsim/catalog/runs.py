@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..cost.pricing import Rental
+from ..cost.pricing import Ownership, Rental
 from ..errors import CatalogError
 from ..model.counting import flops_per_token
 from ..model.transformer import Model
@@ -66,7 +66,7 @@ def run(name: str) -> Run:
 
 
 def _phases(row: Row, made: Model) -> list[Phase]:
-    listed = row.get("phases") or [row.fields | {"name": "pretrain"}]
+    listed = row.get("phases") or [{**row.fields, "name": "pretrain"}]
     hours = {p["name"]: p.get("gpu_hours") for p in listed}
     group = row.get("gpu_hours_group")
     if group:
@@ -139,6 +139,39 @@ _RATIO, _PRICE = Unit("", "model FLOPs over peak", gt=0, le=1), Unit("USD/GPU-h"
 
 def _median(belief: Any, path: str, unit: Unit) -> float:
     return float(belief.meets(unit, path).ppf(0.5))
+
+
+OWNER_PRIORS = {
+    "price.usd_per_gpu": "price.server_capex",
+    "price.life_years": "price.life_years",
+    "price.operating_share": "price.opex_share",
+    "price.utilization": "price.utilization",
+}
+"""Path of an owned price → the quantity of the prior rows that speak of it."""
+
+
+def owner_beliefs(run: Run, as_of: dt.date | None = None) -> tuple[Ownership, Beliefs] | None:
+    """What owning the run's machines costs, and how sure that is; None where no row prices such a machine.
+
+    Args:
+        run: whose chips are owned.
+        as_of: use only rows public by this day.
+    """
+    found: dict[str, Row] = {}
+    for path, quantity in OWNER_PRIORS.items():
+        fitting = [r for r in prior_rows(quantity, run, as_of) if r.get("chip") in (None, run.cluster.chip.name)]
+        if not fitting:
+            return None
+        found[path] = fitting[0]
+    middle = {path.removeprefix("price."): float(row["p50"]) for path, row in found.items()}
+    made = Ownership(
+        usd_per_gpu=middle["usd_per_gpu"],
+        life_years=middle["life_years"],
+        operating_share=middle["operating_share"],
+        utilization=middle["utilization"],
+    )
+    price = made.with_sources({path.removeprefix("price."): row.cited for path, row in found.items()})
+    return price, Beliefs({path: interval(row) for path, row in found.items()})
 
 
 def beliefs(run: Run, as_of: dt.date | str | None = None) -> Beliefs:

@@ -110,4 +110,6 @@ class Claim(Spec):
             if (prefix == "" or self.unit.startswith(prefix)) and base in _BASES and _BASES[base][0] == wanted:
                 return size * _BASES[base][1]
         fitting = ", ".join(u for u, (dimension, _) in _BASES.items() if dimension == wanted and u)
-        raise ClaimError("unit", self.unit, f"can't measure {self.quantity} [{wanted}]", f"use {fitting}, with k, M, B or T before it if you like")
+        raise ClaimError(
+            "unit", self.unit, f"can't measure {self.quantity} [{wanted}]", f"use {fitting}, with k, M, B or T before it if you like"
+        )

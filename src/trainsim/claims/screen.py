@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..catalog.rows import find, source_title
+from ..catalog.rows import find, rows, source_title
 from ..cost.pricing import Rental
 from ..model.counting import flops_per_token
+from ..uncertainty.simulation import half_width
 from ..units import SECONDS_PER_HOUR, human
 
 if TYPE_CHECKING:
+    from ..run import Run
     from .verdict import Check, Rung, Verdict
 
-WIDTH = 80
+WIDTH, GRADE_AT = 80, 63
 
 
 def screen(verdict: Verdict) -> str:
@@ -53,18 +55,34 @@ def ordinal(percentile: float) -> str:
     return f"{whole}{suffix} pct."
 
 
+def title_of(run: Run) -> str:
+    """What to call a run: its model's published name, or the name it was given."""
+    known = rows("models")
+    if run.model.name in known:
+        return str(known[run.model.name].get("name", run.name)).rpartition(" ")[0] or run.name
+    return run.name
+
+
+def _chips(name: str) -> str:
+    return name.partition("-")[0].upper()
+
+
+def _graded(text: str, grade: str) -> str:
+    return f"{text:<{GRADE_AT}.{GRADE_AT}}{grade}"
+
+
 def _head(v: Verdict, notes: _Notes) -> list[str]:
     from .. import __version__
 
     run, claim = v.subject, v.claim
-    told = f'"{_money(claim.in_base()) if claim.judged_in == "USD" else human(claim.in_base()) + " " + claim.judged_in}"'
-    left = f"Is {run.name}'s {told} plausible?"
+    told = f'"{money(claim.in_base()) if claim.judged_in == "USD" else human(claim.in_base()) + " " + claim.judged_in}"'
+    left = f"Is {title_of(run)}'s {told} plausible?"
     version = f"trainsim {__version__}"
+    est, price = v.estimate, float(v.estimate.price.total)
+    cite = notes(_source(run.sources().get(f"phases.{_main(v)}.tokens", "given by the user")))
+    hours = f"{human(float(est.busy_gpu_hours), 4)} {_chips(run.cluster.chip.name)}-hours × ${price:.2f}"
     lines = [f"{left}{version:>{WIDTH - len(left)}}", "=" * WIDTH]
-    est = v.estimate
-    cite = notes(_source(run.sources().get(f"phases.{_main(v)}.tokens", "the user")))
-    price = float(est.price.total)
-    lines.append(f"CLAIM    {human(float(est.busy_gpu_hours), 4)} {run.cluster.chip.name}-hours × ${price:.2f} = {_money(float(est.busy_gpu_hours) * price, 4)} {cite}")
+    lines.append(f"CLAIM    {hours} = {money(float(est.busy_gpu_hours) * price, 4)} {cite}")
     lines.append(f"VERDICT  number: {v.number:<17} as: {claim.scope or 'stated'}")
     if claim.told_as and claim.told_as != claim.scope:
         lines.append(f'         words:  {v.words:<17} as: "{claim.told_as}"')
@@ -78,30 +96,35 @@ def _hours(v: Verdict, notes: _Notes) -> list[str]:
     tokens = float(phase.phase.tokens or 0.0)
     per_token = float(flops_per_token(run.model, phase.phase.seq_len or 1.0).total)
     check, physics = v.check("hours"), v.check("physics")
-    shares = physics.finding.partition("imply ")[2]
+    few = "few" if (check.percentile or 0.0) < 0.5 else "many"
     lines = [
-        f"1  Could the run take so {'few' if (check.percentile or 0) < 0.5 else 'many'} hours?      ({name}; downtime not counted)",
-        f"   work     {human(per_token)} FLOP/token × {human(tokens)} tokens = {human(per_token * tokens)} FLOP      A counted",
-        f"   implied  {shares:<53}A arithmetic",
-        f"   stated   {human(told, 4)} hours                                              A disclosed",
+        f"1  Could the run take so {few} hours?      ({name}; downtime not counted)",
+        _graded(
+            f"   work     {human(per_token / 1e9, 4)} GFLOP/token × {human(tokens)} tokens = {human(per_token * tokens)} FLOP", "A counted"
+        ),
+        _graded(f"   implied  {physics.finding.partition('imply ')[2]}", "A arithmetic"),
+        _graded(f"   stated   {human(told, 4)} hours", "A disclosed"),
     ]
-    for row_id, hours in v.others.items():
-        row = find("runs", row_id)
-        cite = notes(source_title(row.source[0]))
-        who = "own log" if row.get("org") == find("runs", run.name).get("org") and row.derived_from else f"{row.get('org')}"
-        chips = f"{human(float(row.get('gpus') or 0), 4)} {row.get('chip')}"
-        lines.append(f"   others   {who}, {chips}: {human(hours, 4)} ({hours / told - 1:+.0%}) {cite}".ljust(65) + "A measured")
-    quantiles = v.blind.quantile("hours", (0.05, 0.5, 0.95)) if v.blind is not None else ()
-    low, mid, high = (human(float(q)) for q in quantiles)
-    lines.append(f"   physics  {low} [{mid}] {high} hours, this run unseen".ljust(65) + f"B {ordinal(check.percentile or 0.0)}")
-    lines.append(f"            {_span(check)} under the narrowest and widest reading of the evidence")
+    lines += [_other(row_id, hours / told - 1, hours, notes) for row_id, hours in v.others.items()]
+    if v.blind is not None:
+        low, mid, high = (human(float(q)) for q in v.blind.quantile("hours", (0.05, 0.5, 0.95)))
+        lines.append(_graded(f"   physics  {low} [{mid}] {high} hours, this run unseen", f"B {ordinal(check.percentile or 0.0)}"))
+        lines.append(_graded("            the same, by the narrowest and widest reading", f"B {_span(check)}"))
     lines.append(f"   => {_answer(physics.word, check)}")
     return lines
 
 
+def _other(row_id: str, more: float, hours: float, notes: _Notes) -> str:
+    row = find("runs", row_id)
+    who = "own log" if row.derived_from else str(row.get("org"))
+    head = f"   {'log' if row.derived_from else 'others':<9}{who}, {row.get('gpus'):,} {_chips(row.get('chip'))}"
+    text = f"{head}: {human(hours, 4)} ({more:+.0%})"
+    return _graded(f"{text} {notes(source_title(row.source[0]))}", "A disclosed" if row.derived_from else "A measured")
+
+
 def _span(check: Check) -> str:
     ends = sorted(x for x in (check.narrow, check.wide) if x is not None)
-    return f"{ordinal(ends[0])} to {ordinal(ends[-1])}" if ends else ""
+    return f"{ordinal(ends[0]).removesuffix(' pct.')}–{ordinal(ends[-1])}" if ends else ""
 
 
 def _answer(possible: str, check: Check) -> str:
@@ -119,36 +142,33 @@ def _answer(possible: str, check: Check) -> str:
 def _ladder(v: Verdict) -> list[str]:
     value = v.claim.in_base()
     lines = [
-        "2  What does it come to, and what does it leave out?",
-        f"   $M, each line adds to the one above     5%   [50%]    95%   own   under {_money(value)}",
+        f"{'2  What does it come to, and what does it leave out?':<37}",
+        f"   $M, each line adds to the last     5%   [50%]    95%    own    under {money(value)}",
     ]
     lines += [_rung(letter, r) for letter, r in zip("ABCDEFGH", v.rungs, strict=False)]
-    rent = v.check("rent")
-    stated = v.subject.price
+    rent, stated = v.check("rent"), v.subject.price
     if isinstance(stated, Rental) and rent.percentile is not None:
-        quotes = v.evidence["rent"]
-        lines.append(f"   rent  ${float(stated.usd_per_gpu_hour):.2f} stated is the {ordinal(rent.percentile).removesuffix(' pct.')} percentile of {quotes.how}"[:WIDTH])
+        at = ordinal(rent.percentile).removesuffix(" pct.")
+        lines += _wrapped("   rent     ", f"${float(stated.usd_per_gpu_hour):.2f} stated: the {at} percentile of {v.evidence['rent'].how}")
     if v.claim.leaves_out:
-        lines += _wrapped("   left out: ", "; ".join(v.claim.leaves_out))
+        lines += _wrapped("   left out ", "; ".join(v.claim.leaves_out))
     return lines
 
 
 def _rung(letter: str, r: Rung) -> str:
     low, mid, high = (_millions(float(q)) for q in r.rent)
-    own = _millions(float(r.owner)) if r.owner is not None else ""
+    own = f"[{_millions(float(r.owner))}]" if r.owner is not None else ""
     odds = float(r.odds)
     shown = f"{odds:.0%}" if 0.01 <= odds <= 0.99 else "<1%" if odds < 0.01 else ">99%"
-    return f"   {letter}  {r.label:<32}{low:>7} {f'[{mid}]':>8} {high:>6}{own:>6}{shown:>8}   {r.grade}"
+    return f"   {letter}  {r.label:<25}{low:>8}{f'[{mid}]':>8}{high:>7}{own:>8}  {r.grade}{shown:>8}"
 
 
 def _decides(v: Verdict) -> list[str]:
-    used, aside = ({k: len(getattr(e, field)) for k, e in v.evidence.items()} for field in ("used", "set_aside"))
     lines = [f"{3 if v.rungs else 2}  On what does it rest?"]
     for name, evidence in v.evidence.items():
-        lines += _wrapped(f"   {name:<6}", f"{evidence.how}; {used[name]} rows used, {aside[name]} set aside")
-    for check in v.checks:
-        at = f", {ordinal(check.percentile)}" if check.percentile is not None else ""
-        lines.append(f"   {check.name:<11}{check.word}{at}")
+        lines += _wrapped(f"   {name:<9}", f"{evidence.how}; {len(evidence.used)} rows used, {len(evidence.set_aside)} set aside")
+    words = [f"{c.name} {c.word}" + (f" ({ordinal(c.percentile)})" if c.percentile is not None else "") for c in v.checks]
+    lines += _wrapped("   checks   ", ", ".join(words))
     return lines
 
 
@@ -157,8 +177,16 @@ def _foot(v: Verdict, notes: _Notes) -> list[str]:
     lines += _wrapped("", "  ".join(f"[{i}] {t}" for i, t in enumerate(notes.titles, 1)))
     sim = v.dollars or v.blind
     if sim is not None:
-        lines.append(f"every quantile ±0.1 % · seed {sim.seed} · rows set aside: verdict.evidence")
+        lines.append(f"quantiles ±{_accuracy(v):.1%} · seed {sim.seed} · rows used and set aside: verdict.evidence")
     return lines
+
+
+def _accuracy(v: Verdict) -> float:
+    """The widest half-width of a 95 % interval among the quantiles shown, relative."""
+    shown = [q for r in v.rungs for q in r.rent]
+    if v.blind is not None:
+        shown += v.blind.quantile("hours", (0.05, 0.5, 0.95))
+    return max((half_width(q.standard_error, q.replicates) / abs(float(q)) for q in shown), default=0.0)
 
 
 def _wrapped(head: str, text: str) -> list[str]:
@@ -182,10 +210,10 @@ def _millions(value: float) -> str:
     return f"{size:.0f}" if size >= 10 else f"{size:.1f}"
 
 
-def _money(value: float, digits: int = 3) -> str:
+def money(value: float, digits: int = 3) -> str:
     """Dollars as people say them.
 
-    >>> _money(6e6), _money(5.576e6, 4), _money(1.6e9)
+    >>> money(6e6), money(5.576e6, 4), money(1.6e9)
     ('$6M', '$5.576M', '$1.6B')
     """
     shown = human(value, digits)

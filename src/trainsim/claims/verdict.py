@@ -11,17 +11,17 @@ import numpy as np
 
 from .. import catalog
 from ..catalog.evidence import Evidence, mfu_evidence, rent_evidence
-from ..catalog.rows import Row, find, rows
+from ..catalog.rows import rows
 from ..catalog.runs import complete
 from ..cost.pricing import Rental
 from ..doubt import simulate
-from ..errors import ClaimError, TrainsimError
+from ..errors import ClaimError
 from ..journey import Estimate, estimate
 from ..ledger import Ledger
 from ..run import Run
 from ..training.efficiency import MFU
 from ..uncertainty import Beliefs, Figure, Simulation
-from ..units import SECONDS_PER_HOUR, Num
+from ..units import SECONDS_PER_HOUR, Num, human
 from .claim import Claim
 from .scope import scope_of
 
@@ -83,14 +83,25 @@ class Check:
 
 @dataclass(frozen=True)
 class Rung:
-    """One scope of the ladder: what it adds, its quantiles at rent, its median at owner's cost, its odds."""
+    """One scope of the ladder.
+
+    Args:
+        label, contents: what it adds, and all it holds.
+        rent: 5, 50 and 95 % quantiles at rented hours [USD]; middle: 25 and 75 %.
+        owner: median at the owner's cost [USD]; None where no owner's cost is known.
+        odds: probability of less than the claimed value.
+        grade: of the input that carries it: B market data, C judgement.
+        detail: what it rests on, in words.
+    """
 
     label: str
     contents: tuple[str, ...]
-    rent: tuple[Figure, Figure, Figure]
+    rent: tuple[Figure, ...]
+    middle: tuple[Figure, ...]
     owner: Figure | None
     odds: Figure
     grade: str
+    detail: str
 
 
 @dataclass(frozen=True)
@@ -183,7 +194,9 @@ def audit(claim: Claim, subject: Run | None = None, beliefs: Beliefs | None = No
 
 def _own(claim: Claim) -> Run:
     if not claim.subject:
-        raise ClaimError("subject", None, "is not given, and the claim names none", "audit(claim, subject=run), or Claim(…, subject='deepseek-v3')")
+        raise ClaimError(
+            "subject", None, "is not given, and the claim names none", "audit(claim, subject=run), or Claim(…, subject='deepseek-v3')"
+        )
     return catalog.run(claim.subject)
 
 
@@ -219,7 +232,12 @@ def main_phase(run: Run) -> str:
     """The phase with the most tokens: the one whose hours decide."""
     known = [p for p in run.phases if p.tokens is not None]
     if not known:
-        raise ClaimError("phases", [p.name for p in run.phases], "have no published tokens", "give tokens to the phase that decides: without work there is no physics to check")
+        raise ClaimError(
+            "phases",
+            [p.name for p in run.phases],
+            "have no published tokens",
+            "give tokens to the phase that decides: without work there is no physics to check",
+        )
     return max(known, key=lambda p: float(p.tokens or 0.0)).name
 
 
@@ -233,8 +251,14 @@ def _hours(run: Run, stated: Estimate, beliefs: Beliefs | None, day: dt.date | N
     own = {k: v for k, v in (beliefs or {}).items() if k == ("efficiency.mfu",)}
     held = Beliefs({"efficiency.mfu": evidence.belief}) | Beliefs({k[0]: v for k, v in own.items()})
     sims = {}
-    for reading, belief in (("default", held), ("narrow", Beliefs({"efficiency.mfu": evidence.narrow})), ("wide", Beliefs({"efficiency.mfu": evidence.wide}))):
-        sims[reading] = simulate(blind, belief, lambda r: {"hours": estimate(r).phases[name].busy_gpu_seconds / SECONDS_PER_HOUR}, seed=seed)
+    for reading, belief in (
+        ("default", held),
+        ("narrow", Beliefs({"efficiency.mfu": evidence.narrow})),
+        ("wide", Beliefs({"efficiency.mfu": evidence.wide})),
+    ):
+        sims[reading] = simulate(
+            blind, belief, lambda r: {"hours": estimate(r).phases[name].busy_gpu_seconds / SECONDS_PER_HOUR}, seed=seed
+        )
     at = {reading: float(sim.percentile("hours", told)) / 100.0 for reading, sim in sims.items()}
     flop = float(phase.flops.total) if phase.flops is not None else float("nan")
     peaks = {d: float(run.cluster.chip.peak_of(d)) for d in ("bf16", _fastest(run))}
@@ -242,7 +266,9 @@ def _hours(run: Run, stated: Estimate, beliefs: Beliefs | None, day: dt.date | N
     possible: Word = "HOLDS" if implied[_fastest(run)] <= 1 else "IMPOSSIBLE"
     shares = ", ".join(f"{share:.1%} of the {d.upper()} peak" for d, share in implied.items())
     physics = Check("physics", possible, f"{told:.4g} hours imply {shares}")
-    check = Check("hours", word_at(at["default"]), f"{told:.4g} hours against what others' runs suggest", at["default"], at["narrow"], at["wide"])
+    check = Check(
+        "hours", word_at(at["default"]), f"{told:.4g} hours against what others' runs suggest", at["default"], at["narrow"], at["wide"]
+    )
     return _Hours(physics, check, evidence, sims["default"])
 
 
@@ -265,24 +291,52 @@ def _rent(run: Run, day: dt.date | None) -> tuple[Evidence, Check]:
 
 
 def _dollars(run: Run, value: float, rent: Evidence, beliefs: Beliefs | None, seed: int) -> tuple[Simulation, tuple[Rung, ...], Check]:
-    """What the stated hours come to at market rent, rung by rung."""
+    """What the stated hours come to at market rent and at an owner's cost, rung by rung."""
     priced = run.replace({"price": Rental(usd_per_gpu_hour=2.0)})
-    base = catalog.beliefs(priced).without("efficiency.mfu", "price.usd_per_gpu_hour") | Beliefs({"price.usd_per_gpu_hour": rent.belief})
-    paths = priced.numbers()
-    held = base | Beliefs({k: v for k, v in (beliefs or {}).items() if all(p in paths for p in k)})
-
-    def scopes(r: Run) -> dict[str, Num | Ledger]:
-        answer = estimate(r)
-        return {"run": answer.busy_gpu_hours * answer.price.total, "downtime": answer.cost.total}
-
-    sim = simulate(priced, held, scopes, seed=seed)
-    labels = (("run", "the last run", ("run",)), ("downtime", "+ downtime", ("run", "downtime")))
+    market = catalog.beliefs(priced).without("efficiency.mfu", "price.usd_per_gpu_hour") | Beliefs({"price.usd_per_gpu_hour": rent.belief})
+    sim = simulate(priced, _over(market, beliefs, priced), _scopes, seed=seed)
+    owned = _owned(run, beliefs, seed)
+    hours = float(estimate(run).busy_gpu_hours)
+    low, high = (float(rent.belief.meets(priced.unit_of("price.usd_per_gpu_hour"), "price.usd_per_gpu_hour").ppf(q)) for q in (0.05, 0.95))
+    details = {"run": f"{human(hours, 4)} hours at ${low:.2f}–{high:.2f}", "downtime": "as goodput of runs this large"}
     rungs = tuple(
-        Rung(label, contents, tuple(sim.quantile(name, (0.05, 0.5, 0.95))), None, sim.probability(name, below=value), "B")  # type: ignore[arg-type]
-        for name, label, contents in labels
+        Rung(
+            label=label,
+            contents=contents,
+            rent=sim.quantile(name, (0.05, 0.5, 0.95)),
+            middle=sim.quantile(name, (0.25, 0.75)),
+            owner=None if owned is None else owned.quantile(name, 0.5),
+            odds=sim.probability(name, below=value),
+            grade="B",
+            detail=details[name],
+        )
+        for name, label, contents in (("run", "the last run", ("run",)), ("downtime", "+ downtime", ("run", "downtime")))
     )
     at = float(sim.percentile("run", value)) / 100.0
     return sim, rungs, Check("dollars", word_at(at), "the claimed value among what the stated hours cost at market rent", at)
+
+
+def _scopes(run: Run) -> dict[str, Num | Ledger]:
+    """Dollars at each rung of the ladder that a run alone can fill."""
+    answer = estimate(run)
+    return {"run": answer.busy_gpu_hours * answer.price.total, "downtime": answer.cost.total}
+
+
+def _over(held: Beliefs, given: Beliefs | None, run: Run) -> Beliefs:
+    """The beliefs a user gave, laid over the catalogue's, as far as this reading of the run has their paths."""
+    paths = run.numbers()
+    return held | Beliefs({key: belief for key, belief in (given or {}).items() if all(p in paths for p in key)})
+
+
+def _owned(run: Run, beliefs: Beliefs | None, seed: int) -> Simulation | None:
+    """The same hours at an owner's amortised cost; None where no row tells what such a machine costs to buy."""
+    owned = catalog.owner_beliefs(run)
+    if owned is None:
+        return None
+    price, held = owned
+    as_owner = run.replace({"price": price})
+    goodput = catalog.beliefs(as_owner).without("efficiency.mfu")
+    return simulate(as_owner, _over(goodput | held, beliefs, as_owner), _scopes, seed=seed)
 
 
 def _telling(claim: Claim, rungs: tuple[Rung, ...]) -> Telling:
@@ -309,9 +363,4 @@ def _others(run: Run) -> dict[str, float]:
     return found
 
 
-def row_of(name: str) -> Row:
-    """The row behind an independent run."""
-    return find("runs", name)
-
-
-__all__ = ["Check", "Rung", "TrainsimError", "Verdict", "audit", "blind_run", "word_at", "word_for_rounding"]
+__all__ = ["Check", "Rung", "Verdict", "audit", "blind_run", "word_at", "word_for_rounding"]

@@ -1,0 +1,1 @@
+"""Pictures of answers; needs the ``plots`` extra and is imported by nothing."""
