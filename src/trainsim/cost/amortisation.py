@@ -10,6 +10,9 @@ import numpy as np
 from ..spec import Family
 from ..units import Num, Unit
 
+NO_INTEREST = 1e-15
+"""Below double precision: as good as none, and the annuity would divide by what it can't tell from 0."""
+
 Life = Annotated[Num, Unit("year", "useful life", gt=0)]
 Interest = Annotated[Num, Unit("1/year", "cost of capital", ge=0)]
 Residual = Annotated[Num, Unit("", "resale value at the end over the price", ge=0, le=1)]
@@ -115,8 +118,9 @@ def annuity(life_years: Num, cost_of_capital: Num, residual_share: Num = 0.0) ->
     >>> annuity(5.0, 0.0)
     0.2
     """
-    positive = np.where(np.asarray(cost_of_capital) > 0, cost_of_capital, 1.0)
-    with_interest = positive / -np.expm1(-np.asarray(life_years) * np.log1p(positive))
-    payment = np.where(np.asarray(cost_of_capital) > 0, with_interest, 1.0 / np.asarray(life_years))
+    bears = np.asarray(cost_of_capital) > NO_INTEREST
+    interest = np.where(bears, cost_of_capital, 1.0)
+    with_interest = interest / -np.expm1(-np.asarray(life_years) * np.log1p(interest))
+    payment = np.where(bears, with_interest, 1.0 / np.asarray(life_years))
     charged: Num = payment - residual_share * (payment - cost_of_capital)
     return charged if np.ndim(charged) else float(charged)
