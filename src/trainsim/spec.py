@@ -63,7 +63,7 @@ class Spec(BaseModel, metaclass=_SpecMeta):
     25.0
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, strict=True, defer_build=True)
     positional: ClassVar[tuple[str, ...]] = ()
     _drawn: bool = PrivateAttr(default=False)
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)

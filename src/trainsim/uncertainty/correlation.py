@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -65,17 +66,21 @@ class Linear(Correlation):
         return (low + high) / 2
 
 
-_Z, _W = np.polynomial.hermite_e.hermegauss(80)
-_W = _W / _W.sum()
+@cache
+def _quadrature() -> tuple[Array, Array]:
+    """Gauss-Hermite nodes and weights of the standard normal."""
+    z, w = np.polynomial.hermite_e.hermegauss(80)
+    return z, w / w.sum()
 
 
 def _linear(a: Distribution, b: Distribution, latent: float) -> float:
     """Pearson's correlation of two laws under a latent one, by Gauss-Hermite quadrature."""
-    first = a.from_score(_Z)
-    second = b.from_score(latent * _Z[:, None] + math.sqrt(1 - latent**2) * _Z)
-    mean_a, mean_b = _W @ first, _W @ second @ _W
-    covariance = _W @ ((first - mean_a)[:, None] * (second - mean_b)) @ _W
-    return float(covariance / np.sqrt(_W @ (first - mean_a) ** 2 * (_W @ (second - mean_b) ** 2 @ _W)))
+    z, w = _quadrature()
+    first = a.from_score(z)
+    second = b.from_score(latent * z[:, None] + math.sqrt(1 - latent**2) * z)
+    mean_a, mean_b = w @ first, w @ second @ w
+    covariance = w @ ((first - mean_a)[:, None] * (second - mean_b)) @ w
+    return float(covariance / np.sqrt(w @ (first - mean_a) ** 2 * (w @ (second - mean_b) ** 2 @ w)))
 
 
 def cholesky(names: Sequence[str], pairs: Mapping[tuple[int, int], float]) -> Array:

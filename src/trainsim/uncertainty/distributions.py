@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -21,10 +21,13 @@ Array = NDArray[np.float64]
 Real = Annotated[Num, Unit("", "a parameter in the unit of the field")]
 Positive = Annotated[Num, Unit("", "a parameter of scale or shape", gt=0)]
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(400)
-_SCORES = 8.5 * _NODES
-_MASSES = 8.5 * _WEIGHTS * np.exp(-0.5 * _SCORES**2) / math.sqrt(2 * math.pi)
-"""Gauss-Legendre nodes in normal scores: E[x] = Σ mass · from_score(score), for families without a closed mean."""
+
+@cache
+def _quadrature() -> tuple[Array, Array]:
+    """Gauss-Legendre scores and masses: ``E[x] = Σ mass · from_score(score)``, for families without a closed mean."""
+    nodes, weights = np.polynomial.legendre.leggauss(400)
+    scores = 8.5 * nodes
+    return scores, 8.5 * weights * np.exp(-0.5 * scores**2) / math.sqrt(2 * math.pi)
 
 
 class Belief(Family):
@@ -79,12 +82,14 @@ class Distribution(Belief):
     @property
     def mean(self) -> float:
         """The expected value."""
-        return float(_MASSES @ self.from_score(_SCORES))
+        scores, masses = _quadrature()
+        return float(masses @ self.from_score(scores))
 
     @property
     def sd(self) -> float:
         """The standard deviation."""
-        return math.sqrt(float(_MASSES @ (self.from_score(_SCORES) - self.mean) ** 2))
+        scores, masses = _quadrature()
+        return math.sqrt(float(masses @ (self.from_score(scores) - self.mean) ** 2))
 
     def meets(self, unit: Unit, path: str) -> Distribution:
         """Itself, if no mass lies outside the field's bounds."""
