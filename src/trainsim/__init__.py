@@ -1,6 +1,7 @@
 """What did (or will) training this model really cost, and how sure can we be?
 
-The public names, in the order of the journey. Names of the edges (catalogue, audit, reports) are imported on first use.
+The public names, in the order of the journey. The engine of doubt and the edges (catalogue, audit, reports) are imported on
+first use, so that counting and estimating start at once.
 """
 
 from importlib import import_module as _import_module
@@ -71,34 +72,49 @@ from .journey import Estimate as Estimate
 from .journey import estimate as estimate
 from .comparison import compare as compare
 
-# HOW SURE
-from .uncertainty import Beliefs as Beliefs
-from .uncertainty import beta as beta
-from .uncertainty import ci90 as ci90
-from .uncertainty import empirical as empirical
-from .uncertainty import joint as joint
-from .uncertainty import linear_correlation as linear_correlation
-from .uncertainty import lognormal as lognormal
-from .uncertainty import mixture as mixture
-from .uncertainty import normal as normal
-from .uncertainty import pert as pert
-from .uncertainty import rank_correlation as rank_correlation
-from .uncertainty import triangular as triangular
-from .uncertainty import uniform as uniform
-from .doubt import simulate as simulate
-
 # IS IT PLAUSIBLE
 from .claims.claim import Claim as Claim
 from .claims.scope import Scope as Scope
 
 if _TYPE_CHECKING:
+    # HOW SURE
+    from .uncertainty import Beliefs as Beliefs
+    from .uncertainty import beta as beta
+    from .uncertainty import ci90 as ci90
+    from .uncertainty import empirical as empirical
+    from .uncertainty import joint as joint
+    from .uncertainty import linear_correlation as linear_correlation
+    from .uncertainty import lognormal as lognormal
+    from .uncertainty import mixture as mixture
+    from .uncertainty import normal as normal
+    from .uncertainty import pert as pert
+    from .uncertainty import rank_correlation as rank_correlation
+    from .uncertainty import triangular as triangular
+    from .uncertainty import uniform as uniform
+    from .doubt import simulate as simulate
+
+    # the edges
     from . import catalog as catalog
     from . import testing as testing
     from .claims.verdict import Verdict as Verdict
     from .claims.verdict import audit as audit
     from .report.picture import draw as draw
 
-_EDGES = {
+_LAZY = {
+    "Beliefs": ".uncertainty:Beliefs",
+    "beta": ".uncertainty:beta",
+    "ci90": ".uncertainty:ci90",
+    "empirical": ".uncertainty:empirical",
+    "joint": ".uncertainty:joint",
+    "linear_correlation": ".uncertainty:linear_correlation",
+    "lognormal": ".uncertainty:lognormal",
+    "mixture": ".uncertainty:mixture",
+    "normal": ".uncertainty:normal",
+    "pert": ".uncertainty:pert",
+    "rank_correlation": ".uncertainty:rank_correlation",
+    "triangular": ".uncertainty:triangular",
+    "uniform": ".uncertainty:uniform",
+    "simulate": ".doubt:simulate",
     "catalog": ".catalog",
     "testing": ".testing",
     "audit": ".claims.verdict:audit",
@@ -108,10 +124,10 @@ _EDGES = {
 
 
 def __getattr__(name: str) -> _Any:
-    """Edges, on first use (PEP 562)."""
-    if name not in _EDGES:
+    """The engine of doubt and the edges, on first use (PEP 562)."""
+    if name not in _LAZY:
         raise AttributeError(f"module 'trainsim' has no attribute {name!r}")
-    module, _, attribute = _EDGES[name].partition(":")
+    module, _, attribute = _LAZY[name].partition(":")
     found = _import_module(module, __name__)
     globals()[name] = getattr(found, attribute) if attribute else found
     return globals()[name]
@@ -119,4 +135,4 @@ def __getattr__(name: str) -> _Any:
 
 def __dir__() -> list[str]:
     """Public names only."""
-    return sorted({n for n in globals() if not n.startswith("_")} | set(_EDGES))
+    return sorted({n for n in globals() if not n.startswith("_")} | set(_LAZY))
