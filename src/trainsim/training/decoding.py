@@ -1,0 +1,216 @@
+"""Generating a token: bytes read and FLOPs done for each, and the roofline between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache, singledispatch
+from typing import Annotated
+
+import numpy as np
+
+from ..cluster.hardware import Chip
+from ..errors import EstimateError
+from ..model.attention import Attention, GroupedQueryAttention, LatentAttention, LightningAttention, RoutedAttention
+from ..model.ops import MatMul
+from ..model.transformer import Model
+from ..spec import Count, Spec
+from ..units import Num, Unit
+
+
+class Engine(Spec):
+    """One copy of the model that generates: the accelerators it spans, and what it reaches of their data sheet.
+
+    Args:
+        gpus: accelerators one copy spans.
+        weight_bytes, cache_bytes: per element of weights and of the key-value cache.
+        bandwidth_share, compute_share: of the peaks, reached while decoding.
+        step_overhead_seconds: per decoding step on top of the roofline: launches, exchanges between accelerators, sampling.
+        memory_share: of the memory that weights and cache may fill.
+        max_batch: most responses one copy decodes at once.
+        tokens_per_step: accepted per response and step; above 1 with speculative decoding.
+        peak: number format of the products.
+
+    >>> Engine(gpus=2, bandwidth_share=0.7, compute_share=0.4, step_overhead_seconds=0.004, max_batch=256).gpus
+    2
+    """
+
+    gpus: Count
+    weight_bytes: Annotated[Num, Unit("B", "per weight", gt=0)] = 2.0
+    cache_bytes: Annotated[Num, Unit("B", "per cached element", gt=0)] = 2.0
+    bandwidth_share: Annotated[Num, Unit("", "of the memory bandwidth, reached", gt=0, le=1)]
+    compute_share: Annotated[Num, Unit("", "of the dense peak, reached while decoding", gt=0, le=1)]
+    step_overhead_seconds: Annotated[Num, Unit("s", "per decoding step", ge=0)]
+    memory_share: Annotated[Num, Unit("", "of the memory for weights and cache", gt=0, le=1)] = 0.9
+    max_batch: Annotated[Num, Unit("sequence", "responses decoded at once", ge=1)]
+    tokens_per_step: Annotated[Num, Unit("token", "accepted per response and step", ge=1)] = 1.0
+    peak: str = "bf16"
+
+
+@singledispatch
+def cached(attention: Attention, context: Num) -> Num:  # noqa: ARG001  (the face: members know)
+    """Elements one layer keeps for a response of a length; register a rule for an attention of one's own.
+
+    Raises:
+        EstimateError: no rule for this kind.
+    """
+    raise EstimateError("attention", type(attention).__name__, "has no rule for what it caches", "register one with decoding.cached")
+
+
+@cached.register
+def _grouped(attention: GroupedQueryAttention, context: Num) -> Num:
+    return 2.0 * attention.kv_heads * attention.head_dim * _visible(attention, context)
+
+
+@cached.register
+def _latent(attention: LatentAttention, context: Num) -> Num:
+    return attention.kv_cache_width * context
+
+
+@cached.register
+def _routed(attention: RoutedAttention, context: Num) -> Num:
+    return 2.0 * attention.kv_heads * attention.head_dim * context
+
+
+@cached.register
+def _lightning(attention: LightningAttention, context: Num) -> Num:  # noqa: ARG001  (a state, whatever the length)
+    return float(attention.heads * attention.head_dim**2)
+
+
+@singledispatch
+def core_flops(attention: Attention, context: Num) -> Num:  # noqa: ARG001  (the face: members know)
+    """FLOP of one layer's scores and sums for one new token; a state-space mixer's are in its products.
+
+    Raises:
+        EstimateError: no rule for this kind.
+    """
+    raise EstimateError("attention", type(attention).__name__, "has no rule for its decoding FLOPs", "register one with core_flops")
+
+
+@core_flops.register
+def _grouped_core(attention: GroupedQueryAttention, context: Num) -> Num:
+    return 4.0 * attention.heads * attention.head_dim * _visible(attention, context)
+
+
+@core_flops.register
+def _latent_core(attention: LatentAttention, context: Num) -> Num:
+    """Absorbed form: every head works on the compressed vector (DeepSeek-V2, arXiv:2405.04434, section 2.1.2)."""
+    return 2.0 * attention.heads * (2 * attention.kv_rank + attention.rope_dim) * context
+
+
+@core_flops.register
+def _routed_core(attention: RoutedAttention, context: Num) -> Num:
+    return 4.0 * attention.top_k * attention.kv_heads * attention.head_dim * context
+
+
+@core_flops.register
+def _lightning_core(attention: LightningAttention, context: Num) -> Num:  # noqa: ARG001  (linear: counted with the products)
+    return 0.0
+
+
+def _visible(attention: GroupedQueryAttention, context: Num) -> Num:
+    """Keys a new token sees; inside a chunk, on average."""
+    if attention.window is not None:
+        return np.minimum(context, attention.window)
+    return context if attention.chunk is None else np.minimum(context, (attention.chunk + 1) / 2.0)
+
+
+def cache_elements(model: Model, context: Num) -> Num:
+    """Elements the model keeps for one response [element].
+
+    Args:
+        model: the model; prediction modules left out.
+        context: prompt and response so far, number or array ``(n,)`` [token].
+
+    Source: Pope et al. 2022 (arXiv:2211.05102), section 3; latent attention: DeepSeek-V2 (arXiv:2405.04434), table 1.
+    """
+    return sum(kind.count * cached(kind.block.attention, context) for kind in model.stack)
+
+
+def decode_flops(model: Model, context: Num) -> Num:
+    """FLOP of one new token [FLOP/token].
+
+    ``2 · active matrices + Σ cores(context)``
+
+    Args:
+        model, context: as in :func:`cache_elements`.
+
+    Source: Pope et al. 2022 (arXiv:2211.05102), section 2.
+    """
+    table = model.table
+    products = float(np.sum((table.flop * table.count)[~table.mtp]))
+    return products + sum(kind.count * core_flops(kind.block.attention, context) for kind in model.stack)
+
+
+@cache
+def _matrices(model: Model) -> Mapping[float, float]:
+    """Share of a token's matrices met → elements: 1 for dense products, ``top_k/experts`` for routed ones."""
+    found: dict[float, float] = {}
+    for entry in model.table.entries:
+        if isinstance(entry.op, MatMul) and not entry.mtp:
+            op = entry.op
+            met = op.top_k / op.experts
+            found[met] = found.get(met, 0.0) + float(entry.count) * op.experts * op.inner * op.cols
+    return found
+
+
+def weights_read(model: Model, batch: Num) -> Num:
+    """Weights that one decoding step of a batch reads [element].
+
+    ``dense + Σ experts · (1 − (1 − top_k/experts)^batch)``: an expert is read once if any response of the batch meets it.
+
+    Args:
+        model: the model; prediction modules left out.
+        batch: responses decoded at once, number or array ``(n,)``.
+
+    Source: expected number of distinct experts under uniform routing; counted on the ops.
+    """
+    return sum(elements * (1.0 - (1.0 - met) ** batch) for met, elements in _matrices(model).items())
+
+
+def decode_step(model: Model, chip: Chip, engine: Engine, batch: Num, context: Num) -> Num:
+    """Seconds of one decoding step of a batch: the slower of reading and multiplying, and the overhead.
+
+    ``overhead + max(bytes / (g · bandwidth · share), FLOP / (g · peak · share))``
+
+    Args:
+        model, chip, engine: what generates, and on what.
+        batch: responses decoded at once, number or array ``(n,)``.
+        context: prompt and response so far, number or array ``(n,)`` [token].
+
+    Returns:
+        [s].
+
+    Raises:
+        EstimateError: the chip has no peak in the engine's number format.
+
+    Source: Williams et al. 2009, roofline; Pope et al. 2022 (arXiv:2211.05102), section 2.
+    """
+    read = weights_read(model, batch) * engine.weight_bytes + batch * cache_elements(model, context) * engine.cache_bytes
+    reading = read / (engine.gpus * chip.memory_bandwidth * engine.bandwidth_share)
+    flop = batch * engine.tokens_per_step * decode_flops(model, context)
+    multiplying = flop / (engine.gpus * chip.peak_of(engine.peak) * engine.compute_share)
+    return engine.step_overhead_seconds + np.maximum(reading, multiplying)
+
+
+def slots(model: Model, chip: Chip, engine: Engine, context: Num) -> Num:
+    """Responses one copy decodes at once: its limit, or what the memory beside the weights holds [sequence].
+
+    Args:
+        model, chip, engine: what generates, and on what.
+        context: mean length kept per response, number or array ``(n,)`` [token].
+
+    Raises:
+        EstimateError: weights and one response don't fit.
+    """
+    stored = sum(_matrices(model).values()) * engine.weight_bytes
+    left = engine.gpus * chip.memory * engine.memory_share - stored
+    held = left / (cache_elements(model, context) * engine.cache_bytes)
+    if np.any(held < 1.0):
+        need = (stored + cache_elements(model, context) * engine.cache_bytes) / (chip.memory * engine.memory_share)
+        raise EstimateError(
+            "engine.gpus",
+            engine.gpus,
+            f"accelerators of {chip.name} can't hold {model.name} and one response",
+            f"give at least {int(np.ceil(np.max(need)))}, or fewer bytes per weight",
+        )
+    return np.minimum(engine.max_batch, held)

@@ -1,0 +1,288 @@
+"""Reinforcement learning with rollouts: generating, scoring, learning, each at its own pace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Self
+
+import numpy as np
+from pydantic import model_validator
+from scipy import special
+
+from ..cluster.hardware import Cluster
+from ..errors import SpecError
+from ..ledger import Ledger
+from ..model.counting import flops_per_token
+from ..model.transformer import Model
+from ..spec import Count, Spec
+from ..units import HOURS_PER_DAY, SECONDS_PER_HOUR, Num, Unit
+from .decoding import Engine, decode_step, slots
+
+TRAINING_POINTS = 5
+"""Gauss points over the run's progress, over which responses grow."""
+LENGTH_POINTS = 48
+"""Gauss points over the position in a response."""
+GAP = 1e-12
+
+Length = Annotated[Num, Unit("token", "mean length", ge=1)]
+
+
+class Responses(Spec):
+    """How long responses are: log-normal around a mean that grows evenly over the run, stopped at a maximum.
+
+    Args:
+        prompt: mean prompt.
+        start, end: mean response at the beginning and at the end of the run, before the stop.
+        spread: standard deviation of the logarithm within one step.
+        maximum: where generation is stopped.
+
+    Raises:
+        SpecError: a mean above the maximum.
+
+    >>> Responses(prompt=200, start=600, end=9000, spread=0.8, maximum=32768).maximum
+    32768.0
+    """
+
+    prompt: Length
+    start: Length
+    end: Length
+    spread: Annotated[Num, Unit("", "spread of the logarithm", gt=0, le=3)]
+    maximum: Length
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for name in ("start", "end"):
+            if np.any(np.asarray(getattr(self, name)) > self.maximum):
+                raise SpecError(name, getattr(self, name), f"is above maximum={self.maximum}", "give the mean, and where responses stop")
+        return self
+
+    def mean_before_stop(self, progress: float) -> Num:
+        """At a share of the run [token]."""
+        return self.start + (self.end - self.start) * progress
+
+    def survival(self, position: Num, progress: float) -> Num:
+        """Share of responses longer than a position below the maximum."""
+        centre = np.log(self.mean_before_stop(progress)) - self.spread**2 / 2.0
+        kept: Num = special.ndtr((centre - np.log(position)) / self.spread)
+        return kept
+
+    def mean(self, progress: float) -> Num:
+        """Mean length as generated, the stop included: ``m Φ((ln M/m − σ²/2)/σ) + M S(M)`` [token]."""
+        m = self.mean_before_stop(progress)
+        below: Num = special.ndtr((np.log(self.maximum / m) - self.spread**2 / 2.0) / self.spread)
+        return m * below + self.maximum * self.survival(self.maximum, progress)
+
+
+class Reinforcement(Spec):
+    """A phase of reinforcement learning: rollouts and learning, nothing borrowed from pre-training.
+
+    Args:
+        steps: optimizer steps.
+        prompts, samples: prompts per step, responses per prompt (the group of GRPO).
+        steps_per_rollout: steps learned from one round of generation.
+        responses: how long they are.
+        engine: what generates.
+        rollout_gpus: accelerators that generate; None where all generate and then all learn.
+        prefill_mfu: model FLOPs over peak while reading prompts.
+        learning_mfu: model FLOPs over peak while learning and scoring; not the pre-training's.
+        epochs: times each response is learned from.
+        scoring_passes: forward passes of frozen copies over each response: reference and previous policy are two.
+        discarded: share of responses generated and thrown away before learning (groups without a signal).
+        sync_seconds: per round, weights from learner to engine, engines put to sleep and woken.
+        reward_seconds: per round, judging that hides behind nothing.
+        overlap: share of the shorter of generating and learning that runs beside the longer.
+        peak: number format whose dense peak the utilisations are stated against.
+
+    Raises:
+        SpecError: a rollout in parts of a step, or a group of one response.
+
+    Source: Shao et al. 2024 (arXiv:2402.03300), section 4, for GRPO; the timing is arithmetic on its loop.
+
+    >>> Reinforcement(
+    ...     steps=100, prompts=128, samples=8, prefill_mfu=0.4, learning_mfu=0.25, sync_seconds=20,
+    ...     responses=Responses(prompt=150, start=600, end=1200, spread=0.8, maximum=8192),
+    ...     engine=Engine(gpus=2, bandwidth_share=0.6, compute_share=0.4, step_overhead_seconds=0.005, max_batch=256),
+    ... ).rounds
+    100.0
+    """
+
+    steps: Annotated[Num, Unit("step", "optimizer steps", gt=0)]
+    prompts: Annotated[Num, Unit("prompt", "prompts per step", gt=0)]
+    samples: Annotated[Num, Unit("response/prompt", "responses per prompt", ge=1)]
+    steps_per_rollout: Annotated[Num, Unit("step", "learned from one round of generation", ge=1)] = 1.0
+    responses: Responses
+    engine: Engine
+    rollout_gpus: Count | None = None
+    prefill_mfu: Annotated[Num, Unit("", "model FLOPs over peak while reading prompts", gt=0, le=1)]
+    learning_mfu: Annotated[Num, Unit("", "model FLOPs over peak while learning", gt=0, le=1)]
+    epochs: Annotated[Num, Unit("", "times each response is learned from", gt=0)] = 1.0
+    scoring_passes: Annotated[Num, Unit("", "forward passes of frozen copies", ge=0)] = 2.0
+    discarded: Annotated[Num, Unit("", "share of responses thrown away", ge=0, lt=1)] = 0.0
+    sync_seconds: Annotated[Num, Unit("s", "per round, weights to the engines", ge=0)]
+    reward_seconds: Annotated[Num, Unit("s", "per round, judging", ge=0)] = 0.0
+    overlap: Annotated[Num, Unit("", "of the shorter of generating and learning", ge=0, le=1)] = 0.0
+    peak: str = "bf16"
+
+    @property
+    def rounds(self) -> Num:
+        """Rounds of generation."""
+        return self.steps / self.steps_per_rollout
+
+    @property
+    def learned_per_round(self) -> Num:
+        """Responses learned from in one round."""
+        return self.prompts * self.samples * self.steps_per_rollout
+
+    @property
+    def generated_per_round(self) -> Num:
+        """Responses generated in one round."""
+        return self.learned_per_round / (1.0 - self.discarded)
+
+
+@dataclass(frozen=True)
+class ReinforcementEstimate:
+    """What a phase of reinforcement learning takes: a point, no interval.
+
+    Args:
+        seconds: of the clock, by part; what overlap hides is a negative line [s].
+        flops: useful model FLOPs, by part [FLOP].
+        response_tokens: generated over the phase [token].
+        gpus: accelerators held.
+        peak: their dense peak [FLOP/s].
+    """
+
+    seconds: Ledger
+    flops: Ledger
+    response_tokens: Num
+    gpus: int
+    peak: Num
+
+    @cached_property
+    def gpu_hours(self) -> Ledger:
+        """Accelerator-hours, by part [GPU-h]."""
+        return self.seconds.scaled(self.gpus / SECONDS_PER_HOUR, "GPU-h")
+
+    @cached_property
+    def days(self) -> Num:
+        """On the clock [day]."""
+        return self.seconds.total / (SECONDS_PER_HOUR * HOURS_PER_DAY)
+
+    @cached_property
+    def mfu(self) -> Num:
+        """Useful FLOPs over peak, all of the clock: what may be compared with nothing from pre-training [1]."""
+        return self.flops.total / (self.seconds.total * self.gpus * self.peak)
+
+
+def estimate_reinforcement(model: Model, cluster: Cluster, recipe: Reinforcement) -> ReinforcementEstimate:
+    """How long reinforcement learning takes, part by part.
+
+    ``round = prefill + decode + sync + reward + scoring + update − overlap · min(generate, learn)``, averaged over the growth of
+    responses, times rounds. See :func:`decode_seconds` for the part that decides.
+
+    Args:
+        model, cluster, recipe: what, where, how; numbers may be arrays ``(n,)`` inside a batch.
+
+    Raises:
+        EstimateError: an engine that can't hold the model.
+        SpecError: more accelerators generate than there are, or none is left to learn.
+
+    Source: arithmetic on the loop of GRPO (arXiv:2402.03300, algorithm 1); roofline decoding after arXiv:2211.05102.
+    """
+    rollout_gpus, learn_gpus = _split(cluster, recipe)
+    nodes, weights = _gauss(TRAINING_POINTS)
+    rounds = [_round(model, cluster, recipe, float(u), (rollout_gpus, learn_gpus)) for u in nodes]
+    seconds, flops, tokens = (_average(parts, weights) * recipe.rounds for parts in zip(*rounds, strict=True))
+    return ReinforcementEstimate(seconds, flops, tokens.total, cluster.gpus, cluster.chip.peak_of(recipe.peak))
+
+
+def _round(model: Model, cluster: Cluster, recipe: Reinforcement, progress: float, split: tuple[int, int]) -> tuple[Ledger, Ledger, Ledger]:
+    """Seconds, FLOPs and response tokens of one round at a share of the run."""
+    rollout_gpus, learn_gpus = split
+    answers, peak = recipe.responses, cluster.chip.peak_of(recipe.peak)
+    read = recipe.prompts * recipe.steps_per_rollout * answers.prompt
+    length = answers.mean(progress)
+    whole = answers.prompt + length
+    forward = flops_per_token(model, whole).part("forward").total
+    flops = {
+        "prefill": read * flops_per_token(model, answers.prompt).part("forward").total,
+        "decode": recipe.generated_per_round * length * forward,
+        "scoring": recipe.learned_per_round * whole * recipe.scoring_passes * forward,
+        "update": recipe.learned_per_round * whole * recipe.epochs * flops_per_token(model, whole).total,
+    }
+    decode = decode_seconds(model, cluster, recipe, progress, rollout_gpus)
+    prefill = flops["prefill"] / (rollout_gpus * peak * recipe.prefill_mfu)
+    scoring, update = (flops[part] / (learn_gpus * peak * recipe.learning_mfu) for part in ("scoring", "update"))
+    hidden = recipe.overlap * np.minimum(prefill + decode, scoring + update)
+    seconds = Ledger(
+        "s",
+        {
+            "rollout": {"prefill": prefill, "decode": decode, "reward": recipe.reward_seconds, "sync": recipe.sync_seconds},
+            "learning": {"scoring": scoring, "update": update},
+            "hidden by overlap": -hidden,
+        },
+    )
+    return seconds, Ledger("FLOP", flops), Ledger("token", {"responses": recipe.generated_per_round * length})
+
+
+def decode_seconds(model: Model, cluster: Cluster, recipe: Reinforcement, progress: float, gpus: int) -> Num:
+    """Clock time of generating one round: full slots while there are responses waiting, then the thinning rest.
+
+    With n responses per copy and b slots: ``(n − b)⁺ · L/b · step(b)`` while the queue lasts, then
+    ``∫₀ᴹ P(any left at t) · step(max(min(n, b) S(t), 1), prompt + t) dt``, ``P = 1 − (1 − S(t))^N`` over all N in flight: the
+    round ends with its longest response.
+
+    Args:
+        model, cluster, recipe: as in :func:`estimate_reinforcement`.
+        progress: share of the run.
+        gpus: accelerators that generate.
+
+    Returns:
+        [s].
+
+    Source: fluid limit of continuous batching; checked against a token-by-token simulation.
+    """
+    answers, engine, chip = recipe.responses, recipe.engine, cluster.chip
+    copies = gpus // engine.gpus
+    per_copy = recipe.generated_per_round / copies
+    length = answers.mean(progress)
+    b = np.minimum(slots(model, chip, engine, answers.prompt + length), per_copy)
+    step: Callable[[Num, Num], Num] = lambda batch, position: decode_step(  # noqa: E731  (three arguments stay the same)
+        model, chip, engine, np.maximum(batch, 1.0), answers.prompt + position
+    )
+    queue = np.maximum(per_copy - b, 0.0) * length / b * step(b, length / 2.0)
+    nodes, weights = _gauss(LENGTH_POINTS)
+    tail: Num = 0.0
+    for u, w in zip(nodes**2, weights * 2.0 * nodes, strict=True):  # squared: points gather where most responses still run
+        position = answers.maximum * float(u)
+        alive = answers.survival(position, progress)
+        any_left = -np.expm1(b * copies * np.log1p(-np.minimum(alive, 1.0 - GAP)))
+        tail = tail + float(w) * answers.maximum * any_left * step(b * alive, position)
+    return (queue + tail) / engine.tokens_per_step
+
+
+def _split(cluster: Cluster, recipe: Reinforcement) -> tuple[int, int]:
+    """Accelerators that generate and that learn."""
+    if recipe.engine.gpus > cluster.gpus:
+        raise SpecError("engine.gpus", recipe.engine.gpus, f"is above cluster.gpus={cluster.gpus}", "give a smaller engine")
+    if recipe.rollout_gpus is None:
+        return cluster.gpus, cluster.gpus
+    left = cluster.gpus - recipe.rollout_gpus
+    if left <= 0 or recipe.rollout_gpus < recipe.engine.gpus:
+        rule = f"must leave learners of cluster.gpus={cluster.gpus} and hold an engine of {recipe.engine.gpus}"
+        raise SpecError("rollout_gpus", recipe.rollout_gpus, rule, "give a number between the two, or None where all do both")
+    return recipe.rollout_gpus, left
+
+
+def _gauss(points: int) -> tuple[np.ndarray, np.ndarray]:
+    """Gauss-Legendre points and weights on [0, 1]."""
+    nodes, weights = special.roots_legendre(points)
+    return (nodes + 1.0) / 2.0, weights / 2.0
+
+
+def _average(parts: tuple[Ledger, ...], weights: np.ndarray) -> Ledger:
+    total = parts[0] * float(weights[0])
+    for part, weight in zip(parts[1:], weights[1:], strict=True):
+        total = total + part * float(weight)
+    return total
