@@ -5,6 +5,7 @@ first use, so that counting and estimating start at once.
 """
 
 from importlib import import_module as _import_module
+from types import ModuleType as _Module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
@@ -134,5 +135,5 @@ def __getattr__(name: str) -> _Any:
 
 
 def __dir__() -> list[str]:
-    """Public names only."""
-    return sorted({n for n in globals() if not n.startswith("_")} | set(_LAZY))
+    """Public names only: rooms that happen to be imported are none."""
+    return sorted({n for n, thing in globals().items() if not n.startswith("_") and not isinstance(thing, _Module)} | set(_LAZY))
