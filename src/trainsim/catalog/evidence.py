@@ -106,18 +106,19 @@ class _Cell:
     addresses: tuple[str, ...]
 
 
-def mfu_evidence(run: Run, as_of: dt.date | None = None) -> Evidence:
-    """What others reached on chips of the same family: a prior on busy utilisation of the dense BF16 peak, causal FLOPs.
+def mfu_evidence(run: Run, as_of: dt.date | None = None, timing: str = "busy") -> Evidence:
+    """What others reached on chips of the same family: a prior on utilisation of the dense BF16 peak, causal FLOPs.
 
     Each lab's rows of one class (generation, sparsity, precision, timing, training or benchmark) are one observation of
     ``logit mfu``. Class effects
     are normal around a common mean, ``y = μ + Σ effects + ε``, with half-normal(0.5) hyperpriors on both scales integrated out
-    on a grid; the prediction is for this run's own class, busy time. The narrow reading drops the pooling (own sparsity and
+    on a grid; the prediction is for this run's own class. The narrow reading drops the pooling (own sparsity and
     generation only, spread borrowed from all rows); the wide one ignores classes.
 
     Args:
         run: what is judged; its own disclosures are hidden.
         as_of: hide rows that became public after this day.
+        timing: "busy", or "wall" for utilisation over hours that hold downtime.
 
     Raises:
         CatalogError: fewer than three observations are left.
@@ -143,7 +144,7 @@ def mfu_evidence(run: Run, as_of: dt.date | None = None) -> Evidence:
             f"are the only labs with usable runs as of {as_of}",
             "give efficiency its own belief, or a later as_of",
         )
-    own = _factors(generation, run.model, _precision(run), "busy", "training")
+    own = _factors(generation, run.model, _precision(run), timing, "training")
     how = f"{len(used)} published runs of {len({c.org for c in cells})} labs in {len(cells)} classes; this run's class: {', '.join(own)}"
     return Evidence(_pooled(cells, own), _own_kind(cells, own), _any_kind(cells), used, aside, how)
 
@@ -177,7 +178,8 @@ def _factors(generation: str, model: Model, precision: str, timing: str, kind: s
 
 
 def _precision(run: Run) -> str:
-    return "fp8" if run.plan is not None and run.plan.precision.startswith("fp8") else "bf16"
+    plans = [run.plan, *(phase.plan for phase in run.phases)]
+    return "fp8" if any(p is not None and p.precision.startswith("fp8") for p in plans) else "bf16"
 
 
 _GRID = np.linspace(0.02, 2.0, 60)
