@@ -24,11 +24,14 @@ from .units import Unit as Unit
 from .model.attention import Attention as Attention
 from .model.attention import GroupedQueryAttention as GroupedQueryAttention
 from .model.attention import LatentAttention as LatentAttention
+from .model.attention import LightningAttention as LightningAttention
+from .model.attention import RoutedAttention as RoutedAttention
 from .model.counting import CONVENTIONS as CONVENTIONS
 from .model.counting import count_active_params as count_active_params
 from .model.counting import count_params as count_params
 from .model.counting import explain_release as explain_release
 from .model.counting import flops_per_token as flops_per_token
+from .model.documents import Documents as Documents
 from .model.feedforward import FeedForward as FeedForward
 from .model.feedforward import GatedMLP as GatedMLP
 from .model.feedforward import MixtureOfExperts as MixtureOfExperts

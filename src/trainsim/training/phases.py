@@ -8,6 +8,7 @@ from pydantic import model_validator
 
 from ..cluster.hardware import Cluster
 from ..errors import SpecError
+from ..model.documents import Documents
 from ..spec import Spec
 from ..units import Num, Unit
 from .efficiency import Efficiency
@@ -22,7 +23,8 @@ class Phase(Spec):
         tokens: training tokens; None where never published (then tell its hours).
         seq_len: sequence length [token].
         batch: sequences per optimizer step.
-        document_length: length of the documents packed into a sequence, which attend only within themselves [token].
+        document_length: length of the documents packed into a sequence, which attend only within themselves [token]; a number,
+            or :class:`~trainsim.Documents` for lengths that differ; None for one document per sequence.
         plan, efficiency, cluster: the phase's own, where they differ from the run's.
 
     >>> Phase("pretrain", tokens=14.8e12, seq_len=4096, batch=15360).steps
@@ -34,7 +36,7 @@ class Phase(Spec):
     tokens: Annotated[Num, Unit("token", "training tokens", gt=0)] | None = None
     seq_len: Annotated[Num, Unit("token", "sequence length", ge=1)] | None = None
     batch: Annotated[Num, Unit("sequence", "sequences per optimizer step", gt=0)] | None = None
-    document_length: Annotated[Num, Unit("token", "packed documents' length", ge=1)] | None = None
+    document_length: Annotated[Num, Unit("token", "packed documents' length", ge=1)] | Documents | None = None
     plan: Plan | None = None
     efficiency: Efficiency | None = None
     cluster: Cluster | None = None
@@ -48,7 +50,7 @@ class Phase(Spec):
             tokens: Num | None = ...,
             seq_len: Num | None = ...,
             batch: Num | None = ...,
-            document_length: Num | None = ...,
+            document_length: Num | Documents | None = ...,
             plan: Plan | None = ...,
             efficiency: Efficiency | None = ...,
             cluster: Cluster | None = ...,
