@@ -39,6 +39,8 @@ def simulate(spec: Spec, beliefs: Beliefs, function: Callable[[Any], Any] | None
     """
     if function is None:
         if not isinstance(spec, Run):
-            raise EstimateError("function", None, f"is needed for a {type(spec).__name__}", "give function=, which takes the spec and gives arrays")
+            raise EstimateError(
+                "function", None, f"is needed for a {type(spec).__name__}", "give function=, which takes the spec and gives arrays"
+            )
         function = quantities
     return simulate_function(spec, beliefs, function, **options)

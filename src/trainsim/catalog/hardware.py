@@ -21,7 +21,9 @@ def check_chips(chips: Mapping[str, Row]) -> None:
         sparse = row.get("peak_sparse", {})
         for dtype, flops in row["peak"].items():
             if flops == sparse.get(dtype):
-                raise CatalogError(f"chips/{name}.peak.{dtype}", flops, "equals the sparse figure", "write the dense peak: half of a 2:4-sparse one")
+                raise CatalogError(
+                    f"chips/{name}.peak.{dtype}", flops, "equals the sparse figure", "write the dense peak: half of a 2:4-sparse one"
+                )
         sibling = chips.get(row.get("sibling", ""))
         if sibling is None:
             continue

@@ -73,11 +73,15 @@ def make_row(file: str, name: str, fields: Mapping[str, Any]) -> Row:
     """
     for needed in _HEADER:
         if not fields.get(needed):
-            raise CatalogError(f"{file}/{name}.{needed}", fields.get(needed), "is missing: no number without a reference", f"give the row its {needed}")
+            raise CatalogError(
+                f"{file}/{name}.{needed}", fields.get(needed), "is missing: no number without a reference", f"give the row its {needed}"
+            )
     if fields["grade"] not in GRADES:
         raise CatalogError(f"{file}/{name}.grade", fields["grade"], "is no grade", did_you_mean(str(fields["grade"]), GRADES, "grades"))
     if fields["evidence"] not in EVIDENCE:
-        raise CatalogError(f"{file}/{name}.evidence", fields["evidence"], "is no evidence", did_you_mean(str(fields["evidence"]), EVIDENCE, "words"))
+        raise CatalogError(
+            f"{file}/{name}.evidence", fields["evidence"], "is no evidence", did_you_mean(str(fields["evidence"]), EVIDENCE, "words")
+        )
     try:
         date = dt.date.fromisoformat(str(fields["date"]))
     except ValueError:
