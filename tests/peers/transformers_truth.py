@@ -11,6 +11,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForCausalLM
 
+torch.set_num_threads(1)  # the models are tiny: threads only wait for each other
 STAND_INS: dict[str, str] = {"deepseek": "glm4_moe", "grok-1": "mixtral", "kimi_k2": "deepseek_v3"}
 """Families that transformers lacks, and the class of the same products that stands in."""
 _PLAIN_GLM = {"use_qk_norm": False, "partial_rotary_factor": 1.0}
@@ -65,6 +66,22 @@ def parameters(config: Mapping[str, Any]) -> int:
     return sum(p.numel() for p in build(config, "meta").parameters())
 
 
+def default_config(family: str) -> Any:
+    """The class's own default config, with what two classes can't be built without."""
+    config = AutoConfig.for_model(family)
+    if family == "dbrx":
+        config.attn_config.rope_theta = 1e4
+    if family == "hunyuan_v1_moe":
+        config.head_dim = 128
+    return config
+
+
+def parameters_of(config: Any) -> int:
+    """Parameters of the class a transformers config object asks for, on the meta device."""
+    with torch.device("meta"):
+        return sum(p.numel() for p in AutoModelForCausalLM.from_config(config).parameters())
+
+
 def measure(config: Mapping[str, Any], length: int) -> Truth:
     """Counts of a real forward and backward over one random sequence, with real routing."""
     torch.manual_seed(0)
@@ -89,7 +106,7 @@ def _dense_experts(model: Any, counter: FlopCounterMode) -> int:
     experts, top_k = model.config.num_local_experts, model.config.num_experts_per_tok
     counts = counter.get_flop_counts()
     ran = sum(sum(ops.values()) for name, ops in counts.items() if name.endswith(".experts"))
-    return ran * (experts - top_k) // experts
+    return int(ran * (experts - top_k) // experts)
 
 
 @contextmanager
@@ -97,7 +114,7 @@ def _masks(model: Any) -> Iterator[list[int]]:
     """The pairs every softmax layer's mask lets through, read as the layer is called."""
     pairs: list[int] = []
 
-    def read(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
+    def read(module: Any, _: Any, kwargs: dict[str, Any]) -> None:
         mask = kwargs.get("attention_mask")
         if mask is None:
             raise AssertionError(f"{type(module).__name__} was called without a mask")
@@ -126,4 +143,4 @@ def unread_states(config: Mapping[str, Any], length: int) -> int:
     head_dim = hf.head_dim or hf.hidden_size // hf.num_attention_heads
     first, last = min(hf.block_size, length), length % hf.block_size or min(hf.block_size, length)
     per_head = 2 * (first + 2 * last) * head_dim**2
-    return hf.layer_types.count("linear_attention") * hf.num_attention_heads * per_head
+    return int(hf.layer_types.count("linear_attention") * hf.num_attention_heads * per_head)

@@ -16,7 +16,7 @@ FLAG: tuple[Value, ...] = (ABSENT, True, False)
 
 
 def _layers(config: Mapping[str, Any]) -> int:
-    return next(config[key] for key in ("num_hidden_layers", "n_layer", "n_layers") if key in config)
+    return int(next(config[key] for key in ("num_hidden_layers", "n_layer", "n_layers") if key in config))
 
 
 def _types(first: str, second: str) -> tuple[Value, ...]:
@@ -61,7 +61,7 @@ QWEN_WINDOW: Keys = {"use_sliding_window": FLAG, "sliding_window": (5, ABSENT), 
 STEPPED: Keys = {
     "moe_intermediate_size": (24, 40),
     "decoder_sparse_step": (1, 2, ABSENT),
-    "mlp_only_layers": (ABSENT, lambda c: [1], lambda c: [0, _layers(c) - 1]),
+    "mlp_only_layers": (ABSENT, [1], lambda c: [0, _layers(c) - 1]),
 }
 LATENT: Keys = {
     "q_lora_rank": (40, None, 24),
@@ -70,7 +70,16 @@ LATENT: Keys = {
     "qk_rope_head_dim": (12, 8),
     "v_head_dim": (28, 16),
 }
-DEEPSEEK_V3 = _sizes() | {"num_key_value_heads": (lambda c: c["num_attention_heads"], None)} | TIE | WIDTH | BIAS | FINE | LATENT | {"n_group": (1,), "topk_group": (1,), "num_nextn_predict_layers": (0, 1)}
+DEEPSEEK_V3 = (
+    _sizes()
+    | {"num_key_value_heads": (lambda c: c["num_attention_heads"], None)}
+    | TIE
+    | WIDTH
+    | BIAS
+    | FINE
+    | LATENT
+    | {"n_group": (1,), "topk_group": (1,), "num_nextn_predict_layers": (0, 1)}
+)
 
 
 def _qwen_types(words: tuple[Value, ...]) -> tuple[Value, ...]:
@@ -93,7 +102,9 @@ FAMILIES: dict[str, Keys] = {
         "vocab_size": (97, 128),
         "max_seq_len": (64,),
         "attn_config": tuple({"kv_n_heads": n, "clip_qkv": 8.0, "rope_theta": 10000.0} for n in (2, 1, 4)),
-        "ffn_config": tuple({"ffn_hidden_size": f, "moe_num_experts": e, "moe_top_k": k} for f, e, k in ((96, 4, 2), (160, 6, 1), (96, 6, 3))),
+        "ffn_config": tuple(
+            {"ffn_hidden_size": f, "moe_num_experts": e, "moe_top_k": k} for f, e, k in ((96, 4, 2), (160, 6, 1), (96, 6, 3))
+        ),
     },
     "deepseek": _sizes()
     | {"num_key_value_heads": (2, 4, ABSENT)}
@@ -175,7 +186,7 @@ FAMILIES: dict[str, Keys] = {
     | {"num_experts_per_tok": (1, 2), "num_local_experts": (4, 6), "intermediate_size_mlp": (112, 224)}
     | {
         "interleave_moe_layer_step": (2, 1, ABSENT),
-        "moe_layers": (ABSENT, lambda c: [0], lambda c: []),
+        "moe_layers": (ABSENT, [0], []),
         "use_qk_norm": FLAG,
         "attention_chunk_size": (8, ABSENT),
         "no_rope_layer_interval": (ABSENT, 2),

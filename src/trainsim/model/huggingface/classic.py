@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ..attention import GroupedQueryAttention
 from ..feedforward import PlainMLP
 from ..transformer import Embedding, Model
 from .config import Config
-from .parts import ALL, HEADS, HIDDEN, LAYERS, alike, assemble, biases, split_hidden, stack
+from .parts import ALL, HIDDEN, LAYERS, alike, assemble, biases, multi_head, stack
 from .reader import family
-
-
-def _multi_head(c: Config, projections: tuple[Any, ...]) -> GroupedQueryAttention:
-    heads = c.size(*HEADS)
-    return GroupedQueryAttention(heads=heads, kv_heads=heads, head_dim=split_hidden(c, heads), biases=projections)
 
 
 @family("opt")
@@ -27,7 +19,7 @@ def opt(c: Config) -> Model:
     last = c.flag("do_layer_norm_before", default=True) and not c.flag("_remove_final_layer_norm", default=False)
     width = c.size_or_none("word_embed_proj_dim") or hidden
     positions = c.optional("max_position_embeddings", default=2048) + 2
-    kinds = stack(alike(layers, "", _multi_head(c, projections)), alike(layers, "dense", mlp), norm=norm)
+    kinds = stack(alike(layers, "", multi_head(c, projections)), alike(layers, "dense", mlp), norm=norm)
     embedding = Embedding(positions=positions, position_width=hidden, width=width)
     return assemble(c, kinds, tied=True, head={"norm": norm if last else None, "width": width}, embedding=embedding)
 
@@ -38,7 +30,7 @@ def bloom(c: Config) -> Model:
     layers = c.layers(*LAYERS)
     mlp = PlainMLP(width=4 * c.size(*HIDDEN), bias="both")
     c.fixed("n_inner", 4 * c.size(*HIDDEN))
-    kinds = stack(alike(layers, "", _multi_head(c, ALL)), alike(layers, "dense", mlp), norm="layer")
+    kinds = stack(alike(layers, "", multi_head(c, ALL)), alike(layers, "dense", mlp), norm="layer")
     return assemble(c, kinds, tied=True, head={"norm": "layer"}, embedding=Embedding(norm="layer"))
 
 
@@ -46,7 +38,7 @@ def bloom(c: Config) -> Model:
 def gpt_neox(c: Config) -> Model:
     """GPT-NeoX-20B (arXiv:2204.06745) and Pythia: attention and MLP side by side, each with its own norm."""
     layers = c.layers(*LAYERS)
-    attention = _multi_head(c, biases(c, *ALL, default=True))
+    attention = multi_head(c, biases(c, *ALL, default=True))
     mlp = PlainMLP(width=c.size("intermediate_size"), bias="both")
     kinds = stack(alike(layers, "", attention), alike(layers, "dense", mlp), norm="layer")
     return assemble(c, kinds, tied=False, head={"norm": "layer"})

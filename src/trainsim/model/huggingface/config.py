@@ -210,7 +210,7 @@ class Config:
             ConfigError: names the key and what to do.
         """
         for key, value in self.data.items():
-            inert = value is None or value is False or isinstance(value, str) or value in ([], {})
+            inert = value in (None, False, 0, [], {}) or isinstance(value, str)  # a zero says "none of it"
             inert = inert or (key == "layer_types" and value == ["full_attention"] * len(value))
             if key in self.asked or key in ignore or inert or HARMLESS.fullmatch(key):
                 continue

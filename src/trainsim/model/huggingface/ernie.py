@@ -29,7 +29,7 @@ def ernie4_5_moe(c: Config) -> Model:
 def _between(c: Config, layers: int, kinds: Channels) -> Channels:
     """Experts in every ``interval``-th layer from ``start`` to ``end``, both included; an end of −1 is the last layer."""
     start = c.count("moe_layer_start_index", default=1)
-    end = layers - 1 if c.data.get("moe_layer_end_index", -1) == -1 else c.count("moe_layer_end_index")
-    c.ignore("moe_layer_end_index")
+    last = not c.has("moe_layer_end_index") or c.data["moe_layer_end_index"] == -1
+    end = layers - 1 if last else c.count("moe_layer_end_index")
     every = c.optional("moe_layer_interval", default=1)
     return [kinds[(i + 1) % every == 0 and start <= i <= end] for i in range(layers)]

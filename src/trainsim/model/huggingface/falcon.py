@@ -6,7 +6,7 @@ from ..attention import GroupedQueryAttention
 from ..feedforward import PlainMLP
 from ..transformer import Model
 from .config import Config
-from .parts import ALL, HEADS, HIDDEN, LAYERS, alike, assemble, biases, key_heads, split_hidden, stack
+from .parts import ALL, HEADS, HIDDEN, KEY_HEADS, LAYERS, alike, assemble, biases, key_heads, split_hidden, stack
 from .reader import family
 
 
@@ -16,7 +16,7 @@ def _key_heads(c: Config, heads: int) -> int:
     single = c.flag("multi_query", default=True)
     if new:
         return key_heads(c, heads)
-    c.ignore("num_kv_heads", "n_head_kv")
+    c.ignore(*KEY_HEADS)
     return 1 if single else heads
 
 

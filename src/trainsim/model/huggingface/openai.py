@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from ..attention import GroupedQueryAttention
 from ..feedforward import PlainMLP
 from ..transformer import Embedding, Model
 from .config import Config
-from .parts import ALL, HEADS, HIDDEN, LAYERS, alike, assemble, biases, by_type, every_nth_full, grouped_query, routed, split_hidden, stack
+from .parts import ALL, HIDDEN, LAYERS, alike, assemble, biases, by_type, every_nth_full, grouped_query, multi_head, routed, stack
 from .reader import family
 
 
 @family("gpt2")
 def gpt2(c: Config) -> Model:
     """GPT-2: learned positions, LayerNorm, biases everywhere, a tied head."""
-    layers, hidden, heads = c.layers(*LAYERS), c.size(*HIDDEN), c.size(*HEADS)
+    layers, hidden = c.layers(*LAYERS), c.size(*HIDDEN)
     c.fixed("add_cross_attention", False)
-    attention = GroupedQueryAttention(heads=heads, kv_heads=heads, head_dim=split_hidden(c, heads), biases=ALL)
     mlp = PlainMLP(width=c.size_or_none("n_inner") or 4 * hidden, bias="both")
     positions = c.optional("n_positions", "max_position_embeddings", default=1024)
-    kinds = stack(alike(layers, "", attention), alike(layers, "dense", mlp), norm="layer")
+    kinds = stack(alike(layers, "", multi_head(c, ALL)), alike(layers, "dense", mlp), norm="layer")
     return assemble(c, kinds, tied=True, head={"norm": "layer"}, embedding=Embedding(positions=positions))
 
 

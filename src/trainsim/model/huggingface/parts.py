@@ -65,7 +65,15 @@ def split_hidden(c: Config, heads: int) -> int:
     """``hidden / heads``, which must come out even."""
     hidden = c.size(*HIDDEN)
     c.divides(c.called(*HEADS), heads, "hidden_size", hidden)
+    c.fixed("head_dim", hidden // heads)
     return hidden // heads
+
+
+def multi_head(c: Config, projections: Sequence[Projection]) -> GroupedQueryAttention:
+    """Attention with a key head per query head, biases on some projections."""
+    heads = c.size(*HEADS)
+    c.fixed(c.called(*KEY_HEADS), heads)
+    return GroupedQueryAttention(heads=heads, kv_heads=heads, head_dim=split_hidden(c, heads), biases=tuple(projections))
 
 
 def biases(c: Config, *projections: str, key: str = "attention_bias", default: bool = False) -> tuple[Any, ...]:

@@ -38,6 +38,7 @@ def qwen2(c: Config) -> Model:
 def qwen3(c: Config) -> Model:
     """Qwen3 dense (arXiv:2505.09388): norms on queries and keys, no biases."""
     layers = c.layers(*LAYERS)
+    c.fixed("use_qk_norm", True)
     attention = grouped_query(c, kv=32, head=128, biases=biases(c, *ALL), qk_norm="head")
     return assemble(c, stack(_above(c, attention, layers), alike(layers, "dense", gated(c))), tied=False)
 
@@ -61,6 +62,7 @@ def qwen3_moe(c: Config) -> Model:
     """Qwen3 mixture of experts (arXiv:2505.09388)."""
     layers = c.layers(*LAYERS)
     window = _window(c)
+    c.fixed("use_qk_norm", True)
     c.ignore("max_window_layers")
     attention = grouped_query(c, kv=4, biases=biases(c, *ALL), qk_norm="head", window=window)
     moe = routed(c, "num_experts", "num_local_experts", width="moe_intermediate_size")

@@ -10,7 +10,7 @@ _ENCODER = "it has an encoder, or no causal head"
 
 UNFIT: dict[str, str] = (
     dict.fromkeys(("deepseek_v32", "deepseek_v4", "glm_moe_dsa"), _SPARSE)
-    | dict.fromkeys(("qwen3_next", "qwen3_5_moe", "kimi_linear", "olmo_hybrid"), _DELTA)
+    | dict.fromkeys(("qwen3_next", "qwen3_5_text", "qwen3_5_moe_text", "kimi_linear", "olmo_hybrid"), _DELTA)
     | dict.fromkeys(
         ("falcon_h1", "bamba", "granitemoehybrid", "nemotron_h", "jamba", "zamba", "zamba2", "lfm2", "recurrent_gemma"), _HYBRID
     )

@@ -1,0 +1,129 @@
+"""Strategies for specs, runs, ledgers and beliefs: small, whole, and inside every field's bounds."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from hypothesis import strategies as st
+
+from ..cluster.hardware import Chip, Cluster, Peak
+from ..cost.pricing import Rental
+from ..ledger import Ledger
+from ..model.attention import GroupedQueryAttention
+from ..model.feedforward import GatedMLP, MixtureOfExperts
+from ..model.transformer import Block, Head, Layers, Model
+from ..run import Run
+from ..spec import Spec
+from ..training.efficiency import HFU, MFU, BusyHours, Efficiency, StepTime, Throughput
+from ..training.phases import Phase
+from ..training.plan import Plan
+from ..training.reliability import Goodput
+from ..uncertainty import Belief, Beliefs, ci90, triangular, uniform
+from ..units import Unit
+
+CONVENTIONS = ("causal", "half", "full", "6nd", "megatron")
+
+
+def numbers(unit: Unit, near: float | None = None) -> st.SearchStrategy[float]:
+    """Numbers inside a unit's bounds, within a factor of about three of ``near`` where it is given."""
+    low, high = unit.low, unit.high
+    if near:
+        low, high = max(low, near / 3), min(high, near * 3)
+    if not math.isfinite(low):
+        low = -1e6
+    if not math.isfinite(high):
+        high = max(low, 1.0) * 1e6
+    return st.floats(low, high, exclude_min=unit.gt is not None, exclude_max=unit.lt is not None, allow_subnormal=False)
+
+
+@st.composite
+def models(draw: st.DrawFn) -> Model:
+    """Dense and sparse transformers of a few layers."""
+    heads = draw(st.sampled_from([4, 8]))
+    attention = GroupedQueryAttention(heads=heads, kv_heads=draw(st.sampled_from([1, 2, 4])), head_dim=16)
+    dense = Block(attention=attention, ffn=GatedMLP(width=draw(st.integers(16, 256))))
+    stack = [Layers(name="dense", count=draw(st.integers(1, 4)), block=dense)]
+    if draw(st.booleans()):
+        experts = MixtureOfExperts(experts=8, top_k=draw(st.integers(1, 8)), width=32, shared_width=draw(st.sampled_from([0, 32])))
+        stack.append(Layers(name="moe", count=draw(st.integers(1, 4)), block=Block(attention=attention, ffn=experts)))
+    head = Head(weights=draw(st.sampled_from(["own", "tied"])))
+    return Model(hidden=draw(st.sampled_from([64, 128])), vocab=draw(st.integers(100, 1000)), stack=stack, head=head)
+
+
+def clusters() -> st.SearchStrategy[Cluster]:
+    """Clusters of one to 512 accelerators."""
+    peak = st.floats(1e12, 1e15)
+    chip = st.builds(lambda bf16: Chip(name="chip", peak=Peak(bf16=bf16, fp8=2 * bf16), memory=80e9, memory_bandwidth=3e12), peak)
+    return st.builds(lambda chip, gpus: Cluster(chip=chip, gpus=gpus), chip, st.sampled_from([1, 8, 64, 512]))
+
+
+def efficiencies(*, work_known: bool = True) -> st.SearchStrategy[Efficiency]:
+    """Every told efficiency; only hours where tokens are not known."""
+    hours = st.builds(lambda h: BusyHours(gpu_hours=h), st.floats(1.0, 1e6))
+    if not work_known:
+        return hours
+    share, counting = st.floats(0.05, 1.0), st.sampled_from(CONVENTIONS)
+    return st.one_of(
+        st.builds(lambda m, c: MFU(m, flops=c), share, counting),
+        st.builds(lambda h, c: HFU(h, flops=c), share, counting),
+        st.builds(lambda rate: Throughput(tokens_per_s_per_gpu=rate), st.floats(1.0, 1e5)),
+        st.builds(lambda seconds: StepTime(seconds=seconds), st.floats(0.1, 100.0)),
+        hours,
+    )
+
+
+@st.composite
+def runs(draw: st.DrawFn, *, work_known: bool = True) -> Run:
+    """Whole runs of one to three phases, each timed by an efficiency of its own or by the run's.
+
+    Args:
+        work_known: whether every phase's tokens are known; if not, some may be told by their hours alone.
+    """
+    phases = []
+    for name in draw(st.sampled_from([("pretrain",), ("pretrain", "extend"), ("pretrain", "extend", "post-train")])):
+        known = name == "pretrain" or work_known or draw(st.booleans())
+        own = draw(efficiencies(work_known=known) if not known else st.one_of(st.none(), efficiencies()))
+        tokens = draw(st.floats(1e6, 1e13)) if known else None
+        seq_len = float(draw(st.integers(1, 131072))) if known else None
+        phases.append(Phase(name, tokens=tokens, seq_len=seq_len, batch=float(draw(st.integers(1, 10000))), efficiency=own))
+    return Run(
+        model=draw(models()),
+        cluster=draw(clusters()),
+        phases=phases,
+        efficiency=draw(efficiencies()),
+        plan=Plan(recompute=draw(st.sampled_from(["none", "selective", "full"]))),
+        reliability=Goodput(draw(st.floats(0.2, 1.0))),
+        price=Rental(usd_per_gpu_hour=draw(st.floats(0.1, 20.0))),
+    )
+
+
+def ledgers(unit: str = "USD") -> st.SearchStrategy[Ledger]:
+    """Trees of named lines, up to three levels deep, each level with a scale of its own."""
+    names = st.sampled_from(["a", "b", "c", "d"])
+    values = st.floats(0.0, 1e12, allow_subnormal=False)
+    scales = st.floats(1e-3, 1e3)
+
+    def deeper(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Ledger]:
+        return st.builds(lambda parts, scale: Ledger(unit, parts) * scale, st.dictionaries(names, inner, min_size=1, max_size=4), scales)
+
+    return deeper(deeper(deeper(values)))
+
+
+@st.composite
+def beliefs(draw: st.DrawFn, spec: Spec) -> Beliefs:
+    """Beliefs over some of a spec's numbers, each inside its field's bounds."""
+    known = spec.numbers()
+    chosen = draw(st.lists(st.sampled_from(sorted(known)), min_size=1, max_size=4, unique=True))
+    return Beliefs({path: draw(_about(float(known[path][0]), known[path][1])) for path in chosen})
+
+
+def _about(value: float, unit: Unit) -> st.SearchStrategy[Belief]:
+    """An interval, a rectangle or a triangle around a value."""
+    size = abs(value) or 1.0
+    low = max(value - 0.2 * size, (value + unit.low) / 2 if math.isfinite(unit.low) else -math.inf)
+    high = min(value + 0.2 * size, (value + unit.high) / 2 if math.isfinite(unit.high) else math.inf)
+    if not low < value < high:  # at a bound
+        low, high = (unit.low, value) if math.isfinite(unit.low) and value > unit.low else (value, value + 0.1 * size)
+        return st.just(uniform(low, high))
+    return st.sampled_from([ci90(low, high), uniform(low, high), triangular(low, value, high)])
