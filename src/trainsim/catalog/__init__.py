@@ -2,6 +2,8 @@
 
 from .claims import claim as claim
 from .claims import claims as claims
+from .developments import Programme as Programme
+from .developments import programme as programme
 from .evidence import Evidence as Evidence
 from .evidence import mfu_evidence as mfu_evidence
 from .evidence import rent_evidence as rent_evidence

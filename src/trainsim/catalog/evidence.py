@@ -145,7 +145,7 @@ def mfu_evidence(run: Run, as_of: dt.date | None = None, timing: str = "busy") -
             "give efficiency its own belief, or a later as_of",
         )
     own = _factors(generation, run.model, _precision(run), timing, "training")
-    how = f"{len(used)} published runs of {len({c.org for c in cells})} labs in {len(cells)} classes; this run's class: {', '.join(own)}"
+    how = f"{len({c.org for c in cells})} labs; this run's class is {generation}, {own[2]}"
     return Evidence(_pooled(cells, own), _own_kind(cells, own), _any_kind(cells), used, aside, how)
 
 
@@ -234,7 +234,9 @@ def _student(centre: float, scale: float, freedom: int) -> Belief:
 
 def _three(means: NDArray[np.float64], sds: NDArray[np.float64], weights: NDArray[np.float64]) -> Belief:
     """A mixture of normals in logits, by its quantiles."""
-    grid = np.linspace(-8.0, 5.0, 8001)
+    heavy = weights > 1e-7  # the rest of the grid moves no quantile
+    means, sds, weights = means[heavy], sds[heavy], weights[heavy] / weights[heavy].sum()
+    grid = np.linspace(-8.0, 5.0, 1301)
     cdf = weights @ special.ndtr((grid[None, :] - means[:, None]) / sds[:, None])
     low, mid, high = special.expit(np.interp(_TAILS, cdf, grid))
     return ci90(float(low), float(mid), float(high))

@@ -36,11 +36,15 @@ class Filled:
         return f"{self.path} = {self.value:.4g}: {self.source}"
 
 
-def run(name: str) -> Run:
+def run(name: str, gpus: int | None = None) -> Run:
     """A published run, its inputs remembering their source.
 
     Hours that were published are told as hours; what was never published and an estimate needs (goodput, rent) is filled from
     the catalogue's priors and says so in ``run.sources()``.
+
+    Args:
+        name: id of the row.
+        gpus: accelerators, where the row doesn't tell: days follow from it, dollars of told hours don't.
 
     Raises:
         CatalogError: no such run, or its row lacks model, cluster or size.
@@ -50,14 +54,15 @@ def run(name: str) -> Run:
     """
     row = find("runs", name)
     made = model_of(row)
-    if made is None or row.get("cluster") is None or row.get("gpus") is None:
+    gpus = row.get("gpus", gpus)
+    if made is None or row.get("cluster") is None or gpus is None:
         raise CatalogError(f"runs/{name}", None, "names no model, cluster or number of chips", "build a ts.Run with what you know")
     phases = _phases(row, made)
     price = row.get("usd_per_gpu_hour_assumed")
     published = Run(
         name=name,
         model=made,
-        cluster=cluster(row["cluster"], int(row["gpus"])),
+        cluster=cluster(row["cluster"], int(gpus)),
         phases=phases,
         plan=_plan(row),
         price=Rental(usd_per_gpu_hour=price, date=row.date.isoformat(), term="imputed", region=row.get("region", "")) if price else None,

@@ -12,7 +12,8 @@ from ..units import SECONDS_PER_HOUR, human
 
 if TYPE_CHECKING:
     from ..run import Run
-    from .verdict import Check, Rung, Verdict
+    from .ladder import Rung
+    from .verdict import Check, Verdict
 
 WIDTH, GRADE_AT = 80, 63
 
@@ -150,7 +151,8 @@ def _ladder(v: Verdict) -> list[str]:
     if isinstance(stated, Rental) and rent.percentile is not None:
         at = ordinal(rent.percentile).removesuffix(" pct.")
         lines += _wrapped("   rent     ", f"${float(stated.usd_per_gpu_hour):.2f} stated: the {at} percentile of {v.evidence['rent'].how}")
-    if v.claim.leaves_out:
+    priced = set(v.rungs[-1].contents)
+    if v.claim.leaves_out and "people" not in priced:
         lines += _wrapped("   left out ", "; ".join(v.claim.leaves_out))
     return lines
 
@@ -166,7 +168,7 @@ def _rung(letter: str, r: Rung) -> str:
 def _decides(v: Verdict) -> list[str]:
     lines = [f"{3 if v.rungs else 2}  On what does it rest?"]
     for name, evidence in v.evidence.items():
-        lines += _wrapped(f"   {name:<9}", f"{evidence.how}; {len(evidence.used)} rows used, {len(evidence.set_aside)} set aside")
+        lines += _wrapped(f"   {name:<9}", f"{len(evidence.used)} rows used, {len(evidence.set_aside)} set aside: {evidence.how}")
     words = [f"{c.name} {c.word}" + (f" ({ordinal(c.percentile)})" if c.percentile is not None else "") for c in v.checks]
     lines += _wrapped("   checks   ", ", ".join(words))
     return lines

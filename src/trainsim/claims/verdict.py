@@ -17,12 +17,12 @@ from ..cost.pricing import Rental
 from ..doubt import simulate
 from ..errors import ClaimError
 from ..journey import Estimate, estimate
-from ..ledger import Ledger
 from ..run import Run
 from ..training.efficiency import MFU
-from ..uncertainty import Beliefs, Figure, Simulation
-from ..units import SECONDS_PER_HOUR, Num, human
+from ..uncertainty import Beliefs, Simulation
+from ..units import SECONDS_PER_HOUR
 from .claim import Claim
+from .ladder import Ladder, Rung, ladder
 from .scope import scope_of
 
 Word = Literal["HOLDS", "STRAINED", "FAILS", "IMPOSSIBLE", "CANNOT BE JUDGED"]
@@ -79,29 +79,6 @@ class Check:
     percentile: float | None = None
     narrow: float | None = None
     wide: float | None = None
-
-
-@dataclass(frozen=True)
-class Rung:
-    """One scope of the ladder.
-
-    Args:
-        label, contents: what it adds, and all it holds.
-        rent: 5, 50 and 95 % quantiles at rented hours [USD]; middle: 25 and 75 %.
-        owner: median at the owner's cost [USD]; None where no owner's cost is known.
-        odds: probability of less than the claimed value.
-        grade: of the input that carries it: B market data, C judgement.
-        detail: what it rests on, in words.
-    """
-
-    label: str
-    contents: tuple[str, ...]
-    rent: tuple[Figure, ...]
-    middle: tuple[Figure, ...]
-    owner: Figure | None
-    odds: Figure
-    grade: str
-    detail: str
 
 
 @dataclass(frozen=True)
@@ -185,8 +162,9 @@ def audit(claim: Claim, subject: Run | None = None, beliefs: Beliefs | None = No
     dollars: Simulation | None = None
     if claim.judged_in == "USD":
         rent, rent_check = _rent(run, day)
-        dollars, rungs, check = _dollars(run, value, rent, beliefs, seed)
-        checks += [rent_check, check]
+        steps = ladder(run, rent.belief, value, beliefs, seed)
+        dollars, rungs = steps.rented, steps.rungs
+        checks += [rent_check, _at_scope(claim, value, steps)]
         evidence["rent"] = rent
     number = max((c.word for c in checks), key=SEVERITY.index)
     return Verdict(claim, run, number, _telling(claim, rungs), tuple(checks), rungs, _others(run), evidence, stated, hours.blind, dollars)
@@ -290,67 +268,31 @@ def _rent(run: Run, day: dt.date | None) -> tuple[Evidence, Check]:
     return evidence, Check("rent", word_at(at[0]), f"${price:.2f} an hour against {evidence.how}", *at)
 
 
-def _dollars(run: Run, value: float, rent: Evidence, beliefs: Beliefs | None, seed: int) -> tuple[Simulation, tuple[Rung, ...], Check]:
-    """What the stated hours come to at market rent and at an owner's cost, rung by rung."""
-    priced = run.replace({"price": Rental(usd_per_gpu_hour=2.0)})
-    market = catalog.beliefs(priced).without("efficiency.mfu", "price.usd_per_gpu_hour") | Beliefs({"price.usd_per_gpu_hour": rent.belief})
-    sim = simulate(priced, _over(market, beliefs, priced), _scopes, seed=seed)
-    owned = _owned(run, beliefs, seed)
-    hours = float(estimate(run).busy_gpu_hours)
-    low, high = (float(rent.belief.meets(priced.unit_of("price.usd_per_gpu_hour"), "price.usd_per_gpu_hour").ppf(q)) for q in (0.05, 0.95))
-    details = {"run": f"{human(hours, 4)} hours at ${low:.2f}–{high:.2f}", "downtime": "as goodput of runs this large"}
-    rungs = tuple(
-        Rung(
-            label=label,
-            contents=contents,
-            rent=sim.quantile(name, (0.05, 0.5, 0.95)),
-            middle=sim.quantile(name, (0.25, 0.75)),
-            owner=None if owned is None else owned.quantile(name, 0.5),
-            odds=sim.probability(name, below=value),
-            grade="B",
-            detail=details[name],
-        )
-        for name, label, contents in (("run", "the last run", ("run",)), ("downtime", "+ downtime", ("run", "downtime")))
-    )
-    at = float(sim.percentile("run", value)) / 100.0
-    return sim, rungs, Check("dollars", word_at(at), "the claimed value among what the stated hours cost at market rent", at)
-
-
-def _scopes(run: Run) -> dict[str, Num | Ledger]:
-    """Dollars at each rung of the ladder that a run alone can fill."""
-    answer = estimate(run)
-    return {"run": answer.busy_gpu_hours * answer.price.total, "downtime": answer.cost.total}
-
-
-def _over(held: Beliefs, given: Beliefs | None, run: Run) -> Beliefs:
-    """The beliefs a user gave, laid over the catalogue's, as far as this reading of the run has their paths."""
-    paths = run.numbers()
-    return held | Beliefs({key: belief for key, belief in (given or {}).items() if all(p in paths for p in key)})
-
-
-def _owned(run: Run, beliefs: Beliefs | None, seed: int) -> Simulation | None:
-    """The same hours at an owner's amortised cost; None where no row tells what such a machine costs to buy."""
-    owned = catalog.owner_beliefs(run)
-    if owned is None:
-        return None
-    price, held = owned
-    as_owner = run.replace({"price": price})
-    goodput = catalog.beliefs(as_owner).without("efficiency.mfu")
-    return simulate(as_owner, _over(goodput | held, beliefs, as_owner), _scopes, seed=seed)
+def _at_scope(claim: Claim, value: float, steps: Ladder) -> Check:
+    """The claimed value among what its own scope comes to."""
+    scope = scope_of(claim.scope)
+    held = set(scope.contents) if scope is not None and (scope.basis, scope.kind) == ("rent", "run") else {"run"}
+    rungs = dict(zip(steps.rented.outputs, steps.rungs, strict=True))
+    name = next((n for n, r in rungs.items() if held <= set(r.contents)), steps.rented.outputs[-1])
+    at = float(steps.rented.percentile(name, value)) / 100.0
+    return Check("dollars", word_at(at), f"${value:.4g} among what {rungs[name].label.removeprefix('+ ')} comes to at market rent", at)
 
 
 def _telling(claim: Claim, rungs: tuple[Rung, ...]) -> Telling:
-    """Whether the words name the scope the number has."""
+    """Whether the words name the scope the number has; if not, whether the number holds at the scope they name."""
     told, is_ = scope_of(claim.told_as), scope_of(claim.scope)
     if not claim.told_as or claim.told_as == claim.scope:
         return "FAIR"
-    if told is None or is_ is None or (told.basis, told.kind) != (is_.basis, is_.kind):
+    if told is None or is_ is None or (told.basis, told.kind) != (is_.basis, is_.kind) or not rungs:
         return "CANNOT BE JUDGED"
     if told.inside(is_):
         return "FAIR"
-    reached = next((r for r in rungs if set(r.contents) == set(told.contents)), None)
     value = claim.in_base()
-    return "FAIR" if reached is not None and reached.rent[0] <= value <= reached.rent[2] else "MISLEADING"
+    reached = next((r for r in rungs if set(told.contents) <= set(r.contents)), None)
+    if reached is not None:
+        return "FAIR" if reached.rent[0] <= value <= reached.rent[2] else "MISLEADING"
+    # some of what the words promise is priced by no row: what is priced bounds it from below
+    return "MISLEADING" if value < rungs[-1].rent[0] else "CANNOT BE JUDGED"
 
 
 def _others(run: Run) -> dict[str, float]:

@@ -1,0 +1,136 @@
+"""Recipes of reinforcement learning from their rows: what was known of a run on a day, and the hours that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..cluster.hardware import Cluster
+from ..errors import CatalogError
+from ..model.huggingface import from_hf
+from ..model.transformer import Model
+from ..training.decoding import Engine
+from ..training.reinforcement import Reinforcement, Responses, estimate_reinforcement
+from ..uncertainty import Beliefs, Simulation, ci90, simulate
+from .hardware import cluster
+from .models import model
+from .rows import Row, find
+
+POINTS = 4096
+_HALVINGS = 60
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A stage of reinforcement learning as a row tells it: the spec, what is believed of it, and where it may have run."""
+
+    model: Model
+    clusters: tuple[Cluster, ...]
+    spec: Reinforcement
+    beliefs: Beliefs
+
+
+@dataclass(frozen=True)
+class SaidHours:
+    """Accelerator-hours as they follow from a row: a mixture over the cluster sizes thought of, stages added up.
+
+    Args:
+        row: what was known, and when.
+        p5, p50, p95: quantiles [GPU-h].
+        told: what was published; None where the row judges nothing.
+        percentile: where the published figure stands, from 0 to 100.
+    """
+
+    row: Row
+    p5: float
+    p50: float
+    p95: float
+    told: float | None
+    percentile: float | None
+
+    @property
+    def inside(self) -> bool:
+        """Whether the published figure lies in the 90 % interval."""
+        return self.told is not None and self.p5 <= self.told <= self.p95
+
+
+def recipes(name: str) -> tuple[Recipe, ...]:
+    """The stages of a row of ``programmes``, in order.
+
+    Raises:
+        CatalogError: no such row, or it is no recipe.
+
+    >>> recipes("recipe-r1-zero")[0].spec.samples
+    16.0
+    """
+    row = find("programmes", name)
+    if row["kind"] not in ("recipe", "grpo"):
+        raise CatalogError(row.address, row["kind"], "is no recipe", "name a row of kind recipe or grpo")
+    stages: Sequence[Mapping[str, Any]] = row.get("stages", (row.fields,))
+    trained = from_hf(dict(row["config"])) if row.get("config") else model(row["model"])
+    return tuple(_stage(row, trained, stage) for stage in stages)
+
+
+def said_hours(name: str, *, n: int = POINTS, seed: int = 0) -> SaidHours:
+    """Hours of a row's run under its beliefs and those on engines, beside what was published.
+
+    Args:
+        name: a row of ``programmes``.
+        n: points of the simulation.
+        seed: of the simulation.
+
+    Raises:
+        CatalogError: no such row, or it is no recipe.
+    """
+    row, stages = find("programmes", name), recipes(name)
+    sims = [_simulate(stage, n, seed) for stage in stages]
+    p5, p50, p95 = (_sum(sims, level) for level in (0.05, 0.5, 0.95))
+    told = row.get("gpu_hours") or (find("runs", row["judges"].removeprefix("runs/")).get("gpu_hours") if row.get("judges") else None)
+    percentile = None if told is None or len(sims) > 1 else 100.0 * _share_below(sims[0], float(told))
+    return SaidHours(row, p5, p50, p95, told, percentile)
+
+
+def _stage(row: Row, trained: Model, stage: Mapping[str, Any]) -> Recipe:
+    engine, fixed = find("programmes", row["engine"]), stage["fixed"]
+    believed = {**engine["beliefs"], **stage["beliefs"]}
+    middle = {**{path: levels[1] for path, levels in believed.items()}, **fixed}
+    inner: dict[str, dict[str, Any]] = {
+        "engine": {"gpus": row["engine_gpus"], "weight_bytes": row["weight_bytes"]},
+        "responses": {},
+        "": {},
+    }
+    for path, value in middle.items():
+        head, _, leaf = path.rpartition(".")
+        inner[head][leaf] = value
+    spec = Reinforcement(**inner[""], engine=Engine(**inner["engine"]), responses=Responses(**inner["responses"]))
+    sizes = stage["gpus"] if isinstance(stage["gpus"], list) else [stage["gpus"]]
+    clusters = tuple(cluster(row["cluster"], size) for size in sizes)
+    return Recipe(trained, clusters, spec.with_sources({"": row.cited}), Beliefs({p: ci90(*levels) for p, levels in believed.items()}))
+
+
+def _simulate(stage: Recipe, n: int, seed: int) -> Simulation:
+    def hours(spec: Reinforcement) -> dict[str, Any]:
+        return {str(c.gpus): estimate_reinforcement(stage.model, c, spec).gpu_hours.total for c in stage.clusters}
+
+    return simulate(stage.spec, stage.beliefs, hours, n=n, seed=seed)
+
+
+def _sum(sims: Sequence[Simulation], level: float) -> float:
+    """A quantile of the mixture; of several stages, which share their engine and so move together, the sum of theirs."""
+    return float(sum(_mixture_quantile(sim, level) for sim in sims))
+
+
+def _mixture_quantile(sim: Simulation, level: float) -> float:
+    ends = [float(sim.quantile(name, level)) for name in sim.outputs]
+    low, high = np.log(min(ends)), np.log(max(ends))
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2.0
+        low, high = (low, middle) if _share_below(sim, float(np.exp(middle))) >= level else (middle, high)
+    return float(np.exp((low + high) / 2.0))
+
+
+def _share_below(sim: Simulation, value: float) -> float:
+    return float(np.mean([sim.cdf(name, value) for name in sim.outputs]))
