@@ -238,8 +238,6 @@ def test_an_engine_larger_than_the_cluster_and_pools_that_leave_no_learner_are_r
         estimate_reinforcement(DENSE, CLUSTER, recipe(engine=ENGINE.replace({"gpus": 32})))
     with pytest.raises(SpecError, match=r"rollout_gpus=16: must leave learners"):
         estimate_reinforcement(DENSE, CLUSTER, recipe(rollout_gpus=16))
-    with pytest.raises(SpecError, match=r"end=9000.0: is above maximum=8192"):
-        Responses(prompt=200, start=600, end=9000, spread=0.8, maximum=8192)
 
 
 def test_learning_utilisation_has_no_default_to_borrow() -> None:

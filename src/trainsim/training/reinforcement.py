@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Self
+from typing import Annotated
 
 import numpy as np
-from pydantic import model_validator
 from scipy import special
 
 from ..cluster.hardware import Cluster
@@ -34,12 +33,9 @@ class Responses(Spec):
 
     Args:
         prompt: mean prompt.
-        start, end: mean response at the beginning and at the end of the run, before the stop.
+        start, end: mean response at the beginning and at the end of the run, as it would be without the stop.
         spread: standard deviation of the logarithm within one step.
         maximum: where generation is stopped.
-
-    Raises:
-        SpecError: a mean above the maximum.
 
     >>> Responses(prompt=200, start=600, end=9000, spread=0.8, maximum=32768).maximum
     32768.0
@@ -50,13 +46,6 @@ class Responses(Spec):
     end: Length
     spread: Annotated[Num, Unit("", "spread of the logarithm", gt=0, le=3)]
     maximum: Length
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        for name in ("start", "end"):
-            if np.any(np.asarray(getattr(self, name)) > self.maximum):
-                raise SpecError(name, getattr(self, name), f"is above maximum={self.maximum}", "give the mean, and where responses stop")
-        return self
 
     def mean_before_stop(self, progress: float) -> Num:
         """At a share of the run [token]."""
@@ -96,7 +85,7 @@ class Reinforcement(Spec):
         peak: number format whose dense peak the utilisations are stated against.
 
     Raises:
-        SpecError: a rollout in parts of a step, or a group of one response.
+        SpecError: a utilisation left out: there is none to borrow.
 
     Source: Shao et al. 2024 (arXiv:2402.03300), section 4, for GRPO; the timing is arithmetic on its loop.
 
