@@ -102,15 +102,10 @@ def _hours(figure: Any, axes: Axes, v: Verdict) -> None:
         density = np.diff([float(v.blind.cdf("hours", float(e))) for e in edges]) / np.diff(np.log(edges))
         middles = np.sqrt(edges[1:] * edges[:-1])
         axes.fill_between(middles, density, color=BLUE, alpha=0.25, lw=0)
-        axes.text(
-            float(v.blind.quantile("hours", 0.22)),
-            density.max() * 0.2,
-            "what others' runs suggest",
-            color=BLUE,
-            ha="center",
-            va="center",
-            fontsize=10,
-        )
+        left = told > float(v.blind.quantile("hours", 0.25))
+        beside = told * (0.96 if left else 1.04)
+        text = "what others' runs suggest"
+        axes.text(beside, density.max() * 0.2, text, color=BLUE, ha="right" if left else "left", va="center", fontsize=10)
         axes.set_xlim(edges[0], edges[-1])
         axes.set_ylim(0, density.max() * 1.5)
     axes.axvline(told, color="black", lw=2)
@@ -193,8 +188,8 @@ def _foot(figure: Any, v: Verdict) -> None:
         figure.text(x + 0.014, 0.62 / height, text, fontsize=10, va="center")
     sim = v.dollars or v.blind
     draws = f"{sim.n:,} points, seed {sim.seed}" if sim is not None else ""
-    rows = "; ".join(f"{k}: {e.how}" for k, e in v.evidence.items())
-    figure.text(0.02, 0.34 / height, f"Bars: 90 % and 50 % of {draws}. {rows}"[:150], fontsize=8, color=GREY, va="center")
+    bars = f"Bars: 90 % and 50 %, dot: median. {draws}. Every row behind it, with source and date: verdict.evidence"
+    figure.text(0.02, 0.34 / height, bars, fontsize=8, color=GREY, va="center")
     figure.text(
         0.02, 0.16 / height, f"trainsim {__version__} · audit {v.claim.name or v.claim.quantity}", fontsize=8, color=GREY, va="center"
     )
