@@ -211,7 +211,10 @@ class Resolved:
         Returns:
             path → draws, shape (n,).
         """
-        scores = self.scores(u, normal_scores().ppf if sampler is quick else special.ndtri)
+        return self.draw_at(u, self.scores(u, normal_scores().ppf if sampler is quick else special.ndtri), sampler)
+
+    def draw_at(self, u: Array, scores: Mapping[int, Array], sampler: Callable[[Distribution], Sampler] = accurate) -> dict[str, Array]:
+        """The values at normal scores where they are given (column → (n,)), and at points u (d, n) for all other columns."""
         drawn: dict[str, Array] = {}
         for i, column in enumerate(self.columns):
             if isinstance(column.law, Joint):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,6 +18,9 @@ from trainsim.units import human
 from .beliefs import Beliefs
 from .distributions import Array
 from .tally import Tally
+
+if TYPE_CHECKING:
+    from .oracle import Check
 
 
 class Figure(float):
@@ -148,6 +151,19 @@ class Simulation:
         edges = np.asarray(at, dtype=np.float64)
         below = np.array([float(self.cdf(name, edge)) for edge in edges])
         return np.asarray(np.diff(below) / np.diff(edges))
+
+    def check(self, of: str | None = None) -> Check:
+        """These quantiles beside the exact ones, where an output is a product of its inputs.
+
+        Args:
+            of: the output; the first if left out.
+
+        Raises:
+            BeliefError: the output is no product of positive, steady factors of one input each.
+        """
+        from .oracle import check  # the oracle needs to know what a simulation is
+
+        return check(self, of or self.outputs[0])
 
     def families(self) -> dict[str, str]:
         """Which family each belief became when it met its field."""
