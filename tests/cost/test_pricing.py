@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from trainsim.catalog.rows import find
 from trainsim.cost.amortisation import Annuity, StraightLine, ValueDecline, annuity
+from trainsim.cost.ownership import price_that_equates
 from trainsim.cost.pricing import Ownership, Price, Quote, Rental, Site
 from trainsim.cost.quote import price_per_gpu_hour
 from trainsim.cost.rent_index import in_dollars_of, rent_on
@@ -194,3 +196,43 @@ def test_a_price_survives_a_file(price: Price, tmp_path: Path) -> None:
 def test_interest_zero_is_no_special_case() -> None:
     assert annuity(4.0, 0.0, 0.2) == pytest.approx(0.2)
     np.testing.assert_allclose(np.asarray(annuity(np.array([4.0, 4.0]), np.array([0.0, 1e-9]))), [0.25, 0.25], rtol=1e-8)
+
+
+@pytest.mark.parametrize("hours_cost", [0.5, 1.654, 3.0])
+def test_the_price_that_equates_does(hours_cost: float) -> None:
+    owner = Ownership(usd_per_gpu=3e4, network_share=0.19, amortisation=ValueDecline(ooms_per_year=0.14), site=SITE, utilization=0.9)
+    price = float(price_that_equates(owner, hours_cost))
+    staffed = owner.replace({"support_share": 0.02, "staff_usd_per_gpu_year": 100.0})
+    if price > 0:
+        assert float(owner.replace({"usd_per_gpu": price}).rate().total) == pytest.approx(hours_cost, rel=1e-12)
+    again = float(price_that_equates(staffed, float(staffed.rate().total)))
+    assert again == pytest.approx(3e4, rel=1e-12)
+
+
+LLAMA_405B_HOURS = 30.84e6
+EDITIONS = {"first": 51.0e6, "second": 73.4e6}
+"""Epoch's amortised cost of Llama 3.1-405B in the two editions of its file [USD]."""
+SERVERS = (
+    ("programmes", "buy-h100-dgx-2022-09"),
+    ("prices", "buy-h100-dgx-2023-05"),
+    ("prices", "buy-h100-hgx-2023-09"),
+    ("programmes", "buy-h100-dgx-2023-12"),
+)
+
+
+def llama_405b(price: float) -> Ownership:
+    """H100 servers bought up to the end of 2023 and used from early 2024, by the published method."""
+    site = Site(watts=700 * 1.82 * 0.75, idle_watts=0, pue=1.1, usd_per_kwh=0.0806)
+    return Ownership(
+        usd_per_gpu=price, network_share=0.19, amortisation=ValueDecline(ooms_per_year=0.14, age_years=0.4), site=site, utilization=1
+    )
+
+
+def test_the_amortised_cost_of_a_real_model_stands_beside_both_editions() -> None:
+    """Dated rows of H100 servers give an interval; the second edition needs a price above every one of them."""
+    prices = [find(file, row)["usd_per_gpu"] for file, row in SERVERS]
+    low, high = (LLAMA_405B_HOURS * float(llama_405b(price).rate().total) / 1e6 for price in (min(prices), max(prices)))
+    assert (low, high) == pytest.approx((40.9, 57.4), abs=0.3)
+    equating = {year: float(price_that_equates(llama_405b(1.0), usd / LLAMA_405B_HOURS)) for year, usd in EDITIONS.items()}
+    assert equating == pytest.approx({"first": 39.3e3, "second": 57.6e3}, rel=0.01)
+    assert equating["first"] < max(prices) < equating["second"]

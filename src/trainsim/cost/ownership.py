@@ -154,3 +154,27 @@ class Ownership(Price):
         used_hours = HOURS_PER_YEAR * self.utilization
         capital = self.capital().scaled(self.charge() / used_hours, "USD/GPU-h")
         return Ledger("USD/GPU-h", {"capital": capital, "operation": self.operation().scaled(1.0 / used_hours, "USD/GPU-h")})
+
+
+def price_that_equates(owner: Ownership, usd_per_gpu_hour: Num) -> Num:
+    """The server price at which an owner's used hour costs a given amount, all else as it is.
+
+    ``(rate · 8766 h · u − electricity − hosting − staff) (1 − network_share) / (charge + operating_share + support_share)``
+
+    Args:
+        owner: all but its price.
+        usd_per_gpu_hour: what an hour shall cost, number or array ``(n,)`` [USD/GPU-h].
+
+    Returns:
+        the price [USD/GPU]; negative where power alone costs more.
+
+    Source: :meth:`Ownership.rate` solved for its price, in which it is a straight line.
+
+    >>> owner = Ownership(usd_per_gpu=30000, life_years=4, operating_share=0.1, utilization=0.8)
+    >>> round(float(price_that_equates(owner, owner.rate().total)), 6)
+    30000.0
+    """
+    shares = owner.charge() + owner.support_share + (0.0 if owner.operating_share is None else owner.operating_share)
+    power: Num = 0.0 if owner.site is None else sum(owner.site.yearly(owner.utilization).values())
+    left = usd_per_gpu_hour * HOURS_PER_YEAR * owner.utilization - power - owner.staff_usd_per_gpu_year
+    return left * (1.0 - owner.network_share) / shares
