@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,25 @@ class Beliefs(Mapping[tuple[str, ...], Belief]):
                 held[left] = belief.only(left) if isinstance(belief, Joint) else belief
         kept = {pair: rho for pair, rho in self._correlated.items() if keep_correlations or not set(pair) & set(paths)}
         return Beliefs(held, kept)
+
+    # files -----------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> None:
+        """Write these beliefs as ``.toml``, ``.json`` or a ``.csv`` sheet, by the file's name."""
+        from . import files  # which needs to know what beliefs are
+
+        files.save(self, path)
+
+    @staticmethod
+    def load(path: str | Path) -> Beliefs:
+        """Read beliefs that ``save`` or a person wrote.
+
+        Raises:
+            BeliefError: no such file, a file cut short, an unknown kind, or a value that breaks a rule.
+        """
+        from . import files
+
+        return files.load(path)
 
     # meeting a spec --------------------------------------------------------------------------------------------
 

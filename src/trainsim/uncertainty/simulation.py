@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from trainsim.errors import BeliefError
-from trainsim.spec import Spec
+from trainsim.spec import Spec, kind_of
 from trainsim.units import human
 
 from .beliefs import Beliefs
@@ -168,6 +169,26 @@ class Simulation:
     def families(self) -> dict[str, str]:
         """Which family each belief became when it met its field."""
         return {path: law.family for path, law in self.beliefs.resolve(self.spec).laws.items()}
+
+    def record(self) -> dict[str, Any]:
+        """What reproduces these numbers: spec, beliefs, function, seed, points, and the versions of the code."""
+        from .files import to_dict  # files need to know what beliefs are
+
+        return {
+            "trainsim": version("trainsim"),
+            "numpy": np.__version__,
+            "function": f"{getattr(self.function, '__module__', '?')}:{getattr(self.function, '__qualname__', type(self.function).__qualname__)}",
+            "seed": self.seed,
+            "n": self.n,
+            "replicates": self.replicates,
+            "method": self.method,
+            "spec": {"kind": kind_of(type(self.spec)), **self.spec.to_dict()},
+            **to_dict(self.beliefs),
+        }
+
+    def cite(self) -> str:
+        """One line to put under a figure."""
+        return f"trainsim {version('trainsim')}, {self.method}, n={self.n}, replicates={self.replicates}, seed={self.seed}"
 
     def __str__(self) -> str:
         head = f"{self.n:,} points, {self.replicates} replicates, seed {self.seed}, {self.method}"

@@ -1,0 +1,15 @@
+"""A bar for terminals and notebooks."""
+
+from __future__ import annotations
+
+import sys
+
+WIDTH = 40
+
+
+def progress_bar(done: int, total: int) -> None:
+    """Draw how far a simulation has come, on one line of the error stream; notebooks show it as terminals do."""
+    filled = WIDTH * done // total
+    end = "\n" if done == total else ""
+    sys.stderr.write(f"\r{'█' * filled}{'·' * (WIDTH - filled)} {done:,} of {total:,} points{end}")
+    sys.stderr.flush()
