@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from trainsim import toml
-from trainsim.errors import BeliefError
+from trainsim.errors import BeliefError, TrainsimError
 from trainsim.spec import Spec, find_member, kind_of, members
 
 from .beliefs import Beliefs
@@ -72,11 +72,14 @@ def _member(face: type[Spec], fields: Any, path: str) -> Any:
     if not isinstance(fields, Mapping) or "kind" not in fields:
         known = ", ".join(sorted(members(face)))
         raise BeliefError(path, fields, "says no kind", f"kinds: {known}")
-    member = find_member(face, fields["kind"], f"{path}.kind")
+    try:
+        member = find_member(face, fields["kind"], f"{path}.kind")
+    except TrainsimError as error:
+        raise BeliefError(error.path, error.value, error.rule, error.remedy) from None
     try:
         return member(**{name: value for name, value in fields.items() if name != "kind"})
-    except ValueError as error:
-        raise BeliefError(path, dict(fields), str(error), "see the kind's own page") from None
+    except TrainsimError as error:
+        raise BeliefError(f"{path}: {error.path}", error.value, error.rule, error.remedy) from None
 
 
 def save(beliefs: Beliefs, path: str | Path) -> None:
