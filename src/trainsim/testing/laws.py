@@ -32,9 +32,10 @@ class Function:
 
     Args:
         label: ``cluster.collectives.ring_all_gather``, ``cost.pricing.Rental.rate``.
-        call: the function, unbound; None for a property's name.
+        call: the function, unbound.
         owner: the class whose instance comes first; None for a plain function.
-        hints: parameter → annotation, without the owner's own.
+        hints: parameter → annotation, without the owner's own; defaults: parameter → default.
+        by_name: parameters that are only taken by name.
     """
 
     label: str
@@ -42,6 +43,7 @@ class Function:
     owner: type | None
     hints: Mapping[str, Any]
     defaults: Mapping[str, Any]
+    by_name: frozenset[str]
 
     @property
     def carries_unit(self) -> bool:
@@ -106,7 +108,8 @@ def _function(label: str, call: Callable[..., Any], owner: type | None) -> Funct
     known = _hints(call)
     defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
     hints = {p.name: known.get(p.name, Any) for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
-    return Function(label, call, owner, hints, defaults)
+    by_name = frozenset(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+    return Function(label, call, owner, hints, defaults, by_name)
 
 
 def _hints(call: Callable[..., Any]) -> dict[str, Any]:
@@ -115,10 +118,11 @@ def _hints(call: Callable[..., Any]) -> dict[str, Any]:
     try:
         return typing.get_type_hints(call, localns=specs, include_extras=True)
     except NameError:
-        return {name: Any for name in getattr(call, "__annotations__", {})}
+        return dict.fromkeys(getattr(call, "__annotations__", {}), Any)
 
 
 def _all_specs(cls: type) -> Iterator[type]:
+    child: type
     for child in cls.__subclasses__():
         yield child
         yield from _all_specs(child)
@@ -126,7 +130,7 @@ def _all_specs(cls: type) -> Iterator[type]:
 
 def is_numeric(hint: Any) -> bool:
     """Whether an annotation is a number that may be an array."""
-    if hint == Num or hint == ArrayLike or _has_unit(hint):
+    if hint in (Num, ArrayLike) or _has_unit(hint):
         return True
     if typing.get_origin(hint) in (Union, types.UnionType, typing.Annotated):
         return any(is_numeric(a) for a in typing.get_args(hint)) or _is_num_or_none(hint)
@@ -146,8 +150,8 @@ def _has_unit(hint: Any) -> bool:
 def _holds_numbers(hint: Any, depth: int = 0) -> bool:
     """Whether an annotation is a spec with numbers in it, itself or deeper."""
     if inspect.isclass(hint) and issubclass(hint, Spec):
-        fields = [f for f in hint.model_fields.values()]
-        members = [c for c in _all_specs(hint)] if inspect.isabstract(hint) else []
+        fields = list(hint.model_fields.values())
+        members = list(_all_specs(hint)) if inspect.isabstract(hint) else []
         return (
             any(any(isinstance(m, Unit) for m in f.metadata) or _has_unit(f.annotation) for f in fields)
             or (depth < 6 and any(_holds_numbers(a, depth + 1) for f in fields for a in (f.annotation, *typing.get_args(f.annotation))))
@@ -169,6 +173,7 @@ class Samples:
         of: name of a class → an instance, or a function that makes one.
         ranges: name of a parameter → (low, high) its draws come from; ``"function.parameter"`` before ``"parameter"``.
         words: name of a parameter that is no number → value; likewise.
+        still: paths of specs' numbers that are not varied.
         told: families whose own numbers are told, not drawn: the parameters of a law.
         spread: how far a spec's own numbers are varied around the sample's.
     """
@@ -176,6 +181,7 @@ class Samples:
     of: Mapping[str, Any]
     ranges: Mapping[str, Range]
     words: Mapping[str, Any]
+    still: frozenset[str] = frozenset()
     told: tuple[type, ...] = ()
     spread: float = 0.2
 
@@ -202,14 +208,17 @@ class Samples:
 
     def _built(self, cls: Any) -> Any:
         if issubclass(cls, Spec):
-            given = {n: self._field(n, f.annotation, f.metadata) for n, f in cls.model_fields.items() if f.is_required()}
+            given = {n: self.argument(n, f.annotation, f.metadata) for n, f in cls.model_fields.items() if f.is_required()}
         else:
             hints = typing.get_type_hints(cls, include_extras=True)
             fields = [f for f in dataclasses.fields(cls) if f.default is f.default_factory is dataclasses.MISSING]
-            given = {f.name: self._field(f.name, hints[f.name], ()) for f in fields}
+            given = {f.name: self.argument(f.name, hints[f.name], ()) for f in fields}
         return cls(**given)
 
-    def _field(self, name: str, hint: Any, marks: Sequence[Any]) -> Any:
+    def argument(self, name: str, hint: Any, marks: Sequence[Any] = ()) -> Any:
+        """A value for a field or parameter: the middle of its bounds, the first of its words, a sample of its class."""
+        if getattr(hint, "__name__", "") in self.of:
+            return self.instance(hint)
         unit = next((m for m in (*marks, *getattr(hint, "__metadata__", ())) if isinstance(m, Unit)), None)
         if unit is not None:
             low, high = unit.low, unit.high
@@ -225,7 +234,9 @@ class Samples:
         return name if hint is str else self.instance(hint)
 
 
-def draws_for(function: Function, samples: Samples, seed: int, n: int = DRAWS) -> tuple[Callable[[Mapping[str, Any]], Any], dict[str, Array]]:
+def draws_for(
+    function: Function, samples: Samples, seed: int, n: int = DRAWS
+) -> tuple[Callable[[Mapping[str, Any]], Any], dict[str, Array]]:
     """The function with all but its numbers given, and draws for these.
 
     Numbers of specs among the arguments are addressed by path: ``cluster.chip.peak.bf16``.
@@ -236,8 +247,8 @@ def draws_for(function: Function, samples: Samples, seed: int, n: int = DRAWS) -
     hints = dict(function.hints) | ({"self": function.owner} if function.owner else {})
     for name, hint in hints.items():
         if is_numeric(hint):
-            span = samples.lookup(samples.ranges, function.label, name) or (0.2, 0.9)
-            draws[name] = _between(rng, *span, n)
+            low, high = samples.lookup(samples.ranges, function.label, name) or (0.2, 0.9)
+            draws[name] = _between(rng, low, high, n)
             continue
         word = samples.lookup(samples.words, function.label, name)
         if word is not None or name in samples.words:
@@ -245,21 +256,23 @@ def draws_for(function: Function, samples: Samples, seed: int, n: int = DRAWS) -
         elif name != "self" and name in function.defaults and not _holds_numbers(hint):
             fixed[name] = function.defaults[name]
         else:
-            fixed[name] = samples.instance(_plain(hint))
+            fixed[name] = samples.argument(name, _plain(hint))
         if isinstance(fixed[name], Spec) and not isinstance(fixed[name], samples.told):
-            draws |= {f"{name}.{p}": _around(rng, float(v), unit, samples, n) for p, (v, unit) in fixed[name].numbers().items()}
+            draws |= {
+                f"{name}.{p}": _around(rng, float(v), unit, samples, n)
+                for p, (v, unit) in fixed[name].numbers().items()
+                if p not in samples.still
+            }
 
     def call(numbers: Mapping[str, Any]) -> Any:
         arguments = {}
         for name, value in fixed.items():
             own = {p.removeprefix(f"{name}."): v for p, v in numbers.items() if p.startswith(f"{name}.")}
-            if own and all(np.ndim(v) for v in own.values()):
-                value = Batch(value, own).spec
-            elif own:
-                value = value.replace(own)
-            arguments[name] = value
+            drawn = any(np.ndim(v) for v in own.values())
+            arguments[name] = Batch(value, own).spec if drawn else value.replace(own) if own else value
         arguments |= {name: value for name, value in numbers.items() if name in hints}
-        positional = (arguments.pop("self"),) if function.owner else ()
+        in_order = ["self", *function.hints] if function.owner else list(function.hints)
+        positional = [arguments.pop(name) for name in in_order if name not in function.by_name]
         return function.call(*positional, **arguments)
 
     return call, draws
@@ -310,7 +323,9 @@ def flat(answer: Any, prefix: str = "") -> dict[str, Any]:
     return {}
 
 
-def check_broadcast(function: Function, samples: Samples, *, seed: int = 0, n: int = DRAWS, positions: int = POSITIONS, rtol: float = 1e-12) -> int:
+def check_broadcast(
+    function: Function, samples: Samples, *, seed: int = 0, n: int = DRAWS, positions: int = POSITIONS, rtol: float = 1e-12
+) -> int:
     """Whether a function gives for arrays what it gives for each draw alone.
 
     Returns:
@@ -324,17 +339,18 @@ def check_broadcast(function: Function, samples: Samples, *, seed: int = 0, n: i
     assert draws, f"{function.label} takes no number"
     together = flat(call(draws))
     assert together, f"{function.label} gives no number"
-    for name, value in together.items():
-        assert np.shape(value)[-1:] in ((), (n,)) or np.ndim(value) == 0 or n not in np.shape(value), f"{name} has shape {np.shape(value)}"
     places = np.random.default_rng(seed + 1).choice(n, positions, replace=False)
+    alone: dict[str, list[Any]] = {name: [] for name in together}
     for place in places:
-        alone = flat(call({name: float(values[place]) for name, values in draws.items()}))
-        assert alone.keys() == together.keys()
-        for name, value in alone.items():
-            whole = np.asarray(together[name])
-            mine = whole[..., place] if whole.ndim and whole.shape[-1] == n else whole
-            single = np.asarray(value)
-            if single.ndim > mine.ndim and single.shape[-1] == 1:
-                single = single[..., 0]
-            np.testing.assert_allclose(single, mine, rtol=rtol, atol=0.0, err_msg=f"{function.label}{name} at draw {place}")
+        single = flat(call({name: float(values[place]) for name, values in draws.items()}))
+        assert single.keys() == together.keys(), f"{function.label} gives other numbers for an array"
+        for name, value in single.items():
+            alone[name].append(np.asarray(value, dtype=np.float64))
+    for name, values in alone.items():
+        whole, each = np.asarray(together[name]), np.stack(values)
+        if n in whole.shape:
+            whole = np.moveaxis(whole, whole.shape.index(n), 0)[places]
+        # a constant, or a lone draw kept as an axis of one
+        drawn = whole if whole.shape[:1] == (positions,) else np.broadcast_to(whole, each.shape)
+        np.testing.assert_allclose(each.reshape(positions, -1), drawn.reshape(positions, -1), rtol, err_msg=f"{function.label}{name}")
     return positions * len(together)

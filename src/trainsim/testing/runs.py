@@ -25,7 +25,7 @@ from ..units import Unit
 CONVENTIONS = ("causal", "half", "full", "6nd", "megatron")
 
 
-def numbers(unit: Unit, near: float | None = None) -> st.SearchStrategy[float]:
+def numbers_in(unit: Unit, near: float | None = None) -> st.SearchStrategy[float]:
     """Numbers inside a unit's bounds, within a factor of about three of ``near`` where it is given."""
     low, high = unit.low, unit.high
     if near:
@@ -38,7 +38,7 @@ def numbers(unit: Unit, near: float | None = None) -> st.SearchStrategy[float]:
 
 
 @st.composite
-def models(draw: st.DrawFn) -> Model:
+def small_models(draw: st.DrawFn) -> Model:
     """Dense and sparse transformers of a few layers."""
     heads = draw(st.sampled_from([4, 8]))
     attention = GroupedQueryAttention(heads=heads, kv_heads=draw(st.sampled_from([1, 2, 4])), head_dim=16)
@@ -51,14 +51,14 @@ def models(draw: st.DrawFn) -> Model:
     return Model(hidden=draw(st.sampled_from([64, 128])), vocab=draw(st.integers(100, 1000)), stack=stack, head=head)
 
 
-def clusters() -> st.SearchStrategy[Cluster]:
+def small_clusters() -> st.SearchStrategy[Cluster]:
     """Clusters of one to 512 accelerators."""
     peak = st.floats(1e12, 1e15)
     chip = st.builds(lambda bf16: Chip(name="chip", peak=Peak(bf16=bf16, fp8=2 * bf16), memory=80e9, memory_bandwidth=3e12), peak)
     return st.builds(lambda chip, gpus: Cluster(chip=chip, gpus=gpus), chip, st.sampled_from([1, 8, 64, 512]))
 
 
-def efficiencies(*, work_known: bool = True) -> st.SearchStrategy[Efficiency]:
+def told_efficiencies(*, work_known: bool = True) -> st.SearchStrategy[Efficiency]:
     """Every told efficiency; only hours where tokens are not known."""
     hours = st.builds(lambda h: BusyHours(gpu_hours=h), st.floats(1.0, 1e6))
     if not work_known:
@@ -74,7 +74,7 @@ def efficiencies(*, work_known: bool = True) -> st.SearchStrategy[Efficiency]:
 
 
 @st.composite
-def runs(draw: st.DrawFn, *, work_known: bool = True) -> Run:
+def small_runs(draw: st.DrawFn, *, work_known: bool = True) -> Run:
     """Whole runs of one to three phases, each timed by an efficiency of its own or by the run's.
 
     Args:
@@ -83,22 +83,22 @@ def runs(draw: st.DrawFn, *, work_known: bool = True) -> Run:
     phases = []
     for name in draw(st.sampled_from([("pretrain",), ("pretrain", "extend"), ("pretrain", "extend", "post-train")])):
         known = name == "pretrain" or work_known or draw(st.booleans())
-        own = draw(efficiencies(work_known=known) if not known else st.one_of(st.none(), efficiencies()))
+        own = draw(told_efficiencies(work_known=known) if not known else st.one_of(st.none(), told_efficiencies()))
         tokens = draw(st.floats(1e6, 1e13)) if known else None
         seq_len = float(draw(st.integers(1, 131072))) if known else None
         phases.append(Phase(name, tokens=tokens, seq_len=seq_len, batch=float(draw(st.integers(1, 10000))), efficiency=own))
     return Run(
-        model=draw(models()),
-        cluster=draw(clusters()),
+        model=draw(small_models()),
+        cluster=draw(small_clusters()),
         phases=phases,
-        efficiency=draw(efficiencies()),
+        efficiency=draw(told_efficiencies()),
         plan=Plan(recompute=draw(st.sampled_from(["none", "selective", "full"]))),
         reliability=Goodput(draw(st.floats(0.2, 1.0))),
         price=Rental(usd_per_gpu_hour=draw(st.floats(0.1, 20.0))),
     )
 
 
-def ledgers(unit: str = "USD") -> st.SearchStrategy[Ledger]:
+def small_ledgers(unit: str = "USD") -> st.SearchStrategy[Ledger]:
     """Trees of named lines, up to three levels deep, each level with a scale of its own."""
     names = st.sampled_from(["a", "b", "c", "d"])
     values = st.floats(0.0, 1e12, allow_subnormal=False)
@@ -111,7 +111,7 @@ def ledgers(unit: str = "USD") -> st.SearchStrategy[Ledger]:
 
 
 @st.composite
-def beliefs(draw: st.DrawFn, spec: Spec) -> Beliefs:
+def beliefs_over(draw: st.DrawFn, spec: Spec) -> Beliefs:
     """Beliefs over some of a spec's numbers, each inside its field's bounds."""
     known = spec.numbers()
     chosen = draw(st.lists(st.sampled_from(sorted(known)), min_size=1, max_size=4, unique=True))

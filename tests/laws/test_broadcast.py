@@ -1,0 +1,230 @@
+"""An array of draws gives what each draw gives alone: for every function that takes numbers, found, not listed."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import trainsim as ts
+from trainsim.cluster.collectives import Fabric
+from trainsim.spec import members
+from trainsim.testing.laws import Function, Samples, check_broadcast, numeric_functions
+from trainsim.training.efficiency import Work
+from trainsim.training.failure_laws import Weibull
+from trainsim.uncertainty import Belief
+
+FOUND = numeric_functions(ts, leave_out=("testing", "report", "cli"))
+
+EXEMPT = {
+    "catalog.": "looks rows up for a run as its maker states it; what it gives are beliefs, and it is called once",
+    "claims.": "judges a run as its maker states it; the draws are inside",
+    "training.plan.check_plan": "takes structure, gives nothing",
+    "training.step.needed_stack": "gives the stack that a run names",
+    "cost.energy.card_block": "writes a text",
+    "uncertainty.simulation.": "asks a finished simulation for quantiles",
+    "uncertainty.composed.empirical": "takes a sample: an array is one belief",
+}
+"""Functions, or rooms of them, that draws never pass through, each with the reason."""
+
+
+def model() -> ts.Model:
+    attention = ts.GroupedQueryAttention(heads=8, kv_heads=2, head_dim=16)
+    windowed = ts.GroupedQueryAttention(heads=8, kv_heads=2, head_dim=16, window=64)
+    latent = ts.LatentAttention(heads=8, kv_rank=16, q_rank=24, nope_dim=16, rope_dim=8, v_dim=16)
+    moe = ts.MixtureOfExperts(experts=16, top_k=2, width=32, shared_width=32)
+    blocks = {
+        "dense": ts.Block(attention=attention, ffn=ts.GatedMLP(width=256)),
+        "moe": ts.Block(attention=latent, ffn=moe),
+        "sliding": ts.Block(attention=windowed, ffn=ts.PlainMLP(width=256)),
+    }
+    stack = [ts.Layers(name=name, count=2, block=block) for name, block in blocks.items()]
+    return ts.Model(hidden=128, vocab=1000, stack=stack, mtp=ts.MultiTokenPrediction(depth=1, block=blocks["moe"]))
+
+
+def cluster() -> ts.Cluster:
+    link = ts.Link(bandwidth=50e9, achieved=40e9, latency=5e-6)
+    fast = ts.Link(bandwidth=400e9, achieved=300e9, latency=1e-6)
+    peak = ts.Peak(bf16=1e15, fp8=2e15)
+    chip = ts.Chip(name="chip", peak=peak, memory=80e9, memory_bandwidth=3e12, power=700)
+    return ts.Cluster(chip=chip, gpus=64, scale_up=fast, scale_out=link)
+
+
+def run(**changes: Any) -> ts.Run:
+    """Every efficiency in a phase of its own, every number that has a path given."""
+    told: dict[str, Any] = {"tokens": 1e10, "seq_len": 4096, "batch": 1024}
+    phases = [
+        ts.Phase("mfu", **told, document_length=1000),
+        ts.Phase("hfu", **told, efficiency=ts.HFU(0.5, flops="full")),
+        ts.Phase("rate", **told, efficiency=ts.Throughput(tokens_per_s_per_gpu=1000)),
+        ts.Phase("step", **told, efficiency=ts.StepTime(seconds=10)),
+        ts.Phase("hours", efficiency=ts.BusyHours(gpu_hours=1000)),
+    ]
+    plan = ts.Plan(tp=2, pp=2, ep=4, recompute="selective")
+    given: dict[str, Any] = {"efficiency": ts.MFU(0.4), "reliability": ts.Goodput(0.9), "price": ts.Rental(usd_per_gpu_hour=2.0)}
+    return ts.Run(model=model(), cluster=cluster(), phases=phases, plan=plan, **given | changes)
+
+
+def work() -> Work:
+    def flops(convention: str, mtp: Any) -> ts.Ledger:
+        return ts.flops_per_token(model(), 4096.0, convention, mtp)
+
+    return Work("phases.x", 1e10, 4096.0, 1024.0, cluster(), ts.Plan(recompute="full"), flops)
+
+
+STAGES = np.array([[1.0], [1.2], [0.9], [1.1]]) * np.ones(1)
+SITE = {"watts": 1000.0, "idle_watts": 300.0, "pue": 1.2, "usd_per_kwh": 0.1, "rated_watts": 1300.0, "usd_per_kw_month": 150.0}
+
+
+def lazily(path: str, *args: Any, **kwargs: Any) -> Any:
+    """A sample whose class is looked up when it is needed."""
+
+    def make() -> Any:
+        module, _, name = path.partition(":")
+        return getattr(importlib.import_module(f"trainsim.{module}"), name)(*args, **kwargs)
+
+    return make
+
+
+def owner(**more: Any) -> Any:
+    return lazily("cost.pricing:Ownership", usd_per_gpu=3e4, life_years=4.0, operating_share=0.1, utilization=0.8, **more)
+
+
+def holding() -> Any:
+    return lazily("fleet:Holding", name="a", gpus=1e4, ownership=owner()())()
+
+
+def development() -> Any:
+    people = lazily("development:People", headcount=100.0, usd_per_year=1e6, overhead=1.3, share=0.5, years=1.0)()
+    lines = [
+        lazily("development:Line", name="final", run=run())(),
+        lazily("development:Line", name="failed", run=run(), contents="failed", completed=0.5)(),
+    ]
+    return lazily("development:Development", lines=lines, people=people)()
+
+
+SAMPLES = Samples(
+    of={
+        "Model": model,
+        "Attention": lambda: model().stack[0].block.attention,
+        "Cluster": cluster,
+        "Chip": lambda: cluster().chip,
+        "Phase": lambda: run().phases[0],
+        "Run": run,
+        "Work": work,
+        "FailureLaw": Weibull(shape=0.8),
+        "Fabric": Fabric(8.0, 300e9, 40e9, 1e-6, 5e-6),
+        "SlidingWindow": lazily("model.masks:SlidingWindow", 64),
+        "Chunked": lazily("model.masks:Chunked", 64),
+        "WithinChunk": lazily("model.masks:WithinChunk", 64),
+        "Documents": lazily("model.documents:Documents", lengths=(100, 700), weights=(3, 1)),
+        "Ledger": ts.Ledger("USD", {"a": 1.0, "b": {"c": 2.0}}),
+        "Ownership": owner(network_share=0.1, cost_of_capital=0.08, residual_share=0.1, support_share=0.02, staff_usd_per_gpu_year=100.0),
+        "Site": lazily("cost.ownership:Site", **SITE),
+        "Stack": lazily("cluster.stack:Stack", "mine", architecture="hopper"),
+        "Engine": lazily(
+            "training.decoding:Engine", gpus=2, weight_bytes=1.0, cache_bytes=1.0, bandwidth_share=0.7, compute_share=0.5,
+            step_overhead_seconds=1e-3, max_batch=64.0,
+        ),
+        "Responses": lazily("training.reinforcement:Responses", prompt=200.0, start=600.0, end=4000.0, spread=0.8, maximum=32768.0),
+        "Times": lazily("training.schedule.events:Times", STAGES, STAGES, STAGES * 0.8),
+        "Order": lazily("training.schedule.orders:order", "zero-bubble", 4, 8),
+        "Shapes": lambda: lazily("training.shapes:shapes_of", model())(),
+        "Layout": lambda: lazily("training.step:layout_of", ts.Plan(tp=2, pp=2, ep=4, recompute="selective"), cluster(), 4096.0)(),
+        "Linked": lazily("uncertainty.intervals:Linked", mu=0.0, sigma=0.5, low=0.0, high=1.0),
+        "Truncated": ts.normal(0.4, 0.3).truncate(0, 1),
+        "Uniform": ts.uniform(0.1, 0.8),
+        "Triangular": ts.triangular(0.1, 0.3, 0.8),
+        "Pert": ts.pert(0.1, 0.3, 0.8),
+        "Mixture": ts.mixture([ts.uniform(0, 0.5), ts.normal(0.6, 0.1)]),
+        "Empirical": ts.empirical([0.3, 0.5, 0.6], [1, 2, 1]),
+        "Joint": ts.joint({"a": [0.1, 0.4], "b": [1.0, 2.0]}),
+        "Development": development,
+        "Fleet": lambda: lazily("fleet:Fleet", holdings=[holding()])(),
+        "Holding": lambda: holding(),
+    },
+    ranges={
+        "seq_len": (1.0, 10_000.0), "document_length": (1.0, 10_000.0), "context": (1.0, 10_000.0), "position": (1.0, 10_000.0),
+        "age": (0.01, 5.0), "segment": (0.005, 0.5), "batch": (1.0, 64.0), "micro_batches": (16.0, 16.0), "step_of.batch": (1024.0, 1024.0),
+        "micro_batches.batch": (1024.0, 1024.0),
+        "x": (0.0, 1.0), "z": (-3.0, 3.0),
+    },
+    words={
+        "gpus": 1024, "dtype": "bf16", "number_format": "bf16", "convention": "causal", "keys": lambda length: (length + 1) / 2,
+        "progress": 0.4, "index": {2020: 1.0, 2024: 1.2}, "paid": 2020, "wanted": 2024, "pp": 4, "vpp": 1, "half": 2, "schedule": "1f1b",
+        "step_of.schedule": "1f1b", "zero": 1, "phase": "mfu", "decode_seconds.gpus": 8, "interleaved_seconds.vpp": 2,
+    },
+    still=frozenset({"lines.final.completed"}),
+    told=(Belief,),
+)  # fmt: skip
+
+
+FLAT_TOP = {"training.reliability.best_interval": 1e-7}
+"""Where the place of a maximum is asked for, which is known to the root of the precision."""
+SLOW = {
+    "training.reinforcement.estimate_reinforcement", "training.reliability.best_interval", "training.schedule.events.timeline",
+}  # fmt: skip
+"""Looked at in fewer places by default; in all of them where slow tests run."""
+
+
+def why_exempt(label: str) -> str:
+    return next((reason for prefix, reason in EXEMPT.items() if label.startswith(prefix)), "")
+
+
+COVERED = {label: function for label, function in FOUND.items() if not why_exempt(label)}
+
+
+def hold(function: Function, positions: int = 512) -> None:
+    with np.errstate(all="ignore"):
+        compared = check_broadcast(function, SAMPLES, seed=7, positions=positions, rtol=FLAT_TOP.get(function.label, 1e-12))
+    assert compared >= positions
+
+
+@pytest.mark.parametrize("function", COVERED.values(), ids=COVERED)
+def test_an_array_of_draws_gives_what_each_gives_alone(function: Function) -> None:
+    hold(function, 16 if function.label in SLOW else 512)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("label", sorted(SLOW))
+def test_slow_functions_in_all_places(label: str) -> None:
+    hold(COVERED[label])
+
+
+def test_the_list() -> None:
+    """Prints what was found: run with ``-s`` to read it."""
+    for label, function in FOUND.items():
+        print(f"{label:<60} {'Unit' if function.carries_unit else '':<5} {why_exempt(label) or 'covered'}")  # noqa: T201
+    assert len(COVERED) > 80
+    assert {"journey.estimate", "comparison.compare", "model.counting.flops_per_token", "cost.pricing.Rental.rate"} <= set(COVERED)
+
+
+def test_no_function_with_a_unit_is_exempt() -> None:
+    assert [label for label, function in FOUND.items() if function.carries_unit and why_exempt(label)] == []
+
+
+@pytest.mark.parametrize("prefix", EXEMPT)
+def test_every_exemption_exempts_something(prefix: str) -> None:
+    room = prefix.rpartition(".")[0]
+    assert any(label.startswith(prefix) for label in FOUND) or not (Path(ts.__file__).parent / (room.replace(".", "/") + ".py")).exists()
+
+
+def test_every_final_member_is_met() -> None:
+    """Each efficiency, price, reliability and law has its own line, or is a number in the run that is estimated."""
+    for face in (ts.Run.model_fields["efficiency"], ts.Run.model_fields["price"], ts.Run.model_fields["reliability"]):
+        family = next(a for a in (face.annotation, *getattr(face.annotation, "__args__", ())) if getattr(a, "__abstractmethods__", None))
+        for kind, member in members(family).items():
+            if member.__module__.startswith("trainsim."):
+                assert any(f".{kind}." in label for label in COVERED), kind
+
+
+def test_a_function_that_branches_on_numbers_is_caught() -> None:
+    def bad(share: ts.Num) -> ts.Num:
+        return 1.0 if np.mean(share) > 0.5 else share * 2.0
+
+    found = Function("bad", bad, None, {"share": ts.Num}, {}, frozenset())
+    with pytest.raises(AssertionError, match="bad"):
+        hold(found)
