@@ -58,14 +58,23 @@ class Run(Spec):
     def replace(self, changes: Mapping[str, Any]) -> Self:
         """A new run with other values at some paths; warns when a told efficiency is carried to another cluster."""
         made = super().replace(changes)
-        moved = made.cluster != self.cluster if any(p == "cluster" or p.startswith("cluster.chip") for p in changes) else False
-        if moved and told(made.efficiency) and not any(p.split(".")[0] == "efficiency" for p in changes):
-            warnings.warn(
-                f"efficiency={made.efficiency!r} was told for {self.cluster.name}; on {made.cluster.name} it is a guess: tell its own",
-                TrainsimWarning,
-                stacklevel=2,
-            )
+        if made._drawn or made.cluster == self.cluster or not any(p == "cluster" or p.startswith("cluster.chip") for p in changes):
+            return made
+        for phase in made.phases:
+            where = "efficiency" if phase.efficiency is None else f"phases.{phase.name}.efficiency"
+            efficiency = phase.efficiency or made.efficiency
+            if phase.cluster is None and told(efficiency) and not any(_touches(p, where) for p in changes):
+                warnings.warn(
+                    f"{where}={efficiency!r} was told for {self.cluster.name}; on {made.cluster.name} it is a guess: tell its own",
+                    TrainsimWarning,
+                    stacklevel=2,
+                )
+                break
         return made
+
+
+def _touches(changed: str, path: str) -> bool:
+    return changed == path or changed.startswith(f"{path}.") or path.startswith(f"{changed}.")
 
 
 def load(path: str | Path) -> Run:
