@@ -1,0 +1,187 @@
+"""torchtitan TOML: read as a plan's fields, written from a plan (torchtitan, ``torchtitan/config/job_config.py``)."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ...errors import SpecError, did_you_mean
+
+if TYPE_CHECKING:
+    from ..plan import Plan
+
+DEGREES = {
+    "parallelism.tensor_parallel_degree": "tp",
+    "parallelism.pipeline_parallel_degree": "pp",
+    "parallelism.context_parallel_degree": "cp",
+    "parallelism.expert_parallel_degree": "ep",
+    "parallelism.expert_tensor_parallel_degree": "expert_tp",
+    "parallelism.pipeline_parallel_microbatch_size": "micro_batch",
+}
+"""Keys that are a field of the plan under another name."""
+
+SCHEDULES = {
+    "1F1B": "1f1b",
+    "GPipe": "gpipe",
+    "Interleaved1F1B": "interleaved",
+    "InterleavedZeroBubble": "zero-bubble",
+    "ZBVZeroBubble": "zero-bubble-v",
+    "DualPipeV": "dualpipe-v",
+}
+"""``parallelism.pipeline_parallel_schedule``; InterleavedZeroBubble with one stage to a rank is ZB-H1."""
+
+OPTIMIZERS = {"AdamW": "adamw", "Adam": "adamw", "Muon": "muon"}
+"""``optimizer.name``."""
+
+ELSEWHERE = (
+    "job.", "profiling.", "metrics.", "lr_scheduler.", "checkpoint.", "comm.", "compile.", "experimental.", "validation.", "debug.",
+    "fault_tolerance.", "memory_estimation.", "model.", "optimizer.lr", "optimizer.eps", "optimizer.beta", "optimizer.weight_decay",
+    "optimizer.implementation", "optimizer.early_step_in_backward", "training.", "parallelism.enable_async_tensor_parallel",
+    "parallelism.disable_loss_parallel", "parallelism.enable_compiled_autograd", "parallelism.context_parallel_rotate_method",
+    "parallelism.fsdp_reshard_after_forward", "activation_checkpoint.early_stop", "quantize.", "float8.", "mx.",
+)  # fmt: skip
+"""Beginnings of keys that say nothing of the layout."""
+
+
+def read(text: str | Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of the plan that a torchtitan TOML describes.
+
+    Raises:
+        SpecError: a key without counterpart, or that is not known.
+    """
+    try:
+        given = dict(_leaves(tomllib.loads(text) if isinstance(text, str) else text))
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError("torchtitan", str(text), f"is no TOML ({error})", "give the file's text") from None
+    fields: dict[str, Any] = {"attention": "fused", "loss": "plain", "precision": "bf16-fsdp", "zero": 3}
+    for key, value in given.items():
+        if key in DEGREES:
+            fields[DEGREES[key]] = int(value)
+        elif key in _READERS:
+            fields |= _READERS[key](value, given)
+        elif not key.startswith(ELSEWHERE):
+            raise SpecError(key, value, "can't be said by a plan", did_you_mean(key, [*DEGREES, *_READERS], "keys that can"))
+    if "micro_batch" not in fields and fields.get("pp", 1) == 1:
+        fields["micro_batch"] = int(given.get("training.local_batch_size", given.get("training.batch_size", 1)))
+    if fields.get("tp", 1) > 1:
+        fields["sequence_parallel"] = "on"  # torchtitan's tensor parallelism always splits the rest along the sequence
+    quantized = [*given.get("model.converters", []), *given.get("quantize.linear", [])]
+    if any(name in {"float8", "quantize.linear.float8"} for name in quantized):
+        fields["precision"] = "fp8-fsdp"
+    return fields
+
+
+def _leaves(level: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in level.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _schedule(value: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    if value not in SCHEDULES:
+        raise SpecError("parallelism.pipeline_parallel_schedule", value, "is no schedule of a plan", did_you_mean(str(value), SCHEDULES))
+    if given.get("parallelism.pipeline_parallel_degree", 1) == 1:
+        return {}
+    vpp = given.get("parallelism.pipeline_parallel_stages_per_rank")
+    return {"schedule": SCHEDULES[value]} | ({"vpp": int(vpp or 2)} if value == "Interleaved1F1B" else {})
+
+
+def _shards(value: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    replicas = int(given.get("parallelism.data_parallel_replicate_degree", 1))
+    if replicas == 1 or int(value) == -1:
+        return {"zero": 0} if int(value) == 1 and replicas > 1 else {}
+    return {"zero": 0} if int(value) == 1 else {"shard": int(value) * int(given.get("parallelism.context_parallel_degree", 1))}
+
+
+def _replicas(value: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    if int(value) > 1 and int(given.get("parallelism.data_parallel_shard_degree", -1)) == -1:
+        raise SpecError(
+            "parallelism.data_parallel_replicate_degree",
+            value,
+            "leaves the sharding degree to the world size",
+            "give data_parallel_shard_degree as well",
+        )
+    return {}
+
+
+def _checkpointing(value: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    if value not in {"none", "full", "selective"}:
+        raise SpecError("activation_checkpoint.mode", value, "is no mode of a plan", "none, full or selective")
+    if value != "selective":
+        return {"recompute": value}
+    option = str(given.get("activation_checkpoint.selective_ac_option", "2"))
+    if option != "op":
+        raise SpecError("activation_checkpoint.selective_ac_option", option, "can't be said by a plan", "'op', or mode='full'")
+    return {"recompute": "selective", "recompute_parts": ("ops",)}
+
+
+def _optimizer(value: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    del given
+    if value not in OPTIMIZERS:
+        raise SpecError("optimizer.name", value, "is no optimizer a plan knows", did_you_mean(str(value), OPTIMIZERS))
+    return {"optimizer": OPTIMIZERS[value]}
+
+
+_READERS: dict[str, Callable[[Any, Mapping[str, Any]], dict[str, Any]]] = {
+    "parallelism.pipeline_parallel_schedule": _schedule,
+    "parallelism.pipeline_parallel_stages_per_rank": lambda _value, _given: {},
+    "parallelism.data_parallel_shard_degree": _shards,
+    "parallelism.data_parallel_replicate_degree": _replicas,
+    "activation_checkpoint.mode": _checkpointing,
+    "activation_checkpoint.selective_ac_option": lambda _value, _given: {},
+    "optimizer.name": _optimizer,
+}
+
+
+def write(plan: Plan) -> str:
+    """TOML that reads back as the plan.
+
+    Raises:
+        SpecError: a field without counterpart.
+    """
+    _refuse(plan)
+    tables: dict[str, dict[str, Any]] = {"parallelism": {}, "activation_checkpoint": {"mode": plan.recompute}, "optimizer": {}}
+    for key, field in DEGREES.items():
+        value = getattr(plan, field)
+        if value is not None and (value != 1 or field in {"expert_tp", "micro_batch"}):
+            tables["parallelism"][key.partition(".")[2]] = value
+    if plan.pp > 1:
+        tables["parallelism"]["pipeline_parallel_schedule"] = next(k for k, v in SCHEDULES.items() if v == plan.schedule)
+    if plan.vpp > 1:
+        tables["parallelism"]["pipeline_parallel_stages_per_rank"] = plan.vpp
+    if plan.recompute == "selective":
+        tables["activation_checkpoint"]["selective_ac_option"] = "op"
+    tables["optimizer"]["name"] = next(k for k, v in OPTIMIZERS.items() if v == plan.optimizer)
+    if plan.precision == "fp8-fsdp":
+        tables["model"] = {"converters": ["float8"]}
+    return "\n".join(f"[{name}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in table.items()) for name, table in tables.items())
+
+
+def _toml(value: Any) -> str:
+    return "[" + ", ".join(map(_toml, value)) + "]" if isinstance(value, list) else f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _refuse(plan: Plan) -> None:
+    parts = plan.recompute == "selective" and plan.recompute_parts != ("ops",)
+    whole = plan.tp > 1 and plan.sequence_parallel == "off"
+    remedies = {
+        "dp": (plan.dp is not None, "leave it out: torchtitan takes what the other degrees leave"),
+        "zero": (plan.zero != 3, "zero=3"),
+        "shard": (plan.shard is not None, "leave it out"),
+        "schedule": (plan.schedule not in SCHEDULES.values(), f"{', '.join(SCHEDULES.values())}"),
+        "sequence_parallel": (whole, "'on': its tensor parallelism always splits the rest along the sequence"),
+        "recompute_parts": (parts, "recompute_parts=('ops',), or recompute='full'"),
+        "recompute_layers": (plan.recompute_layers is not None, "leave it out"),
+        "stage_layers": (bool(plan.stage_layers), "leave it out"),
+        "attention": (plan.attention != "fused", "attention='fused'"),
+        "loss": (plan.loss != "plain", "loss='plain'"),
+        "dropout": (plan.dropout != "off", "dropout='off'"),
+        "precision": (plan.precision not in {"bf16-fsdp", "fp8-fsdp"}, "bf16-fsdp or fp8-fsdp"),
+        "optimizer": (plan.optimizer not in OPTIMIZERS.values(), "adamw or muon"),
+    }
+    for field, (refused, remedy) in remedies.items():
+        if refused:
+            raise SpecError(f"plan.{field}", getattr(plan, field), "has no key in torchtitan", remedy)
