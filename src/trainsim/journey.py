@@ -13,7 +13,7 @@ from .errors import EstimateError, PathError, did_you_mean
 from .ledger import Ledger
 from .model.counting import count_params, flops_per_token
 from .run import Run
-from .training.efficiency import Efficiency, Work
+from .training.efficiency import Efficiency, Flow, Work
 from .training.phases import Phase
 from .units import HOURS_PER_DAY, SECONDS_PER_HOUR, Num, human
 
@@ -31,6 +31,12 @@ class PhaseEstimate:
     busy_gpu_seconds: Num
     gpu_seconds: Num
     peak: Num
+    time: Flow = "busy"
+
+    @property
+    def told_gpu_seconds(self) -> Num:
+        """Accelerators × seconds as the efficiency tells them: with downtime where it says so [GPU-s]."""
+        return self.busy_gpu_seconds if self.time == "busy" else self.gpu_seconds
 
     @property
     def mfu(self) -> Num | None:
@@ -112,6 +118,11 @@ class Estimate:
     def busy_gpu_hours(self) -> Num:
         """Accelerators × hours of useful stepping [GPU-h]."""
         return sum(p.busy_gpu_seconds for p in self.phases.values()) / SECONDS_PER_HOUR
+
+    @cached_property
+    def told_gpu_hours(self) -> Num:
+        """Accelerator-hours as the efficiencies tell them: busy, or with downtime where they say so [GPU-h]."""
+        return sum(p.told_gpu_seconds for p in self.phases.values()) / SECONDS_PER_HOUR
 
     @cached_property
     def gpu_hours(self) -> Num:
@@ -208,7 +219,7 @@ def _phase(run: Run, phase: Phase, efficiency: Efficiency, goodput: Num) -> Phas
     seconds = efficiency.gpu_seconds(work)
     busy, wall = (seconds, seconds / goodput) if efficiency.time == "busy" else (seconds * goodput, seconds)
     flops = None if phase.tokens is None else per_token(*efficiency.counting).scaled(phase.tokens, "FLOP")
-    return PhaseEstimate(phase, cluster.gpus, flops, busy, wall, efficiency.peak_flops(cluster))
+    return PhaseEstimate(phase, cluster.gpus, flops, busy, wall, efficiency.peak_flops(cluster), efficiency.time)
 
 
 def _notes(run: Run) -> list[str]:

@@ -112,7 +112,7 @@ def rungs_of(final: str) -> Callable[[Development], dict[str, Num]]:
         est = estimate_development(development)
         last = est.runs[final]
         siblings = {line.name for line in development.lines} - {final}
-        found: dict[str, Num] = {"run": last.busy_gpu_hours * last.price.total}
+        found: dict[str, Num] = {"run": last.told_gpu_hours * last.price.total}
         found["downtime"] = last.cost.total * (1.0 + development.failed)
         below = found["downtime"]
         if siblings:
@@ -163,7 +163,7 @@ def _detail(behind: Programme, name: str, sim: Simulation) -> str:
     match name:
         case "run":
             law = sim.beliefs.resolve(development).laws["price.usd_per_gpu_hour"]
-            hours = float(estimate_development(development).runs[behind.final].busy_gpu_hours)
+            hours = float(estimate_development(development).runs[behind.final].told_gpu_hours)
             return f"{human(hours, 4)} hours at ${float(law.ppf(0.05)):.2f}–{float(law.ppf(0.95)):.2f}"
         case "downtime":
             row = next((r for p, r in behind.rows.items() if p.endswith("goodput")), None)

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 
 from ..catalog.rows import find, rows, source_title
 from ..cost.pricing import Rental
+from ..errors import ClaimError
 from ..model.counting import flops_per_token
 from ..uncertainty.simulation import half_width
 from ..units import SECONDS_PER_HOUR, human
+from .words import main_phase
 
 if TYPE_CHECKING:
+    from ..journey import Estimate
     from ..run import Run
+    from .claim import Claim
     from .ladder import Rung
     from .verdict import Check, Verdict
 
@@ -19,14 +23,33 @@ WIDTH, GRADE_AT = 80, 63
 
 
 def screen(verdict: Verdict) -> str:
-    """The text of a verdict."""
+    """The text of a verdict: one screen for a run, a few lines for any other claim."""
+    if verdict.subject is None or verdict.estimate is None:
+        return "\n".join(line[:WIDTH].rstrip() for line in brief(verdict))
     notes = _Notes()
-    blocks = [_head(verdict, notes), _hours(verdict, notes)]
+    blocks = [_head(verdict, notes)]
+    if verdict.blind is not None:
+        blocks.append(_hours(verdict, notes))
     if verdict.rungs:
         blocks.append(_ladder(verdict))
-    blocks.append(_decides(verdict))
-    blocks.append(_foot(verdict, notes))
+    blocks += [_decides(verdict), _foot(verdict, notes)]
     return "\n\n".join("\n".join(line[:WIDTH].rstrip() for line in block) for block in blocks)
+
+
+def brief(verdict: Verdict) -> list[str]:
+    """A verdict in a few lines: what was said, the words for it, what it was held against, what the primary source says."""
+    claim = verdict.claim
+    value = f"{human(claim.in_base())} {claim.judged_in}: " if claim.value is not None else ""
+    lines = _wrapped("CLAIM    ", value + (claim.statement or claim.quantity))
+    words = f"; words {verdict.words}" if claim.told_as and claim.told_as != claim.scope else ""
+    scope = f' as "{claim.scope}"' if claim.scope else ""
+    lines += _wrapped("VERDICT  ", f"number {verdict.number}{scope}{words}")
+    for check in verdict.checks:
+        at = f" ({ordinal(check.percentile)})" if check.percentile is not None else ""
+        lines += _wrapped("         ", f"{check.name}: {check.finding}{at}")
+    if claim.primary is not None and not any(claim.primary.statement in c.finding for c in verdict.checks):
+        lines += _wrapped("PRIMARY  ", claim.primary.statement)
+    return lines
 
 
 class _Notes:
@@ -75,15 +98,16 @@ def _graded(text: str, grade: str) -> str:
 def _head(v: Verdict, notes: _Notes) -> list[str]:
     from .. import __version__
 
-    run, claim = v.subject, v.claim
+    run, est, claim = stated_run(v)
     told = f'"{money(claim.in_base()) if claim.judged_in == "USD" else human(claim.in_base()) + " " + claim.judged_in}"'
     left = f"Is {title_of(run)}'s {told} plausible?"
     version = f"trainsim {__version__}"
-    est, price = v.estimate, float(v.estimate.price.total)
-    cite = notes(_source(run.sources().get(f"phases.{_main(v)}.tokens", "given by the user")))
-    hours = f"{human(float(est.busy_gpu_hours), 4)} {_chips(run.cluster.chip.name)}-hours × ${price:.2f}"
+    price = float(est.price.total)
+    told_in = run.sources()
+    cite = notes(_source(next((told_in[p] for p in told_in if p.startswith("phases.")), "given by the user")))
+    hours = f"{human(float(est.told_gpu_hours), 4)} {_chips(run.cluster.chip.name)}-hours × ${price:.2f}"
     lines = [f"{left}{version:>{WIDTH - len(left)}}", "=" * WIDTH]
-    lines.append(f"CLAIM    {hours} = {money(float(est.busy_gpu_hours) * price, 4)} {cite}")
+    lines.append(f"CLAIM    {hours} = {money(float(est.told_gpu_hours) * price, 4)} {cite}")
     lines.append(f"VERDICT  number: {v.number:<17} as: {claim.scope or 'stated'}")
     if claim.told_as and claim.told_as != claim.scope:
         lines.append(f'         words:  {v.words:<17} as: "{claim.told_as}"')
@@ -91,8 +115,9 @@ def _head(v: Verdict, notes: _Notes) -> list[str]:
 
 
 def _hours(v: Verdict, notes: _Notes) -> list[str]:
-    name = _main(v)
-    phase, run = v.estimate.phases[name], v.subject
+    run, est, _ = stated_run(v)
+    name = main_phase(run)
+    phase = est.phases[name]
     told = float(phase.busy_gpu_seconds) / SECONDS_PER_HOUR
     tokens = float(phase.phase.tokens or 0.0)
     per_token = float(flops_per_token(run.model, phase.phase.seq_len or 1.0).total)
@@ -147,7 +172,7 @@ def _ladder(v: Verdict) -> list[str]:
         f"   $M, each line adds to the last     5%   [50%]    95%    own    under {money(value)}",
     ]
     lines += [_rung(letter, r) for letter, r in zip("ABCDEFGH", v.rungs, strict=False)]
-    rent, stated = v.check("rent"), v.subject.price
+    rent, stated = v.check("rent"), stated_run(v)[0].price
     if isinstance(stated, Rental) and rent.percentile is not None:
         at = ordinal(rent.percentile).removesuffix(" pct.")
         lines += _wrapped("   rent     ", f"${float(stated.usd_per_gpu_hour):.2f} stated: the {at} percentile of {v.evidence['rent'].how}")
@@ -197,10 +222,11 @@ def _wrapped(head: str, text: str) -> list[str]:
     return textwrap.wrap(text, WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
 
 
-def _main(v: Verdict) -> str:
-    from .verdict import main_phase
-
-    return main_phase(v.subject)
+def stated_run(v: Verdict) -> tuple[Run, Estimate, Claim]:
+    """The run, its estimate as stated, and the claim; only a verdict on a run has a screen of its own."""
+    if v.subject is None or v.estimate is None:
+        raise ClaimError("subject", v.subject, "is no run", "print the verdict: it says what can be said")
+    return v.subject, v.estimate, v.claim
 
 
 def _source(cited: str) -> str:

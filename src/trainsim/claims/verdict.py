@@ -5,9 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
-
-import numpy as np
 
 from .. import catalog
 from ..catalog.evidence import Evidence, mfu_evidence, rent_evidence
@@ -20,65 +17,12 @@ from ..journey import Estimate, estimate
 from ..run import Run
 from ..training.efficiency import MFU
 from ..uncertainty import Beliefs, Simulation
-from ..units import SECONDS_PER_HOUR
+from ..units import SECONDS_PER_HOUR, human
 from .claim import Claim
+from .judges import judge, misnamed
 from .ladder import Ladder, Rung, ladder
 from .scope import scope_of
-
-Word = Literal["HOLDS", "STRAINED", "FAILS", "IMPOSSIBLE", "CANNOT BE JUDGED"]
-"""What a number can be: inside the 90 % interval; outside it but inside 98 %; outside both; against physics; without evidence."""
-Telling = Literal["FAIR", "MISLEADING", "CANNOT BE JUDGED"]
-"""What the words around a number can be: true at the scope they suggest; not; or they fix no scope."""
-SEVERITY: tuple[Word, ...] = ("CANNOT BE JUDGED", "HOLDS", "STRAINED", "FAILS", "IMPOSSIBLE")
-INSIDE, BARELY = (0.05, 0.95), (0.01, 0.99)
-"""Percentiles that define the words; see the glossary."""
-
-
-def word_at(percentile: float) -> Word:
-    """The word for a percentile of what was expected.
-
-    >>> word_at(0.16), word_at(0.03), word_at(0.999)
-    ('HOLDS', 'STRAINED', 'FAILS')
-    """
-    if INSIDE[0] <= percentile <= INSIDE[1]:
-        return "HOLDS"
-    return "STRAINED" if BARELY[0] <= percentile <= BARELY[1] else "FAILS"
-
-
-def word_for_rounding(stated: float, computed: float) -> Word:
-    """Whether a stated figure is the computed one, rounded to the digits it was told with.
-
-    Two digits are allowed for a figure of one, since 5.58 is told as 6. Within a tenth it is strained.
-
-    >>> word_for_rounding(6e6, 5.576e6), word_for_rounding(5.6e9, 5.576e6)
-    ('HOLDS', 'FAILS')
-    """
-    exponent = np.floor(np.log10(abs(stated)))
-    digits = next(d for d in range(1, 17) if np.isclose(np.round(stated / 10.0**exponent, d - 1), stated / 10.0**exponent, rtol=1e-12))
-    half_digit = 0.5 * 10.0 ** (exponent - digits + 1)
-    if abs(stated - computed) <= half_digit:
-        return "HOLDS"
-    return "STRAINED" if abs(stated / computed - 1) <= 0.1 else "FAILS"
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing a claim was held against.
-
-    Args:
-        name: what: ``arithmetic``, ``hours``, ``physics``, ``rent``, ``dollars``.
-        word: the outcome.
-        finding: in words, with the figures.
-        percentile: where the stated figure stands in what was expected; None where no distribution is involved.
-        narrow, wide: the same under the narrowest and the widest reading of the evidence that can be defended.
-    """
-
-    name: str
-    word: Word
-    finding: str
-    percentile: float | None = None
-    narrow: float | None = None
-    wide: float | None = None
+from .words import SEVERITY, Check, Telling, Word, main_phase, word_at, word_for_rounding
 
 
 @dataclass(frozen=True)
@@ -86,25 +30,25 @@ class Verdict:
     """What an audit found.
 
     Args:
-        claim, subject: what was judged, and on which run.
+        claim, subject: what was judged, and on which run; None where the claim is not about a run.
         number: the word for the number at the scope it has; words: for the scope its words suggest.
         checks: what it was held against.
         rungs: the ladder of scopes.
         others: independent runs of the same model: row → accelerator-hours for this run's tokens.
         evidence: what the priors were built from.
-        estimate: the run as stated.
+        estimate: the run as stated; None where there is none.
         blind, dollars: the simulations behind the percentiles.
     """
 
     claim: Claim
-    subject: Run
+    subject: Run | None
     number: Word
     words: Telling
     checks: tuple[Check, ...]
-    rungs: tuple[Rung, ...]
-    others: Mapping[str, float]
-    evidence: Mapping[str, Evidence]
-    estimate: Estimate
+    rungs: tuple[Rung, ...] = ()
+    others: Mapping[str, float] = field(default_factory=dict)
+    evidence: Mapping[str, Evidence] = field(default_factory=dict)
+    estimate: Estimate | None = None
     blind: Simulation | None = field(repr=False, default=None)
     dollars: Simulation | None = field(repr=False, default=None)
 
@@ -127,7 +71,7 @@ class Verdict:
     @property
     def scopes(self) -> tuple[str, ...]:
         """The rungs at which the claimed value lies inside the 90 % interval."""
-        value = self.claim.in_base()
+        value = self.claim.in_base() if self.rungs else 0.0
         return tuple(r.label for r in self.rungs if r.rent[0] <= value <= r.rent[2])
 
     def __str__(self) -> str:
@@ -139,43 +83,56 @@ class Verdict:
 def audit(claim: Claim, subject: Run | None = None, beliefs: Beliefs | None = None, *, as_of: str | None = None, seed: int = 1) -> Verdict:
     """Hold a claim against what can be computed, seen elsewhere, and priced.
 
+    A claim about a run's cost or hours is held against work, other labs' runs and market; one about a fleet, pay or an
+    architecture against what the catalogue computes for it; one that quantifies nothing, or whose subject nobody has
+    disclosed, can't be judged, and says what its primary source says.
+
     Args:
         claim: what was said.
         subject: the run it is about, as its maker states it; the catalogue's own where None.
-        beliefs: laid over the catalogue's blind ones for hours, rent and goodput.
+        beliefs: laid over the catalogue's blind ones for hours, rent and goodput, and over the rungs of the ladder.
         as_of: blind priors use rows public by this day; the day before the claim where None.
         seed: of the simulations.
 
     Raises:
         ClaimError: a value in a unit of another dimension, a quantity the library doesn't compute, or no subject to be found.
     """
-    run = complete(subject or _own(claim))[0]
+    if claim.value is not None:
+        claim.in_base()  # a wrong unit is an error whatever can be judged
+    if subject is None and not claim.subject:
+        remedy = "audit(claim, subject=run), or Claim(…, subject='deepseek-v3')"
+        raise ClaimError("subject", None, "is not given, and the claim names none", remedy)
+    if claim.quantity in ("cost", "busy_gpu_hours", "gpu_hours") and (subject is not None or claim.subject in rows("runs")):
+        return _audit_run(claim, complete(subject or catalog.run(claim.subject))[0], beliefs, as_of, seed)
+    checks = judge(claim, subject, seed)
+    number = max((c.word for c in checks), key=SEVERITY.index)
+    words: Telling = "CANNOT BE JUDGED" if number == "CANNOT BE JUDGED" else "MISLEADING" if misnamed(claim) else "FAIR"
+    return Verdict(claim, subject, number, words, tuple(checks))
+
+
+def _audit_run(claim: Claim, run: Run, beliefs: Beliefs | None, as_of: str | None, seed: int) -> Verdict:
     day = dt.date.fromisoformat(as_of) if as_of else _day_before(claim)
     stated = estimate(run)
     value = claim.in_base()
-    if claim.judged_in != "USD" and claim.quantity not in ("busy_gpu_hours", "gpu_hours"):
-        raise ClaimError("quantity", claim.quantity, "is not judged against a run", "claim cost, busy_gpu_hours or gpu_hours")
-    hours = _hours(run, stated, beliefs, day, seed)
-    checks = [_arithmetic(claim, value, stated), hours.physics, hours.check]
-    evidence = {"mfu": hours.evidence}
+    checks = [_arithmetic(claim, value, stated)]
+    evidence: dict[str, Evidence] = {}
+    blind: Simulation | None = None
+    if any(phase.tokens is not None for phase in run.phases):
+        hours = _hours(run, stated, beliefs, day, seed)
+        checks += [hours.physics, hours.check]
+        evidence["mfu"], blind = hours.evidence, hours.blind
+    else:
+        checks.append(Check("hours", "CANNOT BE JUDGED", "no phase's tokens were published: the hours can't be held against work"))
     rungs: tuple[Rung, ...] = ()
     dollars: Simulation | None = None
     if claim.judged_in == "USD":
         rent, rent_check = _rent(run, day)
+        evidence["rent"] = rent
         steps = ladder(run, rent.belief, value, beliefs, seed)
         dollars, rungs = steps.rented, steps.rungs
         checks += [rent_check, _at_scope(claim, value, steps)]
-        evidence["rent"] = rent
     number = max((c.word for c in checks), key=SEVERITY.index)
-    return Verdict(claim, run, number, _telling(claim, rungs), tuple(checks), rungs, _others(run), evidence, stated, hours.blind, dollars)
-
-
-def _own(claim: Claim) -> Run:
-    if not claim.subject:
-        raise ClaimError(
-            "subject", None, "is not given, and the claim names none", "audit(claim, subject=run), or Claim(…, subject='deepseek-v3')"
-        )
-    return catalog.run(claim.subject)
+    return Verdict(claim, run, number, _telling(claim, rungs), tuple(checks), rungs, _others(run), evidence, stated, blind, dollars)
 
 
 def _day_before(claim: Claim) -> dt.date | None:
@@ -184,8 +141,9 @@ def _day_before(claim: Claim) -> dt.date | None:
 
 def _arithmetic(claim: Claim, value: float, stated: Estimate) -> Check:
     """The claim beside the subject's own hours times its own price."""
-    computed = float(stated.busy_gpu_hours if claim.judged_in == "GPU-h" else stated.busy_gpu_hours * stated.price.total)
-    finding = f"{float(stated.busy_gpu_hours):.6g} hours at ${float(stated.price.total):.4g} are {computed:.4g}; claimed {value:.4g}"
+    told = float(stated.told_gpu_hours)
+    computed = told if claim.judged_in == "GPU-h" else told * float(stated.price.total)
+    finding = f"{human(told, 4)} hours at ${float(stated.price.total):.4g} are {human(computed, 4)}; claimed {human(value, 4)}"
     return Check("arithmetic", word_for_rounding(value, computed), finding)
 
 
@@ -204,19 +162,6 @@ def blind_run(run: Run) -> Run:
     """
     phases = tuple(p if p.tokens is None else p.replace({"efficiency": None}) for p in run.phases)
     return run.replace({"phases": phases, "efficiency": MFU(0.4)})
-
-
-def main_phase(run: Run) -> str:
-    """The phase with the most tokens: the one whose hours decide."""
-    known = [p for p in run.phases if p.tokens is not None]
-    if not known:
-        raise ClaimError(
-            "phases",
-            [p.name for p in run.phases],
-            "have no published tokens",
-            "give tokens to the phase that decides: without work there is no physics to check",
-        )
-    return max(known, key=lambda p: float(p.tokens or 0.0)).name
 
 
 def _hours(run: Run, stated: Estimate, beliefs: Beliefs | None, day: dt.date | None, seed: int) -> _Hours:
@@ -243,16 +188,21 @@ def _hours(run: Run, stated: Estimate, beliefs: Beliefs | None, day: dt.date | N
     implied = {d: flop / (told * SECONDS_PER_HOUR * p) for d, p in peaks.items()}
     possible: Word = "HOLDS" if implied[_fastest(run)] <= 1 else "IMPOSSIBLE"
     shares = ", ".join(f"{share:.1%} of the {d.upper()} peak" for d, share in implied.items())
-    physics = Check("physics", possible, f"{told:.4g} hours imply {shares}")
+    physics = Check("physics", possible, f"{human(told, 4)} hours imply {shares}")
     check = Check(
-        "hours", word_at(at["default"]), f"{told:.4g} hours against what others' runs suggest", at["default"], at["narrow"], at["wide"]
+        "hours",
+        word_at(at["default"]),
+        f"{human(told, 4)} hours against what others' runs suggest",
+        at["default"],
+        at["narrow"],
+        at["wide"],
     )
     return _Hours(physics, check, evidence, sims["default"])
 
 
 def _fastest(run: Run) -> str:
     """The number format of the run's products: what physics bounds."""
-    precision = run.plan.precision if run.plan is not None else "bf16"
+    precision = str(getattr(run.plan.precision, "products", run.plan.precision)) if run.plan is not None else "bf16"
     return precision if getattr(run.cluster.chip.peak, precision, None) is not None else "bf16"
 
 
@@ -275,7 +225,9 @@ def _at_scope(claim: Claim, value: float, steps: Ladder) -> Check:
     rungs = dict(zip(steps.rented.outputs, steps.rungs, strict=True))
     name = next((n for n, r in rungs.items() if held <= set(r.contents)), steps.rented.outputs[-1])
     at = float(steps.rented.percentile(name, value)) / 100.0
-    return Check("dollars", word_at(at), f"${value:.4g} among what {rungs[name].label.removeprefix('+ ')} comes to at market rent", at)
+    return Check(
+        "dollars", word_at(at), f"${human(value, 4)} among what {rungs[name].label.removeprefix('+ ')} comes to at market rent", at
+    )
 
 
 def _telling(claim: Claim, rungs: tuple[Rung, ...]) -> Telling:
@@ -283,9 +235,9 @@ def _telling(claim: Claim, rungs: tuple[Rung, ...]) -> Telling:
     told, is_ = scope_of(claim.told_as), scope_of(claim.scope)
     if not claim.told_as or claim.told_as == claim.scope:
         return "FAIR"
-    if told is None or is_ is None or (told.basis, told.kind) != (is_.basis, is_.kind) or not rungs:
+    if told is None or (told.basis, told.kind) != ("rent", "run") or not rungs:
         return "CANNOT BE JUDGED"
-    if told.inside(is_):
+    if is_ is not None and (told.basis, told.kind) == (is_.basis, is_.kind) and told.inside(is_):
         return "FAIR"
     value = claim.in_base()
     reached = next((r for r in rungs if set(told.contents) <= set(r.contents)), None)
@@ -297,6 +249,8 @@ def _telling(claim: Claim, rungs: tuple[Rung, ...]) -> Telling:
 
 def _others(run: Run) -> dict[str, float]:
     """Measured runs of the same model, as accelerator-hours for this run's main phase: its own log, and strangers'."""
+    if all(p.tokens is None for p in run.phases):
+        return {}
     phase = next(p for p in run.phases if p.name == main_phase(run))
     found: dict[str, float] = {}
     for row in rows("runs").values():

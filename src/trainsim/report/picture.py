@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..catalog.rows import find
-from ..claims.screen import money, ordinal, title_of
-from ..claims.verdict import Verdict, main_phase
+from ..claims.screen import money, ordinal, stated_run, title_of
+from ..claims.verdict import Verdict
+from ..claims.words import main_phase
 from ..errors import EstimateError
 from ..units import SECONDS_PER_HOUR, human
 
@@ -20,11 +22,12 @@ BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#666666"
 """Okabe and Ito's palette: told apart by every reader."""
 
 
-def draw(verdict: Verdict, path: str | Path) -> Path:
+def draw(verdict: Verdict, path: str | Path, beside: Sequence[Verdict] = ()) -> Path:
     """Draw a verdict as a picture that needs no text beside it.
 
     Args:
-        verdict: what an audit found.
+        verdict: what an audit of a run found.
+        beside: verdicts on other figures in dollars, drawn below the ladder because they answer other questions.
         path: where to write; the suffix chooses the format (PNG, SVG, PDF).
 
     Returns:
@@ -32,20 +35,22 @@ def draw(verdict: Verdict, path: str | Path) -> Path:
 
     Raises:
         EstimateError: matplotlib is not installed.
+        ClaimError: the verdict is not about a run: print it, or give it as ``beside``.
     """
+    run, _, _ = stated_run(verdict)
     plt = _pyplot()
-    tall = 2.9 + 0.62 * max(1, len(verdict.rungs))
+    tall = 2.9 + 0.62 * max(1, len(verdict.rungs)) + (1.15 if beside else 0.0)
     figure = plt.figure(figsize=(10, tall + 2.2), dpi=120, facecolor="white")
     try:
         figure.text(0.02, 1 - 0.30 / (tall + 2.2), finding(verdict), fontsize=17, fontweight="bold", va="center")
-        told = f"{title_of(verdict.subject)}: what the claim says, and what “cost” can mean"
+        told = f"{title_of(run)}: what the claim says, and what “cost” can mean"
         figure.text(0.02, 1 - 0.66 / (tall + 2.2), told, fontsize=12, color=GREY, va="center")
         top = 1 - 1.15 / (tall + 2.2)
         strip = 1.05 / (tall + 2.2)
         _hours(figure, figure.add_axes((0.34, top - strip, 0.63, strip)), verdict)
         if verdict.rungs:
             bottom = 1.35 / (tall + 2.2)
-            _ladder(figure, figure.add_axes((0.34, bottom, 0.63, top - strip - 1.0 / (tall + 2.2) - bottom)), verdict)
+            _ladder(figure, figure.add_axes((0.34, bottom, 0.63, top - strip - 1.0 / (tall + 2.2) - bottom)), verdict, beside)
         _foot(figure, verdict)
         figure.savefig(path)
     finally:
@@ -86,8 +91,8 @@ def _pyplot() -> Any:
 
 
 def _hours(figure: Any, axes: Axes, v: Verdict) -> None:
-    name = main_phase(v.subject)
-    told = float(v.estimate.phases[name].busy_gpu_seconds) / SECONDS_PER_HOUR
+    run, est, _ = stated_run(v)
+    told = float(est.phases[main_phase(run)].told_gpu_seconds) / SECONDS_PER_HOUR
     check = v.check("hours")
     _label(
         figure,
@@ -120,7 +125,7 @@ def _hours(figure: Any, axes: Axes, v: Verdict) -> None:
     _log_axis(axes, "", " GPU-h")
 
 
-def _ladder(figure: Any, axes: Axes, v: Verdict) -> None:
+def _ladder(figure: Any, axes: Axes, v: Verdict, beside: Sequence[Verdict]) -> None:
     value = v.claim.in_base()
     _label(figure, axes, "2  What does it leave out?", "", above=0.05)
     figure.text(0.045, axes.get_position().y1 + 0.012, "each line adds to the one above", fontsize=9.5, color=GREY, va="top")
@@ -150,19 +155,53 @@ def _ladder(figure: Any, axes: Axes, v: Verdict) -> None:
             axes.plot([float(rung.owner)], [y - 0.32], "^", mfc="none", mec=colour, ms=7)
         axes.text(-0.50, y + 0.10, f"{'ABCDEFGH'[i]}  {rung.label}", transform=axes.get_yaxis_transform(), fontsize=11.5, va="center")
         axes.text(-0.462, y - 0.26, rung.detail, transform=axes.get_yaxis_transform(), fontsize=8.8, color=GREY, va="center")
-    axes.set_ylim(-len(v.rungs) + 0.45, 0.6)
+    others = [b for b in beside if b.claim.judged_in == "USD" and b.claim.value is not None]
+    _others(axes, others, len(v.rungs))
+    axes.set_ylim(-len(v.rungs) + 0.45 - (1.9 if others else 0.0), 0.6)
     lows = [float(r.rent[0]) for r in v.rungs] + [value] + [float(r.owner) for r in v.rungs if r.owner is not None]
-    highs = [float(r.rent[2]) for r in v.rungs] + [value]
+    highs = [float(r.rent[2]) for r in v.rungs] + [value, *(b.claim.in_base() for b in others)]
     axes.set_xlim(min(lows) * 0.8, max(highs) * 1.55)
     _log_axis(axes, "$", "")
     axes.grid(axis="x", color="#e6e6e6", lw=0.7)
     axes.set_axisbelow(True)
 
 
+def _others(axes: Axes, others: Sequence[Verdict], rungs: int) -> None:
+    """Figures that answer other questions: crosses below the ladder, labels on two lines so that none collide."""
+    if not others:
+        return
+    axes.axhline(-rungs + 0.35, color="#999999", lw=1, ls=":")
+    axes.text(
+        -0.50,
+        -rungs - 0.15,
+        "other questions",
+        transform=axes.get_yaxis_transform(),
+        fontsize=11.5,
+        color=GREY,
+        style="italic",
+        va="center",
+    )
+    for i, other in enumerate(sorted(others, key=lambda b: b.claim.in_base())):
+        value, y = other.claim.in_base(), -rungs + 0.1
+        axes.plot([value], [y], "x", color=GREY, ms=8, mew=1.6)
+        label = f"“{money(value)}”\n{SHORT.get(other.claim.quantity, other.claim.subject)}"
+        axes.annotate(label, (value, y - 0.18 - 0.62 * (i % 2)), fontsize=8.8, color=GREY, ha="center", va="top", linespacing=1.15)
+
+
+SHORT = {
+    "cost": "another model",
+    "fleet.capex": "fleet, bought",
+    "fleet.operating": "fleet, 4 years' running",
+    "investment": "hardware, at least",
+}
+"""What a figure beside the ladder is, in two words."""
+
+
 def _log_axis(axes: Axes, before: str, after: str) -> None:
     axes.set_xscale("log")
     low, high = axes.get_xlim()
-    ticks = [m * 10.0**e for e in range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1) for m in (1, 2, 3, 5)]
+    marks = (1, 3) if high / low > 50 else (1, 2, 5) if high / low > 8 else (1, 2, 3, 5)
+    ticks = [m * 10.0**e for e in range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1) for m in marks]
     ticks = [t for t in ticks if low <= t <= high]
     axes.set_xticks(ticks, [before + human(t, 1) + (after if t == ticks[-1] else "") for t in ticks], fontsize=10)
     axes.minorticks_off()

@@ -1,0 +1,32 @@
+"""What is true in the whole article? All fifteen claims, each held against what can be computed.
+
+"$6M", "$1.6B", "$944M", "$500M" and "$100M" stood side by side in one article. They are a run's rent, a stock, a flow over four years, a
+lower bound and a figure about another model. Each gets a verdict at the scope it has, and one for the words it was told in.
+"""
+
+import sys
+from importlib.util import find_spec
+
+import trainsim as ts
+
+verdicts = {name: ts.audit(claim) for name, claim in ts.catalog.claims().items()}
+
+for name, verdict in verdicts.items():
+    claim = verdict.claim
+    print(f"{name}\n  {claim.statement}")
+    print(f"  number: {verdict.number}" + (f"   words: {verdict.words}" if claim.told_as != claim.scope else ""))
+    if verdict.scopes:
+        print(f"  inside the 90 % interval of: {', '.join(verdict.scopes)}")
+    for check in verdict.checks:
+        print(f"  - {check.name}: {check.finding}")
+    if claim.primary is not None and not any(claim.primary.statement in check.finding for check in verdict.checks):
+        print(f"  primary source: {claim.primary.statement}")
+    print()
+
+counts = {word: sum(v.number == word for v in verdicts.values()) for word in ("HOLDS", "STRAINED", "FAILS", "CANNOT BE JUDGED")}
+misleading = sum(v.words == "MISLEADING" for v in verdicts.values())
+print("fifteen claims: " + ", ".join(f"{n} {w}" for w, n in counts.items()) + f"; words MISLEADING in {misleading}")
+
+if find_spec("matplotlib"):
+    beside = [verdicts[n] for n in ("gpt-4o-100m", "investment-500m", "fleet-944m", "fleet-1.6b")]
+    print(f"picture: {ts.draw(verdicts['deepseek-v3-6m'], 'the_whole_article.png', beside)}", file=sys.stderr)

@@ -1,0 +1,69 @@
+"""Fleets from their rows: an analyst's, as told, and a scenario of our own, bottom-up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..cost.pricing import Ownership
+from ..errors import CatalogError
+from ..fleet import Fleet, Holding, told_holding
+from ..uncertainty import Beliefs, ci90
+from .evidence import interval
+from .rows import Row, find
+
+
+def fleet(name: str) -> Fleet:
+    """A fleet of the catalogue at its middle values.
+
+    Raises:
+        CatalogError: no such fleet; says which there are.
+
+    >>> [h.name for h in fleet("semianalysis-deepseek").holdings]
+    ['A100', 'H20', 'H800', 'H100']
+    """
+    row = find("fleets", name)
+    if row.get("told"):
+        return Fleet(name=name, holdings=_told(row), whose=row.cited, date=row.date.isoformat())
+    middle = {path.removeprefix("ownership."): float(find("priors", prior)["p50"]) for path, prior in row["priors"].items()}
+    holdings = [
+        Holding(
+            name=kind,
+            gpus=float(held["gpus"][1]),
+            ownership=Ownership(
+                usd_per_gpu=float(find("priors", held["capex"])["p50"]),
+                life_years=middle["life_years"],
+                operating_share=middle["operating_share"],
+                utilization=1.0,
+            ),
+        )
+        for kind, held in row["holdings"].items()
+    ]
+    return Fleet(name=name, holdings=holdings, whose=row.cited, date=row.date.isoformat())
+
+
+def _told(row: Row) -> list[Holding]:
+    lines = zip(row["names"], row["told"], row["prices"], strict=True)
+    return [
+        told_holding(kind, float(told["gpus"]), float(bought["usd_per_gpu"]), float(told["operating_usd"]), float(told["years"]))
+        for kind, told, bought in ((k, find("prices", t), find("prices", p)) for k, t, p in lines)
+    ]
+
+
+def fleet_beliefs(name: str) -> Beliefs:
+    """What is believed about a scenario fleet: counts and prices by kind; life and operating share are one draw for all kinds.
+
+    Raises:
+        CatalogError: the fleet is an analyst's, told without intervals.
+    """
+    row = find("fleets", name)
+    if not row.get("holdings"):
+        raise CatalogError(row.address, None, "is told without intervals", "use the scenario of our own, or beliefs of yours")
+    held: dict[Any, Any] = {}
+    for kind, holding in row["holdings"].items():
+        low, middle, high = (float(x) for x in holding["gpus"])
+        if high > low:
+            held[f"holdings.{kind}.gpus"] = ci90(low, middle, high)
+        held[f"holdings.{kind}.ownership.usd_per_gpu"] = interval(find("priors", holding["capex"]))
+    for path, prior in row["priors"].items():
+        held[tuple(f"holdings.{kind}.{path}" for kind in row["holdings"])] = interval(find("priors", prior))
+    return Beliefs(held)
