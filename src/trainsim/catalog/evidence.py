@@ -179,7 +179,7 @@ def _factors(generation: str, model: Model, precision: str, timing: str, kind: s
 
 def _precision(run: Run) -> str:
     plans = [run.plan, *(phase.plan for phase in run.phases)]
-    return "fp8" if any(p is not None and getattr(p.precision, "products", p.precision) == "fp8" for p in plans) else "bf16"
+    return "fp8" if any(p is not None and p.recipe.products == "fp8" for p in plans) else "bf16"
 
 
 _GRID = np.linspace(0.02, 2.0, 60)

@@ -104,8 +104,8 @@ def _plan(row: Row) -> Plan | None:
         return None
     schedule = row["plan"].get("schedule")
     known = {"schedule": schedule} if schedule in ("gpipe", "1f1b", "interleaved", "zero-bubble", "dualpipe") else {}
-    precision = "fp8" if str(row.get("precision", "")).startswith("fp8") else "bf16"
-    return Plan(**given, **known, precision=precision)
+    told = "fp8" if str(row.get("precision", "")).startswith("fp8") else "bf16"
+    return Plan(**given, **known, precision=row["plan"].get("recipe", told))
 
 
 def complete(run: Run, as_of: dt.date | str | None = None) -> tuple[Run, list[Filled]]:

@@ -202,7 +202,7 @@ def _hours(run: Run, stated: Estimate, beliefs: Beliefs | None, day: dt.date | N
 
 def _fastest(run: Run) -> str:
     """The number format of the run's products: what physics bounds."""
-    precision = str(getattr(run.plan.precision, "products", run.plan.precision)) if run.plan is not None else "bf16"
+    precision = run.plan.recipe.products if run.plan is not None else "bf16"
     return precision if getattr(run.cluster.chip.peak, precision, None) is not None else "bf16"
 
 

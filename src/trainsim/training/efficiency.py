@@ -146,7 +146,7 @@ def recomputed(flops_per_token: Ledger, plan: Plan) -> Num:
             return 0.0
         case "selective":
             forward = flops_per_token.part("forward")
-            return forward.part("core").total if "core" in forward else 0.0
+            return sum((forward.part(part).total for part in plan.recompute_parts if part in forward), 0.0)
         case "full":
             return flops_per_token.part("forward").total
 
