@@ -60,6 +60,10 @@ def test_amortised_method_equals_its_published_formula(r: float, years: float, p
     assert float(ours.rate().total) == pytest.approx(theirs, rel=1e-9)
 
 
+def test_straight_line_by_hand() -> None:
+    assert float(StraightLine(life_years=4, cost_of_capital=0.1, residual_share=0.2).yearly()) == pytest.approx(0.8 / 4 + 0.1 * 0.6)
+
+
 def test_site_bill_by_hand() -> None:
     bill = SITE.yearly(0.8)
     assert bill["electricity"] == pytest.approx((1.03 * 0.8 + 0.3 * 0.2) * 8766 * 1.25 * 0.08)
@@ -113,6 +117,15 @@ def test_a_flat_market_has_no_spread_and_money_has_no_unit() -> None:
     assert (flat.low, flat.middle, flat.high) == pytest.approx((2.0, 2.0, 2.0))
     dollars, cents = (rent_on(dt.date(2024, 8, 15), DAYS, [p * f for p in (3.6, 3.4, 3.1, 2.9)]) for f in (1, 100))
     assert (cents.low, cents.middle, cents.high) == pytest.approx((dollars.low * 100, dollars.middle * 100, dollars.high * 100))
+
+
+def test_rows_of_one_day_give_the_textbook_prediction_interval() -> None:
+    """Student's quantile 2.3534 at three degrees of freedom, deviation with n − 1, and room for one more quote."""
+    prices = [2.0, 2.5, 3.0, 4.0]
+    logs = np.log(prices)
+    reach = 2.3533634348018264 * logs.std(ddof=1) * np.sqrt(1 + 1 / 4)
+    level = rent_on(DAYS[0], [DAYS[0]] * 4, prices)
+    assert (level.low, level.middle, level.high) == pytest.approx(tuple(np.exp(logs.mean() + reach * np.array([-1, 0, 1]))), rel=1e-9)
 
 
 def test_the_interval_covers_one_more_quote_as_often_as_it_says() -> None:

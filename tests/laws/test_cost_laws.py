@@ -20,7 +20,7 @@ from trainsim.model.transformer import Block, Layers, Model
 from trainsim.spec import Batch
 from trainsim.training.efficiency import BusyHours
 from trainsim.training.phases import Phase
-from trainsim.training.reliability import Goodput
+from trainsim.training.reliability import Failures, Goodput
 
 share = st.floats(0.05, 1.0)
 more = st.floats(1.0, 4.0)
@@ -85,6 +85,14 @@ def run(price: Price, goodput: float) -> ts.Run:
         reliability=Goodput(goodput),
         price=price,
     )
+
+
+@given(rate=st.floats(1e-6, 1e-3), restart=st.floats(0, 3600), factor=more)
+def test_more_failures_never_lower_cost(rate: float, restart: float, factor: float) -> None:
+    rare = Failures(failures_per_gpu_day=rate, checkpoint_seconds=60, restart_seconds=restart)
+    base = run(Rental(usd_per_gpu_hour=2.0), 0.9).replace({"reliability": rare})
+    often = base.replace({"reliability.failures_per_gpu_day": rate * factor})
+    assert float(estimate(often).cost.total) >= float(estimate(base).cost.total) * (1 - tiny)
 
 
 def cost(price: Price, goodput: float = 0.9) -> float:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 
 import pytest
 
 from trainsim.catalog.recipes import recipes, said_hours
 from trainsim.catalog.rows import find, lineage, rows
 from trainsim.errors import CatalogError
+from trainsim.units import human
 
 HINDCASTS = {"recipe-r1-zero": ("miss", 128e3, 616e3, 3.38e6), "recipe-r1": ("inside", 29.9e3, 230e3, 1.81e6)}
 """What was said, before the hours were looked up in their rows; never re-tuned."""
@@ -21,6 +23,8 @@ def test_hindcasts_stand_as_they_were_said(name: str) -> None:
     hours = said_hours(name)
     assert [hours.p5, hours.p50, hours.p95] == pytest.approx(said, rel=0.02)
     assert ("inside" if hours.inside else "miss") == verdict
+    page = (Path(__file__).parents[2] / "docs" / "cost.md").read_text(encoding="utf-8")
+    assert f"| {', '.join(human(float(f'{h:.2g}'), 2) for h in (hours.p5, hours.p50, hours.p95))} |" in page
 
 
 @pytest.mark.parametrize("name", HINDCASTS)

@@ -187,7 +187,7 @@ def estimate_reinforcement(model: Model, cluster: Cluster, recipe: Reinforcement
 
 
 def _round(model: Model, cluster: Cluster, recipe: Reinforcement, progress: float, split: tuple[int, int]) -> tuple[Ledger, Ledger, Ledger]:
-    """Seconds, FLOPs and response tokens of one round at a share of the run."""
+    """Seconds, FLOPs (at the mean length) and response tokens of one round at a share of the run."""
     rollout_gpus, learn_gpus = split
     answers, peak = recipe.responses, cluster.chip.peak_of(recipe.peak)
     read = recipe.prompts * recipe.steps_per_rollout * answers.prompt
