@@ -126,14 +126,15 @@ RUNS: list[Case] = [
     ("two phases of one name", lambda: run(phases=[ts.Phase("p"), ts.Phase("p")]), "phases", "named 'p'"),
     ("a phase with a dot", lambda: run(phases=[ts.Phase("a.b")]), "phases", "dot"),
     ("no phases", lambda: run(phases=[]), "phases", "empty"),
-    ("no model", lambda: run(model=None), "model", ""),
+    ("no model", lambda: run(model=None), "model", "must be a Model"),
     ("a chip for a cluster", lambda: run(cluster=chip()), "cluster", "Cluster"),
     ("a dict for a price, of no kind", lambda: run(price={"usd_per_gpu_hour": 2.0}), "price", "Rental"),
-    ("an unknown field", lambda: ts.Rental(usd_per_gpu=2.0), "usd_per_gpu", "usd_per_gpu_hour"),  # type: ignore[call-arg]
+    ("an unknown field", lambda: ts.Rental(usd_per_gpu=2.0), "usd_per_gpu", "no field of Rental; did you mean 'usd_per_gpu_hour'"),  # type: ignore[call-arg]
     ("a cluster of nothing", lambda: ts.Cluster(chip=chip(), gpus=0), "gpus", "greater than 0"),
     ("half an accelerator", lambda: ts.Cluster(chip=chip(), gpus=1.5), "gpus", "integer"),  # type: ignore[arg-type]
     ("a degree that doesn't divide", lambda: run(plan=ts.Plan(tp=6)), "plan.tp", "1, 2, 4, 8"),
     ("too many stages", lambda: run(plan=ts.Plan(pp=4)), "plan.pp", "layers"),
+    ("a misspelt field of a phase in a dict", lambda: run(phases=[{"name": "p", "token": 1.0}]), "phases.p.token", "tokens"),
     ("no such word", lambda: ts.Plan(recompute="some"), "recompute", "none"),  # type: ignore[arg-type]
     ("goodput above one", lambda: ts.Goodput(1.1), "goodput", "<= 1"),
     ("a price below nothing", lambda: ts.Rental(usd_per_gpu_hour=-2.0), "usd_per_gpu_hour", "> 0"),

@@ -456,8 +456,9 @@ def _plain(value: Any) -> Any:
 
 
 def _explain(cls: Any, error: ValidationError, fields: Mapping[str, Any]) -> TrainsimError:
-    """The first complaint of a validation, as one clear error."""
-    first: ErrorDetails = error.errors(include_url=False)[0]
+    """The first complaint of a validation, as one clear error; a misspelt field before the one it leaves empty."""
+    complaints = error.errors(include_url=False)
+    first: ErrorDetails = next((c for c in complaints if c["type"] == "extra_forbidden"), complaints[0])
     path = _spoken(first["loc"], fields)
     rule, remedy = first["msg"], f"see {cls.__name__}"
     context = first.get("ctx", {})
@@ -468,18 +469,34 @@ def _explain(cls: Any, error: ValidationError, fields: Mapping[str, Any]) -> Tra
             rule, remedy = "is required", f"give {path.rpartition('.')[2]}"
             return SpecError(path, None, rule, remedy)
         case "extra_forbidden":
-            owner = cls if len(first["loc"]) == 1 else None
-            known = owner.model_fields if owner else ()
-            rule, remedy = f"is no field of {cls.__name__}", did_you_mean(path.rpartition(".")[2], known)
+            owner = _owner(cls, first["loc"])
+            rule, remedy = f"is no field of {owner.__name__}", did_you_mean(path.rpartition(".")[2], owner.model_fields, "its fields")
         case "value_error":
             inner = context.get("error")
             if isinstance(inner, TrainsimError):
                 return type(inner)(".".join(p for p in (path, inner.path) if p), inner.value, inner.rule, inner.remedy)
             rule, remedy = str(inner), "see the rule"
+        case "model_type":
+            rule, remedy = f"must be a {context['class_name']}", f"give a {context['class_name']}, or a dict of its fields"
         case _:
-            remedy = f"give {rule[0].lower()}{rule[1:]}"
-            rule = "is of the wrong kind"
+            rule = f"{rule[0].lower()}{rule[1:]}".replace("input should", "must")
+            remedy = f"see help({_owner(cls, first['loc']).__name__})"
     return SpecError(path or cls.__name__, first["input"], rule, remedy)
+
+
+def _owner(cls: Any, loc: Sequence[int | str]) -> Any:
+    """The spec whose field a pydantic location ends at."""
+    for step in loc[:-1]:
+        if step in cls.model_fields:
+            cls = next(_specs_in(cls.model_fields[step].annotation), cls)
+    return cls
+
+
+def _specs_in(annotation: Any) -> Iterator[Any]:
+    if inspect.isclass(annotation) and issubclass(annotation, Spec):
+        yield annotation
+    for argument in getattr(annotation, "__args__", ()):
+        yield from _specs_in(argument)
 
 
 def _spoken(loc: Sequence[int | str], fields: Mapping[str, Any]) -> str:
