@@ -1,0 +1,150 @@
+"""Stack: every calibrated number of a software stack, so that each has a path, a unit and a tag."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from ..errors import SpecError, did_you_mean
+from ..spec import Spec
+from ..units import Num, Unit
+
+Tag = Literal["measured", "published", "fitted", "prior-only", "on-bound"]
+"""How a number is known: measured here; from a published table; fitted to published runs; nobody's data; where a fit ran into its bound."""
+Architecture = Literal["ampere", "hopper", "blackwell"]
+
+Share = Annotated[Num, Unit("", "share of the dense peak that large products reach", gt=0, le=1)]
+Overlap = Annotated[Num, Unit("", "share of the hideable time that is hidden", ge=0, le=1)]
+Fraction = Annotated[Num, Unit("", "share of the data sheet", gt=0, le=1)]
+
+
+class Stack(Spec):
+    """A software stack on one generation of chips: kernels, libraries and framework as numbers.
+
+    Args:
+        architecture: generation of chips its kernels are written for.
+        attention: whether scores stay on chip (fused) or pass through memory (unfused).
+        bf16, fp8, fp4: share of the dense peak that large products reach, by number format; fp16 counts as bf16.
+        half_depth: inner dimension at which a product reaches half of that [element].
+        tile, processors, wave: side of an output tile [element], processors that take tiles [1], weight of the last wave's idle ones.
+        grouped: what grouped products of experts reach, relative to one large product.
+        attention_forward, attention_backward: share of the BF16 peak of fused attention at great length and head width.
+        half_head, half_length: head width [element] and sequence length [token] at which it reaches half.
+        keys_tile: keys computed whole where the mask's edge cuts a tile [token].
+        backward_flops: FLOPs of fused attention's backward over its forward (scores are computed again).
+        score_bytes: memory traffic of unfused attention per score and pass [B].
+        memory: share of the memory bandwidth that streaming kernels reach.
+        elementwise, elementwise_backward: passes over the op table's streams in forward; backward over forward.
+        loss_bytes: traffic of the loss per logit [B].
+        cast_bytes: traffic of a cast to a narrow format per element [B].
+        permute_bytes: traffic of sorting tokens to experts and back, per routed element and pass [B].
+        launch, routing_launch, sharpness: host time per kernel, per routed layer and pass [s]; exponent of the soft maximum of host and chip.
+        scale_up, scale_out: share of the links' data-sheet bandwidth that large messages reach.
+        inside_latency, outside_latency: of one hop [s].
+        overlap_tp, overlap_ep, overlap_cp, overlap_dp: how much of each kind of exchange hides behind compute that could hide it.
+        overlap_ep_interleaved: the same for exchanges with experts where virtual stages let another chunk's pass run beside them.
+        exchange_processors: share of the processors lent to exchanges while they are hidden.
+        dispatch_bytes, combine_bytes: per element sent to experts and back [B].
+        domains_per_token: scale-up domains a token may reach; 0 for all.
+        deduplication: what receives one copy of a token however many of its experts stand there.
+        imbalance: load of the busiest expert group over the mean.
+        gradient_bytes, gather_bytes: per parameter exchanged over data parallelism [B].
+        optimizer_bytes: memory traffic of the update per parameter owned [B].
+        jitter: slow-down per doubling of accelerators above one node.
+        rated_power, power_exponent: power the shares were fitted at [W]; 0 for the chip's own; products slow with (power / rated) to it.
+        factor: of the source, over everything: what none of the mechanisms explains.
+        tags: how each number is known; a name left out is prior-only.
+
+    Raises:
+        SpecError: a tag on no field, or no such tag.
+
+    >>> Stack(name="mine", architecture="hopper", tags={"bf16": "fitted"}).tag("bf16")
+    'fitted'
+    """
+
+    positional: ClassVar[tuple[str, ...]] = ("name",)
+    name: str
+    architecture: Architecture
+    attention: Literal["fused", "unfused"] = "fused"
+    bf16: Share = 0.7
+    fp8: Share = 0.65
+    fp4: Share = 0.45
+    half_depth: Annotated[Num, Unit("element", "inner dimension at half speed", ge=0)] = 200.0
+    tile: Annotated[Num, Unit("element", "side of an output tile", ge=1)] = 128.0
+    processors: Annotated[Num, Unit("", "processors that take tiles", ge=1)] = 132.0
+    wave: Annotated[Num, Unit("", "weight of the last wave's idle processors", ge=0, le=1)] = 0.5
+    grouped: Annotated[Num, Unit("", "grouped over single products", gt=0, le=1.5)] = 0.8
+    attention_forward: Share = 0.6
+    attention_backward: Share = 0.5
+    half_head: Annotated[Num, Unit("element", "head width at half speed", ge=0)] = 40.0
+    half_length: Annotated[Num, Unit("token", "sequence length at half speed", ge=0)] = 300.0
+    keys_tile: Annotated[Num, Unit("token", "keys of a tile", ge=0)] = 128.0
+    backward_flops: Annotated[Num, Unit("", "backward over forward FLOPs", ge=2)] = 2.5
+    score_bytes: Annotated[Num, Unit("B", "per score and pass", ge=0)] = 12.0
+    memory: Fraction = 0.85
+    elementwise: Annotated[Num, Unit("", "passes over the streams", ge=0)] = 1.0
+    elementwise_backward: Annotated[Num, Unit("", "backward over forward traffic", ge=0)] = 1.5
+    loss_bytes: Annotated[Num, Unit("B", "per logit", ge=0)] = 18.0
+    cast_bytes: Annotated[Num, Unit("B", "per cast element", ge=0)] = 4.0
+    permute_bytes: Annotated[Num, Unit("B", "per routed element and pass", ge=0)] = 6.0
+    launch: Annotated[Num, Unit("s", "host time per kernel", ge=0)] = 5e-6
+    routing_launch: Annotated[Num, Unit("s", "host time per routed layer and pass", ge=0)] = 0.0
+    sharpness: Annotated[Num, Unit("", "exponent of the soft maximum", ge=1)] = 4.0
+    scale_up: Fraction = 0.75
+    scale_out: Fraction = 0.85
+    inside_latency: Annotated[Num, Unit("s", "one hop inside a domain", ge=0)] = 2e-6
+    outside_latency: Annotated[Num, Unit("s", "one hop between domains", ge=0)] = 8e-6
+    overlap_tp: Overlap = 0.0
+    overlap_ep: Overlap = 0.0
+    overlap_ep_interleaved: Overlap = 0.0
+    overlap_cp: Overlap = 0.8
+    overlap_dp: Overlap = 0.8
+    exchange_processors: Annotated[Num, Unit("", "share of processors lent to exchanges", ge=0, lt=1)] = 0.0
+    dispatch_bytes: Annotated[Num, Unit("B", "per element sent to experts", gt=0)] = 2.0
+    combine_bytes: Annotated[Num, Unit("B", "per element sent back", gt=0)] = 2.0
+    domains_per_token: Annotated[Num, Unit("", "domains a token may reach; 0 for all", ge=0)] = 0.0
+    deduplication: Literal["none", "rank", "domain"] = "none"
+    imbalance: Annotated[Num, Unit("", "busiest over mean load of experts", ge=1)] = 1.0
+    gradient_bytes: Annotated[Num, Unit("B", "gradient per parameter", gt=0)] = 4.0
+    gather_bytes: Annotated[Num, Unit("B", "weight per parameter", gt=0)] = 2.0
+    optimizer_bytes: Annotated[Num, Unit("B", "traffic per owned parameter", ge=0)] = 30.0
+    jitter: Annotated[Num, Unit("", "slow-down per doubling above a node", ge=0)] = 0.0
+    rated_power: Annotated[Num, Unit("W", "the shares were fitted at; 0 for the chip's own", ge=0)] = 0.0
+    power_exponent: Annotated[Num, Unit("", "of power over rated power", ge=0)] = 0.0
+    factor: Annotated[Num, Unit("", "of the source", gt=0)] = 1.0
+    tags: Annotated[Mapping[str, Tag], Field(strict=False)] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        for field in self.tags:
+            if field not in type(self).model_fields:
+                raise SpecError(f"tags.{field}", field, "is no number of a Stack", did_you_mean(field, self.numbers(), "numbers"))
+        return self
+
+    def _key(self) -> tuple[Any, ...]:
+        return tuple(tuple(sorted(v.items())) if isinstance(v, Mapping) else v for v in super()._key())
+
+    def tag(self, field: str) -> Tag:
+        """How a number of the stack is known; prior-only where nobody said otherwise.
+
+        Raises:
+            SpecError: no such number.
+        """
+        if field not in self.numbers():
+            raise SpecError(field, field, "is no number of a Stack", did_you_mean(field, self.numbers(), "numbers"))
+        return self.tags.get(field, "prior-only")
+
+    def share(self, number_format: str) -> Num:
+        """Share of the dense peak that large products reach in a number format.
+
+        Raises:
+            SpecError: a format the stack has no share for.
+        """
+        field = {"bf16": "bf16", "fp16": "bf16", "fp8": "fp8", "fp4": "fp4"}.get(number_format)
+        if field is None:
+            raise SpecError("precision", number_format, f"is no number format of the stack {self.name}", "formats: bf16, fp16, fp8, fp4")
+        share: Num = getattr(self, field)
+        return share
+
