@@ -141,7 +141,7 @@ def count_params(model: Model, mtp: Mtp = "none") -> Ledger:
     Source: counted on the ops; DeepSeek-V3 report (arXiv:2412.19437) section 2.2 for the sharing of embedding and head.
     """
     t = model.table
-    stored = t.count * (t.matrices + t.vectors) * _owned(t, mtp)
+    stored = t.count * (t.matrices * _owned(t, mtp) + t.vectors * _present(t, mtp))
     return _by_path(model, "parameter", stored, keep=stored > 0)
 
 
@@ -157,7 +157,7 @@ def count_active_params(model: Model, mtp: Mtp = "none") -> Ledger:
     Source: as model cards quote it; some leave the input embedding out (gpt-oss): take ``.part("embedding.tokens")`` off.
     """
     t = model.table
-    passed = t.count * (t.active_matrices + t.active_vectors) * _owned(t, mtp)
+    passed = t.count * (t.active_matrices * _owned(t, mtp) + t.active_vectors * _present(t, mtp))
     return _by_path(model, "parameter", passed, keep=passed > 0)
 
 
@@ -247,8 +247,13 @@ def _convention(name: str) -> Convention:
     return CONVENTIONS[name]
 
 
+def _present(t: OpTable, mtp: Mtp) -> NDArray[np.bool_]:
+    """Which ops are there at all under a reading of the prediction modules; a tied head still has its own bias."""
+    return ~t.mtp | (mtp != "none")
+
+
 def _owned(t: OpTable, mtp: Mtp) -> NDArray[np.bool_]:
-    """Which ops' weights count under a reading of the prediction modules."""
+    """Which ops' matrices count under a reading of the prediction modules."""
     match mtp:
         case "none":
             return ~t.mtp & ~t.tied

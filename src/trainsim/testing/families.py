@@ -131,10 +131,14 @@ FAMILIES: dict[str, Keys] = {
     "falcon": _sizes()
     | TIE
     | {
-        "num_kv_heads": (2, 4, ABSENT),
         "new_decoder_architecture": FLAG,
         "multi_query": FLAG,
-        "parallel_attn": FLAG,
+        "num_kv_heads": (
+            lambda c: 2 if c.get("new_decoder_architecture") is True or c.get("multi_query") is not False else ABSENT,
+            lambda c: 4 if c.get("new_decoder_architecture") is True else ABSENT,
+            ABSENT,
+        ),
+        "parallel_attn": (ABSENT, True, lambda c: c.get("new_decoder_architecture") is True or False),  # the class can't do both
         "bias": FLAG,
         "alibi": FLAG,
         "ffn_hidden_size": (ABSENT, 96),

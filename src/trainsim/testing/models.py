@@ -26,14 +26,16 @@ def hf_configs(*model_types: str) -> st.SearchStrategy[dict[str, Any]]:
     Args:
         model_types: families to draw from; none for all.
 
-    >>> hf_configs("llama").example()["model_type"]  # doctest: +SKIP
+    >>> from hypothesis import find
+    >>> find(hf_configs("llama"), lambda config: config["num_hidden_layers"] == 5)["model_type"]
     'llama'
     """
     kinds = model_types or tuple(FAMILIES)
 
     def of(kind: str) -> st.SearchStrategy[dict[str, Any]]:
-        drawn = st.fixed_dictionaries({key: st.sampled_from(values) for key, values in FAMILIES[kind].items()})
-        return drawn.map(lambda values: _settle(kind, values))
+        keys = FAMILIES[kind]
+        drawn = st.tuples(*map(st.sampled_from, keys.values()))
+        return drawn.map(lambda values: _settle(kind, dict(zip(keys, values, strict=True))))
 
     return st.sampled_from(kinds).flatmap(of)
 

@@ -30,14 +30,15 @@ def latent_attention(c: Config) -> LatentAttention:
     kv_heads = c.optional("num_key_value_heads", default=heads, why="latent attention expands to every head")
     if kv_heads != heads:
         raise c.fail("num_key_value_heads", f"differs from num_attention_heads={heads}", "latent attention has one key head per query head")
+    q_rank = c.size_or_none("q_lora_rank", 1536)
     return LatentAttention(
         heads=heads,
         kv_rank=c.size("kv_lora_rank"),
-        q_rank=c.size_or_none("q_lora_rank", 1536),
+        q_rank=q_rank,
         nope_dim=c.size("qk_nope_head_dim"),
         rope_dim=c.size("qk_rope_head_dim"),
         v_dim=c.size("v_head_dim"),
-        biases=biases(c, "q", "kv", "o"),
+        biases=biases(c, *(("q", "kv", "o") if q_rank else ("kv", "o"))),  # a full query projection never has one
     )
 
 

@@ -16,6 +16,8 @@ def _key_heads(c: Config, heads: int) -> int:
     single = c.flag("multi_query", default=True)
     if new:
         return key_heads(c, heads)
+    if not single:
+        c.fixed(c.called(*KEY_HEADS), heads)
     c.ignore(*KEY_HEADS)
     return 1 if single else heads
 

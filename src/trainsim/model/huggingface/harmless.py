@@ -22,9 +22,9 @@ _TRAINING = (
     r"expert_capacity.*|capacity_factor|.*_capacity|.*token_drop.*|drop_tokens|compression_ratio|hyper_params",
 )
 _ARITHMETIC = (
-    r".*_eps|.*epsilon|.*_act|act_fn|afn|.*activation.*|.*_act_fn|clip_qkv|qkv_clip.*|swiglu_.*|.*_in_fp32|fp32_.*|use_bfloat16|sm_scale",
-    r"rope_.*|.*_rope_.*|rotary_.*|.*_rotary_.*|.*theta.*|mscale.*|alibi_.*|offset_alibi|use_mrope|partial_rotary_factor|interpolate_factor",
-    r".*softcap.*|query_pre_attn_scalar|.*_multiplier|.*_multiplier_scale|.*_scaling|.*_scale|scale_attn_.*|reorder_and_upcast_attn",
+    r".*_eps|.*epsilon|.*_act_fn|clip_qkv|qkv_clip.*|swiglu_.*|.*_in_fp32|fp32_.*|use_bfloat16|sm_scale",
+    r"rope_.*|.*_rope_(theta|scaling|base|freq|interleaved?)|rotary_.*|.*_rotary_(base|pct|emb_base)|.*theta.*|.*_base_freq|mscale.*|alibi_.*|offset_alibi|use_mrope|partial_rotary_factor|interpolate_factor",
+    r".*softcap.*|query_pre_attn_scalar|(?!ffn_).*_multiplier|.*_multiplier_scale|.*_scaling|.*_scale|scale_attn_.*|reorder_and_upcast_attn",
     r"norm_topk_prob|scoring_func|score_function|.*routed_scaling_factor|.*_method|n_group|topk_group|num_expert_group|num_limited_groups",
     r"route_scale|seq_aux|moe_norm_min|moe_normalize_.*|attn_temperature_tuning|floor_scale|max_attn_value|.*_(alpha|beta)(_factor)?",
     r"flash_attn.*|use_flash.*|.*flash_attention.*|attention_type|.*_fusion|use_fused_.*|fused_.*|fuse_.*|skip_bias_add.*|use_parallel_residual",

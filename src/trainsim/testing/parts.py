@@ -1,0 +1,146 @@
+"""The contract of a part: what every attention and every feed-forward keeps, a user's own included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from itertools import product
+
+import numpy as np
+
+from ..model.attention import Attention, GroupedQueryAttention
+from ..model.counting import count_active_params, count_params, flops_per_token
+from ..model.feedforward import FeedForward, NoFeedForward
+from ..model.masks import Bidirectional, Causal, Chunked, Mask, SlidingWindow, WithinChunk
+from ..model.ops import Attend, Lookup, MatMul, Op, Scan, Stream
+from ..model.transformer import Block, Layers, Model
+from ..units import Num
+
+LENGTHS = (1, 2, 5, 9)
+
+
+def check_part(part: Attention | FeedForward, *, hidden: int = 24) -> None:
+    """Put an attention or a feed-forward to the contract.
+
+    - *broadcast*: an array of lengths gives the same as its lengths one by one;
+    - *conservation*: lines add up to totals, layers add up to the stack, a token passes no more than is stored;
+    - *brute force*: parameters and FLOPs of the op table equal those counted by explicit loops over tokens, heads, keys
+      and experts.
+
+    Args:
+        part: the part, of small sizes: loops are walked one by one.
+        hidden: width of the residual stream.
+
+    Raises:
+        AssertionError: names the rule that is broken.
+
+    >>> from trainsim.model.feedforward import MixtureOfExperts
+    >>> check_part(MixtureOfExperts(experts=4, top_k=2, width=8, shared_width=8))
+    """
+    one, three = _model(part, hidden, 1), _model(part, hidden, 3)
+    _check_broadcast(one)
+    _check_conservation(one, three)
+    for model in (one, three):
+        _equal(count_params(model).total, _each(model, _stored), "parameters")
+        _equal(count_active_params(model).total, _each(model, _passed), "active parameters")
+        for length in LENGTHS:
+            forward = flops_per_token(model, seq_len=float(length)).part("forward").total * length
+            _equal(forward, _each(model, partial(_flop, length=length)), f"forward FLOPs at length {length}")
+
+
+def _model(part: Attention | FeedForward, hidden: int, layers: int) -> Model:
+    """The part in a model of its own; a feed-forward stands beside an attention of one head."""
+    ffn = NoFeedForward() if isinstance(part, Attention) else part
+    attention = part if isinstance(part, Attention) else GroupedQueryAttention(heads=1, kv_heads=1, head_dim=2)
+    return Model(hidden=hidden, vocab=7, stack=(Layers(name="layer", count=layers, block=Block(attention=attention, ffn=ffn)),))
+
+
+def _each(model: Model, count: Callable[[Op], float]) -> float:
+    """A count over every op of every layer, one by one."""
+    return sum(count(entry.op) for entry in model.table.entries for _ in range(entry.count))
+
+
+def _equal(got: Num, want: float, what: str) -> None:
+    if not np.isclose(got, want, rtol=1e-12, atol=0):
+        raise AssertionError(f"{what}: the op table says {float(got):.17g}, counted one by one {want:.17g}")
+
+
+def _check_broadcast(model: Model) -> None:
+    lengths = np.array(LENGTHS, dtype=np.float64)
+    for convention in ("causal", "causal-nowindow", "half", "full"):
+        together = np.broadcast_to(flops_per_token(model, seq_len=lengths, convention=convention).total, lengths.shape)
+        apart = [float(flops_per_token(model, seq_len=float(n), convention=convention).total) for n in LENGTHS]
+        for length, got, want in zip(LENGTHS, together, apart, strict=True):
+            _equal(got, want, f"broadcast, {convention}, length {length}")
+
+
+def _check_conservation(one: Model, three: Model) -> None:
+    for count in (count_params, count_active_params):
+        ledger = count(one)
+        _equal(sum(float(value) for _, value in ledger.lines()), float(ledger.total), "lines of the ledger")
+        _equal(count(three).part("layer").total, 3.0 * float(ledger.part("layer").total), "three layers of one kind")
+    if float(count_active_params(one).total) > float(count_params(one).total):
+        raise AssertionError("a token passes more parameters than are stored")
+    ledger = flops_per_token(one, seq_len=9.0)
+    _equal(ledger.part("backward").total, 2.0 * float(ledger.part("forward").total), "backward")
+    paths = one.table.paths
+    if len(paths) != len(set(paths)):
+        raise AssertionError("two ops of one name: they would stand in one line")
+
+
+def _stored(op: Op) -> float:
+    """Elements an op stores, matrix by matrix."""
+    match op:
+        case MatMul() if op.weight:
+            return float(sum(op.inner * op.cols * (not op.tied) + op.bias for _ in range(op.experts)))
+        case Lookup():
+            return float(op.rows * op.width * (not op.tied))
+        case Stream():
+            return float(op.params)
+        case _:
+            return 0.0
+
+
+def _passed(op: Op) -> float:
+    """Elements a token passes: the first ``top_k`` experts stand for any."""
+    match op:
+        case MatMul() if op.weight:
+            return float(sum(op.inner * op.cols * (not op.tied) + op.bias for _ in range(int(op.top_k))))
+        case _:
+            return _stored(op)
+
+
+def _flop(op: Op, length: int) -> float:
+    """Forward FLOPs of a whole sequence, token by token."""
+    tokens = range(length)
+    match op:
+        case MatMul():
+            return float(sum(2 * op.rows * op.inner * op.cols for _ in product(tokens, range(int(op.top_k)))))
+        case Attend():
+            pairs = [(q, k) for q, k in product(tokens, tokens) if sees(op.mask, q, k)]
+            return float(sum(2 * op.d_qk + 2 * op.d_v for _ in product(range(int(op.heads)), pairs)))
+        case Scan():
+            states = sum(2 * op.d_k * op.d_v + 2 * op.d_k * op.d_v for _ in product(tokens, range(op.heads)))
+            pairs = [(q, k) for q, k in product(tokens, tokens) if op.chunk and sees(WithinChunk(op.chunk), q, k)]
+            return float(states + sum(2 * op.d_k + 2 * op.d_v for _ in product(range(op.heads), pairs)))
+        case _:
+            return 0.0
+
+
+def sees(mask: Mask, query: int, key: int) -> bool:
+    """Whether a mask lets a query see a key, by its definition.
+
+    >>> [sees(SlidingWindow(2), 3, key) for key in range(5)]
+    [False, False, True, True, False]
+    """
+    match mask:
+        case Bidirectional():
+            return True
+        case Causal():
+            return key <= query
+        case SlidingWindow():
+            return query - mask.window < key <= query
+        case Chunked() | WithinChunk():
+            return key <= query and key // mask.chunk == query // mask.chunk
+        case _:
+            raise AssertionError(f"{type(mask).__name__} has no definition here: give the part's mask one of the known kinds")
