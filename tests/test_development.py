@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import trainsim as ts
@@ -132,6 +132,7 @@ def test_arrays_equal_scalars_and_pay_is_one_draw() -> None:
     np.testing.assert_allclose(drawn, one_by_one, rtol=1e-12)
 
 
+@settings(deadline=None)
 @given(
     path=st.sampled_from(
         ["failed", "experiments", "people.headcount", "people.usd_per_year", "people.overhead", "people.years", "data.annotation_usd",

@@ -94,6 +94,13 @@ def test_a_quote_charges_reserved_hours() -> None:
     assert float(on_demand.rate().total) == pytest.approx(2.0)
 
 
+def test_a_run_that_needs_more_than_is_reserved_is_refused() -> None:
+    quote = Quote(**RESERVED)
+    assert float(quote.used_by(5760.0).invoice().part("paid idle").total) == pytest.approx(2 * 8 * 720 * 0.5 * 2.0)
+    with pytest.raises(EstimateError, match=r"price.used_share=2.0: is more than the 11,520 hours reserved; reserve more"):
+        quote.used_by(23_040.0)
+
+
 @pytest.mark.parametrize(
     ("per", "hours"),
     [("GPU-hour", 1), ("GPU-month", 730.5), ("node-hour", 8), ("node-day", 192), ("node-month", 5844), ("node-year", 70_128)],

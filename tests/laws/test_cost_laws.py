@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import trainsim as ts
@@ -87,6 +87,7 @@ def run(price: Price, goodput: float) -> ts.Run:
     )
 
 
+@settings(deadline=None)
 @given(rate=st.floats(1e-6, 1e-3), restart=st.floats(0, 3600), factor=more)
 def test_more_failures_never_lower_cost(rate: float, restart: float, factor: float) -> None:
     rare = Failures(failures_per_gpu_day=rate, checkpoint_seconds=60, restart_seconds=restart)
@@ -99,6 +100,7 @@ def cost(price: Price, goodput: float = 0.9) -> float:
     return float(estimate(run(price, goodput)).cost.total)
 
 
+@settings(deadline=None)
 @given(price=st.one_of(rents, quotes, owners), factor=more)
 def test_a_cheaper_hour_never_raises_cost(price: Price, factor: float) -> None:
     for path in PRICES[type(price)]:
@@ -106,6 +108,7 @@ def test_a_cheaper_hour_never_raises_cost(price: Price, factor: float) -> None:
         assert cost(dearer) >= cost(price) * (1 - tiny)
 
 
+@settings(deadline=None)
 @given(price=st.one_of(rents, quotes, owners))
 def test_doubling_every_price_doubles_every_dollar(price: Price) -> None:
     doubled = price.replace({path: price.get(path) * 2 for path in PRICES[type(price)]})
@@ -117,17 +120,20 @@ def test_doubling_every_price_doubles_every_dollar(price: Price) -> None:
         assert float(dict(doubled.rate().lines())[path]) == pytest.approx(2 * float(dollars), rel=1e-12)
 
 
+@settings(deadline=None)
 @given(price=rents, goodput=st.floats(0.3, 0.99), better=st.floats(1.0, 1.01))
 def test_better_goodput_never_raises_cost(price: Price, goodput: float, better: float) -> None:
     assert cost(price, goodput * better) <= cost(price, goodput) * (1 + tiny)
 
 
+@settings(deadline=None)
 @given(owner=owners, factor=more)
 def test_a_longer_life_never_raises_cost(owner: Ownership, factor: float) -> None:
     assert owner.life_years is not None
     assert rate(owner.replace({"life_years": owner.life_years * factor})) <= rate(owner) * (1 + tiny)
 
 
+@settings(deadline=None)
 @given(owner=owners, factor=st.floats(0.0, 1.0))
 def test_a_lower_pue_never_raises_cost(owner: Ownership, factor: float) -> None:
     assert owner.site is not None
@@ -135,17 +141,20 @@ def test_a_lower_pue_never_raises_cost(owner: Ownership, factor: float) -> None:
     assert rate(owner.replace({"site.pue": lower})) <= rate(owner) * (1 + tiny)
 
 
+@settings(deadline=None)
 @given(owner=owners, cheaper=st.floats(0.0, 1.0))
 def test_cheaper_capital_never_raises_cost(owner: Ownership, cheaper: float) -> None:
     assert owner.cost_of_capital is not None
     assert rate(owner.replace({"cost_of_capital": owner.cost_of_capital * cheaper})) <= rate(owner) * (1 + tiny)
 
 
+@settings(deadline=None)
 @given(owner=owners, factor=st.floats(0.1, 1.0))
 def test_more_use_never_raises_the_cost_of_a_used_hour(owner: Ownership, factor: float) -> None:
     assert rate(owner) <= rate(owner.replace({"utilization": owner.utilization * factor})) * (1 + tiny)
 
 
+@settings(deadline=None)
 @given(owner=owners)
 def test_full_use_and_free_capital_cost_capital_over_life_plus_running(owner: Ownership) -> None:
     plain = owner.replace({"utilization": 1.0, "cost_of_capital": 0.0, "residual_share": 0.0})
@@ -167,6 +176,7 @@ def test_full_use_and_free_capital_cost_capital_over_life_plus_running(owner: Ow
     )
 
 
+@settings(deadline=None)
 @given(price=quotes, per_usd=st.floats(0.01, 1000))
 def test_the_currency_changes_nothing(price: Quote, per_usd: float) -> None:
     foreign = price.replace(
@@ -175,6 +185,7 @@ def test_the_currency_changes_nothing(price: Quote, per_usd: float) -> None:
     assert rate(foreign) == pytest.approx(rate(price), rel=1e-12)
 
 
+@settings(deadline=None)
 @given(
     amount=st.floats(0.1, 10),
     per=st.sampled_from([("GPU-month", 730.5), ("node-hour", 8.0), ("node-day", 192.0), ("node-year", 70_128.0)]),
@@ -183,12 +194,14 @@ def test_the_time_unit_changes_nothing(amount: float, per: tuple[Any, float]) ->
     assert rate(Rental(usd_per_gpu_hour=price_per_gpu_hour(amount * per[1], per[0]))) == pytest.approx(amount, rel=1e-12)
 
 
+@settings(deadline=None)
 @given(life=st.floats(0.5, 12), interest=st.floats(0, 0.4), residual=st.floats(0, 1))
 def test_interest_is_paid_on_top_of_the_price(life: float, interest: float, residual: float) -> None:
     yearly = float(Annuity(life_years=life, cost_of_capital=interest, residual_share=residual).yearly())
     assert yearly * life >= (1 - residual) * (1 - tiny)
 
 
+@settings(deadline=None)
 @given(r=st.floats(0.01, 0.5), age=st.floats(0, 5), years=st.floats(0, 5))
 def test_value_declines_by_what_runs_are_charged(r: float, age: float, years: float) -> None:
     """The charge is the slope of the value: added up over years it is what the value fell."""
@@ -198,6 +211,7 @@ def test_value_declines_by_what_runs_are_charged(r: float, age: float, years: fl
     assert float(np.trapezoid(charges, ages[::100])) == pytest.approx(fallen, rel=2e-2, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(prices=st.lists(owners, min_size=3, max_size=3))
 def test_arrays_equal_scalars(prices: list[Ownership]) -> None:
     paths = ("usd_per_gpu", "network_share", "life_years", "cost_of_capital", "site.pue", "site.watts", "utilization")
@@ -207,6 +221,7 @@ def test_arrays_equal_scalars(prices: list[Ownership]) -> None:
     np.testing.assert_allclose(np.asarray(drawn), one_by_one, rtol=1e-12)
 
 
+@settings(deadline=None)
 @given(price=quotes, factors=st.lists(st.floats(0.1, 1.0), min_size=3, max_size=3))
 def test_quotes_broadcast(price: Quote, factors: list[float]) -> None:
     shares = np.array(factors) * price.used_share

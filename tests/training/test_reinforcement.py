@@ -172,7 +172,7 @@ def test_separate_pools_split_the_cluster() -> None:
     assert float(half.part("decode").total) > float(whole.part("decode").total)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(
     path=st.sampled_from(["steps", "prompts", "samples", "sync_seconds", "reward_seconds", "responses.end", "epochs", "scoring_passes"]),
     factor=st.floats(1.0, 3.0),
@@ -184,7 +184,7 @@ def test_more_work_never_takes_less_time(path: str, factor: float) -> None:
     assert times[1] >= times[0] * (1 - 1e-9)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(
     path=st.sampled_from(["learning_mfu", "prefill_mfu", "engine.bandwidth_share", "engine.compute_share", "engine.max_batch"]),
     factor=st.floats(1.0, 1.5),

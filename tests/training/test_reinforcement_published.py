@@ -14,7 +14,7 @@ from trainsim.units import human
 
 HINDCASTS = {"recipe-r1-zero": ("miss", 128e3, 616e3, 3.38e6), "recipe-r1": ("inside", 29.9e3, 230e3, 1.81e6)}
 """What was said, before the hours were looked up in their rows; never re-tuned."""
-VALIDATION = ("grpo-simplerl-zoo-7b", "grpo-deepscaler-1_5b", "grpo-r1-zero")
+VALIDATION = ("grpo-simplerl-zoo-7b", "grpo-deepscaler-1_5b", "grpo-open-r1-simple-rl", "grpo-r1-zero")
 
 
 @pytest.mark.parametrize("name", HINDCASTS)

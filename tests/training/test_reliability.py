@@ -118,6 +118,7 @@ def test_memoryless_weibull_is_the_exponential_and_takes_the_general_way() -> No
     )
 
 
+@settings(deadline=None)
 @given(save=st.floats(1e-9, 3.0), restart=st.floats(0, 2.0), off=st.floats(0.2, 5.0))
 def test_no_interval_beats_the_best(save: float, restart: float, off: float) -> None:
     best = float(best_interval(Exponential(), save, restart))
@@ -125,7 +126,7 @@ def test_no_interval_beats_the_best(save: float, restart: float, off: float) -> 
     assert float(useful_share(Exponential(), best * off, save, restart)) <= kept * (1 + 1e-9)
 
 
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 @given(shape=st.floats(0.5, 3.0), save=st.floats(1e-4, 0.3), restart=st.floats(0, 0.5), off=st.sampled_from([0.5, 0.9, 1.1, 2.0]))
 def test_no_interval_beats_the_best_under_another_law(shape: float, save: float, restart: float, off: float) -> None:
     law = Weibull(shape=shape)
@@ -147,6 +148,7 @@ def test_the_first_order_rule_refuses_outside_its_domain(setting: str, gpus: int
         YoungDaly(failures_per_gpu_day=LLAMA3_RATE, checkpoint_seconds=save, restart_seconds=restart).expected_goodput(gpus)
 
 
+@settings(deadline=None)
 @given(gpus=st.integers(1, 200_000), slowdown=st.floats(0, 0.3), setting=st.sampled_from(list(SETTINGS)))
 def test_losses_make_up_the_clock_and_none_is_negative(gpus: int, slowdown: float, setting: str) -> None:
     run = failures(setting, straggler_slowdown=slowdown)
@@ -156,6 +158,7 @@ def test_losses_make_up_the_clock_and_none_is_negative(gpus: int, slowdown: floa
     assert all(value >= -1e-9 for _, value in lost.lines())
 
 
+@settings(deadline=None)
 @given(
     rate=st.floats(1e-6, 1e-2), save=st.floats(1, 600), restart=st.floats(0, 7200), gpus=st.integers(1, 100_000), more=st.floats(1.001, 3)
 )

@@ -105,7 +105,8 @@ def _stage(row: Row, trained: Model, stage: Mapping[str, Any]) -> Recipe:
     for path, value in middle.items():
         head, _, leaf = path.rpartition(".")
         inner[head][leaf] = value
-    spec = Reinforcement(**inner[""], engine=Engine(**inner["engine"]), responses=Responses(**inner["responses"]))
+    parts = {"engine": Engine(**inner["engine"]), "responses": Responses(**inner["responses"]), "rollout_gpus": row.get("rollout_gpus")}
+    spec = Reinforcement(**inner[""], **parts)
     sizes = stage["gpus"] if isinstance(stage["gpus"], list) else [stage["gpus"]]
     clusters = tuple(cluster(row["cluster"], size) for size in sizes)
     return Recipe(trained, clusters, spec.with_sources({"": row.cited}), Beliefs({p: ci90(*levels) for p, levels in believed.items()}))

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import model_validator
 
-from ..errors import SpecError
+from ..errors import EstimateError, SpecError
 from ..ledger import Ledger
 from ..spec import Count
 from ..units import HOURS_PER_DAY, HOURS_PER_YEAR, Num, Unit
@@ -97,6 +97,22 @@ class Quote(Price):
             "support": (used + idle) * self.support_share,
         }
         return Ledger("USD", lines, 1.0 if self.per_usd is None else 1.0 / self.per_usd)
+
+    def used_by(self, gpu_hours: float) -> Quote:
+        """The same offer, used by a run of so many accelerator-hours and by nothing else.
+
+        Raises:
+            EstimateError: the run needs more than is reserved.
+
+        >>> offer = Quote(nodes=64, term_days=30, price_per_gpu_hour=2.0, used_share=1)
+        >>> round(offer.used_by(250_000).used_share, 3)
+        0.678
+        """
+        share = gpu_hours / self.reserved_gpu_hours
+        if np.any(share > 1.0):
+            rule = f"is more than the {float(np.max(self.reserved_gpu_hours)):,.0f} hours reserved"
+            raise EstimateError("price.used_share", float(np.max(share)), rule, "reserve more nodes or days")
+        return self.replace({"used_share": share})
 
     def rate(self) -> Ledger:
         """The bill over the hours used [USD/GPU-h]."""

@@ -178,6 +178,25 @@ def estimate_reinforcement(model: Model, cluster: Cluster, recipe: Reinforcement
         SpecError: more accelerators generate than there are, or none is left to learn.
 
     Source: arithmetic on the loop of GRPO (arXiv:2402.03300, algorithm 1); roofline decoding after arXiv:2211.05102.
+
+    >>> import trainsim as ts
+    >>> recipe = Reinforcement(
+    ...     steps=200, prompts=128, samples=8, prefill_mfu=0.4, learning_mfu=0.25, sync_seconds=20,
+    ...     responses=Responses(prompt=150, start=600, end=1500, spread=0.8, maximum=8192),
+    ...     engine=Engine(gpus=1, bandwidth_share=0.55, compute_share=0.3, step_overhead_seconds=0.008, max_batch=256),
+    ... )
+    >>> est = estimate_reinforcement(ts.catalog.model("llama3-8b"), ts.catalog.cluster("hgx-h100", gpus=8), recipe)
+    >>> print(est.seconds)
+    total                    40.6K s   100.0%
+      rollout                31.1K s    76.7%
+        prefill               18.3 s     0.0%
+        decode               27.1K s    66.8%
+        reward                   0 s     0.0%
+        sync                 4.00K s     9.8%
+      learning               9.48K s    23.3%
+        scoring              3.79K s     9.3%
+        update               5.69K s    14.0%
+      hidden by overlap          0 s     0.0%
     """
     rollout_gpus, learn_gpus = _split(cluster, recipe)
     nodes, weights = _gauss(TRAINING_POINTS)
