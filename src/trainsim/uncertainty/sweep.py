@@ -114,13 +114,15 @@ def sweep(study: Study, harvest: Harvest, start: int, stop: int, executor: Execu
     shards = list(cut(study.replicates, start, stop))
     replies = map(_Task(study, harvest), shards) if executor is None else _mapped(executor, _Task(study, harvest), shards)
     gathered, done, total = [], 0, (stop - start) * study.replicates
-    for shard, reply in zip(shards, replies, strict=True):
+    for shard, reply in zip(shards, replies, strict=False):  # a count that is off is the executor's fault, and told so
         if not isinstance(reply, _Reply) or reply.shard != shard:
             raise BeliefError("executor", reply, "gave back something else than the shard it was sent", "its map() must return results in order")
         gathered.append((shard, reply.yielded))
         done += (shard[1] - shard[0]) * (shard[3] - shard[2])
         if progress is not None:
             progress(done, total)
+    if next(iter(replies), None) is not None:
+        raise BeliefError("executor", type(executor).__name__, "gave back more results than shards", "its map() must give one for each")
     return gathered
 
 
@@ -128,17 +130,18 @@ def _mapped(executor: Executor, task: _Task, shards: Sequence[Range]) -> Iterato
     remedy = "run again, with another executor or none; the result will be the same"
     if not callable(getattr(executor, "map", None)):
         raise BeliefError("executor", executor, "has no map()", "give a concurrent.futures executor, or Dask's Client(...).get_executor()")
+    count = 0
     try:
-        replies = list(executor.map(task, shards))
+        for count, reply in enumerate(executor.map(task, shards), start=1):
+            yield reply
     except BrokenExecutor as error:
         raise BeliefError("executor", type(executor).__name__, f"broke down ({error})", remedy) from error
     except (PicklingError, AttributeError, TypeError) as error:
         if "pickle" not in str(error).lower():
             raise
         raise BeliefError("function", task.study.function, f"can't be sent to a worker ({error})", "define it at the top of a module") from error
-    if len(replies) != len(shards):
-        raise BeliefError("executor", type(executor).__name__, f"gave back {len(replies)} results for {len(shards)} shards", remedy)
-    yield from replies
+    if count != len(shards):
+        raise BeliefError("executor", type(executor).__name__, f"gave back {count} results for {len(shards)} shards", remedy)
 
 
 def cut(replicates: int, start: int, stop: int) -> Iterator[Range]:

@@ -1,0 +1,200 @@
+"""Exact integration, counting, and honest error bars."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import special
+
+from trainsim.errors import BeliefError
+from trainsim.ledger import Ledger
+from trainsim.uncertainty import Beliefs, Figure, ci90, difference, normal, simulate, uniform, what_must_be_true
+from trainsim.uncertainty.reference import BELIEFS, EXACT, EXACT_BELOW_6M, EXACT_MEAN, Bench, cost
+from trainsim.units import Num
+
+INDEPENDENT = Beliefs(dict(BELIEFS))
+
+
+def off(figure: Figure, exact: float) -> float:
+    return abs(figure.value - exact) / figure.standard_error
+
+
+# exact integration over an affine input ----------------------------------------------------------------------------
+
+
+def test_the_line_that_moves_the_output_most_is_integrated_exactly() -> None:
+    sim = simulate(Bench(), BELIEFS, cost, rtol=1e-3, seed=1)
+    assert "price integrated exactly" in sim.method
+    plain = simulate(Bench(), BELIEFS, lambda s: np.maximum(cost(s), 1e-6 * cost(s) ** 2), n=sim.n, seed=1)
+    assert "integrated" not in plain.method
+    assert sim.quantile("value", 0.5).standard_error < 0.2 * plain.quantile("value", 0.5).standard_error
+    assert off(sim.probability("value", below=6e6), EXACT_BELOW_6M) < 4
+    assert sim.probability("value", below=6e6) + sim.probability("value", above=6e6) == pytest.approx(1, abs=1e-12)
+
+
+def test_a_falling_line_is_integrated_too() -> None:
+    sim = simulate(Bench(), BELIEFS, lambda s: 1e8 - cost(s), rtol=1e-3, seed=2)
+    assert "integrated" in sim.method
+    for level, exact in EXACT.items():
+        assert off(sim.quantile("value", 1 - level), 1e8 - exact) < 4
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("path", ["price", "mfu"])
+def test_a_bend_that_one_draw_in_a_thousand_sees_is_met(path: str, seed: int) -> None:
+    """Affine in the price except on a set of measure 1e-3, either of the price itself or of another input."""
+    edge = float(BELIEFS.resolve(Bench()).laws[path].ppf(0.999))
+
+    def bent(s: Bench) -> Num:
+        return cost(s) * np.where(s.get(path) > edge, s.price**2, 1.0)
+
+    only = Beliefs({"price": BELIEFS["price"], "mfu": BELIEFS["mfu"]})
+    assert "price integrated exactly" in simulate(Bench(), only, cost, seed=seed).method
+    assert "integrated" not in simulate(Bench(), only, bent, rtol=0.05, seed=seed).method
+
+
+def test_each_output_is_integrated_over_its_own_line() -> None:
+    def outputs(s: Bench) -> dict[str, Any]:
+        hours = 6 * 37e9 * s.tokens / (989.5e12 * s.mfu) / 3600
+        return {"hours": hours, "cost": Ledger("USD", {"rent": hours * s.price, "power": hours * 0.1}), "kink": np.maximum(hours, 2.5e6)}
+
+    sim = simulate(Bench(), BELIEFS, outputs, n=1 << 13, seed=3)
+    assert "tokens and price integrated exactly" in sim.method or "price and tokens integrated exactly" in sim.method
+    assert sim.mean("cost.rent") + sim.mean("cost.power") == pytest.approx(sim.mean("cost"), rel=1e-12)
+    assert sim.quantile("cost.power", 0.5) == pytest.approx(0.1 * sim.quantile("hours", 0.5), rel=1e-9)
+
+
+# counting ----------------------------------------------------------------------------------------------------------
+
+
+def test_counted_draws_tell_what_kept_draws_tell() -> None:
+    sim = simulate(Bench(), BELIEFS, cost, n=1 << 20, seed=4)
+    assert "counted" in sim.method
+    for figure, exact in zip(sim.quantile("value", list(EXACT)), EXACT.values(), strict=True):
+        assert off(figure, exact) < 4
+    assert sim.mean("value") == pytest.approx(EXACT_MEAN, rel=1e-5)
+    assert off(sim.probability("value", below=6e6), EXACT_BELOW_6M) < 4
+
+
+@pytest.mark.parametrize(
+    ("function", "exact"),
+    [
+        (lambda s: special.ndtri(s.k - 1) * 2 + 0.5, lambda z: 2 * z + 0.5),  # both signs
+        (lambda s: -np.exp(special.ndtri(s.k - 1)), lambda z: -math.exp(-z)),  # negative
+        (lambda s: special.ndtri(s.k - 1) * (np.abs(s.k - 1.5) > 0.2), lambda z: z * (abs(special.ndtr(z) - 0.5) > 0.2)),  # a lump at zero
+        (lambda s: 0 * s.k + 3.25, lambda _: 3.25),
+    ],
+)
+def test_counting_takes_any_sign(function: Callable[[Bench], Num], exact: Callable[[float], float]) -> None:
+    sim = simulate(Bench(), Beliefs({"k": uniform(1, 2)}), function, n=1 << 19)
+    for level in (0.05, 0.25, 0.4, 0.95):
+        value = exact(float(special.ndtri(level)))
+        assert sim.quantile("value", level) == pytest.approx(value, rel=2.0**-12, abs=1e-9)
+
+
+def test_memory_does_not_grow_with_the_draws() -> None:
+    import tracemalloc  # noqa: PLC0415
+
+    peaks = []
+    for n in (1 << 20, 1 << 22):
+        simulate(Bench(), BELIEFS, cost, n=1 << 19)
+        tracemalloc.start()
+        simulate(Bench(), BELIEFS, cost, n=n)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.1 * peaks[0]
+    assert peaks[1] < 30e6
+
+
+# error bars --------------------------------------------------------------------------------------------------------
+
+
+def bent_cost(s: Bench) -> Num:
+    """Rises steadily with the cost, with a kink near its median, so that its quantiles are known."""
+    return np.maximum(cost(s), 2 * cost(s) - 7e6)
+
+
+def exact_quantiles(beliefs: Beliefs, *, bent: bool) -> dict[float, float]:
+    from trainsim.uncertainty.oracle import exact  # noqa: PLC0415
+    from trainsim.uncertainty.sweep import Study  # noqa: PLC0415
+
+    law = exact(Study(Bench(), beliefs, cost, 0, 16), "value")
+    values = {level: law.quantile(level) for level in EXACT}
+    return {level: max(v, 2 * v - 7e6) if bent else v for level, v in values.items()}
+
+
+def coverage(how: dict[str, Any], beliefs: Beliefs, *, bent: bool, seeds: int) -> list[float]:
+    """The share of seeds whose 95 % interval holds the exact value, for each quantile."""
+    exact = exact_quantiles(beliefs, bent=bent)
+    hits = dict.fromkeys(exact, 0)
+    for seed in range(seeds):
+        sim = simulate(Bench(), beliefs, bent_cost if bent else cost, seed=seed, **how)
+        for level, value in exact.items():
+            low, high = sim.quantile("value", level).interval()
+            hits[level] += low <= value <= high
+    return [count / seeds for count in hits.values()]
+
+
+CASES = [(how, beliefs, bent) for how in ({"n": 4096}, {"rtol": 0.01}) for beliefs in (BELIEFS, INDEPENDENT) for bent in (False, True)]
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+    for bent in (False, True):
+        for share in coverage({"n": 4096}, BELIEFS, bent=bent, seeds=150):
+            assert 0.88 <= share <= 0.995
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("how", "beliefs", "bent"), CASES)
+def test_over_a_thousand_seeds_intervals_cover_93_to_97_percent(how: dict[str, Any], beliefs: Beliefs, bent: bool) -> None:  # noqa: FBT001
+    for share in coverage(how, beliefs, bent=bent, seeds=1000):
+        assert 0.93 <= share <= 0.97
+
+
+# the oracle, what must be true -------------------------------------------------------------------------------------
+
+
+def test_the_oracle_has_the_published_digits_and_checks_a_simulation() -> None:
+    found = simulate(Bench(), BELIEFS, cost, rtol=1e-4, seed=6).check()
+    for level, figure, exact, _ in found.rows:
+        assert exact == pytest.approx(EXACT[level], rel=2e-6)
+        assert figure == pytest.approx(exact, rel=2e-4)
+    assert found.worst < 4
+
+
+def test_the_oracle_refuses_what_is_no_product() -> None:
+    with pytest.raises(BeliefError, match="is no product"):
+        simulate(Bench(), BELIEFS, lambda s: s.price + s.mfu, n=1024).check()
+
+
+def test_what_must_be_true_of_a_normal_sum_is_the_closed_form() -> None:
+    class_spec = Bench()
+    beliefs = Beliefs({"tokens": normal(100, 3).truncate(1), "price": normal(50, 4).truncate(1)})
+    found = what_must_be_true(class_spec, beliefs, lambda s: s.tokens + s.price, below=140.0)
+    assert found.together is not None
+    assert found.together.distance == pytest.approx(2.0, rel=1e-3)
+    assert found.together.values == pytest.approx({"tokens": 100 - 10 * 9 / 25, "price": 50 - 10 * 16 / 25}, rel=1e-4)
+    assert found.probability == pytest.approx(special.ndtr(-2.0), abs=1e-3)
+    alone = {a.path: a for a in found.alone}
+    assert alone["price"].value == pytest.approx(40.0, rel=1e-6)
+    assert alone["price"].percentile == pytest.approx(100 * special.ndtr(-2.5), rel=1e-4)
+
+
+def test_what_nothing_makes_true_is_said() -> None:
+    found = what_must_be_true(Bench(), BELIEFS, cost, below=1.0)
+    assert found.together is None
+    assert all(a.value is None and a.reach[0] > 1.0 for a in found.alone)
+    assert found.probability == 0
+
+
+def test_a_difference_carries_its_own_error() -> None:
+    found = difference(Bench(mfu=0.3), Bench(mfu=0.4), BELIEFS.without("mfu"), cost, seed=1)
+    assert found.a_below_b == 0
+    assert found.quantile(0.5).standard_error < 1e-3 * abs(found.quantile(0.5))
+
+
+def test_an_interval_of_no_width_is_refused() -> None:
+    with pytest.raises(BeliefError, match="do not rise"):
+        ci90(2.0, 2.0)

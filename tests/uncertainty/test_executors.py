@@ -1,0 +1,179 @@
+"""The same numbers to the bit, whoever computes them."""
+
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trainsim.errors import BeliefError
+from trainsim.uncertainty import Simulation, simulate
+from trainsim.uncertainty.reference import BELIEFS, Bench, cost
+from trainsim.units import Num
+
+N = 1 << 19
+"""Enough to be counted in shards."""
+
+
+def numbers(sim: Simulation) -> tuple[Any, ...]:
+    """Everything a simulation says, with all digits."""
+    figures = (*sim.quantile("value", [0.001, 0.05, 0.5, 0.95, 0.999]), sim.mean("value"), sim.probability("value", below=6e6))
+    return tuple((float(f).hex(), f.standard_error.hex()) for f in figures)
+
+
+@pytest.fixture(scope="module")
+def alone() -> tuple[Any, ...]:
+    return numbers(simulate(Bench(), BELIEFS, cost, n=N, seed=5))
+
+
+def processes(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, mp_context=get_context("forkserver"))
+
+
+@pytest.mark.parametrize("make", [*(lambda k=k: ThreadPoolExecutor(k) for k in (1, 2, 3)), *(lambda k=k: processes(k) for k in (1, 2))])
+def test_threads_and_processes_give_the_serial_numbers(make: Callable[[], Executor], alone: tuple[Any, ...]) -> None:
+    with make() as executor:
+        assert numbers(simulate(Bench(), BELIEFS, cost, n=N, seed=5, executor=executor)) == alone
+
+
+def test_an_accuracy_run_is_the_same_on_threads() -> None:
+    with ThreadPoolExecutor(2) as executor:
+        there = simulate(Bench(), BELIEFS, cost, rtol=1e-4, seed=5, executor=executor)
+    assert numbers(there) == numbers(simulate(Bench(), BELIEFS, cost, rtol=1e-4, seed=5))
+
+
+def test_loky_gives_the_serial_numbers(alone: tuple[Any, ...]) -> None:
+    loky = pytest.importorskip("loky")
+    executor = loky.get_reusable_executor(max_workers=2)
+    try:
+        assert numbers(simulate(Bench(), BELIEFS, cost, n=N, seed=5, executor=executor)) == alone
+    finally:
+        executor.shutdown(wait=True)
+
+
+@contextmanager
+def dask(workers: int) -> Iterator[Any]:
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_dask_gives_the_serial_numbers(workers: int, alone: tuple[Any, ...]) -> None:
+    with dask(workers) as client:
+        assert numbers(simulate(Bench(), BELIEFS, cost, n=N, seed=5, executor=client.get_executor(pure=False))) == alone
+
+
+class KillsOnce:
+    """The cost of a run; the first worker to reach a marked price is killed, once."""
+
+    def __init__(self, flag: Path) -> None:
+        self.flag = flag
+
+    def __call__(self, bench: Bench) -> Num:
+        if np.max(bench.price) > 5.5 and not self.flag.exists():
+            self.flag.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return cost(bench)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_dask_survives_a_killed_worker_with_the_same_numbers(tmp_path: Path, alone: tuple[Any, ...]) -> None:
+    cloudpickle = pytest.importorskip("cloudpickle")
+    module = __import__("sys").modules[__name__]
+    cloudpickle.register_pickle_by_value(module)
+    with dask(2) as client:
+        killer = KillsOnce(tmp_path / "killed")
+        sim = simulate(Bench(), BELIEFS, killer, n=N, seed=5, executor=client.get_executor(pure=False))
+        assert (tmp_path / "killed").exists()
+        assert numbers(sim) == alone
+
+
+class Rubbish:
+    """An executor that gives back something else than was asked."""
+
+    def map(self, function: Callable[[Any], Any], shards: Iterable[Any]) -> Iterable[Any]:
+        return [None for _ in shards]
+
+
+class Short:
+    """An executor that loses a result."""
+
+    def map(self, function: Callable[[Any], Any], shards: Iterable[Any]) -> Iterable[Any]:
+        return [function(shard) for shard in shards][:-1]
+
+
+class Shuffled:
+    """An executor that gives results in another order."""
+
+    def map(self, function: Callable[[Any], Any], shards: Iterable[Any]) -> Iterable[Any]:
+        return [function(shard) for shard in shards][::-1]
+
+
+@pytest.mark.parametrize(
+    ("executor", "word"),
+    [(Rubbish(), "gave back something else"), (Short(), "63 results for 64 shards"), (Shuffled(), "in order"), (object(), "has no map")],
+)
+def test_an_executor_that_misbehaves_is_named(executor: Any, word: str) -> None:
+    with pytest.raises(BeliefError, match=word):
+        simulate(Bench(), BELIEFS, cost, n=N, executor=executor)
+
+
+def die(_: Bench) -> Num:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def test_a_pool_whose_worker_dies_is_named() -> None:
+    with processes(1) as executor, pytest.raises(BeliefError, match="broke down"):
+        simulate(Bench(), BELIEFS, DieAway(), n=N, executor=executor)
+
+
+class DieAway:
+    """The cost here, death in any other process."""
+
+    def __init__(self) -> None:
+        self.home = os.getpid()
+
+    def __call__(self, bench: Bench) -> Num:
+        return cost(bench) if os.getpid() == self.home else die(bench)
+
+
+def test_a_function_that_cannot_travel_is_named() -> None:
+    with processes(1) as executor, pytest.raises(BeliefError, match="top of a module"):
+        simulate(Bench(), BELIEFS, lambda bench: cost(bench), n=N, executor=executor)
+
+
+def test_progress_ends_where_it_should() -> None:
+    seen: list[tuple[int, int]] = []
+    simulate(Bench(), BELIEFS, cost, n=N, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (N, N)
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_interrupting_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def stop(done: int, total: int) -> None:
+        if done > total // 2:
+            raise KeyboardInterrupt
+
+    executor = ThreadPoolExecutor(2)
+    with pytest.raises(KeyboardInterrupt):
+        simulate(Bench(), BELIEFS, cost, n=N, executor=executor, progress=stop)
+    executor.shutdown(wait=True)
+    assert not list(tmp_path.iterdir())
+
+
