@@ -1,0 +1,261 @@
+"""config.json → Model: published figures, class defaults, wrappers, and clear errors for everything else."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import trainsim as ts
+from trainsim.errors import ConfigError
+from trainsim.model.huggingface.reader import families
+from trainsim.model.huggingface.unfit import UNFIT
+from trainsim.model.masks import Mask
+from trainsim.model.ops import Attend
+from trainsim.testing import covering_configs, hf_configs
+from trainsim.testing.families import FAMILIES
+
+PUBLISHED: dict[str, Any] = tomllib.loads((Path(__file__).parent / "published.toml").read_text())
+V3: dict[str, Any] = PUBLISHED["deepseek-v3"]["config"]
+LLAMA: dict[str, Any] = PUBLISHED["llama2-70b"]["config"]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_models_are_counted_to_the_last_digit(name: str) -> None:
+    row = PUBLISHED[name]
+    model = ts.from_hf(row["config"])
+    assert ts.count_params(model).total == row["total"]
+    assert ts.count_active_params(model).total == row["active"]
+    for convention in ("full", "causal"):
+        if (want := row.get(f"forward_{convention}")) is not None:
+            got = ts.flops_per_token(model, 4096, convention).part("forward").total * 4096
+            assert got == pytest.approx(want, rel=1e-12)
+
+
+def test_all_the_families_of_the_list_are_mapped() -> None:
+    # fmt: off
+    listed = {
+        "bloom", "cohere2", "dbrx", "deepseek", "deepseek_v2", "deepseek_v3", "dots1", "ernie4_5_moe", "falcon", "gemma2",
+        "gemma3_text", "glm4_moe", "gpt2", "gpt_neox", "gpt_oss", "granitemoe", "granitemoeshared", "grok-1", "hunyuan_v1_moe",
+        "jetmoe", "kimi_k2", "llama", "llama4_text", "minimax", "minimax_m2", "mistral", "mixtral", "olmo2", "olmoe", "opt",
+        "phi3", "phimoe", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "smollm3", "starcoder2",
+    }
+    # fmt: on
+    assert listed <= set(families())
+    assert listed == set(FAMILIES)
+
+
+def test_an_unrolled_scan_runs_what_the_table_says() -> None:
+    """MiniMax's class, measured: 4 layers, 3 of them linear, 256 tokens in chunks of 64, 4 heads of 32.
+
+    Forward agrees. Backward falls short of twice that by three products of chunk × d × d per head and linear layer: the
+    first state is a constant zero, so its gradient is not formed; the last update is read by nobody, so neither of its
+    operands gets one.
+    """
+    config = {"model_type": "minimax", "hidden_size": 128, "intermediate_size": 96, "num_hidden_layers": 4, "num_attention_heads": 4}
+    config |= {"num_key_value_heads": 2, "vocab_size": 1000, "head_dim": 32, "num_local_experts": 4, "num_experts_per_tok": 2}
+    config |= {"block_size": 64, "layer_types": ["linear_attention"] * 3 + ["full_attention"], "tie_word_embeddings": False}
+    ledger = ts.flops_per_token(ts.from_hf(config), 256, "full")
+    assert ledger.part("forward").total * 256 == 439_877_632
+    unread = 3 * 2 * 64 * 32 * 32 * 4 * 3
+    assert ledger.total * 256 - unread == 1_314_914_304
+
+
+# what is taken where the file is silent ------------------------------------------------------------------------------
+
+
+def masks(model: Any) -> list[Mask]:
+    blocks = {kind.name: kind.block for kind in model.stack}
+    return [op.mask for name in model.layout for op in blocks[name].attention.ops(model.hidden) if isinstance(op, Attend)]
+
+
+SMALL = {"num_hidden_layers": 4, "hidden_size": 64, "num_attention_heads": 4, "vocab_size": 50, "intermediate_size": 96}
+
+
+@pytest.mark.parametrize(
+    ("config", "seen"),
+    [
+        ({"model_type": "mistral", "num_key_value_heads": 2}, "SSSS"),
+        ({"model_type": "mistral", "num_key_value_heads": 2, "sliding_window": None}, "CCCC"),
+        ({"model_type": "gemma2"}, "SCSC"),
+        ({"model_type": "gemma3_text", "sliding_window_pattern": 3}, "SSCS"),
+        ({"model_type": "cohere2"}, "SSSC"),
+        ({"model_type": "qwen2", "num_key_value_heads": 2, "use_sliding_window": True, "max_window_layers": 2}, "CCSS"),
+        ({"model_type": "qwen2", "num_key_value_heads": 2, "sliding_window": 8}, "CCCC"),
+        ({"model_type": "gpt_oss", "num_key_value_heads": 2, "num_local_experts": 4, "num_experts_per_tok": 2}, "SCSC"),
+        ({"model_type": "llama4_text", "num_key_value_heads": 2, "num_local_experts": 4, "num_experts_per_tok": 1}, "KKKC"),
+    ],
+)
+def test_class_defaults_of_windows_and_patterns(config: dict[str, Any], seen: str) -> None:
+    letters = {"Causal": "C", "SlidingWindow": "S", "Chunked": "K"}
+    assert "".join(letters[type(mask).__name__] for mask in masks(ts.from_hf(SMALL | config))) == seen
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_is_left_out_is_noted(family: str) -> None:
+    config = next(covering_configs(family))
+    given_ = {k: v for k, v in config.items() if k != "tie_word_embeddings"}
+    notes = ts.from_hf(given_).notes
+    if family != "dbrx":  # its class can't tie at all
+        assert any("tie_word_embeddings not given" in note for note in notes)
+
+
+def test_head_size_and_ranks_follow_the_class_not_a_rule_of_thumb() -> None:
+    qwen3 = ts.from_hf(SMALL | {"model_type": "qwen3", "num_key_value_heads": 2})
+    assert qwen3.stack[0].block.attention.head_dim == 128  # type: ignore[attr-defined]
+    no_rank = {k: v for k, v in V3.items() if k != "q_lora_rank"}
+    assert ts.count_params(ts.from_hf(no_rank)).total == PUBLISHED["deepseek-v3"]["total"]
+    assert ts.from_hf(no_rank).notes == ("q_lora_rank not given: 1536 (class default)",)
+    full = ts.from_hf({**V3, "q_lora_rank": None})
+    assert ts.count_params(full).total > PUBLISHED["deepseek-v3"]["total"]
+
+
+# wrappers, files, objects ----------------------------------------------------------------------------------------------
+
+
+def test_a_wrapped_text_model_is_entered_and_said_so() -> None:
+    inner = {"hidden_size": 2560, "intermediate_size": 10240, "model_type": "gemma3_text", "num_hidden_layers": 34, "sliding_window": 1024}
+    model = ts.from_hf({"model_type": "gemma3", "text_config": inner, "vision_config": {"hidden_size": 1152}})
+    assert ts.count_params(model).total == 3_880_263_168  # gemma-3-4b, text only
+    assert "text model of gemma3: its other towers are left out" in model.notes
+    assert "num_attention_heads not given: 8 (class default)" in model.notes
+
+
+def test_a_wrapper_gives_its_text_model_a_family_and_a_tie() -> None:
+    inner = {k: v for k, v in LLAMA.items() if k not in ("model_type", "tie_word_embeddings")}
+    model = ts.from_hf({"model_type": "mistral3", "text_config": inner, "tie_word_embeddings": True})
+    assert model.head.weights == "tied"
+    assert "sliding_window not given: 4096 (class default)" in model.notes
+
+
+def test_a_file_a_folder_and_an_object_read_alike(tmp_path: Path) -> None:
+    class Held:
+        def to_dict(self) -> dict[str, Any]:
+            return V3
+
+    (tmp_path / "config.json").write_text(json.dumps(V3))
+    assert ts.from_hf(tmp_path) == ts.from_hf(tmp_path / "config.json") == ts.from_hf(Held()) == ts.from_hf(V3)
+
+
+def test_quantisation_is_a_dtype_with_scales() -> None:
+    quantised = ts.from_hf({**V3, "quantization_config": {"weight_block_size": [128, 128], "quant_method": "fp8"}})
+    assert ts.count_params(quantised).total == PUBLISHED["deepseek-v3"]["total"]
+    assert quantised.quantization_block == 128
+
+
+# what can't be read ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"n_routed_experts": 0}, "n_routed_experts=0"),
+        ({"num_experts_per_tok": 300}, "is above n_routed_experts=256"),
+        ({"kv_lora_rank": 0}, "kv_lora_rank=0: must be a positive integer"),
+        ({"q_lora_rank": -1}, "q_lora_rank=-1"),
+        ({"num_hidden_layers": 10**9}, "is above 10000 layers"),
+        ({"num_hidden_layers": 10**12}, "up to 1e9"),
+        ({"hidden_size": "7168"}, "hidden_size='7168'"),
+        ({"vocab_size": True}, "vocab_size=True"),
+        ({"vocab_size": 1.5}, "vocab_size=1.5"),
+        ({"vocab_size": float("nan")}, "vocab_size=nan"),
+        ({"first_k_dense_replace": 62}, "is above num_hidden_layers=61"),
+        ({"first_k_dense_replace": -1}, "must be an integer >= 0"),
+        ({"moe_layer_freq": 0}, "moe_layer_freq=0"),
+        ({"num_key_value_heads": 7}, "differs from num_attention_heads=128"),
+        ({"hidden_size": None}, "hidden_size=None: is missing"),
+        ({"attention_bias": "no"}, "must be true or false"),
+        ({"n_hash_tables": 4}, "n_hash_tables=4: is not mapped"),
+        ({"use_qk_norm": True}, "use_qk_norm=True: is not mapped"),
+        ({"num_local_experts": 8}, "contradicts n_routed_experts=256"),
+        ({"model_type": "deepseek_v33"}, "did you mean 'deepseek_v3'"),
+        ({"model_type": None}, "known:"),
+        ({"model_type": ["deepseek_v3"]}, "known:"),
+        ({"text_config": {"hidden_size": 3}}, "is missing"),
+    ],
+)
+def test_absurd_and_contradictory_configs_say_what_is_wrong(change: dict[str, Any], words: str) -> None:
+    start = time.perf_counter()
+    with pytest.raises(ConfigError) as error:
+        ts.from_hf({**V3, **change})
+    assert words in str(error.value)
+    assert time.perf_counter() - start < 1.0
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"model_type": "llama", "num_key_value_heads": 3}, "does not divide num_attention_heads=4"),
+        ({"model_type": "llama", "num_key_value_heads": 8}, "is above num_attention_heads=4"),
+        ({"model_type": "llama", "num_attention_heads": 5}, "does not divide hidden_size=64"),
+        ({"model_type": "llama", "sliding_window": 128}, "sliding_window=128: is not mapped"),
+        ({"model_type": "llama", "qk_rope_head_dim": 8}, "qk_rope_head_dim=8: is not mapped"),
+        ({"model_type": "qwen2"}, "(default 32) is above num_attention_heads=4"),
+        ({"model_type": "mistral", "num_key_value_heads": 2, "sliding_window": -1}, "must be a positive integer"),
+        ({"model_type": "qwen2", "num_key_value_heads": 2, "sliding_window": -1}, "must be an integer >= 0"),
+        ({"model_type": "gemma2", "layer_types": ["full_attention"]}, "has 1 entries for 4 layers"),
+        ({"model_type": "gemma2", "layer_types": ["full"] * 4}, "holds 'full'"),
+        ({"model_type": "gemma2", "layer_types": "full_attention"}, "must be a list"),
+        ({"model_type": "gemma2", "sliding_window": None}, "there is no sliding_window"),
+        ({"model_type": "gemma3_text", "use_bidirectional_attention": True}, "only False is"),
+        ({"model_type": "smollm3", "no_rope_layers": [1, 0]}, "has 2 entries for 4 layers"),
+        ({"model_type": "smollm3", "no_rope_layers": [1, 0, -1, 1]}, "holds -1"),
+        (
+            {"model_type": "llama4_text", "num_local_experts": 4, "num_experts_per_tok": 1, "num_key_value_heads": 2, "moe_layers": [9]},
+            "layer 9 of 4",
+        ),
+        ({"model_type": "phimoe", "num_key_value_heads": 2, "num_local_experts": 1, "num_experts_per_tok": 1}, "fewer than the 2"),
+        ({"model_type": "gpt2", "num_key_value_heads": 2}, "only 4 is"),
+        ({"model_type": "bloom", "n_inner": 100}, "only 256 is"),
+        ({"model_type": "dbrx", "attn_config": 3}, "must be a group of keys"),
+        ({"model_type": "dbrx", "attn_config": {"kv_n_heads": 3}}, "attn_config.kv_n_heads=3: does not divide n_heads=4"),
+        ({"model_type": "jetmoe", "num_key_value_heads": 2, "kv_channels": 8, "num_local_experts": 4, "num_experts_per_tok": 3}, "give 6"),
+    ],
+)
+def test_every_family_refuses_what_it_has_no_shape_for(config: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        ts.from_hf(SMALL | config)
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize("kind", sorted(UNFIT))
+def test_what_does_not_fit_is_refused_by_name(kind: str) -> None:
+    with pytest.raises(ConfigError, match=r"does not fit: .*adding-a-family"):
+        ts.from_hf(SMALL | {"model_type": kind})
+
+
+@pytest.mark.parametrize("text", ["", '{"model_type": "llama", "hidden_si', "[1, 2]", "\xff\xfe", "null"])
+def test_files_cut_short_are_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "config.json"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ConfigError):
+        ts.from_hf(path)
+    with pytest.raises(ConfigError, match="no such file"):
+        ts.from_hf(tmp_path / "other.json")
+    with pytest.raises(ConfigError, match="neither a path"):
+        ts.from_hf(3)
+
+
+NONSENSE = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.lists(st.integers(), max_size=3), st.just({"a": 1})
+)
+
+
+@settings(deadline=1000, max_examples=300)
+@given(hf_configs(), st.data())
+def test_nonsense_is_read_or_refused_in_bounded_time_and_never_crashes(config: dict[str, Any], data: st.DataObject) -> None:
+    for key in data.draw(st.lists(st.sampled_from(sorted(config)), min_size=1, max_size=3, unique=True)):
+        if data.draw(st.booleans()):
+            del config[key]
+        else:
+            config[key] = data.draw(NONSENSE)
+    with contextlib.suppress(ConfigError):
+        model = ts.from_hf(config)
+        assert ts.count_active_params(model).total <= ts.count_params(model).total
