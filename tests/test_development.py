@@ -145,6 +145,24 @@ def test_more_of_anything_never_costs_less(path: str, factor: float) -> None:
     assert cost(base.replace({path: base.get(path) * factor})) >= cost(base) * (1 - 1e-12)
 
 
+DOLLARS = (
+    "price.usd_per_gpu_hour", "people.usd_per_year", "data.acquisition_usd", "data.generation_usd", "data.annotation_usd",
+    "evaluation_usd", "storage_usd",
+)  # fmt: skip
+
+
+@settings(deadline=None)
+@given(rent=st.floats(0.5, 5), pay=st.floats(1e4, 1e6), experiments=st.floats(1, 8), failed=st.floats(0, 0.3), factor=st.floats(0.1, 10))
+def test_scaling_every_price_scales_every_dollar(rent: float, pay: float, experiments: float, failed: float, factor: float) -> None:
+    base = v3_and_r1(failed=failed, experiments=experiments, people=PEOPLE, data=DATA, evaluation_usd=1e5, storage_usd=1e5)
+    base = base.replace({"price.usd_per_gpu_hour": rent, "people.usd_per_year": pay})
+    scaled = base.replace({path: base.get(path) * factor for path in DOLLARS})
+    one, other = (dict(estimate_development(d).cost.lines()) for d in (base, scaled))
+    assert one.keys() == other.keys()
+    for path, dollars in one.items():
+        assert float(other[path]) == pytest.approx(factor * float(dollars), rel=1e-12)
+
+
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [

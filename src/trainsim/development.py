@@ -55,6 +55,9 @@ class Data(Spec):
         acquisition_usd: crawling, licences, storage of the raw text.
         generation_usd: text made by other models, where no line holds those runs.
         annotation_usd: people who write, rank and label.
+
+    >>> Data(acquisition_usd=5e6, annotation_usd=2e6).cost().total
+    7000000.0
     """
 
     acquisition_usd: Usd = 0.0
@@ -112,6 +115,12 @@ class Development(Spec):
 
     Raises:
         SpecError: no final run; failed runs or experiments both as a factor and as lines; a run without a price.
+
+    >>> import trainsim as ts
+    >>> v3 = ts.catalog.run("deepseek-v3").replace({"price": None, "reliability": ts.Goodput(1.0)})
+    >>> whole = Development(lines=[Line(name="v3", run=v3)], price=ts.Rental(usd_per_gpu_hour=2.0), experiments=3.2)
+    >>> round(float(estimate_development(whole).cost.total) / 1e6, 2)
+    17.84
     """
 
     name: str = "development"

@@ -122,6 +122,10 @@ def cache_elements(model: Model, context: Num) -> Num:
         context: prompt and response so far, number or array ``(n,)`` [token].
 
     Source: Pope et al. 2022 (arXiv:2211.05102), section 3; latent attention: DeepSeek-V2 (arXiv:2405.04434), table 1.
+
+    >>> import trainsim as ts
+    >>> cache_elements(ts.catalog.model("deepseek-v3"), 1.0) * 2  # bytes per token in bf16
+    70272.0
     """
     return sum(kind.count * cached(kind.block.attention, context) for kind in model.stack)
 
@@ -135,6 +139,10 @@ def decode_flops(model: Model, context: Num) -> Num:
         model, context: as in :func:`cache_elements`.
 
     Source: Pope et al. 2022 (arXiv:2211.05102), section 2.
+
+    >>> import trainsim as ts
+    >>> [round(decode_flops(ts.catalog.model("deepseek-v3"), c) / 1e9) for c in (1.0, 6000.0)]
+    [73, 175]
     """
     table = model.table
     products = float(np.sum((table.flop * table.count)[~table.mtp]))
@@ -163,6 +171,10 @@ def weights_read(model: Model, batch: Num) -> Num:
         batch: responses decoded at once, number or array ``(n,)``.
 
     Source: expected number of distinct experts under uniform routing; counted on the ops.
+
+    >>> import trainsim as ts
+    >>> [round(weights_read(ts.catalog.model("deepseek-v3"), b) / 1e9) for b in (1.0, 32.0, 512.0)]
+    [37, 433, 670]
     """
     return sum(elements * (1.0 - (1.0 - met) ** batch) for met, elements in _matrices(model).items())
 
@@ -184,6 +196,11 @@ def decode_step(model: Model, chip: Chip, engine: Engine, batch: Num, context: N
         EstimateError: the chip has no peak in the engine's number format.
 
     Source: Williams et al. 2009, roofline; Pope et al. 2022 (arXiv:2211.05102), section 2.
+
+    >>> import trainsim as ts
+    >>> engine = Engine(gpus=1, bandwidth_share=0.7, compute_share=0.4, step_overhead_seconds=0.005, max_batch=256)
+    >>> round(float(decode_step(ts.catalog.model("llama3-8b"), ts.catalog.chip("h100-sxm"), engine, 1.0, 1000.0)) * 1e3, 1)
+    11.5
     """
     read = weights_read(model, batch) * engine.weight_bytes + batch * cache_elements(model, context) * engine.cache_bytes
     reading = read / (engine.gpus * chip.memory_bandwidth * engine.bandwidth_share)
