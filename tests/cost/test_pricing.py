@@ -256,3 +256,19 @@ def test_the_amortised_cost_of_a_real_model_stands_beside_both_editions() -> Non
     equating = {year: float(price_that_equates(llama_405b(1.0), usd / LLAMA_405B_HOURS)) for year, usd in EDITIONS.items()}
     assert equating == pytest.approx({"first": 39.3e3, "second": 57.6e3}, rel=0.01)
     assert equating["first"] < max(prices) < equating["second"]
+
+
+A100_SERVER_OVER_CHIP = 1.66
+"""Epoch's table: a server of A100 over its chips."""
+
+
+def test_bloom_stands_beside_both_editions_too() -> None:
+    """1.083M A100 hours from March 2022, on chips a year old, priced by the two dated rows of single A100 and Epoch's server factor."""
+    site = Site(watts=6500 / 8 * 0.75, idle_watts=0, pue=1.25, usd_per_kwh=0.0832)
+    decline = ValueDecline(ooms_per_year=0.14, age_years=1.0)
+    chips = [find("prices", row)["usd_per_gpu"] * A100_SERVER_OVER_CHIP for row in ("buy-a100-2022-07", "buy-a100-2023-25")]
+    owners = [Ownership(usd_per_gpu=c, network_share=0.19, amortisation=decline, site=site, utilization=1) for c in chips]
+    low, high = (1.08299e6 * float(owner.rate().total) / 1e6 for owner in owners)
+    assert (low, high) == pytest.approx((0.81, 1.10), abs=0.01)
+    equating = [float(price_that_equates(owners[0], usd / 1.08299e6)) for usd in (0.995819e6, 1.314373e6)]
+    assert chips[0] < equating[0] < chips[1] < equating[1]
