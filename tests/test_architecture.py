@@ -47,7 +47,7 @@ ARROWS: dict[str, set[str]] = {
     "comparison": RUN | {"journey"},
     "development": RUN | {"journey", "development"},
     "fleet": RUN | {"journey", "development", "fleet"},
-    "doubt": JOURNEY | {"uncertainty"},
+    "doubt": JOURNEY | NOUNS | {"uncertainty"},
     # claims: nouns below the catalogue, verbs above it
     "claims": set(),
     "claims.claim": GROUND,
@@ -56,6 +56,7 @@ ARROWS: dict[str, set[str]] = {
     "claims.words": RUN,
     "claims.judges": ALL,
     "claims.ladder": ALL,
+    "claims.decides": ALL,
     "claims.verdict": ALL,
     "claims.screen": ALL,
     "claims.backtest": ALL,

@@ -74,7 +74,6 @@ from .run import Run as Run
 from .run import load as load
 from .journey import Estimate as Estimate
 from .journey import estimate as estimate
-from .comparison import compare as compare
 
 # IS IT PLAUSIBLE
 from .claims.claim import Claim as Claim
@@ -96,6 +95,15 @@ if _TYPE_CHECKING:
     from .uncertainty import triangular as triangular
     from .uncertainty import uniform as uniform
     from .doubt import simulate as simulate
+    from .uncertainty import measured as measured
+    from .doubt import condition as condition
+    from .doubt import sensitivity as sensitivity
+    from .doubt import tornado as tornado
+    from .doubt import disclosure as disclosure
+    from .doubt import region as region
+    from .doubt import what_must_be_true as what_must_be_true
+    from .doubt import compare as compare
+    from .doubt import compare_beliefs as compare_beliefs
 
     # the edges
     from . import catalog as catalog
@@ -119,6 +127,15 @@ _LAZY = {
     "triangular": ".uncertainty:triangular",
     "uniform": ".uncertainty:uniform",
     "simulate": ".doubt:simulate",
+    "measured": ".uncertainty:measured",
+    "condition": ".doubt:condition",
+    "sensitivity": ".doubt:sensitivity",
+    "tornado": ".doubt:tornado",
+    "disclosure": ".doubt:disclosure",
+    "region": ".doubt:region",
+    "what_must_be_true": ".doubt:what_must_be_true",
+    "compare": ".doubt:compare",
+    "compare_beliefs": ".doubt:compare_beliefs",
     "catalog": ".catalog",
     "testing": ".testing",
     "audit": ".claims.verdict:audit",

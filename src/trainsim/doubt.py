@@ -1,29 +1,60 @@
-"""Doubt bound to the journey: what ``ts.simulate`` is for a run."""
+"""Doubt bound to the journey: what ``ts.simulate`` and its sisters are for a run.
+
+The engine knows specs, paths and a function. Here the function of a run is its estimate; for any other spec it is given.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Literal
 
+from . import uncertainty as engine
+from .claims.claim import Claim
+from .comparison import Comparison
+from .comparison import compare as compare_runs
 from .errors import EstimateError
-from .journey import estimate
+from .journey import QUANTITIES, Estimate, estimate
 from .ledger import Ledger
 from .run import Run
 from .spec import Spec
-from .uncertainty import Beliefs, Simulation
-from .uncertainty import simulate as simulate_function
+from .uncertainty import (
+    Beliefs,
+    Difference,
+    Disagreement,
+    Disclosure,
+    Measured,
+    MustBeTrue,
+    Posterior,
+    Region,
+    Sensitivity,
+    Simulation,
+    Swing,
+)
 from .units import Num
 
+Function = Callable[[Any], Any]
 DOUBTED = ("cost", "busy_gpu_hours", "gpu_hours", "wall_days", "mfu")
 """What a run is asked for under beliefs, where nothing else is asked."""
 
 
-def quantities(run: Run) -> dict[str, Ledger | Num]:
-    """A run's cost, hours, days and utilisation, each a ledger where it has parts; broadcasts over draws."""
-    return estimate(run).quantities(DOUBTED)
+def quantities(run: Run, names: tuple[str, ...] = DOUBTED) -> dict[str, Ledger | Num]:
+    """A run's quantities by name, each a ledger where it has parts; broadcasts over draws."""
+    return estimate(run).quantities(names)
 
 
-def simulate(spec: Spec, beliefs: Beliefs, function: Callable[[Any], Any] | None = None, **options: Any) -> Simulation:
+def _function_of(spec: Spec, function: Function | None, of: str = "") -> Function:
+    """The function a spec is put through: for a run, the quantities asked for."""
+    if function is not None:
+        return function
+    if not isinstance(spec, Run):
+        remedy = "give function=, which takes the spec and gives arrays"
+        raise EstimateError("function", None, f"is needed for a {type(spec).__name__}", remedy)
+    head = of.partition(".")[0]
+    return partial(quantities, names=(head,)) if head in QUANTITIES else quantities
+
+
+def simulate(spec: Spec, beliefs: Beliefs, function: Function | None = None, **options: Any) -> Simulation:
     """A run, or any spec with a function of it, under beliefs.
 
     Args:
@@ -31,16 +62,111 @@ def simulate(spec: Spec, beliefs: Beliefs, function: Callable[[Any], Any] | None
         beliefs: path → distribution.
         function: takes the spec with arrays of draws at the believed paths and gives {name: array or Ledger}, or one array, then
             named ``"value"``; for a run, its cost, hours, days and utilisation where nothing is given.
-        **options: of :func:`trainsim.uncertainty.simulate`: ``n``, ``rtol``, ``seed``, ``quantiles``, ``outputs``.
+        **options: of :func:`trainsim.uncertainty.simulate`: ``n``, ``rtol``, ``seed``, ``quantiles``, ``outputs``, ``executor`` …
 
     Raises:
         EstimateError: no function for a spec that is no run, or the run lacks an input.
         BeliefError, PathError: as the engine does.
     """
-    if function is None:
-        if not isinstance(spec, Run):
-            raise EstimateError(
-                "function", None, f"is needed for a {type(spec).__name__}", "give function=, which takes the spec and gives arrays"
-            )
-        function = quantities
-    return simulate_function(spec, beliefs, function, **options)
+    return engine.simulate(spec, beliefs, _function_of(spec, function), **options)
+
+
+def sensitivity(spec: Spec, beliefs: Beliefs, of: str = "cost", function: Function | None = None, **options: Any) -> Sensitivity:
+    """Which inputs the doubt about a quantity comes from: Sobol' indices, Shapley effects where inputs are correlated.
+
+    Args:
+        spec, beliefs, function: as for :func:`simulate`.
+        of: the quantity, or a line of it: ``"cost.pretrain"``.
+        **options: ``n``, ``seed``.
+    """
+    return engine.sensitivity(spec, beliefs, _function_of(spec, function, of), of=of, **options)
+
+
+def tornado(spec: Spec, beliefs: Beliefs, of: str = "cost", function: Function | None = None) -> tuple[Swing, ...]:
+    """How far each input moves a quantity from its 5th to its 95th percentile, all others at their medians."""
+    return engine.tornado(spec, beliefs, _function_of(spec, function, of), of=of)
+
+
+def disclosure(spec: Spec, beliefs: Beliefs, of: str = "cost", function: Function | None = None, **options: Any) -> tuple[Disclosure, ...]:
+    """How much the interval of a quantity would shrink if an input, a pair or a triple were known."""
+    return engine.disclosure(spec, beliefs, _function_of(spec, function, of), of=of, **options)
+
+
+def region(spec: Spec, beliefs: Beliefs, of: str = "cost", function: Function | None = None, **options: Any) -> Region:
+    """Which inputs stand out where a quantity lies above or below a value."""
+    return engine.region(spec, beliefs, _function_of(spec, function, of), of=of, **options)
+
+
+def condition(
+    spec: Spec, beliefs: Beliefs, evidence: Mapping[str, Measured], function: Function | None = None, **options: Any
+) -> Posterior:
+    """Beliefs given what was measured: ``condition(run, beliefs, {"busy_gpu_hours.pretrain": ts.measured(2.664e6, rel=0.01)})``.
+
+    Args:
+        spec, beliefs, function: as for :func:`simulate`.
+        evidence: quantity or a line of it → what was measured, with its error: a likelihood, not a target.
+        **options: ``n``, ``seed``.
+
+    Warns:
+        TrainsimWarning: the evidence contradicts the prior; says at which percentile it stands.
+    """
+    return engine.condition(spec, beliefs, evidence, _function_of(spec, function), **options)
+
+
+def what_must_be_true(
+    claim: Claim,
+    spec: Spec,
+    beliefs: Beliefs,
+    function: Function | None = None,
+    *,
+    side: Literal["below", "above"] = "below",
+    seed: int = 0,
+) -> MustBeTrue:
+    """What would have to be true for a claim to hold: per input the value that alone does it, and the likeliest combination.
+
+    Args:
+        claim: its quantity and value are the target.
+        spec, beliefs, function: as for :func:`simulate`.
+        side: whether the quantity should lie below or above the claimed value.
+        seed: the one seed.
+
+    Raises:
+        ClaimError: the claim has no value, or a unit of another dimension.
+    """
+    of = claim.quantity
+    return engine.what_must_be_true(spec, beliefs, _function_of(spec, function, of), of=of, seed=seed, **{side: claim.in_base()})
+
+
+def compare(
+    a: Run | Estimate, b: Run | Estimate, beliefs: Beliefs | None = None, of: str = "cost", **options: Any
+) -> Comparison | Difference:
+    """Why one run costs more than another; with beliefs, how sure that is.
+
+    Args:
+        a, b: runs.
+        beliefs: laid over both, one draw where a path is in both; None compares the points, factor by factor.
+        of: the quantity whose difference is asked for, with beliefs.
+        **options: of :func:`simulate`, with beliefs.
+
+    Raises:
+        EstimateError: an input of either run is missing, or beliefs over an estimate.
+    """
+    if beliefs is None:
+        return compare_runs(a, b)
+    if isinstance(a, Estimate) or isinstance(b, Estimate):
+        raise EstimateError("a, b", "an estimate", "has no numbers to lay beliefs over", "compare the runs")
+    return engine.difference(a, b, beliefs, _function_of(a, None, of), of=of, **options)
+
+
+def compare_beliefs(
+    spec: Spec, views: Mapping[str, Beliefs], of: str = "cost", function: Function | None = None, **options: Any
+) -> Disagreement:
+    """Who disagrees about a quantity, and through which paths.
+
+    Args:
+        spec, function: as for :func:`simulate`.
+        views: name → beliefs.
+        of: the quantity.
+        **options: of :func:`simulate`.
+    """
+    return engine.compare_beliefs(spec, views, _function_of(spec, function, of), of=of, **options)

@@ -10,11 +10,16 @@ from ..errors import ClaimError
 from ..model.counting import flops_per_token
 from ..uncertainty.simulation import half_width
 from ..units import SECONDS_PER_HOUR, human
+from .decides import named
 from .words import main_phase
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..journey import Estimate
     from ..run import Run
+    from ..uncertainty import Figure
+    from ..uncertainty.reverse import Alone
     from .claim import Claim
     from .ladder import Rung
     from .verdict import Check, Verdict
@@ -191,21 +196,44 @@ def _rung(letter: str, r: Rung) -> str:
 
 
 def _decides(v: Verdict) -> list[str]:
-    lines = [f"{3 if v.rungs else 2}  On what does it rest?"]
-    for name, evidence in v.evidence.items():
-        lines += _wrapped(f"   {name:<9}", f"{len(evidence.used)} rows used, {len(evidence.set_aside)} set aside: {evidence.how}")
-    words = [f"{c.name} {c.word}" + (f" ({ordinal(c.percentile)})" if c.percentile is not None else "") for c in v.checks]
-    lines += _wrapped("   checks   ", ", ".join(words))
-    return lines
+    lines = [f"{3 if v.rungs else 2}  What decides it?"]
+    found = v.decides
+    if found is not None:
+        low, mid, high = (_millions(float(q)) for q in found.undisclosed)
+        value = money(v.claim.in_base())
+        needs = " or ".join(_need(alone) for alone in found.must.alone if alone.value is not None)
+        alone = f"{value} needs {needs}" if needs else f"no single input makes it {value}"
+        lines += _wrapped("   ", f"No hours disclosed, the run is ${low}M [{mid}] {high}, and {alone}. {_shares(found.run_shares, 2)}.")
+        letter = "ABCDEFGH"[len(v.rungs) - 1]
+        lines += _wrapped("   ", f"{letter}: {_shares(found.top_shares, 3)} of the doubt.")
+    words = [
+        f"{c.name} {c.word}" + (f" ({ordinal(c.percentile).removesuffix(' pct.')})" if c.percentile is not None else "") for c in v.checks
+    ]
+    return lines + _wrapped("   checks: ", ", ".join(words))
+
+
+def _need(alone: Alone) -> str:
+    """One input's value that alone does it, and how likely that is."""
+    at = (alone.percentile or 0.0) / 100.0
+    low = at < 0.5
+    likely = at if low else 1.0 - at
+    shown = f"${alone.value:.2f}" if named(alone.path) == "rent" else f"{alone.value:.0%}"
+    chance = f"{likely:.0%}" if likely >= 0.01 else "<1%"
+    return f"{named(alone.path)} {'≤' if low else '≥'} {shown} ({chance} likely)"
+
+
+def _shares(shares: Mapping[str, Figure], most: int) -> str:
+    ranked = sorted(shares.items(), key=lambda item: -float(item[1]))[:most]
+    return ", ".join(f"{named(path)} {float(share):.0%}" for path, share in ranked)
 
 
 def _foot(v: Verdict, notes: _Notes) -> list[str]:
+    rest = [f"{len(e.used)} of {len(e.used) + len(e.set_aside)} rows for {name}" for name, e in v.evidence.items()]
     lines = ["A counted or disclosed   B priced or inferred from rows   C judgement"]
     lines += _wrapped("", "  ".join(f"[{i}] {t}" for i, t in enumerate(notes.titles, 1)))
     sim = v.dollars or v.blind
-    if sim is not None:
-        lines.append(f"quantiles ±{_accuracy(v):.1%} · seed {sim.seed} · rows used and set aside: verdict.evidence")
-    return lines
+    seed = f"quantiles ±{_accuracy(v):.1%} · seed {sim.seed} · " if sim is not None else ""
+    return lines + _wrapped("", f"{seed}{', '.join(rest)}, in verdict.evidence")
 
 
 def _accuracy(v: Verdict) -> float:

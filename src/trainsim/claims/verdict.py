@@ -19,6 +19,7 @@ from ..training.efficiency import MFU
 from ..uncertainty import Beliefs, Simulation
 from ..units import SECONDS_PER_HOUR, human
 from .claim import Claim
+from .decides import Decides, decides
 from .judges import judge, misnamed
 from .ladder import Ladder, Rung, ladder
 from .scope import scope_of
@@ -38,6 +39,7 @@ class Verdict:
         evidence: what the priors were built from.
         estimate: the run as stated; None where there is none.
         blind, dollars: the simulations behind the percentiles.
+        decides: what would have to be true, and where the doubt comes from; None where no dollars were judged.
     """
 
     claim: Claim
@@ -51,6 +53,7 @@ class Verdict:
     estimate: Estimate | None = None
     blind: Simulation | None = field(repr=False, default=None)
     dollars: Simulation | None = field(repr=False, default=None)
+    decides: Decides | None = field(repr=False, default=None)
 
     def check(self, name: str) -> Check:
         """One check by name.
@@ -125,14 +128,18 @@ def _audit_run(claim: Claim, run: Run, beliefs: Beliefs | None, as_of: str | Non
         checks.append(Check("hours", "CANNOT BE JUDGED", "no phase's tokens were published: the hours can't be held against work"))
     rungs: tuple[Rung, ...] = ()
     dollars: Simulation | None = None
+    hangs: Decides | None = None
     if claim.judged_in == "USD":
         rent, rent_check = _rent(run, day)
         evidence["rent"] = rent
         steps = ladder(run, rent.belief, value, beliefs, seed)
         dollars, rungs = steps.rented, steps.rungs
         checks += [rent_check, _at_scope(claim, value, steps)]
+        if blind is not None:
+            without = blind_run(run).replace({"price": Rental(usd_per_gpu_hour=2.0)})
+            hangs = decides(without, value, mfu=evidence["mfu"].belief, rent=rent.belief, steps=steps, seed=seed)
     number = max((c.word for c in checks), key=SEVERITY.index)
-    return Verdict(claim, run, number, _telling(claim, rungs), tuple(checks), rungs, _others(run), evidence, stated, blind, dollars)
+    return Verdict(claim, run, number, _telling(claim, rungs), tuple(checks), rungs, _others(run), evidence, stated, blind, dollars, hangs)
 
 
 def _day_before(claim: Claim) -> dt.date | None:

@@ -1,0 +1,80 @@
+"""What decides a verdict: what would have to be true, and where the doubt comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .. import uncertainty as engine
+from ..journey import estimate
+from ..run import Run
+from ..uncertainty import Belief, Beliefs, Figure, MustBeTrue
+from ..units import Num
+from .ladder import Ladder, rungs_of
+
+NAMES = {
+    "price.usd_per_gpu_hour": "rent",
+    "efficiency.mfu": "MFU",
+    "reliability.goodput": "goodput",
+    "experiments": "experiments",
+    "failed": "failed runs",
+    "data.acquisition_usd": "data",
+    "people.headcount": "head count",
+    "people.usd_per_year": "pay",
+    "people.years": "years",
+    "people.share": "staff share",
+}
+"""Paths in a word, for the screen."""
+
+
+@dataclass(frozen=True)
+class Decides:
+    """What decides.
+
+    Args:
+        undisclosed: 5, 50 and 95 % of the run's dollars had no hours been disclosed [USD].
+        must: what would have to be true for the run to cost no more than claimed.
+        run_shares, top_shares: path → share of the variance, of those dollars and of the ladder's last rung.
+        top: label of the last rung.
+    """
+
+    undisclosed: tuple[Figure, ...]
+    must: MustBeTrue
+    run_shares: Mapping[str, Figure]
+    top_shares: Mapping[str, Figure]
+    top: str
+
+
+def decides(blind: Run, value: float, *, mfu: Belief, rent: Belief, steps: Ladder, seed: int) -> Decides:
+    """What the verdict on a run's dollars hangs on.
+
+    Args:
+        blind: the run without its disclosed hours, priced by the hour.
+        mfu, rent: beliefs about utilisation and an hour's rent.
+        value: the claimed value [USD].
+        steps: the ladder.
+        seed: of the simulations.
+    """
+    held = Beliefs({"efficiency.mfu": mfu, "price.usd_per_gpu_hour": rent})
+    sim = engine.simulate(blind, held, _busy_cost, seed=seed)
+    must = engine.what_must_be_true(blind, held, _busy_cost, of="cost", below=value, seed=seed)
+    run_shares = engine.sensitivity(blind, held, _busy_cost, of="cost", seed=seed).total
+    top = steps.rented.outputs[-1]
+    function = rungs_of(steps.programme.final)
+    shares = engine.sensitivity(steps.programme.development, steps.rented.beliefs, function, of=top, n=1 << 10, seed=seed).total
+    return Decides(sim.quantile("cost", (0.05, 0.5, 0.95)), must, run_shares, shares, steps.rungs[-1].label)
+
+
+def _busy_cost(run: Run) -> Mapping[str, Num]:
+    """Dollars of the useful hours alone: disclosed hours hold no downtime."""
+    answer = estimate(run)
+    return {"cost": answer.busy_gpu_hours * answer.price.total}
+
+
+def named(path: str) -> str:
+    """A path in a word; several paths of one draw by their last name."""
+    first = path.partition(" = ")[0]
+    return NAMES.get(first) or next((word for known, word in NAMES.items() if first.endswith(known)), first)
+
+
+__all__ = ["Decides", "decides", "named"]
