@@ -20,6 +20,7 @@ TOLERANCE = 1e-9
 """How straight a line must be, relative to its largest value."""
 PROBE = 64
 THIRDS = (1 / 3, 2 / 3)
+_FEW = slice(0, 4)
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class Lines:
         return {name: join(part, axis=1) for name, part in parts.items()}
 
     def _block(self, study: Study, u: Array, count: int) -> dict[str, Line | Array]:
-        drawn = study.resolved.draw(u)
+        scores = study.resolved.scores(u)
+        drawn = study.resolved.draw_at(u, scores)
         value = evaluate(study, drawn, u.shape[1], study.outputs)
         found: dict[str, Line | Array] = {name: v.reshape(count, -1) for name, v in value.items()}
         for i in sorted(set(self.inputs.values())):
@@ -67,7 +69,7 @@ class Lines:
             column = study.resolved.columns[i]
             others = _shifted(column, u[i])
             rows = [evaluate(study, {**drawn, **dict.fromkeys(column.paths, x)}, len(x), names) for x in others]
-            centre = np.zeros_like(u[i]) if (c := conditional(study.resolved, i, u)) is None else c[0]
+            centre = conditional_mean(study.resolved, i, scores, u.shape[1])
             for name in names:
                 line = straight(drawn[column.paths[0]], value[name], others, (rows[0][name], rows[1][name]))
                 shaped = [part.reshape(count, -1) for part in (value[name], line[0], line[1], centre)]
@@ -101,18 +103,28 @@ def straight(x: Array, y: Array, xs: tuple[Array, Array], ys: tuple[Array, Array
     return constant, slope, on_line and bool(np.all(slope != 0))
 
 
-def conditional(resolved: Resolved, i: int, u: Array) -> tuple[Array, float] | None:
-    """Mean (n,) and standard deviation of a column's normal score given those it is correlated with; None if with none.
+def conditional_mean(resolved: Resolved, i: int, scores: Mapping[int, Array], n: int) -> Array:
+    """Mean of a column's normal score given those it is correlated with, ``-Σ_j P_ij z_j / P_ii``, shape (n,).
 
-    ``m = -Σ_j P_ij z_j / P_ii`` and ``s = P_ii^-½`` with P the inverse of the correlation matrix.
+    P is the inverse of the correlation matrix.
     """
+    centre = np.zeros(n)
     for members, factor in resolved.groups:
         if i in members:
             precision = np.linalg.inv(factor @ factor.T)
             here = members.index(i)
-            scores = resolved.scores(u)
-            centre = sum(-precision[here, k] / precision[here, here] * scores[j] for k, j in enumerate(members) if j != i)
-            return np.asarray(centre), float(precision[here, here] ** -0.5)
+            for k, j in enumerate(members):
+                if j != i:
+                    centre -= precision[here, k] / precision[here, here] * scores[j]
+    return centre
+
+
+def conditional_spread(resolved: Resolved, i: int) -> float | None:
+    """Standard deviation of a column's normal score given those it is correlated with, ``P_ii^-½``; None if with none."""
+    for members, factor in resolved.groups:
+        if i in members:
+            here = members.index(i)
+            return float(np.linalg.inv(factor @ factor.T)[here, here] ** -0.5)
     return None
 
 
@@ -166,45 +178,48 @@ class Integrated(Tally):
     """
 
     def __init__(self, law: Distribution, line: Line, spread: float | None) -> None:
-        self._law, self._line, self._spread = law, line, spread
+        self._law, self._tied = law, spread is not None
         self._plain = Kept(line.value)
-        self._sign = np.sign(line.slope)
-        self.size = line.value.size
+        self._inverse = 1 / line.slope
+        self._offset = line.constant * self._inverse
+        self._falls = line.slope < 0 if np.any(line.slope < 0) else None
+        if spread is not None:
+            sign = 1.0 if self._falls is None else np.where(self._falls, -1.0, 1.0)
+            self._sharpness = sign / spread
+            self._pull = line.centre * self._sharpness
 
-    def below(self, at: Array) -> Array:
+    def below(self, at: Array, replicates: slice = slice(None)) -> Array:
         """P(y < c) for each replicate: (levels,) → (levels, replicates)."""
-        line = self._line
-        shares = []
-        for c in at:
-            x = (c - line.constant) / line.slope
-            if self._spread is None:
-                share = self._law.cdf(x)
-                share = np.where(self._sign > 0, share, 1 - share)
-            else:
-                share = special.ndtr(self._sign * (self._law.score(x) - line.centre) / self._spread)
-            shares.append(share.mean(axis=1))
-        return np.array(shares)
+        return np.array([self._share(c, replicates).mean(axis=1) for c in at])
+
+    def _share(self, c: float, r: slice) -> Array:
+        x = c * self._inverse[r]
+        x -= self._offset[r]
+        if self._tied:
+            score = self._law.score(x)
+            score *= self._sharpness if np.ndim(self._sharpness) == 0 else self._sharpness[r]  # type: ignore[index]
+            score -= self._pull[r]
+            return np.asarray(special.ndtr(score))
+        share = self._law.cdf(x)
+        return share if self._falls is None else np.where(self._falls[r], 1 - share, share)
 
     def quantiles(self, levels: Array) -> tuple[Array, Array]:
-        c, _ = self._plain.quantiles(levels)
-        nearby, _ = self._plain.quantiles(np.clip(levels + np.where(levels < 0.5, 0.01, -0.01), 1e-9, 1 - 1e-9))
-        width = np.abs(nearby - c) + 1e-12 * np.abs(c)
-        before, share_before = c + width, self.below(c + width).mean(axis=1)
-        by_replicate = self.below(c)
-        slope = (share_before - by_replicate.mean(axis=1)) / width
+        """Secant steps from the plain quantiles, the first slope from a few replicates; the last step is not checked."""
+        c = self._plain.values(levels)
+        width = np.abs(self._plain.values(np.clip(levels + np.where(levels < 0.5, 0.01, -0.01), 1e-9, 1 - 1e-9)) - c) + 1e-12 * np.abs(c)
+        shares = self.below(c)
+        slope = (self.below(c + width, _FEW) - shares[:, _FEW]).mean(axis=1) / width
         for _ in range(30):
-            miss = by_replicate.mean(axis=1) - levels
-            step = np.where(slope > 0, -miss / np.where(slope > 0, slope, 1.0), 0.0)
+            step = np.where(slope > 0, (levels - shares.mean(axis=1)) / np.where(slope > 0, slope, 1.0), 0.0)
             step = np.clip(step, -4 * width, 4 * width)
-            if np.all(np.abs(step) <= 1e-4 * width):
+            if np.all(np.abs(step) <= 3e-3 * width):
                 break
-            before, share_before = c, by_replicate.mean(axis=1)
-            c = c + step
-            by_replicate = self.below(c)
-            moved = np.abs(step) > 1e-9 * width
-            slope = np.where(moved, (by_replicate.mean(axis=1) - share_before) / np.where(moved, step, 1.0), slope)
+            before, c = shares.mean(axis=1), c + step
+            shares = self.below(c)
+            moved = np.abs(step) > 1e-6 * width
+            slope = np.where(moved, (shares.mean(axis=1) - before) / np.where(moved, step, 1.0), slope)
         with np.errstate(divide="ignore", invalid="ignore"):
-            errors = np.std(by_replicate, axis=1, ddof=1) / np.sqrt(by_replicate.shape[1]) / slope
+            errors = np.std(shares, axis=1, ddof=1) / np.sqrt(shares.shape[1]) / slope
         return c + step, errors
 
     def mean(self) -> tuple[float, float]:

@@ -15,7 +15,7 @@ import numpy as np
 from trainsim.errors import BeliefError, TrainsimWarning
 from trainsim.spec import Spec
 
-from .affine import Integrated, Line, Lines, choose, conditional, join
+from .affine import Integrated, Line, Lines, choose, conditional_spread, join
 from .beliefs import Beliefs
 from .distributions import Array, Distribution
 from .simulation import Simulation, half_width
@@ -174,8 +174,7 @@ class Runner:
         resolved = self.study.resolved
         law = resolved.columns[inputs[name]].law
         assert isinstance(law, Distribution)
-        tied = conditional(resolved, inputs[name], np.full((len(resolved.columns), 1), 0.5))
-        return Integrated(law, part, None if tied is None else tied[1])
+        return Integrated(law, part, conditional_spread(resolved, inputs[name]))
 
     def _count(self, crop: Crop, size: int) -> Crop:
         """From counts, the new points are added; from draws, all is counted afresh."""

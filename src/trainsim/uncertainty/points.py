@@ -86,23 +86,31 @@ class Points:
             raise BeliefError("beliefs", max(self.columns), f"needs a Sobol' dimension above the {dimensions()} known", remedy)
 
     @cached_property
-    def _scrambles(self) -> tuple[Bits, Bits]:
-        """Direction numbers (replicates, d, INDEX_BITS) and shifts (replicates, d), as integers of DIGITS bits."""
-        d = len(self.keys)
-        raw = np.empty((d, self.replicates, INDEX_BITS + 1), dtype=np.int64)
+    def _random(self) -> Bits:
+        """The random digits of every scramble, (d, replicates, INDEX_BITS + 1): a triangular matrix and a shift."""
+        raw = np.empty((len(self.keys), self.replicates, INDEX_BITS + 1), dtype=np.int64)
         for row, key in zip(raw, self.keys, strict=True):
             row[:] = stream(self.seed, key).integers(0, 1 << DIGITS, size=row.shape)
-        lead = np.int64(1) << (DIGITS - 1 - np.arange(INDEX_BITS))
-        lower = (raw[..., :INDEX_BITS] & (lead - 1)) | lead  # unit lower triangular: digit k and random digits below it
-        direction = np.zeros((d, self.replicates, INDEX_BITS), dtype=np.int64)
-        for c, dimension in enumerate(self.columns):
-            picks = -_generator(dimension)  # all ones where the digit is picked
-            direction[c] = np.bitwise_xor.reduce(lower[c][:, None, :] & picks[None], axis=-1)
-        return np.ascontiguousarray(direction.swapaxes(0, 1)), np.ascontiguousarray(raw[..., INDEX_BITS].T)
+        return raw
+
+    @cached_property
+    def _directions(self) -> dict[int, Bits]:
+        return {}
+
+    def _scrambles(self, bits: int) -> tuple[Bits, Bits]:
+        """Direction numbers (replicates, d, bits) for indices of so many bits, and shifts (replicates, d)."""
+        bits = next(step for step in (12, 20, INDEX_BITS) if bits <= step)
+        if bits not in self._directions:
+            lead = np.int64(1) << (DIGITS - 1 - np.arange(bits))
+            lower = (self._random[..., :bits] & (lead - 1)) | lead  # unit lower triangular: digit k and random digits below it
+            picks = -np.array([_generator(dimension)[:bits, :bits] for dimension in self.columns])  # all ones where a digit is picked
+            direction = np.bitwise_xor.reduce(lower[:, :, None, :] & picks[:, None], axis=-1)
+            self._directions[bits] = np.ascontiguousarray(direction.swapaxes(0, 1))
+        return self._directions[bits], self._random[..., INDEX_BITS].T
 
     def blocks(self, replicate: slice, start: int, stop: int, size: int) -> Iterator[NDArray[np.float64]]:
         """Points start … stop of some replicates, ``(replicates, d, size)`` at a time; sizes are powers of two."""
-        direction, shift = (part[replicate] for part in self._scrambles)
+        direction, shift = (part[replicate] for part in self._scrambles(stop.bit_length()))
         size = min(size, stop - start)
         low = np.zeros((*shift.shape, size), dtype=np.int64)
         for j in range(size.bit_length() - 1):

@@ -57,8 +57,12 @@ class Kept(Tally):
         self.sorted = np.sort(draws, axis=1)
         self.pooled = np.sort(self.sorted, axis=None)
 
+    def values(self, levels: Array) -> Array:
+        """Quantiles without their errors, (levels,)."""
+        return np.array([_quantile(self.pooled, level) for level in levels])
+
     def quantiles(self, levels: Array) -> tuple[Array, Array]:
-        values = np.array([_quantile(self.pooled, level) for level in levels])
+        values = self.values(levels)
         below = [np.array([_share(row, value) for row in self.sorted]) for value in values]
         errors = [_error(partial(_quantile, self.pooled), level, share, len(self.pooled)) for level, share in zip(levels, below, strict=True)]
         return values, np.array(errors)
