@@ -100,14 +100,14 @@ def small_runs(draw: st.DrawFn, *, work_known: bool = True) -> Run:
 
 def small_ledgers(unit: str = "USD") -> st.SearchStrategy[Ledger]:
     """Trees of named lines, up to three levels deep, each level with a scale of its own."""
-    names = st.sampled_from(["a", "b", "c", "d"])
     values = st.floats(0.0, 1e12, allow_subnormal=False)
     scales = st.floats(1e-3, 1e3)
 
-    def deeper(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Ledger]:
-        return st.builds(lambda parts, scale: Ledger(unit, parts) * scale, st.dictionaries(names, inner, min_size=1, max_size=4), scales)
+    def level(names: str, inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Ledger]:
+        parts = st.dictionaries(st.sampled_from(names), inner, min_size=1, max_size=4)
+        return st.builds(lambda lines, scale: Ledger(unit, lines) * scale, parts, scales)
 
-    return deeper(deeper(deeper(values)))
+    return level("abcd", level("efgh", level("ijkl", values)))
 
 
 @st.composite
