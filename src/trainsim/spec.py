@@ -6,7 +6,7 @@ import functools
 import importlib
 import inspect
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeVar, dataclass_transform
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 else:
     ModelMetaclass = type(BaseModel)
+
+
+BY_USER = "given by the user"
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(Field, PrivateAttr))
@@ -166,7 +169,7 @@ class Spec(BaseModel, metaclass=_SpecMeta):
                 raise SpecError(head, sorted(inner), "is replaced whole and in part at once", "give one or the other")
             fields[head] = inner[""] if "" in inner else self._inner(head, fields[head], inner)
         made = type(self)(**fields)
-        made._sources = {p: s for p, s in self._sources.items() if not any(_overlap(p, c) for c in changes)}
+        made._sources = _still_known(self._sources, changes)
         return made
 
     def _inner(self, head: str, child: Any, changes: dict[str, Any]) -> Any:
@@ -203,7 +206,7 @@ class Spec(BaseModel, metaclass=_SpecMeta):
     def sources(self) -> dict[str, str]:
         """Where each number came from, by path; what nobody recorded was given by the user."""
         known = dict(self._recorded(""))
-        return {path: known.get(path) or _nearest(known, path) or "given by the user" for path in self.numbers()}
+        return {path: known.get(path) or _nearest(known, path) or BY_USER for path in self.numbers()}
 
     def _recorded(self, prefix: str) -> Iterator[tuple[str, str]]:
         for name in type(self).model_fields:
@@ -322,13 +325,13 @@ class ByName:
     """Marks a sequence of specs whose items are addressed by ``name``; a mapping name → fields is read as well."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.chain_schema(
-            [
-                core_schema.no_info_plain_validator_function(_as_items),
-                handler(source),
-                core_schema.no_info_plain_validator_function(_unique),
-            ]
-        )
+        return core_schema.no_info_wrap_validator_function(functools.partial(_by_name, source.__args__[0]), handler(source))
+
+
+def _by_name(kind: Any, value: Any, read: Any) -> tuple[Any, ...]:
+    items = _as_items(value)
+    whole = isinstance(items, tuple) and all(isinstance(item, kind) for item in items)
+    return _unique(items if whole else read(items))  # the same tuple where nothing is to be read
 
 
 def _as_items(value: Any) -> Any:
@@ -426,8 +429,11 @@ def _step(root: Spec, node: Any, name: str, path: str) -> Any:
     raise PathError(path, path, f"nothing is at '{name}'", did_you_mean(path, root.numbers(), "numbers of this spec"))
 
 
-def _overlap(recorded: str, changed: str) -> bool:
-    return recorded == changed or recorded.startswith(changed + ".") or changed.startswith(recorded + ".")
+def _still_known(recorded: Mapping[str, str], changes: Iterable[str]) -> dict[str, str]:
+    """What is still known of sources after a change: a branch's source goes on covering what was not touched."""
+    kept = {p: s for p, s in recorded.items() if not any(p == c or p.startswith(f"{c}.") for c in changes)}
+    touched = {c: BY_USER for c in changes if any(not p or c.startswith(f"{p}.") for p in kept)}
+    return kept | touched
 
 
 def _nearest(known: Mapping[str, str], path: str) -> str | None:
