@@ -29,4 +29,4 @@ print(f"""
 "44 %"  every product, attention as if nothing were masked           {shares["full", "none"]:.1%}
 "20 %"  the 39 % held to the fp8 peak, in which most products ran    {shares["causal", "none"] * peak.bf16 / peak.fp8:.1%}
 
-At one peak the conventions spread from {min(shares.values()):.1%} to {max(shares.values()):.1%}: an MFU needs its convention and its peak.""")
+At one peak the conventions spread from {min(shares.values()):.1%} to {max(shares.values()):.1%}: an MFU needs both named.""")
