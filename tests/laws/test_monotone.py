@@ -1,0 +1,74 @@
+"""Better inputs never cost more: a cheaper hour, less downtime, higher utilisation, fewer tokens, a faster chip."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import trainsim as ts
+from trainsim.testing import small_runs
+
+BETTER_WHEN = {
+    "usd_per_gpu_hour": -1, "goodput": 1, "mfu": 1, "hfu": 1, "tokens_per_s_per_gpu": 1, "seconds": -1, "gpu_hours": -1, "tokens": -1,
+    "bf16": 1,
+}  # fmt: skip
+"""Last name of a path → whether more of it (1) or less (−1) is better for the bill."""
+QUIET = ("fp8", "memory", "memory_bandwidth", "power")
+"""Numbers that a told time does not depend on."""
+
+
+def cost(run: ts.Run, changes: dict[str, Any] | None = None) -> float:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ts.TrainsimWarning)
+        return float(ts.estimate(run.replace(changes or {})).cost.total)
+
+
+@given(small_runs(), st.data(), st.floats(0.0, 1.0))
+def test_a_better_number_never_costs_more(run: ts.Run, data: st.DataObject, step: float) -> None:
+    path = data.draw(st.sampled_from([p for p in run.numbers() if p.rpartition(".")[2] in BETTER_WHEN]))
+    value, unit = run.numbers()[path]
+    last = path.rpartition(".")[2]
+    limit = float(value) * 3 if BETTER_WHEN[last] > 0 else float(value) / 3
+    better = min(float(value) + step * (limit - float(value)), unit.high)
+    assert cost(run, {path: better}) <= cost(run) * (1 + 1e-12)
+
+
+@given(small_runs(), st.data())
+def test_numbers_a_told_time_does_not_depend_on_change_nothing(run: ts.Run, data: st.DataObject) -> None:
+    path = data.draw(st.sampled_from([p for p in run.numbers() if p.rpartition(".")[2] in QUIET]))
+    assert cost(run, {path: float(run.numbers()[path][0]) * 2}) == cost(run)
+
+
+@given(small_runs())
+def test_every_number_of_a_run_is_accounted_for_above(run: ts.Run) -> None:
+    for path in run.numbers():
+        assert path.rpartition(".")[2] in {*BETTER_WHEN, *QUIET, "seq_len", "batch", "document_length"}
+
+
+@given(
+    st.integers(1, 100_000),
+    st.integers(1, 100_000),
+    st.sampled_from(["causal", "half", "full", "megatron", "maxtext", "torchtitan", "verl"]),
+)
+def test_longer_sequences_never_take_less_work_per_token(a: int, b: int, convention: str) -> None:
+    model = ts.catalog.model("deepseek-v3")
+    short, long = sorted((a, b))
+    assert ts.flops_per_token(model, short, convention).total <= ts.flops_per_token(model, long, convention).total
+
+
+@pytest.mark.parametrize("name", ["deepseek-v3", "llama3.1-405b", "mixtral-8x7b", "llama4-maverick"])
+def test_a_mask_never_adds_work(name: str) -> None:
+    model = ts.catalog.model(name)
+    for seq_len in (1, 100, 4096, 100_000):
+        exact, nowindow, full = (float(ts.flops_per_token(model, seq_len, c).total) for c in ("causal", "causal-nowindow", "full"))
+        assert exact <= nowindow <= full
+
+
+@given(small_runs(), st.floats(1.01, 3.0))
+def test_the_bill_is_proportional_to_the_price(run: ts.Run, factor: float) -> None:
+    dearer = float(run.get("price.usd_per_gpu_hour")) * factor
+    assert cost(run, {"price.usd_per_gpu_hour": dearer}) == pytest.approx(cost(run) * factor, rel=1e-12)
