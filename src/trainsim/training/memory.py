@@ -1,0 +1,287 @@
+"""Bytes per accelerator by part: weights, gradients, optimizer, activations, buffers; whether they fit, and what to cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import EstimateError
+from ..ledger import Ledger
+from ..model.transformer import Model
+from ..units import Num
+from .held import held_by_rank
+from .kept import Bytes, Kept, kept_by_kind
+from .plan import Plan, data_parallel, micro_batches
+from .schedule import stage_counts
+from .schedule.stages import ENDS
+from .weights import buffers, parameters
+
+if TYPE_CHECKING:
+    from ..run import Run
+    from .phases import Phase
+
+LOGITS = {"plain": 8.0, "fused": 6.0}
+"""Bytes of a logit: BF16 as multiplied, FP32 for the softmax; unfused cross-entropy holds its BF16 gradient beside them."""
+FRAGMENTATION = 0.04
+"""Share of everything that moves lost to gaps of a caching allocator: an allowance, not a measurement of any one run."""
+CONTEXT = 1.5e9
+"""Bytes outside the allocator: driver context, kernels, communication rings: an allowance [B]."""
+
+
+@dataclass(frozen=True)
+class Degrees:
+    """A layout's degrees as numbers or arrays that broadcast; ``pp`` and ``vpp`` stay with the plan, being structure.
+
+    Args:
+        tp, dp, ep, cp, expert_tp: as in a :class:`Plan` [1].
+        shard: ranks that share one copy under ZeRO [1].
+        micro_batch: sequences of a pipeline slot [sequence].
+        seq_len: tokens of a sequence [token].
+        micro_batches: of one pipeline in a step [1].
+    """
+
+    tp: Num
+    dp: Num
+    ep: Num
+    cp: Num
+    expert_tp: Num
+    shard: Num
+    micro_batch: Num
+    seq_len: Num
+    micro_batches: Num
+
+    @property
+    def tokens(self) -> Num:
+        """Tokens of a micro-batch on one context-parallel rank."""
+        return self.micro_batch * self.seq_len / self.cp
+
+
+def degrees_of(plan: Plan, gpus: int, seq_len: Num, batch: Num) -> Degrees:
+    """A plan's own degrees on so many accelerators.
+
+    Raises:
+        SpecError: a batch that the plan can't split.
+    """
+    dp = float(data_parallel(plan, gpus))
+    count = micro_batches(plan, float(np.max(batch)), gpus)
+    shard = float(plan.shard) if plan.shard is not None else dp * plan.cp
+    return Degrees(
+        tp=float(plan.tp), dp=dp, ep=float(plan.ep), cp=float(plan.cp), expert_tp=float(plan.expert_tp_degree), shard=shard,
+        micro_batch=float(plan.micro_batch), seq_len=seq_len, micro_batches=float(count),
+    )  # fmt: skip
+
+
+def memory(run: Run, phase: str | None = None) -> Ledger:
+    """Bytes of one accelerator of each pipeline rank at the peak of a step.
+
+    ``rank → weights + gradients + optimizer + activations + logits + recomputed + working + buffers + fragmentation + context``
+
+    Args:
+        run: the run; its plan says the layout.
+        phase: which phase; None for the first.
+
+    Returns:
+        bytes by rank, ``"rank-0"`` first [B]; each rank is another accelerator, so that the total is one pipeline's.
+
+    Raises:
+        EstimateError: no plan, sequence length or batch.
+        SpecError: a batch that the plan can't split.
+
+    Source: ZeRO (arXiv:1910.02054), section 3; Korthikanti et al. 2022 (arXiv:2205.05198), section 4.
+    """
+    chosen = run.phases[0] if phase is None else next(p for p in run.phases if p.name == phase)
+    plan = chosen.plan or run.plan
+    if plan is None:
+        raise EstimateError("plan", None, "is needed by memory", "give plan=ts.Plan(…)")
+    cluster = chosen.cluster or run.cluster
+    degrees = degrees_of(plan, cluster.gpus, _needed(chosen, "seq_len"), _needed(chosen, "batch"))
+    return Ledger("B", {f"rank-{r}": ledger for r, ledger in enumerate(rank_memory(run.model, plan, degrees))})
+
+
+def _needed(phase: Phase, field: str) -> Num:
+    value: Num | None = getattr(phase, field)
+    if value is None:
+        raise EstimateError(f"phases.{phase.name}.{field}", None, "is needed by memory", f"give {field}")
+    return value
+
+
+def rank_memory(model: Model, plan: Plan, degrees: Degrees) -> list[Ledger]:
+    """The ledger of each pipeline rank.
+
+    Args:
+        model: what is trained.
+        plan: structure: pp, vpp, schedule, sharding, recompute, precision, optimizer.
+        degrees: the numbers, which may be arrays.
+
+    Returns:
+        bytes by part, one ledger a rank [B].
+
+    Raises:
+        SpecError: more stages than layers.
+    """
+    counts = stage_counts(model, plan.stages, plan.stage_layers)
+    kept = kept_by_kind(model, plan)
+    held = held_by_rank(plan)
+    return [_ledger(model, _Rank(plan, degrees, kept, counts.kinds, counts.counts[list(stages)], states)) for stages, states in held]
+
+
+# one rank ----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Rank:
+    """What one rank holds: its stages by kind of part, and the micro-batches under way of each."""
+
+    plan: Plan
+    d: Degrees
+    kept: dict[str, Kept]
+    kinds: tuple[str, ...]
+    here: NDArray[np.float64]
+    states: NDArray[np.float64]
+
+    @property
+    def whole(self) -> dict[str, float]:
+        """Parts of each kind on all its stages."""
+        return dict(zip(self.kinds, self.here.sum(axis=0), strict=True))
+
+
+def _ledger(model: Model, rank: _Rank) -> Ledger:
+    plan, d, whole = rank.plan, rank.d, rank.whole
+    on_rank = [rank.kept[kind] for kind in rank.kinds if whole[kind] and kind in rank.kept]
+    heads = bool(whole["head"]) * (1 + whole["mtp"])
+    moving: dict[str, Ledger | Num] = {
+        "activations": _activations(rank),
+        "logits": heads * LOGITS[plan.loss] * d.tokens * model.vocab / d.tp,
+        "recomputed": _largest([_sum(_section_bytes(k.again, plan, d)) for k in on_rank]),
+        "working": _largest([_bytes(k.widest, plan, d) * plan.recipe.activations for k in on_rank]),
+        "buffers": buffers(model, plan, d, whole),
+    }
+    total = sum((part.total if isinstance(part, Ledger) else part for part in moving.values()), 0.0)
+    return Ledger("B", {**parameters(model, plan, d, whole), **moving, "fragmentation": FRAGMENTATION * total, "context": CONTEXT})
+
+
+def _bytes(b: Bytes, plan: Plan, d: Degrees) -> Num:
+    """Bytes of a micro-batch from those of one token, on one rank."""
+    along = d.tp if plan.sequence_parallel == "on" else 1.0
+    keys = b.per_key * d.seq_len / d.tp
+    return d.tokens * (b.whole / along + b.split / d.tp + b.routed * d.expert_tp / d.tp + keys)
+
+
+def _activations(rank: _Rank) -> Ledger:
+    """Bytes of all micro-batches under way, by kind of layer and section, at the state that weighs most."""
+    plan, d, kinds = rank.plan, rank.d, [kind for kind in rank.kinds if kind in rank.kept and rank.whole[kind]]
+    short = {kind: _section_bytes(rank.kept[kind].kept, plan, d) for kind in kinds}
+    full = {kind: _section_bytes(rank.kept[kind].whole_layer, plan, d) for kind in kinds}
+    rows = [dict(zip(rank.kinds, row, strict=True)) for row in rank.here]
+    again = [_recomputed_share(plan, row) for row in rows]
+    of_stage = [
+        sum((row[kind] * (a * _sum(short[kind]) + (1 - a) * _sum(full[kind])) for kind in kinds), 0.0)
+        for row, a in zip(rows, again, strict=True)
+    ]
+    under_way = _heaviest([[np.minimum(n, d.micro_batches) for n in state] for state in rank.states], of_stage)
+    lines: dict[str, Ledger] = {}
+    for kind in kinds:
+        layers = [(row[kind] * n * a, row[kind] * n * (1 - a)) for row, n, a in zip(rows, under_way, again, strict=True)]
+        recomputed, plain = (sum(column, 0.0) for column in zip(*layers, strict=True))
+        names = dict.fromkeys([*short[kind], *full[kind]])
+        lines[kind] = Ledger("B", {n: recomputed * short[kind].get(n, 0.0) + plain * full[kind].get(n, 0.0) for n in names})
+    return Ledger("B", lines)
+
+
+def _heaviest(states: list[list[Num]], of_stage: list[Num]) -> list[Num]:
+    """The state whose micro-batches weigh most, elementwise over draws."""
+    if len(states) == 1:
+        return states[0]
+    totals = [sum((n * size for n, size in zip(state, of_stage, strict=True)), 0.0) for state in states]
+    found = np.argmax(np.stack(np.broadcast_arrays(*totals)), axis=0)
+    return [
+        np.take_along_axis(np.stack(np.broadcast_arrays(found, *column)[1:]), found[None], axis=0)[0]
+        for column in zip(*states, strict=True)
+    ]
+
+
+def _section_bytes(sections: Mapping[str, Bytes], plan: Plan, d: Degrees) -> dict[str, Num]:
+    return {name: _bytes(b, plan, d) for name, b in sections.items()}
+
+
+def _sum(numbers: Mapping[str, Num]) -> Num:
+    return sum(numbers.values(), 0.0)
+
+
+def _largest(values: Sequence[Num]) -> Num:
+    """The largest of several numbers, elementwise; 0 of none."""
+    largest: Num = np.maximum.reduce(np.broadcast_arrays(0.0, *values))
+    return largest
+
+
+def _recomputed_share(plan: Plan, row: Mapping[str, float]) -> float:
+    """Share of a stage's layers that are recomputed: all, or the first ``recompute_layers``."""
+    layers = sum(n for kind, n in row.items() if kind not in ENDS)
+    return 1.0 if plan.recompute_layers is None else min(plan.recompute_layers, layers) / max(layers, 1.0)
+
+
+# verdict -----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a layout fits.
+
+    Args:
+        fits: on every rank.
+        spare: bytes left on the fullest rank; negative where it doesn't fit [B].
+        rank: the fullest.
+        cuts: what would free most, first; empty where it fits.
+    """
+
+    fits: bool
+    spare: Num
+    rank: str
+    cuts: tuple[str, ...]
+
+    def __str__(self) -> str:
+        room = _gigabytes(np.abs(self.spare))
+        if self.fits:
+            return f"fits, {room} to spare on {self.rank}"
+        return f"does not fit: {room} too much on {self.rank}; " + "; ".join(self.cuts)
+
+
+def fits(ledger: Ledger, capacity: Num, plan: Plan | None = None) -> Verdict:
+    """Whether every rank of a memory ledger fits an accelerator, by how much, and what to cut.
+
+    Args:
+        ledger: from :func:`memory`.
+        capacity: bytes of an accelerator [B].
+        plan: the layout, so that what it already cuts isn't proposed; None to propose everything.
+
+    >>> print(fits(Ledger("B", {"rank-0": {"weights": 50e9, "logits": 40e9}}), 80e9))
+    does not fit: 10.0 GB too much on rank-0; logits 40.0 GB: more tp, or loss='fused'; weights 50.0 GB: more tp, pp or ep, or zero=3
+    """
+    totals = {name: np.asarray(ledger.part(name).total) for name in ledger}
+    fullest = max(totals, key=lambda name: float(np.max(totals[name])))
+    spare: Num = capacity - np.maximum.reduce(np.broadcast_arrays(*totals.values()))
+    if np.all(spare >= 0):
+        return Verdict(fits=True, spare=spare, rank=fullest, cuts=())
+    return Verdict(fits=False, spare=spare, rank=fullest, cuts=tuple(_cuts(ledger.part(fullest), plan or Plan())))
+
+
+def _cuts(rank: Ledger, plan: Plan) -> Iterator[str]:
+    """Parts worth cutting and how, what costs least time first."""
+    ways = {
+        "optimizer": ("zero=1, or optimizer='adamw-8bit'" if plan.zero < 1 else "optimizer='adamw-8bit', or more dp"),
+        "activations": "recompute, or a smaller micro_batch" if plan.recompute == "none" else "a smaller micro_batch, or more cp",
+        "gradients": "zero=2" if plan.zero < 2 else "more dp",
+        "logits": "more tp, or loss='fused'",
+        "weights": "more tp, pp or ep, or zero=3" if plan.zero < 3 else "more tp, pp or ep",
+    }
+    for name, way in ways.items():
+        if name in rank.parts and (size := float(np.max(rank.part(name).total))) > 0:
+            yield f"{name} {_gigabytes(size)}: {way}"
+
+
+def _gigabytes(size: Num) -> str:
+    return f"{float(np.mean(size)) / 1e9:.1f} GB"

@@ -1,0 +1,93 @@
+"""Bytes of what a rank holds of the model itself: weights, gradients, optimizer, and weights gathered on their way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..ledger import Ledger
+from ..model.ops import Lookup, MatMul
+from ..model.transformer import Model
+from ..units import Num
+from .plan import Plan
+
+if TYPE_CHECKING:
+    from .memory import Degrees
+
+GATHERED_LAYERS = 2.0
+"""Layers whose weights ZeRO-3 holds whole at once: the one at work and the next, fetched ahead (PyTorch FSDP2)."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Parameters of one layer of a kind with one role: dense ones and experts', and whether another kind owns them."""
+
+    kind: str
+    role: str
+    dense: float
+    experts: float
+    owner: str
+
+
+@lru_cache(maxsize=256)
+def _weights(model: Model) -> tuple[Weights, ...]:
+    found: dict[tuple[str, str, str], list[float]] = {}
+    for entry in model.table.entries:
+        op, kind = entry.op, entry.path[0]
+        tied = getattr(op, "tied", False)
+        if isinstance(op, MatMul):
+            count, bias = (op.experts if op.weight else 0), op.bias
+            matrix, vector = float(op.inner) * op.cols * count, float(bias * count)
+        elif isinstance(op, Lookup):
+            matrix, vector = float(op.rows) * op.width, 0.0
+        else:
+            matrix, vector = 0.0, float(getattr(op, "params", 0))
+        owner = ("embedding" if isinstance(op, Lookup) or model.head.weights == "tied" else "head") if tied else kind
+        routed = isinstance(op, MatMul) and op.experts > 1 and op.role == "linear"
+        role = getattr(op, "role", "linear")
+        sizes = found.setdefault((kind, role, owner), [0.0, 0.0])
+        sizes[routed] += matrix + vector
+    return tuple(Weights(kind, role, dense, experts, owner) for (kind, role, owner), (dense, experts) in found.items())
+
+
+def parameters(model: Model, plan: Plan, d: Degrees, whole: Mapping[str, float]) -> dict[str, Ledger | Num]:
+    """Weights, gradients, master copies and moments of what a rank holds."""
+    recipe, rule = plan.recipe, plan.update_rule
+    copies = 2.0 if plan.schedule == "dualpipe" else 1.0  # two ranks hold every stage, and share its optimizer
+    dense_shard, expert_shard = d.shard * copies, d.shard * copies * d.tp / (d.ep * d.expert_tp)
+    dense_shard, expert_shard = np.maximum(dense_shard, 1.0), np.maximum(expert_shard, 1.0)
+    sums = dict.fromkeys(("weights", "gradients", "master", "moments"), 0.0)  # type: dict[str, Num]
+    for w in _weights(model):
+        elsewhere = w.owner == w.kind or not whole.get(w.owner)  # a tied matrix is held once by a rank that holds its owner too
+        dense = whole.get(w.kind, 0.0) * elsewhere * w.dense / d.tp
+        experts = whole.get(w.kind, 0.0) * elsewhere * w.experts / (d.ep * d.expert_tp)
+        each = recipe.weights if w.role == "linear" else recipe.other_weights
+        for name, width, sharded in (
+            ("weights", each, plan.zero >= 3),
+            ("gradients", recipe.gradients, plan.zero >= 2),
+            ("master", recipe.master, plan.zero >= 1),
+            ("moments", rule.moments(w.role, recipe), plan.zero >= 1),
+        ):
+            held = dense / dense_shard + experts / expert_shard if sharded else dense + experts
+            sums[name] = sums[name] + held * width
+    optimizer = Ledger("B", {"master": sums["master"], "moments": sums["moments"]})
+    return {"weights": sums["weights"], "gradients": sums["gradients"], "optimizer": optimizer}
+
+
+def buffers(model: Model, plan: Plan, d: Degrees, whole: Mapping[str, float]) -> Ledger:
+    """What passes through: weights gathered under ZeRO-3, a micro-batch on its way between stages, tokens at their experts."""
+    recipe = plan.recipe
+    per_kind: dict[str, Num] = {}
+    for w in _weights(model):
+        if whole.get(w.kind):
+            per_kind[w.kind] = per_kind.get(w.kind, 0.0) + w.dense / d.tp + w.experts / (d.ep * d.expert_tp)
+    largest: Num = np.maximum.reduce(np.broadcast_arrays(*per_kind.values()))
+    gathered = (plan.zero >= 3) * largest * GATHERED_LAYERS * recipe.gathered
+    reduced = (plan.zero >= 2) * largest * (recipe.gathered + recipe.reduced)
+    along = d.tp if plan.sequence_parallel == "on" else 1.0
+    passed = (plan.pp > 1) * 2.0 * d.tokens * model.hidden * recipe.activations / along
+    return Ledger("B", {"gathered": gathered, "reduced": reduced, "passed": passed})
