@@ -204,22 +204,29 @@ class Integrated(Tally):
         return share if self._falls is None else np.where(self._falls[r], 1 - share, share)
 
     def quantiles(self, levels: Array) -> tuple[Array, Array]:
-        """Secant steps from the plain quantiles, the first slope from a few replicates; the last step is not checked."""
+        """Secant steps from the plain quantiles, the first by a few replicates alone.
+
+        The last step, no longer than two standard errors, is taken with the slope known to a percent or two, and not
+        checked again.
+        """
         c = self._plain.values(levels)
-        width = np.abs(self._plain.values(np.clip(levels + np.where(levels < 0.5, 0.01, -0.01), 1e-9, 1 - 1e-9)) - c) + 1e-12 * np.abs(c)
-        shares = self.below(c)
-        slope = (self.below(c + width, _FEW) - shares[:, _FEW]).mean(axis=1) / width
+        aside = self._plain.values(np.clip(levels + np.where(levels < 0.5, 0.01, -0.01), 1e-9, 1 - 1e-9))
+        width = np.abs(aside - c) + 1e-12 * np.abs(c)
+        few = self.below(c, _FEW).mean(axis=1)
+        slope = (self.below(c + width, _FEW).mean(axis=1) - few) / width
+        c = c + _step(levels - few, slope, 4 * width)
+        before, known = c, np.full(len(c), np.nan)
         for _ in range(30):
-            step = np.where(slope > 0, (levels - shares.mean(axis=1)) / np.where(slope > 0, slope, 1.0), 0.0)
-            step = np.clip(step, -4 * width, 4 * width)
-            if np.all(np.abs(step) <= 3e-3 * width):
-                break
-            before, c = shares.mean(axis=1), c + step
             shares = self.below(c)
-            moved = np.abs(step) > 1e-6 * width
-            slope = np.where(moved, (shares.mean(axis=1) - before) / np.where(moved, step, 1.0), slope)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            errors = np.std(shares, axis=1, ddof=1) / np.sqrt(shares.shape[1]) / slope
+            share = shares.mean(axis=1)
+            moved = np.abs(c - before) > 1e-6 * width
+            slope = np.where(moved, (share - known) / np.where(moved, c - before, 1.0), slope)
+            step = _step(levels - share, slope, 4 * width)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                errors = np.std(shares, axis=1, ddof=1) / np.sqrt(shares.shape[1]) / slope
+            if np.all(np.abs(step) <= np.maximum(2 * errors, 1e-9 * width)):
+                break
+            before, known, c = c, share, c + step
         return c + step, errors
 
     def mean(self) -> tuple[float, float]:
@@ -230,3 +237,8 @@ class Integrated(Tally):
         upper = ends[-1] if np.isfinite(high) else np.ones(ends.shape[1])
         shares = upper - (ends[0] if np.isfinite(low) else 0.0)
         return float(np.mean(shares)), over_replicates(shares)
+
+
+def _step(missing: Array, slope: Array, most: Array) -> Array:
+    """Newton's step to where a share is met, none where the share stands still."""
+    return np.clip(np.where(slope > 0, missing / np.where(slope > 0, slope, 1.0), 0.0), -most, most)
