@@ -28,7 +28,7 @@ SRC = ROOT / "src" / "trainsim"
 GROUND = {"errors", "units", "toml", "spec", "ledger"}
 WORK = GROUND | {"model", "cluster", "training"}
 RUN = WORK | {"cost", "run"}
-JOURNEY = RUN | {"journey", "comparison", "development", "fleet"}
+JOURNEY = RUN | {"journey", "comparison", "trace", "development", "fleet"}
 NOUNS = {"claims.claim", "claims.scope"}
 ALL = JOURNEY | NOUNS | {"uncertainty", "doubt", "measured", "catalog", "claims", "planning", "calibration"}
 
@@ -45,6 +45,7 @@ ARROWS: dict[str, set[str]] = {
     "run": RUN,
     "journey": RUN | {"journey"},
     "comparison": RUN | {"journey"},
+    "trace": RUN | {"journey"},
     "development": RUN | {"journey", "development"},
     "fleet": RUN | {"journey", "development", "fleet"},
     "doubt": JOURNEY | NOUNS | {"uncertainty"},

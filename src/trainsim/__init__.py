@@ -74,6 +74,7 @@ from .run import Run as Run
 from .run import load as load
 from .journey import Estimate as Estimate
 from .journey import estimate as estimate
+from .trace import explain as explain
 
 # IS IT PLAUSIBLE
 from .claims.claim import Claim as Claim
