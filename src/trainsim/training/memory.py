@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from ..run import Run
     from .phases import Phase
 
-LOGITS = {"plain": 8.0, "fused": 6.0}
-"""Bytes of a logit: BF16 as multiplied, FP32 for the softmax; unfused cross-entropy holds its BF16 gradient beside them."""
+LOGITS = {"plain": 12.0, "vocab-parallel": 8.0, "fused": 6.0}
+"""Bytes of a logit at the peak. Fused: BF16 as multiplied, FP32 for the softmax. Megatron-LM's vocab-parallel cross-entropy: the
+gradient in BF16 beside them. Plain PyTorch on ``logits.float()``: BF16, FP32, the FP32 log-softmax, and a BF16 gradient."""
+GATHERED_INPUTS = 2.0
+"""Inputs that sequence parallelism gathers whole for a product: the input and its gradient (arXiv:2205.05198, section 4.2.2)."""
 FRAGMENTATION = 0.04
 """Share of everything that moves lost to gaps of a caching allocator: an allowance, not a measurement of any one run."""
 CONTEXT = 1.5e9
@@ -157,11 +160,19 @@ def _ledger(model: Model, rank: _Rank) -> Ledger:
         "activations": _activations(rank),
         "logits": heads * LOGITS[plan.loss] * d.tokens * model.vocab / d.tp,
         "recomputed": _largest([_sum(_section_bytes(k.again, plan, d)) for k in on_rank]),
-        "working": _largest([_bytes(k.widest, plan, d) * plan.recipe.activations for k in on_rank]),
+        "working": _working(model, rank, on_rank),
         "buffers": buffers(model, plan, d, whole),
     }
     total = sum((part.total if isinstance(part, Ledger) else part for part in moving.values()), 0.0)
     return Ledger("B", {**parameters(model, plan, d, whole), **moving, "fragmentation": FRAGMENTATION * total, "context": CONTEXT})
+
+
+def _working(model: Model, rank: _Rank, on_rank: Sequence[Kept]) -> Num:
+    """Gradients of the widest operation, and what sequence parallelism gathers whole for it."""
+    plan, d = rank.plan, rank.d
+    widest = _largest([_bytes(k.widest, plan, d) for k in on_rank])
+    gathered = GATHERED_INPUTS * d.tokens * model.hidden * (d.tp > 1) * (plan.sequence_parallel == "on")
+    return (widest + gathered) * plan.recipe.activations
 
 
 def _bytes(b: Bytes, plan: Plan, d: Degrees) -> Num:

@@ -18,6 +18,7 @@ from .schedule import Schedule, check_schedule, spread_layers, stages_of
 
 Recompute = Literal["none", "selective", "full"]
 Switch = Literal["off", "on"]
+Loss = Literal["fused", "vocab-parallel", "plain"]
 
 
 class Plan(Spec):
@@ -40,7 +41,7 @@ class Plan(Spec):
         stage_layers: layers of each stage, in the order data flows; empty for an even spread.
         attention: whether scores stay on chip.
         dropout: whether masks are kept for the backward pass.
-        loss: whether softmax and cross-entropy keep one copy of the logits.
+        loss: how many copies of the logits softmax and cross-entropy keep: a fused kernel, Megatron-LM's own, or plain PyTorch.
         precision: recipe, or its name.
         optimizer: optimizer, or its name.
 
@@ -69,7 +70,7 @@ class Plan(Spec):
     stage_layers: Annotated[tuple[int, ...], AsTuple] = ()
     attention: Literal["fused", "unfused"] = "fused"
     dropout: Switch = "off"
-    loss: Literal["fused", "plain"] = "fused"
+    loss: Loss = "fused"
     precision: PrecisionField = "bf16"
     optimizer: OptimizerField = "adamw"
 
@@ -96,7 +97,7 @@ class Plan(Spec):
             stage_layers: Sequence[int] = ...,
             attention: Literal["fused", "unfused"] = ...,
             dropout: Switch = ...,
-            loss: Literal["fused", "plain"] = ...,
+            loss: Loss = ...,
             precision: Precision | str = ...,
             optimizer: Optimizer | str = ...,
         ) -> None: ...

@@ -66,6 +66,8 @@ def parameters(model: Model, plan: Plan, d: Degrees, whole: Mapping[str, float])
         dense = whole.get(w.kind, 0.0) * elsewhere * w.dense / d.tp
         experts = whole.get(w.kind, 0.0) * elsewhere * w.experts / (d.ep * d.expert_tp)
         each = recipe.weights if w.role == "linear" else recipe.other_weights
+        if plan.zero < 3 and not np.any(each):  # the master is the weight, and stays gathered where its shards aren't given up again
+            each = recipe.gathered
         for name, width, sharded in (
             ("weights", each, plan.zero >= 3),
             ("gradients", recipe.gradients, plan.zero >= 2),

@@ -80,7 +80,7 @@ def read(arguments: Mapping[str, Any] | Sequence[str] | str) -> dict[str, Any]:
     if fields.get("recompute", "none") != "full":
         fields.pop("recompute_layers", None)
     fields.setdefault("attention", "fused")
-    fields.setdefault("loss", "plain")
+    fields.setdefault("loss", "vocab-parallel")
     return fields
 
 
@@ -232,6 +232,7 @@ def _refuse(plan: Plan) -> None:
         "precision": (plan.precision not in {"bf16", "fp16", "fp8", "mxfp8", "nvfp4"}, "bf16, fp16, fp8, mxfp8 or nvfp4"),
         "optimizer": (plan.optimizer not in {"adamw", "sgd", "muon"}, "adamw, sgd or muon"),
         "recompute_layers": (plan.recompute_layers == 0, "recompute='none'"),
+        "loss": (plan.loss == "plain", "vocab-parallel or fused"),
     }
     for field, (refused, remedy) in remedies.items():
         if refused:
