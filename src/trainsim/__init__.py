@@ -63,11 +63,16 @@ from .training.efficiency import StepTime as StepTime
 from .training.efficiency import Throughput as Throughput
 from .training.phases import Phase as Phase
 from .training.plan import Plan as Plan
+from .training.reliability import Failures as Failures
 from .training.reliability import Goodput as Goodput
 
 # HOW MUCH
+from .cost.energy import Embodied as Embodied
+from .cost.energy import Grid as Grid
 from .cost.pricing import Ownership as Ownership
+from .cost.pricing import Quote as Quote
 from .cost.pricing import Rental as Rental
+from .cost.pricing import Site as Site
 
 # the journey
 from .run import Run as Run
@@ -106,6 +111,22 @@ if _TYPE_CHECKING:
     from .doubt import compare as compare
     from .doubt import compare_beliefs as compare_beliefs
 
+    # from the run to the model, and to the lab
+    from .training.rollouts import Rollouts as Rollouts
+    from .training.reinforcement import Reinforcement as Reinforcement
+    from .training.reinforcement import Responses as Responses
+    from .training.decoding import Engine as Engine
+    from .training.reinforcement import estimate_reinforcement as estimate_reinforcement
+    from .development import Development as Development
+    from .development import Line as Line
+    from .development import Data as Data
+    from .development import People as People
+    from .development import estimate_development as estimate_development
+    from .fleet import Fleet as Fleet
+    from .fleet import Holding as Holding
+    from .fleet import estimate_fleet as estimate_fleet
+    from .training.reliability import YoungDaly as YoungDaly
+
     # the edges
     from . import catalog as catalog
     from . import testing as testing
@@ -137,6 +158,20 @@ _LAZY = {
     "what_must_be_true": ".doubt:what_must_be_true",
     "compare": ".doubt:compare",
     "compare_beliefs": ".doubt:compare_beliefs",
+    "Rollouts": ".training.rollouts:Rollouts",
+    "Reinforcement": ".training.reinforcement:Reinforcement",
+    "Responses": ".training.reinforcement:Responses",
+    "Engine": ".training.decoding:Engine",
+    "estimate_reinforcement": ".training.reinforcement:estimate_reinforcement",
+    "Development": ".development:Development",
+    "Line": ".development:Line",
+    "Data": ".development:Data",
+    "People": ".development:People",
+    "estimate_development": ".development:estimate_development",
+    "Fleet": ".fleet:Fleet",
+    "Holding": ".fleet:Holding",
+    "estimate_fleet": ".fleet:estimate_fleet",
+    "YoungDaly": ".training.reliability:YoungDaly",
     "catalog": ".catalog",
     "testing": ".testing",
     "audit": ".claims.verdict:audit",

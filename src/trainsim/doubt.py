@@ -38,9 +38,13 @@ DOUBTED = ("cost", "busy_gpu_hours", "gpu_hours", "wall_days", "mfu")
 """What a run is asked for under beliefs, where nothing else is asked."""
 
 
-def quantities(run: Run, names: tuple[str, ...] = DOUBTED) -> dict[str, Ledger | Num]:
-    """A run's quantities by name, each a ledger where it has parts; broadcasts over draws."""
-    return estimate(run).quantities(names)
+def quantities(run: Run, names: tuple[str, ...] = ()) -> dict[str, Ledger | Num]:
+    """A run's quantities by name, each a ledger where it has parts; broadcasts over draws.
+
+    Without names: its cost, hours, days, and its utilisation if any phase's work is known.
+    """
+    known = any(phase.tokens is not None for phase in run.phases)
+    return estimate(run).quantities(names or tuple(n for n in DOUBTED if n != "mfu" or known))
 
 
 def _function_of(spec: Spec, function: Function | None, of: str = "") -> Function:

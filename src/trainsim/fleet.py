@@ -5,22 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import model_validator
 
 from .cost.pricing import Ownership
 from .errors import SpecError
 from .ledger import Ledger
 from .spec import ByName, Spec
 from .units import HOURS_PER_YEAR, Num, Unit
-
-
-def _told_kind(value: Any) -> Any:
-    """A file names the kind of every member of a family; here there is one."""
-    if isinstance(value, Mapping) and value.get("kind") == "Ownership":
-        return {name: field for name, field in value.items() if name != "kind"}
-    return value
 
 
 class Holding(Spec):
@@ -37,7 +30,7 @@ class Holding(Spec):
 
     name: str
     gpus: Annotated[Num, Unit("GPU", "accelerators owned", gt=0)]
-    ownership: Annotated[Ownership, BeforeValidator(_told_kind)]
+    ownership: Ownership
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from .cost.energy import Embodied, Grid, card_block, emissions, energy
+from .cost.pricing import Site
 from .errors import EstimateError, PathError, did_you_mean
 from .ledger import Ledger
 from .model.counting import count_params, flops_per_token
@@ -162,6 +164,23 @@ class Estimate:
             raise PathError(path, path, f"{head} has no parts", f"ask for {head}")
         return found  # type: ignore[no-any-return]
 
+    def model_card(self, site: Site, grid: Grid, embodied: Embodied | None = None, **words: str) -> str:
+        """The emissions block of a Hugging Face model card for the run's wall-clock hours.
+
+        Args:
+            site: power drawn per accelerator, cooling and electricity.
+            grid: carbon per kilowatt-hour where and when the run took place.
+            embodied: the run's share of making the machines; None leaves it out, and the card says so.
+            **words: ``training_type``, ``provider``.
+
+        Source: Hugging Face hub documentation, "Displaying carbon emissions for your model".
+        """
+        idle = self.gpu_hours - self.busy_gpu_hours
+        used = energy(self.busy_gpu_hours, site, idle)
+        emitted = emissions(used, grid, embodied, self.gpu_hours)
+        hardware = f"{self.run.cluster.gpus} x {self.run.cluster.chip.name}"
+        return card_block(emitted, grid, hardware=hardware, gpu_hours=self.gpu_hours, **words)
+
     def sources(self) -> dict[str, str]:
         """Where every number the estimate rests on came from, by path."""
         return self.run.sources()
@@ -169,7 +188,7 @@ class Estimate:
     def __str__(self) -> str:
         shown = [
             ("parameters", human(float(self.params.total))),
-            ("model FLOPs", human(float(np.mean(sum(p.flops.total for p in self.phases.values() if p.flops is not None))))),
+            ("model FLOPs", human(_known_flops(self))),
             ("MFU", human(float(np.mean(self.mfu)))),
             ("busy GPU-hours", human(float(np.mean(self.busy_gpu_hours)), 4)),
             ("GPU-hours", human(float(np.mean(self.gpu_hours)), 4)),
@@ -178,6 +197,12 @@ class Estimate:
         ]
         lines = [f"{name:<16}{value:>10}" for name, value in shown]
         return "\n".join([*lines, "point, no interval: put beliefs over it with ts.simulate", *(f"- {n}" for n in self.notes)])
+
+
+def _known_flops(est: Estimate) -> float:
+    """FLOPs of the phases whose work is known; NaN if none is."""
+    known = [float(np.mean(p.flops.total)) for p in est.phases.values() if p.flops is not None]
+    return sum(known) if known else float("nan")
 
 
 QUANTITIES = {
@@ -215,7 +240,7 @@ def _phase(run: Run, phase: Phase, efficiency: Efficiency, goodput: Num) -> Phas
             raise EstimateError(f"phases.{phase.name}.seq_len", None, "is needed to count FLOPs", "give the sequence length")
         return flops_per_token(run.model, phase.seq_len, convention, mtp, phase.document_length)  # type: ignore[arg-type]
 
-    work = Work(f"phases.{phase.name}", phase.tokens, phase.seq_len, phase.batch, cluster, phase.plan or run.plan, per_token)
+    work = Work(f"phases.{phase.name}", run.model, phase.tokens, phase.seq_len, phase.batch, cluster, phase.plan or run.plan, per_token)
     seconds = efficiency.gpu_seconds(work)
     busy, wall = (seconds, seconds / goodput) if efficiency.time == "busy" else (seconds * goodput, seconds)
     flops = None if phase.tokens is None else per_token(*efficiency.counting).scaled(phase.tokens, "FLOP")
@@ -228,7 +253,7 @@ def _notes(run: Run) -> list[str]:
     for phase in run.phases:
         efficiency = phase.efficiency or run.efficiency
         if phase.tokens is None:
-            notes.append(f"phases.{phase.name}: tokens were never published; its FLOPs and MFU are unknown")
+            notes.append(f"phases.{phase.name}: its tokens are not known; its FLOPs and MFU are unknown")
         elif efficiency is not None and "flops" not in type(efficiency).model_fields:
             notes.append(
                 f"phases.{phase.name}: FLOPs counted as 'causal' without prediction modules; "

@@ -259,7 +259,7 @@ class Family(Spec):
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         if not inspect.isabstract(cls):
-            return handler(source)
+            return core_schema.no_info_before_validator_function(functools.partial(_own_kind, cls), handler(source))
         return core_schema.no_info_plain_validator_function(
             functools.partial(_member_of, cls), serialization=core_schema.plain_serializer_function_ser_schema(_plain)
         )
@@ -277,6 +277,13 @@ def _member_of(face: type[Family], value: Any) -> Family:
     fields = {k: v for k, v in value.items() if k != "kind"}
     made: Family = find_member(face, value["kind"], "kind")(**fields)
     return made
+
+
+def _own_kind(member: type[Family], value: Any) -> Any:
+    """A file names the kind of every member; where a field takes one member only, it must be that one's."""
+    if isinstance(value, Mapping) and value.get("kind") == kind_of(member):
+        return {name: field for name, field in value.items() if name != "kind"}
+    return value
 
 
 def members(face: type) -> dict[str, type]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from ..cluster.hardware import Cluster
 from ..errors import EstimateError
 from ..ledger import Ledger
+from ..model.transformer import Model
 from ..spec import Family
 from ..units import SECONDS_PER_HOUR, Num, Unit
 from .plan import Plan
@@ -24,12 +25,14 @@ class Work:
 
     Args:
         path: of the phase, for errors.
+        model: what is trained.
         tokens, seq_len, batch: of the phase; None where not known. Numbers or arrays ``(n,)``.
         cluster, plan: where and how.
         flops: (convention, mtp) → FLOP per token as a ledger.
     """
 
     path: str
+    model: Model
     tokens: Num | None
     seq_len: Num | None
     batch: Num | None
