@@ -23,6 +23,10 @@ DROPPED_SCORE = 3.0
 """Bytes more of a score that dropout went over: a mask of one byte and the result of two (section 4.1: as²b + 2as²b)."""
 MASK = 1.0
 """Bytes of a dropout mask's element (section 4.1)."""
+QUANTIZED = frozenset({"fp8", "fp4", "int8"})
+"""Products whose inputs are kept as a copy of their own."""
+FEEDS_CORE = {"q_up": ("q",), "kv_up": ("k", "v")}
+"""Projections whose results only the attention core holds (DeepSeek-V3, arXiv:2412.19437, section 3.2.3)."""
 LOG_SUM = 4.0
 """Bytes a head keeps of a token where scores stay on chip: the logarithm of the softmax's sum (FlashAttention, arXiv:2205.14135)."""
 
@@ -146,11 +150,9 @@ def _selective(entries: list[Entry], everything: Sections, model: Model, plan: P
                 _add(freed, _section(entry), _saved(entry, plan, recipe))
         else:
             for entry in matched:
-                _add(freed, _section(entry), _result(entry, plan, recipe))
-    kept = {section: _less(held, freed.get(section, Bytes())) for section, held in everything.items()}
-    for section in freed.keys() - everything.keys():  # results that another section keeps as its input
-        kept[section] = _less(Bytes(), freed[section])
-    return kept, freed
+                for section, result in _results(entry, entries, plan, recipe):
+                    _add(freed, section, result)
+    return {section: _less(held, freed.get(section, Bytes())) for section, held in everything.items()}, freed
 
 
 def _every_second_product(entries: list[Entry], recipe: Precision) -> Sections:
@@ -172,6 +174,8 @@ def _saved(entry: Entry, plan: Plan, recipe: Precision) -> Bytes:
     """What an op keeps of a token."""
     op = entry.op
     match op:
+        case MatMul() if "shared" in entry.path and op.axes[0] == "hidden" and recipe.products not in QUANTIZED:
+            return Bytes()  # the router holds the same tensor; a quantized copy is another
         case MatMul():
             width = recipe.linear_inputs if op.role == "linear" else recipe.activations
             return _placed(op.saved * width, op.axes[0], routed=_is_routed(op))
@@ -180,25 +184,41 @@ def _saved(entry: Entry, plan: Plan, recipe: Precision) -> Bytes:
             on_chip = plan.attention == "fused"
             return Bytes(split=op.saved * recipe.activations + LOG_SUM * op.heads * on_chip, per_key=0.0 if on_chip else scores * op.heads)
         case Stream():
-            return _placed(op.saved * recipe.activations, op.axis, routed="experts" in entry.path)
+            width = recipe.gate_inputs if op.axis == "ffn" else recipe.activations
+            return _placed(op.saved * width, op.axis, routed="experts" in entry.path)
         case Scan():
             return Bytes(split=op.saved * recipe.activations)
         case Lookup():
             return Bytes()
 
 
-def _result(entry: Entry, plan: Plan, recipe: Precision) -> Bytes:
-    """What recomputing an op frees: the scores of attention, else its output, which the next op would keep."""
+def _results(entry: Entry, entries: list[Entry], plan: Plan, recipe: Precision) -> Iterator[tuple[str, Bytes]]:
+    """What recomputing an op frees, by the section that holds it: the scores of attention, else the input of whatever reads its result."""
     op = entry.op
+    core = next((other for other in entries if isinstance(other.op, Attend)), None)
     match op:
         case Attend():
-            return Bytes(per_key=_saved(entry, plan, recipe).per_key)
+            yield _section(entry), Bytes(per_key=_saved(entry, plan, recipe).per_key)
+        case MatMul() if core is not None and op.name in FEEDS_CORE and isinstance(core.op, Attend):
+            widths = {"q": core.op.d_qk, "k": core.op.d_qk, "v": core.op.d_v}
+            elements = core.op.heads * sum(widths[name] for name in FEEDS_CORE[op.name])
+            yield _section(core), Bytes(split=elements * recipe.activations)
+        case Stream() if op.role == "norm" and op.axis == "hidden":
+            for reader in entries:
+                if isinstance(reader.op, MatMul) and reader.op.axes[0] == "hidden" and _reads(reader, entry):
+                    yield _section(reader), _saved(reader, plan, recipe) if not _is_routed(reader.op) else Bytes()
         case Stream():
-            return _placed(op.written * recipe.linear_inputs, op.axis, routed="experts" in entry.path)
+            reader_width = recipe.linear_inputs
+            yield _section(entry), _placed(op.written * reader_width, op.axis, routed="experts" in entry.path)
         case MatMul():
-            return _output(entry, recipe.activations)
+            yield _section(entry), _output(entry, recipe.activations)
         case Scan() | Lookup():
-            return Bytes()
+            return
+
+
+def _reads(product: Entry, norm: Entry) -> bool:
+    """Whether a product reads a norm's result: attention its own norm, everything else the other."""
+    return ("attention" in product.path) == (norm.path[-1] == "attention")
 
 
 def _output(entry: Entry, width: Num) -> Bytes:

@@ -24,6 +24,7 @@ class Precision(Spec):
         master: the optimizer's own copy of a weight; 0 where the working copy is the master.
         moments: each moment of the optimizer.
         linear_inputs: what a product keeps of its input for the backward pass.
+        gate_inputs: what an activation function or a gate keeps of its inputs.
         activations: everything else kept for the backward pass.
         gathered, reduced: a weight and a gradient on their way between data-parallel ranks.
         dispatched, combined: a token's element on its way to its experts and back.
@@ -41,6 +42,7 @@ class Precision(Spec):
     master: Bytes = 4.0
     moments: Bytes = 4.0
     linear_inputs: Bytes = 2.0
+    gate_inputs: Bytes = 2.0
     activations: Bytes = 2.0
     gathered: Bytes = 2.0
     reduced: Bytes = 4.0
@@ -56,14 +58,14 @@ RECIPES: dict[str, Precision] = {
     for recipe in (
         Precision(name="bf16"),  # Micikevicius et al. 2018 (arXiv:1710.03740); Rajbhandari et al. 2020 (arXiv:1910.02054), section 3.1
         Precision(name="fp16", products="fp16", attention="fp16", gradients=2.0, reduced=2.0),  # the 16 bytes a parameter of ZeRO
-        Precision(name="tf32", products="tf32", attention="tf32", weights=0.0, other_weights=0.0, linear_inputs=4.0, activations=4.0,
-                  gathered=4.0, dispatched=4.0, combined=4.0),
+        Precision(name="tf32", products="tf32", attention="tf32", weights=0.0, other_weights=0.0, linear_inputs=4.0, gate_inputs=4.0,
+                  activations=4.0, gathered=4.0, dispatched=4.0, combined=4.0),
         Precision(name="bf16-fsdp", weights=0.0, other_weights=0.0),  # PyTorch FSDP2: FP32 shards are the weights, BF16 once gathered
         Precision(name="fp8-fsdp", products="fp8", weights=0.0, other_weights=0.0),  # torchao: inputs kept in BF16, cast again in backward
         Precision(name="fp8", products="fp8", weights=4.0, linear_inputs=1.0),  # Transformer Engine: BF16, FP8 and its transpose
         Precision(name="mxfp8", products="fp8", weights=4.0 + 2.0 / 32.0, linear_inputs=1.0 + 1.0 / 32.0),  # a scale byte to every 32
         Precision(name="nvfp4", products="fp4", weights=3.0 + 2.0 / 16.0, linear_inputs=0.5 + 1.0 / 16.0),  # a scale byte to every 16
-        Precision(name="fp8-deepseek", products="fp8", weights=SCALED_FP8, moments=2.0, linear_inputs=SCALED_FP8,
+        Precision(name="fp8-deepseek", products="fp8", weights=SCALED_FP8, moments=2.0, linear_inputs=SCALED_FP8, gate_inputs=SCALED_FP8,
                   dispatched=SCALED_FP8, combined=2.0),  # DeepSeek-V3, section 3.3: FP32 master and gradients, BF16 moments, FP8 products
     )
 }  # fmt: skip

@@ -166,8 +166,8 @@ def dualpipe_seconds(f: Num, i: Num, w: Num, x: Num, *, micro_batches: Num, half
 
     ``T = (m − h − 2)·x + 2h·f + (h + 2)·i + 3w + max(h·f, (h − 1)·i) + (h − 1)·max(i, w)``, ``h = half``.
 
-    The published bubble ``(h − 1)(x + b − 3w)`` (DeepSeek-V3, arXiv:2412.19437, table 2, where ``h = PP/2``) agrees at f = i = w,
-    ``x = f + b``, and not away from there. Equals the events for ``m >= 4h`` and ``max(f, b) <= x <= f + b``.
+    The published bubble ``(h − 1)(x + b − 3w)`` (DeepSeek-V3, arXiv:2412.19437, table 2, where ``h = PP/2``) agrees where ``f = i``,
+    ``w <= i`` and ``x = f + b``, and not away from there. Equals the events for ``m >= 4h`` and ``max(f, b) <= x <= f + b``.
 
     Source: order of DeepSeek-V3, section 3.2.1, and its released code; the form is the longest path of those events.
 
