@@ -1,0 +1,83 @@
+"""What every peer file runs: smallest n for an accuracy, its time, throughput, and whether its law is right."""
+
+import json
+import statistics
+import sys
+import time
+
+import numpy as np
+from workload import LEVELS, WORKLOADS
+
+SEEDS = 40
+
+
+def rmse(quantiles, exact, n, seeds=SEEDS):
+    found = np.array([quantiles(n, 1000 + seed) for seed in range(seeds)])
+    return np.sqrt(np.mean((found / exact - 1) ** 2, axis=0)), found
+
+
+def seconds(call, runs=5):
+    call()
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def smallest(quantiles, exact, rtol, first, most):
+    """The smallest n in √2 steps whose RMSE is within rtol at every level; a start by the n^-1/2 law, then stepwise."""
+    error, _ = rmse(quantiles, exact, first)
+    n = first * max(1.0, (error.max() / rtol) ** 2)
+    n = int(2 ** (np.round(2 * np.log2(n)) / 2 - 0.5))
+    while n <= most:
+        error, found = rmse(quantiles, exact, n)
+        if np.all(error <= rtol):
+            return n, error, found
+        n = int(n * 2**0.5)
+    return None
+
+
+def main(name, version, sample, *, correlated=True, powers_of_two=False):
+    """Run one peer and print its rows as JSON.
+
+    Args:
+        name, version: of the peer.
+        sample: (workload function, n, seed) → draws (n,).
+        correlated: whether the peer holds the correlation; else it is judged against the independent law.
+    """
+    arguments = json.loads(sys.argv[1])
+    rows = []
+    for workload, exact in arguments["exact"]["correlated" if correlated else "independent"].items():
+        function, exact = WORKLOADS[workload], np.array(exact)
+
+        def quantiles(n, seed, function=function):
+            return np.quantile(sample(function, n, seed), LEVELS)
+
+        if powers_of_two:
+            original = quantiles
+
+            def quantiles(n, seed, original=original):
+                return original(1 << int(np.ceil(np.log2(n))), seed)
+
+        for rtol in arguments["rtols"]:
+            row = {"peer": name, "version": version, "workload": workload, "rtol": rtol, "correlated": correlated}
+            got = smallest(quantiles, exact, rtol, 1 << 14, arguments["most"])
+            if got is None:
+                rows.append({**row, "n": None, "note": f"not reached at {arguments['most']:,}"})
+                continue
+            n, error, found = got
+            off = np.abs(found.mean(axis=0) - exact) / (found.std(axis=0, ddof=1) / np.sqrt(SEEDS))
+            rows.append(
+                {
+                    **row,
+                    "n": 1 << int(np.ceil(np.log2(n))) if powers_of_two else n,
+                    "seconds": seconds(lambda: quantiles(n, 7)),  # noqa: B023
+                    "rmse": error.tolist(),
+                    "void": bool(np.any(off > 4)),
+                }
+            )
+        many = 1_000_000
+        rows.append({"peer": name, "version": version, "workload": workload, "n": many, "correlated": correlated, "ns": 1e9 * seconds(lambda: quantiles(many, 7), 3) / many})
+    print(json.dumps(rows))
