@@ -16,6 +16,7 @@ from .ledger import Ledger
 from .model.counting import count_params, flops_per_token
 from .run import Run
 from .training.efficiency import Efficiency, Flow, Work
+from .training.memory import memory
 from .training.phases import Phase
 from .units import HOURS_PER_DAY, SECONDS_PER_HOUR, Num, human
 
@@ -104,6 +105,11 @@ class Estimate:
     def step_time(self) -> Ledger:
         """Seconds of one optimizer step of each phase whose batch is known [s]."""
         return Ledger._trusted("s", {name: p.step_time for name, p in self.phases.items() if p.step_time is not None})
+
+    @cached_property
+    def memory(self) -> Ledger:
+        """Bytes of one accelerator of each pipeline rank at the peak of a step, first phase [B]; needs a plan."""
+        return memory(self.run)
 
     @cached_property
     def cost(self) -> Ledger:

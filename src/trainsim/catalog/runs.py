@@ -103,7 +103,9 @@ def _plan(row: Row) -> Plan | None:
     if not given or row.get("plan", {}).get("pp") is None:
         return None
     schedule = row["plan"].get("schedule")
-    known = {"schedule": schedule} if schedule in ("gpipe", "1f1b", "interleaved", "zero-bubble", "dualpipe") else {}
+    known: dict[str, Any] = {"schedule": schedule} if schedule in ("gpipe", "1f1b", "interleaved", "zero-bubble", "dualpipe") else {}
+    if parts := row["plan"].get("recompute_parts"):
+        known |= {"recompute": "selective", "recompute_parts": tuple(parts)}
     told = "fp8" if str(row.get("precision", "")).startswith("fp8") else "bf16"
     return Plan(**given, **known, precision=row["plan"].get("recipe", told))
 
