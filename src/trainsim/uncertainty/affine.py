@@ -179,6 +179,7 @@ class Integrated(Tally):
 
     def __init__(self, law: Distribution, line: Line, spread: float | None) -> None:
         self._law, self._tied = law, spread is not None
+        self._known: dict[tuple[float, ...], tuple[Array, Array]] = {}
         self._plain = Kept(line.value)
         self._inverse = 1 / line.slope
         self._offset = line.constant * self._inverse
@@ -204,6 +205,12 @@ class Integrated(Tally):
         return share if self._falls is None else np.where(self._falls[r], 1 - share, share)
 
     def quantiles(self, levels: Array) -> tuple[Array, Array]:
+        asked = tuple(levels)
+        if asked not in self._known:
+            self._known[asked] = self._solve(levels)
+        return self._known[asked]
+
+    def _solve(self, levels: Array) -> tuple[Array, Array]:
         """Secant steps from the plain quantiles, the first by a few replicates alone.
 
         The last step, no longer than two standard errors, is taken with the slope known to a percent or two, and not

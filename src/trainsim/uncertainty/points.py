@@ -20,6 +20,8 @@ INDEX_BITS = 40
 DIGITS = 52
 """Binary digits of a point: with the half step added, all that a float64 holds below one."""
 
+_ONE = int(np.float64(1.0).view(np.int64))
+
 
 @cache
 def _table() -> tuple[tuple[int, ...], ...]:
@@ -112,7 +114,7 @@ class Points:
         """Points start … stop of some replicates, ``(replicates, d, size)`` at a time; sizes are powers of two."""
         direction, shift = (part[replicate] for part in self._scrambles(stop.bit_length()))
         size = min(size, stop - start)
-        low = np.zeros((*shift.shape, size), dtype=np.int64)
+        low = np.full((*shift.shape, size), _ONE, dtype=np.int64)
         for j in range(size.bit_length() - 1):
             low[..., 1 << j : 2 << j] = low[..., : 1 << j] ^ direction[..., j, None]
         for first in range(start, stop, size):
@@ -120,4 +122,7 @@ class Points:
             for j in range(first.bit_length()):
                 if first >> j & 1:
                     base ^= direction[..., j]
-            yield ((low ^ base[..., None]) + 0.5) * 2.0**-DIGITS
+            # digits behind the bits of 1.0 are a float in [1, 2)
+            u = (low ^ base[..., None]).view(np.float64)
+            u -= 1.0 - 0.5**DIGITS / 2
+            yield u

@@ -19,7 +19,7 @@ from .beliefs import Beliefs, Resolved
 from .distributions import Array
 from .points import Points
 
-BLOCK = 8192
+BLOCK = 16384
 """Points evaluated at once: few enough that their arrays stay in cache."""
 SHARDS = 64
 """A large sweep is cut into this many shards, whatever runs them."""

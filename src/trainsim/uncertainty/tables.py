@@ -84,7 +84,7 @@ class LineTable:
     """
 
     MANTISSA = 9
-    OCTAVES = 40
+    OCTAVES = 52
     CELLS = 1 << 14
     WIDEST = 8.5
 
@@ -100,11 +100,10 @@ class LineTable:
         self._scores = _lines(edges, sampler.from_score(edges))
 
     def ppf(self, u: Array) -> Array:
-        v = np.minimum(u, 1 - u)
+        v = 1 - u
+        np.minimum(u, v, out=v)
         cell = v.view(np.int64) >> (52 - self.MANTISSA)
-        cell -= self._first
-        np.maximum(cell, 0, out=cell)
-        cell += (u > 0.5) * self._side
+        cell += np.where(u > 0.5, self._side - self._first, -self._first)
         constant, linear = self._shares
         v *= linear.take(cell)
         v += constant.take(cell)

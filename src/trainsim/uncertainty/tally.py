@@ -6,7 +6,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,9 +120,18 @@ class Bins:
 
     def keys(self, values: Array) -> NDArray[np.int64]:
         """The bin of each value; rises with the value."""
-        keys = np.asarray((np.abs(values).view(np.int64) >> (52 - MANTISSA)) - self.floor)
+        if values.min() >= self.least:
+            keys = np.asarray(values).view(np.int64) >> (52 - MANTISSA)
+            keys -= self.floor
+            return keys
+        keys = (np.abs(values).view(np.int64) >> (52 - MANTISSA)) - self.floor
         np.maximum(keys, 0, out=keys)
-        return keys if values.min() > 0 else np.where(values < 0, -keys, keys)
+        return np.where(values < 0, -keys, keys)
+
+    @cached_property
+    def least(self) -> float:
+        """The smallest size that does not count as zero."""
+        return float(self.edges(np.array([1]))[0])
 
     def edges(self, keys: NDArray[np.int64]) -> Array:
         """The end of a bin that is nearer to zero, for keys of either sign; bin zero stands for zero itself."""
