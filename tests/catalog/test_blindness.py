@@ -1,0 +1,147 @@
+"""Blind: no row dated later, and none derived from the run judged, moves what the catalogue believes about it."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+import trainsim as ts
+from trainsim.catalog import Row, evidence, mfu_evidence, rent_evidence
+from trainsim.catalog.rows import lineage
+from trainsim.catalog.rows import rows as real_rows
+from trainsim.claims.verdict import blind_run
+
+DAY = "2024-12-25"
+JUDGED = "deepseek-v3"
+
+
+@pytest.fixture(scope="module")
+def judged() -> ts.Run:
+    """The run without the hours its maker disclosed, at a rent somebody quotes."""
+    return blind_run(ts.catalog.run(JUDGED)).replace({"price": ts.Rental(usd_per_gpu_hour=2.0, region="china")})
+
+
+def copied(file: str, like: str, **changes: Any) -> Row:
+    """A row like another, under the name of a stranger."""
+    row = real_rows(file)[like]
+    header = {f.name: changes.pop(f.name) for f in dataclasses.fields(Row) if f.name in changes}
+    return dataclasses.replace(row, **{"id": "a-stranger", **header, "fields": {**row.fields, "org": "A stranger", **changes}})
+
+
+@pytest.fixture
+def added(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Adds rows to what the evidence is built from."""
+
+    def add(*new: Row) -> None:
+        def seen(file: str) -> Mapping[str, Row]:
+            return {**real_rows(file), **{row.id: row for row in new if row.file == file}}
+
+        monkeypatch.setattr(evidence, "rows", seen)
+        monkeypatch.setattr(sys.modules[Row.__module__], "rows", seen)
+
+    return add
+
+
+def a_run(**changes: Any) -> Row:
+    """Another lab's run at a utilisation nobody has seen."""
+    return copied("runs", "nemo-25.09-deepseek-v3", **{"tokens_per_s_per_gpu": 3200.0, "gpus": 4096} | changes)
+
+
+def a_quote(**changes: Any) -> Row:
+    quoted = (n for n, r in real_rows("prices").items() if r.get("kind") == "rent" and r.get("chip") == "h800-sxm")
+    like = next(n for n in quoted if real_rows("prices")[n].get("region") == "china")
+    return copied(
+        "prices", like, **{"derived_from": (), "saw": (), "usd_per_gpu_hour": 50.0, "term": "on-demand", "region": "china"} | changes
+    )
+
+
+def test_a_run_dated_before_is_seen(judged: ts.Run, added: Any) -> None:
+    before = ts.catalog.beliefs(judged, as_of=DAY)
+    added(a_run(date=dt.date(2024, 6, 1)))
+    after = ts.catalog.beliefs(judged, as_of=DAY)
+    assert after["efficiency.mfu"] != before["efficiency.mfu"]
+    assert after["price.usd_per_gpu_hour"] == before["price.usd_per_gpu_hour"]
+
+
+def test_a_run_dated_later_is_not(judged: ts.Run, added: Any) -> None:
+    before = ts.catalog.beliefs(judged, as_of=DAY)
+    added(a_run(date=dt.date(2024, 12, 26)))
+    assert ts.catalog.beliefs(judged, as_of=DAY) == before
+    assert ts.catalog.beliefs(judged, as_of="2024-12-26") != ts.catalog.beliefs(judged, as_of=DAY)
+
+
+@pytest.mark.parametrize("how", [{"derived_from": (f"runs/{JUDGED}",)}, {"saw": (f"runs/{JUDGED}",)}], ids=str)
+def test_what_comes_from_the_run_itself_is_not_seen(judged: ts.Run, added: Any, how: dict[str, Any]) -> None:
+    before = ts.catalog.beliefs(judged, as_of=DAY)
+    added(a_run(date=dt.date(2024, 6, 1), **how))
+    assert ts.catalog.beliefs(judged, as_of=DAY) == before
+    assert "itself" in mfu_evidence(judged, dt.date.fromisoformat(DAY)).set_aside["runs/a-stranger"]
+
+
+def test_nor_what_comes_from_what_comes_from_it(judged: ts.Run, added: Any) -> None:
+    before = ts.catalog.beliefs(judged, as_of=DAY)
+    day = dt.date(2024, 6, 1)
+    added(a_run(id="first", date=day, derived_from=(f"runs/{JUDGED}",)), a_run(id="second", date=day, derived_from=("runs/first",)))
+    assert ts.catalog.beliefs(judged, as_of=DAY) == before
+
+
+def test_nor_the_run_itself_under_another_name(judged: ts.Run, added: Any) -> None:
+    before = ts.catalog.beliefs(judged, as_of=DAY)
+    added(a_run(date=dt.date(2024, 6, 1), model=judged.model.name, chip=judged.cluster.chip.name, gpus=judged.cluster.gpus))
+    assert ts.catalog.beliefs(judged, as_of=DAY) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "seen"),
+    [
+        ({"date": dt.date(2024, 12, 1)}, True),
+        ({"date": dt.date(2025, 1, 1)}, False),
+        ({"date": dt.date(2022, 1, 1)}, False),
+        ({"date": dt.date(2024, 12, 1), "term": "imputed"}, False),
+        ({"date": dt.date(2024, 12, 1), "derived_from": (f"runs/{JUDGED}",)}, False),
+    ],
+    ids=["before", "later", "long before", "imputed by a lab", "from the run itself"],
+)
+def test_quotes_are_of_the_year_before_and_of_a_market(judged: ts.Run, added: Any, changes: dict[str, Any], seen: bool) -> None:  # noqa: FBT001
+    before = ts.catalog.beliefs(judged, as_of=DAY)
+    added(a_quote(**changes))
+    after = ts.catalog.beliefs(judged, as_of=DAY)
+    assert (after["price.usd_per_gpu_hour"] != before["price.usd_per_gpu_hour"]) is seen
+    assert after["efficiency.mfu"] == before["efficiency.mfu"]
+
+
+@pytest.mark.parametrize("day", ["2024-07-31", DAY, "2025-06-30", None])
+def test_every_row_used_was_public_and_is_anothers(judged: ts.Run, day: str | None) -> None:
+    as_of = dt.date.fromisoformat(day) if day else None
+    built = mfu_evidence(judged, as_of)
+    for address in (*built.used, *built.set_aside):
+        row = real_rows("runs")[address.partition("/")[2]]
+        if address in built.used:
+            assert as_of is None or row.date <= as_of
+            assert f"runs/{JUDGED}" not in set(lineage(address))
+        else:
+            assert built.set_aside[address]
+    assert not set(built.used) & set(built.set_aside)
+    assert set(built.used) | set(built.set_aside) == {row.address for row in real_rows("runs").values()}
+
+
+def test_later_days_see_more(judged: ts.Run) -> None:
+    used = [set(mfu_evidence(judged, dt.date.fromisoformat(day)).used) for day in ("2024-07-31", DAY, "2025-12-31")]
+    assert used[0] <= used[1] <= used[2]
+    assert used[0] != used[2]
+
+
+def test_a_prior_comes_with_its_narrowest_and_widest_reading(judged: ts.Run) -> None:
+    rent = rent_evidence(judged, dt.date(2024, 12, 25), "china")
+    for built, path in ((mfu_evidence(judged), "efficiency.mfu"), (rent, "price.usd_per_gpu_hour")):
+        unit = judged.unit_of(path)
+        readings = [b.meets(unit, path).ppf([0.05, 0.95]) for b in (built.belief, built.narrow, built.wide)]
+        assert all(unit.low < low < high <= unit.high for low, high in readings)
+        assert np.diff(np.log(readings[1])) <= np.diff(np.log(readings[0])) * 1.5
+        assert built.how

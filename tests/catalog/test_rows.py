@@ -1,0 +1,118 @@
+"""The rows as they stand: each builds what it is for, and what is filled in is listed."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+import trainsim as ts
+from trainsim.catalog import rows
+from trainsim.catalog.evidence import GENERATIONS
+from trainsim.catalog.hardware import check_chips
+from trainsim.catalog.rows import EVIDENCE, GRADES, lineage, read_rows, sources
+
+
+@pytest.mark.parametrize("file", ["chips", "clusters", "models", "runs", "prices", "priors", "claims"])
+def test_a_row_has_a_header_one_can_check(file: str) -> None:
+    for name, row in rows(file).items():
+        assert row.address == f"{file}/{name}"
+        assert row.grade in GRADES
+        assert row.evidence in EVIDENCE
+        assert dt.date(2017, 1, 1) < row.date <= dt.date(2030, 1, 1)
+        assert all(s in sources() for s in row.source)
+        for origin in row.derived_from:
+            there, _, which = origin.partition("/")
+            assert which in rows(there), f"{row.address} is derived from {origin}, which is no row"
+
+
+def test_no_row_is_derived_from_itself() -> None:
+    for file in ("runs", "prices", "priors"):
+        for row in rows(file).values():
+            assert all(row.address not in set(lineage(origin)) for origin in row.derived_from)
+
+
+def test_the_chips_hold_dense_peaks_of_the_part_they_name() -> None:
+    check_chips(rows("chips"))
+    for name in rows("chips"):
+        chip = ts.catalog.chip(name)
+        assert chip.name == name
+        peak = chip.peak
+        if peak.bf16 and peak.fp8 and name in GENERATIONS:  # others may have no faster units for eight bits
+            assert float(peak.fp8) == pytest.approx(2 * float(peak.bf16), rel=0.02)
+        assert all("chips/" in source for source in chip.sources().values())
+
+
+def test_the_published_peaks() -> None:
+    assert ts.catalog.chip("h800-sxm").peak.bf16 == 989.4e12
+    assert ts.catalog.chip("h100-sxm").peak.fp8 == pytest.approx(1978.9e12, rel=1e-3)
+    assert ts.catalog.chip("a100-80gb-sxm").peak.bf16 == 312e12
+    assert ts.catalog.chip("h800-sxm").memory_bandwidth == 3.35e12
+
+
+@pytest.mark.parametrize("name", sorted(rows("clusters")))
+def test_every_cluster_is_built(name: str) -> None:
+    cluster = ts.catalog.cluster(name, gpus=64)
+    assert cluster.gpus == 64
+    assert cluster.domain >= 1
+    assert cluster.chip.name in rows("chips")
+
+
+@pytest.mark.parametrize("name", sorted(rows("models")))
+def test_every_model_is_built_and_counted(name: str) -> None:
+    model = ts.catalog.model(name)
+    assert ts.count_active_params(model).total <= ts.count_params(model).total
+    assert float(ts.flops_per_token(model, 2048).total) > 0
+
+
+def test_the_run_of_v3_as_disclosed() -> None:
+    run = ts.catalog.run("deepseek-v3")
+    assert [p.name for p in run.phases] == ["pretrain", "extend-32k", "extend-128k", "post-train"]
+    assert run.get("phases.pretrain.tokens") == 14.8e12
+    assert run.cluster.gpus == 2048
+    assert run.plan is not None
+    assert (run.plan.pp, run.plan.ep, run.plan.tp) == (16, 64, 1)
+    assert run.phases[-1].tokens is None
+
+
+def bare() -> ts.Run:
+    run = ts.catalog.run("deepseek-v3")
+    phases = [run.phases[0].replace({"efficiency": None})]
+    return ts.Run(model=run.model, cluster=run.cluster, phases=phases)
+
+
+def test_complete_lists_what_it_filled_in_and_where_from() -> None:
+    run, filled = ts.catalog.complete(bare())
+    assert [f.path for f in filled] == ["efficiency.mfu", "reliability.goodput", "price.usd_per_gpu_hour"]
+    for item in filled:
+        assert run.get(item.path) == item.value
+        assert run.sources()[item.path] == item.source
+        assert item.source.startswith("median of")
+        assert item.path in str(item)
+    assert ts.catalog.complete(run) == (run, [])
+    assert float(ts.estimate(run).cost.total) > 0
+
+
+@pytest.mark.parametrize("given", ["efficiency", "reliability", "price"])
+def test_complete_leaves_what_is_given(given: str) -> None:
+    told = {"efficiency": ts.MFU(0.123), "reliability": ts.Goodput(0.77), "price": ts.Rental(usd_per_gpu_hour=7.7)}
+    start = bare().replace({given: told[given]})
+    run, filled = ts.catalog.complete(start)
+    assert run.get(given) == told[given]
+    assert not any(f.path.startswith(given) for f in filled)
+    assert len(filled) == 2
+
+
+def test_complete_as_of_a_day_uses_what_was_known() -> None:
+    early, late = (ts.catalog.complete(bare(), as_of=day)[0] for day in ("2024-12-25", "2026-01-01"))
+    assert early.get("price.usd_per_gpu_hour") != late.get("price.usd_per_gpu_hour")
+
+
+def test_the_loader_refuses_what_has_no_reference() -> None:
+    whole = '[x]\nsource = ["v3-report"]\ndate = "2024-12-26"\ngrade = "vendor"\nevidence = "found"\npeak = 1.0\n'
+    assert read_rows("chips", whole)["x"]["peak"] == 1.0
+    for line in whole.splitlines()[1:5]:
+        with pytest.raises(ts.TrainsimError, match="no number without a reference"):
+            read_rows("chips", whole.replace(line + "\n", ""))
+    with pytest.raises(ts.TrainsimError, match="did you mean 'peak'"):
+        _ = read_rows("chips", whole)["x"]["peek"]

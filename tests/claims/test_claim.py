@@ -1,0 +1,67 @@
+"""Claims: a figure with its unit, in every way people write it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import trainsim as ts
+from trainsim.claims.claim import DIMENSIONS
+
+
+@pytest.mark.parametrize(
+    ("quantity", "value", "unit", "base"),
+    [
+        ("cost", 6e6, "USD", 6e6),
+        ("cost", 6, "MUSD", 6e6),
+        ("cost", 6, "M$", 6e6),
+        ("cost", 0.006, "BUSD", 6e6),
+        ("cost", 6000, "kUSD", 6e6),
+        ("busy_gpu_hours", 2.788, "MGPU-h", 2.788e6),
+        ("gpu_hours", 100, "GPU-day", 2400),
+        ("wall_days", 48, "h", 2),
+        ("mfu", 39, "%", 0.39),
+        ("tokens", 14.8, "Ttoken", 14.8e12),
+        ("pay", 1.3, "MUSD/year", 1.3e6),
+        ("params", 671, "Bparameter", 671e9),
+        ("gpus", 50, "KGPU", 50e3),
+    ],
+)
+def test_a_unit_is_read(quantity: str, value: float, unit: str, base: float) -> None:
+    assert ts.Claim(quantity, value, unit=unit).in_base() == pytest.approx(base, rel=1e-12)
+
+
+@given(
+    st.sampled_from(sorted(DIMENSIONS)), st.sampled_from(["USD", "GPU-h", "day", "token", "GPU", "USD/year", "FLOP", "parameter", "expert"])
+)
+def test_only_its_own_dimension_measures_a_quantity(quantity: str, unit: str) -> None:
+    claim = ts.Claim(quantity, 1.0, unit=unit)
+    if DIMENSIONS[quantity] == unit:
+        assert claim.in_base() == 1.0
+    else:
+        with pytest.raises(ts.TrainsimError, match="can't measure") as caught:
+            claim.in_base()
+        assert DIMENSIONS[quantity] in caught.value.rule
+
+
+def test_a_claim_survives_a_file(tmp_path: Path) -> None:
+    for name in ("deepseek-v3-6m", "fleet-1.6b", "mla-key-words"):
+        claim = ts.catalog.claim(name)
+        claim.save(tmp_path / "claim.toml")
+        assert ts.Claim.load(tmp_path / "claim.toml") == claim
+
+
+def test_the_catalogue_tells_all_fifteen() -> None:
+    claims = ts.catalog.claims()
+    assert len(claims) == 15
+    for name, claim in claims.items():
+        assert claim.name == name
+        assert claim.statement
+        assert claim.source
+        assert claim.primary is not None
+        assert claim.primary.statement
+        if claim.value is not None:
+            claim.in_base()
