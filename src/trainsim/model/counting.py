@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import Literal, get_args
 
 import numpy as np
@@ -45,6 +45,8 @@ class Convention:
 
 
 _Lines = dict[tuple[str, ...], float]
+_BACKWARD = 2.0
+"""Backward over forward: every product has two operands that need a gradient, each of the product's own size."""
 _VECTORS = frozenset({"norm", "latent-norm", "bias"})
 _PRODUCTS = frozenset({"linear", "router", "head", "attention", "scan"})
 _WHOLE = frozenset({"embedding", "norms", "projection", "block", "core", "head"})
@@ -195,12 +197,37 @@ def flops_per_token(
         if not (length is None or isinstance(length, Documents) or np.all(np.asarray(length) >= 1)):
             raise SpecError(name, length, "must be >= 1", "give the length in tokens")
     fixed, groups = _charged(model, rule, mtp)
-    forward: dict[tuple[str, ...], Num] = dict(fixed)
-    for mask, lines in groups.items():
-        keys = _document_keys(partial(_keys, model.table.masks[mask], rule.pairs), seq_len, document_length)
-        forward |= {path: flop * keys + fixed.get(path, 0.0) for path, flop in lines.items()}
-    ledger = tree("FLOP/token", forward)
-    return Ledger._trusted("FLOP/token", {"forward": ledger, "backward": ledger * 2.0})
+    keys = {mask: _document_keys(partial(_keys, model.table.masks[mask], rule.pairs), seq_len, document_length) for mask in groups}
+    forward = Ledger._trusted("FLOP/token", _Unread(fixed, groups, keys))
+    both = Ledger._trusted("FLOP/token", {"forward": forward, "backward": forward * _BACKWARD})
+    times = 1.0 + _BACKWARD
+    # the total in closed form, so that reading it over many draws walks no lines
+    both.__dict__["total"] = sum(times * sum(groups[m].values()) * keys[m] for m in groups) + times * sum(fixed.values())
+    return both
+
+
+class _Unread(Mapping[str, Ledger | Num]):
+    """The lines of a count, multiplied out when one is first read: most callers want the total only."""
+
+    def __init__(self, fixed: _Lines, groups: Mapping[int, _Lines], keys: Mapping[int, Num]) -> None:
+        self._counts = fixed, groups, keys
+
+    @cached_property
+    def _parts(self) -> Mapping[str, Ledger | Num]:
+        fixed, groups, keys = self._counts
+        lines: dict[tuple[str, ...], Num] = dict(fixed)
+        for mask, per_key in groups.items():
+            lines |= {path: flop * keys[mask] + fixed.get(path, 0.0) for path, flop in per_key.items()}
+        return tree("FLOP/token", lines).parts
+
+    def __getitem__(self, name: str) -> Ledger | Num:
+        return self._parts[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parts)
+
+    def __len__(self) -> int:
+        return len(self._parts)
 
 
 def explain_release(model: Model) -> Ledger:

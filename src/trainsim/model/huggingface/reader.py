@@ -69,7 +69,7 @@ def from_hf(config: str | Path | Mapping[str, Any] | Any, *, ignore: Sequence[st
         raise ConfigError(f"{asked.path}: {error.path}", error.value, error.rule, error.remedy) from None
     asked.close(ignore)
     block = _quantisation(asked) or _quantisation(Config(outer))
-    return model.replace({"notes": tuple(dict.fromkeys((*model.notes, *asked.notes))), "quantization_block": block})
+    return model.model_copy(update={"notes": tuple(dict.fromkeys(asked.notes)), "quantization_block": block})
 
 
 def _enter(outer: Mapping[str, Any], path: str) -> Config:
