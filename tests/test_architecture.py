@@ -67,10 +67,12 @@ ARROWS: dict[str, set[str]] = {
     # edges: import anything, imported by nothing
     "report": ALL | {"report"},
     "cli": ALL | {"report", "cli"},
+    "__main__": {"cli"},
     "testing": ALL | {"report", "testing"},
 }
 """Room or module → what it may import. The longest fitting name holds: ``claims.claim`` before ``claims``."""
 EDGES = {"report", "cli", "testing"}
+"""``__main__`` alone may import the command line."""
 CORE = {"numpy", "scipy", "pydantic", "pydantic_core"}
 OPTIONAL = {"report": {"matplotlib"}, "cli": {"typer", "rich"}, "testing": {"hypothesis"}, "uncertainty": {"dask", "ray"}}
 NO_UNIT = {
@@ -143,7 +145,7 @@ def test_arrows_point_one_way() -> None:
 
 
 def test_edges_are_imported_by_nothing() -> None:
-    inner = {n: p for n, p in modules().items() if not within(n, EDGES)}
+    inner = {n: p for n, p in modules().items() if not within(n, EDGES | {"__main__"})}
     assert [(n, t) for n, p in inner.items() for t in ours(n, p) if within(t, EDGES)] == []
 
 
@@ -291,4 +293,4 @@ def test_an_example_is_one_page_that_opens_with_its_question(path: Path) -> None
     assert 20 <= len(text.splitlines()) <= 60
     question = ast.get_docstring(ast.parse(text)) or ""
     assert "?" in question.splitlines()[0]
-    assert "print(" in text.rstrip().splitlines()[-1] or "print(" in "".join(text.splitlines()[-5:])
+    assert "print(" in "".join(text.splitlines()[-12:])
