@@ -10,9 +10,9 @@ import re
 _BOOKKEEPING = (
     r"_.*|architectures|auto_map|transformers_version|torch_.*|dtype|compute_dtype|model_type|name_or_path|tokenizer_class|prefix",
     r"id2label|label2id|num_labels|n_labels|problem_type|finetuning_task|task_specific_params|custom_pipelines|language|license",
-    r".*_token_ids?|.*_tokens?_ids?|.*_token_index|bos|eos|pad|special_tokens.*|chat_template|end_token_id|tokenizer_.*",
+    r".*_ids?|predict_special_tokens|is_.*_config|.*_token_index|bos|eos|pad|special_tokens.*|chat_template|end_token_id|tokenizer_.*",
     r"quantization_config|compression_config|for_llm_compressor|unsloth.*|attn_implementation|use_kernels?|experts_implementation",
-    r"vision_.*|image_.*|video_.*|audio_.*|mm_.*|boi_.*|eoi_.*|projector_.*|multimodal_.*|spatial_merge_size",
+    r"vision_.*|image_.*|video_.*|audio_.*|mm_.*|vit_.*|img_.*|anyres_.*|boi_.*|eoi_.*|projector_.*|multimodal_.*|spatial_merge_size",
     r"is_decoder|is_encoder_decoder|tie_encoder_decoder|pruned_heads|return_dict|torchscript|output_.*|cross_attention_hidden_size",
 )
 _TRAINING = (
@@ -28,7 +28,7 @@ _ARITHMETIC = (
     r"norm_topk_prob|scoring_func|score_function|.*routed_scaling_factor|.*_method|n_group|topk_group|num_expert_group|num_limited_groups",
     r"route_scale|seq_aux|moe_norm_min|moe_normalize_.*|attn_temperature_tuning|floor_scale|max_attn_value|.*_(alpha|beta)(_factor)?",
     r"flash_attn.*|use_flash.*|.*flash_attention.*|attention_type|.*_fusion|use_fused_.*|fused_.*|fuse_.*|skip_bias_add.*|use_parallel_residual",
-    r"max_position_embeddings|n_ctx|max_seq_len|max_sequence_length|seq_length|model_max_length|.*_context_length|sequence_length",
+    r"max_position_embeddings|n_ctx|context_window_size|prefill_chunk_size|max_window_layers|max_seq_len|max_sequence_length|seq_length|model_max_length|.*_context_length|sequence_length",
     r"original_max_position_embeddings|original_context_length|use_logits_.*|summary_.*|uniform_expert_assignment",
 )
 _SAMPLING = (

@@ -16,7 +16,7 @@ def hunyuan_v1_moe(c: Config) -> Model:
     for key, only in (("use_mla", False), ("use_cla", False), ("use_qk_norm", True), ("moe_layer_num_skipped", 0)):
         c.fixed(key, only)
     c.ignore("use_mixed_mlp_moe", "use_rotary_pos_emb", "cla_share_factor", "org_vocab_size", "dense_list", "class_num", "num_media_embeds")
-    c.ignore("mask_init_id", "text_start_id", "text_end_id", "position_embedding_xdrope", "eod_token_id")
+    c.ignore("position_embedding_xdrope")
     attention = grouped_query(c, biases=biases(c, *ALL), qk_norm="head")
     return assemble(c, stack(alike(layers, "", attention), _experts(c, layers)), tied=False)
 
