@@ -141,6 +141,7 @@ def _selective(entries: list[Entry], everything: Sections, model: Model, plan: P
         kept = {"input": Bytes(whole=model.hidden * recipe.activations)} | _every_second_product(entries, recipe)
         return kept, everything
     freed: Sections = {}
+    read: set[tuple[str, ...]] = set()  # products whose input was freed: two norms of a section free it once
     for part in plan.recompute_parts:
         matched = [entry for entry in entries if part in _names(entry)]
         products = [entry for entry in matched if isinstance(entry.op, MatMul)]
@@ -150,8 +151,10 @@ def _selective(entries: list[Entry], everything: Sections, model: Model, plan: P
                 _add(freed, _section(entry), _saved(entry, plan, recipe))
         else:
             for entry in matched:
-                for section, result in _results(entry, entries, plan, recipe):
-                    _add(freed, section, result)
+                for reader, result in _results(entry, entries, plan, recipe):
+                    if reader.path not in read:
+                        _add(freed, _section(reader), result)
+                    read.add(reader.path)
     return {section: _less(held, freed.get(section, Bytes())) for section, held in everything.items()}, freed
 
 
@@ -192,26 +195,25 @@ def _saved(entry: Entry, plan: Plan, recipe: Precision) -> Bytes:
             return Bytes()
 
 
-def _results(entry: Entry, entries: list[Entry], plan: Plan, recipe: Precision) -> Iterator[tuple[str, Bytes]]:
-    """What recomputing an op frees, by the section that holds it: the scores of attention, else the input of whatever reads its result."""
+def _results(entry: Entry, entries: list[Entry], plan: Plan, recipe: Precision) -> Iterator[tuple[Entry, Bytes]]:
+    """What recomputing an op frees, beside the op that holds it: the scores of attention, else the input of whatever reads its result."""
     op = entry.op
     core = next((other for other in entries if isinstance(other.op, Attend)), None)
     match op:
         case Attend():
-            yield _section(entry), Bytes(per_key=_saved(entry, plan, recipe).per_key)
+            yield entry, Bytes(per_key=_saved(entry, plan, recipe).per_key)
         case MatMul() if core is not None and op.name in FEEDS_CORE and isinstance(core.op, Attend):
             widths = {"q": core.op.d_qk, "k": core.op.d_qk, "v": core.op.d_v}
             elements = core.op.heads * sum(widths[name] for name in FEEDS_CORE[op.name])
-            yield _section(core), Bytes(split=elements * recipe.activations)
+            yield entry, Bytes(split=elements * recipe.activations)
         case Stream() if op.role == "norm" and op.axis == "hidden":
             for reader in entries:
                 if isinstance(reader.op, MatMul) and reader.op.axes[0] == "hidden" and _reads(reader, entry):
-                    yield _section(reader), _saved(reader, plan, recipe) if not _is_routed(reader.op) else Bytes()
+                    yield reader, _saved(reader, plan, recipe) if not _is_routed(reader.op) else Bytes()
         case Stream():
-            reader_width = recipe.linear_inputs
-            yield _section(entry), _placed(op.written * reader_width, op.axis, routed="experts" in entry.path)
+            yield entry, _placed(op.written * recipe.linear_inputs, op.axis, routed="experts" in entry.path)
         case MatMul():
-            yield _section(entry), _output(entry, recipe.activations)
+            yield entry, _output(entry, recipe.activations)
         case Scan() | Lookup():
             return
 

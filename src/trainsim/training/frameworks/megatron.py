@@ -77,7 +77,7 @@ def read(arguments: Mapping[str, Any] | Sequence[str] | str) -> dict[str, Any]:
     fields["dropout"] = "on" if any(dropped) else "off"
     if fields.get("vpp", 1) > 1:
         fields["schedule"] = "interleaved"
-    if fields.get("recompute", "none") != "full":
+    if fields.get("recompute", "none") != "full" or flags.get("recompute-method") == "uniform":
         fields.pop("recompute_layers", None)
     fields.setdefault("attention", "fused")
     fields.setdefault("loss", "vocab-parallel")
@@ -136,8 +136,6 @@ def _granularity(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
     if value == "full" and method == "uniform" and int(flags.get("recompute-num-layers", 1)) != 1:
         number = flags["recompute-num-layers"]
         raise SpecError("--recompute-num-layers", number, "keeps one layer's input in so many", "give 1, or --recompute-method block")
-    if value == "full" and method == "uniform":
-        return {"recompute": "full", "recompute_layers": None}
     if value == "full" and "recompute-num-layers" in flags and int(flags["recompute-num-layers"]) == 0:
         return {"recompute": "none"}
     return {"recompute": value}

@@ -1,0 +1,180 @@
+"""Activation formulas of Korthikanti et al. to the byte, published peaks, and the verdict."""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import trainsim as ts
+from trainsim.catalog.rows import Row, rows
+from trainsim.errors import EstimateError, SpecError
+from trainsim.ledger import Ledger
+from trainsim.model.attention import GroupedQueryAttention
+from trainsim.model.feedforward import PlainMLP
+from trainsim.model.transformer import Block, Layers, Model
+from trainsim.training.held import held_by_rank
+from trainsim.training.memory import CONTEXT, Degrees, degrees_of, fits, memory, rank_memory
+from trainsim.training.plan import Plan
+
+ROWS = {name: row for name, row in rows("memory").items() if not name.startswith("config-")}
+
+
+# the formulas of arXiv:2205.05198 ----------------------------------------------------------------------------------------
+
+
+def gpt(heads: int, head_dim: int, layers: int = 2) -> Model:
+    attention = GroupedQueryAttention(heads=heads, kv_heads=heads, head_dim=head_dim, biases=("q", "k", "v", "o"))
+    block = Block(attention=attention, ffn=PlainMLP(width=4 * heads * head_dim, bias="both"), norm="layer")
+    return Model(hidden=heads * head_dim, vocab=1024, stack=[Layers(name="dense", count=layers, block=block)])
+
+
+def layer_bytes(model: Model, tp: int, s: int, b: int, **fields: Any) -> float:
+    plan = Plan(tp=tp, micro_batch=b, attention="unfused", dropout="on", **fields)
+    degrees = Degrees(float(tp), 1.0, 1.0, 1.0, float(tp), 1.0, float(b), float(s), 1.0)
+    return float(rank_memory(model, plan, degrees)[0].part("activations.dense").total) / model.layers
+
+
+@given(st.sampled_from([8, 16, 64]), st.sampled_from([32, 64, 128]), st.sampled_from([1, 2, 4, 8]), st.integers(1, 4096), st.integers(1, 8))
+def test_activations_of_a_gpt_layer_are_those_of_the_paper(a: int, head_dim: int, t: int, s: int, b: int) -> None:
+    model, h = gpt(a, head_dim), a * head_dim
+    sbh = s * b * h
+    scores = 5 * a * s / h
+    assert layer_bytes(model, 1, s, b) == pytest.approx(sbh * (34 + scores), rel=1e-13)  # eq. 1
+    assert layer_bytes(model, t, s, b) == pytest.approx(sbh * (10 + 24 / t + scores / t), rel=1e-13)  # eq. 2
+    assert layer_bytes(model, t, s, b, sequence_parallel="on") == pytest.approx(sbh / t * (34 + scores), rel=1e-13)  # eq. 4
+    selective = layer_bytes(model, t, s, b, sequence_parallel="on", recompute="selective")
+    assert selective == pytest.approx(34 * sbh / t, rel=1e-13)  # table 2
+    assert layer_bytes(model, t, s, b, recompute="full") == pytest.approx(2 * sbh, rel=1e-13)  # table 2
+
+
+def test_flash_attention_keeps_no_scores() -> None:
+    plan = Plan(recompute="none", dropout="off")
+    degrees = Degrees(1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2048.0, 1.0)
+    fused = rank_memory(gpt(16, 64), plan, degrees)[0].part("activations.dense").total
+    assert fused == pytest.approx(2 * 2048 * (32 * 1024 + 4 * 16))  # 32 h without masks, and a logarithm to a head
+
+
+# published peaks -----------------------------------------------------------------------------------------------------------
+
+
+@cache
+def model_of(name: str, layers: int | None, kv_heads: int | None) -> Model:
+    config = dict(rows("memory")[f"config-{name}"].fields)
+    if layers:
+        config["num_hidden_layers"] = layers
+    if kv_heads and "num_key_value_heads" in config:
+        config["num_key_value_heads"] = kv_heads
+    model = ts.from_hf(config)
+    if kv_heads and "num_key_value_heads" not in config:  # a GPT with grouped queries, which no config.json of its family can say
+        block = model.stack[0].block
+        attention = block.attention.replace({"kv_heads": kv_heads})
+        kind = Layers(name=model.stack[0].name, count=model.layers, block=block.replace({"attention": attention}))
+        model = model.replace({"stack": [kind]})
+    return model
+
+
+def error(row: Row) -> float:
+    plan = Plan(micro_batch=row["micro_batch"], **row["plan"])
+    batch = row["micro_batches"] * row["micro_batch"] * row["world"] // (plan.tp * plan.pp * plan.cp)
+    degrees = degrees_of(plan, row["world"], float(row["seq_len"]), float(batch))
+    model = model_of(row["config"], row.get("layers"), row.get("kv_heads"))
+    outside = ("context",) if row["statistic"] == "reserved" else ("context", "fragmentation")
+    ranks = [float(r.total - sum(r.part(name).total for name in outside)) for r in rank_memory(model, plan, degrees)]
+    return (ranks[-1] if row.get("of") == "last stage" else max(ranks)) / float(row["measured"]) - 1
+
+
+BEYOND = {"tt-70b-2d": 0.15, "tt-405b-1f1b": 0.25, "tt-405b-interleaved": 0.25}
+"""Rows that the model misses by more than a tenth, all torchtitan at 256 accelerators and more; two of them with unstated layouts."""
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_published_peak(name: str) -> None:
+    assert abs(error(ROWS[name])) <= BEYOND.get(name, 0.10)
+
+
+def test_peaks_come_from_three_sources_and_most_are_within_a_tenth() -> None:
+    found = {name: error(row) for name, row in ROWS.items()}
+    within = {name for name, e in found.items() if abs(e) <= 0.10}
+    assert len({source for name in within for source in ROWS[name].source}) >= 3
+    assert len(within) >= 30
+    assert np.mean(np.abs(list(found.values()))) < 0.05
+    assert np.median(np.abs(list(found.values()))) < 0.03
+
+
+# what a run needs ----------------------------------------------------------------------------------------------------------
+
+
+def v3(**plan: Any) -> ts.Run:
+    layout: dict[str, Any] = {"pp": 16, "ep": 64, "zero": 1, "schedule": "dualpipe", "precision": "fp8-deepseek", **plan}
+    return ts.Run(
+        model=ts.catalog.model("deepseek-v3"),
+        cluster=ts.catalog.cluster("hgx-h800", gpus=2048),
+        phases=[ts.Phase("pretrain", tokens=14.8e12, seq_len=4096, batch=15360)],
+        plan=Plan(**layout),
+    )
+
+
+PUBLISHED_RECOMPUTE = {"recompute": "selective", "recompute_parts": ("norms", "q_up", "kv_up", "activation")}
+
+
+def test_deepseek_v3_fits_as_it_was_trained_and_not_without_recompute() -> None:
+    ledger = memory(v3(**PUBLISHED_RECOMPUTE))
+    assert len(ledger.parts) == 16
+    verdict = fits(ledger, 80e9)
+    assert verdict.fits
+    assert 0 < float(verdict.spare) < 25e9
+    refused = fits(memory(v3(precision="bf16")), 80e9, v3(precision="bf16").plan)
+    assert not refused.fits
+    assert "activations" in str(refused)
+    assert refused.cuts
+
+
+def test_dualpipe_holds_one_micro_batch_more_than_ranks_over_two_stages() -> None:
+    assert [max(state.sum() for state in states) for _, states in held_by_rank(Plan(pp=16, ep=1, schedule="dualpipe"))] == [17.0] * 16
+
+
+@pytest.mark.parametrize(
+    ("plan", "held"),
+    [
+        (Plan(pp=4), [4, 3, 2, 1]),
+        (Plan(pp=4, schedule="zero-bubble"), [4, 4, 4, 4]),
+        (Plan(pp=4, vpp=2, schedule="interleaved"), [11, 9, 7, 5]),
+        (Plan(pp=4, schedule="zero-bubble-v"), [8, 8, 8, 8]),
+        (Plan(pp=1), [1]),
+    ],
+)
+def test_micro_batches_under_way_are_those_of_the_papers(plan: Plan, held: list[int]) -> None:
+    assert [max(state.sum() for state in states) for _, states in held_by_rank(plan)] == held
+
+
+def test_tied_and_shared_matrices_are_held_once_by_a_rank() -> None:
+    own = ts.Model(**{**gpt(8, 32).to_dict(), "stack": gpt(8, 32).stack, "head": {"weights": "own"}})
+    tied = ts.Model(**{**gpt(8, 32).to_dict(), "stack": gpt(8, 32).stack, "head": {"weights": "tied"}})
+    degrees = Degrees(1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 128.0, 4.0)
+    table = 2 * own.vocab * own.hidden
+
+    def weights(model: Model, pp: int) -> float:
+        return float(sum(r.part("weights").total for r in rank_memory(model, Plan(pp=pp), degrees)))
+
+    assert weights(own, 1) - weights(tied, 1) == pytest.approx(table)
+    assert weights(own, 2) == pytest.approx(weights(tied, 2))
+
+
+def test_what_is_missing_is_named() -> None:
+    run = v3().replace({"plan": None})
+    with pytest.raises(EstimateError, match=r"plan.*is needed by memory"):
+        memory(run)
+    with pytest.raises(EstimateError, match=r"phases.pretrain.batch"):
+        memory(v3().replace({"phases.pretrain.batch": None}))
+    with pytest.raises(SpecError, match=r"is not a multiple of plan\.dp"):
+        memory(v3().replace({"phases.pretrain.batch": 15361.0}))
+    with pytest.raises(SpecError, match="is no part of the model's layers; did you mean 'norm"):
+        memory(v3(recompute="selective", recompute_parts=("normz",)))
+
+
+def test_a_verdict_speaks() -> None:
+    assert str(fits(Ledger("B", {"rank-0": {"weights": 50e9}}), 80e9)) == "fits, 30.0 GB to spare on rank-0"
+    assert CONTEXT > 0
