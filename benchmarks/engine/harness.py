@@ -1,3 +1,4 @@
+# ruff: noqa: ANN001, ANN201, ANN202  (scripts: read beside the peers they time)
 """What every peer file runs: smallest n for an accuracy, its time, throughput, and whether its law is right."""
 
 import json
@@ -9,6 +10,7 @@ import numpy as np
 from workload import LEVELS, WORKLOADS
 
 SEEDS = 40
+MANY = 1_000_000
 
 
 def rmse(quantiles, exact, n, seeds=SEEDS):
@@ -49,8 +51,8 @@ def main(name, version, sample, *, correlated=True, powers_of_two=False):
     """
     arguments = json.loads(sys.argv[1])
     rows = []
-    for workload, exact in arguments["exact"]["correlated" if correlated else "independent"].items():
-        function, exact = WORKLOADS[workload], np.array(exact)
+    for workload, known in arguments["exact"]["correlated" if correlated else "independent"].items():
+        function, exact = WORKLOADS[workload], np.array(known)
 
         def quantiles(n, seed, function=function):
             return np.quantile(sample(function, n, seed), LEVELS)
@@ -78,6 +80,14 @@ def main(name, version, sample, *, correlated=True, powers_of_two=False):
                     "void": bool(np.any(off > 4)),
                 }
             )
-        many = 1_000_000
-        rows.append({"peer": name, "version": version, "workload": workload, "n": many, "correlated": correlated, "ns": 1e9 * seconds(lambda: quantiles(many, 7), 3) / many})
+        rows.append(
+            {
+                "peer": name,
+                "version": version,
+                "workload": workload,
+                "n": MANY,
+                "correlated": correlated,
+                "ns": 1e9 * seconds(lambda: quantiles(MANY, 7), 3) / MANY,
+            }
+        )
     print(json.dumps(rows))

@@ -1,3 +1,4 @@
+# ruff: noqa: ANN001, ANN201, ANN202  (scripts: read beside the peers they time)
 """trainsim on the workloads: called with rtol=, with empty caches and again with full ones; then throughput."""
 
 import json
@@ -65,12 +66,27 @@ def main():
             found = np.array([q for q, _ in runs])
             error = np.sqrt(np.mean((found / truth - 1) ** 2, axis=0))
             off = np.abs(found.mean(axis=0) - truth) / (found.std(axis=0, ddof=1) / np.sqrt(len(found)))
-            row = {"version": trainsim.__version__ if hasattr(trainsim, "__version__") else "", "workload": workload, "rtol": rtol, "correlated": True}
-            row |= {"n": int(np.median([n for _, n in runs])), "rmse": error.tolist(), "void": bool(np.any(off > 4) or np.any(error > rtol))}
-            rows.append({**row, "peer": "trainsim", "seconds": timed_cold(lambda: quantiles(7), 15 if workload == "product" else 5)})  # noqa: B023
-            rows.append({**row, "peer": "trainsim, second call", "seconds": seconds(lambda: quantiles(7), 15 if workload == "product" else 5)})  # noqa: B023
+            row = {
+                "version": trainsim.__version__ if hasattr(trainsim, "__version__") else "",
+                "workload": workload,
+                "rtol": rtol,
+                "correlated": True,
+            }
+            row |= {
+                "n": int(np.median([n for _, n in runs])),
+                "rmse": error.tolist(),
+                "void": bool(np.any(off > 4) or np.any(error > rtol)),
+            }
+            rows.append({**row, "peer": "trainsim", "seconds": timed_cold(lambda: quantiles(7), 15 if workload == "product" else 5)})
+            rows.append(
+                {**row, "peer": "trainsim, second call", "seconds": seconds(lambda: quantiles(7), 15 if workload == "product" else 5)}
+            )
         for n in (1 << 20, 1 << 24):
-            rows.append({"peer": "trainsim", "workload": workload, "n": n, "correlated": True, "ns": 1e9 * seconds(lambda: simulate(Bench(), BELIEFS, function, n=n), 5) / n})  # noqa: B023
+
+            def throughput(function=function, n=n):
+                return simulate(Bench(), BELIEFS, function, n=n)
+
+            rows += [{"peer": "trainsim", "workload": workload, "n": n, "correlated": True, "ns": 1e9 * seconds(throughput, 5) / n}]
     if not arguments["quick"]:
         n = 1 << 30
         with ProcessPoolExecutor(2) as executor:
@@ -78,8 +94,26 @@ def main():
             simulate(Bench(), BELIEFS, cost, n=n, executor=executor)
             spent = time.perf_counter() - start
         peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
-        rows.append({"peer": "trainsim, 2 processes", "workload": "product", "n": n, "correlated": True, "ns": 1e9 * spent / n, "seconds": spent, "peak_mib": peak})
-    rows.append({"peer": "trainsim", "workload": "sobol", "n": None, "seconds": timed_cold(lambda: sensitivity(Bench(), INDEPENDENT, cost)), "note": "exact for a product"})
+        rows.append(
+            {
+                "peer": "trainsim, 2 processes",
+                "workload": "product",
+                "n": n,
+                "correlated": True,
+                "ns": 1e9 * spent / n,
+                "seconds": spent,
+                "peak_mib": peak,
+            }
+        )
+    rows.append(
+        {
+            "peer": "trainsim",
+            "workload": "sobol",
+            "n": None,
+            "seconds": timed_cold(lambda: sensitivity(Bench(), INDEPENDENT, cost)),
+            "note": "exact for a product",
+        }
+    )
     truth = {path: float(share) for path, share in sensitivity(Bench(), INDEPENDENT, cost).first.items()}
     for size in (1 << 12, 1 << 13, 1 << 14, 1 << 15, 1 << 16):
         errors = []
@@ -88,7 +122,15 @@ def main():
             errors.append([float(found.first[path]) - share for path, share in truth.items()])
         if np.sqrt(np.mean(np.square(errors), axis=0)).max() <= 1e-3:
             spent = seconds(lambda: sensitivity(Bench(), INDEPENDENT, hidden, n=size), 7)  # noqa: B023
-            rows.append({"peer": "trainsim, estimated", "workload": "sobol", "n": size, "seconds": spent, "note": "the product hidden from the engine"})
+            rows.append(
+                {
+                    "peer": "trainsim, estimated",
+                    "workload": "sobol",
+                    "n": size,
+                    "seconds": spent,
+                    "note": "the product hidden from the engine",
+                }
+            )
             break
     print(json.dumps(rows))
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 from scipy import stats
-from workload import K, MFU, OVERHEAD, PRICE, RESTART, RESTART_BETA, TOKENS
+from workload import MFU, OVERHEAD, PRICE, RESTART, RESTART_BETA, TOKENS, K
 
 LAWS = {
     "tokens": stats.lognorm(s=TOKENS[1], scale=np.exp(TOKENS[0])),

@@ -1,3 +1,4 @@
+# ruff: noqa: ANN001, ANN201, S603  (scripts: read beside the peers they time)
 """Run the engine beside its peers: one command, one table."""
 
 import argparse
@@ -28,7 +29,13 @@ def environment(folder):
 def call(python, script, argument):
     """The rows a script prints, or one row that says it failed."""
     paths = os.pathsep.join([str(HERE), str(ROOT / "src")])
-    done = subprocess.run([python, HERE / script, argument], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}, check=False)
+    done = subprocess.run(
+        [python, HERE / script, argument],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
     if done.returncode:
         return [{"peer": script, "workload": "-", "note": f"failed: {done.stderr.strip().splitlines()[-1]}"}]
     return json.loads(done.stdout.strip().splitlines()[-1])
@@ -36,10 +43,16 @@ def call(python, script, argument):
 
 def table(rows):
     """Markdown: time to an accuracy with ratios to ours, throughput, Sobol' indices."""
-    lines = [f"Python {platform.python_version()}, {platform.processor() or platform.machine()}, {os.cpu_count()} cores. Times are medians within one run.", ""]
+    lines = [
+        f"Python {platform.python_version()}, {platform.processor() or platform.machine()}, {os.cpu_count()} cores. "
+        "Times are medians within one run.",
+        "",
+    ]
     for workload in ("product", "branches"):
         for rtol in sorted({r["rtol"] for r in rows if r.get("rtol") and r["workload"] == workload}, reverse=True):
-            ours = next((r["seconds"] for r in rows if r["peer"] == "trainsim" and r.get("rtol") == rtol and r["workload"] == workload), None)
+            ours = next(
+                (r["seconds"] for r in rows if r["peer"] == "trainsim" and r.get("rtol") == rtol and r["workload"] == workload), None
+            )
             lines += [f"### Time to {rtol:g} on P5, P50, P95: {workload}", "", "| engine | n | time | × ours |", "|---|---|---|---|"]
             for r in rows:
                 if r.get("rtol") == rtol and r["workload"] == workload:
@@ -52,7 +65,11 @@ def table(rows):
                         lines.append(f"| {name} | {r['n']:,} | {1e3 * r['seconds']:.2f} ms | {r['seconds'] / ours:.1f} |")
             lines.append("")
     lines += ["### Throughput", "", "| engine | workload | n | ns per draw | peak MiB |", "|---|---|---|---|---|"]
-    lines += [f"| {r['peer']} | {r['workload']} | {r['n']:,} | {r['ns']:.1f} | {r.get('peak_mib', 0):.0f} |".replace("| 0 |", "| |") for r in rows if "ns" in r]
+    lines += [
+        f"| {r['peer']} | {r['workload']} | {r['n']:,} | {r['ns']:.1f} | {r.get('peak_mib', 0):.0f} |".replace("| 0 |", "| |")
+        for r in rows
+        if "ns" in r
+    ]
     lines += ["", "### Sobol' indices to 1e-3 (S)", "", "| engine | n | time |", "|---|---|---|"]
     lines += [f"| {r['peer']} | {r['n'] or 'exact'} | {1e3 * r['seconds']:.2f} ms |" for r in rows if r["workload"] == "sobol"]
     failed = [f"- {r['peer']}: {r['note']}" for r in rows if r["workload"] == "-"]

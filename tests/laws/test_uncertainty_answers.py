@@ -4,7 +4,6 @@ import math
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -200,8 +199,10 @@ laws = st.one_of(
 
 
 @given(laws, laws, st.sampled_from([0.25, rank_correlation(0.5), linear_correlation(-0.1)]), st.sampled_from(["toml", "json", "csv"]))
-@settings(max_examples=40)
-def test_beliefs_come_back_from_a_file_as_they_were(tmp_path_factory: pytest.TempPathFactory, a: object, b: object, rho: object, ending: str) -> None:
+@settings(max_examples=40, deadline=None)
+def test_beliefs_come_back_from_a_file_as_they_were(
+    tmp_path_factory: pytest.TempPathFactory, a: object, b: object, rho: object, ending: str
+) -> None:
     beliefs = Beliefs({"x": a, "p": b, ("y", "z.w"): joint([[1.0, 2.0], [0.5, 3.0]])}, correlated={("x", "p"): rho})  # type: ignore[dict-item]
     file = tmp_path_factory.mktemp("beliefs") / f"mine.{ending}"
     beliefs.save(file)
@@ -211,7 +212,19 @@ def test_beliefs_come_back_from_a_file_as_they_were(tmp_path_factory: pytest.Tem
 
 def test_the_schema_knows_every_kind() -> None:
     known = schema()["$defs"]
-    assert {"Interval", "Normal", "LogNormal", "Uniform", "Triangular", "Pert", "Beta", "Mixture", "Empirical", "Joint", "Truncated"} <= set(known)
+    assert {
+        "Interval",
+        "Normal",
+        "LogNormal",
+        "Uniform",
+        "Triangular",
+        "Pert",
+        "Beta",
+        "Mixture",
+        "Empirical",
+        "Joint",
+        "Truncated",
+    } <= set(known)
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def test_dask_survives_a_killed_worker_with_the_same_numbers(tmp_path: Path, alo
 class Rubbish:
     """An executor that gives back something else than was asked."""
 
-    def map(self, function: Callable[[Any], Any], shards: Iterable[Any]) -> Iterable[Any]:
+    def map(self, _: Callable[[Any], Any], shards: Iterable[Any]) -> Iterable[Any]:
         return [None for _ in shards]
 
 
@@ -124,7 +124,7 @@ class Shuffled:
 
 @pytest.mark.parametrize(
     ("executor", "word"),
-    [(Rubbish(), "gave back something else"), (Short(), "63 results for 64 shards"), (Shuffled(), "in order"), (object(), "has no map")],
+    [(Rubbish(), "gave back something else"), (Short(), r"results for \d+ shards"), (Shuffled(), "in order"), (object(), "has no map")],
 )
 def test_an_executor_that_misbehaves_is_named(executor: Any, word: str) -> None:
     with pytest.raises(BeliefError, match=word):
@@ -175,5 +175,3 @@ def test_interrupting_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.
         simulate(Bench(), BELIEFS, cost, n=N, executor=executor, progress=stop)
     executor.shutdown(wait=True)
     assert not list(tmp_path.iterdir())
-
-

@@ -1,9 +1,10 @@
+# ruff: noqa: ANN001, ANN201  (scripts: read beside the peers they time)
 """Hand-written numpy with a Gaussian copula for the two correlated inputs."""
 
 import numpy as np
 from harness import main
 from scipy import special
-from workload import K, MFU, OVERHEAD, PRICE, RESTART, RESTART_BETA, RHO, TOKENS
+from workload import MFU, OVERHEAD, PRICE, RESTART, RESTART_BETA, RHO, TOKENS, K
 
 
 def sample(function, n, seed):

@@ -1,9 +1,10 @@
+# ruff: noqa: ANN001, ANN201  (scripts: read beside the peers they time)
 """OpenTURNS with a normal copula."""
 
 import numpy as np
 import openturns as ot
 from harness import main
-from workload import K, MFU, OVERHEAD, PRICE, RESTART, RESTART_BETA, RHO, TOKENS
+from workload import MFU, OVERHEAD, PRICE, RESTART, RESTART_BETA, RHO, TOKENS, K
 
 MATRIX = ot.CorrelationMatrix(6)
 MATRIX[1, 2] = RHO

@@ -1,3 +1,4 @@
+# ruff: noqa: ANN001, ANN201  (scripts: read beside the peers they time)
 """scipy.stats frozen distributions, inputs independent."""
 
 import numpy as np

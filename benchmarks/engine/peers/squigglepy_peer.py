@@ -1,10 +1,11 @@
+# ruff: noqa: ANN001, ANN201  (scripts: read beside the peers they time)
 """squigglepy with its own correlation (Iman-Conover on ranks)."""
 
 import importlib.metadata
 
 import squigglepy as sq
 from harness import main
-from workload import K, MFU, OVERHEAD, RESTART, RESTART_BETA, RHO
+from workload import MFU, OVERHEAD, RESTART, RESTART_BETA, RHO, K
 
 
 def sample(function, n, seed):

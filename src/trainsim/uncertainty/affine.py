@@ -72,8 +72,8 @@ class Lines:
             centre = conditional_mean(study.resolved, i, scores, u.shape[1])
             for name in names:
                 line = straight(drawn[column.paths[0]], value[name], others, (rows[0][name], rows[1][name]))
-                shaped = [part.reshape(count, -1) for part in (value[name], line[0], line[1], centre)]
-                found[name] = Line(*shaped, line[2])
+                rows_of = [part.reshape(count, -1) for part in (value[name], line[0], line[1], centre)]
+                found[name] = Line(rows_of[0], rows_of[1], rows_of[2], rows_of[3], straight=line[2])
         return found
 
 
@@ -83,7 +83,7 @@ def join(parts: list[Line | Array], axis: int) -> Line | Array:
         lines = [part for part in parts if isinstance(part, Line)]
         names = ("value", "constant", "slope", "centre")
         arrays = [np.concatenate([getattr(line, name) for line in lines], axis=axis) for name in names]
-        return Line(*arrays, all(line.straight for line in lines))
+        return Line(arrays[0], arrays[1], arrays[2], arrays[3], straight=all(line.straight for line in lines))
     return np.concatenate([part for part in parts if not isinstance(part, Line)], axis=axis)
 
 

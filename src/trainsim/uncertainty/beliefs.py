@@ -274,7 +274,7 @@ def _pair(pair: Any, rho: float | Correlation) -> tuple[tuple[str, str], Correla
     if isinstance(rho, Correlation):
         return (a, b), rho
     try:
-        return (a, b), Latent(rho)
+        return (a, b), Latent(rho=rho)
     except ValueError:
         raise BeliefError(
             f"correlated[{a!r}, {b!r}]",

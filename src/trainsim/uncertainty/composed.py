@@ -221,12 +221,12 @@ def _check_samples(what: str, rows: Array, weights: Sequence[float]) -> None:
 
 def mixture(laws: Sequence[Distribution], weights: Sequence[float] | None = None) -> Mixture:
     """One of several laws is true, each with a weight (equal ones if none are given)."""
-    return Mixture(laws=tuple(laws), weights=(1.0,) * len(laws) if weights is None else weights)
+    return Mixture(laws=tuple(laws), weights=(1.0,) * len(laws) if weights is None else tuple(weights))
 
 
 def empirical(samples: ArrayLike, weights: ArrayLike | None = None) -> Empirical:
     """The law of a sample, shape (n,), in the field's unit."""
-    return Empirical(samples=samples, weights=() if weights is None else weights)
+    return Empirical(samples=_floats(samples), weights=() if weights is None else _floats(weights))
 
 
 def joint(samples: Mapping[str, ArrayLike] | ArrayLike, weights: ArrayLike | None = None) -> Joint:
@@ -240,10 +240,10 @@ def joint(samples: Mapping[str, ArrayLike] | ArrayLike, weights: ArrayLike | Non
     array([[ 1., 10.],
            [ 2., 20.]])
     """
-    given = () if weights is None else weights
+    given = () if weights is None else _floats(weights)
     if isinstance(samples, Mapping):
-        return Joint(columns=tuple(samples.values()), names=tuple(samples), weights=given)
+        return Joint(columns=tuple(map(_floats, samples.values())), names=tuple(samples), weights=given)
     rows = np.asarray(samples, dtype=np.float64)
     if rows.ndim != 2:
         raise BeliefError("joint", rows.shape, "is no table of samples", "give an array (n, k), or a mapping path → (n,)")
-    return Joint(columns=tuple(rows.T), weights=given)
+    return Joint(columns=tuple(map(_floats, rows.T)), weights=given)

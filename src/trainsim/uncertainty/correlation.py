@@ -1,4 +1,5 @@
 # ruff: noqa: D102  (members of a family inherit the docstrings of its face)
+# ruff: noqa: ARG002  (a reading may need the laws of both, and need not)
 """How a correlation is read, and whether a set of them can hold at once."""
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def cholesky(names: Sequence[str], pairs: Mapping[tuple[int, int], float]) -> Ar
     for (i, j), rho in pairs.items():
         matrix[i, j] = matrix[j, i] = rho
     if np.linalg.eigvalsh(matrix)[0] > 1e-10:
-        return np.linalg.cholesky(matrix)
+        return np.asarray(np.linalg.cholesky(matrix), dtype=np.float64)
     pair, nearest = _nearest(matrix, pairs)
     where = f"correlated[{names[pair[0]]!r}, {names[pair[1]]!r}]"
     rule = "is impossible beside the other correlations of these paths"
@@ -129,9 +130,9 @@ def _nearest(matrix: Array, pairs: Mapping[tuple[int, int], float]) -> tuple[tup
 
 def rank_correlation(rho: float) -> Rank:
     """Spearman's correlation of ranks."""
-    return Rank(rho)
+    return Rank(rho=rho)
 
 
 def linear_correlation(rho: float) -> Linear:
     """Pearson's correlation of the values."""
-    return Linear(rho)
+    return Linear(rho=rho)

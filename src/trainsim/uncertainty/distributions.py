@@ -73,7 +73,7 @@ class Distribution(Belief):
 
     def from_score(self, z: ArrayLike) -> Array:
         """The value at a normal score: ``ppf(Φ(z))``."""
-        return self.ppf(special.ndtr(z))
+        return self.ppf(special.ndtr(np.asarray(z, dtype=np.float64)))
 
     def score(self, x: ArrayLike) -> Array:
         """The normal score of a value: ``Φ⁻¹(cdf(x))``, infinite outside the support."""
@@ -95,7 +95,8 @@ class Distribution(Belief):
         """Itself, if no mass lies outside the field's bounds."""
         low, high = self.support
         if low < unit.low or high > unit.high:
-            remedy = f"renormalise it inside: .truncate({unit.low:g}, {unit.high:g}), or give a ts.ci90 interval, whose family follows the bounds"
+            cut = f".truncate({unit.low:g}, {unit.high:g})"
+            remedy = f"renormalise it inside: {cut}, or give a ts.ci90 interval, whose family follows the bounds"
             raise BeliefError(path, self, f"the {self.family} belief has mass outside the field's bounds ({unit.rule})", remedy)
         return self
 
@@ -130,7 +131,7 @@ class Normal(Distribution):
         return np.asarray((np.asarray(x) - self.mu) / self.sigma)
 
     def ppf(self, u: ArrayLike) -> Array:
-        return self.from_score(special.ndtri(u))
+        return self.from_score(special.ndtri(np.asarray(u, dtype=np.float64)))
 
     def cdf(self, x: ArrayLike) -> Array:
         return np.asarray(special.ndtr(self.score(x)))
@@ -178,7 +179,7 @@ class LogNormal(Distribution):
             return np.asarray((np.log(np.maximum(np.asarray(x) - self.low, 0.0)) - self.mu) / self.sigma)
 
     def ppf(self, u: ArrayLike) -> Array:
-        return self.from_score(special.ndtri(u))
+        return self.from_score(special.ndtri(np.asarray(u, dtype=np.float64)))
 
     def cdf(self, x: ArrayLike) -> Array:
         return np.asarray(special.ndtr(self.score(x)))
@@ -286,7 +287,7 @@ class Beta(Distribution):
         _rising(self, low=self.low, high=self.high)
 
     def ppf(self, u: ArrayLike) -> Array:
-        return np.asarray(self.low + (self.high - self.low) * special.betaincinv(self.a, self.b, u))
+        return np.asarray(self.low + (self.high - self.low) * special.betaincinv(self.a, self.b, np.asarray(u, dtype=np.float64)))
 
     def cdf(self, x: ArrayLike) -> Array:
         inside = np.clip((np.asarray(x) - self.low) / (self.high - self.low), 0.0, 1.0)

@@ -80,7 +80,8 @@ def simulate(
     >>> round(sim.quantile("value", 0.95) / 2.788e6, 2)
     3.4
     """
-    _check_arguments(n, rtol, seed, quantiles, replicates, budget)
+    _check_points(n, rtol, budget, replicates)
+    _check_rest(seed, quantiles)
     study = Study(spec, beliefs, function, seed, replicates, tuple(outputs))
     run = Runner(study, executor, progress)
     if n is not None:
@@ -159,7 +160,7 @@ class Runner:
 
     def _gather(self, inputs: Mapping[str, int], start: int, stop: int) -> dict[str, Line | Array]:
         rows: dict[str, list[Line | Array]] = {}
-        replies = sweep(self.study, Lines(inputs), start, stop, self.executor, self.progress)
+        replies = sweep(self.study, Lines(inputs), start, stop, executor=self.executor, progress=self.progress)
         for _, pieces in groupby(replies, key=lambda reply: reply[0][0]):
             parts = [reply for _, reply in pieces]
             for name in parts[0]:
@@ -181,7 +182,7 @@ class Runner:
         bins = self._bins
         start = crop.size if crop.counted else 0
         counted: dict[str, list[Counts]] = {name: list(counts) for name, counts in (crop.counted or {}).items()}
-        for shard, reply in sweep(self.study, Counting(bins), start, size, self.executor, self.progress):
+        for shard, reply in sweep(self.study, Counting(bins), start, size, executor=self.executor, progress=self.progress):
             for name, counts in reply.items():
                 rows = counted.setdefault(name, [])
                 if shard[0] == len(rows):
@@ -197,18 +198,24 @@ class Runner:
         return {name: Bins(size_key(values)) for name, values in pilot.items()}
 
 
-def _check_arguments(n: Any, rtol: Any, seed: Any, quantiles: Sequence[float], replicates: Any, budget: Any) -> None:
-    whole = (int, np.integer)
-    if n is not None and (isinstance(n, bool) or not isinstance(n, whole) or n < 1):
+def _whole(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _check_points(n: Any, rtol: Any, budget: Any, replicates: Any) -> None:
+    if n is not None and (not _whole(n) or n < 1):
         raise BeliefError("n", n, "is no positive whole number of points", "give n=2**16, or leave it out and give rtol=")
     if not (isinstance(rtol, (int, float)) and 0 < rtol < math.inf):
         raise BeliefError("rtol", rtol, "is no positive accuracy", "give rtol=1e-3 for a tenth of a percent")
-    if isinstance(seed, bool) or not isinstance(seed, whole) or seed < 0:
-        raise BeliefError("seed", seed, "is no whole number >= 0", "give seed=1")
-    if not isinstance(replicates, whole) or replicates < 2:
+    if not _whole(replicates) or replicates < 2:
         raise BeliefError("replicates", replicates, "can't give a standard error", "give at least 2; 16 is usual")
-    if not isinstance(budget, whole) or budget < FIRST * replicates:
+    if not _whole(budget) or budget < FIRST * replicates:
         raise BeliefError("budget", budget, f"is less than the first round of {FIRST * replicates} points", "raise it, or give n=")
+
+
+def _check_rest(seed: Any, quantiles: Sequence[float]) -> None:
+    if not _whole(seed) or seed < 0:
+        raise BeliefError("seed", seed, "is no whole number >= 0", "give seed=1")
     if not all(0 < level < 1 for level in quantiles):
         raise BeliefError("quantiles", quantiles, "are not all between 0 and 1", "give levels such as [.05, .5, .95]")
 

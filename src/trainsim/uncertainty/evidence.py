@@ -58,7 +58,9 @@ def measured(value: float, *, rel: float | None = None, sd: float | None = None)
         raise BeliefError("measured", (rel, sd), "needs one of rel= and sd=", "say how far off it may be: rel=0.01")
     spread = abs(value) * rel if rel is not None else sd
     if not math.isfinite(value) or spread is None or not 0 < spread < math.inf:
-        raise BeliefError("measured", (value, spread), "is no finite number with a positive deviation", "for a certain value change the spec")
+        raise BeliefError(
+            "measured", (value, spread), "is no finite number with a positive deviation", "for a certain value change the spec"
+        )
     return Measured(float(value), float(spread))
 
 
@@ -97,7 +99,9 @@ class Posterior(Beliefs):
         return f"Posterior(given {facts}; {self.method}, {self.ess:,.0f} of {self.n:,} draws effective)"
 
 
-def condition(spec: Spec, beliefs: Beliefs, evidence: Mapping[str, Measured], function: Function, *, n: int = 1 << 14, seed: int = 0) -> Posterior:
+def condition(
+    spec: Spec, beliefs: Beliefs, evidence: Mapping[str, Measured], function: Function, *, n: int = 1 << 14, seed: int = 0
+) -> Posterior:
     """Beliefs given what was measured.
 
     ``p(x | data) ∝ p(x) Π exp(-½ ((value - f(x)) / sd)²)``: draws of the prior weighted by the likelihood, or, where
@@ -200,7 +204,7 @@ def _percentiles(target: _Target, truths: list[Array], weights: Array, known: in
 def _joint(resolved: Resolved, u: Array, weights: Array | None) -> Beliefs:
     drawn = resolved.draw(u)
     given = () if weights is None else tuple(weights.tolist())
-    return Beliefs({tuple(drawn): Joint(columns=tuple(drawn.values()), names=tuple(drawn), weights=given)})
+    return Beliefs({tuple(drawn): Joint(columns=tuple(tuple(x.tolist()) for x in drawn.values()), names=tuple(drawn), weights=given)})
 
 
 def _tempered(target: _Target, z: Array, log: Array, rng: np.random.Generator) -> tuple[Array, float]:
@@ -219,6 +223,7 @@ def _tempered(target: _Target, z: Array, log: Array, rng: np.random.Generator) -
 
 def _next_step(log: Array, most: float) -> float:
     """The largest rise of the power that leaves half of the draws effective."""
+
     def enough(step: float) -> bool:
         return bool(1 / np.sum(_weights(step * log) ** 2) >= len(log) / 2)
 

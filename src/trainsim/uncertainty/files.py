@@ -54,7 +54,8 @@ def from_dict(data: Mapping[str, Any]) -> Beliefs:
 
 
 def _plain(spec: Spec) -> dict[str, Any]:
-    return _finite({"kind": kind_of(type(spec)), **spec.to_dict()})
+    plain: dict[str, Any] = _finite({"kind": kind_of(type(spec)), **spec.to_dict()})
+    return plain
 
 
 def _finite(value: Any) -> Any:
@@ -140,7 +141,9 @@ def _unsheet(text: str) -> dict[str, Any]:
         try:
             fields |= json.loads(row.get("more") or "{}")
         except json.JSONDecodeError as error:
-            raise BeliefError(f"{path}.more", row.get("more"), f"is no whole JSON ({error})", "leave it empty, or give {\"name\": value}") from None
+            raise BeliefError(
+                f"{path}.more", row.get("more"), f"is no whole JSON ({error})", 'leave it empty, or give {"name": value}'
+            ) from None
         parts["correlated" if WITH in path else "beliefs"][path] = fields
     return {name: part for name, part in parts.items() if part}
 

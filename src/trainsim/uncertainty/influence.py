@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainsim.errors import BeliefError
 from trainsim.spec import Spec
@@ -119,12 +120,17 @@ def region(
     inside = (y > above) & (y < below)
     share = Figure(float(inside.mean()), over_replicates(inside.reshape(REPLICATES, -1).mean(axis=1)), REPLICATES)
     if not 100 <= inside.sum() <= len(y) - 100:
-        raise BeliefError(of, (above, below), f"{inside.sum()} of {len(y)} points fall into this region", "choose a bound nearer to the middle, or raise n")
+        raise BeliefError(
+            of,
+            (above, below),
+            f"{inside.sum()} of {len(y)} points fall into this region",
+            "choose a bound nearer to the middle, or raise n",
+        )
     shifts = [_shift(path, x, inside) for path, x in drawn.items()]
     return Region(of, share, tuple(sorted(shifts, key=lambda shift: -float(shift.distance))))
 
 
-def _shift(path: str, x: Array, inside: Array) -> Shift:
+def _shift(path: str, x: Array, inside: NDArray[np.bool_]) -> Shift:
     rows = zip(x.reshape(REPLICATES, -1), inside.reshape(REPLICATES, -1), strict=True)
     by_replicate = np.array([_distance(a, b) for a, b in rows if 0 < b.sum() < len(b)])
     distance = Figure(_distance(x, inside), over_replicates(by_replicate) if len(by_replicate) > 1 else math.nan, len(by_replicate))
@@ -132,7 +138,7 @@ def _shift(path: str, x: Array, inside: Array) -> Shift:
     return Shift(path, tuple(np.quantile(x[inside], levels).tolist()), tuple(np.quantile(x, levels).tolist()), distance)
 
 
-def _distance(x: Array, inside: Array) -> float:
+def _distance(x: Array, inside: NDArray[np.bool_]) -> float:
     order = np.argsort(x, kind="stable")
     chosen = inside[order]
     return float(np.max(np.abs(np.cumsum(chosen) / chosen.sum() - np.arange(1, len(x) + 1) / len(x))))
@@ -156,7 +162,9 @@ class Disclosure:
         return 1 - float(self.width)
 
 
-def disclosure(spec: Spec, beliefs: Beliefs, function: Function, *, of: str = "value", up_to: int = 3, seed: int = 0) -> tuple[Disclosure, ...]:
+def disclosure(
+    spec: Spec, beliefs: Beliefs, function: Function, *, of: str = "value", up_to: int = 3, seed: int = 0
+) -> tuple[Disclosure, ...]:
     """What it would be worth to know an input, a pair or a triple; the most telling first.
 
     ``E[ width of y | x_S ] / width of y``, with the width that of the P5 to P95 interval.

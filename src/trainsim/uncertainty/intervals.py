@@ -73,7 +73,7 @@ class Linked(Distribution):
         return np.asarray(c * np.sinh(np.arcsinh(bent / c + np.sinh(e)) - e) if e else bent)
 
     def ppf(self, u: ArrayLike) -> Array:
-        return self.from_score(special.ndtri(u))
+        return self.from_score(special.ndtri(np.asarray(u, dtype=np.float64)))
 
     def cdf(self, x: ArrayLike) -> Array:
         return np.asarray(special.ndtr(self.score(x)))
@@ -167,10 +167,13 @@ class Interval(Belief):
         """The quantiles as a person writes them."""
         return ", ".join(f"p{100 * level:g}={value:g}" for level, value in self.quantiles.items())
 
-    def truncate(self, low: float = -math.inf, high: float = math.inf) -> Truncated:
+    def truncate(self, *bounds: float) -> Truncated:
         """Not before the field is known."""
         raise BeliefError(
-            "truncate", self.shown(), "an interval has no family yet", "its family will follow the field's bounds; or truncate a named one"
+            "truncate",
+            (self.shown(), *bounds),
+            "an interval has no family yet",
+            "its family will follow the field's bounds; or truncate a named one",
         )
 
     def meets(self, unit: Unit, path: str) -> Distribution:

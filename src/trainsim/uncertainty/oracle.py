@@ -61,7 +61,10 @@ class Check:
         return max(abs(row[3]) for row in self.rows)
 
     def __str__(self) -> str:
-        return "\n".join(f"P{100 * level:g} of {self.of}: {figure!r}, exact {exact:.7g}, {off:+.1f} standard errors" for level, figure, exact, off in self.rows)
+        return "\n".join(
+            f"P{100 * level:g} of {self.of}: {figure!r}, exact {exact:.7g}, {off:+.1f} standard errors"
+            for level, figure, exact, off in self.rows
+        )
 
 
 def exact(study: Study, of: str) -> Exact:
@@ -79,7 +82,9 @@ def exact(study: Study, of: str) -> Exact:
     """
     found = factors(study, of, FINE)
     if found is None or not found.scale > 0 or np.any(found.ratios <= 0):
-        raise BeliefError("check", of, "is no product of positive factors of one input each", "only products have an exact law to check against")
+        raise BeliefError(
+            "check", of, "is no product of positive factors of one input each", "only products have an exact law to check against"
+        )
     logs = np.log(found.ratios)
     low, high = logs.min(axis=1).sum(), logs.max(axis=1).sum()
     step = (high - low) / (CELLS - 8)

@@ -79,7 +79,9 @@ class MustBeTrue:
             words = "no value does it alone" if found.value is None else f"{found.value:.4g} alone, percentile {found.percentile:.3g}"
             rows.append(f"  {found.path}: {words}")
         if self.together:
-            point = ", ".join(f"{path}={value:.4g} (P{self.together.percentiles[path]:.0f})" for path, value in self.together.values.items())
+            point = ", ".join(
+                f"{path}={value:.4g} (P{self.together.percentiles[path]:.0f})" for path, value in self.together.values.items()
+            )
             rows.append(f"  most likely together: {point}")
         return "\n".join(rows)
 

@@ -50,7 +50,10 @@ class Sensitivity:
         shown = self.shapley or self.total
         order = sorted(shown, key=lambda path: -shown[path])
         label = "Shapley" if self.shapley else "total"
-        rows = [f"{path}: {label} {float(shown[path]):.1%} ± {shown[path].standard_error:.1%}, alone {float(self.first[path]):.1%}" for path in order]
+        rows = [
+            f"{path}: {label} {float(shown[path]):.1%} ± {shown[path].standard_error:.1%}, alone {float(self.first[path]):.1%}"
+            for path in order
+        ]
         return "\n".join([f"variance of {self.of} ({self.method})", *rows])
 
 
@@ -158,11 +161,16 @@ def _shapley(study: Study, labels: list[str], of: str, size: int) -> Sensitivity
     first = {label: _ratio(explained(frozenset({i})), whole) for i, label in enumerate(labels)}
     total = {label: _ratio(whole - explained(everyone - {i}), whole) for i, label in enumerate(labels)}
     if d <= EXHAUSTIVE:
-        effects = [sum((_weight(len(s), d) * (explained(s | {i}) - explained(s)) for s in _subsets(everyone - {i})), np.zeros(len(whole))) for i in range(d)]
+        effects = [
+            sum((_weight(len(s), d) * (explained(s | {i}) - explained(s)) for s in _subsets(everyone - {i})), np.zeros(len(whole)))
+            for i in range(d)
+        ]
         shapley = {label: _ratio(effect, whole) for label, effect in zip(labels, effects, strict=True)}
     else:
         shapley = _by_orders(explained, labels, whole, stream(study.seed, "orders"))
-    return Sensitivity(of, first, total, shapley, f"inputs are correlated: Shapley effects, {size * study.replicates:,} points for each subset")
+    return Sensitivity(
+        of, first, total, shapley, f"inputs are correlated: Shapley effects, {size * study.replicates:,} points for each subset"
+    )
 
 
 def _subsets(items: frozenset[int]) -> Iterator[frozenset[int]]:
@@ -175,7 +183,9 @@ def _weight(size: int, d: int) -> float:
     return 1 / (d * math.comb(d - 1, size))
 
 
-def _by_orders(explained: Callable[[frozenset[int]], Array], labels: list[str], whole: Array, rng: np.random.Generator) -> dict[str, Figure]:
+def _by_orders(
+    explained: Callable[[frozenset[int]], Array], labels: list[str], whole: Array, rng: np.random.Generator
+) -> dict[str, Figure]:
     """Shapley effects over random orders and their reverses."""
     d = len(labels)
     halves = [rng.permutation(d) for _ in range(ORDERS // 2)]

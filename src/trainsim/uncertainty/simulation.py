@@ -46,7 +46,7 @@ class Figure(float):
         self.standard_error, self.replicates = float(standard_error), replicates
         return self
 
-    def __getnewargs__(self) -> tuple[float, float, int]:
+    def __getnewargs__(self) -> tuple[float, float, int]:  # type: ignore[override]
         return float(self), self.standard_error, self.replicates
 
     @property
@@ -177,7 +177,7 @@ class Simulation:
         return {
             "trainsim": version("trainsim"),
             "numpy": np.__version__,
-            "function": f"{getattr(self.function, '__module__', '?')}:{getattr(self.function, '__qualname__', type(self.function).__qualname__)}",
+            "function": _name(self.function),
             "seed": self.seed,
             "n": self.n,
             "replicates": self.replicates,
@@ -194,3 +194,9 @@ class Simulation:
         head = f"{self.n:,} points, {self.replicates} replicates, seed {self.seed}, {self.method}"
         rows = [f"{name}: P5 {q[0]}, P50 {q[1]}, P95 {q[2]}" for name in self.outputs if (q := self.quantile(name, [0.05, 0.5, 0.95]))]
         return "\n".join([head, *rows])
+
+
+def _name(function: Callable[[Any], Any]) -> str:
+    """A function by its import path."""
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}:{named.__qualname__}"

@@ -98,7 +98,9 @@ class _Reply:
     yielded: Any
 
 
-def sweep(study: Study, harvest: Harvest, start: int, stop: int, executor: Executor | None, progress: Progress | None) -> list[tuple[Range, Any]]:
+def sweep(
+    study: Study, harvest: Harvest, start: int, stop: int, *, executor: Executor | None, progress: Progress | None
+) -> list[tuple[Range, Any]]:
     """Every shard's harvest, in the order of the shards.
 
     Args:
@@ -116,7 +118,9 @@ def sweep(study: Study, harvest: Harvest, start: int, stop: int, executor: Execu
     gathered, done, total = [], 0, (stop - start) * study.replicates
     for shard, reply in zip(shards, replies, strict=False):  # a count that is off is the executor's fault, and told so
         if not isinstance(reply, _Reply) or reply.shard != shard:
-            raise BeliefError("executor", reply, "gave back something else than the shard it was sent", "its map() must return results in order")
+            raise BeliefError(
+                "executor", reply, "gave back something else than the shard it was sent", "its map() must return results in order"
+            )
         gathered.append((shard, reply.yielded))
         done += (shard[1] - shard[0]) * (shard[3] - shard[2])
         if progress is not None:
@@ -132,14 +136,17 @@ def _mapped(executor: Executor, task: _Task, shards: Sequence[Range]) -> Iterato
         raise BeliefError("executor", executor, "has no map()", "give a concurrent.futures executor, or Dask's Client(...).get_executor()")
     count = 0
     try:
-        for count, reply in enumerate(executor.map(task, shards), start=1):
+        for reply in executor.map(task, shards):
+            count += 1
             yield reply
     except BrokenExecutor as error:
         raise BeliefError("executor", type(executor).__name__, f"broke down ({error})", remedy) from error
     except (PicklingError, AttributeError, TypeError) as error:
         if "pickle" not in str(error).lower():
             raise
-        raise BeliefError("function", task.study.function, f"can't be sent to a worker ({error})", "define it at the top of a module") from error
+        raise BeliefError(
+            "function", task.study.function, f"can't be sent to a worker ({error})", "define it at the top of a module"
+        ) from error
     if count != len(shards):
         raise BeliefError("executor", type(executor).__name__, f"gave back {count} results for {len(shards)} shards", remedy)
 

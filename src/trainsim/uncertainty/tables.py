@@ -1,3 +1,4 @@
+# ruff: noqa: D102  (members inherit the docstrings of their face)
 """Quantile functions by table, where the exact one is slow: built once for each law, checked against it, and cached."""
 
 from __future__ import annotations

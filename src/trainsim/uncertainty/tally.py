@@ -64,7 +64,9 @@ class Kept(Tally):
     def quantiles(self, levels: Array) -> tuple[Array, Array]:
         values = self.values(levels)
         below = [np.array([_share(row, value) for row in self.sorted]) for value in values]
-        errors = [_error(partial(_quantile, self.pooled), level, share, len(self.pooled)) for level, share in zip(levels, below, strict=True)]
+        errors = [
+            _error(partial(_quantile, self.pooled), level, share, len(self.pooled)) for level, share in zip(levels, below, strict=True)
+        ]
         return values, np.array(errors)
 
     def mean(self) -> tuple[float, float]:
