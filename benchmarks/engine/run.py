@@ -44,8 +44,10 @@ def call(python, script, argument):
 def table(rows):
     """Markdown: time to an accuracy with ratios to ours, throughput, Sobol' indices."""
     lines = [
-        f"Python {platform.python_version()}, {platform.processor() or platform.machine()}, {os.cpu_count()} cores. "
-        "Times are medians within one run.",
+        (
+            f"Python {platform.python_version()}, {platform.processor() or platform.machine()}, {os.cpu_count()} cores. "
+            "Times are medians within one run."
+        ),
         "",
     ]
     for workload in ("product", "branches"):

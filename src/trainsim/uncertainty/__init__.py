@@ -4,9 +4,10 @@ from .beliefs import Beliefs
 from .comparison import Difference, Disagreement, compare_beliefs, difference
 from .composed import Empirical, Joint, Mixture, empirical, joint, mixture
 from .correlation import Correlation, linear_correlation, rank_correlation
-from .distributions import Belief, Distribution, beta, lognormal, normal, pert, triangular, uniform
+from .distributions import Belief, Distribution
 from .engine import simulate
 from .evidence import Measured, Posterior, condition, measured
+from .families import beta, lognormal, normal, pert, triangular, uniform
 from .influence import Disclosure, Region, Swing, disclosure, region, tornado
 from .intervals import Interval, ci90
 from .oracle import Check

@@ -37,7 +37,7 @@ class Mixture(Distribution):
         laws: the laws.
         weights: their weights; normalised to sum to one.
 
-    >>> from trainsim.uncertainty.distributions import uniform
+    >>> from trainsim.uncertainty import uniform
     >>> mixture([uniform(0, 1), uniform(2, 3)], [0.25, 0.75]).cdf([1.0, 2.5])
     array([0.25 , 0.625])
     """

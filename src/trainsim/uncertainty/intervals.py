@@ -14,7 +14,8 @@ from scipy import special
 from trainsim.errors import BeliefError
 from trainsim.units import Num, Unit
 
-from .distributions import Array, Belief, Distribution, LogNormal, Normal, Positive, Real, Truncated
+from .distributions import Array, Belief, Distribution, Positive, Real, Truncated
+from .families import LogNormal, Normal
 
 Quantile = Annotated[Num, Unit("", "a quantile in the unit of the field")] | None
 _LEVELS = {"p5": 0.05, "p10": 0.10, "p50": 0.50, "p90": 0.90, "p95": 0.95}

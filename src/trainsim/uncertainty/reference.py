@@ -11,7 +11,7 @@ from trainsim.spec import Spec
 from trainsim.units import Num, Unit
 
 from .beliefs import Beliefs
-from .distributions import beta, pert, triangular, uniform
+from .families import beta, pert, triangular, uniform
 from .intervals import ci90
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy import special
 
 from .composed import Empirical, Mixture
-from .distributions import Array, Beta, Distribution, Normal, Pert, Truncated, Uniform
+from .distributions import Array, Distribution, Truncated
+from .families import Beta, Normal, Pert, Uniform
 from .intervals import link, unlink
 
 
