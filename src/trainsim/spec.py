@@ -225,7 +225,8 @@ class Spec(BaseModel, metaclass=_SpecMeta):
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dict that mirrors the paths; ``type(self)(**d)`` gives an equal spec."""
         self._key()
-        return {name: _plain(value) for name in type(self).model_fields if (value := getattr(self, name)) is not None}
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {n: _plain(v) for n, v in values.items() if v is not None or type(self).model_fields[n].default is not None}
 
     def save(self, path: str | Path) -> None:
         """Write the spec as TOML whose tables mirror its paths; nothing is left at ``path`` if it can't be written."""
@@ -245,7 +246,7 @@ class Spec(BaseModel, metaclass=_SpecMeta):
         data = toml.read(path)
         kind, sources = data.pop("spec", kind_of(cls)), data.pop("sources", {})
         member = find_member(cls, kind, str(path))
-        made: Self = member(**data)
+        made: Self = member(**toml.with_none(data))
         return made.with_sources(sources) if sources else made
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from .errors import SpecError
 
+NONE = "(none)"
+"""TOML has no null: what is absent by choice, where the default is something, is written as this word."""
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -56,6 +58,13 @@ def dumps(data: Mapping[str, Any]) -> str:
     return "".join(_table(data, ())).lstrip("\n")
 
 
+def with_none(data: Any) -> Any:
+    """What was read, with the word that stands for nothing made None again."""
+    if isinstance(data, Mapping):
+        return {key: with_none(value) for key, value in data.items()}
+    return None if data == NONE else data
+
+
 def quote(text: str) -> str:
     """A basic TOML string."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
@@ -74,6 +83,8 @@ def _key(key: str) -> str:
 
 def _value(value: Any) -> str:
     match value:
+        case None:
+            return quote(NONE)
         case bool():
             return "true" if value else "false"
         case int():

@@ -47,7 +47,7 @@ def small_models(draw: st.DrawFn) -> Model:
     if draw(st.booleans()):
         experts = MixtureOfExperts(experts=8, top_k=draw(st.integers(1, 8)), width=32, shared_width=draw(st.sampled_from([0, 32])))
         stack.append(Layers(name="moe", count=draw(st.integers(1, 4)), block=Block(attention=attention, ffn=experts)))
-    head = Head(weights=draw(st.sampled_from(["own", "tied"])))
+    head = Head(weights=draw(st.sampled_from(["own", "tied"])), norm=draw(st.sampled_from(["rms", "layer", None])))
     return Model(hidden=draw(st.sampled_from([64, 128])), vocab=draw(st.integers(100, 1000)), stack=stack, head=head)
 
 
