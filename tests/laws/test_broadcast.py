@@ -72,7 +72,7 @@ def work() -> Work:
     def flops(convention: str, mtp: Any) -> ts.Ledger:
         return ts.flops_per_token(model(), 4096.0, convention, mtp)
 
-    return Work("phases.x", 1e10, 4096.0, 1024.0, cluster(), ts.Plan(recompute="full"), flops)
+    return Work("phases.x", model(), 1e10, 4096.0, 1024.0, cluster(), ts.Plan(recompute="full"), flops)
 
 
 STAGES = np.array([[1.0], [1.2], [0.9], [1.1]]) * np.ones(1)
@@ -99,11 +99,7 @@ def holding() -> Any:
 
 def development() -> Any:
     people = lazily("development:People", headcount=100.0, usd_per_year=1e6, overhead=1.3, share=0.5, years=1.0)()
-    lines = [
-        lazily("development:Line", name="final", run=run())(),
-        lazily("development:Line", name="failed", run=run(), contents="failed", completed=0.5)(),
-    ]
-    return lazily("development:Development", lines=lines, people=people)()
+    return lazily("development:Development", lines=[lazily("development:Line", name="final", run=run())()], people=people)()
 
 
 SAMPLES = Samples(
