@@ -109,20 +109,20 @@ class Head(Spec):
 
     Args:
         weights: its own matrix, or the embedding's ("tied").
-        norm: the final norm, or "none".
+        norm: the final norm; None for none.
         bias: a bias per word.
         width: width of the head's input where it isn't the hidden size; a projection comes first (OPT-350m).
     """
 
     weights: Literal["own", "tied"] = "own"
-    norm: Norm | Literal["none"] = "rms"
+    norm: Norm | None = "rms"
     bias: Literal["none", "vocab"] = "none"
     width: Count | None = None
 
     def entries(self, vocab: int, hidden: int) -> Iterator[Entry]:
         """Final norm, projection, logits."""
         width = self.width or hidden
-        ops: list[Op] = [norm("norm", hidden, self.norm)] if self.norm != "none" else []
+        ops: list[Op] = [norm("norm", hidden, self.norm)] if self.norm is not None else []
         if self.width is not None and self.width != hidden:
             ops.append(MatMul(name="project", inner=hidden, cols=width))
         bias = vocab if self.bias == "vocab" else 0

@@ -21,7 +21,7 @@ def opt(c: Config) -> Model:
     positions = c.optional("max_position_embeddings", default=2048) + 2
     kinds = stack(alike(layers, "", multi_head(c, projections)), alike(layers, "dense", mlp), norm=norm)
     embedding = Embedding(positions=positions, position_width=hidden, width=width)
-    return assemble(c, kinds, tied=True, head={"norm": norm if last else "none", "width": width}, embedding=embedding)
+    return assemble(c, kinds, tied=True, head={"norm": norm if last else None, "width": width}, embedding=embedding)
 
 
 @family("bloom")
