@@ -257,12 +257,15 @@ def rent_evidence(run: Run, as_of: dt.date | None = None, region: str = "", mont
     family = {c for c, g in GENERATIONS.items() if g == generation and "200" not in c} | {run.cluster.chip.name}
     quotes = [r for r in rows("prices").values() if r.get("kind") == "rent" and r.get("chip") in family]
     day = as_of or _day_of(run) or max((r.date for r in quotes), default=dt.date.max)
-    aside = {r.address: why for r in quotes if (why := _no_quote(r, run, as_of, day, months))}
-    kept = {r.address: r for r in quotes if r.address not in aside}
-    near = [r for r in kept.values() if not region or r.get("region") == region or r.get("chip") == run.cluster.chip.name]
-    if len(kept) < 3 or not near:
-        rule = f"quotes for {run.cluster.chip.name} in the {months} months before {day}: too few to build a belief on"
-        raise CatalogError("catalog.prices", len(near), rule, "give price its own belief, a later as_of, or more months")
+    for span in (months, 2 * months, 4 * months, 8 * months):  # an old chip is quoted seldom: look further back until three are found
+        aside = {r.address: why for r in quotes if (why := _no_quote(r, run, as_of, day, span))}
+        kept = {r.address: r for r in quotes if r.address not in aside}
+        near = [r for r in kept.values() if not region or r.get("region") == region or r.get("chip") == run.cluster.chip.name]
+        if len(kept) >= 3 and near:
+            break
+    else:
+        rule = f"quotes for {run.cluster.chip.name} in the {span} months before {day}: too few to build a belief on"
+        raise CatalogError("catalog.prices", len(near), rule, "give price its own belief, or a later as_of")
     logs = {a: float(np.log(_middle(r))) for a, r in kept.items()}
     by_region: dict[str, list[float]] = {}
     for address, row in kept.items():
@@ -271,7 +274,7 @@ def rent_evidence(run: Run, as_of: dt.date | None = None, region: str = "", mont
     spread = float(np.sqrt(sum(float(np.sum((np.array(v) - np.mean(v)) ** 2)) for v in by_region.values()) / freedom))
     centre, everywhere = float(np.mean([logs[r.address] for r in near])), np.array(list(logs.values()))
     wide = _log_student(float(everywhere.mean()), float(everywhere.std(ddof=1)) * np.sqrt(1 + 1 / len(everywhere)), len(everywhere) - 1)
-    how = f"{len(near)} quotes{f' in {region}' if region else ''} ({len(kept)} for the spread), {months} months before {day}"
+    how = f"{len(near)} quotes{f' in {region}' if region else ''} ({len(kept)} for the spread), {span} months before {day}"
     used = {r.address: _middle(r) for r in near}
     return Evidence(
         _log_student(centre, spread * np.sqrt(1 + 1 / len(near)), freedom), _log_student(centre, spread, freedom), wide, used, aside, how

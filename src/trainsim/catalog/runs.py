@@ -55,8 +55,12 @@ def run(name: str, gpus: int | None = None) -> Run:
     row = find("runs", name)
     made = model_of(row)
     gpus = row.get("gpus", gpus)
-    if made is None or row.get("cluster") is None or gpus is None:
-        raise CatalogError(f"runs/{name}", None, "names no model, cluster or number of chips", "build a ts.Run with what you know")
+    if gpus is None:
+        raise CatalogError(
+            f"runs/{name}.gpus", None, "was never published", f"catalog.run({name!r}, gpus=…): told hours don't depend on it, days do"
+        )
+    if made is None or row.get("cluster") is None:
+        raise CatalogError(f"runs/{name}", None, "names no model or no cluster", "build a ts.Run with what you know")
     phases = _phases(row, made)
     price = row.get("usd_per_gpu_hour_assumed")
     published = Run(
