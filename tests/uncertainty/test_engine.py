@@ -81,14 +81,14 @@ def test_counted_draws_tell_what_kept_draws_tell() -> None:
 @pytest.mark.parametrize(
     ("function", "exact"),
     [
-        (lambda s: special.ndtri(s.k - 1) * 2 + 0.5, lambda z: 2 * z + 0.5),  # both signs
+        (lambda s: special.ndtri(s.k - 1) * 2 + 0.7, lambda z: 2 * z + 0.7),  # both signs
         (lambda s: -np.exp(special.ndtri(s.k - 1)), lambda z: -math.exp(-z)),  # negative
         (lambda s: special.ndtri(s.k - 1) * (np.abs(s.k - 1.5) > 0.2), lambda z: z * (abs(special.ndtr(z) - 0.5) > 0.2)),  # a lump at zero
         (lambda s: 0 * s.k + 3.25, lambda _: 3.25),
     ],
 )
 def test_counting_takes_any_sign(function: Callable[[Bench], Num], exact: Callable[[float], float]) -> None:
-    sim = simulate(Bench(), Beliefs({"k": uniform(1, 2)}), function, n=1 << 19)
+    sim = simulate(Bench(), Beliefs({"k": uniform(1, 2)}), function, n=1 << 20)
     for level in (0.05, 0.25, 0.4, 0.95):
         value = exact(float(special.ndtri(level)))
         assert sim.quantile("value", level) == pytest.approx(value, rel=2.0**-12, abs=1e-9)
@@ -99,13 +99,13 @@ def test_memory_does_not_grow_with_the_draws() -> None:
 
     peaks = []
     for n in (1 << 20, 1 << 22):
-        simulate(Bench(), BELIEFS, cost, n=1 << 19)
+        simulate(Bench(), BELIEFS, cost, n=1 << 20)
         tracemalloc.start()
         simulate(Bench(), BELIEFS, cost, n=n)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.5 * peaks[0]
-    assert peaks[1] < 30e6
+    assert peaks[1] < 60e6
 
 
 # error bars --------------------------------------------------------------------------------------------------------

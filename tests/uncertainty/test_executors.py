@@ -17,7 +17,7 @@ from trainsim.uncertainty import Simulation, simulate
 from trainsim.uncertainty.reference import BELIEFS, Bench, cost
 from trainsim.units import Num
 
-N = 1 << 19
+N = 1 << 20
 """Enough to be counted in shards."""
 
 

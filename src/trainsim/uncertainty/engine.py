@@ -25,7 +25,7 @@ from .tally import Bins, Counting, Counts, Histogram, Kept, Tally, size_key
 REPLICATES = 16
 FIRST = 512
 """Points of each replicate in the first round: enough to meet a bend of the function that one draw in a thousand sees."""
-KEEP = 1 << 18
+KEEP = 1 << 19
 """Up to so many points every draw is kept; beyond, draws are counted."""
 
 

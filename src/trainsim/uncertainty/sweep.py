@@ -19,8 +19,8 @@ from .beliefs import Beliefs, Resolved
 from .distributions import Array
 from .points import Points
 
-BLOCK = 16384
-"""Points evaluated at once: few enough that their arrays stay in cache."""
+BLOCK = 1 << 16
+"""Points evaluated at once: enough that the function's own overhead is spread thin, few enough for the cache and for memory."""
 SHARDS = 64
 """A large sweep is cut into this many shards, whatever runs them."""
 
