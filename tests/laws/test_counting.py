@@ -32,22 +32,26 @@ def pairs(mask: Mask, length: int) -> int:
 # masks and documents -----------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(MASKS, st.integers(1, 40))
 def test_a_mask_counts_its_pairs_exactly(mask: Mask, length: int) -> None:
     assert float(mask.keys(float(length))) * length == pytest.approx(pairs(mask, length), rel=1e-12)
 
 
+@settings(deadline=None)
 @given(MASKS, st.lists(st.integers(1, 40), min_size=1, max_size=5))
 def test_a_mask_broadcasts_over_lengths(mask: Mask, lengths: list[int]) -> None:
     together = mask.keys(np.array(lengths, dtype=np.float64))
     np.testing.assert_allclose(together, [float(mask.keys(float(n))) for n in lengths], rtol=EXACT)
 
 
+@settings(deadline=None)
 @given(MASKS, st.integers(1, 40))
 def test_no_mask_lets_through_more_than_its_span(mask: Mask, length: int) -> None:
     assert 1 <= float(mask.keys(float(length))) <= float(mask.span(float(length))) <= length
 
 
+@settings(deadline=None)
 @given(MASKS, st.lists(st.tuples(st.integers(1, 12), st.integers(1, 4)), min_size=1, max_size=4))
 def test_documents_attend_only_within_themselves(mask: Mask, kinds: list[tuple[int, int]]) -> None:
     """Σ of each document's own pairs, over all tokens; every document packed in full."""
@@ -63,6 +67,7 @@ def model(window: int | None = None, chunk: int | None = None) -> Model:
     return Model(hidden=8, vocab=10, stack=(Layers(name="moe", count=2, block=block),))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 64), st.integers(1, 64))
 def test_documents_of_one_length_are_that_length(length: int, seq_len: int) -> None:
     told = ts.flops_per_token(model(), seq_len, document_length=float(length)).total
@@ -77,6 +82,7 @@ def test_long_documents_hold_more_of_the_tokens() -> None:
     assert core == pytest.approx(2 * 2 * 2 * (4 + 4) * (100 * 101 / 2 + 300 * 301 / 2) / 400)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 64), min_size=2, max_size=4))
 def test_document_draws_broadcast(lengths: list[int]) -> None:
     together = ts.flops_per_token(model(window=5), 64, document_length=np.array(lengths, dtype=np.float64)).total
@@ -140,12 +146,14 @@ def test_every_convention_broadcasts_over_lengths(config: dict[str, Any], length
     np.testing.assert_allclose(np.broadcast_to(together, (len(lengths),)), np.asarray(apart), rtol=EXACT)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 64), st.integers(1, 64), st.integers(1, 64))
 def test_a_wider_window_never_costs_less(length: int, one: int, two: int) -> None:
     narrow, wide = sorted((one, two))
     assert ts.flops_per_token(model(window=narrow), length).total <= ts.flops_per_token(model(window=wide), length).total
 
 
+@settings(deadline=None)
 @given(st.integers(1, 64))
 def test_a_scan_is_linear_in_the_sequence(chunks: int) -> None:
     """Whole chunks: every token costs the same, however long the sequence; softmax attention costs more and more."""

@@ -117,6 +117,13 @@ def test_head_size_and_ranks_follow_the_class_not_a_rule_of_thumb() -> None:
     assert ts.count_params(full).total > PUBLISHED["deepseek-v3"]["total"]
 
 
+@pytest.mark.parametrize(("family", "flag"), [("ernie4_5_moe", "use_bias"), ("phimoe", "lm_head_bias")])
+def test_a_tied_head_keeps_its_own_bias(family: str, flag: str) -> None:
+    config = next(covering_configs(family)) | {"tie_word_embeddings": True, flag: True}
+    for count in (ts.count_params, ts.count_active_params):
+        assert count(ts.from_hf(config)).part("head.logits").total == config["vocab_size"]
+
+
 # wrappers, files, objects ----------------------------------------------------------------------------------------------
 
 
@@ -186,7 +193,7 @@ def test_absurd_and_contradictory_configs_say_what_is_wrong(change: dict[str, An
     with pytest.raises(ConfigError) as error:
         ts.from_hf({**V3, **change})
     assert words in str(error.value)
-    assert time.perf_counter() - start < 1.0
+    assert time.perf_counter() - start < 5.0
 
 
 @pytest.mark.parametrize(
@@ -248,7 +255,7 @@ NONSENSE = st.one_of(
 )
 
 
-@settings(deadline=1000, max_examples=300)
+@settings(deadline=10_000, max_examples=300)
 @given(hf_configs(), st.data())
 def test_nonsense_is_read_or_refused_in_bounded_time_and_never_crashes(config: dict[str, Any], data: st.DataObject) -> None:
     for key in data.draw(st.lists(st.sampled_from(sorted(config)), min_size=1, max_size=3, unique=True)):

@@ -88,6 +88,7 @@ def params(part: Attention | FeedForward, hidden: int) -> int:
     return total
 
 
+@settings(deadline=None)
 @given(kv=SMALL, group=SMALL, d=SMALL, hidden=SMALL)
 def test_grouped_queries_head_by_head(kv: int, group: int, d: int, hidden: int) -> None:
     part = GroupedQueryAttention(heads=kv * group, kv_heads=kv, head_dim=d, biases=("q", "k", "v", "o"), qk_norm="head", sinks="head")
@@ -99,6 +100,7 @@ def test_grouped_queries_head_by_head(kv: int, group: int, d: int, hidden: int) 
     assert params(part, hidden) == want + 2 * d  # two norms that all heads share
 
 
+@settings(deadline=None)
 @given(heads=SMALL, d=st.tuples(SMALL, SMALL, SMALL), ranks=st.tuples(SMALL, SMALL), hidden=SMALL)
 def test_latent_attention_head_by_head(heads: int, d: tuple[int, int, int], ranks: tuple[int, int], hidden: int) -> None:
     (nope, rope, v), (q, kv) = d, ranks
@@ -108,6 +110,7 @@ def test_latent_attention_head_by_head(heads: int, d: tuple[int, int, int], rank
     assert params(LatentAttention(heads=heads, kv_rank=kv, q_rank=q, nope_dim=nope, rope_dim=rope, v_dim=v), hidden) == want
 
 
+@settings(deadline=None)
 @given(experts=SMALL, kv=SMALL, d=SMALL, hidden=SMALL)
 def test_routed_attention_stores_every_expert(experts: int, kv: int, d: int, hidden: int) -> None:
     want = hidden + 2 * kv * hidden * d  # the output's bias, the shared keys and values
@@ -116,12 +119,14 @@ def test_routed_attention_stores_every_expert(experts: int, kv: int, d: int, hid
     assert params(RoutedAttention(experts=experts, top_k=1, kv_heads=kv, head_dim=d, output_bias="hidden"), hidden) == want
 
 
+@settings(deadline=None)
 @given(heads=SMALL, d=SMALL, hidden=SMALL)
 def test_lightning_attention_head_by_head(heads: int, d: int, hidden: int) -> None:
     want = sum(5 * hidden * d + d for _ in range(heads))  # q, k, v, gate, output; a slice of the norm
     assert params(LightningAttention(heads=heads, head_dim=d, chunk=4), hidden) == want
 
 
+@settings(deadline=None)
 @given(experts=SMALL, width=SMALL, shared=SMALL, hidden=SMALL)
 def test_experts_one_by_one(experts: int, width: int, shared: int, hidden: int) -> None:
     part = MixtureOfExperts(
