@@ -24,7 +24,9 @@ EXEMPT = {
     "claims.": "judges a run as its maker states it; the draws are inside",
     "training.plan.check_plan": "takes structure, gives nothing",
     "training.step.needed_stack": "gives the stack that a run names",
+    "training.step.step_time": "asks for the stack that a run names, and no sample names one yet; step_of is covered",
     "cost.energy.card_block": "writes a text",
+    "doubt.what_must_be_true": "lays the draws itself",
     "uncertainty.simulation.": "asks a finished simulation for quantiles",
     "uncertainty.composed.empirical": "takes a sample: an array is one belief",
 }
@@ -68,6 +70,12 @@ def run(**changes: Any) -> ts.Run:
     return ts.Run(model=model(), cluster=cluster(), phases=phases, plan=plan, **given | changes)
 
 
+def short() -> ts.Run:
+    """Two phases, for functions that call those above."""
+    whole = run()
+    return whole.replace({"phases": whole.phases[:2]})
+
+
 def work() -> Work:
     def flops(convention: str, mtp: Any) -> ts.Ledger:
         return ts.flops_per_token(model(), 4096.0, convention, mtp)
@@ -93,6 +101,16 @@ def owner(**more: Any) -> Any:
     return lazily("cost.pricing:Ownership", usd_per_gpu=3e4, life_years=4.0, operating_share=0.1, utilization=0.8, **more)
 
 
+def plan() -> ts.Plan:
+    """With bytes of its own, which have paths."""
+    return ts.Plan(tp=2, pp=2, ep=4, precision=lazily("training.precision:Precision", name="mine")())
+
+
+def recipe() -> Any:
+    told = {"steps": 100.0, "prompts": 64.0, "samples": 16.0, "prefill_mfu": 0.4, "learning_mfu": 0.3, "sync_seconds": 10.0}
+    return lazily("training.reinforcement:Reinforcement", **told, responses=SAMPLES.of["Responses"](), engine=SAMPLES.of["Engine"]())()
+
+
 def holding() -> Any:
     return lazily("fleet:Holding", name="a", gpus=1e4, ownership=owner()())()
 
@@ -108,6 +126,9 @@ SAMPLES = Samples(
         "Attention": lambda: model().stack[0].block.attention,
         "Cluster": cluster,
         "Chip": lambda: cluster().chip,
+        "Plan": plan,
+        "Degrees": lambda: lazily("training.memory:degrees_of", plan(), 64, 4096.0, 1024.0)(),
+        "Reinforcement": lambda: recipe(),
         "Phase": lambda: run().phases[0],
         "Run": run,
         "Work": work,
@@ -145,15 +166,16 @@ SAMPLES = Samples(
     ranges={
         "seq_len": (1.0, 10_000.0), "document_length": (1.0, 10_000.0), "context": (1.0, 10_000.0), "position": (1.0, 10_000.0),
         "age": (0.01, 5.0), "segment": (0.005, 0.5), "batch": (1.0, 64.0), "micro_batches": (16.0, 16.0), "step_of.batch": (1024.0, 1024.0),
-        "micro_batches.batch": (1024.0, 1024.0),
+        "degrees_of.batch": (1024.0, 1024.0),
         "x": (0.0, 1.0), "z": (-3.0, 3.0),
     },
     words={
         "gpus": 1024, "dtype": "bf16", "number_format": "bf16", "convention": "causal", "keys": lambda length: (length + 1) / 2,
         "progress": 0.4, "index": {2020: 1.0, 2024: 1.2}, "paid": 2020, "wanted": 2024, "pp": 4, "vpp": 1, "half": 2, "schedule": "1f1b",
-        "step_of.schedule": "1f1b", "zero": 1, "phase": "mfu", "decode_seconds.gpus": 8, "interleaved_seconds.vpp": 2,
+        "step_of.schedule": "1f1b", "zero": 1, "phase": "mfu", "decode_seconds.gpus": 8,
+        "compare.a": short(), "compare.b": short(), "quantities.run": short(), "memory.phase": "mfu", "degrees_of.gpus": 64, "interleaved_seconds.vpp": 2,
     },
-    still=frozenset({"lines.final.completed"}),
+    still=frozenset({"lines.final.completed", *(f"training.memory.memory:phases.{name}.batch" for name in ("mfu", "hfu", "rate", "step"))}),
     told=(Belief,),
 )  # fmt: skip
 
@@ -161,7 +183,8 @@ SAMPLES = Samples(
 FLAT_TOP = {"training.reliability.best_interval": 1e-7}
 """Where the place of a maximum is asked for, which is known to the root of the precision."""
 SLOW = {
-    "training.reinforcement.estimate_reinforcement", "training.reliability.best_interval", "training.schedule.events.timeline",
+    "training.reinforcement.estimate_reinforcement", "training.reinforcement.decode_seconds", "training.reliability.best_interval",
+    "training.rollouts.Rollouts.gpu_seconds", "training.schedule.events.timeline", "training.memory.memory", "training.memory.rank_memory",
 }  # fmt: skip
 """Looked at in fewer places by default; in all of them where slow tests run."""
 

@@ -173,7 +173,7 @@ class Samples:
         of: name of a class → an instance, or a function that makes one.
         ranges: name of a parameter → (low, high) its draws come from; ``"function.parameter"`` before ``"parameter"``.
         words: name of a parameter that is no number → value; likewise.
-        still: paths of specs' numbers that are not varied.
+        still: paths of specs' numbers that are not varied, by any function or by one: ``"training.memory.memory:phases.x.batch"``.
         told: families whose own numbers are told, not drawn: the parameters of a law.
         spread: how far a spec's own numbers are varied around the sample's.
     """
