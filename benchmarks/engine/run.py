@@ -59,12 +59,11 @@ def table(rows):
             for r in rows:
                 if r.get("rtol") == rtol and r["workload"] == workload:
                     name = f"{r['peer']} {r.get('version', '')}".strip()
-                    if not r.get("n"):
-                        lines.append(f"| {name} | - | {r['note']} | - |")
-                    elif r["void"]:
+                    if r["void"]:
                         lines.append(f"| {name} | {r['n']:,} | void: off the exact law beyond its own error | - |")
                     else:
-                        lines.append(f"| {name} | {r['n']:,} | {1e3 * r['seconds']:.2f} ms | {r['seconds'] / ours:.1f} |")
+                        note = f" ({r['note']})" if "note" in r else ""
+                        lines.append(f"| {name} | {r['n']:,}{note} | {1e3 * r['seconds']:.2f} ms | {r['seconds'] / ours:.1f} |")
             lines.append("")
     lines += ["### Throughput", "", "| engine | workload | n | ns per draw | peak MiB |", "|---|---|---|---|---|"]
     lines += [
