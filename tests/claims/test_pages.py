@@ -8,15 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import trainsim as ts
-from trainsim.catalog.rows import rows
 
 FOLDER = Path(__file__).parents[2] / "docs" / "claims"
 
 
 def index(verdicts: dict[str, ts.Verdict]) -> str:
     """The table of verdicts: words and scopes, which don't hang on the last digit of a quantile."""
-    newest = max(row.date for file in ("claims", "runs", "prices", "priors") for row in rows(file).values() if row.date.year < 2027)
-    head = f"# Claims, and what became of them\n\nOne page a claim. Rows up to {newest:%Y-%m}; regenerate with `python tests/claims/test_pages.py`.\n\n"
+    again = "regenerate with `python tests/claims/test_pages.py`"
+    head = f"# Claims, and what became of them\n\nOne page a claim, as trainsim {ts.__version__} judges it; {again}.\n\n"
     lines = ["| claim | said | number | words | inside the 90 % interval of |", "|---|---|---|---|---|"]
     for name, verdict in verdicts.items():
         said = verdict.claim.statement
