@@ -23,6 +23,8 @@ EXEMPT = {
     "catalog.": "looks rows up for a run as its maker states it; what it gives are beliefs, and it is called once",
     "claims.": "judges a run as its maker states it; the draws are inside",
     "training.plan.check_plan": "takes structure, gives nothing",
+    "training.plan.micro_batches": "counts the micro-batches of one batch, or says that it can't be split",
+    "training.frameworks.": "writes a command line",
     "training.step.needed_stack": "gives the stack that a run names",
     "training.step.step_time": "asks for the stack that a run names, and no sample names one yet; step_of is covered",
     "cost.energy.card_block": "writes a text",
