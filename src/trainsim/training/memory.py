@@ -15,7 +15,7 @@ from ..model.transformer import Model
 from ..units import Num
 from .held import held_by_rank
 from .kept import Bytes, Kept, kept_by_kind
-from .plan import Plan, data_parallel, micro_batches
+from .plan import Plan, data_parallel
 from .schedule import stage_counts
 from .schedule.stages import ENDS
 from .weights import buffers, parameters
@@ -66,15 +66,20 @@ class Degrees:
 def degrees_of(plan: Plan, gpus: int, seq_len: Num, batch: Num) -> Degrees:
     """A plan's own degrees on so many accelerators.
 
-    Raises:
-        SpecError: a batch that the plan can't split.
+    Args:
+        plan: the layout.
+        gpus: accelerators.
+        seq_len: tokens of a sequence [token].
+        batch: sequences of an optimizer step [sequence]; whether the plan can split it is :func:`micro_batches`' to say.
+
+    >>> degrees_of(Plan(pp=16, ep=64, schedule="dualpipe"), 2048, 4096.0, 15360.0).micro_batches
+    120.0
     """
     dp = float(data_parallel(plan, gpus))
-    count = micro_batches(plan, float(np.max(batch)), gpus)
     shard = float(plan.shard) if plan.shard is not None else dp * plan.cp
     return Degrees(
         tp=float(plan.tp), dp=dp, ep=float(plan.ep), cp=float(plan.cp), expert_tp=float(plan.expert_tp_degree), shard=shard,
-        micro_batch=float(plan.micro_batch), seq_len=seq_len, micro_batches=float(count),
+        micro_batch=float(plan.micro_batch), seq_len=seq_len, micro_batches=batch / (dp * plan.micro_batch),
     )  # fmt: skip
 
 
@@ -92,7 +97,6 @@ def memory(run: Run, phase: str | None = None) -> Ledger:
 
     Raises:
         EstimateError: no plan, sequence length or batch.
-        SpecError: a batch that the plan can't split.
 
     Source: ZeRO (arXiv:1910.02054), section 3; Korthikanti et al. 2022 (arXiv:2205.05198), section 4.
     """
@@ -171,7 +175,7 @@ def _working(model: Model, rank: _Rank, on_rank: Sequence[Kept]) -> Num:
     """Gradients of the widest operation, and what sequence parallelism gathers whole for it."""
     plan, d = rank.plan, rank.d
     widest = _largest([_bytes(k.widest, plan, d) for k in on_rank])
-    gathered = GATHERED_INPUTS * d.tokens * model.hidden * (d.tp > 1) * (plan.sequence_parallel == "on")
+    gathered = GATHERED_INPUTS * d.tokens * model.hidden * np.greater(d.tp, 1.0) * float(plan.sequence_parallel == "on")
     return (widest + gathered) * plan.recipe.activations
 
 
