@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import groupby
 from typing import Any
 
@@ -25,6 +25,8 @@ from .tally import Bins, Counting, Counts, Histogram, Kept, Tally, size_key
 REPLICATES = 16
 FIRST = 512
 """Points of each replicate in the first round: enough to meet a bend of the function that one draw in a thousand sees."""
+AT_ONCE, A_ROUND = 0.5, 0.6
+"""Errors this much smaller than asked for end the growth at once; a round of doubling makes them this much smaller at least."""
 KEEP = 1 << 19
 """Up to so many points every draw is kept; beyond, draws are counted."""
 
@@ -87,10 +89,7 @@ def simulate(
     if n is not None:
         crop, missed = run.grow(Crop(), 1 << max(0, math.ceil(math.log2(n / replicates)))), None
     else:
-        miss = partial(_missed, levels=np.asarray(quantiles, dtype=np.float64), rtol=rtol, replicates=replicates)
-        crop = run.grow(Crop(), FIRST)
-        while (missed := miss(crop.tallies)) and 2 * crop.size * replicates <= budget:
-            crop = run.grow(crop, 2 * crop.size)
+        crop, missed = run.to_accuracy(np.asarray(quantiles, dtype=np.float64), rtol, budget)
         if missed:
             warnings.warn(f"{missed} after {crop.size * replicates:,} points; raise budget= or rtol=", TrainsimWarning, stacklevel=2)
 
@@ -149,9 +148,25 @@ class Runner:
     executor: Executor | None
     progress: Progress | None
 
+    def to_accuracy(self, levels: Array, rtol: float, budget: int) -> tuple[Crop, str | None]:
+        """Grow until every number is as accurate as asked; what is still missing, in words, once the budget is spent.
+
+        An error that happens to be estimated low would stop the growth too soon, and its interval would hold the truth
+        too rarely; so one that is only just small enough must have been on its way there a round ago.
+        """
+        crop, before = self.grow(Crop(), FIRST), math.inf
+        while True:
+            ratio, words = _farthest(crop.tallies, levels, rtol, self.study.replicates)
+            if ratio <= AT_ONCE or (ratio <= 1 and before * A_ROUND <= 1):
+                return crop, None
+            if 2 * crop.size * self.study.replicates > budget:
+                return crop, words if ratio > 1 else None
+            crop, before = self.grow(crop, 2 * crop.size), ratio
+
     def grow(self, crop: Crop, size: int) -> Crop:
         """The crop at a larger size; what was evaluated before is not evaluated again."""
-        if size * self.study.replicates > KEEP and size >= BLOCK:
+        lines_only = bool(crop.tallies) and all(isinstance(tally, Integrated) for tally in crop.tallies.values())
+        if size * self.study.replicates > KEEP and size >= BLOCK and not lines_only:
             return self._count(crop, size)
         inputs = choose(self.study) if crop.inputs is None else crop.inputs
         new = self._gather(inputs, crop.size, size)
@@ -178,8 +193,9 @@ class Runner:
         return Integrated(law, part, conditional_spread(resolved, inputs[name]))
 
     def _count(self, crop: Crop, size: int) -> Crop:
-        """From counts, the new points are added; from draws, all is counted afresh."""
-        bins = self._bins
+        """From counts, the new points are added; from draws, all is counted afresh. Exact integrals stay as they are."""
+        held = {name: tally for name, tally in crop.tallies.items() if isinstance(tally, Integrated)}
+        bins = {name: part for name, part in self._bins.items() if name not in held}
         start = crop.size if crop.counted else 0
         counted: dict[str, list[Counts]] = {name: list(counts) for name, counts in (crop.counted or {}).items()}
         for shard, reply in sweep(self.study, Counting(bins), start, size, executor=self.executor, progress=self.progress):
@@ -189,7 +205,8 @@ class Runner:
                     rows.append(counts)
                 else:
                     rows[shard[0]] += counts
-        return Crop(size, crop.inputs, None, counted, {name: Histogram(bins[name], counts) for name, counts in counted.items()})
+        tallies: dict[str, Tally] = {name: Histogram(bins[name], counts) for name, counts in counted.items()}
+        return Crop(size, crop.inputs, None, counted, {name: held.get(name) or tallies[name] for name in self._bins})
 
     @cached_property
     def _bins(self) -> dict[str, Bins]:
@@ -220,15 +237,18 @@ def _check_rest(seed: Any, quantiles: Sequence[float]) -> None:
         raise BeliefError("quantiles", quantiles, "are not all between 0 and 1", "give levels such as [.05, .5, .95]")
 
 
-def _missed(tallies: Mapping[str, Tally], levels: Array, rtol: float, replicates: int) -> str | None:
-    """The first number that is not yet as accurate as asked, in words."""
+def _farthest(tallies: Mapping[str, Tally], levels: Array, rtol: float, replicates: int) -> tuple[float, str]:
+    """How far the least accurate number is from the accuracy asked for, as a ratio, and which it is, in words."""
+    farthest, words = 0.0, ""
     for name, tally in tallies.items():
         values, errors = (np.append(quantiles, mean) for quantiles, mean in zip(tally.quantiles(levels), tally.mean(), strict=True))
         spread = np.ptp(values) / 2 if values.min() < 0 < values.max() else 0.0
         scale = np.maximum(np.abs(values), spread)
         half = half_width(1.0, replicates) * errors
-        if np.any(half > rtol * scale):
-            worst = int(np.argmax(half - rtol * scale))
+        relative = np.divide(half, scale, out=np.where(half > 0, np.inf, 0.0), where=scale > 0)
+        worst = int(np.argmax(relative))
+        if relative[worst] > farthest * rtol:
             label = f"P{100 * levels[worst]:g}" if worst < len(levels) else "mean"
-            return f"{label} of {name} is only within {half[worst] / scale[worst]:.2g} of its value (rtol={rtol:g})"
-    return None
+            farthest = float(relative[worst]) / rtol
+            words = f"{label} of {name} is only within {relative[worst]:.2g} of its value (rtol={rtol:g})"
+    return farthest, words
