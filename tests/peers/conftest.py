@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-collect_ignore = ["transformers_truth.py"]  # no tests in it, and it needs torch
+collect_ignore = ["transformers_truth.py", "record.py"]  # no tests in them, and they need torch
 
 STATED = """\
 deepseek, grok-1 and kimi_k2 are not in transformers: glm4_moe, mixtral and deepseek_v3 stand in for the same products
