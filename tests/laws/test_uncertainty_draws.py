@@ -90,7 +90,7 @@ def test_scores_and_shares_tell_the_same_value(law: Distribution) -> None:
 
 
 @given(simple)
-@settings(deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_mean_and_deviation_are_those_of_the_draws(law: Distribution) -> None:
     x = law.ppf((np.arange(1 << 16) + 0.5) / (1 << 16))
     assume(law.sd < 0.4 * (x[-650] - x[650]))  # beyond, a mean of draws tells little
@@ -99,7 +99,7 @@ def test_mean_and_deviation_are_those_of_the_draws(law: Distribution) -> None:
 
 
 @given(rising(-5, 20, 3))
-@settings(deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_the_mean_of_a_pert_is_a_weighted_third(ends: tuple[float, float, float]) -> None:
     low, mode, high = ends
     law = pert(low, mode, high)

@@ -1,5 +1,6 @@
 """simulate against exact values, and what it refuses."""
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -84,3 +85,29 @@ def test_bad_arguments_are_named(arguments: dict[str, object], word: str) -> Non
 def test_beliefs_that_do_not_fit_are_named(beliefs: dict[str, object], word: str) -> None:
     with pytest.raises(TrainsimError, match=word):
         simulate(Bench(), Beliefs(beliefs), cost)
+
+
+def test_a_simulation_travels_and_remembers_what_it_was_asked() -> None:
+    sim = simulate(Bench(), BELIEFS, cost, n=1024, seed=9)
+    there = pickle.loads(pickle.dumps(sim))  # noqa: S301  (our own)
+    assert there.quantile("value", [0.05, 0.95]) == sim.quantile("value", [0.05, 0.95])
+    record = sim.record()
+    assert (record["seed"], record["n"], record["function"]) == (9, 1024, "trainsim.uncertainty.reference:cost")
+    assert Bench(**{k: v for k, v in record["spec"].items() if k != "kind"}) == sim.spec
+    again = simulate(sim.spec, sim.beliefs, sim.function, n=record["n"], seed=record["seed"])
+    assert again.quantile("value", 0.5) == sim.quantile("value", 0.5)
+    assert "seed=9" in sim.cite()
+
+
+@pytest.mark.parametrize("n", [1, 3, 17])
+def test_the_fewest_points_still_give_an_answer_with_an_error(n: int) -> None:
+    sim = simulate(Bench(), BELIEFS, cost, n=n)
+    assert sim.n >= n
+    assert sim.quantile("value", 0.5).standard_error > 0
+
+
+def test_what_is_certain_has_no_error() -> None:
+    sim = simulate(Bench(), BELIEFS, lambda s: {"sure": 2.5, "cost": cost(s)}, rtol=0.01)
+    assert [f.value for f in sim.quantile("sure", [0.05, 0.95])] == [2.5, 2.5]
+    assert sim.mean("sure").standard_error == 0
+    assert sim.percentile("sure", 3.0) == 100

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from typing import Any
@@ -93,9 +93,6 @@ def simulate(
         if missed:
             warnings.warn(f"{missed} after {crop.size * replicates:,} points; raise budget= or rtol=", TrainsimWarning, stacklevel=2)
 
-    def more(name: str) -> Tally:
-        return Runner(replace(study, outputs=(name,)), executor, progress).grow(Crop(), crop.size).tallies[name]
-
     return Simulation(
         spec,
         beliefs,
@@ -107,9 +104,14 @@ def simulate(
         outputs=tuple(crop.tallies),
         rtol=rtol if n is None else None,
         reached=missed is None,
-        _tallies=crop.tallies,
-        _more=more,
+        _tallies=dict(crop.tallies),
     )
+
+
+def look_again(sim: Simulation, name: str) -> Tally:
+    """An output or ledger line that was not kept, from the same points."""
+    study = Study(sim.spec, sim.beliefs, sim.function, sim.seed, sim.replicates, (name,))
+    return Runner(study, None, None).grow(Crop(), sim.n // sim.replicates).tallies[name]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Self, overload
@@ -96,11 +96,14 @@ class Simulation:
     outputs: tuple[str, ...]
     rtol: float | None
     reached: bool
-    _tallies: Mapping[str, Tally] = field(repr=False, compare=False)
-    _more: Callable[[str], Tally] = field(repr=False, compare=False)
+    _tallies: MutableMapping[str, Tally] = field(repr=False, compare=False)
 
     def _tally(self, name: str) -> Tally:
-        return self._tallies[name] if name in self._tallies else self._more(name)
+        from .engine import look_again  # the engine needs to know what a simulation is
+
+        if name not in self._tallies:
+            self._tallies[name] = look_again(self, name)
+        return self._tallies[name]
 
     @overload
     def quantile(self, name: str, p: float) -> Figure: ...
