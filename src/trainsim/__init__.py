@@ -132,6 +132,7 @@ if _TYPE_CHECKING:
     from . import testing as testing
     from .claims.verdict import Verdict as Verdict
     from .claims.verdict import audit as audit
+    from .claims.backtest import hindcasts as hindcasts
     from .report.picture import draw as draw
 
 _LAZY = {
@@ -175,6 +176,7 @@ _LAZY = {
     "catalog": ".catalog",
     "testing": ".testing",
     "audit": ".claims.verdict:audit",
+    "hindcasts": ".claims.backtest:hindcasts",
     "Verdict": ".claims.verdict:Verdict",
     "draw": ".report.picture:draw",
 }

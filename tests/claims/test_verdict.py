@@ -123,8 +123,8 @@ def test_blind_means_the_day_before() -> None:
 
 @pytest.mark.parametrize(
     ("percentile", "word"),
-    [(0.5, "HOLDS"), (0.05, "HOLDS"), (0.95, "HOLDS"), (0.049, "STRAINED"), (0.951, "STRAINED"), (0.01, "STRAINED"), (0.009, "FAILS"),
-     (0.991, "FAILS"),     (0.0, "FAILS"), (1.0, "FAILS")],
+    [(50, "HOLDS"), (5, "HOLDS"), (95, "HOLDS"), (4.9, "STRAINED"), (95.1, "STRAINED"), (1, "STRAINED"), (0.9, "FAILS"),
+     (99.1, "FAILS"),     (0, "FAILS"), (100, "FAILS")],
 )  # fmt: skip
 def test_words_are_defined_by_percentiles(percentile: float, word: str) -> None:
     assert word_at(percentile) == word

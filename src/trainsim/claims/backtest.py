@@ -34,7 +34,7 @@ class Hindcast:
         name, org, day: the row, its lab, the day its hours became public.
         low, mid, high: 5, 50 and 95 % quantiles of the hours said before [GPU-h].
         truth: the hours disclosed [GPU-h].
-        percentile: where the truth stands in what was said.
+        percentile: where the truth stands in what was said, 0 to 100.
         flat: hours by 6ND at a flat utilisation [GPU-h].
         flag: what is known to be wrong with the truth; empty for a sound one.
     """
@@ -120,7 +120,7 @@ class Backtest:
 def _line(h: Hindcast) -> str:
     figures = "".join(f"{human(x):>8}" for x in (h.low, h.mid, h.high))
     marks = f"{'' if h.inside else ' MISS'}{' flagged' if h.flag else ''}"
-    return f"{h.day!s:<12}{h.name:<24}{h.org:<15}{figures}{human(h.truth):>9}  {h.percentile:4.0%}{marks}"
+    return f"{h.day!s:<12}{h.name:<24}{h.org:<15}{figures}{human(h.truth):>9}  {h.percentile:4.0f}{marks}"
 
 
 def _summary(group: tuple[Hindcast, ...]) -> str:
@@ -189,6 +189,6 @@ def _hindcast(row: Row) -> Hindcast:
     work = at_peak * float(flops_per_token(model, float(seq_len)).total)
     low, mid, high = (work / float(law.ppf(q)) for q in (0.95, 0.5, 0.05))
     flat = at_peak * float(flops_per_token(model, float(seq_len), "6nd").total) / FLAT_MFU
-    percentile = 1.0 - float(law.cdf(min(work / truth, 1.0)))
+    percentile = 100.0 * (1.0 - float(law.cdf(min(work / truth, 1.0))))
     flag = "" if row.get("quality") == "ok" else str(row.get("why", "suspect"))
     return Hindcast(row.id, str(row.get("org")), row.date, low, mid, high, float(truth), percentile, flat, flag)

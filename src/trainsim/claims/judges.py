@@ -132,7 +132,7 @@ def _fleet(quantity: str) -> Callable[[Claim, Run | None, int], list[Check]]:
         for row in known:
             if row.get("holdings"):
                 sim = fleet_scenario(row.id, seed)
-                at = float(sim.percentile(quantity, value)) / 100.0
+                at = float(sim.percentile(quantity, value))
                 low, mid, high = (human(float(q)) for q in sim.quantile(quantity, (0.05, 0.5, 0.95)))
                 checks.append(Check("our scenario", word_at(at), f"{low} [{mid}] {high}, bottom-up, counts are judgement", at))
         return checks
@@ -167,7 +167,7 @@ def _pay(claim: Claim, subject: Run | None, seed: int) -> list[Check]:
     del subject, seed
     row = find("priors", "pay-china")
     law = interval(row).meets(Unit("USD/year", "mean pay", gt=0), "pay")
-    at = float(law.cdf(claim.in_base()))
+    at = 100.0 * float(law.cdf(claim.in_base()))
     held = f"mean pay is held to be ${row['p5'] / 1e3:.0f}–{row['p95'] / 1e3:.0f}K a year (judgement)"
     if claim.scope != claim.told_as:
         return [Check("mean pay", "CANNOT BE JUDGED", f"{held}; a best offer says nothing of it, and nobody disclosed offers", at)]

@@ -72,14 +72,14 @@ class _Notes:
 def ordinal(percentile: float) -> str:
     """A percentile in words.
 
-    >>> ordinal(0.16), ordinal(0.0004), ordinal(0.914)
+    >>> ordinal(16), ordinal(0.04), ordinal(91.4)
     ('16th pct.', '<1st pct.', '91st pct.')
     """
-    if percentile < 0.01:
+    if percentile < 1:
         return "<1st pct."
-    if percentile > 0.99:
+    if percentile > 99:
         return ">99th pct."
-    whole = round(percentile * 100)
+    whole = round(percentile)
     suffix = {1: "st", 2: "nd", 3: "rd"}.get(whole % 10 if whole % 100 not in (11, 12, 13) else 0, "th")
     return f"{whole}{suffix} pct."
 
@@ -127,7 +127,7 @@ def _hours(v: Verdict, notes: _Notes) -> list[str]:
     tokens = float(phase.phase.tokens or 0.0)
     per_token = float(flops_per_token(run.model, phase.phase.seq_len or 1.0).total)
     check, physics = v.check("hours"), v.check("physics")
-    few = "few" if (check.percentile or 0.0) < 0.5 else "many"
+    few = "few" if (check.percentile or 0.0) < 50 else "many"
     lines = [
         f"1  Could the run take so {few} hours?      ({name}; downtime not counted)",
         _graded(
@@ -162,9 +162,9 @@ def _answer(possible: str, check: Check) -> str:
     if possible == "IMPOSSIBLE":
         return "No. The chips can't do that much work in so few hours."
     at = check.percentile or 0.0
-    side = "efficient" if at < 0.5 else "slow"
+    side = "efficient" if at < 50 else "slow"
     return {
-        "HOLDS": f"Yes. {'Efficient' if at < 0.25 else 'Ordinary' if at < 0.75 else 'Slow'}, within what others' runs suggest.",
+        "HOLDS": f"Yes. {'Efficient' if at < 25 else 'Ordinary' if at < 75 else 'Slow'}, within what others' runs suggest.",
         "STRAINED": f"Barely. More {side} than nearly all runs seen elsewhere.",
         "FAILS": f"Not credible. More {side} than any run seen elsewhere suggests.",
     }[check.word]

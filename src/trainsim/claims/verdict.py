@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .. import catalog
 from ..catalog.evidence import Evidence, mfu_evidence, rent_evidence
@@ -178,8 +178,10 @@ def _hours(run: Run, stated: Estimate, beliefs: Beliefs | None, day: dt.date | N
     told = float(phase.busy_gpu_seconds) / SECONDS_PER_HOUR
     blind = blind_run(run)
     evidence = mfu_evidence(blind, day)
-    own = {k: v for k, v in (beliefs or {}).items() if k == ("efficiency.mfu",)}
-    held = Beliefs({"efficiency.mfu": evidence.belief}) | Beliefs({k[0]: v for k, v in own.items()})
+    mine = next((belief for paths, belief in (beliefs or {}).items() if "efficiency.mfu" in paths), None)
+    if mine is not None:
+        evidence = replace(evidence, belief=mine, how="utilisation as the user believes")
+    held = Beliefs({"efficiency.mfu": evidence.belief})
     sims = {}
     for reading, belief in (
         ("default", held),
@@ -189,7 +191,7 @@ def _hours(run: Run, stated: Estimate, beliefs: Beliefs | None, day: dt.date | N
         sims[reading] = simulate(
             blind, belief, lambda r: {"hours": estimate(r).phases[name].busy_gpu_seconds / SECONDS_PER_HOUR}, seed=seed
         )
-    at = {reading: float(sim.percentile("hours", told)) / 100.0 for reading, sim in sims.items()}
+    at = {reading: float(sim.percentile("hours", told)) for reading, sim in sims.items()}
     flop = float(phase.flops.total) if phase.flops is not None else float("nan")
     peaks = {d: float(run.cluster.chip.peak_of(d)) for d in ("bf16", _fastest(run))}
     implied = {d: flop / (told * SECONDS_PER_HOUR * p) for d, p in peaks.items()}
@@ -221,7 +223,7 @@ def _rent(run: Run, day: dt.date | None) -> tuple[Evidence, Check]:
         return evidence, Check("rent", "CANNOT BE JUDGED", "the run states no rent")
     price = float(run.price.usd_per_gpu_hour)
     unit = run.unit_of("price.usd_per_gpu_hour")
-    at = [float(b.meets(unit, "price.usd_per_gpu_hour").cdf(price)) for b in (evidence.belief, evidence.narrow, evidence.wide)]
+    at = [100.0 * float(b.meets(unit, "price.usd_per_gpu_hour").cdf(price)) for b in (evidence.belief, evidence.narrow, evidence.wide)]
     return evidence, Check("rent", word_at(at[0]), f"${price:.2f} an hour against {evidence.how}", *at)
 
 
@@ -231,7 +233,7 @@ def _at_scope(claim: Claim, value: float, steps: Ladder) -> Check:
     held = set(scope.contents) if scope is not None and (scope.basis, scope.kind) == ("rent", "run") else {"run"}
     rungs = dict(zip(steps.rented.outputs, steps.rungs, strict=True))
     name = next((n for n, r in rungs.items() if held <= set(r.contents)), steps.rented.outputs[-1])
-    at = float(steps.rented.percentile(name, value)) / 100.0
+    at = float(steps.rented.percentile(name, value))
     return Check(
         "dollars", word_at(at), f"${human(value, 4)} among what {rungs[name].label.removeprefix('+ ')} comes to at market rent", at
     )

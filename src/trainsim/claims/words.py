@@ -15,14 +15,14 @@ Word = Literal["HOLDS", "STRAINED", "FAILS", "IMPOSSIBLE", "CANNOT BE JUDGED"]
 Telling = Literal["FAIR", "MISLEADING", "CANNOT BE JUDGED"]
 """What the words around a number can be: true at the scope they suggest; not; or they fix no scope."""
 SEVERITY: tuple[Word, ...] = ("CANNOT BE JUDGED", "HOLDS", "STRAINED", "FAILS", "IMPOSSIBLE")
-INSIDE, BARELY = (0.05, 0.95), (0.01, 0.99)
+INSIDE, BARELY = (5.0, 95.0), (1.0, 99.0)
 """Percentiles that define the words; see the glossary."""
 
 
 def word_at(percentile: float) -> Word:
-    """The word for a percentile of what was expected.
+    """The word for a percentile, 0 to 100, of what was expected.
 
-    >>> word_at(0.16), word_at(0.03), word_at(0.999)
+    >>> word_at(16), word_at(3), word_at(99.9)
     ('HOLDS', 'STRAINED', 'FAILS')
     """
     if INSIDE[0] <= percentile <= INSIDE[1]:
@@ -54,7 +54,7 @@ class Check:
         name: what: ``arithmetic``, ``hours``, ``physics``, ``rent``, ``dollars``.
         word: the outcome.
         finding: in words, with the figures.
-        percentile: where the stated figure stands in what was expected; None where no distribution is involved.
+        percentile: where the stated figure stands in what was expected, 0 to 100; None where no distribution is involved.
         narrow, wide: the same under the narrowest and the widest reading of the evidence that can be defended.
     """
 
