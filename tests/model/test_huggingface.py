@@ -169,6 +169,7 @@ def test_quantisation_is_a_dtype_with_scales() -> None:
         ({"q_lora_rank": -1}, "q_lora_rank=-1"),
         ({"num_hidden_layers": 10**9}, "is above 10000 layers"),
         ({"num_hidden_layers": 10**12}, "up to 1e9"),
+        ({"num_hidden_layers": 10**5000}, "an integer of 16610 bits"),
         ({"hidden_size": "7168"}, "hidden_size='7168'"),
         ({"vocab_size": True}, "vocab_size=True"),
         ({"vocab_size": 1.5}, "vocab_size=1.5"),
@@ -238,7 +239,9 @@ def test_what_does_not_fit_is_refused_by_name(kind: str) -> None:
         ts.from_hf(SMALL | {"model_type": kind})
 
 
-@pytest.mark.parametrize("text", ["", '{"model_type": "llama", "hidden_si', "[1, 2]", "\xff\xfe", "null"])
+@pytest.mark.parametrize(
+    "text", ["", '{"model_type": "llama", "hidden_si', "[1, 2]", "\xff\xfe", "null", "[" * 100_000, "9" * 5000], ids=range(7)
+)
 def test_files_cut_short_are_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "config.json"
     path.write_bytes(text.encode("latin-1"))

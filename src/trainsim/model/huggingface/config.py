@@ -11,6 +11,8 @@ from ..transformer import MAX_LAYERS
 from .harmless import HARMLESS
 
 _LARGEST = 10**9
+_PRINTABLE = 4096
+"""Bits of an integer Python still writes out."""
 
 
 class Config:
@@ -46,7 +48,10 @@ class Config:
 
     def fail(self, key: str, rule: str, remedy: str) -> ConfigError:
         """The error for a key."""
-        return ConfigError(f"{self.path}.{key}", self.data.get(key), rule, remedy)
+        value = self.data.get(key)
+        if isinstance(value, int) and value.bit_length() > _PRINTABLE:
+            value = f"an integer of {value.bit_length()} bits"
+        return ConfigError(f"{self.path}.{key}", value, rule, remedy)
 
     def note(self, text: str) -> None:
         """Remember an assumption."""

@@ -31,7 +31,7 @@ def _norms(c: Config) -> tuple[str, ...]:
     return ("attention",) if parallel and number == 1 else ("attention", "ffn")
 
 
-@family("falcon", "RefinedWeb", "RefinedWebModel")
+@family("falcon")
 def falcon(c: Config) -> Model:
     """Falcon (arXiv:2311.16867)."""
     layers, hidden, heads = c.layers(*LAYERS), c.size(*HIDDEN), c.size(*HEADS)

@@ -120,7 +120,9 @@ def _read(config: Any) -> tuple[Mapping[str, Any], str]:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(str(config), None, "there is no such file", "nothing is fetched: download the config.json first") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ConfigError(str(config), None, f"can't be read ({error.strerror})", "check the path and its permissions") from None
+    except (ValueError, RecursionError) as error:
         raise ConfigError(str(config), None, f"is not whole JSON ({error})", "restore the file; it may be cut short") from None
     if not isinstance(data, Mapping):
         raise ConfigError(str(config), type(data).__name__, "holds no object", "give a config.json")
