@@ -61,13 +61,8 @@ class Comparison:
         lines = [
             f"{n:<{width}}  ×{_mean(v):8.4g}   {human(_mean(a.total)):>9} against {human(_mean(b.total))} {a.unit}" for n, v, a, b in rows
         ]
-        return "\n".join(
-            [
-                *lines,
-                f"{'= cost':<{width}}  ×{_mean(self.ratio):8.4g}   "
-                f"${human(_mean(self.a.cost.total))} against ${human(_mean(self.b.cost.total))}",
-            ]
-        )
+        dollars = f"${human(_mean(self.a.cost.total))} against ${human(_mean(self.b.cost.total))}"
+        return "\n".join([*lines, f"{'= cost':<{width}}  ×{_mean(self.ratio):8.4g}   {dollars}"])
 
 
 def compare(a: Run | Estimate, b: Run | Estimate) -> Comparison:
