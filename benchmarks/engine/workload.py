@@ -1,4 +1,4 @@
-# ruff: noqa: ANN001, ANN201, PLR0917  (scripts: read beside the peers they time)
+# ruff: noqa: ANN001, ANN201  (scripts: read beside the peers they time)
 """The workloads, in numbers only, so that no peer depends on trainsim."""
 
 import numpy as np
