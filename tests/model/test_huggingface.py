@@ -269,3 +269,10 @@ def test_nonsense_is_read_or_refused_in_bounded_time_and_never_crashes(config: d
     with contextlib.suppress(ConfigError):
         model = ts.from_hf(config)
         assert ts.count_active_params(model).total <= ts.count_params(model).total
+
+
+def test_hunyuan_says_where_its_class_passes_over_the_file() -> None:
+    config = next(covering_configs("hunyuan_v1_moe"))
+    told = ts.from_hf(config | {"num_shared_expert": 2, "moe_intermediate_size": [1]})
+    assert ts.count_params(told).total == ts.count_params(ts.from_hf(config)).total
+    assert sum("what the class builds" in note for note in told.notes) == 2

@@ -24,8 +24,9 @@ def hunyuan_v1_moe(c: Config) -> Model:
 def _experts(c: Config, layers: int) -> Channels:
     """Experts whose top-k may differ from layer to layer."""
     width = c.size("intermediate_size")
-    c.fixed("moe_intermediate_size", width, [width] * layers)
-    c.fixed("num_shared_expert", 1, [1] * layers)
+    for key, built in (("moe_intermediate_size", width), ("num_shared_expert", 1)):
+        if c.has(key) and c.data[key] not in (built, [built] * layers):
+            c.note(f"{key} differs from {built}, which is what the class builds and what is counted")
     if not isinstance(c.data.get("moe_topk"), list):
         number, top_k = experts(c, "num_experts", "num_local_experts")
         return [("moe", _mixture(number, top_k, width))] * layers
