@@ -132,8 +132,15 @@ def rank_memory(model: Model, plan: Plan, degrees: Degrees) -> list[Ledger]:
     """
     counts = stage_counts(model, plan.stages, plan.stage_layers)
     kept = kept_by_kind(model, plan)
-    held = held_by_rank(plan)
-    return [_ledger(model, _Rank(plan, degrees, kept, counts.kinds, counts.counts[list(stages)], states)) for stages, states in held]
+    found: dict[tuple[bytes, bytes], Ledger] = {}  # ranks that hold the same are worked out once
+    ranks: list[Ledger] = []
+    for stages, states in held_by_rank(plan):
+        here = counts.counts[list(stages)]
+        same = (here.tobytes(), states.tobytes())
+        if same not in found:
+            found[same] = _ledger(model, _Rank(plan, degrees, kept, counts.kinds, here, states))
+        ranks.append(found[same])
+    return ranks
 
 
 # one rank ----------------------------------------------------------------------------------------------------------------

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import SpecError
 from ...units import Num
+from .graph import Graph, ends, graph_of
 from .orders import Order, Pass, Slot
 
 Seconds = NDArray[np.float64]
@@ -47,6 +47,10 @@ class Times:
                 return self.weights[part.stage]  # type: ignore[no-any-return]
             case "B":
                 return self.inputs[part.stage] + self.weights[part.stage]  # type: ignore[no-any-return]
+
+    def of_kinds(self, graph: Graph) -> Seconds:
+        """Seconds of each kind of slot in a graph, ``(kinds,)`` or ``(kinds, n)``."""
+        return np.stack(np.broadcast_arrays(*(self.of(kind) for kind in graph.kinds)))
 
     @property
     def stages(self) -> int:
@@ -120,99 +124,12 @@ def timeline(order: Order, times: Times, delay: Num = 0.0) -> Timeline:
     """
     if times.stages != order.stages:
         raise SpecError("times", times.stages, f"are not for {order.stages} stages", "give one time a stage, in the order data flows")
-    ended, seconds = ends(order, times, delay), _seconds(order, times)
-    bars = tuple(
-        Bar(rank, slot, ended[rank, index] - seconds[rank, index], ended[rank, index])
-        for rank, slots in enumerate(order.slots)
-        for index, slot in enumerate(slots)
-    )
-    return Timeline(order, bars)
-
-
-Place = tuple[int, int]
-"""(rank, index of the slot on it)"""
-
-
-def _seconds(order: Order, times: Times) -> dict[Place, Num]:
-    """Seconds of every slot; slots of one kind share one number."""
-    known: dict[Slot, Num] = {}
-    found: dict[Place, Num] = {}
+    graph = graph_of(order)
+    seconds = times.of_kinds(graph)
+    ended = ends(graph, seconds, delay)
+    bars: list[Bar] = []
     for rank, slots in enumerate(order.slots):
-        for index, slot in enumerate(slots):
-            kind = tuple(part._replace(micro_batch=0) for part in slot)
-            if kind not in known:
-                known[kind] = times.of(kind)
-            found[rank, index] = known[kind]
-    return found
-
-
-def ends(order: Order, times: Times, delay: Num = 0.0) -> dict[Place, Num]:
-    """When every slot ends [s]: the longest path from the start through it."""
-    seconds = _seconds(order, times)
-    ended: dict[Place, Num] = {}
-    for event in _sequence(order):
-        here = (event.rank, event.index)
-        start: Num = ended[event.rank, event.index - 1] if event.index else 0.0
-        for need in event.needs:
-            arrived = ended[need] + delay if need[0] != event.rank else ended[need]
-            start = np.maximum(start, arrived)
-        ended[here] = start + seconds[here]
-    return ended
-
-
-def tails(order: Order, times: Times) -> dict[Place, Num]:
-    """What must still follow every slot [s]: the longest path from its end to the end of the step."""
-    seconds = _seconds(order, times)
-    after: dict[Place, Num] = {}
-    for event in reversed(_sequence(order)):
-        here = (event.rank, event.index)
-        rest = after.setdefault(here, 0.0) + seconds[here]
-        before = (event.rank, event.index - 1)
-        for need in (before, *event.needs) if event.index else event.needs:
-            after[need] = np.maximum(after.get(need, 0.0), rest)
-    return after
-
-
-@dataclass(frozen=True, slots=True)
-class _Event:
-    rank: int
-    index: int
-    needs: tuple[Place, ...]
-
-
-@lru_cache(maxsize=64)
-def _sequence(order: Order) -> tuple[_Event, ...]:
-    """The slots of all ranks in an order in which each comes after what it needs."""
-    where = {part: (rank, index) for rank, slots in enumerate(order.slots) for index, slot in enumerate(slots) for part in slot}
-    done: set[tuple[int, int]] = set()
-    at = [0] * order.ranks
-    events: list[_Event] = []
-    moved = True
-    while moved:
-        moved = False
-        for rank, slots in enumerate(order.slots):
-            while at[rank] < len(slots):
-                needs = tuple(where[n] for part in slots[at[rank]] for n in _needs(part, order.stages, where))
-                if any(n not in done for n in needs):
-                    break
-                events.append(_Event(rank, at[rank], needs))
-                done.add((rank, at[rank]))
-                at[rank] += 1
-                moved = True
-    if len(events) != sum(map(len, order.slots)):
-        raise SpecError("plan.schedule", order.schedule, "waits for itself", "the order given can't be run")
-    return tuple(events)
-
-
-def _needs(part: Pass, stages: int, known: dict[Pass, tuple[int, int]]) -> list[Pass]:
-    """The passes whose results a pass reads."""
-    match part.letter:
-        case "F":
-            return [part._replace(stage=part.stage - 1)] if part.stage else []
-        case "W":
-            return [part._replace(letter="I")]
-        case "B" | "I":
-            if part.stage == stages - 1:
-                return [part._replace(letter="F")]
-            after = part._replace(stage=part.stage + 1)
-            return [after._replace(letter="B" if after._replace(letter="B") in known else "I")]
+        for k, slot in enumerate(slots):
+            end = ended[graph.number[rank, k]]
+            bars.append(Bar(rank, slot, end - seconds[graph.kind[graph.number[rank, k]]], end))
+    return Timeline(order, tuple(bars))

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...units import Num
-from .events import Times, ends, tails, timeline
+from .events import Times
+from .graph import ends, graph_of, kind_of, tails
 from .orders import Order, Schedule, Slot, order
 
 LONG = 8
@@ -34,7 +35,7 @@ class Steady:
 
 
 def _kinds(slots: tuple[Slot, ...]) -> list[Slot]:
-    return [tuple(part._replace(micro_batch=0) for part in slot) for slot in slots]
+    return [kind_of(slot) for slot in slots]
 
 
 @lru_cache(maxsize=256)
@@ -90,30 +91,41 @@ def uneven_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: int
     Returns:
         seconds [s]; equals :func:`timeline`, interleaved from below and as far as its rounds have settled.
 
+    >>> from trainsim.training.schedule import timeline
     >>> uneven = Times(np.array([1.0, 2.0]), np.array([1.0, 2.0]), np.array([1.0, 2.0]))
     >>> float(uneven_seconds("zero-bubble", uneven, 100, pp=2)), float(timeline(order("zero-bubble", 2, 100), uneven).seconds)
     (601.0, 601.0)
     """
     counts = np.asarray(micro_batches)
+    period = {"interleaved": pp, "dualpipe": 2}.get(schedule, 1)
+    short = steady(schedule, pp, vpp, int(counts.flat[0]) % period)
+    if schedule != "interleaved" and np.all(counts >= short.micro_batches) and np.all(counts % period == counts.flat[0] % period):
+        return _lengthened(order(schedule, pp, short.micro_batches, vpp), times, short, (counts - short.micro_batches) // period)
     if counts.ndim:  # structure is cheap to tell apart: one run for each distinct step
-        rows = {m: uneven_seconds(schedule, times, m, pp, vpp) for m in np.unique(counts)}
-        return np.choose(np.searchsorted(list(rows), counts), list(rows.values()))
-    m = int(counts)
-    short = steady(schedule, pp, vpp, m % {"interleaved": pp, "dualpipe": 2}.get(schedule, 1))
-    if m <= (short.micro_batches if schedule != "interleaved" else LONG * pp):
-        return timeline(order(schedule, pp, m, vpp), times).seconds
-    if schedule == "interleaved":
-        last, before = (timeline(order(schedule, pp, n * pp, vpp), times).seconds for n in (LONG, LONG - 1))
-        return last + (m / pp - LONG) * (last - before)
-    return _lengthened(order(schedule, pp, short.micro_batches, vpp), times, short, (m - short.micro_batches) // short.period)
+        distinct, which = np.unique(counts, return_inverse=True)
+        rows = np.broadcast_arrays(*(uneven_seconds(schedule, times, m, pp, vpp) for m in distinct), counts)[:-1]
+        return np.take_along_axis(np.stack(rows), which.reshape(1, *counts.shape), axis=0)[0]  # type: ignore[no-any-return]
+    rounds = int(counts) // pp
+    if schedule == "interleaved" and rounds > LONG:
+        last, before = (_run(order(schedule, pp, n * pp, vpp), times) for n in (LONG, LONG - 1))
+        return last + (rounds - LONG) * (last - before)
+    return _run(order(schedule, pp, int(counts), vpp), times)
 
 
-def _lengthened(run: Order, times: Times, short: Steady, periods: int) -> Num:
+def _run(run: Order, times: Times) -> Num:
+    graph = graph_of(run)
+    seconds: Num = ends(graph, times.of_kinds(graph)).max(axis=0)
+    return seconds
+
+
+def _lengthened(run: Order, times: Times, short: Steady, periods: Num) -> Num:
     """The longest path of a step, with a rank's work for the further periods put in where the path is in that rank's steady state."""
-    head, tail = ends(run, times), tails(run, times)
-    paths: list[Num] = []
+    graph = graph_of(run)
+    seconds = times.of_kinds(graph)
+    through = ends(graph, seconds)[:-1] + tails(graph, seconds)
+    longest: Num = -np.inf
     for rank, (first, end) in enumerate(short.region):
         more = periods * sum(n * times.of(slot) for slot, (_, n) in short.counts[rank].items())
-        paths += [head[rank, k] + tail[rank, k] + more for k in range(first, end)]
-    longest: Num = np.maximum.reduce(np.broadcast_arrays(*paths))
+        steadily = through[[graph.number[rank, k] for k in range(first, end)]].max(axis=0)
+        longest = np.maximum(longest, steadily + more)
     return longest
