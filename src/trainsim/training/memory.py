@@ -131,14 +131,14 @@ def rank_memory(model: Model, plan: Plan, degrees: Degrees) -> list[Ledger]:
         SpecError: more stages than layers.
     """
     counts = stage_counts(model, plan.stages, plan.stage_layers)
-    kept = kept_by_kind(model, plan)
+    sized = {kind: _sized(kept, plan, degrees) for kind, kept in kept_by_kind(model, plan).items()}
     found: dict[tuple[bytes, bytes], Ledger] = {}  # ranks that hold the same are worked out once
     ranks: list[Ledger] = []
     for stages, states in held_by_rank(plan):
         here = counts.counts[list(stages)]
         same = (here.tobytes(), states.tobytes())
         if same not in found:
-            found[same] = _ledger(model, _Rank(plan, degrees, kept, counts.kinds, here, states))
+            found[same] = _ledger(model, _Rank(plan, degrees, sized, counts.kinds, here, states))
         ranks.append(found[same])
     return ranks
 
@@ -147,12 +147,29 @@ def rank_memory(model: Model, plan: Plan, degrees: Degrees) -> list[Ledger]:
 
 
 @dataclass(frozen=True)
+class _Sized:
+    """Bytes of one micro-batch in one layer of a kind: kept by section with and without recompute, computed again, widest operation."""
+
+    kept: dict[str, Num]
+    whole_layer: dict[str, Num]
+    all_kept: Num
+    all_whole: Num
+    again: Num
+    widest: Num
+
+
+def _sized(kept: Kept, plan: Plan, d: Degrees) -> _Sized:
+    short, whole, again = (_section_bytes(sections, plan, d) for sections in (kept.kept, kept.whole_layer, kept.again))
+    return _Sized(short, whole, _sum(short), _sum(whole), _sum(again), _bytes(kept.widest, plan, d))
+
+
+@dataclass(frozen=True)
 class _Rank:
     """What one rank holds: its stages by kind of part, and the micro-batches under way of each."""
 
     plan: Plan
     d: Degrees
-    kept: dict[str, Kept]
+    sized: dict[str, _Sized]
     kinds: tuple[str, ...]
     here: NDArray[np.float64]
     states: NDArray[np.float64]
@@ -165,12 +182,12 @@ class _Rank:
 
 def _ledger(model: Model, rank: _Rank) -> Ledger:
     plan, d, whole = rank.plan, rank.d, rank.whole
-    on_rank = [rank.kept[kind] for kind in rank.kinds if whole[kind] and kind in rank.kept]
+    on_rank = [rank.sized[kind] for kind in rank.kinds if whole[kind] and kind in rank.sized]
     heads = bool(whole["head"]) * (1 + whole["mtp"])
     moving: dict[str, Ledger | Num] = {
         "activations": _activations(rank),
         "logits": heads * LOGITS[plan.loss] * d.tokens * model.vocab / d.tp,
-        "recomputed": _largest([_sum(_section_bytes(k.again, plan, d)) for k in on_rank]),
+        "recomputed": _largest([k.again for k in on_rank]),
         "working": _working(model, rank, on_rank),
         "buffers": buffers(model, plan, d, whole),
     }
@@ -178,10 +195,10 @@ def _ledger(model: Model, rank: _Rank) -> Ledger:
     return Ledger("B", {**parameters(model, plan, d, whole), **moving, "fragmentation": FRAGMENTATION * total, "context": CONTEXT})
 
 
-def _working(model: Model, rank: _Rank, on_rank: Sequence[Kept]) -> Num:
+def _working(model: Model, rank: _Rank, on_rank: Sequence[_Sized]) -> Num:
     """Gradients of the widest operation, and what sequence parallelism gathers whole for it."""
     plan, d = rank.plan, rank.d
-    widest = _largest([_bytes(k.widest, plan, d) for k in on_rank])
+    widest = _largest([k.widest for k in on_rank])
     gathered = GATHERED_INPUTS * d.tokens * model.hidden * np.greater(d.tp, 1.0) * float(plan.sequence_parallel == "on")
     return (widest + gathered) * plan.recipe.activations
 
@@ -195,22 +212,22 @@ def _bytes(b: Bytes, plan: Plan, d: Degrees) -> Num:
 
 def _activations(rank: _Rank) -> Ledger:
     """Bytes of all micro-batches under way, by kind of layer and section, at the state that weighs most."""
-    plan, d, kinds = rank.plan, rank.d, [kind for kind in rank.kinds if kind in rank.kept and rank.whole[kind]]
-    short = {kind: _section_bytes(rank.kept[kind].kept, plan, d) for kind in kinds}
-    full = {kind: _section_bytes(rank.kept[kind].whole_layer, plan, d) for kind in kinds}
+    sized = {kind: rank.sized[kind] for kind in rank.kinds if kind in rank.sized and rank.whole[kind]}
     rows = [dict(zip(rank.kinds, row, strict=True)) for row in rank.here]
-    again = [_recomputed_share(plan, row) for row in rows]
+    again = [_recomputed_share(rank.plan, row) for row in rows]
     of_stage = [
-        sum((row[kind] * (a * _sum(short[kind]) + (1 - a) * _sum(full[kind])) for kind in kinds), 0.0)
+        sum((row[kind] * (a * k.all_kept + (1 - a) * k.all_whole) for kind, k in sized.items() if row[kind]), 0.0)
         for row, a in zip(rows, again, strict=True)
     ]
-    under_way = _heaviest([[np.minimum(n, d.micro_batches) for n in state] for state in rank.states], of_stage)
+    under_way = _heaviest([[np.minimum(n, rank.d.micro_batches) for n in state] for state in rank.states], of_stage)
     lines: dict[str, Ledger] = {}
-    for kind in kinds:
-        layers = [(row[kind] * n * a, row[kind] * n * (1 - a)) for row, n, a in zip(rows, under_way, again, strict=True)]
-        recomputed, plain = (sum(column, 0.0) for column in zip(*layers, strict=True))
-        names = dict.fromkeys([*short[kind], *full[kind]])
-        lines[kind] = Ledger("B", {n: recomputed * short[kind].get(n, 0.0) + plain * full[kind].get(n, 0.0) for n in names})
+    for kind, k in sized.items():
+        layers = [(row[kind] * n * a, row[kind] * n * (1 - a)) for row, n, a in zip(rows, under_way, again, strict=True) if row[kind]]
+        short, whole = (sum(column, 0.0) for column in zip(*layers, strict=True))
+        parts = {name: size * short for name, size in k.kept.items()}
+        if rank.plan.recompute_layers is not None:
+            parts |= {name: size * whole + parts.get(name, 0.0) for name, size in k.whole_layer.items()}
+        lines[kind] = Ledger("B", parts)
     return Ledger("B", lines)
 
 
