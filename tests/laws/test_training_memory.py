@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import trainsim as ts
-from trainsim.training.memory import Degrees, rank_memory
+from trainsim.training.memory import Degrees, peak_memory, rank_memory
 from trainsim.training.plan import Plan
 
 ATTENTION = ts.GroupedQueryAttention(heads=16, kv_heads=8, head_dim=32)
@@ -70,6 +70,12 @@ def test_arrays_of_degrees_are_elementwise(plan: Plan, several: list[Degrees]) -
             for (name, many), (other, value) in zip(rank.lines(), one.lines(), strict=True):
                 assert name == other
                 np.testing.assert_allclose(np.broadcast_to(many, len(several))[k], value, rtol=1e-12, atol=1e-6)
+
+
+@settings(deadline=None, max_examples=20)
+@given(plans, degrees)
+def test_the_peak_is_the_fullest_rank(plan: Plan, d: Degrees) -> None:
+    assert float(peak_memory(MODEL, plan, d)) == totals(plan, d).max()
 
 
 @settings(deadline=None, max_examples=60)

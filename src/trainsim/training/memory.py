@@ -143,6 +143,24 @@ def rank_memory(model: Model, plan: Plan, degrees: Degrees) -> list[Ledger]:
     return ranks
 
 
+def peak_memory(model: Model, plan: Plan, degrees: Degrees) -> Num:
+    """Bytes of the fullest rank, elementwise over arrays of degrees: what a search compares with an accelerator's memory.
+
+    ``max_r Σ parts``; arguments and errors as for :func:`rank_memory`.
+
+    >>> from trainsim.model.attention import GroupedQueryAttention
+    >>> from trainsim.model.feedforward import GatedMLP
+    >>> from trainsim.model.transformer import Block, Layers
+    >>> block = Block(attention=GroupedQueryAttention(heads=16, kv_heads=16, head_dim=128), ffn=GatedMLP(width=5632))
+    >>> model = Model(hidden=2048, vocab=32000, stack=[Layers(name="dense", count=24, block=block)])
+    >>> alone = degrees_of(Plan(), 1, 2048.0, 1.0)
+    >>> round(float(peak_memory(model, Plan(), alone)) / 1e9, 1)
+    30.0
+    """
+    peak: Num = np.maximum.reduce(np.broadcast_arrays(*(rank.total for rank in rank_memory(model, plan, degrees))))
+    return peak
+
+
 # one rank ----------------------------------------------------------------------------------------------------------------
 
 
