@@ -55,12 +55,12 @@ def test_verdict_words_stand_with_the_percentiles_that_define_them() -> None:
     assert {*get_args(Word), *get_args(Telling)} <= set(meaning)
 
     def between(ends: tuple[float, float]) -> str:
-        low, high = (round(100 * end) for end in ends)
+        low, high = (round(end) for end in ends)
         return f"from the {low}{'st' if low == 1 else 'th'} to the {high}th percentile"
 
     assert between(INSIDE) in meaning["HOLDS"]
     assert between(BARELY) in meaning["STRAINED"]
-    assert f"below the {round(100 * BARELY[0])}st or above the {round(100 * BARELY[1])}th" in meaning["FAILS"]
+    assert f"below the {round(BARELY[0])}st or above the {round(100 * BARELY[1])}th" in meaning["FAILS"]
 
 
 def test_lists_of_words_are_complete() -> None:

@@ -56,6 +56,10 @@ class Ledger:
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Ledger never changes: {name}")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travels to other processes as what it was made of."""
+        return Ledger._trusted, (self.unit, self.parts, self.scale)
+
     @classmethod
     def _trusted(cls, unit: str, parts: Mapping[str, Ledger | Num], scale: Num = 1.0) -> Ledger:
         """A ledger from parts already known to be right: the hot path."""
