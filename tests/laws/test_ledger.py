@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -110,3 +112,10 @@ def test_every_subset_that_rounds_to_a_quoted_total_is_found() -> None:
     bill = ts.Ledger("USD", {"a": 1.0, "b": 2.0, "c": 3.0}) * 10
     assert bill.subsets(30.0, rounding=0.5) == [("c",), ("a", "b")]
     assert bill.subsets(35.0, rounding=0.5) == []
+
+
+def test_a_ledger_travels_between_processes() -> None:
+    bill = ts.Ledger("USD", {"rent": {"pretrain": np.array([5.0, 6.0])}, "power": 2.0}) * 3.0
+    there = pickle.loads(pickle.dumps(bill))  # noqa: S301  (our own bytes)
+    assert there == bill
+    assert np.array_equal(there.total, bill.total)
