@@ -126,7 +126,7 @@ def timeline(order: Order, times: Times, delay: Num = 0.0) -> Timeline:
         raise SpecError("times", times.stages, f"are not for {order.stages} stages", "give one time a stage, in the order data flows")
     graph = graph_of(order)
     seconds = times.of_kinds(graph)
-    ended = ends(graph, seconds, delay)
+    ended = ends(graph, seconds, np.asarray(delay, dtype=np.float64))
     bars: list[Bar] = []
     for rank, slots in enumerate(order.slots):
         for k, slot in enumerate(slots):

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import SpecError
-from ...units import Num
 from .orders import Order, Pass, Slot
 
 Array = NDArray[np.float64]
@@ -39,18 +38,18 @@ class Graph:
     crosses: NDArray[np.bool_]
 
 
-def ends(graph: Graph, seconds: Array, delay: Num = 0.0) -> Array:
+def ends(graph: Graph, seconds: Array, delay: Array | None = None) -> Array:
     """When every slot ends: the longest path from the start through it.
 
     Args:
         graph: from :func:`graph_of`.
         seconds: of each kind of slot, ``(kinds,)`` or ``(kinds, n)`` [s].
-        delay: on the way between ranks [s].
+        delay: on the way between ranks, ``()`` or ``(n,)``; None for none [s].
 
     Returns:
         ends by number, and a last row of zeros [s].
     """
-    late = np.asarray(delay, dtype=np.float64)
+    late = np.zeros(()) if delay is None else delay
     ended = np.zeros((len(graph.kind) + 1, *np.broadcast_shapes(seconds.shape[1:], late.shape)))
     for first, end in graph.levels:
         arrived = ended[graph.before[first:end]]
