@@ -61,8 +61,13 @@ from .training.efficiency import MFU as MFU
 from .training.efficiency import BusyHours as BusyHours
 from .training.efficiency import StepTime as StepTime
 from .training.efficiency import Throughput as Throughput
+from .training.optimizer import AdamW as AdamW
+from .training.optimizer import AdamW8bit as AdamW8bit
+from .training.optimizer import Muon as Muon
 from .training.phases import Phase as Phase
+from .training.memory import fits as fits
 from .training.plan import Plan as Plan
+from .training.precision import Precision as Precision
 from .training.reliability import Failures as Failures
 from .training.reliability import Goodput as Goodput
 
