@@ -8,7 +8,7 @@ from typing import Any
 
 from ...errors import ConfigError
 from ..transformer import MAX_LAYERS
-from .harmless import HARMLESS
+from .harmless import is_harmless
 
 _LARGEST = 10**9
 _PRINTABLE = 4096
@@ -217,7 +217,7 @@ class Config:
         for key, value in self.data.items():
             inert = value in (None, False, 0, [], {}) or isinstance(value, str)  # a zero says "none of it"
             inert = inert or (key == "layer_types" and value == ["full_attention"] * len(value))
-            if key in self.asked or key in ignore or inert or HARMLESS.fullmatch(key):
+            if key in self.asked or key in ignore or inert or is_harmless(key):
                 continue
             near = difflib.get_close_matches(key, self.asked, n=1, cutoff=0.8)
             meant = f"did you mean {near[0]!r}? Otherwise " if near else ""

@@ -36,5 +36,9 @@ _SAMPLING = (
     r"num_return_sequences|early_stopping|max_length|min_length|max_new_tokens|do_sample|diversity_penalty|bad_words_ids|forced_.*",
     r"suppress_tokens|begin_suppress_tokens|remove_invalid_values|exponential_decay_length_penalty|encoder_no_repeat_ngram_size",
 )
-HARMLESS = re.compile("|".join((*_BOOKKEEPING, *_TRAINING, *_ARITHMETIC, *_SAMPLING)))
-"""Matches, in full, the names of keys that leave every shape alone."""
+_HARMLESS = "|".join((*_BOOKKEEPING, *_TRAINING, *_ARITHMETIC, *_SAMPLING))
+
+
+def is_harmless(key: str) -> bool:
+    """Whether a key leaves every shape alone; the pattern is compiled when the first config is read."""
+    return re.fullmatch(_HARMLESS, key) is not None
