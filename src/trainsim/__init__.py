@@ -116,6 +116,11 @@ if _TYPE_CHECKING:
     from .doubt import compare as compare
     from .doubt import compare_beliefs as compare_beliefs
 
+    # modelled time
+    from .training.modelled import Modelled as Modelled
+    from .cluster.stack import Stack as Stack
+    from .training.step import step_time as step_time
+
     # from the run to the model, and to the lab
     from .training.rollouts import Rollouts as Rollouts
     from .training.reinforcement import Reinforcement as Reinforcement
@@ -164,6 +169,9 @@ _LAZY = {
     "what_must_be_true": ".doubt:what_must_be_true",
     "compare": ".doubt:compare",
     "compare_beliefs": ".doubt:compare_beliefs",
+    "Modelled": ".training.modelled:Modelled",
+    "Stack": ".cluster.stack:Stack",
+    "step_time": ".training.step:step_time",
     "Rollouts": ".training.rollouts:Rollouts",
     "Reinforcement": ".training.reinforcement:Reinforcement",
     "Responses": ".training.reinforcement:Responses",

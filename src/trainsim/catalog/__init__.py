@@ -20,3 +20,5 @@ from .runs import beliefs as beliefs
 from .runs import complete as complete
 from .runs import owner_beliefs as owner_beliefs
 from .runs import run as run
+from .stacks import stack as stack
+from .stacks import stack_beliefs as stack_beliefs

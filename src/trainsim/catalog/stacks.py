@@ -1,47 +1,22 @@
-"""Software stacks from their rows, with the constants the calibration fitted."""
+"""Software stacks from their rows: published figures where there are, priors where there are none."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..cluster.stack import Stack
 from ..errors import CatalogError, did_you_mean
+from ..uncertainty import Beliefs, ci90
 from ..units import Num
 from .rows import Row, read_rows
 
 _HEADER = {"like", "release", "constants", "tags", "note", "date_precision"}
 _ROUTING = ("permute_bytes", "routing_launch")
-
-
-@dataclass(frozen=True, eq=False)
-class Calibration:
-    """The fitted constants: their names, a best point, joint draws, and what remains unexplained.
-
-    Args:
-        names: of the constants, in the order of every column.
-        best: the most probable point, shape ``(constants,)``.
-        draws: joint draws from the posterior, shape ``(draws, constants)``.
-        tags: how each constant is known after the fit: fitted, prior-only or on-bound.
-        rows: hashes of the measured steps the fit has seen.
-        spread: standard deviation of log(modelled / measured) within a source by group, and between sources.
-        date: day of the youngest row.
-    """
-
-    names: tuple[str, ...]
-    best: NDArray[np.float64]
-    draws: NDArray[np.float64]
-    tags: Mapping[str, str]
-    rows: frozenset[str]
-    spread: Mapping[str, float]
-    date: str
 
 
 @cache
@@ -56,33 +31,11 @@ def stack_rows() -> Mapping[str, Row]:
     return read_rows("stacks", _data("stacks.toml"))
 
 
-@cache
-def calibration() -> Calibration:
-    """The calibration this library ships.
-
-    Raises:
-        CatalogError: its constants are not those of ``constants.toml``.
-    """
-    data = json.loads(_data("calibration.json"))
-    if set(data["names"]) != set(constants()):
-        odd = sorted(set(data["names"]) ^ set(constants()))
-        raise CatalogError("calibration.names", odd, "differ from constants.toml", "regenerate it: make calibrate")
-    return Calibration(
-        names=tuple(data["names"]),
-        best=np.array(data["best"], dtype=np.float64),
-        draws=np.array(data["draws"], dtype=np.float64),
-        tags=data["tags"],
-        rows=frozenset(data["rows"]),
-        spread=data["spread"],
-        date=data["date"],
-    )
-
-
 def stack(name: str) -> Stack:
-    """A software stack of the catalogue at the calibration's best point.
+    """A software stack of the catalogue at what was believed of each constant before any step was seen.
 
     Args:
-        name: its row: ``"megatron-2021"``, ``"mcore-26.04-blackwell"``, ``"deepseek-2024"``.
+        name: its row: ``"megatron-2021"``, ``"deepseek-2024"``.
 
     Raises:
         CatalogError: no such stack; says which there are.
@@ -90,12 +43,39 @@ def stack(name: str) -> Stack:
     >>> stack("deepseek-2024").tag("fp8")
     'published'
     """
-    fitted = calibration()
-    return stack_at(name, dict(zip(fitted.names, fitted.best.tolist(), strict=True)), fitted.tags)
+    return stack_at(name, {constant: float(row["prior"]) for constant, row in constants().items()})
+
+
+def stack_beliefs(name: str, path: str = "efficiency.stack") -> Beliefs:
+    """What is believed of a stack's constants: log-normal or logit-normal around their priors; a constant two fields share is one draw.
+
+    Args:
+        name: the stack's row.
+        path: where the stack stands in the run.
+    """
+    shared: dict[str, list[str]] = {}
+    for field, formula in fitted_fields(name).items():
+        if " * " not in formula:  # a field that is a multiple of another's constant keeps its middle value
+            shared.setdefault(formula, []).append(f"{path}.{field}")
+    held = {}
+    for constant, fields in shared.items():
+        row = constants()[constant]
+        middle, spread = float(row["prior"]), float(row["spread"])
+        if row["kind"] == "share":
+            odds = middle / (1.0 - middle)
+            low, high = (odds * np.exp(z * spread) / (1.0 + odds * np.exp(z * spread)) for z in (-Z95, Z95))
+        else:
+            low, high = middle * np.exp(-Z95 * spread), middle * np.exp(Z95 * spread)
+        held[tuple(sorted(fields))] = ci90(float(low), middle, float(high))
+    return Beliefs(held)
+
+
+Z95 = 1.6448536269514722
+"""Normal score of the 95th percentile."""
 
 
 def fitted_fields(name: str) -> dict[str, str]:
-    """Which of a stack's fields are calibrated constants: field → constant, with its factor."""
+    """Which of a stack's fields are constants that a calibration could fit: field → constant, with its factor."""
     row = _found(name)
     above = fitted_fields(row["like"]) if row.get("like") else {}
     return above | dict(row.get("constants", {}))
@@ -119,15 +99,13 @@ def fields_at(name: str, values: Mapping[str, Num]) -> dict[str, Num]:
     return made
 
 
-def stack_at(name: str, values: Mapping[str, Num], tags: Mapping[str, str] | None = None) -> Stack:
+def stack_at(name: str, values: Mapping[str, Num]) -> Stack:
     """A stack whose constants have these values."""
     row = _found(name)
     base = _found(row["like"]) if row.get("like") else row
-    plain = {k: v for k, v in base.fields.items() if k not in _HEADER}
+    plain: dict[str, Any] = {k: v for k, v in base.fields.items() if k not in _HEADER}
     known: dict[str, Any] = dict(base.get("tags", {}))
-    for field, formula in fitted_fields(name).items():
-        known[field] = (tags or {}).get(formula.partition(" * ")[0], "fitted")
-    numbers = {field: float(np.asarray(value)) for field, value in fields_at(name, values).items()}
+    numbers: dict[str, Any] = {field: float(np.asarray(value)) for field, value in fields_at(name, values).items()}
     return Stack(name=name, **plain, **numbers, tags=known).with_sources({"": row.cited})
 
 

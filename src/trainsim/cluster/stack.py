@@ -40,7 +40,8 @@ class Stack(Spec):
         loss_bytes: traffic of the loss per logit [B].
         cast_bytes: traffic of a cast to a narrow format per element [B].
         permute_bytes: traffic of sorting tokens to experts and back, per routed element and pass [B].
-        launch, routing_launch, sharpness: host time per kernel, per routed layer and pass [s]; exponent of the soft maximum of host and chip.
+        launch, routing_launch: host time per kernel, per routed layer and pass [s].
+        sharpness: exponent of the soft maximum of host and chip.
         scale_up, scale_out: share of the links' data-sheet bandwidth that large messages reach.
         inside_latency, outside_latency: of one hop [s].
         overlap_tp, overlap_ep, overlap_cp, overlap_dp: how much of each kind of exchange hides behind compute that could hide it.
@@ -147,4 +148,3 @@ class Stack(Spec):
             raise SpecError("precision", number_format, f"is no number format of the stack {self.name}", "formats: bf16, fp16, fp8, fp4")
         share: Num = getattr(self, field)
         return share
-

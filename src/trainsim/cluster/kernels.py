@@ -1,0 +1,146 @@
+"""Op → seconds: roofline with size-dependent efficiency.
+
+Every function is pure and broadcasts over all its numbers, shapes ``(ops, n)`` over draws and layouts alike.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..units import Num
+from .stack import Stack
+
+
+def product_rate(peak: Num, share: Num, depth: Num, stack: Stack) -> Num:
+    """FLOP/s of a product whose output fills every tile: ``peak · share · K / (K + K_half)``.
+
+    Args:
+        peak: dense peak [FLOP/s].
+        share: of it that large products reach.
+        depth: inner dimension K [element].
+        stack: gives K_half.
+
+    Source: the form reproduces DeepGEMM's table of FP8 products (README, H800, K from 512 to 16,384) within 4 %.
+
+    >>> float(product_rate(1e15, 0.72, 7168.0, Stack("s", architecture="hopper", half_depth=600.0))) / 1e15
+    0.664...
+    """
+    return peak * share * depth / (depth + stack.half_depth)
+
+
+def occupied(rows: Num, cols: Num, groups: Num, stack: Stack) -> Num:
+    """Work done over work asked for: output tiles are computed whole, and the last wave leaves processors idle.
+
+    ``⌈M/t⌉⌈N/t⌉t² / MN · [1 + w(⌈W⌉/W − 1)]``, ``W = groups · tiles / processors``.
+
+    Args:
+        rows, cols: output dimensions of one product [element].
+        groups: products in one launch [1].
+        stack: tile, processors and the weight ``w`` of the last wave.
+
+    Source: NVIDIA, Matrix Multiplication Background User's Guide, sections on tile and wave quantization.
+
+    >>> stack = Stack("s", architecture="hopper", tile=128.0, processors=128.0, wave=1.0)
+    >>> float(occupied(128.0 * 128, 128.0, 1.0, stack)), float(occupied(64.0, 128.0 * 128, 1.0, stack))
+    (1.0, 2.0)
+    """
+    tiles = np.ceil(rows / stack.tile) * np.ceil(cols / stack.tile)
+    waves = groups * tiles / stack.processors
+    padding = tiles * np.square(stack.tile) / (rows * cols)
+    return padding * (1.0 + stack.wave * (np.ceil(waves) / waves - 1.0))
+
+
+def product_seconds(
+    rows: Num, cols: Num, depth: Num, groups: Num, peak: Num, share: Num, bandwidth: Num, stack: Stack, *,
+    element_bytes: Num, output_bytes: Num,
+) -> Num:  # fmt: skip
+    """Seconds of ``groups`` products ``rows × depth`` by ``depth × cols``: the slower of arithmetic and memory.
+
+    ``t = max(2·G·M·N·K · occupied / rate, bytes / (memory · bandwidth))``
+
+    Args:
+        rows, cols, depth: M, N, K of one product [element].
+        groups: products in one launch [1].
+        peak, share: dense peak [FLOP/s], and what large products reach of it.
+        bandwidth: of the memory by the data sheet [B/s].
+        element_bytes, output_bytes: per element of the operands, and per element of the result [B].
+
+    Returns:
+        seconds [s], broadcast over all arguments; never less than FLOPs over peak or bytes over bandwidth.
+
+    Source: Williams, Waterman, Patterson 2009 (Commun. ACM 52:65), the roofline.
+
+    >>> s = Stack("s", architecture="hopper")
+    >>> round(1e3 * float(product_seconds(8192., 8192., 8192., 1., 989e12, .7, 3.35e12, s, element_bytes=2., output_bytes=2.)), 2)
+    1.65
+    """
+    flop = 2.0 * groups * rows * cols * depth
+    arithmetic = flop * occupied(rows, cols, groups, stack) / product_rate(peak, share, depth, stack)
+    moved = groups * (element_bytes * depth * (rows + cols) + output_bytes * rows * cols)
+    slower: Num = np.maximum(arithmetic, moved / (stack.memory * bandwidth))
+    return slower
+
+
+def fused_attention_seconds(tokens: Num, heads: Num, width: Num, keys: Num, length: Num, peak: Num, stack: Stack, *, backward: Num) -> Num:
+    """Seconds of fused attention: one pass forward, or backward with the scores computed again.
+
+    ``t = 2·T·a·(d_qk + d_v)·(keys + t_k/2) · B / (peak · share · d/(d + d_half) · S/(S + S_half))``, ``d = (d_qk + d_v)/2``.
+
+    Args:
+        tokens, heads: T and a on this accelerator.
+        width: ``d_qk + d_v`` [element].
+        keys: mean keys a query sees [1].
+        length: of the sequence, S [token].
+        peak: dense BF16 peak [FLOP/s].
+        stack: shares, ramps and tile.
+        backward: 1 for backward, 0 for forward; arrays may hold both.
+
+    Source: Dao 2023 (arXiv:2307.08691), section 3.1 for the FLOPs; the ramps follow Shah et al. 2024 (arXiv:2407.08608), figures 5, 6.
+
+    >>> s = Stack("fa3", architecture="hopper", attention_forward=0.85)
+    >>> t = fused_attention_seconds(16384., 16., 256., 2048.5, 4096., 989.4e12, s, backward=0.)
+    >>> round(2 * 16384 * 16 * 256 * 2048.5 / float(t) / 1e12)  # the paper's own measure: 579 TFLOP/s
+    579
+    """
+    flop = 2.0 * tokens * heads * width * (keys + stack.keys_tile / 2) * (1.0 + backward * (stack.backward_flops - 1.0))
+    share = stack.attention_forward + backward * (stack.attention_backward - stack.attention_forward)
+    head = width / 2
+    return flop / (peak * share * head / (head + stack.half_head) * length / (length + stack.half_length))
+
+
+def unfused_attention_seconds(
+    tokens: Num, heads: Num, width: Num, length: Num, peak: Num, bandwidth: Num, stack: Stack, *, backward: Num
+) -> Num:
+    """Seconds of attention by batched products over all pairs, its scores passing through memory.
+
+    ``t = 2·T·a·(d_qk + d_v)·S·(1 + B) / rate(d) + T·a·S·bytes / (memory · bandwidth)``, ``B = 1`` in backward.
+
+    Args:
+        tokens, heads, width, length, peak, bandwidth, stack, backward: as for the fused kernel and for products.
+
+    Source: Korthikanti et al. 2022 (arXiv:2205.05198), section 4: the tensors of size ``a·s²·b``.
+    """
+    scores = tokens * heads * length
+    flop = 2.0 * scores * width * (1.0 + backward)
+    return flop / product_rate(peak, stack.bf16, width / 2, stack) + stream_seconds(scores * stack.score_bytes, bandwidth, stack)
+
+
+def stream_seconds(moved: Num, bandwidth: Num, stack: Stack) -> Num:
+    """Seconds to stream bytes through memory: ``bytes / (memory · bandwidth)`` [s]."""
+    return moved / (stack.memory * bandwidth)
+
+
+def host_floor(chip_seconds: Num, host_seconds: Num, stack: Stack) -> Num:
+    """Seconds until both chip and host are done: a soft maximum, ``(t_chip^p + t_host^p)^(1/p)``.
+
+    Args:
+        chip_seconds: what the kernels take [s].
+        host_seconds: what launching them takes [s].
+        stack: gives the exponent p.
+
+    >>> round(float(host_floor(1.0, 1.0, Stack("s", architecture="hopper"))), 3)
+    1.189
+    """
+    p = stack.sharpness
+    soft: Num = np.power(np.power(chip_seconds, p) + np.power(host_seconds, p), 1.0 / np.asarray(p))
+    return soft

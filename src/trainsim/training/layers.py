@@ -1,0 +1,269 @@
+"""Seconds of one layer of each kind for one micro-batch: compute by kernel, and the exchanges it asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..cluster.collectives import Fabric, all_gather, all_reduce, exchange, members_per_domain, token_copies
+from ..cluster.hardware import Chip, Cluster
+from ..cluster.kernels import (
+    fused_attention_seconds,
+    host_floor,
+    product_seconds,
+    stream_seconds,
+    unfused_attention_seconds,
+)
+from ..cluster.stack import Stack
+from ..errors import EstimateError
+from ..units import Num
+from .shapes import Shapes
+
+BF16_BYTES = 2.0
+NUMBER_BYTES = {"bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "fp4": 0.5}
+UNFUSED_KERNELS = 4.0
+"""Kernels that unfused attention launches beyond a fused one: two products for one, scale and mask, softmax, dropout."""
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """A layout as numbers: degrees and micro-batch may be arrays ``(n,)``, pipeline depth and virtual stages are structure.
+
+    Args:
+        gpus: accelerators in all.
+        tp, dp, ep, cp, micro_batch: degrees, and sequences per pipeline slot.
+        pp, vpp: pipeline stages, and virtual stages of each.
+        sequence_split: tensor-parallel ranks that share the work on whole streams (sequence parallelism): tp, or 1.
+        seq_len, keys_len: tokens of a sequence; of a document, which is what attention sees.
+        low: number format of the low-precision products.
+        again: what backward computes again.
+    """
+
+    gpus: Num
+    tp: Num
+    dp: Num
+    ep: Num
+    cp: Num
+    micro_batch: Num
+    pp: int
+    vpp: int
+    sequence_split: Num
+    seq_len: Num
+    keys_len: Num
+    low: str
+    again: frozenset[str]
+
+    @property
+    def tokens(self) -> Num:
+        """Tokens of a micro-batch on one context-parallel rank."""
+        return self.micro_batch * self.seq_len / self.cp
+
+
+@dataclass(frozen=True, eq=False)
+class LayerTimes:
+    """Seconds of one layer of each kind and one micro-batch, shapes ``(kinds, n)``.
+
+    ``products`` and ``cores`` hold the same by kernel, shapes ``(products, n)`` and ``(cores, n)``: forward, by input, by weight.
+    ``forward``, ``inputs`` and ``weights`` are compute with the host's floor; ``again`` is what backward computes a second time.
+    ``tp``, ``ep`` and ``cp`` are exchanges of one forward pass, not hidden.
+    """
+
+    products: tuple[Num, Num, Num]
+    cores: tuple[Num, Num]
+    streams: tuple[Num, Num]
+    casts: tuple[Num, Num]
+    permute: Num
+    forward: Num
+    inputs: Num
+    weights: Num
+    again: Num
+    tp: Num
+    ep: Num
+    cp: Num
+
+
+def fabric_of(cluster: Cluster, stack: Stack) -> Fabric:
+    """The cluster's network as a stack drives it: achieved bandwidth where it was measured, else a share of the data sheet.
+
+    Raises:
+        EstimateError: a link of the cluster is not known.
+    """
+    found = {}
+    for name, share in (("scale_up", stack.scale_up), ("scale_out", stack.scale_out)):
+        link = getattr(cluster, name)
+        if link is None:
+            raise EstimateError(f"cluster.{name}", None, "is needed to model exchanges", f"give cluster.{name}=Link(bandwidth=…)")
+        found[name] = link.bandwidth * share if link.achieved is None else link.achieved
+    return Fabric(cluster.domain, found["scale_up"], found["scale_out"], stack.inside_latency, stack.outside_latency)
+
+
+def layer_times(shapes: Shapes, layout: Layout, chip: Chip, fabric: Fabric, stack: Stack, hidden: Num) -> LayerTimes:
+    """Seconds of one layer of each kind for one micro-batch on one accelerator.
+
+    Args:
+        shapes: of the model's kernels.
+        layout: how they are spread.
+        chip, fabric: data sheet of the accelerator, and the network as driven.
+        stack: every calibrated number.
+        hidden: width of the residual stream [element].
+
+    Returns:
+        times [s], one row per kind of layer, broadcast over the layout's and the stack's arrays.
+    """
+    products = _products(shapes, layout, chip, stack)
+    forward_core, backward_core = (_cores(shapes, layout, chip, stack, backward) for backward in (0.0, 1.0))
+    streams = _streams(shapes, layout, chip, stack)
+    permute = _permute(shapes, layout, chip, stack)
+    casts = _casts(shapes, layout, chip, stack)
+    of, cores_of = shapes.products_of, shapes.cores_of
+    core = cores_of @ forward_core
+    raw_forward = of @ products[0] + core + streams[0] + casts[0] + permute
+    raw_inputs = of @ products[1] + cores_of @ backward_core + streams[1] + casts[1] + permute
+    raw_weights = of @ products[2]
+    host = _host(shapes, layout, stack)
+    forward = host_floor(raw_forward, host, stack)
+    # backward launches twice the kernels of forward: half of them stand with the gradients of inputs, half with those of weights
+    inputs, weights = host_floor(raw_inputs, host, stack), host_floor(raw_weights, shapes.kernels * stack.launch, stack)
+    return LayerTimes(
+        products=products,
+        cores=(forward_core, backward_core),
+        streams=streams,
+        casts=casts,
+        permute=permute,
+        forward=forward,
+        inputs=inputs,
+        weights=weights,
+        again=_again(shapes, layout, forward, core, streams[0], of @ products[0]),
+        tp=_tp(shapes, layout, fabric, hidden),
+        ep=_ep(shapes, layout, fabric, stack),
+        cp=_cp(shapes, layout, fabric),
+    )
+
+
+def _formats(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num, Num]:
+    """Peak, share and bytes per element of each product."""
+    low = shapes.low > 0
+    derate = _power(chip, stack)
+    peak = np.where(low, chip.peak_of(layout.low), chip.peak_of("bf16"))
+    share = np.where(low, stack.share(layout.low), stack.bf16) * np.where(shapes.routed > 0, stack.grouped, 1.0)
+    return peak, np.minimum(share * derate, 1.0), np.where(low, NUMBER_BYTES[layout.low], BF16_BYTES)
+
+
+def _power(chip: Chip, stack: Stack) -> Num:
+    """``(power / rated)^γ``: a part whose power is not the one its shares were fitted at."""
+    if chip.power is None or np.all(np.asarray(stack.rated_power) == 0):
+        return 1.0
+    return np.power(chip.power / np.asarray(stack.rated_power), stack.power_exponent)
+
+
+def _rows(shapes: Shapes, layout: Layout, stack: Stack) -> tuple[Num, Num]:
+    """Rows of each product on one accelerator, and how many products one launch holds."""
+    split = (shapes.inner_split + shapes.cols_split) > 0
+    dense = shapes.rows * layout.tokens / np.where(split, 1.0, layout.sequence_split)
+    each = layout.tokens / layout.tp * shapes.top_k * layout.ep / shapes.experts * stack.imbalance
+    rows = np.where(shapes.routed > 0, each * shapes.rows, dense)
+    return rows, np.where(shapes.routed > 0, shapes.experts / layout.ep, 1.0)
+
+
+def _products(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num, Num]:
+    """Seconds of each product forward, by its input and by its weight, shapes ``(products, n)``."""
+    peak, share, size = _formats(shapes, layout, chip, stack)
+    rows, groups = _rows(shapes, layout, stack)
+    inner = shapes.inner / np.where(shapes.inner_split > 0, layout.tp, 1.0)
+    cols = shapes.cols / np.where(shapes.cols_split > 0, layout.tp, 1.0)
+    given = (groups, peak, share, chip.memory_bandwidth, stack)
+    gradient = 2.0 * np.asarray(stack.gradient_bytes)  # accumulated in place: read and written
+    forward = product_seconds(rows, cols, inner, *given, element_bytes=size, output_bytes=BF16_BYTES)
+    inputs = product_seconds(rows, inner, cols, *given, element_bytes=size, output_bytes=BF16_BYTES)
+    return forward, inputs, product_seconds(inner, cols, rows, *given, element_bytes=size, output_bytes=gradient)
+
+
+def _cores(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack, backward: float) -> Num:
+    """Seconds of each attention core or recurrent mixer in one pass, shape ``(cores, n)``."""
+    peak = chip.peak_of("bf16")
+    found = [_core(shapes, i, layout, chip, peak, stack, backward) for i in range(len(shapes.masks))]
+    whole: Num = np.stack(np.broadcast_arrays(*found)) if found else np.zeros((0, 1))
+    return whole
+
+
+def _core(shapes: Shapes, i: int, layout: Layout, chip: Chip, peak: Num, stack: Stack, backward: float) -> Num:
+    heads, width, mask = shapes.heads[i] / layout.tp, shapes.width[i], shapes.masks[i]
+    if mask is None:
+        flop = layout.tokens * shapes.fixed_flop[i] / layout.tp * (1.0 + backward * (stack.backward_flops - 1.0))
+        alone: Num = flop / (peak * stack.attention_forward)
+        return alone
+    match stack.attention:
+        case "fused":
+            keys = mask.keys(layout.keys_len)
+            return fused_attention_seconds(layout.tokens, heads, width, keys, layout.keys_len, peak, stack, backward=backward)
+        case "unfused":
+            bandwidth = chip.memory_bandwidth
+            return unfused_attention_seconds(layout.tokens, heads, width, layout.seq_len, peak, bandwidth, stack, backward=backward)
+
+
+def _streams(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num]:
+    """Element-wise work and the loss, forward and backward, shape ``(kinds, n)``."""
+    elements = layout.tokens * (shapes.split_traffic / layout.tp + shapes.whole_traffic / layout.sequence_split)
+    moved = BF16_BYTES * stack.elementwise * elements
+    loss = layout.tokens * shapes.logits / layout.tp * stack.loss_bytes / 2
+    bandwidth = chip.memory_bandwidth
+    return stream_seconds(moved + loss, bandwidth, stack), stream_seconds(moved * stack.elementwise_backward + loss, bandwidth, stack)
+
+
+def _casts(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num]:
+    """Casts to the low-precision format: inputs in forward, gradients of outputs in backward, shape ``(kinds, n)``."""
+    if NUMBER_BYTES[layout.low] == BF16_BYTES:
+        return np.zeros((1, 1)), np.zeros((1, 1))
+    rows, groups = _rows(shapes, layout, stack)
+    inputs = shapes.low * shapes.own_input * rows * groups * shapes.inner / np.where(shapes.inner_split > 0, layout.tp, 1.0)
+    outputs = shapes.low * rows * groups * shapes.cols / np.where(shapes.cols_split > 0, layout.tp, 1.0)
+    moved = (shapes.products_of @ elements * stack.cast_bytes for elements in (inputs, outputs))
+    forward, backward = (stream_seconds(m, chip.memory_bandwidth, stack) for m in moved)
+    return forward, backward
+
+
+def _permute(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> Num:
+    """Sorting tokens to experts and back in one pass, shape ``(kinds, n)``."""
+    moved = shapes.routed_layers * shapes.stream * shapes.top_k * layout.tokens / layout.tp * stack.permute_bytes
+    return stream_seconds(moved, chip.memory_bandwidth, stack)
+
+
+def _host(shapes: Shapes, layout: Layout, stack: Stack) -> Num:
+    """Host time of one pass over one layer of each kind, shape ``(kinds, n)``."""
+    extra = {"fused": 0.0, "unfused": UNFUSED_KERNELS}[stack.attention] * np.sum(shapes.cores_of, axis=1, keepdims=True)
+    sums = shapes.split_sublayers * (np.asarray(layout.tp) > 1)
+    host: Num = stack.launch * (shapes.kernels + extra + sums) + stack.routing_launch * shapes.routed_layers
+    return host
+
+
+def _again(shapes: Shapes, layout: Layout, forward: Num, core: Num, streams: Num, products: Num) -> Num:
+    """What backward computes again, shape ``(kinds, n)``; embedding, head and prediction modules keep their activations."""
+    body = np.array([[kind not in {"embedding", "head"}] for kind in shapes.kinds], dtype=np.float64)
+    parts = {"full": forward, "attention": core, "streams": streams, "products": products}
+    return body * sum((parts[name] for name in sorted(layout.again)), np.zeros((1, 1)))
+
+
+def _tp(shapes: Shapes, layout: Layout, fabric: Fabric, hidden: Num) -> Num:
+    """Sums over tensor-parallel ranks in one pass: one per sublayer whose last product is split by rows (arXiv:1909.08053, section 3)."""
+    near = members_per_domain(layout.tp, 1.0, fabric.domain)
+    return shapes.split_sublayers * all_reduce(layout.tokens * hidden * BF16_BYTES, layout.tp, near, fabric)
+
+
+def _ep(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> Num:
+    """Tokens to their experts and back in one pass (arXiv:2412.19437, section 3.2.2)."""
+    if shapes.experts == 1:
+        return np.zeros((1, 1))
+    near = members_per_domain(layout.ep, 1.0, fabric.domain)
+    limit = np.where(np.asarray(stack.domains_per_token) > 0, stack.domains_per_token, np.inf)
+    copies = token_copies(stack.deduplication, shapes.experts, shapes.top_k, layout.ep, near, limit=limit)
+    elements = shapes.stream * layout.tokens / layout.tp
+    sent, returned = (exchange(elements * each, *copies, fabric, stack.imbalance) for each in (stack.dispatch_bytes, stack.combine_bytes))
+    return shapes.routed_layers * (sent + returned)
+
+
+def _cp(shapes: Shapes, layout: Layout, fabric: Fabric) -> Num:
+    """Keys and values around the context-parallel ranks in one pass (arXiv:2310.01889, section 3)."""
+    near = members_per_domain(layout.cp, layout.tp, fabric.domain)
+    whole = layout.tokens * layout.cp * shapes.kv_width / layout.tp * BF16_BYTES
+    return all_gather(whole, layout.cp, near, fabric)

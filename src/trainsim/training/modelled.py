@@ -1,0 +1,34 @@
+"""Modelled time: seconds from the op table, the plan, the cluster's data sheet and a software stack."""
+
+from __future__ import annotations
+
+from ..cluster.stack import Stack
+from ..errors import EstimateError
+from ..units import Num
+from .efficiency import Efficiency, Flow, Work
+from .step import layout_of, plain, step_of
+
+
+class Modelled(Efficiency):
+    """Where time is computed, not told: ``GPU-s = step seconds · steps · accelerators``.
+
+    Args:
+        stack: every number of the software stack, each with its tag; where all are priors the point says little: lay
+            ``catalog.stack_beliefs`` over it.
+
+    >>> import trainsim as ts
+    >>> Modelled(stack=ts.catalog.stack("deepseek-2024")).stack.architecture
+    'hopper'
+    """
+
+    stack: Stack
+    time: Flow = "busy"  # type: ignore[misc]
+
+    def gpu_seconds(self, work: Work) -> Num:
+        """Modelled step time times steps times accelerators."""
+        if work.plan is None:
+            raise EstimateError("plan", None, "is needed to model a step", "give plan=ts.Plan(…)")
+        tokens, seq_len, batch = (work.needed(name, "Modelled") for name in ("tokens", "seq_len", "batch"))
+        layout = layout_of(work.plan, work.cluster, seq_len)
+        step = step_of(work.model, layout, batch, work.plan.schedule, work.plan.zero, work.cluster, self.stack)
+        return plain(step.seconds) * work.cluster.gpus * tokens / (batch * seq_len)

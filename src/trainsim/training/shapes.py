@@ -1,0 +1,203 @@
+"""The op table as shapes of kernels: distinct products, attention cores and streams, by kind of layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import EstimateError
+from ..model.masks import Mask
+from ..model.ops import Attend, Entry, Lookup, MatMul, Scan, Stream
+from ..model.transformer import Model
+
+SPLIT_AXES = frozenset({"head", "kv", "ffn", "vocab"})
+"""Axes that tensor parallelism divides; hidden, rank and expert axes stay whole."""
+RESIDUAL_TRAFFIC = 6
+"""Elements per hidden unit that a layer's two residual additions move: each reads two and writes one."""
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Shapes:
+    """What the kernels of a model look like before any layout.
+
+    Columns over distinct products, shape ``(products, 1)``; over attention cores and recurrent mixers, ``(cores, 1)``;
+    over kinds of layer, ``(kinds, 1)``. ``products_of`` and ``cores_of`` say how many of each a layer of a kind has,
+    shapes ``(kinds, products)`` and ``(kinds, cores)``.
+    """
+
+    kinds: tuple[str, ...]
+    paths: tuple[tuple[tuple[str, ...], ...], ...]
+    core_paths: tuple[tuple[tuple[str, ...], ...], ...]
+    rows: Array
+    inner: Array
+    cols: Array
+    inner_split: Array
+    cols_split: Array
+    routed: Array
+    low: Array
+    weight: Array
+    own_input: Array
+    products_of: Array
+    heads: Array
+    width: Array
+    fixed_flop: Array
+    masks: tuple[Mask | None, ...]
+    cores_of: Array
+    split_traffic: Array
+    whole_traffic: Array
+    logits: Array
+    dense_params: Array
+    routed_params: Array
+    split_sublayers: Array
+    kv_width: Array
+    routed_layers: Array
+    stream: Array
+    experts: float
+    top_k: float
+    kernels: Array
+    layers: Array
+
+
+@lru_cache(maxsize=256)
+def shapes_of(model: Model) -> Shapes:
+    """The shapes of a model's kernels, folded from its op table once.
+
+    Args:
+        model: what is trained.
+
+    Raises:
+        EstimateError: two mixtures of experts of different sizes in one model: a routed exchange has one size here.
+
+    >>> from trainsim.model.attention import GroupedQueryAttention
+    >>> from trainsim.model.feedforward import GatedMLP
+    >>> from trainsim.model.transformer import Block, Layers
+    >>> block = Block(attention=GroupedQueryAttention(heads=4, kv_heads=4, head_dim=32), ffn=GatedMLP(width=320))
+    >>> shapes_of(Model(hidden=128, vocab=1000, stack=[Layers(name="dense", count=3, block=block)])).kinds
+    ('embedding', 'dense', 'head')
+    """
+    entries = model.table.entries
+    kinds = tuple(dict.fromkeys(e.path[0] for e in entries))
+    row = {kind: i for i, kind in enumerate(kinds)}
+    products, product_paths, products_of = _distinct([e for e in entries if isinstance(e.op, MatMul)], row, _product)
+    cores, core_paths, cores_of = _distinct([e for e in entries if isinstance(e.op, Attend | Scan)], row, _core)
+    columns: dict[str, Any] = {name: _column(products, i) for i, name in enumerate(_PRODUCT)}
+    columns |= {name: _column(cores, i) for i, name in enumerate(("heads", "width", "fixed_flop"))}
+    columns |= {**_per_kind(model, entries, row), **_routing(entries)}
+    return Shapes(
+        kinds=kinds,
+        paths=product_paths,
+        core_paths=core_paths,
+        products_of=products_of,
+        masks=tuple(key[3] for key in cores),
+        cores_of=cores_of,
+        **columns,
+    )
+
+
+_PRODUCT = ("rows", "inner", "cols", "inner_split", "cols_split", "routed", "low", "weight", "own_input")
+
+
+def _product(op: MatMul) -> tuple[float, ...]:
+    """A product's columns, in the order of ``_PRODUCT``."""
+    routed = op.experts > 1 and op.role == "linear"
+    split = tuple(float(axis in SPLIT_AXES and not routed) for axis in op.axes)
+    return (op.rows, op.inner, op.cols, *split, float(routed), float(op.role == "linear"), float(op.weight), float(op.saved > 0))
+
+
+def _core(op: Attend | Scan) -> tuple[float, float, float, Mask | None]:
+    """Heads, ``d_qk + d_v``, FLOP per token that no key adds to, and the mask."""
+    match op:
+        case Attend():
+            return float(op.heads), float(op.d_qk + op.d_v), 0.0, op.mask
+        case Scan():
+            inside = 2.0 * op.heads * (op.d_k + op.d_v) * (op.chunk + 1) / 2 if op.chunk else 0.0
+            return float(op.heads), float(op.d_k + op.d_v), 4.0 * op.heads * op.d_k * op.d_v + inside, None
+
+
+def _distinct(entries: Sequence[Entry], row: dict[str, int], key_of: object) -> tuple[list, tuple, Array]:  # type: ignore[type-arg]
+    """Distinct keys, the paths that share each, and how many of each a layer of every kind has."""
+    keys: dict[tuple[object, ...], int] = {}
+    paths: list[list[tuple[str, ...]]] = []
+    counts: list[dict[int, float]] = []
+    for entry in entries:
+        key = key_of(entry.op)  # type: ignore[operator]
+        at = keys.setdefault(key, len(keys))
+        if at == len(paths):
+            paths.append([])
+            counts.append({})
+        paths[at].append(entry.path)
+        kind = row[entry.path[0]]
+        counts[at][kind] = counts[at].get(kind, 0.0) + 1.0
+    table = np.zeros((len(row), len(keys)))
+    for at, by_kind in enumerate(counts):
+        for kind, count in by_kind.items():
+            table[kind, at] = count
+    return list(keys), tuple(map(tuple, paths)), table
+
+
+def _column(keys: Sequence[tuple[float, ...]], i: int) -> Array:
+    return np.array([key[i] for key in keys], dtype=np.float64).reshape(-1, 1)
+
+
+def _per_kind(model: Model, entries: Sequence[Entry], row: dict[str, int]) -> dict[str, Array]:
+    """Traffic, parameters, exchanges and kernels of one layer of each kind."""
+    names = (
+        "split_traffic", "whole_traffic", "logits", "dense_params", "routed_params", "split_sublayers", "kv_width",
+        "routed_layers", "stream", "kernels", "layers",
+    )  # fmt: skip
+    found = {name: np.zeros((len(row), 1)) for name in names}
+    for entry in entries:
+        _add(found, row[entry.path[0]], entry)
+    for kind in model.stack:
+        found["whole_traffic"][row[kind.name]] += RESIDUAL_TRAFFIC * model.hidden
+    if "mtp" in row:
+        found["whole_traffic"][row["mtp"]] += RESIDUAL_TRAFFIC * model.hidden
+    return found
+
+
+def _add(found: dict[str, Array], at: int, entry: Entry) -> None:
+    op = entry.op
+    found["layers"][at] = entry.count
+    match op:
+        case MatMul():
+            found["kernels"][at] += 1
+            if op.weight and not op.tied:
+                where = "routed_params" if op.experts > 1 and op.role == "linear" else "dense_params"
+                found[where][at] += float(op.experts) * (float(op.inner) * op.cols + op.bias)
+            if op.axes[0] in SPLIT_AXES and op.experts == 1:
+                found["split_sublayers"][at] += 1
+            if op.axes[1] == "kv":
+                found["kv_width"][at] += op.cols
+            if op.role == "head":
+                found["logits"][at] += op.cols
+            if op.role == "router" and op.axes[1] == "expert" and op.cols > 1:
+                found["routed_layers"][at] += 1
+            if op.experts > 1 and op.role == "linear":
+                found["stream"][at] = np.maximum(found["stream"][at], float(op.inner) if op.axes[0] == "hidden" else float(op.cols))
+        case Attend() | Scan():
+            found["kernels"][at] += 1
+        case Lookup():
+            found["whole_traffic"][at] += 2 * op.width
+            found["split_sublayers"][at] += 1
+            found["dense_params"][at] += 0.0 if op.tied else float(op.rows) * op.width
+        case Stream():
+            found["kernels"][at] += 1
+            found["dense_params"][at] += op.params
+            split = "split_traffic" if op.axis in SPLIT_AXES else "whole_traffic"
+            found[split][at] += op.read + op.written
+
+
+def _routing(entries: Sequence[Entry]) -> dict[str, float]:
+    """Experts in all, and experts a token meets; 1 and 0 without experts."""
+    sizes = {(e.op.experts, e.op.top_k) for e in entries if isinstance(e.op, MatMul) and e.op.experts > 1 and e.op.role == "linear"}
+    if len(sizes) > 1:
+        raise EstimateError("model.stack", sorted(sizes), "has experts of several counts", "model one count of experts at a time")
+    experts, top_k = next(iter(sizes), (1, 0.0))
+    return {"experts": float(experts), "top_k": float(top_k)}

@@ -1,0 +1,389 @@
+"""One optimizer step as a ledger of seconds on the critical path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..cluster.collectives import Fabric, all_gather, all_reduce, members_per_domain, point_to_point, reduce_scatter, tree_all_reduce
+from ..cluster.hardware import Cluster
+from ..cluster.stack import Stack
+from ..errors import EstimateError
+from ..ledger import Ledger, tree
+from ..model.transformer import Model
+from ..units import Num
+from .layers import BF16_BYTES, LayerTimes, Layout, fabric_of, layer_times
+from .plan import Plan
+from .shapes import Shapes, shapes_of
+
+if TYPE_CHECKING:
+    from ..run import Run
+
+NODE = 8.0
+"""Accelerators of the machine that jitter is counted from."""
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """One micro-batch through the layers of every rank: seconds ``(ranks, n)`` by what they are spent on."""
+
+    forward: Num
+    inputs: Num
+    weights: Num
+    again: Num
+    exposed: Mapping[str, Num]
+    hidden: Mapping[str, Num]
+
+    @property
+    def compute(self) -> Num:
+        """Everything but exchanges [s]."""
+        return self.forward + self.inputs + self.weights + self.again
+
+    @property
+    def whole(self) -> Num:
+        """Compute and what shows of the exchanges [s]."""
+        return self.compute + sum(self.exposed.values())
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One optimizer step in seconds, each number ``(n,)``; ``seconds`` is the sum on the critical path."""
+
+    micro_batches: Num
+    slowest: NDArray[np.intp]
+    times: LayerTimes
+    counts: Array
+    busy: Pass
+    bubble: Num
+    sending: Num
+    synchronise: Num
+    synchronise_hidden: Num
+    optimizer: Num
+    norm: Num
+    jitter: Num
+    factor: Num
+
+    @property
+    def seconds(self) -> Num:
+        """Seconds of the step on the critical path."""
+        busy = self.micro_batches * _at(self.busy.whole, self.slowest) + self.bubble + self.sending
+        return (busy + self.synchronise - self.synchronise_hidden + self.optimizer + self.norm) * self.jitter * self.factor
+
+
+def _at(values: Num, rank: NDArray[np.intp]) -> Num:
+    """The row of each column's slowest rank: ``(ranks, n)`` → ``(n,)``."""
+    whole = np.asarray(values)
+    picked: Num = np.take_along_axis(np.broadcast_to(whole, (whole.shape[0], rank.shape[0])), rank[None, :], axis=0)[0]
+    return picked
+
+
+# layers onto ranks -----------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=4096)
+def layers_per_rank(model: Model, pp: int, vpp: int, schedule: str) -> Array:
+    """How many layers of each kind every pipeline rank runs for one micro-batch, shape ``(ranks, kinds)``.
+
+    Layers go to the ``pp · vpp`` chunks in order: equal numbers where they divide, else so that the sum of squared FLOPs is least,
+    prediction modules and head counted as layers of their own. Under DualPipe a rank runs two chunks, from both ends, for half of
+    the micro-batches each.
+
+    Source: Narayanan et al. 2021 (arXiv:2104.04473), section 2.2; DeepSeek-V3 (arXiv:2412.19437), section 3.2.1.
+    """
+    kinds = shapes_of(model).kinds
+    chunks = pp * vpp
+    items = ["embedding", *model.layout, *(["mtp"] * model.mtp.depth if model.mtp is not None else []), "head"]
+    if model.layers % chunks == 0:
+        ends = [1 + (c + 1) * (model.layers // chunks) for c in range(chunks - 1)] + [len(items)]
+    else:
+        ends = _even_ends(np.array([_cost(model, kind) for kind in items]), chunks)
+    counts = np.zeros((chunks, len(kinds)))
+    for i, kind in enumerate(items):
+        counts[int(np.searchsorted(ends, i, side="right")), kinds.index(kind)] += 1
+    ranks: Array = counts.reshape(vpp, pp, len(kinds)).sum(axis=0)
+    return (ranks + ranks[::-1]) / 2 if schedule == "dualpipe" else ranks
+
+
+USUAL_LENGTH = 4096.0
+"""Sequence length by which layers are weighed against each other when stages are cut [token]."""
+
+
+def _cost(model: Model, kind: str) -> float:
+    """Forward FLOP per token of one layer of a kind."""
+    t = model.table
+    flop = [
+        t.flop[i] + (t.flop_per_key[i] * float(t.masks[t.mask_of[i]].keys(USUAL_LENGTH)) if t.mask_of[i] >= 0 else 0.0)
+        for i, entry in enumerate(t.entries)
+        if entry.path[0] == kind
+    ]
+    return float(sum(flop))
+
+
+def _even_ends(costs: Array, chunks: int) -> list[int]:
+    """Where to cut a sequence into chunks so that the sum of squared costs is least: the last item of each, exclusive."""
+    total = np.concatenate([[0.0], np.cumsum(costs)])
+    between = np.where(np.arange(len(total))[:, None] < np.arange(len(total))[None, :], np.square(total[None, :] - total[:, None]), np.inf)
+    best, cuts = between[0], []
+    for _ in range(chunks - 1):
+        reach = best[:, None] + between
+        cuts.append(np.argmin(reach, axis=0))
+        best = np.min(reach, axis=0)
+    ends = [len(costs)]
+    for cut in reversed(cuts):
+        ends.append(int(cut[ends[-1]]))
+    return ends[::-1]
+
+
+# one step ----------------------------------------------------------------------------------------------------------------
+
+
+def step_of(model: Model, layout: Layout, batch: Num, schedule: str, zero: int, cluster: Cluster, stack: Stack) -> Step:
+    """Time of one optimizer step, its parts kept apart; broadcasts over the layout's, the cluster's and the stack's arrays.
+
+    ``t = [n · t_slowest + idle + sends + (m − overlap · min(m, window)) + update] · (1 + j·log₂(gpus/8)) · factor``
+
+    Args:
+        model: what is trained.
+        layout: how it is spread; degrees may be arrays ``(n,)``.
+        batch: sequences per step.
+        schedule, zero: order of the passes; what is sharded over data parallelism.
+        cluster, stack: data sheet, and every calibrated number.
+
+    Returns:
+        the step; ``.seconds`` [s].
+
+    Source: the decomposition is that of Narayanan et al. 2021 (arXiv:2104.04473), section 2, and arXiv:2505.09343, table 4.
+    """
+    shapes = shapes_of(model)
+    fabric = fabric_of(cluster, stack)
+    times = layer_times(shapes, layout, cluster.chip, fabric, stack, float(model.hidden))
+    counts = layers_per_rank(model, layout.pp, layout.vpp, schedule)
+    busy = _pass(times, counts, layout, stack)
+    whole = np.atleast_2d(busy.whole)
+    slowest = np.argmax(whole, axis=0)
+    micro_batches = np.ceil(batch / (layout.dp * layout.micro_batch))
+    synchronise, hideable, owned = _synchronise(shapes, counts, layout, zero, fabric, stack, micro_batches, busy)
+    memory = stack.memory * cluster.chip.memory_bandwidth
+    return Step(
+        micro_batches=micro_batches,
+        slowest=slowest,
+        times=times,
+        counts=counts,
+        busy=busy,
+        bubble=idle(schedule, busy, slowest, layout),
+        sending=_sending(layout, fabric, float(model.hidden), micro_batches, stack),
+        synchronise=_at(synchronise, slowest),
+        synchronise_hidden=stack.overlap_dp * np.minimum(_at(synchronise, slowest), _at(hideable, slowest)),
+        optimizer=_at(owned, slowest) * stack.optimizer_bytes / memory,
+        norm=_at(owned, slowest) * stack.gradient_bytes / memory
+        + tree_all_reduce(4.0, layout.gpus, members_per_domain(layout.gpus, 1.0, fabric.domain), fabric),
+        jitter=1.0 + stack.jitter * np.log2(np.maximum(layout.gpus / NODE, 1.0)),
+        factor=np.asarray(stack.factor),
+    )
+
+
+def _pass(times: LayerTimes, counts: Array, layout: Layout, stack: Stack) -> Pass:
+    """One micro-batch through every rank: forward and backward, exchanges split into what shows and what hides."""
+    backward = times.inputs + times.weights
+    twice = 2.0 + ("full" in layout.again)  # an exchange of forward happens again in backward, and in a forward run twice
+    alone = np.minimum(times.ep, times.forward) + np.minimum(times.ep, backward)
+    beside = np.minimum(2.0 * times.ep, times.forward + backward)  # another chunk's pass runs beside the exchange
+    routed = stack.overlap_ep * alone if layout.vpp == 1 else np.maximum(stack.overlap_ep * alone, stack.overlap_ep_interleaved * beside)
+    core = times.cores
+    attention = [np.sum(core[i], axis=0, keepdims=True) if np.size(core[i]) else 0.0 for i in (0, 1)]
+    kv = np.minimum(times.cp, attention[0]) + np.minimum(2.0 * times.cp, attention[1])
+    hidden = {"tp": stack.overlap_tp * twice * times.tp, "ep": routed, "cp": stack.overlap_cp * kv}
+    exchanged = {"tp": twice * times.tp, "ep": twice * times.ep, "cp": (twice + 1.0) * times.cp}
+    lent = stack.exchange_processors / (1.0 - np.asarray(stack.exchange_processors)) * hidden["ep"]
+    return Pass(
+        forward=counts @ times.forward,
+        inputs=counts @ times.inputs,
+        weights=counts @ times.weights,
+        again=counts @ times.again,
+        exposed={kind: counts @ (exchanged[kind] - hidden[kind]) for kind in exchanged} | {"lent": counts @ lent},
+        hidden={kind: counts @ hidden[kind] for kind in hidden},
+    )
+
+
+def idle(schedule: str, busy: Pass, slowest: NDArray[np.intp], layout: Layout) -> Num:
+    """Seconds the slowest rank waits: filling and draining the pipeline, idle of uneven stages included.
+
+    1F1B: every other stage's pass; interleaved: that over the virtual stages; zero-bubble: ``(p − 1)(F + B − W)``;
+    DualPipe: ``(p/2 − 1)(F&B + B − 3W)``.
+
+    Source: Narayanan et al. 2021 (arXiv:2104.04473), section 2.2; Qi et al. 2023 (arXiv:2401.10241), table 1; DeepSeek-V3
+    (arXiv:2412.19437), table 2.
+    """
+    whole = np.atleast_2d(busy.whole)
+    others: Array = np.sum(whole, axis=0) - _at(whole, slowest)
+    mean: dict[str, Array] = {part: np.mean(np.atleast_2d(getattr(busy, part)), axis=0) for part in ("whole", "forward", "weights")}
+    match schedule:
+        case "gpipe" | "1f1b":
+            return others
+        case "interleaved":
+            return others / layout.vpp
+        case "zero-bubble":
+            return np.asarray(np.maximum(others - 2.0 * (layout.pp - 1) * mean["weights"], 0.0))
+        case "dualpipe":
+            pair, weights = mean["whole"], mean["weights"]
+            backward = pair - mean["forward"]
+            return np.asarray(np.maximum((layout.pp / 2 - 1) * (pair + backward - 3.0 * weights), 0.0))
+        case _:
+            raise EstimateError("plan.schedule", schedule, "has no time here", "use gpipe, 1f1b, interleaved, zero-bubble or dualpipe")
+
+
+def _sending(layout: Layout, fabric: Fabric, hidden: float, micro_batches: Num, stack: Stack) -> Num:
+    """Activations to the next stage and gradients back, at the ends of every chunk."""
+    size = layout.tokens * hidden * BF16_BYTES / layout.sequence_split
+    each = point_to_point(size, layout.gpus / layout.pp, fabric) + stack.launch
+    return (layout.pp > 1) * 2.0 * layout.vpp * micro_batches * each
+
+
+def _synchronise(
+    shapes: Shapes, counts: Array, layout: Layout, zero: int, fabric: Fabric, stack: Stack, micro_batches: Num, busy: Pass
+) -> tuple[Num, Num, Num]:
+    """Gradients summed and weights gathered over data parallelism, the compute that could hide it, and parameters owned, ``(ranks, n)``."""
+    dense, routed = counts @ shapes.dense_params / layout.tp, counts @ shapes.routed_params / layout.ep
+    ranks = layout.dp * layout.cp
+    spread = ranks * layout.tp / layout.ep
+    groups = ((dense, ranks, layout.tp), (routed, np.maximum(spread, 1.0), layout.ep))
+    seconds: Num = np.zeros((1, 1))
+    owned: Num = np.zeros((1, 1))
+    for params, group, stride in groups:
+        near = members_per_domain(group, stride, fabric.domain)
+        gradients, weights = params * stack.gradient_bytes, params * stack.gather_bytes
+        if zero == 0:
+            seconds = seconds + all_reduce(gradients, group, near, fabric)
+        elif zero < 3:
+            seconds = seconds + reduce_scatter(gradients, group, near, fabric) + all_gather(weights, group, near, fabric)
+        else:
+            each = reduce_scatter(gradients, group, near, fabric) + 2.0 * all_gather(weights, group, near, fabric)
+            seconds = seconds + micro_batches * each
+        owned = owned + (params / group if zero > 0 else params * np.ones_like(group))
+    window = busy.compute * (micro_batches if zero == 3 else 1.0)
+    return np.atleast_2d(seconds), np.atleast_2d(window), np.atleast_2d(owned)
+
+
+# what a user asks for --------------------------------------------------------------------------------------------------
+
+
+def layout_of(plan: Plan, cluster: Cluster, seq_len: Num, document_length: Num | None = None) -> Layout:
+    """A plan on a cluster as numbers."""
+    again: dict[str, frozenset[str]] = {"none": frozenset(), "selective": frozenset({"attention"}), "full": frozenset({"full"})}
+    return Layout(
+        gpus=float(cluster.gpus),
+        tp=float(plan.tp),
+        dp=float(cluster.gpus // (plan.tp * plan.pp * plan.cp)),
+        ep=float(plan.ep),
+        cp=float(plan.cp),
+        micro_batch=float(plan.micro_batch),
+        pp=plan.pp,
+        vpp=plan.vpp,
+        sequence_split=float(plan.tp),
+        seq_len=seq_len,
+        keys_len=seq_len if document_length is None else np.minimum(document_length, seq_len),
+        low=plan.recipe.products,
+        again=again[plan.recompute],
+    )
+
+
+def ledger_of(step: Step, shapes: Shapes) -> Ledger:
+    """The step's seconds by name: compute by part, exchanges with what hides as a negative line, bubble, update, stragglers [s]."""
+    n = step.micro_batches
+    exchanges: dict[tuple[str, ...], Num] = {}
+    for kind, hidden in step.busy.hidden.items():
+        shown = _at(np.atleast_2d(step.busy.exposed[kind] + hidden), step.slowest)
+        exchanges["exchange", kind, "sent"] = n * shown
+        exchanges["exchange", kind, "hidden"] = -n * _at(np.atleast_2d(hidden), step.slowest)
+    exchanges["exchange", "ep", "processors"] = n * _at(np.atleast_2d(step.busy.exposed["lent"]), step.slowest)
+    lines: dict[tuple[str, ...], Num] = {
+        **_compute(step, shapes),
+        **exchanges,
+        ("exchange", "pp", "sent"): step.sending,
+        ("exchange", "dp", "sent"): step.synchronise,
+        ("exchange", "dp", "hidden"): -step.synchronise_hidden,
+        ("bubble",): step.bubble,
+        ("optimizer", "update"): step.optimizer,
+        ("optimizer", "norm"): step.norm,
+    }
+    body = sum(lines.values())
+    lines["stragglers",] = body * (step.jitter - 1.0)
+    lines["source",] = body * step.jitter * (step.factor - 1.0)
+    return tree("s", {path: plain(value) for path, value in lines.items()})
+
+
+def _compute(step: Step, shapes: Shapes) -> dict[tuple[str, ...], Num]:
+    """Compute of the slowest rank by kind of layer and by kernel; what launching adds stands apart."""
+    t, weights = step.times, step.counts[step.slowest]
+    lines: dict[tuple[str, ...], Num] = {}
+    passes = (("forward", t.products[0], t.cores[0]), ("inputs", t.products[1], t.cores[1]), ("weights", t.products[2], None))
+    for kind_at, kind in enumerate(shapes.kinds):
+        layers = weights[:, kind_at] * step.micro_batches
+        for name, products, cores in passes:
+            rows = np.asarray(products)
+            parts = [(p, rows[i]) for i, paths in enumerate(shapes.paths) for p in paths]
+            parts += [] if cores is None else [(p, np.asarray(cores)[i]) for i, paths in enumerate(shapes.core_paths) for p in paths]
+            lines |= {("compute", kind, name, *p[1:]): layers * seconds for p, seconds in parts if p[0] == kind}
+        lines["compute", kind, "elementwise"] = layers * _row(t.streams[0] + t.streams[1], kind_at)
+        lines["compute", kind, "casts"] = layers * _row(t.casts[0] + t.casts[1], kind_at)
+        lines["compute", kind, "permute"] = layers * 2.0 * _row(t.permute, kind_at)
+        lines["compute", kind, "again"] = layers * _row(t.again, kind_at)
+    shown = sum(lines.values())
+    lines["compute", "launch"] = step.micro_batches * _at(np.atleast_2d(step.busy.compute), step.slowest) - shown
+    return lines
+
+
+def _row(values: Num, at: int) -> Num:
+    whole = np.atleast_2d(values)
+    row: Num = whole[at if whole.shape[0] > 1 else 0]
+    return row
+
+
+def plain(value: Num) -> Num:
+    """A column of one as a float."""
+    array = np.asarray(value, dtype=np.float64)
+    return float(array.reshape(-1)[0]) if array.size == 1 else array
+
+
+def needed_stack(run: Run, phase: Any) -> Stack:
+    """The stack that models a phase's time.
+
+    Raises:
+        EstimateError: the phase's efficiency is told, or none is given.
+    """
+    stack = getattr(phase.efficiency or run.efficiency, "stack", None)
+    if not isinstance(stack, Stack):
+        told = phase.efficiency or run.efficiency
+        raise EstimateError("efficiency", told, "names no software stack", "give efficiency=ts.Modelled(stack=ts.catalog.stack(…))")
+    return stack
+
+
+def step_time(run: Run, phase: str | None = None) -> Ledger:
+    """Seconds of one optimizer step on the critical path, by part.
+
+    Args:
+        run: its efficiency must be modelled; its numbers may be arrays inside a batch.
+        phase: name of the phase; None for the first.
+
+    Returns:
+        ledger [s]: compute by kind of layer and kernel, exchanges (what hides as a negative line), bubble, optimizer, stragglers.
+
+    Raises:
+        EstimateError: plan, batch or sequence length is missing, or the efficiency is told.
+    """
+    chosen = next((p for p in run.phases if phase in {None, p.name}), None)
+    if chosen is None:
+        raise EstimateError("phase", phase, "is no phase of the run", f"phases: {', '.join(p.name for p in run.phases)}")
+    plan, cluster, stack = chosen.plan or run.plan, chosen.cluster or run.cluster, needed_stack(run, chosen)
+    for name, value in ((f"phases.{chosen.name}.seq_len", chosen.seq_len), (f"phases.{chosen.name}.batch", chosen.batch), ("plan", plan)):
+        if value is None:
+            raise EstimateError(name, None, "is needed to model a step", f"give {name}")
+    layout = layout_of(plan, cluster, chosen.seq_len, chosen.document_length)  # type: ignore[arg-type]
+    made = step_of(run.model, layout, chosen.batch, plan.schedule, plan.zero, cluster, stack)  # type: ignore[arg-type, union-attr]
+    return ledger_of(made, shapes_of(run.model))
