@@ -22,6 +22,9 @@ from trainsim.training.schedule import (
     spread_layers,
     stages_of,
     timeline,
+    times_by_stage,
+    uneven_seconds,
+    waiting_seconds,
     zero_bubble_seconds,
 )
 
@@ -224,3 +227,105 @@ def test_layers_are_spread_evenly_and_lost_nowhere(layers: int, stages: int) -> 
 def test_an_order_that_cannot_be_names_the_rule_and_what_would_do(arguments: Any, named: str) -> None:
     with pytest.raises(SpecError, match=named):
         check_schedule(*arguments)
+
+
+# waiting -----------------------------------------------------------------------------------------------------------------
+
+SENT_BETWEEN = {"zero-bubble-v": "folded", "dualpipe-v": "folded"}
+
+
+def sent(schedule: str, times: Times, pp: int, each: float) -> Times:
+    """Messages on the sender's clock, pass by pass, as the rule says: an independent spelling for the test."""
+    stages = len(times.forward)
+    rank = [s if s < pp else (2 * pp - 1 - s if schedule in SENT_BETWEEN else s % pp) for s in range(stages)]
+    f, i = times.forward.copy(), times.inputs.copy()
+    x = None if times.pair is None else times.pair.copy()
+    for s in range(stages):
+        if s + 1 < stages and rank[s + 1] != rank[s]:
+            f[s] += each
+            if x is not None:
+                x[s] += each
+        if s and rank[s - 1] != rank[s]:
+            i[s] += each
+            if x is not None:
+                x[stages - 1 - s] += each  # the backward pass of this stage runs beside the forward pass of the rank's other stage
+    return Times(f, i, times.weights, x)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@settings(deadline=None, max_examples=40)
+@given(
+    data=st.data(), seed=st.integers(0, 10**6), spread=st.sampled_from([0.0, 0.05, 0.5, 1.5]), late=st.sampled_from([0.0, 0.01, 0.2, 1.0])
+)
+def test_waiting_is_what_the_events_leave_beside_the_slowest_rank(schedule: Any, data: Any, seed: int, spread: float, late: float) -> None:
+    pp, vpp, m = data.draw(runs(schedule, extra=60))
+    times = times_of(np.random.default_rng(seed), pp, spread, paired=schedule.startswith("dualpipe"))
+    staged = times_by_stage(schedule, times, pp, vpp)
+    run = order(schedule, pp, m, vpp)
+    blocking = schedule != "interleaved"
+    if not blocking:
+        f, b = times.forward / vpp, (times.inputs + times.weights) / vpp
+        hidden = (f + b).max(axis=0) - np.maximum((f + b).max(axis=0) / 2, np.maximum(f.mean(axis=0), b.mean(axis=0)))
+        late = min(late, float(hidden.min()))
+    events = timeline(run, sent(schedule, staged, pp, late) if blocking else staged, 0.0 if blocking else late).seconds
+    busy = np.max(np.array([timeline(run, staged).busy(rank) for rank in range(pp)]), axis=0)
+    waiting = waiting_seconds(schedule, times, m, pp, vpp, late)
+    np.testing.assert_allclose(waiting, events - busy, rtol=0, atol=1e-12 * float(np.max(events)))
+    assert np.all(waiting >= 0)
+    assert np.shape(waiting) == times.forward.shape[1:]
+
+
+@pytest.mark.parametrize(("pp", "vpp", "rounds"), [(4, 2, 8), (4, 3, 20), (2, 5, 30)])
+def test_long_interleaved_steps_with_like_chunks_equal_the_events(pp: int, vpp: int, rounds: int) -> None:
+    staged = times_by_stage("interleaved", times_of(np.random.default_rng(3), pp, 0.7), pp, vpp)
+    for late in (0.0, 0.02):
+        events = timeline(order("interleaved", pp, rounds * pp, vpp), staged, late).seconds
+        np.testing.assert_allclose(uneven_seconds("interleaved", staged, rounds * pp, pp, vpp, late), events, rtol=1e-12)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@settings(deadline=None, max_examples=20)
+@given(data=st.data(), seed=st.integers(0, 10**6), late=st.floats(0, 0.3), scale=st.floats(0.1, 50))
+def test_waiting_scales_and_never_falls_with_longer_messages(schedule: Any, data: Any, seed: int, late: float, scale: float) -> None:
+    pp, vpp, m = data.draw(runs(schedule))
+    t = times_of(np.random.default_rng(seed), pp, 0.4, paired=schedule.startswith("dualpipe"))
+    scaled = Times(scale * t.forward, scale * t.inputs, scale * t.weights, None if t.pair is None else scale * t.pair)
+    waiting = waiting_seconds(schedule, t, m, pp, vpp, late)
+    atol = 1e-11 * float(m * np.max(t.forward + t.inputs + t.weights) * pp)
+    np.testing.assert_allclose(waiting_seconds(schedule, scaled, m, pp, vpp, scale * late), scale * waiting, rtol=1e-9, atol=scale * atol)
+    assert np.all(waiting_seconds(schedule, t, m, pp, vpp, 1.5 * late) >= waiting - atol)
+    assert np.all(waiting >= waiting_seconds(schedule, t, m, pp, vpp) - atol)
+
+
+@pytest.mark.parametrize("schedule", ["gpipe", "1f1b", "interleaved", "zero-bubble", "zero-bubble-v", "dualpipe-v"])
+def test_one_rank_waits_for_nobody(schedule: Any) -> None:
+    t = times_of(np.random.default_rng(2), 1, 0.5)
+    np.testing.assert_allclose(waiting_seconds(schedule, t, 12, 1, 3 if schedule == "interleaved" else 1, 0.4), 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_waiting_is_elementwise_over_draws_micro_batches_and_messages(schedule: Any) -> None:
+    pp, vpp = 4, 2 if schedule == "interleaved" else 1
+    counts, late = np.array([8, 12, 44, 160]), np.array([0.0, 0.1, 0.02, 0.05])
+    t = times_of(np.random.default_rng(5), pp, 0.4, draws=4, paired=schedule.startswith("dualpipe"))
+    together = waiting_seconds(schedule, t, counts, pp, vpp, late)
+    for k, m in enumerate(counts.tolist()):
+        one = Times(t.forward[:, k], t.inputs[:, k], t.weights[:, k], None if t.pair is None else t.pair[:, k])
+        assert float(waiting_seconds(schedule, one, m, pp, vpp, float(late[k]))) == pytest.approx(float(np.asarray(together)[k]), rel=1e-9)
+
+
+def test_many_draws_are_timed_in_blocks_alike() -> None:
+    t = times_of(np.random.default_rng(6), 4, 0.4, draws=600)
+    whole = waiting_seconds("zero-bubble", t, 30, 4, 1, 0.1)
+    few = Times(t.forward[:, 500:], t.inputs[:, 500:], t.weights[:, 500:])
+    np.testing.assert_array_equal(np.asarray(whole)[500:], waiting_seconds("zero-bubble", few, 30, 4, 1, 0.1))
+
+
+def test_counts_that_no_rule_orders_are_named() -> None:
+    t = times_of(np.random.default_rng(5), 4, 0.4)
+    with pytest.raises(SpecError, match="nearest: 8, 12"):
+        waiting_seconds("interleaved", t, np.array([8, 10]), 4, 2)
+    with pytest.raises(SpecError, match="nearest: 7, 8"):
+        waiting_seconds("1f1b", t, 7.5, 4)
+    with pytest.raises(SpecError, match="give one row"):
+        waiting_seconds("1f1b", t, 8, 6)

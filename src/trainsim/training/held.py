@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .plan import Plan
 from .schedule import Schedule, order
-from .schedule.uneven import steady
+from .schedule.uneven import shortest
 
 Held = tuple[tuple[int, ...], NDArray[np.float64]]
 """Stages a rank holds, and the micro-batches it has under way of each at every candidate for its peak, ``(states, stages)``."""
@@ -33,7 +33,7 @@ def held_by_rank(plan: Plan) -> tuple[Held, ...]:
 def _held(schedule: Schedule, pp: int, vpp: int) -> tuple[Held, ...]:
     if schedule == "gpipe":
         return tuple(((rank,), np.array([[np.inf]])) for rank in range(pp))
-    run = order(schedule, pp, steady(schedule, pp, vpp, 0).micro_batches, vpp)
+    run = order(schedule, pp, shortest(schedule, pp), vpp)
     found: list[Held] = []
     for slots in run.slots:
         stages = tuple(sorted({part.stage for slot in slots for part in slot}))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ...errors import SpecError
 from ...units import Num
 from .graph import Graph, ends, graph_of
-from .orders import Order, Pass, Slot
+from .orders import Order, Slot
 
 Seconds = NDArray[np.float64]
 
@@ -31,26 +31,14 @@ class Times:
     weights: Seconds
     pair: Seconds | None = None
 
-    def of(self, slot: Slot) -> Num:
-        """Seconds of one slot."""
-        if len(slot) == 2 and self.pair is not None:
-            return self.pair[slot[0].stage]  # type: ignore[no-any-return]
-        return sum(self._of(part) for part in slot)
-
-    def _of(self, part: Pass) -> Num:
-        match part.letter:
-            case "F":
-                return self.forward[part.stage]  # type: ignore[no-any-return]
-            case "I":
-                return self.inputs[part.stage]  # type: ignore[no-any-return]
-            case "W":
-                return self.weights[part.stage]  # type: ignore[no-any-return]
-            case "B":
-                return self.inputs[part.stage] + self.weights[part.stage]  # type: ignore[no-any-return]
-
     def of_kinds(self, graph: Graph) -> Seconds:
         """Seconds of each kind of slot in a graph, ``(kinds,)`` or ``(kinds, n)``."""
-        return np.stack(np.broadcast_arrays(*(self.of(kind) for kind in graph.kinds)))
+        first, second, paired = graph.rows
+        pair = self.forward if self.pair is None else self.pair
+        each = np.broadcast_arrays(self.forward, self.inputs, self.weights, self.inputs + self.weights, pair)
+        table = np.concatenate([*each, np.zeros((1, *each[0].shape[1:]))])
+        seconds: Seconds = table[first] + table[second] if self.pair is None else table[paired]
+        return seconds
 
     @property
     def stages(self) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 Place = tuple[int, int]
 """(rank, index of the slot on it)"""
+Links = list[tuple[int, int, tuple[int, ...]]]
+"""(number of a slot, number of its kind, numbers of the slots beside it in time)"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,18 +27,33 @@ class Graph:
     Args:
         number: place of a slot → its number.
         kinds, kind: distinct slots with their micro-batch left out, and which one each slot is.
+        rows: of each kind, where its time stands in :meth:`~.events.Times.of_kinds`: of its first pass, of its second, and of the pair.
         levels: first and end number of each level.
         before: slots whose end a slot waits for, ``(slots, 3)``, its own rank's first; ``after`` those that wait for it.
-        crosses: whether what is waited for comes from another rank.
+        crosses, leaves: whether what is waited for comes from another rank, and whether what waits stands on another.
     """
 
     number: dict[Place, int]
     kinds: tuple[Slot, ...]
     kind: Index
+    rows: Index
     levels: tuple[tuple[int, int], ...]
     before: Index
     after: Index
     crosses: NDArray[np.bool_]
+    leaves: NDArray[np.bool_]
+
+    @cached_property
+    def links(self) -> tuple[Links, Links]:
+        """Slots one by one, forward and backward in time: (number, kind, the three it waits for), (number, kind, those that wait for it).
+
+        What crosses ranks is a number beyond the slots' own, where its arrival stands instead of its end.
+        """
+        beyond = len(self.kind) + 1
+        arrivals, readers = self.before + beyond * self.crosses, self.after + beyond * self.leaves
+        forward = [(i, k, tuple(row)) for i, (k, row) in enumerate(zip(self.kind.tolist(), arrivals.tolist(), strict=True))]
+        backward = [(i, k, tuple(dict.fromkeys(row))) for i, (k, row) in enumerate(zip(self.kind.tolist(), readers.tolist(), strict=True))]
+        return forward, backward[::-1]
 
 
 def ends(graph: Graph, seconds: Array, delay: Array | None = None) -> Array:
@@ -50,23 +68,62 @@ def ends(graph: Graph, seconds: Array, delay: Array | None = None) -> Array:
         ends by number, and a last row of zeros [s].
     """
     late = np.zeros(()) if delay is None else delay
-    ended = np.zeros((len(graph.kind) + 1, *np.broadcast_shapes(seconds.shape[1:], late.shape)))
+    columns = np.broadcast_shapes(seconds.shape[1:], late.shape)
+    if prod(columns) == 1:
+        return _ends_of_one(graph, seconds.reshape(-1), float(late.item())).reshape(-1, *columns)
+    ended = np.zeros((len(graph.kind) + 1, *columns))
     for first, end in graph.levels:
         arrived = ended[graph.before[first:end]]
         if late.any():
-            arrived = arrived + graph.crosses[first:end].reshape(-1, 3, *(1,) * (ended.ndim - 1)) * late
+            arrived = arrived + graph.crosses[first:end].reshape(*graph.crosses[first:end].shape, *(1,) * len(columns)) * late
         ended[first:end] = arrived.max(axis=1) + seconds[graph.kind[first:end]]
     return ended
 
 
-def tails(graph: Graph, seconds: Array) -> Array:
+def tails(graph: Graph, seconds: Array, delay: Array | None = None) -> Array:
     """What must still follow every slot: the longest path from its end to the end of the step, by number [s]."""
-    rest = np.zeros((len(graph.kind) + 1, *seconds.shape[1:]))  # from a slot's start
-    after = np.zeros((len(graph.kind), *seconds.shape[1:]))
+    late = np.zeros(()) if delay is None else delay
+    columns = np.broadcast_shapes(seconds.shape[1:], late.shape)
+    if prod(columns) == 1:
+        return _tails_of_one(graph, seconds.reshape(-1), float(late.item())).reshape(-1, *columns)
+    rest = np.zeros((len(graph.kind) + 1, *columns))  # from a slot's start
+    after = np.zeros((len(graph.kind), *columns))
     for first, end in reversed(graph.levels):
-        after[first:end] = rest[graph.after[first:end]].max(axis=1)
+        following = rest[graph.after[first:end]]
+        if late.any():
+            following = following + graph.leaves[first:end].reshape(*graph.leaves[first:end].shape, *(1,) * len(columns)) * late
+        after[first:end] = following.max(axis=1)
         rest[first:end] = after[first:end] + seconds[graph.kind[first:end]]
     return after
+
+
+def _ends_of_one(graph: Graph, seconds: Array, late: float) -> Array:
+    """The same for one column: a slot at a time costs less than a level at a time."""
+    spent, beyond = seconds.tolist(), len(graph.kind) + 1
+    ended = [0.0] * (2 * beyond)
+    for i, kind, (a, b, c) in graph.links[0]:
+        last, other, third = ended[a], ended[b], ended[c]
+        if other > last:  # noqa: PLR1730  # calling max takes three times as long
+            last = other
+        if third > last:  # noqa: PLR1730
+            last = third
+        ended[i] = last = last + spent[kind]
+        ended[i + beyond] = last + late
+    return np.array(ended[:beyond])
+
+
+def _tails_of_one(graph: Graph, seconds: Array, late: float) -> Array:
+    spent, beyond = seconds.tolist(), len(graph.kind) + 1
+    rest, after = [0.0] * (2 * beyond), [0.0] * (beyond - 1)
+    for i, kind, readers in graph.links[1]:
+        most = 0.0
+        for reader in readers:
+            if rest[reader] > most:  # noqa: PLR1730
+                most = rest[reader]
+        after[i] = most
+        rest[i] = most = most + spent[kind]
+        rest[i + beyond] = most + late
+    return np.array(after)
 
 
 @lru_cache(maxsize=64)
@@ -87,21 +144,32 @@ def graph_of(order: Order) -> Graph:
     number = {place: i for i, place in enumerate(places)}
     nothing = len(places)
     before, crosses = np.full((nothing, 3), nothing, dtype=np.intp), np.zeros((nothing, 3), dtype=np.bool_)
-    followers: list[list[int]] = [[] for _ in places]
+    followers: list[list[tuple[int, bool]]] = [[] for _ in places]
     for place, awaited in waits.items():
         for column, other in enumerate(dict.fromkeys(awaited)):
             before[number[place], column] = number[other]
             crosses[number[place], column] = other[0] != place[0]
-            followers[number[other]].append(number[place])
-    after = np.full((nothing, max(map(len, followers), default=1)), nothing, dtype=np.intp)
+            followers[number[other]].append((number[place], other[0] != place[0]))
+    widest = max(map(len, followers), default=1)
+    after, leaves = np.full((nothing, widest), nothing, dtype=np.intp), np.zeros((nothing, widest), dtype=np.bool_)
     for i, found in enumerate(followers):
-        after[i, : len(found)] = found
+        for column, (follower, away) in enumerate(found):
+            after[i, column], leaves[i, column] = follower, away
     slots = [kind_of(order.slots[rank][k]) for rank, k in places]
     kinds = tuple(dict.fromkeys(slots))
     starts = np.flatnonzero(np.diff([level[place] for place in places], prepend=-1))
     bounds = tuple(zip(starts.tolist(), [*starts[1:].tolist(), nothing], strict=True))
-    kind = np.array([kinds.index(slot) for slot in slots], dtype=np.intp)
-    return Graph(number, kinds, kind, bounds, before, after, crosses)
+    at = {slot: k for k, slot in enumerate(kinds)}
+    kind = np.array([at[slot] for slot in slots], dtype=np.intp)
+    rows = np.array([_rows(slot, order.stages) for slot in kinds], dtype=np.intp).T
+    return Graph(number, kinds, kind, rows, bounds, before, after, crosses, leaves)
+
+
+def _rows(slot: Slot, stages: int) -> tuple[int, int, int]:
+    """Rows of a slot's passes in a table of forward, inputs, weights, backward and pair times and one row of zeros."""
+    first, *second = ("FIWB".index(part.letter) * stages + part.stage for part in slot)
+    nothing = 5 * stages
+    return (first, second[0], 4 * stages + slot[0].stage) if second else (first, nothing, first)
 
 
 def kind_of(slot: Slot) -> Slot:

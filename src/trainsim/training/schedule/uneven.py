@@ -2,55 +2,87 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import SpecError
 from ...units import Num
 from .events import Times
-from .graph import ends, graph_of, kind_of, tails
-from .orders import Order, Schedule, Slot, order
+from .graph import Graph, ends, graph_of, kind_of, tails
+from .orders import Order, Schedule, Slot, check_schedule, order
 
+Array = NDArray[np.float64]
+BLOCK = 256
+"""Draws timed together: as many as keep the ends of all slots in the processor's cache."""
 LONG = 8
-"""Rounds of ``pp`` micro-batches after which an interleaved step is taken to have settled."""
+"""Rounds of ``pp`` micro-batches after which an interleaved step of unlike chunks is taken to have settled."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Steady:
     """A short step of a schedule and how a longer one differs from it.
 
     Args:
         micro_batches: of the short step.
         period: micro-batches after which the order repeats.
-        region: rank → the slots (first, end) that lie in its steady state.
-        counts: rank → slot (micro-batch 0) → how often in the short step, and how much more often each further period.
+        graph: its events.
+        region, first: numbers of the slots in each rank's steady state, rank by rank, and where each rank's begin.
+        few, more: how often each rank runs each kind of slot in the short step, and how much more often each further period;
+            ``(ranks, kinds)``.
     """
 
     micro_batches: int
     period: int
-    region: tuple[tuple[int, int], ...]
-    counts: tuple[dict[Slot, tuple[int, int]], ...]
+    graph: Graph
+    region: NDArray[np.intp]
+    first: NDArray[np.intp]
+    few: Array
+    more: Array
 
 
 def _kinds(slots: tuple[Slot, ...]) -> list[Slot]:
     return [kind_of(slot) for slot in slots]
 
 
+def _period(schedule: Schedule, pp: int) -> int:
+    """Micro-batches by which a rule lets a step grow."""
+    return {"interleaved": pp, "dualpipe": 2}.get(schedule, 1)
+
+
+def shortest(schedule: Schedule, pp: int) -> int:
+    """Micro-batches of the shortest step whose every rank has a steady state."""
+    return (2 * pp if schedule in {"zero-bubble-v", "dualpipe", "dualpipe-v"} else pp) + _period(schedule, pp)
+
+
 @lru_cache(maxsize=256)
-def steady(schedule: Schedule, pp: int, vpp: int, remainder: int) -> Steady:
-    """The shortest step whose every rank has a steady state, among those that leave a remainder by the period."""
-    period = {"interleaved": pp, "dualpipe": 2}.get(schedule, 1)
-    m = 2 * pp + (2 * period if schedule == "dualpipe" else period) + remainder
+def steady(schedule: Schedule, pp: int, vpp: int) -> Steady:
+    """The shortest step whose every rank has a steady state, and what a longer one adds."""
+    period, m = _period(schedule, pp), shortest(schedule, pp)
     short, longer = order(schedule, pp, m, vpp), order(schedule, pp, m + period, vpp)
-    regions, counts = [], []
-    for few, many in zip(map(_kinds, short.slots), map(_kinds, longer.slots), strict=True):
+    graph = graph_of(short)
+    region: list[int] = []
+    first: list[int] = []
+    for rank, (few, many) in enumerate(zip(map(_kinds, short.slots), map(_kinds, longer.slots), strict=True)):
         alike = next((k for k in range(len(few)) if few[k] != many[k]), len(few))
         alike_back = next((k for k in range(len(few)) if few[-1 - k] != many[-1 - k]), len(few))
-        regions.append((len(few) - alike_back, alike))
-        counts.append({kind: (few.count(kind), many.count(kind) - few.count(kind)) for kind in dict.fromkeys(many)})
-    return Steady(m, period, tuple(regions), tuple(counts))
+        first.append(len(region))
+        region += [graph.number[rank, k] for k in range(len(few) - alike_back, alike)]
+    counted, longer_counted = _counted(short, graph), _counted(longer, graph)
+    return Steady(m, period, graph, np.array(region), np.array(first), counted, longer_counted - counted)
+
+
+def _counted(run: Order, graph: Graph) -> Array:
+    """How often each rank runs each kind of slot of a graph, ``(ranks, kinds)``."""
+    at = {kind: k for k, kind in enumerate(graph.kinds)}
+    counted = np.zeros((run.ranks, len(at)))
+    for rank, slots in enumerate(run.slots):
+        np.add.at(counted[rank], [at[kind] for kind in _kinds(slots)], 1.0)
+    return counted
 
 
 def slot_counts(schedule: Schedule, micro_batches: int, pp: int, vpp: int = 1) -> tuple[dict[Slot, int], ...]:
@@ -59,73 +91,134 @@ def slot_counts(schedule: Schedule, micro_batches: int, pp: int, vpp: int = 1) -
     >>> [sum(n for slot, n in rank.items() if len(slot) == 2) for rank in slot_counts("dualpipe", 120, 16)][:3]
     [97, 98, 99]
     """
-    short = steady(schedule, pp, vpp, micro_batches % {"interleaved": pp, "dualpipe": 2}.get(schedule, 1))
-    if micro_batches < short.micro_batches:
-        return tuple({kind: kinds.count(kind) for kind in kinds} for kinds in map(_kinds, order(schedule, pp, micro_batches, vpp).slots))
-    periods = (micro_batches - short.micro_batches) // short.period
-    return tuple({kind: few + periods * more for kind, (few, more) in rank.items()} for rank in short.counts)
+    check_schedule(schedule, pp, vpp, micro_batches)
+    graph, counted = _counts(schedule, micro_batches, pp, vpp)
+    return tuple({graph.kinds[k]: int(n) for k, n in enumerate(rank) if n} for rank in counted)
 
 
-def busy_seconds(schedule: Schedule, times: Times, micro_batches: int, pp: int, vpp: int = 1) -> NDArray[np.float64]:
+def _counts(schedule: Schedule, micro_batches: int, pp: int, vpp: int) -> tuple[Graph, Array]:
+    """The kinds of slots of a step and how often each rank runs them."""
+    short = steady(schedule, pp, vpp)
+    if micro_batches >= short.micro_batches:
+        return short.graph, short.few + (micro_batches - short.micro_batches) // short.period * short.more
+    run = order(schedule, pp, micro_batches, vpp)
+    graph = graph_of(run)
+    return graph, _counted(run, graph)
+
+
+def busy_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: int, vpp: int = 1) -> Array:
     """Seconds each rank works in a step, ``(ranks,)`` or ``(ranks, n)``; the rest of the step is its bubble.
+
+    Args:
+        schedule, times, micro_batches, pp, vpp: as for :func:`~trainsim.training.schedule.pipeline_seconds`.
+
+    Raises:
+        SpecError: the rule can't order that many micro-batches on that many ranks.
 
     >>> one = np.ones(2)
     >>> busy_seconds("1f1b", Times(one, one, one), 4, pp=2)
     array([12., 12.])
     """
-    counted = slot_counts(schedule, micro_batches, pp, vpp)
-    return np.array([sum(n * times.of(slot) for slot, n in rank.items()) for rank in counted])
+    counts = check_counts(schedule, micro_batches, pp, vpp)
+    if schedule in {"gpipe", "1f1b"}:
+        return np.asarray(counts * (times.forward + times.inputs + times.weights), dtype=np.float64)
+
+    def long(m: Array) -> Array:
+        short = steady(schedule, pp, vpp)
+        seconds = times.of_kinds(short.graph)
+        return short.few @ seconds + (m - short.micro_batches) // short.period * (short.more @ seconds)
+
+    def few(m: int) -> Array:
+        graph, counted = _counts(schedule, m, pp, vpp)
+        return counted @ times.of_kinds(graph)
+
+    return _by_length(counts, shortest(schedule, pp), long, few)
 
 
-def uneven_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: int, vpp: int = 1) -> Num:
+def check_counts(schedule: Schedule, micro_batches: Num, pp: int, vpp: int) -> Array:
+    """Micro-batches as an array, each of which the rule can order.
+
+    Raises:
+        SpecError: names the first that it can't, and the nearest values that would do.
+    """
+    counts = np.asarray(micro_batches)
+    if np.any(counts != np.floor(counts)):
+        value = counts[counts != np.floor(counts)].flat[0]
+        raise SpecError("micro-batches", value, "is no whole number", f"nearest: {np.floor(value):g}, {np.ceil(value):g}")
+    off = counts[counts % _period(schedule, pp) != 0]
+    check_schedule(schedule, pp, vpp, int(off.flat[0] if off.size else counts.min()))
+    return counts
+
+
+def _by_length(counts: Array, least: int, long: Callable[[Array], Array], short: Callable[[int], Array]) -> Array:
+    """Long steps together, short ones length by length."""
+    if counts.ndim == 0:
+        return long(counts) if counts >= least else short(int(counts))
+    whole = long(np.maximum(counts, least))
+    for m in np.unique(counts[counts < least]):
+        whole = np.where(counts == m, short(int(m)), whole)
+    return whole
+
+
+def uneven_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: int, vpp: int = 1, delay: Num = 0.0) -> Num:
     """Seconds of a step by events, for stages of any length.
 
     A step of ``m₀`` micro-batches is run, and lengthened: ``T(m) = max_r { L_r(m₀) + (m − m₀)·c_r }`` with ``L_r`` the longest path
     through rank ``r``'s steady state and ``c_r`` the rank's work for one more micro-batch. Shorter steps are run as they are.
-    Interleaved steps are run up to ``LONG`` rounds and lengthened by the last round's increment: ranks whose chunks differ can hold
-    each other up, so that no rank alone sets the pace.
+    Interleaved steps whose rank's chunks differ, or whose messages outlast the pass that hides them (:func:`_paced_by_one_rank`), are run
+    up to ``LONG`` rounds and lengthened by the last round's increment: ranks can hold each other up, so that no rank alone sets the pace.
 
     Args:
         schedule, times, micro_batches, pp, vpp: as for :func:`~trainsim.training.schedule.pipeline_seconds`.
+        delay: between ranks, on the way and blocking nobody, number or ``(n,)``; for interleaved steps only [s].
 
     Returns:
-        seconds [s]; equals :func:`timeline`, interleaved from below and as far as its rounds have settled.
+        seconds [s]; equals :func:`timeline`, interleaved of unlike chunks from below and as far as its rounds have settled.
 
     >>> from trainsim.training.schedule import timeline
     >>> uneven = Times(np.array([1.0, 2.0]), np.array([1.0, 2.0]), np.array([1.0, 2.0]))
     >>> float(uneven_seconds("zero-bubble", uneven, 100, pp=2)), float(timeline(order("zero-bubble", 2, 100), uneven).seconds)
     (601.0, 601.0)
     """
-    counts = np.asarray(micro_batches)
-    period = {"interleaved": pp, "dualpipe": 2}.get(schedule, 1)
-    short = steady(schedule, pp, vpp, int(counts.flat[0]) % period)
-    if schedule != "interleaved" and np.all(counts >= short.micro_batches) and np.all(counts % period == counts.flat[0] % period):
-        return _lengthened(order(schedule, pp, short.micro_batches, vpp), times, short, (counts - short.micro_batches) // period)
-    if counts.ndim:  # structure is cheap to tell apart: one run for each distinct step
-        distinct, which = np.unique(counts, return_inverse=True)
-        rows = np.broadcast_arrays(*(uneven_seconds(schedule, times, m, pp, vpp) for m in distinct), counts)[:-1]
-        return np.take_along_axis(np.stack(rows), which.reshape(1, *counts.shape), axis=0)[0]  # type: ignore[no-any-return]
-    rounds = int(counts) // pp
-    if schedule == "interleaved" and rounds > LONG:
-        last, before = (_run(order(schedule, pp, n * pp, vpp), times) for n in (LONG, LONG - 1))
-        return last + (rounds - LONG) * (last - before)
-    return _run(order(schedule, pp, int(counts), vpp), times)
+    counts, late = check_counts(schedule, micro_batches, pp, vpp), np.asarray(delay, dtype=np.float64)
+
+    def run(m: int) -> Array:
+        graph = graph_of(order(schedule, pp, m, vpp))
+        last: Array = ends(graph, times.of_kinds(graph), late).max(axis=0)
+        return last
+
+    if schedule == "interleaved" and not _paced_by_one_rank(times, pp, late):
+        last, before = (run(LONG * pp), run((LONG - 1) * pp)) if counts.max() >= LONG * pp else (0.0, 0.0)
+        return _by_length(counts, LONG * pp, lambda m: last + (m // pp - LONG) * (last - before), run)
+    return _by_length(counts, shortest(schedule, pp), lambda m: _lengthened(steady(schedule, pp, vpp), times, m, late), run)
 
 
-def _run(run: Order, times: Times) -> Num:
-    graph = graph_of(run)
-    seconds: Num = ends(graph, times.of_kinds(graph)).max(axis=0)
-    return seconds
+def _paced_by_one_rank(times: Times, pp: int, late: Array) -> bool:
+    """Whether an interleaved rank's chunks are alike, and messages short enough to arrive while another chunk runs.
+
+    With ``t = f + b`` of a chunk: ``d <= max t / 2``, so that one rank down and up again is no longer than staying, and
+    ``d <= max t − max(mean f, mean b)``, so that neither is once around all ranks by forward or by backward passes.
+    """
+    chunks = [each.reshape(-1, pp, *each.shape[1:]) for each in (times.forward, times.inputs, times.weights)]
+    f, i, w = (each[0] for each in chunks)
+    pace, loop = (f + i + w).max(axis=0), np.maximum(f.mean(axis=0), (i + w).mean(axis=0))  # of staying, of once around by one kind of pass
+    alike = all(np.array_equal(each, np.broadcast_to(each[:1], each.shape)) for each in chunks)
+    return alike and bool(np.all(late <= np.minimum(pace / 2.0, pace - loop)))
 
 
-def _lengthened(run: Order, times: Times, short: Steady, periods: Num) -> Num:
+def _lengthened(short: Steady, times: Times, counts: Array, late: Array) -> Array:
     """The longest path of a step, with a rank's work for the further periods put in where the path is in that rank's steady state."""
-    graph = graph_of(run)
-    seconds = times.of_kinds(graph)
-    through = ends(graph, seconds)[:-1] + tails(graph, seconds)
-    longest: Num = -np.inf
-    for rank, (first, end) in enumerate(short.region):
-        more = periods * sum(n * times.of(slot) for slot, (_, n) in short.counts[rank].items())
-        steadily = through[[graph.number[rank, k] for k in range(first, end)]].max(axis=0)
-        longest = np.maximum(longest, steadily + more)
+    seconds = times.of_kinds(short.graph)
+    columns = np.broadcast_shapes(seconds.shape[1:], late.shape, counts.shape)
+    if prod(columns) <= BLOCK:
+        return _longest(short, seconds, counts, late)
+    every = (np.broadcast_to(seconds, (len(seconds), *columns)), np.broadcast_to(counts, columns), np.broadcast_to(late, columns))
+    blocks = (slice(first, first + BLOCK) for first in range(0, columns[0], BLOCK))
+    return np.concatenate([_longest(short, every[0][:, block], every[1][block], every[2][block]) for block in blocks])
+
+
+def _longest(short: Steady, seconds: Array, counts: Array, late: Array) -> Array:
+    through = ends(short.graph, seconds, late)[:-1] + tails(short.graph, seconds, late)
+    steadily = np.maximum.reduceat(through[short.region], short.first, axis=0)
+    longest: Array = (steadily + (counts - short.micro_batches) // short.period * (short.more @ seconds)).max(axis=0)
     return longest

@@ -1,0 +1,105 @@
+"""How long the slowest rank of a pipeline waits in a step: fill, drain, uneven stages and messages."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import SpecError
+from ...units import Num
+from .events import Times
+from .forms import pipeline_seconds
+from .orders import Schedule
+from .stages import stages_of
+from .uneven import busy_seconds, uneven_seconds
+
+Array = NDArray[np.float64]
+FOLDED = ("zero-bubble-v", "dualpipe-v")
+"""Schedules whose second chunks come back along the ranks."""
+
+
+def waiting_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: int, vpp: int = 1, sending: Num = 0.0) -> Num:
+    """Idle of the slowest rank in a step: ``T − max_r busy_r``, idle of uneven stages and what shows of the messages included.
+
+    ``T`` is the step by its events. A message takes ``sending`` from rank to rank. Where the rule waits for it before the next pass it
+    stands on the sender's clock: after every pass whose result leaves the rank. Interleaved steps send while another chunk runs: there
+    it delays the next rank and blocks nobody.
+
+    Args:
+        schedule: the rule.
+        times: seconds of each pass of one micro-batch, numbers of rows: one for uniform stages; one a rank, which its chunks share alike;
+            or one a stage in the order data flows. Each ``(rows,)`` or ``(rows, n)``. Under DualPipe a rank's stages are ``r`` and
+            ``p − 1 − r``, and rows are stages.
+        micro_batches: per step, number or ``(n,)`` [1].
+        pp, vpp: ranks, and stages to a rank: structure, never arrays.
+        sending: one message between neighbours, number or ``(n,)`` [s].
+
+    Returns:
+        idle [s], ``()`` or ``(n,)``; ``busy_seconds(…).max(axis=0)`` more is the step.
+
+    Raises:
+        SpecError: the rule can't order that many micro-batches on that many ranks, or rows for another number of stages.
+
+    Source: what waits for its messages: Megatron-LM's ``schedules.py`` (send and receive together, then wait; overlapped for
+    interleaved steps, arXiv:2104.04473, section 4.1) and DeepSeek's ``dualpipe.py`` (``_commit_and_wait_comm`` before a pass).
+
+    >>> one = np.ones(1)
+    >>> float(waiting_seconds("1f1b", Times(one, one, one), 8, pp=4))  # (p − 1)(f + i + w)
+    9.0
+    >>> uneven = Times(np.array([1.0, 2.0]), np.array([1.0, 2.0]), np.array([1.0, 2.0]))
+    >>> float(waiting_seconds("1f1b", uneven, 8, pp=2, sending=0.5))  # the first stage once, the slower one's eight messages
+    7.5
+    """
+    staged = times_by_stage(schedule, times, pp, vpp)
+    if schedule == "interleaved":
+        step = uneven_seconds(schedule, staged, micro_batches, pp, vpp, sending)
+    else:
+        step = pipeline_seconds(schedule, _with_sends(schedule, staged, pp, sending), micro_batches, pp, vpp)
+    idle: Num = np.maximum(step - busy_seconds(schedule, staged, micro_batches, pp, vpp).max(axis=0), 0.0)  # rounding may cross zero
+    return idle
+
+
+def times_by_stage(schedule: Schedule, times: Times, pp: int, vpp: int = 1) -> Times:
+    """Times with one row a stage: uniform ones repeated, a rank's shared alike by its chunks.
+
+    Raises:
+        SpecError: rows that are neither one, nor one a rank, nor one a stage.
+
+    >>> two = np.array([2.0, 4.0])
+    >>> times_by_stage("zero-bubble-v", Times(two, two, two), 2).forward
+    array([1., 2., 2., 1.])
+    """
+    rows, stages = len(times.forward), stages_of(schedule, pp, vpp)
+    if rows == stages:
+        return times
+    if rows not in {1, pp}:
+        raise SpecError("times", rows, f"are rows for neither {pp} ranks nor {stages} stages", "give one row, one a rank or one a stage")
+    ranks = np.tile(np.arange(pp), stages // pp)
+    if schedule in FOLDED:
+        ranks[pp:] = ranks[pp:][::-1]
+    shared = 1 if rows == 1 else stages // pp
+
+    def spread(each: Array) -> Array:
+        return each[ranks if rows == pp else np.zeros(stages, dtype=np.intp)] / shared
+
+    pair = None if times.pair is None else spread(times.pair)
+    return Times(spread(times.forward), spread(times.inputs), spread(times.weights), pair)
+
+
+def _with_sends(schedule: Schedule, times: Times, pp: int, sending: Num) -> Times:
+    """Times with the messages that the sender waits for: a pass is longer by one where its result goes to another rank."""
+    if not np.any(sending):
+        return times
+    stages, each = len(times.forward), np.asarray(sending, dtype=np.float64)
+    rank = np.arange(stages)
+    if schedule in FOLDED:
+        rank[pp:] = rank[:pp][::-1]
+    columns = (1,) * max(each.ndim, times.forward.ndim - 1)
+    ahead = np.append(np.diff(rank) != 0, [False])
+    back = np.roll(ahead, 1)
+
+    def tall(rows: Array) -> Array:
+        return rows if rows.ndim > 1 else rows.reshape(stages, *columns)
+
+    pair = None if times.pair is None else tall(times.pair) + tall(1.0 * ahead + back[::-1]) * each
+    return Times(tall(times.forward) + tall(1.0 * ahead) * each, tall(times.inputs) + tall(1.0 * back) * each, tall(times.weights), pair)
