@@ -308,10 +308,13 @@ def test_waiting_is_elementwise_over_draws_micro_batches_and_messages(schedule: 
     pp, vpp = 4, 2 if schedule == "interleaved" else 1
     counts, late = np.array([8, 12, 44, 160]), np.array([0.0, 0.1, 0.02, 0.05])
     t = times_of(np.random.default_rng(5), pp, 0.4, draws=4, paired=schedule.startswith("dualpipe"))
-    together = waiting_seconds(schedule, t, counts, pp, vpp, late)
+    together = np.asarray(waiting_seconds(schedule, t, counts, pp, vpp, late))
     for k, m in enumerate(counts.tolist()):
         one = Times(t.forward[:, k], t.inputs[:, k], t.weights[:, k], None if t.pair is None else t.pair[:, k])
-        assert float(waiting_seconds(schedule, one, m, pp, vpp, float(late[k]))) == pytest.approx(float(np.asarray(together)[k]), rel=1e-9)
+        for micro_batches in (m, counts):
+            for sending in (float(late[k]), late):
+                alone = np.broadcast_to(waiting_seconds(schedule, one, micro_batches, pp, vpp, sending), counts.shape)
+                assert alone[k] == pytest.approx(together[k], rel=1e-9)
 
 
 def test_many_draws_are_timed_in_blocks_alike() -> None:

@@ -40,6 +40,13 @@ class Times:
         seconds: Seconds = table[first] + table[second] if self.pair is None else table[paired]
         return seconds
 
+    def beside(self, *others: Num) -> Times:
+        """The same times, ready to meet arrays of draws: one time a stage becomes a column where another number is an array."""
+        if self.forward.ndim > 1 or not any(np.ndim(other) for other in others):
+            return self
+        pair = None if self.pair is None else self.pair[:, None]
+        return Times(self.forward[:, None], self.inputs[:, None], self.weights[:, None], pair)
+
     @property
     def stages(self) -> int:
         """Stages that data flows through."""

@@ -120,6 +120,7 @@ def busy_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: int, 
     array([12., 12.])
     """
     counts = check_counts(schedule, micro_batches, pp, vpp)
+    times = times.beside(counts)
     if schedule in {"gpipe", "1f1b"}:
         return np.asarray(counts * (times.forward + times.inputs + times.weights), dtype=np.float64)
 
@@ -181,6 +182,7 @@ def uneven_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: int
     (601.0, 601.0)
     """
     counts, late = check_counts(schedule, micro_batches, pp, vpp), np.asarray(delay, dtype=np.float64)
+    times = times.beside(counts, late)
 
     def run(m: int) -> Array:
         graph = graph_of(order(schedule, pp, m, vpp))

@@ -94,12 +94,12 @@ def _with_sends(schedule: Schedule, times: Times, pp: int, sending: Num) -> Time
     rank = np.arange(stages)
     if schedule in FOLDED:
         rank[pp:] = rank[:pp][::-1]
-    columns = (1,) * max(each.ndim, times.forward.ndim - 1)
+    times = times.beside(each)
     ahead = np.append(np.diff(rank) != 0, [False])
     back = np.roll(ahead, 1)
 
-    def tall(rows: Array) -> Array:
-        return rows if rows.ndim > 1 else rows.reshape(stages, *columns)
+    def messages(leaving: NDArray[np.bool_]) -> Array:
+        return leaving.reshape(stages, *(1,) * (times.forward.ndim - 1)) * each
 
-    pair = None if times.pair is None else tall(times.pair) + tall(1.0 * ahead + back[::-1]) * each
-    return Times(tall(times.forward) + tall(1.0 * ahead) * each, tall(times.inputs) + tall(1.0 * back) * each, tall(times.weights), pair)
+    pair = None if times.pair is None else times.pair + messages(ahead) + messages(back[::-1])
+    return Times(times.forward + messages(ahead), times.inputs + messages(back), times.weights, pair)
