@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from .catalog.hardware import cluster as cluster_named
 from .catalog.models import from_sizes
@@ -34,6 +34,8 @@ AGAIN = (("full", frozenset({"full"})), ("attention core", frozenset({"attention
 """What published tables call recompute → the parts that backward computes again."""
 SEVERAL_NODES_LINK = 12.5e9
 """Bytes per second and accelerator between the nodes of the A100 iteration times: four 200 Gb/s cards for eight."""
+TABLE_VOCABULARY = 50257
+"""Vocabulary of the A100 iteration times: the default of the repository that published them (vTrain, src/config.py), unpadded."""
 TORCHTITAN_POWER = 500.0
 """Watts its H100 were held to, by the authors' footnote."""
 
@@ -127,7 +129,7 @@ def _from_csv(stem: str, i: int, row: Mapping[str, str]) -> MeasuredStep:
     layers = int(numbers["layers"])
     sizes = {
         "hidden": hidden, "heads": int(numbers["attention heads"]), "ffn": 4 * hidden, "layers": layers,
-        "vocab": 51200, "gated": False, "tied": True,
+        "vocab": TABLE_VOCABULARY, "gated": False, "tied": True,
     }  # fmt: skip
     layout = Layout(
         gpus=float(gpus), tp=float(tp), dp=float(dp), ep=1.0, cp=1.0, micro_batch=numbers["micro batch"], pp=pp, vpp=1,
@@ -186,7 +188,7 @@ def _known(base: MeasuredStep, row: Mapping[str, Any], parallel: Mapping[str, An
     again = next((parts for word, parts in AGAIN if word in recompute), frozenset())
     layout = Layout(
         gpus=float(gpus), tp=float(tp), dp=float(dp), ep=float(ep), cp=float(cp), micro_batch=float(micro), pp=pp, vpp=vpp,
-        sequence_split=_sequence_split(row, tp), seq_len=seq, keys_len=seq, low=low, again=again,
+        sequence_split=_sequence_split(row, tp), seq_len=seq, keys_len=seq, low=low, again=again, scaled=_scaled(row),
     )  # fmt: skip
     return replace(
         base, group=_group(row, model, low), seconds=_seconds(row, float(gpus), float(tokens)), model=model, layout=layout,
@@ -235,6 +237,11 @@ def _seconds(row: Mapping[str, Any], gpus: float, tokens: float) -> float:
 def _format(row: Mapping[str, Any]) -> str:
     text = str(row.get("precision") or "").lower()
     return next((low for word, low in FORMATS if word in text), "bf16")
+
+
+def _scaled(row: Mapping[str, Any]) -> Literal["tensor", "block"]:
+    """NVFP4 and the MX formats scale blocks."""
+    return "block" if re.search(r"mx|nvfp4", str(row.get("precision")), re.IGNORECASE) else "tensor"
 
 
 def _zero(text: str) -> int:

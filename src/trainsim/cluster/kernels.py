@@ -10,6 +10,9 @@ import numpy as np
 from ..units import Num
 from .stack import Stack
 
+WANTED = 16
+"""Bytes whose multiples tensor cores load at full speed."""
+
 
 def product_rate(peak: Num, share: Num, depth: Num, stack: Stack) -> Num:
     """FLOP/s of a product whose output fills every tile: ``peak · share · K / (K + K_half)``.
@@ -48,6 +51,27 @@ def occupied(rows: Num, cols: Num, groups: Num, stack: Stack) -> Num:
     waves = groups * tiles / stack.processors
     padding = tiles * np.square(stack.tile) / (rows * cols)
     return padding * (1.0 + stack.wave * (np.ceil(waves) / waves - 1.0))
+
+
+def aligned(elements: Num, element_bytes: Num, stack: Stack) -> Num:
+    """Share of its speed that a product keeps whose rows don't start on 16-byte boundaries: ``misaligned^(log₂(16/a)/3)``.
+
+    ``a`` is the largest power of two, up to 16 bytes, that divides the stored row; at 2 bytes the whole penalty is paid.
+
+    Args:
+        elements: stored row of an operand or of the result [element].
+        element_bytes: bytes of each [B].
+        stack: gives what is kept at 2 bytes.
+
+    Source: NVIDIA, Matrix Multiplication Background User's Guide, section 4.1: tensor cores want multiples of 16 bytes.
+
+    >>> s = Stack("s", architecture="ampere", misaligned=0.4)
+    >>> float(aligned(50304, 2.0, s)), float(aligned(50257, 2.0, s))
+    (1.0, 0.4)
+    """
+    row = np.floor(np.asarray(elements) * element_bytes).astype(np.int64)
+    kept: Num = np.power(stack.misaligned, np.log2(WANTED / np.gcd(row, WANTED)) / 3.0)
+    return kept
 
 
 def product_seconds(

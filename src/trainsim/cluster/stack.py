@@ -26,9 +26,11 @@ class Stack(Spec):
     Args:
         architecture: generation of chips its kernels are written for.
         attention: whether scores stay on chip (fused) or pass through memory (unfused).
+        checkpoint: whether "full" recompute runs a block whole, or stops once backward has all it needs (its last product is not).
         bf16, fp8, fp4: share of the dense peak that large products reach, by number format; fp16 counts as bf16.
         half_depth: inner dimension at which a product reaches half of that [element].
         tile, processors, wave: side of an output tile [element], processors that take tiles [1], weight of the last wave's idle ones.
+        misaligned: share of its speed that a product keeps when rows start on 2-byte boundaries.
         grouped: what grouped products of experts reach, relative to one large product.
         attention_forward, attention_backward: share of the BF16 peak of fused attention at great length and head width.
         half_head, half_length: head width [element] and sequence length [token] at which it reaches half.
@@ -38,7 +40,8 @@ class Stack(Spec):
         memory: share of the memory bandwidth that streaming kernels reach.
         elementwise, elementwise_backward: passes over the op table's streams in forward; backward over forward.
         loss_bytes: traffic of the loss per logit [B].
-        cast_bytes: traffic of a cast to a narrow format per element [B].
+        loss_kernels: kernels of the loss and of whatever a micro-batch asks of the host once.
+        cast_bytes, cast_block_bytes: traffic of a cast to a narrow format per element, with one scale a tensor and one a block [B].
         permute_bytes: traffic of sorting tokens to experts and back, per routed element and pass [B].
         launch, routing_launch: host time per kernel, per routed layer and pass [s].
         sharpness: exponent of the soft maximum of host and chip.
@@ -69,6 +72,7 @@ class Stack(Spec):
     name: str
     architecture: Architecture
     attention: Literal["fused", "unfused"] = "fused"
+    checkpoint: Literal["whole", "early-stop"] = "whole"
     bf16: Share = 0.7
     fp8: Share = 0.65
     fp4: Share = 0.45
@@ -76,6 +80,7 @@ class Stack(Spec):
     tile: Annotated[Num, Unit("element", "side of an output tile", ge=1)] = 128.0
     processors: Annotated[Num, Unit("", "processors that take tiles", ge=1)] = 132.0
     wave: Annotated[Num, Unit("", "weight of the last wave's idle processors", ge=0, le=1)] = 0.5
+    misaligned: Annotated[Num, Unit("", "speed kept without 16-byte rows", gt=0, le=1)] = 0.5
     grouped: Annotated[Num, Unit("", "grouped over single products", gt=0, le=1.5)] = 0.8
     attention_forward: Share = 0.6
     attention_backward: Share = 0.5
@@ -88,7 +93,9 @@ class Stack(Spec):
     elementwise: Annotated[Num, Unit("", "passes over the streams", ge=0)] = 1.0
     elementwise_backward: Annotated[Num, Unit("", "backward over forward traffic", ge=0)] = 1.5
     loss_bytes: Annotated[Num, Unit("B", "per logit", ge=0)] = 18.0
-    cast_bytes: Annotated[Num, Unit("B", "per cast element", ge=0)] = 4.0
+    loss_kernels: Annotated[Num, Unit("", "kernels of a micro-batch's loss", ge=0)] = 2.0
+    cast_bytes: Annotated[Num, Unit("B", "per cast element, one scale a tensor", ge=0)] = 4.0
+    cast_block_bytes: Annotated[Num, Unit("B", "per cast element, one scale a block", ge=0)] = 4.0
     permute_bytes: Annotated[Num, Unit("B", "per routed element and pass", ge=0)] = 6.0
     launch: Annotated[Num, Unit("s", "host time per kernel", ge=0)] = 5e-6
     routing_launch: Annotated[Num, Unit("s", "host time per routed layer and pass", ge=0)] = 0.0

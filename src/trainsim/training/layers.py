@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from ..cluster.collectives import Fabric, all_gather, all_reduce, exchange, members_per_domain, token_copies
 from ..cluster.hardware import Chip, Cluster
 from ..cluster.kernels import (
+    aligned,
     fused_attention_seconds,
     host_floor,
     product_seconds,
@@ -38,6 +40,7 @@ class Layout:
         seq_len, keys_len: tokens of a sequence; of a document, which is what attention sees.
         low: number format of the low-precision products.
         again: what backward computes again.
+        scaled: whether a narrow format has one scale a tensor or one a block.
     """
 
     gpus: Num
@@ -53,6 +56,7 @@ class Layout:
     keys_len: Num
     low: str
     again: frozenset[str]
+    scaled: Literal["tensor", "block"] = "tensor"
 
     @property
     def tokens(self) -> Num:
@@ -134,7 +138,7 @@ def layer_times(shapes: Shapes, layout: Layout, chip: Chip, fabric: Fabric, stac
         forward=forward,
         inputs=inputs,
         weights=weights,
-        again=_again(shapes, layout, forward, core, streams[0], of @ products[0]),
+        again=_again(shapes, layout, stack, forward, core, streams[0], products[0]),
         tp=_tp(shapes, layout, fabric, hidden),
         ep=_ep(shapes, layout, fabric, stack),
         cp=_cp(shapes, layout, fabric),
@@ -172,6 +176,7 @@ def _products(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple
     rows, groups = _rows(shapes, layout, stack)
     inner = shapes.inner / np.where(shapes.inner_split > 0, layout.tp, 1.0)
     cols = shapes.cols / np.where(shapes.cols_split > 0, layout.tp, 1.0)
+    share = share * aligned(inner, size, stack) * aligned(cols, size, stack)
     given = (groups, peak, share, chip.memory_bandwidth, stack)
     gradient = 2.0 * np.asarray(stack.gradient_bytes)  # accumulated in place: read and written
     forward = product_seconds(rows, cols, inner, *given, element_bytes=size, output_bytes=BF16_BYTES)
@@ -218,7 +223,8 @@ def _casts(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[Nu
     rows, groups = _rows(shapes, layout, stack)
     inputs = shapes.low * shapes.own_input * rows * groups * shapes.inner / np.where(shapes.inner_split > 0, layout.tp, 1.0)
     outputs = shapes.low * rows * groups * shapes.cols / np.where(shapes.cols_split > 0, layout.tp, 1.0)
-    moved = (shapes.products_of @ elements * stack.cast_bytes for elements in (inputs, outputs))
+    each = {"tensor": stack.cast_bytes, "block": stack.cast_block_bytes}[layout.scaled]
+    moved = (shapes.products_of @ elements * each for elements in (inputs, outputs))
     forward, backward = (stream_seconds(m, chip.memory_bandwidth, stack) for m in moved)
     return forward, backward
 
@@ -233,14 +239,16 @@ def _host(shapes: Shapes, layout: Layout, stack: Stack) -> Num:
     """Host time of one pass over one layer of each kind, shape ``(kinds, n)``."""
     extra = {"fused": 0.0, "unfused": UNFUSED_KERNELS}[stack.attention] * np.sum(shapes.cores_of, axis=1, keepdims=True)
     sums = shapes.split_sublayers * (np.asarray(layout.tp) > 1)
-    host: Num = stack.launch * (shapes.kernels + extra + sums) + stack.routing_launch * shapes.routed_layers
+    loss = stack.loss_kernels * (shapes.logits > 0)
+    host: Num = stack.launch * (shapes.kernels + extra + sums + loss) + stack.routing_launch * shapes.routed_layers
     return host
 
 
-def _again(shapes: Shapes, layout: Layout, forward: Num, core: Num, streams: Num, products: Num) -> Num:
+def _again(shapes: Shapes, layout: Layout, stack: Stack, forward: Num, core: Num, streams: Num, products: Num) -> Num:
     """What backward computes again, shape ``(kinds, n)``; embedding, head and prediction modules keep their activations."""
     body = np.array([[kind not in {"embedding", "head"}] for kind in shapes.kinds], dtype=np.float64)
-    parts = {"full": forward, "attention": core, "streams": streams, "products": products}
+    unneeded = {"whole": 0.0, "early-stop": shapes.last_of @ products}[stack.checkpoint]
+    parts = {"full": forward - unneeded, "attention": core, "streams": streams, "products": shapes.products_of @ products}
     return body * sum((parts[name] for name in sorted(layout.again)), np.zeros((1, 1)))
 
 

@@ -29,7 +29,7 @@ class Shapes:
 
     Columns over distinct products, shape ``(products, 1)``; over attention cores and recurrent mixers, ``(cores, 1)``;
     over kinds of layer, ``(kinds, 1)``. ``products_of`` and ``cores_of`` say how many of each a layer of a kind has,
-    shapes ``(kinds, products)`` and ``(kinds, cores)``.
+    shapes ``(kinds, products)`` and ``(kinds, cores)``; ``last_of`` which product ends a layer.
     """
 
     kinds: tuple[str, ...]
@@ -45,6 +45,7 @@ class Shapes:
     weight: Array
     own_input: Array
     products_of: Array
+    last_of: Array
     heads: Array
     width: Array
     fixed_flop: Array
@@ -95,6 +96,7 @@ def shapes_of(model: Model) -> Shapes:
         paths=product_paths,
         core_paths=core_paths,
         products_of=products_of,
+        last_of=_last(entries, row, product_paths),
         masks=tuple(key[3] for key in cores),
         cores_of=cores_of,
         **columns,
@@ -140,6 +142,15 @@ def _distinct(entries: Sequence[Entry], row: dict[str, int], key_of: object) -> 
         for kind, count in by_kind.items():
             table[kind, at] = count
     return list(keys), tuple(map(tuple, paths)), table
+
+
+def _last(entries: Sequence[Entry], row: dict[str, int], paths: Sequence[Sequence[tuple[str, ...]]]) -> Array:
+    """Which product ends a layer of each kind: 1 there, shape ``(kinds, products)``."""
+    at = {path: i for i, group in enumerate(paths) for path in group}
+    table = np.zeros((len(row), len(paths)))
+    for kind, last in {e.path[0]: e.path for e in entries if isinstance(e.op, MatMul)}.items():
+        table[row[kind], at[last]] = 1.0
+    return table
 
 
 def _column(keys: Sequence[tuple[float, ...]], i: int) -> Array:

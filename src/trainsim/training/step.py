@@ -290,6 +290,7 @@ def layout_of(plan: Plan, cluster: Cluster, seq_len: Num, document_length: Num |
         keys_len=seq_len if document_length is None else np.minimum(document_length, seq_len),
         low=plan.recipe.products,
         again=again[plan.recompute],
+        scaled=plan.recipe.scaled,
     )
 
 
