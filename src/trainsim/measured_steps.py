@@ -30,12 +30,14 @@ CLUSTERS = {
 FORMATS = (("fp4", "fp4"), ("fp8", "fp8"), ("bf16", "bf16"), ("fp16", "bf16"))
 SUPERSEDED = 1.4
 """A row that a later patch of the same configuration beats by this factor is a class of its own: a regression that was mended."""
-AGAIN = (("full", frozenset({"full"})), ("attention core", frozenset({"attention"})), ("per-op", frozenset({"streams"})))
+AGAIN = (("full", frozenset({"full"})), ("attention core", frozenset({"core"})), ("per-op", frozenset({"ops"})))
 """What published tables call recompute → the parts that backward computes again."""
 SEVERAL_NODES_LINK = 12.5e9
 """Bytes per second and accelerator between the nodes of the A100 iteration times: four 200 Gb/s cards for eight."""
-TABLE_VOCABULARY = 50257
-"""Vocabulary of the A100 iteration times: the default of the repository that published them (vTrain, src/config.py), unpadded."""
+ONE_NODE_VOCABULARY = 50257
+"""Vocabulary of the one-node iteration times: the default of the repository that published them (vTrain, src/config.py), unpadded."""
+SEVERAL_NODES_VOCABULARY = 51200
+"""Vocabulary of the others, whose models are those of Narayanan et al. 2021 (arXiv:2104.04473), table 1."""
 TORCHTITAN_POWER = 500.0
 """Watts its H100 were held to, by the authors' footnote."""
 
@@ -126,10 +128,11 @@ def _from_csv(stem: str, i: int, row: Mapping[str, str]) -> MeasuredStep:
     except (KeyError, ValueError) as error:
         return MeasuredStep(f"{stem}:{i}", stem, stem, stem, 0.0, stem, why=f"the row has no number for {error}")
     several = gpus > cluster_named("dgx-a100", 8).domain
+    vocabulary = SEVERAL_NODES_VOCABULARY if several else ONE_NODE_VOCABULARY
     layers = int(numbers["layers"])
     sizes = {
         "hidden": hidden, "heads": int(numbers["attention heads"]), "ffn": 4 * hidden, "layers": layers,
-        "vocab": TABLE_VOCABULARY, "gated": False, "tied": True,
+        "vocab": vocabulary, "gated": False, "tied": True,
     }  # fmt: skip
     layout = Layout(
         gpus=float(gpus), tp=float(tp), dp=float(dp), ep=1.0, cp=1.0, micro_batch=numbers["micro batch"], pp=pp, vpp=1,
@@ -170,11 +173,12 @@ def _known(base: MeasuredStep, row: Mapping[str, Any], parallel: Mapping[str, An
     cluster = cluster_named(CLUSTERS[row["gpu"]], int(gpus))
     model = _model(row)
     stack = _stack(row)
-    if stack.startswith("torchtitan"):
+    if stack.startswith("torchtitan") and row["gpu"] == "H100-SXM":
         cluster = cluster.replace({"chip.power": TORCHTITAN_POWER})
     tp, pp, cp, ep = (_degree(parallel, k, base.source) for k in ("tp", "pp", "cp", "ep"))
     dp = gpus / (tp * pp * cp)
-    vpp = _virtual(parallel.get("vpp"), pp, base)
+    dualpipe = bool(re.search("dualpipe", str(parallel.get("vpp")), re.IGNORECASE))
+    vpp = 1 if dualpipe else _virtual(parallel.get("vpp"), pp, base)
     micro = parallel.get("microbatch")
     if micro is None:
         raise _missing("parallelism.microbatch", None, "is not published")
@@ -192,7 +196,7 @@ def _known(base: MeasuredStep, row: Mapping[str, Any], parallel: Mapping[str, An
     )  # fmt: skip
     return replace(
         base, group=_group(row, model, low), seconds=_seconds(row, float(gpus), float(tokens)), model=model, layout=layout,
-        batch=float(tokens) / seq, schedule="interleaved" if vpp > 1 else "1f1b", zero=_zero(str(parallel.get("zero"))),
+        batch=float(tokens) / seq, schedule="dualpipe" if dualpipe else "interleaved" if vpp > 1 else "1f1b", zero=_zero(str(parallel.get("zero"))),
         cluster=cluster, stack=stack,
     )  # fmt: skip
 

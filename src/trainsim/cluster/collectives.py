@@ -67,6 +67,19 @@ def _bandwidth(group: Num, per_domain: Num, fabric: Fabric) -> Num:
     return rate
 
 
+def largest_of(members: Num) -> Num:
+    """The largest of n normal draws, in standard deviations above their mean: ``Φ⁻¹((n − 3/8)/(n + 1/4))``, 0 of one.
+
+    Source: Blom 1958, Statistical Estimates and Transformed Beta-Variables, section 6.9.
+
+    >>> [round(float(largest_of(n)), 2) for n in (1, 2, 8)]
+    [0.0, 0.59, 1.43]
+    """
+    n = np.asarray(members, dtype=np.float64)
+    largest: Num = ndtri((n - BLOM) / (n - 2 * BLOM + 1))
+    return largest
+
+
 # rings ---------------------------------------------------------------------------------------------------------------
 
 
@@ -361,6 +374,5 @@ def random_imbalance(tokens: Num, experts: Num, top_k: Num, group: Num) -> Num:
     n, e, k = (np.asarray(x, dtype=np.float64) for x in (group, experts, top_k))
     mean = k / n
     variance = mean * (1 - 1 / n) * (e - k) / np.maximum(e - 1, 1.0)
-    largest = ndtri((n - BLOM) / (n - 2 * BLOM + 1))
-    factor: Num = 1.0 + largest * np.sqrt(variance / np.asarray(tokens, dtype=np.float64)) / mean
+    factor: Num = 1.0 + largest_of(n) * np.sqrt(variance / np.asarray(tokens, dtype=np.float64)) / mean
     return factor

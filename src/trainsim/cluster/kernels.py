@@ -69,7 +69,7 @@ def aligned(elements: Num, element_bytes: Num, stack: Stack) -> Num:
     >>> float(aligned(50304, 2.0, s)), float(aligned(50257, 2.0, s))
     (1.0, 0.4)
     """
-    row = np.floor(np.asarray(elements) * element_bytes).astype(np.int64)
+    row = (np.floor(elements) * element_bytes).astype(np.int64)
     kept: Num = np.power(stack.misaligned, np.log2(WANTED / np.gcd(row, WANTED)) / 3.0)
     return kept
 
@@ -137,7 +137,7 @@ def unfused_attention_seconds(
 ) -> Num:
     """Seconds of attention by batched products over all pairs, its scores passing through memory.
 
-    ``t = 2·T·a·(d_qk + d_v)·S·(1 + B) / rate(d) + T·a·S·bytes / (memory · bandwidth)``, ``B = 1`` in backward.
+    ``t = 2·T·a·(d_qk + d_v)·S·(1 + B) / (peak · share · d/(d + d_half)) + T·a·S·bytes / (memory · bandwidth)``, ``B = 1`` in backward.
 
     Args:
         tokens, heads, width, length, peak, bandwidth, stack, backward: as for the fused kernel and for products.
@@ -146,7 +146,8 @@ def unfused_attention_seconds(
     """
     scores = tokens * heads * length
     flop = 2.0 * scores * width * (1.0 + backward)
-    return flop / product_rate(peak, stack.bf16, width / 2, stack) + stream_seconds(scores * stack.score_bytes, bandwidth, stack)
+    head = width / 2
+    return flop / (peak * stack.bf16 * head / (head + stack.half_head)) + stream_seconds(scores * stack.score_bytes, bandwidth, stack)
 
 
 def stream_seconds(moved: Num, bandwidth: Num, stack: Stack) -> Num:

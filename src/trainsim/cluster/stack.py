@@ -44,6 +44,7 @@ class Stack(Spec):
         cast_bytes, cast_block_bytes: traffic of a cast to a narrow format per element, with one scale a tensor and one a block [B].
         permute_bytes: traffic of sorting tokens to experts and back, per routed element and pass [B].
         launch, routing_launch: host time per kernel, per routed layer and pass [s].
+        host_spread: standard deviation over mean of a host's time: ranks that sum a layer together wait for the slowest.
         sharpness: exponent of the soft maximum of host and chip.
         scale_up, scale_out: share of the links' data-sheet bandwidth that large messages reach.
         inside_latency, outside_latency: of one hop [s].
@@ -99,6 +100,7 @@ class Stack(Spec):
     permute_bytes: Annotated[Num, Unit("B", "per routed element and pass", ge=0)] = 6.0
     launch: Annotated[Num, Unit("s", "host time per kernel", ge=0)] = 5e-6
     routing_launch: Annotated[Num, Unit("s", "host time per routed layer and pass", ge=0)] = 0.0
+    host_spread: Annotated[Num, Unit("", "deviation over mean of a host's time", ge=0)] = 0.0
     sharpness: Annotated[Num, Unit("", "exponent of the soft maximum", ge=1)] = 4.0
     scale_up: Fraction = 0.75
     scale_out: Fraction = 0.85

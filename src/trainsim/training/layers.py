@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..cluster.collectives import Fabric, all_gather, all_reduce, exchange, members_per_domain, token_copies
+from ..cluster.collectives import Fabric, all_gather, all_reduce, exchange, largest_of, members_per_domain, token_copies
 from ..cluster.hardware import Chip, Cluster
 from ..cluster.kernels import (
     aligned,
@@ -20,7 +20,7 @@ from ..cluster.kernels import (
 from ..cluster.stack import Stack
 from ..errors import EstimateError
 from ..units import Num
-from .shapes import Shapes
+from .shapes import Again, Shapes
 
 BF16_BYTES = 2.0
 NUMBER_BYTES = {"bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "fp4": 0.5}
@@ -102,11 +102,12 @@ def fabric_of(cluster: Cluster, stack: Stack) -> Fabric:
     return Fabric(cluster.domain, found["scale_up"], found["scale_out"], stack.inside_latency, stack.outside_latency)
 
 
-def layer_times(shapes: Shapes, layout: Layout, chip: Chip, fabric: Fabric, stack: Stack, hidden: Num) -> LayerTimes:
+def layer_times(shapes: Shapes, again: Again, layout: Layout, chip: Chip, fabric: Fabric, stack: Stack, hidden: Num) -> LayerTimes:
     """Seconds of one layer of each kind for one micro-batch on one accelerator.
 
     Args:
         shapes: of the model's kernels.
+        again: what backward computes again.
         layout: how they are spread.
         chip, fabric: data sheet of the accelerator, and the network as driven.
         stack: every calibrated number.
@@ -138,7 +139,7 @@ def layer_times(shapes: Shapes, layout: Layout, chip: Chip, fabric: Fabric, stac
         forward=forward,
         inputs=inputs,
         weights=weights,
-        again=_again(shapes, layout, stack, forward, core, streams[0], products[0]),
+        again=_again(shapes, again, layout, chip, stack, (forward, products[0], forward_core)),
         tp=_tp(shapes, layout, fabric, hidden),
         ep=_ep(shapes, layout, fabric, stack),
         cp=_cp(shapes, layout, fabric),
@@ -241,15 +242,17 @@ def _host(shapes: Shapes, layout: Layout, stack: Stack) -> Num:
     sums = shapes.split_sublayers * (np.asarray(layout.tp) > 1)
     loss = stack.loss_kernels * (shapes.logits > 0)
     host: Num = stack.launch * (shapes.kernels + extra + sums + loss) + stack.routing_launch * shapes.routed_layers
-    return host
+    return host * (1.0 + stack.host_spread * largest_of(layout.tp))
 
 
-def _again(shapes: Shapes, layout: Layout, stack: Stack, forward: Num, core: Num, streams: Num, products: Num) -> Num:
-    """What backward computes again, shape ``(kinds, n)``; embedding, head and prediction modules keep their activations."""
-    body = np.array([[kind not in {"embedding", "head"}] for kind in shapes.kinds], dtype=np.float64)
-    unneeded = {"whole": 0.0, "early-stop": shapes.last_of @ products}[stack.checkpoint]
-    parts = {"full": forward - unneeded, "attention": core, "streams": streams, "products": shapes.products_of @ products}
-    return body * sum((parts[name] for name in sorted(layout.again)), np.zeros((1, 1)))
+def _again(shapes: Shapes, again: Again, layout: Layout, chip: Chip, stack: Stack, times: tuple[Num, Num, Num]) -> Num:
+    """Seconds of what backward computes again, shape ``(kinds, n)``."""
+    forward, products, cores = times
+    unneeded: Num = np.asarray(shapes.last_of @ products) * {"whole": 0.0, "early-stop": 1.0}[stack.checkpoint]
+    elements = layout.tokens * (again.split_traffic / layout.tp + again.whole_traffic / layout.sequence_split)
+    streams = stream_seconds(BF16_BYTES * stack.elementwise * elements, chip.memory_bandwidth, stack)
+    seconds: Num = again.whole * (forward - unneeded) + again.products @ products + again.cores @ cores + streams
+    return seconds
 
 
 def _tp(shapes: Shapes, layout: Layout, fabric: Fabric, hidden: Num) -> Num:

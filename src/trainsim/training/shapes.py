@@ -205,6 +205,94 @@ def _add(found: dict[str, Array], at: int, entry: Entry) -> None:
             found[split][at] += op.read + op.written
 
 
+@dataclass(frozen=True, eq=False)
+class Again:
+    """What backward computes again of one layer of each kind.
+
+    ``whole`` marks kinds computed again entirely, shape ``(kinds, 1)``. Of the others: products ``(kinds, products)``, cores
+    ``(kinds, cores)``, traffic ``(kinds, 1)``. ``sums``, ``routed`` and ``keys`` are exchanges made again over those of one forward
+    pass, by tensor, expert and context parallelism, ``(kinds, 1)``.
+    """
+
+    whole: Array
+    products: Array
+    cores: Array
+    split_traffic: Array
+    whole_traffic: Array
+    sums: Array
+    routed: Array
+    keys: Array
+
+
+@lru_cache(maxsize=512)
+def again_of(model: Model, parts: frozenset[str]) -> Again:
+    """What recomputing some parts computes again.
+
+    Args:
+        model: what is trained.
+        parts: ``full``; ``core`` the attention scores; ``ops`` everything but attention and every second product; ``streams`` the
+            element-wise work; or names of ops and sections. Embedding and head keep what they have.
+
+    Source: Korthikanti et al. 2022 (arXiv:2205.05198), section 5; torchtitan (arXiv:2410.06511), section 2.1.3.
+    """
+    shapes = shapes_of(model)
+    row = {kind: i for i, kind in enumerate(shapes.kinds)}
+    product = {path: i for i, group in enumerate(shapes.paths) for path in group}
+    core = {path: i for i, group in enumerate(shapes.core_paths) for path in group}
+    kinds = len(row)
+    found = {name: np.zeros((kinds, 1)) for name in ("whole", "split_traffic", "whole_traffic", "sums", "routed", "keys")}
+    found |= {"products": np.zeros((kinds, len(shapes.paths))), "cores": np.zeros((kinds, len(shapes.core_paths)))}
+    for kind, at in row.items():
+        if kind in ENDS:
+            continue
+        entries = [e for e in model.table.entries if e.path[0] == kind]
+        if "full" in parts:
+            for name in ("whole", "sums", "routed", "keys"):
+                found[name][at] = 1.0
+        for entry in _computed_again(entries, parts - {"full"}):
+            op = entry.op
+            match op:
+                case MatMul():
+                    found["products"][at, product[entry.path]] += 1.0
+                    found["sums"][at] += (op.axes[0] in SPLIT_AXES and op.experts == 1) / np.maximum(shapes.split_sublayers[at], 1.0)
+                    found["routed"][at] = np.maximum(found["routed"][at], float(op.experts > 1 and op.axes[0] == "hidden"))
+                case Attend() | Scan():
+                    found["cores"][at, core[entry.path]] += 1.0
+                    found["keys"][at] = 1.0
+                case Stream():
+                    traffic = "split_traffic" if op.axis in SPLIT_AXES else "whole_traffic"
+                    found[traffic][at] += op.read + op.written
+                case Lookup():
+                    pass
+    return Again(**found)
+
+
+ENDS = frozenset({"embedding", "head"})
+"""Kinds of layer that keep their activations under every recompute."""
+
+
+def _computed_again(entries: Sequence[Entry], parts: frozenset[str]) -> list[Entry]:
+    """The entries of one kind that any of the parts names, each once."""
+    chosen: dict[tuple[str, ...], Entry] = {}
+    for part in sorted(parts):
+        match part:
+            case "core":
+                named = [e for e in entries if isinstance(e.op, Attend)]
+            case "streams":
+                named = [e for e in entries if isinstance(e.op, Stream)]
+            case "ops":
+                named = [e for e in entries if isinstance(e.op, Stream)] + [e for e in entries if isinstance(e.op, MatMul)][1::2]
+            case _:
+                named = [e for e in entries if _answers(e.path[1:], part)]
+        chosen |= {e.path: e for e in named}
+    return list(chosen.values())
+
+
+def _answers(path: tuple[str, ...], name: str) -> bool:
+    """Whether a stretch of the path reads as the name."""
+    return any(".".join(path[i:j]) == name for i in range(len(path)) for j in range(i + 1, len(path) + 1))
+
+
 def _routing(entries: Sequence[Entry]) -> dict[str, float]:
     """Experts in all, and experts a token meets; 1 and 0 without experts."""
     sizes = {(e.op.experts, e.op.top_k) for e in entries if isinstance(e.op, MatMul) and e.op.experts > 1 and e.op.role == "linear"}

@@ -19,13 +19,15 @@ from ..model.transformer import Model
 from ..units import Num
 from .layers import BF16_BYTES, LayerTimes, Layout, fabric_of, layer_times
 from .plan import Plan
-from .shapes import Shapes, shapes_of
+from .shapes import Again, Shapes, again_of, shapes_of
 
 if TYPE_CHECKING:
     from ..run import Run
 
 NODE = 8.0
 """Accelerators of the machine that jitter is counted from."""
+SUMS = 4.0
+"""Halves of the two sums of a layer's forward pass under tensor parallelism: a gather or a scatter before and after each sublayer."""
 Array = NDArray[np.float64]
 
 
@@ -162,9 +164,10 @@ def step_of(model: Model, layout: Layout, batch: Num, schedule: str, zero: int, 
     """
     shapes = shapes_of(model)
     fabric = fabric_of(cluster, stack)
-    times = layer_times(shapes, layout, cluster.chip, fabric, stack, float(model.hidden))
+    again = again_of(model, layout.again)
+    times = layer_times(shapes, again, layout, cluster.chip, fabric, stack, float(model.hidden))
     counts = layers_per_rank(model, layout.pp, layout.vpp, schedule)
-    busy = _pass(times, counts, layout, stack)
+    busy = _pass(times, again, counts, layout, stack)
     whole = np.atleast_2d(busy.whole)
     slowest = np.argmax(whole, axis=0)
     micro_batches = np.ceil(batch / (layout.dp * layout.micro_batch))
@@ -188,18 +191,19 @@ def step_of(model: Model, layout: Layout, batch: Num, schedule: str, zero: int, 
     )
 
 
-def _pass(times: LayerTimes, counts: Array, layout: Layout, stack: Stack) -> Pass:
+def _pass(times: LayerTimes, again: Again, counts: Array, layout: Layout, stack: Stack) -> Pass:
     """One micro-batch through every rank: forward and backward, exchanges split into what shows and what hides."""
     backward = times.inputs + times.weights
-    twice = 2.0 + ("full" in layout.again)  # an exchange of forward happens again in backward, and in a forward run twice
+    last = {"whole": 0.0, "early-stop": 1.0 / SUMS}[stack.checkpoint] * again.whole
     alone = np.minimum(times.ep, times.forward) + np.minimum(times.ep, backward)
     beside = np.minimum(2.0 * times.ep, times.forward + backward)  # another chunk's pass runs beside the exchange
     routed = stack.overlap_ep * alone if layout.vpp == 1 else np.maximum(stack.overlap_ep * alone, stack.overlap_ep_interleaved * beside)
     core = times.cores
     attention = [np.sum(core[i], axis=0, keepdims=True) if np.size(core[i]) else 0.0 for i in (0, 1)]
     kv = np.minimum(times.cp, attention[0]) + np.minimum(2.0 * times.cp, attention[1])
-    hidden = {"tp": stack.overlap_tp * twice * times.tp, "ep": routed, "cp": stack.overlap_cp * kv}
-    exchanged = {"tp": twice * times.tp, "ep": twice * times.ep, "cp": (twice + 1.0) * times.cp}
+    # an exchange of forward happens again in backward, and in whatever of forward runs a second time
+    exchanged = {"tp": (2.0 + again.sums - last) * times.tp, "ep": (2.0 + again.routed) * times.ep, "cp": (3.0 + again.keys) * times.cp}
+    hidden = {"tp": stack.overlap_tp * exchanged["tp"], "ep": routed, "cp": stack.overlap_cp * kv}
     lent = stack.exchange_processors / (1.0 - np.asarray(stack.exchange_processors)) * hidden["ep"]
     return Pass(
         forward=counts @ times.forward,
@@ -275,7 +279,7 @@ def _synchronise(
 
 def layout_of(plan: Plan, cluster: Cluster, seq_len: Num, document_length: Num | None = None) -> Layout:
     """A plan on a cluster as numbers."""
-    again: dict[str, frozenset[str]] = {"none": frozenset(), "selective": frozenset({"attention"}), "full": frozenset({"full"})}
+    again: dict[str, frozenset[str]] = {"none": frozenset(), "selective": frozenset(plan.recompute_parts), "full": frozenset({"full"})}
     return Layout(
         gpus=float(cluster.gpus),
         tp=float(plan.tp),
