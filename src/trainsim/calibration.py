@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
+from scipy.special import expit, logit, ndtri
 
-from .catalog.stacks import constants, fields_at, stack_at
+from .catalog.stacks import class_of, constants, fields_at, is_routed, stack_at
 from .errors import SpecError
 from .measured_steps import MeasuredStep
 from .spec import Batch
@@ -224,22 +224,103 @@ def tags(task: Problem, best: Array, draws: Array) -> dict[str, str]:
     return dict(zip(task.names, words.tolist(), strict=True))
 
 
-def spreads(steps: Sequence[MeasuredStep], residuals: Array, unseen: Array) -> dict[str, float]:
-    """What the fit leaves unexplained: a Student scale by group, and a standard deviation between sources.
+# what was held out -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Unseen:
+    """Rows as foretold by a fit that has not seen them.
 
     Args:
         steps: the rows.
-        residuals: log(modelled / measured) of each where its own configuration was held out, shape ``(rows,)``.
-        unseen: the same where its whole source was held out.
+        residuals: log(modelled / measured) of each, shape ``(rows,)``.
+        doubt: standard deviation of that by the constants' own doubt, shape ``(rows,)``.
     """
-    groups = sorted({s.group for s in steps})
-    found = {g: float(np.median(np.abs(residuals[[s.group == g for s in steps]])) / 0.741) for g in groups}
-    sources = sorted({s.source for s in steps})
-    means = np.array([np.mean(unseen[[s.source == source for s in steps]]) for source in sources])
-    return {**{g: round(v, 4) for g, v in found.items()}, "between sources": round(float(np.sqrt(np.mean(np.square(means)))), 4)}
+
+    steps: tuple[MeasuredStep, ...]
+    residuals: Array
+    doubt: Array
+
+    def __add__(self, other: Unseen) -> Unseen:
+        return Unseen(
+            self.steps + other.steps,
+            np.concatenate([self.residuals, other.residuals]),
+            np.concatenate([self.doubt, other.doubt]),
+        )
 
 
-def record(task: Problem, best: Array, draws: Array, spread: Mapping[str, float], day: dt.date) -> dict[str, Any]:
+def foretell(seen: Sequence[MeasuredStep], unseen: Sequence[MeasuredStep]) -> Unseen:
+    """Fit some rows, foretell others."""
+    task = problem(seen)
+    found = fit(task, starts=1)
+    test = problem(unseen)
+    around = found.best + np.concatenate([np.zeros((1, len(task.names))), STEP * np.eye(len(task.names))])
+    apart = test.residuals(around)
+    slope = (apart[:, 1:] - apart[:, :1]) / STEP
+    variance = np.einsum("rc,cd,rd->r", slope, found.covariance[int(np.argmin(found.misfit))], slope)
+    return Unseen(test.steps, apart[:, 0], np.sqrt(np.maximum(variance, 0.0)))
+
+
+def halves(steps: Sequence[MeasuredStep], repeats: int = 2, seed: int = 0) -> Unseen:
+    """Every row foretold from random halves without its configuration, ``repeats`` times."""
+    rng, keys = np.random.default_rng(seed), sorted({s.key for s in steps})
+    found = []
+    for _ in range(repeats):
+        chosen = set(rng.permutation(keys)[: len(keys) // 2].tolist())
+        one, other = [s for s in steps if s.key in chosen], [s for s in steps if s.key not in chosen]
+        found += [foretell(one, other), foretell(other, one)]
+    return _together(found)
+
+
+def sources_apart(steps: Sequence[MeasuredStep]) -> Unseen:
+    """Every row foretold from the rows of all other sources."""
+    names = sorted({s.source for s in steps})
+    return _together([foretell([s for s in steps if s.source != n], [s for s in steps if s.source == n]) for n in names])
+
+
+def _together(parts: Sequence[Unseen]) -> Unseen:
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = whole + part
+    return whole
+
+
+FEW = 20.0
+"""Rows of all classes of a kind that a class's own spread is mixed with, so that a handful of rows does not set it."""
+
+
+def spread_by_class(unseen: Unseen) -> dict[str, float]:
+    """What is left unexplained inside a source: the σ that puts nine tenths of each class of rows inside its 90 % interval."""
+    classes = np.array([class_of(s.stack, routed=is_routed(s.model)) for s in unseen.steps])  # type: ignore[arg-type]
+    kinds = np.array([c.rpartition("/")[2] for c in classes])
+    ones = np.ones(len(classes))
+    whole = {str(kind): needed_spread(unseen, ones * (kinds == kind)) for kind in sorted(set(kinds))}
+    found = dict(whole)
+    for name in sorted(set(classes)):
+        rows = float(len({s.key for s, c in zip(unseen.steps, classes, strict=True) if c == name}))
+        own, kind = needed_spread(unseen, ones * (classes == name)), whole[str(name).rpartition("/")[2]]
+        found[str(name)] = float(np.sqrt((rows * own**2 + FEW * kind**2) / (rows + FEW)))
+    return {name: round(value, 4) for name, value in found.items()}
+
+
+def spread_unseen(unseen: Unseen) -> float:
+    """What is left unexplained of a source nobody has seen: each source counts once, however many rows it has."""
+    sizes = {source: sum(s.source == source for s in unseen.steps) for source in {s.source for s in unseen.steps}}
+    return round(needed_spread(unseen, np.array([1.0 / sizes[s.source] for s in unseen.steps])), 4)
+
+
+def needed_spread(unseen: Unseen, weight: Array, level: float = 0.9) -> float:
+    """The least σ for which a share ``level`` of the rows lies inside ``± z · √(doubt² + σ²)``."""
+    z = float(ndtri((1.0 + level) / 2))
+    needed = np.sqrt(np.maximum(np.square(unseen.residuals / z) - np.square(unseen.doubt), 0.0))
+    order = np.argsort(needed)
+    reached = np.cumsum(weight[order]) / np.sum(weight)
+    return float(needed[order][int(np.searchsorted(reached, level))])
+
+
+def record(
+    task: Problem, best: Array, draws: Array, spread: Mapping[str, float], unseen: float, day: dt.date, left_out: Sequence[str]
+) -> dict[str, Any]:
     """The calibration as the plain data the catalogue ships."""
     values, many = task.values(best[None, :]), task.values(draws)
     return {
@@ -248,6 +329,9 @@ def record(task: Problem, best: Array, draws: Array, spread: Mapping[str, float]
         "best": [float(f"{values[n][0]:.6g}") for n in task.names],
         "tags": tags(task, best, draws),
         "spread": dict(spread),
+        "unseen": unseen,
+        "sources": sorted({s.source for s in task.steps}),
+        "left_out": list(left_out),
         "rows": sorted({s.hash for s in task.steps}),
         "draws": [[float(f"{many[n][i]:.4g}") for n in task.names] for i in range(len(draws))],
     }

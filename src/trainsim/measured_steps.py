@@ -196,7 +196,8 @@ def _known(base: MeasuredStep, row: Mapping[str, Any], parallel: Mapping[str, An
     )  # fmt: skip
     return replace(
         base, group=_group(row, model, low), seconds=_seconds(row, float(gpus), float(tokens)), model=model, layout=layout,
-        batch=float(tokens) / seq, schedule="dualpipe" if dualpipe else "interleaved" if vpp > 1 else "1f1b", zero=_zero(str(parallel.get("zero"))),
+        batch=float(tokens) / seq, schedule="dualpipe" if dualpipe else "interleaved" if vpp > 1 else "1f1b",
+        zero=_zero(str(parallel.get("zero"))),
         cluster=cluster, stack=stack,
     )  # fmt: skip
 

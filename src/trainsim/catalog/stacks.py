@@ -1,17 +1,24 @@
-"""Software stacks from their rows: published figures where there are, priors where there are none."""
+"""Software stacks from their rows: published figures where there are, the calibration's constants where there are none."""
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
 
-from ..cluster.stack import Stack
+from ..cluster.stack import Stack, Tag
 from ..errors import CatalogError, did_you_mean
-from ..uncertainty import Beliefs, ci90
+from ..model.feedforward import MixtureOfExperts
+from ..model.transformer import Model
+from ..uncertainty import Beliefs, ci90, joint, lognormal
 from ..units import Num
 from .rows import Row, read_rows
 
@@ -31,11 +38,68 @@ def stack_rows() -> Mapping[str, Row]:
     return read_rows("stacks", _data("stacks.toml"))
 
 
-def stack(name: str) -> Stack:
-    """A software stack of the catalogue at what was believed of each constant before any step was seen.
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What measured steps taught: the constants' most probable point, joint draws, and what remains unexplained.
 
     Args:
-        name: its row: ``"megatron-2021"``, ``"deepseek-2024"``.
+        names: of the constants, in the order of every column.
+        best: the most probable point, shape ``(constants,)``.
+        draws: joint draws from the posterior, shape ``(draws, constants)``.
+        tags: how each constant is known after the fit: fitted, prior-only or on-bound.
+        spread: standard deviation of log(modelled / measured) inside a source, by class of rows.
+        unseen: the same for a source nobody has seen.
+        sources, left_out: whose rows the fit has seen, and whose it was kept from.
+        rows: fingerprints of the measured steps it has seen.
+        date: day of the fit: blind to what is judged before it.
+    """
+
+    names: tuple[str, ...]
+    best: NDArray[np.float64]
+    draws: NDArray[np.float64]
+    tags: Mapping[str, Tag]
+    spread: Mapping[str, float]
+    unseen: float
+    sources: tuple[str, ...]
+    left_out: tuple[str, ...]
+    rows: frozenset[str]
+    date: dt.date
+
+    def within(self, name: str, *, routed: bool) -> float:
+        """Spread inside a source of its class of rows; of all such models where the class has none."""
+        return self.spread.get(class_of(name, routed=routed), self.spread["moe" if routed else "dense"])
+
+
+@cache
+def calibration() -> Calibration:
+    """The calibration this library ships.
+
+    Raises:
+        CatalogError: its constants are not those of ``constants.toml``.
+    """
+    data = json.loads(_data("calibration.json"))
+    if set(data["names"]) != set(constants()):
+        odd = sorted(set(data["names"]) ^ set(constants()))
+        raise CatalogError("calibration.names", odd, "differ from constants.toml", "regenerate it: make calibrate")
+    return Calibration(
+        names=tuple(data["names"]),
+        best=np.array(data["best"], dtype=np.float64),
+        draws=np.array(data["draws"], dtype=np.float64),
+        tags=data["tags"],
+        spread=data["spread"],
+        unseen=data["unseen"],
+        sources=tuple(data["sources"]),
+        left_out=tuple(data["left_out"]),
+        rows=frozenset(data["rows"]),
+        date=dt.date.fromisoformat(data["date"]),
+    )
+
+
+def stack(name: str) -> Stack:
+    """A software stack of the catalogue at the calibration's most probable point.
+
+    Args:
+        name: its row: ``"megatron-2021"``, ``"mcore-26.04-blackwell"``, ``"deepseek-2024"``.
 
     Raises:
         CatalogError: no such stack; says which there are.
@@ -43,18 +107,60 @@ def stack(name: str) -> Stack:
     >>> stack("deepseek-2024").tag("fp8")
     'published'
     """
-    return stack_at(name, {constant: float(row["prior"]) for constant, row in constants().items()})
+    fitted = calibration()
+    return stack_at(name, dict(zip(fitted.names, fitted.best.tolist(), strict=True)), fitted.tags)
 
 
-def stack_beliefs(name: str, path: str = "efficiency.stack") -> Beliefs:
-    """What is believed of a stack's constants: log-normal or logit-normal around their priors; a constant two fields share is one draw.
+def is_routed(model: Model) -> bool:
+    """Whether any layer routes tokens to experts."""
+    return any(isinstance(kind.block.ffn, MixtureOfExperts) for kind in model.stack)
+
+
+def class_of(name: str, *, routed: bool) -> str:
+    """What a step is pooled with: its stack without the release, and whether the model routes tokens."""
+    return f"{_found(name).get('like') or name}/{'moe' if routed else 'dense'}"
+
+
+def stack_beliefs(
+    name: str, path: str = "efficiency.stack", *, routed: bool = True, as_of: dt.date | None = None, source: str | None = None
+) -> Beliefs:
+    """What is believed of a stack: its constants, jointly as the calibration drew them, and the factor that nothing explains.
+
+    Before the calibration's day its constants have their priors. The factor is log-normal around 1: as wide as the calibration missed
+    sources it had not seen, or, for a source it has seen, other configurations of it.
 
     Args:
-        name: the stack's row.
+        name: the stack's row; of a stack of your own only the factor is doubted.
         path: where the stack stands in the run.
+        routed: whether the model routes tokens to experts.
+        as_of: the last day whose rows may be used; None for all.
+        source: whose machine it is, if the calibration has seen it.
+
+    >>> sorted(stack_beliefs("deepseek-2024").paths)[:2]
+    ['efficiency.stack.bf16', 'efficiency.stack.elementwise']
     """
+    fitted = calibration()
+    if as_of is not None and as_of < fitted.date:
+        return _prior_beliefs(name, path) | Beliefs({f"{path}.factor": lognormal(0.0, UNSEEN_BEFORE)})
+    spread = fitted.within(name, routed=routed) if source in fitted.sources else fitted.unseen
+    unexplained = Beliefs({f"{path}.factor": lognormal(0.0, spread)})
+    if name not in stack_rows():
+        return unexplained
+    drawn = fields_at(name, dict(zip(fitted.names, fitted.draws.T, strict=True)))
+    keys = sorted(drawn)
+    return unexplained | Beliefs(
+        {tuple(f"{path}.{field}" for field in keys): joint(np.stack([np.asarray(drawn[f]) for f in keys], axis=1))}
+    )
+
+
+UNSEEN_BEFORE = 0.2
+"""Standard deviation of log(modelled / measured) believed of a source before any row was seen: our judgement."""
+
+
+def _prior_beliefs(name: str, path: str) -> Beliefs:
+    """Log-normal or logit-normal around the priors; a constant two fields share is one draw."""
     shared: dict[str, list[str]] = {}
-    for field, formula in fitted_fields(name).items():
+    for field, formula in (fitted_fields(name) if name in stack_rows() else {}).items():
         if " * " not in formula:  # a field that is a multiple of another's constant keeps its middle value
             shared.setdefault(formula, []).append(f"{path}.{field}")
     held = {}
@@ -62,11 +168,10 @@ def stack_beliefs(name: str, path: str = "efficiency.stack") -> Beliefs:
         row = constants()[constant]
         middle, spread = float(row["prior"]), float(row["spread"])
         if row["kind"] == "share":
-            odds = middle / (1.0 - middle)
-            low, high = (odds * np.exp(z * spread) / (1.0 + odds * np.exp(z * spread)) for z in (-Z95, Z95))
+            low, high = (float(expit(logit(middle) + z * spread)) for z in (-Z95, Z95))
         else:
-            low, high = middle * np.exp(-Z95 * spread), middle * np.exp(Z95 * spread)
-        held[tuple(sorted(fields))] = ci90(float(low), middle, float(high))
+            low, high = (float(middle * np.exp(z * spread)) for z in (-Z95, Z95))
+        held[tuple(sorted(fields))] = ci90(low, middle, high)
     return Beliefs(held)
 
 
@@ -99,12 +204,14 @@ def fields_at(name: str, values: Mapping[str, Num]) -> dict[str, Num]:
     return made
 
 
-def stack_at(name: str, values: Mapping[str, Num]) -> Stack:
+def stack_at(name: str, values: Mapping[str, Num], tags: Mapping[str, Tag] | None = None) -> Stack:
     """A stack whose constants have these values."""
     row = _found(name)
     base = _found(row["like"]) if row.get("like") else row
     plain: dict[str, Any] = {k: v for k, v in base.fields.items() if k not in _HEADER}
     known: dict[str, Any] = dict(base.get("tags", {}))
+    for field, formula in fitted_fields(name).items():
+        known[field] = (tags or {}).get(formula.partition(" * ")[0], "prior-only")
     numbers: dict[str, Any] = {field: float(np.asarray(value)) for field, value in fields_at(name, values).items()}
     return Stack(name=name, **plain, **numbers, tags=known).with_sources({"": row.cited})
 

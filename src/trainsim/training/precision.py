@@ -65,10 +65,12 @@ RECIPES: dict[str, Precision] = {
         Precision(name="bf16-fsdp", weights=0.0, other_weights=0.0),  # PyTorch FSDP2: FP32 shards are the weights, BF16 once gathered
         Precision(name="fp8-fsdp", products="fp8", weights=0.0, other_weights=0.0),  # torchao: inputs kept in BF16, cast again in backward
         Precision(name="fp8", products="fp8", weights=4.0, linear_inputs=1.0),  # Transformer Engine: BF16, FP8 and its transpose
-        Precision(name="mxfp8", products="fp8", weights=4.0 + 2.0 / 32.0, linear_inputs=1.0 + 1.0 / 32.0, scaled="block"),  # a scale byte to every 32
-        Precision(name="nvfp4", products="fp4", weights=3.0 + 2.0 / 16.0, linear_inputs=0.5 + 1.0 / 16.0, scaled="block"),  # a scale byte to every 16
+        Precision(name="mxfp8", products="fp8", weights=4.0 + 2.0 / 32.0, linear_inputs=1.0 + 1.0 / 32.0,
+                  scaled="block"),  # a scale byte to every 32
+        Precision(name="nvfp4", products="fp4", weights=3.0 + 2.0 / 16.0, linear_inputs=0.5 + 1.0 / 16.0,
+                  scaled="block"),  # a scale byte to every 16
         Precision(name="fp8-deepseek", products="fp8", weights=SCALED_FP8, moments=2.0, linear_inputs=SCALED_FP8, gate_inputs=SCALED_FP8,
-                  dispatched=SCALED_FP8, combined=2.0, scaled="block"),  # DeepSeek-V3, section 3.3: FP32 master and gradients, BF16 moments, FP8 products
+                  dispatched=SCALED_FP8, combined=2.0, scaled="block"),  # section 3.3: FP32 master and gradients, BF16 moments, FP8 products
     )
 }  # fmt: skip
 """Recipes by name; another one is a :class:`Precision` of the user's own."""

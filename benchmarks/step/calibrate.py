@@ -1,0 +1,59 @@
+"""Fit the constants of software stacks to measured steps and write the calibration that the library ships.
+
+python benchmarks/step/calibrate.py FILE [FILE …] [--leave-out SOURCE …]
+
+A file is a JSON list of published runs or a CSV table of iteration times (``trainsim.measured_steps``). The rows of a source that is
+left out are never looked at. Takes about ten minutes on one core; set OMP_NUM_THREADS=1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+from pathlib import Path
+
+import numpy as np
+
+from trainsim import calibration as c
+from trainsim.measured_steps import read_steps
+
+OUT = Path(__file__).parents[2] / "src" / "trainsim" / "catalog" / "data" / "calibration.json"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--leave-out", nargs="*", default=["DeepSeek"], help="sources whose rows are not looked at")
+    parser.add_argument("--draws", type=int, default=400)
+    parser.add_argument("--out", type=Path, default=OUT)
+    asked = parser.parse_args()
+    steps = [s for f in asked.files for s in read_steps(f) if not any(s.source.startswith(name) for name in asked.leave_out)]
+    task = c.problem(steps)
+    found = c.fit(task)
+    print(f"{len(task.steps)} rows, {len(task.names)} constants; starts came to rest at {np.round(np.sort(found.misfit), 2)}")
+    draws = c.sample(task, found, draws=asked.draws)
+    inside, apart = c.halves(task.steps), c.sources_apart(task.steps)
+    for words, unseen in (("random halves", inside), ("source left out", apart)):
+        print(f"\n{words}\n{table(unseen)}")
+    spread, unseen = c.spread_by_class(inside), c.spread_unseen(apart)
+    print("\nspread", spread, "unseen", unseen)
+    asked.out.write_text(
+        json.dumps(c.record(task, found.best, draws, spread, unseen, dt.datetime.now(tz=dt.UTC).date(), asked.leave_out)) + "\n"
+    )
+
+
+def table(unseen: c.Unseen) -> str:
+    lines = [f"{'group':<28}{'n':>6}{'median':>8}{'mean':>8}{'bias':>8}"]
+    groups = np.array([s.group for s in unseen.steps])
+    for name in sorted(set(groups)):
+        r = unseen.residuals[groups == name]
+        off = 100 * np.abs(np.expm1(r))
+        lines.append(
+            f"{name:<28}{len({s.key for s in unseen.steps if s.group == name}):>6}{np.median(off):>8.1f}{np.mean(off):>8.1f}{100 * np.mean(r):>+8.1f}"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
