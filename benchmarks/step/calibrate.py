@@ -32,8 +32,9 @@ def main() -> None:
     task = c.problem(steps)
     found = c.fit(task)
     print(f"{len(task.steps)} rows, {len(task.names)} constants; starts came to rest at {np.round(np.sort(found.misfit), 2)}")
+    print(table(c.Unseen(task.steps, task.residuals(found.best[None, :])[:, 0], np.zeros(len(task.steps)))), flush=True)
     draws = c.sample(task, found, draws=asked.draws)
-    inside, apart = c.halves(task.steps), c.sources_apart(task.steps)
+    inside, apart = c.halves(task.steps, near=found.best), c.sources_apart(task.steps, near=found.best)
     for words, unseen in (("random halves", inside), ("source left out", apart)):
         print(f"\n{words}\n{table(unseen)}")
     spread, unseen = c.spread_by_class(inside), c.spread_unseen(apart)
@@ -48,10 +49,8 @@ def table(unseen: c.Unseen) -> str:
     groups = np.array([s.group for s in unseen.steps])
     for name in sorted(set(groups)):
         r = unseen.residuals[groups == name]
-        off = 100 * np.abs(np.expm1(r))
-        lines.append(
-            f"{name:<28}{len({s.key for s in unseen.steps if s.group == name}):>6}{np.median(off):>8.1f}{np.mean(off):>8.1f}{100 * np.mean(r):>+8.1f}"
-        )
+        off, rows = 100 * np.abs(np.expm1(r)), len({s.key for s in unseen.steps if s.group == name})
+        lines.append(f"{name:<28}{rows:>6}{np.median(off):>8.1f}{np.mean(off):>8.1f}{100 * np.mean(r):>+8.1f}")
     return "\n".join(lines)
 
 

@@ -12,6 +12,8 @@ from .stack import Stack
 
 WANTED = 16
 """Bytes whose multiples tensor cores load at full speed."""
+SHORT = np.log2(WANTED / np.maximum(np.arange(WANTED + 1.0), 1.0)) / 3.0
+"""By how much a row that so many bytes divide falls short of that, 1 at 2 bytes."""
 
 
 def product_rate(peak: Num, share: Num, depth: Num, stack: Stack) -> Num:
@@ -53,24 +55,24 @@ def occupied(rows: Num, cols: Num, groups: Num, stack: Stack) -> Num:
     return padding * (1.0 + stack.wave * (np.ceil(waves) / waves - 1.0))
 
 
-def aligned(elements: Num, element_bytes: Num, stack: Stack) -> Num:
+def aligned(inner: Num, cols: Num, element_bytes: Num, stack: Stack) -> Num:
     """Share of its speed that a product keeps whose rows don't start on 16-byte boundaries: ``misaligned^(log₂(16/a)/3)``.
 
-    ``a`` is the largest power of two, up to 16 bytes, that divides the stored row; at 2 bytes the whole penalty is paid.
+    ``a`` is the largest power of two, up to 16 bytes, that divides every stored row; at 2 bytes the whole penalty is paid.
 
     Args:
-        elements: stored row of an operand or of the result [element].
+        inner, cols: stored rows of the operands and of the result [element].
         element_bytes: bytes of each [B].
         stack: gives what is kept at 2 bytes.
 
     Source: NVIDIA, Matrix Multiplication Background User's Guide, section 4.1: tensor cores want multiples of 16 bytes.
 
     >>> s = Stack("s", architecture="ampere", misaligned=0.4)
-    >>> float(aligned(50304, 2.0, s)), float(aligned(50257, 2.0, s))
+    >>> float(aligned(4096, 50304, 2.0, s)), float(aligned(4096, 50257, 2.0, s))
     (1.0, 0.4)
     """
-    row = (np.floor(elements) * element_bytes).astype(np.int64)
-    kept: Num = np.power(stack.misaligned, np.log2(WANTED / np.gcd(row, WANTED)) / 3.0)
+    rows = ((np.floor(inner) * element_bytes).astype(np.int64) | (np.floor(cols) * element_bytes).astype(np.int64)) | WANTED
+    kept: Num = np.power(stack.misaligned, SHORT[rows & -rows])  # the lowest bit set is the largest power of two that divides both
     return kept
 
 

@@ -177,7 +177,7 @@ def _products(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple
     rows, groups = _rows(shapes, layout, stack)
     inner = shapes.inner / np.where(shapes.inner_split > 0, layout.tp, 1.0)
     cols = shapes.cols / np.where(shapes.cols_split > 0, layout.tp, 1.0)
-    share = share * aligned(inner, size, stack) * aligned(cols, size, stack)
+    share = share * aligned(inner, cols, size, stack)
     given = (groups, peak, share, chip.memory_bandwidth, stack)
     gradient = 2.0 * np.asarray(stack.gradient_bytes)  # accumulated in place: read and written
     forward = product_seconds(rows, cols, inner, *given, element_bytes=size, output_bytes=BF16_BYTES)

@@ -70,7 +70,7 @@ RECIPES: dict[str, Precision] = {
         Precision(name="nvfp4", products="fp4", weights=3.0 + 2.0 / 16.0, linear_inputs=0.5 + 1.0 / 16.0,
                   scaled="block"),  # a scale byte to every 16
         Precision(name="fp8-deepseek", products="fp8", weights=SCALED_FP8, moments=2.0, linear_inputs=SCALED_FP8, gate_inputs=SCALED_FP8,
-                  dispatched=SCALED_FP8, combined=2.0, scaled="block"),  # section 3.3: FP32 master and gradients, BF16 moments, FP8 products
+                  dispatched=SCALED_FP8, combined=2.0, scaled="block"),  # section 3.3: BF16 moments, FP32 masters and gradients
     )
 }  # fmt: skip
 """Recipes by name; another one is a :class:`Precision` of the user's own."""

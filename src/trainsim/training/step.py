@@ -19,6 +19,8 @@ from ..model.transformer import Model
 from ..units import Num
 from .layers import BF16_BYTES, LayerTimes, Layout, fabric_of, layer_times
 from .plan import Plan
+from .schedule import busy_seconds, waiting_seconds
+from .schedule.events import Times
 from .shapes import Again, Shapes, again_of, shapes_of
 
 if TYPE_CHECKING:
@@ -32,6 +34,20 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
+class Passes:
+    """One micro-batch through a layer of each kind, exchanges included: seconds ``(kinds, n)``.
+
+    ``forward``, ``inputs`` and ``weights`` share what shows of the exchanges, half in each direction. ``alone`` is what routed exchanges
+    take of one direction where nothing runs beside them, beyond that.
+    """
+
+    forward: Num
+    inputs: Num
+    weights: Num
+    alone: Num
+
+
+@dataclass(frozen=True, eq=False)
 class Pass:
     """One micro-batch through the layers of every rank: seconds ``(ranks, n)`` by what they are spent on."""
 
@@ -41,6 +57,7 @@ class Pass:
     again: Num
     exposed: Mapping[str, Num]
     hidden: Mapping[str, Num]
+    passes: Passes
 
     @property
     def compute(self) -> Num:
@@ -55,13 +72,17 @@ class Pass:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One optimizer step in seconds, each number ``(n,)``; ``seconds`` is the sum on the critical path."""
+    """One optimizer step in seconds, each number ``(n,)``; ``seconds`` is the sum on the critical path.
+
+    ``alone`` is what exchanges take beyond that in passes that no other pass runs beside.
+    """
 
     micro_batches: Num
     slowest: NDArray[np.intp]
     times: LayerTimes
     counts: Array
     busy: Pass
+    alone: Num
     bubble: Num
     sending: Num
     synchronise: Num
@@ -74,14 +95,14 @@ class Step:
     @property
     def seconds(self) -> Num:
         """Seconds of the step on the critical path."""
-        busy = self.micro_batches * _at(self.busy.whole, self.slowest) + self.bubble + self.sending
+        busy = self.micro_batches * _at(self.busy.whole, self.slowest) + self.alone + self.bubble + self.sending
         return (busy + self.synchronise - self.synchronise_hidden + self.optimizer + self.norm) * self.jitter * self.factor
 
 
 def _at(values: Num, rank: NDArray[np.intp]) -> Num:
     """The row of each column's slowest rank: ``(ranks, n)`` → ``(n,)``."""
     whole = np.asarray(values)
-    picked: Num = np.take_along_axis(np.broadcast_to(whole, (whole.shape[0], rank.shape[0])), rank[None, :], axis=0)[0]
+    picked: Num = whole[rank, 0] if whole.shape[1] == 1 else whole[rank, np.arange(len(rank))]
     return picked
 
 
@@ -89,14 +110,13 @@ def _at(values: Num, rank: NDArray[np.intp]) -> Num:
 
 
 @lru_cache(maxsize=4096)
-def layers_per_rank(model: Model, pp: int, vpp: int, schedule: str) -> Array:
+def layers_per_rank(model: Model, pp: int, vpp: int) -> Array:
     """How many layers of each kind every pipeline rank runs for one micro-batch, shape ``(ranks, kinds)``.
 
     Layers go to the ``pp · vpp`` chunks in order: equal numbers where they divide, else so that the sum of squared FLOPs is least,
-    prediction modules and head counted as layers of their own. Under DualPipe a rank runs two chunks, from both ends, for half of
-    the micro-batches each.
+    prediction modules and head counted as layers of their own.
 
-    Source: Narayanan et al. 2021 (arXiv:2104.04473), section 2.2; DeepSeek-V3 (arXiv:2412.19437), section 3.2.1.
+    Source: Narayanan et al. 2021 (arXiv:2104.04473), section 2.2.
     """
     kinds = shapes_of(model).kinds
     chunks = pp * vpp
@@ -109,7 +129,12 @@ def layers_per_rank(model: Model, pp: int, vpp: int, schedule: str) -> Array:
     for i, kind in enumerate(items):
         counts[int(np.searchsorted(ends, i, side="right")), kinds.index(kind)] += 1
     ranks: Array = counts.reshape(vpp, pp, len(kinds)).sum(axis=0)
-    return (ranks + ranks[::-1]) / 2 if schedule == "dualpipe" else ranks
+    return ranks
+
+
+def _of_ranks(stages: Array, schedule: str) -> Array:
+    """Rows of stages as rows of ranks: under DualPipe a rank runs two stages, from both ends, for half of the micro-batches each."""
+    return (stages + stages[::-1]) / 2 if schedule == "dualpipe" else stages
 
 
 USUAL_LENGTH = 4096.0
@@ -166,11 +191,11 @@ def step_of(model: Model, layout: Layout, batch: Num, schedule: str, zero: int, 
     fabric = fabric_of(cluster, stack)
     again = again_of(model, layout.again)
     times = layer_times(shapes, again, layout, cluster.chip, fabric, stack, float(model.hidden))
-    counts = layers_per_rank(model, layout.pp, layout.vpp, schedule)
+    stages = layers_per_rank(model, layout.pp, layout.vpp)
+    counts = _of_ranks(stages, schedule)
     busy = _pass(times, again, counts, layout, stack)
-    whole = np.atleast_2d(busy.whole)
-    slowest = np.argmax(whole, axis=0)
     micro_batches = np.ceil(batch / (layout.dp * layout.micro_batch))
+    slowest, alone, bubble = _pipeline(schedule, busy, stages, layout, micro_batches)
     synchronise, hideable, owned = _synchronise(shapes, counts, layout, zero, fabric, stack, micro_batches, busy)
     memory = stack.memory * cluster.chip.memory_bandwidth
     return Step(
@@ -179,7 +204,8 @@ def step_of(model: Model, layout: Layout, batch: Num, schedule: str, zero: int, 
         times=times,
         counts=counts,
         busy=busy,
-        bubble=idle(schedule, busy, slowest, layout),
+        alone=alone,
+        bubble=bubble,
         sending=_sending(layout, fabric, float(model.hidden), micro_batches, stack),
         synchronise=_at(synchronise, slowest),
         synchronise_hidden=stack.overlap_dp * np.minimum(_at(synchronise, slowest), _at(hideable, slowest)),
@@ -205,7 +231,10 @@ def _pass(times: LayerTimes, again: Again, counts: Array, layout: Layout, stack:
     exchanged = {"tp": (2.0 + again.sums - last) * times.tp, "ep": (2.0 + again.routed) * times.ep, "cp": (3.0 + again.keys) * times.cp}
     hidden = {"tp": stack.overlap_tp * exchanged["tp"], "ep": routed, "cp": stack.overlap_cp * kv}
     lent = stack.exchange_processors / (1.0 - np.asarray(stack.exchange_processors)) * hidden["ep"]
+    shown = sum(exchanged[kind] - hidden[kind] for kind in exchanged) + lent
+    half = shown / 2
     return Pass(
+        passes=Passes(times.forward + half, times.inputs + times.again + half, times.weights, (hidden["ep"] - lent) / 2),
         forward=counts @ times.forward,
         inputs=counts @ times.inputs,
         weights=counts @ times.weights,
@@ -215,31 +244,47 @@ def _pass(times: LayerTimes, again: Again, counts: Array, layout: Layout, stack:
     )
 
 
-def idle(schedule: str, busy: Pass, slowest: NDArray[np.intp], layout: Layout) -> Num:
-    """Seconds the slowest rank waits: filling and draining the pipeline, idle of uneven stages included.
+def _pipeline(schedule: str, busy: Pass, stages: Array, layout: Layout, micro_batches: Num) -> tuple[NDArray[np.intp], Num, Num]:
+    """The slowest rank, what its lone passes add, and how long it waits: filling and draining, idle of uneven stages included.
 
-    1F1B: every other stage's pass; interleaved: that over the virtual stages; zero-bubble: ``(p − 1)(F + B − W)``;
-    DualPipe: ``(p/2 − 1)(F&B + B − 3W)``.
+    1F1B and GPipe: every other stage's pass, exact where one stage is slowest throughout. Interleaved: that over the virtual stages, exact
+    for uniform stages and whole rounds of micro-batches. Zero-bubble and DualPipe: by their events.
 
-    Source: Narayanan et al. 2021 (arXiv:2104.04473), section 2.2; Qi et al. 2023 (arXiv:2401.10241), table 1; DeepSeek-V3
-    (arXiv:2412.19437), table 2.
+    Raises:
+        SpecError: a schedule that can't order that many micro-batches.
+        EstimateError: a schedule without a time.
+
+    Source: Narayanan et al. 2021 (arXiv:2104.04473), section 2.2; Qi et al. 2023 (arXiv:2401.10241); DeepSeek-V3 (arXiv:2412.19437),
+    section 3.2.1.
     """
     whole = np.atleast_2d(busy.whole)
-    others: Array = np.sum(whole, axis=0) - _at(whole, slowest)
-    mean: dict[str, Array] = {part: np.mean(np.atleast_2d(getattr(busy, part)), axis=0) for part in ("whole", "forward", "weights")}
+    slowest = np.argmax(whole, axis=0)
+    nothing: Num = 0.0
     match schedule:
         case "gpipe" | "1f1b":
-            return others
+            return slowest, nothing, np.sum(whole, axis=0) - _at(whole, slowest)
         case "interleaved":
-            return others / layout.vpp
+            return slowest, nothing, (np.sum(whole, axis=0) - _at(whole, slowest)) / layout.vpp
         case "zero-bubble":
-            return np.asarray(np.maximum(others - 2.0 * (layout.pp - 1) * mean["weights"], 0.0))
+            each = busy.passes
+            times = Times(*np.broadcast_arrays(stages @ each.forward, stages @ each.inputs, stages @ each.weights))
+            return slowest, nothing, waiting_seconds(schedule, times, micro_batches, layout.pp)
         case "dualpipe":
-            pair, weights = mean["whole"], mean["weights"]
-            backward = pair - mean["forward"]
-            return np.asarray(np.maximum((layout.pp / 2 - 1) * (pair + backward - 3.0 * weights), 0.0))
+            times = _paired(busy.passes, stages)
+            worked = np.atleast_2d(busy_seconds(schedule, times, micro_batches, layout.pp))
+            slowest = np.argmax(worked, axis=0)
+            alone = _at(worked, slowest) - micro_batches * _at(whole, slowest)
+            return slowest, alone, waiting_seconds(schedule, times, micro_batches, layout.pp)
         case _:
             raise EstimateError("plan.schedule", schedule, "has no time here", "use gpipe, 1f1b, interleaved, zero-bubble or dualpipe")
+
+
+def _paired(passes: Passes, stages: Array) -> Times:
+    """Passes by stage, exchanges bare; and a forward pass beside the backward pass of the stage at the other end, exchanges hidden."""
+    forward, inputs, weights, alone = (
+        np.atleast_2d(stages @ each) for each in (passes.forward, passes.inputs, passes.weights, passes.alone)
+    )
+    return Times(*np.broadcast_arrays(forward + alone, inputs + alone, weights, forward + (inputs + weights)[::-1]))
 
 
 def _sending(layout: Layout, fabric: Fabric, hidden: float, micro_batches: Num, stack: Stack) -> Num:
@@ -310,6 +355,7 @@ def ledger_of(step: Step, shapes: Shapes) -> Ledger:
     lines: dict[tuple[str, ...], Num] = {
         **_compute(step, shapes),
         **exchanges,
+        ("exchange", "ep", "alone"): step.alone,
         ("exchange", "pp", "sent"): step.sending,
         ("exchange", "dp", "sent"): step.synchronise,
         ("exchange", "dp", "hidden"): -step.synchronise_hidden,
