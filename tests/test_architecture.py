@@ -31,7 +31,7 @@ WORK = GROUND | {"model", "cluster", "training"}
 RUN = WORK | {"cost", "run"}
 JOURNEY = RUN | {"journey", "comparison", "trace", "development", "fleet"}
 NOUNS = {"claims.claim", "claims.scope"}
-ALL = JOURNEY | NOUNS | {"uncertainty", "doubt", "measured_steps", "catalog", "claims", "planning", "calibration"}
+ALL = JOURNEY | NOUNS | {"uncertainty", "doubt", "measured_steps", "step_logs", "catalog", "claims", "planning", "calibration", "diagnosis"}
 
 ARROWS: dict[str, set[str]] = {
     # ground floor: imported by all, imports nothing but itself
@@ -64,6 +64,8 @@ ARROWS: dict[str, set[str]] = {
     "claims.backtest": ALL,
     "planning": ALL - {"claims"},
     "calibration": ALL - {"claims", "planning"},
+    "diagnosis": ALL - {"claims", "planning"},
+    "step_logs": GROUND,
     "measured_steps": ALL - {"claims", "planning", "calibration"},  # measured steps, read for calibration
     # edges: import anything, imported by nothing
     "report": ALL | {"report"},

@@ -120,6 +120,9 @@ if _TYPE_CHECKING:
     from .training.modelled import Modelled as Modelled
     from .cluster.stack import Stack as Stack
     from .training.step import step_time as step_time
+    from .calibration import calibrate as calibrate
+    from .diagnosis import diagnose as diagnose
+    from .claims.backtest import backtest as backtest
 
     # from the run to the model, and to the lab
     from .training.rollouts import Rollouts as Rollouts
@@ -172,6 +175,9 @@ _LAZY = {
     "Modelled": ".training.modelled:Modelled",
     "Stack": ".cluster.stack:Stack",
     "step_time": ".training.step:step_time",
+    "calibrate": ".calibration:calibrate",
+    "diagnose": ".diagnosis:diagnose",
+    "backtest": ".claims.backtest:backtest",
     "Rollouts": ".training.rollouts:Rollouts",
     "Reinforcement": ".training.reinforcement:Reinforcement",
     "Responses": ".training.reinforcement:Responses",

@@ -262,6 +262,41 @@ def _rename(part: Ledger | Num, unit: str) -> Ledger | Num:
     return part.scaled(1.0, unit) if isinstance(part, Ledger) else part
 
 
+class Unread(Mapping[str, "Ledger | Num"]):
+    """Parts that are worked out when one is first read: most callers want the total only.
+
+    Args:
+        work: gives the parts; a plain function or a ``functools.partial`` of one, so that the ledger can travel between processes.
+    """
+
+    def __init__(self, work: Callable[[], Mapping[str, Ledger | Num]]) -> None:
+        self._work = work
+
+    @cached_property
+    def _parts(self) -> Mapping[str, Ledger | Num]:
+        return self._work()
+
+    def __getitem__(self, name: str) -> Ledger | Num:
+        return self._parts[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parts)
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+
+def unread(unit: str, total: Num, work: Callable[[], Mapping[str, Ledger | Num]]) -> Ledger:
+    """A ledger whose total is known before its parts are worked out.
+
+    >>> unread("s", 3.0, lambda: {"compute": 2.0, "bubble": 1.0}).part("bubble").total
+    1.0
+    """
+    ledger = Ledger._trusted(unit, Unread(work))
+    ledger.__dict__["total"] = total
+    return ledger
+
+
 def tree(unit: str, lines: Mapping[tuple[str, ...], Num]) -> Ledger:
     """A ledger from flat lines keyed by their path.
 

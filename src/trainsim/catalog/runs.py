@@ -13,6 +13,7 @@ from ..model.counting import flops_per_token
 from ..model.transformer import Model
 from ..run import Run
 from ..training.efficiency import MFU, BusyHours, Efficiency
+from ..training.modelled import Modelled
 from ..training.phases import Phase
 from ..training.plan import Plan
 from ..training.reliability import Goodput
@@ -22,6 +23,7 @@ from .evidence import interval, mfu_evidence, prior_rows, rent_evidence
 from .hardware import cluster
 from .models import model_of
 from .rows import Row, find
+from .stacks import is_routed, stack_beliefs
 
 
 @dataclass(frozen=True)
@@ -189,8 +191,8 @@ def beliefs(run: Run, as_of: dt.date | str | None = None) -> Beliefs:
     """What the catalogue believes about a run's numbers, blind to the run itself.
 
     Every row, prior and calibration that became public after ``as_of``, or that derives from the run, is hidden. A prior on
-    utilisation is built from other runs' rows, one on rent from dated quotes, one on goodput from a prior row; a path the run
-    doesn't have gets none.
+    utilisation is built from other runs' rows, one on rent from dated quotes, one on goodput from a prior row, those on a software stack
+    from the calibration; a path the run doesn't have gets none.
 
     Args:
         run: what is judged.
@@ -203,8 +205,13 @@ def beliefs(run: Run, as_of: dt.date | str | None = None) -> Beliefs:
     held: dict[str, Any] = {}
     if isinstance(run.efficiency, MFU):
         held["efficiency.mfu"] = mfu_evidence(run, day).belief
+    stacks = [("efficiency.stack", run.efficiency), *((f"phases.{p.name}.efficiency.stack", p.efficiency) for p in run.phases)]
+    modelled: Mapping[Any, Any] = Beliefs()
+    for path, efficiency in stacks:
+        if isinstance(efficiency, Modelled):
+            modelled = Beliefs(modelled) | stack_beliefs(efficiency.stack.name, path, routed=is_routed(run.model), as_of=day)
     if isinstance(run.reliability, Goodput) and (row := next(prior_rows("reliability.goodput", run, day), None)) is not None:
         held["reliability.goodput"] = interval(row)
     if isinstance(run.price, Rental):
         held["price.usd_per_gpu_hour"] = rent_evidence(run, day, region=run.price.region).belief
-    return Beliefs(held)
+    return Beliefs(held) | modelled

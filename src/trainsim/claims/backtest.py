@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +22,9 @@ from ..training.efficiency import MFU
 from ..training.phases import Phase
 from ..training.plan import Plan
 from ..units import SECONDS_PER_HOUR, human
+
+if TYPE_CHECKING:
+    from .step_backtest import StepBacktest
 
 LEVEL = 0.9
 FLAT_MFU, FLAT_FACTOR = 0.40, 2.0
@@ -192,3 +197,22 @@ def _hindcast(row: Row) -> Hindcast:
     percentile = 100.0 * (1.0 - float(law.cdf(min(work / truth, 1.0))))
     flag = "" if row.get("quality") == "ok" else str(row.get("why", "suspect"))
     return Hindcast(row.id, str(row.get("org")), row.date, low, mid, high, float(truth), percentile, flat, flag)
+
+
+def backtest(rows: str | Path | None = None) -> Backtest | StepBacktest:
+    """Published figures: what would have been said before, how it turned out, inside or not.
+
+    Args:
+        rows: a file of measured steps to hold the modelled time against; None for the hindcasts of published runs' hours.
+
+    Raises:
+        SpecError: no such file, or a file of another shape.
+
+    >>> backtest().coverage >= 0.8
+    True
+    """
+    if rows is None:
+        return hindcasts()
+    from .step_backtest import step_backtest
+
+    return step_backtest(rows)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SpecError, did_you_mean
-from ..ledger import Ledger, tree
+from ..ledger import Ledger, Unread, tree
 from ..units import Num
 from .documents import Documents
 from .feedforward import MixtureOfExperts
@@ -198,7 +198,7 @@ def flops_per_token(
             raise SpecError(name, length, "must be >= 1", "give the length in tokens")
     fixed, groups = _charged(model, rule, mtp)
     keys = {mask: _document_keys(partial(_keys, model.table.masks[mask], rule.pairs), seq_len, document_length) for mask in groups}
-    forward = Ledger._trusted("FLOP/token", _Unread(fixed, groups, keys))
+    forward = Ledger._trusted("FLOP/token", Unread(partial(_read, fixed, groups, keys)))
     both = Ledger._trusted("FLOP/token", {"forward": forward, "backward": forward * _BACKWARD})
     times = 1.0 + _BACKWARD
     # the total in closed form, so that reading it over many draws walks no lines
@@ -206,28 +206,12 @@ def flops_per_token(
     return both
 
 
-class _Unread(Mapping[str, Ledger | Num]):
-    """The lines of a count, multiplied out when one is first read: most callers want the total only."""
-
-    def __init__(self, fixed: _Lines, groups: Mapping[int, _Lines], keys: Mapping[int, Num]) -> None:
-        self._counts = fixed, groups, keys
-
-    @cached_property
-    def _parts(self) -> Mapping[str, Ledger | Num]:
-        fixed, groups, keys = self._counts
-        lines: dict[tuple[str, ...], Num] = dict(fixed)
-        for mask, per_key in groups.items():
-            lines |= {path: flop * keys[mask] + fixed.get(path, 0.0) for path, flop in per_key.items()}
-        return tree("FLOP/token", lines).parts
-
-    def __getitem__(self, name: str) -> Ledger | Num:
-        return self._parts[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._parts)
-
-    def __len__(self) -> int:
-        return len(self._parts)
+def _read(fixed: _Lines, groups: Mapping[int, _Lines], keys: Mapping[int, Num]) -> Mapping[str, Ledger | Num]:
+    """The lines of a count, multiplied out."""
+    lines: dict[tuple[str, ...], Num] = dict(fixed)
+    for mask, per_key in groups.items():
+        lines |= {path: flop * keys[mask] + fixed.get(path, 0.0) for path, flop in per_key.items()}
+    return tree("FLOP/token", lines).parts
 
 
 def explain_release(model: Model) -> Ledger:

@@ -23,6 +23,7 @@ from ..units import Num
 from .shapes import Again, Shapes
 
 BF16_BYTES = 2.0
+NOTHING = np.zeros((1, 1))
 NUMBER_BYTES = {"bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "fp4": 0.5}
 UNFUSED_KERNELS = 4.0
 """Kernels that unfused attention launches beyond a fused one: two products for one, scale and mask, softmax, dropout."""
@@ -116,11 +117,12 @@ def layer_times(shapes: Shapes, again: Again, layout: Layout, chip: Chip, fabric
     Returns:
         times [s], one row per kind of layer, broadcast over the layout's and the stack's arrays.
     """
-    products = _products(shapes, layout, chip, stack)
+    tiles = _tiles(shapes, layout, stack)
+    products = _products(shapes, tiles, layout, chip, stack)
     forward_core, backward_core = (_cores(shapes, layout, chip, stack, backward) for backward in (0.0, 1.0))
     streams = _streams(shapes, layout, chip, stack)
     permute = _permute(shapes, layout, chip, stack)
-    casts = _casts(shapes, layout, chip, stack)
+    casts = _casts(shapes, tiles, layout, chip, stack)
     of, cores_of = shapes.products_of, shapes.cores_of
     core = cores_of @ forward_core
     raw_forward = of @ products[0] + core + streams[0] + casts[0] + permute
@@ -157,32 +159,47 @@ def _formats(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[
 
 def _power(chip: Chip, stack: Stack) -> Num:
     """``(power / rated)^γ``: a part whose power is not the one its shares were fitted at."""
-    if chip.power is None or np.all(np.asarray(stack.rated_power) == 0):
+    if chip.power is None or not np.any(stack.rated_power):
         return 1.0
     return np.power(chip.power / np.asarray(stack.rated_power), stack.power_exponent)
 
 
-def _rows(shapes: Shapes, layout: Layout, stack: Stack) -> tuple[Num, Num]:
-    """Rows of each product on one accelerator, and how many products one launch holds."""
-    split = (shapes.inner_split + shapes.cols_split) > 0
-    dense = shapes.rows * layout.tokens / np.where(split, 1.0, layout.sequence_split)
+@dataclass(frozen=True, eq=False)
+class Tiles:
+    """Products as one accelerator runs them, ``(products, n)``: rows, inner and outer dimension, products in one launch."""
+
+    rows: Num
+    inner: Num
+    cols: Num
+    groups: Num
+
+
+def _tiles(shapes: Shapes, layout: Layout, stack: Stack) -> Tiles:
+    """Products as tensor, sequence and expert parallelism leave them."""
+    divided = layout.tp if np.any(np.asarray(layout.tp) != 1) else 1.0
+    inner = shapes.inner / np.where(shapes.inner_split > 0, divided, 1.0)
+    cols = shapes.cols / np.where(shapes.cols_split > 0, divided, 1.0)
+    dense = shapes.rows * layout.tokens / np.where(shapes.split > 0, 1.0, layout.sequence_split)
+    if shapes.experts == 1:
+        return Tiles(dense, inner, cols, 1.0)
     each = layout.tokens / layout.tp * shapes.top_k * layout.ep / shapes.experts * stack.imbalance
-    rows = np.where(shapes.routed > 0, each * shapes.rows, dense)
-    return rows, np.where(shapes.routed > 0, shapes.experts / layout.ep, 1.0)
+    routed = shapes.routed > 0
+    return Tiles(np.where(routed, each * shapes.rows, dense), inner, cols, np.where(routed, shapes.experts / layout.ep, 1.0))
 
 
-def _products(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num, Num]:
-    """Seconds of each product forward, by its input and by its weight, shapes ``(products, n)``."""
+def _products(shapes: Shapes, tiles: Tiles, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num, Num]:
+    """Seconds of each product forward, by its input and by its weight, shapes ``(products, n)``: all three passes at once."""
     peak, share, size = _formats(shapes, layout, chip, stack)
-    rows, groups = _rows(shapes, layout, stack)
-    inner = shapes.inner / np.where(shapes.inner_split > 0, layout.tp, 1.0)
-    cols = shapes.cols / np.where(shapes.cols_split > 0, layout.tp, 1.0)
-    share = share * aligned(inner, cols, size, stack)
-    given = (groups, peak, share, chip.memory_bandwidth, stack)
+    share = share * aligned(tiles.inner, tiles.cols, size, stack)
+    rows, inner, cols = np.broadcast_arrays(tiles.rows, tiles.inner, tiles.cols)
     gradient = 2.0 * np.asarray(stack.gradient_bytes)  # accumulated in place: read and written
-    forward = product_seconds(rows, cols, inner, *given, element_bytes=size, output_bytes=BF16_BYTES)
-    inputs = product_seconds(rows, inner, cols, *given, element_bytes=size, output_bytes=BF16_BYTES)
-    return forward, inputs, product_seconds(inner, cols, rows, *given, element_bytes=size, output_bytes=gradient)
+    bytes_out = np.stack(np.broadcast_arrays(BF16_BYTES, BF16_BYTES, gradient)).reshape(3, 1, -1)
+    seconds = product_seconds(
+        np.stack([rows, rows, inner]), np.stack([cols, inner, cols]), np.stack([inner, cols, rows]), tiles.groups,
+        peak, share, chip.memory_bandwidth, stack, element_bytes=size, output_bytes=bytes_out,
+    )  # fmt: skip
+    forward, inputs, weights = seconds
+    return forward, inputs, weights
 
 
 def _cores(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack, backward: float) -> Num:
@@ -217,16 +234,14 @@ def _streams(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[
     return stream_seconds(moved + loss, bandwidth, stack), stream_seconds(moved * stack.elementwise_backward + loss, bandwidth, stack)
 
 
-def _casts(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num]:
+def _casts(shapes: Shapes, tiles: Tiles, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num]:
     """Casts to the low-precision format: inputs in forward, gradients of outputs in backward, shape ``(kinds, n)``."""
     if NUMBER_BYTES[layout.low] == BF16_BYTES:
-        return np.zeros((1, 1)), np.zeros((1, 1))
-    rows, groups = _rows(shapes, layout, stack)
-    inputs = shapes.low * shapes.own_input * rows * groups * shapes.inner / np.where(shapes.inner_split > 0, layout.tp, 1.0)
-    outputs = shapes.low * rows * groups * shapes.cols / np.where(shapes.cols_split > 0, layout.tp, 1.0)
+        return NOTHING, NOTHING
+    rows = tiles.rows * tiles.groups
     each = {"tensor": stack.cast_bytes, "block": stack.cast_block_bytes}[layout.scaled]
-    moved = (shapes.products_of @ elements * each for elements in (inputs, outputs))
-    forward, backward = (stream_seconds(m, chip.memory_bandwidth, stack) for m in moved)
+    elements = np.stack(np.broadcast_arrays(shapes.low * shapes.own_input * tiles.inner, shapes.low * tiles.cols)) * rows
+    forward, backward = stream_seconds(shapes.products_of @ elements * each, chip.memory_bandwidth, stack)
     return forward, backward
 
 
@@ -257,24 +272,29 @@ def _again(shapes: Shapes, again: Again, layout: Layout, chip: Chip, stack: Stac
 
 def _tp(shapes: Shapes, layout: Layout, fabric: Fabric, hidden: Num) -> Num:
     """Sums over tensor-parallel ranks in one pass: one per sublayer whose last product is split by rows (arXiv:1909.08053, section 3)."""
+    if not np.any(np.asarray(layout.tp) != 1):
+        return NOTHING
     near = members_per_domain(layout.tp, 1.0, fabric.domain)
     return shapes.split_sublayers * all_reduce(layout.tokens * hidden * BF16_BYTES, layout.tp, near, fabric)
 
 
 def _ep(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> Num:
     """Tokens to their experts and back in one pass (arXiv:2412.19437, section 3.2.2)."""
-    if shapes.experts == 1:
-        return np.zeros((1, 1))
+    if shapes.experts == 1 or not np.any(np.asarray(layout.ep) != 1):
+        return NOTHING
     near = members_per_domain(layout.ep, 1.0, fabric.domain)
     limit = np.where(np.asarray(stack.domains_per_token) > 0, stack.domains_per_token, np.inf)
     copies = token_copies(stack.deduplication, shapes.experts, shapes.top_k, layout.ep, near, limit=limit)
     elements = shapes.stream * layout.tokens / layout.tp
-    sent, returned = (exchange(elements * each, *copies, fabric, stack.imbalance) for each in (stack.dispatch_bytes, stack.combine_bytes))
-    return shapes.routed_layers * (sent + returned)
+    both = np.stack(np.broadcast_arrays(stack.dispatch_bytes, stack.combine_bytes)).reshape(2, 1, -1)
+    seconds: Num = shapes.routed_layers * np.add.reduce(exchange(elements * both, *copies, fabric, stack.imbalance), axis=0)
+    return seconds
 
 
 def _cp(shapes: Shapes, layout: Layout, fabric: Fabric) -> Num:
     """Keys and values around the context-parallel ranks in one pass (arXiv:2310.01889, section 3)."""
+    if not np.any(np.asarray(layout.cp) != 1):
+        return NOTHING
     near = members_per_domain(layout.cp, layout.tp, fabric.domain)
     whole = layout.tokens * layout.cp * shapes.kv_width / layout.tp * BF16_BYTES
     return all_gather(whole, layout.cp, near, fabric)

@@ -40,6 +40,7 @@ class Shapes:
     cols: Array
     inner_split: Array
     cols_split: Array
+    split: Array
     routed: Array
     low: Array
     weight: Array
@@ -90,6 +91,7 @@ def shapes_of(model: Model) -> Shapes:
     cores, core_paths, cores_of = _distinct([e for e in entries if isinstance(e.op, Attend | Scan)], row, _core)
     columns: dict[str, Any] = {name: _column(products, i) for i, name in enumerate(_PRODUCT)}
     columns |= {name: _column(cores, i) for i, name in enumerate(("heads", "width", "fixed_flop"))}
+    columns["split"] = columns["inner_split"] + columns["cols_split"]
     columns |= {**_per_kind(model, entries, row), **_routing(entries)}
     return Shapes(
         kinds=kinds,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from ..cluster.collectives import Fabric, all_gather, all_reduce, members_per_do
 from ..cluster.hardware import Cluster
 from ..cluster.stack import Stack
 from ..errors import EstimateError
-from ..ledger import Ledger, tree
+from ..ledger import Ledger, tree, unread
 from ..model.transformer import Model
 from ..units import Num
 from .layers import BF16_BYTES, LayerTimes, Layout, fabric_of, layer_times
@@ -225,7 +225,7 @@ def _pass(times: LayerTimes, again: Again, counts: Array, layout: Layout, stack:
     beside = np.minimum(2.0 * times.ep, times.forward + backward)  # another chunk's pass runs beside the exchange
     routed = stack.overlap_ep * alone if layout.vpp == 1 else np.maximum(stack.overlap_ep * alone, stack.overlap_ep_interleaved * beside)
     core = times.cores
-    attention = [np.sum(core[i], axis=0, keepdims=True) if np.size(core[i]) else 0.0 for i in (0, 1)]
+    attention = [np.add.reduce(each, axis=0, keepdims=True) if each.shape[0] else 0.0 for each in core]
     kv = np.minimum(times.cp, attention[0]) + np.minimum(2.0 * times.cp, attention[1])
     # an exchange of forward happens again in backward, and in whatever of forward runs a second time
     exchanged = {"tp": (2.0 + again.sums - last) * times.tp, "ep": (2.0 + again.routed) * times.ep, "cp": (3.0 + again.keys) * times.cp}
@@ -233,14 +233,17 @@ def _pass(times: LayerTimes, again: Again, counts: Array, layout: Layout, stack:
     lent = stack.exchange_processors / (1.0 - np.asarray(stack.exchange_processors)) * hidden["ep"]
     shown = sum(exchanged[kind] - hidden[kind] for kind in exchanged) + lent
     half = shown / 2
+    rows = [times.forward, times.inputs, times.weights, times.again, *exchanged.values(), *hidden.values(), lent]
+    forward, inputs, weights, computed_again, *exchanges, lost = counts @ np.stack(np.broadcast_arrays(*rows))
+    sent, hides = dict(zip(exchanged, exchanges, strict=False)), dict(zip(hidden, exchanges[len(exchanged) :], strict=True))
     return Pass(
         passes=Passes(times.forward + half, times.inputs + times.again + half, times.weights, (hidden["ep"] - lent) / 2),
-        forward=counts @ times.forward,
-        inputs=counts @ times.inputs,
-        weights=counts @ times.weights,
-        again=counts @ times.again,
-        exposed={kind: counts @ (exchanged[kind] - hidden[kind]) for kind in exchanged} | {"lent": counts @ lent},
-        hidden={kind: counts @ hidden[kind] for kind in hidden},
+        forward=forward,
+        inputs=inputs,
+        weights=weights,
+        again=computed_again,
+        exposed={kind: sent[kind] - hides[kind] for kind in sent} | {"lent": lost},
+        hidden=hides,
     )
 
 
@@ -298,25 +301,25 @@ def _synchronise(
     shapes: Shapes, counts: Array, layout: Layout, zero: int, fabric: Fabric, stack: Stack, micro_batches: Num, busy: Pass
 ) -> tuple[Num, Num, Num]:
     """Gradients summed and weights gathered over data parallelism, the compute that could hide it, and parameters owned, ``(ranks, n)``."""
-    dense, routed = counts @ shapes.dense_params / layout.tp, counts @ shapes.routed_params / layout.ep
+    kinds = np.stack([counts @ shapes.dense_params, counts @ shapes.routed_params])  # (2, ranks, 1)
     ranks = layout.dp * layout.cp
-    spread = ranks * layout.tp / layout.ep
-    groups = ((dense, ranks, layout.tp), (routed, np.maximum(spread, 1.0), layout.ep))
-    seconds: Num = np.zeros((1, 1))
-    owned: Num = np.zeros((1, 1))
-    for params, group, stride in groups:
-        near = members_per_domain(group, stride, fabric.domain)
-        gradients, weights = params * stack.gradient_bytes, params * stack.gather_bytes
-        if zero == 0:
-            seconds = seconds + all_reduce(gradients, group, near, fabric)
-        elif zero < 3:
-            seconds = seconds + reduce_scatter(gradients, group, near, fabric) + all_gather(weights, group, near, fabric)
-        else:
+    group = np.stack(np.broadcast_arrays(ranks, np.maximum(ranks * layout.tp / layout.ep, 1.0)))[:, None]
+    stride = np.stack(np.broadcast_arrays(layout.tp, layout.ep))[:, None]
+    group, stride = group.reshape(2, 1, -1), stride.reshape(2, 1, -1)
+    params = kinds / stride
+    near = members_per_domain(group, stride, fabric.domain)
+    gradients, weights = params * stack.gradient_bytes, params * stack.gather_bytes
+    match zero:
+        case 0:
+            seconds = all_reduce(gradients, group, near, fabric)
+        case 1 | 2:
+            seconds = reduce_scatter(gradients, group, near, fabric) + all_gather(weights, group, near, fabric)
+        case _:
             each = reduce_scatter(gradients, group, near, fabric) + 2.0 * all_gather(weights, group, near, fabric)
-            seconds = seconds + micro_batches * each
-        owned = owned + (params / group if zero > 0 else params * np.ones_like(group))
+            seconds = micro_batches * each
+    owned = params / group if zero > 0 else params * np.ones_like(group)
     window = busy.compute * (micro_batches if zero == 3 else 1.0)
-    return np.atleast_2d(seconds), np.atleast_2d(window), np.atleast_2d(owned)
+    return np.sum(seconds, axis=0), np.atleast_2d(window), np.sum(owned, axis=0)
 
 
 # what a user asks for --------------------------------------------------------------------------------------------------
@@ -345,6 +348,10 @@ def layout_of(plan: Plan, cluster: Cluster, seq_len: Num, document_length: Num |
 
 def ledger_of(step: Step, shapes: Shapes) -> Ledger:
     """The step's seconds by name: compute by part, exchanges with what hides as a negative line, bubble, update, stragglers [s]."""
+    return unread("s", plain(step.seconds), partial(_parts, step, shapes))
+
+
+def _parts(step: Step, shapes: Shapes) -> Mapping[str, Ledger | Num]:
     n = step.micro_batches
     exchanges: dict[tuple[str, ...], Num] = {}
     for kind, hidden in step.busy.hidden.items():
@@ -366,7 +373,7 @@ def ledger_of(step: Step, shapes: Shapes) -> Ledger:
     body = sum(lines.values())
     lines["stragglers",] = body * (step.jitter - 1.0)
     lines["source",] = body * step.jitter * (step.factor - 1.0)
-    return tree("s", {path: plain(value) for path, value in lines.items()})
+    return tree("s", {path: plain(value) for path, value in lines.items()}).parts
 
 
 def _compute(step: Step, shapes: Shapes) -> dict[tuple[str, ...], Num]:
