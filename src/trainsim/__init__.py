@@ -119,7 +119,7 @@ if _TYPE_CHECKING:
     # modelled time
     from .training.modelled import Modelled as Modelled
     from .cluster.stack import Stack as Stack
-    from .training.step import step_time as step_time
+    from .training.timing import step_time as step_time
     from .calibration import calibrate as calibrate
     from .diagnosis import diagnose as diagnose
     from .claims.backtest import backtest as backtest
@@ -174,7 +174,7 @@ _LAZY = {
     "compare_beliefs": ".doubt:compare_beliefs",
     "Modelled": ".training.modelled:Modelled",
     "Stack": ".cluster.stack:Stack",
-    "step_time": ".training.step:step_time",
+    "step_time": ".training.timing:step_time",
     "calibrate": ".calibration:calibrate",
     "diagnose": ".diagnosis:diagnose",
     "backtest": ".claims.backtest:backtest",

@@ -18,7 +18,8 @@ from .measured_steps import MeasuredStep, read_steps
 from .run import Run
 from .spec import Batch
 from .step_logs import seconds_of
-from .training.step import needed_stack, step_of, step_time
+from .training.step import step_of
+from .training.timing import needed_stack, step_time
 from .uncertainty import Beliefs, joint
 
 Array = NDArray[np.float64]

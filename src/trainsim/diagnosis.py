@@ -16,7 +16,7 @@ from .ledger import Ledger
 from .run import Run
 from .spec import Batch
 from .training.memory import memory as memory_of
-from .training.step import needed_stack, step_time
+from .training.timing import needed_stack, step_time
 from .units import human
 
 Array = NDArray[np.float64]

@@ -246,7 +246,10 @@ def _phase(run: Run, phase: Phase, efficiency: Efficiency, goodput: Num) -> Phas
             raise EstimateError(f"phases.{phase.name}.seq_len", None, "is needed to count FLOPs", "give the sequence length")
         return flops_per_token(run.model, phase.seq_len, convention, mtp, phase.document_length)  # type: ignore[arg-type]
 
-    work = Work(f"phases.{phase.name}", run.model, phase.tokens, phase.seq_len, phase.batch, cluster, phase.plan or run.plan, per_token)
+    work = Work(
+        f"phases.{phase.name}", run.model, phase.tokens, phase.seq_len, phase.batch, cluster, phase.plan or run.plan, per_token,
+        phase.document_length,
+    )  # fmt: skip
     seconds = efficiency.gpu_seconds(work)
     busy, wall = (seconds, seconds / goodput) if efficiency.time == "busy" else (seconds * goodput, seconds)
     flops = None if phase.tokens is None else per_token(*efficiency.counting).scaled(phase.tokens, "FLOP")

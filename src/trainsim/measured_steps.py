@@ -136,7 +136,7 @@ def _from_csv(stem: str, i: int, row: Mapping[str, str]) -> MeasuredStep:
     }  # fmt: skip
     layout = Layout(
         gpus=float(gpus), tp=float(tp), dp=float(dp), ep=1.0, cp=1.0, micro_batch=numbers["micro batch"], pp=pp, vpp=1,
-        sequence_split=1.0, seq_len=seq, keys_len=seq, low="bf16", again=frozenset({"full"}),
+        sequence_split=1.0, seq_len=seq, low="bf16", again=frozenset({"full"}),
     )  # fmt: skip
     group = "A100 several nodes" if several else "A100 one node"
     cluster = cluster_named("dgx-a100", gpus)
@@ -192,7 +192,7 @@ def _known(base: MeasuredStep, row: Mapping[str, Any], parallel: Mapping[str, An
     again = next((parts for word, parts in AGAIN if word in recompute), frozenset())
     layout = Layout(
         gpus=float(gpus), tp=float(tp), dp=float(dp), ep=float(ep), cp=float(cp), micro_batch=float(micro), pp=pp, vpp=vpp,
-        sequence_split=_sequence_split(row, tp), seq_len=seq, keys_len=seq, low=low, again=again, scaled=_scaled(row),
+        sequence_split=_sequence_split(row, tp), seq_len=seq, low=low, again=again, scaled=_scaled(row),
     )  # fmt: skip
     return replace(
         base, group=_group(row, model, low), seconds=_seconds(row, float(gpus), float(tokens)), model=model, layout=layout,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import lru_cache, partial
 from typing import Literal, get_args
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import SpecError, did_you_mean
 from ..ledger import Ledger, Unread, tree
 from ..units import Num
-from .documents import Documents
+from .documents import Documents, document_keys
 from .feedforward import MixtureOfExperts
 from .masks import Mask
 from .ops import Entry, Lookup, MatMul, OpTable
@@ -197,7 +197,7 @@ def flops_per_token(
         if not (length is None or isinstance(length, Documents) or np.all(np.asarray(length) >= 1)):
             raise SpecError(name, length, "must be >= 1", "give the length in tokens")
     fixed, groups = _charged(model, rule, mtp)
-    keys = {mask: _document_keys(partial(_keys, model.table.masks[mask], rule.pairs), seq_len, document_length) for mask in groups}
+    keys = {mask: document_keys(partial(_keys, model.table.masks[mask], rule.pairs), seq_len, document_length) for mask in groups}
     forward = Ledger._trusted("FLOP/token", Unread(partial(_read, fixed, groups, keys)))
     both = Ledger._trusted("FLOP/token", {"forward": forward, "backward": forward * _BACKWARD})
     times = 1.0 + _BACKWARD
@@ -314,13 +314,6 @@ def _counts(entry: Entry, role: str, rule: Convention, mtp: Mtp) -> bool:
         return False
     part = _mtp_part(entry)
     return part in rule.mtp and (role in rule.counts or (part == "norms" and "norms-counted" in rule.mtp))
-
-
-def _document_keys(keys: Callable[[Num], Num], seq_len: Num, documents: Num | Documents | None) -> Num:
-    """Keys per query under the document mask."""
-    if isinstance(documents, Documents):
-        return documents.mean_keys(keys, seq_len)
-    return keys(seq_len if documents is None else np.minimum(documents, seq_len))
 
 
 def _keys(mask: Mask, pairs: str, seq_len: Num) -> Num:

@@ -67,3 +67,19 @@ class Documents(Spec):
         tokens = self._weights.reshape(column) * lengths
         mean: Num = (tokens * keys(np.minimum(lengths, seq_len))).sum(axis=0) / tokens.sum(axis=0)
         return mean if np.ndim(mean) else float(mean)
+
+
+def document_keys(keys: Callable[[Num], Num], seq_len: Num, documents: Num | Documents | None) -> Num:
+    """Keys per query where documents attend only within themselves.
+
+    Args:
+        keys: mean number of keys per query in a document of some length.
+        seq_len: sequence length, number or array ``(n,)`` [token].
+        documents: their length, :class:`Documents`, or None for one to a sequence [token].
+
+    >>> document_keys(lambda length: (length + 1) / 2, 4096, 99)
+    50.0
+    """
+    if isinstance(documents, Documents):
+        return documents.mean_keys(keys, seq_len)
+    return keys(seq_len if documents is None else np.minimum(documents, seq_len))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from ..cluster.hardware import Cluster
 from ..errors import EstimateError
 from ..ledger import Ledger
+from ..model.documents import Documents
 from ..model.transformer import Model
 from ..spec import Family
 from ..units import SECONDS_PER_HOUR, Num, Unit
@@ -29,6 +30,7 @@ class Work:
         tokens, seq_len, batch: of the phase; None where not known. Numbers or arrays ``(n,)``.
         cluster, plan: where and how.
         flops: (convention, mtp) → FLOP per token as a ledger.
+        document_length: of documents packed into a sequence; None for one to a sequence [token].
     """
 
     path: str
@@ -39,6 +41,7 @@ class Work:
     cluster: Cluster
     plan: Plan | None
     flops: Callable[[str, str], Ledger]
+    document_length: Num | Documents | None = None
 
     def needed(self, name: str, who: str) -> Num:
         """A number of the phase an efficiency can't do without."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,11 +19,11 @@ from ..cluster.kernels import (
 )
 from ..cluster.stack import Stack
 from ..errors import EstimateError
+from ..model.documents import Documents, document_keys
 from ..units import Num
 from .shapes import Again, Shapes
 
 BF16_BYTES = 2.0
-NOTHING = np.zeros((1, 1))
 NUMBER_BYTES = {"bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "fp4": 0.5}
 UNFUSED_KERNELS = 4.0
 """Kernels that unfused attention launches beyond a fused one: two products for one, scale and mask, softmax, dropout."""
@@ -38,7 +38,7 @@ class Layout:
         tp, dp, ep, cp, micro_batch: degrees, and sequences per pipeline slot.
         pp, vpp: pipeline stages, and virtual stages of each.
         sequence_split: tensor-parallel ranks that share the work on whole streams (sequence parallelism): tp, or 1.
-        seq_len, keys_len: tokens of a sequence; of a document, which is what attention sees.
+        seq_len, documents: tokens of a sequence; of the documents packed into it, which attend only within themselves.
         low: number format of the low-precision products.
         again: what backward computes again.
         scaled: whether a narrow format has one scale a tensor or one a block.
@@ -54,15 +54,20 @@ class Layout:
     vpp: int
     sequence_split: Num
     seq_len: Num
-    keys_len: Num
     low: str
     again: frozenset[str]
     scaled: Literal["tensor", "block"] = "tensor"
+    documents: Num | Documents | None = None
 
     @property
     def tokens(self) -> Num:
         """Tokens of a micro-batch on one context-parallel rank."""
         return self.micro_batch * self.seq_len / self.cp
+
+    @property
+    def length(self) -> Num:
+        """Tokens of what one attention kernel runs over: a document, or the sequence."""
+        return document_keys(lambda length: length, self.seq_len, self.documents)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +91,11 @@ class LayerTimes:
     tp: Num
     ep: Num
     cp: Num
+
+
+def nothing(shapes: Shapes) -> Num:
+    """No seconds for any kind of layer, shape ``(kinds, 1)``."""
+    return np.zeros_like(shapes.layers)
 
 
 def fabric_of(cluster: Cluster, stack: Stack) -> Fabric:
@@ -194,12 +204,11 @@ def _products(shapes: Shapes, tiles: Tiles, layout: Layout, chip: Chip, stack: S
     rows, inner, cols = np.broadcast_arrays(tiles.rows, tiles.inner, tiles.cols)
     gradient = 2.0 * np.asarray(stack.gradient_bytes)  # accumulated in place: read and written
     bytes_out = np.stack(np.broadcast_arrays(BF16_BYTES, BF16_BYTES, gradient)).reshape(3, 1, -1)
-    seconds = product_seconds(
+    seconds: Any = product_seconds(
         np.stack([rows, rows, inner]), np.stack([cols, inner, cols]), np.stack([inner, cols, rows]), tiles.groups,
         peak, share, chip.memory_bandwidth, stack, element_bytes=size, output_bytes=bytes_out,
     )  # fmt: skip
-    forward, inputs, weights = seconds
-    return forward, inputs, weights
+    return seconds[0], seconds[1], seconds[2]
 
 
 def _cores(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack, backward: float) -> Num:
@@ -218,8 +227,8 @@ def _core(shapes: Shapes, i: int, layout: Layout, chip: Chip, peak: Num, stack: 
         return alone
     match stack.attention:
         case "fused":
-            keys = mask.keys(layout.keys_len)
-            return fused_attention_seconds(layout.tokens, heads, width, keys, layout.keys_len, peak, stack, backward=backward)
+            keys = document_keys(mask.keys, layout.seq_len, layout.documents)
+            return fused_attention_seconds(layout.tokens, heads, width, keys, layout.length, peak, stack, backward=backward)
         case "unfused":
             bandwidth = chip.memory_bandwidth
             return unfused_attention_seconds(layout.tokens, heads, width, layout.seq_len, peak, bandwidth, stack, backward=backward)
@@ -237,12 +246,12 @@ def _streams(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[
 def _casts(shapes: Shapes, tiles: Tiles, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num]:
     """Casts to the low-precision format: inputs in forward, gradients of outputs in backward, shape ``(kinds, n)``."""
     if NUMBER_BYTES[layout.low] == BF16_BYTES:
-        return NOTHING, NOTHING
+        return nothing(shapes), nothing(shapes)
     rows = tiles.rows * tiles.groups
     each = {"tensor": stack.cast_bytes, "block": stack.cast_block_bytes}[layout.scaled]
     elements = np.stack(np.broadcast_arrays(shapes.low * shapes.own_input * tiles.inner, shapes.low * tiles.cols)) * rows
-    forward, backward = stream_seconds(shapes.products_of @ elements * each, chip.memory_bandwidth, stack)
-    return forward, backward
+    seconds: Any = stream_seconds(shapes.products_of @ elements * each, chip.memory_bandwidth, stack)
+    return seconds[0], seconds[1]
 
 
 def _permute(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> Num:
@@ -273,7 +282,7 @@ def _again(shapes: Shapes, again: Again, layout: Layout, chip: Chip, stack: Stac
 def _tp(shapes: Shapes, layout: Layout, fabric: Fabric, hidden: Num) -> Num:
     """Sums over tensor-parallel ranks in one pass: one per sublayer whose last product is split by rows (arXiv:1909.08053, section 3)."""
     if not np.any(np.asarray(layout.tp) != 1):
-        return NOTHING
+        return nothing(shapes)
     near = members_per_domain(layout.tp, 1.0, fabric.domain)
     return shapes.split_sublayers * all_reduce(layout.tokens * hidden * BF16_BYTES, layout.tp, near, fabric)
 
@@ -281,7 +290,7 @@ def _tp(shapes: Shapes, layout: Layout, fabric: Fabric, hidden: Num) -> Num:
 def _ep(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> Num:
     """Tokens to their experts and back in one pass (arXiv:2412.19437, section 3.2.2)."""
     if shapes.experts == 1 or not np.any(np.asarray(layout.ep) != 1):
-        return NOTHING
+        return nothing(shapes)
     near = members_per_domain(layout.ep, 1.0, fabric.domain)
     limit = np.where(np.asarray(stack.domains_per_token) > 0, stack.domains_per_token, np.inf)
     copies = token_copies(stack.deduplication, shapes.experts, shapes.top_k, layout.ep, near, limit=limit)
@@ -294,7 +303,7 @@ def _ep(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> Num:
 def _cp(shapes: Shapes, layout: Layout, fabric: Fabric) -> Num:
     """Keys and values around the context-parallel ranks in one pass (arXiv:2310.01889, section 3)."""
     if not np.any(np.asarray(layout.cp) != 1):
-        return NOTHING
+        return nothing(shapes)
     near = members_per_domain(layout.cp, layout.tp, fabric.domain)
     whole = layout.tokens * layout.cp * shapes.kv_width / layout.tp * BF16_BYTES
     return all_gather(whole, layout.cp, near, fabric)

@@ -29,6 +29,6 @@ class Modelled(Efficiency):
         if work.plan is None:
             raise EstimateError("plan", None, "is needed to model a step", "give plan=ts.Plan(…)")
         tokens, seq_len, batch = (work.needed(name, "Modelled") for name in ("tokens", "seq_len", "batch"))
-        layout = layout_of(work.plan, work.cluster, seq_len)
+        layout = layout_of(work.plan, work.cluster, seq_len, work.document_length)
         step = step_of(work.model, layout, batch, work.plan.schedule, work.plan.zero, work.cluster, self.stack)
         return plain(step.seconds) * work.cluster.gpus * tokens / (batch * seq_len)

@@ -1,0 +1,173 @@
+"""What a user asks of a modelled step: its seconds by part, and by the slots of its pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..cluster.stack import Stack
+from ..errors import EstimateError
+from ..ledger import Ledger, tree, unread
+from ..units import Num
+from .schedule import slot_counts
+from .schedule.orders import Slot
+from .shapes import Shapes, shapes_of
+from .step import Step, at_rank, layout_of, plain, step_of
+
+if TYPE_CHECKING:
+    from ..run import Run
+    from .phases import Phase
+
+
+def ledger_of(step: Step, shapes: Shapes) -> Ledger:
+    """The step's seconds by name: compute by part, exchanges with what hides as a negative line, bubble, update, stragglers [s]."""
+    return unread("s", plain(step.seconds), partial(_parts, step, shapes))
+
+
+def _parts(step: Step, shapes: Shapes) -> Mapping[str, Ledger | Num]:
+    n = step.micro_batches
+    exchanges: dict[tuple[str, ...], Num] = {}
+    for kind, hidden in step.busy.hidden.items():
+        shown = at_rank(np.atleast_2d(step.busy.exposed[kind] + hidden), step.slowest)
+        exchanges["exchange", kind, "sent"] = n * shown
+        exchanges["exchange", kind, "hidden"] = -n * at_rank(np.atleast_2d(hidden), step.slowest)
+    exchanges["exchange", "ep", "processors"] = n * at_rank(np.atleast_2d(step.busy.exposed["lent"]), step.slowest)
+    lines: dict[tuple[str, ...], Num] = {
+        **_compute(step, shapes),
+        **exchanges,
+        ("exchange", "ep", "alone"): step.alone,
+        ("exchange", "pp", "sent"): step.sending,
+        ("exchange", "dp", "sent"): step.synchronise,
+        ("exchange", "dp", "hidden"): -step.synchronise_hidden,
+        ("bubble",): step.bubble,
+        ("optimizer", "update"): step.optimizer,
+        ("optimizer", "norm"): step.norm,
+    }
+    body = sum(lines.values())
+    lines["stragglers",] = body * (step.jitter - 1.0)
+    lines["source",] = body * step.jitter * (step.factor - 1.0)
+    return tree("s", {path: plain(value) for path, value in lines.items()}).parts
+
+
+def _compute(step: Step, shapes: Shapes) -> dict[tuple[str, ...], Num]:
+    """Compute of the slowest rank by kind of layer and by kernel; what launching adds stands apart."""
+    t, weights = step.times, step.counts[step.slowest]
+    lines: dict[tuple[str, ...], Num] = {}
+    passes = (("forward", t.products[0], t.cores[0]), ("inputs", t.products[1], t.cores[1]), ("weights", t.products[2], None))
+    for kind_at, kind in enumerate(shapes.kinds):
+        layers = weights[:, kind_at] * step.micro_batches
+        for name, products, cores in passes:
+            rows = np.asarray(products)
+            parts = [(p, rows[i]) for i, paths in enumerate(shapes.paths) for p in paths]
+            parts += [] if cores is None else [(p, np.asarray(cores)[i]) for i, paths in enumerate(shapes.core_paths) for p in paths]
+            lines |= {("compute", kind, name, *p[1:]): layers * seconds for p, seconds in parts if p[0] == kind}
+        lines["compute", kind, "elementwise"] = layers * _row(t.streams[0] + t.streams[1], kind_at)
+        lines["compute", kind, "casts"] = layers * _row(t.casts[0] + t.casts[1], kind_at)
+        lines["compute", kind, "permute"] = layers * 2.0 * _row(t.permute, kind_at)
+        lines["compute", kind, "again"] = layers * _row(t.again, kind_at)
+    shown = sum(lines.values())
+    lines["compute", "launch"] = step.micro_batches * at_rank(np.atleast_2d(step.busy.compute), step.slowest) - shown
+    return lines
+
+
+def _row(values: Num, at: int) -> Num:
+    whole = np.atleast_2d(values)
+    row: Num = whole[at if whole.shape[0] > 1 else 0]
+    return row
+
+
+def needed_stack(run: Run, phase: Any) -> Stack:
+    """The stack that models a phase's time.
+
+    Raises:
+        EstimateError: the phase's efficiency is told, or none is given.
+    """
+    stack = getattr(phase.efficiency or run.efficiency, "stack", None)
+    if not isinstance(stack, Stack):
+        told = phase.efficiency or run.efficiency
+        raise EstimateError("efficiency", told, "names no software stack", "give efficiency=ts.Modelled(stack=ts.catalog.stack(…))")
+    return stack
+
+
+def step_time(run: Run, phase: str | None = None) -> Ledger:
+    """Seconds of one optimizer step on the critical path, by part.
+
+    Args:
+        run: its efficiency must be modelled; its numbers may be arrays inside a batch.
+        phase: name of the phase; None for the first.
+
+    Returns:
+        ledger [s]: compute by kind of layer and kernel, exchanges (what hides as a negative line), bubble, optimizer, stragglers.
+
+    Raises:
+        EstimateError: plan, batch or sequence length is missing, or the efficiency is told.
+    """
+    return ledger_of(_step(run, _phase(run, phase)), shapes_of(run.model))
+
+
+def slot_time(run: Run, phase: str | None = None) -> Ledger:
+    """Seconds of one optimizer step of the slowest rank by what its pipeline runs: passes alone, passes beside each other, waiting.
+
+    Args:
+        run, phase: as for :func:`step_time`.
+
+    Returns:
+        ledger [s]: forward (1F), backward (1B), inputs and weights (1W) where no other pass runs beside them, forward beside backward
+        (1F1B), bubble, optimizer with what shows of its exchanges, sends between stages, stragglers.
+
+    Source: the lines are those of DeepSeek's own step log (arXiv:2505.09343, table 4).
+    """
+    chosen = _phase(run, phase)
+    step, plan = _step(run, chosen), chosen.plan or run.plan
+    assert plan is not None
+    kinds: dict[str, Num] = {}
+    ranks = slot_counts(plan.schedule, int(np.asarray(step.micro_batches).flat[0]), plan.pp, plan.vpp)
+    for slot, count in ranks[int(step.slowest[0])].items():
+        name = _SLOTS["".join(p.letter for p in slot)]
+        kinds[name] = kinds.get(name, 0.0) + count * _slot_seconds(step, slot)
+    lines = kinds | {
+        "bubble": step.bubble,
+        "optimizer": step.synchronise - step.synchronise_hidden + step.optimizer + step.norm,
+        "sends": step.sending,
+    }
+    lines["stragglers and source"] = step.seconds - sum(lines.values())
+    return Ledger("s", {name: plain(value) for name, value in lines.items()})
+
+
+_SLOTS = {"F": "forward", "B": "backward", "I": "inputs", "W": "weights", "FB": "forward beside backward"}
+"""Letters of a slot's passes → its line."""
+
+
+def _slot_seconds(step: Step, slot: Slot) -> Any:
+    times, at = step.stages, slot[0].stage
+    match "".join(p.letter for p in slot):
+        case "F":
+            return times.forward[at]
+        case "I":
+            return times.inputs[at]
+        case "W":
+            return times.weights[at]
+        case "B":
+            return times.inputs[at] + times.weights[at]
+        case _:
+            return times.pair[at] if times.pair is not None else times.forward[at]
+
+
+def _phase(run: Run, name: str | None) -> Phase:
+    chosen = next((p for p in run.phases if name in {None, p.name}), None)
+    if chosen is None:
+        raise EstimateError("phase", name, "is no phase of the run", f"phases: {', '.join(p.name for p in run.phases)}")
+    return chosen
+
+
+def _step(run: Run, phase: Phase) -> Step:
+    """The modelled step of a phase, its inputs there."""
+    plan, cluster, stack = phase.plan or run.plan, phase.cluster or run.cluster, needed_stack(run, phase)
+    for name, value in ((f"phases.{phase.name}.seq_len", phase.seq_len), (f"phases.{phase.name}.batch", phase.batch), ("plan", plan)):
+        if value is None:
+            raise EstimateError(name, None, "is needed to model a step", f"give {name}")
+    layout = layout_of(plan, cluster, phase.seq_len, phase.document_length)  # type: ignore[arg-type]
+    return step_of(run.model, layout, phase.batch, plan.schedule, plan.zero, cluster, stack)  # type: ignore[arg-type, union-attr]
