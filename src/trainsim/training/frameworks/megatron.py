@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, product
 from typing import TYPE_CHECKING, Any
 
 from ...errors import SpecError, did_you_mean
+from ..precision import RECIPES, Precision
 
 if TYPE_CHECKING:
     from ..plan import Plan
@@ -41,21 +44,39 @@ DROPOUT = 0.1
 """``--hidden-dropout`` and ``--attention-dropout`` where not given."""
 
 ELSEWHERE = (
+    # shapes of the model
     "num-layers", "hidden-size", "ffn-hidden-size", "num-attention-heads", "kv-channels", "group-query-attention", "num-query-groups",
-    "seq-length", "max-position-embeddings", "position-embedding-type", "rotary", "use-rotary", "no-position-embedding", "rope",
-    "no-rope-fusion", "normalization", "norm-epsilon", "swiglu", "squared-relu", "disable-bias-linear", "add-qkv-bias", "untie-embeddings",
-    "make-vocab-size", "vocab", "merge-file", "tokenizer", "multi-latent-attention", "q-lora", "kv-lora", "qk-", "v-head-dim", "mscale",
-    "num-experts", "moe-", "mtp-", "window-size", "softmax", "attention-softmax-in-fp32", "apply-", "no-masked-softmax-fusion",
-    "global-batch-size", "rampup-batch-size", "train-iters", "train-samples", "lr", "min-lr", "weight-decay", "adam-", "sgd-momentum",
-    "clip-grad", "init-method", "initial-loss-scale", "min-loss-scale", "loss-scale", "seed", "data-", "split", "mock-data", "dataloader",
-    "num-workers", "save", "load", "ckpt", "dist-ckpt", "async-save", "use-persistent-ckpt-worker", "no-load", "no-save", "log-",
-    "no-log", "tensorboard", "wandb", "timing", "eval-", "exit-", "manual-gc", "profile", "use-pytorch-profiler", "distributed-",
-    "nccl", "local-rank", "world-size", "use-mcore-models", "transformer-impl", "bf16", "no-check-for-nan", "no-bias", "overlap-",
-    "no-overlap", "tp-comm", "disable-tp-comm", "ddp-", "deterministic-mode", "no-gradient-accumulation-fusion", "permute",
-    "enable-experimental", "muon-", "no-create", "reset-", "calculate-per-token-loss", "create-attention-mask", "no-mmap", "yaml-cfg",
-    "accumulate-allreduce-grads-in-fp32", "grad-reduce-in-bf16", "attention-backend-deterministic", "cp-comm-type", "use-tp-pp-dp-mapping",
+    "seq-length", "decoder-seq-length", "encoder-seq-length", "encoder-num-layers", "max-position-embeddings", "position-embedding-type",
+    "rotary", "use-rotary", "no-position-embedding", "rope", "use-rope", "yarn", "no-rope", "normalization", "norm-epsilon", "swiglu",
+    "squared-relu", "quick-geglu", "openai-gelu", "glu-", "activation-func", "disable-bias-linear", "add-qkv-bias", "add-bias-linear",
+    "untie-embeddings", "make-vocab-size", "multi-latent-attention", "q-lora", "kv-lora", "qk-", "v-head-dim", "mscale", "num-experts",
+    "moe-", "mtp-", "window-", "softmax", "attention-output-gate", "experimental-attention", "dsa-", "linear-", "mamba-", "hybrid-",
+    "is-hybrid", "spec", "enable-gpt-oss", "use-mup", "mup-", "cache-mla", "apply-layernorm",
+    # data, learning rates, numerics of the optimizer
+    "vocab", "merge-file", "tokenizer", "tiktoken", "data-path", "data-cache", "data-args", "train-data", "valid-data", "test-data",
+    "per-split", "split", "mock-data", "dataloader", "num-workers", "num-dataset", "fim-", "eod-mask", "reset-", "create-attention-mask",
+    "no-create", "no-mmap", "mid-level", "object-storage", "sft", "global-batch-size", "rampup-batch-size", "step-batch-size",
+    "train-iters", "train-samples", "lr", "min-lr", "decoupled-", "warmup", "weight-decay", "no-weight-decay", "adam-", "sgd-momentum",
+    "muon-", "clip-grad", "init-method", "initial-loss-scale", "min-loss-scale", "loss-scale", "hysteresis", "seed", "apply-",
+    "calculate-per-token-loss", "override-opt", "override_opt",
+    # checkpoints, logs, tests and restarts
+    "save", "load", "ckpt", "no-ckpt", "dist-ckpt", "use-dist-ckpt", "async-", "use-persistent-ckpt-worker", "use-checkpoint", "no-load",
+    "no-save", "auto-detect-ckpt", "verify-integrity", "finetune", "export-", "pretrained-", "log-", "no-log", "logging-", "tensorboard",
+    "wandb", "timing", "one-logger", "no-one-logger", "enable-one-logger", "eval-", "exit-", "manual-gc", "profile", "use-pytorch-profiler",
+    "record-memory", "memory-snapshot", "check-", "no-check-for-nan", "rerun-", "error-injection", "test-mode", "inprocess", "ft-",
+    "enable-ft", "adlr", "enable-experimental", "yaml-cfg", "high-priority-stream",
+    # processes, kernels and what overlaps with what
+    "distributed-", "disable-gloo", "nccl", "use-nccl", "local-rank", "world-size", "nproc", "nnodes", "node", "master", "rdzv",
+    "use-mcore-models", "transformer-impl", "use-te", "use-transformer-engine", "bf16", "no-bias", "bias-", "no-persist-layer-norm",
+    "persist-layer-norm", "no-masked-softmax-fusion", "masked-softmax", "attention-softmax-in-fp32", "no-gradient-accumulation-fusion",
+    "gradient-accumulation-fusion", "permute", "cuda-graph", "external-cuda-graph", "enable-cuda-graph", "te-rng-tracker",
+    "inference-rng-tracker", "overlap-", "no-overlap", "no-async-tensor", "tp-comm", "disable-tp-comm", "ddp-", "delay-wgrad",
+    "defer-embedding-wgrad", "wgrad-deferral", "deterministic-mode", "attention-backend-deterministic", "cp-comm-type",
+    "hierarchical-context-parallel-sizes", "use-tp-pp-dp-mapping", "use-cpu-initialization", "init-model-with-meta", "empty-unused-memory",
+    "accumulate-allreduce-grads-in-fp32", "no-align-param-gather", "no-use-layer-wise", "fsdp-", "reuse-grad-buf", "fp8-amax",
+    "fp8-margin", "fp8-interval", "use-fused-",
 )  # fmt: skip
-"""Beginnings of flags that say nothing of the layout: shapes of the model, data, schedule of the learning rate, logs, kernels."""
+"""Beginnings of flags that say nothing of the layout or its bytes."""
 
 
 def read(arguments: Mapping[str, Any] | Sequence[str] | str) -> dict[str, Any]:
@@ -77,6 +98,7 @@ def read(arguments: Mapping[str, Any] | Sequence[str] | str) -> dict[str, Any]:
     fields["dropout"] = "on" if any(dropped) else "off"
     if fields.get("vpp", 1) > 1:
         fields["schedule"] = "interleaved"
+    fields["precision"] = _precision(flags)
     if fields.get("recompute", "none") != "full" or flags.get("recompute-method") == "uniform":
         fields.pop("recompute_layers", None)
     fields.setdefault("attention", "fused")
@@ -89,9 +111,11 @@ def _flags(arguments: Mapping[str, Any] | Sequence[str] | str) -> dict[str, Any]
     if isinstance(arguments, Mapping):
         cleaned = {key.removeprefix("--").replace("_", "-"): value for key, value in arguments.items()}
         return {key: value for key, value in cleaned.items() if value is not None and value is not False}
+    words = shlex.split(arguments.replace("\\\n", " "), comments=True) if isinstance(arguments, str) else list(arguments)
+    script = next((k for k, word in enumerate(words) if word.endswith(".py")), -1)  # a launcher's own words stand before it
     found: dict[str, list[str]] = {}
     flag = ""
-    for word in shlex.split(arguments) if isinstance(arguments, str) else arguments:
+    for word in words[script + 1 :]:
         if word.startswith("--"):
             flag, _, value = word.removeprefix("--").partition("=")
             found[flag] = [value] if value else []
@@ -131,6 +155,116 @@ def _ends(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
     return {"stage_layers": (*([int(first)] if first is not None else []), *middle, *([int(last)] if last is not None else []))}
 
 
+def _layout(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Layers of every stage from a layout such as ``Et*3|(tt|)*29m|L``: E embedding, t layer, m prediction module, L loss."""
+    flag = "--pipeline-model-parallel-layout"
+    stages = str(value).replace(",", "")
+    for pattern in (r"\(([^)]+)\)\*(\d+)", r"(.)\*(\d+)"):
+        stages = re.sub(pattern, lambda found: found.group(1) * int(found.group(2)), stages)
+    each = stages.split("|")
+    if set(stages) - set("EtmL|") or not each[0].startswith("E") or not each[-1].endswith("L"):
+        raise SpecError(flag, value, "is no layout from E to L", "write E for the embedding, t for a layer, m, L and | between stages")
+    if any("m" in stage for stage in each[:-1]):
+        raise SpecError(flag, value, "puts a prediction module before the last stage", "a plan keeps it beside the loss: …mL")
+    pp = int(flags.get("pipeline-model-parallel-size", 1))
+    if len(each) % pp:
+        raise SpecError(flag, value, f"has {len(each)} stages for {pp} ranks", "give a multiple")
+    return {"stage_layers": tuple(stage.count("t") for stage in each), "vpp": len(each) // pp}
+
+
+def _counted_ends(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Layers of every stage where embedding or loss count as a layer of their own."""
+    del value
+    if "num-layers" not in flags:
+        raise SpecError("--account-for-embedding-in-pipeline-split", None, "needs --num-layers beside it", "give --num-layers")
+    first, last = ("account-for-embedding-in-pipeline-split" in flags, "account-for-loss-in-pipeline-split" in flags)
+    pp = int(flags.get("pipeline-model-parallel-size", 1))
+    counted = int(flags["num-layers"]) + first + last
+    if "num-layers-per-virtual-pipeline-stage" in flags:
+        vpp = counted // (pp * int(flags["num-layers-per-virtual-pipeline-stage"]))
+    else:
+        vpp = int(flags.get("num-virtual-stages-per-pipeline-rank", 1))
+    if counted % (pp * vpp):
+        raise SpecError("--num-layers", flags["num-layers"], f"with its ends is {counted} for {pp * vpp} stages", "give a multiple")
+    layers = [counted // (pp * vpp)] * (pp * vpp)
+    layers[0] -= first
+    layers[-1] -= last
+    return {"stage_layers": tuple(layers), "vpp": vpp}
+
+
+def _group(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
+    pp = int(flags.get("pipeline-model-parallel-size", 1))
+    if int(value) != pp:
+        rule = "changes the order of interleaved passes"
+        raise SpecError("--microbatch-group-size-per-virtual-pipeline-stage", value, rule, f"leave it out, or give the {pp} of the ranks")
+    return {}
+
+
+def _instances(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Copies of the optimizer's shards: each is spread over so many fewer data-parallel ranks."""
+    if int(value) == 1:
+        return {}
+    if "world-size" not in flags:
+        raise SpecError("--num-distributed-optimizer-instances", value, "needs the world size", "give --world-size, or Plan(shard=…)")
+    model = [int(flags.get(f"{name}-model-parallel-size", 1)) for name in ("tensor", "pipeline")]
+    return {"shard": int(flags["world-size"]) // (model[0] * model[1] * int(value))}
+
+
+def _outer(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
+    del flags
+    if value != "no_shard":
+        raise SpecError("--outer-dp-sharding-strategy", value, "can't be said by a plan", "no_shard")
+    return {}
+
+
+def _renamed(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
+    del flags
+    raise SpecError("--moe-layer-recompute", value, "is an old name", "--recompute-granularity selective --recompute-modules moe")
+
+
+NUMBER_BYTES = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "uint8": 1.0}
+"""``--exp-avg-dtype`` and its like."""
+
+
+DTYPES = {
+    "main-grads-dtype": "gradients", "main-params-dtype": "master", "megatron-fsdp-main-grads-dtype": "gradients",
+    "megatron-fsdp-main-params-dtype": "master", "megatron-fsdp-grad-comm-dtype": "reduced",
+}  # fmt: skip
+"""Flags that are a number format of the recipe under another name."""
+
+
+def _precision(flags: Mapping[str, Any]) -> Precision | str:
+    """A recipe's name, or the recipe with what the flags change in it."""
+    if "fp4-format" in flags:
+        recipe = RECIPES["nvfp4"]
+    elif "fp8-format" in flags:
+        known = {"mxfp8": "mxfp8", "blockwise": "fp8-blockwise"}
+        recipe = RECIPES[known.get(str(flags.get("fp8-recipe")), "fp8")]
+    else:
+        recipe = RECIPES["fp16" if "fp16" in flags else "bf16"]
+    changed: dict[str, float] = {}
+    if "fp8-param-gather" in flags and recipe.products == "fp8":
+        narrow = float(recipe.weights) - 2.0  # the BF16 copy is not kept; the narrow one and its transpose are
+        changed |= {"weights": narrow, "gathered": narrow / 2.0}
+    if "grad-reduce-in-bf16" in flags:
+        changed |= {"gradients": 2.0, "reduced": 2.0}
+    for flag, field in DTYPES.items():
+        if flag in flags:
+            changed[field] = _bytes(flag, flags)
+    moments = [_bytes(flag, flags) for flag in ("exp-avg-dtype", "exp-avg-sq-dtype")]
+    if moments != [4.0, 4.0]:
+        changed["moments"] = sum(moments) / 2
+    changed = {field: number for field, number in changed.items() if number != getattr(recipe, field)}
+    return recipe.replace({**changed, "name": f"{recipe.name}-megatron"}) if changed else recipe.name
+
+
+def _bytes(flag: str, flags: Mapping[str, Any]) -> float:
+    name = str(flags.get(flag, "fp32")).removeprefix("torch.").replace("float32", "fp32").replace("bfloat16", "bf16")
+    if name not in NUMBER_BYTES:
+        raise SpecError(f"--{flag}", name, "is no number format", did_you_mean(name, NUMBER_BYTES))
+    return NUMBER_BYTES[name]
+
+
 def _granularity(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
     method = flags.get("recompute-method")
     if value == "full" and method == "uniform" and int(flags.get("recompute-num-layers", 1)) != 1:
@@ -143,7 +277,8 @@ def _granularity(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
 
 def _modules(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
     del flags
-    names = [value] if isinstance(value, str) else list(value)
+    given = [value] if isinstance(value, str) else list(value)
+    names = [name for word in given for name in word.strip("[]").replace(",", " ").split()]
     for name in names:
         if name not in PARTS:
             raise SpecError("--recompute-modules", name, "is no module a plan knows", did_you_mean(name, PARTS))
@@ -189,11 +324,19 @@ _READERS: dict[str, Callable[[Any, Mapping[str, Any]], dict[str, Any]]] = {
     "cross-entropy-loss-fusion": lambda _value, _flags: {"loss": "fused"},
     "cross-entropy-fusion-impl": lambda _value, _flags: {},
     "optimizer": _optimizer,
-    "fp16": lambda _value, _flags: {"precision": "fp16"},
-    "fp8-format": lambda _value, flags: {"precision": "mxfp8" if flags.get("fp8-recipe") == "mxfp8" else "fp8"},
-    "fp8-recipe": lambda _value, _flags: {},
-    "fp4-format": lambda _value, _flags: {"precision": "nvfp4"},
-}
+    "pipeline-model-parallel-layout": _layout,
+    "account-for-embedding-in-pipeline-split": _counted_ends,
+    "account-for-loss-in-pipeline-split": _counted_ends,
+    "microbatch-group-size-per-virtual-pipeline-stage": _group,
+    "num-distributed-optimizer-instances": _instances,
+    "outer-dp-sharding-strategy": _outer,
+    "moe-layer-recompute": _renamed,
+    **dict.fromkeys(
+        (*DTYPES, "fp16", "fp8-format", "fp8-recipe", "fp4-format", "fp4-recipe", "fp8-param-gather", "use-precision-aware-optimizer",
+         "exp-avg-dtype", "exp-avg-sq-dtype", "grad-reduce-in-bf16"),
+        lambda _value, _flags: {},
+    ),
+}  # fmt: skip
 
 
 def write(plan: Plan) -> list[str]:
@@ -202,6 +345,7 @@ def write(plan: Plan) -> list[str]:
     Raises:
         SpecError: a field without counterpart.
     """
+    precision = _written_precision(plan)
     _refuse(plan)
     words: list[str] = []
     for flag, field in DEGREES.items():
@@ -217,9 +361,33 @@ def write(plan: Plan) -> list[str]:
     dropped = str(DROPOUT if plan.dropout == "on" else 0.0)
     words += ["--hidden-dropout", dropped, "--attention-dropout", dropped]
     words += ["--cross-entropy-loss-fusion"] if plan.loss == "fused" else []
-    formats = {"bf16": "--bf16", "fp16": "--fp16", "fp8": "--bf16 --fp8-format hybrid", "nvfp4": "--bf16 --fp4-format e2m1",
-               "mxfp8": "--bf16 --fp8-format e4m3 --fp8-recipe mxfp8"}  # fmt: skip
-    return [*words, *formats[plan.recipe.name].split(), "--optimizer", {"adamw": "adam", "sgd": "sgd", "muon": "muon"}[str(plan.optimizer)]]
+    optimizer = {"adamw": "adam", "sgd": "sgd", "muon": "muon"}[str(plan.optimizer)]
+    return [*words, *precision, "--optimizer", optimizer]
+
+
+FORMATS = {
+    "bf16": "--bf16", "fp16": "--fp16", "fp8": "--bf16 --fp8-format hybrid", "nvfp4": "--bf16 --fp4-format e2m1",
+    "mxfp8": "--bf16 --fp8-format e4m3 --fp8-recipe mxfp8", "fp8-blockwise": "--bf16 --fp8-format e4m3 --fp8-recipe blockwise",
+}  # fmt: skip
+"""Flags of each recipe Megatron-LM has."""
+CHANGES = (
+    ("--fp8-param-gather",), ("--use-precision-aware-optimizer", "--exp-avg-dtype", "bf16", "--exp-avg-sq-dtype", "bf16"),
+    ("--grad-reduce-in-bf16",),
+)  # fmt: skip
+"""Flags that change a recipe, written in any combination."""
+
+
+def _written_precision(plan: Plan) -> list[str]:
+    if str(plan.precision) in FORMATS:
+        return FORMATS[str(plan.precision)].split()
+    for base in FORMATS.values():
+        for several in product(*((change, ()) for change in CHANGES)):
+            words = [*base.split(), *chain(*several)]
+            if _precision(_flags(words)) == plan.precision:
+                return words
+    raise SpecError(
+        "plan.precision", plan.recipe.name, "has no flags in Megatron-LM", f"{', '.join(FORMATS)}, or what its flags change in them"
+    )
 
 
 def _refuse(plan: Plan) -> None:
@@ -227,7 +395,6 @@ def _refuse(plan: Plan) -> None:
         "dp": (plan.dp is not None, "leave it out: Megatron-LM takes what the other degrees leave"),
         "shard": (plan.shard is not None, "leave it out"),
         "schedule": (plan.schedule not in {"1f1b", "interleaved"}, "1f1b or interleaved"),
-        "precision": (plan.precision not in {"bf16", "fp16", "fp8", "mxfp8", "nvfp4"}, "bf16, fp16, fp8, mxfp8 or nvfp4"),
         "optimizer": (plan.optimizer not in {"adamw", "sgd", "muon"}, "adamw, sgd or muon"),
         "recompute_layers": (plan.recompute_layers == 0, "recompute='none'"),
         "loss": (plan.loss == "plain", "vocab-parallel or fused"),
@@ -265,6 +432,6 @@ def _written_stages(plan: Plan) -> list[str]:
         return []
     first, *middle, last = plan.stage_layers if len(plan.stage_layers) > 1 else (*plan.stage_layers, None)
     if plan.vpp > 1 or last is None or len(set(middle)) > 1:
-        raise SpecError("plan.stage_layers", plan.stage_layers, "has no flags in Megatron-LM", "let only the first and last stage differ")
+        return ["--pipeline-model-parallel-layout", "E" + "|".join("t" * layers for layers in plan.stage_layers) + "L"]
     ends = ["--decoder-first-pipeline-num-layers", str(first), "--decoder-last-pipeline-num-layers", str(last)]
     return ["--num-layers", str(sum(plan.stage_layers)), *ends]
