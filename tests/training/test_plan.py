@@ -235,7 +235,8 @@ MIXTRAL = """--use-mcore-models --disable-bias-linear --num-layers 32 --num-expe
     --tensor-model-parallel-size 1 --pipeline-model-parallel-size 4 --expert-model-parallel-size 8 --use-distributed-optimizer
     --sequence-parallel --bf16 --no-load-optim --no-load-rng --tokenizer-type Llama2Tokenizer --rotary-base 1000000"""
 DEEPSEEK_V3 = """--tensor-model-parallel-size 2 --pipeline-model-parallel-size 8 --expert-model-parallel-size 64
-    --expert-tensor-parallel-size 1 --pipeline-model-parallel-layout Et|(tt|)*30mL --num-layers 61 --mtp-num-layers 1 --use-distributed-optimizer --sequence-parallel
+    --expert-tensor-parallel-size 1 --num-layers 61 --pipeline-model-parallel-layout Et|(tt|)*30mL
+    --mtp-num-layers 1 --use-distributed-optimizer --sequence-parallel
     --attention-dropout 0.0 --hidden-dropout 0.0 --moe-layer-freq ([0]*3+[1]*58) --moe-router-group-topk 4 --use-flash-attn
     --recompute-granularity selective --recompute-modules mla_up_proj mlp --cross-entropy-loss-fusion --cross-entropy-fusion-impl native
     --fp8-recipe blockwise --fp8-format e4m3 --fp8-param-gather --use-precision-aware-optimizer --main-grads-dtype fp32

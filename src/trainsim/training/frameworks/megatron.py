@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, product
 from typing import TYPE_CHECKING, Any
 
 from ...errors import SpecError, did_you_mean
-from ..precision import RECIPES, Precision
+from .megatron_precision import DTYPES, precision_of
+from .megatron_stages import counted_stages, end_stages, layout_stages, virtual_stages
 
 if TYPE_CHECKING:
     from ..plan import Plan
@@ -98,7 +98,7 @@ def read(arguments: Mapping[str, Any] | Sequence[str] | str) -> dict[str, Any]:
     fields["dropout"] = "on" if any(dropped) else "off"
     if fields.get("vpp", 1) > 1:
         fields["schedule"] = "interleaved"
-    fields["precision"] = _precision(flags)
+    fields["precision"] = precision_of(flags)
     if fields.get("recompute", "none") != "full" or flags.get("recompute-method") == "uniform":
         fields.pop("recompute_layers", None)
     fields.setdefault("attention", "fused")
@@ -133,65 +133,6 @@ def _sharding(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
     return {"zero": SHARDING.index(value)}
 
 
-def _virtual(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
-    if "num-layers" not in flags:
-        raise SpecError("--num-layers-per-virtual-pipeline-stage", value, "needs --num-layers beside it", "give --num-layers")
-    stages = int(flags["num-layers"]) // (int(flags.get("pipeline-model-parallel-size", 1)) * int(value))
-    return {"vpp": stages}
-
-
-def _ends(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
-    """Layers of the first and the last stage; the rest is shared out evenly."""
-    del value
-    if "num-layers" not in flags:
-        raise SpecError("--decoder-first-pipeline-num-layers", None, "needs --num-layers beside it", "give --num-layers")
-    pp = int(flags.get("pipeline-model-parallel-size", 1))
-    first, last = (flags.get(f"decoder-{end}-pipeline-num-layers") for end in ("first", "last"))
-    between = pp - (first is not None) - (last is not None)
-    left = int(flags["num-layers"]) - int(first or 0) - int(last or 0)
-    if between < 0 or (left % between if between else left):
-        raise SpecError("--num-layers", flags["num-layers"], f"leaves {left} layers for {between} stages between", "give a multiple")
-    middle = [left // between] * between if between else []
-    return {"stage_layers": (*([int(first)] if first is not None else []), *middle, *([int(last)] if last is not None else []))}
-
-
-def _layout(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
-    """Layers of every stage from a layout such as ``Et*3|(tt|)*29m|L``: E embedding, t layer, m prediction module, L loss."""
-    flag = "--pipeline-model-parallel-layout"
-    stages = str(value).replace(",", "")
-    for pattern in (r"\(([^)]+)\)\*(\d+)", r"(.)\*(\d+)"):
-        stages = re.sub(pattern, lambda found: found.group(1) * int(found.group(2)), stages)
-    each = stages.split("|")
-    if set(stages) - set("EtmL|") or not each[0].startswith("E") or not each[-1].endswith("L"):
-        raise SpecError(flag, value, "is no layout from E to L", "write E for the embedding, t for a layer, m, L and | between stages")
-    if any("m" in stage for stage in each[:-1]):
-        raise SpecError(flag, value, "puts a prediction module before the last stage", "a plan keeps it beside the loss: …mL")
-    pp = int(flags.get("pipeline-model-parallel-size", 1))
-    if len(each) % pp:
-        raise SpecError(flag, value, f"has {len(each)} stages for {pp} ranks", "give a multiple")
-    return {"stage_layers": tuple(stage.count("t") for stage in each), "vpp": len(each) // pp}
-
-
-def _counted_ends(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
-    """Layers of every stage where embedding or loss count as a layer of their own."""
-    del value
-    if "num-layers" not in flags:
-        raise SpecError("--account-for-embedding-in-pipeline-split", None, "needs --num-layers beside it", "give --num-layers")
-    first, last = ("account-for-embedding-in-pipeline-split" in flags, "account-for-loss-in-pipeline-split" in flags)
-    pp = int(flags.get("pipeline-model-parallel-size", 1))
-    counted = int(flags["num-layers"]) + first + last
-    if "num-layers-per-virtual-pipeline-stage" in flags:
-        vpp = counted // (pp * int(flags["num-layers-per-virtual-pipeline-stage"]))
-    else:
-        vpp = int(flags.get("num-virtual-stages-per-pipeline-rank", 1))
-    if counted % (pp * vpp):
-        raise SpecError("--num-layers", flags["num-layers"], f"with its ends is {counted} for {pp * vpp} stages", "give a multiple")
-    layers = [counted // (pp * vpp)] * (pp * vpp)
-    layers[0] -= first
-    layers[-1] -= last
-    return {"stage_layers": tuple(layers), "vpp": vpp}
-
-
 def _group(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
     pp = int(flags.get("pipeline-model-parallel-size", 1))
     if int(value) != pp:
@@ -220,49 +161,6 @@ def _outer(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
 def _renamed(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
     del flags
     raise SpecError("--moe-layer-recompute", value, "is an old name", "--recompute-granularity selective --recompute-modules moe")
-
-
-NUMBER_BYTES = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "uint8": 1.0}
-"""``--exp-avg-dtype`` and its like."""
-
-
-DTYPES = {
-    "main-grads-dtype": "gradients", "main-params-dtype": "master", "megatron-fsdp-main-grads-dtype": "gradients",
-    "megatron-fsdp-main-params-dtype": "master", "megatron-fsdp-grad-comm-dtype": "reduced",
-}  # fmt: skip
-"""Flags that are a number format of the recipe under another name."""
-
-
-def _precision(flags: Mapping[str, Any]) -> Precision | str:
-    """A recipe's name, or the recipe with what the flags change in it."""
-    if "fp4-format" in flags:
-        recipe = RECIPES["nvfp4"]
-    elif "fp8-format" in flags:
-        known = {"mxfp8": "mxfp8", "blockwise": "fp8-blockwise"}
-        recipe = RECIPES[known.get(str(flags.get("fp8-recipe")), "fp8")]
-    else:
-        recipe = RECIPES["fp16" if "fp16" in flags else "bf16"]
-    changed: dict[str, float] = {}
-    if "fp8-param-gather" in flags and recipe.products == "fp8":
-        narrow = float(recipe.weights) - 2.0  # the BF16 copy is not kept; the narrow one and its transpose are
-        changed |= {"weights": narrow, "gathered": narrow / 2.0}
-    if "grad-reduce-in-bf16" in flags:
-        changed |= {"gradients": 2.0, "reduced": 2.0}
-    for flag, field in DTYPES.items():
-        if flag in flags:
-            changed[field] = _bytes(flag, flags)
-    moments = [_bytes(flag, flags) for flag in ("exp-avg-dtype", "exp-avg-sq-dtype")]
-    if moments != [4.0, 4.0]:
-        changed["moments"] = sum(moments) / 2
-    changed = {field: number for field, number in changed.items() if number != getattr(recipe, field)}
-    return recipe.replace({**changed, "name": f"{recipe.name}-megatron"}) if changed else recipe.name
-
-
-def _bytes(flag: str, flags: Mapping[str, Any]) -> float:
-    name = str(flags.get(flag, "fp32")).removeprefix("torch.").replace("float32", "fp32").replace("bfloat16", "bf16")
-    if name not in NUMBER_BYTES:
-        raise SpecError(f"--{flag}", name, "is no number format", did_you_mean(name, NUMBER_BYTES))
-    return NUMBER_BYTES[name]
 
 
 def _granularity(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -310,9 +208,9 @@ _READERS: dict[str, Callable[[Any, Mapping[str, Any]], dict[str, Any]]] = {
     "use-torch-fsdp2": lambda _value, _flags: {"zero": 3},
     "use-megatron-fsdp": lambda _value, _flags: {},
     "use-custom-fsdp": lambda _value, _flags: {},
-    "num-layers-per-virtual-pipeline-stage": _virtual,
-    "decoder-first-pipeline-num-layers": _ends,
-    "decoder-last-pipeline-num-layers": _ends,
+    "num-layers-per-virtual-pipeline-stage": virtual_stages,
+    "decoder-first-pipeline-num-layers": end_stages,
+    "decoder-last-pipeline-num-layers": end_stages,
     "recompute-granularity": _granularity,
     "recompute-activations": lambda _value, _flags: {"recompute": "selective"},
     "recompute-method": lambda _value, _flags: {},
@@ -324,9 +222,9 @@ _READERS: dict[str, Callable[[Any, Mapping[str, Any]], dict[str, Any]]] = {
     "cross-entropy-loss-fusion": lambda _value, _flags: {"loss": "fused"},
     "cross-entropy-fusion-impl": lambda _value, _flags: {},
     "optimizer": _optimizer,
-    "pipeline-model-parallel-layout": _layout,
-    "account-for-embedding-in-pipeline-split": _counted_ends,
-    "account-for-loss-in-pipeline-split": _counted_ends,
+    "pipeline-model-parallel-layout": layout_stages,
+    "account-for-embedding-in-pipeline-split": counted_stages,
+    "account-for-loss-in-pipeline-split": counted_stages,
     "microbatch-group-size-per-virtual-pipeline-stage": _group,
     "num-distributed-optimizer-instances": _instances,
     "outer-dp-sharding-strategy": _outer,
@@ -383,7 +281,7 @@ def _written_precision(plan: Plan) -> list[str]:
     for base in FORMATS.values():
         for several in product(*((change, ()) for change in CHANGES)):
             words = [*base.split(), *chain(*several)]
-            if _precision(_flags(words)) == plan.precision:
+            if precision_of(_flags(words)) == plan.precision:
                 return words
     raise SpecError(
         "plan.precision", plan.recipe.name, "has no flags in Megatron-LM", f"{', '.join(FORMATS)}, or what its flags change in them"
