@@ -197,6 +197,9 @@ def test_absurd_and_contradictory_configs_say_what_is_wrong(change: dict[str, An
     assert time.perf_counter() - start < 5.0
 
 
+MINIMAX = {"model_type": "minimax", "num_key_value_heads": 2, "num_local_experts": 4, "num_experts_per_tok": 2}
+
+
 @pytest.mark.parametrize(
     ("config", "words"),
     [
@@ -209,6 +212,10 @@ def test_absurd_and_contradictory_configs_say_what_is_wrong(change: dict[str, An
         ({"model_type": "llama", "layer_types": 5}, "layer_types=5: is not mapped"),
         ({"model_type": "gemma2", "sliding_window_size": 8}, "only 4096 is"),
         ({"model_type": "olmoe", "head_dim": 8, "num_experts": 4, "num_experts_per_tok": 2}, "only 16 is"),
+        (
+            MINIMAX | {"attn_type_list": [1] * 4, "layer_types": ["linear_attention"] * 4},
+            "attn_type_list=[1, 1, 1, 1]: contradicts layer_types",
+        ),
         ({"model_type": "opt", "ffn_dim": 96, "learned_embeddings": False}, "only True is"),
         ({"model_type": "qwen2"}, "(default 32) is above num_attention_heads=4"),
         ({"model_type": "mistral", "num_key_value_heads": 2, "sliding_window": -1}, "must be a positive integer"),

@@ -25,9 +25,10 @@ def _mixers(c: Config, layers: int) -> Mixers:
     lightning = LightningAttention(heads=softmax.heads, head_dim=softmax.head_dim, chunk=chunk)
     codes = c.per_layer("attn_type_list", layers)
     types = c.words("layer_types", ("full_attention", "linear_attention"), layers)
-    if codes and not types:
-        types = ["full_attention" if code else "linear_attention" for code in codes]
-    types = types or ["linear_attention" if i % 2 else "full_attention" for i in range(layers)]
+    coded = ["full_attention" if code else "linear_attention" for code in codes or ()]
+    if coded and types and coded != types:
+        raise c.fail("attn_type_list", "contradicts layer_types", "they are two names of one list: give one")
+    types = types or coded or ["linear_attention" if i % 2 else "full_attention" for i in range(layers)]
     return [("", softmax) if word == "full_attention" else ("linear", lightning) for word in types]
 
 
