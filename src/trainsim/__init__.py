@@ -121,6 +121,10 @@ if _TYPE_CHECKING:
     from .cluster.stack import Stack as Stack
     from .training.step import step_time as step_time
 
+    # which plan, and what a budget allows
+    from .planning import PlanSearch as PlanSearch
+    from .planning import search_plans as search_plans
+
     # from the run to the model, and to the lab
     from .training.rollouts import Rollouts as Rollouts
     from .training.reinforcement import Reinforcement as Reinforcement
@@ -172,6 +176,8 @@ _LAZY = {
     "Modelled": ".training.modelled:Modelled",
     "Stack": ".cluster.stack:Stack",
     "step_time": ".training.step:step_time",
+    "PlanSearch": ".planning:PlanSearch",
+    "search_plans": ".planning:search_plans",
     "Rollouts": ".training.rollouts:Rollouts",
     "Reinforcement": ".training.reinforcement:Reinforcement",
     "Responses": ".training.reinforcement:Responses",

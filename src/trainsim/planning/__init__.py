@@ -1,0 +1,5 @@
+"""Which layout is best, and what a budget and a deadline allow."""
+
+from .search import PlanSearch as PlanSearch
+from .search import RankedPlan as RankedPlan
+from .search import search_plans as search_plans
