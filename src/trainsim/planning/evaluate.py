@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from ..cluster.stack import Stack
 from ..errors import EstimateError, SpecError, did_you_mean
 from ..run import Run
 from ..training.layers import Layout
-from ..training.memory import Degrees, peak_memory
+from ..training.memory import Degrees, peak_by_zero
 from ..training.phases import Phase
 from ..training.plan import Plan
 from ..training.step import layout_of, needed_stack, step_of
@@ -163,22 +164,6 @@ class Tried:
         return len(self.layouts) + sum(self.rejected.values())
 
 
-@dataclass
-class _Gathered:
-    """Columns of one structure after another."""
-
-    structures: list[Structure]
-    columns: dict[str, list[Array]]
-    rejected: Counter[str]
-    possible: int = 0
-    nearest: tuple[Plan, int, float] | None = None
-
-    def layouts(self) -> Layouts:
-        joined = {name: np.concatenate(parts) if parts else np.zeros(0) for name, parts in self.columns.items()}
-        degrees = {name: joined[name] for name in AXES}
-        return Layouts(self.structures, joined["which"].astype(np.intp), joined["gpus"], degrees, joined["seconds"], joined["memory"])
-
-
 def try_all(setting: Setting, gpus: Sequence[int], framework: str | None, given: Mapping[str, Any]) -> Tried:
     """Seconds and bytes of every layout of a space on each number of accelerators.
 
@@ -189,46 +174,98 @@ def try_all(setting: Setting, gpus: Sequence[int], framework: str | None, given:
         given: field of a plan → values to try, as for :func:`values_of`.
     """
     values = values_of(setting.run.model, setting.plan, gpus, given)
-    found = _Gathered([], {name: [] for name in ("which", "gpus", *AXES, "seconds", "memory")}, Counter())
-    loops = list(structures(values))
-    timed: dict[str, str | None] = {}
-    both = {"on", "off"} <= set(values["sequence_parallel"])
+    trial = _Trial(setting, framework, values)
+    loops = [list(alike) for _, alike in groupby(structures(values), key=lambda s: {name: s[name] for name in s if name != "zero"})]
     for n in gpus:
         axes = {name: tuple(v for v in values[name] if v <= n or name in given or name == "micro_batch") for name in AXES}
         grid = Grid(setting.run.model, setting.cluster, n, setting.seq_len, setting.batch, axes)
-        for structure in loops:
-            twice = both and structure["sequence_parallel"] == "on"
-            allowed = _allowed(setting, grid, structure, framework, found.rejected, timed, ONCE if twice else "")
-            if allowed.any():
-                found.possible += int(np.count_nonzero(allowed))
-                _try(setting, grid, structure, allowed, found)
-    rejected = Counter({rule: count for rule, count in found.rejected.items() if count})
-    return Tried(found.layouts(), found.possible, dict(rejected.most_common()), found.nearest)
+        for alike in loops:
+            trial.add(grid, alike)
+    return trial.tried()
 
 
-def _allowed(
-    setting: Setting,
-    grid: Grid,
-    structure: Structure,
-    framework: str | None,
-    rejected: Counter[str],
-    timed: dict[str, str | None],
-    once: str,
-) -> Mask:
-    """Layouts of a structure that all rules allow, the framework's and the step's among them."""
-    allowed, counts = grid.possible(structure)
-    rejected += counts
-    if not allowed.any():
+@dataclass
+class _Trial:
+    """A search under way: columns of one structure after another, and what was refused."""
+
+    setting: Setting
+    framework: str | None
+    values: Mapping[str, tuple[Any, ...]]
+    structures: list[Structure] = field(default_factory=list)
+    columns: dict[str, list[Array]] = field(default_factory=dict)
+    rejected: Counter[str] = field(default_factory=Counter)
+    untimed: dict[str, str | None] = field(default_factory=dict)
+    possible: int = 0
+    nearest: tuple[Plan, int, float] | None = None
+
+    def tried(self) -> Tried:
+        """What became of all layouts."""
+        joined = {name: np.concatenate(parts) for name, parts in self.columns.items()}
+        empty = np.zeros(0)
+        degrees = {name: joined.get(name, empty) for name in AXES}
+        which = joined.get("which", empty).astype(np.intp)
+        layouts = Layouts(
+            self.structures, which, joined.get("gpus", empty), degrees, joined.get("seconds", empty), joined.get("memory", empty)
+        )
+        rejected = {rule: count for rule, count in self.rejected.most_common() if count}
+        return Tried(layouts, self.possible, rejected, self.nearest)
+
+    def add(self, grid: Grid, alike: Sequence[Structure]) -> None:
+        """Structures that differ in ZeRO alone."""
+        allowed = [self._allowed(grid, structure) for structure in alike]
+        anywhere = np.logical_or.reduce(allowed)
+        if not anywhere.any():
+            return
+        plan = Plan(**alike[0])
+        kept, at = grid.within(anywhere)
+        zeros = [structure["zero"] for structure in alike]
+        sizes = peak_by_zero(self.setting.run.model, plan, _degrees(kept, alike[0], plan), zeros)
+        for structure, mask, size in zip(alike, allowed, sizes, strict=True):
+            if mask.any():
+                self._add(kept, structure, mask[np.ix_(*at)], np.broadcast_to(size, kept.shape))
+
+    def _allowed(self, grid: Grid, structure: Structure) -> Mask:
+        """Layouts of a structure that all rules allow, the framework's and the step's among them."""
+        allowed, counts = grid.possible(structure)
+        self.rejected += counts
+        if not allowed.any():
+            return allowed
+        schedule = structure["schedule"]
+        if schedule not in self.untimed:
+            self.untimed[schedule] = _untimed(self.setting, Plan(**structure))
+        rules = [(rule, np.zeros((1, 1, 1, 1), dtype=bool)) for rule in [self.untimed[schedule]] if rule is not None]
+        if structure["sequence_parallel"] == "on" and "off" in self.values["sequence_parallel"]:
+            rules.append((ONCE, grid.degrees["tp"] > 1))
+        if self.framework is not None:
+            rules += expressible(structure, grid, self.framework)
+        allowed, counts = tally(rules, grid.shape, allowed)
+        self.rejected += counts
         return allowed
-    schedule = structure["schedule"]
-    if schedule not in timed:
-        timed[schedule] = _untimed(setting, Plan(**structure))
-    rules = [(rule, np.zeros((1, 1, 1, 1), dtype=bool)) for rule in [timed[schedule]] if rule is not None]
-    rules += [(once, grid.degrees["tp"] > 1)] if once else []
-    rules += [] if framework is None else list(expressible(structure, grid, framework))
-    allowed, counts = tally(rules, grid.shape, allowed)
-    rejected += counts
-    return allowed
+
+    def _add(self, grid: Grid, structure: Structure, allowed: Mask, size: Array) -> None:
+        """One structure: layouts that fit are timed, the others are counted."""
+        chip = self.setting.cluster.chip
+        at = np.nonzero(allowed & (size <= chip.memory))
+        possible, count = int(np.count_nonzero(allowed)), len(at[0])
+        self.possible += possible
+        self.rejected[f"more memory than the {float(chip.memory) / 1e9:g} GB of a {chip.name}"] += possible - count
+        if count < possible:
+            self._note_nearest(grid, structure, np.where(allowed & (size > chip.memory), size, np.inf))
+        if count:
+            columns = {name: grid.degrees[name].reshape(-1)[at[i]] for i, name in enumerate(AXES)}
+            columns["seconds"] = _seconds(self.setting, grid, Plan(**structure), columns)
+            columns |= {"which": np.full(count, float(len(self.structures))), "gpus": np.full(count, float(grid.gpus)), "memory": size[at]}
+            self.structures.append(structure)
+            for name, column in columns.items():
+                self.columns.setdefault(name, []).append(column)
+
+    def _note_nearest(self, grid: Grid, structure: Structure, over: Array) -> None:
+        """Keeps the layout that needs least memory of those that don't fit."""
+        least = int(np.argmin(over))
+        size = float(over.reshape(-1)[least])
+        if self.nearest is None or size < self.nearest[2]:
+            at = np.unravel_index(least, grid.shape)
+            self.nearest = (plan_of(structure, {name: grid.axes[name][at[i]] for i, name in enumerate(AXES)}), grid.gpus, size)
 
 
 def _untimed(setting: Setting, plan: Plan) -> str | None:
@@ -243,36 +280,8 @@ def _untimed(setting: Setting, plan: Plan) -> str | None:
     return None
 
 
-def _try(setting: Setting, grid: Grid, structure: Structure, allowed: Mask, found: _Gathered) -> None:
-    """Bytes of one structure's layouts, and seconds of those that fit."""
-    plan, capacity = Plan(**structure), float(setting.cluster.chip.memory)
-    kept, allowed = grid.within(allowed)
-    size = np.broadcast_to(peak_memory(setting.run.model, plan, _degrees(kept, structure, plan)), kept.shape)
-    at = np.nonzero(allowed & (size <= capacity))
-    over = np.where(allowed & (size > capacity), size, np.inf)
-    found.rejected[f"more memory than the {capacity / 1e9:g} GB of a {setting.cluster.chip.name}"] += int(np.count_nonzero(over < np.inf))
-    _note_nearest(found, kept, structure, over)
-    if len(at[0]):
-        columns = {name: kept.degrees[name].reshape(-1)[at[i]] for i, name in enumerate(AXES)}
-        seconds = _seconds(setting, kept, plan, columns)
-        found.structures.append(structure)
-        same = {"which": np.full(len(seconds), len(found.structures) - 1.0), "gpus": np.full(len(seconds), float(grid.gpus))}
-        for name, column in (same | columns | {"seconds": seconds, "memory": size[at]}).items():
-            found.columns[name].append(column)
-
-
-def _note_nearest(found: _Gathered, grid: Grid, structure: Structure, bytes_: Array) -> None:
-    """Keeps the layout that needs least memory of those that don't fit."""
-    least = int(np.argmin(bytes_))
-    size = float(bytes_.reshape(-1)[least])
-    if np.isfinite(size) and (found.nearest is None or size < found.nearest[2]):
-        at = np.unravel_index(least, grid.shape)
-        chosen = {name: grid.axes[name][at[i]] for i, name in enumerate(AXES)}
-        found.nearest = (plan_of(structure, chosen), grid.gpus, size)
-
-
 def _degrees(grid: Grid, structure: Structure, plan: Plan) -> Degrees:
-    """The whole grid as the degrees of :func:`peak_memory`."""
+    """The whole grid as the degrees of :func:`peak_by_zero`."""
     d, dp = grid.degrees, grid.data_parallel(plan.pp)
     return Degrees(
         tp=d["tp"], dp=dp, ep=d["ep"], cp=d["cp"], expert_tp=expert_tp_of(structure["expert_tp"], d),

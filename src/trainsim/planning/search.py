@@ -225,7 +225,8 @@ def search_plans(
     dollars = {n: _dollars_per_second(setting, n) for n in sizes}
     if by == "cost" and None in dollars.values():
         raise EstimateError("cost", None, "needs the run's price and reliability and the phase's tokens", "give all three, or by='time'")
-    cost = np.array([np.nan if (d := dollars[int(n)]) is None else d for n in tried.layouts.gpus]) * tried.layouts.seconds
+    rates = np.array([np.nan if (rate := dollars[n]) is None else rate for n in sizes])
+    cost = rates[np.searchsorted(sizes, tried.layouts.gpus)] * tried.layouts.seconds
     points = tried.layouts.seconds if by == "time" else cost
     order = np.lexsort((tried.layouts.memory, points))
     make = partial(_ranked, tried.layouts, cost)

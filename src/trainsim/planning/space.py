@@ -88,8 +88,11 @@ def values_of(model: Model, base: Plan, gpus: Sequence[int], given: Mapping[str,
 
 
 def structures(values: Mapping[str, tuple[Any, ...]]) -> Iterator[Structure]:
-    """Every combination of the fields that are no axes; a rank of several stages interleaves them, one rank alone orders nothing."""
-    loops = [name for name in values if name not in AXES]
+    """Every combination of the fields that are no axes, ``zero`` varying fastest.
+
+    A rank of several stages interleaves them, one rank alone orders nothing.
+    """
+    loops = [*(name for name in values if name not in (*AXES, "zero")), "zero"]
     alone = "1f1b" if "1f1b" in values["schedule"] else values["schedule"][0]
     for combination in product(*(values[name] for name in loops)):
         made = dict(zip(loops, combination, strict=True))
@@ -130,11 +133,10 @@ class Grid:
         """Of the whole grid."""
         return tuple(len(self.axes[name]) for name in AXES)
 
-    def within(self, allowed: Mask) -> tuple[Grid, Mask]:
-        """The smallest grid that holds all that is allowed, and what is allowed of it."""
-        kept = [np.flatnonzero(allowed.any(axis=tuple(j for j in range(len(AXES)) if j != i))) for i in range(len(AXES))]
-        axes = {name: tuple(self.axes[name][k] for k in kept[i]) for i, name in enumerate(AXES)}
-        return replace(self, axes=axes), allowed[np.ix_(*kept)]
+    def within(self, allowed: Mask) -> tuple[Grid, tuple[NDArray[np.intp], ...]]:
+        """The smallest grid that holds all that is allowed, and which values of each axis it has."""
+        kept = tuple(np.flatnonzero(allowed.any(axis=tuple(j for j in range(len(AXES)) if j != i))) for i in range(len(AXES)))
+        return replace(self, axes={name: tuple(self.axes[name][k] for k in kept[i]) for i, name in enumerate(AXES)}), kept
 
     def data_parallel(self, pp: int) -> Array:
         """Data parallelism that tp, pp and cp leave; no whole number where they don't divide the accelerators."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from ..errors import EstimateError
 from ..ledger import Ledger
 from ..model.transformer import Model
 from ..units import Num
-from .held import held_by_rank
+from .held import held_by_rank, largest_states
 from .kept import Bytes, Kept, kept_by_kind
 from .plan import Plan, data_parallel
 from .schedule import stage_counts
@@ -163,19 +163,36 @@ def peak_memory(model: Model, plan: Plan, degrees: Degrees) -> Num:
     >>> round(float(peak_memory(model, Plan(), alone)) / 1e9, 1)
     30.0
     """
-    peak: Num = np.maximum.reduce(np.broadcast_arrays(*(_total(model, rank) for rank in dict.fromkeys(_ranks(model, plan, degrees)))))
-    return peak
+    return peak_by_zero(model, plan, degrees, (plan.zero,))[0]
 
 
-def _total(model: Model, rank: _Rank) -> Num:
-    """Bytes of one rank: what its ledger adds up to, lines left out."""
-    plan, d, whole = rank.plan, rank.d, rank.whole
+def peak_by_zero(model: Model, plan: Plan, degrees: Degrees, stages: Sequence[int]) -> list[Num]:
+    """The peak at several stages of ZeRO, which change what is held and leave what moves: that is worked out once.
+
+    Args:
+        model, degrees: as for :func:`rank_memory`.
+        plan: its own ``zero`` plays no part.
+        stages: of ZeRO, 0 to 3.
+    """
+    plans = [plan if zero == plan.zero else plan.replace({"zero": zero}) for zero in stages]
+    layers: dict[bytes, list[_Rank]] = {}  # of ranks with the same layers, only the states that no other exceeds can be the peak
+    for rank in dict.fromkeys(_ranks(model, plan, degrees)):
+        layers.setdefault(rank.here.tobytes(), []).append(rank)
+    fullest = (replace(ranks[0], states=largest_states(np.concatenate([rank.states for rank in ranks]))) for ranks in layers.values())
+    totals = list(zip(*(_totals(model, rank, plans) for rank in fullest), strict=True))
+    return [np.maximum.reduce(np.broadcast_arrays(*ranks)) for ranks in totals]
+
+
+def _totals(model: Model, rank: _Rank, plans: Sequence[Plan]) -> Iterator[Num]:
+    """Bytes of one rank under plans that differ in ZeRO alone: what its ledger adds up to, lines left out."""
+    d, whole = rank.d, rank.whole
     _, of_stage = _stages(rank)
     under_way = ([np.minimum(n, d.micro_batches) for n in state] for state in rank.states)
     activations = _largest([sum((n * size for n, size in zip(state, of_stage, strict=True)), 0.0) for state in under_way])
-    moving = activations + sum((part.total if isinstance(part, Ledger) else part for part in _passing(model, rank).values()), 0.0)
-    held = sum((part.total if isinstance(part, Ledger) else part for part in parameters(model, plan, d, whole).values()), 0.0)
-    return held + (1.0 + FRAGMENTATION) * moving + CONTEXT
+    moving = (1.0 + FRAGMENTATION) * (activations + _sum(_passing(model, rank))) + CONTEXT
+    for plan in plans:
+        held = sum((part.total if isinstance(part, Ledger) else part for part in parameters(model, plan, d, whole).values()), 0.0)
+        yield (held + (1.0 + FRAGMENTATION) * buffers(model, plan, d, whole).total) + moving
 
 
 # one rank ----------------------------------------------------------------------------------------------------------------
@@ -216,14 +233,15 @@ class _Rank:
 
 
 def _ledger(model: Model, rank: _Rank) -> Ledger:
-    moving: dict[str, Ledger | Num] = {"activations": _activations(rank), **_passing(model, rank)}
+    passing = {**_passing(model, rank), "buffers": buffers(model, rank.plan, rank.d, rank.whole)}
+    moving: dict[str, Ledger | Num] = {"activations": _activations(rank), **passing}
     total = sum((part.total if isinstance(part, Ledger) else part for part in moving.values()), 0.0)
     held = parameters(model, rank.plan, rank.d, rank.whole)
     return Ledger("B", {**held, **moving, "fragmentation": FRAGMENTATION * total, "context": CONTEXT})
 
 
-def _passing(model: Model, rank: _Rank) -> dict[str, Ledger | Num]:
-    """What lives beside the activations for a while."""
+def _passing(model: Model, rank: _Rank) -> dict[str, Num]:
+    """What lives beside the activations for a while, whatever is sharded."""
     plan, d, whole = rank.plan, rank.d, rank.whole
     on_rank = [rank.sized[kind] for kind in rank.kinds if whole[kind] and kind in rank.sized]
     heads = bool(whole["head"]) * (1 + whole["mtp"])
@@ -231,7 +249,6 @@ def _passing(model: Model, rank: _Rank) -> dict[str, Ledger | Num]:
         "logits": heads * LOGITS[plan.loss] * d.tokens * model.vocab / d.tp,
         "recomputed": _largest([k.again for k in on_rank]),
         "working": _working(model, rank, on_rank),
-        "buffers": buffers(model, plan, d, whole),
     }
 
 
