@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import trainsim as ts
 from trainsim.errors import EstimateError, SpecError
@@ -56,9 +58,9 @@ def run(model: ts.Model, memory_bytes: float = 2.1e9, gpus: int = 8, plan: ts.Pl
 CASES = {"dense": run(dense()), "sparse": run(sparse(), gpus=12)}
 
 
-def one_by_one(made: ts.Run) -> Iterator[tuple[tuple[tuple[str, Any], ...], tuple[float, float]]]:
+def one_by_one(made: ts.Run, space: Mapping[str, Any] = NARROW) -> Iterator[tuple[tuple[tuple[str, Any], ...], tuple[float, float]]]:
     """Every plan of the space that its own rules allow: seconds of its step, bytes of its fullest rank."""
-    values = values_of(made.model, ts.Plan(), [made.cluster.gpus], NARROW)
+    values = values_of(made.model, ts.Plan(), [made.cluster.gpus], space)
     phase = made.phases[0]
     batch = float(np.asarray(phase.batch))
     for structure in structures(values):
@@ -142,14 +144,26 @@ def test_what_a_framework_can_express_is_a_part_of_all(framework: str) -> None:
     assert all(getattr(ts.Plan, f"from_{framework}")(getattr(plan, f"to_{framework}")()).zero == plan.zero for plan in kept[:20])
 
 
-def test_the_front_is_what_nothing_beats() -> None:
-    tried = try_all(setting_of(CASES["sparse"], None), [6, 12], None, NARROW)
-    three = np.stack([tried.layouts.seconds, tried.layouts.memory, tried.layouts.gpus])
-    kept = set(pareto(*three).tolist())
-    for i in range(three.shape[1]):
+@given(st.lists(st.tuples(*[st.integers(1, 4)] * 3), min_size=1, max_size=30))
+def test_the_front_is_what_nothing_beats(points: list[tuple[int, int, int]]) -> None:
+    three = np.array(points, dtype=np.float64).T
+    kept = pareto(*three).tolist()
+    for i in range(len(points)):
         beaten = np.any(np.all(three <= three[:, [i]], axis=0) & np.any(three < three[:, [i]], axis=0))
         assert not (beaten and i in kept)
-        assert beaten or any(np.array_equal(three[:, i], three[:, k]) for k in kept)
+        assert beaten or sum(points[i] == points[k] for k in kept) == 1
+
+
+def test_rules_beside_those_of_degrees_hold() -> None:
+    made = run(sparse(), gpus=12)
+    values = {**NARROW, "schedule": "1f1b", "zero": 1, "recompute": "none", "expert_tp": (None, 2, 3)}
+    tried = try_all(setting_of(made, None), [12], None, values)
+    alone = dict(one_by_one(made, values))
+    assert tried.possible == len(alone)
+    assert any("expert_tp" in rule or "ranks of one pipeline stage" in rule for rule in tried.rejected)
+    odd = try_all(setting_of(made.replace({"phases.pretrain.seq_len": 2049.0}), None), [12], None, NARROW)
+    assert set(odd.layouts.degrees["cp"]) == {1.0}
+    assert "plan.cp does not divide seq_len=2049" in odd.rejected
 
 
 def test_several_numbers_of_accelerators_are_one_search() -> None:
