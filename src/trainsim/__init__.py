@@ -123,7 +123,9 @@ if _TYPE_CHECKING:
 
     # which plan, and what a budget allows
     from .planning import PlanSearch as PlanSearch
+    from .planning import Solution as Solution
     from .planning import search_plans as search_plans
+    from .planning import solve_for as solve_for
 
     # from the run to the model, and to the lab
     from .training.rollouts import Rollouts as Rollouts
@@ -177,7 +179,9 @@ _LAZY = {
     "Stack": ".cluster.stack:Stack",
     "step_time": ".training.step:step_time",
     "PlanSearch": ".planning:PlanSearch",
+    "Solution": ".planning:Solution",
     "search_plans": ".planning:search_plans",
+    "solve_for": ".planning:solve_for",
     "Rollouts": ".training.rollouts:Rollouts",
     "Reinforcement": ".training.reinforcement:Reinforcement",
     "Responses": ".training.reinforcement:Responses",

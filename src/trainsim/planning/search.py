@@ -27,6 +27,8 @@ from .space import Array
 By = Literal["time", "cost"]
 DRAWS = 2048
 """Draws that rank a layout under beliefs, the same for all."""
+SHOWN = 10
+"""Rules that are printed one by one."""
 TOGETHER = 32
 """Layouts put under beliefs at once; the search ends where as many bring nothing better."""
 
@@ -145,7 +147,9 @@ class PlanSearch:
         for title, ledger in (("why the first beats the second", self.over_runner_up), ("and the run's own plan", self.over_own)):
             if ledger is not None and (reasons := reasons_of(ledger)):
                 lines += [f"{title} [s]", *(f"    {name:<28}{seconds:+.4g}" for name, seconds in reasons)]
-        return "\n".join([*lines, "refused", *(f"    {count:>12,}  {rule}" for rule, count in self.rejected.items())])
+        rules = list(self.rejected.items())
+        lines += ["refused", *(f"    {count:>12,}  {rule}" for rule, count in rules[:SHOWN])]
+        return "\n".join([*lines, *([f"    {sum(n for _, n in rules[SHOWN:]):>12,}  other rules"] if rules[SHOWN:] else [])])
 
 
 def reasons_of(difference: Ledger, most: int = 6) -> list[tuple[str, float]]:
