@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import trainsim as ts
-from trainsim.errors import BeliefError, EstimateError, PathError
+from trainsim.errors import BeliefError, EstimateError, PathError, SpecError
+from trainsim.planning.axes import _stride
 from trainsim.planning.solve import DRAWS, _draws
 from trainsim.spec import Batch
 from trainsim.training.plan import micro_batches
@@ -161,7 +162,7 @@ def test_limits_from_both_sides_under_beliefs_are_those_of_a_grid() -> None:
         return float(np.mean((np.asarray(est.cost.total) <= 2e5) & (np.asarray(est.wall_days) <= 30.0)))
 
     chances = {n: met(n) for n in range(5, 4000, 5)}
-    for probability in (0.3, 0.5, 0.65):
+    for probability in (0.3, 0.5, 0.65, max(chances.values()) - 0.002):  # the last in a narrow window between both ends
         good = [n for n, chance in chances.items() if chance >= probability]
         solved = ts.solve_for(made, "cluster.gpus", limits, BELIEFS, probability=probability)
         assert solved.value is not None
@@ -175,6 +176,27 @@ def test_limits_from_both_sides_under_beliefs_are_those_of_a_grid() -> None:
     assert none.probability is not None
     assert max(chances.values()) < 0.95
     assert float(none.probability) > max(chances.values()) - 0.1
+
+
+@pytest.mark.parametrize(
+    "plan", [ts.Plan(tp=4, pp=2), ts.Plan(cp=3), ts.Plan(tp=2, cp=2, expert_tp=1), ts.Plan(shard=6), ts.Plan(pp=5)], ids=str
+)
+def test_multiples_are_those_that_a_run_allows(plan: ts.Plan) -> None:
+    allowed = []
+    for n in range(1, 130):
+        try:
+            allowed.append(run(plan=plan, cluster=ts.catalog.cluster("hgx-h100", n)).cluster.gpus)
+        except SpecError:
+            continue
+    assert allowed == list(range(allowed[0], 130, _stride(plan)))
+
+
+def test_a_limit_that_no_size_meets_says_nothing_about_the_nearest() -> None:
+    limits = {"wall_days": 20.0, "cost": 1e5}  # told utilisation and goodput: dollars don't hang on the size
+    solved = ts.solve_for(run(), "cluster.gpus", limits)
+    assert not solved.reached
+    assert solved.nearest == ts.solve_for(run(), "cluster.gpus", {"wall_days": 20.0}).value
+    assert [one.needed is None for one in solved.limits] == [False, True]
 
 
 def test_a_modelled_run_gets_sizes_its_batch_can_be_shared_among() -> None:
