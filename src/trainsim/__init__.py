@@ -124,6 +124,12 @@ if _TYPE_CHECKING:
     from .diagnosis import diagnose as diagnose
     from .claims.backtest import backtest as backtest
 
+    # which plan, and what a budget allows
+    from .planning import PlanSearch as PlanSearch
+    from .planning import Solution as Solution
+    from .planning import search_plans as search_plans
+    from .planning import solve_for as solve_for
+
     # from the run to the model, and to the lab
     from .training.rollouts import Rollouts as Rollouts
     from .training.reinforcement import Reinforcement as Reinforcement
@@ -178,6 +184,10 @@ _LAZY = {
     "calibrate": ".calibration:calibrate",
     "diagnose": ".diagnosis:diagnose",
     "backtest": ".claims.backtest:backtest",
+    "PlanSearch": ".planning:PlanSearch",
+    "Solution": ".planning:Solution",
+    "search_plans": ".planning:search_plans",
+    "solve_for": ".planning:solve_for",
     "Rollouts": ".training.rollouts:Rollouts",
     "Reinforcement": ".training.reinforcement:Reinforcement",
     "Responses": ".training.reinforcement:Responses",

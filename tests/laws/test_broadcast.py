@@ -22,6 +22,7 @@ FOUND = numeric_functions(ts, leave_out=("testing", "report", "cli"))
 EXEMPT = {
     "catalog.": "looks rows up for a run as its maker states it; what it gives are beliefs, and it is called once",
     "claims.": "judges a run as its maker states it; the draws are inside",
+    "planning.": "searches and solves for a run as its maker states it; the draws are inside",
     "training.plan.check_plan": "takes structure, gives nothing",
     "training.plan.micro_batches": "counts the micro-batches of one batch, or says that it can't be split",
     "training.frameworks.": "writes a command line",
@@ -176,6 +177,7 @@ SAMPLES = Samples(
         "progress": 0.4, "index": {2020: 1.0, 2024: 1.2}, "paid": 2020, "wanted": 2024, "pp": 4, "vpp": 1, "half": 2, "schedule": "1f1b",
         "step_of.schedule": "1f1b", "zero": 1, "phase": "mfu", "decode_seconds.gpus": 8,
         "compare.a": short(), "compare.b": short(), "quantities.run": short(), "memory.phase": "mfu", "degrees_of.gpus": 64,
+        "peak_by_zero.stages": (0, 1, 2, 3),
         "interleaved_seconds.vpp": 2,
     },
     still=frozenset({"lines.final.completed", *(f"training.memory.memory:phases.{name}.batch" for name in ("mfu", "hfu", "rate", "step"))}),

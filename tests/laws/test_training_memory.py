@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import trainsim as ts
-from trainsim.training.memory import Degrees, peak_memory, rank_memory
+from trainsim.training.memory import Degrees, peak_by_zero, peak_memory, rank_memory
 from trainsim.training.plan import Plan
 
 ATTENTION = ts.GroupedQueryAttention(heads=16, kv_heads=8, head_dim=32)
@@ -75,7 +75,9 @@ def test_arrays_of_degrees_are_elementwise(plan: Plan, several: list[Degrees]) -
 @settings(deadline=None, max_examples=20)
 @given(plans, degrees)
 def test_the_peak_is_the_fullest_rank(plan: Plan, d: Degrees) -> None:
-    assert float(peak_memory(MODEL, plan, d)) == totals(plan, d).max()
+    assert float(peak_memory(MODEL, plan, d)) == pytest.approx(totals(plan, d).max(), rel=1e-12)
+    by_zero = [float(peak) for peak in peak_by_zero(MODEL, plan, d, (0, 1, 2, 3))]
+    assert by_zero == pytest.approx([totals(with_(plan, zero=zero), d).max() for zero in range(4)], rel=1e-12)
 
 
 @settings(deadline=None, max_examples=60)

@@ -7,6 +7,7 @@ backward of small random architectures. Nothing of ours is in the measured numbe
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -49,19 +50,25 @@ def agree(config: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
-def test_every_value_of_every_key_agrees_with_the_class(family: str) -> None:
-    for config in covering_configs(family):
+def test_every_value_of_every_key_agrees_with_the_class(family: str, record_property: Callable[[str, object], None]) -> None:
+    configs = list(covering_configs(family))
+    for config in configs:
         agree(config)
+    record_property("configs", len(configs))
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
-def test_random_configs_agree_with_the_class(family: str) -> None:
+def test_random_configs_agree_with_the_class(family: str, record_property: Callable[[str, object], None]) -> None:
+    drawn = []
+
     @settings(max_examples=DRAWN, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(hf_configs(family))
     def check(config: dict[str, Any]) -> None:
         agree(config)
+        drawn.append(config)
 
     check()
+    record_property("configs", len(drawn))
 
 
 def test_no_family_is_left_out_and_there_are_enough_configs() -> None:

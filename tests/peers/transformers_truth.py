@@ -12,7 +12,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForCausalLM
 
 torch.set_num_threads(1)  # the models are tiny: threads only wait for each other
-STAND_INS: dict[str, str] = {"deepseek": "glm4_moe", "grok-1": "mixtral", "kimi_k2": "deepseek_v3"}
+STAND_INS: dict[str, str] = {
+    "deepseek": "glm4_moe",
+    "grok-1": "mixtral",
+    "kimi_k2": "deepseek_v3",
+    "minimax_text_01": "minimax",
+    "minimax_m1": "minimax",
+}
 """Families that transformers lacks, and the class of the same products that stands in."""
 _PLAIN_GLM = {"use_qk_norm": False, "partial_rotary_factor": 1.0}
 
@@ -40,6 +46,8 @@ def as_transformers(config: Mapping[str, Any]) -> dict[str, Any]:
             made.setdefault("num_key_value_heads", made["num_attention_heads"])
             made.setdefault("first_k_dense_replace", 0)
             made |= _PLAIN_GLM
+        case "minimax_text_01" | "minimax_m1":
+            made["layer_types"] = ["full_attention" if code else "linear_attention" for code in made.pop("attn_type_list")]
         case _:
             pass
     return made
@@ -137,7 +145,7 @@ def unread_states(config: Mapping[str, Any], length: int) -> int:
     The first state is a constant zero, so its gradient is not formed; the last update is read by nobody, so neither of its
     operands gets one: three products of ``chunk × d × d`` per head and layer.
     """
-    if config["model_type"] != "minimax":
+    if as_transformers(config)["model_type"] != "minimax":
         return 0
     hf = build(config, "meta").config
     head_dim = hf.head_dim or hf.hidden_size // hf.num_attention_heads

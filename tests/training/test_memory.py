@@ -1,6 +1,6 @@
 """Activation formulas of Korthikanti et al. to the byte, published peaks, and the verdict."""
 
-from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,18 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trainsim as ts
-from trainsim.catalog.rows import Row, rows
 from trainsim.errors import EstimateError, SpecError
 from trainsim.ledger import Ledger
 from trainsim.model.attention import GroupedQueryAttention
 from trainsim.model.feedforward import PlainMLP
 from trainsim.model.transformer import Block, Layers, Model
+from trainsim.testing.peaks import Peak, peaks, table
 from trainsim.training.held import held_by_rank
-from trainsim.training.memory import CONTEXT, Degrees, degrees_of, fits, memory, rank_memory
+from trainsim.training.memory import CONTEXT, Degrees, fits, memory, rank_memory
 from trainsim.training.plan import Plan
-
-ROWS = {name: row for name, row in rows("memory").items() if not name.startswith("config-")}
-
 
 # the formulas of arXiv:2205.05198 ----------------------------------------------------------------------------------------
 
@@ -60,48 +57,27 @@ def test_flash_attention_keeps_no_scores() -> None:
 # published peaks -----------------------------------------------------------------------------------------------------------
 
 
-@cache
-def model_of(name: str, layers: int | None, kv_heads: int | None) -> Model:
-    config = dict(rows("memory")[f"config-{name}"].fields)
-    if layers:
-        config["num_hidden_layers"] = layers
-    if kv_heads and "num_key_value_heads" in config:
-        config["num_key_value_heads"] = kv_heads
-    model = ts.from_hf(config)
-    if kv_heads and "num_key_value_heads" not in config:  # a GPT with grouped queries, which no config.json of its family can say
-        block = model.stack[0].block
-        attention = block.attention.replace({"kv_heads": kv_heads})
-        kind = Layers(name=model.stack[0].name, count=model.layers, block=block.replace({"attention": attention}))
-        model = model.replace({"stack": [kind]})
-    return model
-
-
-def error(row: Row) -> float:
-    plan = Plan(micro_batch=row["micro_batch"], **row["plan"])
-    batch = row["micro_batches"] * row["micro_batch"] * row["world"] // (plan.tp * plan.pp * plan.cp)
-    degrees = degrees_of(plan, row["world"], float(row["seq_len"]), float(batch))
-    model = model_of(row["config"], row.get("layers"), row.get("kv_heads"))
-    outside = ("context",) if row["statistic"] == "reserved" else ("context", "fragmentation")
-    ranks = [float(r.total - sum(r.part(name).total for name in outside)) for r in rank_memory(model, plan, degrees)]
-    return (ranks[-1] if row.get("of") == "last stage" else max(ranks)) / float(row["measured"]) - 1
-
-
 BEYOND = {"tt-70b-2d": 0.15, "tt-405b-1f1b": 0.25, "tt-405b-interleaved": 0.25}
 """Rows that the model misses by more than a tenth, all torchtitan at 256 accelerators and more; two of them with unstated layouts."""
 
 
-@pytest.mark.parametrize("name", ROWS)
-def test_published_peak(name: str) -> None:
-    assert abs(error(ROWS[name])) <= BEYOND.get(name, 0.10)
+@pytest.mark.parametrize("peak", peaks(), ids=lambda peak: peak.name)
+def test_published_peak(peak: Peak) -> None:
+    assert abs(peak.error) <= BEYOND.get(peak.name, 0.10)
 
 
 def test_peaks_come_from_three_sources_and_most_are_within_a_tenth() -> None:
-    found = {name: error(row) for name, row in ROWS.items()}
-    within = {name for name, e in found.items() if abs(e) <= 0.10}
-    assert len({source for name in within for source in ROWS[name].source}) >= 3
+    errors = [abs(peak.error) for peak in peaks()]
+    within = [peak for peak in peaks() if abs(peak.error) <= 0.10]
+    assert len({source for peak in within for source in peak.row.source}) >= 3
     assert len(within) >= 30
-    assert np.mean(np.abs(list(found.values()))) < 0.05
-    assert np.median(np.abs(list(found.values()))) < 0.03
+    assert np.mean(errors) < 0.05
+    assert np.median(errors) < 0.03
+
+
+def test_the_page_shows_every_peak_as_the_model_has_it() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "memory.md").read_text(encoding="utf-8")
+    assert table() in page, "run python benchmarks/memory.py"
 
 
 # what a run needs ----------------------------------------------------------------------------------------------------------

@@ -159,6 +159,23 @@ def megatron_plans(draw: Any) -> Plan:
     return Plan(**fields)
 
 
+PRECISION_FLAGS = ["--fp8-param-gather", "--exp-avg-dtype bf16 --exp-avg-sq-dtype bf16", "--grad-reduce-in-bf16"]
+
+
+RECIPE_FLAGS = [
+    "--bf16", "--fp16", "--fp8-format hybrid", "--fp8-format e4m3 --fp8-recipe blockwise", "--fp8-format e4m3 --fp8-recipe mxfp8",
+    "--fp4-format e2m1",
+]  # fmt: skip
+
+
+@given(st.sampled_from(RECIPE_FLAGS), st.sets(st.sampled_from(PRECISION_FLAGS)))
+def test_flags_of_precision_and_back(base: str, changes: set[str]) -> None:
+    plan = Plan.from_megatron(" ".join([base, *sorted(changes)]))
+    assert Plan.from_megatron(plan.to_megatron()) == plan
+    if "--exp-avg-dtype bf16 --exp-avg-sq-dtype bf16" in changes:
+        assert plan.recipe.moments == 2.0
+
+
 @given(megatron_plans())
 def test_megatron_and_back(plan: Plan) -> None:
     words = plan.to_megatron()
@@ -209,6 +226,59 @@ def test_a_real_megatron_command_line() -> None:
     )  # fmt: skip
 
 
+GPT_175B = """torchrun --nproc_per_node 8 --nnodes 128 pretrain_gpt.py \\
+    --num-layers 96 --hidden-size 12288 --num-attention-heads 96 --seq-length 2048 --attention-backend auto  # or flash, fused
+    --tensor-model-parallel-size 8 --pipeline-model-parallel-size 16 --micro-batch-size 1 --global-batch-size 1536 \\
+    --rampup-batch-size 16 16 5859375 --fp16 --lr 6.0e-5 --lr-warmup-fraction .001 --clip-grad 1.0 --split 949,50,1 --data-path a_b"""
+MIXTRAL = """--use-mcore-models --disable-bias-linear --num-layers 32 --num-experts 8 --moe-router-topk 2 --moe-grouped-gemm
+    --moe-token-dispatcher-type alltoall --overlap-param-gather --attention-dropout 0.0 --hidden-dropout 0.0 --micro-batch-size 1
+    --tensor-model-parallel-size 1 --pipeline-model-parallel-size 4 --expert-model-parallel-size 8 --use-distributed-optimizer
+    --sequence-parallel --bf16 --no-load-optim --no-load-rng --tokenizer-type Llama2Tokenizer --rotary-base 1000000"""
+DEEPSEEK_V3 = """--tensor-model-parallel-size 2 --pipeline-model-parallel-size 8 --expert-model-parallel-size 64
+    --expert-tensor-parallel-size 1 --num-layers 61 --pipeline-model-parallel-layout Et|(tt|)*30mL
+    --mtp-num-layers 1 --use-distributed-optimizer --sequence-parallel
+    --attention-dropout 0.0 --hidden-dropout 0.0 --moe-layer-freq ([0]*3+[1]*58) --moe-router-group-topk 4 --use-flash-attn
+    --recompute-granularity selective --recompute-modules mla_up_proj mlp --cross-entropy-loss-fusion --cross-entropy-fusion-impl native
+    --fp8-recipe blockwise --fp8-format e4m3 --fp8-param-gather --use-precision-aware-optimizer --main-grads-dtype fp32
+    --main-params-dtype fp32 --exp-avg-dtype bf16 --exp-avg-sq-dtype bf16 --delay-wgrad-compute --overlap-moe-expert-parallel-comm
+    --manual-gc --auto-detect-ckpt-format --logging-level 40 --micro-batch-size 1 --global-batch-size 8192 --bf16"""
+
+
+def test_a_launchers_whole_command_with_comments_is_read() -> None:
+    assert Plan.from_megatron(GPT_175B) == Plan(
+        tp=8, pp=16, dropout="on", loss="vocab-parallel", precision="fp16", schedule="1f1b"
+    )  # fmt: skip
+
+
+def test_mixtral_and_deepseek_v3_command_lines() -> None:
+    assert Plan.from_megatron(MIXTRAL) == Plan(pp=4, ep=8, zero=1, sequence_parallel="on", loss="vocab-parallel")
+    plan = Plan.from_megatron(DEEPSEEK_V3)
+    assert (plan.tp, plan.pp, plan.vpp, plan.ep, plan.expert_tp, plan.zero, plan.schedule) == (2, 8, 4, 64, 1, 1, "interleaved")
+    assert plan.stage_layers == (1, *[2] * 30, 0)
+    assert plan.recompute_parts == ("q_up", "kv_up", "ffn")
+    recipe = plan.recipe
+    assert (recipe.products, recipe.moments, recipe.gradients, recipe.master) == ("fp8", 2.0, 4.0, 4.0)
+    assert recipe.weights == pytest.approx(2 * (1 + 4 / 128))
+    assert Plan.from_megatron(plan.to_megatron()) == plan
+    check_plan(plan, ts.catalog.model("deepseek-v3"), cluster(1024))
+
+
+ENDS = "--account-for-embedding-in-pipeline-split --account-for-loss-in-pipeline-split"
+
+
+@pytest.mark.parametrize(
+    ("pp", "line", "layers"),
+    [
+        (4, "--pipeline-model-parallel-layout Ett|ttt|(t)*3,|tL", (2, 3, 3, 1)),
+        (2, f"--num-layers 14 {ENDS}", (7, 7)),
+        (4, f"--num-layers 14 {ENDS}", (3, 4, 4, 3)),
+        (4, "--num-layers 12 --decoder-first-pipeline-num-layers 2 --decoder-last-pipeline-num-layers 4", (2, 3, 3, 4)),
+    ],
+)
+def test_layers_of_each_stage_are_read(pp: int, line: str, layers: tuple[int, ...]) -> None:
+    assert Plan.from_megatron(f"--pipeline-model-parallel-size {pp} {line}").stage_layers == layers
+
+
 def test_megatron_mappings_defaults_and_layers_per_virtual_stage() -> None:
     plan = Plan.from_megatron(
         {"--num-layers": 32, "--pipeline-model-parallel-size": 4, "--num-layers-per-virtual-pipeline-stage": 1, "sequence_parallel": False}
@@ -233,6 +303,19 @@ def test_megatron_mappings_defaults_and_layers_per_virtual_stage() -> None:
         ("--recompute-granularity full --recompute-method uniform --recompute-num-layers 2", "--recompute-num-layers"),
         ("--recompute-granularity selective --recompute-modules mamba", "--recompute-modules"),
         ("--optimizer lion", "--optimizer"),
+        ("--optimizer-cpu-offload", "--optimizer-cpu-offload"),
+        ("--first-last-layers-bf16", "--first-last-layers-bf16"),
+        ("--moe-layer-recompute", "--recompute-modules moe"),
+        (
+            "--pipeline-model-parallel-size 2 --pipeline-model-parallel-layout Et|m|t|L",
+            "--pipeline-model-parallel-layout.*before the last stage",
+        ),
+        ("--pipeline-model-parallel-size 3 --pipeline-model-parallel-layout Et|tL", "2 stages for 3 ranks"),
+        ("--pipeline-model-parallel-layout Etx|tL", "is no layout from E to L"),
+        ("--microbatch-group-size-per-virtual-pipeline-stage 5 --pipeline-model-parallel-size 4", "changes the order"),
+        ("--num-distributed-optimizer-instances 2", "needs the world size"),
+        ("--exp-avg-dtype int4", "--exp-avg-dtype"),
+        ("--num-layers 13 --pipeline-model-parallel-size 4 --account-for-loss-in-pipeline-split", "is 14 for 4 stages"),
         ("8 --tensor-model-parallel-size", "stands before the first flag"),
     ],
 )
@@ -249,11 +332,62 @@ def test_an_untranslatable_megatron_flag_is_named(line: str, named: str) -> None
         ("[parallelism]\ndata_parallel_replicate_degree = 2", "data_parallel_shard_degree"),
         ("[activation_checkpoint]\nmode = 'selective'\nselective_ac_option = '2'", "selective_ac_option"),
         ("[parallelism", "is no TOML"),
+        (
+            "[training]\nenable_cpu_offload = true",
+            r"training\.enable_cpu_offload=True: can't be said by a plan; enable_cpu_offload = false",
+        ),
+        ("[training]\nmixed_precision_param = 'float32'", r"training\.mixed_precision_param"),
+        ("[model]\nconverters = ['float9']", r"model\.converters"),
     ],
 )
 def test_an_untranslatable_torchtitan_key_is_named(text: str, named: str) -> None:
     with pytest.raises(SpecError, match=named):
         Plan.from_torchtitan(text)
+
+
+def test_real_torchtitan_files() -> None:
+    llama = """[job]
+description = "Llama 3 405B"
+[model]
+name = "llama3"
+flavor = "405B"
+converters = "float8"
+[training]
+local_batch_size = 2
+seq_len = 8192
+[parallelism]
+data_parallel_replicate_degree = 1
+data_parallel_shard_degree = -1
+fsdp_reshard_after_forward = "default"
+tensor_parallel_degree = 8
+enable_async_tensor_parallel = true
+context_parallel_degree = 1
+[activation_checkpoint]
+mode = "full"
+[float8]
+enable_fsdp_float8_all_gather = true"""
+    assert Plan.from_torchtitan(llama) == Plan(
+        tp=8, zero=3, micro_batch=2, sequence_parallel="on", recompute="full", loss="plain", precision="fp8-fsdp"
+    )  # fmt: skip
+    v3 = """[training]
+local_batch_size = 4
+dtype = "bfloat16"
+mixed_precision_reduce = "bfloat16"
+[parallelism]
+expert_parallel_degree = 8
+expert_tensor_parallel_degree = 1
+pipeline_parallel_degree = 1
+pipeline_parallel_schedule = "Interleaved1F1B"
+[activation_checkpoint]
+mode = "selective"
+selective_ac_option = "op"
+per_op_sac_force_recompute_mm_shapes_by_fqns = ["moe.router.gate"]
+[quantize.moe.float8]
+fqns = ["experts"]"""
+    plan = Plan.from_torchtitan(v3)
+    assert (plan.ep, plan.expert_tp, plan.micro_batch, plan.schedule, plan.recompute_parts) == (8, 1, 4, "1f1b", ("ops",))
+    assert (plan.recipe.master, plan.recipe.moments, plan.recipe.gradients, plan.recipe.products) == (2.0, 2.0, 2.0, "bf16")
+    assert Plan.from_torchtitan(plan.to_torchtitan()) == plan
 
 
 def test_hybrid_sharding_is_read_from_torchtitan() -> None:

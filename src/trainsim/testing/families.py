@@ -82,15 +82,27 @@ DEEPSEEK_V3 = (
 )
 
 
-def _qwen_types(words: tuple[Value, ...]) -> tuple[Value, ...]:
-    """Types of layers where windows are switched on."""
-    return tuple((lambda c, w=word: w(c) if callable(w) and c.get("use_sliding_window") else ABSENT) for word in words)
+def _where(on: Callable[[Mapping[str, Any]], Any]) -> tuple[Value, ...]:
+    """Types of layers where windows are on."""
+    return tuple((lambda c, w=word: w(c) if callable(w) and on(c) else ABSENT) for word in SLIDING)
+
+
+SWITCHED = _where(lambda c: c.get("use_sliding_window"))
+
+
+MINIMAX_01 = (
+    _sizes()
+    | {"num_key_value_heads": (2, 1, 4), "head_dim": (24, 16), "tie_word_embeddings": (False, True)}
+    | WIDTH
+    | LOCAL
+    | {"attn_type_list": (lambda c: [i % 2 for i in range(_layers(c))], lambda c: [int((i + 1) % 3 == 0) for i in range(_layers(c))])}
+    | {"block_size": (8, 7)}
+)
 
 
 FAMILIES: dict[str, Keys] = {
     "bloom": {"hidden_size": (64, 128), "n_layer": (3, 2, 5), "n_head": (4, 8), "vocab_size": (97, 128)} | TIE,
-    "cohere2": _sizes()
-    | {"num_key_value_heads": (2, 4, ABSENT)}
+    "cohere2": _grouped()
     | TIE
     | WIDTH
     | BIAS
@@ -114,7 +126,14 @@ FAMILIES: dict[str, Keys] = {
     | {"attention_bias": (ABSENT, False), "moe_layer_freq": (1, ABSENT)},
     "deepseek_v2": _sizes() | TIE | WIDTH | BIAS | FINE | LATENT | {"mlp_bias": FLAG, "topk_method": ("greedy",)},
     "deepseek_v3": DEEPSEEK_V3,
-    "dots1": _grouped(32, heads=(4, 32)) | TIE | WIDTH | BIAS | FINE | WINDOW | {"max_window_layers": (1, 2, ABSENT)},
+    "dots1": _grouped(32, heads=(4, 32))
+    | TIE
+    | WIDTH
+    | BIAS
+    | FINE
+    | WINDOW
+    | {"max_window_layers": (1, 2, ABSENT)}
+    | {"layer_types": _where(lambda c: c.get("sliding_window", True))},
     "ernie4_5_moe": _grouped(4)
     | TIE
     | WIDTH
@@ -203,6 +222,8 @@ FAMILIES: dict[str, Keys] = {
     | LOCAL
     | WINDOW
     | {"block_size": (8, 7, ABSENT), "layer_types": _types("linear_attention", "full_attention")},
+    "minimax_text_01": MINIMAX_01,
+    "minimax_m1": MINIMAX_01,
     "minimax_m2": _grouped(8) | TIE | WIDTH | LOCAL,
     "mistral": _grouped(8) | TIE | WIDTH | WINDOW,
     "mixtral": _grouped(8) | TIE | WIDTH | LOCAL | WINDOW,
@@ -224,15 +245,15 @@ FAMILIES: dict[str, Keys] = {
     | TIE,
     "phi3": _grouped() | TIE | WIDTH | WINDOW,
     "phimoe": _grouped(8) | TIE | WIDTH | BIAS | LOCAL | WINDOW | {"lm_head_bias": FLAG},
-    "qwen2": _grouped(32, heads=(4, 32)) | TIE | WIDTH | QWEN_WINDOW | {"layer_types": _qwen_types(SLIDING)},
+    "qwen2": _grouped(32, heads=(4, 32)) | TIE | WIDTH | QWEN_WINDOW | {"layer_types": SWITCHED},
     "qwen2_moe": _grouped(16, heads=(4, 16))
     | TIE
     | WIDTH
     | NUMBERED
     | STEPPED
     | QWEN_WINDOW
-    | {"shared_expert_intermediate_size": (48, 96), "qkv_bias": FLAG, "layer_types": _qwen_types(SLIDING)},
-    "qwen3": _grouped(32, heads=(4, 32)) | TIE | WIDTH | BIAS | QWEN_WINDOW | {"layer_types": _qwen_types(SLIDING)},
+    | {"shared_expert_intermediate_size": (48, 96), "qkv_bias": FLAG, "layer_types": SWITCHED},
+    "qwen3": _grouped(32, heads=(4, 32)) | TIE | WIDTH | BIAS | QWEN_WINDOW | {"layer_types": SWITCHED},
     "qwen3_moe": _grouped(4) | TIE | WIDTH | BIAS | NUMBERED | STEPPED | {"use_sliding_window": FLAG, "sliding_window": (5, ABSENT)},
     "smollm3": _grouped(4)
     | TIE
@@ -244,7 +265,7 @@ FAMILIES: dict[str, Keys] = {
         "sliding_window": (5, 3),
         "no_rope_layer_interval": (ABSENT, 2),
         "no_rope_layers": (ABSENT, lambda c: [i % 2 for i in range(_layers(c))]),
-        "layer_types": _qwen_types(SLIDING),
+        "layer_types": SWITCHED,
     },
     "starcoder2": _grouped(2) | TIE | WIDTH | WINDOW | {"use_bias": FLAG},
 }

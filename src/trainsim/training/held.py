@@ -47,12 +47,18 @@ def _held(schedule: Schedule, pp: int, vpp: int) -> tuple[Held, ...]:
             states.append(now)
             for part in leaving:
                 now = now - np.eye(len(stages))[stages.index(part.stage)]
-        found.append((stages, _largest(np.unique(states, axis=0))))
+        found.append((stages, largest_states(np.array(states))))
     return tuple(found)
 
 
-def _largest(states: NDArray[np.float64]) -> NDArray[np.float64]:
-    """States that no other state exceeds everywhere: the candidates for a peak, whatever a stage weighs."""
+def largest_states(states: NDArray[np.float64]) -> NDArray[np.float64]:
+    """States that no other state exceeds everywhere: the candidates for a peak, whatever a stage weighs.
+
+    >>> largest_states(np.array([[1.0, 2.0], [2.0, 1.0], [1.0, 1.0], [2.0, 1.0]]))
+    array([[1., 2.],
+           [2., 1.]])
+    """
+    states = np.unique(states, axis=0)
     below = np.all(states[:, None] <= states[None], axis=2) & np.any(states[:, None] < states[None], axis=2)
     kept: NDArray[np.float64] = states[~below.any(axis=1)]
     return kept

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from ..errors import SpecError, did_you_mean
 from ..model.ops import Attend, Entry, Lookup, MatMul, Op, Scan, Stream
 from ..model.transformer import Model
 from ..units import Num
-from .plan import Plan
+from .plan import Plan, Recompute, Switch
 from .precision import Precision
 
 SPLIT = frozenset({"head", "kv", "ffn", "vocab"})
@@ -87,11 +88,17 @@ def kept_by_kind(model: Model, plan: Plan) -> dict[str, Kept]:
 
     Source: Korthikanti et al. 2022 (arXiv:2205.05198), section 4, for a GPT layer; the op table for every other.
     """
-    return _cached(model, plan) if not plan._drawn else _by_kind(model, plan)
+    if plan._drawn:
+        return _by_kind(model, plan)
+    return _cached(model, plan.recompute, plan.recompute_parts, plan.recipe, plan.attention, plan.dropout)
 
 
 @lru_cache(maxsize=256)
-def _cached(model: Model, plan: Plan) -> dict[str, Kept]:
+def _cached(
+    model: Model, recompute: Recompute, parts: tuple[str, ...], recipe: Precision, attention: Literal["fused", "unfused"], dropout: Switch
+) -> dict[str, Kept]:
+    """By what of a plan plays a part, so that plans that differ in degrees share one answer."""
+    plan = Plan(recompute=recompute, recompute_parts=parts, precision=recipe, attention=attention, dropout=dropout)
     return _by_kind(model, plan)
 
 

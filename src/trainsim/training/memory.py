@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ from ..errors import EstimateError
 from ..ledger import Ledger
 from ..model.transformer import Model
 from ..units import Num
-from .held import held_by_rank
+from .held import held_by_rank, largest_states
 from .kept import Bytes, Kept, kept_by_kind
 from .plan import Plan, data_parallel
 from .schedule import stage_counts
@@ -130,16 +131,21 @@ def rank_memory(model: Model, plan: Plan, degrees: Degrees) -> list[Ledger]:
     Raises:
         SpecError: more stages than layers.
     """
+    ranks = _ranks(model, plan, degrees)
+    ledgers = {rank: _ledger(model, rank) for rank in dict.fromkeys(ranks)}
+    return [ledgers[rank] for rank in ranks]
+
+
+def _ranks(model: Model, plan: Plan, degrees: Degrees) -> list[_Rank]:
+    """What each pipeline rank holds; ranks that hold the same are one object, so that they are worked out once."""
     counts = stage_counts(model, plan.stages, plan.stage_layers)
     sized = {kind: _sized(kept, plan, degrees) for kind, kept in kept_by_kind(model, plan).items()}
-    found: dict[tuple[bytes, bytes], Ledger] = {}  # ranks that hold the same are worked out once
-    ranks: list[Ledger] = []
+    found: dict[tuple[bytes, bytes], _Rank] = {}
+    ranks = []
     for stages, states in held_by_rank(plan):
         here = counts.counts[list(stages)]
-        same = (here.tobytes(), states.tobytes())
-        if same not in found:
-            found[same] = _ledger(model, _Rank(plan, degrees, sized, counts.kinds, here, states))
-        ranks.append(found[same])
+        rank = _Rank(plan, degrees, sized, counts.kinds, here, states)
+        ranks.append(found.setdefault((here.tobytes(), states.tobytes()), rank))
     return ranks
 
 
@@ -157,8 +163,36 @@ def peak_memory(model: Model, plan: Plan, degrees: Degrees) -> Num:
     >>> round(float(peak_memory(model, Plan(), alone)) / 1e9, 1)
     30.0
     """
-    peak: Num = np.maximum.reduce(np.broadcast_arrays(*(rank.total for rank in rank_memory(model, plan, degrees))))
-    return peak
+    return peak_by_zero(model, plan, degrees, (plan.zero,))[0]
+
+
+def peak_by_zero(model: Model, plan: Plan, degrees: Degrees, stages: Sequence[int]) -> list[Num]:
+    """The peak at several stages of ZeRO, which change what is held and leave what moves: that is worked out once.
+
+    Args:
+        model, degrees: as for :func:`rank_memory`.
+        plan: its own ``zero`` plays no part.
+        stages: of ZeRO, 0 to 3.
+    """
+    plans = [plan if zero == plan.zero else plan.replace({"zero": zero}) for zero in stages]
+    layers: dict[bytes, list[_Rank]] = {}  # of ranks with the same layers, only the states that no other exceeds can be the peak
+    for rank in dict.fromkeys(_ranks(model, plan, degrees)):
+        layers.setdefault(rank.here.tobytes(), []).append(rank)
+    fullest = (replace(ranks[0], states=largest_states(np.concatenate([rank.states for rank in ranks]))) for ranks in layers.values())
+    totals = list(zip(*(_totals(model, rank, plans) for rank in fullest), strict=True))
+    return [np.maximum.reduce(np.broadcast_arrays(*ranks)) for ranks in totals]
+
+
+def _totals(model: Model, rank: _Rank, plans: Sequence[Plan]) -> Iterator[Num]:
+    """Bytes of one rank under plans that differ in ZeRO alone: what its ledger adds up to, lines left out."""
+    d, whole = rank.d, rank.whole
+    _, of_stage = _stages(rank)
+    under_way = ([np.minimum(n, d.micro_batches) for n in state] for state in rank.states)
+    activations = _largest([sum((n * size for n, size in zip(state, of_stage, strict=True)), 0.0) for state in under_way])
+    moving = (1.0 + FRAGMENTATION) * (activations + _sum(_passing(model, rank))) + CONTEXT
+    for plan in plans:
+        held = sum((part.total if isinstance(part, Ledger) else part for part in parameters(model, plan, d, whole).values()), 0.0)
+        yield (held + (1.0 + FRAGMENTATION) * buffers(model, plan, d, whole).total) + moving
 
 
 # one rank ----------------------------------------------------------------------------------------------------------------
@@ -181,7 +215,7 @@ def _sized(kept: Kept, plan: Plan, d: Degrees) -> _Sized:
     return _Sized(short, whole, _sum(short), _sum(whole), _sum(again), _bytes(kept.widest, plan, d))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Rank:
     """What one rank holds: its stages by kind of part, and the micro-batches under way of each."""
 
@@ -192,25 +226,30 @@ class _Rank:
     here: NDArray[np.float64]
     states: NDArray[np.float64]
 
-    @property
+    @cached_property
     def whole(self) -> dict[str, float]:
         """Parts of each kind on all its stages."""
         return dict(zip(self.kinds, self.here.sum(axis=0), strict=True))
 
 
 def _ledger(model: Model, rank: _Rank) -> Ledger:
+    passing = {**_passing(model, rank), "buffers": buffers(model, rank.plan, rank.d, rank.whole)}
+    moving: dict[str, Ledger | Num] = {"activations": _activations(rank), **passing}
+    total = sum((part.total if isinstance(part, Ledger) else part for part in moving.values()), 0.0)
+    held = parameters(model, rank.plan, rank.d, rank.whole)
+    return Ledger("B", {**held, **moving, "fragmentation": FRAGMENTATION * total, "context": CONTEXT})
+
+
+def _passing(model: Model, rank: _Rank) -> dict[str, Num]:
+    """What lives beside the activations for a while, whatever is sharded."""
     plan, d, whole = rank.plan, rank.d, rank.whole
     on_rank = [rank.sized[kind] for kind in rank.kinds if whole[kind] and kind in rank.sized]
     heads = bool(whole["head"]) * (1 + whole["mtp"])
-    moving: dict[str, Ledger | Num] = {
-        "activations": _activations(rank),
+    return {
         "logits": heads * LOGITS[plan.loss] * d.tokens * model.vocab / d.tp,
         "recomputed": _largest([k.again for k in on_rank]),
         "working": _working(model, rank, on_rank),
-        "buffers": buffers(model, plan, d, whole),
     }
-    total = sum((part.total if isinstance(part, Ledger) else part for part in moving.values()), 0.0)
-    return Ledger("B", {**parameters(model, plan, d, whole), **moving, "fragmentation": FRAGMENTATION * total, "context": CONTEXT})
 
 
 def _working(model: Model, rank: _Rank, on_rank: Sequence[_Sized]) -> Num:
@@ -230,13 +269,9 @@ def _bytes(b: Bytes, plan: Plan, d: Degrees) -> Num:
 
 def _activations(rank: _Rank) -> Ledger:
     """Bytes of all micro-batches under way, by kind of layer and section, at the state that weighs most."""
+    rows, of_stage = _stages(rank)
     sized = {kind: rank.sized[kind] for kind in rank.kinds if kind in rank.sized and rank.whole[kind]}
-    rows = [dict(zip(rank.kinds, row, strict=True)) for row in rank.here]
     again = [_recomputed_share(rank.plan, row) for row in rows]
-    of_stage = [
-        sum((row[kind] * (a * k.all_kept + (1 - a) * k.all_whole) for kind, k in sized.items() if row[kind]), 0.0)
-        for row, a in zip(rows, again, strict=True)
-    ]
     under_way = _heaviest([[np.minimum(n, rank.d.micro_batches) for n in state] for state in rank.states], of_stage)
     lines: dict[str, Ledger] = {}
     for kind, k in sized.items():
@@ -247,6 +282,17 @@ def _activations(rank: _Rank) -> Ledger:
             parts |= {name: size * whole + parts.get(name, 0.0) for name, size in k.whole_layer.items()}
         lines[kind] = Ledger("B", parts)
     return Ledger("B", lines)
+
+
+def _stages(rank: _Rank) -> tuple[list[dict[str, float]], list[Num]]:
+    """Parts of each kind on each stage, and bytes that one micro-batch leaves there."""
+    rows = [dict(zip(rank.kinds, row.tolist(), strict=True)) for row in rank.here]
+    of_stage: list[Num] = []
+    for row in rows:
+        a = _recomputed_share(rank.plan, row)
+        parts = ((n, rank.sized[kind]) for kind, n in row.items() if n and kind in rank.sized)
+        of_stage.append(sum((n * (k.all_kept if a == 1 else a * k.all_kept + (1 - a) * k.all_whole) for n, k in parts), 0.0))
+    return rows, of_stage
 
 
 def _heaviest(states: list[list[Num]], of_stage: list[Num]) -> list[Num]:

@@ -69,6 +69,8 @@ RECIPES: dict[str, Precision] = {
                   scaled="block"),  # a scale byte to every 32
         Precision(name="nvfp4", products="fp4", weights=3.0 + 2.0 / 16.0, linear_inputs=0.5 + 1.0 / 16.0,
                   scaled="block"),  # a scale byte to every 16
+        Precision(name="fp8-blockwise", products="fp8", weights=2.0 + 2.0 * SCALED_FP8, linear_inputs=SCALED_FP8,
+                  scaled="block"),  # scale to 128
         Precision(name="fp8-deepseek", products="fp8", weights=SCALED_FP8, moments=2.0, linear_inputs=SCALED_FP8, gate_inputs=SCALED_FP8,
                   dispatched=SCALED_FP8, combined=2.0, scaled="block"),  # section 3.3: BF16 moments, FP32 masters and gradients
     )

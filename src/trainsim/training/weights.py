@@ -60,22 +60,23 @@ def parameters(model: Model, plan: Plan, d: Degrees, whole: Mapping[str, float])
     copies = 2.0 if plan.schedule == "dualpipe" else 1.0  # two ranks hold every stage, and share its optimizer
     dense_shard, expert_shard = d.shard * copies, d.shard * copies * d.tp / (d.ep * d.expert_tp)
     dense_shard, expert_shard = np.maximum(dense_shard, 1.0), np.maximum(expert_shard, 1.0)
-    sums = dict.fromkeys(("weights", "gradients", "master", "moments"), 0.0)  # type: dict[str, Num]
+    stages = {"weights": 3, "gradients": 2, "master": 1, "moments": 1}  # from which stage of ZeRO each is sharded
+    dense: dict[str, Num] = dict.fromkeys(stages, 0.0)
+    experts: dict[str, Num] = dict.fromkeys(stages, 0.0)
     for w in _weights(model):
         elsewhere = w.owner == w.kind or not whole.get(w.owner)  # a tied matrix is held once by a rank that holds its owner too
-        dense = whole.get(w.kind, 0.0) * elsewhere * w.dense / d.tp
-        experts = whole.get(w.kind, 0.0) * elsewhere * w.experts / (d.ep * d.expert_tp)
+        count = whole.get(w.kind, 0.0) * elsewhere
         each = recipe.weights if w.role == "linear" else recipe.other_weights
         if plan.zero < 3 and not np.any(each):  # the master is the weight, and stays gathered where its shards aren't given up again
             each = recipe.gathered
-        for name, width, sharded in (
-            ("weights", each, plan.zero >= 3),
-            ("gradients", recipe.gradients, plan.zero >= 2),
-            ("master", recipe.master, plan.zero >= 1),
-            ("moments", rule.moments(w.role, recipe), plan.zero >= 1),
-        ):
-            held = dense / dense_shard + experts / expert_shard if sharded else dense + experts
-            sums[name] = sums[name] + held * width
+        widths = {"weights": each, "gradients": recipe.gradients, "master": recipe.master, "moments": rule.moments(w.role, recipe)}
+        for name, width in widths.items():
+            dense[name] = dense[name] + count * w.dense * width
+            experts[name] = experts[name] + count * w.experts * width
+    sums: dict[str, Num] = {}
+    for name, stage in stages.items():
+        shards = (dense_shard, expert_shard) if plan.zero >= stage else (1.0, 1.0)
+        sums[name] = dense[name] / (d.tp * shards[0]) + experts[name] / (d.ep * d.expert_tp * shards[1])
     optimizer = Ledger("B", {"master": sums["master"], "moments": sums["moments"]})
     return {"weights": sums["weights"], "gradients": sums["gradients"], "optimizer": optimizer}
 
@@ -83,13 +84,21 @@ def parameters(model: Model, plan: Plan, d: Degrees, whole: Mapping[str, float])
 def buffers(model: Model, plan: Plan, d: Degrees, whole: Mapping[str, float]) -> Ledger:
     """What passes through: weights gathered under ZeRO-3, a micro-batch on its way between stages, tokens at their experts."""
     recipe = plan.recipe
-    per_kind: dict[str, Num] = {}
-    for w in _weights(model):
-        if whole.get(w.kind):
-            per_kind[w.kind] = per_kind.get(w.kind, 0.0) + w.dense / d.tp + w.experts / (d.ep * d.expert_tp)
-    largest: Num = np.maximum.reduce(np.broadcast_arrays(*per_kind.values()))
+    largest = _largest_layer(model, d, whole) if plan.zero >= 2 else 0.0
     gathered = (plan.zero >= 3) * largest * GATHERED_LAYERS * recipe.gathered
     reduced = (plan.zero >= 2) * largest * (recipe.gathered + recipe.reduced)
     along = d.tp if plan.sequence_parallel == "on" else 1.0
     passed = (plan.pp > 1) * 2.0 * d.tokens * model.hidden * recipe.activations / along
     return Ledger("B", {"gathered": gathered, "reduced": reduced, "passed": passed})
+
+
+def _largest_layer(model: Model, d: Degrees, whole: Mapping[str, float]) -> Num:
+    """Parameters of the largest kind of layer a rank holds, before any shard."""
+    per_kind: dict[str, tuple[float, float]] = {}
+    for w in _weights(model):
+        if whole.get(w.kind):
+            dense, experts = per_kind.get(w.kind, (0.0, 0.0))
+            per_kind[w.kind] = dense + w.dense, experts + w.experts
+    sizes = (dense / d.tp + experts / (d.ep * d.expert_tp) for dense, experts in per_kind.values())
+    largest: Num = np.maximum.reduce(np.broadcast_arrays(*sizes))
+    return largest

@@ -47,7 +47,7 @@ class GroupedQueryAttention(Attention):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.heads % self.kv_heads:
-            divisors = ", ".join(str(d) for d in range(1, self.heads + 1) if self.heads % d == 0)
+            divisors = ", ".join(str(d) for d in range(1, min(self.heads, 4096) + 1) if self.heads % d == 0)
             raise SpecError("kv_heads", self.kv_heads, f"does not divide heads={self.heads}", f"divisors: {divisors}")
         if self.window is not None and self.chunk is not None:
             raise SpecError("chunk", self.chunk, f"stands beside window={self.window}", "a layer has a window or chunks, not both")

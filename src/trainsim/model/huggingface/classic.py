@@ -17,6 +17,7 @@ def opt(c: Config) -> Model:
     mlp = PlainMLP(width=c.size("ffn_dim"), bias="both" if projections else "none")
     norm = "layer" if c.flag("layer_norm_elementwise_affine", default=True) else "weightless"
     last = c.flag("do_layer_norm_before", default=True) and not c.flag("_remove_final_layer_norm", default=False)
+    c.fixed("learned_embeddings", True)
     width = c.size_or_none("word_embed_proj_dim") or hidden
     positions = c.optional("max_position_embeddings", default=2048) + 2
     kinds = stack(alike(layers, "", multi_head(c, projections)), alike(layers, "dense", mlp), norm=norm)

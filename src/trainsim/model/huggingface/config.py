@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,8 +12,6 @@ from ..transformer import MAX_LAYERS
 from .harmless import is_harmless
 
 _LARGEST = 10**9
-_PRINTABLE = 4096
-"""Bits of an integer Python still writes out."""
 
 
 class Config:
@@ -48,10 +47,7 @@ class Config:
 
     def fail(self, key: str, rule: str, remedy: str) -> ConfigError:
         """The error for a key."""
-        value = self.data.get(key)
-        if isinstance(value, int) and value.bit_length() > _PRINTABLE:
-            value = f"an integer of {value.bit_length()} bits"
-        return ConfigError(f"{self.path}.{key}", value, rule, remedy)
+        return ConfigError(f"{self.path}.{key}", self.data.get(key), rule, remedy)
 
     def note(self, text: str) -> None:
         """Remember an assumption."""
@@ -139,7 +135,10 @@ class Config:
     # flags and lists ---------------------------------------------------------------------------------------------
 
     def flag(self, key: str, *, default: bool) -> bool:
-        """True or false; the default taken is noted."""
+        """True or false; the default taken is noted. Null is false, as it is to the classes."""
+        if self.null(key):
+            self.note(f"{key} is null: false")
+            return False
         if not self.has(key):
             self.note(f"{key} not given: {str(default).lower()} (class default)")
             return default
@@ -154,7 +153,7 @@ class Config:
         value = self._list(key, length)
         odd = next((word for word in value if word not in known), None)
         if odd is not None:
-            raise self.fail(key, f"holds {odd!r}", f"known: {', '.join(known)}")
+            raise self.fail(key, f"holds {reprlib.repr(odd)}", f"known: {', '.join(known)}")
         return [str(word) for word in value]
 
     def per_layer(self, key: str, length: int) -> list[int] | None:
@@ -180,7 +179,7 @@ class Config:
 
     def _whole(self, key: str, entry: Any) -> int:
         if isinstance(entry, bool) or not isinstance(entry, int) or not 0 <= entry <= _LARGEST:
-            raise self.fail(key, f"holds {entry!r}", "give whole numbers >= 0")
+            raise self.fail(key, f"holds {reprlib.repr(entry)}", "give whole numbers >= 0")
         return entry
 
     # rules -------------------------------------------------------------------------------------------------------
@@ -215,9 +214,7 @@ class Config:
             ConfigError: names the key and what to do.
         """
         for key, value in self.data.items():
-            inert = value in (None, False, 0, [], {}) or isinstance(value, str)  # a zero says "none of it"
-            inert = inert or (key == "layer_types" and value == ["full_attention"] * len(value))
-            if key in self.asked or key in ignore or inert or is_harmless(key):
+            if key in self.asked or key in ignore or _inert(key, value) or is_harmless(key):
                 continue
             near = difflib.get_close_matches(key, self.asked, n=1, cutoff=0.8)
             meant = f"did you mean {near[0]!r}? Otherwise " if near else ""
@@ -226,3 +223,9 @@ class Config:
                 f"is not mapped for model_type {self.data.get('model_type')!r} and may change the shape",
                 f"{meant}pass ignore=({key!r},) if it doesn't",
             )
+
+
+def _inert(key: str, value: Any) -> bool:
+    """Whether a value says "none of it", or is a word; layers that are all full attention say nothing either."""
+    everywhere = key == "layer_types" and isinstance(value, list) and set(map(str, value)) == {"full_attention"}
+    return everywhere or isinstance(value, str) or value in (None, False, 0, [], {})

@@ -15,7 +15,9 @@ def _gemma(c: Config, attention: GroupedQueryAttention, period: int) -> Model:
     layers = c.layers(*LAYERS)
     c.fixed("use_bidirectional_attention", False)  # turns the model into an encoder
     types = c.words("layer_types", ("full_attention", "sliding_attention"), layers) or every_nth_full(layers, period)
-    mixers = by_type(c, attention, types, window=c.size_or_none("sliding_window", 4096))
+    window = c.size_or_none("sliding_window", 4096)
+    c.fixed("sliding_window_size", window)  # a second name in the first files
+    mixers = by_type(c, attention, types, window=window)
     return assemble(c, stack(mixers, alike(layers, "dense", gated(c)), norms=_SANDWICH), tied=True)
 
 

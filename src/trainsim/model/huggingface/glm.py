@@ -28,6 +28,7 @@ _EXPERTS = ("n_routed_experts", "num_local_experts")
 def glm4_moe(c: Config) -> Model:
     """GLM-4.5 (arXiv:2508.06471): biases on queries, keys and values only; optional norms on queries and keys."""
     layers = c.layers(*LAYERS)
+    c.fixed("moe_layer_freq", 1)
     norm = "head" if c.flag("use_qk_norm", default=False) else "none"
     attention = grouped_query(c, kv=8, biases=biases(c, "q", "k", "v"), qk_norm=norm)
     shared = c.count("n_shared_experts", default=1) * c.size("moe_intermediate_size")
@@ -40,6 +41,7 @@ def glm4_moe(c: Config) -> Model:
 def dots1(c: Config) -> Model:
     """dots.llm1 (arXiv:2506.05767): norms on queries and keys, layers from ``max_window_layers`` on slide."""
     layers = c.layers(*LAYERS)
+    c.fixed("moe_layer_freq", 1)
     attention = grouped_query(c, kv=32, biases=biases(c, *ALL), qk_norm="head")
     window = c.size_or_none("sliding_window", 4096)
     first = c.count("max_window_layers", default=62)

@@ -18,6 +18,7 @@ def hunyuan_v1_moe(c: Config) -> Model:
     c.ignore("use_mixed_mlp_moe", "use_rotary_pos_emb", "cla_share_factor", "org_vocab_size", "dense_list", "class_num", "num_media_embeds")
     c.ignore("position_embedding_xdrope")
     attention = grouped_query(c, biases=biases(c, *ALL), qk_norm="head")
+    c.fixed("attention_head_dim", attention.head_dim)
     return assemble(c, stack(alike(layers, "", attention), _experts(c, layers)), tied=False)
 
 

@@ -22,6 +22,7 @@ def jetmoe(c: Config) -> Model:
     head_dim = c.size("kv_channels", "head_dim")
     attention = RoutedAttention(experts=number, top_k=top_k, kv_heads=kv_heads, head_dim=head_dim, output_bias="hidden")
     width = c.size("intermediate_size", "ffn_hidden_size")
+    c.ignore("length", "n_positions")
     c.fixed("glu", True)
     c.fixed("bias", True)
     moe = MixtureOfExperts(experts=number, top_k=top_k, width=width, output_bias="hidden")

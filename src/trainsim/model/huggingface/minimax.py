@@ -9,9 +9,9 @@ from .parts import LAYERS, Mixers, alike, assemble, grouped_query, routed, stack
 from .reader import family
 
 
-@family("minimax")
+@family("minimax", "minimax_text_01", "minimax_m1")
 def minimax(c: Config) -> Model:
-    """MiniMax-Text-01 (arXiv:2501.08313): linear attention, with softmax attention in between."""
+    """MiniMax-Text-01 (arXiv:2501.08313) and M1 (arXiv:2506.13585): linear attention, with softmax attention in between."""
     layers = c.layers(*LAYERS)
     c.fixed("shared_intermediate_size", 0)
     c.ignore("postnorm")
@@ -25,9 +25,10 @@ def _mixers(c: Config, layers: int) -> Mixers:
     lightning = LightningAttention(heads=softmax.heads, head_dim=softmax.head_dim, chunk=chunk)
     codes = c.per_layer("attn_type_list", layers)
     types = c.words("layer_types", ("full_attention", "linear_attention"), layers)
-    if codes and not types:
-        types = ["full_attention" if code else "linear_attention" for code in codes]
-    types = types or ["linear_attention" if i % 2 else "full_attention" for i in range(layers)]
+    coded = ["full_attention" if code else "linear_attention" for code in codes or ()]
+    if coded and types and coded != types:
+        raise c.fail("attn_type_list", "contradicts layer_types", "they are two names of one list: give one")
+    types = types or coded or ["linear_attention" if i % 2 else "full_attention" for i in range(layers)]
     return [("", softmax) if word == "full_attention" else ("linear", lightning) for word in types]
 
 
@@ -40,7 +41,7 @@ def minimax_m2(c: Config) -> Model:
     c.fixed("qk_norm_type", "per_layer")
     c.fixed("shared_intermediate_size", 0)
     c.fixed("attn_type_list", [1] * layers)
-    c.ignore("use_routing_bias", "use_mtp", "mtp_transformer_layers", "rotary_dim")
+    c.ignore("use_routing_bias", "use_mtp", "mtp_transformer_layers", "rotary_dim", "mlp_intermediate_size")
     if c.count("num_mtp_modules"):
         c.note("num_mtp_modules: this family's prediction modules are not mapped")
     moe = routed(c, "num_local_experts", "num_experts", router_bias="score")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..transformer import Model
 from .config import Config
-from .parts import ALL, LAYERS, alike, assemble, biases, gated, grouped_query, routed, stack
+from .parts import ALL, HEADS, LAYERS, alike, assemble, biases, gated, grouped_query, routed, split_hidden, stack
 from .reader import family
 
 
@@ -21,6 +21,7 @@ def olmo2(c: Config) -> Model:
 def olmoe(c: Config) -> Model:
     """OLMoE (arXiv:2409.02060)."""
     layers = c.layers(*LAYERS)
+    split_hidden(c, c.size(*HEADS))  # its norms have no other width
     attention = grouped_query(c, biases=biases(c, *ALL), qk_norm="full")
     moe = routed(c, "num_experts", "num_local_experts")
     return assemble(c, stack(alike(layers, "", attention), alike(layers, "moe", moe)), tied=False)

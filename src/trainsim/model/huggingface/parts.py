@@ -14,7 +14,6 @@ HIDDEN = ("hidden_size", "n_embd", "n_embed", "d_model")
 LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 HEADS = ("num_attention_heads", "n_head", "n_heads")
 KEY_HEADS = ("num_key_value_heads", "num_kv_heads", "n_head_kv")
-HEAD_DIM = ("head_dim", "attention_head_dim")
 TOP_K = ("num_experts_per_tok", "experts_per_token", "moe_topk", "moe_top_k", "moe_k")
 Projection = Literal["q", "k", "v", "o"]
 ALL: tuple[Projection, ...] = ("q", "k", "v", "o")
@@ -54,8 +53,8 @@ def key_heads(c: Config, heads: int, default: int | None = None) -> int:
 
 def head_dim(c: Config, heads: int, default: int | None = None) -> int:
     """``head_dim``; left out, the class default; without one or null, hidden / heads."""
-    if c.has(c.called(*HEAD_DIM)):
-        return c.size(*HEAD_DIM)
+    if c.has("head_dim"):
+        return c.size("head_dim")
     if default is not None and not c.null("head_dim"):
         return c.optional("head_dim", default=default)
     return split_hidden(c, heads)

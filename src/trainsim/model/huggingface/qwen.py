@@ -31,6 +31,8 @@ def qwen2(c: Config) -> Model:
     """Qwen2 and Qwen2.5 (arXiv:2407.10671): biases on queries, keys and values."""
     layers = c.layers(*LAYERS)
     attention = grouped_query(c, kv=32, biases=("q", "k", "v"))
+    if c.has("attention_bias") and not c.flag("attention_bias", default=True):
+        c.note("attention_bias is false: this class has biases on queries, keys and values all the same")
     return assemble(c, stack(_above(c, attention, layers), alike(layers, "dense", gated(c))), tied=False)
 
 
@@ -52,7 +54,7 @@ def qwen2_moe(c: Config) -> Model:
     first = c.count("max_window_layers", default=28)
     types = c.words("layer_types", ("full_attention", "sliding_attention"), layers)
     types = types or ["sliding_attention" if window and i % 2 == 0 and i < first else "full_attention" for i in range(layers)]
-    shared = c.count("shared_expert_intermediate_size", default=5632)
+    shared = c.optional("shared_expert_intermediate_size", default=5632)
     moe = routed(c, "num_experts", width="moe_intermediate_size", shared_width=shared, shared_gate="scalar")
     return assemble(c, stack(by_type(c, attention, types, window=window), stepped(c, layers, gated(c), moe)), tied=False)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -13,6 +12,7 @@ from typing import Any
 from ...errors import ConfigError, TrainsimError, did_you_mean
 from ..transformer import Model
 from .config import Config
+from .document import document
 from .unfit import TEXT_OF, UNFIT
 
 Mapper = Callable[[Config], Model]
@@ -58,7 +58,7 @@ def from_hf(config: str | Path | Mapping[str, Any] | Any, *, ignore: Sequence[st
     >>> from_hf(tiny).layers
     2
     """
-    outer, path = _read(config)
+    outer, path = document(config)
     asked = _enter(outer, path)
     kind = asked.data.get("model_type")
     try:
@@ -95,7 +95,7 @@ def _mapping(kind: Any, path: str) -> Mapper:
             f"{path}.model_type", kind, f"does not fit: {UNFIT[kind]}", f"{by_hand}, or add a family (docs/adding-a-family.md)"
         )
     everyone = f"known: {', '.join(known)}"
-    near = did_you_mean(str(kind), known)
+    near = did_you_mean(str(kind)[:80], known)
     offer = everyone if near.startswith("known") else f"{near} {everyone}"
     raise ConfigError(f"{path}.model_type", kind, "is no mapped family", f"{offer}; or {by_hand}")
 
@@ -105,25 +105,3 @@ def _quantisation(config: Config) -> int | None:
     given = config.data.get("quantization_config")
     sides = given.get("weight_block_size") if isinstance(given, Mapping) else None
     return int(sides[0]) if isinstance(sides, Sequence) and len(sides) > 0 and isinstance(sides[0], int) else None
-
-
-def _read(config: Any) -> tuple[Mapping[str, Any], str]:
-    if hasattr(config, "to_dict"):
-        config = config.to_dict()
-    if isinstance(config, Mapping):
-        return config, "config"
-    if not isinstance(config, (str, Path)):
-        raise ConfigError("config", config, "is neither a path, nor a dict, nor an object with to_dict()", "give one of these")
-    path = Path(config)
-    path = path / "config.json" if path.is_dir() else path
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(str(config), None, "there is no such file", "nothing is fetched: download the config.json first") from None
-    except OSError as error:
-        raise ConfigError(str(config), None, f"can't be read ({error.strerror})", "check the path and its permissions") from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(str(config), None, f"is not whole JSON ({error})", "restore the file; it may be cut short") from None
-    if not isinstance(data, Mapping):
-        raise ConfigError(str(config), type(data).__name__, "holds no object", "give a config.json")
-    return data, path.name

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, product
 from typing import TYPE_CHECKING, Any
 
 from ...errors import SpecError, did_you_mean
+from .megatron_precision import DTYPES, precision_of
+from .megatron_stages import counted_stages, end_stages, layout_stages, virtual_stages
 
 if TYPE_CHECKING:
     from ..plan import Plan
@@ -41,21 +44,39 @@ DROPOUT = 0.1
 """``--hidden-dropout`` and ``--attention-dropout`` where not given."""
 
 ELSEWHERE = (
+    # shapes of the model
     "num-layers", "hidden-size", "ffn-hidden-size", "num-attention-heads", "kv-channels", "group-query-attention", "num-query-groups",
-    "seq-length", "max-position-embeddings", "position-embedding-type", "rotary", "use-rotary", "no-position-embedding", "rope",
-    "no-rope-fusion", "normalization", "norm-epsilon", "swiglu", "squared-relu", "disable-bias-linear", "add-qkv-bias", "untie-embeddings",
-    "make-vocab-size", "vocab", "merge-file", "tokenizer", "multi-latent-attention", "q-lora", "kv-lora", "qk-", "v-head-dim", "mscale",
-    "num-experts", "moe-", "mtp-", "window-size", "softmax", "attention-softmax-in-fp32", "apply-", "no-masked-softmax-fusion",
-    "global-batch-size", "rampup-batch-size", "train-iters", "train-samples", "lr", "min-lr", "weight-decay", "adam-", "sgd-momentum",
-    "clip-grad", "init-method", "initial-loss-scale", "min-loss-scale", "loss-scale", "seed", "data-", "split", "mock-data", "dataloader",
-    "num-workers", "save", "load", "ckpt", "dist-ckpt", "async-save", "use-persistent-ckpt-worker", "no-load", "no-save", "log-",
-    "no-log", "tensorboard", "wandb", "timing", "eval-", "exit-", "manual-gc", "profile", "use-pytorch-profiler", "distributed-",
-    "nccl", "local-rank", "world-size", "use-mcore-models", "transformer-impl", "bf16", "no-check-for-nan", "no-bias", "overlap-",
-    "no-overlap", "tp-comm", "disable-tp-comm", "ddp-", "deterministic-mode", "no-gradient-accumulation-fusion", "permute",
-    "enable-experimental", "muon-", "no-create", "reset-", "calculate-per-token-loss", "create-attention-mask", "no-mmap", "yaml-cfg",
-    "accumulate-allreduce-grads-in-fp32", "grad-reduce-in-bf16", "attention-backend-deterministic", "cp-comm-type", "use-tp-pp-dp-mapping",
+    "seq-length", "decoder-seq-length", "encoder-seq-length", "encoder-num-layers", "max-position-embeddings", "position-embedding-type",
+    "rotary", "use-rotary", "no-position-embedding", "rope", "use-rope", "yarn", "no-rope", "normalization", "norm-epsilon", "swiglu",
+    "squared-relu", "quick-geglu", "openai-gelu", "glu-", "activation-func", "disable-bias-linear", "add-qkv-bias", "add-bias-linear",
+    "untie-embeddings", "make-vocab-size", "multi-latent-attention", "q-lora", "kv-lora", "qk-", "v-head-dim", "mscale", "num-experts",
+    "moe-", "mtp-", "window-", "softmax", "attention-output-gate", "experimental-attention", "dsa-", "linear-", "mamba-", "hybrid-",
+    "is-hybrid", "spec", "enable-gpt-oss", "use-mup", "mup-", "cache-mla", "apply-layernorm",
+    # data, learning rates, numerics of the optimizer
+    "vocab", "merge-file", "tokenizer", "tiktoken", "data-path", "data-cache", "data-args", "train-data", "valid-data", "test-data",
+    "per-split", "split", "mock-data", "dataloader", "num-workers", "num-dataset", "fim-", "eod-mask", "reset-", "create-attention-mask",
+    "no-create", "no-mmap", "mid-level", "object-storage", "sft", "global-batch-size", "rampup-batch-size", "step-batch-size",
+    "train-iters", "train-samples", "lr", "min-lr", "decoupled-", "warmup", "weight-decay", "no-weight-decay", "adam-", "sgd-momentum",
+    "muon-", "clip-grad", "init-method", "initial-loss-scale", "min-loss-scale", "loss-scale", "hysteresis", "seed", "apply-",
+    "calculate-per-token-loss", "override-opt", "override_opt",
+    # checkpoints, logs, tests and restarts
+    "save", "load", "ckpt", "no-ckpt", "dist-ckpt", "use-dist-ckpt", "async-", "use-persistent-ckpt-worker", "use-checkpoint", "no-load",
+    "no-save", "auto-detect-ckpt", "verify-integrity", "finetune", "export-", "pretrained-", "log-", "no-log", "logging-", "tensorboard",
+    "wandb", "timing", "one-logger", "no-one-logger", "enable-one-logger", "eval-", "exit-", "manual-gc", "profile", "use-pytorch-profiler",
+    "record-memory", "memory-snapshot", "check-", "no-check-for-nan", "rerun-", "error-injection", "test-mode", "inprocess", "ft-",
+    "enable-ft", "adlr", "enable-experimental", "yaml-cfg", "high-priority-stream",
+    # processes, kernels and what overlaps with what
+    "distributed-", "disable-gloo", "nccl", "use-nccl", "local-rank", "world-size", "nproc", "nnodes", "node", "master", "rdzv",
+    "use-mcore-models", "transformer-impl", "use-te", "use-transformer-engine", "bf16", "no-bias", "bias-", "no-persist-layer-norm",
+    "persist-layer-norm", "no-masked-softmax-fusion", "masked-softmax", "attention-softmax-in-fp32", "no-gradient-accumulation-fusion",
+    "gradient-accumulation-fusion", "permute", "cuda-graph", "external-cuda-graph", "enable-cuda-graph", "te-rng-tracker",
+    "inference-rng-tracker", "overlap-", "no-overlap", "no-async-tensor", "tp-comm", "disable-tp-comm", "ddp-", "delay-wgrad",
+    "defer-embedding-wgrad", "wgrad-deferral", "deterministic-mode", "attention-backend-deterministic", "cp-comm-type",
+    "hierarchical-context-parallel-sizes", "use-tp-pp-dp-mapping", "use-cpu-initialization", "init-model-with-meta", "empty-unused-memory",
+    "accumulate-allreduce-grads-in-fp32", "no-align-param-gather", "no-use-layer-wise", "fsdp-", "reuse-grad-buf", "fp8-amax",
+    "fp8-margin", "fp8-interval", "use-fused-",
 )  # fmt: skip
-"""Beginnings of flags that say nothing of the layout: shapes of the model, data, schedule of the learning rate, logs, kernels."""
+"""Beginnings of flags that say nothing of the layout or its bytes."""
 
 
 def read(arguments: Mapping[str, Any] | Sequence[str] | str) -> dict[str, Any]:
@@ -77,6 +98,7 @@ def read(arguments: Mapping[str, Any] | Sequence[str] | str) -> dict[str, Any]:
     fields["dropout"] = "on" if any(dropped) else "off"
     if fields.get("vpp", 1) > 1:
         fields["schedule"] = "interleaved"
+    fields["precision"] = precision_of(flags)
     if fields.get("recompute", "none") != "full" or flags.get("recompute-method") == "uniform":
         fields.pop("recompute_layers", None)
     fields.setdefault("attention", "fused")
@@ -89,9 +111,11 @@ def _flags(arguments: Mapping[str, Any] | Sequence[str] | str) -> dict[str, Any]
     if isinstance(arguments, Mapping):
         cleaned = {key.removeprefix("--").replace("_", "-"): value for key, value in arguments.items()}
         return {key: value for key, value in cleaned.items() if value is not None and value is not False}
+    words = shlex.split(arguments.replace("\\\n", " "), comments=True) if isinstance(arguments, str) else list(arguments)
+    script = next((k for k, word in enumerate(words) if word.endswith(".py")), -1)  # a launcher's own words stand before it
     found: dict[str, list[str]] = {}
     flag = ""
-    for word in shlex.split(arguments) if isinstance(arguments, str) else arguments:
+    for word in words[script + 1 :]:
         if word.startswith("--"):
             flag, _, value = word.removeprefix("--").partition("=")
             found[flag] = [value] if value else []
@@ -109,26 +133,34 @@ def _sharding(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
     return {"zero": SHARDING.index(value)}
 
 
-def _virtual(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
-    if "num-layers" not in flags:
-        raise SpecError("--num-layers-per-virtual-pipeline-stage", value, "needs --num-layers beside it", "give --num-layers")
-    stages = int(flags["num-layers"]) // (int(flags.get("pipeline-model-parallel-size", 1)) * int(value))
-    return {"vpp": stages}
-
-
-def _ends(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
-    """Layers of the first and the last stage; the rest is shared out evenly."""
-    del value
-    if "num-layers" not in flags:
-        raise SpecError("--decoder-first-pipeline-num-layers", None, "needs --num-layers beside it", "give --num-layers")
+def _group(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
     pp = int(flags.get("pipeline-model-parallel-size", 1))
-    first, last = (flags.get(f"decoder-{end}-pipeline-num-layers") for end in ("first", "last"))
-    between = pp - (first is not None) - (last is not None)
-    left = int(flags["num-layers"]) - int(first or 0) - int(last or 0)
-    if between < 0 or (left % between if between else left):
-        raise SpecError("--num-layers", flags["num-layers"], f"leaves {left} layers for {between} stages between", "give a multiple")
-    middle = [left // between] * between if between else []
-    return {"stage_layers": (*([int(first)] if first is not None else []), *middle, *([int(last)] if last is not None else []))}
+    if int(value) != pp:
+        rule = "changes the order of interleaved passes"
+        raise SpecError("--microbatch-group-size-per-virtual-pipeline-stage", value, rule, f"leave it out, or give the {pp} of the ranks")
+    return {}
+
+
+def _instances(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Copies of the optimizer's shards: each is spread over so many fewer data-parallel ranks."""
+    if int(value) == 1:
+        return {}
+    if "world-size" not in flags:
+        raise SpecError("--num-distributed-optimizer-instances", value, "needs the world size", "give --world-size, or Plan(shard=…)")
+    model = [int(flags.get(f"{name}-model-parallel-size", 1)) for name in ("tensor", "pipeline")]
+    return {"shard": int(flags["world-size"]) // (model[0] * model[1] * int(value))}
+
+
+def _outer(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
+    del flags
+    if value != "no_shard":
+        raise SpecError("--outer-dp-sharding-strategy", value, "can't be said by a plan", "no_shard")
+    return {}
+
+
+def _renamed(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
+    del flags
+    raise SpecError("--moe-layer-recompute", value, "is an old name", "--recompute-granularity selective --recompute-modules moe")
 
 
 def _granularity(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,7 +175,8 @@ def _granularity(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
 
 def _modules(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
     del flags
-    names = [value] if isinstance(value, str) else list(value)
+    given = [value] if isinstance(value, str) else list(value)
+    names = [name for word in given for name in word.strip("[]").replace(",", " ").split()]
     for name in names:
         if name not in PARTS:
             raise SpecError("--recompute-modules", name, "is no module a plan knows", did_you_mean(name, PARTS))
@@ -175,9 +208,9 @@ _READERS: dict[str, Callable[[Any, Mapping[str, Any]], dict[str, Any]]] = {
     "use-torch-fsdp2": lambda _value, _flags: {"zero": 3},
     "use-megatron-fsdp": lambda _value, _flags: {},
     "use-custom-fsdp": lambda _value, _flags: {},
-    "num-layers-per-virtual-pipeline-stage": _virtual,
-    "decoder-first-pipeline-num-layers": _ends,
-    "decoder-last-pipeline-num-layers": _ends,
+    "num-layers-per-virtual-pipeline-stage": virtual_stages,
+    "decoder-first-pipeline-num-layers": end_stages,
+    "decoder-last-pipeline-num-layers": end_stages,
     "recompute-granularity": _granularity,
     "recompute-activations": lambda _value, _flags: {"recompute": "selective"},
     "recompute-method": lambda _value, _flags: {},
@@ -189,11 +222,19 @@ _READERS: dict[str, Callable[[Any, Mapping[str, Any]], dict[str, Any]]] = {
     "cross-entropy-loss-fusion": lambda _value, _flags: {"loss": "fused"},
     "cross-entropy-fusion-impl": lambda _value, _flags: {},
     "optimizer": _optimizer,
-    "fp16": lambda _value, _flags: {"precision": "fp16"},
-    "fp8-format": lambda _value, flags: {"precision": "mxfp8" if flags.get("fp8-recipe") == "mxfp8" else "fp8"},
-    "fp8-recipe": lambda _value, _flags: {},
-    "fp4-format": lambda _value, _flags: {"precision": "nvfp4"},
-}
+    "pipeline-model-parallel-layout": layout_stages,
+    "account-for-embedding-in-pipeline-split": counted_stages,
+    "account-for-loss-in-pipeline-split": counted_stages,
+    "microbatch-group-size-per-virtual-pipeline-stage": _group,
+    "num-distributed-optimizer-instances": _instances,
+    "outer-dp-sharding-strategy": _outer,
+    "moe-layer-recompute": _renamed,
+    **dict.fromkeys(
+        (*DTYPES, "fp16", "fp8-format", "fp8-recipe", "fp4-format", "fp4-recipe", "fp8-param-gather", "use-precision-aware-optimizer",
+         "exp-avg-dtype", "exp-avg-sq-dtype", "grad-reduce-in-bf16"),
+        lambda _value, _flags: {},
+    ),
+}  # fmt: skip
 
 
 def write(plan: Plan) -> list[str]:
@@ -202,6 +243,7 @@ def write(plan: Plan) -> list[str]:
     Raises:
         SpecError: a field without counterpart.
     """
+    precision = _written_precision(plan)
     _refuse(plan)
     words: list[str] = []
     for flag, field in DEGREES.items():
@@ -217,9 +259,33 @@ def write(plan: Plan) -> list[str]:
     dropped = str(DROPOUT if plan.dropout == "on" else 0.0)
     words += ["--hidden-dropout", dropped, "--attention-dropout", dropped]
     words += ["--cross-entropy-loss-fusion"] if plan.loss == "fused" else []
-    formats = {"bf16": "--bf16", "fp16": "--fp16", "fp8": "--bf16 --fp8-format hybrid", "nvfp4": "--bf16 --fp4-format e2m1",
-               "mxfp8": "--bf16 --fp8-format e4m3 --fp8-recipe mxfp8"}  # fmt: skip
-    return [*words, *formats[plan.recipe.name].split(), "--optimizer", {"adamw": "adam", "sgd": "sgd", "muon": "muon"}[str(plan.optimizer)]]
+    optimizer = {"adamw": "adam", "sgd": "sgd", "muon": "muon"}[str(plan.optimizer)]
+    return [*words, *precision, "--optimizer", optimizer]
+
+
+FORMATS = {
+    "bf16": "--bf16", "fp16": "--fp16", "fp8": "--bf16 --fp8-format hybrid", "nvfp4": "--bf16 --fp4-format e2m1",
+    "mxfp8": "--bf16 --fp8-format e4m3 --fp8-recipe mxfp8", "fp8-blockwise": "--bf16 --fp8-format e4m3 --fp8-recipe blockwise",
+}  # fmt: skip
+"""Flags of each recipe Megatron-LM has."""
+CHANGES = (
+    ("--fp8-param-gather",), ("--use-precision-aware-optimizer", "--exp-avg-dtype", "bf16", "--exp-avg-sq-dtype", "bf16"),
+    ("--grad-reduce-in-bf16",),
+)  # fmt: skip
+"""Flags that change a recipe, written in any combination."""
+
+
+def _written_precision(plan: Plan) -> list[str]:
+    if str(plan.precision) in FORMATS:
+        return FORMATS[str(plan.precision)].split()
+    for base in FORMATS.values():
+        for several in product(*((change, ()) for change in CHANGES)):
+            words = [*base.split(), *chain(*several)]
+            if precision_of(_flags(words)) == plan.precision:
+                return words
+    raise SpecError(
+        "plan.precision", plan.recipe.name, "has no flags in Megatron-LM", f"{', '.join(FORMATS)}, or what its flags change in them"
+    )
 
 
 def _refuse(plan: Plan) -> None:
@@ -227,7 +293,6 @@ def _refuse(plan: Plan) -> None:
         "dp": (plan.dp is not None, "leave it out: Megatron-LM takes what the other degrees leave"),
         "shard": (plan.shard is not None, "leave it out"),
         "schedule": (plan.schedule not in {"1f1b", "interleaved"}, "1f1b or interleaved"),
-        "precision": (plan.precision not in {"bf16", "fp16", "fp8", "mxfp8", "nvfp4"}, "bf16, fp16, fp8, mxfp8 or nvfp4"),
         "optimizer": (plan.optimizer not in {"adamw", "sgd", "muon"}, "adamw, sgd or muon"),
         "recompute_layers": (plan.recompute_layers == 0, "recompute='none'"),
         "loss": (plan.loss == "plain", "vocab-parallel or fused"),
@@ -265,6 +330,6 @@ def _written_stages(plan: Plan) -> list[str]:
         return []
     first, *middle, last = plan.stage_layers if len(plan.stage_layers) > 1 else (*plan.stage_layers, None)
     if plan.vpp > 1 or last is None or len(set(middle)) > 1:
-        raise SpecError("plan.stage_layers", plan.stage_layers, "has no flags in Megatron-LM", "let only the first and last stage differ")
+        return ["--pipeline-model-parallel-layout", "E" + "|".join("t" * layers for layers in plan.stage_layers) + "L"]
     ends = ["--decoder-first-pipeline-num-layers", str(first), "--decoder-last-pipeline-num-layers", str(last)]
     return ["--num-layers", str(sum(plan.stage_layers)), *ends]

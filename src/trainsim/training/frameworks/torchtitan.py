@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...errors import SpecError, did_you_mean
+from ..precision import RECIPES, Precision
 
 if TYPE_CHECKING:
     from ..plan import Plan
@@ -39,7 +40,10 @@ ELSEWHERE = (
     "fault_tolerance.", "memory_estimation.", "model.", "optimizer.lr", "optimizer.eps", "optimizer.beta", "optimizer.weight_decay",
     "optimizer.implementation", "optimizer.early_step_in_backward", "training.", "parallelism.enable_async_tensor_parallel",
     "parallelism.disable_loss_parallel", "parallelism.enable_compiled_autograd", "parallelism.context_parallel_rotate_method",
-    "parallelism.fsdp_reshard_after_forward", "activation_checkpoint.early_stop", "quantize.", "float8.", "mx.",
+    "parallelism.fsdp_reshard_after_forward", "parallelism.expert_parallel_comm_backend",
+    "parallelism.pipeline_parallel_expert_parallel_overlap", "activation_checkpoint.early_stop", "activation_checkpoint.per_op_sac",
+    "activation_checkpoint.preserve_rng_state", "activation_checkpoint.determinism_check", "activation_checkpoint.debug",
+    "quantize.", "float8.", "mx.",
 )  # fmt: skip
 """Beginnings of keys that say nothing of the layout."""
 
@@ -66,10 +70,32 @@ def read(text: str | Mapping[str, Any]) -> dict[str, Any]:
         fields["micro_batch"] = int(given.get("training.local_batch_size", given.get("training.batch_size", 1)))
     if fields.get("tp", 1) > 1:
         fields["sequence_parallel"] = "on"  # torchtitan's tensor parallelism always splits the rest along the sequence
-    quantized = [*given.get("model.converters", []), *given.get("quantize.linear", [])]
-    if any(name in {"float8", "quantize.linear.float8"} for name in quantized):
-        fields["precision"] = "fp8-fsdp"
+    fields["precision"] = _precision(given)
     return fields
+
+
+CONVERTERS = {
+    "float8": "fp8-fsdp", "quantize.linear.float8": "fp8-fsdp", "quantize.grouped_mm.float8": "fp8-fsdp",
+    "quantize.dense.float8": "fp8-fsdp", "quantize.moe.float8": "fp8-fsdp",
+    "mx": "fp8-fsdp", "quantize.linear.mx": "fp8-fsdp", "quantize.grouped_mm.mx": "fp8-fsdp",
+}  # fmt: skip
+"""``model.converters`` → recipe; MX formats hold the same bytes: inputs are kept in BF16 and cast again in backward."""
+
+
+def _precision(given: Mapping[str, Any]) -> Precision | str:
+    """A recipe's name, or the recipe with what ``training.dtype`` and ``training.mixed_precision_reduce`` change in it."""
+    written = given.get("model.converters", [])
+    name = "bf16-fsdp"
+    for converter in written.replace(" ", "").split(",") if isinstance(written, str) else written:
+        if converter not in CONVERTERS:
+            raise SpecError("model.converters", converter, "is no converter a plan knows", did_you_mean(str(converter), CONVERTERS))
+        name = CONVERTERS[converter]
+    changed: dict[str, float] = {}
+    if given.get("training.dtype", "float32") == "bfloat16":  # weights, gradients and moments all in half precision
+        changed = {"master": 2.0, "gradients": 2.0, "moments": 2.0, "reduced": 2.0}
+    if given.get("training.mixed_precision_reduce", "float32") == "bfloat16":
+        changed["reduced"] = 2.0
+    return RECIPES[name].replace({**changed, "name": f"{name}-torchtitan"}) if changed else name
 
 
 def _leaves(level: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -125,6 +151,18 @@ def _optimizer(value: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     return {"optimizer": OPTIMIZERS[value]}
 
 
+def _refused(key: str, usual: Any) -> Callable[[Any, Mapping[str, Any]], dict[str, Any]]:
+    """A key that a plan can say in one value only."""
+
+    def read_usual(value: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+        del given
+        if value != usual:
+            raise SpecError(key, value, "can't be said by a plan", f"{key.partition('.')[2]} = {_toml(usual)}")
+        return {}
+
+    return read_usual
+
+
 _READERS: dict[str, Callable[[Any, Mapping[str, Any]], dict[str, Any]]] = {
     "parallelism.pipeline_parallel_schedule": _schedule,
     "parallelism.pipeline_parallel_stages_per_rank": lambda _value, _given: {},
@@ -133,6 +171,8 @@ _READERS: dict[str, Callable[[Any, Mapping[str, Any]], dict[str, Any]]] = {
     "activation_checkpoint.mode": _checkpointing,
     "activation_checkpoint.selective_ac_option": lambda _value, _given: {},
     "optimizer.name": _optimizer,
+    "training.enable_cpu_offload": _refused("training.enable_cpu_offload", usual=False),
+    "training.mixed_precision_param": _refused("training.mixed_precision_param", usual="bfloat16"),
 }
 
 
@@ -155,13 +195,24 @@ def write(plan: Plan) -> str:
     if plan.recompute == "selective":
         tables["activation_checkpoint"]["selective_ac_option"] = "op"
     tables["optimizer"]["name"] = next(k for k, v in OPTIMIZERS.items() if v == plan.optimizer)
-    if plan.precision == "fp8-fsdp":
+    if plan.recipe.products == "fp8":
         tables["model"] = {"converters": ["float8"]}
+    if not isinstance(plan.precision, str):
+        dtypes = {"dtype": plan.recipe.master, "mixed_precision_reduce": plan.recipe.reduced}
+        tables["training"] = {key: "bfloat16" for key, size in dtypes.items() if size == 2.0}
+        if plan.precision != _precision({f"training.{k}": v for k, v in tables["training"].items()} | _converters(tables)):
+            raise SpecError("plan.precision", plan.recipe.name, "has no keys in torchtitan", "bf16-fsdp or fp8-fsdp")
     return "\n".join(f"[{name}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in table.items()) for name, table in tables.items())
 
 
+def _converters(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {"model.converters": tables["model"]["converters"]} if "model" in tables else {}
+
+
 def _toml(value: Any) -> str:
-    return "[" + ", ".join(map(_toml, value)) + "]" if isinstance(value, list) else f'"{value}"' if isinstance(value, str) else str(value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    return f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _refuse(plan: Plan) -> None:
@@ -179,7 +230,7 @@ def _refuse(plan: Plan) -> None:
         "attention": (plan.attention != "fused", "attention='fused'"),
         "loss": (plan.loss != "plain", "loss='plain'"),
         "dropout": (plan.dropout != "off", "dropout='off'"),
-        "precision": (plan.precision not in {"bf16-fsdp", "fp8-fsdp"}, "bf16-fsdp or fp8-fsdp"),
+        "precision": (isinstance(plan.precision, str) and plan.precision not in {"bf16-fsdp", "fp8-fsdp"}, "bf16-fsdp or fp8-fsdp"),
         "optimizer": (plan.optimizer not in OPTIMIZERS.values(), "adamw or muon"),
     }
     for field, (refused, remedy) in remedies.items():

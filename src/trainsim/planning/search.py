@@ -1,0 +1,337 @@
+"""search_plans: the best layouts of a run, the front between time, memory and accelerators, and why the best wins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..doubt import simulate
+from ..errors import BeliefError, EstimateError, SpecError, did_you_mean
+from ..journey import estimate
+from ..ledger import Ledger
+from ..run import Run
+from ..training.memory import degrees_of, peak_memory
+from ..training.plan import Plan, data_parallel
+from ..training.timing import step_time
+from ..uncertainty import Beliefs
+from ..uncertainty.simulation import Figure
+from ..units import SECONDS_PER_HOUR, Num, human
+from .evaluate import Layouts, Setting, Tried, frameworks, setting_of, try_all
+from .space import Array
+
+By = Literal["time", "cost"]
+DRAWS = 2048
+"""Draws that rank a layout under beliefs, the same for all."""
+SHOWN = 10
+"""Rules that are printed one by one."""
+TOGETHER = 32
+"""Layouts put under beliefs at once; the search ends where as many bring nothing better."""
+
+
+@dataclass(frozen=True)
+class RankedPlan:
+    """One layout of a search.
+
+    Args:
+        plan: the layout.
+        gpus: accelerators.
+        seconds: of one optimizer step [s].
+        memory: of the fullest accelerator at its peak [B].
+        cost: of the phase [USD]; None where the run has no price, reliability or tokens.
+        quantile: of what was ranked by, under beliefs; None without.
+    """
+
+    plan: Plan
+    gpus: int
+    seconds: float
+    memory: float
+    cost: float | None = None
+    quantile: Figure | None = None
+
+    def __str__(self) -> str:
+        words = [
+            f"{human(self.seconds, 4):>8} s  {self.memory / 1e9:6.1f} GB",
+            *([] if self.cost is None else [f"${human(self.cost)}"]),
+            *([] if self.quantile is None else [str(self.quantile)]),
+            f"{self.gpus:,} GPUs",
+            layout_words(self.plan, self.gpus),
+        ]
+        return "  ".join(words)
+
+
+def layout_words(plan: Plan, gpus: int) -> str:
+    """A plan in one line: degrees above one, and what differs from an empty plan.
+
+    >>> layout_words(Plan(pp=16, ep=64, zero=1, schedule="dualpipe"), 2048)
+    'pp=16 dp=128 ep=64 zero=1 schedule=dualpipe'
+    """
+    usual = {**dict(Plan()), "dp": 1}
+    shown = {"tp": plan.tp, "pp": plan.pp, "dp": data_parallel(plan, gpus)} | {name: value for name, value in plan if name != "dp"}
+    return " ".join(f"{name}={_word(value)}" for name, value in shown.items() if value != usual[name])
+
+
+def _word(value: Any) -> str:
+    return "+".join(map(str, value)) if isinstance(value, tuple) else str(getattr(value, "name", value))
+
+
+@dataclass(frozen=True)
+class PlanSearch:
+    """What a search found.
+
+    Args:
+        run, phase: what was searched.
+        by, probability: what ranks: seconds of a step or dollars of the phase; the quantile of it under beliefs, None without.
+        framework: whose plans; None for all.
+        ranked: the best layouts, first to last.
+        front: layouts that none beats in seconds, memory and accelerators at once, by accelerators and seconds.
+        own: the run's own plan; None where it has none, or it can't be timed.
+        faster: layouts that rank before the run's own plan, by the point.
+        considered, possible, fitting: layouts in all, allowed by the rules, and with enough memory.
+        rejected: rule → layouts it refused, each counted at the first rule it breaks.
+        doubted: layouts put under beliefs, in the order of their points.
+    """
+
+    run: Run
+    phase: str
+    by: By
+    probability: float | None
+    framework: str | None
+    ranked: tuple[RankedPlan, ...]
+    front: tuple[RankedPlan, ...]
+    own: RankedPlan | None
+    faster: int | None
+    considered: int
+    possible: int
+    fitting: int
+    rejected: Mapping[str, int]
+    doubted: int
+
+    @property
+    def best(self) -> RankedPlan:
+        """The first of all."""
+        return self.ranked[0]
+
+    @property
+    def best_run(self) -> Run:
+        """The run with the best layout."""
+        return self._with(self.best)
+
+    def _with(self, ranked: RankedPlan) -> Run:
+        return setting_of(self.run, self.phase).with_plan(ranked.plan, ranked.gpus)
+
+    @cached_property
+    def over_runner_up(self) -> Ledger | None:
+        """Seconds of the best step less those of the second, line by line [s]; None where there is no second."""
+        return self._difference(self.ranked[1]) if len(self.ranked) > 1 else None
+
+    @cached_property
+    def over_own(self) -> Ledger | None:
+        """Seconds of the best step less those of the run's own plan, line by line [s]; None where the run has no plan."""
+        return None if self.own is None else self._difference(self.own)
+
+    def _difference(self, other: RankedPlan) -> Ledger:
+        return step_time(self._with(self.best), self.phase) - step_time(self._with(other), self.phase)
+
+    def __str__(self) -> str:
+        head = f"{self.run.name}, {self.phase}: {self.considered:,} layouts, {self.possible:,} possible, {self.fitting:,} fit"
+        what = {"time": "seconds of a step", "cost": "dollars of the phase"}[self.by]
+        order = f"by {what}" + ("" if self.probability is None else f" at {self.probability:.0%} ({self.doubted} layouts under beliefs)")
+        lines = [head, order, *(f"{i:>3} {one}" for i, one in enumerate(self.ranked, 1))]
+        if self.own is not None:
+            lines += [f"own {self.own}", f"    {self.faster:,} layouts are better by the point"]
+        for title, ledger in (("why the first beats the second", self.over_runner_up), ("and the run's own plan", self.over_own)):
+            if ledger is not None and (reasons := reasons_of(ledger)):
+                lines += [f"{title} [s]", *(f"    {name:<28}{seconds:+.4g}" for name, seconds in reasons)]
+        rules = list(self.rejected.items())
+        lines += ["refused", *(f"    {count:>12,}  {rule}" for rule, count in rules[:SHOWN])]
+        return "\n".join([*lines, *([f"    {sum(n for _, n in rules[SHOWN:]):>12,}  other rules"] if rules[SHOWN:] else [])])
+
+
+def reasons_of(difference: Ledger, most: int = 6) -> list[tuple[str, float]]:
+    """The lines that a difference of steps consists of, largest first: compute by pass, exchanges by kind, and the rest.
+
+    Kinds of layers are summed over: the slowest ranks of two layouts hold different layers, and only their sum can be compared.
+    """
+    lines: dict[str, float] = {}
+    for path, seconds in difference.lines():
+        words = path.split(".")
+        name = f"compute.{words[2] if len(words) > 2 else words[1]}" if words[0] == "compute" else ".".join(words[:2])
+        lines[name] = lines.get(name, 0.0) + float(np.mean(seconds))
+    kept = sorted(((name, seconds) for name, seconds in lines.items() if seconds), key=lambda line: -abs(line[1]))
+    return kept[:most]
+
+
+# the search --------------------------------------------------------------------------------------------------------------
+
+
+def search_plans(
+    run: Run,
+    *,
+    phase: str | None = None,
+    by: By = "time",
+    beliefs: Beliefs | None = None,
+    probability: float = 0.5,
+    framework: str | None = None,
+    gpus: Sequence[int] | int | None = None,
+    space: Mapping[str, Any] | None = None,
+    top: int = 10,
+    seed: int = 0,
+) -> PlanSearch:
+    """The best layouts of a run among all that its model, cluster and batch allow and that fit in memory.
+
+    ``min over layouts of step seconds | cost | quantile_p(either) subject to the rules of a plan and peak bytes <= memory``
+
+    Args:
+        run: its efficiency must be modelled; what its plan says of precision, optimizer, loss … holds for all layouts.
+        phase: which phase; None for the first.
+        by: ``"time"`` for seconds of a step, ``"cost"`` for dollars of the phase.
+        beliefs: path → distribution; ranks by a quantile instead of the point. Layouts are put under beliefs in the order of their
+            points until ``TOGETHER`` in a row bring nothing better; all meet the same draws.
+        probability: which quantile: what is known to be enough at this probability.
+        framework: only what ``"megatron"`` or ``"torchtitan"`` can express; None for all.
+        gpus: numbers of accelerators to try; None for the run's own.
+        space: field of a plan → value or values to try, where not all are wanted: ``{"tp": (1, 2, 4, 8), "recompute": "none"}``.
+        top: how many to rank.
+        seed: of the draws.
+
+    Returns:
+        the ranked layouts, the front between seconds, memory and accelerators, what was refused by which rule, and why the best wins.
+
+    Raises:
+        EstimateError: the step can't be modelled, or no layout is possible or fits: says the nearest.
+        SpecError: no such framework, or a field of ``space`` that is none of a plan's.
+
+    Source: the rules are those of :func:`~trainsim.training.plan.check_plan`; exhaustive search over layouts as in Isaev et al. 2023
+    (Calculon, SC '23, doi:10.1145/3581784.3607102), section 4.
+
+    >>> import trainsim as ts
+    >>> stack = ts.Modelled(stack=ts.catalog.stack("mcore-hopper"))
+    >>> run = ts.Run(model=ts.catalog.model("llama3-8b"), cluster=ts.catalog.cluster("hgx-h100", 16), efficiency=stack,
+    ...              phases=[ts.Phase("pretrain", tokens=1e12, seq_len=8192, batch=128)])
+    >>> found = search_plans(run, space={"schedule": "1f1b"})
+    >>> found.best.memory <= 80e9, found.fitting <= found.possible <= found.considered
+    (True, True)
+    """
+    if framework is not None and framework not in frameworks():
+        raise SpecError("framework", framework, "is none that a plan can be written for", did_you_mean(framework, frameworks()))
+    if not 0 < probability < 1:
+        raise BeliefError("probability", probability, "is no probability between 0 and 1, both excluded", "give probability=.8")
+    setting = setting_of(run, phase)
+    sizes = (setting.cluster.gpus,) if gpus is None else tuple(sorted({gpus} if isinstance(gpus, int) else set(gpus)))
+    tried = try_all(setting, sizes, framework, dict(space or {}))
+    if not len(tried.layouts):
+        raise _impossible(setting, sizes, tried)
+    dollars = {n: _dollars_per_second(setting, n) for n in sizes}
+    if by == "cost" and None in dollars.values():
+        raise EstimateError("cost", None, "needs the run's price and reliability and the phase's tokens", "give all three, or by='time'")
+    rates = np.array([np.nan if (rate := dollars[n]) is None else rate for n in sizes])
+    cost = rates[np.searchsorted(sizes, tried.layouts.gpus)] * tried.layouts.seconds
+    points = tried.layouts.seconds if by == "time" else cost
+    order = np.lexsort((tried.layouts.memory, points))
+    make = partial(_ranked, tried.layouts, cost)
+    doubted = 0
+    if beliefs is None:
+        ranked = [make(i) for i in order[:top]]
+    else:
+        ranked, doubted = _under_beliefs(setting, beliefs, by, probability, seed, (make(i) for i in order), top)
+    own = _own(setting, dollars)
+    mine = None if own is None else own.seconds if by == "time" else own.cost
+    front = tuple(make(i) for i in pareto(tried.layouts.seconds, tried.layouts.memory, tried.layouts.gpus))
+    return PlanSearch(
+        run=run, phase=setting.phase.name, by=by, probability=None if beliefs is None else probability, framework=framework,
+        ranked=tuple(ranked), front=front, own=own, faster=None if mine is None else int(np.count_nonzero(points < mine)),
+        considered=tried.considered, possible=tried.possible, fitting=len(tried.layouts), rejected=tried.rejected, doubted=doubted,
+    )  # fmt: skip
+
+
+def _ranked(layouts: Layouts, cost: Array, i: int) -> RankedPlan:
+    dollars = float(cost[i])
+    money = None if np.isnan(dollars) else dollars
+    return RankedPlan(layouts.plan(i), int(layouts.gpus[i]), float(layouts.seconds[i]), float(layouts.memory[i]), money)
+
+
+def _dollars_per_second(setting: Setting, gpus: int) -> float | None:
+    """Dollars of the phase per second of its step; None where price, reliability or tokens are missing."""
+    run, steps = setting.run, setting.phase.steps
+    if run.price is None or run.reliability is None or steps is None:
+        return None
+    hours = steps * gpus / SECONDS_PER_HOUR / run.reliability.expected_goodput(gpus)
+    return float(hours * run.price.rate().total)
+
+
+def _own(setting: Setting, dollars: Mapping[int, float | None]) -> RankedPlan | None:
+    """The run's own plan, as a search sees it."""
+    plan, gpus = setting.phase.plan or setting.run.plan, setting.cluster.gpus
+    if plan is None:
+        return None
+    seconds = float(step_time(setting.run, setting.phase.name).total)
+    size = float(peak_memory(setting.run.model, plan, degrees_of(plan, gpus, setting.seq_len, setting.batch)))
+    rate = dollars.get(gpus)
+    return RankedPlan(plan, gpus, seconds, size, None if rate is None else rate * seconds)
+
+
+def _under_beliefs(
+    setting: Setting, beliefs: Beliefs, by: By, probability: float, seed: int, candidates: Any, top: int
+) -> tuple[list[RankedPlan], int]:
+    """The best by a quantile, and how many were put under beliefs."""
+    ranked: list[RankedPlan] = []
+    count = since = 0
+    function = partial(_asked, by=by, phase=setting.phase.name)
+    for candidate in candidates:
+        made = setting.with_plan(candidate.plan, candidate.gpus)
+        found = simulate(made, beliefs, function, n=DRAWS, seed=seed).quantile("value", probability)
+        count += 1
+        worst = ranked[top - 1].quantile if len(ranked) >= top else None
+        since = since + 1 if worst is not None and found >= worst else 0
+        doubted = RankedPlan(candidate.plan, candidate.gpus, candidate.seconds, candidate.memory, candidate.cost, found)
+        ranked = sorted([*ranked, doubted], key=lambda one: float(one.quantile or 0.0))[:top]
+        if since >= TOGETHER:
+            break
+    return ranked, count
+
+
+def _asked(run: Run, *, by: By, phase: str) -> Num:
+    """What layouts are ranked by, over draws."""
+    return step_time(run, phase).total if by == "time" else estimate(run).cost.part(phase).total
+
+
+def pareto(seconds: Array, memory: Array, gpus: Array) -> NDArray[np.intp]:
+    """Layouts that no other beats or equals in all three and beats in one; of equals, the first.
+
+    Args:
+        seconds, memory, gpus: columns ``(n,)``; less is better.
+
+    >>> [int(i) for i in pareto(np.array([1.0, 2.0, 2.0, 3.0]), np.array([9.0, 5.0, 6.0, 1.0]), np.ones(4))]
+    [0, 1, 3]
+    """
+    front: list[NDArray[np.intp]] = []
+    stairs: tuple[Array, Array] = (np.zeros(0), np.zeros(0))  # seconds rising, least memory so far with as many accelerators or fewer
+    for n in np.unique(gpus):
+        here = np.flatnonzero(gpus == n)
+        here = here[np.lexsort((memory[here], seconds[here]))]
+        before = np.concatenate([[np.inf], np.minimum.accumulate(memory[here])[:-1]])
+        step = np.searchsorted(stairs[0], seconds[here], side="right")
+        fewer = np.concatenate([[np.inf], stairs[1]])[step]
+        front.append(here[(memory[here] < before) & (memory[here] < fewer)])
+        at = np.concatenate([stairs[0], seconds[here]])
+        order = np.argsort(at, kind="stable")
+        stairs = at[order], np.minimum.accumulate(np.concatenate([stairs[1], memory[here]])[order])
+    return np.concatenate(front) if front else np.zeros(0, dtype=np.intp)
+
+
+def _impossible(setting: Setting, sizes: tuple[int, ...], tried: Tried) -> EstimateError:
+    """Why no layout is left, and what comes nearest."""
+    where = f"{', '.join(f'{n:,}' for n in sizes)} x {setting.cluster.chip.name}"
+    if tried.nearest is not None:
+        plan, gpus, size = tried.nearest
+        rule = f"none of the {tried.possible:,} possible layouts fits in {float(setting.cluster.chip.memory) / 1e9:g} GB"
+        nearest = f"nearest: {size / 1e9:.1f} GB with {layout_words(plan, gpus)} on {gpus:,}; more gpus, a smaller batch or optimizer state"
+        return EstimateError("gpus", where, rule, nearest)
+    reasons = "; ".join(f"{rule} ({count:,})" for rule, count in list(tried.rejected.items())[:4])
+    rule = f"no layout of {tried.considered:,} is possible: {reasons}"
+    return EstimateError("plan", where, rule, "widen space=, or change what the first rule names")

@@ -1,0 +1,87 @@
+"""The answer to what limits allow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..run import Run
+from ..uncertainty.simulation import Figure
+from ..units import human
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One limit at the value found.
+
+    Args:
+        name: the quantity.
+        limit: the most it may be.
+        at: what it is, at the probability asked for.
+        moves: 1 where it rises with the number solved for, -1 where it falls, 0 where it stays.
+        needed: what the limit would have to be; None where it is met.
+    """
+
+    name: str
+    limit: float
+    at: float
+    moves: int
+    needed: float | None = None
+
+    @property
+    def slack(self) -> float:
+        """How much is left, in the quantity's unit."""
+        return self.limit - self.at
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What the limits allow.
+
+    Args:
+        run, path, unit: what was solved, for which number.
+        value: the number; None where no value meets all limits. The largest that does where every limited quantity rises with it, else
+            the smallest.
+        nearest: the value, or the one that comes nearest.
+        interval: smallest and largest value that meet all limits; infinite where nothing holds that end; None where none does.
+        probability: that all limits are met at ``nearest``, with its standard error; None without beliefs.
+        standard_error: of the value, over independent randomisations; None without beliefs, or where values are whole steps.
+        limits: each limit there.
+        binds: the limit that holds the value back, or the bounds of the number itself.
+        notes: what else there is to say.
+    """
+
+    run: Run
+    path: str
+    unit: str
+    value: float | None
+    nearest: float
+    interval: tuple[float, float] | None
+    probability: Figure | None
+    standard_error: float | None
+    limits: tuple[Limit, ...]
+    binds: str
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def reached(self) -> bool:
+        """Whether any value meets all limits."""
+        return self.value is not None
+
+    @property
+    def solved_run(self) -> Run:
+        """The run at the value, or at the nearest."""
+        whole = isinstance(self.run.get(self.path), int)
+        return self.run.replace({self.path: int(self.nearest) if whole else self.nearest})
+
+    def __str__(self) -> str:
+        number = f"{self.nearest:,.0f}" if self.unit == "GPU" else human(self.nearest, 4)
+        shown = f"{self.path} = {number} {self.unit}".strip()
+        sure = "" if self.standard_error is None else f" ± {human(self.standard_error, 2)}"
+        chance = "" if self.probability is None else f", all limits met with probability {float(self.probability):.3f}"
+        head = f"{shown}{sure}{chance}" if self.reached else f"no value meets all limits; the nearest: {shown}{chance}"
+        lines = [head]
+        for one in self.limits:
+            left = "binds" if one.name == self.binds else f"{human(one.slack)} to spare"
+            left = left if one.needed is None else f"would have to be {human(one.needed, 4)}"
+            lines.append(f"  {one.name:<20}{human(one.at, 4):>10} of {human(one.limit, 4):<10}{left}")
+        return "\n".join([*lines, *(f"- {note}" for note in self.notes)])

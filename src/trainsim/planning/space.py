@@ -1,0 +1,241 @@
+"""The layouts a search looks through: values of each field, and the rules that refuse them, counted.
+
+Structure (stages, schedule, sharding, recompute …) is looped over; ``tp``, ``cp``, ``ep`` and ``micro_batch`` are axes of arrays,
+shape ``(tp, cp, ep, micro_batch)``, so that whatever hangs on one of them is worked out once for each of its values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import product
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..cluster.hardware import Cluster
+from ..errors import SpecError, did_you_mean
+from ..model.transformer import Model
+from ..training.plan import Plan, check_plan
+from ..training.schedule import Schedule, check_schedule
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Structure = Mapping[str, Any]
+"""Fields of a plan that are looped over."""
+
+AXES = ("tp", "cp", "ep", "micro_batch")
+"""Fields of a plan that are axes of arrays."""
+MICRO_BATCHES = (1, 2, 4, 8, 16)
+"""Sequences of a pipeline slot that are tried where nothing else is asked."""
+
+
+def divisors(whole: int) -> tuple[int, ...]:
+    """Numbers that divide another.
+
+    >>> divisors(12)
+    (1, 2, 3, 4, 6, 12)
+    """
+    low = [d for d in range(1, math.isqrt(whole) + 1) if whole % d == 0]
+    return (*low, *(whole // d for d in reversed(low) if d * d != whole))
+
+
+# values ------------------------------------------------------------------------------------------------------------------
+
+
+def values_of(model: Model, base: Plan, gpus: Sequence[int], given: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+    """Values of each field of a plan that a search tries.
+
+    Degrees: the divisors of the accelerators. Virtual stages: powers of two and divisors of the layers. Schedules: all but GPipe,
+    which takes 1F1B's time and more memory. Sequence parallelism: on, where there is tensor parallelism. Everything else
+    as in ``base``; what ``base`` has is always among the values.
+
+    Args:
+        model: what is trained.
+        base: the run's own plan.
+        gpus: counts of accelerators.
+        given: field → value or values, instead of these.
+
+    Raises:
+        SpecError: no field of a plan, or ``dp``, which follows from the others.
+    """
+    degrees = tuple(sorted({d for n in gpus for d in divisors(n)}))
+    usual: dict[str, tuple[Any, ...]] = {name: (getattr(base, name),) for name in Plan.model_fields}
+    usual |= {
+        "tp": degrees, "cp": degrees, "ep": degrees, "micro_batch": MICRO_BATCHES,
+        "pp": tuple(d for d in degrees if d <= model.layers),
+        "vpp": tuple(v for v in range(1, model.layers + 1) if model.layers % v == 0 or v & (v - 1) == 0),
+        "schedule": tuple(name for name in get_args(Schedule) if name != "gpipe"),
+        "zero": (0, 1, 2, 3),
+        "sequence_parallel": ("on",) if base.tp == 1 else ("on", base.sequence_parallel),
+        "recompute": ("none", "selective", "full"),
+        "stage_layers": ((), base.stage_layers),
+        "dp": (None,),
+    }  # fmt: skip
+    for name in ("vpp", "micro_batch", "schedule"):
+        usual[name] = (*usual[name], getattr(base, name))
+    for name, values in given.items():
+        if name not in Plan.model_fields:
+            raise SpecError(f"space.{name}", values, "is no field of a Plan", did_you_mean(name, Plan.model_fields))
+        if name == "dp":
+            raise SpecError("space.dp", values, "follows from gpus, tp, pp and cp", "give those")
+        usual[name] = tuple(values) if isinstance(values, (list, tuple, range, set, frozenset)) else (values,)
+    return {name: tuple(dict.fromkeys(values)) for name, values in usual.items()}
+
+
+def structures(values: Mapping[str, tuple[Any, ...]]) -> Iterator[Structure]:
+    """Every combination of the fields that are no axes, ``zero`` varying fastest.
+
+    A rank of several stages interleaves them, one rank alone orders nothing.
+    """
+    loops = [*(name for name in values if name not in (*AXES, "zero")), "zero"]
+    alone = "1f1b" if "1f1b" in values["schedule"] else values["schedule"][0]
+    for combination in product(*(values[name] for name in loops)):
+        made = dict(zip(loops, combination, strict=True))
+        interleaves = (made["vpp"] > 1) == (made["schedule"] == "interleaved")
+        if interleaves if made["pp"] > 1 else made["schedule"] == alone and made["vpp"] == 1:
+            yield made
+
+
+# rules -------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All layouts of one structure on so many accelerators: which the rules of a plan allow.
+
+    Args:
+        model, cluster: what and where; the cluster's own size plays no part.
+        gpus: accelerators.
+        seq_len: tokens of a sequence [token].
+        batch: sequences of an optimizer step [sequence].
+        axes: values of tp, cp, ep and micro_batch.
+    """
+
+    model: Model
+    cluster: Cluster
+    gpus: int
+    seq_len: float
+    batch: float
+    axes: Mapping[str, tuple[int, ...]]
+
+    @cached_property
+    def degrees(self) -> dict[str, Array]:
+        """Values along their axes: tp ``(t, 1, 1, 1)``, cp ``(1, c, 1, 1)``, ep ``(1, 1, e, 1)``, micro_batch ``(1, 1, 1, m)``."""
+        return {name: np.array(self.axes[name], dtype=np.float64).reshape(np.roll((-1, 1, 1, 1), i)) for i, name in enumerate(AXES)}
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the whole grid."""
+        return tuple(len(self.axes[name]) for name in AXES)
+
+    def within(self, allowed: Mask) -> tuple[Grid, tuple[NDArray[np.intp], ...]]:
+        """The smallest grid that holds all that is allowed, and which values of each axis it has."""
+        kept = tuple(np.flatnonzero(allowed.any(axis=tuple(j for j in range(len(AXES)) if j != i))) for i in range(len(AXES)))
+        return replace(self, axes={name: tuple(self.axes[name][k] for k in kept[i]) for i, name in enumerate(AXES)}), kept
+
+    def data_parallel(self, pp: int) -> Array:
+        """Data parallelism that tp, pp and cp leave; no whole number where they don't divide the accelerators."""
+        dp: Array = self.gpus / (self.degrees["tp"] * self.degrees["cp"] * pp)
+        return dp
+
+    @cached_property
+    def _found(self) -> dict[tuple[Any, ...], tuple[Mask, Counter[str]]]:
+        return {}
+
+    @cached_property
+    def _asked(self) -> dict[int | None, dict[str, Mask]]:
+        return {}
+
+    def possible(self, structure: Structure) -> tuple[Mask, Counter[str]]:
+        """Which layouts the rules of :func:`~trainsim.training.plan.check_plan` and the schedule allow, and how many each rule refuses.
+
+        A layout that breaks several rules is counted at the first.
+        """
+        key = tuple(structure[name] for name in ("pp", "vpp", "schedule", "expert_tp", "shard", "stage_layers"))
+        if key not in self._found:
+            self._found[key] = self._possible(structure)
+        return self._found[key]
+
+    def _possible(self, structure: Structure) -> tuple[Mask, Counter[str]]:
+        refused = self._whole(structure)
+        if refused is not None:
+            return np.zeros(self.shape, dtype=bool), Counter({refused: math.prod(self.shape)})
+        if structure["expert_tp"] not in self._asked:
+            self._asked[structure["expert_tp"]] = self._blocks(structure["expert_tp"])
+        rules = [*self._asked[structure["expert_tp"]].items(), *self._divide(structure)]
+        allowed, counts = tally(rules, self.shape)
+        if structure["pp"] > 1:
+            micro_batches = self.batch / (self.data_parallel(structure["pp"]) * self.degrees["micro_batch"])
+            ordered = list(_ordered(structure, np.broadcast_to(micro_batches, self.shape), allowed))
+            allowed, more = tally(ordered, self.shape, allowed)
+            counts += more
+        return allowed, counts
+
+    def _whole(self, structure: Structure) -> str | None:
+        """The rule that the structure breaks by itself; None for none."""
+        try:
+            plan = Plan(**structure)
+            least = plan.pp * math.lcm(plan.shard or 1, plan.expert_tp or 1)
+            check_plan(plan, self.model, self.cluster.replace({"gpus": least}))
+        except SpecError as error:
+            return spoken(error)
+        return None
+
+    def _blocks(self, expert_tp: int | None) -> dict[str, Mask]:
+        """What the layers of the model say of each pair of tp and ep, by asking about each on just as many accelerators."""
+        found: dict[str, Mask] = {}
+        for t, tp in enumerate(self.axes["tp"]):
+            for e, ep in enumerate(self.axes["ep"]):
+                plan = Plan(tp=tp, ep=ep, expert_tp=expert_tp)
+                try:
+                    check_plan(plan, self.model, self.cluster.replace({"gpus": tp * ep * plan.expert_tp_degree}))
+                except SpecError as error:
+                    found.setdefault(spoken(error), np.ones((self.shape[0], 1, self.shape[2], 1), dtype=bool))[t, 0, e, 0] = False
+        return found
+
+    def _divide(self, structure: Structure) -> Iterator[tuple[str, Mask]]:
+        """What must divide what."""
+        d, pp, shard = self.degrees, structure["pp"], structure["shard"]
+        expert_tp = expert_tp_of(structure["expert_tp"], d)
+        dp = self.data_parallel(pp)
+        yield f"plan.tp·pp·cp does not divide cluster.gpus={self.gpus}", dp % 1 == 0
+        yield "plan.ep does not divide the ranks of one pipeline stage", self.gpus / pp % (d["ep"] * expert_tp) == 0
+        if shard is not None:
+            yield f"plan.shard={shard} does not divide the data-parallel ranks", dp * d["cp"] % shard == 0
+        yield f"plan.cp does not divide seq_len={self.seq_len:g}", self.seq_len % d["cp"] == 0
+        yield f"batch={self.batch:g} is not a multiple of plan.dp·micro_batch", self.batch % (dp * d["micro_batch"]) == 0
+
+
+def expert_tp_of(expert_tp: int | None, degrees: Mapping[str, Array]) -> Array:
+    """Tensor parallelism inside the experts, as :attr:`Plan.expert_tp_degree` has it."""
+    return np.where(degrees["ep"] == 1, degrees["tp"], 1.0) if expert_tp is None else np.full((1, 1, 1, 1), float(expert_tp))
+
+
+def _ordered(structure: Structure, micro_batches: Array, allowed: Mask) -> Iterator[tuple[str, Mask]]:
+    """Whether the schedule can order so many micro-batches."""
+    for count in np.unique(micro_batches[allowed]):
+        try:
+            check_schedule(structure["schedule"], structure["pp"], structure["vpp"], int(count))
+        except SpecError as error:
+            yield spoken(error), micro_batches != count
+
+
+def tally(rules: Sequence[tuple[str, Mask]], shape: tuple[int, ...], allowed: Mask | None = None) -> tuple[Mask, Counter[str]]:
+    """What all rules allow, and how many layouts each refuses that none before it did."""
+    counts: Counter[str] = Counter()
+    allowed = np.ones(shape, dtype=bool) if allowed is None else allowed
+    for rule, holds in rules:
+        after = allowed & holds
+        counts[rule] += int(np.count_nonzero(allowed)) - int(np.count_nonzero(after))
+        allowed = after
+    return allowed, counts
+
+
+def spoken(error: SpecError) -> str:
+    """A rule in words, without the value that broke it."""
+    return f"{error.path} {error.rule}".removeprefix("plan.").strip()

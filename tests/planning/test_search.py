@@ -1,0 +1,223 @@
+"""Searching plans: the broadcast search equals every plan tried one by one; what it answers is possible, fits, and beats the run's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import trainsim as ts
+from trainsim.errors import EstimateError, SpecError
+from trainsim.planning.evaluate import frameworks, refusal, setting_of, try_all
+from trainsim.planning.search import pareto, reasons_of
+from trainsim.planning.space import AXES, structures, values_of
+from trainsim.training.memory import memory
+from trainsim.training.plan import check_plan, micro_batches
+
+NARROW = {
+    "schedule": ("1f1b", "interleaved", "dualpipe"),
+    "zero": (1, 3),
+    "recompute": ("none", "full"),
+    "micro_batch": (1, 2),
+    "vpp": (1, 2),
+    "cp": (1, 2),
+}
+
+
+def dense() -> ts.Model:
+    block = ts.Block(attention=ts.GroupedQueryAttention(heads=8, kv_heads=4, head_dim=64), ffn=ts.GatedMLP(width=1536))
+    return ts.Model(hidden=512, vocab=32000, stack=[ts.Layers(name="dense", count=6, block=block)])
+
+
+def sparse() -> ts.Model:
+    attention = ts.GroupedQueryAttention(heads=8, kv_heads=4, head_dim=64)
+    first = ts.Block(attention=attention, ffn=ts.GatedMLP(width=1536))
+    rest = ts.Block(attention=attention, ffn=ts.MixtureOfExperts(experts=12, top_k=2, width=256))
+    stack = [ts.Layers(name="dense", count=1, block=first), ts.Layers(name="moe", count=4, block=rest)]
+    return ts.Model(hidden=512, vocab=32000, stack=stack)
+
+
+def run(model: ts.Model, memory_bytes: float = 2.1e9, gpus: int = 8, plan: ts.Plan | None = None) -> ts.Run:
+    cluster = ts.catalog.cluster("hgx-h100", gpus)
+    return ts.Run(
+        model=model,
+        cluster=cluster.replace({"chip.memory": memory_bytes}),
+        phases=[ts.Phase("pretrain", tokens=1e10, seq_len=2048, batch=24), ts.Phase("extend", tokens=1e9, seq_len=4096, batch=12)],
+        efficiency=ts.Modelled(stack=ts.catalog.stack("mcore-hopper")),
+        plan=plan,
+        reliability=ts.Goodput(0.9),
+        price=ts.Rental(usd_per_gpu_hour=2.0),
+    )
+
+
+CASES = {"dense": run(dense()), "sparse": run(sparse(), gpus=12)}
+
+
+def one_by_one(made: ts.Run, space: Mapping[str, Any] = NARROW) -> Iterator[tuple[tuple[tuple[str, Any], ...], tuple[float, float]]]:
+    """Every plan of the space that its own rules allow: seconds of its step, bytes of its fullest rank."""
+    values = values_of(made.model, ts.Plan(), [made.cluster.gpus], space)
+    phase = made.phases[0]
+    batch = float(np.asarray(phase.batch))
+    for structure in structures(values):
+        for degrees in product(*(values[name] for name in AXES)):
+            fields = {**structure, **dict(zip(AXES, degrees, strict=True))}
+            if fields["tp"] == 1:
+                fields["sequence_parallel"] = "off"
+            try:
+                plan = ts.Plan(**fields)
+                check_plan(plan, made.model, made.cluster)
+                micro_batches(plan, batch, made.cluster.gpus)
+            except SpecError:
+                continue
+            here = made.replace({"plan": plan})
+            ranks = memory(here)
+            yield tuple(sorted(fields.items())), (float(ts.step_time(here).total), max(float(ranks.part(r).total) for r in ranks))
+
+
+def key(plan: ts.Plan) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(dict(plan).items()))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_search_is_every_plan_tried_one_by_one_and_none_goes_uncounted(case: str) -> None:
+    alone, capacity = dict(one_by_one(CASES[case])), float(CASES[case].cluster.chip.memory)
+    tried = try_all(setting_of(CASES[case], None), [CASES[case].cluster.gpus], None, NARROW)
+    fitting = {plan: both for plan, both in alone.items() if both[1] <= capacity}
+    assert 0 < len(fitting) < len(alone), "a case in which all fits or nothing does shows nothing"
+    assert tried.possible == len(alone)
+    assert len(tried.layouts) == len(fitting)
+    for i in range(len(tried.layouts)):
+        seconds, size = fitting[key(tried.layouts.plan(i))]
+        assert tried.layouts.seconds[i] == pytest.approx(seconds, rel=1e-9)
+        assert tried.layouts.memory[i] == pytest.approx(size, rel=1e-9)
+
+    found = ts.search_plans(CASES[case], space=NARROW, top=5)
+    assert [one.seconds for one in found.ranked] == pytest.approx(sorted(seconds for seconds, _ in fitting.values())[:5], rel=1e-9)
+    values = values_of(CASES[case].model, ts.Plan(), [CASES[case].cluster.gpus], NARROW)
+    assert found.considered == found.fitting + sum(found.rejected.values())
+    assert found.considered == len(list(structures(values))) * np.prod([len(values[name]) for name in AXES])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_answered_validates_fits_and_costs_what_an_estimate_says(case: str) -> None:
+    made = CASES[case]
+    found = ts.search_plans(made, top=8, space=NARROW)
+    for one in {*found.ranked[:4], *found.front[:6]}:
+        here = made.replace({"plan": one.plan})
+        assert micro_batches(one.plan, 24, made.cluster.gpus) >= 1
+        assert ts.fits(memory(here), made.cluster.chip.memory).fits
+        assert one.cost == pytest.approx(float(ts.estimate(here).cost.part("pretrain").total), rel=1e-9)
+    assert found.best_run.plan == found.best.plan
+
+
+@pytest.mark.parametrize(
+    "plan", [ts.Plan(tp=2, zero=1), ts.Plan(pp=2, micro_batch=2), ts.Plan(tp=4, pp=2, recompute="full"), ts.Plan(vpp=2, pp=2)], ids=str
+)
+def test_the_best_is_no_slower_than_the_runs_own_plan(plan: ts.Plan) -> None:
+    found = ts.search_plans(run(dense(), 80e9, plan=plan), space={**NARROW, "zero": (0, 1)})
+    assert found.own is not None
+    assert found.best.seconds <= found.own.seconds * (1 + 1e-12)
+    assert found.own.seconds == pytest.approx(float(ts.step_time(run(dense(), plan=plan)).total), rel=1e-12)
+    assert found.faster is not None
+    assert (found.faster == 0) == (found.best.seconds >= found.own.seconds)
+    assert found.over_own is not None
+    assert float(found.over_own.total) == pytest.approx(found.best.seconds - found.own.seconds, rel=1e-9, abs=1e-12)
+    told = reasons_of(found.over_own, most=100)
+    assert sum(seconds for _, seconds in told) == pytest.approx(float(found.over_own.total), abs=1e-12)
+
+
+@pytest.mark.parametrize("framework", frameworks())
+def test_what_a_framework_can_express_is_a_part_of_all(framework: str) -> None:
+    base = {"megatron": ts.Plan(), "torchtitan": ts.Plan(zero=3, loss="plain", precision="bf16-fsdp")}[framework]
+    made = run(sparse(), plan=base)
+    space = {**NARROW, "sequence_parallel": ("on", "off"), "recompute_parts": (("core",), ("ops",))}
+    all_, some = (try_all(setting_of(made, None), [8], which, space) for which in (None, framework))
+    everything = {key(all_.layouts.plan(i)): float(all_.layouts.seconds[i]) for i in range(len(all_.layouts))}
+    kept = [some.layouts.plan(i) for i in range(len(some.layouts))]
+    assert {key(plan) for plan in kept} == {name for name in everything if refusal(ts.Plan(**dict(name)), framework) is None}
+    assert 0 < len(kept) < len(everything)
+    assert all(getattr(ts.Plan, f"from_{framework}")(getattr(plan, f"to_{framework}")()).zero == plan.zero for plan in kept[:20])
+
+
+@given(st.lists(st.tuples(*[st.integers(1, 4)] * 3), min_size=1, max_size=30))
+def test_the_front_is_what_nothing_beats(points: list[tuple[int, int, int]]) -> None:
+    three = np.array(points, dtype=np.float64).T
+    kept = pareto(*three).tolist()
+    for i in range(len(points)):
+        beaten = np.any(np.all(three <= three[:, [i]], axis=0) & np.any(three < three[:, [i]], axis=0))
+        assert not (beaten and i in kept)
+        assert beaten or sum(points[i] == points[k] for k in kept) == 1
+
+
+def test_rules_beside_those_of_degrees_hold() -> None:
+    made = run(sparse(), gpus=12)
+    values = {**NARROW, "schedule": "1f1b", "zero": 1, "recompute": "none", "expert_tp": (None, 2, 3)}
+    tried = try_all(setting_of(made, None), [12], None, values)
+    alone = dict(one_by_one(made, values))
+    assert tried.possible == len(alone)
+    assert any("expert_tp" in rule or "ranks of one pipeline stage" in rule for rule in tried.rejected)
+    odd = try_all(setting_of(made.replace({"phases.pretrain.seq_len": 2049.0}), None), [12], None, NARROW)
+    assert set(odd.layouts.degrees["cp"]) == {1.0}
+    assert "plan.cp does not divide seq_len=2049" in odd.rejected
+
+
+def test_several_numbers_of_accelerators_are_one_search() -> None:
+    together = ts.search_plans(CASES["sparse"], gpus=[6, 12], by="cost", space=NARROW)
+    alone = [ts.search_plans(CASES["sparse"], gpus=n, by="cost", space=NARROW) for n in (6, 12)]
+    assert together.fitting == sum(one.fitting for one in alone)
+    assert together.best.cost == min(one.best.cost or np.inf for one in alone)
+    assert {one.gpus for one in together.front} <= {6, 12}
+    assert together.best_run.cluster.gpus == together.best.gpus
+
+
+def test_another_phase_has_another_plan() -> None:
+    made = run(dense(), 80e9).replace({"phases.extend.plan": ts.Plan(tp=8)})
+    found = ts.search_plans(made, phase="extend", space=NARROW)
+    assert found.best_run.phases[1].plan == found.best.plan
+    assert found.own is not None
+    assert found.best.seconds <= found.own.seconds
+    assert found.best.seconds == pytest.approx(float(ts.step_time(found.best_run, "extend").total), rel=1e-9)
+
+
+def test_ranking_under_beliefs_is_that_of_quantiles_one_by_one() -> None:
+    made = run(dense(), 80e9)
+    space = {**NARROW, "schedule": "1f1b", "zero": 1, "recompute": "none", "micro_batch": 1, "cp": 1}
+    beliefs = ts.Beliefs({"efficiency.stack.scale_up": ts.ci90(0.3, 0.9), "efficiency.stack.launch": ts.ci90(1e-6, 2e-5)})
+    found = ts.search_plans(made, beliefs=beliefs, probability=0.9, space=space, top=3, seed=3)
+    every = ts.search_plans(made, space=space, top=100).ranked
+    quantiles = {}
+    for one in every:
+        here = made.replace({"plan": one.plan})
+        sim = ts.simulate(here, beliefs, function=lambda r: {"value": ts.step_time(r).total}, n=2048, seed=3)
+        quantiles[key(one.plan)] = float(sim.quantile("value", 0.9))
+    assert [float(one.quantile or 0.0) for one in found.ranked] == pytest.approx(sorted(quantiles.values())[:3], rel=1e-12)
+    assert all(one.quantile is not None and one.quantile.standard_error >= 0 for one in found.ranked)
+    assert found.probability == 0.9
+
+
+def test_what_cannot_be_says_what_comes_nearest() -> None:
+    with pytest.raises(
+        EstimateError, match=r"none of the .* possible layouts fits in 1 GB; nearest: .* GB with .*tp=|nearest: .* GB with "
+    ):
+        ts.search_plans(run(dense(), 1e9), space=NARROW)
+    with pytest.raises(EstimateError, match=r"no layout .* is possible: tp does not divide model\.heads=8"):
+        ts.search_plans(run(dense()), space={"tp": (3,)})
+    with pytest.raises(SpecError, match="did you mean 'micro_batch'"):
+        ts.search_plans(run(dense()), space={"micro_batches": (1,)})
+    with pytest.raises(SpecError, match="follows from gpus"):
+        ts.search_plans(run(dense()), space={"dp": (1,)})
+    with pytest.raises(SpecError, match="did you mean 'megatron'"):
+        ts.search_plans(run(dense()), framework="megatrom")
+    with pytest.raises(EstimateError, match="names no software stack"):
+        ts.search_plans(run(dense()).replace({"efficiency": ts.MFU(0.4)}))
+
+
+def test_it_prints_what_won_and_why() -> None:
+    text = str(ts.search_plans(run(dense(), 2.2e9, plan=ts.Plan(tp=8)), space=NARROW, top=3))
+    for words in ("possible", "fit", "why the first beats the second", "and the run's own plan", "refused", "more memory than the 2.2 GB"):
+        assert words in text
