@@ -172,6 +172,7 @@ ROWS: list[Case] = [
     ("a row with a date that is none", lambda: make_row("chips", "x", ROW | {"date": "Christmas"}), "chips/x.date", "ISO"),
     ("a row of no grade", lambda: make_row("chips", "x", ROW | {"grade": "rumour"}), "chips/x.grade", "grade"),
     ("rows cut short", lambda: read_rows("chips", '[x]\nsource = ["a'), "chips", "TOML"),
+    ("beliefs as of no day", lambda: ts.catalog.beliefs(run(), as_of="Christmas"), "as_of", "ISO"),
     ("a chip nobody made", lambda: ts.catalog.chip("h1000"), "chips", "h100"),
     ("a run nobody made", lambda: ts.catalog.run("deepseek-v33"), "runs", "deepseek-v3"),
 ]
@@ -205,6 +206,8 @@ CLAIMS: list[Case] = [
     ("no unit", lambda: ts.Claim("cost", 6e6).in_base(), "unit", "USD"),
     ("no value", lambda: ts.Claim("cost", unit="USD").in_base(), "value", "nothing"),
     ("no such quantity claimed", lambda: ts.Claim("glory", 1, unit="USD").in_base(), "quantity", "cost"),
+    ("a claim of no day", lambda: ts.audit(ts.catalog.claim("deepseek-v3-6m").replace({"date": "Christmas"})), "claim.date", "ISO"),
+    ("as of no day", lambda: ts.audit(ts.catalog.claim("deepseek-v3-6m"), as_of="24.12.2024"), "as_of", "2024-12-26"),
     ("a claim about nobody", lambda: ts.audit(ts.Claim("cost", 6e6, unit="USD")), "subject", "subject="),
     ("a claim nobody made", lambda: ts.catalog.claim("deepseek-v3-60m"), "claims", "deepseek-v3-6m"),
     ("rent inside ownership", lambda: ts.Scope(contents=("run",)).inside(ts.Scope(contents=("run",), basis="owner")), "scope", "translate"),
