@@ -11,7 +11,7 @@ import numpy as np
 
 from .cost.energy import Embodied, Grid, card_block, emissions, energy
 from .cost.pricing import Site
-from .errors import EstimateError, PathError, did_you_mean
+from .errors import EstimateError, PathError, check_kind, did_you_mean
 from .ledger import Ledger
 from .model.counting import count_params, flops_per_token
 from .run import Run
@@ -229,7 +229,9 @@ def estimate(run: Run) -> Estimate:
 
     Raises:
         EstimateError: an input is missing; the remedy names ``ts.catalog.complete(run)``.
+        SpecError: what is given is no run.
     """
+    check_kind(run, Run, "run", "a ts.Run: ts.load('run.toml'), ts.catalog.run('deepseek-v3')")
     reliability, _ = _given(run, "reliability"), _given(run, "price")
     phases: dict[str, PhaseEstimate] = {}
     for phase in run.phases:

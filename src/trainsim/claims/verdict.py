@@ -12,7 +12,7 @@ from ..catalog.rows import day_of, rows
 from ..catalog.runs import complete
 from ..cost.pricing import Rental
 from ..doubt import simulate
-from ..errors import CatalogError, ClaimError
+from ..errors import CatalogError, ClaimError, check_kind
 from ..journey import Estimate, estimate
 from ..run import Run
 from ..training.efficiency import MFU
@@ -100,6 +100,9 @@ def audit(claim: Claim, subject: Run | None = None, beliefs: Beliefs | None = No
     Raises:
         ClaimError: a value in a unit of another dimension, a quantity the library doesn't compute, or no subject to be found.
     """
+    check_kind(claim, Claim, "claim", "a ts.Claim: ts.catalog.claim('deepseek-v3-6m')")
+    if subject is not None:
+        check_kind(subject, Run, "subject", "the ts.Run it is about: ts.catalog.run('deepseek-v3')")
     if claim.value is not None:
         claim.in_base()  # a wrong unit is an error whatever can be judged
     if subject is None and not claim.subject:
