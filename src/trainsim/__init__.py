@@ -102,6 +102,7 @@ if _TYPE_CHECKING:
     from .uncertainty import mixture as mixture
     from .uncertainty import normal as normal
     from .uncertainty import pert as pert
+    from .uncertainty import progress_bar as progress_bar
     from .uncertainty import rank_correlation as rank_correlation
     from .uncertainty import triangular as triangular
     from .uncertainty import uniform as uniform
@@ -162,6 +163,7 @@ _LAZY = {
     "mixture": ".uncertainty:mixture",
     "normal": ".uncertainty:normal",
     "pert": ".uncertainty:pert",
+    "progress_bar": ".uncertainty:progress_bar",
     "rank_correlation": ".uncertainty:rank_correlation",
     "triangular": ".uncertainty:triangular",
     "uniform": ".uncertainty:uniform",

@@ -110,7 +110,7 @@ def _head(v: Verdict, notes: _Notes) -> list[str]:
     from .. import __version__
 
     run, est, claim = stated_run(v)
-    told = money(claim.in_base()) if claim.judged_in == "USD" else f"{human(claim.in_base())} {claim.judged_in}"
+    told = told_in_words(claim)
     left, version = f'Is {title_of(run)}\'s "{told}" plausible?', f"trainsim {__version__}"
     lines = [f"{left}{version:>{WIDTH - len(left)}}" if len(left) + len(version) < WIDTH else left[:WIDTH], "=" * WIDTH]
     stated, price = float(est.told_gpu_hours), float(est.price.total)
@@ -120,13 +120,18 @@ def _head(v: Verdict, notes: _Notes) -> list[str]:
     bill = f" × ${price:.2f} = {money(stated * price, 4)}" if claim.judged_in == "USD" else ""
     said = f'   told as "{told}" {notes(_source(claim.source))}' if claim.source else ""
     lines += _wrapped("CLAIM    ", f"{hours}{bill} {cite}{said}", indent=" " * 9)
-    lines += _wrapped(f"VERDICT  number: {v.number:<17} as: ", _scope_in_words(claim))
+    lines += _wrapped(f"VERDICT  number: {v.number:<17} as: ", scope_in_words(claim))
     if claim.told_as and claim.told_as != claim.scope:
         lines += _wrapped(f"         words:  {v.words:<17} as: ", f'"{claim.told_as}"')
     return lines
 
 
-def _scope_in_words(claim: Claim) -> str:
+def told_in_words(claim: Claim) -> str:
+    """The claimed figure as people say it."""
+    return money(claim.in_base()) if claim.judged_in == "USD" else f"{human(claim.in_base())} {claim.judged_in}"
+
+
+def scope_in_words(claim: Claim) -> str:
     """The scope a number was judged at."""
     if claim.judged_in != "USD":
         return "the hours of the run"
