@@ -185,7 +185,7 @@ class Estimate:
         used = energy(self.busy_gpu_hours, site, idle)
         emitted = emissions(used, grid, embodied, self.gpu_hours)
         hardware = f"{self.run.cluster.gpus} x {self.run.cluster.chip.name}"
-        return card_block(emitted, grid, hardware=hardware, gpu_hours=self.gpu_hours, **words)
+        return card_block(emitted, grid, hardware=hardware, gpu_hours=float(self.gpu_hours), **words)
 
     def sources(self) -> dict[str, str]:
         """Where every number the estimate rests on came from, by path."""
