@@ -111,8 +111,8 @@ MODELS: list[Case] = [
     ("a window and chunks", lambda: ts.GroupedQueryAttention(heads=8, kv_heads=8, head_dim=8, window=2, chunk=2), "chunk", "not both"),
     ("a convention nobody has", lambda: ts.flops_per_token(ts.from_hf(LLAMA), 8, "causle"), "convention", "causal"),
     ("mtp where there is none", lambda: ts.flops_per_token(ts.from_hf(LLAMA), 8, "6nd", mtp="unique"), "mtp", "no multi-token"),
-    ("a length as text", lambda: ts.flops_per_token(ts.from_hf(LLAMA), "4096"), "seq_len", "number >= 1"),  # type: ignore[arg-type]
-    ("a length that is no number", lambda: ts.flops_per_token(ts.from_hf(LLAMA), float("nan")), "seq_len", "number >= 1"),
+    ("a length as text", lambda: ts.flops_per_token(ts.from_hf(LLAMA), "4096"), "seq_len", "must be >= 1"),  # type: ignore[arg-type]
+    ("a length that is no number", lambda: ts.flops_per_token(ts.from_hf(LLAMA), float("nan")), "seq_len", "must be >= 1"),
     ("a name for a model", lambda: ts.count_params("deepseek-v3"), "model", "ts.catalog.model"),  # type: ignore[arg-type]
     ("a name for a model to count in", lambda: ts.flops_per_token("deepseek-v3", 8), "model", "ts.from_hf"),  # type: ignore[arg-type]
     ("a sequence of nothing", lambda: ts.flops_per_token(ts.from_hf(LLAMA), 0), "seq_len", ">= 1"),

@@ -472,13 +472,8 @@ def _plain(value: Any) -> Any:
     return value
 
 
-_REMEDIES = {
-    "string_type": "give a text in quotes",
-    "int_type": "give a whole number",
-    "literal_error": "give one of these words",
-    "is_instance_of": "give a list of them",
-}
-"""Kind of pydantic's complaint → what to do about it."""
+_GIVE = {"string_type": "a text in quotes", "int_type": "a whole number", "literal_error": "one of these words", "is_instance_of": "a list"}
+"""Kind of pydantic's complaint → what to give instead."""
 
 
 def _explain(cls: Any, error: ValidationError, fields: Mapping[str, Any]) -> TrainsimError:
@@ -506,7 +501,7 @@ def _explain(cls: Any, error: ValidationError, fields: Mapping[str, Any]) -> Tra
             rule, remedy = f"must be a {context['class_name']}", f"give a {context['class_name']}, or a dict of its fields"
         case _:
             rule = f"{rule[0].lower()}{rule[1:]}".replace("input should", "must")
-            remedy = _REMEDIES.get(first["type"], f"see help({_owner(cls, first['loc']).__name__})")
+            remedy = f"give {_GIVE[first['type']]}" if first["type"] in _GIVE else f"see help({_owner(cls, first['loc']).__name__})"
     return SpecError(path or cls.__name__, first["input"], rule, remedy)
 
 

@@ -201,7 +201,7 @@ def flops_per_token(
         raise SpecError("mtp", mtp, "is no way to count prediction modules", did_you_mean(str(mtp), get_args(Mtp), "ways"))
     for name, length in (("seq_len", seq_len), ("document_length", document_length)):
         if not (length is None or isinstance(length, Documents) or _at_least_one(length)):
-            raise SpecError(name, length, "must be a number >= 1", "give the length in tokens")
+            raise SpecError(name, length, "must be >= 1", "give the length in tokens")
     fixed, groups = _charged(model, rule, mtp)
     keys = {mask: _document_keys(partial(_keys, model.table.masks[mask], rule.pairs), seq_len, document_length) for mask in groups}
     forward = Ledger._trusted("FLOP/token", _Unread(fixed, groups, keys))
