@@ -31,7 +31,11 @@ WORK = GROUND | {"model", "cluster", "training"}
 RUN = WORK | {"cost", "run"}
 JOURNEY = RUN | {"journey", "comparison", "trace", "development", "fleet"}
 NOUNS = {"claims.claim", "claims.scope"}
-ALL = JOURNEY | NOUNS | {"uncertainty", "doubt", "measured_steps", "step_logs", "catalog", "claims", "planning", "calibration", "diagnosis"}
+ALL = (
+    JOURNEY
+    | NOUNS
+    | {"uncertainty", "doubt", "measured_steps", "step_logs", "catalog", "claims", "planning", "calibration", "diagnosis", "own_steps"}
+)
 
 ARROWS: dict[str, set[str]] = {
     # ground floor: imported by all, imports nothing but itself
@@ -62,9 +66,11 @@ ARROWS: dict[str, set[str]] = {
     "claims.verdict": ALL,
     "claims.screen": ALL,
     "claims.backtest": ALL,
+    "claims.step_backtest": ALL,
     "planning": ALL - {"claims"},
     "calibration": ALL - {"claims", "planning"},
     "diagnosis": ALL - {"claims", "planning"},
+    "own_steps": ALL - {"claims", "planning"},
     "step_logs": GROUND,
     "measured_steps": ALL - {"claims", "planning", "calibration"},  # measured steps, read for calibration
     # edges: import anything, imported by nothing

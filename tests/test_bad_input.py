@@ -111,6 +111,10 @@ MODELS: list[Case] = [
     ("a window and chunks", lambda: ts.GroupedQueryAttention(heads=8, kv_heads=8, head_dim=8, window=2, chunk=2), "chunk", "not both"),
     ("a convention nobody has", lambda: ts.flops_per_token(ts.from_hf(LLAMA), 8, "causle"), "convention", "causal"),
     ("mtp where there is none", lambda: ts.flops_per_token(ts.from_hf(LLAMA), 8, "6nd", mtp="unique"), "mtp", "no multi-token"),
+    ("a length as text", lambda: ts.flops_per_token(ts.from_hf(LLAMA), "4096"), "seq_len", "must be >= 1"),  # type: ignore[arg-type]
+    ("a length that is no number", lambda: ts.flops_per_token(ts.from_hf(LLAMA), float("nan")), "seq_len", "must be >= 1"),
+    ("a name for a model", lambda: ts.count_params("deepseek-v3"), "model", "ts.catalog.model"),  # type: ignore[arg-type]
+    ("a name for a model to count in", lambda: ts.flops_per_token("deepseek-v3", 8), "model", "ts.from_hf"),  # type: ignore[arg-type]
     ("a sequence of nothing", lambda: ts.flops_per_token(ts.from_hf(LLAMA), 0), "seq_len", ">= 1"),
     ("the face of a family", lambda: ts.Attention(), "Attention", "GroupedQueryAttention"),  # type: ignore[abstract]
 ]
@@ -123,6 +127,12 @@ RUNS: list[Case] = [
     ("MFU above one", lambda: ts.MFU(1.2), "mfu", "<= 1"),
     ("MFU in percent", lambda: ts.MFU(38.94), "mfu", "<= 1"),
     ("MFU of zero", lambda: ts.MFU(0), "mfu", "> 0"),
+    ("MFU by a convention nobody has", lambda: ts.MFU(0.4, flops="causle"), "flops", "did you mean 'causal'"),
+    ("HFU of a format nobody has", lambda: ts.HFU(0.4, peak="bf17"), "peak", "did you mean 'bf16'"),
+    ("a name for a run", lambda: ts.estimate("deepseek-v3"), "run", "ts.catalog.run"),  # type: ignore[arg-type]
+    ("names for runs", lambda: ts.compare("deepseek-v3", "llama3.1-405b"), "run", "ts.load"),  # type: ignore[arg-type]
+    ("one phase for a list", lambda: run(phases=ts.Phase("p")), "phases", "a list"),
+    ("a phase named by a number", lambda: ts.Phase(3), "name", "text"),  # type: ignore[arg-type]
     ("two phases of one name", lambda: run(phases=[ts.Phase("p"), ts.Phase("p")]), "phases", "named 'p'"),
     ("a phase with a dot", lambda: run(phases=[ts.Phase("a.b")]), "phases", "dot"),
     ("no phases", lambda: run(phases=[]), "phases", "empty"),
@@ -158,6 +168,8 @@ FILES: list[Case] = [
     ("a run cut short", lambda: ts.load(file(saved()[: len(saved()) // 2])), "", ""),
     ("a run cut in a line", lambda: ts.load(file(saved()[:-3] + '"')), "", "TOML"),
     ("a run that isn't there", lambda: ts.load("no/such/run.toml"), "", "no such file"),
+    ("a folder for a run", lambda: ts.load(FOLDER[0]), "", "can't be read"),
+    ("a folder that isn't there", lambda: run().save("no/such/folder/run.toml"), "", "can't be written"),
     ("a file of another kind", lambda: ts.load(file('spec = "Rental"\nusd_per_gpu_hour = 2.0\n')), "run.toml", "no Run"),
     ("a class that can't be imported", lambda: ts.load(file(saved().replace('kind = "GatedMLP"', 'kind = "no.such:Class"').replace(
         'kind = "MixtureOfExperts"', 'kind = "no.such:Class"'))), "kind", "import"),
@@ -172,6 +184,7 @@ ROWS: list[Case] = [
     ("a row with a date that is none", lambda: make_row("chips", "x", ROW | {"date": "Christmas"}), "chips/x.date", "ISO"),
     ("a row of no grade", lambda: make_row("chips", "x", ROW | {"grade": "rumour"}), "chips/x.grade", "grade"),
     ("rows cut short", lambda: read_rows("chips", '[x]\nsource = ["a'), "chips", "TOML"),
+    ("beliefs as of no day", lambda: ts.catalog.beliefs(run(), as_of="Christmas"), "as_of", "ISO"),
     ("a chip nobody made", lambda: ts.catalog.chip("h1000"), "chips", "h100"),
     ("a run nobody made", lambda: ts.catalog.run("deepseek-v33"), "runs", "deepseek-v3"),
 ]
@@ -196,6 +209,11 @@ BELIEFS: list[Case] = [
         correlated={("price.usd_per_gpu_hour", "efficiency.mfu"): 0.2}), "correlated", "no belief"),
     ("a spec without a function", lambda: ts.simulate(Trip(distance=1), ts.Beliefs({"distance": ts.ci90(1, 2)})), "function", "Trip"),
     ("draws out of bounds", lambda: ts.Batch(Trip(distance=1), {"distance": np.array([1.0, -2.0])}), "distance", "draw 1"),
+    ("draws that are one number", lambda: ts.Batch(run(), {"efficiency.mfu": 0.4}), "efficiency.mfu", "(n,)"),  # type: ignore[dict-item]
+    ("draws in a square", lambda: ts.Batch(run(), {"efficiency.mfu": np.full((2, 2), 0.4)}), "efficiency.mfu", "(2, 2)"),
+    ("draws that are text", lambda: ts.Batch(run(), {"efficiency.mfu": np.array(["a", "b"])}), "efficiency.mfu", "numbers"),
+    ("a dict for beliefs", lambda: ts.simulate(run(), {"efficiency.mfu": ts.ci90(0.3, 0.5)}), "beliefs", "ts.Beliefs"),  # type: ignore[arg-type]
+    ("a ragged table of samples", lambda: ts.joint([[1, 2], [3]]), "joint", "array (n, k)"),
     ("draws of two lengths", lambda: ts.Batch(run(), {"price.usd_per_gpu_hour": np.ones(2), "efficiency.mfu": np.ones(3)}),
      "draws", "length"),
 ]  # fmt: skip
@@ -205,6 +223,9 @@ CLAIMS: list[Case] = [
     ("no unit", lambda: ts.Claim("cost", 6e6).in_base(), "unit", "USD"),
     ("no value", lambda: ts.Claim("cost", unit="USD").in_base(), "value", "nothing"),
     ("no such quantity claimed", lambda: ts.Claim("glory", 1, unit="USD").in_base(), "quantity", "cost"),
+    ("a name for a claim", lambda: ts.audit("deepseek-v3-6m"), "claim", "ts.catalog.claim"),  # type: ignore[arg-type]
+    ("a claim of no day", lambda: ts.audit(ts.catalog.claim("deepseek-v3-6m").replace({"date": "Christmas"})), "claim.date", "ISO"),
+    ("as of no day", lambda: ts.audit(ts.catalog.claim("deepseek-v3-6m"), as_of="24.12.2024"), "as_of", "2024-12-26"),
     ("a claim about nobody", lambda: ts.audit(ts.Claim("cost", 6e6, unit="USD")), "subject", "subject="),
     ("a claim nobody made", lambda: ts.catalog.claim("deepseek-v3-60m"), "claims", "deepseek-v3-6m"),
     ("rent inside ownership", lambda: ts.Scope(contents=("run",)).inside(ts.Scope(contents=("run",), basis="owner")), "scope", "translate"),

@@ -14,6 +14,7 @@ import trainsim as ts
 from trainsim import calibration as c
 from trainsim.catalog.stacks import calibration, constants, fields_at, fitted_fields, stack_at, stack_rows
 from trainsim.measured_steps import MeasuredStep, read_steps
+from trainsim.own_steps import run_log_seconds
 
 HEADER = (
     "# GPUs,global batch,micro batch,hidden size,attention heads,# layers,sequence length,"
@@ -117,7 +118,7 @@ def test_own_steps_narrow_and_move_what_is_believed() -> None:
 
 def test_steps_that_agree_move_nothing() -> None:
     made = run()
-    usual = float(np.exp(np.median(c.run_log_seconds(made))))
+    usual = float(np.exp(np.median(run_log_seconds(made))))
     assert abs(ts.calibrate([usual], made).after[1]) < 0.02
 
 
@@ -164,7 +165,7 @@ def test_before_the_calibration_was_made_a_stack_has_its_priors() -> None:
 
 def test_the_usual_step_is_in_the_middle_and_twice_it_is_not() -> None:
     made = run()
-    usual = float(np.exp(np.median(c.run_log_seconds(made))))
+    usual = float(np.exp(np.median(run_log_seconds(made))))
     as_usual, slow = ts.diagnose(made, step_time=usual), ts.diagnose(made, step_time=2 * usual)
     assert 35 < as_usual.percentile < 65
     assert slow.percentile > 99

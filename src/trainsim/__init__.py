@@ -102,6 +102,7 @@ if _TYPE_CHECKING:
     from .uncertainty import mixture as mixture
     from .uncertainty import normal as normal
     from .uncertainty import pert as pert
+    from .uncertainty import progress_bar as progress_bar
     from .uncertainty import rank_correlation as rank_correlation
     from .uncertainty import triangular as triangular
     from .uncertainty import uniform as uniform
@@ -120,7 +121,7 @@ if _TYPE_CHECKING:
     from .training.modelled import Modelled as Modelled
     from .cluster.stack import Stack as Stack
     from .training.timing import step_time as step_time
-    from .calibration import calibrate as calibrate
+    from .own_steps import calibrate as calibrate
     from .diagnosis import diagnose as diagnose
     from .claims.backtest import backtest as backtest
 
@@ -165,6 +166,7 @@ _LAZY = {
     "mixture": ".uncertainty:mixture",
     "normal": ".uncertainty:normal",
     "pert": ".uncertainty:pert",
+    "progress_bar": ".uncertainty:progress_bar",
     "rank_correlation": ".uncertainty:rank_correlation",
     "triangular": ".uncertainty:triangular",
     "uniform": ".uncertainty:uniform",
@@ -181,7 +183,7 @@ _LAZY = {
     "Modelled": ".training.modelled:Modelled",
     "Stack": ".cluster.stack:Stack",
     "step_time": ".training.timing:step_time",
-    "calibrate": ".calibration:calibrate",
+    "calibrate": ".own_steps:calibrate",
     "diagnose": ".diagnosis:diagnose",
     "backtest": ".claims.backtest:backtest",
     "PlanSearch": ".planning:PlanSearch",

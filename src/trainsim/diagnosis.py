@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from .calibration import run_log_seconds
 from .catalog.stacks import calibration, fields_at, is_routed, stack_rows
 from .errors import SpecError
 from .ledger import Ledger
+from .own_steps import run_log_seconds
 from .run import Run
 from .spec import Batch
 from .training.memory import memory as memory_of

@@ -58,6 +58,11 @@ def _function_of(spec: Spec, function: Function | None, of: str = "") -> Functio
     return partial(quantities, names=(head,)) if head in QUANTITIES else quantities
 
 
+def _asked(function: Function | None) -> str:
+    """What is asked for where no quantity is named."""
+    return "cost" if function is None else "value"
+
+
 def simulate(spec: Spec, beliefs: Beliefs, function: Function | None = None, **options: Any) -> Simulation:
     """A run, or any spec with a function of it, under beliefs.
 
@@ -75,29 +80,33 @@ def simulate(spec: Spec, beliefs: Beliefs, function: Function | None = None, **o
     return engine.simulate(spec, beliefs, _function_of(spec, function), **options)
 
 
-def sensitivity(spec: Spec, beliefs: Beliefs, of: str = "cost", function: Function | None = None, **options: Any) -> Sensitivity:
+def sensitivity(spec: Spec, beliefs: Beliefs, of: str = "", function: Function | None = None, **options: Any) -> Sensitivity:
     """Which inputs the doubt about a quantity comes from: Sobol' indices, Shapley effects where inputs are correlated.
 
     Args:
         spec, beliefs, function: as for :func:`simulate`.
-        of: the quantity, or a line of it: ``"cost.pretrain"``.
+        of: the quantity, or a line of it: ``"cost.pretrain"``; a run's cost, or what a function of one output gives, where none is named.
         **options: ``n``, ``seed``.
     """
+    of = of or _asked(function)
     return engine.sensitivity(spec, beliefs, _function_of(spec, function, of), of=of, **options)
 
 
-def tornado(spec: Spec, beliefs: Beliefs, of: str = "cost", function: Function | None = None) -> tuple[Swing, ...]:
+def tornado(spec: Spec, beliefs: Beliefs, of: str = "", function: Function | None = None) -> tuple[Swing, ...]:
     """How far each input moves a quantity from its 5th to its 95th percentile, all others at their medians."""
+    of = of or _asked(function)
     return engine.tornado(spec, beliefs, _function_of(spec, function, of), of=of)
 
 
-def disclosure(spec: Spec, beliefs: Beliefs, of: str = "cost", function: Function | None = None, **options: Any) -> tuple[Disclosure, ...]:
+def disclosure(spec: Spec, beliefs: Beliefs, of: str = "", function: Function | None = None, **options: Any) -> tuple[Disclosure, ...]:
     """How much the interval of a quantity would shrink if an input, a pair or a triple were known."""
+    of = of or _asked(function)
     return engine.disclosure(spec, beliefs, _function_of(spec, function, of), of=of, **options)
 
 
-def region(spec: Spec, beliefs: Beliefs, of: str = "cost", function: Function | None = None, **options: Any) -> Region:
+def region(spec: Spec, beliefs: Beliefs, of: str = "", function: Function | None = None, **options: Any) -> Region:
     """Which inputs stand out where a quantity lies above or below a value."""
+    of = of or _asked(function)
     return engine.region(spec, beliefs, _function_of(spec, function, of), of=of, **options)
 
 
@@ -163,7 +172,7 @@ def compare(
 
 
 def compare_beliefs(
-    spec: Spec, views: Mapping[str, Beliefs], of: str = "cost", function: Function | None = None, **options: Any
+    spec: Spec, views: Mapping[str, Beliefs], of: str = "", function: Function | None = None, **options: Any
 ) -> Disagreement:
     """Who disagrees about a quantity, and through which paths.
 
@@ -173,4 +182,5 @@ def compare_beliefs(
         of: the quantity.
         **options: of :func:`simulate`.
     """
+    of = of or _asked(function)
     return engine.compare_beliefs(spec, views, _function_of(spec, function, of), of=of, **options)

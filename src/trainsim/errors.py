@@ -24,7 +24,7 @@ class TrainsimError(ValueError):
         super().__init__(path, value, rule, remedy)
 
     def __str__(self) -> str:
-        shown = repr(self.value)
+        shown = " ".join(repr(self.value).split())  # an array's goes over several lines
         if len(shown) > 80:
             shown = f"{shown[:60]} … {shown[-17:]}"
         where = f"{self.path}={shown}" if self.path else shown
@@ -68,6 +68,20 @@ class EstimateError(TrainsimError):
 
 class ClaimError(TrainsimError):
     """A claim can't be put to the test as it stands."""
+
+
+def check_kind(value: object, kind: type, path: str, remedy: str) -> None:
+    """Whether an argument is of the kind a function takes.
+
+    Raises:
+        SpecError: it is not; the remedy says how to come by one.
+
+    >>> check_kind("llama", dict, "model", "ts.catalog.model('llama')")
+    Traceback (most recent call last):
+    trainsim.errors.SpecError: model='llama': is no dict; give ts.catalog.model('llama')
+    """
+    if not isinstance(value, kind):
+        raise SpecError(path, value, f"is no {kind.__name__}", f"give {remedy}")
 
 
 class TrainsimWarning(UserWarning):

@@ -11,7 +11,7 @@ import numpy as np
 
 from .cost.energy import Embodied, Grid, card_block, emissions, energy
 from .cost.pricing import Site
-from .errors import EstimateError, PathError, did_you_mean
+from .errors import EstimateError, PathError, check_kind, did_you_mean
 from .ledger import Ledger
 from .model.counting import count_params, flops_per_token
 from .run import Run
@@ -185,7 +185,7 @@ class Estimate:
         used = energy(self.busy_gpu_hours, site, idle)
         emitted = emissions(used, grid, embodied, self.gpu_hours)
         hardware = f"{self.run.cluster.gpus} x {self.run.cluster.chip.name}"
-        return card_block(emitted, grid, hardware=hardware, gpu_hours=self.gpu_hours, **words)
+        return card_block(emitted, grid, hardware=hardware, gpu_hours=float(self.gpu_hours), **words)
 
     def sources(self) -> dict[str, str]:
         """Where every number the estimate rests on came from, by path."""
@@ -229,7 +229,9 @@ def estimate(run: Run) -> Estimate:
 
     Raises:
         EstimateError: an input is missing; the remedy names ``ts.catalog.complete(run)``.
+        SpecError: what is given is no run.
     """
+    check_kind(run, Run, "run", "a ts.Run: ts.load('run.toml'), ts.catalog.run('deepseek-v3')")
     reliability, _ = _given(run, "reliability"), _given(run, "price")
     phases: dict[str, PhaseEstimate] = {}
     for phase in run.phases:

@@ -286,10 +286,10 @@ class Unread(Mapping[str, "Ledger | Num"]):
         return len(self._parts)
 
 
-def unread(unit: str, total: Num, work: Callable[[], Mapping[str, Ledger | Num]]) -> Ledger:
+def _unread(unit: str, total: Num, work: Callable[[], Mapping[str, Ledger | Num]]) -> Ledger:
     """A ledger whose total is known before its parts are worked out.
 
-    >>> unread("s", 3.0, lambda: {"compute": 2.0, "bubble": 1.0}).part("bubble").total
+    >>> _unread("s", 3.0, lambda: {"compute": 2.0, "bubble": 1.0}).part("bubble").total
     1.0
     """
     ledger = Ledger._trusted(unit, Unread(work))

@@ -375,7 +375,7 @@ class Batch(Generic[S]):
         draws: path → array, shape ``(n,)``; all of one length.
 
     Raises:
-        SpecError: arrays of different lengths, or a draw out of its field's bounds.
+        SpecError: arrays of different lengths or of several dimensions, or a draw out of its field's bounds.
 
     >>> from typing import Annotated
     >>> class Trip(Spec):
@@ -388,6 +388,9 @@ class Batch(Generic[S]):
 
     def __init__(self, spec: S, draws: Mapping[str, np.ndarray[Any, Any]]) -> None:
         lengths = {path: np.shape(values) for path, values in draws.items()}
+        for path, shape in lengths.items():
+            if len(shape) != 1:
+                raise SpecError(path, draws[path], f"has shape {shape}, not (n,)", "give one array of draws, or replace a single number")
         if len(set(lengths.values())) > 1:
             raise SpecError("draws", lengths, "are of different lengths", "draw the same number for every path")
         with arrays_allowed():
@@ -469,6 +472,10 @@ def _plain(value: Any) -> Any:
     return value
 
 
+_GIVE = {"string_type": "a text in quotes", "int_type": "a whole number", "literal_error": "one of these words", "is_instance_of": "a list"}
+"""Kind of pydantic's complaint → what to give instead."""
+
+
 def _explain(cls: Any, error: ValidationError, fields: Mapping[str, Any]) -> TrainsimError:
     """The first complaint of a validation, as one clear error; a misspelt field before the one it leaves empty."""
     complaints = error.errors(include_url=False)
@@ -494,7 +501,7 @@ def _explain(cls: Any, error: ValidationError, fields: Mapping[str, Any]) -> Tra
             rule, remedy = f"must be a {context['class_name']}", f"give a {context['class_name']}, or a dict of its fields"
         case _:
             rule = f"{rule[0].lower()}{rule[1:]}".replace("input should", "must")
-            remedy = f"see help({_owner(cls, first['loc']).__name__})"
+            remedy = f"give {_GIVE[first['type']]}" if first["type"] in _GIVE else f"see help({_owner(cls, first['loc']).__name__})"
     return SpecError(path or cls.__name__, first["input"], rule, remedy)
 
 

@@ -22,21 +22,30 @@ def read(path: str | Path) -> dict[str, Any]:
     """A TOML file as nested dicts.
 
     Raises:
-        SpecError: no such file, or not whole TOML; says the line.
+        SpecError: no such file, one that can't be read, or not whole TOML; says the line.
     """
     try:
         with Path(path).open("rb") as file:
             return tomllib.load(file)
     except FileNotFoundError:
         raise SpecError("", str(path), "there is no such file", "give the path of a file that save() wrote") from None
+    except OSError as error:
+        raise SpecError("", str(path), f"can't be read ({error.strerror})", "give the path of a file that save() wrote") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SpecError("", str(path), f"is not whole TOML ({error})", "restore the file; it may be cut short") from None
 
 
 def write(path: str | Path, text: str) -> None:
-    """Put text into a file at once: a failure leaves what was there before."""
+    """Put text into a file at once: a failure leaves what was there before.
+
+    Raises:
+        SpecError: the folder is not there, or may not be written to.
+    """
     target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    except OSError as error:
+        raise SpecError("", str(path), f"can't be written ({error.strerror})", "give a path in a folder that is there") from None
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)

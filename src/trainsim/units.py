@@ -110,6 +110,8 @@ class Unit:
         if isinstance(value, np.ndarray) and value.ndim > 0:
             if not _arrays_allowed.get():
                 raise _complaint("holds one number, not an array", "put draws over it with ts.Beliefs and ts.simulate, or ts.Batch")
+            if value.dtype.kind not in "iuf":
+                raise _complaint("must be numbers", f"give an array of floats [{self.symbol or 'ratio'}]")
             array = np.asarray(value, dtype=np.float64)
         elif isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating, np.ndarray)):
             raise _complaint("must be a number", f"give a plain number [{self.symbol or 'ratio'}]")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -50,3 +52,17 @@ def test_the_score_is_the_width_inside_and_more_outside(low: float, factor: floa
         assert np.isclose(score, width)
     else:
         assert score > width
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_pages_tell_what_was_found(found: Backtest) -> None:
+    readme, page = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/hindcasts.md"))
+    labs = len({h.org for h in found.sound})
+    for words in (f"{len(found.sound)} published runs of {labs} labs", f"{found.coverage:.0%}".replace("%", " %"), f"×{found.width:.1f}"):
+        assert words in readme, "regenerate the README's row: trainsim hindcasts"
+    for h in found.hindcasts:
+        line = next(line for line in page.splitlines() if line.startswith(f"{h.day} ") and line.split()[1] == h.name)
+        assert ("MISS" in line) == (not h.inside)
+    assert all(f"not foretold: {name}: {why}" in page for name, why in found.not_run.items())

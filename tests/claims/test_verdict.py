@@ -142,3 +142,91 @@ def test_rounding_is_no_fault(stated: float, computed: float, word: str) -> None
 def test_a_check_that_was_not_made_is_named() -> None:
     with pytest.raises(ts.TrainsimError, match="made: arithmetic, physics, hours"):
         audited().check("vibes")
+
+
+def at_scope(value: float, scope: str, told_as: str = "") -> Any:
+    """The claim with another value, at another scope."""
+    return audited(claim=(("value", value), ("scope", scope), ("told_as", told_as)))
+
+
+@pytest.mark.parametrize(
+    ("value", "scope", "number"),
+    [
+        (70e6, "model at rent", "HOLDS"), (6e6, "model at rent", "FAILS"), (700e6, "model at rent", "FAILS"),
+        (5.4e6, "final run at owner's cost", "HOLDS"), (60e6, "final run at owner's cost", "FAILS"),
+        (60e6, "model at owner's cost", "HOLDS"), (6e6, "model at owner's cost", "FAILS"),
+        (6.0e6, "final run with downtime", "HOLDS"), (6e6, "fleet purchase", "CANNOT BE JUDGED"),
+    ],
+)  # fmt: skip
+def test_a_number_is_judged_at_its_own_scope(value: float, scope: str, number: str) -> None:
+    verdict = at_scope(value, scope)
+    assert verdict.check("dollars").word == number
+    others = {c.name: c.word for c in verdict.checks}
+    # hours times a rent is no arithmetic of people and data, and a rent says nothing of an owner
+    assert ("arithmetic" in others) == (scope == "final run with downtime")
+    assert ("rent" in others) == scope.endswith(("rent", "downtime"))
+
+
+def test_an_owners_cost_is_another_figure_than_a_rent() -> None:
+    rented, owned = (at_scope(6e6, scope) for scope in ("final-run rent", "final run at owner's cost"))
+    assert rented.percentile < owned.percentile
+
+
+def test_words_that_promise_less_than_the_number_holds_mislead_as_well() -> None:
+    assert at_scope(70e6, "model at rent", "the last run").words == "MISLEADING"
+    assert at_scope(70e6, "model at rent", "the cost of the model").words == "FAIR"
+    assert at_scope(6e6, "final-run rent", "final run at owner's cost").words == "FAIR", "it holds there as well"
+
+
+def test_a_scope_nobody_knows_is_said() -> None:
+    verdict = at_scope(6e6, "what a cat would say")
+    assert '"what a cat would say" names no scope' in verdict.check("dollars").finding
+    assert "names no scope" in str(verdict)
+    assert verdict.check("dollars").percentile == audited().check("dollars").percentile
+
+
+@pytest.mark.parametrize("value", [0.0, -6e6])
+def test_nothing_and_less_than_nothing_fail(value: float) -> None:
+    assert audited(claim=(("value", value),)).number == "FAILS"
+
+
+RUNS = ["llama3.1-405b", "deepseek-r1-all", "bloom-176b", "pythia-12b", "phi-3.5-mini"]
+"""A dense run with a dot in its name; one without tokens; two before anyone published much; a small one."""
+
+
+@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("quantity", ["cost", "busy_gpu_hours"])
+def test_what_its_maker_states_of_any_run_can_be_audited(name: str, quantity: str) -> None:
+    run = ts.catalog.run(name)
+    stated = ts.estimate(run)
+    told = float(stated.told_gpu_hours) * float(stated.price.total)
+    value, unit = (told, "USD") if quantity == "cost" else (float(stated.busy_gpu_hours), "GPU-h")
+    day = ts.catalog.rows("runs")[name].date.isoformat()
+    verdict = ts.audit(ts.Claim(quantity, value, unit=unit, scope="final-run rent", source="its maker", date=day), run)
+    assert verdict.check("arithmetic").word == "HOLDS"
+    lines = str(verdict).splitlines()
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= 80
+    sections = [line[:3] for line in lines if line[:1].isdigit() and line[1:3] == "  "]
+    assert sections == [f"{i}  " for i in range(1, len(sections) + 1)]
+    judged = quantity == "cost" and name not in {"bloom-176b", "pythia-12b"}
+    assert bool(verdict.rungs) == judged, "rents of A100 were quoted too seldom to price the two oldest"
+
+
+def test_where_too_little_was_public_a_users_belief_serves() -> None:
+    run = ts.catalog.run("bloom-176b")
+    hours = float(ts.estimate(run).told_gpu_hours)
+    said = ts.Claim("gpu_hours", hours, unit="GPU-h", source="its log", date="2022-07-31")
+    nobody = ts.audit(said, run)
+    assert nobody.check("hours").word == "CANNOT BE JUDGED"
+    assert "too few" in nobody.check("hours").finding
+    assert nobody.check("physics").word == "HOLDS"
+    mine = ts.audit(said, run, ts.Beliefs({"efficiency.mfu": ts.ci90(0.25, 0.45)}))
+    assert mine.check("hours").word == "HOLDS"
+    assert ts.audit(said, run, ts.Beliefs({"efficiency.mfu": ts.ci90(0.6, 0.7)})).check("hours").word == "FAILS"
+
+
+def test_a_subject_nobody_disclosed_is_no_guess() -> None:
+    said = ts.Claim("cost", 6e6, unit="USD", subject="deepseek-v33", source="a typo")
+    assert ts.audit(said).number == "CANNOT BE JUDGED"
+    assert "did you mean 'deepseek-v3'" in ts.audit(said).checks[0].finding

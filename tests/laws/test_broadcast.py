@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,9 @@ EXEMPT = {
     "training.plan.check_plan": "takes structure, gives nothing",
     "training.plan.micro_batches": "counts the micro-batches of one batch, or says that it can't be split",
     "training.frameworks.": "writes a command line",
-    "training.step.needed_stack": "gives the stack that a run names",
-    "training.step.step_time": "asks for the stack that a run names, and no sample names one yet; step_of is covered",
+    "training.timing.needed_stack": "gives the stack that a run names",
+    "own_steps.": "lays its own draws over a run",
+    "diagnosis.": "lays its own draws over a run",
     "cost.energy.card_block": "writes a text",
     "doubt.what_must_be_true": "lays the draws itself",
     "uncertainty.simulation.": "asks a finished simulation for quantiles",
@@ -71,6 +73,12 @@ def run(**changes: Any) -> ts.Run:
     plan = ts.Plan(tp=2, pp=2, ep=4, recompute="selective")
     given: dict[str, Any] = {"efficiency": ts.MFU(0.4), "reliability": ts.Goodput(0.9), "price": ts.Rental(usd_per_gpu_hour=2.0)}
     return ts.Run(model=model(), cluster=cluster(), phases=phases, plan=plan, **given | changes)
+
+
+def modelled() -> ts.Run:
+    """A run whose time is computed: every number of its software stack has a path."""
+    whole = run().replace({"efficiency": lazily("training.modelled:Modelled", stack=SAMPLES.of["Stack"]())()})
+    return whole.replace({"phases": whole.phases[:1]})
 
 
 def short() -> ts.Run:
@@ -153,6 +161,7 @@ SAMPLES = Samples(
         "Times": lazily("training.schedule.events:Times", STAGES, STAGES, STAGES * 0.8),
         "Order": lazily("training.schedule.orders:order", "zero-bubble", 4, 8),
         "Shapes": lambda: lazily("training.shapes:shapes_of", model())(),
+        "Again": lambda: lazily("training.shapes:again_of", model(), frozenset({"core"}))(),
         "Layout": lambda: lazily("training.step:layout_of", ts.Plan(tp=2, pp=2, ep=4, recompute="selective"), cluster(), 4096.0)(),
         "Linked": lazily("uncertainty.intervals:Linked", mu=0.0, sigma=0.5, low=0.0, high=1.0),
         "Truncated": ts.normal(0.4, 0.3).truncate(0, 1),
@@ -183,13 +192,19 @@ SAMPLES = Samples(
     still=frozenset({"lines.final.completed", *(f"training.memory.memory:phases.{name}.batch" for name in ("mfu", "hfu", "rate", "step"))}),
     told=(Belief,),
 )  # fmt: skip
+SAMPLES = dataclasses.replace(
+    SAMPLES,
+    words={**SAMPLES.words, "step_time.run": modelled(), "step_time.phase": "mfu", "slot_time.run": modelled(), "slot_time.phase": "mfu"},
+)
 
 
 FLAT_TOP = {"training.reliability.best_interval": 1e-7}
 """Where the place of a maximum is asked for, which is known to the root of the precision."""
 SLOW = {
-    "training.reinforcement.estimate_reinforcement", "training.reinforcement.decode_seconds", "training.reliability.best_interval",
-    "training.rollouts.Rollouts.gpu_seconds", "training.schedule.events.timeline", "training.memory.memory", "training.memory.rank_memory",
+    "training.timing.step_time", "training.timing.slot_time",
+    "training.reinforcement.estimate_reinforcement", "training.reinforcement.decode_seconds",
+    "training.reliability.best_interval", "training.rollouts.Rollouts.gpu_seconds", "training.schedule.events.timeline",
+    "training.memory.memory", "training.memory.rank_memory",
 }  # fmt: skip
 """Looked at in fewer places by default; in all of them where slow tests run."""
 
@@ -218,6 +233,14 @@ def test_slow_functions_in_all_places(label: str) -> None:
     hold(COVERED[label])
 
 
+def test_modelled_time_broadcasts_through_an_estimate() -> None:
+    of_modelled = dataclasses.replace(SAMPLES, words={**SAMPLES.words, "estimate.run": modelled()})
+    stack = {p for p in modelled().numbers() if p.startswith("efficiency.stack.")}
+    assert len(stack) > 40
+    with np.errstate(all="ignore"):
+        assert check_broadcast(COVERED["journey.estimate"], of_modelled, seed=7, positions=16) > 16
+
+
 def test_the_list() -> None:
     """Prints what was found: run with ``-s`` to read it."""
     for label, function in FOUND.items():
@@ -227,6 +250,7 @@ def test_the_list() -> None:
 
 
 def test_no_function_with_a_unit_is_exempt() -> None:
+    assert sum(function.carries_unit for function in FOUND.values()) > 40
     assert [label for label, function in FOUND.items() if function.carries_unit and why_exempt(label)] == []
 
 

@@ -92,9 +92,9 @@ def test_draws_equal_scalars(plan: ts.Plan) -> None:
     assert np.allclose(together, alone, rtol=1e-12)
 
 
-def test_the_interval_of_an_uncalibrated_stack_is_wide_and_says_so() -> None:
+def test_the_interval_of_a_new_source_is_wide_and_its_stack_says_what_it_knows() -> None:
     made = run(PLANS[3])
-    assert set(ts.catalog.stack(STACK).tags.values()) <= {"measured", "published", "prior-only"}
+    assert set(ts.catalog.stack(STACK).tags.values()) <= {"measured", "published", "prior-only", "fitted", "on-bound"}
     sim = ts.simulate(made, ts.catalog.stack_beliefs(STACK), n=1 << 12, function=lambda r: {"mfu": ts.estimate(r).mfu})
     low, high = sim.quantile("mfu", (0.05, 0.95))
     assert high / low > 1.2

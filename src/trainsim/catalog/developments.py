@@ -50,7 +50,7 @@ def programme(run: Run, price: Price) -> Programme:
     siblings = [published_run(name, gpus=run.cluster.gpus) for name in row["siblings"]] if row is not None else []
     behind = {path: find("priors", name) for path, name in (row["priors"] if row is not None else GENERIC).items()}
     middle = {path: float(r["p50"]) for path, r in behind.items()}
-    lines = [Line(name=r.name, run=r.replace({"price": None})) for r in (run, *siblings)]
+    lines = [Line(name=as_line(r.name), run=r.replace({"price": None})) for r in (run, *siblings)]
     development = Development(
         name=run.name,
         lines=lines,
@@ -65,7 +65,16 @@ def programme(run: Run, price: Price) -> Programme:
     if goodput and (prior := next(prior_rows("reliability.goodput", run, None), None)) is not None:
         held[goodput] = interval(prior)
         behind |= dict.fromkeys(goodput, prior)
-    return Programme(development, run.name, Beliefs(held), behind)
+    return Programme(development, as_line(run.name), Beliefs(held), behind)
+
+
+def as_line(name: str) -> str:
+    """A run's name as the name of a line, which may hold no dot: paths are cut there.
+
+    >>> as_line("llama3.1-405b")
+    'llama3_1-405b'
+    """
+    return name.replace(".", "_") or "run"
 
 
 def _people(middle: Mapping[str, float]) -> People | None:

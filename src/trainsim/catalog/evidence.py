@@ -20,7 +20,7 @@ from ..uncertainty import Belief, ci90
 from ..units import SECONDS_PER_HOUR
 from .hardware import chip
 from .models import model_of
-from .rows import Row, lineage, rows
+from .rows import Row, day_of, lineage, rows
 
 GENERATIONS = {
     "h100-sxm": "hopper", "h800-sxm": "hopper", "h200-sxm": "hopper", "gh200": "hopper",
@@ -141,7 +141,7 @@ def mfu_evidence(run: Run, as_of: dt.date | None = None, timing: str = "busy") -
         raise CatalogError(
             "catalog.runs",
             len(cells),
-            f"are the only labs with usable runs as of {as_of}",
+            f"lab{'' if len(cells) == 1 else 's'} with usable runs public on {as_of}: too few to build a belief on",
             "give efficiency its own belief, or a later as_of",
         )
     own = _factors(generation, run.model, _precision(run), timing, "training")
@@ -274,11 +274,17 @@ def rent_evidence(run: Run, as_of: dt.date | None = None, region: str = "", mont
     spread = float(np.sqrt(sum(float(np.sum((np.array(v) - np.mean(v)) ** 2)) for v in by_region.values()) / freedom))
     centre, everywhere = float(np.mean([logs[r.address] for r in near])), np.array(list(logs.values()))
     wide = _log_student(float(everywhere.mean()), float(everywhere.std(ddof=1)) * np.sqrt(1 + 1 / len(everywhere)), len(everywhere) - 1)
-    how = f"{len(near)} quotes{f' in {region}' if region else ''} ({len(kept)} for the spread), {span} months before {day}"
+    quoted = f"{len(near)} quote{'' if len(near) == 1 else 's'}{f' in {_place(region)}' if region else ''}"
+    how = f"{quoted} ({len(kept)} for the spread), {span} months before {day}"
     used = {r.address: _middle(r) for r in near}
     return Evidence(
         _log_student(centre, spread * np.sqrt(1 + 1 / len(near)), freedom), _log_student(centre, spread, freedom), wide, used, aside, how
     )
+
+
+def _place(region: str) -> str:
+    """A region in a sentence: China, the US."""
+    return f"the {region.upper()}" if len(region) == 2 else region.title()
 
 
 def _no_quote(row: Row, run: Run, as_of: dt.date | None, day: dt.date, months: int) -> str:
@@ -293,7 +299,7 @@ def _no_quote(row: Row, run: Run, as_of: dt.date | None, day: dt.date, months: i
 def _day_of(run: Run) -> dt.date | None:
     """The day the run's own rent is stated for."""
     stated = run.price.date if isinstance(run.price, Rental) else ""
-    return dt.date.fromisoformat(stated) if stated else None
+    return day_of(stated, "price.date") if stated else None
 
 
 def _middle(row: Row) -> float:

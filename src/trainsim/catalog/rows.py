@@ -82,12 +82,24 @@ def make_row(file: str, name: str, fields: Mapping[str, Any]) -> Row:
         raise CatalogError(
             f"{file}/{name}.evidence", fields["evidence"], "is no evidence", did_you_mean(str(fields["evidence"]), EVIDENCE, "words")
         )
-    try:
-        date = dt.date.fromisoformat(str(fields["date"]))
-    except ValueError:
-        raise CatalogError(f"{file}/{name}.date", fields["date"], "is no ISO day", 'write "2024-12-26"') from None
+    date = day_of(fields["date"], f"{file}/{name}.date")
     rest = {k: v for k, v in fields.items() if k not in (*_HEADER, "derived_from")}
     return Row(file, name, rest, tuple(fields["source"]), date, fields["grade"], fields["evidence"], tuple(fields.get("derived_from", ())))
+
+
+def day_of(told: object, path: str) -> dt.date:
+    """A day as told.
+
+    Raises:
+        CatalogError: no ISO day.
+
+    >>> day_of("2024-12-26", "as_of")
+    datetime.date(2024, 12, 26)
+    """
+    try:
+        return dt.date.fromisoformat(str(told))
+    except ValueError:
+        raise CatalogError(path, told, "is no ISO day", 'write "2024-12-26"') from None
 
 
 def read_rows(file: str, text: str) -> dict[str, Row]:

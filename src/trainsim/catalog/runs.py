@@ -22,7 +22,7 @@ from ..units import Unit
 from .evidence import interval, mfu_evidence, prior_rows, rent_evidence
 from .hardware import cluster
 from .models import model_of
-from .rows import Row, find
+from .rows import Row, day_of, find
 from .stacks import is_routed, stack_beliefs
 
 
@@ -128,7 +128,7 @@ def complete(run: Run, as_of: dt.date | str | None = None) -> tuple[Run, list[Fi
     >>> [f.path for f in complete(bare)[1]]
     ['efficiency.mfu', 'reliability.goodput', 'price.usd_per_gpu_hour']
     """
-    day = dt.date.fromisoformat(as_of) if isinstance(as_of, str) else as_of
+    day = day_of(as_of, "as_of") if isinstance(as_of, str) else as_of
     filled: list[Filled] = []
     if run.efficiency is None and any(phase.efficiency is None for phase in run.phases):
         evidence = mfu_evidence(run, day)
@@ -201,7 +201,7 @@ def beliefs(run: Run, as_of: dt.date | str | None = None) -> Beliefs:
     Raises:
         CatalogError: too few rows are left to build a belief on.
     """
-    day = dt.date.fromisoformat(as_of) if isinstance(as_of, str) else as_of
+    day = day_of(as_of, "as_of") if isinstance(as_of, str) else as_of
     held: dict[str, Any] = {}
     if isinstance(run.efficiency, MFU):
         held["efficiency.mfu"] = mfu_evidence(run, day).belief

@@ -28,41 +28,56 @@ NAMES = {
 
 
 @dataclass(frozen=True)
+class Undisclosed:
+    """A run's dollars had no hours been disclosed.
+
+    Args:
+        dollars: 5, 50 and 95 % [USD].
+        must: what would have to be true for the run to cost no more than claimed.
+        shares: path → share of the variance.
+    """
+
+    dollars: tuple[Figure, ...]
+    must: MustBeTrue
+    shares: Mapping[str, Figure]
+
+
+@dataclass(frozen=True)
 class Decides:
     """What decides.
 
     Args:
-        undisclosed: 5, 50 and 95 % of the run's dollars had no hours been disclosed [USD].
-        must: what would have to be true for the run to cost no more than claimed.
-        run_shares, top_shares: path → share of the variance, of those dollars and of the ladder's last rung.
-        top: label of the last rung.
+        top: label of the ladder's last rung; shares: path → share of its variance.
+        run: the same for the run alone; None where its tokens are unknown, or the claim is not about the run alone.
     """
 
-    undisclosed: tuple[Figure, ...]
-    must: MustBeTrue
-    run_shares: Mapping[str, Figure]
-    top_shares: Mapping[str, Figure]
     top: str
+    shares: Mapping[str, Figure]
+    run: Undisclosed | None = None
 
 
-def decides(blind: Run, value: float, *, mfu: Belief, rent: Belief, steps: Ladder, seed: int) -> Decides:
-    """What the verdict on a run's dollars hangs on.
+def decides(steps: Ladder, *, seed: int) -> Decides:
+    """What the doubt about the ladder's last rung comes from."""
+    top = steps.rented.outputs[-1]
+    function = rungs_of(steps.programme.final)
+    shares = engine.sensitivity(steps.programme.development, steps.rented.beliefs, function, of=top, n=1 << 10, seed=seed).total
+    return Decides(steps.rungs[-1].label, shares)
+
+
+def undisclosed(blind: Run, value: float, *, mfu: Belief, rent: Belief, seed: int) -> Undisclosed:
+    """What the verdict on a run's dollars would hang on had no hours been disclosed.
 
     Args:
         blind: the run without its disclosed hours, priced by the hour.
-        mfu, rent: beliefs about utilisation and an hour's rent.
         value: the claimed value [USD].
-        steps: the ladder.
+        mfu, rent: beliefs about utilisation and an hour's rent.
         seed: of the simulations.
     """
     held = Beliefs({"efficiency.mfu": mfu, "price.usd_per_gpu_hour": rent})
     sim = engine.simulate(blind, held, _busy_cost, seed=seed)
     must = engine.what_must_be_true(blind, held, _busy_cost, of="cost", below=value, seed=seed)
-    run_shares = engine.sensitivity(blind, held, _busy_cost, of="cost", seed=seed).total
-    top = steps.rented.outputs[-1]
-    function = rungs_of(steps.programme.final)
-    shares = engine.sensitivity(steps.programme.development, steps.rented.beliefs, function, of=top, n=1 << 10, seed=seed).total
-    return Decides(sim.quantile("cost", (0.05, 0.5, 0.95)), must, run_shares, shares, steps.rungs[-1].label)
+    shares = engine.sensitivity(blind, held, _busy_cost, of="cost", seed=seed).total
+    return Undisclosed(sim.quantile("cost", (0.05, 0.5, 0.95)), must, shares)
 
 
 def _busy_cost(run: Run) -> Mapping[str, Num]:
@@ -77,4 +92,4 @@ def named(path: str) -> str:
     return NAMES.get(first) or next((word for known, word in NAMES.items() if first.endswith(known)), first)
 
 
-__all__ = ["Decides", "decides", "named"]
+__all__ = ["Decides", "Undisclosed", "decides", "named", "undisclosed"]

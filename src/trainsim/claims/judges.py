@@ -8,7 +8,7 @@ from .. import catalog
 from ..catalog.evidence import interval
 from ..catalog.rows import find, rows
 from ..doubt import simulate
-from ..errors import ClaimError
+from ..errors import ClaimError, did_you_mean
 from ..fleet import Fleet, estimate_fleet
 from ..model.attention import GroupedQueryAttention, LatentAttention
 from ..model.feedforward import MixtureOfExperts
@@ -43,6 +43,9 @@ def _primary(claim: Claim, found: list[Check]) -> list[Check]:
     if found:
         return []
     nothing = f"nothing about {claim.subject or 'its subject'} is disclosed that it could be held against"
+    near = did_you_mean(claim.subject, rows("runs"))
+    if near.startswith("did you mean"):
+        nothing += f" ({near})"
     why = "it quantifies nothing" if claim.value is None else nothing
     said = f"; primary source: {claim.primary.statement}" if claim.primary is not None else ""
     return [Check("judgement", "CANNOT BE JUDGED", why + said)]

@@ -12,6 +12,8 @@ from ..development import Development, estimate_development
 from ..run import Run
 from ..uncertainty import Belief, Beliefs, Figure, Simulation, simulate
 from ..units import Num, human
+from .scope import Scope
+from .words import INSIDE, Check, word_at
 
 LABELS = {
     "run": "the last run",
@@ -57,11 +59,40 @@ class Rung:
 
 @dataclass(frozen=True)
 class Ladder:
-    """The rungs, the simulation they were read from, and the programme behind them."""
+    """The rungs, the simulations they were read from at rent and at an owner's cost, and the programme behind them."""
 
     rungs: tuple[Rung, ...]
     rented: Simulation
+    owned: Simulation | None
     programme: Programme
+
+    def judge(self, scope: Scope, value: float) -> Check:
+        """A value among what a scope comes to.
+
+        Where some of the scope is priced by no row, what is priced bounds it from below. A figure of another kind than a run's
+        dollars, or an owner's where no row tells what such a machine costs, can't be judged.
+        """
+        if scope.kind != "run":
+            return Check("dollars", "CANNOT BE JUDGED", f"a figure of kind {scope.kind} is no sum of a run's dollars")
+        sim = self.rented if scope.basis == "rent" else self.owned
+        if sim is None:
+            return Check("dollars", "CANNOT BE JUDGED", "no row tells what such a machine costs its owner")
+        priced = "at market rent" if scope.basis == "rent" else "at an owner's cost"
+        rungs = dict(zip(self.rented.outputs, self.rungs, strict=True))
+        name = next((n for n, r in rungs.items() if set(scope.contents) <= set(r.contents)), None)
+        if name is not None:
+            at = float(sim.percentile(name, value))
+            return Check("dollars", word_at(at), f"${human(value, 4)} among what {_said(name)} comes to {priced}", at)
+        last = self.rented.outputs[-1]
+        at = float(sim.percentile(last, value))
+        missing = ", ".join(c for c in scope.contents if c not in rungs[last].contents)
+        finding = f"${human(value, 4)} against what {_said(last)} comes to {priced}; {missing} come on top, priced by no row"
+        return Check("dollars", word_at(at) if at < INSIDE[0] else "CANNOT BE JUDGED", finding, at)
+
+
+def _said(name: str) -> str:
+    """A rung inside a sentence."""
+    return LABELS[name].removeprefix("+ ").partition(" = ")[0]
 
 
 def ladder(run: Run, rent: Belief, value: float, beliefs: Beliefs | None = None, seed: int = 1) -> Ladder:
@@ -94,7 +125,7 @@ def ladder(run: Run, rent: Belief, value: float, beliefs: Beliefs | None = None,
                 detail=_detail(rented, name, sim),
             )
         )
-    return Ladder(tuple(rungs), sim, rented)
+    return Ladder(tuple(rungs), sim, owned, rented)
 
 
 def _simulate(behind: Programme, held: Beliefs, seed: int) -> Simulation:

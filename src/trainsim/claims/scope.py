@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from ..errors import ClaimError, did_you_mean
+from ..errors import ClaimError
 from ..spec import AsTuple, Spec
 
 Basis = Literal["rent", "owner"]
@@ -78,6 +78,9 @@ SCOPES: dict[str, Scope] = {
 """Scopes by name."""
 
 _WORDS = {
+    "the last run": "final-run rent",
+    "rent of the last training run": "final-run rent",
+    "rent of the final run": "final-run rent",
     "what training the model cost": "model at rent",
     "the cost of the model": "model at rent",
     "what making r1 cost": "model at rent",
@@ -86,21 +89,18 @@ _WORDS = {
 
 
 def scope_of(words: str) -> Scope | None:
-    """The scope that words name; None where they fix none.
+    """The scope that words name, however they are hyphenated or capitalised; None where they fix none.
 
-    >>> scope_of("the cost of the model").contents[-1]
+    >>> scope_of("The cost of the model").contents[-1]
     'people'
+    >>> scope_of("final run rent").contents
+    ('run',)
     """
-    return SCOPES.get(words) or SCOPES.get(_WORDS.get(words.strip().lower(), ""))
+    return _BY_WORDS.get(_plain(words))
 
 
-def named_scope(words: str, path: str) -> Scope:
-    """The scope that words name.
+def _plain(words: str) -> str:
+    return " ".join(words.lower().replace("-", " ").split())
 
-    Raises:
-        ClaimError: they fix none; says which names there are.
-    """
-    found = scope_of(words)
-    if found is None:
-        raise ClaimError(path, words, "names no scope", did_you_mean(words, [*SCOPES, *_WORDS], "scopes"))
-    return found
+
+_BY_WORDS = {_plain(name): scope for name, scope in SCOPES.items()} | {_plain(words): SCOPES[name] for words, name in _WORDS.items()}

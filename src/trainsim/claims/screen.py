@@ -11,6 +11,7 @@ from ..model.counting import flops_per_token
 from ..uncertainty.simulation import half_width
 from ..units import SECONDS_PER_HOUR, human
 from .decides import named
+from .scope import scope_of
 from .words import main_phase
 
 if TYPE_CHECKING:
@@ -25,20 +26,18 @@ if TYPE_CHECKING:
     from .verdict import Check, Verdict
 
 WIDTH, GRADE_AT = 80, 63
+INDENT = " " * 12
 
 
 def screen(verdict: Verdict) -> str:
     """The text of a verdict: one screen for a run, a few lines for any other claim."""
     if verdict.subject is None or verdict.estimate is None:
-        return "\n".join(line[:WIDTH].rstrip() for line in brief(verdict))
+        return "\n".join(brief(verdict))
     notes = _Notes()
-    blocks = [_head(verdict, notes)]
-    if verdict.blind is not None:
-        blocks.append(_hours(verdict, notes))
-    if verdict.rungs:
-        blocks.append(_ladder(verdict))
-    blocks += [_decides(verdict), _foot(verdict, notes)]
-    return "\n\n".join("\n".join(line[:WIDTH].rstrip() for line in block) for block in blocks)
+    head = _head(verdict, notes)
+    asked = [_hours(verdict, notes), _ladder(verdict), _decides(verdict)]
+    blocks = [[f"{i}  {block[0]}", *block[1:]] for i, block in enumerate(filter(None, asked), 1)]
+    return "\n\n".join("\n".join(line.rstrip() for line in block) for block in [head, *blocks, _foot(verdict, notes)])
 
 
 def brief(verdict: Verdict) -> list[str]:
@@ -85,77 +84,131 @@ def ordinal(percentile: float) -> str:
 
 
 def title_of(run: Run) -> str:
-    """What to call a run: its model's published name, or the name it was given."""
-    known = rows("models")
-    if run.model.name in known:
-        return str(known[run.model.name].get("name", run.name)).rpartition(" ")[0] or run.name
-    return run.name
+    """What to call a run: the title of its row, its model's published name as short as it is told apart by, or the name it was given."""
+    known, published = rows("models"), rows("runs")
+    if run.name in published and published[run.name].get("title"):
+        return str(published[run.name]["title"])
+    if run.model.name not in known or (run.name in published and run.name != run.model.name):
+        return run.name
+    full = str(known[run.model.name].get("name", run.name))
+    short = full.rpartition(" ")[0]
+    alike = [row for row in known.values() if str(row.get("name")).startswith(f"{short} ")]
+    return short if short and len(alike) == 1 else full
 
 
 def _chips(name: str) -> str:
     return name.partition("-")[0].upper()
 
 
-def _graded(text: str, grade: str) -> str:
-    return f"{text:<{GRADE_AT}.{GRADE_AT}}{grade}"
+def _graded(text: str, grade: str) -> list[str]:
+    """A line with its grade in the last column; one that is too long goes on below."""
+    first, *more = _wrapped("", text, GRADE_AT - 1, INDENT) or [""]
+    return [f"{first:<{GRADE_AT}}{grade}", *more]
 
 
 def _head(v: Verdict, notes: _Notes) -> list[str]:
     from .. import __version__
 
     run, est, claim = stated_run(v)
-    told = f'"{money(claim.in_base()) if claim.judged_in == "USD" else human(claim.in_base()) + " " + claim.judged_in}"'
-    left = f"Is {title_of(run)}'s {told} plausible?"
-    version = f"trainsim {__version__}"
-    price = float(est.price.total)
+    told = told_in_words(claim)
+    left, version = f'Is {title_of(run)}\'s "{told}" plausible?', f"trainsim {__version__}"
+    lines = [f"{left}{version:>{WIDTH - len(left)}}" if len(left) + len(version) < WIDTH else left[:WIDTH], "=" * WIDTH]
+    stated, price = float(est.told_gpu_hours), float(est.price.total)
     told_in = run.sources()
     cite = notes(_source(next((told_in[p] for p in told_in if p.startswith("phases.")), "given by the user")))
-    hours = f"{human(float(est.told_gpu_hours), 4)} {_chips(run.cluster.chip.name)}-hours × ${price:.2f}"
-    lines = [f"{left}{version:>{WIDTH - len(left)}}", "=" * WIDTH]
-    lines.append(f"CLAIM    {hours} = {money(float(est.told_gpu_hours) * price, 4)} {cite}")
-    lines.append(f"VERDICT  number: {v.number:<17} as: {claim.scope or 'stated'}")
+    hours = f"{human(stated, 4)} {_chips(run.cluster.chip.name)}-hours"
+    bill = f" × ${price:.2f} = {money(stated * price, 4)}" if claim.judged_in == "USD" else ""
+    said = f'   told as "{told}" {notes(_source(claim.source))}' if claim.source else ""
+    lines += _wrapped("CLAIM    ", f"{hours}{bill} {cite}{said}", indent=" " * 9)
+    lines += _wrapped(f"VERDICT  number: {v.number:<17} as: ", scope_in_words(claim))
     if claim.told_as and claim.told_as != claim.scope:
-        lines.append(f'         words:  {v.words:<17} as: "{claim.told_as}"')
+        lines += _wrapped(f"         words:  {v.words:<17} as: ", f'"{claim.told_as}"')
     return lines
+
+
+def told_in_words(claim: Claim) -> str:
+    """The claimed figure as people say it."""
+    return money(claim.in_base()) if claim.judged_in == "USD" else f"{human(claim.in_base())} {claim.judged_in}"
+
+
+def scope_in_words(claim: Claim) -> str:
+    """The scope a number was judged at."""
+    if claim.judged_in != "USD":
+        return "the hours of the run"
+    return claim.scope if scope_of(claim.scope) is not None else "final-run rent; the claim names no scope"
 
 
 def _hours(v: Verdict, notes: _Notes) -> list[str]:
     run, est, _ = stated_run(v)
+    if all(phase.tokens is None for phase in run.phases):
+        return []
     name = main_phase(run)
     phase = est.phases[name]
-    told = float(phase.busy_gpu_seconds) / SECONDS_PER_HOUR
+    busy, told = float(phase.busy_gpu_seconds) / SECONDS_PER_HOUR, float(phase.told_gpu_seconds) / SECONDS_PER_HOUR
     tokens = float(phase.phase.tokens or 0.0)
     per_token = float(flops_per_token(run.model, phase.phase.seq_len or 1.0).total)
     check, physics = v.check("hours"), v.check("physics")
     few = "few" if (check.percentile or 0.0) < 50 else "many"
-    lines = [
-        f"1  Could the run take so {few} hours?      ({name}; downtime not counted)",
-        _graded(
-            f"   work     {human(per_token / 1e9, 4)} GFLOP/token × {human(tokens)} tokens = {human(per_token * tokens)} FLOP", "A counted"
-        ),
-        _graded(f"   implied  {physics.finding.partition('imply ')[2]}", "A arithmetic"),
-        _graded(f"   stated   {human(told, 4)} hours", "A disclosed"),
+    down = "" if phase.time == "busy" else f", downtime inside: {human(busy, 4)} without"
+    return [
+        f"Could the run take so {few} hours?      ({name}; downtime not counted)",
+        *_graded(f"   work     {_giga(per_token)} GFLOP/token × {human(tokens)} tokens = {human(per_token * tokens)} FLOP", "A counted"),
+        *_graded(f"   implied  {physics.finding.partition('imply ')[2]}", "A arithmetic"),
+        *_graded(f"   stated   {human(told, 4)} hours{down}", "A disclosed"),
+        *_others(v.others, busy, notes),
+        *_expected(v, check),
+        f"   => {_answer(physics.word, check)}",
     ]
-    lines += [_other(row_id, hours / told - 1, hours, notes) for row_id, hours in v.others.items()]
-    if v.blind is not None:
-        low, mid, high = (human(float(q)) for q in v.blind.quantile("hours", (0.05, 0.5, 0.95)))
-        lines.append(_graded(f"   physics  {low} [{mid}] {high} hours, this run unseen", f"B {ordinal(check.percentile or 0.0)}"))
-        lines.append(_graded("            the same, by the narrowest and widest reading", f"B {_span(check)}"))
-    lines.append(f"   => {_answer(physics.word, check)}")
-    return lines
 
 
-def _other(row_id: str, more: float, hours: float, notes: _Notes) -> str:
-    row = find("runs", row_id)
-    who = "own log" if row.derived_from else str(row.get("org"))
-    head = f"   {'log' if row.derived_from else 'others':<9}{who}, {row.get('gpus'):,} {_chips(row.get('chip'))}"
-    text = f"{head}: {human(hours, 4)} ({more:+.0%})"
-    return _graded(f"{text} {notes(source_title(row.source[0]))}", "A disclosed" if row.derived_from else "A measured")
+def _giga(flops: float) -> str:
+    """FLOPs in GFLOP, four digits or all before the point."""
+    return f"{flops / 1e9:,.4g}" if flops < 1e12 else f"{flops / 1e9:,.0f}"
+
+
+def _expected(v: Verdict, check: Check) -> list[str]:
+    """What others' runs suggest, by the default, the narrowest and the widest reading."""
+    if v.blind is None:
+        return _graded(f"   physics  {check.finding}", "B none")
+    low, mid, high = (human(float(q)) for q in v.blind.quantile("hours", (0.05, 0.5, 0.95)))
+    return [
+        *_graded(f"   physics  {low} [{mid}] {high} hours, this run unseen", f"B {ordinal(check.percentile or 0.0)}"),
+        *_graded("            the same, by the narrowest and widest reading", f"B {_span(check)}"),
+    ]
+
+
+MOST = 3
+"""Measured runs of the same model that get a line each."""
+
+
+def _others(others: Mapping[str, float], busy: float, notes: _Notes) -> list[str]:
+    """Measured runs of the same model: a line each, or their range where there are many."""
+    lines: list[str] = []
+    strangers: dict[str, float] = {}
+    for name, hours in others.items():
+        if find("runs", name).derived_from:
+            lines += _other("log", name, hours, busy, notes)
+        else:
+            strangers[name] = hours
+    if len(strangers) <= MOST:
+        return lines + [line for name, hours in strangers.items() for line in _other("others", name, hours, busy, notes)]
+    low, high = min(strangers.values()), max(strangers.values())
+    cited = "".join(dict.fromkeys(notes(source_title(find("runs", i).source[0])) for i in strangers))
+    spread = f"{human(low, 4)} ({low / busy - 1:+.0%}) to {human(high, 4)} ({high / busy - 1:+.0%})"
+    return lines + _graded(f"   others   {len(strangers)} measured: {spread} {cited}", "A measured")
+
+
+def _other(head: str, name: str, hours: float, busy: float, notes: _Notes) -> list[str]:
+    row = find("runs", name)
+    who, grade = ("own log", "A disclosed") if head == "log" else (str(row.get("org")), "A measured")
+    text = f"   {head:<9}{who}, {row.get('gpus'):,} {_chips(row.get('chip'))}: {human(hours, 4)} ({hours / busy - 1:+.0%})"
+    return _graded(f"{text} {notes(source_title(row.source[0]))}", grade)
 
 
 def _span(check: Check) -> str:
     ends = sorted(x for x in (check.narrow, check.wide) if x is not None)
-    return f"{ordinal(ends[0]).removesuffix(' pct.')}–{ordinal(ends[-1])}" if ends else ""
+    words = [word.removesuffix(" pct.") for word in dict.fromkeys(ordinal(end) for end in (*ends[:1], *ends[-1:]))]
+    return f"{'–'.join(words)} pct." if ends else ""
 
 
 def _answer(possible: str, check: Check) -> str:
@@ -166,19 +219,23 @@ def _answer(possible: str, check: Check) -> str:
     return {
         "HOLDS": f"Yes. {'Efficient' if at < 25 else 'Ordinary' if at < 75 else 'Slow'}, within what others' runs suggest.",
         "STRAINED": f"Barely. More {side} than nearly all runs seen elsewhere.",
+        "CANNOT BE JUDGED": "Nobody can say: too few runs were public.",
         "FAILS": f"Not credible. More {side} than any run seen elsewhere suggests.",
     }[check.word]
 
 
 def _ladder(v: Verdict) -> list[str]:
-    value = v.claim.in_base()
+    if not v.rungs:
+        return []
+    value, size = v.claim.in_base(), max(float(r.rent[1]) for r in v.rungs)
+    unit = next((u for u in ("B", "M", "K") if size >= _UNITS[u]), "K")
     lines = [
-        f"{'2  What does it come to, and what does it leave out?':<37}",
-        f"   $M, each line adds to the last     5%   [50%]    95%    own    under {money(value)}",
+        "What does it come to, and what does it leave out?",
+        f"   ${unit}, each line adds to the last     5%   [50%]    95%    own    under {money(value)}",
     ]
-    lines += [_rung(letter, r) for letter, r in zip("ABCDEFGH", v.rungs, strict=False)]
-    rent, stated = v.check("rent"), stated_run(v)[0].price
-    if isinstance(stated, Rental) and rent.percentile is not None:
+    lines += [_rung(letter, r, _UNITS[unit]) for letter, r in zip(LETTERS, v.rungs, strict=False)]
+    rent, stated = next((c for c in v.checks if c.name == "rent"), None), stated_run(v)[0].price
+    if isinstance(stated, Rental) and rent is not None and rent.percentile is not None:
         at = ordinal(rent.percentile).removesuffix(" pct.")
         lines += _wrapped("   rent     ", f"${float(stated.usd_per_gpu_hour):.2f} stated: the {at} percentile of {v.evidence['rent'].how}")
     priced = set(v.rungs[-1].contents)
@@ -187,25 +244,31 @@ def _ladder(v: Verdict) -> list[str]:
     return lines
 
 
-def _rung(letter: str, r: Rung) -> str:
-    low, mid, high = (_millions(float(q)) for q in r.rent)
-    own = f"[{_millions(float(r.owner))}]" if r.owner is not None else ""
+LETTERS = "ABCDEFGH"
+_UNITS = {"K": 1e3, "M": 1e6, "B": 1e9}
+
+
+def _rung(letter: str, r: Rung, size: float) -> str:
+    low, mid, high = (_digits(float(q) / size) for q in r.rent)
+    own = f"[{_digits(float(r.owner) / size)}]" if r.owner is not None else ""
     odds = float(r.odds)
     shown = f"{odds:.0%}" if 0.01 <= odds <= 0.99 else "<1%" if odds < 0.01 else ">99%"
     return f"   {letter}  {r.label:<25}{low:>8}{f'[{mid}]':>8}{high:>7}{own:>8}  {r.grade}{shown:>8}"
 
 
 def _decides(v: Verdict) -> list[str]:
-    lines = [f"{3 if v.rungs else 2}  What decides it?"]
+    lines = ["What decides it?"]
     found = v.decides
-    if found is not None:
-        low, mid, high = (_millions(float(q)) for q in found.undisclosed)
+    if found is not None and found.run is not None:
+        low, mid, high = (float(q) for q in found.run.dollars)
+        unit = next((u for u in ("B", "M", "K") if mid >= _UNITS[u]), "K")
+        dollars = f"${_digits(low / _UNITS[unit])}{unit} [{_digits(mid / _UNITS[unit])}] {_digits(high / _UNITS[unit])}"
         value = money(v.claim.in_base())
-        needs = " or ".join(_need(alone) for alone in found.must.alone if alone.value is not None)
+        needs = " or ".join(_need(alone) for alone in found.run.must.alone if alone.value is not None)
         alone = f"{value} needs {needs}" if needs else f"no single input makes it {value}"
-        lines += _wrapped("   ", f"No hours disclosed, the run is ${low}M [{mid}] {high}, and {alone}. {_shares(found.run_shares, 2)}.")
-        letter = "ABCDEFGH"[len(v.rungs) - 1]
-        lines += _wrapped("   ", f"{letter}: {_shares(found.top_shares, 3)} of the doubt.")
+        lines += _wrapped("   ", f"No hours disclosed, the run is {dollars}, and {alone}. Doubt: {_shares(found.run.shares, 2)}.")
+    if found is not None:
+        lines += _wrapped("   ", f"{LETTERS[len(v.rungs) - 1]}: {_shares(found.shares, 3)} of the doubt.")
     words = [
         f"{c.name} {c.word}" + (f" ({ordinal(c.percentile).removesuffix(' pct.')})" if c.percentile is not None else "") for c in v.checks
     ]
@@ -223,17 +286,19 @@ def _need(alone: Alone) -> str:
 
 
 def _shares(shares: Mapping[str, Figure], most: int) -> str:
-    ranked = sorted(shares.items(), key=lambda item: -float(item[1]))[:most]
-    return ", ".join(f"{named(path)} {float(share):.0%}" for path, share in ranked)
+    """The inputs that most of the doubt comes from, those of a percent or more."""
+    ranked = sorted(((path, float(share)) for path, share in shares.items()), key=lambda item: -item[1])[:most]
+    return ", ".join(f"{named(path)} {share:.0%}" for path, share in ranked if share >= 0.01)
 
 
 def _foot(v: Verdict, notes: _Notes) -> list[str]:
-    rest = [f"{len(e.used)} of {len(e.used) + len(e.set_aside)} rows for {name}" for name, e in v.evidence.items()]
+    rest = ", ".join(f"{name} {len(e.used)} of {len(e.used) + len(e.set_aside)}" for name, e in v.evidence.items() if e.used)
     lines = ["A counted or disclosed   B priced or inferred from rows   C judgement"]
     lines += _wrapped("", "  ".join(f"[{i}] {t}" for i, t in enumerate(notes.titles, 1)))
     sim = v.dollars or v.blind
-    seed = f"quantiles ±{_accuracy(v):.1%} · seed {sim.seed} · " if sim is not None else ""
-    return lines + _wrapped("", f"{seed}{', '.join(rest)}, in verdict.evidence")
+    said = [f"quantiles ±{_accuracy(v):.1%} · seed {sim.seed}"] if sim is not None else []
+    said += [f"rows: {rest}: verdict.evidence"] if rest else []
+    return lines + _wrapped("", " · ".join(said))
 
 
 def _accuracy(v: Verdict) -> float:
@@ -244,10 +309,11 @@ def _accuracy(v: Verdict) -> float:
     return max((half_width(q.standard_error, q.replicates) / abs(float(q)) for q in shown), default=0.0)
 
 
-def _wrapped(head: str, text: str) -> list[str]:
+def _wrapped(head: str, text: str, width: int = WIDTH, indent: str | None = None) -> list[str]:
+    """Text after a head, going on below where the head ends or at an indent."""
     import textwrap
 
-    return textwrap.wrap(text, WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
+    return textwrap.wrap(text, width, initial_indent=head, subsequent_indent=" " * len(head) if indent is None else indent)
 
 
 def stated_run(v: Verdict) -> tuple[Run, Estimate, Claim]:
@@ -261,9 +327,9 @@ def _source(cited: str) -> str:
     return cited.partition(";")[0].partition(" (")[0]
 
 
-def _millions(value: float) -> str:
-    size = value / 1e6
-    return f"{size:.0f}" if size >= 10 else f"{size:.1f}"
+def _digits(value: float) -> str:
+    """A few digits: one after the point below ten, two below one."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
 
 
 def money(value: float, digits: int = 3) -> str:

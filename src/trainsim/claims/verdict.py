@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from .. import catalog
 from ..catalog.evidence import Evidence, mfu_evidence, rent_evidence
-from ..catalog.rows import rows
+from ..catalog.rows import day_of, rows
 from ..catalog.runs import complete
 from ..cost.pricing import Rental
 from ..doubt import simulate
-from ..errors import ClaimError
+from ..errors import CatalogError, ClaimError, check_kind
 from ..journey import Estimate, estimate
 from ..run import Run
 from ..training.efficiency import MFU
 from ..uncertainty import Beliefs, Simulation
-from ..units import SECONDS_PER_HOUR, human
+from ..units import SECONDS_PER_HOUR, Num, human
 from .claim import Claim
-from .decides import Decides, decides
+from .decides import Decides, decides, undisclosed
 from .judges import judge, misnamed
 from .ladder import Ladder, Rung, ladder
-from .scope import scope_of
+from .scope import SCOPES, Scope, scope_of
 from .words import SEVERITY, Check, Telling, Word, main_phase, word_at, word_for_rounding
 
 
@@ -100,6 +100,9 @@ def audit(claim: Claim, subject: Run | None = None, beliefs: Beliefs | None = No
     Raises:
         ClaimError: a value in a unit of another dimension, a quantity the library doesn't compute, or no subject to be found.
     """
+    check_kind(claim, Claim, "claim", "a ts.Claim: ts.catalog.claim('deepseek-v3-6m')")
+    if subject is not None:
+        check_kind(subject, Run, "subject", "the ts.Run it is about: ts.catalog.run('deepseek-v3')")
     if claim.value is not None:
         claim.in_base()  # a wrong unit is an error whatever can be judged
     if subject is None and not claim.subject:
@@ -114,52 +117,68 @@ def audit(claim: Claim, subject: Run | None = None, beliefs: Beliefs | None = No
 
 
 def _audit_run(claim: Claim, run: Run, beliefs: Beliefs | None, as_of: str | None, seed: int) -> Verdict:
-    day = dt.date.fromisoformat(as_of) if as_of else _day_before(claim)
+    day = _day(claim, as_of)
     stated = estimate(run)
     value = claim.in_base()
-    checks = [_arithmetic(claim, value, stated)]
+    checks = _arithmetic(claim, value, stated)
     evidence: dict[str, Evidence] = {}
-    blind: Simulation | None = None
-    if any(phase.tokens is not None for phase in run.phases):
-        hours = _hours(run, stated, beliefs, day, seed)
-        checks += [hours.physics, hours.check]
-        evidence["mfu"], blind = hours.evidence, hours.blind
-    else:
-        checks.append(Check("hours", "CANNOT BE JUDGED", "no phase's tokens were published: the hours can't be held against work"))
-    rungs: tuple[Rung, ...] = ()
-    dollars: Simulation | None = None
+    hours = _hours(run, stated, beliefs, day, seed)
+    checks += hours.checks
+    if hours.evidence is not None:
+        evidence["mfu"] = hours.evidence
+    steps: Ladder | None = None
     hangs: Decides | None = None
     if claim.judged_in == "USD":
-        rent, rent_check = _rent(run, day)
-        evidence["rent"] = rent
-        steps = ladder(run, rent.belief, value, beliefs, seed)
-        dollars, rungs = steps.rented, steps.rungs
-        checks += [rent_check, _at_scope(claim, value, steps)]
-        if blind is not None:
-            without = blind_run(run).replace({"price": Rental(usd_per_gpu_hour=2.0)})
-            hangs = decides(without, value, mfu=evidence["mfu"].belief, rent=rent.belief, steps=steps, seed=seed)
+        rent, rent_check = _rent(run, beliefs, day)
+        if _scope(claim).basis == "rent":
+            checks.append(rent_check)
+        if rent is None:
+            checks.append(Check("dollars", "CANNOT BE JUDGED", rent_check.finding))
+        else:
+            evidence["rent"] = rent
+            steps = ladder(run, rent.belief, value, beliefs, seed)
+            checks.append(_at_scope(claim, value, steps))
+            hangs = decides(steps, seed=seed)
+            if hours.evidence is not None and set(_scope(claim).contents) == {"run"}:
+                without = blind_run(run).replace({"price": Rental(usd_per_gpu_hour=2.0)})
+                hangs = replace(hangs, run=undisclosed(without, value, mfu=hours.evidence.belief, rent=rent.belief, seed=seed))
     number = max((c.word for c in checks), key=SEVERITY.index)
-    return Verdict(claim, run, number, _telling(claim, rungs), tuple(checks), rungs, _others(run), evidence, stated, blind, dollars, hangs)
+    rungs, dollars = (steps.rungs, steps.rented) if steps is not None else ((), None)
+    telling = _telling(claim, value, steps)
+    return Verdict(claim, run, number, telling, tuple(checks), rungs, _others(run), evidence, stated, hours.blind, dollars, hangs)
 
 
-def _day_before(claim: Claim) -> dt.date | None:
-    return dt.date.fromisoformat(claim.date) - dt.timedelta(days=1) if claim.date else None
+def _day(claim: Claim, as_of: str | None) -> dt.date | None:
+    """The last day whose rows may be seen: as told, or the day before the claim."""
+    if as_of:
+        return day_of(as_of, "as_of")
+    return day_of(claim.date, "claim.date") - dt.timedelta(days=1) if claim.date else None
 
 
-def _arithmetic(claim: Claim, value: float, stated: Estimate) -> Check:
-    """The claim beside the subject's own hours times its own price."""
-    told = float(stated.told_gpu_hours)
-    computed = told if claim.judged_in == "GPU-h" else told * float(stated.price.total)
-    finding = f"{human(told, 4)} hours at ${float(stated.price.total):.4g} are {human(computed, 4)}; claimed {human(value, 4)}"
-    return Check("arithmetic", word_for_rounding(value, computed), finding)
+def _scope(claim: Claim) -> Scope:
+    """The scope a claim is judged at: its own; rent of the final run where it names none, which the check then says."""
+    return scope_of(claim.scope) or SCOPES["final-run rent"]
+
+
+def _arithmetic(claim: Claim, value: float, stated: Estimate) -> list[Check]:
+    """The claim beside the subject's own hours, or these times its own price; nothing where the scope holds more than hours."""
+    told, price = float(stated.told_gpu_hours), float(stated.price.total)
+    if claim.judged_in == "GPU-h":
+        hours = float(stated.busy_gpu_hours) if claim.quantity == "busy_gpu_hours" else told
+        return [Check("arithmetic", word_for_rounding(value, hours), f"stated {human(hours, 4)} hours; claimed {human(value, 4)}")]
+    scope = _scope(claim)
+    if (scope.basis, scope.kind) != ("rent", "run") or not set(scope.contents) <= {"run", "downtime"}:
+        return []
+    hours = float(stated.gpu_hours) if "downtime" in scope.contents else told
+    finding = f"{human(hours, 4)} hours at ${price:.4g} are {human(hours * price, 4)}; claimed {human(value, 4)}"
+    return [Check("arithmetic", word_for_rounding(value, hours * price), finding)]
 
 
 @dataclass(frozen=True)
 class _Hours:
-    physics: Check
-    check: Check
-    evidence: Evidence
-    blind: Simulation
+    checks: list[Check]
+    evidence: Evidence | None = None
+    blind: Simulation | None = None
 
 
 def blind_run(run: Run) -> Run:
@@ -173,40 +192,50 @@ def blind_run(run: Run) -> Run:
 
 def _hours(run: Run, stated: Estimate, beliefs: Beliefs | None, day: dt.date | None, seed: int) -> _Hours:
     """Could the run take so few hours: implied utilisation, and the percentile of the stated hours in what others' runs suggest."""
+    if all(phase.tokens is None for phase in run.phases):
+        return _Hours([Check("hours", "CANNOT BE JUDGED", "no phase's tokens were published: the hours can't be held against work")])
     name = main_phase(run)
-    phase = stated.phases[name]
-    told = float(phase.busy_gpu_seconds) / SECONDS_PER_HOUR
+    physics = _physics(run, stated, name)
+    told = float(stated.phases[name].busy_gpu_seconds) / SECONDS_PER_HOUR
     blind = blind_run(run)
-    evidence = mfu_evidence(blind, day)
-    mine = next((belief for paths, belief in (beliefs or {}).items() if "efficiency.mfu" in paths), None)
-    if mine is not None:
-        evidence = replace(evidence, belief=mine, how="utilisation as the user believes")
-    held = Beliefs({"efficiency.mfu": evidence.belief})
-    sims = {}
-    for reading, belief in (
-        ("default", held),
-        ("narrow", Beliefs({"efficiency.mfu": evidence.narrow})),
-        ("wide", Beliefs({"efficiency.mfu": evidence.wide})),
-    ):
-        sims[reading] = simulate(
-            blind, belief, lambda r: {"hours": estimate(r).phases[name].busy_gpu_seconds / SECONDS_PER_HOUR}, seed=seed
-        )
-    at = {reading: float(sim.percentile("hours", told)) for reading, sim in sims.items()}
+    evidence, why = _believed(beliefs, "efficiency.mfu", lambda: mfu_evidence(blind, day), "utilisation")
+    if evidence is None:
+        return _Hours([physics, Check("hours", "CANNOT BE JUDGED", why)])
+
+    def hours(drawn: Run) -> dict[str, Num]:
+        return {"hours": estimate(drawn).phases[name].busy_gpu_seconds / SECONDS_PER_HOUR}
+
+    sims = [
+        simulate(blind, Beliefs({"efficiency.mfu": belief}), hours, seed=seed)
+        for belief in (evidence.belief, evidence.narrow, evidence.wide)
+    ]
+    at = [float(sim.percentile("hours", told)) for sim in sims]
+    finding = f"{human(told, 4)} hours against what {'others’ runs suggest' if evidence.used else evidence.how}"
+    return _Hours([physics, Check("hours", word_at(at[0]), finding, *at)], evidence, sims[0])
+
+
+def _physics(run: Run, stated: Estimate, name: str) -> Check:
+    """The utilisation that the stated hours of a phase imply, of the BF16 peak and of the peak its products run at."""
+    phase = stated.phases[name]
+    seconds = float(phase.busy_gpu_seconds)
     flop = float(phase.flops.total) if phase.flops is not None else float("nan")
-    peaks = {d: float(run.cluster.chip.peak_of(d)) for d in ("bf16", _fastest(run))}
-    implied = {d: flop / (told * SECONDS_PER_HOUR * p) for d, p in peaks.items()}
-    possible: Word = "HOLDS" if implied[_fastest(run)] <= 1 else "IMPOSSIBLE"
+    fastest = _fastest(run)
+    implied = {d: flop / (seconds * float(run.cluster.chip.peak_of(d))) for d in dict.fromkeys(("bf16", fastest))}
     shares = ", ".join(f"{share:.1%} of the {d.upper()} peak" for d, share in implied.items())
-    physics = Check("physics", possible, f"{human(told, 4)} hours imply {shares}")
-    check = Check(
-        "hours",
-        word_at(at["default"]),
-        f"{human(told, 4)} hours against what others' runs suggest",
-        at["default"],
-        at["narrow"],
-        at["wide"],
-    )
-    return _Hours(physics, check, evidence, sims["default"])
+    finding = f"{human(seconds / SECONDS_PER_HOUR, 4)} hours imply {shares}"
+    return Check("physics", "HOLDS" if implied[fastest] <= 1 else "IMPOSSIBLE", finding)
+
+
+def _believed(beliefs: Beliefs | None, path: str, found: Callable[[], Evidence], what: str) -> tuple[Evidence | None, str]:
+    """The catalogue's evidence under the user's belief where there is one; None, and why, where there is neither."""
+    mine = next((belief for paths, belief in (beliefs or {}).items() if path in paths), None)
+    try:
+        evidence = found()
+    except CatalogError as error:
+        if mine is None:
+            return None, f"{error.value} {error.rule}"
+        return Evidence(mine, mine, mine, {}, {}, f"{what} as the user believes"), ""
+    return evidence if mine is None else replace(evidence, belief=mine, how=f"{what} as the user believes"), ""
 
 
 def _fastest(run: Run) -> str:
@@ -215,45 +244,44 @@ def _fastest(run: Run) -> str:
     return precision if getattr(run.cluster.chip.peak, precision, None) is not None else "bf16"
 
 
-def _rent(run: Run, day: dt.date | None) -> tuple[Evidence, Check]:
+def _rent(run: Run, beliefs: Beliefs | None, day: dt.date | None) -> tuple[Evidence | None, Check]:
     """Is the stated price an hour one the market knew."""
     region = run.price.region if isinstance(run.price, Rental) else ""
-    evidence = rent_evidence(run, day, region=region)
+    path = "price.usd_per_gpu_hour"
+    evidence, why = _believed(beliefs, path, lambda: rent_evidence(run, day, region=region), "rent")
+    if evidence is None:
+        return None, Check("rent", "CANNOT BE JUDGED", why)
     if not isinstance(run.price, Rental):
         return evidence, Check("rent", "CANNOT BE JUDGED", "the run states no rent")
-    price = float(run.price.usd_per_gpu_hour)
-    unit = run.unit_of("price.usd_per_gpu_hour")
-    at = [100.0 * float(b.meets(unit, "price.usd_per_gpu_hour").cdf(price)) for b in (evidence.belief, evidence.narrow, evidence.wide)]
+    price, unit = float(run.price.usd_per_gpu_hour), run.unit_of(path)
+    at = [100.0 * float(b.meets(unit, path).cdf(price)) for b in (evidence.belief, evidence.narrow, evidence.wide)]
     return evidence, Check("rent", word_at(at[0]), f"${price:.2f} an hour against {evidence.how}", *at)
 
 
 def _at_scope(claim: Claim, value: float, steps: Ladder) -> Check:
     """The claimed value among what its own scope comes to."""
-    scope = scope_of(claim.scope)
-    held = set(scope.contents) if scope is not None and (scope.basis, scope.kind) == ("rent", "run") else {"run"}
-    rungs = dict(zip(steps.rented.outputs, steps.rungs, strict=True))
-    name = next((n for n, r in rungs.items() if held <= set(r.contents)), steps.rented.outputs[-1])
-    at = float(steps.rented.percentile(name, value))
-    return Check(
-        "dollars", word_at(at), f"${human(value, 4)} among what {rungs[name].label.removeprefix('+ ')} comes to at market rent", at
-    )
+    check = steps.judge(_scope(claim), value)
+    if claim.scope and scope_of(claim.scope) is None:
+        return replace(check, finding=f'{check.finding}; "{claim.scope}" names no scope')
+    return check
 
 
-def _telling(claim: Claim, rungs: tuple[Rung, ...]) -> Telling:
+def _telling(claim: Claim, value: float, steps: Ladder | None) -> Telling:
     """Whether the words name the scope the number has; if not, whether the number holds at the scope they name."""
-    told, is_ = scope_of(claim.told_as), scope_of(claim.scope)
+    told, is_ = scope_of(claim.told_as), _scope(claim)
     if not claim.told_as or claim.told_as == claim.scope:
         return "FAIR"
-    if told is None or (told.basis, told.kind) != ("rent", "run") or not rungs:
+    if told is None or steps is None:
         return "CANNOT BE JUDGED"
-    if is_ is not None and (told.basis, told.kind) == (is_.basis, is_.kind) and told.inside(is_):
+    if (told.basis, told.kind, set(told.contents)) == (is_.basis, is_.kind, set(is_.contents)):
         return "FAIR"
-    value = claim.in_base()
-    reached = next((r for r in rungs if set(told.contents) <= set(r.contents)), None)
-    if reached is not None:
-        return "FAIR" if reached.rent[0] <= value <= reached.rent[2] else "MISLEADING"
-    # some of what the words promise is priced by no row: what is priced bounds it from below
-    return "MISLEADING" if value < rungs[-1].rent[0] else "CANNOT BE JUDGED"
+    match steps.judge(told, value).word:
+        case "HOLDS":
+            return "FAIR"
+        case "CANNOT BE JUDGED":
+            return "CANNOT BE JUDGED"
+        case _:
+            return "MISLEADING"
 
 
 def _others(run: Run) -> dict[str, float]:

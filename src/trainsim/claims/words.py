@@ -31,13 +31,15 @@ def word_at(percentile: float) -> Word:
 
 
 def word_for_rounding(stated: float, computed: float) -> Word:
-    """Whether a stated figure is the computed one, rounded to the digits it was told with.
+    """Whether a stated figure is the computed one, rounded to the digits it was told with: 5.58 may be told as 6, not as 6.0.
 
-    Two digits are allowed for a figure of one, since 5.58 is told as 6. Within a tenth it is strained.
+    Within a tenth it is strained.
 
     >>> word_for_rounding(6e6, 5.576e6), word_for_rounding(5.6e9, 5.576e6)
     ('HOLDS', 'FAILS')
     """
+    if stated == 0:
+        return "HOLDS" if computed == 0 else "FAILS"
     exponent = np.floor(np.log10(abs(stated)))
     digits = next(d for d in range(1, 17) if np.isclose(np.round(stated / 10.0**exponent, d - 1), stated / 10.0**exponent, rtol=1e-12))
     half_digit = 0.5 * 10.0 ** (exponent - digits + 1)

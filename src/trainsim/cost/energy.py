@@ -125,7 +125,7 @@ def emissions(used: Ledger, grid: Grid, embodied: Embodied | None = None, gpu_ho
 
 
 def card_block(
-    emitted: Ledger, grid: Grid, *, hardware: str, gpu_hours: Num, training_type: str = "pre-training", provider: str = "unknown"
+    emitted: Ledger, grid: Grid, *, hardware: str, gpu_hours: float, training_type: str = "pre-training", provider: str = "unknown"
 ) -> str:
     """The emissions lines of a model card, as the Hugging Face hub reads them, with the section people read.
 

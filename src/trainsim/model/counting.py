@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SpecError, did_you_mean
+from ..errors import SpecError, check_kind, did_you_mean
 from ..ledger import Ledger, Unread, tree
 from ..units import Num
 from .documents import Documents, document_keys
@@ -43,6 +43,9 @@ class Convention:
     mtp: frozenset[str] | None
     source: str
 
+
+A_MODEL = "a ts.Model: ts.from_hf('config.json'), ts.catalog.model('deepseek-v3')"
+"""What to give where a model is asked for."""
 
 _Lines = dict[tuple[str, ...], float]
 _BACKWARD = 2.0
@@ -138,10 +141,11 @@ def count_params(model: Model, mtp: Mtp = "none") -> Ledger:
         ledger [parameter].
 
     Raises:
-        SpecError: ``mtp`` is no such word.
+        SpecError: ``mtp`` is no such word, or ``model`` no model.
 
     Source: counted on the ops; DeepSeek-V3 report (arXiv:2412.19437) section 2.2 for the sharing of embedding and head.
     """
+    check_kind(model, Model, "model", A_MODEL)
     t = model.table
     stored = t.count * (t.matrices * _owned(t, mtp) + t.vectors * _present(t, mtp))
     return _by_path(model, "parameter", stored, keep=stored > 0)
@@ -158,6 +162,7 @@ def count_active_params(model: Model, mtp: Mtp = "none") -> Ledger:
 
     Source: as model cards quote it; some leave the input embedding out (gpt-oss): take ``.part("embedding.tokens")`` off.
     """
+    check_kind(model, Model, "model", A_MODEL)
     t = model.table
     passed = t.count * (t.active_matrices * _owned(t, mtp) + t.active_vectors * _present(t, mtp))
     return _by_path(model, "parameter", passed, keep=passed > 0)
@@ -183,18 +188,19 @@ def flops_per_token(
         ledger [FLOP/token] with parts ``forward`` and ``backward``.
 
     Raises:
-        SpecError: unknown convention, ``mtp`` on a convention that has none, or a length that is not positive.
+        SpecError: no model, unknown convention, ``mtp`` on a convention that has none, or a length that is not positive.
 
     Source: Narayanan et al. 2021 (arXiv:2104.04473) for the accounting; each convention names its own.
     """
-    rule = _convention(convention)
+    check_kind(model, Model, "model", A_MODEL)
+    rule = CONVENTIONS[known_convention(convention, "convention")]
     if mtp != "none" and rule.mtp is None:
         able = ", ".join(c.name for c in CONVENTIONS.values() if c.mtp is not None)
         raise SpecError("mtp", mtp, f"convention {convention!r} has no multi-token prediction", f"use mtp='none', or one of: {able}")
     if mtp not in get_args(Mtp):
         raise SpecError("mtp", mtp, "is no way to count prediction modules", did_you_mean(str(mtp), get_args(Mtp), "ways"))
     for name, length in (("seq_len", seq_len), ("document_length", document_length)):
-        if not (length is None or isinstance(length, Documents) or np.all(np.asarray(length) >= 1)):
+        if not (length is None or isinstance(length, Documents) or _at_least_one(length)):
             raise SpecError(name, length, "must be >= 1", "give the length in tokens")
     fixed, groups = _charged(model, rule, mtp)
     keys = {mask: document_keys(partial(_keys, model.table.masks[mask], rule.pairs), seq_len, document_length) for mask in groups}
@@ -204,6 +210,11 @@ def flops_per_token(
     # the total in closed form, so that reading it over many draws walks no lines
     both.__dict__["total"] = sum(times * sum(groups[m].values()) * keys[m] for m in groups) + times * sum(fixed.values())
     return both
+
+
+def _at_least_one(length: Num) -> bool:
+    numbers = np.asarray(length)
+    return numbers.dtype.kind in "iuf" and bool(np.all(numbers >= 1))
 
 
 def _read(fixed: _Lines, groups: Mapping[int, _Lines], keys: Mapping[int, Num]) -> Mapping[str, Ledger | Num]:
@@ -252,10 +263,15 @@ def _in_block(entry: Entry) -> bool:
     return entry.path[0] not in {"embedding", "head"} and entry.path[:2] != ("mtp", "projection")
 
 
-def _convention(name: str) -> Convention:
+def known_convention(name: str, path: str = "") -> str:
+    """A name of ``CONVENTIONS``.
+
+    Raises:
+        SpecError: there is no such convention.
+    """
     if name not in CONVENTIONS:
-        raise SpecError("convention", name, "is no counting convention", did_you_mean(str(name), CONVENTIONS, "conventions"))
-    return CONVENTIONS[name]
+        raise SpecError(path, name, "is no counting convention", did_you_mean(str(name), CONVENTIONS, "conventions"))
+    return name
 
 
 def _present(t: OpTable, mtp: Mtp) -> NDArray[np.bool_]:

@@ -77,7 +77,7 @@ def document_keys(keys: Callable[[Num], Num], seq_len: Num, documents: Num | Doc
         seq_len: sequence length, number or array ``(n,)`` [token].
         documents: their length, :class:`Documents`, or None for one to a sequence [token].
 
-    >>> document_keys(lambda length: (length + 1) / 2, 4096, 99)
+    >>> float(document_keys(lambda length: (length + 1) / 2, 4096, 99))
     50.0
     """
     if isinstance(documents, Documents):

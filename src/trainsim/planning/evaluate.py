@@ -278,6 +278,8 @@ def _untimed(setting: Setting, plan: Plan) -> str | None:
         if error.path != "plan.schedule":
             raise
         return f"schedule={plan.schedule} {error.rule}"
+    except SpecError:  # it has one, for other counts of micro-batches
+        return None
     return None
 
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..catalog.rows import find
-from ..claims.screen import money, ordinal, stated_run, title_of
+from ..claims.ladder import Rung
+from ..claims.scope import scope_of
+from ..claims.screen import money, ordinal, scope_in_words, stated_run, title_of, told_in_words
 from ..claims.verdict import Verdict
 from ..claims.words import main_phase
 from ..errors import EstimateError
+from ..uncertainty import Simulation
 from ..units import SECONDS_PER_HOUR, human
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#666666"
 """Okabe and Ito's palette: told apart by every reader."""
@@ -37,31 +43,48 @@ def draw(verdict: Verdict, path: str | Path, beside: Sequence[Verdict] = ()) -> 
         EstimateError: matplotlib is not installed.
         ClaimError: the verdict is not about a run: print it, or give it as ``beside``.
     """
-    run, _, _ = stated_run(verdict)
-    plt = _pyplot()
-    tall = 2.9 + 0.62 * max(1, len(verdict.rungs)) + (1.15 if beside else 0.0)
-    figure = plt.figure(figsize=(10, tall + 2.2), dpi=120, facecolor="white")
+    figure = sketch(verdict, beside)
     try:
-        figure.text(0.02, 1 - 0.30 / (tall + 2.2), finding(verdict), fontsize=17, fontweight="bold", va="center")
-        told = f"{title_of(run)}: what the claim says, and what “cost” can mean"
-        figure.text(0.02, 1 - 0.66 / (tall + 2.2), told, fontsize=12, color=GREY, va="center")
-        top = 1 - 1.15 / (tall + 2.2)
-        strip = 1.05 / (tall + 2.2)
-        _hours(figure, figure.add_axes((0.34, top - strip, 0.63, strip)), verdict)
-        if verdict.rungs:
-            bottom = 1.35 / (tall + 2.2)
-            _ladder(figure, figure.add_axes((0.34, bottom, 0.63, top - strip - 1.0 / (tall + 2.2) - bottom)), verdict, beside)
-        _foot(figure, verdict)
         figure.savefig(path)
     finally:
-        plt.close(figure)
+        _pyplot().close(figure)
     return Path(path)
+
+
+def sketch(verdict: Verdict, beside: Sequence[Verdict] = ()) -> Figure:
+    """The picture before it is written: a matplotlib figure, for who wants to go on drawing."""
+    run, _, _ = stated_run(verdict)
+    plt = _pyplot()
+    others = [b for b in beside if b.claim.judged_in == "USD" and b.claim.value is not None]
+    hours = any(phase.tokens is not None for phase in run.phases)
+    strip = 1.5 if hours else 0.0
+    ladder = 0.62 * len(verdict.rungs) + (1.15 if others else 0.0) + 0.9 if verdict.rungs else 0.0
+    tall = HEAD + strip + ladder + FOOT
+    figure: Figure = plt.figure(figsize=(WIDE, tall), dpi=120, facecolor="white")
+    _fitted(figure, 1 - 0.30 / tall, finding(verdict), size=17, weight="bold")
+    means = "what “cost” can mean" if verdict.rungs else "what others' runs suggest"
+    _fitted(figure, 1 - 0.66 / tall, f"{title_of(run)}: what the claim says, and {means}", size=12, color=GREY)
+    number = 1
+    if hours:
+        axes = figure.add_axes((LEFT, 1 - (HEAD + 1.05) / tall, ACROSS, 1.05 / tall))
+        _hours(figure, axes, verdict, number)
+        number += 1
+    if verdict.rungs:
+        axes = figure.add_axes((LEFT, (FOOT + 0.35) / tall, ACROSS, (ladder - 0.9) / tall))
+        _ladder(figure, axes, verdict, others, number)
+    _foot(figure, verdict)
+    return figure
+
+
+WIDE, HEAD, FOOT = 10.0, 1.15, 1.0
+"""Inches: the figure across, its heading, its legend."""
+LEFT, ACROSS = 0.34, 0.63
+"""Where the axes begin, and how wide they are, of the figure."""
 
 
 def finding(verdict: Verdict) -> str:
     """The finding in one sentence, computed."""
-    figure = money(verdict.claim.in_base())
-    scope = verdict.claim.scope or "stated"
+    figure, scope = told_in_words(verdict.claim), scope_in_words(verdict.claim).partition(";")[0]
     number = {
         "HOLDS": f"{figure} holds as {scope}",
         "STRAINED": f"{figure} is strained even as {scope}",
@@ -69,13 +92,43 @@ def finding(verdict: Verdict) -> str:
         "IMPOSSIBLE": f"{figure} is impossible: the chips can't do the work",
         "CANNOT BE JUDGED": f"{figure} cannot be judged",
     }[verdict.number]
-    if verdict.words == "MISLEADING" and verdict.rungs:
-        times = float(verdict.rungs[-1].rent[1]) / verdict.claim.in_base()
-        more = (
-            f", and misleads as the model's cost (×{human(times, 2)})" if len(verdict.rungs) > 2 else ", and misleads as the model's cost"
-        )
-        return number + more
-    return number
+    if verdict.words != "MISLEADING" or not verdict.rungs or verdict.number == "IMPOSSIBLE":
+        return number
+    last, told = verdict.rungs[-1], scope_of(verdict.claim.told_as)
+    more = "" if told is not None and set(told.contents) <= set(last.contents) else " and more"
+    times = float(last.rent[1]) / verdict.claim.in_base()
+    return f"{number}, misleads as “{verdict.claim.told_as}”" + (f" (×{human(times, 2)}{more})" if times > 1 else "")
+
+
+def _fitted(figure: Figure, y: float, text: str, *, size: float, **style: Any) -> None:
+    """A line of text from the left edge, as large as fits across."""
+    drawn = figure.text(0.02, y, text, fontsize=size, va="center", **style)
+    while _box(figure, drawn).x1 > 0.985 * figure.bbox.width and size > MINUTE:
+        size -= 0.5
+        drawn.set_fontsize(size)
+
+
+MINUTE = 8.0
+"""The smallest letters [pt]."""
+
+
+def _box(figure: Figure, drawn: Any) -> Any:
+    """Where a text stands, in pixels."""
+    return drawn.get_window_extent(figure.canvas.get_renderer())  # type: ignore[attr-defined]
+
+
+def _free(figure: Figure, axes: Axes, taken: Sequence[Any], tries: Iterable[Callable[[], Any]]) -> Any:
+    """The first of several ways to write a label at which it stands clear of what is there already, right of the headings."""
+    drawn = None
+    for write in tries:
+        if drawn is not None:
+            drawn.remove()
+        drawn = write()
+        box = _box(figure, drawn)
+        inside = box.x0 >= axes.bbox.x0 - 2 and box.x1 <= figure.bbox.width
+        if inside and not any(box.overlaps(other) for other in taken):
+            break
+    return drawn
 
 
 def _pyplot() -> Any:
@@ -90,48 +143,99 @@ def _pyplot() -> Any:
     return plt
 
 
-def _hours(figure: Any, axes: Axes, v: Verdict) -> None:
+def _hours(figure: Figure, axes: Axes, v: Verdict, number: int) -> None:
+    """Hours expected, the stated figure, and independent measurements of the same model."""
     run, est, _ = stated_run(v)
-    told = float(est.phases[main_phase(run)].told_gpu_seconds) / SECONDS_PER_HOUR
+    told = float(est.phases[main_phase(run)].busy_gpu_seconds) / SECONDS_PER_HOUR
     check = v.check("hours")
-    _label(
-        figure,
-        axes,
-        "1  Could the run take\n    so few hours?",
-        f"{ordinal(check.percentile or 0.0).replace(' pct.', ' percentile')} of what\nothers' runs suggest: {check.word.lower()}",
-    )
+    if check.percentile is None:
+        said = "too few runs were public\nto expect any"
+    else:
+        said = f"{ordinal(check.percentile).replace(' pct.', ' percentile')} of what\nothers' runs suggest: {check.word.lower()}"
+    few = "few" if (check.percentile or 0.0) < 50 else "many"
+    _label(figure, axes, f"{number}  Could the run take\n    so {few} hours?", said)
+    measured = {row: hours for row, hours in v.others.items() if not find("runs", row).derived_from}
+    shown = sorted(measured.items(), key=lambda item: item[1])
+    ends = [told, *measured.values()]
+    top, expected = 1.5, None
     if v.blind is not None:
-        low, high = (float(v.blind.quantile("hours", q)) for q in (0.02, 0.95))
-        edges = np.geomspace(min(low, told) * 0.8, max(high, told) * 1.15, 61)
-        # in log hours, as the axis is drawn
-        density = np.diff([float(v.blind.cdf("hours", float(e))) for e in edges]) / np.diff(np.log(edges))
-        middles = np.sqrt(edges[1:] * edges[:-1])
-        axes.fill_between(middles, density, color=BLUE, alpha=0.25, lw=0)
-        left = told > float(v.blind.quantile("hours", 0.25))
-        beside = told * (0.96 if left else 1.04)
-        text = "what others' runs suggest"
-        axes.text(beside, density.max() * 0.2, text, color=BLUE, ha="right" if left else "left", va="center", fontsize=10)
-        axes.set_xlim(edges[0], edges[-1])
-        axes.set_ylim(0, density.max() * 1.5)
+        hours, expected = density(v.blind)
+        axes.fill_between(hours, expected / expected.max(), color=BLUE, alpha=0.25, lw=0)
+        ends += [float(hours[0]), float(hours[-1])]
+    axes.set_xlim(min(ends) * 0.85, max(ends) * 1.15)
+    axes.set_ylim(0, top)
     axes.axvline(told, color="black", lw=2)
-    axes.annotate(f"stated {human(told)} ", (told, axes.get_ylim()[1] * 0.99), ha="right", va="top", fontweight="bold", fontsize=10.5)
-    others = [(row, hours) for row, hours in v.others.items() if not find("runs", row).derived_from]
-    for i, (row, hours) in enumerate(sorted(others, key=lambda t: t[1])[:3]):
-        axes.plot([hours], [0], marker="s", ms=8, color=GREEN, clip_on=False, zorder=5)
-        text = f"{find('runs', row).get('org')}, same model: {human(hours)}"
-        at = (hours * 1.25, axes.get_ylim()[1] * (0.72 - 0.16 * i))
-        axes.annotate(text, (hours, 0), xytext=at, color=GREEN, fontsize=10, va="center",
-                      arrowprops={"arrowstyle": "-", "color": GREEN, "lw": 0.8})  # fmt: skip
-    _log_axis(axes, "", " GPU-h")
+    taken = [
+        _box(figure, _log_axis(axes, "", "GPU-h")),
+        _pixels(axes, told, 0.0, top),
+        *(_pixels(axes, hours, 0.0, 0.06 * top, 9.0) for hours in measured.values()),
+    ]
+
+    def write(text: str, x: float, y: float, side: str, **style: Any) -> Callable[[], Any]:
+        return lambda: axes.text(x, y, text, ha=side, va="center", fontsize=10, **style)
+
+    stated = f"stated {human(told)}"
+    tries = [write(stated, told * f, top * 0.93, side, fontweight="bold") for side, f in (("right", 0.985), ("left", 1.015))]
+    taken.append(_box(figure, _free(figure, axes, taken, tries)))
+    for row, hours_there in shown[:1] + shown[-1:] if len(shown) > 1 else shown:
+        axes.plot([hours_there], [0], marker="s", ms=8, color=GREEN, clip_on=False, zorder=5)
+        text = f"{find('runs', row).get('org')}, same model: {human(hours_there)}"
+        sides = [(side, hours_there * f) for side, f in (("left", 1.25), ("right", 0.8), ("left", 1.06), ("right", 0.94))]
+        sides += [("left", max(hours_there, told) * 1.05)]
+        places = [(x, y, side) for y in (0.72, 0.56, 0.88, 0.4) for side, x in sides]
+        tries = [write(text, x, top * y, side, color=GREEN) for x, y, side in places]
+        label = _free(figure, axes, taken, tries)
+        taken.append(_box(figure, label))
+        axes.annotate("", (hours_there, 0), xytext=label.get_position(), arrowprops={"arrowstyle": "-", "color": GREEN, "lw": 0.8})
+    if expected is not None:
+        axis = np.sqrt(hours[0] * hours[-1])
+        places = [(float(hours[np.searchsorted(hours, axis * f)]), y, side) for y in (0.12, 0.3, 0.45, 0.6) for side, f in SIDES]
+        _free(figure, axes, taken, [write("what others' runs suggest", x, top * y, side, color=BLUE) for x, y, side in places])
 
 
-def _ladder(figure: Any, axes: Axes, v: Verdict, beside: Sequence[Verdict]) -> None:
+SIDES = (("center", 1.0), ("left", 1.0), ("right", 1.0), ("right", 0.8), ("left", 1.25))
+"""Where a label may stand about the middle: how it is anchored, and a factor on the place."""
+
+
+def density(sim: Simulation, output: str = "hours", points: int = 400) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A density over the logarithm of an output, without the ripple of counted bins.
+
+    Normal scores of the quantiles are nearly straight in the logarithm; a spline through some of them gives the density as
+    ``φ(z) · dz/d ln x``.
+
+    Returns:
+        the output's values and the density there, each (points,).
+    """
+    from scipy.interpolate import CubicSpline
+    from scipy.special import ndtr
+
+    z = np.linspace(-3.0, 2.6, 14)
+    knots = np.log([float(q) for q in sim.quantile(output, ndtr(z).tolist())])
+    curve = CubicSpline(knots, z)
+    at = np.linspace(knots[0], knots[-1], points)
+    return np.exp(at), np.maximum(curve(at, 1), 0.0) * np.exp(-(curve(at) ** 2) / 2) / np.sqrt(2 * np.pi)
+
+
+def _pixels(axes: Axes, x: float, low: float, high: float, width: float = 4.0) -> Any:
+    """An upright line or a mark as a box, in pixels."""
+    from matplotlib.transforms import Bbox
+
+    ends = axes.transData.transform([(x, low), (x, high)])
+    return Bbox([ends[0] - [width, 0.0], ends[1] + [width, 0.0]])
+
+
+def _ladder(figure: Figure, axes: Axes, v: Verdict, others: Sequence[Verdict], number: int) -> None:
     value = v.claim.in_base()
-    _label(figure, axes, "2  What does it leave out?", "", above=0.05)
-    figure.text(0.045, axes.get_position().y1 + 0.012, "each line adds to the one above", fontsize=9.5, color=GREY, va="top")
+    _label(figure, axes, f"{number}  What does it leave out?", "", above=0.45 / figure.get_figheight())
+    y1 = axes.get_position().y1 + 0.13 / figure.get_figheight()
+    figure.text(0.045, y1, "each line adds to the one above", fontsize=9.5, color=GREY, va="top")
+    lows = [float(r.rent[0]) for r in v.rungs] + [value] + [float(r.owner) for r in v.rungs if r.owner is not None]
+    highs = [float(r.rent[2]) for r in v.rungs] + [value, *(b.claim.in_base() for b in others)]
+    axes.set_xlim(min(lows) * 0.8, max(highs) * 1.55)
+    axes.set_ylim(-len(v.rungs) + 0.45 - (1.9 if others else 0.0), 0.6)
     axes.axvline(value, color="#cccccc", lw=7, zorder=0)
     axes.annotate(
-        f"“{money(value)}”",
+        f"“{told_in_words(v.claim)}”",
         (value, 1.0),
         xycoords=("data", "axes fraction"),
         xytext=(0, 4),
@@ -141,51 +245,50 @@ def _ladder(figure: Any, axes: Axes, v: Verdict, beside: Sequence[Verdict]) -> N
         fontsize=11,
     )
     for i, rung in enumerate(v.rungs):
-        y = -float(i)
-        colour = ORANGE if rung.grade == "C" else BLUE
-        low, mid, high = (float(q) for q in rung.rent)
-        quarter = rung.middle or (low, high)
-        axes.plot([low, high], [y, y], color=colour, lw=3, alpha=0.5, solid_capstyle="butt")
-        axes.plot(quarter, [y, y], color=colour, lw=11, solid_capstyle="butt")
-        axes.plot([mid], [y], "o", color="white", ms=6, zorder=4)
-        axes.annotate(
-            money(mid, 2), (high, y), xytext=(7, 0), textcoords="offset points", va="center", color=colour, fontweight="bold", fontsize=11.5
-        )
-        if rung.owner is not None:
-            axes.plot([float(rung.owner)], [y - 0.32], "^", mfc="none", mec=colour, ms=7)
-        axes.text(-0.50, y + 0.10, f"{'ABCDEFGH'[i]}  {rung.label}", transform=axes.get_yaxis_transform(), fontsize=11.5, va="center")
-        axes.text(-0.462, y - 0.26, rung.detail, transform=axes.get_yaxis_transform(), fontsize=8.8, color=GREY, va="center")
-    others = [b for b in beside if b.claim.judged_in == "USD" and b.claim.value is not None]
-    _others(axes, others, len(v.rungs))
-    axes.set_ylim(-len(v.rungs) + 0.45 - (1.9 if others else 0.0), 0.6)
-    lows = [float(r.rent[0]) for r in v.rungs] + [value] + [float(r.owner) for r in v.rungs if r.owner is not None]
-    highs = [float(r.rent[2]) for r in v.rungs] + [value, *(b.claim.in_base() for b in others)]
-    axes.set_xlim(min(lows) * 0.8, max(highs) * 1.55)
+        _rung(axes, -float(i), "ABCDEFGH"[i], rung)
     _log_axis(axes, "$", "")
+    _others(figure, axes, others, len(v.rungs))
     axes.grid(axis="x", color="#e6e6e6", lw=0.7)
     axes.set_axisbelow(True)
 
 
-def _others(axes: Axes, others: Sequence[Verdict], rungs: int) -> None:
-    """Figures that answer other questions: crosses below the ladder, labels on two lines so that none collide."""
+def _rung(axes: Axes, y: float, letter: str, rung: Rung) -> None:
+    """One bar: 90 % thin, 50 % thick, a dot for the median, a triangle for it at the owner's cost."""
+    colour = ORANGE if rung.grade == "C" else BLUE
+    low, mid, high = (float(q) for q in rung.rent)
+    axes.plot([low, high], [y, y], color=colour, lw=3, alpha=0.5, solid_capstyle="butt")
+    axes.plot(rung.middle or (low, high), [y, y], color=colour, lw=11, solid_capstyle="butt")
+    axes.plot([mid], [y], "o", color="white", ms=6, zorder=4)
+    axes.annotate(
+        money(mid, 2), (high, y), xytext=(7, 0), textcoords="offset points", va="center", color=colour, fontweight="bold", fontsize=11.5
+    )
+    if rung.owner is not None:
+        axes.plot([float(rung.owner)], [y - 0.32], "^", mfc="none", mec=colour, ms=7)
+    beside = axes.get_yaxis_transform()
+    axes.text(-0.50, y + 0.10, f"{letter}  {rung.label}", transform=beside, fontsize=11.5, va="center")
+    axes.text(-0.462, y - 0.26, rung.detail, transform=beside, fontsize=8.8, color=GREY, va="center")
+
+
+def _others(figure: Figure, axes: Axes, others: Sequence[Verdict], rungs: int) -> None:
+    """Figures that answer other questions: crosses below the ladder, each label on the first free line, led to by a thread."""
     if not others:
         return
     axes.axhline(-rungs + 0.35, color="#999999", lw=1, ls=":")
-    axes.text(
-        -0.50,
-        -rungs - 0.15,
-        "other questions",
-        transform=axes.get_yaxis_transform(),
-        fontsize=11.5,
-        color=GREY,
-        style="italic",
-        va="center",
-    )
-    for i, other in enumerate(sorted(others, key=lambda b: b.claim.in_base())):
+    where = axes.get_yaxis_transform()
+    axes.text(-0.50, -rungs - 0.15, "other questions", transform=where, fontsize=11.5, color=GREY, style="italic", va="center")
+    taken: list[Any] = []
+    for other in sorted(others, key=lambda b: b.claim.in_base()):
         value, y = other.claim.in_base(), -rungs + 0.1
         axes.plot([value], [y], "x", color=GREY, ms=8, mew=1.6)
         label = f"“{money(value)}”\n{SHORT.get(other.claim.quantity, other.claim.subject)}"
-        axes.annotate(label, (value, y - 0.18 - 0.62 * (i % 2)), fontsize=8.8, color=GREY, ha="center", va="top", linespacing=1.15)
+
+        def write(line: int, text: str = label, x: float = value, y: float = y) -> Any:
+            style: dict[str, Any] = {"fontsize": 8.8, "color": GREY, "ha": "center", "va": "top", "linespacing": 1.15}
+            return axes.text(x, y - 0.22 - 0.62 * line, text, bbox={"facecolor": "white", "lw": 0, "pad": 0.5}, **style)
+
+        drawn = _free(figure, axes, taken, [partial(write, line) for line in range(3)])
+        taken.append(_box(figure, drawn))
+        axes.plot([value, value], [y - 0.12, drawn.get_position()[1]], color=GREY, lw=0.7)
 
 
 SHORT = {
@@ -197,41 +300,56 @@ SHORT = {
 """What a figure beside the ladder is, in two words."""
 
 
-def _log_axis(axes: Axes, before: str, after: str) -> None:
+def _log_axis(axes: Axes, before: str, after: str) -> Any:
+    """Marks at round numbers, as many as a reader can take in; gives the unit written at its end."""
     axes.set_xscale("log")
     low, high = axes.get_xlim()
-    marks = (1, 3) if high / low > 50 else (1, 2, 5) if high / low > 8 else (1, 2, 3, 5)
-    ticks = [m * 10.0**e for e in range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1) for m in marks]
-    ticks = [t for t in ticks if low <= t <= high]
-    axes.set_xticks(ticks, [before + human(t, 1) + (after if t == ticks[-1] else "") for t in ticks], fontsize=10)
+    marks = next(m for m in MARKS if sum(low <= t <= high for t in _ticks(m, low, high)) <= 6 or m == MARKS[-1])
+    ticks = [t for t in _ticks(marks, low, high) if low <= t <= high]
+    axes.set_xticks(ticks, [before + human(t, 2 if t / 10 ** np.floor(np.log10(t)) % 1 else 1) for t in ticks], fontsize=10)
     axes.minorticks_off()
     axes.set_yticks([])
+    style: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "fontsize": 9, "color": GREY}
+    return axes.annotate(after, (1.0, 0.0), xycoords="axes fraction", xytext=(0, 5), **style)
 
 
-def _label(figure: Any, axes: Axes, head: str, text: str, above: float = 0.0) -> None:
+MARKS: tuple[tuple[float, ...], ...] = ((1, 1.5, 2, 3, 5, 7), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,))
+"""Digits that marks of a logarithmic axis may begin with, the finest first."""
+
+
+def _ticks(marks: Sequence[float], low: float, high: float) -> list[float]:
+    decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    return [float(m) * 10.0**e for e in decades for m in marks]
+
+
+def _label(figure: Figure, axes: Axes, head: str, text: str, above: float = 0.0) -> None:
     box = axes.get_position()
     figure.text(0.02, box.y1 + above, head, fontsize=12.5, fontweight="bold", va="top")
     figure.text(0.045, box.y0 + 0.3 * (box.y1 - box.y0), text, fontsize=9.5, color=GREY, va="top")
 
 
-def _foot(figure: Any, v: Verdict) -> None:
+def _foot(figure: Figure, v: Verdict) -> None:
     from .. import __version__
 
     height = figure.get_figheight()
-    marks = [(BLUE, "s", "priced from market data"), (ORANGE, "s", "judgement"), (GREY, "^", "median at owner's cost, not rented")]
-    if not v.rungs:
-        marks = []
-    for i, (colour, marker, text) in enumerate(m for m in marks if m[0] != ORANGE or any(r.grade == "C" for r in v.rungs)):
-        x = 0.03 + 0.27 * i
+    marks = []
+    if v.rungs:
+        grades = {r.grade for r in v.rungs}
+        marks += [(BLUE, "s", "market data, others' figures")] if grades - {"C"} else []
+        marks += [(ORANGE, "s", "judgement")] if "C" in grades else []
+        marks += [(GREY, "^", "median at owner's cost, not rented")] if any(r.owner is not None for r in v.rungs) else []
+    x = 0.03
+    for colour, marker, text in marks:
         figure.add_artist(_marker(x, 0.62 / height, marker, colour))
-        figure.text(x + 0.014, 0.62 / height, text, fontsize=10, va="center")
+        drawn = figure.text(x + 0.014, 0.62 / height, text, fontsize=10, va="center")
+        x = _box(figure, drawn).x1 / figure.bbox.width + 0.05
     sim = v.dollars or v.blind
-    draws = f"{sim.n:,} points, seed {sim.seed}" if sim is not None else ""
-    bars = f"Bars: 90 % and 50 %, dot: median. {draws}. Every row behind it, with source and date: verdict.evidence"
-    figure.text(0.02, 0.34 / height, bars, fontsize=8, color=GREY, va="center")
-    figure.text(
-        0.02, 0.16 / height, f"trainsim {__version__} · audit {v.claim.name or v.claim.quantity}", fontsize=8, color=GREY, va="center"
-    )
+    bars = ["Bars: 90 % and 50 %, dot: median"] if v.rungs else []
+    bars += [f"{sim.n:,} points, seed {sim.seed}"] if sim is not None else []
+    bars += ["Every row behind it, with source and date: verdict.evidence"]
+    figure.text(0.02, 0.34 / height, ". ".join(bars), fontsize=MINUTE, color=GREY, va="center")
+    signed = f"trainsim {__version__} · audit {v.claim.name or v.claim.quantity}"
+    figure.text(0.02, 0.16 / height, signed, fontsize=MINUTE, color=GREY, va="center")
 
 
 def _marker(x: float, y: float, marker: str, colour: str) -> Any:

@@ -47,8 +47,8 @@ class Function:
 
     @property
     def carries_unit(self) -> bool:
-        """Whether an argument is annotated with a Unit: then it may never be exempted."""
-        return any(_has_unit(hint) for hint in self.hints.values())
+        """Whether an argument is a number with a unit, a draw or an array of draws: then it may never be exempted."""
+        return any(_has_unit(hint) or _is_a_number(hint) for hint in self.hints.values())
 
 
 class UnsampledError(LookupError):
@@ -139,6 +139,11 @@ def is_numeric(hint: Any) -> bool:
 
 def _is_num_or_none(hint: Any) -> bool:
     return set(typing.get_args(Num)) <= set(typing.get_args(hint))
+
+
+def _is_a_number(hint: Any) -> bool:
+    """Whether an annotation is ``Num`` or ``Num | None``, and nothing wider."""
+    return typing.get_origin(hint) in (Union, types.UnionType) and {*typing.get_args(hint)} - {type(None)} == {*typing.get_args(Num)}
 
 
 def _has_unit(hint: Any) -> bool:

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from ..cluster.hardware import Cluster
-from ..errors import EstimateError
+from pydantic import AfterValidator
+
+from ..cluster.hardware import Cluster, Peak
+from ..errors import EstimateError, SpecError, did_you_mean
 from ..ledger import Ledger
+from ..model.counting import known_convention
 from ..model.documents import Documents
 from ..model.transformer import Model
 from ..spec import Family
@@ -52,6 +55,17 @@ class Work:
         return value
 
 
+def known_format(dtype: str) -> str:
+    """A number format that a peak can be stated in.
+
+    Raises:
+        SpecError: there is no such format.
+    """
+    if dtype not in Peak.model_fields:
+        raise SpecError("", dtype, "is no number format", did_you_mean(dtype, Peak.model_fields, "formats"))
+    return dtype
+
+
 class Efficiency(Family):
     """Where a phase's accelerator-seconds come from."""
 
@@ -84,7 +98,7 @@ class MFU(Efficiency):
         time: "busy", or "wall" if its time includes restarts and downtime.
 
     Raises:
-        SpecError: a told utilisation above 1.
+        SpecError: a told utilisation above 1, or a format or convention that nobody knows.
 
     >>> MFU(0.3894, peak="bf16", flops="half").mfu
     0.3894
@@ -92,8 +106,8 @@ class MFU(Efficiency):
 
     positional: ClassVar[tuple[str, ...]] = ("mfu",)
     mfu: Annotated[Num, Unit("", "model FLOPs over peak", gt=0, le=1)]
-    peak: str = "bf16"
-    flops: str = "causal"
+    peak: Annotated[str, AfterValidator(known_format)] = "bf16"
+    flops: Annotated[str, AfterValidator(known_convention)] = "causal"
     mtp: Literal["none", "unique"] = "none"
     time: Flow = "busy"  # type: ignore[misc]
 
@@ -122,8 +136,8 @@ class HFU(Efficiency):
 
     positional: ClassVar[tuple[str, ...]] = ("hfu",)
     hfu: Annotated[Num, Unit("", "FLOPs with recompute over peak", gt=0, le=1)]
-    peak: str = "bf16"
-    flops: str = "causal"
+    peak: Annotated[str, AfterValidator(known_format)] = "bf16"
+    flops: Annotated[str, AfterValidator(known_convention)] = "causal"
     mtp: Literal["none", "unique"] = "none"
     time: Flow = "busy"  # type: ignore[misc]
 

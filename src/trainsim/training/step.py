@@ -92,11 +92,11 @@ class Step:
     @property
     def seconds(self) -> Num:
         """Seconds of the step on the critical path."""
-        busy = self.micro_batches * at_rank(self.busy.whole, self.slowest) + self.alone + self.bubble + self.sending
+        busy = self.micro_batches * _at_rank(self.busy.whole, self.slowest) + self.alone + self.bubble + self.sending
         return (busy + self.synchronise - self.synchronise_hidden + self.optimizer + self.norm) * self.jitter * self.factor
 
 
-def at_rank(values: Num, rank: NDArray[np.intp]) -> Num:
+def _at_rank(values: Num, rank: NDArray[np.intp]) -> Num:
     """The row of each column's slowest rank: ``(ranks, n)`` → ``(n,)``."""
     whole = np.asarray(values)
     picked: Num = whole[rank, 0] if whole.shape[1] == 1 else whole[rank, np.arange(len(rank))]
@@ -145,10 +145,10 @@ def step_of(model: Model, layout: Layout, batch: Num, schedule: str, zero: int, 
         bubble=bubble,
         stages=by_stage,
         sending=_sending(layout, fabric, float(model.hidden), micro_batches, stack),
-        synchronise=at_rank(synchronise, slowest),
-        synchronise_hidden=stack.overlap_dp * np.minimum(at_rank(synchronise, slowest), at_rank(hideable, slowest)),
-        optimizer=at_rank(owned, slowest) * stack.optimizer_bytes / memory,
-        norm=at_rank(owned, slowest) * stack.gradient_bytes / memory
+        synchronise=_at_rank(synchronise, slowest),
+        synchronise_hidden=stack.overlap_dp * np.minimum(_at_rank(synchronise, slowest), _at_rank(hideable, slowest)),
+        optimizer=_at_rank(owned, slowest) * stack.optimizer_bytes / memory,
+        norm=_at_rank(owned, slowest) * stack.gradient_bytes / memory
         + tree_all_reduce(4.0, layout.gpus, members_per_domain(layout.gpus, 1.0, fabric.domain), fabric),
         jitter=1.0 + stack.jitter * np.log2(np.maximum(layout.gpus / NODE, 1.0)),
         factor=np.asarray(stack.factor),
@@ -200,15 +200,15 @@ def _pipeline(schedule: str, busy: Pass, times: Times, layout: Layout, micro_bat
     nothing: Num = 0.0
     match schedule:
         case "gpipe" | "1f1b":
-            return slowest, nothing, np.add.reduce(whole, axis=0) - at_rank(whole, slowest)
+            return slowest, nothing, np.add.reduce(whole, axis=0) - _at_rank(whole, slowest)
         case "interleaved":
-            return slowest, nothing, (np.add.reduce(whole, axis=0) - at_rank(whole, slowest)) / layout.vpp
+            return slowest, nothing, (np.add.reduce(whole, axis=0) - _at_rank(whole, slowest)) / layout.vpp
         case "zero-bubble":
             return slowest, nothing, waiting_seconds(schedule, times, micro_batches, layout.pp)
         case "dualpipe":
             worked = np.atleast_2d(busy_seconds(schedule, times, micro_batches, layout.pp))
             slowest = np.argmax(worked, axis=0)
-            alone = at_rank(worked, slowest) - micro_batches * at_rank(whole, slowest)
+            alone = _at_rank(worked, slowest) - micro_batches * _at_rank(whole, slowest)
             return slowest, alone, waiting_seconds(schedule, times, micro_batches, layout.pp)
         case _:
             raise EstimateError("plan.schedule", schedule, "has no time here", "use gpipe, 1f1b, interleaved, zero-bubble or dualpipe")

@@ -10,12 +10,12 @@ import numpy as np
 
 from ..cluster.stack import Stack
 from ..errors import EstimateError
-from ..ledger import Ledger, tree, unread
+from ..ledger import Ledger, _unread, tree
 from ..units import Num
 from .schedule import slot_counts
 from .schedule.orders import Slot
 from .shapes import Shapes, shapes_of
-from .step import Step, at_rank, layout_of, plain, step_of
+from .step import Step, _at_rank, layout_of, plain, step_of
 
 if TYPE_CHECKING:
     from ..run import Run
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
 def ledger_of(step: Step, shapes: Shapes) -> Ledger:
     """The step's seconds by name: compute by part, exchanges with what hides as a negative line, bubble, update, stragglers [s]."""
-    return unread("s", plain(step.seconds), partial(_parts, step, shapes))
+    return _unread("s", plain(step.seconds), partial(_parts, step, shapes))
 
 
 def _parts(step: Step, shapes: Shapes) -> Mapping[str, Ledger | Num]:
     n = step.micro_batches
     exchanges: dict[tuple[str, ...], Num] = {}
     for kind, hidden in step.busy.hidden.items():
-        shown = at_rank(np.atleast_2d(step.busy.exposed[kind] + hidden), step.slowest)
+        shown = _at_rank(np.atleast_2d(step.busy.exposed[kind] + hidden), step.slowest)
         exchanges["exchange", kind, "sent"] = n * shown
-        exchanges["exchange", kind, "hidden"] = -n * at_rank(np.atleast_2d(hidden), step.slowest)
-    exchanges["exchange", "ep", "processors"] = n * at_rank(np.atleast_2d(step.busy.exposed["lent"]), step.slowest)
+        exchanges["exchange", kind, "hidden"] = -n * _at_rank(np.atleast_2d(hidden), step.slowest)
+    exchanges["exchange", "ep", "processors"] = n * _at_rank(np.atleast_2d(step.busy.exposed["lent"]), step.slowest)
     lines: dict[tuple[str, ...], Num] = {
         **_compute(step, shapes),
         **exchanges,
@@ -69,7 +69,7 @@ def _compute(step: Step, shapes: Shapes) -> dict[tuple[str, ...], Num]:
         lines["compute", kind, "permute"] = layers * 2.0 * _row(t.permute, kind_at)
         lines["compute", kind, "again"] = layers * _row(t.again, kind_at)
     shown = sum(lines.values())
-    lines["compute", "launch"] = step.micro_batches * at_rank(np.atleast_2d(step.busy.compute), step.slowest) - shown
+    lines["compute", "launch"] = step.micro_batches * _at_rank(np.atleast_2d(step.busy.compute), step.slowest) - shown
     return lines
 
 
@@ -123,11 +123,14 @@ def slot_time(run: Run, phase: str | None = None) -> Ledger:
     chosen = _phase(run, phase)
     step, plan = _step(run, chosen), chosen.plan or run.plan
     assert plan is not None
-    kinds: dict[str, Num] = {}
-    ranks = slot_counts(plan.schedule, int(np.asarray(step.micro_batches).flat[0]), plan.pp, plan.vpp)
-    for slot, count in ranks[int(step.slowest[0])].items():
-        name = _SLOTS["".join(p.letter for p in slot)]
-        kinds[name] = kinds.get(name, 0.0) + count * _slot_seconds(step, slot)
+    counts = np.broadcast_to(np.asarray(step.micro_batches), np.shape(step.seconds)).reshape(-1)
+    worked = {name: np.zeros((plan.pp, len(counts))) for name in _SLOTS.values()}
+    for m in np.unique(counts):
+        for rank, slots in enumerate(slot_counts(plan.schedule, int(m), plan.pp, plan.vpp)):
+            for slot, count in slots.items():
+                worked[_SLOTS["".join(p.letter for p in slot)]][rank] += (counts == m) * count * _slot_seconds(step, slot)
+    slowest = np.broadcast_to(step.slowest, counts.shape)
+    kinds = {name: _at_rank(seconds, slowest) for name, seconds in worked.items() if np.any(seconds)}
     lines = kinds | {
         "bubble": step.bubble,
         "optimizer": step.synchronise - step.synchronise_hidden + step.optimizer + step.norm,

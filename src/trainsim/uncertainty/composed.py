@@ -243,7 +243,10 @@ def joint(samples: Mapping[str, ArrayLike] | ArrayLike, weights: ArrayLike | Non
     given = () if weights is None else _floats(weights)
     if isinstance(samples, Mapping):
         return Joint(columns=tuple(map(_floats, samples.values())), names=tuple(samples), weights=given)
-    rows = np.asarray(samples, dtype=np.float64)
+    try:
+        rows = np.asarray(samples, dtype=np.float64)
+    except (TypeError, ValueError):
+        rows = np.empty(0)
     if rows.ndim != 2:
-        raise BeliefError("joint", rows.shape, "is no table of samples", "give an array (n, k), or a mapping path → (n,)")
+        raise BeliefError("joint", samples, "is no table of samples", "give an array (n, k), or a mapping path → (n,)")
     return Joint(columns=tuple(map(_floats, rows.T)), weights=given)

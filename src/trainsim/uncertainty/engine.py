@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from trainsim.errors import BeliefError, TrainsimWarning
+from trainsim.errors import BeliefError, TrainsimWarning, check_kind
 from trainsim.spec import Spec
 
 from .affine import Integrated, Line, Lines, choose, conditional_spread, join
@@ -82,6 +82,8 @@ def simulate(
     >>> round(sim.quantile("value", 0.95) / 2.788e6, 2)
     3.4
     """
+    check_kind(spec, Spec, "spec", "what the beliefs are laid over: a ts.Run, or a spec of your own")
+    check_kind(beliefs, Beliefs, "beliefs", "ts.Beliefs({path: distribution})")
     _check_points(n, rtol, budget, replicates)
     _check_rest(seed, quantiles)
     study = Study(spec, beliefs, function, seed, replicates, tuple(outputs))

@@ -1,0 +1,118 @@
+"""The picture of a verdict: no label on another or cut off, no kink in a density, and a title that says the finding."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import trainsim as ts
+from trainsim.report.picture import density, finding, sketch
+
+pytest.importorskip("matplotlib")
+SIX = "deepseek-v3-6m"
+OTHERS = ("gpt-4o-100m", "investment-500m", "fleet-944m", "fleet-1.6b")
+
+
+def longer(factor: float) -> ts.Run:
+    run = ts.catalog.run("deepseek-v3")
+    paths = [f"phases.{p.name}.efficiency.gpu_hours" for p in run.phases]
+    return run.replace({path: float(run.get(path)) * factor for path in paths})
+
+
+def of_llama(quantity: str, value: float, unit: str) -> Any:
+    said = ts.Claim(
+        quantity, value, unit=unit, scope="final-run rent", told_as="the cost of the model", source="its maker", date="2024-07-31"
+    )
+    return ts.audit(said, ts.catalog.run("llama3.1-405b"))
+
+
+@cache
+def verdict(name: str) -> Any:
+    match name:
+        case "as told" | "beside others":
+            return ts.audit(ts.catalog.claim(SIX))
+        case "three times the hours":
+            return ts.audit(ts.catalog.claim(SIX), longer(3.0))
+        case "a tenth of the hours":
+            return ts.audit(ts.catalog.claim(SIX), longer(0.1))
+        case "no tokens":
+            return ts.audit(ts.catalog.claim("r1-5m-against-100m"))
+        case "another run":
+            return of_llama("cost", 84e6, "USD")
+        case "hours alone":
+            return of_llama("busy_gpu_hours", 29.3e6, "GPU-h")
+        case "a long scope":
+            return ts.audit(
+                ts.catalog.claim(SIX).replace({"told_as": "what training the model cost, all in all and to the last yuan " * 3})
+            )
+        case _:
+            return ts.audit(ts.catalog.claim(SIX).replace({"value": 5.6, "unit": "BUSD"}))
+
+
+NAMES = [
+    "as told", "beside others", "three times the hours", "a tenth of the hours", "no tokens", "another run", "hours alone", "a long scope",
+    "a claim of $5.6B",
+]  # fmt: skip
+
+
+def drawn(name: str) -> Any:
+    beside = [ts.audit(ts.catalog.claim(n)) for n in OTHERS] if name == "beside others" else []
+    return sketch(verdict(name), beside)
+
+
+def texts(figure: Any) -> dict[str, Any]:
+    """Every word on the picture with where it stands, in pixels."""
+    from matplotlib.text import Text
+
+    renderer = figure.canvas.get_renderer()
+    found = [t for t in figure.findobj(Text) if t.get_text().strip() and t.get_visible()]
+    return {f"{i} {t.get_text()}": t.get_window_extent(renderer) for i, t in enumerate(found)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_label_stands_on_another_or_outside(name: str) -> None:
+    import matplotlib.pyplot as plt
+
+    figure = drawn(name)
+    figure.canvas.draw()
+    boxes = texts(figure)
+    assert len(boxes) >= 10
+    whole = figure.bbox
+    outside = [t for t, b in boxes.items() if b.x0 < 0 or b.y0 < 0 or b.x1 > whole.x1 or b.y1 > whole.y1]
+    on_another = [(a, b) for (a, x), (b, y) in combinations(boxes.items(), 2) if x.overlaps(y)]
+    plt.close(figure)
+    assert outside == []
+    assert on_another == []
+
+
+def test_a_density_has_no_kink_and_holds_its_mass() -> None:
+    hours, expected = density(verdict("as told").blind)
+    steps = np.diff(np.log(hours))
+    assert np.sum((expected[1:] + expected[:-1]) / 2 * steps) == pytest.approx(0.994, abs=0.005)  # Φ(2.6) − Φ(−3)
+    slope = np.diff(expected) / steps
+    assert np.count_nonzero(np.diff(np.sign(slope))) == 1, "one hump"
+    bend = np.abs(np.diff(slope))
+    assert bend.max() < 0.05 * np.ptp(slope), "the slope never jumps"
+
+
+def test_the_title_says_the_finding() -> None:
+    assert finding(verdict("as told")).startswith("$6M holds as final-run rent, misleads as “what training the model cost” (×1")
+    assert "fails" in finding(verdict("three times the hours"))
+    assert finding(verdict("a tenth of the hours")) == "$6M is impossible: the chips can't do the work"
+    assert finding(verdict("hours alone")) == "29.3M GPU-h holds as the hours of the run"
+    assert "and more" in finding(verdict("another run")), "people and data of that run are priced by no row"
+
+
+@pytest.mark.parametrize(("suffix", "head"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_a_file_is_written(suffix: str, head: bytes, tmp_path: Path) -> None:
+    assert ts.draw(verdict("as told"), tmp_path / f"x.{suffix}").read_bytes().startswith(head)
+
+
+def test_a_claim_about_no_run_has_no_picture_of_its_own(tmp_path: Path) -> None:
+    with pytest.raises(ts.TrainsimError, match="is no run"):
+        ts.draw(ts.audit(ts.catalog.claim("fleet-944m")), tmp_path / "x.png")
