@@ -1,4 +1,4 @@
-.PHONY: check full test lint types examples
+.PHONY: check full test lint types examples calibrate
 
 check:            ## what CI runs first
 	.ci/run
@@ -12,3 +12,5 @@ types:
 	mypy
 examples:
 	mkdir -p out && cd out && for e in ../examples/*.py; do python $$e || exit 1; done
+calibrate:        ## fit the stacks again: make calibrate ROWS="runs.json steps.csv"
+	OMP_NUM_THREADS=1 python benchmarks/step/calibrate.py $(ROWS)
