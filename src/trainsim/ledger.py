@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .errors import LedgerError, PathError, did_you_mean
-from .units import Num, human
+from .units import Num, half_last_digit, human
 
 Part = Num
 """A leaf of a ledger."""
@@ -188,16 +188,19 @@ class Ledger:
         parts = {n: (p * self.scale).map(function) if isinstance(p, Ledger) else function(p * self.scale) for n, p in self.parts.items()}
         return Ledger._trusted(self.unit, parts)
 
-    def subsets(self, total: float, *, rounding: float) -> list[tuple[str, ...]]:
-        """Every subset of the top level's parts whose sum rounds to a quoted total.
+    def subsets(self, total: float, *, rounding: float | None = None) -> list[tuple[str, ...]]:
+        """Every subset of the top level's parts whose sum rounds to a quoted total; several mean that the total has several readings.
 
         Args:
             total: the quoted figure, in the ledger's unit.
-            rounding: half the last digit quoted: ``0.05e9`` for "1.3B".
+            rounding: half the last digit quoted: ``0.05e9`` for "1.3B"; read off the figure where None.
 
-        >>> Ledger("USD", {"a": 1.0, "b": 2.0, "c": 3.0}).subsets(3.0, rounding=0.5)
+        >>> Ledger("USD", {"a": 1.0, "b": 2.0, "c": 3.2}).subsets(3.0, rounding=0.1)
+        [('a', 'b')]
+        >>> Ledger("USD", {"a": 1.0, "b": 2.0, "c": 3.2}).subsets(3.0)
         [('c',), ('a', 'b')]
         """
+        rounding = half_last_digit(total) if rounding is None else rounding
         values = {n: float(np.asarray((p * self.scale).total if isinstance(p, Ledger) else p * self.scale)) for n, p in self.parts.items()}
         sizes = range(1, len(values) + 1)
         return [names for k in sizes for names in combinations(values, k) if abs(sum(values[n] for n in names) - total) <= rounding]

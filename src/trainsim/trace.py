@@ -167,7 +167,7 @@ def _judgement(est: Estimate, head: str, rest: str, value: float) -> float:
     """Dollars of a line that rest on judgement: all of it if the price does, its downtime if the goodput does."""
     if head != "cost":
         return float("nan")
-    judged = {path for path, source in est.sources().items() if _judged(source)}
+    judged = {path for path, source in est.sources().items() if judged(source)}
     if any(path.startswith(("price", "efficiency")) for path in judged):
         return value
     line = est.cost.part(rest) if rest else est.cost
@@ -175,9 +175,14 @@ def _judgement(est: Estimate, head: str, rest: str, value: float) -> float:
     return down if any(path.startswith("reliability") for path in judged) else 0.0
 
 
-def _judged(source: str) -> bool:
+def judged(source: str) -> bool:
+    """Whether a source is judgement: a row of that grade, or what the user gave.
+
+    >>> judged("given by the user"), judged("An index (2024-12-31, market) [prices/x]")
+    (True, False)
+    """
     grade = _GRADE.search(source)
     return source == "given by the user" or (grade is not None and grade.group(1) == "judgement")
 
 
-__all__ = ["Explanation", "Step", "explain"]
+__all__ = ["Explanation", "Step", "explain", "judged"]

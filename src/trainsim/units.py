@@ -141,6 +141,20 @@ def _complaint(rule: str, remedy: str) -> PydanticCustomError:
     return PydanticCustomError("trainsim", "{rule}", {"rule": rule, "remedy": remedy})
 
 
+def half_last_digit(quoted: float) -> float:
+    """Half the last digit a figure was told with: what rounding may have taken or given.
+
+    >>> half_last_digit(1.3e9), half_last_digit(6e6), half_last_digit(0)
+    (50000000.0, 500000.0, 0.0)
+    """
+    if quoted == 0:
+        return 0.0
+    exponent = math.floor(math.log10(abs(quoted)))
+    leading = abs(quoted) / 10.0**exponent
+    digits = next((d for d in range(16) if math.isclose(round(leading, d), leading, rel_tol=1e-12)), 16)
+    return 0.5 * 10.0 ** (exponent - digits)
+
+
 _SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K"))
 
 

@@ -5,10 +5,14 @@ After a decision: ``python tests/claims/test_pages.py`` writes the pages anew.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+
+import pytest
 
 import trainsim as ts
 
+NUMBER = re.compile(r"(\d+(?:\.\d+)?)")
 FOLDER = Path(__file__).parents[2] / "docs" / "claims"
 
 
@@ -37,13 +41,32 @@ def judged() -> dict[str, ts.Verdict]:
     return {name: ts.audit(claim) for name, claim in ts.catalog.claims().items()}
 
 
-def test_the_verdicts_are_those_on_the_page() -> None:
+@pytest.fixture(scope="module")
+def verdicts() -> dict[str, ts.Verdict]:
+    return judged()
+
+
+def test_the_verdicts_are_those_on_the_page(verdicts: dict[str, ts.Verdict]) -> None:
     written = (FOLDER / "README.md").read_text(encoding="utf-8")
-    assert index(judged()) == written, "a verdict changed: python tests/claims/test_pages.py, and look at the difference"
+    assert index(verdicts) == written, "a verdict changed: python tests/claims/test_pages.py, and look at the difference"
 
 
 def test_every_claim_has_its_page() -> None:
     assert {p.stem for p in FOLDER.glob("*.md")} - {"README"} == set(ts.catalog.claims())
+
+
+def test_every_page_is_what_is_computed(verdicts: dict[str, ts.Verdict]) -> None:
+    """Words to the letter; numbers to the last digit shown, which another machine may round the other way."""
+    for name, verdict in verdicts.items():
+        written = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
+        ours, theirs = (NUMBER.split(text) for text in (page(name, verdict), written))
+        assert [w.split() for w in ours[::2]] == [w.split() for w in theirs[::2]], f"{name}: python tests/claims/test_pages.py"
+        off = [(a, b) for a, b in zip(ours[1::2], theirs[1::2], strict=True) if abs(float(a) - float(b)) > last_digit(b)]
+        assert not off, f"{name}: {off}; python tests/claims/test_pages.py, and look at the difference"
+
+
+def last_digit(number: str) -> float:
+    return 1.01 * 10.0 ** -len(number.partition(".")[2])
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from .rows import rows as rows
 from .runs import Filled as Filled
 from .runs import beliefs as beliefs
 from .runs import complete as complete
+from .runs import filled_in as filled_in
 from .runs import owner_beliefs as owner_beliefs
 from .runs import run as run
 from .stacks import stack as stack

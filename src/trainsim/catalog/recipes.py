@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,15 +12,19 @@ from ..cluster.hardware import Cluster
 from ..errors import CatalogError
 from ..model.huggingface import from_hf
 from ..model.transformer import Model
+from ..run import Run
 from ..training.decoding import Engine
 from ..training.reinforcement import Reinforcement, Responses, estimate_reinforcement
+from ..training.rollouts import Rollouts
 from ..uncertainty import Beliefs, Simulation, ci90, simulate
+from .evidence import is_moe
 from .hardware import cluster
 from .models import model
 from .rows import Row, find
 
 POINTS = 4096
 _HALVINGS = 60
+_LEVEL_HALVINGS = 12
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,22 @@ class SaidHours:
     p95: float
     told: float | None
     percentile: float | None
+    sims: tuple[Simulation, ...] = field(repr=False, default=())
+
+    def percentile_of(self, gpu_hours: float) -> float:
+        """Where any figure stands, from 0 to 100; of several stages, which move together, where their quantiles add up to it.
+
+        >>> said = said_hours("recipe-r1")
+        >>> round(said.percentile_of(said.p50))
+        50
+        """
+        if len(self.sims) == 1:
+            return 100.0 * _share_below(self.sims[0], gpu_hours)
+        low, high = 0.0, 1.0
+        for _ in range(_LEVEL_HALVINGS):
+            middle = (low + high) / 2.0
+            low, high = (low, middle) if _sum(self.sims, middle) >= gpu_hours else (middle, high)
+        return 50.0 * (low + high)
 
     @property
     def inside(self) -> bool:
@@ -89,8 +109,24 @@ def said_hours(name: str, *, n: int = POINTS, seed: int = 0) -> SaidHours:
     sims = [_simulate(stage, n, seed) for stage in stages]
     p5, p50, p95 = (_sum(sims, level) for level in (0.05, 0.5, 0.95))
     told = row.get("gpu_hours") or (find("runs", row["judges"].removeprefix("runs/")).get("gpu_hours") if row.get("judges") else None)
-    percentile = None if told is None or len(sims) > 1 else 100.0 * _share_below(sims[0], float(told))
-    return SaidHours(row, p5, p50, p95, told, percentile)
+    said = SaidHours(row, p5, p50, p95, told, None, tuple(sims))
+    return said if told is None else replace(said, percentile=said.percentile_of(float(told)))
+
+
+def engine_rows(run: Run) -> dict[str, tuple[Row, list[float]]]:
+    """What is believed of the engines of a run's rollouts: path of the run → the row that says so, and its three quantiles.
+
+    Args:
+        run: whose phases may learn from rollouts; empty for a run without.
+    """
+    found: dict[str, tuple[Row, list[float]]] = {}
+    for phase in run.phases:
+        if isinstance(phase.efficiency, Rollouts):
+            cluster = phase.cluster or run.cluster
+            many = is_moe(run.model) and phase.efficiency.recipe.engine.gpus > cluster.domain
+            row = find("programmes", "engine-many-nodes" if many else "engine-one-node")
+            found |= {f"phases.{phase.name}.efficiency.recipe.{path}": (row, levels) for path, levels in row["beliefs"].items()}
+    return found
 
 
 def _stage(row: Row, trained: Model, stage: Mapping[str, Any]) -> Recipe:

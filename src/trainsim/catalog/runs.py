@@ -25,6 +25,9 @@ from .models import model_of
 from .rows import Row, day_of, find
 from .stacks import is_routed, stack_beliefs
 
+FILLED = "median of "
+"""How the source of an input begins that the catalogue filled in."""
+
 
 @dataclass(frozen=True)
 class Filled:
@@ -132,19 +135,28 @@ def complete(run: Run, as_of: dt.date | str | None = None) -> tuple[Run, list[Fi
     filled: list[Filled] = []
     if run.efficiency is None and any(phase.efficiency is None for phase in run.phases):
         evidence = mfu_evidence(run, day)
-        filled.append(Filled("efficiency.mfu", _median(evidence.belief, "efficiency.mfu", _RATIO), f"median of {evidence.how}"))
+        filled.append(Filled("efficiency.mfu", _median(evidence.belief, "efficiency.mfu", _RATIO), FILLED + evidence.how))
         run = run.replace({"efficiency": MFU(filled[-1].value)})
     if run.reliability is None:
         row = next(prior_rows("reliability.goodput", run, day), None)
         if row is None:
             raise CatalogError("catalog.priors", str(day), "holds no goodput prior that old", "give reliability=ts.Goodput(…)")
-        filled.append(Filled("reliability.goodput", float(row["p50"]), f"median of {row.cited}"))
+        filled.append(Filled("reliability.goodput", float(row["p50"]), FILLED + row.cited))
         run = run.replace({"reliability": Goodput(filled[-1].value)})
     if run.price is None:
         quotes = rent_evidence(run, day)
-        filled.append(Filled("price.usd_per_gpu_hour", _median(quotes.belief, "price.usd_per_gpu_hour", _PRICE), f"median of {quotes.how}"))
+        filled.append(Filled("price.usd_per_gpu_hour", _median(quotes.belief, "price.usd_per_gpu_hour", _PRICE), FILLED + quotes.how))
         run = run.replace({"price": Rental(usd_per_gpu_hour=filled[-1].value)})
     return run.with_sources({f.path: f.source for f in filled}), filled
+
+
+def filled_in(run: Run) -> set[str]:
+    """Paths of a run that nobody stated: the catalogue filled them in.
+
+    >>> sorted(filled_in(run("llama3.1-405b")))
+    ['price.usd_per_gpu_hour', 'reliability.goodput']
+    """
+    return {path for path, source in run.sources().items() if source.startswith(FILLED)}
 
 
 _RATIO, _PRICE = Unit("", "model FLOPs over peak", gt=0, le=1), Unit("USD/GPU-h", "rent", gt=0)

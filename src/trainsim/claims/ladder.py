@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from ..catalog.developments import Programme, programme
+from ..catalog.recipes import POINTS
+from ..catalog.rows import Row
 from ..catalog.runs import owner_beliefs
-from ..cost.pricing import Price, Rental
+from ..cost.pricing import Rental
 from ..development import Development, estimate_development
 from ..run import Run
+from ..spec import BY_USER
+from ..trace import judged
 from ..uncertainty import Belief, Beliefs, Figure, Simulation, simulate
 from ..units import Num, human
-from .scope import Scope
-from .words import INSIDE, Check, word_at
+from .scope import Content, Scope
 
 LABELS = {
     "run": "the last run",
@@ -21,17 +26,29 @@ LABELS = {
     "sibling runs": "+ runs that feed it",
     "experiments": "+ experiments",
     "data": "+ data",
+    "rest": "+ evaluation, storage",
     "people": "+ people = the model",
 }
-CONTENTS = {
+CONTENTS: dict[str, tuple[Content, ...]] = {
     "run": ("run",),
     "downtime": ("downtime", "failed runs"),
     "sibling runs": ("sibling runs",),
     "experiments": ("experiments",),
     "data": ("data",),
+    "rest": ("evaluation", "storage"),
     "people": ("people",),
 }
 """What each rung adds."""
+INPUTS = {
+    "run": ("price.", "efficiency.mfu", "recipe."),
+    "downtime": ("goodput", "failed"),
+    "sibling runs": (),
+    "experiments": ("experiments",),
+    "data": ("data.",),
+    "rest": ("evaluation_usd", "storage_usd"),
+    "people": ("people.",),
+}
+"""Rung → what the paths of the inputs hold that carry what it adds."""
 
 
 @dataclass(frozen=True)
@@ -43,76 +60,129 @@ class Rung:
         rent: 5, 50 and 95 % quantiles at rented hours [USD]; middle: 25 and 75 %.
         owner: median at the owner's cost [USD]; None where no owner's cost is known.
         odds: probability of less than the claimed value.
-        grade: of the inputs that carry it: B market data or others' figures, C judgement.
+        grade: of the inputs that carry it: B market data or others' figures, C judgement or what the user gave.
         detail: what it rests on, in words.
+        inputs: path of each input that carries what it adds → its source with day and grade.
     """
 
     label: str
-    contents: tuple[str, ...]
+    contents: tuple[Content, ...]
     rent: tuple[Figure, ...]
     middle: tuple[Figure, ...]
     owner: Figure | None
     odds: Figure
     grade: str
     detail: str
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Ladder:
-    """The rungs, the simulations they were read from at rent and at an owner's cost, and the programme behind them."""
+    """The rungs, the simulations they were read from, and the programme behind them.
+
+    Args:
+        rungs: each adds to the one before.
+        rented: at market rent; owned: at an owner's cost, None where no row tells what such a machine costs to buy.
+        programme: the development whose dollars they are.
+    """
 
     rungs: tuple[Rung, ...]
     rented: Simulation
     owned: Simulation | None
     programme: Programme
 
-    def judge(self, scope: Scope, value: float) -> Check:
-        """A value among what a scope comes to.
+    def at(self, scope: Scope) -> tuple[Simulation, str] | None:
+        """The simulation and the lowest rung that hold a scope; None where nothing here prices all of it.
 
-        Where some of the scope is priced by no row, what is priced bounds it from below. A figure of another kind than a run's
-        dollars, or an owner's where no row tells what such a machine costs, can't be judged.
+        >>> import trainsim as ts
+        >>> steps = ladder(ts.catalog.run("deepseek-v3"), ts.ci90(1.4, 3.4), 6e6)
+        >>> steps.at(ts.Scope(contents=("run", "data")))[1], steps.at(ts.Scope(contents=("fleet",), kind="stock"))
+        ('data', None)
         """
-        if scope.kind != "run":
-            return Check("dollars", "CANNOT BE JUDGED", f"a figure of kind {scope.kind} is no sum of a run's dollars")
         sim = self.rented if scope.basis == "rent" else self.owned
-        if sim is None:
-            return Check("dollars", "CANNOT BE JUDGED", "no row tells what such a machine costs its owner")
-        priced = "at market rent" if scope.basis == "rent" else "at an owner's cost"
-        rungs = dict(zip(self.rented.outputs, self.rungs, strict=True))
-        name = next((n for n, r in rungs.items() if set(scope.contents) <= set(r.contents)), None)
-        if name is not None:
-            at = float(sim.percentile(name, value))
-            return Check("dollars", word_at(at), f"${human(value, 4)} among what {_said(name)} comes to {priced}", at)
-        last = self.rented.outputs[-1]
-        at = float(sim.percentile(last, value))
-        missing = ", ".join(c for c in scope.contents if c not in rungs[last].contents)
-        finding = f"${human(value, 4)} against what {_said(last)} comes to {priced}; {missing} come on top, priced by no row"
-        return Check("dollars", word_at(at) if at < INSIDE[0] else "CANNOT BE JUDGED", finding, at)
+        name = None if sim is None or scope.kind != "run" else rung_holding(scope, sim.outputs)
+        return None if sim is None or name is None else (sim, name)
 
 
-def _said(name: str) -> str:
+def said(name: str) -> str:
     """A rung inside a sentence."""
     return LABELS[name].removeprefix("+ ").partition(" = ")[0]
 
 
-def ladder(run: Run, rent: Belief, value: float, beliefs: Beliefs | None = None, seed: int = 1) -> Ladder:
-    """What the stated hours come to, rung by rung, at market rent and at an owner's cost.
+def rung_holding(scope: Scope, names: Iterable[str]) -> str | None:
+    """The lowest of some rungs that holds all a scope does; None where none does. A development without sibling runs has none to price."""
+    names = tuple(names)
+    held: set[Content] = set() if "sibling runs" in names else {"sibling runs"}
+    for name in names:
+        held |= set(CONTENTS[name])
+        if set(scope.contents) <= held:
+            return name
+    return None
+
+
+def ladder(
+    run: Run,
+    rent: Belief | None,
+    value: float,
+    beliefs: Beliefs | None = None,
+    seed: int = 1,
+    hours: Beliefs | None = None,
+    carried_by: Mapping[str, Row] | None = None,
+) -> Ladder:
+    """What a run's hours come to, rung by rung, at market rent and at an owner's cost.
 
     Args:
         run: the last run.
-        rent: belief about an accelerator-hour [USD/GPU-h].
+        rent: belief about an accelerator-hour [USD/GPU-h]; None where no market is known, and the run's own price stands.
         value: the claimed value [USD], for the odds.
         beliefs: a user's own, by path of the run or of its development; they win.
         seed: of the simulations.
+        hours: beliefs about the run's hours, where nobody told them, by path of the run; carried_by: the rows behind them.
     """
-    rented = programme(run, Rental(usd_per_gpu_hour=2.0))
-    held = rented.beliefs | Beliefs({"price.usd_per_gpu_hour": rent})
-    sim = _simulate(rented, _over(held, beliefs, rented), seed)
-    owned = _owned(run, beliefs, seed)
+    rented, held = at_market(run, rent, beliefs, hours, carried_by)
+    owned = owner_beliefs(run)
+    owner = None
+    if owned is not None:
+        behind = programme(run, owned[0])
+        owner = behind, _over(_over(behind.beliefs | owned[1], hours, behind), beliefs, behind)
+    return climb(rented, held, value, seed, owner, _translated(beliefs, rented))
+
+
+def at_market(
+    run: Run, rent: Belief | None, beliefs: Beliefs | None = None, hours: Beliefs | None = None, carried_by: Mapping[str, Row] | None = None
+) -> tuple[Programme, Beliefs]:
+    """A run's programme at market rent, and all that is believed of it; arguments as for :func:`ladder`."""
+    stated = run.price if rent is None and run.price is not None else Rental(usd_per_gpu_hour=2.0)
+    rented = programme(run, stated)
+    held = rented.beliefs if rent is None else rented.beliefs | Beliefs({"price.usd_per_gpu_hour": rent})
+    behind = {f"lines.{rented.final}.run.{path}": row for path, row in (carried_by or {}).items()}
+    return replace(rented, rows={**rented.rows, **behind}), _over(_over(held, hours, rented), beliefs, rented)
+
+
+def climb(
+    rented: Programme,
+    held: Beliefs,
+    value: float,
+    seed: int = 1,
+    owner: tuple[Programme, Beliefs] | None = None,
+    given: Beliefs | None = None,
+) -> Ladder:
+    """The ladder of a development under beliefs.
+
+    Args:
+        rented: the development at rented hours; held: what is believed of it.
+        value: the claimed value [USD], for the odds.
+        seed: of the simulations.
+        owner: the same at an owner's cost, with its beliefs; None where no such cost is known.
+        given: which of the beliefs are the user's.
+    """
+    sim = _simulate(rented, held, seed)
+    owned = None if owner is None else _simulate(*owner, seed)
     rungs: list[Rung] = []
-    contents: tuple[str, ...] = ()
+    contents: tuple[Content, ...] = ()
     for name in sim.outputs:
         contents += CONTENTS[name]
+        inputs = _inputs(rented, name, sim, given or Beliefs({}))
         rungs.append(
             Rung(
                 label=LABELS[name],
@@ -121,15 +191,17 @@ def ladder(run: Run, rent: Belief, value: float, beliefs: Beliefs | None = None,
                 middle=sim.quantile(name, (0.25, 0.75)),
                 owner=None if owned is None else owned.quantile(name, 0.5),
                 odds=sim.probability(name, below=value),
-                grade=_grade(rented, name),
+                grade="C" if any(judged(source) for source in inputs.values()) else "B",
                 detail=_detail(rented, name, sim),
+                inputs=inputs,
             )
         )
     return Ladder(tuple(rungs), sim, owned, rented)
 
 
 def _simulate(behind: Programme, held: Beliefs, seed: int) -> Simulation:
-    return simulate(behind.development, held, rungs_of(behind.final), seed=seed)
+    rollouts = any(".recipe." in path for path in held.paths)  # each draw then walks through a loop of decoding
+    return simulate(behind.development, held, rungs_of(behind.final), n=POINTS if rollouts else None, seed=seed)
 
 
 def rungs_of(final: str) -> Callable[[Development], dict[str, Num]]:
@@ -155,6 +227,10 @@ def rungs_of(final: str) -> Callable[[Development], dict[str, Num]]:
         if development.data is not None:
             below = below + development.data.cost().total
             found["data"] = below
+        rest = development.evaluation_usd + development.storage_usd
+        if np.any(rest):
+            below = below + rest
+            found["rest"] = below
         if development.people is not None:
             found["people"] = below + development.people.cost().total
         return found
@@ -162,53 +238,66 @@ def rungs_of(final: str) -> Callable[[Development], dict[str, Num]]:
     return dollars
 
 
-def _owned(run: Run, beliefs: Beliefs | None, seed: int) -> Simulation | None:
-    """The same ladder at an owner's amortised cost; None where no row tells what such a machine costs to buy."""
-    owned = owner_beliefs(run)
-    if owned is None:
-        return None
-    price: Price = owned[0]
-    behind = programme(run, price)
-    return _simulate(behind, _over(behind.beliefs | owned[1], beliefs, behind), seed)
-
-
 def _over(held: Beliefs, given: Beliefs | None, behind: Programme) -> Beliefs:
     """A user's beliefs laid over the catalogue's; a path of the run is the same path of its line."""
+    return held | _translated(given, behind)
+
+
+def _translated(given: Beliefs | None, behind: Programme) -> Beliefs:
+    """Beliefs by path of the last run, as beliefs by path of the development; what is at neither is left out."""
     paths = behind.development.numbers()
     translated = {}
     for key, belief in (given or {}).items():
         inner = tuple(p if p in paths else f"lines.{behind.final}.run.{p}" for p in key)
         if all(p in paths for p in inner):
             translated[inner] = belief
-    return held | Beliefs(translated)
+    return Beliefs(translated)
 
 
-def _grade(behind: Programme, name: str) -> str:
-    """C where the row that carries a rung is judgement, else B."""
-    carries = {"experiments": ("experiments",), "data": ("data.",), "people": ("people.",)}.get(name, ())
-    return "C" if any(row.grade == "judgement" for path, row in behind.rows.items() if path.startswith(carries)) and carries else "B"
+def _inputs(behind: Programme, name: str, sim: Simulation, given: Beliefs) -> dict[str, str]:
+    """What carries a rung: path → source; the user's own says so."""
+    mine = {path for paths in given for path in paths}
+    believed = sim.beliefs.resolve(behind.development).laws
+    told = behind.development.sources()
+    found = {}
+    for path in believed.keys() | told.keys():
+        if any(mark in path for mark in INPUTS[name]):
+            row = behind.rows.get(path)
+            market = "the catalogue's rows, in verdict.evidence" if path in believed else told.get(path, BY_USER)
+            found[path] = BY_USER if path in mine else row.cited if row is not None else market
+    return dict(sorted(found.items()))
 
 
 def _detail(behind: Programme, name: str, sim: Simulation) -> str:
     development = behind.development
+    laws = sim.beliefs.resolve(development).laws
+
+    def span(path: str, scale: float = 1.0) -> str:
+        """Ends of a belief, or the number itself where none is held."""
+        if path in laws:
+            return "–".join(f"{float(laws[path].ppf(q)) / scale:.3g}" for q in (0.05, 0.95))
+        return f"{float(np.asarray(development.get(path))) / scale:.3g}"
+
     match name:
         case "run":
-            law = sim.beliefs.resolve(development).laws["price.usd_per_gpu_hour"]
-            hours = float(estimate_development(development).runs[behind.final].told_gpu_hours)
-            return f"{human(hours, 4)} hours at ${float(law.ppf(0.05)):.2f}–{float(law.ppf(0.95)):.2f}"
+            hours = float(np.asarray(estimate_development(development).runs[behind.final].told_gpu_hours))
+            law = laws.get("price.usd_per_gpu_hour")
+            rate = "their price" if law is None else f"${float(law.ppf(0.05)):.2f}–{float(law.ppf(0.95)):.2f}"
+            about = "about " if any("efficiency" in path for path in laws) else ""
+            return f"{about}{human(hours, 4)} hours at {rate}"
         case "downtime":
-            row = next((r for p, r in behind.rows.items() if p.endswith("goodput")), None)
-            return f"goodput {row['p5']:.0%}–{row['p95']:.0%}" if row is not None else "goodput as told"
+            law = next((laws[p] for p in laws if p.endswith("goodput")), None)
+            return "goodput as told" if law is None else f"goodput {float(law.ppf(0.05)):.0%}–{float(law.ppf(0.95)):.0%}"
         case "sibling runs":
             siblings = [line for line in development.lines if line.name != behind.final]
             hours = sum(float(estimate_development(development).runs[line.name].gpu_hours) for line in siblings)
             return f"{human(hours)} hours, disclosed"
         case "experiments":
-            row = behind.rows["experiments"]
-            return f"×{row['p5']:g}–{row['p95']:g} of the runs above"
+            return f"×{span('experiments')} of the runs above" if development.experiments is not None else "runs of their own"
         case "data":
-            row = behind.rows["data.acquisition_usd"]
-            return f"${row['p5'] / 1e6:g}–{row['p95'] / 1e6:g}M, nobody has said"
+            said = ", nobody has said" if "data.acquisition_usd" in behind.rows else ""
+            return f"${span('data.acquisition_usd', 1e6)}M{said}"
+        case "rest":
+            return "as given"
         case _:
-            people, pay = behind.rows["people.headcount"], behind.rows["people.usd_per_year"]
-            return f"{people['p5']:g}–{people['p95']:g} people, ${pay['p5'] / 1e3:g}–{pay['p95'] / 1e3:g}K each"
+            return f"{span('people.headcount')} people, ${span('people.usd_per_year', 1e3)}K each"

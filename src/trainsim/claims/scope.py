@@ -11,7 +11,9 @@ Basis = Literal["rent", "owner"]
 """Priced as if rented, or by the owner's amortised cost."""
 Kind = Literal["run", "year", "stock"]
 """A run's own flow, a flow per year, or a stock that was bought once."""
-Content = Literal["run", "downtime", "failed runs", "sibling runs", "experiments", "data", "people", "fleet", "operation"]
+Content = Literal[
+    "run", "downtime", "failed runs", "sibling runs", "experiments", "data", "evaluation", "storage", "people", "fleet", "operation"
+]
 RUNGS: tuple[Content, ...] = ("run", "downtime", "failed runs", "sibling runs", "experiments", "data", "people")
 """The ladder from the last run to the model, each rung adding one content to the one before."""
 
@@ -85,6 +87,7 @@ _WORDS = {
     "the cost of the model": "model at rent",
     "what making r1 cost": "model at rent",
     "training the model": "model at rent",
+    "a running cost, by the sound of it yearly": "fleet operation per year",
 }
 
 

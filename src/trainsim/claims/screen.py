@@ -8,9 +8,12 @@ from ..catalog.rows import find, rows, source_title
 from ..cost.pricing import Rental
 from ..errors import ClaimError
 from ..model.counting import flops_per_token
+from ..run import Run
+from ..spec import BY_USER
 from ..uncertainty.simulation import half_width
 from ..units import SECONDS_PER_HOUR, human
 from .decides import named
+from .hours import states_hours
 from .scope import scope_of
 from .words import main_phase
 
@@ -18,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..journey import Estimate
-    from ..run import Run
     from ..uncertainty import Figure
     from ..uncertainty.reverse import Alone
     from .claim import Claim
@@ -31,7 +33,7 @@ INDENT = " " * 12
 
 def screen(verdict: Verdict) -> str:
     """The text of a verdict: one screen for a run, a few lines for any other claim."""
-    if verdict.subject is None or verdict.estimate is None:
+    if verdict.estimate is None:
         return "\n".join(brief(verdict))
     notes = _Notes()
     head = _head(verdict, notes)
@@ -53,6 +55,11 @@ def brief(verdict: Verdict) -> list[str]:
         lines += _wrapped("         ", f"{check.name}: {check.finding}{at}")
     if claim.primary is not None and not any(claim.primary.statement in c.finding for c in verdict.checks):
         lines += _wrapped("PRIMARY  ", claim.primary.statement)
+    if verdict.rungs:
+        lines += _ladder(verdict)[1:]
+    for label, figures in verdict.ratios.items():
+        low, mid, high = (human(float(q)) for q in figures)
+        lines += _wrapped("         ", f"both sides at {label.removeprefix('+ ')}: ×{low} [×{mid}] ×{high}")
     return lines
 
 
@@ -115,7 +122,8 @@ def _head(v: Verdict, notes: _Notes) -> list[str]:
     lines = [f"{left}{version:>{WIDTH - len(left)}}" if len(left) + len(version) < WIDTH else left[:WIDTH], "=" * WIDTH]
     stated, price = float(est.told_gpu_hours), float(est.price.total)
     told_in = run.sources()
-    cite = notes(_source(next((told_in[p] for p in told_in if p.startswith("phases.")), "given by the user")))
+    source = _source(next((told_in[p] for p in told_in if p.startswith("phases.")), BY_USER))
+    cite = notes(source if states_hours(run) else "no hours were told: medians of the catalogue's rows, or modelled")
     hours = f"{human(stated, 4)} {_chips(run.cluster.chip.name)}-hours"
     bill = f" × ${price:.2f} = {money(stated * price, 4)}" if claim.judged_in == "USD" else ""
     said = f'   told as "{told}" {notes(_source(claim.source))}' if claim.source else ""
@@ -140,7 +148,7 @@ def scope_in_words(claim: Claim) -> str:
 
 def _hours(v: Verdict, notes: _Notes) -> list[str]:
     run, est, _ = stated_run(v)
-    if all(phase.tokens is None for phase in run.phases):
+    if all(phase.tokens is None for phase in run.phases) or not {"hours", "physics"} <= {c.name for c in v.checks}:
         return []
     name = main_phase(run)
     phase = est.phases[name]
@@ -154,11 +162,17 @@ def _hours(v: Verdict, notes: _Notes) -> list[str]:
         f"Could the run take so {few} hours?      ({name}; downtime not counted)",
         *_graded(f"   work     {_giga(per_token)} GFLOP/token × {human(tokens)} tokens = {human(per_token * tokens)} FLOP", "A counted"),
         *_graded(f"   implied  {physics.finding.partition('imply ')[2]}", "A arithmetic"),
-        *_graded(f"   stated   {human(told, 4)} hours{down}", "A disclosed"),
+        *_graded(f"   stated   {human(told, 4)} hours{down}", "C given" if _given(run, name) else "A disclosed"),
         *_others(v.others, busy, notes),
         *_expected(v, check),
         f"   => {_answer(physics.word, check)}",
     ]
+
+
+def _given(run: Run, phase: str) -> bool:
+    """Whether the user told how long a phase takes, rather than its maker."""
+    told = {path: source for path, source in run.sources().items() if path.startswith((f"phases.{phase}.efficiency", "efficiency"))}
+    return any(source == BY_USER for source in told.values())
 
 
 def _giga(flops: float) -> str:
@@ -234,7 +248,7 @@ def _ladder(v: Verdict) -> list[str]:
         f"   ${unit}, each line adds to the last     5%   [50%]    95%    own    under {money(value)}",
     ]
     lines += [_rung(letter, r, _UNITS[unit]) for letter, r in zip(LETTERS, v.rungs, strict=False)]
-    rent, stated = next((c for c in v.checks if c.name == "rent"), None), stated_run(v)[0].price
+    rent, stated = next((c for c in v.checks if c.name == "rent"), None), v.subject.price if isinstance(v.subject, Run) else None
     if isinstance(stated, Rental) and rent is not None and rent.percentile is not None:
         at = ordinal(rent.percentile).removesuffix(" pct.")
         lines += _wrapped("   rent     ", f"${float(stated.usd_per_gpu_hour):.2f} stated: the {at} percentile of {v.evidence['rent'].how}")
@@ -318,7 +332,7 @@ def _wrapped(head: str, text: str, width: int = WIDTH, indent: str | None = None
 
 def stated_run(v: Verdict) -> tuple[Run, Estimate, Claim]:
     """The run, its estimate as stated, and the claim; only a verdict on a run has a screen of its own."""
-    if v.subject is None or v.estimate is None:
+    if not isinstance(v.subject, Run) or v.estimate is None:
         raise ClaimError("subject", v.subject, "is no run", "print the verdict: it says what can be said")
     return v.subject, v.estimate, v.claim
 

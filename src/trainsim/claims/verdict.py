@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from .. import catalog
-from ..catalog.evidence import Evidence, mfu_evidence, rent_evidence
-from ..catalog.rows import day_of, rows
-from ..catalog.runs import complete
+from ..catalog.evidence import Evidence, rent_evidence
+from ..catalog.rows import Row, day_of, rows
 from ..cost.pricing import Rental
-from ..doubt import simulate
-from ..errors import CatalogError, ClaimError, check_kind
+from ..development import Development, estimate_development
+from ..errors import CatalogError, ClaimError, EstimateError, TrainsimError, check_kind
 from ..journey import Estimate, estimate
 from ..run import Run
-from ..training.efficiency import MFU
-from ..uncertainty import Beliefs, Simulation
-from ..units import SECONDS_PER_HOUR, Num, human
+from ..uncertainty import Belief, Beliefs, Figure, Simulation
+from ..units import SECONDS_PER_HOUR, Unit, human
+from .arithmetic import arithmetic, scope_judged, states_price
 from .claim import Claim
 from .decides import Decides, decides, undisclosed
-from .judges import judge, misnamed
-from .ladder import Ladder, Rung, ladder
-from .scope import SCOPES, Scope, scope_of
-from .words import SEVERITY, Check, Telling, Word, main_phase, word_at, word_for_rounding
+from .developments import ladder_of
+from .hours import TIMED, Hours, blind_run, hours_of
+from .judges import Case, judge, misnamed
+from .ladder import Ladder, Rung, ladder, said
+from .ratio import compare_claim
+from .readings import Subject, wrong_subject
+from .scope import Scope, scope_of
+from .words import INSIDE, SEVERITY, Check, Telling, Word, main_phase, word_at, word_for_rounding
+
+SIZE_UNTOLD = 2048
+"""Accelerators of a run whose number was never published: told hours and their dollars don't depend on it."""
+RUN_QUANTITIES = ("cost", *TIMED)
+"""Quantities whose claims are held against a run's dollars and hours."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,7 @@ class Verdict:
         number: the word for the number at the scope it has; words: for the scope its words suggest.
         checks: what it was held against.
         rungs: the ladder of scopes.
+        ratios: of a claim that compares two subjects: scope → 5, 50 and 95 % quantiles of the other's dollars over this one's.
         others: independent runs of the same model: row → accelerator-hours for this run's tokens.
         evidence: what the priors were built from.
         estimate: the run as stated; None where there is none.
@@ -43,11 +54,12 @@ class Verdict:
     """
 
     claim: Claim
-    subject: Run | None
+    subject: Subject | None
     number: Word
     words: Telling
     checks: tuple[Check, ...]
     rungs: tuple[Rung, ...] = ()
+    ratios: Mapping[str, tuple[Figure, ...]] = field(default_factory=dict)
     others: Mapping[str, float] = field(default_factory=dict)
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
     estimate: Estimate | None = None
@@ -73,9 +85,12 @@ class Verdict:
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        """The rungs at which the claimed value lies inside the 90 % interval."""
-        value = self.claim.in_base() if self.rungs else 0.0
-        return tuple(r.label for r in self.rungs if r.rent[0] <= value <= r.rent[2])
+        """The scopes at which the claimed value, or ratio, lies inside the 90 % interval."""
+        if not self.rungs and not self.ratios:
+            return ()
+        value = self.claim.in_base()
+        held = {r.label: r.rent for r in self.rungs} if self.rungs else self.ratios
+        return tuple(label for label, (low, _, high) in held.items() if low <= value <= high)
 
     def __str__(self) -> str:
         from .screen import screen
@@ -83,205 +98,262 @@ class Verdict:
         return screen(self)
 
 
-def audit(claim: Claim, subject: Run | None = None, beliefs: Beliefs | None = None, *, as_of: str | None = None, seed: int = 1) -> Verdict:
+def audit(
+    claim: Claim,
+    subject: Subject | None = None,
+    beliefs: Beliefs | None = None,
+    *,
+    versus: Run | None = None,
+    as_of: str | None = None,
+    seed: int = 1,
+) -> Verdict:
     """Hold a claim against what can be computed, seen elsewhere, and priced.
 
-    A claim about a run's cost or hours is held against work, other labs' runs and market; one about a fleet, pay or an
-    architecture against what the catalogue computes for it; one that quantifies nothing, or whose subject nobody has
-    disclosed, can't be judged, and says what its primary source says.
+    A claim about a run's cost or time is held against work, other labs' runs and market; one about a development's cost against
+    its runs at market rent; one about an architecture, a fleet or pay against what is computed for it; one that compares two
+    subjects puts both at one scope. One that quantifies nothing, or whose subject nobody has disclosed, can't be judged, and says
+    what its primary source says.
 
     Args:
         claim: what was said.
-        subject: the run it is about, as its maker states it; the catalogue's own where None.
+        subject: the run, development, fleet or model it is about, as its maker states it; the catalogue's own where None.
         beliefs: laid over the catalogue's blind ones for hours, rent and goodput, and over the rungs of the ladder.
+        versus: the run that a comparison is with; the catalogue's own where None.
         as_of: blind priors use rows public by this day; the day before the claim where None.
         seed: of the simulations.
 
     Raises:
-        ClaimError: a value in a unit of another dimension, a quantity the library doesn't compute, or no subject to be found.
+        ClaimError: a value in a unit of another dimension, a quantity the library doesn't compute, a subject that has no such
+            quantity, or none to be found.
     """
     check_kind(claim, Claim, "claim", "a ts.Claim: ts.catalog.claim('deepseek-v3-6m')")
-    if subject is not None:
-        check_kind(subject, Run, "subject", "the ts.Run it is about: ts.catalog.run('deepseek-v3')")
     if claim.value is not None:
         claim.in_base()  # a wrong unit is an error whatever can be judged
     if subject is None and not claim.subject:
         remedy = "audit(claim, subject=run), or Claim(…, subject='deepseek-v3')"
         raise ClaimError("subject", None, "is not given, and the claim names none", remedy)
-    if claim.quantity in ("cost", "busy_gpu_hours", "gpu_hours") and (subject is not None or claim.subject in rows("runs")):
-        return _audit_run(claim, complete(subject or catalog.run(claim.subject))[0], beliefs, as_of, seed)
-    checks = judge(claim, subject, seed)
-    number = max((c.word for c in checks), key=SEVERITY.index)
-    words: Telling = "CANNOT BE JUDGED" if number == "CANNOT BE JUDGED" else "MISLEADING" if misnamed(claim) else "FAIR"
-    return Verdict(claim, subject, number, words, tuple(checks))
+    if claim.is_ratio and not claim.versus and versus is None:
+        raise ClaimError("versus", "", "is not given: times of whose?", "Claim(…, versus='llama3.1-405b'), or audit(…, versus=run)")
+    case = Case(claim, subject, beliefs, _day(claim, as_of), seed)
+    compared = claim.is_ratio or claim.versus_value is not None
+    ratio = compare_claim(claim, _run(case), versus, beliefs, day=case.day, seed=seed) if compared else None
+    if claim.is_ratio and ratio is not None:
+        words: Telling = "CANNOT BE JUDGED" if all(c.word == "CANNOT BE JUDGED" for c in ratio.checks) else "FAIR"
+        return _verdict(Verdict(claim, _run(case), "HOLDS", words, ratio.checks, ratios=ratio.at))
+    found = _audit_one(case)
+    return found if ratio is None else _verdict(replace(found, checks=(*found.checks, *ratio.checks)))
 
 
-def _audit_run(claim: Claim, run: Run, beliefs: Beliefs | None, as_of: str | None, seed: int) -> Verdict:
-    day = _day(claim, as_of)
-    stated = estimate(run)
-    value = claim.in_base()
-    checks = _arithmetic(claim, value, stated)
-    evidence: dict[str, Evidence] = {}
-    hours = _hours(run, stated, beliefs, day, seed)
-    checks += hours.checks
-    if hours.evidence is not None:
-        evidence["mfu"] = hours.evidence
-    steps: Ladder | None = None
-    hangs: Decides | None = None
-    if claim.judged_in == "USD":
-        rent, rent_check = _rent(run, beliefs, day)
-        if _scope(claim).basis == "rent":
-            checks.append(rent_check)
-        if rent is None:
-            checks.append(Check("dollars", "CANNOT BE JUDGED", rent_check.finding))
-        else:
-            evidence["rent"] = rent
-            steps = ladder(run, rent.belief, value, beliefs, seed)
-            checks.append(_at_scope(claim, value, steps))
-            hangs = decides(steps, seed=seed)
-            if hours.evidence is not None and set(_scope(claim).contents) == {"run"}:
-                without = blind_run(run).replace({"price": Rental(usd_per_gpu_hour=2.0)})
-                hangs = replace(hangs, run=undisclosed(without, value, mfu=hours.evidence.belief, rent=rent.belief, seed=seed))
-    number = max((c.word for c in checks), key=SEVERITY.index)
-    rungs, dollars = (steps.rungs, steps.rented) if steps is not None else ((), None)
-    telling = _telling(claim, value, steps)
-    return Verdict(claim, run, number, telling, tuple(checks), rungs, _others(run), evidence, stated, hours.blind, dollars, hangs)
+def _audit_one(case: Case) -> Verdict:
+    """A claim about one subject."""
+    claim, subject = case.claim, case.subject
+    head = claim.quantity.split(".")[0]
+    if head in RUN_QUANTITIES and claim.value is not None:
+        if isinstance(subject, Development):
+            return _audit_development(case, subject)
+        try:
+            run = _run(case)
+            if run is not None:
+                return _audit_run(case, run)
+        except (CatalogError, EstimateError) as error:
+            if subject is not None:
+                raise
+            return _unbuilt(claim, error)
+    checks = tuple(judge(case))
+    return _verdict(Verdict(claim, subject, "HOLDS", _words(claim, checks, case), checks))
+
+
+def _unbuilt(claim: Claim, error: TrainsimError) -> Verdict:
+    """A run of the catalogue that tells too little to be built: nothing to hold the claim against."""
+    said = f"; primary source: {claim.primary.statement}" if claim.primary is not None else ""
+    check = Check("judgement", "CANNOT BE JUDGED", f"{error.path} {error.rule}: {error.remedy}{said}")
+    return Verdict(claim, None, "CANNOT BE JUDGED", "CANNOT BE JUDGED", (check,))
+
+
+def _verdict(found: Verdict) -> Verdict:
+    """The word for the number: the severest of the checks, and none where what decides dollars at their scope can't be judged."""
+    number: Word = max((c.word for c in found.checks), key=SEVERITY.index)
+    open_ = any(c.name == "dollars" and c.word == "CANNOT BE JUDGED" for c in found.checks) and number in ("HOLDS", "STRAINED")
+    return replace(found, number="CANNOT BE JUDGED" if open_ or found.number == "CANNOT BE JUDGED" else number)
+
+
+def _run(case: Case) -> Run | None:
+    """The run a claim about dollars or time is about; None where nobody published one."""
+    claim, subject = case.claim, case.subject
+    if subject is None:
+        return None if claim.subject not in rows("runs") else catalog.run(claim.subject, gpus=SIZE_UNTOLD)
+    if not isinstance(subject, Run):
+        raise wrong_subject(claim, subject, f"has no {claim.quantity}", "give subject=a ts.Run, or a quantity that it has")
+    return subject
 
 
 def _day(claim: Claim, as_of: str | None) -> dt.date | None:
-    """The last day whose rows may be seen: as told, or the day before the claim."""
-    if as_of:
+    """The last day whose rows a judge may see: as asked, or the day before the claim; undated, the day before the run was told of."""
+    if as_of is not None:
         return day_of(as_of, "as_of")
-    return day_of(claim.date, "claim.date") - dt.timedelta(days=1) if claim.date else None
+    told = [day_of(claim.date, "claim.date")] if claim.date else [row.date for row in _rows_of(claim)]
+    return max(told) - dt.timedelta(days=1) if told else None
 
 
-def _scope(claim: Claim) -> Scope:
-    """The scope a claim is judged at: its own; rent of the final run where it names none, which the check then says."""
-    return scope_of(claim.scope) or SCOPES["final-run rent"]
+def _rows_of(claim: Claim) -> list[Row]:
+    """The catalogue's rows of a claim's subjects."""
+    return [rows("runs")[name] for name in (claim.subject, claim.versus) if name in rows("runs")]
 
 
-def _arithmetic(claim: Claim, value: float, stated: Estimate) -> list[Check]:
-    """The claim beside the subject's own hours, or these times its own price; nothing where the scope holds more than hours."""
-    told, price = float(stated.told_gpu_hours), float(stated.price.total)
-    if claim.judged_in == "GPU-h":
-        hours = float(stated.busy_gpu_hours) if claim.quantity == "busy_gpu_hours" else told
-        return [Check("arithmetic", word_for_rounding(value, hours), f"stated {human(hours, 4)} hours; claimed {human(value, 4)}")]
-    scope = _scope(claim)
-    if (scope.basis, scope.kind) != ("rent", "run") or not set(scope.contents) <= {"run", "downtime"}:
-        return []
-    hours = float(stated.gpu_hours) if "downtime" in scope.contents else told
-    finding = f"{human(hours, 4)} hours at ${price:.4g} are {human(hours * price, 4)}; claimed {human(value, 4)}"
-    return [Check("arithmetic", word_for_rounding(value, hours * price), finding)]
+def _words(claim: Claim, checks: tuple[Check, ...], case: Case) -> Telling:
+    """Whether the words name what the number is, for a claim that is not about a run."""
+    if all(c.word == "CANNOT BE JUDGED" for c in checks):
+        return "CANNOT BE JUDGED"
+    told = scope_of(claim.told_as)
+    if told is not None and told.kind == "year" and claim.quantity == "fleet.operating":
+        yearly = claim.replace({"quantity": "fleet.operating_per_year", "unit": "USD/year", "value": claim.in_base()})
+        return "FAIR" if all(c.word in ("HOLDS", "STRAINED") for c in judge(replace(case, claim=yearly))) else "MISLEADING"
+    return "MISLEADING" if misnamed(claim) else "FAIR"
 
 
-@dataclass(frozen=True)
-class _Hours:
-    checks: list[Check]
-    evidence: Evidence | None = None
-    blind: Simulation | None = None
+# a run -------------------------------------------------------------------------------------------------------------
 
 
-def blind_run(run: Run) -> Run:
-    """The run without the hours its maker disclosed: work from published tokens, utilisation from the catalogue's prior.
-
-    Phases whose tokens were never published keep their told hours: nothing else is known of them.
-    """
-    phases = tuple(p if p.tokens is None else p.replace({"efficiency": None}) for p in run.phases)
-    return run.replace({"phases": phases, "efficiency": MFU(0.4)})
-
-
-def _hours(run: Run, stated: Estimate, beliefs: Beliefs | None, day: dt.date | None, seed: int) -> _Hours:
-    """Could the run take so few hours: implied utilisation, and the percentile of the stated hours in what others' runs suggest."""
-    if all(phase.tokens is None for phase in run.phases):
-        return _Hours([Check("hours", "CANNOT BE JUDGED", "no phase's tokens were published: the hours can't be held against work")])
-    name = main_phase(run)
-    physics = _physics(run, stated, name)
-    told = float(stated.phases[name].busy_gpu_seconds) / SECONDS_PER_HOUR
-    blind = blind_run(run)
-    evidence, why = _believed(beliefs, "efficiency.mfu", lambda: mfu_evidence(blind, day), "utilisation")
-    if evidence is None:
-        return _Hours([physics, Check("hours", "CANNOT BE JUDGED", why)])
-
-    def hours(drawn: Run) -> dict[str, Num]:
-        return {"hours": estimate(drawn).phases[name].busy_gpu_seconds / SECONDS_PER_HOUR}
-
-    sims = [
-        simulate(blind, Beliefs({"efficiency.mfu": belief}), hours, seed=seed)
-        for belief in (evidence.belief, evidence.narrow, evidence.wide)
-    ]
-    at = [float(sim.percentile("hours", told)) for sim in sims]
-    finding = f"{human(told, 4)} hours against what {'others’ runs suggest' if evidence.used else evidence.how}"
-    return _Hours([physics, Check("hours", word_at(at[0]), finding, *at)], evidence, sims[0])
+def _audit_run(case: Case, given: Run) -> Verdict:
+    claim, beliefs, day, seed = case.claim, case.beliefs, case.day, case.seed
+    run = catalog.complete(given)[0]
+    stated = estimate(run)
+    value = claim.in_base()
+    hours = hours_of(claim, run, stated, beliefs, day=day, seed=seed)
+    checks = [*arithmetic(claim, run, stated), *hours.checks]
+    evidence = {} if hours.evidence is None else {"mfu": hours.evidence}
+    if claim.judged_in != "USD" or "." in claim.quantity:
+        checks = checks or [Check("hours", "CANNOT BE JUDGED", "nobody told its hours, and they don't follow from anything told")]
+        return _scenario(Verdict(claim, run, "HOLDS", "FAIR", tuple(checks), (), {}, _others(run), evidence, stated, hours.blind))
+    rent, rent_check = _rent(run, day, beliefs)
+    if rent is not None:
+        evidence["rent"] = rent
+    checks += rent_check if scope_judged(claim).basis == "rent" else []
+    if rent is None and not states_price(run):
+        checks.append(Check("dollars", "CANNOT BE JUDGED", rent_check[0].finding))
+        return _scenario(
+            Verdict(claim, run, "HOLDS", _telling(claim, None), tuple(checks), (), {}, _others(run), evidence, stated, hours.blind)
+        )
+    steps = ladder(run, None if rent is None else rent.belief, value, beliefs, seed, hours.beliefs, hours.carried_by)
+    checks.append(_at_scope(claim, value, steps))
+    hangs = _decides(claim, run, rent, hours, steps, seed)
+    found = Verdict(
+        claim, run, "HOLDS", _telling(claim, steps), tuple(checks), steps.rungs, {}, _others(run), evidence, stated, hours.blind,
+        steps.rented, hangs,
+    )  # fmt: skip
+    return _scenario(found)
 
 
-def _physics(run: Run, stated: Estimate, name: str) -> Check:
-    """The utilisation that the stated hours of a phase imply, of the BF16 peak and of the peak its products run at."""
-    phase = stated.phases[name]
-    seconds = float(phase.busy_gpu_seconds)
-    flop = float(phase.flops.total) if phase.flops is not None else float("nan")
-    fastest = _fastest(run)
-    implied = {d: flop / (seconds * float(run.cluster.chip.peak_of(d))) for d in dict.fromkeys(("bf16", fastest))}
-    shares = ", ".join(f"{share:.1%} of the {d.upper()} peak" for d, share in implied.items())
-    finding = f"{human(seconds / SECONDS_PER_HOUR, 4)} hours imply {shares}"
-    return Check("physics", "HOLDS" if implied[fastest] <= 1 else "IMPOSSIBLE", finding)
+def _scenario(found: Verdict) -> Verdict:
+    """A run whose row is somebody's estimate is a scenario: nothing held against it is stronger than a guess."""
+    row = rows("runs").get(found.subject.name) if isinstance(found.subject, Run) else None
+    if row is None or row.grade not in ("estimate", "judgement"):
+        return _verdict(found)
+    why = f"the run is a scenario ({row.grade}): {row.get('why', row.cited)}"
+    checks = (*found.checks, Check("scenario", "CANNOT BE JUDGED", why))
+    return replace(found, number="CANNOT BE JUDGED", words="CANNOT BE JUDGED", checks=checks)
 
 
-def _believed(beliefs: Beliefs | None, path: str, found: Callable[[], Evidence], what: str) -> tuple[Evidence | None, str]:
-    """The catalogue's evidence under the user's belief where there is one; None, and why, where there is neither."""
-    mine = next((belief for paths, belief in (beliefs or {}).items() if path in paths), None)
+def _decides(claim: Claim, run: Run, rent: Evidence | None, hours: Hours, steps: Ladder, seed: int) -> Decides | None:
+    """What the verdict on dollars hangs on; None where rent has no belief to vary, or each draw takes a loop of decoding."""
+    if rent is None or any(".recipe." in path for path in steps.rented.beliefs.paths):
+        return None
+    hangs = decides(steps, seed=seed)
+    if hours.evidence is None or set(scope_judged(claim).contents) != {"run"}:
+        return hangs
+    without = blind_run(run).replace({"price": Rental(usd_per_gpu_hour=2.0)})
+    return replace(hangs, run=undisclosed(without, claim.in_base(), mfu=hours.evidence.belief, rent=rent.belief, seed=seed))
+
+
+def _rent(run: Run, day: dt.date | None, beliefs: Beliefs | None) -> tuple[Evidence | None, list[Check]]:
+    """What an hour of such a chip is held to cost, and whether the stated price is one the market knew."""
+    region = run.price.region if isinstance(run.price, Rental) else ""
+    mine = next((b for paths, b in (beliefs or {}).items() if "price.usd_per_gpu_hour" in paths), None)
     try:
-        evidence = found()
+        evidence = rent_evidence(run, day, region=region)
     except CatalogError as error:
         if mine is None:
-            return None, f"{error.value} {error.rule}"
-        return Evidence(mine, mine, mine, {}, {}, f"{what} as the user believes"), ""
-    return evidence if mine is None else replace(evidence, belief=mine, how=f"{what} as the user believes"), ""
-
-
-def _fastest(run: Run) -> str:
-    """The number format of the run's products: what physics bounds."""
-    precision = run.plan.recipe.products if run.plan is not None else "bf16"
-    return precision if getattr(run.cluster.chip.peak, precision, None) is not None else "bf16"
-
-
-def _rent(run: Run, beliefs: Beliefs | None, day: dt.date | None) -> tuple[Evidence | None, Check]:
-    """Is the stated price an hour one the market knew."""
-    region = run.price.region if isinstance(run.price, Rental) else ""
-    path = "price.usd_per_gpu_hour"
-    evidence, why = _believed(beliefs, path, lambda: rent_evidence(run, day, region=region), "rent")
-    if evidence is None:
-        return None, Check("rent", "CANNOT BE JUDGED", why)
+            return None, [Check("rent", "CANNOT BE JUDGED", f"{error.value} {error.rule}")]
+        evidence = Evidence(mine, mine, mine, {}, {}, "what the user believes")
     if not isinstance(run.price, Rental):
-        return evidence, Check("rent", "CANNOT BE JUDGED", "the run states no rent")
-    price, unit = float(run.price.usd_per_gpu_hour), run.unit_of(path)
-    at = [100.0 * float(b.meets(unit, path).cdf(price)) for b in (evidence.belief, evidence.narrow, evidence.wide)]
-    return evidence, Check("rent", word_at(at[0]), f"${price:.2f} an hour against {evidence.how}", *at)
+        return evidence, [Check("rent", "CANNOT BE JUDGED", "the run states no rent")]
+    return evidence, [_at_rent(evidence, float(run.price.usd_per_gpu_hour))] if states_price(run) else []
+
+
+def _at_rent(evidence: Evidence, price: float) -> Check:
+    unit = Unit("USD/GPU-h", "rent", gt=0)
+    readings: tuple[Belief, ...] = (evidence.belief, evidence.narrow, evidence.wide)
+    at = [100.0 * float(b.meets(unit, "price.usd_per_gpu_hour").cdf(price)) for b in readings]
+    return Check("rent", word_at(at[0]), f"${price:.2f} an hour against {evidence.how}", *at)
 
 
 def _at_scope(claim: Claim, value: float, steps: Ladder) -> Check:
-    """The claimed value among what its own scope comes to."""
-    check = steps.judge(_scope(claim), value)
-    if claim.scope and scope_of(claim.scope) is None:
-        return replace(check, finding=f'{check.finding}; "{claim.scope}" names no scope')
-    return check
+    """The claimed value among what its own scope comes to; where not all of it is priced, what is bounds it from below."""
+    scope = scope_judged(claim)
+    if scope.kind != "run":
+        return Check("dollars", "CANNOT BE JUDGED", f"a {scope.kind} is no scope of a run: give subject=ts.Fleet and a fleet's quantity")
+    market = any("usd_per_gpu_hour" in path for path in steps.rented.beliefs.paths)
+    basis = ("at market rent" if market else "at the stated price") if scope.basis == "rent" else "at the owner's cost"
+    reached = steps.at(scope)
+    if reached is None:
+        return _from_below(scope, value, steps, basis)
+    sim, name = reached
+    at = float(sim.percentile(name, value))
+    rounded = word_for_rounding(value, float(sim.quantile(name, 0.5)), claim.bound)
+    label = said(name)
+    assumed = "" if scope_of(claim.scope) is not None or not claim.scope else f'; "{claim.scope}" names no scope'
+    word = "HOLDS" if rounded == "HOLDS" else word_at(at, claim.bound)
+    return Check("dollars", word, f"${human(value, 4)} among what {label} comes to {basis}{assumed}", at)
 
 
-def _telling(claim: Claim, value: float, steps: Ladder | None) -> Telling:
+def _from_below(scope: Scope, value: float, steps: Ladder, basis: str) -> Check:
+    sim = steps.rented if scope.basis == "rent" else steps.owned
+    if sim is None:
+        return Check("dollars", "CANNOT BE JUDGED", "no row tells what owning such a machine costs")
+    missing = ", ".join(c for c in scope.contents if c not in (*steps.rungs[-1].contents, "sibling runs"))
+    at = float(sim.percentile(sim.outputs[-1], value))
+    word = word_at(at, "at most") if at < INSIDE[0] else "CANNOT BE JUDGED"
+    finding = f"${human(value, 4)} against what {said(sim.outputs[-1])} comes to {basis}; {missing} come on top, priced by no row"
+    return Check("dollars", word, finding, at)
+
+
+def _telling(claim: Claim, steps: Ladder | None) -> Telling:
     """Whether the words name the scope the number has; if not, whether the number holds at the scope they name."""
-    told, is_ = scope_of(claim.told_as), _scope(claim)
+    told, is_ = scope_of(claim.told_as), scope_judged(claim)
     if not claim.told_as or claim.told_as == claim.scope:
         return "FAIR"
-    if told is None or steps is None:
+    if told is None or told.kind != "run" or steps is None:
         return "CANNOT BE JUDGED"
-    if (told.basis, told.kind, set(told.contents)) == (is_.basis, is_.kind, set(is_.contents)):
+    if (told.basis, set(told.contents)) == (is_.basis, set(is_.contents)):
         return "FAIR"
-    match steps.judge(told, value).word:
-        case "HOLDS":
-            return "FAIR"
-        case "CANNOT BE JUDGED":
-            return "CANNOT BE JUDGED"
-        case _:
-            return "MISLEADING"
+    check = _at_scope(claim.replace({"scope": claim.told_as}), claim.in_base(), steps)
+    return {"HOLDS": "FAIR", "CANNOT BE JUDGED": "CANNOT BE JUDGED"}.get(check.word, "MISLEADING")  # type: ignore[return-value]
+
+
+# a development -----------------------------------------------------------------------------------------------------
+
+
+def _audit_development(case: Case, development: Development) -> Verdict:
+    """A development as the user gives it: its rents are the market's, the rest stands as given or as believed."""
+    claim = case.claim
+    value = claim.in_base()
+    if claim.quantity not in ("cost", "gpu_hours"):
+        raise wrong_subject(claim, development, f"has no {claim.quantity}", "ask for its cost or gpu_hours, or give one of its runs")
+    if claim.quantity == "gpu_hours":
+        total = float(np.asarray(estimate_development(development).hours.total))
+        check = Check("arithmetic", word_for_rounding(value, total, claim.bound), f"its runs take {human(total, 4)} hours")
+        return _verdict(Verdict(claim, development, "HOLDS", "FAIR", (check,)))
+    steps = ladder_of(development, value, case.beliefs, day=case.day, seed=case.seed)
+    whole = Scope(contents=steps.rungs[-1].contents)
+    scope = scope_of(claim.scope) or whole
+    named = claim.replace({"scope": claim.scope if scope_of(claim.scope) is not None else ""})
+    check = _at_scope(named, value, steps) if scope is not whole else _at_last(claim, value, steps)
+    return _verdict(Verdict(claim, development, "HOLDS", _telling(claim, steps), (check,), steps.rungs, dollars=steps.rented))
+
+
+def _at_last(claim: Claim, value: float, steps: Ladder) -> Check:
+    at = float(steps.rented.percentile(steps.rented.outputs[-1], value))
+    return Check("dollars", word_at(at, claim.bound), f"${human(value, 4)} among what the whole development comes to at market rent", at)
 
 
 def _others(run: Run) -> dict[str, float]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from ..errors import ClaimError
 from ..run import Run
+from ..units import half_last_digit
+from .claim import Bound
 
 Word = Literal["HOLDS", "STRAINED", "FAILS", "IMPOSSIBLE", "CANNOT BE JUDGED"]
 """What a number can be: inside the 90 % interval; outside it but inside 98 %; outside both; against physics; without evidence."""
@@ -19,33 +19,31 @@ INSIDE, BARELY = (5.0, 95.0), (1.0, 99.0)
 """Percentiles that define the words; see the glossary."""
 
 
-def word_at(percentile: float) -> Word:
-    """The word for a percentile, 0 to 100, of what was expected.
+def word_at(percentile: float, bound: Bound = "") -> Word:
+    """The word for a percentile, 0 to 100, of what was expected; a figure told as a bound can be wrong on one side only.
 
-    >>> word_at(16), word_at(3), word_at(99.9)
-    ('HOLDS', 'STRAINED', 'FAILS')
+    >>> word_at(16), word_at(3), word_at(99.9), word_at(0.1, "at least")
+    ('HOLDS', 'STRAINED', 'FAILS', 'HOLDS')
     """
+    if bound:
+        percentile = max(percentile, 50.0) if bound == "at least" else min(percentile, 50.0)
     if INSIDE[0] <= percentile <= INSIDE[1]:
         return "HOLDS"
     return "STRAINED" if BARELY[0] <= percentile <= BARELY[1] else "FAILS"
 
 
-def word_for_rounding(stated: float, computed: float) -> Word:
-    """Whether a stated figure is the computed one, rounded to the digits it was told with: 5.58 may be told as 6, not as 6.0.
+def word_for_rounding(stated: float, computed: float, bound: Bound = "") -> Word:
+    """Whether a stated figure is the computed one, rounded to the digits it was told with; or, told as a bound, bounds it.
 
-    Within a tenth it is strained.
+    5.58 is told as 6; within a tenth a figure is strained.
 
-    >>> word_for_rounding(6e6, 5.576e6), word_for_rounding(5.6e9, 5.576e6)
-    ('HOLDS', 'FAILS')
+    >>> word_for_rounding(6e6, 5.576e6), word_for_rounding(5.6e9, 5.576e6), word_for_rounding(5e6, 8e6, "at least")
+    ('HOLDS', 'FAILS', 'HOLDS')
     """
-    if stated == 0:
-        return "HOLDS" if computed == 0 else "FAILS"
-    exponent = np.floor(np.log10(abs(stated)))
-    digits = next(d for d in range(1, 17) if np.isclose(np.round(stated / 10.0**exponent, d - 1), stated / 10.0**exponent, rtol=1e-12))
-    half_digit = 0.5 * 10.0 ** (exponent - digits + 1)
-    if abs(stated - computed) <= half_digit:
+    bounded = (bound == "at least" and computed >= stated) or (bound == "at most" and computed <= stated)
+    if bounded or abs(stated - computed) <= half_last_digit(stated):
         return "HOLDS"
-    return "STRAINED" if abs(stated / computed - 1) <= 0.1 else "FAILS"
+    return "STRAINED" if abs(stated - computed) <= 0.1 * abs(computed) else "FAILS"
 
 
 @dataclass(frozen=True)
