@@ -28,5 +28,5 @@ misleading = sum(v.words == "MISLEADING" for v in verdicts.values())
 print("fifteen claims: " + ", ".join(f"{n} {w}" for w, n in counts.items()) + f"; words MISLEADING in {misleading}")
 
 if find_spec("matplotlib"):
-    beside = [verdicts[n] for n in ("gpt-4o-100m", "investment-500m", "fleet-944m", "fleet-1.6b")]
-    print(f"picture: {ts.draw(verdicts['deepseek-v3-6m'], 'the_whole_article.png', beside)}", file=sys.stderr)
+    lead, *beside = verdicts.values()  # the claim the article opens with, and the fourteen told beside it
+    print(f"picture: {ts.draw(lead, 'the_whole_article.png', beside)}", file=sys.stderr)

@@ -34,7 +34,7 @@ def of_llama(quantity: str, value: float, unit: str) -> Any:
 @cache
 def verdict(name: str) -> Any:
     match name:
-        case "as told" | "beside others":
+        case "as told" | "beside others" | "the whole article":
             return ts.audit(ts.catalog.claim(SIX))
         case "three times the hours":
             return ts.audit(ts.catalog.claim(SIX), longer(3.0))
@@ -55,14 +55,19 @@ def verdict(name: str) -> Any:
 
 
 NAMES = [
-    "as told", "beside others", "three times the hours", "a tenth of the hours", "no tokens", "another run", "hours alone", "a long scope",
-    "a claim of $5.6B",
+    "as told", "beside others", "the whole article", "three times the hours", "a tenth of the hours", "no tokens", "another run", "hours alone",
+    "a long scope", "a claim of $5.6B",
 ]  # fmt: skip
 
 
 def drawn(name: str) -> Any:
-    beside = [ts.audit(ts.catalog.claim(n)) for n in OTHERS] if name == "beside others" else []
-    return sketch(verdict(name), beside)
+    names = {"beside others": OTHERS, "the whole article": tuple(n for n in ts.catalog.claims() if n != SIX)}.get(name, ())
+    return sketch(verdict(name), [told(n) for n in names])
+
+
+@cache
+def told(name: str) -> Any:
+    return ts.audit(ts.catalog.claim(name))
 
 
 def texts(figure: Any) -> dict[str, Any]:
@@ -88,6 +93,18 @@ def test_no_label_stands_on_another_or_outside(name: str) -> None:
     plt.close(figure)
     assert outside == []
     assert on_another == []
+
+
+def test_the_whole_article_lists_every_claim_with_what_became_of_it() -> None:
+    import matplotlib.pyplot as plt
+
+    figure = drawn("the whole article")
+    words = [label.partition(" ")[2] for label in texts(figure)]
+    plt.close(figure)
+    for name, claim in ts.catalog.claims().items():
+        at = next(i for i, text in enumerate(words) if text == claim.statement or claim.statement.startswith(text.removesuffix(" …")))
+        assert told(name).number.replace("CANNOT BE JUDGED", "can't be judged") in words[at : at + 4], name
+    assert "3  What became of all 15 claims?" in words
 
 
 def test_a_density_has_no_kink_and_holds_its_mass() -> None:

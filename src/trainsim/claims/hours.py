@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from ..catalog.evidence import Evidence, mfu_evidence
 from ..catalog.recipes import POINTS, engine_rows, said_hours
@@ -17,7 +18,7 @@ from ..run import Run
 from ..training.efficiency import MFU, told
 from ..training.rollouts import Rollouts
 from ..uncertainty import Beliefs, Simulation, ci90
-from ..units import HOURS_PER_DAY, SECONDS_PER_HOUR, human
+from ..units import HOURS_PER_DAY, SECONDS_PER_HOUR, Num, human
 from .claim import Claim
 from .words import Check, Word, main_phase, word_at
 
@@ -129,7 +130,15 @@ def _fastest(run: Run) -> str:
 
 
 def _foretold(blind: Run, held: Beliefs, phase: str, seed: int) -> Simulation:
-    return simulate(blind, held, lambda r: {"hours": estimate(r).phases[phase].busy_gpu_seconds / SECONDS_PER_HOUR}, seed=seed)
+    return simulate(blind, held, partial(_of_phase, phase), seed=seed)
+
+
+def _of_phase(phase: str, run: Run) -> dict[str, Num]:
+    return {"hours": estimate(run).phases[phase].busy_gpu_seconds / SECONDS_PER_HOUR}
+
+
+def _of_run(quantity: str, run: Run) -> dict[str, Num]:
+    return {"hours": getattr(estimate(run), quantity)}
 
 
 def _against_others(
@@ -144,7 +153,7 @@ def _against_others(
     for reading, belief in (("default", evidence.belief), ("narrow", evidence.narrow), ("wide", evidence.wide)):
         held = Beliefs({"efficiency.mfu": belief}) | engines
         if whole:
-            sim = simulate(blind, held, lambda r: {"hours": getattr(estimate(r), claim.quantity)}, seed=seed)
+            sim = simulate(blind, held, partial(_of_run, claim.quantity), seed=seed)
         else:
             sim = default if reading == "default" else _foretold(blind, held, main, seed)
         at[reading] = float(sim.percentile("hours", value))
@@ -161,7 +170,7 @@ def _without_tokens(claim: Claim, run: Run, stated: Estimate, engines: Beliefs, 
     if any(isinstance(phase.efficiency, Rollouts) for phase in run.phases):
         if not timed:
             return ()
-        sim = simulate(run, engines, lambda r: {"hours": getattr(estimate(r), claim.quantity)}, n=POINTS, seed=seed)
+        sim = simulate(run, engines, partial(_of_run, claim.quantity), n=POINTS, seed=seed)
         value = claim.in_base()
         at = float(sim.percentile("hours", value))
         low, mid, high = (human(float(q)) for q in sim.quantile("hours", (0.05, 0.5, 0.95)))

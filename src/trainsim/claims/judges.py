@@ -36,7 +36,6 @@ from .readings import (
 )
 from .words import SEVERITY, Check, word_at, word_for_rounding
 
-
 MISSPELT = 0.85
 """How alike two names are, as difflib counts it, for one to be the other misspelt: gpt-4o is no gpt2."""
 

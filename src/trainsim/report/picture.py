@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,8 +25,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#666666"
-"""Okabe and Ito's palette: told apart by every reader."""
+BLUE, ORANGE, GREEN, GREY, YELLOW = "#0072b2", "#d55e00", "#009e73", "#666666", "#b8860b"
+"""Okabe and Ito's palette, its yellow darkened to be read on white: told apart by every reader."""
+COLOURS = {"HOLDS": GREEN, "FAIR": GREEN, "STRAINED": YELLOW, "FAILS": ORANGE, "IMPOSSIBLE": ORANGE, "MISLEADING": ORANGE}
+"""Word → its colour, grey for the rest; the word itself is always written out."""
+ROW = 0.43
+"""Height of a claim in the table [inch]."""
+COLUMNS = (0.03, 0.125, 0.715, 0.86)
+"""Where the figure, the statement, the word for the number and the one for the words begin, of the picture."""
 
 
 def draw(verdict: Verdict, path: str | Path, beside: Sequence[Verdict] = ()) -> Path:
@@ -33,7 +40,8 @@ def draw(verdict: Verdict, path: str | Path, beside: Sequence[Verdict] = ()) -> 
 
     Args:
         verdict: what an audit of a run found.
-        beside: verdicts on other figures in dollars, drawn below the ladder because they answer other questions.
+        beside: verdicts on what was told in one breath with it: dollars are drawn below the ladder because they answer other
+            questions, and all are listed with what became of them.
         path: where to write; the suffix chooses the format (PNG, SVG, PDF).
 
     Returns:
@@ -55,11 +63,13 @@ def sketch(verdict: Verdict, beside: Sequence[Verdict] = ()) -> Figure:
     """The picture before it is written: a matplotlib figure, for who wants to go on drawing."""
     run, _, _ = stated_run(verdict)
     plt = _pyplot()
-    others = [b for b in beside if b.claim.judged_in == "USD" and b.claim.value is not None]
-    hours = any(phase.tokens is not None for phase in run.phases)
+    others = [b for b in beside if b.claim.value is not None and b.claim.judged_in == "USD"]
+    hours = any(phase.tokens is not None for phase in run.phases) and any(check.name == "hours" for check in verdict.checks)
+    told = (verdict, *beside) if beside else ()
+    table = len(told) * ROW + 0.75 if told else 0.0
     strip = 1.5 if hours else 0.0
     ladder = 0.62 * len(verdict.rungs) + (1.15 if others else 0.0) + 0.9 if verdict.rungs else 0.0
-    tall = HEAD + strip + ladder + FOOT
+    tall = HEAD + strip + ladder + table + FOOT
     figure: Figure = plt.figure(figsize=(WIDE, tall), dpi=120, facecolor="white")
     _fitted(figure, 1 - 0.30 / tall, finding(verdict), size=17, weight="bold")
     means = "what “cost” can mean" if verdict.rungs else "what others' runs suggest"
@@ -70,8 +80,12 @@ def sketch(verdict: Verdict, beside: Sequence[Verdict] = ()) -> Figure:
         _hours(figure, axes, verdict, number)
         number += 1
     if verdict.rungs:
-        axes = figure.add_axes((LEFT, (FOOT + 0.35) / tall, ACROSS, (ladder - 0.9) / tall))
+        axes = figure.add_axes((LEFT, (FOOT + table + 0.35) / tall, ACROSS, (ladder - 0.9) / tall))
         _ladder(figure, axes, verdict, others, number)
+        number += 1
+        _legend(figure, verdict, (FOOT + table - 0.38) / tall)
+    if told:
+        _table(figure, told, number, FOOT + table - 0.9)
     _foot(figure, verdict)
     return figure
 
@@ -231,7 +245,8 @@ def _ladder(figure: Figure, axes: Axes, v: Verdict, others: Sequence[Verdict], n
     figure.text(0.045, y1, "each line adds to the one above", fontsize=9.5, color=GREY, va="top")
     lows = [float(r.rent[0]) for r in v.rungs] + [value] + [float(r.owner) for r in v.rungs if r.owner is not None]
     highs = [float(r.rent[2]) for r in v.rungs] + [value, *(b.claim.in_base() for b in others)]
-    axes.set_xlim(min(lows) * 0.8, max(highs) * 1.55)
+    room = min(b.claim.in_base() for b in others) * 0.6 if others else min(lows)  # half a label left of the leftmost cross
+    axes.set_xlim(min(*lows, room) * 0.8, max(highs) * 1.55)
     axes.set_ylim(-len(v.rungs) + 0.45 - (1.9 if others else 0.0), 0.6)
     axes.axvline(value, color="#cccccc", lw=7, zorder=0)
     axes.annotate(
@@ -328,21 +343,64 @@ def _label(figure: Figure, axes: Axes, head: str, text: str, above: float = 0.0)
     figure.text(0.045, box.y0 + 0.3 * (box.y1 - box.y0), text, fontsize=9.5, color=GREY, va="top")
 
 
+def _table(figure: Figure, told: Sequence[Verdict], number: int, top: float) -> None:
+    """Every claim and what became of it: the number at the scope it has, and the words it was told in."""
+    height = figure.get_figheight()
+    figure.text(0.02, top / height, f"{number}  What became of all {len(told)} claims?", fontsize=12.5, fontweight="bold", va="center")
+    for x, head in zip(COLUMNS[2:], ("the number", "its words"), strict=True):
+        figure.text(x, top / height, head, fontsize=9.5, color=GREY, va="center")
+    for i, verdict in enumerate(told):
+        y = (top - 0.40 - ROW * i) / height
+        claim = verdict.claim
+        figure.text(COLUMNS[0], y, _said(verdict), fontsize=10.5, fontweight="bold", va="center")
+        figure.text(COLUMNS[1], y, shorten(claim.statement or claim.quantity, 82, placeholder=" …"), fontsize=9.5, va="center")
+        why = shorten(because(verdict), 100, placeholder=" …")
+        figure.text(COLUMNS[1], y - 0.155 / height, why, fontsize=MINUTE, color=GREY, va="center")
+        words = verdict.words if claim.told_as != claim.scope else ""
+        for x, word in zip(COLUMNS[2:], (verdict.number, words), strict=True):
+            text = word.replace("CANNOT BE JUDGED", "can't be judged")
+            figure.text(x, y, text, fontsize=9.5, fontweight="bold", color=COLOURS.get(word, GREY), va="center")
+
+
+def _said(verdict: Verdict) -> str:
+    """The figure as people say it; a dash where the claim has none."""
+    claim = verdict.claim
+    if claim.value is None:
+        return "—"
+    value = claim.in_base()
+    return money(value) if claim.judged_in.startswith("USD") else f"{value:,.0f}" if value == round(value) else human(value)
+
+
+def because(verdict: Verdict) -> str:
+    """Why, in a line: the check that decided, the scope it has and the one it was told in, or the source nearest to the fact."""
+    claim = verdict.claim
+    decided = next((f"{c.name}: {c.finding}" for c in verdict.checks if c.word == verdict.number), verdict.checks[0].finding)
+    if verdict.number in ("FAILS", "IMPOSSIBLE") or (verdict.number == "STRAINED" and verdict.words != "MISLEADING"):
+        return decided
+    if verdict.words == "MISLEADING":
+        return f"it is {claim.scope}; told as {claim.told_as}"
+    if verdict.number == "CANNOT BE JUDGED" and claim.primary is not None:
+        return f"primary source: {claim.primary.statement}"
+    return decided
+
+
+def _legend(figure: Figure, v: Verdict, y: float) -> None:
+    """What the colours and marks of the ladder mean."""
+    grades = {r.grade for r in v.rungs}
+    marks = [(BLUE, "s", "market data, others' figures")] if grades - {"C"} else []
+    marks += [(ORANGE, "s", "adds what rests on judgement")] if "C" in grades else []
+    marks += [(GREY, "^", "median at owner's cost, not rented")] if any(r.owner is not None for r in v.rungs) else []
+    x = 0.03
+    for colour, marker, text in marks:
+        figure.add_artist(_marker(x, y, marker, colour))
+        drawn = figure.text(x + 0.014, y, text, fontsize=10, va="center")
+        x = _box(figure, drawn).x1 / figure.bbox.width + 0.05
+
+
 def _foot(figure: Figure, v: Verdict) -> None:
     from .. import __version__
 
     height = figure.get_figheight()
-    marks = []
-    if v.rungs:
-        grades = {r.grade for r in v.rungs}
-        marks += [(BLUE, "s", "market data, others' figures")] if grades - {"C"} else []
-        marks += [(ORANGE, "s", "judgement")] if "C" in grades else []
-        marks += [(GREY, "^", "median at owner's cost, not rented")] if any(r.owner is not None for r in v.rungs) else []
-    x = 0.03
-    for colour, marker, text in marks:
-        figure.add_artist(_marker(x, 0.62 / height, marker, colour))
-        drawn = figure.text(x + 0.014, 0.62 / height, text, fontsize=10, va="center")
-        x = _box(figure, drawn).x1 / figure.bbox.width + 0.05
     sim = v.dollars or v.blind
     bars = ["Bars: 90 % and 50 %, dot: median"] if v.rungs else []
     bars += [f"{sim.n:,} points, seed {sim.seed}"] if sim is not None else []
