@@ -167,12 +167,12 @@ def _judgement(est: Estimate, head: str, rest: str, value: float) -> float:
     """Dollars of a line that rest on judgement: all of it if the price does, its downtime if the goodput does."""
     if head != "cost":
         return float("nan")
-    judged = {path for path, source in est.sources().items() if judged(source)}
-    if any(path.startswith(("price", "efficiency")) for path in judged):
+    unsure = {path for path, source in est.sources().items() if judged(source)}
+    if any(path.startswith(("price", "efficiency")) for path in unsure):
         return value
     line = est.cost.part(rest) if rest else est.cost
     down = float(np.asarray(line.part("downtime").total)) if "downtime" in line else 0.0
-    return down if any(path.startswith("reliability") for path in judged) else 0.0
+    return down if any(path.startswith("reliability") for path in unsure) else 0.0
 
 
 def judged(source: str) -> bool:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,19 +19,12 @@ from ..claims.words import main_phase
 from ..errors import EstimateError
 from ..uncertainty import Simulation
 from ..units import SECONDS_PER_HOUR, human
+from .lettering import BLUE, GREEN, GREY, MINUTE, ORANGE, box, fitted, free, pixels
+from .table import table, tall
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-BLUE, ORANGE, GREEN, GREY, YELLOW = "#0072b2", "#d55e00", "#009e73", "#666666", "#b8860b"
-"""Okabe and Ito's palette, its yellow darkened to be read on white: told apart by every reader."""
-COLOURS = {"HOLDS": GREEN, "FAIR": GREEN, "STRAINED": YELLOW, "FAILS": ORANGE, "IMPOSSIBLE": ORANGE, "MISLEADING": ORANGE}
-"""Word → its colour, grey for the rest; the word itself is always written out."""
-ROW = 0.43
-"""Height of a claim in the table [inch]."""
-COLUMNS = (0.03, 0.125, 0.715, 0.86)
-"""Where the figure, the statement, the word for the number and the one for the words begin, of the picture."""
 
 
 def draw(verdict: Verdict, path: str | Path, beside: Sequence[Verdict] = ()) -> Path:
@@ -66,26 +58,26 @@ def sketch(verdict: Verdict, beside: Sequence[Verdict] = ()) -> Figure:
     others = [b for b in beside if b.claim.value is not None and b.claim.judged_in == "USD"]
     hours = any(phase.tokens is not None for phase in run.phases) and any(check.name == "hours" for check in verdict.checks)
     told = (verdict, *beside) if beside else ()
-    table = len(told) * ROW + 0.75 if told else 0.0
+    below = tall(told)
     strip = 1.5 if hours else 0.0
     ladder = 0.62 * len(verdict.rungs) + (1.15 if others else 0.0) + 0.9 if verdict.rungs else 0.0
-    tall = HEAD + strip + ladder + table + FOOT
-    figure: Figure = plt.figure(figsize=(WIDE, tall), dpi=120, facecolor="white")
-    _fitted(figure, 1 - 0.30 / tall, finding(verdict), size=17, weight="bold")
+    height = HEAD + strip + ladder + below + FOOT
+    figure: Figure = plt.figure(figsize=(WIDE, height), dpi=120, facecolor="white")
+    fitted(figure, 1 - 0.30 / height, finding(verdict), size=17, weight="bold")
     means = "what “cost” can mean" if verdict.rungs else "what others' runs suggest"
-    _fitted(figure, 1 - 0.66 / tall, f"{title_of(run)}: what the claim says, and {means}", size=12, color=GREY)
+    fitted(figure, 1 - 0.66 / height, f"{title_of(run)}: what the claim says, and {means}", size=12, color=GREY)
     number = 1
     if hours:
-        axes = figure.add_axes((LEFT, 1 - (HEAD + 1.05) / tall, ACROSS, 1.05 / tall))
+        axes = figure.add_axes((LEFT, 1 - (HEAD + 1.05) / height, ACROSS, 1.05 / height))
         _hours(figure, axes, verdict, number)
         number += 1
     if verdict.rungs:
-        axes = figure.add_axes((LEFT, (FOOT + table + 0.35) / tall, ACROSS, (ladder - 0.9) / tall))
+        axes = figure.add_axes((LEFT, (FOOT + below + 0.35) / height, ACROSS, (ladder - 0.9) / height))
         _ladder(figure, axes, verdict, others, number)
         number += 1
-        _legend(figure, verdict, (FOOT + table - 0.38) / tall)
+        _legend(figure, verdict, (FOOT + below - 0.38) / height)
     if told:
-        _table(figure, told, number, FOOT + table - 0.9)
+        table(figure, told, number, FOOT + below - 0.9)
     _foot(figure, verdict)
     return figure
 
@@ -112,37 +104,6 @@ def finding(verdict: Verdict) -> str:
     more = "" if told is not None and set(told.contents) <= set(last.contents) else " and more"
     times = float(last.rent[1]) / verdict.claim.in_base()
     return f"{number}, misleads as “{verdict.claim.told_as}”" + (f" (×{human(times, 2)}{more})" if times > 1 else "")
-
-
-def _fitted(figure: Figure, y: float, text: str, *, size: float, **style: Any) -> None:
-    """A line of text from the left edge, as large as fits across."""
-    drawn = figure.text(0.02, y, text, fontsize=size, va="center", **style)
-    while _box(figure, drawn).x1 > 0.985 * figure.bbox.width and size > MINUTE:
-        size -= 0.5
-        drawn.set_fontsize(size)
-
-
-MINUTE = 8.0
-"""The smallest letters [pt]."""
-
-
-def _box(figure: Figure, drawn: Any) -> Any:
-    """Where a text stands, in pixels."""
-    return drawn.get_window_extent(figure.canvas.get_renderer())  # type: ignore[attr-defined]
-
-
-def _free(figure: Figure, axes: Axes, taken: Sequence[Any], tries: Iterable[Callable[[], Any]]) -> Any:
-    """The first of several ways to write a label at which it stands clear of what is there already, right of the headings."""
-    drawn = None
-    for write in tries:
-        if drawn is not None:
-            drawn.remove()
-        drawn = write()
-        box = _box(figure, drawn)
-        inside = box.x0 >= axes.bbox.x0 - 2 and box.x1 <= figure.bbox.width
-        if inside and not any(box.overlaps(other) for other in taken):
-            break
-    return drawn
 
 
 def _pyplot() -> Any:
@@ -180,9 +141,9 @@ def _hours(figure: Figure, axes: Axes, v: Verdict, number: int) -> None:
     axes.set_ylim(0, top)
     axes.axvline(told, color="black", lw=2)
     taken = [
-        _box(figure, _log_axis(axes, "", "GPU-h")),
-        _pixels(axes, told, 0.0, top),
-        *(_pixels(axes, hours, 0.0, 0.06 * top, 9.0) for hours in measured.values()),
+        box(figure, _log_axis(axes, "", "GPU-h")),
+        pixels(axes, told, 0.0, top),
+        *(pixels(axes, hours, 0.0, 0.06 * top, 9.0) for hours in measured.values()),
     ]
 
     def write(text: str, x: float, y: float, side: str, **style: Any) -> Callable[[], Any]:
@@ -190,7 +151,7 @@ def _hours(figure: Figure, axes: Axes, v: Verdict, number: int) -> None:
 
     stated = f"stated {human(told)}"
     tries = [write(stated, told * f, top * 0.93, side, fontweight="bold") for side, f in (("right", 0.985), ("left", 1.015))]
-    taken.append(_box(figure, _free(figure, axes, taken, tries)))
+    taken.append(box(figure, free(figure, axes, taken, tries)))
     for row, hours_there in shown[:1] + shown[-1:] if len(shown) > 1 else shown:
         axes.plot([hours_there], [0], marker="s", ms=8, color=GREEN, clip_on=False, zorder=5)
         text = f"{find('runs', row).get('org')}, same model: {human(hours_there)}"
@@ -198,13 +159,13 @@ def _hours(figure: Figure, axes: Axes, v: Verdict, number: int) -> None:
         sides += [("left", max(hours_there, told) * 1.05)]
         places = [(x, y, side) for y in (0.72, 0.56, 0.88, 0.4) for side, x in sides]
         tries = [write(text, x, top * y, side, color=GREEN) for x, y, side in places]
-        label = _free(figure, axes, taken, tries)
-        taken.append(_box(figure, label))
+        label = free(figure, axes, taken, tries)
+        taken.append(box(figure, label))
         axes.annotate("", (hours_there, 0), xytext=label.get_position(), arrowprops={"arrowstyle": "-", "color": GREEN, "lw": 0.8})
     if expected is not None:
         axis = np.sqrt(hours[0] * hours[-1])
         places = [(float(hours[np.searchsorted(hours, axis * f)]), y, side) for y in (0.12, 0.3, 0.45, 0.6) for side, f in SIDES]
-        _free(figure, axes, taken, [write("what others' runs suggest", x, top * y, side, color=BLUE) for x, y, side in places])
+        free(figure, axes, taken, [write("what others' runs suggest", x, top * y, side, color=BLUE) for x, y, side in places])
 
 
 SIDES = (("center", 1.0), ("left", 1.0), ("right", 1.0), ("right", 0.8), ("left", 1.25))
@@ -228,14 +189,6 @@ def density(sim: Simulation, output: str = "hours", points: int = 400) -> tuple[
     curve = CubicSpline(knots, z)
     at = np.linspace(knots[0], knots[-1], points)
     return np.exp(at), np.maximum(curve(at, 1), 0.0) * np.exp(-(curve(at) ** 2) / 2) / np.sqrt(2 * np.pi)
-
-
-def _pixels(axes: Axes, x: float, low: float, high: float, width: float = 4.0) -> Any:
-    """An upright line or a mark as a box, in pixels."""
-    from matplotlib.transforms import Bbox
-
-    ends = axes.transData.transform([(x, low), (x, high)])
-    return Bbox([ends[0] - [width, 0.0], ends[1] + [width, 0.0]])
 
 
 def _ladder(figure: Figure, axes: Axes, v: Verdict, others: Sequence[Verdict], number: int) -> None:
@@ -295,22 +248,24 @@ def _others(figure: Figure, axes: Axes, others: Sequence[Verdict], rungs: int) -
     for other in sorted(others, key=lambda b: b.claim.in_base()):
         value, y = other.claim.in_base(), -rungs + 0.1
         axes.plot([value], [y], "x", color=GREY, ms=8, mew=1.6)
-        label = f"“{money(value)}”\n{SHORT.get(other.claim.quantity, other.claim.subject)}"
+        label = f"{FLOORS[other.claim.bound]}“{money(value)}”\n{SHORT.get(other.claim.quantity, other.claim.subject)}"
 
         def write(line: int, text: str = label, x: float = value, y: float = y) -> Any:
             style: dict[str, Any] = {"fontsize": 8.8, "color": GREY, "ha": "center", "va": "top", "linespacing": 1.15}
             return axes.text(x, y - 0.22 - 0.62 * line, text, bbox={"facecolor": "white", "lw": 0, "pad": 0.5}, **style)
 
-        drawn = _free(figure, axes, taken, [partial(write, line) for line in range(3)])
-        taken.append(_box(figure, drawn))
+        drawn = free(figure, axes, taken, [partial(write, line) for line in range(3)])
+        taken.append(box(figure, drawn))
         axes.plot([value, value], [y - 0.12, drawn.get_position()[1]], color=GREY, lw=0.7)
 
 
+FLOORS = {"": "", "at least": "≥ ", "at most": "≤ "}
+"""What stands before a figure that was told as a floor or a ceiling."""
 SHORT = {
     "cost": "another model",
     "fleet.capex": "fleet, bought",
-    "fleet.operating": "fleet, 4 years' running",
-    "investment": "hardware, at least",
+    "fleet.operating": "fleet, operated for life",
+    "investment": "hardware",
 }
 """What a figure beside the ladder is, in two words."""
 
@@ -343,47 +298,6 @@ def _label(figure: Figure, axes: Axes, head: str, text: str, above: float = 0.0)
     figure.text(0.045, box.y0 + 0.3 * (box.y1 - box.y0), text, fontsize=9.5, color=GREY, va="top")
 
 
-def _table(figure: Figure, told: Sequence[Verdict], number: int, top: float) -> None:
-    """Every claim and what became of it: the number at the scope it has, and the words it was told in."""
-    height = figure.get_figheight()
-    figure.text(0.02, top / height, f"{number}  What became of all {len(told)} claims?", fontsize=12.5, fontweight="bold", va="center")
-    for x, head in zip(COLUMNS[2:], ("the number", "its words"), strict=True):
-        figure.text(x, top / height, head, fontsize=9.5, color=GREY, va="center")
-    for i, verdict in enumerate(told):
-        y = (top - 0.40 - ROW * i) / height
-        claim = verdict.claim
-        figure.text(COLUMNS[0], y, _said(verdict), fontsize=10.5, fontweight="bold", va="center")
-        figure.text(COLUMNS[1], y, shorten(claim.statement or claim.quantity, 82, placeholder=" …"), fontsize=9.5, va="center")
-        why = shorten(because(verdict), 100, placeholder=" …")
-        figure.text(COLUMNS[1], y - 0.155 / height, why, fontsize=MINUTE, color=GREY, va="center")
-        words = verdict.words if claim.told_as != claim.scope else ""
-        for x, word in zip(COLUMNS[2:], (verdict.number, words), strict=True):
-            text = word.replace("CANNOT BE JUDGED", "can't be judged")
-            figure.text(x, y, text, fontsize=9.5, fontweight="bold", color=COLOURS.get(word, GREY), va="center")
-
-
-def _said(verdict: Verdict) -> str:
-    """The figure as people say it; a dash where the claim has none."""
-    claim = verdict.claim
-    if claim.value is None:
-        return "—"
-    value = claim.in_base()
-    return money(value) if claim.judged_in.startswith("USD") else f"{value:,.0f}" if value == round(value) else human(value)
-
-
-def because(verdict: Verdict) -> str:
-    """Why, in a line: the check that decided, the scope it has and the one it was told in, or the source nearest to the fact."""
-    claim = verdict.claim
-    decided = next((f"{c.name}: {c.finding}" for c in verdict.checks if c.word == verdict.number), verdict.checks[0].finding)
-    if verdict.number in ("FAILS", "IMPOSSIBLE") or (verdict.number == "STRAINED" and verdict.words != "MISLEADING"):
-        return decided
-    if verdict.words == "MISLEADING":
-        return f"it is {claim.scope}; told as {claim.told_as}"
-    if verdict.number == "CANNOT BE JUDGED" and claim.primary is not None:
-        return f"primary source: {claim.primary.statement}"
-    return decided
-
-
 def _legend(figure: Figure, v: Verdict, y: float) -> None:
     """What the colours and marks of the ladder mean."""
     grades = {r.grade for r in v.rungs}
@@ -394,7 +308,7 @@ def _legend(figure: Figure, v: Verdict, y: float) -> None:
     for colour, marker, text in marks:
         figure.add_artist(_marker(x, y, marker, colour))
         drawn = figure.text(x + 0.014, y, text, fontsize=10, va="center")
-        x = _box(figure, drawn).x1 / figure.bbox.width + 0.05
+        x = box(figure, drawn).x1 / figure.bbox.width + 0.05
 
 
 def _foot(figure: Figure, v: Verdict) -> None:
