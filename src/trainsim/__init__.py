@@ -120,6 +120,8 @@ if _TYPE_CHECKING:
     # modelled time
     from .training.modelled import Modelled as Modelled
     from .cluster.stack import Stack as Stack
+    from .training.schedule import Times as Times
+    from .training.schedule import pipeline_timeline as pipeline_timeline
     from .training.timing import step_time as step_time
     from .own_steps import calibrate as calibrate
     from .diagnosis import diagnose as diagnose
@@ -154,6 +156,7 @@ if _TYPE_CHECKING:
     from .claims.verdict import audit as audit
     from .claims.backtest import hindcasts as hindcasts
     from .report.picture import draw as draw
+    from .report.pipeline import draw_timelines as draw_timelines
 
 _LAZY = {
     "Beliefs": ".uncertainty:Beliefs",
@@ -182,6 +185,8 @@ _LAZY = {
     "compare_beliefs": ".doubt:compare_beliefs",
     "Modelled": ".training.modelled:Modelled",
     "Stack": ".cluster.stack:Stack",
+    "Times": ".training.schedule:Times",
+    "pipeline_timeline": ".training.schedule:pipeline_timeline",
     "step_time": ".training.timing:step_time",
     "calibrate": ".own_steps:calibrate",
     "diagnose": ".diagnosis:diagnose",
@@ -210,6 +215,7 @@ _LAZY = {
     "hindcasts": ".claims.backtest:hindcasts",
     "Verdict": ".claims.verdict:Verdict",
     "draw": ".report.picture:draw",
+    "draw_timelines": ".report.pipeline:draw_timelines",
 }
 
 

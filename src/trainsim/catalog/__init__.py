@@ -21,5 +21,6 @@ from .runs import complete as complete
 from .runs import filled_in as filled_in
 from .runs import owner_beliefs as owner_beliefs
 from .runs import run as run
+from .stack_files import stack_text as stack_text
 from .stacks import stack as stack
 from .stacks import stack_beliefs as stack_beliefs

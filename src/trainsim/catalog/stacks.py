@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from ..model.transformer import Model
 from ..uncertainty import Beliefs, ci90, joint, lognormal
 from ..units import Num
 from .rows import Row, read_rows
+from .stack_files import file_row, is_file, laid_over, measured_fields
 
 _HEADER = {"like", "release", "constants", "tags", "note", "date_precision"}
 _ROUTING = ("permute_bytes", "routing_launch")
@@ -96,11 +98,12 @@ def calibration() -> Calibration:
     )
 
 
-def stack(name: str) -> Stack:
-    """A software stack of the catalogue at the calibration's most probable point.
+def stack(name: str | Path) -> Stack:
+    """A software stack of the catalogue at the calibration's most probable point, or one of a user's file.
 
     Args:
-        name: its row: ``"megatron-2021"``, ``"mcore-26.04-blackwell"``, ``"deepseek-2024"``.
+        name: its row: ``"megatron-2021"``, ``"mcore-26.04-blackwell"``, ``"deepseek-2024"``; or the path of a TOML file with one row of
+            the same shape, ``like`` a row of the catalogue (``benchmarks/measure_kernels.py`` writes one).
 
     Raises:
         CatalogError: no such stack; says which there are.
@@ -108,6 +111,10 @@ def stack(name: str) -> Stack:
     >>> stack("deepseek-2024").tag("fp8")
     'published'
     """
+    if is_file(name):
+        row = file_row(name)
+        return laid_over(row, stack(row["like"]))
+    name = str(name)
     fitted = calibration()
     return stack_at(name, dict(zip(fitted.names, fitted.best.tolist(), strict=True)), fitted.tags)
 
@@ -123,7 +130,7 @@ def class_of(name: str, *, routed: bool) -> str:
 
 
 def stack_beliefs(
-    name: str, path: str = "efficiency.stack", *, routed: bool = True, as_of: dt.date | None = None, source: str | None = None
+    name: str | Path, path: str = "efficiency.stack", *, routed: bool = True, as_of: dt.date | None = None, source: str | None = None
 ) -> Beliefs:
     """What is believed of a stack: its constants, jointly as the calibration drew them, and the factor that nothing explains.
 
@@ -131,7 +138,7 @@ def stack_beliefs(
     sources it had not seen, or, for a source it has seen, other configurations of it.
 
     Args:
-        name: the stack's row; of a stack of your own only the factor is doubted.
+        name: the stack's row, or the path of a user's file, whose own numbers are held as measured; of another stack of your own only the factor is doubted.
         path: where the stack stands in the run.
         routed: whether the model routes tokens to experts.
         as_of: the last day whose rows may be used; None for all.
@@ -140,15 +147,19 @@ def stack_beliefs(
     >>> sorted(stack_beliefs("deepseek-2024").paths)[:2]
     ['efficiency.stack.bf16', 'efficiency.stack.elementwise']
     """
-    fitted = calibration()
+    told: dict[str, Any] = {}
+    if is_file(name):
+        row = file_row(name)
+        name, told = row["like"], measured_fields(row)
+    name, fitted = str(name), calibration()
     if as_of is not None and as_of < fitted.date:
-        return _prior_beliefs(name, path) | Beliefs({f"{path}.factor": lognormal(0.0, UNSEEN_BEFORE)})
+        return _prior_beliefs(name, path, told) | Beliefs({f"{path}.factor": lognormal(0.0, UNSEEN_BEFORE)})
     spread = fitted.within(name, routed=routed) if source in fitted.sources else fitted.unseen
     unexplained = Beliefs({f"{path}.factor": lognormal(0.0, spread)})
     if name not in stack_rows():
         return unexplained
     drawn = fields_at(name, dict(zip(fitted.names, fitted.draws.T, strict=True)))
-    keys = sorted(drawn)
+    keys = sorted(set(drawn) - set(told))
     return unexplained | Beliefs(
         {tuple(f"{path}.{field}" for field in keys): joint(np.stack([np.asarray(drawn[f]) for f in keys], axis=1))}
     )
@@ -158,11 +169,11 @@ UNSEEN_BEFORE = 0.2
 """Standard deviation of log(modelled / measured) believed of a source before any row was seen: our judgement."""
 
 
-def _prior_beliefs(name: str, path: str) -> Beliefs:
-    """Log-normal or logit-normal around the priors; a constant two fields share is one draw."""
+def _prior_beliefs(name: str, path: str, told: Collection[str]) -> Beliefs:
+    """Log-normal or logit-normal around the priors of what was not told; a constant two fields share is one draw."""
     shared: dict[str, list[str]] = {}
     for field, formula in (fitted_fields(name) if name in stack_rows() else {}).items():
-        if " * " not in formula:  # a field that is a multiple of another's constant keeps its middle value
+        if field not in told and " * " not in formula:  # a field that is a multiple of another's constant keeps its middle value
             shared.setdefault(formula, []).append(f"{path}.{field}")
     held = {}
     for constant, fields in shared.items():

@@ -47,14 +47,14 @@ def draw(verdict: Verdict, path: str | Path, beside: Sequence[Verdict] = ()) -> 
     try:
         figure.savefig(path)
     finally:
-        _pyplot().close(figure)
+        pyplot().close(figure)
     return Path(path)
 
 
 def sketch(verdict: Verdict, beside: Sequence[Verdict] = ()) -> Figure:
     """The picture before it is written: a matplotlib figure, for who wants to go on drawing."""
     run, _, _ = stated_run(verdict)
-    plt = _pyplot()
+    plt = pyplot()
     others = [b for b in beside if b.claim.value is not None and b.claim.judged_in == "USD"]
     hours = any(phase.tokens is not None for phase in run.phases) and any(check.name == "hours" for check in verdict.checks)
     told = (verdict, *beside) if beside else ()
@@ -106,7 +106,12 @@ def finding(verdict: Verdict) -> str:
     return f"{number}, misleads as “{verdict.claim.told_as}”" + (f" (×{human(times, 2)}{more})" if times > 1 else "")
 
 
-def _pyplot() -> Any:
+def pyplot() -> Any:
+    """Matplotlib without a window, in the pictures' style.
+
+    Raises:
+        EstimateError: it is not installed.
+    """
     try:
         import matplotlib as mpl
 

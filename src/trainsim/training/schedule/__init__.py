@@ -23,5 +23,6 @@ from .stages import stages_of as stages_of
 from .uneven import busy_seconds as busy_seconds
 from .uneven import slot_counts as slot_counts
 from .uneven import uneven_seconds as uneven_seconds
+from .waiting import pipeline_timeline as pipeline_timeline
 from .waiting import times_by_stage as times_by_stage
 from .waiting import waiting_seconds as waiting_seconds

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from ...errors import SpecError
 from ...units import Num
-from .events import Times
+from .events import Timeline, Times, timeline
 from .forms import pipeline_seconds
-from .orders import Schedule
+from .orders import Schedule, order
 from .stages import stages_of
 from .uneven import busy_seconds, uneven_seconds
 
@@ -57,6 +57,28 @@ def waiting_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: in
         step = pipeline_seconds(schedule, _with_sends(schedule, staged, pp, sending), micro_batches, pp, vpp)
     idle: Num = np.maximum(step - busy_seconds(schedule, staged, micro_batches, pp, vpp).max(axis=0), 0.0)  # rounding may cross zero
     return idle
+
+
+def pipeline_timeline(schedule: Schedule, times: Times, micro_batches: int, pp: int, vpp: int = 1, sending: Num = 0.0) -> Timeline:
+    """Every pass of a step in time, ready to draw: what :func:`waiting_seconds` sums up.
+
+    Args:
+        schedule, times, micro_batches, pp, vpp, sending: as for :func:`waiting_seconds`; a pass that waits for its
+            message is longer by it.
+
+    Raises:
+        SpecError: the rule can't order that many micro-batches on that many ranks, or rows for another number of stages.
+
+    >>> one = np.ones(1)
+    >>> made = pipeline_timeline("1f1b", Times(one, one, one), 8, pp=4)
+    >>> float(made.seconds), float(made.bubble(0)), made.bars[0].label
+    (33.0, 9.0, 'F0')
+    """
+    staged = times_by_stage(schedule, times, pp, vpp)
+    run = order(schedule, pp, micro_batches, vpp)
+    if schedule == "interleaved":
+        return timeline(run, staged, sending)
+    return timeline(run, _with_sends(schedule, staged, pp, sending))
 
 
 def times_by_stage(schedule: Schedule, times: Times, pp: int, vpp: int = 1) -> Times:

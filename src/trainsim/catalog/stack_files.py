@@ -1,0 +1,66 @@
+"""Stacks in a user's own file: rows of the shape of ``stacks.toml``, read and written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .. import toml
+from ..cluster.stack import Stack
+from ..errors import CatalogError
+from .rows import Row, make_row
+
+_HEADER = {"like", "tags", "note", "date_precision"}
+
+
+def is_file(name: str | Path) -> bool:
+    """Whether a stack's name is the path of a file."""
+    return isinstance(name, Path) or name.endswith(".toml")
+
+
+def file_row(path: str | Path) -> Row:
+    """The one row of a stack file.
+
+    Raises:
+        CatalogError: not one stack, or a row without source, date, grade or evidence.
+    """
+    rows = toml.read(path)
+    if len(rows) != 1:
+        raise CatalogError(str(path), ", ".join(rows) or None, f"holds {len(rows)} stacks", "keep one table: [name]")
+    ((name, fields),) = rows.items()
+    return make_row(str(path), name, fields)
+
+
+def measured_fields(row: Row) -> dict[str, Any]:
+    """The numbers of a row, without what describes it."""
+    return {field: value for field, value in row.fields.items() if field not in _HEADER}
+
+
+def laid_over(row: Row, base: Stack) -> Stack:
+    """The stack a row is ``like``, with the row's numbers, tags and source laid over it."""
+    fields = measured_fields(row)
+    tags: Mapping[str, Any] = {**base.tags, **row.get("tags", {})}
+    made = base.replace({**fields, "name": row.id, "tags": tags})
+    return made.with_sources(dict.fromkeys(fields, row.cited))
+
+
+def stack_text(name: str, stack: Stack, *, like: str, source: str, date: str) -> str:
+    """A measured stack as the text of a file that :func:`~trainsim.catalog.stack` reads.
+
+    Args:
+        name: of the row.
+        stack: its numbers tagged "measured" are written.
+        like: the catalogue's stack that gives the rest.
+        source, date: what measured it, and on which day.
+
+    >>> from trainsim.cluster.stack import Stack
+    >>> text = stack_text("mine", Stack("s", architecture="hopper", bf16=0.7, tags={"bf16": "measured"}),
+    ...                   like="mcore-hopper", source="my bench", date="2026-11-25")
+    >>> "bf16 = 0.7" in text, "launch" in text
+    (True, False)
+    """
+    measured = [field for field in stack.numbers() if stack.tags.get(field) == "measured"]
+    header = {"like": like, "source": [source], "date": date, "grade": "measured", "evidence": "found"}
+    numbers = {field: float(getattr(stack, field)) for field in measured}
+    return toml.dumps({name: {**header, **numbers, "tags": dict.fromkeys(measured, "measured")}})

@@ -1,0 +1,42 @@
+"""The picture of a pipeline holds every pass, says what it found, and refuses what it can't show."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import trainsim as ts
+from trainsim.errors import EstimateError
+from trainsim.report.pipeline import finding
+from trainsim.training.schedule import Schedule, busy_seconds, times_by_stage, waiting_seconds
+
+pytest.importorskip("matplotlib")
+ONE = ts.Times(forward=np.ones(4), inputs=np.ones(4), weights=np.ones(4), pair=2.5 * np.ones(4))
+
+
+@pytest.mark.parametrize("schedule", ["gpipe", "1f1b", "interleaved", "zero-bubble", "zero-bubble-v", "dualpipe", "dualpipe-v"])
+@pytest.mark.parametrize("sending", [0.0, 0.1])
+def test_a_timeline_is_what_waiting_sums_up(schedule: Schedule, sending: float) -> None:
+    vpp = 2 if schedule == "interleaved" else 1
+    made = ts.pipeline_timeline(schedule, ONE, 16, 4, vpp, sending)
+    busy = busy_seconds(schedule, times_by_stage(schedule, ONE, 4, vpp), 16, 4, vpp).max(axis=0)
+    assert float(made.seconds) == pytest.approx(float(busy + waiting_seconds(schedule, ONE, 16, 4, vpp, sending)))
+    stages = len(times_by_stage(schedule, ONE, 4, vpp).forward)
+    assert sum(part.letter == "F" for bar in made.bars for part in bar.slot) == 16 * stages
+
+
+def test_every_pass_is_drawn_and_numbered(tmp_path: Path) -> None:
+    drawn = {name: ts.pipeline_timeline(name, ONE, 8, 4) for name in ("1f1b", "dualpipe")}
+    path = ts.draw_timelines(drawn, tmp_path / "two.svg")
+    text = path.read_text(encoding="utf-8")
+    sooner = 1 - float(drawn["dualpipe"].seconds) / float(drawn["1f1b"].seconds)
+    assert finding(drawn) == f"dualpipe is done {100 * sooner:.0f} % sooner than 1f1b"
+    bars = sum(len(bar.slot) for made in drawn.values() for bar in made.bars)
+    assert text.count("<path d=") >= bars
+    assert ts.draw_timelines({"alone": drawn["1f1b"]}, tmp_path / "one.png", title="told").stat().st_size > 10_000
+
+
+def test_many_draws_are_refused(tmp_path: Path) -> None:
+    many = ts.Times(*(np.ones((4, 3)) for _ in range(3)))
+    with pytest.raises(EstimateError, match="many draws"):
+        ts.draw_timelines({"many": ts.pipeline_timeline("1f1b", many, 8, 4)}, tmp_path / "no.png")
