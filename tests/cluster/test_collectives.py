@@ -159,3 +159,77 @@ def test_imbalance_only_slows(group: Any, size: Any, factor: Any) -> None:
     inside, outside = c.token_copies("none", 4096, 4, group, c.members_per_domain(group, 1, 8))
     assert c.exchange(size, inside, outside, FABRIC, factor) >= c.exchange(size, inside, outside, FABRIC)
     assert c.random_imbalance(4096, 4096, 4, group) >= 1 - 1e-12
+
+
+def _copies(deduplication: str, experts: int, top_k: int, group: int, per_domain: int) -> tuple[float, float]:
+    """Messages that leave accelerator 0 for one token, counted over every choice of experts."""
+    each = experts // group
+    inside = outside = chosen_count = 0
+    for chosen in combinations(range(experts), top_k):
+        ranks = [e // each for e in chosen]
+        there = set(ranks) if deduplication != "none" else ranks
+        chosen_count += 1
+        if deduplication == "domain":
+            domains = {r // per_domain for r in ranks}
+            outside += len(domains - {0})
+            # the accelerator of the token's own index in each domain forwards; it keeps its own copy
+            inside += sum(r % per_domain != 0 for r in set(ranks))
+        else:
+            inside += sum(r != 0 and r // per_domain == 0 for r in there)
+            outside += sum(r // per_domain != 0 for r in there)
+    return inside / chosen_count, outside / chosen_count
+
+
+@pytest.mark.parametrize("deduplication", ["none", "rank", "domain"])
+@pytest.mark.parametrize(
+    ("experts", "top_k", "group", "per_domain"), [(8, 2, 4, 2), (8, 3, 8, 4), (12, 2, 6, 2), (12, 4, 6, 3), (9, 3, 3, 1), (8, 3, 4, 4), (6, 2, 1, 1)]
+)  # fmt: skip
+def test_copies_equal_enumeration_of_every_choice(deduplication: Any, experts: Any, top_k: Any, group: Any, per_domain: Any) -> None:
+    modelled = tuple(map(float, c.token_copies(deduplication, experts, top_k, group, per_domain)))
+    assert modelled == pytest.approx(_copies(deduplication, experts, top_k, group, per_domain), rel=1e-12, abs=1e-15)
+
+
+@given(sizes, fabrics)
+def test_an_exchange_without_copies_takes_no_time(size: Any, fabric: Any) -> None:
+    assert float(c.exchange(size, 0.0, 0.0, fabric)) == 0.0
+    assert float(c.exchange(size, *c.token_copies("domain", 64, 4, 1, 1), fabric)) == 0.0
+
+
+@given(sizes, st.floats(0, 8), st.floats(0, 8), fabrics, st.floats(1, 10), st.floats(1, 10))
+def test_an_exchange_takes_at_least_its_bytes_and_no_longer_on_faster_links(
+    size: Any, inside: Any, outside: Any, f: Any, up: Any, out: Any
+) -> None:
+    seconds = float(c.exchange(size, inside, outside, f))
+    assert seconds >= max(inside * size / f.inside, outside * size / f.outside) * (1 - 1e-12)
+    faster = Fabric(f.domain, f.inside * up, f.outside * out, f.inside_latency, f.outside_latency)
+    assert float(c.exchange(size, inside, outside, faster)) <= seconds * (1 + 1e-12)
+
+
+@given(st.integers(2, 8), st.integers(1, 8), st.integers(2, 8), st.integers(1, 8))
+def test_more_experts_a_token_and_more_domains_allowed_never_send_less(bins: Any, each: Any, top_k: Any, limit: Any) -> None:
+    top_k = min(top_k, each * min(bins, limit))
+    fewer = float(c.expected_distinct(bins, bins * each, max(top_k - 1, 1), limit))
+    here = float(c.expected_distinct(bins, bins * each, top_k, limit))
+    assert fewer <= here * (1 + 1e-9)
+    assert here <= float(c.expected_distinct(bins, bins * each, top_k, limit + 1)) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("function", [c.all_gather, c.reduce_scatter])
+@given(sizes, placed())
+def test_no_gather_beats_the_bytes_every_member_must_receive(function: Any, size: Any, where: Any) -> None:
+    group, per_domain, fabric = where
+    fastest = max(fabric.inside, per_domain * fabric.outside)
+    assert float(function(size, *where)) >= (group - 1) / group * size / fastest * (1 - 1e-12)
+
+
+@given(sizes, placed())
+def test_an_even_all_to_all_takes_at_least_what_leaves_a_domain(size: Any, where: Any) -> None:
+    group, per_domain, fabric = where
+    assert float(c.all_to_all(size, *where)) >= (group - per_domain) / group * size / fabric.outside * (1 - 1e-12)
+
+
+@given(groups, st.integers(1, 4096), st.integers(1, 576))
+def test_members_of_a_domain_are_at_least_one_and_fit(group: Any, stride: Any, domain: Any) -> None:
+    inside = float(c.members_per_domain(group, stride, domain))
+    assert 1 <= inside <= group
+    assert inside == 1 or inside * stride <= domain
