@@ -17,7 +17,7 @@ drawn = {
     "1F1B": ts.pipeline_timeline("1f1b", layers, MICRO_BATCHES, RANKS),
     "Interleaved 1F1B, two stages a rank": ts.pipeline_timeline("interleaved", layers, MICRO_BATCHES, RANKS, vpp=2),
     "Zero bubble (ZB-H1)": ts.pipeline_timeline("zero-bubble", layers, MICRO_BATCHES, RANKS),
-    "DualPipe, passes overlapped": ts.pipeline_timeline("dualpipe", paired, MICRO_BATCHES, RANKS),
+    "DualPipe with overlapped passes": ts.pipeline_timeline("dualpipe", paired, MICRO_BATCHES, RANKS),
 }
 for name, made in drawn.items():
     idle = np.mean([float(made.bubble(rank)) for rank in range(RANKS)]) / float(made.seconds)

@@ -182,8 +182,9 @@ def _copies(deduplication: str, experts: int, top_k: int, group: int, per_domain
 
 @pytest.mark.parametrize("deduplication", ["none", "rank", "domain"])
 @pytest.mark.parametrize(
-    ("experts", "top_k", "group", "per_domain"), [(8, 2, 4, 2), (8, 3, 8, 4), (12, 2, 6, 2), (12, 4, 6, 3), (9, 3, 3, 1), (8, 3, 4, 4), (6, 2, 1, 1)]
-)  # fmt: skip
+    ("experts", "top_k", "group", "per_domain"),
+    [(8, 2, 4, 2), (8, 3, 8, 4), (12, 2, 6, 2), (12, 4, 6, 3), (9, 3, 3, 1), (8, 3, 4, 4), (6, 2, 1, 1)],
+)
 def test_copies_equal_enumeration_of_every_choice(deduplication: Any, experts: Any, top_k: Any, group: Any, per_domain: Any) -> None:
     modelled = tuple(map(float, c.token_copies(deduplication, experts, top_k, group, per_domain)))
     assert modelled == pytest.approx(_copies(deduplication, experts, top_k, group, per_domain), rel=1e-12, abs=1e-15)

@@ -28,6 +28,7 @@ EXEMPT = {
     "training.plan.micro_batches": "counts the micro-batches of one batch, or says that it can't be split",
     "training.frameworks.": "writes a command line",
     "training.timing.needed_stack": "gives the stack that a run names",
+    "cluster.profile.fit_stack": "fits one stack to what one card measured, by least squares: its answer is one point",
     "own_steps.": "lays its own draws over a run",
     "diagnosis.": "lays its own draws over a run",
     "cost.energy.card_block": "writes a text",
@@ -95,6 +96,7 @@ def work() -> Work:
 
 
 STAGES = np.array([[1.0], [1.2], [0.9], [1.1]]) * np.ones(1)
+ROWS = np.array([[512.0], [4096.0]])
 SITE = {"watts": 1000.0, "idle_watts": 300.0, "pue": 1.2, "usd_per_kwh": 0.1, "rated_watts": 1300.0, "usd_per_kw_month": 150.0}
 
 
@@ -152,6 +154,7 @@ SAMPLES = Samples(
         "Ledger": ts.Ledger("USD", {"a": 1.0, "b": {"c": 2.0}}),
         "Ownership": owner(network_share=0.1, cost_of_capital=0.08, residual_share=0.1, support_share=0.02, staff_usd_per_gpu_year=100.0),
         "Site": lazily("cost.ownership:Site", **SITE),
+        "Products": lazily("cluster.profile:Products", "bf16", ROWS, ROWS / 2, ROWS * 2, ROWS / ROWS, ROWS),
         "Stack": lazily("cluster.stack:Stack", "mine", architecture="hopper"),
         "Engine": lazily(
             "training.decoding:Engine", gpus=2, weight_bytes=1.0, cache_bytes=1.0, bandwidth_share=0.7, compute_share=0.5,

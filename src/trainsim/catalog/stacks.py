@@ -138,7 +138,8 @@ def stack_beliefs(
     sources it had not seen, or, for a source it has seen, other configurations of it.
 
     Args:
-        name: the stack's row, or the path of a user's file, whose own numbers are held as measured; of another stack of your own only the factor is doubted.
+        name: the stack's row, or the path of a user's file, whose own numbers are held as measured; of another stack of your own only
+            the factor is doubted.
         path: where the stack stands in the run.
         routed: whether the model routes tokens to experts.
         as_of: the last day whose rows may be used; None for all.

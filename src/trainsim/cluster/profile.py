@@ -22,7 +22,10 @@ BYTES = {"bf16": 2.0, "fp16": 2.0, "fp8": 1.0}
 
 @dataclass(frozen=True, eq=False)
 class Products:
-    """Measured matrix products, each ``(n,)``: ``groups`` of ``rows × depth`` by ``depth × cols`` in one launch, and their seconds [s]."""
+    """Measured matrix products: ``groups`` of ``rows × depth`` by ``depth × cols`` in one launch, and their seconds [s].
+
+    Each ``(n,)``; ``(n, 1)`` beside draws.
+    """
 
     number_format: str
     rows: Array

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 FORWARD, BACKWARD, INPUTS, WEIGHTS, IDLE = "#4c8fc7", "#3d9a7a", "#6fbfa0", "#e3b04b", "#f1f1f1"
 COLOURS = {"F": FORWARD, "B": BACKWARD, "I": INPUTS, "W": WEIGHTS}
+INK = "#333333"
+"""Of numbers on the lighter bars."""
 SECOND = 0.35
 """How much lighter the passes of a rank's second stage are."""
 NAMES = {"F": "forward", "B": "backward", "I": "backward, inputs", "W": "backward, weights"}
@@ -103,12 +105,11 @@ def _panel(axes: Axes, made: Timeline, longest: float) -> None:
         for k, part in enumerate(bar.slot):
             low = bar.rank - 0.45 + k * each
             axes.barh(low, length, left=start, height=each, align="edge", color=_colour(part, bar.rank), edgecolor="white", lw=0.5)
-            room = min(length * inches * POINTS / (0.62 * len(_number(part, made))), each * ROW * POINTS * 0.85)
-            if room >= 3.4:  # smaller than this nobody reads
-                size = min(room, 7.5)
-                axes.text(
-                    start + length / 2, low + each / 2, _number(part, made), fontsize=size, color="white", ha="center", va="center_baseline"
-                )
+            room = min(length * inches * POINTS / (0.8 * len(_number(part, made))), each * ROW * POINTS * 0.85)
+            if room >= 4.2:  # smaller than this nobody reads
+                size, ink = min(room, 7.5), "white" if part.stage == bar.rank else INK
+                place = (start + length / 2, low + each / 2)
+                axes.text(*place, _number(part, made), fontsize=size, color=ink, ha="center", va="center_baseline")
     axes.set_yticks(range(ranks), [str(rank) for rank in range(ranks)], fontsize=8, color=GREY)
     axes.tick_params(length=0)
     axes.tick_params(axis="x", labelbottom=False, labelsize=9, labelcolor=GREY)
