@@ -11,7 +11,8 @@ import numpy as np
 from ..errors import EstimateError
 from ..training.schedule import Pass, Timeline
 from ..units import human
-from .picture import GREY, pyplot
+from .lettering import GREY
+from .picture import pyplot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
