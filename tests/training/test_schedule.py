@@ -19,7 +19,6 @@ from trainsim.training.schedule import (
     order,
     pipeline_seconds,
     slot_counts,
-    spread_layers,
     stages_of,
     timeline,
     times_by_stage,
@@ -200,16 +199,6 @@ def test_an_array_of_micro_batches_is_elementwise(schedule: Any, uniform: bool) 
     together = pipeline_seconds(schedule, t, counts, pp, vpp)
     alone = [np.asarray(pipeline_seconds(schedule, t, int(m), pp, vpp))[k] for k, m in enumerate(counts)]
     np.testing.assert_allclose(together, alone, rtol=1e-12)
-
-
-@given(st.integers(1, 200), st.integers(1, 40))
-def test_layers_are_spread_evenly_and_lost_nowhere(layers: int, stages: int) -> None:
-    stages = min(stages, layers)
-    spread = spread_layers(layers, stages)
-    assert sum(spread) == layers
-    assert len(spread) == stages
-    assert max(spread) - min(spread) <= 1
-    assert spread[-1] == min(spread)
 
 
 @pytest.mark.parametrize(

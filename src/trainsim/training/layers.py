@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..cluster.collectives import Fabric, all_gather, all_reduce, exchange, largest_of, members_per_domain, token_copies
+from ..cluster.collectives import Fabric, all_gather, all_reduce, exchange, largest_of, members_per_domain, reduce_scatter, token_copies
 from ..cluster.hardware import Chip, Cluster
 from ..cluster.kernels import (
     aligned,
@@ -41,6 +41,10 @@ class Layout:
         seq_len, documents: tokens of a sequence; of the documents packed into it, which attend only within themselves.
         low: number format of the low-precision products.
         again: what backward computes again.
+        expert_tp: tensor parallelism inside the experts.
+        shard: data-parallel ranks that share one copy under ZeRO; None for all of them.
+        stage_layers: layers of each stage, in the order data flows; empty for :func:`~trainsim.training.spreading.spread_layers`.
+        recompute_layers: layers of a stage that "full" computes again; None for all.
         scaled: whether a narrow format has one scale a tensor or one a block.
     """
 
@@ -58,6 +62,10 @@ class Layout:
     again: frozenset[str]
     scaled: Literal["tensor", "block"] = "tensor"
     documents: Num | Documents | None = None
+    expert_tp: Num = 1.0
+    shard: Num | None = None
+    stage_layers: tuple[int, ...] = ()
+    recompute_layers: int | None = None
 
     @property
     def tokens(self) -> Num:
@@ -76,7 +84,7 @@ class LayerTimes:
 
     ``products`` and ``cores`` hold the same by kernel, shapes ``(products, n)`` and ``(cores, n)``: forward, by input, by weight.
     ``forward``, ``inputs`` and ``weights`` are compute with the host's floor; ``again`` is what backward computes a second time.
-    ``tp``, ``ep`` and ``cp`` are exchanges of one forward pass, not hidden.
+    ``tp``, ``ep``, ``expert_tp`` and ``cp`` are exchanges of one forward pass, not hidden.
     """
 
     products: tuple[Num, Num, Num]
@@ -90,6 +98,7 @@ class LayerTimes:
     again: Num
     tp: Num
     ep: Num
+    expert_tp: Num
     cp: Num
 
 
@@ -154,6 +163,7 @@ def layer_times(shapes: Shapes, again: Again, layout: Layout, chip: Chip, fabric
         again=_again(shapes, again, layout, chip, stack, (forward, products[0], forward_core)),
         tp=_tp(shapes, layout, fabric, hidden),
         ep=_ep(shapes, layout, fabric, stack),
+        expert_tp=_expert_tp(shapes, layout, fabric, stack),
         cp=_cp(shapes, layout, fabric),
     )
 
@@ -187,12 +197,14 @@ class Tiles:
 def _tiles(shapes: Shapes, layout: Layout, stack: Stack) -> Tiles:
     """Products as tensor, sequence and expert parallelism leave them."""
     divided = layout.tp if np.any(np.asarray(layout.tp) != 1) else 1.0
+    if np.any(np.asarray(layout.expert_tp) != divided):
+        divided = np.where(shapes.routed > 0, layout.expert_tp, divided)
     inner = shapes.inner / np.where(shapes.inner_split > 0, divided, 1.0)
     cols = shapes.cols / np.where(shapes.cols_split > 0, divided, 1.0)
     dense = shapes.rows * layout.tokens / np.where(shapes.split > 0, 1.0, layout.sequence_split)
     if shapes.experts == 1:
         return Tiles(dense, inner, cols, 1.0)
-    each = layout.tokens / layout.tp * shapes.top_k * layout.ep / shapes.experts * stack.imbalance
+    each = layout.tokens / layout.tp * shapes.top_k * layout.ep * layout.expert_tp / shapes.experts * stack.imbalance
     routed = shapes.routed > 0
     return Tiles(np.where(routed, each * shapes.rows, dense), inner, cols, np.where(routed, shapes.experts / layout.ep, 1.0))
 
@@ -291,13 +303,26 @@ def _ep(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> Num:
     """Tokens to their experts and back in one pass (arXiv:2412.19437, section 3.2.2)."""
     if shapes.experts == 1 or not np.any(np.asarray(layout.ep) != 1):
         return nothing(shapes)
-    near = members_per_domain(layout.ep, 1.0, fabric.domain)
+    near = members_per_domain(layout.ep, layout.expert_tp, fabric.domain)
     limit = np.where(np.asarray(stack.domains_per_token) > 0, stack.domains_per_token, np.inf)
     copies = token_copies(stack.deduplication, shapes.experts, shapes.top_k, layout.ep, near, limit=limit)
     elements = shapes.stream * layout.tokens / layout.tp
     both = np.stack(np.broadcast_arrays(stack.dispatch_bytes, stack.combine_bytes)).reshape(2, 1, -1)
     seconds: Num = shapes.routed_layers * np.add.reduce(exchange(elements * both, *copies, fabric, stack.imbalance), axis=0)
     return seconds
+
+
+def _expert_tp(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> Num:
+    """Tokens gathered whole for sharded experts and their results scattered in one pass.
+
+    Source: ``MoEAlltoAllTokenDispatcher`` of Megatron-Core: every copy that reaches a rank is gathered over its group.
+    """
+    if shapes.experts == 1 or not np.any(np.asarray(layout.expert_tp) != 1):
+        return nothing(shapes)
+    near = members_per_domain(layout.expert_tp, 1.0, fabric.domain)
+    copies = shapes.top_k * layout.tokens / layout.tp * layout.expert_tp * stack.imbalance
+    gathered = all_gather(shapes.stream * copies * stack.dispatch_bytes, layout.expert_tp, near, fabric)
+    return shapes.routed_layers * (gathered + reduce_scatter(shapes.stream * copies * stack.combine_bytes, layout.expert_tp, near, fabric))
 
 
 def _cp(shapes: Shapes, layout: Layout, fabric: Fabric) -> Num:

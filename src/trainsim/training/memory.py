@@ -17,8 +17,8 @@ from ..units import Num
 from .held import held_by_rank, largest_states
 from .kept import Bytes, Kept, kept_by_kind
 from .plan import Plan, data_parallel
-from .schedule import stage_counts
-from .schedule.stages import ENDS
+from .shapes import shapes_of
+from .spreading import BESIDE, stage_counts
 from .weights import buffers, parameters
 
 if TYPE_CHECKING:
@@ -143,8 +143,8 @@ def _ranks(model: Model, plan: Plan, degrees: Degrees) -> list[_Rank]:
     found: dict[tuple[bytes, bytes], _Rank] = {}
     ranks = []
     for stages, states in held_by_rank(plan):
-        here = counts.counts[list(stages)]
-        rank = _Rank(plan, degrees, sized, counts.kinds, here, states)
+        here = counts[list(stages)]
+        rank = _Rank(plan, degrees, sized, shapes_of(model).kinds, here, states)
         ranks.append(found.setdefault((here.tobytes(), states.tobytes()), rank))
     return ranks
 
@@ -244,7 +244,7 @@ def _passing(model: Model, rank: _Rank) -> dict[str, Num]:
     """What lives beside the activations for a while, whatever is sharded."""
     plan, d, whole = rank.plan, rank.d, rank.whole
     on_rank = [rank.sized[kind] for kind in rank.kinds if whole[kind] and kind in rank.sized]
-    heads = bool(whole["head"]) * (1 + whole["mtp"])
+    heads = bool(whole["head"]) * (1 + (model.mtp.depth if model.mtp is not None else 0))
     return {
         "logits": heads * LOGITS[plan.loss] * d.tokens * model.vocab / d.tp,
         "recomputed": _largest([k.again for k in on_rank]),
@@ -323,7 +323,7 @@ def _largest(values: Sequence[Num]) -> Num:
 
 def _recomputed_share(plan: Plan, row: Mapping[str, float]) -> float:
     """Share of a stage's layers that are recomputed: all, or the first ``recompute_layers``."""
-    layers = sum(n for kind, n in row.items() if kind not in ENDS)
+    layers = sum(n for kind, n in row.items() if kind not in BESIDE)
     return 1.0 if plan.recompute_layers is None else min(plan.recompute_layers, layers) / max(layers, 1.0)
 
 

@@ -14,7 +14,8 @@ from ..model.transformer import Block, Model
 from ..spec import AsTuple, Count, Spec
 from .optimizer import Optimizer, OptimizerField, optimizer_of
 from .precision import Precision, PrecisionField, recipe_of
-from .schedule import Schedule, check_schedule, spread_layers, stages_of
+from .schedule import Schedule, check_schedule, stages_of
+from .spreading import spread_layers
 
 Recompute = Literal["none", "selective", "full"]
 Switch = Literal["off", "on"]
@@ -219,11 +220,11 @@ def check_plan(plan: Plan, model: Model, cluster: Cluster) -> None:
         _check_block(plan, block)
     if plan.ep > 1 and not any(isinstance(block.ffn, MixtureOfExperts) for block in _blocks(model)):
         raise SpecError("plan.ep", plan.ep, "the model has no experts to spread", "set plan.ep=1")
-    if plan.stages > model.layers:
+    if plan.stages > model.layers and not plan.stage_layers:
         path = "plan.pp" if plan.stages == plan.pp else "plan.pp·vpp"
         raise SpecError(path, plan.stages, f"is above the model's {model.layers} layers", f"give at most {model.layers}")
     if plan.stage_layers and sum(plan.stage_layers) != model.layers:
-        remedy = f"leave it out for {spread_layers(model.layers, plan.stages)}"
+        remedy = f"leave it out for {spread_layers(model, plan.stages)}"
         raise SpecError("plan.stage_layers", plan.stage_layers, f"do not add up to the model's {model.layers} layers", remedy)
     group = plan.tp * plan.pp * plan.cp
     if cluster.gpus % group:

@@ -111,7 +111,7 @@ _PRODUCT = ("rows", "inner", "cols", "inner_split", "cols_split", "routed", "low
 def _product(op: MatMul) -> tuple[float, ...]:
     """A product's columns, in the order of ``_PRODUCT``."""
     routed = op.experts > 1 and op.role == "linear"
-    split = tuple(float(axis in SPLIT_AXES and not routed) for axis in op.axes)
+    split = tuple(float(axis in SPLIT_AXES) for axis in op.axes)
     return (op.rows, op.inner, op.cols, *split, float(routed), float(op.role == "linear"), float(op.weight), float(op.saved > 0))
 
 

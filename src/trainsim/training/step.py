@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,10 @@ from ..model.transformer import Model
 from ..units import Num
 from .layers import BF16_BYTES, LayerTimes, Layout, fabric_of, layer_times
 from .plan import Plan
-from .schedule import busy_seconds, waiting_seconds
+from .schedule import Schedule, busy_seconds, waiting_seconds
 from .schedule.events import Times
 from .shapes import Again, Shapes, again_of, shapes_of
-from .spreading import layers_per_rank, of_ranks
+from .spreading import BESIDE, of_ranks, stage_counts, stages_held
 
 NODE = 8.0
 """Accelerators of the machine that jitter is counted from."""
@@ -106,7 +106,7 @@ def _at_rank(values: Num, rank: NDArray[np.intp]) -> Num:
 # one step ----------------------------------------------------------------------------------------------------------------
 
 
-def step_of(model: Model, layout: Layout, batch: Num, schedule: str, zero: int, cluster: Cluster, stack: Stack) -> Step:
+def step_of(model: Model, layout: Layout, batch: Num, schedule: Schedule, zero: int, cluster: Cluster, stack: Stack) -> Step:
     """Time of one optimizer step, its parts kept apart; broadcasts over the layout's, the cluster's and the stack's arrays.
 
     ``t = [n · t_slowest + idle + sends + (m − overlap · min(m, window)) + update] · (1 + j·log₂(gpus/8)) · factor``
@@ -125,10 +125,10 @@ def step_of(model: Model, layout: Layout, batch: Num, schedule: str, zero: int, 
     """
     shapes = shapes_of(model)
     fabric = fabric_of(cluster, stack)
-    again = again_of(model, layout.again)
+    stages = stage_counts(model, layout.pp * stages_held(schedule, layout.pp, layout.vpp), layout.stage_layers)
+    again = _in_layers(again_of(model, layout.again), shapes, stages, layout)
     times = layer_times(shapes, again, layout, cluster.chip, fabric, stack, float(model.hidden))
-    stages = layers_per_rank(model, layout.pp, layout.vpp)
-    counts = of_ranks(stages, schedule)
+    counts = of_ranks(stages, schedule, layout.pp)
     busy = _pass(times, again, counts, layout, stack)
     micro_batches = np.ceil(batch / (layout.dp * layout.micro_batch))
     by_stage = _by_stage(schedule, busy.passes, stages)
@@ -155,6 +155,15 @@ def step_of(model: Model, layout: Layout, batch: Num, schedule: str, zero: int, 
     )
 
 
+def _in_layers(again: Again, shapes: Shapes, stages: Array, layout: Layout) -> Again:
+    """What backward computes again where only the first layers of every stage do: their share of all layers, alike for every kind."""
+    if layout.recompute_layers is None:
+        return again
+    layers = stages[:, [kind not in BESIDE for kind in shapes.kinds]].sum(axis=1)
+    share = np.minimum(layers, layout.recompute_layers).sum() / layers.sum()
+    return Again(**{each.name: share * getattr(again, each.name) for each in fields(again)})
+
+
 def _pass(times: LayerTimes, again: Again, counts: Array, layout: Layout, stack: Stack) -> Pass:
     """One micro-batch through every rank: forward and backward, exchanges split into what shows and what hides."""
     backward = times.inputs + times.weights
@@ -166,8 +175,9 @@ def _pass(times: LayerTimes, again: Again, counts: Array, layout: Layout, stack:
     attention = [np.add.reduce(each, axis=0, keepdims=True) if np.size(each) else 0.0 for each in core]
     kv = np.minimum(times.cp, attention[0]) + np.minimum(2.0 * times.cp, attention[1])
     # an exchange of forward happens again in backward, and in whatever of forward runs a second time
-    exchanged = {"tp": (2.0 + again.sums - last) * times.tp, "ep": (2.0 + again.routed) * times.ep, "cp": (3.0 + again.keys) * times.cp}
-    hidden = {"tp": stack.overlap_tp * exchanged["tp"], "ep": routed, "cp": stack.overlap_cp * kv}
+    sums, visits = (2.0 + again.sums - last) * times.tp, 2.0 + again.routed
+    exchanged = {"tp": sums + visits * times.expert_tp, "ep": visits * times.ep, "cp": (3.0 + again.keys) * times.cp}
+    hidden = {"tp": stack.overlap_tp * sums, "ep": routed, "cp": stack.overlap_cp * kv}
     lent = stack.exchange_processors / (1.0 - np.asarray(stack.exchange_processors)) * hidden["ep"]
     shown = sum(exchanged[kind] - hidden[kind] for kind in exchanged) + lent
     half = shown / 2
@@ -182,7 +192,7 @@ def _pass(times: LayerTimes, again: Again, counts: Array, layout: Layout, stack:
     )
 
 
-def _pipeline(schedule: str, busy: Pass, times: Times, layout: Layout, micro_batches: Num) -> tuple[NDArray[np.intp], Num, Num]:
+def _pipeline(schedule: Schedule, busy: Pass, times: Times, layout: Layout, micro_batches: Num) -> tuple[NDArray[np.intp], Num, Num]:
     """The slowest rank, what its lone passes add, and how long it waits: filling and draining, idle of uneven stages included.
 
     1F1B and GPipe: every other stage's pass, exact where one stage is slowest throughout. Interleaved: that over the virtual stages, exact
@@ -214,7 +224,7 @@ def _pipeline(schedule: str, busy: Pass, times: Times, layout: Layout, micro_bat
             raise EstimateError("plan.schedule", schedule, "has no time here", "use gpipe, 1f1b, interleaved, zero-bubble or dualpipe")
 
 
-def _by_stage(schedule: str, passes: Passes, stages: Array) -> Times:
+def _by_stage(schedule: Schedule, passes: Passes, stages: Array) -> Times:
     """Passes by stage; under DualPipe with bare exchanges, and a forward pass beside the backward pass of the stage at the other end."""
     forward, inputs, weights = (np.atleast_2d(stages @ each) for each in (passes.forward, passes.inputs, passes.weights))
     if schedule != "dualpipe":
@@ -236,23 +246,35 @@ def _synchronise(
     """Gradients summed and weights gathered over data parallelism, the compute that could hide it, and parameters owned, ``(ranks, n)``."""
     kinds = np.stack([counts @ shapes.dense_params, counts @ shapes.routed_params])  # (2, ranks, 1)
     ranks = layout.dp * layout.cp
-    group = np.stack(np.broadcast_arrays(ranks, np.maximum(ranks * layout.tp / layout.ep, 1.0)))[:, None]
-    stride = np.stack(np.broadcast_arrays(layout.tp, layout.ep))[:, None]
-    group, stride = group.reshape(2, 1, -1), stride.reshape(2, 1, -1)
+    spread = np.asarray(layout.ep) * layout.expert_tp
+    shard = ranks if layout.shard is None else layout.shard
+    every, group = (_both(each, np.maximum(each * np.asarray(layout.tp) / spread, 1.0)) for each in (ranks, shard))
+    stride = _both(layout.tp, spread)
     params = kinds / stride
     near = members_per_domain(group, stride, fabric.domain)
     gradients, weights = params * stack.gradient_bytes, params * stack.gather_bytes
+    copies = 0.0 if layout.shard is None else _between_copies(gradients / group, every / group, stride * group, fabric)
     match zero:
         case 0:
-            seconds = all_reduce(gradients, group, near, fabric)
+            seconds = all_reduce(gradients, every, members_per_domain(every, stride, fabric.domain), fabric)
         case 1 | 2:
-            seconds = reduce_scatter(gradients, group, near, fabric) + all_gather(weights, group, near, fabric)
+            seconds = reduce_scatter(gradients, group, near, fabric) + all_gather(weights, group, near, fabric) + copies
         case _:
-            each = reduce_scatter(gradients, group, near, fabric) + 2.0 * all_gather(weights, group, near, fabric)
+            each = reduce_scatter(gradients, group, near, fabric) + 2.0 * all_gather(weights, group, near, fabric) + copies
             seconds = micro_batches * each
     owned = params / group if zero > 0 else params * np.ones_like(group)
     window = busy.compute * (micro_batches if zero == 3 else 1.0)
     return np.sum(seconds, axis=0), np.atleast_2d(window), np.sum(owned, axis=0)
+
+
+def _both(dense: Num, experts: Num) -> Array:
+    """Numbers of dense parameters and of experts' as rows, ``(2, 1, n)``."""
+    return np.stack(np.broadcast_arrays(dense, experts)).reshape(2, 1, -1)
+
+
+def _between_copies(gradients: Num, copies: Num, stride: Num, fabric: Fabric) -> Num:
+    """A shard's gradients summed over the copies of hybrid sharding, none where there is one copy (PyTorch ``HYBRID_SHARD``)."""
+    return all_reduce(gradients, copies, members_per_domain(copies, stride, fabric.domain), fabric)
 
 
 # a plan as numbers -------------------------------------------------------------------------------------------------------
@@ -265,6 +287,8 @@ def layout_of(plan: Plan, cluster: Cluster, seq_len: Num, documents: Num | Docum
     return Layout(
         gpus=float(cluster.gpus), tp=float(plan.tp), dp=float(cluster.gpus // (plan.tp * plan.pp * plan.cp)), ep=float(plan.ep),
         cp=float(plan.cp), micro_batch=float(plan.micro_batch), pp=plan.pp, vpp=plan.vpp, sequence_split=float(split), seq_len=seq_len,
+        expert_tp=float(plan.expert_tp_degree), shard=None if plan.shard is None else float(plan.shard),
+        stage_layers=plan.stage_layers, recompute_layers=plan.recompute_layers,
         low=plan.recipe.products, again=again[plan.recompute], scaled=plan.recipe.scaled, documents=documents,
     )  # fmt: skip
 

@@ -16,9 +16,6 @@ from .orders import Pass as Pass
 from .orders import Schedule as Schedule
 from .orders import check_schedule as check_schedule
 from .orders import order as order
-from .stages import StageCounts as StageCounts
-from .stages import spread_layers as spread_layers
-from .stages import stage_counts as stage_counts
 from .stages import stages_of as stages_of
 from .uneven import busy_seconds as busy_seconds
 from .uneven import slot_counts as slot_counts
