@@ -196,10 +196,20 @@ def _known(base: MeasuredStep, row: Mapping[str, Any], parallel: Mapping[str, An
     )  # fmt: skip
     return replace(
         base, group=_group(row, model, low), seconds=_seconds(row, float(gpus), float(tokens)), model=model, layout=layout,
-        batch=float(tokens) / seq, schedule="dualpipe" if dualpipe else "interleaved" if vpp > 1 else "1f1b",
+        batch=_whole(float(tokens) / seq, dp * float(micro)), schedule="dualpipe" if dualpipe else "interleaved" if vpp > 1 else "1f1b",
         zero=_zero(str(parallel.get("zero"))),
         cluster=cluster, stack=stack,
     )  # fmt: skip
+
+
+ROUNDED = 0.01
+"""How far from whole micro-batches a published batch may be and still be a rounded one: two digits of millions of tokens."""
+
+
+def _whole(batch: float, each: float) -> float:
+    """A batch as whole micro-batches of every pipeline, where what was published is that but for rounding."""
+    near = round(batch / each) * each
+    return near if abs(batch / near - 1.0) < ROUNDED else batch
 
 
 def _needed(row: Mapping[str, Any], field: str) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 import trainsim as ts
 from trainsim.spec import Batch
+from trainsim.training.schedule import Schedule, order, stages_of, timeline
+from trainsim.training.step import layout_of, step_of
 
 STACK = "mcore-hopper"
 PLANS = (
@@ -90,6 +92,57 @@ def test_draws_equal_scalars(plan: ts.Plan) -> None:
     together = np.asarray(ts.step_time(Batch(made, draws).spec).total)
     alone = [seconds(made.replace({path: float(values[i]) for path, values in draws.items()})) for i in range(7)]
     assert np.allclose(together, alone, rtol=1e-12)
+
+
+@given(
+    schedule=st.sampled_from(get_args(Schedule)),
+    pp=st.sampled_from([2, 4, 6]),
+    vpp=st.integers(2, 3),
+    rounds=st.integers(1, 4),
+    layers=st.data(),
+    ep=st.sampled_from([1, 4]),
+)
+@settings(max_examples=80, deadline=None)
+def test_the_pipeline_takes_what_its_events_take(schedule: Any, pp: int, vpp: int, rounds: int, layers: st.DataObject, ep: int) -> None:
+    """Whatever stands on the stages: the timeline of the step's own passes is the oracle."""
+    vpp = vpp if schedule == "interleaved" else 1
+    stages = stages_of(schedule, pp, vpp)
+    given_layers = layers.draw(st.lists(st.integers(1, 3), min_size=stages, max_size=stages))
+    ffn = ts.GatedMLP(width=8192) if ep == 1 else ts.MixtureOfExperts(experts=16, top_k=4, width=1024)
+    block = ts.Block(attention=ts.GroupedQueryAttention(heads=16, kv_heads=8, head_dim=128), ffn=ffn)
+    model = ts.Model(hidden=2048, vocab=64000, stack=[ts.Layers(name="dense", count=sum(given_layers), block=block)])
+    plan = ts.Plan(pp=pp, vpp=vpp, schedule=schedule, stage_layers=given_layers, ep=ep, zero=1)
+    count = {"interleaved": rounds * pp}.get(schedule, 2 * pp + 2 * rounds)
+    cluster = ts.catalog.cluster("hgx-h100", 4 * pp)
+    step = step_of(model, layout_of(plan, cluster, 4096.0), 4.0 * count, schedule, 1, cluster, ts.catalog.stack(STACK))
+    assert int(step.micro_batches) == count
+    drawn = timeline(order(schedule, pp, count, vpp), step.stages)
+    whole = np.asarray(step.busy.whole)[step.slowest]
+    busiest = np.asarray(step.micro_batches * whole + step.alone).item()
+    assert busiest + np.asarray(step.bubble).item() == pytest.approx(np.asarray(drawn.seconds).item(), rel=1e-9)
+    assert busiest == pytest.approx(max(np.asarray(drawn.seconds - drawn.bubble(rank)).item() for rank in range(pp)), rel=1e-9)
+
+
+def test_a_pass_that_none_runs_beside_hides_nothing() -> None:
+    """What DualPipe's lone passes take is what passes take under a stack that hides no exchange with experts."""
+    lone, bare = (ts.catalog.stack("deepseek-2024").replace(each) for each in ({}, {"overlap_ep": 0.0, "overlap_ep_interleaved": 0.0}))
+    model, cluster = ts.catalog.model("deepseek-v2-lite"), ts.catalog.cluster("hgx-h800", 64)
+
+    def stages(schedule: Any, stack: ts.Stack) -> tuple[Any, ...]:
+        layout = layout_of(ts.Plan(pp=2, ep=16, schedule=schedule), cluster, 4096.0)
+        times = step_of(model, layout, 256.0, schedule, 0, cluster, stack).stages
+        return times.forward, times.inputs, times.weights
+
+    for made, wanted in zip(stages("dualpipe", lone), stages("1f1b", bare), strict=True):
+        np.testing.assert_allclose(made, wanted, rtol=1e-12)
+    assert float(stages("dualpipe", lone)[0].sum()) > float(stages("1f1b", lone)[0].sum())
+
+
+def test_both_copies_of_a_dualpipe_stage_sum_its_gradients() -> None:
+    """Two ranks hold a stage: twice the bytes of another schedule's rank, each parameter updated once."""
+    one, two = (ts.step_time(run(ts.Plan(pp=4, zero=1, schedule=schedule))) for schedule in ("1f1b", "dualpipe"))
+    assert float(two.part("exchange.dp.sent").total) == pytest.approx(2 * float(one.part("exchange.dp.sent").total), rel=0.1)
+    assert float(two.part("optimizer.update").total) == pytest.approx(float(one.part("optimizer.update").total), rel=0.1)
 
 
 def test_the_interval_of_a_new_source_is_wide_and_its_stack_says_what_it_knows() -> None:

@@ -195,7 +195,6 @@ class _Trial:
     structures: list[Structure] = field(default_factory=list)
     columns: dict[str, list[Array]] = field(default_factory=dict)
     rejected: Counter[str] = field(default_factory=Counter)
-    untimed: dict[str, str | None] = field(default_factory=dict)
     possible: int = 0
     nearest: tuple[Plan, int, float] | None = None
 
@@ -226,15 +225,12 @@ class _Trial:
                 self._add(kept, structure, mask[np.ix_(*at)], np.broadcast_to(size, kept.shape))
 
     def _allowed(self, grid: Grid, structure: Structure) -> Mask:
-        """Layouts of a structure that all rules allow, the framework's and the step's among them."""
+        """Layouts of a structure that all rules allow, the framework's among them."""
         allowed, counts = grid.possible(structure)
         self.rejected += counts
         if not allowed.any():
             return allowed
-        schedule = structure["schedule"]
-        if schedule not in self.untimed:
-            self.untimed[schedule] = _untimed(self.setting, Plan(**structure))
-        rules = [(rule, np.zeros((1, 1, 1, 1), dtype=bool)) for rule in [self.untimed[schedule]] if rule is not None]
+        rules: list[tuple[str, Mask]] = []
         if structure["sequence_parallel"] == "on" and "off" in self.values["sequence_parallel"]:
             rules.append((ONCE, grid.degrees["tp"] > 1))
         if self.framework is not None:
@@ -267,20 +263,6 @@ class _Trial:
         if self.nearest is None or size < self.nearest[2]:
             at = np.unravel_index(least, grid.shape)
             self.nearest = (plan_of(structure, {name: grid.axes[name][at[i]] for i, name in enumerate(AXES)}), grid.gpus, size)
-
-
-def _untimed(setting: Setting, plan: Plan) -> str | None:
-    """Why a schedule has no time; None where it has one."""
-    layout = _layout(setting, setting.cluster, plan)
-    try:
-        step_of(setting.run.model, layout, setting.batch, plan.schedule, plan.zero, setting.cluster, setting.stack)
-    except EstimateError as error:
-        if error.path != "plan.schedule":
-            raise
-        return f"schedule={plan.schedule} {error.rule}"
-    except SpecError:  # it has one, for other counts of micro-batches
-        return None
-    return None
 
 
 def _degrees(grid: Grid, structure: Structure, plan: Plan) -> Degrees:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from ..cluster.collectives import Fabric, all_gather, all_reduce, members_per_domain, point_to_point, reduce_scatter, tree_all_reduce
 from ..cluster.hardware import Cluster
 from ..cluster.stack import Stack
-from ..errors import EstimateError
 from ..model.documents import Documents
 from ..model.transformer import Model
 from ..units import Num
@@ -22,6 +21,10 @@ from .schedule.events import Times
 from .shapes import Again, Shapes, again_of, shapes_of
 from .spreading import BESIDE, of_ranks, stage_counts, stages_held
 
+COPIES = {"dualpipe": 2.0}
+"""How many ranks of one pipeline hold every stage, where it isn't one: they sum its gradients and share its optimizer."""
+PAIRED = ("dualpipe", "dualpipe-v")
+"""Schedules that run a forward pass beside a backward pass."""
 NODE = 8.0
 """Accelerators of the machine that jitter is counted from."""
 SUMS = 4.0
@@ -125,7 +128,8 @@ def step_of(model: Model, layout: Layout, batch: Num, schedule: Schedule, zero: 
     """
     shapes = shapes_of(model)
     fabric = fabric_of(cluster, stack)
-    stages = stage_counts(model, layout.pp * stages_held(schedule, layout.pp, layout.vpp), layout.stage_layers)
+    chunks = stages_held(schedule, layout.pp, layout.vpp)
+    stages = stage_counts(model, layout.pp * chunks, layout.stage_layers)
     again = _in_layers(again_of(model, layout.again), shapes, stages, layout)
     times = layer_times(shapes, again, layout, cluster.chip, fabric, stack, float(model.hidden))
     counts = of_ranks(stages, schedule, layout.pp)
@@ -133,7 +137,8 @@ def step_of(model: Model, layout: Layout, batch: Num, schedule: Schedule, zero: 
     micro_batches = np.ceil(batch / (layout.dp * layout.micro_batch))
     by_stage = _by_stage(schedule, busy.passes, stages)
     slowest, alone, bubble = _pipeline(schedule, busy, by_stage, layout, micro_batches)
-    synchronise, hideable, owned = _synchronise(shapes, counts, layout, zero, fabric, stack, micro_batches, busy)
+    held = COPIES.get(schedule, 1.0)
+    synchronise, hideable, owned = _synchronise(shapes, held * counts, held, layout, zero, fabric, stack, micro_batches, busy)
     memory = stack.memory * cluster.chip.memory_bandwidth
     return Step(
         micro_batches=micro_batches,
@@ -144,7 +149,7 @@ def step_of(model: Model, layout: Layout, batch: Num, schedule: Schedule, zero: 
         alone=alone,
         bubble=bubble,
         stages=by_stage,
-        sending=_sending(layout, fabric, float(model.hidden), micro_batches, stack),
+        sending=_sending(layout, chunks, fabric, float(model.hidden), micro_batches, stack),
         synchronise=_at_rank(synchronise, slowest),
         synchronise_hidden=stack.overlap_dp * np.minimum(_at_rank(synchronise, slowest), _at_rank(hideable, slowest)),
         optimizer=_at_rank(owned, slowest) * stack.optimizer_bytes / memory,
@@ -195,72 +200,66 @@ def _pass(times: LayerTimes, again: Again, counts: Array, layout: Layout, stack:
 def _pipeline(schedule: Schedule, busy: Pass, times: Times, layout: Layout, micro_batches: Num) -> tuple[NDArray[np.intp], Num, Num]:
     """The slowest rank, what its lone passes add, and how long it waits: filling and draining, idle of uneven stages included.
 
-    1F1B and GPipe: every other stage's pass, exact where one stage is slowest throughout. Interleaved: that over the virtual stages, exact
-    for uniform stages and whole rounds of micro-batches. Zero-bubble and DualPipe: by their events.
+    ``T − max_r busy_r`` with ``T`` the schedule's own seconds, equal to its events (``docs/schedules.md``).
 
     Raises:
         SpecError: a schedule that can't order that many micro-batches.
-        EstimateError: a schedule without a time.
 
     Source: Narayanan et al. 2021 (arXiv:2104.04473), section 2.2; Qi et al. 2023 (arXiv:2401.10241); DeepSeek-V3 (arXiv:2412.19437),
     section 3.2.1.
     """
     whole = np.atleast_2d(busy.whole)
     slowest = np.argmax(whole, axis=0)
-    nothing: Num = 0.0
-    match schedule:
-        case "gpipe" | "1f1b":
-            return slowest, nothing, np.add.reduce(whole, axis=0) - _at_rank(whole, slowest)
-        case "interleaved":
-            return slowest, nothing, (np.add.reduce(whole, axis=0) - _at_rank(whole, slowest)) / layout.vpp
-        case "zero-bubble":
-            return slowest, nothing, waiting_seconds(schedule, times, micro_batches, layout.pp)
-        case "dualpipe":
-            worked = np.atleast_2d(busy_seconds(schedule, times, micro_batches, layout.pp))
-            slowest = np.argmax(worked, axis=0)
-            alone = _at_rank(worked, slowest) - micro_batches * _at_rank(whole, slowest)
-            return slowest, alone, waiting_seconds(schedule, times, micro_batches, layout.pp)
-        case _:
-            raise EstimateError("plan.schedule", schedule, "has no time here", "use gpipe, 1f1b, interleaved, zero-bubble or dualpipe")
+    alone: Num = 0.0
+    if layout.pp == 1:
+        return slowest, alone, 0.0
+    if schedule in PAIRED:
+        worked = np.atleast_2d(busy_seconds(schedule, times, micro_batches, layout.pp))
+        slowest = np.argmax(worked, axis=0)
+        alone = _at_rank(worked, slowest) - micro_batches * _at_rank(whole, slowest)
+    return slowest, alone, waiting_seconds(schedule, times, micro_batches, layout.pp, layout.vpp)
 
 
 def _by_stage(schedule: Schedule, passes: Passes, stages: Array) -> Times:
     """Passes by stage; under DualPipe with bare exchanges, and a forward pass beside the backward pass of the stage at the other end."""
     forward, inputs, weights = (np.atleast_2d(stages @ each) for each in (passes.forward, passes.inputs, passes.weights))
-    if schedule != "dualpipe":
+    if schedule not in PAIRED:
         return Times(forward, inputs, weights)
     alone = np.atleast_2d(stages @ passes.alone)
     return Times(*np.broadcast_arrays(forward + alone, inputs + alone, weights, forward + (inputs + weights)[::-1]))
 
 
-def _sending(layout: Layout, fabric: Fabric, hidden: float, micro_batches: Num, stack: Stack) -> Num:
+def _sending(layout: Layout, chunks: int, fabric: Fabric, hidden: float, micro_batches: Num, stack: Stack) -> Num:
     """Activations to the next stage and gradients back, at the ends of every chunk."""
     size = layout.tokens * hidden * BF16_BYTES / layout.sequence_split
     each = point_to_point(size, layout.gpus / layout.pp, fabric) + stack.launch
-    return (layout.pp > 1) * 2.0 * layout.vpp * micro_batches * each
+    return (layout.pp > 1) * 2.0 * chunks * micro_batches * each
 
 
 def _synchronise(
-    shapes: Shapes, counts: Array, layout: Layout, zero: int, fabric: Fabric, stack: Stack, micro_batches: Num, busy: Pass
+    shapes: Shapes, held: Array, copies: float, layout: Layout, zero: int, fabric: Fabric, stack: Stack, micro_batches: Num, busy: Pass
 ) -> tuple[Num, Num, Num]:
-    """Gradients summed and weights gathered over data parallelism, the compute that could hide it, and parameters owned, ``(ranks, n)``."""
-    kinds = np.stack([counts @ shapes.dense_params, counts @ shapes.routed_params])  # (2, ranks, 1)
-    ranks = layout.dp * layout.cp
+    """Gradients summed and weights gathered over data parallelism, the compute that could hide it, and parameters owned, ``(ranks, n)``.
+
+    ``held`` are the layers whose parameters a rank holds; ``copies`` of each stand on the ranks of one pipeline.
+    """
+    kinds = np.stack([held @ shapes.dense_params, held @ shapes.routed_params])  # (2, ranks, 1)
+    ranks = layout.dp * layout.cp * copies
     spread = np.asarray(layout.ep) * layout.expert_tp
-    shard = ranks if layout.shard is None else layout.shard
+    shard = ranks if layout.shard is None else layout.shard * copies
     every, group = (_both(each, np.maximum(each * np.asarray(layout.tp) / spread, 1.0)) for each in (ranks, shard))
     stride = _both(layout.tp, spread)
     params = kinds / stride
     near = members_per_domain(group, stride, fabric.domain)
     gradients, weights = params * stack.gradient_bytes, params * stack.gather_bytes
-    copies = 0.0 if layout.shard is None else _between_copies(gradients / group, every / group, stride * group, fabric)
+    across = 0.0 if layout.shard is None else _between_copies(gradients / group, every / group, stride * group, fabric)
     match zero:
         case 0:
             seconds = all_reduce(gradients, every, members_per_domain(every, stride, fabric.domain), fabric)
         case 1 | 2:
-            seconds = reduce_scatter(gradients, group, near, fabric) + all_gather(weights, group, near, fabric) + copies
+            seconds = reduce_scatter(gradients, group, near, fabric) + all_gather(weights, group, near, fabric) + across
         case _:
-            each = reduce_scatter(gradients, group, near, fabric) + 2.0 * all_gather(weights, group, near, fabric) + copies
+            each = reduce_scatter(gradients, group, near, fabric) + 2.0 * all_gather(weights, group, near, fabric) + across
             seconds = micro_batches * each
     owned = params / group if zero > 0 else params * np.ones_like(group)
     window = busy.compute * (micro_batches if zero == 3 else 1.0)
