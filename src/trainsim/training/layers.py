@@ -84,11 +84,13 @@ class LayerTimes:
 
     ``products`` and ``cores`` hold the same by kernel, shapes ``(products, n)`` and ``(cores, n)``: forward, by input, by weight.
     ``forward``, ``inputs`` and ``weights`` are compute with the host's floor; ``again`` is what backward computes a second time.
-    ``tp``, ``ep``, ``expert_tp`` and ``cp`` are exchanges of one forward pass, not hidden.
+    ``attending`` is what the attention cores add to a forward and to a backward pass: what context-parallel exchanges can hide behind, none
+    where the host is slower. ``tp``, ``ep``, ``expert_tp`` and ``cp`` are exchanges of one forward pass, not hidden.
     """
 
     products: tuple[Num, Num, Num]
     cores: tuple[Num, Num]
+    attending: tuple[Num, Num]
     streams: tuple[Num, Num]
     casts: tuple[Num, Num]
     permute: Num
@@ -145,22 +147,29 @@ def layer_times(shapes: Shapes, again: Again, layout: Layout, chip: Chip, fabric
     of, cores_of = shapes.products_of, shapes.cores_of
     core = cores_of @ forward_core
     raw_forward = of @ products[0] + core + streams[0] + casts[0] + permute
-    raw_inputs = of @ products[1] + cores_of @ backward_core + streams[1] + casts[1] + permute
+    back = cores_of @ backward_core
+    raw_inputs = of @ products[1] + back + streams[1] + casts[1] + permute
     raw_weights = of @ products[2]
     host = _host(shapes, layout, stack)
     forward = host_floor(raw_forward, host, stack)
     # backward launches twice the kernels of forward: half of them stand with the gradients of inputs, half with those of weights
     inputs, weights = host_floor(raw_inputs, host, stack), host_floor(raw_weights, shapes.kernels * stack.launch, stack)
+    attending: tuple[Num, Num] = (nothing(shapes), nothing(shapes))
+    if np.any(np.asarray(layout.cp) != 1):
+        others = [host_floor(np.maximum(raw - each, 0.0), host, stack) for raw, each in ((raw_forward, core), (raw_inputs, back))]
+        attending = (forward - others[0], inputs - others[1])
+    repeated = _shortened(shapes, stack, forward, raw_forward, products[0], host)
     return LayerTimes(
         products=products,
         cores=(forward_core, backward_core),
+        attending=attending,
         streams=streams,
         casts=casts,
         permute=permute,
         forward=forward,
         inputs=inputs,
         weights=weights,
-        again=_again(shapes, again, layout, chip, stack, (forward, products[0], forward_core)),
+        again=_again(again, layout, chip, stack, (repeated, products[0], forward_core)),
         tp=_tp(shapes, layout, fabric, hidden),
         ep=_ep(shapes, layout, fabric, stack),
         expert_tp=_expert_tp(shapes, layout, fabric, stack),
@@ -281,13 +290,21 @@ def _host(shapes: Shapes, layout: Layout, stack: Stack) -> Num:
     return host * (1.0 + stack.host_spread * largest_of(layout.tp))
 
 
-def _again(shapes: Shapes, again: Again, layout: Layout, chip: Chip, stack: Stack, times: tuple[Num, Num, Num]) -> Num:
+def _shortened(shapes: Shapes, stack: Stack, forward: Num, raw: Num, products: Num, host: Num) -> Num:
+    """Seconds of forward when it runs again: whole, or without the product that ends the layer, which backward doesn't need."""
+    match stack.checkpoint:
+        case "whole":
+            return forward
+        case "early-stop":
+            return host_floor(np.maximum(raw - shapes.last_of @ products, 0.0), host, stack)
+
+
+def _again(again: Again, layout: Layout, chip: Chip, stack: Stack, times: tuple[Num, Num, Num]) -> Num:
     """Seconds of what backward computes again, shape ``(kinds, n)``."""
     forward, products, cores = times
-    unneeded: Num = np.asarray(shapes.last_of @ products) * {"whole": 0.0, "early-stop": 1.0}[stack.checkpoint]
     elements = layout.tokens * (again.split_traffic / layout.tp + again.whole_traffic / layout.sequence_split)
     streams = stream_seconds(BF16_BYTES * stack.elementwise * elements, chip.memory_bandwidth, stack)
-    seconds: Num = again.whole * (forward - unneeded) + again.products @ products + again.cores @ cores + streams
+    seconds: Num = again.whole * forward + again.products @ products + again.cores @ cores + streams
     return seconds
 
 
@@ -326,9 +343,13 @@ def _expert_tp(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> 
 
 
 def _cp(shapes: Shapes, layout: Layout, fabric: Fabric) -> Num:
-    """Keys and values around the context-parallel ranks in one pass (arXiv:2310.01889, section 3)."""
+    """Keys and values around the context-parallel ranks in one pass, and the states of recurrent mixers.
+
+    Source: ring attention, arXiv:2310.01889, section 3; states gathered, arXiv:2502.07563 (LASP-2), section 3.
+    """
     if not np.any(np.asarray(layout.cp) != 1):
         return nothing(shapes)
     near = members_per_domain(layout.cp, layout.tp, fabric.domain)
-    whole = layout.tokens * layout.cp * shapes.kv_width / layout.tp * BF16_BYTES
-    return all_gather(whole, layout.cp, near, fabric)
+    whole = (layout.tokens * shapes.kv_width + layout.micro_batch * shapes.state) * layout.cp / layout.tp * BF16_BYTES
+    seconds: Num = np.where(shapes.kv_width + shapes.state > 0, all_gather(whole, layout.cp, near, fabric), 0.0)
+    return seconds

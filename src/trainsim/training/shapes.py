@@ -59,6 +59,7 @@ class Shapes:
     routed_params: Array
     split_sublayers: Array
     kv_width: Array
+    state: Array
     routed_layers: Array
     stream: Array
     experts: float
@@ -163,11 +164,13 @@ def _per_kind(model: Model, entries: Sequence[Entry], row: dict[str, int]) -> di
     """Traffic, parameters, exchanges and kernels of one layer of each kind."""
     names = (
         "split_traffic", "whole_traffic", "logits", "dense_params", "routed_params", "split_sublayers", "kv_width",
-        "routed_layers", "stream", "kernels", "layers",
+        "routed_layers", "stream", "kernels", "layers", "core_width", "state",
     )  # fmt: skip
     found = {name: np.zeros((len(row), 1)) for name in names}
     for entry in entries:
         _add(found, row[entry.path[0]], entry)
+    # where no product makes keys and values of their own heads (latent attention), every head's are exchanged
+    found["kv_width"] = np.where(found["kv_width"] > 0, found["kv_width"], found.pop("core_width"))
     for kind in model.stack:
         found["whole_traffic"][row[kind.name]] += RESIDUAL_TRAFFIC * model.hidden
     if "mtp" in row:
@@ -194,8 +197,12 @@ def _add(found: dict[str, Array], at: int, entry: Entry) -> None:
                 found["routed_layers"][at] += 1
             if op.experts > 1 and op.role == "linear":
                 found["stream"][at] = np.maximum(found["stream"][at], float(op.inner) if op.axes[0] == "hidden" else float(op.cols))
-        case Attend() | Scan():
+        case Attend():
             found["kernels"][at] += 1
+            found["core_width"][at] += op.heads * (op.d_qk + op.d_v)
+        case Scan():
+            found["kernels"][at] += 1
+            found["state"][at] += op.heads * op.d_k * op.d_v
         case Lookup():
             found["whole_traffic"][at] += 2 * op.width
             found["split_sublayers"][at] += 1

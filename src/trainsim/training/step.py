@@ -112,7 +112,8 @@ def _at_rank(values: Num, rank: NDArray[np.intp]) -> Num:
 def step_of(model: Model, layout: Layout, batch: Num, schedule: Schedule, zero: int, cluster: Cluster, stack: Stack) -> Step:
     """Time of one optimizer step, its parts kept apart; broadcasts over the layout's, the cluster's and the stack's arrays.
 
-    ``t = [n · t_slowest + idle + sends + (m − overlap · min(m, window)) + update] · (1 + j·log₂(gpus/8)) · factor``
+    ``t = [n · t_slowest + idle + sends + max_r (m − overlap · min(m, window)) + max_r update] · (1 + j·log₂(gpus/8)) · factor``; all ranks
+    wait for the last one's gradients, whose norm each needs before it updates.
 
     Args:
         model: what is trained.
@@ -139,6 +140,8 @@ def step_of(model: Model, layout: Layout, batch: Num, schedule: Schedule, zero: 
     slowest, alone, bubble = _pipeline(schedule, busy, by_stage, layout, micro_batches)
     held = COPIES.get(schedule, 1.0)
     synchronise, hideable, owned = _synchronise(shapes, held * counts, held, layout, zero, fabric, stack, micro_batches, busy)
+    hidden = stack.overlap_dp * np.minimum(synchronise, hideable)
+    latest = np.argmax(np.broadcast_to(synchronise - hidden, np.broadcast_shapes(np.shape(hidden), (1, len(slowest)))), axis=0)
     memory = stack.memory * cluster.chip.memory_bandwidth
     return Step(
         micro_batches=micro_batches,
@@ -150,10 +153,10 @@ def step_of(model: Model, layout: Layout, batch: Num, schedule: Schedule, zero: 
         bubble=bubble,
         stages=by_stage,
         sending=_sending(layout, chunks, fabric, float(model.hidden), micro_batches, stack),
-        synchronise=_at_rank(synchronise, slowest),
-        synchronise_hidden=stack.overlap_dp * np.minimum(_at_rank(synchronise, slowest), _at_rank(hideable, slowest)),
-        optimizer=_at_rank(owned, slowest) * stack.optimizer_bytes / memory,
-        norm=_at_rank(owned, slowest) * stack.gradient_bytes / memory
+        synchronise=_at_rank(synchronise, latest),
+        synchronise_hidden=_at_rank(hidden, latest),
+        optimizer=np.max(owned, axis=0) * stack.optimizer_bytes / memory,
+        norm=np.max(owned, axis=0) * stack.gradient_bytes / memory
         + tree_all_reduce(4.0, layout.gpus, members_per_domain(layout.gpus, 1.0, fabric.domain), fabric),
         jitter=1.0 + stack.jitter * np.log2(np.maximum(layout.gpus / NODE, 1.0)),
         factor=np.asarray(stack.factor),
@@ -176,9 +179,7 @@ def _pass(times: LayerTimes, again: Again, counts: Array, layout: Layout, stack:
     alone = np.minimum(times.ep, times.forward) + np.minimum(times.ep, backward)
     beside = np.minimum(2.0 * times.ep, times.forward + backward)  # another chunk's pass runs beside the exchange
     routed = stack.overlap_ep * alone if layout.vpp == 1 else np.maximum(stack.overlap_ep * alone, stack.overlap_ep_interleaved * beside)
-    core = times.cores
-    attention = [np.add.reduce(each, axis=0, keepdims=True) if np.size(each) else 0.0 for each in core]
-    kv = np.minimum(times.cp, attention[0]) + np.minimum(2.0 * times.cp, attention[1])
+    kv = np.minimum(times.cp, times.attending[0]) + np.minimum(2.0 * times.cp, times.attending[1])
     # an exchange of forward happens again in backward, and in whatever of forward runs a second time
     sums, visits = (2.0 + again.sums - last) * times.tp, 2.0 + again.routed
     exchanged = {"tp": sums + visits * times.expert_tp, "ep": visits * times.ep, "cp": (3.0 + again.keys) * times.cp}
@@ -216,7 +217,7 @@ def _pipeline(schedule: Schedule, busy: Pass, times: Times, layout: Layout, micr
     if schedule in PAIRED:
         worked = np.atleast_2d(busy_seconds(schedule, times, micro_batches, layout.pp))
         slowest = np.argmax(worked, axis=0)
-        alone = _at_rank(worked, slowest) - micro_batches * _at_rank(whole, slowest)
+        alone = (np.asarray(layout.ep) != 1) * (_at_rank(worked, slowest) - micro_batches * _at_rank(whole, slowest))
     return slowest, alone, waiting_seconds(schedule, times, micro_batches, layout.pp, layout.vpp)
 
 
@@ -263,6 +264,7 @@ def _synchronise(
             seconds = micro_batches * each
     owned = params / group if zero > 0 else params * np.ones_like(group)
     window = busy.compute * (micro_batches if zero == 3 else 1.0)
+    seconds = np.where(params > 0, seconds, 0.0)  # nobody sums the gradients of experts that a model doesn't have
     return np.sum(seconds, axis=0), np.atleast_2d(window), np.sum(owned, axis=0)
 
 
