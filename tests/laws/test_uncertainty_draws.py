@@ -178,8 +178,19 @@ def test_a_belief_elsewhere_leaves_a_marginal_unchanged(others: set[str], path: 
     assert one.quantile("value", [0.05, 0.5, 0.95]) == many.quantile("value", [0.05, 0.5, 0.95])
     # not only the same values: each draw stands where it stood
     resolved = [Beliefs({p: POOL[p] for p in ps}).resolve(Box()) for ps in ({path}, others | {path})]
-    blocks = [r.draw(next(r.points(5, 4).blocks(slice(0, 1), 0, 256, 256))[0])[path] for r in resolved]
+    blocks = [r.draw(next(r.points(5, 4).blocks(slice(0, 1), 0, 256, 256)))[path] for r in resolved]
     assert np.array_equal(blocks[0], blocks[1])
+
+
+@given(st.integers(0, 11), st.integers(1, 4), st.integers(4, 12), st.integers(1, 3))
+@settings(max_examples=30, deadline=None)
+def test_points_are_the_same_laid_at_once_or_in_pieces(start: int, doublings: int, size: int, replicates: int) -> None:
+    first, last = 1 << start, 1 << (start + doublings)
+    points = Beliefs(POOL).resolve(Box()).points(3, replicates)
+    whole = next(points.blocks(slice(None), 0, last, last)).copy().reshape(5, replicates, -1)
+    assert len(np.unique(whole[0])) == whole[0].size  # each lies in its own cell of its replicate
+    pieces = [u.copy().reshape(5, replicates, -1) for u in points.blocks(slice(None), first, last, 1 << size)]
+    assert np.array_equal(np.concatenate([whole[..., :first], *pieces], axis=-1), whole)
 
 
 def mix(box: Box) -> Num:

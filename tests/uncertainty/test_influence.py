@@ -33,7 +33,7 @@ class Three(Spec):
 
 def drawn(beliefs: Beliefs) -> dict[str, np.ndarray]:
     resolved = beliefs.resolve(Three())
-    u = next(resolved.points(9, 16).blocks(slice(None), 0, 4096, 4096)).swapaxes(0, 1).reshape(len(resolved.columns), -1)
+    u = next(resolved.points(9, 16).blocks(slice(None), 0, 4096, 4096))
     return resolved.draw(u)
 
 

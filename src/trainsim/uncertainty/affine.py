@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from .beliefs import Column, Resolved
@@ -14,13 +15,16 @@ from .composed import Empirical, Joint, Mixture
 from .distributions import Array, Distribution
 from .sweep import Range, Study, blocks, evaluate
 from .tables import accurate
-from .tally import Kept, Tally, over_replicates
+from .tally import Tally, over_replicates
 
 TOLERANCE = 1e-9
 """How straight a line must be, relative to its largest value."""
 PROBE = 64
-THIRDS = (1 / 3, 2 / 3)
-_FEW = slice(0, 4)
+THIRDS = np.array([[1 / 3], [2 / 3]])
+_ALL = slice(None), slice(None)
+_FEW = slice(0, 4), slice(0, 256)
+AT_ONCE = 1 << 15
+"""Shares found at once: few enough for the cache."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +75,16 @@ class Lines:
             rows = [evaluate(study, {**drawn, **dict.fromkeys(column.paths, x)}, len(x), names) for x in others]
             centre = conditional_mean(study.resolved, i, scores, u.shape[1])
             for name in names:
-                line = straight(drawn[column.paths[0]], value[name], others, (rows[0][name], rows[1][name]))
-                rows_of = [part.reshape(count, -1) for part in (value[name], line[0], line[1], centre)]
-                found[name] = Line(rows_of[0], rows_of[1], rows_of[2], rows_of[3], straight=line[2])
+                constant, slope, on_line = straight(drawn[column.paths[0]], value[name], others, [row[name] for row in rows])
+                parts = [part.reshape(count, -1) for part in (value[name], constant, slope, centre)]
+                found[name] = Line(parts[0], parts[1], parts[2], parts[3], straight=bool(on_line))
         return found
 
 
 def join(parts: list[Line | Array], axis: int) -> Line | Array:
     """Parts of one output, put together along an axis."""
+    if len(parts) == 1:
+        return parts[0]
     if isinstance(parts[0], Line):
         lines = [part for part in parts if isinstance(part, Line)]
         names = ("value", "constant", "slope", "centre")
@@ -87,20 +93,27 @@ def join(parts: list[Line | Array], axis: int) -> Line | Array:
     return np.concatenate([part for part in parts if not isinstance(part, Line)], axis=axis)
 
 
-def _shifted(column: Column, u: Array) -> tuple[Array, Array]:
-    """Two more values of an input at every point, a third of its mass apart, so that they too explore its whole range."""
+def _shifted(column: Column, u: Array) -> Array:
+    """Two more values of an input at every point, (2, n), a third of its mass apart, so that they too explore its whole range."""
     assert isinstance(column.law, Distribution)
-    first, second = (accurate(column.law).ppf((u + third) % 1.0) for third in THIRDS)
-    return first, second
+    moved = u + THIRDS
+    moved -= moved >= 1.0
+    return accurate(column.law).ppf(moved)
 
 
-def straight(x: Array, y: Array, xs: tuple[Array, Array], ys: tuple[Array, Array]) -> tuple[Array, Array, bool]:
-    """Constant and slope of the line through two points, and whether a third lies on it; each of shape (n,)."""
+def straight(x: Array, y: Array, xs: Sequence[Array] | Array, ys: Sequence[Array]) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Constant and slope of the line through two points, shape (…, n), and whether a third lies on it everywhere, (…)."""
     slope = (ys[1] - ys[0]) / (xs[1] - xs[0])
     constant = ys[0] - slope * xs[0]
-    size = np.maximum(np.maximum(np.abs(ys[0]), np.abs(ys[1])), np.abs(y))
-    on_line = bool(np.all(np.abs(y - (constant + slope * x)) <= TOLERANCE * size))
-    return constant, slope, on_line and bool(np.all(slope != 0))
+    off = slope * x
+    off += constant
+    off -= y
+    np.abs(off, out=off)
+    size = np.abs(y)
+    for other in ys:
+        np.maximum(size, np.abs(other), out=size)
+    size *= TOLERANCE
+    return constant, slope, np.all((off <= size) & (slope != 0), axis=-1)
 
 
 def conditional_mean(resolved: Resolved, i: int, scores: Mapping[int, Array], n: int) -> Array:
@@ -131,30 +144,27 @@ def conditional_spread(resolved: Resolved, i: int) -> float | None:
 def choose(study: Study) -> dict[str, int]:
     """For each output, the input it is a line in that moves it most; outputs that are a line in none are left out."""
     resolved = study.resolved
-    u = next(study.points.blocks(slice(0, 1), 0, PROBE, PROBE))[0]
+    u = next(study.points.blocks(slice(0, 1), 0, PROBE, PROBE))
     candidates = [i for i, column in enumerate(resolved.columns) if _smooth(column.law)]
     if not candidates:
         return {}
     drawn = resolved.draw(u)
-    others = {i: _shifted(resolved.columns[i], u[i]) for i in candidates}
+    # the probes themselves, then for each candidate the same with another value of it, twice
+    others = np.array([_shifted(resolved.columns[i], u[i]) for i in candidates])
     stacked = {path: np.tile(values, 1 + 2 * len(candidates)) for path, values in drawn.items()}
     for k, i in enumerate(candidates):
         for path in resolved.columns[i].paths:
-            stacked[path][PROBE * (1 + 2 * k) : PROBE * (3 + 2 * k)] = np.concatenate(others[i])
+            stacked[path][PROBE * (1 + 2 * k) : PROBE * (3 + 2 * k)] = others[k].ravel()
     answers = evaluate(study, stacked, PROBE * (1 + 2 * len(candidates)), study.outputs)
+    x = np.array([drawn[resolved.columns[i].paths[0]] for i in candidates])
+    inner = np.ptp(np.sort(x, axis=1)[:, [PROBE // 4, 3 * PROBE // 4]], axis=1)
     chosen: dict[str, int] = {}
     for name, values in answers.items():
-        rows = values.reshape(-1, PROBE)
-        moved = {}
-        for k, i in enumerate(candidates):
-            x = drawn[resolved.columns[i].paths[0]]
-            _, slope, on_line = straight(x, rows[0], others[i], (rows[1 + 2 * k], rows[2 + 2 * k]))
-            if on_line:
-                law = resolved.columns[i].law
-                assert isinstance(law, Distribution)
-                moved[i] = float(np.mean(np.abs(slope))) * float(np.ptp(accurate(law).ppf(np.array([0.25, 0.75]))))
-        if moved:
-            chosen[name] = max(moved, key=moved.__getitem__)
+        y, moved = values[:PROBE], values[PROBE:].reshape(len(candidates), 2, PROBE)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            _, slope, on_line = straight(x, np.broadcast_to(y, x.shape), (others[:, 0], others[:, 1]), (moved[:, 0], moved[:, 1]))
+        if on_line.any():
+            chosen[name] = candidates[int(np.argmax(np.where(on_line, np.abs(slope).mean(axis=1) * inner, -1.0)))]
     return chosen
 
 
@@ -180,29 +190,31 @@ class Integrated(Tally):
     def __init__(self, law: Distribution, line: Line, spread: float | None) -> None:
         self._law, self._tied = law, spread is not None
         self._known: dict[tuple[float, ...], tuple[Array, Array]] = {}
-        self._plain = Kept(line.value)
+        self._value = line.value
         self._inverse = 1 / line.slope
         self._offset = line.constant * self._inverse
         self._falls = line.slope < 0 if np.any(line.slope < 0) else None
         if spread is not None:
             sign = 1.0 if self._falls is None else np.where(self._falls, -1.0, 1.0)
-            self._sharpness = sign / spread
+            self._sharpness = np.broadcast_to(sign / spread, line.slope.shape)
             self._pull = line.centre * self._sharpness
 
-    def below(self, at: Array, replicates: slice = slice(None)) -> Array:
+    def below(self, at: Array, part: tuple[slice, slice] = _ALL) -> Array:
         """P(y < c) for each replicate: (levels,) → (levels, replicates)."""
-        return np.array([self._share(c, replicates).mean(axis=1) for c in at])
+        if len(at) * self._inverse[part].size <= AT_ONCE:
+            return np.asarray(self._share(at[:, None, None], part).mean(axis=-1))
+        return np.array([self._share(c, part).mean(axis=-1) for c in at])
 
-    def _share(self, c: float, r: slice) -> Array:
-        x = c * self._inverse[r]
-        x -= self._offset[r]
+    def _share(self, c: Array, part: tuple[slice, slice]) -> Array:
+        x = c * self._inverse[part]
+        x -= self._offset[part]
         if self._tied:
             score = self._law.score(x)
-            score *= self._sharpness if np.ndim(self._sharpness) == 0 else self._sharpness[r]  # type: ignore[index]
-            score -= self._pull[r]
+            score *= self._sharpness[part]
+            score -= self._pull[part]
             return np.asarray(special.ndtr(score))
         share = self._law.cdf(x)
-        return share if self._falls is None else np.where(self._falls[r], 1 - share, share)
+        return share if self._falls is None else np.where(self._falls[part], 1 - share, share)
 
     def quantiles(self, levels: Array) -> tuple[Array, Array]:
         asked = tuple(levels)
@@ -211,33 +223,46 @@ class Integrated(Tally):
         return self._known[asked]
 
     def _solve(self, levels: Array) -> tuple[Array, Array]:
-        """Secant steps from the plain quantiles, the first by a few replicates alone.
+        """Newton's steps from the quantiles of a few draws, with the slope found on these few alone.
 
-        The last step, no longer than two standard errors, is taken with the slope known to a percent or two, and not
-        checked again.
+        The slope is known to some tenths of a percent, so a last step that is short beside the way over which it changes,
+        and no more than eight standard errors, is taken and not checked again: it ends within some hundredths of one.
         """
-        c = self._plain.values(levels)
-        aside = self._plain.values(np.clip(levels + np.where(levels < 0.5, 0.01, -0.01), 1e-9, 1 - 1e-9))
-        width = np.abs(aside - c) + 1e-12 * np.abs(c)
-        few = self.below(c, _FEW).mean(axis=1)
-        slope = (self.below(c + width, _FEW).mean(axis=1) - few) / width
-        c = c + _step(levels - few, slope, 4 * width)
+        c, slope, width = self._start(levels)
         before, known = c, np.full(len(c), np.nan)
         for _ in range(30):
             shares = self.below(c)
             share = shares.mean(axis=1)
-            moved = np.abs(c - before) > 1e-6 * width
+            moved = (np.abs(c - before) > 1e-6 * width) & (share != known)
             slope = np.where(moved, (share - known) / np.where(moved, c - before, 1.0), slope)
             step = _step(levels - share, slope, 4 * width)
             with np.errstate(divide="ignore", invalid="ignore"):
                 errors = np.std(shares, axis=1, ddof=1) / np.sqrt(shares.shape[1]) / slope
-            if np.all(np.abs(step) <= np.maximum(2 * errors, 1e-9 * width)):
-                break
             before, known, c = c, share, c + step
-        return c + step, errors
+            if np.all(np.abs(step) <= np.maximum(np.minimum(8 * errors, 0.05 * width), 1e-9 * width)):
+                break
+        return c, np.array([errors, errors])
+
+    def _start(self, levels: Array) -> tuple[Array, Array, Array]:
+        """Quantiles and the slope dP/dc there, by a parabola through the shares of a few draws around the plain quantiles.
+
+        Also given is the way to the quantile a percent nearer to the middle, by these draws.
+        """
+        n = self._value.size
+        place = np.minimum(levels * n, n - 1).astype(np.intp)
+        places = np.array([place, place + max(1, n // 100) * np.where(levels < 0.5, 1, -1)])
+        c, aside = np.partition(self._value, np.unique(places), axis=None)[places]
+        width = np.abs(aside - c) + 1e-12 * np.abs(c)
+        low, here, high = self.below(np.concatenate([c - width / 2, c, c + width / 2]), _FEW).mean(axis=1).reshape(3, -1)
+        middle, bend = (high - low) / width, 4 * (high - 2 * here + low) / width**2
+        step, slope = np.zeros_like(c), middle
+        for _ in range(3):
+            step = _step(levels - here, (slope + middle) / 2, width)
+            slope = np.maximum(middle + bend * step, middle / 2)
+        return c + step, slope, width
 
     def mean(self) -> tuple[float, float]:
-        return self._plain.mean()
+        return float(np.mean(self._value)), over_replicates(np.mean(self._value, axis=1))
 
     def probability(self, low: float, high: float) -> tuple[float, float]:
         ends = self.below(np.array([end for end in (low, high) if np.isfinite(end)]))

@@ -25,8 +25,8 @@ from .tally import Bins, Counting, Counts, Histogram, Kept, Tally, size_key
 REPLICATES = 16
 FIRST = 512
 """Points of each replicate in the first round: enough to meet a bend of the function that one draw in a thousand sees."""
-AT_ONCE, A_ROUND = 0.5, 0.6
-"""Errors this much smaller than asked for end the growth at once; a round of doubling makes them this much smaller at least."""
+AT_ONCE, A_ROUND, AT_BEST = 0.5, 0.6, 0.35
+"""Errors this much smaller than asked for end the growth at once; a doubling makes errors smaller by these, at least and at best."""
 KEEP = 1 << 19
 """Up to so many points every draw is kept; beyond, draws are counted."""
 
@@ -159,13 +159,18 @@ class Runner:
         too rarely; so one that is only just small enough must have been on its way there a round ago.
         """
         crop, before = self.grow(Crop(), FIRST), math.inf
+        most = 1 << math.floor(math.log2(budget / self.study.replicates))
         while True:
             ratio, words = _farthest(crop.tallies, levels, rtol, self.study.replicates)
-            if ratio <= AT_ONCE or (ratio <= 1 and before * A_ROUND <= 1):
+            if ratio <= AT_ONCE or (ratio <= 1 and before <= 1):
                 return crop, None
-            if 2 * crop.size * self.study.replicates > budget:
+            if crop.size >= most:
                 return crop, words if ratio > 1 else None
-            crop, before = self.grow(crop, 2 * crop.size), ratio
+            # no fewer doublings can do, even if each makes errors as much smaller as it can for the smoothest of functions
+            doublings = max(1, math.ceil(-math.log(ratio) / math.log(AT_BEST)))
+            size = min(crop.size << doublings, most)
+            skipped = math.log2(size / crop.size) - 1
+            crop, before = self.grow(crop, size), ratio * AT_BEST**skipped * A_ROUND
 
     def grow(self, crop: Crop, size: int) -> Crop:
         """The crop at a larger size; what was evaluated before is not evaluated again."""
@@ -214,7 +219,7 @@ class Runner:
 
     @cached_property
     def _bins(self) -> dict[str, Bins]:
-        u = next(self.study.points.blocks(slice(0, 1), 0, FIRST, FIRST))[0]
+        u = next(self.study.points.blocks(slice(0, 1), 0, FIRST, FIRST))
         pilot = evaluate(self.study, self.study.resolved.draw(u), FIRST, self.study.outputs)
         return {name: Bins(size_key(values)) for name, values in pilot.items()}
 
@@ -245,7 +250,8 @@ def _farthest(tallies: Mapping[str, Tally], levels: Array, rtol: float, replicat
     """How far the least accurate number is from the accuracy asked for, as a ratio, and which it is, in words."""
     farthest, words = 0.0, ""
     for name, tally in tallies.items():
-        values, errors = (np.append(quantiles, mean) for quantiles, mean in zip(tally.quantiles(levels), tally.mean(), strict=True))
+        (quantiles, sides), (mean, error) = tally.quantiles(levels), tally.mean()
+        values, errors = np.append(quantiles, mean), np.append(sides.mean(axis=0), error)
         spread = np.ptp(values) / 2 if values.min() < 0 < values.max() else 0.0
         scale = np.maximum(np.abs(values), spread)
         half = half_width(1.0, replicates) * errors

@@ -129,7 +129,7 @@ def condition(
     prior = beliefs.prior if isinstance(beliefs, Posterior) else beliefs
     new = tuple(Finding(function, output, what) for output, what in evidence.items())
     target = _Target(spec, prior, (*before, *new))
-    u = next(target.resolved.points(seed, 1).blocks(slice(0, 1), 0, n, n))[0]
+    u = next(target.resolved.points(seed, 1).blocks(slice(0, 1), 0, n, n))
     truths = target.truths(u)
     logs = [f.measured.log_likelihood(t) for f, t in zip(target.findings, truths, strict=True)]
     percentiles = _percentiles(target, truths, _weights(sum(logs[: len(before)], np.zeros(n))), len(before))

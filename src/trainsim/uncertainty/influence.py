@@ -114,7 +114,7 @@ def region(
     """
     study = Study(spec, beliefs, function, seed, REPLICATES, (of,))
     size = 1 << max(4, math.ceil(math.log2(n / REPLICATES)))
-    u = next(study.points.blocks(slice(None), 0, size, size)).swapaxes(0, 1).reshape(len(study.resolved.columns), -1)
+    u = next(study.points.blocks(slice(None), 0, size, size))
     drawn = study.resolved.draw(u)
     y = evaluate(study, drawn, u.shape[1], (of,))[of]
     inside = (y > above) & (y < below)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -19,6 +20,9 @@ INDEX_BITS = 40
 """A sequence holds 2^40 points."""
 DIGITS = 52
 """Binary digits of a point: with the half step added, all that a float64 holds below one."""
+
+CHUNK = 1 << 12
+"""Points laid by doubling; further ones repeat them under another shift, so that all of this stays in the cache."""
 
 _ONE = int(np.float64(1.0).view(np.int64))
 
@@ -100,29 +104,40 @@ class Points:
         return {}
 
     def _scrambles(self, bits: int) -> tuple[Bits, Bits]:
-        """Direction numbers (replicates, d, bits) for indices of so many bits, and shifts (replicates, d)."""
+        """Direction numbers (d, replicates, bits) for indices of so many bits, and shifts (d, replicates)."""
         bits = next(step for step in (12, 20, INDEX_BITS) if bits <= step)
         if bits not in self._directions:
             lead = np.int64(1) << (DIGITS - 1 - np.arange(bits))
             lower = (self._random[..., :bits] & (lead - 1)) | lead  # unit lower triangular: digit k and random digits below it
             picks = -np.array([_generator(dimension)[:bits, :bits] for dimension in self.columns])  # all ones where a digit is picked
-            direction = np.bitwise_xor.reduce(lower[:, :, None, :] & picks[:, None], axis=-1)
-            self._directions[bits] = np.ascontiguousarray(direction.swapaxes(0, 1))
-        return self._directions[bits], self._random[..., INDEX_BITS].T
+            self._directions[bits] = np.bitwise_xor.reduce(lower[:, :, None, :] & picks[:, None], axis=-1)
+        return self._directions[bits], self._random[..., INDEX_BITS]
 
-    def blocks(self, replicate: slice, start: int, stop: int, size: int) -> Iterator[NDArray[np.float64]]:
-        """Points start … stop of some replicates, ``(replicates, d, size)`` at a time; sizes are powers of two."""
-        direction, shift = (part[replicate] for part in self._scrambles(stop.bit_length()))
-        size = min(size, stop - start)
-        low = np.full((*shift.shape, size), _ONE, dtype=np.int64)
-        for j in range(size.bit_length() - 1):
-            low[..., 1 << j : 2 << j] = low[..., : 1 << j] ^ direction[..., j, None]
+    def blocks(self, replicates: slice, start: int, stop: int, size: int) -> Iterator[NDArray[np.float64]]:
+        """Points start … stop of some replicates, at most so many of each at a time.
+
+        Yields:
+            One replicate after the other, shape (d, replicates · size); overwritten by the next block.
+        """
+        direction, shift = (part[:, replicates] for part in self._scrambles(stop.bit_length()))
+        size = stop - start if stop - start <= size else math.gcd(stop - start, size)
+        chunk = math.gcd(start, size, CHUNK)  # a power of two, as CHUNK is
+        low = np.full((*shift.shape, chunk), _ONE, dtype=np.int64)
+        for j in range(chunk.bit_length() - 1):
+            np.bitwise_xor(low[..., : 1 << j], direction[..., j, None], out=low[..., 1 << j : 2 << j])
+        bits = np.empty((*shift.shape, size), dtype=np.int64)
+        # digits behind the bits of 1.0 are a float in [1, 2)
+        u = bits.view(np.float64)
         for first in range(start, stop, size):
-            base = shift.copy()
-            for j in range(first.bit_length()):
-                if first >> j & 1:
-                    base ^= direction[..., j]
-            # digits behind the bits of 1.0 are a float in [1, 2)
-            u = (low ^ base[..., None]).view(np.float64)
+            for at in range(0, size, chunk):
+                base = _at(direction, shift, first + at)
+                np.bitwise_xor(low, base[..., None], out=bits[..., at : at + chunk])
             u -= 1.0 - 0.5**DIGITS / 2
-            yield u
+            yield u.reshape(len(u), -1)
+
+
+def _at(direction: Bits, shift: Bits, index: int) -> Bits:
+    """The digits of one point, (d, replicates)."""
+    picked = [j for j in range(index.bit_length()) if index >> j & 1]
+    base: Bits = shift ^ np.bitwise_xor.reduce(direction[..., picked], axis=-1)
+    return base

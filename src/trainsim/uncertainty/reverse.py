@@ -118,7 +118,7 @@ def what_must_be_true(
         raise BeliefError("target", (below, above), "is no single target", "give below= or above=, a finite number")
     study = Study(spec, beliefs, function, seed, 16, (of,))
     side: Literal["below", "above"] = "below" if above is None else "above"
-    u = next(study.points.blocks(slice(None), 0, PROBE // 16, PROBE // 16)).swapaxes(0, 1).reshape(len(study.resolved.columns), -1)
+    u = next(study.points.blocks(slice(None), 0, PROBE // 16, PROBE // 16))
     y = evaluate(study, study.resolved.draw(u), u.shape[1], (of,))[of]
     hits = (y < target if side == "below" else y > target).reshape(16, -1).mean(axis=1)
     probability = Figure(float(hits.mean()), max(float(np.std(hits, ddof=1) / 4), 1 / len(y)), 16)

@@ -49,7 +49,7 @@ def factors(study: Study, of: str, nodes: Array = NODES) -> Factors | None:
     if any(isinstance(law, (Joint, Empirical)) for law in laws):
         return None
     d = len(laws)
-    u = next(study.points.blocks(slice(0, 1), 0, PROBE, PROBE))[0]
+    u = next(study.points.blocks(slice(0, 1), 0, PROBE, PROBE))
     scores = study.resolved.scores(u)
     probes = np.array([_values(laws[i], scores.get(i), u[i]) for i in range(d)])
     lines = np.array([_values(law, nodes, None) for law in laws])

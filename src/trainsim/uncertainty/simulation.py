@@ -31,6 +31,8 @@ class Figure(float):
         value: the estimate.
         standard_error: standard deviation of the estimate over replicates.
         replicates: how many independent replicates stand behind it.
+        skew: how much farther up than down the error reaches, as a share of both: not 0 where a quantile stands in a tail
+            or near a kink.
 
     >>> figure = Figure(2.0, 0.01, 16)
     >>> figure + 1, figure.standard_error
@@ -39,15 +41,16 @@ class Figure(float):
 
     standard_error: float
     replicates: int
+    skew: float
 
-    def __new__(cls, value: float, standard_error: float, replicates: int) -> Self:
-        """A float with two more attributes."""
+    def __new__(cls, value: float, standard_error: float, replicates: int, skew: float = 0.0) -> Self:
+        """A float with three more attributes."""
         self = super().__new__(cls, value)
-        self.standard_error, self.replicates = float(standard_error), replicates
+        self.standard_error, self.replicates, self.skew = float(standard_error), replicates, float(skew)
         return self
 
-    def __getnewargs__(self) -> tuple[float, float, int]:  # type: ignore[override]
-        return float(self), self.standard_error, self.replicates
+    def __getnewargs__(self) -> tuple[float, float, int, float]:  # type: ignore[override]
+        return float(self), self.standard_error, self.replicates, self.skew
 
     @property
     def value(self) -> float:
@@ -55,9 +58,9 @@ class Figure(float):
         return float(self)
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """The confidence interval ``value ± t · standard_error`` with ``replicates - 1`` degrees of freedom."""
+        """The confidence interval ``value ± t · standard_error · (1 ± skew)`` with ``replicates - 1`` degrees of freedom."""
         half = half_width(self.standard_error, self.replicates, level)
-        return float(self) - half, float(self) + half
+        return float(self) - half * (1 - self.skew), float(self) + half * (1 + self.skew)
 
     def __repr__(self) -> str:
         return f"{float(self):.7g} ± {self.standard_error:.2g}"
@@ -124,7 +127,11 @@ class Simulation:
         if not np.all((levels > 0) & (levels < 1)):
             raise BeliefError("quantile", p, "is no level between 0 and 1, both excluded", "ask for [.05, .5, .95]")
         tally = self._tally(name)
-        figures = tuple(Figure(value, error, self.replicates) for value, error in zip(*tally.quantiles(levels), strict=True))
+        values, sides = tally.quantiles(levels)
+        errors = sides.mean(axis=0)
+        known = (errors > 0) & np.isfinite(errors)
+        skews = np.divide(sides[1] - sides[0], 2 * errors, out=np.zeros_like(errors), where=known)
+        figures = tuple(Figure(q, error, self.replicates, skew) for q, error, skew in zip(values, errors, skews, strict=True))
         return figures[0] if np.ndim(p) == 0 else figures
 
     def mean(self, name: str) -> Figure:

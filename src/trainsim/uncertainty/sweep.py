@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, fields
+from functools import cached_property, lru_cache
 from pickle import PicklingError
 from typing import Any, Protocol
 
@@ -19,10 +19,14 @@ from .beliefs import Beliefs, Resolved
 from .distributions import Array
 from .points import Points
 
-BLOCK = 1 << 16
+BLOCK = 1 << 15
 """Points evaluated at once: enough that the function's own overhead is spread thin, few enough for the cache and for memory."""
 SHARDS = 64
 """A large sweep is cut into this many shards, whatever runs them."""
+
+# glibc gives freed memory back to the kernel until it has seen a large piece freed, after which it keeps so much for reuse;
+# blocks that come and go would else be paged in anew each time, which costs more than filling them
+np.empty(1 << 21)
 
 Function = Callable[[Any], Any]
 Progress = Callable[[int, int], None]
@@ -55,12 +59,16 @@ class Study:
     replicates: int
     outputs: tuple[str, ...] = ()
 
-    @property
+    def __getstate__(self) -> dict[str, Any]:
+        """What was asked, without what was found from it: a worker finds that again, and keeps it."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @cached_property
     def resolved(self) -> Resolved:
         """The beliefs laid over the spec."""
         return _resolved(self.spec, self.beliefs)
 
-    @property
+    @cached_property
     def points(self) -> Points:
         """The points to draw at."""
         return _points(self.spec, self.beliefs, self.seed, self.replicates)
@@ -100,8 +108,8 @@ class _Reply:
 
 def sweep(
     study: Study, harvest: Harvest, start: int, stop: int, *, executor: Executor | None, progress: Progress | None
-) -> list[tuple[Range, Any]]:
-    """Every shard's harvest, in the order of the shards.
+) -> Iterator[tuple[Range, Any]]:
+    """Every shard's harvest, in the order of the shards, as they come in.
 
     Args:
         study: what is asked.
@@ -115,19 +123,18 @@ def sweep(
     """
     shards = list(cut(study.replicates, start, stop))
     replies = map(_Task(study, harvest), shards) if executor is None else _mapped(executor, _Task(study, harvest), shards)
-    gathered, done, total = [], 0, (stop - start) * study.replicates
+    done, total = 0, (stop - start) * study.replicates
     for shard, reply in zip(shards, replies, strict=False):  # a count that is off is the executor's fault, and told so
         if not isinstance(reply, _Reply) or reply.shard != shard:
             raise BeliefError(
                 "executor", reply, "gave back something else than the shard it was sent", "its map() must return results in order"
             )
-        gathered.append((shard, reply.yielded))
+        yield shard, reply.yielded
         done += (shard[1] - shard[0]) * (shard[3] - shard[2])
         if progress is not None:
             progress(done, total)
     if next(iter(replies), None) is not None:
         raise BeliefError("executor", type(executor).__name__, "gave back more results than shards", "its map() must give one for each")
-    return gathered
 
 
 def _mapped(executor: Executor, task: _Task, shards: Sequence[Range]) -> Iterator[Any]:
@@ -166,7 +173,7 @@ def blocks(study: Study, shard: Range) -> Iterator[tuple[int, Array]]:
     """The points of a shard a block at a time: (replicates in it, points (d, n))."""
     first, last, start, stop = shard
     for u in study.points.blocks(slice(first, last), start, stop, BLOCK):
-        yield len(u), u[0] if len(u) == 1 else u.swapaxes(0, 1).reshape(u.shape[1], -1)
+        yield last - first, u
 
 
 def evaluate(study: Study, drawn: Mapping[str, Array], count: int, outputs: Sequence[str]) -> dict[str, Array]:

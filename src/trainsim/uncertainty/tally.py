@@ -24,7 +24,7 @@ class Tally(ABC):
 
     @abstractmethod
     def quantiles(self, levels: Array) -> tuple[Array, Array]:
-        """Quantiles and their standard errors, shape (levels,)."""
+        """Quantiles, shape (levels,), and their standard errors downwards and upwards, shape (2, levels)."""
 
     @abstractmethod
     def mean(self) -> tuple[float, float]:
@@ -44,7 +44,8 @@ class Kept(Tally):
     """Every draw kept and sorted.
 
     A quantile is that of all draws. Its error is the spread over replicates of the share below it, times the slope of
-    the quantile function of all draws over that spread, so that a kink nearby counts only as far as it matters.
+    the quantile function of all draws over that spread, to either side, so that a kink nearby counts only as far as it
+    matters.
 
     Args:
         draws: shape (replicates, n), in any order.
@@ -65,9 +66,9 @@ class Kept(Tally):
         values = self.values(levels)
         below = [np.array([_share(row, value) for row in self.sorted]) for value in values]
         errors = [
-            _error(partial(_quantile, self.pooled), level, share, len(self.pooled)) for level, share in zip(levels, below, strict=True)
+            _errors(partial(_quantile, self.pooled), level, share, len(self.pooled)) for level, share in zip(levels, below, strict=True)
         ]
-        return values, np.array(errors)
+        return values, np.array(errors).T
 
     def mean(self) -> tuple[float, float]:
         # sums over sorted draws do not depend on the order in which they came
@@ -96,12 +97,16 @@ def _share(draws: Array, value: float) -> float:
     return float((above - 0.5 + (value - low) / (high - low)) / len(draws))
 
 
-def _error(quantile: Callable[[float], float], level: float, shares: Array, n: int) -> float:
-    """Standard error of a quantile, from that of the share below it: ``dq/dp · se(p)``, with the slope over 8 se(p)."""
+def _errors(quantile: Callable[[float], float], level: float, shares: Array, n: int) -> tuple[float, float]:
+    """Standard errors of a quantile downwards and upwards, from that of the share below it.
+
+    ``dq/dp · se(p)``, with the slope over 3 se(p) to each side, and over so many draws that it is known well enough.
+    """
     error = over_replicates(shares)
-    reach = max(4 * error, 8 / n)
-    low, high = max(level - reach, 0.5 / n), min(level + reach, 1 - 0.5 / n)
-    return error * (quantile(high) - quantile(low)) / (high - low)
+    reach = max(3 * error, 24 / n)
+    low, middle, high = max(level - reach, 0.5 / n), min(max(level, 1 / n), 1 - 1 / n), min(level + reach, 1 - 0.5 / n)
+    value = quantile(middle)
+    return error * (value - quantile(low)) / (middle - low), error * (quantile(high) - value) / (high - middle)
 
 
 MANTISSA = 12
@@ -129,6 +134,14 @@ class Bins:
         keys = (np.abs(values).view(np.int64) >> (52 - MANTISSA)) - self.floor
         np.maximum(keys, 0, out=keys)
         return np.where(values < 0, -keys, keys)
+
+    def count(self, values: Array) -> Counts:
+        """How many values fall into each bin."""
+        least, most = float(values.min()), float(values.max())
+        keys = self.keys(values)
+        first = int(keys.min())
+        keys -= first
+        return Counts(first, np.bincount(keys), float(values.sum()), least, most)
 
     @cached_property
     def least(self) -> float:
@@ -182,9 +195,7 @@ class Counting:
         for _, u in blocks(study, shard):
             drawn = study.resolved.draw(u, quick)
             for name, values in evaluate(study, drawn, u.shape[1], tuple(self.bins)).items():
-                keys = self.bins[name].keys(values)
-                first = int(keys.min())
-                counts = Counts(first, np.bincount(keys - first), float(values.sum()), float(values.min()), float(values.max()))
+                counts = self.bins[name].count(values)
                 found[name] = found[name] + counts if name in found else counts
         return found
 
@@ -217,8 +228,8 @@ class Histogram(Tally):
 
     def quantiles(self, levels: Array) -> tuple[Array, Array]:
         values = np.array([self._at(level) for level in levels])
-        errors = [_error(self._at, level, self._below(value), self._n) for level, value in zip(levels, values, strict=True)]
-        return values, np.array(errors)
+        errors = [_errors(self._at, level, self._below(value), self._n) for level, value in zip(levels, values, strict=True)]
+        return values, np.array(errors).T
 
     def _at(self, level: float) -> float:
         cell = int(np.searchsorted(self._pooled, level))
