@@ -1,4 +1,4 @@
-# ruff: noqa: ANN001, ANN201  (scripts: read beside the loop they time)
+# ruff: noqa: ANN001, ANN201, ANN202  (scripts: read beside the loop they time)
 """ts.simulate on a real Run beside a hand-written block loop: the same points, the same formulas, twelve uncertain paths.
 
     python benchmarks/engine/real_run.py
@@ -40,12 +40,19 @@ def run():
 
 
 def beliefs():
-    held = {"price.usd_per_gpu_hour": ts.ci90(1.4, 3.4), "reliability.goodput": ts.beta(40, 3), "cluster.chip.peak.bf16": ts.ci90(9.4e14, 9.9e14)}
+    held = {
+        "price.usd_per_gpu_hour": ts.ci90(1.4, 3.4),
+        "reliability.goodput": ts.beta(40, 3),
+        "cluster.chip.peak.bf16": ts.ci90(9.4e14, 9.9e14),
+    }
     for name, (tokens, _) in PHASES.items():
         held[f"phases.{name}.tokens"] = ts.ci90(0.9 * tokens, 1.15 * tokens)
         held[f"phases.{name}.efficiency.mfu"] = ts.beta(24.5, 40)
     held["phases.anneal.efficiency.mfu"] = ts.ci90(0.3, 0.45)
-    tied = {("price.usd_per_gpu_hour", "phases.pretrain.efficiency.mfu"): 0.3, ("phases.pretrain.tokens", "phases.pretrain.efficiency.mfu"): -0.2}
+    tied = {
+        ("price.usd_per_gpu_hour", "phases.pretrain.efficiency.mfu"): 0.3,
+        ("phases.pretrain.tokens", "phases.pretrain.efficiency.mfu"): -0.2,
+    }
     return ts.Beliefs(held, correlated=tied)
 
 
@@ -80,7 +87,10 @@ def main():
     ours = {"ours": [], "loop": []}
     found = {}
     for _ in range(RUNS + 1):
-        for name, call in (("ours", lambda: ts.simulate(spec, held, cost, n=N).quantile("cost", LEVELS)), ("loop", lambda: by_hand(spec, held))):
+        for name, call in (
+            ("ours", lambda: ts.simulate(spec, held, cost, n=N).quantile("cost", LEVELS)),
+            ("loop", lambda: by_hand(spec, held)),
+        ):
             start = time.perf_counter()
             found[name] = np.array([float(q) for q in call()])
             ours[name].append(time.perf_counter() - start)

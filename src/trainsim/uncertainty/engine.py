@@ -167,7 +167,7 @@ class Runner:
             if crop.size >= most:
                 return crop, words if ratio > 1 else None
             # no fewer doublings can do, even if each makes errors as much smaller as it can for the smoothest of functions
-            doublings = max(1, math.ceil(-math.log(ratio) / math.log(AT_BEST)))
+            doublings = 1 if math.isinf(ratio) else max(1, math.ceil(-math.log(ratio) / math.log(AT_BEST)))
             size = min(crop.size << doublings, most)
             skipped = math.log2(size / crop.size) - 1
             crop, before = self.grow(crop, size), ratio * AT_BEST**skipped * A_ROUND
