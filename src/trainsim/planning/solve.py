@@ -90,7 +90,7 @@ def _draws(run: Run, beliefs: Beliefs | None, seed: int) -> dict[str, Array]:
     resolved = beliefs.resolve(run)
     size = DRAWS // REPLICATES
     u = next(iter(resolved.points(seed, REPLICATES).blocks(slice(0, REPLICATES), 0, size, size)))
-    return {path: np.asarray(values) for path, values in resolved.draw(u.swapaxes(0, 1).reshape(u.shape[1], -1)).items()}
+    return {path: np.asarray(values) for path, values in resolved.draw(u).items()}
 
 
 def _quantity(est: Estimate, name: str) -> Num:
