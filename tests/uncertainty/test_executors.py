@@ -75,28 +75,26 @@ def test_dask_gives_the_serial_numbers(workers: int, alone: tuple[Any, ...]) -> 
         assert numbers(simulate(Bench(), BELIEFS, cost, n=N, seed=5, executor=client.get_executor(pure=False))) == alone
 
 
-class KillsOnce:
-    """The cost of a run; the first worker to reach a marked price is killed, once."""
+def kills_once(flag: Path) -> Callable[[Bench], Num]:
+    """The cost of a run; the first worker to reach a marked price is killed, once.
 
-    def __init__(self, flag: Path) -> None:
-        self.flag = flag
+    A function of a function travels by value, so workers need not import this file.
+    """
 
-    def __call__(self, bench: Bench) -> Num:
-        if np.max(bench.price) > 5.5 and not self.flag.exists():
-            self.flag.touch()
+    def costing(bench: Bench) -> Num:
+        if np.max(bench.price) > 5.5 and not flag.exists():
+            flag.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return cost(bench)
+
+    return costing
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_dask_survives_a_killed_worker_with_the_same_numbers(tmp_path: Path, alone: tuple[Any, ...]) -> None:
-    cloudpickle = pytest.importorskip("cloudpickle")
-    module = __import__("sys").modules[__name__]
-    cloudpickle.register_pickle_by_value(module)
     with dask(2) as client:
-        killer = KillsOnce(tmp_path / "killed")
-        sim = simulate(Bench(), BELIEFS, killer, n=N, seed=5, executor=client.get_executor(pure=False))
+        sim = simulate(Bench(), BELIEFS, kills_once(tmp_path / "killed"), n=N, seed=5, executor=client.get_executor(pure=False))
         assert (tmp_path / "killed").exists()
         assert numbers(sim) == alone
 
