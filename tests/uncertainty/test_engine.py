@@ -153,6 +153,17 @@ def test_over_a_thousand_seeds_intervals_cover_93_to_97_percent(how: dict[str, A
         assert 0.93 <= share <= 0.97
 
 
+def test_an_interval_leans_to_where_the_quantile_function_is_steeper() -> None:
+    def steep_above(s: Bench) -> Num:
+        return np.maximum(cost(s), 9 * cost(s) - 8 * 7e6)
+
+    sim = simulate(Bench(), BELIEFS, steep_above, n=1 << 16, seed=1)
+    at_the_kink = sim.quantile("value", float(sim.probability("value", below=7e6)))
+    low, high = at_the_kink.interval()
+    assert (high - at_the_kink) / (at_the_kink - low) == pytest.approx(9, rel=0.3)
+    assert sim.mean("value").skew == 0
+
+
 # the oracle, what must be true -------------------------------------------------------------------------------------
 
 

@@ -316,11 +316,11 @@ def _foot(v: Verdict, notes: _Notes) -> list[str]:
 
 
 def _accuracy(v: Verdict) -> float:
-    """The widest half-width of a 95 % interval among the quantiles shown, relative."""
+    """The farthest a 95 % interval reaches from one of the quantiles shown, relative."""
     shown = [q for r in v.rungs for q in r.rent]
     if v.blind is not None:
         shown += v.blind.quantile("hours", (0.05, 0.5, 0.95))
-    return max((half_width(q.standard_error, q.replicates) / abs(float(q)) for q in shown), default=0.0)
+    return max((half_width(q.standard_error, q.replicates) * (1 + abs(q.skew)) / abs(float(q)) for q in shown), default=0.0)
 
 
 def _wrapped(head: str, text: str, width: int = WIDTH, indent: str | None = None) -> list[str]:
