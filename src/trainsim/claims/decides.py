@@ -60,7 +60,7 @@ def decides(steps: Ladder, *, seed: int) -> Decides:
     """What the doubt about the ladder's last rung comes from."""
     top = steps.rented.outputs[-1]
     function = rungs_of(steps.programme.final)
-    shares = engine.sensitivity(steps.programme.development, steps.rented.beliefs, function, of=top, n=1 << 10, seed=seed).total
+    shares = engine.sensitivity(steps.programme.development, steps.rented.beliefs, function, of=top, n=1 << 12, seed=seed).total
     return Decides(steps.rungs[-1].label, shares)
 
 
