@@ -14,6 +14,9 @@ import pytest
 import trainsim as ts
 from trainsim.catalog.hardware import check_chips
 from trainsim.catalog.rows import make_row, read_rows
+from trainsim.claims.scope import SCOPES
+from trainsim.cost.pricing import Annuity, Quote, StraightLine
+from trainsim.fleet import estimate_fleet
 
 LLAMA: dict[str, Any] = {
     "model_type": "llama", "hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 8,
@@ -42,6 +45,14 @@ def run(**changes: Any) -> ts.Run:
         "price": ts.Rental(usd_per_gpu_hour=2.0),
     }
     return ts.Run(**given | changes)
+
+
+def owned(**changes: Any) -> ts.Ownership:
+    return ts.Ownership(**{"usd_per_gpu": 3e4, "life_years": 4.0, "operating_share": 0.1, "utilization": 0.8} | changes)
+
+
+def fleet() -> Any:
+    return estimate_fleet(ts.Fleet(holdings=[ts.Holding(name="H800", gpus=64, ownership=owned())]))
 
 
 def estimated(**changes: Any) -> ts.Estimate:
@@ -148,6 +159,11 @@ RUNS: list[Case] = [
     ("no such word", lambda: ts.Plan(recompute="some"), "recompute", "none"),  # type: ignore[arg-type]
     ("goodput above one", lambda: ts.Goodput(1.1), "goodput", "<= 1"),
     ("a price below nothing", lambda: ts.Rental(usd_per_gpu_hour=-2.0), "usd_per_gpu_hour", "> 0"),
+    *((f"{name} of zero", lambda name=name: owned(**{name: 0.0}), name, "> 0") for name in ("utilization", "life_years", "usd_per_gpu")),
+    ("use above the clock", lambda: owned(utilization=1.2), "utilization", "<= 1"),
+    *((f"{kind.__name__} over no life", lambda kind=kind: kind(life_years=0.0), "life_years", "> 0") for kind in (
+        StraightLine, Annuity)),
+    ("a reservation nobody uses", lambda: Quote(nodes=8, term_days=30, price_per_gpu_hour=2.0, used_share=0.0), "used_share", "> 0"),
     ("an unknown path", lambda: run().replace({"price.usd_per_gpu_hr": 1.0}), "price.usd_per_gpu_hr", "usd_per_gpu_hour"),
     ("an unknown phase", lambda: run().replace({"phases.pretrian.tokens": 1.0}), "phases.pretrian", "pretrain"),
     ("a path into a number", lambda: run().get("price.usd_per_gpu_hour.x"), "x", "nothing"),
@@ -181,6 +197,12 @@ ROWS: list[Case] = [
     ("an SXM row with its PCIe sibling's power", lambda: chips(power=350.0), "chips/h100-sxm.power", "sibling"),
     ("a row without source", lambda: make_row("chips", "x", without(ROW, "source")), "chips/x.source", "reference"),
     ("a row without date", lambda: make_row("chips", "x", without(ROW, "date")), "chips/x.date", "reference"),
+    (
+        "a price without date",
+        lambda: make_row("prices", "x", without(ROW, "date") | {"kind": "rent", "usd_per_gpu_hour": 2.0}),
+        "prices/x.date",
+        "reference",
+    ),
     ("a row with a date that is none", lambda: make_row("chips", "x", ROW | {"date": "Christmas"}), "chips/x.date", "ISO"),
     ("a row of no grade", lambda: make_row("chips", "x", ROW | {"grade": "rumour"}), "chips/x.grade", "grade"),
     ("rows cut short", lambda: read_rows("chips", '[x]\nsource = ["a'), "chips", "TOML"),
@@ -229,6 +251,10 @@ CLAIMS: list[Case] = [
     ("a claim about nobody", lambda: ts.audit(ts.Claim("cost", 6e6, unit="USD")), "subject", "subject="),
     ("a claim nobody made", lambda: ts.catalog.claim("deepseek-v3-60m"), "claims", "deepseek-v3-6m"),
     ("rent inside ownership", lambda: ts.Scope(contents=("run",)).inside(ts.Scope(contents=("run",), basis="owner")), "scope", "translate"),
+    ("rent and the machines that were rented", lambda: estimated().cost + fleet().capital, "kind", "rent already pays"),
+    ("a line of each", lambda: estimated().cost.part("pretrain") + fleet().over_life.part("H800"), "kind", "rent already pays"),
+    ("both in one bill", lambda: ts.Ledger("USD", {"run": estimated().cost, "fleet": fleet().capital}), "fleet.kind", "ts.Ownership"),
+    ("the scopes of both", lambda: SCOPES["final-run rent"] + SCOPES["fleet purchase"], "scope", "translate"),
     ("one content twice", lambda: ts.Scope(contents=("run",)) + ts.Scope(contents=("run",)), "scope", "once"),
     ("a ledger of two units", lambda: ts.Ledger("USD", {"a": 1.0}) + ts.Ledger("h", {"a": 1.0}), "", "can't be added"),
 ]

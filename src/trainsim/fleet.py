@@ -78,7 +78,7 @@ class FleetEstimate:
     @cached_property
     def capital(self) -> Ledger:
         """Bought, by kind and part [USD]: a stock."""
-        return Ledger("USD", {h.name: h.ownership.capital().scaled(h.gpus, "USD") for h in self.fleet.holdings})
+        return Ledger("USD", {h.name: h.ownership.capital().scaled(h.gpus, "USD") for h in self.fleet.holdings}, kind="stock")
 
     @cached_property
     def operation(self) -> Ledger:
@@ -92,7 +92,7 @@ class FleetEstimate:
             h.name: {"capital": self.capital.part(h.name).total, "operation": self.operation.part(h.name).total * h.life_years}
             for h in self.fleet.holdings
         }
-        return Ledger("USD", parts)
+        return Ledger("USD", parts, kind="stock")
 
     @cached_property
     def clock_hours(self) -> Mapping[str, Ledger]:

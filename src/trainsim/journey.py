@@ -114,7 +114,7 @@ class Estimate:
     @cached_property
     def cost(self) -> Ledger:
         """Dollars of the run [USD]."""
-        return self.hours.scaled(self.price.total, "USD")
+        return self.hours.scaled(self.price.total, "USD").of_kind("run")
 
     @cached_property
     def price(self) -> Ledger:

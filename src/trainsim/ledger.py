@@ -25,22 +25,25 @@ class Ledger:
         unit: unit of every line, ``"FLOP/token"``.
         parts: name → number or sub-ledger, in order; numbers may be arrays of draws, shape ``(n,)``.
         scale: factor over all parts, number or array ``(n,)``.
+        kind: of dollars: ``run``, a run's own flow, or ``stock``, bought once; empty where nothing hangs on it. Kinds don't add:
+            a rent already pays for the machines.
 
     Raises:
-        LedgerError: a sub-ledger in another unit, or a name that holds a dot.
+        LedgerError: a sub-ledger in another unit or of another kind, or a name that holds a dot.
 
     >>> bill = Ledger("USD", {"rent": {"pretrain": 5.0, "extend": 1.0}, "power": 2.0}) * 2
     >>> bill.total, bill.part("rent.pretrain").total, bill.part("pretrain").total
     (16.0, 10.0, 10.0)
     """
 
-    __slots__ = ("__dict__", "parts", "scale", "unit")
+    __slots__ = ("__dict__", "kind", "parts", "scale", "unit")
 
+    kind: str
     unit: str
     parts: Mapping[str, Ledger | Num]
     scale: Num
 
-    def __init__(self, unit: str, parts: Mapping[str, Any], scale: Num = 1.0) -> None:
+    def __init__(self, unit: str, parts: Mapping[str, Any], scale: Num = 1.0, kind: str = "") -> None:
         kept: dict[str, Ledger | Num] = {}
         for name, part in parts.items():
             if "." in name:
@@ -48,7 +51,10 @@ class Ledger:
             grown = Ledger(unit, part) if isinstance(part, Mapping) else part
             if isinstance(grown, Ledger) and grown.unit != unit:
                 raise LedgerError(name, grown.unit, f"is a part of a ledger in {unit}", "convert it first: .scaled(factor, unit)")
+            if isinstance(grown, Ledger):
+                kind = _alike(name, kind, grown.kind)
             kept[name] = grown
+        object.__setattr__(self, "kind", kind)
         object.__setattr__(self, "unit", unit)
         object.__setattr__(self, "parts", kept)
         object.__setattr__(self, "scale", scale)
@@ -58,12 +64,13 @@ class Ledger:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travels to other processes as what it was made of."""
-        return Ledger._trusted, (self.unit, self.parts, self.scale)
+        return Ledger._trusted, (self.unit, self.parts, self.scale, self.kind)
 
     @classmethod
-    def _trusted(cls, unit: str, parts: Mapping[str, Ledger | Num], scale: Num = 1.0) -> Ledger:
+    def _trusted(cls, unit: str, parts: Mapping[str, Ledger | Num], scale: Num = 1.0, kind: str = "") -> Ledger:
         """A ledger from parts already known to be right: the hot path."""
         self = object.__new__(cls)
+        object.__setattr__(self, "kind", kind)
         object.__setattr__(self, "unit", unit)
         object.__setattr__(self, "parts", parts)
         object.__setattr__(self, "scale", scale)
@@ -97,16 +104,16 @@ class Ledger:
         here = self.parts.get(names[0])
         if isinstance(here, Ledger):
             found = here._find(names[1:])
-            return None if found is None else found * self.scale
+            return None if found is None else (found * self.scale).of_kind(self.kind)
         if here is not None:
-            return None if len(names) > 1 else Ledger._trusted(self.unit, {names[0]: here}, self.scale)
+            return None if len(names) > 1 else Ledger._trusted(self.unit, {names[0]: here}, self.scale, self.kind)
         deeper = [found for p in self.parts.values() if isinstance(p, Ledger) and (found := p._find(names)) is not None]
         if not deeper:
             return None
         merged = deeper[0]
         for other in deeper[1:]:
             merged = merged + other
-        return merged * self.scale
+        return (merged * self.scale).of_kind(self.kind)
 
     def lines(self) -> Iterator[tuple[str, Num]]:
         """Every leaf as ``(dotted path, value)``, multiplied out."""
@@ -137,13 +144,13 @@ class Ledger:
     # arithmetic ------------------------------------------------------------------------------------------------
 
     def __mul__(self, factor: Num) -> Ledger:
-        return Ledger._trusted(self.unit, self.parts, self.scale * factor)
+        return Ledger._trusted(self.unit, self.parts, self.scale * factor, self.kind)
 
     __rmul__ = __mul__
     __array_ufunc__ = None  # so that array * ledger reaches __rmul__
 
     def __truediv__(self, divisor: Num) -> Ledger:
-        return Ledger._trusted(self.unit, self.parts, self.scale / divisor)
+        return Ledger._trusted(self.unit, self.parts, self.scale / divisor, self.kind)
 
     def __neg__(self) -> Ledger:
         return self * -1.0
@@ -154,9 +161,10 @@ class Ledger:
             return NotImplemented
         if other.unit != self.unit:
             raise LedgerError("", other.unit, f"can't be added to {self.unit}", "convert one of them: .scaled(factor, unit)")
+        kind = _alike("", self.kind, other.kind)
         if self.scale is other.scale or (np.ndim(self.scale) == np.ndim(other.scale) == 0 and self.scale == other.scale):
-            return Ledger._trusted(self.unit, _merge(self, self.parts, other.parts), self.scale)
-        return Ledger._trusted(self.unit, _merge(self, self._out(), other._out()))
+            return Ledger._trusted(self.unit, _merge(self, self.parts, other.parts), self.scale, kind)
+        return Ledger._trusted(self.unit, _merge(self, self._out(), other._out()), 1.0, kind)
 
     def __sub__(self, other: Ledger) -> Ledger:
         return self + -other
@@ -175,18 +183,32 @@ class Ledger:
         """
         return Ledger._trusted(unit, {n: _rename(p, unit) for n, p in self.parts.items()}, self.scale * factor)
 
+    def of_kind(self, kind: str) -> Ledger:
+        """The same lines as dollars of a kind; an empty one leaves them as they are.
+
+        Args:
+            kind: ``run`` or ``stock``, as for :class:`Ledger`.
+
+        >>> rent, machines = Ledger("USD", {"rent": 6e6}).of_kind("run"), Ledger("USD", {"H800": 3e8}).of_kind("stock")
+        >>> rent + machines
+        Traceback (most recent call last):
+            ...
+        trainsim.errors.LedgerError: kind='stock': can't be added to 'run': ...
+        """
+        return self if kind in ("", self.kind) else Ledger._trusted(self.unit, self.parts, self.scale, kind)
+
     def share(self) -> Ledger:
         """Each line as a fraction of the total."""
         return self.scaled(1.0 / np.asarray(self.total) if np.ndim(self.total) else 1.0 / self.total, "1")
 
     def nest(self, name: str) -> Ledger:
         """The ledger as the one part of a new level."""
-        return Ledger._trusted(self.unit, {name: self})
+        return Ledger._trusted(self.unit, {name: self}, 1.0, self.kind)
 
     def map(self, function: Callable[[Num], Num]) -> Ledger:
         """Every line put through a function: ``.map(np.mean)``. The result adds up only if the function is linear."""
         parts = {n: (p * self.scale).map(function) if isinstance(p, Ledger) else function(p * self.scale) for n, p in self.parts.items()}
-        return Ledger._trusted(self.unit, parts)
+        return Ledger._trusted(self.unit, parts, 1.0, self.kind)
 
     def subsets(self, total: float, *, rounding: float | None = None) -> list[tuple[str, ...]]:
         """Every subset of the top level's parts whose sum rounds to a quoted total; several mean that the total has several readings.
@@ -244,6 +266,14 @@ class Ledger:
         return mine.keys() == theirs.keys() and all(np.array_equal(v, theirs[k], equal_nan=True) for k, v in mine.items())
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def _alike(name: str, kind: str, other: str) -> str:
+    """The one kind that two ledgers have; dollars of two kinds are no sum."""
+    if kind and other and kind != other:
+        rule = f"can't be added to {kind!r}: rent already pays for the machines, a purchase for all hours of their life"
+        raise LedgerError(f"{name}.kind" if name else "kind", other, rule, "count one of them, or price the run with ts.Ownership(…)")
+    return kind or other
 
 
 def _merge(owner: Ledger, left: Mapping[str, Ledger | Num], right: Mapping[str, Ledger | Num]) -> dict[str, Ledger | Num]:

@@ -28,7 +28,7 @@ def test_ten_times_the_value_changes_the_verdict(name: str, verdicts: dict[str, 
     if said.value is None or verdict.number == "CANNOT BE JUDGED":
         return
     other = ts.audit(said.replace({"value": float(said.value) * 10}))
-    assert (other.number, other.words, other.scopes) != (verdict.number, verdict.words, verdict.scopes)
+    assert (other.number, other.words) != (verdict.number, verdict.words)
 
 
 @pytest.mark.parametrize("name", [n for n, c in CLAIMS.items() if c.value is not None])
@@ -45,7 +45,7 @@ def test_what_cannot_be_judged_says_what_the_primary_source_says(name: str, verd
     if verdict.number != "CANNOT BE JUDGED":
         return
     assert said.primary is not None
-    assert said.primary.statement.split()[0] in str(verdict)
+    assert said.primary.statement in " ".join(str(verdict).split()), "in full"
 
 
 @pytest.mark.parametrize("name", ["subsidiary-of-high-flyer", "owns-data-centres", "gpt-4o-100m"])

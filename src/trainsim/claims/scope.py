@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from ..errors import ClaimError
@@ -79,31 +80,31 @@ SCOPES: dict[str, Scope] = {
 }
 """Scopes by name."""
 
-_WORDS = {
-    "the last run": "final-run rent",
-    "rent of the last training run": "final-run rent",
-    "rent of the final run": "final-run rent",
-    "what training the model cost": "model at rent",
-    "the cost of the model": "model at rent",
-    "what making r1 cost": "model at rent",
-    "training the model": "model at rent",
-    "a running cost, by the sound of it yearly": "fleet operation per year",
-}
+_PHRASES = (
+    (r"(the )?(rent of )?the (last|final)( training)? run", "final-run rent"),
+    (
+        r"what (training|making|building|developing) .{1,40} cost|the cost of (the|a) model|(training|making|building) (the|a) model",
+        "model at rent",
+    ),
+    (r"(?=.*\b(running|operating|operation)\b).*\b(yearly|annual(ly)?|(a|per|each|every) year)\b.*", "fleet operation per year"),
+)
+"""What people say → the scope it names: of a whole phrase, in lower case."""
 
 
 def scope_of(words: str) -> Scope | None:
     """The scope that words name, however they are hyphenated or capitalised; None where they fix none.
 
-    >>> scope_of("The cost of the model").contents[-1]
-    'people'
-    >>> scope_of("final run rent").contents
-    ('run',)
+    >>> scope_of("The cost of the model").contents[-1], scope_of("what making Llama 3.1 cost").contents[-1]
+    ('people', 'people')
+    >>> scope_of("final run rent").contents, scope_of("operating costs per year").kind
+    (('run',), 'year')
     """
-    return _BY_WORDS.get(_plain(words))
+    plain = _plain(words)
+    return _BY_NAME.get(plain) or next((SCOPES[name] for phrase, name in _PHRASES if re.fullmatch(phrase, plain)), None)
 
 
 def _plain(words: str) -> str:
     return " ".join(words.lower().replace("-", " ").split())
 
 
-_BY_WORDS = {_plain(name): scope for name, scope in SCOPES.items()} | {_plain(words): SCOPES[name] for words, name in _WORDS.items()}
+_BY_NAME = {_plain(name): scope for name, scope in SCOPES.items()}

@@ -327,7 +327,8 @@ def _wrapped(head: str, text: str, width: int = WIDTH, indent: str | None = None
     """Text after a head, going on below where the head ends or at an indent."""
     import textwrap
 
-    return textwrap.wrap(text, width, initial_indent=head, subsequent_indent=" " * len(head) if indent is None else indent)
+    below = " " * len(head) if indent is None else indent
+    return textwrap.wrap(text, width, initial_indent=head, subsequent_indent=below, break_on_hyphens=False)
 
 
 def stated_run(v: Verdict) -> tuple[Run, Estimate, Claim]:
