@@ -29,7 +29,7 @@ SRC = ROOT / "src" / "trainsim"
 GROUND = {"errors", "units", "toml", "spec", "ledger"}
 WORK = GROUND | {"model", "cluster", "training"}
 RUN = WORK | {"cost", "run"}
-JOURNEY = RUN | {"journey", "comparison", "trace", "development", "fleet"}
+JOURNEY = RUN | {"journey", "comparison", "dependence", "trace", "development", "fleet"}
 NOUNS = {"claims.claim", "claims.scope"}
 ALL = (
     JOURNEY
@@ -50,7 +50,8 @@ ARROWS: dict[str, set[str]] = {
     "run": RUN,
     "journey": RUN | {"journey"},
     "comparison": RUN | {"journey"},
-    "trace": RUN | {"journey"},
+    "dependence": GROUND,
+    "trace": RUN | {"journey", "dependence", "development", "fleet"},
     "development": RUN | {"journey", "development"},
     "fleet": RUN | {"journey", "development", "fleet"},
     "doubt": JOURNEY | NOUNS | {"uncertainty"},

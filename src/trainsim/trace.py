@@ -1,16 +1,25 @@
-"""Tracing an answer: from a line of an estimate down to the inputs and their sources, and up to the whole."""
+"""Tracing an answer: from a line of an estimate down to the inputs and their sources, up to the whole, and from an input to its dollars."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
+from operator import attrgetter
+from typing import Any
 
 import numpy as np
 
-from .journey import QUANTITIES, Estimate, PhaseEstimate
+from .dependence import Dependence, dependence
+from .development import Development, DevelopmentEstimate, estimate_development
+from .errors import PathError, did_you_mean
+from .fleet import Fleet, FleetEstimate, estimate_fleet
+from .journey import QUANTITIES, Estimate, PhaseEstimate, estimate
 from .ledger import Ledger
 from .model.counting import CONVENTIONS
 from .model.ops import Attend, Entry, Lookup, MatMul
+from .spec import BY_USER, Spec
 from .units import SECONDS_PER_HOUR, human
 
 _GRADE = re.compile(r"\(\d{4}-\d{2}-\d{2}, ([a-z]+)")
@@ -33,13 +42,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Explanation:
-    """A line of an estimate, traced both ways.
+    """A line of an estimate traced down to its inputs, or an input traced up to the lines that rest on it.
 
     Args:
-        path, value, unit: the line.
-        down: steps from the line to its inputs.
-        up: (path, share) of each level above it.
-        judgement: dollars of the line that rest on an input graded judgement or given by the user [USD]; NaN for another unit.
+        path, value, unit: the line, or the input.
+        down: of a line of a run, the steps from it to hours, work and ops; of an input, where it came from.
+        up: (path, share) of each level above a line.
+        judgement: dollars that rest on an input graded judgement or given by the user [USD], a year of them [USD/year]; NaN else.
+        inputs: of a line, every input that moves it, the strongest first, with its source.
+        carries: of an input, the highest lines of which all rest on it.
     """
 
     path: str
@@ -48,41 +59,135 @@ class Explanation:
     down: tuple[Step, ...]
     up: tuple[tuple[str, float], ...]
     judgement: float
+    inputs: tuple[Step, ...] = ()
+    carries: tuple[Step, ...] = ()
 
     def __str__(self) -> str:
         head = f"{self.path} = {human(self.value, 5)} {self.unit}"
         above = [f"  {share:7.2%} of {path}" for path, share in self.up]
-        below = [f"  {step}" for step in self.down]
+        fewer = len(self.inputs) - SHOWN
+        rest = [f"  and {fewer} weaker input{'s' if fewer > 1 else ''}: .inputs"] if fewer > 0 else []
+        below = [*_table(self.down), *_table(self.inputs[:SHOWN]), *rest, *_table(self.carries)]
         judged = [] if np.isnan(self.judgement) else [f"  ${human(self.judgement, 5)} of it rest on judgement or on what the user gave"]
         return "\n".join([head, *above, *below, *judged])
 
 
-def explain(est: Estimate, path: str = "cost") -> Explanation:
-    """Where a line of an estimate comes from, and what it is a part of.
+SHOWN = 8
+"""Inputs that get a line each."""
+
+
+def _table(steps: Sequence[Step]) -> list[str]:
+    wide = max((len(step.name) for step in steps), default=0)
+    return [f"  {step.name:<{wide}}{str(step)[max(22, len(step.name)) :]}" for step in steps]
+
+
+Traced = Estimate | DevelopmentEstimate | FleetEstimate
+"""What can be explained."""
+
+
+def explain(est: Traced, path: str = "") -> Explanation:
+    """Where a line of an estimate comes from, and what it is a part of; or what rests on an input.
+
+    What rests on what is found by moving each input a little and reading off which lines move: it holds for any formula.
 
     Args:
-        est: an estimate of scalars (a point).
-        path: quantity and line: ``"cost.pretrain.moe.experts.up"``.
+        est: an estimate of scalars (a point), of a run, a development or a fleet.
+        path: quantity and line, ``"cost.pretrain.moe.experts.up"``, ``"operation.H800"``; or an input,
+            ``"price.usd_per_gpu_hour"``. All dollars where empty.
 
     Raises:
-        PathError: no such quantity or line.
+        PathError: no such quantity, line or input.
 
     >>> import trainsim as ts
     >>> est = ts.estimate(ts.catalog.run("llama3.1-405b"))
     >>> [step.name for step in explain(est, "cost.pretrain.dense.ffn.up").down][:3]
     ['hours', 'price', 'work']
+    >>> [(step.name, f"{step.value / float(est.cost.total):.0%}") for step in explain(est, "price.usd_per_gpu_hour").carries]
+    [('cost.pretrain', '100%')]
     """
-    value = float(np.asarray(est.quantity(path)))
+    spec, ledgers = _answers(est)
+    path = path or next(iter(ledgers))
     head, _, rest = path.partition(".")
-    ledger = getattr(est, QUANTITIES[head])
-    unit = ledger.unit if isinstance(ledger, Ledger) else {"wall_days": "day", "mfu": "1"}[head]
-    return Explanation(path, value, unit, tuple(_down(est, head, rest)), tuple(_up(est, path, value)), _judgement(est, head, rest, value))
-
-
-def _up(est: Estimate, path: str, value: float) -> list[tuple[str, float]]:
+    if head not in ledgers:
+        if head not in type(spec).model_fields:
+            known = [*ledgers, *spec.numbers()]
+            raise PathError(path, path, "is no quantity of an estimate and no input", did_you_mean(path, known, "quantities and inputs"))
+        return _input(spec, path, ledgers)
+    ledger = ledgers[head](est).part(rest)
+    found = _dependence(spec, head).part(rest)
+    value, sources = float(np.asarray(ledger.total)), spec.sources()
     names = path.split(".")
     above = [".".join(names[:k]) for k in range(len(names) - 1, 0, -1)]
-    return [(p, value / float(np.asarray(est.quantity(p)))) for p in above]
+    up = tuple((p, value / float(np.asarray(ledgers[head](est).part(p.partition(".")[2]).total))) for p in above)
+    numbers = spec.numbers()
+    inputs = tuple(
+        Step(p, float(numbers[p][0]), numbers[p][1].symbol, f"+1 % of it: {slope:+.2f} %", sources[p])
+        for p, slope in found.elasticities.items()
+    )
+    return Explanation(path, value, ledger.unit, tuple(_steps(est, head, rest)), up, _judgement(found, ledger.unit, sources), inputs)
+
+
+def _steps(est: Traced, head: str, rest: str) -> list[Step]:
+    """Steps from a line down to the ops of a run; a line of a development leads into the run it is of."""
+    if isinstance(est, Estimate):
+        return _down(est, head, rest)
+    names = rest.split(".")
+    inside = next((i for i, name in enumerate(names) if isinstance(est, DevelopmentEstimate) and name in est.runs), None)
+    if inside is None or not isinstance(est, DevelopmentEstimate):
+        return []
+    line = next(line for line in est.development.lines if line.name == names[inside])
+    whole = float(np.asarray(line.times)) * float(np.asarray(line.completed))
+    times = (
+        [] if whole == 1.0 else [Step("times", whole, "", f"of what follows: run {line.times:g} times, {line.completed:.0%} of each done")]
+    )
+    return [*times, *_down(est.runs[line.name], head, ".".join(names[inside + 1 :]))]
+
+
+def _input(spec: Spec, path: str, ledgers: Mapping[str, Callable[[Any], Ledger]]) -> Explanation:
+    """What rests on an input."""
+    unit, value, source = spec.unit_of(path), float(spec.get(path)), spec.sources()[path]
+    carries = []
+    for head in ledgers:
+        found = _dependence(spec, head)
+        slope = found.elasticities.get(path, 0.0)
+        how = f"+1 % of it: {slope:+.2f} % of {head}"
+        carries += [Step(f"{head}.{line}", x, found.moved.unit, how) for line, x in found.carries(path).items()]
+    dollars = sum(step.value for step in carries if step.unit == "USD") if judged(source) else 0.0
+    return Explanation(path, value, unit.symbol, (Step("source", value, unit.symbol, unit.doc, source),), (), dollars, (), tuple(carries))
+
+
+def _answers(est: Traced) -> tuple[Spec, Mapping[str, Callable[[Any], Ledger]]]:
+    """The spec behind an estimate, and its quantities, dollars first."""
+    if isinstance(est, DevelopmentEstimate):
+        return est.development, _OF_DEVELOPMENT
+    if isinstance(est, FleetEstimate):
+        return est.fleet, _OF_FLEET
+    return est.run, _OF_RUN
+
+
+def _quantity(head: str, est: Estimate) -> Ledger:
+    """A quantity of a run as a ledger; one without parts is a ledger of itself."""
+    found = getattr(est, QUANTITIES[head])
+    return found if isinstance(found, Ledger) else Ledger({"wall_days": "day", "mfu": "1"}[head], {head: found})
+
+
+_OF_RUN: Mapping[str, Callable[[Any], Ledger]] = {head: partial(_quantity, head) for head in QUANTITIES}
+_OF_DEVELOPMENT: Mapping[str, Callable[[Any], Ledger]] = {"cost": attrgetter("cost"), "gpu_hours": attrgetter("hours")}
+_OF_FLEET: Mapping[str, Callable[[Any], Ledger]] = {
+    "over_life": attrgetter("over_life"),
+    "capital": attrgetter("capital"),
+    "operation": attrgetter("operation"),
+}
+
+
+@lru_cache(maxsize=16)
+def _dependence(spec: Spec, head: str) -> Dependence:
+    """Every input of a spec moved, and a quantity of its estimate read."""
+    if isinstance(spec, Development):
+        return dependence(spec, lambda s: _OF_DEVELOPMENT[head](estimate_development(s)))
+    if isinstance(spec, Fleet):
+        return dependence(spec, lambda s: _OF_FLEET[head](estimate_fleet(s)))
+    return dependence(spec, lambda s: _OF_RUN[head](estimate(s)))
 
 
 def _down(est: Estimate, head: str, rest: str) -> list[Step]:
@@ -163,16 +268,10 @@ def _shape(entry: Entry) -> str:
             return f"{where}{type(op).__name__}"
 
 
-def _judgement(est: Estimate, head: str, rest: str, value: float) -> float:
-    """Dollars of a line that rest on judgement: all of it if the price does, its downtime if the goodput does."""
-    if head != "cost":
-        return float("nan")
-    unsure = {path for path, source in est.sources().items() if judged(source)}
-    if any(path.startswith(("price", "efficiency")) for path in unsure):
-        return value
-    line = est.cost.part(rest) if rest else est.cost
-    down = float(np.asarray(line.part("downtime").total)) if "downtime" in line else 0.0
-    return down if any(path.startswith("reliability") for path in unsure) else 0.0
+def _judgement(found: Dependence, unit: str, sources: Mapping[str, str]) -> float:
+    """Dollars that move with an input that is judgement: a line the formula splits off, its downtime, may alone rest on it."""
+    unsure = [path for path, source in sources.items() if judged(source)]
+    return sum(found.carries(*unsure).values()) if unit in ("USD", "USD/year") else float("nan")
 
 
 def judged(source: str) -> bool:
@@ -182,7 +281,7 @@ def judged(source: str) -> bool:
     (True, False)
     """
     grade = _GRADE.search(source)
-    return source == "given by the user" or (grade is not None and grade.group(1) == "judgement")
+    return source == BY_USER or (grade is not None and grade.group(1) == "judgement")
 
 
 __all__ = ["Explanation", "Step", "explain", "judged"]

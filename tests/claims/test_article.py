@@ -80,3 +80,11 @@ def test_the_ladder_adds_up(verdicts: dict[str, ts.Verdict]) -> None:
         values = [float(r.rent[level]) for r in rungs]
         assert values == sorted(values)
     assert all(r.owner is not None for r in rungs)
+
+
+def test_every_dollar_of_a_rung_names_its_inputs(verdicts: dict[str, ts.Verdict]) -> None:
+    rungs = {f"{name}: {rung.label}": rung for name, verdict in verdicts.items() for rung in verdict.rungs}
+    assert len(rungs) >= 12
+    for where, rung in rungs.items():
+        assert rung.inputs or "runs that feed it" in where, where
+        assert all(source for source in rung.inputs.values()), where

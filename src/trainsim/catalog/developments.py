@@ -18,6 +18,8 @@ from .runs import run as published_run
 GENERIC = {"failed": "failed-runs-fraction", "experiments": "experiments-multiplier-model"}
 """Prior rows that speak of any model line."""
 
+ONCE = dict.fromkeys(("times", "completed"), "counted: a run that was kept, once and to its end")
+
 
 @dataclass(frozen=True)
 class Programme:
@@ -50,7 +52,7 @@ def programme(run: Run, price: Price) -> Programme:
     siblings = [published_run(name, gpus=run.cluster.gpus) for name in row["siblings"]] if row is not None else []
     behind = {path: find("priors", name) for path, name in (row["priors"] if row is not None else GENERIC).items()}
     middle = {path: float(r["p50"]) for path, r in behind.items()}
-    lines = [Line(name=as_line(r.name), run=r.replace({"price": None})) for r in (run, *siblings)]
+    lines = [Line(name=as_line(r.name), run=r.replace({"price": None})).with_sources(ONCE) for r in (run, *siblings)]
     development = Development(
         name=run.name,
         lines=lines,
@@ -65,7 +67,8 @@ def programme(run: Run, price: Price) -> Programme:
     if goodput and (prior := next(prior_rows("reliability.goodput", run, None), None)) is not None:
         held[goodput] = interval(prior)
         behind |= dict.fromkeys(goodput, prior)
-    return Programme(development, as_line(run.name), Beliefs(held), behind)
+    told = development.with_sources({path: r.cited for path, r in behind.items() if path not in goodput} | _overhead(middle))
+    return Programme(told, as_line(run.name), Beliefs(held), behind)
 
 
 def as_line(name: str) -> str:
@@ -75,6 +78,10 @@ def as_line(name: str) -> str:
     'llama3_1-405b'
     """
     return name.replace(".", "_") or "run"
+
+
+def _overhead(middle: Mapping[str, float]) -> dict[str, str]:
+    return {"people.overhead": "counted: loaded pay holds the employer's share"} if "people.usd_per_year" in middle else {}
 
 
 def _people(middle: Mapping[str, float]) -> People | None:

@@ -24,29 +24,36 @@ def fleet(name: str) -> Fleet:
     row = find("fleets", name)
     if row.get("told"):
         return Fleet(name=name, holdings=_told(row), whose=row.cited, date=row.date.isoformat())
-    middle = {path.removeprefix("ownership."): float(find("priors", prior)["p50"]) for path, prior in row["priors"].items()}
-    holdings = [
-        Holding(
-            name=kind,
-            gpus=float(held["gpus"][1]),
-            ownership=Ownership(
-                usd_per_gpu=float(find("priors", held["capex"])["p50"]),
-                life_years=middle["life_years"],
-                operating_share=middle["operating_share"],
-                utilization=1.0,
-            ),
+    shared = {path.removeprefix("ownership."): find("priors", prior) for path, prior in row["priors"].items()}
+    middle = {path: float(prior["p50"]) for path, prior in shared.items()}
+    holdings = []
+    for kind, held in row["holdings"].items():
+        bought = find("priors", held["capex"])
+        owner = Ownership(
+            usd_per_gpu=float(bought["p50"]),
+            life_years=middle["life_years"],
+            operating_share=middle["operating_share"],
+            utilization=1.0,
         )
-        for kind, held in row["holdings"].items()
-    ]
+        cited = {"usd_per_gpu": bought.cited, "utilization": EVERY_HOUR} | {path: prior.cited for path, prior in shared.items()}
+        made = Holding(name=kind, gpus=float(held["gpus"][1]), ownership=owner.with_sources(cited))
+        holdings.append(made.with_sources({"gpus": row.cited}))
     return Fleet(name=name, holdings=holdings, whose=row.cited, date=row.date.isoformat())
 
 
+EVERY_HOUR = "counted: a fleet is run every hour of the clock"
+"""Source of the utilisation of a fleet, whose stock and flow no hour of use divides."""
+
+
 def _told(row: Row) -> list[Holding]:
+    """Lines of an analyst's table: purchase from one row, operation as a result from another."""
     lines = zip(row["names"], row["told"], row["prices"], strict=True)
-    return [
-        told_holding(kind, float(told["gpus"]), float(bought["usd_per_gpu"]), float(told["operating_usd"]), float(told["years"]))
-        for kind, told, bought in ((k, find("prices", t), find("prices", p)) for k, t, p in lines)
-    ]
+    made = []
+    for kind, told, bought in ((k, find("prices", t), find("prices", p)) for k, t, p in lines):
+        held = told_holding(kind, float(told["gpus"]), float(bought["usd_per_gpu"]), float(told["operating_usd"]), float(told["years"]))
+        cited = dict.fromkeys(("gpus", "ownership.life_years", "ownership.operating_share"), told.cited)
+        made.append(held.with_sources({**cited, "ownership.usd_per_gpu": bought.cited, "ownership.utilization": EVERY_HOUR}))
+    return made
 
 
 def fleet_beliefs(name: str) -> Beliefs:
