@@ -216,7 +216,7 @@ def test_what_its_maker_states_of_any_run_can_be_audited(name: str, quantity: st
 def test_where_too_little_was_public_a_users_belief_serves() -> None:
     run = ts.catalog.run("bloom-176b")
     hours = float(ts.estimate(run).told_gpu_hours)
-    said = ts.Claim("gpu_hours", hours, unit="GPU-h", source="its log", date="2022-07-31")
+    said = ts.Claim("gpu_hours", hours, unit="GPU-h", source="its log", date="2022-05-31")
     nobody = ts.audit(said, run)
     assert nobody.check("hours").word == "CANNOT BE JUDGED"
     assert "too few" in nobody.check("hours").finding

@@ -112,7 +112,8 @@ def mfu_evidence(run: Run, as_of: dt.date | None = None, timing: str = "busy") -
     Each lab's rows of one class (generation, sparsity, precision, timing, training or benchmark) are one observation of
     ``logit mfu``. Class effects
     are normal around a common mean, ``y = μ + Σ effects + ε``, with half-normal(0.5) hyperpriors on both scales integrated out
-    on a grid; the prediction is for this run's own class. The narrow reading drops the pooling (own sparsity and
+    on a grid; the prediction is for one run of this run's own class: what runs of one lab and class differ by among themselves comes
+    on top of what their means do. The narrow reading drops the pooling (own sparsity and
     generation only, spread borrowed from all rows); the wide one ignores classes.
 
     Args:
@@ -145,8 +146,9 @@ def mfu_evidence(run: Run, as_of: dt.date | None = None, timing: str = "busy") -
             "give efficiency its own belief, or a later as_of",
         )
     own = _factors(generation, run.model, _precision(run), timing, "training")
+    spread = _within([[float(special.logit(v)) for _, v in g] for g in groups.values()])
     how = f"{len({c.org for c in cells})} labs; this run's class is {generation}, {own[2]}"
-    return Evidence(_pooled(cells, own), _own_kind(cells, own), _any_kind(cells), used, aside, how)
+    return Evidence(_pooled(cells, own, spread), _own_kind(cells, own), _any_kind(cells), used, aside, how)
 
 
 def _witness(row: Row, run: Run, as_of: dt.date | None) -> tuple[str, float, tuple[str, ...]]:
@@ -188,7 +190,19 @@ _HYPER = 0.5
 _TAILS = np.array([0.05, 0.5, 0.95])
 
 
-def _pooled(cells: list[_Cell], own: tuple[str, ...]) -> Belief:
+def _within(groups: list[list[float]]) -> float:
+    """Variance of one run around the mean of its lab's runs of one class, less what those means hold of it already [logit²].
+
+    A cell is a mean of n runs: its spread holds 1/n of the variance between runs; a prediction is of one run.
+    """
+    squares = sum(float(np.sum((np.array(g) - np.mean(g)) ** 2)) for g in groups)
+    freedom = sum(len(g) - 1 for g in groups)
+    log = -freedom * np.log(_GRID) - squares / (2 * _GRID**2) - _GRID**2 / (2 * _HYPER**2)
+    weights = np.exp(log - log.max())
+    return float(weights @ _GRID**2 / weights.sum()) * (1.0 - float(np.mean([1.0 / len(g) for g in groups])))
+
+
+def _pooled(cells: list[_Cell], own: tuple[str, ...], within: float) -> Belief:
     """The predictive distribution of the hierarchical normal model, as three quantiles."""
     names = sorted({(i, f) for c in cells for i, f in enumerate(c.factors)} | set(enumerate(own)))
     design = np.array([[float(c.factors[i] == f) for i, f in names] for c in cells])
@@ -206,7 +220,7 @@ def _pooled(cells: list[_Cell], own: tuple[str, ...]) -> Belief:
         logs.append(-0.5 * (np.log(spread).sum(axis=0) + data**2 @ (1.0 / spread)) - (tau2 + square) / (2 * _HYPER**2))
     log = np.ravel(logs)
     weights = np.exp(log - log.max())
-    return _three(np.ravel(means), np.sqrt(np.ravel(variances)), weights / weights.sum())
+    return _three(np.ravel(means), np.sqrt(np.ravel(variances) + within), weights / weights.sum())
 
 
 def _own_kind(cells: list[_Cell], own: tuple[str, ...]) -> Belief:

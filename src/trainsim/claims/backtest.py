@@ -41,7 +41,7 @@ class Hindcast:
         truth: the hours disclosed [GPU-h].
         percentile: where the truth stands in what was said, 0 to 100.
         flat: hours by 6ND at a flat utilisation [GPU-h].
-        flag: what is known to be wrong with the truth; empty for a sound one.
+        noted: what is known to be odd about the truth; it counts all the same.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Hindcast:
     truth: float
     percentile: float
     flat: float
-    flag: str = ""
+    noted: str = ""
 
     @property
     def inside(self) -> bool:
@@ -85,65 +85,43 @@ def interval_score(low: float, high: float, truth: float, level: float = LEVEL) 
 
 @dataclass(frozen=True)
 class Backtest:
-    """All hindcasts, misses included, and the runs that couldn't be foretold, each with the reason.
-
-    Rows whose published hours are known to hold something else than the run are flagged by the catalogue. Since some flags were
-    raised because the hours looked odd, every figure is given for all rows as well.
-    """
+    """All hindcasts, misses included, and the runs that couldn't be foretold, each with the reason."""
 
     hindcasts: tuple[Hindcast, ...]
     not_run: dict[str, str]
 
     @property
-    def sound(self) -> tuple[Hindcast, ...]:
-        """The hindcasts whose truth is not flagged."""
-        return tuple(h for h in self.hindcasts if not h.flag)
-
-    @property
     def coverage(self) -> float:
-        """Share of sound truths inside the 90 % interval."""
-        return _coverage(self.sound)
+        """Share of truths inside the 90 % interval."""
+        return float(np.mean([h.inside for h in self.hindcasts]))
 
     @property
     def width(self) -> float:
-        """Median of high over low, sound rows."""
-        return float(np.median([h.high / h.low for h in self.sound]))
+        """Median of high over low."""
+        return float(np.median([h.high / h.low for h in self.hindcasts]))
 
     @property
     def scores(self) -> tuple[float, float]:
-        """Mean interval score of sound rows, ours and the yardstick's."""
-        return _scores(self.sound)
+        """Mean interval score, ours and the yardstick's."""
+        return float(np.mean([h.score for h in self.hindcasts])), float(np.mean([h.flat_score for h in self.hindcasts]))
 
     def __str__(self) -> str:
         head = f"{'disclosed':<12}{'run':<24}{'lab':<15}{'5%':>8}{'50%':>8}{'95%':>8}{'truth':>9}  pct."
-        foot = [f"{name}: {_summary(group)}" for name, group in (("sound rows", self.sound), ("all rows", self.hindcasts))]
-        flagged = [f"flagged: {h.name}: {h.flag}" for h in self.hindcasts if h.flag]
+        ours, flat = self.scores
+        labs = len({h.org for h in self.hindcasts})
+        foot = (
+            f"{len(self.hindcasts)} runs of {labs} labs, {self.coverage:.0%} inside the 90 % interval, median width ×{self.width:.1f}, "
+            f"interval score {ours:.2f} (6ND at a flat {FLAT_MFU:.0%} ×/÷{FLAT_FACTOR:g}: {flat:.2f})"
+        )
+        noted = [f"noted: {h.name}: {h.noted}" for h in self.hindcasts if h.noted]
         rest = [f"not foretold: {name}: {why}" for name, why in self.not_run.items()]
-        return "\n".join([head, *map(_line, self.hindcasts), *foot, *flagged, *rest])
+        return "\n".join([head, *map(_line, self.hindcasts), foot, *noted, *rest])
 
 
 def _line(h: Hindcast) -> str:
     figures = "".join(f"{human(x):>8}" for x in (h.low, h.mid, h.high))
-    marks = f"{'' if h.inside else ' MISS'}{' flagged' if h.flag else ''}"
+    marks = f"{'' if h.inside else ' MISS'}{' noted' if h.noted else ''}"
     return f"{h.day!s:<12}{h.name:<24}{h.org:<15}{figures}{human(h.truth):>9}  {h.percentile:4.0f}{marks}"
-
-
-def _summary(group: tuple[Hindcast, ...]) -> str:
-    ours, flat = _scores(group)
-    width = float(np.median([h.high / h.low for h in group]))
-    labs = len({h.org for h in group})
-    return (
-        f"{len(group)} runs of {labs} labs, {_coverage(group):.0%} inside the 90 % interval, median width ×{width:.1f}, "
-        f"interval score {ours:.2f} (6ND at a flat {FLAT_MFU:.0%} ×/÷{FLAT_FACTOR:g}: {flat:.2f})"
-    )
-
-
-def _coverage(group: tuple[Hindcast, ...]) -> float:
-    return float(np.mean([h.inside for h in group]))
-
-
-def _scores(group: tuple[Hindcast, ...]) -> tuple[float, float]:
-    return float(np.mean([h.score for h in group])), float(np.mean([h.flat_score for h in group]))
 
 
 def hindcasts(names: Iterable[str] | None = None) -> Backtest:
@@ -195,8 +173,7 @@ def _hindcast(row: Row) -> Hindcast:
     low, mid, high = (work / float(law.ppf(q)) for q in (0.95, 0.5, 0.05))
     flat = at_peak * float(flops_per_token(model, float(seq_len), "6nd").total) / FLAT_MFU
     percentile = 100.0 * (1.0 - float(law.cdf(min(work / truth, 1.0))))
-    flag = "" if row.get("quality") == "ok" else str(row.get("why", "suspect"))
-    return Hindcast(row.id, str(row.get("org")), row.date, low, mid, high, float(truth), percentile, flat, flag)
+    return Hindcast(row.id, str(row.get("org")), row.date, low, mid, high, float(truth), percentile, flat, str(row.get("why", "")))
 
 
 def backtest(rows: str | Path | None = None) -> Backtest | StepBacktest:
