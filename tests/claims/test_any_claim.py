@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -298,3 +300,46 @@ def test_nothing_and_less_than_nothing_never_hold(name: str, value: float) -> No
 def test_a_misspelt_subject_is_told_which_was_meant() -> None:
     verdict = ts.audit(ts.Claim("cost", 5e6, unit="USD", subject="deepseek-v33"))
     assert "did you mean 'deepseek-v3'" in verdict.checks[0].finding
+
+
+def test_a_name_makes_no_run_a_published_one() -> None:
+    """A run called as V3 is, of another architecture: no sibling, no row of V3's people, no stranger measured on V3."""
+    theirs, mine = ts.catalog.run("deepseek-v3"), run(name="deepseek-v3")
+    said = ts.Claim("cost", 26.2e3, unit="USD")
+    assert [r.label for r in ts.audit(said, mine).rungs] == [r.label for r in ts.audit(said, run()).rungs]
+    assert ts.audit(said, mine).others == {}
+    assert "DeepSeek" not in str(ts.audit(said, mine)).splitlines()[0]
+    assert ts.catalog.row_of(mine) is None
+    for changed in ({"phases.pretrain.tokens": 1e12}, {"model": model()}, {"name": "ours"}):
+        assert ts.catalog.row_of(theirs.replace({**changed, "plan": None})) is None
+    for what_if in ({"price.usd_per_gpu_hour": 20.0}, {"reliability.goodput": 0.5}, {"phases.pretrain.efficiency.gpu_hours": 1e6}):
+        found = ts.catalog.row_of(theirs.replace(what_if))
+        assert found is not None
+        assert found.id == "deepseek-v3"
+
+
+def test_another_name_hides_no_run_from_its_own_judge() -> None:
+    """V3 under a name of its user's: what its maker disclosed stays hidden from who judges it."""
+    v3 = ts.catalog.run("deepseek-v3")
+    renamed = v3.replace({"name": "x", "model": v3.model.replace({"name": "x"})})
+    assert ts.catalog.mfu_evidence(renamed).used == ts.catalog.mfu_evidence(v3).used
+    assert "runs/deepseek-v3" not in ts.catalog.mfu_evidence(renamed).used
+
+
+@pytest.mark.parametrize("name", ["dollars", "dollars of a development", "a comparison", "their price as believed", "experts"])
+def test_a_verdict_travels_between_processes(name: str) -> None:
+    verdict = judged(name)
+    there = pickle.loads(pickle.dumps(verdict))  # noqa: S301  (our own)
+    assert str(there) == str(verdict)
+    assert (there.number, there.words, there.scopes, there.checks) == (verdict.number, verdict.words, verdict.scopes, verdict.checks)
+
+
+def test_a_day_asked_for_hides_later_rows_from_every_rung() -> None:
+    claim = ts.catalog.claim("deepseek-v3-6m")
+    labels = {day: [r.label for r in ts.audit(claim, as_of=day).rungs] for day in ("2024-12-25", "2026-12-31")}
+    assert labels["2026-12-31"][-1] == "+ people = the model"
+    assert labels["2024-12-25"] == labels["2026-12-31"][:2], "R1, and priors on data and people, came later"
+    for rung in ts.audit(claim, as_of="2024-12-25").rungs:
+        days = [day for source in rung.inputs.values() for day in re.findall(r"\((\d{4}-\d{2}-\d{2}),", source)]
+        told = [day for day in days if day != "2024-12-26"]  # the run's own row, the subject itself
+        assert all(day <= "2024-12-25" for day in told), rung

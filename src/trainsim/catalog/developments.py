@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,11 +14,14 @@ from ..training.reliability import Goodput
 from ..uncertainty import Beliefs, ci90
 from .evidence import interval, prior_rows
 from .rows import Row, find, rows
+from .runs import row_of
 from .runs import run as published_run
 
 GENERIC = {"failed": "failed-runs-fraction", "experiments": "experiments-multiplier-model"}
 """Prior rows that speak of any model line."""
 
+PEOPLE = {"headcount", "usd_per_year", "years", "share"}
+"""What has to be known of people before they can be priced."""
 ONCE = dict.fromkeys(("times", "completed"), "counted: a run that was kept, once and to its end")
 
 
@@ -37,7 +41,7 @@ class Programme:
     rows: Mapping[str, Row]
 
 
-def programme(run: Run, price: Price) -> Programme:
+def programme(run: Run, price: Price, as_of: dt.date | None = None) -> Programme:
     """The development a run belongs to, every hour at one price.
 
     A run of the catalogue brings its sibling runs and the rows that price data and people; any other run has what prior rows say
@@ -46,25 +50,31 @@ def programme(run: Run, price: Price) -> Programme:
     Args:
         run: the last run, with its own reliability.
         price: of an accelerator-hour; beliefs about it are the caller's.
+        as_of: use only rows public by this day; all that is known where None.
     """
-    known = rows("developments")
-    row = next((r for r in known.values() if r["final"] == run.name), None)
-    siblings = [published_run(name, gpus=run.cluster.gpus) for name in row["siblings"]] if row is not None else []
-    behind = {path: find("priors", name) for path, name in (row["priors"] if row is not None else GENERIC).items()}
+    published = row_of(run)
+    final = None if published is None else published.id
+    row = next((r for r in rows("developments").values() if r["final"] == final), None)
+    siblings = [name for name in (row["siblings"] if row is not None else ()) if as_of is None or find("runs", name).date <= as_of]
+    named = {path: find("priors", name) for path, name in (row["priors"] if row is not None else GENERIC).items()}
+    behind = _whole({path: r for path, r in named.items() if as_of is None or r.date <= as_of})
     middle = {path: float(r["p50"]) for path, r in behind.items()}
-    lines = [Line(name=as_line(r.name), run=r.replace({"price": None})).with_sources(ONCE) for r in (run, *siblings)]
+    lines = [
+        Line(name=as_line(r.name), run=r.replace({"price": None})).with_sources(ONCE)
+        for r in (run, *(published_run(name, gpus=run.cluster.gpus) for name in siblings))
+    ]
     development = Development(
         name=run.name,
         lines=lines,
         price=price,
-        failed=middle["failed"],
-        experiments=middle["experiments"],
+        failed=middle.get("failed", 0.0),
+        experiments=middle.get("experiments"),
         data=Data(acquisition_usd=middle["data.acquisition_usd"]) if "data.acquisition_usd" in middle else None,
         people=_people(middle),
     )
     held: dict[Any, Any] = {path: _belief(r) for path, r in behind.items()}
     goodput = tuple(f"lines.{line.name}.run.reliability.goodput" for line in lines if isinstance(line.run.reliability, Goodput))
-    if goodput and (prior := next(prior_rows("reliability.goodput", run, None), None)) is not None:
+    if goodput and (prior := next(prior_rows("reliability.goodput", run, as_of), None)) is not None:
         held[goodput] = interval(prior)
         behind |= dict.fromkeys(goodput, prior)
     told = development.with_sources({path: r.cited for path, r in behind.items() if path not in goodput} | _overhead(middle))
@@ -84,14 +94,16 @@ def _overhead(middle: Mapping[str, float]) -> dict[str, str]:
     return {"people.overhead": "counted: loaded pay holds the employer's share"} if "people.usd_per_year" in middle else {}
 
 
+def _whole(behind: Mapping[str, Row]) -> dict[str, Row]:
+    """The rows without those on people, where not every number of theirs has one."""
+    people = {path for path in behind if path.startswith("people.")}
+    return {path: row for path, row in behind.items() if path not in people or {p.removeprefix("people.") for p in people} == PEOPLE}
+
+
 def _people(middle: Mapping[str, float]) -> People | None:
-    """People, where every number of theirs has a row; loaded pay holds the employer's share."""
+    """People, where rows speak of them; loaded pay holds the employer's share."""
     given = {path.removeprefix("people."): value for path, value in middle.items() if path.startswith("people.")}
-    if set(given) != {"headcount", "usd_per_year", "years", "share"}:
-        return None
-    return People(
-        headcount=given["headcount"], usd_per_year=given["usd_per_year"], years=given["years"], share=given["share"], overhead=1.0
-    )
+    return People(**given, overhead=1.0) if given else None
 
 
 def _belief(row: Row) -> Any:

@@ -19,7 +19,7 @@ from ..run import Run
 from ..uncertainty import Belief, ci90
 from ..units import SECONDS_PER_HOUR
 from .hardware import chip
-from .models import model_of
+from .models import is_of, model_of
 from .rows import Row, day_of, lineage, rows
 
 GENERATIONS = {
@@ -67,8 +67,9 @@ def why_hidden(row: Row, run: Run | None, as_of: dt.date | None) -> str:
 
 
 def _is(row: Row, run: Run) -> bool:
-    """Whether a row is the run judged: the same model on the same kind and number of chips."""
-    return row.get("model") == run.model.name and row.get("chip") == run.cluster.chip.name and row.get("gpus") in (None, run.cluster.gpus)
+    """Whether a row is the run judged: its architecture, whatever it is called, on the same kind and number of chips."""
+    there = row.get("chip") == run.cluster.chip.name and row.get("gpus") in (None, run.cluster.gpus)
+    return there and (row.get("model") == run.model.name or is_of(row, run.model))
 
 
 def utilisation(row: Row) -> float | None:

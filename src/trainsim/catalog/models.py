@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from ..model.attention import GroupedQueryAttention
@@ -32,6 +32,24 @@ def model_of(row: Row) -> Model | None:
     if row.get("model"):
         return model(row["model"])
     return from_sizes(row.id, row["architecture"]) if row.get("architecture") else None
+
+
+def is_of(row: Row, made: Model) -> bool:
+    """Whether a run row is of an architecture, whatever that is called.
+
+    >>> is_of(find("runs", "deepseek-v3"), model("deepseek-v3").replace({"name": "ours"}))
+    True
+    """
+    sizes = row.get("architecture") or {}
+    return _is_of(made, row.get("model", ""), tuple(sorted(sizes.items())))
+
+
+@lru_cache(maxsize=1 << 14)
+def _is_of(made: Model, named: str, sizes: tuple[tuple[str, Any], ...]) -> bool:
+    if not named and not sizes:
+        return False
+    other = model(named) if named else from_sizes("", dict(sizes))
+    return made.hidden == other.hidden and made.replace({"name": ""}) == other.replace({"name": ""})
 
 
 def from_sizes(name: str, sizes: dict[str, Any]) -> Model:

@@ -21,8 +21,8 @@ from ..uncertainty import Beliefs
 from ..units import Unit
 from .evidence import interval, mfu_evidence, prior_rows, rent_evidence
 from .hardware import cluster
-from .models import model_of
-from .rows import Row, day_of, find
+from .models import is_of, model_of
+from .rows import Row, day_of, find, rows
 from .stacks import is_routed, stack_beliefs
 
 FILLED = "median of "
@@ -77,6 +77,24 @@ def run(name: str, gpus: int | None = None) -> Run:
         price=Rental(usd_per_gpu_hour=price, date=row.date.isoformat(), term="imputed", region=row.get("region", "")) if price else None,
     ).with_sources({"phases": row.cited, "plan": row.cited, "price": row.cited, "cluster.gpus": row.cited})
     return complete(published)[0]
+
+
+def row_of(run: Run) -> Row | None:
+    """The row a run is of: its name, its architecture, and phases of the same tokens; a name alone makes no run a published one.
+
+    What a run cost and where it ran may differ: the published run at another price, on other machines, is still that run.
+
+    >>> v3 = run("deepseek-v3")
+    >>> row_of(v3.replace({"price.usd_per_gpu_hour": 3.0})).id
+    'deepseek-v3'
+    >>> row_of(v3.replace({"phases.pretrain.tokens": 1e12})) is None
+    True
+    """
+    row = rows("runs").get(run.name)
+    if row is None or not is_of(row, run.model):
+        return None
+    listed = row.get("phases") or [{**row.fields, "name": "pretrain"}]
+    return row if [(p["name"], p.get("tokens")) for p in listed] == [(p.name, p.tokens) for p in run.phases] else None
 
 
 def _phases(row: Row, made: Model) -> list[Phase]:

@@ -10,7 +10,7 @@ from functools import partial
 from ..catalog.evidence import Evidence, mfu_evidence
 from ..catalog.recipes import POINTS, engine_rows, said_hours
 from ..catalog.rows import Row, rows
-from ..catalog.runs import filled_in
+from ..catalog.runs import filled_in, row_of
 from ..doubt import simulate
 from ..errors import CatalogError
 from ..journey import Estimate, estimate
@@ -176,7 +176,9 @@ def _without_tokens(claim: Claim, run: Run, stated: Estimate, engines: Beliefs, 
         low, mid, high = (human(float(q)) for q in sim.quantile("hours", (0.05, 0.5, 0.95)))
         finding = f"{human(value, 4)} against {low} [{mid}] {high}: its loop, on engines as they are believed to be"
         return (Check("hours", word_at(at, claim.bound), finding, at),)
-    recipe = next((n for n, r in rows("programmes").items() if r["kind"] == "recipe" and r["judges"] == f"runs/{run.name}"), None)
+    published = row_of(run)
+    judged = None if published is None else published.address
+    recipe = next((n for n, r in rows("programmes").items() if r["kind"] == "recipe" and r["judges"] == judged), None)
     if recipe is None:
         return (Check("hours", "CANNOT BE JUDGED", "no phase's tokens were published: the hours can't be held against work"),)
     said = said_hours(recipe)

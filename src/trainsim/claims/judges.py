@@ -47,6 +47,7 @@ class Case:
     Args:
         claim: what was said; subject: what it is about, where that was given.
         beliefs: a user's own; day: hide rows public after it; seed: of the simulations.
+        as_of: the day a user asked for, which the ladder respects as well.
     """
 
     claim: Claim
@@ -54,6 +55,7 @@ class Case:
     beliefs: Beliefs | None = None
     day: dt.date | None = None
     seed: int = 1
+    as_of: dt.date | None = None
 
 
 def judge(case: Case) -> list[Check]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -128,6 +130,7 @@ def ladder(
     seed: int = 1,
     hours: Beliefs | None = None,
     carried_by: Mapping[str, Row] | None = None,
+    as_of: dt.date | None = None,
 ) -> Ladder:
     """What a run's hours come to, rung by rung, at market rent and at an owner's cost.
 
@@ -138,22 +141,28 @@ def ladder(
         beliefs: a user's own, by path of the run or of its development; they win.
         seed: of the simulations.
         hours: beliefs about the run's hours, where nobody told them, by path of the run; carried_by: the rows behind them.
+        as_of: use only rows public by this day; all that is known where None.
     """
-    rented, held = at_market(run, rent, beliefs, hours, carried_by)
-    owned = owner_beliefs(run)
+    rented, held = at_market(run, rent, beliefs, hours, carried_by, as_of)
+    owned = owner_beliefs(run, as_of)
     owner = None
     if owned is not None:
-        behind = programme(run, owned[0])
+        behind = programme(run, owned[0], as_of)
         owner = behind, _over(_over(behind.beliefs | owned[1], hours, behind), beliefs, behind)
     return climb(rented, held, value, seed, owner, _translated(beliefs, rented))
 
 
 def at_market(
-    run: Run, rent: Belief | None, beliefs: Beliefs | None = None, hours: Beliefs | None = None, carried_by: Mapping[str, Row] | None = None
+    run: Run,
+    rent: Belief | None,
+    beliefs: Beliefs | None = None,
+    hours: Beliefs | None = None,
+    carried_by: Mapping[str, Row] | None = None,
+    as_of: dt.date | None = None,
 ) -> tuple[Programme, Beliefs]:
     """A run's programme at market rent, and all that is believed of it; arguments as for :func:`ladder`."""
     stated = run.price if rent is None and run.price is not None else Rental(usd_per_gpu_hour=2.0)
-    rented = programme(run, stated)
+    rented = programme(run, stated, as_of)
     held = rented.beliefs if rent is None else rented.beliefs | Beliefs({"price.usd_per_gpu_hour": rent})
     behind = {f"lines.{rented.final}.run.{path}": row for path, row in (carried_by or {}).items()}
     return replace(rented, rows={**rented.rows, **behind}), _over(_over(held, hours, rented), beliefs, rented)
@@ -210,32 +219,33 @@ def rungs_of(final: str) -> Callable[[Development], dict[str, Num]]:
     Args:
         final: the line of the last run.
     """
+    return partial(_dollars, final)  # no closure: a verdict travels between processes with the simulation behind it
 
-    def dollars(development: Development) -> dict[str, Num]:
-        est = estimate_development(development)
-        last = est.runs[final]
-        siblings = {line.name for line in development.lines} - {final}
-        found: dict[str, Num] = {"run": last.told_gpu_hours * last.price.total}
-        found["downtime"] = last.cost.total * (1.0 + development.failed)
-        below = found["downtime"]
-        if siblings:
-            compute = est.compute
-            below = compute.part("final").total + compute.part("failed").total
-            found["sibling runs"] = below
+
+def _dollars(final: str, development: Development) -> dict[str, Num]:
+    est = estimate_development(development)
+    last = est.runs[final]
+    siblings = {line.name for line in development.lines} - {final}
+    found: dict[str, Num] = {"run": last.told_gpu_hours * last.price.total}
+    found["downtime"] = last.cost.total * (1.0 + development.failed)
+    below = found["downtime"]
+    if siblings:
+        compute = est.compute
+        below = compute.part("final").total + compute.part("failed").total
+        found["sibling runs"] = below
+    if development.experiments is not None or any(line.contents == "experiment" for line in development.lines):
         below = below + est.compute.part("experiments").total
         found["experiments"] = below
-        if development.data is not None:
-            below = below + development.data.cost().total
-            found["data"] = below
-        rest = development.evaluation_usd + development.storage_usd
-        if np.any(rest):
-            below = below + rest
-            found["rest"] = below
-        if development.people is not None:
-            found["people"] = below + development.people.cost().total
-        return found
-
-    return dollars
+    if development.data is not None:
+        below = below + development.data.cost().total
+        found["data"] = below
+    rest = development.evaluation_usd + development.storage_usd
+    if np.any(rest):
+        below = below + rest
+        found["rest"] = below
+    if development.people is not None:
+        found["people"] = below + development.people.cost().total
+    return found
 
 
 def _over(held: Beliefs, given: Beliefs | None, behind: Programme) -> Beliefs:

@@ -10,8 +10,7 @@ import numpy as np
 
 from ..catalog.developments import Programme
 from ..catalog.evidence import rent_evidence
-from ..catalog.rows import rows
-from ..catalog.runs import complete
+from ..catalog.runs import complete, row_of
 from ..cost.pricing import Rental
 from ..development import Development
 from ..errors import CatalogError, ClaimError
@@ -157,6 +156,6 @@ def _first(quantity: str, run: Run) -> float:
     if quantity in RUN:
         return next(iter(of_run(quantity, run).values()), 0.0)
     est = estimate(run)
-    if quantity == "gpu_hours" and rows("runs").get(run.name) is not None:
+    if quantity == "gpu_hours" and row_of(run) is not None:
         return float(est.told_gpu_hours)
     return float(np.asarray(getattr(est, quantity))) if quantity in TIMED else 0.0

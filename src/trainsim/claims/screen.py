@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..catalog.rows import find, rows, source_title
+from ..catalog.runs import row_of
 from ..cost.pricing import Rental
 from ..errors import ClaimError
 from ..model.counting import flops_per_token
@@ -92,10 +93,10 @@ def ordinal(percentile: float) -> str:
 
 def title_of(run: Run) -> str:
     """What to call a run: the title of its row, its model's published name as short as it is told apart by, or the name it was given."""
-    known, published = rows("models"), rows("runs")
-    if run.name in published and published[run.name].get("title"):
-        return str(published[run.name]["title"])
-    if run.model.name not in known or (run.name in published and run.name != run.model.name):
+    known, published = rows("models"), row_of(run)
+    if published is not None and published.get("title"):
+        return str(published["title"])
+    if run.model.name not in known or (published is not None and run.name != run.model.name):
         return run.name
     full = str(known[run.model.name].get("name", run.name))
     short = full.rpartition(" ")[0]

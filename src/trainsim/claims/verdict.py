@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import catalog
 from ..catalog.evidence import Evidence, rent_evidence
+from ..catalog.models import is_of
 from ..catalog.rows import Row, day_of, rows
 from ..cost.pricing import Rental
 from ..development import Development, estimate_development
@@ -119,7 +120,8 @@ def audit(
         subject: the run, development, fleet or model it is about, as its maker states it; the catalogue's own where None.
         beliefs: laid over the catalogue's blind ones for hours, rent and goodput, and over the rungs of the ladder.
         versus: the run that a comparison is with; the catalogue's own where None.
-        as_of: blind priors use rows public by this day; the day before the claim where None.
+        as_of: use rows public by this day, for every rung too. Where None, priors on hours and rent are blind from the day before
+            the claim, and what the figure leaves out is told by all that is known today.
         seed: of the simulations.
 
     Raises:
@@ -134,7 +136,7 @@ def audit(
         raise ClaimError("subject", None, "is not given, and the claim names none", remedy)
     if claim.is_ratio and not claim.versus and versus is None:
         raise ClaimError("versus", "", "is not given: times of whose?", "Claim(…, versus='llama3.1-405b'), or audit(…, versus=run)")
-    case = Case(claim, subject, beliefs, _day(claim, as_of), seed)
+    case = Case(claim, subject, beliefs, _day(claim, as_of), seed, None if as_of is None else day_of(as_of, "as_of"))
     compared = claim.is_ratio or claim.versus_value is not None
     ratio = compare_claim(claim, _run(case), versus, beliefs, day=case.day, seed=seed) if compared else None
     if claim.is_ratio and ratio is not None:
@@ -234,7 +236,7 @@ def _audit_run(case: Case, given: Run) -> Verdict:
         return _scenario(
             Verdict(claim, run, "HOLDS", _telling(claim, None), tuple(checks), (), {}, _others(run), evidence, stated, hours.blind)
         )
-    steps = ladder(run, None if rent is None else rent.belief, value, beliefs, seed, hours.beliefs, hours.carried_by)
+    steps = ladder(run, None if rent is None else rent.belief, value, beliefs, seed, hours.beliefs, hours.carried_by, case.as_of)
     checks.append(_at_scope(claim, value, steps))
     hangs = _decides(claim, run, rent, hours, steps, seed)
     found = Verdict(
@@ -246,7 +248,7 @@ def _audit_run(case: Case, given: Run) -> Verdict:
 
 def _scenario(found: Verdict) -> Verdict:
     """A run whose row is somebody's estimate is a scenario: nothing held against it is stronger than a guess."""
-    row = rows("runs").get(found.subject.name) if isinstance(found.subject, Run) else None
+    row = catalog.row_of(found.subject) if isinstance(found.subject, Run) else None
     if row is None or row.grade not in ("estimate", "judgement"):
         return _verdict(found)
     why = f"the run is a scenario ({row.grade}): {row.get('why', row.cited)}"
@@ -363,7 +365,7 @@ def _others(run: Run) -> dict[str, float]:
     phase = next(p for p in run.phases if p.name == main_phase(run))
     found: dict[str, float] = {}
     for row in rows("runs").values():
-        if row.get("model") == run.model.name and row.get("tokens_per_s_per_gpu") and phase.tokens is not None:
+        if row.get("tokens_per_s_per_gpu") and phase.tokens is not None and is_of(row, run.model):
             found[row.id] = float(phase.tokens) / float(row["tokens_per_s_per_gpu"]) / SECONDS_PER_HOUR
     return found
 
