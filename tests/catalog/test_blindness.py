@@ -145,3 +145,24 @@ def test_a_prior_comes_with_its_narrowest_and_widest_reading(judged: ts.Run) -> 
         assert all(unit.low < low < high <= unit.high for low, high in readings)
         assert np.diff(np.log(readings[1])) <= np.diff(np.log(readings[0])) * 1.5
         assert built.how
+
+
+def test_a_hyperscalers_list_is_another_kind_of_price(judged: ts.Run, added: Any) -> None:
+    """Where others quote the chip, what the four largest list moves the widest reading alone; where nobody does, it is all there is."""
+    day = dt.date(2024, 12, 25)
+    before = rent_evidence(judged, day)
+    added(a_quote(date=dt.date(2024, 12, 1), tier="hyperscaler", region="global", usd_per_gpu_hour=80.0))
+    after = rent_evidence(judged, day)
+    assert (after.belief, after.narrow) == (before.belief, before.narrow)
+    assert after.wide != before.wide
+    assert "list price" in after.set_aside["prices/a-stranger"]
+    alone = [
+        copied(
+            "prices", "rent-h100-2023q4-oracle", id=f"only-{i}", chip="home-made", usd_per_gpu_hour=10.0 + i, date=dt.date(2024, 11, i + 1)
+        )
+        for i in range(4)
+    ]
+    added(*alone)
+    with pytest.warns(ts.TrainsimWarning, match="was told for"):
+        own = judged.replace({"cluster.chip.name": "home-made"})
+    assert set(rent_evidence(own, day).used) == {row.address for row in alone}

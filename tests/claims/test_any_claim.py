@@ -343,3 +343,16 @@ def test_a_day_asked_for_hides_later_rows_from_every_rung() -> None:
         days = [day for source in rung.inputs.values() for day in re.findall(r"\((\d{4}-\d{2}-\d{2}),", source)]
         told = [day for day in days if day != "2024-12-26"]  # the run's own row, the subject itself
         assert all(day <= "2024-12-25" for day in told), rung
+
+
+def test_a_number_without_a_scope_is_read_on_the_basis_that_fits_better() -> None:
+    llama = ts.catalog.run("llama3.1-405b")
+    said = ts.Claim("cost", 1, unit="USD", date="2024-08-31")
+    said = said.replace({"value": float(ts.audit(said, llama).rungs[0].owned[1])})  # what it cost an owner, far below rent
+    at_rent, owned = (ts.audit(said.replace({"scope": scope}), llama) for scope in ("final-run rent", "final run at owner's cost"))
+    assert (at_rent.number, owned.number) == ("STRAINED", "HOLDS")
+    found = ts.audit(said, llama)
+    assert found.number == "HOLDS"
+    assert "owner's cost; no scope was told; at rent the" in found.check("dollars").finding
+    assert found.scopes[-1].endswith("at the owner's cost")
+    assert ts.audit(said.replace({"value": float(said.value or 0.0) / 10}), llama).number == "FAILS", "on neither"

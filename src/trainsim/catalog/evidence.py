@@ -262,8 +262,8 @@ def rent_evidence(run: Run, as_of: dt.date | None = None, region: str = "", mont
 
     The centre is the mean log of the quotes for the chip itself anywhere and for its silicon generation in the region, within
     ``months`` before the day; the spread is that of all the generation's quotes around their regions' means (Student-t). Prices a
-    lab imputed to its own machines don't count. The wide reading takes all regions alike; the narrow one ignores that the
-    centre rests on few quotes.
+    lab imputed to its own machines don't count, nor do list prices of hyperscalers where others quote the chip: they are of another
+    kind. The wide reading takes all regions and those lists alike; the narrow one ignores that the centre rests on few quotes.
 
     Raises:
         CatalogError: fewer than three quotes, or none for the chip or its generation in the region.
@@ -272,22 +272,21 @@ def rent_evidence(run: Run, as_of: dt.date | None = None, region: str = "", mont
     family = {c for c, g in GENERATIONS.items() if g == generation and "200" not in c} | {run.cluster.chip.name}
     quotes = [r for r in rows("prices").values() if r.get("kind") == "rent" and r.get("chip") in family]
     day = as_of or _day_of(run) or max((r.date for r in quotes), default=dt.date.max)
-    for span in (months, 2 * months, 4 * months, 8 * months):  # an old chip is quoted seldom: look further back until three are found
-        aside = {r.address: why for r in quotes if (why := _no_quote(r, run, as_of, day, span))}
-        kept = {r.address: r for r in quotes if r.address not in aside}
-        near = [r for r in kept.values() if not region or r.get("region") == region or r.get("chip") == run.cluster.chip.name]
-        if len(kept) >= 3 and near:
-            break
-    else:
-        rule = f"quotes for {run.cluster.chip.name} in the {span} months before {day}: too few to build a belief on"
-        raise CatalogError("catalog.prices", len(near), rule, "give price its own belief, or a later as_of")
-    logs = {a: float(np.log(_middle(r))) for a, r in kept.items()}
+    open_ = {r.address: why for r in quotes if (why := _no_quote(r, run, as_of))}
+    found = _near(quotes, open_, run, day, region, months)
+    if found is None:
+        rule = f"quotes for {run.cluster.chip.name} in the {8 * months} months before {day}: too few to build a belief on"
+        raise CatalogError("catalog.prices", 0, rule, "give price its own belief, or a later as_of")
+    kept, near, span, aside = found
+    logs = {r.address: float(np.log(_middle(r))) for r in kept}
     by_region: dict[str, list[float]] = {}
-    for address, row in kept.items():
-        by_region.setdefault(str(row.get("region")), []).append(logs[address])
+    for row in kept:
+        by_region.setdefault(str(row.get("region")), []).append(logs[row.address])
     freedom = max(1, len(kept) - len(by_region))
     spread = float(np.sqrt(sum(float(np.sum((np.array(v) - np.mean(v)) ** 2)) for v in by_region.values()) / freedom))
-    centre, everywhere = float(np.mean([logs[r.address] for r in near])), np.array(list(logs.values()))
+    centre = float(np.mean([logs[r.address] for r in near]))
+    every = [r for r in quotes if r.address not in open_ and _within_months(r, day, span)]
+    everywhere = np.array([np.log(_middle(r)) for r in every])
     wide = _log_student(float(everywhere.mean()), float(everywhere.std(ddof=1)) * np.sqrt(1 + 1 / len(everywhere)), len(everywhere) - 1)
     quoted = f"{len(near)} quote{'' if len(near) == 1 else 's'}{f' in {_place(region)}' if region else ''}"
     how = f"{quoted} ({len(kept)} for the spread), {span} months before {day}"
@@ -297,18 +296,41 @@ def rent_evidence(run: Run, as_of: dt.date | None = None, region: str = "", mont
     )
 
 
+def _near(
+    quotes: list[Row], aside: Mapping[str, str], run: Run, day: dt.date, region: str, months: int
+) -> tuple[list[Row], list[Row], int, dict[str, str]] | None:
+    """Quotes for the spread, those for the centre, how far back they go, and why the others don't count; None where they are too few.
+
+    An old chip is quoted seldom: the search goes further back until three are found, and to hyperscalers' lists last.
+    """
+    for lists in (dict.fromkeys((r.address for r in quotes if r.get("tier") == "hyperscaler"), LISTED), {}):
+        for span in (months, 2 * months, 4 * months, 8 * months):
+            old = {r.address: f"not within {span} months before {day}" for r in quotes if not _within_months(r, day, span)}
+            away = {**lists, **old, **aside}
+            kept = [r for r in quotes if r.address not in away]
+            near = [r for r in kept if not region or r.get("region") == region or r.get("chip") == run.cluster.chip.name]
+            if len(kept) >= 3 and near:
+                return kept, near, span, away
+    return None
+
+
+LISTED = "a hyperscaler's list price, where others quote the chip"
+
+
 def _place(region: str) -> str:
     """A region in a sentence: China, the US."""
     return f"the {region.upper()}" if len(region) == 2 else region.title()
 
 
-def _no_quote(row: Row, run: Run, as_of: dt.date | None, day: dt.date, months: int) -> str:
-    """Why a rent row is no quote for this run and day."""
+def _no_quote(row: Row, run: Run, as_of: dt.date | None) -> str:
+    """Why a rent row is no quote for this run, on whatever day."""
     if why := why_hidden(row, run, as_of):
         return why
-    if row.get("term") == "imputed":
-        return "imputed by a lab to its own machines"
-    return "" if 0 <= (day - row.date).days <= months * 30.5 else f"not within {months} months before {day}"
+    return "imputed by a lab to its own machines" if row.get("term") == "imputed" else ""
+
+
+def _within_months(row: Row, day: dt.date, months: int) -> bool:
+    return 0 <= (day - row.date).days <= months * 30.5
 
 
 def _day_of(run: Run) -> dt.date | None:

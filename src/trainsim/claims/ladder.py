@@ -60,7 +60,7 @@ class Rung:
     Args:
         label, contents: what it adds, and all it holds.
         rent: 5, 50 and 95 % quantiles at rented hours [USD]; middle: 25 and 75 %.
-        owner: median at the owner's cost [USD]; None where no owner's cost is known.
+        owned: the same at the owner's cost, as rent; empty where no owner's cost is known.
         odds: probability of less than the claimed value.
         grade: of the inputs that carry it: B market data or others' figures, C judgement or what the user gave.
         detail: what it rests on, in words.
@@ -71,11 +71,16 @@ class Rung:
     contents: tuple[Content, ...]
     rent: tuple[Figure, ...]
     middle: tuple[Figure, ...]
-    owner: Figure | None
+    owned: tuple[Figure, ...]
     odds: Figure
     grade: str
     detail: str
     inputs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def owner(self) -> Figure | None:
+        """Median at the owner's cost [USD]; None where no owner's cost is known."""
+        return self.owned[1] if self.owned else None
 
 
 @dataclass(frozen=True)
@@ -198,7 +203,7 @@ def climb(
                 contents=contents,
                 rent=sim.quantile(name, (0.05, 0.5, 0.95)),
                 middle=sim.quantile(name, (0.25, 0.75)),
-                owner=None if owned is None else owned.quantile(name, 0.5),
+                owned=() if owned is None else owned.quantile(name, (0.05, 0.5, 0.95)),
                 odds=sim.probability(name, below=value),
                 grade="C" if any(judged(source) for source in inputs.values()) else "B",
                 detail=_detail(rented, name, sim),

@@ -16,7 +16,7 @@ from ..units import SECONDS_PER_HOUR, human
 from .decides import named
 from .hours import states_hours
 from .scope import scope_of
-from .words import main_phase
+from .words import main_phase, ordinal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,21 +76,6 @@ class _Notes:
         return f"[{self.titles.index(title) + 1}]"
 
 
-def ordinal(percentile: float) -> str:
-    """A percentile in words.
-
-    >>> ordinal(16), ordinal(0.04), ordinal(91.4)
-    ('16th pct.', '<1st pct.', '91st pct.')
-    """
-    if percentile < 1:
-        return "<1st pct."
-    if percentile > 99:
-        return ">99th pct."
-    whole = round(percentile)
-    suffix = {1: "st", 2: "nd", 3: "rd"}.get(whole % 10 if whole % 100 not in (11, 12, 13) else 0, "th")
-    return f"{whole}{suffix} pct."
-
-
 def title_of(run: Run) -> str:
     """What to call a run: the title of its row, its model's published name as short as it is told apart by, or the name it was given."""
     known, published = rows("models"), row_of(run)
@@ -144,7 +129,7 @@ def scope_in_words(claim: Claim) -> str:
     """The scope a number was judged at."""
     if claim.judged_in != "USD":
         return "the hours of the run"
-    return claim.scope if scope_of(claim.scope) is not None else "final-run rent; the claim names no scope"
+    return claim.scope if scope_of(claim.scope) is not None else "the last run, at rent or the owner's cost; the claim names no scope"
 
 
 def _hours(v: Verdict, notes: _Notes) -> list[str]:

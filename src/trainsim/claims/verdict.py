@@ -29,7 +29,7 @@ from .ladder import Ladder, Rung, ladder, said
 from .ratio import compare_claim
 from .readings import Subject, wrong_subject
 from .scope import Scope, scope_of
-from .words import INSIDE, SEVERITY, Check, Telling, Word, main_phase, word_at, word_for_rounding
+from .words import INSIDE, SEVERITY, Check, Telling, Word, main_phase, ordinal, word_at, word_for_rounding
 
 SIZE_UNTOLD = 2048
 """Accelerators of a run whose number was never published: told hours and their dollars don't depend on it."""
@@ -90,7 +90,8 @@ class Verdict:
         if not self.rungs and not self.ratios:
             return ()
         value = self.claim.in_base()
-        held = {r.label: r.rent for r in self.rungs} if self.rungs else self.ratios
+        held = {r.label: r.rent for r in self.rungs} if self.rungs else dict(self.ratios)
+        held |= {f"{r.label} at the owner's cost": r.owned for r in self.rungs if r.owned}
         return tuple(label for label, (low, _, high) in held.items() if low <= value <= high)
 
     def __str__(self) -> str:
@@ -237,7 +238,7 @@ def _audit_run(case: Case, given: Run) -> Verdict:
             Verdict(claim, run, "HOLDS", _telling(claim, None), tuple(checks), (), {}, _others(run), evidence, stated, hours.blind)
         )
     steps = ladder(run, None if rent is None else rent.belief, value, beliefs, seed, hours.beliefs, hours.carried_by, case.as_of)
-    checks.append(_at_scope(claim, value, steps))
+    checks.append(_at_some_scope(claim, value, steps))
     hangs = _decides(claim, run, rent, hours, steps, seed)
     found = Verdict(
         claim, run, "HOLDS", _telling(claim, steps), tuple(checks), steps.rungs, {}, _others(run), evidence, stated, hours.blind,
@@ -287,6 +288,18 @@ def _at_rent(evidence: Evidence, price: float) -> Check:
     readings: tuple[Belief, ...] = (evidence.belief, evidence.narrow, evidence.wide)
     at = [100.0 * float(b.meets(unit, "price.usd_per_gpu_hour").cdf(price)) for b in readings]
     return Check("rent", word_at(at[0]), f"${price:.2f} an hour against {evidence.how}", *at)
+
+
+def _at_some_scope(claim: Claim, value: float, steps: Ladder) -> Check:
+    """The claimed value at its scope; where its words fix none, the last run on the basis that fits better, and both are named."""
+    check = _at_scope(claim, value, steps)
+    if scope_of(claim.scope) is not None or check.word == "HOLDS":
+        return check
+    owned = _at_scope(claim.replace({"scope": "final run at owner's cost"}), value, steps)
+    if owned.percentile is None or SEVERITY.index(owned.word) >= SEVERITY.index(check.word):
+        return check
+    at = f"no scope was told; at rent the {ordinal(check.percentile or 0.0).replace('pct.', 'percentile')}"
+    return replace(owned, finding=f"{owned.finding}; {at}")
 
 
 def _at_scope(claim: Claim, value: float, steps: Ladder) -> Check:

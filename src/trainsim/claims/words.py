@@ -46,6 +46,21 @@ def word_for_rounding(stated: float, computed: float, bound: Bound = "") -> Word
     return "STRAINED" if abs(stated - computed) <= 0.1 * abs(computed) else "FAILS"
 
 
+def ordinal(percentile: float) -> str:
+    """A percentile in words.
+
+    >>> ordinal(16), ordinal(0.04), ordinal(91.4)
+    ('16th pct.', '<1st pct.', '91st pct.')
+    """
+    if percentile < 1:
+        return "<1st pct."
+    if percentile > 99:
+        return ">99th pct."
+    whole = round(percentile)
+    suffix = {1: "st", 2: "nd", 3: "rd"}.get(whole % 10 if whole % 100 not in (11, 12, 13) else 0, "th")
+    return f"{whole}{suffix} pct."
+
+
 @dataclass(frozen=True)
 class Check:
     """One thing a claim was held against.

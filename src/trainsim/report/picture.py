@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from ..catalog.rows import find
 from ..claims.ladder import Rung
 from ..claims.scope import scope_of
-from ..claims.screen import money, ordinal, scope_in_words, stated_run, title_of, told_in_words
+from ..claims.screen import money, scope_in_words, stated_run, title_of, told_in_words
 from ..claims.verdict import Verdict
-from ..claims.words import main_phase
+from ..claims.words import main_phase, ordinal
 from ..errors import EstimateError
 from ..uncertainty import Simulation
 from ..units import SECONDS_PER_HOUR, human
