@@ -73,7 +73,7 @@ class Spec(BaseModel, metaclass=_SpecMeta):
 
     def model_post_init(self, context: Any) -> None:  # noqa: ARG002  (pydantic's hook)
         """Note whether any number is an array of draws."""
-        self._drawn = any(isinstance(child, np.ndarray) or (isinstance(child, Spec) and child._drawn) for child in self._children())
+        self._drawn = any(map(holds_draws, self._children()))
 
     def _children(self) -> Iterator[Any]:
         for name in type(self).model_fields:
@@ -453,6 +453,11 @@ def _nearest(known: Mapping[str, str], path: str) -> str | None:
         if path in known:
             return known[path]
     return known.get("")
+
+
+def holds_draws(value: Any) -> bool:
+    """Whether a value is an array of draws, or a spec with one somewhere inside."""
+    return isinstance(value, np.ndarray) or (isinstance(value, Spec) and value._drawn)
 
 
 def _hashable(value: Any) -> Any:

@@ -25,6 +25,21 @@ HOURS_PER_DAY = 24.0
 HOURS_PER_YEAR = 8766.0
 """Julian year: 365.25 days of 24 hours."""
 
+
+
+def rows_of(*values: Num) -> NDArray[np.float64]:
+    """Numbers as rows of one array: ``(…), (…)`` → ``(rows, …)``, each broadcast against all.
+
+    >>> rows_of(1.0, np.array([2.0, 3.0]))
+    array([[1., 1.],
+           [2., 3.]])
+    """
+    rows = np.empty((len(values), *np.broadcast(*values).shape))
+    for i, value in enumerate(values):
+        rows[i] = value
+    return rows
+
+
 _arrays_allowed: ContextVar[bool] = ContextVar("arrays_allowed", default=False)
 
 

@@ -123,7 +123,7 @@ def ring_all_reduce(size: Num, group: Num, per_domain: Num, fabric: Fabric) -> N
     >>> float(ring_all_reduce(8e9, 8, 8, Fabric(8, 200e9, 50e9, 0.0, 0.0)))
     0.07
     """
-    return ring_reduce_scatter(size, group, per_domain, fabric) + ring_all_gather(size, group, per_domain, fabric)
+    return 2.0 * ring_all_gather(size, group, per_domain, fabric)
 
 
 # trees and hierarchies -----------------------------------------------------------------------------------------------

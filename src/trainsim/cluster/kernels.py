@@ -30,29 +30,31 @@ def product_rate(peak: Num, share: Num, depth: Num, stack: Stack) -> Num:
     >>> float(product_rate(1e15, 0.72, 7168.0, Stack("s", architecture="hopper", half_depth=600.0))) / 1e15
     0.664...
     """
-    return peak * share * depth / (depth + stack.half_depth)
+    return peak * share * (depth / (depth + stack.half_depth))
 
 
-def occupied(rows: Num, cols: Num, groups: Num, stack: Stack) -> Num:
-    """Work done over work asked for: output tiles are computed whole, and the last wave leaves processors idle.
+def computed(rows: Num, cols: Num, groups: Num, stack: Stack) -> Num:
+    """Output elements that a launch takes the time of: tiles are computed whole, and the last wave leaves processors idle.
 
-    ``⌈M/t⌉⌈N/t⌉t² / MN · [1 + w(⌈W⌉/W − 1)]``, ``W = groups · tiles / processors``.
+    ``t²·[(1 − w)·W·P + w·⌈W⌉·P]``, ``W = G·⌈M/t⌉⌈N/t⌉ / P``.
 
     Args:
-        rows, cols: output dimensions of one product [element].
-        groups: products in one launch [1].
-        stack: tile, processors and the weight ``w`` of the last wave.
+        rows, cols: output dimensions M, N of one product [element].
+        groups: products G in one launch [1].
+        stack: tile t, processors P and the weight w of the last wave.
+
+    Returns:
+        elements [1], at least ``G·M·N``.
 
     Source: NVIDIA, Matrix Multiplication Background User's Guide, sections on tile and wave quantization.
 
     >>> stack = Stack("s", architecture="hopper", tile=128.0, processors=128.0, wave=1.0)
-    >>> float(occupied(128.0 * 128, 128.0, 1.0, stack)), float(occupied(64.0, 128.0 * 128, 1.0, stack))
+    >>> float(computed(128.0 * 128, 128.0, 1.0, stack)) / (128 * 128 * 128), float(computed(64.0, 16384.0, 1.0, stack)) / (64 * 16384)
     (1.0, 2.0)
     """
-    tiles = np.ceil(rows / stack.tile) * np.ceil(cols / stack.tile)
-    waves = groups * tiles / stack.processors
-    padding = tiles * np.square(stack.tile) / (rows * cols)
-    return padding * (1.0 + stack.wave * (np.ceil(waves) / waves - 1.0))
+    tiles = groups * (np.ceil(rows / stack.tile) * np.ceil(cols / stack.tile))
+    waves = np.ceil(tiles / stack.processors) * stack.processors
+    return (tiles + stack.wave * (waves - tiles)) * np.square(stack.tile)
 
 
 def aligned(inner: Num, cols: Num, element_bytes: Num, stack: Stack) -> Num:
@@ -82,7 +84,7 @@ def product_seconds(
 ) -> Num:  # fmt: skip
     """Seconds of ``groups`` products ``rows × depth`` by ``depth × cols``: the slower of arithmetic and memory.
 
-    ``t = max(2·G·M·N·K · occupied / rate, bytes / (memory · bandwidth))``
+    ``t = max(2·K·E / rate, bytes / (memory · bandwidth))``, ``E`` the elements computed, :func:`computed`.
 
     Args:
         rows, cols, depth: M, N, K of one product [element].
@@ -100,9 +102,8 @@ def product_seconds(
     >>> round(1e3 * float(product_seconds(8192., 8192., 8192., 1., 989e12, .7, 3.35e12, s, element_bytes=2., output_bytes=2.)), 2)
     1.65
     """
-    flop = 2.0 * groups * rows * cols * depth
-    arithmetic = flop * occupied(rows, cols, groups, stack) / product_rate(peak, share, depth, stack)
-    moved = groups * (element_bytes * depth * (rows + cols) + output_bytes * rows * cols)
+    arithmetic = 2.0 * depth * computed(rows, cols, groups, stack) / product_rate(peak, share, depth, stack)
+    moved = groups * (element_bytes * (depth * (rows + cols)) + output_bytes * (rows * cols))
     slower: Num = np.maximum(arithmetic, moved / (stack.memory * bandwidth))
     return slower
 

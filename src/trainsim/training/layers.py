@@ -20,7 +20,7 @@ from ..cluster.kernels import (
 from ..cluster.stack import Stack
 from ..errors import EstimateError
 from ..model.documents import Documents, document_keys
-from ..units import Num
+from ..units import Num, rows_of
 from .shapes import Again, Shapes
 
 BF16_BYTES = 2.0
@@ -104,6 +104,11 @@ class LayerTimes:
     cp: Num
 
 
+def _shared(degree: Num) -> bool:
+    """Whether more than one rank shares the work in any column."""
+    return degree != 1 if isinstance(degree, float) else bool(np.any(degree != 1))
+
+
 def nothing(shapes: Shapes) -> Num:
     """No seconds for any kind of layer, shape ``(kinds, 1)``."""
     return np.zeros_like(shapes.layers)
@@ -155,7 +160,7 @@ def layer_times(shapes: Shapes, again: Again, layout: Layout, chip: Chip, fabric
     # backward launches twice the kernels of forward: half of them stand with the gradients of inputs, half with those of weights
     inputs, weights = host_floor(raw_inputs, host, stack), host_floor(raw_weights, shapes.kernels * stack.launch, stack)
     attending: tuple[Num, Num] = (nothing(shapes), nothing(shapes))
-    if np.any(np.asarray(layout.cp) != 1):
+    if _shared(layout.cp):
         others = [host_floor(np.maximum(raw - each, 0.0), host, stack) for raw, each in ((raw_forward, core), (raw_inputs, back))]
         attending = (forward - others[0], inputs - others[1])
     repeated = _shortened(shapes, stack, forward, raw_forward, products[0], host)
@@ -205,7 +210,7 @@ class Tiles:
 
 def _tiles(shapes: Shapes, layout: Layout, stack: Stack) -> Tiles:
     """Products as tensor, sequence and expert parallelism leave them."""
-    divided = layout.tp if np.any(np.asarray(layout.tp) != 1) else 1.0
+    divided = layout.tp if _shared(layout.tp) else 1.0
     if np.any(np.asarray(layout.expert_tp) != divided):
         divided = np.where(shapes.routed > 0, layout.expert_tp, divided)
     inner = shapes.inner / np.where(shapes.inner_split > 0, divided, 1.0)
@@ -222,22 +227,21 @@ def _products(shapes: Shapes, tiles: Tiles, layout: Layout, chip: Chip, stack: S
     """Seconds of each product forward, by its input and by its weight, shapes ``(products, n)``: all three passes at once."""
     peak, share, size = _formats(shapes, layout, chip, stack)
     share = share * aligned(tiles.inner, tiles.cols, size, stack)
-    rows, inner, cols = np.broadcast_arrays(tiles.rows, tiles.inner, tiles.cols)
+    rows, inner, cols = tiles.rows, tiles.inner, tiles.cols
     gradient = 2.0 * np.asarray(stack.gradient_bytes)  # accumulated in place: read and written
-    bytes_out = np.stack(np.broadcast_arrays(BF16_BYTES, BF16_BYTES, gradient)).reshape(3, 1, -1)
-    seconds: Any = product_seconds(
-        np.stack([rows, rows, inner]), np.stack([cols, inner, cols]), np.stack([inner, cols, rows]), tiles.groups,
-        peak, share, chip.memory_bandwidth, stack, element_bytes=size, output_bytes=bytes_out,
-    )  # fmt: skip
-    return seconds[0], seconds[1], seconds[2]
+    settings = (tiles.groups, peak, share, chip.memory_bandwidth, stack)
+    return (
+        product_seconds(rows, cols, inner, *settings, element_bytes=size, output_bytes=BF16_BYTES),
+        product_seconds(rows, inner, cols, *settings, element_bytes=size, output_bytes=BF16_BYTES),
+        product_seconds(inner, cols, rows, *settings, element_bytes=size, output_bytes=gradient),
+    )
 
 
 def _cores(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack, backward: float) -> Num:
     """Seconds of each attention core or recurrent mixer in one pass, shape ``(cores, n)``."""
     peak = chip.peak_of("bf16")
     found = [_core(shapes, i, layout, chip, peak, stack, backward) for i in range(len(shapes.masks))]
-    whole: Num = np.stack(np.broadcast_arrays(*found)) if found else np.zeros((0, 1))
-    return whole
+    return rows_of(*found) if found else np.zeros((0, 1))
 
 
 def _core(shapes: Shapes, i: int, layout: Layout, chip: Chip, peak: Num, stack: Stack, backward: float) -> Num:
@@ -270,7 +274,7 @@ def _casts(shapes: Shapes, tiles: Tiles, layout: Layout, chip: Chip, stack: Stac
         return nothing(shapes), nothing(shapes)
     rows = tiles.rows * tiles.groups
     each = {"tensor": stack.cast_bytes, "block": stack.cast_block_bytes}[layout.scaled]
-    elements = np.stack(np.broadcast_arrays(shapes.low * shapes.own_input * tiles.inner, shapes.low * tiles.cols)) * rows
+    elements = rows_of(shapes.low * shapes.own_input * tiles.inner, shapes.low * tiles.cols) * rows
     seconds: Any = stream_seconds(shapes.products_of @ elements * each, chip.memory_bandwidth, stack)
     return seconds[0], seconds[1]
 
@@ -310,7 +314,7 @@ def _again(again: Again, layout: Layout, chip: Chip, stack: Stack, times: tuple[
 
 def _tp(shapes: Shapes, layout: Layout, fabric: Fabric, hidden: Num) -> Num:
     """Sums over tensor-parallel ranks in one pass: one per sublayer whose last product is split by rows (arXiv:1909.08053, section 3)."""
-    if not np.any(np.asarray(layout.tp) != 1):
+    if not _shared(layout.tp):
         return nothing(shapes)
     near = members_per_domain(layout.tp, 1.0, fabric.domain)
     return shapes.split_sublayers * all_reduce(layout.tokens * hidden * BF16_BYTES, layout.tp, near, fabric)
@@ -318,13 +322,13 @@ def _tp(shapes: Shapes, layout: Layout, fabric: Fabric, hidden: Num) -> Num:
 
 def _ep(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> Num:
     """Tokens to their experts and back in one pass (arXiv:2412.19437, section 3.2.2)."""
-    if shapes.experts == 1 or not np.any(np.asarray(layout.ep) != 1):
+    if shapes.experts == 1 or not _shared(layout.ep):
         return nothing(shapes)
     near = members_per_domain(layout.ep, layout.expert_tp, fabric.domain)
     limit = np.where(np.asarray(stack.domains_per_token) > 0, stack.domains_per_token, np.inf)
     copies = token_copies(stack.deduplication, shapes.experts, shapes.top_k, layout.ep, near, limit=limit)
     elements = shapes.stream * layout.tokens / layout.tp
-    both = np.stack(np.broadcast_arrays(stack.dispatch_bytes, stack.combine_bytes)).reshape(2, 1, -1)
+    both = rows_of(stack.dispatch_bytes, stack.combine_bytes).reshape(2, 1, -1)
     seconds: Num = shapes.routed_layers * np.add.reduce(exchange(elements * both, *copies, fabric, stack.imbalance), axis=0)
     return seconds
 
@@ -334,7 +338,7 @@ def _expert_tp(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> 
 
     Source: ``MoEAlltoAllTokenDispatcher`` of Megatron-Core: every copy that reaches a rank is gathered over its group.
     """
-    if shapes.experts == 1 or not np.any(np.asarray(layout.expert_tp) != 1):
+    if shapes.experts == 1 or not _shared(layout.expert_tp):
         return nothing(shapes)
     near = members_per_domain(layout.expert_tp, 1.0, fabric.domain)
     copies = shapes.top_k * layout.tokens / layout.tp * layout.expert_tp * stack.imbalance
@@ -347,7 +351,7 @@ def _cp(shapes: Shapes, layout: Layout, fabric: Fabric) -> Num:
 
     Source: ring attention, arXiv:2310.01889, section 3; states gathered, arXiv:2502.07563 (LASP-2), section 3.
     """
-    if not np.any(np.asarray(layout.cp) != 1):
+    if not _shared(layout.cp):
         return nothing(shapes)
     near = members_per_domain(layout.cp, layout.tp, fabric.domain)
     whole = (layout.tokens * shapes.kv_width + layout.micro_batch * shapes.state) * layout.cp / layout.tp * BF16_BYTES

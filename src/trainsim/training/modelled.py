@@ -6,7 +6,7 @@ from ..cluster.stack import Stack
 from ..errors import EstimateError
 from ..units import Num
 from .efficiency import Efficiency, Flow, Work
-from .step import layout_of, plain, step_of
+from .step import plain, step_of_plan
 
 
 class Modelled(Efficiency):
@@ -29,6 +29,5 @@ class Modelled(Efficiency):
         if work.plan is None:
             raise EstimateError("plan", None, "is needed to model a step", "give plan=ts.Plan(…)")
         tokens, seq_len, batch = (work.needed(name, "Modelled") for name in ("tokens", "seq_len", "batch"))
-        layout = layout_of(work.plan, work.cluster, seq_len, work.document_length)
-        step = step_of(work.model, layout, batch, work.plan.schedule, work.plan.zero, work.cluster, self.stack)
+        step = step_of_plan(work.model, work.plan, work.cluster, self.stack, seq_len, batch, work.document_length)
         return plain(step.seconds) * work.cluster.gpus * tokens / (batch * seq_len)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..cluster.collectives import Fabric, all_gather, all_reduce, members_per_domain, point_to_point, reduce_scatter, tree_all_reduce
+from ..cluster.collectives import Fabric, all_gather, all_reduce, members_per_domain, point_to_point, tree_all_reduce
 from ..cluster.hardware import Cluster
 from ..cluster.stack import Stack
 from ..model.documents import Documents
 from ..model.transformer import Model
-from ..units import Num
+from ..spec import holds_draws
+from ..units import Num, rows_of
 from .layers import BF16_BYTES, LayerTimes, Layout, fabric_of, layer_times
 from .plan import Plan
 from .schedule import Schedule, busy_seconds, waiting_seconds
@@ -187,14 +190,17 @@ def _pass(times: LayerTimes, again: Again, counts: Array, layout: Layout, stack:
     lent = stack.exchange_processors / (1.0 - np.asarray(stack.exchange_processors)) * hidden["ep"]
     shown = sum(exchanged[kind] - hidden[kind] for kind in exchanged) + lent
     half = shown / 2
+    rows = (times.forward, times.inputs, times.weights, times.again, *(exchanged[kind] - hidden[kind] for kind in exchanged), lent)
+    forward, inputs, weights, redone, *shows = counts @ rows_of(*rows, *hidden.values())
+    kinds = len(exchanged)
     return Pass(
         passes=Passes(times.forward + half, times.inputs + times.again + half, times.weights, (hidden["ep"] - lent) / 2),
-        forward=counts @ times.forward,
-        inputs=counts @ times.inputs,
-        weights=counts @ times.weights,
-        again=counts @ times.again,
-        exposed={kind: counts @ (exchanged[kind] - hidden[kind]) for kind in exchanged} | {"lent": counts @ lent},
-        hidden={kind: counts @ hidden[kind] for kind in hidden},
+        forward=forward,
+        inputs=inputs,
+        weights=weights,
+        again=redone,
+        exposed=dict(zip((*exchanged, "lent"), shows[: kinds + 1], strict=True)),
+        hidden=dict(zip(hidden, shows[kinds + 1 :], strict=True)),
     )
 
 
@@ -251,17 +257,14 @@ def _synchronise(
     every, group = (_both(each, np.maximum(each * np.asarray(layout.tp) / spread, 1.0)) for each in (ranks, shard))
     stride = _both(layout.tp, spread)
     params = kinds / stride
-    near = members_per_domain(group, stride, fabric.domain)
-    gradients, weights = params * stack.gradient_bytes, params * stack.gather_bytes
-    across = 0.0 if layout.shard is None else _between_copies(gradients / group, every / group, stride * group, fabric)
-    match zero:
-        case 0:
-            seconds = all_reduce(gradients, every, members_per_domain(every, stride, fabric.domain), fabric)
-        case 1 | 2:
-            seconds = reduce_scatter(gradients, group, near, fabric) + all_gather(weights, group, near, fabric) + across
-        case _:
-            each = reduce_scatter(gradients, group, near, fabric) + 2.0 * all_gather(weights, group, near, fabric) + across
-            seconds = micro_batches * each
+    sizes = params * rows_of(stack.gradient_bytes, stack.gather_bytes).reshape(2, 1, 1, -1)
+    if zero == 0:
+        seconds = all_reduce(sizes[0], every, members_per_domain(every, stride, fabric.domain), fabric)
+    else:
+        each = np.asarray(all_gather(sizes, group, members_per_domain(group, stride, fabric.domain), fabric))
+        scattered, gathered = each[0], each[1]
+        across = 0.0 if layout.shard is None else _between_copies(sizes[0] / group, every / group, stride * group, fabric)
+        seconds = scattered + gathered + across if zero < 3 else micro_batches * (scattered + 2.0 * gathered + across)
     owned = params / group if zero > 0 else params * np.ones_like(group)
     window = busy.compute * (micro_batches if zero == 3 else 1.0)
     seconds = np.where(params > 0, seconds, 0.0)  # nobody sums the gradients of experts that a model doesn't have
@@ -270,12 +273,33 @@ def _synchronise(
 
 def _both(dense: Num, experts: Num) -> Array:
     """Numbers of dense parameters and of experts' as rows, ``(2, 1, n)``."""
-    return np.stack(np.broadcast_arrays(dense, experts)).reshape(2, 1, -1)
+    return rows_of(dense, experts).reshape(2, 1, -1)
 
 
 def _between_copies(gradients: Num, copies: Num, stride: Num, fabric: Fabric) -> Num:
     """A shard's gradients summed over the copies of hybrid sharding, none where there is one copy (PyTorch ``HYBRID_SHARD``)."""
     return all_reduce(gradients, copies, members_per_domain(copies, stride, fabric.domain), fabric)
+
+
+# the step of a plan ------------------------------------------------------------------------------------------------------
+
+
+def step_of_plan(
+    model: Model, plan: Plan, cluster: Cluster, stack: Stack, seq_len: Num, batch: Num, documents: Num | Documents | None
+) -> Step:
+    """One optimizer step under a plan. Steps of plain numbers are kept: an estimate and who then asks where its time goes share one."""
+    what: tuple[Any, ...] = (model, plan, cluster, stack, seq_len, batch, documents)
+    return (_step_of_plan if any(map(holds_draws, what)) else _kept)(*what)
+
+
+def _step_of_plan(
+    model: Model, plan: Plan, cluster: Cluster, stack: Stack, seq_len: Num, batch: Num, documents: Num | Documents | None
+) -> Step:
+    layout = layout_of(plan, cluster, seq_len, documents)
+    return step_of(model, layout, batch, plan.schedule, plan.zero, cluster, stack)
+
+
+_kept = lru_cache(maxsize=256)(_step_of_plan)
 
 
 # a plan as numbers -------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from ..units import Num
 from .schedule import slot_counts
 from .schedule.orders import Slot
 from .shapes import Shapes, shapes_of
-from .step import Step, _at_rank, layout_of, plain, step_of
+from .step import Step, _at_rank, plain, step_of_plan
 
 if TYPE_CHECKING:
     from ..run import Run
@@ -172,5 +172,4 @@ def _step(run: Run, phase: Phase) -> Step:
     for name, value in ((f"phases.{phase.name}.seq_len", phase.seq_len), (f"phases.{phase.name}.batch", phase.batch), ("plan", plan)):
         if value is None:
             raise EstimateError(name, None, "is needed to model a step", f"give {name}")
-    layout = layout_of(plan, cluster, phase.seq_len, phase.document_length)  # type: ignore[arg-type]
-    return step_of(run.model, layout, phase.batch, plan.schedule, plan.zero, cluster, stack)  # type: ignore[arg-type, union-attr]
+    return step_of_plan(run.model, plan, cluster, stack, phase.seq_len, phase.batch, phase.document_length)  # type: ignore[arg-type]
