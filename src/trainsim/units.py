@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 Num = float | NDArray[np.float64]
 """A number: one float, or a float64 array of draws. Formulas take either."""
 
+# glibc gives freed memory back to the kernel until it has seen a large piece freed, after which it keeps so much for reuse;
+# arrays that come and go would else be paged in anew each time, which costs more than filling them
+np.empty(1 << 21)
+
 SECONDS_PER_HOUR = 3600.0
 HOURS_PER_DAY = 24.0
 HOURS_PER_YEAR = 8766.0
 """Julian year: 365.25 days of 24 hours."""
-
 
 
 def rows_of(*values: Num) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import trainsim as ts
 from trainsim.spec import Batch
 from trainsim.training.schedule import Schedule, order, stages_of, timeline
-from trainsim.training.step import layout_of, step_of
+from trainsim.training.step import layout_of, step_of, step_of_plan
 
 STACK = "mcore-hopper"
 PLANS = (
@@ -151,3 +151,16 @@ def test_the_interval_of_a_new_source_is_wide_and_its_stack_says_what_it_knows()
     sim = ts.simulate(made, ts.catalog.stack_beliefs(STACK), n=1 << 12, function=lambda r: {"mfu": ts.estimate(r).mfu})
     low, high = sim.quantile("mfu", (0.05, 0.95))
     assert high / low > 1.2
+
+
+def test_a_step_of_plain_numbers_is_worked_out_once_and_draws_are_not_kept() -> None:
+    made = run(ts.Plan(tp=8, zero=1))
+    asked: Any = (made.model, made.plan, made.cluster, ts.catalog.stack(STACK), 8192.0, 128.0, None)
+    assert step_of_plan(*asked) is step_of_plan(*asked)
+    other: Any = (*asked[:4], 4096.0, *asked[5:])
+    assert np.all(step_of_plan(*other).seconds < step_of_plan(*asked).seconds)
+    draws: Any = (*asked[:5], np.array([128.0, 256.0]), None)
+    assert step_of_plan(*draws) is not step_of_plan(*draws)
+    stack: Any = Batch(made, {"efficiency.stack.factor": np.array([1.0, 2.0])}).spec.get("efficiency.stack")
+    drawn: Any = (*asked[:3], stack, *asked[4:])
+    assert np.shape(step_of_plan(*drawn).seconds) == (2,)

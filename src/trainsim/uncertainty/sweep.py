@@ -24,10 +24,6 @@ BLOCK = 1 << 15
 SHARDS = 64
 """A large sweep is cut into this many shards, whatever runs them."""
 
-# glibc gives freed memory back to the kernel until it has seen a large piece freed, after which it keeps so much for reuse;
-# blocks that come and go would else be paged in anew each time, which costs more than filling them
-np.empty(1 << 21)
-
 Function = Callable[[Any], Any]
 Progress = Callable[[int, int], None]
 Range = tuple[int, int, int, int]

@@ -71,13 +71,27 @@ def ends(graph: Graph, seconds: Array, delay: Array | None = None) -> Array:
     columns = np.broadcast_shapes(seconds.shape[1:], late.shape)
     if prod(columns) == 1:
         return _ends_of_one(graph, seconds.reshape(-1), float(late.item())).reshape(-1, *columns)
-    ended = np.zeros((len(graph.kind) + 1, *columns))
+    ended, crossing = np.zeros((len(graph.kind) + 1, *columns)), late if late.any() else None
     for first, end in graph.levels:
-        arrived = ended[graph.before[first:end]]
-        if late.any():
-            arrived = arrived + graph.crosses[first:end].reshape(*graph.crosses[first:end].shape, *(1,) * len(columns)) * late
-        ended[first:end] = arrived.max(axis=1) + seconds[graph.kind[first:end]]
+        part = slice(first, end)
+        arrived = _latest(ended, graph.before[part], graph.crosses[part], crossing)
+        np.add(arrived, seconds[graph.kind[part]], out=ended[part])
     return ended
+
+
+def _latest(times: Array, places: Index, away: NDArray[np.bool_], crossing: Array | None) -> Array:
+    """The latest of the times at some places, ``(slots, columns of places) → (slots, …)``; those away are later by the crossing."""
+    latest: Array | None = None
+    nothing = len(times) - 1
+    for column in range(places.shape[1]):
+        if latest is not None and (places[:, column] == nothing).all():
+            continue
+        each = times[places[:, column]]
+        if crossing is not None:
+            each += away[:, column].reshape(-1, *(1,) * (times.ndim - 1)) * crossing
+        latest = each if latest is None else np.maximum(latest, each, out=latest)
+    assert latest is not None
+    return latest
 
 
 def tails(graph: Graph, seconds: Array, delay: Array | None = None) -> Array:
@@ -87,13 +101,11 @@ def tails(graph: Graph, seconds: Array, delay: Array | None = None) -> Array:
     if prod(columns) == 1:
         return _tails_of_one(graph, seconds.reshape(-1), float(late.item())).reshape(-1, *columns)
     rest = np.zeros((len(graph.kind) + 1, *columns))  # from a slot's start
-    after = np.zeros((len(graph.kind), *columns))
+    after, crossing = np.zeros((len(graph.kind), *columns)), late if late.any() else None
     for first, end in reversed(graph.levels):
-        following = rest[graph.after[first:end]]
-        if late.any():
-            following = following + graph.leaves[first:end].reshape(*graph.leaves[first:end].shape, *(1,) * len(columns)) * late
-        after[first:end] = following.max(axis=1)
-        rest[first:end] = after[first:end] + seconds[graph.kind[first:end]]
+        part = slice(first, end)
+        after[part] = _latest(rest, graph.after[part], graph.leaves[part], crossing)
+        np.add(after[part], seconds[graph.kind[part]], out=rest[part])
     return after
 
 

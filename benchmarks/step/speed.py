@@ -1,0 +1,154 @@
+"""How fast is a modelled step beside llm-analysis and Calculon? All in one run, on one core, each on its own kind of model.
+
+    python benchmarks/step/speed.py [--llm-analysis PYTHON] [--calculon PATH_OF_A_CLONE] [--python PYTHON_OF_ITS_ENVIRONMENT]
+
+``--llm-analysis`` is a Python with that package. Milliseconds are the best of many calls. Blocks are counted in CPU seconds: a draw, or a
+layout, counts when its step, its memory and its dollars are all there.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+
+import argparse
+import itertools
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import trainsim as ts
+from trainsim.spec import Batch
+
+HERE = Path(__file__).parent
+CALCULON = HERE.parent / "planning" / "calculon_peer.py"
+DRAWS = 1 << 14
+DOUBTS = ("half_depth", "elementwise", "memory", "launch", "wave", "overlap_dp", "overlap_tp", "scale_up", "scale_out", "jitter", "factor")
+
+
+def best(call: Callable[[], Any], *, seconds: float = 1.0) -> float:
+    """The least seconds a call took in some time of trying."""
+    call()
+    least, end = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        call()
+        least = min(least, time.perf_counter() - start)
+    return least
+
+
+def rate(call: Callable[[], Any], of: int, *, seconds: float = 3.0) -> float:
+    """How many a CPU second, of calls that do so many each."""
+    call()
+    calls, start = 0, time.process_time()
+    while time.process_time() - start < seconds:
+        call()
+        calls += 1
+    return of * calls / (time.process_time() - start)
+
+
+def dense(batch: int = 128) -> ts.Run:
+    """Llama 3 8B on 64 H100: tensor and pipeline parallelism, a sharded optimizer."""
+    return ts.Run(
+        model=ts.catalog.model("llama3-8b"),
+        cluster=ts.catalog.cluster("hgx-h100", 64),
+        plan=ts.Plan(tp=8, pp=2, zero=1),
+        phases=[ts.Phase("pretrain", tokens=1e12, seq_len=8192, batch=batch)],
+        efficiency=ts.Modelled(stack=ts.catalog.stack("mcore-hopper")),
+        reliability=ts.Goodput(0.95),
+        price=ts.Rental(usd_per_gpu_hour=2.0),
+    )
+
+
+def deepseek() -> ts.Run:
+    """DeepSeek-V3 on 2,048 H800 as its report lays it out: every draw's pipeline by its events."""
+    told = ts.catalog.run("deepseek-v3")
+    phase = ts.Phase("pretrain", tokens=14.8e12, seq_len=4096, batch=15360)
+    return dense().replace({"model": told.model, "cluster": told.cluster, "plan": told.plan, "phases": [phase]}).replace(
+        {"efficiency.stack": ts.catalog.stack("deepseek-2024")}
+    )  # fmt: skip
+
+
+def answers(run: ts.Run) -> tuple[Any, Any, Any]:
+    """Step, memory and dollars of a run, or of a block of draws of it."""
+    est = ts.estimate(run)
+    return est.step_time.total, est.memory.total, est.cost.total
+
+
+def block(run: ts.Run) -> ts.Run:
+    """A block of draws: eleven numbers of the stack, and the price."""
+    random = np.random.default_rng(1)
+    paths = [f"efficiency.stack.{name}" for name in DOUBTS] + ["price.usd_per_gpu_hour"]
+    return Batch(run, {path: float(run.get(path)) * random.uniform(0.9, 1.0, DRAWS) for path in paths}).spec
+
+
+def ours() -> dict[str, float]:
+    counter = itertools.count(128 * 64, 64)
+    run, v3 = dense(), deepseek()
+    fresh = (dense(batch) for batch in counter)
+    found = ts.search_plans(v3)
+    return {
+        "step_time": best(lambda: ts.step_time(run)),
+        "step_time, never asked before": _first(fresh),
+        "estimate": best(lambda: ts.estimate(run)),
+        "draws": rate(partial(answers, block(run)), DRAWS),
+        "draws, DeepSeek-V3": rate(partial(answers, block(v3)), DRAWS),
+        "layouts": rate(lambda: ts.search_plans(v3), found.possible),
+    }
+
+
+def _first(runs: Any, tries: int = 500) -> float:
+    least = float("inf")
+    for run in itertools.islice(runs, tries):
+        start = time.perf_counter()
+        ts.step_time(run)
+        least = min(least, time.perf_counter() - start)
+    return least
+
+
+def told(python: str, script: Path, *arguments: str) -> dict[str, Any] | str:
+    """What a peer's script prints, or why it doesn't."""
+    done = subprocess.run([python, str(script), *arguments], capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        return done.stderr.strip().splitlines()[-1]
+    answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return answer
+
+
+def main() -> None:
+    cli = argparse.ArgumentParser()
+    cli.add_argument("--llm-analysis", default=sys.executable)
+    cli.add_argument("--calculon", type=Path)
+    cli.add_argument("--python", default=sys.executable)
+    args = cli.parse_args()
+    mine = ours()
+    for name in ("step_time", "step_time, never asked before", "estimate"):
+        print(f"trainsim      {name:<32}{mine[name] * 1e3:>10.3f} ms")
+    for name in ("draws", "draws, DeepSeek-V3", "layouts"):
+        print(f"trainsim      {name + ': step, memory, dollars':<44}{mine[name]:>14,.0f} /s")
+    peer = told(args.llm_analysis, HERE / "llm_analysis_peer.py")
+    if isinstance(peer, str):
+        print(f"llm-analysis  SKIPPED: {peer}")
+    else:
+        ratios = ", ".join(
+            f"{peer['seconds'] / mine[name]:.2f} × {name}" for name in ("step_time", "step_time, never asked before", "estimate")
+        )
+        print(f"llm-analysis  training() of {peer['model']:<21}{peer['seconds'] * 1e3:>7.3f} ms: {ratios}")
+    peer = told(args.python, CALCULON, str(args.calculon), "20") if args.calculon is not None else "give --calculon=PATH of a clone"
+    if isinstance(peer, str):
+        print(f"Calculon      SKIPPED: {peer}")
+    else:
+        theirs = peer["layouts"] / peer["seconds"]
+        print(f"Calculon      layouts tried                      {theirs:>24,.0f} /s: ours {mine['layouts'] / theirs:,.0f} ×")
+
+
+if __name__ == "__main__":
+    main()
