@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import trainsim as ts
+from trainsim.errors import EstimateError
+from trainsim.model.attention import LightningAttention
 from trainsim.spec import Batch
 from trainsim.training.schedule import Schedule, order, stages_of, timeline
 from trainsim.training.step import layout_of, step_of, step_of_plan
@@ -143,6 +145,34 @@ def test_both_copies_of_a_dualpipe_stage_sum_its_gradients() -> None:
     one, two = (ts.step_time(run(ts.Plan(pp=4, zero=1, schedule=schedule))) for schedule in ("1f1b", "dualpipe"))
     assert float(two.part("exchange.dp.sent").total) == pytest.approx(2 * float(one.part("exchange.dp.sent").total), rel=0.1)
     assert float(two.part("optimizer.update").total) == pytest.approx(float(one.part("optimizer.update").total), rel=0.1)
+
+
+@pytest.mark.parametrize("name", [name for name in ts.catalog.rows("clusters") if name.startswith("tpu")])
+def test_a_torus_is_refused_with_what_to_do(name: str) -> None:
+    made = run(ts.Plan(zero=3)).replace({"cluster": ts.catalog.cluster(name, 64)})
+    with pytest.raises(EstimateError, match=r"cluster\.scale_up\.topology='torus': is a torus.*efficiency=ts\.MFU"):
+        ts.step_time(made)
+    told = made.replace({"efficiency": ts.MFU(0.5, peak="bf16")})
+    assert float(np.asarray(ts.estimate(told).busy_gpu_hours)) > 0
+
+
+def test_a_recurrent_mixers_state_goes_around_whatever_the_length() -> None:
+    """Context parallelism gathers keys and values of every token, states of every sequence."""
+
+    def sent(attention: ts.Attention, seq_len: float) -> float:
+        block = ts.Block(attention=attention, ffn=ts.GatedMLP(width=4096))
+        model = ts.Model(hidden=1024, vocab=32000, stack=[ts.Layers(name="dense", count=4, block=block)])
+        made = run(ts.Plan(cp=4, zero=1)).replace({"model": model, "phases.pretrain.seq_len": seq_len, "cluster.gpus": 8})
+        free = {"efficiency.stack.inside_latency": 0.0, "efficiency.stack.outside_latency": 0.0}
+        return float(ts.step_time(made.replace(free)).part("exchange.cp.sent").total)
+
+    keys = ts.GroupedQueryAttention(heads=8, kv_heads=8, head_dim=128)
+    latent = ts.LatentAttention(heads=8, kv_rank=64, q_rank=64, nope_dim=128, rope_dim=64, v_dim=128)
+    state = LightningAttention(heads=8, head_dim=128, chunk=256)
+    assert sent(keys, 8192) == pytest.approx(2 * sent(keys, 4096), rel=1e-9)
+    assert sent(latent, 4096) == pytest.approx(sent(keys, 4096) * (128 + 64 + 128) / 256, rel=1e-9)
+    assert sent(state, 8192) == pytest.approx(sent(state, 4096), rel=1e-9)
+    assert sent(state, 4096) == pytest.approx(sent(keys, 4096) * 4 * 128 / 2 / 4096, rel=1e-9)  # every rank has a state of its own
 
 
 def test_the_interval_of_a_new_source_is_wide_and_its_stack_says_what_it_knows() -> None:

@@ -78,7 +78,9 @@ def cluster(name: str, gpus: int) -> Cluster:
         chip=chip(row["chip"]),
         gpus=gpus,
         domain=int(up.get("domain", row["gpus_per_node"])) if up else int(row["gpus_per_node"]),
-        scale_up=Link(bandwidth=up["bandwidth"], achieved=part.get("scale_up_achieved")) if up and "bandwidth" in up else None,
+        scale_up=Link(bandwidth=up["bandwidth"], achieved=part.get("scale_up_achieved"), topology=up.get("topology", "switch"))
+        if up and "bandwidth" in up
+        else None,
         scale_out=Link(bandwidth=out["bandwidth"]) if out and "bandwidth" in out else None,
     )
     return made.with_sources({"scale_up": part.cited, "scale_out": row.cited})

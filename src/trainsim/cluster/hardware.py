@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from ..errors import EstimateError
 from ..spec import Count, Spec
@@ -57,11 +57,13 @@ class Link(Spec):
         bandwidth: by the data sheet [B/s].
         achieved: what large messages reach [B/s]; None where nobody measured.
         latency: of one hop [s]; None where nobody measured.
+        topology: whether any two accelerators talk at the full rate through switches, or neighbours in a torus only.
     """
 
     bandwidth: Annotated[Num, Unit("B/s", "one direction, per accelerator", gt=0)]
     achieved: Annotated[Num, Unit("B/s", "what large messages reach", gt=0)] | None = None
     latency: Annotated[Num, Unit("s", "of one hop", ge=0)] | None = None
+    topology: Literal["switch", "torus"] = "switch"
 
 
 class Cluster(Spec):
