@@ -279,6 +279,16 @@ def test_layers_of_each_stage_are_read(pp: int, line: str, layers: tuple[int, ..
     assert Plan.from_megatron(f"--pipeline-model-parallel-size {pp} {line}").stage_layers == layers
 
 
+def test_experts_are_sharded_as_megatron_does_where_nobody_says() -> None:
+    spread = Plan.from_megatron("--tensor-model-parallel-size 4 --expert-model-parallel-size 8")
+    assert spread.expert_tp == 4  # --expert-tensor-parallel-size takes --tensor-model-parallel-size
+    whole = Plan(tp=4, ep=8)
+    assert whole.to_megatron()[whole.to_megatron().index("--expert-tensor-parallel-size") + 1] == "1"
+    assert whole == Plan(tp=4, ep=8, expert_tp=1) != Plan(tp=4, ep=8, expert_tp=4)
+    assert Plan(tp=4) == Plan(tp=4, expert_tp=4)
+    assert hash(whole) == hash(Plan(tp=4, ep=8, expert_tp=1))
+
+
 def test_megatron_mappings_defaults_and_layers_per_virtual_stage() -> None:
     plan = Plan.from_megatron(
         {"--num-layers": 32, "--pipeline-model-parallel-size": 4, "--num-layers-per-virtual-pipeline-stage": 1, "sequence_parallel": False}
@@ -315,6 +325,10 @@ def test_megatron_mappings_defaults_and_layers_per_virtual_stage() -> None:
         ("--microbatch-group-size-per-virtual-pipeline-stage 5 --pipeline-model-parallel-size 4", "changes the order"),
         ("--num-distributed-optimizer-instances 2", "needs the world size"),
         ("--exp-avg-dtype int4", "--exp-avg-dtype"),
+        (
+            "--num-layers 61 --pipeline-model-parallel-size 8 --num-layers-per-virtual-pipeline-stage 2",
+            "--num-layers-per-virtual-pipeline-stage='2': times the ranks is 16, no divisor of 61 layers",
+        ),
         ("--num-layers 13 --pipeline-model-parallel-size 4 --account-for-loss-in-pipeline-split", "is 14 for 4 stages"),
         ("8 --tensor-model-parallel-size", "stands before the first flag"),
     ],

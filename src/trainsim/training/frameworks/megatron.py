@@ -103,6 +103,8 @@ def read(arguments: Mapping[str, Any] | Sequence[str] | str) -> dict[str, Any]:
         fields.pop("recompute_layers", None)
     fields.setdefault("attention", "fused")
     fields.setdefault("loss", "vocab-parallel")
+    if fields.get("ep", 1) > 1 and fields.get("tp", 1) > 1:
+        fields.setdefault("expert_tp", fields["tp"])  # Megatron-LM's default; a plan's own is whole experts where they are spread
     return fields
 
 
@@ -248,6 +250,8 @@ def write(plan: Plan) -> list[str]:
     words: list[str] = []
     for flag, field in DEGREES.items():
         value = getattr(plan, field)
+        if field == "expert_tp" and value is None and plan.ep > 1 and plan.tp > 1:
+            value = plan.expert_tp_degree  # left out it would be Megatron-LM's default
         if value is not None and (value != 1 or field == "expert_tp") and field != "recompute_layers":
             words += [f"--{flag}", str(value)]
     words += ["--sequence-parallel"] if plan.sequence_parallel == "on" else []

@@ -13,8 +13,13 @@ def virtual_stages(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
     """Stages to a rank from the layers of each."""
     if "num-layers" not in flags:
         raise SpecError("--num-layers-per-virtual-pipeline-stage", value, "needs --num-layers beside it", "give --num-layers")
-    stages = int(flags["num-layers"]) // (int(flags.get("pipeline-model-parallel-size", 1)) * int(value))
-    return {"vpp": stages}
+    layers, each = int(flags["num-layers"]), int(flags.get("pipeline-model-parallel-size", 1)) * int(value)
+    if layers % each and not any(f"account-for-{end}-in-pipeline-split" in flags for end in ("embedding", "loss")):
+        remedy = f"give a divisor, or --pipeline-model-parallel-layout for {layers} layers"
+        raise SpecError(
+            "--num-layers-per-virtual-pipeline-stage", value, f"times the ranks is {each}, no divisor of {layers} layers", remedy
+        )
+    return {"vpp": layers // each}
 
 
 def end_stages(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
