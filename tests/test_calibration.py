@@ -216,3 +216,25 @@ def test_rows_that_cannot_be_run_say_why(tmp_path: Path) -> None:
     found = ts.backtest(file)
     assert [bool(s.why) for s in found.not_run] == [True]  # type: ignore[union-attr]
     assert "not run" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ("mine,8,64,4,4096,32,24,2048,4,2,1,6200", ""),
+        ("mine,8,64,4,4096,32,24,2048,4,2,1,6200,one cell too many", ""),
+        ("mine,8,64,4,4096,32,24,2048,4,1,1,6200", "gpus=8: is not tensor·data·pipeline parallelism, which is 4"),
+        ("mine,6,64,4,4096,32,24,2048,3,2,1,6200", "tensor parallelism=3: does not divide attention heads=32"),
+        ("mine,32,64,4,4096,32,24,2048,1,1,32,6200", "pipeline parallelism=32: is above the model's 24 layers"),
+        ("mine,8,64,4,4096,32,24,2048,4,2,1", "iteration time (ms)=None: is no number above 0"),
+        ("mine,8,64,4,4096,32,24,2048,4,2,1,-1", "iteration time (ms)='-1': is no number above 0"),
+        ("mine,8,sixty,4,4096,32,24,2048,4,2,1,6200", "global batch='sixty': is no number above 0"),
+    ],
+)
+def test_a_row_of_a_csv_file_is_modelled_or_says_why_not(tmp_path: Path, row: str, why: str) -> None:
+    file = tmp_path / "steps.csv"
+    file.write_text(f"name,{HEADER}\n{row}\n", encoding="utf-8")
+    (step,) = read_steps(file)
+    assert step.why.startswith(why)
+    assert bool(step.why) == bool(why)
+    assert (step.model is None) == bool(why)

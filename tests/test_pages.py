@@ -15,7 +15,7 @@ import pytest
 import trainsim as ts
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["README.md", "docs/cost.md", "docs/uncertainty.md"]
+PAGES = ["README.md", "docs/backtest.md", "docs/cost.md", "docs/uncertainty.md"]
 """``docs/adding-a-family.md`` registers a family and runs in a process of its own: tests/model/test_adding_a_family.py."""
 
 
