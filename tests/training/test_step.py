@@ -140,6 +140,14 @@ def test_a_pass_that_none_runs_beside_hides_nothing() -> None:
     assert float(stages("dualpipe", lone)[0].sum()) > float(stages("1f1b", lone)[0].sum())
 
 
+@pytest.mark.parametrize("schedule", ["zero-bubble", "zero-bubble-v"])
+def test_schedules_that_run_one_pass_at_a_time_hide_no_exchange_with_experts(schedule: Any) -> None:
+    made = run(ts.Plan(pp=2, ep=16), "deepseek-v2-lite").replace({"efficiency": ts.Modelled(stack=ts.catalog.stack("deepseek-2024"))})
+    assert float(ts.step_time(made).part("exchange.ep.hidden").total) < 0
+    lone = ts.step_time(made.replace({"plan.schedule": schedule}))
+    assert float(lone.part("exchange.ep.sent").total) > 0 == float(lone.part("exchange.ep.hidden").total)
+
+
 def test_both_copies_of_a_dualpipe_stage_sum_its_gradients() -> None:
     """Two ranks hold a stage: twice the bytes of another schedule's rank, each parameter updated once."""
     one, two = (ts.step_time(run(ts.Plan(pp=4, zero=1, schedule=schedule))) for schedule in ("1f1b", "dualpipe"))
@@ -173,6 +181,13 @@ def test_a_recurrent_mixers_state_goes_around_whatever_the_length() -> None:
     assert sent(latent, 4096) == pytest.approx(sent(keys, 4096) * (128 + 64 + 128) / 256, rel=1e-9)
     assert sent(state, 8192) == pytest.approx(sent(state, 4096), rel=1e-9)
     assert sent(state, 4096) == pytest.approx(sent(keys, 4096) * 4 * 128 / 2 / 4096, rel=1e-9)  # every rank has a state of its own
+
+
+def test_scores_leave_the_chip_where_plan_or_stack_says_so() -> None:
+    fused, unfused = run(ts.Plan(tp=8, zero=1)), run(ts.Plan(tp=8, zero=1, attention="unfused"))
+    old = {"efficiency.stack.attention": "unfused"}
+    assert seconds(unfused) > seconds(fused)
+    assert seconds(unfused) == seconds(fused.replace(old)) == seconds(unfused.replace(old))
 
 
 def test_the_interval_of_a_new_source_is_wide_and_its_stack_says_what_it_knows() -> None:

@@ -45,6 +45,7 @@ class Layout:
         shard: data-parallel ranks that share one copy under ZeRO; None for all of them.
         stage_layers: layers of each stage, in the order data flows; empty for :func:`~trainsim.training.spreading.spread_layers`.
         recompute_layers: layers of a stage that "full" computes again; None for all.
+        attention: whether the plan keeps scores on chip, where the stack can; a stack without fused kernels never does.
         scaled: whether a narrow format has one scale a tensor or one a block.
     """
 
@@ -62,6 +63,7 @@ class Layout:
     again: frozenset[str]
     scaled: Literal["tensor", "block"] = "tensor"
     documents: Num | Documents | None = None
+    attention: Literal["fused", "unfused"] = "fused"
     expert_tp: Num = 1.0
     shard: Num | None = None
     stage_layers: tuple[int, ...] = ()
@@ -247,13 +249,18 @@ def _cores(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack, backward: f
     return rows_of(*found) if found else np.zeros((0, 1))
 
 
+def _attention(layout: Layout, stack: Stack) -> Literal["fused", "unfused"]:
+    """Fused where the plan wants it and the stack has it."""
+    return "fused" if (layout.attention, stack.attention) == ("fused", "fused") else "unfused"
+
+
 def _core(shapes: Shapes, i: int, layout: Layout, chip: Chip, peak: Num, stack: Stack, backward: float) -> Num:
     heads, width, mask = shapes.heads[i] / layout.tp, shapes.width[i], shapes.masks[i]
     if mask is None:
         flop = layout.tokens * shapes.fixed_flop[i] / layout.tp * (1.0 + backward * (stack.backward_flops - 1.0))
         alone: Num = flop / (peak * stack.attention_forward)
         return alone
-    match stack.attention:
+    match _attention(layout, stack):
         case "fused":
             keys = document_keys(mask.keys, layout.seq_len, layout.documents)
             return fused_attention_seconds(layout.tokens, heads, width, keys, layout.length, peak, stack, backward=backward)
@@ -290,7 +297,7 @@ def _permute(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> Num:
 
 def _host(shapes: Shapes, layout: Layout, stack: Stack) -> Num:
     """Host time of one pass over one layer of each kind, shape ``(kinds, n)``."""
-    extra = {"fused": 0.0, "unfused": UNFUSED_KERNELS}[stack.attention] * np.sum(shapes.cores_of, axis=1, keepdims=True)
+    extra = {"fused": 0.0, "unfused": UNFUSED_KERNELS}[_attention(layout, stack)] * np.sum(shapes.cores_of, axis=1, keepdims=True)
     sums = shapes.split_sublayers * (np.asarray(layout.tp) > 1)
     loss = stack.loss_kernels * (shapes.logits > 0)
     host: Num = stack.launch * (shapes.kernels + extra + sums + loss) + stack.routing_launch * shapes.routed_layers

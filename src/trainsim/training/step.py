@@ -28,6 +28,8 @@ COPIES = {"dualpipe": 2.0}
 """How many ranks of one pipeline hold every stage, where it isn't one: they sum its gradients and share its optimizer."""
 PAIRED = ("dualpipe", "dualpipe-v")
 """Schedules that run a forward pass beside a backward pass."""
+LONE = ("zero-bubble", "zero-bubble-v")
+"""Schedules whose published kernels run one pass at a time, so that nothing hides an exchange with experts (arXiv:2401.10241)."""
 NODE = 8.0
 """Accelerators of the machine that jitter is counted from."""
 SUMS = 4.0
@@ -137,7 +139,7 @@ def step_of(model: Model, layout: Layout, batch: Num, schedule: Schedule, zero: 
     again = _in_layers(again_of(model, layout.again), shapes, stages, layout)
     times = layer_times(shapes, again, layout, cluster.chip, fabric, stack, float(model.hidden))
     counts = of_ranks(stages, schedule, layout.pp)
-    busy = _pass(times, again, counts, layout, stack)
+    busy = _pass(times, again, counts, schedule, layout, stack)
     micro_batches = np.ceil(batch / (layout.dp * layout.micro_batch))
     by_stage = _by_stage(schedule, busy.passes, stages)
     slowest, alone, bubble = _pipeline(schedule, busy, by_stage, layout, micro_batches)
@@ -175,13 +177,14 @@ def _in_layers(again: Again, shapes: Shapes, stages: Array, layout: Layout) -> A
     return Again(**{each.name: share * getattr(again, each.name) for each in fields(again)})
 
 
-def _pass(times: LayerTimes, again: Again, counts: Array, layout: Layout, stack: Stack) -> Pass:
+def _pass(times: LayerTimes, again: Again, counts: Array, schedule: Schedule, layout: Layout, stack: Stack) -> Pass:
     """One micro-batch through every rank: forward and backward, exchanges split into what shows and what hides."""
     backward = times.inputs + times.weights
     last = {"whole": 0.0, "early-stop": 1.0 / SUMS}[stack.checkpoint] * again.whole
     alone = np.minimum(times.ep, times.forward) + np.minimum(times.ep, backward)
     beside = np.minimum(2.0 * times.ep, times.forward + backward)  # another chunk's pass runs beside the exchange
-    routed = stack.overlap_ep * alone if layout.vpp == 1 else np.maximum(stack.overlap_ep * alone, stack.overlap_ep_interleaved * beside)
+    inside = (0.0 if schedule in LONE else stack.overlap_ep) * alone
+    routed = inside if layout.vpp == 1 else np.maximum(inside, stack.overlap_ep_interleaved * beside)
     kv = np.minimum(times.cp, times.attending[0]) + np.minimum(2.0 * times.cp, times.attending[1])
     # an exchange of forward happens again in backward, and in whatever of forward runs a second time
     sums, visits = (2.0 + again.sums - last) * times.tp, 2.0 + again.routed
@@ -313,7 +316,7 @@ def layout_of(plan: Plan, cluster: Cluster, seq_len: Num, documents: Num | Docum
         gpus=float(cluster.gpus), tp=float(plan.tp), dp=float(cluster.gpus // (plan.tp * plan.pp * plan.cp)), ep=float(plan.ep),
         cp=float(plan.cp), micro_batch=float(plan.micro_batch), pp=plan.pp, vpp=plan.vpp, sequence_split=float(split), seq_len=seq_len,
         expert_tp=float(plan.expert_tp_degree), shard=None if plan.shard is None else float(plan.shard),
-        stage_layers=plan.stage_layers, recompute_layers=plan.recompute_layers,
+        attention=plan.attention, stage_layers=plan.stage_layers, recompute_layers=plan.recompute_layers,
         low=plan.recipe.products, again=again[plan.recompute], scaled=plan.recipe.scaled, documents=documents,
     )  # fmt: skip
 
