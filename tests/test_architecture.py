@@ -34,7 +34,8 @@ NOUNS = {"claims.claim", "claims.scope"}
 ALL = (
     JOURNEY
     | NOUNS
-    | {"uncertainty", "doubt", "measured_steps", "step_logs", "catalog", "claims", "planning", "calibration", "diagnosis", "own_steps"}
+    | {"uncertainty", "doubt", "measured_steps", "iteration_times", "step_logs", "catalog", "claims", "planning", "calibration"}
+    | {"diagnosis", "own_steps"}
 )
 
 ARROWS: dict[str, set[str]] = {
@@ -78,6 +79,7 @@ ARROWS: dict[str, set[str]] = {
     "diagnosis": ALL - {"claims", "planning"},
     "own_steps": ALL - {"claims", "planning"},
     "step_logs": GROUND,
+    "iteration_times": GROUND,
     "measured_steps": ALL - {"claims", "planning", "calibration"},  # measured steps, read for calibration
     # edges: import anything, imported by nothing
     "report": ALL | {"report"},

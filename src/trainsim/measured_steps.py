@@ -11,13 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from .catalog.hardware import cluster as cluster_named
 from .catalog.models import from_sizes
 from .catalog.stacks import stack_rows
 from .cluster.hardware import Cluster
 from .errors import SpecError, TrainsimError
+from .iteration_times import DEGREES, numbers_of
 from .model.attention import GroupedQueryAttention
 from .model.feedforward import MixtureOfExperts
 from .model.huggingface import from_hf
@@ -121,9 +120,7 @@ def _judged(steps: Sequence[MeasuredStep]) -> list[MeasuredStep]:
 
 def _from_csv(stem: str, i: int, row: Mapping[str, str]) -> MeasuredStep:
     """A row of the A100 iteration times: GPT models under Megatron-LM."""
-    get = {k.strip().lstrip("# ").lower(): v for k, v in row.items() if k}  # a row may have more cells than the head
-    numbers = {name: number for name, text in get.items() if name and (number := _number(text)) is not None}
-    why = _odd(numbers, get)
+    numbers, why = numbers_of(row)
     if why:
         return MeasuredStep(f"{stem}:{i}", f"{stem}:{i}", stem, stem, 0.0, stem, why=why)
     gpus, tp, dp, pp, hidden = (int(numbers[name]) for name in ("gpus", *DEGREES, "hidden size"))
@@ -148,36 +145,6 @@ def _from_csv(stem: str, i: int, row: Mapping[str, str]) -> MeasuredStep:
         model=from_sizes("gpt", sizes), layout=layout, batch=numbers["global batch"], cluster=cluster,
         stack="megatron-2021",
     )  # fmt: skip
-
-
-DEGREES = ("tensor parallelism", "data parallelism", "pipeline parallelism")
-COLUMNS = (
-    "gpus", *DEGREES, "global batch", "micro batch", "hidden size", "attention heads", "layers", "sequence length", "iteration time (ms)",
-)  # fmt: skip
-"""Of a CSV file, in lower case and without a leading #; each a number."""
-
-
-def _number(text: Any) -> float | None:
-    try:
-        return float(text)
-    except (TypeError, ValueError):
-        return None
-
-
-def _odd(numbers: Mapping[str, float], row: Mapping[str, Any]) -> str:
-    """What keeps a row from being a step: a column without a number, or degrees that can't be; empty where nothing does."""
-    missing = next((name for name in COLUMNS if not numbers.get(name, 0.0) > 0), None)
-    if missing is not None:
-        return f"{missing}={row.get(missing)!r}: is no number above 0; every row needs one"
-    gpus, tp, heads, layers = (int(numbers[name]) for name in ("gpus", "tensor parallelism", "attention heads", "layers"))
-    product = int(np.prod([numbers[name] for name in DEGREES]))
-    if product != gpus:
-        return f"gpus={gpus}: is not tensor·data·pipeline parallelism, which is {product}"
-    if heads % tp:
-        return f"tensor parallelism={tp}: does not divide attention heads={heads}"
-    if numbers["pipeline parallelism"] > layers:
-        return f"pipeline parallelism={numbers['pipeline parallelism']:g}: is above the model's {layers} layers"
-    return ""
 
 
 # published runs in JSON --------------------------------------------------------------------------------------------------
