@@ -39,9 +39,8 @@ class _SpecMeta(ModelMetaclass):
 
     def __call__(cls, *args: Any, **fields: Any) -> Any:
         if len(args) > len(cls.positional):
-            raise SpecError(
-                cls.__name__, args, f"takes at most {len(cls.positional)} values by position", f"name them: {', '.join(cls.model_fields)}"
-            )
+            rule = f"takes at most {len(cls.positional)} values by position"
+            raise SpecError(cls.__name__, args, rule, f"name them: {', '.join(cls.model_fields)}")
         if inspect.isabstract(cls):
             known = ", ".join(sorted(members(cls)))
             raise SpecError(cls.__name__, fields, "is the face of a family, not a member", f"use one of: {known}")
@@ -87,9 +86,8 @@ class Spec(BaseModel, metaclass=_SpecMeta):
 
     def _key(self) -> tuple[Any, ...]:
         if self._drawn:
-            raise SpecError(
-                type(self).__name__, "an array of draws", "can't be compared, hashed or saved", "compare the spec it was drawn from"
-            )
+            rule = "can't be compared, hashed or saved"
+            raise SpecError(type(self).__name__, "an array of draws", rule, "compare the spec it was drawn from")
         return tuple(getattr(self, name) for name in type(self).model_fields)
 
     def __eq__(self, other: object) -> bool:
@@ -159,9 +157,8 @@ class Spec(BaseModel, metaclass=_SpecMeta):
         for path, value in changes.items():
             head, _, rest = path.partition(".")
             if head not in type(self).model_fields:
-                raise PathError(
-                    path, value, f"is no field of {type(self).__name__}", did_you_mean(path, [*type(self).model_fields, *self.numbers()])
-                )
+                meant = did_you_mean(path, [*type(self).model_fields, *self.numbers()])
+                raise PathError(path, value, f"is no field of {type(self).__name__}", meant)
             by_head.setdefault(head, {})[rest] = value
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         for head, inner in by_head.items():
@@ -190,9 +187,8 @@ class Spec(BaseModel, metaclass=_SpecMeta):
         except (SpecError, PathError) as error:
             raise error.under(head) from None
         path = f"{head}.{next(iter(changes))}"
-        raise PathError(
-            path, changes[next(iter(changes))], f"{head} has no parts", did_you_mean(path, self.numbers(), "numbers of this spec")
-        )
+        meant = did_you_mean(path, self.numbers(), "numbers of this spec")
+        raise PathError(path, changes[next(iter(changes))], f"{head} has no parts", meant)
 
     # provenance ------------------------------------------------------------------------------------------------
 
@@ -323,9 +319,8 @@ def find_member(face: type, kind: Any, path: str) -> Any:
             raise SpecError(path, kind, f"can't be imported ({error})", "put its module on the Python path") from None
         if isinstance(target, type) and issubclass(target, face):
             return target
-    raise SpecError(
-        path, kind, f"is no {face.__name__}", did_you_mean(str(kind), [k for k, c in known.items() if not inspect.isabstract(c)])
-    )
+    final = [k for k, c in known.items() if not inspect.isabstract(c)]
+    raise SpecError(path, kind, f"is no {face.__name__}", did_you_mean(str(kind), final))
 
 
 @dataclass(frozen=True)
