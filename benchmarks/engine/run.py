@@ -77,6 +77,33 @@ def table(rows):
     return "\n".join([*lines, *(["", "Failed:", *failed] if failed else []), ""])
 
 
+BEGIN, END = "<!-- ratios: python benchmarks/engine/run.py -->", "<!-- ratios end -->"
+
+
+def ratios(rows):
+    """The README's table: how many times as long as ours each engine takes, on the reference workload."""
+    product = [r for r in rows if r["workload"] == "product"]
+    ours = {r["rtol"]: r["seconds"] for r in product if r["peer"] == "trainsim" and r.get("rtol")}
+    fastest = min(r["ns"] for r in product if r["peer"] == "trainsim" and "ns" in r)
+    perdraw = {r["peer"]: r["ns"] for r in product if "ns" in r}
+    head = " | ".join(f"to {rtol:g}" for rtol in ours)
+    lines = [f"| engine | {head} | a draw |", "|---|" + "---|" * (len(ours) + 1)]
+    for name in dict.fromkeys(r["peer"] for r in product if r["peer"].split(",")[0] != "trainsim"):
+        mine = [r for r in product if r["peer"] == name]
+        version = next((r["version"] for r in mine if r.get("version")), "")
+        times = [next((f"{r['seconds'] / ours[t]:,.0f} ×" for r in mine if r.get("rtol") == t and not r["void"]), "void") for t in ours]
+        draw = f"{perdraw[name] / fastest:,.1f} ×" if name in perdraw else ""
+        lines.append(f"| {name} {version} | {' | '.join(times)} | {draw} |")
+    return "\n".join(lines)
+
+
+def into(text, made):
+    """The README with the table between its marks made anew."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{made}\n\n{END}{after}"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="only 1e-2, a smoke test")
@@ -95,6 +122,9 @@ def main():
         rows += call(python, "peers/sobol_scipy_salib.py", argument)
     (HERE / "results.json").write_text(json.dumps(rows, indent=1) + "\n")
     (HERE / "results.md").write_text(table(rows))
+    if not options.quick:
+        readme = ROOT / "README.md"
+        readme.write_text(into(readme.read_text(), ratios(rows)))
     print(table(rows))
 
 

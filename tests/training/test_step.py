@@ -198,6 +198,18 @@ def test_the_interval_of_a_new_source_is_wide_and_its_stack_says_what_it_knows()
     assert high / low > 1.2
 
 
+def test_each_stage_of_zero_sends_what_the_one_before_sends_and_more() -> None:
+    def sent(zero: int) -> float:
+        return float(ts.step_time(run(ts.Plan(zero=zero))).part("exchange.dp.sent").total)
+
+    micro_batches = 128 / 64
+    gather = (sent(3) - sent(2)) / (2 * micro_batches - 1)
+    scatter = (sent(2) - sent(1)) / (micro_batches - 1)
+    assert gather > 0
+    assert sent(1) == pytest.approx(scatter + gather)
+    assert sent(0) < sent(2)
+
+
 def test_a_step_of_plain_numbers_is_worked_out_once_and_draws_are_not_kept() -> None:
     made = run(ts.Plan(tp=8, zero=1))
     asked: Any = (made.model, made.plan, made.cluster, ts.catalog.stack(STACK), 8192.0, 128.0, None)

@@ -251,7 +251,10 @@ def _synchronise(
 ) -> tuple[Num, Num, Num]:
     """Gradients summed and weights gathered over data parallelism, the compute that could hide it, and parameters owned, ``(ranks, n)``.
 
-    ``held`` are the layers whose parameters a rank holds; ``copies`` of each stand on the ranks of one pipeline.
+    ``held`` are the layers whose parameters a rank holds; ``copies`` of each stand on the ranks of one pipeline. ZeRO-2 keeps no
+    gradients but its own, and so sums them after every micro-batch; ZeRO-3 gathers weights for every pass besides.
+
+    Source: Rajbhandari et al. 2020 (arXiv:1910.02054), sections 5 and 7.
     """
     kinds = np.stack([held @ shapes.dense_params, held @ shapes.routed_params])  # (2, ranks, 1)
     ranks = layout.dp * layout.cp * copies
@@ -267,9 +270,10 @@ def _synchronise(
         each = np.asarray(all_gather(sizes, group, members_per_domain(group, stride, fabric.domain), fabric))
         scattered, gathered = each[0], each[1]
         across = 0.0 if layout.shard is None else _between_copies(sizes[0] / group, every / group, stride * group, fabric)
-        seconds = scattered + gathered + across if zero < 3 else micro_batches * (scattered + 2.0 * gathered + across)
+        sums, gathers = {1: (1.0, 1.0), 2: (micro_batches, 1.0), 3: (micro_batches, 2.0 * micro_batches)}[zero]
+        seconds = sums * (scattered + across) + gathers * gathered
     owned = params / group if zero > 0 else params * np.ones_like(group)
-    window = busy.compute * (micro_batches if zero == 3 else 1.0)
+    window = busy.compute * (micro_batches if zero > 1 else 1.0)
     seconds = np.where(params > 0, seconds, 0.0)  # nobody sums the gradients of experts that a model doesn't have
     return np.sum(seconds, axis=0), np.atleast_2d(window), np.sum(owned, axis=0)
 
