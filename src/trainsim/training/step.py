@@ -270,8 +270,13 @@ def _synchronise(
         each = np.asarray(all_gather(sizes, group, members_per_domain(group, stride, fabric.domain), fabric))
         scattered, gathered = each[0], each[1]
         across = 0.0 if layout.shard is None else _between_copies(sizes[0] / group, every / group, stride * group, fabric)
-        sums, gathers = {1: (1.0, 1.0), 2: (micro_batches, 1.0), 3: (micro_batches, 2.0 * micro_batches)}[zero]
-        seconds = sums * (scattered + across) + gathers * gathered
+        match zero:
+            case 1:
+                seconds = scattered + across + gathered
+            case 2:
+                seconds = micro_batches * scattered + across + gathered
+            case _:
+                seconds = micro_batches * (scattered + across + 2.0 * gathered)
     owned = params / group if zero > 0 else params * np.ones_like(group)
     window = busy.compute * (micro_batches if zero > 1 else 1.0)
     seconds = np.where(params > 0, seconds, 0.0)  # nobody sums the gradients of experts that a model doesn't have
