@@ -250,7 +250,7 @@ def _phase(run: Run, phase: Phase, efficiency: Efficiency, goodput: Num) -> Phas
 
     work = Work(
         f"phases.{phase.name}", run.model, phase.tokens, phase.seq_len, phase.batch, cluster, phase.plan or run.plan, per_token,
-        phase.document_length,
+        phase.document_length, phase.stretches,
     )  # fmt: skip
     seconds = efficiency.gpu_seconds(work)
     busy, wall = (seconds, seconds / goodput) if efficiency.time == "busy" else (seconds * goodput, seconds)

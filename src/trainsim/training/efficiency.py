@@ -34,6 +34,7 @@ class Work:
         cluster, plan: where and how.
         flops: (convention, mtp) → FLOP per token as a ledger.
         document_length: of documents packed into a sequence; None for one to a sequence [token].
+        stretches: (tokens, batch) of each stretch of a batch ramp, the last one included; empty for one batch throughout.
     """
 
     path: str
@@ -45,6 +46,7 @@ class Work:
     plan: Plan | None
     flops: Callable[[str, str], Ledger]
     document_length: Num | Documents | None = None
+    stretches: tuple[tuple[Num, Num], ...] = ()
 
     def needed(self, name: str, who: str) -> Num:
         """A number of the phase an efficiency can't do without."""

@@ -25,9 +25,12 @@ class Modelled(Efficiency):
     time: Flow = "busy"  # type: ignore[misc]
 
     def gpu_seconds(self, work: Work) -> Num:
-        """Modelled step time times steps times accelerators."""
+        """Modelled step time times steps times accelerators, stretch by stretch of a batch ramp."""
         if work.plan is None:
             raise EstimateError("plan", None, "is needed to model a step", "give plan=ts.Plan(…)")
         tokens, seq_len, batch = (work.needed(name, "Modelled") for name in ("tokens", "seq_len", "batch"))
-        step = step_of_plan(work.model, work.plan, work.cluster, self.stack, seq_len, batch, work.document_length)
-        return plain(step.seconds) * work.cluster.gpus * tokens / (batch * seq_len)
+        total: Num = 0.0
+        for trained, size in work.stretches or ((tokens, batch),):
+            step = step_of_plan(work.model, work.plan, work.cluster, self.stack, seq_len, size, work.document_length)
+            total = total + plain(step.seconds) * trained / (size * seq_len)
+        return total * work.cluster.gpus

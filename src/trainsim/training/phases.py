@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
+import numpy as np
 from pydantic import model_validator
 
 from ..cluster.hardware import Cluster
 from ..errors import SpecError
 from ..model.documents import Documents
-from ..spec import Spec
+from ..spec import AsTuple, Spec
 from ..units import Num, Unit
 from .efficiency import Efficiency
 from .plan import Plan
@@ -22,13 +24,19 @@ class Phase(Spec):
         name: how paths address it: ``phases.pretrain.tokens``.
         tokens: training tokens; None where never published (then tell its hours).
         seq_len: sequence length [token].
-        batch: sequences per optimizer step.
+        batch: sequences per optimizer step, or a schedule: ``[(tokens, batch), …]``, each stretch with its own, the last to the end.
+        ramp: stretches before the last one, ``((tokens, batch), …)``; filled from such a schedule.
         document_length: length of the documents packed into a sequence, which attend only within themselves [token]; a number,
             or :class:`~trainsim.Documents` for lengths that differ; None for one document per sequence.
         plan, efficiency, cluster: the phase's own, where they differ from the run's.
 
+    Raises:
+        SpecError: tokens without a sequence length, or a schedule that is none or takes as many tokens as the phase has.
+
     >>> Phase("pretrain", tokens=14.8e12, seq_len=4096, batch=15360).steps
     235239.664713...
+    >>> Phase("pretrain", tokens=14.8e12, seq_len=4096, batch=[(469e9, 9216), (14.331e12, 15360)]).steps
+    240209.367540...
     """
 
     positional: ClassVar[tuple[str, ...]] = ("name",)
@@ -36,6 +44,7 @@ class Phase(Spec):
     tokens: Annotated[Num, Unit("token", "training tokens", gt=0)] | None = None
     seq_len: Annotated[Num, Unit("token", "sequence length", ge=1)] | None = None
     batch: Annotated[Num, Unit("sequence", "sequences per optimizer step", gt=0)] | None = None
+    ramp: Annotated[tuple[Annotated[tuple[float | int, float | int], AsTuple], ...], AsTuple] = ()
     document_length: Annotated[Num, Unit("token", "packed documents' length", ge=1)] | Documents | None = None
     plan: Plan | None = None
     efficiency: Efficiency | None = None
@@ -49,22 +58,60 @@ class Phase(Spec):
             *,
             tokens: Num | None = ...,
             seq_len: Num | None = ...,
-            batch: Num | None = ...,
+            batch: Num | Sequence[tuple[float, float]] | None = ...,
+            ramp: Sequence[tuple[float, float]] = ...,
             document_length: Num | Documents | None = ...,
             plan: Plan | None = ...,
             efficiency: Efficiency | None = ...,
             cluster: Cluster | None = ...,
         ) -> None: ...
 
+    @model_validator(mode="before")
+    @classmethod
+    def _schedule(cls, fields: Any) -> Any:
+        """A schedule of batches: all but its last stretch are the ramp."""
+        given = fields.get("batch") if isinstance(fields, dict) else None
+        if not isinstance(given, (list, tuple)) or not given:
+            return fields
+        if fields.get("ramp"):
+            raise SpecError("ramp", fields["ramp"], "stands beside a schedule of batches, which holds it", "give one")
+        *ramp, (_, last) = _stretches("batch", given)
+        if fields.get("tokens") is not None and not np.isclose(sum(t for t, _ in _stretches("batch", given)), fields["tokens"], rtol=1e-3):
+            rule = f"adds up to other tokens than the phase's {fields['tokens']:g}"
+            raise SpecError("batch", given, rule, "let the stretches add up to tokens")
+        return {**fields, "batch": last, "ramp": tuple(ramp)}
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        ramped = sum(tokens for tokens, _ in _stretches("ramp", self.ramp))
+        if self.ramp and self.batch is None:
+            raise SpecError("batch", None, "is required after a ramp", "give what it ends at")
+        if self.ramp and self.tokens is not None and np.any(ramped >= self.tokens):
+            rule = f"takes {ramped:g} tokens, all that the phase has"
+            raise SpecError("ramp", self.ramp, rule, "give the stretches before the last one only")
         if self.tokens is not None and self.seq_len is None:
             raise SpecError("seq_len", None, "is required where tokens are given", "give the sequence length: attention FLOPs depend on it")
         return self
 
     @property
+    def stretches(self) -> tuple[tuple[Num, Num], ...]:
+        """Tokens and batch of each stretch, in order [token], [sequence]; empty where one of them is not known."""
+        if self.tokens is None or self.batch is None:
+            return ()
+        return (*self.ramp, (self.tokens - sum(tokens for tokens, _ in self.ramp), self.batch))
+
+    @property
     def steps(self) -> Num | None:
-        """Optimizer steps: ``tokens / (batch · seq_len)``; None where one of them is not known."""
-        if self.tokens is None or self.batch is None or self.seq_len is None:
+        """Optimizer steps: ``Σ tokens / (batch · seq_len)`` over the stretches; None where one of them is not known."""
+        if not self.stretches or self.seq_len is None:
             return None
-        return self.tokens / (self.batch * self.seq_len)
+        return sum(tokens / (batch * self.seq_len) for tokens, batch in self.stretches)
+
+
+def _stretches(name: str, given: Any) -> tuple[tuple[float, float], ...]:
+    """A schedule as pairs of numbers above zero."""
+    made = tuple(tuple(pair) if isinstance(pair, (list, tuple)) else (pair,) for pair in given)
+    for pair in made:
+        if len(pair) != 2 or not all(isinstance(x, (int, float)) and np.isfinite(x) and x > 0 for x in pair):
+            raise SpecError(name, given, "is no schedule of batches", "give [(tokens, batch), …], every number above 0")
+    return made
