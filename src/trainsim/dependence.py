@@ -49,7 +49,8 @@ class Dependence:
     def carries(self, *paths: str) -> dict[str, float]:
         """What rests on some inputs: the highest levels of which all lines move with one of them → how much of the answer they are.
 
-        What an input shifts from one line to another, their sum unmoved, does not rest on it.
+        Where every line moves it is the whole, under the empty name. What an input shifts from one line to another, their sum
+        unmoved, does not rest on it.
 
         >>> from trainsim.cost.pricing import Ownership
         >>> owner = Ownership(usd_per_gpu=35064, life_years=4, operating_share=0.1, utilization=1.0)
@@ -62,6 +63,8 @@ class Dependence:
         chosen = np.isin(self.inputs, paths)
         if not chosen.any() or not self._moves(self.moved.total, chosen):
             return {}
+        if self._all_move(self.moved, chosen):
+            return {"": float(self._draws(self.moved.total)[0])}
         return dict(self._levels(self.moved, "", chosen))
 
     def _levels(self, ledger: Ledger, prefix: str, chosen: NDArray[np.bool_]) -> Iterator[tuple[str, float]]:
@@ -69,10 +72,13 @@ class Dependence:
             part = ledger.part(name)
             if not self._moves(part.total, chosen):
                 continue
-            if all(self._moves(line, chosen) for _, line in part.lines() if np.any(line)):
+            if self._all_move(part, chosen):
                 yield f"{prefix}{name}", float(self._draws(part.total)[0])
             else:
                 yield from self._levels(part, f"{prefix}{name}.", chosen)
+
+    def _all_move(self, part: Ledger, chosen: NDArray[np.bool_]) -> bool:
+        return all(self._moves(line, chosen) for _, line in part.lines() if np.any(line))
 
     def _moves(self, total: Num, chosen: NDArray[np.bool_]) -> bool:
         base, *moved = self._draws(total)

@@ -103,7 +103,7 @@ def explain(est: Traced, path: str = "") -> Explanation:
     >>> [step.name for step in explain(est, "cost.pretrain.dense.ffn.up").down][:3]
     ['hours', 'price', 'work']
     >>> [(step.name, f"{step.value / float(est.cost.total):.0%}") for step in explain(est, "price.usd_per_gpu_hour").carries]
-    [('cost.pretrain', '100%')]
+    [('cost', '100%')]
     """
     spec, ledgers = _answers(est)
     path = path or next(iter(ledgers))
@@ -151,7 +151,7 @@ def _input(spec: Spec, path: str, ledgers: Mapping[str, Callable[[Any], Ledger]]
         found = _dependence(spec, head)
         slope = found.elasticities.get(path, 0.0)
         how = f"+1 % of it: {slope:+.2f} % of {head}"
-        carries += [Step(f"{head}.{line}", x, found.moved.unit, how) for line, x in found.carries(path).items()]
+        carries += [Step(f"{head}.{line}".rstrip("."), x, found.moved.unit, how) for line, x in found.carries(path).items()]
     dollars = sum(step.value for step in carries if step.unit == "USD") if judged(source) else 0.0
     return Explanation(path, value, unit.symbol, (Step("source", value, unit.symbol, unit.doc, source),), (), dollars, (), tuple(carries))
 
