@@ -16,7 +16,7 @@ import trainsim as ts
 from trainsim.cost.pricing import Ownership, Site
 from trainsim.development import estimate_development
 from trainsim.fleet import estimate_fleet
-from trainsim.spec import BY_USER
+from trainsim.spec import BY_USER, Batch
 
 RUNS = ("deepseek-v3", "llama3.1-405b")
 
@@ -147,6 +147,24 @@ def test_a_product_has_elasticity_one(price: float, life: float, gpus: float, kw
     found = {s.name.rpartition(".")[2]: s.how for s in ts.explain(est, "operation.H.electricity").inputs}
     assert set(found) == {"gpus", "watts", "pue", "usd_per_kwh", "utilization"}
     assert set(found.values()) == {"+1 % of it: +1.00 %"}
+
+
+def test_a_percent_is_a_percent_even_where_a_count_is_rounded() -> None:
+    """Micro-batches are whole: what is said of one percent is what one percent does."""
+    run = ts.Run(
+        model=ts.catalog.model("llama3-70b"),
+        cluster=ts.catalog.cluster("hgx-h100", 64),
+        phases=[ts.Phase("pretrain", tokens=1e12, seq_len=8192, batch=128)],
+        plan=ts.Plan(tp=4, pp=8, zero=1, sequence_parallel="on"),
+        efficiency=ts.Modelled(stack=ts.catalog.stack("mcore-hopper")),
+        reliability=ts.Goodput(0.95),
+        price=ts.Rental(usd_per_gpu_hour=2.0),
+    )
+    told = {step.name: step.how for step in ts.explain(ts.estimate(run)).inputs}
+    for path in ("phases.pretrain.batch", "efficiency.stack.tile", "price.usd_per_gpu_hour", "phases.pretrain.tokens"):
+        more = Batch(run, {path: np.array([float(run.get(path)) * 1.01])}).spec
+        by_hand = float(np.asarray(ts.estimate(more).cost.total).item()) / float(ts.estimate(run).cost.total) - 1.0
+        assert told.get(path, "+1 % of it: +0.00 %") == f"+1 % of it: {100 * by_hand:+.2f} %", path
 
 
 def test_an_unknown_input_says_what_was_meant() -> None:

@@ -1,4 +1,4 @@
-"""Which lines of an answer rest on which inputs: each input is moved a little, all in one batch, and the lines that move are read off."""
+"""Which lines of an answer rest on which inputs: each is moved by a percent, all in one batch, and what moves is read off."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from .ledger import Ledger
 from .spec import Batch, Spec
 from .units import Num, Unit
 
-STEP = 1e-4
-"""How far an input is moved, relative to itself; on one that is zero nothing rests, and it stays."""
+STEP = 0.01
+"""How far an input is moved, relative to itself: one percent, so that "+1 %" is what was computed, a jump of a rounded count included;
+on one that is zero nothing rests, and it stays."""
 STILL = 1e-9
 """A line that moves by less, relative to itself, rests on something else."""
 
@@ -41,10 +42,15 @@ class Dependence:
 
     @cached_property
     def elasticities(self) -> dict[str, float]:
-        """Percent of the whole for a percent of each input that moves it, the strongest first."""
+        """Percent of the whole for one percent more of each input that moves it (less, at an upper bound), the strongest first."""
         slopes = self._slopes(self.moved.total)
         found = {path: float(slope) for path, slope in zip(self.inputs, slopes, strict=True) if abs(slope) > STILL / STEP}
         return dict(sorted(found.items(), key=lambda item: -round(abs(item[1]), 3)))
+
+    def effect(self, path: str) -> str:
+        """What a percent of an input does to the whole, in words; a percent less where more is out of bounds."""
+        step = float(self._steps[self.inputs.index(path)])
+        return f"{100 * step:+.0f} % of it: {100 * step * self.elasticities.get(path, 0.0):+.2f} %"
 
     def carries(self, *paths: str) -> dict[str, float]:
         """What rests on some inputs: the highest levels of which all lines move with one of them → how much of the answer they are.
@@ -56,7 +62,7 @@ class Dependence:
         >>> owner = Ownership(usd_per_gpu=35064, life_years=4, operating_share=0.1, utilization=1.0)
         >>> found = dependence(owner, Ownership.rate)
         >>> {path: round(x, 3) for path, x in found.elasticities.items()}
-        {'usd_per_gpu': 1.0, 'utilization': -1.0, 'life_years': -0.714, 'operating_share': 0.286}
+        {'utilization': -1.01, 'usd_per_gpu': 1.0, 'life_years': -0.707, 'operating_share': 0.286}
         >>> {level: round(x, 2) for level, x in found.carries("life_years").items()}
         {'capital': 1.0}
         """

@@ -120,10 +120,7 @@ def explain(est: Traced, path: str = "") -> Explanation:
     above = [".".join(names[:k]) for k in range(len(names) - 1, 0, -1)]
     up = tuple((p, value / float(np.asarray(ledgers[head](est).part(p.partition(".")[2]).total))) for p in above)
     numbers = spec.numbers()
-    inputs = tuple(
-        Step(p, float(numbers[p][0]), numbers[p][1].symbol, f"+1 % of it: {slope:+.2f} %", sources[p])
-        for p, slope in found.elasticities.items()
-    )
+    inputs = tuple(Step(p, float(numbers[p][0]), numbers[p][1].symbol, found.effect(p), sources[p]) for p in found.elasticities)
     return Explanation(path, value, ledger.unit, tuple(_steps(est, head, rest)), up, _judgement(found, ledger.unit, sources), inputs)
 
 
@@ -149,8 +146,9 @@ def _input(spec: Spec, path: str, ledgers: Mapping[str, Callable[[Any], Ledger]]
     carries = []
     for head in ledgers:
         found = _dependence(spec, head)
-        slope = found.elasticities.get(path, 0.0)
-        how = f"+1 % of it: {slope:+.2f} % of {head}"
+        if path not in found.inputs:
+            continue
+        how = f"{found.effect(path)} of {head}"
         carries += [Step(f"{head}.{line}".rstrip("."), x, found.moved.unit, how) for line, x in found.carries(path).items()]
     dollars = sum(step.value for step in carries if step.unit == "USD") if judged(source) else 0.0
     return Explanation(path, value, unit.symbol, (Step("source", value, unit.symbol, unit.doc, source),), (), dollars, (), tuple(carries))
