@@ -25,7 +25,8 @@ from .units import HOURS_PER_DAY, SECONDS_PER_HOUR, Num, human
 class PhaseEstimate:
     """One phase's work and time.
 
-    ``flops`` is None, and so is ``mfu``, where the tokens were never published: unknown, never 0.
+    ``flops`` is None, and so is ``mfu``, where the tokens were never published: unknown, never 0. ``modelled`` are the seconds of a step
+    by part where they are worked out, not told.
     """
 
     phase: Phase
@@ -35,6 +36,7 @@ class PhaseEstimate:
     gpu_seconds: Num
     peak: Num
     time: Flow = "busy"
+    modelled: Ledger | None = None
 
     @property
     def told_gpu_seconds(self) -> Num:
@@ -61,7 +63,12 @@ class PhaseEstimate:
 
     @cached_property
     def step_time(self) -> Ledger | None:
-        """Seconds of one optimizer step, by part [s]; None where batch or tokens are not known."""
+        """Seconds of one optimizer step [s]; None where unknown.
+
+        By part where they are worked out, at the last batch of a ramp; else told, the mean of all steps, and shared out by FLOPs.
+        """
+        if self.modelled is not None:
+            return self.modelled
         if self.flops is None or self.phase.steps is None:
             return None
         return self.flops.scaled(self.busy_gpu_seconds / (self.flops.total * self.phase.steps * self.gpus), "s")
@@ -252,10 +259,10 @@ def _phase(run: Run, phase: Phase, efficiency: Efficiency, goodput: Num) -> Phas
         f"phases.{phase.name}", run.model, phase.tokens, phase.seq_len, phase.batch, cluster, phase.plan or run.plan, per_token,
         phase.document_length, phase.stretches,
     )  # fmt: skip
-    seconds = efficiency.gpu_seconds(work)
+    seconds, modelled = efficiency.time_of(work)
     busy, wall = (seconds, seconds / goodput) if efficiency.time == "busy" else (seconds * goodput, seconds)
     flops = None if phase.tokens is None else per_token(*efficiency.counting).scaled(phase.tokens, "FLOP")
-    return PhaseEstimate(phase, cluster.gpus, flops, busy, wall, efficiency.peak_flops(cluster), efficiency.time)
+    return PhaseEstimate(phase, cluster.gpus, flops, busy, wall, efficiency.peak_flops(cluster), efficiency.time, modelled)
 
 
 def _notes(run: Run) -> list[str]:

@@ -214,7 +214,7 @@ def _phase(est: Estimate, phase: PhaseEstimate, line: str) -> list[Step]:
     told = f"phases.{name}.efficiency" if phase.phase.efficiency is not None else "efficiency"
     given = {p: s for p, s in sources.items() if p.startswith(told)}
     busy = float(np.asarray(phase.busy_gpu_seconds)) / SECONDS_PER_HOUR
-    how = f"told: {', '.join(given) or told}"
+    how = f"told: {', '.join(given) or told}" if phase.modelled is None else f"modelled: {told}.stack"
     source = next(iter(given.values()), "")
     if phase.flops is None:
         return [Step("busy hours", busy, "GPU-h", how, source)]

@@ -79,6 +79,7 @@ def test_the_estimate_is_the_ledger_and_the_ledger_adds_up(plan: ts.Plan) -> Non
     est = ts.estimate(made)
     steps = 1e12 / (128 * 8192)
     assert np.isclose(est.busy_gpu_hours, float(step.total) * steps * 64 / 3600, rtol=1e-9)
+    assert dict(est.step_time.part("pretrain").lines()) == dict(step.lines())
 
 
 def test_a_degree_of_one_sends_nothing_of_its_kind() -> None:

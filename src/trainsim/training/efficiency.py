@@ -77,6 +77,10 @@ class Efficiency(Family):
     def gpu_seconds(self, work: Work) -> Num:
         """Accelerators × seconds of a phase [GPU-s]."""
 
+    def time_of(self, work: Work) -> tuple[Num, Ledger | None]:
+        """Accelerators × seconds of a phase [GPU-s], and the seconds of a step by part [s] where they are worked out, not told."""
+        return self.gpu_seconds(work), None
+
     @property
     def counting(self) -> tuple[str, str]:
         """(convention, mtp) the efficiency counts FLOPs by; ``causal`` without prediction modules where it names none."""

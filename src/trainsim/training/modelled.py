@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..cluster.stack import Stack
 from ..errors import EstimateError
+from ..ledger import Ledger
 from ..units import Num
 from .efficiency import Efficiency, Flow, Work
+from .shapes import shapes_of
 from .step import plain, step_of_plan
+from .timing import ledger_of
 
 
 class Modelled(Efficiency):
@@ -25,12 +30,17 @@ class Modelled(Efficiency):
     time: Flow = "busy"  # type: ignore[misc]
 
     def gpu_seconds(self, work: Work) -> Num:
-        """Modelled step time times steps times accelerators, stretch by stretch of a batch ramp."""
+        """Modelled step time times steps times accelerators."""
+        return self.time_of(work)[0]
+
+    def time_of(self, work: Work) -> tuple[Num, Ledger | None]:
+        """The same, stretch by stretch of a batch ramp, and the step of the last stretch by part."""
         if work.plan is None:
             raise EstimateError("plan", None, "is needed to model a step", "give plan=ts.Plan(…)")
         tokens, seq_len, batch = (work.needed(name, "Modelled") for name in ("tokens", "seq_len", "batch"))
-        total: Num = 0.0
+        total, ledger = np.zeros(()), None
         for trained, size in work.stretches or ((tokens, batch),):
             step = step_of_plan(work.model, work.plan, work.cluster, self.stack, seq_len, size, work.document_length)
-            total = total + plain(step.seconds) * trained / (size * seq_len)
-        return total * work.cluster.gpus
+            ledger = ledger_of(step, shapes_of(work.model))
+            total = total + ledger.total * trained / (size * seq_len)
+        return plain(total) * work.cluster.gpus, ledger
