@@ -15,6 +15,7 @@ from trainsim.model.attention import LightningAttention
 from trainsim.spec import Batch
 from trainsim.training.schedule import Schedule, order, stages_of, timeline
 from trainsim.training.step import layout_of, step_of, step_of_plan
+from trainsim.training.timing import slot_time
 
 STACK = "mcore-hopper"
 PLANS = (
@@ -197,6 +198,15 @@ def test_the_interval_of_a_new_source_is_wide_and_its_stack_says_what_it_knows()
     sim = ts.simulate(made, ts.catalog.stack_beliefs(STACK), n=1 << 12, function=lambda r: {"mfu": ts.estimate(r).mfu})
     low, high = sim.quantile("mfu", (0.05, 0.95))
     assert high / low > 1.2
+
+
+@pytest.mark.parametrize("schedule", get_args(Schedule))
+def test_the_slots_of_a_step_add_up_to_it(schedule: Schedule) -> None:
+    made = run(ts.Plan(pp=4, vpp=2 if schedule == "interleaved" else 1, tp=2, zero=1, schedule=schedule))
+    doubted = Batch(made, {"efficiency.stack.factor": np.array([1.0, 1.3]), "efficiency.stack.jitter": np.array([0.0, 0.02])}).spec
+    slots, step = slot_time(doubted), ts.step_time(doubted)
+    assert np.allclose(slots.total, step.total, rtol=1e-9)
+    assert float(np.diff(slots.part("bubble").total)[0]) > 0
 
 
 def test_each_stage_of_zero_sends_what_the_one_before_sends_and_more() -> None:
