@@ -20,6 +20,15 @@ Links = list[tuple[int, int, tuple[int, ...]]]
 """(number of a slot, number of its kind, numbers of the slots beside it in time)"""
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Level:
+    """Slots timed together: their numbers, their kinds, and column by column the slots beside them in time and whether those are away."""
+
+    part: slice
+    kinds: Index
+    beside: tuple[tuple[Index, NDArray[np.bool_]], ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Graph:
     """Slots numbered level by level; a number past the last stands for "nothing".
@@ -42,6 +51,21 @@ class Graph:
     after: Index
     crosses: NDArray[np.bool_]
     leaves: NDArray[np.bool_]
+
+    @cached_property
+    def waits(self) -> tuple[Level, ...]:
+        """What the slots of each level wait for."""
+        return tuple(self._level(slice(*bounds), self.before, self.crosses) for bounds in self.levels)
+
+    @cached_property
+    def follows(self) -> tuple[Level, ...]:
+        """What waits for the slots of each level, the last level first."""
+        return tuple(self._level(slice(*bounds), self.after, self.leaves) for bounds in reversed(self.levels))
+
+    def _level(self, part: slice, places: Index, away: NDArray[np.bool_]) -> Level:
+        nothing = len(self.kind)
+        used = [c for c in range(places.shape[1]) if c == 0 or (places[part, c] != nothing).any()]
+        return Level(part, self.kind[part], tuple((np.ascontiguousarray(places[part, c]), away[part, c]) for c in used))
 
     @cached_property
     def links(self) -> tuple[Links, Links]:
@@ -72,23 +96,18 @@ def ends(graph: Graph, seconds: Array, delay: Array | None = None) -> Array:
     if prod(columns) == 1:
         return _ends_of_one(graph, seconds.reshape(-1), float(late.item())).reshape(-1, *columns)
     ended, crossing = np.zeros((len(graph.kind) + 1, *columns)), late if late.any() else None
-    for first, end in graph.levels:
-        part = slice(first, end)
-        arrived = _latest(ended, graph.before[part], graph.crosses[part], crossing)
-        np.add(arrived, seconds[graph.kind[part]], out=ended[part])
+    for level in graph.waits:
+        np.add(_latest(ended, level, crossing), seconds[level.kinds], out=ended[level.part])
     return ended
 
 
-def _latest(times: Array, places: Index, away: NDArray[np.bool_], crossing: Array | None) -> Array:
-    """The latest of the times at some places, ``(slots, columns of places) → (slots, …)``; those away are later by the crossing."""
+def _latest(times: Array, level: Level, crossing: Array | None) -> Array:
+    """The latest time beside each slot of a level; those away are later by the crossing."""
     latest: Array | None = None
-    nothing = len(times) - 1
-    for column in range(places.shape[1]):
-        if latest is not None and (places[:, column] == nothing).all():
-            continue
-        each = times[places[:, column]]
+    for places, away in level.beside:
+        each = times.take(places, axis=0)
         if crossing is not None:
-            each += away[:, column].reshape(-1, *(1,) * (times.ndim - 1)) * crossing
+            each += away.reshape(-1, *(1,) * (times.ndim - 1)) * crossing
         latest = each if latest is None else np.maximum(latest, each, out=latest)
     assert latest is not None
     return latest
@@ -102,10 +121,9 @@ def tails(graph: Graph, seconds: Array, delay: Array | None = None) -> Array:
         return _tails_of_one(graph, seconds.reshape(-1), float(late.item())).reshape(-1, *columns)
     rest = np.zeros((len(graph.kind) + 1, *columns))  # from a slot's start
     after, crossing = np.zeros((len(graph.kind), *columns)), late if late.any() else None
-    for first, end in reversed(graph.levels):
-        part = slice(first, end)
-        after[part] = _latest(rest, graph.after[part], graph.leaves[part], crossing)
-        np.add(after[part], seconds[graph.kind[part]], out=rest[part])
+    for level in graph.follows:
+        after[level.part] = _latest(rest, level, crossing)
+        np.add(after[level.part], seconds[level.kinds], out=rest[level.part])
     return after
 
 

@@ -17,8 +17,9 @@ from .graph import Graph, ends, graph_of, kind_of, tails
 from .orders import Order, Schedule, Slot, check_schedule, order
 
 Array = NDArray[np.float64]
-BLOCK = 256
-"""Draws timed together: as many as keep the ends of all slots in the processor's cache."""
+BLOCK = 512
+"""Draws timed together: as many as make a level's work outweigh asking for it, and no more than some ten megabytes hold."""
+ONCE = np.ones(())
 LONG = 8
 """Rounds of ``pp`` micro-batches after which an interleaved step of unlike chunks is taken to have settled."""
 
@@ -186,8 +187,7 @@ def uneven_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: int
 
     def run(m: int) -> Array:
         graph = graph_of(order(schedule, pp, m, vpp))
-        last: Array = ends(graph, times.of_kinds(graph), late).max(axis=0)
-        return last
+        return _in_blocks(lambda seconds, _, delay: np.asarray(ends(graph, seconds, delay).max(axis=0)), times.of_kinds(graph), ONCE, late)
 
     if schedule == "interleaved" and not _paced_by_one_rank(times, pp, late):
         last, before = (run(LONG * pp), run((LONG - 1) * pp)) if counts.max() >= LONG * pp else (0.0, 0.0)
@@ -210,13 +210,17 @@ def _paced_by_one_rank(times: Times, pp: int, late: Array) -> bool:
 
 def _lengthened(short: Steady, times: Times, counts: Array, late: Array) -> Array:
     """The longest path of a step, with a rank's work for the further periods put in where the path is in that rank's steady state."""
-    seconds = times.of_kinds(short.graph)
+    return _in_blocks(lambda seconds, m, delay: _longest(short, seconds, m, delay), times.of_kinds(short.graph), counts, late)
+
+
+def _in_blocks(function: Callable[[Array, Array, Array], Array], seconds: Array, counts: Array, late: Array) -> Array:
+    """A function of some columns, block by block: ``(kinds, n), (n,), (n,)`` → ``(n,)``."""
     columns = np.broadcast_shapes(seconds.shape[1:], late.shape, counts.shape)
     if prod(columns) <= BLOCK:
-        return _longest(short, seconds, counts, late)
+        return function(seconds, counts, late)
     every = (np.broadcast_to(seconds, (len(seconds), *columns)), np.broadcast_to(counts, columns), np.broadcast_to(late, columns))
     blocks = (slice(first, first + BLOCK) for first in range(0, columns[0], BLOCK))
-    return np.concatenate([_longest(short, every[0][:, block], every[1][block], every[2][block]) for block in blocks])
+    return np.concatenate([function(every[0][:, block], every[1][block], every[2][block]) for block in blocks])
 
 
 def _longest(short: Steady, seconds: Array, counts: Array, late: Array) -> Array:
