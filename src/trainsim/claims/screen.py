@@ -296,7 +296,7 @@ def _foot(v: Verdict, notes: _Notes) -> list[str]:
     lines = ["A counted or disclosed   B priced or inferred from rows   C judgement"]
     lines += _wrapped("", "  ".join(f"[{i}] {t}" for i, t in enumerate(notes.titles, 1)))
     sim = v.dollars or v.blind
-    said = [f"quantiles ±{_accuracy(v):.1%} · seed {sim.seed}"] if sim is not None else []
+    said = [f"quantiles ±{100 * _accuracy(v):.1g}% · seed {sim.seed}"] if sim is not None else []
     said += [f"rows: {rest}: verdict.evidence"] if rest else []
     return lines + _wrapped("", " · ".join(said))
 
