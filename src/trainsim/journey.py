@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from .cost.energy import Embodied, Grid, card_block, emissions, energy
 from .cost.pricing import Site
 from .errors import EstimateError, PathError, check_kind, did_you_mean
-from .ledger import Ledger
+from .ledger import Ledger, _unread
 from .model.counting import count_params, flops_per_token
 from .run import Run
 from .training.efficiency import Efficiency, Flow, Work
@@ -57,9 +57,7 @@ class PhaseEstimate:
     @cached_property
     def hours(self) -> Ledger:
         """Wall-clock accelerator-hours: the useful ones and downtime [GPU-h]."""
-        down = (self.gpu_seconds - self.busy_gpu_seconds) / SECONDS_PER_HOUR
-        busy = self.busy_hours
-        return Ledger._trusted("GPU-h", {**busy._out(), "downtime": down})
+        return _unread("GPU-h", self.gpu_seconds / SECONDS_PER_HOUR, partial(_hours, self))
 
     @cached_property
     def step_time(self) -> Ledger | None:
@@ -72,6 +70,15 @@ class PhaseEstimate:
         if self.flops is None or self.phase.steps is None:
             return None
         return self.flops.scaled(self.busy_gpu_seconds / (self.flops.total * self.phase.steps * self.gpus), "s")
+
+
+def _hours(phase: PhaseEstimate) -> Mapping[str, Ledger | Num]:
+    down = (phase.gpu_seconds - phase.busy_gpu_seconds) / SECONDS_PER_HOUR
+    return {**phase.busy_hours._out(), "downtime": down}
+
+
+def _by_phase(phases: Mapping[str, PhaseEstimate]) -> Mapping[str, Ledger | Num]:
+    return {name: p.hours for name, p in phases.items()}
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,7 @@ class Estimate:
     @cached_property
     def hours(self) -> Ledger:
         """Wall-clock accelerator-hours [GPU-h]."""
-        return Ledger._trusted("GPU-h", {name: p.hours for name, p in self.phases.items()})
+        return _unread("GPU-h", self.gpu_hours, partial(_by_phase, self.phases))
 
     @cached_property
     def step_time(self) -> Ledger:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import combinations
 from typing import Any
 
@@ -181,7 +181,9 @@ class Ledger:
         >>> Ledger("FLOP", {"up": 4.0}).scaled(0.5, "s").total
         2.0
         """
-        return Ledger._trusted(unit, {n: _rename(p, unit) for n, p in self.parts.items()}, self.scale * factor)
+        made = Ledger._trusted(unit, Unread(partial(_renamed, self.parts, unit)), self.scale * factor)
+        made.__dict__["total"] = self.total * factor
+        return made
 
     def of_kind(self, kind: str) -> Ledger:
         """The same lines as dollars of a kind; an empty one leaves them as they are.
@@ -195,7 +197,11 @@ class Ledger:
             ...
         trainsim.errors.LedgerError: kind='stock': can't be added to 'run': ...
         """
-        return self if kind in ("", self.kind) else Ledger._trusted(self.unit, self.parts, self.scale, kind)
+        if kind in ("", self.kind):
+            return self
+        made = Ledger._trusted(self.unit, self.parts, self.scale, kind)
+        made.__dict__.update(self.__dict__)  # a total that is known
+        return made
 
     def share(self) -> Ledger:
         """Each line as a fraction of the total."""
@@ -291,8 +297,8 @@ def _merge(owner: Ledger, left: Mapping[str, Ledger | Num], right: Mapping[str, 
     return merged
 
 
-def _rename(part: Ledger | Num, unit: str) -> Ledger | Num:
-    return part.scaled(1.0, unit) if isinstance(part, Ledger) else part
+def _renamed(parts: Mapping[str, Ledger | Num], unit: str) -> dict[str, Ledger | Num]:
+    return {name: part.scaled(1.0, unit) if isinstance(part, Ledger) else part for name, part in parts.items()}
 
 
 class Unread(Mapping[str, "Ledger | Num"]):
