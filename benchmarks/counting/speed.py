@@ -19,7 +19,9 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 import peers
+from timing import best
 
 import trainsim as ts
 
@@ -28,17 +30,6 @@ MODELS = ("deepseek-v3", "llama3.1-405b", "mixtral-8x7b", "gpt-neox-20b")
 LENGTHS = 65_536
 SEQ_LEN = 4096
 STRETCH, LONG = 1024, 10.0
-
-
-def best(call: Callable[[], Any], *, seconds: float = 0.3) -> float:
-    """The least seconds a call took in some time of trying."""
-    call()
-    least, end = float("inf"), time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        start = time.perf_counter()
-        call()
-        least = min(least, time.perf_counter() - start)
-    return least
 
 
 def ours(config: dict[str, Any]) -> dict[str, float]:

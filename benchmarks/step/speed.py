@@ -25,6 +25,9 @@ from typing import Any
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from timing import best
+
 import trainsim as ts
 from trainsim.spec import Batch
 
@@ -32,17 +35,6 @@ HERE = Path(__file__).parent
 CALCULON = HERE.parent / "planning" / "calculon_peer.py"
 DRAWS = 1 << 14
 DOUBTS = ("half_depth", "elementwise", "memory", "launch", "wave", "overlap_dp", "overlap_tp", "scale_up", "scale_out", "jitter", "factor")
-
-
-def best(call: Callable[[], Any], *, seconds: float = 1.0) -> float:
-    """The least seconds a call took in some time of trying."""
-    call()
-    least, end = float("inf"), time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        start = time.perf_counter()
-        call()
-        least = min(least, time.perf_counter() - start)
-    return least
 
 
 def rate(call: Callable[[], Any], of: int, *, seconds: float = 3.0) -> float:
