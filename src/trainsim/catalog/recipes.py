@@ -21,6 +21,7 @@ from .evidence import is_moe
 from .hardware import cluster
 from .models import model
 from .rows import Row, find
+from .settings import settings_evidence
 
 POINTS = 4096
 _HALVINGS = 60
@@ -87,8 +88,10 @@ def recipes(name: str) -> tuple[Recipe, ...]:
     16.0
     """
     row = find("programmes", name)
+    if row["kind"] == "recipe-by-rule":
+        return tuple(_by_rule(row, stage) for stage in recipes(row["like"]))
     if row["kind"] not in ("recipe", "grpo"):
-        raise CatalogError(row.address, row["kind"], "is no recipe", "name a row of kind recipe or grpo")
+        raise CatalogError(row.address, row["kind"], "is no recipe", "name a row of kind recipe, recipe-by-rule or grpo")
     stages: Sequence[Mapping[str, Any]] = row.get("stages", (row.fields,))
     trained = from_hf(dict(row["config"])) if row.get("config") else model(row["model"])
     return tuple(_stage(row, trained, stage) for stage in stages)
@@ -146,6 +149,20 @@ def _stage(row: Row, trained: Model, stage: Mapping[str, Any]) -> Recipe:
     sizes = stage["gpus"] if isinstance(stage["gpus"], list) else [stage["gpus"]]
     clusters = tuple(cluster(row["cluster"], size) for size in sizes)
     return Recipe(trained, clusters, spec.with_sources({"": row.cited}), Beliefs({p: ci90(*levels) for p, levels in believed.items()}))
+
+
+def _by_rule(row: Row, stage: Recipe) -> Recipe:
+    """The stage with what was judged of some settings replaced by what published settings predict.
+
+    Responses of a step are prompts times samples; the samples stay, as only their product costs anything.
+    """
+    judged = find("runs", row["judges"].removeprefix("runs/"))
+    said: dict[str, Any] = {}
+    for quantity in row["by_rule"]:
+        levels = settings_evidence(quantity, row.date, judged).levels
+        path, per = ("prompts", float(stage.spec.samples)) if quantity == "responses_per_step" else (quantity, 1.0)
+        said[path] = ci90(*(level / per for level in levels))
+    return replace(stage, beliefs=stage.beliefs | Beliefs(said))
 
 
 def _simulate(stage: Recipe, n: int, seed: int) -> Simulation:
