@@ -74,6 +74,7 @@ ARROWS: dict[str, set[str]] = {
     "claims.screen": ALL,
     "claims.backtest": ALL,
     "claims.step_backtest": ALL,
+    "claims.reinforcement_backtest": ALL,
     "planning": ALL - {"claims"},
     "calibration": ALL - {"claims", "planning"},
     "diagnosis": ALL - {"claims", "planning"},

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from . import __version__, catalog
 from .claims.backtest import hindcasts
+from .claims.reinforcement_backtest import reinforcement_backtest
 from .claims.verdict import audit
 from .comparison import compare
 from .errors import TrainsimError
@@ -81,7 +82,7 @@ def _claims(asked: argparse.Namespace) -> str:
 
 def _hindcasts(asked: argparse.Namespace) -> str:
     del asked
-    return str(hindcasts())
+    return f"{hindcasts()}\n\nreinforcement learning\n{reinforcement_backtest()}"
 
 
 def _count(asked: argparse.Namespace) -> str:

@@ -53,7 +53,7 @@ def settings_evidence(quantity: str, as_of: dt.date, judged: Row | None = None) 
 
     >>> evidence = settings_evidence("steps_per_rollout", dt.date(2025, 9, 16))
     >>> evidence.labs, [round(level, 1) for level in evidence.levels]
-    (11, [1.2, 3.8, 19.9])
+    (12, [1.2, 3.5, 22.3])
     """
     used: dict[str, float] = {}
     aside: dict[str, str] = {}
