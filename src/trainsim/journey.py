@@ -14,6 +14,7 @@ from .cost.pricing import Site
 from .errors import EstimateError, PathError, check_kind, did_you_mean
 from .ledger import Ledger, _unread
 from .model.counting import count_params, flops_per_token
+from .model.transformer import Model
 from .run import Run
 from .training.efficiency import Efficiency, Flow, Work
 from .training.memory import memory
@@ -260,11 +261,12 @@ def _phase(run: Run, phase: Phase, efficiency: Efficiency, goodput: Num) -> Phas
     def per_token(convention: str, mtp: str) -> Ledger:
         if phase.seq_len is None:
             raise EstimateError(f"phases.{phase.name}.seq_len", None, "is needed to count FLOPs", "give the sequence length")
-        return flops_per_token(run.model, phase.seq_len, convention, mtp, phase.document_length)  # type: ignore[arg-type]
+        student = flops_per_token(run.model, phase.seq_len, convention, mtp, phase.document_length)  # type: ignore[arg-type]
+        return student if phase.teacher is None else _taught(student, phase.teacher, phase, convention)
 
     work = Work(
         f"phases.{phase.name}", run.model, phase.tokens, phase.seq_len, phase.batch, cluster, phase.plan or run.plan, per_token,
-        phase.document_length, phase.stretches,
+        phase.document_length, phase.stretches, phase.teacher,
     )  # fmt: skip
     seconds, modelled = efficiency.time_of(work)
     busy, wall = (seconds, seconds / goodput) if efficiency.time == "busy" else (seconds * goodput, seconds)
@@ -272,11 +274,24 @@ def _phase(run: Run, phase: Phase, efficiency: Efficiency, goodput: Num) -> Phas
     return PhaseEstimate(phase, cluster.gpus, flops, busy, wall, efficiency.peak_flops(cluster), efficiency.time, modelled)
 
 
+def _taught(student: Ledger, teacher: Model, phase: Phase, convention: str) -> Ledger:
+    """What is trained, and the teacher's forward pass over the same tokens [FLOP/token].
+
+    ``student + forward(teacher)``: no gradient reaches it.
+
+    Source: Hinton et al. 2015 (arXiv:1503.02531), section 2: the teacher only gives targets.
+    """
+    read = flops_per_token(teacher, phase.seq_len, convention, document_length=phase.document_length)  # type: ignore[arg-type]
+    return Ledger._trusted("FLOP/token", {**student.parts, "teacher": read.part("forward")})
+
+
 def _notes(run: Run) -> list[str]:
     """What the estimate assumed, in words."""
     notes = list(run.model.notes)
     for phase in run.phases:
         efficiency = phase.efficiency or run.efficiency
+        if phase.teacher is not None:
+            notes.append(f"phases.{phase.name}: {phase.teacher.name} gives the targets; its weights are in no memory counted here")
         if phase.tokens is None:
             notes.append(f"phases.{phase.name}: its tokens are not known; its FLOPs and MFU are unknown")
         elif efficiency is not None and "flops" not in type(efficiency).model_fields:

@@ -32,9 +32,10 @@ class Work:
         model: what is trained.
         tokens, seq_len, batch: of the phase; None where not known. Numbers or arrays ``(n,)``.
         cluster, plan: where and how.
-        flops: (convention, mtp) → FLOP per token as a ledger.
+        flops: (convention, mtp) → FLOP per token as a ledger, a teacher's forward pass included.
         document_length: of documents packed into a sequence; None for one to a sequence [token].
         stretches: (tokens, batch) of each stretch of a batch ramp, the last one included; empty for one batch throughout.
+        teacher: whose logits are the targets; its forward pass is in ``flops``.
     """
 
     path: str
@@ -47,6 +48,17 @@ class Work:
     flops: Callable[[str, str], Ledger]
     document_length: Num | Documents | None = None
     stretches: tuple[tuple[Num, Num], ...] = ()
+    teacher: Model | None = None
+
+    def refuse_teacher(self, who: str) -> None:
+        """For an efficiency that works time out from what is trained alone.
+
+        Raises:
+            EstimateError: the phase has a teacher.
+        """
+        if self.teacher is not None:
+            rule = f"is not in the time of {who}, which works it out from what is trained alone"
+            raise EstimateError(f"{self.path}.teacher", self.teacher.name, rule, "tell the utilisation of both: efficiency=ts.MFU(…)")
 
     def needed(self, name: str, who: str) -> Num:
         """A number of the phase an efficiency can't do without."""

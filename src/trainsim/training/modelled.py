@@ -35,6 +35,7 @@ class Modelled(Efficiency):
 
     def time_of(self, work: Work) -> tuple[Num, Ledger | None]:
         """The same, stretch by stretch of a batch ramp, and the step of the last stretch by part."""
+        work.refuse_teacher("Modelled")
         if work.plan is None:
             raise EstimateError("plan", None, "is needed to model a step", "give plan=ts.Plan(…)")
         tokens, seq_len, batch = (work.needed(name, "Modelled") for name in ("tokens", "seq_len", "batch"))

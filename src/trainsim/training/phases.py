@@ -11,6 +11,7 @@ from pydantic import model_validator
 from ..cluster.hardware import Cluster
 from ..errors import SpecError
 from ..model.documents import Documents
+from ..model.transformer import Model
 from ..spec import AsTuple, Spec
 from ..units import Num, Unit
 from .efficiency import Efficiency
@@ -28,6 +29,8 @@ class Phase(Spec):
         ramp: stretches before the last one, ``((tokens, batch), …)``; filled from such a schedule.
         document_length: length of the documents packed into a sequence, which attend only within themselves [token]; a number,
             or :class:`~trainsim.Documents` for lengths that differ; None for one document per sequence.
+        teacher: a larger model whose logits are the targets: it reads every token once, forward only, on the same accelerators at the
+            same utilisation, and is no part of what is trained. None without distillation, or where its pass is paid elsewhere.
         plan, efficiency, cluster: the phase's own, where they differ from the run's.
 
     Raises:
@@ -46,6 +49,7 @@ class Phase(Spec):
     batch: Annotated[Num, Unit("sequence", "sequences per optimizer step", gt=0)] | None = None
     ramp: Annotated[tuple[Annotated[tuple[float | int, float | int], AsTuple], ...], AsTuple] = ()
     document_length: Annotated[Num, Unit("token", "packed documents' length", ge=1)] | Documents | None = None
+    teacher: Model | None = None
     plan: Plan | None = None
     efficiency: Efficiency | None = None
     cluster: Cluster | None = None
@@ -61,6 +65,7 @@ class Phase(Spec):
             batch: Num | Sequence[tuple[float, float]] | None = ...,
             ramp: Sequence[tuple[float, float]] = ...,
             document_length: Num | Documents | None = ...,
+            teacher: Model | None = ...,
             plan: Plan | None = ...,
             efficiency: Efficiency | None = ...,
             cluster: Cluster | None = ...,

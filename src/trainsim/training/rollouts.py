@@ -25,4 +25,5 @@ class Rollouts(Efficiency):
 
     def gpu_seconds(self, work: Work) -> Num:
         """Seconds of all rounds times accelerators."""
+        work.refuse_teacher("Rollouts")
         return estimate_reinforcement(work.model, work.cluster, self.recipe).gpu_hours.total * 3600.0
