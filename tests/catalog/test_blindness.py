@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import trainsim as ts
-from trainsim.catalog import Row, evidence, mfu_evidence, rent_evidence
+from trainsim.catalog import Row, evidence, mfu_evidence, rent_evidence, rents
 from trainsim.catalog.rows import lineage
 from trainsim.catalog.rows import rows as real_rows
 from trainsim.claims.verdict import blind_run
@@ -43,6 +43,7 @@ def added(monkeypatch: pytest.MonkeyPatch) -> Any:
             return {**real_rows(file), **{row.id: row for row in new if row.file == file}}
 
         monkeypatch.setattr(evidence, "rows", seen)
+        monkeypatch.setattr(rents, "rows", seen)
         monkeypatch.setattr(sys.modules[Row.__module__], "rows", seen)
 
     return add

@@ -6,12 +6,12 @@ from .developments import Programme as Programme
 from .developments import programme as programme
 from .evidence import Evidence as Evidence
 from .evidence import mfu_evidence as mfu_evidence
-from .evidence import rent_evidence as rent_evidence
 from .fleets import fleet as fleet
 from .fleets import fleet_beliefs as fleet_beliefs
 from .hardware import chip as chip
 from .hardware import cluster as cluster
 from .models import model as model
+from .rents import rent_evidence as rent_evidence
 from .rows import Row as Row
 from .rows import find as find
 from .rows import rows as rows

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from ..cost.pricing import Rental
 from ..errors import CatalogError, TrainsimError
 from ..model.counting import flops_per_token
 from ..model.feedforward import MixtureOfExperts
@@ -20,7 +19,7 @@ from ..uncertainty import Belief, ci90
 from ..units import SECONDS_PER_HOUR
 from .hardware import chip
 from .models import is_of, model_of
-from .rows import Row, day_of, lineage, rows
+from .rows import Row, lineage, rows
 
 GENERATIONS = {
     "h100-sxm": "hopper", "h800-sxm": "hopper", "h200-sxm": "hopper", "gh200": "hopper",
@@ -188,7 +187,7 @@ def _precision(run: Run) -> str:
 _GRID = np.linspace(0.02, 2.0, 60)
 _HYPER = 0.5
 """Scale of the half-normal hyperpriors, in logits: a class or a lab shifts utilisation by a factor below about 2.7 (judgement)."""
-_TAILS = np.array([0.05, 0.5, 0.95])
+TAILS = np.array([0.05, 0.5, 0.95])
 
 
 def _within(groups: list[list[float]]) -> float:
@@ -243,7 +242,7 @@ def _any_kind(cells: list[_Cell]) -> Belief:
 
 def _student(centre: float, scale: float, freedom: int) -> Belief:
     """A Student-t prediction in logits, by its quantiles."""
-    low, mid, high = special.expit(centre + scale * special.stdtrit(freedom, _TAILS))
+    low, mid, high = special.expit(centre + scale * special.stdtrit(freedom, TAILS))
     return ci90(float(low), float(mid), float(high))
 
 
@@ -253,99 +252,7 @@ def _three(means: NDArray[np.float64], sds: NDArray[np.float64], weights: NDArra
     means, sds, weights = means[heavy], sds[heavy], weights[heavy] / weights[heavy].sum()
     grid = np.linspace(-8.0, 5.0, 1301)
     cdf = weights @ special.ndtr((grid[None, :] - means[:, None]) / sds[:, None])
-    low, mid, high = special.expit(np.interp(_TAILS, cdf, grid))
-    return ci90(float(low), float(mid), float(high))
-
-
-def rent_evidence(run: Run, as_of: dt.date | None = None, region: str = "", months: int = 12) -> Evidence:
-    """What an hour of such a chip was offered at: a log-normal prediction from dated quotes.
-
-    The centre is the mean log of the quotes for the chip itself anywhere and for its silicon generation in the region, within
-    ``months`` before the day; the spread is that of all the generation's quotes around their regions' means (Student-t). Prices a
-    lab imputed to its own machines don't count, nor do list prices of hyperscalers where others quote the chip: they are of another
-    kind. The wide reading takes all regions and those lists alike; the narrow one ignores that the centre rests on few quotes.
-
-    Raises:
-        CatalogError: fewer than three quotes, or none for the chip or its generation in the region.
-    """
-    generation = GENERATIONS.get(run.cluster.chip.name)
-    family = {c for c, g in GENERATIONS.items() if g == generation and "200" not in c} | {run.cluster.chip.name}
-    quotes = [r for r in rows("prices").values() if r.get("kind") == "rent" and r.get("chip") in family]
-    day = as_of or _day_of(run) or max((r.date for r in quotes), default=dt.date.max)
-    open_ = {r.address: why for r in quotes if (why := _no_quote(r, run, as_of))}
-    found = _near(quotes, open_, run, day, region, months)
-    if found is None:
-        rule = f"quotes for {run.cluster.chip.name} in the {8 * months} months before {day}: too few to build a belief on"
-        raise CatalogError("catalog.prices", 0, rule, "give price its own belief, or a later as_of")
-    kept, near, span, aside = found
-    logs = {r.address: float(np.log(_middle(r))) for r in kept}
-    by_region: dict[str, list[float]] = {}
-    for row in kept:
-        by_region.setdefault(str(row.get("region")), []).append(logs[row.address])
-    freedom = max(1, len(kept) - len(by_region))
-    spread = float(np.sqrt(sum(float(np.sum((np.array(v) - np.mean(v)) ** 2)) for v in by_region.values()) / freedom))
-    centre = float(np.mean([logs[r.address] for r in near]))
-    every = [r for r in quotes if r.address not in open_ and _within_months(r, day, span)]
-    everywhere = np.array([np.log(_middle(r)) for r in every])
-    wide = _log_student(float(everywhere.mean()), float(everywhere.std(ddof=1)) * np.sqrt(1 + 1 / len(everywhere)), len(everywhere) - 1)
-    quoted = f"{len(near)} quote{'' if len(near) == 1 else 's'}{f' in {_place(region)}' if region else ''}"
-    how = f"{quoted} ({len(kept)} for the spread), {span} months before {day}"
-    used = {r.address: _middle(r) for r in near}
-    return Evidence(
-        _log_student(centre, spread * np.sqrt(1 + 1 / len(near)), freedom), _log_student(centre, spread, freedom), wide, used, aside, how
-    )
-
-
-def _near(
-    quotes: list[Row], aside: Mapping[str, str], run: Run, day: dt.date, region: str, months: int
-) -> tuple[list[Row], list[Row], int, dict[str, str]] | None:
-    """Quotes for the spread, those for the centre, how far back they go, and why the others don't count; None where they are too few.
-
-    An old chip is quoted seldom: the search goes further back until three are found, and to hyperscalers' lists last.
-    """
-    for lists in (dict.fromkeys((r.address for r in quotes if r.get("tier") == "hyperscaler"), LISTED), {}):
-        for span in (months, 2 * months, 4 * months, 8 * months):
-            old = {r.address: f"not within {span} months before {day}" for r in quotes if not _within_months(r, day, span)}
-            away = {**lists, **old, **aside}
-            kept = [r for r in quotes if r.address not in away]
-            near = [r for r in kept if not region or r.get("region") == region or r.get("chip") == run.cluster.chip.name]
-            if len(kept) >= 3 and near:
-                return kept, near, span, away
-    return None
-
-
-LISTED = "a hyperscaler's list price, where others quote the chip"
-
-
-def _place(region: str) -> str:
-    """A region in a sentence: China, the US."""
-    return f"the {region.upper()}" if len(region) == 2 else region.title()
-
-
-def _no_quote(row: Row, run: Run, as_of: dt.date | None) -> str:
-    """Why a rent row is no quote for this run, on whatever day."""
-    if why := why_hidden(row, run, as_of):
-        return why
-    return "imputed by a lab to its own machines" if row.get("term") == "imputed" else ""
-
-
-def _within_months(row: Row, day: dt.date, months: int) -> bool:
-    return 0 <= (day - row.date).days <= months * 30.5
-
-
-def _day_of(run: Run) -> dt.date | None:
-    """The day the run's own rent is stated for."""
-    stated = run.price.date if isinstance(run.price, Rental) else ""
-    return day_of(stated, "price.date") if stated else None
-
-
-def _middle(row: Row) -> float:
-    return float(row["usd_per_gpu_hour"]) if row.get("usd_per_gpu_hour") else float(np.sqrt(row["low"] * row["high"]))
-
-
-def _log_student(centre: float, scale: float, freedom: int) -> Belief:
-    """A Student-t prediction in logs, by its quantiles."""
-    low, mid, high = np.exp(centre + scale * special.stdtrit(freedom, _TAILS))
+    low, mid, high = special.expit(np.interp(TAILS, cdf, grid))
     return ci90(float(low), float(mid), float(high))
 
 

@@ -19,9 +19,10 @@ from ..training.plan import Plan
 from ..training.reliability import Goodput
 from ..uncertainty import Beliefs
 from ..units import Unit
-from .evidence import interval, mfu_evidence, prior_rows, rent_evidence
+from .evidence import interval, mfu_evidence, prior_rows
 from .hardware import cluster
 from .models import is_of, model_of
+from .rents import rent_evidence
 from .rows import Row, day_of, find, rows
 from .stacks import is_routed, stack_beliefs
 
@@ -45,7 +46,7 @@ def run(name: str, gpus: int | None = None) -> Run:
     """A published run, its inputs remembering their source.
 
     Hours that were published are told as hours; what was never published and an estimate needs (goodput, rent) is filled from
-    the catalogue's priors and says so in ``run.sources()``.
+    the catalogue's priors and says so in ``run.sources()``; the rent from quotes of the row's own day.
 
     Args:
         name: id of the row.
@@ -76,7 +77,7 @@ def run(name: str, gpus: int | None = None) -> Run:
         plan=_plan(row),
         price=Rental(usd_per_gpu_hour=price, date=row.date.isoformat(), term="imputed", region=row.get("region", "")) if price else None,
     ).with_sources({"phases": row.cited, "plan": row.cited, "price": row.cited, "cluster.gpus": row.cited})
-    return complete(published)[0]
+    return complete(published, day=row.date)[0]
 
 
 def row_of(run: Run) -> Row | None:
@@ -137,34 +138,36 @@ def _plan(row: Row) -> Plan | None:
     return Plan(**given, **known, precision=row["plan"].get("recipe", told))
 
 
-def complete(run: Run, as_of: dt.date | str | None = None) -> tuple[Run, list[Filled]]:
+def complete(run: Run, as_of: dt.date | str | None = None, *, day: dt.date | str | None = None) -> tuple[Run, list[Filled]]:
     """The run with the inputs an estimate needs and it lacks, and the list of what was filled in, each with its source.
 
     Args:
         run: a run that may lack efficiency, reliability or price.
         as_of: use only rows that were public by this day.
+        day: when its machines are rented; ``as_of`` where None, then the day of the latest quotes.
 
     >>> bare = Run(model=run("deepseek-v3").model, cluster=cluster("hgx-h800", 2048),
     ...            phases=[Phase("pretrain", tokens=1e12, seq_len=4096)])
     >>> [f.path for f in complete(bare)[1]]
     ['efficiency.mfu', 'reliability.goodput', 'price.usd_per_gpu_hour']
     """
-    day = day_of(as_of, "as_of") if isinstance(as_of, str) else as_of
+    known, rented = (day_of(told, name) if isinstance(told, str) else told for name, told in (("as_of", as_of), ("day", day)))
     filled: list[Filled] = []
     if run.efficiency is None and any(phase.efficiency is None for phase in run.phases):
-        evidence = mfu_evidence(run, day)
+        evidence = mfu_evidence(run, known)
         filled.append(Filled("efficiency.mfu", _median(evidence.belief, "efficiency.mfu", _RATIO), FILLED + evidence.how))
         run = run.replace({"efficiency": MFU(filled[-1].value)})
     if run.reliability is None:
-        row = next(prior_rows("reliability.goodput", run, day), None)
+        row = next(prior_rows("reliability.goodput", run, known), None)
         if row is None:
-            raise CatalogError("catalog.priors", str(day), "holds no goodput prior that old", "give reliability=ts.Goodput(…)")
+            raise CatalogError("catalog.priors", str(known), "holds no goodput prior that old", "give reliability=ts.Goodput(…)")
         filled.append(Filled("reliability.goodput", float(row["p50"]), FILLED + row.cited))
         run = run.replace({"reliability": Goodput(filled[-1].value)})
     if run.price is None:
-        quotes = rent_evidence(run, day)
+        quotes = rent_evidence(run, known, day=rented)
         filled.append(Filled("price.usd_per_gpu_hour", _median(quotes.belief, "price.usd_per_gpu_hour", _PRICE), FILLED + quotes.how))
-        run = run.replace({"price": Rental(usd_per_gpu_hour=filled[-1].value)})
+        dated = "" if rented is None else rented.isoformat()
+        run = run.replace({"price": Rental(usd_per_gpu_hour=filled[-1].value, date=dated)})
     return run.with_sources({f.path: f.source for f in filled}), filled
 
 

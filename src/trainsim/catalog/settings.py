@@ -38,8 +38,8 @@ class SettingsEvidence:
 def settings_evidence(quantity: str, as_of: dt.date, judged: Row | None = None) -> SettingsEvidence:
     """What a setting of one more lab's run would be, from the settings published by a day.
 
-    A lab's rows are one witness: the mean of their logs. The prediction is Student's, ``ln x ~ m + s √(1 + 1/n) t(n − 1)``, with m and s the
-    mean and the deviation of n labs, and renormalised above 1, which none of these counts can fall below.
+    A lab's rows are one witness: the mean of their logs. The prediction is Student's, ``ln x ~ m + s √(1 + 1/n) t(n − 1)``, with m
+    and s the mean and the deviation of n labs, and renormalised above 1, which none of these counts can fall below.
 
     Args:
         quantity: ``steps_per_rollout``, ``responses_per_step``, ``steps`` or ``samples``.
@@ -65,9 +65,8 @@ def settings_evidence(quantity: str, as_of: dt.date, judged: Row | None = None) 
         used[row.address] = float(row[quantity])
         labs.setdefault(row["org"], []).append(float(np.log(row[quantity])))
     if len(labs) < LEAST_LABS:
-        raise CatalogError(
-            f"catalog.reinforcement.{quantity}", len(labs), f"labs had told it by {as_of}: too few", f"ask for a later day, or {LEAST_LABS} labs"
-        )
+        rule = f"labs had told it by {as_of}: too few to build a belief on"
+        raise CatalogError(f"catalog.reinforcement.{quantity}", len(labs), rule, f"ask for a later day: {LEAST_LABS} labs are the least")
     means = np.array([np.mean(logs) for logs in labs.values()])
     n = means.size
     centre, scale = float(means.mean()), float(means.std(ddof=1) * np.sqrt(1.0 + 1.0 / n))

@@ -7,7 +7,8 @@ import datetime as dt
 import numpy as np
 
 from ..catalog.developments import Programme
-from ..catalog.evidence import GENERATIONS, interval, prior_rows, rent_evidence
+from ..catalog.evidence import GENERATIONS, interval, prior_rows
+from ..catalog.rents import rent_evidence
 from ..catalog.rows import Row
 from ..cost.pricing import Rental
 from ..development import Development, estimate_development

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..catalog.developments import Programme
-from ..catalog.evidence import rent_evidence
+from ..catalog.rents import rent_evidence
 from ..catalog.runs import complete, row_of
 from ..cost.pricing import Rental
 from ..development import Development

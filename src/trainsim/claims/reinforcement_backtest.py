@@ -12,7 +12,11 @@ from ..catalog.rows import rows
 from ..units import human
 from .backtest import interval_score
 
-KINDS = {"recipe": "said from what was public the day before", "recipe-by-rule": "the same, batch and rounds by rule", "grpo": "settings told"}
+KINDS = {
+    "recipe": "said from what was public the day before",
+    "recipe-by-rule": "the same, batch and rounds by rule",
+    "grpo": "settings told",
+}
 """Kind of a row of ``programmes`` → what its hours follow from."""
 
 

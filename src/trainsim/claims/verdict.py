@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .. import catalog
-from ..catalog.evidence import Evidence, rent_evidence
+from ..catalog.evidence import Evidence
 from ..catalog.models import is_of
+from ..catalog.rents import rent_evidence
 from ..catalog.rows import Row, day_of, rows
 from ..cost.pricing import Rental
 from ..development import Development, estimate_development
