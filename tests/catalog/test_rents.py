@@ -41,30 +41,35 @@ def levels(belief: Any) -> np.ndarray:
     return np.asarray(belief.meets(UNIT, "price.usd_per_gpu_hour").ppf([0.05, 0.5, 0.95]))
 
 
-def h100(name: str = "llama3.1-405b") -> ts.Run:
-    return ts.catalog.run(name)
+def h100() -> ts.Run:
+    return ts.catalog.run("llama3.1-405b")
+
+
+def rented(run: ts.Run) -> ts.Rental:
+    assert isinstance(run.price, ts.Rental)
+    return run.price
 
 
 @pytest.mark.parametrize("name", ["llama3.1-405b", "llama4-maverick", "olmo3-7b", "phi-4", "bloom-176b", "llama2-7b"])
 def test_a_runs_rent_is_of_its_own_day(name: str) -> None:
     row = real_rows("runs")[name]
     run = ts.catalog.run(name, gpus=row.get("gpus") or 64)
-    assert run.price.date == row.date.isoformat()
+    assert rented(run).date == row.date.isoformat()
     assert str(row.date) in run.sources()["price.usd_per_gpu_hour"]
     evidence = rent_evidence(run.replace({"price": None}), day=row.date)
     apart = [(row.date - real_rows("prices")[a.partition("/")[2]].date).days for a in evidence.used]
     around = " around " in evidence.how
-    assert all((0 <= days or around) and abs(days) <= 8 * 12 * 30.5 for days in apart)
-    assert run.price.usd_per_gpu_hour == pytest.approx(levels(evidence.belief)[1], rel=1e-6)
+    assert all((days >= 0 or around) and abs(days) <= 8 * 12 * 30.5 for days in apart)
+    assert rented(run).usd_per_gpu_hour == pytest.approx(levels(evidence.belief)[1], rel=1e-6)
     assert rent_evidence(run).used == evidence.used, "a belief about its rent is of the same day"
 
 
 def test_prices_of_another_year_dont_move_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = h100().price.usd_per_gpu_hour
+    before = rented(h100()).usd_per_gpu_hour
     seen_as(monkeypatch, {**real_rows("prices"), "later": quote("later", 90.0, dt.date(2026, 5, 1))})
-    assert h100().price.usd_per_gpu_hour == before
+    assert rented(h100()).usd_per_gpu_hour == before
     seen_as(monkeypatch, {**real_rows("prices"), "then": quote("then", 90.0, dt.date(2024, 6, 1))})
-    assert h100().price.usd_per_gpu_hour > before
+    assert rented(h100()).usd_per_gpu_hour > before
 
 
 def test_later_quotes_stand_in_only_where_none_came_before(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,9 @@ def test_the_page_is_what_is_computed(found: ReinforcementBacktest) -> None:
     written = page[page.index("published   row") :].partition("\n```")[0]
     ours, theirs = NUMBER.split(str(found)), NUMBER.split(written)
     assert [w.split() for w in ours[::2]] == [w.split() for w in theirs[::2]], "trainsim hindcasts, and look at the difference"
-    off = [(a, b) for a, b in zip(ours[1::2], theirs[1::2], strict=True) if abs(float(a) - float(b)) > 1.01 * 10.0 ** -len(b.partition(".")[2])]
+    off = [
+        (a, b) for a, b in zip(ours[1::2], theirs[1::2], strict=True) if abs(float(a) - float(b)) > 1.01 * 10.0 ** -len(b.partition(".")[2])
+    ]
     assert not off, off
 
 

@@ -22,9 +22,9 @@ def rent_evidence(run: Run, as_of: dt.date | None = None, region: str = "", mont
 
     The centre is the mean log of the quotes for the chip itself anywhere and for its silicon generation in the region, within
     ``months`` before the day; the spread is that of all the generation's quotes around their regions' means (Student-t), pooled with
-    :func:`usual_spread` as if that were one quote more: ``s² = (f s² + s₀²) / (f + 1)``. Prices a lab imputed to its own machines don't count, nor do list prices of hyperscalers and
-    ranges over several kinds of offer where others quote the chip: they are of another kind. The wide reading takes all regions and
-    those alike; the narrow one ignores that the centre rests on few quotes.
+    :func:`usual_spread` as if that were one quote more: ``s² = (f s² + s₀²) / (f + 1)``. Prices a lab imputed to its own machines
+    don't count, nor do list prices of hyperscalers and ranges over several kinds of offer where others quote the chip: they are of
+    another kind. The wide reading takes all regions and those alike; the narrow one ignores that the centre rests on few quotes.
 
     Args:
         run: whose chips are rented.
@@ -34,7 +34,7 @@ def rent_evidence(run: Run, as_of: dt.date | None = None, region: str = "", mont
         day: what the price is for; ``as_of`` where None, then the day the run's own price is stated for, then the latest quote's.
 
     Raises:
-        CatalogError: fewer than three quotes, or none for the chip or its generation in the region.
+        CatalogError: fewer than three quotes, none for the chip or its generation in the region, or no two that differ anywhere.
     """
     generation = GENERATIONS.get(run.cluster.chip.name)
     family = {c for c, g in GENERATIONS.items() if g == generation and "200" not in c} | {run.cluster.chip.name}
