@@ -70,6 +70,7 @@ def run(**changes: Any) -> ts.Run:
         ts.Phase("rate", **told, efficiency=ts.Throughput(tokens_per_s_per_gpu=1000)),
         ts.Phase("step", **told, efficiency=ts.StepTime(seconds=10)),
         ts.Phase("hours", efficiency=ts.BusyHours(gpu_hours=1000)),
+        ts.Phase("taught", **told, teacher=model()),
     ]
     plan = ts.Plan(tp=2, pp=2, ep=4, recompute="selective")
     given: dict[str, Any] = {"efficiency": ts.MFU(0.4), "reliability": ts.Goodput(0.9), "price": ts.Rental(usd_per_gpu_hour=2.0)}
