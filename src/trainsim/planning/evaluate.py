@@ -1,8 +1,7 @@
-"""Seconds and bytes of every layout a space allows: loops over structure, broadcasts over the rest."""
+"""Bytes of every layout a space allows, and which of them fit: loops over structure, broadcasts over the rest."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,73 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..cluster.hardware import Cluster
-from ..cluster.stack import Stack
-from ..errors import EstimateError, SpecError, did_you_mean
-from ..run import Run
-from ..training.layers import Layout
+from ..errors import SpecError
 from ..training.memory import Degrees, peak_by_zero
-from ..training.phases import Phase
 from ..training.plan import Plan
-from ..training.step import layout_of, step_of
-from ..training.timing import needed_stack
+from .layouts import Layouts, plan_of
+from .setting import Setting
 from .space import AXES, Array, Grid, Mask, Structure, expert_tp_of, spoken, structures, tally, values_of
-
-BLOCK = 2048
-"""Layouts timed at once: enough that overhead is spread thin, few enough for the cache."""
 
 ONCE = "sequence_parallel=on is off at tp=1"
 """Where both are tried, a layout without tensor parallelism counts once."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One phase of a run as a search sees it: all but the layout and the number of accelerators."""
-
-    run: Run
-    phase: Phase
-    stack: Stack
-    seq_len: float
-    batch: float
-
-    @property
-    def plan(self) -> Plan:
-        """The layout the phase has; an empty one where none is given."""
-        return self.phase.plan or self.run.plan or Plan()
-
-    @property
-    def cluster(self) -> Cluster:
-        """Where the phase runs."""
-        return self.phase.cluster or self.run.cluster
-
-    def on(self, gpus: int) -> Cluster:
-        """The same cluster with so many accelerators."""
-        return self.cluster if gpus == self.cluster.gpus else self.cluster.replace({"gpus": gpus})
-
-    def with_plan(self, plan: Plan, gpus: int) -> Run:
-        """The run with another layout on so many accelerators in this phase."""
-        here = f"phases.{self.phase.name}."
-        changes: dict[str, Any] = {"plan" if self.phase.plan is None else f"{here}plan": plan}
-        if gpus != self.cluster.gpus:
-            changes["cluster.gpus" if self.phase.cluster is None else f"{here}cluster.gpus"] = gpus
-        return self.run.replace(changes)
-
-
-def setting_of(run: Run, phase: str | None) -> Setting:
-    """The phase a search is about, with all that a step needs.
-
-    Raises:
-        EstimateError: no such phase, no sequence length or batch, or a told efficiency.
-    """
-    chosen = next((p for p in run.phases if phase in {None, p.name}), None)
-    if chosen is None:
-        raise EstimateError("phase", phase, "is no phase of the run", did_you_mean(str(phase), [p.name for p in run.phases], "phases"))
-    for name in ("seq_len", "batch"):
-        if getattr(chosen, name) is None:
-            raise EstimateError(f"phases.{chosen.name}.{name}", None, "is needed to search plans", f"give {name}")
-    assert chosen.seq_len is not None
-    assert chosen.batch is not None
-    return Setting(run, chosen, needed_stack(run, chosen), float(chosen.seq_len), float(chosen.batch))
 
 
 # frameworks --------------------------------------------------------------------------------------------------------------
@@ -119,30 +60,6 @@ def expressible(structure: Structure, grid: Grid, framework: str) -> Iterator[tu
 # evaluation --------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class Layouts:
-    """Layouts that fit, as columns ``(n,)``: which structure, on how many accelerators, degrees, seconds of a step, bytes at the peak."""
-
-    structures: Sequence[Structure]
-    which: NDArray[np.intp]
-    gpus: Array
-    degrees: Mapping[str, Array]
-    seconds: Array
-    memory: Array
-
-    def __len__(self) -> int:
-        return len(self.seconds)
-
-    def plan(self, i: int) -> Plan:
-        """One of them as a plan; sequence parallelism is off where there is no tensor parallelism to split along."""
-        return plan_of(self.structures[self.which[i]], {name: int(column[i]) for name, column in self.degrees.items()})
-
-
-def plan_of(structure: Structure, degrees: Mapping[str, int]) -> Plan:
-    """A structure at some degrees as a plan."""
-    return Plan(**{**structure, **degrees, **({"sequence_parallel": "off"} if degrees["tp"] == 1 else {})})
-
-
 @dataclass(frozen=True)
 class Tried:
     """What became of every layout of a space.
@@ -166,7 +83,7 @@ class Tried:
 
 
 def try_all(setting: Setting, gpus: Sequence[int], framework: str | None, given: Mapping[str, Any]) -> Tried:
-    """Seconds and bytes of every layout of a space on each number of accelerators.
+    """Every layout of a space on each number of accelerators: bytes of all, seconds of those that fit when they are asked for.
 
     Args:
         setting: the phase.
@@ -193,7 +110,8 @@ class _Trial:
     framework: str | None
     values: Mapping[str, tuple[Any, ...]]
     structures: list[Structure] = field(default_factory=list)
-    columns: dict[str, list[Array]] = field(default_factory=dict)
+    sizes: list[int] = field(default_factory=list)
+    columns: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
     rejected: Counter[str] = field(default_factory=Counter)
     possible: int = 0
     nearest: tuple[Plan, int, float] | None = None
@@ -201,12 +119,9 @@ class _Trial:
     def tried(self) -> Tried:
         """What became of all layouts."""
         joined = {name: np.concatenate(parts) for name, parts in self.columns.items()}
-        empty = np.zeros(0)
-        degrees = {name: joined.get(name, empty) for name in AXES}
-        which = joined.get("which", empty).astype(np.intp)
-        layouts = Layouts(
-            self.structures, which, joined.get("gpus", empty), degrees, joined.get("seconds", empty), joined.get("memory", empty)
-        )
+        which, code = (joined.get(name, np.zeros(0, dtype=np.intp)) for name in ("which", "code"))
+        axes = {name: np.array(self.values[name], dtype=np.float64) for name in AXES}
+        layouts = Layouts(self.setting, self.structures, self.sizes, axes, which, code, joined.get("memory", np.zeros(0)))
         rejected = {rule: count for rule, count in self.rejected.most_common() if count}
         return Tried(layouts, self.possible, rejected, self.nearest)
 
@@ -240,7 +155,7 @@ class _Trial:
         return allowed
 
     def _add(self, grid: Grid, structure: Structure, allowed: Mask, size: Array) -> None:
-        """One structure: layouts that fit are timed, the others are counted."""
+        """One structure: layouts that fit are kept, the others are counted."""
         chip = self.setting.cluster.chip
         at = np.nonzero(allowed & (size <= chip.memory))
         possible, count = int(np.count_nonzero(allowed)), len(at[0])
@@ -249,12 +164,17 @@ class _Trial:
         if count < possible:
             self._note_nearest(grid, structure, np.where(allowed & (size > chip.memory), size, np.inf))
         if count:
-            columns = {name: grid.degrees[name].reshape(-1)[at[i]] for i, name in enumerate(AXES)}
-            columns["seconds"] = _seconds(self.setting, grid, Plan(**structure), columns)
-            columns |= {"which": np.full(count, float(len(self.structures))), "gpus": np.full(count, float(grid.gpus)), "memory": size[at]}
+            columns = {"which": np.full(count, len(self.structures)), "code": self._codes(grid)[at], "memory": size[at]}
             self.structures.append(structure)
+            self.sizes.append(grid.gpus)
             for name, column in columns.items():
                 self.columns.setdefault(name, []).append(column)
+
+    def _codes(self, grid: Grid) -> NDArray[np.intp]:
+        """Where each combination of a grid's degrees stands among all."""
+        places = [[self.values[name].index(value) for value in grid.axes[name]] for name in AXES]
+        codes: NDArray[np.intp] = np.ravel_multi_index(np.ix_(*places), tuple(len(self.values[name]) for name in AXES))
+        return codes
 
     def _note_nearest(self, grid: Grid, structure: Structure, over: Array) -> None:
         """Keeps the layout that needs least memory of those that don't fit."""
@@ -273,31 +193,3 @@ def _degrees(grid: Grid, structure: Structure, plan: Plan) -> Degrees:
         shard=dp * d["cp"] if plan.shard is None else np.full((1, 1, 1, 1), float(plan.shard)),
         micro_batch=d["micro_batch"], seq_len=grid.seq_len, micro_batches=grid.batch / (dp * d["micro_batch"]),
     )  # fmt: skip
-
-
-def _layout(setting: Setting, cluster: Cluster, plan: Plan) -> Layout:
-    return layout_of(plan, cluster, setting.seq_len, setting.phase.document_length)
-
-
-def _seconds(setting: Setting, grid: Grid, plan: Plan, columns: Mapping[str, Array]) -> Array:
-    """Seconds of a step of each column, ``(n,)``."""
-    cluster, tp = setting.on(grid.gpus), columns["tp"]
-    alone, pair = (_layout(setting, cluster, plan.replace({"tp": degree})) for degree in (1, 2))
-    whole = {
-        **columns,
-        "dp": grid.gpus / (tp * columns["cp"] * plan.pp),
-        "sequence_split": tp if pair.sequence_split == 2 else np.ones_like(tp),
-        "expert_tp": np.where(columns["ep"] == 1, tp, 1.0) if plan.expert_tp is None else np.full_like(tp, plan.expert_tp),
-    }
-    known = {field.name for field in dataclasses.fields(Layout)}
-    parts = []
-    for first in range(0, len(tp), BLOCK):
-        layout = _at(alone, {name: column[first : first + BLOCK] for name, column in whole.items() if name in known})
-        made = step_of(setting.run.model, layout, setting.batch, plan.schedule, plan.zero, cluster, setting.stack)
-        parts.append(np.asarray(made.seconds, dtype=np.float64).reshape(-1))
-    return np.concatenate(parts)
-
-
-def _at(layout: Layout, columns: Mapping[str, Any]) -> Layout:
-    """A layout whose numbers are columns."""
-    return dataclasses.replace(layout, **columns)

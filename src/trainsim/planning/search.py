@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..doubt import simulate
 from ..errors import BeliefError, EstimateError, SpecError, did_you_mean
@@ -21,8 +20,9 @@ from ..training.timing import step_time
 from ..uncertainty import Beliefs
 from ..uncertainty.simulation import Figure
 from ..units import SECONDS_PER_HOUR, Num, human
-from .evaluate import Layouts, Setting, Tried, frameworks, setting_of, try_all
-from .space import Array
+from .evaluate import Tried, frameworks, try_all
+from .ranking import Ranking
+from .setting import Setting, setting_of
 
 By = Literal["time", "cost"]
 DRAWS = 2048
@@ -92,6 +92,7 @@ class PlanSearch:
         own: the run's own plan; None where it has none, or it can't be timed.
         faster: layouts that rank before the run's own plan, by the point.
         considered, possible, fitting: layouts in all, allowed by the rules, and with enough memory.
+        timed: of those that fit, layouts whose step was worked out in full; the others are left out by a bound, and play no part here.
         rejected: rule → layouts it refused, each counted at the first rule it breaks.
         doubted: layouts put under beliefs, in the order of their points.
     """
@@ -108,6 +109,7 @@ class PlanSearch:
     considered: int
     possible: int
     fitting: int
+    timed: int
     rejected: Mapping[str, int]
     doubted: int
 
@@ -138,7 +140,8 @@ class PlanSearch:
         return step_time(self._with(self.best), self.phase) - step_time(self._with(other), self.phase)
 
     def __str__(self) -> str:
-        head = f"{self.run.name}, {self.phase}: {self.considered:,} layouts, {self.possible:,} possible, {self.fitting:,} fit"
+        counts = (f"{self.possible:,} possible", f"{self.fitting:,} fit", f"{self.timed:,} timed in full")
+        head = f"{self.run.name}, {self.phase}: {self.considered:,} layouts, {', '.join(counts)}"
         what = {"time": "seconds of a step", "cost": "dollars of the phase"}[self.by]
         order = f"by {what}" + ("" if self.probability is None else f" at {self.probability:.0%} ({self.doubted} layouts under beliefs)")
         lines = [head, order, *(f"{i:>3} {one}" for i, one in enumerate(self.ranked, 1))]
@@ -229,30 +232,38 @@ def search_plans(
     dollars = {n: _dollars_per_second(setting, n) for n in sizes}
     if by == "cost" and None in dollars.values():
         raise EstimateError("cost", None, "needs the run's price and reliability and the phase's tokens", "give all three, or by='time'")
-    rates = np.array([np.nan if (rate := dollars[n]) is None else rate for n in sizes])
-    cost = rates[np.searchsorted(sizes, tried.layouts.gpus)] * tried.layouts.seconds
-    points = tried.layouts.seconds if by == "time" else cost
-    order = np.lexsort((tried.layouts.memory, points))
-    make = partial(_ranked, tried.layouts, cost)
+    rates = np.array([dollars[n] if by == "cost" else 1.0 for n in sizes], dtype=np.float64)[np.searchsorted(sizes, tried.layouts.gpus)]
+    order = Ranking(tried.layouts, rates)
+    make = partial(_ranked, order, dollars)
     doubted = 0
     if beliefs is None:
-        ranked = [make(i) for i in order[:top]]
+        ranked = [make(i) for i in order.first(top)]
     else:
-        ranked, doubted = _under_beliefs(setting, beliefs, by, probability, seed, (make(i) for i in order), top)
+        ranked, doubted = _under_beliefs(setting, beliefs, by, probability, seed, map(make, _in_order(order, top + TOGETHER)), top)
     own = _own(setting, dollars)
     mine = None if own is None else own.seconds if by == "time" else own.cost
-    front = tuple(make(i) for i in pareto(tried.layouts.seconds, tried.layouts.memory, tried.layouts.gpus))
     return PlanSearch(
         run=run, phase=setting.phase.name, by=by, probability=None if beliefs is None else probability, framework=framework,
-        ranked=tuple(ranked), front=front, own=own, faster=None if mine is None else int(np.count_nonzero(points < mine)),
-        considered=tried.considered, possible=tried.possible, fitting=len(tried.layouts), rejected=tried.rejected, doubted=doubted,
+        ranked=tuple(ranked), front=tuple(map(make, order.front())), own=own, faster=None if mine is None else order.before(mine),
+        considered=tried.considered, possible=tried.possible, fitting=len(tried.layouts), timed=len(order.timed),
+        rejected=tried.rejected, doubted=doubted,
     )  # fmt: skip
 
 
-def _ranked(layouts: Layouts, cost: Array, i: int) -> RankedPlan:
-    dollars = float(cost[i])
-    money = None if np.isnan(dollars) else dollars
-    return RankedPlan(layouts.plan(i), int(layouts.gpus[i]), float(layouts.seconds[i]), float(layouts.memory[i]), money)
+def _in_order(ranking: Ranking, count: int) -> Iterator[int]:
+    """Layouts by their points, timed as far as they are asked for."""
+    given = 0
+    while given < len(ranking.layouts):
+        more = ranking.first(count)[given:]
+        yield from (int(i) for i in more)
+        given, count = given + len(more), 2 * count
+
+
+def _ranked(ranking: Ranking, dollars: Mapping[int, float | None], i: int) -> RankedPlan:
+    layouts, seconds = ranking.layouts, float(ranking.seconds[i])
+    gpus = int(layouts.gpus[i])
+    rate = dollars[gpus]
+    return RankedPlan(layouts.plan(i), gpus, seconds, float(layouts.memory[i]), None if rate is None else rate * seconds)
 
 
 def _dollars_per_second(setting: Setting, gpus: int) -> float | None:
@@ -298,30 +309,6 @@ def _under_beliefs(
 def _asked(run: Run, *, by: By, phase: str) -> Num:
     """What layouts are ranked by, over draws."""
     return step_time(run, phase).total if by == "time" else estimate(run).cost.part(phase).total
-
-
-def pareto(seconds: Array, memory: Array, gpus: Array) -> NDArray[np.intp]:
-    """Layouts that no other beats or equals in all three and beats in one; of equals, the first.
-
-    Args:
-        seconds, memory, gpus: columns ``(n,)``; less is better.
-
-    >>> [int(i) for i in pareto(np.array([1.0, 2.0, 2.0, 3.0]), np.array([9.0, 5.0, 6.0, 1.0]), np.ones(4))]
-    [0, 1, 3]
-    """
-    front: list[NDArray[np.intp]] = []
-    stairs: tuple[Array, Array] = (np.zeros(0), np.zeros(0))  # seconds rising, least memory so far with as many accelerators or fewer
-    for n in np.unique(gpus):
-        here = np.flatnonzero(gpus == n)
-        here = here[np.lexsort((memory[here], seconds[here]))]
-        before = np.concatenate([[np.inf], np.minimum.accumulate(memory[here])[:-1]])
-        step = np.searchsorted(stairs[0], seconds[here], side="right")
-        fewer = np.concatenate([[np.inf], stairs[1]])[step]
-        front.append(here[(memory[here] < before) & (memory[here] < fewer)])
-        at = np.concatenate([stairs[0], seconds[here]])
-        order = np.argsort(at, kind="stable")
-        stairs = at[order], np.minimum.accumulate(np.concatenate([stairs[1], memory[here]])[order])
-    return np.concatenate(front) if front else np.zeros(0, dtype=np.intp)
 
 
 def _impossible(setting: Setting, sizes: tuple[int, ...], tried: Tried) -> EstimateError:

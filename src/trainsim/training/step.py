@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -87,7 +87,8 @@ class Step:
     counts: Array
     busy: Pass
     alone: Num
-    bubble: Num
+    schedule: Schedule
+    layout: Layout
     stages: Times
     sending: Num
     synchronise: Num
@@ -97,10 +98,33 @@ class Step:
     jitter: Num
     factor: Num
 
+    @cached_property
+    def bubble(self) -> Num:
+        """How long the slowest rank waits: filling and draining, idle of uneven stages included; worked out when first asked for [s].
+
+        ``T − max_r busy_r`` with ``T`` the schedule's own seconds, equal to its events (``docs/schedules.md``).
+
+        Raises:
+            SpecError: a schedule that can't order that many micro-batches.
+
+        Source: Narayanan et al. 2021 (arXiv:2104.04473), section 2.2; Qi et al. 2023 (arXiv:2401.10241); DeepSeek-V3 (arXiv:2412.19437),
+        section 3.2.1.
+        """
+        pp, vpp = self.layout.pp, self.layout.vpp
+        return 0.0 if pp == 1 else waiting_seconds(self.schedule, self.stages, self.micro_batches, pp, vpp)
+
     @property
     def seconds(self) -> Num:
         """Seconds of the step on the critical path."""
-        busy = self.micro_batches * _at_rank(self.busy.whole, self.slowest) + self.alone + self.bubble + self.sending
+        return self._waiting(self.bubble)
+
+    @property
+    def least(self) -> Num:
+        """What :attr:`seconds` can't be less than, whatever the pipeline waits for: known without its events [s]."""
+        return self._waiting(0.0)
+
+    def _waiting(self, bubble: Num) -> Num:
+        busy = self.micro_batches * _at_rank(self.busy.whole, self.slowest) + self.alone + bubble + self.sending
         return (busy + self.synchronise - self.synchronise_hidden + self.optimizer + self.norm) * self.jitter * self.factor
 
 
@@ -142,7 +166,7 @@ def step_of(model: Model, layout: Layout, batch: Num, schedule: Schedule, zero: 
     busy = _pass(times, again, counts, schedule, layout, stack)
     micro_batches = np.ceil(batch / (layout.dp * layout.micro_batch))
     by_stage = _by_stage(schedule, busy.passes, stages)
-    slowest, alone, bubble = _pipeline(schedule, busy, by_stage, layout, micro_batches)
+    slowest, alone = _slowest(schedule, busy, by_stage, layout, micro_batches)
     held = COPIES.get(schedule, 1.0)
     synchronise, hideable, owned = _synchronise(shapes, held * counts, held, layout, zero, fabric, stack, micro_batches, busy)
     hidden = stack.overlap_dp * np.minimum(synchronise, hideable)
@@ -155,7 +179,8 @@ def step_of(model: Model, layout: Layout, batch: Num, schedule: Schedule, zero: 
         counts=counts,
         busy=busy,
         alone=alone,
-        bubble=bubble,
+        schedule=schedule,
+        layout=layout,
         stages=by_stage,
         sending=_sending(layout, chunks, fabric, float(model.hidden), micro_batches, stack),
         synchronise=_at_rank(synchronise, latest),
@@ -163,9 +188,15 @@ def step_of(model: Model, layout: Layout, batch: Num, schedule: Schedule, zero: 
         optimizer=np.max(owned, axis=0) * stack.optimizer_bytes / memory,
         norm=np.max(owned, axis=0) * stack.gradient_bytes / memory
         + tree_all_reduce(4.0, layout.gpus, members_per_domain(layout.gpus, 1.0, fabric.domain), fabric),
-        jitter=1.0 + stack.jitter * np.log2(np.maximum(layout.gpus / NODE, 1.0)),
+        jitter=_jitter(layout, stack),
         factor=np.asarray(stack.factor),
     )
+
+
+def _jitter(layout: Layout, stack: Stack) -> Num:
+    """What stragglers make of a step."""
+    slower: Num = 1.0 + stack.jitter * np.log2(np.maximum(layout.gpus / NODE, 1.0))
+    return slower
 
 
 def _in_layers(again: Again, shapes: Shapes, stages: Array, layout: Layout) -> Again:
@@ -207,27 +238,14 @@ def _pass(times: LayerTimes, again: Again, counts: Array, schedule: Schedule, la
     )
 
 
-def _pipeline(schedule: Schedule, busy: Pass, times: Times, layout: Layout, micro_batches: Num) -> tuple[NDArray[np.intp], Num, Num]:
-    """The slowest rank, what its lone passes add, and how long it waits: filling and draining, idle of uneven stages included.
-
-    ``T − max_r busy_r`` with ``T`` the schedule's own seconds, equal to its events (``docs/schedules.md``).
-
-    Raises:
-        SpecError: a schedule that can't order that many micro-batches.
-
-    Source: Narayanan et al. 2021 (arXiv:2104.04473), section 2.2; Qi et al. 2023 (arXiv:2401.10241); DeepSeek-V3 (arXiv:2412.19437),
-    section 3.2.1.
-    """
+def _slowest(schedule: Schedule, busy: Pass, times: Times, layout: Layout, micro_batches: Num) -> tuple[NDArray[np.intp], Num]:
+    """The rank that works longest, and what its lone passes add."""
     whole = np.atleast_2d(busy.whole)
-    slowest = np.argmax(whole, axis=0)
-    alone: Num = 0.0
-    if layout.pp == 1:
-        return slowest, alone, 0.0
-    if schedule in PAIRED:
-        worked = np.atleast_2d(busy_seconds(schedule, times, micro_batches, layout.pp))
-        slowest = np.argmax(worked, axis=0)
-        alone = (np.asarray(layout.ep) != 1) * (_at_rank(worked, slowest) - micro_batches * _at_rank(whole, slowest))
-    return slowest, alone, waiting_seconds(schedule, times, micro_batches, layout.pp, layout.vpp)
+    if layout.pp == 1 or schedule not in PAIRED:
+        return np.argmax(whole, axis=0), 0.0
+    worked = np.atleast_2d(busy_seconds(schedule, times, micro_batches, layout.pp))
+    slowest = np.argmax(worked, axis=0)
+    return slowest, (np.asarray(layout.ep) != 1) * (_at_rank(worked, slowest) - micro_batches * _at_rank(whole, slowest))
 
 
 def _by_stage(schedule: Schedule, passes: Passes, stages: Array) -> Times:

@@ -1,0 +1,65 @@
+"""What no step of a layout can beat, without its sums over data parallelism and without its pipeline's events."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..cluster.hardware import Cluster
+from ..cluster.stack import Stack
+from ..model.transformer import Model
+from ..units import Num
+from .layers import LayerTimes, Layout, fabric_of, layer_times
+from .schedule import Schedule
+from .shapes import again_of, shapes_of
+from .spreading import of_ranks, stage_counts, stages_held
+from .step import PAIRED, _in_layers, _jitter, _pass, _sending
+
+
+def least_seconds(model: Model, layout: Layout, batch: Num, schedule: Schedule, cluster: Cluster, stack: Stack, times: LayerTimes) -> Num:
+    """What no step of a layout is faster than, whatever is sharded and whatever its pipeline waits for: cheap beside :func:`step_of`.
+
+    ``t >= [n · max_r Σ_kind counts · (f + i + w) + sends] · (1 + j·log₂(gpus/8)) · factor``. Under DualPipe every pass runs beside another
+    or alone, and counts with the shorter of both.
+
+    Args:
+        model, layout, batch, schedule, cluster, stack: as for :func:`step_of`.
+        times: of its layers, from :func:`times_of`; layouts that differ in stages, schedule and data parallelism have the same.
+
+    Returns:
+        seconds ``(n,)`` [s].
+    """
+    chunks = stages_held(schedule, layout.pp, layout.vpp)
+    stages = stage_counts(model, layout.pp * chunks, layout.stage_layers)
+    again = _in_layers(again_of(model, layout.again), shapes_of(model), stages, layout)
+    counts = np.unique(of_ranks(stages, schedule, layout.pp), axis=0)
+    passes = _pass(times, again, counts[:0], schedule, layout, stack).passes
+    whole = passes.forward + passes.inputs + passes.weights
+    if schedule in PAIRED:
+        whole = whole + 2.0 * np.minimum(passes.alone, 0.0)
+    micro_batches = np.ceil(batch / (layout.dp * layout.micro_batch))
+    sending = _sending(layout, chunks, fabric_of(cluster, stack), float(model.hidden), micro_batches, stack)
+    return (micro_batches * np.max(counts @ whole, axis=0) + sending) * _jitter(layout, stack) * stack.factor
+
+
+def times_of(model: Model, layout: Layout, schedule: Schedule, cluster: Cluster, stack: Stack) -> LayerTimes:
+    """Seconds of one layer of each kind for one micro-batch, as a step of the layout has them."""
+    shapes = shapes_of(model)
+    stages = stage_counts(model, layout.pp * stages_held(schedule, layout.pp, layout.vpp), layout.stage_layers)
+    again = _in_layers(again_of(model, layout.again), shapes, stages, layout)
+    return layer_times(shapes, again, layout, cluster.chip, fabric_of(cluster, stack), stack, float(model.hidden))
+
+
+def columns_of(times: LayerTimes, at: NDArray[np.intp]) -> LayerTimes:
+    """Some columns of layers' seconds, as far as :func:`least_seconds` reads them; kernels apart are left out."""
+
+    def picked(seconds: Num) -> Num:
+        each = np.asarray(seconds)
+        return each if each.shape[-1] == 1 else each[:, at]
+
+    forward, backward = times.attending
+    read = {name: picked(getattr(times, name)) for name in ("forward", "inputs", "weights", "again", "tp", "ep", "expert_tp", "cp")}
+    unread = dict.fromkeys(("products", "cores", "streams", "casts", "permute"))
+    return replace(times, attending=(picked(forward), picked(backward)), **read, **unread)
