@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from math import prod
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..training.layers import LayerTimes, Layout
-from ..training.least import columns_of, least_seconds, times_of
+from ..training.least import columns_of, least_seconds
 from ..training.plan import Plan
-from ..training.step import Step, layout_of, step_of
-from ..units import Num
+from ..training.step import Step, layout_of, step_of, times_of
 from .setting import Setting
 from .space import Array, Structure, expert_tp_of
 
@@ -75,6 +73,16 @@ class Layouts:
         """One of them as a plan; sequence parallelism is off where there is no tensor parallelism to split along."""
         return plan_of(self.structures[self.which[i]], {name: int(value) for name, value in self._decoded(self.code[i]).items()})
 
+    def _plan(self, structure: int) -> Plan:
+        """A structure at no degrees."""
+        if structure not in self._plans:
+            self._plans[structure] = Plan(**self.structures[structure])
+        return self._plans[structure]
+
+    @cached_property
+    def _plans(self) -> dict[int, Plan]:
+        return {}
+
     # seconds -------------------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -91,15 +99,14 @@ class Layouts:
 
     def steps(self, layouts: Index) -> Iterator[tuple[Index, Step]]:
         """Steps of some layouts, their numbers rising, block by block: which, and their step."""
+        s = self.setting
         for structure, here in _stretches(self.which[layouts]):
-            plan, gpus = Plan(**self.structures[structure]), self.sizes[structure]
+            plan, gpus = self._plan(structure), self.sizes[structure]
             for first in range(here.start, here.stop, BLOCK):
                 at = layouts[first : min(first + BLOCK, here.stop)]
-                yield at, self._step(plan, gpus, self.code[at])
-
-    def _step(self, plan: Plan, gpus: int, code: Index) -> Step:
-        s = self.setting
-        return step_of(s.run.model, self._layout(plan, gpus, code), s.batch, plan.schedule, plan.zero, s.on(gpus), s.stack)
+                code = self.code[at]
+                layout, times = self._layout(plan, gpus, code), self._times(structure, code)
+                yield at, step_of(s.run.model, layout, s.batch, plan.schedule, plan.zero, s.on(gpus), s.stack, times)
 
     def _layout(self, plan: Plan, gpus: int, code: Index) -> Layout:
         """A structure at columns of degrees."""
@@ -114,21 +121,49 @@ class Layouts:
 
     @cached_property
     def floors(self) -> Array:
-        """What no layout's step is shorter than, before any is timed: what its busiest rank works [s].
-
-        Layers take as long in all structures that shard and recompute alike: they are timed once, and their seconds looked up.
-        """
+        """What no layout's step is shorter than, before any is timed: what its busiest rank works [s]."""
         floors = np.empty(len(self))
-        families = [(self._family(first), part) for first, part in _stretches(self._firsts[self.which])]
-        for alike in dict.fromkeys(layers for layers, _ in families):
-            parts = [part for layers, part in families if layers == alike]
-            distinct, number = self._distinct(np.concatenate([self.code[part] for part in parts]))
-            times = self._times(self.which[parts[0].start], distinct)
-            for part in parts:
-                here, place = self._distinct(self.code[part])
-                least = self._floor(self.which[part.start], here, columns_of(times, number[here]))
-                floors[part] = least[place[self.code[part]]]
+        for first, part in _stretches(self._firsts[self.which]):
+            here, number = self._distinct(self.code[part])
+            plan, gpus, s = self._plan(first), self.sizes[first], self.setting
+            layout, times = self._layout(plan, gpus, here), self._times(first, here)
+            least = least_seconds(s.run.model, layout, s.batch, plan.schedule, s.on(gpus), s.stack, times)
+            floors[part] = least[number[self.code[part]]]
         return floors * (1.0 - ROUNDING)
+
+    # layers --------------------------------------------------------------------------------------------------------------
+
+    def _times(self, structure: int, code: Index) -> LayerTimes:
+        """Seconds of layers at some degrees."""
+        number, times = self._layers[self._sharing[structure]]
+        return columns_of(times, number[code])
+
+    @cached_property
+    def _layers(self) -> dict[Hashable, tuple[Index, LayerTimes]]:
+        """Seconds of layers, timed once for all structures that shard and recompute alike; the column of each code among them.
+
+        What differs between such structures is no number here, so that it would show if it were used.
+        """
+        alike: dict[Hashable, list[tuple[int, Index]]] = {}
+        for structure, part in _stretches(self.which):
+            alike.setdefault(self._sharing[structure], []).append((structure, self.code[part]))
+        found: dict[Hashable, tuple[Index, LayerTimes]] = {}
+        for sharing, parts in alike.items():
+            first, s = parts[0][0], self.setting
+            code, number = self._distinct(np.concatenate([codes for _, codes in parts]))
+            plan, gpus = self._plan(first), self.sizes[first]
+            layout = replace(self._layout(plan, gpus, code), gpus=np.nan, dp=np.nan)
+            found[sharing] = number, times_of(s.run.model, layout, plan.schedule, s.on(gpus), s.stack)
+        return found
+
+    @cached_property
+    def _sharing(self) -> list[Hashable]:
+        """Of each structure, what its layers' seconds hang on: where only some layers of a stage are computed again, on the stages too."""
+        found: list[Hashable] = []
+        for gpus, structure in zip(self.sizes, self.structures, strict=True):
+            aside = STAGED if structure["recompute_layers"] is None else ("zero",)
+            found.append((gpus, *(value for name, value in structure.items() if name not in aside)))
+        return found
 
     @cached_property
     def _firsts(self) -> Index:
@@ -137,27 +172,11 @@ class Layouts:
         new = [i == 0 or told[i] != told[i - 1] for i in range(len(told))]
         return np.maximum.accumulate(np.where(new, np.arange(len(told)), 0))
 
-    def _family(self, structure: int) -> tuple[Any, ...]:
-        """What its layers' seconds hang on beside the degrees: where only some layers of a stage are computed again, on the stages too."""
-        fields = self.structures[structure]
-        aside = STAGED if fields["recompute_layers"] is None else ("zero",)
-        return self.sizes[structure], *(value for name, value in fields.items() if name not in aside)
-
     def _distinct(self, code: Index) -> tuple[Index, Index]:
         """Codes without those that come twice, and the number of each."""
         there = np.zeros(prod(map(len, self.axes.values())), dtype=np.bool_)
         there[code] = True
         return np.flatnonzero(there), np.cumsum(there) - 1
-
-    def _times(self, structure: int, code: Index) -> LayerTimes:
-        """Seconds of layers at some degrees; what differs between structures that share them is no number, and shows if it is used."""
-        plan, gpus, s = Plan(**self.structures[structure]), self.sizes[structure], self.setting
-        layout = replace(self._layout(plan, gpus, code), gpus=np.nan, dp=np.nan)
-        return times_of(s.run.model, layout, plan.schedule, s.on(gpus), s.stack)
-
-    def _floor(self, structure: int, code: Index, times: LayerTimes) -> Num:
-        plan, gpus, s = Plan(**self.structures[structure]), self.sizes[structure], self.setting
-        return least_seconds(s.run.model, self._layout(plan, gpus, code), s.batch, plan.schedule, s.on(gpus), s.stack, times)
 
 
 def _stretches(values: Index) -> Iterator[tuple[int, slice]]:

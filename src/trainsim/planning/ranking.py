@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .layouts import Index, Layouts
+from .layouts import ROUNDING, Index, Layouts
 from .space import Array, Mask
 
 BATCH = 512
-"""Layouts that are timed before it is looked again at how good the others have to be."""
+"""Layouts whose bound is raised before it is looked again at which ones lead."""
 
 
 @dataclass(eq=False)
@@ -30,10 +29,12 @@ class Ranking:
     rates: Array
     least: Array = field(init=False)
     seconds: Array = field(init=False)
+    raised: Mask = field(init=False)
 
     def __post_init__(self) -> None:
         self.least = self.layouts.floors.copy()
         self.seconds = np.full(len(self.layouts), np.nan)
+        self.raised = np.zeros(len(self.layouts), dtype=np.bool_)
 
     @property
     def timed(self) -> Index:
@@ -42,14 +43,13 @@ class Ranking:
 
     def first(self, count: int) -> Index:
         """The first layouts of all, by what they are ranked by, then by memory."""
-        batch = count
-        while True:
-            last = self._last(count)
-            waiting = self._untimed(self.least * self.rates, last)
-            if not len(waiting):
-                break
-            self._time(_lowest(waiting, self.least * self.rates, batch), lambda at, least, last=last: ~(least * self.rates[at] > last))
-            batch = BATCH
+        while len(waiting := self._untimed(self._last(count))):
+            points = self.least[waiting] * self.rates[waiting]
+            leading = waiting[_lowest(points, count)]
+            if self.raised[leading].all():
+                self._time(np.sort(leading))
+            else:
+                self._raise(np.sort(waiting[_lowest(points, BATCH)]))
         timed = self.timed
         return timed[np.lexsort((self.layouts.memory[timed], self.seconds[timed] * self.rates[timed]))][:count]
 
@@ -60,51 +60,56 @@ class Ranking:
 
     def before(self, point: float) -> int:
         """How many layouts rank before a point."""
-        self._time(self._untimed(self.least * self.rates, point), lambda at, least: ~(least * self.rates[at] >= point))
+        self._raise(self._untimed(point))
+        self._time(self._untimed(point))
         return int(np.count_nonzero(self.seconds * self.rates < point))
 
     def front(self) -> Index:
         """Layouts that no other beats or equals in seconds, memory and accelerators and beats in one; of equals, the first."""
         memory, gpus = self.layouts.memory, self.layouts.gpus
-        waiting = self._untimed(self.least, np.inf)
-        while len(waiting := waiting[np.isnan(self.seconds[waiting]) & ~self._beaten(waiting, self.least[waiting])]):
-            lead = waiting[pareto(self.least[waiting], memory[waiting], gpus[waiting])]
-            self._time(np.sort(lead), lambda at, least: ~self._beaten(at, least))
+        waiting = self._unbeaten(np.arange(len(self.layouts)))
+        waiting = waiting[np.lexsort((memory[waiting], gpus[waiting]))]
+        while len(waiting):
+            least = self.least[waiting]
+            behind = least / np.minimum.accumulate(least)  # those with less memory
+            leading = waiting[behind == 1.0]
+            if self.raised[leading].all():
+                self._time(np.sort(leading))
+            else:
+                self._raise(np.sort(waiting[_lowest(behind, BATCH)]))
+            waiting = self._unbeaten(waiting)
         timed = self.timed
         return timed[pareto(self.seconds[timed], memory[timed], gpus[timed])]
 
-    def _untimed(self, points: Array, most: float) -> Index:
-        return np.flatnonzero(~(points > most) & np.isnan(self.seconds))
+    def _untimed(self, most: float) -> Index:
+        """Those that aren't timed, and may reach a point."""
+        return np.flatnonzero(np.isnan(self.seconds) & ~(self.least * self.rates > most))
 
-    def _beaten(self, layouts: Index, least: Array) -> Mask:
-        """Whether some timed layout is faster than any of these can be, with no more memory and accelerators."""
-        beaten = np.zeros(len(layouts), dtype=np.bool_)
-        timed = self.timed
-        gpus, all_gpus = self.layouts.gpus[layouts], self.layouts.gpus[timed]
+    def _unbeaten(self, layouts: Index) -> Index:
+        """Those that aren't timed, and that no timed one beats in seconds for certain, with no more memory and accelerators."""
+        layouts, timed = layouts[np.isnan(self.seconds[layouts])], self.timed
+        timed = timed[np.argsort(self.seconds[timed])]
+        memory, gpus, beaten = self.layouts.memory[layouts], self.layouts.gpus[layouts], np.zeros(len(layouts), dtype=np.bool_)
         for n in np.unique(gpus):
-            others = timed[all_gpus <= n]
-            others = others[np.argsort(self.seconds[others])]
-            stairs = np.concatenate([[np.inf], np.minimum.accumulate(self.layouts.memory[others])])
-            here = gpus == n
-            beaten[here] = stairs[np.searchsorted(self.seconds[others], least[here])] <= self.layouts.memory[layouts[here]]
-        return beaten
+            here, others = gpus == n, timed[self.layouts.gpus[timed] <= n]
+            least = np.concatenate([[np.inf], np.minimum.accumulate(self.layouts.memory[others])])  # memory of those up to some seconds
+            beaten[here] = least[np.searchsorted(self.seconds[others], self.least[layouts[here]])] <= memory[here]
+        return layouts[~beaten]
 
-    def _time(self, layouts: Index, matter: Callable[[Index, Array], Mask]) -> None:
-        """Raises what is known of some layouts to all but the wait in their pipelines, and times those that still matter."""
-        for at, step in self.layouts.steps(layouts):
-            self.least[at] = np.maximum(self.least[at], step.least)
-            chosen = at[matter(at, self.least[at])]
-            if len(chosen) == len(at):
-                self.seconds[at] = step.seconds
-            elif len(chosen):
-                self.seconds[chosen] = self.layouts.seconds_of(chosen)
+    def _raise(self, layouts: Index) -> None:
+        """Bounds that everything but the wait in their pipelines is in."""
+        new = layouts[~self.raised[layouts]]
+        for at, step in self.layouts.steps(new):
+            self.least[at] = np.maximum(self.least[at], step.least * (1.0 - ROUNDING))
+        self.raised[new] = True
+
+    def _time(self, layouts: Index) -> None:
+        self.seconds[layouts] = self.layouts.seconds_of(layouts)
 
 
-def _lowest(layouts: Index, points: Array, count: int) -> Index:
-    """Those with the lowest points, rising by number."""
-    if len(layouts) <= count:
-        return layouts
-    return np.sort(layouts[np.argpartition(points[layouts], count)[:count]])
+def _lowest(values: Array, count: int) -> Index:
+    """Places of the lowest values."""
+    return np.arange(len(values)) if len(values) <= count else np.argpartition(values, count)[:count]
 
 
 def pareto(seconds: Array, memory: Array, gpus: Array) -> NDArray[np.intp]:

@@ -11,11 +11,10 @@ from ..cluster.hardware import Cluster
 from ..cluster.stack import Stack
 from ..model.transformer import Model
 from ..units import Num
-from .layers import LayerTimes, Layout, fabric_of, layer_times
+from .layers import LayerTimes, Layout, fabric_of
 from .schedule import Schedule
-from .shapes import again_of, shapes_of
-from .spreading import of_ranks, stage_counts, stages_held
-from .step import PAIRED, _in_layers, _jitter, _pass, _sending
+from .spreading import of_ranks
+from .step import PAIRED, _jitter, _pass, _sending, stages_of_layout
 
 
 def least_seconds(model: Model, layout: Layout, batch: Num, schedule: Schedule, cluster: Cluster, stack: Stack, times: LayerTimes) -> Num:
@@ -31,9 +30,7 @@ def least_seconds(model: Model, layout: Layout, batch: Num, schedule: Schedule, 
     Returns:
         seconds ``(n,)`` [s].
     """
-    chunks = stages_held(schedule, layout.pp, layout.vpp)
-    stages = stage_counts(model, layout.pp * chunks, layout.stage_layers)
-    again = _in_layers(again_of(model, layout.again), shapes_of(model), stages, layout)
+    chunks, stages, again = stages_of_layout(model, layout, schedule)
     counts = np.unique(of_ranks(stages, schedule, layout.pp), axis=0)
     passes = _pass(times, again, counts[:0], schedule, layout, stack).passes
     whole = passes.forward + passes.inputs + passes.weights
@@ -44,16 +41,8 @@ def least_seconds(model: Model, layout: Layout, batch: Num, schedule: Schedule, 
     return (micro_batches * np.max(counts @ whole, axis=0) + sending) * _jitter(layout, stack) * stack.factor
 
 
-def times_of(model: Model, layout: Layout, schedule: Schedule, cluster: Cluster, stack: Stack) -> LayerTimes:
-    """Seconds of one layer of each kind for one micro-batch, as a step of the layout has them."""
-    shapes = shapes_of(model)
-    stages = stage_counts(model, layout.pp * stages_held(schedule, layout.pp, layout.vpp), layout.stage_layers)
-    again = _in_layers(again_of(model, layout.again), shapes, stages, layout)
-    return layer_times(shapes, again, layout, cluster.chip, fabric_of(cluster, stack), stack, float(model.hidden))
-
-
 def columns_of(times: LayerTimes, at: NDArray[np.intp]) -> LayerTimes:
-    """Some columns of layers' seconds, as far as :func:`least_seconds` reads them; kernels apart are left out."""
+    """Some columns of layers' seconds, as far as a step's sum reads them; its lines by kernel are left out."""
 
     def picked(seconds: Num) -> Num:
         each = np.asarray(seconds)

@@ -138,7 +138,9 @@ def _at_rank(values: Num, rank: NDArray[np.intp]) -> Num:
 # one step ----------------------------------------------------------------------------------------------------------------
 
 
-def step_of(model: Model, layout: Layout, batch: Num, schedule: Schedule, zero: int, cluster: Cluster, stack: Stack) -> Step:
+def step_of(
+    model: Model, layout: Layout, batch: Num, schedule: Schedule, zero: int, cluster: Cluster, stack: Stack, times: LayerTimes | None = None
+) -> Step:
     """Time of one optimizer step, its parts kept apart; broadcasts over the layout's, the cluster's and the stack's arrays.
 
     ``t = [n · t_slowest + idle + sends + max_r (m − overlap · min(m, window)) + max_r update] · (1 + j·log₂(gpus/8)) · factor``; all ranks
@@ -150,18 +152,16 @@ def step_of(model: Model, layout: Layout, batch: Num, schedule: Schedule, zero: 
         batch: sequences per step.
         schedule, zero: order of the passes; what is sharded over data parallelism.
         cluster, stack: data sheet, and every calibrated number.
+        times: seconds of its layers where they are known, from :func:`times_of`; None to work them out.
 
     Returns:
         the step; ``.seconds`` [s].
 
     Source: the decomposition is that of Narayanan et al. 2021 (arXiv:2104.04473), section 2, and arXiv:2505.09343, table 4.
     """
-    shapes = shapes_of(model)
-    fabric = fabric_of(cluster, stack)
-    chunks = stages_held(schedule, layout.pp, layout.vpp)
-    stages = stage_counts(model, layout.pp * chunks, layout.stage_layers)
-    again = _in_layers(again_of(model, layout.again), shapes, stages, layout)
-    times = layer_times(shapes, again, layout, cluster.chip, fabric, stack, float(model.hidden))
+    shapes, fabric = shapes_of(model), fabric_of(cluster, stack)
+    chunks, stages, again = stages_of_layout(model, layout, schedule)
+    times = times_of(model, layout, schedule, cluster, stack) if times is None else times
     counts = of_ranks(stages, schedule, layout.pp)
     busy = _pass(times, again, counts, schedule, layout, stack)
     micro_batches = np.ceil(batch / (layout.dp * layout.micro_batch))
@@ -197,6 +197,19 @@ def _jitter(layout: Layout, stack: Stack) -> Num:
     """What stragglers make of a step."""
     slower: Num = 1.0 + stack.jitter * np.log2(np.maximum(layout.gpus / NODE, 1.0))
     return slower
+
+
+def stages_of_layout(model: Model, layout: Layout, schedule: Schedule) -> tuple[int, Array, Again]:
+    """Stages that a rank runs for a micro-batch, the layers of every stage ``(stages, kinds)``, and what backward computes again there."""
+    chunks = stages_held(schedule, layout.pp, layout.vpp)
+    stages = stage_counts(model, layout.pp * chunks, layout.stage_layers)
+    return chunks, stages, _in_layers(again_of(model, layout.again), shapes_of(model), stages, layout)
+
+
+def times_of(model: Model, layout: Layout, schedule: Schedule, cluster: Cluster, stack: Stack) -> LayerTimes:
+    """Seconds of one layer of each kind for one micro-batch, as a step of the layout has them."""
+    _, _, again = stages_of_layout(model, layout, schedule)
+    return layer_times(shapes_of(model), again, layout, cluster.chip, fabric_of(cluster, stack), stack, float(model.hidden))
 
 
 def _in_layers(again: Again, shapes: Shapes, stages: Array, layout: Layout) -> Again:

@@ -13,7 +13,9 @@ from ..ledger import Ledger
 from ..model.ops import Lookup, MatMul
 from ..model.transformer import Model
 from ..units import Num
+from .optimizer import Optimizer
 from .plan import Plan
+from .precision import Precision
 
 if TYPE_CHECKING:
     from .memory import Degrees
@@ -54,31 +56,46 @@ def _weights(model: Model) -> tuple[Weights, ...]:
     return tuple(Weights(kind, role, dense, experts, owner) for (kind, role, owner), (dense, experts) in found.items())
 
 
+STAGES = {"weights": 3, "gradients": 2, "master": 1, "moments": 1}
+"""From which stage of ZeRO each is sharded."""
+
+
 def parameters(model: Model, plan: Plan, d: Degrees, whole: Mapping[str, float]) -> dict[str, Ledger | Num]:
     """Weights, gradients, master copies and moments of what a rank holds."""
-    recipe, rule = plan.recipe, plan.update_rule
     copies = 2.0 if plan.schedule == "dualpipe" else 1.0  # two ranks hold every stage, and share its optimizer
     dense_shard, expert_shard = d.shard * copies, d.shard * copies * d.tp / (d.ep * d.expert_tp)
     dense_shard, expert_shard = np.maximum(dense_shard, 1.0), np.maximum(expert_shard, 1.0)
-    stages = {"weights": 3, "gradients": 2, "master": 1, "moments": 1}  # from which stage of ZeRO each is sharded
-    dense: dict[str, Num] = dict.fromkeys(stages, 0.0)
-    experts: dict[str, Num] = dict.fromkeys(stages, 0.0)
+    unsharded = (_unsharded if plan._drawn else _unsharded_once)(model, plan.recipe, plan.update_rule, plan.zero, tuple(whole.items()))
+    sums: dict[str, Num] = {}
+    for name, stage in STAGES.items():
+        dense, experts = unsharded[name]
+        shards = (dense_shard, expert_shard) if plan.zero >= stage else (1.0, 1.0)
+        sums[name] = dense / (d.tp * shards[0]) + experts / (d.ep * d.expert_tp * shards[1])
+    optimizer = Ledger("B", {"master": sums["master"], "moments": sums["moments"]})
+    return {"weights": sums["weights"], "gradients": sums["gradients"], "optimizer": optimizer}
+
+
+def _unsharded(
+    model: Model, recipe: Precision, rule: Optimizer, zero: int, whole: tuple[tuple[str, float], ...]
+) -> dict[str, tuple[Num, Num]]:
+    """Bytes of the dense and of the experts' parameters of so many parts of each kind, before anything divides them."""
+    parts = dict(whole)
+    dense: dict[str, Num] = dict.fromkeys(STAGES, 0.0)
+    experts: dict[str, Num] = dict.fromkeys(STAGES, 0.0)
     for w in _weights(model):
-        elsewhere = w.owner == w.kind or not whole.get(w.owner)  # a tied matrix is held once by a rank that holds its owner too
-        count = whole.get(w.kind, 0.0) * elsewhere
+        elsewhere = w.owner == w.kind or not parts.get(w.owner)  # a tied matrix is held once by a rank that holds its owner too
+        count = parts.get(w.kind, 0.0) * elsewhere
         each = recipe.weights if w.role == "linear" else recipe.other_weights
-        if plan.zero < 3 and not np.any(each):  # the master is the weight, and stays gathered where its shards aren't given up again
+        if zero < 3 and not np.any(each):  # the master is the weight, and stays gathered where its shards aren't given up again
             each = recipe.gathered
         widths = {"weights": each, "gradients": recipe.gradients, "master": recipe.master, "moments": rule.moments(w.role, recipe)}
         for name, width in widths.items():
             dense[name] = dense[name] + count * w.dense * width
             experts[name] = experts[name] + count * w.experts * width
-    sums: dict[str, Num] = {}
-    for name, stage in stages.items():
-        shards = (dense_shard, expert_shard) if plan.zero >= stage else (1.0, 1.0)
-        sums[name] = dense[name] / (d.tp * shards[0]) + experts[name] / (d.ep * d.expert_tp * shards[1])
-    optimizer = Ledger("B", {"master": sums["master"], "moments": sums["moments"]})
-    return {"weights": sums["weights"], "gradients": sums["gradients"], "optimizer": optimizer}
+    return {name: (dense[name], experts[name]) for name in STAGES}
+
+
+_unsharded_once = lru_cache(maxsize=4096)(_unsharded)
 
 
 def buffers(model: Model, plan: Plan, d: Degrees, whole: Mapping[str, float]) -> Ledger:
