@@ -97,8 +97,9 @@ def try_all(setting: Setting, gpus: Sequence[int], framework: str | None, given:
     for n in gpus:
         axes = {name: tuple(v for v in values[name] if v <= n or name in given or name == "micro_batch") for name in AXES}
         grid = Grid(setting.run.model, setting.cluster, n, setting.seq_len, setting.batch, axes)
+        codes = trial.codes(grid)
         for alike in loops:
-            trial.add(grid, alike)
+            trial.add(grid, codes, alike)
     return trial.tried()
 
 
@@ -125,19 +126,25 @@ class _Trial:
         rejected = {rule: count for rule, count in self.rejected.most_common() if count}
         return Tried(layouts, self.possible, rejected, self.nearest)
 
-    def add(self, grid: Grid, alike: Sequence[Structure]) -> None:
+    def codes(self, grid: Grid) -> NDArray[np.intp]:
+        """Where each combination of a grid's degrees stands among all."""
+        places = [[self.values[name].index(value) for value in grid.axes[name]] for name in AXES]
+        codes: NDArray[np.intp] = np.ravel_multi_index(np.ix_(*places), tuple(len(self.values[name]) for name in AXES))
+        return codes
+
+    def add(self, grid: Grid, codes: NDArray[np.intp], alike: Sequence[Structure]) -> None:
         """Structures that differ in ZeRO alone."""
         allowed = [self._allowed(grid, structure) for structure in alike]
-        anywhere = np.logical_or.reduce(allowed)
-        if not anywhere.any():
+        at = np.nonzero(np.logical_or.reduce(allowed))
+        if not len(at[0]):
             return
-        plan = Plan(**alike[0])
-        kept, at = grid.within(anywhere)
-        zeros = [structure["zero"] for structure in alike]
-        sizes = peak_by_zero(self.setting.run.model, plan, _degrees(kept, alike[0], plan), zeros)
+        degrees = {name: grid.degrees[name].reshape(-1)[places] for name, places in zip(AXES, at, strict=True)}
+        plan, zeros = Plan(**alike[0]), [structure["zero"] for structure in alike]
+        sizes = peak_by_zero(self.setting.run.model, plan, _degrees(grid, degrees, plan), zeros)
         for structure, mask, size in zip(alike, allowed, sizes, strict=True):
-            if mask.any():
-                self._add(kept, structure, mask[np.ix_(*at)], np.broadcast_to(size, kept.shape))
+            here = np.flatnonzero(mask[at])
+            if len(here):
+                self._add(grid.gpus, structure, codes[at][here], np.broadcast_to(size, at[0].shape)[here])
 
     def _allowed(self, grid: Grid, structure: Structure) -> Mask:
         """Layouts of a structure that all rules allow, the framework's among them."""
@@ -154,42 +161,36 @@ class _Trial:
         self.rejected += counts
         return allowed
 
-    def _add(self, grid: Grid, structure: Structure, allowed: Mask, size: Array) -> None:
-        """One structure: layouts that fit are kept, the others are counted."""
+    def _add(self, gpus: int, structure: Structure, code: NDArray[np.intp], size: Array) -> None:
+        """Possible layouts of one structure: those that fit are kept, the others are counted."""
         chip = self.setting.cluster.chip
-        at = np.nonzero(allowed & (size <= chip.memory))
-        possible, count = int(np.count_nonzero(allowed)), len(at[0])
-        self.possible += possible
-        self.rejected[f"more memory than the {float(chip.memory) / 1e9:g} GB of a {chip.name}"] += possible - count
-        if count < possible:
-            self._note_nearest(grid, structure, np.where(allowed & (size > chip.memory), size, np.inf))
+        fits = size <= chip.memory
+        count = int(np.count_nonzero(fits))
+        self.possible += len(size)
+        self.rejected[f"more memory than the {float(chip.memory) / 1e9:g} GB of a {chip.name}"] += len(size) - count
+        if count < len(size):
+            self._note_nearest(gpus, structure, code[~fits], size[~fits])
         if count:
-            columns = {"which": np.full(count, len(self.structures)), "code": self._codes(grid)[at], "memory": size[at]}
+            columns = {"which": np.full(count, len(self.structures)), "code": code[fits], "memory": size[fits]}
             self.structures.append(structure)
-            self.sizes.append(grid.gpus)
+            self.sizes.append(gpus)
             for name, column in columns.items():
                 self.columns.setdefault(name, []).append(column)
 
-    def _codes(self, grid: Grid) -> NDArray[np.intp]:
-        """Where each combination of a grid's degrees stands among all."""
-        places = [[self.values[name].index(value) for value in grid.axes[name]] for name in AXES]
-        codes: NDArray[np.intp] = np.ravel_multi_index(np.ix_(*places), tuple(len(self.values[name]) for name in AXES))
-        return codes
-
-    def _note_nearest(self, grid: Grid, structure: Structure, over: Array) -> None:
+    def _note_nearest(self, gpus: int, structure: Structure, code: NDArray[np.intp], over: Array) -> None:
         """Keeps the layout that needs least memory of those that don't fit."""
         least = int(np.argmin(over))
-        size = float(over.reshape(-1)[least])
-        if self.nearest is None or size < self.nearest[2]:
-            at = np.unravel_index(least, grid.shape)
-            self.nearest = (plan_of(structure, {name: grid.axes[name][at[i]] for i, name in enumerate(AXES)}), grid.gpus, size)
+        if self.nearest is None or over[least] < self.nearest[2]:
+            at = np.unravel_index(code[least], tuple(len(self.values[name]) for name in AXES))
+            degrees = {name: self.values[name][place] for name, place in zip(AXES, at, strict=True)}
+            self.nearest = (plan_of(structure, degrees), gpus, float(over[least]))
 
 
-def _degrees(grid: Grid, structure: Structure, plan: Plan) -> Degrees:
-    """The whole grid as the degrees of :func:`peak_by_zero`."""
-    d, dp = grid.degrees, grid.data_parallel(plan.pp)
+def _degrees(grid: Grid, d: Mapping[str, Array], plan: Plan) -> Degrees:
+    """Columns of degrees as those of :func:`peak_by_zero`."""
+    dp = grid.gpus / (d["tp"] * d["cp"] * plan.pp)
     return Degrees(
-        tp=d["tp"], dp=dp, ep=d["ep"], cp=d["cp"], expert_tp=expert_tp_of(structure["expert_tp"], d),
-        shard=dp * d["cp"] if plan.shard is None else np.full((1, 1, 1, 1), float(plan.shard)),
+        tp=d["tp"], dp=dp, ep=d["ep"], cp=d["cp"], expert_tp=expert_tp_of(plan.expert_tp, d),
+        shard=dp * d["cp"] if plan.shard is None else np.full_like(dp, plan.shard),
         micro_batch=d["micro_batch"], seq_len=grid.seq_len, micro_batches=grid.batch / (dp * d["micro_batch"]),
     )  # fmt: skip

@@ -114,8 +114,8 @@ class Layouts:
         tp = degrees["tp"]
         one = layout_of(plan, self.setting.on(gpus), self.setting.seq_len, self.setting.phase.document_length)
         split = {"on": tp, "off": np.ones_like(tp)}[plan.sequence_parallel]
-        within = np.broadcast_to(expert_tp_of(plan.expert_tp, degrees), tp.shape)
-        return replace(one, **degrees, dp=gpus / (tp * degrees["cp"] * plan.pp), sequence_split=split, expert_tp=within)
+        dp = gpus / (tp * degrees["cp"] * plan.pp)
+        return replace(one, **degrees, dp=dp, sequence_split=split, expert_tp=expert_tp_of(plan.expert_tp, degrees))
 
     # bounds --------------------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from typing import Any, get_args
@@ -133,11 +133,6 @@ class Grid:
         """Of the whole grid."""
         return tuple(len(self.axes[name]) for name in AXES)
 
-    def within(self, allowed: Mask) -> tuple[Grid, tuple[NDArray[np.intp], ...]]:
-        """The smallest grid that holds all that is allowed, and which values of each axis it has."""
-        kept = tuple(np.flatnonzero(allowed.any(axis=tuple(j for j in range(len(AXES)) if j != i))) for i in range(len(AXES)))
-        return replace(self, axes={name: tuple(self.axes[name][k] for k in kept[i]) for i, name in enumerate(AXES)}), kept
-
     def data_parallel(self, pp: int) -> Array:
         """Data parallelism that tp, pp and cp leave; no whole number where they don't divide the accelerators."""
         dp: Array = self.gpus / (self.degrees["tp"] * self.degrees["cp"] * pp)
@@ -213,7 +208,7 @@ class Grid:
 
 def expert_tp_of(expert_tp: int | None, degrees: Mapping[str, Array]) -> Array:
     """Tensor parallelism inside the experts, as :attr:`Plan.expert_tp_degree` has it."""
-    return np.where(degrees["ep"] == 1, degrees["tp"], 1.0) if expert_tp is None else np.full((1, 1, 1, 1), float(expert_tp))
+    return np.where(degrees["ep"] == 1, degrees["tp"], 1.0) if expert_tp is None else np.full_like(degrees["ep"], expert_tp)
 
 
 def _ordered(structure: Structure, micro_batches: Array, allowed: Mask) -> Iterator[tuple[str, Mask]]:
