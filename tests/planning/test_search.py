@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 import trainsim as ts
 from trainsim.errors import EstimateError, SpecError
-from trainsim.planning.evaluate import frameworks, refusal, setting_of, try_all
-from trainsim.planning.search import pareto, reasons_of
+from trainsim.planning.evaluate import frameworks, refusal, try_all
+from trainsim.planning.ranking import pareto
+from trainsim.planning.search import reasons_of
+from trainsim.planning.setting import setting_of
 from trainsim.planning.space import AXES, structures, values_of
 from trainsim.training.memory import memory
 from trainsim.training.plan import check_plan, micro_batches

@@ -110,7 +110,7 @@ class Layouts:
 
     def _layout(self, plan: Plan, gpus: int, code: Index) -> Layout:
         """A structure at columns of degrees."""
-        degrees = self._decoded(code)
+        degrees: dict[str, Any] = self._decoded(code)
         tp = degrees["tp"]
         one = layout_of(plan, self.setting.on(gpus), self.setting.seq_len, self.setting.phase.document_length)
         split = {"on": tp, "off": np.ones_like(tp)}[plan.sequence_parallel]
@@ -127,7 +127,7 @@ class Layouts:
             here, number = self._distinct(self.code[part])
             plan, gpus, s = self._plan(first), self.sizes[first], self.setting
             layout, times = self._layout(plan, gpus, here), self._times(first, here)
-            least = least_seconds(s.run.model, layout, s.batch, plan.schedule, s.on(gpus), s.stack, times)
+            least = np.asarray(least_seconds(s.run.model, layout, s.batch, plan.schedule, s.on(gpus), s.stack, times))
             floors[part] = least[number[self.code[part]]]
         return floors * (1.0 - ROUNDING)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,8 @@ def least_seconds(model: Model, layout: Layout, batch: Num, schedule: Schedule, 
         whole = whole + 2.0 * np.minimum(passes.alone, 0.0)
     micro_batches = np.ceil(batch / (layout.dp * layout.micro_batch))
     sending = _sending(layout, chunks, fabric_of(cluster, stack), float(model.hidden), micro_batches, stack)
-    return (micro_batches * np.max(counts @ whole, axis=0) + sending) * _jitter(layout, stack) * stack.factor
+    least: Num = (micro_batches * np.max(counts @ whole, axis=0) + sending) * _jitter(layout, stack) * stack.factor
+    return least
 
 
 def columns_of(times: LayerTimes, at: NDArray[np.intp]) -> LayerTimes:
@@ -49,6 +51,8 @@ def columns_of(times: LayerTimes, at: NDArray[np.intp]) -> LayerTimes:
         return each if each.shape[-1] == 1 else each[:, at]
 
     forward, backward = times.attending
-    read = {name: picked(getattr(times, name)) for name in ("forward", "inputs", "weights", "again", "tp", "ep", "expert_tp", "cp")}
-    unread = dict.fromkeys(("products", "cores", "streams", "casts", "permute"))
+    read: dict[str, Any] = {
+        name: picked(getattr(times, name)) for name in ("forward", "inputs", "weights", "again", "tp", "ep", "expert_tp", "cp")
+    }
+    unread: dict[str, Any] = dict.fromkeys(("products", "cores", "streams", "casts", "permute"))
     return replace(times, attending=(picked(forward), picked(backward)), **read, **unread)

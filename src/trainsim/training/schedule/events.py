@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,31 @@ class Times:
     def stages(self) -> int:
         """Stages that data flows through."""
         return len(self.forward)
+
+    @cached_property
+    def distinct(self) -> tuple[Seconds, Times]:
+        """The times that differ from each other, ``(rows, n)``, and those of all stages in units of these, ``(stages, rows)`` each.
+
+        Stages with the same layers share their times.
+
+        >>> two, units = Times(*(np.array([[1.0, 2.0], [1.0, 2.0]]),) * 2, np.array([[3.0, 4.0], [5.0, 6.0]])).distinct
+        >>> two.tolist(), units.weights.tolist()
+        ([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+        """
+        parts = [self.forward, self.inputs, self.weights, *([] if self.pair is None else [self.pair])]
+        rows = [row for part in np.broadcast_arrays(*parts) for row in part]
+        alike: dict[tuple[float, float], list[int]] = {}  # rows that start and end alike
+        kept: list[Seconds] = []
+        number = []
+        for row in rows:
+            found = alike.setdefault((float(row[0]), float(row[-1])), [])
+            same = next((k for k in found if np.array_equal(kept[k], row)), None)
+            if same is None:
+                found.append(len(kept))
+                kept.append(row)
+            number.append(len(kept) - 1 if same is None else same)
+        units = np.eye(len(kept))[number].reshape(len(parts), self.stages, len(kept))
+        return np.array(kept), Times(*units)
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,16 @@ from ...units import Num
 from .events import Times
 from .graph import Graph, ends, graph_of, kind_of, tails
 from .orders import Order, Schedule, Slot, check_schedule, order
+from .paths import box_of, shortened
 
 Array = NDArray[np.float64]
 BLOCK = 512
 """Draws timed together: as many as make a level's work outweigh asking for it, and no more than some ten megabytes hold."""
 ONCE = np.ones(())
+LEFT = 2048
+"""Draws that run what is left of the events together: as many as stay in the cache."""
+MANY = 4096
+"""Draws from which on it is quicker to take out of the events first what never matters to any of them."""
 LONG = 8
 """Rounds of ``pp`` micro-batches after which an interleaved step of unlike chunks is taken to have settled."""
 
@@ -127,12 +132,16 @@ def busy_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: int, 
 
     def long(m: Array) -> Array:
         short = steady(schedule, pp, vpp)
-        seconds = times.of_kinds(short.graph)
-        return short.few @ seconds + (m - short.micro_batches) // short.period * (short.more @ seconds)
+        return work(short.graph, short.few) + (m - short.micro_batches) // short.period * work(short.graph, short.more)
 
     def few(m: int) -> Array:
-        graph, counted = _counts(schedule, m, pp, vpp)
-        return counted @ times.of_kinds(graph)
+        return work(*_counts(schedule, m, pp, vpp))
+
+    def work(graph: Graph, counted: Array) -> Array:
+        if times.forward.ndim == 1:
+            return counted @ times.of_kinds(graph)
+        each, units = times.distinct
+        return counted @ units.of_kinds(graph) @ each
 
     return _by_length(counts, shortest(schedule, pp), long, few)
 
@@ -187,6 +196,8 @@ def uneven_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: int
 
     def run(m: int) -> Array:
         graph = graph_of(order(schedule, pp, m, vpp))
+        if _many(times, ONCE, late):
+            return _shortened(graph, times, late)
         return _in_blocks(lambda seconds, _, delay: np.asarray(ends(graph, seconds, delay).max(axis=0)), times.of_kinds(graph), ONCE, late)
 
     if schedule == "interleaved" and not _paced_by_one_rank(times, pp, late):
@@ -210,7 +221,30 @@ def _paced_by_one_rank(times: Times, pp: int, late: Array) -> bool:
 
 def _lengthened(short: Steady, times: Times, counts: Array, late: Array) -> Array:
     """The longest path of a step, with a rank's work for the further periods put in where the path is in that rank's steady state."""
+    if _many(times, counts, late):
+        return _shortened(short.graph, times, late, short, int(counts - short.micro_batches) // short.period)
     return _in_blocks(lambda seconds, m, delay: _longest(short, seconds, m, delay), times.of_kinds(short.graph), counts, late)
+
+
+def _many(times: Times, counts: Array, late: Array) -> bool:
+    """Whether so many draws of one step are asked for that its events are worth shortening."""
+    columns = np.broadcast_shapes(times.forward.shape[1:], late.shape)
+    return counts.ndim == 0 and len(columns) == 1 and columns[0] >= MANY and bool(np.all(times.forward.sum(axis=0) > 0.0))
+
+
+def _shortened(graph: Graph, times: Times, late: Array, short: Steady | None = None, periods: int = 0) -> Array:
+    """The longest path through what of the events matters to any of the draws, further periods put in as by :func:`_lengthened`."""
+    each, units = times.distinct
+    kinds, crossing = units.of_kinds(graph), np.zeros(len(each))
+    if np.any(late):
+        each = np.concatenate([each, np.broadcast_to(late, each.shape[1:])[None]])
+        kinds, crossing = np.pad(kinds, ((0, 0), (0, 1))), np.append(crossing, 1.0)
+    further = None
+    if short is not None:
+        rank = np.searchsorted(short.first, np.arange(len(short.region)), side="right") - 1
+        further = short.region, (periods * short.more @ kinds)[rank]
+    left = shortened(graph, kinds, box_of(each), crossing, further)
+    return np.concatenate([left.seconds(each[:, first : first + LEFT]) for first in range(0, each.shape[1], LEFT)])
 
 
 def _in_blocks(function: Callable[[Array, Array, Array], Array], seconds: Array, counts: Array, late: Array) -> Array:
