@@ -63,12 +63,12 @@ class Pass:
     hidden: Mapping[str, Num]
     passes: Passes
 
-    @property
+    @cached_property
     def compute(self) -> Num:
         """Everything but exchanges [s]."""
         return self.forward + self.inputs + self.weights + self.again
 
-    @property
+    @cached_property
     def whole(self) -> Num:
         """Compute and what shows of the exchanges [s]."""
         return self.compute + sum(self.exposed.values())

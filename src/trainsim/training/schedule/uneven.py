@@ -138,7 +138,7 @@ def busy_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: int, 
         return work(*_counts(schedule, m, pp, vpp))
 
     def work(graph: Graph, counted: Array) -> Array:
-        if times.forward.ndim == 1:
+        if times.forward[0].size < BLOCK:
             return counted @ times.of_kinds(graph)
         each, units = times.distinct
         return counted @ units.of_kinds(graph) @ each
