@@ -1,0 +1,185 @@
+"""What a search leaves untimed plays no part in its answer: ranking, counts and front are those of timing everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+import trainsim as ts
+from trainsim.planning.evaluate import try_all
+from trainsim.planning.layouts import Layouts
+from trainsim.planning.ranking import Ranking, pareto
+from trainsim.planning.setting import setting_of
+
+Array = NDArray[np.float64]
+NARROW = {
+    "schedule": ("1f1b", "interleaved", "dualpipe"),
+    "zero": (1, 3),
+    "recompute": ("none", "full"),
+    "micro_batch": (1, 2),
+    "vpp": (1, 2),
+    "cp": (1, 2),
+}
+
+
+def dense() -> ts.Model:
+    block = ts.Block(attention=ts.GroupedQueryAttention(heads=8, kv_heads=4, head_dim=64), ffn=ts.GatedMLP(width=1536))
+    return ts.Model(hidden=512, vocab=32000, stack=[ts.Layers(name="dense", count=6, block=block)])
+
+
+def sparse() -> ts.Model:
+    attention = ts.GroupedQueryAttention(heads=8, kv_heads=4, head_dim=64)
+    first = ts.Block(attention=attention, ffn=ts.GatedMLP(width=1536))
+    rest = ts.Block(attention=attention, ffn=ts.MixtureOfExperts(experts=12, top_k=2, width=256))
+    stack = [ts.Layers(name="dense", count=1, block=first), ts.Layers(name="moe", count=4, block=rest)]
+    return ts.Model(hidden=512, vocab=32000, stack=stack)
+
+
+def run(model: ts.Model, memory_bytes: float = 2.1e9, gpus: int = 8, plan: ts.Plan | None = None) -> ts.Run:
+    cluster = ts.catalog.cluster("hgx-h100", gpus)
+    return ts.Run(
+        model=model,
+        cluster=cluster.replace({"chip.memory": memory_bytes}),
+        phases=[ts.Phase("pretrain", tokens=1e10, seq_len=2048, batch=24), ts.Phase("extend", tokens=1e9, seq_len=4096, batch=12)],
+        efficiency=ts.Modelled(stack=ts.catalog.stack("mcore-hopper")),
+        plan=plan,
+        reliability=ts.Goodput(0.9),
+        price=ts.Rental(usd_per_gpu_hour=2.0),
+    )
+
+
+CASES = {"dense": run(dense()), "sparse": run(sparse(), gpus=12)}
+
+
+@dataclass
+class Told:
+    """Layouts whose bounds and seconds are made up; which were timed is noted."""
+
+    floors: Array
+    leasts: Array
+    told: Array
+    memory: Array
+    gpus: Array
+    asked: set[int]
+
+    def __len__(self) -> int:
+        return len(self.told)
+
+    def steps(self, layouts: NDArray[np.intp]) -> Iterator[tuple[NDArray[np.intp], Any]]:
+        for part in np.array_split(layouts, 2):
+            yield part, SimpleNamespace(least=self.leasts[part])
+
+    def seconds_of(self, layouts: NDArray[np.intp]) -> Array:
+        assert np.all(np.diff(layouts) > 0)
+        self.asked |= set(layouts.tolist())
+        return self.told[layouts]
+
+
+numbers = st.integers(1, 6)
+layouts = st.lists(st.tuples(numbers, numbers, numbers, numbers, st.integers(1, 2)), min_size=1, max_size=40)
+
+
+@given(rows=layouts, count=st.integers(1, 8), point=st.integers(1, 14), by=st.sampled_from(["time", "cost"]))
+def test_bounds_change_no_answer(rows: list[tuple[int, int, int, int, int]], count: int, point: int, by: str) -> None:
+    least, more, wait, memory, gpus = np.array(rows, dtype=np.float64).T
+    told = Told(least, least + more, least + more + wait - 1.0, memory, gpus, set())  # some wait for nothing
+    rates = gpus if by == "cost" else np.ones_like(gpus)
+    points = told.told * rates
+
+    def ranking() -> Ranking:
+        return Ranking(told, rates)  # type: ignore[arg-type]
+
+    order = np.lexsort((memory, points))
+    np.testing.assert_array_equal(ranking().first(count), order[:count])
+    assert ranking().before(point) == np.count_nonzero(points < point)
+    assert set(ranking().front().tolist()) == set(pareto(told.told, memory, gpus).tolist())
+    together = ranking()
+    assert together.first(count).tolist() == order[:count].tolist()
+    assert set(together.front().tolist()) == set(pareto(told.told, memory, gpus).tolist())
+    assert together.before(point) == np.count_nonzero(points < point)
+    assert together.first(2 * count).tolist() == order[: 2 * count].tolist()
+    np.testing.assert_array_equal(together.seconds[together.timed], told.told[together.timed])
+
+
+def test_what_a_bound_leaves_out_is_not_timed() -> None:
+    n = 200
+    told = Told(np.arange(n) + 1.0, np.arange(n) + 1.5, np.arange(n) + 2.0, np.ones(n), np.ones(n), set())
+    ranking = Ranking(told, np.ones(n))  # type: ignore[arg-type]
+    assert ranking.first(3).tolist() == [0, 1, 2]
+    assert ranking.front().tolist() == [0]
+    assert ranking.before(2.5) == 1
+    assert told.asked <= set(range(6))
+
+
+# real layouts ------------------------------------------------------------------------------------------------------------
+
+PARTS = {**NARROW, "recompute": ("full",), "recompute_layers": (None, 1), "schedule": ("1f1b", "dualpipe", "dualpipe-v"), "micro_batch": 1}
+EXPERTS = {**NARROW, "recompute": "none", "expert_tp": (None, 2), "schedule": ("dualpipe", "zero-bubble", "interleaved"), "zero": (0, 2)}
+
+
+def tried(made: ts.Run, space: Any, gpus: list[int] | None = None) -> Layouts:
+    return try_all(setting_of(made, None), gpus or [made.cluster.gpus], None, space).layouts
+
+
+def lending(made: ts.Run, processors: float) -> ts.Run:
+    """Exchanges that lend more of their processors than they hide."""
+    return made.replace({"efficiency.stack.exchange_processors": processors})
+
+
+BOUNDED = {
+    "dense": (run(dense()), NARROW),
+    "sparse": (run(sparse(), gpus=12), NARROW),
+    "stages": (run(dense(), 80e9), PARTS),
+    "experts": (run(sparse(), 80e9, gpus=12), EXPERTS),
+    "lending": (lending(run(sparse(), 80e9, gpus=12), 0.7), EXPERTS),
+}
+
+
+@pytest.mark.parametrize("case", BOUNDED)
+def test_no_layout_is_faster_than_its_floor(case: str) -> None:
+    found = tried(*BOUNDED[case])
+    assert len(found) > 50
+    assert np.all(found.floors > 0)
+    assert np.all(found.floors <= found.seconds)
+    for at, step in found.steps(np.arange(len(found))):
+        assert np.all(step.least <= np.asarray(step.seconds))
+        assert np.all(found.floors[at] <= step.least)
+    near = found.floors / found.seconds
+    assert np.median(near) > 0.3, "a floor that is far below says nothing"
+
+
+@pytest.mark.parametrize("case", BOUNDED)
+def test_layers_timed_once_for_all_structures_give_every_plan_its_own_step(case: str) -> None:
+    made, space = BOUNDED[case]
+    found = tried(made, space)
+    for i in np.random.default_rng(1).choice(len(found), 40, replace=False):
+        alone = float(ts.step_time(made.replace({"plan": found.plan(i)})).total)
+        assert found.seconds[i] == pytest.approx(alone, rel=1e-12)
+
+
+@pytest.mark.parametrize("by", ["time", "cost"])
+@pytest.mark.parametrize("case", CASES)
+def test_a_search_answers_as_if_everything_were_timed(case: str, by: Any) -> None:
+    made = CASES[case].replace({"plan": ts.Plan(tp=2, zero=1)})
+    gpus = [made.cluster.gpus // 2, made.cluster.gpus]
+    found = ts.search_plans(made, by=by, space=NARROW, gpus=gpus, top=7)
+    every = tried(made, NARROW, gpus)
+    rate = {n: next((one.cost or 0.0) / one.seconds for one in (*found.ranked, *found.front) if one.gpus == n) for n in set(every.gpus)}
+    points = every.seconds * (np.array([rate[n] for n in every.gpus]) if by == "cost" else 1.0)
+    assert [one.seconds if by == "time" else one.cost for one in found.ranked] == pytest.approx(np.sort(points)[:7].tolist(), rel=1e-12)
+    front = sorted((every.seconds[i], every.memory[i], every.gpus[i]) for i in pareto(every.seconds, every.memory, every.gpus))
+    np.testing.assert_allclose(sorted((one.seconds, one.memory, one.gpus) for one in found.front), front, rtol=1e-12)
+    assert found.own is not None
+    mine = found.own.seconds if by == "time" else found.own.cost
+    assert found.faster == np.count_nonzero(points < (mine or 0.0) * (1 - 1e-12))
+    assert found.fitting == len(every)
+    assert len(found.ranked) <= found.timed < found.fitting
+    assert f"{found.timed:,} timed in full" in str(found)
