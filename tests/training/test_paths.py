@@ -121,3 +121,10 @@ def test_distinct_times_make_up_all(seed: int, stages: int, kinds: int) -> None:
     assert len(each) == 3 * len(set(like.tolist()))
     for name in ("forward", "inputs", "weights"):
         np.testing.assert_array_equal(getattr(units, name) @ each, getattr(times, name))
+
+
+def test_times_that_start_and_end_alike_are_told_apart() -> None:
+    rows = np.array([[1.0, 2.0, 3.0], [1.0, 2.5, 3.0], [1.0, 2.0, 3.0]])
+    each, units = Times(rows, rows, rows).distinct
+    assert each.tolist() == rows[:2].tolist()
+    np.testing.assert_array_equal(units.forward @ each, rows)
