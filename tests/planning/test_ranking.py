@@ -91,8 +91,9 @@ layouts = st.lists(st.tuples(numbers, numbers, numbers, numbers, st.integers(1, 
 @given(rows=layouts, count=st.integers(1, 8), point=st.integers(1, 14), by=st.sampled_from(["time", "cost"]))
 def test_bounds_change_no_answer(rows: list[tuple[int, int, int, int, int]], count: int, point: int, by: str) -> None:
     least, more, wait, memory, gpus = np.array(rows, dtype=np.float64).T
-    raised = least + more - 1.0  # some bounds are as long as the step
-    told = Told(least, raised, raised + wait - 1.0, memory, gpus, set())
+    raised: Array = least + more - 1.0  # some bounds are as long as the step
+    whole: Array = raised + wait - 1.0
+    told = Told(least, raised, whole, memory, gpus, set())
     rates = gpus if by == "cost" else np.ones_like(gpus)
     points = told.told * rates
 
@@ -114,12 +115,14 @@ def test_bounds_change_no_answer(rows: list[tuple[int, int, int, int, int]], cou
 def test_of_layouts_as_fast_as_each_other_the_smaller_comes_first() -> None:
     one = np.ones(5)
     ranking = Ranking(Told(one, one, one, np.arange(5.0, 0.0, -1.0), one, set()), one)  # type: ignore[arg-type]
+    assert ranking.first(0).tolist() == []
     assert ranking.first(2).tolist() == [4, 3]
 
 
 def test_what_a_bound_leaves_out_is_not_timed() -> None:
     n = 200
-    told = Told(np.arange(n) + 1.0, np.arange(n) + 1.5, np.arange(n) + 2.0, np.ones(n), np.ones(n), set())
+    one = np.arange(1.0, n + 1.0)
+    told = Told(one, one + 0.5, one + 1.0, np.ones(n), np.ones(n), set())
     ranking = Ranking(told, np.ones(n))  # type: ignore[arg-type]
     assert ranking.first(3).tolist() == [0, 1, 2]
     assert ranking.front().tolist() == [0]

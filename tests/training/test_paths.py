@@ -90,6 +90,24 @@ def test_many_draws_of_unlike_chunks_are_lengthened_as_few_are() -> None:
     np.testing.assert_allclose(together[:50], uneven_seconds("interleaved", few, 80, 4, 2), rtol=1e-12)
 
 
+def test_many_messages_over_one_set_of_times_equal_the_events() -> None:
+    one = times_of(np.random.default_rng(4), 4, 0.3, draws=1)
+    times = Times(*(np.tile(each[:, 0], 2) for each in (one.forward, one.inputs, one.weights)))
+    late = np.linspace(0.0, 0.1, MANY)
+    together = np.asarray(uneven_seconds("interleaved", times, 8, 4, 2, late))
+    alone = [float(timeline(order("interleaved", 4, 8, 2), times, d).seconds) for d in late[::512]]
+    np.testing.assert_allclose(together[::512], alone, rtol=1e-12)
+
+
+def test_a_draw_that_is_no_number_spoils_no_other() -> None:
+    times = times_of(np.random.default_rng(4), 4, 0.3, draws=MANY)
+    times.weights[1, 7] = np.nan
+    together = np.asarray(uneven_seconds("zero-bubble", times, 20, 4))
+    few = Times(times.forward[:, :7], times.inputs[:, :7], times.weights[:, :7])
+    np.testing.assert_allclose(together[:7], timeline(order("zero-bubble", 4, 20), few).seconds, rtol=1e-12)
+    assert np.isnan(together[7])
+
+
 def test_little_is_left_where_draws_are_close() -> None:
     rng = np.random.default_rng(2)
     around, away = (times_of(rng, 16, s, draws=n) for s, n in ((0.2, 1), (0.01, 500)))
@@ -116,7 +134,7 @@ def test_a_box_holds_its_draws_and_bounds_every_sum(seed: int, rows: int, spread
 def test_distinct_times_make_up_all(seed: int, stages: int, kinds: int) -> None:
     rng = np.random.default_rng(seed)
     like = rng.integers(0, kinds, size=stages)
-    times = Times(*(np.exp(rng.normal(size=(kinds, 5)))[like] for _ in range(3)), pair=None)
+    times = Times(*(np.exp(rng.normal(size=(kinds, 5)))[like] for _ in range(3)))
     each, units = times.distinct
     assert len(each) == 3 * len(set(like.tolist()))
     for name in ("forward", "inputs", "weights"):

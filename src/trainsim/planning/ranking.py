@@ -55,8 +55,8 @@ class Ranking:
 
     def _last(self, count: int) -> float:
         """The point that a layout has to reach to be among the first."""
-        points = self.seconds[self.timed] * self.rates[self.timed]
-        return float(np.partition(points, count - 1)[count - 1]) if len(points) >= count else np.inf
+        points = np.sort(self.seconds[self.timed] * self.rates[self.timed])
+        return float(np.concatenate([[-np.inf], points, np.full(count, np.inf)])[count])
 
     def before(self, point: float) -> int:
         """How many layouts rank before a point."""

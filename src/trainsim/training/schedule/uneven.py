@@ -227,24 +227,26 @@ def _lengthened(short: Steady, times: Times, counts: Array, late: Array) -> Arra
 
 
 def _many(times: Times, counts: Array, late: Array) -> bool:
-    """Whether so many draws of one step are asked for that its events are worth shortening."""
+    """Whether so many draws of one step are asked for that its events are worth shortening; a box around them has to be finite."""
     columns = np.broadcast_shapes(times.forward.shape[1:], late.shape)
-    return counts.ndim == 0 and len(columns) == 1 and columns[0] >= MANY and bool(np.all(times.forward.sum(axis=0) > 0.0))
+    if counts.ndim > 0 or len(columns) != 1 or columns[0] < MANY:
+        return False
+    total = times.distinct[0].sum(axis=0) + late
+    return bool(np.all((total > 0.0) & np.isfinite(total)))
 
 
 def _shortened(graph: Graph, times: Times, late: Array, short: Steady | None = None, periods: int = 0) -> Array:
     """The longest path through what of the events matters to any of the draws, further periods put in as by :func:`_lengthened`."""
     each, units = times.distinct
-    kinds, crossing = units.of_kinds(graph), np.zeros(len(each))
-    if np.any(late):
-        each = np.concatenate([each, np.broadcast_to(late, each.shape[1:])[None]])
-        kinds, crossing = np.pad(kinds, ((0, 0), (0, 1))), np.append(crossing, 1.0)
+    columns = np.broadcast_shapes(each.shape[1:], late.shape)
+    rows = np.concatenate([np.broadcast_to(row, (len(row), *columns)) for row in (each, np.atleast_2d(late))])
+    kinds = np.pad(units.of_kinds(graph), ((0, 0), (0, 1)))
     further = None
     if short is not None:
         rank = np.searchsorted(short.first, np.arange(len(short.region)), side="right") - 1
         further = short.region, (periods * short.more @ kinds)[rank]
-    left = shortened(graph, kinds, box_of(each), crossing, further)
-    return np.concatenate([left.seconds(each[:, first : first + LEFT]) for first in range(0, each.shape[1], LEFT)])
+    left = shortened(graph, kinds, box_of(rows), np.append(np.zeros(len(each)), 1.0), further)
+    return np.concatenate([left.seconds(rows[:, first : first + LEFT]) for first in range(0, columns[0], LEFT)])
 
 
 def _in_blocks(function: Callable[[Array, Array, Array], Array], seconds: Array, counts: Array, late: Array) -> Array:
