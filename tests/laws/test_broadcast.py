@@ -129,6 +129,14 @@ def holding() -> Any:
     return lazily("fleet:Holding", name="a", gpus=1e4, ownership=owner()())()
 
 
+def stack() -> Any:
+    return lazily("cluster.stack:Stack", "mine", architecture="hopper")()
+
+
+def layout() -> Any:
+    return lazily("training.step:layout_of", ts.Plan(tp=2, pp=2, ep=4, recompute="selective"), cluster(), 4096.0)()
+
+
 def development() -> Any:
     people = lazily("development:People", headcount=100.0, usd_per_year=1e6, overhead=1.3, share=0.5, years=1.0)()
     return lazily("development:Development", lines=[lazily("development:Line", name="final", run=run())()], people=people)()
@@ -156,7 +164,7 @@ SAMPLES = Samples(
         "Ownership": owner(network_share=0.1, cost_of_capital=0.08, residual_share=0.1, support_share=0.02, staff_usd_per_gpu_year=100.0),
         "Site": lazily("cost.ownership:Site", **SITE),
         "Products": lazily("cluster.profile:Products", "bf16", ROWS, ROWS / 2, ROWS * 2, ROWS / ROWS, ROWS),
-        "Stack": lazily("cluster.stack:Stack", "mine", architecture="hopper"),
+        "Stack": lambda: stack(),
         "Engine": lazily(
             "training.decoding:Engine", gpus=2, weight_bytes=1.0, cache_bytes=1.0, bandwidth_share=0.7, compute_share=0.5,
             step_overhead_seconds=1e-3, max_batch=64.0,
@@ -166,7 +174,8 @@ SAMPLES = Samples(
         "Order": lazily("training.schedule.orders:order", "zero-bubble", 4, 8),
         "Shapes": lambda: lazily("training.shapes:shapes_of", model())(),
         "Again": lambda: lazily("training.shapes:again_of", model(), frozenset({"core"}))(),
-        "Layout": lambda: lazily("training.step:layout_of", ts.Plan(tp=2, pp=2, ep=4, recompute="selective"), cluster(), 4096.0)(),
+        "Layout": lambda: layout(),
+        "LayerTimes": lambda: lazily("training.step:times_of", model(), layout(), "1f1b", cluster(), stack())(),
         "Linked": lazily("uncertainty.intervals:Linked", mu=0.0, sigma=0.5, low=0.0, high=1.0),
         "Truncated": ts.normal(0.4, 0.3).truncate(0, 1),
         "Uniform": ts.uniform(0.1, 0.8),
@@ -182,13 +191,14 @@ SAMPLES = Samples(
     ranges={
         "seq_len": (1.0, 10_000.0), "document_length": (1.0, 10_000.0), "context": (1.0, 10_000.0), "position": (1.0, 10_000.0),
         "age": (0.01, 5.0), "segment": (0.005, 0.5), "batch": (1.0, 64.0), "micro_batches": (16.0, 16.0), "step_of.batch": (1024.0, 1024.0),
+        "least_seconds.batch": (1024.0, 1024.0),
         "degrees_of.batch": (1024.0, 1024.0),
         "x": (0.0, 1.0), "z": (-3.0, 3.0),
     },
     words={
         "gpus": 1024, "dtype": "bf16", "number_format": "bf16", "convention": "causal", "keys": lambda length: (length + 1) / 2,
         "progress": 0.4, "index": {2020: 1.0, 2024: 1.2}, "paid": 2020, "wanted": 2024, "pp": 4, "vpp": 1, "half": 2, "schedule": "1f1b",
-        "step_of.schedule": "1f1b", "zero": 1, "phase": "mfu", "decode_seconds.gpus": 8,
+        "step_of.schedule": "1f1b", "least_seconds.schedule": "1f1b", "zero": 1, "phase": "mfu", "decode_seconds.gpus": 8,
         "compare.a": short(), "compare.b": short(), "quantities.run": short(), "memory.phase": "mfu", "degrees_of.gpus": 64,
         "peak_by_zero.stages": (0, 1, 2, 3),
         "interleaved_seconds.vpp": 2,
