@@ -75,6 +75,7 @@ ARROWS: dict[str, set[str]] = {
     "claims.backtest": ALL,
     "claims.step_backtest": ALL,
     "claims.reinforcement_backtest": ALL,
+    "claims.step_coverage": ALL,
     "planning": ALL - {"claims"},
     "calibration": ALL - {"claims", "planning"},
     "diagnosis": ALL - {"claims", "planning"},

@@ -12,9 +12,11 @@ import pytest
 
 import trainsim as ts
 from trainsim import calibration as c
+from trainsim.catalog.rows import sources
 from trainsim.catalog.stacks import calibration, constants, fields_at, fitted_fields, stack_at, stack_rows
 from trainsim.measured_steps import MeasuredStep, read_steps
 from trainsim.own_steps import run_log_seconds
+from trainsim.trace import judged
 
 HEADER = (
     "# GPUs,global batch,micro batch,hidden size,attention heads,# layers,sequence length,"
@@ -158,6 +160,35 @@ def test_before_the_calibration_was_made_a_stack_has_its_priors() -> None:
     wide = widths(ts.catalog.stack_beliefs("mcore-hopper", routed=False, as_of=before), made)
     narrow = widths(ts.catalog.stack_beliefs("mcore-hopper", routed=False), made)
     assert wide[2] / wide[0] > narrow[2] / narrow[0]
+
+
+def test_the_factor_of_a_source_before_the_calibration_is_a_row() -> None:
+    row = ts.catalog.rows("priors")["source-factor"]
+    before = ts.catalog.stack_beliefs("mcore-hopper", as_of=calibration().date - dt.timedelta(days=1))
+    law = before["efficiency.stack.factor"].meets(run().unit_of("efficiency.stack.factor"), "efficiency.stack.factor")
+    assert [float(law.ppf(q)) for q in (0.05, 0.5, 0.95)] == pytest.approx([row["p5"], row["p50"], row["p95"]], rel=0.005)
+
+
+@pytest.mark.parametrize("name", sorted(stack_rows()))
+def test_every_number_of_a_stack_names_where_it_came_from(name: str) -> None:
+    """A fitted constant the calibration, one that rows did not move its prior, a figure of the row its own source, the rest nobody."""
+    made = ts.catalog.stack(name)
+    said, base = made.sources(), stack_rows()[stack_rows()[name].get("like") or name]
+    own = base.get("sources", {})
+    for field in made.numbers():
+        constant = fitted_fields(name).get(field, "").partition(" * ")[0]
+        if made.tag(field) == "fitted":
+            assert said[field].startswith("Fitted to"), field
+            assert said[field].endswith(f"[calibration/{constant}]"), field
+        elif constant:
+            assert said[field] == constants()[constant].cited, field
+        elif field in own:
+            assert said[field].startswith(sources()[own[field]]["title"]), field
+        elif field in base.fields:
+            assert said[field] == base.cited, field
+        elif field not in {"factor", "rated_power", "power_exponent"}:
+            assert judged(said[field]), field
+    assert set(own) <= set(base.fields)
 
 
 # diagnosis ---------------------------------------------------------------------------------------------------------------

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from .catalog.stacks import class_of, constants, fields_at, is_routed, stack_at
 from .errors import SpecError
 from .measured_steps import MeasuredStep
 from .spec import Batch
+from .training.layers import Layout
 from .training.step import step_of
 
 Array = NDArray[np.float64]
@@ -107,16 +108,42 @@ def _weights(steps: Sequence[MeasuredStep]) -> Array:
 
 
 def modelled_log_seconds(steps: Sequence[MeasuredStep], values: Mapping[str, Any]) -> Array:
-    """Logarithm of the modelled seconds of every step, at every point of the constants' arrays, shape ``(rows, n)``."""
+    """Logarithm of the modelled seconds of every step, at every point of the constants' arrays, shape ``(rows, n)``.
+
+    Rows of one structure are one call: their degrees are columns, as every layout of a search is.
+    """
     length = np.size(next(iter(values.values())))
-    middle = {name: float(np.asarray(v).flat[0]) for name, v in values.items()}
-    stacks = {name: Batch(stack_at(name, middle), columns(fields_at(name, values))).spec for name in {s.stack for s in steps}}
-    rows = [
-        step_of(s.model, s.layout, s.batch, s.schedule, s.zero, s.cluster, stacks[s.stack]).seconds  # type: ignore[arg-type]
-        for s in steps
-    ]
-    seconds: Array = np.stack([np.broadcast_to(row, (length,)) for row in rows])
+    seconds = np.empty((len(steps), length))
+    first = {name: float(np.asarray(v).flat[0]) for name, v in values.items()}
+    middle = {name: stack_at(name, first) for name in {s.stack for s in steps}}
+    drawn = {name: columns(fields_at(name, values)) for name in middle}
+    alike: dict[Any, list[int]] = {}
+    for row, step in enumerate(steps):
+        alike.setdefault(_structure(step), []).append(row)
+    for rows in alike.values():
+        one, many = steps[rows[0]], {name: np.repeat([_number(steps[r], name) for r in rows], length) for name in _COLUMNS}
+        tiled = {name: np.tile(column, len(rows)) for name, column in drawn[one.stack].items()}
+        stack = Batch(middle[one.stack], tiled).spec
+        batch = many.pop("batch")
+        layout = replace(one.layout, **many)  # type: ignore[type-var]
+        made = step_of(one.model, layout, batch, one.schedule, one.zero, one.cluster, stack)  # type: ignore[arg-type]
+        seconds[rows] = np.broadcast_to(made.seconds, len(rows) * length).reshape(len(rows), length)
     return np.asarray(np.log(seconds))
+
+
+_COLUMNS = ("gpus", "tp", "dp", "ep", "cp", "micro_batch", "sequence_split", "expert_tp", "batch")
+"""Numbers of a row that a step broadcasts over; the rest is its structure."""
+
+
+def _number(step: MeasuredStep, name: str) -> float:
+    return step.batch if name == "batch" else float(getattr(step.layout, name))
+
+
+def _structure(step: MeasuredStep) -> tuple[Any, ...]:
+    """What rows must share to be one call."""
+    rest = (getattr(step.layout, f.name) for f in fields(Layout) if f.name not in _COLUMNS)
+    links = (getattr(step.cluster, name) for name in ("chip", "domain", "scale_up", "scale_out"))
+    return (step.model, step.stack, step.schedule, step.zero, *rest, *links)
 
 
 # point and posterior -----------------------------------------------------------------------------------------------------
@@ -154,17 +181,23 @@ def fit(task: Problem, starts: int = 4, iterations: int = 20, seed: int = 0, nea
     theta = task.prior + task.spread * np.concatenate([np.zeros((1, size)), rng.standard_normal((starts - 1, size))])
     theta[0] = task.prior if near is None else near
     damping, misfit = np.full(starts, 1e-2), task.misfit(theta)
+    gained = [np.inf] * PATIENCE
     for _ in range(iterations):
+        if max(gained[-PATIENCE:]) < AT_REST:
+            break
         gradient, curvature = _quadratic(task, theta)
         trial = np.stack([_damped(theta[i], gradient[i], curvature[i], damping[i]) for i in range(starts)])
         reached = task.misfit(trial)
         better = reached < misfit
+        gained.append(float(np.max(misfit - reached)))
         theta, misfit = np.where(better[:, None], trial, theta), np.where(better, reached, misfit)
         damping = np.clip(np.where(better, damping / 4, damping * 6), 1e-6, 1e4)
     _, curvature = _quadratic(task, theta)
     return Fit(theta, misfit, np.asarray(np.linalg.inv(curvature), dtype=np.float64))
 
 
+AT_REST, PATIENCE = 0.01, 3
+"""Misfit that no start must gain in so many steps in a row to be at rest: far less than the half that a standard deviation is."""
 STEP = 1e-3
 """Difference step on the fitting scale."""
 
@@ -243,6 +276,10 @@ class Unseen:
     residuals: Array
     doubt: Array
 
+    def only(self, rows: NDArray[np.bool_]) -> Unseen:
+        """Some of the rows."""
+        return Unseen(tuple(s for s, here in zip(self.steps, rows, strict=True) if here), self.residuals[rows], self.doubt[rows])
+
     def __add__(self, other: Unseen) -> Unseen:
         return Unseen(
             self.steps + other.steps,
@@ -263,24 +300,33 @@ def foretell(seen: Sequence[MeasuredStep], unseen: Sequence[MeasuredStep], near:
     return Unseen(test.steps, apart[:, 0], np.sqrt(np.maximum(variance, 0.0)))
 
 
-def halves(steps: Sequence[MeasuredStep], repeats: int = 2, seed: int = 0, near: Array | None = None) -> Unseen:
-    """Every row foretold from random halves without its configuration, ``repeats`` times."""
+Forecaster = Callable[[Sequence[MeasuredStep], Sequence[MeasuredStep]], Unseen]
+"""What foretells rows from others: (seen, unseen) → rows as foretold."""
+
+
+def splits(steps: Sequence[MeasuredStep], repeats: int = 2, seed: int = 0) -> Iterator[tuple[list[MeasuredStep], list[MeasuredStep]]]:
+    """Random halves as (seen, unseen), each half once seen and once not; repeats of a configuration stay on one side."""
     rng, keys = np.random.default_rng(seed), sorted({s.key for s in steps})
-    found = []
     for _ in range(repeats):
         chosen = set(rng.permutation(keys)[: len(keys) // 2].tolist())
         one, other = [s for s in steps if s.key in chosen], [s for s in steps if s.key not in chosen]
-        found += [foretell(one, other, near), foretell(other, one, near)]
-    return _together(found)
+        yield one, other
+        yield other, one
 
 
-def sources_apart(steps: Sequence[MeasuredStep], near: Array | None = None) -> Unseen:
+def halves(steps: Sequence[MeasuredStep], forecast: Forecaster = foretell, repeats: int = 2, seed: int = 0) -> Unseen:
+    """Every row foretold from random halves without its configuration, ``repeats`` times."""
+    return together([forecast(seen, unseen) for seen, unseen in splits(steps, repeats, seed)])
+
+
+def sources_apart(steps: Sequence[MeasuredStep], forecast: Forecaster = foretell) -> Unseen:
     """Every row foretold from the rows of all other sources."""
     names = sorted({s.source for s in steps})
-    return _together([foretell([s for s in steps if s.source != n], [s for s in steps if s.source == n], near) for n in names])
+    return together([forecast([s for s in steps if s.source != n], [s for s in steps if s.source == n]) for n in names])
 
 
-def _together(parts: Sequence[Unseen]) -> Unseen:
+def together(parts: Sequence[Unseen]) -> Unseen:
+    """Several sets of foretold rows as one."""
     whole = parts[0]
     for part in parts[1:]:
         whole = whole + part
@@ -303,6 +349,12 @@ def spread_by_class(unseen: Unseen) -> dict[str, float]:
         own, kind = needed_spread(unseen, ones * (classes == name)), whole[str(name).rpartition("/")[2]]
         found[str(name)] = float(np.sqrt((rows * own**2 + FEW * kind**2) / (rows + FEW)))
     return {name: round(value, 4) for name, value in found.items()}
+
+
+def spread_of(spread: Mapping[str, float], steps: Sequence[MeasuredStep]) -> Array:
+    """The spread of each row's class; of all rows of its kind where its class has none. Shape ``(rows,)``."""
+    classes = [class_of(s.stack, routed=is_routed(s.model)) for s in steps]  # type: ignore[arg-type]
+    return np.array([spread.get(name, spread[name.rpartition("/")[2]]) for name in classes])
 
 
 def spread_unseen(unseen: Unseen) -> float:

@@ -292,6 +292,9 @@ def _notes(run: Run) -> list[str]:
         efficiency = phase.efficiency or run.efficiency
         if phase.teacher is not None:
             notes.append(f"phases.{phase.name}: {phase.teacher.name} gives the targets; its weights are in no memory counted here")
+        if efficiency is not None:
+            where = "efficiency" if phase.efficiency is None else f"phases.{phase.name}.efficiency"
+            notes += [note for note in efficiency.notes(where, phase.cluster or run.cluster) if note not in notes]
         if phase.tokens is None:
             notes.append(f"phases.{phase.name}: its tokens are not known; its FLOPs and MFU are unknown")
         elif efficiency is not None and "flops" not in type(efficiency).model_fields:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from .catalog.hardware import cluster as cluster_named
 from .catalog.models import from_sizes
@@ -22,6 +22,8 @@ from .model.feedforward import MixtureOfExperts
 from .model.huggingface import from_hf
 from .model.transformer import Block, Head, Model, stack_of
 from .training.layers import Layout
+from .training.plan import Loss
+from .training.precision import Precision, recipe_of
 
 CLUSTERS = {
     "A100-40GB": "hgx-a100-40gb", "A100-80GB": "dgx-a100", "H100-SXM": "hgx-h100", "H200-SXM": "hgx-h200", "H800-SXM": "hgx-h800",
@@ -134,7 +136,8 @@ def _from_csv(stem: str, i: int, row: Mapping[str, str]) -> MeasuredStep:
     }  # fmt: skip
     layout = Layout(
         gpus=float(gpus), tp=float(tp), dp=float(dp), ep=1.0, cp=1.0, micro_batch=numbers["micro batch"], pp=pp, vpp=1,
-        sequence_split=1.0, seq_len=seq, low="bf16", again=frozenset({"full"}),
+        sequence_split=1.0, seq_len=seq, again=frozenset({"full"}), loss="vocab-parallel",
+        recipe=recipe_of("fp16"),
     )  # fmt: skip
     group = "A100 several nodes" if several else "A100 one node"
     cluster = cluster_named("dgx-a100", gpus)
@@ -190,7 +193,7 @@ def _known(base: MeasuredStep, row: Mapping[str, Any], parallel: Mapping[str, An
     again = next((parts for word, parts in AGAIN if word in recompute), frozenset())
     layout = Layout(
         gpus=float(gpus), tp=float(tp), dp=float(dp), ep=float(ep), cp=float(cp), micro_batch=float(micro), pp=pp, vpp=vpp,
-        sequence_split=_sequence_split(row, tp), seq_len=seq, low=low, again=again, scaled=_scaled(row),
+        sequence_split=_sequence_split(row, tp), seq_len=seq, again=again, recipe=_recipe(row, low), loss=_loss(stack),
     )  # fmt: skip
     return replace(
         base, group=_group(row, model, low), seconds=_seconds(row, float(gpus), float(tokens)), model=model, layout=layout,
@@ -252,9 +255,18 @@ def _format(row: Mapping[str, Any]) -> str:
     return next((low for word, low in FORMATS if word in text), "bf16")
 
 
-def _scaled(row: Mapping[str, Any]) -> Literal["tensor", "block"]:
-    """NVFP4 and the MX formats scale blocks."""
-    return "block" if re.search(r"mx|nvfp4", str(row.get("precision")), re.IGNORECASE) else "tensor"
+def _recipe(row: Mapping[str, Any], low: str) -> Precision:
+    """Recipe of a row's format; the MX formats scale blocks."""
+    if _source(row).startswith("DeepSeek") and low == "fp8":
+        return recipe_of("fp8-deepseek")
+    told = str(row.get("precision")).lower()
+    wide = "fp16" if "fp16" in told and "bf16" not in told else "bf16"
+    return recipe_of({"fp8": "mxfp8" if "mx" in told else "fp8", "fp4": "nvfp4", "bf16": wide}[low])
+
+
+def _loss(stack: str) -> Loss:
+    """How the frameworks of a stack compute the loss: Megatron-LM of 2021 and torchtitan as written, the rest with fused kernels."""
+    return "vocab-parallel" if stack == "megatron-2021" else "plain" if stack.startswith("torchtitan") else "fused"
 
 
 def _zero(text: str) -> int:

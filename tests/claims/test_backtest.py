@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 import trainsim as ts
 from trainsim.catalog.evidence import _within, mfu_evidence
 from trainsim.catalog.rows import rows
-from trainsim.claims.backtest import Backtest, hindcasts, interval_score
+from trainsim.claims.backtest import Backtest, hindcasts
+from trainsim.uncertainty.scores import interval_score
 
 
 @pytest.fixture(scope="module")

@@ -98,6 +98,8 @@ def work() -> Work:
 
 STAGES = np.array([[1.0], [1.2], [0.9], [1.1]]) * np.ones(1)
 ROWS = np.array([[512.0], [4096.0]])
+HELD = np.array([[1.0, 2.0, 1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 2.0, 1.0, 1.0]])
+"""Layers of each kind on two ranks."""
 SITE = {"watts": 1000.0, "idle_watts": 300.0, "pue": 1.2, "usd_per_kwh": 0.1, "rated_watts": 1300.0, "usd_per_kw_month": 150.0}
 
 
@@ -176,6 +178,7 @@ SAMPLES = Samples(
         "Again": lambda: lazily("training.shapes:again_of", model(), frozenset({"core"}))(),
         "Layout": lambda: layout(),
         "LayerTimes": lambda: lazily("training.step:times_of", model(), layout(), "1f1b", cluster(), stack())(),
+        "Owners": lambda: lazily("training.updates:owners", layout(), 1.0)(),
         "Linked": lazily("uncertainty.intervals:Linked", mu=0.0, sigma=0.5, low=0.0, high=1.0),
         "Truncated": ts.normal(0.4, 0.3).truncate(0, 1),
         "Uniform": ts.uniform(0.1, 0.8),
@@ -201,7 +204,7 @@ SAMPLES = Samples(
         "step_of.schedule": "1f1b", "least_seconds.schedule": "1f1b", "zero": 1, "phase": "mfu", "decode_seconds.gpus": 8,
         "compare.a": short(), "compare.b": short(), "quantities.run": short(), "memory.phase": "mfu", "degrees_of.gpus": 64,
         "peak_by_zero.stages": (0, 1, 2, 3),
-        "interleaved_seconds.vpp": 2,
+        "interleaved_seconds.vpp": 2, "held": HELD,
     },
     still=frozenset({"lines.final.completed", *(f"training.memory.memory:phases.{name}.batch" for name in ("mfu", "hfu", "rate", "step"))}),
     told=(Belief,),

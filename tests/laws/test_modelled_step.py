@@ -17,7 +17,8 @@ from trainsim.spec import Batch
 from trainsim.testing import hf_configs
 from trainsim.training.layers import NUMBER_BYTES
 from trainsim.training.memory import memory
-from trainsim.training.plan import check_plan
+from trainsim.training.optimizer import OPTIMIZERS
+from trainsim.training.plan import Loss, check_plan
 from trainsim.training.precision import RECIPES
 from trainsim.training.schedule import Schedule, check_schedule
 from trainsim.training.shapes import shapes_of
@@ -59,6 +60,8 @@ def modelled_runs(draw: st.DrawFn) -> ts.Run:
             sequence_parallel=draw(st.sampled_from(["off", "on"])),
             recompute=draw(st.sampled_from(["none", "selective", "full"])),
             precision=draw(st.sampled_from(formats)),
+            optimizer=draw(st.sampled_from(sorted(OPTIMIZERS))),
+            loss=draw(st.sampled_from(get_args(Loss))),
         )
         check_plan(plan, model, cluster)
         check_schedule(schedule, pp, vpp, count)

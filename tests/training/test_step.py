@@ -128,7 +128,7 @@ def test_the_pipeline_takes_what_its_events_take(schedule: Any, pp: int, vpp: in
 
 
 def test_a_pass_that_none_runs_beside_hides_nothing() -> None:
-    """What DualPipe's lone passes take is what passes take under a stack that hides no exchange with experts."""
+    """What DualPipe's lone passes take is what passes take under a stack that hides no exchange with experts: 1F1B has no paired slots."""
     lone, bare = (ts.catalog.stack("deepseek-2024").replace(each) for each in ({}, {"overlap_ep": 0.0, "overlap_ep_interleaved": 0.0}))
     model, cluster = ts.catalog.model("deepseek-v2-lite"), ts.catalog.cluster("hgx-h800", 64)
 
@@ -137,14 +137,28 @@ def test_a_pass_that_none_runs_beside_hides_nothing() -> None:
         times = step_of(model, layout, 256.0, schedule, 0, cluster, stack).stages
         return times.forward, times.inputs, times.weights
 
-    for made, wanted in zip(stages("dualpipe", lone), stages("1f1b", bare), strict=True):
+    for made, plain, wanted in zip(stages("dualpipe", lone), stages("1f1b", lone), stages("1f1b", bare), strict=True):
         np.testing.assert_allclose(made, wanted, rtol=1e-12)
-    assert float(stages("dualpipe", lone)[0].sum()) > float(stages("1f1b", lone)[0].sum())
+        np.testing.assert_allclose(plain, wanted, rtol=1e-12)
+    hiding = ts.catalog.stack("deepseek-2024").replace({"overlap_ep": 1.0})
+    assert float(stages("dualpipe", lone)[0].sum()) > float(stages("1f1b", hiding)[0].sum())
+
+
+@pytest.mark.parametrize("schedule", get_args(Schedule))
+def test_exchanges_with_experts_hide_in_paired_slots_alone(schedule: Schedule) -> None:
+    """Of a stack that hides them behind another chunk's pass: where one runs beside, all that fits; elsewhere nothing."""
+    plan = ts.Plan(pp=2, vpp=2 if schedule == "interleaved" else 1, ep=16, schedule=schedule)
+    exchange = ts.step_time(run(plan, "deepseek-v2-lite").replace({"efficiency.stack": ts.catalog.stack("deepseek-2024")})).part(
+        "exchange.ep"
+    )
+    assert float(exchange.part("sent").total) > 0
+    assert (float(exchange.part("hidden").total) < 0) == (schedule in {"interleaved", "dualpipe", "dualpipe-v"})
 
 
 @pytest.mark.parametrize("schedule", ["zero-bubble", "zero-bubble-v"])
 def test_schedules_that_run_one_pass_at_a_time_hide_no_exchange_with_experts(schedule: Any) -> None:
-    made = run(ts.Plan(pp=2, ep=16), "deepseek-v2-lite").replace({"efficiency": ts.Modelled(stack=ts.catalog.stack("deepseek-2024"))})
+    stack = ts.catalog.stack("deepseek-2024").replace({"overlap_ep": 1.0})
+    made = run(ts.Plan(pp=2, ep=16), "deepseek-v2-lite").replace({"efficiency": ts.Modelled(stack=stack)})
     assert float(ts.step_time(made).part("exchange.ep.hidden").total) < 0
     lone = ts.step_time(made.replace({"plan.schedule": schedule}))
     assert float(lone.part("exchange.ep.sent").total) > 0 == float(lone.part("exchange.ep.hidden").total)

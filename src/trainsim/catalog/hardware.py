@@ -53,7 +53,14 @@ def chip(name: str) -> Chip:
     check_chips(rows("chips"))
     row = find("chips", name)
     known = {d: f for d, f in row["peak"].items() if d in Peak.model_fields}
-    made = Chip(name=name, peak=Peak(**known), memory=row["memory"], memory_bandwidth=row["memory_bandwidth"], power=row.get("power"))
+    made = Chip(
+        name=name,
+        peak=Peak(**known),
+        memory=row["memory"],
+        memory_bandwidth=row["memory_bandwidth"],
+        power=row.get("power"),
+        architecture=row.get("architecture"),
+    )
     return made.with_sources({"": row.cited})
 
 

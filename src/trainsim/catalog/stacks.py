@@ -21,10 +21,10 @@ from ..model.feedforward import MixtureOfExperts
 from ..model.transformer import Model
 from ..uncertainty import Beliefs, ci90, joint, lognormal
 from ..units import Num
-from .rows import Row, read_rows
+from .rows import Row, find, read_rows, source_title
 from .stack_files import file_row, is_file, laid_over, measured_fields
 
-_HEADER = {"like", "release", "constants", "tags", "note", "date_precision"}
+_HEADER = {"like", "release", "constants", "tags", "sources", "note", "date_precision"}
 _ROUTING = ("permute_bytes", "routing_launch")
 _PRODUCTS = ("bf16", "fp8", "fp4")
 
@@ -154,7 +154,8 @@ def stack_beliefs(
         name, told = row["like"], measured_fields(row)
     name, fitted = str(name), calibration()
     if as_of is not None and as_of < fitted.date:
-        return _prior_beliefs(name, path, told) | Beliefs({f"{path}.factor": lognormal(0.0, UNSEEN_BEFORE)})
+        unseen = find("priors", "source-factor")
+        return _prior_beliefs(name, path, told) | Beliefs({f"{path}.factor": ci90(unseen["p5"], unseen["p95"])})
     spread = fitted.within(name, routed=routed) if source in fitted.sources else fitted.unseen
     unexplained = Beliefs({f"{path}.factor": lognormal(0.0, spread)})
     if name not in stack_rows():
@@ -164,10 +165,6 @@ def stack_beliefs(
     return unexplained | Beliefs(
         {tuple(f"{path}.{field}" for field in keys): joint(np.stack([np.asarray(drawn[f]) for f in keys], axis=1))}
     )
-
-
-UNSEEN_BEFORE = 0.2
-"""Standard deviation of log(modelled / measured) believed of a source before any row was seen: our judgement."""
 
 
 def _prior_beliefs(name: str, path: str, told: Collection[str]) -> Beliefs:
@@ -228,7 +225,39 @@ def stack_at(name: str, values: Mapping[str, Num], tags: Mapping[str, Tag] | Non
     for field, formula in fitted_fields(name).items():
         known[field] = (tags or {}).get(formula.partition(" * ")[0], "prior-only")
     numbers: dict[str, Any] = {field: float(np.asarray(value)) for field, value in fields_at(name, values).items()}
-    return Stack(name=name, **plain, **numbers, tags=known).with_sources({"": row.cited})
+    return Stack(name=name, **plain, **numbers, tags=known).with_sources({"": row.cited} | _cited(name, base, tags))
+
+
+def _cited(name: str, base: Row, tags: Mapping[str, Tag] | None) -> dict[str, str]:
+    """Where each number of a stack comes from: its own table, the row, the calibration or a constant's prior, or nobody's data."""
+    formulas, own = fitted_fields(name), base.get("sources", {})
+    found = {}
+    for field in Stack.model_fields:
+        if field in formulas:
+            constant = formulas[field].partition(" * ")[0]
+            found[field] = (
+                _fitted() + f" [calibration/{constant}]" if (tags or {}).get(constant) == "fitted" else constants()[constant].cited
+            )
+        elif field in own:
+            grade = "judgement" if own[field] == "own-judgement" else base.grade
+            found[field] = f"{source_title(own[field])} ({base.date.isoformat()}, {grade}) [{base.address}.{field}]"
+        elif field in base.fields:
+            found[field] = base.cited
+        elif field not in _NEUTRAL:
+            found[field] = f"what every stack has unless its row says otherwise ({base.date.isoformat()}, judgement) [Stack.{field}]"
+    return found
+
+
+_NEUTRAL = {"name", "tags", "factor", "rated_power", "power_exponent"}
+"""Fields of a stack that are no figure of anyone's until they are given."""
+
+
+@cache
+def _fitted() -> str:
+    shipped = calibration()
+    return (
+        f"Fitted to {len(shipped.rows):,} measured steps of {len(shipped.sources)} sources ({shipped.date.isoformat()}, measured, derived)"
+    )
 
 
 def _found(name: str) -> Row:

@@ -21,12 +21,12 @@ from ..run import Run
 from ..training.efficiency import MFU
 from ..training.phases import Phase
 from ..training.plan import Plan
+from ..uncertainty.scores import interval_score
 from ..units import SECONDS_PER_HOUR, human
 
 if TYPE_CHECKING:
     from .step_backtest import StepBacktest
 
-LEVEL = 0.9
 FLAT_MFU, FLAT_FACTOR = 0.40, 2.0
 """The yardstick: six per active parameter and token at a flat 40 %, within a factor of two."""
 
@@ -63,24 +63,12 @@ class Hindcast:
     @property
     def score(self) -> float:
         """Interval score in log hours; lower is better (Gneiting and Raftery 2007, section 6.2)."""
-        return interval_score(self.low, self.high, self.truth)
+        return float(interval_score(self.low, self.high, self.truth))
 
     @property
     def flat_score(self) -> float:
         """The same for the yardstick."""
-        return interval_score(self.flat / FLAT_FACTOR, self.flat * FLAT_FACTOR, self.truth)
-
-
-def interval_score(low: float, high: float, truth: float, level: float = LEVEL) -> float:
-    """``(u − l) + 2/α · (l − x)₊ + 2/α · (x − u)₊`` in logs, ``α = 1 − level``.
-
-    Source: Gneiting and Raftery 2007, Strictly proper scoring rules, eq. 43.
-
-    >>> round(interval_score(1.0, np.e, 2.0), 12), round(interval_score(1.0, np.e, np.e**2), 12)
-    (1.0, 21.0)
-    """
-    below, above = max(np.log(low / truth), 0.0), max(np.log(truth / high), 0.0)
-    return float(np.log(high / low) + 2.0 / (1.0 - level) * (below + above))
+        return float(interval_score(self.flat / FLAT_FACTOR, self.flat * FLAT_FACTOR, self.truth))
 
 
 @dataclass(frozen=True)

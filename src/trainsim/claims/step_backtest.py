@@ -14,7 +14,7 @@ from ..calibration import modelled_log_seconds
 from ..catalog.stacks import calibration, is_routed
 from ..errors import SpecError, TrainsimError
 from ..measured_steps import MeasuredStep, read_steps
-from .backtest import interval_score
+from ..uncertainty.scores import interval_score
 
 Array = NDArray[np.float64]
 STRATA = 15
@@ -50,7 +50,7 @@ class StepForecast:
     @property
     def score(self) -> float:
         """Interval score in log seconds; lower is better."""
-        return interval_score(self.low, self.high, self.step.seconds)
+        return float(interval_score(self.low, self.high, self.step.seconds))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from ..errors import EstimateError
 from ..spec import Count, Spec
 from ..units import Num, Unit
 
+Architecture = Literal["volta", "ampere", "hopper", "blackwell"]
+"""Generation of a chip, and of the chips that a stack's kernels are written for."""
 Flops = Annotated[Num, Unit("FLOP/s", "dense peak", gt=0)]
 
 
@@ -29,6 +31,7 @@ class Chip(Spec):
         peak: dense FLOP/s by number format.
         memory, memory_bandwidth: of its high-bandwidth memory [B], [B/s].
         power: thermal design power [W].
+        architecture: its generation, which a stack's kernels are written for; None where none of ours is.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Chip(Spec):
     memory: Annotated[Num, Unit("B", "high-bandwidth memory", gt=0)]
     memory_bandwidth: Annotated[Num, Unit("B/s", "of its memory", gt=0)]
     power: Annotated[Num, Unit("W", "thermal design power", gt=0)] | None = None
+    architecture: Architecture | None = None
 
     def peak_of(self, dtype: str) -> Num:
         """Dense peak in a number format [FLOP/s].

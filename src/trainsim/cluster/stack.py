@@ -10,10 +10,10 @@ from pydantic import Field, model_validator
 from ..errors import SpecError, did_you_mean
 from ..spec import Spec
 from ..units import Num, Unit
+from .hardware import Architecture
 
 Tag = Literal["measured", "published", "fitted", "prior-only", "on-bound"]
 """How a number is known: measured here; from a published table; fitted to published runs; nobody's data; where a fit ran into its bound."""
-Architecture = Literal["ampere", "hopper", "blackwell"]
 
 Share = Annotated[Num, Unit("", "share of the dense peak that large products reach", gt=0, le=1)]
 Overlap = Annotated[Num, Unit("", "share of the hideable time that is hidden", ge=0, le=1)]
@@ -39,7 +39,6 @@ class Stack(Spec):
         score_bytes: memory traffic of unfused attention per score and pass [B].
         memory: share of the memory bandwidth that streaming kernels reach.
         elementwise, elementwise_backward: passes over the op table's streams in forward; backward over forward.
-        loss_bytes: traffic of the loss per logit [B].
         loss_kernels: kernels of the loss and of whatever a micro-batch asks of the host once.
         cast_bytes, cast_block_bytes: traffic of a cast to a narrow format per element, with one scale a tensor and one a block [B].
         permute_bytes: traffic of sorting tokens to experts and back, per routed element and pass [B].
@@ -49,14 +48,13 @@ class Stack(Spec):
         scale_up, scale_out: share of the links' data-sheet bandwidth that large messages reach.
         inside_latency, outside_latency: of one hop [s].
         overlap_tp, overlap_ep, overlap_cp, overlap_dp: how much of each kind of exchange hides behind compute that could hide it.
-        overlap_ep_interleaved: the same for exchanges with experts where virtual stages let another chunk's pass run beside them.
+        overlap_ep_interleaved: the same for exchanges with experts where virtual stages, or a schedule of paired slots, let another chunk's
+            pass run beside them.
         exchange_processors: share of the processors lent to exchanges while they are hidden.
-        dispatch_bytes, combine_bytes: per element sent to experts and back [B].
         domains_per_token: scale-up domains a token may reach; 0 for all.
         deduplication: what receives one copy of a token however many of its experts stand there.
         imbalance: load of the busiest expert group over the mean.
         gradient_bytes, gather_bytes: per parameter exchanged over data parallelism [B].
-        optimizer_bytes: memory traffic of the update per parameter owned [B].
         jitter: slow-down per doubling of accelerators above one node.
         rated_power, power_exponent: power the shares were fitted at [W]; 0 for the chip's own; products slow with (power / rated) to it.
         factor: of the source, over everything: what none of the mechanisms explains.
@@ -93,7 +91,6 @@ class Stack(Spec):
     memory: Fraction = 0.85
     elementwise: Annotated[Num, Unit("", "passes over the streams", ge=0)] = 1.0
     elementwise_backward: Annotated[Num, Unit("", "backward over forward traffic", ge=0)] = 1.5
-    loss_bytes: Annotated[Num, Unit("B", "per logit", ge=0)] = 18.0
     loss_kernels: Annotated[Num, Unit("", "kernels of a micro-batch's loss", ge=0)] = 2.0
     cast_bytes: Annotated[Num, Unit("B", "per cast element, one scale a tensor", ge=0)] = 4.0
     cast_block_bytes: Annotated[Num, Unit("B", "per cast element, one scale a block", ge=0)] = 4.0
@@ -112,14 +109,11 @@ class Stack(Spec):
     overlap_cp: Overlap = 0.8
     overlap_dp: Overlap = 0.8
     exchange_processors: Annotated[Num, Unit("", "share of processors lent to exchanges", ge=0, lt=1)] = 0.0
-    dispatch_bytes: Annotated[Num, Unit("B", "per element sent to experts", gt=0)] = 2.0
-    combine_bytes: Annotated[Num, Unit("B", "per element sent back", gt=0)] = 2.0
     domains_per_token: Annotated[Num, Unit("", "domains a token may reach; 0 for all", ge=0)] = 0.0
     deduplication: Literal["none", "rank", "domain"] = "none"
     imbalance: Annotated[Num, Unit("", "busiest over mean load of experts", ge=1)] = 1.0
     gradient_bytes: Annotated[Num, Unit("B", "gradient per parameter", gt=0)] = 4.0
     gather_bytes: Annotated[Num, Unit("B", "weight per parameter", gt=0)] = 2.0
-    optimizer_bytes: Annotated[Num, Unit("B", "traffic per owned parameter", ge=0)] = 30.0
     jitter: Annotated[Num, Unit("", "slow-down per doubling above a node", ge=0)] = 0.0
     rated_power: Annotated[Num, Unit("W", "the shares were fitted at; 0 for the chip's own", ge=0)] = 0.0
     power_exponent: Annotated[Num, Unit("", "of power over rated power", ge=0)] = 0.0

@@ -98,6 +98,11 @@ class Efficiency(Family):
         """(convention, mtp) the efficiency counts FLOPs by; ``causal`` without prediction modules where it names none."""
         return getattr(self, "flops", "causal"), getattr(self, "mtp", "none")
 
+    def notes(self, path: str, cluster: Cluster) -> tuple[str, ...]:
+        """What an estimate should say of it on a cluster, its path named."""
+        del path, cluster
+        return ()
+
     def peak_flops(self, cluster: Cluster) -> Num:
         """The peak utilisation is stated against [FLOP/s]: the dense BF16 peak where the efficiency names none."""
         return cluster.chip.peak_of(getattr(self, "peak", "bf16"))

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..cluster.collectives import Fabric, all_gather, all_reduce, exchange, largest_of, members_per_domain, reduce_scatter, token_copies
-from ..cluster.hardware import Chip, Cluster
+from ..cluster.hardware import Chip
 from ..cluster.kernels import (
     aligned,
     fused_attention_seconds,
@@ -21,12 +21,21 @@ from ..cluster.stack import Stack
 from ..errors import EstimateError
 from ..model.documents import Documents, document_keys
 from ..units import Num, rows_of
+from .optimizer import AdamW, Optimizer
+from .plan import Loss
+from .precision import RECIPES, Precision, recipe_of
 from .shapes import Again, Shapes
 
 BF16_BYTES = 2.0
 NUMBER_BYTES = {"bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "fp4": 0.5}
 UNFUSED_KERNELS = 4.0
 """Kernels that unfused attention launches beyond a fused one: two products for one, scale and mask, softmax, dropout."""
+LOSS_BYTES: dict[Loss, tuple[float, float]] = {"fused": (6.0, 4.0), "vocab-parallel": (38.0, 14.0), "plain": (14.0, 22.0)}
+"""Traffic of the loss per logit, forward and backward [B]. Fused (Transformer Engine ``triton/cross_entropy.py``): BF16 logits read
+twice, their gradient written; scaled in place in backward. Megatron-LM's ``tensor_parallel/cross_entropy.py``: an FP32 copy, largest value,
+difference, exponential, sum, quotient, each a pass of its own; scaled, and cast back. Plain PyTorch on ``logits.float()``: the FP32 copy,
+log-softmax; a gradient of zeros but one, log-softmax backward, and the cast back."""
+BF16, ADAMW = recipe_of("bf16"), AdamW()
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,14 +48,15 @@ class Layout:
         pp, vpp: pipeline stages, and virtual stages of each.
         sequence_split: tensor-parallel ranks that share the work on whole streams (sequence parallelism): tp, or 1.
         seq_len, documents: tokens of a sequence; of the documents packed into it, which attend only within themselves.
-        low: number format of the low-precision products.
         again: what backward computes again.
+        recipe: number formats; ``low`` is that of the low-precision products.
+        optimizer: what updates the parameters.
+        loss: how softmax and cross-entropy are computed.
         expert_tp: tensor parallelism inside the experts.
         shard: data-parallel ranks that share one copy under ZeRO; None for all of them.
         stage_layers: layers of each stage, in the order data flows; empty for :func:`~trainsim.training.spreading.spread_layers`.
         recompute_layers: layers of a stage that "full" computes again; None for all.
         attention: whether the plan keeps scores on chip, where the stack can; a stack without fused kernels never does.
-        scaled: whether a narrow format has one scale a tensor or one a block.
     """
 
     gpus: Num
@@ -59,15 +69,21 @@ class Layout:
     vpp: int
     sequence_split: Num
     seq_len: Num
-    low: str
     again: frozenset[str]
-    scaled: Literal["tensor", "block"] = "tensor"
+    recipe: Precision = BF16
+    optimizer: Optimizer = ADAMW
+    loss: Loss = "fused"
     documents: Num | Documents | None = None
     attention: Literal["fused", "unfused"] = "fused"
     expert_tp: Num = 1.0
     shard: Num | None = None
     stage_layers: tuple[int, ...] = ()
     recompute_layers: int | None = None
+
+    @property
+    def low(self) -> str:
+        """Number format of the low-precision products."""
+        return self.recipe.products
 
     @property
     def tokens(self) -> Num:
@@ -116,24 +132,6 @@ def nothing(shapes: Shapes) -> Num:
     return np.zeros_like(shapes.layers)
 
 
-def fabric_of(cluster: Cluster, stack: Stack) -> Fabric:
-    """The cluster's network as a stack drives it: achieved bandwidth where it was measured, else a share of the data sheet.
-
-    Raises:
-        EstimateError: a link of the cluster is not known, or it is a torus.
-    """
-    if cluster.scale_up is not None and cluster.scale_up.topology == "torus":
-        rule = "is a torus: exchanges are timed through switches here, and no stack of its kernels is known"
-        raise EstimateError("cluster.scale_up.topology", "torus", rule, "tell the time instead: efficiency=ts.MFU(…), or ts.StepTime(…)")
-    found = {}
-    for name, share in (("scale_up", stack.scale_up), ("scale_out", stack.scale_out)):
-        link = getattr(cluster, name)
-        if link is None:
-            raise EstimateError(f"cluster.{name}", None, "is needed to model exchanges", f"give cluster.{name}=Link(bandwidth=…)")
-        found[name] = link.bandwidth * share if link.achieved is None else link.achieved
-    return Fabric(cluster.domain, found["scale_up"], found["scale_out"], stack.inside_latency, stack.outside_latency)
-
-
 def layer_times(shapes: Shapes, again: Again, layout: Layout, chip: Chip, fabric: Fabric, stack: Stack, hidden: Num) -> LayerTimes:
     """Seconds of one layer of each kind for one micro-batch on one accelerator.
 
@@ -148,7 +146,7 @@ def layer_times(shapes: Shapes, again: Again, layout: Layout, chip: Chip, fabric
     Returns:
         times [s], one row per kind of layer, broadcast over the layout's and the stack's arrays.
     """
-    tiles = _tiles(shapes, layout, stack)
+    tiles = tiles_of(shapes, layout, stack)
     products = _products(shapes, tiles, layout, chip, stack)
     forward_core, backward_core = (_cores(shapes, layout, chip, stack, backward) for backward in (0.0, 1.0))
     streams = _streams(shapes, layout, chip, stack)
@@ -190,13 +188,27 @@ def layer_times(shapes: Shapes, again: Again, layout: Layout, chip: Chip, fabric
 def _formats(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num, Num]:
     """Peak, share and bytes per element of each product."""
     low = shapes.low > 0
-    derate = _power(chip, stack)
-    peak = np.where(low, chip.peak_of(layout.low), chip.peak_of("bf16"))
+    derate = powered(chip, stack)
+    peak = np.where(low, _low_peak(layout.recipe, chip), chip.peak_of("bf16"))
     share = np.where(low, stack.share(layout.low), stack.bf16) * np.where(shapes.routed > 0, stack.grouped, 1.0)
     return peak, np.minimum(share * derate, 1.0), np.where(low, NUMBER_BYTES[layout.low], BF16_BYTES)
 
 
-def _power(chip: Chip, stack: Stack) -> Num:
+def _low_peak(recipe: Precision, chip: Chip) -> Num:
+    """Dense peak of a chip in the format of a recipe's products.
+
+    Raises:
+        EstimateError: the chip has no units for it.
+    """
+    peak: Num | None = getattr(chip.peak, recipe.products, None)
+    if peak is None:
+        fitting = [r.name for r in RECIPES.values() if getattr(chip.peak, r.products) is not None and r.products in NUMBER_BYTES]
+        rule = f"multiplies in {recipe.products}, which {chip.name} has no units for"
+        raise EstimateError("plan.precision", recipe.name, rule, f"recipes it can run: {', '.join(fitting)}")
+    return peak
+
+
+def powered(chip: Chip, stack: Stack) -> Num:
     """``(power / rated)^γ``: a part whose power is not the one its shares were fitted at."""
     if chip.power is None or not np.any(stack.rated_power):
         return 1.0
@@ -213,7 +225,7 @@ class Tiles:
     groups: Num
 
 
-def _tiles(shapes: Shapes, layout: Layout, stack: Stack) -> Tiles:
+def tiles_of(shapes: Shapes, layout: Layout, stack: Stack) -> Tiles:
     """Products as tensor, sequence and expert parallelism leave them."""
     divided = layout.tp if _shared(layout.tp) else 1.0
     if np.any(np.asarray(layout.expert_tp) != divided):
@@ -273,9 +285,9 @@ def _streams(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[
     """Element-wise work and the loss, forward and backward, shape ``(kinds, n)``."""
     elements = layout.tokens * (shapes.split_traffic / layout.tp + shapes.whole_traffic / layout.sequence_split)
     moved = BF16_BYTES * stack.elementwise * elements
-    loss = layout.tokens * shapes.logits / layout.tp * stack.loss_bytes / 2
-    bandwidth = chip.memory_bandwidth
-    return stream_seconds(moved + loss, bandwidth, stack), stream_seconds(moved * stack.elementwise_backward + loss, bandwidth, stack)
+    logits, (before, after) = layout.tokens * shapes.logits / layout.tp, LOSS_BYTES[layout.loss]
+    forward, backward = moved + before * logits, moved * stack.elementwise_backward + after * logits
+    return stream_seconds(forward, chip.memory_bandwidth, stack), stream_seconds(backward, chip.memory_bandwidth, stack)
 
 
 def _casts(shapes: Shapes, tiles: Tiles, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num]:
@@ -283,7 +295,7 @@ def _casts(shapes: Shapes, tiles: Tiles, layout: Layout, chip: Chip, stack: Stac
     if NUMBER_BYTES[layout.low] == BF16_BYTES:
         return nothing(shapes), nothing(shapes)
     rows = tiles.rows * tiles.groups
-    each = {"tensor": stack.cast_bytes, "block": stack.cast_block_bytes}[layout.scaled]
+    each = {"tensor": stack.cast_bytes, "block": stack.cast_block_bytes}[layout.recipe.scaled]
     elements = rows_of(shapes.low * shapes.own_input * tiles.inner, shapes.low * tiles.cols) * rows
     seconds: Any = stream_seconds(shapes.products_of @ elements * each, chip.memory_bandwidth, stack)
     return seconds[0], seconds[1]
@@ -338,7 +350,7 @@ def _ep(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> Num:
     limit = np.where(np.asarray(stack.domains_per_token) > 0, stack.domains_per_token, np.inf)
     copies = token_copies(stack.deduplication, shapes.experts, shapes.top_k, layout.ep, near, limit=limit)
     elements = shapes.stream * layout.tokens / layout.tp
-    both = rows_of(stack.dispatch_bytes, stack.combine_bytes).reshape(2, 1, -1)
+    both = rows_of(layout.recipe.dispatched, layout.recipe.combined).reshape(2, 1, -1)
     seconds: Num = shapes.routed_layers * np.add.reduce(exchange(elements * both, *copies, fabric, stack.imbalance), axis=0)
     return seconds
 
@@ -351,9 +363,9 @@ def _expert_tp(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> 
     if shapes.experts == 1 or not _shared(layout.expert_tp):
         return nothing(shapes)
     near = members_per_domain(layout.expert_tp, 1.0, fabric.domain)
-    copies = shapes.top_k * layout.tokens / layout.tp * layout.expert_tp * stack.imbalance
-    gathered = all_gather(shapes.stream * copies * stack.dispatch_bytes, layout.expert_tp, near, fabric)
-    return shapes.routed_layers * (gathered + reduce_scatter(shapes.stream * copies * stack.combine_bytes, layout.expert_tp, near, fabric))
+    elements = shapes.stream * (shapes.top_k * layout.tokens / layout.tp * layout.expert_tp * stack.imbalance)
+    gathered = all_gather(elements * layout.recipe.dispatched, layout.expert_tp, near, fabric)
+    return shapes.routed_layers * (gathered + reduce_scatter(elements * layout.recipe.combined, layout.expert_tp, near, fabric))
 
 
 def _cp(shapes: Shapes, layout: Layout, fabric: Fabric) -> Num:

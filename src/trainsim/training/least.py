@@ -12,7 +12,8 @@ from ..cluster.hardware import Cluster
 from ..cluster.stack import Stack
 from ..model.transformer import Model
 from ..units import Num
-from .layers import LayerTimes, Layout, fabric_of
+from .layers import LayerTimes, Layout
+from .network import fabric_of
 from .schedule import Schedule
 from .spreading import of_ranks
 from .step import PAIRED, _jitter, _pass, _sending, stages_of_layout

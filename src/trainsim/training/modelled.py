@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..cluster.hardware import Cluster
 from ..cluster.stack import Stack
 from ..errors import EstimateError
 from ..ledger import Ledger
@@ -28,6 +29,14 @@ class Modelled(Efficiency):
 
     stack: Stack
     time: Flow = "busy"  # type: ignore[misc]
+
+    def notes(self, path: str, cluster: Cluster) -> tuple[str, ...]:
+        """That its kernels are of another generation of chips, where they are."""
+        mine, theirs = self.stack.architecture, cluster.chip.architecture
+        if theirs in {None, mine}:
+            return ()
+        rule = f"is of other kernels than {cluster.chip.name}, which is {theirs}: its shares of the peak were found on other chips"
+        return (f"{path}.stack.architecture={mine!r} {rule}; give a stack for {theirs}",)
 
     def gpu_seconds(self, work: Work) -> Num:
         """Modelled step time times steps times accelerators."""

@@ -6,6 +6,7 @@ import abc
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import PlainValidator
 
 from ..errors import SpecError, did_you_mean
@@ -15,6 +16,32 @@ from .precision import Precision
 
 BLOCK = 256.0
 """Elements that share one FP32 scale in 8-bit states (Dettmers et al. 2022, arXiv:2110.02861, and bitsandbytes)."""
+
+
+FP32 = 4.0
+"""Bytes of an element of the gradient that an update reads, however wide it was summed."""
+
+
+def clipping_traffic(precision: Precision) -> Num:
+    """Memory traffic per parameter between the last gradient and the update: FP32 gradients, their norm, and the clip.
+
+    ``[narrow + 4 where gradients are narrower than FP32] + [8 in FP16, whose loss scale is taken out] + 4 for the norm + 8 for the clip``
+
+    Args:
+        precision: the recipe.
+
+    Returns:
+        bytes per parameter [B].
+
+    Source: Megatron-LM ``Float16OptimizerWithFloat16Params.step`` and ``clip_grad_norm_fp32``: each is a pass of its own.
+
+    >>> from trainsim.training.precision import recipe_of
+    >>> [float(clipping_traffic(recipe_of(name))) for name in ("bf16", "fp16")]
+    [12.0, 26.0]
+    """
+    widened = (precision.gradients < FP32) * (precision.gradients + FP32)
+    traffic: Num = np.asarray(widened + {"fp16": 2.0 * FP32}.get(precision.products, 0.0) + 3.0 * FP32)[()]
+    return traffic
 
 
 class Optimizer(Family):
@@ -31,6 +58,32 @@ class Optimizer(Family):
         Returns:
             bytes per parameter [B].
         """
+
+    def traffic(self, role: str, precision: Precision) -> Num:
+        """Memory traffic of one parameter's update: gradient read, master and moments read and written, the master cast to a working copy.
+
+        ``FP32 gradient + 2·(master + moments) + master + working copy``
+
+        Args:
+            role, precision: as for :meth:`moments`; the working copy is written as it is gathered.
+
+        Returns:
+            bytes per parameter [B].
+
+        >>> AdamW().traffic("linear", Precision(name="bf16")), AdamW8bit().traffic("linear", Precision(name="bf16"))
+        (34.0, 22.0625)
+        """
+        traffic: Num = FP32 + 2.0 * self.moments(role, precision) + 3.0 * precision.master + precision.gathered
+        return traffic
+
+    def iterations(self, role: str) -> float:
+        """Newton-Schulz iterations that the update of a matrix takes; 0 for an optimizer that works element by element.
+
+        Args:
+            role: as for :meth:`moments`.
+        """
+        del role
+        return 0.0
 
 
 class AdamW(Optimizer):
@@ -61,13 +114,19 @@ class AdamW8bit(Optimizer):
 class Muon(Optimizer):
     """One moment for the matrices of hidden layers, AdamW for embeddings, head, norms and biases (Liu et al. 2025, arXiv:2502.16982).
 
+    The moment is made orthogonal by five iterations of Newton and Schulz (Jordan 2024, Muon: an optimizer for hidden layers).
+
     >>> Muon().moments("linear", Precision(name="bf16")), Muon().moments("norm", Precision(name="bf16"))
     (4.0, 8.0)
     """
 
     def moments(self, role: str, precision: Precision) -> Num:
         """One moment or two."""
-        return precision.moments if role in {"linear", "router"} else 2.0 * precision.moments
+        return precision.moments if self.iterations(role) else 2.0 * precision.moments
+
+    def iterations(self, role: str) -> float:
+        """Five for a matrix of a hidden layer."""
+        return 5.0 if role in {"linear", "router"} else 0.0
 
 
 class SGD(Optimizer):

@@ -12,17 +12,22 @@ from numpy.typing import NDArray
 
 from ..cluster.collectives import Fabric, all_gather, all_reduce, members_per_domain, point_to_point, tree_all_reduce
 from ..cluster.hardware import Cluster
+from ..cluster.kernels import stream_seconds
 from ..cluster.stack import Stack
 from ..model.documents import Documents
 from ..model.transformer import Model
 from ..spec import holds_draws
 from ..units import Num, rows_of
-from .layers import BF16_BYTES, LayerTimes, Layout, fabric_of, layer_times
+from .layers import BF16_BYTES, LayerTimes, Layout, layer_times
+from .network import fabric_of
+from .optimizer import clipping_traffic
 from .plan import Plan
 from .schedule import Schedule, busy_seconds, waiting_seconds
 from .schedule.events import Times
+from .schedule.waiting import FOLDED
 from .shapes import Again, Shapes, again_of, shapes_of
 from .spreading import BESIDE, of_ranks, stage_counts, stages_held
+from .updates import Owners, orthogonal_seconds, owners, update_seconds
 
 COPIES = {"dualpipe": 2.0}
 """How many ranks of one pipeline hold every stage, where it isn't one: they sum its gradients and share its optimizer."""
@@ -94,6 +99,7 @@ class Step:
     synchronise: Num
     synchronise_hidden: Num
     optimizer: Num
+    orthogonal: Num
     norm: Num
     jitter: Num
     factor: Num
@@ -125,7 +131,8 @@ class Step:
 
     def _waiting(self, bubble: Num) -> Num:
         busy = self.micro_batches * _at_rank(self.busy.whole, self.slowest) + self.alone + bubble + self.sending
-        return (busy + self.synchronise - self.synchronise_hidden + self.optimizer + self.norm) * self.jitter * self.factor
+        update = self.optimizer + self.orthogonal + self.norm
+        return (busy + self.synchronise - self.synchronise_hidden + update) * self.jitter * self.factor
 
 
 def _at_rank(values: Num, rank: NDArray[np.intp]) -> Num:
@@ -167,11 +174,11 @@ def step_of(
     micro_batches = np.ceil(batch / (layout.dp * layout.micro_batch))
     by_stage = _by_stage(schedule, busy.passes, stages)
     slowest, alone = _slowest(schedule, busy, by_stage, layout, micro_batches)
-    held = COPIES.get(schedule, 1.0)
-    synchronise, hideable, owned = _synchronise(shapes, held * counts, held, layout, zero, fabric, stack, micro_batches, busy)
+    copies, chip = COPIES.get(schedule, 1.0), cluster.chip
+    held, own = copies * counts, owners(layout, copies)
+    synchronise, hideable, owned = _synchronise(shapes, held, own, layout, zero, fabric, stack, micro_batches, busy)
     hidden = stack.overlap_dp * np.minimum(synchronise, hideable)
     latest = np.argmax(np.broadcast_to(synchronise - hidden, np.broadcast_shapes(np.shape(hidden), (1, len(slowest)))), axis=0)
-    memory = stack.memory * cluster.chip.memory_bandwidth
     return Step(
         micro_batches=micro_batches,
         slowest=slowest,
@@ -182,11 +189,12 @@ def step_of(
         schedule=schedule,
         layout=layout,
         stages=by_stage,
-        sending=_sending(layout, chunks, fabric, float(model.hidden), micro_batches, stack),
+        sending=_sending(layout, chunks, fabric, float(model.hidden), micro_batches, stack) + _tied(model, layout, schedule, fabric, stack),
         synchronise=_at_rank(synchronise, latest),
         synchronise_hidden=_at_rank(hidden, latest),
-        optimizer=np.max(owned, axis=0) * stack.optimizer_bytes / memory,
-        norm=np.max(owned, axis=0) * stack.gradient_bytes / memory
+        optimizer=np.max(update_seconds(model, held, layout, own, zero, chip, stack), axis=0),
+        orthogonal=np.max(orthogonal_seconds(model, held, layout, own, zero, chip, fabric, stack), axis=0),
+        norm=stream_seconds(np.max(owned, axis=0) * clipping_traffic(layout.recipe), chip.memory_bandwidth, stack)
         + tree_all_reduce(4.0, layout.gpus, members_per_domain(layout.gpus, 1.0, fabric.domain), fabric),
         jitter=_jitter(layout, stack),
         factor=np.asarray(stack.factor),
@@ -228,7 +236,8 @@ def _pass(times: LayerTimes, again: Again, counts: Array, schedule: Schedule, la
     alone = np.minimum(times.ep, times.forward) + np.minimum(times.ep, backward)
     beside = np.minimum(2.0 * times.ep, times.forward + backward)  # another chunk's pass runs beside the exchange
     inside = (0.0 if schedule in LONE else stack.overlap_ep) * alone
-    routed = inside if layout.vpp == 1 else np.maximum(inside, stack.overlap_ep_interleaved * beside)
+    paired = layout.vpp > 1 or schedule in PAIRED
+    routed = np.maximum(inside, stack.overlap_ep_interleaved * beside) if paired else inside
     kv = np.minimum(times.cp, times.attending[0]) + np.minimum(2.0 * times.cp, times.attending[1])
     # an exchange of forward happens again in backward, and in whatever of forward runs a second time
     sums, visits = (2.0 + again.sums - last) * times.tp, 2.0 + again.routed
@@ -271,28 +280,45 @@ def _by_stage(schedule: Schedule, passes: Passes, stages: Array) -> Times:
 
 
 def _sending(layout: Layout, chunks: int, fabric: Fabric, hidden: float, micro_batches: Num, stack: Stack) -> Num:
-    """Activations to the next stage and gradients back, at the ends of every chunk."""
-    size = layout.tokens * hidden * BF16_BYTES / layout.sequence_split
-    each = point_to_point(size, layout.gpus / layout.pp, fabric) + stack.launch
-    return (layout.pp > 1) * 2.0 * chunks * micro_batches * each
+    """Activations to the next stage and gradients back, at the ends of every chunk.
+
+    Tensor-parallel ranks each send their share; where each of them needs the whole, they gather it on arrival.
+
+    Source: the scatter/gather optimization of Narayanan et al. 2021 (arXiv:2104.04473), section 4.1, Megatron-LM's default.
+    """
+    if layout.pp == 1:
+        return 0.0
+    size = layout.tokens * hidden * BF16_BYTES
+    gathered = all_gather(size, layout.tp, members_per_domain(layout.tp, 1.0, fabric.domain), fabric)
+    sent = point_to_point(size / layout.tp, layout.gpus / layout.pp, fabric)
+    whole = np.where(np.asarray(layout.sequence_split) < layout.tp, gathered, 0.0)
+    return 2.0 * chunks * micro_batches * (sent + whole + stack.launch)
+
+
+def _tied(model: Model, layout: Layout, schedule: Schedule, fabric: Fabric, stack: Stack) -> Num:
+    """Gradients of an embedding that the head is tied to, summed between the ranks at both ends of a pipeline.
+
+    Nothing where one rank holds both ends. Source: Megatron-LM ``finalize_model_grads``, its sum over the embedding group.
+    """
+    if model.head.weights != "tied" or layout.pp == 1 or schedule == "dualpipe" or schedule in FOLDED:
+        return 0.0
+    apart = layout.gpus / layout.pp * (layout.pp - 1)
+    size = float(model.vocab) * float(model.hidden) / layout.tp * stack.gradient_bytes
+    return all_reduce(size, 2.0, np.where(apart < fabric.domain, 2.0, 1.0), fabric)
 
 
 def _synchronise(
-    shapes: Shapes, held: Array, copies: float, layout: Layout, zero: int, fabric: Fabric, stack: Stack, micro_batches: Num, busy: Pass
+    shapes: Shapes, held: Array, own: Owners, layout: Layout, zero: int, fabric: Fabric, stack: Stack, micro_batches: Num, busy: Pass
 ) -> tuple[Num, Num, Num]:
     """Gradients summed and weights gathered over data parallelism, the compute that could hide it, and parameters owned, ``(ranks, n)``.
 
-    ``held`` are the layers whose parameters a rank holds; ``copies`` of each stand on the ranks of one pipeline. ZeRO-2 keeps no
-    gradients but its own, and so sums them after every micro-batch; ZeRO-3 gathers weights for every pass besides.
+    ``held`` are the layers whose parameters a rank holds. ZeRO-2 keeps no gradients but its own, and so sums them after every micro-batch;
+    ZeRO-3 gathers weights for every pass besides.
 
     Source: Rajbhandari et al. 2020 (arXiv:1910.02054), sections 5 and 7.
     """
     kinds = np.stack([held @ shapes.dense_params, held @ shapes.routed_params])  # (2, ranks, 1)
-    ranks = layout.dp * layout.cp * copies
-    spread = np.asarray(layout.ep) * layout.expert_tp
-    shard = ranks if layout.shard is None else layout.shard * copies
-    every, group = (_both(each, np.maximum(each * np.asarray(layout.tp) / spread, 1.0)) for each in (ranks, shard))
-    stride = _both(layout.tp, spread)
+    stride, every, group = own.stride, own.every, own.group
     params = kinds / stride
     sizes = params * rows_of(stack.gradient_bytes, stack.gather_bytes).reshape(2, 1, 1, -1)
     if zero == 0:
@@ -312,11 +338,6 @@ def _synchronise(
     window = busy.compute * (micro_batches if zero > 1 else 1.0)
     seconds = np.where(params > 0, seconds, 0.0)  # nobody sums the gradients of experts that a model doesn't have
     return np.sum(seconds, axis=0), np.atleast_2d(window), np.sum(owned, axis=0)
-
-
-def _both(dense: Num, experts: Num) -> Array:
-    """Numbers of dense parameters and of experts' as rows, ``(2, 1, n)``."""
-    return rows_of(dense, experts).reshape(2, 1, -1)
 
 
 def _between_copies(gradients: Num, copies: Num, stride: Num, fabric: Fabric) -> Num:
@@ -357,7 +378,7 @@ def layout_of(plan: Plan, cluster: Cluster, seq_len: Num, documents: Num | Docum
         cp=float(plan.cp), micro_batch=float(plan.micro_batch), pp=plan.pp, vpp=plan.vpp, sequence_split=float(split), seq_len=seq_len,
         expert_tp=float(plan.expert_tp_degree), shard=None if plan.shard is None else float(plan.shard),
         attention=plan.attention, stage_layers=plan.stage_layers, recompute_layers=plan.recompute_layers,
-        low=plan.recipe.products, again=again[plan.recompute], scaled=plan.recipe.scaled, documents=documents,
+        again=again[plan.recompute], recipe=plan.recipe, optimizer=plan.update_rule, loss=plan.loss, documents=documents,
     )  # fmt: skip
 
 

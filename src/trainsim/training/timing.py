@@ -46,6 +46,8 @@ def _parts(step: Step, shapes: Shapes) -> Mapping[str, Ledger | Num]:
         ("optimizer", "update"): step.optimizer,
         ("optimizer", "norm"): step.norm,
     }
+    if np.any(step.orthogonal):
+        lines["optimizer", "orthogonal"] = step.orthogonal
     body = sum(lines.values())
     lines["stragglers",] = body * (step.jitter - 1.0)
     lines["source",] = body * step.jitter * (step.factor - 1.0)
@@ -134,7 +136,7 @@ def slot_time(run: Run, phase: str | None = None) -> Ledger:
     kinds = {name: _at_rank(seconds, slowest) for name, seconds in worked.items() if np.any(seconds)}
     lines = kinds | {
         "bubble": step.bubble,
-        "optimizer": step.synchronise - step.synchronise_hidden + step.optimizer + step.norm,
+        "optimizer": step.synchronise - step.synchronise_hidden + step.optimizer + step.orthogonal + step.norm,
         "sends": step.sending,
     }
     told = step.jitter * step.factor

@@ -36,7 +36,8 @@ class Weights:
 
 
 @lru_cache(maxsize=256)
-def _weights(model: Model) -> tuple[Weights, ...]:
+def weights_of(model: Model) -> tuple[Weights, ...]:
+    """Parameters of one layer of each kind by role, those that another kind owns among them."""
     found: dict[tuple[str, str, str], list[float]] = {}
     for entry in model.table.entries:
         op, kind = entry.op, entry.path[0]
@@ -82,7 +83,7 @@ def _unsharded(
     parts = dict(whole)
     dense: dict[str, Num] = dict.fromkeys(STAGES, 0.0)
     experts: dict[str, Num] = dict.fromkeys(STAGES, 0.0)
-    for w in _weights(model):
+    for w in weights_of(model):
         elsewhere = w.owner == w.kind or not parts.get(w.owner)  # a tied matrix is held once by a rank that holds its owner too
         count = parts.get(w.kind, 0.0) * elsewhere
         each = recipe.weights if w.role == "linear" else recipe.other_weights
@@ -112,7 +113,7 @@ def buffers(model: Model, plan: Plan, d: Degrees, whole: Mapping[str, float]) ->
 def _largest_layer(model: Model, d: Degrees, whole: Mapping[str, float]) -> Num:
     """Parameters of the largest kind of layer a rank holds, before any shard."""
     per_kind: dict[str, tuple[float, float]] = {}
-    for w in _weights(model):
+    for w in weights_of(model):
         if whole.get(w.kind):
             dense, experts = per_kind.get(w.kind, (0.0, 0.0))
             per_kind[w.kind] = dense + w.dense, experts + w.experts
