@@ -9,8 +9,8 @@ import numpy as np
 
 from ..catalog.recipes import SaidHours, said_hours
 from ..catalog.rows import rows
+from ..uncertainty.scores import interval_score
 from ..units import human
-from .backtest import interval_score
 
 KINDS = {
     "recipe": "said from what was public the day before",
