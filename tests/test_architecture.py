@@ -26,7 +26,7 @@ from trainsim.spec import Spec, _units
 
 ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src" / "trainsim"
-GROUND = {"errors", "units", "toml", "spec", "ledger"}
+GROUND = {"errors", "units", "toml", "complaints", "spec", "ledger"}
 WORK = GROUND | {"model", "cluster", "training"}
 RUN = WORK | {"cost", "run"}
 JOURNEY = RUN | {"journey", "comparison", "dependence", "trace", "development", "fleet"}
@@ -221,7 +221,7 @@ def test_no_module_is_named_like_a_public_verb() -> None:
 def test_files_are_read_in_one_sitting() -> None:
     lengths = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in modules().items()}
     # the ground floor's spec is one noun with its file format; it may be longer, and not by much
-    limits = {"spec": 550, "uncertainty.distributions": 500}
+    limits = {"spec": 500, "uncertainty.distributions": 500}
     assert {n: lines for n, lines in lengths.items() if lines >= limits.get(n, 400)} == {}
 
 

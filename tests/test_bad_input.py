@@ -212,6 +212,7 @@ ROWS: list[Case] = [
 ]
 BELIEFS: list[Case] = [
     ("a belief about no path", lambda: simulated({"price.usd": ts.ci90(1, 2)}), "price.usd", "usd_per_gpu_hour"),
+    ("a belief without end", lambda: simulated({"price.usd_per_gpu_hour": ts.lognormal(0, 100)}), "price.usd_per_gpu_hour", "infinite"),
     ("a belief outside its bounds", lambda: simulated({"efficiency.mfu": ts.ci90(0.5, 1.5)}), "efficiency.mfu", "bounds"),
     ("a law that leaks", lambda: simulated({"efficiency.mfu": ts.normal(0.4, 0.2)}), "efficiency.mfu", "truncate(0, 1)"),
     ("p5 above p95", lambda: ts.ci90(3, 2), "interval", "rise"),

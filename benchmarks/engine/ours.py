@@ -13,12 +13,12 @@ from harness import SEEDS, seconds
 from workload import LEVELS
 
 import trainsim
-from trainsim.uncertainty import Beliefs, sensitivity, simulate, sweep, tables
+from trainsim.uncertainty import Beliefs, affine, sensitivity, simulate, sweep, tables
 from trainsim.uncertainty.oracle import exact as exact_law
 from trainsim.uncertainty.reference import BELIEFS, Bench, cost
 
 INDEPENDENT = Beliefs(dict(BELIEFS))
-CACHES = (tables.accurate, tables.quick, tables.normal_scores, sweep._resolved, sweep._points)
+CACHES = (affine._laid_twice, tables.accurate, tables.quick, tables.normal_scores, sweep._resolved, sweep._points)
 
 
 def branches(s):

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeV
 
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
-from pydantic_core import ErrorDetails, PydanticCustomError, core_schema
+from pydantic_core import PydanticCustomError, core_schema
 
 from . import toml
-from .errors import PathError, SpecError, TrainsimError, did_you_mean
-from .units import Num, Unit, arrays_allowed
+from .complaints import explained
+from .errors import PathError, SpecError, did_you_mean
+from .units import Arrays, Num, Unit, arrays_are
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -48,7 +49,7 @@ class _SpecMeta(ModelMetaclass):
         try:
             return super().__call__(**fields)
         except ValidationError as error:
-            raise _explain(cls, error, fields) from None
+            raise explained(cls, error, fields) from None
 
 
 class Spec(BaseModel, metaclass=_SpecMeta):
@@ -368,6 +369,7 @@ class Batch(Generic[S]):
     Args:
         spec: the spec as its user holds it.
         draws: path → array, shape ``(n,)``; all of one length.
+        met: whether every draw is held against its field's bounds, or known to lie within them.
 
     Raises:
         SpecError: arrays of different lengths or of several dimensions, or a draw out of its field's bounds.
@@ -381,14 +383,14 @@ class Batch(Generic[S]):
 
     __slots__ = ("n", "paths", "spec")
 
-    def __init__(self, spec: S, draws: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    def __init__(self, spec: S, draws: Mapping[str, np.ndarray[Any, Any]], *, met: Arrays = Arrays.CHECKED) -> None:
         lengths = {path: np.shape(values) for path, values in draws.items()}
         for path, shape in lengths.items():
             if len(shape) != 1:
                 raise SpecError(path, draws[path], f"has shape {shape}, not (n,)", "give one array of draws, or replace a single number")
         if len(set(lengths.values())) > 1:
             raise SpecError("draws", lengths, "are of different lengths", "draw the same number for every path")
-        with arrays_allowed():
+        with arrays_are(met):
             self.spec: S = spec.replace(draws) if draws else spec
         self.paths = tuple(draws)
         self.n = next(iter(lengths.values()), (1,))[0]
@@ -470,76 +472,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return list(value)
     return value
-
-
-_GIVE = {"string_type": "a text in quotes", "int_type": "a whole number", "literal_error": "one of these words", "is_instance_of": "a list"}
-"""Kind of pydantic's complaint → what to give instead."""
-
-
-def _explain(cls: Any, error: ValidationError, fields: Mapping[str, Any]) -> TrainsimError:
-    """The first complaint of a validation, as one clear error; a misspelt field before the one it leaves empty."""
-    complaints = error.errors(include_url=False)
-    first: ErrorDetails = next((c for c in complaints if c["type"] == "extra_forbidden"), complaints[0])
-    path = _spoken(first["loc"], fields)
-    rule, remedy = first["msg"], f"see {cls.__name__}"
-    context = first.get("ctx", {})
-    match first["type"]:
-        case "trainsim":
-            rule, remedy = context["rule"], context["remedy"]
-        case "missing":
-            rule, remedy = "is required", f"give {path.rpartition('.')[2]}"
-            return SpecError(path, None, rule, remedy)
-        case "extra_forbidden":
-            owner = _owner(cls, first["loc"])
-            rule, remedy = f"is no field of {owner.__name__}", did_you_mean(path.rpartition(".")[2], owner.model_fields, "its fields")
-        case "value_error":
-            inner = context.get("error")
-            if isinstance(inner, TrainsimError):
-                return type(inner)(".".join(p for p in (path, inner.path) if p), inner.value, inner.rule, inner.remedy)
-            rule, remedy = str(inner), "see the rule"
-        case "model_type":
-            rule, remedy = f"must be a {context['class_name']}", f"give a {context['class_name']}, or a dict of its fields"
-        case _:
-            rule = f"{rule[0].lower()}{rule[1:]}".replace("input should", "must")
-            remedy = f"give {_GIVE[first['type']]}" if first["type"] in _GIVE else f"see help({_owner(cls, first['loc']).__name__})"
-    return SpecError(path or cls.__name__, first["input"], rule, remedy)
-
-
-def _owner(cls: Any, loc: Sequence[int | str]) -> Any:
-    """The spec whose field a pydantic location ends at."""
-    for step in loc[:-1]:
-        if step in cls.model_fields:
-            cls = next(_specs_in(cls.model_fields[step].annotation), cls)
-    return cls
-
-
-def _specs_in(annotation: Any) -> Iterator[Any]:
-    if inspect.isclass(annotation) and issubclass(annotation, Spec):
-        yield annotation
-    for argument in getattr(annotation, "__args__", ()):
-        yield from _specs_in(argument)
-
-
-def _spoken(loc: Sequence[int | str], fields: Mapping[str, Any]) -> str:
-    """A pydantic location as a path: list items by name."""
-    words: list[str] = []
-    node: Any = fields
-    for step in loc:
-        if isinstance(step, int) and isinstance(node, (list, tuple)) and step < len(node):
-            node = node[step]
-            named = node.get("name") if isinstance(node, Mapping) else getattr(node, "name", None)
-            words.append(str(named or step))
-        elif isinstance(node, Mapping) and step in node:
-            node = node[step]
-            words.append(str(step))
-        elif isinstance(node, Mapping) and isinstance(step, int):
-            name = list(node)[step] if step < len(node) else str(step)
-            node = node.get(name)
-            words.append(str(name))
-        else:
-            words.append(str(step))
-            node = None
-    return ".".join(w for w in words if not w.startswith(("function-", "chain")))
 
 
 AsTuple = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)

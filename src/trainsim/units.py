@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,17 +44,26 @@ def rows_of(*values: Num) -> NDArray[np.float64]:
     return rows
 
 
-_arrays_allowed: ContextVar[bool] = ContextVar("arrays_allowed", default=False)
+class Arrays(Enum):
+    """How a field meets an array: specs that users hold are scalar."""
+
+    REFUSED = "refused"
+    CHECKED = "checked"
+    KNOWN = "known"
+    """Values of laws that were held against the fields' bounds, which a look at every draw would only repeat."""
+
+
+_arrays: ContextVar[Arrays] = ContextVar("arrays", default=Arrays.REFUSED)
 
 
 @contextmanager
-def arrays_allowed() -> Iterator[None]:
-    """Let fields hold arrays while a batch is put together; specs that users hold are scalar."""
-    token = _arrays_allowed.set(True)
+def arrays_are(met: Arrays) -> Iterator[None]:
+    """Let fields hold arrays while a batch is put together."""
+    token = _arrays.set(met)
     try:
         yield
     finally:
-        _arrays_allowed.reset(token)
+        _arrays.reset(token)
 
 
 @dataclass(frozen=True)
@@ -126,11 +136,14 @@ class Unit:
     def check(self, value: Any) -> Num:
         """The value as float64, or a complaint that names the rule and the remedy."""
         if isinstance(value, np.ndarray) and value.ndim > 0:
-            if not _arrays_allowed.get():
+            met = _arrays.get()
+            if met is Arrays.REFUSED:
                 raise _complaint("holds one number, not an array", "put draws over it with ts.Beliefs and ts.simulate, or ts.Batch")
             if value.dtype.kind not in "iuf":
                 raise _complaint("must be numbers", f"give an array of floats [{self.symbol or 'ratio'}]")
             array = np.asarray(value, dtype=np.float64)
+            if met is Arrays.KNOWN:
+                return array
         elif isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating, np.ndarray)):
             raise _complaint("must be a number", f"give a plain number [{self.symbol or 'ratio'}]")
         else:

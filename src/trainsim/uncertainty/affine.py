@@ -5,22 +5,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from .beliefs import Column, Resolved
+from .beliefs import Resolved
 from .composed import Empirical, Joint, Mixture
 from .distributions import Array, Distribution
-from .sweep import Range, Study, blocks, evaluate
+from .sweep import BLOCK, Range, Study, blocks, evaluate
 from .tables import accurate
-from .tally import Tally, over_replicates
+from .tally import Tally, over_replicates, standard_errors
 
 TOLERANCE = 1e-9
 """How straight a line must be, relative to its largest value."""
 PROBE = 64
-THIRDS = np.array([[1 / 3], [2 / 3]])
+CELLS = 768
+"""Values of an input that its line is drawn through."""
 _ALL = slice(None), slice(None)
 _FEW = slice(0, 4), slice(0, 256)
 AT_ONCE = 1 << 15
@@ -66,17 +68,18 @@ class Lines:
     def _block(self, study: Study, u: Array, count: int) -> dict[str, Line | Array]:
         scores = study.resolved.scores(u)
         drawn = study.resolved.draw_at(u, scores)
-        value = evaluate(study, drawn, u.shape[1], study.outputs)
-        found: dict[str, Line | Array] = {name: v.reshape(count, -1) for name, v in value.items()}
-        for i in sorted(set(self.inputs.values())):
-            names = [name for name, j in self.inputs.items() if j == i and name in value]
-            column = study.resolved.columns[i]
-            others = _shifted(column, u[i])
-            rows = [evaluate(study, {**drawn, **dict.fromkeys(column.paths, x)}, len(x), names) for x in others]
+        held = sorted(set(self.inputs.values()))
+        columns = [study.resolved.columns[i] for i in held]
+        others = [_others(column.law, u[i]) for i, column in zip(held, columns, strict=True)]
+        moved = [dict.fromkeys(column.paths, x) for column, pair in zip(columns, others, strict=True) for x in pair]
+        y = _evaluated(study, drawn, [{}, *moved], study.outputs)
+        found: dict[str, Line | Array] = {name: values[0].reshape(count, -1) for name, values in y.items()}
+        for k, i in enumerate(held):
             centre = conditional_mean(study.resolved, i, scores, u.shape[1])
-            for name in names:
-                constant, slope, on_line = straight(drawn[column.paths[0]], value[name], others, [row[name] for row in rows])
-                parts = [part.reshape(count, -1) for part in (value[name], constant, slope, centre)]
+            for name in (name for name, j in self.inputs.items() if j == i and name in y):
+                value, here = y[name][0], y[name][1 + 2 * k : 3 + 2 * k]
+                constant, slope, on_line = straight(drawn[columns[k].paths[0]], value, others[k], here)
+                parts = [part.reshape(count, -1) for part in (value, constant, slope, centre)]
                 found[name] = Line(parts[0], parts[1], parts[2], parts[3], straight=bool(on_line))
         return found
 
@@ -93,15 +96,35 @@ def join(parts: list[Line | Array], axis: int) -> Line | Array:
     return np.concatenate([part for part in parts if not isinstance(part, Line)], axis=axis)
 
 
-def _shifted(column: Column, u: Array) -> Array:
+def _others(law: Distribution | Joint, u: Array) -> Array:
     """Two more values of an input at every point, (2, n), a third of its mass apart, so that they too explore its whole range."""
-    assert isinstance(column.law, Distribution)
-    moved = u + THIRDS
-    moved -= moved >= 1.0
-    return accurate(column.law).ppf(moved)
+    assert isinstance(law, Distribution)
+    cell = (u * CELLS).astype(np.intp)
+    return np.asarray(_laid_twice(law).take(cell + np.array([[CELLS // 3], [2 * CELLS // 3]])))
 
 
-def straight(x: Array, y: Array, xs: Sequence[Array] | Array, ys: Sequence[Array]) -> tuple[Array, Array, NDArray[np.bool_]]:
+@lru_cache(maxsize=64)
+def _laid_twice(law: Distribution) -> Array:
+    """Values in the middle of cells of equal mass, laid end to end twice, so that a way around the end needs no test."""
+    middles = accurate(law).ppf((np.arange(CELLS) + 0.5) / CELLS)
+    return np.concatenate([middles, middles])
+
+
+def _evaluated(
+    study: Study, drawn: Mapping[str, Array], variants: Sequence[Mapping[str, Array]], outputs: Sequence[str]
+) -> dict[str, Array]:
+    """Outputs at draws with other values at some paths, (variants, n), as many variants at once as a block holds points."""
+    n = len(next(iter(drawn.values())))
+    at_once = max(1, BLOCK // n)
+    found = []
+    for first in range(0, len(variants), at_once):
+        some = variants[first : first + at_once]
+        stacked = {path: np.concatenate([variant.get(path, values) for variant in some]) for path, values in drawn.items()}
+        found.append(evaluate(study, stacked, len(some) * n, outputs))
+    return {name: np.concatenate([part[name].reshape(-1, n) for part in found]) for name in found[0]}
+
+
+def straight(x: Array, y: Array, xs: Sequence[Array] | Array, ys: Sequence[Array] | Array) -> tuple[Array, Array, NDArray[np.bool_]]:
     """Constant and slope of the line through two points, shape (…, n), and whether a third lies on it everywhere, (…)."""
     slope = (ys[1] - ys[0]) / (xs[1] - xs[0])
     constant = ys[0] - slope * xs[0]
@@ -109,9 +132,8 @@ def straight(x: Array, y: Array, xs: Sequence[Array] | Array, ys: Sequence[Array
     off += constant
     off -= y
     np.abs(off, out=off)
-    size = np.abs(y)
-    for other in ys:
-        np.maximum(size, np.abs(other), out=size)
+    size = np.maximum(np.abs(ys[0]), np.abs(ys[1]))
+    np.maximum(size, np.abs(y), out=size)
     size *= TOLERANCE
     return constant, slope, np.all((off <= size) & (slope != 0), axis=-1)
 
@@ -121,24 +143,15 @@ def conditional_mean(resolved: Resolved, i: int, scores: Mapping[int, Array], n:
 
     P is the inverse of the correlation matrix.
     """
-    centre = np.zeros(n)
-    for members, factor in resolved.groups:
-        if i in members:
-            precision = np.linalg.inv(factor @ factor.T)
-            here = members.index(i)
-            for k, j in enumerate(members):
-                if j != i:
-                    centre -= precision[here, k] / precision[here, here] * scores[j]
-    return centre
+    members, row, here = resolved.precision(i)
+    pulls = [-weight / row[here] * scores[j] for j, weight in zip(members, row, strict=True) if j != i]
+    return np.asarray(sum(pulls[1:], pulls[0]) if pulls else np.zeros(n))
 
 
 def conditional_spread(resolved: Resolved, i: int) -> float | None:
     """Standard deviation of a column's normal score given those it is correlated with, ``P_ii^-½``; None if with none."""
-    for members, factor in resolved.groups:
-        if i in members:
-            here = members.index(i)
-            return float(np.linalg.inv(factor @ factor.T)[here, here] ** -0.5)
-    return None
+    members, row, here = resolved.precision(i)
+    return float(row[here] ** -0.5) if members else None
 
 
 def choose(study: Study) -> dict[str, int]:
@@ -149,20 +162,16 @@ def choose(study: Study) -> dict[str, int]:
     if not candidates:
         return {}
     drawn = resolved.draw(u)
-    # the probes themselves, then for each candidate the same with another value of it, twice
-    others = np.array([_shifted(resolved.columns[i], u[i]) for i in candidates])
-    stacked = {path: np.tile(values, 1 + 2 * len(candidates)) for path, values in drawn.items()}
-    for k, i in enumerate(candidates):
-        for path in resolved.columns[i].paths:
-            stacked[path][PROBE * (1 + 2 * k) : PROBE * (3 + 2 * k)] = others[k].ravel()
-    answers = evaluate(study, stacked, PROBE * (1 + 2 * len(candidates)), study.outputs)
+    # the probes themselves, then for each candidate the same with the value of it that another probe has, twice
     x = np.array([drawn[resolved.columns[i].paths[0]] for i in candidates])
+    others = np.stack([np.roll(x, PROBE // 3, axis=1), np.roll(x, 2 * PROBE // 3, axis=1)], axis=1)
+    moved = [dict.fromkeys(resolved.columns[i].paths, x) for i, pair in zip(candidates, others, strict=True) for x in pair]
+    answers = _evaluated(study, drawn, [{}, *moved], study.outputs)
     inner = np.ptp(np.sort(x, axis=1)[:, [PROBE // 4, 3 * PROBE // 4]], axis=1)
     chosen: dict[str, int] = {}
     for name, values in answers.items():
-        y, moved = values[:PROBE], values[PROBE:].reshape(len(candidates), 2, PROBE)
         with np.errstate(divide="ignore", invalid="ignore"):
-            _, slope, on_line = straight(x, np.broadcast_to(y, x.shape), (others[:, 0], others[:, 1]), (moved[:, 0], moved[:, 1]))
+            _, slope, on_line = straight(x, values[0], (others[:, 0], others[:, 1]), (values[1::2], values[2::2]))
         if on_line.any():
             chosen[name] = candidates[int(np.argmax(np.where(on_line, np.abs(slope).mean(axis=1) * inner, -1.0)))]
     return chosen
@@ -229,16 +238,17 @@ class Integrated(Tally):
         and no more than eight standard errors, is taken and not checked again: it ends within some hundredths of one.
         """
         c, slope, width = self._start(levels)
-        before, known = c, np.full(len(c), np.nan)
+        step, known = np.zeros_like(c), np.full_like(c, np.nan)
         for _ in range(30):
             shares = self.below(c)
             share = shares.mean(axis=1)
-            moved = (np.abs(c - before) > 1e-6 * width) & (share != known)
-            slope = np.where(moved, (share - known) / np.where(moved, c - before, 1.0), slope)
-            step = _step(levels - share, slope, 4 * width)
+            moved = (np.abs(step) > 1e-6 * width) & (share != known)
+            if moved.any():
+                slope = np.where(moved, (share - known) / np.where(moved, step, 1.0), slope)
+            step, known = _step(levels - share, slope, 4 * width), share
             with np.errstate(divide="ignore", invalid="ignore"):
-                errors = np.std(shares, axis=1, ddof=1) / np.sqrt(shares.shape[1]) / slope
-            before, known, c = c, share, c + step
+                errors = standard_errors(shares) / slope
+            c = c + step
             if np.all(np.abs(step) <= np.maximum(np.minimum(8 * errors, 0.05 * width), 1e-9 * width)):
                 break
         return c, np.array([errors, errors])
@@ -251,15 +261,16 @@ class Integrated(Tally):
         n = self._value.size
         place = np.minimum(levels * n, n - 1).astype(np.intp)
         places = np.array([place, place + max(1, n // 100) * np.where(levels < 0.5, 1, -1)])
-        c, aside = np.partition(self._value, np.unique(places), axis=None)[places]
+        c, aside = np.sort(self._value, axis=None)[places]
         width = np.abs(aside - c) + 1e-12 * np.abs(c)
         low, here, high = self.below(np.concatenate([c - width / 2, c, c + width / 2]), _FEW).mean(axis=1).reshape(3, -1)
         middle, bend = (high - low) / width, 4 * (high - 2 * here + low) / width**2
-        step, slope = np.zeros_like(c), middle
-        for _ in range(3):
-            step = _step(levels - here, (slope + middle) / 2, width)
-            slope = np.maximum(middle + bend * step, middle / 2)
-        return c + step, slope, width
+        missing = levels - here
+        # where the parabola meets the level; at its top, if it stays below
+        root = np.sqrt(np.maximum(middle**2 + 2 * bend * missing, middle**2 / 4))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            step = np.where(middle > 0, np.clip(2 * missing / (middle + root), -width, width), 0.0)
+        return c + step, np.maximum(middle + bend * step, middle / 2), width
 
     def mean(self) -> tuple[float, float]:
         return float(np.mean(self._value)), over_replicates(np.mean(self._value, axis=1))

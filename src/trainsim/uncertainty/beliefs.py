@@ -20,6 +20,9 @@ from .distributions import Array, Belief, Distribution
 from .points import Points
 from .tables import Sampler, accurate, normal_scores, quick
 
+FARTHEST = special.ndtri([0.5**53, 1 - 0.5**53])
+"""Normal scores of the outermost points."""
+
 Key = str | tuple[str, ...]
 
 
@@ -175,11 +178,14 @@ class Resolved:
                 if path not in numbers:
                     raise PathError(path, path, "is no number of this spec", did_you_mean(path, numbers, "its numbers"))
             laws = {path: belief.meets(numbers[path][1], path) for path in paths}
+            for path, law in laws.items():
+                _check_finite(path, law)
             ordered = sorted(paths, key=place.__getitem__)
             if isinstance(belief, Joint):
                 made.append(Column("|".join(ordered), belief.names, belief, place[ordered[0]]))
             else:
-                _check_tied(paths, laws)
+                if len(paths) > 1:
+                    _check_tied(paths, laws)
                 made.append(Column(ordered[0], tuple(ordered), laws[ordered[0]], place[ordered[0]]))
         return tuple(sorted(made, key=lambda column: column.dimension))
 
@@ -208,6 +214,14 @@ class Resolved:
             pairs[i, j] = reading.latent(laws[0], laws[1], f"correlated[{a!r}, {b!r}]")
         return tuple(_factor(self.columns, group, pairs) for group in _connected(pairs))
 
+    def precision(self, i: int) -> tuple[tuple[int, ...], Array, int]:
+        """The columns a column is tied with, its row of the inverse of their correlation matrix, and its place in both."""
+        for members, factor in self.groups:
+            if i in members:
+                here = members.index(i)
+                return members, np.linalg.inv(factor @ factor.T)[here], here
+        return (), np.empty(0), 0
+
     def points(self, seed: int, replicates: int) -> Points:
         """The low-discrepancy points these beliefs are drawn at."""
         return Points(seed, tuple(c.key for c in self.columns), tuple(c.dimension for c in self.columns), replicates)
@@ -217,8 +231,11 @@ class Resolved:
         found: dict[int, Array] = {}
         for members, factor in self.groups:
             z = [normal_score(u[i]) for i in members]
-            for row, i in enumerate(members):
-                found[i] = sum((weight * z[k] for k, weight in enumerate(factor[row, :row])), factor[row, row] * z[row])
+            found[members[0]] = z[0]
+            for row, i in enumerate(members[1:], start=1):
+                found[i] = factor[row, row] * z[row]
+                for weight, score in zip(factor[row, :row], z[:row], strict=True):
+                    found[i] += weight * score
         return found
 
     def draw(self, u: Array, sampler: Callable[[Distribution], Sampler] = accurate) -> dict[str, Array]:
@@ -254,6 +271,11 @@ def _check(paths: tuple[str, ...], belief: Any, held: Mapping[tuple[str, ...], B
     twice = [path for path in paths if any(path in other for other in held)]
     if twice:
         raise BeliefError(twice[0], belief, "already has a belief here", "give each path one belief; merge two sets with |")
+
+
+def _check_finite(path: str, law: Distribution) -> None:
+    if not np.all(np.isfinite(law.support)) and not np.all(np.isfinite(law.from_score(FARTHEST))):
+        raise BeliefError(path, law, f"draws of the {law.family} belief may be infinite", "give it a smaller spread, or truncate it")
 
 
 def _check_tied(paths: tuple[str, ...], laws: Mapping[str, Distribution]) -> None:

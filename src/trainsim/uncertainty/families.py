@@ -80,8 +80,12 @@ class LogNormal(Distribution):
         return np.asarray(above if self.low == 0 else np.maximum(self.low + above, np.nextafter(self.low, np.inf)))
 
     def score(self, x: ArrayLike) -> Array:
+        above = np.maximum(np.asarray(x) - self.low if self.low else x, 0.0)
         with np.errstate(divide="ignore"):
-            return np.asarray((np.log(np.maximum(np.asarray(x) - self.low, 0.0)) - self.mu) / self.sigma)
+            score = np.log(above)
+        score -= self.mu
+        score *= 1 / self.sigma
+        return np.asarray(score)
 
     def ppf(self, u: ArrayLike) -> Array:
         return self.from_score(special.ndtri(np.asarray(u, dtype=np.float64)))
@@ -152,9 +156,11 @@ class Triangular(Distribution):
     def ppf(self, u: ArrayLike) -> Array:
         u = np.asarray(u)
         width = self.high - self.low
-        rising = self.low + np.sqrt(u * (width * (self.mode - self.low)))
-        falling = self.high - np.sqrt((1 - u) * (width * (self.high - self.mode)))
-        return np.asarray(np.where(u * width < self.mode - self.low, rising, falling))
+        peak = (self.mode - self.low) / width
+        # the way up to the mode and the way on from it, one of which is nothing: a choice at random stalls the processor
+        rising = self.low + np.sqrt(np.minimum(u, peak) * (width * (self.mode - self.low)))
+        left = np.sqrt((1 - np.array([peak])) * (width * (self.high - self.mode)))
+        return np.asarray(rising + (left - np.sqrt((1 - np.maximum(u, peak)) * (width * (self.high - self.mode)))))
 
     def cdf(self, x: ArrayLike) -> Array:
         x = np.clip(x, self.low, self.high)

@@ -102,7 +102,10 @@ def unlink(y: Array, low: float, high: float) -> Array:
     """From the whole line back to the bounded scale."""
     match math.isfinite(low), math.isfinite(high):
         case True, True:
-            return np.asarray(low + (high - low) * special.expit(y))
+            with np.errstate(over="ignore"):  # far below, the share is zero
+                share = np.exp(-y)
+            share += 1.0
+            return np.asarray((high - low) / share + low)
         case True, False:
             return np.asarray(low + np.exp(y))
         case False, True:

@@ -96,7 +96,9 @@ class Points:
         """The random digits of every scramble, (d, replicates, INDEX_BITS + 1): a triangular matrix and a shift."""
         raw = np.empty((len(self.keys), self.replicates, INDEX_BITS + 1), dtype=np.int64)
         for row, key in zip(raw, self.keys, strict=True):
-            row[:] = stream(self.seed, key).integers(0, 1 << DIGITS, size=row.shape)
+            # the first bits of raw words, as integers() would give them
+            raw_words = stream(self.seed, key).bit_generator.random_raw(row.size)
+            row[:] = (raw_words >> np.uint64(64 - DIGITS)).reshape(row.shape)
         return raw
 
     @cached_property
@@ -122,18 +124,34 @@ class Points:
         direction, shift = (part[:, replicates] for part in self._scrambles(stop.bit_length()))
         size = stop - start if stop - start <= size else math.gcd(stop - start, size)
         chunk = math.gcd(start, size, CHUNK)  # a power of two, as CHUNK is
-        low = np.full((*shift.shape, chunk), _ONE, dtype=np.int64)
-        for j in range(chunk.bit_length() - 1):
-            np.bitwise_xor(low[..., : 1 << j], direction[..., j, None], out=low[..., 1 << j : 2 << j])
-        bits = np.empty((*shift.shape, size), dtype=np.int64)
+        inner, outer = chunk.bit_length() - 1, (size // chunk - 1).bit_length()
         # digits behind the bits of 1.0 are a float in [1, 2)
-        u = bits.view(np.float64)
+        low = _doubled(direction[..., :inner], _at(direction, shift, start) ^ _ONE)
+        if stop - start == chunk:
+            yield _shares(low)
+            return
+        high = _doubled(direction[..., inner : inner + outer], np.zeros_like(shift))[:, :, : size // chunk]
+        bits = np.empty((*shift.shape, size // chunk, chunk), dtype=np.int64)
         for first in range(start, stop, size):
-            for at in range(0, size, chunk):
-                base = _at(direction, shift, first + at)
-                np.bitwise_xor(low, base[..., None], out=bits[..., at : at + chunk])
-            u -= 1.0 - 0.5**DIGITS / 2
-            yield u.reshape(len(u), -1)
+            onwards = high ^ _at(direction, np.zeros_like(shift), first ^ start)[..., None]
+            np.bitwise_xor(low[:, :, None, :], onwards[..., None], out=bits)
+            yield _shares(bits)
+
+
+def _shares(bits: Bits) -> NDArray[np.float64]:
+    """Floats in (0, 1) from those in [1, 2), in the same memory; all points of a column in one row."""
+    u = bits.view(np.float64)
+    u -= 1.0 - 0.5**DIGITS / 2
+    return u.reshape(len(u), -1)
+
+
+def _doubled(direction: Bits, first: Bits) -> Bits:
+    """The digits of the first and as many points as there are patterns of some bits of the index, (d, replicates, 2^bits)."""
+    found = np.empty((*direction.shape[:-1], 1 << direction.shape[-1]), dtype=np.int64)
+    found[..., 0] = first
+    for j in range(direction.shape[-1]):
+        np.bitwise_xor(found[..., : 1 << j], direction[..., j, None], out=found[..., 1 << j : 2 << j])
+    return found
 
 
 def _at(direction: Bits, shift: Bits, index: int) -> Bits:

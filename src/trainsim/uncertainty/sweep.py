@@ -14,6 +14,7 @@ import numpy as np
 from trainsim.errors import BeliefError, PathError, did_you_mean
 from trainsim.ledger import Ledger
 from trainsim.spec import Batch, Spec
+from trainsim.units import Arrays
 
 from .beliefs import Beliefs, Resolved
 from .distributions import Array
@@ -177,7 +178,7 @@ def evaluate(study: Study, drawn: Mapping[str, Array], count: int, outputs: Sequ
 
     Args:
         study: what is asked.
-        drawn: path → draws, shape (count,).
+        drawn: path → draws of laws that have met their fields, shape (count,).
         count: how many draws.
         outputs: the outputs and ledger lines to keep; all outputs if empty.
 
@@ -187,7 +188,7 @@ def evaluate(study: Study, drawn: Mapping[str, Array], count: int, outputs: Sequ
     Raises:
         BeliefError: no finite answer to a draw; says which.
     """
-    answers = study.function(Batch(study.spec, drawn).spec)
+    answers = study.function(Batch(study.spec, drawn, met=Arrays.KNOWN).spec)
     named: Mapping[str, Any] = answers if isinstance(answers, Mapping) else {"value": answers}
     if not named:
         raise BeliefError("function", answers, "gave no output", "return an array, or {name: array or Ledger}")

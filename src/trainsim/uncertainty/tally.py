@@ -37,7 +37,14 @@ class Tally(ABC):
 
 def over_replicates(estimates: Array) -> float:
     """Standard error of the mean of independent estimates, shape (replicates,)."""
-    return float(np.std(estimates, ddof=1) / np.sqrt(len(estimates)))
+    return float(standard_errors(estimates))
+
+
+def standard_errors(estimates: Array) -> Array:
+    """Standard errors of the means of independent estimates, (…, replicates) → (…)."""
+    r = estimates.shape[-1]
+    off = estimates - estimates.mean(axis=-1, keepdims=True)
+    return np.asarray(np.sqrt((off * off).sum(axis=-1) / (r * (r - 1))))
 
 
 class Kept(Tally):
@@ -127,10 +134,6 @@ class Bins:
 
     def keys(self, values: Array) -> NDArray[np.int64]:
         """The bin of each value; rises with the value."""
-        if values.min() >= self.least:
-            keys = np.asarray(values).view(np.int64) >> (52 - MANTISSA)
-            keys -= self.floor
-            return keys
         keys = (np.abs(values).view(np.int64) >> (52 - MANTISSA)) - self.floor
         np.maximum(keys, 0, out=keys)
         return np.where(values < 0, -keys, keys)
@@ -138,9 +141,13 @@ class Bins:
     def count(self, values: Array) -> Counts:
         """How many values fall into each bin."""
         least, most = float(values.min()), float(values.max())
-        keys = self.keys(values)
-        first = int(keys.min())
-        keys -= first
+        first = int(self.keys(np.array([least]))[0])
+        if least >= self.least:  # bits of positive floats rise with them
+            keys = np.asarray(values).view(np.int64) >> (52 - MANTISSA)
+            keys -= first + self.floor
+        else:
+            keys = self.keys(values)
+            keys -= first
         return Counts(first, np.bincount(keys), float(values.sum()), least, most)
 
     @cached_property
