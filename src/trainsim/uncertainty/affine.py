@@ -20,7 +20,8 @@ from .tally import Tally, over_replicates, standard_errors
 
 TOLERANCE = 1e-9
 """How straight a line must be, relative to its largest value."""
-PROBE = 64
+PROBES = 64
+"""Draws that lines are looked for at."""
 CELLS = 768
 """Values of an input that its line is drawn through."""
 _ALL = slice(None), slice(None)
@@ -37,6 +38,7 @@ class Line:
         value: at the draws themselves, (replicates, n).
         constant, slope: of the line at each point, (replicates, n).
         centre: the input's mean normal score given the other inputs, (replicates, n).
+        column: index of the input's column.
         straight: whether the value lies on the line through the two others, at every point.
     """
 
@@ -44,6 +46,7 @@ class Line:
     constant: Array
     slope: Array
     centre: Array
+    column: int
     straight: bool
 
 
@@ -52,10 +55,11 @@ class Lines:
     """Harvests each output at three values of the one input it is a line in, or at the draws alone.
 
     Args:
-        inputs: output → index of the column it is a line in.
+        inputs: output → index of the column it is a line in; None for a shard that holds the first points of all, and
+            chooses by them.
     """
 
-    inputs: Mapping[str, int]
+    inputs: Mapping[str, int] | None
 
     def __call__(self, study: Study, shard: Range) -> dict[str, Line | Array]:
         """Output → its line, or its values (replicates, n)."""
@@ -68,7 +72,8 @@ class Lines:
     def _block(self, study: Study, u: Array, count: int) -> dict[str, Line | Array]:
         scores = study.resolved.scores(u)
         drawn = study.resolved.draw_at(u, scores)
-        held = sorted(set(self.inputs.values()))
+        inputs = choose(study, {path: x[:PROBES] for path, x in drawn.items()}) if self.inputs is None else self.inputs
+        held = sorted(set(inputs.values()))
         columns = [study.resolved.columns[i] for i in held]
         others = [_others(column.law, u[i]) for i, column in zip(held, columns, strict=True)]
         moved = [dict.fromkeys(column.paths, x) for column, pair in zip(columns, others, strict=True) for x in pair]
@@ -76,11 +81,11 @@ class Lines:
         found: dict[str, Line | Array] = {name: values[0].reshape(count, -1) for name, values in y.items()}
         for k, i in enumerate(held):
             centre = conditional_mean(study.resolved, i, scores, u.shape[1])
-            for name in (name for name, j in self.inputs.items() if j == i and name in y):
+            for name in (name for name, j in inputs.items() if j == i and name in y):
                 value, here = y[name][0], y[name][1 + 2 * k : 3 + 2 * k]
                 constant, slope, on_line = straight(drawn[columns[k].paths[0]], value, others[k], here)
                 parts = [part.reshape(count, -1) for part in (value, constant, slope, centre)]
-                found[name] = Line(parts[0], parts[1], parts[2], parts[3], straight=bool(on_line))
+                found[name] = Line(parts[0], parts[1], parts[2], parts[3], i, straight=bool(on_line))
         return found
 
 
@@ -92,7 +97,7 @@ def join(parts: list[Line | Array], axis: int) -> Line | Array:
         lines = [part for part in parts if isinstance(part, Line)]
         names = ("value", "constant", "slope", "centre")
         arrays = [np.concatenate([getattr(line, name) for line in lines], axis=axis) for name in names]
-        return Line(arrays[0], arrays[1], arrays[2], arrays[3], straight=all(line.straight for line in lines))
+        return Line(arrays[0], arrays[1], arrays[2], arrays[3], parts[0].column, straight=all(line.straight for line in lines))
     return np.concatenate([part for part in parts if not isinstance(part, Line)], axis=axis)
 
 
@@ -154,20 +159,29 @@ def conditional_spread(resolved: Resolved, i: int) -> float | None:
     return float(row[here] ** -0.5) if members else None
 
 
-def choose(study: Study) -> dict[str, int]:
-    """For each output, the input it is a line in that moves it most; outputs that are a line in none are left out."""
+def first_draws(study: Study) -> dict[str, Array]:
+    """Draws at the first points of all: path → (PROBES,)."""
+    return study.resolved.draw(next(study.points.blocks(slice(0, 1), 0, PROBES, PROBES)))
+
+
+def choose(study: Study, drawn: Mapping[str, Array]) -> dict[str, int]:
+    """For each output, the input it is a line in that moves it most; outputs that are a line in none are left out.
+
+    Args:
+        study: what is asked.
+        drawn: path → a few draws to try it at, (n,).
+    """
     resolved = study.resolved
-    u = next(study.points.blocks(slice(0, 1), 0, PROBE, PROBE))
     candidates = [i for i, column in enumerate(resolved.columns) if _smooth(column.law)]
     if not candidates:
         return {}
-    drawn = resolved.draw(u)
     # the probes themselves, then for each candidate the same with the value of it that another probe has, twice
     x = np.array([drawn[resolved.columns[i].paths[0]] for i in candidates])
-    others = np.stack([np.roll(x, PROBE // 3, axis=1), np.roll(x, 2 * PROBE // 3, axis=1)], axis=1)
+    n = x.shape[1]
+    others = np.stack([np.roll(x, n // 3, axis=1), np.roll(x, 2 * n // 3, axis=1)], axis=1)
     moved = [dict.fromkeys(resolved.columns[i].paths, x) for i, pair in zip(candidates, others, strict=True) for x in pair]
     answers = _evaluated(study, drawn, [{}, *moved], study.outputs)
-    inner = np.ptp(np.sort(x, axis=1)[:, [PROBE // 4, 3 * PROBE // 4]], axis=1)
+    inner = np.ptp(np.sort(x, axis=1)[:, [n // 4, 3 * n // 4]], axis=1)
     chosen: dict[str, int] = {}
     for name, values in answers.items():
         with np.errstate(divide="ignore", invalid="ignore"):

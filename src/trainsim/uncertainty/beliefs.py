@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -274,7 +275,7 @@ def _check(paths: tuple[str, ...], belief: Any, held: Mapping[tuple[str, ...], B
 
 
 def _check_finite(path: str, law: Distribution) -> None:
-    if not np.all(np.isfinite(law.support)) and not np.all(np.isfinite(law.from_score(FARTHEST))):
+    if not all(map(math.isfinite, law.support)) and not np.all(np.isfinite(law.from_score(FARTHEST))):
         raise BeliefError(path, law, f"draws of the {law.family} belief may be infinite", "give it a smaller spread, or truncate it")
 
 

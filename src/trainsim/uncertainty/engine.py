@@ -15,7 +15,7 @@ import numpy as np
 from trainsim.errors import BeliefError, TrainsimWarning, check_kind
 from trainsim.spec import Spec
 
-from .affine import Integrated, Line, Lines, choose, conditional_spread, join
+from .affine import Integrated, Line, Lines, choose, conditional_spread, first_draws, join
 from .beliefs import Beliefs
 from .distributions import Array, Distribution
 from .simulation import Simulation, half_width
@@ -177,12 +177,15 @@ class Runner:
         lines_only = bool(crop.tallies) and all(isinstance(tally, Integrated) for tally in crop.tallies.values())
         if size * self.study.replicates > KEEP and size >= BLOCK and not lines_only:
             return self._count(crop, size)
-        inputs = choose(self.study) if crop.inputs is None else crop.inputs
+        inputs = crop.inputs
+        if inputs is None and size * self.study.replicates > BLOCK:  # several shards, which must choose alike
+            inputs = choose(self.study, first_draws(self.study))
         new = self._gather(inputs, crop.size, size)
+        inputs = {name: part.column for name, part in new.items() if isinstance(part, Line)}
         kept = {name: join([crop.kept[name], part], axis=1) for name, part in new.items()} if crop.kept else new
-        return Crop(size, inputs, kept, None, {name: self._tally(inputs, name, part) for name, part in kept.items()})
+        return Crop(size, inputs, kept, None, {name: self._tally(part) for name, part in kept.items()})
 
-    def _gather(self, inputs: Mapping[str, int], start: int, stop: int) -> dict[str, Line | Array]:
+    def _gather(self, inputs: Mapping[str, int] | None, start: int, stop: int) -> dict[str, Line | Array]:
         rows: dict[str, list[Line | Array]] = {}
         replies = sweep(self.study, Lines(inputs), start, stop, executor=self.executor, progress=self.progress)
         for _, pieces in groupby(replies, key=lambda reply: reply[0][0]):
@@ -191,15 +194,15 @@ class Runner:
                 rows.setdefault(name, []).append(join([part[name] for part in parts], axis=1))
         return {name: join(parts, axis=0) for name, parts in rows.items()}
 
-    def _tally(self, inputs: Mapping[str, int], name: str, part: Line | Array) -> Tally:
+    def _tally(self, part: Line | Array) -> Tally:
         if not isinstance(part, Line):
             return Kept(part)
         if not part.straight:
             return Kept(part.value)
         resolved = self.study.resolved
-        law = resolved.columns[inputs[name]].law
+        law = resolved.columns[part.column].law
         assert isinstance(law, Distribution)
-        return Integrated(law, part, conditional_spread(resolved, inputs[name]))
+        return Integrated(law, part, conditional_spread(resolved, part.column))
 
     def _count(self, crop: Crop, size: int) -> Crop:
         """From counts, the new points are added; from draws, all is counted afresh. Exact integrals stay as they are."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache, lru_cache
 from typing import Protocol
 
@@ -52,11 +53,11 @@ class ScoreTable:
         checks = 20 if step == STEPS[0] else round(10 / step)
         self._between = step * (np.linspace(-5 / step, 5 / step, checks).round() + 0.5)
         # one call for all, as a law that is slow to invert is slow to start too
-        x, self._known, quartiles = np.split(
-            law.from_score(np.concatenate([knots, self._between, QUARTILES])), [len(knots), len(knots) + checks]
-        )
-        self._scale = float(np.ptp(quartiles))
-        y = link(np.clip(x, np.nextafter(self._low, np.inf), np.nextafter(self._high, -np.inf)), self._low, self._high)
+        x = law.from_score(np.concatenate([knots, self._between, QUARTILES]))
+        self._known, self._scale = x[len(knots) : -2], x[-1] - x[-2]
+        inside = np.maximum(x[: len(knots)], math.nextafter(self._low, math.inf))
+        np.minimum(inside, math.nextafter(self._high, -math.inf), out=inside)
+        y = link(inside, self._low, self._high)
         slope = (y[:-4] - 8 * y[1:-3] + 8 * y[3:-1] - y[4:]) / 12
         y = y[2:-2]
         rise = np.diff(y)
