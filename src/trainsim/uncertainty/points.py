@@ -124,16 +124,14 @@ class Points:
         direction, shift = (part[:, replicates] for part in self._scrambles(stop.bit_length()))
         size = stop - start if stop - start <= size else math.gcd(stop - start, size)
         chunk = math.gcd(start, size, CHUNK)  # a power of two, as CHUNK is
-        inner, outer = chunk.bit_length() - 1, (size // chunk - 1).bit_length()
         # digits behind the bits of 1.0 are a float in [1, 2)
-        low = _doubled(direction[..., :inner], _at(direction, shift, start) ^ _ONE)
+        low = _doubled(direction[..., : chunk.bit_length() - 1], _at(direction, np.array([start]))[..., 0] ^ shift ^ _ONE)
         if stop - start == chunk:
             yield _shares(low)
             return
-        high = _doubled(direction[..., inner : inner + outer], np.zeros_like(shift))[:, :, : size // chunk]
         bits = np.empty((*shift.shape, size // chunk, chunk), dtype=np.int64)
         for first in range(start, stop, size):
-            onwards = high ^ _at(direction, np.zeros_like(shift), first ^ start)[..., None]
+            onwards = _at(direction, np.arange(first, first + size, chunk) ^ start)
             np.bitwise_xor(low[:, :, None, :], onwards[..., None], out=bits)
             yield _shares(bits)
 
@@ -154,8 +152,7 @@ def _doubled(direction: Bits, first: Bits) -> Bits:
     return found
 
 
-def _at(direction: Bits, shift: Bits, index: int) -> Bits:
-    """The digits of one point, (d, replicates)."""
-    picked = [j for j in range(index.bit_length()) if index >> j & 1]
-    base: Bits = shift ^ np.bitwise_xor.reduce(direction[..., picked], axis=-1)
-    return base
+def _at(direction: Bits, indices: Bits) -> Bits:
+    """The digits of some points before their shift, (d, replicates, points)."""
+    picks = -(indices[:, None] >> np.arange(direction.shape[-1]) & 1)  # all ones where a bit of the index is set
+    return np.asarray(np.bitwise_xor.reduce(direction[..., None, :] & picks, axis=-1))

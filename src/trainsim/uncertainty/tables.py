@@ -101,7 +101,7 @@ class LineTable:
 
     def __init__(self, sampler: Sampler) -> None:
         self._first = int(np.float64(2.0 ** -(self.OCTAVES + 1)).view(np.int64)) >> (52 - self.MANTISSA)
-        self._side = self.OCTAVES << self.MANTISSA
+        self._side = (self.OCTAVES << self.MANTISSA) + 1  # a half itself begins another cell
         keys: NDArray[np.int64] = (self._first + np.arange(self._side + 1, dtype=np.int64)) << (52 - self.MANTISSA)
         v = keys.view(np.float64)
         z = special.ndtri(v)
