@@ -88,7 +88,7 @@ class ScoreTable:
 
 
 class LineTable:
-    """A law as straight lines over many cells, for the largest runs: errs by at most some 5e-6 of a standard deviation.
+    """A law as straight lines over many cells, for the largest runs: errs by some 1e-6 of a standard deviation.
 
     Cells of the share narrow with its distance v to the nearer end, 128 to an octave, so that tails stay as accurate as
     the middle; the cell is read off the bits of v. Cells of the normal score are equal.
