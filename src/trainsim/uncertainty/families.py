@@ -118,7 +118,9 @@ class Uniform(Distribution):
         _rising(self, low=self.low, high=self.high)
 
     def ppf(self, u: ArrayLike) -> Array:
-        return np.asarray(self.low + (self.high - self.low) * np.asarray(u))
+        x = (self.high - self.low) * np.asarray(u, dtype=np.float64)
+        x += self.low
+        return np.asarray(x)
 
     def cdf(self, x: ArrayLike) -> Array:
         return np.clip((np.asarray(x) - self.low) / (self.high - self.low), 0.0, 1.0)

@@ -101,21 +101,22 @@ class LineTable:
 
     def __init__(self, sampler: Sampler) -> None:
         self._first = int(np.float64(2.0 ** -(self.OCTAVES + 1)).view(np.int64)) >> (52 - self.MANTISSA)
-        self._side = (self.OCTAVES << self.MANTISSA) + 1  # a half itself begins another cell
-        keys: NDArray[np.int64] = (self._first + np.arange(self._side + 1, dtype=np.int64)) << (52 - self.MANTISSA)
+        side = (self.OCTAVES << self.MANTISSA) + 1  # a half itself begins another cell
+        keys: NDArray[np.int64] = (self._first + np.arange(side + 1, dtype=np.int64)) << (52 - self.MANTISSA)
         v = keys.view(np.float64)
         z = special.ndtri(v)
-        sides = [_lines(v, sampler.from_score(score)) for score in (z, -z)]
-        self._shares = np.concatenate([s[0] for s in sides]), np.concatenate([s[1] for s in sides])
+        # cells of the upper side are negative, and a table of this length counts them from its end onto those of the lower side;
+        # what lies behind both is never touched
+        self._shares = np.empty((1 << (11 + self.MANTISSA)) + side), np.empty((1 << (11 + self.MANTISSA)) + side)
+        for part, at, score in ((slice(side), v, z), (slice(side, 2 * side), -v, -z)):
+            self._shares[0][part], self._shares[1][part] = _lines(at, sampler.from_score(score))
         edges = np.linspace(-self.WIDEST, self.WIDEST, self.CELLS + 1)
         self._scores = _lines(edges, sampler.from_score(edges))
 
     def ppf(self, u: Array) -> Array:
-        v = 1 - u
-        np.minimum(u, v, out=v)
+        v = np.rint(u)
+        np.subtract(u, v, out=v)  # from the nearer end, negative from the upper one
         cell = v.view(np.int64) >> (52 - self.MANTISSA)
-        # a product, as a choice between two at random stalls the processor
-        cell += (u > 0.5) * np.int64(self._side)
         cell -= self._first
         constant, linear = self._shares
         v *= linear.take(cell)
@@ -123,9 +124,14 @@ class LineTable:
         return v
 
     def from_score(self, z: Array) -> Array:
-        cell = ((z + self.WIDEST) * (self.CELLS / (2 * self.WIDEST))).astype(np.intp)
+        place = z + self.WIDEST
+        place *= self.CELLS / (2 * self.WIDEST)
+        cell = place.astype(np.intp)
         constant, linear = self._scores
-        return np.asarray(constant.take(cell, mode="clip") + linear.take(cell, mode="clip") * z)
+        x = linear.take(cell, mode="clip")
+        x *= z
+        x += constant.take(cell, mode="clip")
+        return x
 
 
 def _lines(at: Array, values: Array) -> tuple[Array, Array]:

@@ -220,18 +220,22 @@ class Histogram(Tally):
     resolution = 2.0**-MANTISSA
 
     def __init__(self, bins: Bins, counts: list[Counts]) -> None:
-        whole = sum(counts[1:], counts[0])
-        table = np.zeros((len(counts), len(whole.counts)), dtype=np.int64)
+        first = min(part.first for part in counts)
+        table = np.zeros((len(counts), max(part.first + len(part.counts) for part in counts) - first))
         for row, part in zip(table, counts, strict=True):
-            row[part.first - whole.first : part.first - whole.first + len(part.counts)] = part.counts
-        keys = whole.first + np.arange(table.shape[1], dtype=np.int64)
+            row[part.first - first : part.first - first + len(part.counts)] = part.counts
+        keys = first + np.arange(table.shape[1], dtype=np.int64)
+        least, most = min(part.least for part in counts), max(part.most for part in counts)
         # negative bins start at their far end; bin zero has no width
-        self._low = np.maximum(np.where(keys < 0, bins.edges(keys - 1), bins.edges(keys) * (keys != 0)), whole.least)
-        self._high = np.minimum(np.where(keys > 0, bins.edges(keys + 1), bins.edges(keys) * (keys != 0)), whole.most)
-        self._shares = np.cumsum(table, axis=1) / table.sum(axis=1, keepdims=True)
-        self._pooled = np.cumsum(table.sum(axis=0)) / table.sum()
-        self._means = np.array([part.total for part in counts]) / table.sum(axis=1)
-        self._n = int(table.sum())
+        self._low = np.maximum(np.where(keys < 0, bins.edges(keys - 1), bins.edges(keys) * (keys != 0)), least)
+        self._high = np.minimum(np.where(keys > 0, bins.edges(keys + 1), bins.edges(keys) * (keys != 0)), most)
+        np.cumsum(table, axis=1, out=table)  # whole numbers below 2^53: exact
+        drawn = table[:, -1].copy()
+        self._n = int(drawn.sum())
+        self._pooled = table.sum(axis=0) / self._n
+        self._means = np.array([part.total for part in counts]) / drawn
+        table /= drawn[:, None]
+        self._shares = table
 
     def quantiles(self, levels: Array) -> tuple[Array, Array]:
         values = np.array([self._at(level) for level in levels])
