@@ -18,44 +18,9 @@ from trainsim.planning.ranking import pareto
 from trainsim.planning.search import reasons_of
 from trainsim.planning.setting import setting_of
 from trainsim.planning.space import AXES, structures, values_of
+from trainsim.testing.searches import NARROW, dense, run, sparse
 from trainsim.training.memory import memory
 from trainsim.training.plan import check_plan, micro_batches
-
-NARROW = {
-    "schedule": ("1f1b", "interleaved", "dualpipe"),
-    "zero": (1, 3),
-    "recompute": ("none", "full"),
-    "micro_batch": (1, 2),
-    "vpp": (1, 2),
-    "cp": (1, 2),
-}
-
-
-def dense() -> ts.Model:
-    block = ts.Block(attention=ts.GroupedQueryAttention(heads=8, kv_heads=4, head_dim=64), ffn=ts.GatedMLP(width=1536))
-    return ts.Model(hidden=512, vocab=32000, stack=[ts.Layers(name="dense", count=6, block=block)])
-
-
-def sparse() -> ts.Model:
-    attention = ts.GroupedQueryAttention(heads=8, kv_heads=4, head_dim=64)
-    first = ts.Block(attention=attention, ffn=ts.GatedMLP(width=1536))
-    rest = ts.Block(attention=attention, ffn=ts.MixtureOfExperts(experts=12, top_k=2, width=256))
-    stack = [ts.Layers(name="dense", count=1, block=first), ts.Layers(name="moe", count=4, block=rest)]
-    return ts.Model(hidden=512, vocab=32000, stack=stack)
-
-
-def run(model: ts.Model, memory_bytes: float = 2.1e9, gpus: int = 8, plan: ts.Plan | None = None) -> ts.Run:
-    cluster = ts.catalog.cluster("hgx-h100", gpus)
-    return ts.Run(
-        model=model,
-        cluster=cluster.replace({"chip.memory": memory_bytes}),
-        phases=[ts.Phase("pretrain", tokens=1e10, seq_len=2048, batch=24), ts.Phase("extend", tokens=1e9, seq_len=4096, batch=12)],
-        efficiency=ts.Modelled(stack=ts.catalog.stack("mcore-hopper")),
-        plan=plan,
-        reliability=ts.Goodput(0.9),
-        price=ts.Rental(usd_per_gpu_hour=2.0),
-    )
-
 
 CASES = {"dense": run(dense()), "sparse": run(sparse(), gpus=12)}
 
