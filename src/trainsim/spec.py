@@ -68,20 +68,13 @@ class Spec(BaseModel, metaclass=_SpecMeta):
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, strict=True, defer_build=True)
     positional: ClassVar[tuple[str, ...]] = ()
-    _drawn: bool = PrivateAttr(default=False)
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
 
-    def model_post_init(self, context: Any) -> None:  # noqa: ARG002  (pydantic's hook)
-        """Note whether any number is an array of draws."""
-        self._drawn = any(map(holds_draws, self._children()))
-
-    def _children(self) -> Iterator[Any]:
-        for name in type(self).model_fields:
-            value = getattr(self, name)
-            if isinstance(value, tuple):
-                yield from value
-            else:
-                yield value
+    @functools.cached_property
+    def _drawn(self) -> bool:
+        """Whether any number is an array of draws."""
+        held = self.__dict__
+        return any(map(holds_draws, [held[name] for name in _fields(type(self)) if type(held[name]) not in _PLAIN]))
 
     # equality --------------------------------------------------------------------------------------------------
 
@@ -89,14 +82,23 @@ class Spec(BaseModel, metaclass=_SpecMeta):
         if self._drawn:
             rule = "can't be compared, hashed or saved"
             raise SpecError(type(self).__name__, "an array of draws", rule, "compare the spec it was drawn from")
-        return tuple(getattr(self, name) for name in type(self).model_fields)
+        compared = self._compared()
+        return tuple([compared[name] for name in _fields(type(self))])
+
+    def _compared(self) -> Mapping[str, Any]:
+        """What stands in each field where specs are compared."""
+        return self.__dict__
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and isinstance(other, Spec) and self._key() == other._key()
 
     @functools.cached_property
     def _hash(self) -> int:
-        return hash((type(self), *map(_hashable, self._key())))
+        key = self._key()
+        try:
+            return hash((type(self), key))
+        except TypeError:
+            return hash((type(self), tuple(map(_hashable, key))))
 
     def __hash__(self) -> int:
         return self._hash
@@ -196,7 +198,6 @@ class Spec(BaseModel, metaclass=_SpecMeta):
     def with_sources(self, sources: Mapping[str, str]) -> Self:
         """The same spec, remembering where some of its fields came from; equality does not see it."""
         made = self.model_copy()
-        made._drawn = self._drawn
         made._sources = {**self._sources, **sources}
         return made
 
@@ -403,6 +404,12 @@ class Batch(Generic[S]):
 
 
 @functools.cache
+def _fields(cls: type[Spec]) -> tuple[str, ...]:
+    """Names of a spec's fields; pydantic's own mapping takes longer to come by than all of their values."""
+    return tuple(cls.model_fields)
+
+
+@functools.cache
 def _units(cls: type[Spec]) -> dict[str, Unit]:
     """The Unit of each field that has one; an optional number keeps its unit inside the union."""
     found: dict[str, Unit] = {}
@@ -452,8 +459,14 @@ def _nearest(known: Mapping[str, str], path: str) -> str | None:
     return known.get("")
 
 
+_PLAIN = frozenset({float, int, bool, str, type(None)})
+"""Kinds of values that most fields hold, and no array is."""
+
+
 def holds_draws(value: Any) -> bool:
     """Whether a value is an array of draws, or a spec with one somewhere inside."""
+    if isinstance(value, tuple):
+        return any(map(holds_draws, value))
     return isinstance(value, np.ndarray) or (isinstance(value, Spec) and value._drawn)
 
 

@@ -127,8 +127,8 @@ class Stack(Spec):
                 raise SpecError(f"tags.{field}", field, "is no number of a Stack", did_you_mean(field, self.numbers(), "numbers"))
         return self
 
-    def _key(self) -> tuple[Any, ...]:
-        return tuple(tuple(sorted(v.items())) if isinstance(v, Mapping) else v for v in super()._key())
+    def _compared(self) -> Mapping[str, Any]:
+        return {**super()._compared(), "tags": tuple(sorted(self.tags.items()))}
 
     def tag(self, field: str) -> Tag:
         """How a number of the stack is known; prior-only where nobody said otherwise.

@@ -149,10 +149,9 @@ class Plan(Spec):
         """Tensor parallelism inside the experts."""
         return self.expert_tp if self.expert_tp is not None else (self.tp if self.ep == 1 else 1)
 
-    def _key(self) -> tuple[Any, ...]:
+    def _compared(self) -> Mapping[str, Any]:
         """Plans that shard their experts alike are equal, whether it was said or left out."""
-        alike = {"expert_tp": self.expert_tp_degree}
-        return tuple(alike.get(field, value) for field, value in zip(type(self).model_fields, super()._key(), strict=True))
+        return {**super()._compared(), "expert_tp": self.expert_tp_degree}
 
     @classmethod
     def from_megatron(cls, arguments: Mapping[str, Any] | Sequence[str] | str) -> Self:
