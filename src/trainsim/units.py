@@ -44,6 +44,44 @@ def rows_of(*values: Num) -> NDArray[np.float64]:
     return rows
 
 
+def smaller(a: Num, b: Num) -> Num:
+    """The smaller of two numbers, elementwise: ``np.minimum``, and of two floats in a tenth of its time.
+
+    >>> smaller(1.0, 2.0), smaller(1.5, np.array([1.0, 2.0]))
+    (1.0, array([1. , 1.5]))
+    """
+    return min(a, b) if isinstance(a, float) and isinstance(b, float) else np.minimum(a, b)
+
+
+def larger(a: Num, b: Num) -> Num:
+    """The larger of two numbers, elementwise: ``np.maximum``, and of two floats in a tenth of its time.
+
+    >>> larger(1.0, 2.0), larger(1.5, np.array([1.0, 2.0]))
+    (2.0, array([1.5, 2. ]))
+    """
+    return max(a, b) if isinstance(a, float) and isinstance(b, float) else np.maximum(a, b)
+
+
+def choose(condition: bool | NDArray[np.bool_], yes: Num, no: Num) -> Num:
+    """One number where a condition holds, another where it doesn't: ``np.where``, and for one condition the number as it is.
+
+    >>> choose(2.0 > 1.0, 1.0, np.zeros(3)), choose(np.array([True, False]), 1.0, 2.0)
+    (1.0, array([1., 2.]))
+    """
+    if isinstance(condition, np.ndarray):
+        return np.where(condition, yes, no)
+    return yes if condition else no
+
+
+def anywhere(condition: bool | NDArray[np.bool_]) -> bool:
+    """Whether a condition holds for any of the numbers.
+
+    >>> anywhere(2.0 > 1.0), anywhere(np.array([False, False]))
+    (True, False)
+    """
+    return bool(condition.any()) if isinstance(condition, np.ndarray) else bool(condition)
+
+
 class Arrays(Enum):
     """How a field meets an array: specs that users hold are scalar."""
 

@@ -204,7 +204,7 @@ SAMPLES = Samples(
         "step_of.schedule": "1f1b", "least_seconds.schedule": "1f1b", "zero": 1, "phase": "mfu", "decode_seconds.gpus": 8,
         "compare.a": short(), "compare.b": short(), "quantities.run": short(), "memory.phase": "mfu", "degrees_of.gpus": 64,
         "peak_by_zero.stages": (0, 1, 2, 3),
-        "interleaved_seconds.vpp": 2, "held": HELD,
+        "interleaved_seconds.vpp": 2, "held": HELD, "choose.condition": True,
     },
     still=frozenset({"lines.final.completed", *(f"training.memory.memory:phases.{name}.batch" for name in ("mfu", "hfu", "rate", "step"))}),
     told=(Belief,),

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import binom, gammaln, ndtri
 
-from ..units import Num
+from ..units import Num, choose, larger, smaller
 
 BLOM = 0.375
 """Plotting position of the expected largest of n normal draws (Blom 1958, Statistical Estimates and Transformed Beta-Variables)."""
@@ -50,21 +50,18 @@ def members_per_domain(group: Num, stride: Num, domain: Num) -> Num:
     >>> float(members_per_domain(64, 1, 8)), float(members_per_domain(64, 4, 8)), float(members_per_domain(64, 16, 8))
     (8.0, 2.0, 1.0)
     """
-    inside: Num = np.minimum(group, np.maximum(1.0, np.floor(np.asarray(domain, dtype=np.float64) / stride)))
-    return inside
+    return smaller(group, larger(1.0, np.floor(domain / stride)))
 
 
 def _domains(group: Num, per_domain: Num) -> Num:
     """Domains a group touches; the last may be part filled."""
-    touched: Num = np.ceil(np.asarray(group, dtype=np.float64) / per_domain)
+    touched: Num = np.ceil(group / per_domain)
     return touched
 
 
 def _bandwidth(group: Num, per_domain: Num, fabric: Fabric) -> Num:
     """What one member of a ring or tree sends: its domain's members share the rings that leave it, each through its own card."""
-    spans = np.asarray(group) > per_domain
-    rate: Num = np.where(spans, np.minimum(fabric.inside, per_domain * np.asarray(fabric.outside)), fabric.inside)
-    return rate
+    return choose(group > per_domain, smaller(fabric.inside, per_domain * fabric.outside), fabric.inside)
 
 
 def largest_of(members: Num) -> Num:
@@ -102,10 +99,9 @@ def ring_all_gather(size: Num, group: Num, per_domain: Num, fabric: Fabric) -> N
     >>> float(ring_all_gather(8e9, 8, 8, Fabric(8, 200e9, 50e9, 0.0, 0.0)))
     0.035
     """
-    n, domains = np.asarray(group, dtype=np.float64), _domains(group, per_domain)
-    latency = (n - domains) * fabric.inside_latency + (domains - 1) * fabric.outside_latency
-    seconds: Num = (n - 1) / n * size / _bandwidth(group, per_domain, fabric) + latency
-    return seconds
+    domains = _domains(group, per_domain)
+    latency = (group - domains) * fabric.inside_latency + (domains - 1) * fabric.outside_latency
+    return (group - 1) / group * size / _bandwidth(group, per_domain, fabric) + latency
 
 
 def ring_reduce_scatter(size: Num, group: Num, per_domain: Num, fabric: Fabric) -> Num:
@@ -140,9 +136,8 @@ def tree_all_reduce(size: Num, group: Num, per_domain: Num, fabric: Fabric) -> N
     4.4e-05
     """
     hops = np.ceil(np.log2(_domains(group, per_domain)))
-    latency = (per_domain - 1) * np.asarray(fabric.inside_latency) + hops * fabric.outside_latency
-    seconds: Num = (np.asarray(group) > 1) * 2.0 * (size / _bandwidth(group, per_domain, fabric) + latency)
-    return seconds
+    latency = (per_domain - 1) * fabric.inside_latency + hops * fabric.outside_latency
+    return (group > 1) * 2.0 * (size / _bandwidth(group, per_domain, fabric) + latency)
 
 
 def hierarchical_all_reduce(size: Num, group: Num, per_domain: Num, fabric: Fabric) -> Num:
@@ -157,10 +152,9 @@ def hierarchical_all_reduce(size: Num, group: Num, per_domain: Num, fabric: Fabr
 
 
 def _hierarchical_half(size: Num, group: Num, per_domain: Num, fabric: Fabric) -> Num:
-    m, domains = np.asarray(per_domain, dtype=np.float64), _domains(group, per_domain)
+    m, domains = per_domain, _domains(group, per_domain)
     inside = (m - 1) * (size / m / fabric.inside + fabric.inside_latency)
-    between: Num = (domains - 1) * (size / m / domains / fabric.outside + fabric.outside_latency)
-    return inside + between
+    return inside + (domains - 1) * (size / m / domains / fabric.outside + fabric.outside_latency)
 
 
 # what a library picks ------------------------------------------------------------------------------------------------
@@ -182,8 +176,7 @@ def all_reduce(size: Num, group: Num, per_domain: Num, fabric: Fabric) -> Num:
     (0.0, True)
     """
     arguments = (size, group, per_domain, fabric)
-    fastest: Num = np.minimum(ring_all_reduce(*arguments), np.minimum(tree_all_reduce(*arguments), hierarchical_all_reduce(*arguments)))
-    return fastest
+    return smaller(ring_all_reduce(*arguments), smaller(tree_all_reduce(*arguments), hierarchical_all_reduce(*arguments)))
 
 
 def all_gather(size: Num, group: Num, per_domain: Num, fabric: Fabric) -> Num:
@@ -192,9 +185,7 @@ def all_gather(size: Num, group: Num, per_domain: Num, fabric: Fabric) -> Num:
     >>> float(all_gather(8e9, 1, 1, Fabric(8, 200e9, 50e9, 1e-6, 5e-6)))
     0.0
     """
-    ring, levels = ring_all_gather(size, group, per_domain, fabric), _hierarchical_half(size, group, per_domain, fabric)
-    fastest: Num = np.minimum(ring, levels)
-    return fastest
+    return smaller(ring_all_gather(size, group, per_domain, fabric), _hierarchical_half(size, group, per_domain, fabric))
 
 
 def reduce_scatter(size: Num, group: Num, per_domain: Num, fabric: Fabric) -> Num:
@@ -222,11 +213,9 @@ def point_to_point(size: Num, distance: Num, fabric: Fabric) -> Num:
     >>> float(point_to_point(1e6, 1, fabric)), float(point_to_point(1e6, 8, fabric)), float(point_to_point(1e6, 0, fabric))
     (6e-06, 2.5e-05, 0.0)
     """
-    apart = np.asarray(distance)
-    inside = size / np.asarray(fabric.inside) + fabric.inside_latency
-    outside = size / np.asarray(fabric.outside) + fabric.outside_latency
-    seconds: Num = np.where(apart < fabric.domain, inside, outside) * (apart > 0)
-    return seconds
+    inside = size / fabric.inside + fabric.inside_latency
+    outside = size / fabric.outside + fabric.outside_latency
+    return choose(distance < fabric.domain, inside, outside) * (distance > 0)
 
 
 def all_to_all(size: Num, group: Num, per_domain: Num, fabric: Fabric) -> Num:

@@ -20,7 +20,7 @@ from ..cluster.kernels import (
 from ..cluster.stack import Stack
 from ..errors import EstimateError
 from ..model.documents import Documents, document_keys
-from ..units import Num, rows_of
+from ..units import Num, anywhere, choose, rows_of
 from .optimizer import AdamW, Optimizer
 from .plan import Loss
 from .precision import RECIPES, Precision, recipe_of
@@ -122,9 +122,9 @@ class LayerTimes:
     cp: Num
 
 
-def _shared(degree: Num) -> bool:
+def shared(degree: Num) -> bool:
     """Whether more than one rank shares the work in any column."""
-    return degree != 1 if isinstance(degree, float) else bool(np.any(degree != 1))
+    return anywhere(degree != 1)
 
 
 def nothing(shapes: Shapes) -> Num:
@@ -163,7 +163,7 @@ def layer_times(shapes: Shapes, again: Again, layout: Layout, chip: Chip, fabric
     # backward launches twice the kernels of forward: half of them stand with the gradients of inputs, half with those of weights
     inputs, weights = host_floor(raw_inputs, host, stack), host_floor(raw_weights, shapes.kernels * stack.launch, stack)
     attending: tuple[Num, Num] = (nothing(shapes), nothing(shapes))
-    if _shared(layout.cp):
+    if shared(layout.cp):
         others = [host_floor(np.maximum(raw - each, 0.0), host, stack) for raw, each in ((raw_forward, core), (raw_inputs, back))]
         attending = (forward - others[0], inputs - others[1])
     repeated = _shortened(shapes, stack, forward, raw_forward, products[0], host)
@@ -188,10 +188,9 @@ def layer_times(shapes: Shapes, again: Again, layout: Layout, chip: Chip, fabric
 def _formats(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num, Num]:
     """Peak, share and bytes per element of each product."""
     low = shapes.low > 0
-    derate = powered(chip, stack)
     peak = np.where(low, _low_peak(layout.recipe, chip), chip.peak_of("bf16"))
-    share = np.where(low, stack.share(layout.low), stack.bf16) * np.where(shapes.routed > 0, stack.grouped, 1.0)
-    return peak, np.minimum(share * derate, 1.0), np.where(low, NUMBER_BYTES[layout.low], BF16_BYTES)
+    share = np.where(low, stack.share(layout.low), stack.bf16) * _where_routed(shapes, stack.grouped, 1.0)
+    return peak, np.minimum(share * powered(chip, stack), 1.0), np.where(low, NUMBER_BYTES[layout.low], BF16_BYTES)
 
 
 def _low_peak(recipe: Precision, chip: Chip) -> Num:
@@ -210,7 +209,7 @@ def _low_peak(recipe: Precision, chip: Chip) -> Num:
 
 def powered(chip: Chip, stack: Stack) -> Num:
     """``(power / rated)^γ``: a part whose power is not the one its shares were fitted at."""
-    if chip.power is None or not np.any(stack.rated_power):
+    if chip.power is None or not anywhere(stack.rated_power != 0):
         return 1.0
     return np.power(chip.power / np.asarray(stack.rated_power), stack.power_exponent)
 
@@ -227,17 +226,18 @@ class Tiles:
 
 def tiles_of(shapes: Shapes, layout: Layout, stack: Stack) -> Tiles:
     """Products as tensor, sequence and expert parallelism leave them."""
-    divided = layout.tp if _shared(layout.tp) else 1.0
-    if np.any(np.asarray(layout.expert_tp) != divided):
-        divided = np.where(shapes.routed > 0, layout.expert_tp, divided)
+    divided = _where_routed(shapes, layout.expert_tp, layout.tp)
     inner = shapes.inner / np.where(shapes.inner_split > 0, divided, 1.0)
     cols = shapes.cols / np.where(shapes.cols_split > 0, divided, 1.0)
     dense = shapes.rows * layout.tokens / np.where(shapes.split > 0, 1.0, layout.sequence_split)
-    if shapes.experts == 1:
-        return Tiles(dense, inner, cols, 1.0)
     each = layout.tokens / layout.tp * shapes.top_k * layout.ep * layout.expert_tp / shapes.experts * stack.imbalance
-    routed = shapes.routed > 0
-    return Tiles(np.where(routed, each * shapes.rows, dense), inner, cols, np.where(routed, shapes.experts / layout.ep, 1.0))
+    rows = _where_routed(shapes, each * shapes.rows, dense)
+    return Tiles(rows, inner, cols, _where_routed(shapes, shapes.experts / layout.ep, 1.0))
+
+
+def _where_routed(shapes: Shapes, routed: Num, dense: Num) -> Num:
+    """A number of the products of experts and one of all others, ``(products, n)``."""
+    return dense if shapes.experts == 1 else np.where(shapes.routed > 0, routed, dense)
 
 
 def _products(shapes: Shapes, tiles: Tiles, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num, Num]:
@@ -245,7 +245,7 @@ def _products(shapes: Shapes, tiles: Tiles, layout: Layout, chip: Chip, stack: S
     peak, share, size = _formats(shapes, layout, chip, stack)
     share = share * aligned(tiles.inner, tiles.cols, size, stack)
     rows, inner, cols = tiles.rows, tiles.inner, tiles.cols
-    gradient = 2.0 * np.asarray(stack.gradient_bytes)  # accumulated in place: read and written
+    gradient = 2.0 * stack.gradient_bytes  # accumulated in place: read and written
     settings = (tiles.groups, peak, share, chip.memory_bandwidth, stack)
     return (
         product_seconds(rows, cols, inner, *settings, element_bytes=size, output_bytes=BF16_BYTES),
@@ -258,7 +258,7 @@ def _cores(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack, backward: f
     """Seconds of each attention core or recurrent mixer in one pass, shape ``(cores, n)``."""
     peak = chip.peak_of("bf16")
     found = [_core(shapes, i, layout, chip, peak, stack, backward) for i in range(len(shapes.masks))]
-    return rows_of(*found) if found else np.zeros((0, 1))
+    return rows_of(*found).reshape(len(found), -1) if found else np.zeros((0, 1))
 
 
 def _attention(layout: Layout, stack: Stack) -> Literal["fused", "unfused"]:
@@ -267,9 +267,9 @@ def _attention(layout: Layout, stack: Stack) -> Literal["fused", "unfused"]:
 
 
 def _core(shapes: Shapes, i: int, layout: Layout, chip: Chip, peak: Num, stack: Stack, backward: float) -> Num:
-    heads, width, mask = shapes.heads[i] / layout.tp, shapes.width[i], shapes.masks[i]
+    heads, width, mask = shapes.heads.item(i) / layout.tp, shapes.width.item(i), shapes.masks[i]
     if mask is None:
-        flop = layout.tokens * shapes.fixed_flop[i] / layout.tp * (1.0 + backward * (stack.backward_flops - 1.0))
+        flop = layout.tokens * shapes.fixed_flop.item(i) / layout.tp * (1.0 + backward * (stack.backward_flops - 1.0))
         alone: Num = flop / (peak * stack.attention_forward)
         return alone
     match _attention(layout, stack):
@@ -303,14 +303,16 @@ def _casts(shapes: Shapes, tiles: Tiles, layout: Layout, chip: Chip, stack: Stac
 
 def _permute(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> Num:
     """Sorting tokens to experts and back in one pass, shape ``(kinds, n)``."""
+    if shapes.experts == 1:
+        return nothing(shapes)
     moved = shapes.routed_layers * shapes.stream * shapes.top_k * layout.tokens / layout.tp * stack.permute_bytes
     return stream_seconds(moved, chip.memory_bandwidth, stack)
 
 
 def _host(shapes: Shapes, layout: Layout, stack: Stack) -> Num:
     """Host time of one pass over one layer of each kind, shape ``(kinds, n)``."""
-    extra = {"fused": 0.0, "unfused": UNFUSED_KERNELS}[_attention(layout, stack)] * np.sum(shapes.cores_of, axis=1, keepdims=True)
-    sums = shapes.split_sublayers * (np.asarray(layout.tp) > 1)
+    extra = {"fused": 0.0, "unfused": UNFUSED_KERNELS}[_attention(layout, stack)] * shapes.cores_of.sum(axis=1, keepdims=True)
+    sums = shapes.split_sublayers * (layout.tp > 1)
     loss = stack.loss_kernels * (shapes.logits > 0)
     host: Num = stack.launch * (shapes.kernels + extra + sums + loss) + stack.routing_launch * shapes.routed_layers
     return host * (1.0 + stack.host_spread * largest_of(layout.tp))
@@ -336,7 +338,7 @@ def _again(again: Again, layout: Layout, chip: Chip, stack: Stack, times: tuple[
 
 def _tp(shapes: Shapes, layout: Layout, fabric: Fabric, hidden: Num) -> Num:
     """Sums over tensor-parallel ranks in one pass: one per sublayer whose last product is split by rows (arXiv:1909.08053, section 3)."""
-    if not _shared(layout.tp):
+    if not shared(layout.tp):
         return nothing(shapes)
     near = members_per_domain(layout.tp, 1.0, fabric.domain)
     return shapes.split_sublayers * all_reduce(layout.tokens * hidden * BF16_BYTES, layout.tp, near, fabric)
@@ -344,10 +346,10 @@ def _tp(shapes: Shapes, layout: Layout, fabric: Fabric, hidden: Num) -> Num:
 
 def _ep(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> Num:
     """Tokens to their experts and back in one pass (arXiv:2412.19437, section 3.2.2)."""
-    if shapes.experts == 1 or not _shared(layout.ep):
+    if shapes.experts == 1 or not shared(layout.ep):
         return nothing(shapes)
     near = members_per_domain(layout.ep, layout.expert_tp, fabric.domain)
-    limit = np.where(np.asarray(stack.domains_per_token) > 0, stack.domains_per_token, np.inf)
+    limit = choose(stack.domains_per_token > 0, stack.domains_per_token, np.inf)
     copies = token_copies(stack.deduplication, shapes.experts, shapes.top_k, layout.ep, near, limit=limit)
     elements = shapes.stream * layout.tokens / layout.tp
     both = rows_of(layout.recipe.dispatched, layout.recipe.combined).reshape(2, 1, -1)
@@ -360,7 +362,7 @@ def _expert_tp(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> 
 
     Source: ``MoEAlltoAllTokenDispatcher`` of Megatron-Core: every copy that reaches a rank is gathered over its group.
     """
-    if shapes.experts == 1 or not _shared(layout.expert_tp):
+    if shapes.experts == 1 or not shared(layout.expert_tp):
         return nothing(shapes)
     near = members_per_domain(layout.expert_tp, 1.0, fabric.domain)
     elements = shapes.stream * (shapes.top_k * layout.tokens / layout.tp * layout.expert_tp * stack.imbalance)
@@ -373,7 +375,7 @@ def _cp(shapes: Shapes, layout: Layout, fabric: Fabric) -> Num:
 
     Source: ring attention, arXiv:2310.01889, section 3; states gathered, arXiv:2502.07563 (LASP-2), section 3.
     """
-    if not _shared(layout.cp):
+    if not shared(layout.cp):
         return nothing(shapes)
     near = members_per_domain(layout.cp, layout.tp, fabric.domain)
     whole = (layout.tokens * shapes.kv_width + layout.micro_batch * shapes.state) * layout.cp / layout.tp * BF16_BYTES

@@ -15,7 +15,7 @@ from ..units import Num
 from .layers import LayerTimes, Layout
 from .network import fabric_of
 from .schedule import Schedule
-from .spreading import of_ranks
+from .spreading import distinct, of_ranks
 from .step import PAIRED, _jitter, _pass, _sending, stages_of_layout
 
 
@@ -33,14 +33,16 @@ def least_seconds(model: Model, layout: Layout, batch: Num, schedule: Schedule, 
         seconds ``(n,)`` [s].
     """
     chunks, stages, again = stages_of_layout(model, layout, schedule)
-    counts = np.unique(of_ranks(stages, schedule, layout.pp), axis=0)
-    passes = _pass(times, again, counts[:0], schedule, layout, stack).passes
+    counts = of_ranks(stages, schedule, layout.pp)
+    first, row = distinct(counts)
+    busy = _pass(times, again, counts[first], row, schedule, layout, stack)
+    passes = busy.passes
     whole = passes.forward + passes.inputs + passes.weights
     if schedule in PAIRED:
         whole = whole + 2.0 * np.minimum(passes.alone, 0.0)
     micro_batches = np.ceil(batch / (layout.dp * layout.micro_batch))
     sending = _sending(layout, chunks, fabric_of(cluster, stack), float(model.hidden), micro_batches, stack)
-    least: Num = (micro_batches * np.max(counts @ whole, axis=0) + sending) * _jitter(layout, stack) * stack.factor
+    least: Num = (micro_batches * np.max(busy.layers @ whole, axis=0) + sending) * _jitter(layout, stack) * stack.factor
     return least
 
 

@@ -23,4 +23,4 @@ def fabric_of(cluster: Cluster, stack: Stack) -> Fabric:
         if link is None:
             raise EstimateError(f"cluster.{name}", None, "is needed to model exchanges", f"give cluster.{name}=Link(bandwidth=…)")
         found[name] = link.bandwidth * share if link.achieved is None else link.achieved
-    return Fabric(cluster.domain, found["scale_up"], found["scale_out"], stack.inside_latency, stack.outside_latency)
+    return Fabric(float(cluster.domain), found["scale_up"], found["scale_out"], stack.inside_latency, stack.outside_latency)

@@ -84,6 +84,23 @@ def of_ranks(stages: Array, schedule: Schedule, pp: int) -> Array:
     return ranks
 
 
+def distinct(rows: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Which rows differ from all before them, and which of those each row is like: ranks of the same layers are worked out once.
+
+    >>> first, alike = distinct(np.array([[1.0, 2.0], [0.0, 3.0], [1.0, 2.0]]))
+    >>> first.tolist(), alike.tolist()
+    ([0, 1], [0, 1, 0])
+    """
+    first: dict[bytes, int] = {}
+    number: dict[bytes, int] = {}
+    alike = []
+    for i, row in enumerate(rows):
+        key = row.tobytes()
+        first.setdefault(key, i)
+        alike.append(number.setdefault(key, len(number)))
+    return np.array(list(first.values())), np.array(alike)
+
+
 def stages_held(schedule: Schedule, pp: int, vpp: int) -> int:
     """Stages whose passes a rank runs for one micro-batch: 1, but ``vpp`` interleaved and 2 folded.
 

@@ -17,8 +17,8 @@ from ..cluster.stack import Stack
 from ..model.documents import Documents
 from ..model.transformer import Model
 from ..spec import holds_draws
-from ..units import Num, rows_of
-from .layers import BF16_BYTES, LayerTimes, Layout, layer_times
+from ..units import Num, choose, larger, rows_of
+from .layers import BF16_BYTES, LayerTimes, Layout, layer_times, shared
 from .network import fabric_of
 from .optimizer import clipping_traffic
 from .plan import Plan
@@ -26,7 +26,7 @@ from .schedule import Schedule, busy_seconds, waiting_seconds
 from .schedule.events import Times
 from .schedule.waiting import FOLDED
 from .shapes import Again, Shapes, again_of, shapes_of
-from .spreading import BESIDE, of_ranks, stage_counts, stages_held
+from .spreading import BESIDE, distinct, of_ranks, stage_counts, stages_held
 from .updates import Owners, orthogonal_seconds, owners, update_seconds
 
 COPIES = {"dualpipe": 2.0}
@@ -58,25 +58,37 @@ class Passes:
 
 @dataclass(frozen=True, eq=False)
 class Pass:
-    """One micro-batch through the layers of every rank: seconds ``(ranks, n)`` by what they are spent on."""
+    """One micro-batch through the layers of every rank: seconds by what they are spent on.
 
-    forward: Num
-    inputs: Num
-    weights: Num
-    again: Num
+    Args:
+        layers: of each kind on ranks that differ, ``(rows, kinds)``.
+        row: of each rank.
+        compute: everything but exchanges in a layer of each kind, ``(kinds, n)`` [s].
+        exposed, hidden: what shows of each exchange and what hides, ``(kinds, n)`` [s].
+        passes: the same by pass.
+    """
+
+    layers: Array
+    row: NDArray[np.intp]
+    compute: Num
     exposed: Mapping[str, Num]
     hidden: Mapping[str, Num]
     passes: Passes
 
     @cached_property
-    def compute(self) -> Num:
-        """Everything but exchanges [s]."""
-        return self.forward + self.inputs + self.weights + self.again
+    def computed(self) -> Array:
+        """Everything but exchanges on ranks that differ, ``(rows, n)`` [s]."""
+        return self.layers @ self.compute
 
     @cached_property
-    def whole(self) -> Num:
-        """Compute and what shows of the exchanges [s]."""
-        return self.compute + sum(self.exposed.values())
+    def worked(self) -> Array:
+        """Compute and what shows of the exchanges on ranks that differ, ``(rows, n)`` [s]."""
+        return self.layers @ (self.compute + sum(self.exposed.values()))
+
+    @property
+    def whole(self) -> Array:
+        """The same on every rank, ``(ranks, n)`` [s]."""
+        return self.worked[self.row]
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,8 +141,13 @@ class Step:
         """What :attr:`seconds` can't be less than, whatever the pipeline waits for: known without its events [s]."""
         return self._waiting(0.0)
 
+    def of_slowest(self, seconds: Num) -> Num:
+        """What the layers of the slowest rank take, from seconds by kind of layer: ``(kinds, n)`` → ``(n,)`` [s]."""
+        taken: Num = np.sum(self.counts[self.slowest].T * seconds, axis=0)
+        return taken
+
     def _waiting(self, bubble: Num) -> Num:
-        busy = self.micro_batches * _at_rank(self.busy.whole, self.slowest) + self.alone + bubble + self.sending
+        busy = self.micro_batches * _at_rank(self.busy.worked, self.busy.row[self.slowest]) + self.alone + bubble + self.sending
         update = self.optimizer + self.orthogonal + self.norm
         return (busy + self.synchronise - self.synchronise_hidden + update) * self.jitter * self.factor
 
@@ -170,15 +187,16 @@ def step_of(
     chunks, stages, again = stages_of_layout(model, layout, schedule)
     times = times_of(model, layout, schedule, cluster, stack) if times is None else times
     counts = of_ranks(stages, schedule, layout.pp)
-    busy = _pass(times, again, counts, schedule, layout, stack)
+    first, row = distinct(counts)
+    busy = _pass(times, again, counts[first], row, schedule, layout, stack)
     micro_batches = np.ceil(batch / (layout.dp * layout.micro_batch))
     by_stage = _by_stage(schedule, busy.passes, stages)
-    slowest, alone = _slowest(schedule, busy, by_stage, layout, micro_batches)
+    slowest, alone = _slowest(schedule, busy, first, by_stage, layout, micro_batches)
     copies, chip = COPIES.get(schedule, 1.0), cluster.chip
-    held, own = copies * counts, owners(layout, copies)
+    held, own = copies * busy.layers, owners(layout, copies)
     synchronise, hideable, owned = _synchronise(shapes, held, own, layout, zero, fabric, stack, micro_batches, busy)
     hidden = stack.overlap_dp * np.minimum(synchronise, hideable)
-    latest = np.argmax(np.broadcast_to(synchronise - hidden, np.broadcast_shapes(np.shape(hidden), (1, len(slowest)))), axis=0)
+    latest = (synchronise - hidden).argmax(axis=0)
     return Step(
         micro_batches=micro_batches,
         slowest=slowest,
@@ -192,18 +210,18 @@ def step_of(
         sending=_sending(layout, chunks, fabric, float(model.hidden), micro_batches, stack) + _tied(model, layout, schedule, fabric, stack),
         synchronise=_at_rank(synchronise, latest),
         synchronise_hidden=_at_rank(hidden, latest),
-        optimizer=np.max(update_seconds(model, held, layout, own, zero, chip, stack), axis=0),
-        orthogonal=np.max(orthogonal_seconds(model, held, layout, own, zero, chip, fabric, stack), axis=0),
-        norm=stream_seconds(np.max(owned, axis=0) * clipping_traffic(layout.recipe), chip.memory_bandwidth, stack)
+        optimizer=update_seconds(model, held, layout, own, zero, chip, stack).max(axis=0),
+        orthogonal=orthogonal_seconds(model, held, layout, own, zero, chip, fabric, stack).max(axis=0),
+        norm=stream_seconds(owned.max(axis=0) * clipping_traffic(layout.recipe), chip.memory_bandwidth, stack)
         + tree_all_reduce(4.0, layout.gpus, members_per_domain(layout.gpus, 1.0, fabric.domain), fabric),
         jitter=_jitter(layout, stack),
-        factor=np.asarray(stack.factor),
+        factor=stack.factor,
     )
 
 
 def _jitter(layout: Layout, stack: Stack) -> Num:
     """What stragglers make of a step."""
-    slower: Num = 1.0 + stack.jitter * np.log2(np.maximum(layout.gpus / NODE, 1.0))
+    slower: Num = 1.0 + stack.jitter * np.log2(larger(layout.gpus / NODE, 1.0))
     return slower
 
 
@@ -229,45 +247,56 @@ def _in_layers(again: Again, shapes: Shapes, stages: Array, layout: Layout) -> A
     return Again(**{each.name: share * getattr(again, each.name) for each in fields(again)})
 
 
-def _pass(times: LayerTimes, again: Again, counts: Array, schedule: Schedule, layout: Layout, stack: Stack) -> Pass:
+def _pass(
+    times: LayerTimes, again: Again, layers: Array, row: NDArray[np.intp], schedule: Schedule, layout: Layout, stack: Stack
+) -> Pass:
     """One micro-batch through every rank: forward and backward, exchanges split into what shows and what hides."""
-    backward = times.inputs + times.weights
     last = {"whole": 0.0, "early-stop": 1.0 / SUMS}[stack.checkpoint] * again.whole
-    alone = np.minimum(times.ep, times.forward) + np.minimum(times.ep, backward)
-    beside = np.minimum(2.0 * times.ep, times.forward + backward)  # another chunk's pass runs beside the exchange
-    inside = (0.0 if schedule in LONE else stack.overlap_ep) * alone
-    paired = layout.vpp > 1 or schedule in PAIRED
-    routed = np.maximum(inside, stack.overlap_ep_interleaved * beside) if paired else inside
-    kv = np.minimum(times.cp, times.attending[0]) + np.minimum(2.0 * times.cp, times.attending[1])
     # an exchange of forward happens again in backward, and in whatever of forward runs a second time
     sums, visits = (2.0 + again.sums - last) * times.tp, 2.0 + again.routed
     exchanged = {"tp": sums + visits * times.expert_tp, "ep": visits * times.ep, "cp": (3.0 + again.keys) * times.cp}
-    hidden = {"tp": stack.overlap_tp * sums, "ep": routed, "cp": stack.overlap_cp * kv}
-    lent = stack.exchange_processors / (1.0 - np.asarray(stack.exchange_processors)) * hidden["ep"]
-    shown = sum(exchanged[kind] - hidden[kind] for kind in exchanged) + lent
-    half = shown / 2
-    rows = (times.forward, times.inputs, times.weights, times.again, *(exchanged[kind] - hidden[kind] for kind in exchanged), lent)
-    forward, inputs, weights, redone, *shows = counts @ rows_of(*rows, *hidden.values())
-    kinds = len(exchanged)
+    hidden = {"tp": stack.overlap_tp * sums, "ep": _routed(times, schedule, layout, stack), "cp": stack.overlap_cp * _keys(times, layout)}
+    exposed = {kind: exchanged[kind] - hidden[kind] for kind in exchanged}
+    exposed["lent"] = stack.exchange_processors / (1.0 - stack.exchange_processors) * hidden["ep"]
+    inputs, half = times.inputs + times.again, sum(exposed.values()) / 2
     return Pass(
-        passes=Passes(times.forward + half, times.inputs + times.again + half, times.weights, (hidden["ep"] - lent) / 2),
-        forward=forward,
-        inputs=inputs,
-        weights=weights,
-        again=redone,
-        exposed=dict(zip((*exchanged, "lent"), shows[: kinds + 1], strict=True)),
-        hidden=dict(zip(hidden, shows[kinds + 1 :], strict=True)),
+        layers=layers,
+        row=row,
+        compute=times.forward + inputs + times.weights,
+        exposed=exposed,
+        hidden=hidden,
+        passes=Passes(times.forward + half, inputs + half, times.weights, (hidden["ep"] - exposed["lent"]) / 2),
     )
 
 
-def _slowest(schedule: Schedule, busy: Pass, times: Times, layout: Layout, micro_batches: Num) -> tuple[NDArray[np.intp], Num]:
+def _routed(times: LayerTimes, schedule: Schedule, layout: Layout, stack: Stack) -> Num:
+    """What hides of the exchanges with experts, ``(kinds, n)``: behind the pass itself, or another chunk's that runs beside it."""
+    if not shared(layout.ep):
+        return times.ep
+    backward = times.inputs + times.weights
+    inside = (0.0 if schedule in LONE else stack.overlap_ep) * (np.minimum(times.ep, times.forward) + np.minimum(times.ep, backward))
+    if layout.vpp == 1 and schedule not in PAIRED:
+        return inside
+    return np.maximum(inside, stack.overlap_ep_interleaved * np.minimum(2.0 * times.ep, times.forward + backward))
+
+
+def _keys(times: LayerTimes, layout: Layout) -> Num:
+    """What could hide of the exchanges of keys and values: the attention cores beside them, ``(kinds, n)``."""
+    if not shared(layout.cp):
+        return times.cp
+    return np.minimum(times.cp, times.attending[0]) + np.minimum(2.0 * times.cp, times.attending[1])
+
+
+def _slowest(
+    schedule: Schedule, busy: Pass, first: NDArray[np.intp], times: Times, layout: Layout, micro_batches: Num
+) -> tuple[NDArray[np.intp], Num]:
     """The rank that works longest, and what its lone passes add."""
-    whole = np.atleast_2d(busy.whole)
     if layout.pp == 1 or schedule not in PAIRED:
-        return np.argmax(whole, axis=0), 0.0
+        return first[busy.worked.argmax(axis=0)], 0.0
     worked = np.atleast_2d(busy_seconds(schedule, times, micro_batches, layout.pp))
-    slowest = np.argmax(worked, axis=0)
-    return slowest, (np.asarray(layout.ep) != 1) * (_at_rank(worked, slowest) - micro_batches * _at_rank(whole, slowest))
+    slowest = worked.argmax(axis=0)
+    more = _at_rank(worked, slowest) - micro_batches * _at_rank(busy.worked, busy.row[slowest])
+    return slowest, (layout.ep != 1) * more
 
 
 def _by_stage(schedule: Schedule, passes: Passes, stages: Array) -> Times:
@@ -291,7 +320,7 @@ def _sending(layout: Layout, chunks: int, fabric: Fabric, hidden: float, micro_b
     size = layout.tokens * hidden * BF16_BYTES
     gathered = all_gather(size, layout.tp, members_per_domain(layout.tp, 1.0, fabric.domain), fabric)
     sent = point_to_point(size / layout.tp, layout.gpus / layout.pp, fabric)
-    whole = np.where(np.asarray(layout.sequence_split) < layout.tp, gathered, 0.0)
+    whole = choose(layout.sequence_split < layout.tp, gathered, 0.0)
     return 2.0 * chunks * micro_batches * (sent + whole + stack.launch)
 
 
@@ -304,7 +333,7 @@ def _tied(model: Model, layout: Layout, schedule: Schedule, fabric: Fabric, stac
         return 0.0
     apart = layout.gpus / layout.pp * (layout.pp - 1)
     size = float(model.vocab) * float(model.hidden) / layout.tp * stack.gradient_bytes
-    return all_reduce(size, 2.0, np.where(apart < fabric.domain, 2.0, 1.0), fabric)
+    return all_reduce(size, 2.0, choose(apart < fabric.domain, 2.0, 1.0), fabric)
 
 
 def _synchronise(
@@ -335,9 +364,9 @@ def _synchronise(
             case _:
                 seconds = micro_batches * (scattered + across + 2.0 * gathered)
     owned = params / group if zero > 0 else params * np.ones_like(group)
-    window = busy.compute * (micro_batches if zero > 1 else 1.0)
+    window = busy.computed * (micro_batches if zero > 1 else 1.0)
     seconds = np.where(params > 0, seconds, 0.0)  # nobody sums the gradients of experts that a model doesn't have
-    return np.sum(seconds, axis=0), np.atleast_2d(window), np.sum(owned, axis=0)
+    return seconds[0] + seconds[1], window, owned[0] + owned[1]
 
 
 def _between_copies(gradients: Num, copies: Num, stride: Num, fabric: Fabric) -> Num:

@@ -31,10 +31,9 @@ def _parts(step: Step, shapes: Shapes) -> Mapping[str, Ledger | Num]:
     n = step.micro_batches
     exchanges: dict[tuple[str, ...], Num] = {}
     for kind, hidden in step.busy.hidden.items():
-        shown = _at_rank(np.atleast_2d(step.busy.exposed[kind] + hidden), step.slowest)
-        exchanges["exchange", kind, "sent"] = n * shown
-        exchanges["exchange", kind, "hidden"] = -n * _at_rank(np.atleast_2d(hidden), step.slowest)
-    exchanges["exchange", "ep", "processors"] = n * _at_rank(np.atleast_2d(step.busy.exposed["lent"]), step.slowest)
+        exchanges["exchange", kind, "sent"] = n * step.of_slowest(step.busy.exposed[kind] + hidden)
+        exchanges["exchange", kind, "hidden"] = -n * step.of_slowest(hidden)
+    exchanges["exchange", "ep", "processors"] = n * step.of_slowest(step.busy.exposed["lent"])
     lines: dict[tuple[str, ...], Num] = {
         **_compute(step, shapes),
         **exchanges,
@@ -71,7 +70,7 @@ def _compute(step: Step, shapes: Shapes) -> dict[tuple[str, ...], Num]:
         lines["compute", kind, "permute"] = layers * 2.0 * _row(t.permute, kind_at)
         lines["compute", kind, "again"] = layers * _row(t.again, kind_at)
     shown = sum(lines.values())
-    lines["compute", "launch"] = step.micro_batches * _at_rank(np.atleast_2d(step.busy.compute), step.slowest) - shown
+    lines["compute", "launch"] = step.micro_batches * step.of_slowest(step.busy.compute) - shown
     return lines
 
 

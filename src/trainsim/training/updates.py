@@ -14,7 +14,7 @@ from ..cluster.kernels import product_seconds, stream_seconds
 from ..cluster.stack import Stack
 from ..model.ops import MatMul
 from ..model.transformer import Model
-from ..units import Num, rows_of
+from ..units import Num, larger, rows_of, smaller
 from .layers import BF16_BYTES, Layout, powered, tiles_of
 from .optimizer import Optimizer
 from .shapes import shapes_of
@@ -41,9 +41,10 @@ class Owners:
 def owners(layout: Layout, copies: float) -> Owners:
     """Groups of a layout; ``copies`` of every stage stand on the ranks of one pipeline."""
     ranks = layout.dp * layout.cp * copies
-    spread = np.asarray(layout.ep) * layout.expert_tp
+    spread = layout.ep * layout.expert_tp
     shard = ranks if layout.shard is None else layout.shard * copies
-    every, group = (both(each, np.maximum(each * np.asarray(layout.tp) / spread, 1.0)) for each in (ranks, shard))
+    every = both(ranks, larger(ranks * layout.tp / spread, 1.0))
+    group = every if layout.shard is None else both(shard, larger(shard * layout.tp / spread, 1.0))
     return Owners(both(layout.tp, spread), every, group)
 
 
@@ -82,7 +83,7 @@ def update_seconds(model: Model, held: Array, layout: Layout, own: Owners, zero:
     roles, params = _by_role(model)
     moved = params @ rows_of(*(layout.optimizer.traffic(role, layout.recipe) for role in roles)).reshape(len(roles), -1)
     shards = own.group if zero > 0 else np.ones_like(own.group)
-    return stream_seconds(np.sum(held @ moved / own.stride / shards, axis=0), chip.memory_bandwidth, stack)
+    return stream_seconds((held @ moved / own.stride / shards).sum(axis=0), chip.memory_bandwidth, stack)
 
 
 # matrix by matrix --------------------------------------------------------------------------------------------------------
@@ -117,12 +118,12 @@ def orthogonal_seconds(model: Model, held: Array, layout: Layout, own: Owners, z
     algorithm 1, for the gathers; Megatron-LM ``--muon-tp-mode blockwise``, its default, for what is cut.
     """
     iterations, matrices = _iterated(model, layout.optimizer)
-    if not np.any(matrices):
+    if not matrices.any():
         return np.zeros((len(held), 1))
     shapes = shapes_of(model)
     tiles = tiles_of(shapes, layout, stack)
     short, wide = np.minimum(tiles.inner, tiles.cols), np.maximum(tiles.inner, tiles.cols)
-    settings = (1.0, chip.peak_of("bf16"), np.minimum(stack.bf16 * powered(chip, stack), 1.0), chip.memory_bandwidth, stack)
+    settings = (1.0, chip.peak_of("bf16"), smaller(stack.bf16 * powered(chip, stack), 1.0), chip.memory_bandwidth, stack)
     each: Num = iterations * sum(
         product_seconds(short, cols, depth, *settings, element_bytes=BF16_BYTES, output_bytes=BF16_BYTES)
         for cols, depth in ((short, wide), (short, short), (wide, short))
@@ -130,7 +131,7 @@ def orthogonal_seconds(model: Model, held: Array, layout: Layout, own: Owners, z
     total: Num = 0.0
     for routed in (0, 1):
         here = held @ (matrices * (shapes.routed[:, 0] == routed))  # (ranks, products)
-        count = here / (np.asarray(layout.ep) if routed else 1.0)
+        count = here / (layout.ep if routed else 1.0)
         group, stride = own.group[routed], own.stride[routed]
         whole, largest = count @ each, np.max((here > 0)[:, :, None] * each, axis=1)
         gathered = all_gather(count @ (BF16_BYTES * short * wide), group, members_per_domain(group, stride, fabric.domain), fabric)
