@@ -122,11 +122,6 @@ class LayerTimes:
     cp: Num
 
 
-def shared(degree: Num) -> bool:
-    """Whether more than one rank shares the work in any column."""
-    return anywhere(degree != 1)
-
-
 def nothing(shapes: Shapes) -> Num:
     """No seconds for any kind of layer, shape ``(kinds, 1)``."""
     return np.zeros_like(shapes.layers)
@@ -163,7 +158,7 @@ def layer_times(shapes: Shapes, again: Again, layout: Layout, chip: Chip, fabric
     # backward launches twice the kernels of forward: half of them stand with the gradients of inputs, half with those of weights
     inputs, weights = host_floor(raw_inputs, host, stack), host_floor(raw_weights, shapes.kernels * stack.launch, stack)
     attending: tuple[Num, Num] = (nothing(shapes), nothing(shapes))
-    if shared(layout.cp):
+    if anywhere(layout.cp != 1):
         others = [host_floor(np.maximum(raw - each, 0.0), host, stack) for raw, each in ((raw_forward, core), (raw_inputs, back))]
         attending = (forward - others[0], inputs - others[1])
     repeated = _shortened(shapes, stack, forward, raw_forward, products[0], host)
@@ -338,7 +333,7 @@ def _again(again: Again, layout: Layout, chip: Chip, stack: Stack, times: tuple[
 
 def _tp(shapes: Shapes, layout: Layout, fabric: Fabric, hidden: Num) -> Num:
     """Sums over tensor-parallel ranks in one pass: one per sublayer whose last product is split by rows (arXiv:1909.08053, section 3)."""
-    if not shared(layout.tp):
+    if not anywhere(layout.tp != 1):
         return nothing(shapes)
     near = members_per_domain(layout.tp, 1.0, fabric.domain)
     return shapes.split_sublayers * all_reduce(layout.tokens * hidden * BF16_BYTES, layout.tp, near, fabric)
@@ -346,7 +341,7 @@ def _tp(shapes: Shapes, layout: Layout, fabric: Fabric, hidden: Num) -> Num:
 
 def _ep(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> Num:
     """Tokens to their experts and back in one pass (arXiv:2412.19437, section 3.2.2)."""
-    if shapes.experts == 1 or not shared(layout.ep):
+    if shapes.experts == 1 or not anywhere(layout.ep != 1):
         return nothing(shapes)
     near = members_per_domain(layout.ep, layout.expert_tp, fabric.domain)
     limit = choose(stack.domains_per_token > 0, stack.domains_per_token, np.inf)
@@ -362,7 +357,7 @@ def _expert_tp(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> 
 
     Source: ``MoEAlltoAllTokenDispatcher`` of Megatron-Core: every copy that reaches a rank is gathered over its group.
     """
-    if shapes.experts == 1 or not shared(layout.expert_tp):
+    if shapes.experts == 1 or not anywhere(layout.expert_tp != 1):
         return nothing(shapes)
     near = members_per_domain(layout.expert_tp, 1.0, fabric.domain)
     elements = shapes.stream * (shapes.top_k * layout.tokens / layout.tp * layout.expert_tp * stack.imbalance)
@@ -375,7 +370,7 @@ def _cp(shapes: Shapes, layout: Layout, fabric: Fabric) -> Num:
 
     Source: ring attention, arXiv:2310.01889, section 3; states gathered, arXiv:2502.07563 (LASP-2), section 3.
     """
-    if not shared(layout.cp):
+    if not anywhere(layout.cp != 1):
         return nothing(shapes)
     near = members_per_domain(layout.cp, layout.tp, fabric.domain)
     whole = (layout.tokens * shapes.kv_width + layout.micro_batch * shapes.state) * layout.cp / layout.tp * BF16_BYTES

@@ -17,8 +17,8 @@ from ..cluster.stack import Stack
 from ..model.documents import Documents
 from ..model.transformer import Model
 from ..spec import holds_draws
-from ..units import Num, choose, larger, rows_of
-from .layers import BF16_BYTES, LayerTimes, Layout, layer_times, shared
+from ..units import Num, anywhere, choose, larger, rows_of
+from .layers import BF16_BYTES, LayerTimes, Layout, layer_times
 from .network import fabric_of
 from .optimizer import clipping_traffic
 from .plan import Plan
@@ -140,11 +140,6 @@ class Step:
     def least(self) -> Num:
         """What :attr:`seconds` can't be less than, whatever the pipeline waits for: known without its events [s]."""
         return self._waiting(0.0)
-
-    def of_slowest(self, seconds: Num) -> Num:
-        """What the layers of the slowest rank take, from seconds by kind of layer: ``(kinds, n)`` → ``(n,)`` [s]."""
-        taken: Num = np.sum(self.counts[self.slowest].T * seconds, axis=0)
-        return taken
 
     def _waiting(self, bubble: Num) -> Num:
         busy = self.micro_batches * _at_rank(self.busy.worked, self.busy.row[self.slowest]) + self.alone + bubble + self.sending
@@ -271,7 +266,7 @@ def _pass(
 
 def _routed(times: LayerTimes, schedule: Schedule, layout: Layout, stack: Stack) -> Num:
     """What hides of the exchanges with experts, ``(kinds, n)``: behind the pass itself, or another chunk's that runs beside it."""
-    if not shared(layout.ep):
+    if not anywhere(layout.ep != 1):
         return times.ep
     backward = times.inputs + times.weights
     inside = (0.0 if schedule in LONE else stack.overlap_ep) * (np.minimum(times.ep, times.forward) + np.minimum(times.ep, backward))
@@ -282,7 +277,7 @@ def _routed(times: LayerTimes, schedule: Schedule, layout: Layout, stack: Stack)
 
 def _keys(times: LayerTimes, layout: Layout) -> Num:
     """What could hide of the exchanges of keys and values: the attention cores beside them, ``(kinds, n)``."""
-    if not shared(layout.cp):
+    if not anywhere(layout.cp != 1):
         return times.cp
     return np.minimum(times.cp, times.attending[0]) + np.minimum(2.0 * times.cp, times.attending[1])
 

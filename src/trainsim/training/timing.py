@@ -31,9 +31,9 @@ def _parts(step: Step, shapes: Shapes) -> Mapping[str, Ledger | Num]:
     n = step.micro_batches
     exchanges: dict[tuple[str, ...], Num] = {}
     for kind, hidden in step.busy.hidden.items():
-        exchanges["exchange", kind, "sent"] = n * step.of_slowest(step.busy.exposed[kind] + hidden)
-        exchanges["exchange", kind, "hidden"] = -n * step.of_slowest(hidden)
-    exchanges["exchange", "ep", "processors"] = n * step.of_slowest(step.busy.exposed["lent"])
+        exchanges["exchange", kind, "sent"] = n * _of_slowest(step, step.busy.exposed[kind] + hidden)
+        exchanges["exchange", kind, "hidden"] = -n * _of_slowest(step, hidden)
+    exchanges["exchange", "ep", "processors"] = n * _of_slowest(step, step.busy.exposed["lent"])
     lines: dict[tuple[str, ...], Num] = {
         **_compute(step, shapes),
         **exchanges,
@@ -70,8 +70,14 @@ def _compute(step: Step, shapes: Shapes) -> dict[tuple[str, ...], Num]:
         lines["compute", kind, "permute"] = layers * 2.0 * _row(t.permute, kind_at)
         lines["compute", kind, "again"] = layers * _row(t.again, kind_at)
     shown = sum(lines.values())
-    lines["compute", "launch"] = step.micro_batches * step.of_slowest(step.busy.compute) - shown
+    lines["compute", "launch"] = step.micro_batches * _of_slowest(step, step.busy.compute) - shown
     return lines
+
+
+def _of_slowest(step: Step, seconds: Num) -> Num:
+    """What the layers of the slowest rank take, from seconds by kind of layer: ``(kinds, n)`` → ``(n,)``."""
+    taken: Num = np.sum(step.counts[step.slowest].T * seconds, axis=0)
+    return taken
 
 
 def _row(values: Num, at: int) -> Num:
