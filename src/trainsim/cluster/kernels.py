@@ -16,23 +16,6 @@ SHORT = np.log2(WANTED / np.maximum(np.arange(WANTED + 1.0), 1.0)) / 3.0
 """By how much a row that so many bytes divide falls short of that, 1 at 2 bytes."""
 
 
-def product_rate(peak: Num, share: Num, depth: Num, stack: Stack) -> Num:
-    """FLOP/s of a product whose output fills every tile: ``peak · share · K / (K + K_half)``.
-
-    Args:
-        peak: dense peak [FLOP/s].
-        share: of it that large products reach.
-        depth: inner dimension K [element].
-        stack: gives K_half.
-
-    Source: the form reproduces DeepGEMM's table of FP8 products (README, H800, K from 512 to 16,384) within 4 %.
-
-    >>> float(product_rate(1e15, 0.72, 7168.0, Stack("s", architecture="hopper", half_depth=600.0))) / 1e15
-    0.664...
-    """
-    return peak * share * (depth / (depth + stack.half_depth))
-
-
 def computed(rows: Num, cols: Num, groups: Num, stack: Stack) -> Num:
     """Output elements that a launch takes the time of: tiles are computed whole, and the last wave leaves processors idle.
 
@@ -54,7 +37,8 @@ def computed(rows: Num, cols: Num, groups: Num, stack: Stack) -> Num:
     """
     tiles = groups * (np.ceil(rows / stack.tile) * np.ceil(cols / stack.tile))
     waves = np.ceil(tiles / stack.processors) * stack.processors
-    return (tiles + stack.wave * (waves - tiles)) * np.square(stack.tile)
+    area = np.square(stack.tile)
+    return tiles * area + stack.wave * ((waves - tiles) * area)
 
 
 def aligned(inner: Num, cols: Num, element_bytes: Num, stack: Stack) -> Num:
@@ -84,7 +68,8 @@ def product_seconds(
 ) -> Num:  # fmt: skip
     """Seconds of ``groups`` products ``rows × depth`` by ``depth × cols``: the slower of arithmetic and memory.
 
-    ``t = max(2·K·E / rate, bytes / (memory · bandwidth))``, ``E`` the elements computed, :func:`computed`.
+    ``t = max(2·K·E / rate, bytes / (memory · bandwidth))``, ``rate = peak · share · K / (K + K_half)``, ``E`` the elements computed,
+    :func:`computed`.
 
     Args:
         rows, cols, depth: M, N, K of one product [element].
@@ -96,13 +81,14 @@ def product_seconds(
     Returns:
         seconds [s], broadcast over all arguments; never less than FLOPs over peak or bytes over bandwidth.
 
-    Source: Williams, Waterman, Patterson 2009 (Commun. ACM 52:65), the roofline.
+    Source: Williams, Waterman, Patterson 2009 (Commun. ACM 52:65), the roofline; the rate reproduces DeepGEMM's table of FP8 products
+    (README, H800, K from 512 to 16,384) within 4 %.
 
     >>> s = Stack("s", architecture="hopper")
     >>> round(1e3 * float(product_seconds(8192., 8192., 8192., 1., 989e12, .7, 3.35e12, s, element_bytes=2., output_bytes=2.)), 2)
     1.65
     """
-    arithmetic = 2.0 * depth * computed(rows, cols, groups, stack) / product_rate(peak, share, depth, stack)
+    arithmetic = computed(rows, cols, groups, stack) * (depth + stack.half_depth) * (2.0 / (peak * share))
     moved = groups * (element_bytes * (depth * (rows + cols)) + output_bytes * (rows * cols))
     slower: Num = np.maximum(arithmetic, moved / (stack.memory * bandwidth))
     return slower

@@ -35,6 +35,8 @@ LOSS_BYTES: dict[Loss, tuple[float, float]] = {"fused": (6.0, 4.0), "vocab-paral
 twice, their gradient written; scaled in place in backward. Megatron-LM's ``tensor_parallel/cross_entropy.py``: an FP32 copy, largest value,
 difference, exponential, sum, quotient, each a pass of its own; scaled, and cast back. Plain PyTorch on ``logits.float()``: the FP32 copy,
 log-softmax; a gradient of zeros but one, log-softmax backward, and the cast back."""
+SIDES = np.array([[0, 0, 1], [2, 1, 2], [1, 2, 0]])
+"""Which of a product's rows, inner and outer dimension are rows, columns and depth of its three passes: forward, by input, by weight."""
 BF16, ADAMW = recipe_of("bf16"), AdamW()
 
 
@@ -122,11 +124,6 @@ class LayerTimes:
     cp: Num
 
 
-def nothing(shapes: Shapes) -> Num:
-    """No seconds for any kind of layer, shape ``(kinds, 1)``."""
-    return np.zeros_like(shapes.layers)
-
-
 def layer_times(shapes: Shapes, again: Again, layout: Layout, chip: Chip, fabric: Fabric, stack: Stack, hidden: Num) -> LayerTimes:
     """Seconds of one layer of each kind for one micro-batch on one accelerator.
 
@@ -157,7 +154,7 @@ def layer_times(shapes: Shapes, again: Again, layout: Layout, chip: Chip, fabric
     forward = host_floor(raw_forward, host, stack)
     # backward launches twice the kernels of forward: half of them stand with the gradients of inputs, half with those of weights
     inputs, weights = host_floor(raw_inputs, host, stack), host_floor(raw_weights, shapes.kernels * stack.launch, stack)
-    attending: tuple[Num, Num] = (nothing(shapes), nothing(shapes))
+    attending: tuple[Num, Num] = (shapes.nothing, shapes.nothing)
     if anywhere(layout.cp != 1):
         others = [host_floor(np.maximum(raw - each, 0.0), host, stack) for raw, each in ((raw_forward, core), (raw_inputs, back))]
         attending = (forward - others[0], inputs - others[1])
@@ -172,7 +169,7 @@ def layer_times(shapes: Shapes, again: Again, layout: Layout, chip: Chip, fabric
         forward=forward,
         inputs=inputs,
         weights=weights,
-        again=_again(again, layout, chip, stack, (repeated, products[0], forward_core)),
+        again=_again(shapes, again, layout, chip, stack, (repeated, products[0], forward_core)),
         tp=_tp(shapes, layout, fabric, hidden),
         ep=_ep(shapes, layout, fabric, stack),
         expert_tp=_expert_tp(shapes, layout, fabric, stack),
@@ -239,14 +236,12 @@ def _products(shapes: Shapes, tiles: Tiles, layout: Layout, chip: Chip, stack: S
     """Seconds of each product forward, by its input and by its weight, shapes ``(products, n)``: all three passes at once."""
     peak, share, size = _formats(shapes, layout, chip, stack)
     share = share * aligned(tiles.inner, tiles.cols, size, stack)
-    rows, inner, cols = tiles.rows, tiles.inner, tiles.cols
+    sides = rows_of(tiles.rows, tiles.inner, tiles.cols)
     gradient = 2.0 * stack.gradient_bytes  # accumulated in place: read and written
+    written = rows_of(BF16_BYTES, BF16_BYTES, gradient).reshape(3, 1, -1)
     settings = (tiles.groups, peak, share, chip.memory_bandwidth, stack)
-    return (
-        product_seconds(rows, cols, inner, *settings, element_bytes=size, output_bytes=BF16_BYTES),
-        product_seconds(rows, inner, cols, *settings, element_bytes=size, output_bytes=BF16_BYTES),
-        product_seconds(inner, cols, rows, *settings, element_bytes=size, output_bytes=gradient),
-    )
+    forward, inputs, weights = product_seconds(*(sides[each] for each in SIDES), *settings, element_bytes=size, output_bytes=written)
+    return forward, inputs, weights
 
 
 def _cores(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack, backward: float) -> Num:
@@ -288,7 +283,7 @@ def _streams(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[
 def _casts(shapes: Shapes, tiles: Tiles, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num]:
     """Casts to the low-precision format: inputs in forward, gradients of outputs in backward, shape ``(kinds, n)``."""
     if NUMBER_BYTES[layout.low] == BF16_BYTES:
-        return nothing(shapes), nothing(shapes)
+        return shapes.nothing, shapes.nothing
     rows = tiles.rows * tiles.groups
     each = {"tensor": stack.cast_bytes, "block": stack.cast_block_bytes}[layout.recipe.scaled]
     elements = rows_of(shapes.low * shapes.own_input * tiles.inner, shapes.low * tiles.cols) * rows
@@ -299,7 +294,7 @@ def _casts(shapes: Shapes, tiles: Tiles, layout: Layout, chip: Chip, stack: Stac
 def _permute(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> Num:
     """Sorting tokens to experts and back in one pass, shape ``(kinds, n)``."""
     if shapes.experts == 1:
-        return nothing(shapes)
+        return shapes.nothing
     moved = shapes.routed_layers * shapes.stream * shapes.top_k * layout.tokens / layout.tp * stack.permute_bytes
     return stream_seconds(moved, chip.memory_bandwidth, stack)
 
@@ -322,8 +317,10 @@ def _shortened(shapes: Shapes, stack: Stack, forward: Num, raw: Num, products: N
             return host_floor(np.maximum(raw - shapes.last_of @ products, 0.0), host, stack)
 
 
-def _again(again: Again, layout: Layout, chip: Chip, stack: Stack, times: tuple[Num, Num, Num]) -> Num:
+def _again(shapes: Shapes, again: Again, layout: Layout, chip: Chip, stack: Stack, times: tuple[Num, Num, Num]) -> Num:
     """Seconds of what backward computes again, shape ``(kinds, n)``."""
+    if not layout.again:
+        return shapes.nothing
     forward, products, cores = times
     elements = layout.tokens * (again.split_traffic / layout.tp + again.whole_traffic / layout.sequence_split)
     streams = stream_seconds(BF16_BYTES * stack.elementwise * elements, chip.memory_bandwidth, stack)
@@ -334,7 +331,7 @@ def _again(again: Again, layout: Layout, chip: Chip, stack: Stack, times: tuple[
 def _tp(shapes: Shapes, layout: Layout, fabric: Fabric, hidden: Num) -> Num:
     """Sums over tensor-parallel ranks in one pass: one per sublayer whose last product is split by rows (arXiv:1909.08053, section 3)."""
     if not anywhere(layout.tp != 1):
-        return nothing(shapes)
+        return shapes.nothing
     near = members_per_domain(layout.tp, 1.0, fabric.domain)
     return shapes.split_sublayers * all_reduce(layout.tokens * hidden * BF16_BYTES, layout.tp, near, fabric)
 
@@ -342,7 +339,7 @@ def _tp(shapes: Shapes, layout: Layout, fabric: Fabric, hidden: Num) -> Num:
 def _ep(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> Num:
     """Tokens to their experts and back in one pass (arXiv:2412.19437, section 3.2.2)."""
     if shapes.experts == 1 or not anywhere(layout.ep != 1):
-        return nothing(shapes)
+        return shapes.nothing
     near = members_per_domain(layout.ep, layout.expert_tp, fabric.domain)
     limit = choose(stack.domains_per_token > 0, stack.domains_per_token, np.inf)
     copies = token_copies(stack.deduplication, shapes.experts, shapes.top_k, layout.ep, near, limit=limit)
@@ -358,7 +355,7 @@ def _expert_tp(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> 
     Source: ``MoEAlltoAllTokenDispatcher`` of Megatron-Core: every copy that reaches a rank is gathered over its group.
     """
     if shapes.experts == 1 or not anywhere(layout.expert_tp != 1):
-        return nothing(shapes)
+        return shapes.nothing
     near = members_per_domain(layout.expert_tp, 1.0, fabric.domain)
     elements = shapes.stream * (shapes.top_k * layout.tokens / layout.tp * layout.expert_tp * stack.imbalance)
     gathered = all_gather(elements * layout.recipe.dispatched, layout.expert_tp, near, fabric)
@@ -371,7 +368,7 @@ def _cp(shapes: Shapes, layout: Layout, fabric: Fabric) -> Num:
     Source: ring attention, arXiv:2310.01889, section 3; states gathered, arXiv:2502.07563 (LASP-2), section 3.
     """
     if not anywhere(layout.cp != 1):
-        return nothing(shapes)
+        return shapes.nothing
     near = members_per_domain(layout.cp, layout.tp, fabric.domain)
     whole = (layout.tokens * shapes.kv_width + layout.micro_batch * shapes.state) * layout.cp / layout.tp * BF16_BYTES
     seconds: Num = np.where(shapes.kv_width + shapes.state > 0, all_gather(whole, layout.cp, near, fabric), 0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,16 @@ class Shapes:
     top_k: float
     kernels: Array
     layers: Array
+
+    @cached_property
+    def nothing(self) -> Array:
+        """No seconds for any kind of layer, ``(kinds, 1)``."""
+        return np.zeros_like(self.layers)
+
+    @cached_property
+    def params(self) -> Array:
+        """Parameters of a layer of each kind, dense ones and experts', ``(2, kinds, 1)``."""
+        return np.stack([self.dense_params, self.routed_params])
 
 
 @lru_cache(maxsize=256)

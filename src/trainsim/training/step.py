@@ -341,9 +341,8 @@ def _synchronise(
 
     Source: Rajbhandari et al. 2020 (arXiv:1910.02054), sections 5 and 7.
     """
-    kinds = np.stack([held @ shapes.dense_params, held @ shapes.routed_params])  # (2, ranks, 1)
     stride, every, group = own.stride, own.every, own.group
-    params = kinds / stride
+    params = held @ shapes.params / stride  # (2, ranks, n)
     sizes = params * rows_of(stack.gradient_bytes, stack.gather_bytes).reshape(2, 1, 1, -1)
     if zero == 0:
         seconds = all_reduce(sizes[0], every, members_per_domain(every, stride, fabric.domain), fabric)
