@@ -22,9 +22,9 @@ from .layers import BF16_BYTES, LayerTimes, Layout, layer_times
 from .network import fabric_of
 from .optimizer import clipping_traffic
 from .plan import Plan
-from .schedule import Schedule, busy_seconds, waiting_seconds
+from .schedule import Schedule, busy_seconds
 from .schedule.events import Times
-from .schedule.waiting import FOLDED
+from .schedule.waiting import FOLDED, staged_seconds
 from .shapes import Again, Shapes, again_of, shapes_of
 from .spreading import BESIDE, distinct, of_ranks, stage_counts, stages_held
 from .updates import Owners, orthogonal_seconds, owners, update_seconds
@@ -129,7 +129,15 @@ class Step:
         section 3.2.1.
         """
         pp, vpp = self.layout.pp, self.layout.vpp
-        return 0.0 if pp == 1 else waiting_seconds(self.schedule, self.stages, self.micro_batches, pp, vpp)
+        if pp == 1:
+            return 0.0
+        idle: Num = np.maximum(staged_seconds(self.schedule, self.stages, self.micro_batches, pp, vpp) - self.working, 0.0)
+        return idle  # rounding may cross zero
+
+    @cached_property
+    def working(self) -> Num:
+        """How long the slowest rank works on its passes [s]."""
+        return self.micro_batches * _at_rank(self.busy.worked, self.busy.row[self.slowest]) + self.alone
 
     @property
     def seconds(self) -> Num:
@@ -142,7 +150,7 @@ class Step:
         return self._waiting(0.0)
 
     def _waiting(self, bubble: Num) -> Num:
-        busy = self.micro_batches * _at_rank(self.busy.worked, self.busy.row[self.slowest]) + self.alone + bubble + self.sending
+        busy = self.working + bubble + self.sending
         update = self.optimizer + self.orthogonal + self.norm
         return (busy + self.synchronise - self.synchronise_hidden + update) * self.jitter * self.factor
 
@@ -296,11 +304,11 @@ def _slowest(
 
 def _by_stage(schedule: Schedule, passes: Passes, stages: Array) -> Times:
     """Passes by stage; under DualPipe with bare exchanges, and a forward pass beside the backward pass of the stage at the other end."""
-    forward, inputs, weights = (np.atleast_2d(stages @ each) for each in (passes.forward, passes.inputs, passes.weights))
     if schedule not in PAIRED:
-        return Times(forward, inputs, weights)
-    alone = np.atleast_2d(stages @ passes.alone)
-    return Times(*np.broadcast_arrays(forward + alone, inputs + alone, weights, forward + (inputs + weights)[::-1]))
+        return Times(stages @ passes.forward, stages @ passes.inputs, stages @ passes.weights)
+    pair = stages @ passes.forward + stages[::-1] @ (passes.inputs + passes.weights)
+    lone = (stages @ (passes.forward + passes.alone), stages @ (passes.inputs + passes.alone), stages @ passes.weights)
+    return Times(*np.broadcast_arrays(*lone, pair))
 
 
 def _sending(layout: Layout, chunks: int, fabric: Fabric, hidden: float, micro_batches: Num, stack: Stack) -> Num:

@@ -132,7 +132,10 @@ def busy_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: int, 
 
     def long(m: Array) -> Array:
         short = steady(schedule, pp, vpp)
-        return work(short.graph, short.few) + (m - short.micro_batches) // short.period * work(short.graph, short.more)
+        periods = (m - short.micro_batches) // short.period
+        if m.ndim == 0:
+            return work(short.graph, short.few + periods * short.more)
+        return work(short.graph, short.few) + periods * work(short.graph, short.more)
 
     def few(m: int) -> Array:
         return work(*_counts(schedule, m, pp, vpp))
@@ -153,11 +156,12 @@ def check_counts(schedule: Schedule, micro_batches: Num, pp: int, vpp: int) -> A
         SpecError: names the first that it can't, and the nearest values that would do.
     """
     counts = np.asarray(micro_batches)
-    if np.any(counts != np.floor(counts)):
-        value = counts[counts != np.floor(counts)].flat[0]
+    broken = counts != np.floor(counts)
+    if broken.any():
+        value = counts[broken].flat[0]
         raise SpecError("micro-batches", value, "is no whole number", f"nearest: {np.floor(value):g}, {np.ceil(value):g}")
-    off = counts[counts % _period(schedule, pp) != 0]
-    check_schedule(schedule, pp, vpp, int(off.flat[0] if off.size else counts.min()))
+    off = counts % _period(schedule, pp) != 0
+    check_schedule(schedule, pp, vpp, int(counts[off].flat[0] if off.any() else counts.min()))
     return counts
 
 

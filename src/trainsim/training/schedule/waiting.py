@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import SpecError
-from ...units import Num
+from ...units import Num, anywhere
 from .events import Timeline, Times, timeline
 from .forms import pipeline_seconds
 from .orders import Schedule, order
@@ -51,12 +51,21 @@ def waiting_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: in
     7.5
     """
     staged = times_by_stage(schedule, times, pp, vpp)
-    if schedule == "interleaved":
-        step = uneven_seconds(schedule, staged, micro_batches, pp, vpp, sending)
-    else:
-        step = pipeline_seconds(schedule, _with_sends(schedule, staged, pp, sending), micro_batches, pp, vpp)
+    step = staged_seconds(schedule, staged, micro_batches, pp, vpp, sending)
     idle: Num = np.maximum(step - busy_seconds(schedule, staged, micro_batches, pp, vpp).max(axis=0), 0.0)  # rounding may cross zero
     return idle
+
+
+def staged_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: int, vpp: int = 1, sending: Num = 0.0) -> Num:
+    """Seconds of a step by its events, messages included: arguments and errors as for :func:`waiting_seconds`, times one row a stage.
+
+    >>> uneven = Times(np.array([1.0, 2.0]), np.array([1.0, 2.0]), np.array([1.0, 2.0]))
+    >>> float(staged_seconds("1f1b", uneven, 8, pp=2, sending=0.5))
+    55.5
+    """
+    if schedule == "interleaved":
+        return uneven_seconds(schedule, times, micro_batches, pp, vpp, sending)
+    return pipeline_seconds(schedule, _with_sends(schedule, times, pp, sending), micro_batches, pp, vpp)
 
 
 def pipeline_timeline(schedule: Schedule, times: Times, micro_batches: int, pp: int, vpp: int = 1, sending: Num = 0.0) -> Timeline:
@@ -110,7 +119,7 @@ def times_by_stage(schedule: Schedule, times: Times, pp: int, vpp: int = 1) -> T
 
 def _with_sends(schedule: Schedule, times: Times, pp: int, sending: Num) -> Times:
     """Times with the messages that the sender waits for: a pass is longer by one where its result goes to another rank."""
-    if not np.any(sending):
+    if not anywhere(sending != 0):
         return times
     stages, each = len(times.forward), np.asarray(sending, dtype=np.float64)
     rank = np.arange(stages)
