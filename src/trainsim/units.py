@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Num = float | NDArray[np.float64]
 """A number: one float, or a float64 array of draws. Formulas take either."""
+Holds = bool | NDArray[np.bool_]
+"""Whether something holds: for one number, or for each of many."""
 
 # glibc gives freed memory back to the kernel until it has seen a large piece freed, after which it keeps so much for reuse;
 # arrays that come and go would else be paged in anew each time, which costs more than filling them
@@ -62,7 +64,7 @@ def larger(a: Num, b: Num) -> Num:
     return max(a, b) if isinstance(a, float) and isinstance(b, float) else np.maximum(a, b)
 
 
-def choose(condition: bool | NDArray[np.bool_], yes: Num, no: Num) -> Num:
+def choose(condition: Holds, yes: Num, no: Num) -> Num:
     """One number where a condition holds, another where it doesn't: ``np.where``, and for one condition the number as it is.
 
     >>> choose(2.0 > 1.0, 1.0, np.zeros(3)), choose(np.array([True, False]), 1.0, 2.0)
@@ -73,7 +75,7 @@ def choose(condition: bool | NDArray[np.bool_], yes: Num, no: Num) -> Num:
     return yes if condition else no
 
 
-def anywhere(condition: bool | NDArray[np.bool_]) -> bool:
+def anywhere(condition: Holds) -> bool:
     """Whether a condition holds for any of the numbers.
 
     >>> anywhere(2.0 > 1.0), anywhere(np.array([False, False]))

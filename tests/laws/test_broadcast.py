@@ -122,6 +122,10 @@ def plan() -> ts.Plan:
     return ts.Plan(tp=2, pp=2, ep=4, precision=lazily("training.precision:Precision", name="mine")())
 
 
+def degrees() -> Any:
+    return lazily("training.degrees:degrees_of", plan(), 64, 4096.0, 1024.0)()
+
+
 def recipe() -> Any:
     told = {"steps": 100.0, "prompts": 64.0, "samples": 16.0, "prefill_mfu": 0.4, "learning_mfu": 0.3, "sync_seconds": 10.0}
     return lazily("training.reinforcement:Reinforcement", **told, responses=SAMPLES.of["Responses"](), engine=SAMPLES.of["Engine"]())()
@@ -151,7 +155,7 @@ SAMPLES = Samples(
         "Cluster": cluster,
         "Chip": lambda: cluster().chip,
         "Plan": plan,
-        "Degrees": lambda: lazily("training.memory:degrees_of", plan(), 64, 4096.0, 1024.0)(),
+        "Degrees": lambda: degrees(),
         "Reinforcement": lambda: recipe(),
         "Phase": lambda: run().phases[0],
         "Run": run,
@@ -178,6 +182,8 @@ SAMPLES = Samples(
         "Again": lambda: lazily("training.shapes:again_of", model(), frozenset({"core"}))(),
         "Layout": lambda: layout(),
         "LayerTimes": lambda: lazily("training.step:times_of", model(), layout(), "1f1b", cluster(), stack())(),
+        "Placed": lambda: lazily("training.spreading:placed", model(), "1f1b", 2, 1)(),
+        "Shares": lambda: lazily("training.weights:shares_of", plan(), degrees())(),
         "Owners": lambda: lazily("training.updates:owners", layout(), 1.0)(),
         "Linked": lazily("uncertainty.intervals:Linked", mu=0.0, sigma=0.5, low=0.0, high=1.0),
         "Truncated": ts.normal(0.4, 0.3).truncate(0, 1),
@@ -204,7 +210,7 @@ SAMPLES = Samples(
         "step_of.schedule": "1f1b", "least_seconds.schedule": "1f1b", "zero": 1, "phase": "mfu", "decode_seconds.gpus": 8,
         "compare.a": short(), "compare.b": short(), "quantities.run": short(), "memory.phase": "mfu", "degrees_of.gpus": 64,
         "peak_by_zero.stages": (0, 1, 2, 3),
-        "interleaved_seconds.vpp": 2, "held": HELD, "choose.condition": True,
+        "interleaved_seconds.vpp": 2, "held": HELD, "whole": {"embedding": 1.0, "dense": 2.0, "moe": 1.0}, "choose.condition": True,
     },
     still=frozenset({"lines.final.completed", *(f"training.memory.memory:phases.{name}.batch" for name in ("mfu", "hfu", "rate", "step"))}),
     told=(Belief,),

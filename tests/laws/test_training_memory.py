@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import trainsim as ts
-from trainsim.training.memory import Degrees, peak_by_zero, peak_memory, rank_memory
+from trainsim.training.degrees import Degrees
+from trainsim.training.memory import peak_by_zero, peak_memory, rank_memory
 from trainsim.training.plan import Plan
 
 ATTENTION = ts.GroupedQueryAttention(heads=16, kv_heads=8, head_dim=32)

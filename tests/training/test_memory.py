@@ -15,8 +15,9 @@ from trainsim.model.attention import GroupedQueryAttention
 from trainsim.model.feedforward import PlainMLP
 from trainsim.model.transformer import Block, Layers, Model
 from trainsim.testing.peaks import Peak, peaks, table
+from trainsim.training.degrees import Degrees
 from trainsim.training.held import held_by_rank
-from trainsim.training.memory import CONTEXT, Degrees, fits, memory, rank_memory
+from trainsim.training.memory import CONTEXT, fits, memory, rank_memory
 from trainsim.training.plan import Plan
 
 # the formulas of arXiv:2205.05198 ----------------------------------------------------------------------------------------

@@ -215,7 +215,8 @@ def point_to_point(size: Num, distance: Num, fabric: Fabric) -> Num:
     """
     inside = size / fabric.inside + fabric.inside_latency
     outside = size / fabric.outside + fabric.outside_latency
-    return choose(distance < fabric.domain, inside, outside) * (distance > 0)
+    seconds: Num = choose(distance > 0, choose(distance < fabric.domain, inside, outside), 0.0)
+    return seconds
 
 
 def all_to_all(size: Num, group: Num, per_domain: Num, fabric: Fabric) -> Num:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SpecError
-from ..training.memory import Degrees, peak_by_zero
+from ..training.degrees import Degrees
+from ..training.memory import peak_by_zero
 from ..training.plan import Plan
 from .layouts import Layouts, plan_of
 from .setting import Setting

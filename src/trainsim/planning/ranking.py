@@ -13,6 +13,9 @@ from .space import Array, Mask
 BATCH = 512
 """Layouts whose bound is raised before it is looked again at which ones lead."""
 
+SAME = 1e-12
+"""By how much points differ that are the same: sums in another order."""
+
 
 @dataclass(eq=False)
 class Ranking:
@@ -62,7 +65,7 @@ class Ranking:
         """How many layouts rank before a point."""
         self._raise(self._untimed(point))
         self._time(self._untimed(point))
-        return int(np.count_nonzero(self.seconds * self.rates < point))
+        return int(np.count_nonzero(self.seconds * self.rates < point * (1.0 - SAME)))
 
     def front(self) -> Index:
         """Layouts that no other beats or equals in seconds, memory and accelerators and beats in one; of equals, the first."""

@@ -14,7 +14,8 @@ from ..errors import BeliefError, EstimateError, SpecError, did_you_mean
 from ..journey import estimate
 from ..ledger import Ledger
 from ..run import Run
-from ..training.memory import degrees_of, peak_memory
+from ..training.degrees import degrees_of
+from ..training.memory import peak_memory
 from ..training.plan import Plan, data_parallel
 from ..training.timing import step_time
 from ..uncertainty import Beliefs

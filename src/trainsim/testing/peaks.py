@@ -8,7 +8,8 @@ from functools import cache
 from ..catalog.rows import Row, rows
 from ..model.huggingface import from_hf
 from ..model.transformer import Layers, Model
-from ..training.memory import degrees_of, rank_memory
+from ..training.degrees import degrees_of
+from ..training.memory import rank_memory
 from ..training.plan import Plan
 
 CONFIG = "config-"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -71,6 +71,21 @@ class Kept:
     whole_layer: Sections
     again: Sections
     widest: Bytes
+
+    @cached_property
+    def all_kept(self) -> Bytes:
+        """Of all sections."""
+        return sum(self.kept.values(), Bytes())
+
+    @cached_property
+    def all_whole(self) -> Bytes:
+        """Of all sections, without any recompute."""
+        return sum(self.whole_layer.values(), Bytes())
+
+    @cached_property
+    def all_again(self) -> Bytes:
+        """Of all sections that are computed again."""
+        return sum(self.again.values(), Bytes())
 
 
 def kept_by_kind(model: Model, plan: Plan) -> dict[str, Kept]:

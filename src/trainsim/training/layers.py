@@ -239,9 +239,10 @@ def _products(shapes: Shapes, tiles: Tiles, layout: Layout, chip: Chip, stack: S
     sides = rows_of(tiles.rows, tiles.inner, tiles.cols)
     gradient = 2.0 * stack.gradient_bytes  # accumulated in place: read and written
     written = rows_of(BF16_BYTES, BF16_BYTES, gradient).reshape(3, 1, -1)
+    rows, cols, depth = sides[SIDES]
     settings = (tiles.groups, peak, share, chip.memory_bandwidth, stack)
-    forward, inputs, weights = product_seconds(*(sides[each] for each in SIDES), *settings, element_bytes=size, output_bytes=written)
-    return forward, inputs, weights
+    seconds: Any = product_seconds(rows, cols, depth, *settings, element_bytes=size, output_bytes=written)
+    return seconds[0], seconds[1], seconds[2]
 
 
 def _cores(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack, backward: float) -> Num:

@@ -14,9 +14,9 @@ from ..model.transformer import Model
 from ..units import Num
 from .layers import LayerTimes, Layout
 from .network import fabric_of
+from .passes import PAIRED, pass_of
 from .schedule import Schedule
-from .spreading import distinct, of_ranks
-from .step import PAIRED, _jitter, _pass, _sending, stages_of_layout
+from .step import _jitter, _sending, placed_and_again
 
 
 def least_seconds(model: Model, layout: Layout, batch: Num, schedule: Schedule, cluster: Cluster, stack: Stack, times: LayerTimes) -> Num:
@@ -32,17 +32,14 @@ def least_seconds(model: Model, layout: Layout, batch: Num, schedule: Schedule, 
     Returns:
         seconds ``(n,)`` [s].
     """
-    chunks, stages, again = stages_of_layout(model, layout, schedule)
-    counts = of_ranks(stages, schedule, layout.pp)
-    first, row = distinct(counts)
-    busy = _pass(times, again, counts[first], row, schedule, layout, stack)
-    passes = busy.passes
+    place, again = placed_and_again(model, layout, schedule)
+    passes = pass_of(times, again, place, schedule, layout, stack).passes
     whole = passes.forward + passes.inputs + passes.weights
     if schedule in PAIRED:
         whole = whole + 2.0 * np.minimum(passes.alone, 0.0)
     micro_batches = np.ceil(batch / (layout.dp * layout.micro_batch))
-    sending = _sending(layout, chunks, fabric_of(cluster, stack), float(model.hidden), micro_batches, stack)
-    least: Num = (micro_batches * np.max(busy.layers @ whole, axis=0) + sending) * _jitter(layout, stack) * stack.factor
+    sending = _sending(layout, place.chunks, fabric_of(cluster, stack), float(model.hidden), micro_batches, stack)
+    least: Num = (micro_batches * (place.layers @ whole).max(axis=0) + sending) * _jitter(layout, stack) * stack.factor
     return least
 
 

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from ..errors import EstimateError
 from ..ledger import Ledger
 from ..model.transformer import Model
-from ..units import Num
+from ..units import Num, anywhere, choose, larger, smaller
+from .degrees import Degrees, degrees_of
 from .held import held_by_rank, largest_states
 from .kept import Bytes, Kept, kept_by_kind
-from .plan import Plan, data_parallel
+from .plan import Plan
 from .shapes import shapes_of
 from .spreading import BESIDE, stage_counts
-from .weights import buffers, parameters
+from .weights import Shares, buffer_bytes, held_bytes, parameters, shares_of
 
 if TYPE_CHECKING:
     from ..run import Run
@@ -34,54 +35,6 @@ FRAGMENTATION = 0.04
 """Share of everything that moves lost to gaps of a caching allocator: an allowance, not a measurement of any one run."""
 CONTEXT = 1.5e9
 """Bytes outside the allocator: driver context, kernels, communication rings: an allowance [B]."""
-
-
-@dataclass(frozen=True)
-class Degrees:
-    """A layout's degrees as numbers or arrays that broadcast; ``pp`` and ``vpp`` stay with the plan, being structure.
-
-    Args:
-        tp, dp, ep, cp, expert_tp: as in a :class:`Plan` [1].
-        shard: ranks that share one copy under ZeRO [1].
-        micro_batch: sequences of a pipeline slot [sequence].
-        seq_len: tokens of a sequence [token].
-        micro_batches: of one pipeline in a step [1].
-    """
-
-    tp: Num
-    dp: Num
-    ep: Num
-    cp: Num
-    expert_tp: Num
-    shard: Num
-    micro_batch: Num
-    seq_len: Num
-    micro_batches: Num
-
-    @property
-    def tokens(self) -> Num:
-        """Tokens of a micro-batch on one context-parallel rank."""
-        return self.micro_batch * self.seq_len / self.cp
-
-
-def degrees_of(plan: Plan, gpus: int, seq_len: Num, batch: Num) -> Degrees:
-    """A plan's own degrees on so many accelerators.
-
-    Args:
-        plan: the layout.
-        gpus: accelerators.
-        seq_len: tokens of a sequence [token].
-        batch: sequences of an optimizer step [sequence]; whether the plan can split it is :func:`micro_batches`' to say.
-
-    >>> degrees_of(Plan(pp=16, ep=64, schedule="dualpipe"), 2048, 4096.0, 15360.0).micro_batches
-    120.0
-    """
-    dp = float(data_parallel(plan, gpus))
-    shard = float(plan.shard) if plan.shard is not None else dp * plan.cp
-    return Degrees(
-        tp=float(plan.tp), dp=dp, ep=float(plan.ep), cp=float(plan.cp), expert_tp=float(plan.expert_tp_degree), shard=shard,
-        micro_batch=float(plan.micro_batch), seq_len=seq_len, micro_batches=batch / (dp * plan.micro_batch),
-    )  # fmt: skip
 
 
 def memory(run: Run, phase: str | None = None) -> Ledger:
@@ -138,13 +91,13 @@ def rank_memory(model: Model, plan: Plan, degrees: Degrees) -> list[Ledger]:
 
 def _ranks(model: Model, plan: Plan, degrees: Degrees) -> list[_Rank]:
     """What each pipeline rank holds; ranks that hold the same are one object, so that they are worked out once."""
-    counts = stage_counts(model, plan.stages, plan.stage_layers)
-    sized = {kind: _sized(kept, plan, degrees) for kind, kept in kept_by_kind(model, plan).items()}
+    counts, shares = stage_counts(model, plan.stages, plan.stage_layers), shares_of(plan, degrees)
+    sized = {kind: _Sized(kept, plan, degrees) for kind, kept in kept_by_kind(model, plan).items()}
     found: dict[tuple[bytes, bytes], _Rank] = {}
     ranks = []
     for stages, states in held_by_rank(plan):
         here = counts[list(stages)]
-        rank = _Rank(plan, degrees, sized, shapes_of(model).kinds, here, states)
+        rank = _Rank(plan, degrees, sized, shares, shapes_of(model).kinds, here, states)
         ranks.append(found.setdefault((here.tobytes(), states.tobytes()), rank))
     return ranks
 
@@ -179,40 +132,49 @@ def peak_by_zero(model: Model, plan: Plan, degrees: Degrees, stages: Sequence[in
     for rank in dict.fromkeys(_ranks(model, plan, degrees)):
         layers.setdefault(rank.here.tobytes(), []).append(rank)
     fullest = (replace(ranks[0], states=largest_states(np.concatenate([rank.states for rank in ranks]))) for ranks in layers.values())
-    totals = list(zip(*(_totals(model, rank, plans) for rank in fullest), strict=True))
-    return [np.maximum.reduce(np.broadcast_arrays(*ranks)) for ranks in totals]
+    return [_largest(ranks) for ranks in zip(*(_totals(model, rank, plans) for rank in fullest), strict=True)]
 
 
 def _totals(model: Model, rank: _Rank, plans: Sequence[Plan]) -> Iterator[Num]:
     """Bytes of one rank under plans that differ in ZeRO alone: what its ledger adds up to, lines left out."""
-    d, whole = rank.d, rank.whole
     _, of_stage = _stages(rank)
-    under_way = ([np.minimum(n, d.micro_batches) for n in state] for state in rank.states)
-    activations = _largest([sum((n * size for n, size in zip(state, of_stage, strict=True)), 0.0) for state in under_way])
+    activations = _largest([sum((n * size for n, size in zip(state, of_stage, strict=True)), 0.0) for state in rank.under_way])
     moving = (1.0 + FRAGMENTATION) * (activations + _sum(_passing(model, rank))) + CONTEXT
     for plan in plans:
-        held = sum((part.total if isinstance(part, Ledger) else part for part in parameters(model, plan, d, whole).values()), 0.0)
-        yield (held + (1.0 + FRAGMENTATION) * buffers(model, plan, d, whole).total) + moving
+        held = _sum(held_bytes(model, plan, rank.shares, rank.whole))
+        passing = _sum(buffer_bytes(model, plan, rank.d, rank.shares, rank.whole))
+        yield (held + (1.0 + FRAGMENTATION) * passing) + moving
 
 
 # one rank ----------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Sized:
-    """Bytes of one micro-batch in one layer of a kind: kept by section with and without recompute, computed again, widest operation."""
+    """Bytes of one micro-batch in one layer of a kind: kept with and without recompute, computed again, widest operation."""
 
-    kept: dict[str, Num]
-    whole_layer: dict[str, Num]
-    all_kept: Num
-    all_whole: Num
-    again: Num
-    widest: Num
+    layer: Kept
+    plan: Plan
+    d: Degrees
 
+    @cached_property
+    def all_kept(self) -> Num:
+        return _bytes(self.layer.all_kept, self.plan, self.d)
 
-def _sized(kept: Kept, plan: Plan, d: Degrees) -> _Sized:
-    short, whole, again = (_section_bytes(sections, plan, d) for sections in (kept.kept, kept.whole_layer, kept.again))
-    return _Sized(short, whole, _sum(short), _sum(whole), _sum(again), _bytes(kept.widest, plan, d))
+    @cached_property
+    def all_whole(self) -> Num:
+        return _bytes(self.layer.all_whole, self.plan, self.d)
+
+    @cached_property
+    def again(self) -> Num:
+        return _bytes(self.layer.all_again, self.plan, self.d)
+
+    @cached_property
+    def widest(self) -> Num:
+        return _bytes(self.layer.widest, self.plan, self.d)
+
+    def by_section(self, sections: Mapping[str, Bytes]) -> dict[str, Num]:
+        return {name: _bytes(b, self.plan, self.d) for name, b in sections.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,6 +184,7 @@ class _Rank:
     plan: Plan
     d: Degrees
     sized: dict[str, _Sized]
+    shares: Shares
     kinds: tuple[str, ...]
     here: NDArray[np.float64]
     states: NDArray[np.float64]
@@ -229,14 +192,22 @@ class _Rank:
     @cached_property
     def whole(self) -> dict[str, float]:
         """Parts of each kind on all its stages."""
-        return dict(zip(self.kinds, self.here.sum(axis=0), strict=True))
+        return dict(zip(self.kinds, self.here.sum(axis=0).tolist(), strict=True))
+
+    @cached_property
+    def under_way(self) -> list[list[Num]]:
+        """Micro-batches of each stage at each candidate for the peak: no more than a step has."""
+        states = self.states.tolist()
+        cut = {n: smaller(n, self.d.micro_batches) for n in {n for state in states for n in state}}
+        return [[cut[n] for n in state] for state in states]
 
 
 def _ledger(model: Model, rank: _Rank) -> Ledger:
-    passing = {**_passing(model, rank), "buffers": buffers(model, rank.plan, rank.d, rank.whole)}
+    buffers = Ledger("B", buffer_bytes(model, rank.plan, rank.d, rank.shares, rank.whole))
+    passing = {**_passing(model, rank), "buffers": buffers}
     moving: dict[str, Ledger | Num] = {"activations": _activations(rank), **passing}
     total = sum((part.total if isinstance(part, Ledger) else part for part in moving.values()), 0.0)
-    held = parameters(model, rank.plan, rank.d, rank.whole)
+    held = parameters(model, rank.plan, rank.shares, rank.whole)
     return Ledger("B", {**held, **moving, "fragmentation": FRAGMENTATION * total, "context": CONTEXT})
 
 
@@ -246,7 +217,7 @@ def _passing(model: Model, rank: _Rank) -> dict[str, Num]:
     on_rank = [rank.sized[kind] for kind in rank.kinds if whole[kind] and kind in rank.sized]
     heads = bool(whole["head"]) * (1 + (model.mtp.depth if model.mtp is not None else 0))
     return {
-        "logits": heads * LOGITS[plan.loss] * d.tokens * model.vocab / d.tp,
+        "logits": heads * LOGITS[plan.loss] * model.vocab * d.split_tokens,
         "recomputed": _largest([k.again for k in on_rank]),
         "working": _working(model, rank, on_rank),
     }
@@ -256,15 +227,16 @@ def _working(model: Model, rank: _Rank, on_rank: Sequence[_Sized]) -> Num:
     """Gradients of the widest operation, and what sequence parallelism gathers whole for it."""
     plan, d = rank.plan, rank.d
     widest = _largest([k.widest for k in on_rank])
-    gathered = GATHERED_INPUTS * d.tokens * model.hidden * np.greater(d.tp, 1.0) * float(plan.sequence_parallel == "on")
+    if plan.sequence_parallel == "off":
+        return widest * plan.recipe.activations
+    gathered = choose(d.tp > 1.0, GATHERED_INPUTS * model.hidden * d.tokens, 0.0)
     return (widest + gathered) * plan.recipe.activations
 
 
 def _bytes(b: Bytes, plan: Plan, d: Degrees) -> Num:
     """Bytes of a micro-batch from those of one token, on one rank."""
-    along = d.tp if plan.sequence_parallel == "on" else 1.0
-    keys = b.per_key * d.seq_len / d.tp
-    return d.tokens * (b.whole / along + b.split / d.tp + b.routed * d.expert_tp / d.tp + keys)
+    tokens = ((b.whole, d.along(plan.sequence_parallel)), (b.split, d.split_tokens), (b.routed, d.routed_tokens), (b.per_key, d.keys))
+    return sum((size * each for size, each in tokens if anywhere(size != 0)), 0.0)
 
 
 def _activations(rank: _Rank) -> Ledger:
@@ -272,14 +244,14 @@ def _activations(rank: _Rank) -> Ledger:
     rows, of_stage = _stages(rank)
     sized = {kind: rank.sized[kind] for kind in rank.kinds if kind in rank.sized and rank.whole[kind]}
     again = [_recomputed_share(rank.plan, row) for row in rows]
-    under_way = _heaviest([[np.minimum(n, rank.d.micro_batches) for n in state] for state in rank.states], of_stage)
+    under_way = _heaviest(rank.under_way, of_stage)
     lines: dict[str, Ledger] = {}
     for kind, k in sized.items():
         layers = [(row[kind] * n * a, row[kind] * n * (1 - a)) for row, n, a in zip(rows, under_way, again, strict=True) if row[kind]]
         short, whole = (sum(column, 0.0) for column in zip(*layers, strict=True))
-        parts = {name: size * short for name, size in k.kept.items()}
+        parts = {name: size * short for name, size in k.by_section(k.layer.kept).items()}
         if rank.plan.recompute_layers is not None:
-            parts |= {name: size * whole + parts.get(name, 0.0) for name, size in k.whole_layer.items()}
+            parts |= {name: size * whole + parts.get(name, 0.0) for name, size in k.by_section(k.layer.whole_layer).items()}
         lines[kind] = Ledger("B", parts)
     return Ledger("B", lines)
 
@@ -307,17 +279,15 @@ def _heaviest(states: list[list[Num]], of_stage: list[Num]) -> list[Num]:
     ]
 
 
-def _section_bytes(sections: Mapping[str, Bytes], plan: Plan, d: Degrees) -> dict[str, Num]:
-    return {name: _bytes(b, plan, d) for name, b in sections.items()}
-
-
 def _sum(numbers: Mapping[str, Num]) -> Num:
     return sum(numbers.values(), 0.0)
 
 
 def _largest(values: Sequence[Num]) -> Num:
     """The largest of several numbers, elementwise; 0 of none."""
-    largest: Num = np.maximum.reduce(np.broadcast_arrays(0.0, *values))
+    largest: Num = 0.0
+    for value in values:
+        largest = larger(largest, value)
     return largest
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -84,21 +85,37 @@ def of_ranks(stages: Array, schedule: Schedule, pp: int) -> Array:
     return ranks
 
 
-def distinct(rows: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Which rows differ from all before them, and which of those each row is like: ranks of the same layers are worked out once.
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """Layers of each kind on the stages and on the ranks of a pipeline; ranks of the same layers are worked out once.
 
-    >>> first, alike = distinct(np.array([[1.0, 2.0], [0.0, 3.0], [1.0, 2.0]]))
-    >>> first.tolist(), alike.tolist()
-    ([0, 1], [0, 1, 0])
+    Args:
+        stages: ``(stages, kinds)``.
+        ranks: ``(ranks, kinds)``, for one micro-batch.
+        first: ranks that differ from all before them.
+        layers: those of them, ``(rows, kinds)``.
+        row: of each rank among these.
+        chunks: stages whose passes a rank runs for one micro-batch.
     """
-    first: dict[bytes, int] = {}
+
+    stages: Array
+    ranks: Array
+    first: NDArray[np.intp]
+    layers: Array
+    row: NDArray[np.intp]
+    chunks: int
+
+
+@lru_cache(maxsize=4096)
+def placed(model: Model, schedule: Schedule, pp: int, vpp: int, layers: tuple[int, ...] = ()) -> Placed:
+    """Where the layers of a model stand; errors and ``layers`` as for :func:`stage_counts`."""
+    chunks = stages_held(schedule, pp, vpp)
+    stages = stage_counts(model, pp * chunks, layers)
+    ranks = of_ranks(stages, schedule, pp)
     number: dict[bytes, int] = {}
-    alike = []
-    for i, row in enumerate(rows):
-        key = row.tobytes()
-        first.setdefault(key, i)
-        alike.append(number.setdefault(key, len(number)))
-    return np.array(list(first.values())), np.array(alike)
+    row = np.array([number.setdefault(each.tobytes(), len(number)) for each in ranks])
+    first = np.unique(row, return_index=True)[1]
+    return Placed(stages, ranks, first, ranks[first], row, chunks)
 
 
 def stages_held(schedule: Schedule, pp: int, vpp: int) -> int:

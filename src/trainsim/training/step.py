@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache
 from typing import Any
@@ -17,78 +16,24 @@ from ..cluster.stack import Stack
 from ..model.documents import Documents
 from ..model.transformer import Model
 from ..spec import holds_draws
-from ..units import Num, anywhere, choose, larger, rows_of
+from ..units import Num, choose, larger, rows_of
 from .layers import BF16_BYTES, LayerTimes, Layout, layer_times
 from .network import fabric_of
 from .optimizer import clipping_traffic
+from .passes import PAIRED, Pass, Passes, pass_of
 from .plan import Plan
 from .schedule import Schedule, busy_seconds
 from .schedule.events import Times
 from .schedule.waiting import FOLDED, staged_seconds
 from .shapes import Again, Shapes, again_of, shapes_of
-from .spreading import BESIDE, distinct, of_ranks, stage_counts, stages_held
+from .spreading import BESIDE, Placed, placed
 from .updates import Owners, orthogonal_seconds, owners, update_seconds
 
 COPIES = {"dualpipe": 2.0}
 """How many ranks of one pipeline hold every stage, where it isn't one: they sum its gradients and share its optimizer."""
-PAIRED = ("dualpipe", "dualpipe-v")
-"""Schedules that run a forward pass beside a backward pass."""
-LONE = ("zero-bubble", "zero-bubble-v")
-"""Schedules whose published kernels run one pass at a time, so that nothing hides an exchange with experts (arXiv:2401.10241)."""
 NODE = 8.0
 """Accelerators of the machine that jitter is counted from."""
-SUMS = 4.0
-"""Halves of the two sums of a layer's forward pass under tensor parallelism: a gather or a scatter before and after each sublayer."""
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Passes:
-    """One micro-batch through a layer of each kind, exchanges included: seconds ``(kinds, n)``.
-
-    ``forward``, ``inputs`` and ``weights`` share what shows of the exchanges, half in each direction. ``alone`` is what routed exchanges
-    take of one direction where nothing runs beside them, beyond that.
-    """
-
-    forward: Num
-    inputs: Num
-    weights: Num
-    alone: Num
-
-
-@dataclass(frozen=True, eq=False)
-class Pass:
-    """One micro-batch through the layers of every rank: seconds by what they are spent on.
-
-    Args:
-        layers: of each kind on ranks that differ, ``(rows, kinds)``.
-        row: of each rank.
-        compute: everything but exchanges in a layer of each kind, ``(kinds, n)`` [s].
-        exposed, hidden: what shows of each exchange and what hides, ``(kinds, n)`` [s].
-        passes: the same by pass.
-    """
-
-    layers: Array
-    row: NDArray[np.intp]
-    compute: Num
-    exposed: Mapping[str, Num]
-    hidden: Mapping[str, Num]
-    passes: Passes
-
-    @cached_property
-    def computed(self) -> Array:
-        """Everything but exchanges on ranks that differ, ``(rows, n)`` [s]."""
-        return self.layers @ self.compute
-
-    @cached_property
-    def worked(self) -> Array:
-        """Compute and what shows of the exchanges on ranks that differ, ``(rows, n)`` [s]."""
-        return self.layers @ (self.compute + sum(self.exposed.values()))
-
-    @property
-    def whole(self) -> Array:
-        """The same on every rank, ``(ranks, n)`` [s]."""
-        return self.worked[self.row]
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +82,7 @@ class Step:
     @cached_property
     def working(self) -> Num:
         """How long the slowest rank works on its passes [s]."""
-        return self.micro_batches * _at_rank(self.busy.worked, self.busy.row[self.slowest]) + self.alone
+        return self.micro_batches * _at_rank(self.busy.worked, self.busy.placed.row[self.slowest]) + self.alone
 
     @property
     def seconds(self) -> Num:
@@ -187,16 +132,14 @@ def step_of(
     Source: the decomposition is that of Narayanan et al. 2021 (arXiv:2104.04473), section 2, and arXiv:2505.09343, table 4.
     """
     shapes, fabric = shapes_of(model), fabric_of(cluster, stack)
-    chunks, stages, again = stages_of_layout(model, layout, schedule)
+    place, again = placed_and_again(model, layout, schedule)
     times = times_of(model, layout, schedule, cluster, stack) if times is None else times
-    counts = of_ranks(stages, schedule, layout.pp)
-    first, row = distinct(counts)
-    busy = _pass(times, again, counts[first], row, schedule, layout, stack)
+    busy = pass_of(times, again, place, schedule, layout, stack)
     micro_batches = np.ceil(batch / (layout.dp * layout.micro_batch))
-    by_stage = _by_stage(schedule, busy.passes, stages)
-    slowest, alone = _slowest(schedule, busy, first, by_stage, layout, micro_batches)
+    by_stage = _by_stage(schedule, busy.passes, place.stages)
+    slowest, alone = _slowest(schedule, busy, by_stage, layout, micro_batches)
     copies, chip = COPIES.get(schedule, 1.0), cluster.chip
-    held, own = copies * busy.layers, owners(layout, copies)
+    held, own = copies * place.layers, owners(layout, copies)
     synchronise, hideable, owned = _synchronise(shapes, held, own, layout, zero, fabric, stack, micro_batches, busy)
     hidden = stack.overlap_dp * np.minimum(synchronise, hideable)
     latest = (synchronise - hidden).argmax(axis=0)
@@ -204,18 +147,19 @@ def step_of(
         micro_batches=micro_batches,
         slowest=slowest,
         times=times,
-        counts=counts,
+        counts=place.ranks,
         busy=busy,
         alone=alone,
         schedule=schedule,
         layout=layout,
         stages=by_stage,
-        sending=_sending(layout, chunks, fabric, float(model.hidden), micro_batches, stack) + _tied(model, layout, schedule, fabric, stack),
+        sending=_sending(layout, place.chunks, fabric, float(model.hidden), micro_batches, stack)
+        + _tied(model, layout, schedule, fabric, stack),
         synchronise=_at_rank(synchronise, latest),
         synchronise_hidden=_at_rank(hidden, latest),
-        optimizer=update_seconds(model, held, layout, own, zero, chip, stack).max(axis=0),
-        orthogonal=orthogonal_seconds(model, held, layout, own, zero, chip, fabric, stack).max(axis=0),
-        norm=stream_seconds(owned.max(axis=0) * clipping_traffic(layout.recipe), chip.memory_bandwidth, stack)
+        optimizer=np.maximum.reduce(update_seconds(model, held, layout, own, zero, chip, stack)),
+        orthogonal=np.maximum.reduce(orthogonal_seconds(model, held, layout, own, zero, chip, fabric, stack)),
+        norm=stream_seconds(np.maximum.reduce(owned) * clipping_traffic(layout.recipe), chip.memory_bandwidth, stack)
         + tree_all_reduce(4.0, layout.gpus, members_per_domain(layout.gpus, 1.0, fabric.domain), fabric),
         jitter=_jitter(layout, stack),
         factor=stack.factor,
@@ -228,16 +172,15 @@ def _jitter(layout: Layout, stack: Stack) -> Num:
     return slower
 
 
-def stages_of_layout(model: Model, layout: Layout, schedule: Schedule) -> tuple[int, Array, Again]:
-    """Stages that a rank runs for a micro-batch, the layers of every stage ``(stages, kinds)``, and what backward computes again there."""
-    chunks = stages_held(schedule, layout.pp, layout.vpp)
-    stages = stage_counts(model, layout.pp * chunks, layout.stage_layers)
-    return chunks, stages, _in_layers(again_of(model, layout.again), shapes_of(model), stages, layout)
+def placed_and_again(model: Model, layout: Layout, schedule: Schedule) -> tuple[Placed, Again]:
+    """Where the layers of a layout stand, and what backward computes again there."""
+    place = placed(model, schedule, layout.pp, layout.vpp, layout.stage_layers)
+    return place, _in_layers(again_of(model, layout.again), shapes_of(model), place.stages, layout)
 
 
 def times_of(model: Model, layout: Layout, schedule: Schedule, cluster: Cluster, stack: Stack) -> LayerTimes:
     """Seconds of one layer of each kind for one micro-batch, as a step of the layout has them."""
-    _, _, again = stages_of_layout(model, layout, schedule)
+    _, again = placed_and_again(model, layout, schedule)
     return layer_times(shapes_of(model), again, layout, cluster.chip, fabric_of(cluster, stack), stack, float(model.hidden))
 
 
@@ -250,55 +193,13 @@ def _in_layers(again: Again, shapes: Shapes, stages: Array, layout: Layout) -> A
     return Again(**{each.name: share * getattr(again, each.name) for each in fields(again)})
 
 
-def _pass(
-    times: LayerTimes, again: Again, layers: Array, row: NDArray[np.intp], schedule: Schedule, layout: Layout, stack: Stack
-) -> Pass:
-    """One micro-batch through every rank: forward and backward, exchanges split into what shows and what hides."""
-    last = {"whole": 0.0, "early-stop": 1.0 / SUMS}[stack.checkpoint] * again.whole
-    # an exchange of forward happens again in backward, and in whatever of forward runs a second time
-    sums, visits = (2.0 + again.sums - last) * times.tp, 2.0 + again.routed
-    exchanged = {"tp": sums + visits * times.expert_tp, "ep": visits * times.ep, "cp": (3.0 + again.keys) * times.cp}
-    hidden = {"tp": stack.overlap_tp * sums, "ep": _routed(times, schedule, layout, stack), "cp": stack.overlap_cp * _keys(times, layout)}
-    exposed = {kind: exchanged[kind] - hidden[kind] for kind in exchanged}
-    exposed["lent"] = stack.exchange_processors / (1.0 - stack.exchange_processors) * hidden["ep"]
-    inputs, half = times.inputs + times.again, sum(exposed.values()) / 2
-    return Pass(
-        layers=layers,
-        row=row,
-        compute=times.forward + inputs + times.weights,
-        exposed=exposed,
-        hidden=hidden,
-        passes=Passes(times.forward + half, inputs + half, times.weights, (hidden["ep"] - exposed["lent"]) / 2),
-    )
-
-
-def _routed(times: LayerTimes, schedule: Schedule, layout: Layout, stack: Stack) -> Num:
-    """What hides of the exchanges with experts, ``(kinds, n)``: behind the pass itself, or another chunk's that runs beside it."""
-    if not anywhere(layout.ep != 1):
-        return times.ep
-    backward = times.inputs + times.weights
-    inside = (0.0 if schedule in LONE else stack.overlap_ep) * (np.minimum(times.ep, times.forward) + np.minimum(times.ep, backward))
-    if layout.vpp == 1 and schedule not in PAIRED:
-        return inside
-    return np.maximum(inside, stack.overlap_ep_interleaved * np.minimum(2.0 * times.ep, times.forward + backward))
-
-
-def _keys(times: LayerTimes, layout: Layout) -> Num:
-    """What could hide of the exchanges of keys and values: the attention cores beside them, ``(kinds, n)``."""
-    if not anywhere(layout.cp != 1):
-        return times.cp
-    return np.minimum(times.cp, times.attending[0]) + np.minimum(2.0 * times.cp, times.attending[1])
-
-
-def _slowest(
-    schedule: Schedule, busy: Pass, first: NDArray[np.intp], times: Times, layout: Layout, micro_batches: Num
-) -> tuple[NDArray[np.intp], Num]:
+def _slowest(schedule: Schedule, busy: Pass, times: Times, layout: Layout, micro_batches: Num) -> tuple[NDArray[np.intp], Num]:
     """The rank that works longest, and what its lone passes add."""
     if layout.pp == 1 or schedule not in PAIRED:
-        return first[busy.worked.argmax(axis=0)], 0.0
+        return busy.placed.first[busy.worked.argmax(axis=0)], 0.0
     worked = np.atleast_2d(busy_seconds(schedule, times, micro_batches, layout.pp))
     slowest = worked.argmax(axis=0)
-    more = _at_rank(worked, slowest) - micro_batches * _at_rank(busy.worked, busy.row[slowest])
+    more = _at_rank(worked, slowest) - micro_batches * _at_rank(busy.worked, busy.placed.row[slowest])
     return slowest, (layout.ep != 1) * more
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,13 +12,14 @@ import numpy as np
 from ..ledger import Ledger
 from ..model.ops import Lookup, MatMul
 from ..model.transformer import Model
-from ..units import Num
+from ..units import Num, larger
+from .held import largest_states
 from .optimizer import Optimizer
 from .plan import Plan
 from .precision import Precision
 
 if TYPE_CHECKING:
-    from .memory import Degrees
+    from .degrees import Degrees
 
 GATHERED_LAYERS = 2.0
 """Layers whose weights ZeRO-3 holds whole at once: the one at work and the next, fetched ahead (PyTorch FSDP2)."""
@@ -61,19 +62,37 @@ STAGES = {"weights": 3, "gradients": 2, "master": 1, "moments": 1}
 """From which stage of ZeRO each is sharded."""
 
 
-def parameters(model: Model, plan: Plan, d: Degrees, whole: Mapping[str, float]) -> dict[str, Ledger | Num]:
-    """Weights, gradients, master copies and moments of what a rank holds."""
+@dataclass(frozen=True, eq=False)
+class Shares:
+    """What of a parameter stands on one rank, of dense ones and of experts': ``whole``, and ``sharded`` over data parallelism [1]."""
+
+    whole: tuple[Num, Num]
+    sharded: tuple[Num, Num]
+
+
+def shares_of(plan: Plan, d: Degrees) -> Shares:
+    """What of a parameter stands on one rank of a layout."""
     copies = 2.0 if plan.schedule == "dualpipe" else 1.0  # two ranks hold every stage, and share its optimizer
-    dense_shard, expert_shard = d.shard * copies, d.shard * copies * d.tp / (d.ep * d.expert_tp)
-    dense_shard, expert_shard = np.maximum(dense_shard, 1.0), np.maximum(expert_shard, 1.0)
+    shard, spread = d.shard * copies, d.ep * d.expert_tp
+    dense, experts = 1.0 / d.tp, 1.0 / spread
+    return Shares((dense, experts), (dense / larger(shard, 1.0), experts / larger(shard * d.tp / spread, 1.0)))
+
+
+def held_bytes(model: Model, plan: Plan, shares: Shares, whole: Mapping[str, float]) -> dict[str, Num]:
+    """Weights, gradients, master copies and moments of what a rank holds [B]."""
     unsharded = (_unsharded if plan._drawn else _unsharded_once)(model, plan.recipe, plan.update_rule, plan.zero, tuple(whole.items()))
-    sums: dict[str, Num] = {}
+    held: dict[str, Num] = {}
     for name, stage in STAGES.items():
-        dense, experts = unsharded[name]
-        shards = (dense_shard, expert_shard) if plan.zero >= stage else (1.0, 1.0)
-        sums[name] = dense / (d.tp * shards[0]) + experts / (d.ep * d.expert_tp * shards[1])
-    optimizer = Ledger("B", {"master": sums["master"], "moments": sums["moments"]})
-    return {"weights": sums["weights"], "gradients": sums["gradients"], "optimizer": optimizer}
+        dense, experts = shares.sharded if plan.zero >= stage else shares.whole
+        held[name] = unsharded[name][0] * dense + unsharded[name][1] * experts
+    return held
+
+
+def parameters(model: Model, plan: Plan, shares: Shares, whole: Mapping[str, float]) -> dict[str, Ledger | Num]:
+    """The same by name, master copies and moments together as the optimizer's [B]."""
+    held = held_bytes(model, plan, shares, whole)
+    optimizer = Ledger("B", {"master": held["master"], "moments": held["moments"]})
+    return {"weights": held["weights"], "gradients": held["gradients"], "optimizer": optimizer}
 
 
 def _unsharded(
@@ -99,24 +118,26 @@ def _unsharded(
 _unsharded_once = lru_cache(maxsize=4096)(_unsharded)
 
 
-def buffers(model: Model, plan: Plan, d: Degrees, whole: Mapping[str, float]) -> Ledger:
-    """What passes through: weights gathered under ZeRO-3, a micro-batch on its way between stages, tokens at their experts."""
+def buffer_bytes(model: Model, plan: Plan, d: Degrees, shares: Shares, whole: Mapping[str, float]) -> dict[str, Num]:
+    """What passes through: weights gathered under ZeRO-3, a micro-batch on its way between stages, tokens at their experts [B]."""
     recipe = plan.recipe
-    largest = _largest_layer(model, d, whole) if plan.zero >= 2 else 0.0
-    gathered = (plan.zero >= 3) * largest * GATHERED_LAYERS * recipe.gathered
-    reduced = (plan.zero >= 2) * largest * (recipe.gathered + recipe.reduced)
-    along = d.tp if plan.sequence_parallel == "on" else 1.0
-    passed = (plan.pp > 1) * 2.0 * d.tokens * model.hidden * recipe.activations / along
-    return Ledger("B", {"gathered": gathered, "reduced": reduced, "passed": passed})
+    largest = _largest_layer(model, shares, whole) if plan.zero >= 2 else 0.0
+    return {
+        "gathered": (plan.zero >= 3) * GATHERED_LAYERS * recipe.gathered * largest,
+        "reduced": (plan.zero >= 2) * (recipe.gathered + recipe.reduced) * largest,
+        "passed": (plan.pp > 1) * 2.0 * model.hidden * recipe.activations * d.along(plan.sequence_parallel),
+    }
 
 
-def _largest_layer(model: Model, d: Degrees, whole: Mapping[str, float]) -> Num:
+def _largest_layer(model: Model, shares: Shares, whole: Mapping[str, float]) -> Num:
     """Parameters of the largest kind of layer a rank holds, before any shard."""
-    per_kind: dict[str, tuple[float, float]] = {}
-    for w in weights_of(model):
-        if whole.get(w.kind):
-            dense, experts = per_kind.get(w.kind, (0.0, 0.0))
-            per_kind[w.kind] = dense + w.dense, experts + w.experts
-    sizes = (dense / d.tp + experts / (d.ep * d.expert_tp) for dense, experts in per_kind.values())
-    largest: Num = np.maximum.reduce(np.broadcast_arrays(*sizes))
-    return largest
+    dense, experts = shares.whole
+    kinds = tuple(kind for kind, count in whole.items() if count)
+    return reduce(larger, (few * dense + many * experts for few, many in _largest_layers(model, kinds)))
+
+
+@lru_cache(maxsize=256)
+def _largest_layers(model: Model, kinds: tuple[str, ...]) -> tuple[tuple[float, float], ...]:
+    """Parameters of the layers that no other exceeds, dense ones and experts': any of them may be the largest once they are spread."""
+    sizes = [[(w.dense, w.experts) for w in weights_of(model) if w.kind == kind] for kind in kinds]
+    return tuple(map(tuple, largest_states(np.array([np.sum(each, axis=0) for each in sizes])).tolist()))
