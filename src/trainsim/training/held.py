@@ -26,11 +26,12 @@ def held_by_rank(plan: Plan) -> tuple[Held, ...]:
     >>> [float(states.max()) for _, states in held_by_rank(Plan(pp=4))]
     [4.0, 3.0, 2.0, 1.0]
     """
-    return _held(plan.schedule, plan.pp, plan.vpp)
+    return held_by_schedule(plan.schedule, plan.pp, plan.vpp)
 
 
 @lru_cache(maxsize=128)
-def _held(schedule: Schedule, pp: int, vpp: int) -> tuple[Held, ...]:
+def held_by_schedule(schedule: Schedule, pp: int, vpp: int) -> tuple[Held, ...]:
+    """The same from what of a plan plays a part."""
     if schedule == "gpipe":
         return tuple(((rank,), np.array([[np.inf]])) for rank in range(pp))
     run = order(schedule, pp, shortest(schedule, pp), vpp)

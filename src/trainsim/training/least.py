@@ -48,7 +48,7 @@ def columns_of(times: LayerTimes, at: NDArray[np.intp]) -> LayerTimes:
 
     def picked(seconds: Num) -> Num:
         each = np.asarray(seconds)
-        return each if each.shape[-1] == 1 else each[:, at]
+        return each if each.shape[-1] == 1 else each.take(at, axis=1)
 
     forward, backward = times.attending
     read: dict[str, Any] = {

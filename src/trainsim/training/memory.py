@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,9 +15,10 @@ from ..ledger import Ledger
 from ..model.transformer import Model
 from ..units import Num, anywhere, choose, larger, smaller
 from .degrees import Degrees, degrees_of
-from .held import held_by_rank, largest_states
+from .held import held_by_rank, held_by_schedule, largest_states
 from .kept import Bytes, Kept, kept_by_kind
 from .plan import Plan
+from .schedule import Schedule, stages_of
 from .shapes import shapes_of
 from .spreading import BESIDE, stage_counts
 from .weights import Shares, buffer_bytes, held_bytes, parameters, shares_of
@@ -84,22 +85,20 @@ def rank_memory(model: Model, plan: Plan, degrees: Degrees) -> list[Ledger]:
     Raises:
         SpecError: more stages than layers.
     """
-    ranks = _ranks(model, plan, degrees)
-    ledgers = {rank: _ledger(model, rank) for rank in dict.fromkeys(ranks)}
-    return [ledgers[rank] for rank in ranks]
+    counts = stage_counts(model, plan.stages, plan.stage_layers)
+    held = [(counts[list(stages)], states) for stages, states in held_by_rank(plan)]
+    alike = [(here.tobytes(), states.tobytes()) for here, states in held]  # ranks that hold the same are worked out once
+    different = dict(zip(alike, held, strict=True))
+    ranks = _ranks(model, plan, degrees, different.values())
+    ledgers = {key: _ledger(model, rank) for key, rank in zip(different, ranks, strict=True)}
+    return [ledgers[key] for key in alike]
 
 
-def _ranks(model: Model, plan: Plan, degrees: Degrees) -> list[_Rank]:
-    """What each pipeline rank holds; ranks that hold the same are one object, so that they are worked out once."""
-    counts, shares = stage_counts(model, plan.stages, plan.stage_layers), shares_of(plan, degrees)
+def _ranks(model: Model, plan: Plan, degrees: Degrees, held: Iterable[Holding]) -> list[_Rank]:
+    """Ranks that hold so many parts of each kind on each of their stages, and are in so many states."""
     sized = {kind: _Sized(kept, plan, degrees) for kind, kept in kept_by_kind(model, plan).items()}
-    found: dict[tuple[bytes, bytes], _Rank] = {}
-    ranks = []
-    for stages, states in held_by_rank(plan):
-        here = counts[list(stages)]
-        rank = _Rank(plan, degrees, sized, shares, shapes_of(model).kinds, here, states)
-        ranks.append(found.setdefault((here.tobytes(), states.tobytes()), rank))
-    return ranks
+    shares, kinds = shares_of(plan, degrees), shapes_of(model).kinds
+    return [_Rank(plan, degrees, sized, shares, kinds, here, states) for here, states in held]
 
 
 def peak_memory(model: Model, plan: Plan, degrees: Degrees) -> Num:
@@ -128,11 +127,19 @@ def peak_by_zero(model: Model, plan: Plan, degrees: Degrees, stages: Sequence[in
         stages: of ZeRO, 0 to 3.
     """
     plans = [plan if zero == plan.zero else plan.replace({"zero": zero}) for zero in stages]
-    layers: dict[bytes, list[_Rank]] = {}  # of ranks with the same layers, only the states that no other exceeds can be the peak
-    for rank in dict.fromkeys(_ranks(model, plan, degrees)):
-        layers.setdefault(rank.here.tobytes(), []).append(rank)
-    fullest = (replace(ranks[0], states=largest_states(np.concatenate([rank.states for rank in ranks]))) for ranks in layers.values())
-    return [_largest(ranks) for ranks in zip(*(_totals(model, rank, plans) for rank in fullest), strict=True)]
+    ranks = _ranks(model, plan, degrees, _fullest(model, plan.schedule, plan.pp, plan.vpp, plan.stage_layers))
+    return [_largest(each) for each in zip(*(_totals(model, rank, plans) for rank in ranks), strict=True)]
+
+
+@lru_cache(maxsize=1024)
+def _fullest(model: Model, schedule: Schedule, pp: int, vpp: int, layers: tuple[int, ...]) -> tuple[Holding, ...]:
+    """Of ranks with the same layers, one with the states that no other exceeds: only those can be the peak."""
+    counts = stage_counts(model, stages_of(schedule, pp, vpp), layers)
+    alike: dict[bytes, list[Holding]] = {}
+    for stages, states in held_by_schedule(schedule, pp, vpp):
+        here = counts[list(stages)]
+        alike.setdefault(here.tobytes(), []).append((here, states))
+    return tuple((held[0][0], largest_states(np.concatenate([states for _, states in held]))) for held in alike.values())
 
 
 def _totals(model: Model, rank: _Rank, plans: Sequence[Plan]) -> Iterator[Num]:
@@ -175,6 +182,10 @@ class _Sized:
 
     def by_section(self, sections: Mapping[str, Bytes]) -> dict[str, Num]:
         return {name: _bytes(b, self.plan, self.d) for name, b in sections.items()}
+
+
+Holding = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Parts of each kind on each stage of a rank, ``(stages, kinds)``, and the candidates for its peak, ``(states, stages)``."""
 
 
 @dataclass(frozen=True, eq=False)
