@@ -104,8 +104,10 @@ def one_f_one_b_seconds(times: Times, micro_batches: Num) -> Num:
     down = np.cumsum(t, axis=0)
     sent_f, sent_b = (ahead * np.maximum.accumulate(each, axis=0) for each in (f, b))
     dive_f, dive_b = (_from_the_end(down + sent) - down for sent in (sent_f, sent_b))
-    once = np.maximum(np.maximum(sent_f + dive_b, sent_b + dive_f), _from_the_end(down + sent_f + sent_b) - down)
-    dives = np.where(ahead < m - 1, dive_f + dive_b, once)
+    dives, few = dive_f + dive_b, ahead >= m - 1
+    if few.any():
+        once = np.maximum(np.maximum(sent_f + dive_b, sent_b + dive_f), _from_the_end(down + sent_f + sent_b) - down)
+        dives = np.where(few, once, dives)
     longest: Num = (down - t + (m - ahead) * t + dives).max(axis=0)
     return longest
 
