@@ -214,7 +214,7 @@ def flops_per_token(
 
 def _at_least_one(length: Num) -> bool:
     numbers = np.asarray(length)
-    return numbers.dtype.kind in "iuf" and bool(np.all(numbers >= 1))
+    return numbers.dtype.kind in "iuf" and bool((numbers >= 1).all())
 
 
 def _read(fixed: _Lines, groups: Mapping[int, _Lines], keys: Mapping[int, Num]) -> Mapping[str, Ledger | Num]:

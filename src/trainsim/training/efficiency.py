@@ -96,7 +96,8 @@ class Efficiency(Family):
     @property
     def counting(self) -> tuple[str, str]:
         """(convention, mtp) the efficiency counts FLOPs by; ``causal`` without prediction modules where it names none."""
-        return getattr(self, "flops", "causal"), getattr(self, "mtp", "none")
+        told = vars(self)
+        return told.get("flops", "causal"), told.get("mtp", "none")
 
     def notes(self, path: str, cluster: Cluster) -> tuple[str, ...]:
         """What an estimate should say of it on a cluster, its path named."""
@@ -105,7 +106,7 @@ class Efficiency(Family):
 
     def peak_flops(self, cluster: Cluster) -> Num:
         """The peak utilisation is stated against [FLOP/s]: the dense BF16 peak where the efficiency names none."""
-        return cluster.chip.peak_of(getattr(self, "peak", "bf16"))
+        return cluster.chip.peak_of(vars(self).get("peak", "bf16"))
 
 
 class MFU(Efficiency):

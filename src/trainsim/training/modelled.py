@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ..cluster.hardware import Cluster
 from ..cluster.stack import Stack
 from ..errors import EstimateError
@@ -48,7 +46,8 @@ class Modelled(Efficiency):
         if work.plan is None:
             raise EstimateError("plan", None, "is needed to model a step", "give plan=ts.Plan(…)")
         tokens, seq_len, batch = (work.needed(name, "Modelled") for name in ("tokens", "seq_len", "batch"))
-        total, ledger = np.zeros(()), None
+        total: Num = 0.0
+        ledger = None
         for trained, size in work.stretches or ((tokens, batch),):
             step = step_of_plan(work.model, work.plan, work.cluster, self.stack, seq_len, size, work.document_length)
             ledger = ledger_of(step, shapes_of(work.model))

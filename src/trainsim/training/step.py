@@ -268,8 +268,8 @@ def _synchronise(
                 seconds = micro_batches * (scattered + across + 2.0 * gathered)
     owned = params / group if zero > 0 else params * np.ones_like(group)
     window = busy.computed * (micro_batches if zero > 1 else 1.0)
-    seconds = seconds * (params > 0)  # nobody sums the gradients of experts that a model doesn't have
-    return seconds[0] + seconds[1], window, owned[0] + owned[1]
+    needed: Array = seconds * (params > 0)  # nobody sums the gradients of experts that a model doesn't have
+    return needed[0] + needed[1], window, owned[0] + owned[1]
 
 
 def _between_copies(gradients: Num, copies: Num, stride: Num, fabric: Fabric) -> Num:
