@@ -16,7 +16,8 @@ from trainsim.testing import small_models
 from trainsim.training.memory import memory
 from trainsim.training.schedule import stages_of
 from trainsim.training.shapes import shapes_of
-from trainsim.training.spreading import of_ranks, spread_layers, stage_counts
+from trainsim.training.spreading import of_ranks, placed, spread_layers, stage_counts
+from trainsim.training.step import layout_of, step_of
 
 SCHEDULES = ("gpipe", "1f1b", "interleaved", "zero-bubble", "zero-bubble-v", "dualpipe", "dualpipe-v")
 
@@ -156,3 +157,21 @@ def test_recomputing_some_layers_lies_between_none_and_all() -> None:
     assert some[0] == pytest.approx(seconds(), rel=1e-12)
     assert some[8] == pytest.approx(seconds(recompute="full"), rel=1e-12)
     assert some[7] < some[8]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("name", ["llama3-8b", "deepseek-v3"])
+def test_ranks_that_differ_stand_for_all(schedule: Any, name: str) -> None:
+    """Each once, in the order of the ranks; a step that works out only those has every rank's seconds."""
+    model, pp, vpp = ts.catalog.model(name), 8, 2 if schedule == "interleaved" else 1
+    place = placed(model, schedule, pp, vpp)
+    assert np.array_equal(place.ranks, of_ranks(place.stages, schedule, pp))
+    assert np.array_equal(place.layers[place.row], place.ranks)
+    assert np.array_equal(place.layers, place.ranks[place.first])
+    assert len(np.unique(place.layers, axis=0)) == len(place.layers) < pp
+    assert np.array_equal(place.row[place.first], np.arange(len(place.first)))
+    plan = ts.Plan(pp=pp, vpp=vpp, schedule=schedule, zero=1)
+    cluster, stack = ts.catalog.cluster("hgx-h800", 64), ts.catalog.stack("deepseek-2024")
+    step = step_of(model, layout_of(plan, cluster, 4096.0), 512.0, schedule, 1, cluster, stack)
+    by_kind = step.busy.compute + sum(step.busy.exposed.values())
+    assert step.busy.whole == pytest.approx(step.counts @ by_kind, rel=1e-12)
