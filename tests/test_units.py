@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from trainsim.units import Num, anywhere, choose, larger, smaller
 
@@ -20,10 +23,11 @@ def test_what_is_compared_is_what_numpy_compares(a: Num, b: Num) -> None:
 
 
 @given(NUMBERS, NUMBERS, st.booleans(), st.lists(st.booleans(), min_size=3, max_size=3).map(np.array))
-def test_what_is_chosen_is_what_numpy_chooses(yes: Num, no: Num, one: bool, many: np.ndarray) -> None:  # type: ignore[type-arg]  # noqa: FBT001
+def test_what_is_chosen_is_what_numpy_chooses(yes: Num, no: Num, one: bool, many: NDArray[np.bool_]) -> None:  # noqa: FBT001
     assert np.array_equal(np.broadcast_to(choose(one, yes, no), 3), np.broadcast_to(np.where(one, yes, no), 3))
     assert np.array_equal(choose(many, yes, no), np.where(many, yes, no))
-    assert choose(np.bool_(one), 1.0, 2.0) == choose(one, 1.0, 2.0)
+    scalar: Any = np.bool_(one)
+    assert choose(scalar, 1.0, 2.0) == choose(one, 1.0, 2.0)
     assert (anywhere(one), anywhere(many)) == (one, bool(np.any(many)))
 
 
