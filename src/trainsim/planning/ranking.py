@@ -78,9 +78,9 @@ class Ranking:
             leading = waiting[behind == 1.0]
             if self.raised[leading].all():
                 self._time(np.sort(leading))
+                waiting = self._unbeaten(waiting)
             else:
                 self._raise(np.sort(waiting[_lowest(behind, BATCH)]))
-            waiting = self._unbeaten(waiting)
         timed = self.timed
         return timed[pareto(self.seconds[timed], memory[timed], gpus[timed])]
 
