@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit, ndtri
+from scipy.special import expit, logit
 
-from .catalog.stacks import class_of, constants, fields_at, is_routed, stack_at
+from .catalog.stacks import constants, fields_at, stack_at
 from .errors import SpecError
-from .measured_steps import MeasuredStep
+from .layers_seen import offsets
 from .spec import Batch
+from .step_record import MeasuredStep
 from .training.layers import Layout
 from .training.step import step_of
 
@@ -71,12 +72,12 @@ class Problem:
 
 
 def problem(steps: Sequence[MeasuredStep]) -> Problem:
-    """The fit that a set of rows poses; rows that can't be modelled or stand apart are left out.
+    """The fit that a set of rows poses: sound rows with their whole layout, and with seconds or a rate.
 
     Raises:
         SpecError: nothing is left to fit.
     """
-    usable = tuple(s for s in steps if not s.why and not s.doubt and s.seconds > 0)
+    usable = tuple(s for s in steps if s.sound and not s.others and s.told != "utilisation")
     if not usable:
         raise SpecError("rows", len(steps), "hold no step that can be modelled", "give rows with layout, batch and a measured time")
     known = constants()
@@ -259,131 +260,18 @@ def tags(task: Problem, best: Array, draws: Array) -> dict[str, str]:
     return dict(zip(task.names, words.tolist(), strict=True))
 
 
-# what was held out -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Unseen:
-    """Rows as foretold by a fit that has not seen them.
-
-    Args:
-        steps: the rows.
-        residuals: log(modelled / measured) of each, shape ``(rows,)``.
-        doubt: standard deviation of that by the constants' own doubt, shape ``(rows,)``.
-    """
-
-    steps: tuple[MeasuredStep, ...]
-    residuals: Array
-    doubt: Array
-
-    def only(self, rows: NDArray[np.bool_]) -> Unseen:
-        """Some of the rows."""
-        return Unseen(tuple(s for s, here in zip(self.steps, rows, strict=True) if here), self.residuals[rows], self.doubt[rows])
-
-    def __add__(self, other: Unseen) -> Unseen:
-        return Unseen(
-            self.steps + other.steps,
-            np.concatenate([self.residuals, other.residuals]),
-            np.concatenate([self.doubt, other.doubt]),
-        )
-
-
-def foretell(seen: Sequence[MeasuredStep], unseen: Sequence[MeasuredStep], near: Array | None = None) -> Unseen:
-    """Fit some rows, foretell others; ``near`` only shortens the search, which ends where its own rows say."""
-    task = problem(seen)
-    found = fit(task, starts=1, iterations=12, near=near)
-    test = problem(unseen)
-    around = found.best + np.concatenate([np.zeros((1, len(task.names))), STEP * np.eye(len(task.names))])
-    apart = test.residuals(around)
-    slope = (apart[:, 1:] - apart[:, :1]) / STEP
-    variance = np.einsum("rc,cd,rd->r", slope, found.covariance[int(np.argmin(found.misfit))], slope)
-    return Unseen(test.steps, apart[:, 0], np.sqrt(np.maximum(variance, 0.0)))
-
-
-Forecaster = Callable[[Sequence[MeasuredStep], Sequence[MeasuredStep]], Unseen]
-"""What foretells rows from others: (seen, unseen) → rows as foretold."""
-
-
-def splits(steps: Sequence[MeasuredStep], repeats: int = 2, seed: int = 0) -> Iterator[tuple[list[MeasuredStep], list[MeasuredStep]]]:
-    """Random halves as (seen, unseen), each half once seen and once not; repeats of a configuration stay on one side."""
-    rng, keys = np.random.default_rng(seed), sorted({s.key for s in steps})
-    for _ in range(repeats):
-        chosen = set(rng.permutation(keys)[: len(keys) // 2].tolist())
-        one, other = [s for s in steps if s.key in chosen], [s for s in steps if s.key not in chosen]
-        yield one, other
-        yield other, one
-
-
-def halves(steps: Sequence[MeasuredStep], forecast: Forecaster = foretell, repeats: int = 2, seed: int = 0) -> Unseen:
-    """Every row foretold from random halves without its configuration, ``repeats`` times."""
-    return together([forecast(seen, unseen) for seen, unseen in splits(steps, repeats, seed)])
-
-
-def sources_apart(steps: Sequence[MeasuredStep], forecast: Forecaster = foretell) -> Unseen:
-    """Every row foretold from the rows of all other sources."""
-    names = sorted({s.source for s in steps})
-    return together([forecast([s for s in steps if s.source != n], [s for s in steps if s.source == n]) for n in names])
-
-
-def together(parts: Sequence[Unseen]) -> Unseen:
-    """Several sets of foretold rows as one."""
-    whole = parts[0]
-    for part in parts[1:]:
-        whole = whole + part
-    return whole
-
-
-FEW = 20.0
-"""Rows of all classes of a kind that a class's own spread is mixed with, so that a handful of rows does not set it."""
-
-
-def spread_by_class(unseen: Unseen) -> dict[str, float]:
-    """What is left unexplained inside a source: the σ that puts nine tenths of each class of rows inside its 90 % interval."""
-    classes = np.array([class_of(s.stack, routed=is_routed(s.model)) for s in unseen.steps])  # type: ignore[arg-type]
-    kinds = np.array([c.rpartition("/")[2] for c in classes])
-    ones = np.ones(len(classes))
-    whole = {str(kind): needed_spread(unseen, ones * (kinds == kind)) for kind in sorted(set(kinds))}
-    found = dict(whole)
-    for name in sorted(set(classes)):
-        rows = float(len({s.key for s, c in zip(unseen.steps, classes, strict=True) if c == name}))
-        own, kind = needed_spread(unseen, ones * (classes == name)), whole[str(name).rpartition("/")[2]]
-        found[str(name)] = float(np.sqrt((rows * own**2 + FEW * kind**2) / (rows + FEW)))
-    return {name: round(value, 4) for name, value in found.items()}
-
-
-def spread_of(spread: Mapping[str, float], steps: Sequence[MeasuredStep]) -> Array:
-    """The spread of each row's class; of all rows of its kind where its class has none. Shape ``(rows,)``."""
-    classes = [class_of(s.stack, routed=is_routed(s.model)) for s in steps]  # type: ignore[arg-type]
-    return np.array([spread.get(name, spread[name.rpartition("/")[2]]) for name in classes])
-
-
-def spread_unseen(unseen: Unseen) -> float:
-    """What is left unexplained of a source nobody has seen: each source counts once, however many rows it has."""
-    sizes = {source: sum(s.source == source for s in unseen.steps) for source in {s.source for s in unseen.steps}}
-    return round(needed_spread(unseen, np.array([1.0 / sizes[s.source] for s in unseen.steps])), 4)
-
-
-def needed_spread(unseen: Unseen, weight: Array, level: float = 0.9) -> float:
-    """The least σ for which a share ``level`` of the rows lies inside ``± z · √(doubt² + σ²)``."""
-    z = float(ndtri((1.0 + level) / 2))
-    needed = np.sqrt(np.maximum(np.square(unseen.residuals / z) - np.square(unseen.doubt), 0.0))
-    order = np.argsort(needed)
-    reached = np.cumsum(weight[order]) / np.sum(weight)
-    return float(needed[order][int(np.searchsorted(reached, level))])
-
-
 def record(
-    task: Problem, best: Array, draws: Array, spread: Mapping[str, float], unseen: float, day: dt.date, left_out: Sequence[str]
+    task: Problem, best: Array, draws: Array, spreads: Mapping[str, Any], day: dt.date, left_out: Sequence[str]
 ) -> dict[str, Any]:
-    """The calibration as the plain data the catalogue ships."""
+    """The calibration as the plain data the catalogue ships; ``spreads`` are what rows held out were missed by."""
     values, many = task.values(best[None, :]), task.values(draws)
     return {
         "date": day.isoformat(),
         "names": list(task.names),
         "best": [float(f"{values[n][0]:.6g}") for n in task.names],
         "tags": tags(task, best, draws),
-        "spread": dict(spread),
-        "unseen": unseen,
+        **spreads,
+        "layers": {name: round(off, 4) for name, off in sorted(offsets(task.steps, task.residuals(best[None, :])[:, 0]).items())},
         "sources": sorted({s.source for s in task.steps}),
         "left_out": list(left_out),
         "rows": sorted({s.hash for s in task.steps}),

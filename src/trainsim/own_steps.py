@@ -138,7 +138,7 @@ def _measured(rows: str | Path | Sequence[float], run: Run | None) -> tuple[str,
         return stack.name, is_routed(run.model), run_log_seconds(run)[None, :], np.array([np.median(each)])
     if not isinstance(rows, str | Path) or Path(rows).suffix not in {".json", ".csv"}:
         raise SpecError("run", None, "is needed beside a log or step times", "give run=…, or a .json or .csv file of measured steps")
-    steps = [s for s in read_steps(rows) if not s.why and not s.doubt]
+    steps = [s for s in read_steps(rows) if s.sound and not s.others]
     families = sorted({class_of(s.stack, routed=is_routed(s.model)) for s in steps})  # type: ignore[arg-type]
     if len(families) != 1:
         found = ", ".join(families) or "none that can be modelled"

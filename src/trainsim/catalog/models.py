@@ -53,14 +53,15 @@ def _is_of(made: Model, named: str, sizes: tuple[tuple[str, Any], ...]) -> bool:
 
 
 def from_sizes(name: str, sizes: dict[str, Any]) -> Model:
-    """A model from published sizes alone: grouped queries, gated or plain feed-forward, routed experts."""
+    """A model from published sizes alone: grouped queries, gated or plain feed-forward, routed experts, in series or parallel blocks."""
     hidden, heads = sizes["hidden"], sizes["heads"]
     attention = GroupedQueryAttention(
         heads=heads, kv_heads=sizes.get("kv_heads", heads), head_dim=sizes.get("head_dim", hidden // heads), window=sizes.get("window")
     )
     gated = sizes.get("gated", True)
     mlp: FeedForward = GatedMLP(width=sizes["ffn"]) if gated else PlainMLP(width=sizes["ffn"])
-    dense = Block(attention=attention, ffn=mlp)
+    norms = ("attention",) if sizes.get("parallel") else ("attention", "ffn")
+    dense = Block(attention=attention, ffn=mlp, norms=norms)
     kinds = [("dense", dense)] * sizes["layers"]
     if sizes.get("experts"):
         routed = MixtureOfExperts(
@@ -70,7 +71,8 @@ def from_sizes(name: str, sizes: dict[str, Any]) -> Model:
             shared_width=sizes.get("shared_experts", 0) * sizes["moe_ffn"],
             activation="gated" if gated else "plain",
         )
-        moe = Block(attention=attention, ffn=routed)
-        kinds = [("dense", dense) if i < sizes.get("dense_layers", 0) else ("moe", moe) for i in range(sizes["layers"])]
+        moe = Block(attention=attention, ffn=routed, norms=norms)
+        first, every = sizes.get("dense_layers", 0), sizes.get("every", 1)
+        kinds = [("dense", dense) if i < first or (i + 1) % every else ("moe", moe) for i in range(sizes["layers"])]
     head = Head(weights="tied" if sizes.get("tied") else "own")
     return Model(name=name, hidden=hidden, vocab=sizes["vocab"], stack=stack_of(kinds), head=head)

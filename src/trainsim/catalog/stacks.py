@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -24,7 +25,7 @@ from ..units import Num
 from .rows import Row, find, read_rows, source_title
 from .stack_files import file_row, is_file, laid_over, measured_fields
 
-_HEADER = {"like", "release", "constants", "tags", "sources", "note", "date_precision"}
+_HEADER = {"like", "release", "constants", "tags", "sources", "stands_for", "note", "date_precision"}
 _ROUTING = ("permute_bytes", "routing_launch")
 _PRODUCTS = ("bf16", "fp8", "fp4")
 
@@ -51,7 +52,9 @@ class Calibration:
         draws: joint draws from the posterior, shape ``(draws, constants)``.
         tags: how each constant is known after the fit: fitted, prior-only or on-bound.
         spread: standard deviation of log(modelled / measured) inside a source, by class of rows.
-        unseen: the same for a source nobody has seen.
+        measured: the same for layers that a source was measured with in another configuration, by source; ``""`` for any source.
+        layers: log(modelled / measured) of those layers, by their fingerprint.
+        unseen: standard deviation for a source nobody has seen.
         sources, left_out: whose rows the fit has seen, and whose it was kept from.
         rows: fingerprints of the measured steps it has seen.
         date: day of the fit: blind to what is judged before it.
@@ -62,6 +65,8 @@ class Calibration:
     draws: NDArray[np.float64]
     tags: Mapping[str, Tag]
     spread: Mapping[str, float]
+    measured: Mapping[str, float]
+    layers: Mapping[str, float]
     unseen: float
     sources: tuple[str, ...]
     left_out: tuple[str, ...]
@@ -71,6 +76,20 @@ class Calibration:
     def within(self, name: str, *, routed: bool) -> float:
         """Spread inside a source of its class of rows; of all such models where the class has none."""
         return self.spread.get(class_of(name, routed=routed), self.spread["moe" if routed else "dense"])
+
+    def unexplained(self, name: str, *, routed: bool, source: str | None = None, layers: str = "") -> tuple[float, float]:
+        """Mean and standard deviation of log(measured / modelled) that no mechanism explains.
+
+        Args:
+            name, routed: the stack, and whether the model routes tokens.
+            source: whose run it is, if the calibration has seen it.
+            layers: fingerprint of its layers (:attr:`trainsim.step_record.MeasuredStep.kernels`), which that source may have been measured with.
+        """
+        if source not in self.sources:
+            return 0.0, self.unseen
+        if layers in self.layers:
+            return -self.layers[layers], self.measured.get(source or "", self.measured[""])
+        return 0.0, self.within(name, routed=routed)
 
 
 @cache
@@ -90,6 +109,8 @@ def calibration() -> Calibration:
         draws=np.array(data["draws"], dtype=np.float64),
         tags=data["tags"],
         spread=data["spread"],
+        measured=data["measured"],
+        layers=data["layers"],
         unseen=data["unseen"],
         sources=tuple(data["sources"]),
         left_out=tuple(data["left_out"]),
@@ -117,6 +138,47 @@ def stack(name: str | Path) -> Stack:
     name = str(name)
     fitted = calibration()
     return stack_at(name, dict(zip(fitted.names, fitted.best.tolist(), strict=True)), fitted.tags)
+
+
+def stands_for(name: str) -> Mapping[str, Any]:
+    """What published rows run a stack, and what they do that no number of it tells: the framework, since when, its loss, its recipes."""
+    row = _found(name)
+    above: Mapping[str, Any] = stands_for(row["like"]) if row.get("like") else {}
+    return {**above, **row.get("stands_for", {})}
+
+
+def stack_for(architecture: str, framework: str, month: str, name: str = "") -> str:
+    """The stack that a published run on some chips most likely had.
+
+    The newest stack of the framework that was there in that month; of Megatron's where the framework has none on those chips; the oldest
+    where the month is earlier than all. A variant that the row's name has the word of comes before it, then the last release named.
+
+    Args:
+        architecture: generation of the chips.
+        framework: ``"megatron"``, ``"fsdp"`` or one of a lab's own.
+        month: when the run was published, ``"2024-07"``.
+        name: of the row: may name a release (``26.04``), or a variant.
+
+    Raises:
+        CatalogError: no stack for such chips.
+
+    >>> stack_for("ampere", "megatron", "2021-04"), stack_for("ampere", "megatron", "2024-02")
+    ('megatron-2021', 'mcore-ampere')
+    >>> stack_for("hopper", "megatron", "2026-05", "a row of 26.05")
+    'mcore-26.04-hopper'
+    """
+    bases = {n: r["stands_for"] for n, r in stack_rows().items() if not r.get("like") and r.get("architecture") == architecture}
+    if not bases:
+        known = sorted({r["architecture"] for r in stack_rows().values() if not r.get("like")})
+        raise CatalogError("catalog.stacks", architecture, "is no generation of chips that a stack is for", did_you_mean(architecture, known))
+    own = {n: told["since"] for n, told in bases.items() if told["framework"] == framework}
+    found = own or {n: told["since"] for n, told in bases.items() if told["framework"] == "megatron"}
+    base = max((n for n in found if found[n] <= month), key=found.__getitem__, default=min(found, key=found.__getitem__))
+    like = {n: r for n, r in stack_rows().items() if r.get("like") == base}
+    variants = [n for n, r in like.items() if (word := r.get("stands_for", {}).get("variant")) and word in name.lower()]
+    release = re.search(r"\b2\d\.\d\d", name)
+    releases = [n for n in like if release and (of := re.search(r"\b2\d\.\d\d", n)) and of[0] <= release[0]]
+    return (*variants, *sorted(releases)[-1:], base)[0]
 
 
 def is_routed(model: Model) -> bool:
@@ -156,8 +218,7 @@ def stack_beliefs(
     if as_of is not None and as_of < fitted.date:
         unseen = find("priors", "source-factor")
         return _prior_beliefs(name, path, told) | Beliefs({f"{path}.factor": ci90(unseen["p5"], unseen["p95"])})
-    spread = fitted.within(name, routed=routed) if source in fitted.sources else fitted.unseen
-    unexplained = Beliefs({f"{path}.factor": lognormal(0.0, spread)})
+    unexplained = Beliefs({f"{path}.factor": lognormal(*fitted.unexplained(name, routed=routed, source=source))})
     if name not in stack_rows():
         return unexplained
     drawn = fields_at(name, dict(zip(fitted.names, fitted.draws.T, strict=True)))

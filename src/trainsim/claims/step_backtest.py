@@ -13,7 +13,8 @@ from scipy.special import ndtri
 from ..calibration import modelled_log_seconds
 from ..catalog.stacks import calibration, is_routed
 from ..errors import SpecError, TrainsimError
-from ..measured_steps import MeasuredStep, read_steps
+from ..measured_steps import read_steps
+from ..step_record import MeasuredStep
 from ..uncertainty.scores import interval_score
 
 Array = NDArray[np.float64]
@@ -111,7 +112,7 @@ class StepBacktest:
     def _lines(self) -> Iterator[str]:
         yield f"{'measured':>10}{'modelled':>10}{'5%':>10}{'95%':>10}  row"
         for f in self.forecasts:
-            mark = ("" if f.inside else " MISS") + (f" ({f.step.doubt})" if f.step.doubt else "")
+            mark = ("" if f.inside else " MISS") + "".join(f" ({words})" for words in (f.step.doubt, f.step.untold) if words)
             yield f"{f.step.seconds:>10.4g}{f.modelled:>10.4g}{f.low:>10.4g}{f.high:>10.4g}  {f.step.name}{mark}"
         for step in self.not_run:
             yield f"{'not run':>10}  {step.name}: {step.why}"
@@ -163,13 +164,14 @@ def step_backtest(rows: str | Path | Sequence[MeasuredStep]) -> StepBacktest:
 
 
 def _forecast(step: MeasuredStep) -> StepForecast:
+    """A row's forecast; where it doesn't tell its whole layout, of the fastest it may have had: who could measure chose well."""
     shipped = calibration()
     if step.model is None:
         raise SpecError("model", None, "is not known", "give a row with its architecture")
     points = np.concatenate([shipped.best[None, :], shipped.draws])
-    logs = modelled_log_seconds([step], dict(zip(shipped.names, points.T, strict=True)))[0]
-    routed = is_routed(step.model)
-    sigma = shipped.within(step.stack, routed=routed) if step.source in shipped.sources else shipped.unseen
-    unexplained = sigma * ndtri((np.arange(STRATA) + 0.5) / STRATA)
-    low, mid, high = np.exp(np.quantile((logs[1:, None] + unexplained).ravel(), (0.05, 0.5, 0.95)))
-    return StepForecast(step, float(np.exp(logs[0])), float(low), float(mid), float(high))
+    logs = modelled_log_seconds(step.readings, dict(zip(shipped.names, points.T, strict=True)))
+    at = int(np.argmin(logs[:, 0]))
+    mean, sigma = shipped.unexplained(step.stack, routed=is_routed(step.model), source=step.source, layers=step.kernels)
+    unexplained = mean + sigma * ndtri((np.arange(STRATA) + 0.5) / STRATA)
+    low, mid, high = np.exp(np.quantile((logs[at, 1:, None] + unexplained).ravel(), (0.05, 0.5, 0.95)))
+    return StepForecast(step, float(np.exp(logs[at, 0] + mean)), float(low), float(mid), float(high))

@@ -11,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr, ndtri
 
-from ..calibration import Forecaster, Unseen, halves, needed_spread, splits, spread_by_class, spread_of, spread_unseen, together
+from ..calibration import problem
 from ..errors import SpecError
-from ..measured_steps import MeasuredStep
+from ..held_out import Forecaster, Unseen, halves, needed_spread, splits, spread_of, spread_unseen, together
+from ..held_out import by_class as class_spreads
+from ..held_out import by_source as source_spreads
 from ..model.counting import flops_per_token
+from ..step_record import MeasuredStep
 from ..uncertainty.scores import LEVEL, interval_score
 from ..units import Num
 
@@ -57,16 +60,16 @@ class HeldOut:
 # two ways to hold out ----------------------------------------------------------------------------------------------------
 
 
-Spread = Callable[[Unseen, Sequence[MeasuredStep]], Array]
-"""Rows as foretold, other rows → the spread that the first say of each of the second."""
+Spread = Callable[[Unseen, Unseen], Array]
+"""Rows as foretold, other rows as foretold → the spread that the first say of each of the second."""
 
 
-def by_class(missed: Unseen, steps: Sequence[MeasuredStep]) -> Array:
-    """Spread as the calibration sets it: of the row's class, mixed with all rows of its kind where it has few."""
-    return spread_of(spread_by_class(missed), steps)
+def by_class(missed: Unseen, rows: Unseen) -> Array:
+    """Spread as the calibration sets it: of the row's layers where they were seen, else of its class, each mixed with all where few."""
+    return spread_of({"spread": class_spreads(missed), "measured": source_spreads(missed)}, rows)
 
 
-def by_group(missed: Unseen, steps: Sequence[MeasuredStep]) -> Array:
+def by_group(missed: Unseen, rows: Unseen) -> Array:
     """Spread of the row's own group alone; of all rows where the group has none."""
     groups = np.array([s.group for s in missed.steps])
 
@@ -74,8 +77,8 @@ def by_group(missed: Unseen, steps: Sequence[MeasuredStep]) -> Array:
         rows = groups == group
         return needed_spread(missed, np.ones(len(groups)) * (rows if np.any(rows) else 1.0))
 
-    found = {group: of(group) for group in {s.group for s in steps}}
-    return np.array([found[s.group] for s in steps])
+    found = {group: of(group) for group in {s.group for s in rows.steps}}
+    return np.array([found[s.group] for s in rows.steps])
 
 
 def other_half(steps: Sequence[MeasuredStep], forecast: Forecaster, spread: Spread = by_class, repeats: int = 2, seed: int = 0) -> HeldOut:
@@ -83,7 +86,7 @@ def other_half(steps: Sequence[MeasuredStep], forecast: Forecaster, spread: Spre
     parts, spreads = [], []
     for i, (seen, unseen) in enumerate(splits(steps, repeats, seed)):
         parts.append(forecast(seen, unseen))
-        spreads.append(spread(halves(seen, forecast, repeats=1, seed=seed + i + 1), parts[-1].steps))
+        spreads.append(spread(halves(seen, forecast, repeats=1, seed=seed + i + 1), parts[-1]))
     return HeldOut(together(parts), np.concatenate(spreads))
 
 
@@ -111,7 +114,7 @@ def constant_mfu(seen: Sequence[MeasuredStep], unseen: Sequence[MeasuredStep]) -
     ``seconds = FLOP of a step / (accelerators · peak · MFU)``; a class is a group of rows on one chip in one format. Of a class without
     rows seen, that of its chip and format, of its format, or of all rows.
     """
-    usable = [s for s in unseen if not (s.why or s.doubt) and s.seconds > 0]
+    usable = list(problem(unseen).steps)
     known: list[dict[tuple[str, ...], list[float]]] = [{} for _ in _classes(usable[0])]
     for step in seen:
         for level, name in zip(known, _classes(step), strict=True):
@@ -120,7 +123,7 @@ def constant_mfu(seen: Sequence[MeasuredStep], unseen: Sequence[MeasuredStep]) -
     for step in usable:
         rows = next(level[name] for level, name in zip(known, _classes(step), strict=True) if name in level)
         residuals.append(np.log(seconds_at_peak(step) / step.seconds) - np.median(rows))
-    return Unseen(tuple(usable), np.array(residuals), np.zeros(len(usable)))
+    return Unseen(tuple(usable), np.array(residuals), np.zeros(len(usable)), np.zeros(len(usable), dtype=np.bool_))
 
 
 def _classes(step: MeasuredStep) -> tuple[tuple[str, ...], ...]:

@@ -183,6 +183,8 @@ def _per_kind(model: Model, entries: Sequence[Entry], row: dict[str, int]) -> di
     found["kv_width"] = np.where(found["kv_width"] > 0, found["kv_width"], found.pop("core_width"))
     for kind in model.stack:
         found["whole_traffic"][row[kind.name]] += RESIDUAL_TRAFFIC * model.hidden
+        if len(kind.block.norms) == 1:  # a parallel block: what attention and feed-forward give is added on every rank, and summed once
+            found["split_sublayers"][row[kind.name]] = np.minimum(found["split_sublayers"][row[kind.name]], 1.0)
     if "mtp" in row:
         found["whole_traffic"][row["mtp"]] += RESIDUAL_TRAFFIC * model.hidden
     return found

@@ -267,9 +267,21 @@ def _synchronise(
             case _:
                 seconds = micro_batches * (scattered + across + 2.0 * gathered)
     owned = params / group if zero > 0 else params * np.ones_like(group)
-    window = busy.computed * (micro_batches if zero > 1 else 1.0)
+    window = busy.computed * (micro_batches if zero > 1 else _passes_beside(layout, micro_batches))
     needed: Any = seconds * (params > 0)  # nobody sums the gradients of experts that a model doesn't have
     return needed[0] + needed[1], window, owned[0] + owned[1]
+
+
+def _passes_beside(layout: Layout, micro_batches: Num) -> Num:
+    """Micro-batches whose passes run beside the sums of a step's gradients and the gathers of its weights.
+
+    ``(1 + (v − 1)·min(p, n)) / v``: one, whose buckets are sent as they are ready; interleaved, all but the last chunk's gradients are
+    whole while a round of micro-batches passes the chunks that follow, and all but the first chunk's weights are needed a round later.
+
+    Source: Jiang et al. 2024, MegaScale (arXiv:2402.15627), section 3.2, which sums and gathers chunk by chunk as Megatron-LM does.
+    """
+    others: Num = (layout.vpp - 1) * smaller(layout.pp, micro_batches)
+    return (1.0 + others) / layout.vpp
 
 
 def _between_copies(gradients: Num, copies: Num, stride: Num, fabric: Fabric) -> Num:

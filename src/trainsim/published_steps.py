@@ -1,0 +1,344 @@
+"""Rows of published runs: what each says that ran, on which stack, and how long its steps took; or why it can't be modelled."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from .catalog.hardware import cluster as cluster_named
+from .catalog.models import from_sizes
+from .catalog.stacks import class_of, is_routed, stack_for, stands_for
+from .errors import SpecError, TrainsimError
+from .model.attention import GroupedQueryAttention
+from .model.counting import flops_per_token
+from .model.huggingface import from_hf
+from .model.transformer import Block, Head, Model, stack_of
+from .step_record import MeasuredStep, Told
+from .training.layers import Layout
+from .training.precision import Precision, recipe_of
+from .training.schedule.orders import check_schedule
+
+CLUSTERS = {
+    "A100-40GB": "hgx-a100-40gb", "A100-80GB": "dgx-a100", "H100-SXM": "hgx-h100", "H200-SXM": "hgx-h200", "H800-SXM": "hgx-h800",
+    "B200": "hgx-b200", "B300": "hgx-b300", "GB200": "nvl72-gb200", "GB300": "nvl72-gb300", "GH200": "alps-gh200",
+}  # fmt: skip
+"""Accelerators as published tables name them → node of the catalogue."""
+FORMATS = (("fp4", "fp4"), ("fp8", "fp8"), ("bf16", "bf16"), ("fp16", "bf16"))
+AGAIN = (
+    ("full|^yes", {"full"}), ("attention core", {"core"}), ("per-op", {"ops"}), ("RMSNorm", {"norms"}),
+    ("MLA up-proj", {"q_up", "kv_up"}),
+)  # fmt: skip
+"""What published tables call recompute → the parts that backward computes again."""
+FRAMEWORKS = (("^DeepSeek", "hai-llm"), ("Megatron|NeMo|MT-NLG|MLPerf", "megatron"), ("torchtitan|MosaicML", "fsdp"))
+"""Words of a row's name → the framework it ran under."""
+FULLY_SHARDED = "FULL_SHARD|[FH]SDP|ZeRO-3|fully sharded"
+USUAL_MICRO_BATCHES = (1, 2, 4)
+"""Sequences of a micro-batch, where a row doesn't say."""
+TORCHTITAN_POWER = 500.0
+"""Watts its H100 were held to, by the authors' footnote."""
+
+
+def published_step(row: Mapping[str, Any]) -> MeasuredStep:
+    """A row of published runs; the reason where it can't be modelled."""
+    name, layout = str(row.get("name", "?")), row.get("parallelism") or {}
+    key = json.dumps(
+        [row.get(k) for k in ("architecture", "gpu", "n_gpus", "seq_len", "global_batch_tokens")] + [layout, _format(row), "MTP" in name],
+        sort_keys=True,
+    )
+    base = MeasuredStep(id=str(row.get("id", name)), name=name, source=_source(row), group="", seconds=0.0, key=key, doubt=_doubt(row))
+    try:
+        return _known(base, row, layout)
+    except (TrainsimError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        return replace(base, group="not modelled", why=str(error) or type(error).__name__)
+
+
+def _known(base: MeasuredStep, row: Mapping[str, Any], parallel: Mapping[str, Any]) -> MeasuredStep:
+    gpus, seq = _needed(row, "n_gpus"), float(_needed(row, "seq_len"))
+    if row.get("gpu") not in CLUSTERS:
+        raise _missing("gpu", row.get("gpu"), "has no software stack here")
+    cluster = cluster_named(CLUSTERS[row["gpu"]], int(gpus))
+    model, low, framework = _model(row), _format(row), _framework(row, parallel)
+    stack = stack_for(cluster.chip.architecture or "", framework, _month(row), base.name)
+    if base.source == "torchtitan" and row["gpu"] == "H100-SXM":
+        cluster = cluster.replace({"chip.power": TORCHTITAN_POWER})
+    tp, pp, cp, ep = _degrees(parallel, framework, gpus)
+    dp = gpus / (tp * pp * cp)
+    dualpipe = bool(re.search("dualpipe", str(parallel.get("vpp")), re.IGNORECASE))
+    ran = stands_for(stack)
+    chunks = (1,) if dualpipe else _virtual(parallel.get("vpp"), pp, model.layers, ran)
+    tokens = row.get("global_batch_tokens")
+    if tokens is None:
+        if pp > 1:
+            raise _missing("global_batch_tokens", None, "is not published, and a pipeline's bubble depends on it")
+        # without a pipeline tokens per second hardly depend on it: one micro-batch a step
+        tokens = dp * float(_needed(parallel, "microbatch")) * seq
+    micro = _micro_batches(parallel.get("microbatch"), float(tokens) / seq / dp)
+    recompute = str(parallel.get("recompute") or "none")
+    if recompute == "selective" and framework == "megatron":
+        recompute = "attention core"  # what Megatron-LM's option of that name computes again
+    again = frozenset(part for words, parts in AGAIN if re.search(words, recompute) for part in parts)
+    orders = {v: "dualpipe" if dualpipe else "interleaved" if v > 1 else "1f1b" for v in chunks}
+    likely = [(v, m) for v in chunks for m in micro if _can_be_ordered(orders[v], pp, v, float(tokens) / seq / dp / m)]
+    layouts = [
+        Layout(
+            gpus=float(gpus), tp=float(tp), dp=float(dp), ep=float(ep), cp=float(cp), micro_batch=float(m), pp=pp, vpp=v,
+            sequence_split=_sequence_split(base.name, ran, tp), seq_len=seq, again=again, recipe=_recipe(row, low, ran),
+            loss=ran.get("loss", "fused"),
+        )
+        for v, m in likely or [(chunks[0], micro[0])]
+    ]  # fmt: skip
+    block = {k: v for k, v in row["architecture"].items() if k != "num_hidden_layers"}
+    asked = [block, row["gpu"], low, seq, class_of(stack, routed=is_routed(model)), tp, ep, cp, micro[0], sorted(again)]
+    return replace(
+        base, layers="" if layouts[1:] else json.dumps(asked, sort_keys=True), group=_group(base.source, row, model, low), seconds=_seconds(row, model, float(gpus), float(tokens)), model=model,
+        layout=layouts[0], others=tuple(layouts[1:]), told=_told(row), batch=_whole(float(tokens) / seq, dp * float(micro[0])),
+        schedule=orders[layouts[0].vpp], zero=_zero(str(parallel.get("zero"))),
+        cluster=cluster, stack=stack,
+    )  # fmt: skip
+
+
+ROUNDED = 0.01
+"""How far from whole micro-batches a published batch may be and still be a rounded one: two digits of millions of tokens."""
+
+
+def _whole(batch: float, each: float) -> float:
+    """A batch as whole micro-batches of every pipeline, where what was published is that but for rounding."""
+    near = round(batch / each) * each
+    return near if abs(batch / near - 1.0) < ROUNDED else batch
+
+
+def _needed(row: Mapping[str, Any], field: str) -> float:
+    if row.get(field) is None:
+        raise _missing(field, None, "is not published")
+    return float(row[field])
+
+
+def _missing(field: str, value: Any, rule: str) -> SpecError:
+    return SpecError(field, value, rule, "leave the row out")
+
+
+# layout ------------------------------------------------------------------------------------------------------------------
+
+
+def _degrees(parallel: Mapping[str, Any], framework: str, gpus: float) -> tuple[int, int, int, int]:
+    """tp, pp, cp, ep: one that isn't told is 1 where the told ones make up all accelerators, or the framework shards fully.
+
+    Context and expert parallelism are 1 wherever nobody names them.
+    """
+    told = [int(value) for name in ("tp", "pp", "cp", "dp") if (value := parallel.get(name)) is not None]
+    whole = 1
+    for degree in told:
+        whole *= degree
+    for name in ("tp", "pp"):
+        if parallel.get(name) is None and framework != "fsdp" and whole != gpus:
+            raise _missing(f"parallelism.{name}", None, "is not published")
+    tp, pp, cp, ep = (int(parallel.get(name) or 1) for name in ("tp", "pp", "cp", "ep"))
+    return tp, pp, cp, ep
+
+
+def _virtual(value: Any, pp: int, layers: int, ran: Mapping[str, Any]) -> tuple[int, ...]:
+    """Virtual stages of a rank: as told; else every number that its layers make, without 1 where they are said to be interleaved.
+
+    Under a stack whose rows name what they interleave, what isn't told is not interleaved.
+    """
+    if pp == 1 or value in {"n/a", "None"} or (value is None and ran.get("interleaving") == "named"):
+        return (1,)
+    if value is not None and re.fullmatch(r"\d+", str(value)):
+        return (int(value),)
+    most = math.ceil(layers / pp)
+    numbers = tuple(v for v in range(1, most + 1) if most % v == 0)
+    if value is None:
+        return numbers
+    if "interleaved" in str(value) and most > 1:
+        return numbers[1:]
+    raise _missing("parallelism.vpp", value, "names neither one number nor interleaved stages")
+
+
+def _micro_batches(value: Any, each: float) -> tuple[float, ...]:
+    """Sequences of a micro-batch: as told, or the usual numbers that a pipeline's share of the batch holds whole."""
+    if value is not None:
+        return (float(value),)
+    return tuple(float(m) for m in USUAL_MICRO_BATCHES if abs(each / m - round(each / m)) < ROUNDED * each / m) or (1.0,)
+
+
+def _can_be_ordered(schedule: str, pp: int, vpp: int, micro_batches: float) -> bool:
+    """Whether a schedule orders that many micro-batches: a reading of what isn't told must be a run that could be."""
+    try:
+        check_schedule(schedule, pp, vpp, round(micro_batches))  # type: ignore[arg-type]
+    except SpecError:
+        return False
+    return True
+
+
+def _zero(text: str) -> int:
+    for words, stage in (("FULL_SHARD|FSDP2|HSDP|ZeRO-3", 3), ("SHARD_GRAD_OP|ZeRO-2", 2), ("distributed optimizer|ZeRO-1|FSDP", 1)):
+        if re.search(words, text):
+            return stage
+    return 0
+
+
+def _sequence_split(name: str, ran: Mapping[str, Any], tp: int) -> float:
+    """Ranks that share the work on whole streams: all of tensor parallelism, but under stacks that split them only where a row says so."""
+    named = "sequence parallel +" in name
+    return 1.0 if "no SP" in name or (ran.get("sequence_split") == "named" and not named) else float(tp)
+
+
+# formats and seconds -----------------------------------------------------------------------------------------------------
+
+
+def _format(row: Mapping[str, Any]) -> str:
+    text = str(row.get("precision") or "").lower()
+    return next((low for word, low in FORMATS if word in text), "bf16")
+
+
+def _recipe(row: Mapping[str, Any], low: str, ran: Mapping[str, Any]) -> Precision:
+    """Recipe of a row's format: the framework's own, else one scale a tensor; the MX formats scale blocks."""
+    own = ran.get("recipes", {}).get(low)
+    told = str(row.get("precision")).lower()
+    wide = "fp16" if "fp16" in told and "bf16" not in told else "bf16"
+    return recipe_of(own or {"fp8": "mxfp8" if "mx" in told else "fp8", "fp4": "nvfp4", "bf16": wide}[low])
+
+
+def _told(row: Mapping[str, Any]) -> Told:
+    """By what figure a row tells how long its steps took; a utilisation counts where its definition is told."""
+    if row.get("iteration_time_s_reported"):
+        return "time"
+    if row.get("tokens_per_s_per_gpu_reported"):
+        return "rate"
+    if row.get("mfu_reported") and "PaLM definition" in str(row.get("mfu_definition")):
+        return "utilisation"
+    raise _missing("tokens_per_s_per_gpu_reported", None, "is not published, nor a step's time")
+
+
+def _seconds(row: Mapping[str, Any], model: Model, gpus: float, tokens: float) -> float:
+    """Seconds of a step, by the figure that is told."""
+    match _told(row):
+        case "time":
+            return float(row["iteration_time_s_reported"])
+        case "rate":
+            return tokens / (float(row["tokens_per_s_per_gpu_reported"]) * gpus)
+        case "utilisation":
+            flop = float(np.asarray(flops_per_token(model, float(row["seq_len"]), "full").total))
+            peak = float(np.asarray(cluster_named(CLUSTERS[row["gpu"]], int(gpus)).chip.peak_of("bf16")))
+            return tokens * flop / (float(row["mfu_reported"]) * peak * gpus)
+
+
+# who, where, what --------------------------------------------------------------------------------------------------------
+
+
+def _doubt(row: Mapping[str, Any]) -> str:
+    """Why a row stands apart: tokens dropped, or a cell that names two values."""
+    text = f"{row.get('name')} {row.get('notes')} {(row.get('parallelism') or {}).get('vpp')} {(row.get('parallelism') or {}).get('zero')}"
+    if re.search(r"token.?drop", str(row.get("name")), re.IGNORECASE):
+        return "drops tokens"
+    if re.search(r"FP8-\w+ \(FP8|FSDP \d+ \(0\)|^\d+ \(\d+\)", str(row.get("precision")) + " " + text.split(" ", 1)[-1]):
+        return "a cell names two values"
+    if "rowwise" in str(row.get("precision")):
+        return "scaled by rows: its own kind of product"
+    return ""
+
+
+def _source(row: Mapping[str, Any]) -> str:
+    """Whose row it is: the first words of its name, releases of one framework together."""
+    name = str(row.get("name", "?"))
+    for words in (
+        "MosaicML MPT bench",
+        "NVIDIA Megatron-Bridge",
+        "torchtitan",
+        "Megatron seq-parallel paper",
+        "Megatron-LM 2021",
+        "MT-NLG",
+        "MaxText",
+    ):
+        if name.startswith(words):
+            return words
+    return name.split(":", maxsplit=1)[0]
+
+
+def _framework(row: Mapping[str, Any], parallel: Mapping[str, Any]) -> str:
+    """What a row ran under: by its name, else by what it shards: whole layers without pipeline, as FSDP, or else as Megatron."""
+    name, zero = str(row.get("name")), str(parallel.get("zero"))
+    named = next((framework for words, framework in FRAMEWORKS if re.search(words, name)), None)
+    return named or ("fsdp" if re.search(FULLY_SHARDED, zero, re.IGNORECASE) and int(parallel.get("pp") or 1) == 1 else "megatron")
+
+
+def _month(row: Mapping[str, Any]) -> str:
+    """When a row was published: year and month, a release's number read as such; far ahead where nobody says."""
+    text = str(row.get("date") or "")
+    if release := re.match(r"(2\d)\.(\d\d)", text):
+        return f"20{release[1]}-{release[2]}"
+    return text[:7] if re.match(r"\d{4}-\d\d$", text[:7]) else f"{text[:4]}-01" if re.match(r"\d{4}", text) else "9999-12"
+
+
+def _group(source: str, row: Mapping[str, Any], model: Model, low: str) -> str:
+    """What a row is scored with: kind of model, generation of chips, framework's age."""
+    if source == "MosaicML MPT bench":
+        return f"FSDP {'A100' if str(row['gpu']).startswith('A100') else 'H100'}"
+    if re.match("Megatron seq|Megatron-LM 2021|MT-NLG", source):
+        return "A100 Megatron papers"
+    if source == "torchtitan":
+        return "torchtitan"
+    generation = str(cluster_named(CLUSTERS[row["gpu"]], 1).chip.architecture).capitalize()
+    return f"{'MoE' if is_routed(model) else 'dense ' + ('BF16' if low == 'bf16' else 'FP8/FP4')} {generation}"
+
+
+# model -------------------------------------------------------------------------------------------------------------------
+
+
+def _model(row: Mapping[str, Any]) -> Model:
+    """The model a row's architecture describes."""
+    sizes = row.get("architecture")
+    if not sizes:
+        raise _missing("architecture", sizes, "is not published")
+    if sizes.get("dense_residual_mlp"):
+        raise _missing("architecture.dense_residual_mlp", True, "runs a dense branch beside the experts, which sizes alone don't describe")
+    if sizes.get("attention") == "MLA":
+        own = dict(sizes) | {"model_type": "deepseek_v3"}
+        if "w/o MTP" in str(row.get("name")):
+            own["num_nextn_predict_layers"] = 0
+        known = {k: v for k, v in own.items() if k not in {"attention", "gated_mlp", "seq_pretrain"} and v is not None}
+        return from_hf({**_MLA, **known})
+    named = {
+        "hidden": sizes["hidden_size"], "heads": sizes["num_attention_heads"], "kv_heads": sizes["num_key_value_heads"],
+        "head_dim": sizes.get("head_dim") or sizes["hidden_size"] // sizes["num_attention_heads"], "ffn": sizes["intermediate_size"],
+        "layers": sizes["num_hidden_layers"], "vocab": sizes["vocab_size"], "tied": sizes.get("tie_word_embeddings"),
+        "gated": sizes.get("gated_mlp", True), "experts": sizes.get("n_routed_experts"), "top_k": sizes.get("num_experts_per_tok"),
+        "moe_ffn": sizes.get("moe_intermediate_size"), "shared_experts": sizes.get("n_shared_experts") or 0,
+        "dense_layers": sizes.get("first_k_dense_replace") or 0, "every": sizes.get("moe_layer_freq") or 1,
+        "parallel": sizes.get("parallel_block") or False,
+    }  # fmt: skip
+    whole = from_sizes("published", named)
+    return _windowed(whole, int(sizes["sliding_window"]), sizes.get("sliding_window_pattern")) if sizes.get("sliding_window") else whole
+
+
+_MLA = {
+    "first_k_dense_replace": 0, "n_shared_experts": 0, "num_nextn_predict_layers": 0, "moe_layer_freq": 1, "max_position_embeddings": 4096,
+}  # fmt: skip
+
+
+def _windowed(model: Model, window: int, pattern: Any) -> Model:
+    """Layers that attend within a window: all of them, every second one ("alternating"), or the first n of every m ("n of m layers")."""
+    told = re.match(r"(\d+) of (\d+)", "1 of 2" if pattern == "alternating" else str(pattern or "1 of 1"))
+    if told is None:
+        raise _missing("architecture.sliding_window_pattern", pattern, "is no pattern known here")
+    of, period = int(told[1]), int(told[2])
+    kinds: list[tuple[str, Block]] = []
+    for i, (name, kind) in enumerate(_unrolled(model)):
+        attention = kind.attention
+        if i % period < of and isinstance(attention, GroupedQueryAttention):
+            kinds.append(("sliding", kind.replace({"attention": attention.replace({"window": window})})))
+        else:
+            kinds.append((name, kind))
+    return Model(name=model.name, hidden=model.hidden, vocab=model.vocab, stack=stack_of(kinds), head=Head(weights=model.head.weights))
+
+
+def _unrolled(model: Model) -> Iterator[tuple[str, Block]]:
+    for kind in model.stack:
+        for _ in range(kind.count):
+            yield kind.name, kind.block
