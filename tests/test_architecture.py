@@ -34,7 +34,18 @@ NOUNS = {"claims.claim", "claims.scope"}
 ALL = (
     JOURNEY
     | NOUNS
-    | {"uncertainty", "doubt", "measured_steps", "iteration_times", "step_logs", "catalog", "claims", "planning", "calibration"}
+    | {
+        "uncertainty",
+        "doubt",
+        "measured_steps",
+        "published_steps",
+        "iteration_times",
+        "step_logs",
+        "step_record",
+        "layers_seen",
+        "held_out",
+    }
+    | {"catalog", "claims", "planning", "calibration"}
     | {"diagnosis", "own_steps"}
 )
 
@@ -77,12 +88,16 @@ ARROWS: dict[str, set[str]] = {
     "claims.reinforcement_backtest": ALL,
     "claims.step_coverage": ALL,
     "planning": ALL - {"claims"},
-    "calibration": ALL - {"claims", "planning"},
+    "calibration": ALL - {"claims", "planning", "held_out"},
     "diagnosis": ALL - {"claims", "planning"},
     "own_steps": ALL - {"claims", "planning"},
     "step_logs": GROUND,
     "iteration_times": GROUND,
     "measured_steps": ALL - {"claims", "planning", "calibration"},  # measured steps, read for calibration
+    "published_steps": ALL - {"claims", "planning", "calibration", "measured_steps"},
+    "step_record": ALL - {"claims", "planning", "calibration", "measured_steps", "published_steps", "layers_seen", "held_out"},
+    "layers_seen": ALL - {"claims", "planning", "calibration", "measured_steps", "published_steps", "held_out"},
+    "held_out": ALL - {"claims", "planning"},  # rows as a fit foretells them
     # edges: import anything, imported by nothing
     "report": ALL | {"report"},
     "cli": ALL | {"report", "cli"},

@@ -12,10 +12,12 @@ import pytest
 
 import trainsim as ts
 from trainsim import calibration as c
+from trainsim import held_out as h
 from trainsim.catalog.rows import sources
 from trainsim.catalog.stacks import calibration, constants, fields_at, fitted_fields, stack_at, stack_rows
-from trainsim.measured_steps import MeasuredStep, read_steps
+from trainsim.measured_steps import read_steps
 from trainsim.own_steps import run_log_seconds
+from trainsim.step_record import MeasuredStep
 from trainsim.trace import judged
 
 HEADER = (
@@ -59,8 +61,8 @@ def test_a_fit_finds_the_constants_its_rows_were_made_from(steps: list[MeasuredS
 def test_foretold_rows_are_not_looked_at(steps: list[MeasuredStep]) -> None:
     rows = made_from(steps)
     seen, unseen = rows[::2], rows[1::2]
-    once = c.foretell(seen, unseen)
-    changed = c.foretell(seen, [replace(s, seconds=s.seconds * 3) for s in unseen])
+    once = h.foretell(seen, unseen)
+    changed = h.foretell(seen, [replace(s, seconds=s.seconds * 3) for s in unseen])
     assert np.allclose(changed.residuals, once.residuals - np.log(3.0), rtol=0, atol=1e-9)
     assert np.allclose(changed.doubt, once.doubt)
 
@@ -68,8 +70,8 @@ def test_foretold_rows_are_not_looked_at(steps: list[MeasuredStep]) -> None:
 def test_the_needed_spread_puts_nine_tenths_inside() -> None:
     rng = np.random.default_rng(3)
     doubt = rng.uniform(0.01, 0.05, 4000)
-    apart = c.Unseen((), rng.standard_normal(4000) * np.hypot(doubt, 0.1), doubt)
-    assert c.needed_spread(apart, np.ones(4000)) == pytest.approx(0.1, rel=0.08)
+    apart = h.Unseen((), rng.standard_normal(4000) * np.hypot(doubt, 0.1), doubt, np.zeros(4000, dtype=np.bool_))
+    assert h.needed_spread(apart, np.ones(4000)) == pytest.approx(0.1, rel=0.08)
 
 
 def test_the_shipped_calibration_names_what_it_saw_and_left_out() -> None:

@@ -260,9 +260,7 @@ def tags(task: Problem, best: Array, draws: Array) -> dict[str, str]:
     return dict(zip(task.names, words.tolist(), strict=True))
 
 
-def record(
-    task: Problem, best: Array, draws: Array, spreads: Mapping[str, Any], day: dt.date, left_out: Sequence[str]
-) -> dict[str, Any]:
+def record(task: Problem, best: Array, draws: Array, spreads: Mapping[str, Any], day: dt.date, left_out: Sequence[str]) -> dict[str, Any]:
     """The calibration as the plain data the catalogue ships; ``spreads`` are what rows held out were missed by."""
     values, many = task.values(best[None, :]), task.values(draws)
     return {

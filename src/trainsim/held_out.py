@@ -142,7 +142,7 @@ def by_source(unseen: Unseen) -> dict[str, float]:
 def _mixed(unseen: Unseen, rows: NDArray[np.bool_], whole: float) -> float:
     """The σ that some rows need, mixed with that of all where they are few configurations."""
     number = len({s.key for s, here in zip(unseen.steps, rows, strict=True) if here})
-    return float(np.sqrt((number * needed_spread(unseen, 1.0 * rows) ** 2 + FEW * whole**2) / (number + FEW)))
+    return float(np.sqrt((number * needed_spread(unseen, rows.astype(np.float64)) ** 2 + FEW * whole**2) / (number + FEW)))
 
 
 def spread_unseen(unseen: Unseen) -> float:
@@ -155,11 +155,10 @@ def spread_of(found: Mapping[str, Any], rows: Unseen) -> Array:
     """The spread of each row: of its layers where they were seen, else of its class or kind. Shape ``(rows,)``."""
     spread, measured = found["spread"], found["measured"]
 
-    def one(step: MeasuredStep, known: bool) -> float:
-        name = class_of(step.stack, routed=is_routed(step.model))  # type: ignore[arg-type]
-        return float(measured.get(step.source, measured[""]) if known else spread.get(name, spread[name.rpartition("/")[2]]))
-
-    return np.array([one(step, known) for step, known in zip(rows.steps, rows.known, strict=True)])
+    classes = [class_of(step.stack, routed=is_routed(step.model)) for step in rows.steps]  # type: ignore[arg-type]
+    of_class = [spread.get(name, spread[name.rpartition("/")[2]]) for name in classes]
+    of_layers = [measured.get(step.source, measured.get("", np.nan)) for step in rows.steps]
+    return np.where(rows.known, of_layers, of_class)
 
 
 def needed_spread(unseen: Unseen, weight: Array, level: float = 0.9) -> float:

@@ -96,11 +96,20 @@ def _known(base: MeasuredStep, row: Mapping[str, Any], parallel: Mapping[str, An
     block = {k: v for k, v in row["architecture"].items() if k != "num_hidden_layers"}
     asked = [block, row["gpu"], low, seq, class_of(stack, routed=is_routed(model)), tp, ep, cp, micro[0], sorted(again)]
     return replace(
-        base, layers="" if layouts[1:] else json.dumps(asked, sort_keys=True), group=_group(base.source, row, model, low), seconds=_seconds(row, model, float(gpus), float(tokens)), model=model,
-        layout=layouts[0], others=tuple(layouts[1:]), told=_told(row), batch=_whole(float(tokens) / seq, dp * float(micro[0])),
-        schedule=orders[layouts[0].vpp], zero=_zero(str(parallel.get("zero"))),
-        cluster=cluster, stack=stack,
-    )  # fmt: skip
+        base,
+        layers="" if layouts[1:] else json.dumps(asked, sort_keys=True),
+        group=_group(base.source, row, model, low),
+        seconds=_seconds(row, model, float(gpus), float(tokens)),
+        told=_told(row),
+        model=model,
+        layout=layouts[0],
+        others=tuple(layouts[1:]),
+        batch=_whole(float(tokens) / seq, dp * float(micro[0])),
+        schedule=orders[layouts[0].vpp],
+        zero=_zero(str(parallel.get("zero"))),
+        cluster=cluster,
+        stack=stack,
+    )
 
 
 ROUNDED = 0.01
@@ -170,7 +179,7 @@ def _micro_batches(value: Any, each: float) -> tuple[float, ...]:
 def _can_be_ordered(schedule: str, pp: int, vpp: int, micro_batches: float) -> bool:
     """Whether a schedule orders that many micro-batches: a reading of what isn't told must be a run that could be."""
     try:
-        check_schedule(schedule, pp, vpp, round(micro_batches))  # type: ignore[arg-type]
+        check_schedule(schedule, pp, vpp, round(micro_batches))
     except SpecError:
         return False
     return True

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from trainsim.calibration import Unseen, needed_spread, sources_apart, splits
 from trainsim.claims.step_coverage import (
     HeldOut,
     by_group,
@@ -24,7 +23,9 @@ from trainsim.claims.step_coverage import (
     seconds_at_peak,
 )
 from trainsim.errors import SpecError
-from trainsim.measured_steps import MeasuredStep, read_steps
+from trainsim.held_out import Unseen, needed_spread, sources_apart, splits
+from trainsim.measured_steps import read_steps
+from trainsim.step_record import MeasuredStep
 from trainsim.uncertainty.scores import interval_score
 
 HEADER = (
@@ -51,10 +52,15 @@ def scattered(steps: Sequence[MeasuredStep], width: float, worse: str = "") -> l
     return [replace(s, seconds=s.seconds * float(np.exp(width * (3 if s.source == worse else 1) * rng.standard_normal()))) for s in steps]
 
 
+def unseen(rows: tuple[MeasuredStep, ...], residuals: Sequence[float], doubt: float) -> Unseen:
+    """Rows missed by so much, none of whose layers were seen."""
+    return Unseen(rows, np.array(residuals), np.full(len(rows), doubt), np.zeros(len(rows), dtype=np.bool_))
+
+
 def test_splits_keep_configurations_whole_and_show_every_row_once(steps: list[MeasuredStep]) -> None:
-    for seen, unseen in splits(steps, repeats=2):
-        assert not {s.key for s in seen} & {s.key for s in unseen}
-        assert len(seen) + len(unseen) == len(steps)
+    for seen, rest in splits(steps, repeats=2):
+        assert not {s.key for s in seen} & {s.key for s in rest}
+        assert len(seen) + len(rest) == len(steps)
 
 
 def test_no_row_sets_the_interval_it_is_counted_in(steps: list[MeasuredStep]) -> None:
@@ -74,7 +80,7 @@ def test_no_row_sets_the_interval_it_is_counted_in(steps: list[MeasuredStep]) ->
 
 def test_the_spread_of_a_source_rests_on_the_others(steps: list[MeasuredStep]) -> None:
     apart = sources_apart(scattered(steps, 0.1), constant_mfu)
-    moved = Unseen(apart.steps, np.where([s.source == "lab-0" for s in apart.steps], 9.0, apart.residuals), apart.doubt)
+    moved = Unseen(apart.steps, np.where([s.source == "lab-0" for s in apart.steps], 9.0, apart.residuals), apart.doubt, apart.known)
     mine = np.array([s.source == "lab-0" for s in apart.steps])
     assert np.array_equal(other_sources(moved).spread[mine], other_sources(apart).spread[mine])
     assert np.all(other_sources(moved).spread[~mine] > 1.0)
@@ -83,7 +89,7 @@ def test_the_spread_of_a_source_rests_on_the_others(steps: list[MeasuredStep]) -
 def test_a_group_sets_its_own_spread(steps: list[MeasuredStep]) -> None:
     wide = [replace(s, group="wide") if s.source == "lab-1" else s for s in scattered(steps, 0.1, worse="lab-1")]
     missed = constant_mfu(wide, wide)
-    mine, other, new = by_group(missed, [wide[1], wide[0], replace(wide[0], group="new")])
+    mine, other, new = by_group(missed, unseen((wide[1], wide[0], replace(wide[0], group="new")), [0.0] * 3, 0.0))
     rows = np.array([s.group == "wide" for s in missed.steps])
     assert mine == needed_spread(missed.only(rows), np.ones(int(rows.sum())))
     assert other == needed_spread(missed.only(~rows), np.ones(int((~rows).sum())))
@@ -134,7 +140,7 @@ def _without(values: list[float], one: float) -> list[float]:
 def test_counts_and_scores_are_the_definitions(residuals: list[float], doubt: float, spread: float) -> None:
     row = MeasuredStep("0", "mine", "mine", "mine", 1.0, "")
     rows = tuple(replace(row, id=str(i), key=str(i)) for i in range(len(residuals)))
-    held = HeldOut(Unseen(rows, np.array(residuals), np.full(len(rows), doubt)), np.full(len(rows), spread))
+    held = HeldOut(unseen(rows, residuals, doubt), np.full(len(rows), spread))
     (pooled, _) = coverage(held, held, "source")
     half = 1.6448536269514722 * np.hypot(doubt, spread)
     assert pooled.inside == pytest.approx(sum(abs(r) <= half for r in residuals))
@@ -147,7 +153,7 @@ def test_counts_and_scores_are_the_definitions(residuals: list[float], doubt: fl
 def test_repeats_of_a_configuration_count_once() -> None:
     row = MeasuredStep("0", "mine", "mine", "mine", 1.0, "same")
     rows = (row, row, replace(row, id="1", key="other"))
-    held = HeldOut(Unseen(rows, np.array([0.0, 9.0, 0.0]), np.full(3, 0.1)), np.full(3, 0.1))
+    held = HeldOut(unseen(rows, [0.0, 9.0, 0.0], 0.1), np.full(3, 0.1))
     (pooled, _) = coverage(held, held, "group")
     assert (pooled.configurations, pooled.inside) == (2, 1.5)
 

@@ -83,7 +83,8 @@ class Calibration:
         Args:
             name, routed: the stack, and whether the model routes tokens.
             source: whose run it is, if the calibration has seen it.
-            layers: fingerprint of its layers (:attr:`trainsim.step_record.MeasuredStep.kernels`), which that source may have been measured with.
+            layers: fingerprint of its layers (:attr:`trainsim.step_record.MeasuredStep.kernels`), which the source may have been measured
+                with.
         """
         if source not in self.sources:
             return 0.0, self.unseen
@@ -170,7 +171,9 @@ def stack_for(architecture: str, framework: str, month: str, name: str = "") -> 
     bases = {n: r["stands_for"] for n, r in stack_rows().items() if not r.get("like") and r.get("architecture") == architecture}
     if not bases:
         known = sorted({r["architecture"] for r in stack_rows().values() if not r.get("like")})
-        raise CatalogError("catalog.stacks", architecture, "is no generation of chips that a stack is for", did_you_mean(architecture, known))
+        raise CatalogError(
+            "catalog.stacks", architecture, "is no generation of chips that a stack is for", did_you_mean(architecture, known)
+        )
     own = {n: told["since"] for n, told in bases.items() if told["framework"] == framework}
     found = own or {n: told["since"] for n, told in bases.items() if told["framework"] == "megatron"}
     base = max((n for n in found if found[n] <= month), key=found.__getitem__, default=min(found, key=found.__getitem__))
