@@ -33,7 +33,7 @@ class ReinforcementBacktest:
     def __str__(self) -> str:
         head = f"{'published':<12}{'row':<32}{'5%':>8}{'50%':>8}{'95%':>8}{'truth':>9}  pct."
         blocks = [f"{words}\n{_table(self.of_kind(kind))}" for kind, words in KINDS.items()]
-        return "\n".join([head, *blocks])
+        return "\n".join([head, *blocks, f"all\n{_foot(self.found)}"])
 
 
 def reinforcement_backtest() -> ReinforcementBacktest:
@@ -57,12 +57,15 @@ def median_width(found: Sequence[SaidHours]) -> float:
 
 
 def _table(found: Sequence[SaidHours]) -> str:
+    return "\n".join([*map(_line, found), _foot(found)])
+
+
+def _foot(found: Sequence[SaidHours]) -> str:
     score = np.mean([interval_score(said.p5, said.p95, float(said.told or np.nan)) for said in found])
-    foot = (
+    return (
         f"{sum(said.inside for said in found)} of {len(found)} inside the 90 % interval, "
         f"median width ×{median_width(found):.1f}, interval score {score:.2f}"
     )
-    return "\n".join([*map(_line, found), foot])
 
 
 def _line(said: SaidHours) -> str:
