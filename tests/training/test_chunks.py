@@ -44,7 +44,8 @@ def test_passes_that_run_beside_are_counted_by_the_order(vpp: int, pp: int, roun
 @pytest.mark.parametrize("vpp", [2, 4, 5])
 def test_the_window_is_a_micro_batch_for_the_last_chunk_and_a_round_for_the_others(vpp: int) -> None:
     one = window(1)
-    assert window(vpp) == pytest.approx(one * (1 + (vpp - 1) * 4) / vpp, rel=1e-3)
+    for micro_batches in (4, 8):  # a round is as many micro-batches as the pipeline has ranks
+        assert window(vpp, batch=16.0 * micro_batches) == pytest.approx(one * (1 + (vpp - 1) * 4) / vpp, rel=1e-3)
 
 
 def test_more_chunks_never_show_more() -> None:
