@@ -16,7 +16,7 @@ from ..cluster.stack import Stack
 from ..model.documents import Documents
 from ..model.transformer import Model
 from ..spec import holds_draws
-from ..units import Num, choose, larger, rows_of
+from ..units import Num, choose, larger, rows_of, smaller
 from .layers import BF16_BYTES, LayerTimes, Layout, layer_times
 from .network import fabric_of
 from .optimizer import clipping_traffic
