@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ def test_the_window_is_a_micro_batch_for_the_last_chunk_and_a_round_for_the_othe
 
 def test_more_chunks_never_show_more() -> None:
     shown = [sent - hidden for sent, hidden in (exchange(vpp, 0.6) for vpp in (1, 2, 4, 5))]
-    assert all(after <= before for before, after in zip(shown, shown[1:], strict=False))
+    assert all(after <= before for before, after in itertools.pairwise(shown))
     assert shown[-1] < shown[0]
 
 
