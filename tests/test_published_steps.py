@@ -242,3 +242,11 @@ def test_a_parallel_block_sums_once() -> None:
     at = shapes_of(two).kinds.index("dense")
     assert (shapes_of(one).split_sublayers[at], shapes_of(two).split_sublayers[at]) == (1.0, 2.0)
     assert shapes_of(one).dense_params[at] == shapes_of(two).dense_params[at] - 4096  # one norm less
+
+
+def test_gradients_of_published_tables_travel_as_their_stack_says() -> None:
+    narrow, own = (read(**changed).layout for changed in ({}, {"name": "DeepSeek-V9", "gpu": "H800-SXM", "precision": "fp8"}))
+    assert narrow is not None
+    assert own is not None
+    assert (narrow.recipe.gradients, narrow.recipe.reduced) == (2.0, 2.0)
+    assert (own.recipe.gradients, own.recipe.reduced) == (4.0, 4.0)

@@ -207,11 +207,12 @@ def _format(row: Mapping[str, Any]) -> str:
 
 
 def _recipe(row: Mapping[str, Any], low: str, ran: Mapping[str, Any]) -> Precision:
-    """Recipe of a row's format: the framework's own, else one scale a tensor; the MX formats scale blocks."""
+    """Recipe of a row's format: the framework's own, else one scale a tensor; MX formats scale blocks. Buffers as its stack has them."""
     own = ran.get("recipes", {}).get(low)
     told = str(row.get("precision")).lower()
     wide = "fp16" if "fp16" in told and "bf16" not in told else "bf16"
-    return recipe_of(own or {"fp8": "mxfp8" if "mx" in told else "fp8", "fp4": "nvfp4", "bf16": wide}[low])
+    recipe = recipe_of(own or {"fp8": "mxfp8" if "mx" in told else "fp8", "fp4": "nvfp4", "bf16": wide}[low])
+    return recipe.replace(ran["buffers"]) if ran.get("buffers") else recipe
 
 
 def _told(row: Mapping[str, Any]) -> Told:

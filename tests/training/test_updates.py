@@ -172,8 +172,7 @@ def test_the_ends_of_a_pipeline_sum_the_embedding_they_share(schedule: Any, tp: 
     link = own.cluster.scale_up if gpus / pp * (pp - 1) < own.cluster.domain else own.cluster.scale_out
     assert link is not None
     apart = schedule in {"gpipe", "1f1b", "interleaved", "zero-bubble"}
-    stack = own.efficiency.stack  # type: ignore[union-attr]
-    size = VOCAB * HIDDEN / tp * float(stack.gradient_bytes)
+    size = VOCAB * HIDDEN / tp * 4.0  # the recipe reduces gradients in FP32
     more = line(tied, "exchange.pp.sent") - line(own, "exchange.pp.sent")
     assert more == pytest.approx(apart * size / float(np.asarray(link.bandwidth)), rel=1e-6, abs=1e-12)
 
@@ -198,3 +197,22 @@ def test_a_stack_of_another_generation_is_noted() -> None:
     assert note.endswith("give a stack for ampere")
     own = {"cluster.chip": made.cluster.chip.replace({"architecture": None})}
     assert not [note for note in ts.estimate(other.replace(own)).notes if "stack" in note]
+
+
+# what travels between replicas -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("zero", [0, 1, 2, 3])
+@given(reduced=st.floats(0.5, 8.0), gathered=st.floats(0.5, 8.0))
+@settings(max_examples=10, deadline=None)
+def test_gradients_and_weights_travel_in_the_recipes_formats(zero: int, reduced: float, gathered: float) -> None:
+    """Bytes of a sum are a gradient's, bytes of a gather a weight's: latency apart, the seconds are linear in both."""
+    link = {"cluster.scale_up.bandwidth": 1e8, "cluster.scale_out.bandwidth": 1e8}  # so slow that latency is nothing
+
+    def sent(reduced: float, gathered: float) -> float:
+        recipe = ts.Precision(name="mine", reduced=reduced, gathered=gathered)
+        return line(run(small(), gpus=8).replace({"plan": ts.Plan(zero=zero, precision=recipe), **link}), "exchange.dp.sent")
+
+    gradient, weight = sent(2.0, 1e-9) / 2.0, sent(1e-9, 2.0) / 2.0
+    assert sent(reduced, gathered) == pytest.approx(reduced * gradient + gathered * weight, rel=1e-4)
+    assert (weight > 1e-6 * gradient) == (zero > 0)

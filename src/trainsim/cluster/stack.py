@@ -54,7 +54,6 @@ class Stack(Spec):
         domains_per_token: scale-up domains a token may reach; 0 for all.
         deduplication: what receives one copy of a token however many of its experts stand there.
         imbalance: load of the busiest expert group over the mean.
-        gradient_bytes, gather_bytes: per parameter exchanged over data parallelism [B].
         jitter: slow-down per doubling of accelerators above one node.
         rated_power, power_exponent: power the shares were fitted at [W]; 0 for the chip's own; products slow with (power / rated) to it.
         factor: of the source, over everything: what none of the mechanisms explains.
@@ -112,8 +111,6 @@ class Stack(Spec):
     domains_per_token: Annotated[Num, Unit("", "domains a token may reach; 0 for all", ge=0)] = 0.0
     deduplication: Literal["none", "rank", "domain"] = "none"
     imbalance: Annotated[Num, Unit("", "busiest over mean load of experts", ge=1)] = 1.0
-    gradient_bytes: Annotated[Num, Unit("B", "gradient per parameter", gt=0)] = 4.0
-    gather_bytes: Annotated[Num, Unit("B", "weight per parameter", gt=0)] = 2.0
     jitter: Annotated[Num, Unit("", "slow-down per doubling above a node", ge=0)] = 0.0
     rated_power: Annotated[Num, Unit("W", "the shares were fitted at; 0 for the chip's own", ge=0)] = 0.0
     power_exponent: Annotated[Num, Unit("", "of power over rated power", ge=0)] = 0.0

@@ -237,7 +237,7 @@ def _products(shapes: Shapes, tiles: Tiles, layout: Layout, chip: Chip, stack: S
     peak, share, size = _formats(shapes, layout, chip, stack)
     share = share * aligned(tiles.inner, tiles.cols, size, stack)
     sides = rows_of(tiles.rows, tiles.inner, tiles.cols)
-    gradient = 2.0 * stack.gradient_bytes  # accumulated in place: read and written
+    gradient = 2.0 * layout.recipe.gradients  # accumulated in place: read and written
     written = rows_of(BF16_BYTES, BF16_BYTES, gradient).reshape(3, 1, -1)
     rows, cols, depth = sides[SIDES]
     settings = (tiles.groups, peak, share, chip.memory_bandwidth, stack)

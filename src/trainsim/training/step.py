@@ -140,7 +140,7 @@ def step_of(
     slowest, alone = _slowest(schedule, busy, by_stage, layout, micro_batches)
     copies, chip = COPIES.get(schedule, 1.0), cluster.chip
     held, own = copies * place.layers, owners(layout, copies)
-    synchronise, hideable, owned = _synchronise(shapes, held, own, layout, zero, fabric, stack, micro_batches, busy)
+    synchronise, hideable, owned = _synchronise(shapes, held, own, layout, zero, fabric, micro_batches, busy)
     hidden = stack.overlap_dp * np.minimum(synchronise, hideable)
     latest = (synchronise - hidden).argmax(axis=0)
     return Step(
@@ -153,8 +153,7 @@ def step_of(
         schedule=schedule,
         layout=layout,
         stages=by_stage,
-        sending=_sending(layout, place.chunks, fabric, float(model.hidden), micro_batches, stack)
-        + _tied(model, layout, schedule, fabric, stack),
+        sending=_sending(layout, place.chunks, fabric, float(model.hidden), micro_batches, stack) + _tied(model, layout, schedule, fabric),
         synchronise=_at_rank(synchronise, latest),
         synchronise_hidden=_at_rank(hidden, latest),
         optimizer=np.maximum.reduce(update_seconds(model, held, layout, own, zero, chip, stack)),
@@ -228,7 +227,7 @@ def _sending(layout: Layout, chunks: int, fabric: Fabric, hidden: float, micro_b
     return 2.0 * chunks * micro_batches * (sent + whole + stack.launch)
 
 
-def _tied(model: Model, layout: Layout, schedule: Schedule, fabric: Fabric, stack: Stack) -> Num:
+def _tied(model: Model, layout: Layout, schedule: Schedule, fabric: Fabric) -> Num:
     """Gradients of an embedding that the head is tied to, summed between the ranks at both ends of a pipeline.
 
     Nothing where one rank holds both ends. Source: Megatron-LM ``finalize_model_grads``, its sum over the embedding group.
@@ -236,12 +235,12 @@ def _tied(model: Model, layout: Layout, schedule: Schedule, fabric: Fabric, stac
     if model.head.weights != "tied" or layout.pp == 1 or schedule == "dualpipe" or schedule in FOLDED:
         return 0.0
     apart = layout.gpus / layout.pp * (layout.pp - 1)
-    size = float(model.vocab) * float(model.hidden) / layout.tp * stack.gradient_bytes
+    size = float(model.vocab) * float(model.hidden) / layout.tp * layout.recipe.reduced
     return all_reduce(size, 2.0, choose(apart < fabric.domain, 2.0, 1.0), fabric)
 
 
 def _synchronise(
-    shapes: Shapes, held: Array, own: Owners, layout: Layout, zero: int, fabric: Fabric, stack: Stack, micro_batches: Num, busy: Pass
+    shapes: Shapes, held: Array, own: Owners, layout: Layout, zero: int, fabric: Fabric, micro_batches: Num, busy: Pass
 ) -> tuple[Num, Num, Num]:
     """Gradients summed and weights gathered over data parallelism, the compute that could hide it, and parameters owned, ``(ranks, n)``.
 
@@ -252,7 +251,7 @@ def _synchronise(
     """
     stride, every, group = own.stride, own.every, own.group
     params = held @ shapes.params / stride  # (2, ranks, n)
-    sizes = params * rows_of(stack.gradient_bytes, stack.gather_bytes).reshape(2, 1, 1, -1)
+    sizes = params * rows_of(layout.recipe.reduced, layout.recipe.gathered).reshape(2, 1, 1, -1)
     if zero == 0:
         seconds = all_reduce(sizes[0], every, members_per_domain(every, stride, fabric.domain), fabric)
     else:
