@@ -69,43 +69,30 @@ def _known(base: MeasuredStep, row: Mapping[str, Any], parallel: Mapping[str, An
         cluster = cluster.replace({"chip.power": TORCHTITAN_POWER})
     tp, pp, cp, ep = _degrees(parallel, framework, gpus)
     dp = gpus / (tp * pp * cp)
-    dualpipe = bool(re.search("dualpipe", str(parallel.get("vpp")), re.IGNORECASE))
-    ran = stands_for(stack)
-    chunks = (1,) if dualpipe else _virtual(parallel.get("vpp"), pp, model.layers, ran)
-    tokens = row.get("global_batch_tokens")
-    if tokens is None:
-        if pp > 1:
-            raise _missing("global_batch_tokens", None, "is not published, and a pipeline's bubble depends on it")
-        # without a pipeline tokens per second hardly depend on it: one micro-batch a step
-        tokens = dp * float(_needed(parallel, "microbatch")) * seq
-    micro = _micro_batches(parallel.get("microbatch"), float(tokens) / seq / dp)
-    recompute = str(parallel.get("recompute") or "none")
-    if recompute == "selective" and framework == "megatron":
-        recompute = "attention core"  # what Megatron-LM's option of that name computes again
-    again = frozenset(part for words, parts in AGAIN if re.search(words, recompute) for part in parts)
-    orders = {v: "dualpipe" if dualpipe else "interleaved" if v > 1 else "1f1b" for v in chunks}
-    likely = [(v, m) for v in chunks for m in micro if _can_be_ordered(orders[v], pp, v, float(tokens) / seq / dp / m)]
+    ran, tokens = stands_for(stack), _tokens(row, parallel, dp, pp)
+    again, recipe = _again(parallel, framework), _recipe(row, low, ran)
+    likely = _likely(parallel, ran, pp, model.layers, tokens / seq / dp)
     layouts = [
         Layout(
-            gpus=float(gpus), tp=float(tp), dp=float(dp), ep=float(ep), cp=float(cp), micro_batch=float(m), pp=pp, vpp=v,
-            sequence_split=_sequence_split(base.name, ran, tp), seq_len=seq, again=again, recipe=_recipe(row, low, ran),
-            loss=ran.get("loss", "fused"),
+            gpus=float(gpus), tp=float(tp), dp=float(dp), ep=float(ep), cp=float(cp), micro_batch=micro, pp=pp, vpp=vpp,
+            sequence_split=_sequence_split(base.name, ran, tp), seq_len=seq, again=again, recipe=recipe, loss=ran.get("loss", "fused"),
         )
-        for v, m in likely or [(chunks[0], micro[0])]
+        for _, vpp, micro in likely
     ]  # fmt: skip
+    schedule, _, micro = likely[0]
     block = {k: v for k, v in row["architecture"].items() if k != "num_hidden_layers"}
-    asked = [block, row["gpu"], low, seq, class_of(stack, routed=is_routed(model)), tp, ep, cp, micro[0], sorted(again)]
+    asked = [block, row["gpu"], low, seq, class_of(stack, routed=is_routed(model)), tp, ep, cp, micro, sorted(again)]
     return replace(
         base,
         layers="" if layouts[1:] else json.dumps(asked, sort_keys=True),
         group=_group(base.source, row, model, low),
-        seconds=_seconds(row, model, float(gpus), float(tokens)),
+        seconds=_seconds(row, model, float(gpus), tokens),
         told=_told(row),
         model=model,
         layout=layouts[0],
         others=tuple(layouts[1:]),
-        batch=_whole(float(tokens) / seq, dp * float(micro[0])),
-        schedule=orders[layouts[0].vpp],
+        batch=_whole(tokens / seq, dp * micro),
+        schedule=schedule,
         zero=_zero(str(parallel.get("zero"))),
         cluster=cluster,
         stack=stack,
@@ -149,6 +136,32 @@ def _degrees(parallel: Mapping[str, Any], framework: str, gpus: float) -> tuple[
             raise _missing(f"parallelism.{name}", None, "is not published")
     tp, pp, cp, ep = (int(parallel.get(name) or 1) for name in ("tp", "pp", "cp", "ep"))
     return tp, pp, cp, ep
+
+
+def _tokens(row: Mapping[str, Any], parallel: Mapping[str, Any], dp: float, pp: int) -> float:
+    """Tokens of a step; of one micro-batch where nobody says: without a pipeline a rate hardly depends on them."""
+    if row.get("global_batch_tokens") is not None:
+        return float(row["global_batch_tokens"])
+    if pp > 1:
+        raise _missing("global_batch_tokens", None, "is not published, and a pipeline's bubble depends on it")
+    return dp * _needed(parallel, "microbatch") * float(row["seq_len"])
+
+
+def _again(parallel: Mapping[str, Any], framework: str) -> frozenset[str]:
+    """Parts that backward computes again."""
+    told = str(parallel.get("recompute") or "none")
+    if told == "selective" and framework == "megatron":
+        told = "attention core"  # what Megatron-LM's option of that name computes again
+    return frozenset(part for words, parts in AGAIN if re.search(words, told) for part in parts)
+
+
+def _likely(parallel: Mapping[str, Any], ran: Mapping[str, Any], pp: int, layers: int, each: float) -> list[tuple[str, int, float]]:
+    """Schedule, virtual stages and micro-batch that a row may have had with ``each`` sequences a pipeline: one where it tells them."""
+    dualpipe = re.search("dualpipe", str(parallel.get("vpp")), re.IGNORECASE)
+    chunks = (1,) if dualpipe else _virtual(parallel.get("vpp"), pp, layers, ran)
+    orders = {v: "dualpipe" if dualpipe else "interleaved" if v > 1 else "1f1b" for v in chunks}
+    told = [(orders[v], v, m) for v in chunks for m in _micro_batches(parallel.get("microbatch"), each)]
+    return [one for one in told if _can_be_ordered(one[0], pp, one[1], each / one[2])] or told[:1]
 
 
 def _virtual(value: Any, pp: int, layers: int, ran: Mapping[str, Any]) -> tuple[int, ...]:
