@@ -243,6 +243,18 @@ def test_a_backtest_forecasts_what_it_has_not_seen_and_refuses_the_rest(tmp_path
     assert "inside" in str(found)
 
 
+def test_a_row_that_was_seen_is_refused_whatever_its_file_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = read_steps(table(tmp_path, [900.0 + i for i in range(len(SHAPES))]))
+    known = replace(calibration(), rows=frozenset(s.hash for s in first[1:]))
+    monkeypatch.setattr("trainsim.claims.step_backtest.calibration", lambda: known)
+    copy = tmp_path / "another name.csv"
+    copy.write_text((tmp_path / "mine.csv").read_text())
+    found = ts.backtest(copy)
+    assert len(found.seen) == len(SHAPES) - 1  # type: ignore[union-attr]
+    assert [f.step.id for f in found.forecasts] == ["another name:0"]  # type: ignore[union-attr]
+    assert f"refused: {len(SHAPES) - 1} rows" in str(found)
+
+
 def test_rows_that_cannot_be_run_say_why(tmp_path: Path) -> None:
     file = tmp_path / "runs.json"
     file.write_text(json.dumps({"runs": [{"id": 1, "name": "Somebody: a run", "gpu": "H100-SXM", "n_gpus": 8}]}))
