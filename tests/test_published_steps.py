@@ -181,7 +181,7 @@ def test_the_stack_is_the_newest_of_the_framework_on_those_chips(gpu: str, date:
     assert read(gpu=gpu, date=date, zero=zero, name=name, pp=1, dp=16, vpp=None).stack == stack
 
 
-@given(month=st.dates().map(lambda day: f"{day:%Y-%m}"), framework=st.sampled_from(["megatron", "fsdp", "nobody's"]), data=st.data())
+@given(month=st.dates().map(lambda day: f"{day:%Y-%m}"), framework=st.sampled_from(["megatron", "fsdp", "hai-llm"]), data=st.data())
 def test_a_later_month_never_gives_an_older_stack(month: str, framework: str, data: st.DataObject) -> None:
     chips = data.draw(st.sampled_from(sorted({r["architecture"] for r in stack_rows().values() if "architecture" in r.fields})))
     later = data.draw(st.dates().map(lambda day: f"{day:%Y-%m}").filter(lambda other: other >= month))
@@ -195,6 +195,11 @@ def test_every_stack_of_its_own_says_what_it_stands_for() -> None:
         assert {"framework", "since"} <= set(found), name
         if not told.get("like"):
             assert stack_for(told["architecture"], found["framework"], found["since"]) == name
+
+
+def test_a_framework_without_a_stack_is_named() -> None:
+    with pytest.raises(CatalogError, match="is no framework that a stack stands for"):
+        stack_for("hopper", "jax", "2024-05")
 
 
 def test_chips_without_a_stack_are_named() -> None:

@@ -25,3 +25,4 @@ from .runs import run as run
 from .stack_files import stack_text as stack_text
 from .stacks import stack as stack
 from .stacks import stack_beliefs as stack_beliefs
+from .stacks import stack_for as stack_for

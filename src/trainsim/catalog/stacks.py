@@ -156,21 +156,27 @@ def stack_for(architecture: str, framework: str, month: str, name: str = "") -> 
 
     Args:
         architecture: generation of the chips.
-        framework: ``"megatron"``, ``"fsdp"`` or one of a lab's own.
+        framework: ``"megatron"``, ``"fsdp"``, or a lab's own: ``"hai-llm"``.
         month: when the run was published, ``"2024-07"``.
         name: of the row: may name a release (``26.04``), or a variant.
 
     Raises:
-        CatalogError: no stack for such chips.
+        CatalogError: no stack for such chips, or of such a framework on any.
 
     >>> stack_for("ampere", "megatron", "2021-04"), stack_for("ampere", "megatron", "2024-02")
     ('megatron-2021', 'mcore-ampere')
     >>> stack_for("hopper", "megatron", "2026-05", "a row of 26.05")
     'mcore-26.04-hopper'
     """
-    bases = {n: r["stands_for"] for n, r in stack_rows().items() if not r.get("like") and r.get("architecture") == architecture}
+    own_rows = {n: r for n, r in stack_rows().items() if not r.get("like")}
+    frameworks = sorted({r["stands_for"]["framework"] for r in own_rows.values()})
+    if framework not in frameworks:
+        raise CatalogError(
+            "catalog.stacks", framework, "is no framework that a stack stands for", did_you_mean(framework, frameworks, "frameworks")
+        )
+    bases = {n: r["stands_for"] for n, r in own_rows.items() if r["architecture"] == architecture}
     if not bases:
-        known = sorted({r["architecture"] for r in stack_rows().values() if not r.get("like")})
+        known = sorted({r["architecture"] for r in own_rows.values()})
         raise CatalogError(
             "catalog.stacks", architecture, "is no generation of chips that a stack is for", did_you_mean(architecture, known)
         )
