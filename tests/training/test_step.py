@@ -221,6 +221,23 @@ def test_the_slots_of_a_step_add_up_to_it(schedule: Schedule) -> None:
     slots, step = slot_time(doubted), ts.step_time(doubted)
     assert np.allclose(slots.total, step.total, rtol=1e-9)
     assert float(np.diff(slots.part("bubble").total)[0]) > 0
+    waits = np.array([np.asarray(slot_time(doubted, rank=rank).part("bubble").total) for rank in range(4)])
+    assert all(np.allclose(slot_time(doubted, rank=rank).total, step.total, rtol=1e-9) for rank in range(4))
+    assert np.allclose(np.min(waits, axis=0), slots.part("bubble").total, rtol=1e-9)
+
+
+def test_a_ranks_slots_are_those_of_its_timeline() -> None:
+    """What rank 1 waits is what its events leave idle, stragglers apart."""
+    plan = ts.Plan(pp=4, schedule="dualpipe", stage_layers=(10, 30, 25, 15), zero=1)
+    made = run(plan).replace({"efficiency.stack.jitter": 0.0})
+    step = step_of_plan(made.model, plan, made.cluster, made.efficiency.stack, 8192.0, 128.0, None)  # type: ignore[union-attr]
+    drawn = timeline(order("dualpipe", 4, int(np.asarray(step.micro_batches).item()), 1), step.stages)
+    for rank in range(4):
+        assert float(np.asarray(slot_time(made, rank=rank).part("bubble").total)) == pytest.approx(
+            float(np.asarray(drawn.bubble(rank)).item()), rel=1e-9
+        )
+    with pytest.raises(EstimateError, match="is no rank of a pipeline of 4"):
+        slot_time(made, rank=4)
 
 
 def test_each_stage_of_zero_sends_what_the_one_before_sends_and_more() -> None:

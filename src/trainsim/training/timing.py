@@ -115,32 +115,40 @@ def step_time(run: Run, phase: str | None = None) -> Ledger:
     return ledger_of(_step(run, _phase(run, phase)), shapes_of(run.model))
 
 
-def slot_time(run: Run, phase: str | None = None) -> Ledger:
-    """Seconds of one optimizer step of the slowest rank by what its pipeline runs: passes alone, passes beside each other, waiting.
+def slot_time(run: Run, phase: str | None = None, rank: int | None = None) -> Ledger:
+    """Seconds of one optimizer step of a rank by what its pipeline runs: passes alone, passes beside each other, waiting.
 
     Args:
         run, phase: as for :func:`step_time`.
+        rank: of the pipeline, as a log on that rank would have it; None for the slowest.
 
     Returns:
         ledger [s]: forward (1F), backward (1B), inputs and weights (1W) where no other pass runs beside them, forward beside backward
         (1F1B), bubble, optimizer with what shows of its exchanges, sends between stages. Each holds its share of stragglers, and of what no
-        mechanism explains, as a clock on the machine would.
+        mechanism explains, as a clock on the machine would. Every rank's lines sum to the step: who works less waits longer.
+
+    Raises:
+        EstimateError: as :func:`step_time` does, or no such rank.
 
     Source: the lines are those of DeepSeek's own step log (arXiv:2505.09343, table 4).
     """
     chosen = _phase(run, phase)
     step, plan = _step(run, chosen), chosen.plan or run.plan
     assert plan is not None
+    if rank is not None and not 0 <= rank < plan.pp:
+        raise EstimateError("rank", rank, f"is no rank of a pipeline of {plan.pp}", f"give 0 to {plan.pp - 1}")
     counts = np.broadcast_to(np.asarray(step.micro_batches), np.shape(step.seconds)).reshape(-1)
     worked = {name: np.zeros((plan.pp, len(counts))) for name in _SLOTS.values()}
     for m in np.unique(counts):
-        for rank, slots in enumerate(slot_counts(plan.schedule, int(m), plan.pp, plan.vpp)):
+        for at, slots in enumerate(slot_counts(plan.schedule, int(m), plan.pp, plan.vpp)):
             for slot, count in slots.items():
-                worked[_SLOTS["".join(p.letter for p in slot)]][rank] += (counts == m) * count * _slot_seconds(step, slot)
+                worked[_SLOTS["".join(p.letter for p in slot)]][at] += (counts == m) * count * _slot_seconds(step, slot)
     slowest = np.broadcast_to(step.slowest, counts.shape)
-    kinds = {name: _at_rank(seconds, slowest) for name, seconds in worked.items() if np.any(seconds)}
+    asked = slowest if rank is None else np.full_like(slowest, rank)
+    kinds = {name: _at_rank(seconds, asked) for name, seconds in worked.items() if np.any(seconds)}
+    busy: Any = sum(worked.values())
     lines = kinds | {
-        "bubble": step.bubble,
+        "bubble": step.bubble + _at_rank(busy, slowest) - _at_rank(busy, asked),
         "optimizer": step.synchronise - step.synchronise_hidden + step.optimizer + step.orthogonal + step.norm,
         "sends": step.sending,
     }
