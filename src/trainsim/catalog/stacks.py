@@ -217,7 +217,7 @@ def stack_beliefs(
         source: whose machine it is, if the calibration has seen it.
 
     >>> sorted(stack_beliefs("deepseek-2024").paths)[:2]
-    ['efficiency.stack.bf16', 'efficiency.stack.elementwise']
+    ['efficiency.stack.bf16', 'efficiency.stack.cast_block_bytes']
     """
     told: dict[str, Any] = {}
     if is_file(name):
