@@ -80,15 +80,36 @@ class Ways:
     last: Index
 
 
+def together(graph: Graph, pays: tuple[int, ...]) -> Index:
+    """Of each slot the first that always ends with it, ``(slots + 1,)``: one that pays the same and waits for such slots.
+
+    Args:
+        graph: the events.
+        pays: of each slot, a number of what it pays.
+
+    A schedule that looks the same from both ends of the pipeline, as DualPipe's does, has every slot twice.
+    """
+    nothing = len(graph.kind)
+    known: dict[tuple[int, frozenset[tuple[int, bool]]], int] = {}
+    first: list[int] = []
+    for i, (pay, before, crosses) in enumerate(zip(pays, graph.before.tolist(), graph.crosses.tolist(), strict=True)):
+        awaited = frozenset((first[other], away) for other, away in zip(before, crosses, strict=True) if other != nothing)
+        first.append(known.setdefault((pay, awaited), i))
+    return np.array([*first, nothing])
+
+
 @lru_cache(maxsize=64)
-def ways_of(graph: Graph, layers: int) -> Ways:
-    """The slots of a graph once, or before and after a payment that any of them may take.
+def ways_of(graph: Graph, pays: tuple[int, ...], layers: int) -> Ways:
+    """The slots of a graph that end apart once, or before and after a payment that any of them may take; ``pays`` as for :func:`together`.
 
     Those before stand a level ahead of those after, so that the nodes of a level lie side by side.
     """
-    slots = len(graph.kind)
-    firsts = np.array([first for first, _ in graph.levels])
-    level = np.searchsorted(firsts, np.arange(slots), side="right") - 1
+    first = together(graph, pays)
+    kept, at = np.unique(first, return_inverse=True)
+    kept = kept[:-1]
+    slots = len(kept)
+    waited, crossing = at[graph.before[kept]], graph.crosses[kept]
+    level = np.searchsorted(np.array([start for start, _ in graph.levels]), kept, side="right") - 1
     depth = np.concatenate([level + layer for layer in range(layers)])
     order = np.argsort(depth, kind="stable")
     place = np.empty(layers * slots + 1, dtype=np.intp)
@@ -96,18 +117,18 @@ def ways_of(graph: Graph, layers: int) -> Ways:
     before = np.full((layers * slots, 4), layers * slots)
     there, crosses = np.zeros(before.shape, dtype=np.bool_), np.zeros(before.shape, dtype=np.bool_)
     for layer in range(layers):
-        at = place[layer * slots : (layer + 1) * slots]
-        known = graph.before != slots
-        before[at, :3] = np.where(known, place[np.minimum(graph.before, slots - 1) + layer * slots], layers * slots)
-        there[at, :3], crosses[at, :3] = known, graph.crosses
+        node = place[layer * slots : (layer + 1) * slots]
+        known = waited != slots
+        before[node, :3] = np.where(known, place[np.minimum(waited, slots - 1) + layer * slots], layers * slots)
+        there[node, :3], crosses[node, :3] = known, crossing
         if layer:
-            before[at, 3], there[at, 3] = place[:slots], True
+            before[node, 3], there[node, 3] = place[:slots], True
         else:
-            there[at[~known.any(axis=1)], 0] = True
-    ends = np.flatnonzero((graph.after == slots).all(axis=1))
+            there[node[~known.any(axis=1)], 0] = True
+    ends = np.unique(at[np.flatnonzero((graph.after == len(graph.kind)).all(axis=1))])
     bounds = np.flatnonzero(np.diff(depth[order], prepend=-1)).tolist()
     levels = tuple(slice(*part) for part in pairwise([*bounds, layers * slots]))
-    return Ways(np.tile(np.arange(slots), layers)[order], before, there, crosses, levels, place[ends + (layers - 1) * slots])
+    return Ways(np.tile(kept, layers)[order], before, there, crosses, levels, place[ends + (layers - 1) * slots])
 
 
 def _leading(ways: Ways, pays: Array, spent: Array) -> Array:
@@ -164,13 +185,15 @@ def shortened(graph: Graph, units: Array, box: Box, late: Array, further: tuple[
     Source: longest paths of a timed event graph are sums and maxima (Baccelli et al. 1992, Synchronization and Linearity, section 2.5);
     what is left out is never longer for any of the draws.
     """
-    ways = ways_of(graph, 1 if further is None else 2)
+    more, once_more = np.zeros((len(graph.kind), units.shape[1])), np.zeros(len(graph.kind), dtype=np.intp)
+    if further is not None:
+        more[further[0]], once_more[further[0]] = further[1], 1 + _numbered(further[1])
+    pays_alike = _numbered(units)[graph.kind] * (1 + once_more.max()) + once_more
+    ways = ways_of(graph, tuple(pays_alike.tolist()), 1 if further is None else 2)
     nodes, there = len(ways.before), ways.there.copy()
     pays = units[graph.kind[ways.slot]][:, None] + ways.crosses[..., None] * late
     if further is not None:
-        more = np.zeros((len(graph.kind) + 1, units.shape[1]))
-        more[further[0]], more[-1] = further[1], 1.0
-        pays[:, 3], there[:, 3] = more[ways.slot], there[:, 3] & np.isin(ways.slot, further[0])
+        pays[:, 3], there[:, 3] = more[ways.slot], there[:, 3] & (once_more[ways.slot] > 0)
     lead = _leading(ways, pays, np.where(there, pays @ box.center, -np.inf))
     finish = lead[ways.last[np.argmax(lead[ways.last] @ box.center)]]
     behind = lead[:nodes, None] - lead[ways.before] - pays
@@ -183,14 +206,17 @@ def shortened(graph: Graph, units: Array, box: Box, late: Array, further: tuple[
         np.minimum.at(to_come, ways.before[part], least[part] + to_come[part, None])
     at, column = np.nonzero(so_far[ways.before] + least + to_come[:nodes, None] < 0.0)
     left = _Left(box)
-    distinct, kind = np.unique(behind[at, column], axis=0, return_inverse=True)
-    numbers = np.array([left.number(vector) for vector in distinct], dtype=np.intp)[kind.reshape(-1)].tolist()
-    for node, before, vector in zip(
-        at.tolist(), np.where(ways.before == nodes, -1, ways.before)[at, column].tolist(), numbers, strict=True
-    ):
-        left.way(node, before, vector, float(to_come[node]))
+    waits = np.where(ways.before == nodes, START, ways.before)[at, column]
+    for node, before, vector in zip(at.tolist(), waits.tolist(), behind[at, column], strict=True):
+        left.way(node, before, left.number(vector), float(to_come[node]))
     left.close()
     return left.ended([(int(node), finish - lead[node]) for node in ways.last], finish)
+
+
+def _numbered(rows: Array) -> Index:
+    """A number of each row, the same of rows that are alike."""
+    number: dict[bytes, int] = {}
+    return np.array([number.setdefault(row.tobytes(), len(number)) for row in rows])
 
 
 class _Left:
