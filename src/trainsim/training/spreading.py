@@ -87,10 +87,12 @@ def of_ranks(stages: Array, schedule: Schedule, pp: int) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """Layers of each kind on the stages and on the ranks of a pipeline; ranks of the same layers are worked out once.
+    """Layers of each kind on the stages and on the ranks of a pipeline; stages and ranks of the same layers are worked out once.
 
     Args:
         stages: ``(stages, kinds)``.
+        apart: stages that differ from all before them, themselves or in what stands on the stage as far from the other end.
+        like: of each stage, which among these it is like; None where all differ.
         ranks: ``(ranks, kinds)``, for one micro-batch.
         first: ranks that differ from all before them.
         layers: those of them, ``(rows, kinds)``.
@@ -99,6 +101,8 @@ class Placed:
     """
 
     stages: Array
+    apart: NDArray[np.intp]
+    like: NDArray[np.intp] | None
     ranks: Array
     first: NDArray[np.intp]
     layers: Array
@@ -112,10 +116,16 @@ def placed(model: Model, schedule: Schedule, pp: int, vpp: int, layers: tuple[in
     chunks = stages_held(schedule, pp, vpp)
     stages = stage_counts(model, pp * chunks, layers)
     ranks = of_ranks(stages, schedule, pp)
+    first, row = _differing(ranks)
+    apart, like = _differing(np.hstack([stages, stages[::-1]]))
+    return Placed(stages, apart, like if len(apart) < len(stages) else None, ranks, first, ranks[first], row, chunks)
+
+
+def _differing(rows: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows that differ from all before them, and which of these each row is like."""
     number: dict[bytes, int] = {}
-    row = np.array([number.setdefault(each.tobytes(), len(number)) for each in ranks])
-    first = np.unique(row, return_index=True)[1]
-    return Placed(stages, ranks, first, ranks[first], row, chunks)
+    like = np.array([number.setdefault(each.tobytes(), len(number)) for each in rows])
+    return np.unique(like, return_index=True)[1], like
 
 
 def stages_held(schedule: Schedule, pp: int, vpp: int) -> int:

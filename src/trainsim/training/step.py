@@ -136,7 +136,7 @@ def step_of(
     times = times_of(model, layout, schedule, cluster, stack) if times is None else times
     busy = pass_of(times, again, place, schedule, layout, stack)
     micro_batches = np.ceil(batch / (layout.dp * layout.micro_batch))
-    by_stage = _by_stage(schedule, busy.passes, place.stages)
+    by_stage = _by_stage(schedule, busy.passes, place)
     slowest, alone = _slowest(schedule, busy, by_stage, layout, micro_batches)
     copies, chip = COPIES.get(schedule, 1.0), cluster.chip
     held, own = copies * place.layers, owners(layout, copies)
@@ -202,13 +202,14 @@ def _slowest(schedule: Schedule, busy: Pass, times: Times, layout: Layout, micro
     return slowest, (layout.ep != 1) * more
 
 
-def _by_stage(schedule: Schedule, passes: Passes, stages: Array) -> Times:
+def _by_stage(schedule: Schedule, passes: Passes, place: Placed) -> Times:
     """Passes by stage; under DualPipe with bare exchanges, and a forward pass beside the backward pass of the stage at the other end."""
+    stages = place.stages[place.apart]
     if schedule not in PAIRED:
-        return Times(stages @ passes.forward, stages @ passes.inputs, stages @ passes.weights)
-    pair = stages @ passes.forward + stages[::-1] @ (passes.inputs + passes.weights)
+        return Times(stages @ passes.forward, stages @ passes.inputs, stages @ passes.weights, row=place.like)
+    pair = stages @ passes.forward + place.stages[::-1][place.apart] @ (passes.inputs + passes.weights)
     lone = (stages @ (passes.forward + passes.alone), stages @ (passes.inputs + passes.alone), stages @ passes.weights)
-    return Times(*np.broadcast_arrays(*lone, pair))
+    return Times(*np.broadcast_arrays(*lone, pair), row=place.like)
 
 
 def _sending(layout: Layout, chunks: int, fabric: Fabric, hidden: float, micro_batches: Num, stack: Stack) -> Num:

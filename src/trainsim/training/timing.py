@@ -161,7 +161,7 @@ _SLOTS = {"F": "forward", "B": "backward", "I": "inputs", "W": "weights", "FB": 
 
 
 def _slot_seconds(step: Step, slot: Slot) -> Any:
-    times, at = step.stages, slot[0].stage
+    times, at = step.stages.by_stage, slot[0].stage
     match "".join(p.letter for p in slot):
         case "F":
             return times.forward[at]

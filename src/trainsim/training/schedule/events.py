@@ -20,23 +20,40 @@ Seconds = NDArray[np.float64]
 class Times:
     """Seconds of each pass of one micro-batch, by stage; each ``(stages,)``, or ``(stages, n)`` for draws.
 
+    Many stages that share their times may be told as few rows, ``(rows,)`` or ``(rows, n)``, and the row of each.
+
     Args:
         forward: forward pass [s].
         inputs, weights: backward pass for inputs and for weights; the whole backward pass is their sum [s].
         pair: a forward pass overlapped with a backward pass of the rank's other stage, by the stage of the forward pass;
             None where overlapping gains nothing: forward plus backward [s].
+        row: of each stage; None where every stage has its own.
     """
 
     forward: Seconds
     inputs: Seconds
     weights: Seconds
     pair: Seconds | None = None
+    row: NDArray[np.intp] | None = None
+
+    @cached_property
+    def by_stage(self) -> Times:
+        """The same with one row a stage.
+
+        >>> Times(*(np.array([1.0, 2.0]),) * 3, row=np.array([0, 1, 1])).by_stage.forward
+        array([1., 2., 2.])
+        """
+        if self.row is None:
+            return self
+        pair = None if self.pair is None else self.pair[self.row]
+        return Times(self.forward[self.row], self.inputs[self.row], self.weights[self.row], pair)
 
     def of_kinds(self, graph: Graph) -> Seconds:
         """Seconds of each kind of slot in a graph, ``(kinds,)`` or ``(kinds, n)``."""
         first, second, paired = graph.rows
-        pair = self.forward if self.pair is None else self.pair
-        each = np.broadcast_arrays(self.forward, self.inputs, self.weights, self.inputs + self.weights, pair)
+        of = self.by_stage
+        pair = of.forward if of.pair is None else of.pair
+        each = np.broadcast_arrays(of.forward, of.inputs, of.weights, of.inputs + of.weights, pair)
         table = np.concatenate([*each, np.zeros((1, *each[0].shape[1:]))])
         seconds: Seconds = table[first] + table[second] if self.pair is None else table[paired]
         return seconds
@@ -46,12 +63,12 @@ class Times:
         if self.forward.ndim > 1 or not any(np.ndim(other) for other in others):
             return self
         pair = None if self.pair is None else self.pair[:, None]
-        return Times(self.forward[:, None], self.inputs[:, None], self.weights[:, None], pair)
+        return Times(self.forward[:, None], self.inputs[:, None], self.weights[:, None], pair, self.row)
 
     @property
     def stages(self) -> int:
         """Stages that data flows through."""
-        return len(self.forward)
+        return len(self.forward if self.row is None else self.row)
 
     @cached_property
     def distinct(self) -> tuple[Seconds, Times]:
@@ -75,8 +92,8 @@ class Times:
                 found.append(len(kept))
                 kept.append(row)
             number.append(len(kept) - 1 if same is None else same)
-        units = np.eye(len(kept))[number].reshape(len(parts), self.stages, len(kept))
-        return np.array(kept), Times(*units)
+        units = np.eye(len(kept))[number].reshape(len(parts), -1, len(kept))
+        return np.array(kept), Times(*(units if self.row is None else units[:, self.row]))
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def pipeline_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: i
         return gpipe_seconds(_each(times, pp), micro_batches)
     if schedule == "1f1b":
         return one_f_one_b_seconds(_each(times, pp), micro_batches)
-    if len(times.forward) > 1:
+    if times.stages > 1:
         return uneven_seconds(schedule, times, micro_batches, pp, vpp)
     f, i, w = times.forward[0], times.inputs[0], times.weights[0]
     match schedule:
@@ -60,8 +60,8 @@ def pipeline_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: i
 
 def _each(times: Times, stages: int) -> Times:
     """The same times with one row a stage."""
-    if len(times.forward) == stages:
-        return times
+    if times.stages == stages:
+        return times.by_stage
     f, i, w = (np.broadcast_to(t, (stages, *np.shape(t)[1:])) for t in (times.forward, times.inputs, times.weights))
     return Times(f, i, w)
 

@@ -128,7 +128,8 @@ def busy_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: int, 
     counts = check_counts(schedule, micro_batches, pp, vpp)
     times = times.beside(counts)
     if schedule in {"gpipe", "1f1b"}:
-        return np.asarray(counts * (times.forward + times.inputs + times.weights), dtype=np.float64)
+        each = times.by_stage
+        return np.asarray(counts * (each.forward + each.inputs + each.weights), dtype=np.float64)
 
     def long(m: Array) -> Array:
         short = steady(schedule, pp, vpp)
@@ -216,7 +217,8 @@ def _paced_by_one_rank(times: Times, pp: int, late: Array) -> bool:
     With ``t = f + b`` of a chunk: ``d <= max t / 2``, so that one rank down and up again is no longer than staying, and
     ``d <= max t − max(mean f, mean b)``, so that neither is once around all ranks by forward or by backward passes.
     """
-    chunks = [each.reshape(-1, pp, *each.shape[1:]) for each in (times.forward, times.inputs, times.weights)]
+    stages = times.by_stage
+    chunks = [each.reshape(-1, pp, *each.shape[1:]) for each in (stages.forward, stages.inputs, stages.weights)]
     f, i, w = (each[0] for each in chunks)
     pace, loop = (f + i + w).max(axis=0), np.maximum(f.mean(axis=0), (i + w).mean(axis=0))  # of staying, of once around by one kind of pass
     alike = all(np.array_equal(each, np.broadcast_to(each[:1], each.shape)) for each in chunks)

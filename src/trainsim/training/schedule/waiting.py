@@ -100,7 +100,7 @@ def times_by_stage(schedule: Schedule, times: Times, pp: int, vpp: int = 1) -> T
     >>> times_by_stage("zero-bubble-v", Times(two, two, two), 2).forward
     array([1., 2., 2., 1.])
     """
-    rows, stages = len(times.forward), stages_of(schedule, pp, vpp)
+    rows, stages = times.stages, stages_of(schedule, pp, vpp)
     if rows == stages:
         return times
     if rows not in {1, pp}:
@@ -109,6 +109,8 @@ def times_by_stage(schedule: Schedule, times: Times, pp: int, vpp: int = 1) -> T
     if schedule in FOLDED:
         ranks[pp:] = ranks[pp:][::-1]
     shared = 1 if rows == 1 else stages // pp
+
+    times = times.by_stage
 
     def spread(each: Array) -> Array:
         return each[ranks if rows == pp else np.zeros(stages, dtype=np.intp)] / shared
@@ -121,11 +123,11 @@ def _with_sends(schedule: Schedule, times: Times, pp: int, sending: Num) -> Time
     """Times with the messages that the sender waits for: a pass is longer by one where its result goes to another rank."""
     if not anywhere(sending != 0):
         return times
-    stages, each = len(times.forward), np.asarray(sending, dtype=np.float64)
+    stages, each = times.stages, np.asarray(sending, dtype=np.float64)
     rank = np.arange(stages)
     if schedule in FOLDED:
         rank[pp:] = rank[:pp][::-1]
-    times = times.beside(each)
+    times = times.by_stage.beside(each)
     ahead = np.append(np.diff(rank) != 0, [False])
     back = np.roll(ahead, 1)
 
