@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainsim.training.schedule import Times, order, stages_of, timeline, uneven_seconds
-from trainsim.training.schedule.graph import graph_of
-from trainsim.training.schedule.paths import box_of, shortened
+from trainsim.training.schedule import Times, busy_seconds, order, stages_of, timeline, uneven_seconds, waiting_seconds
+from trainsim.training.schedule.graph import ends, graph_of
+from trainsim.training.schedule.paths import box_of, shortened, together
 from trainsim.training.schedule.uneven import MANY
 
 SCHEDULES = ["gpipe", "1f1b", "interleaved", "zero-bubble", "zero-bubble-v", "dualpipe", "dualpipe-v"]
@@ -108,6 +108,45 @@ def test_a_draw_that_is_no_number_spoils_no_other() -> None:
     assert np.isnan(together[7])
 
 
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@settings(deadline=None, max_examples=25)
+@given(data=st.data(), seed=st.integers(0, 10**6), late=st.sampled_from([0.0, 0.3]), alike=st.booleans())
+def test_slots_that_are_one_end_together(schedule: Any, data: Any, seed: int, late: float, *, alike: bool) -> None:
+    pp, vpp, m = data.draw(runs(schedule))
+    graph = graph_of(order(schedule, pp, m, vpp))
+    made = times_of(np.random.default_rng(seed), stages_of(schedule, pp, vpp), 0.3, draws=3, paired=schedule.startswith("dualpipe"))
+    seconds = (repeated(made) if alike else made).of_kinds(graph)
+    pays = np.unique(seconds, axis=0, return_inverse=True)[1].reshape(-1)[graph.kind]
+    first = together(graph, tuple(pays.tolist()))
+    ended = ends(graph, seconds, np.full(3, late))
+    np.testing.assert_array_equal(ended, ended[first])
+    assert np.all(first[first] == first)
+    assert np.all(first <= np.arange(len(first)))
+
+
+def test_dualpipe_has_every_slot_twice() -> None:
+    graph = graph_of(order("dualpipe", 16, 34))
+    kinds = times_of(np.random.default_rng(3), 16, 0.3, draws=1, paired=True).of_kinds(graph)[:, 0]
+    pays = tuple(kinds[graph.kind].tolist())
+    assert len(set(together(graph, pays)[:-1].tolist())) == len(graph.kind) // 2
+
+
+@pytest.mark.parametrize("schedule", ["1f1b", "gpipe", "interleaved", "zero-bubble", "zero-bubble-v", "dualpipe", "dualpipe-v"])
+@pytest.mark.parametrize("draws", [1, 5, MANY])
+def test_stages_told_as_rows_are_stages_told_one_by_one(schedule: Any, draws: int) -> None:
+    vpp = 2 if schedule == "interleaved" else 1
+    row = np.array([0, 1, 1, 2] if stages_of(schedule, 4, vpp) == 4 else [0, 1, 1, 1, 1, 1, 1, 2])
+    few = times_of(np.random.default_rng(6), 3, 0.2, draws=draws, paired=schedule.startswith("dualpipe"))
+    told = Times(few.forward, few.inputs, few.weights, few.pair, row)
+    one_by_one = Times(few.forward[row], few.inputs[row], few.weights[row], None if few.pair is None else few.pair[row])
+    assert told.stages == one_by_one.stages == len(row)
+    for sending in (0.0, 0.1):
+        a, b = (waiting_seconds(schedule, times, 16, 4, vpp, sending) for times in (told, one_by_one))
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+    a, b = (busy_seconds(schedule, times, 16, 4, vpp) for times in (told, one_by_one))
+    np.testing.assert_allclose(a, b, rtol=1e-14)
+
+
 def test_little_is_left_where_draws_are_close() -> None:
     rng = np.random.default_rng(2)
     around, away = (times_of(rng, 16, s, draws=n) for s, n in ((0.2, 1), (0.01, 500)))
@@ -126,7 +165,7 @@ def test_a_box_holds_its_draws_and_bounds_every_sum(seed: int, rows: int, spread
     shares = times / times.sum(axis=0)
     box = box_of(times)
     assert np.all(box.least(vectors) <= (vectors @ shares).min(axis=1) + 1e-12)
-    corners = box.center[:, None] + box.axes @ np.stack([np.where(rng.random(rows) < 0.5, box.low, box.high) for _ in range(50)], axis=1)
+    corners = box.center[:, None] + box.axes @ (box.reach[:, None] * np.where(rng.random((rows, 50)) < 0.5, -1.0, 1.0))
     assert np.all(box.least(vectors) <= (vectors @ corners).min(axis=1) + 1e-12)
 
 

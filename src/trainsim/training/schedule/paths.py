@@ -32,29 +32,28 @@ class Box:
     Args:
         center: ``(rows,)``.
         axes: its directions, ``(rows, rows)``.
-        low, high: how far it reaches along each, ``(rows,)``.
+        reach: how far it reaches along each on either side of the center, ``(rows,)``.
     """
 
     center: Array
     axes: Array
-    low: Array
-    high: Array
+    reach: Array
 
     def least(self, vectors: Array) -> Array:
         """The least that ``vectors · x`` is in the box, ``(…, rows) → (…)``."""
-        along = vectors @ self.axes
-        least: Array = vectors @ self.center + np.minimum(along * self.low, along * self.high).sum(axis=-1)
+        least: Array = vectors @ self.center - np.abs(vectors @ self.axes) @ self.reach
         return least
 
 
 def box_of(times: Array) -> Box:
     """The box around draws ``(rows, n)``, each scaled to a sum of one: which of two paths is longer doesn't hang on the scale."""
     shares = times / times.sum(axis=0)
-    center = shares.mean(axis=1)
-    away = shares - center[:, None]
+    mean = shares.mean(axis=1)
+    away = shares - mean[:, None]
     _, axes = np.linalg.eigh(away @ away.T)
     along = axes.T @ away
-    return Box(center, axes, along.min(axis=1), along.max(axis=1))
+    low, high = along.min(axis=1), along.max(axis=1)
+    return Box(mean + axes @ (low + high) / 2, axes, (high - low) / 2)
 
 
 # the events with every way through them ----------------------------------------------------------------------------------
@@ -133,12 +132,17 @@ def ways_of(graph: Graph, pays: tuple[int, ...], layers: int) -> Ways:
 
 def _leading(ways: Ways, pays: Array, spent: Array) -> Array:
     """The longest path to each node, where ``spent`` is what each way to it takes."""
-    lead, length = np.zeros((len(ways.before) + 1, pays.shape[-1])), np.zeros(len(ways.before) + 1)
+    nodes = len(ways.before)
+    length, best = np.zeros(nodes + 1), np.zeros(nodes, dtype=np.intp)
     for part in ways.levels:
-        before, at = ways.before[part], np.arange(part.stop - part.start)
-        reached = length[before] + spent[part]
-        best = np.argmax(reached, axis=1)
-        lead[part], length[part] = lead[before[at, best]] + pays[part][at, best], reached[at, best]
+        reached = length[ways.before[part]] + spent[part]
+        best[part], length[part] = reached.argmax(axis=1), np.maximum.reduce(reached, axis=1)
+    every = np.arange(nodes)
+    lead, back = np.zeros((nodes + 1, pays.shape[-1])), np.append(ways.before[every, best], nodes)
+    lead[:nodes] = pays[every, best]
+    while (back != nodes).any():  # each time back over twice as many slots
+        lead += lead[back]
+        back = back[back]
     return lead
 
 
@@ -201,7 +205,7 @@ def shortened(graph: Graph, units: Array, box: Box, late: Array, further: tuple[
     so_far, to_come = np.full(nodes + 1, np.inf), np.full(nodes + 1, np.inf)  # the least that a path falls behind, slot by slot
     so_far[nodes], to_come[ways.last] = 0.0, box.least(finish - lead[ways.last])
     for part in ways.levels:
-        so_far[part] = np.min(so_far[ways.before[part]] + least[part], axis=1)
+        so_far[part] = np.minimum.reduce(so_far[ways.before[part]] + least[part], axis=1)
     for part in reversed(ways.levels):
         np.minimum.at(to_come, ways.before[part], least[part] + to_come[part, None])
     at, column = np.nonzero(so_far[ways.before] + least + to_come[:nodes, None] < 0.0)
