@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainsim.training.schedule import Times, busy_seconds, order, stages_of, timeline, uneven_seconds, waiting_seconds
-from trainsim.training.schedule.graph import ends, graph_of
+from trainsim.training.schedule.graph import ends, graph_of, tails
 from trainsim.training.schedule.paths import box_of, shortened, together
 from trainsim.training.schedule.uneven import MANY
 
@@ -122,13 +122,30 @@ def test_slots_that_are_one_end_together(schedule: Any, data: Any, seed: int, la
     np.testing.assert_array_equal(ended, ended[first])
     assert np.all(first[first] == first)
     assert np.all(first <= np.arange(len(first)))
+    apart = together(graph, tuple(range(len(graph.kind))))
+    np.testing.assert_array_equal(apart, np.arange(len(first)))
 
 
 def test_dualpipe_has_every_slot_twice() -> None:
     graph = graph_of(order("dualpipe", 16, 34))
-    kinds = times_of(np.random.default_rng(3), 16, 0.3, draws=1, paired=True).of_kinds(graph)[:, 0]
-    pays = tuple(kinds[graph.kind].tolist())
-    assert len(set(together(graph, pays)[:-1].tolist())) == len(graph.kind) // 2
+    assert len(set(together(graph, tuple(graph.kind.tolist()))[:-1].tolist())) == len(graph.kind) // 2
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@settings(deadline=None, max_examples=25)
+@given(data=st.data(), seed=st.integers(0, 10**6), spread=st.sampled_from([0.05, 0.5]))
+def test_a_path_pays_once_more_at_one_of_the_slots_told(schedule: Any, data: Any, seed: int, spread: float) -> None:
+    pp, vpp, m = data.draw(runs(schedule))
+    rng = np.random.default_rng(seed)
+    graph = graph_of(order(schedule, pp, m, vpp))
+    times = repeated(times_of(rng, stages_of(schedule, pp, vpp), spread, draws=20, paired=schedule.startswith("dualpipe")))
+    each, units = times.distinct
+    slots = np.sort(rng.permutation(len(graph.kind))[: 1 + len(graph.kind) // 3])
+    more = rng.integers(0, 30, size=(len(slots), len(each))).astype(np.float64)
+    left = shortened(graph, units.of_kinds(graph), box_of(each), np.zeros(len(each)), (slots, more))
+    seconds = times.of_kinds(graph)
+    through = (ends(graph, seconds)[:-1] + tails(graph, seconds))[slots] + more @ each
+    np.testing.assert_allclose(left.seconds(each), through.max(axis=0), rtol=1e-12)
 
 
 @pytest.mark.parametrize("schedule", ["1f1b", "gpipe", "interleaved", "zero-bubble", "zero-bubble-v", "dualpipe", "dualpipe-v"])
@@ -145,6 +162,10 @@ def test_stages_told_as_rows_are_stages_told_one_by_one(schedule: Any, draws: in
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
     a, b = (busy_seconds(schedule, times, 16, 4, vpp) for times in (told, one_by_one))
     np.testing.assert_allclose(a, b, rtol=1e-14)
+    first, *_ = (Times(each.forward[:, 0], each.inputs[:, 0], each.weights[:, 0], row=each.row) for each in (told, one_by_one))
+    counts, alone = np.array([16, 24, 32]), Times(first.forward[row], first.inputs[row], first.weights[row])
+    a, b = (waiting_seconds(schedule, times, counts, 4, vpp) for times in (first, alone))
+    np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
 
 
 def test_little_is_left_where_draws_are_close() -> None:

@@ -175,3 +175,23 @@ def test_ranks_that_differ_stand_for_all(schedule: Any, name: str) -> None:
     step = step_of(model, layout_of(plan, cluster, 4096.0), 512.0, schedule, 1, cluster, stack)
     by_kind = step.busy.compute + sum(step.busy.exposed.values())
     assert step.busy.whole == pytest.approx(step.counts @ by_kind, rel=1e-12)
+
+
+@pytest.mark.parametrize("layers", [(), (6, 8, 9, 7, 8, 8, 8, 7)])
+@pytest.mark.parametrize("schedule", ["zero-bubble", "dualpipe"])
+def test_stages_that_differ_stand_for_all(schedule: Any, layers: tuple[int, ...]) -> None:
+    """Stages alike hold the same layers, and so do those at the other end from them: a pair has the seconds of both."""
+    model = ts.catalog.model("deepseek-v3")
+    place = placed(model, schedule, 8, 1, layers)
+    ends = np.hstack([place.stages, place.stages[::-1]])
+    assert place.like is not None
+    assert np.array_equal(ends[place.apart][place.like], ends)
+    assert len(np.unique(ends, axis=0)) == len(place.apart) < 8
+    plan = ts.Plan(pp=8, ep=8, schedule=schedule, zero=1, stage_layers=layers)
+    cluster, stack = ts.catalog.cluster("hgx-h800", 64), ts.catalog.stack("deepseek-2024")
+    step = step_of(model, layout_of(plan, cluster, 4096.0), 512.0, schedule, 1, cluster, stack)
+    passes, stages = step.busy.passes, step.stages.by_stage
+    backward = passes.inputs + passes.weights
+    assert stages.weights == pytest.approx(place.stages @ passes.weights, rel=1e-12)
+    if schedule == "dualpipe":
+        assert stages.pair == pytest.approx(place.stages @ passes.forward + place.stages[::-1] @ backward, rel=1e-12)
