@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..errors import EstimateError
 from ..ledger import Ledger
 from ..model.transformer import Model
+from ..spec import holds_draws
 from ..units import Num, anywhere, choose, larger, smaller
 from .degrees import Degrees, degrees_of
 from .held import held_by_rank, held_by_schedule, largest_states
@@ -60,8 +61,17 @@ def memory(run: Run, phase: str | None = None) -> Ledger:
     if plan is None:
         raise EstimateError("plan", None, "is needed by memory", "give plan=ts.Plan(…)")
     cluster = chosen.cluster or run.cluster
-    degrees = degrees_of(plan, cluster.gpus, _needed(chosen, "seq_len"), _needed(chosen, "batch"))
-    return Ledger("B", {f"rank-{r}": ledger for r, ledger in enumerate(rank_memory(run.model, plan, degrees))})
+    what = (run.model, plan, cluster.gpus, _needed(chosen, "seq_len"), _needed(chosen, "batch"))
+    return (_by_rank if any(map(holds_draws, what)) else _kept)(*what)
+
+
+def _by_rank(model: Model, plan: Plan, gpus: int, seq_len: Num, batch: Num) -> Ledger:
+    ranks = rank_memory(model, plan, degrees_of(plan, gpus, seq_len, batch))
+    return Ledger("B", {f"rank-{r}": ledger for r, ledger in enumerate(ranks)})
+
+
+_kept = lru_cache(maxsize=256)(_by_rank)
+"""Bytes of plain numbers are kept: draws of a stack or a price, block by block, have the same."""
 
 
 def _needed(phase: Phase, field: str) -> Num:

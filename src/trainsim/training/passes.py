@@ -87,7 +87,7 @@ def pass_of(times: LayerTimes, again: Again, place: Placed, schedule: Schedule, 
     # an exchange of forward happens again in backward, and in whatever of forward runs a second time
     sums, visits = (2.0 + again.sums - last) * times.tp, 2.0 + again.routed
     exchanged = {"tp": sums + visits * times.expert_tp, "ep": visits * times.ep, "cp": (3.0 + again.keys) * times.cp}
-    hidden = {"tp": stack.overlap_tp * sums, "ep": _routed(times, schedule, layout, stack), "cp": stack.overlap_cp * _keys(times, layout)}
+    hidden = {"tp": _sums(sums, layout, stack), "ep": _routed(times, schedule, layout, stack), "cp": _keys(times, layout, stack)}
     exposed: dict[str, Num] = {kind: exchanged[kind] - hidden[kind] for kind in exchanged}
     exposed["lent"] = stack.exchange_processors / (1.0 - stack.exchange_processors) * hidden["ep"]
     inputs, half = times.inputs + times.again, sum(exposed.values()) / 2
@@ -98,6 +98,11 @@ def pass_of(times: LayerTimes, again: Again, place: Placed, schedule: Schedule, 
         hidden=hidden,
         passes=Passes(times.forward + half, inputs + half, times.weights, (hidden["ep"] - exposed["lent"]) / 2),
     )
+
+
+def _sums(sums: Num, layout: Layout, stack: Stack) -> Num:
+    """What hides of the sums over tensor-parallel ranks, ``(kinds, n)``."""
+    return stack.overlap_tp * sums if anywhere(layout.tp != 1) else sums
 
 
 def _routed(times: LayerTimes, schedule: Schedule, layout: Layout, stack: Stack) -> Num:
@@ -111,8 +116,8 @@ def _routed(times: LayerTimes, schedule: Schedule, layout: Layout, stack: Stack)
     return np.maximum(inside, stack.overlap_ep_interleaved * np.minimum(2.0 * times.ep, times.forward + backward))
 
 
-def _keys(times: LayerTimes, layout: Layout) -> Num:
-    """What could hide of the exchanges of keys and values: the attention cores beside them, ``(kinds, n)``."""
+def _keys(times: LayerTimes, layout: Layout, stack: Stack) -> Num:
+    """What hides of the exchanges of keys and values behind the attention cores beside them, ``(kinds, n)``."""
     if not anywhere(layout.cp != 1):
         return times.cp
-    return np.minimum(times.cp, times.attending[0]) + np.minimum(2.0 * times.cp, times.attending[1])
+    return stack.overlap_cp * (np.minimum(times.cp, times.attending[0]) + np.minimum(2.0 * times.cp, times.attending[1]))
