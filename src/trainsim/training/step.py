@@ -40,15 +40,15 @@ Array = NDArray[np.float64]
 class Step:
     """One optimizer step in seconds, each number ``(n,)``; ``seconds`` is the sum on the critical path.
 
-    ``alone`` is what exchanges take beyond that in passes that no other pass runs beside; ``stages`` are the seconds of each pass by stage.
+    ``beside`` are the seconds that each rank works where passes run beside each other, ``(ranks, n)``, None where none does; ``stages`` are
+    the seconds of each pass by stage.
     """
 
     micro_batches: Num
-    slowest: NDArray[np.intp]
     times: LayerTimes
     counts: Array
     busy: Pass
-    alone: Num
+    beside: Array | None
     schedule: Schedule
     layout: Layout
     stages: Times
@@ -82,7 +82,24 @@ class Step:
     @cached_property
     def working(self) -> Num:
         """How long the slowest rank works on its passes [s]."""
-        return self.micro_batches * _at_rank(self.busy.worked, self.busy.placed.row[self.slowest]) + self.alone
+        if self.beside is None:
+            return self.micro_batches * np.maximum.reduce(self.busy.worked)
+        return np.maximum.reduce(self.beside)
+
+    @cached_property
+    def slowest(self) -> NDArray[np.intp]:
+        """The rank that works longest."""
+        if self.beside is None:
+            return self.busy.placed.first[self.busy.worked.argmax(axis=0)]
+        return self.beside.argmax(axis=0)
+
+    @property
+    def alone(self) -> Num:
+        """What exchanges of the slowest rank take in passes that no other pass runs beside, more than in those that one does [s]."""
+        if self.beside is None:
+            return 0.0
+        beside = self.micro_batches * _at_rank(self.busy.worked, self.busy.placed.row[self.slowest])
+        return (self.layout.ep != 1) * (self.working - beside)
 
     @property
     def seconds(self) -> Num:
@@ -137,7 +154,6 @@ def step_of(
     busy = pass_of(times, again, place, schedule, layout, stack)
     micro_batches = np.ceil(batch / (layout.dp * layout.micro_batch))
     by_stage = _by_stage(schedule, busy.passes, place)
-    slowest, alone = _slowest(schedule, busy, by_stage, layout, micro_batches)
     copies, chip = COPIES.get(schedule, 1.0), cluster.chip
     held, own = copies * place.layers, owners(layout, copies)
     synchronise, hideable, owned = _synchronise(shapes, held, own, layout, zero, fabric, micro_batches, busy)
@@ -145,11 +161,10 @@ def step_of(
     latest = (synchronise - hidden).argmax(axis=0)
     return Step(
         micro_batches=micro_batches,
-        slowest=slowest,
         times=times,
         counts=place.ranks,
         busy=busy,
-        alone=alone,
+        beside=_beside(schedule, by_stage, layout, micro_batches),
         schedule=schedule,
         layout=layout,
         stages=by_stage,
@@ -192,14 +207,11 @@ def _in_layers(again: Again, shapes: Shapes, stages: Array, layout: Layout) -> A
     return Again(**{each.name: share * getattr(again, each.name) for each in fields(again)})
 
 
-def _slowest(schedule: Schedule, busy: Pass, times: Times, layout: Layout, micro_batches: Num) -> tuple[NDArray[np.intp], Num]:
-    """The rank that works longest, and what its lone passes add."""
+def _beside(schedule: Schedule, times: Times, layout: Layout, micro_batches: Num) -> Array | None:
+    """Seconds that each rank works in a step whose passes run beside each other."""
     if layout.pp == 1 or schedule not in PAIRED:
-        return busy.placed.first[busy.worked.argmax(axis=0)], 0.0
-    worked = np.atleast_2d(busy_seconds(schedule, times, micro_batches, layout.pp))
-    slowest = worked.argmax(axis=0)
-    more = _at_rank(worked, slowest) - micro_batches * _at_rank(busy.worked, busy.placed.row[slowest])
-    return slowest, (layout.ep != 1) * more
+        return None
+    return np.atleast_2d(busy_seconds(schedule, times, micro_batches, layout.pp))
 
 
 def _by_stage(schedule: Schedule, passes: Passes, place: Placed) -> Times:
