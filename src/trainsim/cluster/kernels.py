@@ -90,7 +90,7 @@ def product_seconds(
     """
     arithmetic = computed(rows, cols, groups, stack) * (depth + stack.half_depth) * (2.0 / (peak * share))
     moved = groups * (element_bytes * (depth * (rows + cols)) + output_bytes * (rows * cols))
-    slower: Num = np.maximum(arithmetic, moved / (stack.memory * bandwidth))
+    slower: Num = np.maximum(arithmetic, moved * (1.0 / (stack.memory * bandwidth)))
     return slower
 
 

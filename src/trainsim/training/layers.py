@@ -151,9 +151,10 @@ def layer_times(shapes: Shapes, again: Again, layout: Layout, chip: Chip, fabric
     raw_inputs = of @ products[1] + back + streams[1] + casts[1] + permute
     raw_weights = of @ products[2]
     host = _host(shapes, layout, stack)
-    forward = host_floor(raw_forward, host, stack)
     # backward launches twice the kernels of forward: half of them stand with the gradients of inputs, half with those of weights
-    inputs, weights = host_floor(raw_inputs, host, stack), host_floor(raw_weights, shapes.kernels * stack.launch, stack)
+    both: Any = host_floor(rows_of(raw_forward, raw_inputs), host, stack)
+    forward, inputs = both[0], both[1]
+    weights = host_floor(raw_weights, shapes.kernels * stack.launch, stack)
     attending: tuple[Num, Num] = (shapes.nothing, shapes.nothing)
     if anywhere(layout.cp != 1):
         others = [host_floor(np.maximum(raw - each, 0.0), host, stack) for raw, each in ((raw_forward, core), (raw_inputs, back))]

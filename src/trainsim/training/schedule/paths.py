@@ -48,12 +48,10 @@ class Box:
 def box_of(times: Array) -> Box:
     """The box around draws ``(rows, n)``, each scaled to a sum of one: which of two paths is longer doesn't hang on the scale."""
     shares = times / times.sum(axis=0)
-    mean = shares.mean(axis=1)
-    away = shares - mean[:, None]
-    _, axes = np.linalg.eigh(away @ away.T)
-    along = axes.T @ away
+    _, axes = np.linalg.eigh(np.atleast_2d(np.cov(shares)))
+    along = axes.T @ shares
     low, high = along.min(axis=1), along.max(axis=1)
-    return Box(mean + axes @ (low + high) / 2, axes, (high - low) / 2)
+    return Box(axes @ (low + high) / 2, axes, (high - low) / 2)
 
 
 # the events with every way through them ----------------------------------------------------------------------------------
