@@ -14,6 +14,7 @@ from trainsim.ledger import Ledger
 from trainsim.model.attention import GroupedQueryAttention
 from trainsim.model.feedforward import PlainMLP
 from trainsim.model.transformer import Block, Layers, Model
+from trainsim.spec import Batch
 from trainsim.testing.peaks import Peak, peaks, table
 from trainsim.training.degrees import Degrees
 from trainsim.training.held import held_by_rank
@@ -153,3 +154,18 @@ def test_what_is_missing_is_named() -> None:
 def test_a_verdict_speaks() -> None:
     assert str(fits(Ledger("B", {"rank-0": {"weights": 50e9}}), 80e9)) == "fits, 30.0 GB to spare on rank-0"
     assert CONTEXT > 0
+
+
+def test_bytes_of_draws_are_those_of_each_alone() -> None:
+    """Bytes of plain numbers are kept, whatever is drawn beside them; bytes that are drawn are worked out draw by draw."""
+    run = ts.catalog.run("deepseek-v3").replace(
+        {"phases": [ts.Phase("pretrain", tokens=1e12, seq_len=4096, batch=15360)], "price": ts.Rental(usd_per_gpu_hour=2.0)}
+    )
+    priced = Batch(run, {"price.usd_per_gpu_hour": np.array([1.0, 2.0])}).spec
+    assert memory(priced) is memory(run)
+    lengths = np.array([2048.0, 4096.0, 8192.0])
+    drawn = memory(Batch(run, {"phases.pretrain.seq_len": lengths}).spec)
+    each = [memory(run.replace({"phases.pretrain.seq_len": length})) for length in lengths]
+    assert len({float(one.total) for one in each}) == len(lengths)
+    np.testing.assert_allclose(drawn.total, [one.total for one in each], rtol=1e-12)
+    assert memory(run.replace({"cluster.gpus": 4096})).total != memory(run).total
