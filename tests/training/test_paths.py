@@ -154,7 +154,7 @@ def test_stages_told_as_rows_are_stages_told_one_by_one(schedule: Any, draws: in
     vpp = 2 if schedule == "interleaved" else 1
     row = np.array([0, 1, 1, 2] if stages_of(schedule, 4, vpp) == 4 else [0, 1, 1, 1, 1, 1, 1, 2])
     few = times_of(np.random.default_rng(6), 3, 0.2, draws=draws, paired=schedule.startswith("dualpipe"))
-    told = Times(few.forward, few.inputs, few.weights, few.pair, row)
+    told = Times(few.forward, few.inputs, few.weights, few.pair, row=row)
     one_by_one = Times(few.forward[row], few.inputs[row], few.weights[row], None if few.pair is None else few.pair[row])
     assert told.stages == one_by_one.stages == len(row)
     for sending in (0.0, 0.1):

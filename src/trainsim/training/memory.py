@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +61,7 @@ def memory(run: Run, phase: str | None = None) -> Ledger:
     if plan is None:
         raise EstimateError("plan", None, "is needed by memory", "give plan=ts.Plan(…)")
     cluster = chosen.cluster or run.cluster
-    what = (run.model, plan, cluster.gpus, _needed(chosen, "seq_len"), _needed(chosen, "batch"))
+    what: tuple[Any, ...] = (run.model, plan, cluster.gpus, _needed(chosen, "seq_len"), _needed(chosen, "batch"))
     return (_by_rank if any(map(holds_draws, what)) else _kept)(*what)
 
 

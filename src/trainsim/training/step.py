@@ -82,16 +82,14 @@ class Step:
     @cached_property
     def working(self) -> Num:
         """How long the slowest rank works on its passes [s]."""
-        if self.beside is None:
-            return self.micro_batches * np.maximum.reduce(self.busy.worked)
-        return np.maximum.reduce(self.beside)
+        longest: Num = np.maximum.reduce(self.busy.worked if self.beside is None else self.beside)
+        return self.micro_batches * longest if self.beside is None else longest
 
     @cached_property
     def slowest(self) -> NDArray[np.intp]:
         """The rank that works longest."""
-        if self.beside is None:
-            return self.busy.placed.first[self.busy.worked.argmax(axis=0)]
-        return self.beside.argmax(axis=0)
+        longest: NDArray[np.intp] = (self.busy.worked if self.beside is None else self.beside).argmax(axis=0)
+        return self.busy.placed.first[longest] if self.beside is None else longest
 
     @property
     def alone(self) -> Num:

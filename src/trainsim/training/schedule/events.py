@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -34,7 +34,7 @@ class Times:
     inputs: Seconds
     weights: Seconds
     pair: Seconds | None = None
-    row: NDArray[np.intp] | None = None
+    row: NDArray[np.intp] | None = field(default=None, kw_only=True)
 
     @cached_property
     def by_stage(self) -> Times:
@@ -63,7 +63,7 @@ class Times:
         if self.forward.ndim > 1 or not any(np.ndim(other) for other in others):
             return self
         pair = None if self.pair is None else self.pair[:, None]
-        return Times(self.forward[:, None], self.inputs[:, None], self.weights[:, None], pair, self.row)
+        return Times(self.forward[:, None], self.inputs[:, None], self.weights[:, None], pair, row=self.row)
 
     @property
     def stages(self) -> int:
