@@ -195,3 +195,12 @@ def test_stages_that_differ_stand_for_all(schedule: Any, layers: tuple[int, ...]
     assert stages.weights == pytest.approx(place.stages @ passes.weights, rel=1e-12)
     if schedule == "dualpipe":
         assert stages.pair == pytest.approx(place.stages @ passes.forward + place.stages[::-1] @ backward, rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["tp", "cp"])
+def test_what_hides_is_its_share_of_what_could(kind: str) -> None:
+    told = run("llama3-8b", tp=2, cp=2, zero=1)
+    hidden = [lines(told.replace({f"efficiency.stack.overlap_{kind}": share}))[f"exchange.{kind}.hidden"] for share in (0.0, 0.2, 0.6)]
+    assert hidden[0] == 0.0
+    assert hidden[2] < 0.0
+    assert hidden[2] == pytest.approx(3.0 * hidden[1], rel=1e-12)
