@@ -18,12 +18,9 @@ from trainsim.catalog.stacks import calibration, constants, fields_at, fitted_fi
 from trainsim.measured_steps import read_steps
 from trainsim.own_steps import run_log_seconds
 from trainsim.step_record import MeasuredStep
+from trainsim.testing.tables import HEADER, table_of
 from trainsim.trace import judged
 
-HEADER = (
-    "# GPUs,global batch,micro batch,hidden size,attention heads,# layers,sequence length,"
-    "tensor parallelism,data parallelism,pipeline parallelism,iteration time (ms)"
-)
 SHAPES = [
     (8, 64, m, h, 16, n, 1024, tp, 8 // tp // pp, pp)
     for m in (1, 4)
@@ -34,9 +31,7 @@ SHAPES = [
 
 
 def table(folder: Path, milliseconds: list[float]) -> Path:
-    file = folder / "mine.csv"
-    file.write_text("\n".join([HEADER, *(",".join(map(str, (*shape, ms))) for shape, ms in zip(SHAPES, milliseconds, strict=True))]) + "\n")
-    return file
+    return table_of(folder / "mine.csv", [(*shape, ms) for shape, ms in zip(SHAPES, milliseconds, strict=True)])
 
 
 @pytest.fixture

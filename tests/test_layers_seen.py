@@ -18,22 +18,14 @@ from trainsim.held_out import foretell, spread_of, spreads
 from trainsim.layers_seen import FARTHEST, TELLING, offsets
 from trainsim.measured_steps import read_steps
 from trainsim.step_record import MeasuredStep
-
-HEADER = (
-    "# GPUs,global batch,micro batch,hidden size,attention heads,# layers,sequence length,"
-    "tensor parallelism,data parallelism,pipeline parallelism,iteration time (ms)"
-)
+from trainsim.testing.tables import table_of
 
 
 @pytest.fixture(scope="module")
 def steps(tmp_path_factory: pytest.TempPathFactory) -> list[MeasuredStep]:
     """Eight micro-batches' layers, each measured at six depths, as the model times them before any row was seen."""
-    file = tmp_path_factory.mktemp("rows") / "rows.csv"
-    shapes = [
-        f"8,{8 * m},{m},{hidden},16,{depth},1024,8,1,1,1000" for m in (1, 2, 4, 8) for hidden in (1024, 4096) for depth in range(4, 10)
-    ]
-    file.write_text("\n".join([HEADER, *shapes]) + "\n")
-    rows = read_steps(file)
+    shapes = [(8, 8 * m, m, h, 16, depth, 1024, 8, 1, 1, 1000) for m in (1, 2, 4, 8) for h in (1024, 4096) for depth in range(4, 10)]
+    rows = read_steps(table_of(tmp_path_factory.mktemp("rows") / "rows.csv", shapes))
     believed = {name: np.array([float(row["prior"])]) for name, row in constants().items()}
     return [replace(s, seconds=float(np.exp(t[0]))) for s, t in zip(rows, modelled_log_seconds(rows, believed), strict=True)]
 
@@ -139,9 +131,7 @@ def test_what_nothing_explains_is_told_from_the_nearest_that_was_measured() -> N
 def test_a_backtest_uses_what_was_seen_of_the_layers(tmp_path: Path) -> None:
     import trainsim.claims.step_backtest as module
 
-    file = tmp_path / "rows.csv"
-    file.write_text(HEADER + "\n8,8,1,1024,16,4,1024,8,1,1,100\n")
-    (step,) = read_steps(file)
+    (step,) = read_steps(table_of(tmp_path / "rows.csv", [(8, 8, 1, 1024, 16, 4, 1024, 8, 1, 1, 100)]))
     shipped = calibration()
     known = replace(shipped, sources=(*shipped.sources, step.source), layers={step.kernels: 0.3}, measured={"": 0.02})
     before = module.step_backtest([step]).forecasts[0]

@@ -26,22 +26,17 @@ from trainsim.errors import SpecError
 from trainsim.held_out import Unseen, needed_spread, sources_apart, splits
 from trainsim.measured_steps import read_steps
 from trainsim.step_record import MeasuredStep
+from trainsim.testing.tables import table_of
 from trainsim.uncertainty.scores import interval_score
-
-HEADER = (
-    "# GPUs,global batch,micro batch,hidden size,attention heads,# layers,sequence length,"
-    "tensor parallelism,data parallelism,pipeline parallelism,iteration time (ms)"
-)
 
 
 @pytest.fixture(scope="module")
 def steps(tmp_path_factory: pytest.TempPathFactory) -> list[MeasuredStep]:
     """240 configurations of four sources, each at a third of the peak."""
-    file = tmp_path_factory.mktemp("rows") / "rows.csv"
     shapes = [
-        f"8,{8 * n},1,{1024 * h},16,{layers},1024,1,8,1,1000" for n in range(1, 13) for h in (1, 2, 4, 8) for layers in range(2, 12, 2)
+        (8, 8 * n, 1, 1024 * h, 16, layers, 1024, 1, 8, 1, 1000) for n in range(1, 13) for h in (1, 2, 4, 8) for layers in range(2, 12, 2)
     ]
-    file.write_text("\n".join([HEADER, *shapes]) + "\n")
+    file = table_of(tmp_path_factory.mktemp("rows") / "rows.csv", shapes)
     named = [replace(s, source=f"lab-{i % 4}") for i, s in enumerate(read_steps(file))]
     return [replace(s, seconds=3 * seconds_at_peak(s)) for s in named]
 
