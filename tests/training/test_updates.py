@@ -152,6 +152,20 @@ def test_tokens_travel_to_their_experts_in_the_recipes_formats() -> None:
     assert sharded[1] / sharded[0] == pytest.approx((SCALED_FP8 + 2.0) / 4.0, rel=1e-9)
 
 
+@given(part=st.sampled_from([8, 4, 2]), way=st.sampled_from(["ep", "expert_tp"]))
+@settings(max_examples=6, deadline=None)
+def test_experts_on_a_narrow_stream_are_sent_that_stream(part: int, way: str) -> None:
+    """What a token carries to its experts is as wide as what they work on, whichever way they are spread."""
+
+    def sent(latent: int | None) -> float:
+        ffn = ts.MixtureOfExperts(experts=8, top_k=2, width=FFN, latent=latent)
+        block = ts.Block(attention=ts.GroupedQueryAttention(heads=8, kv_heads=8, head_dim=128), ffn=ffn)
+        model = ts.Model(hidden=HIDDEN, vocab=VOCAB, stack=[ts.Layers(name="moe", count=LAYERS, block=block)])
+        return line(run(model, **{way: 8}), f"exchange.{'ep' if way == 'ep' else 'tp'}.sent")
+
+    assert sent(HIDDEN // part) == pytest.approx(sent(None) / part, rel=1e-9)
+
+
 @pytest.mark.parametrize("sequence_parallel", ["off", "on"])
 def test_tensor_parallel_ranks_share_what_goes_to_the_next_stage(sequence_parallel: Any) -> None:
     made = run(gpus=64, pp=8, tp=4, sequence_parallel=sequence_parallel)
