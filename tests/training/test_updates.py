@@ -161,7 +161,8 @@ def test_experts_on_a_narrow_stream_are_sent_that_stream(part: int, way: str) ->
         ffn = ts.MixtureOfExperts(experts=8, top_k=2, width=FFN, latent=latent)
         block = ts.Block(attention=ts.GroupedQueryAttention(heads=8, kv_heads=8, head_dim=128), ffn=ffn)
         model = ts.Model(hidden=HIDDEN, vocab=VOCAB, stack=[ts.Layers(name="moe", count=LAYERS, block=block)])
-        return line(run(model, **{way: 8}), f"exchange.{'ep' if way == 'ep' else 'tp'}.sent")
+        spread: dict[str, Any] = {way: 8}
+        return line(run(model, **spread), f"exchange.{'ep' if way == 'ep' else 'tp'}.sent")
 
     assert sent(HIDDEN // part) == pytest.approx(sent(None) / part, rel=1e-9)
 
