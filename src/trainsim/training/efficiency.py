@@ -96,8 +96,7 @@ class Efficiency(Family):
     @property
     def counting(self) -> tuple[str, str]:
         """(convention, mtp) the efficiency counts FLOPs by; ``causal`` without prediction modules where it names none."""
-        told = vars(self)
-        return told.get("flops", "causal"), told.get("mtp", "none")
+        return self._said("flops", "causal"), self._said("mtp", "none")
 
     def notes(self, path: str, cluster: Cluster) -> tuple[str, ...]:
         """What an estimate should say of it on a cluster, its path named."""
@@ -106,7 +105,13 @@ class Efficiency(Family):
 
     def peak_flops(self, cluster: Cluster) -> Num:
         """The peak utilisation is stated against [FLOP/s]: the dense BF16 peak where the efficiency names none."""
-        return cluster.chip.peak_of(vars(self).get("peak", "bf16"))
+        return cluster.chip.peak_of(self._said("peak", "bf16"))
+
+    def _said(self, name: str, otherwise: str) -> str:
+        """A field, or an attribute of the class, or what holds where there is neither; the class is asked, which is quicker to say no."""
+        told = vars(self)
+        said: str = told[name] if name in told else getattr(self, name) if hasattr(type(self), name) else otherwise
+        return said
 
 
 class MFU(Efficiency):

@@ -1,0 +1,47 @@
+"""An efficiency of one's own says by what FLOPs and peak it is told, as a field, a class attribute or a property."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+
+import trainsim as ts
+from trainsim.training.efficiency import Efficiency, Work
+from trainsim.units import Num
+
+
+class Plain(Efficiency):
+    def gpu_seconds(self, work: Work) -> Num:
+        del work
+        return 1.0
+
+
+class WithField(Plain):
+    flops: str = "full"
+    peak: str = "fp8"
+
+
+class WithClassAttribute(Plain):
+    flops: ClassVar[str] = "full"
+    peak: ClassVar[str] = "fp8"
+
+
+class WithProperty(Plain):
+    @property
+    def flops(self) -> str:
+        return "full"
+
+    @property
+    def peak(self) -> str:
+        return "fp8"
+
+
+@pytest.mark.parametrize("kind", [WithField, WithClassAttribute, WithProperty])
+def test_what_an_efficiency_counts_by_is_heard_however_it_is_said(kind: type[Efficiency]) -> None:
+    chip = ts.catalog.chip("h100-sxm")
+    cluster = ts.catalog.cluster("hgx-h100", 8)
+    assert kind().counting == ("full", "none")
+    assert kind().peak_flops(cluster) == chip.peak_of("fp8")
+    assert Plain().counting == ("causal", "none")
+    assert Plain().peak_flops(cluster) == chip.peak_of("bf16")
