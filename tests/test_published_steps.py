@@ -16,7 +16,7 @@ import trainsim as ts
 from trainsim.catalog.stacks import stack_for, stack_rows, stands_for
 from trainsim.errors import CatalogError
 from trainsim.model.attention import GroupedQueryAttention
-from trainsim.published_steps import USUAL_MICRO_BATCHES, published_step
+from trainsim.published_steps import CLUSTERS, USUAL_MICRO_BATCHES, published_step
 from trainsim.step_record import MeasuredStep
 
 DENSE = {
@@ -195,6 +195,14 @@ def test_every_stack_of_its_own_says_what_it_stands_for() -> None:
         assert {"framework", "since"} <= set(found), name
         if not told.get("like"):
             assert stack_for(told["architecture"], found["framework"], found["since"]) == name
+
+
+@pytest.mark.parametrize("gpu", sorted(CLUSTERS))
+def test_every_accelerator_that_is_read_has_a_machine_and_a_stack(gpu: str) -> None:
+    step = read(gpu=gpu)
+    assert step.sound
+    assert step.cluster is not None
+    assert stack_rows()[step.stack]["architecture"] == step.cluster.chip.architecture
 
 
 def test_a_framework_without_a_stack_is_named() -> None:
