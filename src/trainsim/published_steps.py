@@ -25,8 +25,9 @@ from .training.precision import Precision, recipe_of
 from .training.schedule.orders import check_schedule
 
 CLUSTERS = {
-    "A100-40GB": "hgx-a100-40gb", "A100-80GB": "dgx-a100", "H100-SXM": "hgx-h100", "H200-SXM": "hgx-h200", "H800-SXM": "hgx-h800",
-    "A800-80GB": "hgx-a800", "H20": "hgx-h20", "B200": "hgx-b200", "B300": "hgx-b300", "GB200": "nvl72-gb200", "GB300": "nvl72-gb300", "GH200": "alps-gh200",
+    "A100-40GB": "hgx-a100-40gb", "A100-80GB": "dgx-a100", "A800-80GB": "hgx-a800", "H20": "hgx-h20", "H100-SXM": "hgx-h100",
+    "H200-SXM": "hgx-h200", "H800-SXM": "hgx-h800", "B200": "hgx-b200", "B300": "hgx-b300", "GB200": "nvl72-gb200",
+    "GB300": "nvl72-gb300", "GH200": "alps-gh200",
 }  # fmt: skip
 """Accelerators as published tables name them → node of the catalogue."""
 FORMATS = (("fp4", "fp4"), ("fp8", "fp8"), ("bf16", "bf16"), ("fp16", "bf16"))
