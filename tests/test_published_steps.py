@@ -98,7 +98,27 @@ def test_virtual_stages_that_are_not_told_are_every_number_that_the_layers_make(
     assert [r.schedule for r in read(vpp=None).readings] == ["1f1b", "interleaved", "interleaved", "interleaved"]
     assert [r.layout.vpp for r in read(vpp="interleaved").readings if r.layout] == [2, 4, 8]
     assert read(vpp=None).untold == "virtual stages not told: 1, 2, 4, 8"
+    assert read(vpp="interleaved", pp=8, dp=2).untold == "virtual stages not told: 2, 4"
     assert read(vpp="n/a").untold == read(vpp=None, pp=1, dp=16).untold == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "zero", "parts"),
+    [
+        ("full (uniform)", "ZeRO-1", {"full"}),
+        ("yes (the framework's default)", "ZeRO-1", {"full"}),
+        ("selective", "ZeRO-1", {"core"}),
+        ("selective", "FSDP2", set()),  # another framework's word for another choice
+        ("selective per-op", "FSDP2", {"ops"}),
+        ("RMSNorm + MLA up-projections", "ZeRO-1", {"norms", "q_up", "kv_up"}),
+        (None, "ZeRO-1", set()),
+    ],
+)
+def test_words_for_recompute_are_parts(words: str | None, zero: str, parts: set[str]) -> None:
+    told = row(zero=zero, pp=1, dp=16, vpp=None)
+    step = published_step(told | {"parallelism": {**told["parallelism"], "recompute": words}})
+    assert step.layout is not None
+    assert step.layout.again == parts
 
 
 def test_stacks_before_interleaving_was_usual_name_it() -> None:
@@ -172,6 +192,7 @@ def test_a_rate_and_a_utilisation_tell_the_seconds_they_were_made_from() -> None
         ("H100-SXM", "2025-11", "HSDP (shard within 64)", "Somebody", "torchtitan-2024"),
         ("H100-SXM", "2024-12", "FSDP2", "torchtitan with async TP", "torchtitan-2024-async"),
         ("H100-SXM", "26.04.01", "FSDP 64", "NVIDIA Megatron-Bridge 26.04.01 NeMo Container", "mcore-26.04-hopper"),
+        ("H100-SXM", "26.04.01", "FSDP2", "Somebody", "torchtitan-2024"),  # a release is a month
         ("B200", "2025-11", "FSDP2", "Somebody", "mcore-blackwell"),  # no stack of that framework there yet
         ("H800-SXM", "2024-12", "ZeRO-1", "DeepSeek-V9", "deepseek-2024"),
         ("H100-SXM", "25.09", "ZeRO-1", "NVIDIA Megatron-Bridge 25.09: DeepSeekV3", "mcore-25.09-hopper"),  # whose run, not which model
@@ -225,6 +246,9 @@ def test_a_frameworks_own_loss_and_recipes_are_its_rows() -> None:
     split = read(gpu="A100-80GB", date="2022-05", name="A paper: sequence parallel + selective")
     assert split.layout is not None
     assert split.layout.sequence_split == 4.0
+    other = read(gpu="A100-80GB", date="2022-05", name="A paper: sequences of 2048")
+    assert other.layout is not None
+    assert other.layout.sequence_split == 1.0
 
 
 # the model ---------------------------------------------------------------------------------------------------------------

@@ -49,6 +49,17 @@ def test_the_window_is_a_micro_batch_for_the_last_chunk_and_a_round_for_the_othe
         assert window(vpp, batch=16.0 * micro_batches) == pytest.approx(one * (1 + (vpp - 1) * 4) / vpp, rel=1e-3)
 
 
+def test_without_a_pipeline_the_window_is_what_a_micro_batch_computes() -> None:
+    made = ts.Run(
+        model=ts.catalog.model("llama3-70b"),
+        cluster=ts.catalog.cluster("hgx-h100", 64).replace({"scale_out.bandwidth": 1e9}),
+        plan=ts.Plan(zero=1),
+        phases=[ts.Phase("pretrain", tokens=1e12, seq_len=512, batch=64)],
+        efficiency=ts.Modelled(stack=ts.catalog.stack("mcore-hopper").replace({"overlap_dp": 1.0})),
+    )
+    assert window(1, pp=1) == pytest.approx(float(np.asarray(ts.step_time(made).part("compute").total)), rel=1e-9)
+
+
 def test_more_chunks_never_show_more() -> None:
     shown = [sent - hidden for sent, hidden in (exchange(vpp, 0.6) for vpp in (1, 2, 4, 5))]
     assert all(after <= before for before, after in itertools.pairwise(shown))

@@ -231,3 +231,18 @@ def test_gradients_and_weights_travel_in_the_recipes_formats(zero: int, reduced:
     gradient, weight = sent(2.0, 1e-9) / 2.0, sent(1e-9, 2.0) / 2.0
     assert sent(reduced, gathered) == pytest.approx(reduced * gradient + gathered * weight, rel=1e-4)
     assert (weight > 1e-6 * gradient) == (zero > 0)
+
+
+def test_gradients_are_accumulated_in_the_recipes_format() -> None:
+    """A weight's product reads and writes what it adds to: by the bytes of accumulated gradients, not of those on their way."""
+
+    def weights(**bytes_of: Any) -> float:
+        recipe = ts.Precision(name="mine", **bytes_of)
+        return line(
+            run(small()).replace({"plan": ts.Plan(precision=recipe), "cluster.chip.memory_bandwidth": 1e9}), "compute.dense.weights"
+        )
+
+    two, four, eight = (weights(gradients=b) for b in (2.0, 4.0, 8.0))
+    assert eight - four == pytest.approx(2 * (four - two), rel=1e-9)
+    assert four > two
+    assert weights(gradients=4.0, reduced=2.0) == four
