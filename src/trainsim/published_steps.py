@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from .catalog.benchmark_recipes import Launch, launch_of
 from .catalog.hardware import cluster as cluster_named
 from .catalog.models import from_sizes
+from .catalog.runs import machine_of
 from .catalog.stacks import class_of, is_routed, stack_for, stands_for
 from .errors import SpecError, TrainsimError
 from .model.attention import GroupedQueryAttention
@@ -63,8 +65,9 @@ def _known(base: MeasuredStep, row: Mapping[str, Any], parallel: Mapping[str, An
     gpus, seq = _needed(row, "n_gpus"), float(_needed(row, "seq_len"))
     if row.get("gpu") not in CLUSTERS:
         raise _missing("gpu", row.get("gpu"), "has no software stack here")
-    cluster = cluster_named(CLUSTERS[row["gpu"]], int(gpus))
     model, low, framework = _model(row), _format(row), _framework(row, parallel)
+    usual = cluster_named(CLUSTERS[row["gpu"]], int(gpus))
+    cluster = cluster_named(machine_of(str(row.get("org")), model, usual.chip.name, gpus) or usual.name, int(gpus))
     stack = stack_for(cluster.chip.architecture or "", framework, _month(row), base.name)
     if base.source == "torchtitan" and row["gpu"] == "H100-SXM":
         cluster = cluster.replace({"chip.power": TORCHTITAN_POWER})
@@ -73,16 +76,35 @@ def _known(base: MeasuredStep, row: Mapping[str, Any], parallel: Mapping[str, An
     ran, tokens = stands_for(stack), _tokens(row, parallel, dp, pp)
     again, recipe = _again(parallel, framework), _recipe(row, low, ran)
     likely = _likely(parallel, ran, pp, model.layers, tokens / seq / dp)
+    degrees = {"tp": tp, "pp": pp, "cp": cp, "vpp": likely[0][1], "ep": ep, "micro_batch": likely[0][2]}
+    launch = _launch(base, row, model, recipe.name, tokens / seq, degrees)
+    again = again if parallel.get("recompute") else launch.recompute
     layouts = [
         Layout(
             gpus=float(gpus), tp=float(tp), dp=float(dp), ep=float(ep), cp=float(cp), micro_batch=micro, pp=pp, vpp=vpp,
             sequence_split=_sequence_split(base.name, ran, tp), seq_len=seq, again=again, recipe=recipe, loss=ran.get("loss", "fused"),
+            graphs=launch.graphs, dispatcher=launch.dispatcher, expert_overlap=launch.expert_overlap,
+            recompute_layers=launch.recompute_layers,
         )
         for _, vpp, micro in likely
     ]  # fmt: skip
     schedule, _, micro = likely[0]
     block = {k: v for k, v in row["architecture"].items() if k != "num_hidden_layers"}
-    asked = [block, row["gpu"], low, seq, class_of(stack, routed=is_routed(model)), tp, ep, cp, micro, sorted(again)]
+    asked = [
+        block,
+        row["gpu"],
+        low,
+        seq,
+        class_of(stack, routed=is_routed(model)),
+        tp,
+        ep,
+        cp,
+        micro,
+        sorted(again),
+        launch.dispatcher,
+        launch.expert_overlap,
+        sorted(launch.graphs),
+    ]
     return replace(
         base,
         layers="" if layouts[1:] else json.dumps(asked, sort_keys=True),
@@ -118,6 +140,20 @@ def _needed(row: Mapping[str, Any], field: str) -> float:
 
 def _missing(field: str, value: Any, rule: str) -> SpecError:
     return SpecError(field, value, rule, "leave the row out")
+
+
+# launch ------------------------------------------------------------------------------------------------------------------
+
+
+PLAIN = Launch(dispatcher=None, expert_overlap="off", graphs=frozenset(), recompute=frozenset(), recompute_layers=None)
+"""Nothing told: the stack's own dispatcher, nothing beside it, no graphs."""
+
+
+def _launch(base: MeasuredStep, row: Mapping[str, Any], model: Model, precision: str, batch: float, degrees: Mapping[str, float]) -> Launch:
+    """How a benchmark of Megatron-Bridge was launched, by the recipes of its release; nothing told of any other run."""
+    release = re.search(r"Megatron-Bridge (2\d\.\d\d(?:\.\d+)?)", base.name)
+    found = launch_of(model, str(row["gpu"]).split("-")[0], precision, batch, release[1], degrees) if release else None
+    return found or PLAIN
 
 
 # layout ------------------------------------------------------------------------------------------------------------------

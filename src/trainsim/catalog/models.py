@@ -52,6 +52,17 @@ def _is_of(made: Model, named: str, sizes: tuple[tuple[str, Any], ...]) -> bool:
     return made.hidden == other.hidden and made.replace({"name": ""}) == other.replace({"name": ""})
 
 
+@lru_cache(maxsize=1 << 12)
+def size_of(made: Model) -> tuple[int, int, int]:
+    """Width, layers and experts: what tables of runs tell a model by, whatever else they leave out.
+
+    >>> size_of(model("deepseek-v3"))
+    (7168, 61, 256)
+    """
+    experts = [kind.block.ffn.experts for kind in made.stack if isinstance(kind.block.ffn, MixtureOfExperts)]
+    return made.hidden, made.layers, max(experts, default=1)
+
+
 def from_sizes(name: str, sizes: dict[str, Any]) -> Model:
     """A model from published sizes alone: grouped queries, gated or plain feed-forward, routed experts, in series or parallel blocks."""
     hidden, heads = sizes["hidden"], sizes["heads"]

@@ -21,7 +21,7 @@ from ..uncertainty import Beliefs
 from ..units import Unit
 from .evidence import interval, mfu_evidence, prior_rows
 from .hardware import cluster
-from .models import is_of, model_of
+from .models import is_of, model_of, size_of
 from .rents import rent_evidence
 from .rows import Row, day_of, find, rows
 from .stacks import is_routed, stack_beliefs
@@ -96,6 +96,21 @@ def row_of(run: Run) -> Row | None:
         return None
     listed = row.get("phases") or [{**row.fields, "name": "pretrain"}]
     return row if [(p["name"], p.get("tokens")) for p in listed] == [(p.name, p.tokens) for p in run.phases] else None
+
+
+def machine_of(org: str, model: Model, chip: str, gpus: float) -> str | None:
+    """Cluster of an organisation's published run of a model of that size on as many of a chip; None where no row is of one.
+
+    >>> from trainsim.catalog.models import model
+    >>> machine_of("BigScience", model("bloom-176b"), "a100-80gb-sxm", 384)
+    'jean-zay-a100'
+    """
+    for row in rows("runs").values():
+        if (row.get("org", "").casefold(), row.get("chip"), row.get("gpus")) == (org.casefold(), chip, gpus) and row.get("cluster"):
+            made = model_of(row)
+            if made is not None and size_of(made) == size_of(model):
+                return str(row["cluster"])
+    return None
 
 
 def _phases(row: Row, made: Model) -> list[Phase]:

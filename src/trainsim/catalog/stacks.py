@@ -26,7 +26,6 @@ from .rows import Row, find, read_rows, source_title
 from .stack_files import file_row, is_file, laid_over, measured_fields
 
 _HEADER = {"like", "release", "constants", "tags", "sources", "stands_for", "note", "date_precision"}
-_ROUTING = ("permute_bytes", "routing_launch")
 _PRODUCTS = ("bf16", "fp8", "fp4")
 
 
@@ -269,20 +268,15 @@ def fitted_fields(name: str) -> dict[str, str]:
 def fields_at(name: str, values: Mapping[str, Num]) -> dict[str, Num]:
     """The calibrated fields of a stack where the constants have these values; arrays give arrays.
 
-    ``field = factor · constant``; what routing costs falls with the months of releases, ``· trend^months``, what products reach rises
-    with them, and what grouped products reach up to single ones.
+    ``field = factor · constant``; what products reach rises with the months of releases, ``· trend^months``, up to the peak.
     """
     months = _found(name).get("release", 0)
     made: dict[str, Num] = {}
     for field, formula in fitted_fields(name).items():
         constant, _, factor = formula.partition(" * ")
         made[field] = values[constant] * float(factor or 1.0)
-        if field in _ROUTING:
-            made[field] = made[field] * np.power(values["routing-trend"], months)
         if field in _PRODUCTS and months:
             made[field] = np.minimum(made[field] * np.power(values["products-trend"], float(months)), 1.0)
-        if field == "grouped":
-            made[field] = np.minimum(made[field] * np.power(values["routing-trend"], -float(months)), 1.0)
     return made
 
 

@@ -15,6 +15,9 @@ from .hardware import Architecture
 Tag = Literal["measured", "published", "fitted", "prior-only", "on-bound"]
 """How a number is known: measured here; from a published table; fitted to published runs; nobody's data; where a fit ran into its bound."""
 
+Dispatcher = Literal["alltoall", "fused"]
+"""How tokens reach their experts: the network library's all-to-all, a copy for every expert; or one kernel that sends a copy once to
+everyone who needs it (DeepEP, HybridEP)."""
 Share = Annotated[Num, Unit("", "share of the dense peak that large products reach", gt=0, le=1)]
 Overlap = Annotated[Num, Unit("", "share of the hideable time that is hidden", ge=0, le=1)]
 Fraction = Annotated[Num, Unit("", "share of the data sheet", gt=0, le=1)]
@@ -42,17 +45,22 @@ class Stack(Spec):
         loss_kernels: kernels of the loss and of whatever a micro-batch asks of the host once.
         cast_bytes, cast_block_bytes: traffic of a cast to a narrow format per element, with one scale a tensor and one a block [B].
         permute_bytes: traffic of sorting tokens to experts and back, per routed element and pass [B].
-        launch, routing_launch: host time per kernel, per routed layer and pass [s].
+        launch: host time per kernel [s].
+        dispatcher: how tokens reach their experts where the plan doesn't say.
+        expert_launches: whether every expert's product is a kernel of its own, or one kernel multiplies for all of an accelerator.
+        routing_wait, fused_routing_wait: what a pass of a routed layer stands still until the host knows how many tokens each expert got
+            and has launched them, by dispatcher [s].
+        alltoall: share of what links reach in rings that the network library's all-to-all reaches.
         host_spread: standard deviation over mean of a host's time: ranks that sum a layer together wait for the slowest.
         sharpness: exponent of the soft maximum of host and chip.
         scale_up, scale_out: share of the links' data-sheet bandwidth that large messages reach.
         inside_latency, outside_latency: of one hop [s].
         overlap_tp, overlap_ep, overlap_cp, overlap_dp: how much of each kind of exchange hides behind compute that could hide it.
-        overlap_ep_interleaved: the same for exchanges with experts where virtual stages, or a schedule of paired slots, let another chunk's
+        overlap_ep_beside: the same for exchanges with experts where the plan, or a schedule of paired slots, lets another micro-batch's
             pass run beside them.
         exchange_processors: share of the processors lent to exchanges while they are hidden.
         domains_per_token: scale-up domains a token may reach; 0 for all.
-        deduplication: what receives one copy of a token however many of its experts stand there.
+        deduplication: what receives one copy of a token from a fused dispatcher however many of its experts stand there.
         imbalance: load of the busiest expert group over the mean.
         jitter: slow-down per doubling of accelerators above one node.
         rated_power, power_exponent: power the shares were fitted at [W]; 0 for the chip's own; products slow with (power / rated) to it.
@@ -95,7 +103,11 @@ class Stack(Spec):
     cast_block_bytes: Annotated[Num, Unit("B", "per cast element, one scale a block", ge=0)] = 4.0
     permute_bytes: Annotated[Num, Unit("B", "per routed element and pass", ge=0)] = 6.0
     launch: Annotated[Num, Unit("s", "host time per kernel", ge=0)] = 5e-6
-    routing_launch: Annotated[Num, Unit("s", "host time per routed layer and pass", ge=0)] = 0.0
+    dispatcher: Dispatcher = "alltoall"
+    expert_launches: Literal["apart", "together"] = "apart"
+    routing_wait: Annotated[Num, Unit("s", "per routed layer and pass", ge=0)] = 0.0
+    fused_routing_wait: Annotated[Num, Unit("s", "per routed layer and pass", ge=0)] = 0.0
+    alltoall: Annotated[Num, Unit("", "all-to-all over rings", gt=0, le=1)] = 1.0
     host_spread: Annotated[Num, Unit("", "deviation over mean of a host's time", ge=0)] = 0.0
     sharpness: Annotated[Num, Unit("", "exponent of the soft maximum", ge=1)] = 4.0
     scale_up: Fraction = 0.75
@@ -104,7 +116,7 @@ class Stack(Spec):
     outside_latency: Annotated[Num, Unit("s", "one hop between domains", ge=0)] = 8e-6
     overlap_tp: Overlap = 0.0
     overlap_ep: Overlap = 0.0
-    overlap_ep_interleaved: Overlap = 0.0
+    overlap_ep_beside: Overlap = 0.0
     overlap_cp: Overlap = 0.8
     overlap_dp: Overlap = 0.8
     exchange_processors: Annotated[Num, Unit("", "share of processors lent to exchanges", ge=0, lt=1)] = 0.0

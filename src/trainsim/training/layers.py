@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..cluster.collectives import Fabric, all_gather, all_reduce, exchange, largest_of, members_per_domain, reduce_scatter, token_copies
+from ..cluster.collectives import Deduplication, Fabric, all_gather, all_reduce, exchange, members_per_domain, reduce_scatter, token_copies
 from ..cluster.hardware import Chip
 from ..cluster.kernels import (
     aligned,
@@ -17,19 +17,18 @@ from ..cluster.kernels import (
     stream_seconds,
     unfused_attention_seconds,
 )
-from ..cluster.stack import Stack
+from ..cluster.stack import Dispatcher, Stack
 from ..errors import EstimateError
 from ..model.documents import Documents, document_keys
 from ..units import Num, anywhere, choose, rows_of
+from .host import Launched, attention_of, dispatcher_of, host_seconds, kernels_of, waits_of
 from .optimizer import AdamW, Optimizer
-from .plan import Loss
+from .plan import Loss, Switch
 from .precision import RECIPES, Precision, recipe_of
 from .shapes import Again, Shapes
 
 BF16_BYTES = 2.0
 NUMBER_BYTES = {"bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "fp4": 0.5}
-UNFUSED_KERNELS = 4.0
-"""Kernels that unfused attention launches beyond a fused one: two products for one, scale and mask, softmax, dropout."""
 LOSS_BYTES: dict[Loss, tuple[float, float]] = {"fused": (6.0, 4.0), "vocab-parallel": (38.0, 14.0), "plain": (14.0, 22.0)}
 """Traffic of the loss per logit, forward and backward [B]. Fused (Transformer Engine ``triton/cross_entropy.py``): BF16 logits read
 twice, their gradient written; scaled in place in backward. Megatron-LM's ``tensor_parallel/cross_entropy.py``: an FP32 copy, largest value,
@@ -51,6 +50,9 @@ class Layout:
         sequence_split: tensor-parallel ranks that share the work on whole streams (sequence parallelism): tp, or 1.
         seq_len, documents: tokens of a sequence; of the documents packed into it, which attend only within themselves.
         again: what backward computes again.
+        graphs: parts of a layer that the host launches as one.
+        dispatcher: how tokens reach their experts; None for the stack's own way.
+        expert_overlap: whether their exchanges run beside another micro-batch's pass.
         recipe: number formats; ``low`` is that of the low-precision products.
         optimizer: what updates the parameters.
         loss: how softmax and cross-entropy are computed.
@@ -77,6 +79,9 @@ class Layout:
     loss: Loss = "fused"
     documents: Num | Documents | None = None
     attention: Literal["fused", "unfused"] = "fused"
+    graphs: frozenset[str] = frozenset()
+    dispatcher: Dispatcher | None = None
+    expert_overlap: Switch = "off"
     expert_tp: Num = 1.0
     shard: Num | None = None
     stage_layers: tuple[int, ...] = ()
@@ -124,12 +129,15 @@ class LayerTimes:
     cp: Num
 
 
-def layer_times(shapes: Shapes, again: Again, layout: Layout, chip: Chip, fabric: Fabric, stack: Stack, hidden: Num) -> LayerTimes:
+def layer_times(
+    shapes: Shapes, again: Again, launched: Launched, layout: Layout, chip: Chip, fabric: Fabric, stack: Stack, hidden: Num
+) -> LayerTimes:
     """Seconds of one layer of each kind for one micro-batch on one accelerator.
 
     Args:
         shapes: of the model's kernels.
         again: what backward computes again.
+        launched: what of them the host launches.
         layout: how they are spread.
         chip, fabric: data sheet of the accelerator, and the network as driven.
         stack: every calibrated number.
@@ -150,16 +158,16 @@ def layer_times(shapes: Shapes, again: Again, layout: Layout, chip: Chip, fabric
     back = cores_of @ backward_core
     raw_inputs = of @ products[1] + back + streams[1] + casts[1] + permute
     raw_weights = of @ products[2]
-    host = _host(shapes, layout, stack)
+    host, waits = host_seconds(shapes, launched, layout, stack), waits_of(launched, layout, stack)
     # backward launches twice the kernels of forward: half of them stand with the gradients of inputs, half with those of weights
     both: Any = host_floor(rows_of(raw_forward, raw_inputs), host, stack)
-    forward, inputs = both[0], both[1]
-    weights = host_floor(raw_weights, shapes.kernels * stack.launch, stack)
+    forward, inputs = both[0] + waits, both[1] + waits
+    weights = host_floor(raw_weights, kernels_of(shapes, launched, layout, stack) * stack.launch, stack)
     attending: tuple[Num, Num] = (shapes.nothing, shapes.nothing)
     if anywhere(layout.cp != 1):
         others = [host_floor(np.maximum(raw - each, 0.0), host, stack) for raw, each in ((raw_forward, core), (raw_inputs, back))]
-        attending = (forward - others[0], inputs - others[1])
-    repeated = _shortened(shapes, stack, forward, raw_forward, products[0], host)
+        attending = (forward - waits - others[0], inputs - waits - others[1])
+    repeated = _shortened(shapes, stack, forward, raw_forward, products[0], host, waits)
     return LayerTimes(
         products=products,
         cores=(forward_core, backward_core),
@@ -253,18 +261,13 @@ def _cores(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack, backward: f
     return rows_of(*found).reshape(len(found), -1) if found else np.zeros((0, 1))
 
 
-def _attention(layout: Layout, stack: Stack) -> Literal["fused", "unfused"]:
-    """Fused where the plan wants it and the stack has it."""
-    return "fused" if (layout.attention, stack.attention) == ("fused", "fused") else "unfused"
-
-
 def _core(shapes: Shapes, i: int, layout: Layout, chip: Chip, peak: Num, stack: Stack, backward: float) -> Num:
     heads, width, mask = shapes.heads.item(i) / layout.tp, shapes.width.item(i), shapes.masks[i]
     if mask is None:
         flop = layout.tokens * shapes.fixed_flop.item(i) / layout.tp * (1.0 + backward * (stack.backward_flops - 1.0))
         alone: Num = flop / (peak * stack.attention_forward)
         return alone
-    match _attention(layout, stack):
+    match attention_of(layout, stack):
         case "fused":
             keys = document_keys(mask.keys, layout.seq_len, layout.documents)
             return fused_attention_seconds(layout.tokens, heads, width, keys, layout.length, peak, stack, backward=backward)
@@ -301,22 +304,13 @@ def _permute(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> Num:
     return stream_seconds(moved, chip.memory_bandwidth, stack)
 
 
-def _host(shapes: Shapes, layout: Layout, stack: Stack) -> Num:
-    """Host time of one pass over one layer of each kind, shape ``(kinds, n)``."""
-    extra = {"fused": 0.0, "unfused": UNFUSED_KERNELS}[_attention(layout, stack)] * shapes.cores_of.sum(axis=1, keepdims=True)
-    sums = shapes.split_sublayers * (layout.tp > 1)
-    loss = stack.loss_kernels * (shapes.logits > 0)
-    host: Num = stack.launch * (shapes.kernels + extra + sums + loss) + stack.routing_launch * shapes.routed_layers
-    return host * (1.0 + stack.host_spread * largest_of(layout.tp))
-
-
-def _shortened(shapes: Shapes, stack: Stack, forward: Num, raw: Num, products: Num, host: Num) -> Num:
+def _shortened(shapes: Shapes, stack: Stack, forward: Num, raw: Num, products: Num, host: Num, waits: Num) -> Num:
     """Seconds of forward when it runs again: whole, or without the product that ends the layer, which backward doesn't need."""
     match stack.checkpoint:
         case "whole":
             return forward
         case "early-stop":
-            return host_floor(np.maximum(raw - shapes.last_of @ products, 0.0), host, stack)
+            return host_floor(np.maximum(raw - shapes.last_of @ products, 0.0), host, stack) + waits
 
 
 def _again(shapes: Shapes, again: Again, layout: Layout, chip: Chip, stack: Stack, times: tuple[Num, Num, Num]) -> Num:
@@ -344,8 +338,10 @@ def _ep(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> Num:
         return shapes.nothing
     near = members_per_domain(layout.ep, layout.expert_tp, fabric.domain)
     limit = choose(stack.domains_per_token > 0, stack.domains_per_token, np.inf)
-    copies = token_copies(stack.deduplication, shapes.experts, shapes.top_k, layout.ep, near, limit=limit)
-    elements = shapes.stream * layout.tokens / layout.tp
+    ways: dict[Dispatcher, tuple[Deduplication, Num]] = {"alltoall": ("none", stack.alltoall), "fused": (stack.deduplication, 1.0)}
+    once, share = ways[dispatcher_of(layout, stack)]
+    copies = token_copies(once, shapes.experts, shapes.top_k, layout.ep, near, limit=limit)
+    elements = shapes.stream * layout.tokens / layout.tp / share
     both = rows_of(layout.recipe.dispatched, layout.recipe.combined).reshape(2, 1, -1)
     seconds: Num = shapes.routed_layers * np.add.reduce(exchange(elements * both, *copies, fabric, stack.imbalance), axis=0)
     return seconds

@@ -106,14 +106,14 @@ def _sums(sums: Num, layout: Layout, stack: Stack) -> Num:
 
 
 def _routed(times: LayerTimes, schedule: Schedule, layout: Layout, stack: Stack) -> Num:
-    """What hides of the exchanges with experts, ``(kinds, n)``: behind the pass itself, or another chunk's that runs beside it."""
+    """What hides of the exchanges with experts, ``(kinds, n)``: behind the pass itself, or another's that runs beside it."""
     if not anywhere(layout.ep != 1):
         return times.ep
     backward = times.inputs + times.weights
     inside = (0.0 if schedule in LONE else stack.overlap_ep) * (np.minimum(times.ep, times.forward) + np.minimum(times.ep, backward))
-    if layout.vpp == 1 and schedule not in PAIRED:
+    if layout.expert_overlap == "off" and schedule not in PAIRED:
         return inside
-    return np.maximum(inside, stack.overlap_ep_interleaved * np.minimum(2.0 * times.ep, times.forward + backward))
+    return np.maximum(inside, stack.overlap_ep_beside * np.minimum(2.0 * times.ep, times.forward + backward))
 
 
 def _keys(times: LayerTimes, layout: Layout, stack: Stack) -> Num:

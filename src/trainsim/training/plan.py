@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from ..cluster.hardware import Cluster
+from ..cluster.stack import Dispatcher
 from ..errors import SpecError
 from ..model.feedforward import MixtureOfExperts
 from ..model.transformer import Block, Model
@@ -41,6 +42,11 @@ class Plan(Spec):
         schedule: order of forward and backward passes in the pipeline; 1F1B, interleaved where ``vpp`` is above 1.
         stage_layers: layers of each stage, in the order data flows; empty for an even spread.
         attention: whether scores stay on chip.
+        dispatcher: how tokens reach their experts: ``alltoall``, a copy for every expert, or ``fused``, a copy once to everyone who needs
+            it (DeepEP, HybridEP); None for the stack's own way.
+        expert_overlap: whether exchanges with experts run beside another micro-batch's pass; under ``dualpipe`` they always do.
+        graphs: parts of a layer that the host launches as one (CUDA graphs): names as in ``recompute_parts``, ``layer`` for whole layers,
+            ``iteration`` for all passes of a step.
         dropout: whether masks are kept for the backward pass.
         loss: how many copies of the logits softmax and cross-entropy keep: a fused kernel, Megatron-LM's own, or plain PyTorch.
         precision: recipe, or its name.
@@ -70,6 +76,9 @@ class Plan(Spec):
     schedule: Schedule = "1f1b"
     stage_layers: Annotated[tuple[int, ...], AsTuple] = ()
     attention: Literal["fused", "unfused"] = "fused"
+    dispatcher: Dispatcher | None = None
+    expert_overlap: Switch = "off"
+    graphs: Annotated[tuple[str, ...], AsTuple] = ()
     dropout: Switch = "off"
     loss: Loss = "fused"
     precision: PrecisionField = "bf16"
@@ -97,6 +106,9 @@ class Plan(Spec):
             schedule: Schedule = ...,
             stage_layers: Sequence[int] = ...,
             attention: Literal["fused", "unfused"] = ...,
+            dispatcher: Dispatcher | None = ...,
+            expert_overlap: Switch = ...,
+            graphs: Sequence[str] = ...,
             dropout: Switch = ...,
             loss: Loss = ...,
             precision: Precision | str = ...,
@@ -120,6 +132,9 @@ class Plan(Spec):
             raise SpecError(
                 "pp", self.pp, "dualpipe feeds both ends: an even number of ranks", f"nearest: {self.pp - 1 or 2}, {self.pp + 1}"
             )
+        if self.expert_overlap == "on" and (self.schedule not in {"1f1b", "interleaved"} or (self.pp > 1 and self.vpp == 1)):
+            rule = f"needs another pass beside it, which {self.schedule} of {self.pp} ranks and {self.vpp} virtual stages has none of"
+            raise SpecError("expert_overlap", "on", rule, "give vpp >= 2, or pp=1, or leave it off")
         if self.stage_layers and len(self.stage_layers) != self.stages:
             rule = f"are {len(self.stage_layers)} numbers for {self.stages} stages"
             raise SpecError("stage_layers", self.stage_layers, rule, "give one number a stage, or none")

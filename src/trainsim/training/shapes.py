@@ -304,12 +304,12 @@ def _computed_again(entries: Sequence[Entry], parts: frozenset[str]) -> list[Ent
             case "ops":
                 named = [e for e in entries if isinstance(e.op, Stream)] + [e for e in entries if isinstance(e.op, MatMul)][1::2]
             case _:
-                named = [e for e in entries if _answers(e.path[1:], part)]
+                named = [e for e in entries if answers(e.path[1:], part)]
         chosen |= {e.path: e for e in named}
     return list(chosen.values())
 
 
-def _answers(path: tuple[str, ...], name: str) -> bool:
+def answers(path: tuple[str, ...], name: str) -> bool:
     """Whether a stretch of the path reads as the name."""
     return any(".".join(path[i:j]) == name for i in range(len(path)) for j in range(i + 1, len(path) + 1))
 

@@ -17,6 +17,7 @@ from ..model.documents import Documents
 from ..model.transformer import Model
 from ..spec import holds_draws
 from ..units import Num, choose, larger, rows_of, smaller
+from .host import launched_of
 from .layers import BF16_BYTES, LayerTimes, Layout, layer_times
 from .network import fabric_of
 from .optimizer import clipping_traffic
@@ -193,7 +194,8 @@ def placed_and_again(model: Model, layout: Layout, schedule: Schedule) -> tuple[
 def times_of(model: Model, layout: Layout, schedule: Schedule, cluster: Cluster, stack: Stack) -> LayerTimes:
     """Seconds of one layer of each kind for one micro-batch, as a step of the layout has them."""
     _, again = placed_and_again(model, layout, schedule)
-    return layer_times(shapes_of(model), again, layout, cluster.chip, fabric_of(cluster, stack), stack, float(model.hidden))
+    launched = launched_of(model, layout.graphs)
+    return layer_times(shapes_of(model), again, launched, layout, cluster.chip, fabric_of(cluster, stack), stack, float(model.hidden))
 
 
 def _in_layers(again: Again, shapes: Shapes, stages: Array, layout: Layout) -> Again:
@@ -331,7 +333,8 @@ def layout_of(plan: Plan, cluster: Cluster, seq_len: Num, documents: Num | Docum
         gpus=float(cluster.gpus), tp=float(plan.tp), dp=float(cluster.gpus // (plan.tp * plan.pp * plan.cp)), ep=float(plan.ep),
         cp=float(plan.cp), micro_batch=float(plan.micro_batch), pp=plan.pp, vpp=plan.vpp, sequence_split=float(split), seq_len=seq_len,
         expert_tp=float(plan.expert_tp_degree), shard=None if plan.shard is None else float(plan.shard),
-        attention=plan.attention, stage_layers=plan.stage_layers, recompute_layers=plan.recompute_layers,
+        attention=plan.attention, graphs=frozenset(plan.graphs), dispatcher=plan.dispatcher, expert_overlap=plan.expert_overlap,
+        stage_layers=plan.stage_layers, recompute_layers=plan.recompute_layers,
         again=again[plan.recompute], recipe=plan.recipe, optimizer=plan.update_rule, loss=plan.loss, documents=documents,
     )  # fmt: skip
 

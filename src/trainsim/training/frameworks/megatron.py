@@ -8,6 +8,7 @@ from itertools import chain, product
 from typing import TYPE_CHECKING, Any
 
 from ...errors import SpecError, did_you_mean
+from .megatron_modules import GRAPH_READERS, PARTS, computed_again, words_of, written_graphs
 from .megatron_precision import DTYPES, precision_of
 from .megatron_stages import counted_stages, end_stages, layout_stages, virtual_stages
 
@@ -25,17 +26,6 @@ DEGREES = {
     "recompute-num-layers": "recompute_layers",
 }
 """Flags that are a field of the plan under another name."""
-
-PARTS = {
-    "core_attn": ("core",),
-    "layernorm": ("norms",),
-    "mla_up_proj": ("q_up", "kv_up"),
-    "moe_act": ("experts.activation",),
-    "mlp": ("ffn",),
-    "moe": ("experts",),
-    "shared_experts": ("shared",),
-}
-"""``--recompute-modules`` → parts of a layer."""
 
 SHARDING = ("no_shard", "optim", "optim_grads", "optim_grads_params")
 """``--data-parallel-sharding-strategy``, by ZeRO stage."""
@@ -69,7 +59,7 @@ ELSEWHERE = (
     "distributed-", "disable-gloo", "nccl", "use-nccl", "local-rank", "world-size", "nproc", "nnodes", "node", "master", "rdzv",
     "use-mcore-models", "transformer-impl", "use-te", "use-transformer-engine", "bf16", "no-bias", "bias-", "no-persist-layer-norm",
     "persist-layer-norm", "no-masked-softmax-fusion", "masked-softmax", "attention-softmax-in-fp32", "no-gradient-accumulation-fusion",
-    "gradient-accumulation-fusion", "permute", "cuda-graph", "external-cuda-graph", "enable-cuda-graph", "te-rng-tracker",
+    "gradient-accumulation-fusion", "permute", "cuda-graph-warmup", "cuda-graph-share", "te-rng-tracker",
     "inference-rng-tracker", "overlap-", "no-overlap", "no-async-tensor", "tp-comm", "disable-tp-comm", "ddp-", "delay-wgrad",
     "defer-embedding-wgrad", "wgrad-deferral", "deterministic-mode", "attention-backend-deterministic", "cp-comm-type",
     "hierarchical-context-parallel-sizes", "use-tp-pp-dp-mapping", "use-cpu-initialization", "init-model-with-meta", "empty-unused-memory",
@@ -177,12 +167,7 @@ def _granularity(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
 
 def _modules(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
     del flags
-    given = [value] if isinstance(value, str) else list(value)
-    names = [name for word in given for name in word.strip("[]").replace(",", " ").split()]
-    for name in names:
-        if name not in PARTS:
-            raise SpecError("--recompute-modules", name, "is no module a plan knows", did_you_mean(name, PARTS))
-    return {"recompute_parts": tuple(part for name in names for part in PARTS[name])}
+    return {"recompute_parts": computed_again(words_of(value))}
 
 
 def _attention(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -223,6 +208,7 @@ _READERS: dict[str, Callable[[Any, Mapping[str, Any]], dict[str, Any]]] = {
     "attention-dropout": lambda _value, _flags: {},
     "cross-entropy-loss-fusion": lambda _value, _flags: {"loss": "fused"},
     "cross-entropy-fusion-impl": lambda _value, _flags: {},
+    **GRAPH_READERS,
     "optimizer": _optimizer,
     "pipeline-model-parallel-layout": layout_stages,
     "account-for-embedding-in-pipeline-split": counted_stages,
@@ -262,6 +248,7 @@ def write(plan: Plan) -> list[str]:
     words += ["--attention-backend", "unfused"] if plan.attention == "unfused" else ["--attention-backend", "flash"]
     dropped = str(DROPOUT if plan.dropout == "on" else 0.0)
     words += ["--hidden-dropout", dropped, "--attention-dropout", dropped]
+    words += written_graphs(plan)
     words += ["--cross-entropy-loss-fusion"] if plan.loss == "fused" else []
     optimizer = {"adamw": "adam", "sgd": "sgd", "muon": "muon"}[str(plan.optimizer)]
     return [*words, *precision, "--optimizer", optimizer]
