@@ -39,6 +39,7 @@ ALL = (
         "doubt",
         "measured_steps",
         "published_steps",
+        "published_models",
         "iteration_times",
         "step_logs",
         "step_record",
@@ -95,6 +96,7 @@ ARROWS: dict[str, set[str]] = {
     "iteration_times": GROUND,
     "measured_steps": ALL - {"claims", "planning", "calibration"},  # measured steps, read for calibration
     "published_steps": ALL - {"claims", "planning", "calibration", "measured_steps"},
+    "published_models": GROUND | {"catalog", "model"},
     "step_record": ALL - {"claims", "planning", "calibration", "measured_steps", "published_steps", "layers_seen", "held_out"},
     "layers_seen": ALL - {"claims", "planning", "calibration", "measured_steps", "published_steps", "held_out"},
     "held_out": ALL - {"claims", "planning"},  # rows as a fit foretells them

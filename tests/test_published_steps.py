@@ -163,6 +163,70 @@ def test_rows_that_do_not_tell_all_are_fitted_to_nothing() -> None:
     assert problem(steps).steps == (steps[0],)
 
 
+# how it was launched -----------------------------------------------------------------------------------------------------
+
+GPT_OSS = {
+    "hidden_size": 2880, "num_hidden_layers": 36, "num_attention_heads": 64, "num_key_value_heads": 8, "head_dim": 64,
+    "intermediate_size": 2880, "vocab_size": 201088, "gated_mlp": True, "n_routed_experts": 128, "num_experts_per_tok": 4,
+    "moe_intermediate_size": 2880,
+}  # fmt: skip
+
+
+def bench(release: str = "26.02", **changed: Any) -> MeasuredStep:
+    """A row of Megatron-Bridge's tables, whose recipe the catalogue knows."""
+    layout = {"tp": 1, "pp": 1, "dp": 64, "ep": 64, "vpp": "n/a", "microbatch": 4, "zero": "distributed optimizer"}
+    told = {"name": f"NVIDIA Megatron-Bridge {release} NeMo Container: GPT OSS 120B 64xGB200 BF16", "date": release, "gpu": "GB200"}
+    return read(**{"architecture": GPT_OSS, "precision": "BF16", "global_batch_tokens": 1280 * 4096, **told, **layout, **changed})
+
+
+def test_a_benchmark_was_launched_as_its_recipe_says() -> None:
+    layout = bench().layout
+    assert layout is not None
+    assert (layout.dispatcher, layout.expert_overlap, layout.graphs) == ("alltoall", "off", frozenset())
+    assert layout.again == {"norms", "experts.activation"}
+    later = bench("26.06", precision="MXFP8").layout
+    assert later is not None
+    assert (later.dispatcher, later.expert_overlap) == ("fused", "on")
+    assert (later.graphs, later.again) == (frozenset({"iteration"}), frozenset())
+
+
+def test_what_a_row_tells_comes_before_its_recipe() -> None:
+    told = row(name="NVIDIA Megatron-Bridge 26.02", date="26.02", gpu="GB200", architecture=GPT_OSS, tp=1, pp=1, dp=64, ep=64, vpp="n/a")
+    step = published_step(told | {"parallelism": {**told["parallelism"], "microbatch": 4, "recompute": "full"}})
+    assert step.layout is not None
+    assert step.layout.again == {"full"}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"name": "Somebody: GPT OSS 120B"},  # another's run
+        {"architecture": GPT_OSS | {"num_hidden_layers": 24}},  # another model
+        {"gpu": "B200", "architecture": ROUTED},
+    ],
+)
+def test_of_other_runs_nothing_is_told(changed: dict[str, Any]) -> None:
+    layout = bench(**changed).layout
+    assert layout is not None
+    assert (layout.dispatcher, layout.expert_overlap, layout.graphs, layout.again) == (None, "off", frozenset(), frozenset())
+
+
+def test_launches_tell_layers_apart() -> None:
+    """The same layers launched otherwise are other layers: what one is off by says nothing of the other."""
+    assert bench("26.04").kernels != bench("26.02").kernels  # exchanges run beside another pass since
+
+
+def test_a_published_run_stood_on_its_own_machine() -> None:
+    bloom = {
+        "hidden_size": 14336, "num_hidden_layers": 70, "num_attention_heads": 112, "num_key_value_heads": 112,
+        "intermediate_size": 57344, "vocab_size": 250880, "tie_word_embeddings": True, "gated_mlp": False,
+    }  # fmt: skip
+    layout = {"tp": 4, "pp": 12, "dp": 8, "vpp": None, "microbatch": 2}
+    told = {"architecture": bloom, "gpu": "A100-80GB", "n_gpus": 384, "date": "2022-07", "seq_len": 2048, **layout}
+    own, other, fewer = (read(**{**told, **c}).cluster for c in ({"org": "BigScience"}, {}, {"org": "BigScience", "n_gpus": 96, "dp": 2}))
+    assert (own and own.name, other and other.name, fewer and fewer.name) == ("jean-zay-a100", "dgx-a100", "dgx-a100")
+
+
 # how long it took --------------------------------------------------------------------------------------------------------
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,14 +13,12 @@ import numpy as np
 
 from .catalog.benchmark_recipes import Launch, launch_of
 from .catalog.hardware import cluster as cluster_named
-from .catalog.models import from_sizes
 from .catalog.runs import machine_of
 from .catalog.stacks import class_of, is_routed, stack_for, stands_for
 from .errors import SpecError, TrainsimError
-from .model.attention import GroupedQueryAttention
 from .model.counting import flops_per_token
-from .model.huggingface import from_hf
-from .model.transformer import Block, Head, Model, stack_of
+from .model.transformer import Model
+from .published_models import missing, published_model
 from .step_record import MeasuredStep, Told
 from .training.layers import Layout
 from .training.precision import Precision, recipe_of
@@ -64,8 +62,8 @@ def published_step(row: Mapping[str, Any]) -> MeasuredStep:
 def _known(base: MeasuredStep, row: Mapping[str, Any], parallel: Mapping[str, Any]) -> MeasuredStep:
     gpus, seq = _needed(row, "n_gpus"), float(_needed(row, "seq_len"))
     if row.get("gpu") not in CLUSTERS:
-        raise _missing("gpu", row.get("gpu"), "has no software stack here")
-    model, low, framework = _model(row), _format(row), _framework(row, parallel)
+        raise missing("gpu", row.get("gpu"), "has no software stack here")
+    model, low, framework = published_model(row), _format(row), _framework(row, parallel)
     usual = cluster_named(CLUSTERS[row["gpu"]], int(gpus))
     cluster = cluster_named(machine_of(str(row.get("org")), model, usual.chip.name, gpus) or usual.name, int(gpus))
     stack = stack_for(cluster.chip.architecture or "", framework, _month(row), base.name)
@@ -90,21 +88,8 @@ def _known(base: MeasuredStep, row: Mapping[str, Any], parallel: Mapping[str, An
     ]  # fmt: skip
     schedule, _, micro = likely[0]
     block = {k: v for k, v in row["architecture"].items() if k != "num_hidden_layers"}
-    asked = [
-        block,
-        row["gpu"],
-        low,
-        seq,
-        class_of(stack, routed=is_routed(model)),
-        tp,
-        ep,
-        cp,
-        micro,
-        sorted(again),
-        launch.dispatcher,
-        launch.expert_overlap,
-        sorted(launch.graphs),
-    ]
+    launched = [launch.dispatcher, launch.expert_overlap, sorted(launch.graphs)]
+    asked = [block, row["gpu"], low, seq, class_of(stack, routed=is_routed(model)), tp, ep, cp, micro, sorted(again), *launched]
     return replace(
         base,
         layers="" if layouts[1:] else json.dumps(asked, sort_keys=True),
@@ -134,12 +119,8 @@ def _whole(batch: float, each: float) -> float:
 
 def _needed(row: Mapping[str, Any], field: str) -> float:
     if row.get(field) is None:
-        raise _missing(field, None, "is not published")
+        raise missing(field, None, "is not published")
     return float(row[field])
-
-
-def _missing(field: str, value: Any, rule: str) -> SpecError:
-    return SpecError(field, value, rule, "leave the row out")
 
 
 # launch ------------------------------------------------------------------------------------------------------------------
@@ -170,7 +151,7 @@ def _degrees(parallel: Mapping[str, Any], framework: str, gpus: float) -> tuple[
         whole *= degree
     for name in ("tp", "pp"):
         if parallel.get(name) is None and framework != "fsdp" and whole != gpus:
-            raise _missing(f"parallelism.{name}", None, "is not published")
+            raise missing(f"parallelism.{name}", None, "is not published")
     tp, pp, cp, ep = (int(parallel.get(name) or 1) for name in ("tp", "pp", "cp", "ep"))
     return tp, pp, cp, ep
 
@@ -180,7 +161,7 @@ def _tokens(row: Mapping[str, Any], parallel: Mapping[str, Any], dp: float, pp: 
     if row.get("global_batch_tokens") is not None:
         return float(row["global_batch_tokens"])
     if pp > 1:
-        raise _missing("global_batch_tokens", None, "is not published, and a pipeline's bubble depends on it")
+        raise missing("global_batch_tokens", None, "is not published, and a pipeline's bubble depends on it")
     return dp * _needed(parallel, "microbatch") * float(row["seq_len"])
 
 
@@ -216,7 +197,7 @@ def _virtual(value: Any, pp: int, layers: int, ran: Mapping[str, Any]) -> tuple[
         return numbers
     if "interleaved" in str(value) and most > 1:
         return numbers[1:]
-    raise _missing("parallelism.vpp", value, "names neither one number nor interleaved stages")
+    raise missing("parallelism.vpp", value, "names neither one number nor interleaved stages")
 
 
 def _micro_batches(value: Any, each: float) -> tuple[float, ...]:
@@ -273,7 +254,7 @@ def _told(row: Mapping[str, Any]) -> Told:
         return "rate"
     if row.get("mfu_reported") and "PaLM definition" in str(row.get("mfu_definition")):
         return "utilisation"
-    raise _missing("tokens_per_s_per_gpu_reported", None, "is not published, nor a step's time")
+    raise missing("tokens_per_s_per_gpu_reported", None, "is not published, nor a step's time")
 
 
 def _seconds(row: Mapping[str, Any], model: Model, gpus: float, tokens: float) -> float:
@@ -346,59 +327,3 @@ def _group(source: str, row: Mapping[str, Any], model: Model, low: str) -> str:
         return "torchtitan"
     generation = str(cluster_named(CLUSTERS[row["gpu"]], 1).chip.architecture).capitalize()
     return f"{'MoE' if is_routed(model) else 'dense ' + ('BF16' if low == 'bf16' else 'FP8/FP4')} {generation}"
-
-
-# model -------------------------------------------------------------------------------------------------------------------
-
-
-def _model(row: Mapping[str, Any]) -> Model:
-    """The model a row's architecture describes."""
-    sizes = row.get("architecture")
-    if not sizes:
-        raise _missing("architecture", sizes, "is not published")
-    if sizes.get("dense_residual_mlp"):
-        raise _missing("architecture.dense_residual_mlp", True, "runs a dense branch beside the experts, which sizes alone don't describe")
-    if sizes.get("attention") == "MLA":
-        own = dict(sizes) | {"model_type": "deepseek_v3"}
-        if "w/o MTP" in str(row.get("name")):
-            own["num_nextn_predict_layers"] = 0
-        known = {k: v for k, v in own.items() if k not in {"attention", "gated_mlp", "seq_pretrain"} and v is not None}
-        return from_hf({**_MLA, **known})
-    named = {
-        "hidden": sizes["hidden_size"], "heads": sizes["num_attention_heads"], "kv_heads": sizes["num_key_value_heads"],
-        "head_dim": sizes.get("head_dim") or sizes["hidden_size"] // sizes["num_attention_heads"], "ffn": sizes["intermediate_size"],
-        "layers": sizes["num_hidden_layers"], "vocab": sizes["vocab_size"], "tied": sizes.get("tie_word_embeddings"),
-        "gated": sizes.get("gated_mlp", True), "experts": sizes.get("n_routed_experts"), "top_k": sizes.get("num_experts_per_tok"),
-        "moe_ffn": sizes.get("moe_intermediate_size"), "shared_experts": sizes.get("n_shared_experts") or 0,
-        "dense_layers": sizes.get("first_k_dense_replace") or 0, "every": sizes.get("moe_layer_freq") or 1,
-        "parallel": sizes.get("parallel_block") or False,
-    }  # fmt: skip
-    whole = from_sizes("published", named)
-    return _windowed(whole, int(sizes["sliding_window"]), sizes.get("sliding_window_pattern")) if sizes.get("sliding_window") else whole
-
-
-_MLA = {
-    "first_k_dense_replace": 0, "n_shared_experts": 0, "num_nextn_predict_layers": 0, "moe_layer_freq": 1, "max_position_embeddings": 4096,
-}  # fmt: skip
-
-
-def _windowed(model: Model, window: int, pattern: Any) -> Model:
-    """Layers that attend within a window: all of them, every second one ("alternating"), or the first n of every m ("n of m layers")."""
-    told = re.match(r"(\d+) of (\d+)", "1 of 2" if pattern == "alternating" else str(pattern or "1 of 1"))
-    if told is None:
-        raise _missing("architecture.sliding_window_pattern", pattern, "is no pattern known here")
-    of, period = int(told[1]), int(told[2])
-    kinds: list[tuple[str, Block]] = []
-    for i, (name, kind) in enumerate(_unrolled(model)):
-        attention = kind.attention
-        if i % period < of and isinstance(attention, GroupedQueryAttention):
-            kinds.append(("sliding", kind.replace({"attention": attention.replace({"window": window})})))
-        else:
-            kinds.append((name, kind))
-    return Model(name=model.name, hidden=model.hidden, vocab=model.vocab, stack=stack_of(kinds), head=Head(weights=model.head.weights))
-
-
-def _unrolled(model: Model) -> Iterator[tuple[str, Block]]:
-    for kind in model.stack:
-        for _ in range(kind.count):
-            yield kind.name, kind.block

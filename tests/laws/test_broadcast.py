@@ -180,6 +180,7 @@ SAMPLES = Samples(
         "Order": lazily("training.schedule.orders:order", "zero-bubble", 4, 8),
         "Shapes": lambda: lazily("training.shapes:shapes_of", model())(),
         "Again": lambda: lazily("training.shapes:again_of", model(), frozenset({"core"}))(),
+        "Launched": lambda: lazily("training.host:launched_of", model(), frozenset({"attention"}))(),
         "Layout": lambda: layout(),
         "LayerTimes": lambda: lazily("training.step:times_of", model(), layout(), "1f1b", cluster(), stack())(),
         "Placed": lambda: lazily("training.spreading:placed", model(), "1f1b", 2, 1)(),

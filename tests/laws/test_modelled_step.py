@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import trainsim as ts
+from trainsim.cluster.stack import Dispatcher
 from trainsim.errors import EstimateError, SpecError
 from trainsim.model.ops import MatMul
 from trainsim.spec import Batch
@@ -62,6 +63,9 @@ def modelled_runs(draw: st.DrawFn) -> ts.Run:
             precision=draw(st.sampled_from(formats)),
             optimizer=draw(st.sampled_from(sorted(OPTIMIZERS))),
             loss=draw(st.sampled_from(get_args(Loss))),
+            dispatcher=draw(st.sampled_from([None, *get_args(Dispatcher)])),
+            expert_overlap=draw(st.sampled_from(["off", "on"])) if schedule in {"1f1b", "interleaved"} and (pp == 1 or vpp > 1) else "off",
+            graphs=draw(st.sampled_from([(), ("attention",), ("layer",), ("iteration",)])),
         )
         check_plan(plan, model, cluster)
         check_schedule(schedule, pp, vpp, count)

@@ -148,7 +148,11 @@ def megatron_plans(draw: Any) -> Plan:
         "attention": draw(st.sampled_from(["fused", "unfused"])), "dropout": draw(st.sampled_from(["off", "on"])),
         "loss": draw(st.sampled_from(["fused", "vocab-parallel"])), "optimizer": draw(st.sampled_from(["adamw", "sgd", "muon"])),
         "precision": draw(st.sampled_from(["bf16", "fp16", "fp8", "mxfp8", "nvfp4"])),
+        "dispatcher": draw(st.sampled_from([None, "alltoall", "fused"])),
+        "graphs": draw(st.sampled_from([(), ("iteration",), ("layer",), ("attention", "router"), ("ffn",)])),
     }  # fmt: skip
+    if vpp > 1 or fields["pp"] == 1:
+        fields["expert_overlap"] = draw(st.sampled_from(["off", "on"]))
     if recompute == "selective":
         fields["recompute_parts"] = draw(st.sampled_from(MODULES))
     if recompute == "full":
@@ -251,10 +255,13 @@ def test_a_launchers_whole_command_with_comments_is_read() -> None:
 
 
 def test_mixtral_and_deepseek_v3_command_lines() -> None:
-    assert Plan.from_megatron(MIXTRAL) == Plan(pp=4, ep=8, zero=1, sequence_parallel="on", loss="vocab-parallel")
+    assert Plan.from_megatron(MIXTRAL) == Plan(
+        pp=4, ep=8, zero=1, sequence_parallel="on", loss="vocab-parallel", dispatcher="alltoall"
+    )  # fmt: skip
     plan = Plan.from_megatron(DEEPSEEK_V3)
     assert (plan.tp, plan.pp, plan.vpp, plan.ep, plan.expert_tp, plan.zero, plan.schedule) == (2, 8, 4, 64, 1, 1, "interleaved")
     assert plan.stage_layers == (1, *[2] * 30, 0)
+    assert plan.expert_overlap == "on"
     assert plan.recompute_parts == ("q_up", "kv_up", "ffn")
     recipe = plan.recipe
     assert (recipe.products, recipe.moments, recipe.gradients, recipe.master) == ("fp8", 2.0, 4.0, 4.0)
@@ -325,6 +332,11 @@ def test_megatron_mappings_defaults_and_layers_per_virtual_stage() -> None:
         ("--microbatch-group-size-per-virtual-pipeline-stage 5 --pipeline-model-parallel-size 4", "changes the order"),
         ("--num-distributed-optimizer-instances 2", "needs the world size"),
         ("--exp-avg-dtype int4", "--exp-avg-dtype"),
+        ("--moe-token-dispatcher-type allgather", "--moe-token-dispatcher-type='allgather': sends every token to every rank"),
+        ("--moe-token-dispatcher-type flx", "--moe-token-dispatcher-type='flx': is no dispatcher"),
+        ("--moe-token-dispatcher-type flex --moe-flex-dispatcher-backend deepp", "is no backend; did you mean 'deepep'"),
+        ("--cuda-graph-impl full", "--cuda-graph-impl='full'"),
+        ("--cuda-graph-impl local --cuda-graph-modules mamba", "--cuda-graph-modules='mamba'"),
         (
             "--num-layers 61 --pipeline-model-parallel-size 8 --num-layers-per-virtual-pipeline-stage 2",
             "--num-layers-per-virtual-pipeline-stage='2': times the ranks is 16, no divisor of 61 layers",
@@ -417,6 +429,9 @@ def test_hybrid_sharding_is_read_from_torchtitan() -> None:
         (Plan(dp=4), "plan.dp", "plan.dp"),
         (Plan(optimizer="adamw-8bit"), "plan.optimizer", "plan.zero"),
         (Plan(recompute="selective", recompute_parts=("o",)), "plan.recompute_parts", "plan.zero"),
+        (Plan(graphs=("o",), zero=3, precision="bf16-fsdp", loss="plain"), "plan.precision", "plan.graphs"),
+        (Plan(expert_overlap="on", zero=3, precision="bf16-fsdp", loss="plain"), "plan.precision", "plan.expert_overlap"),
+        (Plan(graphs=("o",)), "plan.graphs=.o.: has no module in Megatron-LM", "plan.zero"),
         (Plan(loss="plain", zero=3, tp=2, precision="bf16-fsdp"), "plan.precision", "plan.sequence_parallel"),
         (Plan(pp=3, stage_layers=(1, 2, 1), zero=3, precision="bf16-fsdp", loss="plain"), "plan.precision", "plan.stage_layers"),
     ],

@@ -129,7 +129,7 @@ def test_the_pipeline_takes_what_its_events_take(schedule: Any, pp: int, vpp: in
 
 def test_a_pass_that_none_runs_beside_hides_nothing() -> None:
     """What DualPipe's lone passes take is what passes take under a stack that hides no exchange with experts: 1F1B has no paired slots."""
-    lone, bare = (ts.catalog.stack("deepseek-2024").replace(each) for each in ({}, {"overlap_ep": 0.0, "overlap_ep_interleaved": 0.0}))
+    lone, bare = (ts.catalog.stack("deepseek-2024").replace(each) for each in ({}, {"overlap_ep": 0.0, "overlap_ep_beside": 0.0}))
     model, cluster = ts.catalog.model("deepseek-v2-lite"), ts.catalog.cluster("hgx-h800", 64)
 
     def stages(schedule: Any, stack: ts.Stack) -> tuple[Any, ...]:
@@ -146,13 +146,22 @@ def test_a_pass_that_none_runs_beside_hides_nothing() -> None:
 
 @pytest.mark.parametrize("schedule", get_args(Schedule))
 def test_exchanges_with_experts_hide_in_paired_slots_alone(schedule: Schedule) -> None:
-    """Of a stack that hides them behind another chunk's pass: where one runs beside, all that fits; elsewhere nothing."""
+    """Of a stack that hides them behind another micro-batch's pass: where one runs beside, all that fits; elsewhere nothing."""
     plan = ts.Plan(pp=2, vpp=2 if schedule == "interleaved" else 1, ep=16, schedule=schedule)
-    exchange = ts.step_time(run(plan, "deepseek-v2-lite").replace({"efficiency.stack": ts.catalog.stack("deepseek-2024")})).part(
-        "exchange.ep"
-    )
+    assert _hides(plan) == (schedule in {"dualpipe", "dualpipe-v"})
+
+
+@pytest.mark.parametrize("plan", [{"pp": 2, "vpp": 2}, {"pp": 1}])
+def test_exchanges_with_experts_hide_beside_another_pass_where_the_plan_runs_one(plan: dict[str, Any]) -> None:
+    assert not _hides(ts.Plan(ep=16, **plan))
+    assert _hides(ts.Plan(ep=16, expert_overlap="on", **plan))
+
+
+def _hides(plan: ts.Plan) -> bool:
+    made = run(plan, "deepseek-v2-lite").replace({"efficiency.stack": ts.catalog.stack("deepseek-2024")})
+    exchange = ts.step_time(made).part("exchange.ep")
     assert float(exchange.part("sent").total) > 0
-    assert (float(exchange.part("hidden").total) < 0) == (schedule in {"interleaved", "dualpipe", "dualpipe-v"})
+    return float(exchange.part("hidden").total) < 0
 
 
 @pytest.mark.parametrize("schedule", ["zero-bubble", "zero-bubble-v"])

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from ..cluster.collectives import largest_of
 from ..cluster.stack import Dispatcher, Stack
+from ..errors import SpecError, did_you_mean
 from ..model.ops import Lookup
 from ..model.transformer import Model
 from ..units import Num
-from .shapes import ENDS, Shapes, answers, shapes_of
+from .shapes import ENDS, Shapes, answers, names_of, shapes_of
 
 if TYPE_CHECKING:
     from .layers import Layout
@@ -48,9 +49,15 @@ def launched_of(model: Model, graphs: frozenset[str]) -> Launched:
         model: what is trained.
         graphs: captured parts: names of ops and sections, ``layer`` for whole layers, ``iteration`` for everything.
 
+    Raises:
+        SpecError: a part that no layer has.
+
     Source: Megatron-LM, ``cuda_graph_impl`` and ``cuda_graph_modules`` of ``transformer_config.py``.
     """
     shapes = shapes_of(model)
+    names = {name for entry in model.table.entries for name in names_of(entry.path[1:])} | {LAYER, ITERATION}
+    for part in sorted(graphs - names):
+        raise SpecError("plan.graphs", part, "is no part of the model's layers", did_you_mean(part, sorted(names), "parts"))
     if ITERATION in graphs:
         return Launched(shapes.nothing, shapes.nothing, shapes.nothing, shapes.nothing)
     kernels, experts, routed = shapes.kernels.copy(), shapes.products_of @ shapes.routed, shapes.routed_layers.copy()

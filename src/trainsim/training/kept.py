@@ -15,6 +15,7 @@ from ..model.transformer import Model
 from ..units import Num
 from .plan import Plan, Recompute, Switch
 from .precision import Precision
+from .shapes import answers, names_of
 
 SPLIT = frozenset({"head", "kv", "ffn", "vocab"})
 """Axes that tensor parallelism divides."""
@@ -127,16 +128,10 @@ def _by_kind(model: Model, plan: Plan) -> dict[str, Kept]:
 
 
 def _check_parts(parts: tuple[str, ...], model: Model) -> None:
-    names = {name for entry in model.table.entries for name in _names(entry)} | {"core", "ops"}
+    names = {name for entry in model.table.entries for name in names_of(entry.path[1:])} | {"core", "ops"}
     for part in parts:
         if part not in names:
             raise SpecError("plan.recompute_parts", part, "is no part of the model's layers", did_you_mean(part, names, "parts"))
-
-
-def _names(entry: Entry) -> Iterator[str]:
-    """Everything an op answers to: each stretch of its path below the kind."""
-    inner = entry.path[1:]
-    yield from (".".join(inner[i:j]) for i in range(len(inner)) for j in range(i + 1, len(inner) + 1))
 
 
 def _kept(kind: str, entries: list[Entry], model: Model, plan: Plan) -> Kept:
@@ -165,7 +160,7 @@ def _selective(entries: list[Entry], everything: Sections, model: Model, plan: P
     freed: Sections = {}
     read: set[tuple[str, ...]] = set()  # products whose input was freed: two norms of a section free it once
     for part in plan.recompute_parts:
-        matched = [entry for entry in entries if part in _names(entry)]
+        matched = [entry for entry in entries if answers(entry.path[1:], part)]
         products = [entry for entry in matched if isinstance(entry.op, MatMul)]
         if len(products) > 1:  # a section: what enters it is kept, all inside is computed again
             first = next(i for i, entry in enumerate(matched) if _size(_saved(entry, plan, recipe)))

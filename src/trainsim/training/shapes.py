@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -309,9 +309,14 @@ def _computed_again(entries: Sequence[Entry], parts: frozenset[str]) -> list[Ent
     return list(chosen.values())
 
 
+def names_of(path: tuple[str, ...]) -> Iterator[str]:
+    """Everything an op answers to: each stretch of its path below the kind."""
+    yield from (".".join(path[i:j]) for i in range(len(path)) for j in range(i + 1, len(path) + 1))
+
+
 def answers(path: tuple[str, ...], name: str) -> bool:
     """Whether a stretch of the path reads as the name."""
-    return any(".".join(path[i:j]) == name for i in range(len(path)) for j in range(i + 1, len(path) + 1))
+    return name in names_of(path)
 
 
 def _routing(entries: Sequence[Entry]) -> dict[str, float]:

@@ -49,8 +49,8 @@ class ScoreTable:
     def __init__(self, law: Distribution, step: float) -> None:
         self._step, (self._low, self._high) = step, law.support
         knots = step * np.arange(-round(REACH / step) - 2, round(REACH / step) + 4)
-        # a law that needs small steps may hide a jump
-        checks = 20 if step == STEPS[0] else round(10 / step)
+        # a law that needs small steps may hide a jump between two checks, and so may one of several laws
+        checks = 20 if step == STEPS[0] and not _may_jump(law) else round(10 / step)
         self._between = step * (np.linspace(-5 / step, 5 / step, checks).round() + 0.5)
         # one call for all, as a law that is slow to invert is slow to start too
         x = law.from_score(np.concatenate([knots, self._between, QUARTILES]))
@@ -142,6 +142,11 @@ def _lines(at: Array, values: Array) -> tuple[Array, Array]:
 
 def _slow(law: Distribution) -> bool:
     return isinstance(law, (Beta, Pert, Mixture)) or (isinstance(law, Truncated) and _slow(law.base))
+
+
+def _may_jump(law: Distribution) -> bool:
+    """Whether nothing may lie between two stretches of a law."""
+    return _may_jump(law.base) if isinstance(law, Truncated) else isinstance(law, (Mixture, Empirical))
 
 
 @lru_cache(maxsize=256)

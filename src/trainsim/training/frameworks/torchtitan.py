@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ...cluster.stack import Dispatcher
 from ...errors import SpecError, did_you_mean
 from ..precision import RECIPES, Precision
 
@@ -40,7 +41,7 @@ ELSEWHERE = (
     "fault_tolerance.", "memory_estimation.", "model.", "optimizer.lr", "optimizer.eps", "optimizer.beta", "optimizer.weight_decay",
     "optimizer.implementation", "optimizer.early_step_in_backward", "training.", "parallelism.enable_async_tensor_parallel",
     "parallelism.disable_loss_parallel", "parallelism.enable_compiled_autograd", "parallelism.context_parallel_rotate_method",
-    "parallelism.fsdp_reshard_after_forward", "parallelism.expert_parallel_comm_backend",
+    "parallelism.fsdp_reshard_after_forward",
     "parallelism.pipeline_parallel_expert_parallel_overlap", "activation_checkpoint.early_stop", "activation_checkpoint.per_op_sac",
     "activation_checkpoint.preserve_rng_state", "activation_checkpoint.determinism_check", "activation_checkpoint.debug",
     "quantize.", "float8.", "mx.",
@@ -151,6 +152,19 @@ def _optimizer(value: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     return {"optimizer": OPTIMIZERS[value]}
 
 
+COMM_BACKENDS: dict[str, Dispatcher] = {"standard": "alltoall", "deepep": "fused", "hybridep": "fused"}
+"""``parallelism.expert_parallel_comm_backend`` → dispatcher."""
+
+
+def _dispatcher(value: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    del given
+    if value not in COMM_BACKENDS:
+        raise SpecError(
+            "parallelism.expert_parallel_comm_backend", value, "is no backend a plan knows", did_you_mean(str(value), COMM_BACKENDS)
+        )
+    return {"dispatcher": COMM_BACKENDS[value]}
+
+
 def _refused(key: str, usual: Any) -> Callable[[Any, Mapping[str, Any]], dict[str, Any]]:
     """A key that a plan can say in one value only."""
 
@@ -172,6 +186,7 @@ _READERS: dict[str, Callable[[Any, Mapping[str, Any]], dict[str, Any]]] = {
     "activation_checkpoint.selective_ac_option": lambda _value, _given: {},
     "optimizer.name": _optimizer,
     "training.enable_cpu_offload": _refused("training.enable_cpu_offload", usual=False),
+    "parallelism.expert_parallel_comm_backend": _dispatcher,
     "training.mixed_precision_param": _refused("training.mixed_precision_param", usual="bfloat16"),
 }
 
@@ -188,6 +203,8 @@ def write(plan: Plan) -> str:
         value = getattr(plan, field)
         if value is not None and (value != 1 or field in {"expert_tp", "micro_batch"}):
             tables["parallelism"][key.partition(".")[2]] = value
+    if plan.dispatcher is not None:
+        tables["parallelism"]["expert_parallel_comm_backend"] = next(k for k, v in COMM_BACKENDS.items() if v == plan.dispatcher)
     if plan.pp > 1:
         tables["parallelism"]["pipeline_parallel_schedule"] = next(k for k, v in SCHEDULES.items() if v == plan.schedule)
     if plan.vpp > 1:
@@ -227,6 +244,8 @@ def _refuse(plan: Plan) -> None:
         "recompute_parts": (parts, "recompute_parts=('ops',), or recompute='full'"),
         "recompute_layers": (plan.recompute_layers is not None, "leave it out"),
         "stage_layers": (bool(plan.stage_layers), "leave it out"),
+        "expert_overlap": (plan.expert_overlap != "off", "leave it off"),
+        "graphs": (bool(plan.graphs), "leave them out"),
         "attention": (plan.attention != "fused", "attention='fused'"),
         "loss": (plan.loss != "plain", "loss='plain'"),
         "dropout": (plan.dropout != "off", "dropout='off'"),

@@ -1,0 +1,57 @@
+"""Recipes of published benchmarks: every row can be read, and the nearest one answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import trainsim as ts
+from trainsim.catalog.benchmark_recipes import DEGREES, Launch, _rows, launch_of
+
+V3 = {"tp": 1, "pp": 4, "cp": 1, "vpp": 4, "ep": 64, "micro_batch": 1}
+
+
+def of(
+    release: str, *, model: str = "deepseek-v3", chip: str = "GB200", precision: str = "mxfp8", batch: float = 4096, **changed: Any
+) -> Any:
+    return launch_of(ts.catalog.model(model), chip, precision, batch, release, {**V3, **changed})
+
+
+@pytest.mark.parametrize("row", _rows(), ids=lambda row: f"{row['model']}-{row['chip']}-{row['precision']}-{row['since']}-{row['batch']}")
+def test_every_recipe_answers_for_itself(row: dict[str, str]) -> None:
+    layout = {name: float(row[name]) for name in DEGREES}
+    model = ts.catalog.model(row["model"])
+    found = launch_of(model, row["chip"], row["precision"], float(row["batch"]), row["since"], layout)
+    assert found is not None
+    assert found.dispatcher == {"": None, "alltoall": "alltoall"}.get(row["dispatcher"], "fused")
+    assert (found.expert_overlap == "on") == (row["expert_overlap"] == "on")
+    assert bool(found.graphs) == bool(row["graphs"])
+    assert bool(found.recompute) == bool(row["recompute"])
+    parts = {name for entry in model.table.entries for name in entry.path}
+    assert {part.split(".")[0] for part in found.graphs | found.recompute} <= parts | {"iteration", "full"}
+
+
+def test_the_release_at_hand_comes_first_then_the_newest_before() -> None:
+    graphs = {"attention", "router"}
+    assert of("26.02").graphs == of("26.03").graphs == of("26.04.01").graphs == graphs
+    assert of("26.06").graphs == of("27.12").graphs == {"iteration"}
+    assert of("25.01", batch=2048) == of("25.09", batch=2048)  # older than all: the oldest
+
+
+def test_of_another_layout_only_what_does_not_hang_on_memory_is_taken() -> None:
+    near = of("26.02", ep=32)
+    assert near == replace(of("26.02"), recompute=frozenset())
+    assert of("26.02").recompute == {"q_up", "kv_up"}
+
+
+def test_whole_layers_are_counted() -> None:
+    layout = {"tp": 1, "pp": 1, "cp": 1, "vpp": 1, "ep": 1, "micro_batch": 1}
+    found = launch_of(ts.catalog.model("llama3-8b"), "H100", "fp8", 128, "25.09", layout)
+    assert found == Launch(None, "off", frozenset(), frozenset({"full"}), 5)
+
+
+def test_nothing_is_known_of_other_models_and_chips() -> None:
+    assert of("26.02", model="mixtral-8x7b") is None
+    assert of("26.02", chip="H20") is None
