@@ -22,7 +22,7 @@ from .space import Array, Structure, expert_tp_of
 Index = NDArray[np.intp]
 BLOCK = 2048
 """Layouts timed at once: enough that overhead is spread thin, few enough for the cache."""
-STAGED = ("zero", "schedule", "pp", "vpp", "stage_layers")
+STAGED = ("zero", "schedule", "pp", "vpp", "stage_layers", "expert_overlap")
 """Fields of a plan that say which stages there are and when they run, and so leave the seconds of a layer alone."""
 ROUNDING = 1e-9
 """By how much a bound may be off through rounding: sums in another order."""
@@ -162,7 +162,7 @@ class Layouts:
         """Of each structure, what its layers' seconds hang on: where only some layers of a stage are computed again, on the stages too."""
         found: list[Hashable] = []
         for gpus, structure in zip(self.sizes, self.structures, strict=True):
-            aside = STAGED if structure["recompute_layers"] is None else ("zero",)
+            aside = STAGED if structure["recompute_layers"] is None else ("zero", "expert_overlap")
             found.append((gpus, *(value for name, value in structure.items() if name not in aside)))
         return found
 

@@ -17,6 +17,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from ..catalog.stacks import is_routed
 from ..cluster.hardware import Cluster
 from ..errors import SpecError, did_you_mean
 from ..model.transformer import Model
@@ -51,8 +52,8 @@ def values_of(model: Model, base: Plan, gpus: Sequence[int], given: Mapping[str,
     """Values of each field of a plan that a search tries.
 
     Degrees: the divisors of the accelerators. Virtual stages: powers of two and divisors of the layers. Schedules: all but GPipe,
-    which takes 1F1B's time and more memory. Sequence parallelism: on, where there is tensor parallelism. Everything else
-    as in ``base``; what ``base`` has is always among the values.
+    which takes 1F1B's time and more memory. Sequence parallelism: on, where there is tensor parallelism. Exchanges with experts: beside
+    another pass or not, where there are experts. Everything else as in ``base``; what ``base`` has is always among the values.
 
     Args:
         model: what is trained.
@@ -73,6 +74,7 @@ def values_of(model: Model, base: Plan, gpus: Sequence[int], given: Mapping[str,
         "zero": (0, 1, 2, 3),
         "sequence_parallel": ("on",) if base.tp == 1 else ("on", base.sequence_parallel),
         "recompute": ("none", "selective", "full"),
+        "expert_overlap": ("off", "on") if is_routed(model) else (base.expert_overlap,),
         "stage_layers": ((), base.stage_layers),
         "dp": (None,),
     }  # fmt: skip
@@ -90,14 +92,15 @@ def values_of(model: Model, base: Plan, gpus: Sequence[int], given: Mapping[str,
 def structures(values: Mapping[str, tuple[Any, ...]]) -> Iterator[Structure]:
     """Every combination of the fields that are no axes, ``zero`` varying fastest.
 
-    A rank of several stages interleaves them, one rank alone orders nothing.
+    A rank of several stages interleaves them, one rank alone orders nothing. Exchanges run beside another pass where a rank has one.
     """
     loops = [*(name for name in values if name not in (*AXES, "zero")), "zero"]
     alone = "1f1b" if "1f1b" in values["schedule"] else values["schedule"][0]
     for combination in product(*(values[name] for name in loops)):
         made = dict(zip(loops, combination, strict=True))
         interleaves = (made["vpp"] > 1) == (made["schedule"] == "interleaved")
-        if interleaves if made["pp"] > 1 else made["schedule"] == alone and made["vpp"] == 1:
+        beside = made["expert_overlap"] == "off" or made["schedule"] == ("interleaved" if made["pp"] > 1 else "1f1b")
+        if beside and (interleaves if made["pp"] > 1 else made["schedule"] == alone and made["vpp"] == 1):
             yield made
 
 
