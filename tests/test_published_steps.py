@@ -201,6 +201,7 @@ def test_what_a_row_tells_comes_before_its_recipe() -> None:
     "changed",
     [
         {"name": "Somebody: GPT OSS 120B"},  # another's run
+        {"name": "Somebody of NeMo 26.02: GPT OSS 120B"},
         {"architecture": GPT_OSS | {"num_hidden_layers": 24}},  # another model
         {"gpu": "B200", "architecture": ROUTED},
     ],

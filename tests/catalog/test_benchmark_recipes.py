@@ -9,6 +9,7 @@ import pytest
 
 import trainsim as ts
 from trainsim.catalog.benchmark_recipes import DEGREES, Launch, _rows, launch_of
+from trainsim.training.frameworks.megatron_modules import captured
 
 V3 = {"tp": 1, "pp": 4, "cp": 1, "vpp": 4, "ep": 64, "micro_batch": 1}
 
@@ -44,6 +45,18 @@ def test_of_another_layout_only_what_does_not_hang_on_memory_is_taken() -> None:
     near = of("26.02", ep=32)
     assert near == replace(of("26.02"), recompute=frozenset())
     assert of("26.02").recompute == {"q_up", "kv_up"}
+
+
+def test_the_layout_comes_before_the_format_the_format_before_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = next(r for r in _rows() if r["model"] == "deepseek-v3" and r["chip"] == "GB200") | {"graphs": ""}
+    like = row | {name: str(value) for name, value in V3.items()} | {"since": "26.02", "batch": "4096", "precision": "mxfp8"}
+    others = [{"ep": "8"}, {"precision": "bf16"}, {"batch": "2048"}, {"since": "25.09"}]
+    graphs = ["attn", "mlp", "moe", "moe_router"]
+    for kept in range(4):  # each fits worse than what follows it
+        rows = tuple(like | change | {"graphs": word} for change, word in zip(others[: kept + 1], graphs, strict=False))
+        monkeypatch.setattr("trainsim.catalog.benchmark_recipes._rows", lambda rows=rows: rows[::-1])
+        best = captured([graphs[kept]])
+        assert of("26.02").graphs == best
 
 
 def test_whole_layers_are_counted() -> None:

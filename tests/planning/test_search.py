@@ -121,6 +121,14 @@ def test_the_front_is_what_nothing_beats(points: list[tuple[int, int, int]]) -> 
         assert beaten or sum(points[i] == points[k] for k in kept) == 1
 
 
+@pytest.mark.parametrize(("case", "tried"), [("dense", {"off"}), ("sparse", {"off", "on"})])
+def test_exchanges_with_experts_are_tried_beside_another_pass_where_there_is_one(case: str, tried: set[str]) -> None:
+    layouts = try_all(setting_of(CASES[case], None), [CASES[case].cluster.gpus], None, {**NARROW, "vpp": (1, 2)}).layouts
+    plans = [layouts.plan(i) for i in range(len(layouts))]
+    assert {plan.expert_overlap for plan in plans} == tried
+    assert {plan.vpp > 1 for plan in plans if plan.pp > 1 and plan.expert_overlap == "on"} <= {True}
+
+
 def test_rules_beside_those_of_degrees_hold() -> None:
     made = run(sparse(), gpus=12)
     values = {**NARROW, "schedule": "1f1b", "zero": 1, "recompute": "none", "expert_tp": (None, 2, 3)}

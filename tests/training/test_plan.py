@@ -274,6 +274,35 @@ ENDS = "--account-for-embedding-in-pipeline-split --account-for-loss-in-pipeline
 
 
 @pytest.mark.parametrize(
+    ("line", "graphs"),
+    [
+        ("--cuda-graph-impl none --cuda-graph-modules attn", ()),
+        ("--cuda-graph-impl transformer_engine --cuda-graph-scope attn moe_router moe_preprocess", ("attention", "router")),
+        ("--cuda-graph-impl local --cuda-graph-modules mlp", ("ffn",)),
+        ("--cuda-graph-impl local --cuda-graph-scope full_iteration", ("iteration",)),
+        ("--cuda-graph-impl full_iteration", ("iteration",)),
+        ("--cuda-graph-impl local --cuda-graph-scope full", ("layer",)),
+        ("--enable-cuda-graph", ("layer",)),
+        ("--external-cuda-graph --cuda-graph-scope attn", ("attention",)),
+        ("--moe-token-dispatcher-type flex --moe-flex-dispatcher-backend hybridep --moe-enable-deepep", ()),
+    ],
+)
+def test_graphs_of_megatron_are_parts_of_a_layer(line: str, graphs: tuple[str, ...]) -> None:
+    plan = Plan.from_megatron(line)
+    assert plan.graphs == graphs
+    assert plan.dispatcher == ("fused" if "flex" in line else None)
+
+
+@pytest.mark.parametrize(("backend", "dispatcher"), [("standard", "alltoall"), ("deepep", "fused"), ("hybridep", "fused")])
+def test_backends_of_torchtitan_are_dispatchers(backend: str, dispatcher: str) -> None:
+    plan = Plan.from_torchtitan(f'[parallelism]\nexpert_parallel_comm_backend = "{backend}"')
+    assert plan.dispatcher == dispatcher
+    assert Plan.from_torchtitan(plan.to_torchtitan()) == plan
+    with pytest.raises(SpecError, match="is no backend a plan knows"):
+        Plan.from_torchtitan('[parallelism]\nexpert_parallel_comm_backend = "nvep"')
+
+
+@pytest.mark.parametrize(
     ("pp", "line", "layers"),
     [
         (4, "--pipeline-model-parallel-layout Ett|ttt|(t)*3,|tL", (2, 3, 3, 1)),
