@@ -48,8 +48,8 @@ def test_of_another_layout_only_what_does_not_hang_on_memory_is_taken() -> None:
 
 
 def test_the_layout_comes_before_the_format_the_format_before_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    row = next(r for r in _rows() if r["model"] == "deepseek-v3" and r["chip"] == "GB200") | {"graphs": ""}
-    like = row | {name: str(value) for name, value in V3.items()} | {"since": "26.02", "batch": "4096", "precision": "mxfp8"}
+    row = next(r for r in _rows() if r["model"] == "deepseek-v3" and r["chip"] == "GB200")
+    like = {**row, **{name: str(value) for name, value in V3.items()}, "since": "26.02", "batch": "4096", "precision": "mxfp8"}
     others = [{"ep": "8"}, {"precision": "bf16"}, {"batch": "2048"}, {"since": "25.09"}]
     graphs = ["attn", "mlp", "moe", "moe_router"]
     for kept in range(4):  # each fits worse than what follows it
