@@ -48,13 +48,13 @@ def rate(call: Callable[[], Any], of: int, *, seconds: float = 3.0) -> float:
     return of * calls / (time.process_time() - start)
 
 
-def dense(batch: int = 128) -> ts.Run:
+def dense(batch: int = 128, seq_len: int = 8192) -> ts.Run:
     """Llama 3 8B on 64 H100: tensor and pipeline parallelism, a sharded optimizer."""
     return ts.Run(
         model=ts.catalog.model("llama3-8b"),
         cluster=ts.catalog.cluster("hgx-h100", 64),
         plan=ts.Plan(tp=8, pp=2, zero=1),
-        phases=[ts.Phase("pretrain", tokens=1e12, seq_len=8192, batch=batch)],
+        phases=[ts.Phase("pretrain", tokens=1e12, seq_len=seq_len, batch=batch)],
         efficiency=ts.Modelled(stack=ts.catalog.stack("mcore-hopper")),
         reliability=ts.Goodput(0.95),
         price=ts.Rental(usd_per_gpu_hour=2.0),
@@ -100,11 +100,12 @@ def believed(run: ts.Run) -> ts.Run:
 def ours() -> dict[str, float]:
     counter = itertools.count(128 * 64, 64)
     run, v3 = dense(), deepseek()
-    fresh = (dense(batch) for batch in counter)
+    batches, lengths = (dense(batch) for batch in counter), (dense(seq_len=length) for length in itertools.count(8193))
     found = ts.search_plans(v3)
     return {
         "step_time": best(lambda: ts.step_time(run)),
-        "step_time, never asked before": _first(fresh),
+        "step_time, of a batch never asked before": _first(batches),
+        "step_time, of a length never asked before": _first(lengths),
         "estimate": best(lambda: ts.estimate(run)),
         "draws": rate(partial(answers, block(run)), DRAWS),
         "draws, DeepSeek-V3": rate(partial(answers, block(v3)), DRAWS),
@@ -138,17 +139,16 @@ def main() -> None:
     cli.add_argument("--python", default=sys.executable)
     args = cli.parse_args()
     mine = ours()
-    for name in ("step_time", "step_time, never asked before", "estimate"):
-        print(f"trainsim      {name:<32}{mine[name] * 1e3:>10.3f} ms")
+    asked = ("step_time", "step_time, of a batch never asked before", "step_time, of a length never asked before", "estimate")
+    for name in asked:
+        print(f"trainsim      {name:<44}{mine[name] * 1e3:>10.3f} ms")
     for name in ("draws", "draws, DeepSeek-V3", "draws, DeepSeek-V3, its stack's beliefs", "layouts"):
         print(f"trainsim      {name + ': step, memory, dollars':<64}{mine[name]:>14,.0f} /s")
     peer = told(args.llm_analysis, HERE / "llm_analysis_peer.py")
     if isinstance(peer, str):
         print(f"llm-analysis  SKIPPED: {peer}")
     else:
-        ratios = ", ".join(
-            f"{peer['seconds'] / mine[name]:.2f} × {name}" for name in ("step_time", "step_time, never asked before", "estimate")
-        )
+        ratios = "; ".join(f"{peer['seconds'] / mine[name]:.2f} × {name}" for name in asked)
         print(f"llm-analysis  training() of {peer['model']:<21}{peer['seconds'] * 1e3:>7.3f} ms: {ratios}")
     peer = told(args.python, CALCULON, str(args.calculon), "20") if args.calculon is not None else "give --calculon=PATH of a clone"
     if isinstance(peer, str):

@@ -135,7 +135,11 @@ def stack(name: str | Path) -> Stack:
     if is_file(name):
         row = file_row(name)
         return laid_over(row, stack(row["like"]))
-    name = str(name)
+    return _stack(str(name))
+
+
+@cache
+def _stack(name: str) -> Stack:
     fitted = calibration()
     return stack_at(name, dict(zip(fitted.names, fitted.best.tolist(), strict=True)), fitted.tags)
 

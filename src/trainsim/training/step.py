@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cluster.collectives import Fabric, all_gather, all_reduce, members_per_domain, point_to_point, tree_all_reduce
-from ..cluster.hardware import Cluster
+from ..cluster.hardware import Chip, Cluster
 from ..cluster.kernels import stream_seconds
 from ..cluster.stack import Stack
 from ..model.documents import Documents
@@ -193,9 +193,12 @@ def placed_and_again(model: Model, layout: Layout, schedule: Schedule) -> tuple[
 
 def times_of(model: Model, layout: Layout, schedule: Schedule, cluster: Cluster, stack: Stack) -> LayerTimes:
     """Seconds of one layer of each kind for one micro-batch, as a step of the layout has them."""
+    return _times_on(model, layout, schedule, cluster.chip, fabric_of(cluster, stack), stack)
+
+
+def _times_on(model: Model, layout: Layout, schedule: Schedule, chip: Chip, fabric: Fabric, stack: Stack) -> LayerTimes:
     _, again = placed_and_again(model, layout, schedule)
-    launched = launched_of(model, layout.graphs)
-    return layer_times(shapes_of(model), again, launched, layout, cluster.chip, fabric_of(cluster, stack), stack, float(model.hidden))
+    return layer_times(shapes_of(model), again, launched_of(model, layout.graphs), layout, chip, fabric, stack, float(model.hidden))
 
 
 def _in_layers(again: Again, shapes: Shapes, stages: Array, layout: Layout) -> Again:
@@ -307,19 +310,31 @@ def _between_copies(gradients: Num, copies: Num, stride: Num, fabric: Fabric) ->
 def step_of_plan(
     model: Model, plan: Plan, cluster: Cluster, stack: Stack, seq_len: Num, batch: Num, documents: Num | Documents | None
 ) -> Step:
-    """One optimizer step under a plan. Steps of plain numbers are kept: an estimate and who then asks where its time goes share one."""
+    """One optimizer step under a plan.
+
+    Steps of plain numbers are kept: an estimate and who then asks where its time goes share one. So are their layers, which steps of other
+    batches and on more replicas share.
+    """
     what: tuple[Any, ...] = (model, plan, cluster, stack, seq_len, batch, documents)
-    return (_step_of_plan if any(map(holds_draws, what)) else _kept)(*what)
+    if not any(map(holds_draws, what)):
+        return _kept(*what)
+    return step_of(model, layout_of(plan, cluster, seq_len, documents), batch, plan.schedule, plan.zero, cluster, stack)
 
 
-def _step_of_plan(
-    model: Model, plan: Plan, cluster: Cluster, stack: Stack, seq_len: Num, batch: Num, documents: Num | Documents | None
-) -> Step:
+@lru_cache(maxsize=256)
+def _kept(model: Model, plan: Plan, cluster: Cluster, stack: Stack, seq_len: Num, batch: Num, documents: Num | Documents | None) -> Step:
+    what: tuple[Any, ...] = (model, plan, cluster.chip, fabric_of(cluster, stack), stack, seq_len, documents)
     layout = layout_of(plan, cluster, seq_len, documents)
-    return step_of(model, layout, batch, plan.schedule, plan.zero, cluster, stack)
+    return step_of(model, layout, batch, plan.schedule, plan.zero, cluster, stack, _kept_layers(*what))
 
 
-_kept = lru_cache(maxsize=256)(_step_of_plan)
+@lru_cache(maxsize=256)
+def _kept_layers(
+    model: Model, plan: Plan, chip: Chip, fabric: Fabric, stack: Stack, seq_len: Num, documents: Num | Documents | None
+) -> LayerTimes:
+    """Seconds of layers; how many accelerators there are is no number here, so that it would show if it were used."""
+    layout = replace(_layout(plan, plan.tp * plan.pp * plan.cp, seq_len, documents), gpus=np.nan, dp=np.nan)
+    return _times_on(model, layout, plan.schedule, chip, fabric, stack)
 
 
 # a plan as numbers -------------------------------------------------------------------------------------------------------
@@ -327,10 +342,14 @@ _kept = lru_cache(maxsize=256)(_step_of_plan)
 
 def layout_of(plan: Plan, cluster: Cluster, seq_len: Num, documents: Num | Documents | None = None) -> Layout:
     """A plan on a cluster as numbers."""
+    return _layout(plan, cluster.gpus, seq_len, documents)
+
+
+def _layout(plan: Plan, gpus: int, seq_len: Num, documents: Num | Documents | None) -> Layout:
     again: dict[str, frozenset[str]] = {"none": frozenset(), "selective": frozenset(plan.recompute_parts), "full": frozenset({"full"})}
     split = {"on": plan.tp, "off": 1}[plan.sequence_parallel]
     return Layout(
-        gpus=float(cluster.gpus), tp=float(plan.tp), dp=float(cluster.gpus // (plan.tp * plan.pp * plan.cp)), ep=float(plan.ep),
+        gpus=float(gpus), tp=float(plan.tp), dp=float(gpus // (plan.tp * plan.pp * plan.cp)), ep=float(plan.ep),
         cp=float(plan.cp), micro_batch=float(plan.micro_batch), pp=plan.pp, vpp=plan.vpp, sequence_split=float(split), seq_len=seq_len,
         expert_tp=float(plan.expert_tp_degree), shard=None if plan.shard is None else float(plan.shard),
         attention=plan.attention, graphs=frozenset(plan.graphs), dispatcher=plan.dispatcher, expert_overlap=plan.expert_overlap,
