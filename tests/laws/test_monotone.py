@@ -40,8 +40,9 @@ def test_a_better_number_never_costs_more(name: str, run: ts.Run, factor: float)
     path = next(p for p in run.numbers() if p.rpartition(".")[2] == name)
     value, unit = run.numbers()[path]
     better = min(float(value) * factor ** BETTER_WHEN[name], unit.high)
-    if better != value:
-        assert cost(run, {path: better}) < cost(run)
+    # a number moved by its last digit may leave the dollars where they round to
+    assert cost(run, {path: better}) < cost(run) or better == pytest.approx(float(value), rel=1e-14)
+    assert cost(run, {path: better}) <= cost(run)
 
 
 @given(small_runs(), st.data())
