@@ -187,7 +187,7 @@ def test_a_benchmark_was_launched_as_its_recipe_says() -> None:
     later = bench("26.06", precision="MXFP8").layout
     assert later is not None
     assert (later.dispatcher, later.expert_overlap) == ("fused", "on")
-    assert (later.graphs, later.again) == (frozenset({"iteration"}), frozenset())
+    assert (later.graphs, later.again) == (frozenset({"step"}), frozenset())
 
 
 def test_what_a_row_tells_comes_before_its_recipe() -> None:

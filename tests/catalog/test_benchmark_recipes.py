@@ -31,13 +31,13 @@ def test_every_recipe_answers_for_itself(row: dict[str, str]) -> None:
     assert bool(found.graphs) == bool(row["graphs"])
     assert bool(found.recompute) == bool(row["recompute"])
     parts = {name for entry in model.table.entries for name in entry.path}
-    assert {part.split(".")[0] for part in found.graphs | found.recompute} <= parts | {"iteration", "full"}
+    assert {part.split(".")[0] for part in found.graphs | found.recompute} <= parts | {"step", "full"}
 
 
 def test_the_release_at_hand_comes_first_then_the_newest_before() -> None:
     graphs = {"attention", "router"}
     assert of("26.02").graphs == of("26.03").graphs == of("26.04.01").graphs == graphs
-    assert of("26.06").graphs == of("27.12").graphs == {"iteration"}
+    assert of("26.06").graphs == of("27.12").graphs == {"step"}
     assert of("25.01", batch=2048) == of("25.09", batch=2048)  # older than all: the oldest
 
 

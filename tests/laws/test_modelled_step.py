@@ -65,7 +65,7 @@ def modelled_runs(draw: st.DrawFn) -> ts.Run:
             loss=draw(st.sampled_from(get_args(Loss))),
             dispatcher=draw(st.sampled_from([None, *get_args(Dispatcher)])),
             expert_overlap=draw(st.sampled_from(["off", "on"])) if schedule in {"1f1b", "interleaved"} and (pp == 1 or vpp > 1) else "off",
-            graphs=draw(st.sampled_from([(), ("attention",), ("layer",), ("iteration",)])),
+            graphs=draw(st.sampled_from([(), ("attention",), ("layer",), ("step",)])),
         )
         check_plan(plan, model, cluster)
         check_schedule(schedule, pp, vpp, count)

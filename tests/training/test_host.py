@@ -17,7 +17,7 @@ from trainsim.training.shapes import shapes_of
 from trainsim.training.step import layout_of, step_of
 
 ROUTED, DENSE = ts.catalog.model("qwen3-30b-a3b"), ts.catalog.model("llama3-8b")
-PARTS = ["attention", "router", "experts", "norms", "o", "layer", "iteration"]
+PARTS = ["attention", "router", "experts", "norms", "o", "layer", "step"]
 
 
 def run(plan: ts.Plan | None = None, **stack: Any) -> ts.Run:
@@ -49,13 +49,13 @@ def test_kernels_are_counted_one_by_one(model: ts.Model, graphs: set[str]) -> No
             inside = {g for g in graphs if kind not in {"embedding", "head"} and (g == "layer" or g in words)}
             used |= inside
             wanted += not inside
-        assert found.kernels[at, 0] == (0 if "iteration" in graphs else wanted + len(used))
+        assert found.kernels[at, 0] == (0 if "step" in graphs else wanted + len(used))
 
 
 @given(st.sets(st.sampled_from(PARTS)), st.sampled_from(PARTS))
 def test_a_further_captured_part_never_leaves_more_to_the_host(graphs: set[str], another: str) -> None:
     fewer, more = launched_of(ROUTED, frozenset(graphs | {another})), launched_of(ROUTED, frozenset(graphs))
-    held_before = {"layer", "iteration"} & graphs
+    held_before = {"layer", "step"} & graphs
     for name in ("experts", "routed", "loose"):
         assert np.all(getattr(fewer, name) <= getattr(more, name))
     # a part inside one that is captured already is a graph of its own, as it is where modules are named one by one
@@ -70,14 +70,14 @@ def test_a_routed_layer_stands_still_until_its_host_knows_the_counts() -> None:
         assert seconds(with_it) - seconds(without) == pytest.approx(2 * layers * micro_batches * 1e-3, rel=1e-9)
 
 
-@pytest.mark.parametrize("graphs", [("experts",), ("layer",), ("iteration",)])
+@pytest.mark.parametrize("graphs", [("experts",), ("layer",), ("step",)])
 def test_captured_experts_wait_for_nothing(graphs: tuple[str, ...]) -> None:
     short, long = (run(ts.Plan(ep=8, graphs=graphs), routing_wait=wait, fused_routing_wait=wait) for wait in (0.0, 1e-2))
     assert seconds(short) == seconds(long)
 
 
-def test_whole_iterations_in_a_graph_ask_nothing_of_the_host() -> None:
-    slow, fast = (run(ts.Plan(ep=8, graphs=("iteration",)), launch=launch) for launch in (1e-3, 0.0))
+def test_a_whole_step_in_a_graph_asks_nothing_of_the_host() -> None:
+    slow, fast = (run(ts.Plan(ep=8, graphs=("step",)), launch=launch) for launch in (1e-3, 0.0))
     assert float(ts.step_time(slow).part("compute").total) == float(ts.step_time(fast).part("compute").total)
 
 

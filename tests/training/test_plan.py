@@ -149,7 +149,7 @@ def megatron_plans(draw: Any) -> Plan:
         "loss": draw(st.sampled_from(["fused", "vocab-parallel"])), "optimizer": draw(st.sampled_from(["adamw", "sgd", "muon"])),
         "precision": draw(st.sampled_from(["bf16", "fp16", "fp8", "mxfp8", "nvfp4"])),
         "dispatcher": draw(st.sampled_from([None, "alltoall", "fused"])),
-        "graphs": draw(st.sampled_from([(), ("iteration",), ("layer",), ("attention", "router"), ("ffn",)])),
+        "graphs": draw(st.sampled_from([(), ("step",), ("layer",), ("attention", "router"), ("ffn",)])),
     }  # fmt: skip
     if vpp > 1 or fields["pp"] == 1:
         fields["expert_overlap"] = draw(st.sampled_from(["off", "on"]))
@@ -279,8 +279,8 @@ ENDS = "--account-for-embedding-in-pipeline-split --account-for-loss-in-pipeline
         ("--cuda-graph-impl none --cuda-graph-modules attn", ()),
         ("--cuda-graph-impl transformer_engine --cuda-graph-scope attn moe_router moe_preprocess", ("attention", "router")),
         ("--cuda-graph-impl local --cuda-graph-modules mlp", ("ffn",)),
-        ("--cuda-graph-impl local --cuda-graph-scope full_iteration", ("iteration",)),
-        ("--cuda-graph-impl full_iteration", ("iteration",)),
+        ("--cuda-graph-impl local --cuda-graph-scope full_iteration", ("step",)),
+        ("--cuda-graph-impl full_iteration", ("step",)),
         ("--cuda-graph-impl local --cuda-graph-scope full", ("layer",)),
         ("--enable-cuda-graph", ("layer",)),
         ("--external-cuda-graph --cuda-graph-scope attn", ("attention",)),

@@ -20,7 +20,7 @@ from .shapes import ENDS, Shapes, answers, names_of, shapes_of
 if TYPE_CHECKING:
     from .layers import Layout
 
-ITERATION, LAYER = "iteration", "layer"
+STEP, LAYER = "step", "layer"
 """Captured whole: every pass of a step in one graph; every layer in one of its own."""
 UNFUSED_KERNELS = 4.0
 """Kernels that unfused attention launches beyond a fused one: two products for one, scale and mask, softmax, dropout."""
@@ -47,7 +47,7 @@ def launched_of(model: Model, graphs: frozenset[str]) -> Launched:
 
     Args:
         model: what is trained.
-        graphs: captured parts: names of ops and sections, ``layer`` for whole layers, ``iteration`` for everything.
+        graphs: captured parts: names of ops and sections, ``layer`` for whole layers, ``step`` for everything.
 
     Raises:
         SpecError: a part that no layer has.
@@ -55,10 +55,10 @@ def launched_of(model: Model, graphs: frozenset[str]) -> Launched:
     Source: Megatron-LM, ``cuda_graph_impl`` and ``cuda_graph_modules`` of ``transformer_config.py``.
     """
     shapes = shapes_of(model)
-    names = {name for entry in model.table.entries for name in names_of(entry.path[1:])} | {LAYER, ITERATION}
+    names = {name for entry in model.table.entries for name in names_of(entry.path[1:])} | {LAYER, STEP}
     for part in sorted(graphs - names):
         raise SpecError("plan.graphs", part, "is no part of the model's layers", did_you_mean(part, sorted(names), "parts"))
-    if ITERATION in graphs:
+    if STEP in graphs:
         return Launched(shapes.nothing, shapes.nothing, shapes.nothing, shapes.nothing)
     kernels, experts, routed = shapes.kernels.copy(), shapes.products_of @ shapes.routed, shapes.routed_layers.copy()
     loose = np.ones_like(shapes.layers)

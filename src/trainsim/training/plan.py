@@ -46,7 +46,7 @@ class Plan(Spec):
             it (DeepEP, HybridEP); None for the stack's own way.
         expert_overlap: whether exchanges with experts run beside another micro-batch's pass; under ``dualpipe`` they always do.
         graphs: parts of a layer that the host launches as one (CUDA graphs): names as in ``recompute_parts``, ``layer`` for whole layers,
-            ``iteration`` for all passes of a step.
+            ``step`` for all its passes.
         dropout: whether masks are kept for the backward pass.
         loss: how many copies of the logits softmax and cross-entropy keep: a fused kernel, Megatron-LM's own, or plain PyTorch.
         precision: recipe, or its name.

@@ -41,7 +41,7 @@ def computed_again(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def captured(names: Iterable[str]) -> frozenset[str]:
-    """Parts of a layer that ``--cuda-graph-modules`` names, or ``iteration``.
+    """Parts of a layer that ``--cuda-graph-modules`` names; ``full_iteration`` is ``step``.
 
     Raises:
         SpecError: no such module.
@@ -49,7 +49,7 @@ def captured(names: Iterable[str]) -> frozenset[str]:
     >>> sorted(captured(["attn", "moe_router", "moe_preprocess"]))
     ['attention', 'router']
     """
-    return frozenset(_parts("--cuda-graph-modules", names, {**GRAPHS, "iteration": ("iteration",), "full_iteration": ("iteration",)}))
+    return frozenset(_parts("--cuda-graph-modules", names, {**GRAPHS, "full_iteration": ("step",)}))
 
 
 def _parts(flag: str, names: Iterable[str], known: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
@@ -68,14 +68,14 @@ def words_of(value: Any) -> list[str]:
 
 
 def _graphs(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
-    """Graphs by ``--cuda-graph-impl``: none, the modules named (whole layers where none is), or the whole iteration."""
+    """Graphs by ``--cuda-graph-impl``: none, the modules named (whole layers where none is), or the whole step."""
     if value not in {"none", "local", "transformer_engine", "full_iteration"}:
         raise SpecError("--cuda-graph-impl", value, "captures nothing known", "none, local, transformer_engine or full_iteration")
     names = words_of(flags.get("cuda-graph-modules", flags.get("cuda-graph-scope", [])))
     if value == "none":
         return {}
     if value == "full_iteration" or "full_iteration" in names:
-        return {"graphs": ("iteration",)}
+        return {"graphs": ("step",)}
     whole = not names or names == ["full"]
     return {"graphs": ("layer",) if whole else tuple(sorted(captured(names)))}
 
@@ -125,7 +125,7 @@ def written_graphs(plan: Plan) -> list[str]:
     words += ["--overlap-moe-expert-parallel-comm"] if plan.expert_overlap == "on" else []
     if not plan.graphs:
         return words
-    if "iteration" in plan.graphs:
+    if "step" in plan.graphs:
         return [*words, "--cuda-graph-impl", "full_iteration"]
     words += ["--cuda-graph-impl", "transformer_engine"]
     if "layer" in plan.graphs:
@@ -133,5 +133,5 @@ def written_graphs(plan: Plan) -> list[str]:
     modules = {parts[0]: module for module, parts in GRAPHS.items() if parts}
     for part in plan.graphs:
         if part not in modules:
-            raise SpecError("plan.graphs", part, "has no module in Megatron-LM", did_you_mean(part, [*modules, "layer", "iteration"]))
+            raise SpecError("plan.graphs", part, "has no module in Megatron-LM", did_you_mean(part, [*modules, "layer", "step"]))
     return [*words, "--cuda-graph-modules", *(modules[part] for part in plan.graphs)]
