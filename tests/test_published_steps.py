@@ -82,6 +82,7 @@ def test_a_degree_that_is_not_told_is_1_only_where_nothing_else_can_be(
         ({"vpp": "4 (2)"}, "names neither one number nor interleaved stages"),
         ({"iteration_time_s_reported": None}, "nor a step's time"),
         ({"global_batch_tokens": None}, "a pipeline's bubble depends on it"),
+        ({"global_batch_tokens": 4096}, "is less than a micro-batch of every pipeline, 4 sequences"),
     ],
 )
 def test_what_a_step_hangs_on_is_never_guessed(changed: dict[str, Any], why: str) -> None:

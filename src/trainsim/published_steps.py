@@ -114,6 +114,8 @@ ROUNDED = 0.01
 def _whole(batch: float, each: float) -> float:
     """A batch as whole micro-batches of every pipeline, where what was published is that but for rounding."""
     near = round(batch / each) * each
+    if not near:
+        raise missing("global_batch_tokens", batch, f"is less than a micro-batch of every pipeline, {each:g} sequences")
     return near if abs(batch / near - 1.0) < ROUNDED else batch
 
 
