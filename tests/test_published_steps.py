@@ -191,6 +191,15 @@ def test_a_benchmark_was_launched_as_its_recipe_says() -> None:
     assert (later.graphs, later.again) == (frozenset({"step"}), frozenset())
 
 
+def test_a_launch_that_another_layout_had_is_said() -> None:
+    assert bench().untold == ""
+    other = bench(microbatch=2)
+    assert other.layout is not None
+    assert (other.layout.dispatcher, other.layout.again, other.untold) == (
+        "alltoall", frozenset(), "launched as the recipe of another layout says",
+    )  # fmt: skip
+
+
 def test_what_a_row_tells_comes_before_its_recipe() -> None:
     told = row(name="NVIDIA Megatron-Bridge 26.02", date="26.02", gpu="GB200", architecture=GPT_OSS, tp=1, pp=1, dp=64, ep=64, vpp="n/a")
     step = published_step(told | {"parallelism": {**told["parallelism"], "microbatch": 4, "recompute": "full"}})

@@ -104,6 +104,7 @@ def _known(base: MeasuredStep, row: Mapping[str, Any], parallel: Mapping[str, An
         zero=_zero(str(parallel.get("zero"))),
         cluster=cluster,
         stack=stack,
+        assumed={"same": "", "nearest": "launched as the recipe of another layout says"}[launch.layout],
     )
 
 
@@ -128,7 +129,7 @@ def _needed(row: Mapping[str, Any], field: str) -> float:
 # launch ------------------------------------------------------------------------------------------------------------------
 
 
-PLAIN = Launch(dispatcher=None, expert_overlap="off", graphs=frozenset(), recompute=frozenset(), recompute_layers=None)
+PLAIN = Launch(dispatcher=None, expert_overlap="off", graphs=frozenset(), recompute=frozenset(), recompute_layers=None, layout="same")
 """Nothing told: the stack's own dispatcher, nothing beside it, no graphs."""
 
 

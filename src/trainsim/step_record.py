@@ -25,6 +25,7 @@ class MeasuredStep:
         model, layout, batch, schedule, zero, cluster, stack: what ran; None where ``why`` says what is missing.
         told: the figure that tells how long it took.
         others: further layouts that ran as likely: what the row doesn't tell, each of its usual values.
+        assumed: what was taken from elsewhere because the row doesn't tell it.
         why: why it can't be modelled; empty where it can.
         doubt: the row is superseded, ambiguous or drops tokens: scored apart.
         key: the configuration without release and time: repeats share it.
@@ -48,6 +49,7 @@ class MeasuredStep:
     stack: str = ""
     others: tuple[Layout, ...] = ()
     told: Told = "time"
+    assumed: str = ""
     why: str = ""
     doubt: str = ""
 
@@ -77,11 +79,12 @@ class MeasuredStep:
 
     @property
     def untold(self) -> str:
-        """What the row doesn't tell, with the values it may have had; empty where it tells all."""
+        """What the row doesn't tell, with the values it may have had or has been given; empty where it tells all."""
         layouts = [reading.layout for reading in self.readings if reading.layout is not None]
         words = {"micro-batch": "micro_batch", "virtual stages": "vpp"}
         values = {word: sorted({float(getattr(layout, name)) for layout in layouts}) for word, name in words.items()}
-        return "; ".join(f"{word} not told: {', '.join(f'{v:g}' for v in found)}" for word, found in values.items() if len(found) > 1)
+        several = [f"{word} not told: {', '.join(f'{v:g}' for v in found)}" for word, found in values.items() if len(found) > 1]
+        return "; ".join([*several, *filter(None, [self.assumed])])
 
 
 def _fingerprint(*words: str) -> str:

@@ -43,7 +43,7 @@ def test_the_release_at_hand_comes_first_then_the_newest_before() -> None:
 
 def test_of_another_layout_only_what_does_not_hang_on_memory_is_taken() -> None:
     near = of("26.02", ep=32)
-    assert near == replace(of("26.02"), recompute=frozenset())
+    assert near == replace(of("26.02"), recompute=frozenset(), layout="nearest")
     assert of("26.02").recompute == {"q_up", "kv_up"}
 
 
@@ -62,7 +62,7 @@ def test_the_layout_comes_before_the_format_the_format_before_the_batch(monkeypa
 def test_whole_layers_are_counted() -> None:
     layout = {"tp": 1, "pp": 1, "cp": 1, "vpp": 1, "ep": 1, "micro_batch": 1}
     found = launch_of(ts.catalog.model("llama3-8b"), "H100", "fp8", 128, "25.09", layout)
-    assert found == Launch(None, "off", frozenset(), frozenset({"full"}), 5)
+    assert found == Launch(None, "off", frozenset(), frozenset({"full"}), 5, "same")
 
 
 def test_nothing_is_known_of_other_models_and_chips() -> None:

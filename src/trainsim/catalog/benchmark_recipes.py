@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from itertools import dropwhile
+from typing import Literal
 
 from ..cluster.stack import Dispatcher
 from ..model.transformer import Model
@@ -29,6 +30,7 @@ class Launch:
         dispatcher, expert_overlap, graphs: as in :class:`~trainsim.training.plan.Plan`.
         recompute, recompute_layers: parts that backward computes again, and in how many layers of a stage; nothing where only another
             layout's recipe is known.
+        layout: whose recipe it is: the same layout's, or the nearest one's.
     """
 
     dispatcher: Dispatcher | None
@@ -36,6 +38,7 @@ class Launch:
     graphs: frozenset[str]
     recompute: frozenset[str]
     recompute_layers: int | None
+    layout: Literal["same", "nearest"]
 
 
 def launch_of(model: Model, chip: str, precision: str, batch: float, release: str, layout: Mapping[str, float]) -> Launch | None:
@@ -66,7 +69,8 @@ def launch_of(model: Model, chip: str, precision: str, batch: float, release: st
         return _alike(row, layout), row["precision"] == precision, float(row["batch"]) == batch, before, age
 
     best = max(of, key=fits)
-    words = best["recompute"].split() if _alike(best, layout) else []
+    same = _alike(best, layout)
+    words = best["recompute"].split() if same else []
     whole = [int(word.removeprefix(_WHOLE)) for word in words if word.startswith(_WHOLE)]
     parts = frozenset(computed_again(word for word in words if not word.startswith(_WHOLE)))
     return Launch(
@@ -75,6 +79,7 @@ def launch_of(model: Model, chip: str, precision: str, batch: float, release: st
         graphs=captured(best["graphs"].split()),
         recompute=parts | {"full"} if whole else parts,
         recompute_layers=whole[0] if whole else None,
+        layout="same" if same else "nearest",
     )
 
 
