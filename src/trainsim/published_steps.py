@@ -65,7 +65,7 @@ def _known(base: MeasuredStep, row: Mapping[str, Any], parallel: Mapping[str, An
         raise missing("gpu", row.get("gpu"), "has no software stack here")
     model, low, framework = published_model(row), _format(row), _framework(row, parallel)
     usual = cluster_named(CLUSTERS[row["gpu"]], int(gpus))
-    cluster = cluster_named(machine_of(str(row.get("org")), model, usual.chip.name, gpus) or usual.name, int(gpus))
+    cluster = cluster_named(machine_of(row.get("org") or "", model, usual.chip.name, gpus) or usual.name, int(gpus))
     stack = stack_for(cluster.chip.architecture or "", framework, _month(row), base.name)
     if base.source == "torchtitan" and row["gpu"] == "H100-SXM":
         cluster = cluster.replace({"chip.power": TORCHTITAN_POWER})

@@ -300,3 +300,11 @@ def test_a_function_that_branches_on_numbers_is_caught() -> None:
     found = Function("bad", bad, None, {"share": ts.Num}, {}, frozenset())
     with pytest.raises(AssertionError, match="bad"):
         hold(found)
+
+
+def test_a_modules_own_classes_come_before_specs_of_the_same_name() -> None:
+    class Box(ts.Cluster):
+        """A spec that holds numbers, called like a class of ``training.schedule.paths``."""
+
+    assert "training.schedule.paths.shortened" not in numeric_functions(ts, leave_out=("testing", "report", "cli"))
+    assert Box.__subclasses__() == []

@@ -157,6 +157,23 @@ def test_exchanges_with_experts_hide_beside_another_pass_where_the_plan_runs_one
     assert _hides(ts.Plan(ep=16, expert_overlap="on", **plan))
 
 
+def test_layers_are_timed_once_for_every_batch_and_replica() -> None:
+    """And what is kept is what is worked out anew."""
+    from trainsim.training.step import _kept, _kept_layers
+
+    one = run(ts.Plan(pp=2, zero=1))
+    others = [one, one.replace({"phases.pretrain.batch": 512.0}), one.replace({"cluster.gpus": 2 * one.cluster.gpus})]
+    anew = []
+    for made in others:
+        _kept.cache_clear()
+        _kept_layers.cache_clear()
+        anew.append(float(ts.step_time(made).total))
+    _kept.cache_clear()
+    _kept_layers.cache_clear()
+    assert [float(ts.step_time(made).total) for made in others] == anew
+    assert (_kept_layers.cache_info().misses, len(set(anew))) == (1, 3)
+
+
 def _hides(plan: ts.Plan) -> bool:
     made = run(plan, "deepseek-v2-lite").replace({"efficiency.stack": ts.catalog.stack("deepseek-2024")})
     exchange = ts.step_time(made).part("exchange.ep")

@@ -17,7 +17,6 @@ from ..training.plan import Switch
 from .models import model as model_named
 from .models import size_of
 
-SOURCE = "megatron-bridge-recipes"
 DEGREES = ("tp", "pp", "cp", "vpp", "ep", "micro_batch")
 """Columns of a layout."""
 
@@ -54,6 +53,8 @@ def launch_of(model: Model, chip: str, precision: str, batch: float, release: st
         batch: sequences of a step.
         release: of the framework's container: ``"26.04"``.
         layout: ``tp``, ``pp``, ``cp``, ``vpp``, ``ep`` and ``micro_batch``.
+
+    Source: Megatron-Bridge, ``scripts/performance/configs`` and ``perf_recipes`` (source ``megatron-bridge-recipes``).
 
     >>> from trainsim.catalog.models import model
     >>> degrees = {"tp": 1, "pp": 4, "cp": 1, "vpp": 4, "ep": 64, "micro_batch": 1}

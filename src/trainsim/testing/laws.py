@@ -113,8 +113,8 @@ def _function(label: str, call: Callable[..., Any], owner: type | None) -> Funct
 
 
 def _hints(call: Callable[..., Any]) -> dict[str, Any]:
-    """Resolved annotations; names imported for types only are looked up among all specs."""
-    specs = {cls.__name__: cls for cls in _all_specs(Spec)}
+    """Resolved annotations; names imported for types only, which the module lacks when it runs, are looked up among all specs."""
+    specs = {cls.__name__: cls for cls in _all_specs(Spec) if cls.__name__ not in call.__globals__}
     try:
         return typing.get_type_hints(call, localns=specs, include_extras=True)
     except NameError:

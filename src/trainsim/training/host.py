@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from ..cluster.collectives import largest_of
 from ..cluster.stack import Dispatcher, Stack
-from ..errors import SpecError, did_you_mean
 from ..model.ops import Lookup
 from ..model.transformer import Model
 from ..units import Num
-from .shapes import ENDS, Shapes, answers, names_of, shapes_of
+from .shapes import ENDS, Shapes, answers, check_parts, expert_product, shapes_of
 
 if TYPE_CHECKING:
     from .layers import Layout
@@ -55,9 +54,7 @@ def launched_of(model: Model, graphs: frozenset[str]) -> Launched:
     Source: Megatron-LM, ``cuda_graph_impl`` and ``cuda_graph_modules`` of ``transformer_config.py``.
     """
     shapes = shapes_of(model)
-    names = {name for entry in model.table.entries for name in names_of(entry.path[1:])} | {LAYER, STEP}
-    for part in sorted(graphs - names):
-        raise SpecError("plan.graphs", part, "is no part of the model's layers", did_you_mean(part, sorted(names), "parts"))
+    check_parts("plan.graphs", sorted(graphs), model, {LAYER, STEP})
     if STEP in graphs:
         return Launched(shapes.nothing, shapes.nothing, shapes.nothing, shapes.nothing)
     kernels, experts, routed = shapes.kernels.copy(), shapes.products_of @ shapes.routed, shapes.routed_layers.copy()
@@ -65,12 +62,12 @@ def launched_of(model: Model, graphs: frozenset[str]) -> Launched:
     for at, kind in enumerate(shapes.kinds):
         if kind in ENDS:
             continue
-        paths = [e.path for e in model.table.entries if e.path[0] == kind and not isinstance(e.op, Lookup)]
-        held = {part: {path for path in paths if part == LAYER or answers(path[1:], part)} for part in graphs}
+        entries = {e.path: e.op for e in model.table.entries if e.path[0] == kind and not isinstance(e.op, Lookup)}
+        held = {part: {path for path in entries if part == LAYER or answers(path[1:], part)} for part in graphs}
         captured = set().union(*held.values())
         kernels[at] += sum(map(bool, held.values())) - len(captured)
-        if any(answers(path[1:], "experts") for path in captured):
-            routed[at] = experts[at] = 0.0
+        experts[at] -= sum(expert_product(entries[path]) for path in captured)
+        routed[at] *= experts[at] > 0
         loose[at] = float(LAYER not in graphs)
     return Launched(kernels, experts, routed, loose)
 
@@ -85,7 +82,10 @@ def host_seconds(shapes: Shapes, launched: Launched, layout: Layout, stack: Stac
 
 
 def kernels_of(shapes: Shapes, launched: Launched, layout: Layout, stack: Stack) -> Num:
-    """Kernels that a host launches for the ops of one pass, ``(kinds, n)``."""
+    """Kernels that a host launches for the ops of one pass, ``(kinds, n)``: of the experts' products one for each, or one for all.
+
+    Source: DeepGEMM's grouped products are one kernel; Transformer Engine's ``GroupedLinear`` calls cuBLAS once an expert (recalled).
+    """
     match stack.expert_launches:
         case "together":
             return launched.kernels

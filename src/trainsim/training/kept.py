@@ -9,13 +9,12 @@ from typing import Literal
 
 import numpy as np
 
-from ..errors import SpecError, did_you_mean
 from ..model.ops import Attend, Entry, Lookup, MatMul, Op, Scan, Stream
 from ..model.transformer import Model
 from ..units import Num
 from .plan import Plan, Recompute, Switch
 from .precision import Precision
-from .shapes import answers, names_of
+from .shapes import answers, check_parts, expert_product
 
 SPLIT = frozenset({"head", "kv", "ffn", "vocab"})
 """Axes that tensor parallelism divides."""
@@ -123,15 +122,8 @@ def _by_kind(model: Model, plan: Plan) -> dict[str, Kept]:
     for entry in model.table.entries:
         kinds.setdefault(entry.path[0], []).append(entry)
     if plan.recompute == "selective":
-        _check_parts(plan.recompute_parts, model)
+        check_parts("plan.recompute_parts", plan.recompute_parts, model, {"core", "ops"})
     return {kind: _kept(kind, entries, model, plan) for kind, entries in kinds.items()}
-
-
-def _check_parts(parts: tuple[str, ...], model: Model) -> None:
-    names = {name for entry in model.table.entries for name in names_of(entry.path[1:])} | {"core", "ops"}
-    for part in parts:
-        if part not in names:
-            raise SpecError("plan.recompute_parts", part, "is no part of the model's layers", did_you_mean(part, names, "parts"))
 
 
 def _kept(kind: str, entries: list[Entry], model: Model, plan: Plan) -> Kept:
@@ -198,7 +190,7 @@ def _saved(entry: Entry, plan: Plan, recipe: Precision) -> Bytes:
             return Bytes()  # the router holds the same tensor; a quantized copy is another
         case MatMul():
             width = recipe.linear_inputs if op.role == "linear" else recipe.activations
-            return _placed(op.saved * width, op.axes[0], routed=_is_routed(op))
+            return _placed(op.saved * width, op.axes[0], routed=expert_product(op))
         case Attend():
             scores = SOFTMAX + DROPPED_SCORE * (plan.dropout == "on")
             on_chip = plan.attention == "fused"
@@ -226,7 +218,7 @@ def _results(entry: Entry, entries: list[Entry], plan: Plan, recipe: Precision) 
         case Stream() if op.role == "norm" and op.axis == "hidden":
             for reader in entries:
                 if isinstance(reader.op, MatMul) and reader.op.axes[0] == "hidden" and _reads(reader, entry):
-                    yield reader, _saved(reader, plan, recipe) if not _is_routed(reader.op) else Bytes()
+                    yield reader, _saved(reader, plan, recipe) if not expert_product(reader.op) else Bytes()
         case Stream():
             yield entry, _placed(op.written * recipe.linear_inputs, op.axis, routed="experts" in entry.path)
         case MatMul():
@@ -243,7 +235,7 @@ def _reads(product: Entry, norm: Entry) -> bool:
 def _output(entry: Entry, width: Num) -> Bytes:
     op = entry.op
     assert isinstance(op, MatMul)
-    return _placed(op.rows * op.top_k * op.cols * width, op.axes[1], routed=_is_routed(op))
+    return _placed(op.rows * op.top_k * op.cols * width, op.axes[1], routed=expert_product(op))
 
 
 def _moved(entry: Entry) -> Bytes:
@@ -251,16 +243,12 @@ def _moved(entry: Entry) -> Bytes:
     op: Op = entry.op
     match op:
         case MatMul() if op.role == "linear":
-            routed = _is_routed(op)
+            routed = expert_product(op)
             return _placed(op.rows * op.top_k * op.inner, op.axes[0], routed=routed) + _output(entry, 1.0)
         case Stream():
             return _placed(op.read + op.written, op.axis, routed="experts" in entry.path)
         case _:
             return Bytes()
-
-
-def _is_routed(op: MatMul) -> bool:
-    return op.experts > 1 and op.role == "linear"
 
 
 def _placed(size: Num, axis: str, *, routed: bool) -> Bytes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -10,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import EstimateError
+from ..errors import EstimateError, SpecError, did_you_mean
 from ..model.masks import Mask
-from ..model.ops import Attend, Entry, Lookup, MatMul, Scan, Stream
+from ..model.ops import Attend, Entry, Lookup, MatMul, Op, Scan, Stream
 from ..model.transformer import Model
 
 SPLIT_AXES = frozenset({"head", "kv", "ffn", "vocab"})
@@ -121,9 +122,14 @@ _PRODUCT = ("rows", "inner", "cols", "inner_split", "cols_split", "routed", "low
 
 def _product(op: MatMul) -> tuple[float, ...]:
     """A product's columns, in the order of ``_PRODUCT``."""
-    routed = op.experts > 1 and op.role == "linear"
+    routed = expert_product(op)
     split = tuple(float(axis in SPLIT_AXES) for axis in op.axes)
     return (op.rows, op.inner, op.cols, *split, float(routed), float(op.role == "linear"), float(op.weight), float(op.saved > 0))
+
+
+def expert_product(op: Op) -> bool:
+    """Whether an op is a product of experts."""
+    return isinstance(op, MatMul) and op.experts > 1 and op.role == "linear"
 
 
 def _core(op: Attend | Scan) -> tuple[float, float, float, Mask | None]:
@@ -197,7 +203,7 @@ def _add(found: dict[str, Array], at: int, entry: Entry) -> None:
         case MatMul():
             found["kernels"][at] += 1
             if op.weight and not op.tied:
-                where = "routed_params" if op.experts > 1 and op.role == "linear" else "dense_params"
+                where = "routed_params" if expert_product(op) else "dense_params"
                 found[where][at] += float(op.experts) * (float(op.inner) * op.cols + op.bias)
             if op.axes[0] in SPLIT_AXES and op.experts == 1:
                 found["split_sublayers"][at] += 1
@@ -207,7 +213,7 @@ def _add(found: dict[str, Array], at: int, entry: Entry) -> None:
                 found["logits"][at] += op.cols
             if op.role == "router" and op.axes[1] == "expert" and op.cols > 1:
                 found["routed_layers"][at] += 1
-            if op.experts > 1 and op.role == "linear":
+            if expert_product(op):
                 found["stream"][at] = np.maximum(found["stream"][at], float(op.inner) if op.axes[0] == "hidden" else float(op.cols))
         case Attend():
             found["kernels"][at] += 1
@@ -314,6 +320,18 @@ def names_of(path: tuple[str, ...]) -> Iterator[str]:
     yield from (".".join(path[i:j]) for i in range(len(path)) for j in range(i + 1, len(path) + 1))
 
 
+def check_parts(field: str, parts: Iterable[str], model: Model, words: AbstractSet[str]) -> None:
+    """Whether a model's layers have parts of these names, or ``words`` has them.
+
+    Raises:
+        SpecError: names the first that they don't have.
+    """
+    names = {name for entry in model.table.entries for name in names_of(entry.path[1:])} | words
+    for part in parts:
+        if part not in names:
+            raise SpecError(field, part, "is no part of the model's layers", did_you_mean(part, sorted(names), "parts"))
+
+
 def answers(path: tuple[str, ...], name: str) -> bool:
     """Whether a stretch of the path reads as the name."""
     return name in names_of(path)
@@ -321,7 +339,7 @@ def answers(path: tuple[str, ...], name: str) -> bool:
 
 def _routing(entries: Sequence[Entry]) -> dict[str, float]:
     """Experts in all, and experts a token meets; 1 and 0 without experts."""
-    sizes = {(e.op.experts, e.op.top_k) for e in entries if isinstance(e.op, MatMul) and e.op.experts > 1 and e.op.role == "linear"}
+    sizes = {(e.op.experts, e.op.top_k) for e in entries if isinstance(e.op, MatMul) and expert_product(e.op)}
     if len(sizes) > 1:
         raise EstimateError("model.stack", sorted(sizes), "has experts of several counts", "model one count of experts at a time")
     experts, top_k = next(iter(sizes), (1, 0.0))

@@ -17,6 +17,7 @@ from .held import largest_states
 from .optimizer import Optimizer
 from .plan import Plan
 from .precision import Precision
+from .shapes import expert_product
 
 if TYPE_CHECKING:
     from .degrees import Degrees
@@ -51,7 +52,7 @@ def weights_of(model: Model) -> tuple[Weights, ...]:
         else:
             matrix, vector = 0.0, float(getattr(op, "params", 0))
         owner = ("embedding" if isinstance(op, Lookup) or model.head.weights == "tied" else "head") if tied else kind
-        routed = isinstance(op, MatMul) and op.experts > 1 and op.role == "linear"
+        routed = expert_product(op)
         role = getattr(op, "role", "linear")
         sizes = found.setdefault((kind, role, owner), [0.0, 0.0])
         sizes[routed] += matrix + vector

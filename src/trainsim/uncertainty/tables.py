@@ -146,7 +146,7 @@ def _slow(law: Distribution) -> bool:
 
 def _may_jump(law: Distribution) -> bool:
     """Whether nothing may lie between two stretches of a law."""
-    return _may_jump(law.base) if isinstance(law, Truncated) else isinstance(law, (Mixture, Empirical))
+    return _may_jump(law.base) if isinstance(law, Truncated) else isinstance(law, Mixture)
 
 
 @lru_cache(maxsize=256)
