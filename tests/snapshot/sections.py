@@ -1,0 +1,9 @@
+"""Every section of the snapshot: importing a file adds those it holds."""
+
+import of_doubt
+import of_runs
+import of_steps
+import of_text
+from figures import SECTIONS
+
+__all__ = ["SECTIONS", "of_doubt", "of_runs", "of_steps", "of_text"]
