@@ -10,9 +10,9 @@ from typing import get_args
 import pytest
 
 import trainsim as ts
+from trainsim.auditing.words import BARELY, INSIDE, Telling, Word
 from trainsim.catalog.rows import EVIDENCE, GRADES
 from trainsim.claims.scope import Content
-from trainsim.claims.words import BARELY, INSIDE, Telling, Word
 
 PAGE = (Path(__file__).parents[1] / "docs" / "glossary.md").read_text(encoding="utf-8")
 ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line.startswith("| ")]
@@ -72,6 +72,6 @@ def test_lists_of_words_are_complete() -> None:
 
 
 def test_every_quantity_one_can_claim_is_defined() -> None:
-    from trainsim.journey import QUANTITIES
+    from trainsim.run.estimate import QUANTITIES
 
     assert [q for q in QUANTITIES if q not in TERMS and q != "step_time"] == []

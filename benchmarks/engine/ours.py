@@ -13,9 +13,14 @@ from harness import SEEDS, seconds
 from workload import LEVELS
 
 import trainsim
-from trainsim.uncertainty import Beliefs, affine, sensitivity, simulate, sweep, tables
-from trainsim.uncertainty.oracle import exact as exact_law
-from trainsim.uncertainty.reference import BELIEFS, Bench, cost
+from trainsim.uncertainty.analysis.sensitivity import sensitivity
+from trainsim.uncertainty.beliefs.beliefs import Beliefs
+from trainsim.uncertainty.distributions import tables
+from trainsim.uncertainty.sampling import preintegration as affine
+from trainsim.uncertainty.sampling import sweep
+from trainsim.uncertainty.sampling.engine import simulate
+from trainsim.uncertainty.sampling.exact import exact as exact_law
+from trainsim.uncertainty.sampling.reference import BELIEFS, Bench, cost
 
 INDEPENDENT = Beliefs(dict(BELIEFS))
 CACHES = (affine._laid_twice, tables.accurate, tables.quick, tables.normal_scores, sweep._resolved, sweep._points)

@@ -14,10 +14,10 @@ import time
 import numpy as np
 
 import trainsim as ts
-from trainsim.doubt import quantities
-from trainsim.uncertainty.sweep import BLOCK, Study
-from trainsim.uncertainty.tables import quick
-from trainsim.uncertainty.tally import Bins, Histogram, size_key
+from trainsim.inference import quantities
+from trainsim.uncertainty.distributions.tables import quick
+from trainsim.uncertainty.sampling.quantiles import Bins, Histogram, size_key
+from trainsim.uncertainty.sampling.sweep import BLOCK, Study
 
 N = 1 << 20
 RUNS = 7

@@ -23,8 +23,8 @@ import time
 from pathlib import Path
 
 import trainsim as ts
-from trainsim.planning.evaluate import try_all
-from trainsim.planning.setting import setting_of
+from trainsim.planning.memory_filter import try_all
+from trainsim.planning.problem import setting_of
 
 PEER = Path(__file__).parent / "calculon_peer.py"
 

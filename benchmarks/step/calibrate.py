@@ -2,7 +2,7 @@
 
 python benchmarks/step/calibrate.py FILE [FILE …] [--leave-out SOURCE …]
 
-A file is a JSON list of published runs or a CSV table of iteration times (``trainsim.measured_steps``). The rows of a source that is
+A file is a JSON list of published runs or a CSV table of iteration times (see ``calibration/readers``). The rows of a source that is
 left out are never looked at. Prints how far off rows are that a fit has not seen, and how many lie inside their interval. Takes about a
 quarter of an hour on one core; set OMP_NUM_THREADS=1.
 """
@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainsim import calibration as c
-from trainsim import held_out as h
-from trainsim.claims.step_coverage import HeldOut, Spread, by_class, by_group, constant_mfu, other_half, other_sources, report
-from trainsim.measured_steps import MeasuredStep, read_steps
+from trainsim.calibration import cross_validation as h
+from trainsim.calibration import fit as c
+from trainsim.calibration.readers.measured_steps import MeasuredStep, read_steps
+from trainsim.validation.step_coverage import HeldOut, Spread, by_class, by_group, constant_mfu, other_half, other_sources, report
 
 KEPT_ASIDE = ["DeepSeek", "Olmo 3", "llm.c"]
 """Sources that stay unseen, so that something can be said of sources that were never seen."""

@@ -9,23 +9,23 @@ from types import ModuleType as _Module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
-__version__ = "0.1.0"
+from .core.version import __version__ as __version__
 
 # the ground floor: what a spec of one's own is made of
-from .errors import TrainsimError as TrainsimError
-from .errors import TrainsimWarning as TrainsimWarning
-from .ledger import Ledger as Ledger
-from .spec import Batch as Batch
-from .spec import Spec as Spec
-from .units import Num as Num
-from .units import Unit as Unit
+from .core.errors import TrainsimError as TrainsimError
+from .core.errors import TrainsimWarning as TrainsimWarning
+from .core.ledger import Ledger as Ledger
+from .core.spec import Batch as Batch
+from .core.spec import Spec as Spec
+from .core.units import Num as Num
+from .core.units import Unit as Unit
 
 # WHAT is trained
-from .model.attention import Attention as Attention
-from .model.attention import GroupedQueryAttention as GroupedQueryAttention
-from .model.attention import LatentAttention as LatentAttention
-from .model.attention import LightningAttention as LightningAttention
-from .model.attention import RoutedAttention as RoutedAttention
+from .model.attention.base import Attention as Attention
+from .model.attention.grouped_query import GroupedQueryAttention as GroupedQueryAttention
+from .model.attention.latent import LatentAttention as LatentAttention
+from .model.attention.linear import LightningAttention as LightningAttention
+from .model.attention.routed import RoutedAttention as RoutedAttention
 from .model.counting import CONVENTIONS as CONVENTIONS
 from .model.counting import count_active_params as count_active_params
 from .model.counting import count_params as count_params
@@ -36,7 +36,7 @@ from .model.feedforward import FeedForward as FeedForward
 from .model.feedforward import GatedMLP as GatedMLP
 from .model.feedforward import MixtureOfExperts as MixtureOfExperts
 from .model.feedforward import PlainMLP as PlainMLP
-from .model.huggingface import from_hf as from_hf
+from .model.huggingface.reader import from_hf as from_hf
 from .model.ops import Attend as Attend
 from .model.ops import Lookup as Lookup
 from .model.ops import MatMul as MatMul
@@ -61,13 +61,13 @@ from .training.efficiency import MFU as MFU
 from .training.efficiency import BusyHours as BusyHours
 from .training.efficiency import StepTime as StepTime
 from .training.efficiency import Throughput as Throughput
-from .training.optimizer import AdamW as AdamW
-from .training.optimizer import AdamW8bit as AdamW8bit
-from .training.optimizer import Muon as Muon
+from .parallelism.optimizer import AdamW as AdamW
+from .parallelism.optimizer import AdamW8bit as AdamW8bit
+from .parallelism.optimizer import Muon as Muon
 from .training.phases import Phase as Phase
-from .training.memory import fits as fits
-from .training.plan import Plan as Plan
-from .training.precision import Precision as Precision
+from .gpu_memory.peak import fits as fits
+from .parallelism.plan import Plan as Plan
+from .parallelism.precision import Precision as Precision
 from .training.reliability import Failures as Failures
 from .training.reliability import Goodput as Goodput
 
@@ -80,11 +80,11 @@ from .cost.pricing import Rental as Rental
 from .cost.pricing import Site as Site
 
 # the journey
-from .run import Run as Run
-from .run import load as load
-from .journey import Estimate as Estimate
-from .journey import estimate as estimate
-from .trace import explain as explain
+from .run.run import Run as Run
+from .run.run import load as load
+from .run.estimate import Estimate as Estimate
+from .run.estimate import estimate as estimate
+from .run.explain import explain as explain
 
 # IS IT PLAUSIBLE
 from .claims.claim import Claim as Claim
@@ -92,46 +92,46 @@ from .claims.scope import Scope as Scope
 
 if _TYPE_CHECKING:
     # HOW SURE
-    from .uncertainty import Beliefs as Beliefs
-    from .uncertainty import beta as beta
-    from .uncertainty import ci90 as ci90
-    from .uncertainty import empirical as empirical
-    from .uncertainty import joint as joint
-    from .uncertainty import linear_correlation as linear_correlation
-    from .uncertainty import lognormal as lognormal
-    from .uncertainty import mixture as mixture
-    from .uncertainty import normal as normal
-    from .uncertainty import pert as pert
-    from .uncertainty import progress_bar as progress_bar
-    from .uncertainty import rank_correlation as rank_correlation
-    from .uncertainty import triangular as triangular
-    from .uncertainty import uniform as uniform
-    from .doubt import simulate as simulate
-    from .uncertainty import measured as measured
-    from .doubt import condition as condition
-    from .doubt import sensitivity as sensitivity
-    from .doubt import tornado as tornado
-    from .doubt import disclosure as disclosure
-    from .doubt import region as region
-    from .doubt import what_must_be_true as what_must_be_true
-    from .doubt import compare as compare
-    from .doubt import compare_beliefs as compare_beliefs
+    from .uncertainty.beliefs.beliefs import Beliefs as Beliefs
+    from .uncertainty.distributions.parametric import beta as beta
+    from .uncertainty.distributions.interval import ci90 as ci90
+    from .uncertainty.distributions.composed import empirical as empirical
+    from .uncertainty.distributions.composed import joint as joint
+    from .uncertainty.beliefs.correlation import linear_correlation as linear_correlation
+    from .uncertainty.distributions.parametric import lognormal as lognormal
+    from .uncertainty.distributions.composed import mixture as mixture
+    from .uncertainty.distributions.parametric import normal as normal
+    from .uncertainty.distributions.parametric import pert as pert
+    from .uncertainty.sampling.progress import progress_bar as progress_bar
+    from .uncertainty.beliefs.correlation import rank_correlation as rank_correlation
+    from .uncertainty.distributions.parametric import triangular as triangular
+    from .uncertainty.distributions.parametric import uniform as uniform
+    from .inference import simulate as simulate
+    from .uncertainty.analysis.condition import measured as measured
+    from .inference import condition as condition
+    from .inference import sensitivity as sensitivity
+    from .inference import tornado as tornado
+    from .inference import disclosure as disclosure
+    from .inference import region as region
+    from .inference import what_must_be_true as what_must_be_true
+    from .inference import compare as compare
+    from .inference import compare_beliefs as compare_beliefs
 
     # modelled time
     from .training.modelled import Modelled as Modelled
     from .cluster.stack import Stack as Stack
-    from .training.schedule import Times as Times
-    from .training.schedule import pipeline_timeline as pipeline_timeline
-    from .training.timing import step_time as step_time
-    from .own_steps import calibrate as calibrate
-    from .diagnosis import diagnose as diagnose
-    from .claims.backtest import backtest as backtest
+    from .parallelism.schedules.events import Times as Times
+    from .parallelism.schedules.waiting import pipeline_timeline as pipeline_timeline
+    from .step.breakdown import step_time as step_time
+    from .calibration.update import calibrate as calibrate
+    from .calibration.diagnose import diagnose as diagnose
+    from .validation.run_hindcast import backtest as backtest
 
     # which plan, and what a budget allows
-    from .planning import PlanSearch as PlanSearch
-    from .planning import Solution as Solution
-    from .planning import search_plans as search_plans
-    from .planning import solve_for as solve_for
+    from .planning.search import PlanSearch as PlanSearch
+    from .planning.solution import Solution as Solution
+    from .planning.search import search_plans as search_plans
+    from .planning.solve import solve_for as solve_for
 
     # from the run to the model, and to the lab
     from .training.rollouts import Rollouts as Rollouts
@@ -139,81 +139,81 @@ if _TYPE_CHECKING:
     from .training.reinforcement import Responses as Responses
     from .training.decoding import Engine as Engine
     from .training.reinforcement import estimate_reinforcement as estimate_reinforcement
-    from .development import Development as Development
-    from .development import Line as Line
-    from .development import Data as Data
-    from .development import People as People
-    from .development import estimate_development as estimate_development
-    from .fleet import Fleet as Fleet
-    from .fleet import Holding as Holding
-    from .fleet import estimate_fleet as estimate_fleet
+    from .run.development import Development as Development
+    from .run.development import Line as Line
+    from .run.development import Data as Data
+    from .run.development import People as People
+    from .run.development import estimate_development as estimate_development
+    from .run.fleet import Fleet as Fleet
+    from .run.fleet import Holding as Holding
+    from .run.fleet import estimate_fleet as estimate_fleet
     from .training.reliability import YoungDaly as YoungDaly
 
     # the edges
     from . import catalog as catalog
     from . import testing as testing
-    from .claims.verdict import Verdict as Verdict
-    from .claims.verdict import audit as audit
-    from .claims.backtest import hindcasts as hindcasts
+    from .auditing.audit import Verdict as Verdict
+    from .auditing.audit import audit as audit
+    from .validation.run_hindcast import hindcasts as hindcasts
     from .report.picture import draw as draw
     from .report.pipeline import draw_timelines as draw_timelines
 
 _LAZY = {
-    "Beliefs": ".uncertainty:Beliefs",
-    "beta": ".uncertainty:beta",
-    "ci90": ".uncertainty:ci90",
-    "empirical": ".uncertainty:empirical",
-    "joint": ".uncertainty:joint",
-    "linear_correlation": ".uncertainty:linear_correlation",
-    "lognormal": ".uncertainty:lognormal",
-    "mixture": ".uncertainty:mixture",
-    "normal": ".uncertainty:normal",
-    "pert": ".uncertainty:pert",
-    "progress_bar": ".uncertainty:progress_bar",
-    "rank_correlation": ".uncertainty:rank_correlation",
-    "triangular": ".uncertainty:triangular",
-    "uniform": ".uncertainty:uniform",
-    "simulate": ".doubt:simulate",
-    "measured": ".uncertainty:measured",
-    "condition": ".doubt:condition",
-    "sensitivity": ".doubt:sensitivity",
-    "tornado": ".doubt:tornado",
-    "disclosure": ".doubt:disclosure",
-    "region": ".doubt:region",
-    "what_must_be_true": ".doubt:what_must_be_true",
-    "compare": ".doubt:compare",
-    "compare_beliefs": ".doubt:compare_beliefs",
+    "Beliefs": ".uncertainty.beliefs.beliefs:Beliefs",
+    "beta": ".uncertainty.distributions.parametric:beta",
+    "ci90": ".uncertainty.distributions.interval:ci90",
+    "empirical": ".uncertainty.distributions.composed:empirical",
+    "joint": ".uncertainty.distributions.composed:joint",
+    "linear_correlation": ".uncertainty.beliefs.correlation:linear_correlation",
+    "lognormal": ".uncertainty.distributions.parametric:lognormal",
+    "mixture": ".uncertainty.distributions.composed:mixture",
+    "normal": ".uncertainty.distributions.parametric:normal",
+    "pert": ".uncertainty.distributions.parametric:pert",
+    "progress_bar": ".uncertainty.sampling.progress:progress_bar",
+    "rank_correlation": ".uncertainty.beliefs.correlation:rank_correlation",
+    "triangular": ".uncertainty.distributions.parametric:triangular",
+    "uniform": ".uncertainty.distributions.parametric:uniform",
+    "simulate": ".inference:simulate",
+    "measured": ".uncertainty.analysis.condition:measured",
+    "condition": ".inference:condition",
+    "sensitivity": ".inference:sensitivity",
+    "tornado": ".inference:tornado",
+    "disclosure": ".inference:disclosure",
+    "region": ".inference:region",
+    "what_must_be_true": ".inference:what_must_be_true",
+    "compare": ".inference:compare",
+    "compare_beliefs": ".inference:compare_beliefs",
     "Modelled": ".training.modelled:Modelled",
     "Stack": ".cluster.stack:Stack",
-    "Times": ".training.schedule:Times",
-    "pipeline_timeline": ".training.schedule:pipeline_timeline",
-    "step_time": ".training.timing:step_time",
-    "calibrate": ".own_steps:calibrate",
-    "diagnose": ".diagnosis:diagnose",
-    "backtest": ".claims.backtest:backtest",
-    "PlanSearch": ".planning:PlanSearch",
-    "Solution": ".planning:Solution",
-    "search_plans": ".planning:search_plans",
-    "solve_for": ".planning:solve_for",
+    "Times": ".parallelism.schedules.events:Times",
+    "pipeline_timeline": ".parallelism.schedules.waiting:pipeline_timeline",
+    "step_time": ".step.breakdown:step_time",
+    "calibrate": ".calibration.update:calibrate",
+    "diagnose": ".calibration.diagnose:diagnose",
+    "backtest": ".validation.run_hindcast:backtest",
+    "PlanSearch": ".planning.search:PlanSearch",
+    "Solution": ".planning.solution:Solution",
+    "search_plans": ".planning.search:search_plans",
+    "solve_for": ".planning.solve:solve_for",
     "Rollouts": ".training.rollouts:Rollouts",
     "Reinforcement": ".training.reinforcement:Reinforcement",
     "Responses": ".training.reinforcement:Responses",
     "Engine": ".training.decoding:Engine",
     "estimate_reinforcement": ".training.reinforcement:estimate_reinforcement",
-    "Development": ".development:Development",
-    "Line": ".development:Line",
-    "Data": ".development:Data",
-    "People": ".development:People",
-    "estimate_development": ".development:estimate_development",
-    "Fleet": ".fleet:Fleet",
-    "Holding": ".fleet:Holding",
-    "estimate_fleet": ".fleet:estimate_fleet",
+    "Development": ".run.development:Development",
+    "Line": ".run.development:Line",
+    "Data": ".run.development:Data",
+    "People": ".run.development:People",
+    "estimate_development": ".run.development:estimate_development",
+    "Fleet": ".run.fleet:Fleet",
+    "Holding": ".run.fleet:Holding",
+    "estimate_fleet": ".run.fleet:estimate_fleet",
     "YoungDaly": ".training.reliability:YoungDaly",
     "catalog": ".catalog",
     "testing": ".testing",
-    "audit": ".claims.verdict:audit",
-    "hindcasts": ".claims.backtest:hindcasts",
-    "Verdict": ".claims.verdict:Verdict",
+    "audit": ".auditing.audit:audit",
+    "hindcasts": ".validation.run_hindcast:hindcasts",
+    "Verdict": ".auditing.audit:Verdict",
     "draw": ".report.picture:draw",
     "draw_timelines": ".report.pipeline:draw_timelines",
 }

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import trainsim as ts
+from trainsim.auditing.audit import blind_run
 from trainsim.catalog import Row, evidence, mfu_evidence, rent_evidence, rents
 from trainsim.catalog.rows import lineage
 from trainsim.catalog.rows import rows as real_rows
-from trainsim.claims.verdict import blind_run
 
 DAY = "2024-12-25"
 JUDGED = "deepseek-v3"

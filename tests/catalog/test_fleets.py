@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 import trainsim as ts
-from trainsim.claims.judges import fleet_scenario
-from trainsim.errors import CatalogError
-from trainsim.fleet import estimate_fleet
+from trainsim.auditing.checks import fleet_scenario
+from trainsim.core.errors import CatalogError
+from trainsim.run.fleet import estimate_fleet
 
 
 def test_the_published_sums() -> None:

@@ -17,7 +17,7 @@ import trainsim as ts
 from trainsim.catalog import Row, rent_evidence, rents
 from trainsim.catalog.rents import OTHER_KINDS, usual_spread
 from trainsim.catalog.rows import rows as real_rows
-from trainsim.errors import CatalogError
+from trainsim.core.errors import CatalogError
 
 UNIT = ts.catalog.run("deepseek-v3").unit_of("price.usd_per_gpu_hour")
 TIERS = {"hyperscaler", "specialist", "market", "mixed"}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import trainsim as ts
 from trainsim.cluster.profile import Attention, Products, Profile, fit_stack
-from trainsim.errors import EstimateError, TrainsimError
+from trainsim.core.errors import EstimateError, TrainsimError
 
 CHIP = ts.catalog.chip("h100-sxm")
 BASE = ts.catalog.stack("mcore-hopper")

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from trainsim.core.errors import SpecError
+from trainsim.core.spec import Batch
 from trainsim.cost.energy import Embodied, Grid, card_block, emissions, energy, energy_cost
 from trainsim.cost.pricing import Site
-from trainsim.errors import SpecError
-from trainsim.spec import Batch
 
 FRANCE = Grid(kg_per_kwh=0.057, region="France", date="2022", source="Luccioni et al. 2022")
 BLOOM_HOURS = 1_082_990.0

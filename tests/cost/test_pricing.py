@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from trainsim.catalog.rows import find
+from trainsim.core.errors import EstimateError, SpecError
+from trainsim.core.spec import Spec
 from trainsim.cost.amortisation import Annuity, StraightLine, ValueDecline, annuity
 from trainsim.cost.ownership import price_that_equates
 from trainsim.cost.pricing import Ownership, Price, Quote, Rental, Site
 from trainsim.cost.quote import price_per_gpu_hour
 from trainsim.cost.rent_index import in_dollars_of, rent_on
-from trainsim.errors import EstimateError, SpecError
-from trainsim.spec import Spec
 
 SITE = Site(watts=1030, idle_watts=300, pue=1.25, usd_per_kwh=0.08, rated_watts=1370, usd_per_kw_month=130)
 

@@ -12,11 +12,11 @@ import pytest
 
 import trainsim as ts
 from trainsim.cluster.collectives import Fabric
-from trainsim.spec import members
+from trainsim.core.spec import members
 from trainsim.testing.laws import Function, Samples, check_broadcast, numeric_functions
 from trainsim.training.efficiency import Work
 from trainsim.training.failure_laws import Weibull
-from trainsim.uncertainty import Belief
+from trainsim.uncertainty.distributions.distribution import Belief
 
 FOUND = numeric_functions(ts, leave_out=("testing", "report", "cli"))
 

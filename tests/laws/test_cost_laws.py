@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 import trainsim as ts
 from trainsim.cluster.hardware import Chip, Cluster, Peak
+from trainsim.core.spec import Batch
 from trainsim.cost.pricing import Annuity, Ownership, Price, Quote, Rental, Site, StraightLine, ValueDecline
 from trainsim.cost.quote import price_per_gpu_hour
-from trainsim.journey import estimate
-from trainsim.model.attention import GroupedQueryAttention
+from trainsim.model.attention.grouped_query import GroupedQueryAttention
 from trainsim.model.feedforward import GatedMLP
 from trainsim.model.transformer import Block, Layers, Model
-from trainsim.spec import Batch
+from trainsim.run.estimate import estimate
 from trainsim.training.efficiency import BusyHours
 from trainsim.training.phases import Phase
 from trainsim.training.reliability import Failures, Goodput

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import trainsim as ts
-from trainsim.errors import SpecError
-from trainsim.model.attention import GroupedQueryAttention, LightningAttention
+from trainsim.core.errors import SpecError
+from trainsim.model.attention.grouped_query import GroupedQueryAttention
+from trainsim.model.attention.linear import LightningAttention
 from trainsim.model.documents import Documents
 from trainsim.model.feedforward import MixtureOfExperts
 from trainsim.model.masks import Bidirectional, Causal, Chunked, Mask, SlidingWindow, WithinChunk

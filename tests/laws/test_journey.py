@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trainsim as ts
-from trainsim.comparison import Comparison
+from trainsim.run.compare import Comparison
 from trainsim.testing import small_runs
 
 NEAR = 1e-12

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trainsim as ts
-from trainsim.ledger import tree
+from trainsim.core.ledger import tree
 from trainsim.testing import small_ledgers
 
 factors = st.floats(1e-3, 1e3)

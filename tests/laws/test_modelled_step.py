@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 
 import trainsim as ts
 from trainsim.cluster.stack import Dispatcher
-from trainsim.errors import EstimateError, SpecError
+from trainsim.core.errors import EstimateError, SpecError
+from trainsim.core.spec import Batch
+from trainsim.gpu_memory.peak import memory
 from trainsim.model.ops import MatMul
-from trainsim.spec import Batch
+from trainsim.parallelism.optimizer import OPTIMIZERS
+from trainsim.parallelism.plan import Loss, check_plan
+from trainsim.parallelism.precision import RECIPES
+from trainsim.parallelism.schedules.orders import Schedule, check_schedule
+from trainsim.parallelism.shapes import shapes_of
+from trainsim.step.layers import NUMBER_BYTES
 from trainsim.testing import hf_configs
-from trainsim.training.layers import NUMBER_BYTES
-from trainsim.training.memory import memory
-from trainsim.training.optimizer import OPTIMIZERS
-from trainsim.training.plan import Loss, check_plan
-from trainsim.training.precision import RECIPES
-from trainsim.training.schedule import Schedule, check_schedule
-from trainsim.training.shapes import shapes_of
 
 CLUSTERS = ("hgx-h100", "dgx-a100", "nvl72-gb200", "hgx-h800")
 STACKS = ("megatron-2021", "fsdp-2023", "torchtitan-2024", "mcore-hopper", "mcore-blackwell", "deepseek-2024")

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trainsim as ts
-from trainsim import toml
 from trainsim.catalog import rows
+from trainsim.core import toml_io as toml
 from trainsim.testing import small_runs
 
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import trainsim as ts
-from trainsim.training.degrees import Degrees
-from trainsim.training.memory import peak_by_zero, peak_memory, rank_memory
-from trainsim.training.plan import Plan
+from trainsim.gpu_memory.peak import peak_by_zero, peak_memory, rank_memory
+from trainsim.parallelism.degrees import Degrees
+from trainsim.parallelism.plan import Plan
 
 ATTENTION = ts.GroupedQueryAttention(heads=16, kv_heads=8, head_dim=32)
 LATENT = ts.LatentAttention(heads=16, kv_rank=64, q_rank=96, nope_dim=32, rope_dim=16, v_dim=32)

@@ -9,30 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
 
-from trainsim.errors import BeliefError, TrainsimWarning
-from trainsim.spec import Spec
-from trainsim.uncertainty import (
-    Beliefs,
-    beta,
-    ci90,
-    condition,
-    difference,
-    disclosure,
-    joint,
-    linear_correlation,
-    lognormal,
-    measured,
-    mixture,
-    normal,
-    pert,
-    rank_correlation,
-    sensitivity,
-    simulate,
-    triangular,
-    uniform,
-)
-from trainsim.uncertainty.files import from_dict, schema, to_dict
-from trainsim.units import Num, Unit
+from trainsim.core.errors import BeliefError, TrainsimWarning
+from trainsim.core.spec import Spec
+from trainsim.core.units import Num, Unit
+from trainsim.uncertainty.analysis.comparison import difference
+from trainsim.uncertainty.analysis.condition import condition, measured
+from trainsim.uncertainty.analysis.influence import disclosure
+from trainsim.uncertainty.analysis.sensitivity import sensitivity
+from trainsim.uncertainty.beliefs.beliefs import Beliefs
+from trainsim.uncertainty.beliefs.correlation import linear_correlation, rank_correlation
+from trainsim.uncertainty.beliefs.files import from_dict, schema, to_dict
+from trainsim.uncertainty.distributions.composed import joint, mixture
+from trainsim.uncertainty.distributions.interval import ci90
+from trainsim.uncertainty.distributions.parametric import beta, lognormal, normal, pert, triangular, uniform
+from trainsim.uncertainty.sampling.engine import simulate
 
 
 class Pair(Spec):

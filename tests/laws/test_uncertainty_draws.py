@@ -7,25 +7,16 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from trainsim.errors import BeliefError
-from trainsim.spec import Spec
-from trainsim.uncertainty import (
-    Beliefs,
-    Distribution,
-    beta,
-    ci90,
-    empirical,
-    joint,
-    lognormal,
-    mixture,
-    normal,
-    pert,
-    simulate,
-    triangular,
-    uniform,
-)
-from trainsim.uncertainty.tables import ScoreTable, accurate, quick
-from trainsim.units import Num, Unit
+from trainsim.core.errors import BeliefError
+from trainsim.core.spec import Spec
+from trainsim.core.units import Num, Unit
+from trainsim.uncertainty.beliefs.beliefs import Beliefs
+from trainsim.uncertainty.distributions.composed import empirical, joint, mixture
+from trainsim.uncertainty.distributions.distribution import Distribution
+from trainsim.uncertainty.distributions.interval import ci90
+from trainsim.uncertainty.distributions.parametric import beta, lognormal, normal, pert, triangular, uniform
+from trainsim.uncertainty.distributions.tables import ScoreTable, accurate, quick
+from trainsim.uncertainty.sampling.engine import simulate
 
 
 class Box(Spec):

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import trainsim as ts
-from trainsim.errors import ConfigError
+from trainsim.core.errors import ConfigError
 from trainsim.model.huggingface.reader import families
 from trainsim.model.huggingface.unfit import UNFIT
 from trainsim.model.masks import Mask

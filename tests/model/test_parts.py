@@ -9,11 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainsim.errors import SpecError
-from trainsim.model.attention import Attention, GroupedQueryAttention, LatentAttention, LightningAttention, RoutedAttention
+from trainsim.core.errors import SpecError
+from trainsim.core.spec import members
+from trainsim.model.attention.base import Attention
+from trainsim.model.attention.grouped_query import GroupedQueryAttention
+from trainsim.model.attention.latent import LatentAttention
+from trainsim.model.attention.linear import LightningAttention
+from trainsim.model.attention.routed import RoutedAttention
 from trainsim.model.feedforward import FeedForward, GatedMLP, MixtureOfExperts, NoFeedForward, PlainMLP
 from trainsim.model.ops import MatMul, Op
-from trainsim.spec import members
 from trainsim.testing import check_part
 
 SMALL = st.integers(1, 6)

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import trainsim as ts
-from trainsim.planning.evaluate import try_all
-from trainsim.planning.layouts import Layouts
+from trainsim.planning.candidates import Layouts
+from trainsim.planning.memory_filter import try_all
+from trainsim.planning.problem import setting_of
 from trainsim.planning.ranking import Ranking, pareto
-from trainsim.planning.setting import setting_of
 from trainsim.testing.searches import NARROW, dense, run, sparse
 
 Array = NDArray[np.float64]

@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trainsim as ts
-from trainsim.errors import EstimateError, SpecError
-from trainsim.planning.evaluate import frameworks, refusal, try_all
+from trainsim.core.errors import EstimateError, SpecError
+from trainsim.gpu_memory.peak import memory
+from trainsim.parallelism.plan import check_plan, micro_batches
+from trainsim.planning.memory_filter import frameworks, refusal, try_all
+from trainsim.planning.problem import setting_of
 from trainsim.planning.ranking import pareto
 from trainsim.planning.search import reasons_of
-from trainsim.planning.setting import setting_of
 from trainsim.planning.space import AXES, structures, values_of
 from trainsim.testing.searches import NARROW, dense, run, sparse
-from trainsim.training.memory import memory
-from trainsim.training.plan import check_plan, micro_batches
 
 CASES = {"dense": run(dense()), "sparse": run(sparse(), gpus=12)}
 

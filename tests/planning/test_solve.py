@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import trainsim as ts
-from trainsim.errors import BeliefError, EstimateError, PathError, SpecError
+from trainsim.core.errors import BeliefError, EstimateError, PathError, SpecError
+from trainsim.core.spec import Batch
+from trainsim.parallelism.plan import micro_batches
 from trainsim.planning.axes import _stride
 from trainsim.planning.solve import DRAWS, _draws
-from trainsim.spec import Batch
-from trainsim.training.plan import micro_batches
 
 TOLD = {
     "mfu": ts.MFU(0.4, flops="half"),

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 import trainsim as ts
-from trainsim.errors import EstimateError
+from trainsim.core.errors import EstimateError
+from trainsim.parallelism.schedules.orders import Schedule
+from trainsim.parallelism.schedules.uneven import busy_seconds
+from trainsim.parallelism.schedules.waiting import times_by_stage, waiting_seconds
 from trainsim.report.pipeline import finding
-from trainsim.training.schedule import Schedule, busy_seconds, times_by_stage, waiting_seconds
 
 pytest.importorskip("matplotlib")
 ONE = ts.Times(forward=np.ones(4), inputs=np.ones(4), weights=np.ones(4), pair=2.5 * np.ones(4))

@@ -7,8 +7,8 @@ from typing import ClassVar
 import pytest
 
 import trainsim as ts
+from trainsim.core.units import Num
 from trainsim.training.efficiency import Efficiency, Work
-from trainsim.units import Num
 
 
 class Plain(Efficiency):

@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainsim.cluster.hardware import Chip, Cluster, Peak
-from trainsim.errors import EstimateError, SpecError
-from trainsim.model.attention import GroupedQueryAttention, LatentAttention
+from trainsim.core.errors import EstimateError, SpecError
+from trainsim.core.spec import Batch
+from trainsim.model.attention.grouped_query import GroupedQueryAttention
+from trainsim.model.attention.latent import LatentAttention
 from trainsim.model.counting import count_params
 from trainsim.model.feedforward import GatedMLP, MixtureOfExperts
 from trainsim.model.transformer import Block, Layers, Model
-from trainsim.spec import Batch
 from trainsim.training.decoding import Engine, cache_elements, decode_flops, decode_step, slots, weights_read
 from trainsim.training.reinforcement import Reinforcement, Responses, decode_seconds, estimate_reinforcement
 

@@ -9,8 +9,8 @@ import pytest
 
 from trainsim.catalog.recipes import recipes, said_hours
 from trainsim.catalog.rows import find, lineage, rows
-from trainsim.errors import CatalogError
-from trainsim.units import human
+from trainsim.core.errors import CatalogError
+from trainsim.core.units import human
 
 HINDCASTS = {"recipe-r1-zero": ("miss", 128e3, 616e3, 3.38e6), "recipe-r1": ("inside", 29.9e3, 230e3, 1.81e6)}
 """What was said, before the hours were looked up in their rows; never re-tuned."""

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 import trainsim as ts
 from trainsim.catalog.rows import find
 from trainsim.cluster.hardware import Cluster
-from trainsim.comparison import Comparison
-from trainsim.errors import EstimateError
+from trainsim.core.errors import EstimateError
+from trainsim.core.units import SECONDS_PER_HOUR
+from trainsim.run.compare import Comparison
 from trainsim.training.decoding import Engine
 from trainsim.training.reinforcement import Reinforcement, Responses
 from trainsim.training.rollouts import Rollouts
-from trainsim.units import SECONDS_PER_HOUR
 
 STUDENT, TEACHER = ts.catalog.model("llama3.2-3b"), ts.catalog.model("llama3-8b")
 TOKENS, SEQ_LEN, PEAK = 1e12, 4096.0, 989.4e12

@@ -8,11 +8,17 @@ import numpy as np
 import pytest
 from scipy import special
 
-from trainsim.errors import BeliefError
-from trainsim.ledger import Ledger
-from trainsim.uncertainty import Beliefs, Figure, ci90, difference, normal, simulate, uniform, what_must_be_true
-from trainsim.uncertainty.reference import BELIEFS, EXACT, EXACT_BELOW_6M, EXACT_MEAN, Bench, cost
-from trainsim.units import Num
+from trainsim.core.errors import BeliefError
+from trainsim.core.ledger import Ledger
+from trainsim.core.units import Num
+from trainsim.uncertainty.analysis.comparison import difference
+from trainsim.uncertainty.analysis.inverse import what_must_be_true
+from trainsim.uncertainty.beliefs.beliefs import Beliefs
+from trainsim.uncertainty.distributions.interval import ci90
+from trainsim.uncertainty.distributions.parametric import normal, uniform
+from trainsim.uncertainty.sampling.engine import simulate
+from trainsim.uncertainty.sampling.reference import BELIEFS, EXACT, EXACT_BELOW_6M, EXACT_MEAN, Bench, cost
+from trainsim.uncertainty.sampling.simulation import Figure
 
 INDEPENDENT = Beliefs(dict(BELIEFS))
 
@@ -117,8 +123,8 @@ def bent_cost(s: Bench) -> Num:
 
 
 def exact_quantiles(beliefs: Beliefs, *, bent: bool) -> dict[float, float]:
-    from trainsim.uncertainty.oracle import exact
-    from trainsim.uncertainty.sweep import Study
+    from trainsim.uncertainty.sampling.exact import exact
+    from trainsim.uncertainty.sampling.sweep import Study
 
     law = exact(Study(Bench(), beliefs, cost, 0, 16), "value")
     values = {level: law.quantile(level) for level in EXACT}

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainsim.errors import BeliefError
-from trainsim.uncertainty import Simulation, simulate
-from trainsim.uncertainty.reference import BELIEFS, Bench, cost
-from trainsim.units import Num
+from trainsim.core.errors import BeliefError
+from trainsim.core.units import Num
+from trainsim.uncertainty.sampling.engine import simulate
+from trainsim.uncertainty.sampling.reference import BELIEFS, Bench, cost
+from trainsim.uncertainty.sampling.simulation import Simulation
 
 N = 1 << 20
 """Enough to be counted in shards."""

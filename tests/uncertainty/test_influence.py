@@ -6,23 +6,16 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from trainsim.errors import BeliefError
-from trainsim.spec import Spec
-from trainsim.uncertainty import (
-    Beliefs,
-    ci90,
-    compare_beliefs,
-    linear_correlation,
-    lognormal,
-    normal,
-    rank_correlation,
-    region,
-    sensitivity,
-    tornado,
-    uniform,
-)
-from trainsim.uncertainty.correlation import Correlation
-from trainsim.units import Num, Unit
+from trainsim.core.errors import BeliefError
+from trainsim.core.spec import Spec
+from trainsim.core.units import Num, Unit
+from trainsim.uncertainty.analysis.comparison import compare_beliefs
+from trainsim.uncertainty.analysis.influence import region, tornado
+from trainsim.uncertainty.analysis.sensitivity import sensitivity
+from trainsim.uncertainty.beliefs.beliefs import Beliefs
+from trainsim.uncertainty.beliefs.correlation import Correlation, linear_correlation, rank_correlation
+from trainsim.uncertainty.distributions.interval import ci90
+from trainsim.uncertainty.distributions.parametric import lognormal, normal, uniform
 
 
 class Three(Spec):

@@ -6,10 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainsim.errors import BeliefError, PathError, TrainsimError, TrainsimWarning
-from trainsim.ledger import Ledger
-from trainsim.uncertainty import Beliefs, Figure, ci90, normal, simulate
-from trainsim.uncertainty.reference import BELIEFS, EXACT, EXACT_BELOW_6M, EXACT_MEAN, Bench, cost
+from trainsim.core.errors import BeliefError, PathError, TrainsimError, TrainsimWarning
+from trainsim.core.ledger import Ledger
+from trainsim.uncertainty.beliefs.beliefs import Beliefs
+from trainsim.uncertainty.distributions.interval import ci90
+from trainsim.uncertainty.distributions.parametric import normal
+from trainsim.uncertainty.sampling.engine import simulate
+from trainsim.uncertainty.sampling.reference import BELIEFS, EXACT, EXACT_BELOW_6M, EXACT_MEAN, Bench, cost
+from trainsim.uncertainty.sampling.simulation import Figure
 
 
 def off(figure: Figure, exact: float) -> float:
@@ -92,7 +96,7 @@ def test_a_simulation_travels_and_remembers_what_it_was_asked() -> None:
     there = pickle.loads(pickle.dumps(sim))  # noqa: S301  (our own)
     assert there.quantile("value", [0.05, 0.95]) == sim.quantile("value", [0.05, 0.95])
     record = sim.record()
-    assert (record["seed"], record["n"], record["function"]) == (9, 1024, "trainsim.uncertainty.reference:cost")
+    assert (record["seed"], record["n"], record["function"]) == (9, 1024, "trainsim.uncertainty.sampling.reference:cost")
     assert Bench(**{k: v for k, v in record["spec"].items() if k != "kind"}) == sim.spec
     again = simulate(sim.spec, sim.beliefs, sim.function, n=record["n"], seed=record["seed"])
     assert again.quantile("value", 0.5) == sim.quantile("value", 0.5)

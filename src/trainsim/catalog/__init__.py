@@ -11,6 +11,9 @@ from .fleets import fleet_beliefs as fleet_beliefs
 from .hardware import chip as chip
 from .hardware import cluster as cluster
 from .models import model as model
+from .posterior import stack as stack
+from .posterior import stack_beliefs as stack_beliefs
+from .posterior import stack_for as stack_for
 from .rents import rent_evidence as rent_evidence
 from .rows import Row as Row
 from .rows import find as find
@@ -23,6 +26,3 @@ from .runs import owner_beliefs as owner_beliefs
 from .runs import row_of as row_of
 from .runs import run as run
 from .stack_files import stack_text as stack_text
-from .stacks import stack as stack
-from .stacks import stack_beliefs as stack_beliefs
-from .stacks import stack_for as stack_for

@@ -11,9 +11,9 @@ from itertools import dropwhile
 from typing import Literal
 
 from ..cluster.stack import Dispatcher
+from ..frameworks.megatron_modules import captured, computed_again
 from ..model.transformer import Model
-from ..training.frameworks.megatron_modules import captured, computed_again
-from ..training.plan import Switch
+from ..parallelism.plan import Switch
 from .models import model as model_named
 from .models import size_of
 
@@ -26,7 +26,7 @@ class Launch:
     """What a recipe sets beside the degrees: as the fields of a plan.
 
     Args:
-        dispatcher, expert_overlap, graphs: as in :class:`~trainsim.training.plan.Plan`.
+        dispatcher, expert_overlap, graphs: as in :class:`~trainsim.parallelism.plan.Plan`.
         recompute, recompute_layers: parts that backward computes again, and in how many layers of a stage; nothing where only another
             layout's recipe is known.
         layout: whose recipe it is: the same layout's, or the nearest one's.

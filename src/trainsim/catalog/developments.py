@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..cost.pricing import Price
-from ..development import Data, Development, Line, People
-from ..run import Run
+from ..run.development import Data, Development, Line, People
+from ..run.run import Run
 from ..training.reliability import Goodput
-from ..uncertainty import Beliefs, ci90
+from ..uncertainty.beliefs.beliefs import Beliefs
+from ..uncertainty.distributions.interval import ci90
 from .evidence import interval, prior_rows
 from .rows import Row, find, rows
 from .runs import row_of

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from ..errors import CatalogError, TrainsimError
+from ..core.errors import CatalogError, TrainsimError
+from ..core.units import SECONDS_PER_HOUR
 from ..model.counting import flops_per_token
 from ..model.feedforward import MixtureOfExperts
 from ..model.transformer import Model
-from ..run import Run
-from ..uncertainty import Belief, ci90
-from ..units import SECONDS_PER_HOUR
+from ..run.run import Run
+from ..uncertainty.distributions.distribution import Belief
+from ..uncertainty.distributions.interval import ci90
 from .hardware import chip
 from .models import is_of, model_of
 from .rows import Row, lineage, rows

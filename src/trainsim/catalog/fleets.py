@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..core.errors import CatalogError
 from ..cost.pricing import Ownership
-from ..errors import CatalogError
-from ..fleet import Fleet, Holding, told_holding
-from ..uncertainty import Beliefs, ci90
+from ..run.fleet import Fleet, Holding, told_holding
+from ..uncertainty.beliefs.beliefs import Beliefs
+from ..uncertainty.distributions.interval import ci90
 from .evidence import interval
 from .rows import Row, find
 

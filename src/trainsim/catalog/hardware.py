@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from ..cluster.hardware import Chip, Cluster, Link, Peak
-from ..errors import CatalogError
+from ..core.errors import CatalogError
 from .rows import Row, find, rows
 
 

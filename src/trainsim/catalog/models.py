@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cache, lru_cache
 from typing import Any
 
-from ..model.attention import GroupedQueryAttention
+from ..model.attention.grouped_query import GroupedQueryAttention
 from ..model.feedforward import FeedForward, GatedMLP, MixtureOfExperts, PlainMLP
-from ..model.huggingface import from_hf
+from ..model.huggingface.reader import from_hf
 from ..model.transformer import Block, Head, Model, stack_of
 from .rows import Row, find
 

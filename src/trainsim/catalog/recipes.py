@@ -9,14 +9,17 @@ from typing import Any
 import numpy as np
 
 from ..cluster.hardware import Cluster
-from ..errors import CatalogError
-from ..model.huggingface import from_hf
+from ..core.errors import CatalogError
+from ..model.huggingface.reader import from_hf
 from ..model.transformer import Model
-from ..run import Run
+from ..run.run import Run
 from ..training.decoding import Engine
 from ..training.reinforcement import Reinforcement, Responses, estimate_reinforcement
 from ..training.rollouts import Rollouts
-from ..uncertainty import Beliefs, Simulation, ci90, simulate
+from ..uncertainty.beliefs.beliefs import Beliefs
+from ..uncertainty.distributions.interval import ci90
+from ..uncertainty.sampling.engine import simulate
+from ..uncertainty.sampling.simulation import Simulation
 from .evidence import is_moe
 from .hardware import cluster
 from .models import model

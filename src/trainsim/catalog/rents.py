@@ -9,10 +9,11 @@ from functools import partial
 import numpy as np
 from scipy import special
 
+from ..core.errors import CatalogError
 from ..cost.pricing import Rental
-from ..errors import CatalogError
-from ..run import Run
-from ..uncertainty import Belief, ci90
+from ..run.run import Run
+from ..uncertainty.distributions.distribution import Belief
+from ..uncertainty.distributions.interval import ci90
 from .evidence import GENERATIONS, TAILS, Evidence, why_hidden
 from .rows import Row, day_of, rows
 

@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ..errors import CatalogError, did_you_mean
+from ..core.errors import CatalogError, did_you_mean
 
 GRADES = ("counted", "disclosed", "measured", "vendor", "market", "estimate", "judgement")
 """How good a figure is, best first: counted from ops, said by who did it, measured by a stranger, on a data sheet, observed

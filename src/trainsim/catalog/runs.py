@@ -7,24 +7,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.errors import CatalogError
+from ..core.units import Unit
 from ..cost.pricing import Ownership, Rental
-from ..errors import CatalogError
 from ..model.counting import flops_per_token
 from ..model.transformer import Model
-from ..run import Run
+from ..parallelism.plan import Plan
+from ..run.run import Run
 from ..training.efficiency import MFU, BusyHours, Efficiency
 from ..training.modelled import Modelled
 from ..training.phases import Phase
-from ..training.plan import Plan
 from ..training.reliability import Goodput
-from ..uncertainty import Beliefs
-from ..units import Unit
+from ..uncertainty.beliefs.beliefs import Beliefs
 from .evidence import interval, mfu_evidence, prior_rows
 from .hardware import cluster
 from .models import is_of, model_of, size_of
+from .posterior import is_routed, stack_beliefs
 from .rents import rent_evidence
 from .rows import Row, day_of, find, rows
-from .stacks import is_routed, stack_beliefs
 
 FILLED = "median of "
 """How the source of an input begins that the catalogue filled in."""

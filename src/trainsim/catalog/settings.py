@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from ..errors import CatalogError
+from ..core.errors import CatalogError
 from .rows import Row, lineage, rows
 
 FLOOR = 1.0

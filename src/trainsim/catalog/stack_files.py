@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import toml
 from ..cluster.stack import Stack
-from ..errors import CatalogError
+from ..core import toml_io as toml
+from ..core.errors import CatalogError
 from .rows import Row, make_row
 
 _HEADER = {"like", "tags", "note", "date_precision"}

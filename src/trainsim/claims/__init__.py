@@ -1,1 +1,1 @@
-"""IS IT PLAUSIBLE: scopes and claims (nouns), the audit (a verb)."""
+"""Nouns of a claim: what was said, and which costs it covers."""

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
-from ..errors import ClaimError, SpecError, did_you_mean
-from ..spec import AsTuple, Spec
-from ..units import Num, Unit
+from ..core.errors import ClaimError, SpecError, did_you_mean
+from ..core.spec import AsTuple, Spec
+from ..core.units import Num, Unit
 
 Bound = Literal["", "at least", "at most"]
 """Whether a figure was told as such, as a floor ("more than 500 million") or as a ceiling."""

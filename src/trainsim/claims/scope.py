@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from ..errors import ClaimError
-from ..spec import AsTuple, Spec
+from ..core.errors import ClaimError
+from ..core.spec import AsTuple, Spec
 
 Basis = Literal["rent", "owner"]
 """Priced as if rented, or by the owner's amortised cost."""

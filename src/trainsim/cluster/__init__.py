@@ -1,1 +1,1 @@
-"""WHERE it runs: chips, links, clusters."""
+"""WHERE it runs: chips, links, clusters, collectives, kernels, software stacks."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import binom, gammaln, ndtri
 
-from ..units import Num, choose, larger, smaller
+from ..core.units import Num, choose, larger, smaller
 
 BLOM = 0.375
 """Plotting position of the expected largest of n normal draws (Blom 1958, Statistical Estimates and Transformed Beta-Variables)."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from ..errors import EstimateError
-from ..spec import Count, Spec
-from ..units import Num, Unit
+from ..core.errors import EstimateError
+from ..core.spec import Count, Spec
+from ..core.units import Num, Unit
 
 Architecture = Literal["volta", "ampere", "hopper", "blackwell"]
 """Generation of a chip, and of the chips that a stack's kernels are written for."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..units import Num
+from ..core.units import Num
 from .stack import Stack
 
 WANTED = 16

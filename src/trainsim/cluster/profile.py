@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from ..errors import EstimateError
-from ..units import Num
+from ..core.errors import EstimateError
+from ..core.units import Num
 from .hardware import Chip
 from .kernels import fused_attention_seconds, product_seconds
 from .stack import Stack

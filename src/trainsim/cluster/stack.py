@@ -7,9 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ..errors import SpecError, did_you_mean
-from ..spec import Spec
-from ..units import Num, Unit
+from ..core.errors import SpecError, did_you_mean
+from ..core.spec import Spec
+from ..core.units import Num, Unit
 from .hardware import Architecture
 
 Tag = Literal["measured", "published", "fitted", "prior-only", "on-bound"]

@@ -1,1 +1,1 @@
-"""HOW MUCH: takes hours, watts, counts; knows no model."""
+"""The price of an accelerator-hour: rent, ownership, quotes, energy. Knows no model."""

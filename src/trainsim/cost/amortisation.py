@@ -7,8 +7,8 @@ from typing import Annotated
 
 import numpy as np
 
-from ..spec import Family
-from ..units import Num, Unit
+from ..core.spec import Family
+from ..core.units import Num, Unit
 
 NO_INTEREST = 1e-15
 """Below double precision: as good as none, and the annuity would divide by what it can't tell from 0."""

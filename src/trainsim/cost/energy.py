@@ -7,9 +7,9 @@ from typing import Annotated
 
 import numpy as np
 
-from ..ledger import Ledger
-from ..spec import Spec
-from ..units import HOURS_PER_YEAR, Num, Unit, human
+from ..core.ledger import Ledger
+from ..core.spec import Spec
+from ..core.units import HOURS_PER_YEAR, Num, Unit, human
 from .ownership import WATTS_PER_KILOWATT, Site
 
 GRAMS_PER_KILOGRAM = 1000.0

@@ -6,10 +6,10 @@ from typing import Annotated, Self
 
 from pydantic import model_validator
 
-from ..errors import SpecError
-from ..ledger import Ledger
-from ..spec import Spec
-from ..units import HOURS_PER_YEAR, Num, Unit
+from ..core.errors import SpecError
+from ..core.ledger import Ledger
+from ..core.spec import Spec
+from ..core.units import HOURS_PER_YEAR, Num, Unit
 from .amortisation import Amortisation, Interest, Life, Residual, annuity
 from .price import Price
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from ..ledger import Ledger
-from ..units import Num, Unit
+from ..core.ledger import Ledger
+from ..core.units import Num, Unit
 from .amortisation import Amortisation, Annuity, StraightLine, ValueDecline
 from .ownership import Ownership, Site
 from .price import Price

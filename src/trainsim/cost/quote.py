@@ -7,10 +7,10 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import model_validator
 
-from ..errors import EstimateError, SpecError
-from ..ledger import Ledger
-from ..spec import Count
-from ..units import HOURS_PER_DAY, HOURS_PER_YEAR, Num, Unit
+from ..core.errors import EstimateError, SpecError
+from ..core.ledger import Ledger
+from ..core.spec import Count
+from ..core.units import HOURS_PER_DAY, HOURS_PER_YEAR, Num, Unit
 from .ownership import MONTHS_PER_YEAR
 from .price import Price
 

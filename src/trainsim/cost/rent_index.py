@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from ..errors import EstimateError
-from ..units import HOURS_PER_DAY, HOURS_PER_YEAR, Num
+from ..core.errors import EstimateError
+from ..core.units import HOURS_PER_DAY, HOURS_PER_YEAR, Num
 
 QUARTER_DAYS = HOURS_PER_YEAR / HOURS_PER_DAY / 4.0
 """Rows are dated by quarter: closer than that they are neighbours."""

@@ -1,1 +1,1 @@
-"""WHAT is trained: parts yield ops, a model compiles them once, and every account is a fold over the op table."""
+"""WHAT is trained: parts yield ops, a model compiles them once into an op table, and every account is one expression over it."""

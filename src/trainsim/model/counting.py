@@ -10,9 +10,9 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SpecError, check_kind, did_you_mean
-from ..ledger import Ledger, Unread, tree
-from ..units import Num
+from ..core.errors import SpecError, check_kind, did_you_mean
+from ..core.ledger import Ledger, Unread, tree
+from ..core.units import Num
 from .documents import Documents, document_keys
 from .feedforward import MixtureOfExperts
 from .masks import Mask

@@ -8,9 +8,9 @@ from typing import Annotated, Self
 import numpy as np
 from pydantic import model_validator
 
-from ..errors import SpecError
-from ..spec import AsTuple, Spec
-from ..units import Num
+from ..core.errors import SpecError
+from ..core.spec import AsTuple, Spec
+from ..core.units import Num
 
 
 class Documents(Spec):

@@ -8,8 +8,8 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import model_validator
 
-from ..errors import SpecError
-from ..spec import Count, Family
+from ..core.errors import SpecError
+from ..core.spec import Count, Family
 from .ops import MatMul, Op, Stream
 
 _GATED, _PLAIN = ("gate", "up"), ("up",)

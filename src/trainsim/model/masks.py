@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..units import Num
+from ..core.units import Num
 
 
 class Mask(abc.ABC):

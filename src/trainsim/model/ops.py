@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import TrainsimError
+from ..core.errors import TrainsimError
 from .masks import Causal, Mask, WithinChunk
 
 CAUSAL = Causal()

@@ -8,9 +8,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ..errors import SpecError
-from ..spec import AsTuple, ByName, Count, Spec
-from .attention import Attention
+from ..core.errors import SpecError
+from ..core.spec import AsTuple, ByName, Count, Spec
+from .attention.base import Attention
 from .feedforward import FeedForward
 from .ops import Entry, Lookup, MatMul, Op, OpTable, Stream, compile_ops, place
 
@@ -171,7 +171,7 @@ class Model(Spec):
     Raises:
         SpecError: a size that is missing or absurd, or positions that don't cover the stack.
 
-    >>> from trainsim.model.attention import GroupedQueryAttention
+    >>> from trainsim.model.attention.grouped_query import GroupedQueryAttention
     >>> from trainsim.model.feedforward import GatedMLP
     >>> block = Block(attention=GroupedQueryAttention(heads=4, kv_heads=4, head_dim=32), ffn=GatedMLP(width=320))
     >>> Model(hidden=128, vocab=1000, stack=[Layers(name="dense", count=3, block=block)]).layers
@@ -239,7 +239,7 @@ def stack_of(kinds: Sequence[tuple[str, Block]]) -> tuple[Layers, ...]:
     """A stack from the kind of each layer, first to last; kinds that alternate get their positions.
 
     >>> from trainsim.model.feedforward import NoFeedForward
-    >>> from trainsim.model.attention import GroupedQueryAttention
+    >>> from trainsim.model.attention.grouped_query import GroupedQueryAttention
     >>> one = Block(attention=GroupedQueryAttention(heads=1, kv_heads=1, head_dim=8), ffn=NoFeedForward())
     >>> [(k.name, k.count, k.positions) for k in stack_of([("a", one), ("b", one), ("a", one)])]
     [('a', 2, (0, 2)), ('b', 1, (1,))]

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from scipy.optimize import brentq
 
-from ..errors import EstimateError, SpecError
-from ..run import Run
+from ..core.errors import EstimateError, SpecError
+from ..core.units import Unit
+from ..parallelism.plan import Plan, micro_batches
+from ..run.run import Run
 from ..training.efficiency import told
 from ..training.phases import Phase
-from ..training.plan import Plan, micro_batches
-from ..units import Unit
 from .space import divisors
 
 REACH = 20.0

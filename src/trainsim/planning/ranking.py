@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from .layouts import ROUNDING, Index, Layouts
+from .candidates import ROUNDING, Index, Layouts
 from .space import Array, Mask
 
 BATCH = 512

@@ -9,21 +9,21 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..doubt import simulate
-from ..errors import BeliefError, EstimateError, SpecError, did_you_mean
-from ..journey import estimate
-from ..ledger import Ledger
-from ..run import Run
-from ..training.degrees import degrees_of
-from ..training.memory import peak_memory
-from ..training.plan import Plan, data_parallel
-from ..training.timing import step_time
-from ..uncertainty import Beliefs
-from ..uncertainty.simulation import Figure
-from ..units import SECONDS_PER_HOUR, Num, human
-from .evaluate import Tried, frameworks, try_all
+from ..core.errors import BeliefError, EstimateError, SpecError, did_you_mean
+from ..core.ledger import Ledger
+from ..core.units import SECONDS_PER_HOUR, Num, human
+from ..gpu_memory.peak import peak_memory
+from ..inference import simulate
+from ..parallelism.degrees import degrees_of
+from ..parallelism.plan import Plan, data_parallel
+from ..run.estimate import estimate
+from ..run.run import Run
+from ..step.breakdown import step_time
+from ..uncertainty.beliefs.beliefs import Beliefs
+from ..uncertainty.sampling.simulation import Figure
+from .memory_filter import Tried, frameworks, try_all
+from .problem import Setting, setting_of
 from .ranking import Ranking
-from .setting import Setting, setting_of
 
 By = Literal["time", "cost"]
 DRAWS = 2048
@@ -210,7 +210,7 @@ def search_plans(
         EstimateError: the step can't be modelled, or no layout is possible or fits: says the nearest.
         SpecError: no such framework, or a field of ``space`` that is none of a plan's.
 
-    Source: the rules are those of :func:`~trainsim.training.plan.check_plan`; exhaustive search over layouts as in Isaev et al. 2023
+    Source: the rules are those of :func:`~trainsim.parallelism.plan.check_plan`; exhaustive search over layouts as in Isaev et al. 2023
     (Calculon, SC '23, doi:10.1145/3581784.3607102), section 4.
 
     >>> import trainsim as ts

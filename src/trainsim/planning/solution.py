@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..run import Run
-from ..uncertainty.simulation import Figure
-from ..units import human
+from ..core.units import human
+from ..run.run import Run
+from ..uncertainty.sampling.simulation import Figure
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BeliefError, EstimateError, PathError
-from ..journey import Estimate, estimate
-from ..run import Run
-from ..spec import Batch
-from ..uncertainty import Beliefs
-from ..uncertainty.simulation import Figure
-from ..units import Num, human
+from ..core.errors import BeliefError, EstimateError, PathError
+from ..core.spec import Batch
+from ..core.units import Num, human
+from ..run.estimate import Estimate, estimate
+from ..run.run import Run
+from ..uncertainty.beliefs.beliefs import Beliefs
+from ..uncertainty.sampling.simulation import Figure
 from .axes import Axis, Listed, axis_of
 from .solution import Limit, Solution
 

@@ -17,12 +17,12 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ..catalog.stacks import is_routed
+from ..catalog.posterior import is_routed
 from ..cluster.hardware import Cluster
-from ..errors import SpecError, did_you_mean
+from ..core.errors import SpecError, did_you_mean
 from ..model.transformer import Model
-from ..training.plan import Plan, check_plan
-from ..training.schedule import Schedule, check_schedule
+from ..parallelism.plan import Plan, check_plan
+from ..parallelism.schedules.orders import Schedule, check_schedule
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -150,7 +150,7 @@ class Grid:
         return {}
 
     def possible(self, structure: Structure) -> tuple[Mask, Counter[str]]:
-        """Which layouts the rules of :func:`~trainsim.training.plan.check_plan` and the schedule allow, and how many each rule refuses.
+        """Which layouts the rules of :func:`~trainsim.parallelism.plan.check_plan` and the schedule allow, and how many each rule refuses.
 
         A layout that breaks several rules is counted at the first.
         """

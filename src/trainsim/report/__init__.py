@@ -1,1 +1,1 @@
-"""Pictures of answers; needs the ``plots`` extra and is imported by nothing."""
+"""Pictures and tables of answers; needs the ``plots`` extra and is imported by no other package."""

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..auditing.audit import Verdict
+from ..auditing.scope_ladder import Rung
+from ..auditing.screen import money, scope_in_words, stated_run, title_of, told_in_words
+from ..auditing.words import main_phase, ordinal
 from ..catalog.rows import find
-from ..claims.ladder import Rung
 from ..claims.scope import scope_of
-from ..claims.screen import money, scope_in_words, stated_run, title_of, told_in_words
-from ..claims.verdict import Verdict
-from ..claims.words import main_phase, ordinal
-from ..errors import EstimateError
-from ..uncertainty import Simulation
-from ..units import SECONDS_PER_HOUR, human
+from ..core.errors import EstimateError
+from ..core.units import SECONDS_PER_HOUR, human
+from ..uncertainty.sampling.simulation import Simulation
 from .lettering import BLUE, GREEN, GREY, MINUTE, ORANGE, box, fitted, free, pixels
 from .table import table, tall
 
@@ -317,7 +317,7 @@ def _legend(figure: Figure, v: Verdict, y: float) -> None:
 
 
 def _foot(figure: Figure, v: Verdict) -> None:
-    from .. import __version__
+    from ..core.version import __version__
 
     height = figure.get_figheight()
     sim = v.dollars or v.blind

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import EstimateError
-from ..training.schedule import Pass, Timeline
-from ..units import human
+from ..core.errors import EstimateError
+from ..core.units import human
+from ..parallelism.schedules.events import Timeline
+from ..parallelism.schedules.orders import Pass
 from .lettering import GREY
 from .picture import pyplot
 
@@ -75,7 +76,8 @@ def draw_timelines(timelines: Mapping[str, Timeline], path: str | Path, title: s
 def finding(timelines: Mapping[str, Timeline]) -> str:
     """Which pipeline is done first, and by how much, in one sentence.
 
-    >>> from trainsim.training.schedule import Times, pipeline_timeline
+    >>> from trainsim.parallelism.schedules.events import Times
+    >>> from trainsim.parallelism.schedules.waiting import pipeline_timeline
     >>> one = np.ones(1)
     >>> finding({name: pipeline_timeline(name, Times(one, one, one), 8, pp=4) for name in ("1f1b", "zero-bubble")})
     'zero-bubble is done 18 % sooner than 1f1b'

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from ..claims.screen import money
-from ..claims.verdict import Verdict
-from ..units import human
+from ..auditing.audit import Verdict
+from ..auditing.screen import money
+from ..core.units import human
 from .lettering import GREEN, GREY, MINUTE, ORANGE, YELLOW
 
 if TYPE_CHECKING:

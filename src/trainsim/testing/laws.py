@@ -16,9 +16,9 @@ from typing import Any, Literal, Union
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..ledger import Ledger
-from ..spec import Batch, Spec
-from ..units import Num, Unit
+from ..core.ledger import Ledger
+from ..core.spec import Batch, Spec
+from ..core.units import Num, Unit
 
 Array = NDArray[np.float64]
 DRAWS = 65_536

@@ -8,13 +8,14 @@ from itertools import product
 
 import numpy as np
 
-from ..model.attention import Attention, GroupedQueryAttention
+from ..core.units import Num
+from ..model.attention.base import Attention
+from ..model.attention.grouped_query import GroupedQueryAttention
 from ..model.counting import count_active_params, count_params, flops_per_token
 from ..model.feedforward import FeedForward, NoFeedForward
 from ..model.masks import Bidirectional, Causal, Chunked, Mask, SlidingWindow, WithinChunk
 from ..model.ops import Attend, Lookup, MatMul, Op, Scan, Stream
 from ..model.transformer import Block, Layers, Model
-from ..units import Num
 
 LENGTHS = (1, 2, 5, 9)
 

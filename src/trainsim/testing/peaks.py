@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import cache
 
 from ..catalog.rows import Row, rows
-from ..model.huggingface import from_hf
+from ..gpu_memory.peak import rank_memory
+from ..model.huggingface.reader import from_hf
 from ..model.transformer import Layers, Model
-from ..training.degrees import degrees_of
-from ..training.memory import rank_memory
-from ..training.plan import Plan
+from ..parallelism.degrees import degrees_of
+from ..parallelism.plan import Plan
 
 CONFIG = "config-"
 

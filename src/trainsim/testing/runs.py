@@ -8,19 +8,22 @@ from typing import Any
 from hypothesis import strategies as st
 
 from ..cluster.hardware import Chip, Cluster, Peak
+from ..core.ledger import Ledger
+from ..core.spec import Spec
+from ..core.units import Unit
 from ..cost.pricing import Rental
-from ..ledger import Ledger
-from ..model.attention import GroupedQueryAttention
+from ..model.attention.grouped_query import GroupedQueryAttention
 from ..model.feedforward import GatedMLP, MixtureOfExperts
 from ..model.transformer import Block, Head, Layers, Model
-from ..run import Run
-from ..spec import Spec
+from ..parallelism.plan import Plan
+from ..run.run import Run
 from ..training.efficiency import HFU, MFU, BusyHours, Efficiency, StepTime, Throughput
 from ..training.phases import Phase
-from ..training.plan import Plan
 from ..training.reliability import Goodput
-from ..uncertainty import Belief, Beliefs, ci90, triangular, uniform
-from ..units import Unit
+from ..uncertainty.beliefs.beliefs import Beliefs
+from ..uncertainty.distributions.distribution import Belief
+from ..uncertainty.distributions.interval import ci90
+from ..uncertainty.distributions.parametric import triangular, uniform
 
 CONVENTIONS = ("causal", "half", "full", "6nd", "megatron")
 

@@ -1,1 +1,1 @@
-"""HOW it runs: efficiency, layout, phases, reliability."""
+"""HOW a run goes: phases, efficiency, reliability, reinforcement learning."""

@@ -9,12 +9,16 @@ from typing import Annotated
 import numpy as np
 
 from ..cluster.hardware import Chip
-from ..errors import EstimateError
-from ..model.attention import Attention, GroupedQueryAttention, LatentAttention, LightningAttention, RoutedAttention
+from ..core.errors import EstimateError
+from ..core.spec import Count, Spec
+from ..core.units import Num, Unit
+from ..model.attention.base import Attention
+from ..model.attention.grouped_query import GroupedQueryAttention
+from ..model.attention.latent import LatentAttention
+from ..model.attention.linear import LightningAttention
+from ..model.attention.routed import RoutedAttention
 from ..model.ops import MatMul
 from ..model.transformer import Model
-from ..spec import Count, Spec
-from ..units import Num, Unit
 
 
 class Engine(Spec):

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator
 
 from ..cluster.hardware import Cluster, Peak
-from ..errors import EstimateError, SpecError, did_you_mean
-from ..ledger import Ledger
+from ..core.errors import EstimateError, SpecError, did_you_mean
+from ..core.ledger import Ledger
+from ..core.spec import Family
+from ..core.units import SECONDS_PER_HOUR, Num, Unit
 from ..model.counting import known_convention
 from ..model.documents import Documents
 from ..model.transformer import Model
-from ..spec import Family
-from ..units import SECONDS_PER_HOUR, Num, Unit
-from .plan import Plan
+from ..parallelism.plan import Plan
 
 Flow = Literal["busy", "wall"]
 """Whether a told time is useful stepping alone or holds restarts and downtime as well."""

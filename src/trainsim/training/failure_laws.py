@@ -8,8 +8,8 @@ from typing import Annotated
 import numpy as np
 from scipy import special
 
-from ..spec import Family
-from ..units import Num, Unit
+from ..core.spec import Family
+from ..core.units import Num, Unit
 
 EXPLICIT_TERMS = 64
 """Segments summed one by one before the rest is taken by the Euler-Maclaurin formula."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from ..cluster.hardware import Cluster
 from ..cluster.stack import Stack
-from ..errors import EstimateError
-from ..ledger import Ledger
-from ..units import Num
+from ..core.errors import EstimateError
+from ..core.ledger import Ledger
+from ..core.units import Num
+from ..parallelism.shapes import shapes_of
+from ..step.breakdown import ledger_of
+from ..step.step import plain, step_of_plan
 from .efficiency import Efficiency, Flow, Work
-from .shapes import shapes_of
-from .step import plain, step_of_plan
-from .timing import ledger_of
 
 
 class Modelled(Efficiency):

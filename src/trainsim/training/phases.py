@@ -9,13 +9,13 @@ import numpy as np
 from pydantic import model_validator
 
 from ..cluster.hardware import Cluster
-from ..errors import SpecError
+from ..core.errors import SpecError
+from ..core.spec import AsTuple, Spec
+from ..core.units import Num, Unit
 from ..model.documents import Documents
 from ..model.transformer import Model
-from ..spec import AsTuple, Spec
-from ..units import Num, Unit
+from ..parallelism.plan import Plan
 from .efficiency import Efficiency
-from .plan import Plan
 
 
 class Phase(Spec):

@@ -11,12 +11,12 @@ import numpy as np
 from scipy import special
 
 from ..cluster.hardware import Cluster
-from ..errors import SpecError
-from ..ledger import Ledger
+from ..core.errors import SpecError
+from ..core.ledger import Ledger
+from ..core.spec import Count, Spec
+from ..core.units import HOURS_PER_DAY, SECONDS_PER_HOUR, Num, Unit
 from ..model.counting import flops_per_token
 from ..model.transformer import Model
-from ..spec import Count, Spec
-from ..units import HOURS_PER_DAY, SECONDS_PER_HOUR, Num, Unit
 from .decoding import Engine, decode_step, slots
 
 TRAINING_POINTS = 5

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import numpy as np
 from scipy import special
 
-from ..errors import EstimateError
-from ..ledger import Ledger
-from ..spec import Family
-from ..units import HOURS_PER_DAY, SECONDS_PER_HOUR, Num, Unit
+from ..core.errors import EstimateError
+from ..core.ledger import Ledger
+from ..core.spec import Family
+from ..core.units import HOURS_PER_DAY, SECONDS_PER_HOUR, Num, Unit
 from .failure_laws import Exponential, FailureLaw, segments_kept
 
 SECONDS_PER_DAY = HOURS_PER_DAY * SECONDS_PER_HOUR

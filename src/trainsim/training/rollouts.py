@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from ..units import Num
+from ..core.units import Num
 from .efficiency import Efficiency, Flow, Work
 from .reinforcement import Reinforcement, estimate_reinforcement
 

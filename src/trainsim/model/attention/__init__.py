@@ -1,7 +1,1 @@
-"""Attention: one family a file."""
-
-from .base import Attention as Attention
-from .grouped_query import GroupedQueryAttention as GroupedQueryAttention
-from .latent import LatentAttention as LatentAttention
-from .linear import LightningAttention as LightningAttention
-from .routed import RoutedAttention as RoutedAttention
+"""Attention: one kind a file."""

@@ -6,7 +6,7 @@ import abc
 from collections.abc import Iterator
 from typing import ClassVar
 
-from ...spec import Family
+from ...core.spec import Family
 from ..ops import Op
 
 

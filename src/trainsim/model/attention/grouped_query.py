@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import model_validator
 
-from ...errors import SpecError
-from ...spec import AsTuple, Count
+from ...core.errors import SpecError
+from ...core.spec import AsTuple, Count
 from ..masks import Causal, Chunked, Mask, SlidingWindow
 from ..ops import Attend, MatMul, Op, Stream
 from .base import Attention

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from ...spec import AsTuple, Count
+from ...core.spec import AsTuple, Count
 from ..masks import Causal
 from ..ops import Attend, MatMul, Op, Stream
 from .base import Attention

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...spec import Count
+from ...core.spec import Count
 from ..ops import MatMul, Op, Scan, Stream
 from .base import Attention
 

@@ -7,8 +7,8 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from ...errors import SpecError
-from ...spec import Count
+from ...core.errors import SpecError
+from ...core.spec import Count
 from ..masks import Causal
 from ..ops import Attend, MatMul, Op, Stream
 from .base import Attention

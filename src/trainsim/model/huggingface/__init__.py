@@ -1,3 +1,1 @@
-"""``config.json`` → Model, one small mapping per family."""
-
-from .reader import from_hf as from_hf
+"""``config.json`` to :class:`~trainsim.model.transformer.Model`: one small file per model family."""

@@ -7,7 +7,7 @@ import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...errors import ConfigError
+from ...core.errors import ConfigError
 from ..transformer import MAX_LAYERS
 from .harmless import is_harmless
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..attention import Attention, LatentAttention
+from ..attention.base import Attention
+from ..attention.latent import LatentAttention
 from ..transformer import Model
 from .config import Config
 from .parts import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..attention import GroupedQueryAttention
+from ..attention.grouped_query import GroupedQueryAttention
 from ..feedforward import PlainMLP
 from ..transformer import Model
 from .config import Config

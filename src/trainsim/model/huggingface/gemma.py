@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..attention import GroupedQueryAttention
+from ..attention.grouped_query import GroupedQueryAttention
 from ..transformer import Model
 from .config import Config
 from .parts import ALL, LAYERS, alike, assemble, biases, by_type, every_nth_full, gated, grouped_query, stack

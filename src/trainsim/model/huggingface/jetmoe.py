@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..attention import RoutedAttention
+from ..attention.routed import RoutedAttention
 from ..feedforward import MixtureOfExperts
 from ..transformer import Model
 from .config import Config

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..attention import LightningAttention
+from ..attention.linear import LightningAttention
 from ..transformer import Model
 from .config import Config
 from .parts import LAYERS, Mixers, alike, assemble, grouped_query, routed, stack

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from ..attention import Attention, GroupedQueryAttention
+from ..attention.base import Attention
+from ..attention.grouped_query import GroupedQueryAttention
 from ..feedforward import FeedForward, GatedMLP, MixtureOfExperts
 from ..transformer import Block, Head, Layers, Model, MultiTokenPrediction, stack_of
 from .config import Config

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ...errors import ConfigError, TrainsimError, did_you_mean
+from ...core.errors import ConfigError, TrainsimError, did_you_mean
 from ..transformer import Model
 from .config import Config
 from .document import document

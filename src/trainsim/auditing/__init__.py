@@ -1,0 +1,1 @@
+"""A claim checked against disclosed figures and computed estimates."""

@@ -1,0 +1,170 @@
+"""Rows as a fit foretells them that has not seen them: how far off, and how wide an interval would have had to be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from ..catalog.posterior import class_of, is_routed
+from .fit import STEP, fit, problem
+from .layer_effects import offsets
+from .records import MeasuredStep
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Unseen:
+    """Rows as foretold by a fit that has not seen them.
+
+    Args:
+        steps: the rows.
+        residuals: log(modelled / measured) of each, shape ``(rows,)``.
+        doubt: standard deviation of that by the constants' own doubt, shape ``(rows,)``.
+        known: whether the fit had seen their layers in another configuration of their source, shape ``(rows,)``.
+    """
+
+    steps: tuple[MeasuredStep, ...]
+    residuals: Array
+    doubt: Array
+    known: NDArray[np.bool_]
+
+    def only(self, rows: NDArray[np.bool_]) -> Unseen:
+        """Some of the rows."""
+        chosen = tuple(s for s, here in zip(self.steps, rows, strict=True) if here)
+        return Unseen(chosen, self.residuals[rows], self.doubt[rows], self.known[rows])
+
+    def __add__(self, other: Unseen) -> Unseen:
+        return Unseen(
+            self.steps + other.steps,
+            np.concatenate([self.residuals, other.residuals]),
+            np.concatenate([self.doubt, other.doubt]),
+            np.concatenate([self.known, other.known]),
+        )
+
+
+def foretell(seen: Sequence[MeasuredStep], unseen: Sequence[MeasuredStep], near: Array | None = None) -> Unseen:
+    """Fit some rows, foretell others; ``near`` only shortens the search, which ends where its own rows say.
+
+    What the fit misses of a source's layers is taken off rows of the same layers (:func:`~trainsim.calibration.layer_effects.offsets`).
+    """
+    task = problem(seen)
+    found = fit(task, starts=1, iterations=12, near=near)
+    test = problem(unseen)
+    around = found.best + np.concatenate([np.zeros((1, len(task.names))), STEP * np.eye(len(task.names))])
+    apart = test.residuals(around)
+    slope = (apart[:, 1:] - apart[:, :1]) / STEP
+    variance = np.einsum("rc,cd,rd->r", slope, found.covariance[int(np.argmin(found.misfit))], slope)
+    missed = offsets(task.steps, task.residuals(found.best[None, :])[:, 0])
+    off = np.array([missed.get(s.kernels, 0.0) for s in test.steps])
+    known = np.array([s.kernels in missed for s in test.steps])
+    return Unseen(test.steps, apart[:, 0] - off, np.sqrt(np.maximum(variance, 0.0)), known)
+
+
+Forecaster = Callable[[Sequence[MeasuredStep], Sequence[MeasuredStep]], Unseen]
+"""What foretells rows from others: (seen, unseen) → rows as foretold."""
+
+
+def splits(steps: Sequence[MeasuredStep], repeats: int = 2, seed: int = 0) -> Iterator[tuple[list[MeasuredStep], list[MeasuredStep]]]:
+    """Random halves as (seen, unseen), each half once seen and once not; repeats of a configuration stay on one side."""
+    rng, keys = np.random.default_rng(seed), sorted({s.key for s in steps})
+    for _ in range(repeats):
+        chosen = set(rng.permutation(keys)[: len(keys) // 2].tolist())
+        one, other = [s for s in steps if s.key in chosen], [s for s in steps if s.key not in chosen]
+        yield one, other
+        yield other, one
+
+
+def halves(steps: Sequence[MeasuredStep], forecast: Forecaster = foretell, repeats: int = 2, seed: int = 0) -> Unseen:
+    """Every row foretold from random halves without its configuration, ``repeats`` times."""
+    return together([forecast(seen, unseen) for seen, unseen in splits(steps, repeats, seed)])
+
+
+def sources_apart(steps: Sequence[MeasuredStep], forecast: Forecaster = foretell) -> Unseen:
+    """Every row foretold from the rows of all other sources."""
+    names = sorted({s.source for s in steps})
+    return together([forecast([s for s in steps if s.source != n], [s for s in steps if s.source == n]) for n in names])
+
+
+def together(parts: Sequence[Unseen]) -> Unseen:
+    """Several sets of foretold rows as one."""
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = whole + part
+    return whole
+
+
+FEW = 20.0
+"""Configurations that all rows of a kind count for beside a class's own, so that a handful of rows does not set its spread."""
+
+
+def spreads(inside: Unseen, apart: Unseen) -> dict[str, Any]:
+    """What is left unexplained, as standard deviations of log(modelled / measured).
+
+    Args:
+        inside, apart: rows foretold from random halves, and from the rows of all other sources.
+
+    Returns:
+        ``spread`` inside a source by class of rows; ``measured``, of layers that the source was measured with, by source;
+        ``unseen``, of a source nobody has seen.
+    """
+    return {"spread": by_class(inside), "measured": by_source(inside), "unseen": spread_unseen(apart)}
+
+
+def by_class(unseen: Unseen) -> dict[str, float]:
+    """What is left unexplained inside a source: the σ that puts nine tenths of each class of rows inside its 90 % interval.
+
+    Of rows whose layers the fit had not seen; classes are kinds of stack, dense and routed apart.
+    """
+    unseen = unseen.only(~unseen.known)
+    names = [class_of(s.stack, routed=is_routed(s.model)) for s in unseen.steps]  # type: ignore[arg-type]
+    kinds = np.array([name.rpartition("/")[2] for name in names])
+    whole = {str(kind): needed_spread(unseen, 1.0 * (kinds == kind)) for kind in sorted(set(kinds))}
+    own = {name: _mixed(unseen, np.array(names) == name, whole[name.rpartition("/")[2]]) for name in set(names)}
+    return {name: round(value, 4) for name, value in sorted((whole | own).items())}
+
+
+def by_source(unseen: Unseen) -> dict[str, float]:
+    """The same of rows whose layers the fit had seen in another configuration, by source; ``""`` for all of them, each source once."""
+    unseen = unseen.only(unseen.known)
+    if not unseen.steps:
+        return {}
+    whole = spread_unseen(unseen)
+    names = np.array([s.source for s in unseen.steps])
+    return {"": whole} | {str(name): round(_mixed(unseen, names == name, whole), 4) for name in sorted(set(names))}
+
+
+def _mixed(unseen: Unseen, rows: NDArray[np.bool_], whole: float) -> float:
+    """The σ that some rows need, mixed with that of all where they are few configurations."""
+    number = len({s.key for s, here in zip(unseen.steps, rows, strict=True) if here})
+    return float(np.sqrt((number * needed_spread(unseen, rows.astype(np.float64)) ** 2 + FEW * whole**2) / (number + FEW)))
+
+
+def spread_unseen(unseen: Unseen) -> float:
+    """What is left unexplained of a source nobody has seen: each source counts once, however many rows it has."""
+    sizes = {source: sum(s.source == source for s in unseen.steps) for source in {s.source for s in unseen.steps}}
+    return round(needed_spread(unseen, np.array([1.0 / sizes[s.source] for s in unseen.steps])), 4)
+
+
+def spread_of(found: Mapping[str, Any], rows: Unseen) -> Array:
+    """The spread of each row: of its layers where they were seen, else of its class or kind. Shape ``(rows,)``."""
+    spread, measured = found["spread"], found["measured"]
+
+    classes = [class_of(step.stack, routed=is_routed(step.model)) for step in rows.steps]  # type: ignore[arg-type]
+    of_class = [spread.get(name, spread[name.rpartition("/")[2]]) for name in classes]
+    of_layers = [measured.get(step.source, measured.get("", np.nan)) for step in rows.steps]
+    return np.where(rows.known, of_layers, of_class)
+
+
+def needed_spread(unseen: Unseen, weight: Array, level: float = 0.9) -> float:
+    """The least σ for which a share ``level`` of the rows lies inside ``± z · √(doubt² + σ²)``."""
+    z = float(ndtri((1.0 + level) / 2))
+    needed = np.sqrt(np.maximum(np.square(unseen.residuals / z) - np.square(unseen.doubt), 0.0))
+    order = np.argsort(needed)
+    reached = np.cumsum(weight[order]) / np.sum(weight)
+    return float(needed[order][int(np.searchsorted(reached, level))])

@@ -1,0 +1,282 @@
+"""Measured steps → beliefs about a stack's constants: a robust, regularised fit from many starts, and draws from its posterior."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from ..catalog.posterior import constants, fields_at, stack_at
+from ..core.errors import SpecError
+from ..core.spec import Batch
+from ..step.layers import Layout
+from ..step.step import step_of
+from .layer_effects import offsets
+from .records import MeasuredStep
+
+Array = NDArray[np.float64]
+
+NEAR_BOUND = 5.0
+"""A constant this many log-odds out has run into a bound of 0 or 1."""
+LEARNED = 0.8
+"""A constant whose posterior is narrower than this part of its prior was learned from rows; a wider one is prior-only."""
+FREEDOM = 4.0
+"""Degrees of freedom of the residuals' Student law: rows from badly tuned runs may lie far out."""
+NOISE = {"MoE": 0.13, "A100 several nodes": 0.09, "torchtitan": 0.12}
+USUAL_NOISE = 0.06
+"""Scale of log(modelled / measured) inside a source by group, before any fit: repeats differ by 2.5 % dense and 14 % routed."""
+MOST_OF_ONE_GROUP = 120.0
+"""A group counts as at most this many rows, so that one large table does not set constants that others share."""
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Rows to fit, and what is believed before.
+
+    Args:
+        steps: measured steps that can be modelled.
+        names, prior, spread, share: of the constants: median and standard deviation on the fitting scale (log-odds where ``share``).
+        weight, scale: of each row.
+    """
+
+    steps: tuple[MeasuredStep, ...]
+    names: tuple[str, ...]
+    prior: Array
+    spread: Array
+    share: NDArray[np.bool_]
+    weight: Array
+    scale: Array
+
+    def values(self, theta: Array) -> dict[str, Array]:
+        """Constants at points on the fitting scale, shape ``(n, constants)``."""
+        free = np.where(self.share, expit(theta), np.exp(np.where(self.share, 0.0, theta)))
+        return {name: free[:, i] for i, name in enumerate(self.names)}
+
+    def residuals(self, theta: Array) -> Array:
+        """log(modelled / measured) of every row at every point, shape ``(rows, n)``."""
+        measured = np.log([s.seconds for s in self.steps])
+        apart: Array = modelled_log_seconds(self.steps, self.values(theta)) - measured[:, None]
+        return apart
+
+    def misfit(self, theta: Array) -> Array:
+        """Minus log posterior up to a constant, shape ``(n,)``: Student residuals, normal prior."""
+        r = self.residuals(theta) / self.scale[:, None]
+        student = (FREEDOM + 1) / 2 * np.log1p(np.square(r) / FREEDOM)
+        total: Array = self.weight @ student + np.sum(np.square((theta - self.prior) / self.spread), axis=1) / 2
+        return total
+
+
+def problem(steps: Sequence[MeasuredStep]) -> Problem:
+    """The fit that a set of rows poses: sound rows with their whole layout, and with seconds or a rate.
+
+    Raises:
+        SpecError: nothing is left to fit.
+    """
+    usable = tuple(s for s in steps if s.sound and not s.others and s.told != "utilisation")
+    if not usable:
+        raise SpecError("rows", len(steps), "hold no step that can be modelled", "give rows with layout, batch and a measured time")
+    known = constants()
+    share = np.array([row["kind"] == "share" for row in known.values()], dtype=np.bool_)
+    prior = np.array([logit(r["prior"]) if r["kind"] == "share" else np.log(r["prior"]) for r in known.values()])
+    return Problem(
+        steps=usable,
+        names=tuple(known),
+        prior=prior,
+        spread=np.array([row["spread"] for row in known.values()], dtype=np.float64),
+        share=share,
+        weight=_weights(usable),
+        scale=np.array([_noise(s.group) for s in usable]),
+    )
+
+
+def _noise(group: str) -> float:
+    return next((scale for word, scale in NOISE.items() if group.startswith(word)), USUAL_NOISE)
+
+
+def _weights(steps: Sequence[MeasuredStep]) -> Array:
+    """Repeats of a configuration count as the root of their number, a large group as a limited one."""
+    repeats = {key: sum(s.key == key for s in steps) for key in {s.key for s in steps}}
+    each = np.array([repeats[s.key] ** -0.5 for s in steps])
+    for group in {s.group for s in steps}:
+        inside = np.array([s.group == group for s in steps])
+        each[inside] *= np.minimum(1.0, MOST_OF_ONE_GROUP / np.sum(each[inside]))
+    return each
+
+
+def modelled_log_seconds(steps: Sequence[MeasuredStep], values: Mapping[str, Any]) -> Array:
+    """Logarithm of the modelled seconds of every step, at every point of the constants' arrays, shape ``(rows, n)``.
+
+    Rows of one structure are one call: their degrees are columns, as every layout of a search is.
+    """
+    length = np.size(next(iter(values.values())))
+    seconds = np.empty((len(steps), length))
+    first = {name: float(np.asarray(v).flat[0]) for name, v in values.items()}
+    middle = {name: stack_at(name, first) for name in {s.stack for s in steps}}
+    drawn = {name: columns(fields_at(name, values)) for name in middle}
+    alike: dict[Any, list[int]] = {}
+    for row, step in enumerate(steps):
+        alike.setdefault(_structure(step), []).append(row)
+    for rows in alike.values():
+        one, many = steps[rows[0]], {name: np.repeat([_number(steps[r], name) for r in rows], length) for name in _COLUMNS}
+        tiled = {name: np.tile(column, len(rows)) for name, column in drawn[one.stack].items()}
+        stack = Batch(middle[one.stack], tiled).spec
+        batch = many.pop("batch")
+        layout = replace(one.layout, **many)  # type: ignore[type-var]
+        made = step_of(one.model, layout, batch, one.schedule, one.zero, one.cluster, stack)  # type: ignore[arg-type]
+        seconds[rows] = np.broadcast_to(made.seconds, len(rows) * length).reshape(len(rows), length)
+    return np.asarray(np.log(seconds))
+
+
+_COLUMNS = ("gpus", "tp", "dp", "ep", "cp", "micro_batch", "sequence_split", "expert_tp", "batch")
+"""Numbers of a row that a step broadcasts over; the rest is its structure."""
+
+
+def _number(step: MeasuredStep, name: str) -> float:
+    return step.batch if name == "batch" else float(getattr(step.layout, name))
+
+
+def _structure(step: MeasuredStep) -> tuple[Any, ...]:
+    """What rows must share to be one call."""
+    rest = (getattr(step.layout, f.name) for f in fields(Layout) if f.name not in _COLUMNS)
+    links = (getattr(step.cluster, name) for name in ("chip", "domain", "scale_up", "scale_out"))
+    return (step.model, step.stack, step.schedule, step.zero, *rest, *links)
+
+
+# point and posterior -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Where the starts came to rest: points ``(starts, constants)`` on the fitting scale, their misfit, and the curvature at each."""
+
+    points: Array
+    misfit: Array
+    covariance: Array
+
+    @property
+    def best(self) -> Array:
+        """The point of least misfit."""
+        found: Array = self.points[int(np.argmin(self.misfit))]
+        return found
+
+
+def fit(task: Problem, starts: int = 4, iterations: int = 20, seed: int = 0, near: Array | None = None) -> Fit:
+    """Least misfit from several starts at once, by iteratively reweighted Gauss-Newton steps with damping.
+
+    Args:
+        task: rows and prior.
+        starts: points to start from: the prior's median, and draws from the prior.
+        iterations: steps of each.
+        seed: of the draws.
+        near: a point to start from instead of the prior's median.
+
+    Source: Levenberg 1944, Marquardt 1963; weights of a Student law as in Lange, Little, Taylor 1989 (JASA 84:881).
+    """
+    rng = np.random.default_rng(seed)
+    size = len(task.names)
+    theta = task.prior + task.spread * np.concatenate([np.zeros((1, size)), rng.standard_normal((starts - 1, size))])
+    theta[0] = task.prior if near is None else near
+    damping, misfit = np.full(starts, 1e-2), task.misfit(theta)
+    gained = [np.inf] * PATIENCE
+    for _ in range(iterations):
+        if max(gained[-PATIENCE:]) < AT_REST:
+            break
+        gradient, curvature = _quadratic(task, theta)
+        trial = np.stack([_damped(theta[i], gradient[i], curvature[i], damping[i]) for i in range(starts)])
+        reached = task.misfit(trial)
+        better = reached < misfit
+        gained.append(float(np.max(misfit - reached)))
+        theta, misfit = np.where(better[:, None], trial, theta), np.where(better, reached, misfit)
+        damping = np.clip(np.where(better, damping / 4, damping * 6), 1e-6, 1e4)
+    _, curvature = _quadratic(task, theta)
+    return Fit(theta, misfit, np.asarray(np.linalg.inv(curvature), dtype=np.float64))
+
+
+AT_REST, PATIENCE = 0.01, 3
+"""Misfit that no start must gain in so many steps in a row to be at rest: far less than the half that a standard deviation is."""
+STEP = 1e-3
+"""Difference step on the fitting scale."""
+
+
+def _quadratic(task: Problem, theta: Array) -> tuple[Array, Array]:
+    """Gradient and Gauss-Newton curvature of the misfit at every point, ``(n, c)`` and ``(n, c, c)``."""
+    n, c = theta.shape
+    around = np.concatenate([theta[:, None, :], theta[:, None, :] + STEP * np.eye(c)], axis=1).reshape(n * (c + 1), c)
+    r = (task.residuals(around) / task.scale[:, None]).reshape(-1, n, c + 1)
+    here, slope = r[:, :, 0], (r[:, :, 1:] - r[:, :, :1]) / STEP
+    weight = task.weight[:, None] * (FREEDOM + 1) / (FREEDOM + np.square(here))
+    gradient = np.einsum("rn,rn,rnc->nc", weight, here, slope) + (theta - task.prior) / np.square(task.spread)
+    curvature = np.einsum("rn,rnc,rnd->ncd", weight, slope, slope) + np.diag(1.0 / np.square(task.spread))
+    return gradient, curvature
+
+
+def _damped(theta: Array, gradient: Array, curvature: Array, damping: float) -> Array:
+    step = np.linalg.solve(curvature + damping * np.diag(np.diag(curvature)), gradient)
+    moved: Array = theta - np.clip(step, -1.0, 1.0)
+    return moved
+
+
+def sample(task: Problem, found: Fit, draws: int = 400, rounds: int = 40, seed: int = 0) -> Array:
+    """Draws from the posterior, shape ``(draws, constants)``: an ensemble started from every mode within reach of the best.
+
+    Each round moves half of the walkers along lines through the other half, and accepts by the posterior's ratio.
+
+    Args:
+        task, found: the fit; walkers start around its modes, weighted by their posterior.
+        draws: walkers, which are the draws handed back.
+        rounds: moves of each.
+        seed: of all draws.
+
+    Source: Goodman, Weare 2010 (Comm. App. Math. Comp. Sci. 5:65), the stretch move, eq. 7.
+    """
+    rng = np.random.default_rng(seed)
+    mass = np.exp(np.min(found.misfit) - found.misfit)
+    mode = rng.choice(len(mass), size=draws, p=mass / np.sum(mass))
+    theta = np.stack([rng.multivariate_normal(found.points[m], found.covariance[m], method="cholesky") for m in mode])
+    misfit = task.misfit(theta)
+    halves = np.array_split(rng.permutation(draws), 2)
+    for _ in range(rounds):
+        for mine, others in (halves, halves[::-1]):
+            stretch = np.square(1.0 + rng.random(len(mine))) / 2.0
+            partner = theta[rng.choice(others, size=len(mine))]
+            trial = partner + stretch[:, None] * (theta[mine] - partner)
+            reached = task.misfit(trial)
+            odds = (theta.shape[1] - 1) * np.log(stretch) + misfit[mine] - reached
+            taken = np.log(rng.random(len(mine))) < odds
+            theta[mine[taken]], misfit[mine[taken]] = trial[taken], reached[taken]
+    return theta
+
+
+def tags(task: Problem, best: Array, draws: Array) -> dict[str, str]:
+    """How each constant is known after the fit: learned from rows, prior-only, or run into a bound."""
+    width = np.std(draws, axis=0) / task.spread
+    on_bound = task.share & (np.abs(best) > NEAR_BOUND)
+    words = np.where(on_bound, "on-bound", np.where(width < LEARNED, "fitted", "prior-only"))
+    return dict(zip(task.names, words.tolist(), strict=True))
+
+
+def record(task: Problem, best: Array, draws: Array, spreads: Mapping[str, Any], day: dt.date, left_out: Sequence[str]) -> dict[str, Any]:
+    """The calibration as the plain data the catalogue ships; ``spreads`` are what rows held out were missed by."""
+    values, many = task.values(best[None, :]), task.values(draws)
+    return {
+        "date": day.isoformat(),
+        "names": list(task.names),
+        "best": [float(f"{values[n][0]:.6g}") for n in task.names],
+        "tags": tags(task, best, draws),
+        **spreads,
+        "layers": {name: round(off, 4) for name, off in sorted(offsets(task.steps, task.residuals(best[None, :])[:, 0]).items())},
+        "sources": sorted({s.source for s in task.steps}),
+        "left_out": list(left_out),
+        "rows": sorted({s.hash for s in task.steps}),
+        "draws": [[float(f"{many[n][i]:.4g}") for n in task.names] for i in range(len(draws))],
+    }
+
+
+def columns(fields: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """Fields as arrays of draws, shape ``(n,)``."""
+    return {name: np.atleast_1d(np.asarray(value, dtype=np.float64)) for name, value in fields.items()}

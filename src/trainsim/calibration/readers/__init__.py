@@ -1,0 +1,1 @@
+"""Readers of measured steps: one file format a module."""

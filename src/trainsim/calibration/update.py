@@ -1,0 +1,162 @@
+"""What a user's own steps teach: the shipped beliefs about a stack, narrowed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..catalog.posterior import calibration, class_of, fields_at, is_routed, stack_beliefs, stack_rows
+from ..core.errors import SpecError
+from ..core.spec import Batch
+from ..run.run import Run
+from ..step.breakdown import needed_stack, step_time
+from ..uncertainty.beliefs.beliefs import Beliefs
+from ..uncertainty.distributions.composed import joint
+from .fit import columns, modelled_log_seconds
+from .readers.measured_steps import read_steps
+from .readers.step_logs import seconds_of
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What measured steps of one's own taught about a stack.
+
+    Args:
+        beliefs: to lay over a run modelled with that stack; for other configurations of the same machines and framework.
+        stack: its name.
+        steps: configurations measured.
+        before, after: 5, 50 and 95 % of log(modelled / measured) of those, before and after.
+        effective: draws of the calibration that the evidence leaves, of all.
+        draws: all.
+    """
+
+    beliefs: Beliefs
+    stack: str
+    steps: int
+    before: tuple[float, float, float]
+    after: tuple[float, float, float]
+    effective: float
+    draws: int
+
+    def __str__(self) -> str:
+        was, now = ((f"{100 * np.expm1(v):+.0f} %" for v in q) for q in (self.before, self.after))
+        lines = [
+            f"{self.stack}: {self.steps} configurations measured",
+            f"modelled over measured before  {' '.join(f'{v:>8}' for v in was)}   (5, 50, 95 %)",
+            f"                       after   {' '.join(f'{v:>8}' for v in now)}",
+        ]
+        if self.effective < SPARSE * self.draws:
+            lines.append(
+                f"few draws agree with the rows ({self.effective:.0f} of {self.draws}): the stack's prior and the rows are far apart"
+            )
+        return "\n".join(lines)
+
+
+SPARSE = 0.05
+"""Share of the draws below which the evidence is said to be far from what was believed."""
+ROWS_DRAWN = 4000
+"""Rows of the joint belief that comes out."""
+
+
+def calibrate(rows: str | Path | Sequence[float], run: Run | None = None, seed: int = 1) -> Calibrated:
+    """Narrow the shipped beliefs about a stack by steps of one's own.
+
+    Each draw θ of the calibration is weighted by how well it explains the steps up to one common factor of the source,
+    ``log t_j = log f_j(θ) − b + ε_j``, ``b ~ N(0, τ²)``, ``ε ~ N(0, σ²)``, ``w(θ) ∝ ∫ Π_j N(log t_j | ·) N(b) db``; b and a new ε
+    stand in the stack's factor.
+
+    Args:
+        rows: a ``.json`` or ``.csv`` file of measured steps (:func:`~.measured_steps.read_steps`); a training log of the given run; or step
+            times of it [s].
+        run: whose log it is: its efficiency is modelled, its plan and first phase complete.
+        seed: of the draws.
+
+    Raises:
+        SpecError: a file without steps, steps of several stacks, or a log without its run.
+
+    Source: linear model with a normal offset, Gelman et al. 2013, Bayesian Data Analysis, chapter 5; weights as in importance sampling.
+
+    >>> import trainsim as ts
+    >>> run = ts.Run(model=ts.catalog.model("llama3-8b"), cluster=ts.catalog.cluster("hgx-h100", 64), plan=ts.Plan(zero=3),
+    ...     phases=[ts.Phase("pretrain", tokens=1e12, seq_len=8192, batch=128)],
+    ...     efficiency=ts.Modelled(stack=ts.catalog.stack("mcore-hopper")))
+    >>> found = calibrate([2.1, 2.2, 2.1], run)
+    >>> found.steps, abs(found.after[1]) < abs(found.before[1])
+    (1, True)
+    """
+    name, routed, modelled, measured = _measured(rows, run)
+    shipped = calibration()
+    apart = modelled - np.log(measured)[:, None]
+    within, unseen = shipped.within(name, routed=routed), shipped.unseen
+    offset = np.sqrt(np.maximum(unseen**2 - within**2, 0.0))
+    n, mean = len(apart), np.mean(apart, axis=0)
+    scatter = np.sum(np.square(apart - mean), axis=0)
+    total = within**2 + n * offset**2
+    log_weight = -(scatter / within**2 + n * np.square(mean) / total) / 2
+    weight = np.exp(log_weight - np.max(log_weight))
+    weight /= np.sum(weight)
+    rng = np.random.default_rng(seed)
+    rows_of = rng.choice(len(weight), size=ROWS_DRAWN, p=weight)
+    learned = -mean[rows_of] * n * offset**2 / total + rng.standard_normal(ROWS_DRAWN) * np.sqrt(within**2 * offset**2 / total)
+    factor = np.exp(learned + within * rng.standard_normal(ROWS_DRAWN))
+    believed = stack_beliefs(name, routed=routed)
+    before = apart[:, rng.integers(len(weight), size=ROWS_DRAWN)] + unseen * rng.standard_normal(ROWS_DRAWN)
+    fields = fields_at(name, dict(zip(shipped.names, shipped.draws.T, strict=True))) if name in stack_rows() else {}
+    keys = [*sorted(fields), "factor"]
+    drawn = [*(np.asarray(fields[key])[rows_of] for key in keys[:-1]), factor]
+    narrowed = Beliefs({tuple(f"efficiency.stack.{key}" for key in keys): joint(np.stack(drawn, axis=1))})
+    return Calibrated(
+        beliefs=believed | narrowed,
+        stack=name,
+        steps=n,
+        before=_three(before),
+        after=_three(apart[:, rows_of] + np.log(factor)),
+        effective=float(1.0 / np.sum(np.square(weight))),
+        draws=len(weight),
+    )
+
+
+def _three(values: Array) -> tuple[float, float, float]:
+    low, mid, high = np.quantile(values, (0.05, 0.5, 0.95))
+    return float(low), float(mid), float(high)
+
+
+def _measured(rows: str | Path | Sequence[float], run: Run | None) -> tuple[str, bool, Array, Array]:
+    """Stack, kind of model, log seconds modelled at every draw ``(steps, draws)``, and seconds measured ``(steps,)``."""
+    if run is not None:
+        phase = run.phases[0]
+        stack = needed_stack(run, phase)
+        tokens = float(np.asarray(phase.batch)) * float(np.asarray(phase.seq_len)) / run.cluster.gpus
+        each = seconds_of(rows, tokens) if isinstance(rows, str | Path) else np.asarray(rows, dtype=np.float64)
+        if not len(each) or not np.all(each > 0):
+            raise SpecError("rows", list(each), "must be step times above 0", "give seconds of at least one step")
+        return stack.name, is_routed(run.model), run_log_seconds(run)[None, :], np.array([np.median(each)])
+    if not isinstance(rows, str | Path) or Path(rows).suffix not in {".json", ".csv"}:
+        raise SpecError("run", None, "is needed beside a log or step times", "give run=…, or a .json or .csv file of measured steps")
+    steps = [s for s in read_steps(rows) if s.sound and not s.others]
+    families = sorted({class_of(s.stack, routed=is_routed(s.model)) for s in steps})  # type: ignore[arg-type]
+    if len(families) != 1:
+        found = ", ".join(families) or "none that can be modelled"
+        raise SpecError("rows", str(rows), f"holds steps of {len(families)} stacks: {found}", "give one stack's steps at a time")
+    shipped = calibration()
+    values = dict(zip(shipped.names, shipped.draws.T, strict=True))
+    return steps[0].stack, is_routed(steps[0].model), modelled_log_seconds(steps, values), np.array([s.seconds for s in steps])  # type: ignore[arg-type]
+
+
+def run_log_seconds(run: Run) -> Array:
+    """Logarithm of a run's modelled step at every draw of the shipped calibration, ``(draws,)``."""
+    phase = run.phases[0]
+    name = needed_stack(run, phase).name
+    shipped = calibration()
+    if name not in stack_rows():
+        return np.full(len(shipped.draws), np.log(float(np.asarray(step_time(run).total))))
+    path = "efficiency.stack" if phase.efficiency is None else f"phases.{phase.name}.efficiency.stack"
+    fields = columns(fields_at(name, dict(zip(shipped.names, shipped.draws.T, strict=True))))
+    drawn = Batch(run, {f"{path}.{field}": values for field, values in fields.items()}).spec
+    return np.asarray(np.log(np.broadcast_to(np.asarray(step_time(drawn).total), (len(shipped.draws),))))

@@ -1,0 +1,1 @@
+"""The command line; needs no other package than the library's own."""

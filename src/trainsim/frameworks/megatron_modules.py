@@ -1,0 +1,137 @@
+"""Modules that Megatron-LM computes again or captures in graphs, and how its tokens reach their experts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..core.errors import SpecError, did_you_mean
+
+if TYPE_CHECKING:
+    from ..parallelism.plan import Plan
+
+PARTS = {
+    "core_attn": ("core",),
+    "layernorm": ("norms",),
+    "mla_up_proj": ("q_up", "kv_up"),
+    "moe_act": ("experts.activation",),
+    "mlp": ("ffn",),
+    "moe": ("experts",),
+    "shared_experts": ("shared",),
+}
+"""``--recompute-modules`` → parts of a layer."""
+
+GRAPHS = {"attn": ("attention",), "mlp": ("ffn",), "moe": ("experts",), "moe_router": ("router",), "moe_preprocess": ()}
+"""``--cuda-graph-modules`` → parts of a layer; what is done before experts are called is no op of its own here."""
+
+BACKENDS = ("deepep", "hybridep", "ncclep")
+"""Kernels behind the flex dispatcher."""
+
+
+def computed_again(names: Iterable[str]) -> tuple[str, ...]:
+    """Parts of a layer that ``--recompute-modules`` names.
+
+    Raises:
+        SpecError: no such module.
+
+    >>> computed_again(["mla_up_proj"])
+    ('q_up', 'kv_up')
+    """
+    return _parts("--recompute-modules", names, PARTS)
+
+
+def captured(names: Iterable[str]) -> frozenset[str]:
+    """Parts of a layer that ``--cuda-graph-modules`` names; ``full_iteration`` is ``step``.
+
+    Raises:
+        SpecError: no such module.
+
+    >>> sorted(captured(["attn", "moe_router", "moe_preprocess"]))
+    ['attention', 'router']
+    """
+    return frozenset(_parts("--cuda-graph-modules", names, {**GRAPHS, "full_iteration": ("step",)}))
+
+
+def _parts(flag: str, names: Iterable[str], known: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    found: list[str] = []
+    for name in names:
+        if name not in known:
+            raise SpecError(flag, name, "is no module a plan knows", did_you_mean(name, known))
+        found += known[name]
+    return tuple(found)
+
+
+def words_of(value: Any) -> list[str]:
+    """Words of a flag's value: one, several, or a list as text."""
+    given = [] if value is True else [value] if isinstance(value, str) else list(value)
+    return [name for word in given for name in word.strip("[]").replace(",", " ").split()]
+
+
+def _graphs(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Graphs by ``--cuda-graph-impl``: none, the modules named (whole layers where none is), or the whole step."""
+    if value not in {"none", "local", "transformer_engine", "full_iteration"}:
+        raise SpecError("--cuda-graph-impl", value, "captures nothing known", "none, local, transformer_engine or full_iteration")
+    names = words_of(flags.get("cuda-graph-modules", flags.get("cuda-graph-scope", [])))
+    if value == "none":
+        return {}
+    if value == "full_iteration" or "full_iteration" in names:
+        return {"graphs": ("step",)}
+    whole = not names or names == ["full"]
+    return {"graphs": ("layer",) if whole else tuple(sorted(captured(names)))}
+
+
+def _old_graphs(implementation: str) -> Callable[[Any, Mapping[str, Any]], dict[str, Any]]:
+    return lambda _value, flags: _graphs(implementation, flags)
+
+
+def _dispatcher(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
+    del flags
+    if value not in {"alltoall", "flex"}:
+        rule = "sends every token to every rank, which a plan can't say" if value == "allgather" else "is no dispatcher"
+        raise SpecError("--moe-token-dispatcher-type", value, rule, "alltoall or flex")
+    return {"dispatcher": "fused" if value == "flex" else "alltoall"}
+
+
+def _backend(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
+    del flags
+    if value not in BACKENDS:
+        raise SpecError("--moe-flex-dispatcher-backend", value, "is no backend", did_you_mean(str(value), BACKENDS, "backends"))
+    return {}
+
+
+GRAPH_READERS: dict[str, Callable[[Any, Mapping[str, Any]], dict[str, Any]]] = {
+    "moe-token-dispatcher-type": _dispatcher,
+    "moe-flex-dispatcher-backend": _backend,
+    "moe-enable-deepep": lambda _value, _flags: {},
+    "overlap-moe-expert-parallel-comm": lambda _value, _flags: {"expert_overlap": "on"},
+    "cuda-graph-impl": _graphs,
+    "cuda-graph-modules": lambda _value, _flags: {},
+    "cuda-graph-scope": lambda _value, _flags: {},
+    "enable-cuda-graph": _old_graphs("local"),
+    "external-cuda-graph": _old_graphs("transformer_engine"),
+}
+"""Flags of graphs and dispatchers → fields of the plan."""
+
+
+def written_graphs(plan: Plan) -> list[str]:
+    """Words for dispatcher, what runs beside it, and graphs.
+
+    Raises:
+        SpecError: a part that no module captures.
+    """
+    words = {None: [], "alltoall": ["--moe-token-dispatcher-type", "alltoall"], "fused": ["--moe-token-dispatcher-type", "flex"]}[
+        plan.dispatcher
+    ]
+    words += ["--overlap-moe-expert-parallel-comm"] if plan.expert_overlap == "on" else []
+    if not plan.graphs:
+        return words
+    if "step" in plan.graphs:
+        return [*words, "--cuda-graph-impl", "full_iteration"]
+    words += ["--cuda-graph-impl", "transformer_engine"]
+    if "layer" in plan.graphs:
+        return words
+    modules = {parts[0]: module for module, parts in GRAPHS.items() if parts}
+    for part in plan.graphs:
+        if part not in modules:
+            raise SpecError("plan.graphs", part, "has no module in Megatron-LM", did_you_mean(part, [*modules, "layer", "step"]))
+    return [*words, "--cuda-graph-modules", *(modules[part] for part in plan.graphs)]

@@ -1,0 +1,51 @@
+"""Which precision recipe Megatron-LM's arguments describe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..core.errors import SpecError, did_you_mean
+from ..parallelism.precision import RECIPES, Precision
+
+NUMBER_BYTES = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "uint8": 1.0}
+"""``--exp-avg-dtype`` and its like."""
+
+
+DTYPES = {
+    "main-grads-dtype": "gradients", "main-params-dtype": "master", "megatron-fsdp-main-grads-dtype": "gradients",
+    "megatron-fsdp-main-params-dtype": "master", "megatron-fsdp-grad-comm-dtype": "reduced",
+}  # fmt: skip
+"""Flags that are a number format of the recipe under another name."""
+
+
+def precision_of(flags: Mapping[str, Any]) -> Precision | str:
+    """A recipe's name, or the recipe with what the flags change in it."""
+    if "fp4-format" in flags:
+        recipe = RECIPES["nvfp4"]
+    elif "fp8-format" in flags:
+        known = {"mxfp8": "mxfp8", "blockwise": "fp8-blockwise"}
+        recipe = RECIPES[known.get(str(flags.get("fp8-recipe")), "fp8")]
+    else:
+        recipe = RECIPES["fp16" if "fp16" in flags else "bf16"]
+    changed: dict[str, float] = {}
+    if "fp8-param-gather" in flags and recipe.products == "fp8":
+        narrow = float(recipe.weights) - 2.0  # the BF16 copy is not kept; the narrow one and its transpose are
+        changed |= {"weights": narrow, "gathered": narrow / 2.0}
+    if "grad-reduce-in-bf16" in flags:
+        changed |= {"gradients": 2.0, "reduced": 2.0}
+    for flag, field in DTYPES.items():
+        if flag in flags:
+            changed[field] = _bytes(flag, flags)
+    moments = [_bytes(flag, flags) for flag in ("exp-avg-dtype", "exp-avg-sq-dtype")]
+    if moments != [4.0, 4.0]:
+        changed["moments"] = sum(moments) / 2
+    changed = {field: number for field, number in changed.items() if number != getattr(recipe, field)}
+    return recipe.replace({**changed, "name": f"{recipe.name}-megatron"}) if changed else recipe.name
+
+
+def _bytes(flag: str, flags: Mapping[str, Any]) -> float:
+    name = str(flags.get(flag, "fp32")).removeprefix("torch.").replace("float32", "fp32").replace("bfloat16", "bf16")
+    if name not in NUMBER_BYTES:
+        raise SpecError(f"--{flag}", name, "is no number format", did_you_mean(name, NUMBER_BYTES))
+    return NUMBER_BYTES[name]

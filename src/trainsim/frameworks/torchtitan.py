@@ -1,0 +1,257 @@
+"""torchtitan TOML: read as a plan's fields, written from a plan (torchtitan, ``torchtitan/config/job_config.py``)."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..cluster.stack import Dispatcher
+from ..core.errors import SpecError, did_you_mean
+from ..parallelism.precision import RECIPES, Precision
+
+if TYPE_CHECKING:
+    from ..parallelism.plan import Plan
+
+DEGREES = {
+    "parallelism.tensor_parallel_degree": "tp",
+    "parallelism.pipeline_parallel_degree": "pp",
+    "parallelism.context_parallel_degree": "cp",
+    "parallelism.expert_parallel_degree": "ep",
+    "parallelism.expert_tensor_parallel_degree": "expert_tp",
+    "parallelism.pipeline_parallel_microbatch_size": "micro_batch",
+}
+"""Keys that are a field of the plan under another name."""
+
+SCHEDULES = {
+    "1F1B": "1f1b",
+    "GPipe": "gpipe",
+    "Interleaved1F1B": "interleaved",
+    "InterleavedZeroBubble": "zero-bubble",
+    "ZBVZeroBubble": "zero-bubble-v",
+    "DualPipeV": "dualpipe-v",
+}
+"""``parallelism.pipeline_parallel_schedule``; InterleavedZeroBubble with one stage to a rank is ZB-H1."""
+
+OPTIMIZERS = {"AdamW": "adamw", "Adam": "adamw", "Muon": "muon"}
+"""``optimizer.name``."""
+
+ELSEWHERE = (
+    "job.", "profiling.", "metrics.", "lr_scheduler.", "checkpoint.", "comm.", "compile.", "experimental.", "validation.", "debug.",
+    "fault_tolerance.", "memory_estimation.", "model.", "optimizer.lr", "optimizer.eps", "optimizer.beta", "optimizer.weight_decay",
+    "optimizer.implementation", "optimizer.early_step_in_backward", "training.", "parallelism.enable_async_tensor_parallel",
+    "parallelism.disable_loss_parallel", "parallelism.enable_compiled_autograd", "parallelism.context_parallel_rotate_method",
+    "parallelism.fsdp_reshard_after_forward",
+    "parallelism.pipeline_parallel_expert_parallel_overlap", "activation_checkpoint.early_stop", "activation_checkpoint.per_op_sac",
+    "activation_checkpoint.preserve_rng_state", "activation_checkpoint.determinism_check", "activation_checkpoint.debug",
+    "quantize.", "float8.", "mx.",
+)  # fmt: skip
+"""Beginnings of keys that say nothing of the layout."""
+
+
+def read(text: str | Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of the plan that a torchtitan TOML describes.
+
+    Raises:
+        SpecError: a key without counterpart, or that is not known.
+    """
+    try:
+        given = dict(_leaves(tomllib.loads(text) if isinstance(text, str) else text))
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError("torchtitan", str(text), f"is no TOML ({error})", "give the file's text") from None
+    fields: dict[str, Any] = {"attention": "fused", "loss": "plain", "precision": "bf16-fsdp", "zero": 3}
+    for key, value in given.items():
+        if key in DEGREES:
+            fields[DEGREES[key]] = int(value)
+        elif key in _READERS:
+            fields |= _READERS[key](value, given)
+        elif not key.startswith(ELSEWHERE):
+            raise SpecError(key, value, "can't be said by a plan", did_you_mean(key, [*DEGREES, *_READERS], "keys that can"))
+    if "micro_batch" not in fields and fields.get("pp", 1) == 1:
+        fields["micro_batch"] = int(given.get("training.local_batch_size", given.get("training.batch_size", 1)))
+    if fields.get("tp", 1) > 1:
+        fields["sequence_parallel"] = "on"  # torchtitan's tensor parallelism always splits the rest along the sequence
+    fields["precision"] = _precision(given)
+    return fields
+
+
+CONVERTERS = {
+    "float8": "fp8-fsdp", "quantize.linear.float8": "fp8-fsdp", "quantize.grouped_mm.float8": "fp8-fsdp",
+    "quantize.dense.float8": "fp8-fsdp", "quantize.moe.float8": "fp8-fsdp",
+    "mx": "fp8-fsdp", "quantize.linear.mx": "fp8-fsdp", "quantize.grouped_mm.mx": "fp8-fsdp",
+}  # fmt: skip
+"""``model.converters`` → recipe; MX formats hold the same bytes: inputs are kept in BF16 and cast again in backward."""
+
+
+def _precision(given: Mapping[str, Any]) -> Precision | str:
+    """A recipe's name, or the recipe with what ``training.dtype`` and ``training.mixed_precision_reduce`` change in it."""
+    written = given.get("model.converters", [])
+    name = "bf16-fsdp"
+    for converter in written.replace(" ", "").split(",") if isinstance(written, str) else written:
+        if converter not in CONVERTERS:
+            raise SpecError("model.converters", converter, "is no converter a plan knows", did_you_mean(str(converter), CONVERTERS))
+        name = CONVERTERS[converter]
+    changed: dict[str, float] = {}
+    if given.get("training.dtype", "float32") == "bfloat16":  # weights, gradients and moments all in half precision
+        changed = {"master": 2.0, "gradients": 2.0, "moments": 2.0, "reduced": 2.0}
+    if given.get("training.mixed_precision_reduce", "float32") == "bfloat16":
+        changed["reduced"] = 2.0
+    return RECIPES[name].replace({**changed, "name": f"{name}-torchtitan"}) if changed else name
+
+
+def _leaves(level: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in level.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _schedule(value: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    if value not in SCHEDULES:
+        raise SpecError("parallelism.pipeline_parallel_schedule", value, "is no schedule of a plan", did_you_mean(str(value), SCHEDULES))
+    if given.get("parallelism.pipeline_parallel_degree", 1) == 1:
+        return {}
+    vpp = given.get("parallelism.pipeline_parallel_stages_per_rank")
+    return {"schedule": SCHEDULES[value]} | ({"vpp": int(vpp or 2)} if value == "Interleaved1F1B" else {})
+
+
+def _shards(value: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    replicas = int(given.get("parallelism.data_parallel_replicate_degree", 1))
+    if replicas == 1 or int(value) == -1:
+        return {"zero": 0} if int(value) == 1 and replicas > 1 else {}
+    return {"zero": 0} if int(value) == 1 else {"shard": int(value) * int(given.get("parallelism.context_parallel_degree", 1))}
+
+
+def _replicas(value: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    if int(value) > 1 and int(given.get("parallelism.data_parallel_shard_degree", -1)) == -1:
+        raise SpecError(
+            "parallelism.data_parallel_replicate_degree",
+            value,
+            "leaves the sharding degree to the world size",
+            "give data_parallel_shard_degree as well",
+        )
+    return {}
+
+
+def _checkpointing(value: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    if value not in {"none", "full", "selective"}:
+        raise SpecError("activation_checkpoint.mode", value, "is no mode of a plan", "none, full or selective")
+    if value != "selective":
+        return {"recompute": value}
+    option = str(given.get("activation_checkpoint.selective_ac_option", "2"))
+    if option != "op":
+        raise SpecError("activation_checkpoint.selective_ac_option", option, "can't be said by a plan", "'op', or mode='full'")
+    return {"recompute": "selective", "recompute_parts": ("ops",)}
+
+
+def _optimizer(value: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    del given
+    if value not in OPTIMIZERS:
+        raise SpecError("optimizer.name", value, "is no optimizer a plan knows", did_you_mean(str(value), OPTIMIZERS))
+    return {"optimizer": OPTIMIZERS[value]}
+
+
+COMM_BACKENDS: dict[str, Dispatcher] = {"standard": "alltoall", "deepep": "fused", "hybridep": "fused"}
+"""``parallelism.expert_parallel_comm_backend`` → dispatcher."""
+
+
+def _dispatcher(value: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    del given
+    if value not in COMM_BACKENDS:
+        raise SpecError(
+            "parallelism.expert_parallel_comm_backend", value, "is no backend a plan knows", did_you_mean(str(value), COMM_BACKENDS)
+        )
+    return {"dispatcher": COMM_BACKENDS[value]}
+
+
+def _refused(key: str, usual: Any) -> Callable[[Any, Mapping[str, Any]], dict[str, Any]]:
+    """A key that a plan can say in one value only."""
+
+    def read_usual(value: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+        del given
+        if value != usual:
+            raise SpecError(key, value, "can't be said by a plan", f"{key.partition('.')[2]} = {_toml(usual)}")
+        return {}
+
+    return read_usual
+
+
+_READERS: dict[str, Callable[[Any, Mapping[str, Any]], dict[str, Any]]] = {
+    "parallelism.pipeline_parallel_schedule": _schedule,
+    "parallelism.pipeline_parallel_stages_per_rank": lambda _value, _given: {},
+    "parallelism.data_parallel_shard_degree": _shards,
+    "parallelism.data_parallel_replicate_degree": _replicas,
+    "activation_checkpoint.mode": _checkpointing,
+    "activation_checkpoint.selective_ac_option": lambda _value, _given: {},
+    "optimizer.name": _optimizer,
+    "training.enable_cpu_offload": _refused("training.enable_cpu_offload", usual=False),
+    "parallelism.expert_parallel_comm_backend": _dispatcher,
+    "training.mixed_precision_param": _refused("training.mixed_precision_param", usual="bfloat16"),
+}
+
+
+def write(plan: Plan) -> str:
+    """TOML that reads back as the plan.
+
+    Raises:
+        SpecError: a field without counterpart.
+    """
+    _refuse(plan)
+    tables: dict[str, dict[str, Any]] = {"parallelism": {}, "activation_checkpoint": {"mode": plan.recompute}, "optimizer": {}}
+    for key, field in DEGREES.items():
+        value = getattr(plan, field)
+        if value is not None and (value != 1 or field in {"expert_tp", "micro_batch"}):
+            tables["parallelism"][key.partition(".")[2]] = value
+    if plan.dispatcher is not None:
+        tables["parallelism"]["expert_parallel_comm_backend"] = next(k for k, v in COMM_BACKENDS.items() if v == plan.dispatcher)
+    if plan.pp > 1:
+        tables["parallelism"]["pipeline_parallel_schedule"] = next(k for k, v in SCHEDULES.items() if v == plan.schedule)
+    if plan.vpp > 1:
+        tables["parallelism"]["pipeline_parallel_stages_per_rank"] = plan.vpp
+    if plan.recompute == "selective":
+        tables["activation_checkpoint"]["selective_ac_option"] = "op"
+    tables["optimizer"]["name"] = next(k for k, v in OPTIMIZERS.items() if v == plan.optimizer)
+    if plan.recipe.products == "fp8":
+        tables["model"] = {"converters": ["float8"]}
+    if not isinstance(plan.precision, str):
+        dtypes = {"dtype": plan.recipe.master, "mixed_precision_reduce": plan.recipe.reduced}
+        tables["training"] = {key: "bfloat16" for key, size in dtypes.items() if size == 2.0}
+        if plan.precision != _precision({f"training.{k}": v for k, v in tables["training"].items()} | _converters(tables)):
+            raise SpecError("plan.precision", plan.recipe.name, "has no keys in torchtitan", "bf16-fsdp or fp8-fsdp")
+    return "\n".join(f"[{name}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in table.items()) for name, table in tables.items())
+
+
+def _converters(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {"model.converters": tables["model"]["converters"]} if "model" in tables else {}
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    return f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _refuse(plan: Plan) -> None:
+    parts = plan.recompute == "selective" and plan.recompute_parts != ("ops",)
+    whole = plan.tp > 1 and plan.sequence_parallel == "off"
+    remedies = {
+        "dp": (plan.dp is not None, "leave it out: torchtitan takes what the other degrees leave"),
+        "zero": (plan.zero != 3, "zero=3"),
+        "shard": (plan.shard is not None, "leave it out"),
+        "schedule": (plan.schedule not in SCHEDULES.values(), f"{', '.join(SCHEDULES.values())}"),
+        "sequence_parallel": (whole, "'on': its tensor parallelism always splits the rest along the sequence"),
+        "recompute_parts": (parts, "recompute_parts=('ops',), or recompute='full'"),
+        "recompute_layers": (plan.recompute_layers is not None, "leave it out"),
+        "stage_layers": (bool(plan.stage_layers), "leave it out"),
+        "expert_overlap": (plan.expert_overlap != "off", "leave it off"),
+        "graphs": (bool(plan.graphs), "leave them out"),
+        "attention": (plan.attention != "fused", "attention='fused'"),
+        "loss": (plan.loss != "plain", "loss='plain'"),
+        "dropout": (plan.dropout != "off", "dropout='off'"),
+        "precision": (isinstance(plan.precision, str) and plan.precision not in {"bf16-fsdp", "fp8-fsdp"}, "bf16-fsdp or fp8-fsdp"),
+        "optimizer": (plan.optimizer not in OPTIMIZERS.values(), "adamw or muon"),
+    }
+    for field, (refused, remedy) in remedies.items():
+        if refused:
+            raise SpecError(f"plan.{field}", getattr(plan, field), "has no key in torchtitan", remedy)

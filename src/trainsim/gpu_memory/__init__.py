@@ -1,0 +1,1 @@
+"""Bytes per accelerator: weights, optimizer states, activations, and their peak."""

@@ -1,0 +1,180 @@
+"""Doubt bound to the journey: what ``ts.simulate`` and its sisters are for a run.
+
+The engine knows specs, paths and a function. Here the function of a run is its estimate; for any other spec it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Literal
+
+from . import uncertainty as engine
+from .claims.claim import Claim
+from .core.errors import EstimateError
+from .core.ledger import Ledger
+from .core.spec import Spec
+from .core.units import Num
+from .run.compare import Comparison
+from .run.compare import compare as compare_runs
+from .run.estimate import QUANTITIES, Estimate, estimate
+from .run.run import Run
+from .uncertainty.analysis.comparison import Difference, Disagreement
+from .uncertainty.analysis.condition import Measured, Posterior
+from .uncertainty.analysis.influence import Disclosure, Region, Swing
+from .uncertainty.analysis.inverse import MustBeTrue
+from .uncertainty.analysis.sensitivity import Sensitivity
+from .uncertainty.beliefs.beliefs import Beliefs
+from .uncertainty.sampling.simulation import Simulation
+
+Function = Callable[[Any], Any]
+DOUBTED = ("cost", "busy_gpu_hours", "gpu_hours", "wall_days", "mfu")
+"""What a run is asked for under beliefs, where nothing else is asked."""
+
+
+def quantities(run: Run, names: tuple[str, ...] = ()) -> dict[str, Ledger | Num]:
+    """A run's quantities by name, each a ledger where it has parts; broadcasts over draws.
+
+    Without names: its cost, hours, days, and its utilisation if any phase's work is known.
+    """
+    known = any(phase.tokens is not None for phase in run.phases)
+    return estimate(run).quantities(names or tuple(n for n in DOUBTED if n != "mfu" or known))
+
+
+def _function_of(spec: Spec, function: Function | None, of: str = "") -> Function:
+    """The function a spec is put through: for a run, the quantities asked for."""
+    if function is not None:
+        return function
+    if not isinstance(spec, Run):
+        remedy = "give function=, which takes the spec and gives arrays"
+        raise EstimateError("function", None, f"is needed for a {type(spec).__name__}", remedy)
+    head = of.partition(".")[0]
+    return partial(quantities, names=(head,)) if head in QUANTITIES else quantities
+
+
+def _asked(function: Function | None) -> str:
+    """What is asked for where no quantity is named."""
+    return "cost" if function is None else "value"
+
+
+def simulate(spec: Spec, beliefs: Beliefs, function: Function | None = None, **options: Any) -> Simulation:
+    """A run, or any spec with a function of it, under beliefs.
+
+    Args:
+        spec: a run; or any spec, with ``function``.
+        beliefs: path → distribution.
+        function: takes the spec with arrays of draws at the believed paths and gives {name: array or Ledger}, or one array, then
+            named ``"value"``; for a run, its cost, hours, days and utilisation where nothing is given.
+        **options: of :func:`trainsim.uncertainty.simulate`: ``n``, ``rtol``, ``seed``, ``quantiles``, ``outputs``, ``executor`` …
+
+    Raises:
+        EstimateError: no function for a spec that is no run, or the run lacks an input.
+        BeliefError, PathError: as the engine does.
+    """
+    return engine.simulate(spec, beliefs, _function_of(spec, function), **options)
+
+
+def sensitivity(spec: Spec, beliefs: Beliefs, of: str = "", function: Function | None = None, **options: Any) -> Sensitivity:
+    """Which inputs the doubt about a quantity comes from: Sobol' indices, Shapley effects where inputs are correlated.
+
+    Args:
+        spec, beliefs, function: as for :func:`simulate`.
+        of: the quantity, or a line of it: ``"cost.pretrain"``; a run's cost, or what a function of one output gives, where none is named.
+        **options: ``n``, ``seed``.
+    """
+    of = of or _asked(function)
+    return engine.sensitivity(spec, beliefs, _function_of(spec, function, of), of=of, **options)
+
+
+def tornado(spec: Spec, beliefs: Beliefs, of: str = "", function: Function | None = None) -> tuple[Swing, ...]:
+    """How far each input moves a quantity from its 5th to its 95th percentile, all others at their medians."""
+    of = of or _asked(function)
+    return engine.tornado(spec, beliefs, _function_of(spec, function, of), of=of)
+
+
+def disclosure(spec: Spec, beliefs: Beliefs, of: str = "", function: Function | None = None, **options: Any) -> tuple[Disclosure, ...]:
+    """How much the interval of a quantity would shrink if an input, a pair or a triple were known."""
+    of = of or _asked(function)
+    return engine.disclosure(spec, beliefs, _function_of(spec, function, of), of=of, **options)
+
+
+def region(spec: Spec, beliefs: Beliefs, of: str = "", function: Function | None = None, **options: Any) -> Region:
+    """Which inputs stand out where a quantity lies above or below a value."""
+    of = of or _asked(function)
+    return engine.region(spec, beliefs, _function_of(spec, function, of), of=of, **options)
+
+
+def condition(
+    spec: Spec, beliefs: Beliefs, evidence: Mapping[str, Measured], function: Function | None = None, **options: Any
+) -> Posterior:
+    """Beliefs given what was measured: ``condition(run, beliefs, {"busy_gpu_hours.pretrain": ts.measured(2.664e6, rel=0.01)})``.
+
+    Args:
+        spec, beliefs, function: as for :func:`simulate`.
+        evidence: quantity or a line of it → what was measured, with its error: a likelihood, not a target.
+        **options: ``n``, ``seed``.
+
+    Warns:
+        TrainsimWarning: the evidence contradicts the prior; says at which percentile it stands.
+    """
+    return engine.condition(spec, beliefs, evidence, _function_of(spec, function), **options)
+
+
+def what_must_be_true(
+    claim: Claim,
+    spec: Spec,
+    beliefs: Beliefs,
+    function: Function | None = None,
+    *,
+    side: Literal["below", "above"] = "below",
+    seed: int = 0,
+) -> MustBeTrue:
+    """What would have to be true for a claim to hold: per input the value that alone does it, and the likeliest combination.
+
+    Args:
+        claim: its quantity and value are the target.
+        spec, beliefs, function: as for :func:`simulate`.
+        side: whether the quantity should lie below or above the claimed value.
+        seed: the one seed.
+
+    Raises:
+        ClaimError: the claim has no value, or a unit of another dimension.
+    """
+    of = claim.quantity
+    return engine.what_must_be_true(spec, beliefs, _function_of(spec, function, of), of=of, seed=seed, **{side: claim.in_base()})
+
+
+def compare(
+    a: Run | Estimate, b: Run | Estimate, beliefs: Beliefs | None = None, of: str = "cost", **options: Any
+) -> Comparison | Difference:
+    """Why one run costs more than another; with beliefs, how sure that is.
+
+    Args:
+        a, b: runs.
+        beliefs: laid over both, one draw where a path is in both; None compares the points, factor by factor.
+        of: the quantity whose difference is asked for, with beliefs.
+        **options: of :func:`simulate`, with beliefs.
+
+    Raises:
+        EstimateError: an input of either run is missing, or beliefs over an estimate.
+    """
+    if beliefs is None:
+        return compare_runs(a, b)
+    if isinstance(a, Estimate) or isinstance(b, Estimate):
+        raise EstimateError("a, b", "an estimate", "has no numbers to lay beliefs over", "compare the runs")
+    return engine.difference(a, b, beliefs, _function_of(a, None, of), of=of, **options)
+
+
+def compare_beliefs(
+    spec: Spec, views: Mapping[str, Beliefs], of: str = "", function: Function | None = None, **options: Any
+) -> Disagreement:
+    """Who disagrees about a quantity, and through which paths.
+
+    Args:
+        spec, function: as for :func:`simulate`.
+        views: name → beliefs.
+        of: the quantity.
+        **options: of :func:`simulate`.
+    """
+    of = of or _asked(function)
+    return engine.compare_beliefs(spec, views, _function_of(spec, function, of), of=of, **options)

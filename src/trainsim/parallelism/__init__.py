@@ -1,0 +1,1 @@
+"""HOW a step is laid out: degrees of parallelism, pipeline schedules, precision, optimizer, placement of layers."""

@@ -1,0 +1,320 @@
+"""The layout of a run over its accelerators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from ..cluster.hardware import Cluster
+from ..cluster.stack import Dispatcher
+from ..core.errors import SpecError
+from ..core.spec import AsTuple, Count, Spec
+from ..model.feedforward import MixtureOfExperts
+from ..model.transformer import Block, Model
+from .optimizer import Optimizer, OptimizerField, optimizer_of
+from .placement import spread_layers
+from .precision import Precision, PrecisionField, recipe_of
+from .schedules.orders import Schedule, check_schedule
+from .schedules.stages import stages_of
+
+Recompute = Literal["none", "selective", "full"]
+Switch = Literal["off", "on"]
+Loss = Literal["fused", "vocab-parallel", "plain"]
+
+
+class Plan(Spec):
+    """The layout: degrees of parallelism, micro-batch, sharding, recompute, schedule, precision, optimizer.
+
+    Args:
+        tp, pp, ep, cp: tensor, pipeline, expert, context parallelism.
+        dp: data parallelism; None for what is left of the cluster.
+        vpp: stages to a pipeline rank, for the interleaved schedule.
+        expert_tp: tensor parallelism inside the experts; None for ``tp`` where experts aren't spread, else 1.
+        micro_batch: sequences per pipeline slot.
+        zero: ZeRO stage: what is sharded over data parallelism (0 nothing, 1 optimizer, 2 gradients, 3 weights).
+        shard: data-parallel ranks that share one copy under ZeRO; None for all of them, fewer for hybrid sharding.
+        sequence_parallel: whether what tensor parallelism leaves whole is split along the sequence.
+        recompute: activations computed again in backward: none, the named parts, or all.
+        recompute_parts: what "selective" computes again: ``core`` the attention scores; an op's or a section's name; ``ops`` everything
+            but attention and every second product.
+        recompute_layers: layers of a stage that "full" recomputes; None for all.
+        schedule: order of forward and backward passes in the pipeline; 1F1B, interleaved where ``vpp`` is above 1.
+        stage_layers: layers of each stage, in the order data flows; empty for an even spread.
+        attention: whether scores stay on chip.
+        dispatcher: how tokens reach their experts: ``alltoall``, a copy for every expert, or ``fused``, a copy once to everyone who needs
+            it (DeepEP, HybridEP); None for the stack's own way.
+        expert_overlap: whether exchanges with experts run beside another micro-batch's pass; under ``dualpipe`` they always do.
+        graphs: parts of a layer that the host launches as one (CUDA graphs): names as in ``recompute_parts``, ``layer`` for whole layers,
+            ``step`` for all its passes.
+        dropout: whether masks are kept for the backward pass.
+        loss: how many copies of the logits softmax and cross-entropy keep: a fused kernel, Megatron-LM's own, or plain PyTorch.
+        precision: recipe, or its name.
+        optimizer: optimizer, or its name.
+
+    Raises:
+        SpecError: a schedule that the ranks or stages can't run.
+
+    >>> Plan(pp=16, ep=64, zero=1, schedule="dualpipe").tp
+    1
+    """
+
+    tp: Count = 1
+    pp: Count = 1
+    dp: Count | None = None
+    ep: Count = 1
+    cp: Count = 1
+    vpp: Count = 1
+    expert_tp: Count | None = None
+    micro_batch: Count = 1
+    zero: Annotated[int, Field(ge=0, le=3)] = 0
+    shard: Count | None = None
+    sequence_parallel: Switch = "off"
+    recompute: Recompute = "none"
+    recompute_parts: Annotated[tuple[str, ...], AsTuple] = ("core",)
+    recompute_layers: Annotated[int, Field(ge=0, le=10**4)] | None = None
+    schedule: Schedule = "1f1b"
+    stage_layers: Annotated[tuple[int, ...], AsTuple] = ()
+    attention: Literal["fused", "unfused"] = "fused"
+    dispatcher: Dispatcher | None = None
+    expert_overlap: Switch = "off"
+    graphs: Annotated[tuple[str, ...], AsTuple] = ()
+    dropout: Switch = "off"
+    loss: Loss = "fused"
+    precision: PrecisionField = "bf16"
+    optimizer: OptimizerField = "adamw"
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            tp: int = ...,
+            pp: int = ...,
+            dp: int | None = ...,
+            ep: int = ...,
+            cp: int = ...,
+            vpp: int = ...,
+            expert_tp: int | None = ...,
+            micro_batch: int = ...,
+            zero: int = ...,
+            shard: int | None = ...,
+            sequence_parallel: Switch = ...,
+            recompute: Recompute = ...,
+            recompute_parts: Sequence[str] = ...,
+            recompute_layers: int | None = ...,
+            schedule: Schedule = ...,
+            stage_layers: Sequence[int] = ...,
+            attention: Literal["fused", "unfused"] = ...,
+            dispatcher: Dispatcher | None = ...,
+            expert_overlap: Switch = ...,
+            graphs: Sequence[str] = ...,
+            dropout: Switch = ...,
+            loss: Loss = ...,
+            precision: Precision | str = ...,
+            optimizer: Optimizer | str = ...,
+        ) -> None: ...
+
+    @model_validator(mode="before")
+    @classmethod
+    def _several_stages_interleave(cls, fields: Any) -> Any:
+        if isinstance(fields, dict) and fields.get("vpp", 1) != 1 and "schedule" not in fields:
+            return {**fields, "schedule": "interleaved"}
+        return fields
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.vpp > 1 and self.schedule in {"1f1b", "gpipe", "zero-bubble"}:
+            raise SpecError("vpp", self.vpp, f"{self.schedule} has one stage to a rank", "set schedule='interleaved', or vpp=1")
+        if self.schedule == "interleaved" and self.vpp == 1:
+            raise SpecError("vpp", self.vpp, "interleaved needs several stages to a rank", "give vpp >= 2, or schedule='1f1b'")
+        if self.schedule == "dualpipe" and self.pp % 2:
+            raise SpecError(
+                "pp", self.pp, "dualpipe feeds both ends: an even number of ranks", f"nearest: {self.pp - 1 or 2}, {self.pp + 1}"
+            )
+        if self.expert_overlap == "on" and (self.schedule not in {"1f1b", "interleaved"} or (self.pp > 1 and self.vpp == 1)):
+            rule = f"needs another pass beside it, which {self.schedule} of {self.pp} ranks and {self.vpp} virtual stages has none of"
+            raise SpecError("expert_overlap", "on", rule, "give vpp >= 2, or pp=1, or leave it off")
+        if self.stage_layers and len(self.stage_layers) != self.stages:
+            rule = f"are {len(self.stage_layers)} numbers for {self.stages} stages"
+            raise SpecError("stage_layers", self.stage_layers, rule, "give one number a stage, or none")
+        return self
+
+    @property
+    def stages(self) -> int:
+        """Stages that data flows through: a rank may hold several.
+
+        >>> Plan(pp=4, vpp=2, schedule="interleaved").stages
+        8
+        """
+        return stages_of(self.schedule, self.pp, self.vpp)
+
+    @property
+    def recipe(self) -> Precision:
+        """The precision recipe that ``precision`` is or names."""
+        return recipe_of(self.precision)
+
+    @property
+    def update_rule(self) -> Optimizer:
+        """The optimizer that ``optimizer`` is or names."""
+        return optimizer_of(self.optimizer)
+
+    @property
+    def expert_tp_degree(self) -> int:
+        """Tensor parallelism inside the experts."""
+        return self.expert_tp if self.expert_tp is not None else (self.tp if self.ep == 1 else 1)
+
+    def _compared(self) -> Mapping[str, Any]:
+        """Plans that shard their experts alike are equal, whether it was said or left out."""
+        return {**super()._compared(), "expert_tp": self.expert_tp_degree}
+
+    @classmethod
+    def from_megatron(cls, arguments: Mapping[str, Any] | Sequence[str] | str) -> Self:
+        """The plan that a Megatron-LM command line or its arguments describe.
+
+        Args:
+            arguments: the words of a command line, the line itself, or a mapping ``{"--tensor-model-parallel-size": 8}``.
+
+        Raises:
+            SpecError: a flag that concerns the layout and has no counterpart, or that nobody knows.
+
+        >>> Plan.from_megatron("--tensor-model-parallel-size 8 --sequence-parallel --hidden-dropout 0 --attention-dropout 0 --bf16").tp
+        8
+        """
+        from ..frameworks import megatron
+
+        return cls(**megatron.read(arguments))
+
+    def to_megatron(self) -> list[str]:
+        """The plan as words of a Megatron-LM command line; ``from_megatron`` reads it back.
+
+        Raises:
+            SpecError: a field Megatron-LM has no flag for.
+
+        >>> Plan(tp=8, sequence_parallel="on").to_megatron()[:3]
+        ['--tensor-model-parallel-size', '8', '--sequence-parallel']
+        """
+        from ..frameworks import megatron
+
+        return megatron.write(self)
+
+    @classmethod
+    def from_torchtitan(cls, text: str | Mapping[str, Any]) -> Self:
+        r"""The plan that a torchtitan TOML describes.
+
+        Args:
+            text: the TOML itself, or what it parses to.
+
+        Raises:
+            SpecError: a key that concerns the layout and has no counterpart, or that nobody knows.
+
+        >>> Plan.from_torchtitan("[parallelism]\ntensor_parallel_degree = 8").tp
+        8
+        """
+        from ..frameworks import torchtitan
+
+        return cls(**torchtitan.read(text))
+
+    def to_torchtitan(self) -> str:
+        """The plan as torchtitan TOML; ``from_torchtitan`` reads it back.
+
+        Raises:
+            SpecError: a field torchtitan has no key for.
+
+        >>> "tensor_parallel_degree = 8" in Plan(tp=8, zero=3, sequence_parallel="on", loss="plain", precision="bf16-fsdp").to_torchtitan()
+        True
+        """
+        from ..frameworks import torchtitan
+
+        return torchtitan.write(self)
+
+
+def check_plan(plan: Plan, model: Model, cluster: Cluster) -> None:
+    """Whether a layout can exist for a model on a cluster.
+
+    Raises:
+        SpecError: names the degree, the rule and the values that would do.
+    """
+    for block in _blocks(model):
+        _check_block(plan, block)
+    if plan.ep > 1 and not any(isinstance(block.ffn, MixtureOfExperts) for block in _blocks(model)):
+        raise SpecError("plan.ep", plan.ep, "the model has no experts to spread", "set plan.ep=1")
+    if plan.stages > model.layers and not plan.stage_layers:
+        path = "plan.pp" if plan.stages == plan.pp else "plan.pp·vpp"
+        raise SpecError(path, plan.stages, f"is above the model's {model.layers} layers", f"give at most {model.layers}")
+    if plan.stage_layers and sum(plan.stage_layers) != model.layers:
+        remedy = f"leave it out for {spread_layers(model, plan.stages)}"
+        raise SpecError("plan.stage_layers", plan.stage_layers, f"do not add up to the model's {model.layers} layers", remedy)
+    group = plan.tp * plan.pp * plan.cp
+    if cluster.gpus % group:
+        raise _divide("plan.tp·pp·cp", group, "cluster.gpus", cluster.gpus)
+    dp = cluster.gpus // group
+    if plan.dp is not None and plan.dp != dp:
+        raise SpecError(
+            "plan.dp",
+            plan.dp,
+            f"does not fill the cluster: {cluster.gpus} / (tp·pp·cp = {group}) is {dp}",
+            f"set plan.dp={dp}, or leave it out",
+        )
+    ranks = dp * plan.tp * plan.cp
+    if ranks % plan.ep:
+        raise _divide("plan.ep", plan.ep, "the ranks of one pipeline stage", ranks)
+    if ranks % (plan.ep * plan.expert_tp_degree):
+        raise _divide("plan.expert_tp", plan.expert_tp_degree, "the ranks of one stage over plan.ep", ranks // plan.ep)
+    if plan.shard is not None and (dp * plan.cp) % plan.shard:
+        raise _divide("plan.shard", plan.shard, "the data-parallel ranks", dp * plan.cp)
+
+
+def data_parallel(plan: Plan, gpus: int) -> int:
+    """Data-parallel degree on so many accelerators: what tp, pp and cp leave."""
+    return plan.dp if plan.dp is not None else gpus // (plan.tp * plan.pp * plan.cp)
+
+
+def micro_batches(plan: Plan, batch: float, gpus: int) -> int:
+    """Micro-batches of one pipeline in one optimizer step: ``batch / (dp · micro_batch)``.
+
+    Raises:
+        SpecError: a batch that can't be split so, or that the schedule can't order; names the nearest batches.
+
+    >>> micro_batches(Plan(pp=16, ep=64, schedule="dualpipe"), 15360, 2048)
+    120
+    """
+    each = data_parallel(plan, gpus) * plan.micro_batch
+    if batch % each:
+        near = [n for n in (batch // each * each, (batch // each + 1) * each) if n]
+        rule = f"is not a multiple of plan.dp·micro_batch = {each}"
+        raise SpecError("batch", batch, rule, f"nearest: {', '.join(f'{n:g}' for n in near)}")
+    count = int(batch // each)
+    if plan.pp > 1:
+        check_schedule(plan.schedule, plan.pp, plan.vpp, count)
+    return count
+
+
+def _blocks(model: Model) -> Iterator[Block]:
+    yield from (kind.block for kind in model.stack)
+    if model.mtp is not None:
+        yield model.mtp.block
+
+
+def _check_block(plan: Plan, block: Block) -> None:
+    heads, kv_heads = getattr(block.attention, "heads", None), getattr(block.attention, "kv_heads", None)
+    if heads is not None and heads % plan.tp:
+        raise _divide("plan.tp", plan.tp, "model.heads", heads)
+    if kv_heads is not None and kv_heads % plan.tp and plan.tp % kv_heads:
+        raise _divide("plan.tp", plan.tp, "model.kv_heads", kv_heads)
+    if isinstance(block.ffn, MixtureOfExperts):
+        if block.ffn.experts % plan.ep:
+            raise _divide("plan.ep", plan.ep, "model.experts", block.ffn.experts)
+        if block.ffn.width % plan.expert_tp_degree:
+            raise _divide("plan.expert_tp", plan.expert_tp_degree, "the experts' width", block.ffn.width)
+    elif (width := getattr(block.ffn, "width", None)) is not None and width % plan.tp:
+        raise _divide("plan.tp", plan.tp, "the feed-forward width", width)
+
+
+def _divide(path: str, value: int, other: str, whole: int) -> SpecError:
+    fitting = [d for d in range(1, whole + 1) if whole % d == 0]
+    near = sorted(sorted(fitting, key=lambda d: abs(d - value))[:4]) if len(fitting) > 8 else fitting
+    return SpecError(
+        path, value, f"does not divide {other}={whole}", f"divisors{' nearby' if near != fitting else ''}: {', '.join(map(str, near))}"
+    )

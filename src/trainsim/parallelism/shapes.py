@@ -1,0 +1,346 @@
+"""The op table as shapes of kernels: distinct products, attention cores and streams, by kind of layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.errors import EstimateError, SpecError, did_you_mean
+from ..model.masks import Mask
+from ..model.ops import Attend, Entry, Lookup, MatMul, Op, Scan, Stream
+from ..model.transformer import Model
+
+SPLIT_AXES = frozenset({"head", "kv", "ffn", "vocab"})
+"""Axes that tensor parallelism divides; hidden, rank and expert axes stay whole."""
+RESIDUAL_TRAFFIC = 6
+"""Elements per hidden unit that a layer's two residual additions move: each reads two and writes one."""
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Shapes:
+    """What the kernels of a model look like before any layout.
+
+    Columns over distinct products, shape ``(products, 1)``; over attention cores and recurrent mixers, ``(cores, 1)``;
+    over kinds of layer, ``(kinds, 1)``. ``products_of`` and ``cores_of`` say how many of each a layer of a kind has,
+    shapes ``(kinds, products)`` and ``(kinds, cores)``; ``last_of`` which product ends a layer.
+    """
+
+    kinds: tuple[str, ...]
+    paths: tuple[tuple[tuple[str, ...], ...], ...]
+    core_paths: tuple[tuple[tuple[str, ...], ...], ...]
+    rows: Array
+    inner: Array
+    cols: Array
+    inner_split: Array
+    cols_split: Array
+    split: Array
+    routed: Array
+    low: Array
+    weight: Array
+    own_input: Array
+    products_of: Array
+    last_of: Array
+    heads: Array
+    width: Array
+    fixed_flop: Array
+    masks: tuple[Mask | None, ...]
+    cores_of: Array
+    split_traffic: Array
+    whole_traffic: Array
+    logits: Array
+    dense_params: Array
+    routed_params: Array
+    split_sublayers: Array
+    kv_width: Array
+    state: Array
+    routed_layers: Array
+    stream: Array
+    experts: float
+    top_k: float
+    kernels: Array
+    layers: Array
+
+    @cached_property
+    def nothing(self) -> Array:
+        """No seconds for any kind of layer, ``(kinds, 1)``."""
+        return np.zeros_like(self.layers)
+
+    @cached_property
+    def params(self) -> Array:
+        """Parameters of a layer of each kind, dense ones and experts', ``(2, kinds, 1)``."""
+        return np.stack([self.dense_params, self.routed_params])
+
+
+@lru_cache(maxsize=256)
+def shapes_of(model: Model) -> Shapes:
+    """The shapes of a model's kernels, folded from its op table once.
+
+    Args:
+        model: what is trained.
+
+    Raises:
+        EstimateError: two mixtures of experts of different sizes in one model: a routed exchange has one size here.
+
+    >>> from trainsim.model.attention.grouped_query import GroupedQueryAttention
+    >>> from trainsim.model.feedforward import GatedMLP
+    >>> from trainsim.model.transformer import Block, Layers
+    >>> block = Block(attention=GroupedQueryAttention(heads=4, kv_heads=4, head_dim=32), ffn=GatedMLP(width=320))
+    >>> shapes_of(Model(hidden=128, vocab=1000, stack=[Layers(name="dense", count=3, block=block)])).kinds
+    ('embedding', 'dense', 'head')
+    """
+    entries = model.table.entries
+    kinds = tuple(dict.fromkeys(e.path[0] for e in entries))
+    row = {kind: i for i, kind in enumerate(kinds)}
+    products, product_paths, products_of = _distinct([e for e in entries if isinstance(e.op, MatMul)], row, _product)
+    cores, core_paths, cores_of = _distinct([e for e in entries if isinstance(e.op, Attend | Scan)], row, _core)
+    columns: dict[str, Any] = {name: _column(products, i) for i, name in enumerate(_PRODUCT)}
+    columns |= {name: _column(cores, i) for i, name in enumerate(("heads", "width", "fixed_flop"))}
+    columns["split"] = columns["inner_split"] + columns["cols_split"]
+    columns |= {**_per_kind(model, entries, row), **_routing(entries)}
+    return Shapes(
+        kinds=kinds,
+        paths=product_paths,
+        core_paths=core_paths,
+        products_of=products_of,
+        last_of=_last(entries, row, product_paths),
+        masks=tuple(key[3] for key in cores),
+        cores_of=cores_of,
+        **columns,
+    )
+
+
+_PRODUCT = ("rows", "inner", "cols", "inner_split", "cols_split", "routed", "low", "weight", "own_input")
+
+
+def _product(op: MatMul) -> tuple[float, ...]:
+    """A product's columns, in the order of ``_PRODUCT``."""
+    routed = expert_product(op)
+    split = tuple(float(axis in SPLIT_AXES) for axis in op.axes)
+    return (op.rows, op.inner, op.cols, *split, float(routed), float(op.role == "linear"), float(op.weight), float(op.saved > 0))
+
+
+def expert_product(op: Op) -> bool:
+    """Whether an op is a product of experts."""
+    return isinstance(op, MatMul) and op.experts > 1 and op.role == "linear"
+
+
+def _core(op: Attend | Scan) -> tuple[float, float, float, Mask | None]:
+    """Heads, ``d_qk + d_v``, FLOP per token that no key adds to, and the mask."""
+    match op:
+        case Attend():
+            return float(op.heads), float(op.d_qk + op.d_v), 0.0, op.mask
+        case Scan():
+            inside = 2.0 * op.heads * (op.d_k + op.d_v) * (op.chunk + 1) / 2 if op.chunk else 0.0
+            return float(op.heads), float(op.d_k + op.d_v), 4.0 * op.heads * op.d_k * op.d_v + inside, None
+
+
+def _distinct(entries: Sequence[Entry], row: dict[str, int], key_of: object) -> tuple[list, tuple, Array]:  # type: ignore[type-arg]
+    """Distinct keys, the paths that share each, and how many of each a layer of every kind has."""
+    keys: dict[tuple[object, ...], int] = {}
+    paths: list[list[tuple[str, ...]]] = []
+    counts: list[dict[int, float]] = []
+    for entry in entries:
+        key = key_of(entry.op)  # type: ignore[operator]
+        at = keys.setdefault(key, len(keys))
+        if at == len(paths):
+            paths.append([])
+            counts.append({})
+        paths[at].append(entry.path)
+        kind = row[entry.path[0]]
+        counts[at][kind] = counts[at].get(kind, 0.0) + 1.0
+    table = np.zeros((len(row), len(keys)))
+    for at, by_kind in enumerate(counts):
+        for kind, count in by_kind.items():
+            table[kind, at] = count
+    return list(keys), tuple(map(tuple, paths)), table
+
+
+def _last(entries: Sequence[Entry], row: dict[str, int], paths: Sequence[Sequence[tuple[str, ...]]]) -> Array:
+    """Which product ends a layer of each kind: 1 there, shape ``(kinds, products)``."""
+    at = {path: i for i, group in enumerate(paths) for path in group}
+    table = np.zeros((len(row), len(paths)))
+    for kind, last in {e.path[0]: e.path for e in entries if isinstance(e.op, MatMul)}.items():
+        table[row[kind], at[last]] = 1.0
+    return table
+
+
+def _column(keys: Sequence[tuple[float, ...]], i: int) -> Array:
+    return np.array([key[i] for key in keys], dtype=np.float64).reshape(-1, 1)
+
+
+def _per_kind(model: Model, entries: Sequence[Entry], row: dict[str, int]) -> dict[str, Array]:
+    """Traffic, parameters, exchanges and kernels of one layer of each kind."""
+    names = (
+        "split_traffic", "whole_traffic", "logits", "dense_params", "routed_params", "split_sublayers", "kv_width",
+        "routed_layers", "stream", "kernels", "layers", "core_width", "state",
+    )  # fmt: skip
+    found = {name: np.zeros((len(row), 1)) for name in names}
+    for entry in entries:
+        _add(found, row[entry.path[0]], entry)
+    # where no product makes keys and values of their own heads (latent attention), every head's are exchanged
+    found["kv_width"] = np.where(found["kv_width"] > 0, found["kv_width"], found.pop("core_width"))
+    for kind in model.stack:
+        found["whole_traffic"][row[kind.name]] += RESIDUAL_TRAFFIC * model.hidden
+        if len(kind.block.norms) == 1:  # a parallel block: what attention and feed-forward give is added on every rank, and summed once
+            found["split_sublayers"][row[kind.name]] = np.minimum(found["split_sublayers"][row[kind.name]], 1.0)
+    if "mtp" in row:
+        found["whole_traffic"][row["mtp"]] += RESIDUAL_TRAFFIC * model.hidden
+    return found
+
+
+def _add(found: dict[str, Array], at: int, entry: Entry) -> None:
+    op = entry.op
+    found["layers"][at] = entry.count
+    match op:
+        case MatMul():
+            found["kernels"][at] += 1
+            if op.weight and not op.tied:
+                where = "routed_params" if expert_product(op) else "dense_params"
+                found[where][at] += float(op.experts) * (float(op.inner) * op.cols + op.bias)
+            if op.axes[0] in SPLIT_AXES and op.experts == 1:
+                found["split_sublayers"][at] += 1
+            if op.axes[1] == "kv":
+                found["kv_width"][at] += op.cols
+            if op.role == "head":
+                found["logits"][at] += op.cols
+            if op.role == "router" and op.axes[1] == "expert" and op.cols > 1:
+                found["routed_layers"][at] += 1
+            if expert_product(op):
+                found["stream"][at] = np.maximum(found["stream"][at], float(op.inner) if op.axes[0] == "hidden" else float(op.cols))
+        case Attend():
+            found["kernels"][at] += 1
+            found["core_width"][at] += op.heads * (op.d_qk + op.d_v)
+        case Scan():
+            found["kernels"][at] += 1
+            found["state"][at] += op.heads * op.d_k * op.d_v
+        case Lookup():
+            found["whole_traffic"][at] += 2 * op.width
+            found["split_sublayers"][at] += 1
+            found["dense_params"][at] += 0.0 if op.tied else float(op.rows) * op.width
+        case Stream():
+            found["kernels"][at] += 1
+            found["dense_params"][at] += op.params
+            split = "split_traffic" if op.axis in SPLIT_AXES else "whole_traffic"
+            found[split][at] += op.read + op.written
+
+
+@dataclass(frozen=True, eq=False)
+class Again:
+    """What backward computes again of one layer of each kind.
+
+    ``whole`` marks kinds computed again entirely, shape ``(kinds, 1)``. Of the others: products ``(kinds, products)``, cores
+    ``(kinds, cores)``, traffic ``(kinds, 1)``. ``sums``, ``routed`` and ``keys`` are exchanges made again over those of one forward
+    pass, by tensor, expert and context parallelism, ``(kinds, 1)``.
+    """
+
+    whole: Array
+    products: Array
+    cores: Array
+    split_traffic: Array
+    whole_traffic: Array
+    sums: Array
+    routed: Array
+    keys: Array
+
+
+@lru_cache(maxsize=512)
+def again_of(model: Model, parts: frozenset[str]) -> Again:
+    """What recomputing some parts computes again.
+
+    Args:
+        model: what is trained.
+        parts: ``full``; ``core`` the attention scores; ``ops`` everything but attention and every second product; ``streams`` the
+            element-wise work; or names of ops and sections. Embedding and head keep what they have.
+
+    Source: Korthikanti et al. 2022 (arXiv:2205.05198), section 5; torchtitan (arXiv:2410.06511), section 2.1.3.
+    """
+    shapes = shapes_of(model)
+    row = {kind: i for i, kind in enumerate(shapes.kinds)}
+    product = {path: i for i, group in enumerate(shapes.paths) for path in group}
+    core = {path: i for i, group in enumerate(shapes.core_paths) for path in group}
+    kinds = len(row)
+    found = {name: np.zeros((kinds, 1)) for name in ("whole", "split_traffic", "whole_traffic", "sums", "routed", "keys")}
+    found |= {"products": np.zeros((kinds, len(shapes.paths))), "cores": np.zeros((kinds, len(shapes.core_paths)))}
+    for kind, at in row.items():
+        if kind in ENDS:
+            continue
+        entries = [e for e in model.table.entries if e.path[0] == kind]
+        if "full" in parts:
+            for name in ("whole", "sums", "routed", "keys"):
+                found[name][at] = 1.0
+        for entry in _computed_again(entries, parts - {"full"}):
+            op = entry.op
+            match op:
+                case MatMul():
+                    found["products"][at, product[entry.path]] += 1.0
+                    found["sums"][at] += (op.axes[0] in SPLIT_AXES and op.experts == 1) / np.maximum(shapes.split_sublayers[at], 1.0)
+                    found["routed"][at] = np.maximum(found["routed"][at], float(op.experts > 1 and op.axes[0] == "hidden"))
+                case Attend() | Scan():
+                    found["cores"][at, core[entry.path]] += 1.0
+                    found["keys"][at] = 1.0
+                case Stream():
+                    traffic = "split_traffic" if op.axis in SPLIT_AXES else "whole_traffic"
+                    found[traffic][at] += op.read + op.written
+                case Lookup():
+                    pass
+    return Again(**found)
+
+
+ENDS = frozenset({"embedding", "head"})
+"""Kinds of layer that keep their activations under every recompute."""
+
+
+def _computed_again(entries: Sequence[Entry], parts: frozenset[str]) -> list[Entry]:
+    """The entries of one kind that any of the parts names, each once."""
+    chosen: dict[tuple[str, ...], Entry] = {}
+    for part in sorted(parts):
+        match part:
+            case "core":
+                named = [e for e in entries if isinstance(e.op, Attend)]
+            case "streams":
+                named = [e for e in entries if isinstance(e.op, Stream)]
+            case "ops":
+                named = [e for e in entries if isinstance(e.op, Stream)] + [e for e in entries if isinstance(e.op, MatMul)][1::2]
+            case _:
+                named = [e for e in entries if answers(e.path[1:], part)]
+        chosen |= {e.path: e for e in named}
+    return list(chosen.values())
+
+
+def names_of(path: tuple[str, ...]) -> Iterator[str]:
+    """Everything an op answers to: each stretch of its path below the kind."""
+    yield from (".".join(path[i:j]) for i in range(len(path)) for j in range(i + 1, len(path) + 1))
+
+
+def check_parts(field: str, parts: Iterable[str], model: Model, words: AbstractSet[str]) -> None:
+    """Whether a model's layers have parts of these names, or ``words`` has them.
+
+    Raises:
+        SpecError: names the first that they don't have.
+    """
+    names = {name for entry in model.table.entries for name in names_of(entry.path[1:])} | words
+    for part in parts:
+        if part not in names:
+            raise SpecError(field, part, "is no part of the model's layers", did_you_mean(part, sorted(names), "parts"))
+
+
+def answers(path: tuple[str, ...], name: str) -> bool:
+    """Whether a stretch of the path reads as the name."""
+    return name in names_of(path)
+
+
+def _routing(entries: Sequence[Entry]) -> dict[str, float]:
+    """Experts in all, and experts a token meets; 1 and 0 without experts."""
+    sizes = {(e.op.experts, e.op.top_k) for e in entries if isinstance(e.op, MatMul) and expert_product(e.op)}
+    if len(sizes) > 1:
+        raise EstimateError("model.stack", sorted(sizes), "has experts of several counts", "model one count of experts at a time")
+    experts, top_k = next(iter(sizes), (1, 0.0))
+    return {"experts": float(experts), "top_k": float(top_k)}

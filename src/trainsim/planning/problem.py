@@ -1,0 +1,64 @@
+"""What a search is about: one phase of a run, all but its layout and the number of accelerators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..cluster.hardware import Cluster
+from ..cluster.stack import Stack
+from ..core.errors import EstimateError, did_you_mean
+from ..parallelism.plan import Plan
+from ..run.run import Run
+from ..step.breakdown import needed_stack
+from ..training.phases import Phase
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One phase of a run as a search sees it: all but the layout and the number of accelerators."""
+
+    run: Run
+    phase: Phase
+    stack: Stack
+    seq_len: float
+    batch: float
+
+    @property
+    def plan(self) -> Plan:
+        """The layout the phase has; an empty one where none is given."""
+        return self.phase.plan or self.run.plan or Plan()
+
+    @property
+    def cluster(self) -> Cluster:
+        """Where the phase runs."""
+        return self.phase.cluster or self.run.cluster
+
+    def on(self, gpus: int) -> Cluster:
+        """The same cluster with so many accelerators."""
+        return self.cluster if gpus == self.cluster.gpus else self.cluster.replace({"gpus": gpus})
+
+    def with_plan(self, plan: Plan, gpus: int) -> Run:
+        """The run with another layout on so many accelerators in this phase."""
+        here = f"phases.{self.phase.name}."
+        changes: dict[str, Any] = {"plan" if self.phase.plan is None else f"{here}plan": plan}
+        if gpus != self.cluster.gpus:
+            changes["cluster.gpus" if self.phase.cluster is None else f"{here}cluster.gpus"] = gpus
+        return self.run.replace(changes)
+
+
+def setting_of(run: Run, phase: str | None) -> Setting:
+    """The phase a search is about, with all that a step needs.
+
+    Raises:
+        EstimateError: no such phase, no sequence length or batch, or a told efficiency.
+    """
+    chosen = next((p for p in run.phases if phase in {None, p.name}), None)
+    if chosen is None:
+        raise EstimateError("phase", phase, "is no phase of the run", did_you_mean(str(phase), [p.name for p in run.phases], "phases"))
+    for name in ("seq_len", "batch"):
+        if getattr(chosen, name) is None:
+            raise EstimateError(f"phases.{chosen.name}.{name}", None, "is needed to search plans", f"give {name}")
+    assert chosen.seq_len is not None
+    assert chosen.batch is not None
+    return Setting(run, chosen, needed_stack(run, chosen), float(chosen.seq_len), float(chosen.batch))

@@ -1,0 +1,1 @@
+"""A run, and what is asked of it: estimate, compare, explain."""

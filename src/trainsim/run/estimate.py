@@ -1,0 +1,324 @@
+"""The journey: a run in, its work, hours and dollars out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import EstimateError, PathError, check_kind, did_you_mean
+from ..core.ledger import Ledger, _unread
+from ..core.units import HOURS_PER_DAY, SECONDS_PER_HOUR, Num, human
+from ..cost.energy import Embodied, Grid, card_block, emissions, energy
+from ..cost.pricing import Site
+from ..gpu_memory.peak import memory
+from ..model.counting import count_params, flops_per_token
+from ..model.transformer import Model
+from ..training.efficiency import Efficiency, Flow, Work
+from ..training.phases import Phase
+from .run import Run
+
+
+@dataclass(frozen=True)
+class PhaseEstimate:
+    """One phase's work and time.
+
+    ``flops`` is None, and so is ``mfu``, where the tokens were never published: unknown, never 0. ``modelled`` are the seconds of a step
+    by part where they are worked out, not told.
+    """
+
+    phase: Phase
+    gpus: int
+    flops: Ledger | None
+    busy_gpu_seconds: Num
+    gpu_seconds: Num
+    peak: Num
+    time: Flow = "busy"
+    modelled: Ledger | None = None
+
+    @property
+    def told_gpu_seconds(self) -> Num:
+        """Accelerators × seconds as the efficiency tells them: with downtime where it says so [GPU-s]."""
+        return self.busy_gpu_seconds if self.time == "busy" else self.gpu_seconds
+
+    @property
+    def mfu(self) -> Num | None:
+        """Model FLOPs over peak during useful stepping."""
+        return None if self.flops is None else self.flops.total / (self.busy_gpu_seconds * self.peak)
+
+    @cached_property
+    def busy_hours(self) -> Ledger:
+        """Useful accelerator-hours, attributed to parts by their FLOPs [GPU-h]."""
+        hours = self.busy_gpu_seconds / SECONDS_PER_HOUR
+        return Ledger("GPU-h", {"whole": hours}) if self.flops is None else self.flops.scaled(hours / self.flops.total, "GPU-h")
+
+    @cached_property
+    def hours(self) -> Ledger:
+        """Wall-clock accelerator-hours: the useful ones and downtime [GPU-h]."""
+        return _unread("GPU-h", self.gpu_seconds / SECONDS_PER_HOUR, partial(_hours, self))
+
+    @cached_property
+    def step_time(self) -> Ledger | None:
+        """Seconds of one optimizer step [s]; None where unknown.
+
+        By part where they are worked out, at the last batch of a ramp; else told, the mean of all steps, and shared out by FLOPs.
+        """
+        if self.modelled is not None:
+            return self.modelled
+        if self.flops is None or self.phase.steps is None:
+            return None
+        return self.flops.scaled(self.busy_gpu_seconds / (self.flops.total * self.phase.steps * self.gpus), "s")
+
+
+def _hours(phase: PhaseEstimate) -> Mapping[str, Ledger | Num]:
+    down = (phase.gpu_seconds - phase.busy_gpu_seconds) / SECONDS_PER_HOUR
+    return {**phase.busy_hours._out(), "downtime": down}
+
+
+def _by_phase(phases: Mapping[str, PhaseEstimate]) -> Mapping[str, Ledger | Num]:
+    return {name: p.hours for name, p in phases.items()}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run takes and costs: a point, no interval; every quantity is traceable part by part.
+
+    ``busy_gpu_hours`` is useful stepping, ``gpu_hours`` wall-clock, ``mfu`` by the convention the efficiency names. The
+    ledgers ``flops``, ``step_time``, ``hours`` and ``cost`` have the phase as their first level; the parts of ``flops`` are
+    NaN for a phase whose tokens were never published.
+    """
+
+    run: Run
+    phases: Mapping[str, PhaseEstimate]
+    notes: tuple[str, ...]
+
+    @cached_property
+    def params(self) -> Ledger:
+        """Parameters [parameter]."""
+        return count_params(self.run.model)
+
+    @cached_property
+    def flops(self) -> Ledger:
+        """Model FLOPs of the run [FLOP]."""
+        unknown = Ledger("FLOP", {"unknown": float("nan")})
+        return Ledger._trusted("FLOP", {name: unknown if p.flops is None else p.flops for name, p in self.phases.items()})
+
+    @cached_property
+    def busy_hours(self) -> Ledger:
+        """Useful accelerator-hours [GPU-h]."""
+        return Ledger._trusted("GPU-h", {name: p.busy_hours for name, p in self.phases.items()})
+
+    @cached_property
+    def hours(self) -> Ledger:
+        """Wall-clock accelerator-hours [GPU-h]."""
+        return _unread("GPU-h", self.gpu_hours, partial(_by_phase, self.phases))
+
+    @cached_property
+    def step_time(self) -> Ledger:
+        """Seconds of one optimizer step of each phase whose batch is known [s]."""
+        return Ledger._trusted("s", {name: p.step_time for name, p in self.phases.items() if p.step_time is not None})
+
+    @cached_property
+    def memory(self) -> Ledger:
+        """Bytes of one accelerator of each pipeline rank at the peak of a step, first phase [B]; needs a plan."""
+        return memory(self.run)
+
+    @cached_property
+    def cost(self) -> Ledger:
+        """Dollars of the run [USD]."""
+        return self.hours.scaled(self.price.total, "USD").of_kind("run")
+
+    @cached_property
+    def price(self) -> Ledger:
+        """What an hour costs, by part [USD/GPU-h]."""
+        rate: Ledger = _given(self.run, "price").rate()
+        return rate
+
+    @cached_property
+    def busy_gpu_hours(self) -> Num:
+        """Accelerators × hours of useful stepping [GPU-h]."""
+        return sum(p.busy_gpu_seconds for p in self.phases.values()) / SECONDS_PER_HOUR
+
+    @cached_property
+    def told_gpu_hours(self) -> Num:
+        """Accelerator-hours as the efficiencies tell them: busy, or with downtime where they say so [GPU-h]."""
+        return sum(p.told_gpu_seconds for p in self.phases.values()) / SECONDS_PER_HOUR
+
+    @cached_property
+    def gpu_hours(self) -> Num:
+        """Accelerators × wall-clock hours [GPU-h]."""
+        return sum(p.gpu_seconds for p in self.phases.values()) / SECONDS_PER_HOUR
+
+    @cached_property
+    def wall_days(self) -> Num:
+        """Days on the clock, phases one after another [day]."""
+        return sum(p.gpu_seconds / p.gpus for p in self.phases.values()) / (SECONDS_PER_HOUR * HOURS_PER_DAY)
+
+    @cached_property
+    def mfu(self) -> Num:
+        """Model FLOPs over peak during useful stepping, over the phases whose work is known [1]; NaN if none is."""
+        known = [p for p in self.phases.values() if p.flops is not None]
+        if not known:
+            return float("nan")
+        return sum(p.flops.total for p in known if p.flops is not None) / sum(p.busy_gpu_seconds * p.peak for p in known)
+
+    def quantities(self, names: Iterable[str] = ()) -> dict[str, Ledger | Num]:
+        """What one can hold claims and quantiles about, by name; all of it if no names are given."""
+        return {name: getattr(self, QUANTITIES[name]) for name in names or QUANTITIES}
+
+    def quantity(self, path: str) -> Num:
+        """A quantity or a part of one, ``"cost.pretrain.moe.experts.up"``.
+
+        Raises:
+            PathError: no such quantity or part.
+        """
+        head, _, rest = path.partition(".")
+        if head not in QUANTITIES:
+            raise PathError(path, path, "is no quantity of an estimate", did_you_mean(head, QUANTITIES, "quantities"))
+        found = getattr(self, QUANTITIES[head])
+        if isinstance(found, Ledger):
+            return found.part(rest).total
+        if rest:
+            raise PathError(path, path, f"{head} has no parts", f"ask for {head}")
+        return found  # type: ignore[no-any-return]
+
+    def model_card(self, site: Site, grid: Grid, embodied: Embodied | None = None, **words: str) -> str:
+        """The emissions block of a Hugging Face model card for the run's wall-clock hours.
+
+        Args:
+            site: power drawn per accelerator, cooling and electricity.
+            grid: carbon per kilowatt-hour where and when the run took place.
+            embodied: the run's share of making the machines; None leaves it out, and the card says so.
+            **words: ``training_type``, ``provider``.
+
+        Source: Hugging Face hub documentation, "Displaying carbon emissions for your model".
+        """
+        idle = self.gpu_hours - self.busy_gpu_hours
+        used = energy(self.busy_gpu_hours, site, idle)
+        emitted = emissions(used, grid, embodied, self.gpu_hours)
+        hardware = f"{self.run.cluster.gpus} x {self.run.cluster.chip.name}"
+        return card_block(emitted, grid, hardware=hardware, gpu_hours=float(self.gpu_hours), **words)
+
+    def sources(self) -> dict[str, str]:
+        """Where every number the estimate rests on came from, by path."""
+        return self.run.sources()
+
+    def __str__(self) -> str:
+        shown = [
+            ("parameters", human(float(self.params.total))),
+            ("model FLOPs", human(_known_flops(self))),
+            ("MFU", human(float(np.mean(self.mfu)))),
+            ("busy GPU-hours", human(float(np.mean(self.busy_gpu_hours)), 4)),
+            ("GPU-hours", human(float(np.mean(self.gpu_hours)), 4)),
+            ("days", human(float(np.mean(self.wall_days)))),
+            ("cost", f"${human(float(np.mean(self.cost.total)), 4)}"),
+        ]
+        lines = [f"{name:<16}{value:>10}" for name, value in shown]
+        return "\n".join([*lines, "point, no interval: put beliefs over it with ts.simulate", *(f"- {n}" for n in self.notes)])
+
+
+def _known_flops(est: Estimate) -> float:
+    """FLOPs of the phases whose work is known; NaN if none is."""
+    known = [float(np.mean(p.flops.total)) for p in est.phases.values() if p.flops is not None]
+    return sum(known) if known else float("nan")
+
+
+QUANTITIES = {
+    "cost": "cost", "busy_gpu_hours": "busy_hours", "gpu_hours": "hours", "wall_days": "wall_days", "mfu": "mfu",
+    "flops": "flops", "step_time": "step_time", "params": "params",
+}  # fmt: skip
+"""Name of a quantity → the attribute of an Estimate that holds it, as a ledger where it has parts."""
+
+
+def estimate(run: Run) -> Estimate:
+    """What a run takes and costs, by the inputs given; nothing is looked up.
+
+    Args:
+        run: the run; its numbers may be arrays inside a batch.
+
+    Returns:
+        the estimate; each number broadcasts over draws.
+
+    Raises:
+        EstimateError: an input is missing; the remedy names ``ts.catalog.complete(run)``.
+        SpecError: what is given is no run.
+    """
+    check_kind(run, Run, "run", "a ts.Run: ts.load('run.toml'), ts.catalog.run('deepseek-v3')")
+    reliability, _ = _given(run, "reliability"), _given(run, "price")
+    phases: dict[str, PhaseEstimate] = {}
+    for phase in run.phases:
+        efficiency = phase.efficiency or _given(run, "efficiency")
+        phases[phase.name] = _phase(run, phase, efficiency, reliability.expected_goodput((phase.cluster or run.cluster).gpus))
+    return Estimate(run, phases, tuple(_notes(run)))
+
+
+def _phase(run: Run, phase: Phase, efficiency: Efficiency, goodput: Num) -> PhaseEstimate:
+    cluster = phase.cluster or run.cluster
+
+    def per_token(convention: str, mtp: str) -> Ledger:
+        if phase.seq_len is None:
+            raise EstimateError(f"phases.{phase.name}.seq_len", None, "is needed to count FLOPs", "give the sequence length")
+        student = flops_per_token(run.model, phase.seq_len, convention, mtp, phase.document_length)  # type: ignore[arg-type]
+        return student if phase.teacher is None else _taught(student, phase.teacher, phase, convention)
+
+    work = Work(
+        f"phases.{phase.name}", run.model, phase.tokens, phase.seq_len, phase.batch, cluster, phase.plan or run.plan, per_token,
+        phase.document_length, phase.stretches, phase.teacher,
+    )  # fmt: skip
+    seconds, modelled = efficiency.time_of(work)
+    busy, wall = (seconds, seconds / goodput) if efficiency.time == "busy" else (seconds * goodput, seconds)
+    flops = None if phase.tokens is None else per_token(*efficiency.counting).scaled(phase.tokens, "FLOP")
+    return PhaseEstimate(phase, cluster.gpus, flops, busy, wall, efficiency.peak_flops(cluster), efficiency.time, modelled)
+
+
+def _taught(student: Ledger, teacher: Model, phase: Phase, convention: str) -> Ledger:
+    """What is trained, and the teacher's forward pass over the same tokens [FLOP/token].
+
+    ``student + forward(teacher)``: no gradient reaches it.
+
+    Source: Hinton et al. 2015 (arXiv:1503.02531), section 2: the teacher only gives targets.
+    """
+    read = flops_per_token(teacher, phase.seq_len, convention, document_length=phase.document_length)  # type: ignore[arg-type]
+    return Ledger._trusted("FLOP/token", {**student.parts, "teacher": read.part("forward")})
+
+
+def _notes(run: Run) -> list[str]:
+    """What the estimate assumed, in words."""
+    notes = list(run.model.notes)
+    for phase in run.phases:
+        efficiency = phase.efficiency or run.efficiency
+        if phase.teacher is not None:
+            notes.append(f"phases.{phase.name}: {phase.teacher.name} gives the targets; its weights are in no memory counted here")
+        if efficiency is not None:
+            where = "efficiency" if phase.efficiency is None else f"phases.{phase.name}.efficiency"
+            notes += [note for note in efficiency.notes(where, phase.cluster or run.cluster) if note not in notes]
+        if phase.tokens is None:
+            notes.append(f"phases.{phase.name}: its tokens are not known; its FLOPs and MFU are unknown")
+        elif efficiency is not None and "flops" not in type(efficiency).model_fields:
+            notes.append(
+                f"phases.{phase.name}: FLOPs counted as 'causal' without prediction modules; "
+                f"{type(efficiency).__name__} names no convention"
+            )
+    return notes
+
+
+_REMEDIES = {
+    "efficiency": "ts.MFU(0.4, flops='causal')",
+    "reliability": "ts.Goodput(0.95)",
+    "price": "ts.Rental(usd_per_gpu_hour=2.0)",
+}
+
+
+def _given(run: Run, field: str) -> Any:
+    value = getattr(run, field)
+    if value is None:
+        raise EstimateError(
+            field,
+            None,
+            "is not given, and an estimate looks nothing up",
+            f"give {field}={_REMEDIES[field]}, or see what ts.catalog.complete(run) would fill in",
+        )
+    return value

@@ -1,0 +1,86 @@
+"""Run: the noun that holds model, cluster, phases, efficiency, plan, reliability and price."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import model_validator
+
+from ..cluster.hardware import Cluster
+from ..core.errors import SpecError, TrainsimWarning
+from ..core.spec import ByName, Spec
+from ..cost.pricing import Price
+from ..model.transformer import Model
+from ..parallelism.plan import Plan, check_plan
+from ..training.efficiency import Efficiency, told
+from ..training.phases import Phase
+from ..training.reliability import Reliability
+
+
+class Run(Spec):
+    """One training run: what is trained, where, how, and what an hour costs.
+
+    Args:
+        name: what reports call it.
+        model, cluster, phases: what, where, and for how many tokens.
+        efficiency: where time comes from; a phase may have its own.
+        plan: the layout; needed for memory and modelled time.
+        reliability: how much of the wall clock is useful.
+        price: what an accelerator-hour costs.
+
+    Raises:
+        SpecError: no phases, two of one name, or a plan that can't exist for this model on this cluster.
+    """
+
+    name: str = "run"
+    model: Model
+    cluster: Cluster
+    phases: Annotated[Sequence[Phase], ByName()]
+    efficiency: Efficiency | None = None
+    plan: Plan | None = None
+    reliability: Reliability | None = None
+    price: Price | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.phases:
+            raise SpecError("phases", self.phases, "is empty", 'give at least one ts.Phase("pretrain", tokens=…, seq_len=…)')
+        if self.plan is not None:
+            check_plan(self.plan, self.model, self.cluster)
+        for phase in self.phases:
+            if phase.plan is not None or (phase.cluster is not None and self.plan is not None):
+                check_plan(phase.plan or self.plan or Plan(), self.model, phase.cluster or self.cluster)
+        return self
+
+    def replace(self, changes: Mapping[str, Any]) -> Self:
+        """A new run with other values at some paths; warns when a told efficiency is carried to another cluster."""
+        made = super().replace(changes)
+        if made._drawn or made.cluster == self.cluster or not any(p == "cluster" or p.startswith("cluster.chip") for p in changes):
+            return made
+        for phase in made.phases:
+            where = "efficiency" if phase.efficiency is None else f"phases.{phase.name}.efficiency"
+            efficiency = phase.efficiency or made.efficiency
+            if phase.cluster is None and told(efficiency) and not any(_touches(p, where) for p in changes):
+                warnings.warn(
+                    f"{where}={efficiency!r} was told for {self.cluster.name}; on {made.cluster.name} it is a guess: tell its own",
+                    TrainsimWarning,
+                    stacklevel=2,
+                )
+                break
+        return made
+
+
+def _touches(changed: str, path: str) -> bool:
+    return changed == path or changed.startswith(f"{path}.") or path.startswith(f"{changed}.")
+
+
+def load(path: str | Path) -> Run:
+    """Read a run that ``run.save`` wrote; no catalogue is needed.
+
+    Raises:
+        SpecError: the file is missing, cut short, or breaks a rule.
+    """
+    return Run.load(path)

@@ -1,0 +1,366 @@
+"""Seconds of one layer of each kind for one micro-batch: compute by kernel, and the exchanges it asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from ..cluster.collectives import Deduplication, Fabric, all_gather, all_reduce, exchange, members_per_domain, reduce_scatter, token_copies
+from ..cluster.hardware import Chip
+from ..cluster.kernels import aligned, fused_attention_seconds, host_floor, product_seconds, stream_seconds, unfused_attention_seconds
+from ..cluster.stack import Dispatcher, Stack
+from ..core.errors import EstimateError
+from ..core.units import Num, anywhere, choose, rows_of
+from ..model.documents import Documents, document_keys
+from ..parallelism.optimizer import AdamW, Optimizer
+from ..parallelism.plan import Loss, Switch
+from ..parallelism.precision import RECIPES, Precision, recipe_of
+from ..parallelism.shapes import Again, Shapes
+from .host import Launched, attention_of, dispatcher_of, host_seconds, kernels_of, waits_of
+
+BF16_BYTES = 2.0
+NUMBER_BYTES = {"bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "fp4": 0.5}
+LOSS_BYTES: dict[Loss, tuple[float, float]] = {"fused": (6.0, 4.0), "vocab-parallel": (38.0, 14.0), "plain": (14.0, 22.0)}
+"""Traffic of the loss per logit, forward and backward [B]. Fused (Transformer Engine ``triton/cross_entropy.py``): BF16 logits read
+twice, their gradient written; scaled in place in backward. Megatron-LM's ``tensor_parallel/cross_entropy.py``: an FP32 copy, largest value,
+difference, exponential, sum, quotient, each a pass of its own; scaled, and cast back. Plain PyTorch on ``logits.float()``: the FP32 copy,
+log-softmax; a gradient of zeros but one, log-softmax backward, and the cast back."""
+SIDES = np.array([[0, 0, 1], [2, 1, 2], [1, 2, 0]])
+"""Which of a product's rows, inner and outer dimension are rows, columns and depth of its three passes: forward, by input, by weight."""
+BF16, ADAMW = recipe_of("bf16"), AdamW()
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """A layout as numbers: degrees and micro-batch may be arrays ``(n,)``, pipeline depth and virtual stages are structure.
+
+    Args:
+        gpus: accelerators in all.
+        tp, dp, ep, cp, micro_batch: degrees, and sequences per pipeline slot.
+        pp, vpp: pipeline stages, and virtual stages of each.
+        sequence_split: tensor-parallel ranks that share the work on whole streams (sequence parallelism): tp, or 1.
+        seq_len, documents: tokens of a sequence; of the documents packed into it, which attend only within themselves.
+        again: what backward computes again.
+        graphs: parts of a layer that the host launches as one.
+        dispatcher: how tokens reach their experts; None for the stack's own way.
+        expert_overlap: whether their exchanges run beside another micro-batch's pass.
+        recipe: number formats; ``low`` is that of the low-precision products.
+        optimizer: what updates the parameters.
+        loss: how softmax and cross-entropy are computed.
+        expert_tp: tensor parallelism inside the experts.
+        shard: data-parallel ranks that share one copy under ZeRO; None for all of them.
+        stage_layers: layers of each stage, in the order data flows; empty for :func:`~trainsim.parallelism.placement.spread_layers`.
+        recompute_layers: layers of a stage that "full" computes again; None for all.
+        attention: whether the plan keeps scores on chip, where the stack can; a stack without fused kernels never does.
+    """
+
+    gpus: Num
+    tp: Num
+    dp: Num
+    ep: Num
+    cp: Num
+    micro_batch: Num
+    pp: int
+    vpp: int
+    sequence_split: Num
+    seq_len: Num
+    again: frozenset[str]
+    recipe: Precision = BF16
+    optimizer: Optimizer = ADAMW
+    loss: Loss = "fused"
+    documents: Num | Documents | None = None
+    attention: Literal["fused", "unfused"] = "fused"
+    graphs: frozenset[str] = frozenset()
+    dispatcher: Dispatcher | None = None
+    expert_overlap: Switch = "off"
+    expert_tp: Num = 1.0
+    shard: Num | None = None
+    stage_layers: tuple[int, ...] = ()
+    recompute_layers: int | None = None
+
+    @property
+    def low(self) -> str:
+        """Number format of the low-precision products."""
+        return self.recipe.products
+
+    @property
+    def tokens(self) -> Num:
+        """Tokens of a micro-batch on one context-parallel rank."""
+        return self.micro_batch * self.seq_len / self.cp
+
+    @property
+    def length(self) -> Num:
+        """Tokens of what one attention kernel runs over: a document, or the sequence."""
+        return document_keys(lambda length: length, self.seq_len, self.documents)
+
+
+@dataclass(frozen=True, eq=False)
+class LayerTimes:
+    """Seconds of one layer of each kind and one micro-batch, shapes ``(kinds, n)``.
+
+    ``products`` and ``cores`` hold the same by kernel, shapes ``(products, n)`` and ``(cores, n)``: forward, by input, by weight.
+    ``forward``, ``inputs`` and ``weights`` are compute with the host's floor; ``again`` is what backward computes a second time.
+    ``attending`` is what the attention cores add to a forward and to a backward pass: what context-parallel exchanges can hide behind, none
+    where the host is slower. ``tp``, ``ep``, ``expert_tp`` and ``cp`` are exchanges of one forward pass, not hidden.
+    """
+
+    products: tuple[Num, Num, Num]
+    cores: tuple[Num, Num]
+    attending: tuple[Num, Num]
+    streams: tuple[Num, Num]
+    casts: tuple[Num, Num]
+    permute: Num
+    forward: Num
+    inputs: Num
+    weights: Num
+    again: Num
+    tp: Num
+    ep: Num
+    expert_tp: Num
+    cp: Num
+
+
+def layer_times(
+    shapes: Shapes, again: Again, launched: Launched, layout: Layout, chip: Chip, fabric: Fabric, stack: Stack, hidden: Num
+) -> LayerTimes:
+    """Seconds of one layer of each kind for one micro-batch on one accelerator.
+
+    Args:
+        shapes: of the model's kernels.
+        again: what backward computes again.
+        launched: what of them the host launches.
+        layout: how they are spread.
+        chip, fabric: data sheet of the accelerator, and the network as driven.
+        stack: every calibrated number.
+        hidden: width of the residual stream [element].
+
+    Returns:
+        times [s], one row per kind of layer, broadcast over the layout's and the stack's arrays.
+    """
+    tiles = tiles_of(shapes, layout, stack)
+    products = _products(shapes, tiles, layout, chip, stack)
+    forward_core, backward_core = (_cores(shapes, layout, chip, stack, backward) for backward in (0.0, 1.0))
+    streams = _streams(shapes, layout, chip, stack)
+    permute = _permute(shapes, layout, chip, stack)
+    casts = _casts(shapes, tiles, layout, chip, stack)
+    of, cores_of = shapes.products_of, shapes.cores_of
+    core = cores_of @ forward_core
+    raw_forward = of @ products[0] + core + streams[0] + casts[0] + permute
+    back = cores_of @ backward_core
+    raw_inputs = of @ products[1] + back + streams[1] + casts[1] + permute
+    raw_weights = of @ products[2]
+    host, waits = host_seconds(shapes, launched, layout, stack), waits_of(launched, layout, stack)
+    # backward launches twice the kernels of forward: half of them stand with the gradients of inputs, half with those of weights
+    both: Any = host_floor(rows_of(raw_forward, raw_inputs), host, stack)
+    forward, inputs = both[0] + waits, both[1] + waits
+    weights = host_floor(raw_weights, kernels_of(shapes, launched, layout, stack) * stack.launch, stack)
+    attending: tuple[Num, Num] = (shapes.nothing, shapes.nothing)
+    if anywhere(layout.cp != 1):
+        others = [host_floor(np.maximum(raw - each, 0.0), host, stack) for raw, each in ((raw_forward, core), (raw_inputs, back))]
+        attending = (forward - waits - others[0], inputs - waits - others[1])
+    repeated = _shortened(shapes, stack, forward, raw_forward, products[0], host, waits)
+    return LayerTimes(
+        products=products,
+        cores=(forward_core, backward_core),
+        attending=attending,
+        streams=streams,
+        casts=casts,
+        permute=permute,
+        forward=forward,
+        inputs=inputs,
+        weights=weights,
+        again=_again(shapes, again, layout, chip, stack, (repeated, products[0], forward_core)),
+        tp=_tp(shapes, layout, fabric, hidden),
+        ep=_ep(shapes, layout, fabric, stack),
+        expert_tp=_expert_tp(shapes, layout, fabric, stack),
+        cp=_cp(shapes, layout, fabric),
+    )
+
+
+def _formats(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num, Num]:
+    """Peak, share and bytes per element of each product."""
+    low = shapes.low > 0
+    peak = np.where(low, _low_peak(layout.recipe, chip), chip.peak_of("bf16"))
+    share = np.where(low, stack.share(layout.low), stack.bf16) * _where_routed(shapes, stack.grouped, 1.0)
+    return peak, np.minimum(share * powered(chip, stack), 1.0), np.where(low, NUMBER_BYTES[layout.low], BF16_BYTES)
+
+
+def _low_peak(recipe: Precision, chip: Chip) -> Num:
+    """Dense peak of a chip in the format of a recipe's products.
+
+    Raises:
+        EstimateError: the chip has no units for it.
+    """
+    peak: Num | None = getattr(chip.peak, recipe.products, None)
+    if peak is None:
+        fitting = [r.name for r in RECIPES.values() if getattr(chip.peak, r.products) is not None and r.products in NUMBER_BYTES]
+        rule = f"multiplies in {recipe.products}, which {chip.name} has no units for"
+        raise EstimateError("plan.precision", recipe.name, rule, f"recipes it can run: {', '.join(fitting)}")
+    return peak
+
+
+def powered(chip: Chip, stack: Stack) -> Num:
+    """``(power / rated)^γ``: a part whose power is not the one its shares were fitted at."""
+    if chip.power is None or not anywhere(stack.rated_power != 0):
+        return 1.0
+    return np.power(chip.power / np.asarray(stack.rated_power), stack.power_exponent)
+
+
+@dataclass(frozen=True, eq=False)
+class Tiles:
+    """Products as one accelerator runs them, ``(products, n)``: rows, inner and outer dimension, products in one launch."""
+
+    rows: Num
+    inner: Num
+    cols: Num
+    groups: Num
+
+
+def tiles_of(shapes: Shapes, layout: Layout, stack: Stack) -> Tiles:
+    """Products as tensor, sequence and expert parallelism leave them."""
+    divided = _where_routed(shapes, layout.expert_tp, layout.tp)
+    inner = shapes.inner / np.where(shapes.inner_split > 0, divided, 1.0)
+    cols = shapes.cols / np.where(shapes.cols_split > 0, divided, 1.0)
+    dense = shapes.rows * layout.tokens / np.where(shapes.split > 0, 1.0, layout.sequence_split)
+    each = layout.tokens / layout.tp * shapes.top_k * layout.ep * layout.expert_tp / shapes.experts * stack.imbalance
+    rows = _where_routed(shapes, each * shapes.rows, dense)
+    return Tiles(rows, inner, cols, _where_routed(shapes, shapes.experts / layout.ep, 1.0))
+
+
+def _where_routed(shapes: Shapes, routed: Num, dense: Num) -> Num:
+    """A number of the products of experts and one of all others, ``(products, n)``."""
+    return dense if shapes.experts == 1 else np.where(shapes.routed > 0, routed, dense)
+
+
+def _products(shapes: Shapes, tiles: Tiles, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num, Num]:
+    """Seconds of each product forward, by its input and by its weight, shapes ``(products, n)``: all three passes at once."""
+    peak, share, size = _formats(shapes, layout, chip, stack)
+    share = share * aligned(tiles.inner, tiles.cols, size, stack)
+    sides = rows_of(tiles.rows, tiles.inner, tiles.cols)
+    gradient = 2.0 * layout.recipe.gradients  # accumulated in place: read and written
+    written = rows_of(BF16_BYTES, BF16_BYTES, gradient).reshape(3, 1, -1)
+    rows, cols, depth = sides[SIDES]
+    settings = (tiles.groups, peak, share, chip.memory_bandwidth, stack)
+    seconds: Any = product_seconds(rows, cols, depth, *settings, element_bytes=size, output_bytes=written)
+    return seconds[0], seconds[1], seconds[2]
+
+
+def _cores(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack, backward: float) -> Num:
+    """Seconds of each attention core or recurrent mixer in one pass, shape ``(cores, n)``."""
+    peak = chip.peak_of("bf16")
+    found = [_core(shapes, i, layout, chip, peak, stack, backward) for i in range(len(shapes.masks))]
+    return rows_of(*found).reshape(len(found), -1) if found else np.zeros((0, 1))
+
+
+def _core(shapes: Shapes, i: int, layout: Layout, chip: Chip, peak: Num, stack: Stack, backward: float) -> Num:
+    heads, width, mask = shapes.heads.item(i) / layout.tp, shapes.width.item(i), shapes.masks[i]
+    if mask is None:
+        flop = layout.tokens * shapes.fixed_flop.item(i) / layout.tp * (1.0 + backward * (stack.backward_flops - 1.0))
+        alone: Num = flop / (peak * stack.attention_forward)
+        return alone
+    match attention_of(layout, stack):
+        case "fused":
+            keys = document_keys(mask.keys, layout.seq_len, layout.documents)
+            return fused_attention_seconds(layout.tokens, heads, width, keys, layout.length, peak, stack, backward=backward)
+        case "unfused":
+            bandwidth = chip.memory_bandwidth
+            return unfused_attention_seconds(layout.tokens, heads, width, layout.seq_len, peak, bandwidth, stack, backward=backward)
+
+
+def _streams(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num]:
+    """Element-wise work and the loss, forward and backward, shape ``(kinds, n)``."""
+    elements = layout.tokens * (shapes.split_traffic / layout.tp + shapes.whole_traffic / layout.sequence_split)
+    moved = BF16_BYTES * stack.elementwise * elements
+    logits, (before, after) = layout.tokens * shapes.logits / layout.tp, LOSS_BYTES[layout.loss]
+    forward, backward = moved + before * logits, moved * stack.elementwise_backward + after * logits
+    return stream_seconds(forward, chip.memory_bandwidth, stack), stream_seconds(backward, chip.memory_bandwidth, stack)
+
+
+def _casts(shapes: Shapes, tiles: Tiles, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num]:
+    """Casts to the low-precision format: inputs in forward, gradients of outputs in backward, shape ``(kinds, n)``."""
+    if NUMBER_BYTES[layout.low] == BF16_BYTES:
+        return shapes.nothing, shapes.nothing
+    rows = tiles.rows * tiles.groups
+    each = {"tensor": stack.cast_bytes, "block": stack.cast_block_bytes}[layout.recipe.scaled]
+    elements = rows_of(shapes.low * shapes.own_input * tiles.inner, shapes.low * tiles.cols) * rows
+    seconds: Any = stream_seconds(shapes.products_of @ elements * each, chip.memory_bandwidth, stack)
+    return seconds[0], seconds[1]
+
+
+def _permute(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> Num:
+    """Sorting tokens to experts and back in one pass, shape ``(kinds, n)``."""
+    if shapes.experts == 1:
+        return shapes.nothing
+    moved = shapes.routed_layers * shapes.stream * shapes.top_k * layout.tokens / layout.tp * stack.permute_bytes
+    return stream_seconds(moved, chip.memory_bandwidth, stack)
+
+
+def _shortened(shapes: Shapes, stack: Stack, forward: Num, raw: Num, products: Num, host: Num, waits: Num) -> Num:
+    """Seconds of forward when it runs again: whole, or without the product that ends the layer, which backward doesn't need."""
+    match stack.checkpoint:
+        case "whole":
+            return forward
+        case "early-stop":
+            return host_floor(np.maximum(raw - shapes.last_of @ products, 0.0), host, stack) + waits
+
+
+def _again(shapes: Shapes, again: Again, layout: Layout, chip: Chip, stack: Stack, times: tuple[Num, Num, Num]) -> Num:
+    """Seconds of what backward computes again, shape ``(kinds, n)``."""
+    if not layout.again:
+        return shapes.nothing
+    forward, products, cores = times
+    elements = layout.tokens * (again.split_traffic / layout.tp + again.whole_traffic / layout.sequence_split)
+    streams = stream_seconds(BF16_BYTES * stack.elementwise * elements, chip.memory_bandwidth, stack)
+    seconds: Num = again.whole * forward + again.products @ products + again.cores @ cores + streams
+    return seconds
+
+
+def _tp(shapes: Shapes, layout: Layout, fabric: Fabric, hidden: Num) -> Num:
+    """Sums over tensor-parallel ranks in one pass: one per sublayer whose last product is split by rows (arXiv:1909.08053, section 3)."""
+    if not anywhere(layout.tp != 1):
+        return shapes.nothing
+    near = members_per_domain(layout.tp, 1.0, fabric.domain)
+    return shapes.split_sublayers * all_reduce(layout.tokens * hidden * BF16_BYTES, layout.tp, near, fabric)
+
+
+def _ep(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> Num:
+    """Tokens to their experts and back in one pass (arXiv:2412.19437, section 3.2.2)."""
+    if shapes.experts == 1 or not anywhere(layout.ep != 1):
+        return shapes.nothing
+    near = members_per_domain(layout.ep, layout.expert_tp, fabric.domain)
+    limit = choose(stack.domains_per_token > 0, stack.domains_per_token, np.inf)
+    ways: dict[Dispatcher, tuple[Deduplication, Num]] = {"alltoall": ("none", stack.alltoall), "fused": (stack.deduplication, 1.0)}
+    once, share = ways[dispatcher_of(layout, stack)]
+    copies = token_copies(once, shapes.experts, shapes.top_k, layout.ep, near, limit=limit)
+    elements = shapes.stream * layout.tokens / layout.tp / share
+    both = rows_of(layout.recipe.dispatched, layout.recipe.combined).reshape(2, 1, -1)
+    seconds: Num = shapes.routed_layers * np.add.reduce(exchange(elements * both, *copies, fabric, stack.imbalance), axis=0)
+    return seconds
+
+
+def _expert_tp(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> Num:
+    """Tokens gathered whole for sharded experts and their results scattered in one pass.
+
+    Source: ``MoEAlltoAllTokenDispatcher`` of Megatron-Core: every copy that reaches a rank is gathered over its group.
+    """
+    if shapes.experts == 1 or not anywhere(layout.expert_tp != 1):
+        return shapes.nothing
+    near = members_per_domain(layout.expert_tp, 1.0, fabric.domain)
+    elements = shapes.stream * (shapes.top_k * layout.tokens / layout.tp * layout.expert_tp * stack.imbalance)
+    gathered = all_gather(elements * layout.recipe.dispatched, layout.expert_tp, near, fabric)
+    return shapes.routed_layers * (gathered + reduce_scatter(elements * layout.recipe.combined, layout.expert_tp, near, fabric))
+
+
+def _cp(shapes: Shapes, layout: Layout, fabric: Fabric) -> Num:
+    """Keys and values around the context-parallel ranks in one pass, and the states of recurrent mixers.
+
+    Source: ring attention, arXiv:2310.01889, section 3; states gathered, arXiv:2502.07563 (LASP-2), section 3.
+    """
+    if not anywhere(layout.cp != 1):
+        return shapes.nothing
+    near = members_per_domain(layout.cp, layout.tp, fabric.domain)
+    whole = (layout.tokens * shapes.kv_width + layout.micro_batch * shapes.state) * layout.cp / layout.tp * BF16_BYTES
+    seconds: Num = np.where(shapes.kv_width + shapes.state > 0, all_gather(whole, layout.cp, near, fabric), 0.0)
+    return seconds

@@ -1,0 +1,123 @@
+"""One micro-batch through the layers of a pipeline's ranks: compute, and what shows and what hides of the exchanges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..cluster.stack import Stack
+from ..core.units import Num, anywhere
+from ..parallelism.placement import Placed
+from ..parallelism.schedules.orders import Schedule
+from ..parallelism.shapes import Again
+from .layers import LayerTimes, Layout
+
+PAIRED = ("dualpipe", "dualpipe-v")
+"""Schedules that run a forward pass beside a backward pass."""
+LONE = ("zero-bubble", "zero-bubble-v")
+"""Schedules whose published kernels run one pass at a time, so that nothing hides an exchange with experts (arXiv:2401.10241)."""
+SUMS = 4.0
+"""Halves of the two sums of a layer's forward pass under tensor parallelism: a gather or a scatter before and after each sublayer."""
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Passes:
+    """One micro-batch through a layer of each kind, exchanges included: seconds ``(kinds, n)``.
+
+    ``forward``, ``inputs`` and ``weights`` share what shows of the exchanges, half in each direction. ``alone`` is what routed exchanges
+    take of one direction where nothing runs beside them, beyond that.
+    """
+
+    forward: Num
+    inputs: Num
+    weights: Num
+    alone: Num
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """One micro-batch through the layers of every rank: seconds by what they are spent on.
+
+    Args:
+        placed: which layers a rank has.
+        compute: everything but exchanges in a layer of each kind, ``(kinds, n)`` [s].
+        exposed, hidden: what shows of each exchange and what hides, ``(kinds, n)`` [s].
+        passes: the same by pass.
+    """
+
+    placed: Placed
+    compute: Num
+    exposed: Mapping[str, Num]
+    hidden: Mapping[str, Num]
+    passes: Passes
+
+    @cached_property
+    def computed(self) -> Array:
+        """Everything but exchanges on ranks that differ, ``(rows, n)`` [s]."""
+        return self.placed.layers @ self.compute
+
+    @cached_property
+    def worked(self) -> Array:
+        """Compute and what shows of the exchanges on ranks that differ, ``(rows, n)`` [s]."""
+        return self.placed.layers @ (self.compute + sum(self.exposed.values()))
+
+    @property
+    def whole(self) -> Array:
+        """The same on every rank, ``(ranks, n)`` [s]."""
+        return self.worked[self.placed.row]
+
+
+def pass_of(times: LayerTimes, again: Again, place: Placed, schedule: Schedule, layout: Layout, stack: Stack) -> Pass:
+    """One micro-batch through every rank: forward and backward, exchanges split into what shows and what hides.
+
+    Args:
+        times, again: seconds of the layers, and what of them backward computes again.
+        place: which layers a rank has.
+        schedule, layout, stack: what runs beside an exchange, and how much of it hides there.
+
+    Returns:
+        seconds by kind of layer, and on every rank when they are asked for [s].
+    """
+    last = {"whole": 0.0, "early-stop": 1.0 / SUMS}[stack.checkpoint] * again.whole
+    # an exchange of forward happens again in backward, and in whatever of forward runs a second time
+    sums, visits = (2.0 + again.sums - last) * times.tp, 2.0 + again.routed
+    exchanged = {"tp": sums + visits * times.expert_tp, "ep": visits * times.ep, "cp": (3.0 + again.keys) * times.cp}
+    hidden = {"tp": _sums(sums, layout, stack), "ep": _routed(times, schedule, layout, stack), "cp": _keys(times, layout, stack)}
+    exposed: dict[str, Num] = {kind: exchanged[kind] - hidden[kind] for kind in exchanged}
+    exposed["lent"] = stack.exchange_processors / (1.0 - stack.exchange_processors) * hidden["ep"]
+    inputs, half = times.inputs + times.again, sum(exposed.values()) / 2
+    return Pass(
+        placed=place,
+        compute=times.forward + inputs + times.weights,
+        exposed=exposed,
+        hidden=hidden,
+        passes=Passes(times.forward + half, inputs + half, times.weights, (hidden["ep"] - exposed["lent"]) / 2),
+    )
+
+
+def _sums(sums: Num, layout: Layout, stack: Stack) -> Num:
+    """What hides of the sums over tensor-parallel ranks, ``(kinds, n)``."""
+    return stack.overlap_tp * sums if anywhere(layout.tp != 1) else sums
+
+
+def _routed(times: LayerTimes, schedule: Schedule, layout: Layout, stack: Stack) -> Num:
+    """What hides of the exchanges with experts, ``(kinds, n)``: behind the pass itself, or another's that runs beside it."""
+    if not anywhere(layout.ep != 1):
+        return times.ep
+    backward = times.inputs + times.weights
+    inside = (0.0 if schedule in LONE else stack.overlap_ep) * (np.minimum(times.ep, times.forward) + np.minimum(times.ep, backward))
+    if layout.expert_overlap == "off" and schedule not in PAIRED:
+        return inside
+    return np.maximum(inside, stack.overlap_ep_beside * np.minimum(2.0 * times.ep, times.forward + backward))
+
+
+def _keys(times: LayerTimes, layout: Layout, stack: Stack) -> Num:
+    """What hides of the exchanges of keys and values behind the attention cores beside them, ``(kinds, n)``."""
+    if not anywhere(layout.cp != 1):
+        return times.cp
+    return stack.overlap_cp * (np.minimum(times.cp, times.attending[0]) + np.minimum(2.0 * times.cp, times.attending[1]))

@@ -1,0 +1,365 @@
+"""One optimizer step: seconds of its passes, exchanges, bubble and update on the critical path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..cluster.collectives import Fabric, all_gather, all_reduce, members_per_domain, point_to_point, tree_all_reduce
+from ..cluster.hardware import Chip, Cluster
+from ..cluster.kernels import stream_seconds
+from ..cluster.network import fabric_of
+from ..cluster.stack import Stack
+from ..core.spec import holds_draws
+from ..core.units import Num, choose, larger, rows_of, smaller
+from ..model.documents import Documents
+from ..model.transformer import Model
+from ..parallelism.optimizer import clipping_traffic
+from ..parallelism.placement import BESIDE, Placed, placed
+from ..parallelism.plan import Plan
+from ..parallelism.schedules.events import Times
+from ..parallelism.schedules.orders import Schedule
+from ..parallelism.schedules.uneven import busy_seconds
+from ..parallelism.schedules.waiting import FOLDED, staged_seconds
+from ..parallelism.shapes import Again, Shapes, again_of, shapes_of
+from .host import launched_of
+from .layers import BF16_BYTES, LayerTimes, Layout, layer_times
+from .overlap import PAIRED, Pass, Passes, pass_of
+from .updates import Owners, orthogonal_seconds, owners, update_seconds
+
+COPIES = {"dualpipe": 2.0}
+"""How many ranks of one pipeline hold every stage, where it isn't one: they sum its gradients and share its optimizer."""
+NODE = 8.0
+"""Accelerators of the machine that jitter is counted from."""
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One optimizer step in seconds, each number ``(n,)``; ``seconds`` is the sum on the critical path.
+
+    ``beside`` are the seconds that each rank works where passes run beside each other, ``(ranks, n)``, None where none does; ``stages`` are
+    the seconds of each pass by stage.
+    """
+
+    micro_batches: Num
+    times: LayerTimes
+    counts: Array
+    busy: Pass
+    beside: Array | None
+    schedule: Schedule
+    layout: Layout
+    stages: Times
+    sending: Num
+    synchronise: Num
+    synchronise_hidden: Num
+    optimizer: Num
+    orthogonal: Num
+    norm: Num
+    jitter: Num
+    factor: Num
+
+    @cached_property
+    def bubble(self) -> Num:
+        """How long the slowest rank waits: filling and draining, idle of uneven stages included; worked out when first asked for [s].
+
+        ``T − max_r busy_r`` with ``T`` the schedule's own seconds, equal to its events (``docs/schedules.md``).
+
+        Raises:
+            SpecError: a schedule that can't order that many micro-batches.
+
+        Source: Narayanan et al. 2021 (arXiv:2104.04473), section 2.2; Qi et al. 2023 (arXiv:2401.10241); DeepSeek-V3 (arXiv:2412.19437),
+        section 3.2.1.
+        """
+        pp, vpp = self.layout.pp, self.layout.vpp
+        if pp == 1:
+            return 0.0
+        idle: Num = np.maximum(staged_seconds(self.schedule, self.stages, self.micro_batches, pp, vpp) - self.working, 0.0)
+        return idle  # rounding may cross zero
+
+    @cached_property
+    def working(self) -> Num:
+        """How long the slowest rank works on its passes [s]."""
+        longest: Num = np.maximum.reduce(self.busy.worked if self.beside is None else self.beside)
+        return self.micro_batches * longest if self.beside is None else longest
+
+    @cached_property
+    def slowest(self) -> NDArray[np.intp]:
+        """The rank that works longest."""
+        longest: NDArray[np.intp] = (self.busy.worked if self.beside is None else self.beside).argmax(axis=0)
+        return self.busy.placed.first[longest] if self.beside is None else longest
+
+    @property
+    def alone(self) -> Num:
+        """What exchanges of the slowest rank take in passes that no other pass runs beside, more than in those that one does [s]."""
+        if self.beside is None:
+            return 0.0
+        beside = self.micro_batches * _at_rank(self.busy.worked, self.busy.placed.row[self.slowest])
+        return (self.layout.ep != 1) * (self.working - beside)
+
+    @property
+    def seconds(self) -> Num:
+        """Seconds of the step on the critical path."""
+        return self._waiting(self.bubble)
+
+    @property
+    def least(self) -> Num:
+        """What :attr:`seconds` can't be less than, whatever the pipeline waits for: known without its events [s]."""
+        return self._waiting(0.0)
+
+    def _waiting(self, bubble: Num) -> Num:
+        busy = self.working + bubble + self.sending
+        update = self.optimizer + self.orthogonal + self.norm
+        return (busy + self.synchronise - self.synchronise_hidden + update) * self.jitter * self.factor
+
+
+def _at_rank(values: Num, rank: NDArray[np.intp]) -> Num:
+    """The row of each column's slowest rank: ``(ranks, n)`` → ``(n,)``."""
+    whole = np.asarray(values)
+    picked: Num = whole[rank, 0] if whole.shape[1] == 1 else whole[rank, np.arange(len(rank))]
+    return picked
+
+
+# one step ----------------------------------------------------------------------------------------------------------------
+
+
+def step_of(
+    model: Model, layout: Layout, batch: Num, schedule: Schedule, zero: int, cluster: Cluster, stack: Stack, times: LayerTimes | None = None
+) -> Step:
+    """Time of one optimizer step, its parts kept apart; broadcasts over the layout's, the cluster's and the stack's arrays.
+
+    ``t = [n · t_slowest + idle + sends + max_r (m − overlap · min(m, window)) + max_r update] · (1 + j·log₂(gpus/8)) · factor``; all ranks
+    wait for the last one's gradients, whose norm each needs before it updates.
+
+    Args:
+        model: what is trained.
+        layout: how it is spread; degrees may be arrays ``(n,)``.
+        batch: sequences per step.
+        schedule, zero: order of the passes; what is sharded over data parallelism.
+        cluster, stack: data sheet, and every calibrated number.
+        times: seconds of its layers where they are known, from :func:`times_of`; None to work them out.
+
+    Returns:
+        the step; ``.seconds`` [s].
+
+    Source: the decomposition is that of Narayanan et al. 2021 (arXiv:2104.04473), section 2, and arXiv:2505.09343, table 4.
+    """
+    shapes, fabric = shapes_of(model), fabric_of(cluster, stack)
+    place, again = placed_and_again(model, layout, schedule)
+    times = times_of(model, layout, schedule, cluster, stack) if times is None else times
+    busy = pass_of(times, again, place, schedule, layout, stack)
+    micro_batches = np.ceil(batch / (layout.dp * layout.micro_batch))
+    by_stage = _by_stage(schedule, busy.passes, place)
+    copies, chip = COPIES.get(schedule, 1.0), cluster.chip
+    held, own = copies * place.layers, owners(layout, copies)
+    synchronise, hideable, owned = _synchronise(shapes, held, own, layout, zero, fabric, micro_batches, busy)
+    hidden = stack.overlap_dp * np.minimum(synchronise, hideable)
+    latest = (synchronise - hidden).argmax(axis=0)
+    return Step(
+        micro_batches=micro_batches,
+        times=times,
+        counts=place.ranks,
+        busy=busy,
+        beside=_beside(schedule, by_stage, layout, micro_batches),
+        schedule=schedule,
+        layout=layout,
+        stages=by_stage,
+        sending=_sending(layout, place.chunks, fabric, float(model.hidden), micro_batches, stack) + _tied(model, layout, schedule, fabric),
+        synchronise=_at_rank(synchronise, latest),
+        synchronise_hidden=_at_rank(hidden, latest),
+        optimizer=np.maximum.reduce(update_seconds(model, held, layout, own, zero, chip, stack)),
+        orthogonal=np.maximum.reduce(orthogonal_seconds(model, held, layout, own, zero, chip, fabric, stack)),
+        norm=stream_seconds(np.maximum.reduce(owned) * clipping_traffic(layout.recipe), chip.memory_bandwidth, stack)
+        + tree_all_reduce(4.0, layout.gpus, members_per_domain(layout.gpus, 1.0, fabric.domain), fabric),
+        jitter=_jitter(layout, stack),
+        factor=stack.factor,
+    )
+
+
+def _jitter(layout: Layout, stack: Stack) -> Num:
+    """What stragglers make of a step."""
+    slower: Num = 1.0 + stack.jitter * np.log2(larger(layout.gpus / NODE, 1.0))
+    return slower
+
+
+def placed_and_again(model: Model, layout: Layout, schedule: Schedule) -> tuple[Placed, Again]:
+    """Where the layers of a layout stand, and what backward computes again there."""
+    place = placed(model, schedule, layout.pp, layout.vpp, layout.stage_layers)
+    return place, _in_layers(again_of(model, layout.again), shapes_of(model), place.stages, layout)
+
+
+def times_of(model: Model, layout: Layout, schedule: Schedule, cluster: Cluster, stack: Stack) -> LayerTimes:
+    """Seconds of one layer of each kind for one micro-batch, as a step of the layout has them."""
+    return _times_on(model, layout, schedule, cluster.chip, fabric_of(cluster, stack), stack)
+
+
+def _times_on(model: Model, layout: Layout, schedule: Schedule, chip: Chip, fabric: Fabric, stack: Stack) -> LayerTimes:
+    _, again = placed_and_again(model, layout, schedule)
+    return layer_times(shapes_of(model), again, launched_of(model, layout.graphs), layout, chip, fabric, stack, float(model.hidden))
+
+
+def _in_layers(again: Again, shapes: Shapes, stages: Array, layout: Layout) -> Again:
+    """What backward computes again where only the first layers of every stage do: their share of all layers, alike for every kind."""
+    if layout.recompute_layers is None:
+        return again
+    layers = stages[:, [kind not in BESIDE for kind in shapes.kinds]].sum(axis=1)
+    share = np.minimum(layers, layout.recompute_layers).sum() / layers.sum()
+    return Again(**{each.name: share * getattr(again, each.name) for each in fields(again)})
+
+
+def _beside(schedule: Schedule, times: Times, layout: Layout, micro_batches: Num) -> Array | None:
+    """Seconds that each rank works in a step whose passes run beside each other."""
+    if layout.pp == 1 or schedule not in PAIRED:
+        return None
+    return np.atleast_2d(busy_seconds(schedule, times, micro_batches, layout.pp))
+
+
+def _by_stage(schedule: Schedule, passes: Passes, place: Placed) -> Times:
+    """Passes by stage; under DualPipe with bare exchanges, and a forward pass beside the backward pass of the stage at the other end."""
+    stages = place.stages[place.apart]
+    if schedule not in PAIRED:
+        return Times(stages @ passes.forward, stages @ passes.inputs, stages @ passes.weights, row=place.like)
+    pair = stages @ passes.forward + place.stages[::-1][place.apart] @ (passes.inputs + passes.weights)
+    lone = (stages @ (passes.forward + passes.alone), stages @ (passes.inputs + passes.alone), stages @ passes.weights)
+    return Times(*np.broadcast_arrays(*lone, pair), row=place.like)
+
+
+def _sending(layout: Layout, chunks: int, fabric: Fabric, hidden: float, micro_batches: Num, stack: Stack) -> Num:
+    """Activations to the next stage and gradients back, at the ends of every chunk.
+
+    Tensor-parallel ranks each send their share; where each of them needs the whole, they gather it on arrival.
+
+    Source: the scatter/gather optimization of Narayanan et al. 2021 (arXiv:2104.04473), section 4.1, Megatron-LM's default.
+    """
+    if layout.pp == 1:
+        return 0.0
+    size = layout.tokens * hidden * BF16_BYTES
+    gathered = all_gather(size, layout.tp, members_per_domain(layout.tp, 1.0, fabric.domain), fabric)
+    sent = point_to_point(size / layout.tp, layout.gpus / layout.pp, fabric)
+    whole = choose(layout.sequence_split < layout.tp, gathered, 0.0)
+    return 2.0 * chunks * micro_batches * (sent + whole + stack.launch)
+
+
+def _tied(model: Model, layout: Layout, schedule: Schedule, fabric: Fabric) -> Num:
+    """Gradients of an embedding that the head is tied to, summed between the ranks at both ends of a pipeline.
+
+    Nothing where one rank holds both ends. Source: Megatron-LM ``finalize_model_grads``, its sum over the embedding group.
+    """
+    if model.head.weights != "tied" or layout.pp == 1 or schedule == "dualpipe" or schedule in FOLDED:
+        return 0.0
+    apart = layout.gpus / layout.pp * (layout.pp - 1)
+    size = float(model.vocab) * float(model.hidden) / layout.tp * layout.recipe.reduced
+    return all_reduce(size, 2.0, choose(apart < fabric.domain, 2.0, 1.0), fabric)
+
+
+def _synchronise(
+    shapes: Shapes, held: Array, own: Owners, layout: Layout, zero: int, fabric: Fabric, micro_batches: Num, busy: Pass
+) -> tuple[Num, Num, Num]:
+    """Gradients summed and weights gathered over data parallelism, the compute that could hide it, and parameters owned, ``(ranks, n)``.
+
+    ``held`` are the layers whose parameters a rank holds. ZeRO-2 keeps no gradients but its own, and so sums them after every micro-batch;
+    ZeRO-3 gathers weights for every pass besides.
+
+    Source: Rajbhandari et al. 2020 (arXiv:1910.02054), sections 5 and 7.
+    """
+    stride, every, group = own.stride, own.every, own.group
+    params = held @ shapes.params / stride  # (2, ranks, n)
+    sizes = params * rows_of(layout.recipe.reduced, layout.recipe.gathered).reshape(2, 1, 1, -1)
+    if zero == 0:
+        seconds = all_reduce(sizes[0], every, members_per_domain(every, stride, fabric.domain), fabric)
+    else:
+        each = np.asarray(all_gather(sizes, group, members_per_domain(group, stride, fabric.domain), fabric))
+        scattered, gathered = each[0], each[1]
+        across = 0.0 if layout.shard is None else _between_copies(sizes[0] / group, every / group, stride * group, fabric)
+        match zero:
+            case 1:
+                seconds = scattered + across + gathered
+            case 2:
+                seconds = micro_batches * scattered + across + gathered
+            case _:
+                seconds = micro_batches * (scattered + across + 2.0 * gathered)
+    owned = params / group if zero > 0 else params * np.ones_like(group)
+    window = busy.computed * (micro_batches if zero > 1 else _passes_beside(layout, micro_batches))
+    needed: Any = seconds * (params > 0)  # nobody sums the gradients of experts that a model doesn't have
+    return needed[0] + needed[1], window, owned[0] + owned[1]
+
+
+def _passes_beside(layout: Layout, micro_batches: Num) -> Num:
+    """Micro-batches whose passes run beside the sums of a step's gradients and the gathers of its weights.
+
+    ``(1 + (v − 1)·min(p, n)) / v``: one, whose buckets are sent as they are ready; interleaved, all but the last chunk's gradients are
+    whole while a round of micro-batches passes the chunks that follow, and all but the first chunk's weights are needed a round later.
+
+    Source: Jiang et al. 2024, MegaScale (arXiv:2402.15627), section 3.2, which sums and gathers chunk by chunk as Megatron-LM does.
+    """
+    others: Num = (layout.vpp - 1) * smaller(layout.pp, micro_batches)
+    return (1.0 + others) / layout.vpp
+
+
+def _between_copies(gradients: Num, copies: Num, stride: Num, fabric: Fabric) -> Num:
+    """A shard's gradients summed over the copies of hybrid sharding, none where there is one copy (PyTorch ``HYBRID_SHARD``)."""
+    return all_reduce(gradients, copies, members_per_domain(copies, stride, fabric.domain), fabric)
+
+
+# the step of a plan ------------------------------------------------------------------------------------------------------
+
+
+def step_of_plan(
+    model: Model, plan: Plan, cluster: Cluster, stack: Stack, seq_len: Num, batch: Num, documents: Num | Documents | None
+) -> Step:
+    """One optimizer step under a plan.
+
+    Steps of plain numbers are kept: an estimate and who then asks where its time goes share one. So are their layers, which steps of other
+    batches and on more replicas share.
+    """
+    what: tuple[Any, ...] = (model, plan, cluster, stack, seq_len, batch, documents)
+    if not any(map(holds_draws, what)):
+        return _kept(*what)
+    return step_of(model, layout_of(plan, cluster, seq_len, documents), batch, plan.schedule, plan.zero, cluster, stack)
+
+
+@lru_cache(maxsize=256)
+def _kept(model: Model, plan: Plan, cluster: Cluster, stack: Stack, seq_len: Num, batch: Num, documents: Num | Documents | None) -> Step:
+    what: tuple[Any, ...] = (model, plan, cluster.chip, fabric_of(cluster, stack), stack, seq_len, documents)
+    layout = layout_of(plan, cluster, seq_len, documents)
+    return step_of(model, layout, batch, plan.schedule, plan.zero, cluster, stack, _kept_layers(*what))
+
+
+@lru_cache(maxsize=256)
+def _kept_layers(
+    model: Model, plan: Plan, chip: Chip, fabric: Fabric, stack: Stack, seq_len: Num, documents: Num | Documents | None
+) -> LayerTimes:
+    """Seconds of layers; how many accelerators there are is no number here, so that it would show if it were used."""
+    layout = replace(_layout(plan, plan.tp * plan.pp * plan.cp, seq_len, documents), gpus=np.nan, dp=np.nan)
+    return _times_on(model, layout, plan.schedule, chip, fabric, stack)
+
+
+# a plan as numbers -------------------------------------------------------------------------------------------------------
+
+
+def layout_of(plan: Plan, cluster: Cluster, seq_len: Num, documents: Num | Documents | None = None) -> Layout:
+    """A plan on a cluster as numbers."""
+    return _layout(plan, cluster.gpus, seq_len, documents)
+
+
+def _layout(plan: Plan, gpus: int, seq_len: Num, documents: Num | Documents | None) -> Layout:
+    again: dict[str, frozenset[str]] = {"none": frozenset(), "selective": frozenset(plan.recompute_parts), "full": frozenset({"full"})}
+    split = {"on": plan.tp, "off": 1}[plan.sequence_parallel]
+    return Layout(
+        gpus=float(gpus), tp=float(plan.tp), dp=float(gpus // (plan.tp * plan.pp * plan.cp)), ep=float(plan.ep),
+        cp=float(plan.cp), micro_batch=float(plan.micro_batch), pp=plan.pp, vpp=plan.vpp, sequence_split=float(split), seq_len=seq_len,
+        expert_tp=float(plan.expert_tp_degree), shard=None if plan.shard is None else float(plan.shard),
+        attention=plan.attention, graphs=frozenset(plan.graphs), dispatcher=plan.dispatcher, expert_overlap=plan.expert_overlap,
+        stage_layers=plan.stage_layers, recompute_layers=plan.recompute_layers,
+        again=again[plan.recompute], recipe=plan.recipe, optimizer=plan.update_rule, loss=plan.loss, documents=documents,
+    )  # fmt: skip
+
+
+def plain(value: Num) -> Num:
+    """A column of one as a float."""
+    array = np.asarray(value, dtype=np.float64)
+    return float(array.reshape(-1)[0]) if array.size == 1 else array

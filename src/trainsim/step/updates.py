@@ -1,0 +1,139 @@
+"""Seconds of the optimizer's update on the ranks that own it: memory traffic, and the products of optimizers that work on matrices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..cluster.collectives import Fabric, all_gather, members_per_domain
+from ..cluster.hardware import Chip
+from ..cluster.kernels import product_seconds, stream_seconds
+from ..cluster.stack import Stack
+from ..core.units import Num, larger, rows_of, smaller
+from ..gpu_memory.weights import weights_of
+from ..model.ops import MatMul
+from ..model.transformer import Model
+from ..parallelism.optimizer import Optimizer
+from ..parallelism.shapes import shapes_of
+from .layers import BF16_BYTES, Layout, powered, tiles_of
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Owners:
+    """Who shares what of a stage's parameters, dense ones and experts' as rows, each ``(2, 1, n)``.
+
+    Args:
+        stride: ranks from one member of a group to the next: tensor parallelism, or how far experts are spread.
+        every: ranks that hold the same parameters and sum their gradients.
+        group: ranks that share one copy under ZeRO.
+    """
+
+    stride: Array
+    every: Array
+    group: Array
+
+
+def owners(layout: Layout, copies: float) -> Owners:
+    """Groups of a layout; ``copies`` of every stage stand on the ranks of one pipeline."""
+    ranks = layout.dp * layout.cp * copies
+    spread = layout.ep * layout.expert_tp
+    shard = ranks if layout.shard is None else layout.shard * copies
+    every = both(ranks, larger(ranks * layout.tp / spread, 1.0))
+    group = every if layout.shard is None else both(shard, larger(shard * layout.tp / spread, 1.0))
+    return Owners(both(layout.tp, spread), every, group)
+
+
+def both(dense: Num, experts: Num) -> Array:
+    """Numbers of dense parameters and of experts' as rows, ``(2, 1, n)``."""
+    return rows_of(dense, experts).reshape(2, 1, -1)
+
+
+# element by element ------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=256)
+def _by_role(model: Model) -> tuple[tuple[str, ...], Array]:
+    """Roles of parameters, and parameters of one layer of each kind by role, dense ones and experts' apart, ``(2, kinds, roles)``."""
+    kinds, stored = shapes_of(model).kinds, [w for w in weights_of(model) if w.owner == w.kind]  # a tied matrix is updated where it stands
+    roles = tuple(dict.fromkeys(w.role for w in stored))
+    params = np.zeros((2, len(kinds), len(roles)))
+    for w in stored:
+        params[:, kinds.index(w.kind), roles.index(w.role)] += w.dense, w.experts
+    return roles, params
+
+
+def update_seconds(model: Model, held: Array, layout: Layout, own: Owners, zero: int, chip: Chip, stack: Stack) -> Num:
+    """Seconds to stream what the update reads and writes on each rank, ``(ranks, n)``.
+
+    ``t = Σ layers · parameters · traffic / (shards · memory · bandwidth)``
+
+    Args:
+        model: what is trained.
+        held: layers of each kind whose parameters a rank holds, ``(ranks, kinds)``.
+        layout: its recipe and its optimizer say how many bytes a parameter moves.
+        own: who shares what.
+        zero: with 1 or more a rank updates its shard alone.
+        chip, stack: memory bandwidth [B/s], and what streams reach of it.
+    """
+    roles, params = _by_role(model)
+    moved = params @ rows_of(*(layout.optimizer.traffic(role, layout.recipe) for role in roles)).reshape(len(roles), -1)
+    shards = own.group if zero > 0 else np.ones_like(own.group)
+    return stream_seconds((held @ moved / own.stride / shards).sum(axis=0), chip.memory_bandwidth, stack)
+
+
+# matrix by matrix --------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=256)
+def _iterated(model: Model, optimizer: Optimizer) -> tuple[Array, Array]:
+    """Iterations of each product's matrix ``(products, 1)``, and such matrices of one layer of each kind, ``(kinds, products)``."""
+    shapes = shapes_of(model)
+    at = {path: i for i, group in enumerate(shapes.paths) for path in group}
+    iterations, matrices = np.zeros((len(shapes.paths), 1)), np.zeros_like(shapes.products_of)
+    for entry in model.table.entries:
+        op = entry.op
+        if isinstance(op, MatMul) and op.weight and not op.tied and optimizer.iterations(op.role):
+            iterations[at[entry.path]] = optimizer.iterations(op.role)
+            matrices[shapes.kinds.index(entry.path[0]), at[entry.path]] += op.experts
+    return iterations, matrices
+
+
+def orthogonal_seconds(model: Model, held: Array, layout: Layout, own: Owners, zero: int, chip: Chip, fabric: Fabric, stack: Stack) -> Num:
+    """Seconds that each rank takes to make the updates of its matrices orthogonal, gathers included, ``(ranks, n)``.
+
+    An iteration of an ``a × b`` matrix, ``a ≤ b``, is ``A = X·Xᵀ``, ``B = bA + cA²``, ``X ← aX + B·X``: ``4a²b + 2a³`` FLOP in BF16. Under
+    ZeRO a rank gathers the whole of the matrices it owns part of, and works on each alone: no less than one matrix. What tensor parallelism
+    cuts is a matrix of its own, and so is every expert.
+
+    Args:
+        model, held, layout, own, zero, chip, stack: as for :func:`update_seconds`.
+        fabric: the network.
+
+    Source: Jordan 2024, Muon: an optimizer for hidden layers in neural networks, for the iteration; Liu et al. 2025 (arXiv:2502.16982),
+    algorithm 1, for the gathers; Megatron-LM ``--muon-tp-mode blockwise``, its default, for what is cut.
+    """
+    iterations, matrices = _iterated(model, layout.optimizer)
+    if not matrices.any():
+        return np.zeros((len(held), 1))
+    shapes = shapes_of(model)
+    tiles = tiles_of(shapes, layout, stack)
+    short, wide = np.minimum(tiles.inner, tiles.cols), np.maximum(tiles.inner, tiles.cols)
+    settings = (1.0, chip.peak_of("bf16"), smaller(stack.bf16 * powered(chip, stack), 1.0), chip.memory_bandwidth, stack)
+    each: Num = iterations * sum(
+        product_seconds(short, cols, depth, *settings, element_bytes=BF16_BYTES, output_bytes=BF16_BYTES)
+        for cols, depth in ((short, wide), (short, short), (wide, short))
+    )
+    total: Num = 0.0
+    for routed in (0, 1):
+        here = held @ (matrices * (shapes.routed[:, 0] == routed))  # (ranks, products)
+        count = here / (layout.ep if routed else 1.0)
+        group, stride = own.group[routed], own.stride[routed]
+        whole, largest = count @ each, np.max((here > 0)[:, :, None] * each, axis=1)
+        gathered = all_gather(count @ (BF16_BYTES * short * wide), group, members_per_domain(group, stride, fabric.domain), fabric)
+        total = total + (whole if zero == 0 else np.maximum(whole / group, largest) + (np.any(here) * (group > 1)) * gathered)
+    return total

@@ -1,0 +1,1 @@
+"""Conditioning, sensitivity, inversion and comparison of simulated answers."""

@@ -1,0 +1,157 @@
+"""Comparison under doubt: two specs on shared draws, or one spec under several people's beliefs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from trainsim.core.errors import BeliefError
+from trainsim.core.spec import Spec
+from trainsim.core.units import Num
+
+from ..beliefs.beliefs import Beliefs
+from ..distributions.composed import Joint
+from ..sampling.engine import simulate
+from ..sampling.simulation import Figure, Simulation
+from ..sampling.sweep import Function, pick
+
+
+class Pair(Spec):
+    """Two specs side by side, so that one belief can stand in both."""
+
+    a: Spec
+    b: Spec
+
+
+@dataclass(frozen=True)
+class _Both:
+    """The output of both specs of a pair, and what lies between them."""
+
+    function: Function
+    of: str
+
+    def __call__(self, pair: Pair) -> dict[str, Num]:
+        answers = [self.function(spec) for spec in (pair.a, pair.b)]
+        a, b = (pick(answer if isinstance(answer, Mapping) else {"value": answer}, self.of) for answer in answers)
+        return {"a": a, "b": b, "difference": b - a}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two specs under the same draws.
+
+    Args:
+        of: the output compared.
+        simulation: outputs ``"a"``, ``"b"`` and ``"difference"``, which is b - a.
+    """
+
+    of: str
+    simulation: Simulation
+
+    @property
+    def a_below_b(self) -> Figure:
+        """The probability that a comes out lower than b."""
+        return self.simulation.probability("difference", above=0.0)
+
+    def quantile(self, p: float) -> Figure:
+        """A quantile of b - a."""
+        return self.simulation.quantile("difference", p)
+
+    def __str__(self) -> str:
+        low, middle, high = self.simulation.quantile("difference", [0.05, 0.5, 0.95])
+        return f"{self.of} of b minus a: {middle} (90 %: {low} to {high}); a is lower with probability {float(self.a_below_b):.3f}"
+
+
+def difference(a: Spec, b: Spec, beliefs: Beliefs, function: Function, *, of: str = "value", **options: Any) -> Difference:
+    """How two specs compare when they share every draw they can.
+
+    A belief whose path is in both specs is one draw at both; one whose path is in one of them is drawn there alone.
+
+    Args:
+        a, b: the specs.
+        beliefs: laid over both.
+        function: as for ``simulate``.
+        of: the output or ledger line.
+        options: of ``simulate``.
+
+    Raises:
+        PathError: a believed path that neither spec has.
+    """
+    inside = {"a": set(a.numbers()), "b": set(b.numbers())}
+    held: dict[tuple[str, ...], Any] = {}
+    for key, belief in beliefs.items():
+        spread = {path: tuple(f"{side}.{path}" for side in "ab" if path in inside[side]) or (f"a.{path}",) for path in key}
+        names = tuple(name for path in key for name in spread[path])
+        if isinstance(belief, Joint):
+            columns = tuple(belief.columns[belief.names.index(path)] for path in key for _ in spread[path])
+            held[names] = Joint(columns=columns, names=names, weights=belief.weights)
+        else:
+            held[names] = belief
+    first = {path: next((f"{side}.{path}" for side in "ab" if path in inside[side]), path) for key in beliefs for path in key}
+    correlated = {(first.get(i, i), first.get(j, j)): rho for (i, j), rho in beliefs.correlated.items()}
+    sim = simulate(Pair(a=a, b=b), Beliefs(held, correlated), _Both(function, of), **{"n": 1 << 16, **options})
+    return Difference(of, sim)
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """One spec under several sets of beliefs.
+
+    Args:
+        of: the output.
+        simulations: name → what the output comes to under these beliefs.
+        through: name → path → what the first one's median becomes when it takes over the other's belief there alone,
+            as a ratio; those that move it most first.
+    """
+
+    of: str
+    simulations: Mapping[str, Simulation]
+    through: Mapping[str, Mapping[str, float]]
+
+    def __str__(self) -> str:
+        rows = []
+        for name, sim in self.simulations.items():
+            low, middle, high = sim.quantile(self.of, [0.05, 0.5, 0.95])
+            why = ", ".join(f"{path} ×{ratio:.3g}" for path, ratio in list(self.through.get(name, {}).items())[:3])
+            rows.append(f"{name}: {middle} (90 %: {low} to {high})" + (f", through {why}" if why else ""))
+        return "\n".join(rows)
+
+
+def compare_beliefs(spec: Spec, views: Mapping[str, Beliefs], function: Function, *, of: str = "value", **options: Any) -> Disagreement:
+    """Who disagrees about an output, and through which paths.
+
+    Args:
+        spec: what the beliefs are laid over.
+        views: name → beliefs; the others are held against the first.
+        function: as for ``simulate``.
+        of: the output or ledger line.
+        options: of ``simulate``.
+
+    Raises:
+        BeliefError: fewer than two views.
+    """
+    if len(views) < 2:
+        raise BeliefError("views", list(views), "are fewer than two", "give {name: beliefs} for each of those who disagree")
+    asked = {"n": 1 << 14, **options, "outputs": (of,)}
+    simulations = {name: simulate(spec, beliefs, function, **asked) for name, beliefs in views.items()}
+    (first_name, first), *others = views.items()
+    median = float(simulations[first_name].quantile(of, 0.5))
+    through: dict[str, dict[str, float]] = {}
+    for name, other in others:
+        moved = {}
+        for key in dict.fromkeys([*other, *first]):
+            swapped = _swapped(first, other, key)
+            if swapped is not None:
+                moved[" = ".join(key)] = float(simulate(spec, swapped, function, **asked).quantile(of, 0.5)) / median
+        through[name] = dict(sorted(moved.items(), key=lambda item: -abs(item[1] - 1)))
+    return Disagreement(of, simulations, through)
+
+
+def _swapped(first: Beliefs, other: Beliefs, key: tuple[str, ...]) -> Beliefs | None:
+    """The first beliefs with those at one key taken from the other; None if that changes nothing or leaves none."""
+    if key in other:
+        return None if key in first and first[key] == other[key] else first | Beliefs({key: other[key]})
+    if any(path in other.paths for path in key):
+        return None
+    return first.without(*key) if len(first) > 1 else None

@@ -1,0 +1,255 @@
+"""Evidence: beliefs after something was measured, by Bayes' rule."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+from trainsim.core.errors import BeliefError, TrainsimWarning
+from trainsim.core.spec import Spec
+
+from ..beliefs.beliefs import Beliefs, Resolved
+from ..distributions.composed import Joint
+from ..distributions.distribution import Array
+from ..sampling.sobol import stream
+from ..sampling.sweep import Function, Study, evaluate
+
+ENOUGH = 1 / 8
+"""Weights that leave less than this share of the draws effective have collapsed."""
+MOVES = 12
+"""Metropolis moves at each temperature."""
+SURPRISE = 0.5
+"""A measurement outside these percentiles (from either end) contradicts the prior."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A number somebody measured: normal around the truth with a standard deviation.
+
+    Args:
+        value: what was measured [the output's unit].
+        sd: standard deviation of the measurement [the output's unit].
+    """
+
+    value: float
+    sd: float
+
+    def log_likelihood(self, truth: Array) -> Array:
+        """``-½ ((value - truth) / sd)²``, up to a constant; any shape."""
+        return np.asarray(-0.5 * ((self.value - truth) / self.sd) ** 2)
+
+
+def measured(value: float, *, rel: float | None = None, sd: float | None = None) -> Measured:
+    """A measurement with a relative or an absolute standard deviation.
+
+    Raises:
+        BeliefError: neither or both are given, or the deviation is not positive.
+
+    >>> measured(2.664e6, rel=0.01).sd
+    26640.0
+    """
+    if (rel is None) == (sd is None):
+        raise BeliefError("measured", (rel, sd), "needs one of rel= and sd=", "say how far off it may be: rel=0.01")
+    spread = abs(value) * rel if rel is not None else sd
+    if not math.isfinite(value) or spread is None or not 0 < spread < math.inf:
+        raise BeliefError(
+            "measured", (value, spread), "is no finite number with a positive deviation", "for a certain value change the spec"
+        )
+    return Measured(float(value), float(spread))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One measurement of one output of one function."""
+
+    function: Function
+    output: str
+    measured: Measured
+
+
+class Posterior(Beliefs):
+    """Beliefs after evidence: joint draws of every believed path, usable wherever beliefs are.
+
+    It remembers the prior and all evidence, so that conditioning again is conditioning on all at once.
+    """
+
+    prior: Beliefs
+    findings: tuple[Finding, ...]
+    ess: float
+    n: int
+    method: str
+    percentiles: Mapping[str, float]
+
+    @classmethod
+    def of(cls, held: Beliefs, **facts: Any) -> Posterior:
+        """Beliefs with the facts of how they were come by: prior, findings, ess, n, method, percentiles."""
+        made = cls(held, held.correlated)
+        for name, fact in facts.items():
+            setattr(made, name, fact)
+        return made
+
+    def __repr__(self) -> str:
+        facts = ", ".join(f"{f.output}={f.measured.value:g} ± {f.measured.sd:g}" for f in self.findings)
+        return f"Posterior(given {facts}; {self.method}, {self.ess:,.0f} of {self.n:,} draws effective)"
+
+
+def condition(
+    spec: Spec, beliefs: Beliefs, evidence: Mapping[str, Measured], function: Function, *, n: int = 1 << 14, seed: int = 0
+) -> Posterior:
+    """Beliefs given what was measured.
+
+    ``p(x | data) ∝ p(x) Π exp(-½ ((value - f(x)) / sd)²)``: draws of the prior weighted by the likelihood, or, where
+    the weights collapse, draws moved there through rising powers of the likelihood.
+
+    Args:
+        spec: what the beliefs are laid over.
+        beliefs: the prior; a posterior goes on from its own prior and evidence.
+        evidence: output or ledger line → what was measured.
+        function: as for ``simulate``.
+        n: how many draws.
+        seed: the one seed.
+
+    Raises:
+        BeliefError: no evidence, or beliefs that don't fit the spec.
+        PathError: no such output.
+
+    Warns:
+        TrainsimWarning: the evidence contradicts the prior; says at which percentile it stands.
+
+    Source: Del Moral, Doucet & Jasra (2006), "Sequential Monte Carlo samplers", JRSS B 68(3), 411-436, section 3.3.1.
+    """
+    _check(evidence, n)
+    before = beliefs.findings if isinstance(beliefs, Posterior) else ()
+    prior = beliefs.prior if isinstance(beliefs, Posterior) else beliefs
+    new = tuple(Finding(function, output, what) for output, what in evidence.items())
+    target = _Target(spec, prior, (*before, *new))
+    u = next(target.resolved.points(seed, 1).blocks(slice(0, 1), 0, n, n))
+    truths = target.truths(u)
+    logs = [f.measured.log_likelihood(t) for f, t in zip(target.findings, truths, strict=True)]
+    percentiles = _percentiles(target, truths, _weights(sum(logs[: len(before)], np.zeros(n))), len(before))
+    facts: dict[str, Any] = {"prior": prior, "findings": target.findings, "n": n, "percentiles": percentiles}
+    log = np.asarray(sum(logs))
+    if np.ptp(log) == 0:  # the evidence says nothing about what is uncertain
+        return Posterior.of(prior, ess=float(n), method="unchanged", **facts)
+    weights = _weights(log)
+    ess = float(1 / np.sum(weights**2))
+    if ess >= ENOUGH * n:
+        return Posterior.of(_joint(target.resolved, u, weights), ess=ess, method="weighted", **facts)
+    scores, ess = _tempered(target, special.ndtri(u), log, stream(seed, "condition"))
+    return Posterior.of(_joint(target.resolved, special.ndtr(scores), None), ess=ess, method="tempered", **facts)
+
+
+def _check(evidence: Mapping[str, Measured], n: int) -> None:
+    if not evidence:
+        raise BeliefError("evidence", {}, "holds no measurement", "give {output: ts.measured(value, rel=0.01)}")
+    for output, what in evidence.items():
+        if not isinstance(what, Measured):
+            raise BeliefError(output, what, "is no measurement", "give ts.measured(value, rel=0.01)")
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 64 or n & (n - 1):
+        raise BeliefError("n", n, "is no power of two of at least 64", "give n=2**14")
+
+
+@dataclass(frozen=True)
+class _Target:
+    """The prior and all findings, over points of the unit cube."""
+
+    spec: Spec
+    prior: Beliefs
+    findings: tuple[Finding, ...]
+
+    @property
+    def resolved(self) -> Resolved:
+        return Study(self.spec, self.prior, self.findings[0].function, 0, 1).resolved
+
+    def truths(self, u: Array) -> list[Array]:
+        """What each finding measured would truly be at points u (d, n), each (n,)."""
+        drawn = self.resolved.draw(u)
+        answers: dict[int, dict[str, Array]] = {}
+        for f in self.findings:
+            if id(f.function) not in answers:
+                names = tuple(dict.fromkeys(g.output for g in self.findings if g.function is f.function))
+                study = Study(self.spec, self.prior, f.function, 0, 1, names)
+                answers[id(f.function)] = evaluate(study, drawn, u.shape[1], names)
+        return [answers[id(f.function)][f.output] for f in self.findings]
+
+    def log_likelihood(self, u: Array) -> Array:
+        """Log-likelihood of all findings at points u (d, n), shape (n,)."""
+        pairs = zip(self.findings, self.truths(u), strict=True)
+        return np.asarray(sum(f.measured.log_likelihood(truth) for f, truth in pairs))
+
+
+def _weights(log: Array) -> Array:
+    weights = np.exp(log - log.max())
+    return np.asarray(weights / weights.sum())
+
+
+def _percentiles(target: _Target, truths: list[Array], weights: Array, known: int) -> dict[str, float]:
+    """Where each new measurement stands in what was expected of it, from 0 to 100; warns if it is far out."""
+    found = {}
+    for f, truth in list(zip(target.findings, truths, strict=True))[known:]:
+        expected = 100 * float(weights @ special.ndtr((f.measured.value - truth) / f.measured.sd))
+        found[f.output] = expected
+        if min(expected, 100 - expected) < SURPRISE:
+            words = f"{f.output} = {f.measured.value:g} contradicts the prior: it stands at percentile {expected:.3g} of what was expected"
+            warnings.warn(f"{words}; widen the beliefs, or doubt the measurement", TrainsimWarning, stacklevel=4)
+    return found
+
+
+def _joint(resolved: Resolved, u: Array, weights: Array | None) -> Beliefs:
+    drawn = resolved.draw(u)
+    given = () if weights is None else tuple(weights.tolist())
+    return Beliefs({tuple(drawn): Joint(columns=tuple(tuple(x.tolist()) for x in drawn.values()), names=tuple(drawn), weights=given)})
+
+
+def _tempered(target: _Target, z: Array, log: Array, rng: np.random.Generator) -> tuple[Array, float]:
+    """Draws of the posterior as normal scores (d, n), and how many of them are effective."""
+    power, n = 0.0, z.shape[1]
+    fewest = float(n)
+    while power < 1.0:
+        step = _next_step(log, 1.0 - power)
+        weights = _weights(step * log)
+        fewest = min(fewest, float(1 / np.sum(weights**2)))
+        power = min(1.0, power + step)
+        chosen = np.minimum(np.searchsorted(np.cumsum(weights), (np.arange(n) + rng.random()) / n), n - 1)
+        z, log = _moved(target, z[:, chosen], log[chosen], power, rng)
+    return z, fewest
+
+
+def _next_step(log: Array, most: float) -> float:
+    """The largest rise of the power that leaves half of the draws effective."""
+
+    def enough(step: float) -> bool:
+        return bool(1 / np.sum(_weights(step * log) ** 2) >= len(log) / 2)
+
+    low, high = 0.0, most
+    if enough(most):
+        return most
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if enough(middle) else (low, middle)
+    return high
+
+
+def _moved(target: _Target, z: Array, log: Array, power: float, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Metropolis moves that leave ``N(z; 0, 1) · likelihood^power`` as it is.
+
+    Source: Roberts, Gelman & Gilks (1997), Ann. Appl. Probab. 7(1), 110-120: steps of 2.38 / √d deviations.
+    """
+    d, n = z.shape
+    spread = np.linalg.cholesky(np.atleast_2d(np.cov(z)) + 1e-12 * np.eye(d))
+    scale = 2.38 / math.sqrt(d)
+    for _ in range(MOVES):
+        proposed = z + scale * (spread @ rng.standard_normal((d, n)))
+        np.clip(proposed, -8.0, 8.0, out=proposed)
+        there = target.log_likelihood(special.ndtr(proposed))
+        rise = power * (there - log) - 0.5 * (proposed**2 - z**2).sum(axis=0)
+        taken = np.log(rng.random(n)) < rise
+        z, log = np.where(taken, proposed, z), np.where(taken, there, log)
+        scale *= math.exp(float(np.mean(taken)) - 0.3)
+    return z, log

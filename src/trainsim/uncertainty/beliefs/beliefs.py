@@ -1,0 +1,325 @@
+"""Beliefs: what we hold to be likely about numbers of a spec, by path."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+from trainsim.core.errors import BeliefError, PathError, did_you_mean
+from trainsim.core.spec import Spec
+
+from ..distributions.composed import Joint
+from ..distributions.distribution import Array, Belief, Distribution
+from ..distributions.tables import Sampler, accurate, normal_scores, quick
+from ..sampling.sobol import Points
+from .correlation import Correlation, Latent, cholesky
+
+FARTHEST = special.ndtri([0.5**53, 1 - 0.5**53])
+"""Normal scores of the outermost points."""
+
+Key = str | tuple[str, ...]
+
+
+class Beliefs(Mapping[tuple[str, ...], Belief]):
+    """Distributions laid over the numbers of a spec; the spec itself never changes.
+
+    Args:
+        beliefs: path → belief. A tuple of paths holds one draw that stands at all of them, or the columns of a
+            ``ts.joint``, whose rows are drawn whole.
+        correlated: (path, path) → correlation. A bare number is that of the Gaussian copula's normals; say
+            ``ts.rank_correlation`` or ``ts.linear_correlation`` for those of ranks or values.
+
+    Raises:
+        BeliefError: a path twice, a value that is no belief, a correlation that can't be.
+
+    >>> from trainsim.uncertainty.distributions.interval import ci90
+    >>> from trainsim.uncertainty.distributions.parametric import normal
+    >>> mine = Beliefs({"price": ci90(1.4, 3.4), "mfu": ci90(0.3, 0.5)}, correlated={("price", "mfu"): 0.3})
+    >>> list((mine | Beliefs({"price": normal(2, 0.1).truncate(0)})).paths)
+    ['mfu', 'price']
+    """
+
+    def __init__(
+        self, beliefs: Mapping[Any, Any] | None = None, correlated: Mapping[tuple[str, str], float | Correlation] | None = None
+    ) -> None:
+        held: dict[tuple[str, ...], Belief] = {}
+        for key, belief in (beliefs or {}).items():
+            paths = (key,) if isinstance(key, str) else key
+            _check(paths, belief, held)
+            held[tuple(sorted(paths))] = belief.named(paths) if isinstance(belief, Joint) else belief
+        # one order, whatever the order they were given in
+        self._held = dict(sorted(held.items()))
+        self._correlated = dict(sorted(_pair(pair, rho) for pair, rho in (correlated or {}).items()))
+
+    # a mapping -------------------------------------------------------------------------------------------------
+
+    def __getitem__(self, key: Key) -> Belief:
+        return self._held[(key,) if isinstance(key, str) else tuple(sorted(key))]
+
+    def __iter__(self) -> Iterator[tuple[str, ...]]:
+        return iter(self._held)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __hash__(self) -> int:
+        return hash((tuple(self._held.items()), tuple(self._correlated.items())))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Beliefs) and (self._held, self._correlated) == (other._held, other._correlated)
+
+    def __repr__(self) -> str:
+        lines = [f"{' = '.join(paths)}: {belief!r}" for paths, belief in self._held.items()]
+        return f"Beliefs({'; '.join([*lines, *(f'{a} ~ {b}: {rho!r}' for (a, b), rho in self._correlated.items())])})"
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every path that a belief is laid over."""
+        return tuple(sorted(path for paths in self._held for path in paths))
+
+    @property
+    def correlated(self) -> dict[tuple[str, str], Correlation]:
+        """(path, path) → correlation."""
+        return dict(self._correlated)
+
+    def __or__(self, other: Mapping[Any, Any]) -> Beliefs:
+        """Both; where they speak of the same path, the right one is believed."""
+        right = other if isinstance(other, Beliefs) else Beliefs(other)
+        left = self.without(*right.paths, keep_correlations=True)
+        return Beliefs({**left._held, **right._held}, {**left._correlated, **right._correlated})
+
+    def without(self, *paths: str, keep_correlations: bool = False) -> Beliefs:
+        """The beliefs about all other paths; what was tied or joint with a dropped path stays."""
+        held = {}
+        for key, belief in self._held.items():
+            left = tuple(path for path in key if path not in paths)
+            if left:
+                held[left] = belief.only(left) if isinstance(belief, Joint) else belief
+        kept = {pair: rho for pair, rho in self._correlated.items() if keep_correlations or not set(pair) & set(paths)}
+        return Beliefs(held, kept)
+
+    # files -----------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> None:
+        """Write these beliefs as ``.toml``, ``.json`` or a ``.csv`` sheet, by the file's name."""
+        from . import files  # which needs to know what beliefs are
+
+        files.save(self, path)
+
+    @staticmethod
+    def load(path: str | Path) -> Beliefs:
+        """Read beliefs that ``save`` or a person wrote.
+
+        Raises:
+            BeliefError: no such file, a file cut short, an unknown kind, or a value that breaks a rule.
+        """
+        from . import files
+
+        return files.load(path)
+
+    # meeting a spec --------------------------------------------------------------------------------------------
+
+    def resolve(self, spec: Spec) -> Resolved:
+        """These beliefs laid over a spec: every path found, every family settled, the correlations factored.
+
+        Raises:
+            PathError: a path leads to no number of the spec, with the one that was meant.
+            BeliefError: mass outside a field's bounds, or an impossible set of correlations.
+        """
+        return Resolved(spec, self)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One stream of draws: the paths it stands at, and the law it follows.
+
+    Args:
+        key: what its random stream is keyed by.
+        paths: where its draws stand, (k,).
+        law: the distribution, or the joint sample whose rows it picks.
+        dimension: its dimension of the Sobol' sequence.
+    """
+
+    key: str
+    paths: tuple[str, ...]
+    law: Distribution | Joint
+    dimension: int
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Beliefs that have met their spec, ready to be drawn from."""
+
+    spec: Spec
+    beliefs: Beliefs
+
+    def __post_init__(self) -> None:
+        if not self.beliefs:
+            raise BeliefError("beliefs", {}, "there is no belief to draw from", "lay at least one over a path, or call ts.estimate")
+        _ = self.columns, self.groups
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """One column for each belief, in the order their paths have in the spec.
+
+        A column's Sobol' dimension is the place of its path among all the numbers of the spec, not among the beliefs,
+        so that a belief added elsewhere leaves its draws as they are.
+        """
+        numbers = self.spec.numbers()
+        place = {path: i for i, path in enumerate(numbers)}
+        made = []
+        for paths, belief in self.beliefs.items():
+            for path in paths:
+                if path not in numbers:
+                    raise PathError(path, path, "is no number of this spec", did_you_mean(path, numbers, "its numbers"))
+            laws = {path: belief.meets(numbers[path][1], path) for path in paths}
+            for path, law in laws.items():
+                _check_finite(path, law)
+            ordered = sorted(paths, key=place.__getitem__)
+            if isinstance(belief, Joint):
+                made.append(Column("|".join(ordered), belief.names, belief, place[ordered[0]]))
+            else:
+                if len(paths) > 1:
+                    _check_tied(paths, laws)
+                made.append(Column(ordered[0], tuple(ordered), laws[ordered[0]], place[ordered[0]]))
+        return tuple(sorted(made, key=lambda column: column.dimension))
+
+    @cached_property
+    def laws(self) -> dict[str, Distribution]:
+        """Path → the distribution it has become."""
+        numbers = self.spec.numbers()
+        return {path: belief.meets(numbers[path][1], path) for paths, belief in self.beliefs.items() for path in paths}
+
+    @cached_property
+    def groups(self) -> tuple[tuple[tuple[int, ...], Array], ...]:
+        """Columns tied by correlations: their indices (k,) and the factor of their correlation matrix (k, k)."""
+        place = {path: i for i, column in enumerate(self.columns) for path in column.paths}
+        pairs: dict[tuple[int, int], float] = {}
+        for (a, b), reading in self.beliefs.correlated.items():
+            for path in (a, b):
+                if path not in place:
+                    raise BeliefError(
+                        f"correlated[{a!r}, {b!r}]", path, "has no belief to correlate", did_you_mean(path, place, "beliefs are held about")
+                    )
+            i, j = sorted((place[a], place[b]))
+            laws = self.columns[i].law, self.columns[j].law
+            if i == j or isinstance(laws[0], Joint) or isinstance(laws[1], Joint):
+                rule = "stands in a joint belief" if i != j else "is the same draw at both paths"
+                raise BeliefError(f"correlated[{a!r}, {b!r}]", reading, rule, "correlate paths whose beliefs are separate")
+            pairs[i, j] = reading.latent(laws[0], laws[1], f"correlated[{a!r}, {b!r}]")
+        return tuple(_factor(self.columns, group, pairs) for group in _connected(pairs))
+
+    def precision(self, i: int) -> tuple[tuple[int, ...], Array, int]:
+        """The columns a column is tied with, its row of the inverse of their correlation matrix, and its place in both."""
+        for members, factor in self.groups:
+            if i in members:
+                here = members.index(i)
+                return members, np.linalg.inv(factor @ factor.T)[here], here
+        return (), np.empty(0), 0
+
+    def points(self, seed: int, replicates: int) -> Points:
+        """The low-discrepancy points these beliefs are drawn at."""
+        return Points(seed, tuple(c.key for c in self.columns), tuple(c.dimension for c in self.columns), replicates)
+
+    def scores(self, u: Array, normal_score: Callable[[Array], Array] = special.ndtri) -> dict[int, Array]:
+        """The correlated normal scores of the columns that are tied to others, at points u of shape (d, n)."""
+        found: dict[int, Array] = {}
+        for members, factor in self.groups:
+            z = [normal_score(u[i]) for i in members]
+            found[members[0]] = z[0]
+            for row, i in enumerate(members[1:], start=1):
+                found[i] = factor[row, row] * z[row]
+                for weight, score in zip(factor[row, :row], z[:row], strict=True):
+                    found[i] += weight * score
+        return found
+
+    def draw(self, u: Array, sampler: Callable[[Distribution], Sampler] = accurate) -> dict[str, Array]:
+        """The values at points of the unit cube.
+
+        Args:
+            u: points, shape (d, n), one row for each column.
+            sampler: how a law is drawn from: ``accurate``, or ``quick`` for the largest runs.
+
+        Returns:
+            path → draws, shape (n,).
+        """
+        return self.draw_at(u, self.scores(u, normal_scores().ppf if sampler is quick else special.ndtri), sampler)
+
+    def draw_at(self, u: Array, scores: Mapping[int, Array], sampler: Callable[[Distribution], Sampler] = accurate) -> dict[str, Array]:
+        """The values at normal scores where they are given (column → (n,)), and at points u (d, n) for all other columns."""
+        drawn: dict[str, Array] = {}
+        for i, column in enumerate(self.columns):
+            if isinstance(column.law, Joint):
+                drawn |= dict(zip(column.paths, column.law.rows(u[i]).T, strict=True))
+            else:
+                law = sampler(column.law)
+                drawn |= dict.fromkeys(column.paths, law.from_score(scores[i]) if i in scores else law.ppf(u[i]))
+        return drawn
+
+
+def _check(paths: tuple[str, ...], belief: Any, held: Mapping[tuple[str, ...], Belief]) -> None:
+    name = " = ".join(map(str, paths))
+    if not isinstance(belief, Belief):
+        raise BeliefError(name, belief, "is no belief", "give a ts.ci90 interval or a distribution; for a certain value change the spec")
+    if not paths or not all(isinstance(path, str) and path for path in paths) or len(set(paths)) < len(paths):
+        raise BeliefError(name, paths, "is no path or tuple of different paths", 'write "price", or ("a.x", "b.x") for one draw at both')
+    twice = [path for path in paths if any(path in other for other in held)]
+    if twice:
+        raise BeliefError(twice[0], belief, "already has a belief here", "give each path one belief; merge two sets with |")
+
+
+def _check_finite(path: str, law: Distribution) -> None:
+    if all(map(math.isfinite, law.support)):
+        return
+    with np.errstate(over="ignore"):
+        farthest = law.from_score(FARTHEST)
+    if not np.all(np.isfinite(farthest)):
+        raise BeliefError(path, law, f"draws of the {law.family} belief may be infinite", "give it a smaller spread, or truncate it")
+
+
+def _check_tied(paths: tuple[str, ...], laws: Mapping[str, Distribution]) -> None:
+    kinds = set(laws.values())
+    if len(kinds) > 1:
+        rule = "one interval becomes different families at these fields: " + ", ".join(
+            f"{path}: {law.family}" for path, law in laws.items()
+        )
+        raise BeliefError(
+            " = ".join(paths), sorted(law.family for law in kinds), rule, "name the family, so that one draw fits all of them"
+        )
+
+
+def _pair(pair: Any, rho: float | Correlation) -> tuple[tuple[str, str], Correlation]:
+    if not isinstance(pair, tuple) or len(pair) != 2 or pair[0] == pair[1]:
+        raise BeliefError("correlated", pair, "is no pair of different paths", 'write {("price", "mfu"): 0.3}')
+    a, b = sorted(pair)
+    if isinstance(rho, Correlation):
+        return (a, b), rho
+    try:
+        return (a, b), Latent(rho=rho)
+    except ValueError:
+        raise BeliefError(
+            f"correlated[{a!r}, {b!r}]",
+            rho,
+            "is no correlation between -1 and 1, both excluded",
+            "for one and the same draw use a tuple of paths as the key",
+        ) from None
+
+
+def _connected(pairs: Mapping[tuple[int, int], float]) -> list[tuple[int, ...]]:
+    groups: list[set[int]] = []
+    for pair in pairs:
+        touched = [group for group in groups if group & set(pair)]
+        groups = [group for group in groups if group not in touched] + [set(pair).union(*touched)]
+    return sorted(tuple(sorted(group)) for group in groups)
+
+
+def _factor(columns: tuple[Column, ...], group: tuple[int, ...], pairs: Mapping[tuple[int, int], float]) -> tuple[tuple[int, ...], Array]:
+    inside = {(group.index(i), group.index(j)): rho for (i, j), rho in pairs.items() if i in group}
+    return group, np.asarray(cholesky([columns[i].paths[0] for i in group], inside))

@@ -1,0 +1,247 @@
+# ruff: noqa: D102  (members of a family inherit the docstrings of its face)
+"""Intervals that name quantiles, not a family: the family follows the bounds of the field they meet."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Annotated, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+from trainsim.core.errors import BeliefError
+from trainsim.core.units import Num, Unit
+
+from .distribution import Array, Belief, Distribution, Positive, Real, Truncated
+from .parametric import LogNormal, Normal
+
+Quantile = Annotated[Num, Unit("", "a quantile in the unit of the field")] | None
+_LEVELS = {"p5": 0.05, "p10": 0.10, "p50": 0.50, "p90": 0.90, "p95": 0.95}
+
+
+class Linked(Distribution):
+    """A normal law bent to fit bounds and a third quantile.
+
+    ``x = link⁻¹(mu + sigma (t(z) - t(0)))`` with ``t(z) = c sinh(asinh(z / c) + e) = z cosh e + √(c² + z²) sinh e``,
+    which is z itself at ``e = 0``. The link is the identity without bounds, ``log(x - low)`` above a bound,
+    ``-log(high - x)`` below one, and the logit of ``(x - low) / (high - low)`` between two. The density is smooth
+    everywhere inside the bounds, and its tails in link space are those of normal laws.
+
+    Args:
+        mu: the median in link space.
+        sigma: the spread in link space.
+        skew: e, the asymmetry in link space.
+        bend: c, how far around the median the asymmetry sets in, in normal scores.
+        low, high: ends [the field's unit], may be infinite.
+
+    Source: Jones & Pewsey (2009), "Sinh-arcsinh distributions", Biometrika 96(4), 761-780, eq. 2 with δ = 1; the links
+    are those of Johnson (1949), Biometrika 36, 149-176.
+    """
+
+    mu: Real
+    sigma: Positive
+    skew: Real = 0.0
+    bend: Positive = 1.0
+    low: float = -math.inf
+    high: float = math.inf
+
+    @property
+    def family(self) -> str:
+        match math.isfinite(self.low), math.isfinite(self.high):
+            case False, False:
+                name = "normal"
+            case True, False:
+                name = "log-normal" if self.low == 0 else f"log-normal above {self.low:g}"
+            case False, True:
+                name = f"log-normal below {self.high:g}"
+            case _:
+                name = "logit-normal" if (self.low, self.high) == (0, 1) else f"logit-normal on ({self.low:g}, {self.high:g})"
+        return f"{name}, skewed" if self.skew else name
+
+    def from_score(self, z: ArrayLike) -> Array:
+        z = np.asarray(z, dtype=np.float64)
+        e, c = self.skew, self.bend
+        bent = z * np.cosh(e) + (np.sqrt(c**2 + z**2) - c) * np.sinh(e) if e else z
+        inside = unlink(self.mu + self.sigma * bent, self.low, self.high)
+        # rounding at the far ends may reach a bound that the law itself never reaches
+        return np.asarray(np.clip(inside, np.nextafter(self.low, np.inf), np.nextafter(self.high, -np.inf)))
+
+    def score(self, x: ArrayLike) -> Array:
+        bent = (link(np.asarray(x, dtype=np.float64), self.low, self.high) - self.mu) / self.sigma
+        e, c = self.skew, self.bend
+        return np.asarray(c * np.sinh(np.arcsinh(bent / c + np.sinh(e)) - e) if e else bent)
+
+    def ppf(self, u: ArrayLike) -> Array:
+        return self.from_score(special.ndtri(np.asarray(u, dtype=np.float64)))
+
+    def cdf(self, x: ArrayLike) -> Array:
+        return np.asarray(special.ndtr(self.score(x)))
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return self.low, self.high
+
+
+def link(x: Array, low: float, high: float) -> Array:
+    """From a bounded scale to the whole line; the bounds themselves go to infinity."""
+    with np.errstate(divide="ignore"):
+        match math.isfinite(low), math.isfinite(high):
+            case True, True:
+                return np.asarray(np.log(np.maximum(x - low, 0)) - np.log(np.maximum(high - x, 0)))
+            case True, False:
+                return np.asarray(np.log(np.maximum(x - low, 0)))
+            case False, True:
+                return np.asarray(-np.log(np.maximum(high - x, 0)))
+            case _:
+                return x
+
+
+def unlink(y: Array, low: float, high: float) -> Array:
+    """From the whole line back to the bounded scale."""
+    match math.isfinite(low), math.isfinite(high):
+        case True, True:
+            with np.errstate(over="ignore"):  # far below, the share is zero
+                share = np.exp(-y)
+            share += 1.0
+            return np.asarray((high - low) / share + low)
+        case True, False:
+            return np.asarray(low + np.exp(y))
+        case False, True:
+            return np.asarray(high - np.exp(-y))
+        case _:
+            return y
+
+
+class Interval(Belief):
+    """Two or three quantiles of a number, and no family.
+
+    Args:
+        p5, p10, p50, p90, p95: quantiles [the field's unit]: a lower and an upper one, the median and an upper or
+            lower one, or the median between a lower and an upper one of equal share (p5 with p95, p10 with p90).
+
+    Raises:
+        BeliefError: quantiles that don't rise, or a choice that fixes no law.
+
+    >>> ci90(1.5, 3.0).meets(Unit("USD", gt=0), "price").family
+    'log-normal'
+    >>> ci90(0.2, 0.3, 0.5).meets(Unit("", gt=0, lt=1), "mfu").ppf([0.05, 0.5, 0.95]).round(12)
+    array([0.2, 0.3, 0.5])
+    """
+
+    positional: ClassVar[tuple[str, ...]] = ("p5", "p95")
+    p5: Quantile = None
+    p10: Quantile = None
+    p50: Quantile = None
+    p90: Quantile = None
+    p95: Quantile = None
+
+    def model_post_init(self, context: object) -> None:
+        super().model_post_init(context)
+        given = self.quantiles
+        if set(given) not in (
+            {0.05, 0.95},
+            {0.1, 0.9},
+            {0.05, 0.5, 0.95},
+            {0.1, 0.5, 0.9},
+            {0.05, 0.5},
+            {0.5, 0.95},
+            {0.1, 0.5},
+            {0.5, 0.9},
+        ):
+            known = ", ".join(f"p{100 * level:g}" for level in given) or "nothing"
+            raise BeliefError(
+                "interval",
+                known,
+                "these quantiles fix no law",
+                "give p5 and p95, p50 and p95, or p5, p50 and p95 (or p10, p90 for p5, p95)",
+            )
+        values = list(given.values())
+        if any(not a < b for a, b in pairwise(values)):
+            remedy = "give them in rising order; for a value that is certain change the spec, no belief is needed"
+            raise BeliefError("interval", self.shown(), "the quantiles do not rise", remedy)
+
+    @property
+    def quantiles(self) -> dict[float, float]:
+        """Level → value, in rising order of the level."""
+        return {level: float(value) for name, level in _LEVELS.items() if (value := getattr(self, name)) is not None}
+
+    def shown(self) -> str:
+        """The quantiles as a person writes them."""
+        return ", ".join(f"p{100 * level:g}={value:g}" for level, value in self.quantiles.items())
+
+    def truncate(self, *bounds: float) -> Truncated:
+        """Not before the field is known."""
+        raise BeliefError(
+            "truncate",
+            (self.shown(), *bounds),
+            "an interval has no family yet",
+            "its family will follow the field's bounds; or truncate a named one",
+        )
+
+    def meets(self, unit: Unit, path: str) -> Distribution:
+        """The smooth law that hits every quantile exactly and stays within the field's bounds."""
+        low, high = unit.low, unit.high
+        values = np.array(list(self.quantiles.values()))
+        if values[0] <= low or values[-1] >= high:
+            raise BeliefError(
+                path,
+                self.shown(),
+                f"a quantile lies on or outside the field's bounds ({unit.rule})",
+                f"keep all between {low:g} and {high:g}",
+            )
+        y, z = link(values, low, high), special.ndtri(list(self.quantiles))
+        if len(y) == 2:
+            sigma = float((y[1] - y[0]) / (z[1] - z[0]))
+            return _of_two(float(y[0] - sigma * z[0]), sigma, low, high)
+        return _of_three(y, float(z[2]), low, high)
+
+
+def _of_three(y: Array, z: float, low: float, high: float) -> Distribution:
+    """The law through link-space quantiles at scores -z, 0, z.
+
+    With ``ρ = (y₃ - 2y₂ + y₁) / (y₃ - y₁)`` in (-1, 1), ``tanh e = ρ h`` and ``c = z (h² - 1) / 2h`` hit all three for
+    any h in (1, 1/|ρ|); ``h = (3 - ρ²) / 2`` keeps c as wide as 0.42 z without, and narrows it with, asymmetry.
+    """
+    rho = float((y[2] - 2 * y[1] + y[0]) / (y[2] - y[0]))
+    if abs(rho) < 1e-12:
+        return _of_two(float(y[1]), float((y[2] - y[0]) / (2 * z)), low, high)
+    h = (3 - rho**2) / 2
+    skew = math.atanh(rho * h)
+    sigma = float((y[2] - y[0]) / (2 * z * math.cosh(skew)))
+    return Linked(mu=float(y[1]), sigma=sigma, skew=skew, bend=z * (h**2 - 1) / (2 * h), low=low, high=high)
+
+
+def _of_two(mu: float, sigma: float, low: float, high: float) -> Distribution:
+    match math.isfinite(low), math.isfinite(high):
+        case False, False:
+            return Normal(mu=mu, sigma=sigma)
+        case True, False:
+            return LogNormal(mu=mu, sigma=sigma, low=low)
+        case _:
+            return Linked(mu=mu, sigma=sigma, low=low, high=high)
+
+
+def ci90(*values: float, p5: float | None = None, p50: float | None = None, p95: float | None = None) -> Interval:
+    """A 90 % interval, which names quantiles and no family.
+
+    Args:
+        values: ``(p5, p95)`` or ``(p5, p50, p95)`` [the field's unit].
+        p5, p50, p95: the same by name; ``p50`` with ``p95`` alone will do.
+
+    Raises:
+        BeliefError: quantiles that don't rise, or a choice that fixes no law.
+
+    >>> ci90(1.4, 3.4) == ci90(p5=1.4, p95=3.4)
+    True
+    """
+    match values:
+        case ():
+            return Interval(p5=p5, p50=p50, p95=p95)
+        case (low, high):
+            return Interval(p5=low, p50=p50, p95=high)
+        case (low, middle, high):
+            return Interval(p5=low, p50=middle, p95=high)
+        case _:
+            raise BeliefError("ci90", values, "is not two or three numbers", "give (p5, p95), (p5, p50, p95), or name them: p50=, p95=")

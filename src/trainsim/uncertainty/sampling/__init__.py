@@ -1,0 +1,1 @@
+"""Quantiles by randomised quasi-Monte Carlo, each with its standard error."""

@@ -1,0 +1,148 @@
+"""An exact oracle for products: their law by convolution in log space, independent of any sampling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from scipy import special
+
+from trainsim.core.errors import BeliefError
+
+from ..distributions.distribution import Array
+from .separable import factors
+from .simulation import Figure, Simulation
+from .sweep import Study
+
+CELLS = 1 << 14
+FINE = np.linspace(-8.0, 8.0, 4097)
+LATENT = np.linspace(-8.0, 8.0, 41)
+"""Normal scores of the inputs that a correlated one is conditioned on."""
+
+
+@dataclass(frozen=True)
+class Exact:
+    """The law of a product ``scale Π r_i``.
+
+    Args:
+        edges: values, (cells,), rising.
+        below: probability of lying below each, (cells,).
+    """
+
+    edges: Array
+    below: Array
+
+    def quantile(self, level: float) -> float:
+        """The value that a share of the law lies below."""
+        inside = (self.below > 1e-13) & (self.below < 1 - 1e-13)
+        return float(np.exp(np.interp(special.ndtri(level), special.ndtri(self.below[inside]), np.log(self.edges[inside]))))
+
+    def cdf(self, value: float) -> float:
+        """The share of the law below a value."""
+        return float(np.interp(np.log(value), np.log(self.edges), self.below))
+
+
+@dataclass(frozen=True)
+class Check:
+    """A simulation held against the exact law.
+
+    Args:
+        of: the output.
+        rows: (level, simulated, exact, standard errors between them).
+    """
+
+    of: str
+    rows: tuple[tuple[float, Figure, float, float], ...]
+
+    @property
+    def worst(self) -> float:
+        """The largest distance, in standard errors."""
+        return max(abs(row[3]) for row in self.rows)
+
+    def __str__(self) -> str:
+        return "\n".join(
+            f"P{100 * level:g} of {self.of}: {figure!r}, exact {exact:.7g}, {off:+.1f} standard errors"
+            for level, figure, exact, off in self.rows
+        )
+
+
+def exact(study: Study, of: str) -> Exact:
+    """The exact law of an output that is a product of positive factors of one input each.
+
+    ``log y = Σ log r_i``: the laws of independent terms are convolved on a grid; terms tied by a correlation are summed
+    under each value of the others' normal scores, and averaged over these.
+
+    Args:
+        study: what is asked.
+        of: the output.
+
+    Raises:
+        BeliefError: the output is no such product, or more than three inputs are tied.
+    """
+    found = factors(study, of, FINE)
+    if found is None or not found.scale > 0 or np.any(found.ratios <= 0):
+        raise BeliefError(
+            "check", of, "is no product of positive factors of one input each", "only products have an exact law to check against"
+        )
+    logs = np.log(found.ratios)
+    low, high = logs.min(axis=1).sum(), logs.max(axis=1).sum()
+    step = (high - low) / (CELLS - 8)
+    tied = {i for members, _ in study.resolved.groups for i in members}
+    spectrum = np.ones(CELLS // 2 + 1, dtype=np.complex128)
+    start = 0.0
+    for members, factor in [*((m, f) for m, f in study.resolved.groups), *(((i,), np.eye(1)) for i in range(len(logs)) if i not in tied)]:
+        first, masses = _masses(logs[list(members)], factor, step, of)
+        start += first
+        spectrum *= np.fft.rfft(masses, CELLS)
+    below = np.concatenate([[0.0], np.cumsum(np.fft.irfft(spectrum, CELLS))])
+    # masses stand in the middle of cells; the law is known at the cells' ends
+    edges = start + step * (np.arange(CELLS + 1) - 0.5)
+    return Exact(found.scale * np.exp(edges), np.clip(below, 0.0, 1.0))
+
+
+def _masses(logs: Array, factor: Array, step: float, of: str) -> tuple[float, Array]:
+    """The law of a sum of tied terms as masses on a grid.
+
+    Args:
+        logs: each term at FINE, (k, nodes).
+        factor: of their correlation matrix, (k, k).
+        step: of the grid.
+
+    Returns:
+        Where the grid starts, and the masses.
+    """
+    k = len(logs)
+    rises = np.diff(logs, axis=1)
+    if k > 3 or not all(np.all(row >= 0) or np.all(row <= 0) for row in rises):
+        rule = "has more than three inputs tied by correlations" if k > 3 else "does not rise or fall steadily in an input"
+        raise BeliefError("check", of, rule, "such a product has no exact law here; compare with a larger n instead")
+    first, last = logs.min(axis=1).sum(), logs.max(axis=1).sum()
+    grid = first + step * np.arange(np.ceil((last - first) / step) + 1)
+    ends = np.append(grid, grid[-1] + step) - 0.5 * step
+    latent = np.array(list(product(LATENT, repeat=k - 1)))
+    weights = np.exp(-0.5 * (latent**2).sum(axis=1))
+    sign = 1.0 if logs[-1, -1] >= logs[-1, 0] else -1.0
+    at, score = (logs[-1], FINE) if sign > 0 else (logs[-1, ::-1], FINE[::-1])
+    below = np.zeros(len(ends))
+    for zeta, weight in zip(latent, weights / weights.sum(), strict=True):
+        others = factor[: k - 1, : k - 1] @ zeta
+        shift = sum(np.interp(z, FINE, row) for z, row in zip(others, logs, strict=False))
+        z = np.interp(ends - shift, at, score)
+        z = np.where(ends - shift <= at[0], -sign * np.inf, np.where(ends - shift >= at[-1], sign * np.inf, z))
+        below += weight * special.ndtr(sign * (z - factor[-1, : k - 1] @ zeta) / factor[-1, -1])
+    return float(first), np.diff(below)
+
+
+def check(sim: Simulation, of: str, levels: tuple[float, ...] = (0.05, 0.5, 0.95)) -> Check:
+    """Hold a simulation against the exact law of a product.
+
+    Raises:
+        BeliefError: the output is no product of positive, steady factors of one input each.
+    """
+    truth = exact(Study(sim.spec, sim.beliefs, sim.function, sim.seed, sim.replicates, (of,)), of)
+    rows = []
+    for level, figure in zip(levels, sim.quantile(of, list(levels)), strict=True):
+        value = truth.quantile(level)
+        rows.append((level, figure, value, (float(figure) - value) / figure.standard_error if figure.standard_error else 0.0))
+    return Check(of, tuple(rows))

@@ -1,0 +1,301 @@
+# ruff: noqa: D102  (members of a family inherit the docstrings of its face)
+"""Exact integration over one input, where an output is a straight line in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from ..beliefs.beliefs import Resolved
+from ..distributions.composed import Empirical, Joint, Mixture
+from ..distributions.distribution import Array, Distribution
+from ..distributions.tables import accurate
+from .quantiles import Tally, over_replicates, standard_errors
+from .sweep import BLOCK, Range, Study, blocks, evaluate
+
+TOLERANCE = 1e-9
+"""How straight a line must be, relative to its largest value."""
+PROBES = 64
+"""Draws that lines are looked for at."""
+CELLS = 768
+"""Values of an input that its line is drawn through."""
+_ALL = slice(None), slice(None)
+_FEW = slice(0, 4), slice(0, 256)
+AT_ONCE = 1 << 15
+"""Shares found at once: few enough for the cache."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One output over a shard: its value, and the line ``constant + slope · input`` that it lies on.
+
+    Args:
+        value: at the draws themselves, (replicates, n).
+        constant, slope: of the line at each point, (replicates, n).
+        centre: the input's mean normal score given the other inputs, (replicates, n).
+        column: index of the input's column.
+        straight: whether the value lies on the line through the two others, at every point.
+    """
+
+    value: Array
+    constant: Array
+    slope: Array
+    centre: Array
+    column: int
+    straight: bool
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Harvests each output at three values of the one input it is a line in, or at the draws alone.
+
+    Args:
+        inputs: output → index of the column it is a line in; None for a shard that holds the first points of all, and
+            chooses by them.
+    """
+
+    inputs: Mapping[str, int] | None
+
+    def __call__(self, study: Study, shard: Range) -> dict[str, Line | Array]:
+        """Output → its line, or its values (replicates, n)."""
+        parts: dict[str, list[Line | Array]] = {}
+        for count, u in blocks(study, shard):
+            for name, part in self._block(study, u, count).items():
+                parts.setdefault(name, []).append(part)
+        return {name: join(part, axis=1) for name, part in parts.items()}
+
+    def _block(self, study: Study, u: Array, count: int) -> dict[str, Line | Array]:
+        scores = study.resolved.scores(u)
+        drawn = study.resolved.draw_at(u, scores)
+        inputs = choose(study, {path: x[:PROBES] for path, x in drawn.items()}) if self.inputs is None else self.inputs
+        held = sorted(set(inputs.values()))
+        columns = [study.resolved.columns[i] for i in held]
+        others = [_others(column.law, u[i]) for i, column in zip(held, columns, strict=True)]
+        moved = [dict.fromkeys(column.paths, x) for column, pair in zip(columns, others, strict=True) for x in pair]
+        y = _evaluated(study, drawn, [{}, *moved], study.outputs)
+        found: dict[str, Line | Array] = {name: values[0].reshape(count, -1) for name, values in y.items()}
+        for k, i in enumerate(held):
+            centre = conditional_mean(study.resolved, i, scores, u.shape[1])
+            for name in (name for name, j in inputs.items() if j == i and name in y):
+                value, here = y[name][0], y[name][1 + 2 * k : 3 + 2 * k]
+                constant, slope, on_line = straight(drawn[columns[k].paths[0]], value, others[k], here)
+                parts = [part.reshape(count, -1) for part in (value, constant, slope, centre)]
+                found[name] = Line(parts[0], parts[1], parts[2], parts[3], i, straight=bool(on_line))
+        return found
+
+
+def join(parts: list[Line | Array], axis: int) -> Line | Array:
+    """Parts of one output, put together along an axis."""
+    if len(parts) == 1:
+        return parts[0]
+    if isinstance(parts[0], Line):
+        lines = [part for part in parts if isinstance(part, Line)]
+        names = ("value", "constant", "slope", "centre")
+        arrays = [np.concatenate([getattr(line, name) for line in lines], axis=axis) for name in names]
+        return Line(arrays[0], arrays[1], arrays[2], arrays[3], parts[0].column, straight=all(line.straight for line in lines))
+    return np.concatenate([part for part in parts if not isinstance(part, Line)], axis=axis)
+
+
+def _others(law: Distribution | Joint, u: Array) -> Array:
+    """Two more values of an input at every point, (2, n), a third of its mass apart, so that they too explore its whole range."""
+    assert isinstance(law, Distribution)
+    cell = (u * CELLS).astype(np.intp)
+    return np.asarray(_laid_twice(law).take(cell + np.array([[CELLS // 3], [2 * CELLS // 3]])))
+
+
+@lru_cache(maxsize=64)
+def _laid_twice(law: Distribution) -> Array:
+    """Values in the middle of cells of equal mass, laid end to end twice, so that a way around the end needs no test."""
+    middles = accurate(law).ppf((np.arange(CELLS) + 0.5) / CELLS)
+    return np.concatenate([middles, middles])
+
+
+def _evaluated(
+    study: Study, drawn: Mapping[str, Array], variants: Sequence[Mapping[str, Array]], outputs: Sequence[str]
+) -> dict[str, Array]:
+    """Outputs at draws with other values at some paths, (variants, n), as many variants at once as a block holds points."""
+    n = len(next(iter(drawn.values())))
+    at_once = max(1, BLOCK // n)
+    found = []
+    for first in range(0, len(variants), at_once):
+        some = variants[first : first + at_once]
+        stacked = {path: np.concatenate([variant.get(path, values) for variant in some]) for path, values in drawn.items()}
+        found.append(evaluate(study, stacked, len(some) * n, outputs))
+    return {name: np.concatenate([part[name].reshape(-1, n) for part in found]) for name in found[0]}
+
+
+def straight(x: Array, y: Array, xs: Sequence[Array] | Array, ys: Sequence[Array] | Array) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Constant and slope of the line through two points, shape (…, n), and whether a third lies on it everywhere, (…)."""
+    slope = (ys[1] - ys[0]) / (xs[1] - xs[0])
+    constant = ys[0] - slope * xs[0]
+    off = slope * x
+    off += constant
+    off -= y
+    np.abs(off, out=off)
+    size = np.maximum(np.abs(ys[0]), np.abs(ys[1]))
+    np.maximum(size, np.abs(y), out=size)
+    size *= TOLERANCE
+    return constant, slope, np.all((off <= size) & (slope != 0), axis=-1)
+
+
+def conditional_mean(resolved: Resolved, i: int, scores: Mapping[int, Array], n: int) -> Array:
+    """Mean of a column's normal score given those it is correlated with, ``-Σ_j P_ij z_j / P_ii``, shape (n,).
+
+    P is the inverse of the correlation matrix.
+    """
+    members, row, here = resolved.precision(i)
+    pulls = [-weight / row[here] * scores[j] for j, weight in zip(members, row, strict=True) if j != i]
+    return np.asarray(sum(pulls[1:], pulls[0]) if pulls else np.zeros(n))
+
+
+def conditional_spread(resolved: Resolved, i: int) -> float | None:
+    """Standard deviation of a column's normal score given those it is correlated with, ``P_ii^-½``; None if with none."""
+    members, row, here = resolved.precision(i)
+    return float(row[here] ** -0.5) if members else None
+
+
+def first_draws(study: Study) -> dict[str, Array]:
+    """Draws at the first points of all: path → (PROBES,)."""
+    return study.resolved.draw(next(study.points.blocks(slice(0, 1), 0, PROBES, PROBES)))
+
+
+def choose(study: Study, drawn: Mapping[str, Array]) -> dict[str, int]:
+    """For each output, the input it is a line in that moves it most; outputs that are a line in none are left out.
+
+    Args:
+        study: what is asked.
+        drawn: path → a few draws to try it at, (n,).
+    """
+    resolved = study.resolved
+    candidates = [i for i, column in enumerate(resolved.columns) if _smooth(column.law)]
+    if not candidates:
+        return {}
+    # the probes themselves, then for each candidate the same with the value of it that another probe has, twice
+    x = np.array([drawn[resolved.columns[i].paths[0]] for i in candidates])
+    n = x.shape[1]
+    others = np.stack([np.roll(x, n // 3, axis=1), np.roll(x, 2 * n // 3, axis=1)], axis=1)
+    moved = [dict.fromkeys(resolved.columns[i].paths, x) for i, pair in zip(candidates, others, strict=True) for x in pair]
+    answers = _evaluated(study, drawn, [{}, *moved], study.outputs)
+    inner = np.ptp(np.sort(x, axis=1)[:, [n // 4, 3 * n // 4]], axis=1)
+    chosen: dict[str, int] = {}
+    for name, values in answers.items():
+        with np.errstate(divide="ignore", invalid="ignore"):
+            _, slope, on_line = straight(x, values[0], (others[:, 0], others[:, 1]), (values[1::2], values[2::2]))
+        if on_line.any():
+            chosen[name] = candidates[int(np.argmax(np.where(on_line, np.abs(slope).mean(axis=1) * inner, -1.0)))]
+    return chosen
+
+
+def _smooth(law: Distribution | Joint) -> bool:
+    return not isinstance(law, (Joint, Empirical, Mixture))
+
+
+class Integrated(Tally):
+    """An output whose law is known exactly given all inputs but one, in which it is a line.
+
+    ``P(y < c) = E[ Φ( sign(b) (score((c - a) / b) - m) / s ) ]`` over lines ``y = a + b x``, where x has normal score
+    of mean m and deviation s given the others. The integrand is smooth, so quantiles converge as means do.
+
+    Args:
+        law: the law of that one input.
+        line: values and lines, (replicates, n).
+        spread: s; None where the input is independent of the others.
+
+    Source: Griewank, Kuo, Leövey & Sloan (2018), "High dimensional integration of kinks and jumps: smoothing by
+    preintegration", J. Comput. Appl. Math. 344, 259-274; the error is the delta method over replicates.
+    """
+
+    def __init__(self, law: Distribution, line: Line, spread: float | None) -> None:
+        self._law, self._tied = law, spread is not None
+        self._known: dict[tuple[float, ...], tuple[Array, Array]] = {}
+        self._value = line.value
+        self._inverse = 1 / line.slope
+        self._offset = line.constant * self._inverse
+        self._falls = line.slope < 0 if np.any(line.slope < 0) else None
+        if spread is not None:
+            sign = 1.0 if self._falls is None else np.where(self._falls, -1.0, 1.0)
+            self._sharpness = np.broadcast_to(sign / spread, line.slope.shape)
+            self._pull = line.centre * self._sharpness
+
+    def below(self, at: Array, part: tuple[slice, slice] = _ALL) -> Array:
+        """P(y < c) for each replicate: (levels,) → (levels, replicates)."""
+        if len(at) * self._inverse[part].size <= AT_ONCE:
+            return np.asarray(self._share(at[:, None, None], part).mean(axis=-1))
+        return np.array([self._share(c, part).mean(axis=-1) for c in at])
+
+    def _share(self, c: Array, part: tuple[slice, slice]) -> Array:
+        x = c * self._inverse[part]
+        x -= self._offset[part]
+        if self._tied:
+            score = self._law.score(x)
+            score *= self._sharpness[part]
+            score -= self._pull[part]
+            return np.asarray(special.ndtr(score))
+        share = self._law.cdf(x)
+        return share if self._falls is None else np.where(self._falls[part], 1 - share, share)
+
+    def quantiles(self, levels: Array) -> tuple[Array, Array]:
+        asked = tuple(levels)
+        if asked not in self._known:
+            self._known[asked] = self._solve(levels)
+        return self._known[asked]
+
+    def _solve(self, levels: Array) -> tuple[Array, Array]:
+        """Newton's steps from the quantiles of a few draws, with the slope found on these few alone.
+
+        The slope is known to some tenths of a percent, so a last step that is short beside the way over which it changes,
+        and no more than eight standard errors, is taken and not checked again: it ends within some hundredths of one.
+        """
+        c, slope, width = self._start(levels)
+        step, known = np.zeros_like(c), np.full_like(c, np.nan)
+        for _ in range(30):
+            shares = self.below(c)
+            share = shares.mean(axis=1)
+            moved = (np.abs(step) > 1e-6 * width) & (share != known)
+            if moved.any():
+                slope = np.where(moved, (share - known) / np.where(moved, step, 1.0), slope)
+            step, known = _step(levels - share, slope, 4 * width), share
+            with np.errstate(divide="ignore", invalid="ignore"):
+                errors = standard_errors(shares) / slope
+            c = c + step
+            if np.all(np.abs(step) <= np.maximum(np.minimum(8 * errors, 0.05 * width), 1e-9 * width)):
+                break
+        return c, np.array([errors, errors])
+
+    def _start(self, levels: Array) -> tuple[Array, Array, Array]:
+        """Quantiles and the slope dP/dc there, by a parabola through the shares of a few draws around the plain quantiles.
+
+        Also given is the way to the quantile a percent nearer to the middle, by these draws.
+        """
+        n = self._value.size
+        place = np.minimum(levels * n, n - 1).astype(np.intp)
+        places = np.array([place, place + max(1, n // 100) * np.where(levels < 0.5, 1, -1)])
+        c, aside = np.sort(self._value, axis=None)[places]
+        width = np.abs(aside - c) + 1e-12 * np.abs(c)
+        low, here, high = self.below(np.concatenate([c - width / 2, c, c + width / 2]), _FEW).mean(axis=1).reshape(3, -1)
+        middle, bend = (high - low) / width, 4 * (high - 2 * here + low) / width**2
+        missing = levels - here
+        # where the parabola meets the level; at its top, if it stays below
+        root = np.sqrt(np.maximum(middle**2 + 2 * bend * missing, middle**2 / 4))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            step = np.where(middle > 0, np.clip(2 * missing / (middle + root), -width, width), 0.0)
+        return c + step, np.maximum(middle + bend * step, middle / 2), width
+
+    def mean(self) -> tuple[float, float]:
+        return float(np.mean(self._value)), over_replicates(np.mean(self._value, axis=1))
+
+    def probability(self, low: float, high: float) -> tuple[float, float]:
+        ends = self.below(np.array([end for end in (low, high) if np.isfinite(end)]))
+        upper = ends[-1] if np.isfinite(high) else np.ones(ends.shape[1])
+        shares = upper - (ends[0] if np.isfinite(low) else 0.0)
+        return float(np.mean(shares)), over_replicates(shares)
+
+
+def _step(missing: Array, slope: Array, most: Array) -> Array:
+    """Newton's step to where a share is met, none where the share stands still."""
+    return np.clip(np.where(slope > 0, missing / np.where(slope > 0, slope, 1.0), 0.0), -most, most)

@@ -1,0 +1,83 @@
+"""Whether an output is a product of factors of one input each, found by trying; what is exact then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..distributions.composed import Empirical, Joint
+from ..distributions.distribution import Array, Distribution
+from ..distributions.tables import accurate
+from .sweep import Study, evaluate
+
+NODES = np.linspace(-8.0, 8.0, 257)
+"""Normal scores at which factors are known."""
+PROBE = 256
+TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Factors:
+    """An output ``y = scale Π r_i(x_i)``.
+
+    Args:
+        scale: the output with every input at its median.
+        nodes: normal scores, (nodes,), the middle one zero.
+        ratios: r_i at the nodes, (d, nodes); one at the median.
+    """
+
+    scale: float
+    nodes: Array
+    ratios: Array
+
+    @cached_property
+    def variations(self) -> Array:
+        """Squared coefficient of variation of each factor, (d,), for independent inputs."""
+        # the trapezium rule, which for smooth factors errs less than rounding does
+        masses = np.exp(-0.5 * self.nodes**2)
+        masses /= masses.sum()
+        means = self.ratios @ masses
+        return np.asarray((self.ratios - means[:, None]) ** 2 @ masses / means**2)
+
+
+def factors(study: Study, of: str, nodes: Array = NODES) -> Factors | None:
+    """The factors of an output, or None if it is no product of them at every probe."""
+    laws = [column.law for column in study.resolved.columns]
+    if any(isinstance(law, (Joint, Empirical)) for law in laws):
+        return None
+    d = len(laws)
+    u = next(study.points.blocks(slice(0, 1), 0, PROBE, PROBE))
+    scores = study.resolved.scores(u)
+    probes = np.array([_values(laws[i], scores.get(i), u[i]) for i in range(d)])
+    lines = np.array([_values(law, nodes, None) for law in laws])
+    middle = lines[:, len(nodes) // 2]
+    # one call: the medians; each input alone along its nodes and probes; all inputs at their probes
+    alone = np.concatenate([lines, probes], axis=1)
+    width = alone.shape[1]
+    table = np.repeat(middle[:, None], 1 + d * width + PROBE, axis=1)
+    for i in range(d):
+        table[i, 1 + i * width : 1 + (i + 1) * width] = alone[i]
+    table[:, 1 + d * width :] = probes
+    drawn = {path: table[i] for i, column in enumerate(study.resolved.columns) for path in column.paths}
+    y = _evaluate(study, drawn, of)
+    if y[0] == 0:
+        return None
+    ratios = y[1 : 1 + d * width].reshape(d, width) / y[0]
+    whole, product = y[1 + d * width :], y[0] * np.prod(ratios[:, len(nodes) :], axis=0)
+    agree = np.all(np.abs(whole - product) <= TOLERANCE * np.maximum(np.abs(whole), np.abs(product)))
+    return Factors(float(y[0]), nodes, ratios[:, : len(nodes)]) if agree else None
+
+
+def _evaluate(study: Study, drawn: Mapping[str, Array], of: str) -> Array:
+    return evaluate(study, drawn, len(next(iter(drawn.values()))), (of,))[of]
+
+
+def _values(law: Distribution | Joint, scores: Array | None, u: Array | None) -> Array:
+    assert isinstance(law, Distribution)
+    if scores is not None:
+        return accurate(law).from_score(scores)
+    assert u is not None
+    return accurate(law).ppf(u)

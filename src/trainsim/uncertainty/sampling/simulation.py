@@ -1,0 +1,212 @@
+"""Simulation: the answer under doubt, each number with its standard error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Self, overload
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+from trainsim.core.errors import BeliefError
+from trainsim.core.spec import Spec, kind_of
+from trainsim.core.units import human
+
+from ..beliefs.beliefs import Beliefs
+from ..distributions.distribution import Array
+from .quantiles import Tally
+
+if TYPE_CHECKING:
+    from .exact import Check
+
+
+class Figure(float):
+    """A number that was estimated: a float that remembers how sure it is.
+
+    Args:
+        value: the estimate.
+        standard_error: standard deviation of the estimate over replicates.
+        replicates: how many independent replicates stand behind it.
+        skew: how much farther up than down the error reaches, as a share of both: not 0 where a quantile stands in a tail
+            or near a kink.
+
+    >>> figure = Figure(2.0, 0.01, 16)
+    >>> figure + 1, figure.standard_error
+    (3.0, 0.01)
+    """
+
+    standard_error: float
+    replicates: int
+    skew: float
+
+    def __new__(cls, value: float, standard_error: float, replicates: int, skew: float = 0.0) -> Self:
+        """A float with three more attributes."""
+        self = super().__new__(cls, value)
+        self.standard_error, self.replicates, self.skew = float(standard_error), replicates, float(skew)
+        return self
+
+    def __getnewargs__(self) -> tuple[float, float, int, float]:  # type: ignore[override]
+        return float(self), self.standard_error, self.replicates, self.skew
+
+    @property
+    def value(self) -> float:
+        """The estimate as a plain float."""
+        return float(self)
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """The confidence interval ``value ± t · standard_error · (1 ± skew)`` with ``replicates - 1`` degrees of freedom."""
+        half = half_width(self.standard_error, self.replicates, level)
+        return float(self) - half * (1 - self.skew), float(self) + half * (1 + self.skew)
+
+    def __repr__(self) -> str:
+        return f"{float(self):.7g} ± {self.standard_error:.2g}"
+
+    def __str__(self) -> str:
+        return f"{human(float(self), 4)} ± {human(self.standard_error, 2)}"
+
+
+def half_width(standard_error: float, replicates: int, level: float = 0.95) -> float:
+    """Half of Student's confidence interval of a mean over replicates."""
+    return float(special.stdtrit(replicates - 1, (1 + level) / 2)) * standard_error
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What a function of a spec comes to under beliefs; holds all that reproduces it.
+
+    Args:
+        spec, beliefs, function: what was asked.
+        seed: the one seed.
+        n: points in all.
+        replicates: independent randomisations among them.
+        method: how the points were laid.
+        outputs: the names the function gave.
+        reached: whether the accuracy asked for was reached.
+        rtol: the accuracy asked for, or None where n was given.
+    """
+
+    spec: Spec
+    beliefs: Beliefs
+    function: Callable[[Any], Any] = field(repr=False)
+    seed: int
+    n: int
+    replicates: int
+    method: str
+    outputs: tuple[str, ...]
+    rtol: float | None
+    reached: bool
+    _tallies: MutableMapping[str, Tally] = field(repr=False, compare=False)
+
+    def _tally(self, name: str) -> Tally:
+        from .engine import look_again  # the engine needs to know what a simulation is
+
+        if name not in self._tallies:
+            self._tallies[name] = look_again(self, name)
+        return self._tallies[name]
+
+    @overload
+    def quantile(self, name: str, p: float) -> Figure: ...
+    @overload
+    def quantile(self, name: str, p: Sequence[float] | Array) -> tuple[Figure, ...]: ...
+    def quantile(self, name: str, p: float | Sequence[float] | Array) -> Figure | tuple[Figure, ...]:
+        """Quantiles of an output, each with its standard error.
+
+        Args:
+            name: an output, or a dotted path into its ledger: ``"cost.pretrain"``.
+            p: level or levels in (0, 1).
+
+        Raises:
+            BeliefError: a level outside (0, 1).
+            PathError: no such output or line.
+        """
+        levels = np.atleast_1d(np.asarray(p, dtype=np.float64))
+        if not np.all((levels > 0) & (levels < 1)):
+            raise BeliefError("quantile", p, "is no level between 0 and 1, both excluded", "ask for [.05, .5, .95]")
+        tally = self._tally(name)
+        values, sides = tally.quantiles(levels)
+        errors = sides.mean(axis=0)
+        known = (errors > 0) & np.isfinite(errors)
+        skews = np.divide(sides[1] - sides[0], 2 * errors, out=np.zeros_like(errors), where=known)
+        figures = tuple(Figure(q, error, self.replicates, skew) for q, error, skew in zip(values, errors, skews, strict=True))
+        return figures[0] if np.ndim(p) == 0 else figures
+
+    def mean(self, name: str) -> Figure:
+        """The expected value of an output."""
+        return Figure(*self._tally(name).mean(), self.replicates)
+
+    def probability(self, name: str, *, below: float | None = None, above: float | None = None) -> Figure:
+        """The probability that an output lies below or above a value, or between two.
+
+        Raises:
+            BeliefError: neither bound is given, or they cross.
+        """
+        low, high = -math.inf if above is None else above, math.inf if below is None else below
+        if (below is None and above is None) or not low < high:
+            raise BeliefError("probability", (above, below), "is no range", "give below=, above=, or both with above < below")
+        return Figure(*self._tally(name).probability(low, high), self.replicates)
+
+    def cdf(self, name: str, value: float) -> Figure:
+        """The probability that an output lies at or below a value."""
+        return self.probability(name, below=float(np.nextafter(value, np.inf)))
+
+    def percentile(self, name: str, value: float) -> float:
+        """Where a value stands among the draws of an output, from 0 to 100."""
+        return 100 * float(self.cdf(name, value))
+
+    def density(self, name: str, at: ArrayLike) -> Array:
+        """The density of an output between each pair of neighbouring edges, shape (len(at) - 1,)."""
+        edges = np.asarray(at, dtype=np.float64)
+        below = np.array([float(self.cdf(name, edge)) for edge in edges])
+        return np.asarray(np.diff(below) / np.diff(edges))
+
+    def check(self, of: str | None = None) -> Check:
+        """These quantiles beside the exact ones, where an output is a product of its inputs.
+
+        Args:
+            of: the output; the first if left out.
+
+        Raises:
+            BeliefError: the output is no product of positive, steady factors of one input each.
+        """
+        from .exact import check  # the oracle needs to know what a simulation is
+
+        return check(self, of or self.outputs[0])
+
+    def families(self) -> dict[str, str]:
+        """Which family each belief became when it met its field."""
+        return {path: law.family for path, law in self.beliefs.resolve(self.spec).laws.items()}
+
+    def record(self) -> dict[str, Any]:
+        """What reproduces these numbers: spec, beliefs, function, seed, points, and the versions of the code."""
+        from ..beliefs.files import to_dict  # files need to know what beliefs are
+
+        return {
+            "trainsim": version("trainsim"),
+            "numpy": np.__version__,
+            "function": _name(self.function),
+            "seed": self.seed,
+            "n": self.n,
+            "replicates": self.replicates,
+            "method": self.method,
+            "spec": {"kind": kind_of(type(self.spec)), **self.spec.to_dict()},
+            **to_dict(self.beliefs),
+        }
+
+    def cite(self) -> str:
+        """One line to put under a figure."""
+        return f"trainsim {version('trainsim')}, {self.method}, n={self.n}, replicates={self.replicates}, seed={self.seed}"
+
+    def __str__(self) -> str:
+        head = f"{self.n:,} points, {self.replicates} replicates, seed {self.seed}, {self.method}"
+        rows = [f"{name}: P5 {q[0]}, P50 {q[1]}, P95 {q[2]}" for name in self.outputs if (q := self.quantile(name, [0.05, 0.5, 0.95]))]
+        return "\n".join([head, *rows])
+
+
+def _name(function: Callable[[Any], Any]) -> str:
+    """A function by its import path."""
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}:{named.__qualname__}"

@@ -1,0 +1,1 @@
+"""Predictions checked against published runs, steps and rents."""

@@ -1,0 +1,74 @@
+"""Reinforcement learning held against its published hours: what the day before said, and what told settings give."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..catalog.recipes import SaidHours, said_hours
+from ..catalog.rows import rows
+from ..core.units import human
+from ..uncertainty.analysis.scores import interval_score
+
+KINDS = {
+    "recipe": "said from what was public the day before",
+    "recipe-by-rule": "the same, batch and rounds by rule",
+    "grpo": "settings told",
+}
+"""Kind of a row of ``programmes`` → what its hours follow from."""
+
+
+@dataclass(frozen=True)
+class ReinforcementBacktest:
+    """Hours of every recipe that may be held against published ones, misses included."""
+
+    found: tuple[SaidHours, ...]
+
+    def of_kind(self, kind: str) -> tuple[SaidHours, ...]:
+        """Those of one kind of row, by day."""
+        return tuple(said for said in self.found if said.row["kind"] == kind)
+
+    def __str__(self) -> str:
+        head = f"{'published':<12}{'row':<32}{'5%':>8}{'50%':>8}{'95%':>8}{'truth':>9}  pct."
+        blocks = [f"{words}\n{_table(self.of_kind(kind))}" for kind, words in KINDS.items()]
+        return "\n".join([head, *blocks, f"all\n{_foot(self.found)}"])
+
+
+def reinforcement_backtest() -> ReinforcementBacktest:
+    """Every recipe of the catalogue with published hours, computed and held against them.
+
+    >>> len(reinforcement_backtest().of_kind("recipe"))
+    2
+    """
+    named = [name for name, row in rows("programmes").items() if row["kind"] in KINDS]
+    return ReinforcementBacktest(tuple(sorted(map(said_hours, named), key=lambda said: (said.row.date, said.row.id))))
+
+
+def coverage(found: Sequence[SaidHours]) -> float:
+    """Share of published hours inside the 90 % interval."""
+    return float(np.mean([said.inside for said in found]))
+
+
+def median_width(found: Sequence[SaidHours]) -> float:
+    """Median of high over low."""
+    return float(np.median([said.p95 / said.p5 for said in found]))
+
+
+def _table(found: Sequence[SaidHours]) -> str:
+    return "\n".join([*map(_line, found), _foot(found)])
+
+
+def _foot(found: Sequence[SaidHours]) -> str:
+    score = np.mean([interval_score(said.p5, said.p95, float(said.told or np.nan)) for said in found])
+    return (
+        f"{sum(said.inside for said in found)} of {len(found)} inside the 90 % interval, "
+        f"median width ×{median_width(found):.1f}, interval score {score:.2f}"
+    )
+
+
+def _line(said: SaidHours) -> str:
+    figures = "".join(f"{human(x):>8}" for x in (said.p5, said.p50, said.p95))
+    truth, percentile = float(said.told or np.nan), float(said.percentile or 0.0)
+    return f"{said.row.date!s:<12}{said.row.id:<32}{figures}{human(truth):>9}  {percentile:4.0f}{'' if said.inside else ' MISS'}"

@@ -1,0 +1,183 @@
+"""Hindcasts: what would have been said the day before a figure was disclosed, and how it turned out."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..catalog.evidence import mfu_evidence
+from ..catalog.hardware import chip
+from ..catalog.models import model_of
+from ..catalog.rows import Row, rows
+from ..cluster.hardware import Cluster
+from ..core.errors import CatalogError
+from ..core.units import SECONDS_PER_HOUR, human
+from ..model.counting import flops_per_token
+from ..parallelism.plan import Plan
+from ..run.run import Run
+from ..training.efficiency import MFU
+from ..training.phases import Phase
+from ..uncertainty.analysis.scores import interval_score
+
+if TYPE_CHECKING:
+    from .step_backtest import StepBacktest
+
+FLAT_MFU, FLAT_FACTOR = 0.40, 2.0
+"""The yardstick: six per active parameter and token at a flat 40 %, within a factor of two."""
+
+
+@dataclass(frozen=True)
+class Hindcast:
+    """One published run, foretold.
+
+    Args:
+        name, org, day: the row, its lab, the day its hours became public.
+        low, mid, high: 5, 50 and 95 % quantiles of the hours said before [GPU-h].
+        truth: the hours disclosed [GPU-h].
+        percentile: where the truth stands in what was said, 0 to 100.
+        flat: hours by 6ND at a flat utilisation [GPU-h].
+        noted: what is known to be odd about the truth; it counts all the same.
+    """
+
+    name: str
+    org: str
+    day: dt.date
+    low: float
+    mid: float
+    high: float
+    truth: float
+    percentile: float
+    flat: float
+    noted: str = ""
+
+    @property
+    def inside(self) -> bool:
+        """Whether the truth lies in the 90 % interval."""
+        return self.low <= self.truth <= self.high
+
+    @property
+    def score(self) -> float:
+        """Interval score in log hours; lower is better (Gneiting and Raftery 2007, section 6.2)."""
+        return float(interval_score(self.low, self.high, self.truth))
+
+    @property
+    def flat_score(self) -> float:
+        """The same for the yardstick."""
+        return float(interval_score(self.flat / FLAT_FACTOR, self.flat * FLAT_FACTOR, self.truth))
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """All hindcasts, misses included, and the runs that couldn't be foretold, each with the reason."""
+
+    hindcasts: tuple[Hindcast, ...]
+    not_run: dict[str, str]
+
+    @property
+    def coverage(self) -> float:
+        """Share of truths inside the 90 % interval."""
+        return float(np.mean([h.inside for h in self.hindcasts]))
+
+    @property
+    def width(self) -> float:
+        """Median of high over low."""
+        return float(np.median([h.high / h.low for h in self.hindcasts]))
+
+    @property
+    def scores(self) -> tuple[float, float]:
+        """Mean interval score, ours and the yardstick's."""
+        return float(np.mean([h.score for h in self.hindcasts])), float(np.mean([h.flat_score for h in self.hindcasts]))
+
+    def __str__(self) -> str:
+        head = f"{'disclosed':<12}{'run':<24}{'lab':<15}{'5%':>8}{'50%':>8}{'95%':>8}{'truth':>9}  pct."
+        ours, flat = self.scores
+        labs = len({h.org for h in self.hindcasts})
+        foot = (
+            f"{len(self.hindcasts)} runs of {labs} labs, {self.coverage:.0%} inside the 90 % interval, median width ×{self.width:.1f}, "
+            f"interval score {ours:.2f} (6ND at a flat {FLAT_MFU:.0%} ×/÷{FLAT_FACTOR:g}: {flat:.2f})"
+        )
+        noted = [f"noted: {h.name}: {h.noted}" for h in self.hindcasts if h.noted]
+        rest = [f"not foretold: {name}: {why}" for name, why in self.not_run.items()]
+        return "\n".join([head, *map(_line, self.hindcasts), foot, *noted, *rest])
+
+
+def _line(h: Hindcast) -> str:
+    figures = "".join(f"{human(x):>8}" for x in (h.low, h.mid, h.high))
+    marks = f"{'' if h.inside else ' MISS'}{' noted' if h.noted else ''}"
+    return f"{h.day!s:<12}{h.name:<24}{h.org:<15}{figures}{human(h.truth):>9}  {h.percentile:4.0f}{marks}"
+
+
+def hindcasts(names: Iterable[str] | None = None) -> Backtest:
+    """Foretell the hours of every published training run of the catalogue from what was public the day before.
+
+    Work is counted from the published architecture and tokens; utilisation is the catalogue's prior as of that day, blind to
+    the run; hours that hold downtime are foretold as such.
+
+    Args:
+        names: rows to foretell; all training runs where None.
+
+    >>> hindcasts(["llama3.1-405b"]).hindcasts[0].inside
+    True
+    """
+    done: list[Hindcast] = []
+    not_run: dict[str, str] = {}
+    for name, row in rows("runs").items():
+        if row.get("kind") != "training" or (names is not None and name not in set(names)):
+            continue
+        try:
+            done.append(_hindcast(row))
+        except CatalogError as error:
+            not_run[name] = f"{error.value} {error.rule}" if isinstance(error.value, int) else error.rule
+    return Backtest(tuple(sorted(done, key=lambda h: (h.day, h.name))), not_run)
+
+
+def _hindcast(row: Row) -> Hindcast:
+    phase = next((p for p in row.get("phases", ()) if p.get("tokens") and p.get("gpu_hours")), row.fields)
+    seq_len, tokens, truth = phase.get("seq_len", row.get("seq_len")), phase.get("tokens"), phase.get("gpu_hours")
+    model = model_of(row)
+    if model is None or not seq_len or not tokens or not truth:
+        raise CatalogError(row.address, None, "gives no architecture, tokens, sequence length or hours", "complete the row")
+    part = chip(row["chip"])
+    if part.peak.bf16 is None:
+        raise CatalogError(row.address, None, f"{part.name} has no BF16 peak", "give a peak")
+    fp8 = str(row.get("precision", "")).startswith("fp8")
+    run = Run(
+        name=row.id,
+        model=model,
+        cluster=Cluster(chip=part, gpus=int(row.get("gpus") or 8)),
+        phases=[Phase("pretrain", tokens=float(tokens), seq_len=float(seq_len), plan=Plan(precision="fp8") if fp8 else None)],
+        efficiency=MFU(FLAT_MFU),
+    )
+    before = row.date - dt.timedelta(days=1)
+    belief = mfu_evidence(run, before, "busy" if phase.get("hours_are", row.get("hours_are")) == "busy" else "wall").belief
+    law = belief.meets(run.unit_of("efficiency.mfu"), "efficiency.mfu")
+    at_peak = float(tokens) / (SECONDS_PER_HOUR * float(part.peak.bf16))
+    work = at_peak * float(flops_per_token(model, float(seq_len)).total)
+    low, mid, high = (work / float(law.ppf(q)) for q in (0.95, 0.5, 0.05))
+    flat = at_peak * float(flops_per_token(model, float(seq_len), "6nd").total) / FLAT_MFU
+    percentile = 100.0 * (1.0 - float(law.cdf(min(work / truth, 1.0))))
+    return Hindcast(row.id, str(row.get("org")), row.date, low, mid, high, float(truth), percentile, flat, str(row.get("why", "")))
+
+
+def backtest(rows: str | Path | None = None) -> Backtest | StepBacktest:
+    """Published figures: what would have been said before, how it turned out, inside or not.
+
+    Args:
+        rows: a file of measured steps to hold the modelled time against; None for the hindcasts of published runs' hours.
+
+    Raises:
+        SpecError: no such file, or a file of another shape.
+
+    >>> backtest().coverage >= 0.8
+    True
+    """
+    if rows is None:
+        return hindcasts()
+    from .step_backtest import step_backtest
+
+    return step_backtest(rows)

@@ -1,0 +1,177 @@
+"""Published steps: what the model says of each, what was measured, inside or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from ..calibration.fit import modelled_log_seconds
+from ..calibration.readers.measured_steps import read_steps
+from ..calibration.records import MeasuredStep
+from ..catalog.posterior import calibration, is_routed
+from ..core.errors import SpecError, TrainsimError
+from ..uncertainty.analysis.scores import interval_score
+
+Array = NDArray[np.float64]
+STRATA = 15
+"""Equally likely values of what nothing explains, beside every draw of the constants."""
+
+
+@dataclass(frozen=True)
+class StepForecast:
+    """One measured step and what is modelled of it.
+
+    Args:
+        step: the row.
+        modelled: at the calibration's most probable point [s].
+        low, mid, high: 5, 50 and 95 % [s].
+    """
+
+    step: MeasuredStep
+    modelled: float
+    low: float
+    mid: float
+    high: float
+
+    @property
+    def inside(self) -> bool:
+        """Whether the measured time lies in the 90 % interval."""
+        return self.low <= self.step.seconds <= self.high
+
+    @property
+    def off(self) -> float:
+        """|modelled / measured − 1|."""
+        return abs(self.modelled / self.step.seconds - 1.0)
+
+    @property
+    def score(self) -> float:
+        """Interval score in log seconds; lower is better."""
+        return float(interval_score(self.low, self.high, self.step.seconds))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Forecasts pooled: distinct configurations, error of the point, coverage and score of the interval."""
+
+    name: str
+    rows: int
+    configurations: int
+    median: float
+    mean: float
+    bias: float
+    coverage: float
+    width: float
+    score: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name:<30}{self.rows:>5}{self.configurations:>5}{100 * self.median:>8.1f}{100 * self.mean:>7.1f}{100 * self.bias:>+7.1f}"
+            f"{100 * self.coverage:>8.0f} %{self.width:>8.2f}{self.score:>8.2f}"
+        )
+
+
+HEADER = f"{'':<30}{'n':>5}{'conf':>5}{'median':>8}{'mean':>7}{'bias':>7}{'inside':>10}{'x/÷':>8}{'score':>8}"
+
+
+@dataclass(frozen=True)
+class StepBacktest:
+    """Every row of a file of measured steps: forecast, refused because the calibration has seen it, or not run and why.
+
+    Rows that are superseded, ambiguous or drop tokens are forecast, and pooled apart.
+    """
+
+    forecasts: tuple[StepForecast, ...]
+    seen: tuple[MeasuredStep, ...]
+    not_run: tuple[MeasuredStep, ...]
+
+    @property
+    def sound(self) -> tuple[StepForecast, ...]:
+        """Forecasts of rows that no doubt is known of."""
+        return tuple(f for f in self.forecasts if not f.step.doubt)
+
+    def groups(self) -> tuple[Group, ...]:
+        """Pooled by kind of model, chip and format; all; and the doubtful apart."""
+        names = sorted({f.step.group for f in self.sound})
+        found = [_pooled(name, [f for f in self.sound if f.step.group == name]) for name in names]
+        doubtful = [f for f in self.forecasts if f.step.doubt]
+        return (*found, *([_pooled("all", self.sound)] if self.sound else []), *([_pooled("doubtful", doubtful)] if doubtful else []))
+
+    def sources(self) -> tuple[Group, ...]:
+        """Pooled by whose rows they are."""
+        names = sorted({f.step.source for f in self.sound})
+        return tuple(_pooled(name, [f for f in self.sound if f.step.source == name]) for name in names)
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        yield f"{'measured':>10}{'modelled':>10}{'5%':>10}{'95%':>10}  row"
+        for f in self.forecasts:
+            mark = ("" if f.inside else " MISS") + "".join(f" ({words})" for words in (f.step.doubt, f.step.untold) if words)
+            yield f"{f.step.seconds:>10.4g}{f.modelled:>10.4g}{f.low:>10.4g}{f.high:>10.4g}  {f.step.name}{mark}"
+        for step in self.not_run:
+            yield f"{'not run':>10}  {step.name}: {step.why}"
+        if self.seen:
+            yield f"refused: {len(self.seen)} rows that the calibration has seen"
+        if self.forecasts:
+            yield from ("", HEADER, *map(str, self.groups()), "", "by source", *map(str, self.sources()))
+
+
+def _pooled(name: str, forecasts: Sequence[StepForecast]) -> Group:
+    apart = np.log([f.modelled / f.step.seconds for f in forecasts])
+    return Group(
+        name=name,
+        rows=len(forecasts),
+        configurations=len({f.step.key for f in forecasts}),
+        median=float(np.median([f.off for f in forecasts])),
+        mean=float(np.mean([f.off for f in forecasts])),
+        bias=float(np.mean(apart)),
+        coverage=float(np.mean([f.inside for f in forecasts])),
+        width=float(np.sqrt(np.median([f.high / f.low for f in forecasts]))),
+        score=float(np.mean([f.score for f in forecasts])),
+    )
+
+
+def step_backtest(rows: str | Path | Sequence[MeasuredStep]) -> StepBacktest:
+    """Model every measured step of a file with the shipped calibration.
+
+    Args:
+        rows: a ``.json`` or ``.csv`` file (:func:`trainsim.calibration.readers.measured_steps.read_steps`), or steps already read.
+
+    Raises:
+        SpecError: no such file, or a file of another shape.
+    """
+    steps = read_steps(rows) if isinstance(rows, str | Path) else list(rows)
+    shipped = calibration()
+    able: list[MeasuredStep] = []
+    not_run: list[MeasuredStep] = []
+    for step in steps:
+        (not_run if step.why or not step.seconds > 0 else able).append(step)
+    seen = [s for s in able if s.hash in shipped.rows]
+    fresh = [s for s in able if s.hash not in shipped.rows]
+    found: list[StepForecast] = []
+    for step in fresh:
+        try:
+            found.append(_forecast(step))
+        except TrainsimError as error:
+            not_run.append(replace(step, why=str(error)))
+    return StepBacktest(tuple(found), tuple(seen), tuple(not_run))
+
+
+def _forecast(step: MeasuredStep) -> StepForecast:
+    """A row's forecast; where it doesn't tell its whole layout, of the fastest it may have had: who could measure chose well."""
+    shipped = calibration()
+    if step.model is None:
+        raise SpecError("model", None, "is not known", "give a row with its architecture")
+    points = np.concatenate([shipped.best[None, :], shipped.draws])
+    logs = modelled_log_seconds(step.readings, dict(zip(shipped.names, points.T, strict=True)))
+    at = int(np.argmin(logs[:, 0]))
+    mean, sigma = shipped.unexplained(step.stack, routed=is_routed(step.model), source=step.source, layers=step.kernels)
+    unexplained = mean + sigma * ndtri((np.arange(STRATA) + 0.5) / STRATA)
+    low, mid, high = np.exp(np.quantile((logs[at, 1:, None] + unexplained).ravel(), (0.05, 0.5, 0.95)))
+    return StepForecast(step, float(np.exp(logs[at, 0] + mean)), float(low), float(mid), float(high))

@@ -1,0 +1,358 @@
+"""Any claim on any subject: no row of the catalogue is needed, ten times the figure is another verdict, another unit is not."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import pytest
+
+import trainsim as ts
+from trainsim.auditing.audit import RUN_QUANTITIES
+from trainsim.auditing.checks import _FLEET, _JUDGES
+from trainsim.auditing.words import SEVERITY
+from trainsim.claims.claim import _BASES, _PREFIXES, DIMENSIONS
+
+Subject = Any
+
+
+@cache
+def model() -> ts.Model:
+    return ts.from_hf(
+        {
+            "model_type": "mixtral", "hidden_size": 2048, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
+            "num_key_value_heads": 4, "vocab_size": 64000, "tie_word_embeddings": False, "num_local_experts": 16,
+            "num_experts_per_tok": 2, "sliding_window": None,
+        }
+    )  # fmt: skip
+
+
+@cache
+def run(**changes: Any) -> ts.Run:
+    given: dict[str, Any] = {
+        "name": "ours",
+        "model": model(),
+        "cluster": ts.catalog.cluster("hgx-h100", gpus=256),
+        "phases": (ts.Phase("pretrain", tokens=1e12, seq_len=4096),),
+        "efficiency": ts.MFU(0.3),
+        "reliability": ts.Goodput(0.95),
+        "price": ts.Rental(usd_per_gpu_hour=2.6, date="2025-03-31"),
+    }
+    return ts.Run(**given | changes)
+
+
+@cache
+def bare() -> ts.Run:
+    return run(efficiency=None, reliability=None, price=None)
+
+
+@cache
+def rollouts() -> ts.Run:
+    recipe = ts.Reinforcement(
+        steps=200,
+        prompts=128,
+        samples=8,
+        prefill_mfu=0.4,
+        learning_mfu=0.25,
+        sync_seconds=20,
+        responses=ts.Responses(prompt=150, start=600, end=1500, spread=0.8, maximum=8192),
+        engine=ts.Engine(gpus=1, bandwidth_share=0.55, compute_share=0.3, step_overhead_seconds=0.008, max_batch=256),
+    )
+    made = run(phases=(ts.Phase("rl", efficiency=ts.Rollouts(recipe=recipe)),), cluster=ts.catalog.cluster("hgx-h100", gpus=8))
+    return made.replace({"model": ts.catalog.model("llama3-8b")})
+
+
+@cache
+def fleet() -> ts.Fleet:
+    owner = ts.Ownership(usd_per_gpu=35e3, life_years=4, operating_share=0.14, utilization=0.8)
+    return ts.Fleet(holdings=[ts.Holding(name="H100", gpus=12_000, ownership=owner), ts.Holding(name="A100", gpus=5_000, ownership=owner)])
+
+
+@cache
+def development() -> ts.Development:
+    return ts.Development(lines=[ts.Line(name="main", run=run())], experiments=3.0, data=ts.Data(acquisition_usd=4e5), storage_usd=1e5)
+
+
+FLEET_BELIEFS = ts.Beliefs({"holdings.H100.gpus": ts.ci90(8e3, 16e3)})
+CASES: dict[str, tuple[ts.Claim, Callable[[], Subject], dict[str, Any]]] = {
+    "dollars": (ts.Claim("cost", 26.2e3, unit="USD"), run, {}),
+    "dollars of a model": (ts.Claim("cost", 30e3, unit="USD", scope="all runs at rent"), run, {}),
+    "dollars at the owner's cost": (ts.Claim("cost", 17e3, unit="USD", scope="final run at owner's cost"), run, {}),
+    "dollars where nothing was told": (ts.Claim("cost", 26e3, unit="USD"), bare, {}),
+    "dollars of reinforcement learning": (ts.Claim("cost", 300, unit="USD"), rollouts, {}),
+    "dollars of a development": (ts.Claim("cost", 600e3, unit="USD"), development, {}),
+    "hours": (ts.Claim("gpu_hours", 10.6e3, unit="GPU-h"), run, {}),
+    "hours of a development": (ts.Claim("gpu_hours", 10.6e3, unit="GPU-h"), development, {}),
+    "hours where none were told": (ts.Claim("gpu_hours", 11e3, unit="GPU-h"), bare, {}),
+    "hours of reinforcement learning": (ts.Claim("gpu_hours", 120, unit="GPU-h"), rollouts, {}),
+    "days": (ts.Claim("wall_days", 1.7, unit="day"), run, {}),
+    "a utilisation": (ts.Claim("mfu", 30, unit="%"), run, {}),
+    "a utilisation where none was told": (ts.Claim("mfu", 0.33), bare, {}),
+    "FLOPs": (ts.Claim("flops", 1.1e22, unit="FLOP"), run, {}),
+    "tokens": (ts.Claim("tokens", 1, unit="Ttoken"), run, {}),
+    "GPUs": (ts.Claim("gpus", 256, unit="GPU"), run, {}),
+    "parameters": (ts.Claim("params", 10.5, unit="Bparameter"), model, {}),
+    "active parameters": (ts.Claim("active_params", 1.7, unit="Bparameter"), model, {}),
+    "layers": (ts.Claim("layers", 24, unit="layer"), model, {}),
+    "experts": (ts.Claim("experts", 16, unit="expert"), model, {}),
+    "bytes of cache": (ts.Claim("kv_bytes_per_token", 49_152, unit="B/token"), model, {}),
+    "a lab's machines": (ts.Claim("fleet.gpus", 17, unit="kGPU"), fleet, {}),
+    "their price": (ts.Claim("fleet.capex", 595, unit="MUSD"), fleet, {}),
+    "their running": (ts.Claim("fleet.operating", 333, unit="MUSD"), fleet, {}),
+    "a year of it": (ts.Claim("fleet.operating_per_year", 83, unit="MUSD/year"), fleet, {}),
+    "their price as believed": (ts.Claim("fleet.capex", 595, unit="MUSD"), fleet, {"beliefs": FLEET_BELIEFS}),
+    "a comparison": (ts.Claim("cost", 3000, unit="times"), run, {"versus": ts.catalog.run("llama3.1-405b")}),
+    "a comparison of hours": (ts.Claim("gpu_hours", 2900, unit="times"), run, {"versus": ts.catalog.run("llama3.1-405b")}),
+    "a comparison of sizes": (ts.Claim("params", 39, unit="times"), run, {"versus": ts.catalog.run("llama3.1-405b")}),
+}
+
+
+@cache
+def judged(name: str, factor: float = 1.0, unit: str | None = None) -> ts.Verdict:
+    claim, subject, more = CASES[name]
+    value = float(claim.value or 0.0) * factor
+    return ts.audit(claim.replace({"value": value, "unit": claim.unit if unit is None else unit}), subject(), **more)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_sound_figure_holds_and_ten_times_it_does_not(name: str) -> None:
+    verdict = judged(name)
+    assert verdict.number in ("HOLDS", "STRAINED"), verdict.checks
+    wrong = judged(name, 10.0)
+    assert SEVERITY.index(wrong.number) > SEVERITY.index("STRAINED"), wrong.checks
+    for each in (verdict, wrong):
+        lines = str(each).splitlines()
+        assert max(map(len, lines)) <= 80
+        assert each.number in str(each)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_same_figure_in_another_unit_is_judged_alike(name: str) -> None:
+    claim = CASES[name][0]
+    told = claim.replace({"value": 1.0}).in_base()
+    others = [
+        (prefix + base, size * to_base)
+        for base, (dimension, to_base) in _BASES.items()
+        for prefix, size in _PREFIXES.items()
+        if dimension == claim.judged_in and base and prefix in ("", "k", "million ")
+    ]
+    verdict = judged(name)
+    for unit, size in others[1:2]:
+        other = judged(name, told / size, unit)
+        assert (other.number, other.words, other.scopes) == (verdict.number, verdict.words, verdict.scopes), unit
+
+
+def test_every_quantity_has_a_judge_and_a_case() -> None:
+    assert set(DIMENSIONS) == set(_JUDGES) | set(RUN_QUANTITIES)
+    left = {"busy_gpu_hours", "mtp_depth", "investment", "pay"}  # as gpu_hours; below; a purchase told as a floor; of a lab's people
+    assert {c.quantity for c, _, _ in CASES.values()} == set(DIMENSIONS) - left
+
+
+def test_prediction_modules_may_be_none() -> None:
+    v3 = ts.catalog.model("deepseek-v3")
+    assert ts.audit(ts.Claim("mtp_depth", 1, unit="token"), v3).number == "HOLDS"
+    assert ts.audit(ts.Claim("mtp_depth", 3, unit="token"), v3).number == "FAILS"
+    assert ts.audit(ts.Claim("mtp_depth", 0, unit="token"), model()).number == "HOLDS"
+    assert ts.audit(ts.Claim("kv_bytes_per_token", 70, unit="kB/token"), v3).number == "HOLDS"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_claim_on_a_subject_that_has_no_such_quantity_says_so(name: str) -> None:
+    claim, _, more = CASES[name]
+    if more:
+        return
+    wrong = fleet() if claim.quantity not in _FLEET else run()
+    with pytest.raises(ts.TrainsimError, match="subject=") as caught:
+        ts.audit(claim, wrong)
+    assert "give subject=" in caught.value.remedy
+    with pytest.raises(ts.TrainsimError, match="is no subject of a claim"):
+        ts.audit(claim, "ours")  # type: ignore[arg-type]
+
+
+def test_more_hours_than_the_chips_can_work_are_impossible() -> None:
+    assert ts.audit(ts.Claim("wall_days", 0.2, unit="day"), run()).number == "IMPOSSIBLE"
+    assert ts.audit(ts.Claim("mfu", 1.2), run()).number == "IMPOSSIBLE"
+
+
+def test_a_floor_and_a_ceiling_can_be_wrong_on_one_side_only() -> None:
+    for bound, low, high in (("at least", "HOLDS", "FAILS"), ("at most", "FAILS", "HOLDS")):
+        for quantity, unit, middle in (("fleet.capex", "USD", 595e6), ("cost", "USD", 26.2e3), ("tokens", "token", 1e12)):
+            subject = fleet() if quantity.startswith("fleet") else run()
+            words = [
+                ts.audit(ts.Claim(quantity, middle * f, unit=unit, bound=bound), subject).number  # type: ignore[arg-type]
+                for f in (0.05, 20.0)
+            ]
+            assert words == [low, high], (bound, quantity)
+
+
+def test_a_scope_wider_than_what_is_priced_is_bounded_from_below() -> None:
+    low = ts.audit(ts.Claim("cost", 1e3, unit="USD", scope="model at rent"), run())
+    assert low.check("dollars").word == "FAILS"
+    likely = ts.audit(ts.Claim("cost", 5e6, unit="USD", scope="model at rent"), run()).check("dollars")
+    assert likely.word == "CANNOT BE JUDGED"
+    assert "data, people" in likely.finding
+    stock = ts.audit(ts.Claim("cost", 5e6, unit="USD", scope="fleet purchase"), run()).check("dollars")
+    assert "no scope of a run" in stock.finding
+
+
+def test_the_owners_cost_is_another_figure_than_rent() -> None:
+    rent, own = (ts.audit(ts.Claim("cost", 22e3, unit="USD", scope=s), run()) for s in ("final-run rent", "final run at owner's cost"))
+    assert rent.check("dollars").percentile != own.check("dollars").percentile
+    assert "owner's cost" in own.check("dollars").finding
+
+
+def test_what_nobody_told_is_not_held_against_the_claim() -> None:
+    """Medians that the catalogue filled in are no statement of the run's maker."""
+    names = {c.name for c in ts.audit(ts.Claim("cost", 26e3, unit="USD"), bare()).checks}
+    assert names == {"dollars"}
+    unpriced = ts.audit(ts.Claim("cost", 90e6, unit="USD", subject="llama3.1-405b", date="2025-06-30"))
+    assert unpriced.check("arithmetic").word == "CANNOT BE JUDGED"
+    assert "nobody stated the price" in unpriced.check("arithmetic").finding
+    sure, unsure = (ts.audit(ts.Claim("cost", 26e3, unit="USD"), r).rungs[0].rent for r in (run(), bare()))
+    assert float(unsure[2]) / float(unsure[0]) > 1.3 * float(sure[2]) / float(sure[0])
+
+
+def test_chips_nobody_quotes_are_judged_at_the_price_stated() -> None:
+    chip = ts.Chip(name="home-made", peak=ts.Peak(bf16=5e14), memory=80e9, memory_bandwidth=2e12)
+    own = run(cluster=ts.Cluster(chip=chip, gpus=64))
+    cost = float(ts.estimate(own).told_gpu_hours) * 2.6
+    verdict = ts.audit(ts.Claim("cost", round(cost, -3), unit="USD"), own)
+    assert verdict.check("rent").word == "CANNOT BE JUDGED"
+    assert verdict.number == "HOLDS"
+    assert "stated price" in verdict.check("dollars").finding
+    mine = ts.Beliefs({"price.usd_per_gpu_hour": ts.ci90(20, 30)})
+    assert ts.audit(ts.Claim("cost", cost, unit="USD"), own, mine).check("rent").word == "FAILS"
+
+
+def test_a_scenario_is_never_stronger_than_cannot_be_judged() -> None:
+    for name in ("qwen2.5-72b-guess", "gpt3-175b", "mt-nlg-530b"):
+        assert ts.catalog.rows("runs")[name].grade == "estimate"
+        verdict = ts.audit(ts.Claim("cost", 5e6, unit="USD", subject=name))
+        assert verdict.number == verdict.words == "CANNOT BE JUDGED"
+
+
+def test_every_published_run_can_be_asked_about() -> None:
+    """No row breaks the audit; what can't be judged says why."""
+    for name, row in ts.catalog.rows("runs").items():
+        if row["kind"] != "benchmark":
+            verdict = ts.audit(ts.Claim("gpu_hours", 1e5, unit="GPU-h", subject=name))
+            assert verdict.number in SEVERITY
+            assert verdict.checks[0].finding
+
+
+def test_a_comparison_puts_both_sides_at_one_scope() -> None:
+    said = ts.Claim("cost", 15, unit="times", subject="deepseek-v3", versus="llama3.1-405b")
+    verdict = ts.audit(said)
+    assert verdict.number == "HOLDS"
+    assert verdict.scopes == tuple(verdict.ratios)
+    back = ts.audit(said.replace({"subject": "llama3.1-405b", "versus": "deepseek-v3", "value": 1 / 15}))
+    low, mid, high = (float(q) for q in verdict.ratios["the last run"])
+    other = [float(q) for q in back.ratios["the last run"]]
+    assert other == pytest.approx([1 / high, 1 / mid, 1 / low], rel=0.02)
+    nobody = ts.audit(said.replace({"versus": "gpt-4", "value": 18}))
+    assert nobody.number == nobody.words == "CANNOT BE JUDGED"
+    with pytest.raises(ts.TrainsimError, match="times of whose"):
+        ts.audit(said.replace({"versus": ""}))
+
+
+def test_one_market_cancels_in_a_comparison_at_one_rent() -> None:
+    """The same chips at the same hours: rent is one draw, so the ratio of the last runs is exactly that of their hours."""
+    twice = run(phases=(ts.Phase("pretrain", tokens=2e12, seq_len=4096),), name="twice")
+    verdict = ts.audit(ts.Claim("cost", 2, unit="times"), run(), versus=twice)
+    assert [float(q) for q in verdict.ratios["the last run"]] == pytest.approx([2.0] * 3, rel=1e-9)
+    assert verdict.number == "HOLDS"
+
+
+def test_a_line_of_a_run_is_held_against_that_line() -> None:
+    line = float(ts.estimate(ts.catalog.run("deepseek-v3")).cost.part("extend-32k").total)
+    said = ts.Claim("cost.extend-32k", line, unit="USD", subject="deepseek-v3")
+    assert ts.audit(said).number == "HOLDS"
+    assert ts.audit(said.replace({"value": 2 * line})).number == "FAILS"
+
+
+def test_another_days_market_is_another_verdict() -> None:
+    said = ts.Claim("cost", 26e3, unit="USD", date="2026-05-31")
+    later = ts.audit(said, run()).check("dollars").percentile
+    before = ts.audit(said.replace({"date": "2024-06-30"}), run()).check("dollars").percentile
+    assert later is not None
+    assert before is not None
+    assert later > before + 10
+
+
+@pytest.mark.parametrize("date", ["March 2025", "2025-13-01", "20250"])
+def test_a_date_is_an_iso_day(date: str) -> None:
+    with pytest.raises(ts.TrainsimError, match="ISO day"):
+        ts.audit(ts.Claim("cost", 1.0, unit="USD", date=date), run())
+    with pytest.raises(ts.TrainsimError, match="ISO day"):
+        ts.audit(ts.Claim("cost", 1.0, unit="USD"), run(), as_of=date)
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("value", [0.0, -1.0])
+def test_nothing_and_less_than_nothing_never_hold(name: str, value: float) -> None:
+    claim, subject, more = CASES[name]
+    assert SEVERITY.index(ts.audit(claim.replace({"value": value}), subject(), **more).number) > SEVERITY.index("HOLDS")
+
+
+def test_a_misspelt_subject_is_told_which_was_meant() -> None:
+    verdict = ts.audit(ts.Claim("cost", 5e6, unit="USD", subject="deepseek-v33"))
+    assert "did you mean 'deepseek-v3'" in verdict.checks[0].finding
+
+
+def test_a_name_makes_no_run_a_published_one() -> None:
+    """A run called as V3 is, of another architecture: no sibling, no row of V3's people, no stranger measured on V3."""
+    theirs, mine = ts.catalog.run("deepseek-v3"), run(name="deepseek-v3")
+    said = ts.Claim("cost", 26.2e3, unit="USD")
+    assert [r.label for r in ts.audit(said, mine).rungs] == [r.label for r in ts.audit(said, run()).rungs]
+    assert ts.audit(said, mine).others == {}
+    assert "DeepSeek" not in str(ts.audit(said, mine)).splitlines()[0]
+    assert ts.catalog.row_of(mine) is None
+    for changed in ({"phases.pretrain.tokens": 1e12}, {"model": model()}, {"name": "ours"}):
+        assert ts.catalog.row_of(theirs.replace({**changed, "plan": None})) is None
+    for what_if in ({"price.usd_per_gpu_hour": 20.0}, {"reliability.goodput": 0.5}, {"phases.pretrain.efficiency.gpu_hours": 1e6}):
+        found = ts.catalog.row_of(theirs.replace(what_if))
+        assert found is not None
+        assert found.id == "deepseek-v3"
+
+
+def test_another_name_hides_no_run_from_its_own_judge() -> None:
+    """V3 under a name of its user's: what its maker disclosed stays hidden from who judges it."""
+    v3 = ts.catalog.run("deepseek-v3")
+    renamed = v3.replace({"name": "x", "model": v3.model.replace({"name": "x"})})
+    assert ts.catalog.mfu_evidence(renamed).used == ts.catalog.mfu_evidence(v3).used
+    assert "runs/deepseek-v3" not in ts.catalog.mfu_evidence(renamed).used
+
+
+@pytest.mark.parametrize("name", ["dollars", "dollars of a development", "a comparison", "their price as believed", "experts"])
+def test_a_verdict_travels_between_processes(name: str) -> None:
+    verdict = judged(name)
+    there = pickle.loads(pickle.dumps(verdict))  # noqa: S301  (our own)
+    assert str(there) == str(verdict)
+    assert (there.number, there.words, there.scopes, there.checks) == (verdict.number, verdict.words, verdict.scopes, verdict.checks)
+
+
+def test_a_day_asked_for_hides_later_rows_from_every_rung() -> None:
+    claim = ts.catalog.claim("deepseek-v3-6m")
+    labels = {day: [r.label for r in ts.audit(claim, as_of=day).rungs] for day in ("2024-12-25", "2026-12-31")}
+    assert labels["2026-12-31"][-1] == "+ people = the model"
+    assert labels["2024-12-25"] == labels["2026-12-31"][:2], "R1, and priors on data and people, came later"
+    for rung in ts.audit(claim, as_of="2024-12-25").rungs:
+        days = [day for source in rung.inputs.values() for day in re.findall(r"\((\d{4}-\d{2}-\d{2}),", source)]
+        told = [day for day in days if day != "2024-12-26"]  # the run's own row, the subject itself
+        assert all(day <= "2024-12-25" for day in told), rung
+
+
+def test_a_number_without_a_scope_is_read_on_the_basis_that_fits_better() -> None:
+    llama = ts.catalog.run("llama3.1-405b")
+    said = ts.Claim("cost", 1, unit="USD", date="2024-08-31")
+    said = said.replace({"value": 0.9 * float(ts.audit(said, llama).rungs[0].owned[1])})  # what it cost a thrifty owner, far below rent
+    at_rent, owned = (ts.audit(said.replace({"scope": scope}), llama) for scope in ("final-run rent", "final run at owner's cost"))
+    assert (at_rent.number, owned.number) == ("STRAINED", "HOLDS")
+    found = ts.audit(said, llama)
+    assert found.number == "HOLDS"
+    assert "owner's cost; no scope was told; at rent the" in found.check("dollars").finding
+    assert found.scopes[-1].endswith("at the owner's cost")
+    assert ts.audit(said.replace({"value": float(said.value or 0.0) / 10}), llama).number == "FAILS", "on neither"

@@ -1,0 +1,280 @@
+"""What a fit of constants finds: truth it was made from, rows it was given, and nothing it was not."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import trainsim as ts
+from trainsim.calibration import cross_validation as h
+from trainsim.calibration import fit as c
+from trainsim.calibration.readers.measured_steps import read_steps
+from trainsim.calibration.records import MeasuredStep
+from trainsim.calibration.update import run_log_seconds
+from trainsim.catalog.posterior import calibration, constants, fields_at, fitted_fields, stack_at, stack_rows
+from trainsim.catalog.rows import sources
+from trainsim.run.explain import judged
+from trainsim.testing.tables import HEADER, table_of
+
+SHAPES = [
+    (8, 64, m, h, 16, n, 1024, tp, 8 // tp // pp, pp)
+    for m in (1, 4)
+    for h in (1024, 4096)
+    for n in (8, 24)
+    for tp, pp in ((1, 1), (2, 2), (8, 1))
+]
+
+
+def table(folder: Path, milliseconds: list[float]) -> Path:
+    return table_of(folder / "mine.csv", [(*shape, ms) for shape, ms in zip(SHAPES, milliseconds, strict=True)])
+
+
+@pytest.fixture
+def steps(tmp_path: Path) -> list[MeasuredStep]:
+    return read_steps(table(tmp_path, [1000.0] * len(SHAPES)))
+
+
+def made_from(steps: list[MeasuredStep], **known: float) -> list[MeasuredStep]:
+    """The same rows with the time the model gives where some constants have these values."""
+    values = {name: np.array([known.get(name, float(row["prior"]))]) for name, row in constants().items()}
+    return [replace(s, seconds=float(np.exp(t[0]))) for s, t in zip(steps, c.modelled_log_seconds(steps, values), strict=True)]
+
+
+def test_a_fit_finds_the_constants_its_rows_were_made_from(steps: list[MeasuredStep]) -> None:
+    truth = {"gemm-ampere": 0.6, "launch-eager": 4e-5}
+    task = c.problem(made_from(steps, **truth))
+    found = task.values(c.fit(task, starts=2, iterations=15).best[None, :])
+    for name, value in truth.items():
+        assert found[name][0] == pytest.approx(value, rel=0.1), name
+
+
+def test_foretold_rows_are_not_looked_at(steps: list[MeasuredStep]) -> None:
+    rows = made_from(steps)
+    seen, unseen = rows[::2], rows[1::2]
+    once = h.foretell(seen, unseen)
+    changed = h.foretell(seen, [replace(s, seconds=s.seconds * 3) for s in unseen])
+    assert np.allclose(changed.residuals, once.residuals - np.log(3.0), rtol=0, atol=1e-9)
+    assert np.allclose(changed.doubt, once.doubt)
+
+
+def test_the_needed_spread_puts_nine_tenths_inside() -> None:
+    rng = np.random.default_rng(3)
+    doubt = rng.uniform(0.01, 0.05, 4000)
+    apart = h.Unseen((), rng.standard_normal(4000) * np.hypot(doubt, 0.1), doubt, np.zeros(4000, dtype=np.bool_))
+    assert h.needed_spread(apart, np.ones(4000)) == pytest.approx(0.1, rel=0.08)
+
+
+def test_the_shipped_calibration_names_what_it_saw_and_left_out() -> None:
+    shipped = calibration()
+    assert "DeepSeek" in shipped.left_out
+    assert not [s for s in shipped.sources if s.startswith("DeepSeek")]
+    assert shipped.draws.shape == (400, len(constants()))
+    assert np.all(np.isfinite(shipped.draws))
+    assert set(shipped.tags.values()) <= {"fitted", "prior-only", "on-bound"}
+
+
+@pytest.mark.parametrize("name", sorted(stack_rows()))
+def test_every_draw_of_every_stack_is_a_stack(name: str) -> None:
+    shipped = calibration()
+    fields = fields_at(name, dict(zip(shipped.names, shipped.draws.T, strict=True)))
+    assert set(fields) == set(fitted_fields(name))
+    for i in (0, 200, 399):
+        stack_at(name, dict(zip(shipped.names, shipped.draws[i].tolist(), strict=True)))
+
+
+def run(stack: str = "mcore-hopper") -> ts.Run:
+    return ts.Run(
+        model=ts.catalog.model("llama3-8b"),
+        cluster=ts.catalog.cluster("hgx-h100", 64),
+        plan=ts.Plan(zero=3),
+        phases=[ts.Phase("pretrain", tokens=1e12, seq_len=8192, batch=128)],
+        efficiency=ts.Modelled(stack=ts.catalog.stack(stack)),
+        reliability=ts.Goodput(1.0),
+        price=ts.Rental(usd_per_gpu_hour=2.0),
+    )
+
+
+def widths(beliefs: ts.Beliefs, made: ts.Run) -> tuple[float, float, float]:
+    sim = ts.simulate(made, beliefs, n=1 << 12, function=lambda r: {"step": ts.step_time(r).total})
+    low, mid, high = sim.quantile("step", (0.05, 0.5, 0.95))
+    return float(low), float(mid), float(high)
+
+
+def test_own_steps_narrow_and_move_what_is_believed() -> None:
+    made = run()
+    usual = float(np.asarray(ts.step_time(made).total))
+    low, _, high = widths(ts.catalog.stack_beliefs("mcore-hopper", routed=False), made)
+    found = ts.calibrate([1.25 * usual], made)
+    after_low, after_mid, after_high = widths(found.beliefs, made)
+    assert after_high / after_low < high / low
+    assert usual < after_mid < 1.25 * usual * 1.02
+
+
+def test_steps_that_agree_move_nothing() -> None:
+    made = run()
+    usual = float(np.exp(np.median(run_log_seconds(made))))
+    assert abs(ts.calibrate([usual], made).after[1]) < 0.02
+
+
+def test_a_log_is_read_as_its_steps(tmp_path: Path) -> None:
+    made = run()
+    log = tmp_path / "train.log"
+    log.write_text(
+        "\n".join(f"iteration {i}/ 90 | elapsed time per iteration (ms): {ms} |" for i, ms in enumerate([90000.0, 20000.0, 7400.0, 7500.0]))
+    )
+    assert ts.calibrate(log, made).before == ts.calibrate([7.4, 7.5], made).before
+
+
+@pytest.mark.parametrize(
+    ("rows", "given", "words"),
+    [
+        ([7.4], None, "is needed beside a log or step times"),
+        ([], "run", "must be step times above 0"),
+        ([-1.0], "run", "must be step times above 0"),
+        ("nowhere.log", "run", "is no file"),
+        ("nowhere.csv", None, "is no file"),
+    ],
+)
+def test_what_cannot_be_calibrated_says_why(rows: object, given: str | None, words: str) -> None:
+    with pytest.raises(ts.TrainsimError, match=words):
+        ts.calibrate(rows, run() if given else None)  # type: ignore[arg-type]
+
+
+def test_a_log_without_steps_names_the_lines_that_are_understood(tmp_path: Path) -> None:
+    (tmp_path / "x.log").write_text("hello\n")
+    with pytest.raises(ts.TrainsimError, match="Megatron-LM, NeMo"):
+        ts.calibrate(tmp_path / "x.log", run())
+
+
+def test_before_the_calibration_was_made_a_stack_has_its_priors() -> None:
+    made = run()
+    before = calibration().date - dt.timedelta(days=1)
+    wide = widths(ts.catalog.stack_beliefs("mcore-hopper", routed=False, as_of=before), made)
+    narrow = widths(ts.catalog.stack_beliefs("mcore-hopper", routed=False), made)
+    assert wide[2] / wide[0] > narrow[2] / narrow[0]
+
+
+def test_the_factor_of_a_source_before_the_calibration_is_a_row() -> None:
+    row = ts.catalog.rows("priors")["source-factor"]
+    before = ts.catalog.stack_beliefs("mcore-hopper", as_of=calibration().date - dt.timedelta(days=1))
+    law = before["efficiency.stack.factor"].meets(run().unit_of("efficiency.stack.factor"), "efficiency.stack.factor")
+    assert [float(law.ppf(q)) for q in (0.05, 0.5, 0.95)] == pytest.approx([row["p5"], row["p50"], row["p95"]], rel=0.005)
+
+
+@pytest.mark.parametrize("name", sorted(stack_rows()))
+def test_every_number_of_a_stack_names_where_it_came_from(name: str) -> None:
+    """A fitted constant the calibration, one that rows did not move its prior, a figure of the row its own source, the rest nobody."""
+    made = ts.catalog.stack(name)
+    said, base = made.sources(), stack_rows()[stack_rows()[name].get("like") or name]
+    own = base.get("sources", {})
+    for field in made.numbers():
+        constant = fitted_fields(name).get(field, "").partition(" * ")[0]
+        if made.tag(field) == "fitted":
+            assert said[field].startswith("Fitted to"), field
+            assert said[field].endswith(f"[calibration/{constant}]"), field
+        elif constant:
+            assert said[field] == constants()[constant].cited, field
+        elif field in own:
+            assert said[field].startswith(sources()[own[field]]["title"]), field
+        elif field in base.fields:
+            assert said[field] == base.cited, field
+        elif field not in {"factor", "rated_power", "power_exponent"}:
+            assert judged(said[field]), field
+    assert set(own) <= set(base.fields)
+
+
+# diagnosis ---------------------------------------------------------------------------------------------------------------
+
+
+def test_the_usual_step_is_in_the_middle_and_twice_it_is_not() -> None:
+    made = run()
+    usual = float(np.exp(np.median(run_log_seconds(made))))
+    as_usual, slow = ts.diagnose(made, step_time=usual), ts.diagnose(made, step_time=2 * usual)
+    assert 35 < as_usual.percentile < 65
+    assert slow.percentile > 99
+    assert slow.explanations[0].path != ""
+    assert sum(e.probability for e in slow.explanations) == pytest.approx(1.0)
+    assert slow.tell_apart in ts.step_time(made).parts
+
+
+def test_an_explanation_explains() -> None:
+    """At the value it names, the step is about the measured one."""
+    made = run()
+    usual = float(np.asarray(ts.step_time(made).total))
+    found = ts.diagnose(made, step_time=1.15 * usual).explanations[0]
+    assert float(np.asarray(ts.step_time(made.replace({found.path: found.value})).total)) == pytest.approx(1.15 * usual, rel=0.06)
+
+
+def test_memory_is_held_against_the_fullest_rank() -> None:
+    made = run()
+    peak = max(
+        float(np.asarray(made_rank.total)) for made_rank in ts.estimate(made).memory.parts.values() if isinstance(made_rank, ts.Ledger)
+    )
+    found = ts.diagnose(made, memory=peak + 1e9)
+    assert found.memory is not None
+    assert found.memory[0] == pytest.approx(1e9, rel=1e-6)
+
+
+def test_nothing_measured_is_an_error() -> None:
+    with pytest.raises(ts.TrainsimError, match="is needed, or memory"):
+        ts.diagnose(run())
+
+
+# backtest ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_backtest_forecasts_what_it_has_not_seen_and_refuses_the_rest(tmp_path: Path) -> None:
+    file = table(tmp_path, [900.0 + i for i in range(len(SHAPES))])
+    found = ts.backtest(file)
+    assert not isinstance(found, type(ts.backtest()))
+    forecasts = found.forecasts  # type: ignore[union-attr]
+    assert len(forecasts) == len(SHAPES)
+    assert all(f.low < f.mid < f.high for f in forecasts)
+    assert "inside" in str(found)
+
+
+def test_a_row_that_was_seen_is_refused_whatever_its_file_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = read_steps(table(tmp_path, [900.0 + i for i in range(len(SHAPES))]))
+    known = replace(calibration(), rows=frozenset(s.hash for s in first[1:]))
+    monkeypatch.setattr("trainsim.validation.step_backtest.calibration", lambda: known)
+    copy = tmp_path / "another name.csv"
+    copy.write_text((tmp_path / "mine.csv").read_text())
+    found = ts.backtest(copy)
+    assert len(found.seen) == len(SHAPES) - 1  # type: ignore[union-attr]
+    assert [f.step.id for f in found.forecasts] == ["another name:0"]  # type: ignore[union-attr]
+    assert f"refused: {len(SHAPES) - 1} rows" in str(found)
+
+
+def test_rows_that_cannot_be_run_say_why(tmp_path: Path) -> None:
+    file = tmp_path / "runs.json"
+    file.write_text(json.dumps({"runs": [{"id": 1, "name": "Somebody: a run", "gpu": "H100-SXM", "n_gpus": 8}]}))
+    found = ts.backtest(file)
+    assert [bool(s.why) for s in found.not_run] == [True]  # type: ignore[union-attr]
+    assert "not run" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ("mine,8,64,4,4096,32,24,2048,4,2,1,6200", ""),
+        ("mine,8,64,4,4096,32,24,2048,4,2,1,6200,one cell too many", ""),
+        ("mine,8,64,4,4096,32,24,2048,4,1,1,6200", "gpus=8: is not tensor·data·pipeline parallelism, which is 4"),
+        ("mine,6,64,4,4096,32,24,2048,3,2,1,6200", "tensor parallelism=3: does not divide attention heads=32"),
+        ("mine,32,64,4,4096,32,24,2048,1,1,32,6200", "pipeline parallelism=32: is above the model's 24 layers"),
+        ("mine,8,64,4,4096,32,24,2048,4,2,1", "iteration time (ms)=None: is no number above 0"),
+        ("mine,8,64,4,4096,32,24,2048,4,2,1,-1", "iteration time (ms)='-1': is no number above 0"),
+        ("mine,8,sixty,4,4096,32,24,2048,4,2,1,6200", "global batch='sixty': is no number above 0"),
+    ],
+)
+def test_a_row_of_a_csv_file_is_modelled_or_says_why_not(tmp_path: Path, row: str, why: str) -> None:
+    file = tmp_path / "steps.csv"
+    file.write_text(f"name,{HEADER}\n{row}\n", encoding="utf-8")
+    (step,) = read_steps(file)
+    assert step.why.startswith(why)
+    assert bool(step.why) == bool(why)
+    assert (step.model is None) == bool(why)

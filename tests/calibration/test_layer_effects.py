@@ -1,0 +1,142 @@
+"""What a source's layers have in common: means drawn towards nothing, as a posterior of two levels draws them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from trainsim.calibration.cross_validation import foretell, spread_of, spreads
+from trainsim.calibration.fit import modelled_log_seconds
+from trainsim.calibration.layer_effects import FARTHEST, TELLING, offsets
+from trainsim.calibration.readers.measured_steps import read_steps
+from trainsim.calibration.records import MeasuredStep
+from trainsim.catalog.posterior import Calibration, calibration, constants
+from trainsim.testing.tables import table_of
+
+
+@pytest.fixture(scope="module")
+def steps(tmp_path_factory: pytest.TempPathFactory) -> list[MeasuredStep]:
+    """Eight micro-batches' layers, each measured at six depths, as the model times them before any row was seen."""
+    shapes = [(8, 8 * m, m, h, 16, depth, 1024, 8, 1, 1, 1000) for m in (1, 2, 4, 8) for h in (1024, 4096) for depth in range(4, 10)]
+    rows = read_steps(table_of(tmp_path_factory.mktemp("rows") / "rows.csv", shapes))
+    believed = {name: np.array([float(row["prior"])]) for name, row in constants().items()}
+    return [replace(s, seconds=float(np.exp(t[0]))) for s, t in zip(rows, modelled_log_seconds(rows, believed), strict=True)]
+
+
+def drawn(steps: Sequence[MeasuredStep], between: float, within: float, seed: int = 3) -> NDArray[np.float64]:
+    """Residuals with something in common by layers."""
+    rng = np.random.default_rng(seed)
+    common = {name: between * rng.standard_normal() for name in sorted({s.kernels for s in steps})}
+    return np.array([common[s.kernels] + within * rng.standard_normal() for s in steps])
+
+
+def test_layers_are_told_apart_by_what_a_micro_batch_asks_of_a_chip(steps: list[MeasuredStep]) -> None:
+    assert len({s.kernels for s in steps}) == 8
+    assert len({replace(s, source="another").kernels for s in steps} | {s.kernels for s in steps}) == 16
+    assert replace(steps[0], layers="").kernels == ""
+
+
+def test_what_layers_have_in_common_is_found(steps: list[MeasuredStep]) -> None:
+    missed = drawn(steps, between=0.15, within=0.01)
+    found = offsets(steps, missed)
+    for name in {s.kernels for s in steps}:
+        assert found[name] == pytest.approx(float(np.mean([r for s, r in zip(steps, missed, strict=True) if s.kernels == name])), abs=0.004)
+
+
+def test_what_they_have_not_is_not(steps: list[MeasuredStep]) -> None:
+    missed = drawn(steps, between=0.0, within=0.1)
+    found = offsets(steps, missed)
+    assert sum(np.square(list(found.values()))) < 0.3 * sum(
+        np.mean([r for s, r in zip(steps, missed, strict=True) if s.kernels == name]) ** 2 for name in {s.kernels for s in steps}
+    )
+
+
+@given(values=st.lists(st.lists(st.floats(-0.3, 0.3), min_size=2, max_size=6), min_size=TELLING, max_size=8))
+def test_the_offset_is_the_posterior_mean_by_brute_force(steps: list[MeasuredStep], values: list[list[float]]) -> None:
+    """Of the common part under normal laws with the variances by moments, integrated over a grid."""
+    names = sorted({s.kernels for s in steps})[: len(values)]
+    rows = {name: [s for s in steps if s.kernels == name][: len(each)] for name, each in zip(names, values, strict=True)}
+    chosen = [s for name in names for s in rows[name]]
+    found = offsets(chosen, np.array([v for each in values for v in each]))
+    freedom = sum(len(each) - 1 for each in values)
+    within = sum(float(np.var(each)) * len(each) for each in values) / freedom
+    between = float(np.mean([np.mean(each) ** 2 - within / len(each) for each in values]))
+    if between <= 1e-12 or within <= 1e-9:
+        return
+    sd = np.sqrt(between)
+    grid = np.linspace(-8 * sd, 8 * sd, 20001)
+    for name, each in zip(names, values, strict=True):
+        log = -np.square(grid) / (2 * between) - sum(np.square(v - grid) for v in each) / (2 * within)
+        weight = np.exp(log - np.max(log))
+        assert found[name] == pytest.approx(float(weight @ grid / np.sum(weight)), abs=2e-3 * sd)
+
+
+def test_repeats_count_once_and_a_wild_row_counts_as_far_as_rows_may(steps: list[MeasuredStep]) -> None:
+    missed = drawn(steps, between=0.15, within=0.02)
+    repeated = [*steps, *[steps[0]] * 50]
+    assert offsets(repeated, np.append(missed, [missed[0]] * 50)) == pytest.approx(offsets(steps, missed))
+    wild = missed.copy()
+    wild[0] = 9.0
+    capped = missed.copy()
+    capped[0] = FARTHEST
+    assert offsets(steps, wild) == offsets(steps, capped)
+
+
+def test_too_few_layers_tell_nothing(steps: list[MeasuredStep]) -> None:
+    few = [s for s in steps if s.kernels in sorted({s.kernels for s in steps})[: TELLING - 1]]
+    assert offsets(few, drawn(few, between=0.2, within=0.01)) == {}
+    alone = [next(s for s in steps if s.kernels == name) for name in sorted({s.kernels for s in steps})]
+    assert offsets(alone, drawn(alone, between=0.2, within=0.01)) == {}
+
+
+def test_a_forecast_takes_off_what_its_source_misses_of_the_same_layers_and_of_no_other(steps: list[MeasuredStep]) -> None:
+    missed = drawn(steps, between=0.2, within=0.005)
+    rows = [replace(s, seconds=s.seconds * float(np.exp(-r))) for s, r in zip(steps, missed, strict=True)]
+    seen, unseen = rows[::2], rows[1::2]
+    found = foretell(seen, unseen)
+    strangers = foretell(seen, [replace(s, source="another", key=s.key + "x") for s in unseen])
+    assert np.all(found.known)
+    assert not np.any(strangers.known)
+    assert np.std(found.residuals) < 0.5 * np.std(strangers.residuals)
+
+
+def test_spreads_of_layers_that_were_seen_stand_apart(steps: list[MeasuredStep]) -> None:
+    rows = foretell(steps[::2], steps[1::2])
+    known = np.arange(len(rows.steps)) % 12 != 0
+    held = replace(rows, residuals=np.where(known, 0.01, 0.2), doubt=np.zeros(len(known)), known=known)
+    found = spreads(held, held)
+    assert found["measured"][rows.steps[0].source] == found["measured"][""] == pytest.approx(0.01 / 1.645, abs=1e-4)
+    assert np.allclose(spread_of(found, held), np.where(known, 0.01, 0.2) / 1.645, atol=1e-4)
+
+
+def test_what_nothing_explains_is_told_from_the_nearest_that_was_measured() -> None:
+    shipped = calibration()
+    made = replace(shipped, layers={"seen": 0.1}, measured={"": 0.05, shipped.sources[0]: 0.02})
+    assert isinstance(made, Calibration)
+    told = {"name": "mcore-hopper", "routed": False}
+    assert made.unexplained(**told) == (0.0, made.unseen)  # type: ignore[arg-type]
+    assert made.unexplained(**told, source="nobody", layers="seen") == (0.0, made.unseen)  # type: ignore[arg-type]
+    assert made.unexplained(**told, source=made.sources[0]) == (0.0, made.within("mcore-hopper", routed=False))  # type: ignore[arg-type]
+    assert made.unexplained(**told, source=made.sources[0], layers="seen") == (-0.1, 0.02)  # type: ignore[arg-type]
+    assert made.unexplained(**told, source=made.sources[1], layers="seen") == (-0.1, 0.05)  # type: ignore[arg-type]
+
+
+def test_a_backtest_uses_what_was_seen_of_the_layers(tmp_path: Path) -> None:
+    import trainsim.validation.step_backtest as module
+
+    (step,) = read_steps(table_of(tmp_path / "rows.csv", [(8, 8, 1, 1024, 16, 4, 1024, 8, 1, 1, 100)]))
+    shipped = calibration()
+    known = replace(shipped, sources=(*shipped.sources, step.source), layers={step.kernels: 0.3}, measured={"": 0.02})
+    before = module.step_backtest([step]).forecasts[0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "calibration", lambda: known)
+        after = module.step_backtest([step]).forecasts[0]
+    assert after.modelled == pytest.approx(before.modelled * np.exp(-0.3))
+    assert after.high / after.low < before.high / before.low

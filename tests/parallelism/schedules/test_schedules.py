@@ -1,0 +1,312 @@
+"""Closed forms against the events of the same rules, and the events against what the papers print."""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trainsim.core.errors import SpecError
+from trainsim.parallelism.schedules.events import Times, timeline
+from trainsim.parallelism.schedules.forms import dualpipe_seconds, one_f_one_b_seconds, pipeline_seconds, zero_bubble_seconds
+from trainsim.parallelism.schedules.orders import Pass, check_schedule, order
+from trainsim.parallelism.schedules.stages import stages_of
+from trainsim.parallelism.schedules.uneven import busy_seconds, slot_counts, uneven_seconds
+from trainsim.parallelism.schedules.waiting import times_by_stage, waiting_seconds
+
+SCHEDULES = ["gpipe", "1f1b", "interleaved", "zero-bubble", "zero-bubble-v", "dualpipe", "dualpipe-v"]
+seconds = st.floats(0.01, 10.0)
+
+
+@st.composite
+def runs(draw: Any, schedule: str, *, extra: int = 12) -> tuple[int, int, int]:
+    """(pp, vpp, micro-batches) that a schedule can order."""
+    pp = draw(st.integers(1, 6))
+    vpp = 1
+    if schedule == "interleaved":
+        vpp = draw(st.integers(2, 3))
+        return pp, vpp, pp * draw(st.integers(1, 4))
+    if schedule == "dualpipe":
+        pp = 2 * draw(st.integers(1, 3))
+        return pp, vpp, 2 * pp + 2 * draw(st.integers(0, extra // 2))
+    least = {"dualpipe-v": 2 * pp, "zero-bubble-v": 2 * pp - 1, "zero-bubble": pp}.get(schedule, 1)
+    return pp, vpp, least + draw(st.integers(0, extra))
+
+
+def times_of(rng: np.random.Generator, stages: int, spread: float, *, draws: int = 7, paired: bool = False) -> Times:
+    f, i, w = np.exp(spread * rng.normal(size=(3, stages, draws)))
+    longest = np.maximum(f, (i + w)[::-1])
+    x = longest + rng.random((stages, draws)) * (f + (i + w)[::-1] - longest)
+    return Times(f, i, w, x if paired else None)
+
+
+def each(times: Times, stages: int) -> Times:
+    shape = (stages, times.forward.shape[1])
+    f, i, w = (np.broadcast_to(t, shape) for t in (times.forward, times.inputs, times.weights))
+    return Times(f, i, w, None if times.pair is None else np.broadcast_to(times.pair, shape))
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@settings(deadline=None, max_examples=40)
+@given(data=st.data(), seed=st.integers(0, 10**6), spread=st.sampled_from([0.0, 0.05, 0.5, 2.0]))
+def test_closed_forms_equal_the_events_on_uniform_stages(schedule: Any, data: Any, seed: int, spread: float) -> None:
+    pp, vpp, m = data.draw(runs(schedule))
+    stages = stages_of(schedule, pp, vpp)
+    times = times_of(np.random.default_rng(seed), 1, spread, paired=schedule.startswith("dualpipe"))
+    events = timeline(order(schedule, pp, m, vpp), each(times, stages)).seconds
+    np.testing.assert_allclose(pipeline_seconds(schedule, times, m, pp, vpp), events, rtol=1e-12)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@settings(deadline=None, max_examples=30)
+@given(data=st.data(), seed=st.integers(0, 10**6), spread=st.sampled_from([0.01, 0.3, 1.5]))
+def test_uneven_stages_equal_the_events(schedule: Any, data: Any, seed: int, spread: float) -> None:
+    pp, vpp, m = data.draw(runs(schedule, extra=24))
+    stages = stages_of(schedule, pp, vpp)
+    times = times_of(np.random.default_rng(seed), stages, spread, paired=schedule.startswith("dualpipe"))
+    events = timeline(order(schedule, pp, m, vpp), times).seconds
+    np.testing.assert_allclose(pipeline_seconds(schedule, times, m, pp, vpp), events, rtol=1e-12)
+
+
+def test_long_interleaved_steps_settle() -> None:
+    times = times_of(np.random.default_rng(4), 8, 0.2)
+    events = timeline(order("interleaved", 4, 80, 2), times).seconds
+    np.testing.assert_allclose(pipeline_seconds("interleaved", times, 80, 4, 2), events, rtol=2e-3)
+
+
+@given(st.integers(1, 8), st.integers(1, 40), seconds, seconds, seconds)
+def test_uniform_1f1b_is_the_published_bubble(pp: int, m: int, f: float, i: float, w: float) -> None:
+    one = np.ones(pp)
+    assert float(one_f_one_b_seconds(Times(f * one, i * one, w * one), m)) == pytest.approx((m + pp - 1) * (f + i + w))
+
+
+@given(st.integers(1, 8), st.integers(1, 40), seconds, seconds)
+def test_zero_bubble_is_the_published_third_where_weight_passes_are_short(pp: int, m: int, f: float, i: float) -> None:
+    w = min(f, i)
+    assert float(zero_bubble_seconds(f, i, w, pp + m, pp)) == pytest.approx((pp + m) * (f + i + w) + (pp - 1) * (f + i - w))
+
+
+def _bubble(half: int, f: float, i: float, w: float, x: float) -> tuple[float, float]:
+    """DualPipe's bubble at 40 micro-batches by the events, and as published."""
+    pp = 2 * half
+    times = Times(*(np.full(pp, t) for t in (f, i, w, x)))
+    return float(timeline(order("dualpipe", pp, 40), times).seconds) - 40 * (f + i + w), (half - 1) * (x + (i + w) - 3 * w)
+
+
+@given(st.integers(1, 4), seconds, st.floats(0, 1))
+def test_the_published_dualpipe_bubble_holds_where_input_passes_are_as_long_as_forward(half: int, f: float, part: float) -> None:
+    events, published = _bubble(half, f, f, part * f, 2 * f + part * f)
+    assert events == pytest.approx(published, abs=1e-13 * 40 * f)  # a difference of seconds that are forty times as long
+
+
+@pytest.mark.parametrize("half", [2, 3, 4])
+@pytest.mark.parametrize(("f", "i", "w", "x"), [(1, 1.5, 1, 3.5), (1, 0.7, 0.7, 2.4), (1, 1, 1.5, 3.5), (1, 1, 1, 2.5)])
+def test_the_published_dualpipe_bubble_fails_elsewhere(half: int, f: float, i: float, w: float, x: float) -> None:
+    events, published = _bubble(half, f, i, w, x)
+    assert events != pytest.approx(published)
+    assert float(dualpipe_seconds(f, i, w, x, micro_batches=40, half=half)) - 40 * (f + i + w) == pytest.approx(events)
+
+
+def test_deepseek_v3_runs_as_many_passes_as_its_report_implies() -> None:
+    # half = 8, 120 micro-batches: an end rank runs 23 lone forward passes, 97 pairs, 8 whole backward passes, 15 split in two
+    kinds: dict[str, int] = {}
+    for slot, n in slot_counts("dualpipe", 120, 16)[0].items():
+        letters = "".join(part.letter for part in slot)
+        kinds[letters] = kinds.get(letters, 0) + n
+    assert kinds == {"F": 23, "FB": 97, "B": 8, "I": 15, "W": 15}
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@settings(deadline=None, max_examples=25)
+@given(data=st.data())
+def test_every_micro_batch_passes_every_stage_once(schedule: Any, data: Any) -> None:
+    pp, vpp, m = data.draw(runs(schedule))
+    run = order(schedule, pp, m, vpp)
+    parts = [part for slots in run.slots for slot in slots for part in slot]
+    assert len(parts) == len(set(parts))
+    forward = {(part.stage, part.micro_batch) for part in parts if part.letter == "F"}
+    backward = {(part.stage, part.micro_batch) for part in parts if part.letter in "BI"}
+    assert forward == backward == {(s, n) for s in range(run.stages) for n in range(m)}
+    assert {p[1:] for p in parts if p.letter == "I"} == {p[1:] for p in parts if p.letter == "W"}
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@settings(deadline=None, max_examples=20)
+@given(data=st.data(), seed=st.integers(0, 10**6), late=st.floats(0, 2))
+def test_a_timeline_obeys_its_dependencies_and_its_ranks(schedule: Any, data: Any, seed: int, late: float) -> None:
+    pp, vpp, m = data.draw(runs(schedule, extra=6))
+    stages = stages_of(schedule, pp, vpp)
+    times = times_of(np.random.default_rng(seed), stages, 0.5, draws=3)
+    made = timeline(order(schedule, pp, m, vpp), times, late)
+    ended = {part: (bar.rank, bar.end) for bar in made.bars for part in bar.slot}
+    for bar in made.bars:
+        for part in bar.slot:
+            before = {"F": ("F", -1), "B": ("BI", 1), "I": ("BI", 1), "W": ("I", 0)}[part.letter]
+            for letter in before[0]:
+                need = Pass(letter, part.stage + before[1], part.micro_batch)  # type: ignore[arg-type]
+                if need in ended:
+                    rank, end = ended[need]
+                    assert np.all(bar.start >= end + late * (rank != bar.rank) - 1e-9)
+    for rank in range(pp):
+        mine = [bar for bar in made.bars if bar.rank == rank]
+        assert all(np.all(a.end <= b.start + 1e-9) for a, b in pairwise(mine))
+        assert np.all(made.bubble(rank) >= -1e-9)
+    assert np.all(made.seconds >= timeline(made.order, times).seconds - 1e-9)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@settings(deadline=None, max_examples=20)
+@given(data=st.data(), seed=st.integers(0, 10**6))
+def test_busy_seconds_are_those_of_the_timeline(schedule: Any, data: Any, seed: int) -> None:
+    pp, vpp, m = data.draw(runs(schedule, extra=30))
+    times = times_of(np.random.default_rng(seed), stages_of(schedule, pp, vpp), 0.5, paired=schedule.startswith("dualpipe"))
+    made = timeline(order(schedule, pp, m, vpp), times)
+    busy = busy_seconds(schedule, times, m, pp, vpp)
+    np.testing.assert_allclose(busy, np.array([made.busy(rank) for rank in range(pp)]), rtol=1e-12)
+    assert np.all(pipeline_seconds(schedule, times, m, pp, vpp) >= busy * (1 - 1e-12))
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@settings(deadline=None, max_examples=15)
+@given(data=st.data(), seed=st.integers(0, 10**6), slower=st.floats(1, 3))
+def test_slower_passes_never_shorten_a_step(schedule: Any, data: Any, seed: int, slower: float) -> None:
+    pp, vpp, m = data.draw(runs(schedule))
+    t = times_of(np.random.default_rng(seed), stages_of(schedule, pp, vpp), 0.5)
+    longer = Times(t.forward, t.inputs * slower, t.weights)
+    assert np.all(pipeline_seconds(schedule, longer, m, pp, vpp) >= pipeline_seconds(schedule, t, m, pp, vpp) * (1 - 1e-12))
+
+
+@pytest.mark.parametrize("schedule", ["gpipe", "1f1b", "interleaved", "zero-bubble", "dualpipe"])
+@pytest.mark.parametrize("uniform", [True, False])
+def test_an_array_of_micro_batches_is_elementwise(schedule: Any, uniform: bool) -> None:  # noqa: FBT001
+    pp, vpp = 4, 2 if schedule == "interleaved" else 1
+    counts = np.array([8, 12, 40, 12])
+    rows = 1 if uniform else stages_of(schedule, pp, vpp)
+    t = times_of(np.random.default_rng(1), rows, 0.3, draws=4, paired=schedule == "dualpipe")
+    together = pipeline_seconds(schedule, t, counts, pp, vpp)
+    alone = [np.asarray(pipeline_seconds(schedule, t, int(m), pp, vpp))[k] for k, m in enumerate(counts)]
+    np.testing.assert_allclose(together, alone, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("dualpipe", 5, 1, 20), "nearest: 4, 6"),
+        (("dualpipe", 4, 1, 6), "at least 8"),
+        (("dualpipe", 4, 1, 9), "nearest: 8, 10"),
+        (("interleaved", 4, 2, 10), "nearest: 8, 12"),
+        (("interleaved", 4, 1, 8), "vpp >= 2"),
+        (("1f1b", 4, 2, 8), "schedule='interleaved'"),
+        (("zero-bubble-w", 4, 1, 8), "did you mean"),
+    ],
+)
+def test_an_order_that_cannot_be_names_the_rule_and_what_would_do(arguments: Any, named: str) -> None:
+    with pytest.raises(SpecError, match=named):
+        check_schedule(*arguments)
+
+
+# waiting -----------------------------------------------------------------------------------------------------------------
+
+SENT_BETWEEN = {"zero-bubble-v": "folded", "dualpipe-v": "folded"}
+
+
+def sent(schedule: str, times: Times, pp: int, each: float) -> Times:
+    """Messages on the sender's clock, pass by pass, as the rule says: an independent spelling for the test."""
+    stages = len(times.forward)
+    rank = [s if s < pp else (2 * pp - 1 - s if schedule in SENT_BETWEEN else s % pp) for s in range(stages)]
+    f, i = times.forward.copy(), times.inputs.copy()
+    x = None if times.pair is None else times.pair.copy()
+    for s in range(stages):
+        if s + 1 < stages and rank[s + 1] != rank[s]:
+            f[s] += each
+            if x is not None:
+                x[s] += each
+        if s and rank[s - 1] != rank[s]:
+            i[s] += each
+            if x is not None:
+                x[stages - 1 - s] += each  # the backward pass of this stage runs beside the forward pass of the rank's other stage
+    return Times(f, i, times.weights, x)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@settings(deadline=None, max_examples=40)
+@given(
+    data=st.data(), seed=st.integers(0, 10**6), spread=st.sampled_from([0.0, 0.05, 0.5, 1.5]), late=st.sampled_from([0.0, 0.01, 0.2, 1.0])
+)
+def test_waiting_is_what_the_events_leave_beside_the_slowest_rank(schedule: Any, data: Any, seed: int, spread: float, late: float) -> None:
+    pp, vpp, m = data.draw(runs(schedule, extra=60))
+    times = times_of(np.random.default_rng(seed), pp, spread, paired=schedule.startswith("dualpipe"))
+    staged = times_by_stage(schedule, times, pp, vpp)
+    run = order(schedule, pp, m, vpp)
+    blocking = schedule != "interleaved"
+    if not blocking:
+        f, b = times.forward / vpp, (times.inputs + times.weights) / vpp
+        hidden = (f + b).max(axis=0) - np.maximum((f + b).max(axis=0) / 2, np.maximum(f.mean(axis=0), b.mean(axis=0)))
+        late = min(late, float(hidden.min()))
+    events = timeline(run, sent(schedule, staged, pp, late) if blocking else staged, 0.0 if blocking else late).seconds
+    busy = np.max(np.array([timeline(run, staged).busy(rank) for rank in range(pp)]), axis=0)
+    waiting = waiting_seconds(schedule, times, m, pp, vpp, late)
+    np.testing.assert_allclose(waiting, events - busy, rtol=0, atol=1e-12 * float(np.max(events)))
+    assert np.all(waiting >= 0)
+    assert np.shape(waiting) == times.forward.shape[1:]
+
+
+@pytest.mark.parametrize(("pp", "vpp", "rounds"), [(4, 2, 8), (4, 3, 20), (2, 5, 30)])
+def test_long_interleaved_steps_with_like_chunks_equal_the_events(pp: int, vpp: int, rounds: int) -> None:
+    staged = times_by_stage("interleaved", times_of(np.random.default_rng(3), pp, 0.7), pp, vpp)
+    for late in (0.0, 0.02):
+        events = timeline(order("interleaved", pp, rounds * pp, vpp), staged, late).seconds
+        np.testing.assert_allclose(uneven_seconds("interleaved", staged, rounds * pp, pp, vpp, late), events, rtol=1e-12)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@settings(deadline=None, max_examples=20)
+@given(data=st.data(), seed=st.integers(0, 10**6), late=st.floats(0, 0.3), scale=st.floats(0.1, 50))
+def test_waiting_scales_and_never_falls_with_longer_messages(schedule: Any, data: Any, seed: int, late: float, scale: float) -> None:
+    pp, vpp, m = data.draw(runs(schedule))
+    t = times_of(np.random.default_rng(seed), pp, 0.4, paired=schedule.startswith("dualpipe"))
+    scaled = Times(scale * t.forward, scale * t.inputs, scale * t.weights, None if t.pair is None else scale * t.pair)
+    waiting = waiting_seconds(schedule, t, m, pp, vpp, late)
+    atol = 1e-11 * float(m * np.max(t.forward + t.inputs + t.weights) * pp)
+    np.testing.assert_allclose(waiting_seconds(schedule, scaled, m, pp, vpp, scale * late), scale * waiting, rtol=1e-9, atol=scale * atol)
+    assert np.all(waiting_seconds(schedule, t, m, pp, vpp, 1.5 * late) >= waiting - atol)
+    assert np.all(waiting >= waiting_seconds(schedule, t, m, pp, vpp) - atol)
+
+
+@pytest.mark.parametrize("schedule", ["gpipe", "1f1b", "interleaved", "zero-bubble", "zero-bubble-v", "dualpipe-v"])
+def test_one_rank_waits_for_nobody(schedule: Any) -> None:
+    t = times_of(np.random.default_rng(2), 1, 0.5)
+    np.testing.assert_allclose(waiting_seconds(schedule, t, 12, 1, 3 if schedule == "interleaved" else 1, 0.4), 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_waiting_is_elementwise_over_draws_micro_batches_and_messages(schedule: Any) -> None:
+    pp, vpp = 4, 2 if schedule == "interleaved" else 1
+    counts, late = np.array([8, 12, 44, 160]), np.array([0.0, 0.1, 0.02, 0.05])
+    t = times_of(np.random.default_rng(5), pp, 0.4, draws=4, paired=schedule.startswith("dualpipe"))
+    together = np.asarray(waiting_seconds(schedule, t, counts, pp, vpp, late))
+    for k, m in enumerate(counts.tolist()):
+        one = Times(t.forward[:, k], t.inputs[:, k], t.weights[:, k], None if t.pair is None else t.pair[:, k])
+        for micro_batches in (m, counts):
+            for sending in (float(late[k]), late):
+                alone = np.broadcast_to(waiting_seconds(schedule, one, micro_batches, pp, vpp, sending), counts.shape)
+                assert alone[k] == pytest.approx(together[k], rel=1e-9)
+
+
+def test_many_draws_are_timed_in_blocks_alike() -> None:
+    t = times_of(np.random.default_rng(6), 4, 0.4, draws=600)
+    whole = waiting_seconds("zero-bubble", t, 30, 4, 1, 0.1)
+    few = Times(t.forward[:, 500:], t.inputs[:, 500:], t.weights[:, 500:])
+    np.testing.assert_array_equal(np.asarray(whole)[500:], waiting_seconds("zero-bubble", few, 30, 4, 1, 0.1))
+
+
+def test_counts_that_no_rule_orders_are_named() -> None:
+    t = times_of(np.random.default_rng(5), 4, 0.4)
+    with pytest.raises(SpecError, match="nearest: 8, 12"):
+        waiting_seconds("interleaved", t, np.array([8, 10]), 4, 2)
+    with pytest.raises(SpecError, match="nearest: 7, 8"):
+        waiting_seconds("1f1b", t, 7.5, 4)
+    with pytest.raises(SpecError, match="give one row"):
+        waiting_seconds("1f1b", t, 8, 6)

@@ -1,0 +1,206 @@
+"""Layers on stages: one answer for seconds and bytes, the best cut, and a step that honours what a plan says of stages and shards."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import trainsim as ts
+from trainsim.core.errors import SpecError
+from trainsim.gpu_memory.peak import memory
+from trainsim.parallelism.placement import of_ranks, placed, spread_layers, stage_counts
+from trainsim.parallelism.schedules.stages import stages_of
+from trainsim.parallelism.shapes import shapes_of
+from trainsim.step.step import layout_of, step_of
+from trainsim.testing import small_models
+
+SCHEDULES = ("gpipe", "1f1b", "interleaved", "zero-bubble", "zero-bubble-v", "dualpipe", "dualpipe-v")
+
+
+ADAMW_BYTES = 34.0
+"""Gradient, master and both moments read, master and moments written in FP32; the master read again and written in BF16."""
+
+
+def run(model: str = "deepseek-v2-lite", gpus: int = 64, **plan: Any) -> ts.Run:
+    return ts.Run(
+        model=ts.catalog.model(model),
+        cluster=ts.catalog.cluster("hgx-h100", gpus),
+        phases=[ts.Phase("pretrain", tokens=1e12, seq_len=4096, batch=512)],
+        plan=ts.Plan(**plan),
+        efficiency=ts.Modelled(stack=ts.catalog.stack("mcore-hopper")),
+    )
+
+
+def lines(made: ts.Run) -> dict[str, float]:
+    return {path: float(np.asarray(value)) for path, value in ts.step_time(made).lines()}
+
+
+def flop_of(model: ts.Model, kind: str) -> float:
+    """Forward FLOP of one layer of a kind, counted from its ops."""
+    total = 0.0
+    for entry in model.table.entries:
+        if entry.path[0] == kind:
+            at = model.table.entries.index(entry)
+            mask = model.table.mask_of[at]
+            keys = float(model.table.masks[mask].keys(4096.0)) if mask >= 0 else 0.0
+            total += float(model.table.flop[at]) + float(model.table.flop_per_key[at]) * keys
+    return total
+
+
+@given(model=small_models(), stages=st.integers(1, 8))
+@settings(max_examples=60)
+def test_layers_are_lost_nowhere_and_cut_best(model: ts.Model, stages: int) -> None:
+    stages = min(stages, model.layers)
+    spread = spread_layers(model, stages)
+    assert sum(spread) == model.layers
+    assert len(spread) == stages
+    if model.layers % stages == 0:
+        assert len(set(spread)) == 1
+        return
+    costs = np.array([flop_of(model, kind) for kind in ("embedding", *model.layout, "head")])
+
+    def squares(cuts: tuple[int, ...]) -> float:
+        return sum(float(costs[a:b].sum()) ** 2 for a, b in zip((0, *cuts), (*cuts, len(costs)), strict=True))
+
+    best = min(map(squares, combinations(range(1, len(costs)), stages - 1)))
+    per_kind = np.array([flop_of(model, kind) for kind in shapes_of(model).kinds])
+    assert float(np.square(stage_counts(model, stages) @ per_kind).sum()) == pytest.approx(best, rel=1e-9)
+
+
+@given(model=small_models(), stages=st.integers(1, 8), schedule=st.sampled_from(SCHEDULES))
+@settings(max_examples=60)
+def test_ranks_hold_what_stages_hold(model: ts.Model, stages: int, schedule: Any) -> None:
+    pp = max(1, min(stages, model.layers) // 2)
+    held = stages_of(schedule, pp, 2 if schedule == "interleaved" else 1)
+    if held > model.layers + 2:
+        with pytest.raises(SpecError, match="give at most"):
+            stage_counts(model, held)
+        return
+    counts = stage_counts(model, held)
+    ranks = of_ranks(counts, schedule, pp)
+    assert ranks.shape == (pp, len(shapes_of(model).kinds))
+    whole = [1.0 if kind in {"embedding", "head"} else model.layout.count(kind) for kind in shapes_of(model).kinds]
+    assert counts.sum(axis=0).tolist() == whole
+    assert ranks.sum(axis=0).tolist() == pytest.approx(whole)
+
+
+@pytest.mark.parametrize("schedule", ["1f1b", "interleaved", "zero-bubble", "dualpipe"])
+@pytest.mark.parametrize("model", ["deepseek-v2-lite", "llama3-8b"])
+def test_the_default_spread_said_aloud_changes_nothing(model: str, schedule: str) -> None:
+    plan: dict[str, Any] = {"pp": 4, "vpp": 2 if schedule == "interleaved" else 1, "zero": 1, "schedule": schedule}
+    default = run(model, **plan)
+    aloud = run(model, **plan, stage_layers=spread_layers(default.model, ts.Plan(**plan).stages))
+    assert lines(aloud) == lines(default)
+    assert list(memory(aloud).lines()) == list(memory(default).lines())
+
+
+def test_a_stage_with_more_layers_slows_the_step_by_what_they_take() -> None:
+    even = run("llama3-8b", pp=4, zero=1)
+    heavy = run("llama3-8b", pp=4, zero=1, stage_layers=(8, 12, 6, 6))
+    per_layer = float(ts.step_time(even).part("compute.dense").total) / 8
+    assert float(ts.step_time(heavy).part("compute.dense").total) == pytest.approx(12 * per_layer, rel=1e-9)
+    with pytest.raises(SpecError, match="stage_layers"):
+        ts.step_time(run("llama3-8b", pp=4, stage_layers=(8, 12, 6, 7)))
+
+
+def test_experts_sharded_by_tensor_parallelism() -> None:
+    implied, aloud = (
+        run("mixtral-8x7b", tp=4, sequence_parallel="on", zero=1),
+        run("mixtral-8x7b", tp=4, expert_tp=4, sequence_parallel="on", zero=1),
+    )
+    assert lines(implied) == lines(aloud)
+    whole = lines(run("mixtral-8x7b", tp=4, ep=4, sequence_parallel="on", zero=1))
+    sharded = lines(implied)
+    assert whole["exchange.ep.sent"] > 0 == sharded["exchange.ep.sent"]
+    assert sharded["exchange.tp.sent"] > whole["exchange.tp.sent"]  # tokens are gathered for the experts
+    assert lines(run("mixtral-8x7b", ep=8, zero=1))["exchange.tp.sent"] == 0.0
+    # four times the rows on a quarter of the width: the same FLOP, so that no roofline falls far from the other
+    up = [path for path in whole if path.startswith("compute.") and "experts" in path]
+    assert up
+    assert sum(sharded[path] for path in up) == pytest.approx(sum(whole[path] for path in up), rel=0.25)
+
+
+@pytest.mark.parametrize(
+    "plan", [{}, {"tp": 4}, {"tp": 4, "ep": 4}, {"tp": 4, "ep": 4, "expert_tp": 2}, {"tp": 2, "expert_tp": 8}, {"cp": 2, "ep": 8}]
+)
+def test_every_parameter_is_updated_once(plan: dict[str, int]) -> None:
+    made = run("mixtral-8x7b", zero=1, **plan)
+    stack = made.efficiency.stack  # type: ignore[union-attr]
+    moved = float(ts.step_time(made).part("optimizer.update").total) * stack.memory * made.cluster.chip.memory_bandwidth
+    assert moved / ADAMW_BYTES * 64 == pytest.approx(float(ts.count_params(made.model).total), rel=1e-9)
+
+
+@pytest.mark.parametrize("zero", [1, 2, 3])
+def test_hybrid_sharding(zero: int) -> None:
+    everywhere, aloud = run("llama3-8b", zero=zero), run("llama3-8b", zero=zero, shard=64)
+    assert lines(aloud) == pytest.approx(lines(everywhere), rel=1e-12)
+    near = lines(run("llama3-8b", zero=zero, shard=8))
+    assert near["optimizer.update"] == pytest.approx(8 * lines(everywhere)["optimizer.update"], rel=1e-9)
+    alone = lines(run("llama3-8b", zero=zero, shard=1))
+    none = lines(run("llama3-8b", zero=0))
+    if zero < 3:  # one rank to a copy shards nothing
+        assert alone["exchange.dp.sent"] == pytest.approx(none["exchange.dp.sent"], rel=1e-12)
+        assert alone["optimizer.update"] == pytest.approx(none["optimizer.update"], rel=1e-12)
+
+
+def test_recomputing_some_layers_lies_between_none_and_all() -> None:
+    def seconds(**plan: Any) -> float:
+        return float(ts.step_time(run("llama3-8b", pp=4, zero=1, **plan)).total)
+
+    some = [seconds(recompute="full", recompute_layers=n) for n in range(9)]
+    assert some == sorted(some)
+    assert some[0] == pytest.approx(seconds(), rel=1e-12)
+    assert some[8] == pytest.approx(seconds(recompute="full"), rel=1e-12)
+    assert some[7] < some[8]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("name", ["llama3-8b", "deepseek-v3"])
+def test_ranks_that_differ_stand_for_all(schedule: Any, name: str) -> None:
+    """Each once, in the order of the ranks; a step that works out only those has every rank's seconds."""
+    model, pp, vpp = ts.catalog.model(name), 8, 2 if schedule == "interleaved" else 1
+    place = placed(model, schedule, pp, vpp)
+    assert np.array_equal(place.ranks, of_ranks(place.stages, schedule, pp))
+    assert np.array_equal(place.layers[place.row], place.ranks)
+    assert np.array_equal(place.layers, place.ranks[place.first])
+    assert len(np.unique(place.layers, axis=0)) == len(place.layers) < pp
+    assert np.array_equal(place.row[place.first], np.arange(len(place.first)))
+    plan = ts.Plan(pp=pp, vpp=vpp, schedule=schedule, zero=1)
+    cluster, stack = ts.catalog.cluster("hgx-h800", 64), ts.catalog.stack("deepseek-2024")
+    step = step_of(model, layout_of(plan, cluster, 4096.0), 512.0, schedule, 1, cluster, stack)
+    by_kind = step.busy.compute + sum(step.busy.exposed.values())
+    assert step.busy.whole == pytest.approx(step.counts @ by_kind, rel=1e-12)
+
+
+@pytest.mark.parametrize("layers", [(), (6, 8, 9, 7, 8, 8, 8, 7)])
+@pytest.mark.parametrize("schedule", ["zero-bubble", "dualpipe"])
+def test_stages_that_differ_stand_for_all(schedule: Any, layers: tuple[int, ...]) -> None:
+    """Stages alike hold the same layers, and so do those at the other end from them: a pair has the seconds of both."""
+    model = ts.catalog.model("deepseek-v3")
+    place = placed(model, schedule, 8, 1, layers)
+    ends = np.hstack([place.stages, place.stages[::-1]])
+    assert place.like is not None
+    assert np.array_equal(ends[place.apart][place.like], ends)
+    assert len(np.unique(ends, axis=0)) == len(place.apart) < 8
+    plan = ts.Plan(pp=8, ep=8, schedule=schedule, zero=1, stage_layers=layers)
+    cluster, stack = ts.catalog.cluster("hgx-h800", 64), ts.catalog.stack("deepseek-2024")
+    step = step_of(model, layout_of(plan, cluster, 4096.0), 512.0, schedule, 1, cluster, stack)
+    passes, stages = step.busy.passes, step.stages.by_stage
+    backward = passes.inputs + passes.weights
+    assert stages.weights == pytest.approx(place.stages @ passes.weights, rel=1e-12)
+    if schedule == "dualpipe":
+        assert stages.pair == pytest.approx(place.stages @ passes.forward + place.stages[::-1] @ backward, rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["tp", "cp"])
+def test_what_hides_is_its_share_of_what_could(kind: str) -> None:
+    told = run("llama3-8b", tp=2, cp=2, zero=1)
+    hidden = [lines(told.replace({f"efficiency.stack.overlap_{kind}": share}))[f"exchange.{kind}.hidden"] for share in (0.0, 0.2, 0.6)]
+    assert hidden[0] == 0.0
+    assert hidden[2] < 0.0
+    assert hidden[2] == pytest.approx(3.0 * hidden[1], rel=1e-12)

@@ -1,0 +1,71 @@
+"""Gradients summed and weights gathered chunk by chunk: how much of a step may run beside them."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import trainsim as ts
+from trainsim.parallelism.schedules.orders import order
+from trainsim.step.step import layout_of, step_of
+
+
+def exchange(vpp: int, overlap: float, pp: int = 4, batch: float = 64.0, zero: int = 1) -> tuple[float, float]:
+    """What data parallelism sends, and what of it hides, of a stack that hides so much of what can be hidden [s]."""
+    model = ts.catalog.model("llama3-70b")
+    cluster = ts.catalog.cluster("hgx-h100", 64).replace({"scale_out.bandwidth": 1e9})  # slow, so that not all of it hides
+    plan = ts.Plan(pp=pp, vpp=vpp, schedule="interleaved" if vpp > 1 else "1f1b", zero=zero)
+    stack = ts.catalog.stack("mcore-hopper").replace({"overlap_dp": overlap})
+    step = step_of(model, layout_of(plan, cluster, 512.0), batch, plan.schedule, zero, cluster, stack)
+    return float(np.asarray(step.synchronise).item()), float(np.asarray(step.synchronise_hidden).item())
+
+
+def window(vpp: int, **changes: Any) -> float:
+    """Seconds beside which exchanges can hide, where they take longer than that."""
+    sent, hidden = exchange(vpp, 1.0, **changes)
+    assert hidden < sent
+    return hidden
+
+
+@given(vpp=st.integers(2, 5), pp=st.sampled_from([2, 4, 5]), rounds=st.integers(1, 4))
+def test_passes_that_run_beside_are_counted_by_the_order(vpp: int, pp: int, rounds: int) -> None:
+    """On the first rank: forward passes before its last chunk's weights are needed, backward passes after its first chunk is whole."""
+    slots = [slot[0] for slot in order("interleaved", pp, rounds * pp, vpp).slots[0]]
+    forward, backward = ([p for p in slots if p.letter == letter] for letter in "FB")
+    starts = [min(i for i, p in enumerate(forward) if p.stage // pp == chunk) for chunk in range(vpp)]
+    ends = [max(i for i, p in enumerate(backward) if p.stage // pp == chunk) for chunk in range(vpp)]
+    assert max(starts) == len(backward) - 1 - min(ends) == (vpp - 1) * pp
+
+
+@pytest.mark.parametrize("vpp", [2, 4, 5])
+def test_the_window_is_a_micro_batch_for_the_last_chunk_and_a_round_for_the_others(vpp: int) -> None:
+    one = window(1)
+    for micro_batches in (4, 8):  # a round is as many micro-batches as the pipeline has ranks
+        assert window(vpp, batch=16.0 * micro_batches) == pytest.approx(one * (1 + (vpp - 1) * 4) / vpp, rel=1e-3)
+
+
+def test_without_a_pipeline_the_window_is_what_a_micro_batch_computes() -> None:
+    made = ts.Run(
+        model=ts.catalog.model("llama3-70b"),
+        cluster=ts.catalog.cluster("hgx-h100", 64).replace({"scale_out.bandwidth": 1e9}),
+        plan=ts.Plan(zero=1),
+        phases=[ts.Phase("pretrain", tokens=1e12, seq_len=512, batch=64)],
+        efficiency=ts.Modelled(stack=ts.catalog.stack("mcore-hopper").replace({"overlap_dp": 1.0})),
+    )
+    assert window(1, pp=1) == pytest.approx(float(np.asarray(ts.step_time(made).part("compute").total)), rel=1e-9)
+
+
+def test_more_chunks_never_show_more() -> None:
+    shown = [sent - hidden for sent, hidden in (exchange(vpp, 0.6) for vpp in (1, 2, 4, 5))]
+    assert all(after <= before for before, after in itertools.pairwise(shown))
+    assert shown[-1] < shown[0]
+
+
+def test_gradients_sharded_after_every_micro_batch_hide_behind_all_of_them() -> None:
+    assert window(1, zero=2) == pytest.approx(window(1) * 64 / 16, rel=1e-3)
+    assert window(4, zero=2) == pytest.approx(window(1, zero=2), rel=1e-3)
