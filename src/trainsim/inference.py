@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal
 
-from . import uncertainty as engine
 from .claims.claim import Claim
 from .core.errors import EstimateError
 from .core.ledger import Ledger
@@ -19,12 +18,18 @@ from .run.compare import Comparison
 from .run.compare import compare as compare_runs
 from .run.estimate import QUANTITIES, Estimate, estimate
 from .run.run import Run
+from .uncertainty.analysis import comparison as comparison_of_draws
+from .uncertainty.analysis import condition as condition_of_draws
+from .uncertainty.analysis import influence as influence_of_draws
+from .uncertainty.analysis import inverse as inverse_of_draws
+from .uncertainty.analysis import sensitivity as sensitivity_of_draws
 from .uncertainty.analysis.comparison import Difference, Disagreement
 from .uncertainty.analysis.condition import Measured, Posterior
 from .uncertainty.analysis.influence import Disclosure, Region, Swing
 from .uncertainty.analysis.inverse import MustBeTrue
 from .uncertainty.analysis.sensitivity import Sensitivity
 from .uncertainty.beliefs.beliefs import Beliefs
+from .uncertainty.sampling import engine as engine_of_draws
 from .uncertainty.sampling.simulation import Simulation
 
 Function = Callable[[Any], Any]
@@ -71,7 +76,7 @@ def simulate(spec: Spec, beliefs: Beliefs, function: Function | None = None, **o
         EstimateError: no function for a spec that is no run, or the run lacks an input.
         BeliefError, PathError: as the engine does.
     """
-    return engine.simulate(spec, beliefs, _function_of(spec, function), **options)
+    return engine_of_draws.simulate(spec, beliefs, _function_of(spec, function), **options)
 
 
 def sensitivity(spec: Spec, beliefs: Beliefs, of: str = "", function: Function | None = None, **options: Any) -> Sensitivity:
@@ -83,25 +88,25 @@ def sensitivity(spec: Spec, beliefs: Beliefs, of: str = "", function: Function |
         **options: ``n``, ``seed``.
     """
     of = of or _asked(function)
-    return engine.sensitivity(spec, beliefs, _function_of(spec, function, of), of=of, **options)
+    return sensitivity_of_draws.sensitivity(spec, beliefs, _function_of(spec, function, of), of=of, **options)
 
 
 def tornado(spec: Spec, beliefs: Beliefs, of: str = "", function: Function | None = None) -> tuple[Swing, ...]:
     """How far each input moves a quantity from its 5th to its 95th percentile, all others at their medians."""
     of = of or _asked(function)
-    return engine.tornado(spec, beliefs, _function_of(spec, function, of), of=of)
+    return influence_of_draws.tornado(spec, beliefs, _function_of(spec, function, of), of=of)
 
 
 def disclosure(spec: Spec, beliefs: Beliefs, of: str = "", function: Function | None = None, **options: Any) -> tuple[Disclosure, ...]:
     """How much the interval of a quantity would shrink if an input, a pair or a triple were known."""
     of = of or _asked(function)
-    return engine.disclosure(spec, beliefs, _function_of(spec, function, of), of=of, **options)
+    return influence_of_draws.disclosure(spec, beliefs, _function_of(spec, function, of), of=of, **options)
 
 
 def region(spec: Spec, beliefs: Beliefs, of: str = "", function: Function | None = None, **options: Any) -> Region:
     """Which inputs stand out where a quantity lies above or below a value."""
     of = of or _asked(function)
-    return engine.region(spec, beliefs, _function_of(spec, function, of), of=of, **options)
+    return influence_of_draws.region(spec, beliefs, _function_of(spec, function, of), of=of, **options)
 
 
 def condition(
@@ -117,7 +122,7 @@ def condition(
     Warns:
         TrainsimWarning: the evidence contradicts the prior; says at which percentile it stands.
     """
-    return engine.condition(spec, beliefs, evidence, _function_of(spec, function), **options)
+    return condition_of_draws.condition(spec, beliefs, evidence, _function_of(spec, function), **options)
 
 
 def what_must_be_true(
@@ -141,7 +146,7 @@ def what_must_be_true(
         ClaimError: the claim has no value, or a unit of another dimension.
     """
     of = claim.quantity
-    return engine.what_must_be_true(spec, beliefs, _function_of(spec, function, of), of=of, seed=seed, **{side: claim.in_base()})
+    return inverse_of_draws.what_must_be_true(spec, beliefs, _function_of(spec, function, of), of=of, seed=seed, **{side: claim.in_base()})
 
 
 def compare(
@@ -162,7 +167,7 @@ def compare(
         return compare_runs(a, b)
     if isinstance(a, Estimate) or isinstance(b, Estimate):
         raise EstimateError("a, b", "an estimate", "has no numbers to lay beliefs over", "compare the runs")
-    return engine.difference(a, b, beliefs, _function_of(a, None, of), of=of, **options)
+    return comparison_of_draws.difference(a, b, beliefs, _function_of(a, None, of), of=of, **options)
 
 
 def compare_beliefs(
@@ -177,4 +182,4 @@ def compare_beliefs(
         **options: of :func:`simulate`.
     """
     of = of or _asked(function)
-    return engine.compare_beliefs(spec, views, _function_of(spec, function, of), of=of, **options)
+    return comparison_of_draws.compare_beliefs(spec, views, _function_of(spec, function, of), of=of, **options)

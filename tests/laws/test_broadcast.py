@@ -22,19 +22,19 @@ FOUND = numeric_functions(ts, leave_out=("testing", "report", "cli"))
 
 EXEMPT = {
     "catalog.": "looks rows up for a run as its maker states it; what it gives are beliefs, and it is called once",
-    "claims.": "judges a run as its maker states it; the draws are inside",
+    "auditing.": "judges a run as its maker states it; the draws are inside",
     "planning.": "searches and solves for a run as its maker states it; the draws are inside",
-    "training.plan.check_plan": "takes structure, gives nothing",
-    "training.plan.micro_batches": "counts the micro-batches of one batch, or says that it can't be split",
-    "training.frameworks.": "writes a command line",
-    "training.timing.needed_stack": "gives the stack that a run names",
+    "parallelism.plan.check_plan": "takes structure, gives nothing",
+    "parallelism.plan.micro_batches": "counts the micro-batches of one batch, or says that it can't be split",
+    "frameworks.": "writes a command line",
+    "step.breakdown.needed_stack": "gives the stack that a run names",
     "cluster.profile.fit_stack": "fits one stack to what one card measured, by least squares: its answer is one point",
-    "own_steps.": "lays its own draws over a run",
-    "diagnosis.": "lays its own draws over a run",
+    "calibration.update.": "lays its own draws over a run",
+    "calibration.diagnose.": "lays its own draws over a run",
     "cost.energy.card_block": "writes a text",
-    "doubt.what_must_be_true": "lays the draws itself",
-    "uncertainty.simulation.": "asks a finished simulation for quantiles",
-    "uncertainty.composed.empirical": "takes a sample: an array is one belief",
+    "inference.what_must_be_true": "lays the draws itself",
+    "uncertainty.sampling.simulation.": "asks a finished simulation for quantiles",
+    "uncertainty.distributions.composed.empirical": "takes a sample: an array is one belief",
 }
 """Functions, or rooms of them, that draws never pass through, each with the reason."""
 
@@ -119,11 +119,11 @@ def owner(**more: Any) -> Any:
 
 def plan() -> ts.Plan:
     """With bytes of its own, which have paths."""
-    return ts.Plan(tp=2, pp=2, ep=4, precision=lazily("training.precision:Precision", name="mine")())
+    return ts.Plan(tp=2, pp=2, ep=4, precision=lazily("parallelism.precision:Precision", name="mine")())
 
 
 def degrees() -> Any:
-    return lazily("training.degrees:degrees_of", plan(), 64, 4096.0, 1024.0)()
+    return lazily("parallelism.degrees:degrees_of", plan(), 64, 4096.0, 1024.0)()
 
 
 def recipe() -> Any:
@@ -132,7 +132,7 @@ def recipe() -> Any:
 
 
 def holding() -> Any:
-    return lazily("fleet:Holding", name="a", gpus=1e4, ownership=owner()())()
+    return lazily("run.fleet:Holding", name="a", gpus=1e4, ownership=owner()())()
 
 
 def stack() -> Any:
@@ -140,12 +140,12 @@ def stack() -> Any:
 
 
 def layout() -> Any:
-    return lazily("training.step:layout_of", ts.Plan(tp=2, pp=2, ep=4, recompute="selective"), cluster(), 4096.0)()
+    return lazily("step.step:layout_of", ts.Plan(tp=2, pp=2, ep=4, recompute="selective"), cluster(), 4096.0)()
 
 
 def development() -> Any:
-    people = lazily("development:People", headcount=100.0, usd_per_year=1e6, overhead=1.3, share=0.5, years=1.0)()
-    return lazily("development:Development", lines=[lazily("development:Line", name="final", run=run())()], people=people)()
+    people = lazily("run.development:People", headcount=100.0, usd_per_year=1e6, overhead=1.3, share=0.5, years=1.0)()
+    return lazily("run.development:Development", lines=[lazily("run.development:Line", name="final", run=run())()], people=people)()
 
 
 SAMPLES = Samples(
@@ -176,17 +176,17 @@ SAMPLES = Samples(
             step_overhead_seconds=1e-3, max_batch=64.0,
         ),
         "Responses": lazily("training.reinforcement:Responses", prompt=200.0, start=600.0, end=4000.0, spread=0.8, maximum=32768.0),
-        "Times": lazily("training.schedule.events:Times", STAGES, STAGES, STAGES * 0.8),
-        "Order": lazily("training.schedule.orders:order", "zero-bubble", 4, 8),
-        "Shapes": lambda: lazily("training.shapes:shapes_of", model())(),
-        "Again": lambda: lazily("training.shapes:again_of", model(), frozenset({"core"}))(),
-        "Launched": lambda: lazily("training.host:launched_of", model(), frozenset({"attention"}))(),
+        "Times": lazily("parallelism.schedules.events:Times", STAGES, STAGES, STAGES * 0.8),
+        "Order": lazily("parallelism.schedules.orders:order", "zero-bubble", 4, 8),
+        "Shapes": lambda: lazily("parallelism.shapes:shapes_of", model())(),
+        "Again": lambda: lazily("parallelism.shapes:again_of", model(), frozenset({"core"}))(),
+        "Launched": lambda: lazily("step.host:launched_of", model(), frozenset({"attention"}))(),
         "Layout": lambda: layout(),
-        "LayerTimes": lambda: lazily("training.step:times_of", model(), layout(), "1f1b", cluster(), stack())(),
-        "Placed": lambda: lazily("training.spreading:placed", model(), "1f1b", 2, 1)(),
-        "Shares": lambda: lazily("training.weights:shares_of", plan(), degrees())(),
-        "Owners": lambda: lazily("training.updates:owners", layout(), 1.0)(),
-        "Linked": lazily("uncertainty.intervals:Linked", mu=0.0, sigma=0.5, low=0.0, high=1.0),
+        "LayerTimes": lambda: lazily("step.step:times_of", model(), layout(), "1f1b", cluster(), stack())(),
+        "Placed": lambda: lazily("parallelism.placement:placed", model(), "1f1b", 2, 1)(),
+        "Shares": lambda: lazily("gpu_memory.weights:shares_of", plan(), degrees())(),
+        "Owners": lambda: lazily("step.updates:owners", layout(), 1.0)(),
+        "Linked": lazily("uncertainty.distributions.interval:Linked", mu=0.0, sigma=0.5, low=0.0, high=1.0),
         "Truncated": ts.normal(0.4, 0.3).truncate(0, 1),
         "Uniform": ts.uniform(0.1, 0.8),
         "Triangular": ts.triangular(0.1, 0.3, 0.8),
@@ -195,7 +195,7 @@ SAMPLES = Samples(
         "Empirical": ts.empirical([0.3, 0.5, 0.6], [1, 2, 1]),
         "Joint": ts.joint({"a": [0.1, 0.4], "b": [1.0, 2.0]}),
         "Development": development,
-        "Fleet": lambda: lazily("fleet:Fleet", holdings=[holding()])(),
+        "Fleet": lambda: lazily("run.fleet:Fleet", holdings=[holding()])(),
         "Holding": lambda: holding(),
     },
     ranges={
@@ -213,7 +213,7 @@ SAMPLES = Samples(
         "peak_by_zero.stages": (0, 1, 2, 3),
         "interleaved_seconds.vpp": 2, "held": HELD, "whole": {"embedding": 1.0, "dense": 2.0, "moe": 1.0}, "choose.condition": True,
     },
-    still=frozenset({"lines.final.completed", *(f"training.memory.memory:phases.{name}.batch" for name in ("mfu", "hfu", "rate", "step"))}),
+    still=frozenset({"lines.final.completed", *(f"gpu_memory.peak.memory:phases.{name}.batch" for name in ("mfu", "hfu", "rate", "step"))}),
     told=(Belief,),
 )  # fmt: skip
 SAMPLES = dataclasses.replace(
@@ -225,10 +225,10 @@ SAMPLES = dataclasses.replace(
 FLAT_TOP = {"training.reliability.best_interval": 1e-7}
 """Where the place of a maximum is asked for, which is known to the root of the precision."""
 SLOW = {
-    "training.timing.step_time", "training.timing.slot_time",
+    "step.breakdown.step_time", "step.breakdown.slot_time",
     "training.reinforcement.estimate_reinforcement", "training.reinforcement.decode_seconds",
-    "training.reliability.best_interval", "training.rollouts.Rollouts.gpu_seconds", "training.schedule.events.timeline",
-    "training.memory.memory", "training.memory.rank_memory",
+    "training.reliability.best_interval", "training.rollouts.Rollouts.gpu_seconds", "parallelism.schedules.events.timeline",
+    "gpu_memory.peak.memory", "gpu_memory.peak.rank_memory",
 }  # fmt: skip
 """Looked at in fewer places by default; in all of them where slow tests run."""
 
@@ -262,7 +262,7 @@ def test_modelled_time_broadcasts_through_an_estimate() -> None:
     stack = {p for p in modelled().numbers() if p.startswith("efficiency.stack.")}
     assert len(stack) > 40
     with np.errstate(all="ignore"):
-        assert check_broadcast(COVERED["journey.estimate"], of_modelled, seed=7, positions=16) > 16
+        assert check_broadcast(COVERED["run.estimate.estimate"], of_modelled, seed=7, positions=16) > 16
 
 
 def test_the_list() -> None:
@@ -270,7 +270,7 @@ def test_the_list() -> None:
     for label, function in FOUND.items():
         print(f"{label:<60} {'Unit' if function.carries_unit else '':<5} {why_exempt(label) or 'covered'}")  # noqa: T201
     assert len(COVERED) > 80
-    assert {"journey.estimate", "comparison.compare", "model.counting.flops_per_token", "cost.pricing.Rental.rate"} <= set(COVERED)
+    assert {"run.estimate.estimate", "run.compare.compare", "model.counting.flops_per_token", "cost.pricing.Rental.rate"} <= set(COVERED)
 
 
 def test_no_function_with_a_unit_is_exempt() -> None:
@@ -304,7 +304,7 @@ def test_a_function_that_branches_on_numbers_is_caught() -> None:
 
 def test_a_modules_own_classes_come_before_specs_of_the_same_name() -> None:
     class Box(ts.Cluster):
-        """A spec that holds numbers, called like a class of ``training.schedule.paths``."""
+        """A spec that holds numbers, called like a class of ``parallelism.schedules.paths``."""
 
-    assert "training.schedule.paths.shortened" not in numeric_functions(ts, leave_out=("testing", "report", "cli"))
+    assert "parallelism.schedules.paths.shortened" not in numeric_functions(ts, leave_out=("testing", "report", "cli"))
     assert Box.__subclasses__() == []

@@ -179,9 +179,9 @@ TRACED = """
 import runpy, sys
 import numpy as np
 import trainsim as ts
-from trainsim import journey
+from trainsim.run import estimate as estimating
 
-made, first = [], journey.estimate
+made, first = [], estimating.estimate
 def estimate(run):
     made.append(first(run))
     return made[-1]

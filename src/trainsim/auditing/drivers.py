@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .. import uncertainty as engine
 from ..core.units import Num
 from ..run.estimate import estimate
 from ..run.run import Run
+from ..uncertainty.analysis import inverse as inverse_of_draws
+from ..uncertainty.analysis import sensitivity as sensitivity_of_draws
 from ..uncertainty.analysis.inverse import MustBeTrue
 from ..uncertainty.beliefs.beliefs import Beliefs
 from ..uncertainty.distributions.distribution import Belief
+from ..uncertainty.sampling import engine as engine_of_draws
 from ..uncertainty.sampling.simulation import Figure
 from .scope_ladder import Ladder, rungs_of
 
@@ -63,7 +65,9 @@ def decides(steps: Ladder, *, seed: int) -> Decides:
     """What the doubt about the ladder's last rung comes from."""
     top = steps.rented.outputs[-1]
     function = rungs_of(steps.programme.final)
-    shares = engine.sensitivity(steps.programme.development, steps.rented.beliefs, function, of=top, n=1 << 12, seed=seed).total
+    shares = sensitivity_of_draws.sensitivity(
+        steps.programme.development, steps.rented.beliefs, function, of=top, n=1 << 12, seed=seed
+    ).total
     return Decides(steps.rungs[-1].label, shares)
 
 
@@ -77,9 +81,9 @@ def undisclosed(blind: Run, value: float, *, mfu: Belief, rent: Belief, seed: in
         seed: of the simulations.
     """
     held = Beliefs({"efficiency.mfu": mfu, "price.usd_per_gpu_hour": rent})
-    sim = engine.simulate(blind, held, _busy_cost, seed=seed)
-    must = engine.what_must_be_true(blind, held, _busy_cost, of="cost", below=value, seed=seed)
-    shares = engine.sensitivity(blind, held, _busy_cost, of="cost", seed=seed).total
+    sim = engine_of_draws.simulate(blind, held, _busy_cost, seed=seed)
+    must = inverse_of_draws.what_must_be_true(blind, held, _busy_cost, of="cost", below=value, seed=seed)
+    shares = sensitivity_of_draws.sensitivity(blind, held, _busy_cost, of="cost", seed=seed).total
     return Undisclosed(sim.quantile("cost", (0.05, 0.5, 0.95)), must, shares)
 
 
