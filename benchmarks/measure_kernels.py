@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 import trainsim as ts
-from trainsim.cluster.profile import Attention, Products, Profile, fit_stack
+from trainsim.cluster.profile import AttentionTiming, Products, Profile, fit_stack
 
 try:
     import torch
@@ -100,7 +100,7 @@ def products(number_format: str, make: Callable[[int, int, int, int], Callable[[
     return Products(number_format, rows, cols, depth, groups, took)
 
 
-def attention() -> Attention:
+def attention() -> AttentionTiming:
     """Causal attention by the fastest fused kernel PyTorch picks, forward and backward."""
     found = []
     for heads, width in HEADS:
@@ -119,7 +119,7 @@ def attention() -> Attention:
                 found.append((TOKENS, heads, 2 * width, length, 0.0, seconds(forward)))
             backward = seconds(lambda out=out, grad=grad: out.backward(grad, retain_graph=True))
             found.append((TOKENS, heads, 2 * width, length, 1.0, backward))
-    return Attention(*np.array(found, dtype=np.float64).T)
+    return AttentionTiming(*np.array(found, dtype=np.float64).T)
 
 
 def copies() -> tuple[Any, Any]:

@@ -23,7 +23,7 @@ from trainsim.uncertainty.sampling.exact import exact as exact_law
 from trainsim.uncertainty.sampling.reference import BELIEFS, Bench, cost
 
 INDEPENDENT = Beliefs(dict(BELIEFS))
-CACHES = (affine._laid_twice, tables.accurate, tables.quick, tables.normal_scores, sweep._resolved, sweep._points)
+CACHES = (affine._laid_twice, tables.accurate_sampler, tables.fast_sampler, tables.normal_scores, sweep._resolved, sweep._points)
 
 
 def branches(s):

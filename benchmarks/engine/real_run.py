@@ -15,7 +15,7 @@ import numpy as np
 
 import trainsim as ts
 from trainsim.inference import quantities
-from trainsim.uncertainty.distributions.tables import quick
+from trainsim.uncertainty.distributions.tables import fast_sampler
 from trainsim.uncertainty.sampling.quantiles import Bins, Histogram, size_key
 from trainsim.uncertainty.sampling.sweep import BLOCK, Study
 
@@ -75,7 +75,7 @@ def by_hand(spec, held):
     for replicate in range(16):
         row = None
         for u in points.blocks(slice(replicate, replicate + 1), 0, size, BLOCK):
-            y = dollars(resolved.draw(u, quick))
+            y = dollars(resolved.draw(u, fast_sampler))
             bins = bins or Bins(size_key(y))
             row = bins.count(y) if row is None else row + bins.count(y)
         counts.append(row)

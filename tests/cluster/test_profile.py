@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import trainsim as ts
-from trainsim.cluster.profile import Attention, Products, Profile, fit_stack
+from trainsim.cluster.profile import AttentionTiming, Products, Profile, fit_stack
 from trainsim.core.errors import EstimateError, TrainsimError
 
 CHIP = ts.catalog.chip("h100-sxm")
@@ -42,7 +42,7 @@ def profile_of(stack: ts.Stack, noise: float = 0.0, seed: int = 0) -> Profile:
         each.ravel() for each in np.meshgrid([128.0, 192.0, 256.0, 320.0], [512.0, 2048.0, 8192.0, 32768.0], [0.0, 1.0])
     )
     shape = (np.full(width.shape, 16384.0), np.full(width.shape, 16.0), width, length, backward)
-    attention = Attention(*shape, seconds=measured(Attention(*shape, seconds=np.ones(width.shape)).modelled(CHIP, stack)))
+    attention = AttentionTiming(*shape, seconds=measured(AttentionTiming(*shape, seconds=np.ones(width.shape)).modelled(CHIP, stack)))
     moved = np.array([1e8, 1e9, 4e9])
     copied = measured(moved / (float(stack.memory) * float(CHIP.memory_bandwidth)))
     return Profile(CHIP, tuple(products), attention, moved, copied, float(stack.launch))

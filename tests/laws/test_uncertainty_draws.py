@@ -15,7 +15,7 @@ from trainsim.uncertainty.distributions.composed import empirical, joint, mixtur
 from trainsim.uncertainty.distributions.distribution import Distribution
 from trainsim.uncertainty.distributions.interval import ci90
 from trainsim.uncertainty.distributions.parametric import beta, lognormal, normal, pert, triangular, uniform
-from trainsim.uncertainty.distributions.tables import ScoreTable, accurate, quick
+from trainsim.uncertainty.distributions.tables import CubicScoreTable, accurate_sampler, fast_sampler
 from trainsim.uncertainty.sampling.engine import simulate
 
 
@@ -138,9 +138,9 @@ def test_truncation_leaves_no_mass_at_a_bound(law: Distribution, u: tuple[float,
 def test_tables_give_the_values_of_their_law(law: Distribution) -> None:
     inner = float(np.ptp(law.ppf([0.05, 0.95])))
     u = np.linspace(0.004, 0.996, 300)
-    assert np.max(np.abs(accurate(law).ppf(u) - law.ppf(u))) <= 1e-7 * inner
-    if isinstance(accurate(law), ScoreTable):
-        assert np.max(np.abs(quick(law).ppf(u.copy()) - law.ppf(u))) <= 3e-5 * inner
+    assert np.max(np.abs(accurate_sampler(law).ppf(u) - law.ppf(u))) <= 1e-7 * inner
+    if isinstance(accurate_sampler(law), CubicScoreTable):
+        assert np.max(np.abs(fast_sampler(law).ppf(u.copy()) - law.ppf(u))) <= 3e-5 * inner
 
 
 @given(composed)
@@ -150,7 +150,7 @@ def test_draws_stay_within_the_support_out_to_the_outermost_points(law: Distribu
     near = np.array([2.0**-53, 1e-15, 1e-9, 1e-4])
     u = np.concatenate([near, SHARES, 1 - near])
     low, high = law.support
-    for sampler in (accurate(law), quick(law)):
+    for sampler in (accurate_sampler(law), fast_sampler(law)):
         for x in (sampler.ppf(u.copy()), sampler.from_score(np.linspace(-8.2, 8.2, 99))):
             assert np.all(np.isfinite(x) & (x >= low) & (x <= high))
 

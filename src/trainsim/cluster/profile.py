@@ -44,7 +44,7 @@ class Products:
 
 
 @dataclass(frozen=True, eq=False)
-class Attention:
+class AttentionTiming:
     """Measured fused causal attention, each ``(n,)``; ``backward`` is 1 for a backward pass, 0 for a forward pass; seconds [s]."""
 
     tokens: Array
@@ -75,7 +75,7 @@ class Profile:
 
     chip: Chip
     products: tuple[Products, ...]
-    attention: Attention | None
+    attention: AttentionTiming | None
     moved: Array
     copied: Array
     launch: float
@@ -150,7 +150,7 @@ def _fit_products(profile: Profile, stack: Stack) -> dict[str, float]:
     return _least_squares(residuals, names)
 
 
-def _fit_attention(chip: Chip, attention: Attention, stack: Stack) -> dict[str, float]:
+def _fit_attention(chip: Chip, attention: AttentionTiming, stack: Stack) -> dict[str, float]:
     """Shares forward and backward, and the ramps that the measured widths and lengths can tell."""
     names = ["attention_forward"]
     names += ["attention_backward"] if np.any(attention.backward > 0) else []

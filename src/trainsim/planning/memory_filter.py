@@ -17,7 +17,7 @@ from ..parallelism.degrees import Degrees
 from ..parallelism.plan import Plan
 from .candidates import Layouts, plan_of
 from .problem import Setting
-from .space import AXES, Array, Grid, Mask, Structure, expert_tp_of, spoken, structures, tally, values_of
+from .space import AXES, Array, LayoutGrid, Mask, Structure, expert_tp_of, spoken, structures, tally, values_of
 
 ONCE = "sequence_parallel=on is off at tp=1"
 """Where both are tried, a layout without tensor parallelism counts once."""
@@ -45,7 +45,7 @@ def refusal(plan: Plan, framework: str) -> str | None:
     return None
 
 
-def expressible(structure: Structure, grid: Grid, framework: str) -> Iterator[tuple[str, Mask]]:
+def expressible(structure: Structure, grid: LayoutGrid, framework: str) -> Iterator[tuple[str, Mask]]:
     """What a framework refuses of a structure: by itself, or together with one degree."""
     refused = refusal(Plan(**structure), framework)
     if refused is not None:
@@ -97,7 +97,7 @@ def try_all(setting: Setting, gpus: Sequence[int], framework: str | None, given:
     loops = [list(alike) for _, alike in groupby(structures(values), key=lambda s: {name: s[name] for name in s if name != "zero"})]
     for n in gpus:
         axes = {name: tuple(v for v in values[name] if v <= n or name in given or name == "micro_batch") for name in AXES}
-        grid = Grid(setting.run.model, setting.cluster, n, setting.seq_len, setting.batch, axes)
+        grid = LayoutGrid(setting.run.model, setting.cluster, n, setting.seq_len, setting.batch, axes)
         codes = trial.codes(grid)
         for alike in loops:
             trial.add(grid, codes, alike)
@@ -127,13 +127,13 @@ class _Trial:
         rejected = {rule: count for rule, count in self.rejected.most_common() if count}
         return Tried(layouts, self.possible, rejected, self.nearest)
 
-    def codes(self, grid: Grid) -> NDArray[np.intp]:
+    def codes(self, grid: LayoutGrid) -> NDArray[np.intp]:
         """Where each combination of a grid's degrees stands among all."""
         places = [[self.values[name].index(value) for value in grid.axes[name]] for name in AXES]
         codes: NDArray[np.intp] = np.ravel_multi_index(np.ix_(*places), tuple(len(self.values[name]) for name in AXES))
         return codes
 
-    def add(self, grid: Grid, codes: NDArray[np.intp], alike: Sequence[Structure]) -> None:
+    def add(self, grid: LayoutGrid, codes: NDArray[np.intp], alike: Sequence[Structure]) -> None:
         """Structures that differ in ZeRO alone."""
         allowed = [self._allowed(grid, structure) for structure in alike]
         at = np.nonzero(np.logical_or.reduce(allowed))
@@ -147,7 +147,7 @@ class _Trial:
             if len(here):
                 self._add(grid.gpus, structure, codes[at][here], np.broadcast_to(size, at[0].shape)[here])
 
-    def _allowed(self, grid: Grid, structure: Structure) -> Mask:
+    def _allowed(self, grid: LayoutGrid, structure: Structure) -> Mask:
         """Layouts of a structure that all rules allow, the framework's among them."""
         allowed, counts = grid.possible(structure)
         self.rejected += counts
@@ -187,7 +187,7 @@ class _Trial:
             self.nearest = (plan_of(structure, degrees), gpus, float(over[least]))
 
 
-def _degrees(grid: Grid, d: Mapping[str, Array], plan: Plan) -> Degrees:
+def _degrees(grid: LayoutGrid, d: Mapping[str, Array], plan: Plan) -> Degrees:
     """Columns of degrees as those of :func:`peak_by_zero`."""
     dp = grid.gpus / (d["tp"] * d["cp"] * plan.pp)
     return Degrees(

@@ -108,7 +108,7 @@ def structures(values: Mapping[str, tuple[Any, ...]]) -> Iterator[Structure]:
 
 
 @dataclass(frozen=True)
-class Grid:
+class LayoutGrid:
     """All layouts of one structure on so many accelerators: which the rules of a plan allow.
 
     Args:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import EstimateError, PathError, check_kind, did_you_mean
-from ..core.ledger import Ledger, _unread
+from ..core.ledger import Ledger, _lazy_ledger
 from ..core.units import HOURS_PER_DAY, SECONDS_PER_HOUR, Num, human
 from ..cost.energy import Embodied, Grid, card_block, emissions, energy
 from ..cost.pricing import Site
@@ -58,7 +58,7 @@ class PhaseEstimate:
     @cached_property
     def hours(self) -> Ledger:
         """Wall-clock accelerator-hours: the useful ones and downtime [GPU-h]."""
-        return _unread("GPU-h", self.gpu_seconds / SECONDS_PER_HOUR, partial(_hours, self))
+        return _lazy_ledger("GPU-h", self.gpu_seconds / SECONDS_PER_HOUR, partial(_hours, self))
 
     @cached_property
     def step_time(self) -> Ledger | None:
@@ -114,7 +114,7 @@ class Estimate:
     @cached_property
     def hours(self) -> Ledger:
         """Wall-clock accelerator-hours [GPU-h]."""
-        return _unread("GPU-h", self.gpu_hours, partial(_by_phase, self.phases))
+        return _lazy_ledger("GPU-h", self.gpu_hours, partial(_by_phase, self.phases))
 
     @cached_property
     def step_time(self) -> Ledger:

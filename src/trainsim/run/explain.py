@@ -26,7 +26,7 @@ _GRADE = re.compile(r"\(\d{4}-\d{2}-\d{2}, ([a-z]+)")
 
 
 @dataclass(frozen=True)
-class Step:
+class Origin:
     """One step of a trace: what it is, its value and unit, how it follows, and where its input came from."""
 
     name: str
@@ -56,11 +56,11 @@ class Explanation:
     path: str
     value: float
     unit: str
-    down: tuple[Step, ...]
+    down: tuple[Origin, ...]
     up: tuple[tuple[str, float], ...]
     judgement: float
-    inputs: tuple[Step, ...] = ()
-    carries: tuple[Step, ...] = ()
+    inputs: tuple[Origin, ...] = ()
+    carries: tuple[Origin, ...] = ()
 
     def __str__(self) -> str:
         head = f"{self.path} = {human(self.value, 5)} {self.unit}"
@@ -76,7 +76,7 @@ SHOWN = 8
 """Inputs that get a line each."""
 
 
-def _table(steps: Sequence[Step]) -> list[str]:
+def _table(steps: Sequence[Origin]) -> list[str]:
     wide = max((len(step.name) for step in steps), default=0)
     return [f"  {step.name:<{wide}}{str(step)[max(22, len(step.name)) :]}" for step in steps]
 
@@ -120,11 +120,11 @@ def explain(est: Traced, path: str = "") -> Explanation:
     above = [".".join(names[:k]) for k in range(len(names) - 1, 0, -1)]
     up = tuple((p, value / float(np.asarray(ledgers[head](est).part(p.partition(".")[2]).total))) for p in above)
     numbers = spec.numbers()
-    inputs = tuple(Step(p, float(numbers[p][0]), numbers[p][1].symbol, found.effect(p), sources[p]) for p in found.elasticities)
+    inputs = tuple(Origin(p, float(numbers[p][0]), numbers[p][1].symbol, found.effect(p), sources[p]) for p in found.elasticities)
     return Explanation(path, value, ledger.unit, tuple(_steps(est, head, rest)), up, _judgement(found, ledger.unit, sources), inputs)
 
 
-def _steps(est: Traced, head: str, rest: str) -> list[Step]:
+def _steps(est: Traced, head: str, rest: str) -> list[Origin]:
     """Steps from a line down to the ops of a run; a line of a development leads into the run it is of."""
     if isinstance(est, Estimate):
         return _down(est, head, rest)
@@ -135,7 +135,9 @@ def _steps(est: Traced, head: str, rest: str) -> list[Step]:
     line = next(line for line in est.development.lines if line.name == names[inside])
     whole = float(np.asarray(line.times)) * float(np.asarray(line.completed))
     times = (
-        [] if whole == 1.0 else [Step("times", whole, "", f"of what follows: run {line.times:g} times, {line.completed:.0%} of each done")]
+        []
+        if whole == 1.0
+        else [Origin("times", whole, "", f"of what follows: run {line.times:g} times, {line.completed:.0%} of each done")]
     )
     return [*times, *_down(est.runs[line.name], head, ".".join(names[inside + 1 :]))]
 
@@ -149,9 +151,9 @@ def _input(spec: Spec, path: str, ledgers: Mapping[str, Callable[[Any], Ledger]]
         if path not in found.inputs:
             continue
         how = f"{found.effect(path)} of {head}"
-        carries += [Step(f"{head}.{line}".rstrip("."), x, found.moved.unit, how) for line, x in found.carries(path).items()]
+        carries += [Origin(f"{head}.{line}".rstrip("."), x, found.moved.unit, how) for line, x in found.carries(path).items()]
     dollars = sum(step.value for step in carries if step.unit == "USD") if judged(source) else 0.0
-    return Explanation(path, value, unit.symbol, (Step("source", value, unit.symbol, unit.doc, source),), (), dollars, (), tuple(carries))
+    return Explanation(path, value, unit.symbol, (Origin("source", value, unit.symbol, unit.doc, source),), (), dollars, (), tuple(carries))
 
 
 def _answers(est: Traced) -> tuple[Spec, Mapping[str, Callable[[Any], Ledger]]]:
@@ -188,14 +190,14 @@ def _dependence(spec: Spec, head: str) -> Dependence:
     return dependence(spec, lambda s: _OF_RUN[head](estimate(s)))
 
 
-def _down(est: Estimate, head: str, rest: str) -> list[Step]:
+def _down(est: Estimate, head: str, rest: str) -> list[Origin]:
     """From dollars to hours to work to the ops; a line of several phases stops at hours."""
-    steps: list[Step] = []
+    steps: list[Origin] = []
     sources = est.sources()
     if head == "cost":
         hours = float(np.asarray(est.hours.part(rest).total))
-        steps.append(Step("hours", hours, "GPU-h", "wall-clock accelerator-hours of the line"))
-        steps += [Step("price", float(v), "USD/GPU-h", n, sources.get(f"price.{_field(est, n)}", "")) for n, v in est.price.lines()]
+        steps.append(Origin("hours", hours, "GPU-h", "wall-clock accelerator-hours of the line"))
+        steps += [Origin("price", float(v), "USD/GPU-h", n, sources.get(f"price.{_field(est, n)}", "")) for n, v in est.price.lines()]
     phase = est.phases.get(rest.partition(".")[0])
     if phase is None or head not in ("cost", "gpu_hours", "busy_gpu_hours", "flops", "step_time"):
         return steps
@@ -209,7 +211,7 @@ def _field(est: Estimate, part: str) -> str:
     return next((n for n in names if n.endswith("per_gpu_hour")), part)
 
 
-def _phase(est: Estimate, phase: PhaseEstimate, line: str) -> list[Step]:
+def _phase(est: Estimate, phase: PhaseEstimate, line: str) -> list[Origin]:
     name, sources = phase.phase.name, est.sources()
     told = f"phases.{name}.efficiency" if phase.phase.efficiency is not None else "efficiency"
     given = {p: s for p, s in sources.items() if p.startswith(told)}
@@ -217,9 +219,9 @@ def _phase(est: Estimate, phase: PhaseEstimate, line: str) -> list[Step]:
     how = f"told: {', '.join(given) or told}" if phase.modelled is None else f"modelled: {told}.stack"
     source = next(iter(given.values()), "")
     if phase.flops is None:
-        return [Step("busy hours", busy, "GPU-h", how, source)]
+        return [Origin("busy hours", busy, "GPU-h", how, source)]
     down = float(np.asarray(phase.gpu_seconds)) / SECONDS_PER_HOUR - busy
-    waiting = Step("downtime of phase", down, "GPU-h", "a line of its own", sources.get("reliability.goodput", ""))
+    waiting = Origin("downtime of phase", down, "GPU-h", "a line of its own", sources.get("reliability.goodput", ""))
     if line == "downtime":
         return [waiting]
     work = phase.flops.part(line) if line and line in phase.flops else phase.flops
@@ -227,13 +229,15 @@ def _phase(est: Estimate, phase: PhaseEstimate, line: str) -> list[Step]:
     tokens = float(np.asarray(phase.phase.tokens))
     convention = (phase.phase.efficiency or est.run.efficiency).counting[0]  # type: ignore[union-attr]
     steps = [
-        Step(
+        Origin(
             "work", flop, "FLOP", f"{human(flop / tokens, 5)} FLOP/token × {human(tokens)} tokens", sources.get(f"phases.{name}.tokens", "")
         ),
-        Step("counted as", flop / tokens, "FLOP/token", f"{convention}: {CONVENTIONS[convention].source}", sources.get("model", "")),
-        Step("busy hours", busy * flop / float(np.asarray(phase.flops.total)), "GPU-h", f"the line's share of the phase's; {how}", source),
+        Origin("counted as", flop / tokens, "FLOP/token", f"{convention}: {CONVENTIONS[convention].source}", sources.get("model", "")),
+        Origin(
+            "busy hours", busy * flop / float(np.asarray(phase.flops.total)), "GPU-h", f"the line's share of the phase's; {how}", source
+        ),
     ]
-    return [*steps, *([waiting] if not line else []), *(Step("op", _stored(e), "parameter", _shape(e)) for e in _ops(est, line))]
+    return [*steps, *([waiting] if not line else []), *(Origin("op", _stored(e), "parameter", _shape(e)) for e in _ops(est, line))]
 
 
 def _ops(est: Estimate, line: str) -> list[Entry]:
@@ -282,4 +286,4 @@ def judged(source: str) -> bool:
     return source == BY_USER or (grade is not None and grade.group(1) == "judgement")
 
 
-__all__ = ["Explanation", "Step", "explain", "judged"]
+__all__ = ["Explanation", "Origin", "explain", "judged"]

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..cluster.stack import Stack
 from ..core.errors import EstimateError
-from ..core.ledger import Ledger, _unread, tree
+from ..core.ledger import Ledger, _lazy_ledger, tree
 from ..core.units import Num
 from ..parallelism.schedules.orders import Slot
 from ..parallelism.schedules.uneven import slot_counts
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def ledger_of(step: Step, shapes: Shapes) -> Ledger:
     """The step's seconds by name: compute by part, exchanges with what hides as a negative line, bubble, update, stragglers [s]."""
-    return _unread("s", plain(step.seconds), partial(_parts, step, shapes))
+    return _lazy_ledger("s", plain(step.seconds), partial(_parts, step, shapes))
 
 
 def _parts(step: Step, shapes: Shapes) -> Mapping[str, Ledger | Num]:

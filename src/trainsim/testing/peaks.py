@@ -16,7 +16,7 @@ CONFIG = "config-"
 
 
 @dataclass(frozen=True)
-class Peak:
+class PublishedPeak:
     """One published peak of accelerator memory beside the model's [B]."""
 
     name: str
@@ -30,7 +30,7 @@ class Peak:
         return self.modelled / self.measured - 1
 
 
-def peaks() -> tuple[Peak, ...]:
+def peaks() -> tuple[PublishedPeak, ...]:
     """Every published peak of the catalogue, modelled.
 
     >>> len(peaks()) >= 10
@@ -53,7 +53,7 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def _percent(peak: Peak) -> str:
+def _percent(peak: PublishedPeak) -> str:
     shown = f"{100 * peak.error:+.1f} %"
     return f"**{shown}**" if abs(peak.error) > 0.10 else shown
 
@@ -64,14 +64,14 @@ def _layout(row: Row) -> str:
     return f"{row['world']} accelerators{', ' + degrees if degrees else ''}, {row['seq_len']} tokens × {row['micro_batch']}"
 
 
-def _peak(name: str, row: Row) -> Peak:
+def _peak(name: str, row: Row) -> PublishedPeak:
     plan = Plan(micro_batch=row["micro_batch"], **row["plan"])
     batch = row["micro_batches"] * row["micro_batch"] * row["world"] // (plan.tp * plan.pp * plan.cp)
     degrees = degrees_of(plan, row["world"], float(row["seq_len"]), float(batch))
     model = _model(row["config"], row.get("layers"), row.get("kv_heads"))
     outside = ("context",) if row["statistic"] == "reserved" else ("context", "fragmentation")
     ranks = [float(r.total - sum(r.part(part).total for part in outside)) for r in rank_memory(model, plan, degrees)]
-    return Peak(name, row, float(row["measured"]), ranks[-1] if row.get("of") == "last stage" else max(ranks))
+    return PublishedPeak(name, row, float(row["measured"]), ranks[-1] if row.get("of") == "last stage" else max(ranks))
 
 
 @cache

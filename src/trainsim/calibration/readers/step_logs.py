@@ -17,7 +17,7 @@ WARM_UP = 2
 
 
 @dataclass(frozen=True)
-class Line:
+class LogLine:
     """How one framework writes a step's time: a pattern, and what its number comes to in seconds.
 
     Args:
@@ -31,11 +31,11 @@ class Line:
     seconds: Callable[[float, float], float]
 
 
-LINES: Sequence[Line] = (
-    Line("Megatron-LM", rf"elapsed time per iteration \(ms\):\s*{NUMBER}", lambda number, _: number / 1e3),
-    Line("NeMo", rf"train_step_timing in s[\"']?\s*[:=]\s*{NUMBER}", lambda number, _: number),
-    Line("Megatron-Bridge", rf"Step Time\s*:\s*{NUMBER}\s*s", lambda number, _: number),
-    Line("torchtitan", rf"\btps:\s*{NUMBER}", lambda number, tokens: tokens / number),
+LINES: Sequence[LogLine] = (
+    LogLine("Megatron-LM", rf"elapsed time per iteration \(ms\):\s*{NUMBER}", lambda number, _: number / 1e3),
+    LogLine("NeMo", rf"train_step_timing in s[\"']?\s*[:=]\s*{NUMBER}", lambda number, _: number),
+    LogLine("Megatron-Bridge", rf"Step Time\s*:\s*{NUMBER}\s*s", lambda number, _: number),
+    LogLine("torchtitan", rf"\btps:\s*{NUMBER}", lambda number, tokens: tokens / number),
 )
 """Lines that are understood; another framework is one more row."""
 

@@ -17,7 +17,7 @@ from ..sampling.simulation import Figure, Simulation
 from ..sampling.sweep import Function, pick
 
 
-class Pair(Spec):
+class SideBySide(Spec):
     """Two specs side by side, so that one belief can stand in both."""
 
     a: Spec
@@ -31,7 +31,7 @@ class _Both:
     function: Function
     of: str
 
-    def __call__(self, pair: Pair) -> dict[str, Num]:
+    def __call__(self, pair: SideBySide) -> dict[str, Num]:
         answers = [self.function(spec) for spec in (pair.a, pair.b)]
         a, b = (pick(answer if isinstance(answer, Mapping) else {"value": answer}, self.of) for answer in answers)
         return {"a": a, "b": b, "difference": b - a}
@@ -90,7 +90,7 @@ def difference(a: Spec, b: Spec, beliefs: Beliefs, function: Function, *, of: st
             held[names] = belief
     first = {path: next((f"{side}.{path}" for side in "ab" if path in inside[side]), path) for key in beliefs for path in key}
     correlated = {(first.get(i, i), first.get(j, j)): rho for (i, j), rho in beliefs.correlated.items()}
-    sim = simulate(Pair(a=a, b=b), Beliefs(held, correlated), _Both(function, of), **{"n": 1 << 16, **options})
+    sim = simulate(SideBySide(a=a, b=b), Beliefs(held, correlated), _Both(function, of), **{"n": 1 << 16, **options})
     return Difference(of, sim)
 
 

@@ -17,7 +17,7 @@ from trainsim.core.spec import Spec
 
 from ..distributions.composed import Joint
 from ..distributions.distribution import Array, Belief, Distribution
-from ..distributions.tables import Sampler, accurate, normal_scores, quick
+from ..distributions.tables import Sampler, accurate_sampler, fast_sampler, normal_scores
 from ..sampling.sobol import Points
 from .correlation import Correlation, Latent, cholesky
 
@@ -240,7 +240,7 @@ class Resolved:
                     found[i] += weight * score
         return found
 
-    def draw(self, u: Array, sampler: Callable[[Distribution], Sampler] = accurate) -> dict[str, Array]:
+    def draw(self, u: Array, sampler: Callable[[Distribution], Sampler] = accurate_sampler) -> dict[str, Array]:
         """The values at points of the unit cube.
 
         Args:
@@ -250,9 +250,11 @@ class Resolved:
         Returns:
             path → draws, shape (n,).
         """
-        return self.draw_at(u, self.scores(u, normal_scores().ppf if sampler is quick else special.ndtri), sampler)
+        return self.draw_at(u, self.scores(u, normal_scores().ppf if sampler is fast_sampler else special.ndtri), sampler)
 
-    def draw_at(self, u: Array, scores: Mapping[int, Array], sampler: Callable[[Distribution], Sampler] = accurate) -> dict[str, Array]:
+    def draw_at(
+        self, u: Array, scores: Mapping[int, Array], sampler: Callable[[Distribution], Sampler] = accurate_sampler
+    ) -> dict[str, Array]:
         """The values at normal scores where they are given (column → (n,)), and at points u (d, n) for all other columns."""
         drawn: dict[str, Array] = {}
         for i, column in enumerate(self.columns):

@@ -36,7 +36,7 @@ ACCURACY = 1e-8
 """Largest error of a table between knots, in units of the law's inner half."""
 
 
-class ScoreTable:
+class CubicScoreTable:
     """A law as a cubic over equal steps of the normal score, in the space where its bounds are infinitely far.
 
     Slopes at the knots are fourth-order differences, so the interpolant errs as the fourth power of the step.
@@ -150,19 +150,19 @@ def _may_jump(law: Distribution) -> bool:
 
 
 @lru_cache(maxsize=256)
-def accurate(law: Distribution) -> Sampler:
+def accurate_sampler(law: Distribution) -> Sampler:
     """The law itself, or a table that is as good to ACCURACY where the law is slow to invert."""
     for step in STEPS if _slow(law) else ():
-        table = ScoreTable(law, step)
+        table = CubicScoreTable(law, step)
         if table.accurate():
             return table
     return law
 
 
 @lru_cache(maxsize=64)
-def quick(law: Distribution) -> Sampler:
+def fast_sampler(law: Distribution) -> Sampler:
     """A table of straight lines, for laws whose quantile function has no jumps."""
-    sampler = accurate(law)
+    sampler = accurate_sampler(law)
     exact = isinstance(law, (Uniform, Empirical)) or (sampler is law and _slow(law))
     return sampler if exact else LineTable(sampler)
 

@@ -17,8 +17,8 @@ from trainsim.core.spec import Spec
 
 from ..beliefs.beliefs import Beliefs
 from ..distributions.distribution import Array, Distribution
-from .preintegration import Integrated, Line, Lines, choose, conditional_spread, first_draws, join
-from .quantiles import Bins, Counting, Counts, Histogram, Kept, Tally, size_key
+from .preintegration import LinearOutput, LinearOutputReducer, PreintegratedSketch, choose_inputs, conditional_spread, first_draws, join
+from .quantiles import Bins, CountingReducer, Counts, Histogram, QuantileSketch, SortedDraws, size_key
 from .simulation import Simulation, half_width
 from .sweep import BLOCK, Executor, Function, Progress, Study, evaluate, sweep
 
@@ -89,35 +89,35 @@ def simulate(
     study = Study(spec, beliefs, function, seed, replicates, tuple(outputs))
     run = Runner(study, executor, progress)
     if n is not None:
-        crop, missed = run.grow(Crop(), 1 << max(0, math.ceil(math.log2(n / replicates)))), None
+        accumulated, missed = run.grow(Accumulated(), 1 << max(0, math.ceil(math.log2(n / replicates)))), None
     else:
-        crop, missed = run.to_accuracy(np.asarray(quantiles, dtype=np.float64), rtol, budget)
+        accumulated, missed = run.to_accuracy(np.asarray(quantiles, dtype=np.float64), rtol, budget)
         if missed:
-            warnings.warn(f"{missed} after {crop.size * replicates:,} points; raise budget= or rtol=", TrainsimWarning, stacklevel=2)
+            warnings.warn(f"{missed} after {accumulated.size * replicates:,} points; raise budget= or rtol=", TrainsimWarning, stacklevel=2)
 
     return Simulation(
         spec,
         beliefs,
         function,
         seed,
-        n=crop.size * replicates,
+        n=accumulated.size * replicates,
         replicates=replicates,
-        method=crop.method(study),
-        outputs=tuple(crop.tallies),
+        method=accumulated.method(study),
+        outputs=tuple(accumulated.sketches),
         rtol=rtol if n is None else None,
         reached=missed is None,
-        _tallies=dict(crop.tallies),
+        _sketches=dict(accumulated.sketches),
     )
 
 
-def look_again(sim: Simulation, name: str) -> Tally:
+def evaluate_more(sim: Simulation, name: str) -> QuantileSketch:
     """An output or ledger line that was not kept, from the same points."""
     study = Study(sim.spec, sim.beliefs, sim.function, sim.seed, sim.replicates, (name,))
-    return Runner(study, None, None).grow(Crop(), sim.n // sim.replicates).tallies[name]
+    return Runner(study, None, None).grow(Accumulated(), sim.n // sim.replicates).sketches[name]
 
 
 @dataclass(frozen=True)
-class Crop:
+class Accumulated:
     """What has been gathered so far.
 
     Args:
@@ -125,19 +125,19 @@ class Crop:
         inputs: output → index of the column it may be integrated over.
         kept: output → its draws, while there are few.
         counted: output → counts of each replicate, once there are many.
-        tallies: output → what answers questions.
+        sketches: output → what answers questions.
     """
 
     size: int = 0
     inputs: Mapping[str, int] | None = None
-    kept: Mapping[str, Line | Array] | None = None
+    kept: Mapping[str, LinearOutput | Array] | None = None
     counted: Mapping[str, list[Counts]] | None = None
-    tallies: Mapping[str, Tally] = field(default_factory=dict)
+    sketches: Mapping[str, QuantileSketch] = field(default_factory=dict)
 
     def method(self, study: Study) -> str:
         """How the points were laid, in words."""
         words = f"scrambled Sobol', {len(study.resolved.columns)} dimensions"
-        exact = {name: i for name, i in (self.inputs or {}).items() if isinstance(self.tallies.get(name), Integrated)}
+        exact = {name: i for name, i in (self.inputs or {}).items() if isinstance(self.sketches.get(name), PreintegratedSketch)}
         over = sorted({study.resolved.columns[i].paths[0] for i in exact.values()})
         if over:
             words += f", {' and '.join(over)} integrated exactly"
@@ -152,73 +152,73 @@ class Runner:
     executor: Executor | None
     progress: Progress | None
 
-    def to_accuracy(self, levels: Array, rtol: float, budget: int) -> tuple[Crop, str | None]:
+    def to_accuracy(self, levels: Array, rtol: float, budget: int) -> tuple[Accumulated, str | None]:
         """Grow until every number is as accurate as asked; what is still missing, in words, once the budget is spent.
 
         An error that happens to be estimated low would stop the growth too soon, and its interval would hold the truth
         too rarely; so one that is only just small enough must have been on its way there a round ago.
         """
-        crop, before = self.grow(Crop(), FIRST), math.inf
+        accumulated, before = self.grow(Accumulated(), FIRST), math.inf
         most = 1 << math.floor(math.log2(budget / self.study.replicates))
         while True:
-            ratio, words = _farthest(crop.tallies, levels, rtol, self.study.replicates)
+            ratio, words = _farthest(accumulated.sketches, levels, rtol, self.study.replicates)
             if ratio <= AT_ONCE or (ratio <= 1 and before <= 1):
-                return crop, None
-            if crop.size >= most:
-                return crop, words if ratio > 1 else None
+                return accumulated, None
+            if accumulated.size >= most:
+                return accumulated, words if ratio > 1 else None
             # no fewer doublings can do, even if each makes errors as much smaller as it can for the smoothest of functions
             doublings = 1 if math.isinf(ratio) else max(1, math.ceil(-math.log(ratio) / math.log(AT_BEST)))
-            size = min(crop.size << doublings, most)
-            skipped = math.log2(size / crop.size) - 1
-            crop, before = self.grow(crop, size), ratio * AT_BEST**skipped * A_ROUND
+            size = min(accumulated.size << doublings, most)
+            skipped = math.log2(size / accumulated.size) - 1
+            accumulated, before = self.grow(accumulated, size), ratio * AT_BEST**skipped * A_ROUND
 
-    def grow(self, crop: Crop, size: int) -> Crop:
-        """The crop at a larger size; what was evaluated before is not evaluated again."""
-        lines_only = bool(crop.tallies) and all(isinstance(tally, Integrated) for tally in crop.tallies.values())
+    def grow(self, accumulated: Accumulated, size: int) -> Accumulated:
+        """The accumulated draws at a larger size; what was evaluated before is not evaluated again."""
+        lines_only = bool(accumulated.sketches) and all(isinstance(sketch, PreintegratedSketch) for sketch in accumulated.sketches.values())
         if size * self.study.replicates > KEEP and size >= BLOCK and not lines_only:
-            return self._count(crop, size)
-        inputs = crop.inputs
+            return self._count(accumulated, size)
+        inputs = accumulated.inputs
         if inputs is None and size * self.study.replicates > BLOCK:  # several shards, which must choose alike
-            inputs = choose(self.study, first_draws(self.study))
-        new = self._gather(inputs, crop.size, size)
-        inputs = {name: part.column for name, part in new.items() if isinstance(part, Line)}
-        kept = {name: join([crop.kept[name], part], axis=1) for name, part in new.items()} if crop.kept else new
-        return Crop(size, inputs, kept, None, {name: self._tally(part) for name, part in kept.items()})
+            inputs = choose_inputs(self.study, first_draws(self.study))
+        new = self._gather(inputs, accumulated.size, size)
+        inputs = {name: part.column for name, part in new.items() if isinstance(part, LinearOutput)}
+        kept = {name: join([accumulated.kept[name], part], axis=1) for name, part in new.items()} if accumulated.kept else new
+        return Accumulated(size, inputs, kept, None, {name: self._sketch(part) for name, part in kept.items()})
 
-    def _gather(self, inputs: Mapping[str, int] | None, start: int, stop: int) -> dict[str, Line | Array]:
-        rows: dict[str, list[Line | Array]] = {}
-        replies = sweep(self.study, Lines(inputs), start, stop, executor=self.executor, progress=self.progress)
+    def _gather(self, inputs: Mapping[str, int] | None, start: int, stop: int) -> dict[str, LinearOutput | Array]:
+        rows: dict[str, list[LinearOutput | Array]] = {}
+        replies = sweep(self.study, LinearOutputReducer(inputs), start, stop, executor=self.executor, progress=self.progress)
         for _, pieces in groupby(replies, key=lambda reply: reply[0][0]):
             parts = [reply for _, reply in pieces]
             for name in parts[0]:
                 rows.setdefault(name, []).append(join([part[name] for part in parts], axis=1))
         return {name: join(parts, axis=0) for name, parts in rows.items()}
 
-    def _tally(self, part: Line | Array) -> Tally:
-        if not isinstance(part, Line):
-            return Kept(part)
+    def _sketch(self, part: LinearOutput | Array) -> QuantileSketch:
+        if not isinstance(part, LinearOutput):
+            return SortedDraws(part)
         if not part.straight:
-            return Kept(part.value)
+            return SortedDraws(part.value)
         resolved = self.study.resolved
         law = resolved.columns[part.column].law
         assert isinstance(law, Distribution)
-        return Integrated(law, part, conditional_spread(resolved, part.column))
+        return PreintegratedSketch(law, part, conditional_spread(resolved, part.column))
 
-    def _count(self, crop: Crop, size: int) -> Crop:
+    def _count(self, accumulated: Accumulated, size: int) -> Accumulated:
         """From counts, the new points are added; from draws, all is counted afresh. Exact integrals stay as they are."""
-        held = {name: tally for name, tally in crop.tallies.items() if isinstance(tally, Integrated)}
+        held = {name: sketch for name, sketch in accumulated.sketches.items() if isinstance(sketch, PreintegratedSketch)}
         bins = {name: part for name, part in self._bins.items() if name not in held}
-        start = crop.size if crop.counted else 0
-        counted: dict[str, list[Counts]] = {name: list(counts) for name, counts in (crop.counted or {}).items()}
-        for shard, reply in sweep(self.study, Counting(bins), start, size, executor=self.executor, progress=self.progress):
+        start = accumulated.size if accumulated.counted else 0
+        counted: dict[str, list[Counts]] = {name: list(counts) for name, counts in (accumulated.counted or {}).items()}
+        for shard, reply in sweep(self.study, CountingReducer(bins), start, size, executor=self.executor, progress=self.progress):
             for name, counts in reply.items():
                 rows = counted.setdefault(name, [])
                 if shard[0] == len(rows):
                     rows.append(counts)
                 else:
                     rows[shard[0]] += counts
-        tallies: dict[str, Tally] = {name: Histogram(bins[name], counts) for name, counts in counted.items()}
-        return Crop(size, crop.inputs, None, counted, {name: held.get(name) or tallies[name] for name in self._bins})
+        sketches: dict[str, QuantileSketch] = {name: Histogram(bins[name], counts) for name, counts in counted.items()}
+        return Accumulated(size, accumulated.inputs, None, counted, {name: held.get(name) or sketches[name] for name in self._bins})
 
     @cached_property
     def _bins(self) -> dict[str, Bins]:
@@ -249,11 +249,11 @@ def _check_rest(seed: Any, quantiles: Sequence[float]) -> None:
         raise BeliefError("quantiles", quantiles, "are not all between 0 and 1", "give levels such as [.05, .5, .95]")
 
 
-def _farthest(tallies: Mapping[str, Tally], levels: Array, rtol: float, replicates: int) -> tuple[float, str]:
+def _farthest(sketches: Mapping[str, QuantileSketch], levels: Array, rtol: float, replicates: int) -> tuple[float, str]:
     """How far the least accurate number is from the accuracy asked for, as a ratio, and which it is, in words."""
     farthest, words = 0.0, ""
-    for name, tally in tallies.items():
-        (quantiles, sides), (mean, error) = tally.quantiles(levels), tally.mean()
+    for name, sketch in sketches.items():
+        (quantiles, sides), (mean, error) = sketch.quantiles(levels), sketch.mean()
         values, errors = np.append(quantiles, mean), np.append(sides.mean(axis=0), error)
         spread = np.ptp(values) / 2 if values.min() < 0 < values.max() else 0.0
         scale = np.maximum(np.abs(values), spread)

@@ -44,7 +44,7 @@ class Exact:
 
 
 @dataclass(frozen=True)
-class Check:
+class ExactCheck:
     """A simulation held against the exact law.
 
     Args:
@@ -134,7 +134,7 @@ def _masses(logs: Array, factor: Array, step: float, of: str) -> tuple[float, Ar
     return float(first), np.diff(below)
 
 
-def check(sim: Simulation, of: str, levels: tuple[float, ...] = (0.05, 0.5, 0.95)) -> Check:
+def check(sim: Simulation, of: str, levels: tuple[float, ...] = (0.05, 0.5, 0.95)) -> ExactCheck:
     """Hold a simulation against the exact law of a product.
 
     Raises:
@@ -145,4 +145,4 @@ def check(sim: Simulation, of: str, levels: tuple[float, ...] = (0.05, 0.5, 0.95
     for level, figure in zip(levels, sim.quantile(of, list(levels)), strict=True):
         value = truth.quantile(level)
         rows.append((level, figure, value, (float(figure) - value) / figure.standard_error if figure.standard_error else 0.0))
-    return Check(of, tuple(rows))
+    return ExactCheck(of, tuple(rows))

@@ -14,8 +14,8 @@ from scipy import special
 from ..beliefs.beliefs import Resolved
 from ..distributions.composed import Empirical, Joint, Mixture
 from ..distributions.distribution import Array, Distribution
-from ..distributions.tables import accurate
-from .quantiles import Tally, over_replicates, standard_errors
+from ..distributions.tables import accurate_sampler
+from .quantiles import QuantileSketch, over_replicates, standard_errors
 from .sweep import BLOCK, Range, Study, blocks, evaluate
 
 TOLERANCE = 1e-9
@@ -31,7 +31,7 @@ AT_ONCE = 1 << 15
 
 
 @dataclass(frozen=True)
-class Line:
+class LinearOutput:
     """One output over a shard: its value, and the line ``constant + slope · input`` that it lies on.
 
     Args:
@@ -51,8 +51,8 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Lines:
-    """Harvests each output at three values of the one input it is a line in, or at the draws alone.
+class LinearOutputReducer:
+    """Reduces a shard to each output at three values of the one input it is a line in, or at the draws alone.
 
     Args:
         inputs: output → index of the column it is a line in; None for a shard that holds the first points of all, and
@@ -61,44 +61,44 @@ class Lines:
 
     inputs: Mapping[str, int] | None
 
-    def __call__(self, study: Study, shard: Range) -> dict[str, Line | Array]:
+    def __call__(self, study: Study, shard: Range) -> dict[str, LinearOutput | Array]:
         """Output → its line, or its values (replicates, n)."""
-        parts: dict[str, list[Line | Array]] = {}
+        parts: dict[str, list[LinearOutput | Array]] = {}
         for count, u in blocks(study, shard):
             for name, part in self._block(study, u, count).items():
                 parts.setdefault(name, []).append(part)
         return {name: join(part, axis=1) for name, part in parts.items()}
 
-    def _block(self, study: Study, u: Array, count: int) -> dict[str, Line | Array]:
+    def _block(self, study: Study, u: Array, count: int) -> dict[str, LinearOutput | Array]:
         scores = study.resolved.scores(u)
         drawn = study.resolved.draw_at(u, scores)
-        inputs = choose(study, {path: x[:PROBES] for path, x in drawn.items()}) if self.inputs is None else self.inputs
+        inputs = choose_inputs(study, {path: x[:PROBES] for path, x in drawn.items()}) if self.inputs is None else self.inputs
         held = sorted(set(inputs.values()))
         columns = [study.resolved.columns[i] for i in held]
         others = [_others(column.law, u[i]) for i, column in zip(held, columns, strict=True)]
         moved = [dict.fromkeys(column.paths, x) for column, pair in zip(columns, others, strict=True) for x in pair]
         y = _evaluated(study, drawn, [{}, *moved], study.outputs)
-        found: dict[str, Line | Array] = {name: values[0].reshape(count, -1) for name, values in y.items()}
+        found: dict[str, LinearOutput | Array] = {name: values[0].reshape(count, -1) for name, values in y.items()}
         for k, i in enumerate(held):
             centre = conditional_mean(study.resolved, i, scores, u.shape[1])
             for name in (name for name, j in inputs.items() if j == i and name in y):
                 value, here = y[name][0], y[name][1 + 2 * k : 3 + 2 * k]
                 constant, slope, on_line = straight(drawn[columns[k].paths[0]], value, others[k], here)
                 parts = [part.reshape(count, -1) for part in (value, constant, slope, centre)]
-                found[name] = Line(parts[0], parts[1], parts[2], parts[3], i, straight=bool(on_line))
+                found[name] = LinearOutput(parts[0], parts[1], parts[2], parts[3], i, straight=bool(on_line))
         return found
 
 
-def join(parts: list[Line | Array], axis: int) -> Line | Array:
+def join(parts: list[LinearOutput | Array], axis: int) -> LinearOutput | Array:
     """Parts of one output, put together along an axis."""
     if len(parts) == 1:
         return parts[0]
-    if isinstance(parts[0], Line):
-        lines = [part for part in parts if isinstance(part, Line)]
+    if isinstance(parts[0], LinearOutput):
+        lines = [part for part in parts if isinstance(part, LinearOutput)]
         names = ("value", "constant", "slope", "centre")
         arrays = [np.concatenate([getattr(line, name) for line in lines], axis=axis) for name in names]
-        return Line(arrays[0], arrays[1], arrays[2], arrays[3], parts[0].column, straight=all(line.straight for line in lines))
-    return np.concatenate([part for part in parts if not isinstance(part, Line)], axis=axis)
+        return LinearOutput(arrays[0], arrays[1], arrays[2], arrays[3], parts[0].column, straight=all(line.straight for line in lines))
+    return np.concatenate([part for part in parts if not isinstance(part, LinearOutput)], axis=axis)
 
 
 def _others(law: Distribution | Joint, u: Array) -> Array:
@@ -111,7 +111,7 @@ def _others(law: Distribution | Joint, u: Array) -> Array:
 @lru_cache(maxsize=64)
 def _laid_twice(law: Distribution) -> Array:
     """Values in the middle of cells of equal mass, laid end to end twice, so that a way around the end needs no test."""
-    middles = accurate(law).ppf((np.arange(CELLS) + 0.5) / CELLS)
+    middles = accurate_sampler(law).ppf((np.arange(CELLS) + 0.5) / CELLS)
     return np.concatenate([middles, middles])
 
 
@@ -164,7 +164,7 @@ def first_draws(study: Study) -> dict[str, Array]:
     return study.resolved.draw(next(study.points.blocks(slice(0, 1), 0, PROBES, PROBES)))
 
 
-def choose(study: Study, drawn: Mapping[str, Array]) -> dict[str, int]:
+def choose_inputs(study: Study, drawn: Mapping[str, Array]) -> dict[str, int]:
     """For each output, the input it is a line in that moves it most; outputs that are a line in none are left out.
 
     Args:
@@ -195,7 +195,7 @@ def _smooth(law: Distribution | Joint) -> bool:
     return not isinstance(law, (Joint, Empirical, Mixture))
 
 
-class Integrated(Tally):
+class PreintegratedSketch(QuantileSketch):
     """An output whose law is known exactly given all inputs but one, in which it is a line.
 
     ``P(y < c) = E[ Φ( sign(b) (score((c - a) / b) - m) / s ) ]`` over lines ``y = a + b x``, where x has normal score
@@ -210,7 +210,7 @@ class Integrated(Tally):
     preintegration", J. Comput. Appl. Math. 344, 259-274; the error is the delta method over replicates.
     """
 
-    def __init__(self, law: Distribution, line: Line, spread: float | None) -> None:
+    def __init__(self, law: Distribution, line: LinearOutput, spread: float | None) -> None:
         self._law, self._tied = law, spread is not None
         self._known: dict[tuple[float, ...], tuple[Array, Array]] = {}
         self._value = line.value

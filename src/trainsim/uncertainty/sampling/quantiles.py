@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..distributions.distribution import Array
-from ..distributions.tables import quick
+from ..distributions.tables import fast_sampler
 from .sweep import Range, Study, blocks, evaluate
 
 
-class Tally(ABC):
+class QuantileSketch(ABC):
     """The draws of one output, by replicate."""
 
     resolution: float = 0.0
@@ -47,7 +47,7 @@ def standard_errors(estimates: Array) -> Array:
     return np.asarray(np.sqrt((off * off).sum(axis=-1) / (r * (r - 1))))
 
 
-class Kept(Tally):
+class SortedDraws(QuantileSketch):
     """Every draw kept and sorted.
 
     A quantile is that of all draws. Its error is the spread over replicates of the share below it, times the slope of
@@ -187,8 +187,8 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Counting:
-    """Harvests counts: constant memory however many draws.
+class CountingReducer:
+    """Reduces a shard to counts: constant memory however many draws.
 
     Args:
         bins: output → its bins.
@@ -200,14 +200,14 @@ class Counting:
         """Output → counts over the shard, which lies within one replicate."""
         found: dict[str, Counts] = {}
         for _, u in blocks(study, shard):
-            drawn = study.resolved.draw(u, quick)
+            drawn = study.resolved.draw(u, fast_sampler)
             for name, values in evaluate(study, drawn, u.shape[1], tuple(self.bins)).items():
                 counts = self.bins[name].count(values)
                 found[name] = found[name] + counts if name in found else counts
         return found
 
 
-class Histogram(Tally):
+class Histogram(QuantileSketch):
     """Counts of the draws of each replicate.
 
     Within a bin, draws are taken as spread evenly; a quantile is off by less than the bin is wide, 2^-12 of its value.

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..distributions.composed import Empirical, Joint
 from ..distributions.distribution import Array, Distribution
-from ..distributions.tables import accurate
+from ..distributions.tables import accurate_sampler
 from .sweep import Study, evaluate
 
 NODES = np.linspace(-8.0, 8.0, 257)
@@ -78,6 +78,6 @@ def _evaluate(study: Study, drawn: Mapping[str, Array], of: str) -> Array:
 def _values(law: Distribution | Joint, scores: Array | None, u: Array | None) -> Array:
     assert isinstance(law, Distribution)
     if scores is not None:
-        return accurate(law).from_score(scores)
+        return accurate_sampler(law).from_score(scores)
     assert u is not None
-    return accurate(law).ppf(u)
+    return accurate_sampler(law).ppf(u)

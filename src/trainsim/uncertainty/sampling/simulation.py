@@ -18,10 +18,10 @@ from trainsim.core.units import human
 
 from ..beliefs.beliefs import Beliefs
 from ..distributions.distribution import Array
-from .quantiles import Tally
+from .quantiles import QuantileSketch
 
 if TYPE_CHECKING:
-    from .exact import Check
+    from .exact import ExactCheck
 
 
 class Figure(float):
@@ -99,14 +99,14 @@ class Simulation:
     outputs: tuple[str, ...]
     rtol: float | None
     reached: bool
-    _tallies: MutableMapping[str, Tally] = field(repr=False, compare=False)
+    _sketches: MutableMapping[str, QuantileSketch] = field(repr=False, compare=False)
 
-    def _tally(self, name: str) -> Tally:
-        from .engine import look_again  # the engine needs to know what a simulation is
+    def _sketch(self, name: str) -> QuantileSketch:
+        from .engine import evaluate_more  # the engine needs to know what a simulation is
 
-        if name not in self._tallies:
-            self._tallies[name] = look_again(self, name)
-        return self._tallies[name]
+        if name not in self._sketches:
+            self._sketches[name] = evaluate_more(self, name)
+        return self._sketches[name]
 
     @overload
     def quantile(self, name: str, p: float) -> Figure: ...
@@ -126,8 +126,8 @@ class Simulation:
         levels = np.atleast_1d(np.asarray(p, dtype=np.float64))
         if not np.all((levels > 0) & (levels < 1)):
             raise BeliefError("quantile", p, "is no level between 0 and 1, both excluded", "ask for [.05, .5, .95]")
-        tally = self._tally(name)
-        values, sides = tally.quantiles(levels)
+        sketch = self._sketch(name)
+        values, sides = sketch.quantiles(levels)
         errors = sides.mean(axis=0)
         known = (errors > 0) & np.isfinite(errors)
         skews = np.divide(sides[1] - sides[0], 2 * errors, out=np.zeros_like(errors), where=known)
@@ -136,7 +136,7 @@ class Simulation:
 
     def mean(self, name: str) -> Figure:
         """The expected value of an output."""
-        return Figure(*self._tally(name).mean(), self.replicates)
+        return Figure(*self._sketch(name).mean(), self.replicates)
 
     def probability(self, name: str, *, below: float | None = None, above: float | None = None) -> Figure:
         """The probability that an output lies below or above a value, or between two.
@@ -147,7 +147,7 @@ class Simulation:
         low, high = -math.inf if above is None else above, math.inf if below is None else below
         if (below is None and above is None) or not low < high:
             raise BeliefError("probability", (above, below), "is no range", "give below=, above=, or both with above < below")
-        return Figure(*self._tally(name).probability(low, high), self.replicates)
+        return Figure(*self._sketch(name).probability(low, high), self.replicates)
 
     def cdf(self, name: str, value: float) -> Figure:
         """The probability that an output lies at or below a value."""
@@ -163,7 +163,7 @@ class Simulation:
         below = np.array([float(self.cdf(name, edge)) for edge in edges])
         return np.asarray(np.diff(below) / np.diff(edges))
 
-    def check(self, of: str | None = None) -> Check:
+    def check(self, of: str | None = None) -> ExactCheck:
         """These quantiles beside the exact ones, where an output is a product of its inputs.
 
         Args:

@@ -81,7 +81,7 @@ def _points(spec: Spec, beliefs: Beliefs, seed: int, replicates: int) -> Points:
     return _resolved(spec, beliefs).points(seed, replicates)
 
 
-class Harvest(Protocol):
+class ShardReducer(Protocol):
     """What is made of a shard."""
 
     def __call__(self, study: Study, shard: Range) -> Any:
@@ -91,26 +91,26 @@ class Harvest(Protocol):
 @dataclass(frozen=True)
 class _Task:
     study: Study
-    harvest: Harvest
+    reducer: ShardReducer
 
     def __call__(self, shard: Range) -> Any:
-        return _Reply(shard, self.harvest(self.study, shard))
+        return _Reply(shard, self.reducer(self.study, shard))
 
 
 @dataclass(frozen=True)
 class _Reply:
     shard: Range
-    yielded: Any
+    result: Any
 
 
 def sweep(
-    study: Study, harvest: Harvest, start: int, stop: int, *, executor: Executor | None, progress: Progress | None
+    study: Study, reducer: ShardReducer, start: int, stop: int, *, executor: Executor | None, progress: Progress | None
 ) -> Iterator[tuple[Range, Any]]:
-    """Every shard's harvest, in the order of the shards, as they come in.
+    """Every shard's reducer, in the order of the shards, as they come in.
 
     Args:
         study: what is asked.
-        harvest: what to make of a shard.
+        reducer: what to make of a shard.
         start, stop: points of each replicate; powers of two, or start = 0.
         executor: where to run; here if None.
         progress: called with points done and points in all.
@@ -119,14 +119,14 @@ def sweep(
         BeliefError: the executor failed, or gave back something else than was asked.
     """
     shards = list(cut(study.replicates, start, stop))
-    replies = map(_Task(study, harvest), shards) if executor is None else _mapped(executor, _Task(study, harvest), shards)
+    replies = map(_Task(study, reducer), shards) if executor is None else _mapped(executor, _Task(study, reducer), shards)
     done, total = 0, (stop - start) * study.replicates
     for shard, reply in zip(shards, replies, strict=False):  # a count that is off is the executor's fault, and told so
         if not isinstance(reply, _Reply) or reply.shard != shard:
             raise BeliefError(
                 "executor", reply, "gave back something else than the shard it was sent", "its map() must return results in order"
             )
-        yield shard, reply.yielded
+        yield shard, reply.result
         done += (shard[1] - shard[0]) * (shard[3] - shard[2])
         if progress is not None:
             progress(done, total)
