@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from ..catalog.posterior import constants, fields_at, stack_at
+from ..catalog.posterior import constants, fields_at, prior_stack
 from ..core.errors import SpecError
 from ..core.spec import Batch
 from ..step.layers import Layout
@@ -115,16 +115,14 @@ def modelled_log_seconds(steps: Sequence[MeasuredStep], values: Mapping[str, Any
     """
     length = np.size(next(iter(values.values())))
     seconds = np.empty((len(steps), length))
-    first = {name: float(np.asarray(v).flat[0]) for name, v in values.items()}
-    middle = {name: stack_at(name, first) for name in {s.stack for s in steps}}
-    drawn = {name: columns(fields_at(name, values)) for name in middle}
+    drawn = {name: columns(fields_at(name, values)) for name in {s.stack for s in steps}}
     alike: dict[Any, list[int]] = {}
     for row, step in enumerate(steps):
         alike.setdefault(_structure(step), []).append(row)
     for rows in alike.values():
         one, many = steps[rows[0]], {name: np.repeat([_number(steps[r], name) for r in rows], length) for name in _COLUMNS}
         tiled = {name: np.tile(column, len(rows)) for name, column in drawn[one.stack].items()}
-        stack = Batch(middle[one.stack], tiled).spec
+        stack = Batch(prior_stack(one.stack), tiled).spec
         batch = many.pop("batch")
         layout = replace(one.layout, **many)  # type: ignore[type-var]
         made = step_of(one.model, layout, batch, one.schedule, one.zero, one.cluster, stack)  # type: ignore[arg-type]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from types import MappingProxyType
+from typing import Any
 
 from ..cluster.hardware import Chip, Cluster, Link, Peak
 from ..core.errors import CatalogError
@@ -77,17 +79,23 @@ def cluster(name: str, gpus: int) -> Cluster:
     >>> cluster("hgx-h800", gpus=2048).chip.name
     'h800-sxm'
     """
+    node, sources = _node(name)
+    return Cluster(gpus=gpus, **node).with_sources(sources)
+
+
+@cache
+def _node(name: str) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+    """Everything of a cluster but its accelerators, and where its links are from."""
     row = find("clusters", name)
     part = find("chips", row["chip"])
     up, out = part.get("scale_up"), row.get("scale_out")
-    made = Cluster(
-        name=name,
-        chip=chip(row["chip"]),
-        gpus=gpus,
-        domain=int(up.get("domain", row["gpus_per_node"])) if up else int(row["gpus_per_node"]),
-        scale_up=Link(bandwidth=up["bandwidth"], achieved=part.get("scale_up_achieved"), topology=up.get("topology", "switch"))
+    node = {
+        "name": name,
+        "chip": chip(row["chip"]),
+        "domain": int(up.get("domain", row["gpus_per_node"])) if up else int(row["gpus_per_node"]),
+        "scale_up": Link(bandwidth=up["bandwidth"], achieved=part.get("scale_up_achieved"), topology=up.get("topology", "switch"))
         if up and "bandwidth" in up
         else None,
-        scale_out=Link(bandwidth=out["bandwidth"]) if out and "bandwidth" in out else None,
-    )
-    return made.with_sources({"scale_up": part.cited, "scale_out": row.cited})
+        "scale_out": Link(bandwidth=out["bandwidth"]) if out and "bandwidth" in out else None,
+    }
+    return MappingProxyType(node), MappingProxyType({"scale_up": part.cited, "scale_out": row.cited})

@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -146,11 +148,18 @@ def _stack(name: str) -> Stack:
     return stack_at(name, dict(zip(fitted.names, fitted.best.tolist(), strict=True)), fitted.tags)
 
 
+@cache
+def prior_stack(name: str) -> Stack:
+    """A software stack with every constant at the median of its prior: what a fit starts from, whatever calibration is shipped."""
+    return stack_at(name, {constant: float(row["prior"]) for constant, row in constants().items()})
+
+
+@cache
 def stands_for(name: str) -> Mapping[str, Any]:
     """What published rows run a stack, and what they do that no number of it tells: the framework, since when, its loss, its recipes."""
     row = _found(name)
     above: Mapping[str, Any] = stands_for(row["like"]) if row.get("like") else {}
-    return {**above, **row.get("stands_for", {})}
+    return MappingProxyType({**above, **row.get("stands_for", {})})
 
 
 def stack_for(architecture: str, framework: str, month: str, name: str = "") -> str:
@@ -173,26 +182,55 @@ def stack_for(architecture: str, framework: str, month: str, name: str = "") -> 
     >>> stack_for("hopper", "megatron", "2026-05", "a row of 26.05")
     'mcore-26.04-hopper'
     """
-    own_rows = {n: r for n, r in stack_rows().items() if not r.get("like")}
-    frameworks = sorted({r["stands_for"]["framework"] for r in own_rows.values()})
-    if framework not in frameworks:
+    offered = _offered()
+    if framework not in offered:
         raise CatalogError(
-            "catalog.stacks", framework, "is no framework that a stack stands for", did_you_mean(framework, frameworks, "frameworks")
+            "catalog.stacks", framework, "is no framework that a stack stands for", did_you_mean(framework, sorted(offered), "frameworks")
         )
-    bases = {n: r["stands_for"] for n, r in own_rows.items() if r["architecture"] == architecture}
-    if not bases:
-        known = sorted({r["architecture"] for r in own_rows.values()})
+    since = offered[framework].get(architecture) or offered["megatron"].get(architecture)
+    if not since:
+        known = sorted(set().union(*offered.values()))
         raise CatalogError(
             "catalog.stacks", architecture, "is no generation of chips that a stack is for", did_you_mean(architecture, known)
         )
-    own = {n: told["since"] for n, told in bases.items() if told["framework"] == framework}
-    found = own or {n: told["since"] for n, told in bases.items() if told["framework"] == "megatron"}
-    base = max((n for n in found if found[n] <= month), key=found.__getitem__, default=min(found, key=found.__getitem__))
-    like = {n: r for n, r in stack_rows().items() if r.get("like") == base}
-    variants = [n for n, r in like.items() if (word := r.get("stands_for", {}).get("variant")) and word in name.lower()]
-    release = re.search(r"\b2\d\.\d\d", name)
-    releases = [n for n in like if release and (of := re.search(r"\b2\d\.\d\d", n)) and of[0] <= release[0]]
-    return (*variants, *sorted(releases)[-1:], base)[0]
+    base = since[max(bisect_right(since, (month, "~")) - 1, 0)][1]
+    variants, releases = _versions().get(base, ((), ()))
+    words = name.lower()
+    named = [stack for word, stack in variants if word in words]
+    release = re.search(RELEASE, name)
+    at = bisect_right(releases, (release[0], "~")) - 1 if release else -1
+    return named[0] if named else releases[at][1] if at >= 0 else base
+
+
+RELEASE = r"\b2\d\.\d\d"
+"""Year and month of a release, as names have it."""
+
+
+@cache
+def _offered() -> Mapping[str, Mapping[str, tuple[tuple[str, str], ...]]]:
+    """Framework → generation of chips → its stacks, oldest first: the month since when one was there, and its name."""
+    found: dict[str, dict[str, tuple[tuple[str, str], ...]]] = {}
+    for name, row in stack_rows().items():
+        if not row.get("like"):
+            told, chips = row["stands_for"], row["architecture"]
+            stacks = found.setdefault(told["framework"], {})
+            stacks[chips] = tuple(sorted((*stacks.get(chips, ()), (told["since"], name))))
+    return found
+
+
+@cache
+def _versions() -> Mapping[str, tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]]:
+    """Stack → its variants, each a word of a row's name with its stack, and its releases with theirs, oldest first."""
+    found: dict[str, tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]] = {}
+    for name, row in stack_rows().items():
+        if base := row.get("like"):
+            variants, releases = found.get(base, ((), ()))
+            if word := row.get("stands_for", {}).get("variant"):
+                variants = (*variants, (word, name))
+            if release := re.search(RELEASE, name):
+                releases = tuple(sorted((*releases, (release[0], name))))
+            found[base] = variants, releases
+    return found
 
 
 def is_routed(model: Model) -> bool:
@@ -200,6 +238,7 @@ def is_routed(model: Model) -> bool:
     return any(isinstance(kind.block.ffn, MixtureOfExperts) for kind in model.stack)
 
 
+@cache
 def class_of(name: str, *, routed: bool) -> str:
     """What a step is pooled with: its stack without the release, and whether the model routes tokens."""
     return f"{_found(name).get('like') or name}/{'moe' if routed else 'dense'}"
@@ -264,11 +303,12 @@ Z95 = 1.6448536269514722
 """Normal score of the 95th percentile."""
 
 
-def fitted_fields(name: str) -> dict[str, str]:
+@cache
+def fitted_fields(name: str) -> Mapping[str, str]:
     """Which of a stack's fields are constants that a calibration could fit: field → constant, with its factor."""
     row = _found(name)
-    above = fitted_fields(row["like"]) if row.get("like") else {}
-    return above | dict(row.get("constants", {}))
+    above: Mapping[str, str] = fitted_fields(row["like"]) if row.get("like") else {}
+    return MappingProxyType({**above, **row.get("constants", {})})
 
 
 def fields_at(name: str, values: Mapping[str, Num]) -> dict[str, Num]:
@@ -276,14 +316,22 @@ def fields_at(name: str, values: Mapping[str, Num]) -> dict[str, Num]:
 
     ``field = factor · constant``; what products reach rises with the months of releases, ``· trend^months``, up to the peak.
     """
-    months = _found(name).get("release", 0)
     made: dict[str, Num] = {}
+    for field, constant, factor, months in _formulas(name):
+        made[field] = values[constant] * factor
+        if months:
+            made[field] = np.minimum(made[field] * np.power(values["products-trend"], months), 1.0)
+    return made
+
+
+@cache
+def _formulas(name: str) -> tuple[tuple[str, str, float, float], ...]:
+    """Calibrated fields of a stack: field, constant, factor, and the months of releases that it has risen for; 0 for none."""
+    months, found = float(_found(name).get("release", 0)), []
     for field, formula in fitted_fields(name).items():
         constant, _, factor = formula.partition(" * ")
-        made[field] = values[constant] * float(factor or 1.0)
-        if field in _PRODUCTS and months:
-            made[field] = np.minimum(made[field] * np.power(values["products-trend"], float(months)), 1.0)
-    return made
+        found.append((field, constant, float(factor or 1.0), months if field in _PRODUCTS else 0.0))
+    return tuple(found)
 
 
 def stack_at(name: str, values: Mapping[str, Num], tags: Mapping[str, Tag] | None = None) -> Stack:

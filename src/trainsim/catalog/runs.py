@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from ..core.errors import CatalogError
@@ -105,12 +106,23 @@ def machine_of(org: str, model: Model, chip: str, gpus: float) -> str | None:
     >>> machine_of("BigScience", model("bloom-176b"), "a100-80gb-sxm", 384)
     'jean-zay-a100'
     """
-    for row in rows("runs").values():
-        if (row.get("org", "").casefold(), row.get("chip"), row.get("gpus")) == (org.casefold(), chip, gpus) and row.get("cluster"):
-            made = model_of(row)
-            if made is not None and size_of(made) == size_of(model):
-                return str(row["cluster"])
+    for row in _machines().get((org.casefold(), chip, gpus), ()):
+        made = model_of(row)
+        if made is not None and size_of(made) == size_of(model):
+            return str(row["cluster"])
     return None
+
+
+@cache
+def _machines() -> Mapping[tuple[str, str | None, float | None], tuple[Row, ...]]:
+    """Organisation, chip and accelerators → the published runs on a known cluster."""
+    found: dict[tuple[str, str | None, float | None], tuple[Row, ...]] = {}
+    for row in rows("runs").values():
+        told = row.fields
+        if told.get("cluster"):
+            key = (told.get("org", "").casefold(), told.get("chip"), told.get("gpus"))
+            found[key] = (*found.get(key, ()), row)
+    return found
 
 
 def _phases(row: Row, made: Model) -> list[Phase]:
