@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -118,31 +119,27 @@ def modelled_log_seconds(steps: Sequence[MeasuredStep], values: Mapping[str, Any
     drawn = {name: columns(fields_at(name, values)) for name in {s.stack for s in steps}}
     alike: dict[Any, list[int]] = {}
     for row, step in enumerate(steps):
-        alike.setdefault(_structure(step), []).append(row)
+        alike.setdefault(_STRUCTURE(step), []).append(row)
     for rows in alike.values():
-        one, many = steps[rows[0]], {name: np.repeat([_number(steps[r], name) for r in rows], length) for name in _COLUMNS}
+        one = steps[rows[0]]
+        numbers = np.array([_NUMBERS(steps[r]) for r in rows], dtype=np.float64).T
+        batch, *degrees = np.repeat(numbers, length, axis=1)
         tiled = {name: np.tile(column, len(rows)) for name, column in drawn[one.stack].items()}
         stack = Batch(prior_stack(one.stack), tiled).spec
-        batch = many.pop("batch")
-        layout = replace(one.layout, **many)  # type: ignore[type-var]
+        layout = replace(one.layout, **dict(zip(_COLUMNS, degrees, strict=True)))  # type: ignore[type-var]
         made = step_of(one.model, layout, batch, one.schedule, one.zero, one.cluster, stack)  # type: ignore[arg-type]
         seconds[rows] = np.broadcast_to(made.seconds, len(rows) * length).reshape(len(rows), length)
     return np.asarray(np.log(seconds))
 
 
-_COLUMNS = ("gpus", "tp", "dp", "ep", "cp", "micro_batch", "sequence_split", "expert_tp", "batch")
-"""Numbers of a row that a step broadcasts over; the rest is its structure."""
-
-
-def _number(step: MeasuredStep, name: str) -> float:
-    return step.batch if name == "batch" else float(getattr(step.layout, name))
-
-
-def _structure(step: MeasuredStep) -> tuple[Any, ...]:
-    """What rows must share to be one call."""
-    rest = (getattr(step.layout, f.name) for f in fields(Layout) if f.name not in _COLUMNS)
-    links = (getattr(step.cluster, name) for name in ("chip", "domain", "scale_up", "scale_out"))
-    return (step.model, step.stack, step.schedule, step.zero, *rest, *links)
+_COLUMNS = ("gpus", "tp", "dp", "ep", "cp", "micro_batch", "sequence_split", "expert_tp")
+"""Numbers of a layout that a step broadcasts over, as it does over the batch; the rest of a row is its structure."""
+_NUMBERS = attrgetter("batch", *(f"layout.{name}" for name in _COLUMNS))
+_STRUCTURE = attrgetter(
+    "model", "stack", "schedule", "zero", *(f"layout.{f.name}" for f in fields(Layout) if f.name not in _COLUMNS),
+    *(f"cluster.{name}" for name in ("chip", "domain", "scale_up", "scale_out")),
+)  # fmt: skip
+"""What rows must share to be one call."""
 
 
 # point and posterior -----------------------------------------------------------------------------------------------------

@@ -152,8 +152,10 @@ def step_backtest(rows: str | Path | Sequence[MeasuredStep]) -> StepBacktest:
     not_run: list[MeasuredStep] = []
     for step in steps:
         (not_run if step.why or not step.seconds > 0 else able).append(step)
-    seen = [s for s in able if s.hash in shipped.rows]
-    fresh = [s for s in able if s.hash not in shipped.rows]
+    seen: list[MeasuredStep] = []
+    fresh: list[MeasuredStep] = []
+    for step in able:
+        (seen if step.hash in shipped.rows else fresh).append(step)
     found: list[StepForecast] = []
     for step in fresh:
         try:

@@ -15,6 +15,7 @@ from ...catalog.benchmark_recipes import Launch, launch_of
 from ...catalog.hardware import cluster as cluster_named
 from ...catalog.posterior import class_of, is_routed, stack_for, stands_for
 from ...catalog.runs import machine_of
+from ...cluster.hardware import Chip, Cluster
 from ...core.errors import SpecError, TrainsimError
 from ...model.counting import flops_per_token
 from ...model.transformer import Model
@@ -47,25 +48,26 @@ TORCHTITAN_POWER = 500.0
 
 def published_step(row: Mapping[str, Any]) -> MeasuredStep:
     """A row of published runs; the reason where it can't be modelled."""
-    name, layout = str(row.get("name", "?")), row.get("parallelism") or {}
+    name, layout, low = str(row.get("name", "?")), row.get("parallelism") or {}, _format(row)
     key = json.dumps(
-        [row.get(k) for k in ("architecture", "gpu", "n_gpus", "seq_len", "global_batch_tokens")] + [layout, _format(row), "MTP" in name],
+        [row.get(k) for k in ("architecture", "gpu", "n_gpus", "seq_len", "global_batch_tokens")] + [layout, low, "MTP" in name],
         sort_keys=True,
     )
     base = MeasuredStep(id=str(row.get("id", name)), name=name, source=_source(row), group="", seconds=0.0, key=key, doubt=_doubt(row))
     try:
-        return _known(base, row, layout)
+        return _known(base, row, layout, low)
     except (TrainsimError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         return replace(base, group="not modelled", why=str(error) or type(error).__name__)
 
 
-def _known(base: MeasuredStep, row: Mapping[str, Any], parallel: Mapping[str, Any]) -> MeasuredStep:
+def _known(base: MeasuredStep, row: Mapping[str, Any], parallel: Mapping[str, Any], low: str) -> MeasuredStep:
     gpus, seq = _needed(row, "n_gpus"), float(_needed(row, "seq_len"))
     if row.get("gpu") not in CLUSTERS:
         raise missing("gpu", row.get("gpu"), "has no software stack here")
-    model, low, framework = published_model(row), _format(row), _framework(row, parallel)
-    usual = cluster_named(CLUSTERS[row["gpu"]], int(gpus))
-    cluster = cluster_named(machine_of(row.get("org") or "", model, usual.chip.name, gpus) or usual.name, int(gpus))
+    model, framework = published_model(row), _framework(row, parallel)
+    cluster = usual = cluster_named(CLUSTERS[row["gpu"]], int(gpus))
+    if machine := machine_of(row.get("org") or "", model, usual.chip.name, gpus):
+        cluster = cluster_named(machine, int(gpus))
     stack = stack_for(cluster.chip.architecture or "", framework, _month(row), base.name)
     if base.source == "torchtitan" and row["gpu"] == "H100-SXM":
         cluster = cluster.replace({"chip.power": TORCHTITAN_POWER})
@@ -73,7 +75,7 @@ def _known(base: MeasuredStep, row: Mapping[str, Any], parallel: Mapping[str, An
     dp = gpus / (tp * pp * cp)
     ran, tokens = stands_for(stack), _tokens(row, parallel, dp, pp)
     again, recipe = _again(parallel, framework), _recipe(row, low, ran)
-    likely = _likely(parallel, ran, pp, model.layers, tokens / seq / dp)
+    likely = _likely(parallel, ran, pp, model, tokens / seq / dp)
     degrees = {"tp": tp, "pp": pp, "cp": cp, "vpp": likely[0][1], "ep": ep, "micro_batch": likely[0][2]}
     launch = _launch(base, row, model, recipe.name, tokens / seq, degrees)
     again = again if parallel.get("recompute") else launch.recompute
@@ -86,16 +88,16 @@ def _known(base: MeasuredStep, row: Mapping[str, Any], parallel: Mapping[str, An
         )
         for _, vpp, micro in likely
     ]  # fmt: skip
-    schedule, _, micro = likely[0]
+    (schedule, _, micro), routed, told = likely[0], is_routed(model), _told(row)
     block = {k: v for k, v in row["architecture"].items() if k != "num_hidden_layers"}
     launched = [launch.dispatcher, launch.expert_overlap, sorted(launch.graphs)]
-    asked = [block, row["gpu"], low, seq, class_of(stack, routed=is_routed(model)), tp, ep, cp, micro, sorted(again), *launched]
+    asked = [block, row["gpu"], low, seq, class_of(stack, routed=routed), tp, ep, cp, micro, sorted(again), *launched]
     return replace(
         base,
         layers="" if layouts[1:] else json.dumps(asked, sort_keys=True),
-        group=_group(base.source, row, model, low),
-        seconds=_seconds(row, model, float(gpus), tokens),
-        told=_told(row),
+        group=_group(base.source, row, usual.chip, low, routed=routed),
+        seconds=_seconds(row, told, model, usual, tokens),
+        told=told,
         model=model,
         layout=layouts[0],
         others=tuple(layouts[1:]),
@@ -176,16 +178,18 @@ def _again(parallel: Mapping[str, Any], framework: str) -> frozenset[str]:
     return frozenset(part for words, parts in AGAIN if re.search(words, told) for part in parts)
 
 
-def _likely(parallel: Mapping[str, Any], ran: Mapping[str, Any], pp: int, layers: int, each: float) -> list[tuple[str, int, float]]:
+def _likely(parallel: Mapping[str, Any], ran: Mapping[str, Any], pp: int, model: Model, each: float) -> list[tuple[str, int, float]]:
     """Schedule, virtual stages and micro-batch that a row may have had with ``each`` sequences a pipeline: one where it tells them."""
     dualpipe = re.search("dualpipe", str(parallel.get("vpp")), re.IGNORECASE)
-    chunks = (1,) if dualpipe else _virtual(parallel.get("vpp"), pp, layers, ran)
+    chunks = (1,) if dualpipe else _virtual(parallel.get("vpp"), pp, model, ran)
     orders = {v: "dualpipe" if dualpipe else "interleaved" if v > 1 else "1f1b" for v in chunks}
     told = [(orders[v], v, m) for v in chunks for m in _micro_batches(parallel.get("microbatch"), each)]
+    if len(told) == 1:
+        return told
     return [one for one in told if _can_be_ordered(one[0], pp, one[1], each / one[2])] or told[:1]
 
 
-def _virtual(value: Any, pp: int, layers: int, ran: Mapping[str, Any]) -> tuple[int, ...]:
+def _virtual(value: Any, pp: int, model: Model, ran: Mapping[str, Any]) -> tuple[int, ...]:
     """Virtual stages of a rank: as told; else every number that its layers make, without 1 where they are said to be interleaved.
 
     Under a stack whose rows name what they interleave, what isn't told is not interleaved.
@@ -194,7 +198,7 @@ def _virtual(value: Any, pp: int, layers: int, ran: Mapping[str, Any]) -> tuple[
         return (1,)
     if value is not None and re.fullmatch(r"\d+", str(value)):
         return (int(value),)
-    most = math.ceil(layers / pp)
+    most = math.ceil(model.layers / pp)
     numbers = tuple(v for v in range(1, most + 1) if most % v == 0)
     if value is None:
         return numbers
@@ -260,17 +264,17 @@ def _told(row: Mapping[str, Any]) -> Told:
     raise missing("tokens_per_s_per_gpu_reported", None, "is not published, nor a step's time")
 
 
-def _seconds(row: Mapping[str, Any], model: Model, gpus: float, tokens: float) -> float:
+def _seconds(row: Mapping[str, Any], told: Told, model: Model, cluster: Cluster, tokens: float) -> float:
     """Seconds of a step, by the figure that is told."""
-    match _told(row):
+    match told:
         case "time":
             return float(row["iteration_time_s_reported"])
         case "rate":
-            return tokens / (float(row["tokens_per_s_per_gpu_reported"]) * gpus)
+            return tokens / (float(row["tokens_per_s_per_gpu_reported"]) * cluster.gpus)
         case "utilisation":
             flop = float(np.asarray(flops_per_token(model, float(row["seq_len"]), "full").total))
-            peak = float(np.asarray(cluster_named(CLUSTERS[row["gpu"]], int(gpus)).chip.peak_of("bf16")))
-            return tokens * flop / (float(row["mfu_reported"]) * peak * gpus)
+            peak = float(np.asarray(cluster.chip.peak_of("bf16")))
+            return tokens * flop / (float(row["mfu_reported"]) * peak * cluster.gpus)
 
 
 # who, where, what --------------------------------------------------------------------------------------------------------
@@ -320,7 +324,7 @@ def _month(row: Mapping[str, Any]) -> str:
     return text[:7] if re.match(r"\d{4}-\d\d$", text[:7]) else f"{text[:4]}-01" if re.match(r"\d{4}", text) else "9999-12"
 
 
-def _group(source: str, row: Mapping[str, Any], model: Model, low: str) -> str:
+def _group(source: str, row: Mapping[str, Any], chip: Chip, low: str, *, routed: bool) -> str:
     """What a row is scored with: kind of model, generation of chips, framework's age."""
     if source == "MosaicML MPT bench":
         return f"FSDP {'A100' if str(row['gpu']).startswith('A100') else 'H100'}"
@@ -328,5 +332,5 @@ def _group(source: str, row: Mapping[str, Any], model: Model, low: str) -> str:
         return "A100 Megatron papers"
     if source == "torchtitan":
         return "torchtitan"
-    generation = str(cluster_named(CLUSTERS[row["gpu"]], 1).chip.architecture).capitalize()
-    return f"{'MoE' if is_routed(model) else 'dense ' + ('BF16' if low == 'bf16' else 'FP8/FP4')} {generation}"
+    generation = str(chip.architecture).capitalize()
+    return f"{'MoE' if routed else 'dense ' + ('BF16' if low == 'bf16' else 'FP8/FP4')} {generation}"
