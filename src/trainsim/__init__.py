@@ -23,6 +23,7 @@ from .core.units import Unit as Unit
 # WHAT is trained
 from .model.attention.base import Attention as Attention
 from .model.attention.grouped_query import GroupedQueryAttention as GroupedQueryAttention
+from .model.attention.latent import Indexer as Indexer
 from .model.attention.latent import LatentAttention as LatentAttention
 from .model.attention.linear import LightningAttention as LightningAttention
 from .model.attention.routed import RoutedAttention as RoutedAttention
@@ -35,9 +36,18 @@ from .model.documents import Documents as Documents
 from .model.feedforward import FeedForward as FeedForward
 from .model.feedforward import GatedMLP as GatedMLP
 from .model.feedforward import MixtureOfExperts as MixtureOfExperts
+from .model.feedforward import NoFeedForward as NoFeedForward
 from .model.feedforward import PlainMLP as PlainMLP
 from .model.huggingface.reader import from_hf as from_hf
+from .model.mixers.delta import GatedDeltaNet as GatedDeltaNet
+from .model.mixers.delta import KimiDeltaAttention as KimiDeltaAttention
+from .model.mixers.parallel import NoMixer as NoMixer
+from .model.mixers.parallel import ParallelMixers as ParallelMixers
+from .model.mixers.short_convolution import ShortConvolution as ShortConvolution
+from .model.mixers.state_space import Mamba as Mamba
+from .model.mixers.state_space import Mamba2 as Mamba2
 from .model.ops import Attend as Attend
+from .model.ops import Convolve as Convolve
 from .model.ops import Lookup as Lookup
 from .model.ops import MatMul as MatMul
 from .model.ops import Scan as Scan

@@ -10,20 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainsim.core.errors import SpecError
-from trainsim.core.spec import members
+from trainsim.core.spec import Spec, members
 from trainsim.model.attention.base import Attention
 from trainsim.model.attention.grouped_query import GroupedQueryAttention
-from trainsim.model.attention.latent import LatentAttention
+from trainsim.model.attention.latent import Indexer, LatentAttention
 from trainsim.model.attention.linear import LightningAttention
 from trainsim.model.attention.routed import RoutedAttention
 from trainsim.model.feedforward import FeedForward, GatedMLP, MixtureOfExperts, NoFeedForward, PlainMLP
+from trainsim.model.mixers.state_space import Mamba2
 from trainsim.model.ops import MatMul, Op
 from trainsim.testing import check_part
 
 SMALL = st.integers(1, 6)
 
 
-def parts(member: type[Attention | FeedForward]) -> st.SearchStrategy[Any]:
+def parts(member: type[Spec]) -> st.SearchStrategy[Any]:
     """A member with every field drawn: sizes small, words out of their literals."""
     drawn = {name: field(hint.annotation) for name, hint in member.model_fields.items()}
 
@@ -37,12 +38,14 @@ def parts(member: type[Attention | FeedForward]) -> st.SearchStrategy[Any]:
 
 
 def field(annotation: Any) -> st.SearchStrategy[Any]:
+    if get_origin(annotation) is tuple and get_args(annotation)[0] is Attention:
+        return st.tuples(parts(GroupedQueryAttention), parts(Mamba2))
     if get_origin(annotation) is tuple:
         words = get_args(get_args(annotation)[0])
         return st.lists(st.sampled_from(words), unique=True).map(tuple)
     options = get_args(annotation)
     if options and type(None) in options:
-        return st.none() | SMALL
+        return st.none() | (parts(Indexer) if Indexer in options else SMALL)
     if options and isinstance(options[0], str):
         return st.sampled_from(options)
     return SMALL

@@ -18,6 +18,7 @@ from trainsim.model.huggingface.reader import families
 from trainsim.model.ops import Attend
 from trainsim.model.transformer import Model
 from trainsim.testing.families import ABSENT, FAMILIES
+from trainsim.testing.hybrid_families import HYBRIDS
 from trainsim.testing.models import covering_configs, hf_configs
 
 WHY = "torch and transformers are not installed: pip install 'trainsim[dev-peers]'"
@@ -72,7 +73,7 @@ def test_random_configs_agree_with_the_class(family: str, record_property: Calla
 
 
 def test_no_family_is_left_out_and_there_are_enough_configs() -> None:
-    assert set(FAMILIES) == set(families())
+    assert set(FAMILIES | HYBRIDS) == set(families())
     counts = {family: len(list(covering_configs(family))) for family in FAMILIES}
     assert sum(counts.values()) >= 200
     assert min(counts.values()) >= 5

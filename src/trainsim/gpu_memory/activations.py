@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from ..core.units import Num
-from ..model.ops import Attend, Entry, Lookup, MatMul, Op, Scan, Stream
+from ..model.ops import Attend, Convolve, Entry, Lookup, MatMul, Op, Scan, Stream
 from ..model.transformer import Model
 from ..parallelism.plan import Plan, Recompute, Switch
 from ..parallelism.precision import Precision
@@ -26,6 +26,8 @@ MASK = 1.0
 """Bytes of a dropout mask's element (section 4.1)."""
 QUANTIZED = frozenset({"fp8", "fp4", "int8"})
 """Products whose inputs are kept as a copy of their own."""
+MIXERS = frozenset({"attention", "mixer"})
+"""Sections of token mixers, and names of the norms before them."""
 FEEDS_CORE = {"q_up": ("q",), "kv_up": ("k", "v")}
 """Projections whose results only the attention core holds (DeepSeek-V3, arXiv:2412.19437, section 3.2.3)."""
 LOG_SUM = 4.0
@@ -200,6 +202,8 @@ def _saved(entry: Entry, plan: Plan, recipe: Precision) -> Bytes:
             return _placed(op.saved * width, op.axis, routed="experts" in entry.path)
         case Scan():
             return Bytes(split=op.saved * recipe.activations)
+        case Convolve():
+            return _placed(op.saved * recipe.activations, op.axis, routed=False)
         case Lookup():
             return Bytes()
 
@@ -223,13 +227,13 @@ def _results(entry: Entry, entries: list[Entry], plan: Plan, recipe: Precision) 
             yield entry, _placed(op.written * recipe.linear_inputs, op.axis, routed="experts" in entry.path)
         case MatMul():
             yield entry, _output(entry, recipe.activations)
-        case Scan() | Lookup():
+        case Scan() | Convolve() | Lookup():
             return
 
 
 def _reads(product: Entry, norm: Entry) -> bool:
-    """Whether a product reads a norm's result: attention its own norm, everything else the other."""
-    return ("attention" in product.path) == (norm.path[-1] == "attention")
+    """Whether a product reads a norm's result: a token mixer its own norm, everything else the other."""
+    return bool(MIXERS.intersection(product.path)) == (norm.path[-1] in MIXERS)
 
 
 def _output(entry: Entry, width: Num) -> Bytes:

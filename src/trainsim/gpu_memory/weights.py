@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core.ledger import Ledger
 from ..core.units import Num, larger
-from ..model.ops import Lookup, MatMul
+from ..model.ops import Lookup
 from ..model.transformer import Model
 from ..parallelism.optimizer import Optimizer
 from ..parallelism.plan import Plan
@@ -41,21 +41,12 @@ class Weights:
 def weights_of(model: Model) -> tuple[Weights, ...]:
     """Parameters of one layer of each kind by role, those that another kind owns among them."""
     found: dict[tuple[str, str, str], list[float]] = {}
-    for entry in model.table.entries:
+    t = model.table
+    for i, entry in enumerate(t.entries):
         op, kind = entry.op, entry.path[0]
-        tied = getattr(op, "tied", False)
-        if isinstance(op, MatMul):
-            count, bias = (op.experts if op.weight else 0), op.bias
-            matrix, vector = float(op.inner) * op.cols * count, float(bias * count)
-        elif isinstance(op, Lookup):
-            matrix, vector = float(op.rows) * op.width, 0.0
-        else:
-            matrix, vector = 0.0, float(getattr(op, "params", 0))
-        owner = ("embedding" if isinstance(op, Lookup) or model.head.weights == "tied" else "head") if tied else kind
-        routed = expert_product(op)
-        role = getattr(op, "role", "linear")
-        sizes = found.setdefault((kind, role, owner), [0.0, 0.0])
-        sizes[routed] += matrix + vector
+        owner = ("embedding" if isinstance(op, Lookup) or model.head.weights == "tied" else "head") if t.tied[i] else kind
+        sizes = found.setdefault((kind, str(t.roles[i]), owner), [0.0, 0.0])
+        sizes[expert_product(op)] += float(t.matrices[i] + t.vectors[i])
     return tuple(Weights(kind, role, dense, experts, owner) for (kind, role, owner), (dense, experts) in found.items())
 
 

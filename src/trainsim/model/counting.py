@@ -48,10 +48,8 @@ A_MODEL = "a ts.Model: ts.from_hf('config.json'), ts.catalog.model('deepseek-v3'
 """What to give where a model is asked for."""
 
 _Lines = dict[tuple[str, ...], float]
-_BACKWARD = 2.0
-"""Backward over forward: every product has two operands that need a gradient, each of the product's own size."""
 _VECTORS = frozenset({"norm", "latent-norm", "bias"})
-_PRODUCTS = frozenset({"linear", "router", "head", "attention", "scan"})
+_PRODUCTS = frozenset({"linear", "router", "head", "attention", "scan", "convolution"})
 _WHOLE = frozenset({"embedding", "norms", "projection", "block", "core", "head"})
 
 CONVENTIONS: dict[str, Convention] = {
@@ -173,7 +171,8 @@ def flops_per_token(
 ) -> Ledger:
     """Training FLOPs per token, forward and backward, by kind of layer, part and op.
 
-    ``forward = Σ_ops count · (2 · top_k · inner · cols + 2 · heads · (d_qk + d_v) · keys(S))``; backward is twice that.
+    ``forward = Σ_ops count · (2 · top_k · inner · cols + 2 · heads · (d_qk + d_v) · keys(S))``; backward is as much for each operand that
+    needs a gradient: twice forward where all of them do.
 
     Args:
         model: what is trained.
@@ -202,14 +201,18 @@ def flops_per_token(
     for name, length in (("seq_len", seq_len), ("document_length", document_length)):
         if not (length is None or isinstance(length, Documents) or _at_least_one(length)):
             raise SpecError(name, length, "must be >= 1", "give the length in tokens")
-    fixed, groups = _charged(model, rule, mtp)
-    keys = {mask: document_keys(partial(_keys, model.table.masks[mask], rule.pairs), seq_len, document_length) for mask in groups}
-    forward = Ledger._trusted("FLOP/token", Unread(partial(_read, fixed, groups, keys)))
-    both = Ledger._trusted("FLOP/token", {"forward": forward, "backward": forward * _BACKWARD})
-    times = 1.0 + _BACKWARD
+    passes = {name: _charged(model, rule, mtp, name) for name in ("forward", "backward")}
+    asked = {mask for _, groups in passes.values() for mask in groups}
+    keys = {mask: document_keys(partial(_keys, model.table.masks[mask], rule.pairs), seq_len, document_length) for mask in asked}
+    parts = {name: Ledger._trusted("FLOP/token", Unread(partial(_read, *lines, keys))) for name, lines in passes.items()}
+    both = Ledger._trusted("FLOP/token", parts)
     # the total in closed form, so that reading it over many draws walks no lines
-    both.__dict__["total"] = sum(times * sum(groups[m].values()) * keys[m] for m in groups) + times * sum(fixed.values())
+    both.__dict__["total"] = sum(_total(fixed, groups, keys) for fixed, groups in passes.values())
     return both
+
+
+def _total(fixed: _Lines, groups: Mapping[int, _Lines], keys: Mapping[int, Num]) -> Num:
+    return sum(sum(per_key.values()) * keys[mask] for mask, per_key in groups.items()) + sum(fixed.values())
 
 
 def _at_least_one(length: Num) -> bool:
@@ -303,21 +306,22 @@ def _mtp_part(entry: Entry) -> str:
 
 
 @lru_cache(maxsize=256)
-def _charged(model: Model, rule: Convention, mtp: Mtp) -> tuple[_Lines, dict[int, _Lines]]:
-    """Forward FLOP per token of each op under a convention: fixed lines, and lines per key grouped by mask."""
+def _charged(model: Model, rule: Convention, mtp: Mtp, way: Literal["forward", "backward"]) -> tuple[_Lines, dict[int, _Lines]]:
+    """FLOP per token of each op in one pass under a convention: fixed lines, and lines per key grouped by mask."""
     t = model.table
+    times = t.count * (t.backward if way == "backward" else 1.0)
     fixed: _Lines = {}
     groups: dict[int, _Lines] = {}
     for i, entry in enumerate(t.entries):
         role = str(t.roles[i])
-        if not _counts(entry, role, rule, mtp):
+        if not times[i] or not _counts(entry, role, rule, mtp):
             continue
         if t.mask_of[i] >= 0:
-            groups.setdefault(int(t.mask_of[i]), {})[entry.path] = float(t.count[i] * t.flop_per_key[i])
+            groups.setdefault(int(t.mask_of[i]), {})[entry.path] = float(times[i] * t.flop_per_key[i])
         as_if_multiplied = t.active_vectors[i] * (role in _VECTORS or "bias" in rule.counts)
         if isinstance(entry.op, Lookup):
             as_if_multiplied += t.matrices[i]
-        if flop := t.count[i] * (t.flop[i] + 2.0 * as_if_multiplied):
+        if flop := times[i] * (t.flop[i] + 2.0 * as_if_multiplied):
             fixed[entry.path] = float(flop)
     return fixed, groups
 
@@ -336,6 +340,8 @@ def _keys(mask: Mask, pairs: str, seq_len: Num) -> Num:
     match pairs:
         case "mask":
             return mask.keys(seq_len)
+        case "nowindow" | "half" if not mask.causal:
+            return mask.span(seq_len)
         case "nowindow":
             return (mask.span(seq_len) + 1) / 2
         case "half":

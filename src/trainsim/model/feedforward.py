@@ -81,6 +81,7 @@ class MixtureOfExperts(FeedForward):
         router_bias: none; a parameter ("bias"); or a balancing score that is no parameter ("score").
         shared_gate: a learned gate on the shared experts' output (Qwen2-MoE).
         latent: routed experts work on a stream projected down to this width; None for the full stream.
+        latent_bias: biases of the two projections around it.
         output_bias: a bias on the merged output of the experts (JetMoE).
 
     Raises:
@@ -102,6 +103,7 @@ class MixtureOfExperts(FeedForward):
     shared_bias: Literal["none", "both"] = "none"
     shared_gate: Literal["none", "scalar"] = "none"
     latent: Count | None = None
+    latent_bias: Literal["none", "both"] = "none"
     output_bias: Literal["none", "hidden"] = "none"
 
     @model_validator(mode="after")
@@ -121,12 +123,14 @@ class MixtureOfExperts(FeedForward):
             name="router", inner=hidden, cols=self.experts, axes=("hidden", "expert"), role="router", bias=router_bias, saved=hidden
         )
         if self.latent is not None:
-            yield MatMul(name="experts.compress", inner=hidden, cols=stream, axes=("hidden", "rank"))
+            bias = stream * (self.latent_bias == "both")
+            yield MatMul(name="experts.compress", inner=hidden, cols=stream, axes=("hidden", "rank"), bias=bias)
         has = self.bias == "both"
         routed = (self.experts, self.top_k)
         yield from _expert("experts.", stream, self.width, products, bias_up=self.width * has, bias_down=stream * has, routed=routed)
         if self.latent is not None:
-            yield MatMul(name="experts.expand", inner=stream, cols=hidden, axes=("rank", "hidden"), saved=stream)
+            bias = hidden * (self.latent_bias == "both")
+            yield MatMul(name="experts.expand", inner=stream, cols=hidden, axes=("rank", "hidden"), bias=bias, saved=stream)
         if self.shared_width:
             has = self.shared_bias == "both"
             yield from _expert("shared.", hidden, self.shared_width, products, bias_up=self.shared_width * has, bias_down=hidden * has)

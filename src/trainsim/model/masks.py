@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -11,7 +12,12 @@ from ..core.units import Num
 
 
 class Mask(abc.ABC):
-    """Which keys a query sees."""
+    """Which keys a query sees.
+
+    A mask is causal where half of the pairs are useless to a kernel that masks nothing: shorthands that halve, halve those alone.
+    """
+
+    causal: ClassVar[bool] = True
 
     @abc.abstractmethod
     def keys(self, seq_len: Num) -> Num:
@@ -62,8 +68,7 @@ class SlidingWindow(Mask):
 
     def keys(self, seq_len: Num) -> Num:
         """``w − w(w − 1)/(2S)`` with ``w = min(window, S)``: the first ``w`` queries see fewer keys."""
-        w: Num = np.minimum(float(self.window), seq_len)
-        return w - w * (w - 1) / (2 * seq_len)
+        return _latest(seq_len, self.window)
 
     def span(self, seq_len: Num) -> Num:
         """``S``."""
@@ -109,12 +114,112 @@ class WithinChunk(Mask):
 
 
 @dataclass(frozen=True)
+class EarlierInChunk(Mask):
+    """The keys of the query's chunk that come before it, its own not among them: the triangular system of a delta rule.
+
+    >>> float(EarlierInChunk(2).keys(4.0)), float(EarlierInChunk(2).span(4.0))
+    (0.5, 2.0)
+    """
+
+    chunk: int
+
+    def keys(self, seq_len: Num) -> Num:
+        """``[⌊S/c⌋ c(c − 1)/2 + r(r − 1)/2] / S``, ``r = S mod c``."""
+        return (_squares(seq_len, self.chunk) - 1) / 2
+
+    def span(self, seq_len: Num) -> Num:
+        """As :class:`WithinChunk`."""
+        return _squares(seq_len, self.chunk)
+
+
+@dataclass(frozen=True)
+class Selected(Mask):
+    """At most ``count`` keys up to the query's own, whichever an indexer selects: the query at position ``i`` meets ``min(i + 1, count)``.
+
+    >>> float(Selected(2).keys(4.0)), float(Selected(2).span(4.0))
+    (1.75, 4.0)
+    """
+
+    count: int
+
+    def keys(self, seq_len: Num) -> Num:
+        """As :class:`SlidingWindow`: as many keys, in other places."""
+        return _latest(seq_len, self.count)
+
+    def span(self, seq_len: Num) -> Num:
+        """``S``."""
+        return seq_len * 1.0
+
+
+@dataclass(frozen=True)
+class Nearby(Mask):
+    """Keys at most ``reach`` tokens before or after the query: a window that looks both ways.
+
+    >>> float(Nearby(1).keys(4.0))
+    2.5
+    """
+
+    causal: ClassVar[bool] = False
+    reach: int
+
+    def keys(self, seq_len: Num) -> Num:
+        """The keys of a sliding window of ``reach + 1`` on either side, the query's own counted once."""
+        return 2 * _latest(seq_len, self.reach + 1) - 1
+
+    def span(self, seq_len: Num) -> Num:
+        """``S``."""
+        return seq_len * 1.0
+
+
+@dataclass(frozen=True)
+class Blocks(Mask):
+    """Every key of the query's own block, both ways: the windows of a vision transformer.
+
+    >>> float(Blocks(2).keys(4.0))
+    2.0
+    """
+
+    causal: ClassVar[bool] = False
+    block: int
+
+    def keys(self, seq_len: Num) -> Num:
+        """``[⌊S/b⌋ b² + r²] / S``, ``r = S mod b``."""
+        return _squares(seq_len, self.block)
+
+    def span(self, seq_len: Num) -> Num:
+        """``S``."""
+        return seq_len * 1.0
+
+
+@dataclass(frozen=True)
+class Elsewhere(Mask):
+    """``count`` keys of another stream, whatever the sequence: cross-attention.
+
+    >>> Elsewhere(1500).keys(4.0)
+    1500.0
+    """
+
+    causal: ClassVar[bool] = False
+    count: int
+
+    def keys(self, seq_len: Num) -> Num:
+        """``count``."""
+        return self.count + 0.0 * seq_len
+
+    def span(self, seq_len: Num) -> Num:
+        """``count``."""
+        return self.count + 0.0 * seq_len
+
+
+@dataclass(frozen=True)
 class Bidirectional(Mask):
     """Every key.
 
     >>> Bidirectional().keys(8.0)
     8.0
     """
+
+    causal: ClassVar[bool] = False
 
     def keys(self, seq_len: Num) -> Num:
         """``S``."""
@@ -123,6 +228,12 @@ class Bidirectional(Mask):
     def span(self, seq_len: Num) -> Num:
         """``S``."""
         return seq_len * 1.0
+
+
+def _latest(seq_len: Num, most: int) -> Num:
+    """Mean number of keys where the query at position ``i`` meets ``min(i + 1, most)``."""
+    w: Num = np.minimum(float(most), seq_len)
+    return w - w * (w - 1) / (2 * seq_len)
 
 
 def _squares(seq_len: Num, chunk: int) -> Num:

@@ -15,19 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import TrainsimError
-from .masks import Causal, Mask, WithinChunk
+from .masks import Causal, EarlierInChunk, Mask, WithinChunk
 
 CAUSAL = Causal()
 Axis = Literal["hidden", "head", "kv", "ffn", "expert", "vocab", "rank"]
-Role = Literal["linear", "router", "head", "embedding", "position", "norm", "latent-norm", "bias", "attention", "scan"]
+Role = Literal["linear", "router", "head", "embedding", "position", "norm", "latent-norm", "bias", "attention", "scan", "convolution"]
 """What an op is to a precision recipe and to a counting convention."""
+Gradients = Literal["both", "weight", "none"]
+"""Operands of a product that need a gradient: both; the weight alone, where the input is detached; or none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatMul:
     """A product of ``rows`` rows per token with an ``inner × cols`` matrix, of which there are ``experts`` and each token meets ``top_k``.
 
-    Forward FLOP per token ``2 · rows · top_k · inner · cols`` (a multiply-add is two), backward twice that.
+    Forward FLOP per token ``2 · rows · top_k · inner · cols`` (a multiply-add is two); backward as much for each operand that
+    needs a gradient.
 
     Args:
         name: dotted name inside the part, ``"experts.up"``.
@@ -39,6 +42,7 @@ class MatMul:
         bias: bias elements per matrix.
         tied: the matrix is stored elsewhere (a tied head): it costs FLOPs and no parameters.
         saved: activation elements per token kept for backward; 0 where an earlier op keeps the same input.
+        gradients: operands that need a gradient.
     """
 
     name: str
@@ -53,13 +57,14 @@ class MatMul:
     tied: bool = False
     role: Role = "linear"
     saved: float = 0.0
+    gradients: Gradients = "both"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attend:
     """Scores and weighted sum over the (query, key) pairs a mask lets through.
 
-    Forward FLOP per token ``2 · heads · (d_qk + d_v) · keys(S)``, backward twice that.
+    Forward FLOP per token ``2 · heads · (d_qk + d_v) · keys(S)``; backward twice that, or nothing where no gradient is asked for.
     """
 
     name: str
@@ -68,23 +73,34 @@ class Attend:
     d_v: int
     mask: Mask = CAUSAL
     saved: float = 0.0
+    gradients: Literal["both", "none"] = "both"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """A linear or state-space mixer: a state of ``heads × d_k × d_v`` updated and read once per token, in chunks.
+    """A recurrence over a state of ``heads × d_k × d_v`` elements, computed in chunks of tokens.
 
-    Recurrent form ``S ← λ S + k vᵀ``, ``o = q S``: ``2 · heads · 2 · d_k · d_v`` FLOP per token, update and read-out; the
-    decay is element-wise and free. In chunks of ``chunk`` tokens ``[(QKᵀ) ⊙ M] V`` inside the chunk comes on top:
-    ``2 · heads · (d_k + d_v) · keys``, causal inside the chunk, or the whole chunk where a convention charges for what an
-    unmasked kernel runs.
+    The state takes ``2 · heads · state_products · d_k · d_v`` FLOP per token: two products write it and read it (``S ← λ S + k vᵀ``,
+    ``o = q S``), a third reads what it already predicts (the delta rule); decays are element-wise and free. In chunks of ``chunk``
+    tokens ``[(QKᵀ) ⊙ M] V`` inside the chunk adds ``2 · heads · (d_k + d_v) · keys``, with the keys of the same chunk up to the
+    token's own or, where ``pairs`` is "earlier", strictly before it. A convention that charges for what an unmasked kernel runs
+    takes the whole chunk.
 
     Every product has two operands that need a gradient, so backward is twice forward. A kernel that keeps neither the scores
     nor the states forms both again (Lightning Attention-2, algorithm 2): recomputation, which no convention here counts. An
     unrolled graph runs a little less: the first state is a constant and the last is never read, which saves three products of
     ``chunk × d_k × d_v`` a head and sequence.
 
-    Source: Lightning Attention-2, arXiv:2401.04658, equations 4-12 and algorithms 1-2.
+    Args:
+        name: dotted name inside the part.
+        heads, d_k, d_v: heads, and the two sides of the state of each.
+        chunk: tokens of a chunk; 0 for a recurrence token by token.
+        state_products: products of a token with the state; 0 for work inside the chunks alone.
+        pairs: keys of its own chunk that a token meets: "causal" with its own, or "earlier" without.
+        saved: activation elements per token kept for backward.
+
+    Source: Lightning Attention-2, arXiv:2401.04658, equations 4-12 and algorithms 1-2; Mamba-2, arXiv:2405.21060, section 6; the
+    delta rule in chunks, arXiv:2406.06484, section 3.
     """
 
     name: str
@@ -92,6 +108,30 @@ class Scan:
     d_k: int
     d_v: int
     chunk: int = 0
+    state_products: int = 2
+    pairs: Literal["causal", "earlier"] = "causal"
+    saved: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Convolve:
+    """A depthwise convolution along the sequence: ``taps`` weights for each of ``channels``.
+
+    Forward FLOP per token ``2 · channels · taps``, backward twice that; zeros before the first token are multiplied too.
+
+    Args:
+        name: dotted name inside the part.
+        channels, taps: channels, and tokens that each of them is a weighted sum of.
+        axis: role of the channels.
+        bias: bias elements.
+        saved: activation elements per token kept for backward.
+    """
+
+    name: str
+    channels: int
+    taps: int
+    axis: Axis = "head"
+    bias: int = 0
     saved: float = 0.0
 
 
@@ -124,7 +164,7 @@ class Stream:
     saved: float = 0.0
 
 
-Op = MatMul | Attend | Scan | Lookup | Stream
+Op = MatMul | Attend | Scan | Convolve | Lookup | Stream
 
 
 class UnknownOpError(TrainsimError):
@@ -176,6 +216,12 @@ class OpTable:
 _COLUMNS = ("matrices", "vectors", "active_matrices", "active_vectors", "flop", "flop_per_key", "backward", "saved", "traffic")
 
 
+_BACKWARD: dict[str, float] = {"both": 2.0, "weight": 1.0, "none": 0.0}
+"""Backward over forward: each gradient of an operand is a product as large as the forward one."""
+PAIRS: dict[str, type[WithinChunk | EarlierInChunk]] = {"causal": WithinChunk, "earlier": EarlierInChunk}
+"""The mask of a scan inside its chunks."""
+
+
 def _columns(op: Op) -> tuple[float, ...]:
     """One op's row, in the order of ``_COLUMNS``."""
     match op:
@@ -183,12 +229,17 @@ def _columns(op: Op) -> tuple[float, ...]:
             matrix = float(op.inner) * op.cols
             stored, passed = (op.experts, op.top_k) if op.weight else (0, 0)
             flop = 2.0 * op.rows * op.top_k * matrix
-            return (stored * matrix, float(stored * op.bias), passed * matrix, passed * op.bias, flop, 0.0, 2.0, op.saved, 0.0)
+            backward = _BACKWARD[op.gradients]
+            return (stored * matrix, float(stored * op.bias), passed * matrix, passed * op.bias, flop, 0.0, backward, op.saved, 0.0)
         case Attend():
-            return (0.0, 0.0, 0.0, 0.0, 0.0, 2.0 * op.heads * (op.d_qk + op.d_v), 2.0, op.saved, 0.0)
+            return (0.0, 0.0, 0.0, 0.0, 0.0, 2.0 * op.heads * (op.d_qk + op.d_v), _BACKWARD[op.gradients], op.saved, 0.0)
         case Scan():
             inside = 2.0 * op.heads * (op.d_k + op.d_v) if op.chunk else 0.0
-            return (0.0, 0.0, 0.0, 0.0, 4.0 * op.heads * op.d_k * op.d_v, inside, 2.0, op.saved, 0.0)
+            state = 2.0 * op.heads * op.state_products * op.d_k * op.d_v
+            return (0.0, 0.0, 0.0, 0.0, state, inside, 2.0, op.saved, 0.0)
+        case Convolve():
+            matrix = float(op.channels) * op.taps
+            return (matrix, float(op.bias), matrix, float(op.bias), 2.0 * matrix, 0.0, 2.0, op.saved, 2.0 * op.channels)
         case Lookup():
             table = float(op.rows) * op.width
             return (table, 0.0, table, 0.0, 0.0, 0.0, 2.0, 0.0, float(op.width))
@@ -199,7 +250,7 @@ def _columns(op: Op) -> tuple[float, ...]:
                 getattr(op, "name", type(op).__name__),
                 op,
                 "is no letter of the op alphabet",
-                "yield MatMul, Attend, Scan, Lookup or Stream",
+                "yield MatMul, Attend, Scan, Convolve, Lookup or Stream",
             )
 
 
@@ -211,6 +262,8 @@ def _role(op: Op) -> str:
             return "attention"
         case Scan():
             return "scan"
+        case Convolve():
+            return "convolution"
 
 
 def _mask(op: Op) -> Mask | None:
@@ -219,7 +272,7 @@ def _mask(op: Op) -> Mask | None:
         case Attend():
             return op.mask
         case Scan() if op.chunk:
-            return WithinChunk(op.chunk)
+            return PAIRS[op.pairs](op.chunk)
         case _:
             return None
 

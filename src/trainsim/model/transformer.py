@@ -41,6 +41,11 @@ class Block(Spec):
     norm: Norm = "rms"
     scales: int = 0
 
+    @property
+    def additions(self) -> int:
+        """Additions to the residual stream: one for the token mixer and one for the channel mixer, where the block has them."""
+        return sum(next(part.ops(1), None) is not None for part in (self.attention, self.ffn))
+
     def ops(self, hidden: int) -> Iterator[Op | tuple[str, Op]]:
         """The work of the layer, each op with the section it stands in."""
         for name in self.norms:

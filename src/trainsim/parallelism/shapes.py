@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from ..core.errors import EstimateError, SpecError, did_you_mean
 from ..model.masks import Mask
-from ..model.ops import Attend, Entry, Lookup, MatMul, Op, Scan, Stream
+from ..model.ops import PAIRS, Attend, Convolve, Entry, Lookup, MatMul, Op, Scan, Stream
 from ..model.transformer import Model
 
 SPLIT_AXES = frozenset({"head", "kv", "ffn", "vocab"})
 """Axes that tensor parallelism divides; hidden, rank and expert axes stay whole."""
-RESIDUAL_TRAFFIC = 6
-"""Elements per hidden unit that a layer's two residual additions move: each reads two and writes one."""
+RESIDUAL_TRAFFIC = 3
+"""Elements per hidden unit that a residual addition moves: it reads two and writes one."""
 
 Array = NDArray[np.float64]
 
@@ -138,8 +138,9 @@ def _core(op: Attend | Scan) -> tuple[float, float, float, Mask | None]:
         case Attend():
             return float(op.heads), float(op.d_qk + op.d_v), 0.0, op.mask
         case Scan():
-            inside = 2.0 * op.heads * (op.d_k + op.d_v) * (op.chunk + 1) / 2 if op.chunk else 0.0
-            return float(op.heads), float(op.d_k + op.d_v), 4.0 * op.heads * op.d_k * op.d_v + inside, None
+            keys = float(PAIRS[op.pairs](op.chunk).keys(float(op.chunk))) if op.chunk else 0.0
+            products = op.state_products * op.d_k * op.d_v + (op.d_k + op.d_v) * keys
+            return float(op.heads), float(op.d_k + op.d_v), 2.0 * op.heads * products, None
 
 
 def _distinct(entries: Sequence[Entry], row: dict[str, int], key_of: object) -> tuple[list, tuple, Array]:  # type: ignore[type-arg]
@@ -188,11 +189,11 @@ def _per_kind(model: Model, entries: Sequence[Entry], row: dict[str, int]) -> di
     # where no product makes keys and values of their own heads (latent attention), every head's are exchanged
     found["kv_width"] = np.where(found["kv_width"] > 0, found["kv_width"], found.pop("core_width"))
     for kind in model.stack:
-        found["whole_traffic"][row[kind.name]] += RESIDUAL_TRAFFIC * model.hidden
+        found["whole_traffic"][row[kind.name]] += RESIDUAL_TRAFFIC * kind.block.additions * model.hidden
         if len(kind.block.norms) == 1:  # a parallel block: what attention and feed-forward give is added on every rank, and summed once
             found["split_sublayers"][row[kind.name]] = np.minimum(found["split_sublayers"][row[kind.name]], 1.0)
-    if "mtp" in row:
-        found["whole_traffic"][row["mtp"]] += RESIDUAL_TRAFFIC * model.hidden
+    if model.mtp is not None:
+        found["whole_traffic"][row["mtp"]] += RESIDUAL_TRAFFIC * model.mtp.block.additions * model.hidden
     return found
 
 
@@ -220,7 +221,11 @@ def _add(found: dict[str, Array], at: int, entry: Entry) -> None:
             found["core_width"][at] += op.heads * (op.d_qk + op.d_v)
         case Scan():
             found["kernels"][at] += 1
-            found["state"][at] += op.heads * op.d_k * op.d_v
+            found["state"][at] += op.heads * op.d_k * op.d_v * (op.state_products > 0)
+        case Convolve():
+            found["kernels"][at] += 1
+            found["dense_params"][at] += float(op.channels) * op.taps + op.bias
+            found["split_traffic" if op.axis in SPLIT_AXES else "whole_traffic"][at] += 2 * op.channels
         case Lookup():
             found["whole_traffic"][at] += 2 * op.width
             found["split_sublayers"][at] += 1
@@ -286,9 +291,9 @@ def again_of(model: Model, parts: frozenset[str]) -> Again:
                 case Attend() | Scan():
                     found["cores"][at, core[entry.path]] += 1.0
                     found["keys"][at] = 1.0
-                case Stream():
+                case Stream() | Convolve():
                     traffic = "split_traffic" if op.axis in SPLIT_AXES else "whole_traffic"
-                    found[traffic][at] += op.read + op.written
+                    found[traffic][at] += op.read + op.written if isinstance(op, Stream) else 2 * op.channels
                 case Lookup():
                     pass
     return Again(**found)

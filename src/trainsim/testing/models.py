@@ -8,6 +8,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from .families import ABSENT, FAMILIES, Value
+from .hybrid_families import HYBRIDS
+
+EVERY = FAMILIES | HYBRIDS
 
 
 def _settle(model_type: str, drawn: Mapping[str, Value]) -> dict[str, Any]:
@@ -30,10 +33,10 @@ def hf_configs(*model_types: str) -> st.SearchStrategy[dict[str, Any]]:
     >>> find(hf_configs("llama"), lambda config: config["num_hidden_layers"] == 5)["model_type"]
     'llama'
     """
-    kinds = model_types or tuple(FAMILIES)
+    kinds = model_types or tuple(EVERY)
 
     def of(kind: str) -> st.SearchStrategy[dict[str, Any]]:
-        keys = FAMILIES[kind]
+        keys = EVERY[kind]
         drawn = st.tuples(*map(st.sampled_from, keys.values()))
         return drawn.map(lambda values: _settle(kind, dict(zip(keys, values, strict=True))))
 
@@ -49,7 +52,7 @@ def covering_configs(model_type: str) -> Iterator[dict[str, Any]]:
     >>> len(list(covering_configs("bloom")))
     8
     """
-    keys = FAMILIES[model_type]
+    keys = EVERY[model_type]
     current = {key: values[0] for key, values in keys.items()}
     yield _settle(model_type, current)
     for key, values in keys.items():

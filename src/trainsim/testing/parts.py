@@ -13,8 +13,19 @@ from ..model.attention.base import Attention
 from ..model.attention.grouped_query import GroupedQueryAttention
 from ..model.counting import count_active_params, count_params, flops_per_token
 from ..model.feedforward import FeedForward, NoFeedForward
-from ..model.masks import Bidirectional, Causal, Chunked, Mask, SlidingWindow, WithinChunk
-from ..model.ops import Attend, Lookup, MatMul, Op, Scan, Stream
+from ..model.masks import (
+    Bidirectional,
+    Blocks,
+    Causal,
+    Chunked,
+    EarlierInChunk,
+    Mask,
+    Nearby,
+    Selected,
+    SlidingWindow,
+    WithinChunk,
+)
+from ..model.ops import PAIRS, Attend, Convolve, Lookup, MatMul, Op, Scan, Stream
 from ..model.transformer import Block, Layers, Model
 
 LENGTHS = (1, 2, 5, 9)
@@ -83,7 +94,7 @@ def _check_conservation(one: Model, three: Model) -> None:
     if float(count_active_params(one).total) > float(count_params(one).total):
         raise AssertionError("a token passes more parameters than are stored")
     ledger = flops_per_token(one, seq_len=9.0)
-    _equal(ledger.part("backward").total, 2.0 * float(ledger.part("forward").total), "backward")
+    _equal(ledger.part("backward").total * 9.0, _each(one, partial(_backward, length=9)), "backward")
     paths = one.table.paths
     if len(paths) != len(set(paths)):
         raise AssertionError("two ops of one name: they would stand in one line")
@@ -94,6 +105,8 @@ def _stored(op: Op) -> float:
     match op:
         case MatMul() if op.weight:
             return float(sum(op.inner * op.cols * (not op.tied) + op.bias for _ in range(op.experts)))
+        case Convolve():
+            return float(sum(op.taps for _ in range(op.channels)) + op.bias)
         case Lookup():
             return float(op.rows * op.width * (not op.tied))
         case Stream():
@@ -121,11 +134,19 @@ def _flop(op: Op, length: int) -> float:
             pairs = [(q, k) for q, k in product(tokens, tokens) if sees(op.mask, q, k)]
             return float(sum(2 * op.d_qk + 2 * op.d_v for _ in product(range(int(op.heads)), pairs)))
         case Scan():
-            states = sum(2 * op.d_k * op.d_v + 2 * op.d_k * op.d_v for _ in product(tokens, range(op.heads)))
-            pairs = [(q, k) for q, k in product(tokens, tokens) if op.chunk and sees(WithinChunk(op.chunk), q, k)]
+            states = sum(2 * op.d_k * op.d_v for _ in product(tokens, range(op.heads), range(op.state_products)))
+            pairs = [(q, k) for q, k in product(tokens, tokens) if op.chunk and sees(PAIRS[op.pairs](op.chunk), q, k)]
             return float(states + sum(2 * op.d_k + 2 * op.d_v for _ in product(range(op.heads), pairs)))
+        case Convolve():
+            return float(sum(2 for _ in product(tokens, range(op.channels), range(op.taps))))
         case _:
             return 0.0
+
+
+def _backward(op: Op, length: int) -> float:
+    """Backward FLOPs: a product as large as the forward one for each operand that needs a gradient."""
+    operands = {"both": 2, "weight": 1, "none": 0}[getattr(op, "gradients", "both")]
+    return float(sum(_flop(op, length) for _ in range(operands)))
 
 
 def sees(mask: Mask, query: int, key: int) -> bool:
@@ -143,5 +164,13 @@ def sees(mask: Mask, query: int, key: int) -> bool:
             return query - mask.window < key <= query
         case Chunked() | WithinChunk():
             return key <= query and key // mask.chunk == query // mask.chunk
+        case EarlierInChunk():
+            return key < query and key // mask.chunk == query // mask.chunk
+        case Selected():  # the latest stand for whichever are selected
+            return query - mask.count < key <= query
+        case Nearby():
+            return abs(query - key) <= mask.reach
+        case Blocks():
+            return key // mask.block == query // mask.block
         case _:
             raise AssertionError(f"{type(mask).__name__} has no definition here: give the part's mask one of the known kinds")

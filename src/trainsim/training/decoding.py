@@ -17,7 +17,11 @@ from ..model.attention.grouped_query import GroupedQueryAttention
 from ..model.attention.latent import LatentAttention
 from ..model.attention.linear import LightningAttention
 from ..model.attention.routed import RoutedAttention
-from ..model.ops import MatMul
+from ..model.mixers.delta import GatedDeltaNet, KimiDeltaAttention
+from ..model.mixers.parallel import NoMixer, ParallelMixers
+from ..model.mixers.short_convolution import ShortConvolution
+from ..model.mixers.state_space import Mamba, Mamba2
+from ..model.ops import Convolve, MatMul, Scan
 from ..model.transformer import Model
 
 
@@ -52,7 +56,7 @@ class Engine(Spec):
 
 @singledispatch
 def cached(attention: Attention, context: Num) -> Num:  # noqa: ARG001  (the face: members know)
-    """Elements one layer keeps for a response of a length; register a rule for an attention of one's own.
+    """Elements one layer keeps for a response of a length, states of recurrences aside; register a rule for an attention of one's own.
 
     Raises:
         EstimateError: no rule for this kind.
@@ -62,12 +66,13 @@ def cached(attention: Attention, context: Num) -> Num:  # noqa: ARG001  (the fac
 
 @cached.register
 def _grouped(attention: GroupedQueryAttention, context: Num) -> Num:
-    return 2.0 * attention.kv_heads * attention.head_dim * _visible(attention, context)
+    return 2.0 * attention.kv_heads * attention.head_dim * _visible(attention, context) * (attention.kv == "own")
 
 
 @cached.register
 def _latent(attention: LatentAttention, context: Num) -> Num:
-    return attention.kv_cache_width * context
+    keys = 0 if attention.indexer is None else attention.indexer.head_dim
+    return (attention.kv_cache_width + keys) * context
 
 
 @cached.register
@@ -75,9 +80,36 @@ def _routed(attention: RoutedAttention, context: Num) -> Num:
     return 2.0 * attention.kv_heads * attention.head_dim * context
 
 
+@cached.register(LightningAttention | GatedDeltaNet | KimiDeltaAttention | Mamba | Mamba2 | ShortConvolution | NoMixer)
+def _recurrent(attention: Attention, context: Num) -> Num:  # noqa: ARG001  (a state, whatever the length)
+    return 0.0
+
+
 @cached.register
-def _lightning(attention: LightningAttention, context: Num) -> Num:  # noqa: ARG001  (a state, whatever the length)
-    return float(attention.heads * attention.head_dim**2)
+def _parallel(attention: ParallelMixers, context: Num) -> Num:
+    return sum(cached(mixer, context) for mixer in attention.mixers)
+
+
+def state_elements(mixer: Attention, hidden: int) -> float:
+    """Elements a recurrent mixer keeps of all tokens so far: the states of its scans, and the tokens its convolutions still need.
+
+    Args:
+        mixer: what mixes the tokens.
+        hidden: width of the residual stream.
+
+    >>> state_elements(Mamba2(heads=64, head_dim=64, state=128, groups=8), 2688)
+    542720.0
+    """
+    kept = 0.0
+    for op in mixer.ops(hidden):
+        match op:
+            case Scan() if op.state_products:
+                kept += float(op.heads) * op.d_k * op.d_v
+            case Convolve():
+                kept += float(op.channels) * (op.taps - 1)
+            case _:
+                pass
+    return kept
 
 
 @singledispatch
@@ -98,7 +130,9 @@ def _grouped_core(attention: GroupedQueryAttention, context: Num) -> Num:
 @core_flops.register
 def _latent_core(attention: LatentAttention, context: Num) -> Num:
     """Absorbed form: every head works on the compressed vector (DeepSeek-V2, arXiv:2405.04434, section 2.1.2)."""
-    return 2.0 * attention.heads * (2 * attention.kv_rank + attention.rope_dim) * context
+    scored = 0 if attention.indexer is None else attention.indexer.heads * (attention.indexer.head_dim + 1)
+    met = context if attention.selected is None else np.minimum(context, attention.selected)
+    return 2.0 * attention.heads * (2 * attention.kv_rank + attention.rope_dim) * met + 2.0 * scored * context
 
 
 @core_flops.register
@@ -106,9 +140,14 @@ def _routed_core(attention: RoutedAttention, context: Num) -> Num:
     return 4.0 * attention.top_k * attention.kv_heads * attention.head_dim * context
 
 
-@core_flops.register
-def _lightning_core(attention: LightningAttention, context: Num) -> Num:  # noqa: ARG001  (linear: counted with the products)
+@core_flops.register(LightningAttention | GatedDeltaNet | KimiDeltaAttention | Mamba | Mamba2 | ShortConvolution | NoMixer)
+def _recurrent_core(attention: Attention, context: Num) -> Num:  # noqa: ARG001  (whatever the length: counted with the products)
     return 0.0
+
+
+@core_flops.register
+def _parallel_core(attention: ParallelMixers, context: Num) -> Num:
+    return sum(core_flops(mixer, context) for mixer in attention.mixers)
 
 
 def _visible(attention: GroupedQueryAttention, context: Num) -> Num:
@@ -131,7 +170,8 @@ def cache_elements(model: Model, context: Num) -> Num:
     >>> cache_elements(ts.catalog.model("deepseek-v3"), 1.0) * 2  # bytes per token in bf16
     70272.0
     """
-    return sum(kind.count * cached(kind.block.attention, context) for kind in model.stack)
+    mixers = [(kind.count, kind.block.attention) for kind in model.stack]
+    return sum(count * (cached(mixer, context) + state_elements(mixer, model.hidden)) for count, mixer in mixers)
 
 
 def decode_flops(model: Model, context: Num) -> Num:

@@ -9,7 +9,7 @@ from pydantic import model_validator
 
 from ...core.errors import SpecError
 from ...core.spec import AsTuple, Count
-from ..masks import Causal, Chunked, Mask, SlidingWindow
+from ..masks import Bidirectional, Causal, Chunked, Mask, Nearby, SlidingWindow
 from ..ops import Attend, MatMul, Op, Stream
 from .base import Attention
 
@@ -21,14 +21,19 @@ class GroupedQueryAttention(Attention):
 
     Args:
         heads, kv_heads, head_dim: sizes; ``heads · head_dim`` need not be the hidden size.
-        window: keys a query sees, its own included; None for all.
+        window: keys a query sees, its own included; None for all. Looking both ways, a window
+            of ``w`` reaches ``w // 2`` tokens either way.
         chunk: causal inside chunks of this many tokens; None for one chunk.
         biases: which of the projections q, k, v, o have a bias.
         qk_norm: a norm on queries and keys: per head (one vector of ``head_dim``), over the full width, or weightless.
+        qk_norm_bias: whether these norms have a second vector.
         sinks: one learned logit per head in the softmax (gpt-oss).
+        gate: a gate on the output before its projection: one number per element or per head of queries (Qwen3-Next).
+        direction: "causal", or "both": a query sees the keys after it too (encoders).
+        kv: "own" keys and values, or those of an "earlier" layer, so that the layer has queries alone (Gemma 3n).
 
     Raises:
-        SpecError: heads that ``kv_heads`` doesn't divide, or window and chunk at once.
+        SpecError: heads that ``kv_heads`` doesn't divide, window and chunk at once, or chunks that look both ways.
 
     >>> [op.name for op in GroupedQueryAttention(heads=32, kv_heads=8, head_dim=128).ops(4096)]
     ['q', 'k', 'v', 'core', 'o']
@@ -43,6 +48,9 @@ class GroupedQueryAttention(Attention):
     qk_norm: Literal["none", "head", "full", "weightless"] = "none"
     qk_norm_bias: Literal["none", "bias"] = "none"
     sinks: Literal["none", "head"] = "none"
+    gate: Literal["none", "element", "head"] = "none"
+    direction: Literal["causal", "both"] = "causal"
+    kv: Literal["own", "earlier"] = "own"
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -51,27 +59,43 @@ class GroupedQueryAttention(Attention):
             raise SpecError("kv_heads", self.kv_heads, f"does not divide heads={self.heads}", f"divisors: {divisors}")
         if self.window is not None and self.chunk is not None:
             raise SpecError("chunk", self.chunk, f"stands beside window={self.window}", "a layer has a window or chunks, not both")
+        if self.chunk is not None and self.direction == "both":
+            raise SpecError("chunk", self.chunk, "stands beside direction='both'", "chunks are causal: give a window, or none")
         return self
 
     @property
     def mask(self) -> Mask:
         """Which keys a query sees."""
+        if self.direction == "both":
+            return Bidirectional() if self.window is None else Nearby(self.window // 2)
         if self.window is not None:
             return SlidingWindow(self.window)
         return Causal() if self.chunk is None else Chunked(self.chunk)
 
     def ops(self, hidden: int) -> Iterator[Op]:
-        """Projections, norms of queries and keys, core, output."""
-        q, kv = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        """Projections, norms of queries and keys, core, gate, output."""
+        q, kv, own = self.heads * self.head_dim, self.kv_heads * self.head_dim, self.kv == "own"
         yield MatMul(name="q", inner=hidden, cols=q, axes=("hidden", "head"), bias=q * ("q" in self.biases), saved=hidden)
-        yield MatMul(name="k", inner=hidden, cols=kv, axes=("hidden", "kv"), bias=kv * ("k" in self.biases))
-        yield MatMul(name="v", inner=hidden, cols=kv, axes=("hidden", "kv"), bias=kv * ("v" in self.biases))
+        if own:
+            yield MatMul(name="k", inner=hidden, cols=kv, axes=("hidden", "kv"), bias=kv * ("k" in self.biases))
+            yield MatMul(name="v", inner=hidden, cols=kv, axes=("hidden", "kv"), bias=kv * ("v" in self.biases))
         if self.qk_norm != "none":
             wide = {"head": (self.head_dim, self.head_dim), "full": (q, kv), "weightless": (0, 0)}[self.qk_norm]
             vectors = 2 if self.qk_norm_bias == "bias" else 1
             yield Stream(name="q_norm", params=wide[0] * vectors, axis="head", read=q, written=q, saved=q)
-            yield Stream(name="k_norm", params=wide[1] * vectors, axis="kv", read=kv, written=kv, saved=kv)
-        yield Attend(name="core", heads=self.heads, d_qk=self.head_dim, d_v=self.head_dim, mask=self.mask, saved=q + 2 * kv + q)
+            if own:
+                yield Stream(name="k_norm", params=wide[1] * vectors, axis="kv", read=kv, written=kv, saved=kv)
+        kept = 2 * q + 2 * kv * own
+        yield Attend(name="core", heads=self.heads, d_qk=self.head_dim, d_v=self.head_dim, mask=self.mask, saved=kept)
         if self.sinks == "head":
             yield Stream(name="sinks", params=self.heads, axis="head", role="bias")
-        yield MatMul(name="o", inner=q, cols=hidden, axes=("head", "hidden"), bias=hidden * ("o" in self.biases))
+        yield from self._gate(hidden, q)
+        given = 0.0 if self.gate == "none" else float(q)
+        yield MatMul(name="o", inner=q, cols=hidden, axes=("head", "hidden"), bias=hidden * ("o" in self.biases), saved=given)
+
+    def _gate(self, hidden: int, width: int) -> Iterator[Op]:
+        """The projection of the gate, and its product with the output."""
+        if self.gate != "none":
+            gates = width if self.gate == "element" else self.heads
+            yield MatMul(name="gate", inner=hidden, cols=gates, axes=("hidden", "head"), bias=gates * ("q" in self.biases))
+            yield Stream(name="gated", axis="head", read=width + gates, written=width, saved=gates)

@@ -3,12 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from ...core.spec import AsTuple, Count
-from ..masks import Causal
+from pydantic import model_validator
+
+from ...core.errors import SpecError
+from ...core.spec import AsTuple, Count, Spec
+from ..masks import Causal, Mask, Selected
 from ..ops import Attend, MatMul, Op, Stream
 from .base import Attention
+
+
+class Indexer(Spec):
+    """A small attention that scores every earlier key; the large one meets the best of them (DeepSeek-V3.2, arXiv:2512.02556, eq. 1).
+
+    ``I_{t,s} = Σ_j w_{t,j} ReLU(q_{t,j} · k_s)`` over all ``s ≤ t``: one key of ``head_dim`` for all heads, one weight a head.
+
+    Args:
+        heads, head_dim: heads of the scores, and their width.
+        loss: "trained" towards the attention's own weights, on inputs that are detached: projections get the gradient of their
+            weight alone, the scores both; "none" where nothing trains it, and it runs forward alone.
+
+    >>> sum(op.inner * op.cols for op in Indexer(heads=64, head_dim=128).ops(7168, 1536) if hasattr(op, "inner"))
+    13959168
+    """
+
+    heads: Count
+    head_dim: Count
+    loss: Literal["trained", "none"] = "trained"
+
+    def ops(self, hidden: int, q_rank: int) -> Iterator[Op]:
+        """Queries from the compressed query, a key, weights of heads, and scores of all earlier keys."""
+        width, trained = self.heads * self.head_dim, self.loss == "trained"
+        linear: Literal["weight", "none"] = "weight" if trained else "none"
+        yield MatMul(name="indexer.q", inner=q_rank, cols=width, axes=("rank", "rank"), gradients=linear)
+        yield MatMul(name="indexer.k", inner=hidden, cols=self.head_dim, axes=("hidden", "rank"), gradients=linear)
+        normed, kept = float(self.head_dim), (width + self.head_dim + self.heads) * trained
+        yield Stream(name="indexer.k_norm", params=2 * self.head_dim, axis="rank", read=normed, written=normed, saved=normed * trained)
+        yield MatMul(name="indexer.weights", inner=hidden, cols=self.heads, axes=("hidden", "rank"), gradients=linear)
+        both: Literal["both", "none"] = "both" if trained else "none"
+        yield Attend(name="indexer.scores", heads=self.heads, d_qk=self.head_dim, d_v=1, mask=Causal(), saved=float(kept), gradients=both)
 
 
 class LatentAttention(Attention):
@@ -21,6 +55,11 @@ class LatentAttention(Attention):
         nope_dim, rope_dim: key width per head without and with rotary position; the rotary key is shared by all heads.
         v_dim: value width per head.
         biases: which of q, kv, o have a bias (on the down projections where there is one).
+        selected: keys a query meets at most, whichever an indexer selects; None for all earlier ones.
+        indexer: what selects them; None where the layer takes the selection of an earlier one.
+
+    Raises:
+        SpecError: an indexer without ``selected`` or without a compressed query.
 
     >>> v3 = LatentAttention(heads=128, kv_rank=512, q_rank=1536, nope_dim=128, rope_dim=64, v_dim=128)
     >>> sum(op.inner * op.cols for op in v3.ops(7168) if hasattr(op, "inner"))
@@ -34,6 +73,20 @@ class LatentAttention(Attention):
     rope_dim: Count
     v_dim: Count
     biases: Annotated[tuple[Literal["q", "kv", "o"], ...], AsTuple] = ()
+    selected: Count | None = None
+    indexer: Indexer | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for name, needed in (("selected", self.selected), ("q_rank", self.q_rank)):
+            if self.indexer is not None and needed is None:
+                raise SpecError(name, None, "is needed by an indexer", f"give {name}, or no indexer")
+        return self
+
+    @property
+    def mask(self) -> Mask:
+        """Which keys a query meets."""
+        return Causal() if self.selected is None else Selected(self.selected)
 
     @property
     def kv_cache_width(self) -> int:
@@ -63,5 +116,7 @@ class LatentAttention(Attention):
             saved=self.kv_rank,
         )
         yield MatMul(name="kv_up", inner=self.kv_rank, cols=kv, axes=("rank", "head"), saved=self.kv_rank)
-        yield Attend(name="core", heads=self.heads, d_qk=d_qk, d_v=self.v_dim, mask=Causal(), saved=2 * q + 2 * v)
+        if self.indexer is not None and self.q_rank is not None:
+            yield from self.indexer.ops(hidden, self.q_rank)
+        yield Attend(name="core", heads=self.heads, d_qk=d_qk, d_v=self.v_dim, mask=self.mask, saved=2 * q + 2 * v)
         yield MatMul(name="o", inner=v, cols=hidden, axes=("head", "hidden"), bias=hidden * ("o" in self.biases))

@@ -25,13 +25,17 @@ from .parts import (
 from .reader import family
 
 
-def latent_attention(c: Config) -> LatentAttention:
-    """Multi-head latent attention; the rotary key is shared, so there are as many key heads as query heads."""
+def latent_attention(c: Config, q_rank: int | None = 1536) -> LatentAttention:
+    """Multi-head latent attention; the rotary key is shared, so there are as many key heads as query heads.
+
+    Args:
+        q_rank: class default of the width of the compressed query.
+    """
     heads = c.size(*HEADS)
     kv_heads = c.optional("num_key_value_heads", default=heads, why="latent attention expands to every head")
     if kv_heads != heads:
         raise c.fail("num_key_value_heads", f"differs from num_attention_heads={heads}", "latent attention has one key head per query head")
-    q_rank = c.size_or_none("q_lora_rank", 1536)
+    q_rank = c.size_or_none("q_lora_rank", q_rank)
     return LatentAttention(
         heads=heads,
         kv_rank=c.size("kv_lora_rank"),

@@ -15,7 +15,7 @@ HIDDEN = ("hidden_size", "n_embd", "n_embed", "d_model")
 LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 HEADS = ("num_attention_heads", "n_head", "n_heads")
 KEY_HEADS = ("num_key_value_heads", "num_kv_heads", "n_head_kv")
-TOP_K = ("num_experts_per_tok", "experts_per_token", "moe_topk", "moe_top_k", "moe_k")
+TOP_K = ("num_experts_per_tok", "num_experts_per_token", "experts_per_token", "moe_topk", "moe_top_k", "moe_k")
 Projection = Literal["q", "k", "v", "o"]
 ALL: tuple[Projection, ...] = ("q", "k", "v", "o")
 
@@ -181,6 +181,14 @@ def assemble(c: Config, layers: tuple[Layers, ...], *, tied: bool, head: Mapping
     """
     weights: Literal["tied", "own"] = "tied" if c.flag("tie_word_embeddings", default=tied) else "own"
     return Model(hidden=c.size(*HIDDEN), vocab=c.size("vocab_size"), stack=layers, head=Head(weights=weights, **(head or {})), **rest)
+
+
+def own_head(c: Config, model: Model) -> Model:
+    """The model with a head of its own: this family's class doesn't tie it, whatever ``tie_word_embeddings`` says."""
+    if model.head.weights == "own":
+        return model
+    c.note("tie_word_embeddings is true: this class has a head of its own all the same")
+    return model.replace({"head.weights": "own"})
 
 
 def prediction_modules(c: Config, last: Block) -> MultiTokenPrediction | None:

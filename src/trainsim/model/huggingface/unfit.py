@@ -12,12 +12,12 @@ _EMPTY = "some experts are identities, so how many weights a token meets depends
 _ENCODER = "it has an encoder, or no causal head"
 
 UNFIT: dict[str, str] = (
-    dict.fromkeys(("deepseek_v32", "deepseek_v4", "glm_moe_dsa", "hy_v4", "axk2", "minimax_m3", "minimax_m3_vl"), _SPARSE)
+    dict.fromkeys(("deepseek_v4", "hy_v4", "axk2", "minimax_m3", "minimax_m3_vl"), _SPARSE)
     | dict.fromkeys(("minimax_m3_vl_text", "mistral_large4_text", "glm5_next_text", "dots3_note_text", "qwen4_exp_text"), _SPARSE)
-    | dict.fromkeys(("qwen3_next", "qwen3_5_text", "qwen3_5_moe_text", "kimi_linear", "olmo_hybrid", "bailing_hybrid"), _DELTA)
-    | dict.fromkeys(("falcon_h1", "bamba", "granitemoehybrid", "nemotron_h", "jamba", "zamba", "zamba2"), _HYBRID)
-    | dict.fromkeys(("mamba", "mamba2", "falcon_mamba", "rwkv", "xlstm"), _STATE_SPACE)
-    | dict.fromkeys(("lfm2", "lfm2_moe", "lfm3"), _CONVOLUTION)
+    | dict.fromkeys(("bailing_hybrid",), _DELTA)
+    | dict.fromkeys(("zamba", "zamba2"), _HYBRID)
+    | dict.fromkeys(("rwkv", "xlstm"), _STATE_SPACE)
+    | dict.fromkeys(("lfm3",), _CONVOLUTION)
     | dict.fromkeys(("recurrent_gemma",), _RECURRENT)
     | dict.fromkeys(("longcat_flash",), _EMPTY)
     | dict.fromkeys(("bert", "roberta", "t5", "t5gemma", "bart", "whisper", "siglip", "clip"), _ENCODER)

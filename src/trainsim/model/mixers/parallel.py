@@ -1,0 +1,60 @@
+"""Several token mixers side by side, and none at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Annotated, ClassVar, Self
+
+from pydantic import model_validator
+
+from ...core.errors import SpecError
+from ...core.spec import AsTuple
+from ..attention.base import Attention
+from ..ops import Op
+
+
+class NoMixer(Attention):
+    """No token mixer: a block that is a feed-forward alone (Nemotron-H).
+
+    >>> list(NoMixer().ops(64))
+    []
+    """
+
+    def ops(self, hidden: int) -> Iterator[Op]:
+        """Nothing."""
+        del hidden
+        return iter(())
+
+
+class ParallelMixers(Attention):
+    """Mixers that read the same input and whose outputs are added (Falcon-H1, arXiv:2507.22448, section 2).
+
+    Args:
+        mixers: the mixers; each stands in its own section of the layer.
+
+    Raises:
+        SpecError: two mixers of one section.
+
+    >>> from trainsim.model.attention.grouped_query import GroupedQueryAttention
+    >>> from trainsim.model.mixers.state_space import Mamba2
+    >>> both = (Mamba2(heads=2, head_dim=8, state=4), GroupedQueryAttention(heads=2, kv_heads=1, head_dim=8))
+    >>> [op.name for op in ParallelMixers(mixers=both).ops(16)][-3:]
+    ['attention.v', 'attention.core', 'attention.o']
+    """
+
+    section: ClassVar[str] = ""
+    mixers: Annotated[tuple[Attention, ...], AsTuple]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        sections = [mixer.section for mixer in self.mixers]
+        if len(set(sections)) < len(sections):
+            raise SpecError("mixers", sections, "stand in one section of the layer", "give each kind of mixer once")
+        return self
+
+    def ops(self, hidden: int) -> Iterator[Op]:
+        """The work of each, under its section."""
+        for mixer in self.mixers:
+            for op in mixer.ops(hidden):
+                yield replace(op, name=f"{mixer.section}.{op.name}")

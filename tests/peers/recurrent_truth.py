@@ -1,0 +1,131 @@
+"""What the transformers classes of recurrent mixers run: FLOPs of a real forward and backward, with what the counter misses put right.
+
+The counter is right for products. It has no formula for triangular solves, counts a causal convolution's outputs beyond the sequence, and
+takes the gradient of a depthwise kernel for that of a dense one. The reference scan of Mamba-2 passes states from chunk to chunk by a
+product over all pairs of chunks, where a kernel passes them on one by one. Mamba's scan writes its state, and Kimi's delta rule forms its
+scores, element by element. Each is counted here from the shapes of the call or of the config.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from unittest import mock
+
+import torch
+import transformers_truth as truth
+from torch.utils.flop_counter import FlopCounterMode
+
+LENGTH = 128
+"""Tokens: whole chunks of every class here, so that nothing is padded."""
+CHUNK = 64
+"""Tokens of a chunk of the delta rule, in every class that has it."""
+STATES = "bzch,bzhpn->bchpn"
+"""Mamba-2's product over pairs of chunks, which stands for passing a state on."""
+
+
+@dataclass
+class Calls:
+    """FLOPs of one forward pass, by what the counter makes of them."""
+
+    solves: int = 0
+    convolutions: int = 0
+    states: int = 0
+
+
+@dataclass(frozen=True)
+class Recurrent:
+    """Parameters, and FLOPs of forward and backward over one sequence of ``LENGTH`` tokens."""
+
+    parameters: int
+    forward: int
+    backward: int
+
+
+def measure(config: Mapping[str, Any]) -> Recurrent:
+    """Counts of a real forward and backward over one random sequence."""
+    torch.manual_seed(0)
+    model = truth.build(config, "cpu").train()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.copy_(torch.randn_like(weight) * 0.02)
+    ids = torch.randint(model.config.get_text_config().vocab_size, (1, LENGTH))
+    calls = Calls()
+    with _watched(calls), FlopCounterMode(display=False) as counter:
+        logits = model(input_ids=ids, use_cache=False).logits
+        forward = _products(counter)
+        logits.sum().backward()
+        backward = _products(counter) - forward
+    more = calls.convolutions + element_wise(model.config) - calls.states
+    # of the two products of a solve's backward, the counter sees the one that is no solve
+    return Recurrent(
+        sum(p.numel() for p in model.parameters()), forward + more + calls.solves, backward + 2 * more + calls.solves + unread(model.config)
+    )
+
+
+def _linear(config: Any) -> int:
+    return sum(word != "full_attention" for word in config.layer_types)
+
+
+def element_wise(config: Any) -> int:
+    """FLOPs of one forward pass that the class runs element by element and a kernel as products."""
+    match config.model_type:
+        case "mamba" | "falcon_mamba":
+            return int(_linear(config) * 2 * LENGTH * config.expand * config.hidden_size * config.state_size)
+        case "jamba":
+            return int(_linear(config) * 2 * LENGTH * config.mamba_expand * config.hidden_size * config.mamba_d_state)
+        case "kimi_linear":
+            return int(_linear(config) * config.linear_num_heads * 2 * 2 * LENGTH * CHUNK * config.linear_head_dim)
+        case _:
+            return 0
+
+
+def unread(config: Any) -> int:
+    """What the backward of a delta rule leaves out: gradients of the first state, which is a constant, and of the last, which nobody reads.
+
+    Two products with the first state lack the gradient of one operand each; the product that writes the last state lacks both.
+    """
+    match config.model_type:
+        case "qwen3_next" | "qwen3_5_text" | "qwen3_5_moe_text" | "olmo_hybrid":
+            each = config.linear_num_value_heads * config.linear_key_head_dim * config.linear_value_head_dim
+        case "kimi_linear":
+            each = config.linear_num_heads * config.linear_head_dim**2
+        case _:
+            return 0
+    return int(_linear(config) * 4 * 2 * CHUNK * each)
+
+
+def _products(counter: FlopCounterMode) -> int:
+    """All but convolutions."""
+    by_op = counter.get_flop_counts().get("Global", {})
+    return int(sum(flop for op, flop in by_op.items() if "convolution" not in str(op)))
+
+
+@contextmanager
+def _watched(calls: Calls) -> Iterator[None]:
+    """Counts the calls that the counter gets wrong, from the shapes of their arguments."""
+    solve, einsum, convolve = torch.linalg.solve_triangular, torch.einsum, torch.nn.functional.conv1d
+
+    def solved(system: Any, right: Any, **kwargs: Any) -> Any:
+        calls.solves += 2 * system.numel() * right.shape[-1]
+        return solve(system, right, **kwargs)
+
+    def summed(equation: str, *operands: Any) -> Any:
+        if equation == STATES:
+            decay, states = operands
+            calls.states += 2 * decay.shape[2] * states.numel()
+        return einsum(equation, *operands)
+
+    def convolved(x: Any, weight: Any, *args: Any, **kwargs: Any) -> Any:
+        calls.convolutions += 2 * LENGTH * weight.numel()
+        return convolve(x, weight, *args, **kwargs)
+
+    patched: list[tuple[Any, str, Callable[..., Any]]] = [
+        (torch.linalg, "solve_triangular", solved),
+        (torch, "einsum", summed),
+        (torch.nn.functional, "conv1d", convolved),
+    ]
+    with mock.patch.object(*patched[0]), mock.patch.object(*patched[1]), mock.patch.object(*patched[2]):
+        yield

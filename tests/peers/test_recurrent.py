@@ -1,0 +1,61 @@
+"""Second opinion on recurrences, convolutions and indexers: every such family against its transformers class, to the last digit."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+import trainsim as ts
+from trainsim.model.transformer import Model
+from trainsim.testing.hybrid_families import HYBRIDS
+from trainsim.testing.models import covering_configs, hf_configs
+
+WHY = "torch and transformers are not installed: pip install 'trainsim[dev-peers]'"
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    pytest.importorskip("torch", reason=WHY)
+    pytest.importorskip("transformers", reason=WHY)
+    import recurrent_truth as truth
+
+pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
+DRAWN = 12
+
+
+def agree(config: dict[str, Any]) -> None:
+    model, measured = as_run(ts.from_hf(config)), truth.measure(config)
+    ledger = ts.flops_per_token(model, seq_len=truth.LENGTH, convention="full")
+    assert ts.count_params(model).total == measured.parameters
+    assert ledger.part("forward").total * truth.LENGTH == measured.forward
+    assert ledger.part("backward").total * truth.LENGTH == measured.backward
+
+
+def as_run(model: Model) -> Model:
+    """The model with indexers that nothing trains: the classes have no loss for them, and run them without gradients."""
+    names = [kind.name for kind in model.stack if getattr(kind.block.attention, "indexer", None) is not None]
+    return model.replace({f"stack.{name}.block.attention.indexer.loss": "none" for name in names}) if names else model
+
+
+@pytest.mark.parametrize("family", sorted(HYBRIDS))
+def test_every_value_of_every_key_agrees_with_the_class(family: str, record_property: Callable[[str, object], None]) -> None:
+    configs = list(covering_configs(family))
+    for config in configs:
+        agree(config)
+    record_property("configs", len(configs))
+
+
+@pytest.mark.parametrize("family", sorted(HYBRIDS))
+def test_random_configs_agree_with_the_class(family: str, record_property: Callable[[str, object], None]) -> None:
+    drawn = []
+
+    @settings(max_examples=DRAWN, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(hf_configs(family))
+    def check(config: dict[str, Any]) -> None:
+        agree(config)
+        drawn.append(config)
+
+    check()
+    record_property("configs", len(drawn))
