@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
+import tomllib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -24,8 +25,9 @@ from trainsim.calibration import fit as c
 from trainsim.calibration.readers.measured_steps import MeasuredStep, read_steps
 from trainsim.validation.step_coverage import HeldOut, Spread, by_class, by_group, constant_mfu, other_half, other_sources, report
 
-KEPT_ASIDE = ["DeepSeek", "Olmo 3", "llm.c"]
-"""Sources that stay unseen, so that something can be said of sources that were never seen."""
+HELD_OUT = Path(__file__).parent / "held_out_sources.toml"
+"""Sources that no fit may use, and the rule by which they were chosen."""
+KEPT_ASIDE = [source["name"] for source in tomllib.loads(HELD_OUT.read_text(encoding="utf-8"))["source"]]
 OUT = Path(__file__).parents[2] / "src" / "trainsim" / "catalog" / "data" / "calibration.json"
 
 
@@ -43,22 +45,31 @@ def main() -> None:
     print(table(task.steps, task.residuals(found.best[None, :])[:, 0]), flush=True)
     draws = c.sample(task, found, draws=asked.draws)
     forecast = partial(h.foretell, near=found.best)
-    inside, apart = (held_out(task.steps, forecast, words) for words in ("random halves", "source left out"))
+    inside, *_, apart = (held_out(task.steps, forecast, words) for words in ("random halves", *WHOLE, "source left out"))
     spreads = h.spreads(inside, apart)
     print("\n", spreads)
     made = c.record(task, found.best, draws, spreads, dt.datetime.now(tz=dt.UTC).date(), asked.leave_out)
     asked.out.write_text(json.dumps(made) + "\n")
 
 
+WHOLE: dict[str, h.Unit] = {"whole layers": h.whole_layers, "whole releases": h.whole_release}
+"""What else is kept on one side of random halves."""
+
+
 def held_out(steps: Sequence[MeasuredStep], forecast: h.Forecaster, words: str) -> h.Unseen:
     """Rows that a fit has not seen: how far off, how many inside their interval, and how sharp beside a constant MFU per class."""
     ways: dict[str, Callable[[h.Forecaster, Spread], HeldOut]] = {
         "random halves": lambda say, spread: other_half(steps, say, spread),
+        **{word: partial(_halves_of, steps, unit) for word, unit in WHOLE.items()},
         "source left out": lambda say, _: other_sources(h.sources_apart(steps, say)),
     }
     ours, flat = ways[words](forecast, by_class), ways[words](constant_mfu, by_group)
     print(f"\n{words}\n{table(ours.unseen.steps, ours.unseen.residuals)}\n\n{report(ours, flat)}", flush=True)
     return ours.unseen
+
+
+def _halves_of(steps: Sequence[MeasuredStep], unit: h.Unit, say: h.Forecaster, spread: Spread) -> HeldOut:
+    return other_half(steps, say, spread, repeats=1, unit=unit)
 
 
 def table(steps: Sequence[MeasuredStep], residuals: NDArray[np.float64]) -> str:

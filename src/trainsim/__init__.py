@@ -133,6 +133,7 @@ if _TYPE_CHECKING:
     from .parallelism.schedules.events import Times as Times
     from .parallelism.schedules.waiting import pipeline_timeline as pipeline_timeline
     from .step.breakdown import step_time as step_time
+    from .calibration.readers.traces import read_trace as read_trace
     from .calibration.update import calibrate as calibrate
     from .calibration.diagnose import diagnose as diagnose
     from .validation.run_hindcast import backtest as backtest
@@ -199,6 +200,7 @@ _LAZY = {
     "pipeline_timeline": ".parallelism.schedules.waiting:pipeline_timeline",
     "step_time": ".step.breakdown:step_time",
     "calibrate": ".calibration.update:calibrate",
+    "read_trace": ".calibration.readers.traces:read_trace",
     "diagnose": ".calibration.diagnose:diagnose",
     "backtest": ".validation.run_hindcast:backtest",
     "PlanSearch": ".planning.search:PlanSearch",

@@ -121,8 +121,8 @@ def test_what_nothing_explains_is_told_from_the_nearest_that_was_measured() -> N
     made = replace(shipped, layers={"seen": 0.1}, measured={"": 0.05, shipped.sources[0]: 0.02})
     assert isinstance(made, Calibration)
     told = {"name": "mcore-hopper", "routed": False}
-    assert made.unexplained(**told) == (0.0, made.unseen)  # type: ignore[arg-type]
-    assert made.unexplained(**told, source="nobody", layers="seen") == (0.0, made.unseen)  # type: ignore[arg-type]
+    assert made.unexplained(**told) == (0.0, made.outside(**told))  # type: ignore[arg-type]
+    assert made.unexplained(**told, source="nobody", layers="seen") == (0.0, made.outside(**told))  # type: ignore[arg-type]
     assert made.unexplained(**told, source=made.sources[0]) == (0.0, made.within("mcore-hopper", routed=False))  # type: ignore[arg-type]
     assert made.unexplained(**told, source=made.sources[0], layers="seen") == (-0.1, 0.02)  # type: ignore[arg-type]
     assert made.unexplained(**told, source=made.sources[1], layers="seen") == (-0.1, 0.05)  # type: ignore[arg-type]

@@ -1,7 +1,8 @@
-"""Rows as a fit foretells them that has not seen them: how far off, and how wide an interval would have had to be."""
+"""Cross-validation of the fit of step times: residuals of rows that a fit has not seen, and the width an interval would have needed."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -70,19 +71,43 @@ Forecaster = Callable[[Sequence[MeasuredStep], Sequence[MeasuredStep]], Unseen]
 """What foretells rows from others: (seen, unseen) → rows as foretold."""
 
 
-def splits(steps: Sequence[MeasuredStep], repeats: int = 2, seed: int = 0) -> Iterator[tuple[list[MeasuredStep], list[MeasuredStep]]]:
-    """Random halves as (seen, unseen), each half once seen and once not; repeats of a configuration stay on one side."""
-    rng, keys = np.random.default_rng(seed), sorted({s.key for s in steps})
+Unit = Callable[[MeasuredStep], str]
+"""What of a row stays on one side when rows are split into halves."""
+
+
+def configuration(step: MeasuredStep) -> str:
+    """The row's configuration: its repeats stay together."""
+    return step.key
+
+
+def whole_layers(step: MeasuredStep) -> str:
+    """The row's layers: all depths, replicas and releases of them stay together; its configuration where they aren't all reported."""
+    return step.layers or step.key
+
+
+def whole_release(step: MeasuredStep) -> str:
+    """The row's source and the release it names: ``"25.11"``; its source where it names none."""
+    release = re.search(r"\b2\d\.\d\d\b", step.name)
+    return f"{step.source} {release[0] if release else ''}"
+
+
+def splits(
+    steps: Sequence[MeasuredStep], repeats: int = 2, seed: int = 0, unit: Unit = configuration
+) -> Iterator[tuple[list[MeasuredStep], list[MeasuredStep]]]:
+    """Random halves as (seen, unseen), each half once seen and once not; rows of one unit stay on one side."""
+    rng, names = np.random.default_rng(seed), sorted({unit(s) for s in steps})
     for _ in range(repeats):
-        chosen = set(rng.permutation(keys)[: len(keys) // 2].tolist())
-        one, other = [s for s in steps if s.key in chosen], [s for s in steps if s.key not in chosen]
+        chosen = set(rng.permutation(names)[: len(names) // 2].tolist())
+        one, other = [s for s in steps if unit(s) in chosen], [s for s in steps if unit(s) not in chosen]
         yield one, other
         yield other, one
 
 
-def halves(steps: Sequence[MeasuredStep], forecast: Forecaster = foretell, repeats: int = 2, seed: int = 0) -> Unseen:
-    """Every row foretold from random halves without its configuration, ``repeats`` times."""
-    return together([forecast(seen, unseen) for seen, unseen in splits(steps, repeats, seed)])
+def halves(
+    steps: Sequence[MeasuredStep], forecast: Forecaster = foretell, repeats: int = 2, seed: int = 0, unit: Unit = configuration
+) -> Unseen:
+    """Every row predicted from random halves without its unit, ``repeats`` times."""
+    return together([forecast(seen, unseen) for seen, unseen in splits(steps, repeats, seed, unit)])
 
 
 def sources_apart(steps: Sequence[MeasuredStep], forecast: Forecaster = foretell) -> Unseen:
@@ -111,9 +136,32 @@ def spreads(inside: Unseen, apart: Unseen) -> dict[str, Any]:
 
     Returns:
         ``spread`` inside a source by class of rows; ``measured``, of layers that the source was measured with, by source;
-        ``unseen``, of a source nobody has seen.
+        ``unseen``, of a source nobody has seen, by kind of model, and of a source of a class nobody has seen.
     """
-    return {"spread": by_class(inside), "measured": by_source(inside), "unseen": spread_unseen(apart)}
+    return {"spread": by_class(inside), "measured": by_source(inside), "unseen": by_kind(apart)}
+
+
+FEW_SOURCES = 3.0
+"""Sources that all of them count for beside those of one kind of model, so that one or two do not set its spread."""
+
+
+def by_kind(apart: Unseen) -> dict[str, float]:
+    """What is left unexplained of a source nobody has seen: of dense models, of routed ones, and of a class without any other source.
+
+    Each source counts once. A kind is mixed with all sources where it has few. A source is alone in its class where no other has rows
+    of the same stack and kind of model: leaving it out left its whole class out.
+    """
+    whole = spread_unseen(apart)
+    classes = np.array([class_of(s.stack, routed=is_routed(s.model)) for s in apart.steps])  # type: ignore[arg-type]
+    names = np.array([s.source for s in apart.steps])
+    alone = np.array([len(set(names[classes == of])) == 1 for of in classes])
+    rows = {kind: np.array([of.endswith(f"/{kind}") for of in classes]) for kind in ("dense", "moe")} | {"class": alone}
+    found = {}
+    for kind, here in rows.items():
+        number = len(set(names[here]))
+        own = spread_unseen(apart.only(here)) if number else whole
+        found[kind] = round(float(np.sqrt((number * own**2 + FEW_SOURCES * whole**2) / (number + FEW_SOURCES))), 4)
+    return {"": whole} | found
 
 
 def by_class(unseen: Unseen) -> dict[str, float]:

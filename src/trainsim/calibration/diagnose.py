@@ -133,9 +133,13 @@ def diagnose(run: Run, step_time: float | None = None, memory: float | None = No
         return Diagnosis((np.nan, np.nan, np.nan), np.nan, np.nan, (), "", held)
     shipped, name = calibration(), needed_stack(run, run.phases[0]).name
     rng = np.random.default_rng(0)
-    drawn = np.repeat(run_log_seconds(run), 10) + shipped.unseen * rng.standard_normal(10 * len(shipped.draws))
+    drawn = np.repeat(run_log_seconds(run), 10) + shipped.outside(name, routed=is_routed(run.model)) * rng.standard_normal(
+        10 * len(shipped.draws)
+    )
     low, mid, high = np.exp(np.quantile(drawn, (0.05, 0.5, 0.95)))
-    explanations = _explanations(run, np.log(step_time), shipped.within(name, routed=is_routed(run.model)), shipped.unseen)
+    explanations = _explanations(
+        run, np.log(step_time), shipped.within(name, routed=is_routed(run.model)), shipped.outside(name, routed=is_routed(run.model))
+    )
     return Diagnosis(
         modelled=(float(low), float(mid), float(high)),
         measured=step_time,

@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..catalog.posterior import calibration, class_of, fields_at, is_routed, stack_beliefs, stack_rows
+from ..catalog.posterior import Z95, calibration, class_of, fields_at, is_routed, stack_beliefs, stack_rows
 from ..core.errors import SpecError
 from ..core.spec import Batch
 from ..run.run import Run
 from ..step.breakdown import needed_stack, step_time
 from ..uncertainty.beliefs.beliefs import Beliefs
 from ..uncertainty.distributions.composed import joint
+from ..uncertainty.distributions.interval import ci90
+from ..uncertainty.distributions.parametric import lognormal
 from .fit import columns, modelled_log_seconds
 from .readers.measured_steps import read_steps
 from .readers.step_logs import seconds_of
+from .readers.traces import Trace, read_trace
+from .trace_update import traced_stack
 
 Array = NDArray[np.float64]
 
@@ -64,7 +69,7 @@ ROWS_DRAWN = 4000
 """Rows of the joint belief that comes out."""
 
 
-def calibrate(rows: str | Path | Sequence[float], run: Run | None = None, seed: int = 1) -> Calibrated:
+def calibrate(rows: str | Path | Trace | Sequence[float], run: Run | None = None, seed: int = 1) -> Calibrated:
     """Narrow the shipped beliefs about a stack by steps of one's own.
 
     Each draw θ of the calibration is weighted by how well it explains the steps up to one common factor of the source,
@@ -72,8 +77,9 @@ def calibrate(rows: str | Path | Sequence[float], run: Run | None = None, seed: 
     stand in the stack's factor.
 
     Args:
-        rows: a ``.json`` or ``.csv`` file of measured steps (:func:`~.measured_steps.read_steps`); a training log of the given run; or step
-            times of it [s].
+        rows: a profiler trace of the given run (:func:`~.traces.read_trace`), or its ``.trace.json`` or ``.json.gz`` file, whose kernels
+            give the stack's numbers directly; a ``.json`` or ``.csv`` file of measured steps (:func:`~.measured_steps.read_steps`);
+            a training log of the given run; or step times of it [s].
         run: whose log it is: its efficiency is modelled, its plan and first phase complete.
         seed: of the draws.
 
@@ -90,10 +96,14 @@ def calibrate(rows: str | Path | Sequence[float], run: Run | None = None, seed: 
     >>> found.steps, abs(found.after[1]) < abs(found.before[1])
     (1, True)
     """
+    if run is not None and (isinstance(rows, Trace) or (isinstance(rows, str | Path) and str(rows).endswith(TRACES))):
+        return _by_trace(rows if isinstance(rows, Trace) else read_trace(rows), run)
+    if isinstance(rows, Trace):
+        raise SpecError("run", None, "is needed beside a trace", "give run=…, the run that was profiled")
     name, routed, modelled, measured = _measured(rows, run)
     shipped = calibration()
     apart = modelled - np.log(measured)[:, None]
-    within, unseen = shipped.within(name, routed=routed), shipped.unseen
+    within, unseen = shipped.within(name, routed=routed), shipped.outside(name, routed=routed)
     offset = np.sqrt(np.maximum(unseen**2 - within**2, 0.0))
     n, mean = len(apart), np.mean(apart, axis=0)
     scatter = np.sum(np.square(apart - mean), axis=0)
@@ -120,6 +130,35 @@ def calibrate(rows: str | Path | Sequence[float], run: Run | None = None, seed: 
         effective=float(1.0 / np.sum(np.square(weight))),
         draws=len(weight),
     )
+
+
+TRACES = (".trace.json", ".json.gz")
+"""Ends of the names of profiler traces."""
+TRACED = 0.05
+"""Relative standard deviation of a number that a trace gives: repeats of one kernel in a trace differ by that much."""
+
+
+def _by_trace(trace: Trace, run: Run) -> Calibrated:
+    """Beliefs about a stack whose kernels were profiled: its moved numbers as measured, the rest and the factor as calibrated."""
+    found = traced_stack(trace, run)
+    name, routed, shipped = found.stack.name, is_routed(run.model), calibration()
+    fields = fields_at(name, dict(zip(shipped.names, shipped.draws.T, strict=True))) if name in stack_rows() else {}
+    rest = sorted(set(fields) - set(found.fields))
+    told: dict[Any, Any] = {f"efficiency.stack.{f}": _about(float(np.asarray(getattr(found.stack, f)))) for f in found.fields}
+    if rest:
+        told[tuple(f"efficiency.stack.{f}" for f in rest)] = joint(np.stack([np.asarray(fields[f]) for f in rest], axis=1))
+    told["efficiency.stack.factor"] = lognormal(0.0, shipped.within(name, routed=routed))
+    before, after = (np.log([there[w] / found.measured[w] for w in found.measured]) for there in (found.before, found.after))
+    return Calibrated(
+        beliefs=Beliefs(told), stack=name, steps=found.layers, before=_three(before), after=_three(after),
+        effective=float(len(shipped.draws)), draws=len(shipped.draws),
+    )  # fmt: skip
+
+
+def _about(value: float) -> Any:
+    """A number of a trace, as far as repeats of one kernel tell it; below 1 where it is below 1, as every share is."""
+    wide = float(np.exp(Z95 * TRACED))
+    return ci90(value / wide, value, min(value * wide, (1.0 + value) / 2) if value < 1.0 else value * wide)
 
 
 def _three(values: Array) -> tuple[float, float, float]:

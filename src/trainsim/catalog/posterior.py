@@ -58,7 +58,7 @@ class Calibration:
         spread: standard deviation of log(modelled / measured) inside a source, by class of rows.
         measured: the same for layers that a source was measured with in another configuration, by source; ``""`` for any source.
         layers: log(modelled / measured) of those layers, by their fingerprint.
-        unseen: standard deviation for a source nobody has seen.
+        unseen: standard deviation for a source nobody has seen: of dense models, of routed ones, and of a class of rows without a source.
         sources, left_out: whose rows the fit has seen, and whose it was kept from.
         rows: fingerprints of the measured steps it has seen.
         date: day of the fit: blind to what is judged before it.
@@ -71,7 +71,7 @@ class Calibration:
     spread: Mapping[str, float]
     measured: Mapping[str, float]
     layers: Mapping[str, float]
-    unseen: float
+    unseen: Mapping[str, float]
     sources: tuple[str, ...]
     left_out: tuple[str, ...]
     rows: frozenset[str]
@@ -80,6 +80,11 @@ class Calibration:
     def within(self, name: str, *, routed: bool) -> float:
         """Spread inside a source of its class of rows; of all such models where the class has none."""
         return self.spread.get(class_of(name, routed=routed), self.spread["moe" if routed else "dense"])
+
+    def outside(self, name: str, *, routed: bool) -> float:
+        """Spread of a source nobody has seen: never narrower than inside known sources, and wider for a stack without any rows."""
+        kinds = ["moe" if routed else "dense"] + ([] if class_of(name, routed=routed) in self.spread else ["class"])
+        return max(self.within(name, routed=routed), *(self.unseen[kind] for kind in kinds))
 
     def unexplained(self, name: str, *, routed: bool, source: str | None = None, layers: str = "") -> tuple[float, float]:
         """Mean and standard deviation of log(measured / modelled) that no mechanism explains.
@@ -90,7 +95,7 @@ class Calibration:
             layers: fingerprint of its layers (``MeasuredStep.kernels``), which the source may have been measured with.
         """
         if source not in self.sources:
-            return 0.0, self.unseen
+            return 0.0, self.outside(name, routed=routed)
         if layers in self.layers:
             return -self.layers[layers], self.measured.get(source or "", self.measured[""])
         return 0.0, self.within(name, routed=routed)

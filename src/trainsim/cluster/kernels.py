@@ -97,7 +97,8 @@ def product_seconds(
 def fused_attention_seconds(tokens: Num, heads: Num, width: Num, keys: Num, length: Num, peak: Num, stack: Stack, *, backward: Num) -> Num:
     """Seconds of fused attention: one pass forward, or backward with the scores computed again.
 
-    ``t = 2·T·a·(d_qk + d_v)·(keys + t_k/2) · B / (peak · share · d/(d + d_half) · S/(S + S_half))``, ``d = (d_qk + d_v)/2``.
+    ``t = 2·T·a·(d_qk + d_v)·(keys + t_k/2) · B / (peak · share · d/(d + d_half) · S/(S + S_half))``, ``d = (d_qk + d_v)/2``; the share of
+    backward falls by ``wide_backward`` where ``d > 128``, since its tiles then leave half the registers.
 
     Args:
         tokens, heads: T and a on this accelerator.
@@ -116,9 +117,14 @@ def fused_attention_seconds(tokens: Num, heads: Num, width: Num, keys: Num, leng
     579
     """
     flop = 2.0 * tokens * heads * width * (keys + stack.keys_tile / 2) * (1.0 + backward * (stack.backward_flops - 1.0))
-    share = stack.attention_forward + backward * (stack.attention_backward - stack.attention_forward)
     head = width / 2
+    narrowed = stack.attention_backward * np.where(head > WIDE_HEAD, stack.wide_backward, 1.0)
+    share = stack.attention_forward + backward * (narrowed - stack.attention_forward)
     return flop / (peak * share * head / (head + stack.half_head) * length / (length + stack.half_length))
+
+
+WIDE_HEAD = 128.0
+"""Head width above which backward of fused attention takes smaller tiles [element]: FlashAttention's ``tile_size`` by head width."""
 
 
 def unfused_attention_seconds(

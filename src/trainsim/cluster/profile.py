@@ -69,8 +69,8 @@ class Profile:
         chip: its data sheet.
         products: single and grouped products, by number format.
         attention: fused attention; None where it was not measured.
-        moved, copied: bytes read and written by large copies [B], and their seconds [s].
-        launch: seconds to launch a kernel that does nothing [s].
+        moved, copied: bytes read and written by large copies [B], and their seconds [s]; empty where they were not measured.
+        launch: seconds to launch a kernel that does nothing [s]; None where it was not measured.
     """
 
     chip: Chip
@@ -78,7 +78,7 @@ class Profile:
     attention: AttentionTiming | None
     moved: Array
     copied: Array
-    launch: float
+    launch: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,9 +108,11 @@ def fit_stack(profile: Profile, base: Stack) -> Fitted:
 
     Source: ordinary least squares in the logarithm, from several starts.
     """
-    memory = float(np.exp(np.mean(np.log(profile.moved / (profile.chip.memory_bandwidth * profile.copied)))))
-    stack = base.replace({"memory": min(memory, 1.0), "launch": profile.launch})
-    fields: dict[str, float] = {"memory": min(memory, 1.0), "launch": profile.launch}
+    fields: dict[str, float] = {} if profile.launch is None else {"launch": profile.launch}
+    if len(profile.moved):
+        reached = np.log(profile.moved / (profile.chip.memory_bandwidth * profile.copied))
+        fields["memory"] = min(float(np.exp(np.mean(reached))), 1.0)
+    stack = base.replace(dict(fields))
     errors: dict[str, float] = {}
     if profile.products:
         found = _fit_products(profile, stack)
@@ -124,7 +126,8 @@ def fit_stack(profile: Profile, base: Stack) -> Fitted:
         fields |= found
         stack = stack.replace(found)
         errors["attention"] = _median_error(profile.attention.modelled(profile.chip, stack), profile.attention.seconds)
-    errors["copies"] = _median_error(profile.moved / (fields["memory"] * profile.chip.memory_bandwidth), profile.copied)
+    if len(profile.moved):
+        errors["copies"] = _median_error(profile.moved / (fields["memory"] * profile.chip.memory_bandwidth), profile.copied)
     return Fitted(stack.replace({"tags": {**stack.tags, **dict.fromkeys(fields, "measured")}}), errors)
 
 

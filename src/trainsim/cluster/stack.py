@@ -35,8 +35,11 @@ class Stack(Spec):
         tile, processors, wave: side of an output tile [element], processors that take tiles [1], weight of the last wave's idle ones.
         misaligned: share of its speed that a product keeps when rows start on 2-byte boundaries.
         grouped: what grouped products of experts reach, relative to one large product.
+        weight_gradient, weight_gradient_block: speed of the products that give gradients of weights over that of forward products, under
+            recipes with one scale a tensor and with one a block.
         attention_forward, attention_backward: share of the BF16 peak of fused attention at great length and head width.
         half_head, half_length: head width [element] and sequence length [token] at which it reaches half.
+        wide_backward: speed that the backward pass of fused attention keeps where heads are wider than 128 elements.
         keys_tile: keys computed whole where the mask's edge cuts a tile [token].
         backward_flops: FLOPs of fused attention's backward over its forward (scores are computed again).
         score_bytes: memory traffic of unfused attention per score and pass [B].
@@ -50,7 +53,7 @@ class Stack(Spec):
         expert_launches: whether every expert's product is a kernel of its own, or one kernel multiplies for all of an accelerator.
         routing_wait, fused_routing_wait: what a pass of a routed layer stands still until the host knows how many tokens each expert got
             and has launched them, by dispatcher [s].
-        alltoall: share of what links reach in rings that the network library's all-to-all reaches.
+        alltoall, fused_exchange: share of what links reach in rings that the network library's all-to-all reaches, and a fused dispatcher.
         host_spread: standard deviation over mean of a host's time: ranks that sum a layer together wait for the slowest.
         sharpness: exponent of the soft maximum of host and chip.
         scale_up, scale_out: share of the links' data-sheet bandwidth that large messages reach.
@@ -59,11 +62,13 @@ class Stack(Spec):
         overlap_ep_beside: the same for exchanges with experts where the plan, or a schedule of paired slots, lets another micro-batch's
             pass run beside them.
         exchange_processors: share of the processors lent to exchanges while they are hidden.
+        paired_idle: share of a slot of two passes side by side in which neither computes, because both wait for tokens.
         domains_per_token: scale-up domains a token may reach; 0 for all.
         deduplication: what receives one copy of a token from a fused dispatcher however many of its experts stand there.
         imbalance: load of the busiest expert group over the mean.
         jitter: slow-down per doubling of accelerators above one node.
-        rated_power, power_exponent: power the shares were fitted at [W]; 0 for the chip's own; products slow with (power / rated) to it.
+        rated_power, power_exponent, power_exponent_narrow: power the shares were fitted at [W], 0 for the chip's own; the speed of products
+            goes with (power / rated) to the exponent, one for BF16 and one for narrower formats.
         factor: of the source, over everything: what none of the mechanisms explains.
         tags: how each number is known; a name left out is prior-only.
 
@@ -88,10 +93,13 @@ class Stack(Spec):
     wave: Annotated[Num, Unit("", "weight of the last wave's idle processors", ge=0, le=1)] = 0.5
     misaligned: Annotated[Num, Unit("", "speed kept without 16-byte rows", gt=0, le=1)] = 0.5
     grouped: Annotated[Num, Unit("", "grouped over single products", gt=0, le=1.5)] = 0.8
+    weight_gradient: Annotated[Num, Unit("", "products by weight over forward ones", gt=0)] = 1.0
+    weight_gradient_block: Annotated[Num, Unit("", "the same with one scale a block", gt=0)] = 1.0
     attention_forward: Share = 0.6
     attention_backward: Share = 0.5
     half_head: Annotated[Num, Unit("element", "head width at half speed", ge=0)] = 40.0
     half_length: Annotated[Num, Unit("token", "sequence length at half speed", ge=0)] = 300.0
+    wide_backward: Annotated[Num, Unit("", "speed kept by backward of wide heads", gt=0, le=1)] = 1.0
     keys_tile: Annotated[Num, Unit("token", "keys of a tile", ge=0)] = 128.0
     backward_flops: Annotated[Num, Unit("", "backward over forward FLOPs", ge=2)] = 2.5
     score_bytes: Annotated[Num, Unit("B", "per score and pass", ge=0)] = 12.0
@@ -108,6 +116,7 @@ class Stack(Spec):
     routing_wait: Annotated[Num, Unit("s", "per routed layer and pass", ge=0)] = 0.0
     fused_routing_wait: Annotated[Num, Unit("s", "per routed layer and pass", ge=0)] = 0.0
     alltoall: Annotated[Num, Unit("", "all-to-all over rings", gt=0, le=1)] = 1.0
+    fused_exchange: Annotated[Num, Unit("", "fused dispatcher over rings", gt=0, le=1)] = 1.0
     host_spread: Annotated[Num, Unit("", "deviation over mean of a host's time", ge=0)] = 0.0
     sharpness: Annotated[Num, Unit("", "exponent of the soft maximum", ge=1)] = 4.0
     scale_up: Fraction = 0.75
@@ -120,12 +129,14 @@ class Stack(Spec):
     overlap_cp: Overlap = 0.8
     overlap_dp: Overlap = 0.8
     exchange_processors: Annotated[Num, Unit("", "share of processors lent to exchanges", ge=0, lt=1)] = 0.0
+    paired_idle: Annotated[Num, Unit("", "share of paired slots without compute", ge=0, lt=1)] = 0.0
     domains_per_token: Annotated[Num, Unit("", "domains a token may reach; 0 for all", ge=0)] = 0.0
     deduplication: Literal["none", "rank", "domain"] = "none"
     imbalance: Annotated[Num, Unit("", "busiest over mean load of experts", ge=1)] = 1.0
     jitter: Annotated[Num, Unit("", "slow-down per doubling above a node", ge=0)] = 0.0
     rated_power: Annotated[Num, Unit("W", "the shares were fitted at; 0 for the chip's own", ge=0)] = 0.0
-    power_exponent: Annotated[Num, Unit("", "of power over rated power", ge=0)] = 0.0
+    power_exponent: Annotated[Num, Unit("", "of power over rated power, BF16", ge=0)] = 0.0
+    power_exponent_narrow: Annotated[Num, Unit("", "of power over rated power, narrower formats", ge=0)] = 0.0
     factor: Annotated[Num, Unit("", "of the source", gt=0)] = 1.0
     tags: Annotated[Mapping[str, Tag], Field(strict=False)] = Field(default_factory=dict)
 

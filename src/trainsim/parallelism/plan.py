@@ -22,6 +22,8 @@ from .schedules.stages import stages_of
 Recompute = Literal["none", "selective", "full"]
 Switch = Literal["off", "on"]
 Loss = Literal["fused", "vocab-parallel", "plain"]
+Exchange = Literal["tp", "ep", "cp", "dp"]
+"""What accelerators exchange: sums of tensor parallelism, tokens of experts, keys and values, gradients and weights."""
 
 
 class Plan(Spec):
@@ -46,6 +48,8 @@ class Plan(Spec):
         dispatcher: how tokens reach their experts: ``alltoall``, a copy for every expert, or ``fused``, a copy once to everyone who needs
             it (DeepEP, HybridEP); None for the stack's own way.
         expert_overlap: whether exchanges with experts run beside another micro-batch's pass; under ``dualpipe`` they always do.
+        overlap: exchanges that may hide behind compute, of ``tp``, ``ep``, ``cp`` and ``dp``; None for what the stack hides, and nothing
+            hides where it is empty.
         graphs: parts of a layer that the host launches as one (CUDA graphs): names as in ``recompute_parts``, ``layer`` for whole layers,
             ``step`` for all its passes.
         dropout: whether masks are kept for the backward pass.
@@ -79,6 +83,7 @@ class Plan(Spec):
     attention: Literal["fused", "unfused"] = "fused"
     dispatcher: Dispatcher | None = None
     expert_overlap: Switch = "off"
+    overlap: Annotated[tuple[Exchange, ...], AsTuple] | None = None
     graphs: Annotated[tuple[str, ...], AsTuple] = ()
     dropout: Switch = "off"
     loss: Loss = "fused"
@@ -109,6 +114,7 @@ class Plan(Spec):
             attention: Literal["fused", "unfused"] = ...,
             dispatcher: Dispatcher | None = ...,
             expert_overlap: Switch = ...,
+            overlap: Sequence[Exchange] | None = ...,
             graphs: Sequence[str] = ...,
             dropout: Switch = ...,
             loss: Loss = ...,

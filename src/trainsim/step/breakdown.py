@@ -34,6 +34,7 @@ def _parts(step: Step, shapes: Shapes) -> Mapping[str, Ledger | Num]:
         exchanges["exchange", kind, "sent"] = n * _of_slowest(step, step.busy.exposed[kind] + hidden)
         exchanges["exchange", kind, "hidden"] = -n * _of_slowest(step, hidden)
     exchanges["exchange", "ep", "processors"] = n * _of_slowest(step, step.busy.exposed["lent"])
+    exchanges["exchange", "ep", "idle"] = n * _of_slowest(step, step.busy.exposed["idle"])
     lines: dict[tuple[str, ...], Num] = {
         **_compute(step, shapes),
         **exchanges,

@@ -46,6 +46,7 @@ class Layout:
         graphs: parts of a layer that the host launches as one.
         dispatcher: how tokens reach their experts; None for the stack's own way.
         expert_overlap: whether their exchanges run beside another micro-batch's pass.
+        overlap: exchanges that may hide behind compute; None for all that the stack hides.
         recipe: number formats; ``low`` is that of the low-precision products.
         optimizer: what updates the parameters.
         loss: how softmax and cross-entropy are computed.
@@ -75,6 +76,7 @@ class Layout:
     graphs: frozenset[str] = frozenset()
     dispatcher: Dispatcher | None = None
     expert_overlap: Switch = "off"
+    overlap: frozenset[str] | None = None
     expert_tp: Num = 1.0
     shard: Num | None = None
     stage_layers: tuple[int, ...] = ()
@@ -84,6 +86,10 @@ class Layout:
     def low(self) -> str:
         """Number format of the low-precision products."""
         return self.recipe.products
+
+    def hides(self, exchange: str) -> bool:
+        """Whether an exchange may hide behind compute."""
+        return self.overlap is None or exchange in self.overlap
 
     @property
     def tokens(self) -> Num:
@@ -184,7 +190,8 @@ def _formats(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[
     low = shapes.low > 0
     peak = np.where(low, _low_peak(layout.recipe, chip), chip.peak_of("bf16"))
     share = np.where(low, stack.share(layout.low), stack.bf16) * _where_routed(shapes, stack.grouped, 1.0)
-    return peak, np.minimum(share * powered(chip, stack), 1.0), np.where(low, NUMBER_BYTES[layout.low], BF16_BYTES)
+    clock = np.where(low, powered(chip, stack, layout.low), powered(chip, stack, "bf16"))
+    return peak, np.minimum(share * clock, 1.0), np.where(low, NUMBER_BYTES[layout.low], BF16_BYTES)
 
 
 def _low_peak(recipe: Precision, chip: Chip) -> Num:
@@ -201,11 +208,12 @@ def _low_peak(recipe: Precision, chip: Chip) -> Num:
     return peak
 
 
-def powered(chip: Chip, stack: Stack) -> Num:
-    """``(power / rated)^γ``: a part whose power is not the one its shares were fitted at."""
+def powered(chip: Chip, stack: Stack, number_format: str) -> Num:
+    """Speed of products on a part whose power is not the one its shares were fitted at: ``(power / rated)^γ``, ``γ`` by number format."""
     if chip.power is None or not anywhere(stack.rated_power != 0):
         return 1.0
-    return np.power(chip.power / np.asarray(stack.rated_power), stack.power_exponent)
+    wide = NUMBER_BYTES.get(number_format, BF16_BYTES) >= BF16_BYTES
+    return np.power(chip.power / np.asarray(stack.rated_power), stack.power_exponent if wide else stack.power_exponent_narrow)
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,9 +250,15 @@ def _products(shapes: Shapes, tiles: Tiles, layout: Layout, chip: Chip, stack: S
     gradient = 2.0 * layout.recipe.gradients  # accumulated in place: read and written
     written = rows_of(BF16_BYTES, BF16_BYTES, gradient).reshape(3, 1, -1)
     rows, cols, depth = sides[SIDES]
-    settings = (tiles.groups, peak, share, chip.memory_bandwidth, stack)
+    settings = (tiles.groups, peak, _by_pass(share, layout, stack), chip.memory_bandwidth, stack)
     seconds: Any = product_seconds(rows, cols, depth, *settings, element_bytes=size, output_bytes=written)
     return seconds[0], seconds[1], seconds[2]
+
+
+def _by_pass(share: Num, layout: Layout, stack: Stack) -> Num:
+    """Shares of the peak forward, by input and by weight, ``(3, products, n)``; one for all where gradients of weights are as fast."""
+    relative = {"tensor": stack.weight_gradient, "block": stack.weight_gradient_block}[layout.recipe.scaled]
+    return rows_of(share, share, np.minimum(share * relative, 1.0)) if anywhere(relative != 1.0) else share
 
 
 def _cores(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack, backward: float) -> Num:
@@ -331,7 +345,10 @@ def _ep(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> Num:
         return shapes.nothing
     near = members_per_domain(layout.ep, layout.expert_tp, fabric.domain)
     limit = choose(stack.domains_per_token > 0, stack.domains_per_token, np.inf)
-    ways: dict[Dispatcher, tuple[Deduplication, Num]] = {"alltoall": ("none", stack.alltoall), "fused": (stack.deduplication, 1.0)}
+    ways: dict[Dispatcher, tuple[Deduplication, Num]] = {
+        "alltoall": ("none", stack.alltoall),
+        "fused": (stack.deduplication, stack.fused_exchange),
+    }
     once, share = ways[dispatcher_of(layout, stack)]
     copies = token_copies(once, shapes.experts, shapes.top_k, layout.ep, near, limit=limit)
     elements = shapes.stream * layout.tokens / layout.tp / share

@@ -88,16 +88,27 @@ def pass_of(times: LayerTimes, again: Again, place: Placed, schedule: Schedule, 
     sums, visits = (2.0 + again.sums - last) * times.tp, 2.0 + again.routed
     exchanged = {"tp": sums + visits * times.expert_tp, "ep": visits * times.ep, "cp": (3.0 + again.keys) * times.cp}
     hidden = {"tp": _sums(sums, layout, stack), "ep": _routed(times, schedule, layout, stack), "cp": _keys(times, layout, stack)}
+    hidden = {kind: seconds if layout.hides(kind) else np.zeros_like(seconds) for kind, seconds in hidden.items()}
     exposed: dict[str, Num] = {kind: exchanged[kind] - hidden[kind] for kind in exchanged}
     exposed["lent"] = stack.exchange_processors / (1.0 - stack.exchange_processors) * hidden["ep"]
-    inputs, half = times.inputs + times.again, sum(exposed.values()) / 2
+    inputs = times.inputs + times.again
+    compute = times.forward + inputs + times.weights
+    exposed["idle"] = _idle(compute + exposed["lent"], times, schedule, layout, stack)
+    half = sum(exposed.values()) / 2
     return Pass(
         placed=place,
-        compute=times.forward + inputs + times.weights,
+        compute=compute,
         exposed=exposed,
         hidden=hidden,
-        passes=Passes(times.forward + half, inputs + half, times.weights, (hidden["ep"] - exposed["lent"]) / 2),
+        passes=Passes(times.forward + half, inputs + half, times.weights, (hidden["ep"] - exposed["lent"] - exposed["idle"]) / 2),
     )
+
+
+def _idle(beside: Num, times: LayerTimes, schedule: Schedule, layout: Layout, stack: Stack) -> Num:
+    """How long two passes side by side both wait for tokens, ``(kinds, n)``: ``q / (1 - q)`` of their compute in layers that route."""
+    if not (anywhere(layout.ep != 1) and anywhere(stack.paired_idle != 0)) or (layout.expert_overlap == "off" and schedule not in PAIRED):
+        return np.zeros_like(beside)
+    return stack.paired_idle / (1.0 - stack.paired_idle) * beside * (times.ep > 0)
 
 
 def _sums(sums: Num, layout: Layout, stack: Stack) -> Num:

@@ -157,7 +157,7 @@ def step_of(
     copies, chip = COPIES.get(schedule, 1.0), cluster.chip
     held, own = copies * place.layers, owners(layout, copies)
     synchronise, hideable, owned = _synchronise(shapes, held, own, layout, zero, fabric, micro_batches, busy)
-    hidden = stack.overlap_dp * np.minimum(synchronise, hideable)
+    hidden = (stack.overlap_dp if layout.hides("dp") else 0.0) * np.minimum(synchronise, hideable)
     latest = (synchronise - hidden).argmax(axis=0)
     return Step(
         micro_batches=micro_batches,
@@ -354,6 +354,7 @@ def _layout(plan: Plan, gpus: int, seq_len: Num, documents: Num | Documents | No
         cp=float(plan.cp), micro_batch=float(plan.micro_batch), pp=plan.pp, vpp=plan.vpp, sequence_split=float(split), seq_len=seq_len,
         expert_tp=float(plan.expert_tp_degree), shard=None if plan.shard is None else float(plan.shard),
         attention=plan.attention, graphs=frozenset(plan.graphs), dispatcher=plan.dispatcher, expert_overlap=plan.expert_overlap,
+        overlap=None if plan.overlap is None else frozenset(plan.overlap),
         stage_layers=plan.stage_layers, recompute_layers=plan.recompute_layers,
         again=again[plan.recompute], recipe=plan.recipe, optimizer=plan.update_rule, loss=plan.loss, documents=documents,
     )  # fmt: skip

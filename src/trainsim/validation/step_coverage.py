@@ -11,7 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr, ndtri
 
-from ..calibration.cross_validation import Forecaster, Unseen, halves, needed_spread, splits, spread_of, spread_unseen, together
+from ..calibration.cross_validation import (
+    Forecaster,
+    Unit,
+    Unseen,
+    configuration,
+    halves,
+    needed_spread,
+    splits,
+    spread_of,
+    spread_unseen,
+    together,
+)
 from ..calibration.cross_validation import by_class as class_spreads
 from ..calibration.cross_validation import by_source as source_spreads
 from ..calibration.fit import problem
@@ -81,12 +92,19 @@ def by_group(missed: Unseen, rows: Unseen) -> Array:
     return np.array([found[s.group] for s in rows.steps])
 
 
-def other_half(steps: Sequence[MeasuredStep], forecast: Forecaster, spread: Spread = by_class, repeats: int = 2, seed: int = 0) -> HeldOut:
+def other_half(
+    steps: Sequence[MeasuredStep],
+    forecast: Forecaster,
+    spread: Spread = by_class,
+    repeats: int = 2,
+    seed: int = 0,
+    unit: Unit = configuration,
+) -> HeldOut:
     """Random halves: constants fitted to one half, the spread set as its own halves miss each other, all counted on the other half."""
     parts, spreads = [], []
-    for i, (seen, unseen) in enumerate(splits(steps, repeats, seed)):
+    for i, (seen, unseen) in enumerate(splits(steps, repeats, seed, unit)):
         parts.append(forecast(seen, unseen))
-        spreads.append(spread(halves(seen, forecast, repeats=1, seed=seed + i + 1), parts[-1]))
+        spreads.append(spread(halves(seen, forecast, repeats=1, seed=seed + i + 1, unit=unit), parts[-1]))
     return HeldOut(together(parts), np.concatenate(spreads))
 
 

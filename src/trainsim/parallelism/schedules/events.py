@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,6 +139,60 @@ class Timeline:
     def bubble(self, rank: int) -> Num:
         """Seconds a rank stands idle in the step, its wait for slower ranks included [s]."""
         return self.seconds - self.busy(rank)
+
+    def to_chrome_trace(self, path: str | Path) -> Path:
+        """Write the timeline as a Chrome trace, which Perfetto and chrome://tracing open: a track a rank, an event a slot.
+
+        Args:
+            path: of the JSON file.
+
+        Returns:
+            the file's path; times in it are in microseconds, as the format has them.
+
+        Raises:
+            SpecError: starts and ends that are arrays of draws.
+
+        Source: Google, Trace Event Format: complete events ("X") and metadata events ("M").
+
+        >>> import json, tempfile
+        >>> from trainsim.parallelism.schedules.orders import order
+        >>> one = np.ones(2)
+        >>> made = timeline(order("1f1b", 2, 3), Times(one, one, one))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     events = json.loads(made.to_chrome_trace(folder + "/step.json").read_text())["traceEvents"]
+        >>> len([e for e in events if e["ph"] == "X"]), len(made.bars)
+        (12, 12)
+        """
+        if any(np.size(bar.end) > 1 for bar in self.bars):
+            raise SpecError(
+                "timeline", np.size(self.bars[0].end), "holds draws, and a trace has one time an event", "give times of one draw"
+            )
+        ranks = sorted({bar.rank for bar in self.bars})
+        events: list[dict[str, Any]] = [
+            {"ph": "M", "name": "process_name", "pid": 0, "args": {"name": "pipeline"}},
+            *({"ph": "M", "name": "thread_name", "pid": 0, "tid": rank, "args": {"name": f"rank {rank}"}} for rank in ranks),
+            *(_event(bar) for bar in self.bars),
+        ]
+        file = Path(path)
+        file.write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}) + "\n", encoding="utf-8")
+        return file
+
+
+COLOURS = {"F": "good", "B": "rail_response", "I": "rail_response", "W": "rail_animation", "FB": "thread_state_running"}
+"""Letters of a slot's passes → a colour of the trace viewer's palette."""
+MICROSECONDS = 1e6
+"""Of a second."""
+
+
+def _event(bar: Bar) -> dict[str, Any]:
+    """A slot as a complete event of a Chrome trace."""
+    start, end = (float(np.asarray(t).reshape(-1)[0]) * MICROSECONDS for t in (bar.start, bar.end))
+    letters = "".join(part.letter for part in bar.slot)
+    stages = [{"pass": part.letter, "micro_batch": part.micro_batch, "stage": part.stage} for part in bar.slot]
+    return {
+        "ph": "X", "name": bar.label, "cat": letters, "cname": COLOURS.get(letters, "generic_work"), "pid": 0, "tid": bar.rank,
+        "ts": start, "dur": end - start, "args": {"passes": stages},
+    }  # fmt: skip
 
 
 def timeline(order: Order, times: Times, delay: Num = 0.0) -> Timeline:

@@ -1,0 +1,79 @@
+"""What a GPU kernel does, by its name: role, pass and, where a profiler recorded it, shape."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Literal
+
+Role = Literal["exchange", "attention", "product", "cast", "permute", "optimizer", "loss", "elementwise", "copy"]
+Direction = Literal["forward", "backward", "weights"]
+
+_PERMUTE = (
+    r"permut|expand_to_fused|reduce_fused|index_?select|index_?put|indexing|gather|scatter|top_?k|sort|histogram|scan"
+    r"|group_indices|indices_kernel|linearize_index|dense_representation"
+    r"|fused_mapping|count_expert|embedding|embs|cub::|compute_num_|aux_fi"
+)
+_ELEMENTWISE = (
+    r"elementwise|norm|rotary|rope|swiglu|gelu|silu|softmax|dropout|reduce|triton_(poi|red|per)|activation"
+    r"|bn_(fw|bw)|relu|pool|gammabeta|epilogue|upsample"
+    r"|cudnn|distribution|vectorized|foreach"
+)
+_ROLES: tuple[tuple[str, Role], ...] = (
+    (r"nccl|rccl|nvshmem|deep_?ep|hybrid_?ep|(^|[ :])ep::|all_?reduce|all_?gather|reduce_?scatter|all_?to_?all", "exchange"),
+    (r"flash|fmha|attn|sdpa|attention", "attention"),
+    (r"cross_?entropy|nll_loss|log_?softmax", "loss"),
+    (r"multi_tensor|adam|\blamb\b|lamb_|adagrad|(^|_)sgd|l2_?norm", "optimizer"),
+    (r"(^|[_: ])cast(_|$)|_cast_|quanti|batched_transpose|utils::transpose|amax|scale_swizzle|swizzle_scal", "cast"),
+    (_PERMUTE, "permute"),
+    (r"gemm|gemv|matmul|nvjet|cijk_|cutlass.*kernel|xmma|implicit_convolve|conv2?d|dgrad_engine|wgrad_\w*engine|scudnn|splitk", "product"),
+    (r"memcpy|memset|copy|cat_?array|transpose|fill_?functor|contiguous", "copy"),
+    (_ELEMENTWISE, "elementwise"),
+)
+"""Words of a kernel's name → its role; the first that matches counts."""
+_OWN: tuple[tuple[str, Direction], ...] = (
+    (r"wgrad|weight_?grad|_acc\b|_acc[:<]", "weights"),
+    (r"bwd|backward|dgrad|bn_bw", "backward"),
+    (r"fwd|forward|fprop", "forward"),
+)
+_AROUND: tuple[tuple[str, Direction], ...] = (
+    (r"\(W\)|[Ww]grad|[Ww]eight_?[Gg]rad", "weights"),
+    (r"\(B\)|[Bb]ackward|bwd|autograd::engine::evaluate_function", "backward"),
+    (r"\(F\)|[Ff]orward|fwd", "forward"),
+)
+
+
+@lru_cache(maxsize=4096)
+def role_of(name: str) -> Role | None:
+    """What a kernel does, by its name; None where no word of it is known.
+
+    >>> role_of("ncclDevKernel_AllGather_RING_LL(ncclDevKernelArgsStorage<4096ul>)"), role_of("nvjet_hsh_128x256_64x4_2x1_v_bz_TNT")
+    ('exchange', 'product')
+    >>> role_of("my_own_kernel") is None
+    True
+    """
+    return next((role for words, role in _ROLES if re.search(words, name, re.IGNORECASE)), None)
+
+
+def direction_of(name: str, around: Iterable[str]) -> Direction | None:
+    """The pass a kernel belongs to: as its own name says, else the innermost op or annotation that launched it and says so.
+
+    Args:
+        name: of the kernel.
+        around: names of the ops and annotations that were open on the host when it was launched, innermost first.
+
+    Returns:
+        "forward", "backward" or "weights" (gradients of weights, where they are separate); None where nothing says.
+
+    >>> direction_of("sm90_gemm", ["aten::mm", "MmBackward0"]), direction_of("flash_fwd_kernel", [])
+    ('backward', 'forward')
+    """
+    for words, direction in _OWN:
+        if re.search(words, name):
+            return direction
+    for each in around:
+        for words, direction in _AROUND:
+            if re.search(words, each):
+                return direction
+    return None
