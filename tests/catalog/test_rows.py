@@ -10,24 +10,53 @@ import trainsim as ts
 from trainsim.catalog import rows
 from trainsim.catalog.evidence import GENERATIONS
 from trainsim.catalog.hardware import check_chips
-from trainsim.catalog.rows import EVIDENCE, GRADES, lineage, read_rows, sources
+from trainsim.catalog.rows import EVIDENCE, GRADES, PUBLISHED, lineage, make_row, read_rows, read_table, sources
+from trainsim.core.errors import CatalogError
 
 
-@pytest.mark.parametrize("file", ["chips", "clusters", "models", "runs", "prices", "priors", "claims"])
+@pytest.mark.parametrize("file", ["chips", "clusters", "models", "runs", "prices", "rents", "priors", "claims"])
 def test_a_row_has_a_header_one_can_check(file: str) -> None:
     for name, row in rows(file).items():
         assert row.address == f"{file}/{name}"
         assert row.grade in GRADES
         assert row.evidence in EVIDENCE
-        assert dt.date(2017, 1, 1) < row.date <= dt.date(2030, 1, 1)
+        assert dt.date(2017, 1, 1) < row.date <= PUBLISHED
         assert all(s in sources() for s in row.source)
         for origin in row.derived_from:
             there, _, which = origin.partition("/")
             assert which in rows(there), f"{row.address} is derived from {origin}, which is no row"
 
 
+def test_a_row_of_the_future_is_refused() -> None:
+    fields = {"source": ["epoch-prices"], "grade": "market", "evidence": "found"}
+    assert make_row("prices", "x", {**fields, "date": PUBLISHED.isoformat()}).date == PUBLISHED
+    with pytest.raises(CatalogError) as error:
+        make_row("prices", "x", {**fields, "date": (PUBLISHED + dt.timedelta(days=1)).isoformat()})
+    assert error.value.path == "prices/x.date"
+
+
+def test_no_source_is_of_the_future() -> None:
+    assert all(str(entry.get("date", "")) <= PUBLISHED.isoformat() for entry in sources().values())
+
+
+def test_a_table_holds_what_a_row_of_toml_holds() -> None:
+    lines = [
+        "# a comment",
+        "id,usd,name,source,date,grade,evidence,derived_from",
+        "a,2.5,A 100,x y,2024-01-29,market,found,runs/b",
+        "b,,,x,2024-01-29,market,found,",
+    ]
+    table = read_table("rents", "\n".join(lines))
+    assert table["a"].fields == {"usd": 2.5, "name": "A 100"}
+    assert (table["a"].source, table["a"].derived_from) == (("x", "y"), ("runs/b",))
+    assert table["b"].fields == {}
+    with pytest.raises(CatalogError) as error:
+        read_table("rents", "\n".join([*lines, lines[-1]]))
+    assert error.value.path == "rents/b"
+
+
 def test_no_row_is_derived_from_itself() -> None:
-    for file in ("runs", "prices", "priors"):
+    for file in ("runs", "prices", "rents", "priors"):
         for row in rows(file).values():
             assert all(row.address not in set(lineage(origin)) for origin in row.derived_from)
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,9 @@ from trainsim.core.errors import EstimateError, SpecError
 from trainsim.core.spec import Spec
 from trainsim.cost.amortisation import Annuity, StraightLine, ValueDecline, annuity
 from trainsim.cost.ownership import price_that_equates
+from trainsim.cost.price_index import in_dollars_of
 from trainsim.cost.pricing import Ownership, Price, Quote, Rental, Site
 from trainsim.cost.quote import price_per_gpu_hour
-from trainsim.cost.rent_index import in_dollars_of, rent_on
 
 SITE = Site(watts=1030, idle_watts=300, pue=1.25, usd_per_kwh=0.08, rated_watts=1370, usd_per_kw_month=130)
 
@@ -107,58 +106,6 @@ def test_a_run_that_needs_more_than_is_reserved_is_refused() -> None:
 )
 def test_a_price_per_any_stretch_is_the_price_of_its_hours(per: Any, hours: float) -> None:
     assert price_per_gpu_hour(3.0 * hours, per) == pytest.approx(3.0)
-
-
-DAYS = [dt.date(2024, 3, 31), dt.date(2024, 6, 30), dt.date(2024, 9, 30), dt.date(2024, 12, 31)]
-
-
-def test_a_rent_level_is_between_its_neighbours_and_its_interval_widens_with_their_spread() -> None:
-    level = rent_on(dt.date(2024, 8, 15), DAYS, [3.6, 3.4, 3.1, 2.9])
-    assert 3.1 < level.middle < 3.4
-    wild = rent_on(dt.date(2024, 8, 15), DAYS, [3.6, 5.4, 2.1, 2.9])
-    assert wild.high / wild.low > 2 * level.high / level.low
-
-
-def test_a_flat_market_has_no_spread_and_money_has_no_unit() -> None:
-    flat = rent_on(dt.date(2024, 8, 15), DAYS, [2.0] * 4)
-    assert (flat.low, flat.middle, flat.high) == pytest.approx((2.0, 2.0, 2.0))
-    dollars, cents = (rent_on(dt.date(2024, 8, 15), DAYS, [p * f for p in (3.6, 3.4, 3.1, 2.9)]) for f in (1, 100))
-    assert (cents.low, cents.middle, cents.high) == pytest.approx((dollars.low * 100, dollars.middle * 100, dollars.high * 100))
-
-
-def test_rows_of_one_day_give_the_textbook_prediction_interval() -> None:
-    """Student's quantile 2.3534 at three degrees of freedom, deviation with n − 1, and room for one more quote."""
-    prices = [2.0, 2.5, 3.0, 4.0]
-    logs = np.log(prices)
-    reach = 2.3533634348018264 * logs.std(ddof=1) * np.sqrt(1 + 1 / 4)
-    level = rent_on(DAYS[0], [DAYS[0]] * 4, prices)
-    assert (level.low, level.middle, level.high) == pytest.approx(tuple(np.exp(logs.mean() + reach * np.array([-1, 0, 1]))), rel=1e-9)
-
-
-def test_the_interval_covers_one_more_quote_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(3)
-    days = [dt.date(2024, 1, 1) + dt.timedelta(days=int(d)) for d in np.linspace(0, 40, 12)]
-    inside = 0
-    for _ in range(1500):
-        quotes = 3.0 * np.exp(rng.normal(0, 0.2, 13))
-        level = rent_on(dt.date(2024, 1, 21), days, list(quotes[:12]))
-        inside += level.low <= quotes[12] <= level.high
-    assert inside / 1500 == pytest.approx(0.9, abs=0.025)
-
-
-@pytest.mark.parametrize(
-    ("day", "days", "prices", "rule"),
-    [
-        (dt.date(2026, 6, 1), DAYS, [3.0] * 4, "beyond 2 bandwidths"),
-        (dt.date(2024, 6, 1), DAYS[:1], [3.0], "no spread"),
-        (dt.date(2024, 6, 1), DAYS, [3.0, 0.0, 3.0, 3.0], "must be > 0"),
-        (dt.date(2024, 6, 1), DAYS, [3.0], "no dated prices"),
-        (dt.date(2024, 6, 1), [], [], "no dated prices"),
-    ],
-)
-def test_a_rent_level_is_refused_where_none_can_be_told(day: dt.date, days: list[dt.date], prices: list[float], rule: str) -> None:
-    with pytest.raises(EstimateError, match=rule):
-        rent_on(day, days, prices)
 
 
 def test_dollars_of_another_year_go_there_and_back() -> None:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from ..catalog.evidence import Evidence, mfu_evidence
+from ..catalog.published import row_of
 from ..catalog.recipes import POINTS, engine_rows, said_hours
 from ..catalog.rows import Row, rows
-from ..catalog.runs import filled_in, row_of
+from ..catalog.runs import filled_in
 from ..claims.claim import Claim
 from ..core.errors import CatalogError
 from ..core.units import HOURS_PER_DAY, SECONDS_PER_HOUR, Num, human

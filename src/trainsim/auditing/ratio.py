@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..catalog.developments import Programme
+from ..catalog.published import row_of
 from ..catalog.rents import rent_evidence
-from ..catalog.runs import complete, row_of
+from ..catalog.runs import complete
 from ..claims.claim import Claim
 from ..claims.scope import scope_of
 from ..core.errors import CatalogError, ClaimError

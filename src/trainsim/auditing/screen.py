@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..catalog.published import row_of
 from ..catalog.rows import find, rows, source_title
-from ..catalog.runs import row_of
 from ..claims.scope import scope_of
 from ..core.errors import ClaimError
 from ..core.spec import BY_USER

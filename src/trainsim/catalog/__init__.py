@@ -14,6 +14,7 @@ from .models import model as model
 from .posterior import stack as stack
 from .posterior import stack_beliefs as stack_beliefs
 from .posterior import stack_for as stack_for
+from .published import row_of as row_of
 from .rents import rent_evidence as rent_evidence
 from .rows import Row as Row
 from .rows import find as find
@@ -23,6 +24,5 @@ from .runs import beliefs as beliefs
 from .runs import complete as complete
 from .runs import filled_in as filled_in
 from .runs import owner_beliefs as owner_beliefs
-from .runs import row_of as row_of
 from .runs import run as run
 from .stack_files import stack_text as stack_text

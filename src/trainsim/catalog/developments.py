@@ -14,8 +14,8 @@ from ..training.reliability import Goodput
 from ..uncertainty.beliefs.beliefs import Beliefs
 from ..uncertainty.distributions.interval import ci90
 from .evidence import interval, prior_rows
+from .published import row_of
 from .rows import Row, find, rows
-from .runs import row_of
 from .runs import run as published_run
 
 GENERIC = {"failed": "failed-runs-fraction", "experiments": "experiments-multiplier-model"}

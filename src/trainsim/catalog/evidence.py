@@ -40,6 +40,7 @@ class Evidence:
         used: address → figure.
         set_aside: address → why.
         how: how the belief follows from the rows, in words.
+        caveat: what weakens it; empty where nothing does.
     """
 
     belief: Belief
@@ -48,6 +49,7 @@ class Evidence:
     used: Mapping[str, float]
     set_aside: Mapping[str, str]
     how: str
+    caveat: str = ""
 
 
 def is_moe(model: Model) -> bool:

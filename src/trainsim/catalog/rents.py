@@ -1,132 +1,185 @@
-"""A prior on rent from dated quotes of the day it is for."""
+"""Rent of a run's chips, predicted from dated quotes."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import special
 
+from ..cluster.hardware import Chip
 from ..core.errors import CatalogError
 from ..cost.pricing import Rental
+from ..cost.rent_model import ABROAD, TERMS, RentPrediction, RentQuote, distinct, over_months, predict_rent
 from ..run.run import Run
 from ..uncertainty.distributions.distribution import Belief
 from ..uncertainty.distributions.interval import ci90
-from .evidence import GENERATIONS, TAILS, Evidence, why_hidden
+from .evidence import TAILS, Evidence, why_hidden
+from .hardware import chip
+from .months import RunMonths, months_of
+from .published import row_of
 from .rows import Row, day_of, rows
 
 
-def rent_evidence(run: Run, as_of: dt.date | None = None, region: str = "", months: int = 12, *, day: dt.date | None = None) -> Evidence:
-    """What an hour of such a chip was offered at on a day: a log-normal prediction from dated quotes.
+@dataclass(frozen=True)
+class SeenQuotes:
+    """Quotes that a judge may use.
 
-    The centre is the mean log of the quotes for the chip itself anywhere and for its silicon generation in the region, within
-    ``months`` before the day; the spread is that of all the generation's quotes around their regions' means (Student-t), pooled with
-    :func:`usual_spread` as if that were one quote more: ``s² = (f s² + s₀²) / (f + 1)``. Prices a lab imputed to its own machines
-    don't count, nor do list prices of hyperscalers and ranges over several kinds of offer where others quote the chip: they are of
-    another kind. The wide reading takes all regions and those alike; the narrow one ignores that the centre rests on few quotes.
+    Args:
+        quotes: address → quote, distinct observations only.
+        set_aside: address → why the row is not used.
+    """
+
+    quotes: Mapping[str, RentQuote]
+    set_aside: Mapping[str, str]
+
+
+def quote_of(row: Row) -> RentQuote:
+    """A row of rents as a quote of the day its price held; a range of one tier at its geometric middle.
+
+    >>> from trainsim.catalog.rows import find
+    >>> quote_of(find("rents", "h100-china-2024-start")).day.isoformat()
+    '2024-01-31'
+    """
+    part = chip(row["chip"])
+    return RentQuote(
+        day=day_of(row.get("held", row.date), f"{row.address}.held"),
+        chip=part.name,
+        silicon=_silicon(part),
+        peak=_peak(part),
+        tier=row["tier"],
+        term=row["term"],
+        region=row["region"],
+        vendor=row["vendor"],
+        usd_per_gpu_hour=float(row.get("usd_per_gpu_hour") or np.sqrt(row["low"] * row["high"])),
+    )
+
+
+def seen_quotes(run: Run | None = None, as_of: dt.date | None = None) -> SeenQuotes:
+    """The distinct quotes that were public on a day, without those that derive from a run.
+
+    Args:
+        run: whose own rows are hidden.
+        as_of: quotes that became public later are hidden.
+    """
+    usable: dict[str, RentQuote] = {}
+    aside: dict[str, str] = {}
+    for row in rows("rents").values():
+        if why := why_hidden(row, run if row.derived_from else None, as_of) or _no_quote(row):
+            aside[row.address] = why
+        else:
+            usable[row.address] = quote_of(row)
+    kept = {id(quote) for quote in distinct(list(usable.values()))}
+    aside |= {address: "the same price was seen again later" for address, quote in usable.items() if id(quote) not in kept}
+    return SeenQuotes({address: quote for address, quote in usable.items() if id(quote) in kept}, aside)
+
+
+def _no_quote(row: Row) -> str:
+    if row["term"] == "imputed":
+        return "imputed by a lab to its own machines"
+    return "a peak or a mixture of tiers, not a quote of one kind" if row["tier"] == "mixed" else ""
+
+
+def rent_evidence(
+    run: Run,
+    as_of: dt.date | None = None,
+    region: str = "",
+    *,
+    day: dt.date | None = None,
+    tier: str = "",
+    term: str = "",
+    vendor: str = "",
+) -> Evidence:
+    """What one more vendor would ask for an hour of the run's chips in the months of the run.
+
+    The prediction is :func:`~trainsim.cost.rent_model.predict_rent`'s. The narrow reading is the market's level without what sets
+    one vendor apart; the wide one does not know the tier.
 
     Args:
         run: whose chips are rented.
         as_of: quotes that became public later are hidden.
-        region: where.
-        months: how far from the day the search begins.
-        day: what the price is for; ``as_of`` where None, then the day the run's own price is stated for, then the latest quote's.
+        region: where; the run's own price's where empty, then "global".
+        day: when; the months of the published run where None, then the day of the run's own price, then ``as_of``, then the
+            latest quote's.
+        tier: "hyperscaler", "specialist" or "marketplace"; where empty specialist clouds, or hyperscalers where nobody else is
+            known to offer the chip's silicon.
+        term: "spot", "on-demand", "1-month", "1-year" or "3-year"; the run's own price's where empty, then "on-demand".
+        vendor: whose price; a new vendor's where empty.
 
     Raises:
-        CatalogError: fewer than three quotes, none for the chip or its generation in the region, or no two that differ anywhere.
+        CatalogError: no quote of any chip was public, or the chip is not in the catalogue.
+        EstimateError: an unknown tier or term.
     """
-    generation = GENERATIONS.get(run.cluster.chip.name)
-    family = {c for c, g in GENERATIONS.items() if g == generation and "200" not in c} | {run.cluster.chip.name}
-    quotes = [r for r in rows("prices").values() if r.get("kind") == "rent" and r.get("chip") in family]
-    day = day or as_of or _day_of(run) or max((r.date for r in quotes), default=dt.date.max)
-    hidden = {r.address: why for r in quotes if (why := _no_quote(r, run, as_of))}
-    found = _near(quotes, hidden, run, day, region, months)
-    if found is None:
-        rule = f"quotes for {run.cluster.chip.name} within {8 * months} months of {day}: too few to build a belief on"
-        raise CatalogError("catalog.prices", 0, rule, "give price its own belief, or a later as_of")
-    kept, near, within, when, aside = found
-    logs = {r.address: float(np.log(_middle(r))) for r in kept}
-    by_region: dict[str, list[float]] = {}
-    for row in kept:
-        by_region.setdefault(str(row.get("region")), []).append(logs[row.address])
-    usual = usual_spread(run, as_of)
-    if usual == 0.0:
-        rule = "no two quotes of one kind and year differ anywhere: no spread can be told"
-        raise CatalogError("catalog.prices", len(kept), rule, "give price its own belief, or a later as_of")
-    spread, freedom = _around_means(by_region.values(), usual)
-    centre = float(np.mean([logs[r.address] for r in near]))
-    everywhere = np.array([np.log(_middle(r)) for r in quotes if r.address not in hidden and within(r)])
-    apart, _ = _around_means([list(everywhere)], usual)
-    wide = _log_student(float(everywhere.mean()), apart * np.sqrt(1 + 1 / len(everywhere)), len(everywhere) - 1)
-    quoted = f"{len(near)} quote{'' if len(near) == 1 else 's'}{f' in {_place(region)}' if region else ''}"
-    how = f"{quoted} ({len(kept)} for the spread), {when} {day}"
-    used = {r.address: _middle(r) for r in near}
-    return Evidence(
-        _log_student(centre, spread * np.sqrt(1 + 1 / len(near)), freedom), _log_student(centre, spread, freedom), wide, used, aside, how
+    seen = seen_quotes(run, as_of)
+    if not seen.quotes:
+        rule = f"quotes were public on {as_of}: too few to build a belief on"
+        raise CatalogError("catalog.rents", 0, rule, "give price its own belief, or a later as_of")
+    stated = run.price if isinstance(run.price, Rental) else None
+    months = _months(run, stated, as_of, day) or RunMonths((max(q.day for q in seen.quotes.values()),), True)
+    like = _asked(run, stated, region, term, vendor)
+    near = {a: q for a, q in seen.quotes.items() if q.silicon == like.silicon}
+    tier = tier or ("specialist" if {q.tier for q in near.values()} - {"hyperscaler"} or not near else "hyperscaler")
+    tiers = ("hyperscaler", "specialist", "marketplace")
+    asked = [_at(like, when, each) for each in (tier, *tiers) for when in months.days]
+    found = predict_rent(list(seen.quotes.values()), asked)
+    own = over_months(found[: len(months.days)])
+    level = RentPrediction(own.log_mean, own.market_sd, own.market_sd)
+    used = {a: q.usd_per_gpu_hour for a, q in near.items()}
+    how, caveat = _described(like, tier, months, near, len(seen.quotes))
+    wide = over_months(found[len(months.days) :])
+    return Evidence(_belief(own), _belief(level), _belief(wide), used, seen.set_aside, how, caveat)
+
+
+def _months(run: Run, stated: Rental | None, as_of: dt.date | None, day: dt.date | None) -> RunMonths | None:
+    if day is None and (row := row_of(run)) is not None:
+        return months_of(row)
+    if day is None and stated is not None and stated.date:
+        day = day_of(stated.date, "price.date")
+    day = day or as_of
+    return None if day is None else RunMonths((day,), True)
+
+
+def _asked(run: Run, stated: Rental | None, region: str, term: str, vendor: str) -> RentQuote:
+    """The quote to predict, its day and tier left open."""
+    part = run.cluster.chip
+    said = "" if stated is None or stated.term not in TERMS else stated.term
+    return RentQuote(
+        day=dt.date.min,
+        chip=part.name,
+        silicon=_silicon(part),
+        peak=_peak(part),
+        tier="specialist",
+        term=term or said or "on-demand",
+        region=region or ("" if stated is None else stated.region) or "global",
+        vendor=vendor or "a new vendor",
     )
 
 
-def usual_spread(run: Run, as_of: dt.date | None = None) -> float:
-    """Deviation of log rents of one chip, region, tier, term and year around their mean, pooled over all that may be seen [1].
-
-    Quotes that happen to agree don't make a price certain: one more offer differs from them as offers of one kind and year do.
-
-    Args:
-        run: what derives from it is hidden.
-        as_of: quotes that became public later are hidden.
-
-    >>> from trainsim.catalog import run
-    >>> 0.1 < usual_spread(run("deepseek-v3")) < 0.4
-    True
-    """
-    kinds: dict[tuple[str, ...], list[float]] = {}
-    for row in rows("prices").values():
-        if row.get("kind") == "rent" and row.get("tier") != "mixed" and not _no_quote(row, run, as_of):
-            kind = (row["chip"], str(row.get("region")), str(row.get("tier")), row["term"], str(row.date.year))
-            kinds.setdefault(kind, []).append(float(np.log(_middle(row))))
-    return _around_means(kinds.values())[0]
+def _silicon(part: Chip) -> str:
+    """The generation of a chip's silicon; the chip itself where it names none."""
+    return part.architecture or part.name
 
 
-def _around_means(groups: Iterable[list[float]], usual: float = 0.0) -> tuple[float, int]:
-    """Pooled deviation of the members of groups around their groups' means, and its degrees of freedom (one at least).
-
-    Source: a scaled inverse chi-square prior of one degree of freedom on the variance, where a usual deviation is given (Gelman et al.,
-    Bayesian Data Analysis, 3rd ed., section 2.6).
-    """
-    listed = list(groups)
-    freedom = max(1, sum(len(g) for g in listed) - len(listed))
-    squares = sum(float(np.sum((np.array(g) - np.mean(g)) ** 2)) for g in listed)
-    return float(np.sqrt((squares + usual**2) / (freedom + (usual > 0.0)))), freedom
+def _peak(part: Chip) -> float:
+    """Dense 16-bit peak [FLOP/s]."""
+    return float(part.peak.fp16 if part.peak.bf16 is None else part.peak.bf16)
 
 
-OTHER_KINDS = {
-    "hyperscaler": "a hyperscaler's list price, where others quote the chip",
-    "mixed": "a range over several kinds of offer, where others quote the chip",
-}
-"""Tier of a quote → why it does not count beside those of specialists and markets."""
+def _at(like: RentQuote, day: dt.date, tier: str) -> RentQuote:
+    return replace(like, day=day, tier=tier)
 
 
-def _near(
-    quotes: list[Row], hidden: Mapping[str, str], run: Run, day: dt.date, region: str, months: int
-) -> tuple[list[Row], list[Row], Callable[[Row], bool], str, dict[str, str]] | None:
-    """Quotes for the spread, those for the centre, which are of the day, that in words, and why the others don't count; None where too few.
-
-    An old chip is quoted seldom: the search goes further back until three are found, then to both sides of the day, and to other
-    kinds of price last.
-    """
-    for kinds in ({r.address: OTHER_KINDS[r["tier"]] for r in quotes if r.get("tier") in OTHER_KINDS}, {}):
-        for side, after in (("before", 0), ("around", 1)):
-            for span in (months, 2 * months, 4 * months, 8 * months):
-                within = partial(_within_months, day=day, before=span, after=after * span)
-                away = {r.address: f"not within {span} months {side} {day}" for r in quotes if not within(r)}
-                aside = {**kinds, **away, **hidden}
-                kept = [r for r in quotes if r.address not in aside]
-                near = [r for r in kept if not region or r.get("region") == region or r.get("chip") == run.cluster.chip.name]
-                if len(kept) >= 3 and near:
-                    return kept, near, within, f"{span} months {side}", aside
-    return None
+def _described(like: RentQuote, tier: str, months: RunMonths, near: Mapping[str, RentQuote], total: int) -> tuple[str, str]:
+    """How the prediction follows from its quotes, and what weakens it."""
+    place = [q for q in near.values() if q.region == like.region]
+    where = f" in {_place(like.region)}" if like.region != "global" else ""
+    how = f"{tier} price{where}, {like.term}, {months}: {len(near)} of {total} distinct quotes are of {like.silicon}"
+    if like.region in ABROAD:
+        days = len({q.day for q in place})
+        how += f", {len(place)} on {days} dates{where}"
+        return how, f"{len(place)} observations on {days} dates: rent{where} can't be backtested"
+    return how, "" if near else f"no quote of {like.silicon} was public: predicted from its peak rate"
 
 
 def _place(region: str) -> str:
@@ -134,28 +187,6 @@ def _place(region: str) -> str:
     return f"the {region.upper()}" if len(region) == 2 else region.title()
 
 
-def _no_quote(row: Row, run: Run, as_of: dt.date | None) -> str:
-    """Why a rent row is no quote for this run, on whatever day."""
-    if why := why_hidden(row, run, as_of):
-        return why
-    return "imputed by a lab to its own machines" if row.get("term") == "imputed" else ""
-
-
-def _within_months(row: Row, day: dt.date, before: int, after: int) -> bool:
-    return -after * 30.5 <= (day - row.date).days <= before * 30.5
-
-
-def _day_of(run: Run) -> dt.date | None:
-    """The day the run's own rent is stated for."""
-    stated = run.price.date if isinstance(run.price, Rental) else ""
-    return day_of(stated, "price.date") if stated else None
-
-
-def _middle(row: Row) -> float:
-    return float(row["usd_per_gpu_hour"]) if row.get("usd_per_gpu_hour") else float(np.sqrt(row["low"] * row["high"]))
-
-
-def _log_student(centre: float, scale: float, freedom: int) -> Belief:
-    """A Student-t prediction in logs, by its quantiles."""
-    low, mid, high = np.exp(centre + scale * special.stdtrit(freedom, TAILS))
-    return ci90(float(low), float(mid), float(high))
+def _belief(prediction: RentPrediction) -> Belief:
+    low, middle, high = prediction.quantile(TAILS)
+    return ci90(float(low), float(middle), float(high))

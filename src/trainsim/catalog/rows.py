@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,12 @@ on a market, an analyst's estimate, somebody's judgement."""
 EVIDENCE = ("found", "recalled", "mixed", "derived")
 """Whether the page was read, remembered, both, or the figure follows from others."""
 _HEADER = ("source", "date", "grade", "evidence")
+PUBLISHED = dt.date(2026, 11, 30)
+"""Day of this version of the catalogue; no row is dated later."""
+TABLES = ("rents",)
+"""Files of many short rows: one line each, comma-separated."""
+_LISTS = ("source", "derived_from")
+"""Columns of a table whose cells hold words apart."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,9 @@ def make_row(file: str, name: str, fields: Mapping[str, Any]) -> Row:
             f"{file}/{name}.evidence", fields["evidence"], "is no evidence", did_you_mean(str(fields["evidence"]), EVIDENCE, "words")
         )
     date = day_of(fields["date"], f"{file}/{name}.date")
+    if date > PUBLISHED:
+        rule = f"is after {PUBLISHED}, the day of this catalogue"
+        raise CatalogError(f"{file}/{name}.date", str(date), rule, "write the day the figure became public, or the day it was read")
     rest = {k: v for k, v in fields.items() if k not in (*_HEADER, "derived_from")}
     return Row(file, name, rest, tuple(fields["source"]), date, fields["grade"], fields["evidence"], tuple(fields.get("derived_from", ())))
 
@@ -115,10 +125,39 @@ def read_rows(file: str, text: str) -> dict[str, Row]:
     return {name: make_row(file, name, fields) for name, fields in data.items()}
 
 
+def read_table(file: str, text: str) -> dict[str, Row]:
+    """The rows of a table of comma-separated values: a row a line, its ``id`` first; lines that begin with # are comments.
+
+    An empty cell is an absent field, a cell that reads as a number is one, ``source`` and ``derived_from`` hold words apart.
+
+    Raises:
+        CatalogError: two rows of one id, or a row that breaks a rule.
+
+    >>> lines = "id,usd,source,date,grade,evidence", "a,2.5,epoch-prices,2024-01-29,market,found"
+    >>> read_table("x", chr(10).join(lines))["a"]["usd"]
+    2.5
+    """
+    found: dict[str, Row] = {}
+    for line in csv.DictReader(line for line in text.splitlines() if not line.startswith("#")):
+        name = line.pop("id")
+        if name in found:
+            raise CatalogError(f"{file}/{name}", name, "is the id of two rows", "give each row its own id")
+        filled = {column: cell for column, cell in line.items() if cell}
+        found[name] = make_row(file, name, {c: v.split() if c in _LISTS else _cell(v) for c, v in filled.items()})
+    return found
+
+
+def _cell(text: str) -> str | float:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 @cache
 def rows(file: str) -> Mapping[str, Row]:
     """All rows of one of the library's files: ``"chips"``, ``"runs"`` …"""
-    found = read_rows(file, _text(file))
+    found = read_table(file, _text(file, "csv")) if file in TABLES else read_rows(file, _text(file))
     for row in found.values():
         for source in row.source:
             if source not in sources():
@@ -165,11 +204,13 @@ def lineage(address: str) -> Iterator[str]:
             queue += known[name].derived_from
 
 
-def _text(file: str) -> str:
-    packaged = resources.files(__package__) / "data" / f"{file}.toml"
+def _text(file: str, ending: str = "toml") -> str:
+    packaged = resources.files(__package__) / "data" / f"{file}.{ending}"
     if packaged.is_file():
         return packaged.read_text(encoding="utf-8")
     beside = Path(__file__).parents[3] / "seeds" / f"{file}.toml"
     if beside.is_file():
         return beside.read_text(encoding="utf-8")
-    raise CatalogError("catalog", file, "is no file of the catalogue", "files: chips, clusters, models, runs, prices, priors, claims")
+    raise CatalogError(
+        "catalog", file, "is no file of the catalogue", "files: chips, clusters, models, runs, prices, rents, priors, claims"
+    )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from ..core.errors import CatalogError
+from ..core.errors import CatalogError, SpecError
+from ..core.spec import BY_USER
 from ..core.units import Unit
 from ..cost.pricing import Ownership, Rental
 from ..model.counting import flops_per_token
@@ -22,7 +23,8 @@ from ..training.reliability import Goodput
 from ..uncertainty.beliefs.beliefs import Beliefs
 from .evidence import interval, mfu_evidence, prior_rows
 from .hardware import cluster
-from .models import is_of, model_of, size_of
+from .models import model_of, size_of
+from .months import months_of
 from .posterior import is_routed, stack_beliefs
 from .rents import rent_evidence
 from .rows import Row, day_of, find, rows
@@ -78,25 +80,7 @@ def run(name: str, gpus: int | None = None) -> Run:
         plan=_plan(row),
         price=Rental(usd_per_gpu_hour=price, date=row.date.isoformat(), term="imputed", region=row.get("region", "")) if price else None,
     ).with_sources({"phases": row.cited, "plan": row.cited, "price": row.cited, "cluster.gpus": row.cited})
-    return complete(published, day=row.date)[0]
-
-
-def row_of(run: Run) -> Row | None:
-    """The row a run is of: its name, its architecture, and phases of the same tokens; a name alone makes no run a published one.
-
-    What a run cost and where it ran may differ: the published run at another price, on other machines, is still that run.
-
-    >>> v3 = run("deepseek-v3")
-    >>> row_of(v3.replace({"price.usd_per_gpu_hour": 3.0})).id
-    'deepseek-v3'
-    >>> row_of(v3.replace({"phases.pretrain.tokens": 1e12})) is None
-    True
-    """
-    row = rows("runs").get(run.name)
-    if row is None or not is_of(row, run.model):
-        return None
-    listed = row.get("phases") or [{**row.fields, "name": "pretrain"}]
-    return row if [(p["name"], p.get("tokens")) for p in listed] == [(p.name, p.tokens) for p in run.phases] else None
+    return complete(published, day=months_of(row).middle)[0]
 
 
 def machine_of(org: str, model: Model, chip: str, gpus: float) -> str | None:
@@ -247,20 +231,32 @@ def owner_beliefs(run: Run, as_of: dt.date | None = None) -> tuple[Ownership, Be
     return price, Beliefs({path: interval(row) for path, row in found.items()})
 
 
-def beliefs(run: Run, as_of: dt.date | str | None = None) -> Beliefs:
+RENT = "price.usd_per_gpu_hour"
+"""Path of a rent."""
+
+
+def beliefs(run: Run, as_of: dt.date | str | None = None, *, replace: Collection[str] = ()) -> Beliefs:
     """What the catalogue believes about a run's numbers, blind to the run itself.
 
     Every row, prior and calibration that became public after ``as_of``, or that derives from the run, is hidden. A prior on
     utilisation is built from other runs' rows, one on rent from dated quotes, one on goodput from a prior row, those on a software stack
-    from the calibration; a path the run doesn't have gets none.
+    from the calibration; a path the run doesn't have gets none. A price that the user gave stays, unless it is named in ``replace``.
 
     Args:
         run: what is judged.
         as_of: the last day whose rows may be used, ``"2024-12-25"``; None for all.
+        replace: paths of what the user gave that the catalogue's belief shall replace: ``("price.usd_per_gpu_hour",)``.
 
     Raises:
         CatalogError: too few rows are left to build a belief on.
+        SpecError: ``replace`` names a path that no user's value can be replaced at.
+
+    >>> mine = run("deepseek-v3").replace({RENT: 2.5})
+    >>> RENT in beliefs(mine).paths, RENT in beliefs(mine, replace=[RENT]).paths
+    (False, True)
     """
+    if unknown := set(replace) - {RENT}:
+        raise SpecError("replace", sorted(unknown), "can't be replaced by a belief of the catalogue", f"name {RENT}, or nothing")
     day = day_of(as_of, "as_of") if isinstance(as_of, str) else as_of
     held: dict[str, Any] = {}
     if isinstance(run.efficiency, MFU):
@@ -272,6 +268,6 @@ def beliefs(run: Run, as_of: dt.date | str | None = None) -> Beliefs:
             modelled = Beliefs(modelled) | stack_beliefs(efficiency.stack.name, path, routed=is_routed(run.model), as_of=day)
     if isinstance(run.reliability, Goodput) and (row := next(prior_rows("reliability.goodput", run, day), None)) is not None:
         held["reliability.goodput"] = interval(row)
-    if isinstance(run.price, Rental):
-        held["price.usd_per_gpu_hour"] = rent_evidence(run, day, region=run.price.region).belief
+    if isinstance(run.price, Rental) and (RENT in replace or run.sources()[RENT] != BY_USER):
+        held[RENT] = rent_evidence(run, day).belief
     return Beliefs(held) | modelled

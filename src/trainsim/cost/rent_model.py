@@ -1,0 +1,265 @@
+"""Rent of an accelerator: a normal model of the log price with nested effects, and its prediction of one more quote."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from ..core.errors import EstimateError
+from ..core.units import HOURS_PER_DAY, HOURS_PER_YEAR
+
+Array = NDArray[np.float64]
+
+TIERS = {"hyperscaler": 0.4, "specialist": 0.0, "marketplace": -0.3, "index": 0.0}
+"""Who rents out → prior mean of the log price against a specialist cloud's (judgement). An index averages over offers."""
+TERMS = {"spot": 0.0, "on-demand": 0.0, "1-month": 1.0, "1-year": 12.0, "3-year": 36.0}
+"""Contract → months of commitment."""
+ABROAD = frozenset({"china"})
+"""Regions cut off from the rest of the market by export controls: each has a price level of its own."""
+
+LEVEL, LEVEL_SCALE = 0.9, 2.0
+"""Prior mean and scale of the log price of 1 PFLOP/s from a specialist on demand in 2024 [ln USD/GPU-h]: vague."""
+PER_PEAK, PER_PEAK_SCALE = 0.6, 0.3
+"""Prior elasticity of rent to the peak rate of a chip's silicon generation (judgement)."""
+PER_YEAR, PER_COMMITMENT, SPOT = -0.06, -0.15, -0.9
+"""Prior means: drift [1/year], slope in ln(1 + months committed), discount of capacity that may be taken back."""
+ORIGIN = dt.date(2024, 1, 1)
+"""Where the drift has its zero, and the last day of the rows that the scales were fitted to."""
+MEMORY_YEARS = 2.0
+"""Years after which a market's deviation from its drift has lost 1 − 1/e of its correlation: the weight of a row by age."""
+FREEDOM = 10.0
+"""Degrees of freedom of the prediction: tails heavier than the normal's (judgement)."""
+
+
+@dataclass(frozen=True)
+class RentQuote:
+    """A price that one vendor asked on one day.
+
+    Args:
+        day: the day the price held.
+        usd_per_gpu_hour: the price; not read where the quote is the one to predict.
+        chip, silicon, peak: the part, its silicon generation, and the generation's dense 16-bit peak [FLOP/s].
+        tier, term, region, vendor: who offers, for how long, where; a vendor nobody has seen is a new one.
+    """
+
+    day: dt.date
+    chip: str
+    silicon: str
+    peak: float
+    tier: str
+    term: str
+    region: str
+    vendor: str
+    usd_per_gpu_hour: float = 1.0
+
+    @property
+    def product(self) -> tuple[str, ...]:
+        """What the price is of: one vendor's chip, term and region."""
+        return self.vendor, self.chip, self.term, self.region
+
+
+@dataclass(frozen=True)
+class RentScales:
+    """Standard deviations of the effects on the log price [1], drifts in [1/year].
+
+    Fitted by :func:`fit_scales` to the rows of the catalogue dated before ``ORIGIN``; ``abroad`` is judgement, since two dates of
+    Chinese prices can't tell it.
+    """
+
+    silicon: float = 0.176
+    chip: float = 0.122
+    tier: float = 0.333
+    silicon_tier: float = 0.131
+    commitment: float = 0.089
+    tier_commitment: float = 0.074
+    spot: float = 0.283
+    region: float = 0.093
+    vendor: float = 0.267
+    vendor_silicon: float = 0.126
+    product: float = 0.066
+    market: float = 0.132
+    drift: float = 0.079
+    tier_drift: float = 0.063
+    noise: float = 0.143
+    abroad: float = 0.5
+
+
+FITTED = RentScales()
+"""The scales of the library."""
+
+
+@dataclass(frozen=True)
+class RentPrediction:
+    """What one more quote would be: Student-t in the log price.
+
+    Args:
+        log_mean, log_sd: centre and scale [ln USD/GPU-h].
+        market_sd: scale of the market's level alone, without what sets one vendor and one quote apart.
+        freedom: degrees of freedom.
+    """
+
+    log_mean: float
+    log_sd: float
+    market_sd: float
+    freedom: float = FREEDOM
+
+    def quantile(self, p: float | Array) -> Array:
+        """Quantiles of the price [USD/GPU-h]."""
+        return np.exp(self.log_mean + self.log_sd * special.stdtrit(self.freedom, p))
+
+
+def distinct(quotes: Sequence[RentQuote]) -> list[RentQuote]:
+    """Distinct observations: a price that a vendor leaves unchanged is one, at the day it was last seen.
+
+    >>> same = dict(chip="x", silicon="x", peak=1e15, tier="specialist", term="on-demand", region="us", vendor="A")
+    >>> seen = [RentQuote(day=dt.date(2024, m, 1), usd_per_gpu_hour=p, **same) for m, p in [(1, 2.0), (2, 2.0), (3, 1.9)]]
+    >>> [q.day.month for q in distinct(seen)]
+    [2, 3]
+    """
+    latest: dict[tuple[object, ...], RentQuote] = {}
+    for quote in sorted(quotes, key=lambda q: q.day):
+        latest[*quote.product, quote.usd_per_gpu_hour] = quote
+    return sorted(latest.values(), key=lambda q: q.day)
+
+
+def predict_rent(quotes: Sequence[RentQuote], asked: Sequence[RentQuote], scales: RentScales = FITTED) -> list[RentPrediction]:
+    """The price of one more quote, from dated quotes.
+
+    ``ln p = level + b ln peak + silicon + chip + tier + silicon·tier + (c + c_tier) ln(1 + months) + spot + region + vendor
+    + vendor·silicon + product + (d + d_tier)(t − t₀) + market(t) + ε``: every effect normal with its scale; ``market`` is an
+    Ornstein-Uhlenbeck process per silicon generation and tier with correlation ``exp(−|Δt| / MEMORY_YEARS)``.
+
+    Args:
+        quotes: distinct observations, of any chip; one contract term informs another through its slope alone.
+        asked: what to predict; an unseen vendor, chip or region gets the prior of its effect.
+        scales: standard deviations of the effects.
+
+    Raises:
+        EstimateError: no quotes, a price that is not positive, or a tier or term that is not one of the known ones.
+
+    Source: Gaussian-process regression (Rasmussen and Williams 2006, eq. 2.22 to 2.24); random effects as in Gelman et al.,
+    Bayesian Data Analysis, 3rd ed., chapter 15.
+
+    >>> like = dict(chip="h100-sxm", silicon="hopper", peak=989e12, tier="specialist", term="on-demand", region="us")
+    >>> seen = [RentQuote(day=dt.date(2024, 6, 1), vendor=v, usd_per_gpu_hour=p, **like) for v, p in [("A", 2.9), ("B", 3.5)]]
+    >>> new, = predict_rent(seen, [RentQuote(day=dt.date(2024, 9, 1), vendor="C", **like)])
+    >>> low, middle, high = new.quantile(np.array([0.05, 0.5, 0.95]))
+    >>> print(f"{low:.1f} {middle:.1f} {high:.1f}")
+    1.5 3.1 6.6
+    """
+    _check(quotes, asked)
+    vocabulary: dict[tuple[str, ...], int] = {}
+    seen, new = _features(quotes, vocabulary), _features(asked, vocabulary)
+    root = np.linalg.cholesky(_covariance(seen, seen, scales) + scales.noise**2 * np.eye(len(quotes)))
+    residual = np.linalg.solve(root, np.log([q.usd_per_gpu_hour for q in quotes]) - _mean(seen))
+    carried = np.linalg.solve(root, _covariance(seen, new, scales))
+    centre = _mean(new) + carried.T @ residual
+    variance = np.diag(_covariance(new, new, scales)) + scales.noise**2 - np.einsum("ij,ij->j", carried, carried)
+    apart = scales.vendor**2 + scales.vendor_silicon**2 + scales.product**2 + scales.noise**2
+    market = np.sqrt(np.maximum(variance - apart, scales.market**2))
+    return [RentPrediction(float(c), float(np.sqrt(v)), float(m)) for c, v, m in zip(centre, variance, market, strict=True)]
+
+
+def log_likelihood(quotes: Sequence[RentQuote], scales: RentScales) -> float:
+    """Log marginal likelihood of quotes under scales, up to a constant.
+
+    Source: Rasmussen and Williams 2006, eq. 2.30.
+    """
+    seen = _features(quotes, {})
+    root = np.linalg.cholesky(_covariance(seen, seen, scales) + scales.noise**2 * np.eye(len(quotes)))
+    residual = np.linalg.solve(root, np.log([q.usd_per_gpu_hour for q in quotes]) - _mean(seen))
+    return -0.5 * float(residual @ residual) - float(np.log(np.diag(root)).sum())
+
+
+def over_months(predictions: Sequence[RentPrediction]) -> RentPrediction:
+    """One prediction for a day that is only known to lie among several: the mixture's mean and variance.
+
+    >>> print(round(over_months([RentPrediction(1.0, 0.3, 0.2), RentPrediction(1.2, 0.3, 0.2)]).log_sd, 3))
+    0.316
+    """
+    means = np.array([p.log_mean for p in predictions])
+    spread = float(means.var())
+    sd = np.sqrt(np.mean([p.log_sd**2 for p in predictions]) + spread)
+    market = np.sqrt(np.mean([p.market_sd**2 for p in predictions]) + spread)
+    return RentPrediction(float(means.mean()), float(sd), float(market))
+
+
+@dataclass(frozen=True)
+class _Features:
+    """What the effects of n quotes are of: codes compared for equality, and numbers, ``(n,)`` each."""
+
+    names: dict[str, NDArray[np.int64]]
+    years: Array
+    peak: Array
+    commitment: Array
+    spot: Array
+    abroad: Array
+    tier_mean: Array
+
+
+def _features(quotes: Sequence[RentQuote], vocabulary: dict[tuple[str, ...], int]) -> _Features:
+    """Features of quotes; a vocabulary gives what is shared the same code in two sets."""
+
+    def codes(effect: str) -> NDArray[np.int64]:
+        shared = [(effect, *(getattr(q, name) for name in _GROUPS[effect])) for q in quotes]
+        return np.array([vocabulary.setdefault(key, len(vocabulary)) for key in shared])
+
+    names = {effect: codes(effect) for effect in _GROUPS}
+    years = np.array([(q.day - ORIGIN).days for q in quotes]) * HOURS_PER_DAY / HOURS_PER_YEAR
+    return _Features(
+        names,
+        years,
+        np.log(np.array([q.peak for q in quotes]) / 1e15),
+        np.log1p([TERMS[q.term] for q in quotes]),
+        np.array([float(q.term == "spot") for q in quotes]),
+        np.array([float(q.region in ABROAD) for q in quotes]),
+        np.array([TIERS[q.tier] for q in quotes]),
+    )
+
+
+_GROUPS = {
+    "silicon": ("silicon",),
+    "chip": ("chip",),
+    "tier": ("tier",),
+    "silicon_tier": ("silicon", "tier"),
+    "region": ("region",),
+    "vendor": ("vendor",),
+    "vendor_silicon": ("vendor", "silicon"),
+    "product": ("vendor", "chip", "term", "region"),
+}
+"""Effect → the fields that two quotes must share to share it."""
+
+
+def _mean(f: _Features) -> Array:
+    return LEVEL + f.tier_mean + PER_PEAK * f.peak + PER_YEAR * f.years + PER_COMMITMENT * f.commitment + SPOT * f.spot
+
+
+def _covariance(a: _Features, b: _Features, scales: RentScales) -> Array:
+    """Prior covariance of two sets of log prices, ``(len(a), len(b))``, without the noise of one quote."""
+    same = {name: np.equal.outer(a.names[name], b.names[name]) for name in _GROUPS}
+    total = LEVEL_SCALE**2 + PER_PEAK_SCALE**2 * np.outer(a.peak, b.peak)
+    for name, shared in same.items():
+        total = total + getattr(scales, name) ** 2 * shared
+    total = total + scales.abroad**2 * np.outer(a.abroad, b.abroad) * same["region"]
+    total = total + np.outer(a.commitment, b.commitment) * (scales.commitment**2 + scales.tier_commitment**2 * same["tier"])
+    total = total + scales.spot**2 * np.outer(a.spot, b.spot)
+    total = total + np.outer(a.years, b.years) * (scales.drift**2 + scales.tier_drift**2 * same["tier"])
+    apart = np.abs(np.subtract.outer(a.years, b.years))
+    result: Array = total + scales.market**2 * same["silicon_tier"] * np.exp(-apart / MEMORY_YEARS)
+    return result
+
+
+def _check(quotes: Sequence[RentQuote], asked: Sequence[RentQuote]) -> None:
+    if not quotes:
+        raise EstimateError("rent.quotes", 0, "no dated price is left to predict from", "give price its own belief, or a later as_of")
+    for quote in (*quotes, *asked):
+        for name, value, known in (("tier", quote.tier, TIERS), ("term", quote.term, TERMS)):
+            if value not in known:
+                raise EstimateError(f"rent.{name}", value, f"is not a known {name} of rent", f"use one of: {', '.join(known)}")
+        if not quote.usd_per_gpu_hour > 0:
+            raise EstimateError("rent.usd_per_gpu_hour", quote.usd_per_gpu_hour, "must be > 0", "leave the row out")

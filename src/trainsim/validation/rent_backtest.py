@@ -1,0 +1,234 @@
+"""Backtest of the rent model: each quote predicted from quotes that were public a season earlier."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, special
+
+from ..catalog.rents import quote_of, seen_quotes
+from ..catalog.rows import find
+from ..cost.rent_model import FITTED, FREEDOM, ORIGIN, RentQuote, RentScales, distinct, log_likelihood, predict_rent
+
+Array = NDArray[np.float64]
+
+LAGS = (90, 180)
+"""Days between the rows that predict and the quote predicted."""
+FEWEST = 10
+"""Fewest earlier errors of the last quote that give it an interval."""
+LEVEL = 0.9
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class RentError:
+    """One quote against its prediction.
+
+    Args:
+        address, quote: what was predicted; ``public`` the day it became public.
+        error, sd: log of quoted over predicted price, and the prediction's scale [1].
+        last_error: log of quoted over the last quote's price.
+        new_vendor, new_silicon: whether no earlier quote was of its vendor, or of its silicon.
+    """
+
+    address: str
+    quote: RentQuote
+    public: dt.date
+    error: float
+    sd: float
+    last_error: float
+    new_vendor: bool
+    new_silicon: bool
+
+
+@dataclass(frozen=True)
+class RentScore:
+    """How well a set of quotes was predicted.
+
+    Args:
+        quotes, dates: how many.
+        coverage: share inside the central 90 % interval; ``coverage_low`` and ``coverage_high`` are its own 90 % interval, dates
+            resampled whole.
+        bias: median of predicted over quoted price, less 1.
+        width: median P95 over P5.
+        error, last_error: mean absolute log error, of the model and of the last quote.
+        score, last_score: mean interval score of the log price [1], lower is better; the last quote's interval is that of its own
+            errors up to then. NaN where fewer than ``FEWEST`` are known.
+    """
+
+    quotes: int
+    dates: int
+    coverage: float
+    coverage_low: float
+    coverage_high: float
+    bias: float
+    width: float
+    error: float
+    last_error: float
+    score: float
+    last_score: float
+
+
+Dated = tuple[str, dt.date, RentQuote]
+"""Address, day of publication, quote."""
+
+
+def rent_errors(lag_days: int, scales: RentScales = FITTED, quotes: Sequence[Dated] | None = None) -> list[RentError]:
+    """Each new price predicted from quotes public ``lag_days`` before it held; a vendor's unchanged price is not predicted again.
+
+    Args:
+        lag_days: days between the newest row used and the quote.
+        scales: of the model.
+        quotes: address, day of publication, quote; the catalogue's where None.
+    """
+    rows = catalogue_quotes() if quotes is None else sorted(quotes, key=lambda row: (row[1], row[0]))
+    groups: dict[dt.date, list[Dated]] = {}
+    for row in new_prices(rows):
+        groups.setdefault(min(row[1], row[2].day) - dt.timedelta(days=lag_days), []).append(row)
+    found: list[RentError] = []
+    for cutoff, group in sorted(groups.items()):
+        older = distinct([quote for _, public, quote in rows if public <= cutoff])
+        if not older:
+            continue
+        predictions = predict_rent(older, [quote for _, _, quote in group], scales)
+        for (address, public, quote), predicted in zip(group, predictions, strict=True):
+            log, last = np.log(quote.usd_per_gpu_hour), np.log(last_quote(older, quote).usd_per_gpu_hour)
+            new = (all(q.vendor != quote.vendor for q in older), all(q.silicon != quote.silicon for q in older))
+            found.append(RentError(address, quote, public, float(log - predicted.log_mean), predicted.log_sd, float(log - last), *new))
+    return sorted(found, key=lambda e: (e.public, e.address))
+
+
+def catalogue_quotes() -> list[Dated]:
+    """Every quote of the catalogue with the day it became public, unchanged prices included, earliest first."""
+    seen = seen_quotes()
+    usable = [*seen.quotes, *(a for a, why in seen.set_aside.items() if why.startswith("the same price"))]
+    rows = [find(*address.split("/")) for address in usable]
+    return sorted(((row.address, row.date, quote_of(row)) for row in rows), key=lambda row: (row[1], row[0]))
+
+
+def new_prices(rows: Sequence[Dated]) -> list[Dated]:
+    """Quotes whose price their vendor had not asked for that product before."""
+    asked: set[tuple[object, ...]] = set()
+    found = []
+    for row in rows:
+        key = (*row[2].product, row[2].usd_per_gpu_hour)
+        if key not in asked:
+            found.append(row)
+        asked.add(key)
+    return found
+
+
+def last_quote(older: Sequence[RentQuote], quote: RentQuote) -> RentQuote:
+    """The newest earlier quote of the same vendor's product; else of the chip, tier and term; else of what is nearest."""
+    nearer: tuple[Callable[[RentQuote], object], ...] = (
+        lambda q: (q.vendor, q.chip, q.term),
+        lambda q: (q.chip, q.tier, q.term),
+        lambda q: (q.silicon, q.tier, q.term),
+        lambda q: (q.silicon, q.tier),
+        lambda q: q.silicon,
+        lambda q: q.tier,
+    )
+    alike = next((found for key in nearer if (found := [q for q in older if key(q) == key(quote)])), older)
+    return max(alike, key=lambda q: q.day)
+
+
+def rent_score(errors: Sequence[RentError], lag_days: int, seed: int = 1) -> RentScore:
+    """Coverage, bias, width and scores of predictions.
+
+    The interval score of a central 90 % interval is ``(u − l) + 20 · max(0, l − y) + 20 · max(0, y − u)``.
+
+    Source: Gneiting and Raftery 2007, eq. 43.
+    """
+    error, sd, last = (np.array([getattr(e, name) for e in errors]) for name in ("error", "sd", "last_error"))
+    reach = special.stdtrit(FREEDOM, 0.5 + LEVEL / 2.0) * sd
+    inside = np.abs(error) <= reach
+    low, high = _clustered(inside, [e.public for e in errors], seed)
+    bounds = [_past(errors, e, lag_days) for e in errors]
+    known = np.array([b is not None for b in bounds])
+    score = last_score = float("nan")
+    if known.any():
+        ours = _interval_score(error, -reach, reach)
+        theirs = _interval_score(last[known], *np.array([b for b in bounds if b is not None]).T)
+        score, last_score = float(ours[known].mean()), float(theirs.mean())
+    return RentScore(
+        quotes=len(errors),
+        dates=len({e.public for e in errors}),
+        coverage=float(inside.mean()),
+        coverage_low=low,
+        coverage_high=high,
+        bias=float(np.expm1(np.median(-error))),
+        width=float(np.median(np.exp(2.0 * reach))),
+        error=float(np.abs(error).mean()),
+        last_error=float(np.abs(last).mean()),
+        score=score,
+        last_score=last_score,
+    )
+
+
+def _interval_score(y: Array, low: Array, high: Array) -> Array:
+    penalty = 2.0 / (1.0 - LEVEL)
+    result: Array = high - low + penalty * (np.maximum(0.0, low - y) + np.maximum(0.0, y - high))
+    return result
+
+
+def _past(errors: Sequence[RentError], one: RentError, lag_days: int) -> tuple[float, float] | None:
+    """Central interval of the last quote's errors that were known when ``one`` was predicted."""
+    known = [e.last_error for e in errors if e.public <= one.public - dt.timedelta(days=lag_days)]
+    if len(known) < FEWEST:
+        return None
+    low, high = np.quantile(known, [0.5 - LEVEL / 2.0, 0.5 + LEVEL / 2.0])
+    return float(low), float(high)
+
+
+def _clustered(inside: NDArray[np.bool_], days: Sequence[dt.date], seed: int) -> tuple[float, float]:
+    """90 % interval of a share, whole days resampled: quotes of one day err together."""
+    codes = np.unique([day.toordinal() for day in days], return_inverse=True)[1]
+    hits, sizes = np.bincount(codes, inside), np.bincount(codes)
+    drawn = np.random.default_rng(seed).integers(0, sizes.size, (RESAMPLES, sizes.size))
+    shares = hits[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
+    return float(np.quantile(shares, 0.05)), float(np.quantile(shares, 0.95))
+
+
+PRIOR_SCALES = RentScales(
+    silicon=0.3,
+    chip=0.15,
+    tier=0.4,
+    silicon_tier=0.2,
+    commitment=0.1,
+    tier_commitment=0.08,
+    spot=0.4,
+    region=0.15,
+    vendor=0.25,
+    vendor_silicon=0.2,
+    product=0.15,
+    market=0.2,
+    drift=0.1,
+    tier_drift=0.08,
+    noise=0.08,
+)
+"""Medians of log-normal priors on the scales (judgement)."""
+PRIOR_SPREAD = 0.7
+"""Their spread [ln]."""
+
+
+def fit_rent_scales(before: dt.date = ORIGIN) -> RentScales:
+    """Scales at the maximum of their posterior, given the rows of the catalogue public before a day.
+
+    The scale of regions abroad is not fitted: their prices are too few.
+
+    Source: type-II maximum likelihood (Rasmussen and Williams 2006, section 5.4) with a prior on each scale.
+    """
+    quotes = distinct([quote for _, public, quote in catalogue_quotes() if public < before])
+    names = [f.name for f in fields(RentScales) if f.name != "abroad"]
+    start = np.log([getattr(PRIOR_SCALES, name) for name in names])
+
+    def loss(log: Array) -> float:
+        prior = np.sum((log - start) ** 2) / (2.0 * PRIOR_SPREAD**2)
+        return float(prior) - log_likelihood(quotes, RentScales(**dict(zip(names, np.exp(log), strict=True))))
+
+    best = optimize.minimize(loss, start, method="L-BFGS-B").x
+    return RentScales(**{name: round(float(value), 3) for name, value in zip(names, np.exp(best), strict=True)})
