@@ -4,7 +4,9 @@ The public names, in the order of the journey. The engine of doubt and the edges
 first use, so that counting and estimating start at once.
 """
 
+from functools import partial as _partial
 from importlib import import_module as _import_module
+from pkgutil import iter_modules as _iter_modules
 from types import ModuleType as _Module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
@@ -71,6 +73,7 @@ from .training.efficiency import MFU as MFU
 from .training.efficiency import BusyHours as BusyHours
 from .training.efficiency import StepTime as StepTime
 from .training.efficiency import Throughput as Throughput
+from .parallelism.schedules.schedule import Schedule as Schedule
 from .parallelism.optimizer import AdamW as AdamW
 from .parallelism.optimizer import AdamW8bit as AdamW8bit
 from .parallelism.optimizer import Muon as Muon
@@ -229,6 +232,23 @@ _LAZY = {
     "draw": ".report.picture:draw",
     "draw_timelines": ".report.pipeline:draw_timelines",
 }
+
+
+class _Bound:
+    """A reader or a writer of a framework on ``Plan``, imported when it is first used."""
+
+    def __init__(self, framework: str, name: str) -> None:
+        self.framework, self.name = framework, name
+
+    def __get__(self, plan: Plan | None, _owner: type[Plan]) -> _Any:
+        function = getattr(_import_module(f".frameworks.{self.framework}", __name__), self.name)
+        return function if plan is None or self.name.startswith("from_") else _partial(function, plan)
+
+
+for _module in _iter_modules([f"{__path__[0]}/frameworks"]):
+    if not _module.ispkg:
+        for _verb in ("from", "to"):
+            setattr(Plan, f"{_verb}_{_module.name}", _Bound(_module.name, f"{_verb}_{_module.name}"))
 
 
 def __getattr__(name: str) -> _Any:

@@ -9,7 +9,7 @@ import pytest
 
 import trainsim as ts
 from trainsim.catalog.benchmark_recipes import DEGREES, Launch, _rows, launch_of
-from trainsim.frameworks.megatron_modules import captured
+from trainsim.frameworks.megatron_flags.modules import captured
 
 V3 = {"tp": 1, "pp": 4, "cp": 1, "vpp": 4, "ep": 64, "micro_batch": 1}
 

@@ -19,10 +19,11 @@ from trainsim.model.ops import MatMul
 from trainsim.parallelism.optimizer import OPTIMIZERS
 from trainsim.parallelism.plan import Loss, check_plan
 from trainsim.parallelism.precision import RECIPES
-from trainsim.parallelism.schedules.orders import Schedule, check_schedule
+from trainsim.parallelism.schedules.known import schedules
 from trainsim.parallelism.shapes import shapes_of
 from trainsim.step.layers import NUMBER_BYTES
 from trainsim.testing import hf_configs
+from trainsim.testing.schedules import virtual_stages
 
 CLUSTERS = ("hgx-h100", "dgx-a100", "nvl72-gb200", "hgx-h800")
 STACKS = ("megatron-2021", "fsdp-2023", "torchtitan-2024", "mcore-hopper", "mcore-blackwell", "deepseek-2024")
@@ -40,9 +41,9 @@ def modelled_runs(draw: st.DrawFn) -> ts.Run:
     """Runs whose plan can exist, on up to a few hundred accelerators."""
     model = draw(_models())
     degree = st.sampled_from([1, 2, 4, 8])
-    schedule = draw(st.sampled_from(get_args(Schedule)))
-    pp = draw(st.sampled_from([1, 2, 4])) if schedule in {"gpipe", "1f1b", "zero-bubble"} else draw(st.sampled_from([2, 4]))
-    vpp = draw(st.integers(2, 3)) if schedule == "interleaved" else 1
+    schedule = draw(st.sampled_from(list(schedules().values())))
+    pp = draw(st.sampled_from([1, 2, 4] if schedule.stages_per_rank == 1 else [2, 4]))
+    vpp = draw(st.sampled_from(virtual_stages(schedule)))
     tp, cp, dp, ep = draw(degree), draw(st.sampled_from([1, 2])), draw(degree), draw(degree)
     count, micro = draw(st.integers(1, 6)) * 2 * pp, draw(st.sampled_from([1, 2]))
     cluster = ts.catalog.cluster(draw(st.sampled_from(CLUSTERS)), tp * pp * cp * dp)
@@ -64,11 +65,11 @@ def modelled_runs(draw: st.DrawFn) -> ts.Run:
             optimizer=draw(st.sampled_from(sorted(OPTIMIZERS))),
             loss=draw(st.sampled_from(get_args(Loss))),
             dispatcher=draw(st.sampled_from([None, *get_args(Dispatcher)])),
-            expert_overlap=draw(st.sampled_from(["off", "on"])) if schedule in {"1f1b", "interleaved"} and (pp == 1 or vpp > 1) else "off",
+            expert_overlap=draw(st.sampled_from(["off", "on"])) if schedule.pass_beside(pp) else "off",
             graphs=draw(st.sampled_from([(), ("attention",), ("layer",), ("step",)])),
         )
         check_plan(plan, model, cluster)
-        check_schedule(schedule, pp, vpp, count)
+        schedule.check(pp, vpp, count)
         shapes_of(model)
     except (SpecError, EstimateError):
         assume(False)
@@ -157,7 +158,7 @@ def test_a_degree_of_one_sends_nothing_of_its_kind_and_more_send_something(run: 
     plan, _, _ = parts(run)
     routed = shapes_of(run.model).experts > 1
     # a DualPipe pipeline holds every stage twice
-    copies = run.cluster.gpus // (plan.tp * plan.pp) * (2 if plan.schedule == "dualpipe" else 1)
+    copies = run.cluster.gpus // (plan.tp * plan.pp) * plan.pass_order.copies
     degrees = {
         "tp": max(plan.tp, plan.expert_tp_degree if routed else 1),
         "ep": plan.ep,

@@ -14,12 +14,14 @@ import trainsim as ts
 from trainsim.core.errors import SpecError
 from trainsim.gpu_memory.peak import memory
 from trainsim.parallelism.placement import of_ranks, placed, spread_layers, stage_counts
-from trainsim.parallelism.schedules.stages import stages_of
+from trainsim.parallelism.schedules.known import schedules
+from trainsim.parallelism.schedules.schedule import Schedule
 from trainsim.parallelism.shapes import shapes_of
 from trainsim.step.step import layout_of, step_of
 from trainsim.testing import small_models
+from trainsim.testing.schedules import virtual_stages
 
-SCHEDULES = ("gpipe", "1f1b", "interleaved", "zero-bubble", "zero-bubble-v", "dualpipe", "dualpipe-v")
+SCHEDULES = list(schedules().values())
 
 
 ADAMW_BYTES = 34.0
@@ -74,25 +76,25 @@ def test_layers_are_lost_nowhere_and_cut_best(model: ts.Model, stages: int) -> N
 
 @given(model=small_models(), stages=st.integers(1, 8), schedule=st.sampled_from(SCHEDULES))
 @settings(max_examples=60)
-def test_ranks_hold_what_stages_hold(model: ts.Model, stages: int, schedule: Any) -> None:
-    pp = max(1, min(stages, model.layers) // 2)
-    held = stages_of(schedule, pp, 2 if schedule == "interleaved" else 1)
+def test_ranks_hold_what_stages_hold(model: ts.Model, stages: int, schedule: Schedule) -> None:
+    pp, vpp = schedule.rank_multiple * max(1, min(stages, model.layers) // 2), virtual_stages(schedule)[0]
+    held = schedule.stages(pp, vpp)
     if held > model.layers + 2:
         with pytest.raises(SpecError, match="give at most"):
             stage_counts(model, held)
         return
     counts = stage_counts(model, held)
-    ranks = of_ranks(counts, schedule, pp)
+    ranks = of_ranks(counts, schedule, pp, vpp)
     assert ranks.shape == (pp, len(shapes_of(model).kinds))
     whole = [1.0 if kind in {"embedding", "head"} else model.layout.count(kind) for kind in shapes_of(model).kinds]
     assert counts.sum(axis=0).tolist() == whole
     assert ranks.sum(axis=0).tolist() == pytest.approx(whole)
 
 
-@pytest.mark.parametrize("schedule", ["1f1b", "interleaved", "zero-bubble", "dualpipe"])
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda one: one.name)
 @pytest.mark.parametrize("model", ["deepseek-v2-lite", "llama3-8b"])
-def test_the_default_spread_said_aloud_changes_nothing(model: str, schedule: str) -> None:
-    plan: dict[str, Any] = {"pp": 4, "vpp": 2 if schedule == "interleaved" else 1, "zero": 1, "schedule": schedule}
+def test_the_default_spread_said_aloud_changes_nothing(model: str, schedule: Schedule) -> None:
+    plan: dict[str, Any] = {"pp": 4, "vpp": virtual_stages(schedule)[0], "zero": 1, "schedule": schedule}
     default = run(model, **plan)
     aloud = run(model, **plan, stage_layers=spread_layers(default.model, ts.Plan(**plan).stages))
     assert lines(aloud) == lines(default)
@@ -159,13 +161,13 @@ def test_recomputing_some_layers_lies_between_none_and_all() -> None:
     assert some[7] < some[8]
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda one: one.name)
 @pytest.mark.parametrize("name", ["llama3-8b", "deepseek-v3"])
-def test_ranks_that_differ_stand_for_all(schedule: Any, name: str) -> None:
+def test_ranks_that_differ_stand_for_all(schedule: Schedule, name: str) -> None:
     """Each once, in the order of the ranks; a step that works out only those has every rank's seconds."""
-    model, pp, vpp = ts.catalog.model(name), 8, 2 if schedule == "interleaved" else 1
+    model, pp, vpp = ts.catalog.model(name), 8, virtual_stages(schedule)[0]
     place = placed(model, schedule, pp, vpp)
-    assert np.array_equal(place.ranks, of_ranks(place.stages, schedule, pp))
+    assert np.array_equal(place.ranks, of_ranks(place.stages, schedule, pp, vpp))
     assert np.array_equal(place.layers[place.row], place.ranks)
     assert np.array_equal(place.layers, place.ranks[place.first])
     assert len(np.unique(place.layers, axis=0)) == len(place.layers) < pp
@@ -178,8 +180,8 @@ def test_ranks_that_differ_stand_for_all(schedule: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("layers", [(), (6, 8, 9, 7, 8, 8, 8, 7)])
-@pytest.mark.parametrize("schedule", ["zero-bubble", "dualpipe"])
-def test_stages_that_differ_stand_for_all(schedule: Any, layers: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("schedule", [schedules()["zero-bubble"], schedules()["dualpipe"]], ids=lambda one: one.name)
+def test_stages_that_differ_stand_for_all(schedule: Schedule, layers: tuple[int, ...]) -> None:
     """Stages alike hold the same layers, and so do those at the other end from them: a pair has the seconds of both."""
     model = ts.catalog.model("deepseek-v3")
     place = placed(model, schedule, 8, 1, layers)
@@ -193,7 +195,7 @@ def test_stages_that_differ_stand_for_all(schedule: Any, layers: tuple[int, ...]
     passes, stages = step.busy.passes, step.stages.by_stage
     backward = passes.inputs + passes.weights
     assert stages.weights == pytest.approx(place.stages @ passes.weights, rel=1e-12)
-    if schedule == "dualpipe":
+    if schedule.pairs:
         assert stages.pair == pytest.approx(place.stages @ passes.forward + place.stages[::-1] @ backward, rel=1e-12)
 
 

@@ -11,6 +11,8 @@ from trainsim.core.errors import SpecError
 from trainsim.parallelism.optimizer import OPTIMIZERS, AdamW, Muon
 from trainsim.parallelism.plan import Plan, check_plan, data_parallel, micro_batches
 from trainsim.parallelism.precision import RECIPES, Precision
+from trainsim.parallelism.schedules.known import in_framework, schedule_of
+from trainsim.testing.schedules import virtual_stages
 
 DEGREE = st.sampled_from([1, 2, 4, 8])
 
@@ -84,7 +86,7 @@ def test_a_plan_that_cannot_be_names_rule_and_remedy(plan: Plan, gpus: int, name
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
-        ({"vpp": 2, "schedule": "1f1b"}, "one stage to a rank"),
+        ({"vpp": 2, "schedule": "1f1b"}, "1 to a rank"),
         ({"schedule": "interleaved"}, "several stages to a rank"),
         ({"schedule": "dualpipe", "pp": 3}, "nearest: 2, 4"),
         ({"pp": 4, "stage_layers": (3, 3)}, "are 2 numbers for 4 stages"),
@@ -190,9 +192,7 @@ def test_megatron_and_back(plan: Plan) -> None:
 @st.composite
 def torchtitan_plans(draw: Any) -> Plan:
     tp, pp = draw(DEGREE), draw(DEGREE)
-    schedule: Any = (
-        draw(st.sampled_from(["1f1b", "gpipe", "interleaved", "zero-bubble", "zero-bubble-v", "dualpipe-v"])) if pp > 1 else "1f1b"
-    )
+    schedule: Any = draw(st.sampled_from(sorted(one.name for one in in_framework("torchtitan").values()))) if pp > 1 else "1f1b"
     recompute = draw(st.sampled_from(["none", "selective", "full"]))
     parts: dict[str, Any] = {"recompute_parts": ("ops",)} if recompute == "selective" else {}
     return Plan(
@@ -202,7 +202,7 @@ def torchtitan_plans(draw: Any) -> Plan:
         ep=draw(DEGREE),
         expert_tp=draw(st.sampled_from([None, 1])),
         micro_batch=draw(DEGREE),
-        vpp=draw(st.sampled_from([2, 3])) if schedule == "interleaved" else 1,
+        vpp=draw(st.sampled_from(virtual_stages(schedule_of(schedule)))),
         schedule=schedule,
         zero=3,
         sequence_parallel="on" if tp > 1 else "off",
@@ -383,7 +383,7 @@ def test_an_untranslatable_megatron_flag_is_named(line: str, named: str) -> None
     ("text", "named"),
     [
         ("[parallelism]\ntensor_paralel_degree = 8", r"parallelism\.tensor_paralel_degree=8: can't be said by a plan; did you mean"),
-        ("[parallelism]\npipeline_parallel_degree = 2\npipeline_parallel_schedule = 'LoopedBFS'", "pipeline_parallel_schedule"),
+        ("[parallelism]\npipeline_parallel_degree = 2\npipeline_parallel_schedule = 'LoopedDFS'", "pipeline_parallel_schedule"),
         ("[parallelism]\ndata_parallel_replicate_degree = 2", "data_parallel_shard_degree"),
         ("[activation_checkpoint]\nmode = 'selective'\nselective_ac_option = '2'", "selective_ac_option"),
         ("[parallelism", "is no TOML"),

@@ -7,19 +7,21 @@ import pytest
 
 import trainsim as ts
 from trainsim.core.errors import EstimateError
-from trainsim.parallelism.schedules.orders import Schedule
+from trainsim.parallelism.schedules.known import schedules
+from trainsim.parallelism.schedules.schedule import Schedule
 from trainsim.parallelism.schedules.uneven import busy_seconds
 from trainsim.parallelism.schedules.waiting import times_by_stage, waiting_seconds
 from trainsim.report.pipeline import finding
+from trainsim.testing.schedules import virtual_stages
 
 pytest.importorskip("matplotlib")
 ONE = ts.Times(forward=np.ones(4), inputs=np.ones(4), weights=np.ones(4), pair=2.5 * np.ones(4))
 
 
-@pytest.mark.parametrize("schedule", ["gpipe", "1f1b", "interleaved", "zero-bubble", "zero-bubble-v", "dualpipe", "dualpipe-v"])
+@pytest.mark.parametrize("schedule", schedules().values(), ids=list(schedules()))
 @pytest.mark.parametrize("sending", [0.0, 0.1])
 def test_a_timeline_is_what_waiting_sums_up(schedule: Schedule, sending: float) -> None:
-    vpp = 2 if schedule == "interleaved" else 1
+    vpp = virtual_stages(schedule)[0]
     made = ts.pipeline_timeline(schedule, ONE, 16, 4, vpp, sending)
     busy = busy_seconds(schedule, times_by_stage(schedule, ONE, 4, vpp), 16, 4, vpp).max(axis=0)
     assert float(made.seconds) == pytest.approx(float(busy + waiting_seconds(schedule, ONE, 16, 4, vpp, sending)))

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trainsim as ts
-from trainsim.parallelism.schedules.orders import order
+from trainsim.parallelism.schedules.known import schedule_of
+from trainsim.parallelism.schedules.schedule import order
 from trainsim.step.step import layout_of, step_of
 
 
@@ -19,9 +20,9 @@ def exchange(vpp: int, overlap: float, pp: int = 4, batch: float = 64.0, zero: i
     """What data parallelism sends, and what of it hides, of a stack that hides so much of what can be hidden [s]."""
     model = ts.catalog.model("llama3-70b")
     cluster = ts.catalog.cluster("hgx-h100", 64).replace({"scale_out.bandwidth": 1e9})  # slow, so that not all of it hides
-    plan = ts.Plan(pp=pp, vpp=vpp, schedule="interleaved" if vpp > 1 else "1f1b", zero=zero)
+    plan = ts.Plan(pp=pp, vpp=vpp, zero=zero)
     stack = ts.catalog.stack("mcore-hopper").replace({"overlap_dp": overlap})
-    step = step_of(model, layout_of(plan, cluster, 512.0), batch, plan.schedule, zero, cluster, stack)
+    step = step_of(model, layout_of(plan, cluster, 512.0), batch, plan.pass_order, zero, cluster, stack)
     return float(np.asarray(step.synchronise).item()), float(np.asarray(step.synchronise_hidden).item())
 
 
@@ -35,7 +36,7 @@ def window(vpp: int, **changes: Any) -> float:
 @given(vpp=st.integers(2, 5), pp=st.sampled_from([2, 4, 5]), rounds=st.integers(1, 4))
 def test_passes_that_run_beside_are_counted_by_the_order(vpp: int, pp: int, rounds: int) -> None:
     """On the first rank: forward passes before its last chunk's weights are needed, backward passes after its first chunk is whole."""
-    slots = [slot[0] for slot in order("interleaved", pp, rounds * pp, vpp).slots[0]]
+    slots = [slot[0] for slot in order(schedule_of("interleaved"), pp, rounds * pp, vpp).slots[0]]
     forward, backward = ([p for p in slots if p.letter == letter] for letter in "FB")
     starts = [min(i for i, p in enumerate(forward) if p.stage // pp == chunk) for chunk in range(vpp)]
     ends = [max(i for i, p in enumerate(backward) if p.stage // pp == chunk) for chunk in range(vpp)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +14,11 @@ from trainsim.core.errors import EstimateError
 from trainsim.core.spec import Batch
 from trainsim.model.attention.linear import LightningAttention
 from trainsim.parallelism.schedules.events import timeline
-from trainsim.parallelism.schedules.orders import Schedule, order
-from trainsim.parallelism.schedules.stages import stages_of
+from trainsim.parallelism.schedules.known import schedule_of, schedules
+from trainsim.parallelism.schedules.schedule import Schedule, order
 from trainsim.step.breakdown import slot_time
 from trainsim.step.step import layout_of, step_of, step_of_plan
+from trainsim.testing.schedules import virtual_stages
 
 STACK = "mcore-hopper"
 PLANS = (
@@ -101,7 +102,7 @@ def test_draws_equal_scalars(plan: ts.Plan) -> None:
 
 
 @given(
-    schedule=st.sampled_from(get_args(Schedule)),
+    schedule=st.sampled_from(list(schedules().values())),
     pp=st.sampled_from([2, 4, 6]),
     vpp=st.integers(2, 3),
     rounds=st.integers(1, 4),
@@ -109,16 +110,18 @@ def test_draws_equal_scalars(plan: ts.Plan) -> None:
     ep=st.sampled_from([1, 4]),
 )
 @settings(max_examples=80, deadline=None)
-def test_the_pipeline_takes_what_its_events_take(schedule: Any, pp: int, vpp: int, rounds: int, layers: st.DataObject, ep: int) -> None:
+def test_the_pipeline_takes_what_its_events_take(
+    schedule: Schedule, pp: int, vpp: int, rounds: int, layers: st.DataObject, ep: int
+) -> None:
     """Whatever stands on the stages: the timeline of the step's own passes is the oracle."""
-    vpp = vpp if schedule == "interleaved" else 1
-    stages = stages_of(schedule, pp, vpp)
+    vpp = vpp if schedule.stages_per_rank is None else 1
+    stages = schedule.stages(pp, vpp)
     given_layers = layers.draw(st.lists(st.integers(1, 3), min_size=stages, max_size=stages))
     ffn = ts.GatedMLP(width=8192) if ep == 1 else ts.MixtureOfExperts(experts=16, top_k=4, width=1024)
     block = ts.Block(attention=ts.GroupedQueryAttention(heads=16, kv_heads=8, head_dim=128), ffn=ffn)
     model = ts.Model(hidden=2048, vocab=64000, stack=[ts.Layers(name="dense", count=sum(given_layers), block=block)])
-    plan = ts.Plan(pp=pp, vpp=vpp, schedule=schedule, stage_layers=given_layers, ep=ep, zero=1)
-    count = {"interleaved": rounds * pp}.get(schedule, 2 * pp + 2 * rounds)
+    plan = ts.Plan(pp=pp, vpp=vpp, schedule=schedule, stage_layers=tuple(given_layers), ep=ep, zero=1)
+    count = rounds * pp if schedule.stages_per_rank is None else 2 * pp + 2 * rounds
     cluster = ts.catalog.cluster("hgx-h100", 4 * pp)
     step = step_of(model, layout_of(plan, cluster, 4096.0), 4.0 * count, schedule, 1, cluster, ts.catalog.stack(STACK))
     assert int(step.micro_batches) == count
@@ -136,7 +139,7 @@ def test_a_pass_that_none_runs_beside_hides_nothing() -> None:
 
     def stages(schedule: Any, stack: ts.Stack) -> tuple[Any, ...]:
         layout = layout_of(ts.Plan(pp=2, ep=16, schedule=schedule), cluster, 4096.0)
-        times = step_of(model, layout, 256.0, schedule, 0, cluster, stack).stages
+        times = step_of(model, layout, 256.0, schedule_of(schedule), 0, cluster, stack).stages
         return times.forward, times.inputs, times.weights
 
     for made, plain, wanted in zip(stages("dualpipe", lone), stages("1f1b", lone), stages("1f1b", bare), strict=True):
@@ -146,11 +149,11 @@ def test_a_pass_that_none_runs_beside_hides_nothing() -> None:
     assert float(stages("dualpipe", lone)[0].sum()) > float(stages("1f1b", hiding)[0].sum())
 
 
-@pytest.mark.parametrize("schedule", get_args(Schedule))
+@pytest.mark.parametrize("schedule", schedules().values(), ids=list(schedules()))
 def test_exchanges_with_experts_hide_in_paired_slots_alone(schedule: Schedule) -> None:
     """Of a stack that hides them behind another micro-batch's pass: where one runs beside, all that fits; elsewhere nothing."""
-    plan = ts.Plan(pp=2, vpp=2 if schedule == "interleaved" else 1, ep=16, schedule=schedule)
-    assert _hides(plan) == (schedule in {"dualpipe", "dualpipe-v"})
+    plan = ts.Plan(pp=2, vpp=virtual_stages(schedule)[0], ep=16, schedule=schedule)
+    assert _hides(plan) == schedule.pairs
 
 
 @pytest.mark.parametrize("plan", [{"pp": 2, "vpp": 2}, {"pp": 1}])
@@ -183,7 +186,9 @@ def _hides(plan: ts.Plan) -> bool:
     return float(exchange.part("hidden").total) < 0
 
 
-@pytest.mark.parametrize("schedule", ["zero-bubble", "zero-bubble-v"])
+@pytest.mark.parametrize(
+    "schedule", [one for one in schedules().values() if not one.hides_exchanges and one.stages_per_rank], ids=lambda one: one.name
+)
 def test_schedules_that_run_one_pass_at_a_time_hide_no_exchange_with_experts(schedule: Any) -> None:
     stack = ts.catalog.stack("deepseek-2024").replace({"overlap_ep": 1.0})
     made = run(ts.Plan(pp=2, ep=16), "deepseek-v2-lite").replace({"efficiency": ts.Modelled(stack=stack)})
@@ -242,9 +247,9 @@ def test_the_interval_of_a_new_source_is_wide_and_its_stack_says_what_it_knows()
     assert high / low > 1.2
 
 
-@pytest.mark.parametrize("schedule", get_args(Schedule))
+@pytest.mark.parametrize("schedule", schedules().values(), ids=list(schedules()))
 def test_the_slots_of_a_step_add_up_to_it(schedule: Schedule) -> None:
-    made = run(ts.Plan(pp=4, vpp=2 if schedule == "interleaved" else 1, tp=2, zero=1, schedule=schedule))
+    made = run(ts.Plan(pp=4, vpp=virtual_stages(schedule)[0], tp=2, zero=1, schedule=schedule))
     doubted = Batch(made, {"efficiency.stack.factor": np.array([1.0, 1.3]), "efficiency.stack.jitter": np.array([0.0, 0.02])}).spec
     slots, step = slot_time(doubted), ts.step_time(doubted)
     assert np.allclose(slots.total, step.total, rtol=1e-9)
@@ -259,7 +264,7 @@ def test_a_ranks_slots_are_those_of_its_timeline() -> None:
     plan = ts.Plan(pp=4, schedule="dualpipe", stage_layers=(10, 30, 25, 15), zero=1)
     made = run(plan).replace({"efficiency.stack.jitter": 0.0})
     step = step_of_plan(made.model, plan, made.cluster, made.efficiency.stack, 8192.0, 128.0, None)  # type: ignore[union-attr]
-    drawn = timeline(order("dualpipe", 4, int(np.asarray(step.micro_batches).item()), 1), step.stages)
+    drawn = timeline(order(schedule_of("dualpipe"), 4, int(np.asarray(step.micro_batches).item()), 1), step.stages)
     for rank in range(4):
         assert float(np.asarray(slot_time(made, rank=rank).part("bubble").total)) == pytest.approx(
             float(np.asarray(drawn.bubble(rank)).item()), rel=1e-9

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 import trainsim as ts
 from trainsim.core.errors import EstimateError
 from trainsim.parallelism.precision import SCALED_FP8
-from trainsim.parallelism.schedules.orders import Schedule
+from trainsim.parallelism.schedules.known import schedules
+from trainsim.parallelism.schedules.schedule import Schedule
 from trainsim.step.layers import LOSS_BYTES
+from trainsim.testing.schedules import virtual_stages
 
 IDEAL = {
     **dict.fromkeys(("bf16", "memory", "scale_up", "scale_out"), 1.0),
@@ -176,17 +178,17 @@ def test_tensor_parallel_ranks_share_what_goes_to_the_next_stage(sequence_parall
     assert line(made, "exchange.pp.sent") == pytest.approx(2 * 128 * (size / 4 / out + gathered), rel=1e-9)
 
 
-@given(schedule=st.sampled_from(get_args(Schedule)), tp=st.sampled_from([1, 2, 4]), gpus=st.sampled_from([8, 16, 64]))
+@given(schedule=st.sampled_from(list(schedules().values())), tp=st.sampled_from([1, 2, 4]), gpus=st.sampled_from([8, 16, 64]))
 @settings(max_examples=25, deadline=None)
-def test_the_ends_of_a_pipeline_sum_the_embedding_they_share(schedule: Any, tp: int, gpus: int) -> None:
+def test_the_ends_of_a_pipeline_sum_the_embedding_they_share(schedule: Schedule, tp: int, gpus: int) -> None:
     """Once a step, over the link between them; nothing where the head has weights of its own, or a rank has both ends."""
     pp = 2
-    plan = ts.Plan(tp=tp, pp=pp, vpp=2 if schedule == "interleaved" else 1, schedule=schedule)
+    plan = ts.Plan(tp=tp, pp=pp, vpp=virtual_stages(schedule)[0], schedule=schedule)
     own = run(small(), gpus=gpus).replace({"plan": plan})
     tied = own.replace({"model.head": ts.Head(weights="tied")})
     link = own.cluster.scale_up if gpus / pp * (pp - 1) < own.cluster.domain else own.cluster.scale_out
     assert link is not None
-    apart = schedule in {"gpipe", "1f1b", "interleaved", "zero-bubble"}
+    apart = schedule.stages_per_rank in {None, 1}
     size = VOCAB * HIDDEN / tp * 4.0  # the recipe reduces gradients in FP32
     more = line(tied, "exchange.pp.sent") - line(own, "exchange.pp.sent")
     assert more == pytest.approx(apart * size / float(np.asarray(link.bandwidth)), rel=1e-6, abs=1e-12)

@@ -15,6 +15,7 @@ from scipy.special import expit, logit
 from ..catalog.posterior import constants, fields_at, prior_stack
 from ..core.errors import SpecError
 from ..core.spec import Batch
+from ..parallelism.schedules.known import schedule_of
 from ..step.layers import Layout
 from ..step.step import step_of
 from .layer_effects import offsets
@@ -127,7 +128,7 @@ def modelled_log_seconds(steps: Sequence[MeasuredStep], values: Mapping[str, Any
         tiled = {name: np.tile(column, len(rows)) for name, column in drawn[one.stack].items()}
         stack = Batch(prior_stack(one.stack), tiled).spec
         layout = replace(one.layout, **dict(zip(_COLUMNS, degrees, strict=True)))  # type: ignore[type-var]
-        made = step_of(one.model, layout, batch, one.schedule, one.zero, one.cluster, stack)  # type: ignore[arg-type]
+        made = step_of(one.model, layout, batch, schedule_of(one.schedule), one.zero, one.cluster, stack)  # type: ignore[arg-type]
         seconds[rows] = np.broadcast_to(made.seconds, len(rows) * length).reshape(len(rows), length)
     return np.asarray(np.log(seconds))
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from ..cluster.hardware import Cluster
 from ..model.transformer import Model
+from ..parallelism.schedules.known import usual_schedule
 from ..step.layers import Layout
 
 Told = Literal["time", "rate", "utilisation"]
@@ -43,7 +44,7 @@ class MeasuredStep:
     model: Model | None = None
     layout: Layout | None = None
     batch: float = 0.0
-    schedule: str = "1f1b"
+    schedule: str = usual_schedule(1).name
     zero: int = 0
     cluster: Cluster | None = None
     stack: str = ""
@@ -75,7 +76,8 @@ class MeasuredStep:
 
     def _order(self, layout: Layout) -> str:
         """The schedule under another layout: interleaved where a rank has several stages."""
-        return self.schedule if self.schedule not in {"1f1b", "interleaved"} else "interleaved" if layout.vpp > 1 else "1f1b"
+        usual = {usual_schedule(vpp).name for vpp in (1, 2)}
+        return usual_schedule(layout.vpp).name if self.schedule in usual else self.schedule
 
     @property
     def untold(self) -> str:

@@ -11,7 +11,7 @@ from itertools import dropwhile
 from typing import Literal
 
 from ..cluster.stack import Dispatcher
-from ..frameworks.megatron_modules import captured, computed_again
+from ..frameworks.megatron_flags.modules import captured, computed_again
 from ..model.transformer import Model
 from ..parallelism.plan import Switch
 from .models import model as model_named

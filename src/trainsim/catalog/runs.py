@@ -15,6 +15,7 @@ from ..cost.pricing import Ownership, Rental
 from ..model.counting import flops_per_token
 from ..model.transformer import Model
 from ..parallelism.plan import Plan
+from ..parallelism.schedules.known import schedule_named
 from ..run.run import Run
 from ..training.efficiency import MFU, BusyHours, Efficiency
 from ..training.modelled import Modelled
@@ -141,8 +142,8 @@ def _plan(row: Row) -> Plan | None:
     given = {k: v for k, v in row.get("plan", {}).items() if k in ("tp", "pp", "ep", "cp", "vpp", "zero")}
     if not given or row.get("plan", {}).get("pp") is None:
         return None
-    schedule = row["plan"].get("schedule")
-    known: dict[str, Any] = {"schedule": schedule} if schedule in ("gpipe", "1f1b", "interleaved", "zero-bubble", "dualpipe") else {}
+    words = row["plan"].get("schedule")
+    known: dict[str, Any] = {} if words is None else {"schedule": schedule_named(words).name}
     if parts := row["plan"].get("recompute_parts"):
         known |= {"recompute": "selective", "recompute_parts": tuple(parts)}
     told = "fp8" if str(row.get("precision", "")).startswith("fp8") else "bf16"

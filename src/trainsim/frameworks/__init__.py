@@ -1,1 +1,1 @@
-"""Launch files of training frameworks, read as plans and written from them."""
+"""Launch files read as plans and written from plans: one framework a module, ``from_…`` and ``to_…`` its two functions."""

@@ -5,15 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..core.errors import SpecError, did_you_mean
-from .megatron_modules import GRAPH_READERS, PARTS, computed_again, words_of, written_graphs
-from .megatron_precision import DTYPES, precision_of
-from .megatron_stages import counted_stages, end_stages, layout_stages, virtual_stages
-
-if TYPE_CHECKING:
-    from ..parallelism.plan import Plan
+from ..parallelism.plan import Plan
+from ..parallelism.schedules.known import in_framework
+from .megatron_flags.modules import GRAPH_READERS, PARTS, computed_again, words_of, written_graphs
+from .megatron_flags.precision import DTYPES, precision_of
+from .megatron_flags.stages import counted_stages, end_stages, layout_stages, virtual_stages
 
 DEGREES = {
     "tensor-model-parallel-size": "tp",
@@ -69,11 +68,20 @@ ELSEWHERE = (
 """Beginnings of flags that say nothing of the layout or its bytes."""
 
 
-def read(arguments: Mapping[str, Any] | Sequence[str] | str) -> dict[str, Any]:
-    """Fields of the plan that Megatron-LM arguments describe.
+def from_megatron(arguments: Mapping[str, Any] | Sequence[str] | str) -> Plan:
+    """The plan that a Megatron-LM command line or its arguments describe.
+
+    Args:
+        arguments: the words of a command line, the line itself, or a mapping ``{"--tensor-model-parallel-size": 8}``.
+
+    Returns:
+        the plan.
 
     Raises:
-        SpecError: a flag without counterpart, or that is not known.
+        SpecError: a flag that concerns the layout and has no counterpart, or that is not known.
+
+    >>> from_megatron("--tensor-model-parallel-size 8 --sequence-parallel --hidden-dropout 0 --attention-dropout 0 --bf16").tp
+    8
     """
     flags = _flags(arguments)
     fields: dict[str, Any] = {"recompute_parts": ("core",)}
@@ -86,8 +94,6 @@ def read(arguments: Mapping[str, Any] | Sequence[str] | str) -> dict[str, Any]:
             raise SpecError(f"--{flag}", value, "can't be said by a plan", did_you_mean(flag, [*DEGREES, *_READERS], "flags that can"))
     dropped = [float(flags.get(name, DROPOUT)) for name in ("hidden-dropout", "attention-dropout")]
     fields["dropout"] = "on" if any(dropped) else "off"
-    if fields.get("vpp", 1) > 1:
-        fields["schedule"] = "interleaved"
     fields["precision"] = precision_of(flags)
     if fields.get("recompute", "none") != "full" or flags.get("recompute-method") == "uniform":
         fields.pop("recompute_layers", None)
@@ -95,7 +101,7 @@ def read(arguments: Mapping[str, Any] | Sequence[str] | str) -> dict[str, Any]:
     fields.setdefault("loss", "vocab-parallel")
     if fields.get("ep", 1) > 1 and fields.get("tp", 1) > 1:
         fields.setdefault("expert_tp", fields["tp"])  # Megatron-LM's default; a plan's own is whole experts where they are spread
-    return fields
+    return Plan(**fields)
 
 
 def _flags(arguments: Mapping[str, Any] | Sequence[str] | str) -> dict[str, Any]:
@@ -225,11 +231,20 @@ _READERS: dict[str, Callable[[Any, Mapping[str, Any]], dict[str, Any]]] = {
 }  # fmt: skip
 
 
-def write(plan: Plan) -> list[str]:
-    """Words of a command line that reads back as the plan.
+def to_megatron(plan: Plan) -> list[str]:
+    """A plan as words of a Megatron-LM command line; :func:`from_megatron` reads it back.
+
+    Args:
+        plan: the layout.
+
+    Returns:
+        flags and their values.
 
     Raises:
-        SpecError: a field without counterpart.
+        SpecError: a field Megatron-LM has no flag for.
+
+    >>> to_megatron(Plan(tp=8, sequence_parallel="on"))[:3]
+    ['--tensor-model-parallel-size', '8', '--sequence-parallel']
     """
     precision = _written_precision(plan)
     _refuse(plan)
@@ -283,7 +298,7 @@ def _refuse(plan: Plan) -> None:
     remedies = {
         "dp": (plan.dp is not None, "leave it out: Megatron-LM takes what the other degrees leave"),
         "shard": (plan.shard is not None, "leave it out"),
-        "schedule": (plan.schedule not in {"1f1b", "interleaved"}, "1f1b or interleaved"),
+        "schedule": ("megatron" not in plan.pass_order.words, " or ".join(sorted(one.name for one in in_framework("megatron").values()))),
         "optimizer": (plan.optimizer not in {"adamw", "sgd", "muon"}, "adamw, sgd or muon"),
         "recompute_layers": (plan.recompute_layers == 0, "recompute='none'"),
         "loss": (plan.loss == "plain", "vocab-parallel or fused"),

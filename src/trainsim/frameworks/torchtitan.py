@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..cluster.stack import Dispatcher
 from ..core.errors import SpecError, did_you_mean
+from ..parallelism.plan import Plan
 from ..parallelism.precision import RECIPES, Precision
-
-if TYPE_CHECKING:
-    from ..parallelism.plan import Plan
+from ..parallelism.schedules.known import in_framework
 
 DEGREES = {
     "parallelism.tensor_parallel_degree": "tp",
@@ -23,15 +22,8 @@ DEGREES = {
 }
 """Keys that are a field of the plan under another name."""
 
-SCHEDULES = {
-    "1F1B": "1f1b",
-    "GPipe": "gpipe",
-    "Interleaved1F1B": "interleaved",
-    "InterleavedZeroBubble": "zero-bubble",
-    "ZBVZeroBubble": "zero-bubble-v",
-    "DualPipeV": "dualpipe-v",
-}
-"""``parallelism.pipeline_parallel_schedule``; InterleavedZeroBubble with one stage to a rank is ZB-H1."""
+USUAL_STAGES = 2
+"""Stages of a rank where ``pipeline_parallel_stages_per_rank`` is left out and the schedule takes several."""
 
 OPTIMIZERS = {"AdamW": "adamw", "Adam": "adamw", "Muon": "muon"}
 """``optimizer.name``."""
@@ -49,11 +41,20 @@ ELSEWHERE = (
 """Beginnings of keys that say nothing of the layout."""
 
 
-def read(text: str | Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of the plan that a torchtitan TOML describes.
+def from_torchtitan(text: str | Mapping[str, Any]) -> Plan:
+    r"""The plan that a torchtitan TOML describes.
+
+    Args:
+        text: the TOML itself, or what it parses to.
+
+    Returns:
+        the plan.
 
     Raises:
-        SpecError: a key without counterpart, or that is not known.
+        SpecError: a key that concerns the layout and has no counterpart, or that is not known.
+
+    >>> from_torchtitan("[parallelism]\ntensor_parallel_degree = 8").tp
+    8
     """
     try:
         given = dict(_leaves(tomllib.loads(text) if isinstance(text, str) else text))
@@ -72,7 +73,7 @@ def read(text: str | Mapping[str, Any]) -> dict[str, Any]:
     if fields.get("tp", 1) > 1:
         fields["sequence_parallel"] = "on"  # torchtitan's tensor parallelism always splits the rest along the sequence
     fields["precision"] = _precision(given)
-    return fields
+    return Plan(**fields)
 
 
 CONVERTERS = {
@@ -108,12 +109,17 @@ def _leaves(level: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 
 def _schedule(value: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    if value not in SCHEDULES:
-        raise SpecError("parallelism.pipeline_parallel_schedule", value, "is no schedule of a plan", did_you_mean(str(value), SCHEDULES))
+    key, known = "parallelism.pipeline_parallel_schedule", in_framework("torchtitan")
+    if value not in known:
+        raise SpecError(key, value, "is no schedule of a plan", did_you_mean(str(value), known))
     if given.get("parallelism.pipeline_parallel_degree", 1) == 1:
         return {}
-    vpp = given.get("parallelism.pipeline_parallel_stages_per_rank")
-    return {"schedule": SCHEDULES[value]} | ({"vpp": int(vpp or 2)} if value == "Interleaved1F1B" else {})
+    fixed, stages = known[value].stages_per_rank, given.get("parallelism.pipeline_parallel_stages_per_rank")
+    if fixed is None:
+        return {"schedule": known[value].name, "vpp": int(stages or USUAL_STAGES)}
+    if stages not in {None, fixed}:
+        raise SpecError("parallelism.pipeline_parallel_stages_per_rank", stages, f"{value} has {fixed} to a rank", f"give {fixed}")
+    return {"schedule": known[value].name}
 
 
 def _shards(value: Any, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -191,11 +197,21 @@ _READERS: dict[str, Callable[[Any, Mapping[str, Any]], dict[str, Any]]] = {
 }
 
 
-def write(plan: Plan) -> str:
-    """TOML that reads back as the plan.
+def to_torchtitan(plan: Plan) -> str:
+    """A plan as torchtitan TOML; :func:`from_torchtitan` reads it back.
+
+    Args:
+        plan: the layout.
+
+    Returns:
+        the TOML's text.
 
     Raises:
-        SpecError: a field without counterpart.
+        SpecError: a field torchtitan has no key for.
+
+    >>> "tensor_parallel_degree = 8" in to_torchtitan(
+    ...     Plan(tp=8, zero=3, sequence_parallel="on", loss="plain", precision="bf16-fsdp"))
+    True
     """
     _refuse(plan)
     tables: dict[str, dict[str, Any]] = {"parallelism": {}, "activation_checkpoint": {"mode": plan.recompute}, "optimizer": {}}
@@ -206,7 +222,7 @@ def write(plan: Plan) -> str:
     if plan.dispatcher is not None:
         tables["parallelism"]["expert_parallel_comm_backend"] = next(k for k, v in COMM_BACKENDS.items() if v == plan.dispatcher)
     if plan.pp > 1:
-        tables["parallelism"]["pipeline_parallel_schedule"] = next(k for k, v in SCHEDULES.items() if v == plan.schedule)
+        tables["parallelism"]["pipeline_parallel_schedule"] = plan.pass_order.words["torchtitan"]
     if plan.vpp > 1:
         tables["parallelism"]["pipeline_parallel_stages_per_rank"] = plan.vpp
     if plan.recompute == "selective":
@@ -239,7 +255,7 @@ def _refuse(plan: Plan) -> None:
         "dp": (plan.dp is not None, "leave it out: torchtitan takes what the other degrees leave"),
         "zero": (plan.zero != 3, "zero=3"),
         "shard": (plan.shard is not None, "leave it out"),
-        "schedule": (plan.schedule not in SCHEDULES.values(), f"{', '.join(SCHEDULES.values())}"),
+        "schedule": ("torchtitan" not in plan.pass_order.words, ", ".join(sorted(one.name for one in in_framework("torchtitan").values()))),
         "sequence_parallel": (whole, "'on': its tensor parallelism always splits the rest along the sequence"),
         "recompute_parts": (parts, "recompute_parts=('ops',), or recompute='full'"),
         "recompute_layers": (plan.recompute_layers is not None, "leave it out"),

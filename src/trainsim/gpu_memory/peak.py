@@ -18,8 +18,7 @@ from ..model.transformer import Model
 from ..parallelism.degrees import Degrees, degrees_of
 from ..parallelism.placement import BESIDE, stage_counts
 from ..parallelism.plan import Plan
-from ..parallelism.schedules.orders import Schedule
-from ..parallelism.schedules.stages import stages_of
+from ..parallelism.schedules.schedule import Schedule
 from ..parallelism.shapes import shapes_of
 from .activations import Bytes, Kept, kept_by_kind
 from .in_flight import held_by_rank, held_by_schedule, largest_states
@@ -138,14 +137,14 @@ def peak_by_zero(model: Model, plan: Plan, degrees: Degrees, stages: Sequence[in
         stages: of ZeRO, 0 to 3.
     """
     plans = [plan if zero == plan.zero else plan.replace({"zero": zero}) for zero in stages]
-    ranks = _ranks(model, plan, degrees, _fullest(model, plan.schedule, plan.pp, plan.vpp, plan.stage_layers))
+    ranks = _ranks(model, plan, degrees, _fullest(model, plan.pass_order, plan.pp, plan.vpp, plan.stage_layers))
     return [_largest(each) for each in zip(*(_totals(model, rank, plans) for rank in ranks), strict=True)]
 
 
 @lru_cache(maxsize=1024)
 def _fullest(model: Model, schedule: Schedule, pp: int, vpp: int, layers: tuple[int, ...]) -> tuple[Holding, ...]:
     """Of ranks with the same layers, one with the states that no other exceeds: only those can be the peak."""
-    counts = stage_counts(model, stages_of(schedule, pp, vpp), layers)
+    counts = stage_counts(model, schedule.stages(pp, vpp), layers)
     alike: dict[bytes, list[Holding]] = {}
     for stages, states in held_by_schedule(schedule, pp, vpp):
         here = counts[list(stages)]
@@ -196,7 +195,7 @@ class _Sized:
 
 
 Holding = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""Parts of each kind on each stage of a rank, ``(stages, kinds)``, and the candidates for its peak, ``(states, stages)``."""
+"""Parts of each kind on each stage of a rank, ``(stages, kinds)``, and the candidates for its peak, ``(states, stages, 2)``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,9 +218,9 @@ class _Rank:
     @cached_property
     def under_way(self) -> list[list[Num]]:
         """Micro-batches of each stage at each candidate for the peak: no more than a step has."""
-        states = self.states.tolist()
-        cut = {n: smaller(n, self.d.micro_batches) for n in {n for state in states for n in state}}
-        return [[cut[n] for n in state] for state in states]
+        m = self.d.micro_batches
+        cut = {(n, each): smaller(n + each * m, m) for n, each in set(map(tuple, self.states.reshape(-1, 2).tolist()))}
+        return [[cut[n, each] for n, each in state] for state in self.states.tolist()]
 
 
 def _ledger(model: Model, rank: _Rank) -> Ledger:

@@ -64,8 +64,7 @@ class Shares:
 
 def shares_of(plan: Plan, d: Degrees) -> Shares:
     """What of a parameter stands on one rank of a layout."""
-    copies = 2.0 if plan.schedule == "dualpipe" else 1.0  # two ranks hold every stage, and share its optimizer
-    shard, spread = d.shard * copies, d.ep * d.expert_tp
+    shard, spread = d.shard * float(plan.pass_order.copies), d.ep * d.expert_tp
     dense, experts = 1.0 / d.tp, 1.0 / spread
     return Shares((dense, experts), (dense / larger(shard, 1.0), experts / larger(shard * d.tp / spread, 1.0)))
 

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import SpecError
 from ..model.transformer import Model
-from .schedules.orders import Schedule
-from .schedules.stages import stages_of
-from .schedules.waiting import FOLDED
+from .schedules.schedule import Schedule, standing
 from .shapes import shapes_of
 
 Array = NDArray[np.float64]
@@ -71,17 +69,9 @@ def spread_layers(model: Model, stages: int) -> tuple[int, ...]:
     return tuple(int(n) for n in stage_counts(model, stages)[:, of_layers].sum(axis=1))
 
 
-def of_ranks(stages: Array, schedule: Schedule, pp: int) -> Array:
-    """Rows of stages as rows of ranks, for one micro-batch: ``(stages, …) → (ranks, …)``.
-
-    Interleaved, rank ``r`` runs stages ``r``, ``r + p``, …; folded (ZB-V, DualPipeV) ``r`` and ``2p − 1 − r``; under DualPipe stages from
-    both ends, for half of the micro-batches each.
-    """
-    if schedule == "dualpipe":
-        return (stages + stages[::-1]) / 2
-    if schedule in FOLDED:
-        return stages[:pp] + stages[pp:][::-1]
-    ranks: Array = stages.reshape(-1, pp, *stages.shape[1:]).sum(axis=0)
+def of_ranks(stages: Array, schedule: Schedule, pp: int, vpp: int) -> Array:
+    """Rows of stages as rows of ranks, for one micro-batch: ``(stages, kinds) → (ranks, kinds)``."""
+    ranks: Array = standing(schedule, pp, vpp).share @ stages
     return ranks
 
 
@@ -113,12 +103,11 @@ class Placed:
 @lru_cache(maxsize=4096)
 def placed(model: Model, schedule: Schedule, pp: int, vpp: int, layers: tuple[int, ...] = ()) -> Placed:
     """Where the layers of a model stand; errors and ``layers`` as for :func:`stage_counts`."""
-    chunks = stages_held(schedule, pp, vpp)
-    stages = stage_counts(model, pp * chunks, layers)
-    ranks = of_ranks(stages, schedule, pp)
+    stages = stage_counts(model, schedule.stages(pp, vpp), layers)
+    ranks = of_ranks(stages, schedule, pp, vpp)
     first, row = _differing(ranks)
     apart, like = _differing(np.hstack([stages, stages[::-1]]))
-    return Placed(stages, apart, like if len(apart) < len(stages) else None, ranks, first, ranks[first], row, chunks)
+    return Placed(stages, apart, like if len(apart) < len(stages) else None, ranks, first, ranks[first], row, len(stages) // pp)
 
 
 def _differing(rows: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -126,15 +115,6 @@ def _differing(rows: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     number: dict[bytes, int] = {}
     like = np.array([number.setdefault(each.tobytes(), len(number)) for each in rows])
     return np.unique(like, return_index=True)[1], like
-
-
-def stages_held(schedule: Schedule, pp: int, vpp: int) -> int:
-    """Stages whose passes a rank runs for one micro-batch: 1, but ``vpp`` interleaved and 2 folded.
-
-    >>> stages_held("interleaved", 4, 2), stages_held("dualpipe", 4, 1), stages_held("zero-bubble-v", 4, 1)
-    (2, 1, 2)
-    """
-    return stages_of(schedule, pp, vpp) // pp
 
 
 def _cost(model: Model, kind: str) -> float:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -16,8 +16,8 @@ from ..model.transformer import Block, Model
 from .optimizer import Optimizer, OptimizerField, optimizer_of
 from .placement import spread_layers
 from .precision import Precision, PrecisionField, recipe_of
-from .schedules.orders import Schedule, check_schedule
-from .schedules.stages import stages_of
+from .schedules.known import ScheduleField, schedule_of, usual_schedule
+from .schedules.schedule import Schedule
 
 Recompute = Literal["none", "selective", "full"]
 Switch = Literal["off", "on"]
@@ -32,7 +32,7 @@ class Plan(Spec):
     Args:
         tp, pp, ep, cp: tensor, pipeline, expert, context parallelism.
         dp: data parallelism; None for what is left of the cluster.
-        vpp: stages to a pipeline rank, for the interleaved schedule.
+        vpp: stages to a pipeline rank, for schedules that leave them to the plan.
         expert_tp: tensor parallelism inside the experts; None for ``tp`` where experts aren't spread, else 1.
         micro_batch: sequences per pipeline slot.
         zero: ZeRO stage: what is sharded over data parallelism (0 nothing, 1 optimizer, 2 gradients, 3 weights).
@@ -42,12 +42,13 @@ class Plan(Spec):
         recompute_parts: what "selective" computes again: ``core`` the attention scores; an op's or a section's name; ``ops`` everything
             but attention and every second product.
         recompute_layers: layers of a stage that "full" recomputes; None for all.
-        schedule: order of forward and backward passes in the pipeline; 1F1B, interleaved where ``vpp`` is above 1.
+        schedule: order of forward and backward passes in the pipeline: a name, or a schedule of the user's own; 1F1B, interleaved where
+            ``vpp`` is above 1.
         stage_layers: layers of each stage, in the order data flows; empty for an even spread.
         attention: whether scores stay on chip.
         dispatcher: how tokens reach their experts: ``alltoall``, a copy for every expert, or ``fused``, a copy once to everyone who needs
             it (DeepEP, HybridEP); None for the stack's own way.
-        expert_overlap: whether exchanges with experts run beside another micro-batch's pass; under ``dualpipe`` they always do.
+        expert_overlap: whether exchanges with experts run beside another micro-batch's pass; in a schedule of paired passes they always do.
         overlap: exchanges that may hide behind compute, of ``tp``, ``ep``, ``cp`` and ``dp``; None for what the stack hides, and nothing
             hides where it is empty.
         graphs: parts of a layer that the host launches as one (CUDA graphs): names as in ``recompute_parts``, ``layer`` for whole layers,
@@ -78,7 +79,7 @@ class Plan(Spec):
     recompute: Recompute = "none"
     recompute_parts: Annotated[tuple[str, ...], AsTuple] = ("core",)
     recompute_layers: Annotated[int, Field(ge=0, le=10**4)] | None = None
-    schedule: Schedule = "1f1b"
+    schedule: ScheduleField = "1f1b"
     stage_layers: Annotated[tuple[int, ...], AsTuple] = ()
     attention: Literal["fused", "unfused"] = "fused"
     dispatcher: Dispatcher | None = None
@@ -90,57 +91,19 @@ class Plan(Spec):
     precision: PrecisionField = "bf16"
     optimizer: OptimizerField = "adamw"
 
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            *,
-            tp: int = ...,
-            pp: int = ...,
-            dp: int | None = ...,
-            ep: int = ...,
-            cp: int = ...,
-            vpp: int = ...,
-            expert_tp: int | None = ...,
-            micro_batch: int = ...,
-            zero: int = ...,
-            shard: int | None = ...,
-            sequence_parallel: Switch = ...,
-            recompute: Recompute = ...,
-            recompute_parts: Sequence[str] = ...,
-            recompute_layers: int | None = ...,
-            schedule: Schedule = ...,
-            stage_layers: Sequence[int] = ...,
-            attention: Literal["fused", "unfused"] = ...,
-            dispatcher: Dispatcher | None = ...,
-            expert_overlap: Switch = ...,
-            overlap: Sequence[Exchange] | None = ...,
-            graphs: Sequence[str] = ...,
-            dropout: Switch = ...,
-            loss: Loss = ...,
-            precision: Precision | str = ...,
-            optimizer: Optimizer | str = ...,
-        ) -> None: ...
-
     @model_validator(mode="before")
     @classmethod
-    def _several_stages_interleave(cls, fields: Any) -> Any:
-        if isinstance(fields, dict) and fields.get("vpp", 1) != 1 and "schedule" not in fields:
-            return {**fields, "schedule": "interleaved"}
+    def _usual_schedule(cls, fields: Any) -> Any:
+        vpp = fields.get("vpp") if isinstance(fields, dict) else None
+        if isinstance(vpp, int) and vpp > 1 and "schedule" not in fields:
+            return {**fields, "schedule": usual_schedule(vpp).name}
         return fields
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.vpp > 1 and self.schedule in {"1f1b", "gpipe", "zero-bubble"}:
-            raise SpecError("vpp", self.vpp, f"{self.schedule} has one stage to a rank", "set schedule='interleaved', or vpp=1")
-        if self.schedule == "interleaved" and self.vpp == 1:
-            raise SpecError("vpp", self.vpp, "interleaved needs several stages to a rank", "give vpp >= 2, or schedule='1f1b'")
-        if self.schedule == "dualpipe" and self.pp % 2:
-            raise SpecError(
-                "pp", self.pp, "dualpipe feeds both ends: an even number of ranks", f"nearest: {self.pp - 1 or 2}, {self.pp + 1}"
-            )
-        if self.expert_overlap == "on" and (self.schedule not in {"1f1b", "interleaved"} or (self.pp > 1 and self.vpp == 1)):
-            rule = f"needs another pass beside it, which {self.schedule} of {self.pp} ranks and {self.vpp} virtual stages has none of"
+        self.pass_order.check_ranks(self.pp, self.vpp)
+        if self.expert_overlap == "on" and not self.pass_order.pass_beside(self.pp):
+            rule = f"needs another pass beside it, which {self.pass_order.name} of {self.pp} ranks has none of"
             raise SpecError("expert_overlap", "on", rule, "give vpp >= 2, or pp=1, or leave it off")
         if self.stage_layers and len(self.stage_layers) != self.stages:
             rule = f"are {len(self.stage_layers)} numbers for {self.stages} stages"
@@ -154,7 +117,12 @@ class Plan(Spec):
         >>> Plan(pp=4, vpp=2, schedule="interleaved").stages
         8
         """
-        return stages_of(self.schedule, self.pp, self.vpp)
+        return self.pass_order.stages(self.pp, self.vpp)
+
+    @property
+    def pass_order(self) -> Schedule:
+        """The schedule that ``schedule`` is or names."""
+        return schedule_of(self.schedule)
 
     @property
     def recipe(self) -> Precision:
@@ -175,65 +143,11 @@ class Plan(Spec):
         """Plans that shard their experts alike are equal, whether it was said or left out."""
         return {**super()._compared(), "expert_tp": self.expert_tp_degree}
 
-    @classmethod
-    def from_megatron(cls, arguments: Mapping[str, Any] | Sequence[str] | str) -> Self:
-        """The plan that a Megatron-LM command line or its arguments describe.
-
-        Args:
-            arguments: the words of a command line, the line itself, or a mapping ``{"--tensor-model-parallel-size": 8}``.
-
-        Raises:
-            SpecError: a flag that concerns the layout and has no counterpart, or that nobody knows.
-
-        >>> Plan.from_megatron("--tensor-model-parallel-size 8 --sequence-parallel --hidden-dropout 0 --attention-dropout 0 --bf16").tp
-        8
-        """
-        from ..frameworks import megatron
-
-        return cls(**megatron.read(arguments))
-
-    def to_megatron(self) -> list[str]:
-        """The plan as words of a Megatron-LM command line; ``from_megatron`` reads it back.
-
-        Raises:
-            SpecError: a field Megatron-LM has no flag for.
-
-        >>> Plan(tp=8, sequence_parallel="on").to_megatron()[:3]
-        ['--tensor-model-parallel-size', '8', '--sequence-parallel']
-        """
-        from ..frameworks import megatron
-
-        return megatron.write(self)
-
-    @classmethod
-    def from_torchtitan(cls, text: str | Mapping[str, Any]) -> Self:
-        r"""The plan that a torchtitan TOML describes.
-
-        Args:
-            text: the TOML itself, or what it parses to.
-
-        Raises:
-            SpecError: a key that concerns the layout and has no counterpart, or that nobody knows.
-
-        >>> Plan.from_torchtitan("[parallelism]\ntensor_parallel_degree = 8").tp
-        8
-        """
-        from ..frameworks import torchtitan
-
-        return cls(**torchtitan.read(text))
-
-    def to_torchtitan(self) -> str:
-        """The plan as torchtitan TOML; ``from_torchtitan`` reads it back.
-
-        Raises:
-            SpecError: a field torchtitan has no key for.
-
-        >>> "tensor_parallel_degree = 8" in Plan(tp=8, zero=3, sequence_parallel="on", loss="plain", precision="bf16-fsdp").to_torchtitan()
-        True
-        """
-        from ..frameworks import torchtitan
-
-        return torchtitan.write(self)
+    if TYPE_CHECKING:  # bound by the package's own __init__, so that a plan knows no framework
+        from_megatron: ClassVar[Callable[[Mapping[str, Any] | Sequence[str] | str], Plan]]
+        to_megatron: ClassVar[Callable[[Plan], list[str]]]
+        from_torchtitan: ClassVar[Callable[[str | Mapping[str, Any]], Plan]]
+        to_torchtitan: ClassVar[Callable[[Plan], str]]
 
 
 def check_plan(plan: Plan, model: Model, cluster: Cluster) -> None:
@@ -293,7 +207,7 @@ def micro_batches(plan: Plan, batch: float, gpus: int) -> int:
         raise SpecError("batch", batch, rule, f"nearest: {', '.join(f'{n:g}' for n in near)}")
     count = int(batch // each)
     if plan.pp > 1:
-        check_schedule(plan.schedule, plan.pp, plan.vpp, count)
+        plan.pass_order.check(plan.pp, plan.vpp, count)
     return count
 
 

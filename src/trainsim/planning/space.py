@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from ..cluster.hardware import Cluster
 from ..core.errors import SpecError, did_you_mean
 from ..model.transformer import Model
 from ..parallelism.plan import Plan, check_plan
-from ..parallelism.schedules.orders import Schedule, check_schedule
+from ..parallelism.schedules.known import schedule_of, schedules
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -70,7 +70,7 @@ def values_of(model: Model, base: Plan, gpus: Sequence[int], given: Mapping[str,
         "tp": degrees, "cp": degrees, "ep": degrees, "micro_batch": MICRO_BATCHES,
         "pp": tuple(d for d in degrees if d <= model.layers),
         "vpp": tuple(v for v in range(1, model.layers + 1) if model.layers % v == 0 or v & (v - 1) == 0),
-        "schedule": tuple(name for name in get_args(Schedule) if name != "gpipe"),
+        "schedule": tuple(name for name, one in schedules().items() if one.searched),
         "zero": (0, 1, 2, 3),
         "sequence_parallel": ("on",) if base.tp == 1 else ("on", base.sequence_parallel),
         "recompute": ("none", "selective", "full"),
@@ -95,12 +95,14 @@ def structures(values: Mapping[str, tuple[Any, ...]]) -> Iterator[Structure]:
     A rank of several stages interleaves them, one rank alone orders nothing. Exchanges run beside another pass where a rank has one.
     """
     loops = [*(name for name in values if name not in (*AXES, "zero")), "zero"]
-    alone = "1f1b" if "1f1b" in values["schedule"] else values["schedule"][0]
+    usual = Plan.model_fields["schedule"].default
+    alone = usual if usual in values["schedule"] else values["schedule"][0]
     for combination in product(*(values[name] for name in loops)):
         made = dict(zip(loops, combination, strict=True))
-        interleaves = (made["vpp"] > 1) == (made["schedule"] == "interleaved")
-        beside = made["expert_overlap"] == "off" or made["schedule"] == ("interleaved" if made["pp"] > 1 else "1f1b")
-        if beside and (interleaves if made["pp"] > 1 else made["schedule"] == alone and made["vpp"] == 1):
+        rule = schedule_of(made["schedule"])
+        virtual = (made["vpp"] > 1) == (rule.stages_per_rank is None)
+        beside = made["expert_overlap"] == "off" or rule.pass_beside(made["pp"])
+        if beside and (virtual if made["pp"] > 1 else made["schedule"] == alone and made["vpp"] == 1):
             yield made
 
 
@@ -218,7 +220,7 @@ def _ordered(structure: Structure, micro_batches: Array, allowed: Mask) -> Itera
     """Whether the schedule can order so many micro-batches."""
     for count in np.unique(micro_batches[allowed]):
         try:
-            check_schedule(structure["schedule"], structure["pp"], structure["vpp"], int(count))
+            schedule_of(structure["schedule"]).check(structure["pp"], structure["vpp"], int(count))
         except SpecError as error:
             yield spoken(error), micro_batches != count
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..core.errors import EstimateError
 from ..core.units import human
 from ..parallelism.schedules.events import Timeline
-from ..parallelism.schedules.orders import Pass
+from ..parallelism.schedules.passes import Pass
 from .lettering import GREY
 from .picture import pyplot
 
@@ -122,8 +122,7 @@ def _panel(axes: Axes, made: Timeline, longest: float) -> None:
 
 def _number(part: Pass, made: Timeline) -> str:
     """The micro-batch, counted from the end it entered at."""
-    entered = made.order.micro_batches // 2 if made.order.schedule == "dualpipe" else made.order.micro_batches
-    return str(part.micro_batch % entered + 1)
+    return str(part.micro_batch % (made.order.micro_batches // made.order.copies) + 1)
 
 
 def _colour(part: Pass, rank: int) -> tuple[float, ...]:

@@ -12,7 +12,7 @@ from ..cluster.stack import Stack
 from ..core.errors import EstimateError
 from ..core.ledger import Ledger, _lazy_ledger, tree
 from ..core.units import Num
-from ..parallelism.schedules.orders import Slot
+from ..parallelism.schedules.passes import Slot
 from ..parallelism.schedules.uneven import slot_counts
 from ..parallelism.shapes import Shapes, shapes_of
 from .step import Step, _at_rank, plain, step_of_plan
@@ -141,7 +141,7 @@ def slot_time(run: Run, phase: str | None = None, rank: int | None = None) -> Le
     counts = np.broadcast_to(np.asarray(step.micro_batches), np.shape(step.seconds)).reshape(-1)
     worked = {name: np.zeros((plan.pp, len(counts))) for name in _SLOTS.values()}
     for m in np.unique(counts):
-        for at, slots in enumerate(slot_counts(plan.schedule, int(m), plan.pp, plan.vpp)):
+        for at, slots in enumerate(slot_counts(plan.pass_order, int(m), plan.pp, plan.vpp)):
             for slot, count in slots.items():
                 worked[_SLOTS["".join(p.letter for p in slot)]][at] += (counts == m) * count * _slot_seconds(step, slot)
     slowest = np.broadcast_to(step.slowest, counts.shape)

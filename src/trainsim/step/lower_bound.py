@@ -13,9 +13,9 @@ from ..cluster.network import fabric_of
 from ..cluster.stack import Stack
 from ..core.units import Num
 from ..model.transformer import Model
-from ..parallelism.schedules.orders import Schedule
+from ..parallelism.schedules.schedule import Schedule
 from .layers import LayerTimes, Layout
-from .overlap import PAIRED, pass_of
+from .overlap import pass_of
 from .step import _jitter, _sending, placed_and_again
 
 
@@ -35,7 +35,7 @@ def least_seconds(model: Model, layout: Layout, batch: Num, schedule: Schedule, 
     place, again = placed_and_again(model, layout, schedule)
     passes = pass_of(times, again, place, schedule, layout, stack).passes
     whole = passes.forward + passes.inputs + passes.weights
-    if schedule in PAIRED:
+    if schedule.pairs:
         whole = whole + 2.0 * np.minimum(passes.alone, 0.0)
     micro_batches = np.ceil(batch / (layout.dp * layout.micro_batch))
     sending = _sending(layout, place.chunks, fabric_of(cluster, stack), float(model.hidden), micro_batches, stack)

@@ -12,14 +12,10 @@ from numpy.typing import NDArray
 from ..cluster.stack import Stack
 from ..core.units import Num, anywhere
 from ..parallelism.placement import Placed
-from ..parallelism.schedules.orders import Schedule
+from ..parallelism.schedules.schedule import Schedule
 from ..parallelism.shapes import Again
 from .layers import LayerTimes, Layout
 
-PAIRED = ("dualpipe", "dualpipe-v")
-"""Schedules that run a forward pass beside a backward pass."""
-LONE = ("zero-bubble", "zero-bubble-v")
-"""Schedules whose published kernels run one pass at a time, so that nothing hides an exchange with experts (arXiv:2401.10241)."""
 SUMS = 4.0
 """Halves of the two sums of a layer's forward pass under tensor parallelism: a gather or a scatter before and after each sublayer."""
 Array = NDArray[np.float64]
@@ -121,8 +117,8 @@ def _routed(times: LayerTimes, schedule: Schedule, layout: Layout, stack: Stack)
     if not anywhere(layout.ep != 1):
         return times.ep
     backward = times.inputs + times.weights
-    inside = (0.0 if schedule in LONE else stack.overlap_ep) * (np.minimum(times.ep, times.forward) + np.minimum(times.ep, backward))
-    if layout.expert_overlap == "off" and schedule not in PAIRED:
+    inside = schedule.hides_exchanges * stack.overlap_ep * (np.minimum(times.ep, times.forward) + np.minimum(times.ep, backward))
+    if layout.expert_overlap == "off" and not schedule.pairs:
         return inside
     return np.maximum(inside, stack.overlap_ep_beside * np.minimum(2.0 * times.ep, times.forward + backward))
 

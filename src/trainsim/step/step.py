@@ -22,17 +22,15 @@ from ..parallelism.optimizer import clipping_traffic
 from ..parallelism.placement import BESIDE, Placed, placed
 from ..parallelism.plan import Plan
 from ..parallelism.schedules.events import Times
-from ..parallelism.schedules.orders import Schedule
+from ..parallelism.schedules.schedule import Schedule, standing
 from ..parallelism.schedules.uneven import busy_seconds
-from ..parallelism.schedules.waiting import FOLDED, staged_seconds
+from ..parallelism.schedules.waiting import staged_seconds
 from ..parallelism.shapes import Again, Shapes, again_of, shapes_of
 from .host import launched_of
 from .layers import BF16_BYTES, LayerTimes, Layout, layer_times
-from .overlap import PAIRED, Pass, Passes, pass_of
+from .overlap import Pass, Passes, pass_of
 from .updates import Owners, orthogonal_seconds, owners, update_seconds
 
-COPIES = {"dualpipe": 2.0}
-"""How many ranks of one pipeline hold every stage, where it isn't one: they sum its gradients and share its optimizer."""
 NODE = 8.0
 """Accelerators of the machine that jitter is counted from."""
 Array = NDArray[np.float64]
@@ -154,7 +152,7 @@ def step_of(
     busy = pass_of(times, again, place, schedule, layout, stack)
     micro_batches = np.ceil(batch / (layout.dp * layout.micro_batch))
     by_stage = _by_stage(schedule, busy.passes, place)
-    copies, chip = COPIES.get(schedule, 1.0), cluster.chip
+    copies, chip = float(schedule.copies), cluster.chip
     held, own = copies * place.layers, owners(layout, copies)
     synchronise, hideable, owned = _synchronise(shapes, held, own, layout, zero, fabric, micro_batches, busy)
     hidden = (stack.overlap_dp if layout.hides("dp") else 0.0) * np.minimum(synchronise, hideable)
@@ -213,7 +211,7 @@ def _in_layers(again: Again, shapes: Shapes, stages: Array, layout: Layout) -> A
 
 def _beside(schedule: Schedule, times: Times, layout: Layout, micro_batches: Num) -> Array | None:
     """Seconds that each rank works in a step whose passes run beside each other."""
-    if layout.pp == 1 or schedule not in PAIRED:
+    if layout.pp == 1 or not schedule.pairs:
         return None
     return np.atleast_2d(busy_seconds(schedule, times, micro_batches, layout.pp))
 
@@ -221,7 +219,7 @@ def _beside(schedule: Schedule, times: Times, layout: Layout, micro_batches: Num
 def _by_stage(schedule: Schedule, passes: Passes, place: Placed) -> Times:
     """Passes by stage; under DualPipe with bare exchanges, and a forward pass beside the backward pass of the stage at the other end."""
     stages = place.stages[place.apart]
-    if schedule not in PAIRED:
+    if not schedule.pairs:
         return Times(stages @ passes.forward, stages @ passes.inputs, stages @ passes.weights, row=place.like)
     pair = stages @ passes.forward + place.stages[::-1][place.apart] @ (passes.inputs + passes.weights)
     lone = (stages @ (passes.forward + passes.alone), stages @ (passes.inputs + passes.alone), stages @ passes.weights)
@@ -249,7 +247,7 @@ def _tied(model: Model, layout: Layout, schedule: Schedule, fabric: Fabric) -> N
 
     Nothing where one rank holds both ends. Source: Megatron-LM ``finalize_model_grads``, its sum over the embedding group.
     """
-    if model.head.weights != "tied" or layout.pp == 1 or schedule == "dualpipe" or schedule in FOLDED:
+    if model.head.weights != "tied" or standing(schedule, layout.pp, layout.vpp).one_rank_has_both_ends:
         return 0.0
     apart = layout.gpus / layout.pp * (layout.pp - 1)
     size = float(model.vocab) * float(model.hidden) / layout.tp * layout.recipe.reduced
@@ -319,14 +317,14 @@ def step_of_plan(
     what: tuple[Any, ...] = (model, plan, cluster, stack, seq_len, batch, documents)
     if not any(map(holds_draws, what)):
         return _kept(*what)
-    return step_of(model, layout_of(plan, cluster, seq_len, documents), batch, plan.schedule, plan.zero, cluster, stack)
+    return step_of(model, layout_of(plan, cluster, seq_len, documents), batch, plan.pass_order, plan.zero, cluster, stack)
 
 
 @lru_cache(maxsize=256)
 def _kept(model: Model, plan: Plan, cluster: Cluster, stack: Stack, seq_len: Num, batch: Num, documents: Num | Documents | None) -> Step:
     what: tuple[Any, ...] = (model, plan, cluster.chip, fabric_of(cluster, stack), stack, seq_len, documents)
     layout = layout_of(plan, cluster, seq_len, documents)
-    return step_of(model, layout, batch, plan.schedule, plan.zero, cluster, stack, _kept_layers(*what))
+    return step_of(model, layout, batch, plan.pass_order, plan.zero, cluster, stack, _kept_layers(*what))
 
 
 @lru_cache(maxsize=256)
@@ -335,7 +333,7 @@ def _kept_layers(
 ) -> LayerTimes:
     """Seconds of layers; how many accelerators there are is no number here, so that it would show if it were used."""
     layout = replace(_layout(plan, plan.tp * plan.pp * plan.cp, seq_len, documents), gpus=np.nan, dp=np.nan)
-    return _times_on(model, layout, plan.schedule, chip, fabric, stack)
+    return _times_on(model, layout, plan.pass_order, chip, fabric, stack)
 
 
 # a plan as numbers -------------------------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ def test_a_degree_that_is_not_told_is_1_only_where_nothing_else_can_be(
         ({"architecture": None}, "architecture=None: is not published"),
         ({"architecture": ROUTED | {"dense_residual_mlp": True}}, "dense_residual_mlp"),
         ({"architecture": DENSE | {"sliding_window": 128, "sliding_window_pattern": "odd"}}, "sliding_window_pattern='odd'"),
-        ({"vpp": "4 (2)"}, "names neither one number nor interleaved stages"),
+        ({"vpp": "4 (2)"}, "names neither one number nor a schedule"),
         ({"iteration_time_s_reported": None}, "nor a step's time"),
         ({"global_batch_tokens": None}, "a pipeline's bubble depends on it"),
         ({"global_batch_tokens": 4096}, "is less than a micro-batch of every pipeline, 4 sequences"),

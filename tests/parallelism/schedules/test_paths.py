@@ -9,34 +9,14 @@ from hypothesis import strategies as st
 
 from trainsim.parallelism.schedules.events import Times, timeline
 from trainsim.parallelism.schedules.graph import ends, graph_of, tails
-from trainsim.parallelism.schedules.orders import order
+from trainsim.parallelism.schedules.known import schedule_of, schedules
 from trainsim.parallelism.schedules.paths import box_of, shortened, together
-from trainsim.parallelism.schedules.stages import stages_of
+from trainsim.parallelism.schedules.schedule import Schedule, order
 from trainsim.parallelism.schedules.uneven import MANY, busy_seconds, uneven_seconds
 from trainsim.parallelism.schedules.waiting import waiting_seconds
+from trainsim.testing.schedules import pipelines, times_of, virtual_stages
 
-SCHEDULES = ["gpipe", "1f1b", "interleaved", "zero-bubble", "zero-bubble-v", "dualpipe", "dualpipe-v"]
-
-
-@st.composite
-def runs(draw: Any, schedule: str) -> tuple[int, int, int]:
-    """(pp, vpp, micro-batches) that a schedule can order."""
-    pp, vpp, more = draw(st.integers(1, 6)), 1, draw(st.integers(0, 8))
-    match schedule:
-        case "interleaved":
-            vpp = draw(st.integers(2, 3))
-            return pp, vpp, pp * (1 + more // 3)
-        case "dualpipe":
-            pp = 2 * (1 + pp // 2)
-            return pp, vpp, 2 * pp + more // 2 * 2
-        case _:
-            return pp, vpp, {"dualpipe-v": 2 * pp, "zero-bubble-v": 2 * pp - 1}.get(schedule, 1) + more
-
-
-def times_of(rng: np.random.Generator, stages: int, spread: float, *, draws: int, paired: bool = False) -> Times:
-    f, i, w = np.exp(spread * rng.normal(size=(3, stages, draws)))
-    longest = np.maximum(f, (i + w)[::-1])
-    return Times(f, i, w, longest + rng.random((stages, draws)) * (f + (i + w)[::-1] - longest) if paired else None)
+PLAIN = schedule_of("1f1b")
 
 
 def repeated(times: Times) -> Times:
@@ -46,18 +26,20 @@ def repeated(times: Times) -> Times:
     return Times(f, i, w, None if times.pair is None else np.maximum(np.maximum(f, (i + w)[::-1]), 0.9 * (f + (i + w)[::-1])))
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("schedule", schedules().values(), ids=list(schedules()))
 @settings(deadline=None, max_examples=25)
 @given(
     data=st.data(), seed=st.integers(0, 10**6), spread=st.sampled_from([0.0, 0.003, 0.05, 0.5, 2.0]), alike=st.booleans(),
     late=st.sampled_from([0.0, 0.02, 1.0]),
 )  # fmt: skip
-def test_what_is_left_of_the_events_equals_them(schedule: Any, data: Any, seed: int, spread: float, *, alike: bool, late: float) -> None:
-    pp, vpp, m = data.draw(runs(schedule))
+def test_what_is_left_of_the_events_equals_them(
+    schedule: Schedule, data: Any, seed: int, spread: float, *, alike: bool, late: float
+) -> None:
+    pp, vpp, m = data.draw(pipelines(schedule))
     rng = np.random.default_rng(seed)
-    stages = stages_of(schedule, pp, vpp)
-    around = times_of(rng, stages, 0.3, draws=1, paired=schedule.startswith("dualpipe"))
-    away = times_of(rng, stages, spread, draws=40)
+    stages = schedule.stages(pp, vpp)
+    around = times_of(rng, schedule, stages, 0.3, draws=1)
+    away = times_of(rng, PLAIN, stages, spread, draws=40)
     made = Times(around.forward * away.forward, around.inputs * away.inputs, around.weights * away.weights)
     if around.pair is not None:
         made = Times(made.forward, made.inputs, made.weights, around.pair * away.forward)
@@ -70,15 +52,15 @@ def test_what_is_left_of_the_events_equals_them(schedule: Any, data: Any, seed: 
     np.testing.assert_allclose(left.seconds(with_late), timeline(run, times, late).seconds, rtol=1e-12)
 
 
-@pytest.mark.parametrize("schedule", ["interleaved", "zero-bubble", "zero-bubble-v", "dualpipe", "dualpipe-v"])
+@pytest.mark.parametrize("schedule", [one for one in schedules().values() if one.stages_per_rank is not None or not one.waits_for_messages])
 @pytest.mark.parametrize("spread", [0.02, 0.7])
-def test_many_draws_of_long_steps_equal_the_events(schedule: Any, spread: float) -> None:
-    pp, vpp, m = 4, 2 if schedule == "interleaved" else 1, 44
-    stages = stages_of(schedule, pp, vpp)
+def test_many_draws_of_long_steps_equal_the_events(schedule: Schedule, spread: float) -> None:
+    pp, vpp, m = 4, virtual_stages(schedule)[0], 44
+    stages = schedule.stages(pp, vpp)
     rng = np.random.default_rng(7)
-    around, away = (times_of(rng, stages, s, draws=n) for s, n in ((0.3, 1), (spread, MANY)))
+    around, away = (times_of(rng, PLAIN, stages, s, draws=n) for s, n in ((0.3, 1), (spread, MANY)))
     times = repeated(Times(*(getattr(around, name) * getattr(away, name) for name in ("forward", "inputs", "weights"))))
-    if schedule == "interleaved":  # chunks alike: others are lengthened from below, for many draws as for few
+    if schedule.stages_per_rank is None:  # chunks alike: others are lengthened from below, for many draws as for few
         times = Times(*(np.tile(each[:pp], (vpp, 1)) for each in (times.forward, times.inputs, times.weights)))
     together = uneven_seconds(schedule, times, m, pp, vpp)
     some = np.arange(0, MANY, 64)
@@ -87,37 +69,37 @@ def test_many_draws_of_long_steps_equal_the_events(schedule: Any, spread: float)
 
 
 def test_many_draws_of_unlike_chunks_are_lengthened_as_few_are() -> None:
-    times = times_of(np.random.default_rng(4), 8, 0.2, draws=MANY)
-    together = np.asarray(uneven_seconds("interleaved", times, 80, 4, 2))
+    times = times_of(np.random.default_rng(4), PLAIN, 8, 0.2, draws=MANY)
+    together = np.asarray(uneven_seconds(schedule_of("interleaved"), times, 80, 4, 2))
     few = Times(times.forward[:, :50], times.inputs[:, :50], times.weights[:, :50])
-    np.testing.assert_allclose(together[:50], uneven_seconds("interleaved", few, 80, 4, 2), rtol=1e-12)
+    np.testing.assert_allclose(together[:50], uneven_seconds(schedule_of("interleaved"), few, 80, 4, 2), rtol=1e-12)
 
 
 def test_many_messages_over_one_set_of_times_equal_the_events() -> None:
-    one = times_of(np.random.default_rng(4), 4, 0.3, draws=1)
+    one = times_of(np.random.default_rng(4), PLAIN, 4, 0.3, draws=1)
     times = Times(*(np.tile(each[:, 0], 2) for each in (one.forward, one.inputs, one.weights)))
     late = np.linspace(0.0, 0.1, MANY)
-    together = np.asarray(uneven_seconds("interleaved", times, 8, 4, 2, late))
-    alone = [float(timeline(order("interleaved", 4, 8, 2), times, d).seconds) for d in late[::512]]
+    together = np.asarray(uneven_seconds(schedule_of("interleaved"), times, 8, 4, 2, late))
+    alone = [float(timeline(order(schedule_of("interleaved"), 4, 8, 2), times, d).seconds) for d in late[::512]]
     np.testing.assert_allclose(together[::512], alone, rtol=1e-12)
 
 
 def test_a_draw_that_is_no_number_spoils_no_other() -> None:
-    times = times_of(np.random.default_rng(4), 4, 0.3, draws=MANY)
+    times = times_of(np.random.default_rng(4), PLAIN, 4, 0.3, draws=MANY)
     times.weights[1, 7] = np.nan
-    together = np.asarray(uneven_seconds("zero-bubble", times, 20, 4))
+    together = np.asarray(uneven_seconds(schedule_of("zero-bubble"), times, 20, 4))
     few = Times(times.forward[:, :7], times.inputs[:, :7], times.weights[:, :7])
-    np.testing.assert_allclose(together[:7], timeline(order("zero-bubble", 4, 20), few).seconds, rtol=1e-12)
+    np.testing.assert_allclose(together[:7], timeline(order(schedule_of("zero-bubble"), 4, 20), few).seconds, rtol=1e-12)
     assert np.isnan(together[7])
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("schedule", schedules().values(), ids=list(schedules()))
 @settings(deadline=None, max_examples=25)
 @given(data=st.data(), seed=st.integers(0, 10**6), late=st.sampled_from([0.0, 0.3]), alike=st.booleans())
-def test_slots_that_are_one_end_together(schedule: Any, data: Any, seed: int, late: float, *, alike: bool) -> None:
-    pp, vpp, m = data.draw(runs(schedule))
+def test_slots_that_are_one_end_together(schedule: Schedule, data: Any, seed: int, late: float, *, alike: bool) -> None:
+    pp, vpp, m = data.draw(pipelines(schedule))
     graph = graph_of(order(schedule, pp, m, vpp))
-    made = times_of(np.random.default_rng(seed), stages_of(schedule, pp, vpp), 0.3, draws=3, paired=schedule.startswith("dualpipe"))
+    made = times_of(np.random.default_rng(seed), schedule, schedule.stages(pp, vpp), 0.3, draws=3)
     seconds = (repeated(made) if alike else made).of_kinds(graph)
     pays = np.unique(seconds, axis=0, return_inverse=True)[1].reshape(-1)[graph.kind]
     first = together(graph, tuple(pays.tolist()))
@@ -130,18 +112,18 @@ def test_slots_that_are_one_end_together(schedule: Any, data: Any, seed: int, la
 
 
 def test_dualpipe_has_every_slot_twice() -> None:
-    graph = graph_of(order("dualpipe", 16, 34))
+    graph = graph_of(order(schedule_of("dualpipe"), 16, 34))
     assert len(set(together(graph, tuple(graph.kind.tolist()))[:-1].tolist())) == len(graph.kind) // 2
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("schedule", schedules().values(), ids=list(schedules()))
 @settings(deadline=None, max_examples=25)
 @given(data=st.data(), seed=st.integers(0, 10**6), spread=st.sampled_from([0.05, 0.5]))
-def test_a_path_pays_once_more_at_one_of_the_slots_told(schedule: Any, data: Any, seed: int, spread: float) -> None:
-    pp, vpp, m = data.draw(runs(schedule))
+def test_a_path_pays_once_more_at_one_of_the_slots_told(schedule: Schedule, data: Any, seed: int, spread: float) -> None:
+    pp, vpp, m = data.draw(pipelines(schedule))
     rng = np.random.default_rng(seed)
     graph = graph_of(order(schedule, pp, m, vpp))
-    times = repeated(times_of(rng, stages_of(schedule, pp, vpp), spread, draws=20, paired=schedule.startswith("dualpipe")))
+    times = repeated(times_of(rng, schedule, schedule.stages(pp, vpp), spread, draws=20))
     each, units = times.distinct
     slots = np.sort(rng.permutation(len(graph.kind))[: 1 + len(graph.kind) // 3])
     more = rng.integers(0, 30, size=(len(slots), len(each))).astype(np.float64)
@@ -151,12 +133,12 @@ def test_a_path_pays_once_more_at_one_of_the_slots_told(schedule: Any, data: Any
     np.testing.assert_allclose(left.seconds(each), through.max(axis=0), rtol=1e-12)
 
 
-@pytest.mark.parametrize("schedule", ["1f1b", "gpipe", "interleaved", "zero-bubble", "zero-bubble-v", "dualpipe", "dualpipe-v"])
+@pytest.mark.parametrize("schedule", schedules().values(), ids=list(schedules()))
 @pytest.mark.parametrize("draws", [1, 5, MANY])
-def test_stages_told_as_rows_are_stages_told_one_by_one(schedule: Any, draws: int) -> None:
-    vpp = 2 if schedule == "interleaved" else 1
-    row = np.array([0, 1, 1, 2] if stages_of(schedule, 4, vpp) == 4 else [0, 1, 1, 1, 1, 1, 1, 2])
-    few = times_of(np.random.default_rng(6), 3, 0.2, draws=draws, paired=schedule.startswith("dualpipe"))
+def test_stages_told_as_rows_are_stages_told_one_by_one(schedule: Schedule, draws: int) -> None:
+    vpp = virtual_stages(schedule)[0]
+    row = np.array([0, 1, 1, 2] if schedule.stages(4, vpp) == 4 else [0, 1, 1, 1, 1, 1, 1, 2])
+    few = times_of(np.random.default_rng(6), schedule, 3, 0.2, draws=draws)
     told = Times(few.forward, few.inputs, few.weights, few.pair, row=row)
     one_by_one = Times(few.forward[row], few.inputs[row], few.weights[row], None if few.pair is None else few.pair[row])
     assert told.stages == one_by_one.stages == len(row)
@@ -173,9 +155,9 @@ def test_stages_told_as_rows_are_stages_told_one_by_one(schedule: Any, draws: in
 
 def test_little_is_left_where_draws_are_close() -> None:
     rng = np.random.default_rng(2)
-    around, away = (times_of(rng, 16, s, draws=n) for s, n in ((0.2, 1), (0.01, 500)))
+    around, away = (times_of(rng, PLAIN, 16, s, draws=n) for s, n in ((0.2, 1), (0.01, 500)))
     times = repeated(Times(*(getattr(around, name) * getattr(away, name) for name in ("forward", "inputs", "weights"))))
-    graph, (each, units) = graph_of(order("dualpipe", 16, 34)), times.distinct
+    graph, (each, units) = graph_of(order(schedule_of("dualpipe"), 16, 34)), times.distinct
     assert len(each) == 9, "three kinds of stages, three passes each"
     left = shortened(graph, units.of_kinds(graph), box_of(each), np.zeros(len(each)))
     assert sum(map(len, left.steps)) < len(graph.kind) / 4

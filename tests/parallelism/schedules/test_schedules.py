@@ -9,71 +9,59 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainsim.core.errors import SpecError
+from trainsim.parallelism.schedules.dualpipe import dualpipe_seconds
 from trainsim.parallelism.schedules.events import Times, timeline
-from trainsim.parallelism.schedules.forms import dualpipe_seconds, one_f_one_b_seconds, pipeline_seconds, zero_bubble_seconds
-from trainsim.parallelism.schedules.orders import Pass, check_schedule, order
-from trainsim.parallelism.schedules.stages import stages_of
-from trainsim.parallelism.schedules.uneven import busy_seconds, slot_counts, uneven_seconds
+from trainsim.parallelism.schedules.known import schedule_named, schedule_of, schedules, usual_schedule
+from trainsim.parallelism.schedules.one_f_one_b import one_f_one_b_seconds
+from trainsim.parallelism.schedules.passes import Order, Pass
+from trainsim.parallelism.schedules.schedule import Schedule, order
+from trainsim.parallelism.schedules.uneven import LONG, busy_seconds, pipeline_seconds, slot_counts, uneven_seconds
 from trainsim.parallelism.schedules.waiting import times_by_stage, waiting_seconds
+from trainsim.parallelism.schedules.zero_bubble import zero_bubble_seconds
+from trainsim.testing.schedules import check_schedule, pipelines, times_of, virtual_stages
 
-SCHEDULES = ["gpipe", "1f1b", "interleaved", "zero-bubble", "zero-bubble-v", "dualpipe", "dualpipe-v"]
+every_schedule = pytest.mark.parametrize("schedule", schedules().values(), ids=list(schedules()))
 seconds = st.floats(0.01, 10.0)
 
 
-@st.composite
-def runs(draw: Any, schedule: str, *, extra: int = 12) -> tuple[int, int, int]:
-    """(pp, vpp, micro-batches) that a schedule can order."""
-    pp = draw(st.integers(1, 6))
-    vpp = 1
-    if schedule == "interleaved":
-        vpp = draw(st.integers(2, 3))
-        return pp, vpp, pp * draw(st.integers(1, 4))
-    if schedule == "dualpipe":
-        pp = 2 * draw(st.integers(1, 3))
-        return pp, vpp, 2 * pp + 2 * draw(st.integers(0, extra // 2))
-    least = {"dualpipe-v": 2 * pp, "zero-bubble-v": 2 * pp - 1, "zero-bubble": pp}.get(schedule, 1)
-    return pp, vpp, least + draw(st.integers(0, extra))
+def exact(schedule: Schedule, times: Times, pp: int, micro_batches: int) -> int:
+    """No more micro-batches than are timed exactly: longer steps in which ranks hold each other up are lengthened from below."""
+    return micro_batches if schedule.one_rank_sets_the_pace(times, pp, np.zeros(())) else min(micro_batches, (LONG - 1) * pp)
 
 
-def times_of(rng: np.random.Generator, stages: int, spread: float, *, draws: int = 7, paired: bool = False) -> Times:
-    f, i, w = np.exp(spread * rng.normal(size=(3, stages, draws)))
-    longest = np.maximum(f, (i + w)[::-1])
-    x = longest + rng.random((stages, draws)) * (f + (i + w)[::-1] - longest)
-    return Times(f, i, w, x if paired else None)
+@every_schedule
+def test_every_schedule_keeps_the_laws(schedule: Schedule) -> None:
+    check_schedule(schedule)
 
 
-def each(times: Times, stages: int) -> Times:
-    shape = (stages, times.forward.shape[1])
-    f, i, w = (np.broadcast_to(t, shape) for t in (times.forward, times.inputs, times.weights))
-    return Times(f, i, w, None if times.pair is None else np.broadcast_to(times.pair, shape))
-
-
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@every_schedule
 @settings(deadline=None, max_examples=40)
 @given(data=st.data(), seed=st.integers(0, 10**6), spread=st.sampled_from([0.0, 0.05, 0.5, 2.0]))
-def test_closed_forms_equal_the_events_on_uniform_stages(schedule: Any, data: Any, seed: int, spread: float) -> None:
-    pp, vpp, m = data.draw(runs(schedule))
-    stages = stages_of(schedule, pp, vpp)
-    times = times_of(np.random.default_rng(seed), 1, spread, paired=schedule.startswith("dualpipe"))
-    events = timeline(order(schedule, pp, m, vpp), each(times, stages)).seconds
+def test_closed_forms_equal_the_events_on_uniform_stages(schedule: Schedule, data: Any, seed: int, spread: float) -> None:
+    pp, vpp, m = data.draw(pipelines(schedule))
+    stages = schedule.stages(pp, vpp)
+    times = times_of(np.random.default_rng(seed), schedule, 1, spread)
+    events = timeline(order(schedule, pp, m, vpp), times.on(stages)).seconds
     np.testing.assert_allclose(pipeline_seconds(schedule, times, m, pp, vpp), events, rtol=1e-12)
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@every_schedule
 @settings(deadline=None, max_examples=30)
 @given(data=st.data(), seed=st.integers(0, 10**6), spread=st.sampled_from([0.01, 0.3, 1.5]))
-def test_uneven_stages_equal_the_events(schedule: Any, data: Any, seed: int, spread: float) -> None:
-    pp, vpp, m = data.draw(runs(schedule, extra=24))
-    stages = stages_of(schedule, pp, vpp)
-    times = times_of(np.random.default_rng(seed), stages, spread, paired=schedule.startswith("dualpipe"))
+def test_uneven_stages_equal_the_events(schedule: Schedule, data: Any, seed: int, spread: float) -> None:
+    pp, vpp, m = data.draw(pipelines(schedule, extra=24))
+    stages = schedule.stages(pp, vpp)
+    times = times_of(np.random.default_rng(seed), schedule, stages, spread)
+    m = exact(schedule, times, pp, m)
     events = timeline(order(schedule, pp, m, vpp), times).seconds
     np.testing.assert_allclose(pipeline_seconds(schedule, times, m, pp, vpp), events, rtol=1e-12)
 
 
 def test_long_interleaved_steps_settle() -> None:
-    times = times_of(np.random.default_rng(4), 8, 0.2)
-    events = timeline(order("interleaved", 4, 80, 2), times).seconds
-    np.testing.assert_allclose(pipeline_seconds("interleaved", times, 80, 4, 2), events, rtol=2e-3)
+    schedule = schedule_of("interleaved")
+    times = times_of(np.random.default_rng(4), schedule, 8, 0.2)
+    events = timeline(order(schedule, 4, 80, 2), times).seconds
+    np.testing.assert_allclose(pipeline_seconds(schedule, times, 80, 4, 2), events, rtol=2e-3)
 
 
 @given(st.integers(1, 8), st.integers(1, 40), seconds, seconds, seconds)
@@ -92,7 +80,7 @@ def _bubble(half: int, f: float, i: float, w: float, x: float) -> tuple[float, f
     """DualPipe's bubble at 40 micro-batches by the events, and as published."""
     pp = 2 * half
     times = Times(*(np.full(pp, t) for t in (f, i, w, x)))
-    return float(timeline(order("dualpipe", pp, 40), times).seconds) - 40 * (f + i + w), (half - 1) * (x + (i + w) - 3 * w)
+    return float(timeline(order(schedule_of("dualpipe"), pp, 40), times).seconds) - 40 * (f + i + w), (half - 1) * (x + (i + w) - 3 * w)
 
 
 @given(st.integers(1, 4), seconds, st.floats(0, 1))
@@ -112,17 +100,17 @@ def test_the_published_dualpipe_bubble_fails_elsewhere(half: int, f: float, i: f
 def test_deepseek_v3_runs_as_many_passes_as_its_report_implies() -> None:
     # half = 8, 120 micro-batches: an end rank runs 23 lone forward passes, 97 pairs, 8 whole backward passes, 15 split in two
     kinds: dict[str, int] = {}
-    for slot, n in slot_counts("dualpipe", 120, 16)[0].items():
+    for slot, n in slot_counts(schedule_of("dualpipe"), 120, 16)[0].items():
         letters = "".join(part.letter for part in slot)
         kinds[letters] = kinds.get(letters, 0) + n
     assert kinds == {"F": 23, "FB": 97, "B": 8, "I": 15, "W": 15}
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@every_schedule
 @settings(deadline=None, max_examples=25)
 @given(data=st.data())
-def test_every_micro_batch_passes_every_stage_once(schedule: Any, data: Any) -> None:
-    pp, vpp, m = data.draw(runs(schedule))
+def test_every_micro_batch_passes_every_stage_once(schedule: Schedule, data: Any) -> None:
+    pp, vpp, m = data.draw(pipelines(schedule))
     run = order(schedule, pp, m, vpp)
     parts = [part for slots in run.slots for slot in slots for part in slot]
     assert len(parts) == len(set(parts))
@@ -132,13 +120,13 @@ def test_every_micro_batch_passes_every_stage_once(schedule: Any, data: Any) -> 
     assert {p[1:] for p in parts if p.letter == "I"} == {p[1:] for p in parts if p.letter == "W"}
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@every_schedule
 @settings(deadline=None, max_examples=20)
 @given(data=st.data(), seed=st.integers(0, 10**6), late=st.floats(0, 2))
-def test_a_timeline_obeys_its_dependencies_and_its_ranks(schedule: Any, data: Any, seed: int, late: float) -> None:
-    pp, vpp, m = data.draw(runs(schedule, extra=6))
-    stages = stages_of(schedule, pp, vpp)
-    times = times_of(np.random.default_rng(seed), stages, 0.5, draws=3)
+def test_a_timeline_obeys_its_dependencies_and_its_ranks(schedule: Schedule, data: Any, seed: int, late: float) -> None:
+    pp, vpp, m = data.draw(pipelines(schedule, extra=6))
+    stages = schedule.stages(pp, vpp)
+    times = times_of(np.random.default_rng(seed), schedule, stages, 0.5, draws=3)
     made = timeline(order(schedule, pp, m, vpp), times, late)
     ended = {part: (bar.rank, bar.end) for bar in made.bars for part in bar.slot}
     for bar in made.bars:
@@ -156,66 +144,80 @@ def test_a_timeline_obeys_its_dependencies_and_its_ranks(schedule: Any, data: An
     assert np.all(made.seconds >= timeline(made.order, times).seconds - 1e-9)
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@every_schedule
 @settings(deadline=None, max_examples=20)
 @given(data=st.data(), seed=st.integers(0, 10**6))
-def test_busy_seconds_are_those_of_the_timeline(schedule: Any, data: Any, seed: int) -> None:
-    pp, vpp, m = data.draw(runs(schedule, extra=30))
-    times = times_of(np.random.default_rng(seed), stages_of(schedule, pp, vpp), 0.5, paired=schedule.startswith("dualpipe"))
+def test_busy_seconds_are_those_of_the_timeline(schedule: Schedule, data: Any, seed: int) -> None:
+    pp, vpp, m = data.draw(pipelines(schedule, extra=30))
+    times = times_of(np.random.default_rng(seed), schedule, schedule.stages(pp, vpp), 0.5)
     made = timeline(order(schedule, pp, m, vpp), times)
     busy = busy_seconds(schedule, times, m, pp, vpp)
     np.testing.assert_allclose(busy, np.array([made.busy(rank) for rank in range(pp)]), rtol=1e-12)
     assert np.all(pipeline_seconds(schedule, times, m, pp, vpp) >= busy * (1 - 1e-12))
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@every_schedule
 @settings(deadline=None, max_examples=15)
 @given(data=st.data(), seed=st.integers(0, 10**6), slower=st.floats(1, 3))
-def test_slower_passes_never_shorten_a_step(schedule: Any, data: Any, seed: int, slower: float) -> None:
-    pp, vpp, m = data.draw(runs(schedule))
-    t = times_of(np.random.default_rng(seed), stages_of(schedule, pp, vpp), 0.5)
+def test_slower_passes_never_shorten_a_step(schedule: Schedule, data: Any, seed: int, slower: float) -> None:
+    pp, vpp, m = data.draw(pipelines(schedule))
+    t = times_of(np.random.default_rng(seed), schedule, schedule.stages(pp, vpp), 0.5)
     longer = Times(t.forward, t.inputs * slower, t.weights)
     assert np.all(pipeline_seconds(schedule, longer, m, pp, vpp) >= pipeline_seconds(schedule, t, m, pp, vpp) * (1 - 1e-12))
 
 
-@pytest.mark.parametrize("schedule", ["gpipe", "1f1b", "interleaved", "zero-bubble", "dualpipe"])
+@every_schedule
 @pytest.mark.parametrize("uniform", [True, False])
-def test_an_array_of_micro_batches_is_elementwise(schedule: Any, uniform: bool) -> None:  # noqa: FBT001
-    pp, vpp = 4, 2 if schedule == "interleaved" else 1
+def test_an_array_of_micro_batches_is_elementwise(schedule: Schedule, uniform: bool) -> None:  # noqa: FBT001
+    pp, vpp = 4, virtual_stages(schedule)[0]
     counts = np.array([8, 12, 40, 12])
-    rows = 1 if uniform else stages_of(schedule, pp, vpp)
-    t = times_of(np.random.default_rng(1), rows, 0.3, draws=4, paired=schedule == "dualpipe")
+    rows = 1 if uniform else schedule.stages(pp, vpp)
+    t = times_of(np.random.default_rng(1), schedule, rows, 0.3, draws=4)
     together = pipeline_seconds(schedule, t, counts, pp, vpp)
     alone = [np.asarray(pipeline_seconds(schedule, t, int(m), pp, vpp))[k] for k, m in enumerate(counts)]
     np.testing.assert_allclose(together, alone, rtol=1e-12)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "named"),
+    ("name", "ranks", "path", "remedy"),
     [
-        (("dualpipe", 5, 1, 20), "nearest: 4, 6"),
-        (("dualpipe", 4, 1, 6), "at least 8"),
-        (("dualpipe", 4, 1, 9), "nearest: 8, 10"),
-        (("interleaved", 4, 2, 10), "nearest: 8, 12"),
-        (("interleaved", 4, 1, 8), "vpp >= 2"),
-        (("1f1b", 4, 2, 8), "schedule='interleaved'"),
-        (("zero-bubble-w", 4, 1, 8), "did you mean"),
+        ("dualpipe", (5, 1, 20), "plan.pp", "4, 6"),
+        ("dualpipe", (4, 1, 6), "micro-batches", "less dp"),
+        ("dualpipe", (4, 1, 9), "micro-batches", "8, 10"),
+        ("interleaved", (4, 2, 10), "micro-batches", "8, 12"),
+        ("interleaved", (4, 1, 8), "plan.vpp", "vpp >= 2"),
+        ("1f1b", (4, 2, 8), "plan.vpp", "vpp=1"),
     ],
 )
-def test_an_order_that_cannot_be_names_the_rule_and_what_would_do(arguments: Any, named: str) -> None:
-    with pytest.raises(SpecError, match=named):
-        check_schedule(*arguments)
+def test_an_order_that_cannot_be_names_the_rule_and_what_would_do(name: str, ranks: tuple[int, int, int], path: str, remedy: str) -> None:
+    with pytest.raises(SpecError) as raised:
+        schedule_of(name).check(*ranks)
+    assert raised.value.path == path
+    assert remedy in raised.value.remedy
+
+
+def test_schedules_are_found_by_the_words_that_papers_and_frameworks_have_for_them() -> None:
+    words = {
+        "1F1B": "1f1b", "Interleaved 1F1B": "interleaved", "Interleaved1F1B": "interleaved", "DualPipeV": "dualpipe-v",
+        "ZB-H1": "zero-bubble", "ZB_V": "zero-bubble-v", "LoopedBFS": "breadth-first", "dualpipe-v": "dualpipe-v",
+    }  # fmt: skip
+    assert {word: schedule_named(word).name for word in words} == words
+    assert [usual_schedule(vpp).name for vpp in (1, 2, 8)] == ["1f1b", "interleaved", "interleaved"]
+    for unknown in ("dualpip", "zero-bubble-w", ""):
+        with pytest.raises(SpecError):
+            schedule_of(unknown)
+        with pytest.raises(SpecError):
+            schedule_named(unknown)
 
 
 # waiting -----------------------------------------------------------------------------------------------------------------
 
-SENT_BETWEEN = {"zero-bubble-v": "folded", "dualpipe-v": "folded"}
 
-
-def sent(schedule: str, times: Times, pp: int, each: float) -> Times:
-    """Messages on the sender's clock, pass by pass, as the rule says: an independent spelling for the test."""
+def sent(run: Order, times: Times, each: float) -> Times:
+    """Messages on the sender's clock, pass by pass: an independent spelling for the test."""
     stages = len(times.forward)
-    rank = [s if s < pp else (2 * pp - 1 - s if schedule in SENT_BETWEEN else s % pp) for s in range(stages)]
+    on = {part: rank for rank, slots in enumerate(run.slots) for slot in slots for part in slot if part.letter == "F"}
+    rank = [[on[Pass("F", s, n)] for n in range(run.micro_batches)] for s in range(stages)]
     f, i = times.forward.copy(), times.inputs.copy()
     x = None if times.pair is None else times.pair.copy()
     for s in range(stages):
@@ -230,22 +232,25 @@ def sent(schedule: str, times: Times, pp: int, each: float) -> Times:
     return Times(f, i, times.weights, x)
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@every_schedule
 @settings(deadline=None, max_examples=40)
 @given(
     data=st.data(), seed=st.integers(0, 10**6), spread=st.sampled_from([0.0, 0.05, 0.5, 1.5]), late=st.sampled_from([0.0, 0.01, 0.2, 1.0])
 )
-def test_waiting_is_what_the_events_leave_beside_the_slowest_rank(schedule: Any, data: Any, seed: int, spread: float, late: float) -> None:
-    pp, vpp, m = data.draw(runs(schedule, extra=60))
-    times = times_of(np.random.default_rng(seed), pp, spread, paired=schedule.startswith("dualpipe"))
+def test_waiting_is_what_the_events_leave_beside_the_slowest_rank(
+    schedule: Schedule, data: Any, seed: int, spread: float, late: float
+) -> None:
+    pp, vpp, m = data.draw(pipelines(schedule, extra=60))
+    times = times_of(np.random.default_rng(seed), schedule, pp, spread)
     staged = times_by_stage(schedule, times, pp, vpp)
+    blocking = schedule.waits_for_messages
+    m = exact(schedule, staged, pp, m)
     run = order(schedule, pp, m, vpp)
-    blocking = schedule != "interleaved"
-    if not blocking:
+    if not blocking and schedule.one_rank_sets_the_pace(staged, pp, np.zeros(())):
         f, b = times.forward / vpp, (times.inputs + times.weights) / vpp
         hidden = (f + b).max(axis=0) - np.maximum((f + b).max(axis=0) / 2, np.maximum(f.mean(axis=0), b.mean(axis=0)))
         late = min(late, float(hidden.min()))
-    events = timeline(run, sent(schedule, staged, pp, late) if blocking else staged, 0.0 if blocking else late).seconds
+    events = timeline(run, sent(run, staged, late) if blocking else staged, 0.0 if blocking else late).seconds
     busy = np.max(np.array([timeline(run, staged).busy(rank) for rank in range(pp)]), axis=0)
     waiting = waiting_seconds(schedule, times, m, pp, vpp, late)
     np.testing.assert_allclose(waiting, events - busy, rtol=0, atol=1e-12 * float(np.max(events)))
@@ -255,18 +260,19 @@ def test_waiting_is_what_the_events_leave_beside_the_slowest_rank(schedule: Any,
 
 @pytest.mark.parametrize(("pp", "vpp", "rounds"), [(4, 2, 8), (4, 3, 20), (2, 5, 30)])
 def test_long_interleaved_steps_with_like_chunks_equal_the_events(pp: int, vpp: int, rounds: int) -> None:
-    staged = times_by_stage("interleaved", times_of(np.random.default_rng(3), pp, 0.7), pp, vpp)
+    schedule = schedule_of("interleaved")
+    staged = times_by_stage(schedule, times_of(np.random.default_rng(3), schedule, pp, 0.7), pp, vpp)
     for late in (0.0, 0.02):
-        events = timeline(order("interleaved", pp, rounds * pp, vpp), staged, late).seconds
-        np.testing.assert_allclose(uneven_seconds("interleaved", staged, rounds * pp, pp, vpp, late), events, rtol=1e-12)
+        events = timeline(order(schedule, pp, rounds * pp, vpp), staged, late).seconds
+        np.testing.assert_allclose(uneven_seconds(schedule, staged, rounds * pp, pp, vpp, late), events, rtol=1e-12)
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@every_schedule
 @settings(deadline=None, max_examples=20)
 @given(data=st.data(), seed=st.integers(0, 10**6), late=st.floats(0, 0.3), scale=st.floats(0.1, 50))
-def test_waiting_scales_and_never_falls_with_longer_messages(schedule: Any, data: Any, seed: int, late: float, scale: float) -> None:
-    pp, vpp, m = data.draw(runs(schedule))
-    t = times_of(np.random.default_rng(seed), pp, 0.4, paired=schedule.startswith("dualpipe"))
+def test_waiting_scales_and_never_falls_with_longer_messages(schedule: Schedule, data: Any, seed: int, late: float, scale: float) -> None:
+    pp, vpp, m = data.draw(pipelines(schedule))
+    t = times_of(np.random.default_rng(seed), schedule, pp, 0.4)
     scaled = Times(scale * t.forward, scale * t.inputs, scale * t.weights, None if t.pair is None else scale * t.pair)
     waiting = waiting_seconds(schedule, t, m, pp, vpp, late)
     atol = 1e-11 * float(m * np.max(t.forward + t.inputs + t.weights) * pp)
@@ -275,17 +281,17 @@ def test_waiting_scales_and_never_falls_with_longer_messages(schedule: Any, data
     assert np.all(waiting >= waiting_seconds(schedule, t, m, pp, vpp) - atol)
 
 
-@pytest.mark.parametrize("schedule", ["gpipe", "1f1b", "interleaved", "zero-bubble", "zero-bubble-v", "dualpipe-v"])
-def test_one_rank_waits_for_nobody(schedule: Any) -> None:
-    t = times_of(np.random.default_rng(2), 1, 0.5)
-    np.testing.assert_allclose(waiting_seconds(schedule, t, 12, 1, 3 if schedule == "interleaved" else 1, 0.4), 0.0, atol=1e-12)
+@pytest.mark.parametrize("schedule", [one for one in schedules().values() if one.rank_multiple == 1], ids=lambda one: one.name)
+def test_one_rank_waits_for_nobody(schedule: Schedule) -> None:
+    t = times_of(np.random.default_rng(2), schedule, 1, 0.5)
+    np.testing.assert_allclose(waiting_seconds(schedule, t, 12, 1, virtual_stages(schedule)[-1], 0.4), 0.0, atol=1e-12)
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
-def test_waiting_is_elementwise_over_draws_micro_batches_and_messages(schedule: Any) -> None:
-    pp, vpp = 4, 2 if schedule == "interleaved" else 1
+@every_schedule
+def test_waiting_is_elementwise_over_draws_micro_batches_and_messages(schedule: Schedule) -> None:
+    pp, vpp = 4, virtual_stages(schedule)[0]
     counts, late = np.array([8, 12, 44, 160]), np.array([0.0, 0.1, 0.02, 0.05])
-    t = times_of(np.random.default_rng(5), pp, 0.4, draws=4, paired=schedule.startswith("dualpipe"))
+    t = times_of(np.random.default_rng(5), schedule, pp, 0.4, draws=4)
     together = np.asarray(waiting_seconds(schedule, t, counts, pp, vpp, late))
     for k, m in enumerate(counts.tolist()):
         one = Times(t.forward[:, k], t.inputs[:, k], t.weights[:, k], None if t.pair is None else t.pair[:, k])
@@ -296,17 +302,19 @@ def test_waiting_is_elementwise_over_draws_micro_batches_and_messages(schedule: 
 
 
 def test_many_draws_are_timed_in_blocks_alike() -> None:
-    t = times_of(np.random.default_rng(6), 4, 0.4, draws=600)
-    whole = waiting_seconds("zero-bubble", t, 30, 4, 1, 0.1)
+    schedule = schedule_of("zero-bubble")
+    t = times_of(np.random.default_rng(6), schedule, 4, 0.4, draws=600)
+    whole = waiting_seconds(schedule, t, 30, 4, 1, 0.1)
     few = Times(t.forward[:, 500:], t.inputs[:, 500:], t.weights[:, 500:])
-    np.testing.assert_array_equal(np.asarray(whole)[500:], waiting_seconds("zero-bubble", few, 30, 4, 1, 0.1))
+    np.testing.assert_array_equal(np.asarray(whole)[500:], waiting_seconds(schedule, few, 30, 4, 1, 0.1))
 
 
 def test_counts_that_no_rule_orders_are_named() -> None:
-    t = times_of(np.random.default_rng(5), 4, 0.4)
+    schedule = schedule_of("1f1b")
+    t = times_of(np.random.default_rng(5), schedule, 4, 0.4)
     with pytest.raises(SpecError, match="nearest: 8, 12"):
-        waiting_seconds("interleaved", t, np.array([8, 10]), 4, 2)
+        waiting_seconds(schedule_of("interleaved"), t, np.array([8, 10]), 4, 2)
     with pytest.raises(SpecError, match="nearest: 7, 8"):
-        waiting_seconds("1f1b", t, 7.5, 4)
+        waiting_seconds(schedule, t, 7.5, 4)
     with pytest.raises(SpecError, match="give one row"):
-        waiting_seconds("1f1b", t, 8, 6)
+        waiting_seconds(schedule, t, 8, 6)

@@ -20,7 +20,8 @@ from ...core.errors import SpecError, TrainsimError
 from ...model.counting import flops_per_token
 from ...model.transformer import Model
 from ...parallelism.precision import Precision, recipe_of
-from ...parallelism.schedules.orders import check_schedule
+from ...parallelism.schedules.known import schedule_named, schedule_of, usual_schedule
+from ...parallelism.schedules.schedule import Schedule
 from ...step.layers import Layout
 from ..records import MeasuredStep, Told
 from .published_models import missing, published_model
@@ -180,31 +181,40 @@ def _again(parallel: Mapping[str, Any], framework: str) -> frozenset[str]:
 
 def _likely(parallel: Mapping[str, Any], ran: Mapping[str, Any], pp: int, model: Model, each: float) -> list[tuple[str, int, float]]:
     """Schedule, virtual stages and micro-batch that a row may have had with ``each`` sequences a pipeline: one where it tells them."""
-    dualpipe = re.search("dualpipe", str(parallel.get("vpp")), re.IGNORECASE)
-    chunks = (1,) if dualpipe else _virtual(parallel.get("vpp"), pp, model, ran)
-    orders = {v: "dualpipe" if dualpipe else "interleaved" if v > 1 else "1f1b" for v in chunks}
-    told = [(orders[v], v, m) for v in chunks for m in _micro_batches(parallel.get("microbatch"), each)]
+    named = None if pp == 1 else _named(parallel.get("vpp"))
+    chunks = _virtual(parallel.get("vpp"), named, pp, model, ran)
+    told = [((named or usual_schedule(v)).name, v, m) for v in chunks for m in _micro_batches(parallel.get("microbatch"), each)]
     if len(told) == 1:
         return told
     return [one for one in told if _can_be_ordered(one[0], pp, one[1], each / one[2])] or told[:1]
 
 
-def _virtual(value: Any, pp: int, model: Model, ran: Mapping[str, Any]) -> tuple[int, ...]:
+def _named(value: Any) -> Schedule | None:
+    """The schedule that stands in place of virtual stages, a remark behind it left out; None where a number stands there, or nothing."""
+    if value in {None, "n/a", "None"} or re.fullmatch(r"\d+", str(value)):
+        return None
+    try:
+        return schedule_named(re.split(r"[(,]", str(value))[0])
+    except SpecError:
+        raise missing("parallelism.vpp", value, "names neither one number nor a schedule") from None
+
+
+def _virtual(value: Any, named: Schedule | None, pp: int, model: Model, ran: Mapping[str, Any]) -> tuple[int, ...]:
     """Virtual stages of a rank: as told; else every number that its layers make, without 1 where they are said to be interleaved.
 
     Under a stack whose rows name what they interleave, what isn't told is not interleaved.
     """
     if pp == 1 or value in {"n/a", "None"} or (value is None and ran.get("interleaving") == "named"):
         return (1,)
+    if named is not None and named.stages_per_rank is not None:
+        return (1,)
     if value is not None and re.fullmatch(r"\d+", str(value)):
         return (int(value),)
     most = math.ceil(model.layers / pp)
     numbers = tuple(v for v in range(1, most + 1) if most % v == 0)
-    if value is None:
-        return numbers
-    if "interleaved" in str(value) and most > 1:
-        return numbers[1:]
-    raise missing("parallelism.vpp", value, "names neither one number nor interleaved stages")
+    if named is not None and most == 1:
+        raise missing("parallelism.vpp", value, f"needs several stages to a rank, and {model.layers} layers on {pp} ranks make one")
+    return numbers if named is None else numbers[1:]
 
 
 def _micro_batches(value: Any, each: float) -> tuple[float, ...]:
@@ -217,7 +227,7 @@ def _micro_batches(value: Any, each: float) -> tuple[float, ...]:
 def _can_be_ordered(schedule: str, pp: int, vpp: int, micro_batches: float) -> bool:
     """Whether a schedule orders that many micro-batches: a reading of what isn't told must be a run that could be."""
     try:
-        check_schedule(schedule, pp, vpp, round(micro_batches))
+        schedule_of(schedule).check(pp, vpp, round(micro_batches))
     except SpecError:
         return False
     return True

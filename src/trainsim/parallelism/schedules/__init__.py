@@ -1,1 +1,1 @@
-"""Pipeline schedules: published orders of passes, their timeline by events, closed forms where one holds."""
+"""Pipeline schedules: one a file, found by name; their events, critical paths and waits beside them."""

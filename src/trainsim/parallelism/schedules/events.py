@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ...core.errors import SpecError
 from ...core.units import Num
 from .graph import Graph, ends, graph_of
-from .orders import Order, Slot
+from .passes import Order, Slot
 
 Seconds = NDArray[np.float64]
 
@@ -67,6 +67,18 @@ class Times:
             return self
         pair = None if self.pair is None else self.pair[:, None]
         return Times(self.forward[:, None], self.inputs[:, None], self.weights[:, None], pair, row=self.row)
+
+    def on(self, stages: int) -> Times:
+        """The same with one row a stage, where one row stands for uniform stages.
+
+        >>> one = np.ones(1)
+        >>> Times(one, one, one).on(3).forward
+        array([1., 1., 1.])
+        """
+        if self.stages == stages:
+            return self.by_stage
+        f, i, w = (np.broadcast_to(each, (stages, *np.shape(each)[1:])) for each in (self.forward, self.inputs, self.weights))
+        return Times(f, i, w, None if self.pair is None else np.broadcast_to(self.pair, (stages, *np.shape(self.pair)[1:])))
 
     @property
     def stages(self) -> int:
@@ -212,9 +224,10 @@ def timeline(order: Order, times: Times, delay: Num = 0.0) -> Timeline:
     Raises:
         SpecError: times for another number of stages.
 
-    >>> from trainsim.parallelism.schedules.orders import order
+    >>> from trainsim.parallelism.schedules.known import schedule_of
+    >>> from trainsim.parallelism.schedules.schedule import order
     >>> one = np.ones(2)
-    >>> float(timeline(order("1f1b", 2, 3), Times(one, one, one)).seconds)  # (m + p − 1)(f + b + w)
+    >>> float(timeline(order(schedule_of("1f1b"), 2, 3), Times(one, one, one)).seconds)  # (m + p − 1)(f + b + w)
     12.0
     """
     if times.stages != order.stages:

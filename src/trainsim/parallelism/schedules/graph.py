@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import SpecError
-from .orders import Order, Pass, Slot
+from .passes import Order, Pass, Slot
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]

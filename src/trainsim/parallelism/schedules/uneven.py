@@ -14,10 +14,41 @@ from ...core.errors import SpecError
 from ...core.units import Num
 from .events import Times
 from .graph import Graph, ends, graph_of, kind_of, tails
-from .orders import Order, Schedule, Slot, check_schedule, order
+from .passes import Order, Slot
 from .paths import box_of, shortened
+from .schedule import Schedule, order, standing
 
 Array = NDArray[np.float64]
+
+
+def pipeline_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: int, vpp: int = 1) -> Num:
+    """Seconds from the first forward pass to the end of the last backward pass, bubbles of uneven stages included.
+
+    In closed form where one equals the events; elsewhere the events of a short step, lengthened (:func:`uneven_seconds`).
+
+    Args:
+        schedule: the schedule.
+        times: seconds of each pass; one row for uniform stages, or one a stage in the order data flows.
+        micro_batches: of a step, number or array that broadcasts with the draws [1].
+        pp, vpp: ranks, and stages of each: structure, never arrays.
+
+    Returns:
+        seconds [s].
+
+    Raises:
+        SpecError: the schedule can't order that many micro-batches on that many ranks.
+
+    Source: the schedule's own.
+
+    >>> from trainsim.parallelism.schedules.known import schedule_of
+    >>> one = np.ones(1)
+    >>> float(pipeline_seconds(schedule_of("interleaved"), Times(one, one, one), 8, pp=4, vpp=2))  # v·m·3 + (p − 1)·3
+    57.0
+    """
+    closed = schedule.closed_form(times, micro_batches, pp, vpp)
+    return uneven_seconds(schedule, times.on(schedule.stages(pp, vpp)), micro_batches, pp, vpp) if closed is None else closed
+
+
 BLOCK = 512
 """Draws timed together: as many as make a level's work outweigh asking for it, and no more than some ten megabytes hold."""
 ONCE = np.ones(())
@@ -55,20 +86,10 @@ def _kinds(slots: tuple[Slot, ...]) -> list[Slot]:
     return [kind_of(slot) for slot in slots]
 
 
-def _period(schedule: Schedule, pp: int) -> int:
-    """Micro-batches by which a rule lets a step grow."""
-    return {"interleaved": pp, "dualpipe": 2}.get(schedule, 1)
-
-
-def shortest(schedule: Schedule, pp: int) -> int:
-    """Micro-batches of the shortest step whose every rank has a steady state."""
-    return (2 * pp if schedule in {"zero-bubble-v", "dualpipe", "dualpipe-v"} else pp) + _period(schedule, pp)
-
-
 @lru_cache(maxsize=256)
 def steady(schedule: Schedule, pp: int, vpp: int) -> Steady:
     """The shortest step whose every rank has a steady state, and what a longer one adds."""
-    period, m = _period(schedule, pp), shortest(schedule, pp)
+    period, m = schedule.period(pp), schedule.settled(pp)
     short, longer = order(schedule, pp, m, vpp), order(schedule, pp, m + period, vpp)
     graph = graph_of(short)
     region: list[int] = []
@@ -94,10 +115,11 @@ def _counted(run: Order, graph: Graph) -> Array:
 def slot_counts(schedule: Schedule, micro_batches: int, pp: int, vpp: int = 1) -> tuple[dict[Slot, int], ...]:
     """How often each rank runs each kind of slot in a step; a kind is a slot with its micro-batch left out.
 
-    >>> [sum(n for slot, n in rank.items() if len(slot) == 2) for rank in slot_counts("dualpipe", 120, 16)][:3]
+    >>> from trainsim.parallelism.schedules.known import schedule_of
+    >>> [sum(n for slot, n in rank.items() if len(slot) == 2) for rank in slot_counts(schedule_of("dualpipe"), 120, 16)][:3]
     [97, 98, 99]
     """
-    check_schedule(schedule, pp, vpp, micro_batches)
+    schedule.check(pp, vpp, micro_batches)
     graph, counted = _counts(schedule, micro_batches, pp, vpp)
     return tuple({graph.kinds[k]: int(n) for k, n in enumerate(rank) if n} for rank in counted)
 
@@ -116,20 +138,21 @@ def busy_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: int, 
     """Seconds each rank works in a step, ``(ranks,)`` or ``(ranks, n)``; the rest of the step is its bubble.
 
     Args:
-        schedule, times, micro_batches, pp, vpp: as for :func:`~trainsim.parallelism.schedules.pipeline_seconds`.
+        schedule, times, micro_batches, pp, vpp: as for :func:`pipeline_seconds`.
 
     Raises:
         SpecError: the rule can't order that many micro-batches on that many ranks.
 
+    >>> from trainsim.parallelism.schedules.known import schedule_of
     >>> one = np.ones(2)
-    >>> busy_seconds("1f1b", Times(one, one, one), 4, pp=2)
+    >>> busy_seconds(schedule_of("1f1b"), Times(one, one, one), 4, pp=2)
     array([12., 12.])
     """
     counts = check_counts(schedule, micro_batches, pp, vpp)
     times = times.beside(counts)
-    if schedule in {"gpipe", "1f1b"}:
+    if not schedule.pairs:  # every pass runs alone, once for each micro-batch
         each = times.by_stage
-        return np.asarray(counts * (each.forward + each.inputs + each.weights), dtype=np.float64)
+        return np.asarray(counts * (standing(schedule, pp, vpp).share @ (each.forward + each.inputs + each.weights)), dtype=np.float64)
 
     def long(m: Array) -> Array:
         short = steady(schedule, pp, vpp)
@@ -147,7 +170,7 @@ def busy_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: int, 
         each, units = times.distinct
         return counted @ units.of_kinds(graph) @ each
 
-    return _by_length(counts, shortest(schedule, pp), long, few)
+    return _by_length(counts, schedule.settled(pp), long, few)
 
 
 def check_counts(schedule: Schedule, micro_batches: Num, pp: int, vpp: int) -> Array:
@@ -161,8 +184,8 @@ def check_counts(schedule: Schedule, micro_batches: Num, pp: int, vpp: int) -> A
     if broken.any():
         value = counts[broken].flat[0]
         raise SpecError("micro-batches", value, "is no whole number", f"nearest: {np.floor(value):g}, {np.ceil(value):g}")
-    off = counts % _period(schedule, pp) != 0
-    check_schedule(schedule, pp, vpp, int(counts[off].flat[0] if off.any() else counts.min()))
+    off = counts % schedule.period(pp) != 0
+    schedule.check(pp, vpp, int(counts[off].flat[0] if off.any() else counts.min()))
     return counts
 
 
@@ -181,19 +204,21 @@ def uneven_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: int
 
     A step of ``m₀`` micro-batches is run, and lengthened: ``T(m) = max_r { L_r(m₀) + (m − m₀)·c_r }`` with ``L_r`` the longest path
     through rank ``r``'s steady state and ``c_r`` the rank's work for one more micro-batch. Shorter steps are run as they are.
-    Interleaved steps whose rank's chunks differ, or whose messages outlast the pass that hides them (:func:`_paced_by_one_rank`), are run
-    up to ``LONG`` rounds and lengthened by the last round's increment: ranks can hold each other up, so that no rank alone sets the pace.
+    Where no rank alone sets the pace (:meth:`~.schedule.Schedule.one_rank_sets_the_pace`), a step is run up to ``LONG`` rounds of ``pp``
+    micro-batches and lengthened by the last round's increment.
 
     Args:
-        schedule, times, micro_batches, pp, vpp: as for :func:`~trainsim.parallelism.schedules.pipeline_seconds`.
-        delay: between ranks, on the way and blocking nobody, number or ``(n,)``; for interleaved steps only [s].
+        schedule, times, micro_batches, pp, vpp: as for :func:`pipeline_seconds`.
+        delay: between ranks, on the way and blocking nobody, number or ``(n,)`` [s].
 
     Returns:
-        seconds [s]; equals :func:`timeline`, interleaved of unlike chunks from below and as far as its rounds have settled.
+        seconds [s]; equals :func:`~.events.timeline`, from below where no rank alone sets the pace and the rounds haven't settled.
 
     >>> from trainsim.parallelism.schedules.events import timeline
+    >>> from trainsim.parallelism.schedules.known import schedule_of
+    >>> split = schedule_of("zero-bubble")
     >>> uneven = Times(np.array([1.0, 2.0]), np.array([1.0, 2.0]), np.array([1.0, 2.0]))
-    >>> float(uneven_seconds("zero-bubble", uneven, 100, pp=2)), float(timeline(order("zero-bubble", 2, 100), uneven).seconds)
+    >>> float(uneven_seconds(split, uneven, 100, pp=2)), float(timeline(order(split, 2, 100), uneven).seconds)
     (601.0, 601.0)
     """
     counts, late = check_counts(schedule, micro_batches, pp, vpp), np.asarray(delay, dtype=np.float64)
@@ -205,24 +230,10 @@ def uneven_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: int
             return _shortened(graph, times, late)
         return _in_blocks(lambda seconds, _, delay: np.asarray(ends(graph, seconds, delay).max(axis=0)), times.of_kinds(graph), ONCE, late)
 
-    if schedule == "interleaved" and not _paced_by_one_rank(times, pp, late):
+    if not schedule.one_rank_sets_the_pace(times, pp, late):
         last, before = (run(LONG * pp), run((LONG - 1) * pp)) if counts.max() >= LONG * pp else (0.0, 0.0)
-        return _by_length(counts, LONG * pp, lambda m: last + (m // pp - LONG) * (last - before), run)
-    return _by_length(counts, shortest(schedule, pp), lambda m: _lengthened(steady(schedule, pp, vpp), times, m, late), run)
-
-
-def _paced_by_one_rank(times: Times, pp: int, late: Array) -> bool:
-    """Whether an interleaved rank's chunks are alike, and messages short enough to arrive while another chunk runs.
-
-    With ``t = f + b`` of a chunk: ``d <= max t / 2``, so that one rank down and up again is no longer than staying, and
-    ``d <= max t − max(mean f, mean b)``, so that neither is once around all ranks by forward or by backward passes.
-    """
-    stages = times.by_stage
-    chunks = [each.reshape(-1, pp, *each.shape[1:]) for each in (stages.forward, stages.inputs, stages.weights)]
-    f, i, w = (each[0] for each in chunks)
-    pace, loop = (f + i + w).max(axis=0), np.maximum(f.mean(axis=0), (i + w).mean(axis=0))  # of staying, of once around by one kind of pass
-    alike = all(np.array_equal(each, np.broadcast_to(each[:1], each.shape)) for each in chunks)
-    return alike and bool(np.all(late <= np.minimum(pace / 2.0, pace - loop)))
+        return _by_length(counts, LONG * pp, lambda m: last + (m / pp - LONG) * (last - before), run)
+    return _by_length(counts, schedule.settled(pp), lambda m: _lengthened(steady(schedule, pp, vpp), times, m, late), run)
 
 
 def _lengthened(short: Steady, times: Times, counts: Array, late: Array) -> Array:

@@ -8,28 +8,23 @@ from numpy.typing import NDArray
 from ...core.errors import SpecError
 from ...core.units import Num, anywhere
 from .events import Timeline, Times, timeline
-from .forms import pipeline_seconds
-from .orders import Schedule, order
-from .stages import stages_of
-from .uneven import busy_seconds, uneven_seconds
+from .known import schedule_of
+from .schedule import Schedule, order, standing
+from .uneven import busy_seconds, pipeline_seconds, uneven_seconds
 
 Array = NDArray[np.float64]
-FOLDED = ("zero-bubble-v", "dualpipe-v")
-"""Schedules whose second chunks come back along the ranks."""
 
 
 def waiting_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: int, vpp: int = 1, sending: Num = 0.0) -> Num:
     """Idle of the slowest rank in a step: ``T − max_r busy_r``, idle of uneven stages and what shows of the messages included.
 
-    ``T`` is the step by its events. A message takes ``sending`` from rank to rank. Where the rule waits for it before the next pass it
-    stands on the sender's clock: after every pass whose result leaves the rank. Interleaved steps send while another chunk runs: there
-    it delays the next rank and blocks nobody.
+    ``T`` is the step by its events. A message takes ``sending`` from rank to rank. Where the schedule waits for its messages, that time is
+    the sender's, after every pass whose result leaves the rank; elsewhere it delays the next rank and nobody waits.
 
     Args:
-        schedule: the rule.
-        times: seconds of each pass of one micro-batch, numbers of rows: one for uniform stages; one a rank, which its chunks share alike;
-            or one a stage in the order data flows. Each ``(rows,)`` or ``(rows, n)``. Under DualPipe a rank's stages are ``r`` and
-            ``p − 1 − r``, and rows are stages.
+        schedule: the schedule.
+        times: seconds of each pass of one micro-batch, numbers of rows: one for uniform stages; one a rank, which its stages share alike;
+            or one a stage in the order data flows. Each ``(rows,)`` or ``(rows, n)``. As many rows as stages are rows of stages.
         micro_batches: per step, number or ``(n,)`` [1].
         pp, vpp: ranks, and stages to a rank: structure, never arrays.
         sending: one message between neighbours, number or ``(n,)`` [s].
@@ -38,16 +33,16 @@ def waiting_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: in
         idle [s], ``()`` or ``(n,)``; ``busy_seconds(…).max(axis=0)`` more is the step.
 
     Raises:
-        SpecError: the rule can't order that many micro-batches on that many ranks, or rows for another number of stages.
+        SpecError: the schedule can't order that many micro-batches on that many ranks, or rows for another number of stages.
 
     Source: what waits for its messages: Megatron-LM's ``schedules.py`` (send and receive together, then wait; overlapped for
     interleaved steps, arXiv:2104.04473, section 4.1) and DeepSeek's ``dualpipe.py`` (``_commit_and_wait_comm`` before a pass).
 
-    >>> one = np.ones(1)
-    >>> float(waiting_seconds("1f1b", Times(one, one, one), 8, pp=4))  # (p − 1)(f + i + w)
+    >>> plain, one = schedule_of("1f1b"), np.ones(1)
+    >>> float(waiting_seconds(plain, Times(one, one, one), 8, pp=4))  # (p − 1)(f + i + w)
     9.0
     >>> uneven = Times(np.array([1.0, 2.0]), np.array([1.0, 2.0]), np.array([1.0, 2.0]))
-    >>> float(waiting_seconds("1f1b", uneven, 8, pp=2, sending=0.5))  # the first stage once, the slower one's eight messages
+    >>> float(waiting_seconds(plain, uneven, 8, pp=2, sending=0.5))  # the first stage once, the slower one's eight messages
     7.5
     """
     staged = times_by_stage(schedule, times, pp, vpp)
@@ -60,75 +55,70 @@ def staged_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: int
     """Seconds of a step by its events, messages included: arguments and errors as for :func:`waiting_seconds`, times one row a stage.
 
     >>> uneven = Times(np.array([1.0, 2.0]), np.array([1.0, 2.0]), np.array([1.0, 2.0]))
-    >>> float(staged_seconds("1f1b", uneven, 8, pp=2, sending=0.5))
+    >>> float(staged_seconds(schedule_of("1f1b"), uneven, 8, pp=2, sending=0.5))
     55.5
     """
-    if schedule == "interleaved":
+    if not schedule.waits_for_messages:
         return uneven_seconds(schedule, times, micro_batches, pp, vpp, sending)
-    return pipeline_seconds(schedule, _with_sends(schedule, times, pp, sending), micro_batches, pp, vpp)
+    return pipeline_seconds(schedule, _with_sends(schedule, times, pp, vpp, sending), micro_batches, pp, vpp)
 
 
-def pipeline_timeline(schedule: Schedule, times: Times, micro_batches: int, pp: int, vpp: int = 1, sending: Num = 0.0) -> Timeline:
+def pipeline_timeline(schedule: Schedule | str, times: Times, micro_batches: int, pp: int, vpp: int = 1, sending: Num = 0.0) -> Timeline:
     """Every pass of a step in time, ready to draw: what :func:`waiting_seconds` sums up.
 
     Args:
-        schedule, times, micro_batches, pp, vpp, sending: as for :func:`waiting_seconds`; a pass that waits for its
-            message is longer by it.
+        schedule: the schedule, or its name.
+        times, micro_batches, pp, vpp, sending: as for :func:`waiting_seconds`; a pass that waits for its message is longer by it.
 
     Raises:
-        SpecError: the rule can't order that many micro-batches on that many ranks, or rows for another number of stages.
+        SpecError: the schedule can't order that many micro-batches on that many ranks, or rows for another number of stages.
 
     >>> one = np.ones(1)
     >>> made = pipeline_timeline("1f1b", Times(one, one, one), 8, pp=4)
     >>> float(made.seconds), float(made.bubble(0)), made.bars[0].label
     (33.0, 9.0, 'F0')
     """
+    schedule = schedule_of(schedule)
     staged = times_by_stage(schedule, times, pp, vpp)
     run = order(schedule, pp, micro_batches, vpp)
-    if schedule == "interleaved":
-        return timeline(run, staged, sending)
-    return timeline(run, _with_sends(schedule, staged, pp, sending))
+    if schedule.waits_for_messages:
+        return timeline(run, _with_sends(schedule, staged, pp, vpp, sending))
+    return timeline(run, staged, sending)
 
 
 def times_by_stage(schedule: Schedule, times: Times, pp: int, vpp: int = 1) -> Times:
-    """Times with one row a stage: uniform ones repeated, a rank's shared alike by its chunks.
+    """Times with one row a stage: uniform ones repeated, a rank's shared alike by its stages.
 
     Raises:
         SpecError: rows that are neither one, nor one a rank, nor one a stage.
 
     >>> two = np.array([2.0, 4.0])
-    >>> times_by_stage("zero-bubble-v", Times(two, two, two), 2).forward
+    >>> times_by_stage(schedule_of("zero-bubble-v"), Times(two, two, two), 2).forward
     array([1., 2., 2., 1.])
     """
-    rows, stages = times.stages, stages_of(schedule, pp, vpp)
+    rows, stages = times.stages, schedule.stages(pp, vpp)
     if rows == stages:
         return times
     if rows not in {1, pp}:
         raise SpecError("times", rows, f"are rows for neither {pp} ranks nor {stages} stages", "give one row, one a rank or one a stage")
-    ranks = np.tile(np.arange(pp), stages // pp)
-    if schedule in FOLDED:
-        ranks[pp:] = ranks[pp:][::-1]
-    shared = 1 if rows == 1 else stages // pp
-
-    times = times.by_stage
+    if rows == 1:
+        return times.on(stages)
+    ranks, times = standing(schedule, pp, vpp).rank, times.by_stage
 
     def spread(each: Array) -> Array:
-        return each[ranks if rows == pp else np.zeros(stages, dtype=np.intp)] / shared
+        return each[ranks] / (stages // pp)
 
     pair = None if times.pair is None else spread(times.pair)
     return Times(spread(times.forward), spread(times.inputs), spread(times.weights), pair)
 
 
-def _with_sends(schedule: Schedule, times: Times, pp: int, sending: Num) -> Times:
+def _with_sends(schedule: Schedule, times: Times, pp: int, vpp: int, sending: Num) -> Times:
     """Times with the messages that the sender waits for: a pass is longer by one where its result goes to another rank."""
     if not anywhere(sending != 0):
         return times
     stages, each = times.stages, np.asarray(sending, dtype=np.float64)
-    rank = np.arange(stages)
-    if schedule in FOLDED:
-        rank[pp:] = rank[:pp][::-1]
     times = times.by_stage.beside(each)
-    ahead = np.append(np.diff(rank) != 0, [False])
+    ahead = standing(schedule, pp, vpp).leaves
     back = np.roll(ahead, 1)
 
     def messages(leaving: NDArray[np.bool_]) -> Array:

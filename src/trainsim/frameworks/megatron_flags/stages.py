@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.errors import SpecError
+from ...core.errors import SpecError
 
 
 def virtual_stages(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.errors import SpecError, did_you_mean
-from ..parallelism.precision import RECIPES, Precision
+from ...core.errors import SpecError, did_you_mean
+from ...parallelism.precision import RECIPES, Precision
 
 NUMBER_BYTES = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "uint8": 1.0}
 """``--exp-avg-dtype`` and its like."""

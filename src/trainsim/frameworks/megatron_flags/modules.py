@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import SpecError, did_you_mean
+from ...core.errors import SpecError, did_you_mean
 
 if TYPE_CHECKING:
-    from ..parallelism.plan import Plan
+    from ...parallelism.plan import Plan
 
 PARTS = {
     "core_attn": ("core",),

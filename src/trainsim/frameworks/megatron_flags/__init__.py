@@ -1,0 +1,1 @@
+"""Groups of Megatron-LM flags that are read and written together."""

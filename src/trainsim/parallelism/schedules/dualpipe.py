@@ -1,0 +1,118 @@
+"""DualPipe: micro-batches enter at both ends of the pipeline, and a forward pass runs beside a backward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ...core.units import Num
+from .events import Times
+from .passes import Letter, Pass, Slot
+from .schedule import Schedule
+
+
+class DualPipe(Schedule):
+    """Two copies of a pipeline on the same ranks, one from each end; the first half of the micro-batches enters at rank 0.
+
+    Source: DeepSeek-V3 (arXiv:2412.19437), section 3.2.1, figure 5; the order as in the released ``dualpipe.py``, which waits for its
+    messages before a pass (``_commit_and_wait_comm``).
+    """
+
+    name = "dualpipe"
+    stages_per_rank = 2
+    copies = 2
+    rank_multiple = 2
+    pairs = True
+
+    def slots(self, rank: int, pp: int, micro_batches: int, vpp: int) -> Iterator[Slot]:
+        """The eight steps of DualPipe; the second half of the ranks mirrors the first."""
+        del vpp
+        stages, firsts = (rank, pp - 1 - rank), (0, micro_batches // 2)
+        sides = [(stages[i], firsts[i]) for i in ((1, 0) if rank >= pp // 2 else (0, 1))]
+        yield from from_both_ends(min(rank, pp - 1 - rank), pp // 2, micro_batches // 2, sides)
+
+    def least(self, pp: int) -> int:
+        """Enough to fill the pipeline from both ends."""
+        return 2 * pp
+
+    def period(self, pp: int) -> int:
+        """One at each end."""
+        del pp
+        return 2
+
+    def closed_form(self, times: Times, micro_batches: Num, pp: int, vpp: int) -> Num | None:
+        """On uniform stages: :func:`dualpipe_seconds`."""
+        del vpp
+        return uniform_seconds(times, micro_batches, pp // 2)
+
+
+def uniform_seconds(times: Times, micro_batches: Num, half: int) -> Num | None:
+    """:func:`dualpipe_seconds` of uniform stages; without times of their own pairs gain nothing."""
+    if times.stages > 1:
+        return None
+    f, i, w = times.forward[0], times.inputs[0], times.weights[0]
+    return dualpipe_seconds(f, i, w, f + i + w if times.pair is None else times.pair[0], micro_batches=micro_batches, half=half)
+
+
+def from_both_ends(place: int, ranks: int, each: int, sides: list[tuple[int, int]]) -> Iterator[Slot]:
+    """The eight steps of DualPipe on the rank ``place`` of ``ranks`` from an end, ``each`` micro-batches a side.
+
+    ``sides`` holds the stage and the first micro-batch of side 0, which enters at the nearer end, and of side 1.
+    """
+    done: dict[tuple[str, int], int] = {}
+    lagging: list[Pass] = []
+
+    def run(letter: Letter, side: int) -> Pass:
+        key = ("F" if letter == "F" else "B", side)
+        n = done.get(key, 0)
+        done[key] = n + 1
+        made = Pass(letter, sides[side][0], sides[side][1] + n)
+        if letter == "I":
+            lagging.append(made._replace(letter="W"))
+        return made
+
+    beyond, here = ranks - place - 1, place + 1
+    yield from ((run("F", 0),) for _ in range(2 * beyond))
+    for _ in range(here):
+        yield (run("F", 0),)
+        yield (run("F", 1),)
+    for _ in range(beyond):
+        yield (run("I", 1),)
+        yield (lagging.pop(0),)
+        yield (run("F", 1),)
+    for i in range(each - 2 * ranks + here):
+        if i == 0 and beyond == 0:  # the innermost rank doesn't overlap its first pair: waiting for both would cost more
+            yield (run("F", 0),)
+            yield (run("B", 1),)
+        else:
+            yield (run("F", 0), run("B", 1))
+        yield (run("F", 1), run("B", 0))
+    for _ in range(beyond):
+        yield (run("B", 1),)
+        yield (run("F", 1), run("B", 0))
+    for i in range(2 * here):
+        yield (run("I" if i >= here // 2 * 2 + 1 - place % 2 else "B", 1 - i % 2),)
+    for _ in range(beyond):
+        yield (lagging.pop(0),)
+        yield (run("I", 0),)
+    yield from ((w,) for w in lagging)
+
+
+def dualpipe_seconds(f: Num, i: Num, w: Num, x: Num, *, micro_batches: Num, half: int) -> Num:
+    """DualPipe on ``2·half`` ranks, uniform stages; DualPipeV on ``half`` ranks is the same with ``2m`` for ``m``.
+
+    ``T = (m − h − 2)·x + 2h·f + (h + 2)·i + 3w + max(h·f, (h − 1)·i) + (h − 1)·max(i, w)``, ``h = half``.
+
+    The published bubble ``(h − 1)(x + b − 3w)`` (DeepSeek-V3, arXiv:2412.19437, table 2, where ``h = PP/2``) agrees where ``f = i``,
+    ``w <= i`` and ``x = f + b``, and not away from there. Equals the events for ``m >= 4h`` and ``max(f, b) <= x <= f + b``.
+
+    Source: order of DeepSeek-V3, section 3.2.1, and its released code; the form is the longest path of those events.
+
+    >>> float(dualpipe_seconds(1.0, 1.0, 1.0, 3.0, micro_batches=16, half=4)) - 16 * 3.0
+    6.0
+    """
+    h = half
+    ends = np.maximum(h * np.asarray(f), (h - 1) * np.asarray(i)) + (h - 1) * np.maximum(i, w)
+    seconds: Num = (micro_batches - h - 2) * x + 2 * h * f + (h + 2) * i + 3 * w + ends
+    return seconds
