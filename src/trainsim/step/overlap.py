@@ -102,7 +102,7 @@ def pass_of(times: LayerTimes, again: Again, place: Placed, schedule: Schedule, 
 
 def _idle(beside: Num, times: LayerTimes, schedule: Schedule, layout: Layout, stack: Stack) -> Num:
     """How long two passes side by side both wait for tokens, ``(kinds, n)``: ``q / (1 - q)`` of their compute in layers that route."""
-    if not (anywhere(layout.ep != 1) and anywhere(stack.paired_idle != 0)) or (layout.expert_overlap == "off" and schedule not in PAIRED):
+    if not (anywhere(layout.ep != 1) and anywhere(stack.paired_idle != 0)) or (layout.expert_overlap == "off" and not schedule.pairs):
         return np.zeros_like(beside)
     return stack.paired_idle / (1.0 - stack.paired_idle) * beside * (times.ep > 0)
 

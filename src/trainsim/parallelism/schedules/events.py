@@ -167,9 +167,10 @@ class Timeline:
         Source: Google, Trace Event Format: complete events ("X") and metadata events ("M").
 
         >>> import json, tempfile
-        >>> from trainsim.parallelism.schedules.orders import order
+        >>> from trainsim.parallelism.schedules.known import schedule_of
+        >>> from trainsim.parallelism.schedules.schedule import order
         >>> one = np.ones(2)
-        >>> made = timeline(order("1f1b", 2, 3), Times(one, one, one))
+        >>> made = timeline(order(schedule_of("1f1b"), 2, 3), Times(one, one, one))
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     events = json.loads(made.to_chrome_trace(folder + "/step.json").read_text())["traceEvents"]
         >>> len([e for e in events if e["ph"] == "X"]), len(made.bars)
