@@ -166,7 +166,7 @@ def compare(
     if beliefs is None:
         return compare_runs(a, b)
     if isinstance(a, Estimate) or isinstance(b, Estimate):
-        raise EstimateError("a, b", "an estimate", "has no numbers to lay beliefs over", "compare the runs")
+        raise EstimateError("a, b", "an estimate", "has no numbers to lay beliefs over", "compare the runs", "empty")
     return comparison_of_draws.difference(a, b, beliefs, _function_of(a, None, of), of=of, **options)
 
 

@@ -57,7 +57,7 @@ class MyAttention(ts.Attention):
 """
 USE = """
 import sys, trainsim as ts
-run = ts.load(sys.argv[1])
+run = ts.load(sys.argv[1], trusted=["my_layers"])
 print(type(run.model.stack[0].block.attention).__module__, ts.count_params(run.model).total)
 """
 

@@ -20,7 +20,7 @@ from trainsim.model.huggingface.reader import families
 from trainsim.model.huggingface.unfit import UNFIT
 from trainsim.model.masks import Mask
 from trainsim.model.ops import Attend
-from trainsim.testing import covering_configs, hf_configs
+from trainsim.testing import covering_configs, hf_configs, refused
 from trainsim.testing.families import FAMILIES
 from trainsim.testing.hybrid_families import HYBRIDS
 
@@ -170,7 +170,7 @@ def test_quantisation_is_a_dtype_with_scales() -> None:
         ({"q_lora_rank": -1}, "q_lora_rank=-1"),
         ({"num_hidden_layers": 10**9}, "is above 10000 layers"),
         ({"num_hidden_layers": 10**12}, "up to 1e9"),
-        ({"num_hidden_layers": 10**5000}, "an integer of 16610 bits"),
+        ({"num_hidden_layers": 10**5000}, "an integer of 16,610 bits"),
         ({"hidden_size": "7168"}, "hidden_size='7168'"),
         ({"vocab_size": True}, "vocab_size=True"),
         ({"vocab_size": 1.5}, "vocab_size=1.5"),
@@ -292,12 +292,12 @@ def test_what_holds_no_config_is_refused(given: Any) -> None:
 def test_an_object_that_holds_itself_is_refused() -> None:
     loop: dict[str, Any] = {"model_type": "llama"}
     loop["text_config"] = loop
-    with pytest.raises(ConfigError, match="nested deeper"):
+    with refused(ConfigError, "too-deep"):
         ts.from_hf(loop)
     bush: Any = {"a": 1}
     for _ in range(30):
         bush = {"a": bush, "b": bush}
-    with pytest.raises(ConfigError, match="more than 200,000 values"):
+    with refused(ConfigError, "too-large"):
         ts.from_hf({**LLAMA, "more": bush})
 
 

@@ -80,7 +80,7 @@ class Verdict:
         for found in self.checks:
             if found.name == name:
                 return found
-        raise ClaimError("check", name, "was not made", f"made: {', '.join(c.name for c in self.checks)}")
+        raise ClaimError("check", name, "was not made", f"made: {', '.join(c.name for c in self.checks)}", "missing")
 
     @property
     def percentile(self) -> float | None:
@@ -137,9 +137,11 @@ def audit(
         claim.in_base()  # a wrong unit is an error whatever can be judged
     if subject is None and not claim.subject:
         remedy = "audit(claim, subject=run), or Claim(…, subject='deepseek-v3')"
-        raise ClaimError("subject", None, "is not given, and the claim names none", remedy)
+        raise ClaimError("subject", None, "is not given, and the claim names none", remedy, "missing")
     if claim.is_ratio and not claim.versus and versus is None:
-        raise ClaimError("versus", "", "is not given: times of whose?", "Claim(…, versus='llama3.1-405b'), or audit(…, versus=run)")
+        raise ClaimError(
+            "versus", "", "is not given: times of whose?", "Claim(…, versus='llama3.1-405b'), or audit(…, versus=run)", "missing"
+        )
     case = Case(claim, subject, beliefs, _day(claim, as_of), seed, None if as_of is None else day_of(as_of, "as_of"))
     compared = claim.is_ratio or claim.versus_value is not None
     ratio = compare_claim(claim, _run(case), versus, beliefs, day=case.day, seed=seed) if compared else None

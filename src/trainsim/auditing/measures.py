@@ -74,7 +74,7 @@ def wrong_subject(claim: Claim, subject: object, rule: str, remedy: str) -> Clai
     """The error for a claim held against what it can't be about."""
     if not isinstance(subject, get_args(Subject)):
         rule, remedy = "is no subject of a claim", "give a ts.Run, ts.Development, ts.Fleet or ts.Model"
-    return ClaimError("subject", type(subject).__name__, f"{rule} (quantity={claim.quantity!r})", remedy)
+    return ClaimError("subject", type(subject).__name__, f"{rule} (quantity={claim.quantity!r})", remedy, "conflict")
 
 
 def experts_of(model: Model) -> MixtureOfExperts | None:

@@ -89,7 +89,7 @@ def compare_claim(
         ClaimError: a subject that is no run, or a figure of nothing.
     """
     if not claim.is_ratio and claim.in_base() == 0:
-        raise ClaimError("value", claim.value, "is nothing: no figure is a number of times it", "give the figure as told")
+        raise ClaimError("value", claim.value, "is nothing: no figure is a number of times it", "give the figure as told", "missing")
     value = claim.in_base() if claim.is_ratio else claim.versus_in_base() / claim.in_base()
     other = claim.replace({"subject": claim.versus})
     runs = run_of_subject(claim, subject), run_of_subject(other, versus)

@@ -320,7 +320,7 @@ def _wrapped(head: str, text: str, width: int = WIDTH, indent: str | None = None
 def stated_run(v: Verdict) -> tuple[Run, Estimate, Claim]:
     """The run, its estimate as stated, and the claim; only a verdict on a run has a screen of its own."""
     if not isinstance(v.subject, Run) or v.estimate is None:
-        raise ClaimError("subject", v.subject, "is no run", "print the verdict: it says what can be said")
+        raise ClaimError("subject", v.subject, "is no run", "print the verdict: it says what can be said", "wrong-type")
     return v.subject, v.estimate, v.claim
 
 

@@ -90,5 +90,6 @@ def main_phase(run: Run) -> str:
             [p.name for p in run.phases],
             "have no published tokens",
             "give tokens to the phase that decides: without work there is no physics to check",
+            "too-few-data",
         )
     return max(known, key=lambda p: float(p.tokens or 0.0)).name

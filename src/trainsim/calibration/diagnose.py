@@ -121,9 +121,9 @@ def diagnose(run: Run, step_time: float | None = None, memory: float | None = No
     """
     for name, value in (("step_time", step_time), ("memory", memory)):
         if value is not None and not value > 0:
-            raise SpecError(name, value, "must be above 0", "give what was measured")
+            raise SpecError(name, value, "must be above 0", "give what was measured", "out-of-bounds")
     if step_time is None and memory is None:
-        raise SpecError("step_time", None, "is needed, or memory", "give what was measured")
+        raise SpecError("step_time", None, "is needed, or memory", "give what was measured", "missing")
     held = None
     if memory is not None:
         ranks = memory_of(run)

@@ -81,7 +81,9 @@ def problem(steps: Sequence[MeasuredStep]) -> Problem:
     """
     usable = tuple(s for s in steps if s.sound and not s.others and s.told != "utilisation")
     if not usable:
-        raise SpecError("rows", len(steps), "hold no step that can be modelled", "give rows with layout, batch and a measured time")
+        raise SpecError(
+            "rows", len(steps), "hold no step that can be modelled", "give rows with layout, batch and a measured time", "too-few-data"
+        )
     known = constants()
     share = np.array([row["kind"] == "share" for row in known.values()], dtype=np.bool_)
     prior = np.array([logit(r["prior"]) if r["kind"] == "share" else np.log(r["prior"]) for r in known.values()])

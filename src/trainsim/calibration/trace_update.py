@@ -111,7 +111,9 @@ def _layers(trace: Trace) -> int:
         if kernel.role == "attention" and kernel.direction == "forward":
             names[kernel.name] = names.get(kernel.name, 0) + 1
     if not names:
-        raise SpecError("trace", trace.chip, "has no kernel of fused attention to count layers by", "give a trace of whole layers")
+        raise SpecError(
+            "trace", trace.chip, "has no kernel of fused attention to count layers by", "give a trace of whole layers", "conflict"
+        )
     return max(names.values())
 
 
@@ -149,7 +151,7 @@ def layer_seconds(run: Run, stack: Stack) -> dict[Work, float]:
     phase = run.phases[0]
     plan = phase.plan or run.plan
     if plan is None or phase.seq_len is None:
-        raise SpecError("run.plan", plan, "is needed to model a layer", "give a run with a plan and a sequence length")
+        raise SpecError("run.plan", plan, "is needed to model a layer", "give a run with a plan and a sequence length", "missing")
     layout, shapes = layout_of(plan, run.cluster, phase.seq_len, phase.document_length), shapes_of(run.model)
     times = times_of(run.model, layout, plan.schedule, run.cluster, stack)
     _, again = placed_and_again(run.model, layout, plan.schedule)

@@ -99,7 +99,7 @@ def calibrate(rows: str | Path | Trace | Sequence[float], run: Run | None = None
     if run is not None and (isinstance(rows, Trace) or (isinstance(rows, str | Path) and str(rows).endswith(TRACES))):
         return _by_trace(rows if isinstance(rows, Trace) else read_trace(rows), run)
     if isinstance(rows, Trace):
-        raise SpecError("run", None, "is needed beside a trace", "give run=…, the run that was profiled")
+        raise SpecError("run", None, "is needed beside a trace", "give run=…, the run that was profiled", "missing")
     name, routed, modelled, measured = _measured(rows, run)
     shipped = calibration()
     apart = modelled - np.log(measured)[:, None]
@@ -174,15 +174,19 @@ def _measured(rows: str | Path | Sequence[float], run: Run | None) -> tuple[str,
         tokens = float(np.asarray(phase.batch)) * float(np.asarray(phase.seq_len)) / run.cluster.gpus
         each = seconds_of(rows, tokens) if isinstance(rows, str | Path) else np.asarray(rows, dtype=np.float64)
         if not len(each) or not np.all(each > 0):
-            raise SpecError("rows", list(each), "must be step times above 0", "give seconds of at least one step")
+            raise SpecError("rows", list(each), "must be step times above 0", "give seconds of at least one step", "out-of-bounds")
         return stack.name, is_routed(run.model), run_log_seconds(run)[None, :], np.array([np.median(each)])
     if not isinstance(rows, str | Path) or Path(rows).suffix not in {".json", ".csv"}:
-        raise SpecError("run", None, "is needed beside a log or step times", "give run=…, or a .json or .csv file of measured steps")
+        raise SpecError(
+            "run", None, "is needed beside a log or step times", "give run=…, or a .json or .csv file of measured steps", "missing"
+        )
     steps = [s for s in read_steps(rows) if s.sound and not s.others]
     families = sorted({class_of(s.stack, routed=is_routed(s.model)) for s in steps})  # type: ignore[arg-type]
     if len(families) != 1:
         found = ", ".join(families) or "none that can be modelled"
-        raise SpecError("rows", str(rows), f"holds steps of {len(families)} stacks: {found}", "give one stack's steps at a time")
+        raise SpecError(
+            "rows", str(rows), f"holds steps of {len(families)} stacks: {found}", "give one stack's steps at a time", "conflict"
+        )
     shipped = calibration()
     values = dict(zip(shipped.names, shipped.draws.T, strict=True))
     return steps[0].stack, is_routed(steps[0].model), modelled_log_seconds(steps, values), np.array([s.seconds for s in steps])  # type: ignore[arg-type]

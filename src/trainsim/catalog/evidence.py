@@ -147,6 +147,7 @@ def mfu_evidence(run: Run, as_of: dt.date | None = None, timing: str = "busy") -
             len(cells),
             f"lab{'' if len(cells) == 1 else 's'} with usable runs public on {as_of}: too few to build a belief on",
             "give efficiency its own belief, or a later as_of",
+            "too-few-data",
         )
     own = _factors(generation, run.model, _precision(run), timing, "training")
     spread = _within([[float(special.logit(v)) for _, v in g] for g in groups.values()])

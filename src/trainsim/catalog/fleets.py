@@ -65,7 +65,9 @@ def fleet_beliefs(name: str) -> Beliefs:
     """
     row = find("fleets", name)
     if not row.get("holdings"):
-        raise CatalogError(row.address, None, "is told without intervals", "use the scenario of our own, or beliefs of yours")
+        raise CatalogError(
+            row.address, None, "is told without intervals", "use the scenario of our own, or beliefs of yours", "too-few-data"
+        )
     held: dict[Any, Any] = {}
     for kind, holding in row["holdings"].items():
         low, middle, high = (float(x) for x in holding["gpus"])

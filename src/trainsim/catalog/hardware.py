@@ -24,7 +24,11 @@ def check_chips(chips: Mapping[str, Row]) -> None:
         for dtype, flops in row["peak"].items():
             if flops == sparse.get(dtype):
                 raise CatalogError(
-                    f"chips/{name}.peak.{dtype}", flops, "equals the sparse figure", "write the dense peak: half of a 2:4-sparse one"
+                    f"chips/{name}.peak.{dtype}",
+                    flops,
+                    "equals the sparse figure",
+                    "write the dense peak: half of a 2:4-sparse one",
+                    "conflict",
                 )
         sibling = chips.get(row.get("sibling", ""))
         if sibling is None:
@@ -34,7 +38,7 @@ def check_chips(chips: Mapping[str, Row]) -> None:
         for figure, value in mine.items():
             if value == theirs.get(figure) and figure.split(".")[0] not in shared:
                 remedy = f"write the {row['form']} part's own, or list it in shared_with_sibling"
-                raise CatalogError(f"chips/{name}.{figure}", value, f"is the figure of its sibling {row['sibling']}", remedy)
+                raise CatalogError(f"chips/{name}.{figure}", value, f"is the figure of its sibling {row['sibling']}", remedy, "conflict")
 
 
 def _figures(row: Row) -> dict[str, float]:

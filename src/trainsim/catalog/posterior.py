@@ -111,7 +111,7 @@ def calibration() -> Calibration:
     data = json.loads(_data("calibration.json"))
     if set(data["names"]) != set(constants()):
         odd = sorted(set(data["names"]) ^ set(constants()))
-        raise CatalogError("calibration.names", odd, "differ from constants.toml", "regenerate it: make calibrate")
+        raise CatalogError("calibration.names", odd, "differ from constants.toml", "regenerate it: make calibrate", "conflict")
     return Calibration(
         names=tuple(data["names"]),
         best=np.array(data["best"], dtype=np.float64),
@@ -190,13 +190,21 @@ def stack_for(architecture: str, framework: str, month: str, name: str = "") -> 
     offered = _offered()
     if framework not in offered:
         raise CatalogError(
-            "catalog.stacks", framework, "is no framework that a stack stands for", did_you_mean(framework, sorted(offered), "frameworks")
+            "catalog.stacks",
+            framework,
+            "is no framework that a stack stands for",
+            did_you_mean(framework, sorted(offered), "frameworks"),
+            "unknown-name",
         )
     since = offered[framework].get(architecture) or offered["megatron"].get(architecture)
     if not since:
         known = sorted(set().union(*offered.values()))
         raise CatalogError(
-            "catalog.stacks", architecture, "is no generation of chips that a stack is for", did_you_mean(architecture, known)
+            "catalog.stacks",
+            architecture,
+            "is no generation of chips that a stack is for",
+            did_you_mean(architecture, known),
+            "unknown-name",
         )
     base = since[max(bisect_right(since, (month, "~")) - 1, 0)][1]
     variants, releases = _versions().get(base, ((), ()))
@@ -386,7 +394,7 @@ def _fitted() -> str:
 def _found(name: str) -> Row:
     known = stack_rows()
     if name not in known:
-        raise CatalogError("catalog.stacks", name, "is in no row", did_you_mean(name, known, "rows"))
+        raise CatalogError("catalog.stacks", name, "is in no row", did_you_mean(name, known, "rows"), "unknown-name")
     return known[name]
 
 

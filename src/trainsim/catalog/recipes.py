@@ -94,7 +94,7 @@ def recipes(name: str) -> tuple[Recipe, ...]:
     if row["kind"] == "recipe-by-rule":
         return tuple(_by_rule(row, stage) for stage in recipes(row["like"]))
     if row["kind"] not in ("recipe", "grpo"):
-        raise CatalogError(row.address, row["kind"], "is no recipe", "name a row of kind recipe, recipe-by-rule or grpo")
+        raise CatalogError(row.address, row["kind"], "is no recipe", "name a row of kind recipe, recipe-by-rule or grpo", "unknown-name")
     stages: Sequence[Mapping[str, Any]] = row.get("stages", (row.fields,))
     trained = from_hf(dict(row["config"])) if row.get("config") else model(row["model"])
     return tuple(_stage(row, trained, stage) for stage in stages)

@@ -114,7 +114,7 @@ def rent_evidence(
     seen = seen_quotes(run, as_of)
     if not seen.quotes:
         rule = f"quotes were public on {as_of}: too few to build a belief on"
-        raise CatalogError("catalog.rents", 0, rule, "give price its own belief, or a later as_of")
+        raise CatalogError("catalog.rents", 0, rule, "give price its own belief, or a later as_of", "too-few-data")
     stated = run.price if isinstance(run.price, Rental) else None
     months = _months(run, stated, as_of, day) or RunMonths((max(q.day for q in seen.quotes.values()),), True)
     like = _asked(run, stated, region, term, vendor)

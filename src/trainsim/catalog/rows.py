@@ -61,7 +61,9 @@ class Row:
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.fields:
-            raise CatalogError(f"{self.address}.{name}", None, "is not in this row", did_you_mean(name, self.fields, "its fields"))
+            raise CatalogError(
+                f"{self.address}.{name}", None, "is not in this row", did_you_mean(name, self.fields, "its fields"), "unknown-name"
+            )
         return self.fields[name]
 
     @property
@@ -81,18 +83,30 @@ def make_row(file: str, name: str, fields: Mapping[str, Any]) -> Row:
     for needed in _HEADER:
         if not fields.get(needed):
             raise CatalogError(
-                f"{file}/{name}.{needed}", fields.get(needed), "is missing: no number without a reference", f"give the row its {needed}"
+                f"{file}/{name}.{needed}",
+                fields.get(needed),
+                "is missing: no number without a reference",
+                f"give the row its {needed}",
+                "missing",
             )
     if fields["grade"] not in GRADES:
-        raise CatalogError(f"{file}/{name}.grade", fields["grade"], "is no grade", did_you_mean(str(fields["grade"]), GRADES, "grades"))
+        raise CatalogError(
+            f"{file}/{name}.grade", fields["grade"], "is no grade", did_you_mean(str(fields["grade"]), GRADES, "grades"), "unknown-name"
+        )
     if fields["evidence"] not in EVIDENCE:
         raise CatalogError(
-            f"{file}/{name}.evidence", fields["evidence"], "is no evidence", did_you_mean(str(fields["evidence"]), EVIDENCE, "words")
+            f"{file}/{name}.evidence",
+            fields["evidence"],
+            "is no evidence",
+            did_you_mean(str(fields["evidence"]), EVIDENCE, "words"),
+            "unknown-name",
         )
     date = day_of(fields["date"], f"{file}/{name}.date")
     if date > PUBLISHED:
         rule = f"is after {PUBLISHED}, the day of this catalogue"
-        raise CatalogError(f"{file}/{name}.date", str(date), rule, "write the day the figure became public, or the day it was read")
+        raise CatalogError(
+            f"{file}/{name}.date", str(date), rule, "write the day the figure became public, or the day it was read", "conflict"
+        )
     rest = {k: v for k, v in fields.items() if k not in (*_HEADER, "derived_from")}
     return Row(file, name, rest, tuple(fields["source"]), date, fields["grade"], fields["evidence"], tuple(fields.get("derived_from", ())))
 
@@ -109,7 +123,7 @@ def day_of(told: object, path: str) -> dt.date:
     try:
         return dt.date.fromisoformat(str(told))
     except ValueError:
-        raise CatalogError(path, told, "is no ISO day", 'write "2024-12-26"') from None
+        raise CatalogError(path, told, "is no ISO day", 'write "2024-12-26"', "wrong-type") from None
 
 
 def read_rows(file: str, text: str) -> dict[str, Row]:
@@ -121,7 +135,7 @@ def read_rows(file: str, text: str) -> dict[str, Row]:
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise CatalogError(file, "…", f"is not whole TOML ({error})", "mend the file") from None
+        raise CatalogError(file, "…", f"is not whole TOML ({error})", "mend the file", "syntax") from None
     return {name: make_row(file, name, fields) for name, fields in data.items()}
 
 
@@ -141,7 +155,7 @@ def read_table(file: str, text: str) -> dict[str, Row]:
     for line in csv.DictReader(line for line in text.splitlines() if not line.startswith("#")):
         name = line.pop("id")
         if name in found:
-            raise CatalogError(f"{file}/{name}", name, "is the id of two rows", "give each row its own id")
+            raise CatalogError(f"{file}/{name}", name, "is the id of two rows", "give each row its own id", "conflict")
         filled = {column: cell for column, cell in line.items() if cell}
         found[name] = make_row(file, name, {c: v.split() if c in _LISTS else _cell(v) for c, v in filled.items()})
     return found
@@ -161,7 +175,7 @@ def rows(file: str) -> Mapping[str, Row]:
     for row in found.values():
         for source in row.source:
             if source not in sources():
-                raise CatalogError(f"{row.address}.source", source, "is no row of sources", did_you_mean(source, sources()))
+                raise CatalogError(f"{row.address}.source", source, "is no row of sources", did_you_mean(source, sources()), "unknown-name")
     return found
 
 
@@ -173,7 +187,7 @@ def find(file: str, name: str) -> Row:
     """
     known = rows(file)
     if name not in known:
-        raise CatalogError(f"catalog.{file}", name, "is in no row", did_you_mean(name, known, "rows"))
+        raise CatalogError(f"catalog.{file}", name, "is in no row", did_you_mean(name, known, "rows"), "unknown-name")
     return known[name]
 
 
@@ -212,5 +226,5 @@ def _text(file: str, ending: str = "toml") -> str:
     if beside.is_file():
         return beside.read_text(encoding="utf-8")
     raise CatalogError(
-        "catalog", file, "is no file of the catalogue", "files: chips, clusters, models, runs, prices, rents, priors, claims"
+        "catalog", file, "is no file of the catalogue", "files: chips, clusters, models, runs, prices, rents, priors, claims", "not-found"
     )

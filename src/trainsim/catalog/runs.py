@@ -67,10 +67,14 @@ def run(name: str, gpus: int | None = None) -> Run:
     gpus = row.get("gpus", gpus)
     if gpus is None:
         raise CatalogError(
-            f"runs/{name}.gpus", None, "was never published", f"catalog.run({name!r}, gpus=…): told hours don't depend on it, days do"
+            f"runs/{name}.gpus",
+            None,
+            "was never published",
+            f"catalog.run({name!r}, gpus=…): told hours don't depend on it, days do",
+            "missing",
         )
     if made is None or row.get("cluster") is None:
-        raise CatalogError(f"runs/{name}", None, "names no model or no cluster", "build a ts.Run with what you know")
+        raise CatalogError(f"runs/{name}", None, "names no model or no cluster", "build a ts.Run with what you know", "missing")
     phases = _phases(row, made)
     price = row.get("usd_per_gpu_hour_assumed")
     published = Run(
@@ -172,7 +176,9 @@ def complete(run: Run, as_of: dt.date | str | None = None, *, day: dt.date | str
     if run.reliability is None:
         row = next(prior_rows("reliability.goodput", run, known), None)
         if row is None:
-            raise CatalogError("catalog.priors", str(known), "holds no goodput prior that old", "give reliability=ts.Goodput(…)")
+            raise CatalogError(
+                "catalog.priors", str(known), "holds no goodput prior that old", "give reliability=ts.Goodput(…)", "too-few-data"
+            )
         filled.append(Filled("reliability.goodput", float(row["p50"]), FILLED + row.cited))
         run = run.replace({"reliability": Goodput(filled[-1].value)})
     if run.price is None:
@@ -257,7 +263,9 @@ def beliefs(run: Run, as_of: dt.date | str | None = None, *, replace: Collection
     (False, True)
     """
     if unknown := set(replace) - {RENT}:
-        raise SpecError("replace", sorted(unknown), "can't be replaced by a belief of the catalogue", f"name {RENT}, or nothing")
+        raise SpecError(
+            "replace", sorted(unknown), "can't be replaced by a belief of the catalogue", f"name {RENT}, or nothing", "conflict"
+        )
     day = day_of(as_of, "as_of") if isinstance(as_of, str) else as_of
     held: dict[str, Any] = {}
     if isinstance(run.efficiency, MFU):

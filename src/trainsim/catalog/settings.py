@@ -66,7 +66,9 @@ def settings_evidence(quantity: str, as_of: dt.date, judged: Row | None = None) 
         labs.setdefault(row["org"], []).append(float(np.log(row[quantity])))
     if len(labs) < LEAST_LABS:
         rule = f"labs had told it by {as_of}: too few to build a belief on"
-        raise CatalogError(f"catalog.reinforcement.{quantity}", len(labs), rule, f"ask for a later day: {LEAST_LABS} labs are the least")
+        raise CatalogError(
+            f"catalog.reinforcement.{quantity}", len(labs), rule, f"ask for a later day: {LEAST_LABS} labs are the least", "too-few-data"
+        )
     means = np.array([np.mean(logs) for logs in labs.values()])
     n = means.size
     centre, scale = float(means.mean()), float(means.std(ddof=1) * np.sqrt(1.0 + 1.0 / n))

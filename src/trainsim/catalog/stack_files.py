@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..cluster.stack import Stack
-from ..core import toml_io as toml
+from ..core import toml_io
 from ..core.errors import CatalogError
 from .rows import Row, make_row
 
@@ -25,9 +25,9 @@ def file_row(path: str | Path) -> Row:
     Raises:
         CatalogError: not one stack, or a row without source, date, grade or evidence.
     """
-    rows = toml.read(path)
+    rows = toml_io.load(path, CatalogError)
     if len(rows) != 1:
-        raise CatalogError(str(path), ", ".join(rows) or None, f"holds {len(rows)} stacks", "keep one table: [name]")
+        raise CatalogError(str(path), ", ".join(rows) or None, f"holds {len(rows)} stacks", "keep one table: [name]", "conflict")
     ((name, fields),) = rows.items()
     return make_row(str(path), name, fields)
 
@@ -63,4 +63,4 @@ def stack_text(name: str, stack: Stack, *, like: str, source: str, date: str) ->
     measured = [field for field in stack.numbers() if stack.tags.get(field) == "measured"]
     header = {"like": like, "source": [source], "date": date, "grade": "measured", "evidence": "found"}
     numbers = {field: float(getattr(stack, field)) for field in measured}
-    return toml.dumps({name: {**header, **numbers, "tags": dict.fromkeys(measured, "measured")}})
+    return toml_io.dumps({name: {**header, **numbers, "tags": dict.fromkeys(measured, "measured")}})

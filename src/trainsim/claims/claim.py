@@ -112,7 +112,9 @@ class Claim(Spec):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.versus_value is not None and not self.versus:
-            raise SpecError("versus", "", "is not given: the other figure is of nobody", "say whose it is: versus='llama3.1-405b'")
+            raise SpecError(
+                "versus", "", "is not given: the other figure is of nobody", "say whose it is: versus='llama3.1-405b'", "missing"
+            )
         return self
 
     @property
@@ -127,7 +129,7 @@ class Claim(Spec):
         known = DIMENSIONS.get(self.quantity) or DIMENSIONS.get(self.quantity.split(".")[0])
         if known is None:
             rule, remedy = "is no quantity the library computes", did_you_mean(self.quantity, DIMENSIONS, "quantities")
-            raise ClaimError("quantity", self.quantity, rule, remedy)
+            raise ClaimError("quantity", self.quantity, rule, remedy, "unknown-name")
         return TIMES if self.is_ratio else known
 
     def in_base(self) -> float:
@@ -137,7 +139,7 @@ class Claim(Spec):
             ClaimError: the claim has no value, or its unit is of another dimension.
         """
         if self.value is None:
-            raise ClaimError("value", None, "is missing: the claim quantifies nothing", "give value and unit")
+            raise ClaimError("value", None, "is missing: the claim quantifies nothing", "give value and unit", "missing")
         factor = self._factor()
         return float(self.value) * factor
 
@@ -157,4 +159,4 @@ class Claim(Spec):
                 return size * _BASES[base][1]
         fitting = ", ".join(u for u, (dimension, _) in _BASES.items() if dimension == wanted and u)
         remedy = f"use {fitting}, with k, M, B or T before it if you like" if fitting else "leave the unit out"
-        raise ClaimError("unit", self.unit, f"can't measure {self.quantity} [{wanted}]", remedy)
+        raise ClaimError("unit", self.unit, f"can't measure {self.quantity} [{wanted}]", remedy, "unit-mismatch")

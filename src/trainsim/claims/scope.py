@@ -53,7 +53,7 @@ class Scope(Spec):
         self._same(other)
         twice = set(self.contents) & set(other.contents)
         if twice:
-            raise ClaimError("scope", sorted(twice), "is in both", "count it once")
+            raise ClaimError("scope", sorted(twice), "is in both", "count it once", "duplicate")
         return Scope(contents=(*self.contents, *other.contents), basis=self.basis, kind=self.kind)
 
     def lacks(self, other: Scope) -> tuple[Content, ...]:
@@ -64,7 +64,9 @@ class Scope(Spec):
     def _same(self, other: Scope) -> None:
         if (self.basis, self.kind) != (other.basis, other.kind):
             rule = f"is {self.basis}, {self.kind}; the other is {other.basis}, {other.kind}"
-            raise ClaimError("scope", self.contents, rule, "translate one of them first: a change of basis or kind needs its own inputs")
+            raise ClaimError(
+                "scope", self.contents, rule, "translate one of them first: a change of basis or kind needs its own inputs", "unit-mismatch"
+            )
 
 
 SCOPES: dict[str, Scope] = {

@@ -50,7 +50,7 @@ class Chip(Spec):
         peak: Num | None = getattr(self.peak, dtype, None) if dtype in Peak.model_fields else None
         if peak is None:
             known = ", ".join(n for n in Peak.model_fields if getattr(self.peak, n) is not None)
-            raise EstimateError("peak", dtype, f"is no number format of {self.name}", f"formats: {known}")
+            raise EstimateError("peak", dtype, f"is no number format of {self.name}", f"formats: {known}", "unknown-name")
         return peak
 
 

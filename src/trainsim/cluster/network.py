@@ -16,7 +16,9 @@ def fabric_of(cluster: Cluster, stack: Stack) -> Fabric:
     """
     if cluster.scale_up is not None and cluster.scale_up.topology == "torus":
         rule = "is a torus: exchanges are timed through switches here, and no stack of its kernels is known"
-        raise EstimateError("cluster.scale_up.topology", "torus", rule, "tell the time instead: efficiency=ts.MFU(…), or ts.StepTime(…)")
+        raise EstimateError(
+            "cluster.scale_up.topology", "torus", rule, "tell the time instead: efficiency=ts.MFU(…), or ts.StepTime(…)", "unsupported"
+        )
     found = {}
     for name, share in (("scale_up", stack.scale_up), ("scale_out", stack.scale_out)):
         link = getattr(cluster, name)

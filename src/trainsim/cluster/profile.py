@@ -179,7 +179,7 @@ def _least_squares(residuals: Callable[[Mapping[str, float]], Array], names: lis
         return {n: float(SCALES[n] * np.exp(x)) if n in SCALES else float(expit(x)) for n, x in zip(names, point, strict=True)}
 
     if len(residuals(numbers(np.zeros(len(names))))) < len(names):
-        raise EstimateError("profile", len(names), "numbers from fewer measurements", "measure more shapes")
+        raise EstimateError("profile", len(names), "numbers from fewer measurements", "measure more shapes", "too-few-data")
     limits = np.array([8.0 if name in SCALES else float(logit(1 - 1e-6)) for name in names])
 
     def left(point: Array) -> Array:

@@ -144,7 +144,9 @@ class Stack(Spec):
     def _known(self) -> Self:
         for field in self.tags:
             if field not in type(self).model_fields:
-                raise SpecError(f"tags.{field}", field, "is no number of a Stack", did_you_mean(field, self.numbers(), "numbers"))
+                raise SpecError(
+                    f"tags.{field}", field, "is no number of a Stack", did_you_mean(field, self.numbers(), "numbers"), "unknown-field"
+                )
         return self
 
     def _compared(self) -> Mapping[str, Any]:
@@ -157,7 +159,7 @@ class Stack(Spec):
             SpecError: no such number.
         """
         if field not in self.numbers():
-            raise SpecError(field, field, "is no number of a Stack", did_you_mean(field, self.numbers(), "numbers"))
+            raise SpecError(field, field, "is no number of a Stack", did_you_mean(field, self.numbers(), "numbers"), "unknown-field")
         return self.tags.get(field, "prior-only")
 
     def share(self, number_format: str) -> Num:
@@ -168,6 +170,8 @@ class Stack(Spec):
         """
         field = {"bf16": "bf16", "fp16": "bf16", "fp8": "fp8", "fp4": "fp4"}.get(number_format)
         if field is None:
-            raise SpecError("precision", number_format, f"is no number format of the stack {self.name}", "formats: bf16, fp16, fp8, fp4")
+            raise SpecError(
+                "precision", number_format, f"is no number format of the stack {self.name}", "formats: bf16, fp16, fp8, fp4", "unknown-name"
+            )
         share: Num = getattr(self, field)
         return share

@@ -4,23 +4,63 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import ClassVar, Literal, Self
+
+RuleId = Literal[
+    "missing",  # a required value was not given
+    "empty",  # a list or a table needs at least one entry
+    "duplicate",  # one name, key, row or cost stands twice
+    "conflict",  # two values contradict each other
+    "wrong-type",  # another type of value is needed
+    "not-finite",  # a number is NaN or infinite
+    "not-scalar",  # an array of draws, where one number is needed
+    "out-of-bounds",  # a number lies outside its bounds
+    "unit-mismatch",  # units, scopes or kinds of cost do not add
+    "unknown-field",  # no field, key, flag or column of that name
+    "unknown-name",  # no row, option or word of that name
+    "unknown-path",  # a path leads nowhere
+    "unknown-kind",  # no member of a family of that name
+    "untrusted",  # a file names a module that the caller did not allow
+    "unsupported",  # the library has no rule or no counterpart for it
+    "infeasible",  # nothing satisfies all conditions
+    "too-few-data",  # the evidence is too thin for an answer
+    "not-found",  # no such file
+    "unreadable",  # a file exists and can't be read
+    "unwritable",  # a file can't be written
+    "encoding",  # a text is not UTF-8
+    "syntax",  # a text breaks the grammar of its format
+    "too-large",  # longer than any sensible input
+    "too-deep",  # nested deeper than any sensible input
+    "control-character",  # a text holds characters that steer a terminal
+    "callback-failed",  # a function of the user's own raised or returned something else
+    "not-installed",  # an optional package is missing
+    "invalid",  # any other rule
+]
+"""Which rule was broken: a fixed set of words that programs and tests may compare, where sentences may change."""
 
 
 class TrainsimError(ValueError):
-    """Something the user gave can't be used.
+    """An input can't be used.
 
     Args:
         path: where it stands, as written in beliefs and reports (``"plan.tp"``); may be empty.
         value: what was given.
-        rule: the rule it breaks.
+        rule: the rule it breaks, as a sentence without its subject.
         remedy: what to do about it.
+        rule_id: the rule in one word, one of :data:`RuleId`; by default what errors of the class mostly say.
 
-    >>> print(TrainsimError("plan.tp", 6, "does not divide model.heads=128", "divisors up to 8: 1, 2, 4, 8"))
+    >>> error = TrainsimError("plan.tp", 6, "does not divide model.heads=128", "divisors up to 8: 1, 2, 4, 8", "conflict")
+    >>> print(error)
     plan.tp=6: does not divide model.heads=128; divisors up to 8: 1, 2, 4, 8
+    >>> error.path, error.value, error.rule_id
+    ('plan.tp', 6, 'conflict')
     """
 
-    def __init__(self, path: str, value: object, rule: str, remedy: str) -> None:
+    usual: ClassVar[RuleId] = "invalid"
+
+    def __init__(self, path: str, value: object, rule: str, remedy: str, rule_id: RuleId | None = None) -> None:
         self.path, self.value, self.rule, self.remedy = path, value, rule, remedy
+        self.rule_id: RuleId = rule_id or self.usual
         super().__init__(path, value, rule, remedy)
 
     def __str__(self) -> str:
@@ -30,10 +70,13 @@ class TrainsimError(ValueError):
         where = f"{self.path}={shown}" if self.path else shown
         return f"{where}: {self.rule}; {self.remedy}"
 
-    def under(self, head: str) -> TrainsimError:
+    def at(self, path: str) -> Self:
+        """The same error at another path."""
+        return type(self)(path, self.value, self.rule, self.remedy, self.rule_id)
+
+    def under(self, head: str) -> Self:
         """The same error seen from one level further out."""
-        path = f"{head}.{self.path}" if self.path else head
-        return type(self)(path, self.value, self.rule, self.remedy)
+        return self.at(f"{head}.{self.path}" if self.path else head)
 
 
 class SpecError(TrainsimError):
@@ -43,6 +86,7 @@ class SpecError(TrainsimError):
 class PathError(TrainsimError, KeyError):
     """A path leads nowhere."""
 
+    usual = "unknown-path"
     __str__ = TrainsimError.__str__
 
 
@@ -52,6 +96,8 @@ class ConfigError(TrainsimError):
 
 class LedgerError(TrainsimError):
     """Two ledgers can't be put together."""
+
+    usual = "unit-mismatch"
 
 
 class CatalogError(TrainsimError):
@@ -65,27 +111,54 @@ class BeliefError(TrainsimError):
 class EstimateError(TrainsimError):
     """An answer needs an input that was not given."""
 
+    usual = "missing"
+
 
 class ClaimError(TrainsimError):
     """A claim can't be put to the test as it stands."""
 
 
+def recast(error: TrainsimError, kind: type[TrainsimError], path: str | None = None) -> TrainsimError:
+    """The same error as one of another class, at its own path or another.
+
+    >>> recast(SpecError("p5", 3, "is above p95", "swap them"), BeliefError, "price.p5")
+    BeliefError('price.p5', 3, 'is above p95', 'swap them')
+    """
+    return kind(error.path if path is None else path, error.value, error.rule, error.remedy, error.rule_id)
+
+
 def check_kind(value: object, kind: type, path: str, remedy: str) -> None:
-    """Whether an argument is of the kind a function takes.
+    """Refuse an argument of another type than a function takes.
 
     Raises:
-        SpecError: it is not; the remedy says how to come by one.
+        SpecError: it is of another type; the remedy says how to get one.
 
     >>> check_kind("llama", dict, "model", "ts.catalog.model('llama')")
     Traceback (most recent call last):
-    trainsim.core.errors.SpecError: model='llama': is no dict; give ts.catalog.model('llama')
+    trainsim.core.errors.SpecError: model='llama': is not a dict; give ts.catalog.model('llama')
     """
     if not isinstance(value, kind):
-        raise SpecError(path, value, f"is no {kind.__name__}", f"give {remedy}")
+        article = "an" if kind.__name__[0] in "AEIOU" else "a"
+        raise SpecError(path, value, f"is not {article} {kind.__name__}", f"give {remedy}", "wrong-type")
 
 
 class TrainsimWarning(UserWarning):
     """Something allowed, but rarely meant."""
+
+
+class SkippedRow(TrainsimWarning):
+    """A row of a file that could not be read; the others were.
+
+    Args:
+        error: why, with path, value, rule and remedy.
+    """
+
+    def __init__(self, error: TrainsimError) -> None:
+        self.error = error
+        super().__init__(error)
+
+    def __str__(self) -> str:
+        return f"skipped: {self.error}"
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "known") -> str:
@@ -97,7 +170,7 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "known") -> s
     'known: hfu, mfu'
     """
     words = sorted(set(known))
-    near = difflib.get_close_matches(word, words, n=3, cutoff=0.6)
+    near = difflib.get_close_matches(word[:200], words, n=3, cutoff=0.6)
     if not near:
         tail = word.rsplit(".", 1)[-1]
         near = [w for w in words if w.rsplit(".", 1)[-1] == tail][:3]

@@ -47,7 +47,7 @@ class Ledger:
         kept: dict[str, Ledger | Num] = {}
         for name, part in parts.items():
             if "." in name:
-                raise LedgerError(name, part, "a part's name may not hold a dot", "nest ledgers for levels")
+                raise LedgerError(name, part, "a part's name may not hold a dot", "nest ledgers for levels", "invalid")
             grown = Ledger(unit, part) if isinstance(part, Mapping) else part
             if isinstance(grown, Ledger) and grown.unit != unit:
                 raise LedgerError(name, grown.unit, f"is a part of a ledger in {unit}", "convert it first: .scaled(factor, unit)")

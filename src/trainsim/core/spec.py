@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeV
 
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
-from pydantic_core import PydanticCustomError, core_schema
+from pydantic_core import core_schema
 
-from . import toml_io as toml
+from . import toml_io
 from .errors import PathError, SpecError, did_you_mean
+from .registry import find_member, kind_of, members, resolve, trusting
 from .units import Arrays, Num, Unit, arrays_are
-from .validation_errors import explained
+from .validation_errors import explained, field_error
+from .values import check_text
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -38,14 +38,17 @@ class _SpecMeta(ModelMetaclass):
     positional: tuple[str, ...]
     model_fields: dict[str, FieldInfo]
 
-    def __call__(cls, *args: Any, **fields: Any) -> Any:
+    def __call__(cls, /, *args: Any, **fields: Any) -> Any:
         if len(args) > len(cls.positional):
             rule = f"takes at most {len(cls.positional)} values by position"
-            raise SpecError(cls.__name__, args, rule, f"name them: {', '.join(cls.model_fields)}")
+            raise SpecError(cls.__name__, args, rule, f"name them: {', '.join(cls.model_fields)}", "wrong-type")
         if inspect.isabstract(cls):
             known = ", ".join(sorted(members(cls)))
-            raise SpecError(cls.__name__, fields, "is the face of a family, not a member", f"use one of: {known}")
+            raise SpecError(cls.__name__, fields, "is the face of a family, not a member", f"use one of: {known}", "unknown-kind")
         fields = dict(zip(cls.positional, args, strict=False)) | fields
+        for name, value in fields.items():
+            if type(value) is str:
+                check_text(value, name)
         try:
             return super().__call__(**fields)
         except ValidationError as error:
@@ -81,7 +84,7 @@ class Spec(BaseModel, metaclass=_SpecMeta):
     def _key(self) -> tuple[Any, ...]:
         if self._drawn:
             rule = "can't be compared, hashed or saved"
-            raise SpecError(type(self).__name__, "an array of draws", rule, "compare the spec it was drawn from")
+            raise SpecError(type(self).__name__, "an array of draws", rule, "compare the spec it was drawn from", "not-scalar")
         compared = self._compared()
         return tuple([compared[name] for name in _fields(type(self))])
 
@@ -161,12 +164,12 @@ class Spec(BaseModel, metaclass=_SpecMeta):
             head, _, rest = path.partition(".")
             if head not in type(self).model_fields:
                 meant = did_you_mean(path, [*type(self).model_fields, *self.numbers()])
-                raise PathError(path, value, f"is no field of {type(self).__name__}", meant)
+                raise PathError(path, value, f"is no field of {type(self).__name__}", meant, "unknown-field")
             by_head.setdefault(head, {})[rest] = value
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         for head, inner in by_head.items():
             if "" in inner and len(inner) > 1:
-                raise SpecError(head, sorted(inner), "is replaced whole and in part at once", "give one or the other")
+                raise SpecError(head, sorted(inner), "is replaced whole and in part at once", "give one or the other", "duplicate")
             fields[head] = inner[""] if "" in inner else self._inner(head, fields[head], inner)
         made = type(self)(**fields)
         made._sources = _still_known(self._sources, changes)
@@ -191,7 +194,7 @@ class Spec(BaseModel, metaclass=_SpecMeta):
             raise error.under(head) from None
         path = f"{head}.{next(iter(changes))}"
         meant = did_you_mean(path, self.numbers(), "numbers of this spec")
-        raise PathError(path, changes[next(iter(changes))], f"{head} has no parts", meant)
+        raise PathError(path, changes[next(iter(changes))], f"{head} has no parts", meant, "unknown-field")
 
     # provenance ------------------------------------------------------------------------------------------------
 
@@ -224,35 +227,45 @@ class Spec(BaseModel, metaclass=_SpecMeta):
         """Plain nested dict that mirrors the paths; ``type(self)(**d)`` gives an equal spec."""
         self._key()
         values = {name: getattr(self, name) for name in type(self).model_fields}
-        return {n: _plain(v) for n, v in values.items() if v is not None or type(self).model_fields[n].default is not None}
+        infinite = {name for name, value in values.items() if isinstance(value, float) and np.isinf(value)}  # bounds left out
+        told = {n: v for n, v in values.items() if v is not None or type(self).model_fields[n].default is not None}
+        return {name: _plain(value) for name, value in told.items() if name not in infinite}
 
     def save(self, path: str | Path) -> None:
-        """Write the spec as TOML whose tables mirror its paths; nothing is left at ``path`` if it can't be written."""
-        text = toml.dumps({"spec": kind_of(type(self)), **self.to_dict()})
-        recorded = dict(self._recorded(""))
-        if recorded:
-            text += "\n[sources]\n" + "".join(f"{toml.quote(p)} = {toml.quote(s)}\n" for p, s in sorted(recorded.items()))
-        toml.write(path, text)
-
-    @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Read a spec that ``save`` wrote. A class of the user's own is imported by the path its ``kind`` names.
+        """Write the spec as TOML whose tables mirror its paths, or as JSON where the path ends in ``.json``.
 
         Raises:
-            SpecError: the file is cut short, holds another kind of spec, or a value breaks a rule.
+            SpecError: it can't be written; what stood at ``path`` before is kept.
         """
-        data = toml.read(path)
+        sources = dict(sorted(self._recorded("")))
+        data = {"spec": kind_of(type(self)), **self.to_dict(), **({"sources": sources} if sources else {})}
+        toml_io.save(path, data)
+
+    @classmethod
+    def load(cls, path: str | Path, *, trusted: Sequence[str] = ()) -> Self:
+        """Read a spec that ``save`` wrote.
+
+        Args:
+            path: a TOML file, or a JSON file that ends in ``.json``.
+            trusted: modules with classes of the user's own that the file may name, ``("my_layers",)``; no other is imported.
+
+        Raises:
+            SpecError: the file is cut short, holds another kind of spec, names a module that is not trusted, or a value breaks a rule.
+        """
+        name = Path(path).name if isinstance(path, (str, Path)) else "file"
+        data = toml_io.load(path)
         kind, sources = data.pop("spec", kind_of(cls)), data.pop("sources", {})
-        member = find_member(cls, kind, str(path))
-        made: Self = member(**toml.with_none(data))
+        if not isinstance(sources, dict) or not all(isinstance(source, str) for source in sources.values()):
+            raise SpecError("sources", sources, "is not a table of texts", 'write [sources] "path" = "where from"', "wrong-type")
+        with trusting(trusted):
+            made: Self = find_member(cls, kind, name)(**data)
         return made.with_sources(sources) if sources else made
 
 
 class Family(Spec):
     """The face of an open family (attention, price, efficiency …): abstract, with final members.
 
-    Where a spec has a field of the face's type, a dict's ``kind`` picks the member: the class name for
-    members of this library, ``"package.module:Class"`` for a class of the user's own.
+    Where a spec has a field of the face's type, a dict's ``kind`` picks the member (:mod:`trainsim.core.registry`).
     """
 
     @classmethod
@@ -268,12 +281,8 @@ def _member_of(face: type[Family], value: Any) -> Family:
     if isinstance(value, face):
         return value
     if not isinstance(value, Mapping) or "kind" not in value:
-        raise PydanticCustomError(
-            "trainsim",
-            "{rule}",
-            {"rule": f"must be one of the {face.__name__} family", "remedy": f"kinds: {', '.join(sorted(members(face)))}"},
-        )
-    fields = {k: v for k, v in value.items() if k != "kind"}
+        raise field_error(f"must be one of the {face.__name__} family", f"kinds: {', '.join(sorted(members(face)))}", "unknown-kind")
+    fields = {str(k): v for k, v in value.items() if k != "kind"}
     made: Family = find_member(face, value["kind"], "kind")(**fields)
     return made
 
@@ -283,46 +292,6 @@ def _own_kind(member: type[Family], value: Any) -> Any:
     if isinstance(value, Mapping) and value.get("kind") == kind_of(member):
         return {name: field for name, field in value.items() if name != "kind"}
     return value
-
-
-def members(face: type) -> dict[str, type]:
-    """Every final member of a family that has been defined so far, by kind."""
-    found: dict[str, type] = {}
-    child: type
-    for child in face.__subclasses__():
-        found |= members(child)
-        if not inspect.isabstract(child):
-            found[kind_of(child)] = child
-    return found
-
-
-def kind_of(cls: type) -> str:
-    """How a class is named in files: bare for this library's own, import path for a user's."""
-    return cls.__name__ if cls.__module__.startswith("trainsim.") else f"{cls.__module__}:{cls.__qualname__}"
-
-
-def find_member(face: type, kind: Any, path: str) -> Any:
-    """The class a ``kind`` names; a user's own is imported.
-
-    Raises:
-        SpecError: no such member, or the import path leads to something else.
-    """
-    known = members(face) if inspect.isabstract(face) or face.__subclasses__() else {}
-    known.setdefault(kind_of(face), face)
-    if isinstance(kind, str) and kind in known and not inspect.isabstract(known[kind]):
-        return known[kind]
-    if isinstance(kind, str) and ":" in kind:
-        module, _, name = kind.partition(":")
-        try:
-            target: Any = sys.modules.get(module) or importlib.import_module(module)
-            for attribute in name.split("."):
-                target = getattr(target, attribute)
-        except (ImportError, AttributeError) as error:
-            raise SpecError(path, kind, f"can't be imported ({error})", "put its module on the Python path") from None
-        if isinstance(target, type) and issubclass(target, face):
-            return target
-    final = [k for k, c in known.items() if not inspect.isabstract(c)]
-    raise SpecError(path, kind, f"is no {face.__name__}", did_you_mean(str(kind), final))
 
 
 @dataclass(frozen=True)
@@ -349,15 +318,9 @@ def _unique(items: Sequence[Any]) -> tuple[Any, ...]:
     names = [item.name for item in items]
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:
-        raise PydanticCustomError(
-            "trainsim",
-            "{rule}",
-            {"rule": f"has two items named {twice[0]!r}", "remedy": "give each its own name: paths address items by name"},
-        )
+        raise field_error(f"has two items named {twice[0]!r}", "give each its own name: paths address items by name", "duplicate")
     if bad := [n for n in names if not n or "." in n]:
-        raise PydanticCustomError(
-            "trainsim", "{rule}", {"rule": f"has an item named {bad[0]!r}", "remedy": "a name is not empty and holds no dot"}
-        )
+        raise field_error(f"has an item named {bad[0]!r}", "a name is not empty and holds no dot", "invalid")
     return tuple(items)
 
 
@@ -388,9 +351,11 @@ class Batch(Generic[S]):
         lengths = {path: np.shape(values) for path, values in draws.items()}
         for path, shape in lengths.items():
             if len(shape) != 1:
-                raise SpecError(path, draws[path], f"has shape {shape}, not (n,)", "give one array of draws, or replace a single number")
+                raise SpecError(
+                    path, draws[path], f"has shape {shape}, not (n,)", "give one array of draws, or replace a single number", "not-scalar"
+                )
         if len(set(lengths.values())) > 1:
-            raise SpecError("draws", lengths, "are of different lengths", "draw the same number for every path")
+            raise SpecError("draws", lengths, "are of different lengths", "draw the same number for every path", "conflict")
         with arrays_are(met):
             self.spec: S = spec.replace(draws) if draws else spec
         self.paths = tuple(draws)
@@ -403,13 +368,13 @@ class Batch(Generic[S]):
 # helpers ---------------------------------------------------------------------------------------------------------
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1024)
 def _fields(cls: type[Spec]) -> tuple[str, ...]:
     """Names of a spec's fields; pydantic's own mapping takes longer to come by than all of their values."""
     return tuple(cls.model_fields)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1024)
 def _units(cls: type[Spec]) -> dict[str, Unit]:
     """The Unit of each field that has one; an optional number keeps its unit inside the union."""
     found: dict[str, Unit] = {}
@@ -485,6 +450,15 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return list(value)
     return value
+
+
+def by_id(kind: str) -> BeforeValidator:
+    """Validator of a field that accepts a catalogue id in place of a spec of that class.
+
+    Args:
+        kind: the class's name, as in ``Annotated[Stack, by_id("Stack")]``.
+    """
+    return BeforeValidator(lambda value: resolve(kind, value, kind.lower()) if isinstance(value, str) else value)
 
 
 AsTuple = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)

@@ -1,55 +1,70 @@
-"""TOML in and out: the standard library reads it, this writes the plain subset specs need."""
+"""Specs and rows as files: nested dicts written as TOML or JSON, read through the guarded door."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import tempfile
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .errors import SpecError
+from . import reading
+from .errors import SpecError, TrainsimError
 
 NONE = "(none)"
-"""TOML has no null: what is absent by choice, where the default is something, is written as this word."""
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
+"""TOML has no null: a value that is absent by choice, where the default is another, is written as this word."""
 
 
-def read(path: str | Path) -> dict[str, Any]:
-    """A TOML file as nested dicts.
+def load(path: str | Path, error: type[TrainsimError] = SpecError) -> dict[str, Any]:
+    """A TOML file, or a JSON file that ends in ``.json``, as nested dicts.
+
+    Args:
+        path: the file.
+        error: class of the error.
 
     Raises:
-        SpecError: no such file, one that can't be read, or not whole TOML; says the line.
+        TrainsimError: what the guarded door refuses, or JSON that is not an object.
     """
-    try:
-        with Path(path).open("rb") as file:
-            return tomllib.load(file)
-    except FileNotFoundError:
-        raise SpecError("", str(path), "there is no such file", "give the path of a file that save() wrote") from None
-    except OSError as error:
-        raise SpecError("", str(path), f"can't be read ({error.strerror})", "give the path of a file that save() wrote") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SpecError("", str(path), f"is not whole TOML ({error})", "restore the file; it may be cut short") from None
+    text = reading.read_text(path, error)
+    name = Path(path).name
+    data = reading.parse_json(text, name, error) if _is_json(path) else reading.parse_toml(text, name, error)
+    if not isinstance(data, dict):
+        raise error(name, type(data).__name__, "is not an object", "give {…} with named fields", "wrong-type")
+    return {key: _with_none(value) for key, value in data.items()}
 
 
-def write(path: str | Path, text: str) -> None:
-    """Put text into a file at once: a failure leaves what was there before.
+def save(path: str | Path, data: Mapping[str, Any]) -> None:
+    """Write nested dicts to a file: JSON where its name ends in ``.json``, TOML otherwise.
 
     Raises:
-        SpecError: the folder is not there, or may not be written to.
+        SpecError: a value that neither can hold, or a file that can't be written.
+    """
+    write_text(path, json.dumps(_without_none(data), indent=2, ensure_ascii=False) + "\n" if _is_json(path) else dumps(data))
+
+
+def _is_json(path: str | Path) -> bool:
+    return Path(path).suffix.lower() == ".json"
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Put a text into a file at once: a failure leaves what was there before.
+
+    Raises:
+        SpecError: no such folder, or no right to write into it.
     """
     target = Path(path)
     try:
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     except OSError as error:
-        raise SpecError("", str(path), f"can't be written ({error.strerror})", "give a path in a folder that is there") from None
+        raise SpecError("", str(path), f"can't be written ({error.strerror})", "give a path in an existing folder", "unwritable") from None
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
         Path(temporary).replace(target)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        raise SpecError("", str(path), f"can't be written ({error.strerror})", "give another path", "unwritable") from None
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
@@ -58,55 +73,35 @@ def write(path: str | Path, text: str) -> None:
 def dumps(data: Mapping[str, Any]) -> str:
     """Nested dicts as TOML, tables mirroring the nesting; floats keep every digit.
 
-    >>> print(dumps({"a": 1.5, "b": {"c": "x"}}), end="")
+    >>> print(dumps({"a": 1.5, "b": {"c": None}}), end="")
     a = 1.5
     <BLANKLINE>
     [b]
-    c = "x"
+    c = "(none)"
     """
-    return "".join(_table(data, ())).lstrip("\n")
+    import tomli_w
+
+    return tomli_w.dumps(_without_none(data))
 
 
-def with_none(data: Any) -> Any:
-    """What was read, with the word that stands for nothing made None again."""
-    if isinstance(data, Mapping):
-        return {key: with_none(value) for key, value in data.items()}
-    return None if data == NONE else data
-
-
-def quote(text: str) -> str:
-    """A basic TOML string."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _table(data: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
-    own = [f"{_key(k)} = {_value(v)}\n" for k, v in data.items() if not isinstance(v, Mapping)]
-    inner = [line for k, v in data.items() if isinstance(v, Mapping) for line in _table(v, (*path, k))]
-    header = [f"\n[{'.'.join(map(_key, path))}]\n"] if path and (own or not inner) else []
-    return [*header, *own, *inner]
-
-
-def _key(key: str) -> str:
-    return key if _BARE.fullmatch(key) else quote(key)
-
-
-def _value(value: Any) -> str:
+def _without_none(value: Any) -> Any:
+    """A copy with the word for nothing where a value is None."""
     match value:
         case None:
-            return quote(NONE)
-        case bool():
-            return "true" if value else "false"
-        case int():
-            return str(value)
-        case float():
-            return repr(value)
-        case str():
-            return quote(value)
-        case list() | tuple():
-            return "[" + ", ".join(map(_value, value)) + "]"
+            return NONE
         case Mapping():
-            return "{" + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items()) + "}"
+            return {str(key): _without_none(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [_without_none(inner) for inner in value]
+        case bool() | int() | float() | str():
+            return value
         case _:
-            raise SpecError(
-                "", value, f"a {type(value).__name__} can't be written to TOML", "keep specs to numbers, words, lists and specs"
-            )
+            rule = f"a {type(value).__name__} can't be written to a file"
+            raise SpecError("", value, rule, "keep specs to numbers, words, lists and specs", "unwritable")
+
+
+def _with_none(value: Any) -> Any:
+    """What was read, with None where the word for nothing stands."""
+    if isinstance(value, dict):
+        return {key: _with_none(inner) for key, inner in value.items()}
+    return None if value == NONE else value

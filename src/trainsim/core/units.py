@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic_core import PydanticCustomError, core_schema
+from pydantic_core import core_schema
+
+from .validation_errors import field_error
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -23,9 +25,8 @@ Num = float | NDArray[np.float64]
 Holds = bool | NDArray[np.bool_]
 """Whether something holds: for one number, or for each of many."""
 
-# glibc gives freed memory back to the kernel until it has seen a large piece freed, after which it keeps so much for reuse;
-# arrays that come and go would else be paged in anew each time, which costs more than filling them
-np.empty(1 << 21)
+LARGEST = 1e60
+"""The largest size of a number that a field takes: products of several stay within a float64."""
 
 SECONDS_PER_HOUR = 3600.0
 HOURS_PER_DAY = 24.0
@@ -178,25 +179,32 @@ class Unit:
         if isinstance(value, np.ndarray) and value.ndim > 0:
             met = _arrays.get()
             if met is Arrays.REFUSED:
-                raise _complaint("holds one number, not an array", "put draws over it with ts.Beliefs and ts.simulate, or ts.Batch")
+                raise field_error(
+                    "holds one number, not an array", "put draws over it with ts.Beliefs and ts.simulate, or ts.Batch", "not-scalar"
+                )
             if value.dtype.kind not in "iuf":
-                raise _complaint("must be numbers", f"give an array of floats [{self.symbol or 'ratio'}]")
+                raise field_error("must be numbers", f"give an array of floats [{self.symbol or 'ratio'}]", "wrong-type")
             array = np.asarray(value, dtype=np.float64)
             if met is Arrays.KNOWN:
                 return array
         elif isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating, np.ndarray)):
-            raise _complaint("must be a number", f"give a plain number [{self.symbol or 'ratio'}]")
+            raise field_error("must be a number", f"give a plain number [{self.symbol or 'ratio'}]", "wrong-type")
         else:
+            size: Any = abs(value)
+            if math.inf > size > LARGEST:
+                raise field_error(
+                    f"must be at most {LARGEST:g} in size", f"give a smaller number [{self.symbol or 'ratio'}]", "out-of-bounds"
+                )
             array = np.float64(value)  # type: ignore[assignment]
         if array.size and self._holds(array.min()) and self._holds(array.max()):  # both are NaN if any draw is
             return array if np.ndim(array) else float(array)
         if not np.all(np.isfinite(array)):
-            raise _complaint("must be finite", f"give a finite number [{self.symbol or 'ratio'}]")
+            raise field_error("must be finite", f"give a finite number [{self.symbol or 'ratio'}]", "not-finite")
         outside = ((array <= self.gt) if self.gt is not None else False) | ((array < self.ge) if self.ge is not None else False)
         outside |= ((array >= self.lt) if self.lt is not None else False) | ((array > self.le) if self.le is not None else False)
         if np.any(outside):
             culprit = "" if np.ndim(array) == 0 else f" (draw {int(np.argmax(outside))} is {array[np.argmax(outside)]:g})"
-            raise _complaint(self.rule + culprit, f"it is {self.doc or 'a number'} in [{self.symbol or 'ratio'}]")
+            raise field_error(self.rule + culprit, f"it is {self.doc or 'a number'} in [{self.symbol or 'ratio'}]", "out-of-bounds")
         return array if np.ndim(array) else float(array)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
@@ -206,10 +214,6 @@ class Unit:
         bounds = {"exclusiveMinimum": self.gt, "minimum": self.ge, "exclusiveMaximum": self.lt, "maximum": self.le}
         described = {"type": "number", "unit": self.symbol, "description": self.doc}
         return described | {key: bound for key, bound in bounds.items() if bound is not None}
-
-
-def _complaint(rule: str, remedy: str) -> PydanticCustomError:
-    return PydanticCustomError("trainsim", "{rule}", {"rule": rule, "remedy": remedy})
 
 
 def half_last_digit(quoted: float) -> float:

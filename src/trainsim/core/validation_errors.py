@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
+from pydantic_core import PydanticCustomError
 
-from .errors import SpecError, TrainsimError, did_you_mean
+from .errors import RuleId, SpecError, TrainsimError, did_you_mean
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
 
 _GIVE = {"string_type": "a text in quotes", "int_type": "a whole number", "literal_error": "one of these words", "is_instance_of": "a list"}
 """Kind of pydantic's complaint → what to give instead."""
+_RULES: Mapping[str, RuleId] = {"literal_error": "unknown-name", "enum": "unknown-name", "finite_number": "not-finite"}
+"""Kind of pydantic's complaint → the rule that is broken; kinds that end in ``_type`` want another type."""
+
+
+def field_error(rule: str, remedy: str, rule_id: RuleId) -> PydanticCustomError:
+    """What a field's own validator raises; :func:`explained` adds path and value."""
+    return PydanticCustomError("trainsim", "{rule}", {"rule": rule, "remedy": remedy, "rule_id": rule_id})
 
 
 def explained(cls: Any, error: ValidationError, fields: Mapping[str, Any]) -> TrainsimError:
@@ -23,28 +31,33 @@ def explained(cls: Any, error: ValidationError, fields: Mapping[str, Any]) -> Tr
     complaints = error.errors(include_url=False)
     first: ErrorDetails = next((c for c in complaints if c["type"] == "extra_forbidden"), complaints[0])
     path = _spoken(first["loc"], fields)
-    rule, remedy = first["msg"], f"see {cls.__name__}"
     context = first.get("ctx", {})
     match first["type"]:
         case "trainsim":
-            rule, remedy = context["rule"], context["remedy"]
+            return SpecError(path or cls.__name__, first["input"], context["rule"], context["remedy"], context["rule_id"])
         case "missing":
-            rule, remedy = "is required", f"give {path.rpartition('.')[2]}"
-            return SpecError(path, None, rule, remedy)
+            return SpecError(path, None, "is required", f"give {path.rpartition('.')[2]}", "missing")
         case "extra_forbidden":
             owner = _owner(cls, first["loc"])
-            rule, remedy = f"is no field of {owner.__name__}", did_you_mean(path.rpartition(".")[2], owner.model_fields, "its fields")
-        case "value_error":
-            inner = context.get("error")
-            if isinstance(inner, TrainsimError):
-                return type(inner)(".".join(p for p in (path, inner.path) if p), inner.value, inner.rule, inner.remedy)
-            rule, remedy = str(inner), "see the rule"
+            meant = did_you_mean(path.rpartition(".")[2], owner.model_fields, "its fields")
+            return SpecError(path, first["input"], f"is not a field of {owner.__name__}", meant, "unknown-field")
+        case "value_error" if isinstance(inner := context.get("error"), TrainsimError):
+            return inner.at(".".join(p for p in (path, inner.path) if p))
         case "model_type":
-            rule, remedy = f"must be a {context['class_name']}", f"give a {context['class_name']}, or a dict of its fields"
-        case _:
-            rule = f"{rule[0].lower()}{rule[1:]}".replace("input should", "must")
-            remedy = f"give {_GIVE[first['type']]}" if first["type"] in _GIVE else f"see help({_owner(cls, first['loc']).__name__})"
-    return SpecError(path or cls.__name__, first["input"], rule, remedy)
+            name = context["class_name"]
+            return SpecError(
+                path or cls.__name__, first["input"], f"must be a {name}", f"give a {name}, or a dict of its fields", "wrong-type"
+            )
+        case kind:
+            rule = f"{first['msg'][0].lower()}{first['msg'][1:]}".replace("input should", "must")
+            remedy = f"give {_GIVE[kind]}" if kind in _GIVE else f"see help({_owner(cls, first['loc']).__name__})"
+            return SpecError(path or cls.__name__, first["input"], rule, remedy, _rule_of(kind))
+
+
+def _rule_of(kind: str) -> RuleId:
+    """The rule that a kind of pydantic's complaint stands for."""
+    bounded = kind.startswith(("greater_than", "less_than", "too_", "string_too_"))
+    return _RULES.get(kind, "out-of-bounds" if bounded else "invalid" if kind == "value_error" else "wrong-type")
 
 
 def _owner(cls: Any, loc: Sequence[int | str]) -> Any:

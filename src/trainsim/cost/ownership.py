@@ -46,7 +46,7 @@ class Site(Spec):
     def _consistent(self) -> Self:
         if (self.usd_per_kw_month is None) is not (self.rated_watts is None):
             missing = "rated_watts" if self.rated_watts is None else "usd_per_kw_month"
-            raise SpecError(missing, None, "is missing: hosting is a price times the power kept ready", "give both, or neither")
+            raise SpecError(missing, None, "is missing: hosting is a price times the power kept ready", "give both, or neither", "missing")
         return self
 
     def yearly(self, utilization: Num) -> dict[str, Num]:
@@ -114,15 +114,21 @@ class Ownership(Price):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.amortisation is None and self.life_years is None:
-            raise SpecError("life_years", None, "is required", "give the useful life, or amortisation=ts.ValueDecline(…)")
+            raise SpecError("life_years", None, "is required", "give the useful life, or amortisation=ts.ValueDecline(…)", "missing")
         if self.amortisation is not None:
             for name in ("life_years", "cost_of_capital", "residual_share"):
                 if getattr(self, name) is not None:
-                    raise SpecError(name, getattr(self, name), "stands beside amortisation, which spreads the price itself", "give one")
+                    raise SpecError(
+                        name, getattr(self, name), "stands beside amortisation, which spreads the price itself", "give one", "conflict"
+                    )
         if self.operating_share is None and self.site is None:
-            raise SpecError("operating_share", None, "is missing: machines need power", "give it, or site=…; 0 means capital alone")
+            raise SpecError(
+                "operating_share", None, "is missing: machines need power", "give it, or site=…; 0 means capital alone", "missing"
+            )
         if self.operating_share is not None and self.site is not None:
-            raise SpecError("operating_share", self.operating_share, "stands beside site: power would be paid twice", "give one")
+            raise SpecError(
+                "operating_share", self.operating_share, "stands beside site: power would be paid twice", "give one", "duplicate"
+            )
         return self
 
     def capital(self) -> Ledger:

@@ -26,5 +26,7 @@ def in_dollars_of(usd: Num, index: Mapping[int, float], paid: int, wanted: int) 
     """
     for year in (paid, wanted):
         if year not in index:
-            raise EstimateError("index", year, "is no year of the price index", f"years: {', '.join(map(str, sorted(index)))}")
+            raise EstimateError(
+                "index", year, "is no year of the price index", f"years: {', '.join(map(str, sorted(index)))}", "unknown-name"
+            )
     return usd * index[wanted] / index[paid]

@@ -70,7 +70,9 @@ class Quote(Price):
     def _consistent(self) -> Self:
         if (self.currency == "USD") is not (self.per_usd is None):
             rule = "is not given, but the price is in another currency" if self.per_usd is None else "is given for a price in dollars"
-            raise SpecError("per_usd", self.per_usd, rule, f"give currency={self.currency!r} and what a dollar buys of it, or neither")
+            raise SpecError(
+                "per_usd", self.per_usd, rule, f"give currency={self.currency!r} and what a dollar buys of it, or neither", "conflict"
+            )
         return self
 
     @property
@@ -111,7 +113,7 @@ class Quote(Price):
         share = gpu_hours / self.reserved_gpu_hours
         if np.any(share > 1.0):
             rule = f"is more than the {float(np.max(self.reserved_gpu_hours)):,.0f} hours reserved"
-            raise EstimateError("price.used_share", float(np.max(share)), rule, "reserve more nodes or days")
+            raise EstimateError("price.used_share", float(np.max(share)), rule, "reserve more nodes or days", "out-of-bounds")
         return self.replace({"used_share": share})
 
     def rate(self) -> Ledger:

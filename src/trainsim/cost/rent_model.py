@@ -256,10 +256,12 @@ def _covariance(a: _Features, b: _Features, scales: RentScales) -> Array:
 
 def _check(quotes: Sequence[RentQuote], asked: Sequence[RentQuote]) -> None:
     if not quotes:
-        raise EstimateError("rent.quotes", 0, "no dated price is left to predict from", "give price its own belief, or a later as_of")
+        raise EstimateError(
+            "rent.quotes", 0, "no dated price is left to predict from", "give price its own belief, or a later as_of", "conflict"
+        )
     for quote in (*quotes, *asked):
         for name, value, known in (("tier", quote.tier, TIERS), ("term", quote.term, TERMS)):
             if value not in known:
-                raise EstimateError(f"rent.{name}", value, f"is not a known {name} of rent", f"use one of: {', '.join(known)}")
+                raise EstimateError(f"rent.{name}", value, f"is not a known {name} of rent", f"use one of: {', '.join(known)}", "conflict")
         if not quote.usd_per_gpu_hour > 0:
-            raise EstimateError("rent.usd_per_gpu_hour", quote.usd_per_gpu_hour, "must be > 0", "leave the row out")
+            raise EstimateError("rent.usd_per_gpu_hour", quote.usd_per_gpu_hour, "must be > 0", "leave the row out", "out-of-bounds")

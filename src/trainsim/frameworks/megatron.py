@@ -91,7 +91,9 @@ def from_megatron(arguments: Mapping[str, Any] | Sequence[str] | str) -> Plan:
         elif flag in _READERS:
             fields |= _READERS[flag](value, flags)
         elif not flag.startswith(ELSEWHERE):
-            raise SpecError(f"--{flag}", value, "can't be said by a plan", did_you_mean(flag, [*DEGREES, *_READERS], "flags that can"))
+            raise SpecError(
+                f"--{flag}", value, "can't be said by a plan", did_you_mean(flag, [*DEGREES, *_READERS], "flags that can"), "unsupported"
+            )
     dropped = [float(flags.get(name, DROPOUT)) for name in ("hidden-dropout", "attention-dropout")]
     fields["dropout"] = "on" if any(dropped) else "off"
     fields["precision"] = precision_of(flags)
@@ -120,14 +122,16 @@ def _flags(arguments: Mapping[str, Any] | Sequence[str] | str) -> dict[str, Any]
         elif flag:
             found[flag].append(word)
         else:
-            raise SpecError("arguments", word, "stands before the first flag", "begin with a flag: --tensor-model-parallel-size 8")
+            raise SpecError(
+                "arguments", word, "stands before the first flag", "begin with a flag: --tensor-model-parallel-size 8", "syntax"
+            )
     return {flag: True if not words else words[0] if len(words) == 1 else words for flag, words in found.items()}
 
 
 def _sharding(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
     del flags
     if value not in SHARDING:
-        raise SpecError("--data-parallel-sharding-strategy", value, "is no strategy", did_you_mean(str(value), SHARDING))
+        raise SpecError("--data-parallel-sharding-strategy", value, "is no strategy", did_you_mean(str(value), SHARDING), "unknown-name")
     return {"zero": SHARDING.index(value)}
 
 
@@ -135,7 +139,9 @@ def _group(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
     pp = int(flags.get("pipeline-model-parallel-size", 1))
     if int(value) != pp:
         rule = "changes the order of interleaved passes"
-        raise SpecError("--microbatch-group-size-per-virtual-pipeline-stage", value, rule, f"leave it out, or give the {pp} of the ranks")
+        raise SpecError(
+            "--microbatch-group-size-per-virtual-pipeline-stage", value, rule, f"leave it out, or give the {pp} of the ranks", "unsupported"
+        )
     return {}
 
 
@@ -144,7 +150,9 @@ def _instances(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
     if int(value) == 1:
         return {}
     if "world-size" not in flags:
-        raise SpecError("--num-distributed-optimizer-instances", value, "needs the world size", "give --world-size, or Plan(shard=…)")
+        raise SpecError(
+            "--num-distributed-optimizer-instances", value, "needs the world size", "give --world-size, or Plan(shard=…)", "missing"
+        )
     model = [int(flags.get(f"{name}-model-parallel-size", 1)) for name in ("tensor", "pipeline")]
     return {"shard": int(flags["world-size"]) // (model[0] * model[1] * int(value))}
 
@@ -152,20 +160,24 @@ def _instances(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
 def _outer(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
     del flags
     if value != "no_shard":
-        raise SpecError("--outer-dp-sharding-strategy", value, "can't be said by a plan", "no_shard")
+        raise SpecError("--outer-dp-sharding-strategy", value, "can't be said by a plan", "no_shard", "unsupported")
     return {}
 
 
 def _renamed(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
     del flags
-    raise SpecError("--moe-layer-recompute", value, "is an old name", "--recompute-granularity selective --recompute-modules moe")
+    raise SpecError(
+        "--moe-layer-recompute", value, "is an old name", "--recompute-granularity selective --recompute-modules moe", "unsupported"
+    )
 
 
 def _granularity(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
     method = flags.get("recompute-method")
     if value == "full" and method == "uniform" and int(flags.get("recompute-num-layers", 1)) != 1:
         number = flags["recompute-num-layers"]
-        raise SpecError("--recompute-num-layers", number, "keeps one layer's input in so many", "give 1, or --recompute-method block")
+        raise SpecError(
+            "--recompute-num-layers", number, "keeps one layer's input in so many", "give 1, or --recompute-method block", "unsupported"
+        )
     if value == "full" and "recompute-num-layers" in flags and int(flags["recompute-num-layers"]) == 0:
         return {"recompute": "none"}
     return {"recompute": value}
@@ -185,7 +197,7 @@ def _optimizer(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
     del flags
     known = {"adam": "adamw", "sgd": "sgd", "muon": "muon", "dist_muon": "muon"}
     if value not in known:
-        raise SpecError("--optimizer", value, "is no optimizer a plan knows", did_you_mean(str(value), known))
+        raise SpecError("--optimizer", value, "is no optimizer a plan knows", did_you_mean(str(value), known), "unknown-name")
     return {"optimizer": known[value]}
 
 
@@ -290,7 +302,11 @@ def _written_precision(plan: Plan) -> list[str]:
             if precision_of(_flags(words)) == plan.precision:
                 return words
     raise SpecError(
-        "plan.precision", plan.recipe.name, "has no flags in Megatron-LM", f"{', '.join(FORMATS)}, or what its flags change in them"
+        "plan.precision",
+        plan.recipe.name,
+        "has no flags in Megatron-LM",
+        f"{', '.join(FORMATS)}, or what its flags change in them",
+        "unsupported",
     )
 
 
@@ -305,7 +321,7 @@ def _refuse(plan: Plan) -> None:
     }
     for field, (refused, remedy) in remedies.items():
         if refused:
-            raise SpecError(f"plan.{field}", getattr(plan, field), "has no flag in Megatron-LM", remedy)
+            raise SpecError(f"plan.{field}", getattr(plan, field), "has no flag in Megatron-LM", remedy, "unsupported")
 
 
 def _written_recompute(plan: Plan) -> list[str]:
@@ -327,6 +343,7 @@ def _written_recompute(plan: Plan) -> list[str]:
             tuple(left),
             "has no module in Megatron-LM",
             did_you_mean(left[0], [p for v in PARTS.values() for p in v]),
+            "unsupported",
         )
     return [*words, "--recompute-modules", *modules]
 

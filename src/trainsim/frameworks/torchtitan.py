@@ -59,7 +59,7 @@ def from_torchtitan(text: str | Mapping[str, Any]) -> Plan:
     try:
         given = dict(_leaves(tomllib.loads(text) if isinstance(text, str) else text))
     except tomllib.TOMLDecodeError as error:
-        raise SpecError("torchtitan", str(text), f"is no TOML ({error})", "give the file's text") from None
+        raise SpecError("torchtitan", str(text), f"is no TOML ({error})", "give the file's text", "syntax") from None
     fields: dict[str, Any] = {"attention": "fused", "loss": "plain", "precision": "bf16-fsdp", "zero": 3}
     for key, value in given.items():
         if key in DEGREES:
@@ -67,7 +67,7 @@ def from_torchtitan(text: str | Mapping[str, Any]) -> Plan:
         elif key in _READERS:
             fields |= _READERS[key](value, given)
         elif not key.startswith(ELSEWHERE):
-            raise SpecError(key, value, "can't be said by a plan", did_you_mean(key, [*DEGREES, *_READERS], "keys that can"))
+            raise SpecError(key, value, "can't be said by a plan", did_you_mean(key, [*DEGREES, *_READERS], "keys that can"), "unsupported")
     if "micro_batch" not in fields and fields.get("pp", 1) == 1:
         fields["micro_batch"] = int(given.get("training.local_batch_size", given.get("training.batch_size", 1)))
     if fields.get("tp", 1) > 1:
@@ -90,7 +90,9 @@ def _precision(given: Mapping[str, Any]) -> Precision | str:
     name = "bf16-fsdp"
     for converter in written.replace(" ", "").split(",") if isinstance(written, str) else written:
         if converter not in CONVERTERS:
-            raise SpecError("model.converters", converter, "is no converter a plan knows", did_you_mean(str(converter), CONVERTERS))
+            raise SpecError(
+                "model.converters", converter, "is no converter a plan knows", did_you_mean(str(converter), CONVERTERS), "unknown-name"
+            )
         name = CONVERTERS[converter]
     changed: dict[str, float] = {}
     if given.get("training.dtype", "float32") == "bfloat16":  # weights, gradients and moments all in half precision
@@ -111,14 +113,16 @@ def _leaves(level: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 def _schedule(value: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     key, known = "parallelism.pipeline_parallel_schedule", in_framework("torchtitan")
     if value not in known:
-        raise SpecError(key, value, "is no schedule of a plan", did_you_mean(str(value), known))
+        raise SpecError(key, value, "is no schedule of a plan", did_you_mean(str(value), known), "unknown-name")
     if given.get("parallelism.pipeline_parallel_degree", 1) == 1:
         return {}
     fixed, stages = known[value].stages_per_rank, given.get("parallelism.pipeline_parallel_stages_per_rank")
     if fixed is None:
         return {"schedule": known[value].name, "vpp": int(stages or USUAL_STAGES)}
     if stages not in {None, fixed}:
-        raise SpecError("parallelism.pipeline_parallel_stages_per_rank", stages, f"{value} has {fixed} to a rank", f"give {fixed}")
+        raise SpecError(
+            "parallelism.pipeline_parallel_stages_per_rank", stages, f"{value} has {fixed} to a rank", f"give {fixed}", "conflict"
+        )
     return {"schedule": known[value].name}
 
 
@@ -136,25 +140,28 @@ def _replicas(value: Any, given: Mapping[str, Any]) -> dict[str, Any]:
             value,
             "leaves the sharding degree to the world size",
             "give data_parallel_shard_degree as well",
+            "unsupported",
         )
     return {}
 
 
 def _checkpointing(value: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     if value not in {"none", "full", "selective"}:
-        raise SpecError("activation_checkpoint.mode", value, "is no mode of a plan", "none, full or selective")
+        raise SpecError("activation_checkpoint.mode", value, "is no mode of a plan", "none, full or selective", "unknown-name")
     if value != "selective":
         return {"recompute": value}
     option = str(given.get("activation_checkpoint.selective_ac_option", "2"))
     if option != "op":
-        raise SpecError("activation_checkpoint.selective_ac_option", option, "can't be said by a plan", "'op', or mode='full'")
+        raise SpecError(
+            "activation_checkpoint.selective_ac_option", option, "can't be said by a plan", "'op', or mode='full'", "unsupported"
+        )
     return {"recompute": "selective", "recompute_parts": ("ops",)}
 
 
 def _optimizer(value: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     del given
     if value not in OPTIMIZERS:
-        raise SpecError("optimizer.name", value, "is no optimizer a plan knows", did_you_mean(str(value), OPTIMIZERS))
+        raise SpecError("optimizer.name", value, "is no optimizer a plan knows", did_you_mean(str(value), OPTIMIZERS), "unknown-name")
     return {"optimizer": OPTIMIZERS[value]}
 
 
@@ -166,7 +173,11 @@ def _dispatcher(value: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     del given
     if value not in COMM_BACKENDS:
         raise SpecError(
-            "parallelism.expert_parallel_comm_backend", value, "is no backend a plan knows", did_you_mean(str(value), COMM_BACKENDS)
+            "parallelism.expert_parallel_comm_backend",
+            value,
+            "is no backend a plan knows",
+            did_you_mean(str(value), COMM_BACKENDS),
+            "unknown-name",
         )
     return {"dispatcher": COMM_BACKENDS[value]}
 
@@ -177,7 +188,7 @@ def _refused(key: str, usual: Any) -> Callable[[Any, Mapping[str, Any]], dict[st
     def read_usual(value: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         del given
         if value != usual:
-            raise SpecError(key, value, "can't be said by a plan", f"{key.partition('.')[2]} = {_toml(usual)}")
+            raise SpecError(key, value, "can't be said by a plan", f"{key.partition('.')[2]} = {_toml(usual)}", "unsupported")
         return {}
 
     return read_usual
@@ -234,7 +245,7 @@ def to_torchtitan(plan: Plan) -> str:
         dtypes = {"dtype": plan.recipe.master, "mixed_precision_reduce": plan.recipe.reduced}
         tables["training"] = {key: "bfloat16" for key, size in dtypes.items() if size == 2.0}
         if plan.precision != _precision({f"training.{k}": v for k, v in tables["training"].items()} | _converters(tables)):
-            raise SpecError("plan.precision", plan.recipe.name, "has no keys in torchtitan", "bf16-fsdp or fp8-fsdp")
+            raise SpecError("plan.precision", plan.recipe.name, "has no keys in torchtitan", "bf16-fsdp or fp8-fsdp", "unsupported")
     return "\n".join(f"[{name}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in table.items()) for name, table in tables.items())
 
 
@@ -270,4 +281,4 @@ def _refuse(plan: Plan) -> None:
     }
     for field, (refused, remedy) in remedies.items():
         if refused:
-            raise SpecError(f"plan.{field}", getattr(plan, field), "has no key in torchtitan", remedy)
+            raise SpecError(f"plan.{field}", getattr(plan, field), "has no key in torchtitan", remedy, "unsupported")

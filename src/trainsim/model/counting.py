@@ -195,12 +195,14 @@ def flops_per_token(
     rule = CONVENTIONS[known_convention(convention, "convention")]
     if mtp != "none" and rule.mtp is None:
         able = ", ".join(c.name for c in CONVENTIONS.values() if c.mtp is not None)
-        raise SpecError("mtp", mtp, f"convention {convention!r} has no multi-token prediction", f"use mtp='none', or one of: {able}")
+        raise SpecError(
+            "mtp", mtp, f"convention {convention!r} has no multi-token prediction", f"use mtp='none', or one of: {able}", "unsupported"
+        )
     if mtp not in get_args(Mtp):
-        raise SpecError("mtp", mtp, "is no way to count prediction modules", did_you_mean(str(mtp), get_args(Mtp), "ways"))
+        raise SpecError("mtp", mtp, "is no way to count prediction modules", did_you_mean(str(mtp), get_args(Mtp), "ways"), "unknown-name")
     for name, length in (("seq_len", seq_len), ("document_length", document_length)):
         if not (length is None or isinstance(length, Documents) or _at_least_one(length)):
-            raise SpecError(name, length, "must be >= 1", "give the length in tokens")
+            raise SpecError(name, length, "must be >= 1", "give the length in tokens", "out-of-bounds")
     passes = {name: _charged(model, rule, mtp, name) for name in ("forward", "backward")}
     asked = {mask for _, groups in passes.values() for mask in groups}
     keys = {mask: document_keys(partial(_keys, model.table.masks[mask], rule.pairs), seq_len, document_length) for mask in asked}
@@ -273,7 +275,7 @@ def known_convention(name: str, path: str = "") -> str:
         SpecError: there is no such convention.
     """
     if name not in CONVENTIONS:
-        raise SpecError(path, name, "is no counting convention", did_you_mean(str(name), CONVENTIONS, "conventions"))
+        raise SpecError(path, name, "is no counting convention", did_you_mean(str(name), CONVENTIONS, "conventions"), "unknown-name")
     return name
 
 
@@ -291,7 +293,7 @@ def _owned(t: OpTable, mtp: Mtp) -> NDArray[np.bool_]:
             return ~t.tied
         case "released":
             return ~t.tied | t.mtp
-    raise SpecError("mtp", mtp, "is no way to count prediction modules", did_you_mean(str(mtp), get_args(Mtp), "ways"))
+    raise SpecError("mtp", mtp, "is no way to count prediction modules", did_you_mean(str(mtp), get_args(Mtp), "ways"), "unknown-name")
 
 
 def _mtp_part(entry: Entry) -> str:

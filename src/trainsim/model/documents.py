@@ -39,11 +39,17 @@ class Documents(Spec):
     def _consistent(self) -> Self:
         lengths, weights = np.asarray(self.lengths, dtype=np.float64), np.asarray(self.weights, dtype=np.float64)
         if not lengths.size or not np.all(np.isfinite(lengths)) or np.any(lengths < 1):
-            raise SpecError("lengths", self.lengths, "must be one or more lengths of at least a token", "give lengths in tokens")
+            raise SpecError(
+                "lengths", self.lengths, "must be one or more lengths of at least a token", "give lengths in tokens", "out-of-bounds"
+            )
         if self.weights and len(self.weights) != len(self.lengths):
-            raise SpecError("weights", len(self.weights), f"are not one for each of {len(self.lengths)} lengths", "give one per length")
+            raise SpecError(
+                "weights", len(self.weights), f"are not one for each of {len(self.lengths)} lengths", "give one per length", "conflict"
+            )
         if self.weights and (not np.all(np.isfinite(weights)) or np.any(weights < 0) or weights.sum() <= 0):
-            raise SpecError("weights", self.weights, "must be >= 0, and not all zero", "give how many documents have each length")
+            raise SpecError(
+                "weights", self.weights, "must be >= 0, and not all zero", "give how many documents have each length", "out-of-bounds"
+            )
         return self
 
     @property

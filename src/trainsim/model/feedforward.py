@@ -109,9 +109,9 @@ class MixtureOfExperts(FeedForward):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.top_k > self.experts:
-            raise SpecError("top_k", self.top_k, f"is above experts={self.experts}", f"give at most {self.experts}")
+            raise SpecError("top_k", self.top_k, f"is above experts={self.experts}", f"give at most {self.experts}", "out-of-bounds")
         if self.shared_width < 0:
-            raise SpecError("shared_width", self.shared_width, "must be >= 0", "0 means no shared expert")
+            raise SpecError("shared_width", self.shared_width, "must be >= 0", "0 means no shared expert", "out-of-bounds")
         return self
 
     def ops(self, hidden: int) -> Iterator[Op]:

@@ -78,7 +78,9 @@ class Layers(Spec):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.positions and len(self.positions) != self.count:
-            raise SpecError("positions", len(self.positions), f"are not count={self.count} positions", "give one per layer, or none")
+            raise SpecError(
+                "positions", len(self.positions), f"are not count={self.count} positions", "give one per layer, or none", "conflict"
+            )
         return self
 
 
@@ -196,9 +198,9 @@ class Model(Spec):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if not self.stack:
-            raise SpecError("stack", self.stack, "has no layers", "give at least one Layers(name, count, block)")
+            raise SpecError("stack", self.stack, "has no layers", "give at least one Layers(name, count, block)", "empty")
         if self.layers > MAX_LAYERS:
-            raise SpecError("stack", self.layers, f"has more than {MAX_LAYERS} layers", "check the layer count")
+            raise SpecError("stack", self.layers, f"has more than {MAX_LAYERS} layers", "check the layer count", "too-large")
         given = sorted(p for kind in self.stack for p in kind.positions)
         if given and given != list(range(self.layers)):
             raise SpecError(
@@ -206,10 +208,15 @@ class Model(Spec):
                 f"{len(given)} positions",
                 f"do not cover layers 0 to {self.layers - 1} once each",
                 "give every kind its positions, or none",
+                "conflict",
             )
         if reserved := {kind.name for kind in self.stack} & {"embedding", "head", "mtp", "forward", "backward"}:
             raise SpecError(
-                "stack", min(reserved), "is the name of another part", "name the kind of layer otherwise: dense, moe, sliding …"
+                "stack",
+                min(reserved),
+                "is the name of another part",
+                "name the kind of layer otherwise: dense, moe, sliding …",
+                "duplicate",
             )
         return self
 
@@ -253,7 +260,7 @@ def stack_of(kinds: Sequence[tuple[str, Block]]) -> tuple[Layers, ...]:
     positions: dict[str, list[int]] = {}
     for i, (name, block) in enumerate(kinds):
         if blocks.setdefault(name, block) != block:
-            raise SpecError("stack", name, "names two different blocks", "give each kind of layer its own name")
+            raise SpecError("stack", name, "names two different blocks", "give each kind of layer its own name", "duplicate")
         positions.setdefault(name, []).append(i)
     in_order = [i for where in positions.values() for i in where] == list(range(len(kinds)))
     return tuple(

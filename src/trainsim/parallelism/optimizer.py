@@ -10,7 +10,8 @@ import numpy as np
 from pydantic import PlainValidator
 
 from ..core.errors import SpecError, did_you_mean
-from ..core.spec import Family, find_member
+from ..core.registry import find_member
+from ..core.spec import Family
 from ..core.units import Num
 from .precision import Precision
 
@@ -157,7 +158,9 @@ def optimizer_of(optimizer: Optimizer | str) -> Optimizer:
 
 def _known(value: Any) -> Any:
     if isinstance(value, str) and value not in OPTIMIZERS:
-        raise SpecError("", value, "is no optimizer", did_you_mean(value, OPTIMIZERS) + "; or give a ts.Optimizer of your own")
+        raise SpecError(
+            "", value, "is no optimizer", did_you_mean(value, OPTIMIZERS) + "; or give a ts.Optimizer of your own", "unknown-name"
+        )
     if isinstance(value, Mapping):
         return find_member(Optimizer, value.get("kind"), "kind")(**{k: v for k, v in value.items() if k != "kind"})
     return value

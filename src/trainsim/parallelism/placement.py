@@ -41,10 +41,10 @@ def stage_counts(model: Model, stages: int, layers: tuple[int, ...] = ()) -> Arr
     items = ["embedding", *model.layout, *(["mtp"] * model.mtp.depth if model.mtp is not None else []), "head"]
     if stages > len(items):
         rule = f"makes more stages than the model's {model.layers} layers and what stands beside them"
-        raise SpecError("plan.pp", stages, rule, f"give at most {model.layers}")
+        raise SpecError("plan.pp", stages, rule, f"give at most {model.layers}", "conflict")
     if layers and (len(layers) != stages or sum(layers) != model.layers):
         rule = f"is not {model.layers} layers on {stages} stages"
-        raise SpecError("plan.stage_layers", layers, rule, f"leave it out for {spread_layers(model, stages)}")
+        raise SpecError("plan.stage_layers", layers, rule, f"leave it out for {spread_layers(model, stages)}", "conflict")
     if layers or model.layers % stages == 0:
         ends = [1 + n for n in np.cumsum(layers or [model.layers // stages] * stages)[:-1]]
     else:

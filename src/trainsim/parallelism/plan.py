@@ -104,10 +104,10 @@ class Plan(Spec):
         self.pass_order.check_ranks(self.pp, self.vpp)
         if self.expert_overlap == "on" and not self.pass_order.pass_beside(self.pp):
             rule = f"needs another pass beside it, which {self.pass_order.name} of {self.pp} ranks has none of"
-            raise SpecError("expert_overlap", "on", rule, "give vpp >= 2, or pp=1, or leave it off")
+            raise SpecError("expert_overlap", "on", rule, "give vpp >= 2, or pp=1, or leave it off", "unsupported")
         if self.stage_layers and len(self.stage_layers) != self.stages:
             rule = f"are {len(self.stage_layers)} numbers for {self.stages} stages"
-            raise SpecError("stage_layers", self.stage_layers, rule, "give one number a stage, or none")
+            raise SpecError("stage_layers", self.stage_layers, rule, "give one number a stage, or none", "conflict")
         return self
 
     @property
@@ -159,13 +159,13 @@ def check_plan(plan: Plan, model: Model, cluster: Cluster) -> None:
     for block in _blocks(model):
         _check_block(plan, block)
     if plan.ep > 1 and not any(isinstance(block.ffn, MixtureOfExperts) for block in _blocks(model)):
-        raise SpecError("plan.ep", plan.ep, "the model has no experts to spread", "set plan.ep=1")
+        raise SpecError("plan.ep", plan.ep, "the model has no experts to spread", "set plan.ep=1", "unsupported")
     if plan.stages > model.layers and not plan.stage_layers:
         path = "plan.pp" if plan.stages == plan.pp else "plan.pp·vpp"
-        raise SpecError(path, plan.stages, f"is above the model's {model.layers} layers", f"give at most {model.layers}")
+        raise SpecError(path, plan.stages, f"is above the model's {model.layers} layers", f"give at most {model.layers}", "out-of-bounds")
     if plan.stage_layers and sum(plan.stage_layers) != model.layers:
         remedy = f"leave it out for {spread_layers(model, plan.stages)}"
-        raise SpecError("plan.stage_layers", plan.stage_layers, f"do not add up to the model's {model.layers} layers", remedy)
+        raise SpecError("plan.stage_layers", plan.stage_layers, f"do not add up to the model's {model.layers} layers", remedy, "conflict")
     group = plan.tp * plan.pp * plan.cp
     if cluster.gpus % group:
         raise _divide("plan.tp·pp·cp", group, "cluster.gpus", cluster.gpus)
@@ -176,6 +176,7 @@ def check_plan(plan: Plan, model: Model, cluster: Cluster) -> None:
             plan.dp,
             f"does not fill the cluster: {cluster.gpus} / (tp·pp·cp = {group}) is {dp}",
             f"set plan.dp={dp}, or leave it out",
+            "conflict",
         )
     ranks = dp * plan.tp * plan.cp
     if ranks % plan.ep:
@@ -204,7 +205,7 @@ def micro_batches(plan: Plan, batch: float, gpus: int) -> int:
     if batch % each:
         near = [n for n in (batch // each * each, (batch // each + 1) * each) if n]
         rule = f"is not a multiple of plan.dp·micro_batch = {each}"
-        raise SpecError("batch", batch, rule, f"nearest: {', '.join(f'{n:g}' for n in near)}")
+        raise SpecError("batch", batch, rule, f"nearest: {', '.join(f'{n:g}' for n in near)}", "conflict")
     count = int(batch // each)
     if plan.pp > 1:
         plan.pass_order.check(plan.pp, plan.vpp, count)
@@ -236,5 +237,9 @@ def _divide(path: str, value: int, other: str, whole: int) -> SpecError:
     fitting = [d for d in range(1, whole + 1) if whole % d == 0]
     near = sorted(sorted(fitting, key=lambda d: abs(d - value))[:4]) if len(fitting) > 8 else fitting
     return SpecError(
-        path, value, f"does not divide {other}={whole}", f"divisors{' nearby' if near != fitting else ''}: {', '.join(map(str, near))}"
+        path,
+        value,
+        f"does not divide {other}={whole}",
+        f"divisors{' nearby' if near != fitting else ''}: {', '.join(map(str, near))}",
+        "conflict",
     )

@@ -89,7 +89,9 @@ def recipe_of(precision: Precision | str) -> Precision:
 
 def _known(value: Any) -> Any:
     if isinstance(value, str) and value not in RECIPES:
-        raise SpecError("", value, "is no precision recipe", did_you_mean(value, RECIPES) + "; or give a ts.Precision of your own")
+        raise SpecError(
+            "", value, "is no precision recipe", did_you_mean(value, RECIPES) + "; or give a ts.Precision of your own", "unknown-name"
+        )
     return Precision(**value) if isinstance(value, Mapping) else value
 
 

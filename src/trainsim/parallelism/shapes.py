@@ -334,7 +334,7 @@ def check_parts(field: str, parts: Iterable[str], model: Model, words: AbstractS
     names = {name for entry in model.table.entries for name in names_of(entry.path[1:])} | words
     for part in parts:
         if part not in names:
-            raise SpecError(field, part, "is no part of the model's layers", did_you_mean(part, sorted(names), "parts"))
+            raise SpecError(field, part, "is no part of the model's layers", did_you_mean(part, sorted(names), "parts"), "unknown-name")
 
 
 def answers(path: tuple[str, ...], name: str) -> bool:
@@ -346,6 +346,8 @@ def _routing(entries: Sequence[Entry]) -> dict[str, float]:
     """Experts in all, and experts a token meets; 1 and 0 without experts."""
     sizes = {(e.op.experts, e.op.top_k) for e in entries if isinstance(e.op, MatMul) and expert_product(e.op)}
     if len(sizes) > 1:
-        raise EstimateError("model.stack", sorted(sizes), "has experts of several counts", "model one count of experts at a time")
+        raise EstimateError(
+            "model.stack", sorted(sizes), "has experts of several counts", "model one count of experts at a time", "unsupported"
+        )
     experts, top_k = next(iter(sizes), (1, 0.0))
     return {"experts": float(experts), "top_k": float(top_k)}

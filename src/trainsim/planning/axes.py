@@ -264,7 +264,7 @@ def axis_of(run: Run, path: str) -> Axis:
     if isinstance(at, int) and not isinstance(at, bool):
         if not path.endswith("cluster.gpus"):
             remedy = "use ts.search_plans" if ".plan." in f".{path}" else "solve for a number with a unit, or for cluster.gpus"
-            raise EstimateError(path, at, "is structure: what lies between its values means nothing", remedy)
+            raise EstimateError(path, at, "is structure: what lies between its values means nothing", remedy, "unsupported")
         return _sizes(run, path, at)
     unit = run.unit_of(path)
     if at is None:
@@ -286,7 +286,7 @@ def _sizes(run: Run, path: str, at: int) -> Axis:
     values = sorted(n for n in set.intersection(*listed) if n % stride == 0)
     if not values:
         rule = "has no value that the plan allows and the batch can be shared among"
-        raise EstimateError(path, at, rule, "change plan.micro_batch or the batch, or use ts.search_plans(run, gpus=[…])")
+        raise EstimateError(path, at, rule, "change plan.micro_batch or the batch, or use ts.search_plans(run, gpus=[…])", "infeasible")
     return Listed(tuple(values))
 
 

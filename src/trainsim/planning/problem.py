@@ -55,7 +55,9 @@ def setting_of(run: Run, phase: str | None) -> Setting:
     """
     chosen = next((p for p in run.phases if phase in {None, p.name}), None)
     if chosen is None:
-        raise EstimateError("phase", phase, "is no phase of the run", did_you_mean(str(phase), [p.name for p in run.phases], "phases"))
+        raise EstimateError(
+            "phase", phase, "is no phase of the run", did_you_mean(str(phase), [p.name for p in run.phases], "phases"), "unknown-name"
+        )
     for name in ("seq_len", "batch"):
         if getattr(chosen, name) is None:
             raise EstimateError(f"phases.{chosen.name}.{name}", None, "is needed to search plans", f"give {name}")

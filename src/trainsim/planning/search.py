@@ -222,9 +222,13 @@ def search_plans(
     (True, True)
     """
     if framework is not None and framework not in frameworks():
-        raise SpecError("framework", framework, "is none that a plan can be written for", did_you_mean(framework, frameworks()))
+        raise SpecError(
+            "framework", framework, "is none that a plan can be written for", did_you_mean(framework, frameworks()), "unknown-name"
+        )
     if not 0 < probability < 1:
-        raise BeliefError("probability", probability, "is no probability between 0 and 1, both excluded", "give probability=.8")
+        raise BeliefError(
+            "probability", probability, "is no probability between 0 and 1, both excluded", "give probability=.8", "out-of-bounds"
+        )
     setting = setting_of(run, phase)
     sizes = (setting.cluster.gpus,) if gpus is None else tuple(sorted({gpus} if isinstance(gpus, int) else set(gpus)))
     tried = try_all(setting, sizes, framework, dict(space or {}))
@@ -319,7 +323,7 @@ def _impossible(setting: Setting, sizes: tuple[int, ...], tried: Tried) -> Estim
         plan, gpus, size = tried.nearest
         rule = f"none of the {tried.possible:,} possible layouts fits in {float(setting.cluster.chip.memory) / 1e9:g} GB"
         nearest = f"nearest: {size / 1e9:.1f} GB with {layout_words(plan, gpus)} on {gpus:,}; more gpus, a smaller batch or optimizer state"
-        return EstimateError("gpus", where, rule, nearest)
+        return EstimateError("gpus", where, rule, nearest, "infeasible")
     reasons = "; ".join(f"{rule} ({count:,})" for rule, count in list(tried.rejected.items())[:4])
     rule = f"no layout of {tried.considered:,} is possible: {reasons}"
-    return EstimateError("plan", where, rule, "widen space=, or change what the first rule names")
+    return EstimateError("plan", where, rule, "widen space=, or change what the first rule names", "infeasible")

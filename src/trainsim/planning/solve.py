@@ -74,11 +74,13 @@ def solve_for(
     14.800
     """
     if not limits or not all(math.isfinite(limit) and limit > 0 for limit in limits.values()):
-        raise EstimateError("limits", dict(limits), "are no positive numbers", "give {'cost': 1.2e6, 'wall_days': 40}")
+        raise EstimateError("limits", dict(limits), "are no positive numbers", "give {'cost': 1.2e6, 'wall_days': 40}", "out-of-bounds")
     if not 0 < probability < 1:
-        raise BeliefError("probability", probability, "is no probability between 0 and 1, both excluded", "give probability=.8")
+        raise BeliefError(
+            "probability", probability, "is no probability between 0 and 1, both excluded", "give probability=.8", "out-of-bounds"
+        )
     if beliefs is not None and path in beliefs.paths:
-        raise BeliefError(path, beliefs[path], "is what is solved for", f"leave it out: beliefs.without({path!r})")
+        raise BeliefError(path, beliefs[path], "is what is solved for", f"leave it out: beliefs.without({path!r})", "conflict")
     axis = axis_of(run, path)
     return _Problem(run, path, axis, dict(sorted(limits.items())), _draws(run, beliefs, seed), probability).solved()
 
@@ -102,7 +104,7 @@ def _quantity(est: Estimate, name: str) -> Num:
     try:
         return est.quantity(name)
     except PathError as error:
-        raise PathError(f"limits.{name}", name, error.rule, f"{error.remedy}; or memory") from None
+        raise PathError(f"limits.{name}", name, error.rule, f"{error.remedy}; or memory", error.rule_id) from None
 
 
 def _changes(found: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -158,7 +160,11 @@ class _Problem:
             if not np.all(np.isfinite(found)):
                 name = list(self.limits)[int(np.argmin(np.isfinite(found).all(axis=1)))]
                 raise EstimateError(
-                    f"limits.{name}", self.axis.value(t), f"is not known where {self.path} is that", "give what the run lacks"
+                    f"limits.{name}",
+                    self.axis.value(t),
+                    f"is not known where {self.path} is that",
+                    "give what the run lacks",
+                    "unknown-name",
                 )
             self._known[t] = found
         return self._known[t]
@@ -194,7 +200,9 @@ class _Problem:
         if first == last:
             told = ", ".join(human(float(x)) for x in found[:, list(self.limits).index(turning[0]), 0] * self.limits[turning[0]])
             rule = f"{turning[0]} turns there: {told} at {', '.join(human(self.axis.value(t)) for t in places)}"
-            raise EstimateError(self.path, self.axis.value(self.axis.start), rule, "start from another value, or solve for another number")
+            raise EstimateError(
+                self.path, self.axis.value(self.axis.start), rule, "start from another value, or solve for another number", "infeasible"
+            )
         inside = slice(first, last)
         ways = np.asarray(up[inside].any(axis=0).astype(np.int_) - down[inside].any(axis=0).astype(np.int_), dtype=np.int_)
         looked = f"only {human(self.axis.value(places[first]))} to {human(self.axis.value(places[last]))} was looked at"
@@ -224,7 +232,7 @@ class _Problem:
             name = list(self.limits)[i]
             between = " and ".join(human(self.axis.value(t)) for t in (places[0], places[-1]))
             rule = f"{name} neither only rises nor only falls between {between}"
-            raise EstimateError(self.path, self.axis.value(self.axis.start), rule, "solve for another number")
+            raise EstimateError(self.path, self.axis.value(self.axis.start), rule, "solve for another number", "infeasible")
 
     # quantiles -------------------------------------------------------------------------------------------------
 
@@ -245,7 +253,9 @@ class _Problem:
         if isinstance(self.axis, Listed):
             return self._listed(self.axis)
         if not np.any(self.moves):
-            raise EstimateError(self.path, list(self.limits), "moves none of the limited quantities", "solve for a number that does")
+            raise EstimateError(
+                self.path, list(self.limits), "moves none of the limited quantities", "solve for a number that does", "infeasible"
+            )
         rising, falling, flat = self.moves > 0, self.moves < 0, self.moves == 0
         reachable = not flat.any() or self.excess(self.axis.start, flat) <= 1
         beside = flat if reachable else np.zeros_like(flat)  # a limit that no value meets says nothing about which comes nearest

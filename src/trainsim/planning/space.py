@@ -82,9 +82,9 @@ def values_of(model: Model, base: Plan, gpus: Sequence[int], given: Mapping[str,
         usual[name] = (*usual[name], getattr(base, name))
     for name, values in given.items():
         if name not in Plan.model_fields:
-            raise SpecError(f"space.{name}", values, "is no field of a Plan", did_you_mean(name, Plan.model_fields))
+            raise SpecError(f"space.{name}", values, "is no field of a Plan", did_you_mean(name, Plan.model_fields), "unknown-field")
         if name == "dp":
-            raise SpecError("space.dp", values, "follows from gpus, tp, pp and cp", "give those")
+            raise SpecError("space.dp", values, "follows from gpus, tp, pp and cp", "give those", "conflict")
         usual[name] = tuple(values) if isinstance(values, (list, tuple, range, set, frozenset)) else (values,)
     return {name: tuple(dict.fromkeys(values)) for name, values in usual.items()}
 

@@ -118,7 +118,7 @@ def pyplot() -> Any:
         mpl.use("Agg")
         import matplotlib.pyplot as plt
     except ImportError:
-        raise EstimateError("matplotlib", None, "is not installed", "pip install 'trainsim[plots]'") from None
+        raise EstimateError("matplotlib", None, "is not installed", "pip install 'trainsim[plots]'", "not-installed") from None
     plt.rcParams.update({"font.family": "DejaVu Sans", "axes.spines.top": False, "axes.spines.right": False, "axes.spines.left": False})
     return plt
 

@@ -47,7 +47,9 @@ def draw_timelines(timelines: Mapping[str, Timeline], path: str | Path, title: s
     """
     for name, made in timelines.items():
         if np.ndim(made.seconds):
-            raise EstimateError(name, np.shape(made.seconds), "are many draws, and a picture shows one", "give times of one number a stage")
+            raise EstimateError(
+                name, np.shape(made.seconds), "are many draws, and a picture shows one", "give times of one number a stage", "not-scalar"
+            )
     plt = pyplot()
     heights = [ROW * made.order.ranks for made in timelines.values()]
     tall = 0.85 + sum(heights) + 0.62 * len(heights) + 0.45

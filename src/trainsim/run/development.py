@@ -44,7 +44,9 @@ class Line(Spec):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.contents == "final" and np.any(self.completed != 1.0):
-            raise SpecError("completed", self.completed, "is below 1 for a final run", 'set completed=1, or contents="failed"')
+            raise SpecError(
+                "completed", self.completed, "is below 1 for a final run", 'set completed=1, or contents="failed"', "out-of-bounds"
+            )
         return self
 
 
@@ -138,14 +140,18 @@ class Development(Spec):
     def _consistent(self) -> Self:
         kinds = {line.contents for line in self.lines}
         if "final" not in kinds:
-            raise SpecError("lines", sorted(kinds), "hold no final run", 'give at least one Line(…, contents="final")')
+            raise SpecError("lines", sorted(kinds), "hold no final run", 'give at least one Line(…, contents="final")', "too-few-data")
         if self.experiments is not None and "experiment" in kinds:
-            raise SpecError("experiments", self.experiments, "stands beside lines of experiments: they would be paid twice", "give one")
+            raise SpecError(
+                "experiments", self.experiments, "stands beside lines of experiments: they would be paid twice", "give one", "duplicate"
+            )
         if "failed" in kinds and np.any(self.failed != 0.0):
-            raise SpecError("failed", self.failed, "stands beside lines of failed runs: they would be paid twice", "give one")
+            raise SpecError("failed", self.failed, "stands beside lines of failed runs: they would be paid twice", "give one", "duplicate")
         for line in self.lines:
             if line.run.price is None and self.price is None:
-                raise SpecError(f"lines.{line.name}.run.price", None, "is not given", "give it, or price= for the whole development")
+                raise SpecError(
+                    f"lines.{line.name}.run.price", None, "is not given", "give it, or price= for the whole development", "missing"
+                )
         return self
 
 

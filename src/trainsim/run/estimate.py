@@ -182,7 +182,7 @@ class Estimate:
         if isinstance(found, Ledger):
             return found.part(rest).total
         if rest:
-            raise PathError(path, path, f"{head} has no parts", f"ask for {head}")
+            raise PathError(path, path, f"{head} has no parts", f"ask for {head}", "unknown-field")
         return found  # type: ignore[no-any-return]
 
     def model_card(self, site: Site, grid: Grid, embodied: Embodied | None = None, **words: str) -> str:

@@ -35,7 +35,9 @@ class Holding(Spec):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.ownership.life_years is None:
-            raise SpecError("ownership.life_years", None, "is needed: a fleet is run over its life", "give life_years, not amortisation")
+            raise SpecError(
+                "ownership.life_years", None, "is needed: a fleet is run over its life", "give life_years, not amortisation", "missing"
+            )
         return self
 
     @property
@@ -65,7 +67,7 @@ class Fleet(Spec):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if not self.holdings:
-            raise SpecError("holdings", self.holdings, "is empty", "give at least one ts.Holding(name, gpus=…, ownership=…)")
+            raise SpecError("holdings", self.holdings, "is empty", "give at least one ts.Holding(name, gpus=…, ownership=…)", "empty")
         return self
 
 

@@ -47,7 +47,7 @@ class Run(Spec):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if not self.phases:
-            raise SpecError("phases", self.phases, "is empty", 'give at least one ts.Phase("pretrain", tokens=…, seq_len=…)')
+            raise SpecError("phases", self.phases, "is empty", 'give at least one ts.Phase("pretrain", tokens=…, seq_len=…)', "empty")
         if self.plan is not None:
             check_plan(self.plan, self.model, self.cluster)
         for phase in self.phases:
@@ -77,10 +77,14 @@ def _touches(changed: str, path: str) -> bool:
     return changed == path or changed.startswith(f"{path}.") or path.startswith(f"{changed}.")
 
 
-def load(path: str | Path) -> Run:
+def load(path: str | Path, *, trusted: Sequence[str] = ()) -> Run:
     """Read a run that ``run.save`` wrote; no catalogue is needed.
 
+    Args:
+        path: a TOML file, or a JSON file that ends in ``.json``.
+        trusted: modules with layers, prices or other classes of the user's own that the file may name; no other is imported.
+
     Raises:
-        SpecError: the file is missing, cut short, or breaks a rule.
+        SpecError: the file is missing, cut short, names a module that is not trusted, or breaks a rule.
     """
-    return Run.load(path)
+    return Run.load(path, trusted=trusted)

@@ -137,7 +137,7 @@ def slot_time(run: Run, phase: str | None = None, rank: int | None = None) -> Le
     step, plan = _step(run, chosen), chosen.plan or run.plan
     assert plan is not None
     if rank is not None and not 0 <= rank < plan.pp:
-        raise EstimateError("rank", rank, f"is no rank of a pipeline of {plan.pp}", f"give 0 to {plan.pp - 1}")
+        raise EstimateError("rank", rank, f"is no rank of a pipeline of {plan.pp}", f"give 0 to {plan.pp - 1}", "unknown-name")
     counts = np.broadcast_to(np.asarray(step.micro_batches), np.shape(step.seconds)).reshape(-1)
     worked = {name: np.zeros((plan.pp, len(counts))) for name in _SLOTS.values()}
     for m in np.unique(counts):
@@ -179,7 +179,7 @@ def _slot_seconds(step: Step, slot: Slot) -> Any:
 def _phase(run: Run, name: str | None) -> Phase:
     chosen = next((p for p in run.phases if name in {None, p.name}), None)
     if chosen is None:
-        raise EstimateError("phase", name, "is no phase of the run", f"phases: {', '.join(p.name for p in run.phases)}")
+        raise EstimateError("phase", name, "is no phase of the run", f"phases: {', '.join(p.name for p in run.phases)}", "unknown-name")
     return chosen
 
 

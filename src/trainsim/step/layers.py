@@ -204,7 +204,7 @@ def _low_peak(recipe: Precision, chip: Chip) -> Num:
     if peak is None:
         fitting = [r.name for r in RECIPES.values() if getattr(chip.peak, r.products) is not None and r.products in NUMBER_BYTES]
         rule = f"multiplies in {recipe.products}, which {chip.name} has no units for"
-        raise EstimateError("plan.precision", recipe.name, rule, f"recipes it can run: {', '.join(fitting)}")
+        raise EstimateError("plan.precision", recipe.name, rule, f"recipes it can run: {', '.join(fitting)}", "unsupported")
     return peak
 
 

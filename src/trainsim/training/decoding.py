@@ -61,7 +61,9 @@ def cached(attention: Attention, context: Num) -> Num:  # noqa: ARG001  (the fac
     Raises:
         EstimateError: no rule for this kind.
     """
-    raise EstimateError("attention", type(attention).__name__, "has no rule for what it caches", "register one with decoding.cached")
+    raise EstimateError(
+        "attention", type(attention).__name__, "has no rule for what it caches", "register one with decoding.cached", "unsupported"
+    )
 
 
 @cached.register
@@ -119,7 +121,9 @@ def core_flops(attention: Attention, context: Num) -> Num:  # noqa: ARG001  (the
     Raises:
         EstimateError: no rule for this kind.
     """
-    raise EstimateError("attention", type(attention).__name__, "has no rule for its decoding FLOPs", "register one with core_flops")
+    raise EstimateError(
+        "attention", type(attention).__name__, "has no rule for its decoding FLOPs", "register one with core_flops", "unsupported"
+    )
 
 
 @core_flops.register
@@ -273,5 +277,6 @@ def slots(model: Model, chip: Chip, engine: Engine, context: Num) -> Num:
             engine.gpus,
             f"accelerators of {chip.name} can't hold {model.name} and one response",
             f"give at least {int(np.ceil(np.max(need)))}, or fewer bytes per weight",
+            "infeasible",
         )
     return np.minimum(engine.max_batch, held)

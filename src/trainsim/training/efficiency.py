@@ -58,7 +58,9 @@ class Work:
         """
         if self.teacher is not None:
             rule = f"is not in the time of {who}, which works it out from what is trained alone"
-            raise EstimateError(f"{self.path}.teacher", self.teacher.name, rule, "tell the utilisation of both: efficiency=ts.MFU(…)")
+            raise EstimateError(
+                f"{self.path}.teacher", self.teacher.name, rule, "tell the utilisation of both: efficiency=ts.MFU(…)", "unsupported"
+            )
 
     def needed(self, name: str, who: str) -> Num:
         """A number of the phase an efficiency can't do without."""
@@ -76,7 +78,7 @@ def known_format(dtype: str) -> str:
         SpecError: there is no such format.
     """
     if dtype not in Peak.model_fields:
-        raise SpecError("", dtype, "is no number format", did_you_mean(dtype, Peak.model_fields, "formats"))
+        raise SpecError("", dtype, "is no number format", did_you_mean(dtype, Peak.model_fields, "formats"), "unknown-name")
     return dtype
 
 

@@ -79,23 +79,25 @@ class Phase(Spec):
         if not isinstance(given, (list, tuple)) or not given:
             return fields
         if fields.get("ramp"):
-            raise SpecError("ramp", fields["ramp"], "stands beside a schedule of batches, which holds it", "give one")
+            raise SpecError("ramp", fields["ramp"], "stands beside a schedule of batches, which holds it", "give one", "conflict")
         *ramp, (_, last) = _stretches("batch", given)
         if fields.get("tokens") is not None and not np.isclose(sum(t for t, _ in _stretches("batch", given)), fields["tokens"], rtol=1e-3):
             rule = f"adds up to other tokens than the phase's {fields['tokens']:g}"
-            raise SpecError("batch", given, rule, "let the stretches add up to tokens")
+            raise SpecError("batch", given, rule, "let the stretches add up to tokens", "conflict")
         return {**fields, "batch": last, "ramp": tuple(ramp)}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         ramped = sum(tokens for tokens, _ in _stretches("ramp", self.ramp))
         if self.ramp and self.batch is None:
-            raise SpecError("batch", None, "is required after a ramp", "give what it ends at")
+            raise SpecError("batch", None, "is required after a ramp", "give what it ends at", "missing")
         if self.ramp and self.tokens is not None and np.any(ramped >= self.tokens):
             rule = f"takes {ramped:g} tokens, all that the phase has"
-            raise SpecError("ramp", self.ramp, rule, "give the stretches before the last one only")
+            raise SpecError("ramp", self.ramp, rule, "give the stretches before the last one only", "conflict")
         if self.tokens is not None and self.seq_len is None:
-            raise SpecError("seq_len", None, "is required where tokens are given", "give the sequence length: attention FLOPs depend on it")
+            raise SpecError(
+                "seq_len", None, "is required where tokens are given", "give the sequence length: attention FLOPs depend on it", "missing"
+            )
         return self
 
     @property
@@ -118,5 +120,5 @@ def _stretches(name: str, given: Any) -> tuple[tuple[float, float], ...]:
     made = tuple(tuple(pair) if isinstance(pair, (list, tuple)) else (pair,) for pair in given)
     for pair in made:
         if len(pair) != 2 or not all(isinstance(x, (int, float)) and np.isfinite(x) and x > 0 for x in pair):
-            raise SpecError(name, given, "is no schedule of batches", "give [(tokens, batch), …], every number above 0")
+            raise SpecError(name, given, "is no schedule of batches", "give [(tokens, batch), …], every number above 0", "unknown-name")
     return made

@@ -273,13 +273,15 @@ def decode_seconds(model: Model, cluster: Cluster, recipe: Reinforcement, progre
 def _split(cluster: Cluster, recipe: Reinforcement) -> tuple[int, int]:
     """Accelerators that generate and that learn."""
     if recipe.engine.gpus > cluster.gpus:
-        raise SpecError("engine.gpus", recipe.engine.gpus, f"is above cluster.gpus={cluster.gpus}", "give a smaller engine")
+        raise SpecError(
+            "engine.gpus", recipe.engine.gpus, f"is above cluster.gpus={cluster.gpus}", "give a smaller engine", "out-of-bounds"
+        )
     if recipe.rollout_gpus is None:
         return cluster.gpus, cluster.gpus
     left = cluster.gpus - recipe.rollout_gpus
     if left <= 0 or recipe.rollout_gpus < recipe.engine.gpus:
         rule = f"must leave learners of cluster.gpus={cluster.gpus} and hold an engine of {recipe.engine.gpus}"
-        raise SpecError("rollout_gpus", recipe.rollout_gpus, rule, "give a number between the two, or None where all do both")
+        raise SpecError("rollout_gpus", recipe.rollout_gpus, rule, "give a number between the two, or None where all do both", "conflict")
     return recipe.rollout_gpus, left
 
 

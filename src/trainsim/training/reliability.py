@@ -176,6 +176,7 @@ class YoungDaly(Reliability):
                 float(np.max(period)),
                 f"is above {FIRST_ORDER_DOMAIN}: the first-order rule does not hold on {gpus} accelerators",
                 "use ts.Failures with the same numbers: it is exact",
+                "unsupported",
             )
         return 1.0 - np.sqrt(2.0 * self.checkpoint_seconds / mtbf) - self.restart_seconds / mtbf
 

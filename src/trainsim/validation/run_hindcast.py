@@ -141,10 +141,10 @@ def _hindcast(row: Row) -> Hindcast:
     seq_len, tokens, truth = phase.get("seq_len", row.get("seq_len")), phase.get("tokens"), phase.get("gpu_hours")
     model = model_of(row)
     if model is None or not seq_len or not tokens or not truth:
-        raise CatalogError(row.address, None, "gives no architecture, tokens, sequence length or hours", "complete the row")
+        raise CatalogError(row.address, None, "gives no architecture, tokens, sequence length or hours", "complete the row", "missing")
     part = chip(row["chip"])
     if part.peak.bf16 is None:
-        raise CatalogError(row.address, None, f"{part.name} has no BF16 peak", "give a peak")
+        raise CatalogError(row.address, None, f"{part.name} has no BF16 peak", "give a peak", "unsupported")
     fp8 = str(row.get("precision", "")).startswith("fp8")
     run = Run(
         name=row.id,

@@ -169,7 +169,7 @@ def _forecast(step: MeasuredStep) -> StepForecast:
     """A row's forecast; where it doesn't tell its whole layout, of the fastest it may have had: who could measure chose well."""
     shipped = calibration()
     if step.model is None:
-        raise SpecError("model", None, "is not known", "give a row with its architecture")
+        raise SpecError("model", None, "is not known", "give a row with its architecture", "missing")
     points = np.concatenate([shipped.best[None, :], shipped.draws])
     logs = modelled_log_seconds(step.readings, dict(zip(shipped.names, points.T, strict=True)))
     at = int(np.argmin(logs[:, 0]))

@@ -147,7 +147,7 @@ def constant_mfu(seen: Sequence[MeasuredStep], unseen: Sequence[MeasuredStep]) -
 def _classes(step: MeasuredStep) -> tuple[tuple[str, ...], ...]:
     """Classes of a row, the finest first."""
     if step.layout is None or step.cluster is None:
-        raise SpecError("rows", step.name, "can't be modelled", "leave it out")
+        raise SpecError("rows", step.name, "can't be modelled", "leave it out", "unsupported")
     chip, low = step.cluster.chip.name, step.layout.low
     return (step.group, chip, low), (chip, low), (low,), ()
 
@@ -156,7 +156,7 @@ def _classes(step: MeasuredStep) -> tuple[tuple[str, ...], ...]:
 def seconds_at_peak(step: MeasuredStep) -> float:
     """Seconds of a step at the dense peak of its format, causal pairs counted exactly [s]."""
     if step.model is None or step.layout is None or step.cluster is None:
-        raise SpecError("rows", step.name, "can't be modelled", "leave it out")
+        raise SpecError("rows", step.name, "can't be modelled", "leave it out", "unsupported")
     seq_len = float(np.asarray(step.layout.seq_len))
     flop = float(np.asarray(flops_per_token(step.model, seq_len).total)) * step.batch * seq_len
     return flop / (float(np.asarray(step.layout.gpus)) * float(np.asarray(step.cluster.chip.peak_of(step.layout.low))))
@@ -216,7 +216,7 @@ def coverage(ours: HeldOut, yardstick: HeldOut, by: By) -> tuple[Coverage, ...]:
     """
     rows, others = ([(s.hash, s.id) for s in held.unseen.steps] for held in (ours, yardstick))
     if rows != others:
-        raise SpecError("yardstick", len(others), f"foretells other rows than the {len(rows)} of the model", "split both alike")
+        raise SpecError("yardstick", len(others), f"foretells other rows than the {len(rows)} of the model", "split both alike", "conflict")
     names = np.array([getattr(s, by) for s in ours.unseen.steps])
     chosen = [(str(name), names == name) for name in sorted(set(names))]
     return tuple(_pooled(name, rows, ours, yardstick) for name, rows in (*chosen, ("all", np.ones(len(names), dtype=np.bool_))))

@@ -40,7 +40,9 @@ def read_steps(path: str | Path) -> list[MeasuredStep]:
     """
     file = Path(path)
     if not file.is_file():
-        raise SpecError("rows", str(path), "is no file", "give a .json file with a list 'runs', or a .csv file of iteration times")
+        raise SpecError(
+            "rows", str(path), "is no file", "give a .json file with a list 'runs', or a .csv file of iteration times", "not-found"
+        )
     if file.suffix == ".csv":
         with file.open(encoding="utf-8", newline="") as lines:
             return [_from_csv(file.stem, i, row) for i, row in enumerate(csv.DictReader(lines))]
@@ -48,7 +50,7 @@ def read_steps(path: str | Path) -> list[MeasuredStep]:
         data = json.loads(file.read_text(encoding="utf-8"))
         runs = data["runs"] if isinstance(data, dict) else data
     except (json.JSONDecodeError, KeyError, UnicodeDecodeError) as error:
-        raise SpecError("rows", str(path), f"holds no list 'runs' ({error})", "give a file of the shape of runs.json") from None
+        raise SpecError("rows", str(path), f"holds no list 'runs' ({error})", "give a file of the shape of runs.json", "missing") from None
     return _judged([published_step(row) for row in runs if isinstance(row, dict)])
 
 

@@ -15,7 +15,7 @@ from ...model.transformer import Block, Head, Model, stack_of
 
 def missing(field: str, value: Any, rule: str) -> SpecError:
     """What a row lacks, or what of it can't be modelled."""
-    return SpecError(field, value, rule, "leave the row out")
+    return SpecError(field, value, rule, "leave the row out", "missing" if value is None else "unsupported")
 
 
 def published_model(row: Mapping[str, Any]) -> Model:

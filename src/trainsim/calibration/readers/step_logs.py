@@ -59,7 +59,7 @@ def seconds_of(path: str | Path, tokens_per_gpu: float) -> np.ndarray[tuple[int]
     """
     file = Path(path)
     if not file.is_file():
-        raise SpecError("rows", str(path), "is no file", "give a log, a .json or a .csv file")
+        raise SpecError("rows", str(path), "is no file", "give a log, a .json or a .csv file", "not-found")
     text = file.read_text(encoding="utf-8", errors="replace")
     for line in LINES:
         found = [float(number.replace(",", "")) for number in re.findall(line.pattern, text)]
@@ -67,4 +67,4 @@ def seconds_of(path: str | Path, tokens_per_gpu: float) -> np.ndarray[tuple[int]
             kept = found[WARM_UP:] or found
             return np.array([line.seconds(number, tokens_per_gpu) for number in kept], dtype=np.float64)
     known = ", ".join(line.framework for line in LINES)
-    raise SpecError("rows", str(path), "holds no step time that is understood", f"lines of {known} are")
+    raise SpecError("rows", str(path), "holds no step time that is understood", f"lines of {known} are", "too-few-data")

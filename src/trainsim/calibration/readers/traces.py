@@ -180,7 +180,7 @@ class Trace:
         products = [k for k in self.kernels if k.shape is not None and getattr(chip.peak, k.shape.number_format, None) is not None]
         copies = [k for k in self.kernels if k.moved and "DtoD" in k.name and k.seconds > 0]
         if not products:
-            raise SpecError("trace", self.chip, "records no sizes of matrix products", "record it with record_shapes=True")
+            raise SpecError("trace", self.chip, "records no sizes of matrix products", "record it with record_shapes=True", "conflict")
         formats = dict.fromkeys(k.shape.number_format for k in products if k.shape is not None)
         return Profile(
             chip=chip,
@@ -247,14 +247,14 @@ def read_trace(path: str | Path) -> Trace:
     """
     file = Path(path)
     if not file.is_file():
-        raise SpecError("trace", str(path), "is not a file", "give a .json or .json.gz trace, or a .csv table of kernels")
+        raise SpecError("trace", str(path), "is not a file", "give a .json or .json.gz trace, or a .csv table of kernels", "conflict")
     data = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
     try:
         trace = _from_nsight(data.decode("utf-8")) if file.suffix == ".csv" else _from_kineto(json.loads(data))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SpecError("trace", str(path), f"is not a profiler trace ({error})", "export it again from the profiler") from None
+        raise SpecError("trace", str(path), f"is not a profiler trace ({error})", "export it again from the profiler", "conflict") from None
     if not trace.kernels:
-        raise SpecError("trace", str(path), "has no GPU kernels", "profile with GPU activities")
+        raise SpecError("trace", str(path), "has no GPU kernels", "profile with GPU activities", "conflict")
     return trace
 
 

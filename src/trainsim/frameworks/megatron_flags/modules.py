@@ -56,7 +56,7 @@ def _parts(flag: str, names: Iterable[str], known: Mapping[str, tuple[str, ...]]
     found: list[str] = []
     for name in names:
         if name not in known:
-            raise SpecError(flag, name, "is no module a plan knows", did_you_mean(name, known))
+            raise SpecError(flag, name, "is no module a plan knows", did_you_mean(name, known), "unknown-name")
         found += known[name]
     return tuple(found)
 
@@ -70,7 +70,9 @@ def words_of(value: Any) -> list[str]:
 def _graphs(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
     """Graphs by ``--cuda-graph-impl``: none, the modules named (whole layers where none is), or the whole step."""
     if value not in {"none", "local", "transformer_engine", "full_iteration"}:
-        raise SpecError("--cuda-graph-impl", value, "captures nothing known", "none, local, transformer_engine or full_iteration")
+        raise SpecError(
+            "--cuda-graph-impl", value, "captures nothing known", "none, local, transformer_engine or full_iteration", "unsupported"
+        )
     names = words_of(flags.get("cuda-graph-modules", flags.get("cuda-graph-scope", [])))
     if value == "none":
         return {}
@@ -88,14 +90,16 @@ def _dispatcher(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
     del flags
     if value not in {"alltoall", "flex"}:
         rule = "sends every token to every rank, which a plan can't say" if value == "allgather" else "is no dispatcher"
-        raise SpecError("--moe-token-dispatcher-type", value, rule, "alltoall or flex")
+        raise SpecError("--moe-token-dispatcher-type", value, rule, "alltoall or flex", "unsupported")
     return {"dispatcher": "fused" if value == "flex" else "alltoall"}
 
 
 def _backend(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
     del flags
     if value not in BACKENDS:
-        raise SpecError("--moe-flex-dispatcher-backend", value, "is no backend", did_you_mean(str(value), BACKENDS, "backends"))
+        raise SpecError(
+            "--moe-flex-dispatcher-backend", value, "is no backend", did_you_mean(str(value), BACKENDS, "backends"), "unknown-name"
+        )
     return {}
 
 
@@ -133,5 +137,7 @@ def written_graphs(plan: Plan) -> list[str]:
     modules = {parts[0]: module for module, parts in GRAPHS.items() if parts}
     for part in plan.graphs:
         if part not in modules:
-            raise SpecError("plan.graphs", part, "has no module in Megatron-LM", did_you_mean(part, [*modules, "layer", "step"]))
+            raise SpecError(
+                "plan.graphs", part, "has no module in Megatron-LM", did_you_mean(part, [*modules, "layer", "step"]), "unsupported"
+            )
     return [*words, "--cuda-graph-modules", *(modules[part] for part in plan.graphs)]

@@ -47,5 +47,5 @@ def precision_of(flags: Mapping[str, Any]) -> Precision | str:
 def _bytes(flag: str, flags: Mapping[str, Any]) -> float:
     name = str(flags.get(flag, "fp32")).removeprefix("torch.").replace("float32", "fp32").replace("bfloat16", "bf16")
     if name not in NUMBER_BYTES:
-        raise SpecError(f"--{flag}", name, "is no number format", did_you_mean(name, NUMBER_BYTES))
+        raise SpecError(f"--{flag}", name, "is no number format", did_you_mean(name, NUMBER_BYTES), "unknown-name")
     return NUMBER_BYTES[name]

@@ -56,11 +56,13 @@ class GroupedQueryAttention(Attention):
     def _consistent(self) -> Self:
         if self.heads % self.kv_heads:
             divisors = ", ".join(str(d) for d in range(1, min(self.heads, 4096) + 1) if self.heads % d == 0)
-            raise SpecError("kv_heads", self.kv_heads, f"does not divide heads={self.heads}", f"divisors: {divisors}")
+            raise SpecError("kv_heads", self.kv_heads, f"does not divide heads={self.heads}", f"divisors: {divisors}", "conflict")
         if self.window is not None and self.chunk is not None:
-            raise SpecError("chunk", self.chunk, f"stands beside window={self.window}", "a layer has a window or chunks, not both")
+            raise SpecError(
+                "chunk", self.chunk, f"stands beside window={self.window}", "a layer has a window or chunks, not both", "conflict"
+            )
         if self.chunk is not None and self.direction == "both":
-            raise SpecError("chunk", self.chunk, "stands beside direction='both'", "chunks are causal: give a window, or none")
+            raise SpecError("chunk", self.chunk, "stands beside direction='both'", "chunks are causal: give a window, or none", "conflict")
         return self
 
     @property

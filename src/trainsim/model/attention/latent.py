@@ -80,7 +80,7 @@ class LatentAttention(Attention):
     def _consistent(self) -> Self:
         for name, needed in (("selected", self.selected), ("q_rank", self.q_rank)):
             if self.indexer is not None and needed is None:
-                raise SpecError(name, None, "is needed by an indexer", f"give {name}, or no indexer")
+                raise SpecError(name, None, "is needed by an indexer", f"give {name}, or no indexer", "missing")
         return self
 
     @property

@@ -41,7 +41,7 @@ class RoutedAttention(Attention):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.top_k > self.experts:
-            raise SpecError("top_k", self.top_k, f"is above experts={self.experts}", f"give at most {self.experts}")
+            raise SpecError("top_k", self.top_k, f"is above experts={self.experts}", f"give at most {self.experts}", "out-of-bounds")
         return self
 
     def ops(self, hidden: int) -> Iterator[Op]:

@@ -7,7 +7,7 @@ import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...core.errors import ConfigError
+from ...core.errors import ConfigError, RuleId
 from ..transformer import MAX_LAYERS
 from .harmless import is_harmless
 
@@ -45,9 +45,9 @@ class Config:
         self.asked.add(key)
         return key in self.data and self.data[key] is None
 
-    def fail(self, key: str, rule: str, remedy: str) -> ConfigError:
+    def fail(self, key: str, rule: str, remedy: str, rule_id: RuleId = "conflict") -> ConfigError:
         """The error for a key."""
-        return ConfigError(f"{self.path}.{key}", self.data.get(key), rule, remedy)
+        return ConfigError(f"{self.path}.{key}", self.data.get(key), rule, remedy, rule_id)
 
     def note(self, text: str) -> None:
         """Remember an assumption."""
@@ -58,7 +58,7 @@ class Config:
         self.asked.add(key)
         group = self.data.get(key, {})
         if not isinstance(group, Mapping):
-            raise self.fail(key, "must be a group of keys", 'give {"key": value, …}')
+            raise self.fail(key, "must be a group of keys", 'give {"key": value, …}', "wrong-type")
         inner = Config(group, f"{self.path}.{key}")
         inner.notes = self.notes
         return inner
@@ -81,7 +81,7 @@ class Config:
             return self._default(keys[0], self.sizes[keys[0]], "class default")
         near = [k for k in self.data if k not in self.asked and difflib.SequenceMatcher(None, k, keys[0]).ratio() > 0.75]
         meant = f"; did you mean {near[0]!r}?" if near else ""
-        raise ConfigError(f"{self.path}.{keys[0]}", None, "is missing", f"give {keys[0]} as a positive integer{meant}")
+        raise ConfigError(f"{self.path}.{keys[0]}", None, "is missing", f"give {keys[0]} as a positive integer{meant}", "missing")
 
     def layers(self, *keys: str) -> int:
         """The number of layers, bounded before anything is built.
@@ -91,7 +91,7 @@ class Config:
         """
         number = self.size(*keys)
         if number > MAX_LAYERS:
-            raise self.fail(self.called(*keys), f"is above {MAX_LAYERS} layers", "check the config")
+            raise self.fail(self.called(*keys), f"is above {MAX_LAYERS} layers", "check the config", "out-of-bounds")
         return number
 
     def optional(self, *keys: str, default: int, why: str = "class default") -> int:
@@ -117,7 +117,7 @@ class Config:
             if self.has(key):
                 value = self.data[key]
                 if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST:
-                    raise self.fail(key, "must be an integer >= 0", "give how many there are")
+                    raise self.fail(key, "must be an integer >= 0", "give how many there are", "wrong-type")
                 return value
         return self._default(keys[0], default, "class default") if default else 0
 
@@ -129,7 +129,7 @@ class Config:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1 or value > _LARGEST:
-            raise self.fail(key, "must be a positive integer up to 1e9", f"give {key} as a plain number")
+            raise self.fail(key, "must be a positive integer up to 1e9", f"give {key} as a plain number", "wrong-type")
         return value
 
     # flags and lists ---------------------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ class Config:
             self.note(f"{key} not given: {str(default).lower()} (class default)")
             return default
         if not isinstance(self.data[key], bool):
-            raise self.fail(key, "must be true or false", "write it without quotes")
+            raise self.fail(key, "must be true or false", "write it without quotes", "wrong-type")
         return bool(self.data[key])
 
     def words(self, key: str, known: Sequence[str], length: int) -> list[str] | None:
@@ -153,7 +153,7 @@ class Config:
         value = self._list(key, length)
         odd = next((word for word in value if word not in known), None)
         if odd is not None:
-            raise self.fail(key, f"holds {reprlib.repr(odd)}", f"known: {', '.join(known)}")
+            raise self.fail(key, f"holds {reprlib.repr(odd)}", f"known: {', '.join(known)}", "unknown-name")
         return [str(word) for word in value]
 
     def per_layer(self, key: str, length: int) -> list[int] | None:
@@ -166,20 +166,20 @@ class Config:
             return None
         found = [self._whole(key, entry) for entry in self._list(key)]
         if any(i >= layers for i in found):
-            raise self.fail(key, f"names layer {max(found)} of {layers}", "layers count from 0")
+            raise self.fail(key, f"names layer {max(found)} of {layers}", "layers count from 0", "out-of-bounds")
         return found
 
     def _list(self, key: str, length: int | None = None) -> Sequence[Any]:
         value = self.data[key]
         if not isinstance(value, (list, tuple)):
-            raise self.fail(key, "must be a list", "give one entry per layer")
+            raise self.fail(key, "must be a list", "give one entry per layer", "wrong-type")
         if length is not None and len(value) != length:
             raise self.fail(key, f"has {len(value)} entries for {length} layers", "give one entry per layer")
         return value
 
     def _whole(self, key: str, entry: Any) -> int:
         if isinstance(entry, bool) or not isinstance(entry, int) or not 0 <= entry <= _LARGEST:
-            raise self.fail(key, f"holds {reprlib.repr(entry)}", "give whole numbers >= 0")
+            raise self.fail(key, f"holds {reprlib.repr(entry)}", "give whole numbers >= 0", "unknown-name")
         return entry
 
     # rules -------------------------------------------------------------------------------------------------------
@@ -192,12 +192,14 @@ class Config:
         """A key whose other values this family's class has no shape for."""
         if self.has(key) and self.data[key] not in allowed:
             shown = " or ".join(map(repr, allowed))
-            raise self.fail(key, f"is not mapped for model_type {self.data.get('model_type')!r}", f"only {shown} is")
+            raise self.fail(key, f"is not mapped for model_type {self.data.get('model_type')!r}", f"only {shown} is", "unsupported")
 
     def at_most(self, key: str, value: int, other: str, bound: int) -> None:
         """Refuse a value above another key's."""
         if value > bound:
-            raise self.fail(key, f"{'' if self.has(key) else f'(default {value}) '}is above {other}={bound}", f"give at most {bound}")
+            raise self.fail(
+                key, f"{'' if self.has(key) else f'(default {value}) '}is above {other}={bound}", f"give at most {bound}", "out-of-bounds"
+            )
 
     def divides(self, key: str, value: int, other: str, whole: int) -> None:
         """Refuse a value that doesn't divide another key's."""

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ...core.errors import ConfigError, TrainsimError, did_you_mean
+from ...core.errors import ConfigError, TrainsimError, did_you_mean, recast
 from ..transformer import Model
 from .config import Config
 from .document import document
@@ -66,7 +66,7 @@ def from_hf(config: str | Path | Mapping[str, Any] | Any, *, ignore: Sequence[st
     except ConfigError:
         raise
     except TrainsimError as error:
-        raise ConfigError(f"{asked.path}: {error.path}", error.value, error.rule, error.remedy) from None
+        raise recast(error, ConfigError, f"{asked.path}: {error.path}") from None
     asked.close(ignore)
     block = _quantisation(asked) or _quantisation(Config(outer))
     return model.model_copy(update={"notes": tuple(dict.fromkeys(asked.notes)), "quantization_block": block})
@@ -92,12 +92,16 @@ def _mapping(kind: Any, path: str) -> Mapper:
     by_hand = "build a ts.Model by hand (examples/04_a_layer_of_your_own.py)"
     if isinstance(kind, str) and kind in UNFIT:
         raise ConfigError(
-            f"{path}.model_type", kind, f"does not fit: {UNFIT[kind]}", f"{by_hand}, or add a family (docs/adding-a-family.md)"
+            f"{path}.model_type",
+            kind,
+            f"does not fit: {UNFIT[kind]}",
+            f"{by_hand}, or add a family (docs/adding-a-family.md)",
+            "unsupported",
         )
     everyone = f"known: {', '.join(known)}"
     near = did_you_mean(str(kind)[:80], known)
     offer = everyone if near.startswith("known") else f"{near} {everyone}"
-    raise ConfigError(f"{path}.model_type", kind, "is no mapped family", f"{offer}; or {by_hand}")
+    raise ConfigError(f"{path}.model_type", kind, "is no mapped family", f"{offer}; or {by_hand}", "unknown-name")
 
 
 def _quantisation(config: Config) -> int | None:

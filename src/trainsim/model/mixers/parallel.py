@@ -50,7 +50,7 @@ class ParallelMixers(Attention):
     def _consistent(self) -> Self:
         sections = [mixer.section for mixer in self.mixers]
         if len(set(sections)) < len(sections):
-            raise SpecError("mixers", sections, "stand in one section of the layer", "give each kind of mixer once")
+            raise SpecError("mixers", sections, "stand in one section of the layer", "give each kind of mixer once", "conflict")
         return self
 
     def ops(self, hidden: int) -> Iterator[Op]:

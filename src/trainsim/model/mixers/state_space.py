@@ -51,7 +51,7 @@ class Mamba2(Attention):
     def _consistent(self) -> Self:
         if self.heads % self.groups:
             divisors = ", ".join(str(d) for d in range(1, min(self.heads, 4096) + 1) if self.heads % d == 0)
-            raise SpecError("groups", self.groups, f"does not divide heads={self.heads}", f"divisors: {divisors}")
+            raise SpecError("groups", self.groups, f"does not divide heads={self.heads}", f"divisors: {divisors}", "conflict")
         return self
 
     def ops(self, hidden: int) -> Iterator[Op]:
@@ -106,7 +106,7 @@ class Mamba(Attention):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.width % self.heads:
-            raise SpecError("heads", self.heads, f"does not divide width={self.width}", "give a divisor")
+            raise SpecError("heads", self.heads, f"does not divide width={self.width}", "give a divisor", "conflict")
         return self
 
     def ops(self, hidden: int) -> Iterator[Op]:

@@ -178,7 +178,11 @@ class Timeline:
         """
         if any(np.size(bar.end) > 1 for bar in self.bars):
             raise SpecError(
-                "timeline", np.size(self.bars[0].end), "holds draws, and a trace has one time an event", "give times of one draw"
+                "timeline",
+                np.size(self.bars[0].end),
+                "holds draws, and a trace has one time an event",
+                "give times of one draw",
+                "conflict",
             )
         ranks = sorted({bar.rank for bar in self.bars})
         events: list[dict[str, Any]] = [
@@ -232,7 +236,9 @@ def timeline(order: Order, times: Times, delay: Num = 0.0) -> Timeline:
     12.0
     """
     if times.stages != order.stages:
-        raise SpecError("times", times.stages, f"are not for {order.stages} stages", "give one time a stage, in the order data flows")
+        raise SpecError(
+            "times", times.stages, f"are not for {order.stages} stages", "give one time a stage, in the order data flows", "conflict"
+        )
     graph = graph_of(order)
     seconds = times.of_kinds(graph)
     ended = ends(graph, seconds, np.asarray(delay, dtype=np.float64))

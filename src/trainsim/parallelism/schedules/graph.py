@@ -220,7 +220,7 @@ def _levels(order: Order, waits: dict[Place, list[Place]]) -> dict[Place, int]:
                 at[rank] += 1
                 moved = True
     if len(level) != len(waits):
-        raise SpecError("plan.schedule", order.schedule, "waits for itself", "the order given can't be run")
+        raise SpecError("plan.schedule", order.schedule, "waits for itself", "the order given can't be run", "unsupported")
     return level
 
 

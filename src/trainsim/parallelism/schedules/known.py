@@ -43,7 +43,9 @@ def schedule_of(schedule: Schedule | str) -> Schedule:
     if isinstance(schedule, Schedule):
         return schedule
     if schedule not in schedules():
-        raise SpecError("", schedule, "is no schedule", did_you_mean(str(schedule), schedules()) + "; or give a ts.Schedule of your own")
+        raise SpecError(
+            "", schedule, "is no schedule", did_you_mean(str(schedule), schedules()) + "; or give a ts.Schedule of your own", "unknown-name"
+        )
     return schedules()[schedule]
 
 
@@ -57,7 +59,7 @@ def schedule_named(words: str) -> Schedule:
     ('interleaved', 'zero-bubble', 'dualpipe-v')
     """
     if _plain(words) not in _called():
-        raise SpecError("schedule", words, "names no schedule", did_you_mean(words, schedules()))
+        raise SpecError("schedule", words, "names no schedule", did_you_mean(words, schedules()), "conflict")
     return _called()[_plain(words)]
 
 

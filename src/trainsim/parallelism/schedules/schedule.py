@@ -124,13 +124,13 @@ class Schedule(Family):
             SpecError: names the rule and what would do.
         """
         if self.stages_per_rank is None and vpp < 2:
-            raise SpecError("vpp", vpp, f"{self.name} needs several stages to a rank", "give vpp >= 2, or another schedule")
+            raise SpecError("vpp", vpp, f"{self.name} needs several stages to a rank", "give vpp >= 2, or another schedule", "conflict")
         if self.stages_per_rank is not None and vpp not in {1, self.stages_per_rank}:
             remedy = f"set vpp={self.stages_per_rank}, or a schedule of several stages to a rank"
-            raise SpecError("vpp", vpp, f"{self.name} has {self.stages_per_rank} to a rank", remedy)
+            raise SpecError("vpp", vpp, f"{self.name} has {self.stages_per_rank} to a rank", remedy, "conflict")
         if pp % self.rank_multiple:
             near = nearest(pp, self.rank_multiple, self.rank_multiple)
-            raise SpecError("pp", pp, f"{self.name} needs a multiple of {self.rank_multiple} ranks", f"nearest: {near}")
+            raise SpecError("pp", pp, f"{self.name} needs a multiple of {self.rank_multiple} ranks", f"nearest: {near}", "conflict")
 
     def check(self, pp: int, vpp: int, micro_batches: int) -> None:
         """Whether the schedule orders so many micro-batches on so many ranks.
@@ -145,10 +145,12 @@ class Schedule(Family):
         least, period = self.least(pp), self.period(pp)
         if micro_batches < least:
             rule = f"{self.name} at pp={pp} needs at least {least}"
-            raise SpecError("micro-batches", micro_batches, rule, "give more batch, or less dp")
+            raise SpecError("micro-batches", micro_batches, rule, "give more batch, or less dp", "conflict")
         if micro_batches % period:
             near = nearest(micro_batches, period, least)
-            raise SpecError("micro-batches", micro_batches, f"{self.name} at pp={pp} needs a multiple of {period}", f"nearest: {near}")
+            raise SpecError(
+                "micro-batches", micro_batches, f"{self.name} at pp={pp} needs a multiple of {period}", f"nearest: {near}", "conflict"
+            )
 
 
 def nearest(value: int, multiple: int, least: int) -> str:

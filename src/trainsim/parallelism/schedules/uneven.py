@@ -183,7 +183,7 @@ def check_counts(schedule: Schedule, micro_batches: Num, pp: int, vpp: int) -> A
     broken = counts != np.floor(counts)
     if broken.any():
         value = counts[broken].flat[0]
-        raise SpecError("micro-batches", value, "is no whole number", f"nearest: {np.floor(value):g}, {np.ceil(value):g}")
+        raise SpecError("micro-batches", value, "is no whole number", f"nearest: {np.floor(value):g}, {np.ceil(value):g}", "wrong-type")
     off = counts % schedule.period(pp) != 0
     schedule.check(pp, vpp, int(counts[off].flat[0] if off.any() else counts.min()))
     return counts

@@ -100,7 +100,9 @@ def times_by_stage(schedule: Schedule, times: Times, pp: int, vpp: int = 1) -> T
     if rows == stages:
         return times
     if rows not in {1, pp}:
-        raise SpecError("times", rows, f"are rows for neither {pp} ranks nor {stages} stages", "give one row, one a rank or one a stage")
+        raise SpecError(
+            "times", rows, f"are rows for neither {pp} ranks nor {stages} stages", "give one row, one a rank or one a stage", "conflict"
+        )
     if rows == 1:
         return times.on(stages)
     ranks, times = standing(schedule, pp, vpp).rank, times.by_stage

@@ -132,7 +132,7 @@ def compare_beliefs(spec: Spec, views: Mapping[str, Beliefs], function: Function
         BeliefError: fewer than two views.
     """
     if len(views) < 2:
-        raise BeliefError("views", list(views), "are fewer than two", "give {name: beliefs} for each of those who disagree")
+        raise BeliefError("views", list(views), "are fewer than two", "give {name: beliefs} for each of those who disagree", "too-few-data")
     asked = {"n": 1 << 14, **options, "outputs": (of,)}
     simulations = {name: simulate(spec, beliefs, function, **asked) for name, beliefs in views.items()}
     (first_name, first), *others = views.items()

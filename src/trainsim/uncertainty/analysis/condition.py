@@ -55,11 +55,15 @@ def measured(value: float, *, rel: float | None = None, sd: float | None = None)
     26640.0
     """
     if (rel is None) == (sd is None):
-        raise BeliefError("measured", (rel, sd), "needs one of rel= and sd=", "say how far off it may be: rel=0.01")
+        raise BeliefError("measured", (rel, sd), "needs one of rel= and sd=", "say how far off it may be: rel=0.01", "missing")
     spread = abs(value) * rel if rel is not None else sd
     if not math.isfinite(value) or spread is None or not 0 < spread < math.inf:
         raise BeliefError(
-            "measured", (value, spread), "is no finite number with a positive deviation", "for a certain value change the spec"
+            "measured",
+            (value, spread),
+            "is no finite number with a positive deviation",
+            "for a certain value change the spec",
+            "out-of-bounds",
         )
     return Measured(float(value), float(spread))
 
@@ -147,12 +151,12 @@ def condition(
 
 def _check(evidence: Mapping[str, Measured], n: int) -> None:
     if not evidence:
-        raise BeliefError("evidence", {}, "holds no measurement", "give {output: ts.measured(value, rel=0.01)}")
+        raise BeliefError("evidence", {}, "holds no measurement", "give {output: ts.measured(value, rel=0.01)}", "too-few-data")
     for output, what in evidence.items():
         if not isinstance(what, Measured):
-            raise BeliefError(output, what, "is no measurement", "give ts.measured(value, rel=0.01)")
+            raise BeliefError(output, what, "is no measurement", "give ts.measured(value, rel=0.01)", "wrong-type")
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 64 or n & (n - 1):
-        raise BeliefError("n", n, "is no power of two of at least 64", "give n=2**14")
+        raise BeliefError("n", n, "is no power of two of at least 64", "give n=2**14", "out-of-bounds")
 
 
 @dataclass(frozen=True)

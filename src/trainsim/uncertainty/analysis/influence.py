@@ -125,6 +125,7 @@ def region(
             (above, below),
             f"{inside.sum()} of {len(y)} points fall into this region",
             "choose a bound nearer to the middle, or raise n",
+            "infeasible",
         )
     shifts = [_shift(path, x, inside) for path, x in drawn.items()]
     return Region(of, share, tuple(sorted(shifts, key=lambda shift: -float(shift.distance))))
@@ -182,7 +183,9 @@ def disclosure(
     labels = [" = ".join(column.paths) for column in study.resolved.columns]
     today = _widths(study, frozenset(), of).mean()
     if not today > 0:
-        raise BeliefError(of, float(today), "does not vary under these beliefs", "ask about an output that hangs on a believed path")
+        raise BeliefError(
+            of, float(today), "does not vary under these beliefs", "ask about an output that hangs on a believed path", "infeasible"
+        )
     found: dict[frozenset[int], Figure] = {}
     for size in range(1, min(up_to, len(labels) - 1) + 1):
         best = sorted(range(len(labels)), key=lambda i: found.get(frozenset({i}), Figure(0, 0, 2)))

@@ -115,7 +115,7 @@ def what_must_be_true(
     """
     target = below if above is None else above
     if target is None or (below is not None and above is not None) or not math.isfinite(target):
-        raise BeliefError("target", (below, above), "is no single target", "give below= or above=, a finite number")
+        raise BeliefError("target", (below, above), "is no single target", "give below= or above=, a finite number", "wrong-type")
     study = Study(spec, beliefs, function, seed, 16, (of,))
     side: Literal["below", "above"] = "below" if above is None else "above"
     u = next(study.points.blocks(slice(None), 0, PROBE // 16, PROBE // 16))

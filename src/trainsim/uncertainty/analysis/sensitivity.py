@@ -152,7 +152,9 @@ def _ratio(parts: Array, wholes: Array) -> Figure:
 
 def _check_varies(of: str, variance: float) -> None:
     if not variance > 1e-28:
-        raise BeliefError(of, variance, "does not vary under these beliefs", "ask about an output that hangs on a believed path")
+        raise BeliefError(
+            of, variance, "does not vary under these beliefs", "ask about an output that hangs on a believed path", "infeasible"
+        )
 
 
 def _shapley(study: Study, labels: list[str], of: str, size: int) -> Sensitivity:

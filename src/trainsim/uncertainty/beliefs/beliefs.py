@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from ..distributions.composed import Joint
 from ..distributions.distribution import Array, Belief, Distribution
 from ..distributions.tables import Sampler, accurate_sampler, fast_sampler, normal_scores
 from ..sampling.sobol import Points
+from . import files
 from .correlation import Correlation, Latent, cholesky
 
 FARTHEST = special.ndtri([0.5**53, 1 - 0.5**53])
@@ -107,22 +108,30 @@ class Beliefs(Mapping[tuple[str, ...], Belief]):
 
     # files -----------------------------------------------------------------------------------------------------
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain nested dict: what a file of these beliefs holds."""
+        return files.to_dict(self._held, self._correlated)
+
     def save(self, path: str | Path) -> None:
-        """Write these beliefs as ``.toml``, ``.json`` or a ``.csv`` sheet, by the file's name."""
-        from . import files  # which needs to know what beliefs are
-
-        files.save(self, path)
-
-    @staticmethod
-    def load(path: str | Path) -> Beliefs:
-        """Read beliefs that ``save`` or a person wrote.
+        """Write these beliefs as ``.toml``, ``.json`` or a ``.csv`` sheet, by the file's name.
 
         Raises:
-            BeliefError: no such file, a file cut short, an unknown kind, or a value that breaks a rule.
+            BeliefError: another ending.
         """
-        from . import files
+        files.save(self.to_dict(), path)
 
-        return files.load(path)
+    @staticmethod
+    def load(path: str | Path, *, trusted: Sequence[str] = ()) -> Beliefs:
+        """Read beliefs that ``save`` or a person wrote; a row that can't be read is skipped with a warning.
+
+        Args:
+            path: a ``.toml``, ``.json`` or ``.csv`` file.
+            trusted: modules with distributions of the user's own that the file may name; no other is imported.
+
+        Raises:
+            BeliefError: no such file, a file cut short, two rows of one path, or no row that can be read.
+        """
+        return Beliefs(*files.load(path, trusted))
 
     # meeting a spec --------------------------------------------------------------------------------------------
 
@@ -162,7 +171,9 @@ class Resolved:
 
     def __post_init__(self) -> None:
         if not self.beliefs:
-            raise BeliefError("beliefs", {}, "there is no belief to draw from", "lay at least one over a path, or call ts.estimate")
+            raise BeliefError(
+                "beliefs", {}, "there is no belief to draw from", "lay at least one over a path, or call ts.estimate", "too-few-data"
+            )
         _ = self.columns, self.groups
 
     @cached_property
@@ -206,13 +217,17 @@ class Resolved:
             for path in (a, b):
                 if path not in place:
                     raise BeliefError(
-                        f"correlated[{a!r}, {b!r}]", path, "has no belief to correlate", did_you_mean(path, place, "beliefs are held about")
+                        f"correlated[{a!r}, {b!r}]",
+                        path,
+                        "has no belief to correlate",
+                        did_you_mean(path, place, "beliefs are held about"),
+                        "missing",
                     )
             i, j = sorted((place[a], place[b]))
             laws = self.columns[i].law, self.columns[j].law
             if i == j or isinstance(laws[0], Joint) or isinstance(laws[1], Joint):
                 rule = "stands in a joint belief" if i != j else "is the same draw at both paths"
-                raise BeliefError(f"correlated[{a!r}, {b!r}]", reading, rule, "correlate paths whose beliefs are separate")
+                raise BeliefError(f"correlated[{a!r}, {b!r}]", reading, rule, "correlate paths whose beliefs are separate", "unsupported")
             pairs[i, j] = reading.latent(laws[0], laws[1], f"correlated[{a!r}, {b!r}]")
         return tuple(_factor(self.columns, group, pairs) for group in _connected(pairs))
 
@@ -269,12 +284,16 @@ class Resolved:
 def _check(paths: tuple[str, ...], belief: Any, held: Mapping[tuple[str, ...], Belief]) -> None:
     name = " = ".join(map(str, paths))
     if not isinstance(belief, Belief):
-        raise BeliefError(name, belief, "is no belief", "give a ts.ci90 interval or a distribution; for a certain value change the spec")
+        raise BeliefError(
+            name, belief, "is no belief", "give a ts.ci90 interval or a distribution; for a certain value change the spec", "wrong-type"
+        )
     if not paths or not all(isinstance(path, str) and path for path in paths) or len(set(paths)) < len(paths):
-        raise BeliefError(name, paths, "is no path or tuple of different paths", 'write "price", or ("a.x", "b.x") for one draw at both')
+        raise BeliefError(
+            name, paths, "is no path or tuple of different paths", 'write "price", or ("a.x", "b.x") for one draw at both', "wrong-type"
+        )
     twice = [path for path in paths if any(path in other for other in held)]
     if twice:
-        raise BeliefError(twice[0], belief, "already has a belief here", "give each path one belief; merge two sets with |")
+        raise BeliefError(twice[0], belief, "already has a belief here", "give each path one belief; merge two sets with |", "duplicate")
 
 
 def _check_finite(path: str, law: Distribution) -> None:
@@ -283,7 +302,9 @@ def _check_finite(path: str, law: Distribution) -> None:
     with np.errstate(over="ignore"):
         farthest = law.from_score(FARTHEST)
     if not np.all(np.isfinite(farthest)):
-        raise BeliefError(path, law, f"draws of the {law.family} belief may be infinite", "give it a smaller spread, or truncate it")
+        raise BeliefError(
+            path, law, f"draws of the {law.family} belief may be infinite", "give it a smaller spread, or truncate it", "not-finite"
+        )
 
 
 def _check_tied(paths: tuple[str, ...], laws: Mapping[str, Distribution]) -> None:
@@ -293,13 +314,13 @@ def _check_tied(paths: tuple[str, ...], laws: Mapping[str, Distribution]) -> Non
             f"{path}: {law.family}" for path, law in laws.items()
         )
         raise BeliefError(
-            " = ".join(paths), sorted(law.family for law in kinds), rule, "name the family, so that one draw fits all of them"
+            " = ".join(paths), sorted(law.family for law in kinds), rule, "name the family, so that one draw fits all of them", "conflict"
         )
 
 
 def _pair(pair: Any, rho: float | Correlation) -> tuple[tuple[str, str], Correlation]:
     if not isinstance(pair, tuple) or len(pair) != 2 or pair[0] == pair[1]:
-        raise BeliefError("correlated", pair, "is no pair of different paths", 'write {("price", "mfu"): 0.3}')
+        raise BeliefError("correlated", pair, "is no pair of different paths", 'write {("price", "mfu"): 0.3}', "wrong-type")
     a, b = sorted(pair)
     if isinstance(rho, Correlation):
         return (a, b), rho
@@ -311,6 +332,7 @@ def _pair(pair: Any, rho: float | Correlation) -> tuple[tuple[str, str], Correla
             rho,
             "is no correlation between -1 and 1, both excluded",
             "for one and the same draw use a tuple of paths as the key",
+            "out-of-bounds",
         ) from None
 
 

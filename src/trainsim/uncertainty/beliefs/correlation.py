@@ -60,7 +60,9 @@ class Linear(Correlation):
         ends = _linear(a, b, low), _linear(a, b, high)
         if not ends[0] < self.rho < ends[1]:
             remedy = "believe a weaker one, or give ts.rank_correlation"
-            raise BeliefError(pair, self.rho, f"these two laws can only correlate linearly from {ends[0]:.4f} to {ends[1]:.4f}", remedy)
+            raise BeliefError(
+                pair, self.rho, f"these two laws can only correlate linearly from {ends[0]:.4f} to {ends[1]:.4f}", remedy, "infeasible"
+            )
         for _ in range(50):
             middle = (low + high) / 2
             low, high = (middle, high) if _linear(a, b, middle) < self.rho else (low, middle)
@@ -102,7 +104,7 @@ def cholesky(names: Sequence[str], pairs: Mapping[tuple[int, int], float]) -> Ar
     pair, nearest = _nearest(matrix, pairs)
     where = f"correlated[{names[pair[0]]!r}, {names[pair[1]]!r}]"
     rule = "is impossible beside the other correlations of these paths"
-    raise BeliefError(where, pairs[pair], rule, f"the nearest possible value is {nearest:.4f}")
+    raise BeliefError(where, pairs[pair], rule, f"the nearest possible value is {nearest:.4f}", "infeasible")
 
 
 def _nearest(matrix: Array, pairs: Mapping[tuple[int, int], float]) -> tuple[tuple[int, int], float]:

@@ -6,16 +6,17 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainsim.core import toml_io as toml
-from trainsim.core.errors import BeliefError, TrainsimError
-from trainsim.core.spec import Spec, find_member, kind_of, members
+from trainsim.core import reading, toml_io
+from trainsim.core.errors import BeliefError, TrainsimError, did_you_mean, recast
+from trainsim.core.registry import find_member, kind_of, members, trusting
+from trainsim.core.spec import Spec
+from trainsim.core.values import real
 
 from ..distributions.distribution import Belief
-from .beliefs import Beliefs
 from .correlation import Correlation, Latent
 
 SAME, WITH = " = ", " ~ "
@@ -23,34 +24,62 @@ SAME, WITH = " = ", " ~ "
 SHEET = ("path", "kind", "p5", "p10", "p50", "p90", "p95", "low", "mode", "high", "mu", "sigma", "a", "b", "rho", "more")
 """Columns of a CSV sheet; what has no column of its own stands in ``more`` as JSON."""
 
+Held = Mapping[tuple[str, ...], Belief]
+"""Paths that share a draw, or are the columns of a joint law → belief."""
+Correlated = Mapping[tuple[str, str], Correlation]
+"""Two paths → correlation."""
 
-def to_dict(beliefs: Beliefs) -> dict[str, Any]:
-    """Plain nested dict; ``from_dict`` gives equal beliefs.
+
+def to_dict(held: Held, correlated: Correlated) -> dict[str, Any]:
+    """Plain nested dict of beliefs; :func:`from_dict` gives equal ones.
 
     >>> from trainsim.uncertainty.distributions.interval import ci90
-    >>> to_dict(Beliefs({"price": ci90(1, 3)}))
+    >>> to_dict({("price",): ci90(1, 3)}, {})
     {'beliefs': {'price': {'kind': 'Interval', 'p5': 1.0, 'p95': 3.0}}}
     """
-    data: dict[str, Any] = {"beliefs": {SAME.join(key): _plain(belief) for key, belief in beliefs.items()}}
-    if beliefs.correlated:
-        data["correlated"] = {WITH.join(pair): _reading(rho) for pair, rho in beliefs.correlated.items()}
+    data: dict[str, Any] = {"beliefs": {SAME.join(key): _plain(belief) for key, belief in held.items()}}
+    if correlated:
+        data["correlated"] = {WITH.join(pair): _measure(rho) for pair, rho in correlated.items()}
     return data
 
 
-def from_dict(data: Mapping[str, Any]) -> Beliefs:
-    """Beliefs from what ``to_dict`` gave, or a person wrote.
+def from_dict(data: object) -> tuple[Held, Correlated]:
+    """Beliefs from what :func:`to_dict` gave, or a person wrote; an entry that can't be read is skipped with a warning.
 
     Raises:
-        BeliefError: an unknown kind, or a value that breaks a rule; names the path.
+        BeliefError: no table of beliefs, or no entry that can be read: an unknown kind, or a value that breaks a rule.
     """
-    if unknown := set(data) - {"beliefs", "correlated"}:
-        raise BeliefError("beliefs", sorted(unknown), "are no parts of a set of beliefs", "its parts are beliefs and correlated")
-    held = {tuple(key.split(SAME)): _member(Belief, fields, key) for key, fields in data.get("beliefs", {}).items()}
-    correlated = {}
-    for pair, rho in data.get("correlated", {}).items():
-        a, _, b = pair.partition(WITH)
-        correlated[a, b] = _member(Correlation, rho, pair) if isinstance(rho, Mapping) else rho
-    return Beliefs(held, correlated)
+    parts = _table(data, "beliefs file")
+    for unknown in set(parts) - {"beliefs", "correlated"}:
+        meant = did_you_mean(unknown, ("beliefs", "correlated"), "its parts are")
+        raise BeliefError(unknown, parts[unknown], "is not a part of a set of beliefs", meant, "unknown-field")
+    beliefs, pairs = (_table(parts.get(name, {}), name) for name in ("beliefs", "correlated"))
+    entries: list[tuple[str, Callable[[], tuple[Any, Any]]]] = [
+        *(
+            (path, lambda path=path, fields=fields: (tuple(path.split(SAME)), _member(Belief, fields, path)))
+            for path, fields in beliefs.items()
+        ),
+        *((pair, lambda pair=pair, rho=rho: (_pair(pair), _correlation(rho, pair))) for pair, rho in pairs.items()),
+    ]
+    read = reading.each((("", read) for _, read in entries), lambda read: read(), BeliefError)
+    held = {key: value for key, value in read if isinstance(value, Belief)}
+    return held, {key: value for key, value in read if isinstance(value, Correlation)}
+
+
+def _table(value: object, path: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise BeliefError(path, value, "is not a table", "give path = {kind = …}", "wrong-type")
+    return value
+
+
+def _pair(text: str) -> tuple[str, str]:
+    a, _, b = text.partition(WITH)
+    return a, b
+
+
+def _correlation(rho: Any, pair: str) -> Correlation:
+    found: Correlation = _member(Correlation, rho if isinstance(rho, Mapping) else {"kind": "Latent", "rho": rho}, pair)
+    return found
 
 
 def _plain(spec: Spec) -> dict[str, Any]:
@@ -65,55 +94,60 @@ def _finite(value: Any) -> Any:
     return [_finite(v) for v in value] if isinstance(value, list) else value
 
 
-def _reading(rho: Correlation) -> Any:
+def _measure(rho: Correlation) -> Any:
     return rho.rho if isinstance(rho, Latent) else _plain(rho)
 
 
 def _member(face: type[Spec], fields: Any, path: str) -> Any:
     if not isinstance(fields, Mapping) or "kind" not in fields:
-        known = ", ".join(sorted(members(face)))
-        raise BeliefError(path, fields, "says no kind", f"kinds: {known}")
+        raise BeliefError(path, fields, "names no kind", f"kinds: {', '.join(sorted(members(face)))}", "missing")
     try:
-        member = find_member(face, fields["kind"], f"{path}.kind")
+        member = find_member(face, fields["kind"], "kind")
+        return member(**{str(name): value for name, value in fields.items() if name != "kind"})
     except TrainsimError as error:
-        raise BeliefError(error.path, error.value, error.rule, error.remedy) from None
-    try:
-        return member(**{name: value for name, value in fields.items() if name != "kind"})
-    except TrainsimError as error:
-        raise BeliefError(f"{path}: {error.path}", error.value, error.rule, error.remedy) from None
+        raise recast(error, BeliefError, f"{path}.{error.path}") from None
 
 
-def save(beliefs: Beliefs, path: str | Path) -> None:
-    """Write beliefs as ``.toml``, ``.json`` or ``.csv``, by the file's name.
+def save(data: Mapping[str, Any], path: str | Path) -> None:
+    """Write what :func:`to_dict` gave as ``.toml``, ``.json`` or ``.csv``, by the file's name.
 
     Raises:
         BeliefError: another ending.
     """
-    writers = {".toml": toml.dumps, ".json": lambda data: json.dumps(data, indent=2) + "\n", ".csv": _sheet}
-    suffix = Path(path).suffix
-    if suffix not in writers:
-        raise BeliefError("save", str(path), "is of no known ending", "end it in .toml, .json or .csv")
-    toml.write(path, writers[suffix](to_dict(beliefs)))
+    match _ending(path):
+        case ".csv":
+            toml_io.write_text(path, _sheet(data))
+        case _:
+            toml_io.save(path, data)
 
 
-def load(path: str | Path) -> Beliefs:
-    """Read beliefs that ``save`` or a person wrote.
+def load(path: str | Path, trusted: Sequence[str] = ()) -> tuple[Held, Correlated]:
+    """Beliefs from a ``.toml``, ``.json`` or ``.csv`` file that :func:`save` or a person wrote.
+
+    Args:
+        path: the file.
+        trusted: modules with distributions of the user's own that the file may name.
 
     Raises:
-        BeliefError: no such file, another ending, a file cut short, or a value that breaks a rule.
+        BeliefError: no such file, another ending, a file cut short, two rows of one path, or no row that can be read.
     """
-    suffix = Path(path).suffix
-    try:
-        if suffix == ".toml":
-            return from_dict(toml.read(path))
-        text = Path(path).read_text(encoding="utf-8")
-        if suffix == ".json":
-            return from_dict(json.loads(text))
-        if suffix == ".csv":
-            return from_dict(_unsheet(text))
-    except (OSError, json.JSONDecodeError) as error:
-        raise BeliefError("load", str(path), f"can't be read ({error})", "give the path of a whole file") from None
-    raise BeliefError("load", str(path), "is of no known ending", "end it in .toml, .json or .csv")
+    text = reading.read_text(path, BeliefError, what="beliefs file")
+    name = Path(path).name
+    with trusting(trusted):
+        match _ending(path):
+            case ".toml":
+                return from_dict(reading.parse_toml(text, name, BeliefError))
+            case ".json":
+                return from_dict(reading.parse_json(text, name, BeliefError))
+            case _:
+                return from_dict(_unsheet(text, name))
+
+
+def _ending(path: str | Path) -> str:
+    ending = Path(path).suffix.lower()
+    if ending not in {".toml", ".json", ".csv"}:
+        raise BeliefError("beliefs file", str(path), "has an unknown ending", "end it in .toml, .json or .csv", "unsupported")
+    return ending
 
 
 def _sheet(data: Mapping[str, Any]) -> str:
@@ -128,31 +162,29 @@ def _sheet(data: Mapping[str, Any]) -> str:
     return out.getvalue()
 
 
-def _unsheet(text: str) -> dict[str, Any]:
+def _unsheet(text: str, name: str) -> dict[str, Any]:
+    """The parts of a sheet as :func:`to_dict` gives them; a row that can't be read is skipped with a warning."""
+    rows = reading.parse_table(text, name, BeliefError, key="path")
+    read = reading.each(((f"{name}:{line}", cells) for line, cells in rows), _row, BeliefError)
     parts: dict[str, dict[str, Any]] = {"beliefs": {}, "correlated": {}}
-    for line, row in enumerate(csv.DictReader(io.StringIO(text)), start=2):
-        path, kind = (row.get("path") or "").strip(), (row.get("kind") or "").strip()
-        if not path or None in row:
-            raise BeliefError(f"line {line}", row, "has no path, or more cells than the header", f"the header is {','.join(SHEET)}")
-        fields: dict[str, Any] = {"kind": kind or "Interval"}
-        for name, cell in row.items():
-            if name not in {"path", "kind", "more"} and cell is not None and cell.strip():
-                fields[name] = _number(cell, f"{path}.{name}")
-        try:
-            fields |= json.loads(row.get("more") or "{}")
-        except json.JSONDecodeError as error:
-            raise BeliefError(
-                f"{path}.more", row.get("more"), f"is no whole JSON ({error})", 'leave it empty, or give {"name": value}'
-            ) from None
+    for path, fields in read:
         parts["correlated" if WITH in path else "beliefs"][path] = fields
-    return {name: part for name, part in parts.items() if part}
+    return parts
 
 
-def _number(cell: str, path: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        raise BeliefError(path, cell, "is no number", "write it plainly: 14.8e12") from None
+def _row(cells: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    """Path and fields of one row of a sheet."""
+    path = cells.get("path", "")
+    if not path:
+        raise BeliefError("path", "", "is missing", "name the path in the first column", "missing")
+    if "" in cells:
+        raise BeliefError(path, cells[""], "is a cell without a column", f"the columns are {', '.join(SHEET)}", "syntax")
+    more = reading.parse_json(cells.get("more", "{}"), "more", BeliefError)
+    if not isinstance(more, dict):
+        raise BeliefError("more", more, "is not an object", 'leave it empty, or give {"name": value}', "wrong-type")
+    kind = cells.get("kind", "Latent" if WITH in path else "Interval")
+    numbers = {name: real(cell, name, BeliefError) for name, cell in cells.items() if name not in {"path", "kind", "more"}}
+    return path, {"kind": kind, **numbers, **more}
 
 
 def schema() -> dict[str, Any]:

@@ -50,7 +50,11 @@ class Mixture(Distribution):
         super().model_post_init(context)
         if not self.laws or len(self.laws) != len(self.weights):
             raise BeliefError(
-                "mixture", self.weights, f"gives {len(self.weights)} weights for {len(self.laws)} laws", "give one weight for each law"
+                "mixture",
+                self.weights,
+                f"gives {len(self.weights)} weights for {len(self.laws)} laws",
+                "give one weight for each law",
+                "conflict",
             )
         _check_weights("mixture", self.weights)
 
@@ -149,10 +153,16 @@ class Joint(Belief):
         super().model_post_init(context)
         lengths = {len(column) for column in self.columns}
         if len(lengths) != 1:
-            raise BeliefError("joint", sorted(lengths), "columns are of different lengths", "give every path the same number of rows")
+            raise BeliefError(
+                "joint", sorted(lengths), "columns are of different lengths", "give every path the same number of rows", "conflict"
+            )
         if self.names and len(self.names) != len(self.columns):
             raise BeliefError(
-                "joint", self.names, f"names {len(self.names)} paths for {len(self.columns)} columns", "give one name for each column"
+                "joint",
+                self.names,
+                f"names {len(self.names)} paths for {len(self.columns)} columns",
+                "give one name for each column",
+                "conflict",
             )
         _check_samples("joint", np.asarray(self.columns).T, self.weights)
 
@@ -176,11 +186,11 @@ class Joint(Belief):
         """
         if self.names and set(self.names) != set(paths):
             raise BeliefError(
-                " = ".join(paths), self.names, "the joint belief's columns are not these paths", "name each column by its path"
+                " = ".join(paths), self.names, "the joint belief's columns are not these paths", "name each column by its path", "conflict"
             )
         if len(self.columns) != len(paths):
             rule = f"the joint belief has {len(self.columns)} columns for {len(paths)} paths"
-            raise BeliefError(" = ".join(paths), len(self.columns), rule, "give one column for each path, in their order")
+            raise BeliefError(" = ".join(paths), len(self.columns), rule, "give one column for each path, in their order", "conflict")
         return Joint(columns=self.columns, names=self.names or paths, weights=self.weights).only(tuple(sorted(paths)))
 
     def only(self, kept: tuple[str, ...]) -> Joint:
@@ -202,19 +212,29 @@ def _steps(weights: Array) -> Array:
 
 def _check_weights(what: str, weights: Sequence[float]) -> None:
     if not all(math.isfinite(w) and w >= 0 for w in weights) or not math.fsum(weights) > 0:
-        raise BeliefError(f"{what}.weights", weights, "are not all finite and >= 0 with a positive sum", "give the relative weight of each")
+        raise BeliefError(
+            f"{what}.weights",
+            weights,
+            "are not all finite and >= 0 with a positive sum",
+            "give the relative weight of each",
+            "out-of-bounds",
+        )
 
 
 def _check_samples(what: str, rows: Array, weights: Sequence[float]) -> None:
     if rows.size == 0:
-        raise BeliefError(what, (), "holds no sample", "give at least one")
+        raise BeliefError(what, (), "holds no sample", "give at least one", "too-few-data")
     if not np.all(np.isfinite(rows)):
         bad = int(np.argmin(np.isfinite(rows).all(axis=1)))
-        raise BeliefError(what, rows[bad].tolist(), f"row {bad} is not finite", "drop it, or find out why")
+        raise BeliefError(what, rows[bad].tolist(), f"row {bad} is not finite", "drop it, or find out why", "not-finite")
     if weights:
         if len(weights) != len(rows):
             raise BeliefError(
-                f"{what}.weights", len(weights), f"are not as many as the {len(rows)} samples", "give one weight for each sample"
+                f"{what}.weights",
+                len(weights),
+                f"are not as many as the {len(rows)} samples",
+                "give one weight for each sample",
+                "conflict",
             )
         _check_weights(what, weights)
 
@@ -248,5 +268,5 @@ def joint(samples: Mapping[str, ArrayLike] | ArrayLike, weights: ArrayLike | Non
     except (TypeError, ValueError):
         rows = np.empty(0)
     if rows.ndim != 2:
-        raise BeliefError("joint", samples, "is no table of samples", "give an array (n, k), or a mapping path → (n,)")
+        raise BeliefError("joint", samples, "is no table of samples", "give an array (n, k), or a mapping path → (n,)", "wrong-type")
     return Joint(columns=tuple(map(_floats, rows.T)), weights=given)

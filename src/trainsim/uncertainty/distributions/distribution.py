@@ -97,7 +97,9 @@ class Distribution(Belief):
         if low < unit.low or high > unit.high:
             cut = f".truncate({unit.low:g}, {unit.high:g})"
             remedy = f"renormalise it inside: {cut}, or give a ts.ci90 interval, whose family follows the bounds"
-            raise BeliefError(path, self, f"the {self.family} belief has mass outside the field's bounds ({unit.rule})", remedy)
+            raise BeliefError(
+                path, self, f"the {self.family} belief has mass outside the field's bounds ({unit.rule})", remedy, "out-of-bounds"
+            )
         return self
 
     def truncate(self, low: float = -math.inf, high: float = math.inf) -> Truncated:
@@ -127,11 +129,13 @@ class Truncated(Distribution):
     def model_post_init(self, context: Any) -> None:
         super().model_post_init(context)
         if math.isnan(self.low) or math.isnan(self.high):
-            raise BeliefError("truncate", (self.low, self.high), "a bound is not a number", "give low, high, or leave one out")
+            raise BeliefError(
+                "truncate", (self.low, self.high), "a bound is not a number", "give low, high, or leave one out", "out-of-bounds"
+            )
         _rising(self, low=self.low, high=self.high)
         if not self._mass > 0:
             rule = f"the {self.base.family} belief has no mass between the bounds (its support is {self.base.support})"
-            raise BeliefError("truncate", (self.low, self.high), rule, "widen the bounds, or believe something else")
+            raise BeliefError("truncate", (self.low, self.high), rule, "widen the bounds, or believe something else", "infeasible")
 
     @cached_property
     def _scores(self) -> tuple[float, float]:
@@ -179,11 +183,16 @@ def _rising(spec: Distribution, **ends: Num) -> None:
             (low, high),
             "low is not below high",
             "give the lower end first; for a certain value change the spec",
+            "out-of-bounds",
         )
 
 
 def _between(spec: Distribution, mode: Num, low: Num, high: Num) -> None:
     if not low <= mode <= high:
         raise BeliefError(
-            f"{spec.family}.mode", mode, f"does not lie between low={low:g} and high={high:g}", "give low, mode, high in rising order"
+            f"{spec.family}.mode",
+            mode,
+            f"does not lie between low={low:g} and high={high:g}",
+            "give low, mode, high in rising order",
+            "out-of-bounds",
         )

@@ -156,11 +156,12 @@ class Interval(Belief):
                 known,
                 "these quantiles fix no law",
                 "give p5 and p95, p50 and p95, or p5, p50 and p95 (or p10, p90 for p5, p95)",
+                "missing",
             )
         values = list(given.values())
         if any(not a < b for a, b in pairwise(values)):
             remedy = "give them in rising order; for a value that is certain change the spec, no belief is needed"
-            raise BeliefError("interval", self.shown(), "the quantiles do not rise", remedy)
+            raise BeliefError("interval", self.shown(), "the quantiles do not rise", remedy, "out-of-bounds")
 
     @property
     def quantiles(self) -> dict[float, float]:
@@ -178,6 +179,7 @@ class Interval(Belief):
             (self.shown(), *bounds),
             "an interval has no family yet",
             "its family will follow the field's bounds; or truncate a named one",
+            "missing",
         )
 
     def meets(self, unit: Unit, path: str) -> Distribution:
@@ -190,6 +192,7 @@ class Interval(Belief):
                 self.shown(),
                 f"a quantile lies on or outside the field's bounds ({unit.rule})",
                 f"keep all between {low:g} and {high:g}",
+                "out-of-bounds",
             )
         y, z = link(values, low, high), special.ndtri(list(self.quantiles))
         if len(y) == 2:
@@ -244,4 +247,6 @@ def ci90(*values: float, p5: float | None = None, p50: float | None = None, p95:
         case (low, middle, high):
             return Interval(p5=low, p50=middle, p95=high)
         case _:
-            raise BeliefError("ci90", values, "is not two or three numbers", "give (p5, p95), (p5, p50, p95), or name them: p50=, p95=")
+            raise BeliefError(
+                "ci90", values, "is not two or three numbers", "give (p5, p95), (p5, p50, p95), or name them: p50=, p95=", "wrong-type"
+            )

@@ -233,20 +233,22 @@ def _whole(value: Any) -> bool:
 
 def _check_points(n: Any, rtol: Any, budget: Any, replicates: Any) -> None:
     if n is not None and (not _whole(n) or n < 1):
-        raise BeliefError("n", n, "is no positive whole number of points", "give n=2**16, or leave it out and give rtol=")
+        raise BeliefError("n", n, "is no positive whole number of points", "give n=2**16, or leave it out and give rtol=", "out-of-bounds")
     if not (isinstance(rtol, (int, float)) and 0 < rtol < math.inf):
-        raise BeliefError("rtol", rtol, "is no positive accuracy", "give rtol=1e-3 for a tenth of a percent")
+        raise BeliefError("rtol", rtol, "is no positive accuracy", "give rtol=1e-3 for a tenth of a percent", "out-of-bounds")
     if not _whole(replicates) or replicates < 2:
-        raise BeliefError("replicates", replicates, "can't give a standard error", "give at least 2; 16 is usual")
+        raise BeliefError("replicates", replicates, "can't give a standard error", "give at least 2; 16 is usual", "too-few-data")
     if not _whole(budget) or budget < FIRST * replicates:
-        raise BeliefError("budget", budget, f"is less than the first round of {FIRST * replicates} points", "raise it, or give n=")
+        raise BeliefError(
+            "budget", budget, f"is less than the first round of {FIRST * replicates} points", "raise it, or give n=", "too-few-data"
+        )
 
 
 def _check_rest(seed: Any, quantiles: Sequence[float]) -> None:
     if not _whole(seed) or seed < 0:
-        raise BeliefError("seed", seed, "is no whole number >= 0", "give seed=1")
+        raise BeliefError("seed", seed, "is no whole number >= 0", "give seed=1", "out-of-bounds")
     if not all(0 < level < 1 for level in quantiles):
-        raise BeliefError("quantiles", quantiles, "are not all between 0 and 1", "give levels such as [.05, .5, .95]")
+        raise BeliefError("quantiles", quantiles, "are not all between 0 and 1", "give levels such as [.05, .5, .95]", "out-of-bounds")
 
 
 def _farthest(sketches: Mapping[str, QuantileSketch], levels: Array, rtol: float, replicates: int) -> tuple[float, str]:

@@ -83,7 +83,11 @@ def exact(study: Study, of: str) -> Exact:
     found = factors(study, of, FINE)
     if found is None or not found.scale > 0 or np.any(found.ratios <= 0):
         raise BeliefError(
-            "check", of, "is no product of positive factors of one input each", "only products have an exact law to check against"
+            "check",
+            of,
+            "is no product of positive factors of one input each",
+            "only products have an exact law to check against",
+            "wrong-type",
         )
     logs = np.log(found.ratios)
     low, high = logs.min(axis=1).sum(), logs.max(axis=1).sum()
@@ -116,7 +120,7 @@ def _masses(logs: Array, factor: Array, step: float, of: str) -> tuple[float, Ar
     rises = np.diff(logs, axis=1)
     if k > 3 or not all(np.all(row >= 0) or np.all(row <= 0) for row in rises):
         rule = "has more than three inputs tied by correlations" if k > 3 else "does not rise or fall steadily in an input"
-        raise BeliefError("check", of, rule, "such a product has no exact law here; compare with a larger n instead")
+        raise BeliefError("check", of, rule, "such a product has no exact law here; compare with a larger n instead", "unsupported")
     first, last = logs.min(axis=1).sum(), logs.max(axis=1).sum()
     grid = first + step * np.arange(np.ceil((last - first) / step) + 1)
     ends = np.append(grid, grid[-1] + step) - 0.5 * step

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from trainsim.core.errors import BeliefError
-from trainsim.core.spec import Spec, kind_of
+from trainsim.core.registry import kind_of
+from trainsim.core.spec import Spec
 from trainsim.core.units import human
 
 from ..beliefs.beliefs import Beliefs
@@ -125,7 +126,7 @@ class Simulation:
         """
         levels = np.atleast_1d(np.asarray(p, dtype=np.float64))
         if not np.all((levels > 0) & (levels < 1)):
-            raise BeliefError("quantile", p, "is no level between 0 and 1, both excluded", "ask for [.05, .5, .95]")
+            raise BeliefError("quantile", p, "is no level between 0 and 1, both excluded", "ask for [.05, .5, .95]", "out-of-bounds")
         sketch = self._sketch(name)
         values, sides = sketch.quantiles(levels)
         errors = sides.mean(axis=0)
@@ -146,7 +147,7 @@ class Simulation:
         """
         low, high = -math.inf if above is None else above, math.inf if below is None else below
         if (below is None and above is None) or not low < high:
-            raise BeliefError("probability", (above, below), "is no range", "give below=, above=, or both with above < below")
+            raise BeliefError("probability", (above, below), "is no range", "give below=, above=, or both with above < below", "wrong-type")
         return Figure(*self._sketch(name).probability(low, high), self.replicates)
 
     def cdf(self, name: str, value: float) -> Figure:
@@ -182,8 +183,6 @@ class Simulation:
 
     def record(self) -> dict[str, Any]:
         """What reproduces these numbers: spec, beliefs, function, seed, points, and the versions of the code."""
-        from ..beliefs.files import to_dict  # files need to know what beliefs are
-
         return {
             "trainsim": version("trainsim"),
             "numpy": np.__version__,
@@ -193,7 +192,7 @@ class Simulation:
             "replicates": self.replicates,
             "method": self.method,
             "spec": {"kind": kind_of(type(self.spec)), **self.spec.to_dict()},
-            **to_dict(self.beliefs),
+            **self.beliefs.to_dict(),
         }
 
     def cite(self) -> str:

@@ -89,7 +89,9 @@ class Points:
     def __post_init__(self) -> None:
         if self.columns and max(self.columns) >= dimensions():
             remedy = "believe fewer numbers at once, or lay beliefs over a part of the spec"
-            raise BeliefError("beliefs", max(self.columns), f"needs a Sobol' dimension above the {dimensions()} known", remedy)
+            raise BeliefError(
+                "beliefs", max(self.columns), f"needs a Sobol' dimension above the {dimensions()} known", remedy, "unsupported"
+            )
 
     @cached_property
     def _random(self) -> Bits:

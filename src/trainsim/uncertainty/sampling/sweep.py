@@ -124,35 +124,45 @@ def sweep(
     for shard, reply in zip(shards, replies, strict=False):  # a count that is off is the executor's fault, and told so
         if not isinstance(reply, _Reply) or reply.shard != shard:
             raise BeliefError(
-                "executor", reply, "gave back something else than the shard it was sent", "its map() must return results in order"
+                "executor",
+                reply,
+                "gave back something else than the shard it was sent",
+                "its map() must return results in order",
+                "callback-failed",
             )
         yield shard, reply.result
         done += (shard[1] - shard[0]) * (shard[3] - shard[2])
         if progress is not None:
             progress(done, total)
     if next(iter(replies), None) is not None:
-        raise BeliefError("executor", type(executor).__name__, "gave back more results than shards", "its map() must give one for each")
+        raise BeliefError(
+            "executor", type(executor).__name__, "gave back more results than shards", "its map() must give one for each", "callback-failed"
+        )
 
 
 def _mapped(executor: Executor, task: _Task, shards: Sequence[Range]) -> Iterator[Any]:
     remedy = "run again, with another executor or none; the result will be the same"
     if not callable(getattr(executor, "map", None)):
-        raise BeliefError("executor", executor, "has no map()", "give a concurrent.futures executor, or Dask's Client(...).get_executor()")
+        raise BeliefError(
+            "executor", executor, "has no map()", "give a concurrent.futures executor, or Dask's Client(...).get_executor()", "wrong-type"
+        )
     count = 0
     try:
         for reply in executor.map(task, shards):
             count += 1
             yield reply
     except BrokenExecutor as error:
-        raise BeliefError("executor", type(executor).__name__, f"broke down ({error})", remedy) from error
+        raise BeliefError("executor", type(executor).__name__, f"broke down ({error})", remedy, "callback-failed") from error
     except (PicklingError, AttributeError, TypeError) as error:
         if "pickle" not in str(error).lower():
             raise
         raise BeliefError(
-            "function", task.study.function, f"can't be sent to a worker ({error})", "define it at the top of a module"
+            "function", task.study.function, f"can't be sent to a worker ({error})", "define it at the top of a module", "callback-failed"
         ) from error
     if count != len(shards):
-        raise BeliefError("executor", type(executor).__name__, f"gave back {count} results for {len(shards)} shards", remedy)
+        raise BeliefError(
+            "executor", type(executor).__name__, f"gave back {count} results for {len(shards)} shards", remedy, "callback-failed"
+        )
 
 
 def cut(replicates: int, start: int, stop: int) -> Iterator[Range]:
@@ -191,14 +201,16 @@ def evaluate(study: Study, drawn: Mapping[str, Array], count: int, outputs: Sequ
     answers = study.function(Batch(study.spec, drawn, met=Arrays.KNOWN).spec)
     named: Mapping[str, Any] = answers if isinstance(answers, Mapping) else {"value": answers}
     if not named:
-        raise BeliefError("function", answers, "gave no output", "return an array, or {name: array or Ledger}")
+        raise BeliefError("function", answers, "gave no output", "return an array, or {name: array or Ledger}", "callback-failed")
     kept = {name: _numbers(pick(named, name), name, count) for name in outputs or named}
     for name, values in kept.items():
         if not np.isfinite(values.sum()) and not np.all(finite := np.isfinite(values)):
             bad = int(np.argmin(finite))
             inputs = ", ".join(f"{path}={float(draws[bad])!r}" for path, draws in drawn.items())
             rule = f"is what the function gave to the draw {inputs}"
-            raise BeliefError(name, float(values[bad]), rule, "narrow or truncate that belief, or let the function answer there")
+            raise BeliefError(
+                name, float(values[bad]), rule, "narrow or truncate that belief, or let the function answer there", "not-finite"
+            )
     return kept
 
 
@@ -225,8 +237,10 @@ def _numbers(values: Any, name: str, count: int) -> Array:
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
-        raise BeliefError(name, type(values).__name__, "is no number or array of numbers", "return arrays of draws, or Ledgers") from None
+        raise BeliefError(
+            name, type(values).__name__, "is no number or array of numbers", "return arrays of draws, or Ledgers", "callback-failed"
+        ) from None
     if array.shape not in {(), (count,)}:
         rule = f"is not one number for each of the {count} draws"
-        raise BeliefError(name, array.shape, rule, "write the function so that it broadcasts over arrays (n,)")
+        raise BeliefError(name, array.shape, rule, "write the function so that it broadcasts over arrays (n,)", "callback-failed")
     return np.broadcast_to(array, (count,))

@@ -1,0 +1,165 @@
+"""Families: every member is found by its word in a new process, old words stay readable, and no file imports anything."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import trainsim
+import trainsim as ts
+from trainsim.core.registry import find_member, kind_of, members
+from trainsim.core.spec import Family
+from trainsim.testing import refused
+from trainsim.testing.laws import modules
+
+OLD: dict[str, dict[str, dict[str, Any]]] = tomllib.loads((Path(__file__).parent / "old_kinds.toml").read_text(encoding="utf-8"))
+
+
+def faces() -> dict[str, type[Family]]:
+    """Every family of the library, by the name of its face."""
+    list(modules(trainsim, leave_out=("cli", "__main__")))
+    return {face.__name__: face for face in Family.__subclasses__() if face.__module__.startswith("trainsim.")}
+
+
+MEMBERS = [(name, kind) for name, face in faces().items() for kind, cls in members(face).items() if cls.__module__.startswith("trainsim.")]
+LOAD = """
+import importlib, sys
+module, face, path = sys.argv[1:]
+print(repr(getattr(importlib.import_module(module), face).load(path)))
+"""
+
+
+def test_every_member_has_a_saved_example() -> None:
+    assert {(name, kind) for name, kinds in OLD.items() for kind in kinds} >= set(MEMBERS)
+
+
+@pytest.mark.parametrize(("name", "kind"), [(name, kind) for name, kinds in OLD.items() for kind in kinds])
+def test_an_old_kind_is_still_read(name: str, kind: str) -> None:
+    face = faces()[name]
+    spec = find_member(face, kind, "kind")(**OLD[name][kind])
+    assert isinstance(spec, face)
+    assert type(spec)(**spec.to_dict()) == spec
+
+
+@pytest.mark.parametrize(("name", "kind"), MEMBERS)
+def test_a_member_saved_is_loaded_by_a_new_process(name: str, kind: str, tmp_path: Path) -> None:
+    face = faces()[name]
+    spec = find_member(face, kind, "kind")(**OLD[name][kind])
+    spec.save(tmp_path / "spec.toml")
+    command = [sys.executable, "-c", LOAD, face.__module__, name, str(tmp_path / "spec.toml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  (our own line)
+    assert done.stdout.strip() == repr(spec), done.stderr
+
+
+# hostile files ------------------------------------------------------------------------------------------------------------
+
+EVIL = "from pathlib import Path\nPath(__file__).with_name('ran').touch()\nclass Class: pass\n"
+KINDS = (
+    "evil:Class", "evil:", "evil:Class.mro", "evil.inner:Class", ":Class", ".evil:Class", "..:x", "evil", "os:system", "builtins:eval",
+    "scipy:stats.norm", "trainsim.core.errors:did_you_mean", "trainsim.run.run:Run", "__class__", "mro", "Attention", "evil:Class\n", " ",
+)  # fmt: skip
+
+
+def bodies(kind: str) -> Iterator[tuple[str, Callable[[Path], Any], str]]:
+    """Files that name a kind where a reader looks for one: name, reader, text."""
+    word = json.dumps(kind)
+    run = ts.catalog.run("deepseek-v3").to_dict()
+    price = run | {"price": {"kind": kind}}
+    block = {"attention": {"kind": kind}, "ffn": {"kind": kind}}
+    deep = run | {"model": run["model"] | {"stack": [{"name": "a", "count": 1, "block": block}]}}
+    phase = run | {"phases": [{"name": "p", "efficiency": {"kind": kind}}]}
+    yield "top.toml", ts.load, f"spec = {word}\n"
+    for name, data in {"nested": price, "deep": deep, "listed": phase}.items():
+        yield f"{name}.json", ts.load, json.dumps({"spec": "Run", **data})
+    beliefs = {"a": {"kind": kind}}, {"a": {"kind": "Mixture", "laws": [{"kind": kind}], "weights": [1.0]}}
+    for i, data in enumerate(beliefs):
+        yield f"beliefs{i}.json", ts.Beliefs.load, json.dumps({"beliefs": data})
+    pair = {"a ~ b": {"kind": kind, "rho": 0.5}}
+    yield "correlated.json", ts.Beliefs.load, json.dumps({"correlated": pair})
+    yield "beliefs.toml", ts.Beliefs.load, f"[beliefs.a]\nkind = {word}\n"
+    if kind.strip():
+        yield "beliefs.csv", ts.Beliefs.load, f"path,kind,p5,p95\na,{kind.strip()},1,2\n"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_hostile_kind_imports_nothing(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "evil.py").write_text(EVIL, encoding="utf-8")
+    (tmp_path / "files").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    for face in faces().values():
+        members(face)
+    for name, read, text in bodies(kind):
+        path = tmp_path / "files" / name
+        path.write_text(text, encoding="utf-8")
+        before = set(sys.modules)
+        with refused() as found:
+            read(path)
+        assert found.error.rule_id in {"untrusted", "unknown-kind", "control-character", "missing", "wrong-type"}, name
+        assert {m for m in set(sys.modules) - before if not m.startswith("trainsim.")} <= set(sys.stdlib_module_names), name
+    assert "evil" not in sys.modules
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_class_of_ones_own_is_loaded_where_its_module_is_allowed(tmp_path: Path) -> None:
+    """In a process of its own: the module is imported by the file's word, once it is allowed."""
+    (tmp_path / "my_prices.py").write_text(PRICE, encoding="utf-8")
+    (tmp_path / "use.py").write_text(USE, encoding="utf-8")
+    for step in ("save", "load"):
+        done = subprocess.run([sys.executable, "use.py", step], cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603
+        assert done.returncode == 0, done.stderr
+
+
+PRICE = '''
+"""A price of one's own, in one file."""
+from typing import Annotated
+
+import trainsim as ts
+from trainsim.cost.price import Price
+
+
+class Spot(Price):
+    """Spot machines: a rent, and the share of hours that is lost to preemption."""
+
+    usd_per_gpu_hour: Annotated[ts.Num, ts.Unit("USD/GPU-h", "rent", gt=0)]
+    lost: Annotated[ts.Num, ts.Unit("", "share of hours lost", ge=0, lt=1)] = 0.1
+
+    def rate(self):
+        return ts.Ledger("USD/GPU-h", {"spot": self.usd_per_gpu_hour / (1 - self.lost)})
+'''
+USE = """
+import sys
+import trainsim as ts
+
+if sys.argv[1] == "save":
+    import my_prices
+    run = ts.catalog.run("deepseek-v3").replace({"price": my_prices.Spot(usd_per_gpu_hour=1.8)})
+    assert abs(ts.estimate(run).cost.total / ts.estimate(run).gpu_hours - 2.0) < 1e-9
+    sim = ts.simulate(run, ts.Beliefs({"price.lost": ts.uniform(0.05, 0.15)}), n=64)
+    assert sim.quantile("cost", 0.95) > sim.quantile("cost", 0.05)
+    run.save("run.toml")
+    assert ts.load("run.toml") == run
+else:
+    try:
+        ts.load("run.toml")
+    except ts.TrainsimError as error:
+        assert (error.path, error.value, error.rule_id) == ("price.kind", "my_prices:Spot", "untrusted"), error
+        assert 'trusted=("my_prices",)' in error.remedy
+    else:
+        raise AssertionError("a module was imported that nobody named")
+    assert "my_prices" not in sys.modules
+    run = ts.load("run.toml", trusted=("my_prices",))
+    assert type(run.price).__module__ == "my_prices"
+    assert ts.estimate(run).cost.total > 0
+"""
+
+
+def test_kinds_are_bare_here_and_import_paths_elsewhere() -> None:
+    assert kind_of(ts.Rental) == "Rental"
+    assert kind_of(type("Own", (ts.Rental,), {"__module__": "mine"})) == "mine:Own"
