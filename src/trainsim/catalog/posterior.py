@@ -189,23 +189,12 @@ def stack_for(architecture: str, framework: str, month: str, name: str = "") -> 
     """
     offered = _offered()
     if framework not in offered:
-        raise CatalogError(
-            "catalog.stacks",
-            framework,
-            "is no framework that a stack stands for",
-            did_you_mean(framework, sorted(offered), "frameworks"),
-            "unknown-name",
-        )
+        meant = did_you_mean(framework, sorted(offered), "frameworks")
+        raise CatalogError("catalog.stacks", framework, "is no framework that a stack stands for", meant, "unknown-name")
     since = offered[framework].get(architecture) or offered["megatron"].get(architecture)
     if not since:
-        known = sorted(set().union(*offered.values()))
-        raise CatalogError(
-            "catalog.stacks",
-            architecture,
-            "is no generation of chips that a stack is for",
-            did_you_mean(architecture, known),
-            "unknown-name",
-        )
+        meant = did_you_mean(architecture, sorted(set().union(*offered.values())))
+        raise CatalogError("catalog.stacks", architecture, "is no generation of chips that a stack is for", meant, "unknown-name")
     base = since[max(bisect_right(since, (month, "~")) - 1, 0)][1]
     variants, releases = _versions().get(base, ((), ()))
     words = name.lower()
