@@ -5,7 +5,13 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_WHERE = {"hf_configs": "models", "covering_configs": "models", "check_part": "parts", "check_schedule": "schedules"} | {
+_WHERE = {
+    "hf_configs": "models",
+    "covering_configs": "models",
+    "check_part": "parts",
+    "check_schedule": "schedules",
+    "refused": "refusal",
+} | {
     name: module
     for module, names in {
         "runs": ("numbers_in", "small_models", "small_clusters", "told_efficiencies", "small_runs", "small_ledgers", "beliefs_over"),
