@@ -50,7 +50,7 @@ def test_all_the_families_of_the_list_are_mapped() -> None:
         "phi3", "phimoe", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "smollm3", "starcoder2",
     }
     # fmt: on
-    assert listed <= set(families()) == set(FAMILIES | HYBRIDS)
+    assert listed <= set(FAMILIES | HYBRIDS) <= set(families())
 
 
 def test_an_unrolled_scan_runs_what_the_table_says() -> None:
@@ -113,7 +113,7 @@ def test_head_size_and_ranks_follow_the_class_not_a_rule_of_thumb() -> None:
     assert qwen3.stack[0].block.attention.head_dim == 128  # type: ignore[attr-defined]
     no_rank = {k: v for k, v in V3.items() if k != "q_lora_rank"}
     assert ts.count_params(ts.from_hf(no_rank)).total == PUBLISHED["deepseek-v3"]["total"]
-    assert ts.from_hf(no_rank).notes == ("q_lora_rank not given: 1536 (class default)",)
+    assert "q_lora_rank not given: 1536 (class default)" in ts.from_hf(no_rank).notes
     full = ts.from_hf({**V3, "q_lora_rank": None})
     assert ts.count_params(full).total > PUBLISHED["deepseek-v3"]["total"]
 
@@ -183,10 +183,10 @@ def test_quantisation_is_a_dtype_with_scales() -> None:
         ({"attention_bias": "no"}, "must be true or false"),
         ({"n_hash_tables": 4}, "n_hash_tables=4: is not mapped"),
         ({"use_qk_norm": True}, "use_qk_norm=True: is not mapped"),
-        ({"num_local_experts": 8}, "contradicts n_routed_experts=256"),
+        ({"num_local_experts": 8}, "contradicts num_local_experts=8"),
         ({"model_type": "deepseek_v33"}, "did you mean 'deepseek_v3'"),
-        ({"model_type": None}, "known:"),
-        ({"model_type": ["deepseek_v3"]}, "known:"),
+        ({"model_type": None}, "nearest mapped shape is 'deepseek_v3'"),
+        ({"model_type": ["deepseek_v3"]}, "nearest mapped shape is 'deepseek_v3'"),
         ({"text_config": {"hidden_size": 3}}, "is missing"),
     ],
 )
@@ -210,8 +210,8 @@ MINIMAX = {"model_type": "minimax", "num_key_value_heads": 2, "num_local_experts
         ({"model_type": "llama", "sliding_window": 128}, "sliding_window=128: is not mapped"),
         ({"model_type": "llama", "qk_rope_head_dim": 8}, "qk_rope_head_dim=8: is not mapped"),
         ({"model_type": "llama", "attention_head_dim": 8}, "attention_head_dim=8: is not mapped"),
-        ({"model_type": "llama", "layer_types": 5}, "layer_types=5: is not mapped"),
-        ({"model_type": "gemma2", "sliding_window_size": 8}, "only 4096 is"),
+        ({"model_type": "llama", "layer_types": 5}, "layer_types=5: must be a list"),
+        ({"model_type": "gemma2", "sliding_window": 4096, "sliding_window_size": 8}, "contradicts sliding_window=4096"),
         ({"model_type": "olmoe", "head_dim": 8, "num_experts": 4, "num_experts_per_tok": 2}, "only 16 is"),
         (
             MINIMAX | {"attn_type_list": [1] * 4, "layer_types": ["linear_attention"] * 4},
@@ -224,7 +224,7 @@ MINIMAX = {"model_type": "minimax", "num_key_value_heads": 2, "num_local_experts
         ({"model_type": "gemma2", "layer_types": ["full_attention"]}, "has 1 entries for 4 layers"),
         ({"model_type": "gemma2", "layer_types": ["full"] * 4}, "holds 'full'"),
         ({"model_type": "gemma2", "layer_types": "full_attention"}, "must be a list"),
-        ({"model_type": "gemma2", "sliding_window": None}, "there is no sliding_window"),
+        ({"model_type": "gemma2", "sliding_window": None, "layer_types": ["sliding_attention"] * 4}, "there is no sliding_window"),
         ({"model_type": "gemma3_text", "use_bidirectional_attention": True}, "only False is"),
         ({"model_type": "smollm3", "no_rope_layers": [1, 0]}, "has 2 entries for 4 layers"),
         ({"model_type": "smollm3", "no_rope_layers": [1, 0, -1, 1]}, "holds -1"),
@@ -234,7 +234,7 @@ MINIMAX = {"model_type": "minimax", "num_key_value_heads": 2, "num_local_experts
         ),
         ({"model_type": "phimoe", "num_key_value_heads": 2, "num_local_experts": 1, "num_experts_per_tok": 1}, "fewer than the 2"),
         ({"model_type": "gpt2", "num_key_value_heads": 2}, "only 4 is"),
-        ({"model_type": "bloom", "n_inner": 100}, "only 256 is"),
+        ({"model_type": "bloom", "n_inner": 100}, "only null is"),
         ({"model_type": "dbrx", "attn_config": 3}, "must be a group of keys"),
         ({"model_type": "dbrx", "attn_config": {"kv_n_heads": 3}}, "attn_config.kv_n_heads=3: does not divide n_heads=4"),
         ({"model_type": "jetmoe", "num_key_value_heads": 2, "kv_channels": 8, "num_local_experts": 4, "num_experts_per_tok": 3}, "give 6"),

@@ -57,17 +57,25 @@ class PlainMLP(FeedForward):
 class GatedMLP(FeedForward):
     """Three products, one gating another (Shazeer 2020, arXiv:2002.05202, eq. 5-6).
 
+    Args:
+        width: inner width.
+        bias: biases of all three.
+        inner_norm: a norm on the gated product (BitNet, arXiv:2504.12285).
+
     >>> sum(op.inner * op.cols for op in GatedMLP(width=256).ops(64) if hasattr(op, "inner"))
     49152
     """
 
     width: Count
     bias: Literal["none", "both"] = "none"
+    inner_norm: Literal["none", "full"] = "none"
 
     def ops(self, hidden: int) -> Iterator[Op]:
         """Gate and up, activation, down."""
         has = self.bias == "both"
         yield from _expert("", hidden, self.width, _GATED, bias_up=self.width * has, bias_down=hidden * has)
+        if self.inner_norm == "full":
+            yield Stream(name="inner_norm", params=self.width, axis="ffn", read=self.width, written=self.width, saved=self.width)
 
 
 class MixtureOfExperts(FeedForward):

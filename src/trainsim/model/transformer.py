@@ -89,11 +89,13 @@ class Embedding(Spec):
 
     Args:
         width: width of the table where it isn't the hidden size; a projection follows (OPT-350m).
+        extra_rows: rows of the table beyond the vocabulary of the head.
         positions: learned positions, rows of a second table; 0 for none (rotary, ALiBi).
         norm: a norm on the embeddings (BLOOM); None for none.
     """
 
     width: Count | None = None
+    extra_rows: int = 0
     positions: int = 0
     position_width: Count | None = None
     norm: Norm | None = None
@@ -101,7 +103,7 @@ class Embedding(Spec):
     def entries(self, vocab: int, hidden: int) -> Iterator[Entry]:
         """Tables, projection, norm."""
         width = self.width or hidden
-        ops: list[Op] = [Lookup(name="tokens", rows=vocab, width=width)]
+        ops: list[Op] = [Lookup(name="tokens", rows=vocab + self.extra_rows, width=width)]
         if self.positions:
             ops.append(Lookup(name="positions", rows=self.positions, width=self.position_width or hidden, role="position"))
         if self.width is not None and self.width != hidden:
@@ -115,13 +117,15 @@ class Head(Spec):
     """What turns the residual stream into logits.
 
     Args:
-        weights: its own matrix, or the embedding's ("tied").
+        weights: its own matrix, the embedding's ("tied"), or no head at all ("none": embedding models).
+        outputs: scores in place of a vocabulary (classifiers, reward models); None for one logit per word.
         norm: the final norm; None for none.
-        bias: a bias per word.
+        bias: a bias per output.
         width: width of the head's input where it isn't the hidden size; a projection comes first (OPT-350m).
     """
 
-    weights: Literal["own", "tied"] = "own"
+    weights: Literal["own", "tied", "none"] = "own"
+    outputs: Count | None = None
     norm: Norm | None = "rms"
     bias: Literal["none", "vocab"] = "none"
     width: Count | None = None
@@ -132,8 +136,9 @@ class Head(Spec):
         ops: list[Op] = [norm("norm", hidden, self.norm)] if self.norm is not None else []
         if self.width is not None and self.width != hidden:
             ops.append(MatMul(name="project", inner=hidden, cols=width))
-        bias = vocab if self.bias == "vocab" else 0
-        ops.append(_logits(width, vocab, bias=bias, tied=self.weights == "tied"))
+        outputs = self.outputs or vocab
+        if self.weights != "none":
+            ops.append(_logits(width, outputs, bias=outputs if self.bias == "vocab" else 0, tied=self.weights == "tied"))
         yield from place(ops, "head", count=1)
 
 

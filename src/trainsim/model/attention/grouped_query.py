@@ -24,11 +24,14 @@ class GroupedQueryAttention(Attention):
         window: keys a query sees, its own included; None for all. Looking both ways, a window
             of ``w`` reaches ``w // 2`` tokens either way.
         chunk: causal inside chunks of this many tokens; None for one chunk.
-        biases: which of the projections q, k, v, o have a bias.
+        v_dim: width of a value head; None for ``head_dim``.
+        biases: which of the projections q, k, v, o and the gate's have a bias.
         qk_norm: a norm on queries and keys: per head (one vector of ``head_dim``), over the full width, or weightless.
         qk_norm_bias: whether these norms have a second vector.
         sinks: one learned logit per head in the softmax (gpt-oss).
         gate: a gate on the output before its projection: one number per element or per head of queries (Qwen3-Next).
+        gate_shift: a learned number per head added to the gate's (Beam).
+        output_norm: a norm on the output before its projection (BitNet).
         direction: "causal", or "both": a query sees the keys after it too (encoders).
         kv: "own" keys and values, or those of an "earlier" layer, so that the layer has queries alone (Gemma 3n).
 
@@ -44,11 +47,14 @@ class GroupedQueryAttention(Attention):
     head_dim: Count
     window: Count | None = None
     chunk: Count | None = None
-    biases: Annotated[tuple[Literal["q", "k", "v", "o"], ...], AsTuple] = ()
+    v_dim: Count | None = None
+    biases: Annotated[tuple[Literal["q", "k", "v", "o", "gate"], ...], AsTuple] = ()
     qk_norm: Literal["none", "head", "full", "weightless"] = "none"
     qk_norm_bias: Literal["none", "bias"] = "none"
     sinks: Literal["none", "head"] = "none"
     gate: Literal["none", "element", "head"] = "none"
+    gate_shift: Literal["none", "head"] = "none"
+    output_norm: Literal["none", "full"] = "none"
     direction: Literal["causal", "both"] = "causal"
     kv: Literal["own", "earlier"] = "own"
 
@@ -77,27 +83,34 @@ class GroupedQueryAttention(Attention):
     def ops(self, hidden: int) -> Iterator[Op]:
         """Projections, norms of queries and keys, core, gate, output."""
         q, kv, own = self.heads * self.head_dim, self.kv_heads * self.head_dim, self.kv == "own"
+        d_v = self.v_dim or self.head_dim
+        values, given = self.kv_heads * d_v, self.heads * d_v
         yield MatMul(name="q", inner=hidden, cols=q, axes=("hidden", "head"), bias=q * ("q" in self.biases), saved=hidden)
         if own:
             yield MatMul(name="k", inner=hidden, cols=kv, axes=("hidden", "kv"), bias=kv * ("k" in self.biases))
-            yield MatMul(name="v", inner=hidden, cols=kv, axes=("hidden", "kv"), bias=kv * ("v" in self.biases))
+            yield MatMul(name="v", inner=hidden, cols=values, axes=("hidden", "kv"), bias=values * ("v" in self.biases))
         if self.qk_norm != "none":
             wide = {"head": (self.head_dim, self.head_dim), "full": (q, kv), "weightless": (0, 0)}[self.qk_norm]
             vectors = 2 if self.qk_norm_bias == "bias" else 1
             yield Stream(name="q_norm", params=wide[0] * vectors, axis="head", read=q, written=q, saved=q)
             if own:
                 yield Stream(name="k_norm", params=wide[1] * vectors, axis="kv", read=kv, written=kv, saved=kv)
-        kept = 2 * q + 2 * kv * own
-        yield Attend(name="core", heads=self.heads, d_qk=self.head_dim, d_v=self.head_dim, mask=self.mask, saved=kept)
+        kept = q + given + (kv + values) * own
+        yield Attend(name="core", heads=self.heads, d_qk=self.head_dim, d_v=d_v, mask=self.mask, saved=kept)
         if self.sinks == "head":
             yield Stream(name="sinks", params=self.heads, axis="head", role="bias")
-        yield from self._gate(hidden, q)
-        given = 0.0 if self.gate == "none" else float(q)
-        yield MatMul(name="o", inner=q, cols=hidden, axes=("head", "hidden"), bias=hidden * ("o" in self.biases), saved=given)
+        yield from self._gate(hidden, given)
+        if self.output_norm == "full":
+            yield Stream(name="output_norm", params=given, axis="head", read=given, written=given, saved=given)
+        own_input = self.gate != "none" or self.output_norm != "none"
+        saved = float(given) if own_input else 0.0
+        yield MatMul(name="o", inner=given, cols=hidden, axes=("head", "hidden"), bias=hidden * ("o" in self.biases), saved=saved)
 
     def _gate(self, hidden: int, width: int) -> Iterator[Op]:
         """The projection of the gate, and its product with the output."""
         if self.gate != "none":
             gates = width if self.gate == "element" else self.heads
-            yield MatMul(name="gate", inner=hidden, cols=gates, axes=("hidden", "head"), bias=gates * ("q" in self.biases))
+            yield MatMul(name="gate", inner=hidden, cols=gates, axes=("hidden", "head"), bias=gates * ("gate" in self.biases))
+            if self.gate_shift == "head":
+                yield Stream(name="gate_shift", params=self.heads, role="bias", axis="head")
             yield Stream(name="gated", axis="head", read=width + gates, written=width, saved=gates)

@@ -23,23 +23,3 @@ def opt(c: Config) -> Model:
     kinds = stack(alike(layers, "", multi_head(c, projections)), alike(layers, "dense", mlp), norm=norm)
     embedding = Embedding(positions=positions, position_width=hidden, width=width)
     return assemble(c, kinds, tied=True, head={"norm": norm if last else None, "width": width}, embedding=embedding)
-
-
-@family("bloom")
-def bloom(c: Config) -> Model:
-    """BLOOM (arXiv:2211.05100): ALiBi, a norm on the embeddings, an MLP of four times the hidden size."""
-    layers = c.layers(*LAYERS)
-    mlp = PlainMLP(width=4 * c.size(*HIDDEN), bias="both")
-    c.fixed("n_inner", 4 * c.size(*HIDDEN))
-    kinds = stack(alike(layers, "", multi_head(c, ALL)), alike(layers, "dense", mlp), norm="layer")
-    return assemble(c, kinds, tied=True, head={"norm": "layer"}, embedding=Embedding(norm="layer"))
-
-
-@family("gpt_neox")
-def gpt_neox(c: Config) -> Model:
-    """GPT-NeoX-20B (arXiv:2204.06745) and Pythia: attention and MLP side by side, each with its own norm."""
-    layers = c.layers(*LAYERS)
-    attention = multi_head(c, biases(c, *ALL, default=True))
-    mlp = PlainMLP(width=c.size("intermediate_size"), bias="both")
-    kinds = stack(alike(layers, "", attention), alike(layers, "dense", mlp), norm="layer")
-    return assemble(c, kinds, tied=False, head={"norm": "layer"})

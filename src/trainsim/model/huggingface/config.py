@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import difflib
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...core.errors import ConfigError, RuleId
 from ..transformer import MAX_LAYERS
+from .classes import ConfigClass
 from .harmless import is_harmless
 
 _LARGEST = 10**9
+SECOND_NAMES: dict[str, tuple[str, ...]] = {
+    "hidden_size": ("n_embd", "n_embed", "d_model", "emb_dim"),
+    "num_hidden_layers": ("n_layer", "n_layers", "num_layers"),
+    "num_attention_heads": ("n_head", "n_heads", "num_heads", "attention_heads"),
+    "num_key_value_heads": ("num_kv_heads", "n_head_kv"),
+    "num_experts": ("num_local_experts", "n_routed_experts", "moe_num_experts"),
+    "num_experts_per_tok": ("experts_per_token", "num_experts_per_token", "moe_topk", "moe_top_k", "moe_k", "top_k_experts"),
+    "num_shared_experts": ("n_shared_experts", "moe_num_shared_experts"),
+    "num_nextn_predict_layers": ("num_mtp_layers",),
+    "sliding_window": ("sliding_window_size",),
+}
+"""Names that one size has in different families' files."""
 
 
 class Config:
@@ -20,34 +33,73 @@ class Config:
     Args:
         data: the config as a dict.
         path: where it came from, for errors.
-        sizes: sizes to take where the file leaves them out: Hugging Face writes a nested ``text_config`` as what differs from
-            its class; empty for a config that stands alone.
+        known: the config class: its defaults and second names.
+        nested: whether the config stands inside a wrapper's. Hugging Face writes such a config as what differs from its class, so
+            sizes may be left out there, and nowhere else.
+        names: key → the one name that this family's files give it.
     """
 
-    def __init__(self, data: Mapping[str, Any], path: str = "config", sizes: Mapping[str, int] | None = None) -> None:
-        self.data, self.path, self.sizes = data, path, sizes or {}
+    def __init__(
+        self,
+        data: Mapping[str, Any],
+        path: str = "config",
+        known: ConfigClass | None = None,
+        *,
+        nested: bool = False,
+        names: Mapping[str, str] | None = None,
+    ) -> None:
+        self.data, self.path, self.known, self.nested = data, path, known or ConfigClass(), nested
+        self.renamed = names or {}
+        self.causal = True
+        """Whether a query sees earlier keys alone."""
         self.asked: set[str] = set()
         self.notes: list[str] = []
 
     # what is there -----------------------------------------------------------------------------------------------
 
+    def names(self, *keys: str) -> tuple[str, ...]:
+        """Every name that a file may give a value: a family's own, the class's, those of other families."""
+        found: list[str] = []
+        for key in keys:
+            if key in self.renamed:
+                found.append(self.renamed[key])
+                continue
+            second = [other for other, own in self.known.names.items() if own == key]
+            own = self.known.names.get(key)
+            found += [*([own] if own else []), key, *second, *SECOND_NAMES.get(key, ())]
+        return tuple(dict.fromkeys(found))
+
     def has(self, key: str) -> bool:
-        """Whether a key is there with a value."""
-        self.asked.add(key)
-        return self.data.get(key) is not None
+        """Whether a key is there with a value, under any of its names."""
+        return self._value(key) is not None
 
     def called(self, *keys: str) -> str:
-        """The first of a size's names that the file uses; the first of all if it uses none."""
-        return next((key for key in keys if self.has(key)), keys[0])
+        """The first of a value's names that the file uses; the first of all if it uses none."""
+        names = self.names(*keys)
+        self.asked.update(names)
+        return next((n for n in names if self.data.get(n) is not None), next((n for n in names if n in self.data), names[0]))
 
     def null(self, key: str) -> bool:
         """Whether a key is there and null: "has none", which is not the same as left out."""
-        self.asked.add(key)
-        return key in self.data and self.data[key] is None
+        name = self.called(key)
+        return name in self.data and self.data[name] is None
+
+    def default(self, key: str) -> Any:
+        """What the class takes where the file is silent; None where it works the value out."""
+        return next((self.known.defaults[n] for n in self.names(key) if self.known.defaults.get(n) is not None), None)
+
+    def value(self, key: str) -> Any:
+        """What the file says, or the class default."""
+        found = self._value(key)
+        return self.default(key) if found is None and not self.null(key) else found
+
+    def _value(self, key: str) -> Any:
+        return self.data.get(self.called(key))
 
     def fail(self, key: str, rule: str, remedy: str, rule_id: RuleId = "conflict") -> ConfigError:
         """The error for a key."""
-        return ConfigError(f"{self.path}.{key}", self.data.get(key), rule, remedy, rule_id)
+        name = self.called(key)
+        return ConfigError(f"{self.path}.{name}", self.data.get(name), rule, remedy, rule_id)
 
     def note(self, text: str) -> None:
         """Remember an assumption."""
@@ -63,25 +115,70 @@ class Config:
         inner.notes = self.notes
         return inner
 
+    def changed(self, changes: Mapping[str, Any]) -> Config:
+        """The config of one layer: other values for some keys, and the same books."""
+        if not changes:
+            return self
+        names = {self.called(key): value for key, value in changes.items()}
+        other = Config({**self.data, **names}, self.path, self.known, nested=self.nested, names=self.renamed)
+        other.asked, other.notes, other.causal = self.asked, self.notes, self.causal
+        return other
+
+    def per_layer_changes(self, lists: Mapping[str, str], layers: int) -> list[dict[str, Any]]:
+        """What differs from layer to layer: values of lists, and the groups of ``per_layer_config``.
+
+        Args:
+            lists: key → key of the list that holds its value for each layer.
+            layers: how many layers there are.
+
+        Raises:
+            ConfigError: a list of another length, or a group for a layer that is not there.
+        """
+        changes: list[dict[str, Any]] = [{} for _ in range(layers)]
+        for key, where in lists.items():
+            for i, value in enumerate(self.per_layer(where, layers) or ()):
+                changes[i][key] = value
+        groups = self.data.get("per_layer_config")
+        self.asked.add("per_layer_config")
+        if groups is not None and not isinstance(groups, Mapping):
+            raise self.fail("per_layer_config", "must be a group of layers", 'give {"0": {"head_dim": 64}}')
+        for index, group in (groups or {}).items():
+            if not str(index).isdigit() or int(index) >= layers or not isinstance(group, Mapping):
+                raise self.fail(
+                    "per_layer_config", f"holds {reprlib.repr(index)}", f"name layers 0 to {layers - 1}, each with a group of keys"
+                )
+            changes[int(index)] |= group
+        return changes
+
     # sizes and numbers -------------------------------------------------------------------------------------------
 
     def size(self, *keys: str) -> int:
-        """A size that must be given, under the first of its names that is there.
+        """A size that must be given, under the first of its names that is there; in a nested config the class has it.
 
         Raises:
             ConfigError: missing, or no positive integer.
         """
-        given = {key: self._positive(key, self.data[key]) for key in keys if self.has(key)}
-        if len(set(given.values())) > 1:
-            first, second, *_ = given
-            raise self.fail(second, f"contradicts {first}={given[first]}", "they are two names of one size: give one")
-        if given:
-            return next(iter(given.values()))
-        if keys[0] in self.sizes:
-            return self._default(keys[0], self.sizes[keys[0]], "class default")
+        names = self.names(*keys)
+        if (given := self._given(names)) is not None:
+            return given
+        if self.nested and not any(name in self.data for name in names):
+            default = next((d for key in keys if (d := self.default(key)) is not None), None)
+            if default is not None:
+                return self._taken(names[0], self._positive(names[0], default), "class default")
         near = [k for k in self.data if k not in self.asked and difflib.SequenceMatcher(None, k, keys[0]).ratio() > 0.75]
         meant = f"; did you mean {near[0]!r}?" if near else ""
-        raise ConfigError(f"{self.path}.{keys[0]}", None, "is missing", f"give {keys[0]} as a positive integer{meant}", "missing")
+        raise ConfigError(f"{self.path}.{names[0]}", None, "is missing", f"give {names[0]} as a positive integer{meant}", "missing")
+
+    def _given(self, names: Sequence[str]) -> int | None:
+        """A size that the file gives, under one of its names or under several with one value."""
+        self.asked.update(names)
+        given = {name: self._positive(name, self.data[name]) for name in names if self.data.get(name) is not None}
+        if len(set(given.values())) > 1:
+            first, second, *_ = given
+            raise ConfigError(
+                f"{self.path}.{second}", given[second], f"contradicts {first}={given[first]}", "they are two names: give one", "conflict"
+            )
+        return next(iter(given.values()), None)
 
     def layers(self, *keys: str) -> int:
         """The number of layers, bounded before anything is built.
@@ -91,37 +188,39 @@ class Config:
         """
         number = self.size(*keys)
         if number > MAX_LAYERS:
-            raise self.fail(self.called(*keys), f"is above {MAX_LAYERS} layers", "check the config", "out-of-bounds")
+            raise self.fail(self.called(*keys), f"is above {MAX_LAYERS} layers", "check the config")
         return number
 
     def optional(self, *keys: str, default: int, why: str = "class default") -> int:
-        """A size that may be left out; the default taken is noted."""
-        for key in keys:
-            if self.has(key):
-                return self._positive(key, self.data[key])
-        return self._default(keys[0], default, why)
+        """A size that may be left out; the default taken is noted: the class's, or what stands in for it."""
+        key = self.called(*keys)
+        if (given := self._given(self.names(*keys))) is not None:
+            return given
+        known = None if self.null(key) else self.default(keys[0])
+        return self._taken(key, default, why) if known is None else self._taken(key, self._positive(key, known), "class default")
 
     def size_or_none(self, key: str, default: int | None = None) -> int | None:
         """A size that null turns off; left out, it is the class default."""
-        if self.has(key):
-            return self._positive(key, self.data[key])
-        if default is None or self.null(key):
+        name = self.called(key)
+        if (given := self._given(self.names(key))) is not None:
+            return given
+        known = self.default(key) or default
+        if known is None or self.null(key):
             return None
-        return self._default(key, default, "class default")
+        return self._taken(name, known, "class default")
 
     def count(self, *keys: str, default: int = 0) -> int:
         """A number of things that may be zero; null is zero, and a default that isn't zero is noted."""
-        for key in keys:
-            if self.null(key):
-                return 0
-            if self.has(key):
-                value = self.data[key]
-                if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST:
-                    raise self.fail(key, "must be an integer >= 0", "give how many there are", "wrong-type")
-                return value
-        return self._default(keys[0], default, "class default") if default else 0
+        name = self.called(*keys)
+        value = self.data.get(name)
+        if value is None:
+            known = 0 if self.null(name) else self.default(keys[0]) or default
+            return self._taken(name, int(known), "class default") if known else 0
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST:
+            raise self.fail(name, "must be an integer >= 0", "give how many there are", "wrong-type")
+        return value
 
-    def _default(self, key: str, value: int, why: str) -> int:
+    def _taken(self, key: str, value: int, why: str) -> int:
         self.note(f"{key} not given: {value} ({why})")
         return value
 
@@ -134,26 +233,39 @@ class Config:
 
     # flags and lists ---------------------------------------------------------------------------------------------
 
-    def flag(self, key: str, *, default: bool) -> bool:
+    def flag(self, key: str, *, default: bool = False) -> bool:
         """True or false; the default taken is noted. Null is false, as it is to the classes."""
+        name = self.called(key)
         if self.null(key):
-            self.note(f"{key} is null: false")
+            self.note(f"{name} is null: false")
             return False
-        if not self.has(key):
-            self.note(f"{key} not given: {str(default).lower()} (class default)")
-            return default
-        if not isinstance(self.data[key], bool):
-            raise self.fail(key, "must be true or false", "write it without quotes", "wrong-type")
-        return bool(self.data[key])
+        if self.data.get(name) is None:
+            known = self.default(key)
+            taken = default if known is None else bool(known)
+            self.note(f"{name} not given: {str(taken).lower()} (class default)")
+            return taken
+        if not isinstance(self.data[name], bool):
+            raise self.fail(name, "must be true or false", "write it without quotes", "wrong-type")
+        return bool(self.data[name])
 
-    def words(self, key: str, known: Sequence[str], length: int) -> list[str] | None:
+    def switch(self, given: bool | str) -> bool:  # noqa: FBT001  (the value itself, not an option)
+        """A constant, or the flag that a key holds."""
+        return self.flag(given) if isinstance(given, str) else given
+
+    def number(self, given: int | str) -> int:
+        """A constant, or the size that a key holds."""
+        return self.size(given) if isinstance(given, str) else given
+
+    def words(self, key: str, known: Sequence[str] | Callable[[str], bool], length: int) -> list[str] | None:
         """A list of one known word per layer, or None if absent."""
         if not self.has(key):
             return None
         value = self._list(key, length)
-        odd = next((word for word in value if word not in known), None)
+        allowed = known if callable(known) else known.__contains__
+        odd = next((word for word in value if not isinstance(word, str) or not allowed(word)), None)
         if odd is not None:
-            raise self.fail(key, f"holds {reprlib.repr(odd)}", f"known: {', '.join(known)}", "unknown-name")
+            shown = "a word of this family" if callable(known) else f"known: {', '.join(known)}"
+            raise self.fail(key, f"holds {reprlib.repr(odd)}", shown)
         return [str(word) for word in value]
 
     def per_layer(self, key: str, length: int) -> list[int] | None:
@@ -166,11 +278,11 @@ class Config:
             return None
         found = [self._whole(key, entry) for entry in self._list(key)]
         if any(i >= layers for i in found):
-            raise self.fail(key, f"names layer {max(found)} of {layers}", "layers count from 0", "out-of-bounds")
+            raise self.fail(key, f"names layer {max(found)} of {layers}", "layers count from 0")
         return found
 
     def _list(self, key: str, length: int | None = None) -> Sequence[Any]:
-        value = self.data[key]
+        value = self._value(key)
         if not isinstance(value, (list, tuple)):
             raise self.fail(key, "must be a list", "give one entry per layer", "wrong-type")
         if length is not None and len(value) != length:
@@ -179,27 +291,29 @@ class Config:
 
     def _whole(self, key: str, entry: Any) -> int:
         if isinstance(entry, bool) or not isinstance(entry, int) or not 0 <= entry <= _LARGEST:
-            raise self.fail(key, f"holds {reprlib.repr(entry)}", "give whole numbers >= 0", "unknown-name")
+            raise self.fail(key, f"holds {reprlib.repr(entry)}", "give whole numbers >= 0", "wrong-type")
         return entry
 
     # rules -------------------------------------------------------------------------------------------------------
 
     def ignore(self, *keys: str) -> None:
         """Keys that stand in files of this family and leave its shape alone."""
-        self.asked.update(keys)
+        for key in keys:
+            self.asked.update(self.names(key))
 
     def fixed(self, key: str, *allowed: Any) -> None:
-        """A key whose other values this family's class has no shape for."""
-        if self.has(key) and self.data[key] not in allowed:
-            shown = " or ".join(map(repr, allowed))
+        """A key, or a key inside a group (``attn_config.qk_ln``), whose other values this family's class has no shape for."""
+        group, _, inner = key.partition(".")
+        if inner:
+            self.inside(group).fixed(inner, *allowed)
+        elif self.has(key) and self._value(key) not in allowed:
+            shown = " or ".join(map(repr, allowed)) or "null"
             raise self.fail(key, f"is not mapped for model_type {self.data.get('model_type')!r}", f"only {shown} is", "unsupported")
 
     def at_most(self, key: str, value: int, other: str, bound: int) -> None:
         """Refuse a value above another key's."""
         if value > bound:
-            raise self.fail(
-                key, f"{'' if self.has(key) else f'(default {value}) '}is above {other}={bound}", f"give at most {bound}", "out-of-bounds"
-            )
+            raise self.fail(key, f"{'' if self.has(key) else f'(default {value}) '}is above {other}={bound}", f"give at most {bound}")
 
     def divides(self, key: str, value: int, other: str, whole: int) -> None:
         """Refuse a value that doesn't divide another key's."""
@@ -210,13 +324,13 @@ class Config:
             raise self.fail(key, f"{default}does not divide {other}={whole}", f"nearest divisors: {', '.join(map(str, sorted(near[:4])))}")
 
     def close(self, ignore: Sequence[str] = ()) -> None:
-        """Refuse keys nobody asked for whose value could change the shape.
+        """Refuse keys nobody asked for: whatever they hold, they may change the shape.
 
         Raises:
             ConfigError: names the key and what to do.
         """
-        for key, value in self.data.items():
-            if key in self.asked or key in ignore or _inert(key, value) or is_harmless(key):
+        for key in self.data:
+            if key in self.asked or key in ignore or is_harmless(key):
                 continue
             near = difflib.get_close_matches(key, self.asked, n=1, cutoff=0.8)
             meant = f"did you mean {near[0]!r}? Otherwise " if near else ""
@@ -224,10 +338,5 @@ class Config:
                 key,
                 f"is not mapped for model_type {self.data.get('model_type')!r} and may change the shape",
                 f"{meant}pass ignore=({key!r},) if it doesn't",
+                "unknown-field",
             )
-
-
-def _inert(key: str, value: Any) -> bool:
-    """Whether a value says "none of it", or is a word; layers that are all full attention say nothing either."""
-    everywhere = key == "layer_types" and isinstance(value, list) and set(map(str, value)) == {"full_attention"}
-    return everywhere or isinstance(value, str) or value in (None, False, 0, [], {})

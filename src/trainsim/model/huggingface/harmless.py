@@ -22,7 +22,7 @@ _TRAINING = (
     r"expert_capacity.*|capacity_factor|.*_capacity|.*token_drop.*|drop_tokens|compression_ratio|hyper_params",
 )
 _ARITHMETIC = (
-    r".*_eps|.*epsilon|.*_act_fn|clip_qkv|qkv_clip.*|swiglu_.*|.*_in_fp32|fp32_.*|use_bfloat16|sm_scale",
+    r".*_eps|.*epsilon|.*_act_fn|hidden_act|mlp_hidden_act|mamba_hidden_act|hidden_mamba_act|hidden_activation|activation_function|activation|scale_embedding|rescale_embeddings|clip_qkv|qkv_clip.*|swiglu_.*|.*_in_fp32|fp32_.*|use_bfloat16|sm_scale",
     r"rope_.*|.*_rope_(theta|scaling|base|freq|interleaved?)|rotary_.*|.*_rotary_(base|pct|emb_base)|.*theta.*|.*_base_freq|mscale.*|alibi_.*|offset_alibi|use_mrope|partial_rotary_factor|interpolate_factor",
     r".*softcap.*|query_pre_attn_scalar|(?!ffn_).*_multiplier|.*_multiplier_scale|.*_scaling|.*_scale|scale_attn_.*|reorder_and_upcast_attn",
     r"norm_topk_prob|scoring_func|score_function|.*routed_scaling_factor|.*_method|n_group|topk_group|num_expert_group|num_limited_groups",

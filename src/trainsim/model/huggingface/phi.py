@@ -5,21 +5,10 @@ from __future__ import annotations
 from ..feedforward import MixtureOfExperts
 from ..transformer import Model
 from .config import Config
-from .parts import ALL, LAYERS, alike, assemble, biases, experts, gated, grouped_query, stack
+from .parts import ALL, LAYERS, alike, assemble, biases, experts, grouped_query, stack
 from .reader import family
 
 _DRAWN = 2
-
-
-@family("phi3")
-def phi3(c: Config) -> Model:
-    """Phi-3 and Phi-4 (arXiv:2404.14219, 2412.08905)."""
-    layers = c.layers(*LAYERS)
-    for key in ("attention_bias", "mlp_bias", "lm_head_bias"):
-        c.fixed(key, False)
-    c.fixed("full_attn_mod", 1)
-    attention = grouped_query(c, window=c.size_or_none("sliding_window"))
-    return assemble(c, stack(alike(layers, "", attention), alike(layers, "dense", gated(c))), tied=False)
 
 
 def _sparse_mixer(c: Config) -> MixtureOfExperts:

@@ -39,7 +39,7 @@ def _mixers(c: Config, layers: int, *, kv: int) -> Mixers:
     c.ignore("attn_output_gate", "mamba_ssm_dtype", "mtp_num_hidden_layers", "mtp_use_dedicated_embeddings", "full_attention_interval")
     if c.count("mtp_num_hidden_layers"):
         c.note("mtp_num_hidden_layers: the prediction modules of this family are left out, as its class leaves them out")
-    attention = grouped_query(c, kv=kv, head=256, biases=biases(c, *ALL), qk_norm="head", gate="element")
+    attention = grouped_query(c, kv=kv, head=256, biases=biases(c, *ALL, "gate"), qk_norm="head", gate="element")
     return in_turn(hybrid_types(c, layers), attention, delta)
 
 

@@ -5,19 +5,46 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ...core.errors import ConfigError, TrainsimError, did_you_mean, recast
+from ...core.errors import ConfigError, TrainsimError, recast
+from ...core.reading import parse_toml, read_text
 from ..transformer import Model
+from .classes import config_class
 from .config import Config
 from .document import document
-from .unfit import TEXT_OF, UNFIT
+from .foreign import as_config
+from .heads import direction, topped
+from .nearest import nearest
+from .shape import FamilyShape, check_rows, family_of, family_rows
+from .unfit import UNFIT
+from .wrappers import enter
 
 Mapper = Callable[[Config], Model]
+
+
+@dataclass(frozen=True)
+class FamilyReader:
+    """How the configs of one model type become models.
+
+    Args:
+        read: the mapping.
+        names, defaults: the family's own names of keys, and what it takes for keys that a file leaves out.
+        defaults_of: the type whose recorded class holds the other defaults; None for its own.
+    """
+
+    read: Mapper
+    names: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    defaults_of: str | None = None
+
+
+_BY_HAND = "build a ts.Model by hand (examples/04_a_layer_of_your_own.py)"
 FAMILIES: dict[str, Mapper] = {}
-"""``model_type`` → mapping; each family registers itself with ``@family``."""
+"""``model_type`` → mapping; each family that is more than a row registers itself with ``@family``."""
 
 
 def family(*model_types: str) -> Callable[[Mapper], Mapper]:
@@ -31,20 +58,35 @@ def family(*model_types: str) -> Callable[[Mapper], Mapper]:
 
 
 @cache
-def families() -> dict[str, Mapper]:
-    """Every mapped family; importing the files of this folder registers them."""
+def families() -> dict[str, FamilyReader]:
+    """Every mapped family: the rows of ``families/``, and the files of this folder, which register themselves when imported."""
     package = importlib.import_module(__package__ or "")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
-    return dict(sorted(FAMILIES.items()))
+    rows = family_rows()
+    found = {kind: _of_row(family_of(kind, rows)) for kind in rows} | {kind: FamilyReader(mapper) for kind, mapper in FAMILIES.items()}
+    return dict(sorted(found.items()))
 
 
-def from_hf(config: str | Path | Mapping[str, Any] | Any, *, ignore: Sequence[str] = ()) -> Model:
+def _of_row(shape: FamilyShape) -> FamilyReader:
+    return FamilyReader(shape.read, shape.keys, shape.defaults, shape.defaults_of)
+
+
+def from_hf(
+    config: str | Path | Mapping[str, Any] | Any,
+    *,
+    ignore: Sequence[str] = (),
+    as_family: str | None = None,
+    families_file: str | Path | None = None,
+) -> Model:
     """A Model from a Hugging Face ``config.json``; nothing is ever fetched.
 
     Args:
-        config: path of a file (or of the folder that holds ``config.json``), a dict, or any object with ``to_dict()``.
+        config: path of a file (or of the folder that holds ``config.json``), a dict, or any object with ``to_dict()``. The ``params.json``
+            of Meta and Mistral and DeepSeek's own inference config are read as well.
         ignore: keys to pass over although no mapping knows them.
+        as_family: read the config as one of this family, whatever its ``model_type``; noted.
+        families_file: a TOML file with families of the user's own, one table per ``model_type``.
 
     Returns:
         the model; ``model.notes`` lists the class defaults that were taken.
@@ -58,54 +100,69 @@ def from_hf(config: str | Path | Mapping[str, Any] | Any, *, ignore: Sequence[st
     >>> from_hf(tiny).layers
     2
     """
-    outer, path = document(config)
-    asked = _enter(outer, path)
-    kind = asked.data.get("model_type")
+    outer, name = document(config)
+    known = _known(families_file)
+    asked = _examined(as_config(outer, name), name, known, as_family)
+    kind = as_family or asked.data.get("model_type")
+    reader = _reader(kind, asked, known)
     try:
-        model = _mapping(kind, asked.path)(asked)
+        model = topped(reader.read(asked), asked)
     except ConfigError:
         raise
     except TrainsimError as error:
         raise recast(error, ConfigError, f"{asked.path}: {error.path}") from None
     asked.close(ignore)
-    block = _quantisation(asked) or _quantisation(Config(outer))
+    if model.mtp is not None:
+        asked.note(f"{model.mtp.depth} multi-token-prediction modules: left out of totals unless mtp='unique' or 'released'")
+    block = _quantisation(asked.data) or _quantisation(outer)
     return model.model_copy(update={"notes": tuple(dict.fromkeys(asked.notes)), "quantization_block": block})
 
 
-def _enter(outer: Mapping[str, Any], path: str) -> Config:
-    """The text model of a config: of the whole file, or of its ``text_config`` where it wraps a text model."""
-    inner = outer.get("text_config")
-    if not isinstance(inner, Mapping):
-        return Config(outer, path)
-    wrapper = str(outer.get("model_type"))
-    kind, sizes = TEXT_OF.get(wrapper, (wrapper, {}))
-    shared = {key: outer[key] for key in ("tie_word_embeddings",) if key in outer}
-    entered = Config({"model_type": kind, **shared, **inner}, f"{path}.text_config", sizes)
-    entered.note(f"text model of {wrapper}: its other towers are left out")
-    return entered
+def _known(path: str | Path | None) -> Mapping[str, FamilyReader]:
+    """The families of this library and of a user's file."""
+    if path is None:
+        return families()
+    rows = parse_toml(read_text(path, ConfigError, what="families"), Path(path).name, ConfigError)
+    check_rows(rows, Path(path).name)
+    return {**families(), **{kind: _of_row(family_of(kind, {**family_rows(), **rows})) for kind in rows}}
 
 
-def _mapping(kind: Any, path: str) -> Mapper:
-    known = families()
+def _examined(outer: Mapping[str, Any], path: str, known: Mapping[str, FamilyReader], as_family: str | None) -> Config:
+    """The text model of a config: of the whole file, or of the group that holds it where the file wraps a text model."""
+    if isinstance(unfit := outer.get("model_type"), str) and unfit in UNFIT and unfit not in known:
+        raise _does_not_fit(f"{path}.model_type", unfit)
+    data, where, note = enter(outer, path)
+    kind = data.get("model_type")
+    family_reader = known.get(as_family or (kind if isinstance(kind, str) else ""), FamilyReader(_unread))
+    known_class = config_class(as_family or family_reader.defaults_of or kind, family_reader.defaults)
+    asked = Config(data, where, known_class, nested="." in where.removeprefix(path), names=family_reader.names)
+    if note:
+        asked.note(note)
+    if as_family is not None and as_family != kind:
+        asked.note(f"read as {as_family}, not as {kind}, as asked for")
+    asked.causal = direction(asked)
+    return asked
+
+
+def _unread(c: Config) -> Model:
+    raise ConfigError(c.path, c.data.get("model_type"), "is not mapped", "give a mapped model_type", "unsupported")
+
+
+def _reader(kind: Any, asked: Config, known: Mapping[str, FamilyReader]) -> FamilyReader:
     if isinstance(kind, str) and kind in known:
         return known[kind]
-    by_hand = "build a ts.Model by hand (examples/04_a_layer_of_your_own.py)"
+    where = f"{asked.path}.model_type"
     if isinstance(kind, str) and kind in UNFIT:
-        raise ConfigError(
-            f"{path}.model_type",
-            kind,
-            f"does not fit: {UNFIT[kind]}",
-            f"{by_hand}, or add a family (docs/adding-a-family.md)",
-            "unsupported",
-        )
-    everyone = f"known: {', '.join(known)}"
-    near = did_you_mean(str(kind)[:80], known)
-    offer = everyone if near.startswith("known") else f"{near} {everyone}"
-    raise ConfigError(f"{path}.model_type", kind, "is no mapped family", f"{offer}; or {by_hand}", "unknown-name")
+        raise _does_not_fit(where, kind)
+    raise ConfigError(where, kind, "unsupported model_type", f"{nearest(asked.data, str(kind), known)}; or {_BY_HAND}", "unknown-name")
 
 
-def _quantisation(config: Config) -> int | None:
+def _does_not_fit(where: str, kind: str) -> ConfigError:
+    return ConfigError(where, kind, f"does not fit: {UNFIT[kind]}", f"{_BY_HAND}, or add a family (docs/adding-a-family.md)", "unsupported")
+
+
+def _quantisation(data: Mapping[str, Any]) -> int | None:
     """Side of the quantised blocks: quantisation is a dtype with scales, no change of shape."""
-    given = config.data.get("quantization_config")
+    given = data.get("quantization_config")
     sides = given.get("weight_block_size") if isinstance(given, Mapping) else None
     return int(sides[0]) if isinstance(sides, Sequence) and len(sides) > 0 and isinstance(sides[0], int) else None

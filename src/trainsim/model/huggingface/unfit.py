@@ -24,21 +24,3 @@ UNFIT: dict[str, str] = (
     | dict.fromkeys(("gemma3n", "gemma3n_text"), "its layers share keys and values and mix several residual streams")
 )
 """``model_type`` → what does not fit."""
-
-TEXT_OF: dict[str, tuple[str, dict[str, int]]] = {
-    "gemma3": (
-        "gemma3_text",
-        {
-            "vocab_size": 262208,
-            "hidden_size": 2304,
-            "intermediate_size": 9216,
-            "num_hidden_layers": 26,
-            "num_attention_heads": 8,
-        },
-    ),
-    "llama4": ("llama4_text", {}),
-    "mistral3": ("mistral", {}),
-    "cohere2_vision": ("cohere2", {}),
-    "kimi_k25": ("kimi_k2", {}),
-}
-"""Wrapper of a text model → the text model's family, and the sizes its files leave out because they are the class's own."""

@@ -1,4 +1,4 @@
-"""Llama and SmolLM3: pre-norm, grouped queries, gated feed-forward."""
+"""SmolLM3: windows on the layers without rotary positions."""
 
 from __future__ import annotations
 
@@ -6,15 +6,6 @@ from ..transformer import Model
 from .config import Config
 from .parts import ALL, LAYERS, alike, assemble, biases, by_type, gated, grouped_query, stack
 from .reader import family
-
-
-@family("llama")
-def llama(c: Config) -> Model:
-    """Llama 1-3, DeepSeek-LLM, Yi and all that use the class (arXiv:2302.13971)."""
-    layers = c.layers(*LAYERS)
-    attention = grouped_query(c, biases=biases(c, *ALL))
-    mlp = gated(c, bias=c.flag("mlp_bias", default=False))
-    return assemble(c, stack(alike(layers, "", attention), alike(layers, "dense", mlp)), tied=False)
 
 
 @family("smollm3")

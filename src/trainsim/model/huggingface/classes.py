@@ -1,0 +1,54 @@
+"""What the transformers classes take where a file is silent: a table measured on them, one row per ``model_type``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ConfigClass:
+    """The config class of a model type.
+
+    Args:
+        defaults: what the class takes for a key that a file leaves out; null where it works the value out.
+        names: second names of keys: the name used elsewhere → the class's own.
+        text_key, text_type: where a class that wraps a text model keeps it, and the type it has unless it says otherwise.
+        causal: whether transformers has a causal language model of this type.
+    """
+
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+    text_key: str | None = None
+    text_type: str | None = None
+    causal: bool = False
+
+
+@cache
+def config_classes() -> dict[str, ConfigClass]:
+    """Every recorded class, by model type.
+
+    Source: transformers 5.24.0, read off the classes by ``tests/peers/record_classes.py``.
+
+    >>> config_classes()["mistral"].defaults["sliding_window"]
+    4096
+    """
+    rows = json.loads(files(__package__ or "").joinpath("classes.json").read_text())["classes"]
+    return {
+        kind: ConfigClass(
+            row["defaults"], row.get("names", {}), row.get("text", {}).get("key"), row.get("text", {}).get("type"), "causal" in row
+        )
+        for kind, row in rows.items()
+    }
+
+
+def config_class(kind: Any, defaults: Mapping[str, Any] | None = None) -> ConfigClass:
+    """The class of a model type, with defaults of a family's own on top; empty for a type nobody recorded."""
+    known = config_classes().get(kind, ConfigClass()) if isinstance(kind, str) else ConfigClass()
+    if not defaults:
+        return known
+    return ConfigClass({**known.defaults, **defaults}, known.names, known.text_key, known.text_type, known.causal)

@@ -1,0 +1,183 @@
+"""Files that are no ``config.json``: some describe a model all the same, the others are named as what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ...core.errors import ConfigError
+
+_CONFIG = "give the config.json that lies beside it"
+_FOREIGN: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (("peft_type",), "is an adapter of a base model (PEFT)", "give the config.json of the base model named in base_model_name_or_path"),
+    (("weight_map",), "is an index of checkpoint files", f"{_CONFIG}; ts.explain_release(model, path) compares its entries"),
+    (("_diffusers_version",), "is a part of a diffusion pipeline (diffusers)", "diffusion models are not mapped"),
+    (("image_processor_type",), "is an image processor's config", _CONFIG),
+    (("feature_extractor_type",), "is a feature extractor's config", _CONFIG),
+    (("processor_class",), "is a processor's config", _CONFIG),
+    (("added_tokens_decoder",), "is a tokenizer's config", _CONFIG),
+    (("tokenizer_class",), "is a tokenizer's config", _CONFIG),
+    (("added_tokens", "model"), "is a tokenizer", _CONFIG),
+    (("train_micro_batch_size_per_gpu",), "is a DeepSpeed config", "ts.Plan.from_deepspeed reads it; here give a config.json"),
+    (("zero_optimization",), "is a DeepSpeed config", "ts.Plan.from_deepspeed reads it; here give a config.json"),
+    (("global_step", "log_history"), "is the state of a trainer", _CONFIG),
+    (("max_new_tokens",), "is a generation config", _CONFIG),
+    (("do_sample",), "is a generation config", _CONFIG),
+    (("quant_method",), "is a quantisation config", _CONFIG),
+)
+"""Keys that no model's config has at the top → what the file is, and what to give instead."""
+
+Reader = Callable[[Mapping[str, Any], str], dict[str, Any]]
+
+
+def as_config(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The config that a file holds: itself, or what another project's file means in Hugging Face's keys.
+
+    Raises:
+        ConfigError: the file is of a known other kind; says which, and what to give.
+    """
+    if "model_type" in data:
+        return data
+    for keys, what, remedy in _FOREIGN:
+        if all(key in data for key in keys):
+            raise ConfigError(name, keys[0], what, remedy, "unsupported")
+    for keys, read in READERS:
+        if all(key in data for key in keys):
+            return read(data, name)
+    return data
+
+
+# DeepSeek's inference configs, and the params.json of Meta and Mistral ------------------------------------------------
+
+
+def _renamed(data: Mapping[str, Any], name: str, kind: str, names: Mapping[str, str], inert: frozenset[str]) -> dict[str, Any]:
+    """Keys under the names that Hugging Face gives them.
+
+    Raises:
+        ConfigError: a key that is neither renamed nor known to change nothing.
+    """
+    made: dict[str, Any] = {"model_type": kind}
+    for key, value in data.items():
+        if key in names:
+            made[names[key]] = value
+        elif key not in inert:
+            raise ConfigError(
+                f"{name}.{key}", value, "is not mapped for this kind of file", "leave it out if it changes no shape", "unknown-field"
+            )
+    return made
+
+
+_DEEPSEEK = {
+    "vocab_size": "vocab_size",
+    "dim": "hidden_size",
+    "inter_dim": "intermediate_size",
+    "moe_inter_dim": "moe_intermediate_size",
+    "n_layers": "num_hidden_layers",
+    "n_dense_layers": "first_k_dense_replace",
+    "n_heads": "num_attention_heads",
+    "n_routed_experts": "n_routed_experts",
+    "n_shared_experts": "n_shared_experts",
+    "n_activated_experts": "num_experts_per_tok",
+    "q_lora_rank": "q_lora_rank",
+    "kv_lora_rank": "kv_lora_rank",
+    "qk_nope_head_dim": "qk_nope_head_dim",
+    "qk_rope_head_dim": "qk_rope_head_dim",
+    "v_head_dim": "v_head_dim",
+    "index_n_heads": "index_n_heads",
+    "index_head_dim": "index_head_dim",
+    "index_topk": "index_topk",
+}
+"""Source: deepseek-ai/DeepSeek-V3, inference/model.py, ModelArgs; DeepSeek-V3.2-Exp adds the indexer's."""
+_DEEPSEEK_INERT = frozenset(
+    {
+        "n_expert_groups", "n_limited_groups", "route_scale", "score_func", "dtype", "mscale", "rope_factor", "rope_theta", "scale_fmt",
+        "max_batch_size", "max_seq_len", "original_seq_len", "beta_fast", "beta_slow", "scale_dtype",
+    }
+)  # fmt: skip
+
+
+def _deepseek(data: Mapping[str, Any], name: str) -> dict[str, Any]:
+    sparse = "index_topk" in data
+    made = _renamed(data, name, "deepseek_v32" if sparse else "deepseek_v3", _DEEPSEEK, _DEEPSEEK_INERT)
+    if not made.get("q_lora_rank"):  # 0: a full query projection
+        made["q_lora_rank"] = None
+    if data.get("score_func", "softmax") == "softmax" and not sparse:
+        made["model_type"] = "deepseek_v2"
+    return {"tie_word_embeddings": False, "num_key_value_heads": made.get("num_attention_heads"), "attention_bias": False, **made}
+
+
+_MISTRAL = {
+    "dim": "hidden_size",
+    "n_layers": "num_hidden_layers",
+    "n_heads": "num_attention_heads",
+    "n_kv_heads": "num_key_value_heads",
+    "head_dim": "head_dim",
+    "hidden_dim": "intermediate_size",
+    "vocab_size": "vocab_size",
+    "tied_embeddings": "tie_word_embeddings",
+    "sliding_window": "sliding_window",
+    "q_lora_rank": "q_lora_rank",
+    "kv_lora_rank": "kv_lora_rank",
+    "qk_nope_head_dim": "qk_nope_head_dim",
+    "qk_rope_head_dim": "qk_rope_head_dim",
+    "v_head_dim": "v_head_dim",
+}
+"""Source: mistralai/mistral-inference, args.py, TransformerArgs, and moe.py, MoeArgs."""
+_MISTRAL_INERT = frozenset(
+    {
+        "norm_eps", "rope_theta", "max_batch_size", "max_seq_len", "model_type", "use_scaled_rope", "max_position_embeddings", "yarn",
+        "llama_4_scaling", "causal", "use_biases", "moe", "vision_encoder", "multimodal", "_sliding_window", "ragged_attention",
+    }
+)  # fmt: skip
+
+
+def _mistral(data: Mapping[str, Any], name: str) -> dict[str, Any]:
+    experts = data.get("moe")
+    made = _renamed(data, name, "mistral" if "sliding_window" in data else "llama", _MISTRAL, _MISTRAL_INERT)
+    if data.get("use_biases"):
+        raise ConfigError(f"{name}.use_biases", True, "is not mapped for this kind of file", "give the config.json", "unsupported")
+    if isinstance(experts, Mapping):
+        made |= {"num_local_experts": experts.get("num_experts"), "num_experts_per_tok": experts.get("num_experts_per_tok")}
+        made["model_type"] = "mixtral"
+        if unread := set(experts) - {"num_experts", "num_experts_per_tok"}:
+            raise ConfigError(
+                f"{name}.moe.{min(unread)}", experts[min(unread)], "is not mapped for this kind of file", "give the config.json"
+            )
+    window = {} if made["model_type"] == "llama" else {"sliding_window": None}
+    return {"tie_word_embeddings": False, "head_dim": None, **window, **made}
+
+
+_META = {"dim": "hidden_size", "n_layers": "num_hidden_layers", "n_heads": "num_attention_heads", "vocab_size": "vocab_size"}
+_META_INERT = frozenset(
+    {"norm_eps", "rope_theta", "use_scaled_rope", "max_batch_size", "max_seq_len", "multiple_of", "ffn_dim_multiplier", "n_kv_heads"}
+)
+_MULTIPLE = 256
+
+
+def _meta(data: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Llama's widths: two thirds of four hidden sizes, stretched, rounded up (meta-llama/llama3, llama/model.py, FeedForward)."""
+    made = _renamed(data, name, "llama", _META, _META_INERT)
+    hidden, of = data.get("dim"), data.get("multiple_of", _MULTIPLE)
+    stretched = data.get("ffn_dim_multiplier") or 1.0
+    if not (isinstance(hidden, int) and isinstance(of, int) and of > 0 and isinstance(stretched, (int, float))):
+        raise ConfigError(f"{name}.dim", hidden, "and multiple_of must be positive integers", "restore the file", "wrong-type")
+    width = int(stretched * int(2 * 4 * hidden / 3))
+    if isinstance(made.get("vocab_size"), int) and made["vocab_size"] < 0:
+        raise ConfigError(
+            f"{name}.vocab_size", made["vocab_size"], "is left to the tokenizer", "write its number of words (32000 for Llama 2)"
+        )
+    heads = made.get("num_attention_heads")
+    return {
+        **made,
+        "num_key_value_heads": data.get("n_kv_heads") or heads,
+        "intermediate_size": of * -(-width // of),
+        "tie_word_embeddings": False,
+    }
+
+
+READERS: tuple[tuple[tuple[str, ...], Reader], ...] = (
+    (("dim", "moe_inter_dim", "kv_lora_rank"), _deepseek),
+    (("dim", "n_layers", "hidden_dim"), _mistral),
+    (("dim", "n_layers", "n_heads"), _meta),
+)
+"""Keys that tell a file's kind → how it is read."""

@@ -1,0 +1,82 @@
+"""What stands on top of the layers, and which way they look: ``architectures``, ``num_labels``, ``is_causal``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..transformer import Head, Model
+from .config import Config
+
+_CAUSAL = re.compile(
+    r".*(ForCausalLM|ForCausalLMNextN|LMHeadModel|ForConditionalGeneration|WithLMHead|ChatModel|ForVisionText2Text|ForCausalLMWithValueHead"
+    r"|ImageForCausalLM|ForImageTextToText|AForCausalLM|ForGeneration)"
+)
+_SCORES = {"ForSequenceClassification": False, "ForTokenClassification": True, "ForQuestionAnswering": True}
+"""Heads that score labels, and whether their product has a bias."""
+_PROBLEMS = ("regression", "single_label_classification", "multi_label_classification")
+_TWO = 2
+
+
+def direction(c: Config) -> bool:
+    """Whether a query sees earlier keys alone: ``is_causal``, which is true where a file says nothing.
+
+    Raises:
+        ConfigError: neither true nor false.
+    """
+    if not c.has("is_causal"):
+        return True
+    return c.flag("is_causal", default=True)
+
+
+def topped(model: Model, c: Config) -> Model:
+    """The model with the head that its ``architectures`` names; without any, the vocabulary's.
+
+    A sequence classifier's score has no bias, a token classifier's has one, a question answerer has two scores and a bias; a bare model
+    has no head (embedding models).
+
+    Raises:
+        ConfigError: an architecture whose head is not mapped.
+
+    Source: transformers 5.24, ``modeling_layers.py`` (GenericForSequenceClassification and its sisters).
+    """
+    name = _architecture(c)
+    if name is None or _CAUSAL.fullmatch(name):
+        return model
+    norm = model.head.norm
+    task = next((task for task in _SCORES if name.endswith(task)), None)
+    if task is not None:
+        labels = _TWO if task == "ForQuestionAnswering" else _labels(c)
+        c.note(f"{name}: a head of {labels} scores in place of the vocabulary's")
+        head = Head(norm=norm, outputs=labels, bias="vocab" if _SCORES[task] else "none")
+        return model.model_copy(update={"head": head, "mtp": None})
+    if name.endswith("Model") and "For" not in name:
+        c.note(f"{name}: no head")
+        return model.model_copy(update={"head": Head(norm=norm, weights="none"), "mtp": None})
+    rule = "has a head that is not mapped"
+    remedy = f"known: …ForCausalLM, {', '.join('…' + task for task in _SCORES)}, …Model; leave architectures out for the vocabulary's head"
+    raise c.fail("architectures", rule, remedy, "unsupported")
+
+
+def _architecture(c: Config) -> str | None:
+    """The class that a file was saved from."""
+    given = c.data.get("architectures")
+    c.ignore("architectures")
+    if given is None or given == []:
+        return None
+    if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
+        raise c.fail("architectures", "must be a list of class names", 'give ["Qwen3ForCausalLM"]', "wrong-type")
+    return str(given[0])
+
+
+def _labels(c: Config) -> int:
+    """How many labels are scored: ``num_labels``, one for each entry of ``id2label``, or the two of transformers' base class."""
+    c.ignore("id2label", "label2id")
+    c.fixed("problem_type", *_PROBLEMS)
+    named: Any = c.data.get("id2label")
+    number = len(named) if isinstance(named, Mapping) else _TWO
+    given = c.optional("num_labels", default=number, why="one per entry of id2label" if named else "class default")
+    if named and given != number:
+        raise c.fail("num_labels", f"contradicts id2label, which has {number} entries", "give one of them")
+    return given

@@ -1,0 +1,240 @@
+"""A family of models as a row: renamed keys, class defaults, and a switch for everything that families of one shape differ in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from ...core.errors import SpecError
+from ...core.reading import parse_toml
+from ...core.spec import AsTuple, Spec
+from ..attention.base import Attention
+from ..feedforward import FeedForward
+from ..transformer import Block, Embedding, Head, Layers, Model, MultiTokenPrediction, Norm, stack_of
+from .config import Config
+from .shape_attention import AttentionShape, Grouped, Switch
+from .shape_feedforward import ChannelShape, Experts, Gated
+from .shape_layers import FULL, SLIDING, Kinds, Sparse, Window
+
+Names = Annotated[tuple[str, ...], AsTuple]
+
+
+class FamilyShape(Spec):
+    """One family of models, as its files describe it.
+
+    A word is a key of the config; true, false and numbers are constants.
+
+    Args:
+        source: where the architecture is described.
+        keys: name used in this row → the name that the family's files give it.
+        defaults: what the class takes for keys that a file leaves out, on top of the recorded classes.
+        defaults_of: the type whose recorded class stands in for one that nobody recorded.
+        ignore: keys that leave parameters and FLOPs alone.
+        fixed: key → the values that this shape holds for; others are refused.
+        attention, mixers: the mixer of full-attention layers, and of layers whose kind has another word.
+        window, kinds: the sliding window, and which layers have which kind.
+        mlp, experts, sparse: the dense feed-forward, the experts, and which layers have them.
+        per_layer: key → key of a list that holds its value for each layer.
+        norms: the norms of a block.
+        norms_if, norms_unless: further norms where a key is true, and where it is false.
+        sparse_norms: further norms in layers with experts.
+        norm: their kind; ``norm_bias`` false leaves LayerNorm without its bias.
+        final_norm: whether there is a norm before the head.
+        tied: the switch of a head that is the embedding.
+        head_bias: a bias per word.
+        positions: key of the number of learned positions, to which ``beyond`` are added; None for none.
+        embedding_norm: a norm on the embeddings.
+        extra_rows: rows of the embedding beyond the vocabulary.
+        mtp: whether the multi-token-prediction modules are as DeepSeek-V3's; otherwise they are left out, with a note.
+
+    >>> FamilyShape(source="arXiv:2302.13971", attention=Grouped(bias="attention_bias")).norm
+    'rms'
+    """
+
+    source: str
+    keys: dict[str, str] = Field(default_factory=dict)
+    defaults: dict[str, Any] = Field(default_factory=dict)
+    defaults_of: str | None = None
+    ignore: Names = ()
+    fixed: dict[str, Any] = Field(default_factory=dict)
+    attention: AttentionShape = Grouped()
+    mixers: dict[str, AttentionShape] = Field(default_factory=dict)
+    window: Window | None = None
+    kinds: Kinds = Kinds()
+    mlp: ChannelShape = Gated()
+    experts: Experts | None = None
+    sparse: Sparse = Sparse()
+    per_layer: dict[str, str] = Field(default_factory=dict)
+    norms: Names = ("attention", "ffn")
+    sparse_norms: Names = ()
+    norms_if: dict[str, Any] = Field(default_factory=dict)
+    norms_unless: dict[str, Any] = Field(default_factory=dict)
+    norm: Norm = "rms"
+    norm_bias: Switch = True
+    final_norm: Switch = True
+    tied: Switch = "tie_word_embeddings"
+    head_bias: Switch = False
+    positions: str | None = None
+    beyond: int = 0
+    embedding_norm: Switch = False
+    extra_rows: int = 0
+    mtp: Literal["as-deepseek", "left-out"] = "left-out"
+
+    def read(self, c: Config) -> Model:
+        """The model that a config of this family describes."""
+        layers = c.layers("num_hidden_layers")
+        for key, allowed in self.fixed.items():
+            c.fixed(key, *(allowed if isinstance(allowed, list) else [allowed]))
+        stack = self._stack(c, self._mixers(c, layers), self._channels(c, layers))
+        c.ignore(*self.ignore)
+        norm = self._norm(c)
+        head = Head(
+            weights="tied" if c.switch(self.tied) else "own",
+            norm=norm if c.switch(self.final_norm) else None,
+            bias="vocab" if c.switch(self.head_bias) else "none",
+        )
+        return Model(
+            hidden=c.size("hidden_size"),
+            vocab=c.size("vocab_size"),
+            stack=stack,
+            head=head,
+            embedding=self._embedding(c, norm),
+            mtp=self._prediction(c, stack),
+        )
+
+    def _mixers(self, c: Config, layers: int) -> list[tuple[str, Attention]]:
+        """The mixer of each layer with its label: "" for full attention."""
+        width = self.window.width(c) if self.window else None
+        words = self.kinds.of(c, layers, frozenset(self.mixers), width)
+        if SLIDING in words and width is None:
+            key = self.window.size if self.window else "sliding_window"
+            raise c.fail(self.kinds.key, f"asks for {SLIDING}, and there is no {key}", f"give {key} as a positive integer")
+        read: dict[tuple[str, str], Attention] = {}
+        found = []
+        for word, changes in zip(words, c.per_layer_changes(self.per_layer, layers), strict=True):
+            kind = (word, repr(sorted(changes.items())))
+            if kind not in read:
+                mixer = self.mixers.get(word, self.attention).read(c.changed(changes))
+                read[kind] = mixer.replace({"window": width}) if word == SLIDING else mixer
+            label = {FULL: "", SLIDING: "sliding"}.get(word, word.removesuffix("_attention").replace("_", "-"))
+            found.append((label, read[kind]))
+        return found
+
+    def _channels(self, c: Config, layers: int) -> list[tuple[str, FeedForward]]:
+        """The feed-forward of each layer with its label: dense or moe."""
+        if self.experts is None:
+            return [("dense", self.mlp.read(c))] * layers
+        sparse = self.sparse.of(c, layers)
+        if not all(sparse):
+            dense = self.mlp.read(c)
+        else:
+            c.ignore(self.mlp.width)
+        experts = self.experts.read(c)
+        return [("moe", experts) if has else ("dense", dense) for has in sparse]
+
+    def _stack(self, c: Config, mixers: list[tuple[str, Attention]], channels: list[tuple[str, FeedForward]]) -> tuple[Layers, ...]:
+        """Layers named after what sets a kind apart: dense, moe, sliding, sliding-moe; a second kind of one name gets a number."""
+        asked = [(key, names, True) for key, names in self.norms_if.items()] + [
+            (key, names, False) for key, names in self.norms_unless.items()
+        ]
+        more = tuple(name for key, names, value in asked if c.flag(key) == value for name in names)
+        norm, scales = self._norm(c), self._scales(c)
+        names: dict[Block, str] = {}
+        kinds = []
+        for (mixer, attention), (channel, ffn) in zip(mixers, channels, strict=True):
+            norms = (*self.norms, *more, *(self.sparse_norms if channel == "moe" else ()))
+            block = Block(attention=attention, ffn=ffn, norms=norms, norm=norm, scales=scales)
+            if block not in names:
+                name = "-".join(word for word in (mixer, channel if channel != "dense" or not mixer else "") if word)
+                alike = sum(1 for taken in names.values() if taken == name or taken.startswith(f"{name}-no"))
+                names[block] = f"{name}-no{alike + 1}" if alike else name
+            kinds.append((names[block], block))
+        return stack_of(kinds)
+
+    def _scales(self, c: Config) -> int:
+        """Learned numbers of the activation: xIELU has two a layer (arXiv:2411.13010)."""
+        given = next((c.value(key) for key in ("hidden_act", "hidden_activation", "activation_function") if c.value(key)), None)
+        return 2 if given == "xielu" else 0
+
+    def _norm(self, c: Config) -> Norm:
+        return "layer-no-bias" if self.norm == "layer" and not c.switch(self.norm_bias) else self.norm
+
+    def _embedding(self, c: Config, norm: Norm) -> Embedding:
+        positions = 0 if self.positions is None else c.optional(self.positions, default=1) + self.beyond
+        return Embedding(positions=positions, extra_rows=self.extra_rows, norm=norm if c.switch(self.embedding_norm) else None)
+
+    def _prediction(self, c: Config, stack: tuple[Layers, ...]) -> MultiTokenPrediction | None:
+        """Multi-token-prediction modules with a block like the last layer's."""
+        depth = c.count("num_nextn_predict_layers")
+        if not depth:
+            return None
+        if self.mtp == "left-out":
+            c.note(f"{depth} multi-token-prediction modules are left out: this family's are not mapped")
+            return None
+        ends = [max(kind.positions, default=-1) for kind in stack]
+        last = stack[ends.index(max(ends)) if max(ends) >= 0 else -1]
+        return MultiTokenPrediction(depth=depth, block=last.block)
+
+
+def check_rows(rows: Mapping[str, Any], name: str) -> None:
+    """Refuse rows that are not one table per ``model_type``.
+
+    Raises:
+        SpecError: something that is not a table.
+    """
+    for kind, given in rows.items():
+        if not isinstance(given, dict):
+            raise SpecError(f"{name}.{kind}", given, "is not a table", f"write [{kind}] and its fields below", "wrong-type")
+
+
+def family_of(kind: str, rows: Mapping[str, Mapping[str, Any]], seen: tuple[str, ...] = ()) -> FamilyShape:
+    """The family of a row; ``like`` takes another row and changes what this one gives.
+
+    Raises:
+        SpecError: an unknown field, or a row that is like none, or like itself.
+    """
+    try:
+        return FamilyShape(**_whole(kind, rows, seen))
+    except SpecError as error:
+        raise error.under(kind) from None
+
+
+def _whole(kind: str, rows: Mapping[str, Mapping[str, Any]], seen: tuple[str, ...]) -> dict[str, Any]:
+    """A row with everything that it takes over from the row it is like."""
+    table = dict(rows[kind])
+    like = table.pop("like", None)
+    if like is None:
+        return _merged(_KINDS, table)
+    if like not in rows or like in seen:
+        rule = "is like itself" if like in seen else "is not a family"
+        raise SpecError("like", like, rule, f"families: {', '.join(sorted(rows))[:200]}", "unknown-name")
+    return _merged(_whole(like, rows, (*seen, kind)), table)
+
+
+_KINDS: dict[str, Any] = {"attention": {"kind": "Grouped"}, "mlp": {"kind": "Gated"}}
+"""The kinds of parts that a row means where it names none."""
+
+
+def _merged(base: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
+    """A table over another: inner tables of one kind are merged, everything else is replaced."""
+    made = dict(base)
+    for key, value in table.items():
+        below = made.get(key)
+        same = isinstance(value, dict) and isinstance(below, dict) and value.get("kind", below.get("kind")) == below.get("kind")
+        made[key] = _merged(below or {}, value) if same else value
+    return made
+
+
+@cache
+def family_rows() -> dict[str, dict[str, Any]]:
+    """Every family that is a row, by ``model_type``."""
+    folder = files(__package__ or "").joinpath("families")
+    found: dict[str, dict[str, Any]] = {}
+    for file in sorted(folder.iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".toml"):
+            found |= parse_toml(file.read_text(encoding="utf-8"), file.name)
+    return found

@@ -1,0 +1,116 @@
+"""How a family's files describe its feed-forward layers."""
+
+from __future__ import annotations
+
+import abc
+from typing import Literal
+
+from ...core.spec import Family, Spec
+from ..feedforward import FeedForward, GatedMLP, MixtureOfExperts, PlainMLP
+from .config import Config
+from .shape_attention import Size, Switch
+
+
+class ChannelShape(Family):
+    """How a dense feed-forward is read from a config.
+
+    Args:
+        width: key of the inner width.
+        times: the width in hidden sizes, a number or a key, where the file gives none.
+        divisor: the file's width is so many times that of one product.
+        bias: the switch of the biases.
+    """
+
+    width: str = "intermediate_size"
+    times: Size | None = None
+    divisor: int = 1
+    bias: Switch = False
+
+    @abc.abstractmethod
+    def read(self, c: Config) -> FeedForward:
+        """The feed-forward of one dense layer."""
+
+    def _width(self, c: Config) -> int:
+        if self.times is None:
+            return c.size(self.width) // self.divisor
+        given = c.size_or_none(self.width) if self.width else None
+        return given or c.number(self.times) * c.size("hidden_size")
+
+    def _bias(self, c: Config) -> Literal["none", "both"]:
+        return "both" if c.switch(self.bias) else "none"
+
+
+class Gated(ChannelShape):
+    """Three products, one gating another; ``inner_norm`` norms the gated product."""
+
+    inner_norm: Literal["none", "full"] = "none"
+
+    def read(self, c: Config) -> FeedForward:
+        """A gated MLP."""
+        return GatedMLP(width=self._width(c), bias=self._bias(c), inner_norm=self.inner_norm)
+
+
+class Plain(ChannelShape):
+    """Two products with an activation between them."""
+
+    def read(self, c: Config) -> FeedForward:
+        """A plain MLP."""
+        return PlainMLP(width=self._width(c), bias=self._bias(c))
+
+
+class Shared(Spec):
+    """Experts that every token meets.
+
+    Args:
+        number: key of how many there are; None where the width is that of all of them.
+        width: key of the width of one, or of all.
+        gate: the switch of a learned gate on their output.
+        bias: the switch of their biases.
+    """
+
+    number: Size | None = None
+    width: str = "moe_intermediate_size"
+    gate: Switch = False
+    bias: Switch = False
+
+
+class Experts(Spec):
+    """A mixture of experts.
+
+    Args:
+        number, top_k, width: keys of how many experts there are, how many a token meets, and the inner width of one.
+        shared: the shared experts; None for none.
+        bias: the switch of biases in the experts.
+        router_bias: none, a parameter ("bias"), or a balancing score that is no parameter ("score"), where ``router_bias_if`` holds.
+    """
+
+    number: str = "num_experts"
+    top_k: str = "num_experts_per_tok"
+    width: str = "moe_intermediate_size"
+    shared: Shared | None = None
+    bias: Switch = False
+    activation: Literal["gated", "plain"] = "gated"
+    router_bias: Literal["none", "bias", "score"] = "none"
+    router_bias_if: Switch = True
+
+    def read(self, c: Config) -> MixtureOfExperts:
+        """The experts of one layer."""
+        number, top_k = c.size(self.number), c.size(self.top_k)
+        c.at_most(self.top_k, top_k, c.called(self.number), number)
+        width = c.size(self.width)
+        shared = self.shared
+        shared_width = 0
+        if shared is not None:
+            shared_width = c.count(shared.width) if shared.number is None else c.size(shared.width)
+            shared_width *= 1 if shared.number is None else c.count(shared.number) if isinstance(shared.number, str) else shared.number
+        return MixtureOfExperts(
+            experts=number,
+            top_k=top_k,
+            width=width,
+            activation=self.activation,
+            shared_width=shared_width,
+            shared_gate="scalar" if shared and c.switch(shared.gate) else "none",
+            shared_bias="both" if shared and c.switch(shared.bias) else "none",
+            bias="both" if c.switch(self.bias) else "none",
+            router_bias=self.router_bias if c.switch(self.router_bias_if) else "none",
+        )

@@ -1,0 +1,110 @@
+"""Which layers of a model are of which kind, by the words and numbers of its config."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ...core.spec import AsTuple, Spec
+from .config import Config
+from .shape_attention import Size, Switch
+
+FULL, SLIDING = "full_attention", "sliding_attention"
+
+
+class Window(Spec):
+    """A sliding window: how wide, and whether at all.
+
+    Args:
+        size: key of the width [token], the query's own key included.
+        divisor, beyond: the window is ``size / divisor + beyond`` keys.
+        on: the switch.
+    """
+
+    size: str = "sliding_window"
+    divisor: int = 1
+    beyond: int = 0
+    on: Switch = True
+
+    def width(self, c: Config) -> int | None:
+        """Width of the window [token]; None where it is off."""
+        if not c.switch(self.on):
+            c.count(self.size)  # means nothing here, and must still be a number
+            return None
+        size = c.size_or_none(self.size)
+        if size is None:
+            c.note(f"{self.size} is null: layers attend in full")
+        return None if size is None else size // self.divisor + self.beyond
+
+
+class Kinds(Spec):
+    """What each layer mixes tokens with: the words a file lists, or the class's own pattern.
+
+    Args:
+        key: name of the list in the file.
+        cycle: words of the first layers, repeated to the last; empty for full attention everywhere.
+        words: the file's words → this library's, where they differ.
+        every: key of a period: its last layer attends in full, the others take the first word of ``cycle``.
+        first, last: so many layers at either end attend in full.
+        since, until: keys of the layers from which and before which a layer follows the cycle; others attend in full.
+    """
+
+    key: str = "layer_types"
+    words: dict[str, str] = Field(default_factory=dict)
+    cycle: Annotated[tuple[str, ...], AsTuple] = ()
+    every: str | None = None
+    first: int = 0
+    last: int = 0
+    since: str | None = None
+    until: str | None = None
+
+    def of(self, c: Config, layers: int, known: frozenset[str], window: int | None) -> list[str]:
+        """The word of each layer."""
+        listed = c.words(self.key, sorted(self.words or known | {FULL, SLIDING}), layers)
+        listed = [self.words.get(word, word) for word in listed or ()]
+        pattern = self._pattern(c, layers)
+        default = [FULL if word == SLIDING and window is None else word for word in pattern]
+        return listed or default
+
+    def _pattern(self, c: Config, layers: int) -> list[str]:
+        if self.every is not None:
+            every = c.optional(self.every, default=1)
+            words = [FULL if (i + 1) % every == 0 else self.cycle[0] for i in range(layers)]
+        else:
+            words = [self.cycle[i % len(self.cycle)] if self.cycle else FULL for i in range(layers)]
+        start = c.count(self.since) if self.since else 0
+        end = c.count(self.until) if self.until else layers
+        full = {*range(self.first), *range(layers - self.last, layers), *range(start), *range(end, layers)}
+        return [FULL if i in full else word for i, word in enumerate(words)]
+
+
+class Sparse(Spec):
+    """The layers whose feed-forward is a mixture of experts.
+
+    Args:
+        words: key of a list that says ``dense`` or ``sparse`` for each layer.
+        dense: a number, or the key of one, of leading dense layers.
+        every: the period, a number or a key, after which a layer has experts; None for all layers.
+        at: the index of that layer within a period; None for its last.
+        spared: key of a list of further dense layers.
+    """
+
+    words: str | None = None
+    dense: Size = 0
+    every: Size | None = None
+    at: int | None = None
+    spared: str | None = None
+
+    def of(self, c: Config, layers: int) -> list[bool]:
+        """Whether each layer has experts."""
+        listed = c.words(self.words, ("dense", "sparse"), layers) if self.words else None
+        dense = c.count(self.dense) if isinstance(self.dense, str) else self.dense
+        if isinstance(self.dense, str) and c.has(self.dense):
+            c.at_most(self.dense, dense, "num_hidden_layers", layers)
+        every = c.optional(self.every, default=1) if isinstance(self.every, str) else self.every or 1
+        at = every - 1 if self.at is None else self.at
+        spared = set(c.positions(self.spared, layers) or c.default(self.spared) or ()) if self.spared else set()
+        if listed is not None:
+            return [word == "sparse" for word in listed]
+        return [i >= dense and i % every == at % every and i not in spared for i in range(layers)]
