@@ -12,6 +12,7 @@ from trainsim.parallelism.optimizer import OPTIMIZERS, AdamW, Muon
 from trainsim.parallelism.plan import Plan, check_plan, data_parallel, micro_batches
 from trainsim.parallelism.precision import RECIPES, Precision
 from trainsim.parallelism.schedules.known import in_framework, schedule_of
+from trainsim.testing import refused
 from trainsim.testing.schedules import virtual_stages
 
 DEGREE = st.sampled_from([1, 2, 4, 8])
@@ -45,9 +46,9 @@ def test_recipes_and_optimizers_are_names_or_values() -> None:
     assert Plan(**Plan(precision=own, optimizer=Muon()).to_dict()) == Plan(precision=own, optimizer=Muon())
     assert Plan().update_rule == AdamW()
     assert "precision.gradients" in Plan(precision=own).numbers()
-    with pytest.raises(SpecError, match="did you mean 'fp8'"):
+    with refused(SpecError, "unknown-name", "precision"):
         Plan(precision="fp9")
-    with pytest.raises(SpecError, match="did you mean 'adamw'"):
+    with refused(SpecError, "unknown-name", "optimizer"):
         Plan(optimizer="adam-w")
 
 
@@ -65,36 +66,36 @@ def test_states_of_an_optimizer() -> None:
 @pytest.mark.parametrize(
     ("plan", "gpus", "named"),
     [
-        (Plan(tp=6), 12, r"plan\.tp=6: does not divide model\.heads=32; divisors.*4, 8"),
-        (Plan(ep=48), 48, r"plan\.ep=48: does not divide model\.experts=64"),
-        (Plan(pp=16), 16, r"plan\.pp=16: is above the model's 12 layers; give at most 12"),
-        (Plan(pp=4, vpp=4), 16, r"plan\.pp·vpp=16: is above the model's 12 layers"),
-        (Plan(tp=4, pp=3), 16, r"plan\.tp·pp·cp=12: does not divide cluster\.gpus=16"),
-        (Plan(tp=4, dp=3), 16, r"plan\.dp=3: does not fill the cluster.*set plan\.dp=4"),
-        (Plan(ep=16), 8, r"plan\.ep=16: does not divide the ranks of one pipeline stage=8"),
-        (Plan(ep=8, expert_tp=4), 16, r"plan\.expert_tp=4: does not divide the ranks of one stage over plan\.ep=2"),
-        (Plan(expert_tp=3), 3, r"plan\.expert_tp=3: does not divide the experts' width=256"),
-        (Plan(zero=3, shard=3), 16, r"plan\.shard=3: does not divide the data-parallel ranks=16"),
-        (Plan(pp=2, stage_layers=(6, 7)), 16, r"plan\.stage_layers.*do not add up to the model's 12 layers"),
+        (Plan(tp=6), 12, ("conflict", "plan.tp")),
+        (Plan(ep=48), 48, ("conflict", "plan.ep")),
+        (Plan(pp=16), 16, ("out-of-bounds", "plan.pp")),
+        (Plan(pp=4, vpp=4), 16, ("out-of-bounds", "plan.pp·vpp")),
+        (Plan(tp=4, pp=3), 16, ("conflict", "plan.tp·pp·cp")),
+        (Plan(tp=4, dp=3), 16, ("conflict", "plan.dp")),
+        (Plan(ep=16), 8, ("conflict", "plan.ep")),
+        (Plan(ep=8, expert_tp=4), 16, ("conflict", "plan.expert_tp")),
+        (Plan(expert_tp=3), 3, ("conflict", "plan.expert_tp")),
+        (Plan(zero=3, shard=3), 16, ("conflict", "plan.shard")),
+        (Plan(pp=2, stage_layers=(6, 7)), 16, ("conflict", "plan.stage_layers")),
     ],
 )
-def test_a_plan_that_cannot_be_names_rule_and_remedy(plan: Plan, gpus: int, named: str) -> None:
-    with pytest.raises(SpecError, match=named):
+def test_a_plan_that_cannot_be_names_rule_and_remedy(plan: Plan, gpus: int, named: tuple[str, str]) -> None:
+    with refused(SpecError, *named):
         check_plan(plan, model(), cluster(gpus))
 
 
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
-        ({"vpp": 2, "schedule": "1f1b"}, "1 to a rank"),
-        ({"schedule": "interleaved"}, "several stages to a rank"),
-        ({"schedule": "dualpipe", "pp": 3}, "nearest: 2, 4"),
-        ({"pp": 4, "stage_layers": (3, 3)}, "are 2 numbers for 4 stages"),
-        ({"schedule": "dualpip"}, "schedule"),
+        ({"vpp": 2, "schedule": "1f1b"}, ("conflict", "vpp")),
+        ({"schedule": "interleaved"}, ("conflict", "vpp")),
+        ({"schedule": "dualpipe", "pp": 3}, ("conflict", "pp")),
+        ({"pp": 4, "stage_layers": (3, 3)}, ("conflict", "stage_layers")),
+        ({"schedule": "dualpip"}, ("unknown-name", "schedule")),
     ],
 )
-def test_a_schedule_that_cannot_be_is_refused_at_once(fields: Any, named: str) -> None:
-    with pytest.raises(SpecError, match=named):
+def test_a_schedule_that_cannot_be_is_refused_at_once(fields: Any, named: tuple[str, str]) -> None:
+    with refused(SpecError, *named):
         Plan(**fields)
 
 
@@ -121,9 +122,9 @@ def test_batches_are_split_or_named() -> None:
     plan = Plan(pp=16, ep=64, zero=1, schedule="dualpipe")
     assert data_parallel(plan, 2048) == 128
     assert micro_batches(plan, 15360, 2048) == 120
-    with pytest.raises(SpecError, match="nearest: 15360, 15488"):
+    with refused(SpecError, "conflict", "batch"):
         micro_batches(plan, 15400, 2048)
-    with pytest.raises(SpecError, match="needs at least 32"):
+    with refused(SpecError, "conflict", "micro-batches"):
         micro_batches(plan, 2048, 2048)
 
 
@@ -298,7 +299,7 @@ def test_backends_of_torchtitan_are_dispatchers(backend: str, dispatcher: str) -
     plan = Plan.from_torchtitan(f'[parallelism]\nexpert_parallel_comm_backend = "{backend}"')
     assert plan.dispatcher == dispatcher
     assert Plan.from_torchtitan(plan.to_torchtitan()) == plan
-    with pytest.raises(SpecError, match="is no backend a plan knows"):
+    with refused(SpecError, "unknown-name", "parallelism.expert_parallel_comm_backend"):
         Plan.from_torchtitan('[parallelism]\nexpert_parallel_comm_backend = "nvep"')
 
 
@@ -343,60 +344,69 @@ def test_megatron_mappings_defaults_and_layers_per_virtual_stage() -> None:
     [
         (
             "--tensor-model-paralel-size 8",
-            r"--tensor-model-paralel-size='8': can't be said by a plan; did you mean 'tensor-model-parallel-size'",
+            ("unsupported", "--tensor-model-paralel-size"),
         ),
-        ("--cpu-offloading-num-layers 2", "--cpu-offloading-num-layers"),
-        ("--recompute-granularity full --recompute-method uniform --recompute-num-layers 2", "--recompute-num-layers"),
-        ("--recompute-granularity selective --recompute-modules mamba", "--recompute-modules"),
-        ("--optimizer lion", "--optimizer"),
-        ("--optimizer-cpu-offload", "--optimizer-cpu-offload"),
-        ("--first-last-layers-bf16", "--first-last-layers-bf16"),
-        ("--moe-layer-recompute", "--recompute-modules moe"),
+        ("--cpu-offloading-num-layers 2", ("unsupported", "--cpu-offloading-num-layers")),
+        ("--recompute-granularity full --recompute-method uniform --recompute-num-layers 2", ("unsupported", "--recompute-num-layers")),
+        ("--recompute-granularity selective --recompute-modules mamba", ("unknown-name", "--recompute-modules")),
+        ("--optimizer lion", ("unknown-name", "--optimizer")),
+        ("--optimizer-cpu-offload", ("unsupported", "--optimizer-cpu-offload")),
+        ("--first-last-layers-bf16", ("unsupported", "--first-last-layers-bf16")),
+        ("--moe-layer-recompute", ("unsupported", "--moe-layer-recompute")),
         (
             "--pipeline-model-parallel-size 2 --pipeline-model-parallel-layout Et|m|t|L",
-            "--pipeline-model-parallel-layout.*before the last stage",
+            ("unsupported", "--pipeline-model-parallel-layout"),
         ),
-        ("--pipeline-model-parallel-size 3 --pipeline-model-parallel-layout Et|tL", "2 stages for 3 ranks"),
-        ("--pipeline-model-parallel-layout Etx|tL", "is no layout from E to L"),
-        ("--microbatch-group-size-per-virtual-pipeline-stage 5 --pipeline-model-parallel-size 4", "changes the order"),
-        ("--num-distributed-optimizer-instances 2", "needs the world size"),
-        ("--exp-avg-dtype int4", "--exp-avg-dtype"),
-        ("--moe-token-dispatcher-type allgather", "--moe-token-dispatcher-type='allgather': sends every token to every rank"),
-        ("--moe-token-dispatcher-type flx", "--moe-token-dispatcher-type='flx': is no dispatcher"),
-        ("--moe-token-dispatcher-type flex --moe-flex-dispatcher-backend deepp", "is no backend; did you mean 'deepep'"),
-        ("--cuda-graph-impl full", "--cuda-graph-impl='full'"),
-        ("--cuda-graph-impl local --cuda-graph-modules mamba", "--cuda-graph-modules='mamba'"),
+        ("--pipeline-model-parallel-size 3 --pipeline-model-parallel-layout Et|tL", ("conflict", "--pipeline-model-parallel-layout")),
+        ("--pipeline-model-parallel-layout Etx|tL", ("syntax", "--pipeline-model-parallel-layout")),
+        (
+            "--microbatch-group-size-per-virtual-pipeline-stage 5 --pipeline-model-parallel-size 4",
+            ("unsupported", "--microbatch-group-size-per-virtual-pipeline-stage"),
+        ),
+        ("--num-distributed-optimizer-instances 2", ("missing", "--world-size")),
+        ("--exp-avg-dtype int4", ("unknown-name", "--exp-avg-dtype")),
+        ("--moe-token-dispatcher-type allgather", ("unsupported", "--moe-token-dispatcher-type")),
+        ("--moe-token-dispatcher-type flx", ("unknown-name", "--moe-token-dispatcher-type")),
+        ("--moe-token-dispatcher-type flex --moe-flex-dispatcher-backend deepp", ("unknown-name", "--moe-flex-dispatcher-backend")),
+        ("--cuda-graph-impl full", ("unknown-name", "--cuda-graph-impl")),
+        ("--cuda-graph-impl local --cuda-graph-modules mamba", ("unknown-name", "--cuda-graph-modules")),
         (
             "--num-layers 61 --pipeline-model-parallel-size 8 --num-layers-per-virtual-pipeline-stage 2",
-            "--num-layers-per-virtual-pipeline-stage='2': times the ranks is 16, no divisor of 61 layers",
+            ("conflict", "--num-layers-per-virtual-pipeline-stage"),
         ),
-        ("--num-layers 13 --pipeline-model-parallel-size 4 --account-for-loss-in-pipeline-split", "is 14 for 4 stages"),
-        ("8 --tensor-model-parallel-size", "stands before the first flag"),
+        ("--num-layers 13 --pipeline-model-parallel-size 4 --account-for-loss-in-pipeline-split", ("conflict", "--num-layers")),
+        ("8 --tensor-model-parallel-size", ("syntax", "arguments")),
     ],
 )
-def test_an_untranslatable_megatron_flag_is_named(line: str, named: str) -> None:
-    with pytest.raises(SpecError, match=named):
+def test_an_untranslatable_megatron_flag_is_named(line: str, named: tuple[str, str]) -> None:
+    with refused(SpecError, *named):
         Plan.from_megatron(line)
 
 
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("[parallelism]\ntensor_paralel_degree = 8", r"parallelism\.tensor_paralel_degree=8: can't be said by a plan; did you mean"),
-        ("[parallelism]\npipeline_parallel_degree = 2\npipeline_parallel_schedule = 'LoopedDFS'", "pipeline_parallel_schedule"),
-        ("[parallelism]\ndata_parallel_replicate_degree = 2", "data_parallel_shard_degree"),
-        ("[activation_checkpoint]\nmode = 'selective'\nselective_ac_option = '2'", "selective_ac_option"),
-        ("[parallelism", "is no TOML"),
+        ("[parallelism]\ntensor_paralel_degree = 8", ("unsupported", "parallelism.tensor_paralel_degree")),
+        (
+            "[parallelism]\npipeline_parallel_degree = 2\npipeline_parallel_schedule = 'LoopedDFS'",
+            ("unknown-name", "parallelism.pipeline_parallel_schedule"),
+        ),
+        ("[parallelism]\ndata_parallel_replicate_degree = 2", ("unsupported", "parallelism.data_parallel_replicate_degree")),
+        (
+            "[activation_checkpoint]\nmode = 'selective'\nselective_ac_option = '2'",
+            ("unsupported", "activation_checkpoint.selective_ac_option"),
+        ),
+        ("[parallelism", ("syntax", "torchtitan")),
         (
             "[training]\nenable_cpu_offload = true",
-            r"training\.enable_cpu_offload=True: can't be said by a plan; enable_cpu_offload = false",
+            ("unsupported", "training.enable_cpu_offload"),
         ),
-        ("[training]\nmixed_precision_param = 'float32'", r"training\.mixed_precision_param"),
-        ("[model]\nconverters = ['float9']", r"model\.converters"),
+        ("[training]\nmixed_precision_param = 'float32'", ("unsupported", "training.mixed_precision_param")),
+        ("[model]\nconverters = ['float9']", ("unknown-name", "model.converters")),
     ],
 )
-def test_an_untranslatable_torchtitan_key_is_named(text: str, named: str) -> None:
-    with pytest.raises(SpecError, match=named):
+def test_an_untranslatable_torchtitan_key_is_named(text: str, named: tuple[str, str]) -> None:
+    with refused(SpecError, *named):
         Plan.from_torchtitan(text)
 
 
@@ -454,19 +464,35 @@ def test_hybrid_sharding_is_read_from_torchtitan() -> None:
 @pytest.mark.parametrize(
     ("plan", "megatron", "torchtitan"),
     [
-        (Plan(schedule="dualpipe", pp=2), "plan.schedule", "plan.zero"),
-        (Plan(dp=4), "plan.dp", "plan.dp"),
-        (Plan(optimizer="adamw-8bit"), "plan.optimizer", "plan.zero"),
-        (Plan(recompute="selective", recompute_parts=("o",)), "plan.recompute_parts", "plan.zero"),
-        (Plan(graphs=("o",), zero=3, precision="bf16-fsdp", loss="plain"), "plan.precision", "plan.graphs"),
-        (Plan(expert_overlap="on", zero=3, precision="bf16-fsdp", loss="plain"), "plan.precision", "plan.expert_overlap"),
-        (Plan(graphs=("o",)), "plan.graphs=.o.: has no module in Megatron-LM", "plan.zero"),
-        (Plan(loss="plain", zero=3, tp=2, precision="bf16-fsdp"), "plan.precision", "plan.sequence_parallel"),
-        (Plan(pp=3, stage_layers=(1, 2, 1), zero=3, precision="bf16-fsdp", loss="plain"), "plan.precision", "plan.stage_layers"),
+        (Plan(schedule="dualpipe", pp=2), ("unsupported", "plan.schedule"), ("unsupported", "plan.zero")),
+        (Plan(dp=4), ("unsupported", "plan.dp"), ("unsupported", "plan.dp")),
+        (Plan(optimizer="adamw-8bit"), ("unsupported", "plan.optimizer"), ("unsupported", "plan.zero")),
+        (Plan(recompute="selective", recompute_parts=("o",)), ("unsupported", "plan.recompute_parts"), ("unsupported", "plan.zero")),
+        (
+            Plan(graphs=("o",), zero=3, precision="bf16-fsdp", loss="plain"),
+            ("unsupported", "plan.precision"),
+            ("unsupported", "plan.graphs"),
+        ),
+        (
+            Plan(expert_overlap="on", zero=3, precision="bf16-fsdp", loss="plain"),
+            ("unsupported", "plan.precision"),
+            ("unsupported", "plan.expert_overlap"),
+        ),
+        (Plan(graphs=("o",)), ("unsupported", "plan.graphs"), ("unsupported", "plan.zero")),
+        (
+            Plan(loss="plain", zero=3, tp=2, precision="bf16-fsdp"),
+            ("unsupported", "plan.precision"),
+            ("unsupported", "plan.sequence_parallel"),
+        ),
+        (
+            Plan(pp=3, stage_layers=(1, 2, 1), zero=3, precision="bf16-fsdp", loss="plain"),
+            ("unsupported", "plan.precision"),
+            ("unsupported", "plan.stage_layers"),
+        ),
     ],
 )
-def test_a_field_without_counterpart_is_named(plan: Plan, megatron: str, torchtitan: str) -> None:
-    with pytest.raises(SpecError, match=megatron):
+def test_a_field_without_counterpart_is_named(plan: Plan, megatron: tuple[str, str], torchtitan: tuple[str, str]) -> None:
+    with refused(SpecError, *megatron):
         plan.to_megatron()
-    with pytest.raises(SpecError, match=torchtitan):
+    with refused(SpecError, *torchtitan):
         plan.to_torchtitan()

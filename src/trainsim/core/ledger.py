@@ -328,7 +328,7 @@ class Unread(Mapping[str, "Ledger | Num"]):
 def _lazy_ledger(unit: str, total: Num, work: Callable[[], Mapping[str, Ledger | Num]]) -> Ledger:
     """A ledger whose total is known before its parts are worked out.
 
-    >>> _unread("s", 3.0, lambda: {"compute": 2.0, "bubble": 1.0}).part("bubble").total
+    >>> _lazy_ledger("s", 3.0, lambda: {"compute": 2.0, "bubble": 1.0}).part("bubble").total
     1.0
     """
     ledger = Ledger._trusted(unit, Unread(work))

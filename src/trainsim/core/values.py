@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -210,3 +210,69 @@ def one_of(value: object, known: Iterable[str], path: str, error: Error = SpecEr
     if not isinstance(value, str) or value not in words:
         raise error(path, value, "is not known", did_you_mean(str(value), words, what), "unknown-name")
     return value
+
+
+class Given(Mapping[str, Any]):
+    """Values by name, as a person gave them; each is read as the kind that is asked for.
+
+    Args:
+        values: plain data.
+        prefix: what stands before a name in errors: ``"--"`` for flags.
+        error: class of the errors.
+
+    >>> flags = Given({"num-layers": "61", "bf16": True}, "--")
+    >>> flags.whole("num-layers"), flags.whole("num-experts", 1)
+    (61, 1)
+    """
+
+    def __init__(self, values: Mapping[str, Any], prefix: str = "", error: Error = SpecError) -> None:
+        self._values, self._prefix, self._error = values, prefix, error
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def path(self, name: str) -> str:
+        """A name as errors write it."""
+        return f"{self._prefix}{name}"
+
+    def whole(self, name: str, otherwise: int | None = None, *, least: int = 0) -> int:
+        """A whole number.
+
+        Args:
+            name: of the value.
+            otherwise: where it is not given; needed where None.
+            least: the smallest number accepted.
+
+        Raises:
+            TrainsimError: another kind of value, or none.
+        """
+        return whole(self.needed(name) if otherwise is None else self.get(name, otherwise), self.path(name), self._error, least=least)
+
+    def real(self, name: str, otherwise: float | None = None) -> float:
+        """A finite number; arguments as for :meth:`whole`."""
+        return real(self.needed(name) if otherwise is None else self.get(name, otherwise), self.path(name), self._error)
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Texts, from one or a list; none where not given, or a flag alone."""
+        value = self.get(name, ())
+        return () if value is True else texts(value, self.path(name), self._error)
+
+    def one_of(self, name: str, known: Iterable[str], otherwise: str | None = None) -> str:
+        """A word among those known; arguments as for :meth:`whole`."""
+        return one_of(self.needed(name) if otherwise is None else self.get(name, otherwise), known, self.path(name), self._error)
+
+    def needed(self, name: str) -> Any:
+        """A value as it was given.
+
+        Raises:
+            TrainsimError: it was not.
+        """
+        if name not in self._values:
+            raise self._error(self.path(name), None, "is missing", f"give {self.path(name)}", "missing")
+        return self._values[name]

@@ -19,7 +19,7 @@ class Refusal:
 
 @contextmanager
 def refused(
-    kind: type[TrainsimError] = TrainsimError, rule_id: str | None = None, *, path: str | None = None, value: Any = _ANY
+    kind: type[TrainsimError] = TrainsimError, rule_id: str | None = None, path: str | None = None, *, value: Any = _ANY
 ) -> Iterator[Refusal]:
     """Assert that a block raises one clear error, and compare its fields.
 

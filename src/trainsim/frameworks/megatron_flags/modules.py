@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import SpecError, did_you_mean
+from ...core.values import Given, one_of
 
 if TYPE_CHECKING:
     from ...parallelism.plan import Plan
@@ -55,25 +56,19 @@ def captured(names: Iterable[str]) -> frozenset[str]:
 def _parts(flag: str, names: Iterable[str], known: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     found: list[str] = []
     for name in names:
-        if name not in known:
-            raise SpecError(flag, name, "is no module a plan knows", did_you_mean(name, known), "unknown-name")
-        found += known[name]
+        found += known[one_of(name, known, flag)]
     return tuple(found)
 
 
-def words_of(value: Any) -> list[str]:
-    """Words of a flag's value: one, several, or a list as text."""
-    given = [] if value is True else [value] if isinstance(value, str) else list(value)
-    return [name for word in given for name in word.strip("[]").replace(",", " ").split()]
+def names_of(words: Iterable[str]) -> list[str]:
+    """Names in the words of a flag's value: one a word, or a list as text."""
+    return [name for word in words for name in word.strip("[]").replace(",", " ").split()]
 
 
-def _graphs(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
+def _graphs(value: Any, flags: Given) -> dict[str, Any]:
     """Graphs by ``--cuda-graph-impl``: none, the modules named (whole layers where none is), or the whole step."""
-    if value not in {"none", "local", "transformer_engine", "full_iteration"}:
-        raise SpecError(
-            "--cuda-graph-impl", value, "captures nothing known", "none, local, transformer_engine or full_iteration", "unsupported"
-        )
-    names = words_of(flags.get("cuda-graph-modules", flags.get("cuda-graph-scope", [])))
+    one_of(value, ("none", "local", "transformer_engine", "full_iteration"), "--cuda-graph-impl")
+    names = names_of(flags.texts("cuda-graph-modules" if "cuda-graph-modules" in flags else "cuda-graph-scope"))
     if value == "none":
         return {}
     if value == "full_iteration" or "full_iteration" in names:
@@ -82,28 +77,26 @@ def _graphs(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
     return {"graphs": ("layer",) if whole else tuple(sorted(captured(names)))}
 
 
-def _old_graphs(implementation: str) -> Callable[[Any, Mapping[str, Any]], dict[str, Any]]:
+def _old_graphs(implementation: str) -> Callable[[Any, Given], dict[str, Any]]:
     return lambda _value, flags: _graphs(implementation, flags)
 
 
-def _dispatcher(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
+def _dispatcher(value: Any, flags: Given) -> dict[str, Any]:
     del flags
-    if value not in {"alltoall", "flex"}:
-        rule = "sends every token to every rank, which a plan can't say" if value == "allgather" else "is no dispatcher"
+    if value == "allgather":
+        rule = "sends every token to every rank, which a plan can't say"
         raise SpecError("--moe-token-dispatcher-type", value, rule, "alltoall or flex", "unsupported")
+    one_of(value, ("alltoall", "flex"), "--moe-token-dispatcher-type")
     return {"dispatcher": "fused" if value == "flex" else "alltoall"}
 
 
-def _backend(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
+def _backend(value: Any, flags: Given) -> dict[str, Any]:
     del flags
-    if value not in BACKENDS:
-        raise SpecError(
-            "--moe-flex-dispatcher-backend", value, "is no backend", did_you_mean(str(value), BACKENDS, "backends"), "unknown-name"
-        )
+    one_of(value, BACKENDS, "--moe-flex-dispatcher-backend")
     return {}
 
 
-GRAPH_READERS: dict[str, Callable[[Any, Mapping[str, Any]], dict[str, Any]]] = {
+GRAPH_READERS: dict[str, Callable[[Any, Given], dict[str, Any]]] = {
     "moe-token-dispatcher-type": _dispatcher,
     "moe-flex-dispatcher-backend": _backend,
     "moe-enable-deepep": lambda _value, _flags: {},

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from ...core.errors import SpecError, did_you_mean
+from ...core.values import Given, one_of
 from ...parallelism.precision import RECIPES, Precision
 
 NUMBER_BYTES = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "uint8": 1.0}
 """``--exp-avg-dtype`` and its like."""
 
+
+FP8_RECIPES = {"delayed": "fp8", "tensorwise": "fp8", "mxfp8": "mxfp8", "blockwise": "fp8-blockwise"}
+"""``--fp8-recipe`` → recipe; scaling a tensor late or at once holds the same bytes."""
 
 DTYPES = {
     "main-grads-dtype": "gradients", "main-params-dtype": "master", "megatron-fsdp-main-grads-dtype": "gradients",
@@ -19,13 +19,12 @@ DTYPES = {
 """Flags that are a number format of the recipe under another name."""
 
 
-def precision_of(flags: Mapping[str, Any]) -> Precision | str:
+def precision_of(flags: Given) -> Precision | str:
     """A recipe's name, or the recipe with what the flags change in it."""
     if "fp4-format" in flags:
         recipe = RECIPES["nvfp4"]
     elif "fp8-format" in flags:
-        known = {"mxfp8": "mxfp8", "blockwise": "fp8-blockwise"}
-        recipe = RECIPES[known.get(str(flags.get("fp8-recipe")), "fp8")]
+        recipe = RECIPES[FP8_RECIPES[one_of(flags.get("fp8-recipe", "delayed"), FP8_RECIPES, "--fp8-recipe")]]
     else:
         recipe = RECIPES["fp16" if "fp16" in flags else "bf16"]
     changed: dict[str, float] = {}
@@ -44,8 +43,6 @@ def precision_of(flags: Mapping[str, Any]) -> Precision | str:
     return recipe.replace({**changed, "name": f"{recipe.name}-megatron"}) if changed else recipe.name
 
 
-def _bytes(flag: str, flags: Mapping[str, Any]) -> float:
+def _bytes(flag: str, flags: Given) -> float:
     name = str(flags.get(flag, "fp32")).removeprefix("torch.").replace("float32", "fp32").replace("bfloat16", "bf16")
-    if name not in NUMBER_BYTES:
-        raise SpecError(f"--{flag}", name, "is no number format", did_you_mean(name, NUMBER_BYTES), "unknown-name")
-    return NUMBER_BYTES[name]
+    return NUMBER_BYTES[one_of(name, NUMBER_BYTES, f"--{flag}")]

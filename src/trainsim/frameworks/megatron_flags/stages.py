@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from ...core.errors import SpecError
+from ...core.values import Given, whole
+
+LAYOUT = "--pipeline-model-parallel-layout"
+LONGEST = 20_000
+"""Letters of a layout written out: beyond any model."""
 
 
-def virtual_stages(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
+def virtual_stages(value: Any, flags: Given) -> dict[str, Any]:
     """Stages to a rank from the layers of each."""
-    if "num-layers" not in flags:
-        raise SpecError("--num-layers-per-virtual-pipeline-stage", value, "needs --num-layers beside it", "give --num-layers", "missing")
-    layers, each = int(flags["num-layers"]), int(flags.get("pipeline-model-parallel-size", 1)) * int(value)
+    flag = "num-layers-per-virtual-pipeline-stage"
+    layers, each = flags.whole("num-layers", least=1), flags.whole("pipeline-model-parallel-size", 1, least=1) * flags.whole(flag, least=1)
     if layers % each and not any(f"account-for-{end}-in-pipeline-split" in flags for end in ("embedding", "loss")):
         remedy = f"give a divisor, or --pipeline-model-parallel-layout for {layers} layers"
         raise SpecError(
-            "--num-layers-per-virtual-pipeline-stage",
+            flags.path(flag),
             value,
             f"times the ranks is {each}, no divisor of {layers} layers",
             remedy,
@@ -26,56 +29,60 @@ def virtual_stages(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
     return {"vpp": layers // each}
 
 
-def end_stages(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
+def end_stages(value: Any, flags: Given) -> dict[str, Any]:
     """Layers of the first and the last stage; the rest is shared out evenly."""
     del value
-    if "num-layers" not in flags:
-        raise SpecError("--decoder-first-pipeline-num-layers", None, "needs --num-layers beside it", "give --num-layers", "missing")
-    pp = int(flags.get("pipeline-model-parallel-size", 1))
-    first, last = (flags.get(f"decoder-{end}-pipeline-num-layers") for end in ("first", "last"))
-    between = pp - (first is not None) - (last is not None)
-    left = int(flags["num-layers"]) - int(first or 0) - int(last or 0)
+    pp = flags.whole("pipeline-model-parallel-size", 1, least=1)
+    names = [f"decoder-{end}-pipeline-num-layers" for end in ("first", "last")]
+    first, last = ([flags.whole(name)] if name in flags else [] for name in names)
+    between = pp - len(first) - len(last)
+    left = flags.whole("num-layers") - sum(first) - sum(last)
     if between < 0 or (left % between if between else left):
         raise SpecError(
             "--num-layers", flags["num-layers"], f"leaves {left} layers for {between} stages between", "give a multiple", "conflict"
         )
     middle = [left // between] * between if between else []
-    return {"stage_layers": (*([int(first)] if first is not None else []), *middle, *([int(last)] if last is not None else []))}
+    return {"stage_layers": (*first, *middle, *last)}
 
 
-def layout_stages(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
+def layout_stages(value: Any, flags: Given) -> dict[str, Any]:
     """Layers of every stage from a layout such as ``Et*3|(tt|)*29m|L``: E embedding, t layer, m prediction module, L loss."""
-    flag = "--pipeline-model-parallel-layout"
     stages = str(value).replace(",", "")
     for pattern in (r"\(([^)]+)\)\*(\d+)", r"(.)\*(\d+)"):
-        stages = re.sub(pattern, lambda found: found.group(1) * int(found.group(2)), stages)
+        stages = _written_out(pattern, stages)
     each = stages.split("|")
     if set(stages) - set("EtmL|") or not each[0].startswith("E") or not each[-1].endswith("L"):
         raise SpecError(
-            flag, value, "is no layout from E to L", "write E for the embedding, t for a layer, m, L and | between stages", "syntax"
+            LAYOUT, value, "is no layout from E to L", "write E for the embedding, t for a layer, m, L and | between stages", "syntax"
         )
     if any("m" in stage for stage in each[:-1]):
         raise SpecError(
-            flag, value, "puts a prediction module before the last stage", "a plan keeps it beside the loss: …mL", "unsupported"
+            LAYOUT, value, "puts a prediction module before the last stage", "a plan keeps it beside the loss: …mL", "unsupported"
         )
-    pp = int(flags.get("pipeline-model-parallel-size", 1))
+    pp = flags.whole("pipeline-model-parallel-size", 1, least=1)
     if len(each) % pp:
-        raise SpecError(flag, value, f"has {len(each)} stages for {pp} ranks", "give a multiple", "conflict")
+        raise SpecError(LAYOUT, value, f"has {len(each)} stages for {pp} ranks", "give a multiple", "conflict")
     return {"stage_layers": tuple(stage.count("t") for stage in each), "vpp": len(each) // pp}
 
 
-def counted_stages(value: Any, flags: Mapping[str, Any]) -> dict[str, Any]:
+def _written_out(pattern: str, layout: str) -> str:
+    """A layout with its repeats written out; their length is bounded before they are."""
+    length = sum(len(found[1]) * whole(found[2], LAYOUT) for found in re.finditer(pattern, layout))
+    if max(length, len(layout)) > LONGEST:
+        raise SpecError(LAYOUT, layout, f"stands for more than {LONGEST:,} letters", "give at most a letter for each layer", "too-large")
+    return re.sub(pattern, lambda found: found[1] * int(found[2]), layout)
+
+
+def counted_stages(value: Any, flags: Given) -> dict[str, Any]:
     """Layers of every stage where embedding or loss count as a layer of their own."""
     del value
-    if "num-layers" not in flags:
-        raise SpecError("--account-for-embedding-in-pipeline-split", None, "needs --num-layers beside it", "give --num-layers", "missing")
     first, last = ("account-for-embedding-in-pipeline-split" in flags, "account-for-loss-in-pipeline-split" in flags)
-    pp = int(flags.get("pipeline-model-parallel-size", 1))
-    counted = int(flags["num-layers"]) + first + last
+    pp = flags.whole("pipeline-model-parallel-size", 1, least=1)
+    counted = flags.whole("num-layers", least=1) + first + last
     if "num-layers-per-virtual-pipeline-stage" in flags:
-        vpp = counted // (pp * int(flags["num-layers-per-virtual-pipeline-stage"]))
+        vpp = max(1, counted // (pp * flags.whole("num-layers-per-virtual-pipeline-stage", least=1)))
     else:
-        vpp = int(flags.get("num-virtual-stages-per-pipeline-rank", 1))
+        vpp = flags.whole("num-virtual-stages-per-pipeline-rank", 1, least=1)
     if counted % (pp * vpp):
         raise SpecError(
             "--num-layers", flags["num-layers"], f"with its ends is {counted} for {pp * vpp} stages", "give a multiple", "conflict"
