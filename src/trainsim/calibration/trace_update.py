@@ -153,8 +153,8 @@ def layer_seconds(run: Run, stack: Stack) -> dict[Work, float]:
     if plan is None or phase.seq_len is None:
         raise SpecError("run.plan", plan, "is needed to model a layer", "give a run with a plan and a sequence length", "missing")
     layout, shapes = layout_of(plan, run.cluster, phase.seq_len, phase.document_length), shapes_of(run.model)
-    times = times_of(run.model, layout, plan.schedule, run.cluster, stack)
-    _, again = placed_and_again(run.model, layout, plan.schedule)
+    times = times_of(run.model, layout, plan.pass_order, run.cluster, stack)
+    _, again = placed_and_again(run.model, layout, plan.pass_order)
     kind = int(np.argmax(shapes.layers[:, 0]))
     return _of_kind(shapes, times, kind, again.products[kind] @ np.asarray(times.products[0]))
 
