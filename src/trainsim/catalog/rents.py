@@ -108,7 +108,7 @@ def rent_evidence(
         vendor: whose price; a new vendor's where empty.
 
     Raises:
-        CatalogError: no quote of any chip was public, or the chip is not in the catalogue.
+        CatalogError: no quote of any chip was public, or the chip has no dense 16-bit peak.
         EstimateError: an unknown tier or term.
     """
     seen = seen_quotes(run, as_of)
@@ -163,7 +163,11 @@ def _silicon(part: Chip) -> str:
 
 def _peak(part: Chip) -> float:
     """Dense 16-bit peak [FLOP/s]."""
-    return float(part.peak.fp16 if part.peak.bf16 is None else part.peak.bf16)
+    peak = part.peak.fp16 if part.peak.bf16 is None else part.peak.bf16
+    if peak is None:
+        rule = "has no dense 16-bit peak, which rent is predicted from"
+        raise CatalogError("cluster.chip.peak.bf16", part.name, rule, "give the chip its peak, or price its own belief")
+    return float(np.max(peak))
 
 
 def _at(like: RentQuote, day: dt.date, tier: str) -> RentQuote:

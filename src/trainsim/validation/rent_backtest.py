@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -12,7 +12,8 @@ from scipy import optimize, special
 
 from ..catalog.rents import quote_of, seen_quotes
 from ..catalog.rows import find
-from ..cost.rent_model import FITTED, FREEDOM, ORIGIN, RentQuote, RentScales, distinct, log_likelihood, predict_rent
+from ..cost.rent_model import ABROAD, FITTED, FREEDOM, ORIGIN, RentQuote, RentScales, distinct, log_likelihood, predict_rent
+from ..uncertainty.analysis.scores import interval_score
 
 Array = NDArray[np.float64]
 
@@ -84,6 +85,10 @@ def rent_errors(lag_days: int, scales: RentScales = FITTED, quotes: Sequence[Dat
         lag_days: days between the newest row used and the quote.
         scales: of the model.
         quotes: address, day of publication, quote; the catalogue's where None.
+
+    >>> early = catalogue_quotes()[:60]
+    >>> [len(rent_errors(lag, quotes=early)) for lag in LAGS]
+    [16, 14]
     """
     rows = catalogue_quotes() if quotes is None else sorted(quotes, key=lambda row: (row[1], row[0]))
     groups: dict[dt.date, list[Dated]] = {}
@@ -139,9 +144,7 @@ def last_quote(older: Sequence[RentQuote], quote: RentQuote) -> RentQuote:
 def rent_score(errors: Sequence[RentError], lag_days: int, seed: int = 1) -> RentScore:
     """Coverage, bias, width and scores of predictions.
 
-    The interval score of a central 90 % interval is ``(u − l) + 20 · max(0, l − y) + 20 · max(0, y − u)``.
-
-    Source: Gneiting and Raftery 2007, eq. 43.
+    Source: Gneiting and Raftery 2007, eq. 43, for the interval score.
     """
     error, sd, last = (np.array([getattr(e, name) for e in errors]) for name in ("error", "sd", "last_error"))
     reach = special.stdtrit(FREEDOM, 0.5 + LEVEL / 2.0) * sd
@@ -151,9 +154,10 @@ def rent_score(errors: Sequence[RentError], lag_days: int, seed: int = 1) -> Ren
     known = np.array([b is not None for b in bounds])
     score = last_score = float("nan")
     if known.any():
-        ours = _interval_score(error, -reach, reach)
-        theirs = _interval_score(last[known], *np.array([b for b in bounds if b is not None]).T)
-        score, last_score = float(ours[known].mean()), float(theirs.mean())
+        past = np.exp([b for b in bounds if b is not None])
+        ours = interval_score(np.exp(-reach[known]), np.exp(reach[known]), np.exp(error[known]))
+        theirs = interval_score(past[:, 0], past[:, 1], np.exp(last[known]))
+        score, last_score = float(np.mean(ours)), float(np.mean(theirs))
     return RentScore(
         quotes=len(errors),
         dates=len({e.public for e in errors}),
@@ -167,12 +171,6 @@ def rent_score(errors: Sequence[RentError], lag_days: int, seed: int = 1) -> Ren
         score=score,
         last_score=last_score,
     )
-
-
-def _interval_score(y: Array, low: Array, high: Array) -> Array:
-    penalty = 2.0 / (1.0 - LEVEL)
-    result: Array = high - low + penalty * (np.maximum(0.0, low - y) + np.maximum(0.0, y - high))
-    return result
 
 
 def _past(errors: Sequence[RentError], one: RentError, lag_days: int) -> tuple[float, float] | None:
@@ -191,6 +189,60 @@ def _clustered(inside: NDArray[np.bool_], days: Sequence[dt.date], seed: int) ->
     drawn = np.random.default_rng(seed).integers(0, sizes.size, (RESAMPLES, sizes.size))
     shares = hits[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
     return float(np.quantile(shares, 0.05)), float(np.quantile(shares, 0.95))
+
+
+Group = Callable[[RentError], bool]
+GROUPS: dict[str, Group] = {
+    "all": lambda e: True,  # noqa: ARG005
+    "dated before 2024": lambda e: e.public < ORIGIN,
+    "dated from 2024": lambda e: e.public >= ORIGIN,
+    "vendor known": lambda e: not e.new_vendor,
+    "vendor new": lambda e: e.new_vendor,
+    "silicon new": lambda e: e.new_silicon,
+    "China": lambda e: e.quote.region in ABROAD,
+}
+"""Which predictions are scored together. The scales of the model were fitted to the rows before 2024."""
+
+
+@dataclass(frozen=True)
+class RentBacktest:
+    """Predictions at every lag.
+
+    Args:
+        errors: lag [day] → every quote predicted.
+    """
+
+    errors: Mapping[int, tuple[RentError, ...]]
+
+    def score(self, lag_days: int, group: str = "all") -> RentScore:
+        """The score of one group of ``GROUPS`` at a lag."""
+        return rent_score([e for e in self.errors[lag_days] if GROUPS[group](e)], lag_days)
+
+    def __str__(self) -> str:
+        measures = "n (dates) | inside 90 % | median bias | P95/P5 | abs ln error (last quote) | interval score (last quote)"
+        lines = [_line(group, lag, self.score(lag, group)) for group in GROUPS for lag in self.errors]
+        return "\n".join([f"| quotes | lag [day] | {measures} |", "|---" * 8 + "|", *lines])
+
+
+def _line(group: str, lag: int, s: RentScore) -> str:
+    spread = f"{s.coverage:.2f} ({s.coverage_low:.2f}–{s.coverage_high:.2f})"
+    scores = "too few" if np.isnan(s.score) else f"{s.score:.2f} ({s.last_score:.2f})"
+    cells = (
+        group,
+        lag,
+        f"{s.quotes} ({s.dates})",
+        spread,
+        f"{s.bias:+.0%}",
+        f"{s.width:.1f}",
+        f"{s.error:.2f} ({s.last_error:.2f})",
+        scores,
+    )
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def backtest_rents(scales: RentScales = FITTED) -> RentBacktest:
+    """Predict every new price of the catalogue from quotes that were public 90 and 180 days before it."""
+    return RentBacktest({lag: tuple(rent_errors(lag, scales)) for lag in LAGS})
 
 
 PRIOR_SCALES = RentScales(
