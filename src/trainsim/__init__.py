@@ -54,10 +54,11 @@ from .model.ops import Lookup as Lookup
 from .model.ops import MatMul as MatMul
 from .model.ops import Scan as Scan
 from .model.ops import Stream as Stream
-from .model.transformer import Block as Block
+from .model.layers import Block as Block
+from .model.towers import Tower as Tower
 from .model.transformer import Embedding as Embedding
 from .model.transformer import Head as Head
-from .model.transformer import Layers as Layers
+from .model.layers import Layers as Layers
 from .model.transformer import Model as Model
 from .model.transformer import MultiTokenPrediction as MultiTokenPrediction
 

@@ -16,7 +16,8 @@ from trainsim.gpu_memory.in_flight import held_by_rank
 from trainsim.gpu_memory.peak import CONTEXT, fits, memory, rank_memory
 from trainsim.model.attention.grouped_query import GroupedQueryAttention
 from trainsim.model.feedforward import PlainMLP
-from trainsim.model.transformer import Block, Layers, Model
+from trainsim.model.layers import Block, Layers
+from trainsim.model.transformer import Model
 from trainsim.parallelism.degrees import Degrees
 from trainsim.parallelism.plan import Plan
 from trainsim.testing.peaks import PublishedPeak, peaks, table

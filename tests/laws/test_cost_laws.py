@@ -16,7 +16,8 @@ from trainsim.cost.pricing import Annuity, Ownership, Price, Quote, Rental, Site
 from trainsim.cost.quote import price_per_gpu_hour
 from trainsim.model.attention.grouped_query import GroupedQueryAttention
 from trainsim.model.feedforward import GatedMLP
-from trainsim.model.transformer import Block, Layers, Model
+from trainsim.model.layers import Block, Layers
+from trainsim.model.transformer import Model
 from trainsim.run.estimate import estimate
 from trainsim.training.efficiency import BusyHours
 from trainsim.training.phases import Phase

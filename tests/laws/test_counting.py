@@ -15,9 +15,10 @@ from trainsim.model.attention.grouped_query import GroupedQueryAttention
 from trainsim.model.attention.linear import LightningAttention
 from trainsim.model.documents import Documents
 from trainsim.model.feedforward import MixtureOfExperts
+from trainsim.model.layers import Block, Layers
 from trainsim.model.masks import Bidirectional, Causal, Chunked, Mask, SlidingWindow, WithinChunk
 from trainsim.model.ops import Entry, UnknownOpError, compile_ops
-from trainsim.model.transformer import Block, Layers, Model
+from trainsim.model.transformer import Model
 from trainsim.testing import hf_configs
 from trainsim.testing.parts import sees
 

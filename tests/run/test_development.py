@@ -15,7 +15,8 @@ from trainsim.core.spec import Batch
 from trainsim.cost.pricing import Rental
 from trainsim.model.attention.grouped_query import GroupedQueryAttention
 from trainsim.model.feedforward import GatedMLP
-from trainsim.model.transformer import Block, Layers, Model
+from trainsim.model.layers import Block, Layers
+from trainsim.model.transformer import Model
 from trainsim.run.development import Data, Development, Line, People, estimate_development
 from trainsim.run.estimate import estimate
 from trainsim.training.efficiency import BusyHours

@@ -16,7 +16,8 @@ from trainsim.model.attention.grouped_query import GroupedQueryAttention
 from trainsim.model.attention.latent import LatentAttention
 from trainsim.model.counting import count_params
 from trainsim.model.feedforward import GatedMLP, MixtureOfExperts
-from trainsim.model.transformer import Block, Layers, Model
+from trainsim.model.layers import Block, Layers
+from trainsim.model.transformer import Model
 from trainsim.training.decoding import Engine, cache_elements, decode_flops, decode_step, slots, weights_read
 from trainsim.training.reinforcement import Reinforcement, Responses, decode_seconds, estimate_reinforcement
 

@@ -8,7 +8,8 @@ from typing import Any
 from ..model.attention.grouped_query import GroupedQueryAttention
 from ..model.feedforward import FeedForward, GatedMLP, MixtureOfExperts, PlainMLP
 from ..model.huggingface.reader import from_hf
-from ..model.transformer import Block, Head, Model, stack_of
+from ..model.layers import Block, stack_of
+from ..model.transformer import Head, Model
 from .rows import Row, find
 
 

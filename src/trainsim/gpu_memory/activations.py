@@ -53,6 +53,10 @@ class Bytes:
     def __add__(self, other: Bytes) -> Bytes:
         return Bytes(self.whole + other.whole, self.split + other.split, self.routed + other.routed, self.per_key + other.per_key)
 
+    def times(self, tokens: float) -> Bytes:
+        """Bytes of so many tokens."""
+        return Bytes(self.whole * tokens, self.split * tokens, self.routed * tokens, self.per_key * tokens)
+
 
 Sections = dict[str, Bytes]
 """Section of a layer → bytes of one token."""
@@ -73,6 +77,16 @@ class Kept:
     whole_layer: Sections
     again: Sections
     widest: Bytes
+
+    def times(self, tokens: float) -> Kept:
+        """The same of so many tokens: those of a tower that stand beside one of the sequence."""
+        if tokens == 1.0:
+            return self
+
+        def of(sections: Sections) -> Sections:
+            return {name: held.times(tokens) for name, held in sections.items()}
+
+        return Kept(of(self.kept), of(self.whole_layer), of(self.again), self.widest.times(tokens))
 
     @cached_property
     def all_kept(self) -> Bytes:
@@ -121,11 +135,13 @@ def _cached(
 
 def _by_kind(model: Model, plan: Plan) -> dict[str, Kept]:
     kinds: dict[str, list[Entry]] = {}
-    for entry in model.table.entries:
-        kinds.setdefault(entry.path[0], []).append(entry)
+    times: dict[str, float] = {}
+    for entry, beside in zip(model.table.entries, model.table.per_token.tolist(), strict=True):
+        kinds.setdefault(entry.kind, []).append(entry)
+        times[entry.kind] = beside
     if plan.recompute == "selective":
         check_parts("plan.recompute_parts", plan.recompute_parts, model, {"core", "ops"})
-    return {kind: _kept(kind, entries, model, plan) for kind, entries in kinds.items()}
+    return {kind: _kept(kind, entries, model, plan).times(times[kind]) for kind, entries in kinds.items()}
 
 
 def _kept(kind: str, entries: list[Entry], model: Model, plan: Plan) -> Kept:
@@ -140,21 +156,26 @@ def _kept(kind: str, entries: list[Entry], model: Model, plan: Plan) -> Kept:
     if plan.recompute == "none" or not is_layer:
         return Kept(everything, everything, {}, widest)
     if plan.recompute == "full":
-        return Kept({"input": Bytes(whole=model.hidden * recipe.activations)}, everything, everything, widest)
+        return Kept({"input": Bytes(whole=_width(kind, model) * recipe.activations)}, everything, everything, widest)
     kept, again = _selective(entries, everything, model, plan)
     return Kept(kept, everything, again, widest)
+
+
+def _width(kind: str, model: Model) -> int:
+    """Width of the residual stream that enters a layer of a kind."""
+    return next((tower.hidden for tower in model.towers if kind.startswith(f"towers:{tower.name}:")), model.hidden)
 
 
 def _selective(entries: list[Entry], everything: Sections, model: Model, plan: Plan) -> tuple[Sections, Sections]:
     """What is kept, and what is computed again, under named parts."""
     recipe = plan.recipe
     if "ops" in plan.recompute_parts:
-        kept = {"input": Bytes(whole=model.hidden * recipe.activations)} | _every_second_product(entries, recipe)
+        kept = {"input": Bytes(whole=_width(entries[0].kind, model) * recipe.activations)} | _every_second_product(entries, recipe)
         return kept, everything
     freed: Sections = {}
     read: set[tuple[str, ...]] = set()  # products whose input was freed: two norms of a section free it once
     for part in plan.recompute_parts:
-        matched = [entry for entry in entries if answers(entry.path[1:], part)]
+        matched = [entry for entry in entries if answers(entry.within, part)]
         products = [entry for entry in matched if isinstance(entry.op, MatMul)]
         if len(products) > 1:  # a section: what enters it is kept, all inside is computed again
             first = next(i for i, entry in enumerate(matched) if _size(_saved(entry, plan, recipe)))
@@ -263,7 +284,7 @@ def _placed(size: Num, axis: str, *, routed: bool) -> Bytes:
 
 def _section(entry: Entry) -> str:
     """The section of a layer an op stands in; ``core`` where its path names none."""
-    return entry.path[1] if len(entry.path) > 2 else "other"
+    return entry.within[0] if len(entry.within) > 1 else "other"
 
 
 def _add(sections: Sections, name: str, more: Bytes) -> None:

@@ -16,7 +16,7 @@ from ..core.spec import holds_draws
 from ..core.units import Num, anywhere, choose, larger, smaller
 from ..model.transformer import Model
 from ..parallelism.degrees import Degrees, degrees_of
-from ..parallelism.placement import BESIDE, stage_counts
+from ..parallelism.placement import beside_layers, stage_counts
 from ..parallelism.plan import Plan
 from ..parallelism.schedules.schedule import Schedule
 from ..parallelism.shapes import shapes_of
@@ -61,7 +61,7 @@ def memory(run: Run, phase: str | None = None) -> Ledger:
     if plan is None:
         raise EstimateError("plan", None, "is needed by memory", "give plan=ts.Plan(…)")
     cluster = chosen.cluster or run.cluster
-    what: tuple[Any, ...] = (run.model, plan, cluster.gpus, _needed(chosen, "seq_len"), _needed(chosen, "batch"))
+    what: tuple[Any, ...] = (chosen.model_of(run.model), plan, cluster.gpus, _needed(chosen, "seq_len"), _needed(chosen, "batch"))
     return (_by_rank if any(map(holds_draws, what)) else _kept)(*what)
 
 
@@ -118,7 +118,7 @@ def peak_memory(model: Model, plan: Plan, degrees: Degrees) -> Num:
 
     >>> from trainsim.model.attention.grouped_query import GroupedQueryAttention
     >>> from trainsim.model.feedforward import GatedMLP
-    >>> from trainsim.model.transformer import Block, Layers
+    >>> from trainsim.model.layers import Block, Layers
     >>> block = Block(attention=GroupedQueryAttention(heads=16, kv_heads=16, head_dim=128), ffn=GatedMLP(width=5632))
     >>> model = Model(hidden=2048, vocab=32000, stack=[Layers(name="dense", count=24, block=block)])
     >>> alone = degrees_of(Plan(), 1, 2048.0, 1.0)
@@ -314,7 +314,7 @@ def _largest(values: Sequence[Num]) -> Num:
 
 def _recomputed_share(plan: Plan, row: Mapping[str, float]) -> float:
     """Share of a stage's layers that are recomputed: all, or the first ``recompute_layers``."""
-    layers = sum(n for kind, n in row.items() if kind not in BESIDE)
+    layers = sum(n for kind, n in row.items() if not beside_layers(kind))
     return 1.0 if plan.recompute_layers is None else min(plan.recompute_layers, layers) / max(layers, 1.0)
 
 

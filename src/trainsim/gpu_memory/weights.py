@@ -43,7 +43,7 @@ def weights_of(model: Model) -> tuple[Weights, ...]:
     found: dict[tuple[str, str, str], list[float]] = {}
     t = model.table
     for i, entry in enumerate(t.entries):
-        op, kind = entry.op, entry.path[0]
+        op, kind = entry.op, entry.kind
         owner = ("embedding" if isinstance(op, Lookup) or model.head.weights == "tied" else "head") if t.tied[i] else kind
         sizes = found.setdefault((kind, str(t.roles[i]), owner), [0.0, 0.0])
         sizes[expert_product(op)] += float(t.matrices[i] + t.vectors[i])

@@ -15,12 +15,16 @@ from ..core.ledger import Ledger, Unread, tree
 from ..core.units import Num
 from .documents import Documents, document_keys
 from .feedforward import MixtureOfExperts
-from .masks import Mask
+from .layers import Block
+from .masks import Mask, OncePerSequence
 from .ops import Entry, Lookup, MatMul, OpTable
-from .transformer import Block, Model
+from .transformer import Model
 
 Mtp = Literal["none", "unique", "released"]
 """Multi-token-prediction modules: left out; with the weights they alone have; with their own copies of embedding and head."""
+
+Towers = Literal["none", "all"]
+"""Encoders beside the text model: left out, or counted."""
 
 
 @dataclass(frozen=True)
@@ -127,33 +131,34 @@ CONVENTIONS: dict[str, Convention] = {
 }
 
 
-def count_params(model: Model, mtp: Mtp = "none") -> Ledger:
+def count_params(model: Model, mtp: Mtp = "none", towers: Towers = "none") -> Ledger:
     """Parameters of a model by kind of layer, part and op; tied weights once.
 
     Args:
         model: what is trained.
         mtp: count multi-token-prediction modules not at all, with the weights they alone have, or as released with their
             own copies of embedding and head.
+        towers: count the encoders beside the text model not at all, or all of them.
 
     Returns:
         ledger [parameter].
 
     Raises:
-        SpecError: ``mtp`` is no such word, or ``model`` no model.
+        SpecError: ``mtp`` or ``towers`` is no such word, or ``model`` no model.
 
     Source: counted on the ops; DeepSeek-V3 report (arXiv:2412.19437) section 2.2 for the sharing of embedding and head.
     """
     check_kind(model, Model, "model", A_MODEL)
     t = model.table
-    stored = t.count * (t.matrices * _owned(t, mtp) + t.vectors * _present(t, mtp))
+    stored = t.count * (t.matrices * _owned(t, mtp) + t.vectors * _present(t, mtp)) * _beside(t, towers)
     return _by_path(model, "parameter", stored, keep=stored > 0)
 
 
-def count_active_params(model: Model, mtp: Mtp = "none") -> Ledger:
+def count_active_params(model: Model, mtp: Mtp = "none", towers: Towers = "none") -> Ledger:
     """Parameters one token passes: all of the dense parts, the input embedding included, and ``top_k`` of the experts.
 
     Args:
-        model, mtp: as in :func:`count_params`.
+        model, mtp, towers: as in :func:`count_params`.
 
     Returns:
         ledger [parameter].
@@ -162,7 +167,7 @@ def count_active_params(model: Model, mtp: Mtp = "none") -> Ledger:
     """
     check_kind(model, Model, "model", A_MODEL)
     t = model.table
-    passed = t.count * (t.active_matrices * _owned(t, mtp) + t.active_vectors * _present(t, mtp))
+    passed = t.count * (t.active_matrices * _owned(t, mtp) + t.active_vectors * _present(t, mtp)) * _beside(t, towers)
     return _by_path(model, "parameter", passed, keep=passed > 0)
 
 
@@ -205,12 +210,18 @@ def flops_per_token(
             raise SpecError(name, length, "must be >= 1", "give the length in tokens", "out-of-bounds")
     passes = {name: _charged(model, rule, mtp, name) for name in ("forward", "backward")}
     asked = {mask for _, groups in passes.values() for mask in groups}
-    keys = {mask: document_keys(partial(_keys, model.table.masks[mask], rule.pairs), seq_len, document_length) for mask in asked}
+    keys = {mask: _met(model.table.masks[mask], rule.pairs, seq_len, document_length) for mask in asked}
     parts = {name: Ledger._trusted("FLOP/token", Unread(partial(_read, *lines, keys))) for name, lines in passes.items()}
     both = Ledger._trusted("FLOP/token", parts)
     # the total in closed form, so that reading it over many draws walks no lines
     both.__dict__["total"] = sum(_total(fixed, groups, keys) for fixed, groups in passes.values())
     return both
+
+
+def _met(mask: Mask, pairs: str, seq_len: Num, documents: Num | Documents | None) -> Num:
+    """Keys per query under a convention; a tower's work is the sequence's, however many documents it holds."""
+    whole = isinstance(mask, OncePerSequence)
+    return document_keys(partial(_keys, mask, pairs), seq_len, None if whole else documents)
 
 
 def _total(fixed: _Lines, groups: Mapping[int, _Lines], keys: Mapping[int, Num]) -> Num:
@@ -265,7 +276,7 @@ def _scales(model: Model) -> float:
 
 
 def _in_block(entry: Entry) -> bool:
-    return entry.path[0] not in {"embedding", "head"} and entry.path[:2] != ("mtp", "projection")
+    return entry.path[0] not in {"embedding", "head", "towers"} and entry.path[:2] != ("mtp", "projection")
 
 
 def known_convention(name: str, path: str = "") -> str:
@@ -277,6 +288,13 @@ def known_convention(name: str, path: str = "") -> str:
     if name not in CONVENTIONS:
         raise SpecError(path, name, "is no counting convention", did_you_mean(str(name), CONVENTIONS, "conventions"), "unknown-name")
     return name
+
+
+def _beside(t: OpTable, towers: Towers) -> NDArray[np.bool_]:
+    """Which ops count under a reading of the towers."""
+    if towers not in get_args(Towers):
+        raise SpecError("towers", towers, "is no way to count towers", did_you_mean(str(towers), get_args(Towers), "ways"), "unknown-name")
+    return ~t.aside | (towers == "all")
 
 
 def _present(t: OpTable, mtp: Mtp) -> NDArray[np.bool_]:
@@ -320,6 +338,8 @@ def _charged(model: Model, rule: Convention, mtp: Mtp, way: Literal["forward", "
             continue
         if t.mask_of[i] >= 0:
             groups.setdefault(int(t.mask_of[i]), {})[entry.path] = float(times[i] * t.flop_per_key[i])
+        if entry.over:  # a tower's vectors and tables are not those of a token of the sequence
+            continue
         as_if_multiplied = t.active_vectors[i] * (role in _VECTORS or "bias" in rule.counts)
         if isinstance(entry.op, Lookup):
             as_if_multiplied += t.matrices[i]

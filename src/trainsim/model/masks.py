@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -192,6 +193,25 @@ class Blocks(Mask):
 
 
 @dataclass(frozen=True)
+class OncePerSequence(Mask):
+    """Work that a sequence has once, however long it is: what runs over other tokens than the sequence's own.
+
+    >>> OncePerSequence().keys(4.0)
+    0.25
+    """
+
+    causal: ClassVar[bool] = False
+
+    def keys(self, seq_len: Num) -> Num:
+        """``1 / S``."""
+        return 1.0 / seq_len
+
+    def span(self, seq_len: Num) -> Num:
+        """``1 / S``."""
+        return 1.0 / seq_len
+
+
+@dataclass(frozen=True)
 class Elsewhere(Mask):
     """``count`` keys of another stream, whatever the sequence: cross-attention.
 
@@ -228,6 +248,23 @@ class Bidirectional(Mask):
     def span(self, seq_len: Num) -> Num:
         """``S``."""
         return seq_len * 1.0
+
+
+def keys_on_grid(mask: Mask, height: int, width: int, extra: int) -> float:
+    """Mean number of keys that a token of a picture meets.
+
+    Args:
+        mask: every key, or :class:`Blocks` of a square number of patches: square windows, cut at the picture's edges.
+        height, width: of the picture [patch].
+        extra: tokens beside the patches, in no window.
+
+    >>> keys_on_grid(Bidirectional(), 3, 4, 1), keys_on_grid(Blocks(4), 3, 4, 0)
+    (13.0, 3.333333333333333)
+    """
+    if isinstance(mask, Blocks) and not extra:
+        side = math.isqrt(mask.block)
+        return float(_squares(float(height), side) * _squares(float(width), side))
+    return float(mask.keys(float(height * width + extra)))
 
 
 def _latest(seq_len: Num, most: int) -> Num:

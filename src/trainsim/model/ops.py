@@ -7,7 +7,7 @@ any part knowing of tensor or expert parallelism.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import TrainsimError
-from .masks import Causal, EarlierInChunk, Mask, WithinChunk
+from .masks import Causal, EarlierInChunk, Mask, OncePerSequence, WithinChunk
 
 CAUSAL = Causal()
 Axis = Literal["hidden", "head", "kv", "ffn", "expert", "vocab", "rank"]
@@ -173,12 +173,60 @@ class UnknownOpError(TrainsimError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An op at its place: path, how many layers of its kind, and whether it belongs to a multi-token-prediction module."""
+    """An op at its place.
+
+    Args:
+        path: where it stands.
+        count: how many layers of its kind.
+        op: the op.
+        mtp: whether it belongs to a multi-token-prediction module.
+        over: the tokens beside the sequence's that it runs over, those of a tower; "" for the sequence's own.
+    """
 
     path: tuple[str, ...]
     count: int
     op: Op
     mtp: bool = False
+    over: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The kind of layer it is in: ``moe``, ``embedding``, ``towers:vision:block``."""
+        return ":".join(self.path[: _DEPTH if self.over else 1])
+
+    @property
+    def within(self) -> tuple[str, ...]:
+        """Its path inside its layer."""
+        return self.path[_DEPTH if self.over else 1 :]
+
+    @property
+    def line(self) -> tuple[str, ...]:
+        """Its path with the kind of layer as one level."""
+        return (self.kind, *self.within)
+
+
+_DEPTH = 3
+"""Levels of a tower's path that name a kind of layer."""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Tokens beside those of the sequence: what a tower sees.
+
+    Args:
+        tokens: of the tower, per sequence.
+        keys: mask → keys that one of the tower's tokens meets.
+        seq_len: tokens of the sequence that they stand beside; None where that is open.
+    """
+
+    tokens: float
+    keys: Callable[[Mask], float]
+    seq_len: float | None = None
+
+    @property
+    def per_token(self) -> float:
+        """Tokens of the tower per token of the sequence; 0 where the sequence's length is open."""
+        return 0.0 if self.seq_len is None else self.tokens / self.seq_len
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +234,8 @@ class OpTable:
     """Columns over the ops of a model; array expressions over them are all the accounts there are.
 
     ``matrices`` and ``vectors`` are parameters of one layer; ``active_*`` those a token passes; ``flop`` the forward FLOP per
-    token that don't depend on the sequence; ``flop_per_key`` those per key a query sees; ``backward`` backward over forward.
+    token that don't depend on the sequence; ``flop_per_key`` those per key a query sees; ``backward`` backward over forward. ``aside``
+    marks ops over a tower's tokens, of which there are ``per_token`` to a token of the sequence and which meet ``keys_aside`` keys each.
     All shapes ``(ops,)``; multiply by ``count`` for the model.
     """
 
@@ -203,6 +252,9 @@ class OpTable:
     traffic: NDArray[np.float64]
     tied: NDArray[np.bool_]
     mtp: NDArray[np.bool_]
+    aside: NDArray[np.bool_]
+    per_token: NDArray[np.float64]
+    keys_aside: NDArray[np.float64]
     roles: NDArray[np.str_]
     masks: tuple[Mask, ...]
     mask_of: NDArray[np.intp]
@@ -213,6 +265,7 @@ class OpTable:
         return [entry.path for entry in self.entries]
 
 
+_FLOP, _PER_KEY = 4, 5
 _COLUMNS = ("matrices", "vectors", "active_matrices", "active_vectors", "flop", "flop_per_key", "backward", "saved", "traffic")
 
 
@@ -277,8 +330,14 @@ def _mask(op: Op) -> Mask | None:
             return None
 
 
-def compile_ops(entries: Iterable[Entry]) -> OpTable:
+def compile_ops(entries: Iterable[Entry], beside: Mapping[str, Beside] | None = None) -> OpTable:
     """Ops in place as columns, once per model.
+
+    An op over a tower's tokens has its FLOP per sequence as those of its one key a sequence; without tokens it has none.
+
+    Args:
+        entries: ops in place.
+        beside: tower → its tokens.
 
     Raises:
         UnknownOpError: an op outside the alphabet: nothing is silently free.
@@ -287,8 +346,15 @@ def compile_ops(entries: Iterable[Entry]) -> OpTable:
     columns = np.array([_columns(e.op) for e in rows], dtype=np.float64).reshape(len(rows), len(_COLUMNS)).T
     masks: list[Mask] = []
     mask_of = np.full(len(rows), -1, dtype=np.intp)
+    per_token, keys_aside = np.ones(len(rows)), np.zeros(len(rows))
     for i, entry in enumerate(rows):
-        if (mask := _mask(entry.op)) is not None:
+        mask = _mask(entry.op)
+        if entry.over:
+            aside = (beside or {}).get(entry.over, _NOTHING)
+            keys_aside[i], per_token[i] = 0.0 if mask is None else aside.keys(mask), aside.per_token
+            each = columns[_FLOP, i] + columns[_PER_KEY, i] * keys_aside[i]
+            columns[_FLOP, i], columns[_PER_KEY, i], mask = 0.0, aside.tokens * each, OncePerSequence()
+        if mask is not None:
             if mask not in masks:
                 masks.append(mask)
             mask_of[i] = masks.index(mask)
@@ -297,6 +363,9 @@ def compile_ops(entries: Iterable[Entry]) -> OpTable:
         count=np.array([e.count for e in rows], dtype=np.float64),
         tied=np.array([getattr(e.op, "tied", False) for e in rows], dtype=np.bool_),
         mtp=np.array([e.mtp for e in rows], dtype=np.bool_),
+        aside=np.array([bool(e.over) for e in rows], dtype=np.bool_),
+        per_token=per_token,
+        keys_aside=keys_aside,
         roles=np.array([_role(e.op) for e in rows], dtype=np.str_),
         masks=tuple(masks),
         mask_of=mask_of,
@@ -304,6 +373,9 @@ def compile_ops(entries: Iterable[Entry]) -> OpTable:
     )
 
 
-def place(ops: Iterable[Op], *levels: str, count: int, mtp: bool = False) -> Sequence[Entry]:
+_NOTHING = Beside(0.0, lambda mask: 0.0)  # noqa: ARG005  (a mask over nothing)
+
+
+def place(ops: Iterable[Op], *levels: str, count: int, mtp: bool = False, over: str = "") -> Sequence[Entry]:
     """Ops under a path."""
-    return [Entry((*levels, *op.name.split(".")), count, op, mtp) for op in ops]
+    return [Entry((*levels, *op.name.split(".")), count, op, mtp, over) for op in ops]

@@ -10,78 +10,9 @@ from pydantic import Field, model_validator
 
 from ..core.errors import SpecError
 from ..core.spec import AsTuple, ByName, Count, Spec
-from .attention.base import Attention
-from .feedforward import FeedForward
-from .ops import Entry, Lookup, MatMul, Op, OpTable, Stream, compile_ops, place
-
-Norm = Literal["rms", "layer", "layer-no-bias", "weightless"]
-_NORM_VECTORS = {"rms": 1, "layer": 2, "layer-no-bias": 1, "weightless": 0}
-MAX_LAYERS = 10_000
-"""More layers than anyone trains: what is above is a broken config, refused before anything is built."""
-
-
-def norm(name: str, width: int, kind: Norm) -> Stream:
-    """A norm as element-wise work: RMSNorm has one vector, LayerNorm two."""
-    return Stream(name=name, params=_NORM_VECTORS[kind] * width, read=width, written=width, saved=width)
-
-
-class Block(Spec):
-    """One layer: a token mixer, a channel mixer, and the norms around them.
-
-    Args:
-        attention, ffn: the mixers.
-        norms: names of the norms: two in a pre- or post-norm block, four in a sandwich, one before a parallel block.
-        norm: their kind.
-        scales: elements of further learned vectors (residual or layer scales).
-    """
-
-    attention: Attention
-    ffn: FeedForward
-    norms: Annotated[tuple[str, ...], AsTuple] = ("attention", "ffn")
-    norm: Norm = "rms"
-    scales: int = 0
-
-    @property
-    def additions(self) -> int:
-        """Additions to the residual stream: one for the token mixer and one for the channel mixer, where the block has them."""
-        return sum(next(part.ops(1), None) is not None for part in (self.attention, self.ffn))
-
-    def ops(self, hidden: int) -> Iterator[Op | tuple[str, Op]]:
-        """The work of the layer, each op with the section it stands in."""
-        for name in self.norms:
-            yield "norms", norm(name, hidden, self.norm)
-        for part in (self.attention, self.ffn):
-            for op in part.ops(hidden):
-                yield part.section, op
-        if self.scales:
-            yield "norms", Stream(name="scales", params=self.scales)
-
-    def entries(self, hidden: int, *levels: str, count: int, mtp: str = "") -> Iterator[Entry]:
-        """The layer's ops in place."""
-        for section, op in self.ops(hidden):  # type: ignore[misc]
-            yield from place([op], *levels, *([section] if section else []), count=count, mtp=bool(mtp))
-
-
-class Layers(Spec):
-    """``count`` layers of one kind.
-
-    Args:
-        name: what the kind is called in every path: ``dense``, ``moe``, ``sliding``.
-        positions: which layers of the model they are; empty for "the next ``count``".
-    """
-
-    name: str
-    count: Annotated[int, Field(gt=0, le=MAX_LAYERS)]
-    block: Block
-    positions: Annotated[tuple[int, ...], AsTuple] = ()
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.positions and len(self.positions) != self.count:
-            raise SpecError(
-                "positions", len(self.positions), f"are not count={self.count} positions", "give one per layer, or none", "conflict"
-            )
-        return self
+from .layers import MAX_LAYERS, Block, Layers, Norm, norm
+from .ops import Entry, Lookup, MatMul, Op, OpTable, compile_ops, place
+from .towers import Shown, Tower, shown
 
 
 class Embedding(Spec):
@@ -177,6 +108,8 @@ class Model(Spec):
         vocab: rows of the embedding and of the head.
         stack: kinds of layers in order, each a name, a count and a block.
         mtp: multi-token-prediction modules; None for none.
+        towers: encoders whose outputs enter the sequence.
+        shown: what the towers see in one sequence; what is not shown costs parameters and no FLOPs.
         quantization_block: side of the square blocks whose scales a quantised release stores beside the weights; None for none.
         notes: what a reader of the config assumed.
 
@@ -197,6 +130,8 @@ class Model(Spec):
     embedding: Embedding = Embedding()
     head: Head = Head()
     mtp: MultiTokenPrediction | None = None
+    towers: Annotated[Sequence[Tower], ByName()] = ()
+    shown: Annotated[Sequence[Shown], ByName()] = ()
     quantization_block: Count | None = None
     notes: Annotated[tuple[str, ...], AsTuple] = ()
 
@@ -215,7 +150,7 @@ class Model(Spec):
                 "give every kind its positions, or none",
                 "conflict",
             )
-        if reserved := {kind.name for kind in self.stack} & {"embedding", "head", "mtp", "forward", "backward"}:
+        if reserved := {kind.name for kind in self.stack} & {"embedding", "head", "mtp", "towers", "forward", "backward"}:
             raise SpecError(
                 "stack",
                 min(reserved),
@@ -241,34 +176,32 @@ class Model(Spec):
     @cached_property
     def table(self) -> OpTable:
         """The op table, compiled once."""
-        return compile_ops(self._entries())
+        return compile_ops(self._entries(), dict(pair for each in self.shown for pair in each.beside().items()))
+
+    def seeing(self, images: float, resolution: tuple[int, int], tower: str = "vision", seq_len: float | None = None) -> Model:
+        """The model as it runs over sequences with images in them: FLOPs, seconds and bytes of the tower count.
+
+        Args:
+            images: per sequence; their tokens are among those of the sequence.
+            resolution: height and width of each [pixel].
+            tower: which tower sees them.
+            seq_len: tokens of the sequence; None where that is open, and FLOPs alone are asked for [token].
+
+        Raises:
+            SpecError: no such tower, a resolution that is none, or images of more tokens than the sequence has.
+        """
+        known = {each.name: each for each in self.towers}
+        if tower not in known:
+            raise SpecError("images", images, f"have no tower {tower!r} to see them", f"towers: {', '.join(known) or 'none'}", "unknown-name")
+        others = tuple(each for each in self.shown if each.name != tower)
+        return self.replace({"shown": (*others, shown(known[tower], images, resolution, seq_len))})
 
     def _entries(self) -> Iterator[Entry]:
+        for tower in self.towers:
+            yield from tower.entries()
         yield from self.embedding.entries(self.vocab, self.hidden)
         for kind in self.stack:
             yield from kind.block.entries(self.hidden, kind.name, count=kind.count)
         yield from self.head.entries(self.vocab, self.hidden)
         if self.mtp is not None:
             yield from self.mtp.entries(self.vocab, self.hidden)
-
-
-def stack_of(kinds: Sequence[tuple[str, Block]]) -> tuple[Layers, ...]:
-    """A stack from the kind of each layer, first to last; kinds that alternate get their positions.
-
-    >>> from trainsim.model.feedforward import NoFeedForward
-    >>> from trainsim.model.attention.grouped_query import GroupedQueryAttention
-    >>> one = Block(attention=GroupedQueryAttention(heads=1, kv_heads=1, head_dim=8), ffn=NoFeedForward())
-    >>> [(k.name, k.count, k.positions) for k in stack_of([("a", one), ("b", one), ("a", one)])]
-    [('a', 2, (0, 2)), ('b', 1, (1,))]
-    """
-    blocks: dict[str, Block] = {}
-    positions: dict[str, list[int]] = {}
-    for i, (name, block) in enumerate(kinds):
-        if blocks.setdefault(name, block) != block:
-            raise SpecError("stack", name, "names two different blocks", "give each kind of layer its own name", "duplicate")
-        positions.setdefault(name, []).append(i)
-    in_order = [i for where in positions.values() for i in where] == list(range(len(kinds)))
-    return tuple(
-        Layers(name=name, count=len(where), block=blocks[name], positions=() if in_order else tuple(where))
-        for name, where in positions.items()
-    )

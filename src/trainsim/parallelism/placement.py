@@ -16,6 +16,8 @@ from .shapes import shapes_of
 Array = NDArray[np.float64]
 BESIDE = ("embedding", "head", "mtp")
 """What stands beside the layers: the embedding on the first stage, prediction modules and head on the last."""
+TOWERS = "towers:"
+"""How the kinds of layers of a tower begin; all of a tower stands on the first stage, beside the embedding."""
 USUAL_LENGTH = 4096.0
 """Sequence length by which layers are weighed against each other when stages are cut [token]."""
 
@@ -52,7 +54,19 @@ def stage_counts(model: Model, stages: int, layers: tuple[int, ...] = ()) -> Arr
     counts = np.zeros((stages, len(kinds)))
     for i, kind in enumerate(items):
         counts[int(np.searchsorted(ends, i, side="right")), kinds.index(kind)] += 1
+    for at, kind in enumerate(kinds):
+        if kind.startswith(TOWERS):
+            counts[0, at] = shapes_of(model).layers.item(at)
     return counts
+
+
+def beside_layers(kind: str) -> bool:
+    """Whether a kind stands beside the layers of the stack.
+
+    >>> beside_layers("moe"), beside_layers("towers:vision:block")
+    (False, True)
+    """
+    return kind in BESIDE or kind.startswith(TOWERS)
 
 
 def spread_layers(model: Model, stages: int) -> tuple[int, ...]:
@@ -60,12 +74,12 @@ def spread_layers(model: Model, stages: int) -> tuple[int, ...]:
 
     >>> from trainsim.model.attention.grouped_query import GroupedQueryAttention
     >>> from trainsim.model.feedforward import GatedMLP
-    >>> from trainsim.model.transformer import Block, Layers
+    >>> from trainsim.model.layers import Block, Layers
     >>> block = Block(attention=GroupedQueryAttention(heads=128, kv_heads=8, head_dim=128), ffn=GatedMLP(width=53248))
     >>> spread_layers(Model(hidden=16384, vocab=128256, stack=[Layers(name="dense", count=126, block=block)]), 16)
     (7, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 7)
     """
-    of_layers = [kind not in BESIDE for kind in shapes_of(model).kinds]
+    of_layers = [not beside_layers(kind) for kind in shapes_of(model).kinds]
     return tuple(int(n) for n in stage_counts(model, stages)[:, of_layers].sum(axis=1))
 
 
@@ -123,7 +137,7 @@ def _cost(model: Model, kind: str) -> float:
     flop = [
         t.flop[i] + (t.flop_per_key[i] * float(t.masks[t.mask_of[i]].keys(USUAL_LENGTH)) if t.mask_of[i] >= 0 else 0.0)
         for i, entry in enumerate(t.entries)
-        if entry.path[0] == kind
+        if entry.kind == kind
     ]
     return float(sum(flop))
 

@@ -12,7 +12,8 @@ from ..cluster.stack import Dispatcher
 from ..core.errors import SpecError
 from ..core.spec import AsTuple, Count, Spec
 from ..model.feedforward import MixtureOfExperts
-from ..model.transformer import Block, Model
+from ..model.layers import Block
+from ..model.transformer import Model
 from .optimizer import Optimizer, OptimizerField, optimizer_of
 from .placement import spread_layers
 from .precision import Precision, PrecisionField, recipe_of

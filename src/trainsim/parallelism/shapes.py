@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import EstimateError, SpecError, did_you_mean
-from ..model.masks import Mask
+from ..model.masks import Elsewhere, Mask
 from ..model.ops import PAIRS, Attend, Convolve, Entry, Lookup, MatMul, Op, Scan, Stream
 from ..model.transformer import Model
 
@@ -91,16 +91,17 @@ def shapes_of(model: Model) -> Shapes:
 
     >>> from trainsim.model.attention.grouped_query import GroupedQueryAttention
     >>> from trainsim.model.feedforward import GatedMLP
-    >>> from trainsim.model.transformer import Block, Layers
+    >>> from trainsim.model.layers import Block, Layers
     >>> block = Block(attention=GroupedQueryAttention(heads=4, kv_heads=4, head_dim=32), ffn=GatedMLP(width=320))
     >>> shapes_of(Model(hidden=128, vocab=1000, stack=[Layers(name="dense", count=3, block=block)])).kinds
     ('embedding', 'dense', 'head')
     """
     entries = model.table.entries
-    kinds = tuple(dict.fromkeys(e.path[0] for e in entries))
+    kinds = tuple(dict.fromkeys(e.kind for e in entries))
     row = {kind: i for i, kind in enumerate(kinds)}
-    products, product_paths, products_of = _distinct([e for e in entries if isinstance(e.op, MatMul)], row, _product)
-    cores, core_paths, cores_of = _distinct([e for e in entries if isinstance(e.op, Attend | Scan)], row, _core)
+    here = _here(model)
+    products, product_paths, products_of = _distinct([e for e in here if isinstance(e.op, MatMul)], row, _product)
+    cores, core_paths, cores_of = _distinct([e for e in here if isinstance(e.op, Attend | Scan)], row, _core)
     columns: dict[str, Any] = {name: _column(products, i) for i, name in enumerate(_PRODUCT)}
     columns |= {name: _column(cores, i) for i, name in enumerate(("heads", "width", "fixed_flop"))}
     columns["split"] = columns["inner_split"] + columns["cols_split"]
@@ -110,11 +111,36 @@ def shapes_of(model: Model) -> Shapes:
         paths=product_paths,
         core_paths=core_paths,
         products_of=products_of,
-        last_of=_last(entries, row, product_paths),
+        last_of=_last(here, row, product_paths),
         masks=tuple(key[3] for key in cores),
         cores_of=cores_of,
         **columns,
     )
+
+
+def _here(model: Model) -> list[Entry]:
+    """Ops as often as a token of the sequence has them: those over a tower's tokens by how many of these stand beside it, or not at all."""
+    t = model.table
+    found = []
+    for entry, times, keys in zip(t.entries, t.per_token.tolist(), t.keys_aside.tolist(), strict=True):
+        if not entry.over:
+            found.append(entry)
+        elif times:
+            found.append(replace(entry, op=_beside(entry.op, times, keys)))
+    return found
+
+
+def _beside(op: Op, times: float, keys: float) -> Op:
+    """An op as work of a token of the sequence, beside which a tower has so many."""
+    match op:
+        case MatMul():
+            return replace(op, rows=op.rows * times)
+        case Attend():  # the pairs of a picture are no longer those of a sequence: so many keys, whatever its length
+            return replace(op, heads=op.heads * times * keys, mask=Elsewhere(1))
+        case Stream():
+            return replace(op, read=op.read * times, written=op.written * times)
+        case _:
+            return op
 
 
 _PRODUCT = ("rows", "inner", "cols", "inner_split", "cols_split", "routed", "low", "weight", "own_input")
@@ -135,6 +161,8 @@ def expert_product(op: Op) -> bool:
 def _core(op: Attend | Scan) -> tuple[float, float, float, Mask | None]:
     """Heads, ``d_qk + d_v``, FLOP per token that no key adds to, and the mask."""
     match op:
+        case Attend() if isinstance(op.mask, Elsewhere):
+            return float(op.heads), float(op.d_qk + op.d_v), 2.0 * op.heads * (op.d_qk + op.d_v) * op.mask.count, None
         case Attend():
             return float(op.heads), float(op.d_qk + op.d_v), 0.0, op.mask
         case Scan():
@@ -154,8 +182,8 @@ def _distinct(entries: Sequence[Entry], row: dict[str, int], key_of: object) -> 
         if at == len(paths):
             paths.append([])
             counts.append({})
-        paths[at].append(entry.path)
-        kind = row[entry.path[0]]
+        paths[at].append(entry.line)
+        kind = row[entry.kind]
         counts[at][kind] = counts[at].get(kind, 0.0) + 1.0
     table = np.zeros((len(row), len(keys)))
     for at, by_kind in enumerate(counts):
@@ -168,7 +196,7 @@ def _last(entries: Sequence[Entry], row: dict[str, int], paths: Sequence[Sequenc
     """Which product ends a layer of each kind: 1 there, shape ``(kinds, products)``."""
     at = {path: i for i, group in enumerate(paths) for path in group}
     table = np.zeros((len(row), len(paths)))
-    for kind, last in {e.path[0]: e.path for e in entries if isinstance(e.op, MatMul)}.items():
+    for kind, last in {e.kind: e.line for e in entries if isinstance(e.op, MatMul)}.items():
         table[row[kind], at[last]] = 1.0
     return table
 
@@ -185,7 +213,9 @@ def _per_kind(model: Model, entries: Sequence[Entry], row: dict[str, int]) -> di
     )  # fmt: skip
     found = {name: np.zeros((len(row), 1)) for name in names}
     for entry in entries:
-        _add(found, row[entry.path[0]], entry)
+        _add_held(found, row[entry.kind], entry)
+    for entry in _here(model):
+        _add(found, row[entry.kind], entry, model.hidden)
     # where no product makes keys and values of their own heads (latent attention), every head's are exchanged
     found["kv_width"] = np.where(found["kv_width"] > 0, found["kv_width"], found.pop("core_width"))
     for kind in model.stack:
@@ -197,18 +227,33 @@ def _per_kind(model: Model, entries: Sequence[Entry], row: dict[str, int]) -> di
     return found
 
 
-def _add(found: dict[str, Array], at: int, entry: Entry) -> None:
+def _add_held(found: dict[str, Array], at: int, entry: Entry) -> None:
+    """Layers of a kind, and what one of them stores."""
     op = entry.op
     found["layers"][at] = entry.count
     match op:
+        case MatMul() if op.weight and not op.tied:
+            where = "routed_params" if expert_product(op) else "dense_params"
+            found[where][at] += float(op.experts) * (float(op.inner) * op.cols + op.bias)
+        case Convolve():
+            found["dense_params"][at] += float(op.channels) * op.taps + op.bias
+        case Lookup() if not op.tied:
+            found["dense_params"][at] += float(op.rows) * op.width
+        case Stream():
+            found["dense_params"][at] += op.params
+        case _:
+            pass
+
+
+def _add(found: dict[str, Array], at: int, entry: Entry, hidden: int) -> None:
+    """What one layer of a kind runs, moves and exchanges."""
+    op = entry.op
+    match op:
         case MatMul():
             found["kernels"][at] += 1
-            if op.weight and not op.tied:
-                where = "routed_params" if expert_product(op) else "dense_params"
-                found[where][at] += float(op.experts) * (float(op.inner) * op.cols + op.bias)
             if op.axes[0] in SPLIT_AXES and op.experts == 1:
-                found["split_sublayers"][at] += 1
-            if op.axes[1] == "kv":
+                found["split_sublayers"][at] += op.rows * op.cols / hidden if entry.over else 1
+            if op.axes[1] == "kv" and not entry.over:
                 found["kv_width"][at] += op.cols
             if op.role == "head":
                 found["logits"][at] += op.cols
@@ -218,21 +263,20 @@ def _add(found: dict[str, Array], at: int, entry: Entry) -> None:
                 found["stream"][at] = np.maximum(found["stream"][at], float(op.inner) if op.axes[0] == "hidden" else float(op.cols))
         case Attend():
             found["kernels"][at] += 1
-            found["core_width"][at] += op.heads * (op.d_qk + op.d_v)
+            found["core_width"][at] += op.heads * (op.d_qk + op.d_v) * (not entry.over)
         case Scan():
             found["kernels"][at] += 1
             found["state"][at] += op.heads * op.d_k * op.d_v * (op.state_products > 0)
         case Convolve():
             found["kernels"][at] += 1
-            found["dense_params"][at] += float(op.channels) * op.taps + op.bias
             found["split_traffic" if op.axis in SPLIT_AXES else "whole_traffic"][at] += 2 * op.channels
-        case Lookup():
+        case Lookup() if not entry.over:
             found["whole_traffic"][at] += 2 * op.width
             found["split_sublayers"][at] += 1
-            found["dense_params"][at] += 0.0 if op.tied else float(op.rows) * op.width
+        case Lookup():
+            pass
         case Stream():
             found["kernels"][at] += 1
-            found["dense_params"][at] += op.params
             split = "split_traffic" if op.axis in SPLIT_AXES else "whole_traffic"
             found[split][at] += op.read + op.written
 
@@ -277,7 +321,7 @@ def again_of(model: Model, parts: frozenset[str]) -> Again:
     for kind, at in row.items():
         if kind in ENDS:
             continue
-        entries = [e for e in model.table.entries if e.path[0] == kind]
+        entries = [e for e in _here(model) if e.kind == kind]
         if "full" in parts:
             for name in ("whole", "sums", "routed", "keys"):
                 found[name][at] = 1.0
@@ -285,11 +329,11 @@ def again_of(model: Model, parts: frozenset[str]) -> Again:
             op = entry.op
             match op:
                 case MatMul():
-                    found["products"][at, product[entry.path]] += 1.0
+                    found["products"][at, product[entry.line]] += 1.0
                     found["sums"][at] += (op.axes[0] in SPLIT_AXES and op.experts == 1) / np.maximum(shapes.split_sublayers[at], 1.0)
                     found["routed"][at] = np.maximum(found["routed"][at], float(op.experts > 1 and op.axes[0] == "hidden"))
                 case Attend() | Scan():
-                    found["cores"][at, core[entry.path]] += 1.0
+                    found["cores"][at, core[entry.line]] += 1.0
                     found["keys"][at] = 1.0
                 case Stream() | Convolve():
                     traffic = "split_traffic" if op.axis in SPLIT_AXES else "whole_traffic"
@@ -315,8 +359,8 @@ def _computed_again(entries: Sequence[Entry], parts: frozenset[str]) -> list[Ent
             case "ops":
                 named = [e for e in entries if isinstance(e.op, Stream)] + [e for e in entries if isinstance(e.op, MatMul)][1::2]
             case _:
-                named = [e for e in entries if answers(e.path[1:], part)]
-        chosen |= {e.path: e for e in named}
+                named = [e for e in entries if answers(e.within, part)]
+        chosen |= {e.line: e for e in named}
     return list(chosen.values())
 
 
@@ -331,7 +375,7 @@ def check_parts(field: str, parts: Iterable[str], model: Model, words: AbstractS
     Raises:
         SpecError: names the first that they don't have.
     """
-    names = {name for entry in model.table.entries for name in names_of(entry.path[1:])} | words
+    names = {name for entry in model.table.entries for name in names_of(entry.within)} | words
     for part in parts:
         if part not in names:
             raise SpecError(field, part, "is no part of the model's layers", did_you_mean(part, sorted(names), "parts"), "unknown-name")

@@ -107,7 +107,7 @@ class Layouts:
                 at = layouts[first : min(first + BLOCK, here.stop)]
                 code = self.code[at]
                 layout, times = self._layout(plan, gpus, code), self._times(structure, code)
-                yield at, step_of(s.run.model, layout, s.batch, plan.pass_order, plan.zero, s.on(gpus), s.stack, times)
+                yield at, step_of(s.model, layout, s.batch, plan.pass_order, plan.zero, s.on(gpus), s.stack, times)
 
     def _layout(self, plan: Plan, gpus: int, code: Index) -> Layout:
         """A structure at columns of degrees."""
@@ -128,7 +128,7 @@ class Layouts:
             here, number = self._distinct(self.code[part])
             plan, gpus, s = self._plan(first), self.sizes[first], self.setting
             layout, times = self._layout(plan, gpus, here), self._times(first, here)
-            least = np.asarray(least_seconds(s.run.model, layout, s.batch, plan.pass_order, s.on(gpus), s.stack, times))
+            least = np.asarray(least_seconds(s.model, layout, s.batch, plan.pass_order, s.on(gpus), s.stack, times))
             floors[part] = least[number[self.code[part]]]
         return floors * (1.0 - ROUNDING)
 
@@ -154,7 +154,7 @@ class Layouts:
             code, number = self._distinct(np.concatenate([codes for _, codes in parts]))
             plan, gpus = self._plan(first), self.sizes[first]
             layout = replace(self._layout(plan, gpus, code), gpus=np.nan, dp=np.nan)
-            found[sharing] = number, times_of(s.run.model, layout, plan.pass_order, s.on(gpus), s.stack)
+            found[sharing] = number, times_of(s.model, layout, plan.pass_order, s.on(gpus), s.stack)
         return found
 
     @cached_property

@@ -92,12 +92,12 @@ def try_all(setting: Setting, gpus: Sequence[int], framework: str | None, given:
         framework: whose plans; None for all.
         given: field of a plan → values to try, as for :func:`values_of`.
     """
-    values = values_of(setting.run.model, setting.plan, gpus, given)
+    values = values_of(setting.model, setting.plan, gpus, given)
     trial = _Trial(setting, framework, values)
     loops = [list(alike) for _, alike in groupby(structures(values), key=lambda s: {name: s[name] for name in s if name != "zero"})]
     for n in gpus:
         axes = {name: tuple(v for v in values[name] if v <= n or name in given or name == "micro_batch") for name in AXES}
-        grid = LayoutGrid(setting.run.model, setting.cluster, n, setting.seq_len, setting.batch, axes)
+        grid = LayoutGrid(setting.model, setting.cluster, n, setting.seq_len, setting.batch, axes)
         codes = trial.codes(grid)
         for alike in loops:
             trial.add(grid, codes, alike)
@@ -141,7 +141,7 @@ class _Trial:
             return
         degrees = {name: grid.degrees[name].reshape(-1)[places] for name, places in zip(AXES, at, strict=True)}
         plan, zeros = Plan(**alike[0]), [structure["zero"] for structure in alike]
-        sizes = peak_by_zero(self.setting.run.model, plan, _degrees(grid, degrees, plan), zeros)
+        sizes = peak_by_zero(self.setting.model, plan, _degrees(grid, degrees, plan), zeros)
         for structure, mask, size in zip(alike, allowed, sizes, strict=True):
             here = np.flatnonzero(mask[at])
             if len(here):

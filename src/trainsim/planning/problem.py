@@ -8,6 +8,7 @@ from typing import Any
 from ..cluster.hardware import Cluster
 from ..cluster.stack import Stack
 from ..core.errors import EstimateError, did_you_mean
+from ..model.transformer import Model
 from ..parallelism.plan import Plan
 from ..run.run import Run
 from ..step.breakdown import needed_stack
@@ -28,6 +29,11 @@ class Setting:
     def plan(self) -> Plan:
         """The layout the phase has; an empty one where none is given."""
         return self.phase.plan or self.run.plan or Plan()
+
+    @property
+    def model(self) -> Model:
+        """What the phase runs."""
+        return self.phase.model_of(self.run.model)
 
     @property
     def cluster(self) -> Cluster:

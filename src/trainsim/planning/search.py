@@ -286,7 +286,7 @@ def _own(setting: Setting, dollars: Mapping[int, float | None]) -> RankedPlan | 
     if plan is None:
         return None
     seconds = float(step_time(setting.run, setting.phase.name).total)
-    size = float(peak_memory(setting.run.model, plan, degrees_of(plan, gpus, setting.seq_len, setting.batch)))
+    size = float(peak_memory(setting.model, plan, degrees_of(plan, gpus, setting.seq_len, setting.batch)))
     rate = dollars.get(gpus)
     return RankedPlan(plan, gpus, seconds, size, None if rate is None else rate * seconds)
 

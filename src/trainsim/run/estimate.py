@@ -256,16 +256,16 @@ def estimate(run: Run) -> Estimate:
 
 
 def _phase(run: Run, phase: Phase, efficiency: Efficiency, goodput: Num) -> PhaseEstimate:
-    cluster = phase.cluster or run.cluster
+    cluster, model = phase.cluster or run.cluster, phase.model_of(run.model)
 
     def per_token(convention: str, mtp: str) -> Ledger:
         if phase.seq_len is None:
             raise EstimateError(f"phases.{phase.name}.seq_len", None, "is needed to count FLOPs", "give the sequence length")
-        student = flops_per_token(run.model, phase.seq_len, convention, mtp, phase.document_length)  # type: ignore[arg-type]
+        student = flops_per_token(model, phase.seq_len, convention, mtp, phase.document_length)  # type: ignore[arg-type]
         return student if phase.teacher is None else _taught(student, phase.teacher, phase, convention)
 
     work = Work(
-        f"phases.{phase.name}", run.model, phase.tokens, phase.seq_len, phase.batch, cluster, phase.plan or run.plan, per_token,
+        f"phases.{phase.name}", model, phase.tokens, phase.seq_len, phase.batch, cluster, phase.plan or run.plan, per_token,
         phase.document_length, phase.stretches, phase.teacher,
     )  # fmt: skip
     seconds, modelled = efficiency.time_of(work)

@@ -113,7 +113,8 @@ def step_time(run: Run, phase: str | None = None) -> Ledger:
     Raises:
         EstimateError: plan, batch or sequence length is missing, or the efficiency is told.
     """
-    return ledger_of(_step(run, _phase(run, phase)), shapes_of(run.model))
+    chosen = _phase(run, phase)
+    return ledger_of(_step(run, chosen), shapes_of(chosen.model_of(run.model)))
 
 
 def slot_time(run: Run, phase: str | None = None, rank: int | None = None) -> Ledger:
@@ -189,4 +190,4 @@ def _step(run: Run, phase: Phase) -> Step:
     for name, value in ((f"phases.{phase.name}.seq_len", phase.seq_len), (f"phases.{phase.name}.batch", phase.batch), ("plan", plan)):
         if value is None:
             raise EstimateError(name, None, "is needed to model a step", f"give {name}")
-    return step_of_plan(run.model, plan, cluster, stack, phase.seq_len, phase.batch, phase.document_length)  # type: ignore[arg-type]
+    return step_of_plan(phase.model_of(run.model), plan, cluster, stack, phase.seq_len, phase.batch, phase.document_length)  # type: ignore[arg-type]

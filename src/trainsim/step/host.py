@@ -62,8 +62,8 @@ def launched_of(model: Model, graphs: frozenset[str]) -> Launched:
     for at, kind in enumerate(shapes.kinds):
         if kind in ENDS:
             continue
-        entries = {e.path: e.op for e in model.table.entries if e.path[0] == kind and not isinstance(e.op, Lookup)}
-        held = {part: {path for path in entries if part == LAYER or answers(path[1:], part)} for part in graphs}
+        entries = {e.within: e.op for e in model.table.entries if e.kind == kind and not isinstance(e.op, Lookup)}
+        held = {part: {path for path in entries if part == LAYER or answers(path, part)} for part in graphs}
         captured = set().union(*held.values())
         kernels[at] += sum(map(bool, held.values())) - len(captured)
         experts[at] -= sum(expert_product(entries[path]) for path in captured)

@@ -19,7 +19,7 @@ from ..core.units import Num, choose, larger, rows_of, smaller
 from ..model.documents import Documents
 from ..model.transformer import Model
 from ..parallelism.optimizer import clipping_traffic
-from ..parallelism.placement import BESIDE, Placed, placed
+from ..parallelism.placement import Placed, beside_layers, placed
 from ..parallelism.plan import Plan
 from ..parallelism.schedules.events import Times
 from ..parallelism.schedules.schedule import Schedule, standing
@@ -204,7 +204,7 @@ def _in_layers(again: Again, shapes: Shapes, stages: Array, layout: Layout) -> A
     """What backward computes again where only the first layers of every stage do: their share of all layers, alike for every kind."""
     if layout.recompute_layers is None:
         return again
-    layers = stages[:, [kind not in BESIDE for kind in shapes.kinds]].sum(axis=1)
+    layers = stages[:, [not beside_layers(kind) for kind in shapes.kinds]].sum(axis=1)
     share = np.minimum(layers, layout.recompute_layers).sum() / layers.sum()
     return Again(**{each.name: share * getattr(again, each.name) for each in fields(again)})
 

@@ -98,8 +98,8 @@ def _iterated(model: Model, optimizer: Optimizer) -> tuple[Array, Array]:
     for entry in model.table.entries:
         op = entry.op
         if isinstance(op, MatMul) and op.weight and not op.tied and optimizer.iterations(op.role):
-            iterations[at[entry.path]] = optimizer.iterations(op.role)
-            matrices[shapes.kinds.index(entry.path[0]), at[entry.path]] += op.experts
+            iterations[at[entry.line]] = optimizer.iterations(op.role)
+            matrices[shapes.kinds.index(entry.kind), at[entry.line]] += op.experts
     return iterations, matrices
 
 

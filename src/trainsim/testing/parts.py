@@ -13,6 +13,7 @@ from ..model.attention.base import Attention
 from ..model.attention.grouped_query import GroupedQueryAttention
 from ..model.counting import count_active_params, count_params, flops_per_token
 from ..model.feedforward import FeedForward, NoFeedForward
+from ..model.layers import Block, Layers
 from ..model.masks import (
     Bidirectional,
     Blocks,
@@ -26,7 +27,7 @@ from ..model.masks import (
     WithinChunk,
 )
 from ..model.ops import PAIRS, Attend, Convolve, Lookup, MatMul, Op, Scan, Stream
-from ..model.transformer import Block, Layers, Model
+from ..model.transformer import Model
 
 LENGTHS = (1, 2, 5, 9)
 

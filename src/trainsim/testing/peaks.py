@@ -8,7 +8,8 @@ from functools import cache
 from ..catalog.rows import Row, rows
 from ..gpu_memory.peak import rank_memory
 from ..model.huggingface.reader import from_hf
-from ..model.transformer import Layers, Model
+from ..model.layers import Layers
+from ..model.transformer import Model
 from ..parallelism.degrees import degrees_of
 from ..parallelism.plan import Plan
 

@@ -14,7 +14,8 @@ from ..core.units import Unit
 from ..cost.pricing import Rental
 from ..model.attention.grouped_query import GroupedQueryAttention
 from ..model.feedforward import GatedMLP, MixtureOfExperts
-from ..model.transformer import Block, Head, Layers, Model
+from ..model.layers import Block, Layers
+from ..model.transformer import Head, Model
 from ..parallelism.plan import Plan
 from ..run.run import Run
 from ..training.efficiency import HFU, MFU, BusyHours, Efficiency, StepTime, Throughput

@@ -29,12 +29,15 @@ class Phase(Spec):
         ramp: stretches before the last one, ``((tokens, batch), …)``; filled from such a schedule.
         document_length: length of the documents packed into a sequence, which attend only within themselves [token]; a number,
             or :class:`~trainsim.Documents` for lengths that differ; None for one document per sequence.
+        images: images in each sequence, whose tokens are among those of the sequence; the model's vision tower runs over them.
+        resolution: their height and width [pixel].
         teacher: a larger model whose logits are the targets: it reads every token once, forward only, on the same accelerators at the
             same utilisation, and is no part of what is trained. None without distillation, or where its pass is paid elsewhere.
         plan, efficiency, cluster: the phase's own, where they differ from the run's.
 
     Raises:
-        SpecError: tokens without a sequence length, or a schedule that is none or takes as many tokens as the phase has.
+        SpecError: tokens without a sequence length, a schedule that is none or takes as many tokens as the phase has, or images without a
+            resolution.
 
     >>> Phase("pretrain", tokens=14.8e12, seq_len=4096, batch=15360).steps
     235239.664713...
@@ -49,6 +52,8 @@ class Phase(Spec):
     batch: Annotated[Num, Unit("sequence", "sequences per optimizer step", gt=0)] | None = None
     ramp: Annotated[tuple[Annotated[tuple[float | int, float | int], AsTuple], ...], AsTuple] = ()
     document_length: Annotated[Num, Unit("token", "packed documents' length", ge=1)] | Documents | None = None
+    images: Annotated[float, Unit("", "images per sequence", ge=0)] | None = None
+    resolution: Annotated[tuple[int, int], AsTuple] | None = None
     teacher: Model | None = None
     plan: Plan | None = None
     efficiency: Efficiency | None = None
@@ -65,6 +70,8 @@ class Phase(Spec):
             batch: Num | Sequence[tuple[float, float]] | None = ...,
             ramp: Sequence[tuple[float, float]] = ...,
             document_length: Num | Documents | None = ...,
+            images: float | None = ...,
+            resolution: tuple[int, int] | None = ...,
             teacher: Model | None = ...,
             plan: Plan | None = ...,
             efficiency: Efficiency | None = ...,
@@ -98,7 +105,20 @@ class Phase(Spec):
             raise SpecError(
                 "seq_len", None, "is required where tokens are given", "give the sequence length: attention FLOPs depend on it", "missing"
             )
+        if (self.images is None) != (self.resolution is None):
+            lacking, given = ("resolution", "images") if self.resolution is None else ("images", "resolution")
+            raise SpecError(lacking, None, f"is required where {given} is given", "give images=… and resolution=(height, width)", "missing")
         return self
+
+    def model_of(self, model: Model) -> Model:
+        """The model as this phase runs it: with its images in view.
+
+        Raises:
+            SpecError: images and no tower to see them, or more of them than a sequence holds.
+        """
+        if self.images is None or self.resolution is None or self.seq_len is None:
+            return model
+        return model.seeing(self.images, self.resolution, seq_len=float(np.max(self.seq_len)))
 
     @property
     def stretches(self) -> tuple[tuple[Num, Num], ...]:

@@ -10,7 +10,8 @@ from ...catalog.models import from_sizes
 from ...core.errors import SpecError
 from ...model.attention.grouped_query import GroupedQueryAttention
 from ...model.huggingface.reader import from_hf
-from ...model.transformer import Block, Head, Model, stack_of
+from ...model.layers import Block, stack_of
+from ...model.transformer import Head, Model
 
 
 def missing(field: str, value: Any, rule: str) -> SpecError:

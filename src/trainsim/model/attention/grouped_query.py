@@ -9,7 +9,7 @@ from pydantic import model_validator
 
 from ...core.errors import SpecError
 from ...core.spec import AsTuple, Count
-from ..masks import Bidirectional, Causal, Chunked, Mask, Nearby, SlidingWindow
+from ..masks import Bidirectional, Blocks, Causal, Chunked, Mask, Nearby, SlidingWindow
 from ..ops import Attend, MatMul, Op, Stream
 from .base import Attention
 
@@ -23,7 +23,7 @@ class GroupedQueryAttention(Attention):
         heads, kv_heads, head_dim: sizes; ``heads · head_dim`` need not be the hidden size.
         window: keys a query sees, its own included; None for all. Looking both ways, a window
             of ``w`` reaches ``w // 2`` tokens either way.
-        chunk: causal inside chunks of this many tokens; None for one chunk.
+        chunk: attention stays inside chunks of this many tokens (of a picture: square windows of as many patches); None for one chunk.
         v_dim: width of a value head; None for ``head_dim``.
         biases: which of the projections q, k, v, o and the gate's have a bias.
         qk_norm: a norm on queries and keys: per head (one vector of ``head_dim``), over the full width, or weightless.
@@ -36,7 +36,7 @@ class GroupedQueryAttention(Attention):
         kv: "own" keys and values, or those of an "earlier" layer, so that the layer has queries alone (Gemma 3n).
 
     Raises:
-        SpecError: heads that ``kv_heads`` doesn't divide, window and chunk at once, or chunks that look both ways.
+        SpecError: heads that ``kv_heads`` doesn't divide, or window and chunk at once.
 
     >>> [op.name for op in GroupedQueryAttention(heads=32, kv_heads=8, head_dim=128).ops(4096)]
     ['q', 'k', 'v', 'core', 'o']
@@ -67,15 +67,14 @@ class GroupedQueryAttention(Attention):
             raise SpecError(
                 "chunk", self.chunk, f"stands beside window={self.window}", "a layer has a window or chunks, not both", "conflict"
             )
-        if self.chunk is not None and self.direction == "both":
-            raise SpecError("chunk", self.chunk, "stands beside direction='both'", "chunks are causal: give a window, or none", "conflict")
         return self
 
     @property
     def mask(self) -> Mask:
         """Which keys a query sees."""
         if self.direction == "both":
-            return Bidirectional() if self.window is None else Nearby(self.window // 2)
+            inside = Bidirectional() if self.chunk is None else Blocks(self.chunk)
+            return inside if self.window is None else Nearby(self.window // 2)
         if self.window is not None:
             return SlidingWindow(self.window)
         return Causal() if self.chunk is None else Chunked(self.chunk)

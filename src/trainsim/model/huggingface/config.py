@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...core.errors import ConfigError, RuleId
-from ..transformer import MAX_LAYERS
+from ..layers import MAX_LAYERS
 from .classes import ConfigClass
 from .harmless import is_harmless
 

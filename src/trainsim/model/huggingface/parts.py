@@ -8,7 +8,8 @@ from typing import Any, Literal
 from ..attention.base import Attention
 from ..attention.grouped_query import GroupedQueryAttention
 from ..feedforward import FeedForward, GatedMLP, MixtureOfExperts
-from ..transformer import Block, Head, Layers, Model, MultiTokenPrediction, stack_of
+from ..layers import Block, Layers, stack_of
+from ..transformer import Head, Model, MultiTokenPrediction
 from .config import Config
 
 HIDDEN = ("hidden_size", "n_embd", "n_embed", "d_model")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..attention.base import Attention
+from ..layers import Block, stack_of
 from ..mixers.delta import GatedDeltaNet
-from ..transformer import Block, Model, stack_of
+from ..transformer import Model
 from .config import Config
 from .parts import ALL, HEADS, HIDDEN, LAYERS, Mixers, alike, assemble, biases, gated, grouped_query, routed, stack, stepped
 from .reader import family

@@ -21,6 +21,7 @@ from .heads import direction, topped
 from .nearest import nearest
 from .shape import FamilyShape, check_rows, family_of, family_rows
 from .unfit import UNFIT
+from .vision import towers_of
 from .wrappers import enter
 
 Mapper = Callable[[Config], Model]
@@ -115,7 +116,9 @@ def from_hf(
     if model.mtp is not None:
         asked.note(f"{model.mtp.depth} multi-token-prediction modules: left out of totals unless mtp='unique' or 'released'")
     block = _quantisation(asked.data) or _quantisation(outer)
-    return model.model_copy(update={"notes": tuple(dict.fromkeys(asked.notes)), "quantization_block": block})
+    towers, seen = towers_of(outer, path, model.hidden)
+    notes = tuple(dict.fromkeys((*asked.notes, *seen)))
+    return model.model_copy(update={"notes": notes, "quantization_block": block, "towers": towers})
 
 
 def _known(path: str | Path | None) -> Mapping[str, FamilyReader]:

@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 from ..attention.base import Attention
 from ..feedforward import FeedForward, MixtureOfExperts, NoFeedForward, PlainMLP
+from ..layers import Block, stack_of
 from ..mixers.parallel import NoMixer, ParallelMixers
 from ..mixers.state_space import Mamba, Mamba2
-from ..transformer import Block, Model, stack_of
+from ..transformer import Model
 from .config import Config
 from .parts import ALL, HIDDEN, LAYERS, alike, assemble, biases, experts, gated, grouped_query, own_head, routed, stack
 from .qwen_hybrid import in_turn

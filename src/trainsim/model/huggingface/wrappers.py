@@ -31,7 +31,7 @@ def enter(outer: Mapping[str, Any], path: str) -> tuple[Mapping[str, Any], str, 
             if known.text_key is None:
                 return data, where, note
             if "hidden_size" in data:  # older files hold the text model's keys at the top
-                note = note or f"text model of {kind}: its other towers are left out"
+                note = note or f"text model of {kind}"
                 return {**data, "model_type": known.text_type}, where, note
             inner: Mapping[str, Any] = {}  # a wrapper that leaves its text model to the class
             found = [known.text_key]
@@ -44,5 +44,5 @@ def enter(outer: Mapping[str, Any], path: str) -> tuple[Mapping[str, Any], str, 
             )
         shared = {key: data[key] for key in _SHARED if key in data}
         data, where = {**shared, **inner, "model_type": inner_kind}, f"{where}.{found[0]}"
-        note = note or f"text model of {kind}: its other towers are left out"
+        note = note or f"text model of {kind}"
     raise ConfigError(where, None, f"is nested deeper than {_TIMES} wrappers", "give the text model's config alone", "too-deep")

@@ -1,0 +1,199 @@
+"""How a processor turns an image into the patches a tower sees."""
+
+from __future__ import annotations
+
+import abc
+import math
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from ..core.errors import SpecError
+from ..core.spec import Count, Family
+
+Pixels = Annotated[int, Field(gt=0, le=10**9)]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What one image becomes: ``tiles`` equal pictures of ``height × width`` patches each."""
+
+    tiles: int
+    height: int
+    width: int
+
+
+class Resize(Family):
+    """A processor's rule for the size of what it shows the tower."""
+
+    section: ClassVar[str] = "resize"
+
+    @abc.abstractmethod
+    def tiles(self, height: int, width: int, unit: int) -> tuple[int, int, int]:
+        """Pictures made of an image, and their height and width.
+
+        Args:
+            height, width: of the image [pixel].
+            unit: what sides must be multiples of [pixel].
+        """
+
+
+class FixedSize(Resize):
+    """Every image is scaled to one square (SigLIP, CLIP).
+
+    >>> FixedSize(size=896).tiles(480, 640, 14)
+    (1, 896, 896)
+    """
+
+    size: Count
+
+    def tiles(self, height: int, width: int, unit: int) -> tuple[int, int, int]:
+        """One square."""
+        del height, width, unit
+        return 1, self.size, self.size
+
+
+class WithinPixels(Resize):
+    """Sides are rounded to multiples of the unit, then scaled so that their product lies between two bounds (Qwen2-VL, ``smart_resize``).
+
+    Args:
+        least, most: pixels of the picture.
+
+    >>> WithinPixels(least=3136, most=1003520).tiles(1080, 1920, 28)
+    (1, 728, 1316)
+    """
+
+    least: Pixels
+    most: Pixels
+
+    def tiles(self, height: int, width: int, unit: int) -> tuple[int, int, int]:
+        """One picture of nearly the image's own shape."""
+        high, wide = (max(unit, round(side / unit) * unit) for side in (height, width))
+        if high * wide > self.most:
+            scale = math.sqrt(height * width / self.most)
+            high, wide = (max(unit, math.floor(side / scale / unit) * unit) for side in (height, width))
+        elif high * wide < self.least:
+            scale = math.sqrt(self.least / (height * width))
+            high, wide = (math.ceil(side * scale / unit) * unit for side in (height, width))
+        return 1, high, wide
+
+
+class LongestSide(Resize):
+    """Larger images are scaled down until their longest side fits; sides are rounded up to multiples of the unit (Pixtral, Mistral 3).
+
+    >>> LongestSide(size=1540).tiles(1080, 1920, 28)
+    (1, 868, 1540)
+    """
+
+    size: Count
+
+    def tiles(self, height: int, width: int, unit: int) -> tuple[int, int, int]:
+        """One picture of the image's own shape."""
+        ratio = max(height / self.size, width / self.size)
+        if ratio > 1:
+            height, width = math.floor(height / ratio), math.floor(width / ratio)
+        return 1, -(-height // unit) * unit, -(-width // unit) * unit
+
+
+class Tiles(Resize):
+    """The image is cut into equal squares, as many as suit its shape up to a limit; several get a small copy of the whole (InternVL).
+
+    Of all grids with no more than ``most`` squares the one whose shape is nearest the image's is taken; of equally near ones, the larger
+    where the image has more than half its pixels.
+
+    Args:
+        size: side of a square [pixel].
+        least, most: squares of an image.
+
+    >>> Tiles(size=448, most=12).tiles(1080, 1920, 14), Tiles(size=448, most=12).tiles(400, 400, 14)
+    ((9, 448, 448), (1, 448, 448))
+    """
+
+    size: Count
+    least: Count = 1
+    most: Count
+
+    def tiles(self, height: int, width: int, unit: int) -> tuple[int, int, int]:
+        """Squares of one size, and the small copy."""
+        del unit
+        shapes = [(r, c) for r in range(1, self.most + 1) for c in range(1, self.most + 1) if self.least <= r * c <= self.most]
+        best, rows, columns = math.inf, 1, 1
+        for r, c in sorted(shapes, key=lambda shape: shape[0] * shape[1]):
+            off = abs(width / height - c / r)
+            if off < best or (off == best and height * width > 0.5 * self.size**2 * r * c):
+                best, rows, columns = off, r, c
+        cut = rows * columns
+        return cut + (cut > 1), self.size, self.size
+
+
+class BestFit(Resize):
+    """The image is scaled to the grid of squares that enlarges it least, else shrinks it least; several get a small copy too (Llama 4).
+
+    Args:
+        size: side of a square [pixel].
+        most: squares of an image.
+
+    >>> BestFit(size=336, most=16).tiles(1080, 1920, 28)
+    (16, 336, 336)
+    """
+
+    size: Count
+    most: Count
+
+    def tiles(self, height: int, width: int, unit: int) -> tuple[int, int, int]:
+        """Squares of one size, and the small copy."""
+        del unit
+        shapes = [(r, c) for r in range(1, self.most + 1) for c in range(1, self.most + 1) if r * c <= self.most]
+        scale = {shape: min(shape[0] * self.size / height, shape[1] * self.size / width) for shape in shapes}
+        enlarging = [value for value in scale.values() if value >= 1]
+        chosen = min(enlarging) if enlarging else max(scale.values())
+        cut = min(r * c for (r, c), value in scale.items() if value == chosen)
+        return cut + (cut > 1), self.size, self.size
+
+
+class SplitLongest(Resize):
+    """The image is scaled until its longest side has a given length, cut into squares, and joined by a small copy (Idefics 3, SmolVLM).
+
+    Args:
+        longest: length of the longest side [pixel].
+        size: side of a square [pixel].
+
+    >>> SplitLongest(longest=1456, size=364).tiles(1080, 1920, 28)
+    (13, 364, 364)
+    """
+
+    longest: Count
+    size: Count
+
+    def tiles(self, height: int, width: int, unit: int) -> tuple[int, int, int]:
+        """Squares of one size, and the small copy."""
+        del unit
+        long, short = max(height, width), min(height, width)
+        along = -(-self.longest // self.size)
+        across = -(-max(1, int(along * self.size * short / long)) // self.size)
+        cut = along * across
+        return cut + 1, self.size, self.size
+
+
+def grid_of(resize: Resize, resolution: tuple[int, int], patch: int, merge: int) -> Grid:
+    """Tiles of an image, and patches of each.
+
+    Args:
+        resize: the processor's rule.
+        resolution: height and width of the image [pixel].
+        patch: side of a patch [pixel].
+        merge: patches along either side that become one token of the text model.
+
+    Raises:
+        SpecError: a resolution that is no two whole numbers above zero, or a picture smaller than a patch.
+
+    >>> grid_of(WithinPixels(least=3136, most=1003520), (1080, 1920), 14, 2)
+    Grid(tiles=1, height=52, width=94)
+    """
+    if len(resolution) != 2 or any(isinstance(side, bool) or not isinstance(side, int) or side < 1 for side in resolution):
+        raise SpecError("resolution", resolution, "is no height and width", "give two whole numbers of pixels: (1080, 1920)", "wrong-type")
+    number, height, width = resize.tiles(*resolution, patch * merge)
+    if height < patch or width < patch:
+        raise SpecError("resolution", resolution, f"is smaller than a patch of {patch} pixels", "give a larger image", "out-of-bounds")
+    return Grid(number, height // patch, width // patch)

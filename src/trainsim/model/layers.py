@@ -1,0 +1,103 @@
+"""Layers: a block is a token mixer and a channel mixer with the norms around them; a stack is kinds of blocks, each a number of times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from ..core.errors import SpecError
+from ..core.spec import AsTuple, Spec
+from .attention.base import Attention
+from .feedforward import FeedForward
+from .ops import Entry, Op, Stream, place
+
+Norm = Literal["rms", "layer", "layer-no-bias", "weightless"]
+_NORM_VECTORS = {"rms": 1, "layer": 2, "layer-no-bias": 1, "weightless": 0}
+MAX_LAYERS = 10_000
+"""More layers than anyone trains: what is above is a broken config, refused before anything is built."""
+
+
+def norm(name: str, width: int, kind: Norm) -> Stream:
+    """A norm as element-wise work: RMSNorm has one vector, LayerNorm two."""
+    return Stream(name=name, params=_NORM_VECTORS[kind] * width, read=width, written=width, saved=width)
+
+
+class Block(Spec):
+    """One layer: a token mixer, a channel mixer, and the norms around them.
+
+    Args:
+        attention, ffn: the mixers.
+        norms: names of the norms: two in a pre- or post-norm block, four in a sandwich, one before a parallel block.
+        norm: their kind.
+        scales: elements of further learned vectors (residual or layer scales).
+    """
+
+    attention: Attention
+    ffn: FeedForward
+    norms: Annotated[tuple[str, ...], AsTuple] = ("attention", "ffn")
+    norm: Norm = "rms"
+    scales: int = 0
+
+    @property
+    def additions(self) -> int:
+        """Additions to the residual stream: one for the token mixer and one for the channel mixer, where the block has them."""
+        return sum(next(part.ops(1), None) is not None for part in (self.attention, self.ffn))
+
+    def ops(self, hidden: int) -> Iterator[Op | tuple[str, Op]]:
+        """The work of the layer, each op with the section it stands in."""
+        for name in self.norms:
+            yield "norms", norm(name, hidden, self.norm)
+        for part in (self.attention, self.ffn):
+            for op in part.ops(hidden):
+                yield part.section, op
+        if self.scales:
+            yield "norms", Stream(name="scales", params=self.scales)
+
+    def entries(self, hidden: int, *levels: str, count: int, mtp: str = "", over: str = "") -> Iterator[Entry]:
+        """The layer's ops in place."""
+        for section, op in self.ops(hidden):  # type: ignore[misc]
+            yield from place([op], *levels, *([section] if section else []), count=count, mtp=bool(mtp), over=over)
+
+
+class Layers(Spec):
+    """``count`` layers of one kind.
+
+    Args:
+        name: what the kind is called in every path: ``dense``, ``moe``, ``sliding``.
+        positions: which layers of the model they are; empty for "the next ``count``".
+    """
+
+    name: str
+    count: Annotated[int, Field(gt=0, le=MAX_LAYERS)]
+    block: Block
+    positions: Annotated[tuple[int, ...], AsTuple] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.positions and len(self.positions) != self.count:
+            raise SpecError("positions", len(self.positions), f"are not count={self.count} positions", "give one per layer, or none", "conflict")
+        return self
+
+
+def stack_of(kinds: Sequence[tuple[str, Block]]) -> tuple[Layers, ...]:
+    """A stack from the kind of each layer, first to last; kinds that alternate get their positions.
+
+    >>> from trainsim.model.feedforward import NoFeedForward
+    >>> from trainsim.model.attention.grouped_query import GroupedQueryAttention
+    >>> one = Block(attention=GroupedQueryAttention(heads=1, kv_heads=1, head_dim=8), ffn=NoFeedForward())
+    >>> [(k.name, k.count, k.positions) for k in stack_of([("a", one), ("b", one), ("a", one)])]
+    [('a', 2, (0, 2)), ('b', 1, (1,))]
+    """
+    blocks: dict[str, Block] = {}
+    positions: dict[str, list[int]] = {}
+    for i, (name, block) in enumerate(kinds):
+        if blocks.setdefault(name, block) != block:
+            raise SpecError("stack", name, "names two different blocks", "give each kind of layer its own name", "duplicate")
+        positions.setdefault(name, []).append(i)
+    in_order = [i for where in positions.values() for i in where] == list(range(len(kinds)))
+    return tuple(
+        Layers(name=name, count=len(where), block=blocks[name], positions=() if in_order else tuple(where))
+        for name, where in positions.items()
+    )

@@ -1,0 +1,168 @@
+"""Towers: encoders of images or sound whose outputs enter the sequence, the products that join them to it, and what a phase shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from ..core.errors import SpecError
+from ..core.spec import ByName, Count, Spec
+from ..core.units import Unit
+from .images import Resize, grid_of
+from .layers import Layers, Norm, norm
+from .masks import Mask, keys_on_grid
+from .ops import Beside, Entry, Gradients, Lookup, MatMul, Op, Stream, place
+
+PATCHES = "patches"
+"""The tokens of a tower that come from what it sees: those that its first and last products run over."""
+
+
+class Projection(Spec):
+    """A product of a tower that is no layer of its stack: patches to vectors, or outputs to the model's width.
+
+    Args:
+        name: what paths call it.
+        inner, cols: sides of its matrix; a convolution whose steps don't overlap has all elements of a patch on its inner side.
+        bias: whether its outputs have a bias each.
+        norm_width: elements of a norm before it, with ``norm`` for its kind; None for no norm.
+        rows: rows per patch; a product after four patches are merged has a quarter.
+    """
+
+    name: str
+    inner: Count
+    cols: Count
+    bias: Literal["none", "bias"] = "none"
+    norm_width: Count | None = None
+    norm: Norm = "layer"
+    rows: Annotated[float, Unit("", "rows per patch", gt=0)] = 1.0
+
+    def ops(self, gradients: Gradients = "both") -> Iterator[Op]:
+        """The norm, and the product."""
+        if self.norm_width is not None:
+            yield norm(f"{self.name}_norm", self.norm_width, self.norm)
+        bias, saved = self.cols * (self.bias == "bias"), self.rows * self.inner
+        yield MatMul(name=self.name, inner=self.inner, cols=self.cols, bias=bias, rows=self.rows, saved=saved, gradients=gradients)
+
+
+class Tower(Spec):
+    """An encoder beside the text model, over tokens of its own: patches of images, frames of sound.
+
+    Args:
+        name: how paths address it: ``towers.vision``.
+        hidden: width of its residual stream.
+        stem: products that make its tokens.
+        stack: its layers.
+        connector: products that bring its outputs into the text model's sequence.
+        patch, merge: side of a patch [pixel], and patches along either side that become one token of the text model.
+        resize: what the processor makes of an image; None for a tower that sees no images.
+        extra: tokens it adds to the patches of every picture (a class token), each a learned vector.
+        positions: rows of a table of learned positions.
+        stem_norm, norm: norms after the stem and after the stack; None for none.
+        scales: further learned elements.
+
+    Raises:
+        SpecError: no layers.
+    """
+
+    name: str
+    hidden: Count
+    stem: Annotated[Sequence[Projection], ByName()]
+    stack: Annotated[Sequence[Layers], ByName()]
+    connector: Annotated[Sequence[Projection], ByName()] = ()
+    patch: Count = 1
+    merge: Count = 1
+    resize: Resize | None = None
+    extra: Annotated[int, Field(ge=0)] = 0
+    positions: Annotated[int, Field(ge=0)] = 0
+    stem_norm: Norm | None = None
+    norm: Norm | None = None
+    scales: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.stack:
+            raise SpecError("stack", self.stack, "has no layers", "give at least one Layers(name, count, block)", "empty")
+        return self
+
+    def entries(self) -> Iterator[Entry]:
+        """The tower's ops in place, over its own tokens."""
+        # what a tower sees needs no gradient
+        before: list[Op] = [op for i, each in enumerate(self.stem) for op in each.ops("both" if i else "weight")]
+        if self.positions:
+            before.append(Lookup(name="positions", rows=self.positions, width=self.hidden, role="position"))
+        if self.extra or self.scales:
+            before.append(Stream(name="learned", params=self.extra * self.hidden + self.scales, role="bias"))
+        if self.stem_norm is not None:
+            before.append(norm("norm", self.hidden, self.stem_norm))
+        patches = f"{self.name}.{PATCHES}"
+        yield from place(before, "towers", self.name, "stem", count=1, over=patches)
+        for kind in self.stack:
+            yield from kind.block.entries(self.hidden, "towers", self.name, kind.name, count=kind.count, over=self.name)
+        after: list[Op] = [] if self.norm is None else [norm("norm", self.hidden, self.norm)]
+        after += [op for projection in self.connector for op in projection.ops()]
+        yield from place(after, "towers", self.name, "connector", count=1, over=patches)
+
+
+class Shown(Spec):
+    """What a tower sees in one sequence: pictures of one size.
+
+    Args:
+        name: which tower.
+        pictures: per sequence; tiles of one image are pictures each.
+        height, width: of a picture [patch].
+        extra: tokens the tower adds to each.
+        merged: tokens of the text model that a picture becomes [token].
+        seq_len: tokens of the sequence; None where that is open, and seconds and bytes can't be counted [token].
+    """
+
+    name: str
+    pictures: Annotated[float, Unit("", "pictures per sequence", ge=0)]
+    height: Count
+    width: Count
+    extra: Annotated[int, Field(ge=0)] = 0
+    merged: Annotated[float, Unit("token", "of the text model, per picture", ge=0)] = 0.0
+    seq_len: Annotated[float, Unit("token", "of the sequence", ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.seq_len is not None and self.pictures * self.merged > self.seq_len:
+            rule = f"become {self.pictures * self.merged:g} tokens, more than the sequence's {self.seq_len:g}"
+            raise SpecError("images", self.pictures, rule, "give fewer or smaller images, or a longer sequence", "conflict")
+        return self
+
+    def keys(self, mask: Mask) -> float:
+        """Keys that a token of the tower meets."""
+        return keys_on_grid(mask, self.height, self.width, self.extra)
+
+    def beside(self) -> dict[str, Beside]:
+        """As the op table takes it: the tower's tokens, and the patches among them."""
+        patches = self.pictures * self.height * self.width
+        tokens = patches + self.pictures * self.extra
+        return {
+            self.name: Beside(tokens, self.keys, self.seq_len),
+            f"{self.name}.{PATCHES}": Beside(patches, self.keys, self.seq_len),
+        }
+
+
+def shown(tower: Tower, images: float, resolution: tuple[int, int], seq_len: float | None = None) -> Shown:
+    """What a tower sees of some images per sequence, by its processor's rule.
+
+    Args:
+        tower: the tower.
+        images: per sequence.
+        resolution: height and width of each [pixel].
+        seq_len: tokens of the sequence, those of the images among them; None where that is open [token].
+
+    Raises:
+        SpecError: the tower sees no images, a resolution that is none, or images of more tokens than the sequence has.
+    """
+    if tower.resize is None:
+        raise SpecError("images", images, f"are nothing to tower {tower.name!r}", "give images to a tower with a resize rule", "unsupported")
+    grid = grid_of(tower.resize, resolution, tower.patch, tower.merge)
+    merged = (grid.height // tower.merge) * (grid.width // tower.merge)
+    pictures, extra = images * grid.tiles, tower.extra
+    return Shown(
+        name=tower.name, pictures=pictures, height=grid.height, width=grid.width, extra=extra, merged=float(merged), seq_len=seq_len
+    )
