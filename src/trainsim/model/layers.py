@@ -77,7 +77,9 @@ class Layers(Spec):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.positions and len(self.positions) != self.count:
-            raise SpecError("positions", len(self.positions), f"are not count={self.count} positions", "give one per layer, or none", "conflict")
+            raise SpecError(
+                "positions", len(self.positions), f"are not count={self.count} positions", "give one per layer, or none", "conflict"
+            )
         return self
 
 

@@ -159,7 +159,9 @@ def shown(tower: Tower, images: float, resolution: tuple[int, int], seq_len: flo
         SpecError: the tower sees no images, a resolution that is none, or images of more tokens than the sequence has.
     """
     if tower.resize is None:
-        raise SpecError("images", images, f"are nothing to tower {tower.name!r}", "give images to a tower with a resize rule", "unsupported")
+        raise SpecError(
+            "images", images, f"are nothing to tower {tower.name!r}", "give images to a tower with a resize rule", "unsupported"
+        )
     grid = grid_of(tower.resize, resolution, tower.patch, tower.merge)
     merged = (grid.height // tower.merge) * (grid.width // tower.merge)
     pictures, extra = images * grid.tiles, tower.extra

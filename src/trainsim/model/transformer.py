@@ -192,7 +192,9 @@ class Model(Spec):
         """
         known = {each.name: each for each in self.towers}
         if tower not in known:
-            raise SpecError("images", images, f"have no tower {tower!r} to see them", f"towers: {', '.join(known) or 'none'}", "unknown-name")
+            raise SpecError(
+                "images", images, f"have no tower {tower!r} to see them", f"towers: {', '.join(known) or 'none'}", "unknown-name"
+            )
         others = tuple(each for each in self.shown if each.name != tower)
         return self.replace({"shown": (*others, shown(known[tower], images, resolution, seq_len))})
 

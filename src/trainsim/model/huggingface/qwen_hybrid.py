@@ -37,7 +37,8 @@ def _mixers(c: Config, layers: int, *, kv: int) -> Mixers:
         taps=c.optional("linear_conv_kernel_dim", default=4),
     )
     c.divides("linear_num_key_heads", delta.key_heads, "linear_num_value_heads", delta.value_heads)
-    c.ignore("attn_output_gate", "mamba_ssm_dtype", "mtp_num_hidden_layers", "mtp_use_dedicated_embeddings", "full_attention_interval")
+    c.ignore("attn_output_gate", "mamba_ssm_dtype", "mtp_num_hidden_layers", "mtp_use_dedicated_embeddings")
+    c.ignore("full_attention_interval", "mlp_only_layers", "decoder_sparse_step")
     if c.count("mtp_num_hidden_layers"):
         c.note("mtp_num_hidden_layers: the prediction modules of this family are left out, as its class leaves them out")
     attention = grouped_query(c, kv=kv, head=256, biases=biases(c, *ALL, "gate"), qk_norm="head", gate="element")

@@ -116,7 +116,7 @@ def from_hf(
     if model.mtp is not None:
         asked.note(f"{model.mtp.depth} multi-token-prediction modules: left out of totals unless mtp='unique' or 'released'")
     block = _quantisation(asked.data) or _quantisation(outer)
-    towers, seen = towers_of(outer, path, model.hidden)
+    towers, seen = towers_of(outer, name, model.hidden)
     notes = tuple(dict.fromkeys((*asked.notes, *seen)))
     return model.model_copy(update={"notes": notes, "quantization_block": block, "towers": towers})
 

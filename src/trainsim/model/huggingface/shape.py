@@ -14,7 +14,8 @@ from ...core.reading import parse_toml
 from ...core.spec import AsTuple, Spec
 from ..attention.base import Attention
 from ..feedforward import FeedForward
-from ..transformer import Block, Embedding, Head, Layers, Model, MultiTokenPrediction, Norm, stack_of
+from ..layers import Block, Layers, Norm, stack_of
+from ..transformer import Embedding, Head, Model, MultiTokenPrediction
 from .config import Config
 from .shape_attention import AttentionShape, Grouped, Switch
 from .shape_feedforward import ChannelShape, Experts, Gated
