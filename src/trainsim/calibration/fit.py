@@ -137,10 +137,10 @@ def modelled_log_seconds(steps: Sequence[MeasuredStep], values: Mapping[str, Any
 
 _COLUMNS = ("gpus", "tp", "dp", "ep", "cp", "micro_batch", "sequence_split", "expert_tp")
 """Numbers of a layout that a step broadcasts over, as it does over the batch; the rest of a row is its structure."""
-_NUMBERS = attrgetter("batch", *(f"layout.{name}" for name in _COLUMNS))
+_NUMBERS = attrgetter("batch", *map("layout.{}".format, _COLUMNS))
 _STRUCTURE = attrgetter(
-    "model", "stack", "schedule", "zero", *(f"layout.{f.name}" for f in fields(Layout) if f.name not in _COLUMNS),
-    *(f"cluster.{name}" for name in ("chip", "domain", "scale_up", "scale_out")),
+    "model", "stack", "schedule", "zero", "cluster.chip", "cluster.domain", "cluster.scale_up", "cluster.scale_out",
+    *[f"layout.{f.name}" for f in fields(Layout) if f.name not in _COLUMNS],
 )  # fmt: skip
 """What rows must share to be one call."""
 

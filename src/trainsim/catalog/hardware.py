@@ -19,7 +19,8 @@ def check_chips(chips: Mapping[str, Row]) -> None:
         CatalogError: a dense peak that equals the row's own sparse figure, or an SXM row with a figure of its PCIe sibling that
             the row doesn't say they share.
     """
-    for name, row in chips.items():
+    told = {name: row.fields for name, row in chips.items()}
+    for name, row in told.items():
         sparse = row.get("peak_sparse", {})
         for dtype, flops in row["peak"].items():
             if flops == sparse.get(dtype):
@@ -30,7 +31,7 @@ def check_chips(chips: Mapping[str, Row]) -> None:
                     "write the dense peak: half of a 2:4-sparse one",
                     "conflict",
                 )
-        sibling = chips.get(row.get("sibling", ""))
+        sibling = told.get(row.get("sibling", ""))
         if sibling is None:
             continue
         shared = row.get("shared_with_sibling", ())
@@ -41,7 +42,7 @@ def check_chips(chips: Mapping[str, Row]) -> None:
                 raise CatalogError(f"chips/{name}.{figure}", value, f"is the figure of its sibling {row['sibling']}", remedy, "conflict")
 
 
-def _figures(row: Row) -> dict[str, float]:
+def _figures(row: Mapping[str, Any]) -> dict[str, float]:
     named = {f"peak.{dtype}": flops for dtype, flops in row["peak"].items()}
     return named | {k: row[k] for k in ("memory_bandwidth", "power") if row.get(k) is not None}
 

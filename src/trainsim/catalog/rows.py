@@ -69,7 +69,7 @@ class Row:
     @property
     def cited(self) -> str:
         """The row's source in words: titles, day, grade."""
-        titles = "; ".join(source_title(s) for s in self.source)
+        titles = "; ".join(map(source_title, self.source))
         remembered = "" if self.evidence == "found" else f", {self.evidence}"
         return f"{titles} ({self.date.isoformat()}, {self.grade}{remembered}) [{self.address}]"
 
@@ -107,8 +107,10 @@ def make_row(file: str, name: str, fields: Mapping[str, Any]) -> Row:
         raise CatalogError(
             f"{file}/{name}.date", str(date), rule, "write the day the figure became public, or the day it was read", "conflict"
         )
-    rest = {k: v for k, v in fields.items() if k not in (*_HEADER, "derived_from")}
-    return Row(file, name, rest, tuple(fields["source"]), date, fields["grade"], fields["evidence"], tuple(fields.get("derived_from", ())))
+    rest = dict(fields)
+    source, grade, evidence, derived = (*map(rest.pop, ("source", "grade", "evidence")), rest.pop("derived_from", ()))
+    del rest["date"]
+    return Row(file, name, rest, tuple(source), date, grade, evidence, tuple(derived))
 
 
 def day_of(told: object, path: str) -> dt.date:

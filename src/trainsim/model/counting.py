@@ -23,6 +23,7 @@ from .transformer import Model
 Mtp = Literal["none", "unique", "released"]
 """Multi-token-prediction modules: left out; with the weights they alone have; with their own copies of embedding and head."""
 
+Way = Literal["forward", "backward"]
 Towers = Literal["none", "all"]
 """Encoders beside the text model: left out, or counted."""
 
@@ -208,13 +209,15 @@ def flops_per_token(
     for name, length in (("seq_len", seq_len), ("document_length", document_length)):
         if not (length is None or isinstance(length, Documents) or _at_least_one(length)):
             raise SpecError(name, length, "must be >= 1", "give the length in tokens", "out-of-bounds")
-    passes = {name: _charged(model, rule, mtp, name) for name in ("forward", "backward")}
-    asked = {mask for _, groups in passes.values() for mask in groups}
-    keys = {mask: _met(model.table.masks[mask], rule.pairs, seq_len, document_length) for mask in asked}
+    passes, fixed, per_key = _passes(model, rule, mtp)
+    keys = {mask: _met(model.table.masks[mask], rule.pairs, seq_len, document_length) for mask in per_key}
     parts = {name: Ledger._trusted("FLOP/token", Unread(partial(_read, *lines, keys))) for name, lines in passes.items()}
     both = Ledger._trusted("FLOP/token", parts)
     # the total in closed form, so that reading it over many draws walks no lines
-    both.__dict__["total"] = sum(_total(fixed, groups, keys) for fixed, groups in passes.values())
+    total: Num = fixed
+    for mask, flop in per_key.items():
+        total = total + flop * keys[mask]
+    both.__dict__["total"] = total
     return both
 
 
@@ -222,10 +225,6 @@ def _met(mask: Mask, pairs: str, seq_len: Num, documents: Num | Documents | None
     """Keys per query under a convention; a tower's work is the sequence's, however many documents it holds."""
     whole = isinstance(mask, OncePerSequence)
     return document_keys(partial(_keys, mask, pairs), seq_len, None if whole else documents)
-
-
-def _total(fixed: _Lines, groups: Mapping[int, _Lines], keys: Mapping[int, Num]) -> Num:
-    return sum(sum(per_key.values()) * keys[mask] for mask, per_key in groups.items()) + sum(fixed.values())
 
 
 def _at_least_one(length: Num) -> bool:
@@ -326,7 +325,15 @@ def _mtp_part(entry: Entry) -> str:
 
 
 @lru_cache(maxsize=256)
-def _charged(model: Model, rule: Convention, mtp: Mtp, way: Literal["forward", "backward"]) -> tuple[_Lines, dict[int, _Lines]]:
+def _passes(model: Model, rule: Convention, mtp: Mtp) -> tuple[Mapping[str, tuple[_Lines, dict[int, _Lines]]], float, Mapping[int, float]]:
+    """Lines of the forward and of the backward pass; the fixed FLOP per token of both, and those per key by mask."""
+    passes = {name: _charged(model, rule, mtp, name) for name in get_args(Way)}
+    fixed = sum(flop for lines, _ in passes.values() for flop in lines.values())
+    masks = sorted({mask for _, groups in passes.values() for mask in groups})
+    return passes, fixed, {mask: sum(sum(groups.get(mask, {}).values()) for _, groups in passes.values()) for mask in masks}
+
+
+def _charged(model: Model, rule: Convention, mtp: Mtp, way: Way) -> tuple[_Lines, dict[int, _Lines]]:
     """FLOP per token of each op in one pass under a convention: fixed lines, and lines per key grouped by mask."""
     t = model.table
     times = t.count * (t.backward if way == "backward" else 1.0)

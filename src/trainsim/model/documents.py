@@ -75,6 +75,18 @@ class Documents(Spec):
         return mean if np.ndim(mean) else float(mean)
 
 
+def document_length(seq_len: Num, documents: Num | Documents | None) -> Num:
+    """Tokens of what a query attends within: its document, or the sequence; the mean over tokens [token].
+
+    Args:
+        seq_len, documents: as for :func:`document_keys`.
+
+    >>> float(document_length(4096, 99))
+    99.0
+    """
+    return document_keys(lambda length: length, seq_len, documents)
+
+
 def document_keys(keys: Callable[[Num], Num], seq_len: Num, documents: Num | Documents | None) -> Num:
     """Keys per query where documents attend only within themselves.
 

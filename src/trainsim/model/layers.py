@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -45,20 +47,21 @@ class Block(Spec):
         """Additions to the residual stream: one for the token mixer and one for the channel mixer, where the block has them."""
         return sum(next(part.ops(1), None) is not None for part in (self.attention, self.ffn))
 
-    def ops(self, hidden: int) -> Iterator[Op | tuple[str, Op]]:
+    def ops(self, hidden: int) -> Iterator[tuple[str, Op]]:
         """The work of the layer, each op with the section it stands in."""
         for name in self.norms:
             yield "norms", norm(name, hidden, self.norm)
         for part in (self.attention, self.ffn):
-            for op in part.ops(hidden):
+            for op in tuple(part.ops(hidden)):
                 yield part.section, op
         if self.scales:
             yield "norms", Stream(name="scales", params=self.scales)
 
     def entries(self, hidden: int, *levels: str, count: int, mtp: str = "", over: str = "") -> Iterator[Entry]:
         """The layer's ops in place."""
-        for section, op in self.ops(hidden):  # type: ignore[misc]
-            yield from place([op], *levels, *([section] if section else []), count=count, mtp=bool(mtp), over=over)
+        for section, ops in groupby(self.ops(hidden), key=itemgetter(0)):
+            placed = [op for _, op in ops]
+            yield from place(placed, *levels, *([section] if section else []), count=count, mtp=bool(mtp), over=over)
 
 
 class Layers(Spec):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import chain, repeat
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -169,7 +170,7 @@ class Model(Spec):
     def layout(self) -> tuple[str, ...]:
         """The kind of each layer, first to last."""
         if not any(kind.positions for kind in self.stack):
-            return tuple(kind.name for kind in self.stack for _ in range(kind.count))
+            return tuple(chain.from_iterable(repeat(kind.name, kind.count) for kind in self.stack))
         placed = {p: kind.name for kind in self.stack for p in kind.positions}
         return tuple(placed[i] for i in range(self.layers))
 

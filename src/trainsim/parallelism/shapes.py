@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -364,17 +364,19 @@ def _computed_again(entries: Sequence[Entry], parts: frozenset[str]) -> list[Ent
     return list(chosen.values())
 
 
-def names_of(path: tuple[str, ...]) -> Iterator[str]:
+def names_of(path: tuple[str, ...]) -> list[str]:
     """Everything an op answers to: each stretch of its path below the kind."""
-    yield from (".".join(path[i:j]) for i in range(len(path)) for j in range(i + 1, len(path) + 1))
+    return [".".join(path[i:j]) for i in range(len(path)) for j in range(i + 1, len(path) + 1)]
 
 
-def check_parts(field: str, parts: Iterable[str], model: Model, words: AbstractSet[str]) -> None:
+def check_parts(field: str, parts: Collection[str], model: Model, words: AbstractSet[str]) -> None:
     """Whether a model's layers have parts of these names, or ``words`` has them.
 
     Raises:
         SpecError: names the first that they don't have.
     """
+    if not parts:
+        return
     names = {name for entry in model.table.entries for name in names_of(entry.within)} | words
     for part in parts:
         if part not in names:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -13,9 +14,9 @@ from ..cluster.kernels import aligned, fused_attention_seconds, host_floor, prod
 from ..cluster.stack import Dispatcher, Stack
 from ..core.errors import EstimateError
 from ..core.units import Num, anywhere, choose, rows_of
-from ..model.documents import Documents, document_keys
+from ..model.documents import Documents, document_keys, document_length
 from ..parallelism.optimizer import AdamW, Optimizer
-from ..parallelism.plan import Loss, Switch
+from ..parallelism.plan import Exchange, Loss, Switch
 from ..parallelism.precision import RECIPES, Precision, recipe_of
 from ..parallelism.shapes import Again, Shapes
 from .host import Launched, attention_of, dispatcher_of, host_seconds, kernels_of, waits_of
@@ -29,7 +30,7 @@ difference, exponential, sum, quotient, each a pass of its own; scaled, and cast
 log-softmax; a gradient of zeros but one, log-softmax backward, and the cast back."""
 SIDES = np.array([[0, 0, 1], [2, 1, 2], [1, 2, 0]])
 """Which of a product's rows, inner and outer dimension are rows, columns and depth of its three passes: forward, by input, by weight."""
-BF16, ADAMW = recipe_of("bf16"), AdamW()
+BF16, ADAMW, EXCHANGES = recipe_of("bf16"), AdamW(), frozenset[str](get_args(Exchange))
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +47,7 @@ class Layout:
         graphs: parts of a layer that the host launches as one.
         dispatcher: how tokens reach their experts; None for the stack's own way.
         expert_overlap: whether their exchanges run beside another micro-batch's pass.
-        overlap: exchanges that may hide behind compute; None for all that the stack hides.
+        overlap: exchanges that may hide behind compute.
         recipe: number formats; ``low`` is that of the low-precision products.
         optimizer: what updates the parameters.
         loss: how softmax and cross-entropy are computed.
@@ -76,7 +77,7 @@ class Layout:
     graphs: frozenset[str] = frozenset()
     dispatcher: Dispatcher | None = None
     expert_overlap: Switch = "off"
-    overlap: frozenset[str] | None = None
+    overlap: frozenset[str] = EXCHANGES
     expert_tp: Num = 1.0
     shard: Num | None = None
     stage_layers: tuple[int, ...] = ()
@@ -87,10 +88,6 @@ class Layout:
         """Number format of the low-precision products."""
         return self.recipe.products
 
-    def hides(self, exchange: str) -> bool:
-        """Whether an exchange may hide behind compute."""
-        return self.overlap is None or exchange in self.overlap
-
     @property
     def tokens(self) -> Num:
         """Tokens of a micro-batch on one context-parallel rank."""
@@ -99,7 +96,7 @@ class Layout:
     @property
     def length(self) -> Num:
         """Tokens of what one attention kernel runs over: a document, or the sequence."""
-        return document_keys(lambda length: length, self.seq_len, self.documents)
+        return document_length(self.seq_len, self.documents)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +144,7 @@ def layer_times(
     """
     tiles = tiles_of(shapes, layout, stack)
     products = _products(shapes, tiles, layout, chip, stack)
-    forward_core, backward_core = (_cores(shapes, layout, chip, stack, backward) for backward in (0.0, 1.0))
+    forward_core, backward_core = _cores(shapes, layout, chip, stack)
     streams = _streams(shapes, layout, chip, stack)
     permute = _permute(shapes, layout, chip, stack)
     casts = _casts(shapes, tiles, layout, chip, stack)
@@ -158,10 +155,11 @@ def layer_times(
     raw_inputs = of @ products[1] + back + streams[1] + casts[1] + permute
     raw_weights = of @ products[2]
     host, waits = host_seconds(shapes, launched, layout, stack), waits_of(launched, layout, stack)
+    launches = kernels_of(shapes, launched, layout, stack) * stack.launch
     # backward launches twice the kernels of forward: half of them stand with the gradients of inputs, half with those of weights
     both: Any = host_floor(rows_of(raw_forward, raw_inputs), host, stack)
     forward, inputs = both[0] + waits, both[1] + waits
-    weights = host_floor(raw_weights, kernels_of(shapes, launched, layout, stack) * stack.launch, stack)
+    weights = host_floor(raw_weights, launches, stack)
     attending: tuple[Num, Num] = (shapes.nothing, shapes.nothing)
     if anywhere(layout.cp != 1):
         others = [host_floor(np.maximum(raw - each, 0.0), host, stack) for raw, each in ((raw_forward, core), (raw_inputs, back))]
@@ -187,11 +185,11 @@ def layer_times(
 
 def _formats(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num, Num]:
     """Peak, share and bytes per element of each product."""
-    low = shapes.low > 0
+    low, narrow = shapes.low > 0, layout.low
     peak = np.where(low, _low_peak(layout.recipe, chip), chip.peak_of("bf16"))
-    share = np.where(low, stack.share(layout.low), stack.bf16) * _where_routed(shapes, stack.grouped, 1.0)
-    clock = np.where(low, powered(chip, stack, layout.low), powered(chip, stack, "bf16"))
-    return peak, np.minimum(share * clock, 1.0), np.where(low, NUMBER_BYTES[layout.low], BF16_BYTES)
+    share = np.where(low, stack.share(narrow), stack.bf16) * _where_routed(shapes, stack.grouped, 1.0)
+    clock = np.where(low, powered(chip, stack, narrow), powered(chip, stack, "bf16"))
+    return peak, np.minimum(share * clock, 1.0), np.where(low, NUMBER_BYTES[narrow], BF16_BYTES)
 
 
 def _low_peak(recipe: Precision, chip: Chip) -> Num:
@@ -261,26 +259,32 @@ def _by_pass(share: Num, layout: Layout, stack: Stack) -> Num:
     return rows_of(share, share, np.minimum(share * relative, 1.0)) if anywhere(relative != 1.0) else share
 
 
-def _cores(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack, backward: float) -> Num:
-    """Seconds of each attention core or recurrent mixer in one pass, shape ``(cores, n)``."""
-    peak = chip.peak_of("bf16")
-    found = [_core(shapes, i, layout, chip, peak, stack, backward) for i in range(len(shapes.masks))]
-    return rows_of(*found).reshape(len(found), -1) if found else np.zeros((0, 1))
+def _cores(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num]:
+    """Seconds of each attention core or recurrent mixer, forward and backward, shapes ``(cores, n)``."""
+    if not shapes.masks:
+        return np.zeros((0, 1)), np.zeros((0, 1))
+    peak, attention = chip.peak_of("bf16"), attention_of(layout, stack)
+    found = [_core(shapes, i, layout, chip, peak, stack, attention) for i in range(len(shapes.masks))]
+    forward, backward = (rows_of(*each).reshape(len(found), -1) for each in zip(*found, strict=True))
+    return forward, backward
 
 
-def _core(shapes: Shapes, i: int, layout: Layout, chip: Chip, peak: Num, stack: Stack, backward: float) -> Num:
+def _core(
+    shapes: Shapes, i: int, layout: Layout, chip: Chip, peak: Num, stack: Stack, attention: Literal["fused", "unfused"]
+) -> tuple[Num, Num]:
     heads, width, mask = shapes.heads.item(i) / layout.tp, shapes.width.item(i), shapes.masks[i]
     if mask is None:
-        flop = layout.tokens * shapes.fixed_flop.item(i) / layout.tp * (1.0 + backward * (stack.backward_flops - 1.0))
-        alone: Num = flop / (peak * stack.attention_forward)
-        return alone
-    match attention_of(layout, stack):
+        alone: Num = layout.tokens * shapes.fixed_flop.item(i) / layout.tp / (peak * stack.attention_forward)
+        return alone, alone * stack.backward_flops
+    match attention:
         case "fused":
+            tokens, length = layout.tokens, layout.length
             keys = document_keys(mask.keys, layout.seq_len, layout.documents)
-            return fused_attention_seconds(layout.tokens, heads, width, keys, layout.length, peak, stack, backward=backward)
+            timed = partial(fused_attention_seconds, tokens, heads, width, keys, length, peak, stack)
         case "unfused":
             bandwidth = chip.memory_bandwidth
-            return unfused_attention_seconds(layout.tokens, heads, width, layout.seq_len, peak, bandwidth, stack, backward=backward)
+            timed = partial(unfused_attention_seconds, layout.tokens, heads, width, layout.seq_len, peak, bandwidth, stack)
+    return timed(backward=0.0), timed(backward=1.0)
 
 
 def _streams(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num]:
@@ -335,8 +339,8 @@ def _tp(shapes: Shapes, layout: Layout, fabric: Fabric, hidden: Num) -> Num:
     """Sums over tensor-parallel ranks in one pass: one per sublayer whose last product is split by rows (arXiv:1909.08053, section 3)."""
     if not anywhere(layout.tp != 1):
         return shapes.nothing
-    near = members_per_domain(layout.tp, 1.0, fabric.domain)
-    return shapes.split_sublayers * all_reduce(layout.tokens * hidden * BF16_BYTES, layout.tp, near, fabric)
+    size = layout.tokens * hidden * BF16_BYTES
+    return shapes.split_sublayers * all_reduce(size, layout.tp, members_per_domain(layout.tp, 1.0, fabric.domain), fabric)
 
 
 def _ep(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> Num:

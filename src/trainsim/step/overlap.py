@@ -84,7 +84,7 @@ def pass_of(times: LayerTimes, again: Again, place: Placed, schedule: Schedule, 
     sums, visits = (2.0 + again.sums - last) * times.tp, 2.0 + again.routed
     exchanged = {"tp": sums + visits * times.expert_tp, "ep": visits * times.ep, "cp": (3.0 + again.keys) * times.cp}
     hidden = {"tp": _sums(sums, layout, stack), "ep": _routed(times, schedule, layout, stack), "cp": _keys(times, layout, stack)}
-    hidden = {kind: seconds if layout.hides(kind) else np.zeros_like(seconds) for kind, seconds in hidden.items()}
+    hidden = {kind: seconds if kind in layout.overlap else np.zeros_like(seconds) for kind, seconds in hidden.items()}
     exposed: dict[str, Num] = {kind: exchanged[kind] - hidden[kind] for kind in exchanged}
     exposed["lent"] = stack.exchange_processors / (1.0 - stack.exchange_processors) * hidden["ep"]
     inputs = times.inputs + times.again

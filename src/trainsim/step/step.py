@@ -27,7 +27,7 @@ from ..parallelism.schedules.uneven import busy_seconds
 from ..parallelism.schedules.waiting import staged_seconds
 from ..parallelism.shapes import Again, Shapes, again_of, shapes_of
 from .host import launched_of
-from .layers import BF16_BYTES, LayerTimes, Layout, layer_times
+from .layers import BF16_BYTES, EXCHANGES, LayerTimes, Layout, layer_times
 from .overlap import Pass, Passes, pass_of
 from .updates import Owners, orthogonal_seconds, owners, update_seconds
 
@@ -76,7 +76,8 @@ class Step:
         pp, vpp = self.layout.pp, self.layout.vpp
         if pp == 1:
             return 0.0
-        idle: Num = np.maximum(staged_seconds(self.schedule, self.stages, self.micro_batches, pp, vpp) - self.working, 0.0)
+        working = self.working
+        idle: Num = np.maximum(staged_seconds(self.schedule, self.stages, self.micro_batches, pp, vpp) - working, 0.0)
         return idle  # rounding may cross zero
 
     @cached_property
@@ -148,14 +149,14 @@ def step_of(
     """
     shapes, fabric = shapes_of(model), fabric_of(cluster, stack)
     place, again = placed_and_again(model, layout, schedule)
-    times = times_of(model, layout, schedule, cluster, stack) if times is None else times
-    busy = pass_of(times, again, place, schedule, layout, stack)
+    if times is None:
+        times = layer_times(shapes, again, launched_of(model, layout.graphs), layout, cluster.chip, fabric, stack, float(model.hidden))
+    copies, chip = float(schedule.copies), cluster.chip
+    busy, held, own = pass_of(times, again, place, schedule, layout, stack), copies * place.layers, owners(layout, copies)
     micro_batches = np.ceil(batch / (layout.dp * layout.micro_batch))
     by_stage = _by_stage(schedule, busy.passes, place)
-    copies, chip = float(schedule.copies), cluster.chip
-    held, own = copies * place.layers, owners(layout, copies)
     synchronise, hideable, owned = _synchronise(shapes, held, own, layout, zero, fabric, micro_batches, busy)
-    hidden = (stack.overlap_dp if layout.hides("dp") else 0.0) * np.minimum(synchronise, hideable)
+    hidden = (stack.overlap_dp if "dp" in layout.overlap else 0.0) * np.minimum(synchronise, hideable)
     latest = (synchronise - hidden).argmax(axis=0)
     return Step(
         micro_batches=micro_batches,
@@ -169,8 +170,8 @@ def step_of(
         sending=_sending(layout, place.chunks, fabric, float(model.hidden), micro_batches, stack) + _tied(model, layout, schedule, fabric),
         synchronise=_at_rank(synchronise, latest),
         synchronise_hidden=_at_rank(hidden, latest),
-        optimizer=np.maximum.reduce(update_seconds(model, held, layout, own, zero, chip, stack)),
         orthogonal=np.maximum.reduce(orthogonal_seconds(model, held, layout, own, zero, chip, fabric, stack)),
+        optimizer=np.maximum.reduce(update_seconds(model, held, layout, own, zero, chip, stack)),
         norm=stream_seconds(np.maximum.reduce(owned) * clipping_traffic(layout.recipe), chip.memory_bandwidth, stack)
         + tree_all_reduce(4.0, layout.gpus, members_per_domain(layout.gpus, 1.0, fabric.domain), fabric),
         jitter=_jitter(layout, stack),
@@ -352,7 +353,7 @@ def _layout(plan: Plan, gpus: int, seq_len: Num, documents: Num | Documents | No
         cp=float(plan.cp), micro_batch=float(plan.micro_batch), pp=plan.pp, vpp=plan.vpp, sequence_split=float(split), seq_len=seq_len,
         expert_tp=float(plan.expert_tp_degree), shard=None if plan.shard is None else float(plan.shard),
         attention=plan.attention, graphs=frozenset(plan.graphs), dispatcher=plan.dispatcher, expert_overlap=plan.expert_overlap,
-        overlap=None if plan.overlap is None else frozenset(plan.overlap),
+        overlap=EXCHANGES if plan.overlap is None else frozenset(plan.overlap),
         stage_layers=plan.stage_layers, recompute_layers=plan.recompute_layers,
         again=again[plan.recompute], recipe=plan.recipe, optimizer=plan.update_rule, loss=plan.loss, documents=documents,
     )  # fmt: skip

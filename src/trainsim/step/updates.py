@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +82,7 @@ def update_seconds(model: Model, held: Array, layout: Layout, own: Owners, zero:
         chip, stack: memory bandwidth [B/s], and what streams reach of it.
     """
     roles, params = _by_role(model)
-    moved = params @ rows_of(*(layout.optimizer.traffic(role, layout.recipe) for role in roles)).reshape(len(roles), -1)
+    moved = params @ rows_of(*map(layout.optimizer.traffic, roles, repeat(layout.recipe))).reshape(len(roles), -1)
     shards = own.group if zero > 0 else np.ones_like(own.group)
     return stream_seconds((held @ moved / own.stride / shards).sum(axis=0), chip.memory_bandwidth, stack)
 

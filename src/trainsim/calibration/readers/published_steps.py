@@ -65,11 +65,11 @@ def _known(base: MeasuredStep, row: Mapping[str, Any], parallel: Mapping[str, An
     gpus, seq = _needed(row, "n_gpus"), float(_needed(row, "seq_len"))
     if row.get("gpu") not in CLUSTERS:
         raise missing("gpu", row.get("gpu"), "has no software stack here")
-    model, framework = published_model(row), _framework(row, parallel)
+    model, framework, month = published_model(row), _framework(row, parallel), _month(row)
     cluster = usual = cluster_named(CLUSTERS[row["gpu"]], int(gpus))
-    if machine := machine_of(row.get("org") or "", model, usual.chip.name, gpus):
+    if (org := row.get("org")) and (machine := machine_of(org, model, usual.chip.name, gpus)):
         cluster = cluster_named(machine, int(gpus))
-    stack = stack_for(cluster.chip.architecture or "", framework, _month(row), base.name)
+    stack, routed = stack_for(cluster.chip.architecture or "", framework, month, base.name), is_routed(model)
     if base.source == "torchtitan" and row["gpu"] == "H100-SXM":
         cluster = cluster.replace({"chip.power": TORCHTITAN_POWER})
     tp, pp, cp, ep = _degrees(parallel, framework, gpus)
@@ -89,7 +89,7 @@ def _known(base: MeasuredStep, row: Mapping[str, Any], parallel: Mapping[str, An
         )
         for _, vpp, micro in likely
     ]  # fmt: skip
-    (schedule, _, micro), routed, told = likely[0], is_routed(model), _told(row)
+    (schedule, _, micro), told = likely[0], _told(row)
     block = {k: v for k, v in row["architecture"].items() if k != "num_hidden_layers"}
     launched = [launch.dispatcher, launch.expert_overlap, sorted(launch.graphs)]
     asked = [block, row["gpu"], low, seq, class_of(stack, routed=routed), tp, ep, cp, micro, sorted(again), *launched]
