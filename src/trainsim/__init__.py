@@ -17,6 +17,7 @@ from .core.version import __version__ as __version__
 from .core.errors import TrainsimError as TrainsimError
 from .core.errors import TrainsimWarning as TrainsimWarning
 from .core.ledger import Ledger as Ledger
+from .core.registry import resolves as _resolves
 from .core.spec import Batch as Batch
 from .core.spec import Spec as Spec
 from .core.units import Num as Num
@@ -250,6 +251,10 @@ for _module in _iter_modules([f"{__path__[0]}/frameworks"]):
     if not _module.ispkg:
         for _verb in ("from", "to"):
             setattr(Plan, f"{_verb}_{_module.name}", _Bound(_module.name, f"{_verb}_{_module.name}"))
+
+
+# specs that a field may name by their id in the catalogue
+_resolves("Stack", lambda name: _import_module(".catalog", __name__).stack(name))
 
 
 def __getattr__(name: str) -> _Any:

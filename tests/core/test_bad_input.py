@@ -269,7 +269,100 @@ CLAIMS: list[Case] = [
     ("a ledger of two units", lambda: ts.Ledger("USD", {"a": 1.0}) + ts.Ledger("h", {"a": 1.0}), "", "unit-mismatch"),
 ]
 
-CASES = [*CONFIGS, *MODELS, *RUNS, *FILES, *ROWS, *BELIEFS, *CLAIMS]
+RUN: dict[str, Any] = {}
+
+
+def modelled() -> ts.Run:
+    """A run of one phase whose step is modelled: what a log may belong to."""
+    if not RUN:
+        RUN["run"] = ts.Run(
+            model=ts.catalog.model("llama3-8b"),
+            cluster=ts.catalog.cluster("hgx-h100", 64),
+            plan=ts.Plan(zero=3),
+            phases=[ts.Phase("p", tokens=1e12, seq_len=8192, batch=128)],
+            efficiency=ts.Modelled(stack="mcore-hopper"),
+        )
+    found: ts.Run = RUN["run"]
+    return found
+
+
+def log(text: str) -> Any:
+    return ts.calibrate(file(text, "log.txt"), modelled())
+
+
+def spread(**options: Any) -> Any:
+    rent = ts.Rental(usd_per_gpu_hour=2.0)
+    function = options.pop("function", lambda price: price.usd_per_gpu_hour)
+    return ts.simulate(rent, ts.Beliefs({"usd_per_gpu_hour": ts.ci90(1, 3)}), function, **options)
+
+
+def sheet(*rows: str) -> Any:
+    return ts.Beliefs.load(file("path,kind,p5,p95,more\n" + "\n".join(rows), "beliefs.csv"))
+
+
+TIMES = (
+    "# GPUs,tensor parallelism,data parallelism,pipeline parallelism,global batch,micro batch,hidden size,attention heads,layers,"
+    "sequence length,iteration time (ms)\n"
+)
+MEGATRON, TORCHTITAN = ts.Plan.from_megatron, ts.Plan.from_torchtitan
+LAYOUT = "--pipeline-model-parallel-size 2 --pipeline-model-parallel-layout "
+DOORS: list[Case] = [
+    *((f"a log that holds {text!r}", lambda text=text: log(f"elapsed time per iteration (ms): {text} |"), "step time", rule)
+      for text, rule in (
+        (",", "wrong-type"), ("0", "out-of-bounds"), ("1e400", "not-finite"))),
+    ("a rate of nothing", lambda: log("tps: 0"), "step time", "out-of-bounds"),
+    ("a log without steps", lambda: log("hello"), "log", "too-few-data"),
+    ("a log that isn't there", lambda: ts.calibrate("no/such/log.txt", modelled()), "log", "not-found"),
+    *((f"step times {value!r}", lambda value=value: ts.calibrate(value, modelled()), "rows", rule) for value, rule in (
+        ([float("inf")], "not-finite"), ([0.0], "out-of-bounds"), (["x"], "wrong-type"), ([], "wrong-type"), (None, "wrong-type"))),
+    ("a name for the run of a log", lambda: ts.calibrate([2.1], "x"), "run", "wrong-type"),  # type: ignore[arg-type]
+    ("a seed below nothing", lambda: ts.calibrate([2.1], modelled(), seed=-1), "seed", "out-of-bounds"),
+    ("rows that are a number", lambda: ts.backtest(rows=file("5", "rows.json")), "runs", "wrong-type"),
+    ("rows that are null", lambda: ts.backtest(rows=file('{"runs": null}', "rows.json")), "runs", "wrong-type"),
+    ("a number for rows", lambda: ts.backtest(rows=5), "rows", "wrong-type"),  # type: ignore[arg-type]
+    ("rows of no known ending", lambda: ts.backtest(rows=file("x", "rows.txt")), "rows", "unsupported"),
+    *((f"megatron {given!r}", lambda given=given: MEGATRON(given), path, rule) for given, path, rule in (
+        ("--tensor-model-parallel-size x", "--tensor-model-parallel-size", "wrong-type"),
+        ("--tensor-model-parallel-size 8 8", "--tensor-model-parallel-size", "wrong-type"),
+        ("--tensor-model-parallel-size", "--tensor-model-parallel-size", "wrong-type"),
+        ("--hidden-dropout x", "--hidden-dropout", "wrong-type"),
+        ('"', "arguments", "syntax"),
+        (None, "arguments", "wrong-type"),
+        ({"--recompute-modules": 3}, "--recompute-modules", "wrong-type"),
+        ({"--tensor-model-parallel-size": float("nan")}, "--tensor-model-parallel-size", "not-finite"),
+        ("--fp8-format hybrid --fp8-recipe mxpf8", "--fp8-recipe", "unknown-name"),
+        ("--pipeline-model-parallel-layout t*99999999999", "--pipeline-model-parallel-layout", "out-of-bounds"),
+        (f"{LAYOUT}Et*99999|L", "--pipeline-model-parallel-layout", "too-large"),
+        (f"{LAYOUT}E{'(t*9999)*9999'}|L", "--pipeline-model-parallel-layout", "too-large"),
+    )),
+    *((f"torchtitan {given!r}", lambda given=given: TORCHTITAN(given), path, rule) for given, path, rule in (
+        (None, "torchtitan", "wrong-type"),
+        ("[parallelism]\ntensor_parallel_degree = 2020-01-01", "parallelism.tensor_parallel_degree", "wrong-type"),
+        ({"model": {"converters": 5.0}}, "model.converters", "wrong-type"),
+        ({"optimizer": {"name": [1]}}, "optimizer.name", "unknown-name"),
+        ({"parallelism": {"pipeline_parallel_schedule": ["GPipe"]}}, "parallelism.pipeline_parallel_schedule", "unknown-name"),
+    )),
+    ("more points than anybody draws", lambda: spread(n=10**30), "n", "out-of-bounds"),
+    ("one level for levels", lambda: spread(quantiles=0.5), "quantiles", "wrong-type"),
+    ("an answer that is complex", lambda: spread(function=lambda price: price.usd_per_gpu_hour + 1j, n=64), "value", "callback-failed"),
+    ("a limit in words", lambda: ts.solve_for(modelled(), "cluster.gpus", {"cost": "x"}), "limits.cost", "wrong-type"),  # type: ignore[dict-item]
+    ("a number for limits", lambda: ts.solve_for(modelled(), "cluster.gpus", 5), "limits", "wrong-type"),  # type: ignore[arg-type]
+    ("a claim of the year one", lambda: ts.audit(ts.catalog.claim("deepseek-v3-6m").replace({"date": "0001-01-01"})),
+     "claim.date", "out-of-bounds"),
+    ("fewer accelerators than none", lambda: ts.Claim("gpus", -5, unit="GPU"), "value", "out-of-bounds"),
+    ("a claim that steers the terminal", lambda: ts.Claim("gpus", 1, unit="GPU", statement="\x1b[2J"), "statement", "control-character"),
+    ("a claim beyond all numbers", lambda: ts.Claim("gpus", 10**400, unit="GPU"), "value", "out-of-bounds"),
+    ("a price beyond all prices", lambda: ts.Rental(usd_per_gpu_hour=1e308), "usd_per_gpu_hour", "out-of-bounds"),
+    ("a spread beyond all numbers", lambda: ts.uniform(-1e308, 1e308), "low", "out-of-bounds"),
+    ("sources that are no table", lambda: ts.load(file("sources = 1\n" + saved().partition("[sources]")[0])), "sources", "wrong-type"),
+    ("beliefs that are a list", lambda: ts.Beliefs.load(file('{"beliefs": []}', "b.json")), "beliefs", "wrong-type"),
+    ("beliefs that are a number", lambda: ts.Beliefs.load(file("5", "b.json")), "beliefs file", "wrong-type"),
+    ("one path in two rows", lambda: sheet("a,Interval,1,2,", "a,Interval,300,400,"), "path", "duplicate"),
+    ("a list beside a row", lambda: sheet("a,Interval,1,2,[1]"), "more", "wrong-type"),
+    ("a stack nobody has", lambda: ts.Modelled(stack="mcore-hoper"), "stacks", "unknown-name"),
+]  # fmt: skip
+
+CASES = [*DOORS, *CONFIGS, *MODELS, *RUNS, *FILES, *ROWS, *BELIEFS, *CLAIMS]
 
 
 def test_there_are_enough_of_them() -> None:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..catalog.posterior import Z95, calibration, class_of, fields_at, is_routed, stack_beliefs, stack_rows
-from ..core.errors import SpecError
+from ..core.errors import EstimateError, SpecError, check_kind
 from ..core.spec import Batch
+from ..core.values import real, whole
 from ..run.run import Run
 from ..step.breakdown import needed_stack, step_time
 from ..uncertainty.beliefs.beliefs import Beliefs
@@ -20,8 +21,8 @@ from ..uncertainty.distributions.composed import joint
 from ..uncertainty.distributions.interval import ci90
 from ..uncertainty.distributions.parametric import lognormal
 from .fit import columns, modelled_log_seconds
+from .readers.logs import seconds_of
 from .readers.measured_steps import read_steps
-from .readers.step_logs import seconds_of
 from .readers.traces import Trace, read_trace
 from .trace_update import traced_stack
 
@@ -96,6 +97,9 @@ def calibrate(rows: str | Path | Trace | Sequence[float], run: Run | None = None
     >>> found.steps, abs(found.after[1]) < abs(found.before[1])
     (1, True)
     """
+    seed = whole(seed, "seed")
+    if run is not None:
+        check_kind(run, Run, "run", "a ts.Run")
     if run is not None and (isinstance(rows, Trace) or (isinstance(rows, str | Path) and str(rows).endswith(TRACES))):
         return _by_trace(rows if isinstance(rows, Trace) else read_trace(rows), run)
     if isinstance(rows, Trace):
@@ -166,15 +170,25 @@ def _three(values: Array) -> tuple[float, float, float]:
     return float(low), float(mid), float(high)
 
 
+def _step_times(rows: object) -> Array:
+    """Step times that were handed in, each checked [s]."""
+    if not isinstance(rows, (Sequence, np.ndarray)) or not len(rows):
+        raise SpecError(
+            "rows", rows, "is not a list of step times", "give seconds of at least one step, or the path of a log", "wrong-type"
+        )
+    return np.array([real(value, f"rows.{i}", above=0.0) for i, value in enumerate(rows)])
+
+
 def _measured(rows: str | Path | Sequence[float], run: Run | None) -> tuple[str, bool, Array, Array]:
     """Stack, kind of model, log seconds modelled at every draw ``(steps, draws)``, and seconds measured ``(steps,)``."""
     if run is not None:
         phase = run.phases[0]
         stack = needed_stack(run, phase)
+        for name, value in (("batch", phase.batch), ("seq_len", phase.seq_len)):
+            if value is None:
+                raise EstimateError(f"phases.{phase.name}.{name}", None, "is needed to model a step", f"give {name}=…")
         tokens = float(np.asarray(phase.batch)) * float(np.asarray(phase.seq_len)) / run.cluster.gpus
-        each = seconds_of(rows, tokens) if isinstance(rows, str | Path) else np.asarray(rows, dtype=np.float64)
-        if not len(each) or not np.all(each > 0):
-            raise SpecError("rows", list(each), "must be step times above 0", "give seconds of at least one step", "out-of-bounds")
+        each = seconds_of(rows, tokens) if isinstance(rows, str | Path) else _step_times(rows)
         return stack.name, is_routed(run.model), run_log_seconds(run)[None, :], np.array([np.median(each)])
     if not isinstance(rows, str | Path) or Path(rows).suffix not in {".json", ".csv"}:
         raise SpecError(

@@ -19,6 +19,8 @@ GRADES = ("counted", "disclosed", "measured", "vendor", "market", "estimate", "j
 on a market, an analyst's estimate, somebody's judgement."""
 EVIDENCE = ("found", "recalled", "mixed", "derived")
 """Whether the page was read, remembered, both, or the figure follows from others."""
+FIRST_YEAR, LAST_YEAR = 1940, 2200
+"""Days of training runs lie between."""
 _HEADER = ("source", "date", "grade", "evidence")
 PUBLISHED = dt.date(2026, 11, 30)
 """Day of this version of the catalogue; no row is dated later."""
@@ -117,15 +119,18 @@ def day_of(told: object, path: str) -> dt.date:
     """A day as told.
 
     Raises:
-        CatalogError: no ISO day.
+        CatalogError: no ISO day, or one far from any training run.
 
     >>> day_of("2024-12-26", "as_of")
     datetime.date(2024, 12, 26)
     """
     try:
-        return dt.date.fromisoformat(str(told))
+        day = dt.date.fromisoformat(str(told))
     except ValueError:
-        raise CatalogError(path, told, "is no ISO day", 'write "2024-12-26"', "wrong-type") from None
+        raise CatalogError(path, told, "is not an ISO day", 'write "2024-12-26"', "wrong-type") from None
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise CatalogError(path, told, f"is not between {FIRST_YEAR} and {LAST_YEAR}", 'write "2024-12-26"', "out-of-bounds")
+    return day
 
 
 def read_rows(file: str, text: str) -> dict[str, Row]:

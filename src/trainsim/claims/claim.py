@@ -9,6 +9,7 @@ from pydantic import model_validator
 from ..core.errors import ClaimError, SpecError, did_you_mean
 from ..core.spec import AsTuple, Spec
 from ..core.units import Num, Unit
+from ..core.values import check_text
 
 Bound = Literal["", "at least", "at most"]
 """Whether a figure was told as such, as a floor ("more than 500 million") or as a ceiling."""
@@ -73,7 +74,7 @@ class Claim(Spec):
     positional: ClassVar[tuple[str, ...]] = ("quantity", "value")
     name: str = ""
     quantity: str = ""
-    value: Annotated[Num, Unit("", "as told")] | None = None
+    value: Annotated[Num, Unit("", "as told", ge=0)] | None = None
     unit: str = ""
     bound: Bound = ""
     scope: str = ""
@@ -81,7 +82,7 @@ class Claim(Spec):
     source: str = ""
     subject: str = ""
     versus: str = ""
-    versus_value: Annotated[Num, Unit("", "the other's figure, as told")] | None = None
+    versus_value: Annotated[Num, Unit("", "the other's figure, as told", ge=0)] | None = None
     date: str = ""
     statement: str = ""
     leaves_out: Annotated[tuple[str, ...], AsTuple] = ()
@@ -111,6 +112,9 @@ class Claim(Spec):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        for name in type(self).model_fields:
+            if isinstance(text := getattr(self, name), str):
+                check_text(text, name)  # a verdict prints the words of strangers
         if self.versus_value is not None and not self.versus:
             raise SpecError(
                 "versus", "", "is not given: the other figure is of nobody", "say whose it is: versus='llama3.1-405b'", "missing"

@@ -7,6 +7,7 @@ finite; a text holds no characters that steer a terminal. Every failure is a :cl
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import os
@@ -15,6 +16,7 @@ import shlex
 import stat
 import tomllib
 import warnings
+import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,8 +29,8 @@ R = TypeVar("R")
 
 MAX_BYTES = 2**24
 """Bytes of a file of settings; saved runs and beliefs stay far below."""
-MAX_LOG_BYTES = 2**28
-"""Bytes of a training log."""
+MAX_LOG_BYTES = 2**29
+"""Bytes of a training log or a profiler's trace, unpacked."""
 _JSON_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _TOML_STRING = re.compile(
     r'"""(?:[^"\\]|\\.|"(?!""))*+(?:""")?|\'\'\'(?:[^\']|\'(?!\'\'))*+(?:\'\'\')?|"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"?|\'[^\'\n]*+\'?|#[^\n]*+',
@@ -42,7 +44,7 @@ _BOMS = {b"\xff\xfe\x00\x00": "UTF-32", b"\x00\x00\xfe\xff": "UTF-32", b"\xff\xf
 # files -------------------------------------------------------------------------------------------------------------
 
 
-def read_text(path: object, error: Error = SpecError, *, what: str = "file", max_bytes: int = MAX_BYTES) -> str:
+def read_text(path: object, error: Error = SpecError, *, what: str = "file", max_bytes: int = MAX_BYTES, broken: str = "strict") -> str:
     """The text of a file.
 
     Args:
@@ -50,38 +52,57 @@ def read_text(path: object, error: Error = SpecError, *, what: str = "file", max
         error: class of the error.
         what: the kind of file, for the error: ``"run"``, ``"log"``.
         max_bytes: the largest size accepted [B].
+        broken: what is done with bytes that are not UTF-8: ``"strict"`` refuses them, ``"replace"`` marks them.
 
     Raises:
-        TrainsimError: no path, no such file, no regular file, one that is too large, can't be read, or is not UTF-8.
+        TrainsimError: what :func:`read_bytes` refuses, or a text that is not UTF-8.
 
     >>> read_text("no/such/run.toml", what="run")
     Traceback (most recent call last):
     trainsim.core.errors.SpecError: run='no/such/run.toml': there is no such file; give the path of an existing file
     """
-    if not isinstance(path, (str, os.PathLike)):
+    return decode(read_bytes(path, error, what=what, max_bytes=max_bytes), str(path), error, broken=broken)
+
+
+def read_bytes(path: object, error: Error = SpecError, *, what: str = "file", max_bytes: int = MAX_BYTES) -> bytes:
+    """The bytes of a regular file; a ``.gz`` file is unpacked, and bounded once more while it is.
+
+    Args:
+        path, error, what, max_bytes: as for :func:`read_text`.
+
+    Raises:
+        TrainsimError: no path, no such file, no regular file, one that is too large or can't be read.
+    """
+    if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
         raise error(what, path, "is not a path", f"give the path of a {what}", "wrong-type")
     shown = str(path)
     try:
-        file = Path(path)
+        file = Path(shown)
         regular = stat.S_ISREG(file.stat().st_mode)
         data = b""
         if regular:
-            with file.open("rb") as stream:
+            with gzip.open(file) if shown.endswith(".gz") else file.open("rb") as stream:
                 data = stream.read(max_bytes + 1)
     except (FileNotFoundError, NotADirectoryError):
         raise error(what, shown, "there is no such file", "give the path of an existing file", "not-found") from None
-    except (OSError, ValueError) as problem:  # ValueError: a path with a null character
+    except (OSError, ValueError, EOFError, zlib.error) as problem:  # ValueError: a path with a null character
         reason = getattr(problem, "strerror", None) or problem
         raise error(what, shown, f"can't be read ({reason})", "check the path and its permissions", "unreadable") from None
     if not regular:
         raise error(what, shown, "can't be read: it is not a regular file", f"give the path of a {what}", "unreadable")
     if len(data) > max_bytes:
         raise error(what, shown, f"is longer than {max_bytes:,} bytes", f"give a {what}", "too-large")
-    return decode(data, shown, error)
+    return data
 
 
-def decode(data: bytes, where: str, error: Error = SpecError) -> str:
+def decode(data: bytes, where: str, error: Error = SpecError, *, broken: str = "strict") -> str:
     """Bytes as UTF-8 text; a byte order mark is dropped.
+
+    Args:
+        data: the bytes.
+        where: the name of the text, for the error.
+        error: class of the error.
+        broken: as for :func:`read_text`.
 
     Raises:
         TrainsimError: another encoding, named where its mark gives it away.
@@ -94,7 +115,7 @@ def decode(data: bytes, where: str, error: Error = SpecError) -> str:
     if found is not None:
         raise error("encoding", found, f"is the encoding of {where}, which must be UTF-8", "save it as UTF-8", "encoding")
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8-sig", errors=broken)
     except UnicodeDecodeError as problem:
         line = data.count(b"\n", 0, problem.start) + 1
         byte = f"byte 0x{data[problem.start]:02x} in line {line}"
@@ -135,7 +156,7 @@ def parse_toml(text: str, where: str, error: Error = SpecError) -> dict[str, Any
     >>> parse_toml("tp = 8", "plan.toml")
     {'tp': 8}
     """
-    _bound(text, _TOML_STRING, where, error)
+    _bound(text, _TOML_STRING, where, error, STRICT)
     try:
         data = tomllib.loads(text)
     except (ValueError, RecursionError, TypeError) as problem:
@@ -167,26 +188,26 @@ def parse_json(text: str, where: str, error: Error = SpecError, rules: Rules = S
             found[key] = value
         return found
 
-    _bound(text, _JSON_STRING, where, error)
+    _bound(text, _JSON_STRING, where, error, rules)
     try:
-        data = json.loads(text, object_pairs_hook=once)
+        data = json.loads(text, object_pairs_hook=None if rules.long else once)
     except TrainsimError:
         raise
     except (ValueError, RecursionError) as problem:
         raise _broken("JSON", problem, where, error) from None
-    return plain(data, where, error, rules)
+    return data if rules.long else plain(data, where, error, rules)
 
 
 def _broken(language: str, problem: Exception, where: str, error: Error) -> TrainsimError:
     return error(where, "…", f"is not valid {language} ({str(problem)[:120]})", "mend the file; it may be cut short", "syntax")
 
 
-def _bound(text: str, strings: re.Pattern[str], where: str, error: Error) -> None:
+def _bound(text: str, strings: re.Pattern[str], where: str, error: Error, rules: Rules) -> None:
     """Refuse a text that would take a parser too long or too deep: its size, brackets, dotted keys and digits, outside strings."""
-    if len(text) > MAX_BYTES:
-        raise error(where, "…", f"is longer than {MAX_BYTES:,} characters", "give less at a time", "too-large")
+    if len(text) > (MAX_LOG_BYTES if rules.long else MAX_BYTES):
+        raise error(where, "…", f"is of {len(text):,} characters, too many", "give less at a time", "too-large")
     bare = strings.sub('""', text)
-    if sum(map(bare.count, "[{,")) > MAX_VALUES:
+    if not rules.long and sum(map(bare.count, "[{,")) > MAX_VALUES:
         raise error(where, "…", f"holds more than {MAX_VALUES:,} values", "give less at a time", "too-large")
     depth = deepest = 0
     for bracket in re.finditer(r"[\[{]|[\]}]", bare):

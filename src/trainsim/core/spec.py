@@ -18,7 +18,6 @@ from .errors import PathError, SpecError, did_you_mean
 from .registry import find_member, kind_of, members, resolve, trusting
 from .units import Arrays, Num, Unit, arrays_are
 from .validation_errors import explained, field_error
-from .values import check_text
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -46,9 +45,6 @@ class _SpecMeta(ModelMetaclass):
             known = ", ".join(sorted(members(cls)))
             raise SpecError(cls.__name__, fields, "is the face of a family, not a member", f"use one of: {known}", "unknown-kind")
         fields = dict(zip(cls.positional, args, strict=False)) | fields
-        for name, value in fields.items():
-            if type(value) is str:
-                check_text(value, name)
         try:
             return super().__call__(**fields)
         except ValidationError as error:

@@ -34,10 +34,12 @@ class Rules:
     Args:
         infinite: numbers that are NaN or infinite; a model's config may hold them where no size is meant.
         controls: control characters in texts that nobody prints, such as special tokens.
+        long: any number of values, none of them looked at: for what a machine wrote, bounded in size and depth alone.
     """
 
     infinite: bool = False
     controls: bool = False
+    long: bool = False
 
 
 STRICT = Rules()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..core.errors import BeliefError, EstimateError, PathError
 from ..core.spec import Batch
 from ..core.units import Num, human
+from ..core.values import real
 from ..run.estimate import Estimate, estimate
 from ..run.run import Run
 from ..uncertainty.beliefs.beliefs import Beliefs
@@ -73,9 +74,10 @@ def solve_for(
     >>> print(f"{solve_for(run, 'phases.pretrain.tokens', {'cost': budget, 'wall_days': 365}).value / 1e12:.3f}")
     14.800
     """
-    if not limits or not all(math.isfinite(limit) and limit > 0 for limit in limits.values()):
-        raise EstimateError("limits", dict(limits), "are no positive numbers", "give {'cost': 1.2e6, 'wall_days': 40}", "out-of-bounds")
-    if not 0 < probability < 1:
+    if not isinstance(limits, Mapping) or not limits:
+        raise EstimateError("limits", limits, "names no limit", "give {'cost': 1.2e6, 'wall_days': 40}", "wrong-type")
+    limits = {name: real(limit, f"limits.{name}", EstimateError, above=0.0) for name, limit in limits.items()}
+    if not 0 < real(probability, "probability", BeliefError) < 1:
         raise BeliefError(
             "probability", probability, "is no probability between 0 and 1, both excluded", "give probability=.8", "out-of-bounds"
         )

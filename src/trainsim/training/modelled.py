@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated
+
 from ..cluster.hardware import Cluster
 from ..cluster.stack import Stack
 from ..core.errors import EstimateError
 from ..core.ledger import Ledger
+from ..core.spec import by_id
 from ..core.units import Num
 from ..parallelism.shapes import shapes_of
 from ..step.breakdown import ledger_of
@@ -17,16 +20,20 @@ class Modelled(Efficiency):
     """Where time is computed, not told: ``GPU-s = step seconds · steps · accelerators``.
 
     Args:
-        stack: every number of the software stack, each with its tag; where all are priors the point says little: lay
-            ``catalog.stack_beliefs`` over it.
+        stack: every number of the software stack, each with its tag, or its id in the catalogue; where all are priors the point
+            says little: lay ``catalog.stack_beliefs`` over it.
 
     >>> import trainsim as ts
-    >>> Modelled(stack=ts.catalog.stack("deepseek-2024")).stack.architecture
+    >>> Modelled(stack="deepseek-2024").stack.architecture
     'hopper'
     """
 
-    stack: Stack
+    stack: Annotated[Stack, by_id("Stack")]
     time: Flow = "busy"  # type: ignore[misc]
+
+    if TYPE_CHECKING:
+
+        def __init__(self, *, stack: Stack | str, time: Flow = "busy") -> None: ...
 
     def notes(self, path: str, cluster: Cluster) -> tuple[str, ...]:
         """That its kernels are of another generation of chips, where they are."""

@@ -146,7 +146,12 @@ def step_backtest(rows: str | Path | Sequence[MeasuredStep]) -> StepBacktest:
     Raises:
         SpecError: no such file, or a file of another shape.
     """
-    steps = read_steps(rows) if isinstance(rows, str | Path) else list(rows)
+    if isinstance(rows, str | Path):
+        steps = read_steps(rows)
+    elif isinstance(rows, (list, tuple)) and all(isinstance(step, MeasuredStep) for step in rows):
+        steps = list(rows)
+    else:
+        raise SpecError("rows", rows, "is neither a path nor a list of measured steps", "give a .json or .csv file", "wrong-type")
     shipped = calibration()
     able: list[MeasuredStep] = []
     not_run: list[MeasuredStep] = []

@@ -1,47 +1,112 @@
-"""Tables of iteration times: the columns of a row as numbers, or which of them keeps it from being a step."""
+"""Tables of iteration times: CSV files with one configuration of a GPT model under Megatron-LM a row, on A100 machines."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from math import prod
-from typing import Any
+from typing import ClassVar
+
+from ...catalog.hardware import cluster as cluster_named
+from ...catalog.models import from_sizes
+from ...core.errors import SpecError
+from ...core.reading import parse_table
+from ...core.values import real, whole
+from ...parallelism.precision import recipe_of
+from ...step.layers import Layout
+from ..records import MeasuredStep
+from .measured_steps import StepTable
 
 DEGREES = ("tensor parallelism", "data parallelism", "pipeline parallelism")
-COLUMNS = (
-    "gpus", *DEGREES, "global batch", "micro batch", "hidden size", "attention heads", "layers", "sequence length", "iteration time (ms)",
-)  # fmt: skip
+COUNTS = ("gpus", *DEGREES, "hidden size", "attention heads", "layers")
+COLUMNS = (*COUNTS, "global batch", "micro batch", "sequence length", "iteration time (ms)")
 """Of a CSV file, in lower case and without a leading #; each a number."""
+LAYERS = ("hidden size", "attention heads", "sequence length", "tensor parallelism", "micro batch")
+"""Columns that say what a micro-batch asks of a chip in one layer."""
+SEVERAL_NODES_LINK = 12.5e9
+"""Bytes per second and accelerator between the nodes of the A100 iteration times: four 200 Gb/s cards for eight."""
+ONE_NODE_VOCABULARY = 50257
+"""Vocabulary of the one-node iteration times: the default of the repository that published them (vTrain, src/config.py), unpadded."""
+SEVERAL_NODES_VOCABULARY = 51200
+"""Vocabulary of the others, whose models are those of Narayanan et al. 2021 (arXiv:2104.04473), table 1."""
 
 
-def numbers_of(row: Mapping[str, Any]) -> tuple[dict[str, float], str]:
-    """The numbers of a row by column, and what keeps it from being a step; empty where nothing does.
+class IterationTimes(StepTable):
+    """A ``.csv`` file of iteration times."""
 
-    >>> numbers_of({"# GPUs": "8"})[1]
-    'tensor parallelism=None: is no number above 0; every row needs one'
+    ending: ClassVar[str] = ".csv"
+
+    def steps(self, text: str, name: str) -> list[MeasuredStep]:
+        """One step a row; a row that can't be read says why."""
+        stem = name.rpartition(".")[0]
+        found: list[MeasuredStep] = []
+        for i, (_, cells) in enumerate(parse_table(text, name)):
+            try:
+                found.append(_step(stem, i, numbers_of(cells)))
+            except SpecError as error:
+                found.append(MeasuredStep(f"{stem}:{i}", f"{stem}:{i}", stem, stem, 0.0, stem, why=str(error)))
+        return found
+
+
+def numbers_of(row: Mapping[str, str]) -> dict[str, float]:
+    """The numbers of a row by column.
+
+    Raises:
+        SpecError: a column without a number above 0, or degrees that can't be.
+
+    >>> numbers_of({"# GPUs": "8"})
+    Traceback (most recent call last):
+    trainsim.core.errors.SpecError: tensor parallelism=None: is missing; every row needs one
     """
-    cells = {k.strip().lstrip("# ").lower(): v for k, v in row.items() if k}  # a row may have more cells than the head
-    numbers = {name: number for name, text in cells.items() if name and (number := _number(text)) is not None}
-    return numbers, _odd(numbers, cells)
-
-
-def _number(text: Any) -> float | None:
-    try:
-        return float(text)
-    except (TypeError, ValueError):
-        return None
-
-
-def _odd(numbers: Mapping[str, float], row: Mapping[str, Any]) -> str:
-    """What keeps a row from being a step: a column without a number, or degrees that can't be; empty where nothing does."""
-    missing = next((name for name in COLUMNS if not numbers.get(name, 0.0) > 0), None)
-    if missing is not None:
-        return f"{missing}={row.get(missing)!r}: is no number above 0; every row needs one"
+    cells = {name.lstrip("# ").lower(): cell for name, cell in row.items() if name}
+    for name in COLUMNS:
+        if name not in cells:
+            raise SpecError(name, None, "is missing", "every row needs one", "missing")
+    numbers = {name: number for name, cell in cells.items() if (number := _number(cell)) is not None}
+    numbers |= {
+        name: float(whole(cells[name], name, least=1)) if name in COUNTS else real(cells[name], name, above=0.0) for name in COLUMNS
+    }
     gpus, tp, heads, layers = (int(numbers[name]) for name in ("gpus", "tensor parallelism", "attention heads", "layers"))
     product = int(prod(numbers[name] for name in DEGREES))
     if product != gpus:
-        return f"gpus={gpus}: is not tensor·data·pipeline parallelism, which is {product}"
+        raise SpecError("gpus", gpus, f"is not tensor·data·pipeline parallelism, which is {product}", "correct the row", "conflict")
     if heads % tp:
-        return f"tensor parallelism={tp}: does not divide attention heads={heads}"
-    if numbers["pipeline parallelism"] > layers:
-        return f"pipeline parallelism={numbers['pipeline parallelism']:g}: is above the model's {layers} layers"
-    return ""
+        raise SpecError("tensor parallelism", tp, f"does not divide attention heads={heads}", "correct the row", "conflict")
+    if (pp := int(numbers["pipeline parallelism"])) > layers:
+        raise SpecError("pipeline parallelism", pp, f"is above the model's {layers} layers", "correct the row", "out-of-bounds")
+    return numbers
+
+
+def _number(cell: str) -> float | None:
+    """A cell of any column as a number; columns that are not read tell configurations apart all the same."""
+    try:
+        return real(cell, "cell")
+    except SpecError:
+        return None
+
+
+def _step(stem: str, i: int, numbers: Mapping[str, float]) -> MeasuredStep:
+    """A row as what ran and how long a step took."""
+    gpus, tp, dp, pp, hidden = (int(numbers[name]) for name in ("gpus", *DEGREES, "hidden size"))
+    seconds, seq = numbers["iteration time (ms)"] / 1e3, numbers["sequence length"]
+    several = gpus > cluster_named("dgx-a100", 8).domain
+    vocabulary = SEVERAL_NODES_VOCABULARY if several else ONE_NODE_VOCABULARY
+    layers = int(numbers["layers"])
+    sizes = {
+        "hidden": hidden, "heads": int(numbers["attention heads"]), "ffn": 4 * hidden, "layers": layers,
+        "vocab": vocabulary, "gated": False, "tied": True,
+    }  # fmt: skip
+    layout = Layout(
+        gpus=float(gpus), tp=float(tp), dp=float(dp), ep=1.0, cp=1.0, micro_batch=numbers["micro batch"], pp=pp, vpp=1,
+        sequence_split=1.0, seq_len=seq, again=frozenset({"full"}), loss="vocab-parallel",
+        recipe=recipe_of("fp16"),
+    )  # fmt: skip
+    group = "A100 several nodes" if several else "A100 one node"
+    cluster = cluster_named("dgx-a100", gpus)
+    cluster = cluster.replace({"scale_out.bandwidth": SEVERAL_NODES_LINK}) if several else cluster
+    return MeasuredStep(
+        id=f"{stem}:{i}", name=f"{stem} {hidden}x{layers} tp{tp} dp{dp} pp{pp}", source=stem, group=group, seconds=seconds,
+        key=json.dumps({k: v for k, v in sorted(numbers.items()) if "time" not in k}),
+        model=from_sizes("gpt", sizes), layout=layout, batch=numbers["global batch"], cluster=cluster,
+        stack="megatron-2021", layers=json.dumps([numbers[name] for name in LAYERS]),
+    )  # fmt: skip

@@ -49,6 +49,9 @@ TORCHTITAN_POWER = 500.0
 
 def published_step(row: Mapping[str, Any]) -> MeasuredStep:
     """A row of published runs; the reason where it can't be modelled."""
+    for part in ("parallelism", "architecture"):
+        if not isinstance(row.get(part) or {}, Mapping):
+            return _unreadable(row, SpecError(part, row[part], "is not an object", 'give {"name": value}', "wrong-type"))
     name, layout, low = str(row.get("name", "?")), row.get("parallelism") or {}, _format(row)
     key = json.dumps(
         [row.get(k) for k in ("architecture", "gpu", "n_gpus", "seq_len", "global_batch_tokens")] + [layout, low, "MTP" in name],
@@ -57,8 +60,13 @@ def published_step(row: Mapping[str, Any]) -> MeasuredStep:
     base = MeasuredStep(id=str(row.get("id", name)), name=name, source=_source(row), group="", seconds=0.0, key=key, doubt=_doubt(row))
     try:
         return _known(base, row, layout, low)
-    except (TrainsimError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+    except (TrainsimError, KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         return replace(base, group="not modelled", why=str(error) or type(error).__name__)
+
+
+def _unreadable(row: Mapping[str, Any], error: TrainsimError) -> MeasuredStep:
+    name = str(row.get("name", "?"))
+    return MeasuredStep(id=str(row.get("id", name)), name=name, source=name, group="not modelled", seconds=0.0, key=name, why=str(error))
 
 
 def _known(base: MeasuredStep, row: Mapping[str, Any], parallel: Mapping[str, Any], low: str) -> MeasuredStep:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
-import json
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +14,9 @@ import numpy as np
 
 from ...cluster.hardware import Chip
 from ...cluster.profile import Products, Profile
-from ...core.errors import SpecError
+from ...core import reading
+from ...core.errors import SpecError, TrainsimError
+from ...core.values import Rules
 from .kernel_roles import Direction, Role, direction_of, role_of
 
 Work = tuple[Role | None, Direction | None]
@@ -245,16 +245,15 @@ def read_trace(path: str | Path) -> Trace:
     Raises:
         SpecError: no such file, a file of another shape, or one without kernels.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise SpecError("trace", str(path), "is not a file", "give a .json or .json.gz trace, or a .csv table of kernels", "conflict")
-    data = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+    text, name = reading.read_text(path, what="trace", max_bytes=reading.MAX_LOG_BYTES), Path(path).name
     try:
-        trace = _from_nsight(data.decode("utf-8")) if file.suffix == ".csv" else _from_kineto(json.loads(data))
+        trace = _from_nsight(text) if name.endswith(".csv") else _from_kineto(reading.parse_json(text, name, rules=Rules(long=True)))
+    except TrainsimError:
+        raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SpecError("trace", str(path), f"is not a profiler trace ({error})", "export it again from the profiler", "conflict") from None
+        raise SpecError("trace", str(path), f"is not a profiler trace ({error})", "export it again from the profiler", "syntax") from None
     if not trace.kernels:
-        raise SpecError("trace", str(path), "has no GPU kernels", "profile with GPU activities", "conflict")
+        raise SpecError("trace", str(path), "has no GPU kernels", "profile with GPU activities", "empty")
     return trace
 
 

@@ -141,7 +141,7 @@ class Config:
         groups = self.data.get("per_layer_config")
         self.asked.add("per_layer_config")
         if groups is not None and not isinstance(groups, Mapping):
-            raise self.fail("per_layer_config", "must be a group of layers", 'give {"0": {"head_dim": 64}}')
+            raise self.fail("per_layer_config", "must be a group of layers", 'give {"0": {"head_dim": 64}}', "wrong-type")
         for index, group in (groups or {}).items():
             if not str(index).isdigit() or int(index) >= layers or not isinstance(group, Mapping):
                 raise self.fail(
@@ -188,7 +188,7 @@ class Config:
         """
         number = self.size(*keys)
         if number > MAX_LAYERS:
-            raise self.fail(self.called(*keys), f"is above {MAX_LAYERS} layers", "check the config")
+            raise self.fail(self.called(*keys), f"is above {MAX_LAYERS} layers", "check the config", "out-of-bounds")
         return number
 
     def optional(self, *keys: str, default: int, why: str = "class default") -> int:
@@ -265,7 +265,7 @@ class Config:
         odd = next((word for word in value if not isinstance(word, str) or not allowed(word)), None)
         if odd is not None:
             shown = "a word of this family" if callable(known) else f"known: {', '.join(known)}"
-            raise self.fail(key, f"holds {reprlib.repr(odd)}", shown)
+            raise self.fail(key, f"holds {reprlib.repr(odd)}", shown, "unknown-name")
         return [str(word) for word in value]
 
     def per_layer(self, key: str, length: int) -> list[int] | None:
@@ -278,7 +278,7 @@ class Config:
             return None
         found = [self._whole(key, entry) for entry in self._list(key)]
         if any(i >= layers for i in found):
-            raise self.fail(key, f"names layer {max(found)} of {layers}", "layers count from 0")
+            raise self.fail(key, f"names layer {max(found)} of {layers}", "layers count from 0", "out-of-bounds")
         return found
 
     def _list(self, key: str, length: int | None = None) -> Sequence[Any]:
@@ -313,7 +313,9 @@ class Config:
     def at_most(self, key: str, value: int, other: str, bound: int) -> None:
         """Refuse a value above another key's."""
         if value > bound:
-            raise self.fail(key, f"{'' if self.has(key) else f'(default {value}) '}is above {other}={bound}", f"give at most {bound}")
+            raise self.fail(
+                key, f"{'' if self.has(key) else f'(default {value}) '}is above {other}={bound}", f"give at most {bound}", "out-of-bounds"
+            )
 
     def divides(self, key: str, value: int, other: str, whole: int) -> None:
         """Refuse a value that doesn't divide another key's."""

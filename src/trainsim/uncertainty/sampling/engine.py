@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -227,13 +228,18 @@ class Runner:
         return {name: Bins(size_key(values)) for name, values in pilot.items()}
 
 
+MOST_POINTS = 2**40
+"""Points of a simulation: more take years."""
+
+
 def _whole(value: Any) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def _check_points(n: Any, rtol: Any, budget: Any, replicates: Any) -> None:
-    if n is not None and (not _whole(n) or n < 1):
-        raise BeliefError("n", n, "is no positive whole number of points", "give n=2**16, or leave it out and give rtol=", "out-of-bounds")
+    if n is not None and (not _whole(n) or not 1 <= n <= MOST_POINTS):
+        rule = f"is not a number of points between 1 and {MOST_POINTS:,}"
+        raise BeliefError("n", n, rule, "give n=2**16, or leave it out and give rtol=", "out-of-bounds")
     if not (isinstance(rtol, (int, float)) and 0 < rtol < math.inf):
         raise BeliefError("rtol", rtol, "is no positive accuracy", "give rtol=1e-3 for a tenth of a percent", "out-of-bounds")
     if not _whole(replicates) or replicates < 2:
@@ -247,6 +253,8 @@ def _check_points(n: Any, rtol: Any, budget: Any, replicates: Any) -> None:
 def _check_rest(seed: Any, quantiles: Sequence[float]) -> None:
     if not _whole(seed) or seed < 0:
         raise BeliefError("seed", seed, "is no whole number >= 0", "give seed=1", "out-of-bounds")
+    if not isinstance(quantiles, (Sequence, np.ndarray)) or not all(isinstance(level, Real) for level in quantiles):
+        raise BeliefError("quantiles", quantiles, "is not a list of levels", "give levels such as [.05, .5, .95]", "wrong-type")
     if not all(0 < level < 1 for level in quantiles):
         raise BeliefError("quantiles", quantiles, "are not all between 0 and 1", "give levels such as [.05, .5, .95]", "out-of-bounds")
 

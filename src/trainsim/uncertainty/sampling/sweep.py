@@ -235,6 +235,8 @@ def pick(answers: Mapping[str, Any], name: str) -> Any:
 
 def _numbers(values: Any, name: str, count: int) -> Array:
     try:
+        if np.iscomplexobj(values):
+            raise TypeError
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
         raise BeliefError(
