@@ -15,6 +15,7 @@ from trainsim.auditing.audit import RUN_QUANTITIES
 from trainsim.auditing.checks import _FLEET, _JUDGES
 from trainsim.auditing.words import SEVERITY
 from trainsim.claims.claim import _BASES, _PREFIXES, DIMENSIONS
+from trainsim.testing import refused
 
 Subject = Any
 
@@ -165,10 +166,10 @@ def test_a_claim_on_a_subject_that_has_no_such_quantity_says_so(name: str) -> No
     if more:
         return
     wrong = fleet() if claim.quantity not in _FLEET else run()
-    with pytest.raises(ts.TrainsimError, match="subject=") as caught:
+    with refused(ts.TrainsimError, "conflict", "subject") as caught:
         ts.audit(claim, wrong)
-    assert "give subject=" in caught.value.remedy
-    with pytest.raises(ts.TrainsimError, match="is no subject of a claim"):
+    assert "give subject=" in caught.error.remedy
+    with refused(ts.TrainsimError, "conflict", "subject"):
         ts.audit(claim, "ours")  # type: ignore[arg-type]
 
 
@@ -254,7 +255,7 @@ def test_a_comparison_puts_both_sides_at_one_scope() -> None:
     assert other == pytest.approx([1 / high, 1 / mid, 1 / low], rel=0.02)
     nobody = ts.audit(said.replace({"versus": "gpt-4", "value": 18}))
     assert nobody.number == nobody.words == "CANNOT BE JUDGED"
-    with pytest.raises(ts.TrainsimError, match="times of whose"):
+    with refused(ts.TrainsimError, "missing", "versus"):
         ts.audit(said.replace({"versus": ""}))
 
 
@@ -284,9 +285,9 @@ def test_another_days_market_is_another_verdict() -> None:
 
 @pytest.mark.parametrize("date", ["March 2025", "2025-13-01", "20250"])
 def test_a_date_is_an_iso_day(date: str) -> None:
-    with pytest.raises(ts.TrainsimError, match="ISO day"):
+    with refused(ts.TrainsimError, "wrong-type", "claim.date"):
         ts.audit(ts.Claim("cost", 1.0, unit="USD", date=date), run())
-    with pytest.raises(ts.TrainsimError, match="ISO day"):
+    with refused(ts.TrainsimError, "wrong-type", "as_of"):
         ts.audit(ts.Claim("cost", 1.0, unit="USD"), run(), as_of=date)
 
 

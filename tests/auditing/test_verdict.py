@@ -10,6 +10,7 @@ import pytest
 
 import trainsim as ts
 from trainsim.auditing.words import word_at, word_for_rounding
+from trainsim.testing import refused
 
 SIX = "deepseek-v3-6m"
 
@@ -68,7 +69,7 @@ def test_an_implied_utilisation_above_one_is_a_verdict() -> None:
     assert verdict.number == "IMPOSSIBLE"
     assert verdict.check("physics").word == "IMPOSSIBLE"
     assert "can't do that much work" in str(verdict)
-    with pytest.raises(ts.TrainsimError, match="<= 1"):
+    with refused(ts.TrainsimError, "out-of-bounds", "mfu"):
         ts.MFU(1.95)
 
 
@@ -88,7 +89,7 @@ def test_the_same_value_in_another_unit_has_the_same_verdict(value: float, unit:
 
 def test_a_unit_of_another_dimension_is_an_error() -> None:
     for unit in ("GPU-h", "token", "EUR", ""):
-        with pytest.raises(ts.TrainsimError, match="can't measure cost"):
+        with refused(ts.TrainsimError, "unit-mismatch", "unit"):
             ts.audit(ts.catalog.claim(SIX).replace({"unit": unit}))
 
 
@@ -140,7 +141,7 @@ def test_rounding_is_no_fault(stated: float, computed: float, word: str) -> None
 
 
 def test_a_check_that_was_not_made_is_named() -> None:
-    with pytest.raises(ts.TrainsimError, match="made: arithmetic, physics, hours"):
+    with refused(ts.TrainsimError, "missing", "check"):
         audited().check("vibes")
 
 

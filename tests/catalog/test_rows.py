@@ -12,6 +12,7 @@ from trainsim.catalog.evidence import GENERATIONS
 from trainsim.catalog.hardware import check_chips
 from trainsim.catalog.rows import EVIDENCE, GRADES, PUBLISHED, lineage, make_row, read_rows, read_table, sources
 from trainsim.core.errors import CatalogError
+from trainsim.testing import refused
 
 
 @pytest.mark.parametrize("file", ["chips", "clusters", "models", "runs", "prices", "rents", "priors", "claims"])
@@ -141,7 +142,7 @@ def test_the_loader_refuses_what_has_no_reference() -> None:
     whole = '[x]\nsource = ["v3-report"]\ndate = "2024-12-26"\ngrade = "vendor"\nevidence = "found"\npeak = 1.0\n'
     assert read_rows("chips", whole)["x"]["peak"] == 1.0
     for line in whole.splitlines()[1:5]:
-        with pytest.raises(ts.TrainsimError, match="no number without a reference"):
+        with refused(ts.TrainsimError, "missing"):
             read_rows("chips", whole.replace(line + "\n", ""))
-    with pytest.raises(ts.TrainsimError, match="did you mean 'peak'"):
+    with refused(ts.TrainsimError, "unknown-name", "chips/x.peek"):
         _ = read_rows("chips", whole)["x"]["peek"]

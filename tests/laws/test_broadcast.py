@@ -12,7 +12,7 @@ import pytest
 
 import trainsim as ts
 from trainsim.cluster.collectives import Fabric
-from trainsim.core.spec import members
+from trainsim.core.registry import members
 from trainsim.parallelism.schedules.known import schedules
 from trainsim.parallelism.schedules.schedule import Schedule
 from trainsim.testing.laws import Function, Samples, check_broadcast, numeric_functions

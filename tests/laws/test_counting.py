@@ -19,7 +19,7 @@ from trainsim.model.layers import Block, Layers
 from trainsim.model.masks import Bidirectional, Causal, Chunked, Mask, SlidingWindow, WithinChunk
 from trainsim.model.ops import Entry, UnknownOpError, compile_ops
 from trainsim.model.transformer import Model
-from trainsim.testing import hf_configs
+from trainsim.testing import hf_configs, refused
 from trainsim.testing.parts import sees
 
 SIZE = st.integers(1, 12)
@@ -107,7 +107,7 @@ def test_documents_that_are_none_are_refused(lengths: Any, weights: Any) -> None
 
 @pytest.mark.parametrize("bad", [{"seq_len": 0}, {"seq_len": 8, "document_length": 0.0}, {"seq_len": -4.0}])
 def test_lengths_under_a_token_are_refused(bad: dict[str, Any]) -> None:
-    with pytest.raises(SpecError, match="must be >= 1"):
+    with refused(SpecError, "out-of-bounds"):
         ts.flops_per_token(model(), **bad)
 
 
@@ -175,5 +175,5 @@ def test_a_letter_outside_the_alphabet_is_refused() -> None:
     class Mystery:
         name = "mystery"
 
-    with pytest.raises(UnknownOpError, match="no letter"):
+    with refused(UnknownOpError, "invalid", "mystery"):
         compile_ops([Entry(("layer", "mystery"), 1, Mystery())])  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import trainsim as ts
 from trainsim.core.ledger import tree
-from trainsim.testing import small_ledgers
+from trainsim.testing import refused, small_ledgers
 
 factors = st.floats(1e-3, 1e3)
 NEAR = 1e-12
@@ -87,9 +87,9 @@ def test_draws_are_scaled_one_by_one(bill: ts.Ledger, factor: float, n: int) -> 
 
 @given(small_ledgers("USD"), small_ledgers("h"))
 def test_units_never_mix(dollars: ts.Ledger, hours: ts.Ledger) -> None:
-    with pytest.raises(ts.TrainsimError, match="can't be added to USD"):
+    with refused(ts.TrainsimError, "unit-mismatch"):
         _ = dollars + hours
-    with pytest.raises(ts.TrainsimError, match="part of a ledger in USD"):
+    with refused(ts.TrainsimError, "unit-mismatch", "hours"):
         ts.Ledger("USD", {"hours": hours})
     assert dollars != hours
 
@@ -98,11 +98,11 @@ def test_a_ledger_never_changes_and_says_what_it_has() -> None:
     bill = ts.Ledger("USD", {"rent": {"pretrain": 5.0}, "power": 1.0})
     with pytest.raises(AttributeError, match="never changes"):
         bill.unit = "EUR"
-    with pytest.raises(ts.TrainsimError, match=r"did you mean 'rent\.pretrain'"):
+    with refused(ts.TrainsimError, "unknown-path", "rent.pretrian"):
         bill.part("rent.pretrian")
-    with pytest.raises(ts.TrainsimError, match="a line in one ledger and a group"):
+    with refused(ts.TrainsimError, "unit-mismatch", "rent"):
         _ = bill + ts.Ledger("USD", {"rent": 5.0})
-    with pytest.raises(ts.TrainsimError, match="may not hold a dot"):
+    with refused(ts.TrainsimError, "invalid", "a.b"):
         ts.Ledger("USD", {"a.b": 1.0})
     assert "pretrain" in str(bill)
     assert "100.0%" in bill.table()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trainsim as ts
-from trainsim.testing import numbers_in, small_runs
+from trainsim.testing import numbers_in, refused, small_runs
 
 
 class Leg(ts.Spec):
@@ -107,7 +107,7 @@ def test_a_batch_is_neither_compared_nor_hashed_nor_saved() -> None:
     assert batch.n == 2
     assert batch.spec.speed == 50.0
     for act in (lambda: batch.spec == batch.spec, lambda: hash(batch.spec), batch.spec.to_dict):
-        with pytest.raises(ts.TrainsimError, match="draws"):
+        with refused(ts.TrainsimError, "not-scalar", "Trip"):
             act()
 
 

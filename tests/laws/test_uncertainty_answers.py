@@ -153,7 +153,7 @@ def test_shapley_effects_of_a_correlated_sum_are_the_closed_form(rho: float, sd:
 
 
 def test_an_output_that_does_not_vary_has_no_shares() -> None:
-    with pytest.raises(BeliefError, match="does not vary"):
+    with refused(BeliefError, "infeasible", "value"):
         sensitivity(Pair(), NORMALS, lambda pair: 3.0 + 0 * pair.x)
 
 

@@ -248,7 +248,7 @@ def test_every_family_refuses_what_it_has_no_shape_for(config: dict[str, Any], w
 
 @pytest.mark.parametrize("kind", sorted(UNFIT))
 def test_what_does_not_fit_is_refused_by_name(kind: str) -> None:
-    with pytest.raises(ConfigError, match=r"does not fit: .*adding-a-family"):
+    with refused(ConfigError, "unsupported", "config.model_type"):
         ts.from_hf(SMALL | {"model_type": kind})
 
 
@@ -260,9 +260,9 @@ def test_files_cut_short_are_refused(tmp_path: Path, text: str) -> None:
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(ConfigError):
         ts.from_hf(path)
-    with pytest.raises(ConfigError, match="no such file"):
+    with refused(ConfigError, "not-found", "other.json"):
         ts.from_hf(tmp_path / "other.json")
-    with pytest.raises(ConfigError, match="neither a path"):
+    with refused(ConfigError, "wrong-type", "config"):
         ts.from_hf(3)
 
 

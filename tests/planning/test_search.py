@@ -20,6 +20,7 @@ from trainsim.planning.problem import setting_of
 from trainsim.planning.ranking import pareto
 from trainsim.planning.search import reasons_of
 from trainsim.planning.space import AXES, structures, values_of
+from trainsim.testing import refused
 from trainsim.testing.searches import NARROW, dense, run, sparse
 
 CASES = {"dense": run(dense()), "sparse": run(sparse(), gpus=12)}
@@ -176,19 +177,17 @@ def test_ranking_under_beliefs_is_that_of_quantiles_one_by_one() -> None:
 
 
 def test_what_cannot_be_says_what_comes_nearest() -> None:
-    with pytest.raises(
-        EstimateError, match=r"none of the .* possible layouts fits in 1 GB; nearest: .* GB with .*tp=|nearest: .* GB with "
-    ):
+    with refused(EstimateError, "infeasible", "gpus"):
         ts.search_plans(run(dense(), 1e9), space=NARROW)
-    with pytest.raises(EstimateError, match=r"no layout .* is possible: tp does not divide model\.heads=8"):
+    with refused(EstimateError, "infeasible", "plan"):
         ts.search_plans(run(dense()), space={"tp": (3,)})
-    with pytest.raises(SpecError, match="did you mean 'micro_batch'"):
+    with refused(SpecError, "unknown-field", "space.micro_batches"):
         ts.search_plans(run(dense()), space={"micro_batches": (1,)})
-    with pytest.raises(SpecError, match="follows from gpus"):
+    with refused(SpecError, "conflict", "space.dp"):
         ts.search_plans(run(dense()), space={"dp": (1,)})
-    with pytest.raises(SpecError, match="did you mean 'megatron'"):
+    with refused(SpecError, "unknown-name", "framework"):
         ts.search_plans(run(dense()), framework="megatrom")
-    with pytest.raises(EstimateError, match="names no software stack"):
+    with refused(EstimateError, "missing", "efficiency"):
         ts.search_plans(run(dense()).replace({"efficiency": ts.MFU(0.4)}))
 
 

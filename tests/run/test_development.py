@@ -19,6 +19,7 @@ from trainsim.model.layers import Block, Layers
 from trainsim.model.transformer import Model
 from trainsim.run.development import Data, Development, Line, People, estimate_development
 from trainsim.run.estimate import estimate
+from trainsim.testing import refused
 from trainsim.training.efficiency import BusyHours
 from trainsim.training.phases import Phase
 from trainsim.training.reliability import Goodput
@@ -167,32 +168,32 @@ def test_scaling_every_price_scales_every_dollar(rent: float, pay: float, experi
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"lines": []}, r"lines=\[\]: hold no final run; give at least one Line"),
-        ({"lines": [Line(name="a", run=run(1e6)), Line(name="a", run=run(1e6))]}, r"lines=.*two items named 'a'"),
-        ({"price": None}, r"lines\.v3\.run\.price=None: is not given; give it, or price="),
-        ({"experiments": 0.5}, r"experiments=0.5: must be >= 1"),
+        ({"lines": []}, ("too-few-data", "lines")),
+        ({"lines": [Line(name="a", run=run(1e6)), Line(name="a", run=run(1e6))]}, ("duplicate", "lines")),
+        ({"price": None}, ("missing", "lines.v3.run.price")),
+        ({"experiments": 0.5}, ("out-of-bounds", "experiments")),
         (
             {"experiments": 2.0, "lines": [Line(name="a", run=run(1e6)), Line(name="x", run=run(1), contents="experiment")]},
-            r"experiments=2.0: .*paid twice",
+            ("duplicate", "experiments"),
         ),
         (
             {"failed": 0.1, "lines": [Line(name="a", run=run(1e6)), Line(name="x", run=run(1), contents="failed")]},
-            r"failed=0.1: .*paid twice",
+            ("duplicate", "failed"),
         ),
     ],
 )
-def test_bad_input(changes: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(SpecError, match=complaint):
+def test_bad_input(changes: dict[str, Any], complaint: tuple[str, str]) -> None:
+    with refused(SpecError, *complaint):
         v3_and_r1(**changes)
 
 
 def test_a_final_run_is_whole() -> None:
-    with pytest.raises(SpecError, match=r"completed=0.5: is below 1 for a final run"):
+    with refused(SpecError, "out-of-bounds", "completed"):
         Line(name="a", run=run(1e6), completed=0.5)
 
 
 def test_a_wrong_path_says_what_was_meant() -> None:
-    with pytest.raises(PathError, match="did you mean"):
+    with refused(PathError, "unknown-field", "people.head_count"):
         v3_and_r1(people=PEOPLE).replace({"people.head_count": 3.0})
 
 

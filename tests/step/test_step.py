@@ -18,6 +18,7 @@ from trainsim.parallelism.schedules.known import schedule_of, schedules
 from trainsim.parallelism.schedules.schedule import Schedule, order
 from trainsim.step.breakdown import slot_time
 from trainsim.step.step import layout_of, step_of, step_of_plan
+from trainsim.testing import refused
 from trainsim.testing.schedules import virtual_stages
 
 STACK = "mcore-hopper"
@@ -207,7 +208,7 @@ def test_both_copies_of_a_dualpipe_stage_sum_its_gradients() -> None:
 @pytest.mark.parametrize("name", [name for name in ts.catalog.rows("clusters") if name.startswith("tpu")])
 def test_a_torus_is_refused_with_what_to_do(name: str) -> None:
     made = run(ts.Plan(zero=3)).replace({"cluster": ts.catalog.cluster(name, 64)})
-    with pytest.raises(EstimateError, match=r"cluster\.scale_up\.topology='torus': is a torus.*efficiency=ts\.MFU"):
+    with refused(EstimateError, "unsupported", "cluster.scale_up.topology"):
         ts.step_time(made)
     told = made.replace({"efficiency": ts.MFU(0.5, peak="bf16")})
     assert float(np.asarray(ts.estimate(told).busy_gpu_hours)) > 0
@@ -269,7 +270,7 @@ def test_a_ranks_slots_are_those_of_its_timeline() -> None:
         assert float(np.asarray(slot_time(made, rank=rank).part("bubble").total)) == pytest.approx(
             float(np.asarray(drawn.bubble(rank)).item()), rel=1e-9
         )
-    with pytest.raises(EstimateError, match="is no rank of a pipeline of 4"):
+    with refused(EstimateError, "unknown-name", "rank"):
         slot_time(made, rank=4)
 
 

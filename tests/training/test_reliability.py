@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from trainsim.core.errors import EstimateError, SpecError
 from trainsim.core.spec import Batch
+from trainsim.testing import refused
 from trainsim.training.failure_laws import Exponential, FailureLaw, LogNormal, Weibull, segments_kept
 from trainsim.training.reliability import Failures, Goodput, YoungDaly, best_interval, useful_share
 
@@ -150,7 +151,7 @@ def test_the_first_order_rule_meets_the_exact_one_where_failures_are_rare(gpus: 
 @pytest.mark.parametrize(("setting", "gpus"), [("middle", 16_384), ("slow", 16_384), ("fast", 50_000), ("slow", 100_000)])
 def test_the_first_order_rule_refuses_outside_its_domain(setting: str, gpus: int) -> None:
     save, restart = SETTINGS[setting]
-    with pytest.raises(EstimateError, match=r"first-order rule does not hold .* use ts\.Failures"):
+    with refused(EstimateError, "unsupported", "reliability.period_over_mtbf"):
         YoungDaly(failures_per_gpu_day=LLAMA3_RATE, checkpoint_seconds=save, restart_seconds=restart).expected_goodput(gpus)
 
 
@@ -194,17 +195,17 @@ def test_a_tiny_checkpoint_costs_nearly_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "rule"),
+    ("field", "value"),
     [
-        ("failures_per_gpu_day", 0, "must be > 0"),
-        ("checkpoint_seconds", 0, "must be > 0"),
-        ("restart_seconds", -1, "must be >= 0"),
-        ("interval_seconds", 0, "must be > 0"),
-        ("straggler_slowdown", -0.1, "must be >= 0"),
+        ("failures_per_gpu_day", 0),
+        ("checkpoint_seconds", 0),
+        ("restart_seconds", -1),
+        ("interval_seconds", 0),
+        ("straggler_slowdown", -0.1),
     ],
 )
-def test_bad_input_names_path_value_rule_remedy(field: str, value: float, rule: str) -> None:
-    with pytest.raises(SpecError, match=rf"{field}=.*{rule}"):
+def test_bad_input_names_path_value_rule_remedy(field: str, value: float) -> None:
+    with refused(SpecError, "out-of-bounds", field, value=value):
         failures("fast", **{field: value})
 
 

@@ -11,6 +11,7 @@ from scipy import special
 from trainsim.core.errors import BeliefError
 from trainsim.core.ledger import Ledger
 from trainsim.core.units import Num
+from trainsim.testing import refused
 from trainsim.uncertainty.analysis.comparison import difference
 from trainsim.uncertainty.analysis.inverse import what_must_be_true
 from trainsim.uncertainty.beliefs.beliefs import Beliefs
@@ -182,7 +183,7 @@ def test_the_oracle_has_the_published_digits_and_checks_a_simulation() -> None:
 
 
 def test_the_oracle_refuses_what_is_no_product() -> None:
-    with pytest.raises(BeliefError, match="is no product"):
+    with refused(BeliefError, "wrong-type", "check"):
         simulate(Bench(), BELIEFS, lambda s: s.price + s.mfu, n=1024).check()
 
 
@@ -213,5 +214,5 @@ def test_a_difference_carries_its_own_error() -> None:
 
 
 def test_an_interval_of_no_width_is_refused() -> None:
-    with pytest.raises(BeliefError, match="do not rise"):
+    with refused(BeliefError, "out-of-bounds", "interval"):
         ci90(2.0, 2.0)

@@ -20,6 +20,7 @@ from trainsim.catalog.recipes import recipes
 from trainsim.catalog.rows import Row, find, rows
 from trainsim.catalog.settings import settings_evidence
 from trainsim.core.errors import CatalogError
+from trainsim.testing import refused
 from trainsim.validation.rl_hindcast import KINDS, ReinforcementBacktest, coverage, median_width, reinforcement_backtest
 
 DAY = dt.date(2025, 9, 16)
@@ -123,7 +124,7 @@ def test_a_labs_rows_are_one_witness(written: Any) -> None:
     assert after.levels == pytest.approx(before.levels)
     assert after.labs == before.labs == 4
     written(*base[:2])
-    with pytest.raises(CatalogError, match="labs had told it"):
+    with refused(CatalogError, "too-few-data", "catalog.reinforcement.steps_per_rollout"):
         settings_evidence("steps_per_rollout", DAY)
 
 

@@ -166,7 +166,7 @@ def _peak(part: Chip) -> float:
     peak = part.peak.fp16 if part.peak.bf16 is None else part.peak.bf16
     if peak is None:
         rule = "has no dense 16-bit peak, which rent is predicted from"
-        raise CatalogError("cluster.chip.peak.bf16", part.name, rule, "give the chip its peak, or price its own belief")
+        raise CatalogError("cluster.chip.peak.bf16", part.name, rule, "give the chip its peak, or price its own belief", "conflict")
     return float(np.max(peak))
 
 

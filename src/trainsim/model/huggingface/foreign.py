@@ -141,7 +141,7 @@ def _mistral(data: Mapping[str, Any], name: str) -> dict[str, Any]:
         made["model_type"] = "mixtral"
         if unread := set(experts) - {"num_experts", "num_experts_per_tok"}:
             raise ConfigError(
-                f"{name}.moe.{min(unread)}", experts[min(unread)], "is not mapped for this kind of file", "give the config.json"
+                f"{name}.moe.{min(unread)}", experts[min(unread)], "is not mapped for this kind of file", "give the config.json", "conflict"
             )
     window = {} if made["model_type"] == "llama" else {"sliding_window": None}
     return {"tie_word_embeddings": False, "head_dim": None, **window, **made}
@@ -164,7 +164,11 @@ def _meta(data: Mapping[str, Any], name: str) -> dict[str, Any]:
     width = int(stretched * int(2 * 4 * hidden / 3))
     if isinstance(made.get("vocab_size"), int) and made["vocab_size"] < 0:
         raise ConfigError(
-            f"{name}.vocab_size", made["vocab_size"], "is left to the tokenizer", "write its number of words (32000 for Llama 2)"
+            f"{name}.vocab_size",
+            made["vocab_size"],
+            "is left to the tokenizer",
+            "write its number of words (32000 for Llama 2)",
+            "conflict",
         )
     heads = made.get("num_attention_heads")
     return {
