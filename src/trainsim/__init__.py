@@ -80,7 +80,6 @@ from .parallelism.optimizer import AdamW as AdamW
 from .parallelism.optimizer import AdamW8bit as AdamW8bit
 from .parallelism.optimizer import Muon as Muon
 from .training.phases import Phase as Phase
-from .gpu_memory.peak import fits as fits
 from .parallelism.plan import Plan as Plan
 from .parallelism.precision import Precision as Precision
 from .training.reliability import Failures as Failures
@@ -95,6 +94,8 @@ from .cost.pricing import Rental as Rental
 from .cost.pricing import Site as Site
 
 # the journey
+from .run.memory import fits as fits
+from .run.memory import memory as memory
 from .run.run import Run as Run
 from .run.run import load as load
 from .run.estimate import Estimate as Estimate
@@ -137,7 +138,7 @@ if _TYPE_CHECKING:
     from .cluster.stack import Stack as Stack
     from .parallelism.schedules.events import Times as Times
     from .parallelism.schedules.waiting import pipeline_timeline as pipeline_timeline
-    from .step.breakdown import step_time as step_time
+    from .run.step_time import step_time as step_time
     from .calibration.readers.traces import read_trace as read_trace
     from .calibration.update import calibrate as calibrate
     from .calibration.diagnose import diagnose as diagnose
@@ -203,7 +204,7 @@ _LAZY = {
     "Stack": ".cluster.stack:Stack",
     "Times": ".parallelism.schedules.events:Times",
     "pipeline_timeline": ".parallelism.schedules.waiting:pipeline_timeline",
-    "step_time": ".step.breakdown:step_time",
+    "step_time": ".run.step_time:step_time",
     "calibrate": ".calibration.update:calibrate",
     "read_trace": ".calibration.readers.traces:read_trace",
     "diagnose": ".calibration.diagnose:diagnose",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import trainsim as ts
-from trainsim.gpu_memory.peak import memory
+from trainsim.run.memory import memory
 
 LAYOUTS: dict[str, dict[str, Any]] = {
     "dualpipe": {"pp": 16, "ep": 64, "zero": 1, "schedule": "dualpipe", "precision": "fp8-deepseek"},

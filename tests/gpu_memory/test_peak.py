@@ -12,14 +12,16 @@ import trainsim as ts
 from trainsim.core.errors import EstimateError, SpecError
 from trainsim.core.ledger import Ledger
 from trainsim.core.spec import Batch
+from trainsim.gpu_memory.fit import SPREAD, fit_of
 from trainsim.gpu_memory.in_flight import held_by_rank
-from trainsim.gpu_memory.peak import CONTEXT, fits, memory, rank_memory
+from trainsim.gpu_memory.peak import CONTEXT, rank_memory
 from trainsim.model.attention.grouped_query import GroupedQueryAttention
 from trainsim.model.feedforward import PlainMLP
 from trainsim.model.layers import Block, Layers
 from trainsim.model.transformer import Model
-from trainsim.parallelism.degrees import Degrees
+from trainsim.parallelism.layout import Degrees
 from trainsim.parallelism.plan import Plan
+from trainsim.run.memory import fits, memory
 from trainsim.testing import refused
 from trainsim.testing.peaks import PublishedPeak, peaks, table
 
@@ -34,8 +36,8 @@ def gpt(heads: int, head_dim: int, layers: int = 2) -> Model:
 
 def layer_bytes(model: Model, tp: int, s: int, b: int, **fields: Any) -> float:
     plan = Plan(tp=tp, micro_batch=b, attention="unfused", dropout="on", **fields)
-    degrees = Degrees(float(tp), 1.0, 1.0, 1.0, float(tp), 1.0, float(b), float(s), 1.0)
-    return float(rank_memory(model, plan, degrees)[0].part("activations.dense").total) / model.layers
+    degrees = Degrees(tp=float(tp), dp=1.0, ep=1.0, cp=1.0, expert_tp=float(tp), micro_batch=float(b), seq_len=float(s))
+    return float(rank_memory(model, plan, degrees, 1.0)[0].part("activations.dense").total) / model.layers
 
 
 @given(st.sampled_from([8, 16, 64]), st.sampled_from([32, 64, 128]), st.sampled_from([1, 2, 4, 8]), st.integers(1, 4096), st.integers(1, 8))
@@ -53,8 +55,8 @@ def test_activations_of_a_gpt_layer_are_those_of_the_paper(a: int, head_dim: int
 
 def test_flash_attention_keeps_no_scores() -> None:
     plan = Plan(recompute="none", dropout="off")
-    degrees = Degrees(1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2048.0, 1.0)
-    fused = rank_memory(gpt(16, 64), plan, degrees)[0].part("activations.dense").total
+    degrees = Degrees(tp=1.0, dp=1.0, ep=1.0, cp=1.0, micro_batch=1.0, seq_len=2048.0)
+    fused = rank_memory(gpt(16, 64), plan, degrees, 1.0)[0].part("activations.dense").total
     assert fused == pytest.approx(2 * 2048 * (32 * 1024 + 4 * 16))  # 32 h without masks, and a logarithm to a head
 
 
@@ -103,13 +105,13 @@ PUBLISHED_RECOMPUTE = {"recompute": "selective", "recompute_parts": ("norms", "q
 def test_deepseek_v3_fits_as_it_was_trained_and_not_without_recompute() -> None:
     ledger = memory(v3(**PUBLISHED_RECOMPUTE))
     assert len(ledger.parts) == 16
-    verdict = fits(ledger, 80e9)
-    assert verdict.fits
-    assert 0 < float(verdict.spare) < 25e9
-    refused = fits(memory(v3(precision="bf16")), 80e9, v3(precision="bf16").plan)
-    assert not refused.fits
-    assert "activations" in str(refused)
-    assert refused.cuts
+    found = fits(v3(**PUBLISHED_RECOMPUTE))
+    assert (found.word, found.capacity) == ("tight", 80e9)
+    assert 0 < found.spare < 25e9
+    assert found.used[1] == pytest.approx(SPREAD[1] * max(float(ledger.part(rank).total) for rank in ledger))
+    refused = fits(v3(precision="bf16"))
+    assert refused.word == "does not fit"
+    assert any("activations" in cut for cut in refused.cuts)
 
 
 def test_dualpipe_holds_one_micro_batch_more_than_ranks_over_two_stages() -> None:
@@ -133,11 +135,11 @@ def test_micro_batches_under_way_are_those_of_the_papers(plan: Plan, held: list[
 def test_tied_and_shared_matrices_are_held_once_by_a_rank() -> None:
     own = ts.Model(**{**gpt(8, 32).to_dict(), "stack": gpt(8, 32).stack, "head": {"weights": "own"}})
     tied = ts.Model(**{**gpt(8, 32).to_dict(), "stack": gpt(8, 32).stack, "head": {"weights": "tied"}})
-    degrees = Degrees(1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 128.0, 4.0)
+    degrees = Degrees(tp=1.0, dp=1.0, ep=1.0, cp=1.0, micro_batch=1.0, seq_len=128.0)
     table = 2 * own.vocab * own.hidden
 
     def weights(model: Model, pp: int) -> float:
-        return float(sum(r.part("weights").total for r in rank_memory(model, Plan(pp=pp), degrees)))
+        return float(sum(r.part("weights").total for r in rank_memory(model, Plan(pp=pp), degrees, 4.0)))
 
     assert weights(own, 1) - weights(tied, 1) == pytest.approx(table)
     assert weights(own, 2) == pytest.approx(weights(tied, 2))
@@ -153,9 +155,17 @@ def test_what_is_missing_is_named() -> None:
         memory(v3(recompute="selective", recompute_parts=("normz",)))
 
 
-def test_a_verdict_speaks() -> None:
-    assert str(fits(Ledger("B", {"rank-0": {"weights": 50e9}}), 80e9)) == "fits, 30.0 GB to spare on rank-0"
+@pytest.mark.parametrize(("used", "word"), [(50e9, "fits"), (75e9, "tight"), (90e9, "does not fit")])
+def test_the_word_follows_from_what_published_peaks_used(used: float, word: str) -> None:
+    found = fit_of(Ledger("B", {"rank-0": {"weights": used}, "rank-1": {"weights": 1e9}}), 80e9)
+    assert (found.word, found.rank) == (word, "rank-0")
+    assert bool(found.cuts) == (word != "fits")
     assert CONTEXT > 0
+
+
+def test_the_spread_is_that_of_the_published_peaks() -> None:
+    ratios = [peak.measured / peak.modelled for peak in peaks()]
+    assert np.quantile(ratios, (0.05, 0.5, 0.95)) == pytest.approx(SPREAD, abs=0.01)
 
 
 def test_bytes_of_draws_are_those_of_each_alone() -> None:

@@ -29,9 +29,14 @@ EXEMPT = {
     "parallelism.plan.check_plan": "takes structure, gives nothing",
     "parallelism.plan.micro_batches": "counts the micro-batches of one batch, or says that it can't be split",
     "frameworks.": "writes a command line",
-    "step.breakdown.needed_stack": "gives the stack that a run names",
+    "run.inputs.": "takes a run apart, or says what it lacks",
+    "gpu_memory.fit.": "judges the fullest rank of a ledger",
+    "step.host.dispatcher_of": "gives a word",
+    "step.host.attention_of": "gives a word",
+    "run.memory.fits": "judges the fullest rank of a ledger",
     "cluster.profile.fit_stack": "fits one stack to what one card measured, by least squares: its answer is one point",
     "calibration.update.": "lays its own draws over a run",
+    "calibration.trace_update.": "fits a stack to one trace: its answer is one point",
     "calibration.diagnose.": "lays its own draws over a run",
     "cost.energy.card_block": "writes a text",
     "inference.what_must_be_true": "lays the draws itself",
@@ -126,7 +131,7 @@ def plan() -> ts.Plan:
 
 
 def degrees() -> Any:
-    return lazily("parallelism.degrees:degrees_of", plan(), 64, 4096.0, 1024.0)()
+    return lazily("parallelism.layout:degrees_of", plan(), 64, 4096.0)()
 
 
 def recipe() -> Any:
@@ -143,7 +148,7 @@ def stack() -> Any:
 
 
 def layout() -> Any:
-    return lazily("step.step:layout_of", ts.Plan(tp=2, pp=2, ep=4, recompute="selective"), cluster(), 4096.0)()
+    return lazily("parallelism.layout:layout_of", ts.Plan(tp=2, pp=2, ep=4, recompute="selective"), cluster().gpus, 4096.0)()
 
 
 def development() -> Any:
@@ -205,7 +210,6 @@ SAMPLES = Samples(
         "seq_len": (1.0, 10_000.0), "document_length": (1.0, 10_000.0), "context": (1.0, 10_000.0), "position": (1.0, 10_000.0),
         "age": (0.01, 5.0), "segment": (0.005, 0.5), "batch": (1.0, 64.0), "micro_batches": (16.0, 16.0), "step_of.batch": (1024.0, 1024.0),
         "least_seconds.batch": (1024.0, 1024.0),
-        "degrees_of.batch": (1024.0, 1024.0),
         "x": (0.0, 1.0), "z": (-3.0, 3.0),
     },
     words={
@@ -217,7 +221,7 @@ SAMPLES = Samples(
         "peak_by_zero.stages": (0, 1, 2, 3),
         "interleaved_seconds.vpp": 2, "held": HELD, "whole": {"embedding": 1.0, "dense": 2.0, "moe": 1.0}, "choose.condition": True,
     },
-    still=frozenset({"lines.final.completed", *(f"gpu_memory.peak.memory:phases.{name}.batch" for name in ("mfu", "hfu", "rate", "step"))}),
+    still=frozenset({"lines.final.completed", *(f"run.memory.memory:phases.{name}.batch" for name in ("mfu", "hfu", "rate", "step"))}),
     told=(Belief,),
 )  # fmt: skip
 SAMPLES = dataclasses.replace(
@@ -229,10 +233,10 @@ SAMPLES = dataclasses.replace(
 FLAT_TOP = {"training.reliability.best_interval": 1e-7}
 """Where the place of a maximum is asked for, which is known to the root of the precision."""
 SLOW = {
-    "step.breakdown.step_time", "step.breakdown.slot_time",
+    "run.step_time.step_time", "run.step_time.slot_time",
     "training.reinforcement.estimate_reinforcement", "training.reinforcement.decode_seconds",
     "training.reliability.best_interval", "training.rollouts.Rollouts.gpu_seconds", "parallelism.schedules.events.timeline",
-    "gpu_memory.peak.memory", "gpu_memory.peak.rank_memory",
+    "run.memory.memory", "gpu_memory.peak.rank_memory",
 }  # fmt: skip
 """Looked at in fewer places by default; in all of them where slow tests run."""
 

@@ -14,13 +14,13 @@ import trainsim as ts
 from trainsim.cluster.stack import Dispatcher
 from trainsim.core.errors import EstimateError, SpecError
 from trainsim.core.spec import Batch
-from trainsim.gpu_memory.peak import memory
 from trainsim.model.ops import MatMul
 from trainsim.parallelism.optimizer import OPTIMIZERS
 from trainsim.parallelism.plan import Loss, check_plan
 from trainsim.parallelism.precision import RECIPES
 from trainsim.parallelism.schedules.known import schedules
 from trainsim.parallelism.shapes import shapes_of
+from trainsim.run.memory import memory
 from trainsim.step.layers import NUMBER_BYTES
 from trainsim.testing import hf_configs
 from trainsim.testing.schedules import virtual_stages

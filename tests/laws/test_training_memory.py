@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import trainsim as ts
 from trainsim.gpu_memory.peak import peak_by_zero, peak_memory, rank_memory
-from trainsim.parallelism.degrees import Degrees
+from trainsim.parallelism.layout import Degrees
 from trainsim.parallelism.plan import Plan
 
 ATTENTION = ts.GroupedQueryAttention(heads=16, kv_heads=8, head_dim=32)
@@ -26,6 +26,8 @@ MODEL = ts.Model(
     mtp=ts.MultiTokenPrediction(depth=1, block=SPARSE),
 )
 
+M = 16.0
+"""Micro-batches of a step."""
 degrees = st.builds(
     Degrees,
     tp=st.sampled_from([1.0, 2.0, 4.0, 8.0]),
@@ -36,7 +38,6 @@ degrees = st.builds(
     shard=st.sampled_from([8.0, 16.0, 64.0]),
     micro_batch=st.sampled_from([1.0, 2.0, 4.0]),
     seq_len=st.sampled_from([1024.0, 4096.0]),
-    micro_batches=st.sampled_from([16.0, 64.0]),
 )
 plans = st.builds(
     Plan,
@@ -54,7 +55,7 @@ plans = st.builds(
 
 
 def totals(plan: Plan, d: Degrees) -> Any:
-    return np.array([rank.total for rank in rank_memory(MODEL, plan, d)])
+    return np.array([rank.total for rank in rank_memory(MODEL, plan, d, M)])
 
 
 def with_(plan: Plan, **changes: Any) -> Plan:
@@ -64,10 +65,10 @@ def with_(plan: Plan, **changes: Any) -> Plan:
 @settings(deadline=None, max_examples=60)
 @given(plans, st.lists(degrees, min_size=2, max_size=4))
 def test_arrays_of_degrees_are_elementwise(plan: Plan, several: list[Degrees]) -> None:
-    together = Degrees(*(np.array([getattr(d, f.name) for d in several]) for f in fields(Degrees)))
-    ranks = rank_memory(MODEL, plan, together)
+    together = Degrees(**{f.name: np.array([getattr(d, f.name) for d in several]) for f in fields(Degrees)})
+    ranks = rank_memory(MODEL, plan, together, M)
     for k, alone in enumerate(several):
-        for rank, one in zip(ranks, rank_memory(MODEL, plan, alone), strict=True):
+        for rank, one in zip(ranks, rank_memory(MODEL, plan, alone, M), strict=True):
             for (name, many), (other, value) in zip(rank.lines(), one.lines(), strict=True):
                 assert name == other
                 np.testing.assert_allclose(np.broadcast_to(many, len(several))[k], value, rtol=1e-12, atol=1e-6)
@@ -76,15 +77,15 @@ def test_arrays_of_degrees_are_elementwise(plan: Plan, several: list[Degrees]) -
 @settings(deadline=None, max_examples=20)
 @given(plans, degrees)
 def test_the_peak_is_the_fullest_rank(plan: Plan, d: Degrees) -> None:
-    assert float(peak_memory(MODEL, plan, d)) == pytest.approx(totals(plan, d).max(), rel=1e-12)
-    by_zero = [float(peak) for peak in peak_by_zero(MODEL, plan, d, (0, 1, 2, 3))]
+    assert float(peak_memory(MODEL, plan, d, M)) == pytest.approx(totals(plan, d).max(), rel=1e-12)
+    by_zero = [float(peak) for peak in peak_by_zero(MODEL, plan, d, M, (0, 1, 2, 3))]
     assert by_zero == pytest.approx([totals(with_(plan, zero=zero), d).max() for zero in range(4)], rel=1e-12)
 
 
 @settings(deadline=None, max_examples=60)
 @given(plans, degrees)
 def test_every_line_is_a_size(plan: Plan, d: Degrees) -> None:
-    for rank in rank_memory(MODEL, plan, d):
+    for rank in rank_memory(MODEL, plan, d, M):
         assert all(value >= -1e-6 for _, value in rank.lines())
         assert rank.total == pytest.approx(sum(value for _, value in rank.lines()), rel=1e-12)
 
@@ -93,7 +94,7 @@ def test_every_line_is_a_size(plan: Plan, d: Degrees) -> None:
 @given(plans, degrees)
 def test_a_deeper_zero_never_holds_more_of_the_model(plan: Plan, d: Degrees) -> None:
     def held(zero: int) -> float:
-        ranks = rank_memory(MODEL, with_(plan, zero=zero), d)
+        ranks = rank_memory(MODEL, with_(plan, zero=zero), d, M)
         return float(sum(r.part(part).total for r in ranks for part in ("weights", "gradients", "optimizer")))
 
     assert all(after <= before * (1 + 1e-12) for before, after in pairwise(map(held, range(4))))
@@ -103,7 +104,7 @@ def test_a_deeper_zero_never_holds_more_of_the_model(plan: Plan, d: Degrees) -> 
 @given(plans, degrees)
 def test_recompute_never_keeps_more(plan: Plan, d: Degrees) -> None:
     def kept(recompute: str) -> Any:
-        return np.array([r.part("activations").total for r in rank_memory(MODEL, with_(plan, recompute=recompute), d)])
+        return np.array([r.part("activations").total for r in rank_memory(MODEL, with_(plan, recompute=recompute), d, M)])
 
     assert np.all(kept("selective") <= kept("none") * (1 + 1e-12))
     assert np.all(kept("full") <= kept("selective") * (1 + 1e-12))
@@ -129,8 +130,8 @@ def test_a_larger_micro_batch_needs_more(plan: Plan, d: Degrees) -> None:
 @settings(deadline=None, max_examples=40)
 @given(st.sampled_from([1, 2, 4, 8]), st.sampled_from([1.0, 4.0, 8.0]), st.sampled_from([1.0, 2.0, 4.0]))
 def test_shards_put_together_are_the_model(pp: int, ep: float, tp: float) -> None:
-    d = Degrees(tp, 32.0 / tp, ep, 1.0, 1.0, 32.0 / tp, 1.0, 1024.0, 16.0)
-    ranks = rank_memory(MODEL, Plan(pp=pp, zero=3, precision="bf16"), d)
+    d = Degrees(tp=tp, dp=32.0 / tp, ep=ep, cp=1.0, micro_batch=1.0, seq_len=1024.0)
+    ranks = rank_memory(MODEL, Plan(pp=pp, zero=3, precision="bf16"), d, M)
     whole = ts.count_params(MODEL, mtp="unique").total
     copies = 0 if pp == 1 else 2 * MODEL.vocab * MODEL.hidden  # the prediction module looks words up on another rank than the embedding
     assert sum(float(r.part("weights").total) for r in ranks) * 32 == pytest.approx(2 * whole + copies, rel=1e-12)

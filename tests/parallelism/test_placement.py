@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 import trainsim as ts
 from trainsim.core.errors import SpecError
-from trainsim.gpu_memory.peak import memory
+from trainsim.parallelism.layout import layout_of
 from trainsim.parallelism.placement import of_ranks, placed, spread_layers, stage_counts
 from trainsim.parallelism.schedules.known import schedules
 from trainsim.parallelism.schedules.schedule import Schedule
 from trainsim.parallelism.shapes import shapes_of
-from trainsim.step.step import layout_of, step_of
+from trainsim.run.memory import memory
+from trainsim.step.step import step_of
 from trainsim.testing import refused, small_models
 from trainsim.testing.schedules import virtual_stages
 
@@ -174,7 +175,7 @@ def test_ranks_that_differ_stand_for_all(schedule: Schedule, name: str) -> None:
     assert np.array_equal(place.row[place.first], np.arange(len(place.first)))
     plan = ts.Plan(pp=pp, vpp=vpp, schedule=schedule, zero=1)
     cluster, stack = ts.catalog.cluster("hgx-h800", 64), ts.catalog.stack("deepseek-2024")
-    step = step_of(model, layout_of(plan, cluster, 4096.0), 512.0, schedule, 1, cluster, stack)
+    step = step_of(model, layout_of(plan, cluster.gpus, 4096.0), 512.0, schedule, 1, cluster, stack)
     by_kind = step.busy.compute + sum(step.busy.exposed.values())
     assert step.busy.whole == pytest.approx(step.counts @ by_kind, rel=1e-12)
 
@@ -191,7 +192,7 @@ def test_stages_that_differ_stand_for_all(schedule: Schedule, layers: tuple[int,
     assert len(np.unique(ends, axis=0)) == len(place.apart) < 8
     plan = ts.Plan(pp=8, ep=8, schedule=schedule, zero=1, stage_layers=layers)
     cluster, stack = ts.catalog.cluster("hgx-h800", 64), ts.catalog.stack("deepseek-2024")
-    step = step_of(model, layout_of(plan, cluster, 4096.0), 512.0, schedule, 1, cluster, stack)
+    step = step_of(model, layout_of(plan, cluster.gpus, 4096.0), 512.0, schedule, 1, cluster, stack)
     passes, stages = step.busy.passes, step.stages.by_stage
     backward = passes.inputs + passes.weights
     assert stages.weights == pytest.approx(place.stages @ passes.weights, rel=1e-12)

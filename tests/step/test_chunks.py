@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trainsim as ts
+from trainsim.parallelism.layout import layout_of
 from trainsim.parallelism.schedules.known import schedule_of
 from trainsim.parallelism.schedules.schedule import order
-from trainsim.step.step import layout_of, step_of
+from trainsim.step.step import step_of
 
 
 def exchange(vpp: int, overlap: float, pp: int = 4, batch: float = 64.0, zero: int = 1) -> tuple[float, float]:
@@ -22,7 +23,7 @@ def exchange(vpp: int, overlap: float, pp: int = 4, batch: float = 64.0, zero: i
     cluster = ts.catalog.cluster("hgx-h100", 64).replace({"scale_out.bandwidth": 1e9})  # slow, so that not all of it hides
     plan = ts.Plan(pp=pp, vpp=vpp, zero=zero)
     stack = ts.catalog.stack("mcore-hopper").replace({"overlap_dp": overlap})
-    step = step_of(model, layout_of(plan, cluster, 512.0), batch, plan.pass_order, zero, cluster, stack)
+    step = step_of(model, layout_of(plan, cluster.gpus, 512.0), batch, plan.pass_order, zero, cluster, stack)
     return float(np.asarray(step.synchronise).item()), float(np.asarray(step.synchronise_hidden).item())
 
 

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 import trainsim as ts
 from trainsim.core.errors import SpecError
 from trainsim.model.ops import Lookup
+from trainsim.parallelism.layout import layout_of
 from trainsim.parallelism.schedules.known import schedule_of
 from trainsim.parallelism.shapes import shapes_of
 from trainsim.step.host import launched_of
-from trainsim.step.step import layout_of, step_of
+from trainsim.step.step import step_of
 from trainsim.testing import refused
 
 ROUTED, DENSE = ts.catalog.model("qwen3-30b-a3b"), ts.catalog.model("llama3-8b")
@@ -99,7 +100,7 @@ def test_experts_are_launched_one_by_one_or_together() -> None:
     stack = ts.catalog.stack("mcore-hopper").replace({"launch": 1.0, "routing_wait": 0.0, "sharpness": 60.0})
     found = []
     for way in ("apart", "together"):
-        layout = layout_of(plan, cluster, 4096.0)
+        layout = layout_of(plan, cluster.gpus, 4096.0)
         times = step_of(model, layout, 64.0, schedule_of("1f1b"), 0, cluster, stack.replace({"expert_launches": way})).times
         found.append(np.asarray(times.forward)[shapes_of(model).kinds.index("moe"), 0])
     assert found[0] - found[1] == pytest.approx(45.0, rel=1e-6)
@@ -139,7 +140,7 @@ def test_a_layer_in_a_graph_is_one_launch_whatever_else_its_kernels_are() -> Non
     """Sums over tensor-parallel ranks and the kernels of unfused attention are captured with it."""
     model, plan = DENSE, ts.Plan(tp=2, graphs=("layer",), attention="unfused")
     stack = ts.catalog.stack("mcore-hopper").replace({"launch": 1.0, "sharpness": 60.0, "host_spread": 0.0})
-    layout, cluster = layout_of(plan, ts.catalog.cluster("hgx-h100", 8), 4096.0), ts.catalog.cluster("hgx-h100", 8)
+    layout, cluster = layout_of(plan, 8, 4096.0), ts.catalog.cluster("hgx-h100", 8)
     times = step_of(model, layout, 64.0, schedule_of("1f1b"), 0, cluster, stack).times
     assert np.asarray(times.forward)[shapes_of(model).kinds.index("dense"), 0] == pytest.approx(1.0, rel=1e-6)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import trainsim as ts
-from trainsim.step.breakdown import slot_time
+from trainsim.run.step_time import slot_time
 
 
 def dense(**plan: Any) -> ts.Run:

@@ -13,11 +13,12 @@ import trainsim as ts
 from trainsim.core.errors import EstimateError
 from trainsim.core.spec import Batch
 from trainsim.model.attention.linear import LightningAttention
+from trainsim.parallelism.layout import layout_of
 from trainsim.parallelism.schedules.events import timeline
 from trainsim.parallelism.schedules.known import schedule_of, schedules
 from trainsim.parallelism.schedules.schedule import Schedule, order
-from trainsim.step.breakdown import slot_time
-from trainsim.step.step import layout_of, step_of, step_of_plan
+from trainsim.run.step_time import slot_time
+from trainsim.step.step import step_of, step_of_plan
 from trainsim.testing import refused
 from trainsim.testing.schedules import virtual_stages
 
@@ -124,7 +125,7 @@ def test_the_pipeline_takes_what_its_events_take(
     plan = ts.Plan(pp=pp, vpp=vpp, schedule=schedule, stage_layers=tuple(given_layers), ep=ep, zero=1)
     count = rounds * pp if schedule.stages_per_rank is None else 2 * pp + 2 * rounds
     cluster = ts.catalog.cluster("hgx-h100", 4 * pp)
-    step = step_of(model, layout_of(plan, cluster, 4096.0), 4.0 * count, schedule, 1, cluster, ts.catalog.stack(STACK))
+    step = step_of(model, layout_of(plan, cluster.gpus, 4096.0), 4.0 * count, schedule, 1, cluster, ts.catalog.stack(STACK))
     assert int(step.micro_batches) == count
     drawn = timeline(order(schedule, pp, count, vpp), step.stages)
     whole = np.asarray(step.busy.whole)[step.slowest]
@@ -139,7 +140,7 @@ def test_a_pass_that_none_runs_beside_hides_nothing() -> None:
     model, cluster = ts.catalog.model("deepseek-v2-lite"), ts.catalog.cluster("hgx-h800", 64)
 
     def stages(schedule: Any, stack: ts.Stack) -> tuple[Any, ...]:
-        layout = layout_of(ts.Plan(pp=2, ep=16, schedule=schedule), cluster, 4096.0)
+        layout = layout_of(ts.Plan(pp=2, ep=16, schedule=schedule), cluster.gpus, 4096.0)
         times = step_of(model, layout, 256.0, schedule_of(schedule), 0, cluster, stack).stages
         return times.forward, times.inputs, times.weights
 

@@ -14,9 +14,10 @@ from ..core.errors import SpecError
 from ..core.ledger import Ledger
 from ..core.spec import Batch
 from ..core.units import human
-from ..gpu_memory.peak import memory as memory_of
+from ..run.inputs import needed_stack
+from ..run.memory import memory as memory_of
 from ..run.run import Run
-from ..step.breakdown import needed_stack, step_time
+from ..run.step_time import step_time
 from .update import run_log_seconds
 
 Array = NDArray[np.float64]

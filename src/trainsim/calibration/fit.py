@@ -15,8 +15,8 @@ from scipy.special import expit, logit
 from ..catalog.posterior import constants, fields_at, prior_stack
 from ..core.errors import SpecError
 from ..core.spec import Batch
+from ..parallelism.layout import Layout
 from ..parallelism.schedules.known import schedule_of
-from ..step.layers import Layout
 from ..step.step import step_of
 from .layer_effects import offsets
 from .records import MeasuredStep

@@ -8,8 +8,8 @@ from typing import Literal
 
 from ..cluster.hardware import Cluster
 from ..model.transformer import Model
+from ..parallelism.layout import Layout
 from ..parallelism.schedules.known import usual_schedule
-from ..step.layers import Layout
 
 Told = Literal["time", "rate", "utilisation"]
 """By what figure a row tells how long a step took: seconds, tokens per second, or model FLOPs over the peak."""

@@ -11,10 +11,11 @@ import numpy as np
 from ..cluster.kernels import WIDE_HEAD
 from ..cluster.stack import Stack
 from ..core.errors import SpecError
+from ..parallelism.layout import layout_of
 from ..parallelism.shapes import Shapes, shapes_of
-from ..step.breakdown import needed_stack
+from ..run.inputs import needed_stack
 from ..step.layers import LayerTimes
-from ..step.step import layout_of, placed_and_again, times_of
+from ..step.step import placed_and_again, times_of
 from .readers.traces import Trace, Work
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def layer_seconds(run: Run, stack: Stack) -> dict[Work, float]:
     plan = phase.plan or run.plan
     if plan is None or phase.seq_len is None:
         raise SpecError("run.plan", plan, "is needed to model a layer", "give a run with a plan and a sequence length", "missing")
-    layout, shapes = layout_of(plan, run.cluster, phase.seq_len, phase.document_length), shapes_of(run.model)
+    layout, shapes = layout_of(plan, run.cluster.gpus, phase.seq_len, phase.document_length), shapes_of(run.model)
     times = times_of(run.model, layout, plan.pass_order, run.cluster, stack)
     _, again = placed_and_again(run.model, layout, plan.pass_order)
     kind = int(np.argmax(shapes.layers[:, 0]))

@@ -14,8 +14,9 @@ from ..catalog.posterior import Z95, calibration, class_of, fields_at, is_routed
 from ..core.errors import EstimateError, SpecError, check_kind
 from ..core.spec import Batch
 from ..core.values import real, whole
+from ..run.inputs import needed_stack
 from ..run.run import Run
-from ..step.breakdown import needed_stack, step_time
+from ..run.step_time import step_time
 from ..uncertainty.beliefs.beliefs import Beliefs
 from ..uncertainty.distributions.composed import joint
 from ..uncertainty.distributions.interval import ci90

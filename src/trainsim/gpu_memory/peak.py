@@ -1,21 +1,20 @@
-"""Bytes per accelerator by part: weights, gradients, optimizer, activations, buffers; whether they fit, and what to cut."""
+"""Bytes per accelerator by part: weights, gradients, optimizer, activations, buffers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import EstimateError
 from ..core.ledger import Ledger
 from ..core.spec import holds_draws
 from ..core.units import Num, anywhere, choose, larger, smaller
 from ..model.transformer import Model
-from ..parallelism.degrees import Degrees, degrees_of
+from ..parallelism.layout import Degrees, degrees_of
 from ..parallelism.placement import beside_layers, stage_counts
 from ..parallelism.plan import Plan
 from ..parallelism.schedules.schedule import Schedule
@@ -23,10 +22,6 @@ from ..parallelism.shapes import shapes_of
 from .activations import Bytes, Kept, kept_by_kind
 from .in_flight import held_by_rank, held_by_schedule, largest_states
 from .weights import Shares, buffer_bytes, held_bytes, parameters, shares_of
-
-if TYPE_CHECKING:
-    from ..run.run import Run
-    from ..training.phases import Phase
 
 LOGITS = {"plain": 12.0, "vocab-parallel": 8.0, "fused": 6.0}
 """Bytes of a logit at the peak. Fused: BF16 as multiplied, FP32 for the softmax. Megatron-LM's vocab-parallel cross-entropy: the
@@ -39,34 +34,23 @@ CONTEXT = 1.5e9
 """Bytes outside the allocator: driver context, kernels, communication rings: an allowance [B]."""
 
 
-def memory(run: Run, phase: str | None = None) -> Ledger:
-    """Bytes of one accelerator of each pipeline rank at the peak of a step.
-
-    ``rank → weights + gradients + optimizer + activations + logits + recomputed + working + buffers + fragmentation + context``
+def memory_by_rank(model: Model, plan: Plan, gpus: int, seq_len: Num, batch: Num) -> Ledger:
+    """Bytes of one accelerator of each pipeline rank at the peak of a step, ``"rank-0"`` first [B].
 
     Args:
-        run: the run; its plan says the layout.
-        phase: which phase; None for the first.
-
-    Returns:
-        bytes by rank, ``"rank-0"`` first [B]; each rank is another accelerator, so that the total is one pipeline's.
-
-    Raises:
-        EstimateError: no plan, sequence length or batch.
-
-    Source: ZeRO (arXiv:1910.02054), section 3; Korthikanti et al. 2022 (arXiv:2205.05198), section 4.
+        model: what is trained.
+        plan: the layout.
+        gpus: accelerators.
+        seq_len: tokens of a sequence [token].
+        batch: sequences of an optimizer step [sequence].
     """
-    chosen = run.phases[0] if phase is None else next(p for p in run.phases if p.name == phase)
-    plan = chosen.plan or run.plan
-    if plan is None:
-        raise EstimateError("plan", None, "is needed by memory", "give plan=ts.Plan(…)")
-    cluster = chosen.cluster or run.cluster
-    what: tuple[Any, ...] = (chosen.model_of(run.model), plan, cluster.gpus, _needed(chosen, "seq_len"), _needed(chosen, "batch"))
+    what: tuple[Any, ...] = (model, plan, gpus, seq_len, batch)
     return (_by_rank if any(map(holds_draws, what)) else _kept)(*what)
 
 
 def _by_rank(model: Model, plan: Plan, gpus: int, seq_len: Num, batch: Num) -> Ledger:
-    ranks = rank_memory(model, plan, degrees_of(plan, gpus, seq_len, batch))
+    degrees = degrees_of(plan, gpus, seq_len)
+    ranks = rank_memory(model, plan, degrees, degrees.micro_batches(batch))
     return Ledger("B", {f"rank-{r}": ledger for r, ledger in enumerate(ranks)})
 
 
@@ -74,20 +58,14 @@ _kept = lru_cache(maxsize=256)(_by_rank)
 """Bytes of plain numbers are kept: draws of a stack or a price, block by block, have the same."""
 
 
-def _needed(phase: Phase, field: str) -> Num:
-    value: Num | None = getattr(phase, field)
-    if value is None:
-        raise EstimateError(f"phases.{phase.name}.{field}", None, "is needed by memory", f"give {field}")
-    return value
-
-
-def rank_memory(model: Model, plan: Plan, degrees: Degrees) -> list[Ledger]:
+def rank_memory(model: Model, plan: Plan, degrees: Degrees, micro_batches: Num) -> list[Ledger]:
     """The ledger of each pipeline rank.
 
     Args:
         model: what is trained.
         plan: structure: pp, vpp, schedule, sharding, recompute, precision, optimizer.
         degrees: the numbers, which may be arrays.
+        micro_batches: of one pipeline in a step [1].
 
     Returns:
         bytes by part, one ledger a rank [B].
@@ -99,19 +77,19 @@ def rank_memory(model: Model, plan: Plan, degrees: Degrees) -> list[Ledger]:
     held = [(counts[list(stages)], states) for stages, states in held_by_rank(plan)]
     alike = [(here.tobytes(), states.tobytes()) for here, states in held]  # ranks that hold the same are worked out once
     different = dict(zip(alike, held, strict=True))
-    ranks = _ranks(model, plan, degrees, different.values())
+    ranks = _ranks(model, plan, degrees, micro_batches, different.values())
     ledgers = {key: _ledger(model, rank) for key, rank in zip(different, ranks, strict=True)}
     return [ledgers[key] for key in alike]
 
 
-def _ranks(model: Model, plan: Plan, degrees: Degrees, held: Iterable[Holding]) -> list[_Rank]:
+def _ranks(model: Model, plan: Plan, degrees: Degrees, micro_batches: Num, held: Iterable[Holding]) -> list[_Rank]:
     """Ranks that hold so many parts of each kind on each of their stages, and are in so many states."""
     sized = {kind: _Sized(kept, plan, degrees) for kind, kept in kept_by_kind(model, plan).items()}
     shares, kinds = shares_of(plan, degrees), shapes_of(model).kinds
-    return [_Rank(plan, degrees, sized, shares, kinds, here, states) for here, states in held]
+    return [_Rank(plan, degrees, micro_batches, sized, shares, kinds, here, states) for here, states in held]
 
 
-def peak_memory(model: Model, plan: Plan, degrees: Degrees) -> Num:
+def peak_memory(model: Model, plan: Plan, degrees: Degrees, micro_batches: Num) -> Num:
     """Bytes of the fullest rank, elementwise over arrays of degrees: what a search compares with an accelerator's memory.
 
     ``max_r Σ parts``; arguments and errors as for :func:`rank_memory`.
@@ -121,23 +99,23 @@ def peak_memory(model: Model, plan: Plan, degrees: Degrees) -> Num:
     >>> from trainsim.model.layers import Block, Layers
     >>> block = Block(attention=GroupedQueryAttention(heads=16, kv_heads=16, head_dim=128), ffn=GatedMLP(width=5632))
     >>> model = Model(hidden=2048, vocab=32000, stack=[Layers(name="dense", count=24, block=block)])
-    >>> alone = degrees_of(Plan(), 1, 2048.0, 1.0)
-    >>> round(float(peak_memory(model, Plan(), alone)) / 1e9, 1)
+    >>> alone = degrees_of(Plan(), 1, 2048.0)
+    >>> round(float(peak_memory(model, Plan(), alone, 1.0)) / 1e9, 1)
     30.0
     """
-    return peak_by_zero(model, plan, degrees, (plan.zero,))[0]
+    return peak_by_zero(model, plan, degrees, micro_batches, (plan.zero,))[0]
 
 
-def peak_by_zero(model: Model, plan: Plan, degrees: Degrees, stages: Sequence[int]) -> list[Num]:
+def peak_by_zero(model: Model, plan: Plan, degrees: Degrees, micro_batches: Num, stages: Sequence[int]) -> list[Num]:
     """The peak at several stages of ZeRO, which change what is held and leave what moves: that is worked out once.
 
     Args:
-        model, degrees: as for :func:`rank_memory`.
+        model, degrees, micro_batches: as for :func:`rank_memory`.
         plan: its own ``zero`` plays no part.
         stages: of ZeRO, 0 to 3.
     """
     plans = [plan if zero == plan.zero else plan.replace({"zero": zero}) for zero in stages]
-    ranks = _ranks(model, plan, degrees, _fullest(model, plan.pass_order, plan.pp, plan.vpp, plan.stage_layers))
+    ranks = _ranks(model, plan, degrees, micro_batches, _fullest(model, plan.pass_order, plan.pp, plan.vpp, plan.stage_layers))
     return [_largest(each) for each in zip(*(_totals(model, rank, plans) for rank in ranks), strict=True)]
 
 
@@ -204,6 +182,7 @@ class _Rank:
 
     plan: Plan
     d: Degrees
+    micro_batches: Num
     sized: dict[str, _Sized]
     shares: Shares
     kinds: tuple[str, ...]
@@ -218,7 +197,7 @@ class _Rank:
     @cached_property
     def under_way(self) -> list[list[Num]]:
         """Micro-batches of each stage at each candidate for the peak: no more than a step has."""
-        m = self.d.micro_batches
+        m = self.micro_batches
         cut = {(n, each): smaller(n + each * m, m) for n, each in set(map(tuple, self.states.reshape(-1, 2).tolist()))}
         return [[cut[n, each] for n, each in state] for state in self.states.tolist()]
 
@@ -316,66 +295,3 @@ def _recomputed_share(plan: Plan, row: Mapping[str, float]) -> float:
     """Share of a stage's layers that are recomputed: all, or the first ``recompute_layers``."""
     layers = sum(n for kind, n in row.items() if not beside_layers(kind))
     return 1.0 if plan.recompute_layers is None else min(plan.recompute_layers, layers) / max(layers, 1.0)
-
-
-# verdict -----------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether a layout fits.
-
-    Args:
-        fits: on every rank.
-        spare: bytes left on the fullest rank; negative where it doesn't fit [B].
-        rank: the fullest.
-        cuts: what would free most, first; empty where it fits.
-    """
-
-    fits: bool
-    spare: Num
-    rank: str
-    cuts: tuple[str, ...]
-
-    def __str__(self) -> str:
-        room = _gigabytes(np.abs(self.spare))
-        if self.fits:
-            return f"fits, {room} to spare on {self.rank}"
-        return f"does not fit: {room} too much on {self.rank}; " + "; ".join(self.cuts)
-
-
-def fits(ledger: Ledger, capacity: Num, plan: Plan | None = None) -> Verdict:
-    """Whether every rank of a memory ledger fits an accelerator, by how much, and what to cut.
-
-    Args:
-        ledger: from :func:`memory`.
-        capacity: bytes of an accelerator [B].
-        plan: the layout, so that what it already cuts isn't proposed; None to propose everything.
-
-    >>> print(fits(Ledger("B", {"rank-0": {"weights": 50e9, "logits": 40e9}}), 80e9))
-    does not fit: 10.0 GB too much on rank-0; logits 40.0 GB: more tp, or loss='fused'; weights 50.0 GB: more tp, pp or ep, or zero=3
-    """
-    totals = {name: np.asarray(ledger.part(name).total) for name in ledger}
-    fullest = max(totals, key=lambda name: float(np.max(totals[name])))
-    spare: Num = capacity - np.maximum.reduce(np.broadcast_arrays(*totals.values()))
-    if np.all(spare >= 0):
-        return Verdict(fits=True, spare=spare, rank=fullest, cuts=())
-    return Verdict(fits=False, spare=spare, rank=fullest, cuts=tuple(_cuts(ledger.part(fullest), plan or Plan())))
-
-
-def _cuts(rank: Ledger, plan: Plan) -> Iterator[str]:
-    """Parts worth cutting and how, what costs least time first."""
-    ways = {
-        "optimizer": ("zero=1, or optimizer='adamw-8bit'" if plan.zero < 1 else "optimizer='adamw-8bit', or more dp"),
-        "activations": "recompute, or a smaller micro_batch" if plan.recompute == "none" else "a smaller micro_batch, or more cp",
-        "gradients": "zero=2" if plan.zero < 2 else "more dp",
-        "logits": "more tp, or loss='fused'",
-        "weights": "more tp, pp or ep, or zero=3" if plan.zero < 3 else "more tp, pp or ep",
-    }
-    for name, way in ways.items():
-        if name in rank.parts and (size := float(np.max(rank.part(name).total))) > 0:
-            yield f"{name} {_gigabytes(size)}: {way}"
-
-
-def _gigabytes(size: Num) -> str:
-    return f"{float(np.mean(size)) / 1e9:.1f} GB"

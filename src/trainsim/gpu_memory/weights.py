@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, reduce
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,14 +12,12 @@ from ..core.ledger import Ledger
 from ..core.units import Num, larger
 from ..model.ops import Lookup
 from ..model.transformer import Model
+from ..parallelism.layout import Degrees
 from ..parallelism.optimizer import Optimizer
 from ..parallelism.plan import Plan
 from ..parallelism.precision import Precision
 from ..parallelism.shapes import expert_product
 from .in_flight import largest_states
-
-if TYPE_CHECKING:
-    from ..parallelism.degrees import Degrees
 
 GATHERED_LAYERS = 2.0
 """Layers whose weights ZeRO-3 holds whole at once: the one at work and the next, fetched ahead (PyTorch FSDP2)."""
@@ -64,7 +61,7 @@ class Shares:
 
 def shares_of(plan: Plan, d: Degrees) -> Shares:
     """What of a parameter stands on one rank of a layout."""
-    shard, spread = d.shard * float(plan.pass_order.copies), d.ep * d.expert_tp
+    shard, spread = d.sharing * float(plan.pass_order.copies), d.ep * d.expert_tp
     dense, experts = 1.0 / d.tp, 1.0 / spread
     return Shares((dense, experts), (dense / larger(shard, 1.0), experts / larger(shard * d.tp / spread, 1.0)))
 

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..parallelism.layout import Layout, layout_of
 from ..parallelism.plan import Plan
-from ..step.layers import LayerTimes, Layout
+from ..step.layers import LayerTimes
 from ..step.lower_bound import columns_of, least_seconds
-from ..step.step import Step, layout_of, step_of, times_of
+from ..step.step import Step, step_of, times_of
 from .problem import Setting
 from .space import Array, Structure, expert_tp_of
 
@@ -113,7 +114,7 @@ class Layouts:
         """A structure at columns of degrees."""
         degrees: dict[str, Any] = self._decoded(code)
         tp = degrees["tp"]
-        one = layout_of(plan, self.setting.on(gpus), self.setting.seq_len, self.setting.phase.document_length)
+        one = layout_of(plan, gpus, self.setting.seq_len, self.setting.phase.document_length)
         split = {"on": tp, "off": np.ones_like(tp)}[plan.sequence_parallel]
         dp = gpus / (tp * degrees["cp"] * plan.pp)
         return replace(one, **degrees, dp=dp, sequence_split=split, expert_tp=expert_tp_of(plan.expert_tp, degrees))

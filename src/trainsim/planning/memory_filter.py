@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import SpecError
 from ..gpu_memory.peak import peak_by_zero
-from ..parallelism.degrees import Degrees
+from ..parallelism.layout import Degrees
 from ..parallelism.plan import Plan
 from .candidates import Layouts, plan_of
 from .problem import Setting
@@ -141,7 +141,8 @@ class _Trial:
             return
         degrees = {name: grid.degrees[name].reshape(-1)[places] for name, places in zip(AXES, at, strict=True)}
         plan, zeros = Plan(**alike[0]), [structure["zero"] for structure in alike]
-        sizes = peak_by_zero(self.setting.model, plan, _degrees(grid, degrees, plan), zeros)
+        spread = _degrees(grid, degrees, plan)
+        sizes = peak_by_zero(self.setting.model, plan, spread, spread.micro_batches(grid.batch), zeros)
         for structure, mask, size in zip(alike, allowed, sizes, strict=True):
             here = np.flatnonzero(mask[at])
             if len(here):
@@ -192,6 +193,5 @@ def _degrees(grid: LayoutGrid, d: Mapping[str, Array], plan: Plan) -> Degrees:
     dp = grid.gpus / (d["tp"] * d["cp"] * plan.pp)
     return Degrees(
         tp=d["tp"], dp=dp, ep=d["ep"], cp=d["cp"], expert_tp=expert_tp_of(plan.expert_tp, d),
-        shard=dp * d["cp"] if plan.shard is None else np.full_like(dp, plan.shard),
-        micro_batch=d["micro_batch"], seq_len=grid.seq_len, micro_batches=grid.batch / (dp * d["micro_batch"]),
+        shard=None if plan.shard is None else np.full_like(dp, plan.shard), micro_batch=d["micro_batch"], seq_len=grid.seq_len,
     )  # fmt: skip

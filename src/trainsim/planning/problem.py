@@ -10,8 +10,8 @@ from ..cluster.stack import Stack
 from ..core.errors import EstimateError, did_you_mean
 from ..model.transformer import Model
 from ..parallelism.plan import Plan
+from ..run.inputs import needed_stack
 from ..run.run import Run
-from ..step.breakdown import needed_stack
 from ..training.phases import Phase
 
 

@@ -14,11 +14,11 @@ from ..core.ledger import Ledger
 from ..core.units import SECONDS_PER_HOUR, Num, human
 from ..gpu_memory.peak import peak_memory
 from ..inference import simulate
-from ..parallelism.degrees import degrees_of
+from ..parallelism.layout import degrees_of
 from ..parallelism.plan import Plan, data_parallel
 from ..run.estimate import estimate
 from ..run.run import Run
-from ..step.breakdown import step_time
+from ..run.step_time import step_time
 from ..uncertainty.beliefs.beliefs import Beliefs
 from ..uncertainty.sampling.simulation import Figure
 from .memory_filter import Tried, frameworks, try_all
@@ -286,7 +286,8 @@ def _own(setting: Setting, dollars: Mapping[int, float | None]) -> RankedPlan | 
     if plan is None:
         return None
     seconds = float(step_time(setting.run, setting.phase.name).total)
-    size = float(peak_memory(setting.model, plan, degrees_of(plan, gpus, setting.seq_len, setting.batch)))
+    degrees = degrees_of(plan, gpus, setting.seq_len)
+    size = float(peak_memory(setting.model, plan, degrees, degrees.micro_batches(setting.batch)))
     rate = dollars.get(gpus)
     return RankedPlan(plan, gpus, seconds, size, None if rate is None else rate * seconds)
 

@@ -14,11 +14,11 @@ from ..core.ledger import Ledger, _lazy_ledger
 from ..core.units import HOURS_PER_DAY, SECONDS_PER_HOUR, Num, human
 from ..cost.energy import Embodied, Grid, card_block, emissions, energy
 from ..cost.pricing import Site
-from ..gpu_memory.peak import memory
 from ..model.counting import count_params, flops_per_token
 from ..model.transformer import Model
 from ..training.efficiency import Efficiency, Flow, Work
 from ..training.phases import Phase
+from .memory import memory
 from .run import Run
 
 

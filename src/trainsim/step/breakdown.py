@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ..cluster.stack import Stack
 from ..core.errors import EstimateError
 from ..core.ledger import Ledger, _lazy_ledger, tree
 from ..core.units import Num
 from ..parallelism.schedules.passes import Slot
 from ..parallelism.schedules.uneven import slot_counts
-from ..parallelism.shapes import Shapes, shapes_of
-from .step import Step, _at_rank, plain, step_of_plan
-
-if TYPE_CHECKING:
-    from ..run.run import Run
-    from ..training.phases import Phase
+from ..parallelism.shapes import Shapes
+from .step import Step, _at_rank, plain
 
 
 def ledger_of(step: Step, shapes: Shapes) -> Ledger:
@@ -87,41 +82,11 @@ def _row(values: Num, at: int) -> Num:
     return row
 
 
-def needed_stack(run: Run, phase: Any) -> Stack:
-    """The stack that models a phase's time.
-
-    Raises:
-        EstimateError: the phase's efficiency is told, or none is given.
-    """
-    stack = getattr(phase.efficiency or run.efficiency, "stack", None)
-    if not isinstance(stack, Stack):
-        told = phase.efficiency or run.efficiency
-        raise EstimateError("efficiency", told, "names no software stack", "give efficiency=ts.Modelled(stack=ts.catalog.stack(…))")
-    return stack
-
-
-def step_time(run: Run, phase: str | None = None) -> Ledger:
-    """Seconds of one optimizer step on the critical path, by part.
-
-    Args:
-        run: its efficiency must be modelled; its numbers may be arrays inside a batch.
-        phase: name of the phase; None for the first.
-
-    Returns:
-        ledger [s]: compute by kind of layer and kernel, exchanges (what hides as a negative line), bubble, optimizer, stragglers.
-
-    Raises:
-        EstimateError: plan, batch or sequence length is missing, or the efficiency is told.
-    """
-    chosen = _phase(run, phase)
-    return ledger_of(_step(run, chosen), shapes_of(chosen.model_of(run.model)))
-
-
-def slot_time(run: Run, phase: str | None = None, rank: int | None = None) -> Ledger:
+def slots_of(step: Step, rank: int | None = None) -> Ledger:
     """Seconds of one optimizer step of a rank by what its pipeline runs: passes alone, passes beside each other, waiting.
 
     Args:
-        run, phase: as for :func:`step_time`.
+        step: the step; its numbers may be arrays.
         rank: of the pipeline, as a log on that rank would have it; None for the slowest.
 
     Returns:
@@ -130,19 +95,17 @@ def slot_time(run: Run, phase: str | None = None, rank: int | None = None) -> Le
         mechanism explains, as a clock on the machine would. Every rank's lines sum to the step: who works less waits longer.
 
     Raises:
-        EstimateError: as :func:`step_time` does, or no such rank.
+        EstimateError: no such rank.
 
     Source: the lines are those of DeepSeek's own step log (arXiv:2505.09343, table 4).
     """
-    chosen = _phase(run, phase)
-    step, plan = _step(run, chosen), chosen.plan or run.plan
-    assert plan is not None
-    if rank is not None and not 0 <= rank < plan.pp:
-        raise EstimateError("rank", rank, f"is no rank of a pipeline of {plan.pp}", f"give 0 to {plan.pp - 1}", "unknown-name")
+    pp, vpp = step.layout.pp, step.layout.vpp
+    if rank is not None and not 0 <= rank < pp:
+        raise EstimateError("rank", rank, f"is no rank of a pipeline of {pp}", f"give 0 to {pp - 1}", "unknown-name")
     counts = np.broadcast_to(np.asarray(step.micro_batches), np.shape(step.seconds)).reshape(-1)
-    worked = {name: np.zeros((plan.pp, len(counts))) for name in _SLOTS.values()}
+    worked = {name: np.zeros((pp, len(counts))) for name in _SLOTS.values()}
     for m in np.unique(counts):
-        for at, slots in enumerate(slot_counts(plan.pass_order, int(m), plan.pp, plan.vpp)):
+        for at, slots in enumerate(slot_counts(step.schedule, int(m), pp, vpp)):
             for slot, count in slots.items():
                 worked[_SLOTS["".join(p.letter for p in slot)]][at] += (counts == m) * count * _slot_seconds(step, slot)
     slowest = np.broadcast_to(step.slowest, counts.shape)
@@ -154,8 +117,8 @@ def slot_time(run: Run, phase: str | None = None, rank: int | None = None) -> Le
         "optimizer": step.synchronise - step.synchronise_hidden + step.optimizer + step.orthogonal + step.norm,
         "sends": step.sending,
     }
-    told = step.jitter * step.factor
-    return Ledger("s", {name: plain(value * told) for name, value in lines.items()})
+    slower = step.jitter * step.factor
+    return Ledger("s", {name: plain(value * slower) for name, value in lines.items()})
 
 
 _SLOTS = {"F": "forward", "B": "backward", "I": "inputs", "W": "weights", "FB": "forward beside backward"}
@@ -175,19 +138,3 @@ def _slot_seconds(step: Step, slot: Slot) -> Any:
             return times.inputs[at] + times.weights[at]
         case _:
             return times.pair[at] if times.pair is not None else times.forward[at]
-
-
-def _phase(run: Run, name: str | None) -> Phase:
-    chosen = next((p for p in run.phases if name in {None, p.name}), None)
-    if chosen is None:
-        raise EstimateError("phase", name, "is no phase of the run", f"phases: {', '.join(p.name for p in run.phases)}", "unknown-name")
-    return chosen
-
-
-def _step(run: Run, phase: Phase) -> Step:
-    """The modelled step of a phase, its inputs there."""
-    plan, cluster, stack = phase.plan or run.plan, phase.cluster or run.cluster, needed_stack(run, phase)
-    for name, value in ((f"phases.{phase.name}.seq_len", phase.seq_len), (f"phases.{phase.name}.batch", phase.batch), ("plan", plan)):
-        if value is None:
-            raise EstimateError(name, None, "is needed to model a step", f"give {name}")
-    return step_of_plan(phase.model_of(run.model), plan, cluster, stack, phase.seq_len, phase.batch, phase.document_length)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,8 @@ from ..cluster.stack import Dispatcher, Stack
 from ..core.units import Num
 from ..model.ops import Lookup
 from ..model.transformer import Model
+from ..parallelism.layout import Layout
 from ..parallelism.shapes import ENDS, Shapes, answers, check_parts, expert_product, shapes_of
-
-if TYPE_CHECKING:
-    from .layers import Layout
 
 STEP, LAYER = "step", "layer"
 """Captured whole: every pass of a step in one graph; every layer in one of its own."""

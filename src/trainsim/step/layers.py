@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,10 +14,10 @@ from ..cluster.kernels import aligned, fused_attention_seconds, host_floor, prod
 from ..cluster.stack import Dispatcher, Stack
 from ..core.errors import EstimateError
 from ..core.units import Num, anywhere, choose, rows_of
-from ..model.documents import Documents, document_keys, document_length
-from ..parallelism.optimizer import AdamW, Optimizer
-from ..parallelism.plan import Exchange, Loss, Switch
-from ..parallelism.precision import RECIPES, Precision, recipe_of
+from ..model.documents import document_keys
+from ..parallelism.layout import Layout
+from ..parallelism.plan import Loss
+from ..parallelism.precision import RECIPES, Precision
 from ..parallelism.shapes import Again, Shapes
 from .host import Launched, attention_of, dispatcher_of, host_seconds, kernels_of, waits_of
 
@@ -30,73 +30,6 @@ difference, exponential, sum, quotient, each a pass of its own; scaled, and cast
 log-softmax; a gradient of zeros but one, log-softmax backward, and the cast back."""
 SIDES = np.array([[0, 0, 1], [2, 1, 2], [1, 2, 0]])
 """Which of a product's rows, inner and outer dimension are rows, columns and depth of its three passes: forward, by input, by weight."""
-BF16, ADAMW, EXCHANGES = recipe_of("bf16"), AdamW(), frozenset[str](get_args(Exchange))
-
-
-@dataclass(frozen=True, eq=False)
-class Layout:
-    """A layout as numbers: degrees and micro-batch may be arrays ``(n,)``, pipeline depth and virtual stages are structure.
-
-    Args:
-        gpus: accelerators in all.
-        tp, dp, ep, cp, micro_batch: degrees, and sequences per pipeline slot.
-        pp, vpp: pipeline stages, and virtual stages of each.
-        sequence_split: tensor-parallel ranks that share the work on whole streams (sequence parallelism): tp, or 1.
-        seq_len, documents: tokens of a sequence; of the documents packed into it, which attend only within themselves.
-        again: what backward computes again.
-        graphs: parts of a layer that the host launches as one.
-        dispatcher: how tokens reach their experts; None for the stack's own way.
-        expert_overlap: whether their exchanges run beside another micro-batch's pass.
-        overlap: exchanges that may hide behind compute.
-        recipe: number formats; ``low`` is that of the low-precision products.
-        optimizer: what updates the parameters.
-        loss: how softmax and cross-entropy are computed.
-        expert_tp: tensor parallelism inside the experts.
-        shard: data-parallel ranks that share one copy under ZeRO; None for all of them.
-        stage_layers: layers of each stage, in the order data flows; empty for :func:`~trainsim.parallelism.placement.spread_layers`.
-        recompute_layers: layers of a stage that "full" computes again; None for all.
-        attention: whether the plan keeps scores on chip, where the stack can; a stack without fused kernels never does.
-    """
-
-    gpus: Num
-    tp: Num
-    dp: Num
-    ep: Num
-    cp: Num
-    micro_batch: Num
-    pp: int
-    vpp: int
-    sequence_split: Num
-    seq_len: Num
-    again: frozenset[str]
-    recipe: Precision = BF16
-    optimizer: Optimizer = ADAMW
-    loss: Loss = "fused"
-    documents: Num | Documents | None = None
-    attention: Literal["fused", "unfused"] = "fused"
-    graphs: frozenset[str] = frozenset()
-    dispatcher: Dispatcher | None = None
-    expert_overlap: Switch = "off"
-    overlap: frozenset[str] = EXCHANGES
-    expert_tp: Num = 1.0
-    shard: Num | None = None
-    stage_layers: tuple[int, ...] = ()
-    recompute_layers: int | None = None
-
-    @property
-    def low(self) -> str:
-        """Number format of the low-precision products."""
-        return self.recipe.products
-
-    @property
-    def tokens(self) -> Num:
-        """Tokens of a micro-batch on one context-parallel rank."""
-        return self.micro_batch * self.seq_len / self.cp
-
-    @property
-    def length(self) -> Num:
-        """Tokens of what one attention kernel runs over: a document, or the sequence."""
-        return document_length(self.seq_len, self.documents)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,8 +13,9 @@ from ..cluster.network import fabric_of
 from ..cluster.stack import Stack
 from ..core.units import Num
 from ..model.transformer import Model
+from ..parallelism.layout import Layout
 from ..parallelism.schedules.schedule import Schedule
-from .layers import LayerTimes, Layout
+from .layers import LayerTimes
 from .overlap import pass_of
 from .step import _jitter, _sending, placed_and_again
 
@@ -37,7 +38,7 @@ def least_seconds(model: Model, layout: Layout, batch: Num, schedule: Schedule, 
     whole = passes.forward + passes.inputs + passes.weights
     if schedule.pairs:
         whole = whole + 2.0 * np.minimum(passes.alone, 0.0)
-    micro_batches = np.ceil(batch / (layout.dp * layout.micro_batch))
+    micro_batches = np.ceil(layout.micro_batches(batch))
     sending = _sending(layout, place.chunks, fabric_of(cluster, stack), float(model.hidden), micro_batches, stack)
     least: Num = (micro_batches * (place.layers @ whole).max(axis=0) + sending) * _jitter(layout, stack) * stack.factor
     return least

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from ..cluster.stack import Stack
 from ..core.units import Num, anywhere
+from ..parallelism.layout import Layout
 from ..parallelism.placement import Placed
 from ..parallelism.schedules.schedule import Schedule
 from ..parallelism.shapes import Again
-from .layers import LayerTimes, Layout
+from .layers import LayerTimes
 
 SUMS = 4.0
 """Halves of the two sums of a layer's forward pass under tensor parallelism: a gather or a scatter before and after each sublayer."""
@@ -104,7 +105,8 @@ def _idle(beside: Num, times: LayerTimes, schedule: Schedule, layout: Layout, st
     """How long two passes side by side both wait for tokens, ``(kinds, n)``: ``q / (1 - q)`` of their compute in layers that route."""
     if not (anywhere(layout.ep != 1) and anywhere(stack.paired_idle != 0)) or (layout.expert_overlap == "off" and not schedule.pairs):
         return np.zeros_like(beside)
-    return stack.paired_idle / (1.0 - stack.paired_idle) * beside * (times.ep > 0)
+    idle: Num = stack.paired_idle / (1.0 - stack.paired_idle) * beside * (times.ep > 0)
+    return idle
 
 
 def _sums(sums: Num, layout: Layout, stack: Stack) -> Num:

@@ -18,6 +18,7 @@ from ..core.spec import holds_draws
 from ..core.units import Num, choose, larger, rows_of, smaller
 from ..model.documents import Documents
 from ..model.transformer import Model
+from ..parallelism.layout import Layout, layout_of
 from ..parallelism.optimizer import clipping_traffic
 from ..parallelism.placement import Placed, beside_layers, placed
 from ..parallelism.plan import Plan
@@ -27,7 +28,7 @@ from ..parallelism.schedules.uneven import busy_seconds
 from ..parallelism.schedules.waiting import staged_seconds
 from ..parallelism.shapes import Again, Shapes, again_of, shapes_of
 from .host import launched_of
-from .layers import BF16_BYTES, EXCHANGES, LayerTimes, Layout, layer_times
+from .layers import BF16_BYTES, LayerTimes, layer_times
 from .overlap import Pass, Passes, pass_of
 from .updates import Owners, orthogonal_seconds, owners, update_seconds
 
@@ -153,7 +154,7 @@ def step_of(
         times = layer_times(shapes, again, launched_of(model, layout.graphs), layout, cluster.chip, fabric, stack, float(model.hidden))
     copies, chip = float(schedule.copies), cluster.chip
     busy, held, own = pass_of(times, again, place, schedule, layout, stack), copies * place.layers, owners(layout, copies)
-    micro_batches = np.ceil(batch / (layout.dp * layout.micro_batch))
+    micro_batches = np.ceil(layout.micro_batches(batch))
     by_stage = _by_stage(schedule, busy.passes, place)
     synchronise, hideable, owned = _synchronise(shapes, held, own, layout, zero, fabric, micro_batches, busy)
     hidden = (stack.overlap_dp if "dp" in layout.overlap else 0.0) * np.minimum(synchronise, hideable)
@@ -318,13 +319,13 @@ def step_of_plan(
     what: tuple[Any, ...] = (model, plan, cluster, stack, seq_len, batch, documents)
     if not any(map(holds_draws, what)):
         return _kept(*what)
-    return step_of(model, layout_of(plan, cluster, seq_len, documents), batch, plan.pass_order, plan.zero, cluster, stack)
+    return step_of(model, layout_of(plan, cluster.gpus, seq_len, documents), batch, plan.pass_order, plan.zero, cluster, stack)
 
 
 @lru_cache(maxsize=256)
 def _kept(model: Model, plan: Plan, cluster: Cluster, stack: Stack, seq_len: Num, batch: Num, documents: Num | Documents | None) -> Step:
     what: tuple[Any, ...] = (model, plan, cluster.chip, fabric_of(cluster, stack), stack, seq_len, documents)
-    layout = layout_of(plan, cluster, seq_len, documents)
+    layout = layout_of(plan, cluster.gpus, seq_len, documents)
     return step_of(model, layout, batch, plan.pass_order, plan.zero, cluster, stack, _kept_layers(*what))
 
 
@@ -333,30 +334,8 @@ def _kept_layers(
     model: Model, plan: Plan, chip: Chip, fabric: Fabric, stack: Stack, seq_len: Num, documents: Num | Documents | None
 ) -> LayerTimes:
     """Seconds of layers; how many accelerators there are is no number here, so that it would show if it were used."""
-    layout = replace(_layout(plan, plan.tp * plan.pp * plan.cp, seq_len, documents), gpus=np.nan, dp=np.nan)
+    layout = replace(layout_of(plan, plan.tp * plan.pp * plan.cp, seq_len, documents), gpus=np.nan, dp=np.nan)
     return _times_on(model, layout, plan.pass_order, chip, fabric, stack)
-
-
-# a plan as numbers -------------------------------------------------------------------------------------------------------
-
-
-def layout_of(plan: Plan, cluster: Cluster, seq_len: Num, documents: Num | Documents | None = None) -> Layout:
-    """A plan on a cluster as numbers."""
-    return _layout(plan, cluster.gpus, seq_len, documents)
-
-
-def _layout(plan: Plan, gpus: int, seq_len: Num, documents: Num | Documents | None) -> Layout:
-    again: dict[str, frozenset[str]] = {"none": frozenset(), "selective": frozenset(plan.recompute_parts), "full": frozenset({"full"})}
-    split = {"on": plan.tp, "off": 1}[plan.sequence_parallel]
-    return Layout(
-        gpus=float(gpus), tp=float(plan.tp), dp=float(gpus // (plan.tp * plan.pp * plan.cp)), ep=float(plan.ep),
-        cp=float(plan.cp), micro_batch=float(plan.micro_batch), pp=plan.pp, vpp=plan.vpp, sequence_split=float(split), seq_len=seq_len,
-        expert_tp=float(plan.expert_tp_degree), shard=None if plan.shard is None else float(plan.shard),
-        attention=plan.attention, graphs=frozenset(plan.graphs), dispatcher=plan.dispatcher, expert_overlap=plan.expert_overlap,
-        overlap=EXCHANGES if plan.overlap is None else frozenset(plan.overlap),
-        stage_layers=plan.stage_layers, recompute_layers=plan.recompute_layers,
-        again=again[plan.recompute], recipe=plan.recipe, optimizer=plan.update_rule, loss=plan.loss, documents=documents,
-    )  # fmt: skip
 
 
 def plain(value: Num) -> Num:

@@ -17,9 +17,10 @@ from ..core.units import Num, larger, rows_of, smaller
 from ..gpu_memory.weights import weights_of
 from ..model.ops import MatMul
 from ..model.transformer import Model
+from ..parallelism.layout import Layout
 from ..parallelism.optimizer import Optimizer
 from ..parallelism.shapes import shapes_of
-from .layers import BF16_BYTES, Layout, powered, tiles_of
+from .layers import BF16_BYTES, powered, tiles_of
 
 Array = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from ..gpu_memory.peak import rank_memory
 from ..model.huggingface.reader import from_hf
 from ..model.layers import Layers
 from ..model.transformer import Model
-from ..parallelism.degrees import degrees_of
+from ..parallelism.layout import degrees_of
 from ..parallelism.plan import Plan
 
 CONFIG = "config-"
@@ -67,11 +67,11 @@ def _layout(row: Row) -> str:
 
 def _peak(name: str, row: Row) -> PublishedPeak:
     plan = Plan(micro_batch=row["micro_batch"], **row["plan"])
-    batch = row["micro_batches"] * row["micro_batch"] * row["world"] // (plan.tp * plan.pp * plan.cp)
-    degrees = degrees_of(plan, row["world"], float(row["seq_len"]), float(batch))
+    degrees = degrees_of(plan, row["world"], float(row["seq_len"]))
     model = _model(row["config"], row.get("layers"), row.get("kv_heads"))
     outside = ("context",) if row["statistic"] == "reserved" else ("context", "fragmentation")
-    ranks = [float(r.total - sum(r.part(part).total for part in outside)) for r in rank_memory(model, plan, degrees)]
+    ledgers = rank_memory(model, plan, degrees, float(row["micro_batches"]))
+    ranks = [float(r.total - sum(r.part(part).total for part in outside)) for r in ledgers]
     return PublishedPeak(name, row, float(row["measured"]), ranks[-1] if row.get("of") == "last stage" else max(ranks))
 
 

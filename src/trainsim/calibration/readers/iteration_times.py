@@ -12,8 +12,8 @@ from ...catalog.models import from_sizes
 from ...core.errors import SpecError
 from ...core.reading import parse_table
 from ...core.values import real, whole
+from ...parallelism.layout import Layout
 from ...parallelism.precision import recipe_of
-from ...step.layers import Layout
 from ..records import MeasuredStep
 from .measured_steps import StepTable
 

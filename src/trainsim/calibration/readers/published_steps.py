@@ -19,10 +19,10 @@ from ...cluster.hardware import Chip, Cluster
 from ...core.errors import SpecError, TrainsimError
 from ...model.counting import flops_per_token
 from ...model.transformer import Model
+from ...parallelism.layout import Layout
 from ...parallelism.precision import Precision, recipe_of
 from ...parallelism.schedules.known import schedule_named, schedule_of, usual_schedule
 from ...parallelism.schedules.schedule import Schedule
-from ...step.layers import Layout
 from ..records import MeasuredStep, Told
 from .published_models import missing, published_model
 

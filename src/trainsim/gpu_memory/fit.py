@@ -1,0 +1,94 @@
+"""Whether a layout fits an accelerator, how surely, and what to cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ..core.ledger import Ledger
+from ..parallelism.plan import Plan
+
+Word = Literal["fits", "tight", "does not fit"]
+SPREAD = (0.95, 1.01, 1.18)
+"""Measured over modelled peak at P5, P50 and P95 of the published peaks of the catalogue (``docs/memory.md``)."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Whether a layout fits, judged on its fullest rank.
+
+    Args:
+        word: ``"fits"`` where the P95 of what is used is within the capacity, ``"does not fit"`` where the P5 is beyond it, else
+            ``"tight"``.
+        used: P5, P50 and P95 of what the fullest rank uses [B].
+        capacity: of an accelerator [B].
+        rank: the fullest.
+        cuts: what would free most and how, what costs least time first; empty where it fits.
+    """
+
+    word: Word
+    used: tuple[float, float, float]
+    capacity: float
+    rank: str
+    cuts: tuple[str, ...]
+
+    @property
+    def spare(self) -> float:
+        """Capacity less the P50 of what is used; negative where it doesn't fit [B]."""
+        return self.capacity - self.used[1]
+
+    def __str__(self) -> str:
+        low, middle, high = self.used
+        head = f"{self.word}: {middle / 1e9:.1f} GB ({low / 1e9:.1f} to {high / 1e9:.1f}) of {self.capacity / 1e9:g} GB on {self.rank}"
+        return "; ".join([head, *self.cuts])
+
+
+def fit_of(ledger: Ledger, capacity: float, plan: Plan | None = None) -> Fit:
+    """Whether every rank of a memory ledger fits an accelerator, and what to cut.
+
+    ``used = modelled bytes of the fullest rank × SPREAD``
+
+    Args:
+        ledger: bytes by rank, from :func:`~.peak.memory_by_rank` [B].
+        capacity: bytes of an accelerator [B].
+        plan: the layout, so that what it already cuts isn't proposed; None to propose everything.
+
+    >>> print(fit_of(Ledger("B", {"rank-0": {"weights": 50e9, "logits": 40e9}}), 80e9).word)
+    does not fit
+    >>> fit_of(Ledger("B", {"rank-0": {"weights": 75e9}}), 80e9).word, fit_of(Ledger("B", {"rank-0": {"weights": 50e9}}), 80e9).word
+    ('tight', 'fits')
+    """
+    totals = {name: float(np.max(ledger.part(name).total)) for name in ledger}
+    fullest = max(totals, key=totals.__getitem__)
+    low, middle, high = (share * totals[fullest] for share in SPREAD)
+    word = word_of(totals[fullest], capacity)
+    cuts = () if word == "fits" else tuple(_cuts(ledger.part(fullest), plan or Plan()))
+    return Fit(word, (low, middle, high), capacity, fullest, cuts)
+
+
+def word_of(modelled: float, capacity: float) -> Word:
+    """The word for so many modelled bytes on the fullest rank.
+
+    >>> word_of(60e9, 80e9), word_of(75e9, 80e9), word_of(293.6e9, 80e9)
+    ('fits', 'tight', 'does not fit')
+    """
+    if SPREAD[2] * modelled <= capacity:
+        return "fits"
+    return "tight" if SPREAD[0] * modelled <= capacity else "does not fit"
+
+
+def _cuts(rank: Ledger, plan: Plan) -> Iterator[str]:
+    """Parts worth cutting and how, what costs least time first."""
+    ways = {
+        "optimizer": ("zero=1, or optimizer='adamw-8bit'" if plan.zero < 1 else "optimizer='adamw-8bit', or more dp"),
+        "activations": "recompute, or a smaller micro_batch" if plan.recompute == "none" else "a smaller micro_batch, or more cp",
+        "gradients": "zero=2" if plan.zero < 2 else "more dp",
+        "logits": "more tp, or loss='fused'",
+        "weights": "more tp, pp or ep, or zero=3" if plan.zero < 3 else "more tp, pp or ep",
+    }
+    for name, way in ways.items():
+        if name in rank.parts and (size := float(np.max(rank.part(name).total))) > 0:
+            yield f"{name} {size / 1e9:.1f} GB: {way}"

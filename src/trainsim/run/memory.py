@@ -1,0 +1,57 @@
+"""Bytes of a run's accelerators at the peak of a step, and whether they fit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..core.ledger import Ledger
+from ..gpu_memory.fit import Fit, fit_of
+from ..gpu_memory.peak import memory_by_rank
+from .inputs import inputs_of
+from .run import Run
+
+
+def memory(run: Run, phase: str | None = None) -> Ledger:
+    """Bytes of one accelerator of each pipeline rank at the peak of a step.
+
+    ``rank → weights + gradients + optimizer + activations + logits + recomputed + working + buffers + fragmentation + context``
+
+    Args:
+        run: the run; its plan says the layout. Neither efficiency, goodput nor price is asked for.
+        phase: name of the phase; None for the first.
+
+    Returns:
+        bytes by rank, ``"rank-0"`` first [B]; each rank is another accelerator, so that the total is one pipeline's.
+
+    Raises:
+        EstimateError: no such phase, or no plan, sequence length or batch.
+
+    Source: ZeRO (arXiv:1910.02054), section 3; Korthikanti et al. 2022 (arXiv:2205.05198), section 4.
+
+    >>> import trainsim as ts
+    >>> v3 = ts.catalog.run("deepseek-v3")
+    >>> round(float(memory(v3).part("rank-0").total) / 1e9)
+    62
+    """
+    found = inputs_of(run, phase, "by memory")
+    return memory_by_rank(found.model, found.plan, found.cluster.gpus, found.seq_len, found.batch)
+
+
+def fits(run: Run, phase: str | None = None) -> Fit:
+    """Whether a phase of a run fits its accelerators, by how much, on which rank, and what to cut.
+
+    Args:
+        run, phase: as for :func:`memory`.
+
+    Returns:
+        the word, P5, P50 and P95 of what the fullest rank uses, the capacity and the cuts.
+
+    Raises:
+        EstimateError: as :func:`memory` does.
+
+    >>> import trainsim as ts
+    >>> fits(ts.catalog.run("deepseek-v3")).word
+    'fits'
+    """
+    found = inputs_of(run, phase, "by memory")
+    return fit_of(memory(run, phase), float(np.min(found.cluster.chip.memory)), found.plan)

@@ -1,0 +1,48 @@
+"""Seconds of a run's optimizer step: by part, and by what a rank's pipeline runs."""
+
+from __future__ import annotations
+
+from ..core.ledger import Ledger
+from ..parallelism.shapes import shapes_of
+from ..step.breakdown import ledger_of, slots_of
+from ..step.step import Step, step_of_plan
+from .inputs import Inputs, inputs_of, needed_stack
+from .run import Run
+
+
+def step_time(run: Run, phase: str | None = None) -> Ledger:
+    """Seconds of one optimizer step on the critical path, by part.
+
+    Args:
+        run: its efficiency must be modelled; its numbers may be arrays inside a batch. Neither goodput nor price is asked for.
+        phase: name of the phase; None for the first.
+
+    Returns:
+        ledger [s]: compute by kind of layer and kernel, exchanges (what hides as a negative line), bubble, optimizer, stragglers.
+
+    Raises:
+        EstimateError: plan, batch or sequence length is missing, or the efficiency is told.
+    """
+    found = inputs_of(run, phase, "to model a step")
+    return ledger_of(_step(run, found), shapes_of(found.model))
+
+
+def slot_time(run: Run, phase: str | None = None, rank: int | None = None) -> Ledger:
+    """Seconds of one optimizer step of a rank by what its pipeline runs: passes alone, passes beside each other, waiting.
+
+    Args:
+        run, phase: as for :func:`step_time`.
+        rank: of the pipeline, as a log on that rank would have it; None for the slowest.
+
+    Returns:
+        ledger [s]: the lines of :func:`~trainsim.step.breakdown.slots_of`.
+
+    Raises:
+        EstimateError: as :func:`step_time` does, or no such rank.
+    """
+    return slots_of(_step(run, inputs_of(run, phase, "to model a step")), rank)
+
+
+def _step(run: Run, found: Inputs) -> Step:
+    stack = needed_stack(run, found.phase)
+    return step_of_plan(found.model, found.plan, found.cluster, stack, found.seq_len, found.batch, found.phase.document_length)
