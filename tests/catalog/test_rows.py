@@ -36,6 +36,21 @@ def test_a_row_of_the_future_is_refused() -> None:
     assert error.value.path == "prices/x.date"
 
 
+WRITTEN = dt.date(2026, 11, 23)
+"""When the first judgement of the catalogue was written down."""
+
+
+@pytest.mark.parametrize(
+    "file", ["chips", "clusters", "models", "runs", "prices", "rents", "priors", "programmes", "reliability", "fleets"]
+)
+def test_judgements_carry_the_day_they_were_written_and_memory_is_no_disclosure(file: str) -> None:
+    for row in rows(file).values():
+        if row.grade == "judgement":
+            assert row.date >= WRITTEN, f"{row.address}: a judgement dated before anybody wrote it"
+        if set(row.source) == {"own-judgement"}:
+            assert row.grade == "judgement", f"{row.address}: no source but this project under {row.grade}"
+
+
 def test_no_source_is_of_the_future() -> None:
     assert all(str(entry.get("date", "")) <= PUBLISHED.isoformat() for entry in sources().values())
 

@@ -260,6 +260,29 @@ def _three(means: NDArray[np.float64], sds: NDArray[np.float64], weights: NDArra
     return ci90(float(low), float(mid), float(high))
 
 
+ASSUMED_GOODPUT = (0.70, 0.90, 0.98)
+"""P5, P50 and P95 of a goodput before any was public: an assumption of the library, written in November 2026, not evidence."""
+
+
+def goodput_evidence(run: Run, as_of: dt.date | None = None) -> Evidence:
+    """What share of the clock a run of that size steps: the prior row nearest in size that was public, else an assumption.
+
+    Args:
+        run: whose own rows are hidden.
+        as_of: rows that became public later are hidden.
+
+    >>> from trainsim.catalog.runs import run
+    >>> goodput_evidence(run("bloom-176b"), dt.date(2022, 7, 11)).caveat
+    'no goodput was public on 2022-07-11: assumed'
+    """
+    row = next(prior_rows("reliability.goodput", run, as_of), None)
+    if row is not None:
+        belief = interval(row)
+        return Evidence(belief, belief, belief, {row.address: float(row["p50"])}, {}, row.cited)
+    belief, why = ci90(*ASSUMED_GOODPUT), f"no goodput was public on {as_of}: assumed"
+    return Evidence(belief, belief, belief, {}, {}, why, why)
+
+
 def prior_rows(quantity: str, run: Run | None, as_of: dt.date | None) -> Iterator[Row]:
     """Prior rows for a quantity that a judge may see, best match in size first."""
     fitting = [r for r in rows("priors").values() if r.get("quantity") == quantity and not why_hidden(r, run, as_of)]

@@ -22,7 +22,7 @@ from ..training.modelled import Modelled
 from ..training.phases import Phase
 from ..training.reliability import Goodput
 from ..uncertainty.beliefs.beliefs import Beliefs
-from .evidence import interval, mfu_evidence, prior_rows
+from .evidence import goodput_evidence, interval, mfu_evidence, prior_rows
 from .hardware import cluster
 from .models import model_of, size_of
 from .months import months_of
@@ -174,12 +174,8 @@ def complete(run: Run, as_of: dt.date | str | None = None, *, day: dt.date | str
         filled.append(Filled("efficiency.mfu", _median(evidence.belief, "efficiency.mfu", _RATIO), FILLED + evidence.how))
         run = run.replace({"efficiency": MFU(filled[-1].value)})
     if run.reliability is None:
-        row = next(prior_rows("reliability.goodput", run, known), None)
-        if row is None:
-            raise CatalogError(
-                "catalog.priors", str(known), "holds no goodput prior that old", "give reliability=ts.Goodput(…)", "too-few-data"
-            )
-        filled.append(Filled("reliability.goodput", float(row["p50"]), FILLED + row.cited))
+        goodput = goodput_evidence(run, known)
+        filled.append(Filled("reliability.goodput", _median(goodput.belief, "reliability.goodput", _RATIO), FILLED + goodput.how))
         run = run.replace({"reliability": Goodput(filled[-1].value)})
     if run.price is None:
         quotes = rent_evidence(run, known, day=rented)
@@ -275,8 +271,8 @@ def beliefs(run: Run, as_of: dt.date | str | None = None, *, replace: Collection
     for path, efficiency in stacks:
         if isinstance(efficiency, Modelled):
             modelled = Beliefs(modelled) | stack_beliefs(efficiency.stack.name, path, routed=is_routed(run.model), as_of=day)
-    if isinstance(run.reliability, Goodput) and (row := next(prior_rows("reliability.goodput", run, day), None)) is not None:
-        held["reliability.goodput"] = interval(row)
+    if isinstance(run.reliability, Goodput):
+        held["reliability.goodput"] = goodput_evidence(run, day).belief
     if isinstance(run.price, Rental) and (RENT in replace or run.sources()[RENT] != BY_USER):
         held[RENT] = rent_evidence(run, day).belief
     return Beliefs(held) | modelled

@@ -13,7 +13,7 @@ from ..core.units import human
 from ..uncertainty.analysis.scores import interval_score
 
 KINDS = {
-    "recipe": "said from what was public the day before",
+    "recipe": "judged from what was public the day before, written down in November 2026",
     "recipe-by-rule": "the same, batch and rounds by rule",
     "grpo": "settings told",
 }
