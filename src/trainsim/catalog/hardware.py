@@ -59,15 +59,8 @@ def chip(name: str) -> Chip:
     """
     check_chips(rows("chips"))
     row = find("chips", name)
-    known = {d: f for d, f in row["peak"].items() if d in Peak.model_fields}
-    made = Chip(
-        name=name,
-        peak=Peak(**known),
-        memory=row["memory"],
-        memory_bandwidth=row["memory_bandwidth"],
-        power=row.get("power"),
-        architecture=row.get("architecture"),
-    )
+    told: dict[str, Any] = {field: row.fields.get(field) for field in ("memory", "memory_bandwidth", "power", "architecture")}
+    made = Chip(name=name, peak=Peak(**{d: f for d, f in row.fields["peak"].items() if d in Peak.model_fields}), **told)
     return made.with_sources({"": row.cited})
 
 

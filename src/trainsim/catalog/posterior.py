@@ -156,15 +156,15 @@ def _stack(name: str) -> Stack:
 @cache
 def prior_stack(name: str) -> Stack:
     """A software stack with every constant at the median of its prior: what a fit starts from, whatever calibration is shipped."""
-    return stack_at(name, {constant: float(row["prior"]) for constant, row in constants().items()})
+    return stack_at(name, {constant: float(row.fields["prior"]) for constant, row in constants().items()})
 
 
 @cache
 def stands_for(name: str) -> Mapping[str, Any]:
     """What published rows run a stack, and what they do that no number of it tells: the framework, since when, its loss, its recipes."""
-    row = _found(name)
-    above: Mapping[str, Any] = stands_for(row["like"]) if row.get("like") else {}
-    return MappingProxyType({**above, **row.get("stands_for", {})})
+    told = _found(name).fields
+    above: Mapping[str, Any] = stands_for(told["like"]) if "like" in told else {}
+    return MappingProxyType({**above, **told.get("stands_for", {})})
 
 
 def stack_for(architecture: str, framework: str, month: str, name: str = "") -> str:
@@ -213,8 +213,8 @@ def _offered() -> Mapping[str, Mapping[str, tuple[tuple[str, str], ...]]]:
     """Framework → generation of chips → its stacks, oldest first: the month since when one was there, and its name."""
     found: dict[str, dict[str, tuple[tuple[str, str], ...]]] = {}
     for name, row in stack_rows().items():
-        if not row.get("like"):
-            told, chips = row["stands_for"], row["architecture"]
+        if "like" not in row.fields:
+            told, chips = row.fields["stands_for"], row.fields["architecture"]
             stacks = found.setdefault(told["framework"], {})
             stacks[chips] = tuple(sorted((*stacks.get(chips, ()), (told["since"], name))))
     return found
@@ -225,9 +225,9 @@ def _versions() -> Mapping[str, tuple[tuple[tuple[str, str], ...], tuple[tuple[s
     """Stack → its variants, each a word of a row's name with its stack, and its releases with theirs, oldest first."""
     found: dict[str, tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]] = {}
     for name, row in stack_rows().items():
-        if base := row.get("like"):
+        if base := row.fields.get("like"):
             variants, releases = found.get(base, ((), ()))
-            if word := row.get("stands_for", {}).get("variant"):
+            if word := row.fields.get("stands_for", {}).get("variant"):
                 variants = (*variants, (word, name))
             if release := re.search(RELEASE, name):
                 releases = tuple(sorted((*releases, (release[0], name))))
@@ -243,7 +243,7 @@ def is_routed(model: Model) -> bool:
 @cache
 def class_of(name: str, *, routed: bool) -> str:
     """What a step is pooled with: its stack without the release, and whether the model routes tokens."""
-    return f"{_found(name).get('like') or name}/{'moe' if routed else 'dense'}"
+    return f"{_found(name).fields.get('like', name)}/{'moe' if routed else 'dense'}"
 
 
 def stack_beliefs(
@@ -308,9 +308,9 @@ Z95 = 1.6448536269514722
 @cache
 def fitted_fields(name: str) -> Mapping[str, str]:
     """Which of a stack's fields are constants that a calibration could fit: field → constant, with its factor."""
-    row = _found(name)
-    above: Mapping[str, str] = fitted_fields(row["like"]) if row.get("like") else {}
-    return MappingProxyType({**above, **row.get("constants", {})})
+    told = _found(name).fields
+    above: Mapping[str, str] = fitted_fields(told["like"]) if "like" in told else {}
+    return MappingProxyType({**above, **told.get("constants", {})})
 
 
 def fields_at(name: str, values: Mapping[str, Num]) -> dict[str, Num]:
@@ -329,7 +329,7 @@ def fields_at(name: str, values: Mapping[str, Num]) -> dict[str, Num]:
 @cache
 def _formulas(name: str) -> tuple[tuple[str, str, float, float], ...]:
     """Calibrated fields of a stack: field, constant, factor, and the months of releases that it has risen for; 0 for none."""
-    months, found = float(_found(name).get("release", 0)), []
+    months, found = float(_found(name).fields.get("release", 0)), []
     for field, formula in fitted_fields(name).items():
         constant, _, factor = formula.partition(" * ")
         found.append((field, constant, float(factor or 1.0), months if field in _PRODUCTS else 0.0))
@@ -339,9 +339,9 @@ def _formulas(name: str) -> tuple[tuple[str, str, float, float], ...]:
 def stack_at(name: str, values: Mapping[str, Num], tags: Mapping[str, Tag] | None = None) -> Stack:
     """A stack whose constants have these values."""
     row = _found(name)
-    base = _found(row["like"]) if row.get("like") else row
+    base = _found(row.fields.get("like", name))
     plain: dict[str, Any] = {k: v for k, v in base.fields.items() if k not in _HEADER}
-    known: dict[str, Any] = dict(base.get("tags", {}))
+    known: dict[str, Any] = dict(base.fields.get("tags", {}))
     for field, formula in fitted_fields(name).items():
         known[field] = (tags or {}).get(formula.partition(" * ")[0], "prior-only")
     numbers: dict[str, Any] = {field: float(np.asarray(value)) for field, value in fields_at(name, values).items()}
@@ -350,7 +350,7 @@ def stack_at(name: str, values: Mapping[str, Num], tags: Mapping[str, Tag] | Non
 
 def _cited(name: str, base: Row, tags: Mapping[str, Tag] | None) -> dict[str, str]:
     """Where each number of a stack comes from: its own table, the row, the calibration or a constant's prior, or nobody's data."""
-    formulas, own = fitted_fields(name), base.get("sources", {})
+    formulas, own = fitted_fields(name), base.fields.get("sources", {})
     found = {}
     for field in Stack.model_fields:
         if field in formulas:

@@ -45,7 +45,7 @@ class Block(Spec):
     @property
     def additions(self) -> int:
         """Additions to the residual stream: one for the token mixer and one for the channel mixer, where the block has them."""
-        return sum(next(part.ops(1), None) is not None for part in (self.attention, self.ffn))
+        return sum([next(part.ops(1), None) is not None for part in (self.attention, self.ffn)])
 
     def ops(self, hidden: int) -> Iterator[tuple[str, Op]]:
         """The work of the layer, each op with the section it stands in."""
@@ -57,11 +57,13 @@ class Block(Spec):
         if self.scales:
             yield "norms", Stream(name="scales", params=self.scales)
 
-    def entries(self, hidden: int, *levels: str, count: int, mtp: str = "", over: str = "") -> Iterator[Entry]:
+    def entries(self, hidden: int, *levels: str, count: int, mtp: str = "", over: str = "") -> Sequence[Entry]:
         """The layer's ops in place."""
+        entries: list[Entry] = []
         for section, ops in groupby(self.ops(hidden), key=itemgetter(0)):
-            placed = [op for _, op in ops]
-            yield from place(placed, *levels, *([section] if section else []), count=count, mtp=bool(mtp), over=over)
+            inside = [op for _, op in ops]
+            entries += place(inside, *levels, *([section] if section else []), count=count, mtp=bool(mtp), over=over)
+        return entries
 
 
 class Layers(Spec):

@@ -8,7 +8,7 @@ any part knowing of tensor or expert parallelism.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -181,6 +181,8 @@ class Entry:
         op: the op.
         mtp: whether it belongs to a multi-token-prediction module.
         over: the tokens beside the sequence's that it runs over, those of a tower; "" for the sequence's own.
+        kind: the kind of layer it is in, from its path: ``moe``, ``embedding``, ``towers:vision:block``.
+        within, line: its path inside its layer; the same after the kind of layer as one level.
     """
 
     path: tuple[str, ...]
@@ -188,21 +190,15 @@ class Entry:
     op: Op
     mtp: bool = False
     over: str = ""
+    kind: str = field(init=False, repr=False, compare=False)
+    within: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    line: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
-    @property
-    def kind(self) -> str:
-        """The kind of layer it is in: ``moe``, ``embedding``, ``towers:vision:block``."""
-        return ":".join(self.path[: _DEPTH if self.over else 1])
-
-    @property
-    def within(self) -> tuple[str, ...]:
-        """Its path inside its layer."""
-        return self.path[_DEPTH if self.over else 1 :]
-
-    @property
-    def line(self) -> tuple[str, ...]:
-        """Its path with the kind of layer as one level."""
-        return (self.kind, *self.within)
+    def __post_init__(self) -> None:
+        depth = _DEPTH if self.over else 1
+        kind, within = ":".join(self.path[:depth]), self.path[depth:]
+        for name, value in {"kind": kind, "within": within, "line": (kind, *within)}.items():
+            object.__setattr__(self, name, value)
 
 
 _DEPTH = 3

@@ -78,12 +78,12 @@ def _known(base: MeasuredStep, row: Mapping[str, Any], parallel: Mapping[str, An
     if (org := row.get("org")) and (machine := machine_of(org, model, usual.chip.name, gpus)):
         cluster = cluster_named(machine, int(gpus))
     stack, routed = stack_for(cluster.chip.architecture or "", framework, month, base.name), is_routed(model)
+    ran, pooled = stands_for(stack), class_of(stack, routed=routed)
     if base.source == "torchtitan" and row["gpu"] == "H100-SXM":
         cluster = cluster.replace({"chip.power": TORCHTITAN_POWER})
     tp, pp, cp, ep = _degrees(parallel, framework, gpus)
     dp = gpus / (tp * pp * cp)
-    ran, tokens = stands_for(stack), _tokens(row, parallel, dp, pp)
-    again, recipe = _again(parallel, framework), _recipe(row, low, ran)
+    tokens, again, recipe = _tokens(row, parallel, dp, pp), _again(parallel, framework), _recipe(row, low, ran)
     likely = _likely(parallel, ran, pp, model, tokens / seq / dp)
     degrees = {"tp": tp, "pp": pp, "cp": cp, "vpp": likely[0][1], "ep": ep, "micro_batch": likely[0][2]}
     launch = _launch(base, row, model, recipe.name, tokens / seq, degrees)
@@ -100,7 +100,7 @@ def _known(base: MeasuredStep, row: Mapping[str, Any], parallel: Mapping[str, An
     (schedule, _, micro), told = likely[0], _told(row)
     block = {k: v for k, v in row["architecture"].items() if k != "num_hidden_layers"}
     launched = [launch.dispatcher, launch.expert_overlap, sorted(launch.graphs)]
-    asked = [block, row["gpu"], low, seq, class_of(stack, routed=routed), tp, ep, cp, micro, sorted(again), *launched]
+    asked = [block, row["gpu"], low, seq, pooled, tp, ep, cp, micro, sorted(again), *launched]
     return replace(
         base,
         layers="" if layouts[1:] else json.dumps(asked, sort_keys=True),

@@ -181,8 +181,8 @@ def order(schedule: Schedule, pp: int, micro_batches: int, vpp: int = 1) -> Orde
     ['F0', 'F1', 'B0', 'F2', 'B1', 'B2']
     """
     schedule.check(pp, vpp, micro_batches)
-    slots = tuple(tuple(schedule.slots(rank, pp, micro_batches, vpp)) for rank in range(pp))
-    return Order(schedule.name, schedule.stages(pp, vpp), micro_batches, slots, schedule.copies)
+    slots = [tuple(schedule.slots(rank, pp, micro_batches, vpp)) for rank in range(pp)]
+    return Order(schedule.name, schedule.stages(pp, vpp), micro_batches, tuple(slots), schedule.copies)
 
 
 @dataclass(frozen=True, eq=False)
