@@ -18,6 +18,7 @@ from trainsim.core.spec import Spec
 
 from ..beliefs.beliefs import Beliefs
 from ..distributions.distribution import Array, Distribution
+from .exact import check
 from .preintegration import LinearOutput, LinearOutputReducer, PreintegratedSketch, choose_inputs, conditional_spread, first_draws, join
 from .quantiles import Bins, CountingReducer, Counts, Histogram, QuantileSketch, SortedDraws, size_key
 from .simulation import Simulation, half_width
@@ -108,6 +109,8 @@ def simulate(
         rtol=rtol if n is None else None,
         reached=missed is None,
         _sketches=dict(accumulated.sketches),
+        _evaluate_more=evaluate_more,
+        _check=check,
     )
 
 

@@ -12,7 +12,7 @@ from trainsim.core.errors import BeliefError
 
 from ..distributions.distribution import Array
 from .separable import factors
-from .simulation import Figure, Simulation
+from .simulation import ExactCheck, Simulation
 from .sweep import Study
 
 CELLS = 1 << 14
@@ -41,30 +41,6 @@ class Exact:
     def cdf(self, value: float) -> float:
         """The share of the law below a value."""
         return float(np.interp(np.log(value), np.log(self.edges), self.below))
-
-
-@dataclass(frozen=True)
-class ExactCheck:
-    """A simulation held against the exact law.
-
-    Args:
-        of: the output.
-        rows: (level, simulated, exact, standard errors between them).
-    """
-
-    of: str
-    rows: tuple[tuple[float, Figure, float, float], ...]
-
-    @property
-    def worst(self) -> float:
-        """The largest distance, in standard errors."""
-        return max(abs(row[3]) for row in self.rows)
-
-    def __str__(self) -> str:
-        return "\n".join(
-            f"P{100 * level:g} of {self.of}: {figure!r}, exact {exact:.7g}, {off:+.1f} standard errors"
-            for level, figure, exact, off in self.rows
-        )
 
 
 def exact(study: Study, of: str) -> Exact:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import Any, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,9 +20,6 @@ from trainsim.core.units import human
 from ..beliefs.beliefs import Beliefs
 from ..distributions.distribution import Array
 from .quantiles import QuantileSketch
-
-if TYPE_CHECKING:
-    from .exact import ExactCheck
 
 
 class Figure(float):
@@ -76,6 +73,30 @@ def half_width(standard_error: float, replicates: int, level: float = 0.95) -> f
 
 
 @dataclass(frozen=True)
+class ExactCheck:
+    """A simulation held against the exact law.
+
+    Args:
+        of: the output.
+        rows: (level, simulated, exact, standard errors between them).
+    """
+
+    of: str
+    rows: tuple[tuple[float, Figure, float, float], ...]
+
+    @property
+    def worst(self) -> float:
+        """The largest distance, in standard errors."""
+        return max(abs(row[3]) for row in self.rows)
+
+    def __str__(self) -> str:
+        return "\n".join(
+            f"P{100 * level:g} of {self.of}: {figure!r}, exact {exact:.7g}, {off:+.1f} standard errors"
+            for level, figure, exact, off in self.rows
+        )
+
+
+@dataclass(frozen=True)
 class Simulation:
     """What a function of a spec comes to under beliefs; holds all that reproduces it.
 
@@ -101,12 +122,12 @@ class Simulation:
     rtol: float | None
     reached: bool
     _sketches: MutableMapping[str, QuantileSketch] = field(repr=False, compare=False)
+    _evaluate_more: Callable[[Simulation, str], QuantileSketch] = field(repr=False, compare=False)
+    _check: Callable[[Simulation, str], ExactCheck] = field(repr=False, compare=False)
 
     def _sketch(self, name: str) -> QuantileSketch:
-        from .engine import evaluate_more  # the engine needs to know what a simulation is
-
         if name not in self._sketches:
-            self._sketches[name] = evaluate_more(self, name)
+            self._sketches[name] = self._evaluate_more(self, name)
         return self._sketches[name]
 
     @overload
@@ -173,9 +194,7 @@ class Simulation:
         Raises:
             BeliefError: the output is no product of positive, steady factors of one input each.
         """
-        from .exact import check  # the oracle needs to know what a simulation is
-
-        return check(self, of or self.outputs[0])
+        return self._check(self, of or self.outputs[0])
 
     def families(self) -> dict[str, str]:
         """Which family each belief became when it met its field."""
