@@ -79,6 +79,8 @@ from .parallelism.schedules.schedule import Schedule as Schedule
 from .parallelism.optimizer import AdamW as AdamW
 from .parallelism.optimizer import AdamW8bit as AdamW8bit
 from .parallelism.optimizer import Muon as Muon
+from .training.fine_tuning import Frozen as Frozen
+from .training.fine_tuning import LoRA as LoRA
 from .training.phases import Phase as Phase
 from .parallelism.plan import Plan as Plan
 from .parallelism.precision import Precision as Precision

@@ -11,6 +11,7 @@ import numpy as np
 from ..core.ledger import Ledger
 from ..core.units import Num, larger
 from ..model.ops import Lookup
+from ..model.trainable import BASE_BYTES
 from ..model.transformer import Model
 from ..parallelism.layout import Degrees
 from ..parallelism.optimizer import Optimizer
@@ -25,26 +26,27 @@ GATHERED_LAYERS = 2.0
 
 @dataclass(frozen=True)
 class Weights:
-    """Parameters of one layer of a kind with one role: dense ones and experts', and whether another kind owns them."""
+    """Parameters of one layer of a kind with one role: dense ones and experts', who owns them, and whether they are trained."""
 
     kind: str
     role: str
     dense: float
     experts: float
     owner: str
+    trainable: bool
 
 
 @lru_cache(maxsize=256)
 def weights_of(model: Model) -> tuple[Weights, ...]:
     """Parameters of one layer of each kind by role, those that another kind owns among them."""
-    found: dict[tuple[str, str, str], list[float]] = {}
+    found: dict[tuple[str, str, str, bool], list[float]] = {}
     t = model.table
     for i, entry in enumerate(t.entries):
         op, kind = entry.op, entry.kind
         owner = ("embedding" if isinstance(op, Lookup) or model.head.weights == "tied" else "head") if t.tied[i] else kind
-        sizes = found.setdefault((kind, str(t.roles[i]), owner), [0.0, 0.0])
+        sizes = found.setdefault((kind, str(t.roles[i]), owner, entry.trainable), [0.0, 0.0])
         sizes[expert_product(op)] += float(t.matrices[i] + t.vectors[i])
-    return tuple(Weights(kind, role, dense, experts, owner) for (kind, role, owner), (dense, experts) in found.items())
+    return tuple(Weights(kind, role, dense, experts, owner, trained) for (kind, role, owner, trained), (dense, experts) in found.items())
 
 
 STAGES = {"weights": 3, "gradients": 2, "master": 1, "moments": 1}
@@ -93,14 +95,20 @@ def _unsharded(
     for w in weights_of(model):
         elsewhere = w.owner == w.kind or not parts.get(w.owner)  # a tied matrix is held once by a rank that holds its owner too
         count = parts.get(w.kind, 0.0) * elsewhere
-        each = recipe.weights if w.role == "linear" else recipe.other_weights
-        if zero < 3 and not np.any(each):  # the master is the weight, and stays gathered where its shards aren't given up again
-            each = recipe.gathered
-        widths = {"weights": each, "gradients": recipe.gradients, "master": recipe.master, "moments": rule.moments(w.role, recipe)}
-        for name, width in widths.items():
+        for name, width in _widths(w, model, recipe, rule, zero).items():
             dense[name] = dense[name] + count * w.dense * width
             experts[name] = experts[name] + count * w.experts * width
     return {name: (dense[name], experts[name]) for name in STAGES}
+
+
+def _widths(w: Weights, model: Model, recipe: Precision, rule: Optimizer, zero: int) -> dict[str, Num]:
+    """Bytes of a parameter: its weight alone where it is frozen, in the frozen format, else what its optimizer keeps too [B]."""
+    if not w.trainable:
+        return {"weights": BASE_BYTES[model.base] if w.role == "linear" else recipe.gathered}
+    each = recipe.weights if w.role == "linear" else recipe.other_weights
+    if zero < 3 and not np.any(each):  # the master is the weight, and stays gathered where its shards aren't given up again
+        each = recipe.gathered
+    return {"weights": each, "gradients": recipe.gradients, "master": recipe.master, "moments": rule.moments(w.role, recipe)}
 
 
 _unsharded_once = lru_cache(maxsize=4096)(_unsharded)

@@ -21,8 +21,9 @@ CAUSAL = Causal()
 Axis = Literal["hidden", "head", "kv", "ffn", "expert", "vocab", "rank"]
 Role = Literal["linear", "router", "head", "embedding", "position", "norm", "latent-norm", "bias", "attention", "scan", "convolution"]
 """What an op is to a precision recipe and to a counting convention."""
-Gradients = Literal["both", "weight", "none"]
-"""Operands of a product that need a gradient: both; the weight alone, where the input is detached; or none."""
+Gradients = Literal["both", "input", "weight", "none"]
+"""Operands of a product that need a gradient: both; the input alone, where the weight is frozen; the weight alone, where the input is
+detached; or none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +99,7 @@ class Scan:
         state_products: products of a token with the state; 0 for work inside the chunks alone.
         pairs: keys of its own chunk that a token meets: "causal" with its own, or "earlier" without.
         saved: activation elements per token kept for backward.
+        gradients: operands that need a gradient.
 
     Source: Lightning Attention-2, arXiv:2401.04658, equations 4-12 and algorithms 1-2; Mamba-2, arXiv:2405.21060, section 6; the
     delta rule in chunks, arXiv:2406.06484, section 3.
@@ -111,6 +113,7 @@ class Scan:
     state_products: int = 2
     pairs: Literal["causal", "earlier"] = "causal"
     saved: float = 0.0
+    gradients: Literal["both", "none"] = "both"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +128,7 @@ class Convolve:
         axis: role of the channels.
         bias: bias elements.
         saved: activation elements per token kept for backward.
+        gradients: operands that need a gradient.
     """
 
     name: str
@@ -133,6 +137,7 @@ class Convolve:
     axis: Axis = "head"
     bias: int = 0
     saved: float = 0.0
+    gradients: Gradients = "both"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +186,7 @@ class Entry:
         op: the op.
         mtp: whether it belongs to a multi-token-prediction module.
         over: the tokens beside the sequence's that it runs over, those of a tower; "" for the sequence's own.
+        trainable: whether its weights are trained; frozen ones have no gradient and no optimizer state.
         kind: the kind of layer it is in, from its path: ``moe``, ``embedding``, ``towers:vision:block``.
         within, line: its path inside its layer; the same after the kind of layer as one level.
     """
@@ -190,6 +196,7 @@ class Entry:
     op: Op
     mtp: bool = False
     over: str = ""
+    trainable: bool = True
     kind: str = field(init=False, repr=False, compare=False)
     within: tuple[str, ...] = field(init=False, repr=False, compare=False)
     line: tuple[str, ...] = field(init=False, repr=False, compare=False)
@@ -249,6 +256,7 @@ class OpTable:
     tied: NDArray[np.bool_]
     mtp: NDArray[np.bool_]
     aside: NDArray[np.bool_]
+    trainable: NDArray[np.bool_]
     per_token: NDArray[np.float64]
     keys_aside: NDArray[np.float64]
     roles: NDArray[np.str_]
@@ -265,7 +273,7 @@ _FLOP, _PER_KEY = 4, 5
 _COLUMNS = ("matrices", "vectors", "active_matrices", "active_vectors", "flop", "flop_per_key", "backward", "saved", "traffic")
 
 
-_BACKWARD: dict[str, float] = {"both": 2.0, "weight": 1.0, "none": 0.0}
+_BACKWARD: dict[str, float] = {"both": 2.0, "input": 1.0, "weight": 1.0, "none": 0.0}
 """Backward over forward: each gradient of an operand is a product as large as the forward one."""
 PAIRS: dict[str, type[WithinChunk | EarlierInChunk]] = {"causal": WithinChunk, "earlier": EarlierInChunk}
 """The mask of a scan inside its chunks."""
@@ -285,10 +293,10 @@ def _columns(op: Op) -> tuple[float, ...]:
         case Scan():
             inside = 2.0 * op.heads * (op.d_k + op.d_v) if op.chunk else 0.0
             state = 2.0 * op.heads * op.state_products * op.d_k * op.d_v
-            return (0.0, 0.0, 0.0, 0.0, state, inside, 2.0, op.saved, 0.0)
+            return (0.0, 0.0, 0.0, 0.0, state, inside, _BACKWARD[op.gradients], op.saved, 0.0)
         case Convolve():
             matrix = float(op.channels) * op.taps
-            return (matrix, float(op.bias), matrix, float(op.bias), 2.0 * matrix, 0.0, 2.0, op.saved, 2.0 * op.channels)
+            return (matrix, float(op.bias), matrix, float(op.bias), 2.0 * matrix, 0.0, _BACKWARD[op.gradients], op.saved, 2.0 * op.channels)
         case Lookup():
             table = float(op.rows) * op.width
             return (table, 0.0, table, 0.0, 0.0, 0.0, 2.0, 0.0, float(op.width))
@@ -360,6 +368,7 @@ def compile_ops(entries: Iterable[Entry], beside: Mapping[str, Beside] | None = 
         tied=np.array([getattr(e.op, "tied", False) for e in rows], dtype=np.bool_),
         mtp=np.array([e.mtp for e in rows], dtype=np.bool_),
         aside=np.array([bool(e.over) for e in rows], dtype=np.bool_),
+        trainable=np.array([e.trainable for e in rows], dtype=np.bool_),
         per_token=per_token,
         keys_aside=keys_aside,
         roles=np.array([_role(e.op) for e in rows], dtype=np.str_),

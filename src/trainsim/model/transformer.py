@@ -14,6 +14,7 @@ from ..core.spec import AsTuple, ByName, Count, Spec
 from .layers import MAX_LAYERS, Block, Layers, Norm, norm
 from .ops import Entry, Lookup, MatMul, Op, OpTable, compile_ops, place
 from .towers import Shown, Tower, shown
+from .trainable import Adapters, Base, adapt, freeze, with_gradients
 
 
 class Embedding(Spec):
@@ -111,6 +112,9 @@ class Model(Spec):
         mtp: multi-token-prediction modules; None for none.
         towers: encoders whose outputs enter the sequence.
         shown: what the towers see in one sequence; what is not shown costs parameters and no FLOPs.
+        frozen: stretches of paths whose ops are not trained: ("towers.vision",), ("embedding", "experts").
+        adapters: low-rank pairs that are trained in place of everything else; None for none.
+        base: format of the weights of frozen linear products.
         quantization_block: side of the square blocks whose scales a quantised release stores beside the weights; None for none.
         notes: what a reader of the config assumed.
 
@@ -133,6 +137,9 @@ class Model(Spec):
     mtp: MultiTokenPrediction | None = None
     towers: Annotated[Sequence[Tower], ByName()] = ()
     shown: Annotated[Sequence[Shown], ByName()] = ()
+    frozen: Annotated[tuple[str, ...], AsTuple] = ()
+    adapters: Adapters | None = None
+    base: Base = "bf16"
     quantization_block: Count | None = None
     notes: Annotated[tuple[str, ...], AsTuple] = ()
 
@@ -177,7 +184,7 @@ class Model(Spec):
     @cached_property
     def table(self) -> OpTable:
         """The op table, compiled once."""
-        return compile_ops(self._entries(), dict(pair for each in self.shown for pair in each.beside().items()))
+        return compile_ops(self._trained(), dict(pair for each in self.shown for pair in each.beside().items()))
 
     def seeing(self, images: float, resolution: tuple[int, int], tower: str = "vision", seq_len: float | None = None) -> Model:
         """The model as it runs over sequences with images in them: FLOPs, seconds and bytes of the tower count.
@@ -198,6 +205,14 @@ class Model(Spec):
             )
         others = tuple(each for each in self.shown if each.name != tower)
         return self.replace({"shown": (*others, shown(known[tower], images, resolution, seq_len))})
+
+    def _trained(self) -> Sequence[Entry]:
+        """The ops in place, with the gradients that training asks each for."""
+        entries = list(self._entries())
+        if self.adapters is None and not self.frozen:
+            return entries
+        entries = freeze(entries, self.frozen) if self.adapters is None else adapt(entries, self.adapters)
+        return with_gradients(entries)
 
     def _entries(self) -> Iterator[Entry]:
         for tower in self.towers:

@@ -46,6 +46,8 @@ class Shapes:
     low: Array
     weight: Array
     own_input: Array
+    by_input: Array
+    by_weight: Array
     products_of: Array
     last_of: Array
     heads: Array
@@ -58,6 +60,8 @@ class Shapes:
     logits: Array
     dense_params: Array
     routed_params: Array
+    trained_dense: Array
+    trained_routed: Array
     split_sublayers: Array
     kv_width: Array
     state: Array
@@ -77,6 +81,11 @@ class Shapes:
     def params(self) -> Array:
         """Parameters of a layer of each kind, dense ones and experts', ``(2, kinds, 1)``."""
         return np.stack([self.dense_params, self.routed_params])
+
+    @cached_property
+    def trained_params(self) -> Array:
+        """Those of them that are trained, ``(2, kinds, 1)``."""
+        return np.stack([self.trained_dense, self.trained_routed])
 
 
 @lru_cache(maxsize=256)
@@ -143,14 +152,15 @@ def _beside(op: Op, times: float, keys: float) -> Op:
             return op
 
 
-_PRODUCT = ("rows", "inner", "cols", "inner_split", "cols_split", "routed", "low", "weight", "own_input")
+_PRODUCT = ("rows", "inner", "cols", "inner_split", "cols_split", "routed", "low", "weight", "own_input", "by_input", "by_weight")
 
 
 def _product(op: MatMul) -> tuple[float, ...]:
     """A product's columns, in the order of ``_PRODUCT``."""
     routed = expert_product(op)
     split = tuple(float(axis in SPLIT_AXES) for axis in op.axes)
-    return (op.rows, op.inner, op.cols, *split, float(routed), float(op.role == "linear"), float(op.weight), float(op.saved > 0))
+    passes = (float(op.gradients in ("both", "input")), float(op.gradients in ("both", "weight")))
+    return (op.rows, op.inner, op.cols, *split, float(routed), float(op.role == "linear"), float(op.weight), float(op.saved > 0), *passes)
 
 
 def expert_product(op: Op) -> bool:
@@ -208,12 +218,14 @@ def _column(keys: Sequence[tuple[float, ...]], i: int) -> Array:
 def _per_kind(model: Model, entries: Sequence[Entry], row: dict[str, int]) -> dict[str, Array]:
     """Traffic, parameters, exchanges and kernels of one layer of each kind."""
     names = (
-        "split_traffic", "whole_traffic", "logits", "dense_params", "routed_params", "split_sublayers", "kv_width",
+        "split_traffic", "whole_traffic", "logits", "dense_params", "routed_params", "trained_dense", "trained_routed",
+        "split_sublayers", "kv_width",
         "routed_layers", "stream", "kernels", "layers", "core_width", "state",
     )  # fmt: skip
     found = {name: np.zeros((len(row), 1)) for name in names}
-    for entry in entries:
-        _add_held(found, row[entry.kind], entry)
+    t = model.table
+    for entry, stored in zip(entries, ((t.matrices + t.vectors) * ~t.tied).tolist(), strict=True):
+        _add_held(found, row[entry.kind], entry, stored)
     for entry in _here(model):
         _add(found, row[entry.kind], entry, model.hidden)
     # where no product makes keys and values of their own heads (latent attention), every head's are exchanged
@@ -227,22 +239,12 @@ def _per_kind(model: Model, entries: Sequence[Entry], row: dict[str, int]) -> di
     return found
 
 
-def _add_held(found: dict[str, Array], at: int, entry: Entry) -> None:
+def _add_held(found: dict[str, Array], at: int, entry: Entry, stored: float) -> None:
     """Layers of a kind, and what one of them stores."""
-    op = entry.op
     found["layers"][at] = entry.count
-    match op:
-        case MatMul() if op.weight and not op.tied:
-            where = "routed_params" if expert_product(op) else "dense_params"
-            found[where][at] += float(op.experts) * (float(op.inner) * op.cols + op.bias)
-        case Convolve():
-            found["dense_params"][at] += float(op.channels) * op.taps + op.bias
-        case Lookup() if not op.tied:
-            found["dense_params"][at] += float(op.rows) * op.width
-        case Stream():
-            found["dense_params"][at] += op.params
-        case _:
-            pass
+    where = "routed" if expert_product(entry.op) else "dense"
+    found[f"{where}_params"][at] += stored
+    found[f"trained_{where}"][at] += stored * entry.trainable
 
 
 def _add(found: dict[str, Array], at: int, entry: Entry, hidden: int) -> None:

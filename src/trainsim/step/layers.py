@@ -183,7 +183,7 @@ def _products(shapes: Shapes, tiles: Tiles, layout: Layout, chip: Chip, stack: S
     rows, cols, depth = sides[SIDES]
     settings = (tiles.groups, peak, _by_pass(share, layout, stack), chip.memory_bandwidth, stack)
     seconds: Any = product_seconds(rows, cols, depth, *settings, element_bytes=size, output_bytes=written)
-    return seconds[0], seconds[1], seconds[2]
+    return seconds[0], seconds[1] * shapes.by_input, seconds[2] * shapes.by_weight
 
 
 def _by_pass(share: Num, layout: Layout, stack: Stack) -> Num:

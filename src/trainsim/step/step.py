@@ -256,6 +256,10 @@ def _tied(model: Model, layout: Layout, schedule: Schedule, fabric: Fabric) -> N
     return all_reduce(size, 2.0, choose(apart < fabric.domain, 2.0, 1.0), fabric)
 
 
+WHOLE_ON_PASS = 3
+"""The stage of ZeRO that shards weights, and gathers them for every pass."""
+
+
 def _synchronise(
     shapes: Shapes, held: Array, own: Owners, layout: Layout, zero: int, fabric: Fabric, micro_batches: Num, busy: Pass
 ) -> tuple[Num, Num, Num]:
@@ -267,8 +271,9 @@ def _synchronise(
     Source: Rajbhandari et al. 2020 (arXiv:1910.02054), sections 5 and 7.
     """
     stride, every, group = own.stride, own.every, own.group
-    params = held @ shapes.params / stride  # (2, ranks, n)
-    sizes = params * rows_of(layout.recipe.reduced, layout.recipe.gathered).reshape(2, 1, 1, -1)
+    params = held @ shapes.trained_params / stride  # (2, ranks, n)
+    passed = params if zero < WHOLE_ON_PASS else held @ shapes.params / stride  # frozen weights are gathered where they are sharded
+    sizes = rows_of(params * layout.recipe.reduced, passed * layout.recipe.gathered)
     if zero == 0:
         seconds = all_reduce(sizes[0], every, members_per_domain(every, stride, fabric.domain), fabric)
     else:

@@ -61,7 +61,8 @@ def both(dense: Num, experts: Num) -> Array:
 @lru_cache(maxsize=256)
 def _by_role(model: Model) -> tuple[tuple[str, ...], Array]:
     """Roles of parameters, and parameters of one layer of each kind by role, dense ones and experts' apart, ``(2, kinds, roles)``."""
-    kinds, stored = shapes_of(model).kinds, [w for w in weights_of(model) if w.owner == w.kind]  # a tied matrix is updated where it stands
+    kinds = shapes_of(model).kinds
+    stored = [w for w in weights_of(model) if w.owner == w.kind and w.trainable]  # a tied matrix is updated where it stands
     roles = tuple(dict.fromkeys(w.role for w in stored))
     params = np.zeros((2, len(kinds), len(roles)))
     for w in stored:
@@ -99,7 +100,7 @@ def _iterated(model: Model, optimizer: Optimizer) -> tuple[Array, Array]:
     iterations, matrices = np.zeros((len(shapes.paths), 1)), np.zeros_like(shapes.products_of)
     for entry in model.table.entries:
         op = entry.op
-        if isinstance(op, MatMul) and op.weight and not op.tied and optimizer.iterations(op.role):
+        if isinstance(op, MatMul) and op.weight and not op.tied and entry.trainable and optimizer.iterations(op.role) and entry.line in at:
             iterations[at[entry.line]] = optimizer.iterations(op.role)
             matrices[shapes.kinds.index(entry.kind), at[entry.line]] += op.experts
     return iterations, matrices

@@ -16,6 +16,7 @@ from ..model.documents import Documents
 from ..model.transformer import Model
 from ..parallelism.plan import Plan
 from .efficiency import Efficiency
+from .fine_tuning import Trains
 
 
 class Phase(Spec):
@@ -31,6 +32,7 @@ class Phase(Spec):
             or :class:`~trainsim.Documents` for lengths that differ; None for one document per sequence.
         images: images in each sequence, whose tokens are among those of the sequence; the model's vision tower runs over them.
         resolution: their height and width [pixel].
+        trains: what of the model is trained, :class:`~trainsim.LoRA` or :class:`~trainsim.Frozen`; None for everything.
         teacher: a larger model whose logits are the targets: it reads every token once, forward only, on the same accelerators at the
             same utilisation, and is no part of what is trained. None without distillation, or where its pass is paid elsewhere.
         plan, efficiency, cluster: the phase's own, where they differ from the run's.
@@ -54,6 +56,7 @@ class Phase(Spec):
     document_length: Annotated[Num, Unit("token", "packed documents' length", ge=1)] | Documents | None = None
     images: Annotated[float, Unit("", "images per sequence", ge=0)] | None = None
     resolution: Annotated[tuple[int, int], AsTuple] | None = None
+    trains: Trains | None = None
     teacher: Model | None = None
     plan: Plan | None = None
     efficiency: Efficiency | None = None
@@ -72,6 +75,7 @@ class Phase(Spec):
             document_length: Num | Documents | None = ...,
             images: float | None = ...,
             resolution: tuple[int, int] | None = ...,
+            trains: Trains | None = ...,
             teacher: Model | None = ...,
             plan: Plan | None = ...,
             efficiency: Efficiency | None = ...,
@@ -111,14 +115,14 @@ class Phase(Spec):
         return self
 
     def model_of(self, model: Model) -> Model:
-        """The model as this phase runs it: with its images in view.
+        """The model as this phase runs it: its images in view, and what is not trained marked.
 
         Raises:
-            SpecError: images and no tower to see them, or more of them than a sequence holds.
+            SpecError: images and no tower to see them, more of them than a sequence holds, or a part to freeze that the model lacks.
         """
-        if self.images is None or self.resolution is None or self.seq_len is None:
-            return model
-        return model.seeing(self.images, self.resolution, seq_len=float(np.max(self.seq_len)))
+        if self.images is not None and self.resolution is not None and self.seq_len is not None:
+            model = model.seeing(self.images, self.resolution, seq_len=float(np.max(self.seq_len)))
+        return model if self.trains is None else self.trains.of(model)
 
     @property
     def stretches(self) -> tuple[tuple[Num, Num], ...]:

@@ -1,0 +1,177 @@
+"""What of a model is trained: frozen parts, low-rank adapters, and the gradients each op is then asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Annotated, Literal
+
+from ..core.errors import SpecError, did_you_mean
+from ..core.spec import AsTuple, Count, Spec
+from .ops import Attend, Convolve, Entry, Gradients, MatMul, Op, Scan, Stream
+
+Base = Literal["bf16", "fp8", "int8", "nf4"]
+"""Format of weights that nothing trains."""
+BASE_BYTES: dict[Base, float] = {"bf16": 2.0, "fp8": 1.0, "int8": 1.0, "nf4": 0.5 + 0.127 / 8}
+"""Bytes of a frozen weight of a linear product. NF4 has four bits, and 0.127 bits of constants that are quantised in turn (QLoRA,
+arXiv:2305.14314, section 3)."""
+
+
+class Adapters(Spec):
+    """Low-rank pairs of matrices beside frozen products (LoRA, arXiv:2106.09685, eq. 3): ``h = W x + B A x``.
+
+    Args:
+        rank: inner width of a pair.
+        targets: "linear" for every linear product, or stretches of paths: ("attention",), ("q", "v").
+
+    >>> Adapters(rank=16, targets=("q", "v")).rank
+    16
+    """
+
+    rank: Count
+    targets: Literal["linear"] | Annotated[tuple[str, ...], AsTuple] = "linear"
+
+
+def stretches(path: Sequence[str]) -> Iterator[str]:
+    """Everything a path answers to: each stretch of it, dotted.
+
+    >>> list(stretches(("moe", "experts", "up")))
+    ['moe', 'moe.experts', 'moe.experts.up', 'experts', 'experts.up', 'up']
+    """
+    yield from (".".join(path[i:j]) for i in range(len(path)) for j in range(i + 1, len(path) + 1))
+
+
+def check_names(field: str, names: Iterable[str], entries: Sequence[Entry]) -> None:
+    """Whether every name is a stretch of some op's path.
+
+    Raises:
+        SpecError: names the first that is none.
+    """
+    known = {stretch for entry in entries for stretch in stretches(entry.path)}
+    for name in names:
+        if name not in known:
+            raise SpecError(field, name, "is no part of the model", did_you_mean(name, sorted(known), "parts"), "unknown-name")
+
+
+def freeze(entries: Sequence[Entry], names: Sequence[str]) -> list[Entry]:
+    """Ops in place, those of the named parts frozen.
+
+    Raises:
+        SpecError: a name that is no part of the model.
+    """
+    check_names("frozen", names, entries)
+    wanted = set(names)
+    return [replace(e, trainable=e.trainable and wanted.isdisjoint(stretches(e.path))) for e in entries]
+
+
+def adapt(entries: Sequence[Entry], adapters: Adapters) -> list[Entry]:
+    """Ops in place, all frozen, with a pair of matrices after every product that the adapters stand beside.
+
+    Raises:
+        SpecError: a target that is no part of the model.
+    """
+    if adapters.targets != "linear":
+        check_names("adapters.targets", adapters.targets, entries)
+    found: list[Entry] = []
+    for entry in entries:
+        found.append(replace(entry, trainable=False))
+        op = entry.op
+        if isinstance(op, MatMul) and op.role == "linear" and op.weight and not entry.mtp and _targeted(entry, adapters):
+            found += _pair(entry, op, adapters.rank)
+    if len(found) == len(entries):
+        raise SpecError(
+            "adapters.targets", adapters.targets, "holds no linear product", "name products: 'q', 'v', 'ffn', or give 'linear'", "empty"
+        )
+    return found
+
+
+def _targeted(entry: Entry, adapters: Adapters) -> bool:
+    return adapters.targets == "linear" or not set(adapters.targets).isdisjoint(stretches(entry.path))
+
+
+def _pair(entry: Entry, op: MatMul, rank: int) -> Iterator[Entry]:
+    """The two matrices beside a product: its input to ``rank`` elements, and these to its output."""
+    depth = len(entry.path) - len(entry.within)
+    path = (*entry.path[:depth], "adapters", *entry.within)
+    plain = replace(op, bias=0, tied=False, saved=0.0)
+    down = replace(plain, name="down", cols=rank, axes=(op.axes[0], "rank"))
+    up = replace(plain, name="up", inner=rank, axes=("rank", op.axes[1]), saved=rank * op.rows * op.top_k)
+    for each in (down, up):
+        yield replace(entry, path=(*path, each.name), op=each, trainable=True)
+
+
+def with_gradients(entries: Sequence[Entry]) -> list[Entry]:
+    """Ops in place, each with the gradients that training the trainable ones asks for, and with what it must keep for them.
+
+    An op's inputs need a gradient where something trained comes before it; its weight where it is trained itself. Of a kind with
+    several layers something trained in one comes before the next: its first layer is taken for the others. A frozen product keeps its
+    input only where a trained one reads the same.
+    """
+    kinds = list(dict.fromkeys(e.kind for e in entries))
+    found: list[Entry] = []
+    before = False
+    for kind in kinds:
+        here = [e for e in entries if e.kind == kind]
+        trains = any(e.trainable and _has_weights(e) for e in here)
+        reached = before or (trains and here[0].count > 1)
+        asked: list[Entry] = []
+        for e in here:
+            asked.append(replace(e, op=_asked(e, reached=reached)))
+            reached = reached or (e.trainable and _has_weights(e))
+        found += _keeping(here, asked)
+        before = before or trains
+    return found
+
+
+def _has_weights(entry: Entry) -> bool:
+    op = entry.op
+    return (isinstance(op, MatMul) and op.weight) or isinstance(op, Convolve) or bool(getattr(op, "params", 0) or getattr(op, "rows", 0))
+
+
+def _asked(entry: Entry, *, reached: bool) -> Op:
+    """The op with the gradients it is asked for; one that is asked for none keeps nothing."""
+    op = entry.op
+    match op:
+        case MatMul(weight=True) | Convolve():
+            gradients = _both(op.gradients, reached=reached, trained=entry.trainable)
+            return replace(op, gradients=gradients, saved=0.0 if gradients == "none" else op.saved)
+        case MatMul() | Attend() | Scan():
+            return op if reached else replace(op, gradients="none", saved=0.0)
+        case Stream():
+            return op if reached or entry.trainable else replace(op, saved=0.0)
+        case _:
+            return op
+
+
+def _both(gradients: Gradients, *, reached: bool, trained: bool) -> Gradients:
+    """The gradients of a product's operands: of those it has, the ones that are asked for."""
+    inputs = reached and gradients in ("both", "input")
+    weight = trained and gradients in ("both", "weight")
+    words: dict[tuple[bool, bool], Gradients] = {
+        (True, True): "both",
+        (True, False): "input",
+        (False, True): "weight",
+        (False, False): "none",
+    }
+    return words[inputs, weight]
+
+
+def _keeping(before: Sequence[Entry], asked: Sequence[Entry]) -> list[Entry]:
+    """Ops of one kind, of which a product keeps its input where its weight, or that of a later product of the same input, is trained."""
+    holder: dict[tuple[int, str], int] = {}
+    needed: set[int] = set()
+    for i, (plain, entry) in enumerate(zip(before, asked, strict=True)):
+        if isinstance(plain.op, MatMul) and isinstance(entry.op, MatMul):
+            key = (plain.op.inner, plain.op.axes[0])
+            if plain.op.saved:
+                holder[key] = i
+            if entry.op.gradients in ("both", "weight"):
+                needed.add(holder.get(key, i))
+    return [_kept(plain, entry, needed=i in needed) for i, (plain, entry) in enumerate(zip(before, asked, strict=True))]
+
+
+def _kept(plain: Entry, asked: Entry, *, needed: bool) -> Entry:
+    """An op as it is asked for; of a product with a weight, with its input or without."""
+    if isinstance(asked.op, MatMul) and isinstance(plain.op, MatMul) and plain.op.weight:
+        return replace(asked, op=replace(asked.op, saved=plain.op.saved if needed else 0.0))
+    return asked

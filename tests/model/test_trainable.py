@@ -1,0 +1,130 @@
+"""Frozen parts and adapters: parameters that are trained, gradients that are asked for, and what is kept for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import trainsim as ts
+from trainsim.core.errors import SpecError
+from trainsim.model.layers import Layers
+from trainsim.model.ops import MatMul
+from trainsim.model.trainable import BASE_BYTES, Adapters
+
+LENGTH = 512.0
+
+
+def model(**changes: Any) -> ts.Model:
+    block = ts.Block(attention=ts.GroupedQueryAttention(heads=4, kv_heads=2, head_dim=8), ffn=ts.GatedMLP(width=64))
+    return ts.Model(hidden=32, vocab=100, stack=[Layers(name="dense", count=3, block=block)], **changes)
+
+
+def trained(made: ts.Model) -> float:
+    t = made.table
+    return float((t.count * (t.matrices + t.vectors) * t.trainable).sum())
+
+
+def ratio(made: ts.Model, part: str) -> float:
+    """Backward over forward of a part."""
+    ledger = ts.flops_per_token(made, LENGTH)
+    return float(ledger.part("backward").part(part).total / ledger.part("forward").part(part).total)
+
+
+@pytest.mark.parametrize(
+    ("rank", "targets", "parameters"),
+    [(8, ("q", "v"), 4_194_304), (16, "linear", 39_976_960)],
+)
+def test_adapters_of_llama2_7b(rank: int, targets: Any, parameters: int) -> None:
+    """4,194,304 beside 6,738,415,616: what PEFT prints for rank 8 on queries and values; rank 16 on all products by hand."""
+    base = ts.from_hf(
+        {
+            "model_type": "llama",
+            "hidden_size": 4096,
+            "intermediate_size": 11008,
+            "num_hidden_layers": 32,
+            "num_attention_heads": 32,
+            "vocab_size": 32000,
+        }
+    )
+    adapted = ts.LoRA(rank=rank, targets=targets).of(base)
+    assert trained(adapted) == ts.count_params(adapted).total - ts.count_params(base).total == parameters
+    if targets == "linear":
+        assert parameters == 32 * rank * (4 * (4096 + 4096) + 3 * (4096 + 11008))
+
+
+@given(rank=st.integers(1, 8))
+def test_a_frozen_product_is_multiplied_once_in_backward(rank: int) -> None:
+    made = ts.LoRA(rank=rank).of(model())
+    assert ratio(made, "dense.ffn") == 1.0
+    assert ratio(made, "dense.adapters") == 2.0
+    assert ratio(made, "dense.attention.core") == 2.0
+    assert ratio(made, "head") == 1.0
+
+
+def test_nothing_before_the_first_trained_part_has_a_backward_pass() -> None:
+    frozen = ts.Frozen(("embedding", "dense", "norm")).of(model())
+    backward = ts.flops_per_token(frozen, LENGTH).part("backward")
+    assert "dense" not in backward
+    assert ratio(frozen, "head") == 1.0  # its weight alone: what enters it needs no gradient
+    assert ratio(ts.Frozen(("head",)).of(model()), "dense") == 2.0
+
+
+def test_everything_trained_is_the_model_as_it_was() -> None:
+    plain, none = model(), ts.Frozen(("norms",)).of(model())
+    assert ts.flops_per_token(plain, LENGTH).total == ts.flops_per_token(none, LENGTH).total
+    assert trained(plain) - trained(none) == 3 * 2 * 32
+
+
+@pytest.mark.parametrize(
+    ("targets", "holders"),
+    [(("q",), {"q"}), (("v",), {"q"}), (("up",), {"gate"}), (("down",), {"down"}), (("q", "down"), {"q", "down"})],
+)
+def test_an_input_is_kept_where_a_trained_product_reads_it(targets: tuple[str, ...], holders: set[str]) -> None:
+    made = ts.LoRA(rank=2, targets=targets).of(model())
+    kept = {e.path[-1] for e in made.table.entries if isinstance(e.op, MatMul) and e.op.saved and "adapters" not in e.path}
+    assert kept == holders
+
+
+def test_names_that_no_part_answers_to_are_refused() -> None:
+    for wrong in (ts.Frozen(("towers.vision",)), ts.LoRA(rank=4, targets=("query",)), ts.LoRA(rank=4, targets=("norms",))):
+        with pytest.raises(SpecError):
+            wrong.of(model()).table  # noqa: B018  (compiled when it is asked for)
+
+
+def test_a_quantised_base_is_no_larger_than_its_bits() -> None:
+    assert BASE_BYTES["nf4"] * 8 == pytest.approx(4.127)
+    assert Adapters(rank=1).targets == "linear"
+
+
+# a run -----------------------------------------------------------------------------------------------------------
+
+
+def run(**phase: Any) -> ts.Run:
+    return ts.Run(
+        model=ts.catalog.model("llama3-8b"),
+        cluster=ts.catalog.cluster("hgx-h100", gpus=8),
+        phases=[ts.Phase("sft", tokens=1e8, seq_len=4096, batch=64, **phase)],
+        efficiency=ts.Modelled(stack=ts.catalog.stack("mcore-hopper")),
+        plan=ts.Plan(zero=1),
+        reliability=ts.Goodput(0.95),
+        price=ts.Rental(usd_per_gpu_hour=2.0),
+    )
+
+
+def test_what_is_frozen_has_no_gradient_and_no_optimizer_state() -> None:
+    full, lora, qlora = (ts.estimate(run(trains=t)) for t in (None, ts.LoRA(rank=16), ts.LoRA(rank=16, base="nf4")))
+    of_weights = [e.memory.part("rank-0") for e in (full, lora, qlora)]
+    assert of_weights[1].part("gradients").total == pytest.approx(4.0 * 41_943_040)
+    assert of_weights[1].part("optimizer").total == pytest.approx(12.0 * 41_943_040 / 8)
+    assert of_weights[1].part("weights").total > of_weights[2].part("weights").total
+    assert lora.busy_gpu_hours < full.busy_gpu_hours
+    assert float(lora.flops.total) < float(full.flops.total)
+
+
+def test_a_run_that_trains_adapters_is_saved_and_found_again(tmp_path: Any) -> None:
+    made = run(trains=ts.LoRA(rank=16, targets=("attention",), base="nf4"))
+    made.save(tmp_path / "run.toml")
+    assert ts.load(tmp_path / "run.toml") == made
