@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..core.errors import EstimateError, SpecError, did_you_mean
 from ..model.masks import Elsewhere, Mask
 from ..model.ops import PAIRS, Attend, Convolve, Entry, Lookup, MatMul, Op, Scan, Stream
+from ..model.trainable import stretches
 from ..model.transformer import Model
 
 SPLIT_AXES = frozenset({"head", "kv", "ffn", "vocab"})
@@ -366,11 +367,6 @@ def _computed_again(entries: Sequence[Entry], parts: frozenset[str]) -> list[Ent
     return list(chosen.values())
 
 
-def names_of(path: tuple[str, ...]) -> list[str]:
-    """Everything an op answers to: each stretch of its path below the kind."""
-    return [".".join(path[i:j]) for i in range(len(path)) for j in range(i + 1, len(path) + 1)]
-
-
 def check_parts(field: str, parts: Collection[str], model: Model, words: AbstractSet[str]) -> None:
     """Whether a model's layers have parts of these names, or ``words`` has them.
 
@@ -379,7 +375,7 @@ def check_parts(field: str, parts: Collection[str], model: Model, words: Abstrac
     """
     if not parts:
         return
-    names = {name for entry in model.table.entries for name in names_of(entry.within)} | words
+    names = {name for entry in model.table.entries for name in stretches(entry.within)} | words
     for part in parts:
         if part not in names:
             raise SpecError(field, part, "is no part of the model's layers", did_you_mean(part, sorted(names), "parts"), "unknown-name")
@@ -387,7 +383,7 @@ def check_parts(field: str, parts: Collection[str], model: Model, words: Abstrac
 
 def answers(path: tuple[str, ...], name: str) -> bool:
     """Whether a stretch of the path reads as the name."""
-    return name in names_of(path)
+    return name in stretches(path)
 
 
 def _routing(entries: Sequence[Entry]) -> dict[str, float]:
