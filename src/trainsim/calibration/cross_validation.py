@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from ..catalog.posterior import class_of, is_routed
+from ..catalog.posterior import class_of
 from .fit import STEP, fit, problem
 from .layer_effects import offsets
 from .records import MeasuredStep
@@ -152,7 +152,7 @@ def by_kind(apart: Unseen) -> dict[str, float]:
     of the same stack and kind of model: leaving it out left its whole class out.
     """
     whole = spread_unseen(apart)
-    classes = np.array([class_of(s.stack, routed=is_routed(s.model)) for s in apart.steps])  # type: ignore[arg-type]
+    classes = np.array([class_of(s.stack, routed=s.model.is_moe) for s in apart.steps])  # type: ignore[union-attr]
     names = np.array([s.source for s in apart.steps])
     alone = np.array([len(set(names[classes == of])) == 1 for of in classes])
     rows = {kind: np.array([of.endswith(f"/{kind}") for of in classes]) for kind in ("dense", "moe")} | {"class": alone}
@@ -170,7 +170,7 @@ def by_class(unseen: Unseen) -> dict[str, float]:
     Of rows whose layers the fit had not seen; classes are kinds of stack, dense and routed apart.
     """
     unseen = unseen.only(~unseen.known)
-    names = [class_of(s.stack, routed=is_routed(s.model)) for s in unseen.steps]  # type: ignore[arg-type]
+    names = [class_of(s.stack, routed=s.model.is_moe) for s in unseen.steps]  # type: ignore[union-attr]
     kinds = np.array([name.rpartition("/")[2] for name in names])
     whole = {str(kind): needed_spread(unseen, 1.0 * (kinds == kind)) for kind in sorted(set(kinds))}
     own = {name: _mixed(unseen, np.array(names) == name, whole[name.rpartition("/")[2]]) for name in set(names)}
@@ -203,7 +203,7 @@ def spread_of(found: Mapping[str, Any], rows: Unseen) -> Array:
     """The spread of each row: of its layers where they were seen, else of its class or kind. Shape ``(rows,)``."""
     spread, measured = found["spread"], found["measured"]
 
-    classes = [class_of(step.stack, routed=is_routed(step.model)) for step in rows.steps]  # type: ignore[arg-type]
+    classes = [class_of(step.stack, routed=step.model.is_moe) for step in rows.steps]  # type: ignore[union-attr]
     of_class = [spread.get(name, spread[name.rpartition("/")[2]]) for name in classes]
     of_layers = [measured.get(step.source, measured.get("", np.nan)) for step in rows.steps]
     return np.where(rows.known, of_layers, of_class)

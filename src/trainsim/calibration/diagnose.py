@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from ..catalog.posterior import calibration, fields_at, is_routed, stack_rows
+from ..catalog.posterior import calibration, fields_at, stack_rows
 from ..core.errors import SpecError
 from ..core.ledger import Ledger
 from ..core.spec import Batch
@@ -134,12 +134,12 @@ def diagnose(run: Run, step_time: float | None = None, memory: float | None = No
         return Diagnosis((np.nan, np.nan, np.nan), np.nan, np.nan, (), "", held)
     shipped, name = calibration(), needed_stack(run, run.phases[0]).name
     rng = np.random.default_rng(0)
-    drawn = np.repeat(run_log_seconds(run), 10) + shipped.outside(name, routed=is_routed(run.model)) * rng.standard_normal(
+    drawn = np.repeat(run_log_seconds(run), 10) + shipped.outside(name, routed=run.model.is_moe) * rng.standard_normal(
         10 * len(shipped.draws)
     )
     low, mid, high = np.exp(np.quantile(drawn, (0.05, 0.5, 0.95)))
     explanations = _explanations(
-        run, np.log(step_time), shipped.within(name, routed=is_routed(run.model)), shipped.outside(name, routed=is_routed(run.model))
+        run, np.log(step_time), shipped.within(name, routed=run.model.is_moe), shipped.outside(name, routed=run.model.is_moe)
     )
     return Diagnosis(
         modelled=(float(low), float(mid), float(high)),

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..catalog.posterior import is_routed
 from .records import MeasuredStep
 
 Array = NDArray[np.float64]
@@ -31,7 +30,7 @@ def offsets(steps: Sequence[MeasuredStep], residuals: Array) -> Mapping[str, flo
     """
     found: dict[str, float] = {}
     for routed in (False, True):
-        rows = [(s, r) for s, r in zip(steps, residuals, strict=True) if s.kernels and is_routed(s.model) == routed]  # type: ignore[arg-type]
+        rows = [(s, r) for s, r in zip(steps, residuals, strict=True) if s.kernels and s.model.is_moe == routed]  # type: ignore[union-attr]
         layers = _configurations(rows)
         several = [each for each in layers.values() if len(each) > 1]
         if len(several) < TELLING:

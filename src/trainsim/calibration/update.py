@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..catalog.posterior import Z95, calibration, class_of, fields_at, is_routed, stack_beliefs, stack_rows
+from ..catalog.posterior import Z95, calibration, class_of, fields_at, stack_beliefs, stack_rows
 from ..core.errors import EstimateError, SpecError, check_kind
 from ..core.spec import Batch
 from ..core.values import real, whole
@@ -146,7 +146,7 @@ TRACED = 0.05
 def _by_trace(trace: Trace, run: Run) -> Calibrated:
     """Beliefs about a stack whose kernels were profiled: its moved numbers as measured, the rest and the factor as calibrated."""
     found = traced_stack(trace, run)
-    name, routed, shipped = found.stack.name, is_routed(run.model), calibration()
+    name, routed, shipped = found.stack.name, run.model.is_moe, calibration()
     fields = fields_at(name, dict(zip(shipped.names, shipped.draws.T, strict=True))) if name in stack_rows() else {}
     rest = sorted(set(fields) - set(found.fields))
     told: dict[Any, Any] = {f"efficiency.stack.{f}": _about(float(np.asarray(getattr(found.stack, f)))) for f in found.fields}
@@ -190,13 +190,13 @@ def _measured(rows: str | Path | Sequence[float], run: Run | None) -> tuple[str,
                 raise EstimateError(f"phases.{phase.name}.{name}", None, "is needed to model a step", f"give {name}=…")
         tokens = float(np.asarray(phase.batch)) * float(np.asarray(phase.seq_len)) / run.cluster.gpus
         each = seconds_of(rows, tokens) if isinstance(rows, str | Path) else _step_times(rows)
-        return stack.name, is_routed(run.model), run_log_seconds(run)[None, :], np.array([np.median(each)])
+        return stack.name, run.model.is_moe, run_log_seconds(run)[None, :], np.array([np.median(each)])
     if not isinstance(rows, str | Path) or Path(rows).suffix not in {".json", ".csv"}:
         raise SpecError(
             "run", None, "is needed beside a log or step times", "give run=…, or a .json or .csv file of measured steps", "missing"
         )
     steps = [s for s in read_steps(rows) if s.sound and not s.others]
-    families = sorted({class_of(s.stack, routed=is_routed(s.model)) for s in steps})  # type: ignore[arg-type]
+    families = sorted({class_of(s.stack, routed=s.model.is_moe) for s in steps})  # type: ignore[union-attr]
     if len(families) != 1:
         found = ", ".join(families) or "none that can be modelled"
         raise SpecError(
@@ -204,7 +204,7 @@ def _measured(rows: str | Path | Sequence[float], run: Run | None) -> tuple[str,
         )
     shipped = calibration()
     values = dict(zip(shipped.names, shipped.draws.T, strict=True))
-    return steps[0].stack, is_routed(steps[0].model), modelled_log_seconds(steps, values), np.array([s.seconds for s in steps])  # type: ignore[arg-type]
+    return steps[0].stack, steps[0].model.is_moe, modelled_log_seconds(steps, values), np.array([s.seconds for s in steps])  # type: ignore[union-attr]
 
 
 def run_log_seconds(run: Run) -> Array:

@@ -13,7 +13,6 @@ from scipy import special
 from ..core.errors import CatalogError, TrainsimError
 from ..core.units import SECONDS_PER_HOUR
 from ..model.counting import flops_per_token
-from ..model.feedforward import MixtureOfExperts
 from ..model.transformer import Model
 from ..run.run import Run
 from ..uncertainty.distributions.distribution import Belief
@@ -50,11 +49,6 @@ class Evidence:
     set_aside: Mapping[str, str]
     how: str
     caveat: str = ""
-
-
-def is_moe(model: Model) -> bool:
-    """Whether any layer routes."""
-    return any(isinstance(kind.block.ffn, MixtureOfExperts) for kind in model.stack)
 
 
 def why_hidden(row: Row, run: Run | None, as_of: dt.date | None) -> str:
@@ -179,7 +173,7 @@ def _witness(row: Row, run: Run, as_of: dt.date | None) -> tuple[str, float, tup
 
 def _factors(generation: str, model: Model, precision: str, timing: str, kind: str) -> tuple[str, ...]:
     """The class of an observation. Precision counts within a sparsity: what FP8 gains on dense products says nothing of grouped ones."""
-    sparsity = "moe" if is_moe(model) else "dense"
+    sparsity = "moe" if model.is_moe else "dense"
     return generation, sparsity, f"{sparsity} {precision}", timing, kind
 
 

@@ -21,8 +21,6 @@ from scipy.special import expit, logit
 from ..cluster.stack import Stack, Tag
 from ..core.errors import CatalogError, did_you_mean
 from ..core.units import Num
-from ..model.feedforward import MixtureOfExperts
-from ..model.transformer import Model
 from ..uncertainty.beliefs.beliefs import Beliefs
 from ..uncertainty.distributions.composed import joint
 from ..uncertainty.distributions.interval import ci90
@@ -233,11 +231,6 @@ def _versions() -> Mapping[str, tuple[tuple[tuple[str, str], ...], tuple[tuple[s
                 releases = tuple(sorted((*releases, (release[0], name))))
             found[base] = variants, releases
     return found
-
-
-def is_routed(model: Model) -> bool:
-    """Whether any layer routes tokens to experts."""
-    return any(isinstance(kind.block.ffn, MixtureOfExperts) for kind in model.stack)
 
 
 @cache

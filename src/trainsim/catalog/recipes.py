@@ -20,7 +20,6 @@ from ..uncertainty.beliefs.beliefs import Beliefs
 from ..uncertainty.distributions.interval import ci90
 from ..uncertainty.sampling.engine import simulate
 from ..uncertainty.sampling.simulation import Simulation
-from .evidence import is_moe
 from .hardware import cluster
 from .models import model
 from .rows import Row, find
@@ -129,7 +128,7 @@ def engine_rows(run: Run) -> dict[str, tuple[Row, list[float]]]:
     for phase in run.phases:
         if isinstance(phase.efficiency, Rollouts):
             cluster = phase.cluster or run.cluster
-            many = is_moe(run.model) and phase.efficiency.recipe.engine.gpus > cluster.domain
+            many = run.model.is_moe and phase.efficiency.recipe.engine.gpus > cluster.domain
             row = find("programmes", "engine-many-nodes" if many else "engine-one-node")
             found |= {f"phases.{phase.name}.efficiency.recipe.{path}": (row, levels) for path, levels in row["beliefs"].items()}
     return found

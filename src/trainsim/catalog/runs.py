@@ -26,7 +26,7 @@ from .evidence import goodput_evidence, interval, mfu_evidence, prior_rows
 from .hardware import cluster
 from .models import model_of, size_of
 from .months import months_of
-from .posterior import is_routed, stack_beliefs
+from .posterior import stack_beliefs
 from .rents import rent_evidence
 from .rows import Row, day_of, find, rows
 
@@ -270,7 +270,7 @@ def beliefs(run: Run, as_of: dt.date | str | None = None, *, replace: Collection
     modelled: Mapping[Any, Any] = Beliefs()
     for path, efficiency in stacks:
         if isinstance(efficiency, Modelled):
-            modelled = Beliefs(modelled) | stack_beliefs(efficiency.stack.name, path, routed=is_routed(run.model), as_of=day)
+            modelled = Beliefs(modelled) | stack_beliefs(efficiency.stack.name, path, routed=run.model.is_moe, as_of=day)
     if isinstance(run.reliability, Goodput):
         held["reliability.goodput"] = goodput_evidence(run, day).belief
     if isinstance(run.price, Rental) and (RENT in replace or run.sources()[RENT] != BY_USER):

@@ -14,10 +14,8 @@ from ..model.ops import Attend, Convolve, Entry, Lookup, MatMul, Op, Scan, Strea
 from ..model.transformer import Model
 from ..parallelism.plan import Plan, Recompute, Switch
 from ..parallelism.precision import Precision
-from ..parallelism.shapes import answers, check_parts, expert_product
+from ..parallelism.shapes import SPLIT_AXES, answers, check_parts, expert_product
 
-SPLIT = frozenset({"head", "kv", "ffn", "vocab"})
-"""Axes that tensor parallelism divides."""
 SOFTMAX = 2.0
 """Bytes of a score after the softmax, kept where scores leave the chip (arXiv:2205.05198, section 4.1: 2as²b)."""
 DROPPED_SCORE = 3.0
@@ -278,8 +276,8 @@ def _moved(entry: Entry) -> Bytes:
 
 def _placed(size: Num, axis: str, *, routed: bool) -> Bytes:
     if routed:
-        return Bytes(split=size) if axis in SPLIT else Bytes(routed=size)
-    return Bytes(split=size) if axis in SPLIT else Bytes(whole=size)
+        return Bytes(split=size) if axis in SPLIT_AXES else Bytes(routed=size)
+    return Bytes(split=size) if axis in SPLIT_AXES else Bytes(whole=size)
 
 
 def _section(entry: Entry) -> str:

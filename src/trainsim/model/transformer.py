@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from ..core.errors import SpecError
 from ..core.spec import AsTuple, ByName, Count, Spec
+from .feedforward import MixtureOfExperts
 from .layers import MAX_LAYERS, Block, Layers, Norm, norm
 from .ops import Entry, Lookup, MatMul, Op, OpTable, compile_ops, place
 from .towers import Shown, Tower, shown
@@ -172,6 +173,11 @@ class Model(Spec):
     def layers(self) -> int:
         """Layers of the main model."""
         return sum(kind.count for kind in self.stack)
+
+    @property
+    def is_moe(self) -> bool:
+        """Whether any layer of the main model routes tokens to experts."""
+        return any(isinstance(kind.block.ffn, MixtureOfExperts) for kind in self.stack)
 
     @cached_property
     def layout(self) -> tuple[str, ...]:

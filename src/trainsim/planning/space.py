@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..catalog.posterior import is_routed
 from ..cluster.hardware import Cluster
 from ..core.errors import SpecError, did_you_mean
 from ..model.transformer import Model
@@ -74,7 +73,7 @@ def values_of(model: Model, base: Plan, gpus: Sequence[int], given: Mapping[str,
         "zero": (0, 1, 2, 3),
         "sequence_parallel": ("on",) if base.tp == 1 else ("on", base.sequence_parallel),
         "recompute": ("none", "selective", "full"),
-        "expert_overlap": ("off", "on") if is_routed(model) else (base.expert_overlap,),
+        "expert_overlap": ("off", "on") if model.is_moe else (base.expert_overlap,),
         "stage_layers": ((), base.stage_layers),
         "dp": (None,),
     }  # fmt: skip

@@ -13,7 +13,7 @@ from scipy.special import ndtri
 from ..calibration.fit import modelled_log_seconds
 from ..calibration.readers.measured_steps import read_steps
 from ..calibration.records import MeasuredStep
-from ..catalog.posterior import calibration, is_routed
+from ..catalog.posterior import calibration
 from ..core.errors import SpecError, TrainsimError
 from ..uncertainty.analysis.scores import interval_score
 
@@ -178,7 +178,7 @@ def _forecast(step: MeasuredStep) -> StepForecast:
     points = np.concatenate([shipped.best[None, :], shipped.draws])
     logs = modelled_log_seconds(step.readings, dict(zip(shipped.names, points.T, strict=True)))
     at = int(np.argmin(logs[:, 0]))
-    mean, sigma = shipped.unexplained(step.stack, layers=step.kernels, routed=is_routed(step.model), source=step.source)
+    mean, sigma = shipped.unexplained(step.stack, layers=step.kernels, routed=step.model.is_moe, source=step.source)
     unexplained = mean + sigma * ndtri((np.arange(STRATA) + 0.5) / STRATA)
     low, mid, high = np.exp(np.quantile((logs[at, 1:, None] + unexplained).ravel(), (0.05, 0.5, 0.95)))
     return StepForecast(step, float(np.exp(logs[at, 0] + mean)), float(low), float(mid), float(high))

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...catalog.benchmark_recipes import Launch, launch_of
 from ...catalog.hardware import cluster as cluster_named
-from ...catalog.posterior import class_of, is_routed, stack_for, stands_for
+from ...catalog.posterior import class_of, stack_for, stands_for
 from ...catalog.runs import machine_of
 from ...cluster.hardware import Chip, Cluster
 from ...core.errors import SpecError, TrainsimError
@@ -77,7 +77,7 @@ def _known(base: MeasuredStep, row: Mapping[str, Any], parallel: Mapping[str, An
     cluster = usual = cluster_named(CLUSTERS[row["gpu"]], int(gpus))
     if (org := row.get("org")) and (machine := machine_of(org, model, usual.chip.name, gpus)):
         cluster = cluster_named(machine, int(gpus))
-    stack, routed = stack_for(cluster.chip.architecture or "", framework, month, base.name), is_routed(model)
+    stack, routed = stack_for(cluster.chip.architecture or "", framework, month, base.name), model.is_moe
     ran, pooled = stands_for(stack), class_of(stack, routed=routed)
     if base.source == "torchtitan" and row["gpu"] == "H100-SXM":
         cluster = cluster.replace({"chip.power": TORCHTITAN_POWER})
