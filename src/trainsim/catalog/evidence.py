@@ -254,12 +254,14 @@ def _three(means: NDArray[np.float64], sds: NDArray[np.float64], weights: NDArra
     return ci90(float(low), float(mid), float(high))
 
 
+STRENGTHS = ("strong", "medium", "weak")
+"""How well a prior row is founded, best first."""
 ASSUMED_GOODPUT = (0.70, 0.90, 0.98)
 """P5, P50 and P95 of a goodput before any was public: an assumption of the library, written in November 2026, not evidence."""
 
 
 def goodput_evidence(run: Run, as_of: dt.date | None = None) -> Evidence:
-    """What share of the clock a run of that size steps: the prior row nearest in size that was public, else an assumption.
+    """What share of the clock a run of that size steps: of the strongest prior rows public the nearest in size, else an assumption.
 
     Args:
         run: whose own rows are hidden.
@@ -269,8 +271,9 @@ def goodput_evidence(run: Run, as_of: dt.date | None = None) -> Evidence:
     >>> goodput_evidence(run("bloom-176b"), dt.date(2022, 7, 11)).caveat
     'no goodput was public on 2022-07-11: assumed'
     """
-    row = next(prior_rows("reliability.goodput", run, as_of), None)
-    if row is not None:
+    public = list(prior_rows("reliability.goodput", run, as_of))
+    if public:
+        row = min(public, key=lambda r: STRENGTHS.index(r["strength"]))
         belief = interval(row)
         return Evidence(belief, belief, belief, {row.address: float(row["p50"])}, {}, row.cited)
     belief, why = ci90(*ASSUMED_GOODPUT), f"no goodput was public on {as_of}: assumed"
