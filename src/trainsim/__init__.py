@@ -30,7 +30,7 @@ from .model.attention.latent import Indexer as Indexer
 from .model.attention.latent import LatentAttention as LatentAttention
 from .model.attention.linear import LightningAttention as LightningAttention
 from .model.attention.routed import RoutedAttention as RoutedAttention
-from .model.counting import CONVENTIONS as CONVENTIONS
+from .model.conventions import CONVENTIONS as CONVENTIONS
 from .model.counting import count_active_params as count_active_params
 from .model.counting import count_params as count_params
 from .model.counting import explain_release as explain_release

@@ -10,7 +10,8 @@ from ..catalog.rows import rows
 from ..claims.claim import Claim
 from ..core.errors import ClaimError
 from ..model.attention.latent import LatentAttention
-from ..model.counting import CONVENTIONS, count_active_params, count_params, flops_per_token
+from ..model.conventions import CONVENTIONS
+from ..model.counting import count_active_params, count_params, flops_per_token
 from ..model.feedforward import MixtureOfExperts
 from ..model.transformer import Model
 from ..run.development import Development

@@ -15,7 +15,8 @@ from ..auditing.audit import audit
 from ..core.errors import TrainsimError
 from ..core.units import human
 from ..core.version import __version__
-from ..model.counting import CONVENTIONS, count_active_params, count_params, flops_per_token
+from ..model.conventions import CONVENTIONS
+from ..model.counting import count_active_params, count_params, flops_per_token
 from ..model.huggingface.reader import from_hf
 from ..model.transformer import Model
 from ..run.compare import compare
@@ -88,13 +89,26 @@ def _hindcasts(asked: argparse.Namespace) -> str:
 
 def _count(asked: argparse.Namespace) -> str:
     model = _model(asked.model)
+    total = count_params(model).total
+    beside = {tower.name: count_params(model, towers="all").part(f"towers.{tower.name}").total for tower in model.towers}
     rows = [
-        ("parameters", f"{count_params(model).total:,.0f}"),
-        ("active", f"{count_active_params(model).total:,.0f}"),
-        *((name, f"{human(float(flops_per_token(model, asked.seq_len, name).total), 6)} FLOP/token") for name in CONVENTIONS),
+        ("parameters", f"{total:,.0f}", "the text model; tied weights once"),
+        ("active", f"{count_active_params(model).total:,.0f}", "those that one token passes"),
+        ("head", f"{_head(model):,.0f}", "of these, the head's own" if model.head.weights == "own" else f"weights: {model.head.weights}"),
+        ("MTP", f"{count_params(model, 'unique').total - total:,.0f}", "not in the totals: prediction modules' own weights"),
+        *((f"tower {name}", f"{size:,.0f}", "not in the totals") for name, size in beside.items()),
+        *((name, _per_token(model, asked.seq_len, name), f"for {rule.use}") for name, rule in CONVENTIONS.items()),
     ]
     notes = [f"- {note}" for note in model.notes]
-    return "\n".join([*(f"{name:<18}{value:>24}" for name, value in rows), *notes])
+    return "\n".join([*(f"{name:<18}{value:>24}   {meaning}" for name, value, meaning in rows), *notes])
+
+
+def _head(model: Model) -> float:
+    return float(count_params(model).part("head").total) if "head" in count_params(model) else 0.0
+
+
+def _per_token(model: Model, seq_len: float, convention: str) -> str:
+    return f"{human(float(flops_per_token(model, seq_len, convention).total), 6)} FLOP/token"
 
 
 def _estimate(asked: argparse.Namespace) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import Literal, get_args
 
@@ -13,11 +12,12 @@ from numpy.typing import NDArray
 from ..core.errors import SpecError, check_kind, did_you_mean
 from ..core.ledger import Ledger, Unread, tree
 from ..core.units import Num
+from .conventions import CONVENTIONS, Convention, convention_of
 from .documents import Documents, document_keys
 from .feedforward import MixtureOfExperts
 from .layers import Block
-from .masks import Mask, OncePerSequence
-from .ops import Entry, Lookup, MatMul, OpTable
+from .masks import Causal, Mask, OncePerSequence, SlidingWindow
+from .ops import Entry, Lookup, MatMul, OpTable, Scan
 from .transformer import Model
 
 Mtp = Literal["none", "unique", "released"]
@@ -28,108 +28,11 @@ Towers = Literal["none", "all"]
 """Encoders beside the text model: left out, or counted."""
 
 
-@dataclass(frozen=True)
-class Convention:
-    """A named way to count FLOPs.
-
-    Args:
-        doc: what it counts and what it leaves out.
-        pairs: keys a query is charged for: those its mask allows, the causal half as if there were no windows,
-            ``S/2``, ``S``, or none.
-        counts: roles of ops that count; vectors (norms, biases) count two FLOP per element and pass, as if multiplied.
-        mtp: parts of a multi-token-prediction module that count; None where the convention has no such modules.
-        source: where it is written down.
-    """
-
-    name: str
-    doc: str
-    pairs: Literal["mask", "nowindow", "half", "full", "none"]
-    counts: frozenset[str]
-    mtp: frozenset[str] | None
-    source: str
-
-
 A_MODEL = "a ts.Model: ts.from_hf('config.json'), ts.catalog.model('deepseek-v3')"
 """What to give where a model is asked for."""
 
 _Lines = dict[tuple[str, ...], float]
 _VECTORS = frozenset({"norm", "latent-norm", "bias"})
-_PRODUCTS = frozenset({"linear", "router", "head", "attention", "scan", "convolution"})
-_WHOLE = frozenset({"embedding", "norms", "projection", "block", "core", "head"})
-
-CONVENTIONS: dict[str, Convention] = {
-    c.name: c
-    for c in (
-        Convention(
-            "causal",
-            "Every product, router and head included; exactly the pairs the mask allows, the query itself included. "
-            "Norms, activations, look-ups: nothing.",
-            "mask",
-            _PRODUCTS,
-            _WHOLE,
-            "counted from the ops",
-        ),
-        Convention("causal-nowindow", "As causal, windows and chunks ignored.", "nowindow", _PRODUCTS, _WHOLE, "counted from the ops"),
-        Convention(
-            "half",
-            "As causal with S/2 keys per query, windows ignored: the usual shorthand.",
-            "half",
-            _PRODUCTS,
-            _WHOLE,
-            "Narayanan et al. 2021 with causal halving",
-        ),
-        Convention(
-            "full",
-            "As causal with all S keys per query: what an unmasked kernel would run.",
-            "full",
-            _PRODUCTS,
-            _WHOLE,
-            "PaLM, arXiv:2204.02311, appendix B",
-        ),
-        Convention(
-            "6nd",
-            "Six per active parameter without the input embedding: no attention scores, no multi-token prediction; "
-            "norms, biases and learned positions as if multiplied.",
-            "none",
-            (_PRODUCTS - {"attention", "scan"}) | {"norm", "latent-norm", "bias", "position"},
-            None,
-            "Kaplan et al. 2020, arXiv:2001.08361, section 2.1",
-        ),
-        Convention(
-            "megatron",
-            "S/2 keys; the router is left out; norms of latent attention and of prediction modules count as if multiplied.",
-            "half",
-            (_PRODUCTS - {"router"}) | {"latent-norm"},
-            _WHOLE | {"norms-counted"},
-            "Megatron-LM, training.py, num_floating_point_operations",
-        ),
-        Convention(
-            "maxtext",
-            "S/2 keys; a prediction module's projection and head are left out.",
-            "half",
-            _PRODUCTS,
-            frozenset({"block", "core"}),
-            "MaxText, maxtext_utils.py, calculate_tflops_training_per_device",
-        ),
-        Convention(
-            "torchtitan",
-            "Six per parameter, norms and biases included, plus all S keys; "
-            "a prediction module's attention scores and second head are left out.",
-            "full",
-            _PRODUCTS | {"norm", "latent-norm", "bias", "position"},
-            frozenset({"norms", "projection", "block"}) | {"norms-counted"},
-            "torchtitan, models/utils.py, get_moe_model_nparams_and_flops",
-        ),
-        Convention(
-            "verl",
-            "S/2 keys; the embedding look-up is priced as a product; no multi-token prediction.",
-            "half",
-            _PRODUCTS | {"embedding"},
-            None,
-            "verl, utils/flops_counter.py",
-        ),
-    )
-}
 
 
 def count_params(model: Model, mtp: Mtp = "none", towers: Towers = "none") -> Ledger:
@@ -183,7 +86,8 @@ def flops_per_token(
     Args:
         model: what is trained.
         seq_len: sequence length, number or array ``(n,)`` [token].
-        convention: one of ``CONVENTIONS``; each says what it counts and leaves out.
+        convention: one of ``CONVENTIONS``; each says what it counts and leaves out. A framework's may have a date,
+            ``"torchtitan@2026-03"``.
         mtp: ``"unique"`` counts the multi-token-prediction modules.
         document_length: documents packed into a sequence attend only within themselves: their length, number or array ``(n,)``
             [token], or :class:`Documents` for lengths that differ within a batch; None for one document per sequence. What is
@@ -198,7 +102,7 @@ def flops_per_token(
     Source: Narayanan et al. 2021 (arXiv:2104.04473) for the accounting; each convention names its own.
     """
     check_kind(model, Model, "model", A_MODEL)
-    rule = CONVENTIONS[known_convention(convention, "convention")]
+    rule = convention_of(convention, "convention")
     if mtp != "none" and rule.mtp is None:
         able = ", ".join(c.name for c in CONVENTIONS.values() if c.mtp is not None)
         raise SpecError(
@@ -210,7 +114,8 @@ def flops_per_token(
         if not (length is None or isinstance(length, Documents) or _at_least_one(length)):
             raise SpecError(name, length, "must be >= 1", "give the length in tokens", "out-of-bounds")
     passes, fixed, per_key = _passes(model, rule, mtp)
-    keys = {mask: _met(model.table.masks[mask], rule.pairs, seq_len, document_length) for mask in per_key}
+    masks = _charged_masks(model, rule.pairs)
+    keys = {mask: _met(masks[mask], rule.pairs, seq_len, document_length) for mask in per_key}
     parts = {name: Ledger._trusted("FLOP/token", Unread(partial(_read, *lines, keys))) for name, lines in passes.items()}
     both = Ledger._trusted("FLOP/token", parts)
     # the total in closed form, so that reading it over many draws walks no lines
@@ -225,6 +130,16 @@ def _met(mask: Mask, pairs: str, seq_len: Num, documents: Num | Documents | None
     """Keys per query under a convention; a tower's work is the sequence's, however many documents it holds."""
     whole = isinstance(mask, OncePerSequence)
     return document_keys(partial(_keys, mask, pairs), seq_len, None if whole else documents)
+
+
+@lru_cache(maxsize=256)
+def _charged_masks(model: Model, pairs: str) -> tuple[Mask, ...]:
+    """The masks of a model as a convention sees them: where every layer slides, a framework's formula knows no window."""
+    masks = model.table.masks
+    mixed = any(isinstance(mask, Causal) for mask in masks)
+    if pairs == "mask" or mixed:
+        return masks
+    return tuple(Causal() if isinstance(mask, SlidingWindow) else mask for mask in masks)
 
 
 def _at_least_one(length: Num) -> bool:
@@ -278,17 +193,6 @@ def _in_block(entry: Entry) -> bool:
     return entry.path[0] not in {"embedding", "head", "towers"} and entry.path[:2] != ("mtp", "projection")
 
 
-def known_convention(name: str, path: str = "") -> str:
-    """A name of ``CONVENTIONS``.
-
-    Raises:
-        SpecError: there is no such convention.
-    """
-    if name not in CONVENTIONS:
-        raise SpecError(path, name, "is no counting convention", did_you_mean(str(name), CONVENTIONS, "conventions"), "unknown-name")
-    return name
-
-
 def _beside(t: OpTable, towers: Towers) -> NDArray[np.bool_]:
     """Which ops count under a reading of the towers."""
     if towers not in get_args(Towers):
@@ -336,12 +240,18 @@ def _passes(model: Model, rule: Convention, mtp: Mtp) -> tuple[Mapping[str, tupl
 def _charged(model: Model, rule: Convention, mtp: Mtp, way: Way) -> tuple[_Lines, dict[int, _Lines]]:
     """FLOP per token of each op in one pass under a convention: fixed lines, and lines per key grouped by mask."""
     t = model.table
-    times = t.count * (t.backward if way == "backward" else 1.0)
+    backward = 2.0 if rule.backward == "twice" else t.backward
+    times = t.count * (backward if way == "backward" else np.ones_like(t.count))
+    recurrences = dict(rule.recurrences)
     fixed: _Lines = {}
     groups: dict[int, _Lines] = {}
     for i, entry in enumerate(t.entries):
         role = str(t.roles[i])
         if not times[i] or not _counts(entry, role, rule, mtp):
+            continue
+        if isinstance(entry.op, Scan) and entry.op.state_products in recurrences:
+            state = entry.op.heads * entry.op.d_k * entry.op.d_v
+            fixed[entry.path] = float(times[i] * recurrences[entry.op.state_products] * state)
             continue
         if t.mask_of[i] >= 0:
             groups.setdefault(int(t.mask_of[i]), {})[entry.path] = float(times[i] * t.flop_per_key[i])
@@ -366,23 +276,23 @@ def _counts(entry: Entry, role: str, rule: Convention, mtp: Mtp) -> bool:
 
 
 def _keys(mask: Mask, pairs: str, seq_len: Num) -> Num:
+    if pairs == "mask":
+        return mask.keys(seq_len)
+    span = mask.span(seq_len)
+    if not mask.causal or pairs == "full":
+        return span
     match pairs:
-        case "mask":
-            return mask.keys(seq_len)
-        case "nowindow" | "half" if not mask.causal:
-            return mask.span(seq_len)
         case "nowindow":
-            return (mask.span(seq_len) + 1) / 2
-        case "half":
-            return mask.span(seq_len) / 2
+            return (span + 1) / 2
+        case "reach":
+            return mask.window_span(seq_len)
+        case "half-reach":
+            return mask.window_span(seq_len) / 2
+        case "area":
+            return mask.window_area(seq_len)
         case _:
-            return mask.span(seq_len)
+            return span / 2
 
 
 def _by_path(model: Model, unit: str, values: NDArray[np.float64], keep: NDArray[np.bool_]) -> Ledger:
     return tree(unit, {e.path: float(v) for e, v, k in zip(model.table.entries, values, keep, strict=True) if k})
-
-
-def conventions() -> Iterable[Convention]:
-    """Every counting convention, each a value that says what it counts."""
-    return CONVENTIONS.values()

@@ -39,6 +39,22 @@ class Mask(abc.ABC):
             seq_len: sequence length, number or array ``(n,)`` [token].
         """
 
+    def window_span(self, seq_len: Num) -> Num:
+        """The most keys that a query meets: the window, the selection, or the span.
+
+        Args:
+            seq_len: sequence length, number or array ``(n,)`` [token].
+        """
+        return self.span(seq_len)
+
+    def window_area(self, seq_len: Num) -> Num:
+        """Mean keys of a query if positions were continuous: ``r − r² / 2S`` with ``r`` the reach, half of the span without a window.
+
+        Args:
+            seq_len: sequence length, number or array ``(n,)`` [token].
+        """
+        return self.span(seq_len) / 2
+
 
 @dataclass(frozen=True)
 class Causal(Mask):
@@ -75,6 +91,14 @@ class SlidingWindow(Mask):
         """``S``."""
         return seq_len * 1.0
 
+    def window_span(self, seq_len: Num) -> Num:
+        """``min(S, window)``."""
+        return np.minimum(float(self.window), seq_len)
+
+    def window_area(self, seq_len: Num) -> Num:
+        """``r − r² / 2S`` with ``r = min(S, window)``."""
+        return _area(self.window_span(seq_len), seq_len)
+
 
 @dataclass(frozen=True)
 class Chunked(Mask):
@@ -93,6 +117,14 @@ class Chunked(Mask):
     def span(self, seq_len: Num) -> Num:
         """``S``."""
         return seq_len * 1.0
+
+    def window_span(self, seq_len: Num) -> Num:
+        """The mean length of a query's chunk."""
+        return _squares(seq_len, self.chunk)
+
+    def window_area(self, seq_len: Num) -> Num:
+        """Half of the reach."""
+        return self.window_span(seq_len) / 2
 
 
 @dataclass(frozen=True)
@@ -150,6 +182,14 @@ class Selected(Mask):
     def span(self, seq_len: Num) -> Num:
         """``S``."""
         return seq_len * 1.0
+
+    def window_span(self, seq_len: Num) -> Num:
+        """``min(S, count)``."""
+        return np.minimum(float(self.count), seq_len)
+
+    def window_area(self, seq_len: Num) -> Num:
+        """``r − r² / 2S`` with ``r = min(S, count)``."""
+        return _area(self.window_span(seq_len), seq_len)
 
 
 @dataclass(frozen=True)
@@ -265,6 +305,10 @@ def keys_on_grid(mask: Mask, height: int, width: int, extra: int) -> float:
         side = math.isqrt(mask.block)
         return float(_squares(float(height), side) * _squares(float(width), side))
     return float(mask.keys(float(height * width + extra)))
+
+
+def _area(reach: Num, seq_len: Num) -> Num:
+    return reach - reach * reach / (2 * seq_len)
 
 
 def _latest(seq_len: Num, most: int) -> Num:

@@ -15,7 +15,7 @@ from ..core.errors import PathError, did_you_mean
 from ..core.ledger import Ledger
 from ..core.spec import BY_USER, Spec
 from ..core.units import SECONDS_PER_HOUR, human
-from ..model.counting import CONVENTIONS
+from ..model.conventions import convention_of
 from ..model.ops import Attend, Entry, Lookup, MatMul
 from .development import Development, DevelopmentEstimate, estimate_development
 from .elasticity import Dependence, dependence
@@ -232,7 +232,7 @@ def _phase(est: Estimate, phase: PhaseEstimate, line: str) -> list[Origin]:
         Origin(
             "work", flop, "FLOP", f"{human(flop / tokens, 5)} FLOP/token × {human(tokens)} tokens", sources.get(f"phases.{name}.tokens", "")
         ),
-        Origin("counted as", flop / tokens, "FLOP/token", f"{convention}: {CONVENTIONS[convention].source}", sources.get("model", "")),
+        Origin("counted as", flop / tokens, "FLOP/token", f"{convention}: {convention_of(convention).source}", sources.get("model", "")),
         Origin(
             "busy hours", busy * flop / float(np.asarray(phase.flops.total)), "GPU-h", f"the line's share of the phase's; {how}", source
         ),

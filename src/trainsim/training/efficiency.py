@@ -14,7 +14,7 @@ from ..core.errors import EstimateError, SpecError, did_you_mean
 from ..core.ledger import Ledger
 from ..core.spec import Family
 from ..core.units import SECONDS_PER_HOUR, Num, Unit
-from ..model.counting import known_convention
+from ..model.conventions import known_convention
 from ..model.documents import Documents
 from ..model.transformer import Model
 from ..parallelism.plan import Plan
