@@ -134,7 +134,8 @@ MODELS: list[Case] = [
 RUNS: list[Case] = [
     ("negative tokens", lambda: ts.Phase("p", tokens=-1, seq_len=8), "tokens", "out-of-bounds"),
     ("tokens that are no number", lambda: ts.Phase("p", tokens=float("nan"), seq_len=8), "tokens", "not-finite"),
-    ("tokens as text", lambda: ts.Phase("p", tokens="1T", seq_len=8), "tokens", "wrong-type"),  # type: ignore[arg-type]
+    ("tokens in words", lambda: ts.Phase("p", tokens="many", seq_len=8), "tokens", "wrong-type"),  # type: ignore[arg-type]
+    ("tokens in bytes", lambda: ts.Phase("p", tokens="1TB", seq_len=8), "tokens", "unit-mismatch"),  # type: ignore[arg-type]
     ("tokens as an array", lambda: ts.Phase("p", tokens=np.array([1.0, 2.0]), seq_len=8), "tokens", "not-scalar"),
     ("tokens without a sequence", lambda: ts.Phase("p", tokens=1e9), "seq_len", "missing"),
     ("MFU above one", lambda: ts.MFU(1.2), "mfu", "out-of-bounds"),

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic_core import core_schema
 
+from .errors import SpecError
+from .quantities import number
 from .validation_errors import field_error
 
 if TYPE_CHECKING:
@@ -175,7 +177,16 @@ class Unit:
         )
 
     def check(self, value: Any) -> Num:
-        """The value as float64, or a complaint that names the rule and the remedy."""
+        """The value as float64; a text is read as people type numbers: ``"2T"``.
+
+        Raises:
+            PydanticCustomError: no number, or one out of bounds, with rule and remedy.
+        """
+        if isinstance(value, str):
+            try:
+                value = number(value, self.symbol)
+            except SpecError as error:
+                raise field_error(error.rule, error.remedy, error.rule_id) from None
         if isinstance(value, np.ndarray) and value.ndim > 0:
             met = _arrays.get()
             if met is Arrays.REFUSED:

@@ -17,6 +17,7 @@ from trainsim.core.spec import Spec
 
 from ..distributions.composed import Joint
 from ..distributions.distribution import Array, Belief, Distribution
+from ..distributions.interval import Typed
 from ..distributions.tables import Sampler, accurate_sampler, fast_sampler, normal_scores
 from ..sampling.sobol import Points
 from . import files
@@ -32,8 +33,8 @@ class Beliefs(Mapping[tuple[str, ...], Belief]):
     """Distributions laid over the numbers of a spec; the spec itself never changes.
 
     Args:
-        beliefs: path → belief. A tuple of paths holds one draw that stands at all of them, or the columns of a
-            ``ts.joint``, whose rows are drawn whole.
+        beliefs: path → belief, or an interval as text, ``"1.4..3.4"``. A tuple of paths holds one draw that stands at all of them, or the
+            columns of a ``ts.joint``, whose rows are drawn whole.
         correlated: (path, path) → correlation. A bare number is that of the Gaussian copula's normals; say
             ``ts.rank_correlation`` or ``ts.linear_correlation`` for those of ranks or values.
 
@@ -51,8 +52,9 @@ class Beliefs(Mapping[tuple[str, ...], Belief]):
         self, beliefs: Mapping[Any, Any] | None = None, correlated: Mapping[tuple[str, str], float | Correlation] | None = None
     ) -> None:
         held: dict[tuple[str, ...], Belief] = {}
-        for key, belief in (beliefs or {}).items():
+        for key, given in (beliefs or {}).items():
             paths = (key,) if isinstance(key, str) else key
+            belief = Typed(given) if isinstance(given, str) else given
             _check(paths, belief, held)
             held[tuple(sorted(paths))] = belief.named(paths) if isinstance(belief, Joint) else belief
         # one order, whatever the order they were given in

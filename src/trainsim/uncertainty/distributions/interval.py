@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from trainsim.core.errors import BeliefError
+from trainsim.core.errors import BeliefError, SpecError
+from trainsim.core.quantities import interval
 from trainsim.core.units import Num, Unit
 
 from .distribution import Array, Belief, Distribution, Positive, Real, Truncated
@@ -250,3 +251,32 @@ def ci90(*values: float, p5: float | None = None, p50: float | None = None, p95:
             raise BeliefError(
                 "ci90", values, "is not two or three numbers", "give (p5, p95), (p5, p50, p95), or name them: p50=, p95=", "wrong-type"
             )
+
+
+class Typed(Belief):
+    """An interval as a person types it, read in the unit of the field that it meets.
+
+    Args:
+        text: ``"1.4..3.4"``, a 90 % interval; ``"1.4..2..3.4"``, one with its median; ``"3±20%"``.
+
+    >>> Typed("1.4..3.4").meets(Unit("USD/GPU-h", gt=0), "price").family
+    'log-normal'
+    """
+
+    positional: ClassVar[tuple[str, ...]] = ("text",)
+    text: str
+
+    def meets(self, unit: Unit, path: str) -> Distribution:
+        """The law through the quantiles that the text names.
+
+        Raises:
+            BeliefError: the text is not an interval in the field's unit.
+        """
+        try:
+            quantiles = interval(self.text, unit.symbol, path)
+        except SpecError as error:
+            raise BeliefError(path, self.text, error.rule, error.remedy, error.rule_id) from None
+        if quantiles is None:
+            remedy = "write 1.4..3.4, its 5 % and 95 % quantiles; a certain value is set in the spec"
+            raise BeliefError(path, self.text, "is a single number, not an interval", remedy, "wrong-type")
+        return ci90(*quantiles).meets(unit, path)
