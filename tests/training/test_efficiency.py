@@ -45,3 +45,14 @@ def test_what_an_efficiency_counts_by_is_heard_however_it_is_said(kind: type[Eff
     assert kind().peak_flops(cluster) == chip.peak_of("fp8")
     assert Plain().counting == ("causal", "none")
     assert Plain().peak_flops(cluster) == chip.peak_of("bf16")
+
+
+def test_a_chip_without_bf16_is_judged_by_its_other_sixteen_bits() -> None:
+    v100 = ts.catalog.cluster("dgx-1-v100", gpus=8)
+    assert v100.chip.half == "fp16"
+    model = ts.catalog.model("gpt3-175b")
+    hours = ts.BusyHours(gpu_hours=3.11e6)
+    run = ts.Run(model=model, cluster=v100, phases=[ts.Phase("pretrain", tokens=3e11, seq_len=2048)], efficiency=hours)
+    estimate = ts.estimate(run.replace({"reliability": ts.Goodput(0.95), "price": ts.Rental(usd_per_gpu_hour=1.5)}))
+    flop = 3e11 * float(ts.flops_per_token(model, seq_len=2048).total)
+    assert float(estimate.mfu) == pytest.approx(flop / (3.11e6 * 3600 * 125e12))

@@ -69,7 +69,7 @@ def _is(row: Row, run: Run) -> bool:
 
 
 def utilisation(row: Row) -> float | None:
-    """Model-FLOPs utilisation of a published run against the dense BF16 peak, exact causal pairs, whatever it was told in.
+    """Model-FLOPs utilisation of a published run against the dense 16-bit peak, exact causal pairs, whatever it was told in.
 
     Returns:
         the fraction, or None where the row gives no model, no rate and no convertible utilisation.
@@ -78,9 +78,10 @@ def utilisation(row: Row) -> float | None:
     if model is None or seq_len is None:
         return None
     flop = float(flops_per_token(model, float(seq_len)).total)
-    peak = chip(row["chip"]).peak.bf16
-    if peak is None:
+    part = chip(row["chip"])
+    if getattr(part.peak, part.half) is None:
         return None
+    peak = part.peak_of(part.half)
     if row.get("tokens_per_s_per_gpu"):
         return float(row["tokens_per_s_per_gpu"] * flop / peak)
     if row.get("step_seconds") and row.get("gpus") and (batch := row.get("batch_tokens") or row.get("batch", 0) * seq_len):

@@ -163,7 +163,7 @@ def _silicon(part: Chip) -> str:
 
 def _peak(part: Chip) -> float:
     """Dense 16-bit peak [FLOP/s]."""
-    peak = part.peak.fp16 if part.peak.bf16 is None else part.peak.bf16
+    peak = getattr(part.peak, part.half)
     if peak is None:
         rule = "has no dense 16-bit peak, which rent is predicted from"
         raise CatalogError("cluster.chip.peak.bf16", part.name, rule, "give the chip its peak, or price its own belief", "conflict")

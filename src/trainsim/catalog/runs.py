@@ -172,7 +172,7 @@ def complete(run: Run, as_of: dt.date | str | None = None, *, day: dt.date | str
     if run.efficiency is None and any(phase.efficiency is None for phase in run.phases):
         evidence = mfu_evidence(run, known)
         filled.append(Filled("efficiency.mfu", _median(evidence.belief, "efficiency.mfu", _RATIO), FILLED + evidence.how))
-        run = run.replace({"efficiency": MFU(filled[-1].value)})
+        run = run.replace({"efficiency": MFU(filled[-1].value, peak=run.cluster.chip.half)})
     if run.reliability is None:
         goodput = goodput_evidence(run, known)
         filled.append(Filled("reliability.goodput", _median(goodput.belief, "reliability.goodput", _RATIO), FILLED + goodput.how))

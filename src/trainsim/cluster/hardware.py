@@ -41,6 +41,15 @@ class Chip(Spec):
     power: Annotated[Num, Unit("W", "thermal design power", gt=0)] | None = None
     architecture: Architecture | None = None
 
+    @property
+    def half(self) -> str:
+        """The 16-bit number format of its products: ``"bf16"``, ``"fp16"`` where it has no units for that.
+
+        >>> Chip(name="V100", peak=Peak(fp16=125e12), memory=32e9, memory_bandwidth=898e9).half
+        'fp16'
+        """
+        return "fp16" if self.peak.bf16 is None and self.peak.fp16 is not None else "bf16"
+
     def peak_of(self, dtype: str) -> Num:
         """Dense peak in a number format [FLOP/s].
 
