@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
+import trainsim
 import trainsim as ts
 from trainsim.catalog import rows
 from trainsim.catalog.evidence import GENERATIONS
 from trainsim.catalog.hardware import check_chips
-from trainsim.catalog.rows import EVIDENCE, GRADES, PUBLISHED, lineage, make_row, read_rows, read_table, sources
+from trainsim.catalog.rows import EVIDENCE, GRADES, PUBLISHED, Tables, lineage, make_row, read_rows, read_table, sources
 from trainsim.core.errors import CatalogError
 from trainsim.testing import refused
+
+DATA = Path(trainsim.__file__).parent / "catalog" / "data"
 
 
 @pytest.mark.parametrize("file", ["chips", "clusters", "models", "runs", "prices", "rents", "priors", "claims"])
@@ -158,6 +164,40 @@ def test_the_loader_refuses_what_has_no_reference() -> None:
     assert read_rows("chips", whole)["x"]["peak"] == 1.0
     for line in whole.splitlines()[1:5]:
         with refused(ts.TrainsimError, "missing"):
-            read_rows("chips", whole.replace(line + "\n", ""))
+            _ = read_rows("chips", whole.replace(line + "\n", ""))["x"]
     with refused(ts.TrainsimError, "unknown-name", "chips/x.peek"):
         _ = read_rows("chips", whole)["x"]["peek"]
+
+
+FILES = [*sorted(DATA.glob("*.toml")), Path(__file__).parents[2] / "seeds" / "claims.toml"]
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.is_file()], ids=lambda path: path.name)
+def test_tables_read_one_by_one_are_those_of_the_whole_file(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert dict(Tables(text, lambda _, fields: fields)) == tomllib.loads(text)
+
+
+def test_nothing_of_the_catalogue_can_be_changed() -> None:
+    known = ts.catalog.rows("models")
+    for change in (lambda: known.clear(), lambda: known.pop("deepseek-v3"), lambda: known.__setitem__("x", 1)):  # type: ignore[attr-defined]
+        with pytest.raises((AttributeError, TypeError)):
+            change()
+    assert "deepseek-v3" in ts.catalog.rows("models")
+    for file in ("models", "runs", "chips", "prices", "rents"):
+        for row in ts.catalog.rows(file).values():
+            assert_frozen(row.fields)
+
+
+def assert_frozen(value: object) -> None:
+    """No mapping takes an item, and nothing inside is a list or a set."""
+    if isinstance(value, Mapping):
+        with pytest.raises(TypeError):
+            value["x"] = 1  # type: ignore[index]
+        for inner in value.values():
+            assert_frozen(inner)
+    elif isinstance(value, tuple):
+        for inner in value:
+            assert_frozen(inner)
+    else:
+        assert not isinstance(value, (list, dict, set, bytearray))

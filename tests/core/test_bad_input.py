@@ -210,7 +210,7 @@ ROWS: list[Case] = [
     ),
     ("a row with a date that is none", lambda: make_row("chips", "x", ROW | {"date": "Christmas"}), "chips/x.date", "wrong-type"),
     ("a row of no grade", lambda: make_row("chips", "x", ROW | {"grade": "rumour"}), "chips/x.grade", "unknown-name"),
-    ("rows cut short", lambda: read_rows("chips", '[x]\nsource = ["a'), "chips", "syntax"),
+    ("rows cut short", lambda: dict(read_rows("chips", '[x]\nsource = ["a')), "chips", "syntax"),
     ("beliefs as of no day", lambda: ts.catalog.beliefs(run(), as_of="Christmas"), "as_of", "wrong-type"),
     ("a chip nobody made", lambda: ts.catalog.chip("h1000"), "chips", "unknown-name"),
     ("a run nobody made", lambda: ts.catalog.run("deepseek-v33"), "runs", "unknown-name"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from importlib import resources
 from itertools import dropwhile
 from typing import Literal
@@ -99,7 +99,7 @@ def _before(release: str, since: str) -> tuple[bool, tuple[int, ...]]:
     return (True, there) if there <= own else (False, tuple(-part for part in there))
 
 
-@cache
+@lru_cache(maxsize=1)
 def _rows() -> tuple[Mapping[str, str], ...]:
     text = (resources.files(__package__) / "data" / "benchmark_recipes.csv").read_text(encoding="utf-8")
     return tuple(csv.DictReader(dropwhile(lambda line: line.startswith("#"), text.splitlines())))

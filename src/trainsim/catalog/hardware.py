@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -47,7 +47,7 @@ def _figures(row: Mapping[str, Any]) -> dict[str, float]:
     return named | {k: row[k] for k in ("memory_bandwidth", "power") if row.get(k) is not None}
 
 
-@cache
+@lru_cache(maxsize=256)
 def chip(name: str) -> Chip:
     """A chip of the catalogue, its fields remembering their source.
 
@@ -81,7 +81,7 @@ def cluster(name: str, gpus: int) -> Cluster:
     return Cluster(gpus=gpus, **node).with_sources(sources)
 
 
-@cache
+@lru_cache(maxsize=256)
 def _node(name: str) -> tuple[Mapping[str, Any], Mapping[str, str]]:
     """Everything of a cluster but its accelerators, and where its links are from."""
     row = find("clusters", name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from ..model.attention.grouped_query import GroupedQueryAttention
@@ -13,7 +13,7 @@ from ..model.transformer import Head, Model
 from .rows import Row, find
 
 
-@cache
+@lru_cache(maxsize=256)
 def model(name: str) -> Model:
     """A model of the catalogue.
 

@@ -8,10 +8,9 @@ import re
 from bisect import bisect_right
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from scipy.special import expit, logit
 from ..cluster.stack import Stack, Tag
 from ..core.errors import CatalogError, did_you_mean
 from ..core.units import Num
+from ..core.values import ReadOnlyDict, frozen
 from ..uncertainty.beliefs.beliefs import Beliefs
 from ..uncertainty.distributions.composed import joint
 from ..uncertainty.distributions.interval import ci90
@@ -32,13 +32,13 @@ _HEADER = {"like", "release", "constants", "tags", "sources", "stands_for", "not
 _PRODUCTS = ("bf16", "fp8", "fp4")
 
 
-@cache
+@lru_cache(maxsize=1)
 def constants() -> Mapping[str, Row]:
     """What was believed of every calibrated constant before any row was seen."""
     return read_rows("constants", _data("constants.toml"))
 
 
-@cache
+@lru_cache(maxsize=1)
 def stack_rows() -> Mapping[str, Row]:
     """Every software stack's row."""
     return read_rows("stacks", _data("stacks.toml"))
@@ -99,21 +99,21 @@ class Calibration:
         return 0.0, self.within(name, routed=routed)
 
 
-@cache
+@lru_cache(maxsize=1)
 def calibration() -> Calibration:
     """The calibration this library ships.
 
     Raises:
         CatalogError: its constants are not those of ``constants.toml``.
     """
-    data = json.loads(_data("calibration.json"))
+    data = frozen(json.loads(_data("calibration.json")))
     if set(data["names"]) != set(constants()):
         odd = sorted(set(data["names"]) ^ set(constants()))
         raise CatalogError("calibration.names", odd, "differ from constants.toml", "regenerate it: make calibrate", "conflict")
     return Calibration(
         names=tuple(data["names"]),
-        best=np.array(data["best"], dtype=np.float64),
-        draws=np.array(data["draws"], dtype=np.float64),
+        best=_read_only(data["best"]),
+        draws=_read_only(data["draws"]),
         tags=data["tags"],
         spread=data["spread"],
         measured=data["measured"],
@@ -145,24 +145,30 @@ def stack(name: str | Path) -> Stack:
     return _stack(str(name))
 
 
-@cache
+def _read_only(values: Any) -> NDArray[np.float64]:
+    made = np.array(values, dtype=np.float64)
+    made.setflags(write=False)
+    return made
+
+
+@lru_cache(maxsize=256)
 def _stack(name: str) -> Stack:
     fitted = calibration()
     return stack_at(name, dict(zip(fitted.names, fitted.best.tolist(), strict=True)), fitted.tags)
 
 
-@cache
+@lru_cache(maxsize=256)
 def prior_stack(name: str) -> Stack:
     """A software stack with every constant at the median of its prior: what a fit starts from, whatever calibration is shipped."""
     return stack_at(name, {constant: float(row.fields["prior"]) for constant, row in constants().items()})
 
 
-@cache
+@lru_cache(maxsize=256)
 def stands_for(name: str) -> Mapping[str, Any]:
     """What published rows run a stack, and what they do that no number of it tells: the framework, since when, its loss, its recipes."""
     told = _found(name).fields
     above: Mapping[str, Any] = stands_for(told["like"]) if "like" in told else {}
-    return MappingProxyType({**above, **told.get("stands_for", {})})
+    return ReadOnlyDict({**above, **told.get("stands_for", {})})
 
 
 def stack_for(architecture: str, framework: str, month: str, name: str = "") -> str:
@@ -206,7 +212,7 @@ RELEASE = r"\b2\d\.\d\d"
 """Year and month of a release, as names have it."""
 
 
-@cache
+@lru_cache(maxsize=1)
 def _offered() -> Mapping[str, Mapping[str, tuple[tuple[str, str], ...]]]:
     """Framework → generation of chips → its stacks, oldest first: the month since when one was there, and its name."""
     found: dict[str, dict[str, tuple[tuple[str, str], ...]]] = {}
@@ -215,10 +221,10 @@ def _offered() -> Mapping[str, Mapping[str, tuple[tuple[str, str], ...]]]:
             told, chips = row.fields["stands_for"], row.fields["architecture"]
             stacks = found.setdefault(told["framework"], {})
             stacks[chips] = tuple(sorted((*stacks.get(chips, ()), (told["since"], name))))
-    return found
+    return ReadOnlyDict({framework: ReadOnlyDict(stacks) for framework, stacks in found.items()})
 
 
-@cache
+@lru_cache(maxsize=1)
 def _versions() -> Mapping[str, tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]]:
     """Stack → its variants, each a word of a row's name with its stack, and its releases with theirs, oldest first."""
     found: dict[str, tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]] = {}
@@ -230,10 +236,10 @@ def _versions() -> Mapping[str, tuple[tuple[tuple[str, str], ...], tuple[tuple[s
             if release := re.search(RELEASE, name):
                 releases = tuple(sorted((*releases, (release[0], name))))
             found[base] = variants, releases
-    return found
+    return ReadOnlyDict(found)
 
 
-@cache
+@lru_cache(maxsize=256)
 def class_of(name: str, *, routed: bool) -> str:
     """What a step is pooled with: its stack without the release, and whether the model routes tokens."""
     return f"{_found(name).fields.get('like', name)}/{'moe' if routed else 'dense'}"
@@ -298,12 +304,12 @@ Z95 = 1.6448536269514722
 """Normal score of the 95th percentile."""
 
 
-@cache
+@lru_cache(maxsize=256)
 def fitted_fields(name: str) -> Mapping[str, str]:
     """Which of a stack's fields are constants that a calibration could fit: field → constant, with its factor."""
     told = _found(name).fields
     above: Mapping[str, str] = fitted_fields(told["like"]) if "like" in told else {}
-    return MappingProxyType({**above, **told.get("constants", {})})
+    return ReadOnlyDict({**above, **told.get("constants", {})})
 
 
 def fields_at(name: str, values: Mapping[str, Num]) -> dict[str, Num]:
@@ -319,7 +325,7 @@ def fields_at(name: str, values: Mapping[str, Num]) -> dict[str, Num]:
     return made
 
 
-@cache
+@lru_cache(maxsize=256)
 def _formulas(name: str) -> tuple[tuple[str, str, float, float], ...]:
     """Calibrated fields of a stack: field, constant, factor, and the months of releases that it has risen for; 0 for none."""
     months, found = float(_found(name).fields.get("release", 0)), []
@@ -365,7 +371,7 @@ _NEUTRAL = {"name", "tags", "factor", "rated_power", "power_exponent"}
 """Fields of a stack that are no figure of anyone's until they are given."""
 
 
-@cache
+@lru_cache(maxsize=1)
 def _fitted() -> str:
     shipped = calibration()
     return (

@@ -148,7 +148,7 @@ def _stage(row: Row, trained: Model, stage: Mapping[str, Any]) -> Recipe:
         inner[head][leaf] = value
     parts = {"engine": Engine(**inner["engine"]), "responses": Responses(**inner["responses"]), "rollout_gpus": row.get("rollout_gpus")}
     spec = Reinforcement(**inner[""], **parts)
-    sizes = stage["gpus"] if isinstance(stage["gpus"], list) else [stage["gpus"]]
+    sizes = stage["gpus"] if isinstance(stage["gpus"], tuple) else [stage["gpus"]]
     clusters = tuple(cluster(row["cluster"], size) for size in sizes)
     return Recipe(trained, clusters, spec.with_sources({"": row.cited}), Beliefs({p: ci90(*levels) for p, levels in believed.items()}))
 

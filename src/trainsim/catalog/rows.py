@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
-import tomllib
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..core.errors import CatalogError, did_you_mean
+from ..core.reading import parse_toml
+from ..core.values import ReadOnlyDict, frozen
+
+T = TypeVar("T")
 
 GRADES = ("counted", "disclosed", "measured", "vendor", "market", "estimate", "judgement")
 """How good a figure is, best first: counted from ops, said by who did it, measured by a stranger, on a data sheet, observed
@@ -21,6 +25,8 @@ EVIDENCE = ("found", "recalled", "mixed", "derived")
 """Whether the page was read, remembered, both, or the figure follows from others."""
 FIRST_YEAR, LAST_YEAR = 1940, 2200
 """Days of training runs lie between."""
+_HEADERS = re.compile(r'^\[("[^"\n]+"|[\w-]+)(?=[\].])', re.MULTILINE)
+"""Header of a table: the name of the top table it belongs to."""
 _HEADER = ("source", "date", "grade", "evidence")
 PUBLISHED = dt.date(2026, 11, 30)
 """Day of this version of the catalogue; no row is dated later."""
@@ -109,10 +115,9 @@ def make_row(file: str, name: str, fields: Mapping[str, Any]) -> Row:
         raise CatalogError(
             f"{file}/{name}.date", str(date), rule, "write the day the figure became public, or the day it was read", "conflict"
         )
-    rest = dict(fields)
-    source, grade, evidence, derived = (*map(rest.pop, ("source", "grade", "evidence")), rest.pop("derived_from", ()))
-    del rest["date"]
-    return Row(file, name, rest, tuple(source), date, grade, evidence, tuple(derived))
+    rest = frozen({name: value for name, value in fields.items() if name not in {*_HEADER, "derived_from"}})
+    derived = tuple(fields.get("derived_from", ()))
+    return Row(file, name, rest, tuple(fields["source"]), date, fields["grade"], fields["evidence"], derived)
 
 
 def day_of(told: object, path: str) -> dt.date:
@@ -133,20 +138,65 @@ def day_of(told: object, path: str) -> dt.date:
     return day
 
 
-def read_rows(file: str, text: str) -> dict[str, Row]:
-    """The rows of a TOML text.
+def read_rows(file: str, text: str) -> Mapping[str, Row]:
+    """The rows of a TOML text; each is parsed when it is first asked for.
 
     Raises:
-        CatalogError: text that is not whole TOML, or a row that breaks a rule.
+        CatalogError: (from a row) text that is not TOML, or a row that breaks a rule.
     """
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise CatalogError(file, "…", f"is not whole TOML ({error})", "mend the file", "syntax") from None
-    return {name: make_row(file, name, fields) for name, fields in data.items()}
+    return Tables(text, lambda name, fields: make_row(file, name, fields), file)
 
 
-def read_table(file: str, text: str) -> dict[str, Row]:
+def _sourced(row: Row) -> Row:
+    """A row whose sources are rows of the file of sources."""
+    for source in row.source:
+        if source not in sources():
+            raise CatalogError(f"{row.address}.source", source, "is not a row of sources", did_you_mean(source, sources()), "unknown-name")
+    return row
+
+
+class Tables(Mapping[str, T]):
+    """The top tables of a TOML text by name; each is parsed when it is first asked for, for most questions need few of many.
+
+    Args:
+        text: every top table stands together with its own tables.
+        read: name and fields of a table → what it stands for.
+        where: name of the text, for the error.
+
+    Raises:
+        CatalogError: (from a table) invalid TOML.
+
+    >>> tables = Tables(chr(10).join(["[a]", "x = 1", "[a.b]", "y = 2", "[c]"]), lambda name, fields: fields)
+    >>> list(tables), tables["a"]
+    (['a', 'c'], {'x': 1, 'b': {'y': 2}})
+    """
+
+    def __init__(self, text: str, read: Callable[[str, Mapping[str, Any]], T], where: str = "text") -> None:
+        self._read, self._where = read, where
+        self._texts: dict[str, str] = {}
+        self._found: dict[str, T] = {}
+        headers = list(_HEADERS.finditer(text))
+        for header, end in zip(headers, [h.start() for h in headers[1:]] + [len(text)], strict=True):
+            name = header[1].strip('"')
+            self._texts[name] = self._texts.get(name, "") + text[header.start() : end]
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._found:
+            fields = parse_toml(self._texts[name], self._where, CatalogError)[name]
+            self._found[name] = self._read(name, fields)
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._texts
+
+
+def read_table(file: str, text: str) -> Mapping[str, Row]:
     """The rows of a table of comma-separated values: a row a line, its ``id`` first; lines that begin with # are comments.
 
     An empty cell is an absent field, a cell that reads as a number is one, ``source`` and ``derived_from`` hold words apart.
@@ -165,7 +215,7 @@ def read_table(file: str, text: str) -> dict[str, Row]:
             raise CatalogError(f"{file}/{name}", name, "is the id of two rows", "give each row its own id", "conflict")
         filled = {column: cell for column, cell in line.items() if cell}
         found[name] = make_row(file, name, {c: v.split() if c in _LISTS else _cell(v) for c, v in filled.items()})
-    return found
+    return ReadOnlyDict(found)
 
 
 def _cell(text: str) -> str | float:
@@ -175,15 +225,13 @@ def _cell(text: str) -> str | float:
         return text
 
 
-@cache
+@lru_cache(maxsize=64)
 def rows(file: str) -> Mapping[str, Row]:
-    """All rows of one of the library's files: ``"chips"``, ``"runs"`` …"""
-    found = read_table(file, _text(file, "csv")) if file in TABLES else read_rows(file, _text(file))
-    for row in found.values():
-        for source in row.source:
-            if source not in sources():
-                raise CatalogError(f"{row.address}.source", source, "is no row of sources", did_you_mean(source, sources()), "unknown-name")
-    return found
+    """All rows of one of the library's files: ``"chips"``, ``"runs"`` …; none can be changed."""
+    if file in TABLES:
+        found = read_table(file, _text(file, "csv"))
+        return ReadOnlyDict({name: _sourced(row) for name, row in found.items()})
+    return Tables(_text(file), lambda name, fields: _sourced(make_row(file, name, fields)), file)
 
 
 def find(file: str, name: str) -> Row:
@@ -198,10 +246,10 @@ def find(file: str, name: str) -> Row:
     return known[name]
 
 
-@cache
+@lru_cache(maxsize=1)
 def sources() -> Mapping[str, Mapping[str, Any]]:
     """Where figures come from: id → title, address, kind."""
-    return tomllib.loads(_text("sources"))
+    return Tables(_text("sources"), lambda _, fields: frozen(fields), "sources")
 
 
 def source_title(name: str) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from ..core.errors import CatalogError, SpecError
 from ..core.spec import BY_USER
 from ..core.units import Unit
+from ..core.values import ReadOnlyDict
 from ..cost.pricing import Ownership, Rental
 from ..model.counting import flops_per_token
 from ..model.transformer import Model
@@ -102,7 +103,7 @@ def machine_of(org: str, model: Model, chip: str, gpus: float) -> str | None:
     return None
 
 
-@cache
+@lru_cache(maxsize=1)
 def _machines() -> Mapping[tuple[str, str | None, float | None], tuple[Row, ...]]:
     """Organisation, chip and accelerators → the published runs on a known cluster."""
     found: dict[tuple[str, str | None, float | None], tuple[Row, ...]] = {}
@@ -111,7 +112,7 @@ def _machines() -> Mapping[tuple[str, str | None, float | None], tuple[Row, ...]
         if told.get("cluster"):
             key = (told.get("org", "").casefold(), told.get("chip"), told.get("gpus"))
             found[key] = (*found.get(key, ()), row)
-    return found
+    return ReadOnlyDict(found)
 
 
 def _phases(row: Row, made: Model) -> list[Phase]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from ..core.errors import SpecError, did_you_mean
 from ..core.spec import Spec
 from ..core.units import Num, Unit
+from ..core.values import ReadOnlyDict, frozen
 from .hardware import Architecture
 
 Tag = Literal["measured", "published", "fitted", "prior-only", "on-bound"]
@@ -138,7 +139,7 @@ class Stack(Spec):
     power_exponent: Annotated[Num, Unit("", "of power over rated power, BF16", ge=0)] = 0.0
     power_exponent_narrow: Annotated[Num, Unit("", "of power over rated power, narrower formats", ge=0)] = 0.0
     factor: Annotated[Num, Unit("", "of the source", gt=0)] = 1.0
-    tags: Annotated[Mapping[str, Tag], Field(strict=False)] = Field(default_factory=dict)
+    tags: Annotated[Mapping[str, Tag], Field(strict=False), AfterValidator(frozen)] = Field(default_factory=ReadOnlyDict)
 
     @model_validator(mode="after")
     def _known(self) -> Self:

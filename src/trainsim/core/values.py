@@ -6,11 +6,13 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 from .errors import RuleId, SpecError, TrainsimError, did_you_mean
 
 Error = type[TrainsimError]
+K = TypeVar("K")
+V = TypeVar("V")
 
 MAX_DEPTH = 64
 """Levels of nesting."""
@@ -212,6 +214,35 @@ def one_of(value: object, known: Iterable[str], path: str, error: Error = SpecEr
     if not isinstance(value, str) or value not in words:
         raise error(path, value, "is not known", did_you_mean(str(value), words, what), "unknown-name")
     return value
+
+
+class ReadOnlyDict(dict[K, V]):
+    """A dict that can't be changed; it is compared, printed, pickled and written as JSON like any other.
+
+    >>> ReadOnlyDict(a=1)["b"] = 2
+    Traceback (most recent call last):
+    TypeError: a ReadOnlyDict can't be changed
+    """
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError("a ReadOnlyDict can't be changed")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travels to other processes as the dict it is."""
+        return ReadOnlyDict, (dict(self),)
+
+
+def frozen(value: Any) -> Any:
+    """A copy that can't be changed, however deep: dicts are read-only, lists are tuples.
+
+    >>> frozen({"a": [1, {"b": 2}]})
+    {'a': (1, {'b': 2})}
+    """
+    if isinstance(value, Mapping):
+        return ReadOnlyDict({key: frozen(inner) for key, inner in value.items()})
+    return tuple(map(frozen, value)) if isinstance(value, (list, tuple)) else value
 
 
 class Given(Mapping[str, Any]):

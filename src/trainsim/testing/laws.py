@@ -151,7 +151,7 @@ def _has_unit(hint: Any) -> bool:
     return any(isinstance(m, Unit) for m in marks) or any(_has_unit(a) for a in typing.get_args(hint))
 
 
-@functools.cache
+@functools.lru_cache(maxsize=4096)
 def _holds_numbers(hint: Any, depth: int = 0) -> bool:
     """Whether an annotation is a spec with numbers in it, itself or deeper."""
     if inspect.isclass(hint) and issubclass(hint, Spec):

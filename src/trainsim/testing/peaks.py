@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 from ..catalog.rows import Row, rows
 from ..gpu_memory.peak import rank_memory
@@ -75,7 +75,7 @@ def _peak(name: str, row: Row) -> PublishedPeak:
     return PublishedPeak(name, row, float(row["measured"]), ranks[-1] if row.get("of") == "last stage" else max(ranks))
 
 
-@cache
+@lru_cache(maxsize=256)
 def _model(name: str, layers: int | None, kv_heads: int | None) -> Model:
     config = dict(rows("memory")[f"{CONFIG}{name}"].fields)
     if layers:

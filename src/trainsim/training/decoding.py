@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache, singledispatch
+from functools import lru_cache, singledispatch
 from typing import Annotated
 
 import numpy as np
@@ -197,7 +197,7 @@ def decode_flops(model: Model, context: Num) -> Num:
     return products + sum(kind.count * core_flops(kind.block.attention, context) for kind in model.stack)
 
 
-@cache
+@lru_cache(maxsize=256)
 def _matrices(model: Model) -> Mapping[float, float]:
     """Share of a token's matrices met → elements: 1 for dense products, ``top_k/experts`` for routed ones."""
     found: dict[float, float] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -152,7 +152,7 @@ def _classes(step: MeasuredStep) -> tuple[tuple[str, ...], ...]:
     return (step.group, chip, low), (chip, low), (low,), ()
 
 
-@cache
+@lru_cache(maxsize=4096)
 def seconds_at_peak(step: MeasuredStep) -> float:
     """Seconds of a step at the dense peak of its format, causal pairs counted exactly [s]."""
     if step.model is None or step.layout is None or step.cluster is None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from importlib.resources import files
 from typing import Any
+
+from ...core.values import ReadOnlyDict
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,8 @@ class ConfigClass:
     causal: bool = False
 
 
-@cache
-def config_classes() -> dict[str, ConfigClass]:
+@lru_cache(maxsize=1)
+def config_classes() -> Mapping[str, ConfigClass]:
     """Every recorded class, by model type.
 
     Source: transformers 5.24.0, read off the classes by ``tests/peers/record_classes.py``.
@@ -38,12 +40,14 @@ def config_classes() -> dict[str, ConfigClass]:
     4096
     """
     rows = json.loads(files(__package__ or "").joinpath("classes.json").read_text())["classes"]
-    return {
-        kind: ConfigClass(
-            row["defaults"], row.get("names", {}), row.get("text", {}).get("key"), row.get("text", {}).get("type"), "causal" in row
-        )
-        for kind, row in rows.items()
-    }
+    return ReadOnlyDict(
+        {
+            kind: ConfigClass(
+                row["defaults"], row.get("names", {}), row.get("text", {}).get("key"), row.get("text", {}).get("type"), "causal" in row
+            )
+            for kind, row in rows.items()
+        }
+    )
 
 
 def config_class(kind: Any, defaults: Mapping[str, Any] | None = None) -> ConfigClass:

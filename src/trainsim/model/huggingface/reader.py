@@ -6,12 +6,13 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ...core.errors import ConfigError, TrainsimError, recast
 from ...core.reading import parse_toml, read_text
+from ...core.values import ReadOnlyDict
 from ..transformer import Model
 from .classes import config_class
 from .config import Config
@@ -58,15 +59,15 @@ def family(*model_types: str) -> Callable[[Mapper], Mapper]:
     return register
 
 
-@cache
-def families() -> dict[str, FamilyReader]:
+@lru_cache(maxsize=1)
+def families() -> Mapping[str, FamilyReader]:
     """Every mapped family: the rows of ``families/``, and the files of this folder, which register themselves when imported."""
     package = importlib.import_module(__package__ or "")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
     rows = family_rows()
     found = {kind: _of_row(family_of(kind, rows)) for kind in rows} | {kind: FamilyReader(mapper) for kind, mapper in FAMILIES.items()}
-    return dict(sorted(found.items()))
+    return ReadOnlyDict(sorted(found.items()))
 
 
 def _of_row(shape: FamilyShape) -> FamilyReader:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import lru_cache
 from importlib.resources import files
 from typing import Annotated, Any, Literal
 
@@ -12,6 +12,7 @@ from pydantic import Field
 from ...core.errors import SpecError
 from ...core.reading import parse_toml
 from ...core.spec import AsTuple, Spec
+from ...core.values import ReadOnlyDict, frozen
 from ..attention.base import Attention
 from ..feedforward import FeedForward
 from ..layers import Block, Layers, Norm, stack_of
@@ -89,7 +90,7 @@ class FamilyShape(Spec):
         """The model that a config of this family describes."""
         layers = c.layers("num_hidden_layers")
         for key, allowed in self.fixed.items():
-            c.fixed(key, *(allowed if isinstance(allowed, list) else [allowed]))
+            c.fixed(key, *(allowed if isinstance(allowed, tuple) else [allowed]))
         stack = self._stack(c, self._mixers(c, layers), self._channels(c, layers))
         c.ignore(*self.ignore)
         norm = self._norm(c)
@@ -230,12 +231,12 @@ def _merged(base: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]
     return made
 
 
-@cache
-def family_rows() -> dict[str, dict[str, Any]]:
+@lru_cache(maxsize=1)
+def family_rows() -> Mapping[str, Mapping[str, Any]]:
     """Every family that is a row, by ``model_type``."""
     folder = files(__package__ or "").joinpath("families")
     found: dict[str, dict[str, Any]] = {}
     for file in sorted(folder.iterdir(), key=lambda file: file.name):
         if file.name.endswith(".toml"):
             found |= parse_toml(file.read_text(encoding="utf-8"), file.name)
-    return found
+    return ReadOnlyDict({kind: frozen(row) for kind, row in found.items()})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Mapping
-from functools import cache, lru_cache
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -17,7 +17,7 @@ from ...core.spec import find_member, members
 from .schedule import Schedule
 
 
-@cache
+@lru_cache(maxsize=1)
 def schedules() -> Mapping[str, Schedule]:
     """Every schedule of this package by name; a new one is a new file here.
 
@@ -63,7 +63,7 @@ def schedule_named(words: str) -> Schedule:
     return _called()[_plain(words)]
 
 
-@cache
+@lru_cache(maxsize=1)
 def _called() -> Mapping[str, Schedule]:
     """Schedules by everything they are called."""
     return {_plain(word): one for one in schedules().values() for word in (*one.aliases, *one.words.values(), one.name)}

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -69,7 +69,7 @@ class Linear(Correlation):
         return (low + high) / 2
 
 
-@cache
+@lru_cache(maxsize=1)
 def _quadrature() -> tuple[Array, Array]:
     """Gauss-Hermite nodes and weights of the standard normal."""
     z, w = np.polynomial.hermite_e.hermegauss(80)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -22,7 +22,7 @@ Real = Annotated[Num, Unit("", "a parameter in the unit of the field")]
 Positive = Annotated[Num, Unit("", "a parameter of scale or shape", gt=0)]
 
 
-@cache
+@lru_cache(maxsize=1)
 def _quadrature() -> tuple[Array, Array]:
     """Gauss-Legendre scores and masses: ``E[x] = Σ mass · from_score(score)``, for families without a closed mean."""
     nodes, weights = np.polynomial.legendre.leggauss(400)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -167,7 +167,7 @@ def fast_sampler(law: Distribution) -> Sampler:
     return sampler if exact else LineTable(sampler)
 
 
-@cache
+@lru_cache(maxsize=1)
 def normal_scores() -> LineTable:
     """The table of the standard normal law."""
     return LineTable(Normal(mu=0.0, sigma=1.0))

@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from importlib import resources
 
 import numpy as np
@@ -27,13 +27,13 @@ CHUNK = 1 << 12
 _ONE = int(np.float64(1.0).view(np.int64))
 
 
-@cache
+@lru_cache(maxsize=1)
 def _table() -> tuple[tuple[int, ...], ...]:
     text = resources.files(__package__).joinpath("sobol.csv").read_text(encoding="utf-8")
     return tuple(tuple(map(int, line.split(","))) for line in text.splitlines() if not line.startswith("#"))
 
 
-@cache
+@lru_cache(maxsize=1024)
 def _generator(dimension: int) -> Bits:
     """Which digit depends on which bit of the index: 0 or 1, shape (INDEX_BITS, INDEX_BITS) as [index bit, digit].
 
