@@ -1,4 +1,4 @@
-"""What is true in the whole article? All fifteen claims, each held against what can be computed.
+"""What is true in the whole article? All fifteen claims, each checked against what was disclosed and what is predicted.
 
 "$6M", "$1.6B", "$944M", "$500M" and "$100M" stood side by side in one article. They are a run's rent, a stock, a flow over four years, a
 lower bound and a figure about another model. Each gets a verdict at the scope it has, and one for the words it was told in.
@@ -14,7 +14,8 @@ verdicts = {name: ts.audit(claim) for name, claim in ts.catalog.claims().items()
 for name, verdict in verdicts.items():
     claim = verdict.claim
     print(f"{name}\n  {claim.statement}")
-    print(f"  number: {verdict.number}" + (f"   words: {verdict.words}" if claim.told_as != claim.scope else ""))
+    print(f"  number: {verdict.number}   words: {verdict.words}")
+    print(f"  one may print: {verdict.quote}")
     if verdict.scopes:
         print(f"  inside the 90 % interval of: {', '.join(verdict.scopes)}")
     for check in verdict.checks:
@@ -23,8 +24,10 @@ for name, verdict in verdicts.items():
         print(f"  primary source: {claim.primary.statement}")
     print()
 
-counts = {word: sum(v.number == word for v in verdicts.values()) for word in ("HOLDS", "STRAINED", "FAILS", "CANNOT BE JUDGED")}
+counts = {word: sum(v.number == word for v in verdicts.values()) for word in ("CONFIRMED", "REFUTED", "CANNOT BE JUDGED")}
 misleading = sum(v.words == "MISLEADING" for v in verdicts.values())
+said = ts.compare_claims(verdicts["fleet-1.6b"].claim, verdicts["deepseek-v3-6m"].claim)
+print(f"$1.6B of machines beside $6M for a run: {said.finding}")
 print("fifteen claims: " + ", ".join(f"{n} {w}" for w, n in counts.items()) + f"; words MISLEADING in {misleading}")
 
 if find_spec("matplotlib"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from pathlib import Path
 from typing import get_args
@@ -10,7 +11,7 @@ from typing import get_args
 import pytest
 
 import trainsim as ts
-from trainsim.auditing.words import BARELY, INSIDE, Telling, Word
+from trainsim.auditing.words import CLOSE, LITTLE, NEAR, POWER, Telling, Word
 from trainsim.catalog.rows import EVIDENCE, GRADES
 from trainsim.claims.scope import Content
 
@@ -48,19 +49,16 @@ def test_no_public_name_is_a_word_we_do_not_say() -> None:
     assert set() == TERMS & FORBIDDEN
 
 
-def test_verdict_words_stand_with_the_percentiles_that_define_them() -> None:
+def test_verdict_words_stand_with_the_figures_that_define_them() -> None:
     meaning: dict[str, str] = {}
     for row in ROWS:
         meaning[row[0]] = f"{meaning.get(row[0], '')} {row[1]}"
     assert {*get_args(Word), *get_args(Telling)} <= set(meaning)
-
-    def between(ends: tuple[float, float]) -> str:
-        low, high = (round(end) for end in ends)
-        return f"from the {low}{'st' if low == 1 else 'th'} to the {high}th percentile"
-
-    assert between(INSIDE) in meaning["HOLDS"]
-    assert between(BARELY) in meaning["STRAINED"]
-    assert f"below the {round(BARELY[0])}st or above the {round(BARELY[1])}th" in meaning["FAILS"]
+    assert f"ln {math.exp(CLOSE):.1f}" in meaning["CONFIRMED"]
+    assert f"ln {math.exp(NEAR):.1f}" in meaning["STRAINED"]
+    assert f"P95/P5 above {POWER:.0f}" in meaning["CANNOT BE JUDGED"]
+    assert math.exp(LITTLE) == pytest.approx(3.0)
+    assert "three times" in PAGE
 
 
 def test_lists_of_words_are_complete() -> None:

@@ -70,7 +70,7 @@ def test_every_block_runs_as_printed(
     held = sum(run(block, names) for block in found)
     assert held >= (1 if page != "docs/uncertainty.md" else 0)
     if page == "README.md":
-        assert "VERDICT  number: HOLDS" in capsys.readouterr().out
+        assert "NUMBER   CONFIRMED" in capsys.readouterr().out
 
 
 def test_a_broken_promise_is_seen() -> None:

@@ -171,8 +171,10 @@ if _TYPE_CHECKING:
     # the edges
     from . import catalog as catalog
     from . import testing as testing
-    from .auditing.audit import Verdict as Verdict
+    from .auditing.verdict import Verdict as Verdict
     from .auditing.audit import audit as audit
+    from .auditing.audit import compare_claims as compare_claims
+    from .auditing.scope_words import read_scope as read_scope
     from .validation.run_hindcast import hindcasts as hindcasts
     from .report.picture import draw as draw
     from .report.pipeline import draw_timelines as draw_timelines
@@ -233,7 +235,9 @@ _LAZY = {
     "testing": ".testing",
     "audit": ".auditing.audit:audit",
     "hindcasts": ".validation.run_hindcast:hindcasts",
-    "Verdict": ".auditing.audit:Verdict",
+    "Verdict": ".auditing.verdict:Verdict",
+    "compare_claims": ".auditing.audit:compare_claims",
+    "read_scope": ".auditing.scope_words:read_scope",
     "draw": ".report.picture:draw",
     "draw_timelines": ".report.pipeline:draw_timelines",
 }

@@ -23,8 +23,7 @@ def index(verdicts: dict[str, ts.Verdict]) -> str:
     lines = ["| claim | said | number | words | inside the 90 % interval of |", "|---|---|---|---|---|"]
     for name, verdict in verdicts.items():
         said = verdict.claim.statement
-        words = verdict.words if verdict.claim.told_as != verdict.claim.scope else "—"
-        lines.append(f"| [{name}]({name}.md) | {said} | {verdict.number} | {words} | {'; '.join(verdict.scopes) or '—'} |")
+        lines.append(f"| [{name}]({name}.md) | {said} | {verdict.number} | {verdict.words} | {'; '.join(verdict.scopes) or '—'} |")
     return head + "\n".join(lines) + "\n"
 
 
@@ -34,7 +33,8 @@ def page(name: str, verdict: ts.Verdict) -> str:
     left = "".join(f"- {item}\n" for item in claim.leaves_out)
     leaves = f"\nLeft out:\n\n{left}" if left else ""
     primary = f"\nPrimary source: {claim.primary.statement}\n" if claim.primary is not None else ""
-    return f"# {name}\n\n{claim.statement}\n\n```\n{verdict}\n```\n{leaves}{primary}\nRead in: {claim.source}\n"
+    print_ = f"\nOne may print: {verdict.quote}\n\nOne may not: {verdict.misquote}\n"
+    return f"# {name}\n\n{claim.statement}\n\n```\n{verdict}\n```\n{print_}{leaves}{primary}\nRead in: {claim.source}\n"
 
 
 def judged() -> dict[str, ts.Verdict]:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import trainsim as ts
-from trainsim.auditing.audit import blind_run
+from trainsim.auditing.run_view import blind_run
 from trainsim.catalog import Row, evidence, mfu_evidence, rent_evidence, rents
 from trainsim.catalog.rows import lineage
 from trainsim.catalog.rows import rows as real_rows

@@ -29,6 +29,8 @@ from trainsim.testing import refused
         ("pay", 1.3, "MUSD/year", 1.3e6),
         ("params", 671, "Bparameter", 671e9),
         ("gpus", 50, "KGPU", 50e3),
+        ("gpu_hours", 3000, "GPU-week", 504e3),
+        ("mfu", 0.39, "", 0.39),
     ],
 )
 def test_a_unit_is_read(quantity: str, value: float, unit: str, base: float) -> None:
@@ -66,3 +68,26 @@ def test_the_catalogue_tells_all_fifteen() -> None:
         assert claim.primary.statement
         if claim.value is not None:
             claim.in_base()
+
+
+def test_a_range_has_two_ends_and_no_bound() -> None:
+    assert ts.Claim("cost", low=2, high=5, unit="MUSD").ends() == (2e6, 5e6)
+    for wrong in (
+        {"low": 2.0},
+        {"low": 5.0, "high": 2.0},
+        {"value": 3.0, "low": 2.0, "high": 5.0},
+        {"low": 2.0, "high": 5.0, "bound": "at least"},
+    ):
+        with pytest.raises(ts.TrainsimError):
+            ts.Claim("cost", unit="MUSD", **wrong)  # type: ignore[arg-type]
+
+
+def test_another_currency_needs_a_rate() -> None:
+    said = ts.Claim("cost", 40, unit="MCNY")
+    assert said.currency == "CNY"
+    assert ts.Claim("cost", 40, unit="million RMB").currency == "CNY"
+    assert ts.Claim("pay", 40, unit="kEUR/year").currency == "EUR"
+    with pytest.raises(ts.TrainsimError):
+        said.in_base()
+    assert said.in_dollars(0.14).in_base() == pytest.approx(5.6e6)
+    assert ts.Claim("cost", 6, unit="MUSD").currency == ""

@@ -14,7 +14,6 @@ import pytest
 import trainsim as ts
 from trainsim.catalog.hardware import check_chips
 from trainsim.catalog.rows import make_row, read_rows
-from trainsim.claims.scope import SCOPES
 from trainsim.cost.pricing import Annuity, Quote, StraightLine
 from trainsim.run.fleet import estimate_fleet
 from trainsim.testing import refused
@@ -174,7 +173,7 @@ RUNS: list[Case] = [
     ("a path into a number", lambda: run().get("price.usd_per_gpu_hour.x"), "x", "unknown-path"),
     ("a value of the wrong kind at a path", lambda: run().replace({"phases.pretrain.tokens": "x"}), "phases.pretrain.tokens", "wrong-type"),
     ("whole and part at once", lambda: run().replace({"price": None, "price.usd_per_gpu_hour": 1.0}), "price", "duplicate"),
-    ("no price", lambda: estimated(price=None), "price", "missing"),
+    ("no price", lambda: estimated(price=None).cost, "price", "missing"),
     ("no efficiency", lambda: estimated(efficiency=None), "efficiency", "missing"),
     ("no reliability", lambda: estimated(reliability=None), "reliability", "missing"),
     ("a peak the chip hasn't", lambda: estimated(efficiency=ts.MFU(0.4, peak="fp8")), "peak", "unknown-name"),
@@ -258,15 +257,20 @@ CLAIMS: list[Case] = [
     ("a claim nobody made", lambda: ts.catalog.claim("deepseek-v3-60m"), "claims", "unknown-name"),
     (
         "rent inside ownership",
-        lambda: ts.Scope(contents=("run",)).inside(ts.Scope(contents=("run",), basis="owner")),
+        lambda: ts.Scope(contents=("people",)).inside(ts.Scope(contents=("people",), basis="owner")),
         "scope",
         "unit-mismatch",
     ),
     ("rent and the machines that were rented", lambda: estimated().cost + fleet().capital, "kind", "unit-mismatch"),
     ("a line of each", lambda: estimated().cost.part("pretrain") + fleet().over_life.part("H800"), "kind", "unit-mismatch"),
     ("both in one bill", lambda: ts.Ledger("USD", {"run": estimated().cost, "fleet": fleet().capital}), "fleet.kind", "unit-mismatch"),
-    ("the scopes of both", lambda: SCOPES["final-run rent"] + SCOPES["fleet purchase"], "scope", "unit-mismatch"),
-    ("one content twice", lambda: ts.Scope(contents=("run",)) + ts.Scope(contents=("run",)), "scope", "duplicate"),
+    (
+        "the scopes of both",
+        lambda: ts.Scope(contents=("final_run",)) + ts.Scope(contents=("fleet",), kind="stock"),
+        "scope",
+        "unit-mismatch",
+    ),
+    ("one content twice", lambda: ts.Scope(contents=("final_run",)) + ts.Scope(contents=("pretraining",)), "scope", "duplicate"),
     ("a ledger of two units", lambda: ts.Ledger("USD", {"a": 1.0}) + ts.Ledger("h", {"a": 1.0}), "", "unit-mismatch"),
 ]
 

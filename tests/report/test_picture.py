@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 import trainsim as ts
-from trainsim.report.picture import density, finding, sketch
-from trainsim.testing import refused
+from trainsim.report.picture import density, sketch
 
 pytest.importorskip("matplotlib")
 SIX = "deepseek-v3-6m"
@@ -49,7 +48,7 @@ def verdict(name: str) -> Any:
             return of_llama("busy_gpu_hours", 29.3e6, "GPU-h")
         case "a long scope":
             return ts.audit(
-                ts.catalog.claim(SIX).replace({"told_as": "what training the model cost, all in all and to the last yuan " * 3})
+                ts.catalog.claim(SIX).replace({"told_as": "the compute, the salaries, the data, the failed runs and the experiments " * 3})
             )
         case _:
             return ts.audit(ts.catalog.claim(SIX).replace({"value": 5.6, "unit": "BUSD"}))
@@ -118,12 +117,25 @@ def test_a_density_has_no_kink_and_holds_its_mass() -> None:
     assert bend.max() < 0.05 * np.ptp(slope), "the slope never jumps"
 
 
-def test_the_title_says_the_finding() -> None:
-    assert finding(verdict("as told")).startswith("$6M holds as final-run rent, misleads as “what training the model cost” (×1")
-    assert "fails" in finding(verdict("three times the hours"))
-    assert finding(verdict("a tenth of the hours")) == "$6M is impossible: the chips can't do the work"
-    assert finding(verdict("hours alone")) == "29.3M GPU-h holds as the hours of the run"
-    assert "and more" in finding(verdict("another run")), "people and data of that run are priced by no row"
+@pytest.mark.parametrize("name", NAMES)
+def test_the_title_is_the_sentence_one_may_print(name: str) -> None:
+    import matplotlib.pyplot as plt
+
+    figure = drawn(name)
+    words = " ".join(label.partition(" ")[2] for label in texts(figure))
+    plt.close(figure)
+    assert verdict(name).quote in words
+    assert "verdict." not in words, "no code in a public picture"
+    assert "trainsim audit" not in words
+
+
+def test_what_depends_on_judgement_is_said_inside() -> None:
+    import matplotlib.pyplot as plt
+
+    figure = drawn("as told")
+    words = " ".join(texts(figure))
+    plt.close(figure)
+    assert "depend on judgement" in words
 
 
 @pytest.mark.parametrize(("suffix", "head"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
@@ -132,5 +144,5 @@ def test_a_file_is_written(suffix: str, head: bytes, tmp_path: Path) -> None:
 
 
 def test_a_claim_about_no_run_has_no_picture_of_its_own(tmp_path: Path) -> None:
-    with refused(ts.TrainsimError, "wrong-type", "subject"):
+    with pytest.raises(ts.TrainsimError, match="is no run"):
         ts.draw(ts.audit(ts.catalog.claim("fleet-944m")), tmp_path / "x.png")

@@ -140,7 +140,4 @@ def audits() -> Named:
             yield from quantiles(f"{name} ratio {i}", ratio)
         for row, hours in verdict.others.items():
             yield f"{name} others {row}", hours
-        if verdict.decides is not None:
-            for path, share in verdict.decides.shares.items():
-                yield f"{name} decides {path}", share
         yield f"{name} screen", numbers(str(verdict))

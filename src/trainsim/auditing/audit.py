@@ -1,106 +1,36 @@
-"""The audit: a claim held against work, others' runs, market and scope; every word of the answer computed."""
+"""The audit: a claim compared with what was disclosed, with what is predicted, and with its own words."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-import numpy as np
-
-from .. import catalog
-from ..catalog.evidence import Evidence
-from ..catalog.models import is_of
-from ..catalog.rents import rent_evidence
-from ..catalog.rows import Row, day_of, rows
+from ..catalog.currencies import usd_per
+from ..catalog.rows import PUBLISHED, day_of, rows
+from ..catalog.runs import filled_in
 from ..claims.claim import Claim
-from ..claims.scope import Scope, scope_of
-from ..core.errors import CatalogError, ClaimError, EstimateError, TrainsimError, check_kind
-from ..core.units import SECONDS_PER_HOUR, Unit, human
-from ..cost.pricing import Rental
-from ..run.development import Development, estimate_development
-from ..run.estimate import Estimate, estimate
+from ..claims.reading import ScopeReading
+from ..claims.scope import Basis, Scope, expand, in_words
+from ..core.errors import ClaimError, check_kind
 from ..run.run import Run
 from ..uncertainty.beliefs.beliefs import Beliefs
-from ..uncertainty.distributions.distribution import Belief
-from ..uncertainty.sampling.simulation import Figure, Simulation
-from .arithmetic import arithmetic, scope_judged, states_price
-from .checks import Case, judge, misnamed
-from .developments import ladder_of
-from .drivers import Decides, decides, undisclosed
-from .hours import TIMED, Hours, blind_run, hours_of
-from .measures import Subject, wrong_subject
-from .ratio import compare_claim
-from .scope_ladder import Ladder, Rung, ladder, said
-from .words import INSIDE, SEVERITY, Check, Telling, Word, main_phase, ordinal, word_at, word_for_rounding
+from .architecture import kept_per_token
+from .fleets import FleetMeasure
+from .judgement import Number, Reading, judge_number, judge_words
+from .measure import Clock, Contents, Measure, Unknown
+from .ratio import RatioMeasure
+from .rent import rent_check
+from .retelling import unfaithful
+from .run_measures import RunAmount, RunCost
+from .scope_words import scope_of, words_of
+from .screen import screen
+from .sentences import headline_of, misquote_of, quote_of
+from .subjects import Asked, measure_of, model_of
+from .verdict import Subject, Verdict
+from .words import Check, Stated, Telling, against_figure
 
-SIZE_UNTOLD = 2048
-"""Accelerators of a run whose number was never published: told hours and their dollars don't depend on it."""
-RUN_QUANTITIES = ("cost", *TIMED)
-"""Quantities whose claims are held against a run's dollars and hours."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What an audit found.
-
-    Args:
-        claim, subject: what was judged, and on which run; None where the claim is not about a run.
-        number: the word for the number at the scope it has; words: for the scope its words suggest.
-        checks: what it was held against.
-        rungs: the ladder of scopes.
-        ratios: of a claim that compares two subjects: scope → 5, 50 and 95 % quantiles of the other's dollars over this one's.
-        others: independent runs of the same model: row → accelerator-hours for this run's tokens.
-        evidence: what the priors were built from.
-        estimate: the run as stated; None where there is none.
-        blind, dollars: the simulations behind the percentiles.
-        decides: what would have to be true, and where the doubt comes from; None where no dollars were judged.
-    """
-
-    claim: Claim
-    subject: Subject | None
-    number: Word
-    words: Telling
-    checks: tuple[Check, ...]
-    rungs: tuple[Rung, ...] = ()
-    ratios: Mapping[str, tuple[Figure, ...]] = field(default_factory=dict)
-    others: Mapping[str, float] = field(default_factory=dict)
-    evidence: Mapping[str, Evidence] = field(default_factory=dict)
-    estimate: Estimate | None = None
-    blind: Simulation | None = field(repr=False, default=None)
-    dollars: Simulation | None = field(repr=False, default=None)
-    decides: Decides | None = field(repr=False, default=None)
-
-    def check(self, name: str) -> Check:
-        """One check by name.
-
-        Raises:
-            ClaimError: no such check was made.
-        """
-        for found in self.checks:
-            if found.name == name:
-                return found
-        raise ClaimError("check", name, "was not made", f"made: {', '.join(c.name for c in self.checks)}", "missing")
-
-    @property
-    def percentile(self) -> float | None:
-        """Where the claimed value stands in what its own scope comes to."""
-        return next((c.percentile for c in self.checks if c.name == "dollars"), None)
-
-    @property
-    def scopes(self) -> tuple[str, ...]:
-        """The scopes at which the claimed value, or ratio, lies inside the 90 % interval."""
-        if not self.rungs and not self.ratios:
-            return ()
-        value = self.claim.in_base()
-        held = {r.label: r.rent for r in self.rungs} if self.rungs else dict(self.ratios)
-        held |= {f"{r.label} at the owner's cost": r.owned for r in self.rungs if r.owned}
-        return tuple(label for label, (low, _, high) in held.items() if low <= value <= high)
-
-    def __str__(self) -> str:
-        from .screen import screen
-
-        return screen(self)
+BEFORE = dt.timedelta(days=1)
 
 
 def audit(
@@ -112,280 +42,253 @@ def audit(
     as_of: str | None = None,
     seed: int = 1,
 ) -> Verdict:
-    """Hold a claim against what can be computed, seen elsewhere, and priced.
+    """Compare a claim with what was disclosed for its scope, with what is predicted, and with its own words.
 
-    A claim about a run's cost or time is held against work, other labs' runs and market; one about a development's cost against
-    its runs at market rent; one about an architecture, a fleet or pay against what is computed for it; one that compares two
-    subjects puts both at one scope. One that quantifies nothing, or whose subject nobody has disclosed, can't be judged, and says
-    what its primary source says.
+    The number is compared with a sourced disclosure for the same scope; where there is none, with a prediction from other labs' runs and
+    dated rents. Its words are compared with the truth at the scope that they name. What nobody disclosed and no row predicts cannot be
+    judged, and the verdict says what its nearest source says.
 
     Args:
         claim: what was said.
         subject: the run, development, fleet or model it is about, as its maker states it; the catalogue's own where None.
-        beliefs: laid over the catalogue's blind ones for hours, rent and goodput, and over the rungs of the ladder.
+        beliefs: laid over the catalogue's for hours, rent and goodput, and over the rungs of the ladder.
         versus: the run that a comparison is with; the catalogue's own where None.
-        as_of: use rows public by this day, for every rung too. Where None, priors on hours and rent are blind from the day before
-            the claim, and what the figure leaves out is told by all that is known today.
+        as_of: disclosures and words use rows public by this day, today where None; plausibility uses rows up to the day before the claim.
         seed: of the simulations.
 
+    Returns:
+        the verdict: ``number``, ``words``, ``readings``, ``quote``, ``misquote`` and all that they follow from.
+
     Raises:
-        ClaimError: a value in a unit of another dimension, a quantity the library doesn't compute, a subject that has no such
-            quantity, or none to be found.
+        ClaimError: a scope that is not understood, a value in a unit of another dimension, a quantity the library doesn't compute, a
+            subject that has no such quantity, or none to be found.
+
+    >>> import trainsim as ts
+    >>> verdict = audit(ts.catalog.claim("deepseek-v3-6m"))
+    >>> verdict.number, verdict.words
+    ('CONFIRMED', 'MISLEADING')
     """
     check_kind(claim, Claim, "claim", "a ts.Claim: ts.catalog.claim('deepseek-v3-6m')")
-    if claim.value is not None:
-        claim.in_base()  # a wrong unit is an error whatever can be judged
+    clock = clock_of(claim, as_of)
+    claim = in_dollars(claim, clock)
+    _check(claim, subject, versus)
+    asked = Asked(claim, subject, clock, Beliefs({}) if beliefs is None else beliefs, seed)
+    measure = measure_of(asked, versus)
+    if not claim.quantified:
+        return _written(_without_figure(asked, measure))
+    contents, basis, of_scope = scope_of(claim)
+    told = words_of(claim, of_scope)
+    stated = Stated(*claim.ends(), claim.bound)
+    asked_for = None if contents is None else measure.relevant(contents)
+    number = judge_number(measure, stated, asked_for, basis, clock)
+    scope = _scope(measure, contents, basis, of_scope)
+    words, readings = _words(measure, stated, scope, told, claim, clock, number)
+    retold = unfaithful(claim)
+    words = "MISLEADING" if retold is not None and words != "NOT UNDERSTOOD" else words
+    checks = (*number.checks, *_beside(measure, clock), *([retold] if retold is not None else []), *_against_other(asked, versus))
+    ratios = measure.at_each_rung(clock.known) if isinstance(measure, RatioMeasure) else {}
+    found = Verdict(
+        claim, _subject(asked, measure), number.word, words, _with_source(claim, number, checks), readings, scope, told, clock, number,
+        measure, getattr(measure, "view", None), ratios, _assumed(measure, contents),
+    )  # fmt: skip
+    return _written(found)
+
+
+def _written(found: Verdict) -> Verdict:
+    """The verdict with its sentences."""
+    made = replace(found, writer=screen)
+    return replace(made, headline=headline_of(made), quote=quote_of(made), misquote=misquote_of(made))
+
+
+def clock_of(claim: Claim, as_of: str | None) -> Clock:
+    """The days rows must be public by; a claim without a date is of the day its subject was published."""
+    known = PUBLISHED if as_of is None else min(day_of(as_of, "as_of"), PUBLISHED)
+    if claim.date:
+        made = day_of(claim.date, "claim.date")
+    else:
+        made = max((rows("runs")[name].date for name in (claim.subject, claim.versus) if name in rows("runs")), default=PUBLISHED + BEFORE)
+    return Clock(known, min(known, made - BEFORE))
+
+
+def in_dollars(claim: Claim, clock: Clock) -> Claim:
+    """A claim told in another currency at the rate of its day."""
+    return claim.in_dollars(usd_per(claim.currency, clock.blind + BEFORE)) if claim.currency else claim
+
+
+def _check(claim: Claim, subject: object, versus: object) -> None:
+    if claim.quantified:
+        claim.ends()  # a wrong unit is an error whatever can be judged
     if subject is None and not claim.subject:
         remedy = "audit(claim, subject=run), or Claim(…, subject='deepseek-v3')"
         raise ClaimError("subject", None, "is not given, and the claim names none", remedy, "missing")
     if claim.is_ratio and not claim.versus and versus is None:
-        raise ClaimError(
-            "versus", "", "is not given: times of whose?", "Claim(…, versus='llama3.1-405b'), or audit(…, versus=run)", "missing"
-        )
-    case = Case(claim, subject, beliefs, _day(claim, as_of), seed, None if as_of is None else day_of(as_of, "as_of"))
-    compared = claim.is_ratio or claim.versus_value is not None
-    ratio = compare_claim(claim, _run(case), versus, beliefs, day=case.day, seed=seed) if compared else None
-    if claim.is_ratio and ratio is not None:
-        words: Telling = "CANNOT BE JUDGED" if all(c.word == "CANNOT BE JUDGED" for c in ratio.checks) else "FAIR"
-        return _verdict(Verdict(claim, _run(case), "HOLDS", words, ratio.checks, ratios=ratio.at))
-    found = _audit_one(case)
-    return found if ratio is None else _verdict(replace(found, checks=(*found.checks, *ratio.checks)))
+        remedy = "Claim(…, versus='llama3.1-405b'), or audit(…, versus=run)"
+        raise ClaimError("versus", "", "is not given: times of whose?", remedy, "missing")
+    if not claim.is_ratio and claim.versus_value is not None and claim.in_base() == 0:
+        raise ClaimError("value", claim.value, "is nothing: no figure is a number of times it", "give the figure as told", "out-of-bounds")
 
 
-def _audit_one(case: Case) -> Verdict:
-    """A claim about one subject."""
-    claim, subject = case.claim, case.subject
-    head = claim.quantity.split(".")[0]
-    if head in RUN_QUANTITIES and claim.value is not None:
-        if isinstance(subject, Development):
-            return _audit_development(case, subject)
-        try:
-            run = _run(case)
-            if run is not None:
-                return _audit_run(case, run)
-        except (CatalogError, EstimateError) as error:
-            if subject is not None:
-                raise
-            return _unbuilt(claim, error)
-    checks = tuple(judge(case))
-    return _verdict(Verdict(claim, subject, "HOLDS", _words(claim, checks, case), checks))
+def _scope(measure: Measure, contents: Contents | None, basis: Basis | None, of_scope: ScopeReading | None) -> Scope:
+    """What the number is taken for: as told, else the final run on the basis of the run's own price; a fleet's is its own."""
+    if contents is None:
+        contents = measure.usual
+        if isinstance(measure, RunAmount) and measure.view.given.price is not None:
+            basis = basis or measure.view.basis  # type: ignore[assignment]
+    kind = of_scope.kind if of_scope is not None and of_scope.kind is not None else measure.kind
+    return Scope(contents=expand(contents), basis=basis or "market rent", kind=kind)
 
 
-def _unbuilt(claim: Claim, error: TrainsimError) -> Verdict:
-    """A run of the catalogue that tells too little to be built: nothing to hold the claim against."""
+def _words(
+    measure: Measure, stated: Stated, scope: Scope, told: ScopeReading | None, claim: Claim, clock: Clock, number: Number
+) -> tuple[Telling, tuple[Reading, ...]]:
+    """The word for a claim's words; without any they are those of the scope its number was taken for."""
+    if told is None or (not claim.told_as and not told.understood):
+        told = ScopeReading("", (frozenset(scope.contents),))
+    return judge_words(measure, stated, scope, told, frozenset(claim.meant), clock, number)
+
+
+def _beside(measure: Measure, clock: Clock) -> list[Check]:
+    """What is shown beside the rules: the reported rent among quotes, analysts' tables."""
+    if isinstance(measure, RunCost):
+        found = rent_check(measure.view, clock.blind)
+        void = [Check("reported", "IMPOSSIBLE", measure.view.void)] if measure.view.void else []
+        return [*void, *([] if found is None else [found])]
+    if isinstance(measure, FleetMeasure):
+        return [Check("table", "CANNOT BE JUDGED", text) for text in measure.tables(clock.known)]
+    return []
+
+
+def _against_other(asked: Asked, versus: Run | None) -> list[Check]:
+    """The ratio of a claim that gives both figures."""
+    claim = asked.claim
+    if claim.versus_value is None or claim.is_ratio:
+        return []
+    value = claim.versus_in_base() / claim.in_base()
+    ratio = claim.replace({"value": value, "low": None, "high": None, "unit": "times", "versus_value": None})
+    measure = measure_of(replace(asked, claim=ratio), versus)
+    contents, basis, _ = scope_of(ratio)
+    number = judge_number(measure, Stated(value, value), contents, basis, asked.clock)
+    return [Check("ratio", number.word, f"×{value:.3g}: {number.checks[0].finding}", number.checks[0].percentile)]
+
+
+def _with_source(claim: Claim, number: Number, checks: tuple[Check, ...]) -> tuple[Check, ...]:
+    """What the nearest source says stands beside a number that cannot be judged."""
+    if number.word != "CANNOT BE JUDGED" or claim.primary is None:
+        return checks
+    return (*checks, Check("source", "CANNOT BE JUDGED", f"primary source: {claim.primary.statement}"))
+
+
+def _assumed(measure: Measure, contents: Contents | None) -> tuple[str, ...]:
+    """What the library filled in."""
+    found = []
+    if contents is None and isinstance(measure, RunAmount):
+        found.append("scope: the final run, for the claim tells none")
+    view = getattr(measure, "view", None)
+    if view is not None:
+        paths = sorted(filled_in(view.run) & view.run.numbers().keys()) if not view.reports_hours else []
+        found += [f"{path} = {float(view.run.get(path)):.3g}" for path in paths]
+    if isinstance(measure, RunCost) and measure.view.rate is None:
+        found.append("rent: the market's, for nobody reported one")
+    return tuple(found)
+
+
+def _subject(asked: Asked, measure: Measure) -> Subject | None:
+    view = getattr(measure, "view", None)
+    return view.run if view is not None else asked.subject
+
+
+# a claim without a figure --------------------------------------------------------------------------------------------
+
+
+def _without_figure(asked: Asked, measure: Measure) -> Verdict:
+    """A claim that quantifies nothing: what its words say of a scope, or what its source says."""
+    claim = asked.claim
+    told, (_, _, is_) = words_of(claim, None), scope_of(claim)
+    checks: list[Check] = []
+    words: Telling = "CANNOT BE JUDGED"
+    if told is not None and is_ is not None and told.understood and is_.understood:
+        words, check = _of_scopes(told, is_)
+        checks.append(check)
+    model = model_of(asked)
+    if model is not None and "latent" in claim.statement.lower() and (kept := kept_per_token(model)):
+        checks.append(Check("architecture", "CANNOT BE JUDGED", kept))
     said = f"; primary source: {claim.primary.statement}" if claim.primary is not None else ""
-    check = Check("judgement", "CANNOT BE JUDGED", f"{error.path} {error.rule}: {error.remedy}{said}")
-    return Verdict(claim, None, "CANNOT BE JUDGED", "CANNOT BE JUDGED", (check,))
+    checks.append(Check("judgement", "CANNOT BE JUDGED", f"it quantifies nothing{said}"))
+    unknown = measure if isinstance(measure, Unknown) else None
+    return Verdict(claim, asked.subject, "CANNOT BE JUDGED", words, tuple(checks), (), None, told, asked.clock, None, unknown)
 
 
-def _verdict(found: Verdict) -> Verdict:
-    """The word for the number: the severest of the checks, and none where what decides dollars at their scope can't be judged."""
-    number: Word = max((c.word for c in found.checks), key=SEVERITY.index)
-    open_ = any(c.name == "dollars" and c.word == "CANNOT BE JUDGED" for c in found.checks) and number in ("HOLDS", "STRAINED")
-    return replace(found, number="CANNOT BE JUDGED" if open_ or found.number == "CANNOT BE JUDGED" else number)
+def _of_scopes(told: ScopeReading, is_: ScopeReading) -> tuple[Telling, Check]:
+    """What a claim says is in a figure, beside what is in it."""
+    said, held = told.readings[0], is_.readings[0]
+    extra, lacking = held - said, said - held
+    right_out = sorted(told.excluded - held)
+    parts = []
+    if extra:
+        parts.append(f"{in_words(extra)} {'are' if len(extra) > 1 else 'is'} in too")
+    if lacking:
+        parts.append(f"{in_words(lacking)} {'are' if len(lacking) > 1 else 'is'} not in")
+    if not parts:
+        return "FAIR", Check("scope", "CONFIRMED", f"right: the figure holds {in_words(held)}")
+    half = bool(said & held or right_out)
+    out = f"; {in_words(frozenset(right_out))} {'are' if len(right_out) > 1 else 'is'} out, as it says" if right_out else ""
+    return "MISLEADING", Check("scope", "CANNOT BE JUDGED", f"{'half right' if half else 'wrong'}: {'; '.join(parts)}{out}")
 
 
-def _run(case: Case) -> Run | None:
-    """The run a claim about dollars or time is about; None where nobody published one."""
-    claim, subject = case.claim, case.subject
-    if subject is None:
-        return None if claim.subject not in rows("runs") else catalog.run(claim.subject, gpus=SIZE_UNTOLD)
-    if not isinstance(subject, Run):
-        raise wrong_subject(claim, subject, f"has no {claim.quantity}", "give subject=a ts.Run, or a quantity that it has")
-    return subject
+@dataclass(frozen=True)
+class Compared:
+    """Two claims side by side.
+
+    Args:
+        comparable: whether both figures measure one thing: one scope and kind.
+        word: ``"agrees"``, ``"contradicts"`` or ``"both can be true"``; finding: why.
+    """
+
+    comparable: bool
+    word: str
+    finding: str
 
 
-def _day(claim: Claim, as_of: str | None) -> dt.date | None:
-    """The last day whose rows a judge may see: as asked, or the day before the claim; undated, the day before the run was told of."""
-    if as_of is not None:
-        return day_of(as_of, "as_of")
-    told = [day_of(claim.date, "claim.date")] if claim.date else [row.date for row in _rows_of(claim)]
-    return max(told) - dt.timedelta(days=1) if told else None
+def compare_claims(one: Claim, other: Claim) -> Compared:
+    """Whether one claim contradicts another: only figures at one scope and kind can.
+
+    Args:
+        one, other: claims about one subject.
+
+    Raises:
+        ClaimError: a scope that is not understood.
+
+    >>> import trainsim as ts
+    >>> compare_claims(ts.catalog.claim("fleet-1.6b"), ts.catalog.claim("deepseek-v3-6m")).finding
+    'a stock beside a flow: both can be true'
+    """
+    clock = clock_of(one, None)
+    sides = [_side(claim, clock) for claim in (one, other)]
+    (first, a), (second, b) = sides
+    if first.kind != second.kind:
+        return Compared(False, "both can be true", _KINDS[frozenset({first.kind, second.kind})])
+    if one.judged_in != other.judged_in or not first.comparable(second):
+        finding = f"{in_words(first.contents)} ({first.basis}) beside {in_words(second.contents)} ({second.basis}): both can be true"
+        return Compared(False, "both can be true", finding)
+    word = against_figure(a, b.value)
+    agrees = word != "REFUTED"
+    return Compared(
+        True,
+        "agrees" if agrees else "contradicts",
+        f"one scope, {in_words(first.contents)}: {'they agree' if agrees else 'only one can be true'}",
+    )
 
 
-def _rows_of(claim: Claim) -> list[Row]:
-    """The catalogue's rows of a claim's subjects."""
-    return [rows("runs")[name] for name in (claim.subject, claim.versus) if name in rows("runs")]
+_KINDS: Mapping[frozenset[str], str] = {
+    frozenset({"stock", "run"}): "a stock beside a flow: both can be true",
+    frozenset({"stock", "year"}): "a stock beside a yearly flow: both can be true",
+    frozenset({"year", "run"}): "a yearly flow beside a run's: both can be true",
+}
 
 
-def _words(claim: Claim, checks: tuple[Check, ...], case: Case) -> Telling:
-    """Whether the words name what the number is, for a claim that is not about a run."""
-    if all(c.word == "CANNOT BE JUDGED" for c in checks):
-        return "CANNOT BE JUDGED"
-    told = scope_of(claim.told_as)
-    if told is not None and told.kind == "year" and claim.quantity == "fleet.operating":
-        yearly = claim.replace({"quantity": "fleet.operating_per_year", "unit": "USD/year", "value": claim.in_base()})
-        return "FAIR" if all(c.word in ("HOLDS", "STRAINED") for c in judge(replace(case, claim=yearly))) else "MISLEADING"
-    return "MISLEADING" if misnamed(claim) else "FAIR"
-
-
-# a run -------------------------------------------------------------------------------------------------------------
-
-
-def _audit_run(case: Case, given: Run) -> Verdict:
-    claim, beliefs, day, seed = case.claim, case.beliefs, case.day, case.seed
-    run = catalog.complete(given)[0]
-    stated = estimate(run)
-    value = claim.in_base()
-    hours = hours_of(claim, run, stated, beliefs, day=day, seed=seed)
-    checks = [*arithmetic(claim, run, stated), *hours.checks]
-    evidence = {} if hours.evidence is None else {"mfu": hours.evidence}
-    if claim.judged_in != "USD" or "." in claim.quantity:
-        checks = checks or [Check("hours", "CANNOT BE JUDGED", "nobody told its hours, and they don't follow from anything told")]
-        return _scenario(Verdict(claim, run, "HOLDS", "FAIR", tuple(checks), (), {}, _others(run), evidence, stated, hours.blind))
-    rent, rent_check = _rent(run, day, beliefs)
-    if rent is not None:
-        evidence["rent"] = rent
-    checks += rent_check if scope_judged(claim).basis == "rent" else []
-    if rent is None and not states_price(run):
-        checks.append(Check("dollars", "CANNOT BE JUDGED", rent_check[0].finding))
-        return _scenario(
-            Verdict(claim, run, "HOLDS", _telling(claim, None), tuple(checks), (), {}, _others(run), evidence, stated, hours.blind)
-        )
-    steps = ladder(run, None if rent is None else rent.belief, value, beliefs, seed, hours.beliefs, hours.carried_by, case.as_of)
-    checks.append(_at_some_scope(claim, value, steps))
-    hangs = _decides(claim, run, rent, hours, steps, seed)
-    found = Verdict(
-        claim, run, "HOLDS", _telling(claim, steps), tuple(checks), steps.rungs, {}, _others(run), evidence, stated, hours.blind,
-        steps.rented, hangs,
-    )  # fmt: skip
-    return _scenario(found)
-
-
-def _scenario(found: Verdict) -> Verdict:
-    """A run whose row is somebody's estimate is a scenario: nothing held against it is stronger than a guess."""
-    row = catalog.row_of(found.subject) if isinstance(found.subject, Run) else None
-    if row is None or row.grade not in ("estimate", "judgement"):
-        return _verdict(found)
-    why = f"the run is a scenario ({row.grade}): {row.get('why', row.cited)}"
-    checks = (*found.checks, Check("scenario", "CANNOT BE JUDGED", why))
-    return replace(found, number="CANNOT BE JUDGED", words="CANNOT BE JUDGED", checks=checks)
-
-
-def _decides(claim: Claim, run: Run, rent: Evidence | None, hours: Hours, steps: Ladder, seed: int) -> Decides | None:
-    """What the verdict on dollars hangs on; None where rent has no belief to vary, or each draw takes a loop of decoding."""
-    if rent is None or any(".recipe." in path for path in steps.rented.beliefs.paths):
-        return None
-    hangs = decides(steps, seed=seed)
-    if hours.evidence is None or set(scope_judged(claim).contents) != {"run"}:
-        return hangs
-    without = blind_run(run).replace({"price": Rental(usd_per_gpu_hour=2.0)})
-    return replace(hangs, run=undisclosed(without, claim.in_base(), mfu=hours.evidence.belief, rent=rent.belief, seed=seed))
-
-
-def _rent(run: Run, day: dt.date | None, beliefs: Beliefs | None) -> tuple[Evidence | None, list[Check]]:
-    """What an hour of such a chip is held to cost, and whether the stated price is one the market knew."""
-    region = run.price.region if isinstance(run.price, Rental) else ""
-    mine = next((b for paths, b in (beliefs or {}).items() if "price.usd_per_gpu_hour" in paths), None)
-    try:
-        evidence = rent_evidence(run, day, region=region)
-    except CatalogError as error:
-        if mine is None:
-            return None, [Check("rent", "CANNOT BE JUDGED", f"{error.value} {error.rule}")]
-        evidence = Evidence(mine, mine, mine, {}, {}, "what the user believes")
-    if not isinstance(run.price, Rental):
-        return evidence, [Check("rent", "CANNOT BE JUDGED", "the run states no rent")]
-    return evidence, [_at_rent(evidence, float(run.price.usd_per_gpu_hour))] if states_price(run) else []
-
-
-def _at_rent(evidence: Evidence, price: float) -> Check:
-    unit = Unit("USD/GPU-h", "rent", gt=0)
-    readings: tuple[Belief, ...] = (evidence.belief, evidence.narrow, evidence.wide)
-    at = [100.0 * float(b.meets(unit, "price.usd_per_gpu_hour").cdf(price)) for b in readings]
-    return Check("rent", word_at(at[0]), f"${price:.2f} an hour against {evidence.how}", *at)
-
-
-def _at_some_scope(claim: Claim, value: float, steps: Ladder) -> Check:
-    """The claimed value at its scope; where its words fix none, the last run on the basis that fits better, and both are named."""
-    check = _at_scope(claim, value, steps)
-    if scope_of(claim.scope) is not None or check.word == "HOLDS":
-        return check
-    owned = _at_scope(claim.replace({"scope": "final run at owner's cost"}), value, steps)
-    if owned.percentile is None or SEVERITY.index(owned.word) >= SEVERITY.index(check.word):
-        return check
-    at = f"no scope was told; at rent the {ordinal(check.percentile or 0.0).replace('pct.', 'percentile')}"
-    return replace(owned, finding=f"{owned.finding}; {at}")
-
-
-def _at_scope(claim: Claim, value: float, steps: Ladder) -> Check:
-    """The claimed value among what its own scope comes to; where not all of it is priced, what is bounds it from below."""
-    scope = scope_judged(claim)
-    if scope.kind != "run":
-        return Check("dollars", "CANNOT BE JUDGED", f"a {scope.kind} is no scope of a run: give subject=ts.Fleet and a fleet's quantity")
-    market = any("usd_per_gpu_hour" in path for path in steps.rented.beliefs.paths)
-    basis = ("at market rent" if market else "at the stated price") if scope.basis == "rent" else "at the owner's cost"
-    reached = steps.at(scope)
-    if reached is None:
-        return _from_below(scope, value, steps, basis)
-    sim, name = reached
-    at = float(sim.percentile(name, value))
-    rounded = word_for_rounding(value, float(sim.quantile(name, 0.5)), claim.bound)
-    label = said(name)
-    assumed = "" if scope_of(claim.scope) is not None or not claim.scope else f'; "{claim.scope}" names no scope'
-    word = "HOLDS" if rounded == "HOLDS" else word_at(at, claim.bound)
-    return Check("dollars", word, f"${human(value, 4)} among what {label} comes to {basis}{assumed}", at)
-
-
-def _from_below(scope: Scope, value: float, steps: Ladder, basis: str) -> Check:
-    sim = steps.rented if scope.basis == "rent" else steps.owned
-    if sim is None:
-        return Check("dollars", "CANNOT BE JUDGED", "no row tells what owning such a machine costs")
-    missing = ", ".join(c for c in scope.contents if c not in (*steps.rungs[-1].contents, "sibling runs"))
-    at = float(sim.percentile(sim.outputs[-1], value))
-    word = word_at(at, "at most") if at < INSIDE[0] else "CANNOT BE JUDGED"
-    finding = f"${human(value, 4)} against what {said(sim.outputs[-1])} comes to {basis}; {missing} come on top, priced by no row"
-    return Check("dollars", word, finding, at)
-
-
-def _telling(claim: Claim, steps: Ladder | None) -> Telling:
-    """Whether the words name the scope the number has; if not, whether the number holds at the scope they name."""
-    told, is_ = scope_of(claim.told_as), scope_judged(claim)
-    if not claim.told_as or claim.told_as == claim.scope:
-        return "FAIR"
-    if told is None or told.kind != "run" or steps is None:
-        return "CANNOT BE JUDGED"
-    if (told.basis, set(told.contents)) == (is_.basis, set(is_.contents)):
-        return "FAIR"
-    check = _at_scope(claim.replace({"scope": claim.told_as}), claim.in_base(), steps)
-    return {"HOLDS": "FAIR", "CANNOT BE JUDGED": "CANNOT BE JUDGED"}.get(check.word, "MISLEADING")  # type: ignore[return-value]
-
-
-# a development -----------------------------------------------------------------------------------------------------
-
-
-def _audit_development(case: Case, development: Development) -> Verdict:
-    """A development as the user gives it: its rents are the market's, the rest stands as given or as believed."""
-    claim = case.claim
-    value = claim.in_base()
-    if claim.quantity not in ("cost", "gpu_hours"):
-        raise wrong_subject(claim, development, f"has no {claim.quantity}", "ask for its cost or gpu_hours, or give one of its runs")
-    if claim.quantity == "gpu_hours":
-        total = float(np.asarray(estimate_development(development).hours.total))
-        check = Check("arithmetic", word_for_rounding(value, total, claim.bound), f"its runs take {human(total, 4)} hours")
-        return _verdict(Verdict(claim, development, "HOLDS", "FAIR", (check,)))
-    steps = ladder_of(development, value, case.beliefs, day=case.day, seed=case.seed)
-    whole = Scope(contents=steps.rungs[-1].contents)
-    scope = scope_of(claim.scope) or whole
-    named = claim.replace({"scope": claim.scope if scope_of(claim.scope) is not None else ""})
-    check = _at_scope(named, value, steps) if scope is not whole else _at_last(claim, value, steps)
-    return _verdict(Verdict(claim, development, "HOLDS", _telling(claim, steps), (check,), steps.rungs, dollars=steps.rented))
-
-
-def _at_last(claim: Claim, value: float, steps: Ladder) -> Check:
-    at = float(steps.rented.percentile(steps.rented.outputs[-1], value))
-    return Check("dollars", word_at(at, claim.bound), f"${human(value, 4)} among what the whole development comes to at market rent", at)
-
-
-def _others(run: Run) -> dict[str, float]:
-    """Measured runs of the same model, as accelerator-hours for this run's main phase: its own log, and strangers'."""
-    if all(p.tokens is None for p in run.phases):
-        return {}
-    phase = next(p for p in run.phases if p.name == main_phase(run))
-    found: dict[str, float] = {}
-    for row in rows("runs").values():
-        if row.get("tokens_per_s_per_gpu") and phase.tokens is not None and is_of(row, run.model):
-            found[row.id] = float(phase.tokens) / float(row["tokens_per_s_per_gpu"]) / SECONDS_PER_HOUR
-    return found
-
-
-__all__ = ["Check", "Rung", "Verdict", "audit", "blind_run", "word_at", "word_for_rounding"]
+def _side(claim: Claim, clock: Clock) -> tuple[Scope, Stated]:
+    claim = in_dollars(claim, clock)
+    asked = Asked(claim, None, clock, Beliefs({}), 1)
+    measure = measure_of(asked, None)
+    contents, basis, reading = scope_of(claim)
+    return _scope(measure, contents, basis, reading), Stated(*claim.ends(), claim.bound)

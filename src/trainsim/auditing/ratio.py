@@ -1,165 +1,219 @@
-"""Claims that compare two subjects, "18 times cheaper": both sides put at one scope."""
+"""Claims that compare two subjects, "18 times cheaper": both sides on the same footing."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from ..catalog.developments import Programme
-from ..catalog.published import row_of
-from ..catalog.rents import rent_evidence
-from ..catalog.runs import complete
-from ..claims.claim import Claim
-from ..claims.scope import scope_of
-from ..core.errors import CatalogError, ClaimError
+from ..catalog.evidence import GENERATIONS
+from ..claims.scope import Basis, Content, in_words
 from ..core.spec import Spec
 from ..core.units import Num, human
-from ..cost.pricing import Rental
 from ..run.development import Development
-from ..run.estimate import estimate
 from ..run.run import Run
 from ..uncertainty.beliefs.beliefs import Beliefs
 from ..uncertainty.distributions.distribution import Belief
 from ..uncertainty.sampling.engine import simulate
-from ..uncertainty.sampling.simulation import Figure
-from .checks import undisclosed
-from .hours import TIMED, hours_of
-from .measures import ARCHITECTURE, RUN, of_architecture, of_run, run_of_subject
-from .scope_ladder import LABELS, at_market, rung_holding, rungs_of
-from .words import SEVERITY, Check, word_at, word_for_rounding
+from ..uncertainty.sampling.simulation import Figure, Simulation
+from .amounts import Amount, Contents, amounts_of, label_of
+from .disclosure import Disclosure, point
+from .measure import RUN, Measure, Predicted
+from .predictions import DRAWS, NO_HOURS, Priced
+from .relatives import disclosed_of
+from .run_measures import RunAmount
+from .scope_ladder import LABELS, scopes_of
+from .words import LEVELS, Prediction
 
-POINTS = 1 << 14
-"""Points of the simulation: a ratio is told to two digits."""
+_RENT = "price.usd_per_gpu_hour"
 
 
 class Pair(Spec):
     """Two developments side by side, so that what they share is one draw."""
 
-    subject: Development
-    versus: Development
+    first: Development
+    second: Development
 
 
 @dataclass(frozen=True)
-class Side:
-    """One side of a comparison.
-
-    Args:
-        run: as stated, completed; behind: its programme at market rent; held: what is believed of it.
-        rent: belief about an hour of its chips; None where no market is known.
-    """
-
-    run: Run
-    behind: Programme
-    held: Beliefs
-    rent: Belief | None
-
-
-@dataclass(frozen=True)
-class Ratio:
+class RatioMeasure(Measure):
     """The other's quantity over the subject's.
 
     Args:
-        checks: what the claimed ratio was held against.
-        at: label of a scope → 5, 50 and 95 % quantiles of the ratio there.
+        mine, theirs: the quantity of the subject and of the other.
+        quantity, subject, versus: of the claim, for disclosed ratios.
+        why: why the two cannot be compared; empty where they can.
     """
 
-    checks: tuple[Check, ...]
-    at: Mapping[str, tuple[Figure, ...]]
+    mine: Measure
+    theirs: Measure
+    quantity: str
+    subject: str
+    versus: str
+    why: str = ""
+
+    def relevant(self, contents: Contents) -> Contents:
+        """Contents of the quantity."""
+        return self.mine.relevant(contents)
+
+    def facts(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
+        """A disclosed ratio, in either direction, and the ratio of both sides' disclosures for the same contents."""
+        found = list(disclosed_of(self.subject, self.quantity, day, self.versus))
+        found += [inverted(d) for d in disclosed_of(self.versus, self.quantity, day, self.subject)]
+        ours, others = (side.facts(contents or self._default(), basis, day) for side in (self.mine, self.theirs))
+        if ours and others:
+            found += list(_quotients(ours, others))
+        return tuple(d for d in found if contents is None or not d.contents or d.contents == contents)
+
+    def _default(self) -> Contents | None:
+        return RUN if isinstance(self.mine, RunAmount) else None
+
+    def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
+        """The ratio on common draws of rent and goodput; utilisation is shared as far as the architectures are alike."""
+        found = self._joint(basis, day)
+        if found is None:
+            return None
+        ours, others, turned = found
+        unit = self._unit
+        asked = (contents or RUN) - (NO_HOURS if unit == "GPU-h" else frozenset())
+        held = asked & frozenset(ours.parts(unit)) & frozenset(others.parts(unit))
+        if not held:
+            return None
+        sim = ratios(ours, others, unit, [held])
+        levels = tuple(float(q) for q in sim.quantile(label_of(held), LEVELS))
+        if turned:
+            levels = tuple(1.0 / q for q in reversed(levels))
+        prediction = Prediction(levels, partial(_cdf, sim, label_of(held), turned=turned))  # type: ignore[arg-type]
+        missing = tuple(sorted(asked - ours.parts(unit).keys() - RUN))
+        newest = max((d for d in (ours.newest(held), others.newest(held)) if d is not None), default=None)
+        judged = any(side.depends_on_judgement(held, side.parts(unit)) for side in (ours, others))
+        return Predicted(prediction, f"both sides at {in_words(held)} on common draws", missing, judged, newest)
+
+    @property
+    def _unit(self) -> Amount:
+        return self.mine.unit if isinstance(self.mine, RunAmount) else "USD"
+
+    def _joint(self, basis: Basis | None, day: dt.date) -> tuple[Priced, Priced, bool] | None:
+        """Both sides in one order whichever way they are compared, and whether that turns them round."""
+        if not isinstance(self.mine, RunAmount) or not isinstance(self.theirs, RunAmount):
+            return None
+        ours, others = self.mine._priced(basis, day), self.theirs._priced(basis, day)
+        if ours is None or others is None:
+            return None
+        turned = self.subject > self.versus or (self.subject == self.versus and self.mine.view.given.name > self.theirs.view.given.name)
+        return (others, ours, True) if turned else (ours, others, False)
+
+    def at_each_rung(self, day: dt.date) -> dict[str, tuple[Figure, ...]]:
+        """Label of a rung → 5, 50 and 95 % quantiles of the ratio of dollars there, for rungs that both sides have."""
+        found = self._joint(None, day) if self._unit == "USD" else None
+        if found is None:
+            return {}
+        ours, others, turned = found
+        theirs = dict(scopes_of(others))
+        steps = [(step, held | theirs[step]) for step, held in scopes_of(ours) if step in theirs]
+        if not steps:
+            return {}
+        sim = ratios(ours, others, "USD", [held for _, held in steps])
+        return {LABELS[step]: _turned(sim.quantile(label_of(held), (0.05, 0.5, 0.95)), turned=turned) for step, held in steps}
+
+    @property
+    def scenario(self) -> str:
+        """Why either side is a scenario."""
+        return self.mine.scenario or self.theirs.scenario
+
+    @property
+    def untold(self) -> str:
+        """Why nothing can be said."""
+        return self.why or f"{self.quantity} of one side was never published, and no row predicts it"
 
 
-def compare_claim(
-    claim: Claim, subject: Run | None, versus: Run | None, beliefs: Beliefs | None = None, *, day: dt.date | None, seed: int
-) -> Ratio:
-    """Hold a claimed ratio against both subjects at one scope.
+def inverted(disclosed: Disclosure) -> Disclosure:
+    """A disclosed ratio seen from the other side: a floor becomes a ceiling."""
+    bound = {"at least": "at most", "at most": "at least"}.get(disclosed.bound, "")
+    return replace(disclosed, low=1.0 / disclosed.high, high=1.0 / disclosed.low, bound=bound)  # type: ignore[arg-type]
 
-    Dollars are put at the scope of the claim, the last run's rent where it names none, and at every scope both sides have; any
-    other quantity is compared as stated.
 
-    Args:
-        claim: in ``"times"``, or with both figures.
-        subject, versus: the runs compared; the catalogue's own where None.
-        beliefs: laid over the subject's.
-        day: hide rows public after it.
-        seed: of the simulation.
+def _quotients(ours: tuple[Disclosure, ...], others: tuple[Disclosure, ...]) -> list[Disclosure]:
+    """The other's first disclosure over the subject's, for like contents."""
+    mine, theirs = ours[0], next((o for o in others if o.contents == ours[0].contents), others[0])
+    if mine.value <= 0 or mine.bound or theirs.bound:
+        return []
+    label = f"{human(theirs.value, 4)} over {human(mine.value, 4)}"
+    day = max((d for d in (mine.day, theirs.day) if d is not None), default=None)
+    return [point(theirs.value / mine.value, label, day=day, contents=mine.contents, sourced=mine.sourced and theirs.sourced)]
 
-    Raises:
-        ClaimError: a subject that is no run, or a figure of nothing.
+
+def ratios(first: Priced, second: Priced, unit: Amount, scopes: list[Contents]) -> Simulation:
+    """The second's amounts over the first's on common draws.
+
+    Rent of one generation in one region is one market, so one draw, and so is goodput. Utilisations correlate by the share of their
+    classes that agree.
     """
-    if not claim.is_ratio and claim.in_base() == 0:
-        raise ClaimError("value", claim.value, "is nothing: no figure is a number of times it", "give the figure as told", "missing")
-    value = claim.in_base() if claim.is_ratio else claim.versus_in_base() / claim.in_base()
-    other = claim.replace({"subject": claim.versus})
-    runs = run_of_subject(claim, subject), run_of_subject(other, versus)
-    for run, name in zip(runs, (claim.subject, claim.versus), strict=True):
-        if run is None:
-            return Ratio((Check("ratio", "CANNOT BE JUDGED", f"×{human(value)}: {undisclosed(name)}"),), {})
-    mine, theirs = (complete(run)[0] for run in runs if run is not None)
-    if claim.judged_in not in ("times", "USD") or not claim.quantity.startswith("cost"):
-        return Ratio((_stated(claim, value, mine, theirs),), {})
-    sides = _side(claim, mine, beliefs, day, seed), _side(other, theirs, None, day, seed)
-    return _dollars(claim, value, sides, seed)
-
-
-def _side(claim: Claim, run: Run, beliefs: Beliefs | None, day: dt.date | None, seed: int) -> Side:
-    try:
-        rent = rent_evidence(run, day, region=run.price.region if isinstance(run.price, Rental) else "").belief
-    except CatalogError:
-        rent = None
-    dollars = claim.replace({"quantity": "cost", "unit": "USD", "versus_value": None})
-    hours = hours_of(dollars, run, estimate(run), beliefs, day=day, seed=seed)
-    return Side(run, *at_market(run, rent, beliefs, hours.beliefs, hours.carried_by), rent)
-
-
-def _dollars(claim: Claim, value: float, sides: tuple[Side, Side], seed: int) -> Ratio:
-    """Both ladders in one simulation: rent of one generation of chips is one market, and so one draw."""
-    mine, theirs = sides
     held: dict[tuple[str, ...], Belief] = {}
-    for head, side in (("subject", mine), ("versus", theirs)):
-        held |= {tuple(f"{head}.{p}" for p in paths): belief for paths, belief in side.held.items()}
-    rents = ("subject.price.usd_per_gpu_hour", "versus.price.usd_per_gpu_hour")
-    if mine.rent is not None and mine.rent == theirs.rent and (rents[0],) in held and (rents[1],) in held:
-        belief = held.pop((rents[0],))
-        del held[rents[1],]
-        held[rents] = belief
-    dollars = rungs_of(mine.behind.final), rungs_of(theirs.behind.final)
-    common = [n for n in dollars[0](mine.behind.development) if n in dollars[1](theirs.behind.development)]
-
-    def ratios(pair: Pair) -> dict[str, Num]:
-        ours, others = dollars[0](pair.subject), dollars[1](pair.versus)
-        return {name: others[name] / ours[name] for name in common}
-
-    pair = Pair(subject=mine.behind.development, versus=theirs.behind.development)
-    sim = simulate(pair, Beliefs(held), ratios, n=POINTS, seed=seed)
-    at = {LABELS[name]: sim.quantile(name, (0.05, 0.5, 0.95)) for name in common}
-    scope = scope_of(claim.scope)
-    name = "run" if scope is None else rung_holding(scope, common)
-    if name is None:
-        return Ratio((Check("ratio", "CANNOT BE JUDGED", f"not both sides are priced at {claim.scope!r}"),), at)
-    percentile = float(sim.percentile(name, value))
-    low, mid, high = (human(float(q)) for q in at[LABELS[name]])
-    finding = f"claimed ×{human(value)}; both sides at {LABELS[name].removeprefix('+ ')}: ×{low} [×{mid}] ×{high}"
-    words = word_at(percentile, claim.bound), word_for_rounding(value, float(at[LABELS[name]][1]), claim.bound)
-    return Ratio((Check("ratio", min(words, key=SEVERITY.index), finding, percentile),), at)
+    for head, side in (("first", first), ("second", second)):
+        held |= {tuple(f"{head}.{p}" for p in paths): belief for paths, belief in side.beliefs.items()}
+    shared = [k for k in held if all(p.startswith("first.") for p in k) and (_is_market(k) or all("goodput" in p for p in k))]
+    for key in shared:
+        twin = next((k for k in held if k != key and held[k] == held[key] and k[0].startswith("second.") and _like(k, key)), None)
+        if twin is not None:
+            held[tuple(sorted((*key, *twin)))] = held.pop(key)
+            del held[twin]
+    loads = [
+        next((p for k in held for p in k if p.startswith(head) and p.endswith("efficiency.mfu")), None) for head in ("first.", "second.")
+    ]
+    correlated = {}
+    if loads[0] is not None and loads[1] is not None:
+        correlated[loads[0], loads[1]] = alike(_final(first), _final(second))
+    pair = Pair(first=first.programme.development, second=second.programme.development)
+    function = partial(_quotient, first.programme.final, second.programme.final, unit, tuple(scopes))
+    return simulate(pair, Beliefs(held, correlated=correlated), function, n=DRAWS, seed=first.seed)
 
 
-def _stated(claim: Claim, value: float, mine: Run, theirs: Run) -> Check:
-    """Any other quantity, as each side states it: the first reading of each."""
-    ours, others = (_first(claim.quantity, run) for run in (mine, theirs))
-    if not ours or not others:
-        return Check("ratio", "CANNOT BE JUDGED", f"{claim.quantity} of one side was never published")
-    finding = f"claimed ×{human(value)}; {human(others, 4)} over {human(ours, 4)} is ×{human(others / ours, 4)}"
-    return Check("ratio", word_for_rounding(value, others / ours, claim.bound), finding)
+def _is_market(paths: tuple[str, ...]) -> bool:
+    return all(p.endswith(_RENT) for p in paths)
 
 
-def _first(quantity: str, run: Run) -> float:
-    if quantity in ARCHITECTURE:
-        return next(iter(of_architecture(quantity, run.model).values()))
-    if quantity in RUN:
-        return next(iter(of_run(quantity, run).values()), 0.0)
-    est = estimate(run)
-    if quantity == "gpu_hours" and row_of(run) is not None:
-        return float(est.told_gpu_hours)
-    return float(np.asarray(getattr(est, quantity))) if quantity in TIMED else 0.0
+def _like(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    return _is_market(one) == _is_market(other)
+
+
+def _final(side: Priced) -> Run:
+    return next(line.run for line in side.programme.development.lines if line.name == side.programme.final)
+
+
+def alike(one: Run, other: Run) -> float:
+    """How far two runs share what makes a utilisation: generation and sparsity of five things, the lab, the run and the stack apart.
+
+    ``ρ = classes that agree / 5``
+
+    >>> import trainsim as ts
+    >>> v3, r405 = ts.catalog.run("deepseek-v3"), ts.catalog.run("llama3.1-405b")
+    >>> alike(v3, v3), alike(v3, r405)
+    (0.4, 0.2)
+    """
+    generations = [GENERATIONS.get(r.cluster.chip.name, r.cluster.chip.name) for r in (one, other)]
+    return ((generations[0] == generations[1]) + (one.model.is_moe == other.model.is_moe)) / 5.0
+
+
+def _quotient(first: str, second: str, unit: Amount, scopes: tuple[Contents, ...], pair: Pair) -> Mapping[str, Num]:
+    ours, others = amounts_of(first, unit, pair.first), amounts_of(second, unit, pair.second)
+
+    def total(parts: Mapping[Content, Num], scope: Contents) -> Num:
+        return sum((amount for content, amount in parts.items() if content in scope), 0.0)
+
+    return {label_of(scope): total(others, scope) / total(ours, scope) for scope in scopes}
+
+
+def _cdf(sim: Simulation, name: str, value: float, *, turned: bool) -> float:
+    if not turned:
+        return float(sim.cdf(name, value))
+    return 1.0 - float(sim.cdf(name, float(np.nextafter(1.0 / value, 0.0)))) if value > 0 else 0.0
+
+
+def _turned(figures: tuple[Figure, ...], *, turned: bool) -> tuple[Figure, ...]:
+    if not turned:
+        return figures
+    return tuple(Figure(1.0 / q, q.standard_error / float(q) ** 2, q.replicates, -q.skew) for q in reversed(figures))

@@ -1,67 +1,44 @@
-"""A verdict as one screen of text, 80 columns by 40 lines: nothing on it is typed."""
+"""A verdict as one screen of text, 80 columns: a headline, the answers, the evidence. Nothing on it is typed."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+import textwrap
+from collections.abc import Mapping
 
-from ..catalog.published import row_of
-from ..catalog.rows import find, rows, source_title
-from ..claims.scope import scope_of
-from ..core.errors import ClaimError
-from ..core.spec import BY_USER
+from ..catalog.rows import find, source_title
 from ..core.units import SECONDS_PER_HOUR, human
-from ..cost.pricing import Rental
 from ..model.counting import flops_per_token
-from ..run.run import Run
-from ..uncertainty.sampling.simulation import half_width
-from .drivers import named
-from .hours import states_hours
-from .words import main_phase, ordinal
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ..claims.claim import Claim
-    from ..run.estimate import Estimate
-    from ..uncertainty.analysis.inverse import Alone
-    from ..uncertainty.sampling.simulation import Figure
-    from .audit import Check, Verdict
-    from .scope_ladder import Rung
+from ..run.estimate import PhaseEstimate
+from ..uncertainty.sampling.simulation import Figure
+from .drivers import named, shares_of, without_hours
+from .judgement import Reading
+from .run_view import RunView
+from .scope_ladder import Rung
+from .sentences import figure_in_words, money, scope_in_words, title_of, told_in_words
+from .verdict import Verdict
+from .words import Check, ordinal
 
 WIDTH, GRADE_AT = 80, 63
 INDENT = " " * 12
+LETTERS = "ABCDEFGH"
+_UNITS = {"K": 1e3, "M": 1e6, "B": 1e9}
+MOST = 3
+"""Measured runs of the same model that get a line each."""
 
 
 def screen(verdict: Verdict) -> str:
     """The text of a verdict: one screen for a run, a few lines for any other claim."""
-    if verdict.estimate is None:
-        return "\n".join(brief(verdict))
     notes = _Notes()
-    head = _head(verdict, notes)
-    asked = [_hours(verdict, notes), _ladder(verdict), _decides(verdict)]
-    blocks = [[f"{i}  {block[0]}", *block[1:]] for i, block in enumerate(filter(None, asked), 1)]
-    return "\n\n".join("\n".join(line.rstrip() for line in block) for block in [head, *blocks, _foot(verdict, notes)])
-
-
-def brief(verdict: Verdict) -> list[str]:
-    """A verdict in a few lines: what was said, the words for it, what it was held against, what the primary source says."""
-    claim = verdict.claim
-    value = f"{human(claim.in_base())} {claim.judged_in}: " if claim.value is not None else ""
-    lines = _wrapped("CLAIM    ", value + (claim.statement or claim.quantity))
-    words = f"; words {verdict.words}" if claim.told_as and claim.told_as != claim.scope else ""
-    scope = f' as "{claim.scope}"' if claim.scope else ""
-    lines += _wrapped("VERDICT  ", f"number {verdict.number}{scope}{words}")
-    for check in verdict.checks:
-        at = f" ({ordinal(check.percentile)})" if check.percentile is not None else ""
-        lines += _wrapped("         ", f"{check.name}: {check.finding}{at}")
-    if claim.primary is not None and not any(claim.primary.statement in c.finding for c in verdict.checks):
-        lines += _wrapped("PRIMARY  ", claim.primary.statement)
-    if verdict.rungs:
-        lines += _ladder(verdict)[1:]
-    for label, figures in verdict.ratios.items():
-        low, mid, high = (human(float(q)) for q in figures)
-        lines += _wrapped("         ", f"both sides at {label.removeprefix('+ ')}: ×{low} [×{mid}] ×{high}")
-    return lines
+    blocks = [_head(verdict, notes)]
+    if verdict.view is not None and verdict.claim.quantified:
+        asked = [_hours(verdict, notes), _ladder(verdict), _decides(verdict)]
+        blocks += [[f"{i}  {block[0]}", *block[1:]] for i, block in enumerate(filter(None, asked), 1)]
+    elif verdict.rungs:
+        blocks.append(_ladder(verdict))
+    blocks[-1] += _evidence(verdict)
+    blocks.append(_foot(verdict, notes))
+    return "\n\n".join("\n".join(line.rstrip() for line in block) for block in blocks if block)
 
 
 class _Notes:
@@ -76,109 +53,116 @@ class _Notes:
         return f"[{self.titles.index(title) + 1}]"
 
 
-def title_of(run: Run) -> str:
-    """What to call a run: the title of its row, its model's published name as short as it is told apart by, or the name it was given."""
-    known, published = rows("models"), row_of(run)
-    if published is not None and published.get("title"):
-        return str(published["title"])
-    if run.model.name not in known or (published is not None and run.name != run.model.name):
-        return run.name
-    full = str(known[run.model.name].get("name", run.name))
-    short = full.rpartition(" ")[0]
-    alike = [row for row in known.values() if str(row.get("name")).startswith(f"{short} ")]
-    return short if short and len(alike) == 1 else full
-
-
-def _chips(name: str) -> str:
-    return name.partition("-")[0].upper()
-
-
-def _graded(text: str, grade: str) -> list[str]:
-    """A line with its grade in the last column; one that is too long goes on below."""
-    first, *more = _wrapped("", text, GRADE_AT - 1, INDENT) or [""]
-    return [f"{first:<{GRADE_AT}}{grade}", *more]
-
-
 def _head(v: Verdict, notes: _Notes) -> list[str]:
-    from ..core.version import __version__
-
-    run, est, claim = stated_run(v)
-    told = told_in_words(claim)
-    left, version = f'Is {title_of(run)}\'s "{told}" plausible?', f"trainsim {__version__}"
-    lines = [f"{left}{version:>{WIDTH - len(left)}}" if len(left) + len(version) < WIDTH else left[:WIDTH], "=" * WIDTH]
-    stated, price = float(est.told_gpu_hours), float(est.price.total)
-    told_in = run.sources()
-    source = _source(next((told_in[p] for p in told_in if p.startswith("phases.")), BY_USER))
-    cite = notes(source if states_hours(run) else "no hours were told: medians of the catalogue's rows, or modelled")
-    hours = f"{human(stated, 4)} {_chips(run.cluster.chip.name)}-hours"
-    bill = f" × ${price:.2f} = {money(stated * price, 4)}" if claim.judged_in == "USD" else ""
-    said = f'   told as "{told}" {notes(_source(claim.source))}' if claim.source else ""
-    lines += _wrapped("CLAIM    ", f"{hours}{bill} {cite}{said}", indent=" " * 9)
-    lines += _wrapped(f"VERDICT  number: {v.number:<17} as: ", scope_in_words(claim))
-    if claim.told_as and claim.told_as != claim.scope:
-        lines += _wrapped(f"         words:  {v.words:<17} as: ", f'"{claim.told_as}"')
+    """The headline, the claim, and the two words with what each was judged as."""
+    said = f', "{v.claim.told_as}"' if v.claim.told_as else ""
+    cite = f" {notes(_source(v.claim.source))}" if v.claim.source else ""
+    lines = [*_wrapped("", f"{title_of(v)}: {_quoted(v)}{said}{cite}"), *_wrapped("", v.headline)]
+    if v.claim.original:
+        lines += _wrapped("         ", f"original: {v.claim.original}")
+    lines += _wrapped("NUMBER   ", f"{v.number}, {_number(v)}") + _wrapped("WORDS    ", f"{v.words}, {_words(v)}")
     return lines
 
 
-def told_in_words(claim: Claim) -> str:
-    """The claimed figure as people say it."""
-    return money(claim.in_base()) if claim.judged_in == "USD" else f"{human(claim.in_base())} {claim.judged_in}"
+def _quoted(v: Verdict) -> str:
+    return f'"{told_in_words(v)}"' if v.claim.quantified else "a claim without a figure"
 
 
-def scope_in_words(claim: Claim) -> str:
-    """The scope a number was judged at."""
-    if claim.judged_in != "USD":
-        return "the hours of the run"
-    return claim.scope if scope_of(claim.scope) is not None else "the last run, at rent or the owner's cost; the claim names no scope"
+def _number(v: Verdict) -> str:
+    """What the number was judged as, and the figure that decided."""
+    if v.found is None:
+        return "it quantifies nothing"
+    at = "" if "scope" in "".join(v.assumed) else f"as {scope_in_words(v)}"
+    at = at or f"as {scope_in_words(v)} (assumed)"
+    check = v.found.checks[0]
+    predicted = v.found.predicted
+    if predicted is None:
+        return f"{at}: {check.finding}{_dated(check.newest)}"
+    low, high = (figure_in_words(end, v.claim.judged_in, 2) for end in predicted.prediction.ninety)
+    middle, width = figure_in_words(predicted.prediction.median, v.claim.judged_in, 2), human(predicted.prediction.width, 2)
+    why = "; depends on judgement" if predicted.judged else "; too wide to tell" if v.number == "CANNOT BE JUDGED" else ""
+    why = f"; {', '.join(predicted.missing)} not priced" if predicted.missing else why
+    return f"{at}: predicted {middle} (90 %: {low}–{high}, P95/P5 {width}){why}{_dated(check.newest)}"
+
+
+def _dated(newest: str) -> str:
+    return f" [{newest}]" if newest else ""
+
+
+def _words(v: Verdict) -> str:
+    """What the words were judged as, and the truth there; all readings where there are several."""
+    if v.words == "NOT UNDERSTOOD" and v.told is not None:
+        return f"not placed: {', '.join(v.told.unread) or 'nothing is named'}"
+    if not v.readings:
+        return "nothing to compare them with"
+    shown = []
+    for r in sorted(v.readings, key=lambda r: r is not v.chosen):
+        truth = "" if math.isnan(r.low) else f": {_span(v, r)}{_dated(r.newest.isoformat() if r.newest is not None else '')}"
+        shown.append(f"as {r.name}{truth}" if r is v.chosen else f"{r.words} as {r.name}")
+    return "; ".join(shown)
+
+
+def _span(v: Verdict, r: Reading) -> str:
+    """The truth at a reading: a figure, or the ends of an interval to two digits."""
+    unit = v.claim.judged_in
+    if r.low == r.high:
+        return f"{'at least ' if r.at_least else ''}{figure_in_words(r.low, unit, 4)}"
+    low, high = (figure_in_words(end, unit, 2) for end in (r.low, r.high))
+    return f"at least {low}" if r.at_least else f"{low} to {high}"
+
+
+# 1 -----------------------------------------------------------------------------------------------------------------
 
 
 def _hours(v: Verdict, notes: _Notes) -> list[str]:
-    run, est, _ = stated_run(v)
-    if all(phase.tokens is None for phase in run.phases) or not {"hours", "physics"} <= {c.name for c in v.checks}:
+    """Work, implied utilisation, reported hours, measured runs, and what other labs' runs suggest."""
+    view = v.view
+    found = v.blind
+    if (
+        view is None
+        or found is None
+        or v.claim.quantity not in ("cost", "gpu_hours", "busy_gpu_hours", "wall_days", "mfu")
+        or v.claim.is_ratio
+    ):
         return []
-    name = main_phase(run)
-    phase = est.phases[name]
-    busy, told = float(phase.busy_gpu_seconds) / SECONDS_PER_HOUR, float(phase.told_gpu_seconds) / SECONDS_PER_HOUR
+    phase = _main_phase(view)
+    busy = float(phase.busy_gpu_seconds) / SECONDS_PER_HOUR
     tokens = float(phase.phase.tokens or 0.0)
-    per_token = float(flops_per_token(run.model, phase.phase.seq_len or 1.0).total)
-    check, physics = v.check("hours"), v.check("physics")
-    few = "few" if (check.percentile or 0.0) < 50 else "many"
+    per_token = float(flops_per_token(view.run.model, phase.phase.seq_len or 1.0).total)
+    low, mid, high = (human(found.quantile(q)) for q in (0.05, 0.5, 0.95))
+    work = f"   {phase.phase.name:<9}{_giga(per_token)} GFLOP/token × {human(tokens)} tokens = {human(per_token * tokens)} FLOP"
+    body = _graded(work, "A counted")
+    if not view.reports_hours:
+        body += _graded(f"   physics  {mid} hours (90 %: {low}–{high}) from other labs' runs", "B assumed")
+        return [f"How many hours could it take?         ({phase.phase.name}; downtime not counted)", *body]
+    at = found.percentile(busy)
+    few, reported = ("few" if at < 50 else "many"), float(phase.told_gpu_seconds) / SECONDS_PER_HOUR
     down = "" if phase.time == "busy" else f", downtime inside: {human(busy, 4)} without"
-    return [
-        f"Could the run take so {few} hours?      ({name}; downtime not counted)",
-        *_graded(f"   work     {_giga(per_token)} GFLOP/token × {human(tokens)} tokens = {human(per_token * tokens)} FLOP", "A counted"),
-        *_graded(f"   implied  {physics.finding.partition('imply ')[2]}", "A arithmetic"),
-        *_graded(f"   stated   {human(told, 4)} hours{down}", "C given" if _given(run, name) else "A disclosed"),
-        *_others(v.others, busy, notes),
-        *_expected(v, check),
-        f"   => {_answer(physics.word, check)}",
-    ]
+    given = view.sourced("phases", "efficiency")
+    body += _graded(f"   implied  {_implied(view, phase)}", "A arithmetic")
+    body += _graded(f"   reported {human(reported, 4)} hours{down}", "A disclosed" if given else "C given")
+    body += _others(v.others, busy, notes)
+    ends = sorted([at, *(found.percentile(busy, b) for b in (found.evidence.narrow, found.evidence.wide))])
+    span = "–".join(dict.fromkeys(ordinal(end).removesuffix(" pct.") for end in (ends[0], ends[-1])))
+    body += _graded(f"   physics  {mid} hours (90 %: {low}–{high}), this run unseen", f"B {span} pct.")
+    return [f"Could the run take so {few} hours? {_answer(at)}", *body]
 
 
-def _given(run: Run, phase: str) -> bool:
-    """Whether the user told how long a phase takes, rather than its maker."""
-    told = {path: source for path, source in run.sources().items() if path.startswith((f"phases.{phase}.efficiency", "efficiency"))}
-    return any(source == BY_USER for source in told.values())
+def _main_phase(view: RunView) -> PhaseEstimate:
+    return max((p for p in view.stated.phases.values() if p.flops is not None), key=lambda p: float(p.phase.tokens or 0.0))
+
+
+def _implied(view: RunView, phase: PhaseEstimate) -> str:
+    """The share of the chip's peaks that reported hours imply."""
+    peak, flop = view.run.cluster.chip.peak, float(phase.flops.total) if phase.flops is not None else float("nan")
+    formats = dict.fromkeys((view.run.cluster.chip.half, view.run.plan.recipe.products if view.run.plan is not None else "bf16"))
+    shares = {d: flop / (float(phase.busy_gpu_seconds) * float(p)) for d in formats if (p := getattr(peak, d, None)) is not None}
+    return ", ".join(f"{share:.1%} of the {d.upper()} peak" for d, share in shares.items())
 
 
 def _giga(flops: float) -> str:
     """FLOPs in GFLOP, four digits or all before the point."""
     return f"{flops / 1e9:,.4g}" if flops < 1e12 else f"{flops / 1e9:,.0f}"
-
-
-def _expected(v: Verdict, check: Check) -> list[str]:
-    """What others' runs suggest, by the default, the narrowest and the widest reading."""
-    if v.blind is None:
-        return _graded(f"   physics  {check.finding}", "B none")
-    low, mid, high = (human(float(q)) for q in v.blind.quantile("hours", (0.05, 0.5, 0.95)))
-    return [
-        *_graded(f"   physics  {low} [{mid}] {high} hours, this run unseen", f"B {ordinal(check.percentile or 0.0)}"),
-        *_graded("            the same, by the narrowest and widest reading", f"B {_span(check)}"),
-    ]
-
-
-MOST = 3
-"""Measured runs of the same model that get a line each."""
 
 
 def _others(others: Mapping[str, float], busy: float, notes: _Notes) -> list[str]:
@@ -187,65 +171,58 @@ def _others(others: Mapping[str, float], busy: float, notes: _Notes) -> list[str
     strangers: dict[str, float] = {}
     for name, hours in others.items():
         if find("runs", name).derived_from:
-            lines += _other("log", name, hours, busy, notes)
+            lines += _other("own log", name, hours, busy, notes)
         else:
             strangers[name] = hours
     if len(strangers) <= MOST:
-        return lines + [line for name, hours in strangers.items() for line in _other("others", name, hours, busy, notes)]
+        return lines + [line for name, hours in strangers.items() for line in _other("", name, hours, busy, notes)]
     low, high = min(strangers.values()), max(strangers.values())
     cited = "".join(dict.fromkeys(notes(source_title(find("runs", i).source[0])) for i in strangers))
     spread = f"{human(low, 4)} ({low / busy - 1:+.0%}) to {human(high, 4)} ({high / busy - 1:+.0%})"
     return lines + _graded(f"   others   {len(strangers)} measured: {spread} {cited}", "A measured")
 
 
-def _other(head: str, name: str, hours: float, busy: float, notes: _Notes) -> list[str]:
+def _other(own: str, name: str, hours: float, busy: float, notes: _Notes) -> list[str]:
     row = find("runs", name)
-    who, grade = ("own log", "A disclosed") if head == "log" else (str(row.get("org")), "A measured")
-    text = f"   {head:<9}{who}, {row.get('gpus'):,} {_chips(row.get('chip'))}: {human(hours, 4)} ({hours / busy - 1:+.0%})"
-    return _graded(f"{text} {notes(source_title(row.source[0]))}", grade)
+    who = own or str(row.get("org"))
+    where = f"{row.get('gpus'):,} {_chips(row.get('chip'))}"
+    text = f"   {'log' if own else 'others':<9}{who}, {where}: {human(hours, 4)} ({hours / busy - 1:+.0%})"
+    return _graded(f"{text} {notes(source_title(row.source[0]))}", "A disclosed" if own else "A measured")
 
 
-def _span(check: Check) -> str:
-    ends = sorted(x for x in (check.narrow, check.wide) if x is not None)
-    words = [word.removesuffix(" pct.") for word in dict.fromkeys(ordinal(end) for end in (*ends[:1], *ends[-1:]))]
-    return f"{'–'.join(words)} pct." if ends else ""
+def _chips(name: str) -> str:
+    return name.partition("-")[0].upper()
 
 
-def _answer(possible: str, check: Check) -> str:
-    if possible == "IMPOSSIBLE":
-        return "No. The chips can't do that much work in so few hours."
-    at = check.percentile or 0.0
+def _answer(at: float) -> str:
     side = "efficient" if at < 50 else "slow"
-    return {
-        "HOLDS": f"Yes. {'Efficient' if at < 25 else 'Ordinary' if at < 75 else 'Slow'}, within what others' runs suggest.",
-        "STRAINED": f"Barely. More {side} than nearly all runs seen elsewhere.",
-        "CANNOT BE JUDGED": "Nobody can say: too few runs were public.",
-        "FAILS": f"Not credible. More {side} than any run seen elsewhere suggests.",
-    }[check.word]
+    if 5 <= at <= 95:
+        return f"Yes: {'efficient' if at < 25 else 'ordinary' if at < 75 else 'slow'} among other labs' runs."
+    if 0.5 <= at <= 99.5:
+        return f"Barely: very {side}."
+    return f"Hard to believe: too {side}."
+
+
+# 2 -----------------------------------------------------------------------------------------------------------------
 
 
 def _ladder(v: Verdict) -> list[str]:
+    """Dollars rung by rung, rented and owned, and how likely less than the claim is."""
     if not v.rungs:
         return []
     value, size = v.claim.in_base(), max(float(r.rent[1]) for r in v.rungs)
     unit = next((u for u in ("B", "M", "K") if size >= _UNITS[u]), "K")
     lines = [
         "What does it come to, and what does it leave out?",
-        f"   ${unit}, each line adds to the last     5%   [50%]    95%    own    under {money(value)}",
+        f"   ${unit}, each line adds to the last     5%   [50%]    95%    own       under {money(value, 2)}",
     ]
     lines += [_rung(letter, r, _UNITS[unit]) for letter, r in zip(LETTERS, v.rungs, strict=False)]
-    rent, stated = next((c for c in v.checks if c.name == "rent"), None), v.subject.price if isinstance(v.subject, Run) else None
-    if isinstance(stated, Rental) and rent is not None and rent.percentile is not None:
-        at = ordinal(rent.percentile).removesuffix(" pct.")
-        lines += _wrapped("   rent     ", f"${float(stated.usd_per_gpu_hour):.2f} stated: the {at} percentile of {v.evidence['rent'].how}")
-    priced = set(v.rungs[-1].contents)
-    if v.claim.leaves_out and "people" not in priced:
-        lines += _wrapped("   left out ", "; ".join(v.claim.leaves_out))
-    return lines
-
-
-LETTERS = "ABCDEFGH"
-_UNITS = {"K": 1e3, "M": 1e6, "B": 1e9}
+    if v.priced is not None:
+        lines += _wrapped("   rent     ", _rent(v))
+    if any("feed" in r.label for r in v.rungs):
+        lines.append("   C and the screens of the runs that feed it are one programme: don't add them.")
+    left = list(v.claim.leaves_out) if "people" not in v.rungs[-1].contents else []
+    return lines + (_wrapped("   left out ", "; ".join(left)) if left else [])
 
 
 def _rung(letter: str, r: Rung, size: float) -> str:
@@ -253,75 +230,100 @@ def _rung(letter: str, r: Rung, size: float) -> str:
     own = f"[{_digits(float(r.owner) / size)}]" if r.owner is not None else ""
     odds = float(r.odds)
     shown = f"{odds:.0%}" if 0.01 <= odds <= 0.99 else "<1%" if odds < 0.01 else ">99%"
-    return f"   {letter}  {r.label:<25}{low:>8}{f'[{mid}]':>8}{high:>7}{own:>8}  {r.grade}{shown:>8}"
+    return f"   {letter}  {r.label:<25}{low:>8}{f'[{mid}]':>8}{high:>7} {r.grade}{own:>7} {r.grade_owned or ' '}{shown:>10}"
+
+
+def _rent(v: Verdict) -> str:
+    """The rent of the ladder, and where the reported one is among quotes."""
+    check = next((c for c in v.checks if c.name == "rent"), None)
+    held = v.evidence.get("rent")
+    behind = held.how if held is not None else "the stated price"
+    if check is None or check.percentile is None or v.view is None or v.view.rate is None:
+        return f"assumed: {behind}"
+    caveat = f"; {held.caveat}" if held is not None and held.caveat else ""
+    return f"${v.view.rate:.2f} reported: {ordinal(check.percentile)} of {check.finding.partition(' vs ')[2].partition(',')[0]}{caveat}"
+
+
+# 3 -----------------------------------------------------------------------------------------------------------------
 
 
 def _decides(v: Verdict) -> list[str]:
+    """What would have to be true without reported hours, and which inputs the spread of the last rung comes from."""
+    if v.claim.is_ratio:
+        return [
+            f"   at {label.removeprefix('+ ')}: ×{human(float(m))} (90 %: {human(float(a))}–{human(float(b))})"
+            for label, (a, m, b) in v.ratios.items()
+        ]
+    if not v.rungs:
+        return []
     lines = ["What decides it?"]
-    found = v.decides
-    if found is not None and found.run is not None:
-        low, mid, high = (float(q) for q in found.run.dollars)
-        unit = next((u for u in ("B", "M", "K") if mid >= _UNITS[u]), "K")
-        dollars = f"${_digits(low / _UNITS[unit])}{unit} [{_digits(mid / _UNITS[unit])}] {_digits(high / _UNITS[unit])}"
-        value = money(v.claim.in_base())
-        needs = " or ".join(_need(alone) for alone in found.run.must.alone if alone.value is not None)
-        alone = f"{value} needs {needs}" if needs else f"no single input makes it {value}"
-        lines += _wrapped("   ", f"No hours disclosed, the run is {dollars}, and {alone}. Doubt: {_shares(found.run.shares, 2)}.")
+    found = without_hours(v)
     if found is not None:
-        lines += _wrapped("   ", f"{LETTERS[len(v.rungs) - 1]}: {_shares(found.shares, 3)} of the doubt.")
-    words = [
-        f"{c.name} {c.word}" + (f" ({ordinal(c.percentile).removesuffix(' pct.')})" if c.percentile is not None else "") for c in v.checks
-    ]
-    return lines + _wrapped("   checks: ", ", ".join(words))
+        low, mid, high = (money(float(q), 2) for q in found.dollars)
+        needs = " or ".join(_need(name, *need) for name, need in found.needs.items())
+        text = f"Ignoring the reported hours: {mid} (90 %: {low}–{high}); {money(v.claim.in_base())} needs {needs}."
+        lines += _wrapped("   ", f"{text} Variance: {_shares(found.shares, 2)}.")
+    shares = shares_of(v)
+    return lines + (
+        _wrapped("   ", f"Variance of {LETTERS[len(v.rungs) - 1]}, interactions included: {_shares(shares, 3)}.") if shares else []
+    )
 
 
-def _need(alone: Alone) -> str:
+def _need(name: str, value: float, below: float) -> str:
     """One input's value that alone does it, and how likely that is."""
-    at = (alone.percentile or 0.0) / 100.0
-    low = at < 0.5
-    likely = at if low else 1.0 - at
-    shown = f"${alone.value:.2f}" if named(alone.path) == "rent" else f"{alone.value:.0%}"
-    chance = f"{likely:.0%}" if likely >= 0.01 else "<1%"
-    return f"{named(alone.path)} {'≤' if low else '≥'} {shown} ({chance} likely)"
+    low = below < 0.5
+    likely = below if low else 1.0 - below
+    shown = f"${value:.2f}" if name == "rent" else f"{value:.0%}"
+    return f"{name} {'≤' if low else '≥'} {shown} ({f'{likely:.0%}' if likely >= 0.01 else '<1%'} likely)"
 
 
 def _shares(shares: Mapping[str, Figure], most: int) -> str:
-    """The inputs that most of the doubt comes from, those of a percent or more."""
+    """The inputs that most of the spread comes from, those of a percent or more."""
     ranked = sorted(((path, float(share)) for path, share in shares.items()), key=lambda item: -item[1])[:most]
     return ", ".join(f"{named(path)} {share:.0%}" for path, share in ranked if share >= 0.01)
 
 
+# evidence ----------------------------------------------------------------------------------------------------------
+
+
+def _evidence(v: Verdict) -> list[str]:
+    """Every check that no line above shows; what was filled in; what one may print."""
+    above = ("hours", "rent") if v.rungs else ()
+    shown = [c for c in v.checks if c.name not in above and (v.found is None or c is not v.found.checks[0])]
+    lines = [line for check in shown for line in _wrapped("   ", _check(check), indent=" " * 6)]
+    if v.assumed:
+        lines += _wrapped("assumed  ", "; ".join(v.assumed))
+    lines += _wrapped("PRINT    ", v.quote) + _wrapped("NOT      ", v.misquote)
+    primary = v.claim.primary
+    if primary is not None and not v.rungs and not any(primary.statement in c.finding for c in v.checks):
+        lines += _wrapped("SOURCE   ", primary.statement)
+    return lines
+
+
+def _check(check: Check) -> str:
+    at = f" ({ordinal(check.percentile)})" if check.percentile is not None else ""
+    return f"{check.name}: {check.word}. {check.finding}{at}"
+
+
 def _foot(v: Verdict, notes: _Notes) -> list[str]:
-    rest = ", ".join(f"{name} {len(e.used)} of {len(e.used) + len(e.set_aside)}" for name, e in v.evidence.items() if e.used)
-    lines = ["A counted or disclosed   B priced or inferred from rows   C judgement"]
+    lines = ["A counted or disclosed   B from market data or other labs' runs   C judgement"] if v.rungs else []
     lines += _wrapped("", "  ".join(f"[{i}] {t}" for i, t in enumerate(notes.titles, 1)))
-    sim = v.dollars or v.blind
-    said = [f"quantiles ±{100 * _accuracy(v):.1g}% · seed {sim.seed}"] if sim is not None else []
-    said += [f"rows: {rest}: verdict.evidence"] if rest else []
-    return lines + _wrapped("", " · ".join(said))
+    dates = f"known {v.clock.known}, plausible {v.clock.blind}" if v.clock is not None else ""
+    evidence = v.evidence if v.rungs else {}
+    used = ", ".join(f"{len(e.used)} {name}" for name, e in evidence.items() if e.used)
+    return lines + _wrapped("", f"{dates}{f' · used {used} rows' if used else ''}")
 
 
-def _accuracy(v: Verdict) -> float:
-    """The farthest a 95 % interval reaches from one of the quantiles shown, relative."""
-    shown = [q for r in v.rungs for q in r.rent]
-    if v.blind is not None:
-        shown += v.blind.quantile("hours", (0.05, 0.5, 0.95))
-    return max((half_width(q.standard_error, q.replicates) * (1 + abs(q.skew)) / abs(float(q)) for q in shown), default=0.0)
+def _graded(text: str, grade: str) -> list[str]:
+    """A line with its grade in the last column; one that is too long goes on below."""
+    first, *more = _wrapped("", text, GRADE_AT - 1, INDENT) or [""]
+    return [f"{first:<{GRADE_AT}}{grade}", *more]
 
 
 def _wrapped(head: str, text: str, width: int = WIDTH, indent: str | None = None) -> list[str]:
     """Text after a head, going on below where the head ends or at an indent."""
-    import textwrap
-
     below = " " * len(head) if indent is None else indent
     return textwrap.wrap(text, width, initial_indent=head, subsequent_indent=below, break_on_hyphens=False)
-
-
-def stated_run(v: Verdict) -> tuple[Run, Estimate, Claim]:
-    """The run, its estimate as stated, and the claim; only a verdict on a run has a screen of its own."""
-    if not isinstance(v.subject, Run) or v.estimate is None:
-        raise ClaimError("subject", v.subject, "is no run", "print the verdict: it says what can be said", "wrong-type")
-    return v.subject, v.estimate, v.claim
 
 
 def _source(cited: str) -> str:
@@ -331,14 +333,3 @@ def _source(cited: str) -> str:
 def _digits(value: float) -> str:
     """A few digits: one after the point below ten, two below one."""
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
-
-
-def money(value: float, digits: int = 3) -> str:
-    """Dollars as people say them.
-
-    >>> money(6e6), money(5.576e6, 4), money(1.6e9)
-    ('$6M', '$5.576M', '$1.6B')
-    """
-    shown = human(value, digits)
-    number, suffix = (shown[:-1], shown[-1]) if shown[-1].isalpha() else (shown, "")
-    return f"${number.rstrip('0').rstrip('.') if '.' in number else number}{suffix}"

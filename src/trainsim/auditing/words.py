@@ -1,49 +1,214 @@
-"""The words a verdict is made of, each defined by a figure; and what a claim is held against."""
+"""The words of a verdict: each is the outcome of a rule on distances and quantiles."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from ..claims.claim import Bound
-from ..core.errors import ClaimError
 from ..core.units import half_last_digit
-from ..run.run import Run
 
-Word = Literal["HOLDS", "STRAINED", "FAILS", "IMPOSSIBLE", "CANNOT BE JUDGED"]
-"""What a number can be: inside the 90 % interval; outside it but inside 98 %; outside both; against physics; without evidence."""
-Telling = Literal["FAIR", "MISLEADING", "CANNOT BE JUDGED"]
-"""What the words around a number can be: true at the scope they suggest; not; or they fix no scope."""
-SEVERITY: tuple[Word, ...] = ("CANNOT BE JUDGED", "HOLDS", "STRAINED", "FAILS", "IMPOSSIBLE")
-INSIDE, BARELY = (5.0, 95.0), (1.0, 99.0)
-"""Percentiles that define the words; see the glossary."""
+Word = Literal["CONFIRMED", "NOT REFUTED", "STRAINED", "REFUTED", "IMPOSSIBLE", "CANNOT BE JUDGED"]
+"""The word for a number, see the glossary."""
+Telling = Literal["FAIR", "MISLEADING", "CANNOT BE JUDGED", "NOT UNDERSTOOD"]
+"""The word for the words around it."""
+SEVERITY: tuple[Word, ...] = ("CONFIRMED", "NOT REFUTED", "CANNOT BE JUDGED", "STRAINED", "REFUTED", "IMPOSSIBLE")
+"""From best to worst; a number that cannot be judged is better than a strained one and worse than one that is not refuted."""
+CLOSE, NEAR = math.log(1.1), math.log(1.3)
+"""Distances |ln(claim / figure)| within which a figure is confirmed, and strained."""
+LITTLE = math.log(3.0)
+"""A true bound farther from the fact than this says little."""
+POWER = 10.0
+"""Largest P95 / P5 of a prediction that can tell claims inside its 99 % interval apart."""
+LEVELS = (0.005, 0.05, 0.5, 0.95, 0.995)
+"""Quantiles a prediction is told by: its 99 % and 90 % intervals and its median."""
 
 
-def word_at(percentile: float, bound: Bound = "") -> Word:
-    """The word for a percentile, 0 to 100, of what was expected; a figure told as a bound can be wrong on one side only.
+@dataclass(frozen=True)
+class Stated:
+    """A claimed figure: a point, a range, or a bound, in the unit its quantity is judged in.
 
-    >>> word_at(16), word_at(3), word_at(99.9), word_at(0.1, "at least")
-    ('HOLDS', 'STRAINED', 'FAILS', 'HOLDS')
+    >>> Stated(6e6, 6e6).is_range
+    False
     """
-    if bound:
-        percentile = max(percentile, 50.0) if bound == "at least" else min(percentile, 50.0)
-    if INSIDE[0] <= percentile <= INSIDE[1]:
-        return "HOLDS"
-    return "STRAINED" if BARELY[0] <= percentile <= BARELY[1] else "FAILS"
+
+    low: float
+    high: float
+    bound: Bound = ""
+
+    @property
+    def is_range(self) -> bool:
+        """Whether the figure is a range."""
+        return self.low != self.high
+
+    @property
+    def value(self) -> float:
+        """The figure, or the middle of its range on a logarithmic scale."""
+        return self.low if not self.is_range else math.sqrt(self.low * self.high)
+
+    def scaled(self, factor: float) -> Stated:
+        """The figure in another unit."""
+        return Stated(self.low * factor, self.high * factor, self.bound)
 
 
-def word_for_rounding(stated: float, computed: float, bound: Bound = "") -> Word:
-    """Whether a stated figure is the computed one, rounded to the digits it was told with; or, told as a bound, bounds it.
+@dataclass(frozen=True)
+class Prediction:
+    """What a figure is predicted to be without its maker's disclosure.
 
-    5.58 is told as 6; within a tenth a figure is strained.
-
-    >>> word_for_rounding(6e6, 5.576e6), word_for_rounding(5.6e9, 5.576e6), word_for_rounding(5e6, 8e6, "at least")
-    ('HOLDS', 'FAILS', 'HOLDS')
+    Args:
+        quantiles: at ``LEVELS``.
+        cdf: value → probability of at most that value.
     """
-    bounded = (bound == "at least" and computed >= stated) or (bound == "at most" and computed <= stated)
-    if bounded or abs(stated - computed) <= half_last_digit(stated):
-        return "HOLDS"
-    return "STRAINED" if abs(stated - computed) <= 0.1 * abs(computed) else "FAILS"
+
+    quantiles: tuple[float, float, float, float, float]
+    cdf: Callable[[float], float]
+
+    @property
+    def median(self) -> float:
+        """The median."""
+        return self.quantiles[2]
+
+    @property
+    def ninety(self) -> tuple[float, float]:
+        """The 90 % interval."""
+        return self.quantiles[1], self.quantiles[3]
+
+    @property
+    def width(self) -> float:
+        """P95 / P5."""
+        return self.quantiles[3] / self.quantiles[1] if self.quantiles[1] > 0 else math.inf
+
+
+def distance(claimed: float, figure: float) -> float:
+    """How far a claimed figure is from another, ``|ln(claimed / figure)|``; infinite where only one is positive.
+
+    >>> round(distance(6e6, 5.576e6), 3)
+    0.073
+    """
+    if claimed == figure:
+        return 0.0
+    return abs(math.log(claimed / figure)) if claimed > 0 and figure > 0 else math.inf
+
+
+def worse(words: Iterable[Word]) -> Word:
+    """The worst of some words."""
+    return max(words, key=SEVERITY.index)
+
+
+def better(words: Iterable[Word]) -> Word:
+    """The best of some words."""
+    return min(words, key=SEVERITY.index)
+
+
+def by_distance(far: float) -> Word:
+    """The word for a distance from a disclosed figure.
+
+    >>> by_distance(0.07), by_distance(0.2), by_distance(0.3)
+    ('CONFIRMED', 'STRAINED', 'REFUTED')
+    """
+    return "CONFIRMED" if far <= CLOSE else "STRAINED" if far <= NEAR else "REFUTED"
+
+
+def against_figure(stated: Stated, figure: float) -> Word:
+    """The word for a stated figure against a disclosed point.
+
+    A bound that is true is confirmed; one that is missed is strained within ln 1.1, else refuted. A range is confirmed where it holds
+    the figure and both ends lie within ln 1.3; not refuted where it holds it and reaches farther; otherwise its nearer end decides.
+
+    >>> against_figure(Stated(5e8, 5e8, "at least"), 8e8), against_figure(Stated(2e6, 5e6), 3e6), against_figure(Stated(1e7, 1e7), 5.6e6)
+    ('CONFIRMED', 'NOT REFUTED', 'REFUTED')
+    """
+    if stated.bound:
+        missed = missed_by(stated, figure)
+        return "CONFIRMED" if missed <= 0 else "STRAINED" if missed <= CLOSE else "REFUTED"
+    ends = distance(stated.low, figure), distance(stated.high, figure)
+    if not stated.is_range:
+        return by_distance(ends[0])
+    if stated.low <= figure <= stated.high:
+        return "CONFIRMED" if max(ends) <= NEAR else "NOT REFUTED"
+    return "STRAINED" if min(ends) <= NEAR else "REFUTED"
+
+
+def missed_by(stated: Stated, figure: float) -> float:
+    """By how much a bound misses a figure, ``ln``; 0 or less where the bound is true."""
+    if stated.bound == "at least":
+        return -math.inf if stated.low <= figure else distance(stated.low, figure)
+    return -math.inf if stated.high >= figure else distance(stated.high, figure)
+
+
+def against_bound(stated: Stated, figure: float, bound: Bound) -> Word:
+    """The word for a stated figure against a disclosure that is itself a bound.
+
+    A claim that repeats or weakens it is confirmed; a point, a range or a stronger bound on its allowed side is not refuted; on the
+    other side the distance to it decides, strained at best.
+
+    >>> against_bound(Stated(1e8, 1e8), 1e8, "at least"), against_bound(Stated(5e7, 5e7, "at least"), 1e8, "at least")
+    ('NOT REFUTED', 'CONFIRMED')
+    """
+    above = bound == "at least"
+    if stated.bound == bound:
+        weaker = stated.low <= figure if above else stated.high >= figure
+        return "CONFIRMED" if weaker else "NOT REFUTED"
+    reaches = stated.high if above else stated.low
+    if stated.bound or (reaches >= figure if above else reaches <= figure):
+        allowed = (stated.high >= figure if above else stated.low <= figure) if stated.bound else True
+        if allowed:
+            return "NOT REFUTED"
+    return "STRAINED" if distance(reaches, figure) <= CLOSE else "REFUTED"
+
+
+def against_count(stated: Stated, count: float, *, structural: bool) -> Word:
+    """The word for a count: structural ones must be equal; counts of machines at the precision the disclosure is printed with.
+
+    >>> against_count(Stated(2048, 2048), 2048, structural=False), against_count(Stated(255, 255), 256, structural=True)
+    ('CONFIRMED', 'REFUTED')
+    """
+    if stated.bound or stated.is_range:
+        return against_figure(stated, count)
+    if structural:
+        return "CONFIRMED" if stated.low == count else "REFUTED"
+    if abs(stated.low - count) <= half_last_digit(count):
+        return by_distance(distance(stated.low, count))
+    return "STRAINED" if distance(stated.low, count) <= NEAR else "REFUTED"
+
+
+def against_prediction(stated: Stated, predicted: Prediction) -> Word:
+    """The word for a stated figure against a prediction.
+
+    Inside the 90 % interval it is not refuted, inside the 99 % interval strained, else refuted. A prediction wider than ``POWER`` has
+    no power inside its 99 % interval. A bound takes the percentile on its own side; a range counts by its nearer end.
+    """
+    low99, low90, median, high90, high99 = predicted.quantiles
+    value = stated.low
+    if stated.bound:
+        value = max(stated.low, median) if stated.bound == "at least" else min(stated.high, median)
+    elif stated.is_range:
+        value = min(max(median, stated.low), stated.high)
+    if not low99 <= value <= high99:
+        return "REFUTED"
+    if predicted.width > POWER:
+        return "CANNOT BE JUDGED"
+    return "NOT REFUTED" if low90 <= value <= high90 else "STRAINED"
+
+
+def says_little(stated: Stated, figure: float) -> bool:
+    """Whether a true bound is more than three times from the fact.
+
+    >>> says_little(Stated(1e6, 1e6, "at least"), 5e6)
+    True
+    """
+    return bool(stated.bound) and missed_by(stated, figure) <= 0 and distance(stated.value, figure) > LITTLE
+
+
+def equals_printed(stated: Stated, figure: float) -> bool:
+    """Whether a point repeats a figure at the precision the figure is printed with.
+
+    >>> equals_printed(Stated(7.38e6, 7.38e6), 7.38e6), equals_printed(Stated(7e6, 7e6), 7.38e6)
+    (True, False)
+    """
+    return not stated.bound and not stated.is_range and abs(stated.low - figure) <= half_last_digit(figure)
 
 
 def ordinal(percentile: float) -> str:
@@ -63,14 +228,15 @@ def ordinal(percentile: float) -> str:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing a claim was held against.
+    """One thing a claim was compared with.
 
     Args:
-        name: what: ``arithmetic``, ``hours``, ``physics``, ``rent``, ``dollars``.
+        name: what: ``disclosure``, ``hours``, ``physics``, ``rent``, ``dollars``.
         word: the outcome.
         finding: in words, with the figures.
-        percentile: where the stated figure stands in what was expected, 0 to 100; None where no distribution is involved.
-        narrow, wide: the same under the narrowest and the widest reading of the evidence that can be defended.
+        percentile: where the stated figure is in what was predicted, 0 to 100; None where no distribution is involved.
+        narrow, wide: the same under the narrowest and the widest reading of the evidence.
+        newest: day of the newest row the outcome uses; empty where none is dated.
     """
 
     name: str
@@ -79,17 +245,4 @@ class Check:
     percentile: float | None = None
     narrow: float | None = None
     wide: float | None = None
-
-
-def main_phase(run: Run) -> str:
-    """The phase with the most tokens: the one whose hours decide."""
-    known = [p for p in run.phases if p.tokens is not None]
-    if not known:
-        raise ClaimError(
-            "phases",
-            [p.name for p in run.phases],
-            "have no published tokens",
-            "give tokens to the phase that decides: without work there is no physics to check",
-            "too-few-data",
-        )
-    return max(known, key=lambda p: float(p.tokens or 0.0)).name
+    newest: str = ""

@@ -24,5 +24,6 @@ from .runs import beliefs as beliefs
 from .runs import complete as complete
 from .runs import filled_in as filled_in
 from .runs import owner_beliefs as owner_beliefs
+from .runs import published as published
 from .runs import run as run
 from .stack_files import stack_text as stack_text

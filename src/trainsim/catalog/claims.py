@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from ..claims.claim import Claim, Primary
+from ..claims.claim import Claim, Primary, Terms
 from .rows import Row, find, rows
 
 
@@ -26,7 +27,12 @@ def claims() -> dict[str, Claim]:
 
 
 def _claim(row: Row) -> Claim:
-    told: dict[str, Any] = {k: v for k, v in row.fields.items() if k in Claim.model_fields and k != "primary"}
-    primary = {k: v for k, v in row.get("primary", {}).items() if k in Primary.model_fields}
-    made = {**told, "name": row.id, "source": row.cited, "date": row.date.isoformat(), "leaves_out": tuple(row.get("leaves_out", ()))}
-    return Claim(**made, primary=Primary(**primary) if primary else None)
+    told: dict[str, Any] = {k: v for k, v in row.fields.items() if k in Claim.model_fields and k not in ("primary", "terms")}
+    primary = {k: v for k, v in row.get("primary", {}).items() if k in Primary.model_fields and k != "terms"}
+    lists = {name: tuple(row.get(name, ())) for name in ("leaves_out", "meant")}
+    made = {**told, **lists, "name": row.id, "source": row.cited, "date": row.date.isoformat(), "terms": _terms(row.fields)}
+    return Claim(**made, primary=Primary(**primary, terms=_terms(row.get("primary", {}))) if primary else None)
+
+
+def _terms(fields: Mapping[str, Any]) -> Terms | None:
+    return Terms(**fields["terms"]) if fields.get("terms") else None

@@ -55,10 +55,12 @@ def programme(run: Run, price: Price, as_of: dt.date | None = None) -> Programme
     """
     published = row_of(run)
     final = None if published is None else published.id
-    row = next((r for r in rows("developments").values() if r["final"] == final), None)
+    public = [r for r in rows("developments").values() if as_of is None or r.date <= as_of]
+    row = next((r for r in public if r["final"] == final), None)
     siblings = [name for name in (row["siblings"] if row is not None else ()) if as_of is None or find("runs", name).date <= as_of]
-    named = {path: find("priors", name) for path, name in (row["priors"] if row is not None else GENERIC).items()}
-    behind = _whole({path: r for path, r in named.items() if as_of is None or r.date <= as_of})
+    known = {name: r for name, r in rows("priors").items() if as_of is None or r.date <= as_of}
+    wanted = row["priors"] if row is not None else GENERIC
+    behind = _whole({path: known[name] for path, name in wanted.items() if name in known})
     middle = {path: float(r["p50"]) for path, r in behind.items()}
     lines = [
         Line(name=as_line(r.name), run=r.replace({"price": None})).with_sources(ONCE)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from ..cluster.hardware import Cluster
 from ..core.errors import CatalogError, SpecError
 from ..core.spec import BY_USER
 from ..core.units import Unit
@@ -24,7 +25,7 @@ from ..training.phases import Phase
 from ..training.reliability import Goodput
 from ..uncertainty.beliefs.beliefs import Beliefs
 from .evidence import goodput_evidence, interval, mfu_evidence, prior_rows
-from .hardware import cluster
+from .hardware import chip, cluster
 from .models import model_of, size_of
 from .months import months_of
 from .posterior import stack_beliefs
@@ -51,7 +52,7 @@ def run(name: str, gpus: int | None = None) -> Run:
     """A published run, its inputs remembering their source.
 
     Hours that were published are told as hours; what was never published and an estimate needs (goodput, rent) is filled from
-    the catalogue's priors and says so in ``run.sources()``; the rent from quotes of the row's own day.
+    the catalogue's priors and says so in ``run.sources()``; the rent from quotes of the run's own months.
 
     Args:
         name: id of the row.
@@ -63,6 +64,23 @@ def run(name: str, gpus: int | None = None) -> Run:
     >>> [p.name for p in run("deepseek-v3").phases]
     ['pretrain', 'extend-32k', 'extend-128k', 'post-train']
     """
+    made = published(name, gpus)
+    return complete(made, day=months_of(find("runs", name)).middle)[0]
+
+
+def published(name: str, gpus: int | None = None) -> Run:
+    """A published run as its row states it: what was never published stays open.
+
+    Args:
+        name: id of the row.
+        gpus: accelerators, where the row doesn't tell.
+
+    Raises:
+        CatalogError: no such run, or its row lacks model, chip or size.
+
+    >>> published("llama3.1-405b").price is None
+    True
+    """
     row = find("runs", name)
     made = model_of(row)
     gpus = row.get("gpus", gpus)
@@ -71,22 +89,22 @@ def run(name: str, gpus: int | None = None) -> Run:
             f"runs/{name}.gpus",
             None,
             "was never published",
-            f"catalog.run({name!r}, gpus=…): told hours don't depend on it, days do",
+            f"catalog.run({name!r}, gpus=…): reported hours don't depend on it, days do",
             "missing",
         )
-    if made is None or row.get("cluster") is None:
-        raise CatalogError(f"runs/{name}", None, "names no model or no cluster", "build a ts.Run with what you know", "missing")
+    if made is None or not (row.get("cluster") or row.get("chip")):
+        raise CatalogError(f"runs/{name}", None, "names no model, no cluster and no chip", "build a ts.Run with what you know", "missing")
+    machines = cluster(row["cluster"], int(gpus)) if row.get("cluster") else Cluster(chip=chip(row["chip"]), gpus=int(gpus))
     phases = _phases(row, made)
     price = row.get("usd_per_gpu_hour_assumed")
-    published = Run(
+    return Run(
         name=name,
         model=made,
-        cluster=cluster(row["cluster"], int(gpus)),
+        cluster=machines,
         phases=phases,
         plan=_plan(row),
         price=Rental(usd_per_gpu_hour=price, date=row.date.isoformat(), term="imputed", region=row.get("region", "")) if price else None,
     ).with_sources({"phases": row.cited, "plan": row.cited, "price": row.cited, "cluster.gpus": row.cited})
-    return complete(published, day=months_of(row).middle)[0]
 
 
 def machine_of(org: str, model: Model, chip: str, gpus: float) -> str | None:
@@ -155,13 +173,20 @@ def _plan(row: Row) -> Plan | None:
     return Plan(**given, **known, precision=row["plan"].get("recipe", told))
 
 
-def complete(run: Run, as_of: dt.date | str | None = None, *, day: dt.date | str | None = None) -> tuple[Run, list[Filled]]:
+NEEDS = ("efficiency", "reliability", "price")
+"""What an estimate of dollars needs of a run; one of hours needs no price."""
+
+
+def complete(
+    run: Run, as_of: dt.date | str | None = None, *, day: dt.date | str | None = None, needs: Sequence[str] = NEEDS
+) -> tuple[Run, list[Filled]]:
     """The run with the inputs an estimate needs and it lacks, and the list of what was filled in, each with its source.
 
     Args:
         run: a run that may lack efficiency, reliability or price.
         as_of: use only rows that were public by this day.
         day: when its machines are rented; ``as_of`` where None, then the day of the latest quotes.
+        needs: which of ``NEEDS`` are filled in.
 
     >>> bare = Run(model=run("deepseek-v3").model, cluster=cluster("hgx-h800", 2048),
     ...            phases=[Phase("pretrain", tokens=1e12, seq_len=4096)])
@@ -170,15 +195,15 @@ def complete(run: Run, as_of: dt.date | str | None = None, *, day: dt.date | str
     """
     known, rented = (day_of(told, name) if isinstance(told, str) else told for name, told in (("as_of", as_of), ("day", day)))
     filled: list[Filled] = []
-    if run.efficiency is None and any(phase.efficiency is None for phase in run.phases):
+    if "efficiency" in needs and run.efficiency is None and any(phase.efficiency is None for phase in run.phases):
         evidence = mfu_evidence(run, known)
         filled.append(Filled("efficiency.mfu", _median(evidence.belief, "efficiency.mfu", _RATIO), FILLED + evidence.how))
         run = run.replace({"efficiency": MFU(filled[-1].value, peak=run.cluster.chip.half)})
-    if run.reliability is None:
+    if "reliability" in needs and run.reliability is None:
         goodput = goodput_evidence(run, known)
         filled.append(Filled("reliability.goodput", _median(goodput.belief, "reliability.goodput", _RATIO), FILLED + goodput.how))
         run = run.replace({"reliability": Goodput(filled[-1].value)})
-    if run.price is None:
+    if "price" in needs and run.price is None:
         quotes = rent_evidence(run, known, day=rented)
         filled.append(Filled("price.usd_per_gpu_hour", _median(quotes.belief, "price.usd_per_gpu_hour", _PRICE), FILLED + quotes.how))
         dated = "" if rented is None else rented.isoformat()

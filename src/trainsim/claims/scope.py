@@ -2,50 +2,103 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from ..core.errors import ClaimError
+from pydantic import field_validator
+
+from ..core.errors import ClaimError, did_you_mean
 from ..core.spec import AsTuple, Spec
 
-Basis = Literal["rent", "owner"]
-"""Priced as if rented, or by the owner's amortised cost."""
-Kind = Literal["run", "year", "stock"]
-"""A run's own flow, a flow per year, or a stock that was bought once."""
 Content = Literal[
-    "run", "downtime", "failed runs", "sibling runs", "experiments", "data", "evaluation", "storage", "people", "fleet", "operation"
-]
-RUNGS: tuple[Content, ...] = ("run", "downtime", "failed runs", "sibling runs", "experiments", "data", "people")
-"""The ladder from the last run to the model, each rung adding one content to the one before."""
+    "pretraining", "context_extension", "post_training", "downtime", "failed_runs", "feeder_runs", "experiments", "data", "people",
+    "evaluation", "infrastructure", "electricity", "fleet", "company",
+]  # fmt: skip
+"""One part of a cost. The first three are the final run; ``company`` holds all the others."""
+Basis = Literal["market rent", "cloud list", "contract", "owner's cash", "owner's amortised"]
+"""How accelerator-hours are priced: at a market quote, a cloud's list price, a contract's, as cash, or as the owner's amortised cost."""
+Kind = Literal["run", "year", "stock"]
+"""What a run takes in all, a flow per year, or a stock that was bought once."""
+CONTENTS: tuple[Content, ...] = get_args(Content)
+FINAL_RUN: tuple[Content, ...] = ("pretraining", "context_extension", "post_training")
+MODEL: tuple[Content, ...] = (*FINAL_RUN, "downtime", "failed_runs", "feeder_runs", "experiments", "data", "people")
+GROUPS: dict[str, tuple[Content, ...]] = {"final_run": FINAL_RUN, "model": MODEL}
+"""Short names for several contents."""
+BASES = {
+    "rent": "market rent",
+    "list": "cloud list",
+    "cash": "owner's cash",
+    "owner": "owner's amortised",
+    "amortised": "owner's amortised",
+}
+"""Short names of bases."""
+
+
+def expand(contents: Any) -> tuple[Content, ...]:
+    """Contents in the order of ``CONTENTS``, each once; ``"final_run"`` and ``"model"`` stand for their parts.
+
+    Args:
+        contents: names of contents or groups.
+
+    Returns:
+        the contents.
+
+    Raises:
+        ClaimError: a name that is neither.
+
+    >>> expand(["people", "final_run"])
+    ('pretraining', 'context_extension', 'post_training', 'people')
+    """
+    found: set[str] = set()
+    for name in (contents,) if isinstance(contents, str) else contents:
+        if name not in GROUPS and name not in CONTENTS:
+            meant = did_you_mean(str(name), (*GROUPS, *CONTENTS), "contents")
+            raise ClaimError("", name, "is no content of a scope", meant, "unknown-name")
+        found |= set(GROUPS.get(name, (name,)))
+    return tuple(c for c in CONTENTS if c in found)
 
 
 class Scope(Spec):
-    """A value (contents, basis, kind). Inclusion and addition hold only at equal basis and kind.
+    """A scope (contents, basis, kind). Inclusion and addition are defined at equal basis and kind only.
 
     Args:
-        contents: what is inside.
-        basis: how it is priced.
-        kind: what kind of quantity it is.
+        contents: parts inside the figure; ``"final_run"`` and ``"model"`` stand for several.
+        basis: how accelerator-hours are priced; short names ``rent``, ``list``, ``cash``, ``owner`` are read.
+        kind: ``"run"`` (a run's flow), ``"year"`` (a yearly flow), ``"stock"`` (bought once).
 
-    >>> SCOPES["final-run rent"].inside(SCOPES["model at rent"])
+    Raises:
+        ClaimError: an unknown content, or none.
+
+    >>> Scope(contents=("final_run",)).inside(Scope(contents=("model",)))
     True
+    >>> Scope(contents=("final_run", "people"), basis="rent").basis
+    'market rent'
     """
 
     contents: Annotated[tuple[Content, ...], AsTuple]
-    basis: Basis = "rent"
+    basis: Basis = "market rent"
     kind: Kind = "run"
 
+    @field_validator("contents", mode="before")
+    @classmethod
+    def _expanded(cls, contents: Any) -> tuple[Content, ...]:
+        return expand(contents)
+
+    @field_validator("basis", mode="before")
+    @classmethod
+    def _named(cls, basis: Any) -> Any:
+        return BASES.get(basis, basis) if isinstance(basis, str) else basis
+
     def inside(self, other: Scope) -> bool:
-        """Whether all that is in this scope is in the other.
+        """Whether every content of this scope is in the other; ``company`` holds all.
 
         Raises:
-            ClaimError: another basis or kind: that is a translation, not an inclusion.
+            ClaimError: another basis or kind.
         """
         self._same(other)
-        return set(self.contents) <= set(other.contents)
+        return holds(other.contents, self.contents)
 
     def __add__(self, other: Scope) -> Scope:
-        """What both hold, where nothing is in both.
+        """The contents of both, where none is in both.
 
         Raises:
             ClaimError: another basis or kind, or a content twice.
@@ -57,56 +110,55 @@ class Scope(Spec):
         return Scope(contents=(*self.contents, *other.contents), basis=self.basis, kind=self.kind)
 
     def lacks(self, other: Scope) -> tuple[Content, ...]:
-        """What the other holds and this leaves out."""
+        """Contents of the other that this scope leaves out."""
         self._same(other)
         return tuple(c for c in other.contents if c not in self.contents)
+
+    def comparable(self, other: Scope) -> bool:
+        """Whether two figures at these scopes measure one thing: equal basis and kind, and equal contents."""
+        return (self.basis, self.kind, self.contents) == (other.basis, other.kind, other.contents)
 
     def _same(self, other: Scope) -> None:
         if (self.basis, self.kind) != (other.basis, other.kind):
             rule = f"is {self.basis}, {self.kind}; the other is {other.basis}, {other.kind}"
-            raise ClaimError(
-                "scope", self.contents, rule, "translate one of them first: a change of basis or kind needs its own inputs", "unit-mismatch"
-            )
+            remedy = "convert one of them first: another basis or kind needs its own inputs"
+            raise ClaimError("scope", self.contents, rule, remedy, "unit-mismatch")
 
 
-SCOPES: dict[str, Scope] = {
-    "final-run rent": Scope(contents=("run",)),
-    "final run with downtime": Scope(contents=("run", "downtime")),
-    "all runs at rent": Scope(contents=RUNGS[:4]),
-    "compute at rent": Scope(contents=RUNGS[:5]),
-    "model at rent": Scope(contents=RUNGS),
-    "model at owner's cost": Scope(contents=RUNGS, basis="owner"),
-    "final run at owner's cost": Scope(contents=("run",), basis="owner"),
-    "fleet purchase": Scope(contents=("fleet",), basis="owner", kind="stock"),
-    "fleet operation per year": Scope(contents=("operation",), basis="owner", kind="year"),
-}
-"""Scopes by name."""
+def holds(whole: tuple[str, ...] | frozenset[str], part: tuple[str, ...] | frozenset[str]) -> bool:
+    """Whether contents hold all of some other contents; ``company`` holds all.
 
-_PHRASES = (
-    (r"(the )?(rent of )?the (last|final)( training)? run", "final-run rent"),
-    (
-        r"what (training|making|building|developing) .{1,40} cost|the cost of (the|a) model|(training|making|building) (the|a) model",
-        "model at rent",
-    ),
-    (r"(?=.*\b(running|operating|operation)\b).*\b(yearly|annual(ly)?|(a|per|each|every) year)\b.*", "fleet operation per year"),
-)
-"""What people say → the scope it names: of a whole phrase, in lower case."""
-
-
-def scope_of(words: str) -> Scope | None:
-    """The scope that words name, however they are hyphenated or capitalised; None where they fix none.
-
-    >>> scope_of("The cost of the model").contents[-1], scope_of("what making Llama 3.1 cost").contents[-1]
-    ('people', 'people')
-    >>> scope_of("final run rent").contents, scope_of("operating costs per year").kind
-    (('run',), 'year')
+    >>> holds(("company",), ("fleet",)), holds(("people",), ("fleet",))
+    (True, False)
     """
-    plain = _plain(words)
-    return _BY_NAME.get(plain) or next((SCOPES[name] for phrase, name in _PHRASES if re.fullmatch(phrase, plain)), None)
+    return "company" in whole or set(part) <= set(whole)
 
 
-def _plain(words: str) -> str:
-    return " ".join(words.lower().replace("-", " ").split())
+NAMES: dict[frozenset[str], str] = {
+    frozenset(FINAL_RUN): "the final run",
+    frozenset((*FINAL_RUN, "downtime")): "the final run with downtime",
+    frozenset(FINAL_RUN[:1]): "pre-training",
+    frozenset(MODEL[:6]): "all runs of the model",
+    frozenset(MODEL[:7]): "all compute of the model",
+    frozenset(MODEL): "the whole model",
+}
+"""Contents with a name of their own."""
+WORDS: dict[str, str] = {
+    "pretraining": "pre-training", "context_extension": "context extension", "post_training": "post-training",
+    "failed_runs": "failed runs", "feeder_runs": "runs that feed it", "fleet": "the machines", "company": "the whole company",
+}  # fmt: skip
 
 
-_BY_NAME = {_plain(name): scope for name, scope in SCOPES.items()}
+def in_words(contents: tuple[str, ...] | frozenset[str]) -> str:
+    """Contents as a reader would say them.
+
+    >>> in_words(frozenset(MODEL)), in_words(("people", "data"))
+    ('the whole model', 'data and people')
+    """
+    held = frozenset(contents)
+    if held in NAMES:
+        return NAMES[held]
+    run, parts = frozenset(FINAL_RUN) <= held, [WORDS.get(c, c) for c in CONTENTS if c in held]
+    if run:
+        parts = ["the final run", *(WORDS.get(c, c) for c in CONTENTS if c in held and c not in FINAL_RUN)]
+    return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0] if parts else "nothing"

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from textwrap import shorten, wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..auditing.audit import Verdict
+from ..auditing.hours import BlindHours
+from ..auditing.run_view import RunView
 from ..auditing.scope_ladder import Rung
-from ..auditing.screen import money, scope_in_words, stated_run, title_of, told_in_words
-from ..auditing.words import main_phase, ordinal
+from ..auditing.sentences import money, told_in_words
+from ..auditing.verdict import Verdict
+from ..auditing.words import ordinal
 from ..catalog.rows import find
-from ..claims.scope import scope_of
-from ..core.errors import EstimateError
-from ..core.units import SECONDS_PER_HOUR, human
-from ..uncertainty.sampling.simulation import Simulation
+from ..core.errors import ClaimError, EstimateError
+from ..core.units import human
 from .lettering import BLUE, GREEN, GREY, MINUTE, ORANGE, box, fitted, free, pixels
 from .table import table, tall
 
@@ -53,22 +54,26 @@ def draw(verdict: Verdict, path: str | Path, beside: Sequence[Verdict] = ()) -> 
 
 def sketch(verdict: Verdict, beside: Sequence[Verdict] = ()) -> Figure:
     """The picture before it is written: a matplotlib figure, for who wants to go on drawing."""
-    run, _, _ = stated_run(verdict)
+    view = _view(verdict)
     plt = pyplot()
-    others = [b for b in beside if b.claim.value is not None and b.claim.judged_in == "USD"]
-    hours = any(phase.tokens is not None for phase in run.phases) and any(check.name == "hours" for check in verdict.checks)
-    told = (verdict, *beside) if beside else ()
-    below = tall(told)
+    others = [b for b in beside if b.claim.quantified and b.claim.judged_in == "USD"]
+    hours = verdict.blind is not None and view.reports_hours
+    listed = (verdict, *beside) if beside else ()
+    below = tall(listed)
     strip = 1.5 if hours else 0.0
     ladder = 0.62 * len(verdict.rungs) + (1.15 if others else 0.0) + 0.9 if verdict.rungs else 0.0
-    height = HEAD + strip + ladder + below + FOOT
+    lines = wrap(verdict.quote, LETTERS_ACROSS)
+    head = HEAD + 0.3 * (len(lines) - 1)
+    height = head + strip + ladder + below + FOOT
     figure: Figure = plt.figure(figsize=(WIDE, height), dpi=120, facecolor="white")
-    fitted(figure, 1 - 0.30 / height, finding(verdict), size=17, weight="bold")
-    means = "what “cost” can mean" if verdict.rungs else "what others' runs suggest"
-    fitted(figure, 1 - 0.66 / height, f"{title_of(run)}: what the claim says, and {means}", size=12, color=GREY)
+    for i, line in enumerate(lines):
+        fitted(figure, 1 - (0.30 + 0.3 * i) / height, line, size=15, weight="bold")
+    said = f", told as “{verdict.claim.told_as}”" if verdict.claim.told_as else ""
+    told = shorten(f"The claim: {told_in_words(verdict)}{said}", LETTERS_BELOW, placeholder=" …")
+    fitted(figure, 1 - (head - 0.49) / height, told, size=12, color=GREY)
     number = 1
     if hours:
-        axes = figure.add_axes((LEFT, 1 - (HEAD + 1.05) / height, ACROSS, 1.05 / height))
+        axes = figure.add_axes((LEFT, 1 - (head + 1.05) / height, ACROSS, 1.05 / height))
         _hours(figure, axes, verdict, number)
         number += 1
     if verdict.rungs:
@@ -76,34 +81,29 @@ def sketch(verdict: Verdict, beside: Sequence[Verdict] = ()) -> Figure:
         _ladder(figure, axes, verdict, others, number)
         number += 1
         _legend(figure, verdict, (FOOT + below - 0.38) / height)
-    if told:
-        table(figure, told, number, FOOT + below - 0.9)
+    if listed:
+        table(figure, listed, number, FOOT + below - 0.9)
     _foot(figure, verdict)
     return figure
 
 
+def _view(verdict: Verdict) -> RunView:
+    """The run of a verdict.
+
+    Raises:
+        ClaimError: the verdict is not about a run.
+    """
+    if verdict.view is None:
+        raise ClaimError("subject", verdict.claim.subject, "is no run", "print the verdict: it says what can be said", "wrong-type")
+    return verdict.view
+
+
+LETTERS_ACROSS, LETTERS_BELOW = 88, 150
+"""Letters on a line of the title, and of the claim below it."""
 WIDE, HEAD, FOOT = 10.0, 1.15, 1.0
 """Inches: the figure across, its heading, its legend."""
 LEFT, ACROSS = 0.34, 0.63
 """Where the axes begin, and how wide they are, of the figure."""
-
-
-def finding(verdict: Verdict) -> str:
-    """The finding in one sentence, computed."""
-    figure, scope = told_in_words(verdict.claim), scope_in_words(verdict.claim).partition(";")[0]
-    number = {
-        "HOLDS": f"{figure} holds as {scope}",
-        "STRAINED": f"{figure} is strained even as {scope}",
-        "FAILS": f"{figure} fails as {scope}",
-        "IMPOSSIBLE": f"{figure} is impossible: the chips can't do the work",
-        "CANNOT BE JUDGED": f"{figure} cannot be judged",
-    }[verdict.number]
-    if verdict.words != "MISLEADING" or not verdict.rungs or verdict.number == "IMPOSSIBLE":
-        return number
-    last, told = verdict.rungs[-1], scope_of(verdict.claim.told_as)
-    more = "" if told is not None and set(told.contents) <= set(last.contents) else " and more"
-    times = float(last.rent[1]) / verdict.claim.in_base()
-    return f"{number}, misleads as “{verdict.claim.told_as}”" + (f" (×{human(times, 2)}{more})" if times > 1 else "")
 
 
 def pyplot() -> Any:
@@ -119,27 +119,33 @@ def pyplot() -> Any:
         import matplotlib.pyplot as plt
     except ImportError:
         raise EstimateError("matplotlib", None, "is not installed", "pip install 'trainsim[plots]'", "not-installed") from None
-    plt.rcParams.update({"font.family": "DejaVu Sans", "axes.spines.top": False, "axes.spines.right": False, "axes.spines.left": False})
+    plt.rcParams.update(
+        {
+            "font.family": "DejaVu Sans",
+            "text.parse_math": False,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.spines.left": False,
+        }
+    )
     return plt
 
 
 def _hours(figure: Figure, axes: Axes, v: Verdict, number: int) -> None:
     """Hours expected, the stated figure, and independent measurements of the same model."""
-    run, est, _ = stated_run(v)
-    told = float(est.phases[main_phase(run)].busy_gpu_seconds) / SECONDS_PER_HOUR
-    check = v.check("hours")
-    if check.percentile is None:
-        said = "too few runs were public\nto expect any"
-    else:
-        said = f"{ordinal(check.percentile).replace(' pct.', ' percentile')} of what\nothers' runs suggest: {check.word.lower()}"
-    few = "few" if (check.percentile or 0.0) < 50 else "many"
-    _label(figure, axes, f"{number}  Could the run take\n    so {few} hours?", said)
+    found = v.blind
+    assert found is not None  # asked before
+    at = found.percentile(found.reported)
+    inside = "within" if 5 <= at <= 95 else "at the edge of" if 0.5 <= at <= 99.5 else "outside"
+    few = "few" if at < 50 else "many"
+    _label(figure, axes, f"{number}  Could the run take\n    so {few} hours?", f"{inside} what other labs'\nruns suggest ({ordinal(at)})")
+    told = found.reported
     measured = {row: hours for row, hours in v.others.items() if not find("runs", row).derived_from}
     shown = sorted(measured.items(), key=lambda item: item[1])
     ends = [told, *measured.values()]
     top, expected = 1.5, None
-    if v.blind is not None:
-        hours, expected = density(v.blind)
+    hours, expected = density(found)
+    if expected.max() > 0:
         axes.fill_between(hours, expected / expected.max(), color=BLUE, alpha=0.25, lw=0)
         ends += [float(hours[0]), float(hours[-1])]
     axes.set_xlim(min(ends) * 0.85, max(ends) * 1.15)
@@ -154,7 +160,7 @@ def _hours(figure: Figure, axes: Axes, v: Verdict, number: int) -> None:
     def write(text: str, x: float, y: float, side: str, **style: Any) -> Callable[[], Any]:
         return lambda: axes.text(x, y, text, ha=side, va="center", fontsize=10, **style)
 
-    stated = f"stated {human(told)}"
+    stated = f"reported {human(told)}"
     tries = [write(stated, told * f, top * 0.93, side, fontweight="bold") for side, f in (("right", 0.985), ("left", 1.015))]
     taken.append(box(figure, free(figure, axes, taken, tries)))
     for row, hours_there in shown[:1] + shown[-1:] if len(shown) > 1 else shown:
@@ -170,27 +176,31 @@ def _hours(figure: Figure, axes: Axes, v: Verdict, number: int) -> None:
     if expected is not None:
         axis = np.sqrt(hours[0] * hours[-1])
         places = [(float(hours[np.searchsorted(hours, axis * f)]), y, side) for y in (0.12, 0.3, 0.45, 0.6) for side, f in SIDES]
-        free(figure, axes, taken, [write("what others' runs suggest", x, top * y, side, color=BLUE) for x, y, side in places])
+        free(figure, axes, taken, [write("what other labs' runs suggest", x, top * y, side, color=BLUE) for x, y, side in places])
 
 
 SIDES = (("center", 1.0), ("left", 1.0), ("right", 1.0), ("right", 0.8), ("left", 1.25))
 """Where a label may stand about the middle: how it is anchored, and a factor on the place."""
 
 
-def density(sim: Simulation, output: str = "hours", points: int = 400) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """A density over the logarithm of an output, without the ripple of counted bins.
+def density(found: BlindHours, points: int = 400) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A density over the logarithm of predicted hours, without the ripple of counted bins.
 
     Normal scores of the quantiles are nearly straight in the logarithm; a spline through some of them gives the density as
     ``φ(z) · dz/d ln x``.
 
+    Args:
+        found: hours from other labs' runs.
+        points: how many.
+
     Returns:
-        the output's values and the density there, each (points,).
+        hours and the density there, each (points,).
     """
     from scipy.interpolate import CubicSpline
     from scipy.special import ndtr
 
     z = np.linspace(-3.0, 2.6, 14)
-    knots = np.log([float(q) for q in sim.quantile(output, ndtr(z).tolist())])
+    knots = np.log([found.quantile(q) for q in ndtr(z).tolist()])
     curve = CubicSpline(knots, z)
     at = np.linspace(knots[0], knots[-1], points)
     return np.exp(at), np.maximum(curve(at, 1), 0.0) * np.exp(-(curve(at) ** 2) / 2) / np.sqrt(2 * np.pi)
@@ -208,7 +218,7 @@ def _ladder(figure: Figure, axes: Axes, v: Verdict, others: Sequence[Verdict], n
     axes.set_ylim(-len(v.rungs) + 0.45 - (1.9 if others else 0.0), 0.6)
     axes.axvline(value, color="#cccccc", lw=7, zorder=0)
     axes.annotate(
-        f"“{told_in_words(v.claim)}”",
+        f"“{told_in_words(v)}”",
         (value, 1.0),
         xycoords=("data", "axes fraction"),
         xytext=(0, 4),
@@ -307,7 +317,7 @@ def _legend(figure: Figure, v: Verdict, y: float) -> None:
     """What the colours and marks of the ladder mean."""
     grades = {r.grade for r in v.rungs}
     marks = [(BLUE, "s", "market data, others' figures")] if grades - {"C"} else []
-    marks += [(ORANGE, "s", "adds what rests on judgement")] if "C" in grades else []
+    marks += [(ORANGE, "s", "depends on judgement")] if "C" in grades else []
     marks += [(GREY, "^", "median at owner's cost, not rented")] if any(r.owner is not None for r in v.rungs) else []
     x = 0.03
     for colour, marker, text in marks:
@@ -317,15 +327,15 @@ def _legend(figure: Figure, v: Verdict, y: float) -> None:
 
 
 def _foot(figure: Figure, v: Verdict) -> None:
-    from ..core.version import __version__
-
+    """How to read the bars, what depends on judgement, and the days behind it."""
     height = figure.get_figheight()
-    sim = v.dollars or v.blind
-    bars = ["Bars: 90 % and 50 %, dot: median"] if v.rungs else []
-    bars += [f"{sim.n:,} points, seed {sim.seed}"] if sim is not None else []
-    bars += ["Every row behind it, with source and date: verdict.evidence"]
+    bars = ["Bars: 90 % and 50 % intervals, dot: median"] if v.rungs else []
+    if any(r.grade == "C" for r in v.rungs):
+        bars.append("Orange intervals depend on judgement: nobody disclosed what they add")
     figure.text(0.02, 0.34 / height, ". ".join(bars), fontsize=MINUTE, color=GREY, va="center")
-    signed = f"trainsim {__version__} · audit {v.claim.name or v.claim.quantity}"
+    dates = f"figures public by {v.clock.known}" if v.clock is not None else ""
+    source = v.claim.source.partition(";")[0].partition(" (")[0]
+    signed = ". ".join(filter(None, [f"Claim: {source}" if source else "", f"trainsim, {dates}"]))
     figure.text(0.02, 0.16 / height, signed, fontsize=MINUTE, color=GREY, va="center")
 
 

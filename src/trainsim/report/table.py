@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from ..auditing.audit import Verdict
-from ..auditing.screen import money
+from ..auditing.sentences import money
+from ..auditing.verdict import Verdict
 from ..core.units import human
 from .lettering import GREEN, GREY, MINUTE, ORANGE, YELLOW
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLOURS = {"HOLDS": GREEN, "FAIR": GREEN, "STRAINED": YELLOW, "FAILS": ORANGE, "IMPOSSIBLE": ORANGE, "MISLEADING": ORANGE}
+COLOURS = {"CONFIRMED": GREEN, "FAIR": GREEN, "STRAINED": YELLOW, "REFUTED": ORANGE, "IMPOSSIBLE": ORANGE, "MISLEADING": ORANGE}
 """Word → its colour, grey for the rest; the word itself is always written out."""
 COLUMNS = (0.03, 0.125, 0.715, 0.86)
 """Where the figure, the statement, the word for the number and the one for the words begin, of the picture."""
@@ -44,15 +44,13 @@ def table(figure: Figure, told: Sequence[Verdict], number: int, top: float) -> N
         figure.text(x, top / height, head, fontsize=9.5, color=GREY, va="center")
     y = top - 0.32
     for verdict in told:
-        claim = verdict.claim
         figure.text(COLUMNS[0], y / height, said(verdict), fontsize=10.5, fontweight="bold", va="top")
         below = y
         for (size, line, _), text, colour in zip(LINES, _texts(verdict), ("black", GREY), strict=True):
             spacing = 72.0 * line / size / 1.164  # matplotlib counts in heights of the font, 1.164 of its size
             figure.text(COLUMNS[1], below / height, "\n".join(text), fontsize=size, color=colour, va="top", linespacing=spacing)
             below -= line * len(text) + 0.01
-        words = verdict.words if claim.told_as != claim.scope else ""
-        for x, word in zip(COLUMNS[2:], (verdict.number, words), strict=True):
+        for x, word in zip(COLUMNS[2:], (verdict.number, verdict.words), strict=True):
             shown = word.replace("CANNOT BE JUDGED", "can't be judged")
             figure.text(x, y / height, shown, fontsize=9.5, fontweight="bold", color=COLOURS.get(word, GREY), va="top")
         y -= _row(verdict)
@@ -71,20 +69,15 @@ def _row(verdict: Verdict) -> float:
 def said(verdict: Verdict) -> str:
     """The figure as people say it; a dash where the claim has none."""
     claim = verdict.claim
-    if claim.value is None:
+    if not claim.quantified:
         return "—"
     value = claim.in_base()
     return money(value) if claim.judged_in.startswith("USD") else f"{value:,.0f}" if value == round(value) else human(value)
 
 
 def because(verdict: Verdict) -> str:
-    """Why, in a line: the check that decided, the scope it has and the one it was told in, or the source nearest to the fact."""
+    """Why, in a line: the sentence one may print, or the source nearest to the fact."""
     claim = verdict.claim
-    decided = next((f"{c.name}: {c.finding}" for c in verdict.checks if c.word == verdict.number), verdict.checks[0].finding)
-    if verdict.number in ("FAILS", "IMPOSSIBLE") or (verdict.number == "STRAINED" and verdict.words != "MISLEADING"):
-        return decided
-    if verdict.words == "MISLEADING":
-        return f"it is {claim.scope}; told as {claim.told_as}"
     if verdict.number == "CANNOT BE JUDGED" and claim.primary is not None:
         return f"primary source: {claim.primary.statement}"
-    return decided
+    return verdict.quote if claim.quantified else verdict.checks[0].finding

@@ -214,8 +214,9 @@ class Estimate:
             ("busy GPU-hours", human(float(np.mean(self.busy_gpu_hours)), 4)),
             ("GPU-hours", human(float(np.mean(self.gpu_hours)), 4)),
             ("days", human(float(np.mean(self.wall_days)))),
-            ("cost", f"${human(float(np.mean(self.cost.total)), 4)}"),
         ]
+        if self.run.price is not None:
+            shown.append(("cost", f"${human(float(np.mean(self.cost.total)), 4)}"))
         lines = [f"{name:<16}{value:>10}" for name, value in shown]
         return "\n".join([*lines, "point, no interval: put beliefs over it with ts.simulate", *(f"- {n}" for n in self.notes)])
 
@@ -237,7 +238,7 @@ def estimate(run: Run) -> Estimate:
     """What a run takes and costs, by the inputs given; nothing is looked up.
 
     Args:
-        run: the run; its numbers may be arrays inside a batch.
+        run: the run; its numbers may be arrays inside a batch. Hours and utilisation need no price; dollars do.
 
     Returns:
         the estimate; each number broadcasts over draws.
@@ -247,7 +248,7 @@ def estimate(run: Run) -> Estimate:
         SpecError: what is given is no run.
     """
     check_kind(run, Run, "run", "a ts.Run: ts.load('run.toml'), ts.catalog.run('deepseek-v3')")
-    reliability, _ = _given(run, "reliability"), _given(run, "price")
+    reliability = _given(run, "reliability")
     phases: dict[str, PhaseEstimate] = {}
     for phase in run.phases:
         efficiency = phase.efficiency or _given(run, "efficiency")

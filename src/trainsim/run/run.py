@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import model_validator
 
@@ -30,6 +30,7 @@ class Run(Spec):
         plan: the layout; needed for memory and modelled time.
         reliability: how much of the wall clock is useful.
         price: what an accelerator-hour costs.
+        evidence: ``"scenario"`` where the run is somebody's guess or a rumour; no claim is confirmed or refuted by it.
 
     Raises:
         SpecError: no phases, two of one name, or a plan that can't exist for this model on this cluster.
@@ -43,6 +44,7 @@ class Run(Spec):
     plan: Plan | None = None
     reliability: Reliability | None = None
     price: Price | None = None
+    evidence: Literal["", "scenario"] = ""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

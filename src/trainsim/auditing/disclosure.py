@@ -1,0 +1,95 @@
+"""Disclosures: figures that somebody published for a quantity at a scope, and a claim's word against them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from ..claims.claim import Bound
+from .words import SEVERITY, Stated, Word, against_bound, against_count, against_figure, distance, equals_printed
+
+Contents = frozenset[str]
+
+
+@dataclass(frozen=True)
+class Disclosure:
+    """A published figure.
+
+    Args:
+        low, high: the figure, in the unit of its quantity; equal where it is a point.
+        label: what it is, in words; cited: who says so, where.
+        bound: ``"at least"`` or ``"at most"`` where it was published as a bound.
+        day: when it became public; None where that is not known.
+        contents: what it holds.
+        sourced: False where only the user gives it.
+        count: ``"structural"`` for experts and layers, ``"machines"`` for accelerators.
+    """
+
+    low: float
+    high: float
+    label: str
+    cited: str = ""
+    bound: Bound = ""
+    day: dt.date | None = None
+    contents: Contents = frozenset()
+    sourced: bool = True
+    count: Literal["", "structural", "machines"] = ""
+
+    @property
+    def value(self) -> float:
+        """The figure; the geometric middle of a range."""
+        return self.low if self.low == self.high else float((self.low * self.high) ** 0.5)
+
+    def nearest_to(self, value: float) -> float:
+        """The point of the figure that is nearest to a value."""
+        return min(max(value, self.low), self.high)
+
+
+def point(value: float, label: str, cited: str = "", **rest: object) -> Disclosure:
+    """A disclosure of one figure."""
+    return Disclosure(value, value, label, cited, **rest)  # type: ignore[arg-type]
+
+
+def word_for(stated: Stated, disclosed: Disclosure) -> Word:
+    """The word for a stated figure against one disclosure; a figure that only the user gives never confirms.
+
+    >>> word_for(Stated(6e6, 6e6), point(5.576e6, "2.788M hours × $2"))
+    'CONFIRMED'
+    >>> word_for(Stated(6e6, 6e6), point(5.576e6, "2.788M hours × $2", sourced=False))
+    'NOT REFUTED'
+    """
+    if disclosed.bound:
+        word = against_bound(stated, disclosed.low, disclosed.bound)
+    elif disclosed.count:
+        word = against_count(stated, disclosed.low, structural=disclosed.count == "structural")
+    else:
+        word = against_figure(stated, disclosed.nearest_to(stated.value))
+    return "NOT REFUTED" if word == "CONFIRMED" and not disclosed.sourced else word
+
+
+def nearest(stated: Stated, disclosed: Iterable[Disclosure]) -> tuple[Word, Disclosure]:
+    """The disclosure that a stated figure agrees with best, and the word for it.
+
+    Args:
+        stated: the claimed figure.
+        disclosed: one disclosure or more of the same quantity and scope.
+    """
+    ranked = [
+        (SEVERITY.index(word_for(stated, d)), distance(stated.value, d.nearest_to(stated.value)), i, d) for i, d in enumerate(disclosed)
+    ]
+    rank, _, _, best = min(ranked, key=lambda r: r[:3])
+    return SEVERITY[rank], best
+
+
+def repeated(stated: Stated, own: Disclosure, others: Iterable[Disclosure]) -> Disclosure | None:
+    """Another row's figure that a claim repeats at the precision it is printed with, where it doesn't repeat its own subject's.
+
+    >>> family = point(7.38e6, "Scout and Maverick")
+    >>> repeated(Stated(7.38e6, 7.38e6), point(2.38e6, "Maverick"), [family]).label
+    'Scout and Maverick'
+    """
+    if equals_printed(stated, own.value):
+        return None
+    return next((d for d in others if not d.bound and d.value != own.value and equals_printed(stated, d.value)), None)

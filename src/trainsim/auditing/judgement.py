@@ -1,0 +1,263 @@
+"""The rules of a verdict: the word for a number, and the word for the words around it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..claims.reading import ScopeReading
+from ..claims.scope import Basis, Kind, Scope, holds, in_words
+from ..core.units import human
+from .disclosure import Disclosure, nearest, repeated, word_for
+from .measure import Clock, Contents, Measure, Predicted
+from .words import CLOSE, Check, Stated, Telling, Word, against_prediction, distance, says_little, worse
+
+CERTAIN = (0.5, 99.5)
+"""Percentiles between which a disclosure is believed."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """The word for a number.
+
+    Args:
+        word: the word; checks: what it follows from.
+        fact: the disclosure that decided, if one did; predicted: the prediction that did.
+        points_to: figures of relatives that the claim repeats or fits, the nearest first.
+    """
+
+    word: Word
+    checks: tuple[Check, ...]
+    fact: Disclosure | None = None
+    predicted: Predicted | None = None
+    points_to: tuple[Disclosure, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The truth at one reading of a claim's words.
+
+    Args:
+        contents: what the words may mean; name: the same in words.
+        words: the word for them there.
+        low, high: the disclosed figure, or the predicted 90 % interval; nan where there is neither.
+        finding: in words.
+        at_least: whether ``low`` bounds the truth from below only.
+        newest: the newest row behind it.
+    """
+
+    contents: Contents
+    name: str
+    words: Telling
+    low: float
+    high: float
+    finding: str
+    at_least: bool = False
+    newest: dt.date | None = None
+
+    def times(self, value: float) -> tuple[float, float]:
+        """How many times the claimed value the truth is, lower and upper end."""
+        return self.low / value, self.high / value
+
+
+def judge_number(measure: Measure, stated: Stated, contents: Contents | None, basis: Basis | None, clock: Clock) -> Number:
+    """The word for a number: bounds of nature, then a disclosure for the same scope, then a prediction.
+
+    Args:
+        measure: the quantity of the subject; stated: the claimed figure.
+        contents: what the figure holds; None where no scope was told. basis: how hours are priced; None where that was not told.
+        clock: the days rows must be public by.
+    """
+    if why := measure.impossible(stated):
+        return Number("IMPOSSIBLE", (Check("physics", "IMPOSSIBLE", why),))
+    found = _of_disclosures(measure, stated, measure.facts(contents, basis, clock.known), clock)
+    if found is None:
+        found = _of_prediction(measure, stated, contents, basis, clock)
+    if measure.scenario:
+        checks = (*found.checks, Check("scenario", "CANNOT BE JUDGED", measure.scenario))
+        return Number("CANNOT BE JUDGED", checks, found.fact, found.predicted, found.points_to)
+    return found
+
+
+def _of_disclosures(measure: Measure, stated: Stated, facts: Sequence[Disclosure], clock: Clock) -> Number | None:
+    """The word by the nearest disclosure, capped where that is hard to believe; None where there is none."""
+    if not facts:
+        return None
+    word, fact = nearest(stated, facts)
+    others = measure.elsewhere(clock.known)
+    copied = repeated(stated, fact, others) if not any(word_for(stated, f) == "CONFIRMED" and f.count for f in facts) else None
+    if copied is not None:
+        word = "REFUTED"
+    checks = [Check("disclosure", word, _finding(stated, fact), newest=_day(fact.day))]
+    fits = [copied] if copied is not None else _fitting(stated, others) if word == "REFUTED" else []
+    checks += [Check("elsewhere", word_for(stated, f), f"{'repeats' if copied else 'fits'} {human(f.value, 4)}: {f.label}") for f in fits]
+    doubts = measure.plausible(fact, clock.blind)
+    if doubts is not None:
+        low = doubts.percentile is not None and doubts.percentile < CERTAIN[0]
+        note = "; the maker's own figure is hard to believe" if low else ""
+        high = doubts.percentile is not None and doubts.percentile > CERTAIN[1]
+        note += "; it holds more than the run that was predicted" if high else ""
+        checks.append(Check(doubts.name, doubts.word, doubts.finding + note, doubts.percentile, doubts.narrow, doubts.wide, doubts.newest))
+        word = worse((word, "STRAINED")) if low else word
+    return Number(word, tuple(checks), fact, None, tuple(fits))
+
+
+def _fitting(stated: Stated, others: Sequence[Disclosure]) -> list[Disclosure]:
+    """Figures of relatives that the claim would not be refuted by, the nearest first."""
+    fits = [d for d in others if word_for(stated, d) != "REFUTED"]
+    return sorted(fits, key=lambda d: distance(stated.value, d.value))
+
+
+def _finding(stated: Stated, fact: Disclosure) -> str:
+    """A disclosed figure, how far the claim is from it, and what it is."""
+    bound = {"": "", "at least": "more than ", "at most": "under "}[fact.bound]
+    figure = _short(fact.low) if fact.low == fact.high else f"{_short(fact.low)} to {_short(fact.high)}"
+    little = "; true, says little" if says_little(stated, fact.value) else ""
+    return (
+        f"{bound}{figure} {'disclosed' if fact.sourced else 'given'}{_off(stated, fact)}{f', {fact.label}' if fact.label else ''}{little}"
+    )
+
+
+def _off(stated: Stated, fact: Disclosure) -> str:
+    if stated.bound or stated.is_range or fact.value <= 0:
+        return ""
+    off = stated.value / fact.nearest_to(stated.value)
+    if 0.5 < off < 2:
+        return f" ({off - 1:+.0%})"
+    return f" (×{human(off if off > 1 else 1 / off, 2)})" if off > 0 else ""
+
+
+def told(stated: Stated) -> str:
+    """A stated figure in words.
+
+    >>> told(Stated(2e6, 5e6)), told(Stated(5e8, 5e8, "at least"))
+    ('2M–5M', 'at least 500M')
+    """
+    bound = f"{stated.bound} " if stated.bound else ""
+    value = _short(stated.low) if not stated.is_range else f"{_short(stated.low)}–{_short(stated.high)}"
+    return f"{bound}{value}"
+
+
+def _short(value: float) -> str:
+    shown = human(value, 4)
+    number, suffix = (shown[:-1], shown[-1]) if shown[-1:].isalpha() else (shown, "")
+    return (number.rstrip("0").rstrip(".") if "." in number else number) + suffix
+
+
+def _of_prediction(measure: Measure, stated: Stated, contents: Contents | None, basis: Basis | None, clock: Clock) -> Number:
+    """The word by a prediction from rows public the day before the claim, and by parts that were disclosed."""
+    floor = _disclosed_part(measure, contents, basis, clock.known)
+    if floor is not None and not stated.bound and stated.high < floor.value and distance(stated.high, floor.value) > CLOSE:
+        check = Check("disclosure", "REFUTED", f"less than a part of it: {human(floor.value, 4)}, {floor.label}", newest=_day(floor.day))
+        return Number("REFUTED", (check,), floor)
+    near = tuple(_fitting(stated, measure.elsewhere(clock.known)))
+    pointer = [Check("elsewhere", "CANNOT BE JUDGED", f"{human(d.value, 4)} is {d.label}") for d in near]
+    found = measure.predicted(contents, basis, clock.blind)
+    if found is None:
+        return Number("CANNOT BE JUDGED", (Check("judgement", "CANNOT BE JUDGED", measure.untold), *pointer), points_to=near)
+    word = against_prediction(stated, found.prediction)
+    at = 100.0 * float(found.prediction.cdf(stated.value))
+    if found.missing:
+        word = "REFUTED" if word == "REFUTED" and at < CERTAIN[0] and stated.bound != "at least" else "CANNOT BE JUDGED"
+    why = predicted_in_words(found)
+    if found.judged:
+        word, why = "CANNOT BE JUDGED", f"{why}; it depends on judgement"
+    elif word == "CANNOT BE JUDGED" and not found.missing:
+        why = f"{why}; too wide to tell"
+    check = Check("prediction", word, f"predicted {why}; claimed {told(stated)}", at, newest=_day(found.newest))
+    return Number(word, (check, *pointer), None, found, near)
+
+
+def predicted_in_words(found: Predicted) -> str:
+    """A prediction with its median, its 90 % interval and its width."""
+    low, high = found.prediction.ninety
+    missing = f", without {', '.join(found.missing)}, which no row prices" if found.missing else ""
+    width = f", P95/P5 {human(found.prediction.width, 2)}"
+    return f"{human(found.prediction.median, 2)} (90 %: {human(low, 2)}–{human(high, 2)}{width}) from {found.how}{missing}"
+
+
+def _disclosed_part(measure: Measure, contents: Contents | None, basis: Basis | None, day: dt.date) -> Disclosure | None:
+    """The largest disclosed figure for a part of some contents: a floor under the whole."""
+    if contents is None:
+        return None
+    facts = [
+        f for f in measure.facts(None, basis, day) if f.contents and f.sourced and holds(contents, f.contents) and f.bound != "at most"
+    ]
+    return max(facts, key=lambda f: f.value, default=None)
+
+
+def _day(day: dt.date | None) -> str:
+    return day.isoformat() if day is not None else ""
+
+
+# words -------------------------------------------------------------------------------------------------------------
+
+
+def judge_words(
+    measure: Measure, stated: Stated, scope: Scope, reading: ScopeReading, meant: Contents, clock: Clock, number: Number
+) -> tuple[Telling, tuple[Reading, ...]]:
+    """The word for the words around a number, and the truth at each of their readings.
+
+    The truth is the disclosure for what the words name, else the predicted 90 % interval. Of several readings the one that a source
+    shows was meant counts, else the widest. A stock told as a flow, or the reverse, is misleading whatever the number.
+
+    Args:
+        measure, stated: the quantity of the subject, and the claimed figure.
+        scope: what the number is; reading: what its words say.
+        meant: contents that a source shows were meant; empty where none does.
+        clock: the days rows must be public by; number: the word for the number.
+    """
+    if not reading.understood:
+        return "NOT UNDERSTOOD", ()
+    admitted = [c for c in reading.readings if measure.admits(c)] or reading.readings
+    at = tuple(_at_reading(measure, stated, scope, c, reading.basis or scope.basis, clock) for c in admitted)
+    chosen = next((r for r in at if meant and r.contents == meant), max(at, key=lambda r: len(r.contents)))
+    if _kinds_differ(reading.kind, measure.kind):
+        return "MISLEADING", at
+    if number.word == "IMPOSSIBLE":
+        return "CANNOT BE JUDGED", at  # an impossible figure is true at no scope
+    return chosen.words, at
+
+
+def _kinds_differ(said: Kind | None, is_: Kind) -> bool:
+    """Whether words tell a stock as a flow, or a yearly flow as another."""
+    return said is not None and said != is_
+
+
+def _at_reading(measure: Measure, stated: Stated, scope: Scope, contents: Contents, basis: Basis, clock: Clock) -> Reading:
+    """The truth at one reading, and whether the claim agrees with it."""
+    name, own = in_words(contents), frozenset(scope.contents)
+    if stated.bound == "at least" and holds(contents, own):
+        contents = own  # a floor under a part is a floor under the whole
+    elif stated.bound == "at most" and holds(own, contents):
+        contents = own  # a ceiling over the whole is one over its parts
+    asked = measure.relevant(contents)
+    facts = measure.facts(asked, basis, clock.known)
+    if facts:
+        word, fact = nearest(stated, facts)
+        telling: Telling = "MISLEADING" if word == "REFUTED" else "FAIR"
+        return Reading(contents, name, telling, fact.low, fact.high, f"{human(fact.value, 4)}, {fact.label}", newest=fact.day)
+    if measure.scenario:
+        return Reading(contents, name, "CANNOT BE JUDGED", float("nan"), float("nan"), measure.scenario)
+    found = measure.predicted(asked, basis, clock.known)
+    floor = _disclosed_part(measure, asked, basis, clock.known)
+    if found is None:
+        if floor is not None and stated.bound != "at least" and stated.high < floor.value and distance(stated.high, floor.value) > CLOSE:
+            return Reading(contents, name, "MISLEADING", floor.value, floor.value, f"more than {floor.label}", True, floor.day)
+        return Reading(contents, name, "CANNOT BE JUDGED", float("nan"), float("nan"), measure.untold)
+    low, high = found.prediction.ninety
+    inside = _meets(stated, low, high, found.prediction.median)
+    telling = "FAIR" if inside else "MISLEADING"
+    if found.missing and (inside or stated.value > low or stated.bound == "at least"):
+        telling = "CANNOT BE JUDGED"
+    return Reading(contents, name, telling, low, high, predicted_in_words(found), bool(found.missing), found.newest)
+
+
+def _meets(stated: Stated, low: float, high: float, median: float) -> bool:
+    """Whether a figure meets an interval; a bound does on its own side of the median."""
+    if stated.bound == "at least":
+        return max(stated.low, median) <= high
+    if stated.bound == "at most":
+        return min(stated.high, median) >= low
+    return stated.low <= high and stated.high >= low

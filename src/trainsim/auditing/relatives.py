@@ -1,0 +1,110 @@
+"""Figures of the catalogue about a subject by name, and of its relatives: siblings of one programme, and one family."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+from ..catalog.rows import Row, rows
+from ..claims.claim import Claim
+from ..claims.scope import expand
+from .disclosure import Disclosure, point
+from .run_view import PUBLIC, grade_of
+
+FIELDS = {"cost": "usd_reported", "gpu_hours": "gpu_hours", "busy_gpu_hours": "gpu_hours", "tokens": "tokens", "gpus": "gpus"}
+"""Quantity → the field of a run's row that discloses it."""
+
+
+def disclosed_of(subject: str, quantity: str, day: dt.date, versus: str = "") -> tuple[Disclosure, ...]:
+    """Disclosures that name a subject, and what it is compared with, public by a day.
+
+    >>> [d.bound for d in disclosed_of("gpt-4", "cost", dt.date(2024, 1, 1))]
+    ['at least']
+    """
+    return tuple(
+        _of_row(row)
+        for row in rows("disclosures").values()
+        if (row["subject"], row["quantity"], row.get("versus", "")) == (subject, quantity, versus)
+        and row.date <= day
+        and row.grade in PUBLIC
+    )
+
+
+def estimates_of(subject: str, quantity: str, day: dt.date) -> Iterator[Row]:
+    """What outsiders estimated of a subject: shown, and never a disclosure."""
+    for row in rows("disclosures").values():
+        if (row["subject"], row["quantity"]) == (subject, quantity) and row.date <= day and row.grade not in PUBLIC:
+            yield row
+
+
+def _of_row(row: Row) -> Disclosure:
+    unit = row.get("unit", "")
+    low, high = (
+        Claim(row["quantity"], row[k], unit=unit).in_base() for k in (("low", "high") if row.get("low") is not None else ("value",) * 2)
+    )
+    contents = frozenset(expand(row.get("contents", ())))
+    return Disclosure(low, high, str(row.get("label", row["subject"])), row.cited, row.get("bound", ""), row.date, contents)
+
+
+def relatives_of(subject: str, quantity: str, day: dt.date) -> tuple[Disclosure, ...]:
+    """Figures a claim may have been taken from: of each relative, and of all together.
+
+    Relatives are the other runs of one programme, of one family, and subjects that a disclosure names as kin.
+    """
+    found: list[Disclosure] = []
+    for names, together in _groups(subject, day):
+        others = [d for name in names if name != subject for d in _own(name, quantity, day)]
+        found += others
+        parts = [next(iter(_own(name, quantity, day)), None) for name in names]
+        if len(names) > 1 and quantity in ("cost", "gpu_hours", "busy_gpu_hours") and all(p is not None for p in parts):
+            total = sum(p.value for p in parts if p is not None)
+            found.append(point(total, together, day=max(p.day for p in parts if p is not None and p.day is not None)))
+    for row in rows("disclosures").values():
+        if subject in row.get("kin", ()) and row["quantity"] == quantity and row.date <= day and row.grade in PUBLIC:
+            found.append(_of_row(row))
+    return tuple(found)
+
+
+def _groups(subject: str, day: dt.date) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Runs that are counted together with the subject, itself included, and what they are together."""
+    known = rows("runs")
+    for row in rows("developments").values():
+        names = (row["final"], *row["siblings"])
+        if subject == row["final"] and row.date <= day and all(known[n].date <= day for n in names):
+            yield names, f"{' and '.join(title(n) for n in names)} together"
+    family = known[subject].get("family") if subject in known else None
+    if family:
+        names = tuple(n for n, r in known.items() if r.get("family") == family and r.date <= day)
+        yield names, f"{' and '.join(title(n) for n in names)} together"
+
+
+def title(name: str) -> str:
+    """A run or model as it is published, as short as it is told apart by.
+
+    >>> title("deepseek-r1-all"), title("deepseek-v3")
+    ('DeepSeek-R1', 'DeepSeek-V3')
+    """
+    row = rows("runs").get(name)
+    if row is not None and row.get("title"):
+        return str(row["title"])
+    known = rows("models")
+    model = known.get(str(name if row is None else row.get("model", name)))
+    if model is None or (row is not None and name != model.id):
+        return name
+    full = str(model.get("name", name))
+    short = full.rpartition(" ")[0]
+    kin = [other for other in known.values() if str(other.get("name")).startswith(f"{short} ")]
+    return short if short and len(kin) == 1 else full
+
+
+def _own(name: str, quantity: str, day: dt.date) -> tuple[Disclosure, ...]:
+    """A run row's own figure."""
+    field = FIELDS.get(quantity, "")
+    row = rows("runs")[name]
+    value = row.get(field)
+    if value is None and field == "gpu_hours":
+        phases = [p.get("gpu_hours") for p in row.get("phases", ())]
+        value = sum(phases) if phases and all(v is not None for v in phases) else None
+    if value is None or row.date > day or grade_of(row, field) not in PUBLIC:
+        return ()
+    return (point(float(value), f"{title(name)} alone", row.cited, day=row.date),)

@@ -1,0 +1,340 @@
+"""A run's dollars, time, utilisation, work and machines as measures."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+
+from ..catalog.runs import published
+from ..claims.scope import FINAL_RUN, Basis, in_words
+from ..core.units import HOURS_PER_DAY, SECONDS_PER_HOUR, Unit, human
+from ..model.conventions import CONVENTIONS
+from ..model.counting import flops_per_token
+from .amounts import Amount, Contents, content_of
+from .disclosure import Disclosure, point
+from .hours import hours_check
+from .measure import RUN, Measure, Predicted
+from .predictions import NO_HOURS, Priced, in_hours, priced, row_at
+from .relatives import disclosed_of, relatives_of
+from .run_view import PUBLIC, RunView, grade_of
+from .words import LEVELS, NEAR, Check, Prediction, Stated, distance
+
+READINGS: tuple[Contents, ...] = (RUN, *(frozenset({c}) for c in FINAL_RUN))
+"""Scopes a figure is compared at where its own was not told: the final run, and each of its contents."""
+
+
+@dataclass(frozen=True)
+class RunMeasure(Measure):
+    """A quantity of a run.
+
+    Args:
+        view: the run; quantity: of the claim; subject: whose figures of the catalogue it may be.
+    """
+
+    view: RunView
+    quantity: str
+    subject: str
+
+    @property
+    def scenario(self) -> str:
+        """Why the figure is a scenario; work is graded by its tokens, the rest by its hours."""
+        return self.view.scenario(
+            self.quantity if self.quantity == "gpus" else "tokens" if self.quantity in ("tokens", "flops") else "gpu_hours"
+        )
+
+    def elsewhere(self, day: dt.date) -> tuple[Disclosure, ...]:
+        """Figures of its siblings and family."""
+        return relatives_of(self.subject, self.quantity, day)
+
+    def _named(self, contents: Contents | None, day: dt.date) -> tuple[Disclosure, ...]:
+        """Disclosures of the catalogue that name the subject at these contents."""
+        known = disclosed_of(self.subject, self.quantity, day)
+        return tuple(d for d in known if contents is None or (d.contents or RUN) == contents)
+
+
+class RunAmount(RunMeasure):
+    """Dollars or hours of a run, at any scope."""
+
+    unit: Amount
+
+    def _priced(self, basis: Basis | None, day: dt.date) -> Priced | None:
+        cached = self.view.__dict__.setdefault("_priced", {})
+        key = (self.unit, basis, day)
+        if key not in cached:
+            cached[key] = priced(self.view, basis, day) if self.unit == "USD" else in_hours(self.view, day)
+        found: Priced | None = cached[key]
+        return found
+
+    def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
+        """The amount at a scope from rows public by a day."""
+        behind = self._priced(basis, day)
+        return None if behind is None else behind.predicted(RUN if contents is None else contents, self.unit)
+
+    def plausible(self, fact: Disclosure, day: dt.date) -> Check | None:
+        """The reported hours beside what other labs' runs suggest."""
+        return hours_check(self.view, fact.contents & RUN or RUN, day) if fact.contents or self.view.reports_hours else None
+
+    @property
+    def untold(self) -> str:
+        """Why no row says anything."""
+        if self.view.hours_belief(self.view.clock.blind) is None:
+            return "too few runs were public to predict its hours, and nobody reported them"
+        return f"no row prices {self.view.run.cluster.chip.name} on this basis by that day"
+
+
+class RunCost(RunAmount):
+    """Dollars of a run."""
+
+    unit = "USD"
+
+    def facts(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
+        """The maker's own dollars, and reported hours at the reported price."""
+        view = self.view
+        found = list(self._named(contents, day))
+        if basis is not None and basis != view.basis:
+            return tuple(found)
+        row = view.row
+        whole = contents is None or contents in (RUN, view.contents)
+        if row is not None and row.get("usd_reported") and whole and row.grade in PUBLIC and self._as_published:
+            found.append(point(float(row["usd_reported"]), "", row.cited, day=row.date, contents=RUN))
+        if view.rate is not None:
+            found += self._hours_at_price(contents, view.rate)
+        return tuple(found)
+
+    @cached_property
+    def _as_published(self) -> bool:
+        """Whether the run is the published one, its price and hours untouched."""
+        row = self.view.row
+        if row is None:
+            return False
+        public = published(row.id, gpus=self.view.given.cluster.gpus)
+        given = self.view.given
+        return given.phases == public.phases and (given.price == public.price or self.view.rate is None)
+
+    def _hours_at_price(self, contents: Contents | None, rate: float) -> Iterator[Disclosure]:
+        view = self.view
+        for reading in READINGS if contents is None else (contents,):
+            hours = view.hours(reading)
+            if hours is None or not reading <= RUN:
+                continue
+            chip = view.run.cluster.chip.name.partition("-")[0].upper()
+            label = f"{human(hours, 4)} {chip}-hours × ${rate:.2f}{_of(reading)}"
+            day = view.row.date if view.row is not None else None
+            yield point(
+                hours * rate, label, view.cited("phases", "efficiency"), day=day, contents=reading,
+                sourced=view.sourced("phases", "efficiency") and view.sourced("price"),
+            )  # fmt: skip
+
+
+class RunHours(RunAmount):
+    """Accelerator-hours of a run, or its days on the clock."""
+
+    unit = "GPU-h"
+
+    def relevant(self, contents: Contents) -> Contents:
+        """Contents that take hours; the final run where none of them does."""
+        return contents - NO_HOURS or RUN
+
+    @property
+    def per(self) -> float:
+        """Accelerator-hours in one unit of the quantity."""
+        return HOURS_PER_DAY * float(self.view.run.cluster.gpus) if self.quantity == "wall_days" else 1.0
+
+    def facts(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
+        """Reported hours, and those with or without downtime that follow from them."""
+        view, found = self.view, list(self._named(contents, day))
+        sourced = view.sourced("phases", "efficiency")
+        if self.quantity == "wall_days" and view.row is not None and not view.row.get("gpus"):
+            return tuple(found)
+        for reading in READINGS if contents is None else (contents,):
+            run_part = reading & RUN
+            hours = view.hours(run_part) if run_part else None
+            if hours is None or not reading - RUN <= ({"downtime"} if view.holds_downtime else set()):
+                continue
+            label = f"hours as reported{_of(run_part)}{', downtime inside' if view.holds_downtime else ''}"
+            day_of = view.row.date if view.row is not None else None
+            cited = view.cited("phases", "efficiency")
+            found.append(point(hours / self.per, label, cited, day=day_of, contents=reading, sourced=sourced))
+        return tuple(found)
+
+    def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
+        """Hours at a scope from rows public by a day."""
+        found = super().predicted(contents, basis, day)
+        if found is None or self.per == 1.0:
+            return found
+        inner, per = found.prediction, self.per
+        levels = tuple(q / per for q in inner.quantiles)
+        scaled = Prediction(levels, partial(_scaled_cdf, inner, per))  # type: ignore[arg-type]
+        return Predicted(scaled, found.how, found.missing, found.judged, found.newest)
+
+    def impossible(self, stated: Stated) -> str:
+        """Whether the hours imply more FLOPs than the chips' peak."""
+        view, hours = self.view, stated.high * self.per
+        if hours <= 0.0:
+            return f"no work is done in {human(hours)} hours"
+        flop = sum(float(p.flops.total) for p in view.stated.phases.values() if p.flops is not None)
+        share = flop / (hours * SECONDS_PER_HOUR * float(view.run.cluster.chip.peak_of(fastest(view))))
+        return f"claimed {human(hours, 4)} hours imply {share:,.0%} of the {fastest(view).upper()} peak" if share > 1.0 else ""
+
+
+class RunMfu(RunMeasure):
+    """Utilisation of a run, in every convention and of every peak."""
+
+    def relevant(self, contents: Contents) -> Contents:
+        """Utilisation is the final run's."""
+        return RUN
+
+    def facts(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
+        """What reported hours imply, and what the row reports."""
+        view, row = self.view, self.view.row
+        found = list(self._named(None, day))
+        if row is not None and row.get("mfu_reported") and row.grade in PUBLIC:
+            how = f"as reported, {row.get('mfu_flops')} FLOPs of the {str(row.get('mfu_peak', 'bf16')).upper()} peak"
+            found.append(point(float(row["mfu_reported"]), how, row.cited, day=row.date))
+        if view.hours(RUN) is not None:
+            day_of = view.row.date if view.row is not None else None
+            sourced = view.sourced("phases", "efficiency")
+            found += [point(x, name, day=day_of, sourced=sourced) for name, x in implied_mfu(view).items()]
+        return tuple(found)
+
+    def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
+        """What other labs reached."""
+        evidence = self.view.utilisation(day)
+        if evidence is None:
+            return None
+        law = evidence.belief.meets(Unit("", "model FLOPs over peak", gt=0, le=1), "efficiency.mfu")
+        levels = tuple(float(law.ppf(q)) for q in LEVELS)
+        newest = max((row_at(address).date for address in evidence.used), default=None)
+        how = f"{evidence.how}, of the half-precision peak, causal pairs"
+        return Predicted(Prediction(levels, law.cdf), how, newest=newest)  # type: ignore[arg-type]
+
+    def impossible(self, stated: Stated) -> str:
+        """Whether more than the peak is claimed."""
+        return f"{stated.low:.4g} of the peak is more than the chips can do" if stated.low > 1.0 and stated.bound != "at most" else ""
+
+    @property
+    def untold(self) -> str:
+        """Why nothing can be said."""
+        return "its hours were not reported, and too few runs were public to predict its utilisation"
+
+
+class RunCount(RunMeasure):
+    """Tokens, FLOPs or accelerators of a run: what it states, in every reading that has a name."""
+
+    def relevant(self, contents: Contents) -> Contents:
+        """Contents of the final run; machines of a lab are another quantity."""
+        return contents if self.quantity == "gpus" else contents & RUN or RUN
+
+    def facts(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
+        """What the run states, and what its stated tokens make."""
+        named = self._named(contents, day)
+        counted = {"tokens": self._tokens, "flops": self._flops, "gpus": self._gpus}[self.quantity]
+        return (*named, *(d for d in counted() if contents is None or d.contents == contents or not d.contents))
+
+    @cached_property
+    def _known(self) -> list[tuple[str, float, float | None, Contents]]:
+        phases = [p for p in self.view.given.phases if p.tokens is not None]
+        return [
+            (p.name, float(p.tokens or 0.0), None if p.seq_len is None else float(p.seq_len), frozenset({content_of(p)})) for p in phases
+        ]
+
+    def _fact(self, value: float, label: str, contents: Contents, field: str, head: str) -> Disclosure:
+        row = self.view.row
+        public = row is None or grade_of(row, field) in PUBLIC
+        known = row is not None and row.get("gpus") == value if field == "gpus" else self.view.sourced(head)
+        return point(
+            value, label, "" if row is None else row.cited, day=None if row is None else row.date, contents=contents,
+            sourced=known and public, count="machines" if field == "gpus" else "",
+        )  # fmt: skip
+
+    def _tokens(self) -> Iterator[Disclosure]:
+        for name, tokens, _, contents in self._known:
+            yield self._fact(tokens, f"tokens of {name}", contents, "tokens", "phases")
+        if self._known:
+            total = sum(tokens for _, tokens, _, _ in self._known)
+            yield self._fact(total, "tokens of all phases" if len(self._known) > 1 else "tokens", RUN, "tokens", "phases")
+            if len(self._known) > 1:  # figures of tokens are told of pre-training
+                name, tokens, _, _ = max(self._known, key=lambda k: k[1])
+                yield self._fact(tokens, f"tokens of {name}", RUN, "tokens", "phases")
+
+    def _flops(self) -> Iterator[Disclosure]:
+        known = [(tokens, seq, contents) for _, tokens, seq, contents in self._known if seq is not None]
+        if not known or len(known) < len(self._known):
+            return
+        for convention in CONVENTIONS:
+            total = sum(t * float(flops_per_token(self.view.given.model, s, convention).total) for t, s, _ in known)
+            yield self._fact(total, f"FLOPs, {convention}", RUN, "tokens", "phases")
+
+    def _gpus(self) -> Iterator[Disclosure]:
+        row, given = self.view.row, self.view.given
+        if row is None or row.get("gpus"):
+            yield self._fact(float(given.cluster.gpus), "accelerators of the run", RUN, "gpus", "cluster.gpus")
+            yield self._fact(float(given.cluster.gpus), "accelerators of the run", frozenset({"pretraining"}), "gpus", "cluster.gpus")
+
+    def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
+        """Nothing: counts are stated or unknown."""
+        return None
+
+    def impossible(self, stated: Stated) -> str:
+        """Whether fewer tokens are claimed than one of several phases has."""
+        known = [tokens for _, tokens, _, _ in self._known]
+        largest = max(known, default=0.0)
+        few = self.quantity == "tokens" and len(known) > 1 and stated.bound != "at least" and 0 < stated.high < largest
+        if few and all(distance(stated.high, tokens) > NEAR for tokens in known):
+            return f"claimed {human(stated.high, 4)} tokens are fewer than one phase has, {human(largest, 4)}"
+        return ""
+
+
+def _scaled_cdf(inner: Prediction, per: float, value: float) -> float:
+    return inner.cdf(value * per)
+
+
+def _of(contents: Contents) -> str:
+    return "" if contents == RUN else f" of {in_words(contents)}"
+
+
+def fastest(view: RunView) -> str:
+    """The number format of the run's products, whose peak bounds its work."""
+    peak, plan = view.run.cluster.chip.peak, view.run.plan
+    wanted = plan.recipe.products if plan is not None else view.run.cluster.chip.half
+    return wanted if getattr(peak, wanted, None) is not None else view.run.cluster.chip.half
+
+
+def implied_mfu(view: RunView) -> dict[str, float]:
+    """Utilisation that the main phase's reported hours imply, in every convention and format of the chip."""
+    known = [p for p in view.stated.phases.values() if p.phase.tokens is not None and p.phase.seq_len is not None]
+    if not known:
+        return {}
+    phase = max(known, key=lambda p: float(p.phase.tokens or 0.0))
+    found = {}
+    for convention in CONVENTIONS:
+        flop = float(phase.phase.tokens or 0.0) * float(
+            flops_per_token(view.run.model, float(phase.phase.seq_len or 1.0), convention).total
+        )
+        for dtype in dict.fromkeys((view.run.cluster.chip.half, "fp8")):
+            peak = getattr(view.run.cluster.chip.peak, dtype)
+            if peak is not None:
+                found[f"{convention}, of the {dtype.upper()} peak"] = flop / (float(phase.busy_gpu_seconds) * float(peak))
+    return found
+
+
+@dataclass(frozen=True)
+class RunLine(RunMeasure):
+    """A line of a run's dollars or hours, by its path: ``cost.pretrain.moe.experts``."""
+
+    def facts(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
+        """What the line comes to by the run's reported hours and price."""
+        view = self.view
+        if not view.reports_hours or (self.quantity.startswith("cost") and view.rate is None):
+            return ()
+        value = float(np.asarray(view.stated.quantity(self.quantity)))
+        sourced = view.sourced("phases", "efficiency") and (view.sourced("price") or not self.quantity.startswith("cost"))
+        return (point(value, f"{self.quantity} by reported hours", day=view.row.date if view.row is not None else None, sourced=sourced),)
+
+    def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
+        """Nothing: a line is compared with the run's own."""
+        return None

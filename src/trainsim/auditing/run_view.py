@@ -1,0 +1,223 @@
+"""A run as an audit sees it: what it reports, what the catalogue fills in, and what is predicted of it on two days."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from ..catalog.evidence import Evidence, mfu_evidence
+from ..catalog.published import row_of
+from ..catalog.recipes import engine_rows
+from ..catalog.rows import Row
+from ..catalog.runs import FILLED, complete
+from ..claims.scope import FINAL_RUN
+from ..core.errors import CatalogError
+from ..core.spec import BY_USER
+from ..core.units import SECONDS_PER_HOUR
+from ..cost.pricing import Ownership, Rental
+from ..run.estimate import Estimate, estimate
+from ..run.run import Run
+from ..training.efficiency import MFU
+from ..training.efficiency import told as is_reported
+from ..training.reliability import Goodput
+from ..uncertainty.beliefs.beliefs import Beliefs
+from ..uncertainty.distributions.distribution import Belief
+from ..uncertainty.distributions.interval import ci90
+from .amounts import Contents, content_of
+from .measure import Clock
+
+PUBLIC = ("counted", "disclosed", "measured", "vendor", "market")
+"""Grades of a figure that somebody published about what they did or saw."""
+
+
+def grade_of(row: Row, field: str) -> str:
+    """The grade of one field of a row: its own where it has one, else the row's."""
+    return str(row.get("field_grades", {}).get(field, row.grade))
+
+
+def blind_run(run: Run) -> Run:
+    """The run without its reported hours: phases of known tokens take a utilisation of the chip's half-precision peak.
+
+    Phases whose tokens were never published keep their reported hours: nothing else is known of them.
+    """
+    phases = tuple(p if p.tokens is None else p.replace({"efficiency": None}) for p in run.phases)
+    return run.replace({"phases": phases, "efficiency": MFU(0.4, peak=run.cluster.chip.half)})
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run with all that an audit asks of it, each thing worked out once.
+
+    Args:
+        given: the run as its maker or the user states it.
+        clock: the days rows must be public by.
+        beliefs: a user's own; seed: of simulations.
+    """
+
+    given: Run
+    clock: Clock
+    beliefs: Beliefs
+    seed: int = 1
+
+    @cached_property
+    def row(self) -> Row | None:
+        """The catalogue's row of the run, if it is public."""
+        found = row_of(self.given)
+        return found if found is not None and found.date <= self.clock.known else None
+
+    @cached_property
+    def run(self) -> Run:
+        """The run with the efficiency and goodput it lacks filled in; where no row is public yet, stand-ins that enter no prediction."""
+        run = self.given
+        for need, stand_in in (("efficiency", MFU(0.4, peak=run.cluster.chip.half)), ("reliability", Goodput(1.0))):
+            try:
+                run = complete(run, self.clock.known, needs=(need,))[0]
+            except CatalogError:
+                run = run.replace({need: stand_in}).with_sources({need: f"{FILLED}nothing: no row was public"})
+        return run
+
+    @property
+    def knows_goodput(self) -> bool:
+        """Whether the run or a public row tells how much of its time is downtime."""
+        return (
+            self.given.reliability is not None
+            or self.holds_downtime
+            or not self.run.sources().get("reliability.goodput", "").startswith(f"{FILLED}nothing")
+        )
+
+    @cached_property
+    def stated(self) -> Estimate:
+        """The run's estimate by its own inputs."""
+        return estimate(self.run)
+
+    def scenario(self, field: str) -> str:
+        """Why a figure of the run is somebody's scenario, by its field of the row; empty where it is not."""
+        if self.given.evidence == "scenario":
+            return "the run is a scenario, not a disclosure"
+        if self.row is not None and grade_of(self.row, field) not in PUBLIC:
+            return f"a scenario ({grade_of(self.row, field)}): {self.row.get('why', self.row.cited)}"
+        return ""
+
+    # what it reports ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def contents(self) -> Contents:
+        """Contents of the final run that the run has."""
+        return frozenset(content_of(phase) for phase in self.run.phases)
+
+    def hours(self, contents: Contents) -> float | None:
+        """Reported accelerator-hours of the final run's contents [GPU-h]; None where any phase reports none, or none is there."""
+        phases = [p for p in self.stated.phases.values() if content_of(p.phase) in contents]
+        if self.void or not phases or not all(self._reports(p.phase.name) for p in phases):
+            return None
+        if self.row is not None and grade_of(self.row, "gpu_hours") not in PUBLIC:
+            return None
+        return sum(float(p.told_gpu_seconds) for p in phases) / SECONDS_PER_HOUR
+
+    @cached_property
+    def void(self) -> str:
+        """Why the reported hours prove nothing: they imply more than the chips' peak; empty where they don't."""
+        peak, plan = self.run.cluster.chip.peak, self.run.plan
+        wanted = plan.recipe.products if plan is not None else self.run.cluster.chip.half
+        dtype = wanted if getattr(peak, wanted, None) is not None else self.run.cluster.chip.half
+        full = float(self.run.cluster.chip.peak_of(dtype))
+        for name, p in self.stated.phases.items():
+            share = 0.0 if p.flops is None else float(p.flops.total) / (float(p.told_gpu_seconds) * full)
+            if share > 1.0 and self._reports(name):
+                return f"the reported hours of {name} imply {share:,.0%} of the {dtype.upper()} peak: they prove nothing"
+        return ""
+
+    def _reports(self, name: str) -> bool:
+        phase = next(p for p in self.given.phases if p.name == name)
+        return is_reported(phase.efficiency or self.given.efficiency) and not self._filled("efficiency")
+
+    @property
+    def reports_hours(self) -> bool:
+        """Whether every phase reports how long it took."""
+        return self.hours(frozenset(FINAL_RUN)) is not None
+
+    @property
+    def holds_downtime(self) -> bool:
+        """Whether the reported hours are wall-clock hours."""
+        return all(p.time == "wall" for p in self.stated.phases.values())
+
+    @cached_property
+    def rate(self) -> float | None:
+        """The price of an hour as reported [USD/GPU-h]; None where nobody did."""
+        if self.given.price is None or self._filled("price"):
+            return None
+        return float(self.given.price.rate().total)
+
+    @property
+    def basis(self) -> str:
+        """The basis of the reported price."""
+        price = self.given.price
+        if isinstance(price, Ownership):
+            return "owner's amortised"
+        return "cloud list" if isinstance(price, Rental) and price.term == "list" else "market rent"
+
+    def sourced(self, *paths: str) -> bool:
+        """Whether a source other than the user stands behind some inputs, by the head of their paths."""
+        known = self.given.sources()
+        found = [source for path, source in known.items() if path.startswith(paths)]
+        return bool(found) and all(source != BY_USER and not source.startswith(FILLED) for source in found)
+
+    def cited(self, *paths: str) -> str:
+        """Where some inputs came from; empty where the user gave them."""
+        known = self.given.sources()
+        return next((s for path, s in known.items() if path.startswith(paths) and s != BY_USER), "")
+
+    def _filled(self, head: str) -> bool:
+        return any(path.startswith(head) and source.startswith(FILLED) for path, source in self.given.sources().items())
+
+    # what is predicted ----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def blind_run(self) -> Run:
+        """The run without its reported hours: phases of known tokens take a utilisation of the chip's half-precision peak."""
+        return blind_run(self.run)
+
+    @cached_property
+    def engines(self) -> Beliefs:
+        """Beliefs on the engines of rollouts, by path of the run; carried_by: the rows behind them."""
+        return Beliefs({path: ci90(*levels) for path, (_, levels) in engine_rows(self.run).items()})
+
+    @cached_property
+    def carried_by(self) -> dict[str, Row]:
+        """Path of an engine's number → the row that its belief is from."""
+        return {path: row for path, (row, _) in engine_rows(self.run).items()}
+
+    def mine(self, path: str) -> Belief | None:
+        """A user's belief at a path of the run."""
+        return next((belief for paths, belief in self.beliefs.items() if path in paths), None)
+
+    def utilisation(self, day: dt.date) -> Evidence | None:
+        """What other labs' runs say of the run's utilisation, by a day; the user's own belief first; None where too few were public."""
+        cached = self.__dict__.setdefault("_utilisation", {})
+        if day not in cached:
+            cached[day] = self._utilisation_on(day)
+        found: Evidence | None = cached[day]
+        return found
+
+    def _utilisation_on(self, day: dt.date) -> Evidence | None:
+        mine = self.mine("efficiency.mfu")
+        try:
+            found = mfu_evidence(self.blind_run, day)
+        except CatalogError:
+            return None if mine is None else Evidence(mine, mine, mine, {}, {}, "utilisation as the user believes")
+        return found if mine is None else replace(found, belief=mine, how="utilisation as the user believes")
+
+    def hours_belief(self, day: dt.date) -> Beliefs | None:
+        """What is believed of hours that nobody reported, by path of the run; empty where they were; None where nothing is known."""
+        if self.reports_hours:
+            return Beliefs({})
+        if all(phase.tokens is None for phase in self.run.phases):
+            return self.engines if len(self.engines) else None
+        evidence = self.utilisation(day)
+        return None if evidence is None else Beliefs({"efficiency.mfu": evidence.belief}) | self.engines
+
+    @property
+    def priced_run(self) -> Run:
+        """The run whose hours enter predictions: as reported, else blind."""
+        return self.run if len(self.hours_belief(self.clock.known) or ()) == 0 else self.blind_run

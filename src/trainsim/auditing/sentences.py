@@ -1,0 +1,273 @@
+"""What a verdict says in a sentence: its headline, what one may print, and what one may not."""
+
+from __future__ import annotations
+
+from ..catalog.rows import rows
+from ..claims.scope import FINAL_RUN, in_words
+from ..core.units import human
+from .disclosure import Disclosure
+from .judgement import Reading
+from .relatives import title
+from .run_view import RunView
+from .verdict import Verdict
+from .words import distance
+
+NOUNS = {
+    "cost": "the cost of {at}",
+    "gpu_hours": "the GPU-hours of {at}", "busy_gpu_hours": "the GPU-hours of {at}", "wall_days": "the days of {at}",
+    "mfu": "the utilisation of {at}", "flops": "the FLOPs of {at}", "tokens": "the training tokens of {at}", "gpus": "the GPUs of {at}",
+    "params": "the parameters of {of}", "active_params": "the active parameters of {of}",
+    "layers": "the layers of {of}", "experts": "the experts of {of}", "mtp_depth": "the prediction depth of {of}",
+    "tokens_per_position": "what {of} predicts at a position", "kv_bytes_per_token": "the cache of a token of {of}",
+    "fleet.gpus": "the GPUs of {of}", "fleet.capex": "the purchase of the machines of {of}",
+    "fleet.operating": "the operation of the machines of {of}", "fleet.operating_per_year": "a year's operation of the machines of {of}",
+    "investment": "what was invested in the machines of {of}", "pay": "mean pay at {of}",
+}  # fmt: skip
+"""Quantity → what a figure of it is, with the scope ``at`` or the subject alone ``of``."""
+_UNITS = {
+    "GPU-h": "GPU-hours", "GPU": "GPUs", "token": "tokens", "expert": "experts", "layer": "layers", "parameter": "parameters",
+    "day": "days", "token/position": "tokens a position",
+}  # fmt: skip
+
+
+APOSTROPHE = {True: "'", False: "'s"}
+"""Whether a name ends in s → its possessive ending."""
+
+
+def money(value: float, digits: int = 3) -> str:
+    """Dollars as people say them.
+
+    >>> money(6e6), money(5.576e6, 4), money(1.6e9)
+    ('$6M', '$5.576M', '$1.6B')
+    """
+    return f"${trimmed(value, digits)}"
+
+
+def trimmed(value: float, digits: int = 3) -> str:
+    """A number without zeros after its point.
+
+    >>> trimmed(2.7880e6, 4), trimmed(100)
+    ('2.788M', '100')
+    """
+    shown = human(value, digits)
+    number, suffix = (shown[:-1], shown[-1]) if shown[-1:].isalpha() else (shown, "")
+    return (number.rstrip("0").rstrip(".") if "." in number else number) + suffix
+
+
+def figure_in_words(value: float, unit: str, digits: int = 3) -> str:
+    """A figure with its unit as people say it.
+
+    >>> figure_in_words(2048, "GPU"), figure_in_words(0.39, "1"), figure_in_words(6e6, "USD")
+    ('2,048 GPUs', '39%', '$6M')
+    """
+    if unit.startswith("USD"):
+        return money(value, digits) + (" a year" if unit.endswith("year") else "")
+    if unit == "1":
+        return f"{100 * value:.{digits}g}%"
+    if unit == "times":
+        return f"{trimmed(value, digits)} times"
+    count = f"{value:,.0f}" if value == round(value) and value < 1e6 else trimmed(value, 4)
+    return f"{count} {_UNITS.get(unit, unit)}".rstrip()
+
+
+def told_in_words(verdict: Verdict) -> str:
+    """The claimed figure as people say it; what a claim says where it has none."""
+    claim = verdict.claim
+    if not claim.quantified:
+        return claim.statement or claim.quantity
+    shown = [figure_in_words(value, claim.judged_in) for value in dict.fromkeys(claim.ends())]
+    return f"{f'{claim.bound} ' if claim.bound else ''}{' to '.join(shown)}"
+
+
+def title_of(verdict: Verdict) -> str:
+    """What to call the subject: a run as it is published, or the name it was given."""
+    view = verdict.view
+    name = verdict.claim.subject
+    if view is not None:
+        return title(view.row.id) if view.row is not None else view.given.name
+    known = rows("models").get(name) or rows("runs").get(name)
+    if known is not None and verdict.clock is not None and known.date <= verdict.clock.known:
+        return title(name)
+    return name or str(getattr(verdict.subject, "name", "")) or "its subject"
+
+
+def maker_of(view: RunView | None) -> str:
+    """Who ran a run."""
+    return str(view.row.get("org", "its maker")) if view is not None and view.row is not None else "its maker"
+
+
+def times_in_words(reading: Reading, value: float) -> str:
+    """How far a figure is from the truth at a reading.
+
+    >>> times_in_words(Reading(frozenset(), "the whole model", "MISLEADING", 37e6, 146e6, ""), 6e6)
+    '6 to 24 times too low'
+    """
+    if not reading.low > 0 or value <= 0:
+        return ""
+    low, high = reading.times(value)
+    if low >= 1.0:
+        return f"at least {_times(low)} times too low" if reading.at_least else f"{_range(low, high)} too low"
+    return f"{_range(1 / high, 1 / low)} too high" if high <= 1.0 else ""
+
+
+def _range(low: float, high: float) -> str:
+    shown = dict.fromkeys((_times(low), _times(high)))
+    return f"{' to '.join(shown)} times"
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:,.0f}" if ratio >= 5 else trimmed(ratio, 2)
+
+
+def scope_in_words(verdict: Verdict) -> str:
+    """The contents the number was judged as, in words."""
+    return in_words(verdict.contents)
+
+
+def noun_of(verdict: Verdict) -> str:
+    """What a figure of the quantity at its scope is: "the rent of the GPUs for DeepSeek-V3's final run"."""
+    quantity, name, at = verdict.claim.quantity, title_of(verdict), scope_in_words(verdict)
+    of = (
+        f"{name}{APOSTROPHE[name.endswith('s')]} {at.removeprefix('the ')}"
+        if at.startswith("the ") and "," not in at
+        else f"{at} of {name}"
+    )
+    rented = verdict.scope is not None and verdict.scope.basis == "market rent" and verdict.contents <= frozenset(FINAL_RUN)
+    template = "the rent of the GPUs for {at}" if quantity == "cost" and rented else NOUNS.get(quantity, "{at}")
+    return template.format(at=of, of=name)
+
+
+def headline_of(verdict: Verdict) -> str:
+    """The verdict in a sentence, computed."""
+    return f"{_of_number(verdict)}{_of_words(verdict)}."
+
+
+def _at(verdict: Verdict) -> str:
+    """The scope, where the quantity has one; nothing for an architecture, a fleet or pay."""
+    return f" {{}} {scope_in_words(verdict)}" if "{at}" in NOUNS.get(verdict.claim.quantity, "{at}") else ""
+
+
+def _of_number(verdict: Verdict) -> str:
+    if not verdict.claim.quantified:
+        return "No figure to judge"
+    fact = None if verdict.found is None else verdict.found.fact
+    kind, at = _kind_of(fact), _at(verdict)
+    return {
+        "CONFIRMED": f"Agrees with {kind.format(_whose(verdict))}{at.format('for')}",
+        "NOT REFUTED": f"Agrees with {kind.format(_whose(verdict))}{at.format('for')}"
+        if fact is not None
+        else f"Plausible{at.format('as')}",
+        "STRAINED": f"Hard to believe{at.format('as')}{_far(verdict, fact)}",
+        "REFUTED": f"Wrong{at.format('as')}{_far(verdict, fact)}",
+        "IMPOSSIBLE": "Impossible: it breaks a bound of nature or of counting",
+        "CANNOT BE JUDGED": f"The number cannot be judged{at.format('as')}",
+    }[verdict.number]
+
+
+def _kind_of(fact: Disclosure | None) -> str:
+    """What a disclosure is, with room for whose."""
+    if fact is None or not fact.sourced:
+        return "the inputs given"
+    return "the bound that was disclosed" if fact.bound else "{} own figure"
+
+
+def _whose(verdict: Verdict) -> str:
+    if verdict.claim.is_ratio:
+        return "the makers'"
+    who = maker_of(verdict.view)
+    return f"{who}{APOSTROPHE[who.endswith('s')]}"
+
+
+def _far(verdict: Verdict, fact: Disclosure | None) -> str:
+    """How far a figure is from the disclosed one, or from the predicted interval."""
+    stated = verdict.stated.value
+    if fact is None or verdict.claim.bound or not fact.value > 0 or stated <= 0:
+        return ""
+    figure = fact.nearest_to(stated)
+    ratio = max(stated / figure, figure / stated)
+    off = f"{trimmed(100 * (ratio - 1), 2)} %" if distance(stated, figure) < 0.7 else f"{_times(ratio)} times"
+    return f": {off} too {'high' if stated > figure else 'low'}"
+
+
+def _of_words(verdict: Verdict) -> str:
+    chosen, claim = verdict.chosen, verdict.claim
+    if verdict.words == "NOT UNDERSTOOD":
+        return "; its words are not understood"
+    if verdict.words != "MISLEADING":
+        return ""
+    if any("not faithful" in check.finding for check in verdict.checks):
+        return "; its words are not faithful to their source"
+    if chosen is None or not claim.quantified:
+        return "; its words are misleading"
+    far = times_in_words(chosen, verdict.stated.value)
+    if not far:
+        return "; its words tell a stock as a flow, or a flow as a stock"
+    same = chosen.contents == verdict.contents
+    return "" if same and verdict.number in ("REFUTED", "STRAINED") else f"; as {_named(verdict, chosen)} it is {far}"
+
+
+def _named(verdict: Verdict, reading: Reading) -> str:
+    """A quantity at a reading: "the cost of the model"."""
+    at = "the model" if reading.name == "the whole model" else reading.name
+    return NOUNS.get(verdict.claim.quantity, "that of {at}").format(at=at, of=at)
+
+
+def quote_of(verdict: Verdict) -> str:
+    """The sentence one may print: what the figure is, and what it is not."""
+    claim = verdict.claim
+    if not claim.quantified:
+        return f"“{claim.statement}” {_source_says(verdict)}"
+    told, what = told_in_words(verdict), noun_of(verdict)
+    fact = None if verdict.found is None else verdict.found.fact
+    is_ = "is" if claim.judged_in.startswith(("USD", "1", "times")) else "are"
+    by = f" by {_kind_of(fact).format(_whose(verdict))}s" if fact is not None and fact.sourced and not fact.bound else ""
+    by = f": {fact.label}" if fact is not None and "{of}" in NOUNS.get(claim.quantity, "") else by
+    said = {
+        "CONFIRMED": f"{told} {is_} {what}{by}",
+        "NOT REFUTED": f"{told} {is_} plausible for {what}",
+        "STRAINED": f"{told} {is_} hard to believe for {what}",
+        "REFUTED": f"{told} {is_} not {what}",
+        "IMPOSSIBLE": f"{told} {is_} impossible for {what}",
+        "CANNOT BE JUDGED": f"Nobody has published enough to judge {told} as {what}",
+    }[verdict.number]
+    source = f" {_source_says(verdict)}" if verdict.number == "CANNOT BE JUDGED" and claim.primary is not None else ""
+    return f"{said[0].upper()}{said[1:]}{_is_not(verdict, fact)}.{source}"
+
+
+def _is_not(verdict: Verdict, fact: Disclosure | None) -> str:
+    """What the figure is not, and what it is instead."""
+    unit, stated = verdict.claim.judged_in, verdict.stated.value
+    if verdict.number in ("STRAINED", "REFUTED") and fact is not None:
+        instead = figure_in_words(fact.nearest_to(stated), unit, 4)
+        points = () if verdict.found is None else verdict.found.points_to
+        fits = f"; it fits {points[0].label} ({figure_in_words(points[0].value, unit, 4)})" if points else ""
+        return f": {'disclosed' if fact.sourced else 'given'} {'is' if unit.startswith('USD') else 'are'} {instead}{fits}"
+    chosen = verdict.chosen
+    if chosen is None or verdict.words != "MISLEADING":
+        return ""
+    far = times_in_words(chosen, stated)
+    if any("not faithful" in check.finding for check in verdict.checks) or not far:
+        return ", and it is not what its words say"
+    named = _named(verdict, chosen).replace("the cost of the model", "what the model cost")
+    more = f"{far.removesuffix(' too low')} as much" if far.endswith("low") else f"{far.removesuffix(' too high')} less"
+    return f", not {named}: that was probably {more}"
+
+
+def _source_says(verdict: Verdict) -> str:
+    primary = verdict.claim.primary
+    return f"The nearest source says: {primary.statement}" if primary is not None else "Nothing that was published confirms or refutes it."
+
+
+def misquote_of(verdict: Verdict) -> str:
+    """The sentence not to print: the claim as its words, or careless ones, tell it."""
+    claim = verdict.claim
+    if not claim.quantified:
+        return f"“{claim.statement}”"
+    told, name = told_in_words(verdict), title_of(verdict)
+    is_ = "is" if claim.judged_in.startswith(("USD", "1", "times")) else "are"
+    doubtful = verdict.words in ("MISLEADING", "NOT UNDERSTOOD") or verdict.number in ("REFUTED", "IMPOSSIBLE", "STRAINED")
+    if claim.told_as and doubtful:
+        return f"“{told} {is_} {claim.told_as}.”"
+    told = told[0].upper() + told[1:]
+    careless = {"cost": f"what {name} cost", "gpu_hours": f"all the GPU-hours of {name}", "gpus": f"all the GPUs {name} took"}
+    return f"“{told} {is_} {noun_of(verdict) if doubtful else careless.get(claim.quantity, noun_of(verdict) + ', whatever is meant')}.”"

@@ -1,0 +1,206 @@
+"""Which measure a claim asks for: its quantity, of the subject given or of the catalogue's own."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, replace
+from typing import get_args
+
+from ..catalog.models import model as catalogue_model
+from ..catalog.models import model_of as model_of_row
+from ..catalog.rows import find, rows
+from ..catalog.runs import published
+from ..claims.claim import Claim
+from ..claims.scope import FINAL_RUN
+from ..core.errors import CatalogError, ClaimError, EstimateError
+from ..core.units import human
+from ..model.transformer import Model
+from ..run.development import Development
+from ..run.fleet import Fleet
+from ..run.run import Run
+from ..uncertainty.beliefs.beliefs import Beliefs
+from .architecture import ARCHITECTURE, ArchitectureMeasure
+from .developments import DevelopmentMeasure
+from .fleets import FLEET, FleetMeasure, PayMeasure
+from .measure import Clock, Measure, Unknown
+from .ratio import RatioMeasure
+from .relatives import disclosed_of, estimates_of, relatives_of
+from .run_measures import RunCost, RunCount, RunHours, RunLine, RunMfu
+from .run_view import RunView
+from .verdict import Subject
+
+SIZE_UNKNOWN = 2048
+"""Accelerators of a run whose number was never published: reported hours and their dollars don't depend on it."""
+MISSPELT = 0.85
+"""How alike two names are, as difflib counts it, for one to be the other misspelt: gpt-4o is no gpt2."""
+HOURS = ("gpu_hours", "busy_gpu_hours", "wall_days")
+COUNTS = ("tokens", "flops", "gpus")
+REFUSED = ("energy", "carbon")
+"""Quantities that the library computes elsewhere and does not judge."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A claim with what an audit was given beside it.
+
+    Args:
+        claim, subject, clock, beliefs, seed: as for :func:`trainsim.audit`.
+    """
+
+    claim: Claim
+    subject: Subject | None
+    clock: Clock
+    beliefs: Beliefs
+    seed: int
+
+
+def measure_of(asked: Asked, versus: Run | None = None) -> Measure:
+    """The measure that a claim asks for.
+
+    Raises:
+        ClaimError: a quantity that is not judged, or a subject that has no such quantity.
+    """
+    claim = asked.claim
+    if claim.is_ratio:
+        return _ratio(asked, versus)
+    head = claim.quantity.split(".")[0]
+    if claim.quantity in REFUSED:
+        remedy = "ts.estimate(run).model_card(site, grid) computes it from power, PUE and grid"
+        raise ClaimError("quantity", claim.quantity, "is not judged: nobody publishes the site and grid of a run", remedy, "unsupported")
+    if claim.quantity in FLEET:
+        return _fleet(asked)
+    if claim.quantity == "pay":
+        return PayMeasure(claim.subject)
+    if claim.quantity in ARCHITECTURE:
+        return _architecture(asked)
+    if isinstance(asked.subject, Development):
+        return _development(asked, asked.subject)
+    if head in ("cost", *HOURS, "mfu", *COUNTS):
+        return _of_run(asked, head)
+    return unknown(asked)
+
+
+def _of_run(asked: Asked, head: str) -> Measure:
+    claim = asked.claim
+    try:
+        view = view_of(asked)
+        if view is not None and head not in COUNTS:
+            _ = view.stated  # a row may tell too little for any estimate
+    except (CatalogError, EstimateError) as error:
+        if asked.subject is not None:
+            raise
+        return unknown(asked, f"{error.path} {error.rule}: {error.remedy}")
+    if view is None:
+        return unknown(asked)
+    subject = claim.subject or view.given.name
+    if "." in claim.quantity:
+        return RunLine(view, claim.quantity, subject)
+    kinds = {"cost": RunCost, "mfu": RunMfu} | dict.fromkeys(HOURS, RunHours) | dict.fromkeys(COUNTS, RunCount)
+    made: Measure = kinds[head](view, claim.quantity, subject)
+    return made
+
+
+def view_of(asked: Asked) -> RunView | None:
+    """The run a claim is about; None where nobody had published one.
+
+    Raises:
+        ClaimError: the subject given is no run.
+        CatalogError: a row that tells too little to be built.
+    """
+    claim, subject = asked.claim, asked.subject
+    if subject is None:
+        row = rows("runs").get(claim.subject)
+        if row is None or row.date > asked.clock.known:
+            return None
+        return RunView(published(claim.subject, gpus=SIZE_UNKNOWN), asked.clock, asked.beliefs, asked.seed)
+    if not isinstance(subject, Run):
+        raise wrong_subject(claim, subject, f"has no {claim.quantity}", "give subject=a ts.Run, or a quantity that it has")
+    return RunView(subject, asked.clock, asked.beliefs, asked.seed)
+
+
+def model_of(asked: Asked) -> Model | None:
+    """The architecture a claim is about; None where nobody published one."""
+    subject, name = asked.subject, asked.claim.subject
+    if isinstance(subject, Model):
+        return subject
+    if isinstance(subject, Run):
+        return subject.model
+    if name in rows("models"):
+        return catalogue_model(name)
+    return model_of_row(find("runs", name)) if name in rows("runs") else None
+
+
+def _architecture(asked: Asked) -> Measure:
+    claim, subject = asked.claim, asked.subject
+    if isinstance(subject, (Development, Fleet)) or not isinstance(subject, (*get_args(Subject), type(None))):
+        raise wrong_subject(claim, subject, "has no architecture", "give subject=a ts.Model or a ts.Run")
+    model = model_of(asked)
+    if model is None:
+        return unknown(asked)
+    row = rows("models").get(claim.subject) or rows("models").get(model.name)
+    named = claim.scope if isinstance(claim.scope, str) else ""
+    if row is None or subject is not None:
+        return ArchitectureMeasure(model, claim.quantity, named, sourced=subject is None)
+    return ArchitectureMeasure(model, claim.quantity, named, row.cited, row.date)
+
+
+def _fleet(asked: Asked) -> Measure:
+    claim, subject = asked.claim, asked.subject
+    if subject is not None and not isinstance(subject, Fleet):
+        remedy = "give subject=a ts.Fleet, or name the lab: Claim(…, subject='deepseek')"
+        raise wrong_subject(claim, subject, "owns no fleet", remedy)
+    return FleetMeasure(claim.quantity, claim.subject, subject, asked.beliefs, asked.seed)
+
+
+def _development(asked: Asked, development: Development) -> Measure:
+    claim = asked.claim
+    if claim.quantity not in ("cost", "gpu_hours"):
+        raise wrong_subject(claim, development, f"has no {claim.quantity}", "ask for its cost or gpu_hours, or give subject=a ts.Run")
+    return DevelopmentMeasure(development, "USD" if claim.quantity == "cost" else "GPU-h", asked.beliefs, asked.seed)
+
+
+def _ratio(asked: Asked, versus: Run | None) -> Measure:
+    """Both sides' measures of one quantity."""
+    claim = asked.claim
+    single = claim.replace(
+        {"unit": _UNITS.get(claim.quantity, ""), "versus": "", "versus_value": None, "value": 1.0, "low": None, "high": None}
+    )
+    mine = measure_of(replace(asked, claim=single))
+    other = single.replace({"subject": claim.versus})
+    theirs = measure_of(replace(asked, claim=other, subject=versus, beliefs=Beliefs({})))
+    why = next((m.untold for m in (mine, theirs) if isinstance(m, Unknown)), "")
+    names = (claim.subject or _name(asked.subject), claim.versus or _name(versus))
+    return RatioMeasure(mine, theirs, claim.quantity, *names, why)
+
+
+_UNITS = {"cost": "USD", "gpu_hours": "GPU-h", "busy_gpu_hours": "GPU-h", "wall_days": "day"}
+
+
+def _name(subject: object) -> str:
+    return str(getattr(subject, "name", ""))
+
+
+def unknown(asked: Asked, why: str = "") -> Unknown:
+    """The measure of a subject that nobody published: what is disclosed of it by name, and of its kin."""
+    claim, day = asked.claim, asked.clock.known
+    known = disclosed_of(claim.subject, claim.quantity, day)
+    near = relatives_of(claim.subject, claim.quantity, day)
+    said = [f"{human(float(r['value']))} {r.get('unit', '')}: {r['label']}" for r in estimates_of(claim.subject, claim.quantity, day)]
+    told = why or undisclosed(claim.subject)
+    run = frozenset(FINAL_RUN)
+    return Unknown("; ".join([told, *said]), near, tuple(replace(d, contents=d.contents or run) for d in known))
+
+
+def undisclosed(subject: str) -> str:
+    """Why nothing can be said about a subject, and which one may have been meant."""
+    known = {*rows("runs"), *rows("models"), *(str(r["lab"]) for r in rows("fleets").values())}
+    near = [] if subject in known else difflib.get_close_matches(subject, sorted(known), n=2, cutoff=MISSPELT)
+    meant = f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""
+    return f"there is no public data on {subject or 'its subject'} to check this against{meant}"
+
+
+def wrong_subject(claim: Claim, subject: object, rule: str, remedy: str) -> ClaimError:
+    """The error for a claim about what cannot have its quantity."""
+    if not isinstance(subject, get_args(Subject)):
+        rule, remedy = "is no subject of a claim", "give subject=a ts.Run, ts.Development, ts.Fleet or ts.Model"
+    return ClaimError("subject", type(subject).__name__, f"{rule} (quantity={claim.quantity!r})", remedy, "wrong-type")

@@ -1,0 +1,173 @@
+"""Verdict: what an audit found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from ..catalog.evidence import Evidence
+from ..claims.claim import Claim
+from ..claims.reading import Contents, ScopeReading
+from ..claims.scope import Scope
+from ..core.errors import ClaimError
+from ..model.transformer import Model
+from ..run.development import Development
+from ..run.estimate import Estimate
+from ..run.fleet import Fleet
+from ..run.run import Run
+from ..uncertainty.sampling.simulation import Figure
+from .amounts import content_of
+from .developments import DevelopmentMeasure, priced_development
+from .hours import BlindHours, blind, measured_others
+from .judgement import Number, Reading
+from .measure import RUN, Clock, Measure
+from .predictions import Priced, priced
+from .rent import rent_of
+from .run_measures import RunCost
+from .run_view import RunView
+from .scope_ladder import Rung, ladder
+from .words import Check, Stated, Telling, Word
+
+Subject = Run | Development | Fleet | Model
+"""What a claim can be about, where it is given."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an audit found.
+
+    Args:
+        claim, subject: what was judged, and of what; subject is None where nobody published one.
+        number: the word for the number at the scope it has; words: the word for the words around it.
+        checks: what the number was compared with.
+        readings: the truth at each reading of the words, the likeliest first.
+        scope: what the number was taken for; told: the reading of its words, None where none were told.
+        clock: the days that rows had to be public by.
+        found: what decided the number. measure: the quantity. view: the run, where the claim is about one.
+        ratios: of a comparison of dollars: rung → 5, 50 and 95 % quantiles of the other's dollars over this one's.
+        assumed: what the library filled in, in words.
+        quote, misquote, headline: the sentence one may print, the one not to, and the verdict in a sentence.
+    """
+
+    claim: Claim
+    subject: Subject | None
+    number: Word
+    words: Telling
+    checks: tuple[Check, ...]
+    readings: tuple[Reading, ...] = ()
+    scope: Scope | None = None
+    told: ScopeReading | None = None
+    clock: Clock | None = None
+    found: Number | None = field(repr=False, default=None)
+    measure: Measure | None = field(repr=False, default=None)
+    view: RunView | None = field(repr=False, default=None)
+    ratios: Mapping[str, tuple[Figure, ...]] = field(default_factory=dict)
+    assumed: tuple[str, ...] = ()
+    headline: str = ""
+    quote: str = ""
+    misquote: str = ""
+    writer: Callable[[Verdict], str] = field(repr=False, compare=False, default=repr)
+
+    def check(self, name: str) -> Check:
+        """One check by name.
+
+        Raises:
+            ClaimError: no such check was made.
+        """
+        for found in self.checks:
+            if found.name == name:
+                return found
+        raise ClaimError("check", name, "was not made", f"made: {', '.join(c.name for c in self.checks)}", "missing")
+
+    @property
+    def stated(self) -> Stated:
+        """The claimed figure."""
+        return Stated(*self.claim.ends(), self.claim.bound)
+
+    @property
+    def percentile(self) -> float | None:
+        """Percentile of the claimed value in what its own scope is predicted to be; None where a disclosure decided."""
+        return next((c.percentile for c in self.checks if c.name == "prediction"), None)
+
+    @property
+    def chosen(self) -> Reading | None:
+        """The reading that the word for the words was taken at; None where they have none."""
+        meant = frozenset(self.claim.meant)
+        return next(
+            (r for r in self.readings if meant and r.contents == meant), max(self.readings, key=lambda r: len(r.contents), default=None)
+        )
+
+    @cached_property
+    def rungs(self) -> tuple[Rung, ...]:
+        """The ladder of scopes; empty where no dollars of a run are judged."""
+        rented = self.priced
+        if rented is None:
+            return ()
+        return ladder(rented, self.owned, self.claim.in_base() if not self.claim.is_ratio else float("nan"))
+
+    @cached_property
+    def priced(self) -> Priced | None:
+        """The development at market rent; None where no dollars of a run are judged, or no row prices it."""
+        if self.clock is None or self.claim.is_ratio or not self.claim.quantified:
+            return None
+        if isinstance(self.measure, RunCost) and self.view is not None:
+            return priced(self.view, "market rent", self.clock.known)
+        if isinstance(self.measure, DevelopmentMeasure) and self.measure.unit == "USD":
+            return priced_development(self.measure.development, self.measure.beliefs, self.clock.known, self.measure.seed)
+        return None
+
+    @cached_property
+    def owned(self) -> Priced | None:
+        """The same at an owner's cost; None where no row tells what such machines cost."""
+        if self.view is None or self.clock is None or self.priced is None:
+            return None
+        return priced(self.view, "owner's amortised", self.clock.known)
+
+    @cached_property
+    def blind(self) -> BlindHours | None:
+        """Hours of the run's phases of known work from other labs' runs; None where work or others are unknown."""
+        return None if self.view is None or self.clock is None else blind(self.view, _main(self.view), self.clock.blind)
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """The run as stated; None where the claim is not about a run."""
+        return None if self.view is None else self.view.stated
+
+    @cached_property
+    def others(self) -> dict[str, float]:
+        """Measured runs of the same model: row → accelerator-hours for this run's tokens."""
+        return {} if self.view is None or self.clock is None else measured_others(self.view, self.clock.known)
+
+    @cached_property
+    def evidence(self) -> dict[str, Evidence]:
+        """What the priors on utilisation and rent were built from."""
+        if self.view is None or self.clock is None:
+            return {}
+        rent = rent_of(self.view, "market rent", self.clock.known) if isinstance(self.measure, RunCost) else None
+        found = {"mfu": self.view.utilisation(self.clock.blind), "rent": rent}
+        return {name: evidence for name, evidence in found.items() if evidence is not None}
+
+    @cached_property
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes at which the claimed value, or ratio, lies inside the 90 % interval."""
+        if not self.claim.quantified:
+            return ()
+        value = self.claim.in_base()
+        held = {r.label: r.rent for r in self.rungs} if self.rungs else dict(self.ratios)
+        held |= {f"{r.label} at the owner's cost": r.owned for r in self.rungs if r.owned}
+        return tuple(label for label, (low, _, high) in held.items() if low <= value <= high)
+
+    @property
+    def contents(self) -> Contents:
+        """What the number was taken to hold; the final run where its scope names nothing."""
+        return RUN if self.scope is None else frozenset(self.scope.contents)
+
+    def __str__(self) -> str:
+        return self.writer(self)
+
+
+def _main(view: RunView) -> Contents:
+    """The content of the phase with the most tokens; the final run where no tokens are known."""
+    phases = [p for p in view.run.phases if p.tokens is not None]
+    return frozenset({content_of(max(phases, key=lambda p: float(p.tokens or 0.0)))}) if phases else RUN

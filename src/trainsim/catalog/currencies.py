@@ -1,0 +1,29 @@
+"""Exchange rates by year, for figures told in another currency than dollars."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from ..core.errors import CatalogError
+from .rows import find, rows
+
+
+def usd_per(currency: str, day: dt.date) -> float:
+    """Dollars that one unit of a currency bought, averaged over the year of a day; the nearest year's where that one has no row.
+
+    Args:
+        currency: ISO code.
+        day: of the figure.
+
+    Raises:
+        CatalogError: no rate of the currency is known.
+
+    >>> round(usd_per("CNY", dt.date(2024, 12, 26)), 3)
+    0.139
+    """
+    if currency not in rows("currencies"):
+        remedy = f"tell dollars, or one of {', '.join(rows('currencies'))}"
+        raise CatalogError("currency", currency, "has no exchange rate in the catalogue", remedy, "unknown-name")
+    rates = find("currencies", currency)["per_usd"]
+    year = min(rates, key=lambda known: abs(int(known) - day.year))
+    return 1.0 / float(rates[year])

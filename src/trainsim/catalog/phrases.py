@@ -1,0 +1,50 @@
+"""Phrases that name a scope, and names that may stand beside them, from the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+from ..claims.reading import Phrase, stem, tokens_of
+from ..claims.scope import expand
+from ..core.errors import CatalogError
+from .rows import rows, sources
+
+
+@cache
+def phrases() -> Mapping[tuple[str, ...], Phrase]:
+    """Stems of every phrase of the catalogue → what it means. They are language, not evidence: no date hides one.
+
+    Raises:
+        CatalogError: one phrase in two rows.
+
+    >>> sorted(phrases()["salary",].readings[0])
+    ['people']
+    """
+    found: dict[tuple[str, ...], Phrase] = {}
+    for name, row in rows("phrases").items():
+        meaning = Phrase(
+            tuple(frozenset(expand(reading)) for reading in row["readings"]),
+            row.get("rank", "part"),
+            frozenset(expand(row.get("part", ()))),
+            row.get("basis"),
+            row.get("kind"),
+        )
+        for words in row["phrases"]:
+            key = tuple(stem(token) for token in tokens_of(words))
+            if found.setdefault(key, meaning) != meaning:
+                raise CatalogError(f"phrases/{name}.phrases", words, "is in another row too", "keep it in one", "duplicate")
+    return found
+
+
+@cache
+def names() -> frozenset[str]:
+    """Stems of the words in names of models, runs, labs, chips and subjects of claims, those that are phrases left out."""
+    told = [str(row.get(field, "")) for row in (*rows("models").values(), *rows("runs").values()) for field in ("name", "title", "org")]
+    told += [*rows("models"), *rows("runs"), *rows("chips"), *(str(row.get("subject", "")) for row in rows("claims").values())]
+    told += [str(row.get("subject", "")) for row in rows("disclosures").values()]
+    told += [str(row.get("lab", "")) for row in rows("fleets").values()]
+    told += [str(source.get("title", "")) for source in sources().values() if source.get("kind") == "organisation"]
+    words = {stem(token) for text in told for token in tokens_of(text)}
+    parts = {part for key in phrases() for part in key}
+    return frozenset(w for w in words if w not in parts and len(w) > 1)
