@@ -25,14 +25,19 @@ class Embedding(Spec):
         width: width of the table where it isn't the hidden size; a projection follows (OPT-350m).
         extra_rows: rows of the table beyond the vocabulary of the head.
         positions: learned positions, rows of a second table; 0 for none (rotary, ALiBi).
-        norm: a norm on the embeddings (BLOOM); None for none.
+        position_width: width of that table; None for the hidden size.
+        segments: learned kinds of segment, rows of a third table (BERT); 0 for none.
+        norm: a norm on the embeddings, before a projection (BLOOM, ELECTRA); None for none.
+        project_bias: a bias of the projection.
     """
 
     width: Count | None = None
     extra_rows: int = 0
     positions: int = 0
     position_width: Count | None = None
+    segments: int = 0
     norm: Norm | None = None
+    project_bias: Literal["none", "hidden"] = "none"
 
     def entries(self, vocab: int, hidden: int) -> Iterator[Entry]:
         """Tables, projection, norm."""
@@ -40,10 +45,12 @@ class Embedding(Spec):
         ops: list[Op] = [Lookup(name="tokens", rows=vocab + self.extra_rows, width=width)]
         if self.positions:
             ops.append(Lookup(name="positions", rows=self.positions, width=self.position_width or hidden, role="position"))
-        if self.width is not None and self.width != hidden:
-            ops.append(MatMul(name="project", inner=width, cols=hidden))
+        if self.segments:
+            ops.append(Lookup(name="segments", rows=self.segments, width=width, role="position"))
         if self.norm is not None:
-            ops.append(norm("norm", hidden, self.norm))
+            ops.append(norm("norm", width, self.norm))
+        if self.width is not None and self.width != hidden:
+            ops.append(MatMul(name="project", inner=width, cols=hidden, bias=hidden * (self.project_bias == "hidden")))
         yield from place(ops, "embedding", count=1)
 
 
@@ -54,25 +61,34 @@ class Head(Spec):
         weights: its own matrix, the embedding's ("tied"), or no head at all ("none": embedding models).
         outputs: scores in place of a vocabulary (classifiers, reward models); None for one logit per word.
         norm: the final norm; None for none.
-        bias: a bias per output.
+        bias: a bias per output; "twice" where a class keeps a second one that it never adds (an untied BERT).
         width: width of the head's input where it isn't the hidden size; a projection comes first (OPT-350m).
+        transform: a dense layer, an activation and a norm before the logits (BERT), in place of that projection.
+        transform_bias: a bias of the dense layer.
     """
 
     weights: Literal["own", "tied", "none"] = "own"
     outputs: Count | None = None
     norm: Norm | None = "rms"
-    bias: Literal["none", "vocab"] = "none"
+    bias: Literal["none", "vocab", "twice"] = "none"
     width: Count | None = None
+    transform: Norm | None = None
+    transform_bias: Literal["none", "width"] = "width"
 
     def entries(self, vocab: int, hidden: int) -> Iterator[Entry]:
-        """Final norm, projection, logits."""
+        """Final norm, projection or transform, logits."""
         width = self.width or hidden
         ops: list[Op] = [norm("norm", hidden, self.norm)] if self.norm is not None else []
-        if self.width is not None and self.width != hidden:
+        if self.transform is not None:
+            bias = width * (self.transform_bias == "width")
+            ops.append(MatMul(name="transform", inner=hidden, cols=width, bias=bias, saved=hidden))
+            ops.append(norm("transform_norm", width, self.transform))
+        elif width != hidden:
             ops.append(MatMul(name="project", inner=hidden, cols=width))
         outputs = self.outputs or vocab
         if self.weights != "none":
-            ops.append(_logits(width, outputs, bias=outputs if self.bias == "vocab" else 0, tied=self.weights == "tied"))
+            biases = {"none": 0, "vocab": 1, "twice": 2}[self.bias]
+            ops.append(_logits(width, outputs, bias=outputs * biases, tied=self.weights == "tied"))
         yield from place(ops, "head", count=1)
 
 

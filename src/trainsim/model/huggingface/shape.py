@@ -14,11 +14,15 @@ from ...core.reading import parse_toml
 from ...core.spec import AsTuple, Spec
 from ...core.values import ReadOnlyDict, frozen
 from ..attention.base import Attention
+from ..attention.cross import IdleCrossAttention
+from ..attention.grouped_query import GroupedQueryAttention
 from ..feedforward import FeedForward
 from ..layers import Block, Layers, Norm, stack_of
-from ..transformer import Embedding, Head, Model, MultiTokenPrediction
+from ..mixers.parallel import ParallelMixers
+from ..transformer import Model, MultiTokenPrediction
 from .config import Config
 from .shape_attention import AttentionShape, Grouped, Switch
+from .shape_ends import EmbeddingShape, HeadShape
 from .shape_feedforward import ChannelShape, Experts, Gated
 from .shape_layers import FULL, SLIDING, Kinds, Sparse, Window
 
@@ -38,19 +42,17 @@ class FamilyShape(Spec):
         ignore: keys that leave parameters and FLOPs alone.
         fixed: key → the values that this shape holds for; others are refused.
         attention, mixers: the mixer of full-attention layers, and of layers whose kind has another word.
+        cross: a cross-attention beside it that no encoder feeds, with the same heads and biases.
         window, kinds: the sliding window, and which layers have which kind.
         mlp, experts, sparse: the dense feed-forward, the experts, and which layers have them.
         per_layer: key → key of a list that holds its value for each layer.
         norms: the norms of a block.
         norms_if, norms_unless: further norms where a key is true, and where it is false.
         sparse_norms: further norms in layers with experts.
+        first_norms: the norms of the first layer, where they differ.
         norm: their kind; ``norm_bias`` false leaves LayerNorm without its bias.
-        final_norm: whether there is a norm before the head.
-        tied: the switch of a head that is the embedding.
-        head_bias: a bias per word.
-        positions: key of the number of learned positions, to which ``beyond`` are added; None for none.
-        embedding_norm: a norm on the embeddings.
-        extra_rows: rows of the embedding beyond the vocabulary.
+        embedding, head: what stands before the layers and after them.
+        decoder: the key of a flag that makes queries see earlier tokens alone; "" where they do.
         mtp: whether the multi-token-prediction modules are as DeepSeek-V3's; otherwise they are left out, with a note.
 
     >>> FamilyShape(source="arXiv:2302.13971", attention=Grouped(bias="attention_bias")).norm
@@ -65,6 +67,7 @@ class FamilyShape(Spec):
     fixed: dict[str, Any] = Field(default_factory=dict)
     attention: AttentionShape = Grouped()
     mixers: dict[str, AttentionShape] = Field(default_factory=dict)
+    cross: Literal["none", "idle"] = "none"
     window: Window | None = None
     kinds: Kinds = Kinds()
     mlp: ChannelShape = Gated()
@@ -73,38 +76,32 @@ class FamilyShape(Spec):
     per_layer: dict[str, str] = Field(default_factory=dict)
     norms: Names = ("attention", "ffn")
     sparse_norms: Names = ()
+    first_norms: Names | None = None
     norms_if: dict[str, Any] = Field(default_factory=dict)
     norms_unless: dict[str, Any] = Field(default_factory=dict)
     norm: Norm = "rms"
     norm_bias: Switch = True
-    final_norm: Switch = True
-    tied: Switch = "tie_word_embeddings"
-    head_bias: Switch = False
-    positions: str | None = None
-    beyond: int = 0
-    embedding_norm: Switch = False
-    extra_rows: int = 0
+    embedding: EmbeddingShape = EmbeddingShape()
+    head: HeadShape = HeadShape()
+    decoder: str = ""
     mtp: Literal["as-deepseek", "left-out"] = "left-out"
 
     def read(self, c: Config) -> Model:
         """The model that a config of this family describes."""
         layers = c.layers("num_hidden_layers")
+        if self.decoder and not c.flag(self.decoder):
+            c.causal = False
         for key, allowed in self.fixed.items():
             c.fixed(key, *(allowed if isinstance(allowed, tuple) else [allowed]))
         stack = self._stack(c, self._mixers(c, layers), self._channels(c, layers))
         c.ignore(*self.ignore)
         norm = self._norm(c)
-        head = Head(
-            weights="tied" if c.switch(self.tied) else "own",
-            norm=norm if c.switch(self.final_norm) else None,
-            bias="vocab" if c.switch(self.head_bias) else "none",
-        )
         return Model(
             hidden=c.size("hidden_size"),
             vocab=c.size("vocab_size"),
             stack=stack,
-            head=head,
-            embedding=self._embedding(c, norm),
+            head=self.head.read(c, norm),
+            embedding=self.embedding.read(c, norm),
             mtp=self._prediction(c, stack),
         )
 
@@ -121,7 +118,8 @@ class FamilyShape(Spec):
             kind = (word, repr(sorted(changes.items())))
             if kind not in read:
                 mixer = self.mixers.get(word, self.attention).read(c.changed(changes))
-                read[kind] = mixer.replace({"window": width}) if word == SLIDING else mixer
+                mixer = mixer.replace({"window": width}) if word == SLIDING else mixer
+                read[kind] = mixer if self.cross == "none" else _with_idle_cross(c, mixer)
             label = {FULL: "", SLIDING: "sliding"}.get(word, word.removesuffix("_attention").replace("_", "-"))
             found.append((label, read[kind]))
         return found
@@ -147,8 +145,10 @@ class FamilyShape(Spec):
         norm, scales = self._norm(c), self._scales(c)
         names: dict[Block, str] = {}
         kinds = []
-        for (mixer, attention), (channel, ffn) in zip(mixers, channels, strict=True):
-            norms = (*self.norms, *more, *(self.sparse_norms if channel == "moe" else ()))
+        for i, ((mixer, attention), (channel, ffn)) in enumerate(zip(mixers, channels, strict=True)):
+            first = i == 0 and self.first_norms is not None
+            norms = self.first_norms or () if first else self.norms
+            norms = (*norms, *more, *(self.sparse_norms if channel == "moe" else ()))
             block = Block(attention=attention, ffn=ffn, norms=norms, norm=norm, scales=scales)
             if block not in names:
                 name = "-".join(word for word in (mixer, channel if channel != "dense" or not mixer else "") if word)
@@ -165,10 +165,6 @@ class FamilyShape(Spec):
     def _norm(self, c: Config) -> Norm:
         return "layer-no-bias" if self.norm == "layer" and not c.switch(self.norm_bias) else self.norm
 
-    def _embedding(self, c: Config, norm: Norm) -> Embedding:
-        positions = 0 if self.positions is None else c.optional(self.positions, default=1) + self.beyond
-        return Embedding(positions=positions, extra_rows=self.extra_rows, norm=norm if c.switch(self.embedding_norm) else None)
-
     def _prediction(self, c: Config, stack: tuple[Layers, ...]) -> MultiTokenPrediction | None:
         """Multi-token-prediction modules with a block like the last layer's."""
         depth = c.count("num_nextn_predict_layers")
@@ -180,6 +176,15 @@ class FamilyShape(Spec):
         ends = [max(kind.positions, default=-1) for kind in stack]
         last = stack[ends.index(max(ends)) if max(ends) >= 0 else -1]
         return MultiTokenPrediction(depth=depth, block=last.block)
+
+
+def _with_idle_cross(c: Config, mixer: Attention) -> Attention:
+    c.note("cross-attention is stored and idle: no encoder feeds this decoder")
+    if not isinstance(mixer, GroupedQueryAttention):
+        raise SpecError("cross", type(mixer).__name__, "stands beside grouped-query attention alone", "leave cross out", "unsupported")
+    biases = tuple(b for b in mixer.biases if b != "gate")
+    cross = IdleCrossAttention(heads=mixer.heads, head_dim=mixer.head_dim, biases=biases)
+    return ParallelMixers(mixers=(mixer, cross))
 
 
 def check_rows(rows: Mapping[str, Any], name: str) -> None:

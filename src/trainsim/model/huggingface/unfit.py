@@ -20,7 +20,7 @@ UNFIT: dict[str, str] = (
     | dict.fromkeys(("lfm3",), _CONVOLUTION)
     | dict.fromkeys(("recurrent_gemma",), _RECURRENT)
     | dict.fromkeys(("longcat_flash",), _EMPTY)
-    | dict.fromkeys(("bert", "roberta", "t5", "t5gemma", "bart", "whisper", "siglip", "clip"), _ENCODER)
+    | dict.fromkeys(("t5", "t5gemma", "siglip", "clip"), _ENCODER)
     | dict.fromkeys(("gemma3n", "gemma3n_text"), "its layers share keys and values and mix several residual streams")
 )
 """``model_type`` → what does not fit."""

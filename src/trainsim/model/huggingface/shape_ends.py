@@ -1,0 +1,89 @@
+"""How a family's files describe what stands before the layers and after them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ...core.spec import Spec
+from ..layers import Norm
+from ..transformer import Embedding, Head
+from .config import Config
+from .shape_attention import Switch
+
+
+class EmbeddingShape(Spec):
+    """The embedding.
+
+    Args:
+        width: key of its width, where that may differ from the hidden size; "" for the hidden size.
+        project_bias: a bias of the projection to the hidden size.
+        extra_rows: rows beyond the vocabulary.
+        positions: key of the number of learned positions, to which ``beyond`` are added, where ``positions_if`` holds; "" for none.
+        position_width: the table is as wide as the embedding, or as a head (RoFormer).
+        segments: key of the number of kinds of segment; "" for none.
+        more_segments: key of rows of a further such table, where ``more_segments_if`` holds.
+        norm: the switch of a norm on the embeddings.
+    """
+
+    width: str = ""
+    project_bias: Literal["none", "hidden"] = "none"
+    extra_rows: int = 0
+    positions: str = ""
+    positions_if: Switch = True
+    beyond: int = 0
+    position_width: Literal["own", "head"] = "own"
+    segments: str = ""
+    more_segments: str = ""
+    more_segments_if: Switch = False
+    norm: Switch = False
+
+    def read(self, c: Config, norm: Norm) -> Embedding:
+        """The embedding of a config; ``norm`` is the kind of the model's norms."""
+        width = c.size_or_none(self.width) if self.width else None
+        positions = c.optional(self.positions, default=1) + self.beyond if self.positions and c.switch(self.positions_if) else 0
+        segments = c.count(self.segments) if self.segments else 0
+        if self.more_segments:
+            c.ignore(self.more_segments)
+            segments += c.count(self.more_segments) if c.switch(self.more_segments_if) else 0
+        return Embedding(
+            width=width,
+            project_bias=self.project_bias,
+            extra_rows=self.extra_rows,
+            positions=positions,
+            position_width=c.size("hidden_size") // c.size("num_attention_heads") if self.position_width == "head" else width,
+            segments=segments,
+            norm=norm if c.switch(self.norm) else None,
+        )
+
+
+class HeadShape(Spec):
+    """The head.
+
+    Args:
+        tied: the switch of a head that is the embedding.
+        norm: the switch of the final norm.
+        bias: the switch of a bias per word; ``bias_if_own`` where the head has a matrix of its own, if that differs.
+        width: key of the width of its input, where that may differ from the hidden size; "" for the hidden size.
+        transform: whether a dense layer and a norm stand before the logits; ``transform_bias`` is the switch of its bias.
+    """
+
+    tied: Switch = "tie_word_embeddings"
+    norm: Switch = True
+    bias: Switch = False
+    bias_if_own: Literal["none", "vocab", "twice"] | None = None
+    width: str = ""
+    transform: Switch = False
+    transform_bias: Switch = True
+
+    def read(self, c: Config, norm: Norm) -> Head:
+        """The head of a config; ``norm`` is the kind of the model's norms."""
+        tied = c.switch(self.tied)
+        bias: Literal["none", "vocab", "twice"] = "vocab" if c.switch(self.bias) else "none"
+        return Head(
+            weights="tied" if tied else "own",
+            norm=norm if c.switch(self.norm) else None,
+            bias=bias if tied or self.bias_if_own is None else self.bias_if_own,
+            width=c.size_or_none(self.width) if self.width else None,
+            transform=norm if c.switch(self.transform) else None,
+            transform_bias="width" if c.switch(self.transform_bias) else "none",
+        )
