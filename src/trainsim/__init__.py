@@ -1,114 +1,114 @@
 """What did (or will) training this model really cost, and how sure can we be?
 
-The public names, in the order of the journey. The engine of doubt and the edges (catalogue, audit, reports) are imported on
-first use, so that counting and estimating start at once.
+The public names, in the order of the journey. Each is imported when it is first used, so that a question costs no more than its answer.
 """
 
 from functools import partial as _partial
 from importlib import import_module as _import_module
 from pkgutil import iter_modules as _iter_modules
-from types import ModuleType as _Module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
+from .core.lazy import make_lazy as _make_lazy
+from .core.registry import extends as _extends
+from .core.registry import resolves as _resolves
 from .core.version import __version__ as __version__
 
-# the ground floor: what a spec of one's own is made of
-from .core.errors import TrainsimError as TrainsimError
-from .core.errors import TrainsimWarning as TrainsimWarning
-from .core.ledger import Ledger as Ledger
-from .core.registry import resolves as _resolves
-from .core.spec import Batch as Batch
-from .core.spec import Spec as Spec
-from .core.units import Num as Num
-from .core.units import Unit as Unit
-
-# WHAT is trained
-from .model.attention.base import Attention as Attention
-from .model.attention.grouped_query import GroupedQueryAttention as GroupedQueryAttention
-from .model.attention.latent import Indexer as Indexer
-from .model.attention.latent import LatentAttention as LatentAttention
-from .model.attention.linear import LightningAttention as LightningAttention
-from .model.attention.routed import RoutedAttention as RoutedAttention
-from .model.conventions import CONVENTIONS as CONVENTIONS
-from .model.counting import count_active_params as count_active_params
-from .model.counting import count_params as count_params
-from .model.counting import explain_release as explain_release
-from .model.counting import flops_per_token as flops_per_token
-from .model.documents import Documents as Documents
-from .model.feedforward import FeedForward as FeedForward
-from .model.feedforward import GatedMLP as GatedMLP
-from .model.feedforward import MixtureOfExperts as MixtureOfExperts
-from .model.feedforward import NoFeedForward as NoFeedForward
-from .model.feedforward import PlainMLP as PlainMLP
-from .model.huggingface.reader import from_hf as from_hf
-from .model.mixers.delta import GatedDeltaNet as GatedDeltaNet
-from .model.mixers.delta import KimiDeltaAttention as KimiDeltaAttention
-from .model.mixers.parallel import NoMixer as NoMixer
-from .model.mixers.parallel import ParallelMixers as ParallelMixers
-from .model.mixers.short_convolution import ShortConvolution as ShortConvolution
-from .model.mixers.state_space import Mamba as Mamba
-from .model.mixers.state_space import Mamba2 as Mamba2
-from .model.ops import Attend as Attend
-from .model.ops import Convolve as Convolve
-from .model.ops import Lookup as Lookup
-from .model.ops import MatMul as MatMul
-from .model.ops import Scan as Scan
-from .model.ops import Stream as Stream
-from .model.layers import Block as Block
-from .model.towers import Tower as Tower
-from .model.transformer import Embedding as Embedding
-from .model.transformer import Head as Head
-from .model.layers import Layers as Layers
-from .model.transformer import Model as Model
-from .model.transformer import MultiTokenPrediction as MultiTokenPrediction
-
-# WHERE it runs
-from .cluster.hardware import Chip as Chip
-from .cluster.hardware import Cluster as Cluster
-from .cluster.hardware import Link as Link
-from .cluster.hardware import Peak as Peak
-
-# HOW it runs
-from .training.efficiency import HFU as HFU
-from .training.efficiency import MFU as MFU
-from .training.efficiency import BusyHours as BusyHours
-from .training.efficiency import StepTime as StepTime
-from .training.efficiency import Throughput as Throughput
-from .parallelism.schedules.schedule import Schedule as Schedule
-from .parallelism.optimizer import AdamW as AdamW
-from .parallelism.optimizer import AdamW8bit as AdamW8bit
-from .parallelism.optimizer import Muon as Muon
-from .training.fine_tuning import Frozen as Frozen
-from .training.fine_tuning import LoRA as LoRA
-from .training.phases import Phase as Phase
-from .parallelism.plan import Plan as Plan
-from .parallelism.precision import Precision as Precision
-from .training.reliability import Failures as Failures
-from .training.reliability import Goodput as Goodput
-
-# HOW MUCH
-from .cost.energy import Embodied as Embodied
-from .cost.energy import Grid as Grid
-from .cost.pricing import Ownership as Ownership
-from .cost.pricing import Quote as Quote
-from .cost.pricing import Rental as Rental
-from .cost.pricing import Site as Site
-
-# the journey
-from .run.memory import fits as fits
-from .run.memory import memory as memory
-from .run.run import Run as Run
-from .run.run import load as load
-from .run.estimate import Estimate as Estimate
-from .run.estimate import estimate as estimate
-from .run.explain import explain as explain
-
-# IS IT PLAUSIBLE
-from .claims.claim import Claim as Claim
-from .claims.scope import Scope as Scope
-
 if _TYPE_CHECKING:
+    # the ground floor: what a spec of one's own is made of
+    from .core.errors import TrainsimError as TrainsimError
+    from .core.errors import TrainsimWarning as TrainsimWarning
+    from .core.ledger import Ledger as Ledger
+    from .core.spec import Batch as Batch
+    from .core.spec import Spec as Spec
+    from .core.units import Num as Num
+    from .core.units import Unit as Unit
+
+    # WHAT is trained
+    from .model.attention.base import Attention as Attention
+    from .model.attention.grouped_query import GroupedQueryAttention as GroupedQueryAttention
+    from .model.attention.latent import Indexer as Indexer
+    from .model.attention.latent import LatentAttention as LatentAttention
+    from .model.attention.linear import LightningAttention as LightningAttention
+    from .model.attention.routed import RoutedAttention as RoutedAttention
+    from .model.conventions import CONVENTIONS as CONVENTIONS
+    from .model.counting import count_active_params as count_active_params
+    from .model.counting import count_params as count_params
+    from .model.counting import explain_release as explain_release
+    from .model.counting import flops_per_token as flops_per_token
+    from .model.documents import Documents as Documents
+    from .model.feedforward import FeedForward as FeedForward
+    from .model.feedforward import GatedMLP as GatedMLP
+    from .model.feedforward import MixtureOfExperts as MixtureOfExperts
+    from .model.feedforward import NoFeedForward as NoFeedForward
+    from .model.feedforward import PlainMLP as PlainMLP
+    from .model.huggingface.reader import from_hf as from_hf
+    from .model.mixers.delta import GatedDeltaNet as GatedDeltaNet
+    from .model.mixers.delta import KimiDeltaAttention as KimiDeltaAttention
+    from .model.mixers.parallel import NoMixer as NoMixer
+    from .model.mixers.parallel import ParallelMixers as ParallelMixers
+    from .model.mixers.short_convolution import ShortConvolution as ShortConvolution
+    from .model.mixers.state_space import Mamba as Mamba
+    from .model.mixers.state_space import Mamba2 as Mamba2
+    from .model.ops import Attend as Attend
+    from .model.ops import Convolve as Convolve
+    from .model.ops import Lookup as Lookup
+    from .model.ops import MatMul as MatMul
+    from .model.ops import Scan as Scan
+    from .model.ops import Stream as Stream
+    from .model.layers import Block as Block
+    from .model.towers import Tower as Tower
+    from .model.transformer import Embedding as Embedding
+    from .model.transformer import Head as Head
+    from .model.layers import Layers as Layers
+    from .model.transformer import Model as Model
+    from .model.transformer import MultiTokenPrediction as MultiTokenPrediction
+
+    # WHERE it runs
+    from .cluster.hardware import Chip as Chip
+    from .cluster.hardware import Cluster as Cluster
+    from .cluster.hardware import Link as Link
+    from .cluster.hardware import Peak as Peak
+
+    # HOW it runs
+    from .training.efficiency import HFU as HFU
+    from .training.efficiency import MFU as MFU
+    from .training.efficiency import BusyHours as BusyHours
+    from .training.efficiency import StepTime as StepTime
+    from .training.efficiency import Throughput as Throughput
+    from .parallelism.schedules.schedule import Schedule as Schedule
+    from .parallelism.optimizer import AdamW as AdamW
+    from .parallelism.optimizer import AdamW8bit as AdamW8bit
+    from .parallelism.optimizer import Muon as Muon
+    from .training.fine_tuning import Frozen as Frozen
+    from .training.fine_tuning import LoRA as LoRA
+    from .training.phases import Phase as Phase
+    from .parallelism.plan import Plan as Plan
+    from .parallelism.precision import Precision as Precision
+    from .training.reliability import Failures as Failures
+    from .training.reliability import Goodput as Goodput
+
+    # HOW MUCH
+    from .cost.energy import Embodied as Embodied
+    from .cost.energy import Grid as Grid
+    from .cost.pricing import Ownership as Ownership
+    from .cost.pricing import Quote as Quote
+    from .cost.pricing import Rental as Rental
+    from .cost.pricing import Site as Site
+
+    # the journey
+    from .run.memory import fits as fits
+    from .run.memory import memory as memory
+    from .run.run import Run as Run
+    from .run.run import load as load
+    from .run.estimate import Estimate as Estimate
+    from .run.estimate import estimate as estimate
+    from .run.explain import explain as explain
+
+    # IS IT PLAUSIBLE
+    from .claims.claim import Claim as Claim
+    from .claims.scope import Scope as Scope
+
     # HOW SURE
     from .uncertainty.beliefs.beliefs import Beliefs as Beliefs
     from .uncertainty.distributions.parametric import beta as beta
@@ -179,68 +179,89 @@ if _TYPE_CHECKING:
     from .report.picture import draw as draw
     from .report.pipeline import draw_timelines as draw_timelines
 
-_LAZY = {
-    "Beliefs": ".uncertainty.beliefs.beliefs:Beliefs",
-    "beta": ".uncertainty.distributions.parametric:beta",
-    "ci90": ".uncertainty.distributions.interval:ci90",
-    "empirical": ".uncertainty.distributions.composed:empirical",
-    "joint": ".uncertainty.distributions.composed:joint",
-    "linear_correlation": ".uncertainty.beliefs.correlation:linear_correlation",
-    "lognormal": ".uncertainty.distributions.parametric:lognormal",
-    "mixture": ".uncertainty.distributions.composed:mixture",
-    "normal": ".uncertainty.distributions.parametric:normal",
-    "pert": ".uncertainty.distributions.parametric:pert",
-    "progress_bar": ".uncertainty.sampling.progress:progress_bar",
-    "rank_correlation": ".uncertainty.beliefs.correlation:rank_correlation",
-    "triangular": ".uncertainty.distributions.parametric:triangular",
-    "uniform": ".uncertainty.distributions.parametric:uniform",
-    "simulate": ".inference:simulate",
-    "measured": ".uncertainty.analysis.condition:measured",
-    "condition": ".inference:condition",
-    "sensitivity": ".inference:sensitivity",
-    "tornado": ".inference:tornado",
-    "disclosure": ".inference:disclosure",
-    "region": ".inference:region",
-    "what_must_be_true": ".inference:what_must_be_true",
-    "compare": ".inference:compare",
-    "compare_beliefs": ".inference:compare_beliefs",
-    "Modelled": ".training.modelled:Modelled",
-    "Stack": ".cluster.stack:Stack",
-    "Times": ".parallelism.schedules.events:Times",
-    "pipeline_timeline": ".parallelism.schedules.waiting:pipeline_timeline",
-    "step_time": ".run.step_time:step_time",
-    "calibrate": ".calibration.update:calibrate",
-    "read_trace": ".calibration.readers.traces:read_trace",
-    "diagnose": ".calibration.diagnose:diagnose",
-    "backtest": ".validation.run_hindcast:backtest",
-    "PlanSearch": ".planning.search:PlanSearch",
-    "Solution": ".planning.solution:Solution",
-    "search_plans": ".planning.search:search_plans",
-    "solve_for": ".planning.solve:solve_for",
-    "Rollouts": ".training.rollouts:Rollouts",
-    "Reinforcement": ".training.reinforcement:Reinforcement",
-    "Responses": ".training.reinforcement:Responses",
-    "Engine": ".training.decoding:Engine",
-    "estimate_reinforcement": ".training.reinforcement:estimate_reinforcement",
-    "Development": ".run.development:Development",
-    "Line": ".run.development:Line",
-    "Data": ".run.development:Data",
-    "People": ".run.development:People",
-    "estimate_development": ".run.development:estimate_development",
-    "Fleet": ".run.fleet:Fleet",
-    "Holding": ".run.fleet:Holding",
-    "estimate_fleet": ".run.fleet:estimate_fleet",
-    "YoungDaly": ".training.reliability:YoungDaly",
-    "catalog": ".catalog",
-    "testing": ".testing",
-    "audit": ".auditing.audit:audit",
-    "hindcasts": ".validation.run_hindcast:hindcasts",
-    "Verdict": ".auditing.verdict:Verdict",
-    "compare_claims": ".auditing.audit:compare_claims",
-    "read_scope": ".auditing.scope_words:read_scope",
-    "draw": ".report.picture:draw",
-    "draw_timelines": ".report.pipeline:draw_timelines",
+_WHERE = {
+    "core.errors": ("TrainsimError", "TrainsimWarning"),
+    "core.ledger": ("Ledger",),
+    "core.spec": ("Batch", "Spec"),
+    "core.units": ("Num", "Unit"),
+    "model.attention.base": ("Attention",),
+    "model.attention.grouped_query": ("GroupedQueryAttention",),
+    "model.attention.latent": ("Indexer", "LatentAttention"),
+    "model.attention.linear": ("LightningAttention",),
+    "model.attention.routed": ("RoutedAttention",),
+    "model.conventions": ("CONVENTIONS",),
+    "model.counting": ("count_active_params", "count_params", "explain_release", "flops_per_token"),
+    "model.documents": ("Documents",),
+    "model.feedforward": ("FeedForward", "GatedMLP", "MixtureOfExperts", "NoFeedForward", "PlainMLP"),
+    "model.huggingface.reader": ("from_hf",),
+    "model.mixers.delta": ("GatedDeltaNet", "KimiDeltaAttention"),
+    "model.mixers.parallel": ("NoMixer", "ParallelMixers"),
+    "model.mixers.short_convolution": ("ShortConvolution",),
+    "model.mixers.state_space": ("Mamba", "Mamba2"),
+    "model.ops": ("Attend", "Convolve", "Lookup", "MatMul", "Scan", "Stream"),
+    "model.layers": ("Block", "Layers"),
+    "model.towers": ("Tower",),
+    "model.transformer": ("Embedding", "Head", "Model", "MultiTokenPrediction"),
+    "cluster.hardware": ("Chip", "Cluster", "Link", "Peak"),
+    "training.efficiency": ("HFU", "MFU", "BusyHours", "StepTime", "Throughput"),
+    "parallelism.schedules.schedule": ("Schedule",),
+    "parallelism.optimizer": ("AdamW", "AdamW8bit", "Muon"),
+    "training.fine_tuning": ("Frozen", "LoRA"),
+    "training.phases": ("Phase",),
+    "parallelism.plan": ("Plan",),
+    "parallelism.precision": ("Precision",),
+    "training.reliability": ("Failures", "Goodput", "YoungDaly"),
+    "cost.energy": ("Embodied", "Grid"),
+    "cost.pricing": ("Ownership", "Quote", "Rental", "Site"),
+    "run.memory": ("fits", "memory"),
+    "run.run": ("Run", "load"),
+    "run.estimate": ("Estimate", "estimate"),
+    "run.explain": ("explain",),
+    "claims.claim": ("Claim",),
+    "claims.scope": ("Scope",),
+    "uncertainty.beliefs.beliefs": ("Beliefs",),
+    "uncertainty.distributions.parametric": ("beta", "lognormal", "normal", "pert", "triangular", "uniform"),
+    "uncertainty.distributions.interval": ("ci90",),
+    "uncertainty.distributions.composed": ("empirical", "joint", "mixture"),
+    "uncertainty.beliefs.correlation": ("linear_correlation", "rank_correlation"),
+    "uncertainty.sampling.progress": ("progress_bar",),
+    "inference": (
+        "simulate",
+        "condition",
+        "sensitivity",
+        "tornado",
+        "disclosure",
+        "region",
+        "what_must_be_true",
+        "compare",
+        "compare_beliefs",
+    ),
+    "uncertainty.analysis.condition": ("measured",),
+    "training.modelled": ("Modelled",),
+    "cluster.stack": ("Stack",),
+    "parallelism.schedules.events": ("Times",),
+    "parallelism.schedules.waiting": ("pipeline_timeline",),
+    "run.step_time": ("step_time",),
+    "calibration.readers.traces": ("read_trace",),
+    "calibration.update": ("calibrate",),
+    "calibration.diagnose": ("diagnose",),
+    "validation.run_hindcast": ("backtest", "hindcasts"),
+    "planning.search": ("PlanSearch", "search_plans"),
+    "planning.solution": ("Solution",),
+    "planning.solve": ("solve_for",),
+    "training.rollouts": ("Rollouts",),
+    "training.reinforcement": ("Reinforcement", "Responses", "estimate_reinforcement"),
+    "training.decoding": ("Engine",),
+    "run.development": ("Development", "Line", "Data", "People", "estimate_development"),
+    "run.fleet": ("Fleet", "Holding", "estimate_fleet"),
+    "auditing.verdict": ("Verdict",),
+    "auditing.audit": ("audit", "compare_claims"),
+    "auditing.scope_words": ("read_scope",),
+    "report.picture": ("draw",),
+    "report.pipeline": ("draw_timelines",),
 }
+"""File → the public names that it defines."""
+_make_lazy(__name__, _WHERE, packages=("catalog", "testing"))
 
 
 class _Bound:
@@ -249,7 +270,7 @@ class _Bound:
     def __init__(self, framework: str, name: str) -> None:
         self.framework, self.name = framework, name
 
-    def __get__(self, plan: Plan | None, _owner: type[Plan]) -> _Any:
+    def __get__(self, plan: "Plan | None", _owner: "type[Plan]") -> _Any:
         function = getattr(_import_module(f".frameworks.{self.framework}", __name__), self.name)
         return function if plan is None or self.name.startswith("from_") else _partial(function, plan)
 
@@ -257,23 +278,8 @@ class _Bound:
 for _module in _iter_modules([f"{__path__[0]}/frameworks"]):
     if not _module.ispkg:
         for _verb in ("from", "to"):
-            setattr(Plan, f"{_verb}_{_module.name}", _Bound(_module.name, f"{_verb}_{_module.name}"))
+            _extends("Plan", f"{_verb}_{_module.name}", _Bound(_module.name, f"{_verb}_{_module.name}"))
 
 
 # specs that a field may name by their id in the catalogue
 _resolves("Stack", lambda name: _import_module(".catalog", __name__).stack(name))
-
-
-def __getattr__(name: str) -> _Any:
-    """The engine of doubt and the edges, on first use (PEP 562)."""
-    if name not in _LAZY:
-        raise AttributeError(f"module 'trainsim' has no attribute {name!r}")
-    module, _, attribute = _LAZY[name].partition(":")
-    found = _import_module(module, __name__)
-    globals()[name] = getattr(found, attribute) if attribute else found
-    return globals()[name]
-
-
-def __dir__() -> list[str]:
-    """Public names only: rooms that happen to be imported are none."""
-    return sorted({n for n, thing in globals().items() if not n.startswith("_") and not isinstance(thing, _Module)} | set(_LAZY))

@@ -1,29 +1,52 @@
 """Chips, clusters, models, runs, prices, priors, claims: rows with date and source, and what follows from them."""
 
-from .claims import claim as claim
-from .claims import claims as claims
-from .developments import Programme as Programme
-from .developments import programme as programme
-from .evidence import Evidence as Evidence
-from .evidence import mfu_evidence as mfu_evidence
-from .fleets import fleet as fleet
-from .fleets import fleet_beliefs as fleet_beliefs
-from .hardware import chip as chip
-from .hardware import cluster as cluster
-from .models import model as model
-from .posterior import stack as stack
-from .posterior import stack_beliefs as stack_beliefs
-from .posterior import stack_for as stack_for
-from .published import row_of as row_of
-from .rents import rent_evidence as rent_evidence
-from .rows import Row as Row
-from .rows import find as find
-from .rows import rows as rows
-from .runs import Filled as Filled
-from .runs import beliefs as beliefs
-from .runs import complete as complete
-from .runs import filled_in as filled_in
-from .runs import owner_beliefs as owner_beliefs
-from .runs import published as published
-from .runs import run as run
-from .stack_files import stack_text as stack_text
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+from ..core.lazy import make_lazy as _make_lazy
+
+if _TYPE_CHECKING:
+    from .claims import claim as claim
+    from .claims import claims as claims
+    from .developments import Programme as Programme
+    from .developments import programme as programme
+    from .evidence import Evidence as Evidence
+    from .evidence import mfu_evidence as mfu_evidence
+    from .fleets import fleet as fleet
+    from .fleets import fleet_beliefs as fleet_beliefs
+    from .hardware import chip as chip
+    from .hardware import cluster as cluster
+    from .models import model as model
+    from .posterior import stack as stack
+    from .posterior import stack_beliefs as stack_beliefs
+    from .posterior import stack_for as stack_for
+    from .published import row_of as row_of
+    from .rents import rent_evidence as rent_evidence
+    from .rows import Row as Row
+    from .rows import find as find
+    from .rows import rows as rows
+    from .runs import Filled as Filled
+    from .runs import beliefs as beliefs
+    from .runs import complete as complete
+    from .runs import filled_in as filled_in
+    from .runs import owner_beliefs as owner_beliefs
+    from .runs import published as published
+    from .runs import run as run
+    from .stack_files import stack_text as stack_text
+
+_make_lazy(
+    __name__,
+    {
+        "claims": ("claim", "claims"),
+        "developments": ("Programme", "programme"),
+        "evidence": ("Evidence", "mfu_evidence"),
+        "fleets": ("fleet", "fleet_beliefs"),
+        "hardware": ("chip", "cluster"),
+        "models": ("model",),
+        "posterior": ("stack", "stack_beliefs", "stack_for"),
+        "published": ("row_of",),
+        "rents": ("rent_evidence",),
+        "rows": ("Row", "find", "rows"),
+        "runs": ("Filled", "beliefs", "complete", "filled_in", "owner_beliefs", "published", "run"),
+        "stack_files": ("stack_text",),
+    },
+)

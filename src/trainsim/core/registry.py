@@ -15,10 +15,11 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import SpecError, did_you_mean
 
+C = TypeVar("C")
 _LIBRARY = __name__.partition(".")[0]
 _trusted: ContextVar[tuple[str, ...]] = ContextVar("trusted", default=())
 
@@ -137,3 +138,24 @@ def resolve(kind: str, name: str, path: str) -> Any:
     if kind not in _resolvers:
         raise SpecError(path, name, f"is a name, and no catalogue of {kind} is known", f"give a {kind}", "wrong-type")
     return _resolvers[kind](name)
+
+
+_extensions: dict[str, dict[str, Any]] = {}
+
+
+def extends(kind: str, name: str, attribute: object) -> None:
+    """Say which attribute a class gets when it is defined: packages above it bind what they know of it.
+
+    Args:
+        kind: the class's name.
+        name: of the attribute.
+        attribute: a descriptor or a function.
+    """
+    _extensions.setdefault(kind, {})[name] = attribute
+
+
+def extended(cls: type[C]) -> type[C]:
+    """Class decorator: set the attributes that packages above bind."""
+    for name, attribute in _extensions.get(cls.__name__, {}).items():
+        setattr(cls, name, attribute)
+    return cls

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from ..cluster.hardware import Cluster
 from ..cluster.stack import Dispatcher
 from ..core.errors import SpecError
+from ..core.registry import extended
 from ..core.spec import AsTuple, Count, Spec
 from ..model.feedforward import MixtureOfExperts
 from ..model.layers import Block
@@ -27,6 +28,7 @@ Exchange = Literal["tp", "ep", "cp", "dp"]
 """What accelerators exchange: sums of tensor parallelism, tokens of experts, keys and values, gradients and weights."""
 
 
+@extended
 class Plan(Spec):
     """The layout: degrees of parallelism, micro-batch, sharding, recompute, schedule, precision, optimizer.
 
