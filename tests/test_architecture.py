@@ -25,7 +25,7 @@ from trainsim.catalog import rows as catalogue_rows
 from trainsim.core.spec import Spec, _units
 
 ROOT = Path(__file__).parents[1]
-SRC = ROOT / "src" / "trainsim"
+SRC = Path(trainsim.__file__).parent
 ORDER = (
     "core", "claims", "model", "cluster", "cost", "uncertainty", "parallelism", "gpu_memory", "step", "training", "run", "inference",
     "frameworks", "catalog", "planning", "calibration", "auditing", "validation",

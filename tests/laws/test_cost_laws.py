@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import trapezoid
 
 import trainsim as ts
 from trainsim.cluster.hardware import Chip, Cluster, Peak
@@ -209,7 +210,7 @@ def test_value_declines_by_what_runs_are_charged(r: float, age: float, years: fl
     ages = np.linspace(age, age + years, 2001)
     charges = np.array([float(ValueDecline(ooms_per_year=r, age_years=float(a)).yearly()) for a in ages[::100]])
     fallen = 10 ** (-r * age) - 10 ** (-r * (age + years))
-    assert float(np.trapezoid(charges, ages[::100])) == pytest.approx(fallen, rel=2e-2, abs=1e-9)
+    assert float(trapezoid(charges, ages[::100])) == pytest.approx(fallen, rel=2e-2, abs=1e-9)
 
 
 @settings(deadline=None)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import trapezoid
 
 from trainsim.cluster.hardware import Chip, Cluster, Peak
 from trainsim.core.errors import EstimateError, SpecError
@@ -139,7 +140,7 @@ def test_the_quadrature_is_fine_enough() -> None:
     )
     length = float(answers.mean(0.5))
     queue = (1024 / 8 - b) * length / b * float(decode_step(DENSE, CHIP, ENGINE, b, 100 + length / 2))
-    assert float(decode_seconds(DENSE, CLUSTER, one, 0.5, 16)) == pytest.approx(queue + float(np.trapezoid(integrand, t)), rel=2e-3)
+    assert float(decode_seconds(DENSE, CLUSTER, one, 0.5, 16)) == pytest.approx(queue + float(trapezoid(integrand, t)), rel=2e-3)
 
 
 def test_mean_length_is_that_of_stopped_responses() -> None:

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+import trainsim
 from trainsim.catalog.runs import run
 from trainsim.core.errors import SpecError
 from trainsim.parallelism.schedules.known import schedules
 
-SRC = Path(__file__).parents[3] / "src" / "trainsim"
+SRC = Path(trainsim.__file__).parent
 
 CHIMERA = '''
 """Two pipelines on the same ranks, one from each end as in Chimera (arXiv:2107.06925), each with GPipe's order."""
