@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..claims.reading import ScopeReading
 from ..claims.scope import Basis, Kind, Scope, holds, in_words
 from ..core.units import human
 from .disclosure import Disclosure, nearest, repeated, word_for
-from .measure import Clock, Contents, Measure, Predicted
+from .measure import OWNED, Clock, Contents, Measure, Predicted
 from .words import CLOSE, Check, Stated, Telling, Word, against_prediction, distance, says_little, worse
 
 CERTAIN = (0.5, 99.5)
@@ -155,7 +155,9 @@ def _of_prediction(measure: Measure, stated: Stated, contents: Contents | None, 
     pointer = [Check("elsewhere", "CANNOT BE JUDGED", f"{human(d.value, 4)} is {d.label}") for d in near]
     found = measure.predicted(contents, basis, clock.blind)
     if found is None:
-        return Number("CANNOT BE JUDGED", (Check("judgement", "CANNOT BE JUDGED", measure.untold), *pointer), points_to=near)
+        owned = contents is not None and contents <= OWNED and measure.kind == "run"
+        why = "machines and a company are a stock, no scope of a run" if owned else measure.untold
+        return Number("CANNOT BE JUDGED", (Check("judgement", "CANNOT BE JUDGED", why), *pointer), points_to=near)
     word = against_prediction(stated, found.prediction)
     at = 100.0 * float(found.prediction.cdf(stated.value))
     if found.missing:
@@ -212,12 +214,19 @@ def judge_words(
         return "NOT UNDERSTOOD", ()
     admitted = [c for c in reading.readings if measure.admits(c)] or reading.readings
     at = tuple(_at_reading(measure, stated, scope, c, reading.basis or scope.basis, clock) for c in admitted)
+    at = tuple(_as_the_number(r, number) if r.contents == frozenset(scope.contents) else r for r in at)
     chosen = next((r for r in at if meant and r.contents == meant), max(at, key=lambda r: len(r.contents)))
     if _kinds_differ(reading.kind, measure.kind):
         return "MISLEADING", at
     if number.word == "IMPOSSIBLE":
         return "CANNOT BE JUDGED", at  # an impossible figure is true at no scope
     return chosen.words, at
+
+
+def _as_the_number(reading: Reading, number: Number) -> Reading:
+    """Words that name what the number is agree as the number does, whatever became public since."""
+    words: Telling = {"REFUTED": "MISLEADING", "CANNOT BE JUDGED": reading.words}.get(number.word, "FAIR")
+    return replace(reading, words=words)
 
 
 def _kinds_differ(said: Kind | None, is_: Kind) -> bool:

@@ -79,18 +79,19 @@ class RatioMeasure(Measure):
         ours, others, turned = found
         unit = self._unit
         asked = (contents or RUN) - (NO_HOURS if unit == "GPU-h" else frozenset())
-        held = asked & frozenset(ours.parts(unit)) & frozenset(others.parts(unit))
-        if not held:
+        each = [asked & frozenset(side.parts(unit)) for side in (ours, others)]
+        held = each[0] | each[1]
+        if not each[0] or not each[1]:
             return None
         sim = ratios(ours, others, unit, [held])
         levels = tuple(float(q) for q in sim.quantile(label_of(held), LEVELS))
         if turned:
             levels = tuple(1.0 / q for q in reversed(levels))
         prediction = Prediction(levels, partial(_cdf, sim, label_of(held), turned=turned))  # type: ignore[arg-type]
-        missing = tuple(sorted(asked - ours.parts(unit).keys() - RUN))
+        missing = tuple(sorted(asked - (each[0] & each[1]) - RUN))
         newest = max((d for d in (ours.newest(held), others.newest(held)) if d is not None), default=None)
         judged = any(side.depends_on_judgement(held, side.parts(unit)) for side in (ours, others))
-        return Predicted(prediction, f"both sides at {in_words(held)} on common draws", missing, judged, newest)
+        return Predicted(prediction, f"both sides at {in_words(asked)} on common draws", missing, judged, newest)
 
     @property
     def _unit(self) -> Amount:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from ..catalog.rows import Row, rows
-from ..claims.claim import Claim
-from ..claims.scope import expand
+from ..claims.claim import Bound, Claim
+from ..claims.scope import FINAL_RUN, expand
 from .disclosure import Disclosure, point
 from .run_view import PUBLIC, grade_of
 
@@ -16,18 +17,25 @@ FIELDS = {"cost": "usd_reported", "gpu_hours": "gpu_hours", "busy_gpu_hours": "g
 
 
 def disclosed_of(subject: str, quantity: str, day: dt.date, versus: str = "") -> tuple[Disclosure, ...]:
-    """Disclosures that name a subject, and what it is compared with, public by a day.
+    """Disclosures that name a subject, and what it is compared with, public by a day; ratios of a run's row among them.
 
     >>> [d.bound for d in disclosed_of("gpt-4", "cost", dt.date(2024, 1, 1))]
     ['at least']
     """
-    return tuple(
-        _of_row(row)
-        for row in rows("disclosures").values()
-        if (row["subject"], row["quantity"], row.get("versus", "")) == (subject, quantity, versus)
-        and row.date <= day
-        and row.grade in PUBLIC
-    )
+    named = [row for row in rows("disclosures").values() if row.date <= day and row.grade in PUBLIC]
+    found = [_of_row(r) for r in named if (r["subject"], r["quantity"], r.get("versus", "")) == (subject, quantity, versus)]
+    run = rows("runs").get(subject)
+    if run is not None and run.date <= day and versus:
+        found += [_of_share(run, share) for share in run.get("shares", ()) if (share["quantity"], share["versus"]) == (quantity, versus)]
+    return tuple(found)
+
+
+def _of_share(row: Row, share: Mapping[str, Any]) -> Disclosure:
+    """A share of another run's quantity, as the times that the other's is this one's."""
+    bound: Bound = "at least" if "at_most" in share else ""
+    part = float(share.get("at_most") or share["value"])
+    label = f"{'under' if bound else 'about'} {part:.3g} of it, says its maker"
+    return Disclosure(1.0 / part, 1.0 / part, label, row.cited, bound, row.date, frozenset(FINAL_RUN))
 
 
 def estimates_of(subject: str, quantity: str, day: dt.date) -> Iterator[Row]:
@@ -97,6 +105,15 @@ def title(name: str) -> str:
     return short if short and len(kin) == 1 else full
 
 
+def of_run_row(name: str, quantity: str, day: dt.date) -> tuple[Disclosure, ...]:
+    """What a run's row discloses of a quantity by itself, without a model or machines to build the run from."""
+    row = rows("runs").get(name)
+    ceiling = None if row is None or quantity != "cost" else row.get("usd_at_most")
+    if row is not None and ceiling is not None and row.date <= day and row.grade in PUBLIC:
+        return (Disclosure(float(ceiling), float(ceiling), title(name), row.cited, "at most", row.date),)
+    return _own(name, quantity, day) if row is not None else ()
+
+
 def _own(name: str, quantity: str, day: dt.date) -> tuple[Disclosure, ...]:
     """A run row's own figure."""
     field = FIELDS.get(quantity, "")
@@ -107,4 +124,5 @@ def _own(name: str, quantity: str, day: dt.date) -> tuple[Disclosure, ...]:
         value = sum(phases) if phases and all(v is not None for v in phases) else None
     if value is None or row.date > day or grade_of(row, field) not in PUBLIC:
         return ()
-    return (point(float(value), f"{title(name)} alone", row.cited, day=row.date),)
+    count = "machines" if quantity == "gpus" else ""
+    return (point(float(value), f"{title(name)} alone", row.cited, day=row.date, count=count),)

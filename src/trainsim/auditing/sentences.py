@@ -91,6 +91,11 @@ def title_of(verdict: Verdict) -> str:
     return name or str(getattr(verdict.subject, "name", "")) or "its subject"
 
 
+def title_if_known(name: str) -> str:
+    """A run's or model's title, or its name where the catalogue has neither."""
+    return title(name) if name in rows("runs") or name in rows("models") else name or "the other"
+
+
 def maker_of(view: RunView | None) -> str:
     """Who ran a run."""
     return str(view.row.get("org", "its maker")) if view is not None and view.row is not None else "its maker"
@@ -133,6 +138,9 @@ def noun_of(verdict: Verdict) -> str:
         else f"{at} of {name}"
     )
     rented = verdict.scope is not None and verdict.scope.basis == "market rent" and verdict.contents <= frozenset(FINAL_RUN)
+    if verdict.claim.is_ratio:
+        other, what = title_if_known(verdict.claim.versus), NOUNS.get(quantity, "that of {at}").partition(" of ")[0]
+        return f"{what} of {other} over that of {name} ({at})"
     template = "the rent of the GPUs for {at}" if quantity == "cost" and rented else NOUNS.get(quantity, "{at}")
     return template.format(at=of, of=name)
 

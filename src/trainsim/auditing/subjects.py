@@ -24,7 +24,7 @@ from .developments import DevelopmentMeasure
 from .fleets import FLEET, FleetMeasure, PayMeasure
 from .measure import Clock, Measure, Unknown
 from .ratio import RatioMeasure
-from .relatives import disclosed_of, estimates_of, relatives_of
+from .relatives import disclosed_of, estimates_of, of_run_row, relatives_of
 from .run_measures import RunCost, RunCount, RunHours, RunLine, RunMfu
 from .run_view import RunView
 from .verdict import Subject
@@ -183,7 +183,7 @@ def _name(subject: object) -> str:
 def unknown(asked: Asked, why: str = "") -> Unknown:
     """The measure of a subject that nobody published: what is disclosed of it by name, and of its kin."""
     claim, day = asked.claim, asked.clock.known
-    known = disclosed_of(claim.subject, claim.quantity, day)
+    known = (*disclosed_of(claim.subject, claim.quantity, day), *of_run_row(claim.subject, claim.quantity, day))
     near = relatives_of(claim.subject, claim.quantity, day)
     said = [f"{human(float(r['value']))} {r.get('unit', '')}: {r['label']}" for r in estimates_of(claim.subject, claim.quantity, day)]
     told = why or undisclosed(claim.subject)

@@ -80,7 +80,7 @@ def from_sizes(name: str, sizes: dict[str, Any]) -> Model:
             experts=sizes["experts"],
             top_k=sizes["top_k"],
             width=sizes["moe_ffn"],
-            shared_width=sizes.get("shared_experts", 0) * sizes["moe_ffn"],
+            shared_width=sizes.get("shared_ffn", sizes.get("shared_experts", 0) * sizes["moe_ffn"]),
             activation="gated" if gated else "plain",
         )
         moe = Block(attention=attention, ffn=routed, norms=norms)

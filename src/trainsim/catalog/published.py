@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ..run.run import Run
 from .models import is_of
 from .rows import Row, rows
+
+NAMES = {"rl": "rl", "fine-tuning": "sft"}
+"""Kind of a run's row → what its one phase is called, where it lists none; pre-training otherwise."""
+
+
+def phases_of(row: Row) -> list[Mapping[str, Any]]:
+    """The phases of a run's row: as listed, else the row itself as one.
+
+    >>> from trainsim.catalog.rows import find
+    >>> [phase["name"] for phase in phases_of(find("runs", "minimax-m1"))]
+    ['rl']
+    """
+    return list(row.get("phases") or [{**row.fields, "name": NAMES.get(row.get("kind", ""), "pretrain")}])
 
 
 def row_of(run: Run) -> Row | None:
@@ -22,5 +38,5 @@ def row_of(run: Run) -> Row | None:
     row = rows("runs").get(run.name)
     if row is None or not is_of(row, run.model):
         return None
-    listed = row.get("phases") or [{**row.fields, "name": "pretrain"}]
+    listed = phases_of(row)
     return row if [(p["name"], p.get("tokens")) for p in listed] == [(p.name, p.tokens) for p in run.phases] else None

@@ -29,6 +29,7 @@ from .hardware import chip, cluster
 from .models import model_of, size_of
 from .months import months_of
 from .posterior import stack_beliefs
+from .published import phases_of
 from .rents import rent_evidence
 from .rows import Row, day_of, find, rows
 
@@ -134,7 +135,7 @@ def _machines() -> Mapping[tuple[str, str | None, float | None], tuple[Row, ...]
 
 
 def _phases(row: Row, made: Model) -> list[Phase]:
-    listed = row.get("phases") or [{**row.fields, "name": "pretrain"}]
+    listed = phases_of(row)
     hours = {p["name"]: p.get("gpu_hours") for p in listed}
     group = row.get("gpu_hours_group")
     if group:
