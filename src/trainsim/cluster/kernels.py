@@ -148,19 +148,3 @@ def unfused_attention_seconds(
 def stream_seconds(moved: Num, bandwidth: Num, stack: Stack) -> Num:
     """Seconds to stream bytes through memory: ``bytes / (memory · bandwidth)`` [s]."""
     return moved / (stack.memory * bandwidth)
-
-
-def host_floor(chip_seconds: Num, host_seconds: Num, stack: Stack) -> Num:
-    """Seconds until both chip and host are done: a soft maximum, ``(t_chip^p + t_host^p)^(1/p)``.
-
-    Args:
-        chip_seconds: what the kernels take [s].
-        host_seconds: what launching them takes [s].
-        stack: gives the exponent p.
-
-    >>> round(float(host_floor(1.0, 1.0, Stack("s", architecture="hopper"))), 3)
-    1.189
-    """
-    p = stack.sharpness
-    soft: Num = np.power(np.power(chip_seconds, p) + np.power(host_seconds, p), 1.0 / np.asarray(p))
-    return soft

@@ -102,7 +102,7 @@ def flops_per_token(
     Source: Narayanan et al. 2021 (arXiv:2104.04473) for the accounting; each convention names its own.
     """
     check_kind(model, Model, "model", A_MODEL)
-    rule = convention_of(convention, "convention")
+    rule = (CONVENTIONS.get(convention) if isinstance(convention, str) else None) or convention_of(convention, "convention")
     if mtp != "none" and rule.mtp is None:
         able = ", ".join(c.name for c in CONVENTIONS.values() if c.mtp is not None)
         raise SpecError(
@@ -115,21 +115,17 @@ def flops_per_token(
             raise SpecError(name, length, "must be >= 1", "give the length in tokens", "out-of-bounds")
     passes, fixed, per_key = _passes(model, rule, mtp)
     masks = _charged_masks(model, rule.pairs)
-    keys = {mask: _met(masks[mask], rule.pairs, seq_len, document_length) for mask in per_key}
+    keys: dict[int, Num] = {}
+    total: Num = fixed
+    for at, flop in per_key.items():
+        mask = masks[at]
+        documents = None if isinstance(mask, OncePerSequence) else document_length  # a tower's work is the sequence's
+        keys[at] = document_keys(partial(_keys, mask, rule.pairs), seq_len, documents)
+        total = total + flop * keys[at]
     parts = {name: Ledger._trusted("FLOP/token", Unread(partial(_read, *lines, keys))) for name, lines in passes.items()}
     both = Ledger._trusted("FLOP/token", parts)
-    # the total in closed form, so that reading it over many draws walks no lines
-    total: Num = fixed
-    for mask, flop in per_key.items():
-        total = total + flop * keys[mask]
-    both.__dict__["total"] = total
+    both.__dict__["total"] = total  # in closed form, so that reading it over many draws walks no lines
     return both
-
-
-def _met(mask: Mask, pairs: str, seq_len: Num, documents: Num | Documents | None) -> Num:
-    """Keys per query under a convention; a tower's work is the sequence's, however many documents it holds."""
-    whole = isinstance(mask, OncePerSequence)
-    return document_keys(partial(_keys, mask, pairs), seq_len, None if whole else documents)
 
 
 @lru_cache(maxsize=256)

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from ..cluster.stack import Dispatcher
 from ..core.units import Num
-from ..model.documents import Documents, document_length
+from ..model.documents import Documents
 from .optimizer import AdamW, Optimizer
 from .plan import Exchange, Loss, Plan, Switch, data_parallel
 from .precision import Precision, recipe_of
@@ -84,7 +84,7 @@ class Layout(Degrees):
         dispatcher: how tokens reach their experts; None for the stack's own way.
         expert_overlap: whether their exchanges run beside another micro-batch's pass.
         overlap: exchanges that may hide behind compute.
-        recipe: number formats; ``low`` is that of the low-precision products.
+        recipe: number formats.
         optimizer: what updates the parameters.
         loss: how softmax and cross-entropy are computed.
         stage_layers: layers of each stage, in the order data flows; empty for :func:`~trainsim.parallelism.placement.spread_layers`.
@@ -108,16 +108,6 @@ class Layout(Degrees):
     overlap: frozenset[str] = EXCHANGES
     stage_layers: tuple[int, ...] = ()
     recompute_layers: int | None = None
-
-    @property
-    def low(self) -> str:
-        """Number format of the low-precision products."""
-        return self.recipe.products
-
-    @property
-    def length(self) -> Num:
-        """Tokens of what one attention kernel runs over: a document, or the sequence."""
-        return document_length(self.seq_len, self.documents)
 
 
 def degrees_of(plan: Plan, gpus: int, seq_len: Num) -> Degrees:

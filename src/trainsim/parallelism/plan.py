@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -159,16 +159,17 @@ def check_plan(plan: Plan, model: Model, cluster: Cluster) -> None:
     Raises:
         SpecError: names the degree, the rule and the values that would do.
     """
-    for block in _blocks(model):
+    blocks, stages, layers = _blocks(model), plan.stages, model.layers
+    for block in blocks:
         _check_block(plan, block)
-    if plan.ep > 1 and not any(isinstance(block.ffn, MixtureOfExperts) for block in _blocks(model)):
+    if plan.ep > 1 and not any(isinstance(block.ffn, MixtureOfExperts) for block in blocks):
         raise SpecError("plan.ep", plan.ep, "the model has no experts to spread", "set plan.ep=1", "unsupported")
-    if plan.stages > model.layers and not plan.stage_layers:
-        path = "plan.pp" if plan.stages == plan.pp else "plan.pp·vpp"
-        raise SpecError(path, plan.stages, f"is above the model's {model.layers} layers", f"give at most {model.layers}", "out-of-bounds")
-    if plan.stage_layers and sum(plan.stage_layers) != model.layers:
-        remedy = f"leave it out for {spread_layers(model, plan.stages)}"
-        raise SpecError("plan.stage_layers", plan.stage_layers, f"do not add up to the model's {model.layers} layers", remedy, "conflict")
+    if stages > layers and not plan.stage_layers:
+        path = "plan.pp" if stages == plan.pp else "plan.pp·vpp"
+        raise SpecError(path, stages, f"is above the model's {layers} layers", f"give at most {layers}", "out-of-bounds")
+    if plan.stage_layers and sum(plan.stage_layers) != layers:
+        remedy = f"leave it out for {spread_layers(model, stages)}"
+        raise SpecError("plan.stage_layers", plan.stage_layers, f"do not add up to the model's {layers} layers", remedy, "conflict")
     group = plan.tp * plan.pp * plan.cp
     if cluster.gpus % group:
         raise _divide("plan.tp·pp·cp", group, "cluster.gpus", cluster.gpus)
@@ -215,10 +216,9 @@ def micro_batches(plan: Plan, batch: float, gpus: int) -> int:
     return count
 
 
-def _blocks(model: Model) -> Iterator[Block]:
-    yield from (kind.block for kind in model.stack)
-    if model.mtp is not None:
-        yield model.mtp.block
+def _blocks(model: Model) -> list[Block]:
+    """Every kind of block of the model, that of its prediction modules too."""
+    return [kind.block for kind in model.stack] + ([] if model.mtp is None else [model.mtp.block])
 
 
 def _check_block(plan: Plan, block: Block) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -259,6 +259,7 @@ def estimate(run: Run) -> Estimate:
 def _phase(run: Run, phase: Phase, efficiency: Efficiency, goodput: Num) -> PhaseEstimate:
     cluster, model = phase.cluster or run.cluster, phase.model_of(run.model)
 
+    @cache
     def per_token(convention: str, mtp: str) -> Ledger:
         if phase.seq_len is None:
             raise EstimateError(f"phases.{phase.name}.seq_len", None, "is needed to count FLOPs", "give the sequence length")

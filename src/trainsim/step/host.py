@@ -79,6 +79,22 @@ def host_seconds(shapes: Shapes, launched: Launched, layout: Layout, stack: Stac
     return host * (1.0 + stack.host_spread * largest_of(layout.tp))
 
 
+def host_floor(chip_seconds: Num, host_seconds: Num, stack: Stack) -> Num:
+    """Seconds until both chip and host are done: a soft maximum, ``(t_chip^p + t_host^p)^(1/p)``.
+
+    Args:
+        chip_seconds: what the kernels take [s].
+        host_seconds: what launching them takes [s].
+        stack: gives the exponent p.
+
+    >>> round(float(host_floor(1.0, 1.0, Stack("s", architecture="hopper"))), 3)
+    1.189
+    """
+    p = stack.sharpness
+    soft: Num = np.power(np.power(chip_seconds, p) + np.power(host_seconds, p), 1.0 / np.asarray(p))
+    return soft
+
+
 def kernels_of(shapes: Shapes, launched: Launched, layout: Layout, stack: Stack) -> Num:
     """Kernels that a host launches for the ops of one pass, ``(kinds, n)``: of the experts' products one for each, or one for all.
 

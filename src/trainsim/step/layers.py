@@ -10,16 +10,16 @@ import numpy as np
 
 from ..cluster.collectives import Deduplication, Fabric, all_gather, all_reduce, exchange, members_per_domain, reduce_scatter, token_copies
 from ..cluster.hardware import Chip
-from ..cluster.kernels import aligned, fused_attention_seconds, host_floor, product_seconds, stream_seconds, unfused_attention_seconds
+from ..cluster.kernels import aligned, fused_attention_seconds, product_seconds, stream_seconds, unfused_attention_seconds
 from ..cluster.stack import Dispatcher, Stack
 from ..core.errors import EstimateError
 from ..core.units import Num, anywhere, choose, rows_of
-from ..model.documents import document_keys
+from ..model.documents import document_keys, document_length
 from ..parallelism.layout import Layout
 from ..parallelism.plan import Loss
 from ..parallelism.precision import RECIPES, Precision
 from ..parallelism.shapes import Again, Shapes
-from .host import Launched, attention_of, dispatcher_of, host_seconds, kernels_of, waits_of
+from .host import Launched, attention_of, dispatcher_of, host_floor, host_seconds, kernels_of, waits_of
 
 BF16_BYTES = 2.0
 NUMBER_BYTES = {"bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "fp4": 0.5}
@@ -118,7 +118,7 @@ def layer_times(
 
 def _formats(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num, Num]:
     """Peak, share and bytes per element of each product."""
-    low, narrow = shapes.low > 0, layout.low
+    low, narrow = shapes.low > 0, layout.recipe.products
     peak = np.where(low, _low_peak(layout.recipe, chip), chip.peak_of("bf16"))
     share = np.where(low, stack.share(narrow), stack.bf16) * _where_routed(shapes, stack.grouped, 1.0)
     clock = np.where(low, powered(chip, stack, narrow), powered(chip, stack, "bf16"))
@@ -211,7 +211,7 @@ def _core(
         return alone, alone * stack.backward_flops
     match attention:
         case "fused":
-            tokens, length = layout.tokens, layout.length
+            tokens, length = layout.tokens, document_length(layout.seq_len, layout.documents)
             keys = document_keys(mask.keys, layout.seq_len, layout.documents)
             timed = partial(fused_attention_seconds, tokens, heads, width, keys, length, peak, stack)
         case "unfused":
@@ -231,7 +231,7 @@ def _streams(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[
 
 def _casts(shapes: Shapes, tiles: Tiles, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num]:
     """Casts to the low-precision format: inputs in forward, gradients of outputs in backward, shape ``(kinds, n)``."""
-    if NUMBER_BYTES[layout.low] == BF16_BYTES:
+    if NUMBER_BYTES[layout.recipe.products] == BF16_BYTES:
         return shapes.nothing, shapes.nothing
     rows = tiles.rows * tiles.groups
     each = {"tensor": stack.cast_bytes, "block": stack.cast_block_bytes}[layout.recipe.scaled]

@@ -54,11 +54,6 @@ class Pass:
     passes: Passes
 
     @cached_property
-    def computed(self) -> Array:
-        """Everything but exchanges on ranks that differ, ``(rows, n)`` [s]."""
-        return self.placed.layers @ self.compute
-
-    @cached_property
     def worked(self) -> Array:
         """Compute and what shows of the exchanges on ranks that differ, ``(rows, n)`` [s]."""
         return self.placed.layers @ (self.compute + sum(self.exposed.values()))

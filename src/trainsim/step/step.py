@@ -288,7 +288,8 @@ def _synchronise(
             case _:
                 seconds = micro_batches * (scattered + across + 2.0 * gathered)
     owned = params / group if zero > 0 else params * np.ones_like(group)
-    window = busy.computed * (micro_batches if zero > 1 else _passes_beside(layout, micro_batches))
+    compute = busy.placed.layers @ busy.compute
+    window = compute * (micro_batches if zero > 1 else _passes_beside(layout, micro_batches))
     needed: Any = seconds * (params > 0)  # nobody sums the gradients of experts that a model doesn't have
     return needed[0] + needed[1], window, owned[0] + owned[1]
 

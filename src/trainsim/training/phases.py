@@ -129,6 +129,8 @@ class Phase(Spec):
         """Tokens and batch of each stretch, in order [token], [sequence]; empty where one of them is not known."""
         if self.tokens is None or self.batch is None:
             return ()
+        if not self.ramp:
+            return ((self.tokens, self.batch),)
         return (*self.ramp, (self.tokens - sum(tokens for tokens, _ in self.ramp), self.batch))
 
     @property

@@ -176,9 +176,10 @@ def _forecast(step: MeasuredStep) -> StepForecast:
     if step.model is None:
         raise SpecError("model", None, "is not known", "give a row with its architecture", "missing")
     points = np.concatenate([shipped.best[None, :], shipped.draws])
-    logs = modelled_log_seconds(step.readings, dict(zip(shipped.names, points.T, strict=True)))
+    readings, kernels = step.readings, step.kernels
+    logs = modelled_log_seconds(readings, dict(zip(shipped.names, points.T, strict=True)))
     at = int(np.argmin(logs[:, 0]))
-    mean, sigma = shipped.unexplained(step.stack, layers=step.kernels, routed=step.model.is_moe, source=step.source)
+    mean, sigma = shipped.unexplained(step.stack, layers=kernels, routed=step.model.is_moe, source=step.source)
     unexplained = mean + sigma * ndtri((np.arange(STRATA) + 0.5) / STRATA)
     low, mid, high = np.exp(np.quantile((logs[at, 1:, None] + unexplained).ravel(), (0.05, 0.5, 0.95)))
     return StepForecast(step, float(np.exp(logs[at, 0] + mean)), float(low), float(mid), float(high))

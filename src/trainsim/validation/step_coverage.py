@@ -148,7 +148,7 @@ def _classes(step: MeasuredStep) -> tuple[tuple[str, ...], ...]:
     """Classes of a row, the finest first."""
     if step.layout is None or step.cluster is None:
         raise SpecError("rows", step.name, "can't be modelled", "leave it out", "unsupported")
-    chip, low = step.cluster.chip.name, step.layout.low
+    chip, low = step.cluster.chip.name, step.layout.recipe.products
     return (step.group, chip, low), (chip, low), (low,), ()
 
 
@@ -159,7 +159,7 @@ def seconds_at_peak(step: MeasuredStep) -> float:
         raise SpecError("rows", step.name, "can't be modelled", "leave it out", "unsupported")
     seq_len = float(np.asarray(step.layout.seq_len))
     flop = float(np.asarray(flops_per_token(step.model, seq_len).total)) * step.batch * seq_len
-    return flop / (float(np.asarray(step.layout.gpus)) * float(np.asarray(step.cluster.chip.peak_of(step.layout.low))))
+    return flop / (float(np.asarray(step.layout.gpus)) * float(np.asarray(step.cluster.chip.peak_of(step.layout.recipe.products))))
 
 
 # counts ------------------------------------------------------------------------------------------------------------------

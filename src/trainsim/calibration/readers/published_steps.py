@@ -73,11 +73,12 @@ def _known(base: MeasuredStep, row: Mapping[str, Any], parallel: Mapping[str, An
     gpus, seq = _needed(row, "n_gpus"), float(_needed(row, "seq_len"))
     if row.get("gpu") not in CLUSTERS:
         raise missing("gpu", row.get("gpu"), "has no software stack here")
-    model, framework, month = published_model(row), _framework(row, parallel), _month(row)
+    model = published_model(row)
+    routed, framework, month = model.is_moe, _framework(row, parallel), _month(row)
     cluster = usual = cluster_named(CLUSTERS[row["gpu"]], int(gpus))
     if (org := row.get("org")) and (machine := machine_of(org, model, usual.chip.name, gpus)):
         cluster = cluster_named(machine, int(gpus))
-    stack, routed = stack_for(cluster.chip.architecture or "", framework, month, base.name), model.is_moe
+    stack = stack_for(cluster.chip.architecture or "", framework, month, base.name)
     ran, pooled = stands_for(stack), class_of(stack, routed=routed)
     if base.source == "torchtitan" and row["gpu"] == "H100-SXM":
         cluster = cluster.replace({"chip.power": TORCHTITAN_POWER})
