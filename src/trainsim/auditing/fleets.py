@@ -11,9 +11,9 @@ from ..catalog.fleets import fleet, fleet_beliefs
 from ..catalog.rows import Row, rows
 from ..claims.scope import Basis, Kind
 from ..core.units import Num, Unit, human
-from ..inference import simulate
 from ..run.fleet import Fleet, estimate_fleet
 from ..uncertainty.beliefs.beliefs import Beliefs
+from ..uncertainty.sampling.engine import simulate
 from ..uncertainty.sampling.simulation import Simulation
 from .disclosure import Disclosure, point
 from .measure import OWNED, Contents, Measure, Predicted

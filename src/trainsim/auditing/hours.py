@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from ..catalog.evidence import Evidence
 from ..catalog.models import is_of
-from ..catalog.recipes import said_hours
 from ..catalog.rows import rows
 from ..core.units import SECONDS_PER_HOUR, Unit, human
 from ..run.estimate import PhaseEstimate, estimate
@@ -104,6 +103,8 @@ def _by_recipe(view: RunView) -> Check | None:
     recipe = next((n for n, r in rows("programmes").items() if r["kind"] == "recipe" and r["judges"] == address), None)
     if recipe is None or view.row is None or rows("programmes")[recipe].date > view.clock.blind:
         return None
+    from ..catalog.recipes import said_hours  # a loop of decoding is needed for few runs, and slow to import
+
     said, reported = said_hours(recipe), float(view.stated.told_gpu_hours)
     at = said.percentile_of(reported)
     span = f"{human(said.p50)} (90 %: {human(said.p5)}–{human(said.p95)})"

@@ -10,7 +10,6 @@ from functools import cached_property, partial
 import numpy as np
 
 from ..catalog.developments import Programme, programme
-from ..catalog.recipes import POINTS
 from ..catalog.rows import Row, find
 from ..catalog.runs import owner_beliefs
 from ..claims.scope import CONTENTS, FINAL_RUN, Basis
@@ -30,6 +29,8 @@ from .words import LEVELS, Prediction
 
 DRAWS = 1 << 13
 """Points of a simulation whose quantiles are printed to two digits: their error is a few tenths of a percent."""
+LOOP_DRAWS = 1 << 12
+"""Points where each draw steps through a loop of decoding."""
 TENTH = 0.1
 """Share of an amount from which on a part's grade counts."""
 NO_HOURS: Contents = frozenset({"data", "people", "evaluation", "infrastructure", "electricity", "fleet", "company"})
@@ -96,7 +97,8 @@ class Priced:
         if key not in self._made:
             rollouts = any(".recipe." in path for path in self.beliefs.paths)  # each draw then steps through a loop of decoding
             function = sums_of(self.programme.final, unit, sorted(wanted, key=label_of))
-            self._made[key] = simulate(self.programme.development, self.beliefs, function, n=POINTS if rollouts else DRAWS, seed=self.seed)
+            draws = LOOP_DRAWS if rollouts else DRAWS
+            self._made[key] = simulate(self.programme.development, self.beliefs, function, n=draws, seed=self.seed)
         return self._made[key]
 
     def predicted(self, contents: Contents, unit: Amount) -> Predicted | None:

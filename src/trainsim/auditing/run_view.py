@@ -8,7 +8,6 @@ from functools import cached_property
 
 from ..catalog.evidence import Evidence, mfu_evidence
 from ..catalog.published import row_of
-from ..catalog.recipes import engine_rows
 from ..catalog.rows import Row
 from ..catalog.runs import FILLED, complete
 from ..claims.scope import FINAL_RUN
@@ -21,6 +20,7 @@ from ..run.run import Run
 from ..training.efficiency import MFU
 from ..training.efficiency import told as is_reported
 from ..training.reliability import Goodput
+from ..training.rollouts import Rollouts
 from ..uncertainty.beliefs.beliefs import Beliefs
 from ..uncertainty.distributions.distribution import Belief
 from ..uncertainty.distributions.interval import ci90
@@ -180,13 +180,21 @@ class RunView:
 
     @cached_property
     def engines(self) -> Beliefs:
-        """Beliefs on the engines of rollouts, by path of the run; carried_by: the rows behind them."""
-        return Beliefs({path: ci90(*levels) for path, (_, levels) in engine_rows(self.run).items()})
+        """Beliefs on the engines of rollouts, by path of the run."""
+        return Beliefs({path: ci90(*levels) for path, (_, levels) in self._engine_rows.items()})
 
     @cached_property
     def carried_by(self) -> dict[str, Row]:
         """Path of an engine's number → the row that its belief is from."""
-        return {path: row for path, (row, _) in engine_rows(self.run).items()}
+        return {path: row for path, (row, _) in self._engine_rows.items()}
+
+    @cached_property
+    def _engine_rows(self) -> dict[str, tuple[Row, list[float]]]:
+        if not any(isinstance(phase.efficiency, Rollouts) for phase in self.run.phases):
+            return {}
+        from ..catalog.recipes import engine_rows  # needed for few runs, and slow to import
+
+        return engine_rows(self.run)
 
     def mine(self, path: str) -> Belief | None:
         """A user's belief at a path of the run."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,15 +51,25 @@ class Evidence:
     caveat: str = ""
 
 
-def why_hidden(row: Row, run: Run | None, as_of: dt.date | None) -> str:
-    """Why a judge of ``run`` as of a day must not see a row; empty if nothing speaks against it."""
+def why_hidden(row: Row, run: Run | None, as_of: dt.date | None, own: Collection[str] | None = None) -> str:
+    """Why a judge of ``run`` as of a day must not see a row; empty if nothing speaks against it.
+
+    Args:
+        row: in question; run: what is judged, None for nothing. as_of: the last day whose rows may be used.
+        own: addresses of the run's own rows, where they were already looked up.
+    """
     if as_of is not None and row.date > as_of:
         return f"dated {row.date}, after {as_of}"
     if run is None:
         return ""
-    own = {r.address for r in rows("runs").values() if _is(r, run)}
+    own = own_rows(run) if own is None else own
     seen = {*lineage(row.address), *row.get("saw", ())}
-    return "from the run itself" if seen & own or any(set(lineage(s)) & own for s in row.get("saw", ())) else ""
+    return "from the run itself" if seen & set(own) or any(set(lineage(s)) & set(own) for s in row.get("saw", ())) else ""
+
+
+def own_rows(run: Run) -> frozenset[str]:
+    """Addresses of the rows that are the run, whatever it is called."""
+    return frozenset(r.address for r in rows("runs").values() if _is(r, run))
 
 
 def _is(row: Row, run: Run) -> bool:
@@ -68,13 +78,18 @@ def _is(row: Row, run: Run) -> bool:
     return there and (row.get("model") == run.model.name or is_of(row, run.model))
 
 
+_RATES = ("tokens_per_s_per_gpu", "step_seconds", "gpu_hours", "phases", "mfu_reported")
+"""Fields a utilisation can follow from; a row without any needs no model built."""
+
+
 def utilisation(row: Row) -> float | None:
     """Model-FLOPs utilisation of a published run against the dense 16-bit peak, exact causal pairs, whatever it was told in.
 
     Returns:
         the fraction, or None where the row gives no model, no rate and no convertible utilisation.
     """
-    model, seq_len = model_of(row), row.get("seq_len")
+    seq_len = row.get("seq_len")
+    model = model_of(row) if seq_len is not None and any(row.get(rate) for rate in _RATES) else None
     if model is None or seq_len is None:
         return None
     flop = float(flops_per_token(model, float(seq_len)).total)
@@ -128,8 +143,9 @@ def mfu_evidence(run: Run, as_of: dt.date | None = None, timing: str = "busy") -
     used: dict[str, float] = {}
     aside: dict[str, str] = {}
     groups: dict[tuple[str, ...], list[tuple[str, float]]] = {}
+    mine = own_rows(run)
     for row in rows("runs").values():
-        why, value, factors = _witness(row, run, as_of)
+        why, value, factors = _witness(row, run, as_of, mine)
         if why:
             aside[row.address] = why
             continue
@@ -150,9 +166,9 @@ def mfu_evidence(run: Run, as_of: dt.date | None = None, timing: str = "busy") -
     return Evidence(_pooled(cells, own, spread), _own_kind(cells, own), _any_kind(cells), used, aside, how)
 
 
-def _witness(row: Row, run: Run, as_of: dt.date | None) -> tuple[str, float, tuple[str, ...]]:
+def _witness(row: Row, run: Run, as_of: dt.date | None, own: Collection[str]) -> tuple[str, float, tuple[str, ...]]:
     """Why a row can't testify (or nothing), its utilisation, its class."""
-    if why := why_hidden(row, run, as_of):
+    if why := why_hidden(row, run, as_of, own):
         return why, 0.0, ()
     if row.get("kind") == "rl":
         return "reinforcement learning, not pre-training", 0.0, ()
