@@ -14,7 +14,7 @@ from ..model.ops import Attend, Convolve, Entry, Lookup, MatMul, Op, Scan, Strea
 from ..model.transformer import Model
 from ..parallelism.plan import Plan, Recompute, Switch
 from ..parallelism.precision import Precision
-from ..parallelism.shapes import SPLIT_AXES, answers, check_parts, expert_product
+from ..parallelism.shapes import SPLIT_AXES, answers, check_parts, expert_product, here
 
 SOFTMAX = 2.0
 """Bytes of a score after the softmax, kept where scores leave the chip (arXiv:2205.05198, section 4.1: 2as²b)."""
@@ -51,10 +51,6 @@ class Bytes:
     def __add__(self, other: Bytes) -> Bytes:
         return Bytes(self.whole + other.whole, self.split + other.split, self.routed + other.routed, self.per_key + other.per_key)
 
-    def times(self, tokens: float) -> Bytes:
-        """Bytes of so many tokens."""
-        return Bytes(self.whole * tokens, self.split * tokens, self.routed * tokens, self.per_key * tokens)
-
 
 Sections = dict[str, Bytes]
 """Section of a layer → bytes of one token."""
@@ -75,16 +71,6 @@ class Kept:
     whole_layer: Sections
     again: Sections
     widest: Bytes
-
-    def times(self, tokens: float) -> Kept:
-        """The same of so many tokens: those of a tower that stand beside one of the sequence."""
-        if tokens == 1.0:
-            return self
-
-        def of(sections: Sections) -> Sections:
-            return {name: held.times(tokens) for name, held in sections.items()}
-
-        return Kept(of(self.kept), of(self.whole_layer), of(self.again), self.widest.times(tokens))
 
     @cached_property
     def all_kept(self) -> Bytes:
@@ -133,13 +119,11 @@ def _cached(
 
 def _by_kind(model: Model, plan: Plan) -> dict[str, Kept]:
     kinds: dict[str, list[Entry]] = {}
-    times: dict[str, float] = {}
-    for entry, beside in zip(model.table.entries, model.table.per_token.tolist(), strict=True):
+    for entry in here(model):
         kinds.setdefault(entry.kind, []).append(entry)
-        times[entry.kind] = beside
     if plan.recompute == "selective":
         check_parts("plan.recompute_parts", plan.recompute_parts, model, {"core", "ops"})
-    return {kind: _kept(kind, entries, model, plan).times(times[kind]) for kind, entries in kinds.items()}
+    return {kind: _kept(kind, entries, model, plan) for kind, entries in kinds.items()}
 
 
 def _kept(kind: str, entries: list[Entry], model: Model, plan: Plan) -> Kept:
@@ -159,9 +143,13 @@ def _kept(kind: str, entries: list[Entry], model: Model, plan: Plan) -> Kept:
     return Kept(kept, everything, again, widest)
 
 
-def _width(kind: str, model: Model) -> int:
-    """Width of the residual stream that enters a layer of a kind."""
-    return next((tower.hidden for tower in model.towers if kind.startswith(f"towers:{tower.name}:")), model.hidden)
+def _width(kind: str, model: Model) -> float:
+    """Elements of the residual stream that enter a layer of a kind, for each token of the sequence."""
+    tower = next((tower for tower in model.towers if kind.startswith(f"towers:{tower.name}:")), None)
+    if tower is None:
+        return model.hidden
+    tokens = next(times for entry, times in zip(model.table.entries, model.table.per_token, strict=True) if entry.kind == kind)
+    return tower.hidden * float(tokens)
 
 
 def _selective(entries: list[Entry], everything: Sections, model: Model, plan: Plan) -> tuple[Sections, Sections]:

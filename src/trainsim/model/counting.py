@@ -54,7 +54,7 @@ def count_params(model: Model, mtp: Mtp = "none", towers: Towers = "none") -> Le
     """
     check_kind(model, Model, "model", A_MODEL)
     t = model.table
-    stored = t.count * (t.matrices * _owned(t, mtp) + t.vectors * _present(t, mtp)) * _beside(t, towers)
+    stored = t.count * (t.matrices * _owned(t, mtp) + t.vectors * _present(t, mtp)) * _beside(model, towers)
     return _by_path(model, "parameter", stored, keep=stored > 0)
 
 
@@ -71,7 +71,7 @@ def count_active_params(model: Model, mtp: Mtp = "none", towers: Towers = "none"
     """
     check_kind(model, Model, "model", A_MODEL)
     t = model.table
-    passed = t.count * (t.active_matrices * _owned(t, mtp) + t.active_vectors * _present(t, mtp)) * _beside(t, towers)
+    passed = t.count * (t.active_matrices * _owned(t, mtp) + t.active_vectors * _present(t, mtp)) * _beside(model, towers)
     return _by_path(model, "parameter", passed, keep=passed > 0)
 
 
@@ -189,11 +189,13 @@ def _in_block(entry: Entry) -> bool:
     return entry.path[0] not in {"embedding", "head", "towers"} and entry.path[:2] != ("mtp", "projection")
 
 
-def _beside(t: OpTable, towers: Towers) -> NDArray[np.bool_]:
+def _beside(model: Model, towers: Towers) -> NDArray[np.bool_]:
     """Which ops count under a reading of the towers."""
     if towers not in get_args(Towers):
         raise SpecError("towers", towers, "is no way to count towers", did_you_mean(str(towers), get_args(Towers), "ways"), "unknown-name")
-    return ~t.aside | (towers == "all")
+    apart = {tower.name for tower in model.towers if tower.counted == "apart"}
+    kept = [towers == "all" or e.path[0] != "towers" or e.path[1] not in apart for e in model.table.entries]
+    return np.array(kept, dtype=np.bool_)
 
 
 def _present(t: OpTable, mtp: Mtp) -> NDArray[np.bool_]:

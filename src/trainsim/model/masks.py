@@ -260,7 +260,7 @@ class Elsewhere(Mask):
     """
 
     causal: ClassVar[bool] = False
-    count: int
+    count: float
 
     def keys(self, seq_len: Num) -> Num:
         """``count``."""
@@ -269,6 +269,22 @@ class Elsewhere(Mask):
     def span(self, seq_len: Num) -> Num:
         """``count``."""
         return self.count + 0.0 * seq_len
+
+
+@dataclass(frozen=True)
+class Towered(Mask):
+    """Every token of a tower, however many it has: none until a phase shows it something."""
+
+    causal: ClassVar[bool] = False
+    tower: str
+
+    def keys(self, seq_len: Num) -> Num:
+        """None."""
+        return 0.0 * seq_len
+
+    def span(self, seq_len: Num) -> Num:
+        """None."""
+        return 0.0 * seq_len
 
 
 @dataclass(frozen=True)

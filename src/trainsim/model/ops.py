@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import TrainsimError
-from .masks import Causal, EarlierInChunk, Mask, OncePerSequence, WithinChunk
+from .masks import Causal, EarlierInChunk, Elsewhere, Mask, OncePerSequence, Towered, WithinChunk
 
 CAUSAL = Causal()
 Axis = Literal["hidden", "head", "kv", "ffn", "expert", "vocab", "rank"]
@@ -44,6 +44,7 @@ class MatMul:
         tied: the matrix is stored elsewhere (a tied head): it costs FLOPs and no parameters.
         saved: activation elements per token kept for backward; 0 where an earlier op keeps the same input.
         gradients: operands that need a gradient.
+        over: the tower whose tokens its rows are; "" for the tokens of the layer it stands in.
     """
 
     name: str
@@ -59,6 +60,7 @@ class MatMul:
     role: Role = "linear"
     saved: float = 0.0
     gradients: Gradients = "both"
+    over: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +204,7 @@ class Entry:
     line: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        depth = _DEPTH if self.over else 1
+        depth = _DEPTH if self.path[0] == "towers" else 1
         kind, within = ":".join(self.path[:depth]), self.path[depth:]
         for name, value in {"kind": kind, "within": within, "line": (kind, *within)}.items():
             object.__setattr__(self, name, value)
@@ -353,6 +355,8 @@ def compile_ops(entries: Iterable[Entry], beside: Mapping[str, Beside] | None = 
     per_token, keys_aside = np.ones(len(rows)), np.zeros(len(rows))
     for i, entry in enumerate(rows):
         mask = _mask(entry.op)
+        if isinstance(mask, Towered):
+            mask = Elsewhere((beside or {}).get(mask.tower, _NOTHING).tokens)
         if entry.over:
             aside = (beside or {}).get(entry.over, _NOTHING)
             keys_aside[i], per_token[i] = 0.0 if mask is None else aside.keys(mask), aside.per_token
@@ -383,4 +387,4 @@ _NOTHING = Beside(0.0, lambda mask: 0.0)  # noqa: ARG005  (a mask over nothing)
 
 def place(ops: Iterable[Op], *levels: str, count: int, mtp: bool = False, over: str = "") -> Sequence[Entry]:
     """Ops under a path."""
-    return [Entry((*levels, *op.name.split(".")), count, op, mtp, over) for op in ops]
+    return [Entry((*levels, *op.name.split(".")), count, op, mtp, over or getattr(op, "over", "")) for op in ops]

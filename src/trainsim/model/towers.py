@@ -61,6 +61,7 @@ class Tower(Spec):
         positions: rows of a table of learned positions.
         stem_norm, norm: norms after the stem and after the stack; None for none.
         scales: further learned elements.
+        counted: "apart" from the text model, in totals that ask for towers; or "with" it, as the encoder of an encoder-decoder.
 
     Raises:
         SpecError: no layers.
@@ -68,7 +69,7 @@ class Tower(Spec):
 
     name: str
     hidden: Count
-    stem: Annotated[Sequence[Projection], ByName()]
+    stem: Annotated[Sequence[Projection], ByName()] = ()
     stack: Annotated[Sequence[Layers], ByName()]
     connector: Annotated[Sequence[Projection], ByName()] = ()
     patch: Count = 1
@@ -79,6 +80,7 @@ class Tower(Spec):
     stem_norm: Norm | None = None
     norm: Norm | None = None
     scales: Annotated[int, Field(ge=0)] = 0
+    counted: Literal["apart", "with"] = "apart"
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -40,7 +40,7 @@ class Embedding(Spec):
     project_bias: Literal["none", "hidden"] = "none"
 
     def entries(self, vocab: int, hidden: int) -> Iterator[Entry]:
-        """Tables, projection, norm."""
+        """Tables, norm, projection."""
         width = self.width or hidden
         ops: list[Op] = [Lookup(name="tokens", rows=vocab + self.extra_rows, width=width)]
         if self.positions:
@@ -227,6 +227,23 @@ class Model(Spec):
             )
         others = tuple(each for each in self.shown if each.name != tower)
         return self.replace({"shown": (*others, shown(known[tower], images, resolution, seq_len))})
+
+    def reading(self, source_len: float, tower: str = "encoder", seq_len: float | None = None) -> Model:
+        """The model as it runs where its encoder reads so many tokens for each sequence of the decoder.
+
+        Args:
+            source_len: tokens that the encoder reads; of sound, what its convolutions leave of the frames [token].
+            tower: the encoder.
+            seq_len: tokens of the decoder's sequence; None where that is open, and FLOPs alone are asked for [token].
+
+        Raises:
+            SpecError: no such tower.
+        """
+        if tower not in {each.name for each in self.towers}:
+            raise SpecError("source_len", source_len, f"has no tower {tower!r} to read it", "give it to an encoder-decoder", "unknown-name")
+        others = tuple(each for each in self.shown if each.name != tower)
+        read = Shown(name=tower, pictures=1.0, height=1, width=int(source_len), seq_len=seq_len)
+        return self.replace({"shown": (*others, read)})
 
     def _trained(self) -> Sequence[Entry]:
         """The ops in place, with the gradients that training asks each for."""

@@ -109,9 +109,9 @@ def shapes_of(model: Model) -> Shapes:
     entries = model.table.entries
     kinds = tuple(dict.fromkeys(e.kind for e in entries))
     row = {kind: i for i, kind in enumerate(kinds)}
-    here = _here(model)
-    products, product_paths, products_of = _distinct([e for e in here if isinstance(e.op, MatMul)], row, _product)
-    cores, core_paths, cores_of = _distinct([e for e in here if isinstance(e.op, Attend | Scan)], row, _core)
+    run = here(model)
+    products, product_paths, products_of = _distinct([e for e in run if isinstance(e.op, MatMul)], row, _product)
+    cores, core_paths, cores_of = _distinct([e for e in run if isinstance(e.op, Attend | Scan)], row, _core)
     columns: dict[str, Any] = {name: _column(products, i) for i, name in enumerate(_PRODUCT)}
     columns |= {name: _column(cores, i) for i, name in enumerate(("heads", "width", "fixed_flop"))}
     columns["split"] = columns["inner_split"] + columns["cols_split"]
@@ -121,34 +121,37 @@ def shapes_of(model: Model) -> Shapes:
         paths=product_paths,
         core_paths=core_paths,
         products_of=products_of,
-        last_of=_last(here, row, product_paths),
+        last_of=_last(run, row, product_paths),
         masks=tuple(key[3] for key in cores),
         cores_of=cores_of,
         **columns,
     )
 
 
-def _here(model: Model) -> list[Entry]:
+@lru_cache(maxsize=256)
+def here(model: Model) -> tuple[Entry, ...]:
     """Ops as often as a token of the sequence has them: those over a tower's tokens by how many of these stand beside it, or not at all."""
     t = model.table
     found = []
-    for entry, times, keys in zip(t.entries, t.per_token.tolist(), t.keys_aside.tolist(), strict=True):
-        if not entry.over:
-            found.append(entry)
-        elif times:
+    for i, (entry, times, keys) in enumerate(zip(t.entries, t.per_token.tolist(), t.keys_aside.tolist(), strict=True)):
+        if entry.over and times:
             found.append(replace(entry, op=_beside(entry.op, times, keys)))
-    return found
+        elif isinstance(entry.op, Attend) and not entry.over:
+            found.append(replace(entry, op=replace(entry.op, mask=t.masks[t.mask_of[i]])))
+        elif not entry.over:
+            found.append(entry)
+    return tuple(found)
 
 
 def _beside(op: Op, times: float, keys: float) -> Op:
     """An op as work of a token of the sequence, beside which a tower has so many."""
     match op:
         case MatMul():
-            return replace(op, rows=op.rows * times)
+            return replace(op, rows=op.rows * times, saved=op.saved * times)
         case Attend():  # the pairs of a picture are no longer those of a sequence: so many keys, whatever its length
-            return replace(op, heads=op.heads * times * keys, mask=Elsewhere(1))
+            return replace(op, heads=op.heads * times, mask=Elsewhere(keys), saved=op.saved * times)
         case Stream():
-            return replace(op, read=op.read * times, written=op.written * times)
+            return replace(op, read=op.read * times, written=op.written * times, saved=op.saved * times)
         case _:
             return op
 
@@ -227,7 +230,7 @@ def _per_kind(model: Model, entries: Sequence[Entry], row: dict[str, int]) -> di
     t = model.table
     for entry, stored in zip(entries, ((t.matrices + t.vectors) * ~t.tied).tolist(), strict=True):
         _add_held(found, row[entry.kind], entry, stored)
-    for entry in _here(model):
+    for entry in here(model):
         _add(found, row[entry.kind], entry, model.hidden)
     # where no product makes keys and values of their own heads (latent attention), every head's are exchanged
     found["kv_width"] = np.where(found["kv_width"] > 0, found["kv_width"], found.pop("core_width"))
@@ -324,7 +327,7 @@ def again_of(model: Model, parts: frozenset[str]) -> Again:
     for kind, at in row.items():
         if kind in ENDS:
             continue
-        entries = [e for e in _here(model) if e.kind == kind]
+        entries = [e for e in here(model) if e.kind == kind]
         if "full" in parts:
             for name in ("whole", "sums", "routed", "keys"):
                 found[name][at] = 1.0

@@ -10,7 +10,7 @@ from pydantic import model_validator
 
 from ..cluster.hardware import Cluster
 from ..core.errors import SpecError
-from ..core.spec import AsTuple, Spec
+from ..core.spec import AsTuple, Count, Spec
 from ..core.units import Num, Unit
 from ..model.documents import Documents
 from ..model.transformer import Model
@@ -32,6 +32,7 @@ class Phase(Spec):
             or :class:`~trainsim.Documents` for lengths that differ; None for one document per sequence.
         images: images in each sequence, whose tokens are among those of the sequence; the model's vision tower runs over them.
         resolution: their height and width [pixel].
+        source_len: tokens that an encoder reads for each sequence of its decoder [token].
         trains: what of the model is trained, :class:`~trainsim.LoRA` or :class:`~trainsim.Frozen`; None for everything.
         teacher: a larger model whose logits are the targets: it reads every token once, forward only, on the same accelerators at the
             same utilisation, and is no part of what is trained. None without distillation, or where its pass is paid elsewhere.
@@ -56,6 +57,7 @@ class Phase(Spec):
     document_length: Annotated[Num, Unit("token", "packed documents' length", ge=1)] | Documents | None = None
     images: Annotated[float, Unit("", "images per sequence", ge=0)] | None = None
     resolution: Annotated[tuple[int, int], AsTuple] | None = None
+    source_len: Count | None = None
     trains: Trains | None = None
     teacher: Model | None = None
     plan: Plan | None = None
@@ -75,6 +77,7 @@ class Phase(Spec):
             document_length: Num | Documents | None = ...,
             images: float | None = ...,
             resolution: tuple[int, int] | None = ...,
+            source_len: int | None = ...,
             trains: Trains | None = ...,
             teacher: Model | None = ...,
             plan: Plan | None = ...,
@@ -122,6 +125,8 @@ class Phase(Spec):
         """
         if self.images is not None and self.resolution is not None and self.seq_len is not None:
             model = model.seeing(self.images, self.resolution, seq_len=float(np.max(self.seq_len)))
+        if self.source_len is not None and self.seq_len is not None:
+            model = model.reading(self.source_len, seq_len=float(np.max(self.seq_len)))
         return model if self.trains is None else self.trains.of(model)
 
     @property

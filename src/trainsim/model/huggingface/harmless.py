@@ -16,7 +16,7 @@ _BOOKKEEPING = (
     r"is_decoder|is_encoder_decoder|tie_encoder_decoder|pruned_heads|return_dict|torchscript|output_.*|cross_attention_hidden_size",
 )
 _TRAINING = (
-    r".*dropout.*|.*_pdrop|layerdrop|initializer_.*|init_.*|.*_std|.*_range|gradient_.*|recompute.*|freeze_.*|train_.*|micro_batch_size",
+    r".*dropout.*|.*_pdrop|.*layerdrop|initializer_.*|init_.*|.*_std|.*_range|gradient_.*|recompute.*|freeze_.*|train_.*|micro_batch_size",
     r".*_aux_loss.*|aux_loss_.*|.*_loss_coef.*|.*_loss_weight|.*z_loss.*|moe_aux.*|moe_z.*|.*jitter.*|label_smoothing.*",
     r"ep_size|ep_group|moe_group|pretraining_tp|slow_but_exact|chunk_size_feed_forward|use_cache|cache_implementation|hybrid_cache",
     r"expert_capacity.*|capacity_factor|.*_capacity|.*token_drop.*|drop_tokens|compression_ratio|hyper_params",

@@ -10,8 +10,8 @@ from ..transformer import Head, Model
 from .config import Config
 
 _CAUSAL = re.compile(
-    r".*(ForCausalLM|ForCausalLMNextN|LMHeadModel|ForConditionalGeneration|WithLMHead|ChatModel|ForVisionText2Text|ForCausalLMWithValueHead"
-    r"|ImageForCausalLM|ForImageTextToText|AForCausalLM|ForGeneration)"
+    r".*(ForCausalLM|ForCausalLMNextN|LMHeadModel|ForConditionalGeneration|WithLMHead|MTModel|ChatModel|ForVisionText2Text"
+    r"|ForCausalLMWithValueHead|ImageForCausalLM|ForImageTextToText|AForCausalLM|ForGeneration)"
 )
 _SCORES = {"ForSequenceClassification": False, "ForTokenClassification": True, "ForQuestionAnswering": True}
 """Heads that score labels, and whether their product has a bias."""
@@ -44,6 +44,8 @@ def topped(model: Model, c: Config) -> Model:
     name = _architecture(c)
     if name is None or _CAUSAL.fullmatch(name):
         return model
+    if model.head.transform is not None:
+        return _of_an_encoder(model, c, name)
     norm = model.head.norm
     task = next((task for task in _SCORES if name.endswith(task)), None)
     if task is not None:
@@ -57,6 +59,19 @@ def topped(model: Model, c: Config) -> Model:
     rule = "has a head that is not mapped"
     remedy = f"known: …ForCausalLM, {', '.join('…' + task for task in _SCORES)}, …Model; leave architectures out for the vocabulary's head"
     raise c.fail("architectures", rule, remedy, "unsupported")
+
+
+def _of_an_encoder(model: Model, c: Config, name: str) -> Model:
+    """The model of a masked language model; other heads of encoders stand on a pooler, which is not mapped.
+
+    Raises:
+        ConfigError: another head.
+    """
+    if name.endswith("ForMaskedLM"):
+        return model
+    raise c.fail(
+        "architectures", "stands on a pooler, which is not mapped", "leave architectures out for the vocabulary's head", "unsupported"
+    )
 
 
 def _architecture(c: Config) -> str | None:

@@ -16,6 +16,7 @@ from ...core.values import ReadOnlyDict
 from ..transformer import Model
 from .classes import config_class
 from .config import Config
+from .decoders import with_encoder
 from .document import document
 from .foreign import as_config
 from .heads import direction, topped
@@ -108,7 +109,7 @@ def from_hf(
     kind = as_family or asked.data.get("model_type")
     reader = _reader(kind, asked, known)
     try:
-        model = topped(reader.read(asked), asked)
+        model = with_encoder(topped(reader.read(asked), asked), asked)
     except ConfigError:
         raise
     except TrainsimError as error:
@@ -119,7 +120,7 @@ def from_hf(
     block = _quantisation(asked.data) or _quantisation(outer)
     towers, seen = towers_of(outer, name, model.hidden)
     notes = tuple(dict.fromkeys((*asked.notes, *seen)))
-    return model.model_copy(update={"notes": notes, "quantization_block": block, "towers": towers})
+    return model.model_copy(update={"notes": notes, "quantization_block": block, "towers": (*model.towers, *towers)})
 
 
 def _known(path: str | Path | None) -> Mapping[str, FamilyReader]:

@@ -28,7 +28,7 @@ class NoMixer(Attention):
 
 
 class ParallelMixers(Attention):
-    """Mixers that read the same input and whose outputs are added (Falcon-H1, arXiv:2507.22448, section 2).
+    """Mixers of one layer: side by side on one input (Falcon-H1, arXiv:2507.22448, section 2), or in turn (attention and cross-attention).
 
     Args:
         mixers: the mixers; each stands in its own section of the layer.

@@ -1,0 +1,71 @@
+"""The encoder beside a decoder, where a file names the whole model: BART and its kin, Whisper."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..attention.base import Attention
+from ..attention.cross import CrossAttention, IdleCrossAttention
+from ..attention.grouped_query import GroupedQueryAttention
+from ..feedforward import PlainMLP
+from ..layers import Block, Layers
+from ..mixers.parallel import ParallelMixers
+from ..towers import Projection, Tower
+from ..transformer import Head, Model
+from .config import Config
+
+ENCODER = "encoder"
+_WHOLE = ("ForConditionalGeneration", "MTModel")
+_LENGTH = 2.0
+"""Frames of sound that become one token of Whisper's encoder."""
+
+
+def with_encoder(model: Model, c: Config) -> Model:
+    """The whole model where ``architectures`` names it and the decoder has cross-attention; else the model as it was.
+
+    The encoder is a tower whose word embeddings are the decoder's; what it reads is said by a phase's ``source_len``.
+    """
+    names: Any = c.data.get("architectures") or [""]
+    crossed = [kind for kind in model.stack if isinstance(kind.block.attention, ParallelMixers)]
+    if not str(names[0]).endswith(_WHOLE) or not crossed or "encoder_layers" not in c.data:
+        return model
+    stack = tuple(kind.replace({"block": kind.block.replace({"attention": _fed(kind.block.attention)})}) for kind in model.stack)
+    tied = c.flag("tie_word_embeddings", default=True)
+    head = Head(weights="tied" if tied else "own", norm=model.head.norm)
+    return model.replace({"stack": stack, "head": head, "towers": (*model.towers, _encoder(model, c, crossed[0].block))})
+
+
+def _fed(mixers: Attention) -> Attention:
+    """Mixers whose cross-attention attends to the encoder."""
+    if not isinstance(mixers, ParallelMixers):
+        return mixers
+    fed = [
+        CrossAttention(tower=ENCODER, heads=m.heads, kv_heads=m.heads, head_dim=m.head_dim, biases=m.biases)
+        if isinstance(m, IdleCrossAttention)
+        else m
+        for m in mixers.mixers
+    ]
+    return ParallelMixers(mixers=tuple(fed))
+
+
+def _encoder(model: Model, c: Config, block: Block) -> Tower:
+    """The encoder, with the norms of the decoder; Whisper's reads sound by two convolutions over three frames, the second in steps of two."""
+    own = next(m for m in block.attention.mixers if isinstance(m, GroupedQueryAttention))  # type: ignore[attr-defined]
+    heads, hidden = c.size("encoder_attention_heads"), model.hidden
+    c.divides("encoder_attention_heads", heads, "d_model", hidden)
+    attention = GroupedQueryAttention(heads=heads, kv_heads=heads, head_dim=hidden // heads, biases=own.biases, direction="both")
+    layer = Block(attention=attention, ffn=PlainMLP(width=c.size("encoder_ffn_dim"), bias="both"), norm=block.norm)
+    stem: tuple[Projection, ...] = ()
+    if c.has("num_mel_bins"):
+        frames = Projection(name="frames", inner=3 * c.size("num_mel_bins"), cols=hidden, bias="bias", rows=_LENGTH)
+        stem = (frames, Projection(name="halve", inner=3 * hidden, cols=hidden, bias="bias"))
+    return Tower(
+        name=ENCODER,
+        hidden=hidden,
+        stem=stem,
+        positions=c.size("max_source_positions") if stem else model.embedding.positions,
+        stem_norm=model.embedding.norm,
+        stack=(Layers(name="block", count=c.layers("encoder_layers"), block=layer),),
+        norm=model.head.norm,
+        counted="with",
+    )
