@@ -26,6 +26,7 @@ if _TYPE_CHECKING:
 
     # WHAT is trained
     from .model.attention.base import Attention as Attention
+    from .model.attention.cross import CrossAttention as CrossAttention
     from .model.attention.grouped_query import GroupedQueryAttention as GroupedQueryAttention
     from .model.attention.latent import Indexer as Indexer
     from .model.attention.latent import LatentAttention as LatentAttention
@@ -185,6 +186,7 @@ _WHERE = {
     "core.spec": ("Batch", "Spec"),
     "core.units": ("Num", "Unit"),
     "model.attention.base": ("Attention",),
+    "model.attention.cross": ("CrossAttention",),
     "model.attention.grouped_query": ("GroupedQueryAttention",),
     "model.attention.latent": ("Indexer", "LatentAttention"),
     "model.attention.linear": ("LightningAttention",),

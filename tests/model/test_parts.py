@@ -43,6 +43,8 @@ def field(annotation: Any) -> st.SearchStrategy[Any]:
     if get_origin(annotation) is tuple:
         words = get_args(get_args(annotation)[0])
         return st.lists(st.sampled_from(words), unique=True).map(tuple)
+    if annotation is str:
+        return st.just("encoder")
     options = get_args(annotation)
     if options and type(None) in options:
         return st.none() | (parts(Indexer) if Indexer in options else SMALL)

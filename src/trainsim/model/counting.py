@@ -251,7 +251,7 @@ def _charged(model: Model, rule: Convention, mtp: Mtp, way: Way) -> tuple[_Lines
             state = entry.op.heads * entry.op.d_k * entry.op.d_v
             fixed[entry.path] = float(times[i] * recurrences[entry.op.state_products] * state)
             continue
-        if t.mask_of[i] >= 0:
+        if t.mask_of[i] >= 0 and t.flop_per_key[i]:
             groups.setdefault(int(t.mask_of[i]), {})[entry.path] = float(times[i] * t.flop_per_key[i])
         if entry.over:  # a tower's vectors and tables are not those of a token of the sequence
             continue

@@ -276,11 +276,9 @@ def _add(found: dict[str, Array], at: int, entry: Entry, hidden: int) -> None:
         case Convolve():
             found["kernels"][at] += 1
             found["split_traffic" if op.axis in SPLIT_AXES else "whole_traffic"][at] += 2 * op.channels
-        case Lookup() if not entry.over:
-            found["whole_traffic"][at] += 2 * op.width
-            found["split_sublayers"][at] += 1
         case Lookup():
-            pass
+            found["whole_traffic"][at] += 2 * op.width * (not entry.over)
+            found["split_sublayers"][at] += not entry.over
         case Stream():
             found["kernels"][at] += 1
             split = "split_traffic" if op.axis in SPLIT_AXES else "whole_traffic"

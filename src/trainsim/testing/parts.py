@@ -24,6 +24,7 @@ from ..model.masks import (
     Nearby,
     Selected,
     SlidingWindow,
+    Towered,
     WithinChunk,
 )
 from ..model.ops import PAIRS, Attend, Convolve, Lookup, MatMul, Op, Scan, Stream
@@ -129,6 +130,8 @@ def _flop(op: Op, length: int) -> float:
     """Forward FLOPs of a whole sequence, token by token."""
     tokens = range(length)
     match op:
+        case MatMul() if op.over:  # rows of a tower that sees nothing here
+            return 0.0
         case MatMul():
             return float(sum(2 * op.rows * op.inner * op.cols for _ in product(tokens, range(int(op.top_k)))))
         case Attend():
@@ -169,6 +172,8 @@ def sees(mask: Mask, query: int, key: int) -> bool:
             return key < query and key // mask.chunk == query // mask.chunk
         case Selected():  # the latest stand for whichever are selected
             return query - mask.count < key <= query
+        case Towered():  # a tower that sees nothing here
+            return False
         case Nearby():
             return abs(query - key) <= mask.reach
         case Blocks():

@@ -13,6 +13,7 @@ from ..core.errors import EstimateError
 from ..core.spec import Count, Spec
 from ..core.units import Num, Unit
 from ..model.attention.base import Attention
+from ..model.attention.cross import CrossAttention
 from ..model.attention.grouped_query import GroupedQueryAttention
 from ..model.attention.latent import LatentAttention
 from ..model.attention.linear import LightningAttention
@@ -88,6 +89,12 @@ def _recurrent(attention: Attention, context: Num) -> Num:  # noqa: ARG001  (a s
 
 
 @cached.register
+def _cross(attention: CrossAttention, context: Num) -> Num:
+    """Keys and values of the encoder, which a response holds once and reads at every step: as many as its own tokens, at most."""
+    return 2.0 * attention.kv_heads * attention.head_dim * context
+
+
+@cached.register
 def _parallel(attention: ParallelMixers, context: Num) -> Num:
     return sum(cached(mixer, context) for mixer in attention.mixers)
 
@@ -147,6 +154,11 @@ def _routed_core(attention: RoutedAttention, context: Num) -> Num:
 @core_flops.register(LightningAttention | GatedDeltaNet | KimiDeltaAttention | Mamba | Mamba2 | ShortConvolution | NoMixer)
 def _recurrent_core(attention: Attention, context: Num) -> Num:  # noqa: ARG001  (whatever the length: counted with the products)
     return 0.0
+
+
+@core_flops.register
+def _cross_core(attention: CrossAttention, context: Num) -> Num:
+    return 4.0 * attention.heads * attention.head_dim * context
 
 
 @core_flops.register
