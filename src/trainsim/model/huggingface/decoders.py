@@ -29,6 +29,7 @@ def with_encoder(model: Model, c: Config) -> Model:
     crossed = [kind for kind in model.stack if isinstance(kind.block.attention, ParallelMixers)]
     if not str(names[0]).endswith(_WHOLE) or not crossed or "encoder_layers" not in c.data:
         return model
+    c.notes[:] = [note for note in c.notes if not note.startswith("cross-attention is stored and idle")]
     stack = tuple(kind.replace({"block": kind.block.replace({"attention": _fed(kind.block.attention)})}) for kind in model.stack)
     tied = c.flag("tie_word_embeddings", default=True)
     head = Head(weights="tied" if tied else "own", norm=model.head.norm)
@@ -49,15 +50,15 @@ def _fed(mixers: Attention) -> Attention:
 
 
 def _encoder(model: Model, c: Config, block: Block) -> Tower:
-    """The encoder, with the norms of the decoder; Whisper's reads sound by two convolutions over three frames, the second in steps of two."""
+    """The encoder, with the norms of the decoder; Whisper's reads sound by two convolutions over three frames."""
     own = next(m for m in block.attention.mixers if isinstance(m, GroupedQueryAttention))  # type: ignore[attr-defined]
     heads, hidden = c.size("encoder_attention_heads"), model.hidden
     c.divides("encoder_attention_heads", heads, "d_model", hidden)
     attention = GroupedQueryAttention(heads=heads, kv_heads=heads, head_dim=hidden // heads, biases=own.biases, direction="both")
     layer = Block(attention=attention, ffn=PlainMLP(width=c.size("encoder_ffn_dim"), bias="both"), norm=block.norm)
     stem: tuple[Projection, ...] = ()
-    if c.has("num_mel_bins"):
-        frames = Projection(name="frames", inner=3 * c.size("num_mel_bins"), cols=hidden, bias="bias", rows=_LENGTH)
+    if c.has("max_source_positions"):
+        frames = Projection(name="frames", inner=3 * c.optional("num_mel_bins", default=80), cols=hidden, bias="bias", rows=_LENGTH)
         stem = (frames, Projection(name="halve", inner=3 * hidden, cols=hidden, bias="bias"))
     return Tower(
         name=ENCODER,
