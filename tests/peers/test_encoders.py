@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 import trainsim as ts
-from trainsim.model.huggingface.decoders import KIN
 
 WHY = "torch and transformers are not installed: pip install 'trainsim[dev-peers]'"
 with warnings.catch_warnings():
