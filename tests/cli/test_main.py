@@ -1,7 +1,13 @@
-"""The command line prints what the library prints, and an error is one line."""
+"""The command line: what people type, what they get, and what a mistake says."""
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,42 +15,158 @@ import pytest
 import trainsim as ts
 from trainsim.cli.main import main
 
-
-def test_a_claim(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["audit", "moe-256-networks"]) == 0
-    assert capsys.readouterr().out.strip() == str(ts.audit(ts.catalog.claim("moe-256-networks")))
+FLAGS = ["--chip", "h100", "--gpus", "64", "--tokens", "1T"]
 
 
-def test_every_claim_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["claims"]) == 0
-    out = capsys.readouterr().out
-    assert all(name in out for name in ts.catalog.claims())
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(ts.catalog.rows("models")["llama3-8b"]["config"]), encoding="utf-8")
+    return str(path)
 
 
-@pytest.mark.parametrize(
-    "command", [["estimate", "deepseek-v3"], ["explain", "deepseek-v3", "cost.pretrain.moe"], ["compare", "deepseek-v3", "llama3.1-405b"]]
-)
-def test_runs_by_id(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(command) == 0
-    assert "pretrain" in capsys.readouterr().out or command[0] == "compare"
+def out_of(capsys: pytest.CaptureFixture[str], *words: str, status: int = 0) -> str:
+    assert main(words) == status
+    captured = capsys.readouterr()
+    return captured.out if status == 0 else captured.err
 
 
-def test_a_run_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_estimate_needs_flags_alone_and_marks_what_it_assumed(config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved = tmp_path / "run.toml"
+    out = out_of(capsys, "estimate", config, *FLAGS, "--price", "2.5/h", "--save", str(saved))
+    run = ts.load(saved)
+    assert run.phases[0].tokens == 1e12
+    assert run.price == ts.Rental(usd_per_gpu_hour=2.5)
+    assert "assumed: efficiency.mfu" in out
+    assert "assumed: price" not in out
+    again = json.loads(out_of(capsys, "estimate", str(saved), "--json"))
+    assert again["cost"] == pytest.approx(float(ts.estimate(run).cost.total))
+    assert again["interval"]["cost"]["P5"] < again["cost"] < again["interval"]["cost"]["P95"]
+
+
+def test_what_the_user_gave_stays_certain(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    given = [*FLAGS, "--price", "2.5/h", "--mfu", "40%", "--goodput", "0.95"]
+    assert json.loads(out_of(capsys, "estimate", config, *given, "--json"))["interval"] == {}
+    believed = json.loads(out_of(capsys, "estimate", config, *given, "--believe", "price.usd_per_gpu_hour=1.4..3.4", "--json"))["interval"]
+    assert believed["cost"]["P95"] / believed["cost"]["P5"] == pytest.approx(3.4 / 1.4, rel=0.02)
+    assert believed["gpu_hours"]["P95"] == pytest.approx(believed["gpu_hours"]["P5"])
+
+
+def test_set_changes_a_path(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    one, two = (
+        json.loads(out_of(capsys, "estimate", config, *FLAGS, "--set", f"price.usd_per_gpu_hour={p}", "--json"))["cost"]
+        for p in (1, "$2/h")
+    )
+    assert two == pytest.approx(2 * one)
+
+
+def test_a_run_from_standard_input(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "run.toml"
-    ts.catalog.run("deepseek-v3").save(path)
-    assert main(["estimate", str(path)]) == 0
-    from_file = capsys.readouterr().out
-    main(["estimate", "deepseek-v3"])
-    assert from_file == capsys.readouterr().out
+    ts.catalog.run("llama3.1-405b").save(path)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(path.read_text(encoding="utf-8")))
+    from_pipe = out_of(capsys, "explain", "-", "cost")
+    assert from_pipe.splitlines()[0] == out_of(capsys, "explain", str(path), "cost").splitlines()[0]
 
 
-def test_a_count(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["count", "deepseek-v3"]) == 0
-    assert "671,026,404,352" in capsys.readouterr().out
+def test_csv_has_a_line_for_each_figure(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = list(csv.DictReader(io.StringIO(out_of(capsys, "count", "deepseek-v3", "--csv"))))
+    assert {"name": "parameters.total", "value": "671026404352.0"} in rows
 
 
-def test_an_error_is_one_line_and_status_two(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["audit", "deepseek-v3-6"]) == 2
-    err = capsys.readouterr().err
-    assert err.count("\n") == 1
-    assert "did you mean 'deepseek-v3-6m'" in err
+def test_a_count_shows_every_convention(capsys: pytest.CaptureFixture[str]) -> None:
+    out = out_of(capsys, "count", "deepseek-v3")
+    assert "671,026,404,352" in out
+    assert all(name in out for name in ts.CONVENTIONS)
+
+
+def test_an_assertion_has_a_status_of_its_own(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["simulate", config, *FLAGS, "--rtol", "0.01", "--assert"]
+    assert "assertion holds" in out_of(capsys, *words, "cost<1e12@0.9")
+    assert "assertion fails" in out_of(capsys, *words, "cost<1@0.9", status=3)
+
+
+def test_a_claim_of_the_catalogue_and_every_claim(capsys: pytest.CaptureFixture[str]) -> None:
+    assert out_of(capsys, "audit", "moe-256-networks").strip() == str(ts.audit(ts.catalog.claim("moe-256-networks")))
+    listed = out_of(capsys, "claims")
+    assert all(name in listed for name in ts.catalog.claims())
+
+
+def test_a_schema_names_the_members_of_families(capsys: pytest.CaptureFixture[str]) -> None:
+    made = json.loads(out_of(capsys, "schema", "run"))
+    assert "MFU" in json.dumps(made)
+    assert {"model", "cluster", "phases"} <= set(made["properties"])
+
+
+def test_a_first_run_is_written_and_never_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(tmp_path / "run.toml")
+    out_of(capsys, "init", path)
+    assert ts.load(path).cluster.gpus == 512
+    out_of(capsys, "init", path, status=2)
+
+
+BAD = [
+    ["audit", "deepseek-v3-6"], ["estimate", "no-such-run"], ["estimate", "missing.toml"], ["estimate", "7B"],
+    ["estimate", "7B", "--chip", "h100", "--gpus", "64", "--tokens", "80GB"],
+    ["estimate", "7B", "--chip", "q100", "--gpus", "64", "--tokens", "1T"], ["estimate", "7B", *FLAGS, "--price", ".5/h"],
+    ["estimate", "7B", *FLAGS, "--set", "price"], ["estimate", "7B", *FLAGS, "--mfu", "140%"],
+    ["estimate", "7B", *FLAGS, "--set", "price.usd_per_gpu_hours=2"], ["estimate", "7B", *FLAGS, "--believe", "price.usd_per_gpu_hour=2"],
+    ["estimate", "7B", *FLAGS, "--believe", "price.usd_per_gpu_hour=3..2"], ["estimate", "7B", *FLAGS, "--json", "--csv"], ["estimate"],
+    ["estimate", "Qwen/Qwen3-8B", *FLAGS], ["simulate", "7B", *FLAGS, "--assert", "cost"], ["audit"], ["bogus"], ["--bogus"],
+    ["catalog", "engines"], ["schema", "cluster"], ["check", "missing.toml"], ["backtest", "missing.csv"],
+    ["compare", "deepseek-v3", "nope"],
+    ["explain", "deepseek-v3", "costs"], ["solve", "deepseek-v3", "phases.pretrain.tokens", "--limit", "costs<1"], ["count", "nope"],
+    ["count", "7B", "--seq-len", "40 days"], ["estimate", "7B", "--gpus", "many", "--chip", "h100", "--tokens", "1T"],
+    ["audit", "--claim", "lots", "--model", "deepseek-v3"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", BAD, ids=" ".join)
+def test_a_mistake_is_one_line_and_status_two(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith("trainsim: ")
+
+
+def run_process(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "trainsim", *words], capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload,no-any-return]  # noqa: S603
+
+
+def test_a_terminal_without_unicode_gets_plain_characters() -> None:
+    done = run_process("compare", "llama3.1-405b", "deepseek-v3", env={**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+    assert "x" in done.stdout
+
+
+def test_a_closed_pipe_is_silent() -> None:
+    command = f"{sys.executable} -m trainsim schema run | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)  # noqa: S602
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+def test_a_full_disk_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-m", "trainsim", "claims"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_interrupt_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trainsim.cli.answers.estimate", interrupted)
+    assert main(["estimate", "7B", *FLAGS]) == 130
+    assert capsys.readouterr().err == "trainsim: interrupted\n"
+
+
+def test_a_picture_that_cannot_be_written_keeps_the_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    status = main(["audit", "moe-256-networks", "--plot", "/nonexistent/x.png"])
+    captured = capsys.readouterr()
+    assert status in (1, 2)
+    assert captured.out.strip() != ""
+    assert captured.err.count("\n") == 1

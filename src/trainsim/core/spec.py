@@ -20,7 +20,7 @@ from .units import Arrays, Num, Unit, arrays_are
 from .validation_errors import explained, field_error
 
 if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic._internal._model_construction import ModelMetaclass
     from pydantic.fields import FieldInfo
 else:
@@ -271,6 +271,14 @@ class Family(Spec):
         return core_schema.no_info_plain_validator_function(
             functools.partial(_member_of, cls), serialization=core_schema.plain_serializer_function_ser_schema(_plain)
         )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        if not inspect.isabstract(cls):
+            return dict(handler(schema))
+        kinds = sorted(kind for kind, member in members(cls).items() if not inspect.isabstract(member))
+        described = (cls.__doc__ or cls.__name__).partition("\n")[0]
+        return {"type": "object", "description": described, "properties": {"kind": {"enum": kinds}}, "required": ["kind"]}
 
 
 def _member_of(face: type[Family], value: Any) -> Family:

@@ -14,6 +14,9 @@ from ..core.units import SECONDS_PER_HOUR, Num, human
 from .estimate import Estimate, estimate
 from .run import Run
 
+UNKNOWN_WORK = "hours not attributable to FLOPs"
+"""The factor of phases whose tokens are unpublished."""
+
 
 @dataclass(frozen=True)
 class Factor:
@@ -56,13 +59,25 @@ class Comparison:
         return self.factors[name].value
 
     def __str__(self) -> str:
-        rows = [(f.name if f.power > 0 else f"1 / {f.name}", f.value, f.a, f.b) for f in self.factors.values()]
-        width = max(len(r[0]) for r in rows)
-        lines = [
-            f"{n:<{width}}  ×{_mean(v):8.4g}   {human(_mean(a.total)):>9} against {human(_mean(b.total))} {a.unit}" for n, v, a, b in rows
+        rows = [(f.name if f.power > 0 else f"1 / {f.name}", f) for f in self.factors.values() if not _is_one(f)]
+        width = max(len("= cost"), *(len(name) for name, _ in rows))
+        names = [est.run.name or word for est, word in ((self.a, "a"), (self.b, "b"))]
+        lines = [f"{'':<{width}}  {'factor':>9}   {names[0]:>16}    {names[1]:<16}"]
+        lines += [
+            f"{name:<{width}}  ×{_mean(f.value):8.4g}   {human(_mean(f.a.total)):>16} vs {human(_mean(f.b.total))} {_shown(f.a.unit)}"
+            for name, f in rows
         ]
-        dollars = f"${human(_mean(self.a.cost.total))} against ${human(_mean(self.b.cost.total))}"
-        return "\n".join([*lines, f"{'= cost':<{width}}  ×{_mean(self.ratio):8.4g}   {dollars}"])
+        dollars = f"{'$' + human(_mean(self.a.cost.total)):>16} vs ${human(_mean(self.b.cost.total))}"
+        return "\n".join([*(line.rstrip() for line in lines), f"{'= cost':<{width}}  ×{_mean(self.ratio):8.4g}   {dollars}"])
+
+
+def _shown(unit: str) -> str:
+    return "" if unit == "1" else unit
+
+
+def _is_one(factor: Factor) -> bool:
+    """Whether a factor has nothing to say: hours of phases whose work is unknown, where there are none."""
+    return factor.name == UNKNOWN_WORK and bool(np.all(np.asarray(factor.value) == 1.0))
 
 
 def compare(a: Run | Estimate, b: Run | Estimate) -> Comparison:
@@ -101,7 +116,7 @@ def _terms(est: Estimate) -> list[tuple[str, int, Ledger]]:
         ("tokens", 1, Ledger("token", {n: p.phase.tokens for n, p in known.items()} if known else {"unknown": 1.0})),
         ("peak", -1, _single("FLOP/s", "peak", capacity / seconds)),
         ("utilization", -1, _single("1", "mfu", flop / capacity)),
-        ("hours of unknown work", 1, _single("1", "all over known", busy / seconds)),
+        (UNKNOWN_WORK, 1, _single("1", "all over known", busy / seconds)),
         ("goodput", -1, _single("1", "busy over wall", est.busy_gpu_hours / est.gpu_hours)),
         ("price", 1, est.price),
     ]

@@ -218,7 +218,7 @@ class Estimate:
         if self.run.price is not None:
             shown.append(("cost", f"${human(float(np.mean(self.cost.total)), 4)}"))
         lines = [f"{name:<16}{value:>10}" for name, value in shown]
-        return "\n".join([*lines, "point, no interval: put beliefs over it with ts.simulate", *(f"- {n}" for n in self.notes)])
+        return "\n".join([*lines, "Point estimate; ts.simulate gives an interval.", *(f"- {n}" for n in self.notes)])
 
 
 def _known_flops(est: Estimate) -> float:
@@ -300,10 +300,7 @@ def _notes(run: Run) -> list[str]:
         if phase.tokens is None:
             notes.append(f"phases.{phase.name}: its tokens are not known; its FLOPs and MFU are unknown")
         elif efficiency is not None and "flops" not in type(efficiency).model_fields:
-            notes.append(
-                f"phases.{phase.name}: FLOPs counted as 'causal' without prediction modules; "
-                f"{type(efficiency).__name__} names no convention"
-            )
+            notes.append(f"phases.{phase.name}: FLOPs use the default 'causal' convention, without multi-token prediction")
     return notes
 
 

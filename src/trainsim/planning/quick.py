@@ -1,0 +1,189 @@
+"""A run from what people know: model, chip, accelerators, tokens. The rest is assumed, and marked as assumed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..catalog.generic import generic_model
+from ..catalog.hardware import cluster as cluster_of
+from ..catalog.models import model as catalogue_model
+from ..catalog.posterior import stack, stack_for
+from ..catalog.rows import rows
+from ..catalog.runs import complete
+from ..cluster.hardware import Cluster
+from ..core.errors import CatalogError, SpecError, did_you_mean
+from ..cost.pricing import Rental
+from ..model.huggingface.reader import from_hf
+from ..model.transformer import Model
+from ..run.run import Run
+from ..training.efficiency import MFU
+from ..training.modelled import Modelled
+from ..training.phases import Phase
+from ..training.reliability import Goodput
+from .search import search_plans
+
+ASSUMED = "assumed: "
+"""How the source of an input begins that nobody gave."""
+TOKENS_A_STEP = 4e6
+"""Tokens of an optimizer step where no batch is given (judgement: between Llama 2's 4M and DeepSeek-V3's 63M, the smaller is safe)."""
+SEQ_LEN = 4096.0
+"""Sequence length where none is given [token] (judgement: that of most pre-training runs in the catalogue)."""
+
+
+def quick(
+    model: Model | Mapping[str, Any] | str | Path,
+    *,
+    chip: str,
+    gpus: int,
+    tokens: float | str,
+    seq_len: float | str | None = None,
+    batch: float | None = None,
+    price: float | str | None = None,
+    mfu: float | str | None = None,
+    goodput: float | str | None = None,
+    name: str = "",
+) -> Run:
+    """A run from what people know of one; what is left out is assumed, and its source says so.
+
+    Args:
+        model: a :class:`Model`, a ``config.json`` (path or dict), an id of the catalogue, or a size: ``"7B"``, ``"235B-A22B"``.
+        chip: a chip or a cluster of the catalogue, or the beginning of one: ``"h100"``, ``"hgx-h800"``.
+        gpus: accelerators [GPU].
+        tokens: training tokens [token], a number or ``"2T"``.
+        seq_len: sequence length [token]; 4,096 if left out.
+        batch: sequences of an optimizer step [sequence]; 4M tokens' worth if left out.
+        price: rent [USD/GPU-h]; the catalogue's median if left out.
+        mfu: model FLOPs over peak [1]; the median of like runs if left out.
+        goodput: busy over wall-clock hours [1]; the catalogue's median if left out.
+        name: how the run is called; the model's name if left out.
+
+    Returns:
+        a complete run, ready for ``ts.estimate``; ``run.sources()`` names what was assumed.
+
+    Raises:
+        CatalogError: no such model or chip.
+        ConfigError: a config that can't be read.
+
+    >>> run = quick("7B", chip="h100", gpus=512, tokens="2T", price="2.5/h")
+    >>> run.price.usd_per_gpu_hour, run.phases[0].batch
+    (2.5, 977.0)
+    >>> run.sources()["phases.pretrain.batch"]
+    'assumed: 4M tokens a step'
+    """
+    made = model_from(model)
+    assumed: dict[str, str] = {}
+    if seq_len is None:
+        seq_len, assumed["phases.pretrain.seq_len"] = SEQ_LEN, f"{ASSUMED}that of most pre-training runs"
+    phase = Phase("pretrain", tokens=tokens, seq_len=seq_len, batch=batch)  # type: ignore[arg-type]  # a field reads text
+    if batch is None:
+        phase = phase.replace({"batch": float(max(1, round(TOKENS_A_STEP / float(phase.seq_len or SEQ_LEN))))})
+        assumed["phases.pretrain.batch"] = f"{ASSUMED}4M tokens a step"
+    machines, usual = cluster_from(chip, gpus)
+    if usual:
+        assumed["cluster"] = usual
+    run = Run(
+        name=name or made.name,
+        model=made,
+        cluster=machines,
+        phases=[phase],
+        efficiency=None if mfu is None else MFU(mfu),  # type: ignore[arg-type]
+        reliability=None if goodput is None else Goodput(goodput),  # type: ignore[arg-type]
+        price=None if price is None else Rental(usd_per_gpu_hour=price),  # type: ignore[arg-type]
+    )
+    whole, filled = complete(run)
+    sources = {f.path: f"{ASSUMED}{f.source}" for f in filled} | {p: w for p, w in assumed.items() if p != "cluster"}
+    return whole.with_sources(sources | ({"cluster.scale_out": assumed["cluster"]} if usual else {}))
+
+
+def with_stack(run: Run, month: str = "") -> Run:
+    """The run with its efficiency modelled by the usual stack on its chips, where it names none.
+
+    Args:
+        run: any run.
+        month: of the software, ``"2026-10"``; today's if left out.
+
+    Raises:
+        CatalogError: no stack is calibrated for such chips.
+    """
+    if isinstance(run.efficiency, Modelled):
+        return run
+    when = month or f"{dt.datetime.now(tz=dt.UTC).date():%Y-%m}"
+    name = stack_for(run.cluster.chip.architecture or "", "megatron", when)
+    modelled = run.replace({"efficiency": Modelled(stack=stack(name))})
+    return modelled.with_sources({"efficiency.stack": f"{ASSUMED}{name}, the usual stack on such chips"})
+
+
+def laid_out(run: Run, month: str = "") -> Run:
+    """The run with a software stack and the fastest layout that fits, where it names none.
+
+    Args:
+        run: a run with a batch.
+        month: as for :func:`with_stack`.
+
+    Returns:
+        the run, its efficiency modelled and its plan that of a search; both marked as assumed.
+
+    Raises:
+        CatalogError: no stack is calibrated for such chips.
+        EstimateError: no layout is possible or fits.
+    """
+    modelled = with_stack(run, month)
+    return modelled if modelled.plan is not None else search_plans(modelled, top=1).best_run
+
+
+def assumptions(run: Run) -> dict[str, str]:
+    """What nobody gave of a run: path → where its value is from.
+
+    >>> sorted(assumptions(quick("7B", chip="h100", gpus=8, tokens=1e9, seq_len=4096, batch=64, price=2, goodput=.95)))
+    ['cluster.scale_out.bandwidth', 'efficiency.mfu']
+    """
+    numbers = run.sources()
+    return {path: source for path, source in numbers.items() if source.startswith(ASSUMED)}
+
+
+def model_from(model: Model | Mapping[str, Any] | str | Path) -> Model:
+    """A model from whatever names one: itself, a config, an id of the catalogue, or a size.
+
+    Raises:
+        CatalogError: no such id, and no such file; a hub id gets the command that fetches its config.
+
+    >>> model_from("llama3-8b").name
+    'llama3-8b'
+    """
+    if isinstance(model, Model):
+        return model
+    if isinstance(model, (Mapping, Path)) or str(model).endswith(".json") or Path(str(model)).is_file():
+        return from_hf(model)
+    if (generic := generic_model(str(model))) is not None:
+        return generic
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", str(model)):
+        fetched = f"curl -LO https://huggingface.co/{model}/resolve/main/config.json"
+        raise CatalogError("model", model, "is an id of a model hub, and nothing is ever fetched", f"run: {fetched}", "not-found")
+    return catalogue_model(str(model))
+
+
+def cluster_from(name: str, gpus: int) -> tuple[Cluster, str]:
+    """A cluster from the id of one, of its chip, or the beginning of either, and what was assumed about it, in words.
+
+    Raises:
+        CatalogError: no such cluster or chip.
+        SpecError: no accelerators.
+
+    >>> cluster_from("h100", 8)[0].name, cluster_from("hgx-h800", 8)[1]
+    ('hgx-h100', '')
+    """
+    if gpus < 1:
+        raise SpecError("gpus", gpus, "must be >= 1", "give the number of accelerators", "out-of-bounds")
+    known = rows("clusters")
+    if name in known:
+        return cluster_of(name, gpus), ""
+    word = name.casefold().removeprefix("nvidia ").removeprefix("nvidia-").replace(" ", "-").replace("_", "-")
+    found = next((key for key, row in known.items() if str(row["chip"]).startswith(word) or word in key.split("-")), None)
+    if found is None:
+        chips = sorted({str(row["chip"]) for row in known.values()} | set(known))
+        raise CatalogError("chip", name, "is not a chip or a cluster of the catalogue", did_you_mean(word, chips), "unknown-name")
+    return cluster_of(found, gpus), f"{ASSUMED}{found}, the usual node of {known[found]['chip']}"
