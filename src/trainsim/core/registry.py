@@ -9,12 +9,14 @@ where the face lives; a module of the user's own is imported only where the call
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
+from importlib.abc import InspectLoader
 from typing import Any, TypeVar
 
 from .errors import SpecError, did_you_mean
@@ -83,9 +85,12 @@ def find_member(face: type, kind: object, path: str) -> Any:
         return found
     if isinstance(kind, str) and ":" in kind:
         _import_trusted(kind, face, path)
-    known = members(face)
+    elif isinstance(kind, str) and kind.isidentifier():
+        _import_room(face.__module__, kind)
+    known = _defined(face)
     if isinstance(kind, str) and kind in known:
         return known[kind]
+    known = members(face)
     raise SpecError(path, kind, f"is not a kind of {face.__name__}", did_you_mean(str(kind), known, "kinds"), "unknown-kind")
 
 
@@ -103,15 +108,29 @@ def _import_trusted(kind: str, face: type, path: str) -> None:
         raise SpecError(path, kind, rule, "put its module on the Python path", "callback-failed") from error
 
 
-@lru_cache(maxsize=64)
-def _import_room(module: str) -> None:
-    """Import every module of the package of this library that a module belongs to, so that members there are defined."""
+@lru_cache(maxsize=1024)
+def _import_room(module: str, kind: str = "") -> None:
+    """Import the modules of the package of this library that a module belongs to, so that members there are defined.
+
+    Args:
+        module: where the face is defined: its top package is looked through.
+        kind: import those files alone that define a class of that name; every file where empty.
+    """
     library, *inner = module.split(".")
     if library != _LIBRARY or not inner:
         return
     room = importlib.import_module(f"{library}.{inner[0]}")
     for found in pkgutil.walk_packages(getattr(room, "__path__", ()), f"{room.__name__}."):
-        importlib.import_module(found.name)
+        if not kind or _defines(found, kind):
+            importlib.import_module(found.name)
+
+
+def _defines(found: pkgutil.ModuleInfo, kind: str) -> bool:
+    """Whether a file defines a class of some name; a file without source may."""
+    spec = importlib.util.find_spec(found.name)
+    loader = None if spec is None else spec.loader
+    source = loader.get_source(found.name) if isinstance(loader, InspectLoader) else None
+    return source is None or f"class {kind}(" in source
 
 
 _resolvers: dict[str, Callable[[str], Any]] = {}
