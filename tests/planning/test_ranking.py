@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import trainsim as ts
-from trainsim.planning.candidates import Layouts
+from trainsim.planning.candidates import ROUNDING, Layouts
 from trainsim.planning.memory_filter import try_all
 from trainsim.planning.problem import setting_of
 from trainsim.planning.ranking import Ranking, pareto
@@ -126,7 +126,7 @@ def test_no_layout_is_faster_than_its_floor(case: str) -> None:
     assert np.all(found.floors > 0)
     assert np.all(found.floors <= found.seconds)
     for at, step in found.steps(np.arange(len(found))):
-        assert np.all(step.least <= np.asarray(step.seconds))
+        assert np.all(step.least * (1 - ROUNDING) <= np.asarray(step.seconds))  # equal where stages are uniform, but for the order of sums
         unsharded = dataclasses.replace(step, synchronise=0.0, synchronise_hidden=0.0, optimizer=0.0, norm=0.0)
         assert np.all(found.floors[at] <= unsharded.least)
     near = found.floors / found.seconds

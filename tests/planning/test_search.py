@@ -195,3 +195,12 @@ def test_it_prints_what_won_and_why() -> None:
     text = str(ts.search_plans(run(dense(), 2.2e9, plan=ts.Plan(tp=8)), space=NARROW, top=3))
     for words in ("possible", "fit", "why the first beats the second", "and the run's own plan", "refused", "more memory than the 2.2 GB"):
         assert words in text
+
+
+def test_an_own_plan_that_does_not_fit_says_so() -> None:
+    made = run(dense(), memory_bytes=2.0e9, plan=ts.Plan())
+    found = ts.search_plans(made, space={**NARROW, "zero": 3, "tp": (1, 2, 4, 8)})
+    assert found.own is not None
+    assert found.own.word == "does not fit"
+    assert "does not fit" in next(line for line in str(found).splitlines() if line.startswith("own"))
+    assert {one.word for one in found.ranked} <= {"fits", "tight"}

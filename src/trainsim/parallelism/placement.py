@@ -102,6 +102,8 @@ class Placed:
         layers: those of them, ``(rows, kinds)``.
         row: of each rank among these.
         chunks: stages whose passes a rank runs for one micro-batch.
+        before: layers of the stages before a rank's first one, ``(ranks, kinds)``.
+        last: layers whose weight passes a rank runs after all its other passes, ``(ranks, kinds)``; None where backward passes are whole.
     """
 
     stages: Array
@@ -112,6 +114,8 @@ class Placed:
     layers: Array
     row: NDArray[np.intp]
     chunks: int
+    before: Array
+    last: Array | None
 
 
 @lru_cache(maxsize=4096)
@@ -120,8 +124,12 @@ def placed(model: Model, schedule: Schedule, pp: int, vpp: int, layers: tuple[in
     stages = stage_counts(model, schedule.stages(pp, vpp), layers)
     ranks = of_ranks(stages, schedule, pp, vpp)
     first, row = _differing(ranks)
+    stand = standing(schedule, pp, vpp)
+    before, last = (np.cumsum(stages, axis=0) - stages)[stand.first], None if stand.last is None else stand.last @ stages
     apart, like = _differing(np.hstack([stages, stages[::-1]]))
-    return Placed(stages, apart, like if len(apart) < len(stages) else None, ranks, first, ranks[first], row, len(stages) // pp)
+    return Placed(
+        stages, apart, like if len(apart) < len(stages) else None, ranks, first, ranks[first], row, len(stages) // pp, before, last
+    )
 
 
 def _differing(rows: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

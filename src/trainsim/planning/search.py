@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ import numpy as np
 from ..core.errors import BeliefError, EstimateError, SpecError, did_you_mean
 from ..core.ledger import Ledger
 from ..core.units import SECONDS_PER_HOUR, Num, human
+from ..gpu_memory.fit import Word, word_of
 from ..gpu_memory.peak import peak_memory
 from ..inference import simulate
 from ..parallelism.layout import degrees_of
@@ -43,6 +44,7 @@ class RankedPlan:
         gpus: accelerators.
         seconds: of one optimizer step [s].
         memory: of the fullest accelerator at its peak [B].
+        word: whether that fits, as :func:`~trainsim.gpu_memory.fit.word_of` has it.
         cost: of the phase [USD]; None where the run has no price, reliability or tokens.
         quantile: of what was ranked by, under beliefs; None without.
     """
@@ -51,12 +53,13 @@ class RankedPlan:
     gpus: int
     seconds: float
     memory: float
+    word: Word
     cost: float | None = None
     quantile: Figure | None = None
 
     def __str__(self) -> str:
         words = [
-            f"{human(self.seconds, 4):>8} s  {self.memory / 1e9:6.1f} GB",
+            f"{human(self.seconds, 4):>8} s  {self.memory / 1e9:6.1f} GB{'' if self.word == 'fits' else f', {self.word}'}",
             *([] if self.cost is None else [f"${human(self.cost)}"]),
             *([] if self.quantile is None else [str(self.quantile)]),
             f"{self.gpus:,} GPUs",
@@ -268,7 +271,9 @@ def _ranked(ranking: Ranking, dollars: Mapping[int, float | None], i: int) -> Ra
     layouts, seconds = ranking.layouts, float(ranking.seconds[i])
     gpus = int(layouts.gpus[i])
     rate = dollars[gpus]
-    return RankedPlan(layouts.plan(i), gpus, seconds, float(layouts.memory[i]), None if rate is None else rate * seconds)
+    size = float(layouts.memory[i])
+    word = word_of(size, float(layouts.setting.cluster.chip.memory))
+    return RankedPlan(layouts.plan(i), gpus, seconds, size, word, None if rate is None else rate * seconds)
 
 
 def _dollars_per_second(setting: Setting, gpus: int) -> float | None:
@@ -289,7 +294,8 @@ def _own(setting: Setting, dollars: Mapping[int, float | None]) -> RankedPlan | 
     degrees = degrees_of(plan, gpus, setting.seq_len)
     size = float(peak_memory(setting.model, plan, degrees, degrees.micro_batches(setting.batch)))
     rate = dollars.get(gpus)
-    return RankedPlan(plan, gpus, seconds, size, None if rate is None else rate * seconds)
+    word = word_of(size, float(setting.cluster.chip.memory))
+    return RankedPlan(plan, gpus, seconds, size, word, None if rate is None else rate * seconds)
 
 
 def _under_beliefs(
@@ -305,7 +311,7 @@ def _under_beliefs(
         count += 1
         worst = ranked[top - 1].quantile if len(ranked) >= top else None
         since = since + 1 if worst is not None and found >= worst else 0
-        doubted = RankedPlan(candidate.plan, candidate.gpus, candidate.seconds, candidate.memory, candidate.cost, found)
+        doubted = replace(candidate, quantile=found)
         ranked = sorted([*ranked, doubted], key=lambda one: float(one.quantile or 0.0))[:top]
         if since >= TOGETHER:
             break

@@ -17,14 +17,14 @@ from ..parallelism.layout import Layout
 from ..parallelism.schedules.schedule import Schedule
 from .layers import LayerTimes
 from .overlap import pass_of
-from .step import _jitter, _sending, placed_and_again
+from .step import _jitter, _sending, fill_and_drain, placed_and_again
 
 
 def least_seconds(model: Model, layout: Layout, batch: Num, schedule: Schedule, cluster: Cluster, stack: Stack, times: LayerTimes) -> Num:
     """What no step of a layout is faster than, whatever is sharded and whatever its pipeline waits for: cheap beside :func:`step_of`.
 
-    ``t >= [n · max_r Σ_kind counts · (f + i + w) + sends] · (1 + j·log₂(gpus/8)) · factor``. Under DualPipe every pass runs beside another
-    or alone, and counts with the shorter of both.
+    ``t >= [max_r { n · Σ_kind counts · (f + i + w) + fill and drain } + sends] · (1 + j·log₂(gpus/8)) · factor``. Under DualPipe every pass
+    runs beside another or alone, and counts with the shorter of both.
 
     Args:
         model, layout, batch, schedule, cluster, stack: as for :func:`step_of`.
@@ -39,8 +39,9 @@ def least_seconds(model: Model, layout: Layout, batch: Num, schedule: Schedule, 
     if schedule.pairs:
         whole = whole + 2.0 * np.minimum(passes.alone, 0.0)
     micro_batches = np.ceil(layout.micro_batches(batch))
+    filled = micro_batches * (place.layers @ whole)[place.row] + fill_and_drain(place, passes, schedule)
     sending = _sending(layout, place.chunks, fabric_of(cluster, stack), float(model.hidden), micro_batches, stack)
-    least: Num = (micro_batches * (place.layers @ whole).max(axis=0) + sending) * _jitter(layout, stack) * stack.factor
+    least: Num = (np.maximum.reduce(filled) + sending) * _jitter(layout, stack) * stack.factor
     return least
 
 

@@ -108,13 +108,35 @@ class Step:
 
     @property
     def least(self) -> Num:
-        """What :attr:`seconds` can't be less than, whatever the pipeline waits for: known without its events [s]."""
-        return self._waiting(0.0)
+        """What :attr:`seconds` can't be less than, whatever the pipeline waits for: known without its events [s].
+
+        ``T ≥ max_r { busy_r + Σ_{s before rank r} (f_s + b_s) }``: :func:`fill_and_drain`.
+        """
+        if self.layout.pp == 1:
+            return self._waiting(0.0)
+        work = self.micro_batches * self.busy.whole if self.beside is None else self.beside
+        filled = work + fill_and_drain(self.busy.placed, self.busy.passes, self.schedule)
+        return self._waiting(np.maximum(np.maximum.reduce(filled) - self.working, 0.0))
 
     def _waiting(self, bubble: Num) -> Num:
         busy = self.working + bubble + self.sending
         update = self.optimizer + self.orthogonal + self.norm
         return (busy + self.synchronise - self.synchronise_hidden + update) * self.jitter * self.factor
+
+
+def fill_and_drain(place: Placed, passes: Passes, schedule: Schedule) -> Array:
+    """How long each rank idles at least before its first pass and after its last one, ``(ranks, n)`` [s].
+
+    ``Σ_{s before rank r} (f_s + b_s)``: a micro-batch passes all earlier stages before it reaches a rank, and after it has left. Where
+    weight passes are split off, ``Σ f_s + max(0, Σ i_s − w of the passes that a rank runs last)``.
+    """
+    forward = passes.forward + np.minimum(passes.alone, 0.0) if schedule.pairs else passes.forward
+    if place.last is None:
+        whole: Array = place.before @ (forward + passes.inputs + passes.weights)
+        return whole
+    inputs = passes.inputs + np.minimum(passes.alone, 0.0) if schedule.pairs else passes.inputs
+    drained: Array = place.before @ forward + np.maximum(place.before @ inputs - place.last @ passes.weights, 0.0)
+    return drained
 
 
 def _at_rank(values: Num, rank: NDArray[np.intp]) -> Num:

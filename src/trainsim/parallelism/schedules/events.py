@@ -245,6 +245,6 @@ def timeline(order: Order, times: Times, delay: Num = 0.0) -> Timeline:
     bars: list[Bar] = []
     for rank, slots in enumerate(order.slots):
         for k, slot in enumerate(slots):
-            end = ended[graph.number[rank, k]]
-            bars.append(Bar(rank, slot, end - seconds[graph.kind[graph.number[rank, k]]], end))
+            end = ended[graph.number[rank][k]]
+            bars.append(Bar(rank, slot, end - seconds[graph.kind[graph.number[rank][k]]], end))
     return Timeline(order, tuple(bars))

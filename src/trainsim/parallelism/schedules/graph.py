@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import prod
@@ -14,8 +15,6 @@ from .passes import Order, Pass, Slot
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-Place = tuple[int, int]
-"""(rank, index of the slot on it)"""
 Links = list[tuple[int, int, tuple[int, ...]]]
 """(number of a slot, number of its kind, numbers of the slots beside it in time)"""
 
@@ -34,7 +33,7 @@ class Graph:
     """Slots numbered level by level; a number past the last stands for "nothing".
 
     Args:
-        number: place of a slot → its number.
+        number: of each rank, the numbers of its slots.
         kinds, kind: distinct slots with their micro-batch left out, and which one each slot is.
         rows: of each kind, where its time stands in :meth:`~.events.Times.of_kinds`: of its first pass, of its second, and of the pair.
         levels: first and end number of each level.
@@ -42,7 +41,7 @@ class Graph:
         crosses, leaves: whether what is waited for comes from another rank, and whether what waits stands on another.
     """
 
-    number: dict[Place, int]
+    number: tuple[Index, ...]
     kinds: tuple[Slot, ...]
     kind: Index
     rows: Index
@@ -163,36 +162,49 @@ def graph_of(order: Order) -> Graph:
     Raises:
         SpecError: an order that waits for itself.
     """
-    where = {part: (rank, k) for rank, slots in enumerate(order.slots) for k, slot in enumerate(slots) for part in slot}
-    waits = {
-        (rank, k): ([(rank, k - 1)] if k else []) + [where[n] for part in slot for n in needs(part, order.stages, where)]
-        for rank, slots in enumerate(order.slots)
-        for k, slot in enumerate(slots)
-    }
-    level = _levels(order, waits)
-    places = sorted(waits, key=lambda place: (level[place], place))
-    number = {place: i for i, place in enumerate(places)}
-    nothing = len(places)
-    before, crosses = np.full((nothing, 3), nothing, dtype=np.intp), np.zeros((nothing, 3), dtype=np.bool_)
-    followers: list[list[tuple[int, bool]]] = [[] for _ in places]
-    for place, awaited in waits.items():
-        for column, other in enumerate(dict.fromkeys(awaited)):
-            before[number[place], column] = number[other]
-            crosses[number[place], column] = other[0] != place[0]
-            followers[number[other]].append((number[place], other[0] != place[0]))
-    widest = max(map(len, followers), default=1)
-    after, leaves = np.full((nothing, widest), nothing, dtype=np.intp), np.zeros((nothing, widest), dtype=np.bool_)
-    for i, found in enumerate(followers):
-        for column, (follower, away) in enumerate(found):
-            after[i, column], leaves[i, column] = follower, away
-    slots = [kind_of(order.slots[rank][k]) for rank, k in places]
-    kinds = tuple(dict.fromkeys(slots))
-    starts = np.flatnonzero(np.diff([level[place] for place in places], prepend=-1))
-    bounds = tuple(zip(starts.tolist(), [*starts[1:].tolist(), nothing], strict=True))
+    slots = [slot for rank in order.slots for slot in rank]
+    ranks = np.array([rank for rank, each in enumerate(order.slots) for _ in each] + [-1], dtype=np.intp)
+    waits = _waits(order, slots)
+    nothing = len(slots)
+    followers: list[list[int]] = [[] for _ in slots]
+    for i, awaited in enumerate(waits):
+        for other in awaited:
+            followers[other].append(i)
+    level = np.array(_levels(order, waits, followers))
+    sequence = np.argsort(level, kind="stable")
+    number = np.append(np.empty(nothing, dtype=np.intp), nothing)
+    number[sequence] = np.arange(nothing)
+    before, crosses = _beside(waits, 3, ranks)
+    after, leaves = _beside(followers, max(map(len, followers), default=1), ranks)
+    kinds_in_order = [kind_of(slots[i]) for i in sequence.tolist()]
+    kinds = tuple(dict.fromkeys(kinds_in_order))
     at = {slot: k for k, slot in enumerate(kinds)}
-    kind = np.array([at[slot] for slot in slots], dtype=np.intp)
+    kind = np.array([at[slot] for slot in kinds_in_order], dtype=np.intp)
     rows = np.array([_rows(slot, order.stages) for slot in kinds], dtype=np.intp).T
-    return Graph(number, kinds, kind, rows, bounds, before, after, crosses, leaves)
+    starts = np.flatnonzero(np.diff(level[sequence], prepend=-1))
+    bounds = tuple(zip(starts.tolist(), [*starts[1:].tolist(), nothing], strict=True))
+    of_rank = tuple(np.split(number[:-1], np.cumsum([len(each) for each in order.slots])[:-1]))
+    links = number[before[sequence]], number[after[sequence]], crosses[sequence], leaves[sequence]
+    return Graph(of_rank, kinds, kind, rows, bounds, *links)
+
+
+def _waits(order: Order, slots: list[Slot]) -> list[list[int]]:
+    """The slots whose end each slot waits for, its own rank's first."""
+    where = {part: i for i, slot in enumerate(slots) for part in slot}
+    waits: list[list[int]] = []
+    for each in order.slots:
+        for k, slot in enumerate(each):
+            awaited = [len(waits) - 1] if k else []
+            awaited += [where[need] for part in slot if (need := needs(part, order.stages, where)) is not None]
+            waits.append(list(dict.fromkeys(awaited)))
+    return waits
+
+
+def _beside(found: list[list[int]], width: int, ranks: Index) -> tuple[Index, NDArray[np.bool_]]:
+    """Slots beside each one in time, past the last where there are fewer, and whether they are on another rank, ``(slots, width)``."""
+    nothing = len(found)
+    beside = np.array([each + [nothing] * (width - len(each)) for each in found], dtype=np.intp).reshape(nothing, width)
+    return beside, (beside != nothing) & (ranks[beside] != ranks[:nothing, None])
 
 
 def _rows(slot: Slot, stages: int) -> tuple[int, int, int]:
@@ -204,35 +216,34 @@ def _rows(slot: Slot, stages: int) -> tuple[int, int, int]:
 
 def kind_of(slot: Slot) -> Slot:
     """A slot with its micro-batch left out."""
-    return tuple(part._replace(micro_batch=0) for part in slot)
+    return tuple([Pass(letter, stage, 0) for letter, stage, _ in slot])
 
 
-def _levels(order: Order, waits: dict[Place, list[Place]]) -> dict[Place, int]:
+def _levels(order: Order, waits: list[list[int]], followers: list[list[int]]) -> list[int]:
     """How many slots stand before each on the way of most slots."""
-    level: dict[Place, int] = {}
-    at, moved = [0] * order.ranks, True
-    while moved:
-        moved = False
-        for rank, slots in enumerate(order.slots):
-            while at[rank] < len(slots) and all(other in level for other in waits[rank, at[rank]]):
-                place = (rank, at[rank])
-                level[place] = 1 + max((level[other] for other in waits[place]), default=-1)
-                at[rank] += 1
-                moved = True
-    if len(level) != len(waits):
+    level, left = [0] * len(waits), [len(awaited) for awaited in waits]
+    ready = [i for i, count in enumerate(left) if not count]
+    for i in ready:
+        for follower in followers[i]:
+            level[follower] = max(level[follower], level[i] + 1)
+            left[follower] -= 1
+            if not left[follower]:
+                ready.append(follower)
+    if len(ready) != len(waits):
         raise SpecError("plan.schedule", order.schedule, "waits for itself", "the order given can't be run", "unsupported")
     return level
 
 
-def needs(part: Pass, stages: int, known: dict[Pass, Place]) -> list[Pass]:
-    """The passes whose results a pass reads."""
-    match part.letter:
+def needs(part: Pass, stages: int, known: Container[Pass]) -> Pass | None:
+    """The pass whose result a pass reads; None for the first stage's forward pass."""
+    letter, stage, n = part
+    match letter:
         case "F":
-            return [part._replace(stage=part.stage - 1)] if part.stage else []
+            return Pass("F", stage - 1, n) if stage else None
         case "W":
-            return [part._replace(letter="I")]
+            return Pass("I", stage, n)
         case "B" | "I":
-            if part.stage == stages - 1:
-                return [part._replace(letter="F")]
-            after = part._replace(stage=part.stage + 1)
-            return [after._replace(letter="B" if after._replace(letter="B") in known else "I")]
+            if stage == stages - 1:
+                return Pass("F", stage, n)
+            whole = Pass("B", stage + 1, n)
+            return whole if whole in known else Pass("I", stage + 1, n)

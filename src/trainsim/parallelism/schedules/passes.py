@@ -24,7 +24,7 @@ Slot = tuple[Pass, ...]
 """One pass, or a forward and a backward pass that overlap."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Order:
     """The slots of every rank, first to last.
 

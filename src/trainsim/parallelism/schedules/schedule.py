@@ -6,6 +6,7 @@ import abc
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import takewhile
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -193,11 +194,16 @@ class Standing:
         share: micro-batches of a stage that pass it on a rank, over all of them, ``(ranks, stages)`` [1].
         rank: the first rank that holds each stage, ``(stages,)``.
         leaves: whether the stage after it stands on another rank, ``(stages,)``; the last stage leaves none.
+        first: the first stage of each rank, ``(ranks,)``.
+        last: weight passes of each stage that a rank runs after all its other passes, ``(ranks, stages)``; None where backward passes are
+            whole.
     """
 
     share: NDArray[np.float64]
     rank: NDArray[np.intp]
     leaves: NDArray[np.bool_]
+    first: NDArray[np.intp]
+    last: NDArray[np.float64] | None
 
     @property
     def one_rank_has_both_ends(self) -> bool:
@@ -216,15 +222,19 @@ def standing(schedule: Schedule, pp: int, vpp: int) -> Standing:
     >>> standing(schedule_of("zero-bubble-v"), 2, 1).rank
     array([0, 1, 1, 0])
     """
-    fewest = -(-schedule.least(pp) // schedule.period(pp)) * schedule.period(pp)
-    run = order(schedule, pp, fewest, vpp)
-    on = np.zeros((run.stages, fewest), dtype=np.intp)
-    share = np.zeros((pp, run.stages))
+    settled = schedule.settled(pp)
+    run = order(schedule, pp, settled, vpp)
+    on = np.zeros((run.stages, settled), dtype=np.intp)
+    share, last = np.zeros((pp, run.stages)), np.zeros((pp, run.stages))
     for rank, slots in enumerate(run.slots):
         for slot in slots:
             for part in slot:
                 if part.letter == "F":
                     on[part.stage, part.micro_batch] = rank
                     share[rank, part.stage] += 1.0
+        for part, *_ in takewhile(lambda slot: slot[0].letter == "W", reversed(slots)):
+            last[rank, part.stage] += 1.0
     leaves = np.append((on[1:] != on[:-1]).any(axis=1), [False])
-    return Standing(share / fewest, np.argmax(share > 0, axis=0), leaves)
+    first = np.argmax(share > 0, axis=1)
+    splits = any(part.letter == "I" for slots in run.slots for slot in slots for part in slot)
+    return Standing(share / settled, np.argmax(share > 0, axis=0), leaves, first, last if splits else None)

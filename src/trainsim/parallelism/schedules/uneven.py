@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -98,18 +99,15 @@ def steady(schedule: Schedule, pp: int, vpp: int) -> Steady:
         alike = next((k for k in range(len(few)) if few[k] != many[k]), len(few))
         alike_back = next((k for k in range(len(few)) if few[-1 - k] != many[-1 - k]), len(few))
         first.append(len(region))
-        region += [graph.number[rank, k] for k in range(len(few) - alike_back, alike)]
+        region += graph.number[rank][len(few) - alike_back : alike].tolist()
     counted, longer_counted = _counted(short, graph), _counted(longer, graph)
     return Steady(m, period, graph, np.array(region), np.array(first), counted, longer_counted - counted)
 
 
 def _counted(run: Order, graph: Graph) -> Array:
     """How often each rank runs each kind of slot of a graph, ``(ranks, kinds)``."""
-    at = {kind: k for k, kind in enumerate(graph.kinds)}
-    counted = np.zeros((run.ranks, len(at)))
-    for rank, slots in enumerate(run.slots):
-        np.add.at(counted[rank], [at[kind] for kind in _kinds(slots)], 1.0)
-    return counted
+    each = [Counter(_kinds(slots)) for slots in run.slots]
+    return np.array([[counter[kind] for kind in graph.kinds] for counter in each], dtype=np.float64)
 
 
 def slot_counts(schedule: Schedule, micro_batches: int, pp: int, vpp: int = 1) -> tuple[dict[Slot, int], ...]:
@@ -124,6 +122,7 @@ def slot_counts(schedule: Schedule, micro_batches: int, pp: int, vpp: int = 1) -
     return tuple({graph.kinds[k]: int(n) for k, n in enumerate(rank) if n} for rank in counted)
 
 
+@lru_cache(maxsize=256)
 def _counts(schedule: Schedule, micro_batches: int, pp: int, vpp: int) -> tuple[Graph, Array]:
     """The kinds of slots of a step and how often each rank runs them."""
     short = steady(schedule, pp, vpp)
