@@ -35,7 +35,6 @@ if _TYPE_CHECKING:
     from .model.conventions import CONVENTIONS as CONVENTIONS
     from .model.counting import count_active_params as count_active_params
     from .model.counting import count_params as count_params
-    from .model.counting import explain_release as explain_release
     from .model.counting import flops_per_token as flops_per_token
     from .model.documents import Documents as Documents
     from .model.feedforward import FeedForward as FeedForward
@@ -57,6 +56,7 @@ if _TYPE_CHECKING:
     from .model.ops import MatMul as MatMul
     from .model.ops import Scan as Scan
     from .model.ops import Stream as Stream
+    from .model.release import explain_release as explain_release
     from .model.layers import Block as Block
     from .model.towers import Tower as Tower
     from .model.transformer import Embedding as Embedding
@@ -194,7 +194,8 @@ _WHERE = {
     "model.attention.linear": ("LightningAttention",),
     "model.attention.routed": ("RoutedAttention",),
     "model.conventions": ("CONVENTIONS",),
-    "model.counting": ("count_active_params", "count_params", "explain_release", "flops_per_token"),
+    "model.counting": ("count_active_params", "count_params", "flops_per_token"),
+    "model.release": ("explain_release",),
     "model.documents": ("Documents",),
     "model.feedforward": ("FeedForward", "GatedMLP", "MixtureOfExperts", "NoFeedForward", "PlainMLP"),
     "model.huggingface.reader": ("from_hf",),

@@ -14,8 +14,6 @@ from ..core.ledger import Ledger, Unread, tree
 from ..core.units import Num
 from .conventions import CONVENTIONS, Convention, convention_of
 from .documents import Documents, document_keys
-from .feedforward import MixtureOfExperts
-from .layers import Block
 from .masks import Causal, Mask, OncePerSequence, SlidingWindow
 from .ops import Entry, Lookup, MatMul, OpTable, Scan
 from .transformer import Model
@@ -149,44 +147,6 @@ def _read(fixed: _Lines, groups: Mapping[int, _Lines], keys: Mapping[int, Num]) 
     for mask, per_key in groups.items():
         lines |= {path: flop * keys[mask] + fixed.get(path, 0.0) for path, flop in per_key.items()}
     return tree("FLOP/token", lines).parts
-
-
-def explain_release(model: Model) -> Ledger:
-    """Every tensor entry of a released checkpoint: parameters, copies, and what is no parameter at all.
-
-    Returns:
-        ledger [entry]: the main model, the prediction modules' own weights, their copies of embedding and head, the
-        router's balancing scores, and the scales of a block-quantised release.
-
-    Source: DeepSeek-V3 README_WEIGHTS: ``weight_scale_inv`` per 128×128 block, ``e_score_correction_bias`` per expert.
-    """
-    main, unique, released = (float(count_params(model, how).total) for how in ("none", "unique", "released"))
-    scores = sum(kind.count * _scores(kind.block) for kind in model.stack)
-    if model.mtp is not None:
-        scores += model.mtp.depth * _scores(model.mtp.block)
-    parts = {
-        "parameters": {"model": main, "prediction modules": unique - main, "their copies of embedding and head": released - unique},
-        "no parameters": {"router scores": float(scores), "quantisation scales": _scales(model)},
-    }
-    return Ledger("entry", parts)
-
-
-def _scores(block: Block) -> int:
-    ffn = block.ffn
-    return ffn.experts if isinstance(ffn, MixtureOfExperts) and ffn.router_bias == "score" else 0
-
-
-def _scales(model: Model) -> float:
-    """One scale per block of every quantised product: the layers' linear ops, not router, embedding, head or projections."""
-    if model.quantization_block is None:
-        return 0.0
-    side = model.quantization_block
-    ops = ((e.count, e.op) for e in model.table.entries if isinstance(e.op, MatMul) and e.op.role == "linear" and _in_block(e))
-    return float(sum(n * op.experts * -(-op.inner // side) * -(-op.cols // side) for n, op in ops))
-
-
-def _in_block(entry: Entry) -> bool:
-    return entry.path[0] not in {"embedding", "head", "towers"} and entry.path[:2] != ("mtp", "projection")
 
 
 def _beside(model: Model, towers: Towers) -> NDArray[np.bool_]:

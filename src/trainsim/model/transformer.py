@@ -28,6 +28,7 @@ class Embedding(Spec):
         position_width: width of that table; None for the hidden size.
         segments: learned kinds of segment, rows of a third table (BERT); 0 for none.
         norm: a norm on the embeddings, before a projection (BLOOM, ELECTRA); None for none.
+        project: a projection to the hidden size where the width differs, or always (RemBERT).
         project_bias: a bias of the projection.
     """
 
@@ -37,6 +38,7 @@ class Embedding(Spec):
     position_width: Count | None = None
     segments: int = 0
     norm: Norm | None = None
+    project: Literal["where-it-differs", "always"] = "where-it-differs"
     project_bias: Literal["none", "hidden"] = "none"
 
     def entries(self, vocab: int, hidden: int) -> Iterator[Entry]:
@@ -49,7 +51,7 @@ class Embedding(Spec):
             ops.append(Lookup(name="segments", rows=self.segments, width=width, role="position"))
         if self.norm is not None:
             ops.append(norm("norm", width, self.norm))
-        if self.width is not None and self.width != hidden:
+        if self.project == "always" or width != hidden:
             ops.append(MatMul(name="project", inner=width, cols=hidden, bias=hidden * (self.project_bias == "hidden")))
         yield from place(ops, "embedding", count=1)
 

@@ -24,6 +24,7 @@ _FOREIGN: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("max_new_tokens",), "is a generation config", _CONFIG),
     (("do_sample",), "is a generation config", _CONFIG),
     (("quant_method",), "is a quantisation config", _CONFIG),
+    (("producer", "quantization"), "is a quantisation config (ModelOpt)", _CONFIG),
 )
 """Keys that no model's config has at the top → what the file is, and what to give instead."""
 

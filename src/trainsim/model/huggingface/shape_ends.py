@@ -16,7 +16,7 @@ class EmbeddingShape(Spec):
 
     Args:
         width: key of its width, where that may differ from the hidden size; "" for the hidden size.
-        project_bias: a bias of the projection to the hidden size.
+        project: a projection to the hidden size where the width differs, or always; ``project_bias`` is its bias.
         extra_rows: rows beyond the vocabulary.
         positions: key of the number of learned positions, to which ``beyond`` are added, where ``positions_if`` holds; "" for none.
         position_width: the table is as wide as the embedding, or as a head (RoFormer).
@@ -26,6 +26,7 @@ class EmbeddingShape(Spec):
     """
 
     width: str = ""
+    project: Literal["where-it-differs", "always"] = "where-it-differs"
     project_bias: Literal["none", "hidden"] = "none"
     extra_rows: int = 0
     positions: str = ""
@@ -47,6 +48,7 @@ class EmbeddingShape(Spec):
             segments += c.count(self.more_segments) if c.switch(self.more_segments_if) else 0
         return Embedding(
             width=width,
+            project=self.project,
             project_bias=self.project_bias,
             extra_rows=self.extra_rows,
             positions=positions,

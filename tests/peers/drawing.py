@@ -1,0 +1,191 @@
+"""Small random configs of any class of transformers: every key that the class has takes values."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import PretrainedConfig
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+BASE = {f.name for f in dataclasses.fields(PretrainedConfig)}
+SLIDING, LINEAR = ("full_attention", "sliding_attention"), ("full_attention", "linear_attention")
+WORDS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(
+        [
+            "afmoe",
+            "beam",
+            "cohere2",
+            "cohere2_moe",
+            "cwm",
+            "dots1",
+            "exaone4",
+            "exaone_moe",
+            "flint",
+            "gemma2",
+            "gemma3_text",
+            "gpt_oss",
+            "granite_swa",
+            "granitemoe_swa",
+            "kolibri1",
+            "laguna",
+            "mellum",
+            "mimo_v2_flash",
+            "ministral",
+            "modernbert-decoder",
+            "olmo3",
+            "qwen2",
+            "qwen2_moe",
+            "qwen3",
+            "smollm3",
+            "vaultgemma",
+        ],
+        SLIDING,
+    ),
+    **dict.fromkeys(["qwen3_next", "qwen3_5_text", "qwen3_5_moe_text", "olmo_hybrid", "minimax", "granitemoehybrid"], LINEAR),
+    "llama4_text": ("full_attention", "chunked_attention"),
+    "lfm2": ("full_attention", "conv"),
+    "lfm2_moe": ("full_attention", "conv"),
+}
+"""Words of a class's ``layer_types``."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What keys of one config have in common."""
+
+    hidden: int
+    layers: int
+    heads: int
+    kv: int
+    head_dim: int
+    experts: int
+    top_k: int
+    latent: bool
+
+
+Value = Any | Callable[[Sizes, random.Random, Any], Any]
+MAPPED: dict[str, Value] = {
+    **dict.fromkeys(["hidden_size", "d_model", "n_embd", "emb_dim"], lambda s, *_: s.hidden),
+    **dict.fromkeys(
+        ["num_hidden_layers", "n_layer", "n_layers", "num_layers", "decoder_layers", "encoder_layers", "num_decoder_layers"],
+        lambda s, *_: s.layers,
+    ),
+    **dict.fromkeys(
+        ["num_attention_heads", "n_head", "n_heads", "num_heads", "attention_heads", "decoder_attention_heads", "encoder_attention_heads"],
+        lambda s, *_: s.heads,
+    ),
+    **dict.fromkeys(("num_key_value_heads", "num_kv_heads"), lambda s, rng, d: s.heads if s.latent else rng.choice((s.kv, d and s.kv))),
+    "head_dim": lambda s, rng, d: rng.choice((s.head_dim, d and s.head_dim)),
+    **dict.fromkeys(["num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"], lambda s, *_: s.experts),
+    **dict.fromkeys(["num_experts_per_tok", "moe_k", "moe_topk", "num_experts_per_token"], lambda s, *_: s.top_k),
+    **dict.fromkeys(
+        ("sliding_window", "attention_window_size", "window_size", "attention_chunk_size"), lambda _, rng, d: rng.choice((5, d and 5))
+    ),
+    "n_inner": lambda _, rng, __: rng.choice((None, 80)),
+    "ffn_hidden_size": lambda _, rng, __: rng.choice((None, 80)),
+    "num_attention_heads_per_layer": lambda s, rng, _: rng.choice((None, [rng.choice((4, 8)) for _ in range(s.layers)])),
+    "q_lora_rank": lambda _, rng, d: None if d is None else rng.choice((24, 40)),
+}
+"""Keys whose values follow from the sizes, or from the class default."""
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "vocab_size": (97, 128),
+    **dict.fromkeys(
+        [
+            "intermediate_size",
+            "ffn_dim",
+            "decoder_ffn_dim",
+            "encoder_ffn_dim",
+            "dff",
+            "shared_expert_intermediate_size",
+            "moe_intermediate_size",
+            "intermediate_size_mlp",
+            "prefix_dense_intermediate_size",
+            "shared_intermediate_size",
+        ],
+        (48, 80, 112),
+    ),
+    **dict.fromkeys(["n_shared_experts", "num_shared_experts", "moe_num_shared_experts"], (1, 2)),
+    "n_group": (2,),
+    "topk_group": (2,),
+    "first_k_dense_replace": (0, 1, 2),
+    "num_dense_layers": (0, 1, 2),
+    "kv_lora_rank": (16, 24),
+    "qk_nope_head_dim": (8, 16),
+    "qk_rope_head_dim": (8,),
+    "v_head_dim": (8, 16),
+    "index_topk": (7, 12),
+    "index_head_dim": (16,),
+    "index_n_heads": (4, 2),
+    "mlp_only_layers": (None, [0], [1, 2]),
+    "local_attention": (8, 12),
+    "type_vocab_size": (1, 2, 3),
+    **dict.fromkeys(
+        ["max_window_layers", "interleave_moe_layer_step", "decoder_sparse_step", "global_attn_every_n_layers", "sliding_window_pattern"],
+        (1, 2, 3),
+    ),
+    **dict.fromkeys(("max_position_embeddings", "n_positions", "max_target_positions"), (64, 80)),
+    "linear_num_key_heads": (2, 4),
+    "linear_num_value_heads": (4,),
+    "linear_key_head_dim": (8, 16),
+    "linear_value_head_dim": (8, 16),
+    **dict.fromkeys(["linear_conv_kernel_dim", "mamba_d_conv", "conv_kernel", "conv_L_cache"], (3, 4)),
+    "rotary_dim": (8,),
+    "word_embed_proj_dim": (None, 32),
+    "embedding_size": (48, 64),
+    "input_embedding_size": (48, 64),
+}
+"""Keys with values of their own."""
+CLOSED = ("add_cross_attention", "use_prompt", "enable_moe_block", "use_bidirectional_attention")
+"""Switches that turn a class into one that is refused by name."""
+
+
+def draw(kind: str, rng: random.Random) -> dict[str, Any]:
+    """Keyword arguments of a class: sizes that fit each other, every other key at random or as the class has it."""
+    fields = {f.name: f.default for f in dataclasses.fields(CONFIG_MAPPING[kind])}
+    sizes = Sizes(
+        *(rng.choice(values) for values in ((64, 96), (3, 4, 5, 6), (4, 8), (1, 2, 4), (16, 24), (8, 12), (1, 2, 3))),
+        latent="kv_lora_rank" in fields,
+    )
+    made: dict[str, Any] = {"pad_token_id": 0, "bos_token_id": 0, "eos_token_id": 0}
+    for name, default in fields.items():
+        if (name in BASE and name != "tie_word_embeddings") or name in CLOSED:
+            continue
+        if name in MAPPED:
+            made[name] = MAPPED[name](sizes, rng, None if default is dataclasses.MISSING else default)
+        elif name in CHOICES:
+            made[name] = rng.choice(CHOICES[name])
+        elif isinstance(default, bool):
+            made[name] = rng.choice((True, False))
+    return _fitted(kind, made, fields, sizes, rng)
+
+
+def _fitted(kind: str, made: dict[str, Any], fields: Mapping[str, Any], sizes: Sizes, rng: random.Random) -> dict[str, Any]:
+    """Lists of one word per layer, and what single classes need to be built at all."""
+    for key in ("layer_types", "layers_block_type"):
+        if key in fields and kind in WORDS and rng.random() < 0.6:
+            made[key] = [rng.choice(WORDS[kind]) for _ in range(sizes.layers)]
+    if "mlp_layer_types" in fields and rng.random() < 0.6:
+        made["mlp_layer_types"] = [rng.choice(("dense", "sparse")) for _ in range(sizes.layers)]
+    if "sliding_attention" in (made.get("layer_types") or ()):
+        made |= {key: value for key, value in (("use_sliding_window", True), ("sliding_window", 5)) if key in fields}
+    match kind:
+        case "gpt_neo":
+            half = rng.choice((1, 2))
+            made |= {"attention_types": [[["global", "local"], half]], "num_layers": 2 * half}
+        case "dbrx":
+            made["attn_config"] = {"kv_n_heads": sizes.kv, "rope_theta": 1e4, "clip_qkv": 8.0}
+            made["ffn_config"] = {"ffn_hidden_size": 80, "moe_num_experts": 4, "moe_top_k": 2}
+            made["tie_word_embeddings"] = False
+        case "helium":
+            made["head_dim"] = made["hidden_size"] // made["num_attention_heads"]
+        case "mimo_v2_flash":
+            made["num_key_value_heads"] = 2
+        case "gptj" | "codegen":
+            made["n_head"] = 4
+        case _:
+            pass
+    return made
