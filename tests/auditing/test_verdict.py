@@ -302,3 +302,25 @@ def test_a_verdict_travels_between_processes() -> None:
     assert (there.number, there.words, there.quote) == (verdict.number, verdict.words, verdict.quote)
     assert [float(r.rent[1]) for r in there.rungs] == [float(r.rent[1]) for r in verdict.rungs]
     assert not math.isnan(there.readings[0].low)
+
+
+def reported(hours: float, source: str = "arXiv:0000.00000") -> ts.Run:
+    """A dense 7B on a trillion tokens in some H100-hours, as somebody's paper reports them."""
+    run = ts.Run(
+        name="seven", model=ts.catalog.model("llama2-7b"), cluster=ts.catalog.cluster("hgx-h100", gpus=256),
+        phases=[ts.Phase("pretrain", tokens=1e12, seq_len=4096)], efficiency=ts.BusyHours(gpu_hours=hours),
+    )  # fmt: skip
+    return run.with_sources({"efficiency": source}) if source else run
+
+
+def test_a_disclosure_that_is_hard_to_believe_caps_the_word() -> None:
+    """Work at full peak takes 12,000 hours: 35,000 is ordinary, 13,500 is 89 % of the peak, 11,000 is more than there is."""
+    words = {}
+    for hours in (35_000, 13_500, 11_000):
+        claim = ts.Claim("gpu_hours", hours, unit="GPU-hours", scope="the final run", date="2026-01-31")
+        words[hours] = ts.audit(claim, reported(hours)).number
+    assert words == {35_000: "CONFIRMED", 13_500: "STRAINED", 11_000: "IMPOSSIBLE"}
+    slow = ts.audit(ts.Claim("gpu_hours", 400_000, unit="GPU-h", scope="the final run", date="2026-01-31"), reported(400_000))
+    assert slow.number == "CONFIRMED", "it may hold more than the run predicted"
+    assert "holds more than the run" in slow.check("hours").finding
+    assert ts.audit(ts.Claim("gpu_hours", 35_000, unit="GPU-h", date="2026-01-31"), reported(35_000, source="")).number == "NOT REFUTED"

@@ -125,8 +125,8 @@ class RunCost(RunAmount):
             label = f"{human(hours, 4)} {chip}-hours × ${rate:.2f}{_of(reading)}"
             day = view.row.date if view.row is not None else None
             yield point(
-                hours * rate, label, view.cited("phases", "efficiency"), day=day, contents=reading,
-                sourced=view.sourced("phases", "efficiency") and view.sourced("price"),
+                hours * rate, label, view.cited("efficiency"), day=day, contents=reading,
+                sourced=view.sourced("efficiency") and view.sourced("price"),
             )  # fmt: skip
 
 
@@ -147,7 +147,7 @@ class RunHours(RunAmount):
     def facts(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
         """Reported hours, and those with or without downtime that follow from them."""
         view, found = self.view, list(self._named(contents, day))
-        sourced = view.sourced("phases", "efficiency")
+        sourced = view.sourced("efficiency")
         if self.quantity == "wall_days" and view.row is not None and not view.row.get("gpus"):
             return tuple(found)
         for reading in READINGS if contents is None else (contents,):
@@ -157,7 +157,7 @@ class RunHours(RunAmount):
                 continue
             label = f"hours as reported{_of(run_part)}{', downtime inside' if view.holds_downtime else ''}"
             day_of = view.row.date if view.row is not None else None
-            cited = view.cited("phases", "efficiency")
+            cited = view.cited("efficiency")
             found.append(point(hours / self.per, label, cited, day=day_of, contents=reading, sourced=sourced))
         return tuple(found)
 
@@ -197,7 +197,7 @@ class RunMfu(RunMeasure):
             found.append(point(float(row["mfu_reported"]), how, row.cited, day=row.date))
         if view.hours(RUN) is not None:
             day_of = view.row.date if view.row is not None else None
-            sourced = view.sourced("phases", "efficiency")
+            sourced = view.sourced("efficiency")
             found += [point(x, name, day=day_of, sourced=sourced) for name, x in implied_mfu(view).items()]
         return tuple(found)
 
@@ -242,10 +242,10 @@ class RunCount(RunMeasure):
             (p.name, float(p.tokens or 0.0), None if p.seq_len is None else float(p.seq_len), frozenset({content_of(p)})) for p in phases
         ]
 
-    def _fact(self, value: float, label: str, contents: Contents, field: str, head: str) -> Disclosure:
+    def _fact(self, value: float, label: str, contents: Contents, field: str) -> Disclosure:
         row = self.view.row
         public = row is None or grade_of(row, field) in PUBLIC
-        known = row is not None and row.get("gpus") == value if field == "gpus" else self.view.sourced(head)
+        known = row is not None and row.get("gpus") == value if field == "gpus" else self.view.sourced(field)
         return point(
             value, label, "" if row is None else row.cited, day=None if row is None else row.date, contents=contents,
             sourced=known and public, count="machines" if field == "gpus" else "",
@@ -253,13 +253,13 @@ class RunCount(RunMeasure):
 
     def _tokens(self) -> Iterator[Disclosure]:
         for name, tokens, _, contents in self._known:
-            yield self._fact(tokens, f"tokens of {name}", contents, "tokens", "phases")
+            yield self._fact(tokens, f"tokens of {name}", contents, "tokens")
         if self._known:
             total = sum(tokens for _, tokens, _, _ in self._known)
-            yield self._fact(total, "tokens of all phases" if len(self._known) > 1 else "tokens", RUN, "tokens", "phases")
+            yield self._fact(total, "tokens of all phases" if len(self._known) > 1 else "tokens", RUN, "tokens")
             if len(self._known) > 1:  # figures of tokens are told of pre-training
                 name, tokens, _, _ = max(self._known, key=lambda k: k[1])
-                yield self._fact(tokens, f"tokens of {name}", RUN, "tokens", "phases")
+                yield self._fact(tokens, f"tokens of {name}", RUN, "tokens")
 
     def _flops(self) -> Iterator[Disclosure]:
         known = [(tokens, seq, contents) for _, tokens, seq, contents in self._known if seq is not None]
@@ -267,13 +267,13 @@ class RunCount(RunMeasure):
             return
         for convention in CONVENTIONS:
             total = sum(t * float(flops_per_token(self.view.given.model, s, convention).total) for t, s, _ in known)
-            yield self._fact(total, f"FLOPs, {convention}", RUN, "tokens", "phases")
+            yield self._fact(total, f"FLOPs, {convention}", RUN, "tokens")
 
     def _gpus(self) -> Iterator[Disclosure]:
         row, given = self.view.row, self.view.given
         if row is None or row.get("gpus"):
-            yield self._fact(float(given.cluster.gpus), "accelerators of the run", RUN, "gpus", "cluster.gpus")
-            yield self._fact(float(given.cluster.gpus), "accelerators of the run", frozenset({"pretraining"}), "gpus", "cluster.gpus")
+            yield self._fact(float(given.cluster.gpus), "accelerators of the run", RUN, "gpus")
+            yield self._fact(float(given.cluster.gpus), "accelerators of the run", frozenset({"pretraining"}), "gpus")
 
     def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
         """Nothing: counts are stated or unknown."""
@@ -332,7 +332,7 @@ class RunLine(RunMeasure):
         if not view.reports_hours or (self.quantity.startswith("cost") and view.rate is None):
             return ()
         value = float(np.asarray(view.stated.quantity(self.quantity)))
-        sourced = view.sourced("phases", "efficiency") and (view.sourced("price") or not self.quantity.startswith("cost"))
+        sourced = view.sourced("efficiency") and (view.sourced("price") or not self.quantity.startswith("cost"))
         return (point(value, f"{self.quantity} by reported hours", day=view.row.date if view.row is not None else None, sourced=sourced),)
 
     def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:

@@ -157,16 +157,14 @@ class RunView:
             return "owner's amortised"
         return "cloud list" if isinstance(price, Rental) and price.term == "list" else "market rent"
 
-    def sourced(self, *paths: str) -> bool:
-        """Whether a source other than the user stands behind some inputs, by the head of their paths."""
-        known = self.given.sources()
-        found = [source for path, source in known.items() if path.startswith(paths)]
+    def sourced(self, name: str) -> bool:
+        """Whether a source other than the user stands behind all inputs whose paths hold a name: ``efficiency``, ``tokens``."""
+        found = [source for path, source in self.given.sources().items() if name in path.split(".")]
         return bool(found) and all(source != BY_USER and not source.startswith(FILLED) for source in found)
 
-    def cited(self, *paths: str) -> str:
-        """Where some inputs came from; empty where the user gave them."""
-        known = self.given.sources()
-        return next((s for path, s in known.items() if path.startswith(paths) and s != BY_USER), "")
+    def cited(self, name: str) -> str:
+        """Where such inputs came from; empty where the user gave them."""
+        return next((s for path, s in self.given.sources().items() if name in path.split(".") and s != BY_USER), "")
 
     def _filled(self, head: str) -> bool:
         return any(path.startswith(head) and source.startswith(FILLED) for path, source in self.given.sources().items())

@@ -138,7 +138,7 @@ def _hours(v: Verdict, notes: _Notes) -> list[str]:
     at = found.percentile(busy)
     few, reported = ("few" if at < 50 else "many"), float(phase.told_gpu_seconds) / SECONDS_PER_HOUR
     down = "" if phase.time == "busy" else f", downtime inside: {human(busy, 4)} without"
-    given = view.sourced("phases", "efficiency")
+    given = view.sourced("efficiency")
     body += _graded(f"   implied  {_implied(view, phase)}", "A arithmetic")
     body += _graded(f"   reported {human(reported, 4)} hours{down}", "A disclosed" if given else "C given")
     body += _others(v.others, busy, notes)

@@ -28,6 +28,13 @@ _BASES = {
     "day": ("day", 1.0), "h": ("day", 1 / 24), "week": ("day", 7.0), "": ("1", 1.0), "1": ("1", 1.0), "%": ("1", 0.01),
     "times": ("times", 1.0), "x": ("times", 1.0), "×": ("times", 1.0), "fold": ("times", 1.0),
 }  # fmt: skip
+SPELT = {
+    "percent": "%", "dollars": "USD", "GPU-hours": "GPU-h", "GPU hours": "GPU-h", "GPU-days": "GPU-day", "GPU-weeks": "GPU-week",
+    "GPU-years": "GPU-year", "GPUs": "GPU", "experts": "expert", "layers": "layer", "tokens": "token", "parameters": "parameter",
+    "params": "parameter", "FLOPs": "FLOP", "days": "day", "hours": "h", "weeks": "week",
+}  # fmt: skip
+"""Units as people spell them → as they are judged in."""
+_BASES |= {spelt: _BASES[unit] for spelt, unit in SPELT.items()}
 CURRENCIES = ("CNY", "RMB", "EUR", "GBP", "JPY", "KRW", "INR", "CHF", "CAD", "AUD", "AED")
 """ISO codes of currencies a figure may be told in, and RMB; dollars follow at the rate of the claim's day."""
 DIMENSIONS = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import field_validator
 
@@ -70,10 +70,11 @@ class Scope(Spec):
 
     >>> Scope(contents=("final_run",)).inside(Scope(contents=("model",)))
     True
-    >>> Scope(contents=("final_run", "people"), basis="rent").basis
+    >>> Scope(("final_run", "people"), "rent").basis
     'market rent'
     """
 
+    positional: ClassVar[tuple[str, ...]] = ("contents", "basis", "kind")
     contents: Annotated[tuple[Content, ...], AsTuple]
     basis: Basis = "market rent"
     kind: Kind = "run"
