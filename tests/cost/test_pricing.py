@@ -138,7 +138,7 @@ RESERVED: dict[str, Any] = {"nodes": 2, "term_days": 30, "price_per_gpu_hour": 2
         (Quote, RESERVED | {"currency": "CNY"}, ("conflict", "per_usd")),
         (Quote, RESERVED | {"per_usd": 1.0}, ("conflict", "per_usd")),
         (Rental, {"usd_per_gpu_hour": 0}, ("out-of-bounds", "usd_per_gpu_hour")),
-        (Rental, {"usd_per_gpu_hour": "2"}, ("wrong-type", "usd_per_gpu_hour")),
+        (Rental, {"usd_per_gpu_hour": [2.0]}, ("wrong-type", "usd_per_gpu_hour")),
     ],
 )
 def test_bad_input_names_path_value_rule_and_remedy(make: type[Spec], fields: dict[str, Any], complaint: tuple[str, str]) -> None:

@@ -67,24 +67,24 @@ class RentQuote:
 class RentScales:
     """Standard deviations of the effects on the log price [1], drifts in [1/year].
 
-    Fitted by :func:`fit_scales` to the rows of the catalogue dated before ``ORIGIN``; ``abroad`` is judgement, since two dates of
-    Chinese prices can't tell it.
+    Fitted by :func:`~trainsim.validation.rent_backtest.fit_rent_scales` to the rows of the catalogue dated before ``ORIGIN``;
+    ``abroad`` is judgement, since two dates of Chinese prices can't tell it.
     """
 
-    silicon: float = 0.176
+    silicon: float = 0.175
     chip: float = 0.122
-    tier: float = 0.333
-    silicon_tier: float = 0.131
+    tier: float = 0.334
+    silicon_tier: float = 0.133
     commitment: float = 0.089
     tier_commitment: float = 0.074
     spot: float = 0.283
     region: float = 0.093
-    vendor: float = 0.267
+    vendor: float = 0.272
     vendor_silicon: float = 0.126
     product: float = 0.066
     market: float = 0.132
-    drift: float = 0.079
-    tier_drift: float = 0.063
+    drift: float = 0.083
+    tier_drift: float = 0.064
     noise: float = 0.143
     abroad: float = 0.5
 
