@@ -68,7 +68,7 @@ def cluster(name: str, gpus: int) -> Cluster:
     """A cluster of the catalogue with a number of accelerators.
 
     Args:
-        name: the kind of node, ``"hgx-h800"``.
+        name: the kind of node, ``"hgx-h800"``; or a chip, whose row gives a node without a network beyond its domain.
         gpus: accelerators.
 
     Raises:
@@ -84,6 +84,17 @@ def cluster(name: str, gpus: int) -> Cluster:
 @lru_cache(maxsize=256)
 def _node(name: str) -> tuple[Mapping[str, Any], Mapping[str, str]]:
     """Everything of a cluster but its accelerators, and where its links are from."""
+    if name in rows("chips"):  # a chip's own row: its scale-up domain, and no network between domains
+        row = find("chips", name)
+        up = row.get("scale_up") or {}
+        link = {"achieved": row.get("scale_up_achieved"), "topology": up.get("topology", "switch")}
+        one = {
+            "name": name,
+            "chip": chip(name),
+            "domain": int(up.get("domain", 1)),
+            "scale_up": Link(bandwidth=up["bandwidth"], **link) if "bandwidth" in up else None,
+        }
+        return MappingProxyType(one), MappingProxyType({"scale_up": row.cited})
     row = find("clusters", name)
     part = find("chips", row["chip"])
     up, out = part.get("scale_up"), row.get("scale_out")

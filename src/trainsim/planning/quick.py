@@ -183,6 +183,8 @@ def cluster_from(name: str, gpus: int) -> tuple[Cluster, str]:
         return cluster_of(name, gpus), ""
     word = name.casefold().removeprefix("nvidia ").removeprefix("nvidia-").replace(" ", "-").replace("_", "-")
     found = next((key for key, row in known.items() if str(row["chip"]).startswith(word) or word in key.split("-")), None)
+    if found is None and name in rows("chips"):
+        return cluster_of(name, gpus), f"{ASSUMED}one scale-up domain of {name}, no network between domains"
     if found is None:
         chips = sorted({str(row["chip"]) for row in known.values()} | set(known))
         raise CatalogError("chip", name, "is not a chip or a cluster of the catalogue", did_you_mean(word, chips), "unknown-name")
