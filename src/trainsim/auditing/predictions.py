@@ -11,7 +11,7 @@ import numpy as np
 
 from ..catalog.developments import Programme, programme
 from ..catalog.rows import Row, find
-from ..catalog.runs import owner_beliefs
+from ..catalog.run_beliefs import owner_beliefs
 from ..claims.scope import CONTENTS, FINAL_RUN, Basis
 from ..core.spec import BY_USER
 from ..cost.pricing import Rental

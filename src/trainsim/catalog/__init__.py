@@ -24,11 +24,11 @@ if _TYPE_CHECKING:
     from .rows import Row as Row
     from .rows import find as find
     from .rows import rows as rows
+    from .run_beliefs import beliefs as beliefs
+    from .run_beliefs import owner_beliefs as owner_beliefs
     from .runs import Filled as Filled
-    from .runs import beliefs as beliefs
     from .runs import complete as complete
     from .runs import filled_in as filled_in
-    from .runs import owner_beliefs as owner_beliefs
     from .runs import published as published
     from .runs import run as run
     from .stack_files import stack_text as stack_text
@@ -46,7 +46,8 @@ _make_lazy(
         "published": ("row_of",),
         "rents": ("rent_evidence",),
         "rows": ("Row", "find", "rows"),
-        "runs": ("Filled", "beliefs", "complete", "filled_in", "owner_beliefs", "published", "run"),
+        "run_beliefs": ("beliefs", "owner_beliefs"),
+        "runs": ("Filled", "complete", "filled_in", "published", "run"),
         "stack_files": ("stack_text",),
     },
 )

@@ -1,0 +1,97 @@
+"""What the catalogue believes about a run: distributions over its numbers, blind to the run itself."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from ..core.errors import SpecError
+from ..core.spec import BY_USER
+from ..cost.pricing import Ownership, Rental
+from ..run.run import Run
+from ..training.efficiency import MFU
+from ..training.modelled import Modelled
+from ..training.reliability import Goodput
+from ..uncertainty.beliefs.beliefs import Beliefs
+from .evidence import goodput_evidence, interval, mfu_evidence, prior_rows
+from .posterior import stack_beliefs
+from .rents import rent_evidence
+from .rows import Row, day_of
+
+OWNER_PRIORS = {
+    "price.usd_per_gpu": "price.server_capex",
+    "price.life_years": "price.life_years",
+    "price.operating_share": "price.opex_share",
+    "price.utilization": "price.utilization",
+}
+"""Path of an owned price → the quantity of the prior rows that speak of it."""
+
+
+def owner_beliefs(run: Run, as_of: dt.date | None = None) -> tuple[Ownership, Beliefs] | None:
+    """What owning the run's machines costs, and how sure that is; None where no row prices such a machine.
+
+    Args:
+        run: whose chips are owned.
+        as_of: use only rows public by this day.
+    """
+    found: dict[str, Row] = {}
+    for path, quantity in OWNER_PRIORS.items():
+        fitting = [r for r in prior_rows(quantity, run, as_of) if r.get("chip") in (None, run.cluster.chip.name)]
+        if not fitting:
+            return None
+        found[path] = fitting[0]
+    middle = {path.removeprefix("price."): float(row["p50"]) for path, row in found.items()}
+    made = Ownership(
+        usd_per_gpu=middle["usd_per_gpu"],
+        life_years=middle["life_years"],
+        operating_share=middle["operating_share"],
+        utilization=middle["utilization"],
+    )
+    price = made.with_sources({path.removeprefix("price."): row.cited for path, row in found.items()})
+    return price, Beliefs({path: interval(row) for path, row in found.items()})
+
+
+RENT = "price.usd_per_gpu_hour"
+"""Path of a rent."""
+
+
+def beliefs(run: Run, as_of: dt.date | str | None = None, *, replace: Collection[str] = ()) -> Beliefs:
+    """What the catalogue believes about a run's numbers, blind to the run itself.
+
+    Every row, prior and calibration that became public after ``as_of``, or that derives from the run, is hidden. A prior on
+    utilisation is built from other runs' rows, one on rent from dated quotes, one on goodput from a prior row, those on a software stack
+    from the calibration; a path the run doesn't have gets none. A price that the user gave stays, unless it is named in ``replace``.
+
+    Args:
+        run: what is judged.
+        as_of: the last day whose rows may be used, ``"2024-12-25"``; None for all.
+        replace: paths of what the user gave that the catalogue's belief shall replace: ``("price.usd_per_gpu_hour",)``.
+
+    Raises:
+        CatalogError: too few rows are left to build a belief on.
+        SpecError: ``replace`` names a path that no user's value can be replaced at.
+
+    >>> from trainsim.catalog.runs import run
+    >>> mine = run("deepseek-v3").replace({RENT: 2.5})
+    >>> RENT in beliefs(mine).paths, RENT in beliefs(mine, replace=[RENT]).paths
+    (False, True)
+    """
+    if unknown := set(replace) - {RENT}:
+        raise SpecError(
+            "replace", sorted(unknown), "can't be replaced by a belief of the catalogue", f"name {RENT}, or nothing", "conflict"
+        )
+    day = day_of(as_of, "as_of") if isinstance(as_of, str) else as_of
+    held: dict[str, Any] = {}
+    if isinstance(run.efficiency, MFU):
+        held["efficiency.mfu"] = mfu_evidence(run, day).belief
+    stacks = [("efficiency.stack", run.efficiency), *((f"phases.{p.name}.efficiency.stack", p.efficiency) for p in run.phases)]
+    modelled: Mapping[Any, Any] = Beliefs()
+    for path, efficiency in stacks:
+        if isinstance(efficiency, Modelled):
+            modelled = Beliefs(modelled) | stack_beliefs(efficiency.stack.name, path, routed=run.model.is_moe, as_of=day)
+    if isinstance(run.reliability, Goodput):
+        held["reliability.goodput"] = goodput_evidence(run, day).belief
+    if isinstance(run.price, Rental) and (RENT in replace or run.sources()[RENT] != BY_USER):
+        held[RENT] = rent_evidence(run, day).belief
+    return Beliefs(held) | modelled
