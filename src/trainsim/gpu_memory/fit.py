@@ -27,6 +27,8 @@ class Fit:
         capacity: of an accelerator [B].
         rank: the fullest.
         cuts: what would free most and how, what costs least time first; empty where it fits.
+        plan: the layout; None where only a ledger is known.
+        nearest: layouts that fit with the fewest changes, three at most; empty where it fits, or none is near.
     """
 
     word: Word
@@ -34,6 +36,8 @@ class Fit:
     capacity: float
     rank: str
     cuts: tuple[str, ...]
+    plan: Plan | None = None
+    nearest: tuple[Plan, ...] = ()
 
     @property
     def spare(self) -> float:
@@ -43,7 +47,12 @@ class Fit:
     def __str__(self) -> str:
         low, middle, high = self.used
         head = f"{self.word}: {middle / 1e9:.1f} GB ({low / 1e9:.1f} to {high / 1e9:.1f}) of {self.capacity / 1e9:g} GB on {self.rank}"
-        return "; ".join([head, *self.cuts])
+        return "\n".join(["; ".join([head, *self.cuts]), *(f"fits with {self._changes(plan)}" for plan in self.nearest)])
+
+    def _changes(self, plan: Plan) -> str:
+        """What another plan has otherwise."""
+        own = dict(self.plan or Plan())
+        return " ".join(f"{name}={value}" for name, value in plan if value != own[name])
 
 
 def fit_of(ledger: Ledger, capacity: float, plan: Plan | None = None) -> Fit:
@@ -66,7 +75,7 @@ def fit_of(ledger: Ledger, capacity: float, plan: Plan | None = None) -> Fit:
     low, middle, high = (share * totals[fullest] for share in SPREAD)
     word = word_of(totals[fullest], capacity)
     cuts = () if word == "fits" else tuple(_cuts(ledger.part(fullest), plan or Plan()))
-    return Fit(word, (low, middle, high), capacity, fullest, cuts)
+    return Fit(word, (low, middle, high), capacity, fullest, cuts, plan)
 
 
 def word_of(modelled: float, capacity: float) -> Word:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..core.ledger import Ledger
 from ..gpu_memory.fit import Fit, fit_of
 from ..gpu_memory.peak import memory_by_rank
 from .inputs import inputs_of
+from .nearest import nearest_layouts
 from .run import Run
 
 
@@ -44,7 +47,7 @@ def fits(run: Run, phase: str | None = None) -> Fit:
         run, phase: as for :func:`memory`.
 
     Returns:
-        the word, P5, P50 and P95 of what the fullest rank uses, the capacity and the cuts.
+        the word, P5, P50 and P95 of what the fullest rank uses, the capacity, the cuts, and the nearest layouts that fit.
 
     Raises:
         EstimateError: as :func:`memory` does.
@@ -54,4 +57,5 @@ def fits(run: Run, phase: str | None = None) -> Fit:
     'fits'
     """
     found = inputs_of(run, phase, "by memory")
-    return fit_of(memory(run, phase), float(np.min(found.cluster.chip.memory)), found.plan)
+    fit = fit_of(memory(run, phase), float(np.min(found.cluster.chip.memory)), found.plan)
+    return fit if fit.word == "fits" else replace(fit, nearest=nearest_layouts(found))

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import PlainValidator
 
 from ...core.errors import SpecError, did_you_mean
-from ...core.spec import find_member, members
+from ...core.registry import find_member, members
 from .schedule import Schedule
 
 
