@@ -45,6 +45,7 @@ if _TYPE_CHECKING:
     from .model.huggingface.reader import from_hf as from_hf
     from .model.mixers.delta import GatedDeltaNet as GatedDeltaNet
     from .model.mixers.delta import KimiDeltaAttention as KimiDeltaAttention
+    from .model.mixers.gated_recurrence import GatedLinearRecurrence as GatedLinearRecurrence
     from .model.mixers.parallel import NoMixer as NoMixer
     from .model.mixers.parallel import ParallelMixers as ParallelMixers
     from .model.mixers.short_convolution import ShortConvolution as ShortConvolution
@@ -200,6 +201,7 @@ _WHERE = {
     "model.feedforward": ("FeedForward", "GatedMLP", "MixtureOfExperts", "NoFeedForward", "PlainMLP"),
     "model.huggingface.reader": ("from_hf",),
     "model.mixers.delta": ("GatedDeltaNet", "KimiDeltaAttention"),
+    "model.mixers.gated_recurrence": ("GatedLinearRecurrence",),
     "model.mixers.parallel": ("NoMixer", "ParallelMixers"),
     "model.mixers.short_convolution": ("ShortConvolution",),
     "model.mixers.state_space": ("Mamba", "Mamba2"),

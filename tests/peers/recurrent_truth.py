@@ -76,7 +76,7 @@ def element_wise(config: Any) -> int:
             return int(_linear(config) * 2 * LENGTH * config.expand * config.hidden_size * config.state_size)
         case "jamba":
             return int(_linear(config) * 2 * LENGTH * config.mamba_expand * config.hidden_size * config.mamba_d_state)
-        case "kimi_linear":
+        case "kimi_linear" | "bailing_hybrid":
             return int(_linear(config) * config.linear_num_heads * 2 * 2 * LENGTH * CHUNK * config.linear_head_dim)
         case _:
             return 0
@@ -90,7 +90,7 @@ def unread(config: Any) -> int:
     match config.model_type:
         case "qwen3_next" | "qwen3_5_text" | "qwen3_5_moe_text" | "olmo_hybrid":
             each = config.linear_num_value_heads * config.linear_key_head_dim * config.linear_value_head_dim
-        case "kimi_linear":
+        case "kimi_linear" | "bailing_hybrid":
             each = config.linear_num_heads * config.linear_head_dim**2
         case _:
             return 0

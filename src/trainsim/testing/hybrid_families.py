@@ -69,6 +69,24 @@ SELECTING: Keys = (
 
 
 HYBRIDS: dict[str, Keys] = {
+    "bailing_hybrid": _sizes()
+    | {"num_key_value_heads": (lambda c: c["num_attention_heads"], None)}
+    | TIE
+    | WIDTH
+    | LATENT
+    | {
+        "q_lora_rank": (None, 24, ABSENT),
+        "head_dim": (12, 16),
+        "num_experts_per_token": (2, 1, 3),
+        "num_experts": (4, 6),
+        "moe_intermediate_size": (24, 40),
+        "num_shared_experts": (1, 2),
+        "first_k_dense_replace": (1, 0, ABSENT),
+        "short_conv_kernel_size": (4, 3, ABSENT),
+        "layer_group_size": (2, 3, ABSENT),
+        "n_group": (1,),
+        "topk_group": (1,),
+    },
     "bamba": _grouped(8, heads=(8, 16)) | TIE | WIDTH | BIAS | MAMBA2 | {"mlp_bias": FLAG, "attn_layer_indices": ([1], ABSENT, [0, 1])},
     "deepseek_v32": SELECTING,
     "falcon_h1": _grouped(8, heads=(8, 16))
@@ -172,6 +190,17 @@ HYBRIDS: dict[str, Keys] = {
         "moe_latent_size": (ABSENT, 32, None),
     },
     "olmo_hybrid": _grouped() | TIE | WIDTH | BIAS | DELTA,
+    "recurrent_gemma": _sizes()
+    | {"num_key_value_heads": (2, 1, ABSENT, None)}
+    | TIE
+    | WIDTH
+    | BIAS
+    | {
+        "lru_width": (ABSENT, 96, None),
+        "attention_window_size": (32, 200, ABSENT),
+        "conv1d_width": (4, 3, ABSENT),
+        "block_types": (ABSENT, ["attention", "recurrent"]),
+    },
     "qwen3_5_moe_text": _grouped(2) | {"head_dim": (16, 24)} | TIE | BIAS | DELTA | MANY | SHARED,
     "qwen3_5_text": _grouped(4) | {"head_dim": (16, 24)} | TIE | WIDTH | BIAS | DELTA,
     "qwen3_next": _grouped(2)

@@ -19,11 +19,15 @@ from ..model.attention.latent import LatentAttention
 from ..model.attention.linear import LightningAttention
 from ..model.attention.routed import RoutedAttention
 from ..model.mixers.delta import GatedDeltaNet, KimiDeltaAttention
+from ..model.mixers.gated_recurrence import GatedLinearRecurrence
 from ..model.mixers.parallel import NoMixer, ParallelMixers
 from ..model.mixers.short_convolution import ShortConvolution
 from ..model.mixers.state_space import Mamba, Mamba2
 from ..model.ops import Convolve, MatMul, Scan
 from ..model.transformer import Model
+
+RECURRENT = LightningAttention | GatedDeltaNet | KimiDeltaAttention | GatedLinearRecurrence | Mamba | Mamba2 | ShortConvolution | NoMixer
+"""Mixers that keep a state, or nothing, whatever the length."""
 
 
 class Engine(Spec):
@@ -83,7 +87,7 @@ def _routed(attention: RoutedAttention, context: Num) -> Num:
     return 2.0 * attention.kv_heads * attention.head_dim * context
 
 
-@cached.register(LightningAttention | GatedDeltaNet | KimiDeltaAttention | Mamba | Mamba2 | ShortConvolution | NoMixer)
+@cached.register(RECURRENT)
 def _recurrent(attention: Attention, context: Num) -> Num:  # noqa: ARG001  (a state, whatever the length)
     return 0.0
 
@@ -151,7 +155,7 @@ def _routed_core(attention: RoutedAttention, context: Num) -> Num:
     return 4.0 * attention.top_k * attention.kv_heads * attention.head_dim * context
 
 
-@core_flops.register(LightningAttention | GatedDeltaNet | KimiDeltaAttention | Mamba | Mamba2 | ShortConvolution | NoMixer)
+@core_flops.register(RECURRENT)
 def _recurrent_core(attention: Attention, context: Num) -> Num:  # noqa: ARG001  (whatever the length: counted with the products)
     return 0.0
 

@@ -57,6 +57,7 @@ class LatentAttention(Attention):
         biases: which of q, kv, o have a bias (on the down projections where there is one).
         selected: keys a query meets at most, whichever an indexer selects; None for all earlier ones.
         indexer: what selects them; None where the layer takes the selection of an earlier one.
+        gate: a gate on the output before its projection, one number per head.
 
     Raises:
         SpecError: an indexer without ``selected`` or without a compressed query.
@@ -75,6 +76,7 @@ class LatentAttention(Attention):
     biases: Annotated[tuple[Literal["q", "kv", "o"], ...], AsTuple] = ()
     selected: Count | None = None
     indexer: Indexer | None = None
+    gate: Literal["none", "head"] = "none"
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -119,4 +121,8 @@ class LatentAttention(Attention):
         if self.indexer is not None and self.q_rank is not None:
             yield from self.indexer.ops(hidden, self.q_rank)
         yield Attend(name="core", heads=self.heads, d_qk=d_qk, d_v=self.v_dim, mask=self.mask, saved=2 * q + 2 * v)
-        yield MatMul(name="o", inner=v, cols=hidden, axes=("head", "hidden"), bias=hidden * ("o" in self.biases))
+        if self.gate == "head":
+            yield MatMul(name="gate", inner=hidden, cols=self.heads, axes=("hidden", "head"))
+            yield Stream(name="gated", axis="head", read=v + self.heads, written=v, saved=self.heads)
+        given = v if self.gate == "head" else 0.0
+        yield MatMul(name="o", inner=v, cols=hidden, axes=("head", "hidden"), bias=hidden * ("o" in self.biases), saved=given)

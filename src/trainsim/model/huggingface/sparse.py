@@ -15,7 +15,7 @@ from .qwen_hybrid import TYPES, in_turn
 from .reader import family
 
 
-def _channels(c: Config, layers: int, *, leading: int) -> Sequence[tuple[str, FeedForward]]:
+def routed_after_dense(c: Config, layers: int, *, leading: int) -> Sequence[tuple[str, FeedForward]]:
     """Dense and routed layers by ``mlp_layer_types``, or the first ``first_k_dense_replace`` dense."""
     first = c.count("first_k_dense_replace", default=leading)
     types = c.words("mlp_layer_types", ("dense", "sparse"), layers)
@@ -44,7 +44,7 @@ def deepseek_v32(c: Config) -> Model:
     c.ignore("head_dim", "qk_head_dim")
     c.words("layer_types", ("indexed_attention", "deepseek_sparse_attention"), layers)
     attention = _selecting(c, 64)
-    kinds = stack(alike(layers, "", attention), _channels(c, layers, leading=3))
+    kinds = stack(alike(layers, "", attention), routed_after_dense(c, layers, leading=3))
     return assemble(c, kinds, tied=False, mtp=prediction_modules(c, last_block(kinds)))
 
 
@@ -57,7 +57,7 @@ def glm_moe_dsa(c: Config) -> Model:
     own = _selecting(c, 32)
     kinds = {"full": ("", own), "shared": ("shared", own.replace({"indexer": None}))}
     mixers = [kinds[word] for word in _indexers(c, layers)]
-    stacked = stack(mixers, _channels(c, layers, leading=3))
+    stacked = stack(mixers, routed_after_dense(c, layers, leading=3))
     return assemble(c, stacked, tied=False, mtp=prediction_modules(c, last_block(stacked)))
 
 
@@ -91,7 +91,7 @@ def kimi_linear(c: Config) -> Model:
     )
     attention = latent_attention(c, q_rank=None)
     mixers: Mixers = in_turn(types, attention, delta)
-    return own_head(c, assemble(c, stack(mixers, _channels(c, layers, leading=1)), tied=False))
+    return own_head(c, assemble(c, stack(mixers, routed_after_dense(c, layers, leading=1)), tied=False))
 
 
 def _kimi_types(c: Config, group: Config, layers: int) -> Sequence[str]:

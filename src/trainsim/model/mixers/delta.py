@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from ...core.spec import Count
 from ..attention.base import Attention
@@ -57,7 +57,8 @@ class KimiDeltaAttention(Attention):
 
     Args:
         heads, head_dim: heads, each with its own keys and values of one width.
-        gate_rank: width between the two factors of the decay's and of the output gate's projection; None for the head's width.
+        gates: projections of the decay and of the output gate in two factors of low rank, or whole (Ling 2.5).
+        gate_rank: width between the two factors; None for the head's width.
         taps: tokens of the short convolution.
         chunk: tokens of a chunk.
 
@@ -68,6 +69,7 @@ class KimiDeltaAttention(Attention):
     section: ClassVar[str] = "mixer"
     heads: Count
     head_dim: Count
+    gates: Literal["low-rank", "full"] = "low-rank"
     gate_rank: Count | None = None
     taps: Count = 4
     chunk: Count = CHUNK
@@ -80,6 +82,9 @@ class KimiDeltaAttention(Attention):
         yield Convolve(name="convolution", channels=3 * width, taps=self.taps, saved=3.0 * width)
         yield MatMul(name="beta", inner=hidden, cols=heads, axes=("hidden", "head"))
         for name in ("decay", "gate"):
+            if self.gates == "full":
+                yield MatMul(name=name, inner=hidden, cols=width, axes=("hidden", "head"))
+                continue
             yield MatMul(name=f"{name}.down", inner=hidden, cols=rank, axes=("hidden", "rank"))
             yield MatMul(name=f"{name}.up", inner=rank, cols=width, axes=("rank", "head"), saved=rank)
         rates = width + heads
