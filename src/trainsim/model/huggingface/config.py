@@ -27,6 +27,25 @@ SECOND_NAMES: dict[str, tuple[str, ...]] = {
 """Names that one size has in different families' files."""
 
 
+OFF: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys(("attention_bias", "qkv_bias", "mlp_bias", "use_bias", "lm_head_bias", "attention_out_bias"), (False, None)),
+    **dict.fromkeys(("add_cross_attention", "use_sliding_window", "use_qk_norm", "qk_layernorm", "use_mla", "use_cla"), (False, None)),
+    **dict.fromkeys(("sliding_window", "attention_chunk_size", "index_topk_pattern", "layer_types", "mlp_layer_types"), (None,)),
+    **dict.fromkeys(
+        (
+            "num_nextn_predict_layers",
+            "shared_intermediate_size",
+            "shared_expert_intermediate_size",
+            "n_shared_experts",
+            "num_shared_experts",
+        ),
+        (0, None),
+    ),
+    **dict.fromkeys(("q_lora_rank", "kv_lora_rank", "head_dim", "per_layer_config", "mlp_only_layers"), (None,)),
+}
+"""Keys with one meaning in every family, and the values by which a file says that the model has none of it."""
+
+
 class Config:
     """Reads keys of a config, remembering which were asked for and which defaults were taken.
 
@@ -331,8 +350,8 @@ class Config:
         Raises:
             ConfigError: names the key and what to do.
         """
-        for key in self.data:
-            if key in self.asked or key in ignore or is_harmless(key):
+        for key, value in self.data.items():
+            if key in self.asked or key in ignore or is_harmless(key) or _is_off(key, value):
                 continue
             near = difflib.get_close_matches(key, self.asked, n=1, cutoff=0.8)
             meant = f"did you mean {near[0]!r}? Otherwise " if near else ""
@@ -342,3 +361,8 @@ class Config:
                 f"{meant}pass ignore=({key!r},) if it doesn't",
                 "unknown-field",
             )
+
+
+def _is_off(key: str, value: Any) -> bool:
+    """Whether a key says that the model lacks what it names; 0 is no false here, nor 1 true."""
+    return any(value is off or (value == off and type(value) is type(off)) for off in OFF.get(key, ()))

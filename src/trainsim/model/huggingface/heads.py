@@ -42,7 +42,7 @@ def topped(model: Model, c: Config) -> Model:
     Source: transformers 5.24, ``modeling_layers.py`` (GenericForSequenceClassification and its sisters).
     """
     name = _architecture(c)
-    if name is None or _CAUSAL.fullmatch(name):
+    if name is None or _CAUSAL.fullmatch(name) or (name.endswith("ForMaskedLM") and not c.causal):
         return model
     if model.head.transform is not None:
         return _of_an_encoder(model, c, name)

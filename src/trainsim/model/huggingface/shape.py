@@ -40,6 +40,8 @@ class FamilyShape(Spec):
         defaults: what the class takes for keys that a file leaves out, on top of the recorded classes.
         defaults_of: the type whose recorded class stands in for one that nobody recorded.
         ignore: keys that leave parameters and FLOPs alone.
+        noted: key → what to say of it where a file gives it and the class has no ear for it.
+        same: key → another that it must equal, where a file gives it.
         fixed: key → the values that this shape holds for; others are refused.
         attention, mixers: the mixer of full-attention layers, and of layers whose kind has another word.
         cross: a cross-attention beside it that no encoder feeds, with the same heads and biases.
@@ -64,6 +66,8 @@ class FamilyShape(Spec):
     defaults: dict[str, Any] = Field(default_factory=dict)
     defaults_of: str | None = None
     ignore: Names = ()
+    same: dict[str, str] = Field(default_factory=dict)
+    noted: dict[str, str] = Field(default_factory=dict)
     fixed: dict[str, Any] = Field(default_factory=dict)
     attention: AttentionShape = Grouped()
     mixers: dict[str, AttentionShape] = Field(default_factory=dict)
@@ -91,6 +95,11 @@ class FamilyShape(Spec):
         layers = c.layers("num_hidden_layers")
         if self.decoder and not c.flag(self.decoder):
             c.causal = False
+        for key, other in self.same.items():
+            c.fixed(key, c.value(other))
+        for key, text in self.noted.items():
+            if c.has(key):
+                c.note(f"{key}: {text}")
         for key, allowed in self.fixed.items():
             c.fixed(key, *(allowed if isinstance(allowed, tuple) else [allowed]))
         stack = self._stack(c, self._mixers(c, layers), self._channels(c, layers))

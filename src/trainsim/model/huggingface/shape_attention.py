@@ -43,7 +43,7 @@ class Grouped(AttentionShape):
         output_bias: the switch of the output projection's, where it has its own.
         qk_norm: norms on queries and keys, where ``qk_norm_if`` holds.
         single: the switch of one key head for all (multi-query).
-        kv_factor: key heads are so many times what the file says.
+        kv_factor: key heads are so many times what the file says; ``own_kv_heads`` is the key of what they are without the factor.
         v_dim: key of the width of a value head; "" for the head size.
         sinks: a learned logit per head.
         gate: a gate on the output, per element or per head, where ``gate_if`` holds; per head where ``gate_by_head`` does.
@@ -56,6 +56,7 @@ class Grouped(AttentionShape):
     head_dim: str = "head_dim"
     single: Switch = False
     kv_factor: int = 1
+    own_kv_heads: str = ""
     v_dim: str = ""
     uneven: Literal["refused", "rounded-down"] = "refused"
     biases: Annotated[tuple[Projection, ...], AsTuple] = ALL
@@ -101,6 +102,8 @@ class Grouped(AttentionShape):
         if self.single is not False and c.switch(self.single):
             c.ignore("num_key_value_heads")
             return 1
+        if self.own_kv_heads and c.has(self.own_kv_heads):
+            return _key_heads(c, self.own_kv_heads, heads)
         return self.kv_factor * _key_heads(c, self.kv_heads, heads)
 
 

@@ -18,11 +18,13 @@ class Window(Spec):
 
     Args:
         size: key of the width [token], the query's own key included.
+        previous: key of the number of tokens before the query that it sees, which holds where a file gives it.
         divisor, beyond: the window is ``size / divisor + beyond`` keys.
         on: the switch.
     """
 
     size: str = "sliding_window"
+    previous: str = ""
     divisor: int = 1
     beyond: int = 0
     on: Switch = True
@@ -33,6 +35,8 @@ class Window(Spec):
             c.count(self.size)  # means nothing here, and must still be a number
             return None
         size = c.size_or_none(self.size)
+        if self.previous and c.has(self.previous):
+            return c.size(self.previous) + 1
         if size is None:
             c.note(f"{self.size} is null: layers attend in full")
         return None if size is None else size // self.divisor + self.beyond
@@ -43,17 +47,21 @@ class Kinds(Spec):
 
     Args:
         key: name of the list in the file.
+        codes: key of a list of 0 for full attention and 1 for the first word of ``cycle``.
         cycle: words of the first layers, repeated to the last; empty for full attention everywhere.
         words: the file's words → this library's, where they differ.
-        every: key of a period: its last layer attends in full, the others take the first word of ``cycle``.
+        every: key of a period: one layer of it attends in full, the others take the first word of ``cycle``.
+        at: index of that layer in its period; None for the last.
         first, last: so many layers at either end attend in full.
         since, until: keys of the layers from which and before which a layer follows the cycle; others attend in full.
     """
 
     key: str = "layer_types"
     words: dict[str, str] = Field(default_factory=dict)
+    codes: str = ""
     cycle: Annotated[tuple[str, ...], AsTuple] = ()
     every: str | None = None
+    at: int | None = None
     first: int = 0
     last: int = 0
     since: str | None = None
@@ -62,15 +70,23 @@ class Kinds(Spec):
     def of(self, c: Config, layers: int, known: frozenset[str], window: int | None) -> list[str]:
         """The word of each layer."""
         listed = c.words(self.key, sorted(self.words or known | {FULL, SLIDING}), layers)
-        listed = [self.words.get(word, word) for word in listed or ()]
-        pattern = self._pattern(c, layers)
-        default = [FULL if word == SLIDING and window is None else word for word in pattern]
-        return listed or default
+        if listed:
+            c.ignore(*(key for key in (self.every, self.since, self.until, self.codes) if key))
+            return [self.words.get(word, word) for word in listed]
+        coded = c.per_layer(self.codes, layers) if self.codes else None
+        pattern = [self.cycle[0] if code else FULL for code in coded] if coded else self._pattern(c, layers)
+        return [FULL if word == SLIDING and window is None else word for word in pattern]
 
     def _pattern(self, c: Config, layers: int) -> list[str]:
-        if self.every is not None:
+        letters = c.value(self.every) if self.every is not None else None
+        if isinstance(letters, str):  # L for local, G for global, over and over (EXAONE 4)
+            if not letters or set(letters) - {"L", "G"}:
+                raise c.fail(self.every or "", "is not a pattern of layers", "give letters L and G, or a period", "wrong-type")
+            words = [FULL if letters[i % len(letters)] == "G" else self.cycle[0] for i in range(layers)]
+        elif self.every is not None:
             every = c.optional(self.every, default=1)
-            words = [FULL if (i + 1) % every == 0 else self.cycle[0] for i in range(layers)]
+            at = every - 1 if self.at is None else self.at
+            words = [FULL if i % every == at % every else self.cycle[0] for i in range(layers)]
         else:
             words = [self.cycle[i % len(self.cycle)] if self.cycle else FULL for i in range(layers)]
         start = c.count(self.since) if self.since else 0
@@ -84,6 +100,7 @@ class Sparse(Spec):
 
     Args:
         words: key of a list that says ``dense`` or ``sparse`` for each layer.
+        codes: key of a list of 0 for dense and 1 for sparse.
         dense: a number, or the key of one, of leading dense layers.
         every: the period, a number or a key, after which a layer has experts; None for all layers.
         at: the index of that layer within a period; None for its last.
@@ -91,6 +108,7 @@ class Sparse(Spec):
     """
 
     words: str | None = None
+    codes: str | None = None
     dense: Size = 0
     every: Size | None = None
     at: int | None = None
@@ -107,4 +125,6 @@ class Sparse(Spec):
         spared = set(c.positions(self.spared, layers) or c.default(self.spared) or ()) if self.spared else set()
         if listed is not None:
             return [word == "sparse" for word in listed]
+        if self.codes is not None and (coded := c.per_layer(self.codes, layers)):
+            return [bool(code) for code in coded]
         return [i >= dense and i % every == at % every and i not in spared for i in range(layers)]

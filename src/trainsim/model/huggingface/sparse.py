@@ -64,6 +64,7 @@ def glm_moe_dsa(c: Config) -> Model:
 def _indexers(c: Config, layers: int) -> list[str]:
     """Which layers have an indexer: by word, by letter, or every ``index_topk_freq``-th."""
     c.ignore("index_topk_freq", "index_skip_topk_offset")  # beside the words of layers, they say the same again
+    c.ignore("index_topk_pattern", "index_topk_freq", "index_skip_topk_offset")
     if words := c.words("indexer_types", ("full", "shared"), layers):
         return words
     pattern = c.data.get("index_topk_pattern")
