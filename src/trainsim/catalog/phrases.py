@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import lru_cache
 
 from ..claims.reading import Phrase, stem, tokens_of
 from ..claims.scope import expand
 from ..core.errors import CatalogError
+from ..core.values import ReadOnlyDict
 from .rows import rows, sources
 
 
-@cache
+@lru_cache(maxsize=1)
 def phrases() -> Mapping[tuple[str, ...], Phrase]:
     """Stems of every phrase of the catalogue → what it means. They are language, not evidence: no date hides one.
 
@@ -34,10 +35,10 @@ def phrases() -> Mapping[tuple[str, ...], Phrase]:
             key = tuple(stem(token) for token in tokens_of(words))
             if found.setdefault(key, meaning) != meaning:
                 raise CatalogError(f"phrases/{name}.phrases", words, "is in another row too", "keep it in one", "duplicate")
-    return found
+    return ReadOnlyDict(found)
 
 
-@cache
+@lru_cache(maxsize=1)
 def names() -> frozenset[str]:
     """Stems of the words in names of models, runs, labs, chips and subjects of claims, those that are phrases left out."""
     told = [str(row.get(field, "")) for row in (*rows("models").values(), *rows("runs").values()) for field in ("name", "title", "org")]

@@ -18,6 +18,7 @@ from trainsim.core.spec import Spec
 
 from ..beliefs.beliefs import Beliefs
 from ..distributions.distribution import Array, Distribution
+from .allocation import keep_freed_memory
 from .exact import check
 from .preintegration import LinearOutput, LinearOutputReducer, PreintegratedSketch, choose_inputs, conditional_spread, first_draws, join
 from .quantiles import Bins, CountingReducer, Counts, Histogram, QuantileSketch, SortedDraws, size_key
@@ -88,6 +89,7 @@ def simulate(
     check_kind(beliefs, Beliefs, "beliefs", "ts.Beliefs({path: distribution})")
     _check_points(n, rtol, budget, replicates)
     _check_rest(seed, quantiles)
+    keep_freed_memory()
     study = Study(spec, beliefs, function, seed, replicates, tuple(outputs))
     run = Runner(study, executor, progress)
     if n is not None:
