@@ -165,6 +165,19 @@ HYBRIDS: dict[str, Keys] = {
         "conv_L_cache": (3, 4, ABSENT),
         "layer_types": tuple(lambda c, k=k: [("conv", "full_attention")[(i + k) % 2] for i in range(_layers(c))] for k in (0, 1)),
     },
+    "lfm3": _grouped(4, heads=(4, 8))
+    | {"head_dim": (16, 24)}
+    | TIE
+    | WIDTH
+    | BIAS
+    | {
+        "conv_bias": FLAG,
+        "conv_L_cache": (3, 4, ABSENT),
+        "sliding_window": (32, 200, ABSENT),
+        "use_sandwich_norm": FLAG,
+        "use_attention_gate": FLAG,
+        "layer_types": (ABSENT, lambda c: [("conv", "sliding_attention", "full_attention")[i % 3] for i in range(_layers(c))]),
+    },
     "mamba": MAMBA,
     "mamba2": STATE_SPACE
     | {"head_dim": (16, 32), "num_heads": (lambda c: 2 * c["hidden_size"] // c["head_dim"],), "n_groups": (2, 1), "chunk_size": (32, 16)},

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
+from ..attention.base import Attention
 from ..feedforward import FeedForward, GatedMLP
 from ..mixers.short_convolution import ShortConvolution
 from ..transformer import Model
 from .config import Config
-from .parts import LAYERS, Mixers, alike, assemble, gated, grouped_query, routed, stack
+from .parts import ALL, LAYERS, Mixers, alike, assemble, biases, gated, grouped_query, routed, stack
 from .reader import family
 
 _TIED = "tie_embedding"
@@ -59,3 +60,23 @@ def lfm2_moe(c: Config) -> Model:
     moe, dense = routed(c, "num_experts", width="moe_intermediate_size", router_bias=scores), gated(c)
     channels: list[tuple[str, FeedForward]] = [("dense", dense) if i < leading else ("moe", moe) for i in range(layers)]
     return assemble(c, stack(_mixers(c, layers), channels), tied=_tied(c))
+
+
+@family("lfm3")
+def lfm3(c: Config) -> Model:
+    """LFM3 (Liquid AI 2026): convolutions in every other layer, windowed and full attention in between, each head gated."""
+    layers = c.layers(*LAYERS)
+    words = ("full_attention", "sliding_attention", "conv")
+    default = ["full_attention" if i % 4 == 2 else "sliding_attention" if i % 4 == 0 and i > 0 else "conv" for i in range(layers)]
+    types = c.words("layer_types", words, layers) or default
+    gate: Literal["head", "none"] = "head" if c.flag("use_attention_gate", default=True) else "none"
+    full = grouped_query(c, kv=4, head=128, qk_norm="head", gate=gate, biases=biases(c, *ALL))
+    bias: Literal["all", "none"] = "all" if c.flag("conv_bias", default=False) else "none"
+    kinds: dict[str, tuple[str, Attention]] = {
+        "full_attention": ("", full),
+        "sliding_attention": ("sliding", full.replace({"window": c.size_or_none("sliding_window", 256)})),
+        "conv": ("convolution", ShortConvolution(taps=c.optional("conv_L_cache", default=7), bias=bias)),
+    }
+    outer = ("attention-out", "ffn-out") if c.flag("use_sandwich_norm", default=True) else ()
+    mixers = [kinds[word] for word in types]
+    return assemble(c, stack(mixers, alike(layers, "dense", gated(c)), norms=("attention", "ffn", *outer)), tied=_tied(c))
