@@ -348,3 +348,13 @@ def test_a_verdict_travels_between_processes(name: str) -> None:
     there = pickle.loads(pickle.dumps(verdict))  # noqa: S301  (our own)
     assert str(there) == str(verdict)
     assert (there.number, there.words, there.scopes, there.checks) == (verdict.number, verdict.words, verdict.scopes, verdict.checks)
+
+
+@pytest.mark.parametrize("quantity", ["tokens", "flops", "gpus", "wall_days", "cost"])
+def test_a_row_that_tells_little_is_asked_for_no_more_than_the_quantity_needs(quantity: str) -> None:
+    """A measured rate has no tokens, an old run no public rent, a card no accelerators: each verdict says what is unknown."""
+    for name in ("nemo-25.09-deepseek-v3", "llama1-7b", "gpt-oss-120b", "ling-1t"):
+        for as_of in (None, "2024-06-30"):
+            verdict = ts.audit(ts.Claim(quantity, 1e6, unit=DIMENSIONS[quantity], subject=name), as_of=as_of)
+            assert verdict.number in SEVERITY
+            assert max(map(len, str(verdict).splitlines())) <= 80

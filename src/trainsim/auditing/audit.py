@@ -183,10 +183,9 @@ def _assumed(measure: Measure, contents: Contents | None) -> tuple[str, ...]:
     found = []
     if contents is None and isinstance(measure, RunAmount):
         found.append("scope: the final run, for the claim tells none")
-    view = getattr(measure, "view", None)
-    if view is not None:
-        paths = sorted(filled_in(view.run) & view.run.numbers().keys()) if not view.reports_hours else []
-        found += [f"{path} = {float(view.run.get(path)):.3g}" for path in paths]
+    if isinstance(measure, RunAmount) and not measure.view.reports_hours:
+        run = measure.view.run
+        found += [f"{path} = {float(run.get(path)):.3g}" for path in sorted(filled_in(run) & run.numbers().keys())]
     if isinstance(measure, RunCost) and measure.view.rate is None:
         found.append("rent: the market's, for nobody reported one")
     return tuple(found)

@@ -73,7 +73,7 @@ class Priced:
     @cached_property
     def laws(self) -> Mapping[str, Distribution]:
         """What is believed, by path of the development."""
-        return self.beliefs.resolve(self.programme.development).laws
+        return self.beliefs.resolve(self.programme.development).laws if len(self.beliefs) else {}
 
     @cached_property
     def told(self) -> Mapping[str, str]:
@@ -111,10 +111,13 @@ class Priced:
         held = asked & frozenset(parts)
         if not held:
             return None
-        sim = self.simulation(unit, [held])
-        name = label_of(held)
-        levels = tuple(float(q) for q in sim.quantile(name, LEVELS))
-        prediction = Prediction(levels, partial(_cdf, sim, name))  # type: ignore[arg-type]
+        if len(self.beliefs) == 0:
+            whole = sum(parts[c] for c in held)
+            prediction = Prediction((whole,) * len(LEVELS), partial(_step, whole))  # type: ignore[arg-type]
+        else:
+            sim, name = self.simulation(unit, [held]), label_of(held)
+            levels = tuple(float(q) for q in sim.quantile(name, LEVELS))
+            prediction = Prediction(levels, partial(_cdf, sim, name))  # type: ignore[arg-type]
         graded = self.depends_on_judgement(held, parts)
         return Predicted(prediction, self.how, tuple(c for c in CONTENTS if c in missing), graded, self.newest(held))
 
@@ -150,6 +153,11 @@ class Priced:
         marks = tuple(m for c in contents for m in INPUTS.get("pretraining" if c in FINAL_RUN else c, ()))
         behind = [row.date for path, row in self.programme.rows.items() if any(mark in path for mark in marks)]
         return max([*behind, *(row_at(address).date for address in self.rows)], default=None)
+
+
+def _step(whole: float, value: float) -> float:
+    """The distribution of an amount that nothing uncertain enters."""
+    return float(value >= whole)
 
 
 def _cdf(sim: Simulation, name: str, value: float) -> float:

@@ -81,7 +81,7 @@ class RatioMeasure(Measure):
         asked = (contents or RUN) - (NO_HOURS if unit == "GPU-h" else frozenset())
         each = [asked & frozenset(side.parts(unit)) for side in (ours, others)]
         held = each[0] | each[1]
-        if not each[0] or not each[1]:
+        if not each[0] or not each[1] or len(ours.beliefs) + len(others.beliefs) == 0:
             return None
         sim = ratios(ours, others, unit, [held])
         levels = tuple(float(q) for q in sim.quantile(label_of(held), LEVELS))
@@ -110,7 +110,7 @@ class RatioMeasure(Measure):
     def at_each_rung(self, day: dt.date) -> dict[str, tuple[Figure, ...]]:
         """Label of a rung → 5, 50 and 95 % quantiles of the ratio of dollars there, for rungs that both sides have."""
         found = self._joint(None, day) if self._unit == "USD" else None
-        if found is None:
+        if found is None or len(found[0].beliefs) + len(found[1].beliefs) == 0:
             return {}
         ours, others, turned = found
         theirs = dict(scopes_of(others))

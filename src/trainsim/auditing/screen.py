@@ -23,6 +23,8 @@ WIDTH, GRADE_AT = 80, 63
 INDENT = " " * 12
 LETTERS = "ABCDEFGH"
 _UNITS = {"K": 1e3, "M": 1e6, "B": 1e9}
+TIMED = ("cost", "gpu_hours", "busy_gpu_hours", "wall_days", "mfu")
+"""Quantities whose claims follow from how long a run took."""
 MOST = 3
 """Measured runs of the same model that get a line each."""
 
@@ -117,13 +119,10 @@ def _span(v: Verdict, r: Reading) -> str:
 def _hours(v: Verdict, notes: _Notes) -> list[str]:
     """Work, implied utilisation, reported hours, measured runs, and what other labs' runs suggest."""
     view = v.view
+    if view is None or v.claim.is_ratio or v.claim.quantity not in TIMED:
+        return []
     found = v.blind
-    if (
-        view is None
-        or found is None
-        or v.claim.quantity not in ("cost", "gpu_hours", "busy_gpu_hours", "wall_days", "mfu")
-        or v.claim.is_ratio
-    ):
+    if found is None:
         return []
     phase = _main_phase(view)
     busy = float(phase.busy_gpu_seconds) / SECONDS_PER_HOUR

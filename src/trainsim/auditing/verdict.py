@@ -102,8 +102,8 @@ class Verdict:
     def rungs(self) -> tuple[Rung, ...]:
         """The ladder of scopes; empty where no dollars of a run are judged."""
         rented = self.priced
-        if rented is None:
-            return ()
+        if rented is None or len(rented.beliefs) == 0:
+            return ()  # nothing that is uncertain was public yet
         return ladder(rented, self.owned, self.claim.in_base() if not self.claim.is_ratio else float("nan"))
 
     @cached_property
