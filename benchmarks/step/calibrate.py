@@ -19,10 +19,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logit
 
 from trainsim.calibration import cross_validation as h
 from trainsim.calibration import fit as c
 from trainsim.calibration.readers.measured_steps import MeasuredStep, read_steps
+from trainsim.catalog.posterior import calibration
 from trainsim.validation.step_coverage import HeldOut, Spread, by_class, by_group, constant_mfu, other_half, other_sources, report
 
 HELD_OUT = Path(__file__).parent / "held_out_sources.toml"
@@ -36,30 +38,44 @@ def main() -> None:
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--leave-out", nargs="*", default=KEPT_ASIDE, help="sources whose rows are not looked at")
     parser.add_argument("--draws", type=int, default=400)
+    parser.add_argument("--rounds", type=int, default=40, help="moves of each draw of the posterior")
+    parser.add_argument("--starts", type=int, default=4, help="points that the fit starts from")
+    parser.add_argument("--iterations", type=int, default=12, help="most iterations of a fit that holds rows out")
+    parser.add_argument("--repeats", type=int, default=2, help="times that rows are split into random halves")
     parser.add_argument("--out", type=Path, default=OUT)
     asked = parser.parse_args()
     steps = [s for f in asked.files for s in read_steps(f) if not any(s.source.startswith(name) for name in asked.leave_out)]
     task = c.problem(steps)
-    found = c.fit(task)
+    found = c.fit(task, starts=asked.starts, near=None if asked.starts > 1 else shipped_point(task))
     print(f"{len(task.steps)} rows, {len(task.names)} constants; starts came to rest at {np.round(np.sort(found.misfit), 2)}")
     print(table(task.steps, task.residuals(found.best[None, :])[:, 0]), flush=True)
-    draws = c.sample(task, found, draws=asked.draws)
-    forecast = partial(h.foretell, near=found.best)
-    inside, *_, apart = (held_out(task.steps, forecast, words) for words in ("random halves", *WHOLE, "source left out"))
+    draws = c.sample(task, found, draws=asked.draws, rounds=asked.rounds)
+    print(f"{asked.draws} draws", flush=True)
+    forecast = partial(h.foretell, near=found.best, iterations=asked.iterations)
+    inside, apart = (held_out(task.steps, forecast, words, asked.repeats) for words in ("random halves", "source left out"))
     spreads = h.spreads(inside, apart)
     print("\n", spreads)
     made = c.record(task, found.best, draws, spreads, dt.datetime.now(tz=dt.UTC).date(), asked.leave_out)
     asked.out.write_text(json.dumps(made) + "\n")
+    for words in WHOLE:  # how far off whole layers and whole releases are; they set no spread
+        held_out(task.steps, forecast, words, asked.repeats)
 
 
 WHOLE: dict[str, h.Unit] = {"whole layers": h.whole_layers, "whole releases": h.whole_release}
 """What else is kept on one side of random halves."""
 
 
-def held_out(steps: Sequence[MeasuredStep], forecast: h.Forecaster, words: str) -> h.Unseen:
+def shipped_point(task: c.Problem) -> NDArray[np.float64]:
+    """The shipped calibration's point on the fitting scale: a fit from one start begins there."""
+    shipped = calibration()
+    at = np.array([shipped.best[shipped.names.index(name)] for name in task.names])
+    return np.where(task.share, logit(np.where(task.share, at, 0.5)), np.log(at))
+
+
+def held_out(steps: Sequence[MeasuredStep], forecast: h.Forecaster, words: str, repeats: int) -> h.Unseen:
     """Rows that a fit has not seen: how far off, how many inside their interval, and how sharp beside a constant MFU per class."""
     ways: dict[str, Callable[[h.Forecaster, Spread], HeldOut]] = {
-        "random halves": lambda say, spread: other_half(steps, say, spread),
+        "random halves": lambda say, spread: other_half(steps, say, spread, repeats),
         **{word: partial(_halves_of, steps, unit) for word, unit in WHOLE.items()},
         "source left out": lambda say, _: other_sources(h.sources_apart(steps, say)),
     }

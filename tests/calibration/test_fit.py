@@ -247,7 +247,7 @@ def test_a_row_that_was_seen_is_refused_whatever_its_file_is_called(tmp_path: Pa
     copy.write_text((tmp_path / "mine.csv").read_text())
     found = ts.backtest(copy)
     assert len(found.seen) == len(SHAPES) - 1  # type: ignore[union-attr]
-    assert [f.step.id for f in found.forecasts] == ["another name:0"]  # type: ignore[union-attr]
+    assert [f.step.id for f in found.forecasts] == ["vTrain:0"]  # type: ignore[union-attr]
     assert f"refused: {len(SHAPES) - 1} rows" in str(found)
 
 

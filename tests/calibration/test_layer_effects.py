@@ -134,9 +134,11 @@ def test_a_backtest_uses_what_was_seen_of_the_layers(tmp_path: Path) -> None:
     (step,) = read_steps(table_of(tmp_path / "rows.csv", [(8, 8, 1, 1024, 16, 4, 1024, 8, 1, 1, 100)]))
     shipped = calibration()
     known = replace(shipped, sources=(*shipped.sources, step.source), layers={step.kernels: 0.3}, measured={"": 0.02})
-    before = module.step_backtest([step]).forecasts[0]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "calibration", lambda: known)
-        after = module.step_backtest([step]).forecasts[0]
+    found = []
+    for each in (replace(known, layers={}), known):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "calibration", lambda each=each: each)
+            found.append(module.step_backtest([step]).forecasts[0])
+    before, after = found
     assert after.modelled == pytest.approx(before.modelled * np.exp(-0.3))
     assert after.high / after.low < before.high / before.low

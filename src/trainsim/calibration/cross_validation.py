@@ -49,13 +49,13 @@ class Unseen:
         )
 
 
-def foretell(seen: Sequence[MeasuredStep], unseen: Sequence[MeasuredStep], near: Array | None = None) -> Unseen:
+def foretell(seen: Sequence[MeasuredStep], unseen: Sequence[MeasuredStep], near: Array | None = None, iterations: int = 12) -> Unseen:
     """Fit some rows, foretell others; ``near`` only shortens the search, which ends where its own rows say.
 
     What the fit misses of a source's layers is taken off rows of the same layers (:func:`~trainsim.calibration.layer_effects.offsets`).
     """
     task = problem(seen)
-    found = fit(task, starts=1, iterations=12, near=near)
+    found = fit(task, starts=1, iterations=iterations, near=near)
     test = problem(unseen)
     around = found.best + np.concatenate([np.zeros((1, len(task.names))), STEP * np.eye(len(task.names))])
     apart = test.residuals(around)
@@ -86,9 +86,9 @@ def whole_layers(step: MeasuredStep) -> str:
 
 
 def whole_release(step: MeasuredStep) -> str:
-    """The row's source and the release it names: ``"25.11"``; its source where it names none."""
+    """The source and the release that a row names, ``"25.11"``, whose rows stay together; its configuration where it names none."""
     release = re.search(r"\b2\d\.\d\d\b", step.name)
-    return f"{step.source} {release[0] if release else ''}"
+    return f"{step.source} {release[0]}" if release else step.key
 
 
 def splits(

@@ -28,7 +28,7 @@ class MeasuredStep:
         others: further layouts that ran as likely: what the row doesn't tell, each of its usual values.
         assumed: what was taken from elsewhere because the row doesn't tell it.
         why: why it can't be modelled; empty where it can.
-        doubt: the row is superseded, ambiguous or drops tokens: scored apart.
+        doubt: why the row is left out, by its name or its note: it is ambiguous, or drops tokens; scored apart.
         key: the configuration without release and time: repeats share it.
         layers: what a micro-batch asks of a chip in its layers: model but for their number, formats, degrees, tokens; rows that differ
             in pipeline, replicas or releases run the same kernels. Empty where it isn't all told.

@@ -93,7 +93,7 @@ class Stack(Spec):
     processors: Annotated[Num, Unit("", "processors that take tiles", ge=1)] = 132.0
     wave: Annotated[Num, Unit("", "weight of the last wave's idle processors", ge=0, le=1)] = 0.5
     misaligned: Annotated[Num, Unit("", "speed kept without 16-byte rows", gt=0, le=1)] = 0.5
-    grouped: Annotated[Num, Unit("", "grouped over single products", gt=0, le=1.5)] = 0.8
+    grouped: Annotated[Num, Unit("", "grouped over single products", gt=0)] = 0.8
     weight_gradient: Annotated[Num, Unit("", "products by weight over forward ones", gt=0)] = 1.0
     weight_gradient_block: Annotated[Num, Unit("", "the same with one scale a block", gt=0)] = 1.0
     attention_forward: Share = 0.6

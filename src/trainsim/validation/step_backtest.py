@@ -82,7 +82,7 @@ HEADER = f"{'':<30}{'n':>5}{'conf':>5}{'median':>8}{'mean':>7}{'bias':>7}{'insid
 class StepBacktest:
     """Every row of a file of measured steps: forecast, refused because the calibration has seen it, or not run and why.
 
-    Rows that are superseded, ambiguous or drop tokens are forecast, and pooled apart.
+    Rows that are ambiguous or drop tokens are forecast, and pooled apart.
     """
 
     forecasts: tuple[StepForecast, ...]

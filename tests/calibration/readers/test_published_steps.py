@@ -268,8 +268,8 @@ def test_a_rate_and_a_utilisation_tell_the_seconds_they_were_made_from() -> None
         ("H100-SXM", "2025-11", "HSDP (shard within 64)", "Somebody", "torchtitan-2024"),
         ("H100-SXM", "2024-12", "FSDP2", "torchtitan with async TP", "torchtitan-2024-async"),
         ("H100-SXM", "26.04.01", "FSDP 64", "NVIDIA Megatron-Bridge 26.04.01 NeMo Container", "mcore-26.04-hopper"),
-        ("H100-SXM", "26.04.01", "FSDP2", "Somebody", "torchtitan-2024"),  # a release is a month
-        ("B200", "2025-11", "FSDP2", "Somebody", "mcore-blackwell"),  # no stack of that framework there yet
+        ("H100-SXM", "26.04.01", "FSDP2", "Somebody", "fsdp-2026-hopper"),  # a release is a month
+        ("B200", "2025-11", "FSDP2", "Somebody", "fsdp-2026-blackwell"),
         ("H800-SXM", "2024-12", "ZeRO-1", "DeepSeek-V9", "deepseek-2024"),
         ("H100-SXM", "25.09", "ZeRO-1", "NVIDIA Megatron-Bridge 25.09: DeepSeekV3", "mcore-25.09-hopper"),  # whose run, not which model
     ],

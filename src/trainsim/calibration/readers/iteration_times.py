@@ -21,6 +21,8 @@ DEGREES = ("tensor parallelism", "data parallelism", "pipeline parallelism")
 COUNTS = ("gpus", *DEGREES, "hidden size", "attention heads", "layers")
 COLUMNS = (*COUNTS, "global batch", "micro batch", "sequence length", "iteration time (ms)")
 """Of a CSV file, in lower case and without a leading #; each a number."""
+PUBLISHER = "vTrain"
+"""Whose rows a table without a column ``source`` holds: who published this format (Bang et al., MICRO 2024)."""
 LAYERS = ("hidden size", "attention heads", "sequence length", "tensor parallelism", "micro batch")
 """Columns that say what a micro-batch asks of a chip in one layer."""
 SEVERAL_NODES_LINK = 12.5e9
@@ -38,13 +40,15 @@ class IterationTimes(StepTable):
 
     def steps(self, text: str, name: str) -> list[MeasuredStep]:
         """One step a row; a row that can't be read says why."""
-        stem = name.rpartition(".")[0]
         found: list[MeasuredStep] = []
         for i, (_, cells) in enumerate(parse_table(text, name)):
+            told = next((cell.strip() for column, cell in cells.items() if column and column.lstrip("# ").lower() == "source"), "")
+            source = told or PUBLISHER
+            assumed = "" if told else f"no column source: taken as rows of {PUBLISHER}"
             try:
-                found.append(_step(stem, i, numbers_of(cells)))
+                found.append(_step(source, i, numbers_of(cells), assumed))
             except SpecError as error:
-                found.append(MeasuredStep(f"{stem}:{i}", f"{stem}:{i}", stem, stem, 0.0, stem, why=str(error)))
+                found.append(MeasuredStep(f"{source}:{i}", f"{source}:{i}", source, source, 0.0, source, why=str(error)))
         return found
 
 
@@ -85,7 +89,7 @@ def _number(cell: str) -> float | None:
         return None
 
 
-def _step(stem: str, i: int, numbers: Mapping[str, float]) -> MeasuredStep:
+def _step(source: str, i: int, numbers: Mapping[str, float], assumed: str) -> MeasuredStep:
     """A row as what ran and how long a step took."""
     gpus, tp, dp, pp, hidden = (int(numbers[name]) for name in ("gpus", *DEGREES, "hidden size"))
     seconds, seq = numbers["iteration time (ms)"] / 1e3, numbers["sequence length"]
@@ -105,8 +109,8 @@ def _step(stem: str, i: int, numbers: Mapping[str, float]) -> MeasuredStep:
     cluster = cluster_named("dgx-a100", gpus)
     cluster = cluster.replace({"scale_out.bandwidth": SEVERAL_NODES_LINK}) if several else cluster
     return MeasuredStep(
-        id=f"{stem}:{i}", name=f"{stem} {hidden}x{layers} tp{tp} dp{dp} pp{pp}", source=stem, group=group, seconds=seconds,
+        id=f"{source}:{i}", name=f"{source} {hidden}x{layers} tp{tp} dp{dp} pp{pp}", source=source, group=group, seconds=seconds,
         key=json.dumps({k: v for k, v in sorted(numbers.items()) if "time" not in k}),
         model=from_sizes("gpt", sizes), layout=layout, batch=numbers["global batch"], cluster=cluster,
-        stack="megatron-2021", layers=json.dumps([numbers[name] for name in LAYERS]),
+        stack="megatron-2021", layers=json.dumps([numbers[name] for name in LAYERS]), assumed=assumed,
     )  # fmt: skip

@@ -312,7 +312,9 @@ def _doubt(row: Mapping[str, Any]) -> str:
 
 
 def _source(row: Mapping[str, Any]) -> str:
-    """Whose row it is: the first words of its name, releases of one framework together."""
+    """Whose row it is: its column ``source``, else the first words of its name, releases of one framework together."""
+    if isinstance(row.get("source"), str):
+        return str(row["source"])
     name = str(row.get("name", "?"))
     for words in (
         "MosaicML MPT bench",

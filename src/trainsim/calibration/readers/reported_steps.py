@@ -1,0 +1,87 @@
+"""Steps reported by sources that no fit has used: rows of the catalogue as runs the library can model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+
+from ...catalog.hardware import cluster as cluster_named
+from ...catalog.rows import Row, find, rows
+from ...core.errors import TrainsimError
+from ...model.counting import flops_per_token
+from ...model.huggingface.reader import from_hf
+from ...model.transformer import Model
+from ...parallelism.layout import layout_of
+from ...parallelism.plan import Plan
+from ..records import MeasuredStep
+
+
+@cache
+def reported_steps() -> tuple[MeasuredStep, ...]:
+    """Every row of ``reported_steps.toml``; one that can't be modelled says why.
+
+    >>> len({step.source for step in reported_steps()})
+    15
+    """
+    return tuple(reported_step(row) for row in rows("reported_steps").values())
+
+
+def reported_step(row: Row) -> MeasuredStep:
+    """A row of reported steps as a measured step; with the reason where it can't be modelled."""
+    told = {
+        name: row.get(name) for name in ("model", "config", "cluster", "gpus", "scale_out", "stack", "seq_len", "batch", "plan", "reduced")
+    }
+    key = json.dumps(told, sort_keys=True, default=str)
+    base = MeasuredStep(id=row.id, name=row.id, source=row.source[0], group="reported", seconds=0.0, key=key, doubt=row.get("excluded", ""))
+    try:
+        return _modelled(base, row)
+    except TrainsimError as error:
+        return replace(base, why=str(error))
+
+
+def _modelled(base: MeasuredStep, row: Row) -> MeasuredStep:
+    model, gpus = _model(row), float(row["gpus"])
+    cluster = cluster_named(row["cluster"], int(gpus))
+    if row.get("scale_out"):
+        cluster = cluster.replace({"scale_out.bandwidth": float(row["scale_out"])})
+    plan = Plan(**{k: tuple(v) if isinstance(v, (list, tuple)) else v for k, v in row["plan"].items()})
+    if row.get("reduced"):
+        plan = plan.replace({"precision": plan.recipe.replace({"reduced": float(row["reduced"])})})
+    seq_len, batch = float(row["seq_len"]), float(row["batch"])
+    generation = str(cluster.chip.architecture).capitalize()
+    return replace(
+        base,
+        group=f"{'MoE' if model.is_moe else 'dense'} {generation}",
+        seconds=_seconds(row, model, gpus, seq_len, batch),
+        model=model,
+        layout=layout_of(plan, int(gpus), seq_len),
+        batch=batch,
+        schedule=plan.pass_order.name,
+        zero=plan.zero,
+        cluster=cluster,
+        stack=row["stack"],
+        assumed=row.get("assumed", ""),
+    )
+
+
+def _model(row: Row) -> Model:
+    """A model of the catalogue with fields of its configuration changed, or one of a whole configuration."""
+    changed = dict(row.get("config") or {})
+    if not row.get("model"):
+        return from_hf(changed)
+    named = find("models", row["model"])
+    return from_hf({**named["config"], **dict.fromkeys(named.get("null", ())), **changed})
+
+
+def _seconds(row: Row, model: Model, gpus: float, seq_len: float, batch: float) -> float:
+    """Seconds of a step, by the figure that is reported."""
+    if row.get("seconds"):
+        return float(row["seconds"])
+    tokens = seq_len * batch
+    if row.get("tokens_per_s_per_gpu"):
+        return tokens / (float(row["tokens_per_s_per_gpu"]) * gpus)
+    flop = float(np.asarray(flops_per_token(model, seq_len, "megatron").total))
+    return tokens * flop / (float(row["tflops_per_gpu"]) * 1e12 * gpus)
