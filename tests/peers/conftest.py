@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-collect_ignore = ["transformers_truth.py", "record.py"]  # no tests in them, and they need torch
+SCRIPTS = ("transformers_truth", "recurrent_truth", "record", "record_classes", "record_conventions", "table", "drawing")
+collect_ignore = [f"{name}.py" for name in SCRIPTS]  # no tests in them, and they need torch
 
 STATED = """\
 deepseek, grok-1, kimi_k2, minimax_text_01 and minimax_m1 are not in transformers: glm4_moe, mixtral, deepseek_v3 and minimax stand in

@@ -1,20 +1,43 @@
-"""Architectures met in the wild that the alphabet of work does not carry yet, each with what is in the way."""
+"""Architectures met in the wild that no part of this library carries yet, each with what is in the way."""
 
 from __future__ import annotations
 
-_SPARSE = "its indexer reads compressed keys, or stands beside gated norms, hyper-connections or other parts that are not mapped"
-_HYBRID = "layers of one block share their weights, which is not mapped"
-_STATE_SPACE = "its layers are recurrences that are not mapped: no heads, no feed-forward of the usual kinds"
+_COMPRESSED = "keys are compressed before an indexer selects them, and several residual streams are mixed"
+_BLOCKS = "an indexer selects blocks of keys, which is not mapped"
+_STREAMS = "its layers mix several residual streams"
+_GATED_NORM = "its norms are gated by a product of their own"
+_DELTA = "its delta rule takes its decay and its gate from projections that are not mapped"
+_SHARED = "one block of attention is shared by several layers and adapted in each"
+_STATE_SPACE = "its layers are recurrences that are not mapped: no heads, no feed-forward"
 _EMPTY = "some experts are identities, so how many weights a token meets depends on the data"
-_ENCODER = "it has an encoder, or no causal head"
+_ENCODER = "it is an encoder and a decoder, or has no causal head"
+_DRAFT = "it drafts tokens from another model's hidden states"
+_BYTES = "it groups bytes into patches by their entropy, so how many tokens a layer sees depends on the data"
+_LOOPS = "its layers run several times over, a number that is not mapped"
+_HASHED = "its attention hashes or chunks keys in a way that is not mapped"
+_TOWER = "its causal class holds another tower than the text model, which is not mapped"
+_OWN = "its layers hold parts that no other family has, and that are not mapped"
+_PER_LAYER = "its layers take embeddings of their own, and may share keys and values"
 
 UNFIT: dict[str, str] = (
-    dict.fromkeys(("deepseek_v4", "hy_v4", "axk2", "minimax_m3", "minimax_m3_vl"), _SPARSE)
-    | dict.fromkeys(("minimax_m3_vl_text", "mistral_large4_text", "glm5_next_text", "dots3_note_text", "qwen4_exp_text"), _SPARSE)
-    | dict.fromkeys(("zamba", "zamba2"), _HYBRID)
+    dict.fromkeys(("deepseek_v4", "deepseek_ref", "glm5_next_text", "mistral_large4_text"), _COMPRESSED)
+    | dict.fromkeys(("minimax_m3", "minimax_m3_vl", "minimax_m3_vl_text", "qwen4_exp", "qwen4_exp_text"), _BLOCKS)
+    | dict.fromkeys(("hy_v4", "inkling_text", "inkling2_text"), _STREAMS)
+    | dict.fromkeys(("axk2",), _GATED_NORM)
+    | dict.fromkeys(
+        ("dots3_note", "dots3_note_text"), "its windowed layers have latent ranks of their own and a gate, which are not mapped"
+    )
+    | dict.fromkeys(("lara_mini",), _DELTA)
+    | dict.fromkeys(("zamba", "zamba2"), _SHARED)
     | dict.fromkeys(("rwkv", "xlstm"), _STATE_SPACE)
     | dict.fromkeys(("longcat_flash",), _EMPTY)
-    | dict.fromkeys(("t5", "t5gemma", "siglip", "clip"), _ENCODER)
-    | dict.fromkeys(("gemma3n", "gemma3n_text"), "its layers share keys and values and mix several residual streams")
+    | dict.fromkeys(("t5", "t5gemma", "siglip", "clip", "musicgen", "musicgen_melody", "prophetnet"), _ENCODER)
+    | dict.fromkeys(("gemma3n", "gemma3n_text", "gemma4", "gemma4_text", "gemma4_unified", "gemma4_unified_text"), _PER_LAYER)
+    | dict.fromkeys(("gemma4_assistant", "gemma4_unified_assistant"), _DRAFT)
+    | dict.fromkeys(("blt",), _BYTES)
+    | dict.fromkeys(("hrm_text", "dory", "inkling2_loop_text"), _LOOPS)
+    | dict.fromkeys(("reformer", "big_bird", "xlnet"), _HASHED)
+    | dict.fromkeys(("git", "mllama", "phi4_multimodal"), _TOWER)
+    | dict.fromkeys(("cpmant", "diffllama", "doge", "gpt_neox_japanese", "roc_bert", "xlm", "xmod", "zaya", "cohere_compass_text"), _OWN)
 )
 """``model_type`` → what does not fit."""

@@ -1,0 +1,75 @@
+"""Write docs/models.md: every causal type of transformers, and what becomes of it.
+
+    python tests/peers/table.py
+
+Parameters at the class defaults, counted by the class on the meta device and by this library; what is not mapped is refused by name, and
+the table says why.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoModelForCausalLM
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
+
+import trainsim as ts
+from trainsim.core.errors import ConfigError
+from trainsim.model.huggingface.reader import families
+from trainsim.model.huggingface.shape import family_rows
+from trainsim.model.huggingface.unfit import UNFIT
+
+WHERE = Path(__file__).parents[2] / "docs" / "models.md"
+HEAD = """\
+# Models
+
+Causal types of transformers {version}. *Exact* is a type whose parameters, counted by its class on the meta device at its own defaults
+and at random configs that set every key, equal this library's to the last digit (`pytest -m peers tests/peers`). A type without usable
+defaults is compared at the random configs alone. What is refused is refused by name, with the reason. This page is written by
+`python tests/peers/table.py`.
+
+{exact} of {all} are exact. Wrappers are read down to their text model; `model.towers` holds what stands beside it, where it is mapped.
+
+| model_type | parameters at the class defaults | here |
+|---|---:|---|
+"""
+
+
+def measured(kind: str) -> tuple[Any, int | None]:
+    """The class's default config, and its parameters; None where the class can't be built from it."""
+    try:
+        config = CONFIG_MAPPING[kind]()
+        with torch.device("meta"):
+            return config, sum(p.numel() for p in AutoModelForCausalLM.from_config(config).parameters())
+    except Exception:  # noqa: BLE001  (whatever a class raises without sizes)
+        return None, None
+
+
+def row(kind: str) -> tuple[str, bool]:
+    """One line of the table, and whether the type is exact."""
+    config, total = measured(kind)
+    shown = "" if total is None else f"{total:,}"
+    known = families()
+    how = "a row" if kind in family_rows() else "a mapping"
+    if total is None or config is None:
+        mapped = kind in known
+        return f"| {kind} | no usable defaults | {f'exact at random configs: {how}' if mapped else UNFIT.get(kind, 'refused')} |", mapped
+    try:
+        ours = int(ts.count_params(ts.from_hf(config)).total)
+    except ConfigError as error:
+        if kind in known and error.rule_id == "missing":
+            return f"| {kind} | {shown} | exact at random configs: {how}; the class leaves {error.path.rsplit('.', 1)[-1]} open |", True
+        return f"| {kind} | {shown} | refused: {UNFIT.get(kind, error.rule)} |", False
+    if ours == total:
+        return f"| {kind} | {shown} | exact: {how if kind in known else 'its text model'} |", True
+    return f"| {kind} | {shown} | its text model alone, {ours:,} |", False
+
+
+if __name__ == "__main__":
+    rows = [row(kind) for kind in sorted(CAUSAL)]
+    head = HEAD.format(version=transformers.__version__, exact=sum(exact for _, exact in rows), all=len(rows))
+    WHERE.write_text(head + "\n".join(line for line, _ in rows) + "\n")
