@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import prod
@@ -160,56 +159,84 @@ def graph_of(order: Order) -> Graph:
     """The graph of an order.
 
     Raises:
-        SpecError: an order that waits for itself.
+        SpecError: an order that waits for itself, or for a pass that no rank runs.
     """
     slots = [slot for rank in order.slots for slot in rank]
-    ranks = np.array([rank for rank, each in enumerate(order.slots) for _ in each] + [-1], dtype=np.intp)
-    waits = _waits(order, slots)
-    nothing = len(slots)
-    followers: list[list[int]] = [[] for _ in slots]
-    for i, awaited in enumerate(waits):
-        for other in awaited:
-            followers[other].append(i)
-    level = np.array(_levels(order, waits, followers))
+    counts = [len(each) for each in order.slots]
+    nothing, size = len(slots), order.stages * order.micro_batches
+    ranks = np.append(np.repeat(np.arange(order.ranks), counts), -1)
+    passes = np.array([_codes(slot, order) for slot in slots], dtype=np.intp)
+    before = _waits(order, passes, counts)
+    after = _followers(before)
+    level = _levels(order, before, after)
     sequence = np.argsort(level, kind="stable")
     number = np.append(np.empty(nothing, dtype=np.intp), nothing)
     number[sequence] = np.arange(nothing)
-    before, crosses = _beside(waits, 3, ranks)
-    after, leaves = _beside(followers, max(map(len, followers), default=1), ranks)
-    kinds_in_order = [kind_of(slots[i]) for i in sequence.tolist()]
-    kinds = tuple(dict.fromkeys(kinds_in_order))
-    at = {slot: k for k, slot in enumerate(kinds)}
-    kind = np.array([at[slot] for slot in kinds_in_order], dtype=np.intp)
+    alike = (passes // order.micro_batches) @ np.array([4 * size, 1])
+    _, index, inverse = np.unique(alike[sequence], return_index=True, return_inverse=True)
+    in_order = np.argsort(index)
+    kinds = tuple(kind_of(slots[i]) for i in sequence[index[in_order]].tolist())
     rows = np.array([_rows(slot, order.stages) for slot in kinds], dtype=np.intp).T
     starts = np.flatnonzero(np.diff(level[sequence], prepend=-1))
     bounds = tuple(zip(starts.tolist(), [*starts[1:].tolist(), nothing], strict=True))
-    of_rank = tuple(np.split(number[:-1], np.cumsum([len(each) for each in order.slots])[:-1]))
+    of_rank = tuple(np.split(number[:-1], np.cumsum(counts)[:-1]))
+    crosses, leaves = ((found != nothing) & (ranks[found] != ranks[:-1, None]) for found in (before, after))
     links = number[before[sequence]], number[after[sequence]], crosses[sequence], leaves[sequence]
-    return Graph(of_rank, kinds, kind, rows, bounds, *links)
+    return Graph(of_rank, kinds, np.argsort(in_order)[inverse], rows, bounds, *links)
 
 
-def _waits(order: Order, slots: list[Slot]) -> list[list[int]]:
-    """The slots whose end each slot waits for, its own rank's first."""
-    where = {part: i for i, slot in enumerate(slots) for part in slot}
-    waits: list[list[int]] = []
-    for each in order.slots:
-        for k, slot in enumerate(each):
-            awaited = [len(waits) - 1] if k else []
-            awaited += [where[need] for part in slot if (need := needs(part, order.stages, where)) is not None]
-            waits.append(list(dict.fromkeys(awaited)))
-    return waits
+LETTERS = "FIWB"
 
 
-def _beside(found: list[list[int]], width: int, ranks: Index) -> tuple[Index, NDArray[np.bool_]]:
-    """Slots beside each one in time, past the last where there are fewer, and whether they are on another rank, ``(slots, width)``."""
-    nothing = len(found)
-    beside = np.array([each + [nothing] * (width - len(each)) for each in found], dtype=np.intp).reshape(nothing, width)
-    return beside, (beside != nothing) & (ranks[beside] != ranks[:nothing, None])
+def _codes(slot: Slot, order: Order) -> tuple[int, int]:
+    """A slot's passes as numbers: letter, stage and micro-batch; -1 where there is no second pass."""
+    first, *second = ((LETTERS.index(letter) * order.stages + stage) * order.micro_batches + n for letter, stage, n in slot)
+    return first, second[0] if second else -1
+
+
+def _waits(order: Order, passes: Index, counts: list[int]) -> Index:
+    """The slots whose end each slot waits for: its own rank's last, and those of the passes that its passes read, ``(slots, 3)``.
+
+    A forward pass reads the one of the stage before, a weight pass its input pass, a backward pass that of the stage after, on the last
+    stage its own forward pass.
+    """
+    nothing, m, size = len(passes), order.micro_batches, order.stages * order.micro_batches
+    where = np.full(4 * size + 1, nothing)
+    for column in passes.T:
+        where[column[column >= 0]] = np.flatnonzero(column >= 0)
+    letter, stage = passes // size, passes % size // m
+    after = passes % size + m
+    backward = np.where(where[np.minimum(3 * size + after, 4 * size)] != nothing, 3 * size + after, size + after)
+    forward = np.where(stage > 0, passes - m, 4 * size)
+    of_letter = [letter == 0, letter == 2, stage == order.stages - 1]
+    read = np.select(of_letter, [forward, passes - size, passes % size], backward)
+    read = np.where(passes < 0, 4 * size, read)
+    if ((read < 4 * size) & (where[read] == nothing)).any():
+        raise SpecError("plan.schedule", order.schedule, "reads a pass that no rank runs", "the order given can't be run", "unsupported")
+    last = np.arange(nothing) - 1
+    last[np.cumsum([0, *counts[:-1]])] = nothing
+    before = np.column_stack([last, where[read]])
+    for a, b in ((1, 0), (2, 0), (2, 1)):  # each slot once
+        before[before[:, a] == before[:, b], a] = nothing
+    return before
+
+
+def _followers(before: Index) -> Index:
+    """The slots that wait for each slot, ``(slots, most)``; a number past the last where there are fewer."""
+    nothing = len(before)
+    waiting, column = np.nonzero(before != nothing)
+    awaited = before[waiting, column]
+    by_awaited = np.argsort(awaited, kind="stable")
+    many = np.bincount(awaited, minlength=nothing)
+    after = np.full((nothing, many.max(initial=1)), nothing)
+    place = np.arange(len(awaited)) - np.repeat(np.cumsum(many) - many, many)
+    after[awaited[by_awaited], place] = waiting[by_awaited]
+    return after
 
 
 def _rows(slot: Slot, stages: int) -> tuple[int, int, int]:
     """Rows of a slot's passes in a table of forward, inputs, weights, backward and pair times and one row of zeros."""
-    first, *second = ("FIWB".index(part.letter) * stages + part.stage for part in slot)
+    first, *second = (LETTERS.index(part.letter) * stages + part.stage for part in slot)
     nothing = 5 * stages
     return (first, second[0], 4 * stages + slot[0].stage) if second else (first, nothing, first)
 
@@ -219,31 +246,17 @@ def kind_of(slot: Slot) -> Slot:
     return tuple([Pass(letter, stage, 0) for letter, stage, _ in slot])
 
 
-def _levels(order: Order, waits: list[list[int]], followers: list[list[int]]) -> list[int]:
+def _levels(order: Order, before: Index, after: Index) -> Index:
     """How many slots stand before each on the way of most slots."""
-    level, left = [0] * len(waits), [len(awaited) for awaited in waits]
-    ready = [i for i, count in enumerate(left) if not count]
-    for i in ready:
-        for follower in followers[i]:
-            level[follower] = max(level[follower], level[i] + 1)
-            left[follower] -= 1
-            if not left[follower]:
-                ready.append(follower)
-    if len(ready) != len(waits):
+    nothing = len(before)
+    level, left = np.full(nothing, -1), np.append((before != nothing).sum(axis=1), nothing)
+    ready, depth = np.flatnonzero(left[:-1] == 0), 0
+    while len(ready):
+        level[ready] = depth
+        followers = after[ready].reshape(-1)
+        np.subtract.at(left, followers, 1)
+        left[-1] = nothing
+        ready, depth = np.unique(followers[left[followers] == 0]), depth + 1
+    if (level < 0).any():
         raise SpecError("plan.schedule", order.schedule, "waits for itself", "the order given can't be run", "unsupported")
     return level
-
-
-def needs(part: Pass, stages: int, known: Container[Pass]) -> Pass | None:
-    """The pass whose result a pass reads; None for the first stage's forward pass."""
-    letter, stage, n = part
-    match letter:
-        case "F":
-            return Pass("F", stage - 1, n) if stage else None
-        case "W":
-            return Pass("I", stage, n)
-        case "B" | "I":
-            if stage == stages - 1:
-                return Pass("F", stage, n)
-            whole = Pass("B", stage + 1, n)
-            return whole if whole in known else Pass("I", stage + 1, n)
