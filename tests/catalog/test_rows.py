@@ -47,7 +47,8 @@ WRITTEN = dt.date(2026, 11, 23)
 
 
 @pytest.mark.parametrize(
-    "file", ["chips", "clusters", "models", "runs", "prices", "rents", "priors", "programmes", "reliability", "fleets"]
+    "file",
+    ["chips", "clusters", "models", "runs", "prices", "rents", "priors", "programmes", "reliability", "fleets", "constants", "stacks"],
 )
 def test_judgements_carry_the_day_they_were_written_and_memory_is_no_disclosure(file: str) -> None:
     for row in rows(file).values():
