@@ -57,8 +57,9 @@ def chip(name: str) -> Chip:
     >>> chip("h800-sxm").peak.bf16
     989400000000000.0
     """
-    check_chips(rows("chips"))
     row = find("chips", name)
+    sibling = row.fields.get("sibling")
+    check_chips({name: row} if sibling is None else {name: row, sibling: find("chips", sibling)})
     told: dict[str, Any] = {field: row.fields.get(field) for field in ("memory", "memory_bandwidth", "power", "architecture")}
     made = Chip(name=name, peak=Peak(**{d: f for d, f in row.fields["peak"].items() if d in Peak.model_fields}), **told)
     return made.with_sources({"": row.cited})

@@ -379,6 +379,7 @@ def _fitted() -> str:
     )
 
 
+@lru_cache(maxsize=1)
 def _found(name: str) -> Row:
     known = stack_rows()
     if name not in known:

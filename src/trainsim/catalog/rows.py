@@ -7,7 +7,7 @@ import datetime as dt
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -144,7 +144,7 @@ def read_rows(file: str, text: str) -> Mapping[str, Row]:
     Raises:
         CatalogError: (from a row) text that is not TOML, or a row that breaks a rule.
     """
-    return Tables(text, lambda name, fields: make_row(file, name, fields), file)
+    return Tables(text, partial(make_row, file), file)
 
 
 def _sourced(row: Row) -> Row:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -259,12 +259,15 @@ def estimate(run: Run) -> Estimate:
 def _phase(run: Run, phase: Phase, efficiency: Efficiency, goodput: Num) -> PhaseEstimate:
     cluster, model = phase.cluster or run.cluster, phase.model_of(run.model)
 
-    @cache
+    counted: dict[tuple[str, str], Ledger] = {}
+
     def per_token(convention: str, mtp: str) -> Ledger:
         if phase.seq_len is None:
             raise EstimateError(f"phases.{phase.name}.seq_len", None, "is needed to count FLOPs", "give the sequence length")
-        student = flops_per_token(model, phase.seq_len, convention, mtp, phase.document_length)  # type: ignore[arg-type]
-        return student if phase.teacher is None else _taught(student, phase.teacher, phase, convention)
+        if (convention, mtp) not in counted:
+            student = flops_per_token(model, phase.seq_len, convention, mtp, phase.document_length)  # type: ignore[arg-type]
+            counted[convention, mtp] = student if phase.teacher is None else _taught(student, phase.teacher, phase, convention)
+        return counted[convention, mtp]
 
     work = Work(
         f"phases.{phase.name}", model, phase.tokens, phase.seq_len, phase.batch, cluster, phase.plan or run.plan, per_token,

@@ -107,7 +107,7 @@ class Efficiency(Family):
 
     def peak_flops(self, cluster: Cluster) -> Num:
         """The peak utilisation is stated against [FLOP/s]: the dense 16-bit peak where the efficiency names none."""
-        return cluster.chip.peak_of(self._said("peak", cluster.chip.half))
+        return cluster.chip.peak_of(self._said("peak", "") or cluster.chip.half)
 
     def _said(self, name: str, otherwise: str) -> str:
         """A field, or an attribute of the class, or what holds where there is neither; the class is asked, which is quicker to say no."""
