@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from trainsim.core.errors import SpecError
 from trainsim.core.spec import Spec, members
 from trainsim.model.attention.base import Attention
-from trainsim.model.attention.grouped_query import GroupedQueryAttention
+from trainsim.model.attention.grouped_query import BlockIndexer, GroupedQueryAttention
 from trainsim.model.attention.latent import Indexer, LatentAttention
 from trainsim.model.attention.linear import LightningAttention
 from trainsim.model.attention.routed import RoutedAttention
@@ -22,6 +22,7 @@ from trainsim.model.ops import MatMul, Op
 from trainsim.testing import check_part, refused
 
 SMALL = st.integers(1, 6)
+INDEXERS = {Indexer, BlockIndexer}
 
 
 def parts(member: type[Spec]) -> st.SearchStrategy[Any]:
@@ -47,7 +48,7 @@ def field(annotation: Any) -> st.SearchStrategy[Any]:
         return st.just("encoder")
     options = get_args(annotation)
     if options and type(None) in options:
-        return st.none() | (parts(Indexer) if Indexer in options else SMALL)
+        return st.none() | (parts(next(o for o in options if o in INDEXERS)) if INDEXERS & set(options) else SMALL)
     if options and isinstance(options[0], str):
         return st.sampled_from(options)
     return SMALL

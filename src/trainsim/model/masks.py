@@ -193,6 +193,30 @@ class Selected(Mask):
 
 
 @dataclass(frozen=True)
+class SelectedBlocks(Mask):
+    """At most ``count`` blocks of keys up to the query's own, the own one among them: the query at position ``i`` meets
+    ``min(i // block, count − 1) · block + i mod block + 1``.
+
+    >>> float(SelectedBlocks(2, 2).keys(6.0))
+    2.8333333333333335
+    """
+
+    block: int
+    count: int
+
+    def keys(self, seq_len: Num) -> Num:
+        """Causal up to ``count`` blocks; then ``(count − 1) · block`` keys of other blocks, and those of the own one."""
+        first: Num = np.minimum(float(self.block * self.count), seq_len)
+        rest = seq_len - first
+        own = (_squares(np.maximum(rest, 1.0), self.block) + 1) / 2
+        return (first * (first + 1) / 2 + rest * ((self.count - 1) * self.block + own)) / seq_len
+
+    def span(self, seq_len: Num) -> Num:
+        """``S``."""
+        return seq_len * 1.0
+
+
+@dataclass(frozen=True)
 class Nearby(Mask):
     """Keys at most ``reach`` tokens before or after the query: a window that looks both ways.
 

@@ -181,6 +181,22 @@ HYBRIDS: dict[str, Keys] = {
     "mamba": MAMBA,
     "mamba2": STATE_SPACE
     | {"head_dim": (16, 32), "num_heads": (lambda c: 2 * c["hidden_size"] // c["head_dim"],), "n_groups": (2, 1), "chunk_size": (32, 16)},
+    "minimax_m3_vl_text": _grouped(4)
+    | {"head_dim": (16, 24)}
+    | TIE
+    | WIDTH
+    | TOP_K
+    | {
+        "num_local_experts": (4, 6),
+        "dense_intermediate_size": (48, 80),
+        "shared_intermediate_size": (24, 40),
+        "index_n_heads": (lambda c: c["num_key_value_heads"] if "num_key_value_heads" in c else 4,),
+        "index_head_dim": (16, 24),
+        "index_block_size": (16, 8),
+        "index_topk_blocks": (3, 2),
+        "layer_types": _types("minimax_m3_sparse", "full_attention"),
+        "mlp_layer_types": (ABSENT, lambda c: [("sparse", "dense")[i % 2] for i in range(_layers(c))]),
+    },
     "nemotron_h": {"hidden_size": (64, 128), "vocab_size": (97, 128), "num_attention_heads": (8, 16), "num_key_value_heads": (2, 8, ABSENT)}
     | TIE
     | WIDTH

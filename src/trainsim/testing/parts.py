@@ -23,6 +23,7 @@ from ..model.masks import (
     Mask,
     Nearby,
     Selected,
+    SelectedBlocks,
     SlidingWindow,
     Towered,
     WithinChunk,
@@ -174,6 +175,8 @@ def sees(mask: Mask, query: int, key: int) -> bool:
             return query - mask.count < key <= query
         case Towered():  # a tower that sees nothing here
             return False
+        case SelectedBlocks():  # the latest stand for whichever are selected
+            return key <= query and query // mask.block - key // mask.block < mask.count
         case Nearby():
             return abs(query - key) <= mask.reach
         case Blocks():

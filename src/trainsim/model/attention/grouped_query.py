@@ -8,10 +8,39 @@ from typing import Annotated, Literal, Self
 from pydantic import model_validator
 
 from ...core.errors import SpecError
-from ...core.spec import AsTuple, Count
-from ..masks import Bidirectional, Blocks, Causal, Chunked, Mask, Nearby, SlidingWindow
+from ...core.spec import AsTuple, Count, Spec
+from ..masks import Bidirectional, Blocks, Causal, Chunked, Mask, Nearby, SelectedBlocks, SlidingWindow
 from ..ops import Attend, MatMul, Op, Stream
 from .base import Attention
+
+
+class BlockIndexer(Spec):
+    """Scores of every earlier key by a few heads, of which the best blocks are met (MiniMax-M3, transformers 5.24 ``MiniMaxM3VLIndexer``).
+
+    How it is trained is not published: it runs forward alone here, as in its class.
+
+    Args:
+        heads, head_dim: heads of the scores, and their width; one key for all of them.
+        block: keys of a block.
+        count: blocks that a query meets, its own among them.
+
+    >>> [op.name for op in BlockIndexer(heads=4, head_dim=128, block=128, count=16).ops(6144)]
+    ['indexer.q', 'indexer.k', 'indexer.norms', 'indexer.scores']
+    """
+
+    heads: Count
+    head_dim: Count
+    block: Count
+    count: Count
+
+    def ops(self, hidden: int) -> Iterator[Op]:
+        """Queries, a key, their norms, and scores of all earlier keys."""
+        width = self.heads * self.head_dim
+        yield MatMul(name="indexer.q", inner=hidden, cols=width, axes=("hidden", "rank"), gradients="none")
+        yield MatMul(name="indexer.k", inner=hidden, cols=self.head_dim, axes=("hidden", "rank"), gradients="none")
+        moved = float(width + self.head_dim)
+        yield Stream(name="indexer.norms", params=2 * self.head_dim, axis="rank", read=moved, written=moved)
+        yield Attend(name="indexer.scores", heads=self.heads, d_qk=self.head_dim, d_v=0, gradients="none")
 
 
 class GroupedQueryAttention(Attention):
@@ -33,6 +62,7 @@ class GroupedQueryAttention(Attention):
         gate_shift: a learned number per head added to the gate's (Beam).
         output_norm: a norm on the output before its projection (BitNet).
         direction: "causal", or "both": a query sees the keys after it too (encoders).
+        indexer: what selects blocks of keys; None where a query meets all that it sees.
         kv: "own" keys and values, or those of an "earlier" layer, so that the layer has queries alone (Gemma 3n).
 
     Raises:
@@ -57,6 +87,7 @@ class GroupedQueryAttention(Attention):
     output_norm: Literal["none", "full"] = "none"
     direction: Literal["causal", "both"] = "causal"
     kv: Literal["own", "earlier"] = "own"
+    indexer: BlockIndexer | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -72,6 +103,8 @@ class GroupedQueryAttention(Attention):
     @property
     def mask(self) -> Mask:
         """Which keys a query sees."""
+        if self.indexer is not None:
+            return SelectedBlocks(self.indexer.block, self.indexer.count)
         if self.direction == "both":
             inside = Bidirectional() if self.chunk is None else Blocks(self.chunk)
             return inside if self.window is None else Nearby(self.window // 2)
@@ -94,6 +127,8 @@ class GroupedQueryAttention(Attention):
             yield Stream(name="q_norm", params=wide[0] * vectors, axis="head", read=q, written=q, saved=q)
             if own:
                 yield Stream(name="k_norm", params=wide[1] * vectors, axis="kv", read=kv, written=kv, saved=kv)
+        if self.indexer is not None:
+            yield from self.indexer.ops(hidden)
         kept = q + given + (kv + values) * own
         yield Attend(name="core", heads=self.heads, d_qk=self.head_dim, d_v=d_v, mask=self.mask, saved=kept)
         if self.sinks == "head":

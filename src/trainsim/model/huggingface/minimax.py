@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from ..attention.grouped_query import BlockIndexer
 from ..attention.linear import LightningAttention
+from ..feedforward import GatedMLP
 from ..transformer import Model
 from .config import Config
 from .parts import LAYERS, Mixers, alike, assemble, grouped_query, routed, stack
@@ -46,3 +48,35 @@ def minimax_m2(c: Config) -> Model:
         c.note("num_mtp_modules: this family's prediction modules are not mapped")
     moe = routed(c, "num_local_experts", "num_experts", router_bias="score")
     return assemble(c, stack(alike(layers, "", attention), alike(layers, "moe", moe)), tied=False)
+
+
+@family("minimax_m3_vl_text", "minimax_m3")
+def minimax_m3(c: Config) -> Model:
+    """MiniMax-M3 (MiniMax 2026): queries that meet blocks of keys which an indexer selects, experts beside a shared one."""
+    layers = c.layers(*LAYERS)
+    group = c.inside("sparse_attention_config")
+    full = grouped_query(c, kv=4, head=128, qk_norm="head")
+    indexer = BlockIndexer(
+        heads=group.optional("sparse_num_index_heads", default=c.optional("index_n_heads", default=4)),
+        head_dim=group.optional("sparse_index_dim", default=c.optional("index_head_dim", default=128)),
+        block=group.optional("sparse_block_size", default=c.optional("index_block_size", default=128)),
+        count=group.optional("sparse_topk_blocks", default=c.optional("index_topk_blocks", default=16)),
+    )
+    flags = group.per_layer("sparse_attention_freq", layers)
+    words = ["minimax_m3_sparse" if flag else "full_attention" for flag in flags or [0] * layers]
+    types = c.words("layer_types", ("full_attention", "minimax_m3_sparse"), layers) or words
+    mixers: Mixers = [("", full) if word == "full_attention" else ("sparse", full.replace({"indexer": indexer})) for word in types]
+    group.ignore(*group.data)
+    group.close()
+    where = c.per_layer("moe_layer_freq", layers) or [1] * layers
+    routes = c.words("mlp_layer_types", ("dense", "sparse"), layers) or ["sparse" if flag else "dense" for flag in where]
+    shared = c.optional("shared_intermediate_size", default=3072)
+    moe = routed(c, "num_local_experts", "num_experts", shared_width=shared, router_bias="score")
+    dense = GatedMLP(width=c.optional("dense_intermediate_size", default=12288))
+    c.ignore("index_local_blocks", "moe_intermediate_size", "n_shared_experts", "first_k_dense_replace", "rotary_dim", "use_gemma_norm")
+    c.ignore("use_qk_norm", "qk_norm_type", "use_routing_bias", "swiglu_alpha", "swiglu_limit", "num_nextn_predict_layers")
+    c.fixed("attention_output_gate", False)
+    if c.count("num_mtp_modules"):
+        c.note("num_mtp_modules: this family's prediction modules are not mapped")
+    channels = [("dense", dense) if word == "dense" else ("moe", moe) for word in routes]
+    return assemble(c, stack(mixers, channels), tied=False)

@@ -21,7 +21,7 @@ _PER_LAYER = "its layers take embeddings of their own, and may share keys and va
 
 UNFIT: dict[str, str] = (
     dict.fromkeys(("deepseek_v4", "deepseek_ref", "glm5_next_text", "mistral_large4_text"), _COMPRESSED)
-    | dict.fromkeys(("minimax_m3", "minimax_m3_vl", "minimax_m3_vl_text", "qwen4_exp", "qwen4_exp_text"), _BLOCKS)
+    | dict.fromkeys(("qwen4_exp", "qwen4_exp_text"), _BLOCKS)
     | dict.fromkeys(("hy_v4", "inkling_text", "inkling2_text"), _STREAMS)
     | dict.fromkeys(("axk2",), _GATED_NORM)
     | dict.fromkeys(
