@@ -190,7 +190,7 @@ HYBRIDS: dict[str, Keys] = {
         "num_local_experts": (4, 6),
         "dense_intermediate_size": (48, 80),
         "shared_intermediate_size": (24, 40),
-        "index_n_heads": (lambda c: c["num_key_value_heads"] if "num_key_value_heads" in c else 4,),
+        "index_n_heads": (lambda c: c.get("num_key_value_heads", 4),),
         "index_head_dim": (16, 24),
         "index_block_size": (16, 8),
         "index_topk_blocks": (3, 2),
