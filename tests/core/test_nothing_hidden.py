@@ -9,6 +9,7 @@ import subprocess
 import sys
 import typing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ FILES = sorted(Path(trainsim.__file__).parent.rglob("*.py"))
 
 def test_every_cache_is_bounded() -> None:
     list(modules(trainsim, leave_out=("cli", "__main__")))
-    caches = [thing for thing in gc.get_objects() if isinstance(thing, functools._lru_cache_wrapper)]
+    caches: list[Any] = [thing for thing in gc.get_objects() if isinstance(thing, functools._lru_cache_wrapper)]
     ours = [cache for cache in caches if str(getattr(cache, "__module__", "")).startswith("trainsim")]
     assert ours
     assert [f"{c.__module__}.{c.__qualname__}" for c in ours if c.cache_parameters()["maxsize"] is None] == []
@@ -35,7 +36,7 @@ def literals(call: ast.Call) -> list[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: "/".join(path.parts[-2:]))
 def test_an_error_names_a_rule_that_exists(path: Path) -> None:
-    errors = {cls.__name__ for cls in (TrainsimError, *TrainsimError.__subclasses__())}
+    errors = {cls.__name__ for cls in [TrainsimError, *TrainsimError.__subclasses__()]}
     known = set(typing.get_args(RuleId))
     calls = [n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.Call)]
     named = [(call.lineno, word) for call in calls if getattr(call.func, "id", "") in errors for word in literals(call)]

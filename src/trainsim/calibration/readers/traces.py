@@ -250,7 +250,7 @@ def read_trace(path: str | Path) -> Trace:
         trace = _from_nsight(text) if name.endswith(".csv") else _from_kineto(reading.parse_json(text, name, rules=Rules(long=True)))
     except TrainsimError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (csv.Error, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SpecError("trace", str(path), f"is not a profiler trace ({error})", "export it again from the profiler", "syntax") from None
     if not trace.kernels:
         raise SpecError("trace", str(path), "has no GPU kernels", "profile with GPU activities", "empty")

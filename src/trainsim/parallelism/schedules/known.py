@@ -42,7 +42,7 @@ def schedule_of(schedule: Schedule | str) -> Schedule:
     """
     if isinstance(schedule, Schedule):
         return schedule
-    if schedule not in schedules():
+    if not isinstance(schedule, str) or schedule not in schedules():
         raise SpecError(
             "", schedule, "is no schedule", did_you_mean(str(schedule), schedules()) + "; or give a ts.Schedule of your own", "unknown-name"
         )

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from pydantic import BeforeValidator
 
 from trainsim.core.errors import BeliefError
+from trainsim.core.spec import AsTuple
 from trainsim.core.units import Unit
 
 from .distribution import Array, Belief, Distribution
@@ -22,12 +23,12 @@ def _floats(values: Any) -> Any:
     """A list of numbers as a hashable tuple of floats."""
     try:
         return tuple(np.asarray(values, dtype=np.float64).ravel().tolist())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return values
 
 
 Floats = Annotated[tuple[float, ...], BeforeValidator(_floats)]
-Laws = Annotated[tuple[Distribution, ...], BeforeValidator(lambda laws: tuple(laws) if isinstance(laws, (list, tuple)) else laws)]
+Laws = Annotated[tuple[Distribution, ...], AsTuple]
 
 
 class Mixture(Distribution):
@@ -145,8 +146,8 @@ class Joint(Belief):
         weights: weights of the rows, length n, or none for equal ones.
     """
 
-    columns: Annotated[tuple[Floats, ...], BeforeValidator(lambda columns: tuple(map(_floats, columns)))]
-    names: Annotated[tuple[str, ...], BeforeValidator(tuple)] = ()
+    columns: Annotated[tuple[Floats, ...], AsTuple]
+    names: Annotated[tuple[str, ...], AsTuple] = ()
     weights: Floats = ()
 
     def model_post_init(self, context: Any) -> None:
@@ -265,7 +266,7 @@ def joint(samples: Mapping[str, ArrayLike] | ArrayLike, weights: ArrayLike | Non
         return Joint(columns=tuple(map(_floats, samples.values())), names=tuple(samples), weights=given)
     try:
         rows = np.asarray(samples, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         rows = np.empty(0)
     if rows.ndim != 2:
         raise BeliefError("joint", samples, "is no table of samples", "give an array (n, k), or a mapping path → (n,)", "wrong-type")
