@@ -50,7 +50,13 @@ ARROWS: dict[str, set[str]] = {
 }
 """Package or top file: what it may import, at any depth, inside functions and under TYPE_CHECKING too."""
 CORE = {"numpy", "scipy", "pydantic", "pydantic_core", "tomli_w"}
-OPTIONAL = {"report": {"matplotlib"}, "cli": {"typer", "rich"}, "testing": {"hypothesis"}, "uncertainty": {"dask", "distributed", "ray"}}
+OPTIONAL = {
+    "model": {"yaml"},
+    "report": {"matplotlib"},
+    "cli": {"typer", "rich"},
+    "testing": {"hypothesis"},
+    "uncertainty": {"dask", "distributed", "ray"},
+}
 NO_UNIT = {
     ("Truncated", "low"): "an end of a cut, in the unit of the field the belief meets; may be infinite",
     ("Truncated", "high"): "as low",

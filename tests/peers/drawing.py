@@ -146,10 +146,9 @@ CLOSED = ("add_cross_attention", "use_prompt", "enable_moe_block", "use_bidirect
 def draw(kind: str, rng: random.Random) -> dict[str, Any]:
     """Keyword arguments of a class: sizes that fit each other, every other key at random or as the class has it."""
     fields = {f.name: f.default for f in dataclasses.fields(CONFIG_MAPPING[kind])}
-    sizes = Sizes(
-        *(rng.choice(values) for values in ((64, 96), (3, 4, 5, 6), (4, 8), (1, 2, 4), (16, 24), (8, 12), (1, 2, 3))),
-        latent="kv_lora_rank" in fields,
-    )
+    values = ((64, 96), (3, 4, 5, 6), (4, 8), (1, 2, 4), (16, 24), (8, 12), (1, 2, 3))
+    hidden, layers, heads, kv, head_dim, experts, top_k = map(rng.choice, values)
+    sizes = Sizes(hidden, layers, heads, kv, head_dim, experts, top_k, "kv_lora_rank" in fields)
     made: dict[str, Any] = {"pad_token_id": 0, "bos_token_id": 0, "eos_token_id": 0}
     for name, default in fields.items():
         if (name in BASE and name != "tie_word_embeddings") or name in CLOSED:

@@ -44,7 +44,7 @@ def functions(clone: str, file: str, names: Mapping[str, Any]) -> dict[str, Any]
         node.args.defaults = [_plain(d) for d in node.args.defaults]
         node.args.kw_defaults = [d and _plain(d) for d in node.args.kw_defaults]
     found: dict[str, Any] = dict(names)
-    whole = ast.fix_missing_locations(ast.Module(kept, []))
+    whole = ast.fix_missing_locations(ast.Module(list(kept), []))
     exec(compile(whole, file, "exec"), found)  # noqa: S102  (functions of a clone that the caller named)
     return found
 

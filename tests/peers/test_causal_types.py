@@ -122,8 +122,8 @@ def test_flops_of_a_real_run(kind: str, record_property: Callable[[str, object],
         ledger = ts.flops_per_token(ours, LENGTH, "full")
         assert ledger.part("forward").total * LENGTH == forward, keys
         assert ledger.total * LENGTH == counter.get_total_flops(), keys
-        cores = [entry for entry in ours.table.entries if entry.path[-1] == "core" and isinstance(entry.op, Attend) and not entry.mtp]
-        met = sum(entry.count * float(entry.op.mask.keys(float(LENGTH))) * LENGTH for entry in cores)  # type: ignore[union-attr]
+        cores = [(entry.count, entry.op) for entry in ours.table.entries if entry.path[-1] == "core" and not entry.mtp]
+        met = sum(count * float(op.mask.keys(float(LENGTH))) * LENGTH for count, op in cores if isinstance(op, Attend))
         if len(pairs) == ours.layers:
             assert round(met) == sum(pairs), keys
         record_property("configs", 1)

@@ -10,6 +10,8 @@ from ...core.errors import ConfigError
 from ...core.reading import parse_json, read_text
 from ...core.values import Rules, plain
 
+_YAML_BYTES = 2**18
+"""Bytes of a YAML file that describes a model; its parser is slow."""
 _RULES = Rules(infinite=True, controls=True)
 """Configs hold infinite time limits and special tokens, which no mapping reads."""
 
@@ -26,12 +28,55 @@ def document(config: Any) -> tuple[dict[str, Any], str]:
     """
     if isinstance(config, (str, Path)):
         path = _path(config)
+        _refuse_binary(path)
+        if path.suffix.lower() in (".yaml", ".yml"):
+            return _yaml(path), path.name
         data, name = parse_json(read_text(path, ConfigError, what=path.name[:80]), path.name, ConfigError, _RULES), path.name
     else:
         data, name = plain(_keys(config), "config", ConfigError, _RULES), "config"
     if not isinstance(data, Mapping):
         raise ConfigError(name, type(data).__name__, "holds no object", "give a config.json", "wrong-type")
     return dict(data), name
+
+
+_BINARY = (
+    (b"GGUF", "is a GGUF file of weights", "give the config.json of the model it was made from"),
+    (b"PK\x03\x04", "is a PyTorch checkpoint", "give the config.json that lies beside it"),
+    (b"\x89HDF", "is an HDF5 file of weights", "give the config.json that lies beside it"),
+)
+
+
+def _refuse_binary(path: Path) -> None:
+    """Name files of weights as what they are; whatever else can't be read, read_text says so."""
+    if path.suffix == ".safetensors":
+        raise ConfigError(
+            path.name, None, "is a file of tensors", "give config.json; ts.explain_release(model, path) reads it", "unsupported"
+        )
+    try:
+        with path.open("rb") as file:
+            start = file.read(4) if path.is_file() else b""
+    except (OSError, ValueError):
+        return
+    for mark, what, remedy in _BINARY:
+        if start == mark:
+            raise ConfigError(path.name, None, what, remedy, "unsupported")
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    """The keys of a YAML file, read without its tags."""
+    try:
+        import yaml
+    except ImportError:
+        raise ConfigError(path.name, None, "needs PyYAML", "pip install pyyaml", "not-installed") from None
+    text = read_text(path, ConfigError, what=path.name[:80], max_bytes=_YAML_BYTES)
+    try:
+        data = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  (both are safe loaders)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        first = " ".join(str(error).split())[:200]
+        raise ConfigError(path.name, None, f"invalid YAML ({first})", "restore the file; it may be cut short", "syntax") from None
+    if not isinstance(data, Mapping):
+        raise ConfigError(path.name, type(data).__name__, "holds no object", "give a model's YAML", "wrong-type")
+    return dict(plain(data, path.name, ConfigError, _RULES))
 
 
 def _path(given: str | Path) -> Path:

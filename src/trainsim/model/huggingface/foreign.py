@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...core.errors import ConfigError
+from .megatron_keys import as_hugging_face, is_megatron, model_group
 
 _CONFIG = "give the config.json that lies beside it"
 _FOREIGN: tuple[tuple[tuple[str, ...], str, str], ...] = (
@@ -42,6 +43,9 @@ def as_config(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     for keys, what, remedy in _FOREIGN:
         if all(key in data for key in keys):
             raise ConfigError(name, keys[0], what, remedy, "unsupported")
+    group = model_group(data)
+    if is_megatron(group):
+        return as_hugging_face(group)
     for keys, read in READERS:
         if all(key in data for key in keys):
             return read(data, name)

@@ -86,7 +86,7 @@ def from_hf(
 
     Args:
         config: path of a file (or of the folder that holds ``config.json``), a dict, or any object with ``to_dict()``. The ``params.json``
-            of Meta and Mistral and DeepSeek's own inference config are read as well.
+            of Meta and Mistral, DeepSeek's own inference config, and the YAML of a model of Megatron-LM and NeMo are read as well.
         ignore: keys to pass over although no mapping knows them.
         as_family: read the config as one of this family, whatever its ``model_type``; noted.
         families_file: a TOML file with families of the user's own, one table per ``model_type``.
