@@ -79,6 +79,7 @@ if _TYPE_CHECKING:
     from .training.efficiency import StepTime as StepTime
     from .training.efficiency import Throughput as Throughput
     from .parallelism.schedules.schedule import Schedule as Schedule
+    from .parallelism.offload import Offload as Offload
     from .parallelism.optimizer import AdamW as AdamW
     from .parallelism.optimizer import AdamW8bit as AdamW8bit
     from .parallelism.optimizer import Muon as Muon
@@ -212,6 +213,7 @@ _WHERE = {
     "cluster.hardware": ("Chip", "Cluster", "Link", "Peak"),
     "training.efficiency": ("HFU", "MFU", "BusyHours", "StepTime", "Throughput"),
     "parallelism.schedules.schedule": ("Schedule",),
+    "parallelism.offload": ("Offload",),
     "parallelism.optimizer": ("AdamW", "AdamW8bit", "Muon"),
     "training.fine_tuning": ("Frozen", "LoRA"),
     "training.phases": ("Phase",),

@@ -311,6 +311,7 @@ def _refuse(plan: Plan) -> None:
     remedies = {
         "dp": (plan.dp is not None, "leave it out: Megatron-LM takes what the other degrees leave"),
         "shard": (plan.shard is not None, "leave it out"),
+        "offload": (plan.offload is not None, "leave it out"),
         "schedule": ("megatron" not in plan.pass_order.words, " or ".join(sorted(one.name for one in in_framework("megatron").values()))),
         "optimizer": (plan.optimizer not in {"adamw", "sgd", "muon"}, "adamw, sgd or muon"),
         "recompute_layers": (plan.recompute_layers == 0, "recompute='none'"),

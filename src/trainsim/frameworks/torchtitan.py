@@ -251,6 +251,7 @@ def _refuse(plan: Plan) -> None:
         "dp": (plan.dp is not None, "leave it out: torchtitan takes what the other degrees leave"),
         "zero": (plan.zero != 3, "zero=3"),
         "shard": (plan.shard is not None, "leave it out"),
+        "offload": (plan.offload is not None, "leave it out"),
         "schedule": ("torchtitan" not in plan.pass_order.words, ", ".join(sorted(one.name for one in in_framework("torchtitan").values()))),
         "sequence_parallel": (whole, "'on': its tensor parallelism always splits the rest along the sequence"),
         "recompute_parts": (parts, "recompute_parts=('ops',), or recompute='full'"),

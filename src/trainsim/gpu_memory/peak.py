@@ -134,6 +134,7 @@ def _totals(model: Model, rank: _Rank, plans: Sequence[Plan]) -> Iterator[Num]:
     """Bytes of one rank under plans that differ in ZeRO alone: what its ledger adds up to, lines left out."""
     _, of_stage = _stages(rank)
     activations = _largest([sum((n * size for n, size in zip(state, of_stage, strict=True)), 0.0) for state in rank.under_way])
+    activations = activations * _on_chip(rank.plan)
     moving = (1.0 + FRAGMENTATION) * (activations + _sum(_passing(model, rank))) + CONTEXT
     for plan in plans:
         held = _sum(held_bytes(model, plan, rank.shares, rank.whole))
@@ -205,7 +206,7 @@ class _Rank:
 def _ledger(model: Model, rank: _Rank) -> Ledger:
     buffers = Ledger("B", buffer_bytes(model, rank.plan, rank.d, rank.shares, rank.whole))
     passing = {**_passing(model, rank), "buffers": buffers}
-    moving: dict[str, Ledger | Num] = {"activations": _activations(rank), **passing}
+    moving: dict[str, Ledger | Num] = {"activations": _activations(rank) * _on_chip(rank.plan), **passing}
     total = sum((part.total if isinstance(part, Ledger) else part for part in moving.values()), 0.0)
     held = parameters(model, rank.plan, rank.shares, rank.whole)
     return Ledger("B", {**held, **moving, "fragmentation": FRAGMENTATION * total, "context": CONTEXT})
@@ -277,6 +278,11 @@ def _heaviest(states: list[list[Num]], of_stage: list[Num]) -> list[Num]:
         np.take_along_axis(np.stack(np.broadcast_arrays(found, *column)[1:]), found[None], axis=0)[0]
         for column in zip(*states, strict=True)
     ]
+
+
+def _on_chip(plan: Plan) -> Num:
+    """Share of the kept activations that stays in the accelerator's memory."""
+    return 1.0 if plan.offload is None else 1.0 - plan.offload.activations
 
 
 def _sum(numbers: Mapping[str, Num]) -> Num:

@@ -75,6 +75,8 @@ def held_bytes(model: Model, plan: Plan, shares: Shares, whole: Mapping[str, flo
     for name, stage in STAGES.items():
         dense, experts = shares.sharded if plan.zero >= stage else shares.whole
         held[name] = unsharded[name][0] * dense + unsharded[name][1] * experts
+    if plan.offload is not None:
+        held |= {name: held[name] * (1.0 - plan.offload.optimizer) for name in ("master", "moments")}
     return held
 
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Literal, get_args
 
 from ..cluster.stack import Dispatcher
+from ..core.errors import EstimateError
 from ..core.units import Num
 from ..model.documents import Documents
 from .optimizer import AdamW, Optimizer
@@ -134,7 +135,13 @@ def layout_of(plan: Plan, gpus: int, seq_len: Num, documents: Num | Documents | 
     Args:
         plan, gpus, seq_len: as for :func:`degrees_of`.
         documents: tokens of the documents packed into a sequence; None for one document a sequence [token].
+
+    Raises:
+        EstimateError: a plan that offloads: the time that takes is not modelled.
     """
+    if plan.offload is not None:
+        rule = "moves tensors over a link to the host, whose time is not modelled"
+        raise EstimateError("plan.offload", plan.offload, rule, "leave it out, or state the time: efficiency=ts.MFU(…)", "unsupported")
     again: dict[str, frozenset[str]] = {"none": frozenset(), "selective": frozenset(plan.recompute_parts), "full": frozenset({"full"})}
     return Layout(
         **vars(degrees_of(plan, gpus, seq_len)),

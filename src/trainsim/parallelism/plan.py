@@ -15,6 +15,7 @@ from ..core.spec import AsTuple, Count, Spec
 from ..model.feedforward import MixtureOfExperts
 from ..model.layers import Block
 from ..model.transformer import Model
+from .offload import Offload
 from .optimizer import Optimizer, OptimizerField, optimizer_of
 from .placement import spread_layers
 from .precision import Precision, PrecisionField, recipe_of
@@ -60,6 +61,7 @@ class Plan(Spec):
         loss: how many copies of the logits softmax and cross-entropy keep: a fused kernel, Megatron-LM's own, or plain PyTorch.
         precision: recipe, or its name.
         optimizer: optimizer, or its name.
+        offload: what rests on the host; None for nothing. Memory follows; a step that moves it is not modelled.
 
     Raises:
         SpecError: a schedule that the ranks or stages can't run.
@@ -93,6 +95,7 @@ class Plan(Spec):
     loss: Loss = "fused"
     precision: PrecisionField = "bf16"
     optimizer: OptimizerField = "adamw"
+    offload: Offload | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -1,0 +1,30 @@
+"""Offload: what of a step's tensors rests in the memory of the host."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from ..core.spec import Spec
+from ..core.units import Num, Unit
+
+Share = Annotated[Num, Unit("", "share that rests on the host", ge=0, le=1)]
+
+
+class Offload(Spec):
+    """Shares of the optimizer's states and of the kept activations that rest on the host between their uses.
+
+    Args:
+        optimizer: of master copies and moments [1].
+        activations: of what is kept for the backward pass [1].
+        to: where they rest.
+
+    Source: Ren et al. 2021 (arXiv:2101.06840), section 3, for the optimizer; Rajbhandari et al. 2021 (arXiv:2104.07857), section 5.1.2, for
+    activations.
+
+    >>> Offload(optimizer=1.0).activations
+    0.0
+    """
+
+    optimizer: Share = 0.0
+    activations: Share = 0.0
+    to: Literal["host"] = "host"
