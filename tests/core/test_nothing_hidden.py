@@ -31,12 +31,13 @@ def test_every_cache_is_bounded() -> None:
 def literals(call: ast.Call) -> list[str]:
     """Words of a call that may be a rule id: its fifth argument or the one of that name."""
     given = [*call.args[4:5], *(k.value for k in call.keywords if k.arg == "rule_id")]
-    return [node.value for node in given if isinstance(node, ast.Constant)]
+    return [str(node.value) for node in given if isinstance(node, ast.Constant)]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: "/".join(path.parts[-2:]))
 def test_an_error_names_a_rule_that_exists(path: Path) -> None:
-    errors = {cls.__name__ for cls in [TrainsimError, *TrainsimError.__subclasses__()]}
+    kinds: list[type] = [TrainsimError, *TrainsimError.__subclasses__()]
+    errors = {cls.__name__ for cls in kinds}
     known = set(typing.get_args(RuleId))
     calls = [n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.Call)]
     named = [(call.lineno, word) for call in calls if getattr(call.func, "id", "") in errors for word in literals(call)]
