@@ -289,3 +289,13 @@ def test_an_example_is_one_page_that_opens_with_its_question(path: Path) -> None
     question = ast.get_docstring(ast.parse(text)) or ""
     assert "?" in question.splitlines()[0]
     assert "print(" in "".join(text.splitlines()[-12:])
+
+
+def test_a_class_name_has_one_meaning() -> None:
+    """No two classes of the library share a name; private ones and the two readings of an import are left out."""
+    found: dict[str, list[str]] = {}
+    for name, path in modules().items():
+        for node in parsed(path).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(name)
+    assert {name: where for name, where in found.items() if len(where) > 1} == {}

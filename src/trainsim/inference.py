@@ -25,7 +25,7 @@ from .uncertainty.analysis import inverse as inverse_of_draws
 from .uncertainty.analysis import sensitivity as sensitivity_of_draws
 from .uncertainty.analysis.comparison import Difference, Disagreement
 from .uncertainty.analysis.condition import Measured, Posterior
-from .uncertainty.analysis.influence import Disclosure, Region, Swing
+from .uncertainty.analysis.influence import DisclosureValue, Region, Swing
 from .uncertainty.analysis.inverse import MustBeTrue
 from .uncertainty.analysis.sensitivity import Sensitivity
 from .uncertainty.beliefs.beliefs import Beliefs
@@ -97,7 +97,7 @@ def tornado(spec: Spec, beliefs: Beliefs, of: str = "", function: Function | Non
     return influence_of_draws.tornado(spec, beliefs, _function_of(spec, function, of), of=of)
 
 
-def disclosure(spec: Spec, beliefs: Beliefs, of: str = "", function: Function | None = None, **options: Any) -> tuple[Disclosure, ...]:
+def disclosure(spec: Spec, beliefs: Beliefs, of: str = "", function: Function | None = None, **options: Any) -> tuple[DisclosureValue, ...]:
     """How much the interval of a quantity would shrink if an input, a pair or a triple were known."""
     of = of or _asked(function)
     return influence_of_draws.disclosure(spec, beliefs, _function_of(spec, function, of), of=of, **options)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from trainsim.core.errors import EstimateError, SpecError
 from trainsim.core.spec import Batch
 from trainsim.testing import refused
-from trainsim.training.failure_laws import Exponential, FailureLaw, LogNormal, Weibull, segments_kept
+from trainsim.training.failure_laws import Exponential, FailureLaw, LogNormalFailures, Weibull, segments_kept
 from trainsim.training.reliability import Failures, Goodput, YoungDaly, best_interval, useful_share
 
 Draw = Callable[[int], NDArray[np.float64]]
@@ -88,7 +88,7 @@ def test_closed_form_renewal_and_discrete_events_agree(setting: str, gpus: int) 
     [
         (Weibull(shape=0.7), lambda rng, n: rng.weibull(0.7, n) / 1.2658235060572833),
         (Weibull(shape=2.0), lambda rng, n: rng.weibull(2.0, n) / 0.886226925452758),
-        (LogNormal(sigma=1.0), lambda rng, n: rng.lognormal(-0.5, 1.0, n)),
+        (LogNormalFailures(sigma=1.0), lambda rng, n: rng.lognormal(-0.5, 1.0, n)),
     ],
     ids=["clustered", "wear-out", "log-normal"],
 )
@@ -102,13 +102,13 @@ def test_renewal_agrees_with_discrete_events_for_other_laws(law: FailureLaw, dra
     assert events == pytest.approx(float(run.expected_goodput(gpus)), abs=0.003)
 
 
-@pytest.mark.parametrize("law", [Weibull(shape=0.7), Weibull(shape=3.0), LogNormal(sigma=1.3)], ids=str)
+@pytest.mark.parametrize("law", [Weibull(shape=0.7), Weibull(shape=3.0), LogNormalFailures(sigma=1.3)], ids=str)
 def test_the_tail_formula_equals_the_plain_sum(law: FailureLaw) -> None:
     k = np.arange(1.0, 1_000_001.0)
     assert float(segments_kept(law, 0.03, 0.004)) == pytest.approx(float(np.sum(law.survival(0.03 + 0.004 * k))), rel=1e-7)
 
 
-@pytest.mark.parametrize("law", [Exponential(), Weibull(shape=0.6), Weibull(shape=4.0), LogNormal(sigma=0.8)], ids=str)
+@pytest.mark.parametrize("law", [Exponential(), Weibull(shape=0.6), Weibull(shape=4.0), LogNormalFailures(sigma=0.8)], ids=str)
 def test_a_law_has_mean_one_and_its_parts_belong_together(law: FailureLaw) -> None:
     x = np.linspace(0.3, 3.0, 7)
     step = 1e-5

@@ -29,7 +29,7 @@ TOLD_APART = 3
 
 
 @dataclass(frozen=True)
-class Explanation:
+class Cause:
     """One number that alone would explain a measured step.
 
     Args:
@@ -64,7 +64,7 @@ class Diagnosis:
     modelled: tuple[float, float, float]
     measured: float
     percentile: float
-    explanations: tuple[Explanation, ...]
+    explanations: tuple[Cause, ...]
     tell_apart: str
     memory: tuple[float, Ledger] | None = None
 
@@ -85,11 +85,11 @@ class Diagnosis:
         return "\n".join(lines)
 
 
-def _name(explanation: Explanation) -> str:
+def _name(explanation: Cause) -> str:
     return explanation.path.removeprefix("efficiency.stack.") or "chance"
 
 
-def _line(e: Explanation) -> str:
+def _line(e: Cause) -> str:
     if not e.path:
         return f"  {100 * e.probability:3.0f} %  chance: nothing need have moved"
     return (
@@ -151,7 +151,7 @@ def diagnose(run: Run, step_time: float | None = None, memory: float | None = No
     )
 
 
-def _explanations(run: Run, measured: float, noise: float, unseen: float) -> tuple[Explanation, ...]:
+def _explanations(run: Run, measured: float, noise: float, unseen: float) -> tuple[Cause, ...]:
     """Every fitted number of the stack alone, the source's factor, and chance; likeliest first."""
     stack, shipped = needed_stack(run, run.phases[0]), calibration()
     fields = fields_at(stack.name, dict(zip(shipped.names, shipped.draws.T, strict=True))) if stack.name in stack_rows() else {}
@@ -172,17 +172,17 @@ def _explanations(run: Run, measured: float, noise: float, unseen: float) -> tup
     probability = evidence / np.sum(evidence)
     lines = {n: np.broadcast_to(np.asarray(ledger.part(n).total), (apart.size,)).reshape(apart.shape) for n in ledger.parts}
     as_is = {n: float(np.asarray(usual.part(n).total)) for n in ledger.parts}
-    found = [Explanation("", float(probability[-1]), np.nan, np.nan, np.nan, as_is)]
+    found = [Cause("", float(probability[-1]), np.nan, np.nan, np.nan, as_is)]
     for i, n in enumerate(names):
         weight = likely[i] + TINY * (np.abs(apart[i]) == np.min(np.abs(apart[i])))
         weight = weight / np.sum(weight)
         parts = {name: float(weight @ line[i]) for name, line in lines.items()}
         usually, value = float(np.asarray(getattr(stack, n))), float(weight @ tried[n])
-        found.append(Explanation(f"{path}.{n}", float(probability[i]), value, usually, 100 * float(weight @ level), parts))
+        found.append(Cause(f"{path}.{n}", float(probability[i]), value, usually, 100 * float(weight @ level), parts))
     return tuple(sorted(found, key=lambda e: -e.probability))
 
 
-def _tell_apart(explanations: tuple[Explanation, ...]) -> str:
+def _tell_apart(explanations: tuple[Cause, ...]) -> str:
     """The part of the step on whose time the explanations differ most, in seconds."""
     parts = list(explanations[0].lines) if len(explanations) > 1 else []
     return max(parts, key=lambda part: float(np.ptp([e.lines[part] for e in explanations])), default="")

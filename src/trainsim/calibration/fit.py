@@ -149,7 +149,7 @@ _STRUCTURE = attrgetter(
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
+class FittedConstants:
     """Where the starts came to rest: points ``(starts, constants)`` on the fitting scale, their misfit, and the curvature at each."""
 
     points: Array
@@ -163,7 +163,7 @@ class Fit:
         return found
 
 
-def fit(task: Problem, starts: int = 4, iterations: int = 20, seed: int = 0, near: Array | None = None) -> Fit:
+def fit(task: Problem, starts: int = 4, iterations: int = 20, seed: int = 0, near: Array | None = None) -> FittedConstants:
     """Least misfit from several starts at once, by iteratively reweighted Gauss-Newton steps with damping.
 
     Args:
@@ -192,7 +192,7 @@ def fit(task: Problem, starts: int = 4, iterations: int = 20, seed: int = 0, nea
         theta, misfit = np.where(better[:, None], trial, theta), np.where(better, reached, misfit)
         damping = np.clip(np.where(better, damping / 4, damping * 6), 1e-6, 1e4)
     _, curvature = _quadratic(task, theta)
-    return Fit(theta, misfit, np.asarray(np.linalg.inv(curvature), dtype=np.float64))
+    return FittedConstants(theta, misfit, np.asarray(np.linalg.inv(curvature), dtype=np.float64))
 
 
 AT_REST, PATIENCE = 0.01, 3
@@ -219,7 +219,7 @@ def _damped(theta: Array, gradient: Array, curvature: Array, damping: float) -> 
     return moved
 
 
-def sample(task: Problem, found: Fit, draws: int = 400, rounds: int = 40, seed: int = 0) -> Array:
+def sample(task: Problem, found: FittedConstants, draws: int = 400, rounds: int = 40, seed: int = 0) -> Array:
     """Draws from the posterior, shape ``(draws, constants)``: an ensemble started from every mode within reach of the best.
 
     Each round moves half of the walkers along lines through the other half, and accepts by the posterior's ratio.

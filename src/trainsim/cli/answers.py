@@ -26,7 +26,7 @@ from ..run.compare import compare
 from ..run.estimate import QUANTITIES, estimate
 from ..run.explain import explain
 from ..run.memory import fits, memory
-from .requests import UNITS, Asked, assumed_lines, beliefs_of, claim_of, run_of
+from .requests import UNITS, RunRequest, assumed_lines, beliefs_of, claim_of, run_of
 from .terminal import NOT_MET, complain, stop, working
 
 Data = Mapping[str, Any]
@@ -81,7 +81,7 @@ def count(target: str, seq_len: str, form: str) -> str:
     return printed("\n".join(lines), lambda: {"parameters": sizes, "flops_per_token": flops, "notes": list(model.notes)}, form)
 
 
-def estimated(asked: Asked, form: str, save: str) -> str:
+def estimated(asked: RunRequest, form: str, save: str) -> str:
     """What a run takes and costs, with an interval where something is assumed or believed."""
     run = run_of(asked)
     found = estimate(run)
@@ -121,7 +121,7 @@ def _quantile_lines(quantiles: Mapping[str, Mapping[str, float]]) -> list[str]:
     ]
 
 
-def simulated(asked: Asked, form: str, rtol: float, asserted: str) -> str:
+def simulated(asked: RunRequest, form: str, rtol: float, asserted: str) -> str:
     """Quantiles of cost, hours and days under beliefs."""
     run = run_of(asked)
     names = ("cost", "gpu_hours", "wall_days", "mfu")
@@ -156,7 +156,7 @@ def _asserted(sim: Any, text: str) -> str:
     return f"assertion holds: {line}"
 
 
-def audited(claim: str, asked: Asked | None, given: Mapping[str, str], form: str) -> tuple[str, Any]:
+def audited(claim: str, asked: RunRequest | None, given: Mapping[str, str], form: str) -> tuple[str, Any]:
     """The verdict on a claim of the catalogue, or on one that is typed; the text and the verdict."""
     made = catalog.claim(claim) if claim else claim_of(given["figure"], given["quantity"], given["told_as"], given["scope"],
                                                       given["source"], given["date"])  # fmt: skip
@@ -182,7 +182,7 @@ def audited_table(path: str) -> str:
         label = row.get("told_as", row.get("claim", ""))
         try:
             wanted = {n: row.get(n, "") for n in ("chip", "gpus", "tokens", "seq_len", "batch", "price", "mfu", "goodput")}
-            asked = Asked(row.get("model", row.get("run", "")), **wanted)
+            asked = RunRequest(row.get("model", row.get("run", "")), **wanted)
             made = claim_of(row.get("claim", ""), row.get("quantity", "cost"), row.get("told_as", ""), row.get("scope", ""),
                             row.get("source", ""), row.get("date", ""))  # fmt: skip
             verdict = audit(made, subject=run_of(asked))
@@ -192,7 +192,7 @@ def audited_table(path: str) -> str:
     return out.getvalue().rstrip("\n")
 
 
-def memory_of(asked: Asked, form: str) -> str:
+def memory_of(asked: RunRequest, form: str) -> str:
     """Bytes of the fullest accelerator, and whether they fit."""
     with working("laying out"):
         run = laid_out(run_of(asked))
@@ -207,7 +207,7 @@ def _plan_words(run: Any) -> str:
     return layout_words(run.plan, run.cluster.gpus)
 
 
-def searched(asked: Asked, form: str, by: Literal["time", "cost"], top: int) -> str:
+def searched(asked: RunRequest, form: str, by: Literal["time", "cost"], top: int) -> str:
     """The fastest or cheapest layouts that fit."""
     run = run_of(asked)
     with working("searching layouts"):
@@ -217,7 +217,7 @@ def searched(asked: Asked, form: str, by: Literal["time", "cost"], top: int) -> 
     return printed(str(found), lambda: {"ranked": [str(one) for one in found.ranked], "fitting": found.fitting}, form)
 
 
-def solved(asked: Asked, path: str, limits: list[str], probability: float, form: str) -> str:
+def solved(asked: RunRequest, path: str, limits: list[str], probability: float, form: str) -> str:
     """The largest or smallest value of one number of a run that meets all limits."""
     run = run_of(asked)
     bounds: dict[str, float] = {}
@@ -233,18 +233,18 @@ def solved(asked: Asked, path: str, limits: list[str], probability: float, form:
     return printed(str(found), lambda: {"path": path, "value": found.value}, form)
 
 
-def compared(a: Asked, b: Asked, form: str) -> str:
+def compared(a: RunRequest, b: RunRequest, form: str) -> str:
     """Why one run costs more than another."""
     found = compare(run_of(a), run_of(b))
     return printed(str(found), lambda: {name: float(factor.value) for name, factor in found.factors.items()}, form)
 
 
-def explained(asked: Asked, line: str) -> str:
+def explained(asked: RunRequest, line: str) -> str:
     """Where a line of an estimate comes from."""
     return str(explain(estimate(run_of(asked)), line))
 
 
-def diagnosed(asked: Asked, step_time: str, form: str) -> str:
+def diagnosed(asked: RunRequest, step_time: str, form: str) -> str:
     """Whether a measured step is normal, and what may explain it."""
     from ..calibration.diagnose import diagnose
 
@@ -260,7 +260,7 @@ def backtested(path: str) -> str:
     return str(backtest(rows=path))
 
 
-def calibrated(path: str, asked: Asked) -> str:
+def calibrated(path: str, asked: RunRequest) -> str:
     """A run's stack, narrowed by its own measured steps."""
     from ..calibration.update import calibrate
 

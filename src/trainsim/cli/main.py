@@ -15,7 +15,7 @@ from ..core.version import __version__
 from .terminal import BAD_INPUT, INTERRUPTED, complain, emit, guarded, stop
 
 if TYPE_CHECKING:
-    from .requests import Asked
+    from .requests import RunRequest
 
 try:
     import typer
@@ -107,12 +107,12 @@ def _form(*, as_json: bool, as_csv: bool) -> str:
     return "json" if as_json else "csv" if as_csv else "text"
 
 
-def _asked(values: dict[str, Any]) -> Asked:
-    from .requests import Asked
+def _asked(values: dict[str, Any]) -> RunRequest:
+    from .requests import RunRequest
 
     names = ("target", "chip", "gpus", "tokens", "seq_len", "batch", "price", "mfu", "goodput", "as_of")
     kept = {name: values[name] for name in names if name in values}
-    return Asked(**kept, changes=tuple(values.get("changes") or ()), beliefs=tuple(values.get("believe") or ()))
+    return RunRequest(**kept, changes=tuple(values.get("changes") or ()), beliefs=tuple(values.get("believe") or ()))
 
 
 def estimate(

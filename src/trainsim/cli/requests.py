@@ -20,7 +20,7 @@ from ..uncertainty.beliefs.beliefs import Beliefs
 
 
 @dataclass(frozen=True)
-class Asked:
+class RunRequest:
     """The flags that say which run is meant.
 
     Args:
@@ -49,7 +49,7 @@ FLAGS = {"price": "price.usd_per_gpu_hour", "mfu": "efficiency.mfu", "goodput": 
 """Flag → the path it sets in a run that is given whole."""
 
 
-def run_of(asked: Asked) -> Run:
+def run_of(asked: RunRequest) -> Run:
     """The run that the flags name: a file, an id, or one built from a model, a chip, accelerators and tokens.
 
     Raises:
@@ -71,7 +71,7 @@ def run_of(asked: Asked) -> Run:
     return catalog.complete(run, asked.as_of or None)[0]
 
 
-def _whole(asked: Asked) -> Run | None:
+def _whole(asked: RunRequest) -> Run | None:
     """A run that is given whole; None where the target names a model."""
     target = asked.target
     if target == "-":
@@ -92,13 +92,13 @@ def _is_run(path: str) -> bool:
     return isinstance(data, dict) and {"model", "cluster"} <= set(data)
 
 
-def machines(asked: Asked) -> tuple[str, int]:
+def machines(asked: RunRequest) -> tuple[str, int]:
     """Chip and accelerators from ``--chip h100 --gpus 512`` or ``--gpus 512xH100``.
 
     Raises:
         SpecError: no number, or two chips.
 
-    >>> machines(Asked("7B", gpus="2048xH800"))
+    >>> machines(RunRequest("7B", gpus="2048xH800"))
     ('H800', 2048)
     """
     found = re.fullmatch(r"\s*([\d_,.]+\s*[kK]?)\s*(?:[x×*]?\s*([A-Za-z].*))?", asked.gpus or "")
@@ -110,7 +110,7 @@ def machines(asked: Asked) -> tuple[str, int]:
     return chip, int(number(found[1].strip(), "GPU", "--gpus"))
 
 
-def _built(asked: Asked) -> Run:
+def _built(asked: RunRequest) -> Run:
     model = model_from(asked.target)
     chip, gpus = machines(asked) if asked.gpus else (asked.chip, 0)
     needed = {"--chip": chip, "--gpus": gpus, "--tokens": asked.tokens}
@@ -143,7 +143,7 @@ def _literal(text: str) -> Any:
     return {"true": True, "false": False, "none": None}.get(text.casefold(), text)
 
 
-def beliefs_of(run: Run, asked: Asked) -> Beliefs:
+def beliefs_of(run: Run, asked: RunRequest) -> Beliefs:
     """The catalogue's beliefs about what was assumed of a run, under those that were typed.
 
     A number that the user gave stays certain, unless ``--believe`` names it.

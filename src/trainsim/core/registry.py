@@ -91,6 +91,9 @@ def find_member(face: type, kind: object, path: str) -> Any:
     if isinstance(kind, str) and kind in known:
         return known[kind]
     known = members(face)
+    former = {old: cls for cls in known.values() for old in vars(cls).get("former_kinds", ())}
+    if isinstance(kind, str) and kind in former:
+        return former[kind]
     raise SpecError(path, kind, f"is not a kind of {face.__name__}", did_you_mean(str(kind), known, "kinds"), "unknown-kind")
 
 

@@ -16,7 +16,7 @@ Pixels = Annotated[int, Field(gt=0, le=10**9)]
 
 
 @dataclass(frozen=True)
-class Grid:
+class PatchGrid:
     """What one image becomes: ``tiles`` equal pictures of ``height × width`` patches each."""
 
     tiles: int
@@ -176,7 +176,7 @@ class SplitLongest(Resize):
         return cut + 1, self.size, self.size
 
 
-def grid_of(resize: Resize, resolution: tuple[int, int], patch: int, merge: int) -> Grid:
+def grid_of(resize: Resize, resolution: tuple[int, int], patch: int, merge: int) -> PatchGrid:
     """Tiles of an image, and patches of each.
 
     Args:
@@ -196,4 +196,4 @@ def grid_of(resize: Resize, resolution: tuple[int, int], patch: int, merge: int)
     number, height, width = resize.tiles(*resolution, patch * merge)
     if height < patch or width < patch:
         raise SpecError("resolution", resolution, f"is smaller than a patch of {patch} pixels", "give a larger image", "out-of-bounds")
-    return Grid(number, height // patch, width // patch)
+    return PatchGrid(number, height // patch, width // patch)

@@ -148,7 +148,7 @@ def powered(chip: Chip, stack: Stack, number_format: str) -> Num:
 
 
 @dataclass(frozen=True, eq=False)
-class Tiles:
+class GemmTiles:
     """Products as one accelerator runs them, ``(products, n)``: rows, inner and outer dimension, products in one launch."""
 
     rows: Num
@@ -157,7 +157,7 @@ class Tiles:
     groups: Num
 
 
-def tiles_of(shapes: Shapes, layout: Layout, stack: Stack) -> Tiles:
+def tiles_of(shapes: Shapes, layout: Layout, stack: Stack) -> GemmTiles:
     """Products as tensor, sequence and expert parallelism leave them."""
     divided = _where_routed(shapes, layout.expert_tp, layout.tp)
     inner = shapes.inner / np.where(shapes.inner_split > 0, divided, 1.0)
@@ -165,7 +165,7 @@ def tiles_of(shapes: Shapes, layout: Layout, stack: Stack) -> Tiles:
     dense = shapes.rows * layout.tokens / np.where(shapes.split > 0, 1.0, layout.sequence_split)
     each = layout.tokens / layout.tp * shapes.top_k * layout.ep * layout.expert_tp / shapes.experts * stack.imbalance
     rows = _where_routed(shapes, each * shapes.rows, dense)
-    return Tiles(rows, inner, cols, _where_routed(shapes, shapes.experts / layout.ep, 1.0))
+    return GemmTiles(rows, inner, cols, _where_routed(shapes, shapes.experts / layout.ep, 1.0))
 
 
 def _where_routed(shapes: Shapes, routed: Num, dense: Num) -> Num:
@@ -173,7 +173,7 @@ def _where_routed(shapes: Shapes, routed: Num, dense: Num) -> Num:
     return dense if shapes.experts == 1 else np.where(shapes.routed > 0, routed, dense)
 
 
-def _products(shapes: Shapes, tiles: Tiles, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num, Num]:
+def _products(shapes: Shapes, tiles: GemmTiles, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num, Num]:
     """Seconds of each product forward, by its input and by its weight, shapes ``(products, n)``: all three passes at once."""
     peak, share, size = _formats(shapes, layout, chip, stack)
     share = share * aligned(tiles.inner, tiles.cols, size, stack)
@@ -229,7 +229,7 @@ def _streams(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[
     return stream_seconds(forward, chip.memory_bandwidth, stack), stream_seconds(backward, chip.memory_bandwidth, stack)
 
 
-def _casts(shapes: Shapes, tiles: Tiles, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num]:
+def _casts(shapes: Shapes, tiles: GemmTiles, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num]:
     """Casts to the low-precision format: inputs in forward, gradients of outputs in backward, shape ``(kinds, n)``."""
     if NUMBER_BYTES[layout.recipe.products] == BF16_BYTES:
         return shapes.nothing, shapes.nothing

@@ -37,7 +37,7 @@ class Passes:
 
 
 @dataclass(frozen=True, eq=False)
-class Pass:
+class OverlapPass:
     """One micro-batch through the layers of every rank: seconds by what they are spent on.
 
     Args:
@@ -64,7 +64,7 @@ class Pass:
         return self.worked[self.placed.row]
 
 
-def pass_of(times: LayerTimes, again: Again, place: Placed, schedule: Schedule, layout: Layout, stack: Stack) -> Pass:
+def pass_of(times: LayerTimes, again: Again, place: Placed, schedule: Schedule, layout: Layout, stack: Stack) -> OverlapPass:
     """One micro-batch through every rank: forward and backward, exchanges split into what shows and what hides.
 
     Args:
@@ -87,7 +87,7 @@ def pass_of(times: LayerTimes, again: Again, place: Placed, schedule: Schedule, 
     compute = times.forward + inputs + times.weights
     exposed["idle"] = _idle(compute + exposed["lent"], times, schedule, layout, stack)
     half = sum(exposed.values()) / 2
-    return Pass(
+    return OverlapPass(
         placed=place,
         compute=compute,
         exposed=exposed,

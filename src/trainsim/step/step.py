@@ -29,7 +29,7 @@ from ..parallelism.schedules.waiting import staged_seconds
 from ..parallelism.shapes import Again, Shapes, again_of, shapes_of
 from .host import launched_of
 from .layers import BF16_BYTES, LayerTimes, layer_times
-from .overlap import Pass, Passes, pass_of
+from .overlap import OverlapPass, Passes, pass_of
 from .updates import Owners, orthogonal_seconds, owners, update_seconds
 
 NODE = 8.0
@@ -48,7 +48,7 @@ class Step:
     micro_batches: Num
     times: LayerTimes
     counts: Array
-    busy: Pass
+    busy: OverlapPass
     beside: Array | None
     schedule: Schedule
     layout: Layout
@@ -283,7 +283,7 @@ WHOLE_ON_PASS = 3
 
 
 def _synchronise(
-    shapes: Shapes, held: Array, own: Owners, layout: Layout, zero: int, fabric: Fabric, micro_batches: Num, busy: Pass
+    shapes: Shapes, held: Array, own: Owners, layout: Layout, zero: int, fabric: Fabric, micro_batches: Num, busy: OverlapPass
 ) -> tuple[Num, Num, Num]:
     """Gradients summed and weights gathered over data parallelism, the compute that could hide it, and parameters owned, ``(ranks, n)``.
 

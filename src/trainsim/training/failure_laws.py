@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from scipy import special
@@ -88,7 +88,7 @@ class Weibull(FailureLaw):
         return mean
 
 
-class LogNormal(FailureLaw):
+class LogNormalFailures(FailureLaw):
     """Times between interruptions spread log-normally.
 
     ``ln X ~ N(−σ²/2, σ²)``
@@ -96,9 +96,11 @@ class LogNormal(FailureLaw):
     Args:
         sigma: standard deviation of the logarithm.
 
-    >>> round(float(LogNormal(sigma=1.0).beyond(1e-12)), 9)
+    >>> round(float(LogNormalFailures(sigma=1.0).beyond(1e-12)), 9)
     1.0
     """
+
+    former_kinds: ClassVar[tuple[str, ...]] = ("LogNormal",)
 
     sigma: Annotated[Num, Unit("", "spread of the logarithm of the time between interruptions", gt=0, le=4)]
 

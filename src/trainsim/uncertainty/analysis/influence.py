@@ -146,7 +146,7 @@ def _distance(x: Array, inside: NDArray[np.bool_]) -> float:
 
 
 @dataclass(frozen=True)
-class Disclosure:
+class DisclosureValue:
     """How much narrower the 90 % interval of an output would be, on average, if some inputs were known.
 
     Args:
@@ -165,7 +165,7 @@ class Disclosure:
 
 def disclosure(
     spec: Spec, beliefs: Beliefs, function: Function, *, of: str = "value", up_to: int = 3, seed: int = 0
-) -> tuple[Disclosure, ...]:
+) -> tuple[DisclosureValue, ...]:
     """What it would be worth to know an input, a pair or a triple; the most telling first.
 
     ``E[ width of y | x_S ] / width of y``, with the width that of the P5 to P95 interval.
@@ -193,7 +193,7 @@ def disclosure(
             widths = _widths(study, subset, of).mean(axis=1) / today
             found[subset] = Figure(float(widths.mean()), over_replicates(widths), len(widths))
     order = sorted(found, key=lambda subset: float(found[subset]))
-    return tuple(Disclosure(tuple(labels[i] for i in sorted(subset)), found[subset]) for subset in order)
+    return tuple(DisclosureValue(tuple(labels[i] for i in sorted(subset)), found[subset]) for subset in order)
 
 
 OUTER, INNER = 4, 512

@@ -21,7 +21,7 @@ from ..distributions.interval import Typed
 from ..distributions.tables import Sampler, accurate_sampler, fast_sampler, normal_scores
 from ..sampling.sobol import Points
 from . import files
-from .correlation import Correlation, Latent, cholesky
+from .correlation import Correlation, LatentCorrelation, cholesky
 
 FARTHEST = special.ndtri([0.5**53, 1 - 0.5**53])
 """Normal scores of the outermost points."""
@@ -327,7 +327,7 @@ def _pair(pair: Any, rho: float | Correlation) -> tuple[tuple[str, str], Correla
     if isinstance(rho, Correlation):
         return (a, b), rho
     try:
-        return (a, b), Latent(rho=rho)
+        return (a, b), LatentCorrelation(rho=rho)
     except ValueError:
         raise BeliefError(
             f"correlated[{a!r}, {b!r}]",

@@ -32,8 +32,10 @@ class Correlation(Family):
         """The correlation of the Gaussian copula's normals that gives it."""
 
 
-class Latent(Correlation):
+class LatentCorrelation(Correlation):
     """The correlation of the copula's normals themselves: what a bare number means."""
+
+    former_kinds: ClassVar[tuple[str, ...]] = ("Latent",)
 
     def latent(self, a: Distribution, b: Distribution, pair: str) -> float:
         return float(self.rho)

@@ -17,7 +17,7 @@ from trainsim.core.spec import Spec
 from trainsim.core.values import real
 
 from ..distributions.distribution import Belief
-from .correlation import Correlation, Latent
+from .correlation import Correlation, LatentCorrelation
 
 SAME, WITH = " = ", " ~ "
 """Between paths of one key; between the two paths of a correlation."""
@@ -78,7 +78,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _correlation(rho: Any, pair: str) -> Correlation:
-    found: Correlation = _member(Correlation, rho if isinstance(rho, Mapping) else {"kind": "Latent", "rho": rho}, pair)
+    found: Correlation = _member(Correlation, rho if isinstance(rho, Mapping) else {"kind": "LatentCorrelation", "rho": rho}, pair)
     return found
 
 
@@ -95,7 +95,7 @@ def _finite(value: Any) -> Any:
 
 
 def _measure(rho: Correlation) -> Any:
-    return rho.rho if isinstance(rho, Latent) else _plain(rho)
+    return rho.rho if isinstance(rho, LatentCorrelation) else _plain(rho)
 
 
 def _member(face: type[Spec], fields: Any, path: str) -> Any:
@@ -155,7 +155,7 @@ def _sheet(data: Mapping[str, Any]) -> str:
     writer = csv.DictWriter(out, SHEET, lineterminator="\n")
     writer.writeheader()
     for path, fields in {**data["beliefs"], **data.get("correlated", {})}.items():
-        given = fields if isinstance(fields, Mapping) else {"kind": "Latent", "rho": fields}
+        given = fields if isinstance(fields, Mapping) else {"kind": "LatentCorrelation", "rho": fields}
         own = {name: value for name, value in given.items() if name in SHEET}
         more = {name: value for name, value in given.items() if name not in SHEET}
         writer.writerow({"path": path, **own, **({"more": json.dumps(more)} if more else {})})
@@ -182,7 +182,7 @@ def _row(cells: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
     more = reading.parse_json(cells.get("more", "{}"), "more", BeliefError)
     if not isinstance(more, dict):
         raise BeliefError("more", more, "is not an object", 'leave it empty, or give {"name": value}', "wrong-type")
-    kind = cells.get("kind", "Latent" if WITH in path else "Interval")
+    kind = cells.get("kind", "LatentCorrelation" if WITH in path else "Interval")
     numbers = {name: real(cell, name, BeliefError) for name, cell in cells.items() if name not in {"path", "kind", "more"}}
     return path, {"kind": kind, **numbers, **more}
 
