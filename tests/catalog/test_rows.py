@@ -21,7 +21,7 @@ from trainsim.testing import refused
 DATA = Path(trainsim.__file__).parent / "catalog" / "data"
 
 
-@pytest.mark.parametrize("file", ["chips", "clusters", "models", "runs", "prices", "rents", "priors", "claims"])
+@pytest.mark.parametrize("file", ["chips", "clusters", "models", "runs", "prices", "rents", "kernels", "priors", "claims"])
 def test_a_row_has_a_header_one_can_check(file: str) -> None:
     for name, row in rows(file).items():
         assert row.address == f"{file}/{name}"

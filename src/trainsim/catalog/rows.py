@@ -30,7 +30,7 @@ _HEADERS = re.compile(r'^\[("[^"\n]+"|[\w-]+)(?=[\].])', re.MULTILINE)
 _HEADER = ("source", "date", "grade", "evidence")
 PUBLISHED = dt.date(2026, 11, 30)
 """Day of this version of the catalogue; no row is dated later."""
-TABLES = ("rents",)
+TABLES = ("rents", "kernels")
 """Files of many short rows: one line each, comma-separated."""
 _LISTS = ("source", "derived_from")
 """Columns of a table whose cells hold words apart."""
