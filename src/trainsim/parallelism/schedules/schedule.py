@@ -108,6 +108,9 @@ class Schedule(Family):
         del pp
         return False
 
+    def __str__(self) -> str:
+        return self.name
+
     # what follows --------------------------------------------------------------------------------------------------------
 
     def chunks(self, vpp: int) -> int:

@@ -90,6 +90,8 @@ class CubicScoreTable:
 class LineTable:
     """A law as straight lines over many cells, for the largest runs: errs by some 1e-6 of a standard deviation.
 
+    Eight million draws of four beliefs take 1.24 times as long without it (CPU seconds, one run).
+
     Cells of the share narrow with its distance v to the nearer end, 128 to an octave, so that tails stay as accurate as
     the middle; the cell is read off the bits of v. Cells of the normal score are equal.
     """
