@@ -33,8 +33,8 @@ def memory(run: Run, phase: str | None = None) -> Ledger:
 
     >>> import trainsim as ts
     >>> v3 = ts.catalog.run("deepseek-v3")
-    >>> round(float(memory(v3).part("rank-0").total) / 1e9)
-    62
+    >>> round(float(memory(v3).part("rank-0").total) / 1e9, 1)
+    77.5
     """
     found = inputs_of(run, phase, "by memory")
     return memory_by_rank(found.model, found.plan, found.cluster.gpus, found.seq_len, found.batch)
@@ -54,7 +54,7 @@ def fits(run: Run, phase: str | None = None) -> Fit:
 
     >>> import trainsim as ts
     >>> fits(ts.catalog.run("deepseek-v3")).word
-    'fits'
+    'tight'
     """
     found = inputs_of(run, phase, "by memory")
     fit = fit_of(memory(run, phase), float(np.min(found.cluster.chip.memory)), found.plan)
