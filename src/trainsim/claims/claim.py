@@ -76,17 +76,26 @@ class Claim(Spec):
     """A figure that somebody published about a run, a model or a lab.
 
     Args:
+        name: its name in answers and errors; empty for none.
         quantity: what is quantified: ``cost``, ``gpu_hours``, ``mfu``, ``tokens``, ``gpus``, ``experts`` …; empty where nothing is.
-        value: the figure as told; or ``low`` and ``high``, a range. unit: its unit, with a prefix k, M, B, T; ISO currencies, percent.
+        value: the published figure [``unit``].
+        low, high: ends of a published range, in place of a value [``unit``].
+        unit: unit of the figure, with a prefix k, M, B, T; ISO currencies, percent.
         bound: ``"at least"`` or ``"at most"`` where the figure is a floor or a ceiling.
-        about: whether it was told as approximate; no rule gives grace for it.
+        about: whether the source calls it approximate; no rule is looser for it.
         scope: what the number is: a :class:`Scope`, or words that :func:`trainsim.read_scope` understands.
-        told_as: the words around it; those of ``scope`` where empty. original: the same in the language they were told in.
+        told_as: the words around the figure; those of ``scope`` where empty.
+        original: the same words in the language of the source.
         meant: contents that a source shows were meant, where the words are ambiguous.
-        source, date: who says so, where, and on which day (``"2024-12-26"``).
-        subject: the run, model or lab it is about. versus: another subject it is compared with; a value in ``"times"`` is the other's
-            quantity over this one's ("18 times cheaper" is 18). versus_value: the other's figure, in the same unit.
-        terms: what the figure is for. statement, leaves_out, primary: in words.
+        source, date: who says so and where, and on which day (``"2024-12-26"``).
+        subject: the run, model or lab it is about.
+        versus: another subject it is compared with; a value in ``"times"`` is the other's quantity over this one's ("18 times
+            cheaper" is 18).
+        versus_value: the other's figure [``unit``].
+        statement: the claim in words.
+        leaves_out: what the figure does not include, in words.
+        terms: what the figure is for.
+        primary: what the source nearest to the fact says.
 
     Raises:
         SpecError: a comparison with nothing; a value beside a range; a range that is empty or a bound.

@@ -14,7 +14,15 @@ Flops = Annotated[Num, Unit("FLOP/s", "dense peak", gt=0)]
 
 
 class Peak(Spec):
-    """Dense peak of one accelerator by number format; a format it has no units for is absent. Never the sparse figure."""
+    """Dense peak of one accelerator by number format; never the sparse figure.
+
+    Args:
+        bf16, fp16, tf32, fp8, fp4, int8: the peak in that format; None where the accelerator has no units for it [FLOP/s].
+
+    >>> h100 = Peak(bf16=989.4e12, fp8=1978.9e12)
+    >>> round(h100.fp8 / h100.bf16, 2), h100.fp4
+    (2.0, None)
+    """
 
     bf16: Flops | None = None
     fp16: Flops | None = None
@@ -25,13 +33,19 @@ class Peak(Spec):
 
 
 class Chip(Spec):
-    """One accelerator.
+    """One accelerator, as its data sheet describes it.
 
     Args:
-        peak: dense FLOP/s by number format.
-        memory, memory_bandwidth: of its high-bandwidth memory [B], [B/s].
-        power: thermal design power [W].
-        architecture: its generation, which a stack's kernels are written for; None where none of ours is.
+        name: its name in answers and errors.
+        peak: dense peak by number format [FLOP/s].
+        memory: size of its high-bandwidth memory [B].
+        memory_bandwidth: bandwidth of that memory [B/s].
+        power: thermal design power; None where it is unknown [W].
+        architecture: its generation, which a stack's kernels are written for; None where no stack here is written for it.
+
+    >>> h800 = Chip(name="H800", peak=Peak(bf16=989.4e12), memory=80e9, memory_bandwidth=3.35e12)
+    >>> round(h800.peak_of("bf16") / h800.memory_bandwidth)  # FLOP per byte at the ridge of the roofline
+    295
     """
 
     name: str
@@ -70,7 +84,11 @@ class Link(Spec):
         bandwidth: by the data sheet [B/s].
         achieved: what large messages reach [B/s]; None where nobody measured.
         latency: of one hop [s]; None where nobody measured.
-        topology: whether any two accelerators talk at the full rate through switches, or neighbours in a torus only.
+        topology: "switch" where any two accelerators talk at the full rate, or "torus" where only neighbours do.
+
+    >>> nvlink = Link(bandwidth=450e9, achieved=360e9)
+    >>> nvlink.achieved / nvlink.bandwidth
+    0.8
     """
 
     bandwidth: Annotated[Num, Unit("B/s", "one direction, per accelerator", gt=0)]
@@ -80,11 +98,12 @@ class Link(Spec):
 
 
 class Cluster(Spec):
-    """WHERE a run runs.
+    """Where a run runs: accelerators of one kind, and the links between them.
 
     Args:
+        name: its name in answers and errors.
         chip: the accelerator.
-        gpus: how many.
+        gpus: number of accelerators.
         domain: accelerators that share the fast scale-up network (8 in an HGX node, 72 in an NVL72 rack).
         scale_up, scale_out: links inside and between domains, per accelerator and direction.
 

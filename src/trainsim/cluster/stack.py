@@ -28,6 +28,7 @@ class Stack(Spec):
     """A software stack on one generation of chips: kernels, libraries and framework as numbers.
 
     Args:
+        name: its name in answers and errors.
         architecture: generation of chips its kernels are written for.
         attention: whether scores stay on chip (fused) or pass through memory (unfused).
         checkpoint: whether "full" recompute runs a block whole, or stops once backward has all it needs (its last product is not).

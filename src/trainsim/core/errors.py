@@ -143,7 +143,11 @@ def check_kind(value: object, kind: type, path: str, remedy: str) -> None:
 
 
 class TrainsimWarning(UserWarning):
-    """Something allowed, but rarely meant."""
+    """Something that is allowed, but rarely meant.
+
+    >>> str(TrainsimWarning("batch=1 is allowed, but rare"))
+    'batch=1 is allowed, but rare'
+    """
 
 
 class SkippedRow(TrainsimWarning):

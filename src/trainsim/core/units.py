@@ -120,6 +120,9 @@ class Unit:
 
     Raises:
         SpecError: (from the field) a value that is no number, is not finite or is out of bounds.
+
+    >>> Unit("FLOP/s", gt=0).rule
+    'must be > 0'
     """
 
     symbol: str

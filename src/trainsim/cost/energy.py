@@ -16,10 +16,10 @@ GRAMS_PER_KILOGRAM = 1000.0
 
 
 class Grid(Spec):
-    """What a kilowatt-hour emits where and when a run ran.
+    """What a kilowatt-hour emits at the place and time of a run.
 
     Args:
-        kg_per_kwh: greenhouse gases per kilowatt-hour.
+        kg_per_kwh: greenhouse gases per kilowatt-hour [kgCO2e/kWh].
         region, date, source: of the figure; empty where not stated.
 
     >>> Grid(kg_per_kwh=0.057, region="France", date="2022").kg_per_kwh
@@ -36,9 +36,9 @@ class Embodied(Spec):
     """What making the machines emitted, shared out over the hours they will be used.
 
     Args:
-        kg_per_gpu: of one accelerator with its share of the server.
-        life_years: useful life.
-        utilization: share of the clock hours some run uses it.
+        kg_per_gpu: greenhouse gases of making one accelerator, with its share of the server [kgCO2e/GPU].
+        life_years: useful life [year].
+        utilization: share of the clock hours that some run uses it [1].
         source: of the figure; empty where not stated.
 
     >>> round(Embodied(kg_per_gpu=462.5, life_years=6, utilization=0.85).kg_per_gpu_hour(), 5)

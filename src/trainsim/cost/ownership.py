@@ -18,15 +18,16 @@ WATTS_PER_KILOWATT = 1000.0
 
 
 class Site(Spec):
-    """Where machines stand: what power and room cost.
+    """A place for machines: what power and room cost there.
 
     Args:
-        watts: drawn per accelerator in use, with its share of server and network, before cooling.
-        idle_watts: drawn while no run uses it.
-        pue: facility over machine power.
-        usd_per_kwh: electricity.
-        rated_watts: power the site keeps ready per accelerator, what hosting is billed on; None where hosting is not billed.
-        usd_per_kw_month: hosting per kilowatt kept ready; None for an own building, whose price is then part of the capital.
+        watts: power of one accelerator in use, with its share of server and network, before cooling [W/GPU].
+        idle_watts: power of one accelerator that no run uses [W/GPU].
+        pue: facility power over machine power [1].
+        usd_per_kwh: price of electricity [USD/kWh].
+        rated_watts: power the site keeps ready, which hosting is billed on; None where hosting is not billed [W/GPU].
+        usd_per_kw_month: price of hosting per kilowatt kept ready; None for an own building, whose price is then part of the
+            capital [USD/kW/month].
 
     Raises:
         SpecError: hosting without the power it is billed on.
@@ -65,17 +66,17 @@ class Ownership(Price):
     ``charge`` the share of the capital per year: the annuity of ``life_years`` and ``cost_of_capital``, or of ``amortisation``.
 
     Args:
-        usd_per_gpu: server price per accelerator; with the network where ``network_share`` is 0.
-        network_share: share of the cluster's price that is network between servers.
-        life_years: useful life; None where ``amortisation`` says how the price is spread.
-        cost_of_capital: interest on the price; None for none.
-        residual_share: resale value at the end of life over the price.
+        usd_per_gpu: server price per accelerator; with the network where ``network_share`` is 0 [USD/GPU].
+        network_share: share of the cluster's price that is network between servers [1].
+        life_years: useful life; None where ``amortisation`` says how the price is spread [year].
+        cost_of_capital: interest on the price; None for none [1/year].
+        residual_share: resale value at the end of life over the price [1].
         amortisation: another way to spread the price.
-        operating_share: everything that running it costs per year, over the capital; or
+        operating_share: everything that running it costs per year, over the capital; or give ``site`` [1/year].
         site: power and hosting, part by part.
-        support_share: maintenance and support per year over the capital.
-        staff_usd_per_gpu_year: people who keep it running.
-        utilization: share of the clock hours some run uses it.
+        support_share: maintenance and support per year, over the capital [1/year].
+        staff_usd_per_gpu_year: people who keep it running [USD/GPU/year].
+        utilization: share of the clock hours that some run uses it [1].
         date: day whose dollars these are; empty where not stated.
 
     Raises:

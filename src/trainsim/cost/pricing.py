@@ -18,7 +18,7 @@ class Rental(Price):
     """Rent per accelerator-hour.
 
     Args:
-        usd_per_gpu_hour: nominal dollars of the stated date.
+        usd_per_gpu_hour: rent in nominal dollars of the stated date [USD/GPU-h].
         date, index, term, region: which market the quote is from; empty where not stated. Indices of one day differ by dollars.
 
     >>> Rental(usd_per_gpu_hour=2.0).rate().total

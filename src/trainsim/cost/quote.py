@@ -26,15 +26,19 @@ class Quote(Price):
     an hour of the run costs the invoice over the hours used.
 
     Args:
-        nodes, gpus_per_node, term_days: what is reserved, for how long.
-        price_per_gpu_hour: in the quote's currency; :func:`price_per_gpu_hour` reads prices per node or month.
-        used_share: share of the reserved hours that runs use.
-        minimum_commitment: share of the reserved hours billed even if idle: 1 for a reservation, 0 on demand.
-        storage_tb, price_per_tb_month: storage over the term.
-        egress_tb, price_per_tb_egress: data carried out.
-        support_share: of the bill for hours.
-        currency, per_usd: three letters, and how many of it a dollar bought on ``date``; not for dollars.
-        date, region, vendor: whose offer, where, when; empty where not stated.
+        nodes, gpus_per_node: number of nodes reserved, and accelerators of each.
+        term_days: length of the reservation [day].
+        price_per_gpu_hour: price of an hour; :func:`price_per_gpu_hour` reads prices per node or month [currency/GPU-h].
+        used_share: share of the reserved hours that runs use [1].
+        minimum_commitment: share of the reserved hours billed even if idle: 1 for a reservation, 0 on demand [1].
+        storage_tb: data kept over the term [TB].
+        price_per_tb_month: price of storage [currency/TB/month].
+        egress_tb: data carried out [TB].
+        price_per_tb_egress: price of data carried out [currency/TB].
+        support_share: support over the bill for hours [1].
+        currency: three letters.
+        per_usd: how much of the currency a dollar bought on ``date``; None for dollars [currency/USD].
+        date, region, vendor: when, where and whose offer; empty where not stated.
 
     Raises:
         SpecError: a foreign currency without its rate, or dollars with one.

@@ -18,16 +18,18 @@ class Precision(Spec):
     """Number formats of a step, each in bytes per element [B].
 
     Args:
+        name: its name in answers and errors.
         products, attention: format of the matrix products and of the attention core, by the names of a chip's peaks.
-        weights, other_weights: working copies of weights that meet ``products``, and of the rest (embedding, norms, router, head).
-        gradients: accumulated gradients.
-        master: the optimizer's own copy of a weight; 0 where the working copy is the master.
-        moments: each moment of the optimizer.
-        linear_inputs: what a product keeps of its input for the backward pass.
-        gate_inputs: what an activation function or a gate keeps of its inputs.
-        activations: everything else kept for the backward pass.
-        gathered, reduced: a weight and a gradient on their way between data-parallel ranks.
-        dispatched, combined: a token's element on its way to its experts and back.
+        weights: working copies of weights that meet ``products`` [B].
+        other_weights: working copies of the rest: embedding, norms, router, head [B].
+        gradients: accumulated gradients [B].
+        master: the optimizer's own copy of a weight; 0 where the working copy is the master [B].
+        moments: each moment of the optimizer [B].
+        linear_inputs: what a product keeps of its input for the backward pass [B].
+        gate_inputs: what an activation function or a gate keeps of its inputs [B].
+        activations: everything else kept for the backward pass [B].
+        gathered, reduced: a weight and a gradient on their way between data-parallel ranks [B].
+        dispatched, combined: a token's element on its way to its experts and back [B].
         scaled: whether a narrow format has one scale a tensor or one a block of elements.
 
     >>> RECIPES["fp8-deepseek"].moments

@@ -35,12 +35,12 @@ class Engine(Spec):
 
     Args:
         gpus: accelerators one copy spans.
-        weight_bytes, cache_bytes: per element of weights and of the key-value cache.
-        bandwidth_share, compute_share: of the peaks, reached while decoding.
-        step_overhead_seconds: per decoding step on top of the roofline: launches, exchanges between accelerators, sampling.
-        memory_share: of the memory that weights and cache may fill.
-        max_batch: most responses one copy decodes at once.
-        tokens_per_step: accepted per response and step; above 1 with speculative decoding.
+        weight_bytes, cache_bytes: size of one weight, and of one element of the key-value cache [B].
+        bandwidth_share, compute_share: shares of the memory bandwidth and of the dense peak reached while decoding [1].
+        step_overhead_seconds: time of a decoding step on top of the roofline: launches, exchanges, sampling [s].
+        memory_share: share of the memory that weights and cache may fill [1].
+        max_batch: most responses one copy decodes at once [sequence].
+        tokens_per_step: tokens accepted per response and step; above 1 with speculative decoding [token].
         peak: number format of the products.
 
     >>> Engine(gpus=2, bandwidth_share=0.7, compute_share=0.4, step_overhead_seconds=0.004, max_batch=256).gpus

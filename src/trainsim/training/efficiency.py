@@ -122,7 +122,7 @@ class MFU(Efficiency):
     ``GPU-s = tokens · FLOP/token / (peak · mfu)``
 
     Args:
-        mfu: the fraction, number or array ``(n,)``.
+        mfu: model FLOPs over peak, number or array ``(n,)`` [1].
         peak: number format whose dense peak it is stated against.
         flops: convention its FLOPs are counted by.
         mtp: whether they include multi-token-prediction modules.
@@ -159,7 +159,12 @@ class HFU(Efficiency):
     attention core's forward pass, or the whole forward pass.
 
     Args:
-        hfu: the fraction; the other arguments as for :class:`MFU`.
+        hfu: FLOPs with recompute over peak, number or array ``(n,)`` [1].
+        peak, flops, mtp, time: as for :class:`MFU`.
+
+    Raises:
+        SpecError: a utilisation above 1, or a format or convention that nobody knows.
+        EstimateError: (when asked) no plan, which says what is recomputed.
 
     >>> HFU(0.52, flops="full").counting
     ('full', 'none')
@@ -203,9 +208,13 @@ def recomputed(flops_per_token: Ledger, plan: Plan) -> Num:
 
 
 class Throughput(Efficiency):
-    """Told tokens per second and accelerator.
+    """Stated tokens per second and accelerator.
 
     ``GPU-s = tokens / rate``
+
+    Args:
+        tokens_per_s_per_gpu: the rate, number or array ``(n,)`` [token/s/GPU].
+        time: "busy", or "wall" if the rate includes restarts and downtime.
 
     >>> Throughput(tokens_per_s_per_gpu=1541.7).tokens_per_s_per_gpu
     1541.7
@@ -220,9 +229,13 @@ class Throughput(Efficiency):
 
 
 class StepTime(Efficiency):
-    """Told seconds per optimizer step.
+    """Stated seconds per optimizer step.
 
     ``GPU-s = seconds · accelerators · tokens / (batch · seq_len)``
+
+    Args:
+        seconds: mean time of one optimizer step, number or array ``(n,)`` [s].
+        time: "busy", or "wall" if that mean includes restarts and downtime.
 
     >>> StepTime(seconds=19.926).seconds
     19.926
@@ -238,9 +251,13 @@ class StepTime(Efficiency):
 
 
 class BusyHours(Efficiency):
-    """Told accelerator-hours of a phase, downtime not counted; its tokens may be unknown, then so are its FLOPs and MFU.
+    """Stated accelerator-hours of a phase; where its tokens are unknown, so are its FLOPs and MFU.
 
     ``GPU-s = 3600 · gpu_hours``
+
+    Args:
+        gpu_hours: hours of all accelerators together, number or array ``(n,)`` [GPU-h].
+        time: "busy" for useful steps alone, or "wall" if the hours include restarts and downtime.
 
     >>> BusyHours(gpu_hours=5000).gpu_hours
     5000.0

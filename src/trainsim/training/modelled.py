@@ -17,11 +17,15 @@ from .efficiency import Efficiency, Flow, Work
 
 
 class Modelled(Efficiency):
-    """Where time is computed, not told: ``GPU-s = step seconds · steps · accelerators``.
+    """Time computed from the step, not stated: ``GPU-s = step seconds · steps · accelerators``.
 
     Args:
         stack: every number of the software stack, each with its tag, or its id in the catalogue; where all are priors the point
             says little: lay ``catalog.stack_beliefs`` over it.
+        time: "busy": what is computed is useful steps alone.
+
+    Raises:
+        EstimateError: (when asked) a phase without a plan, tokens, sequence length or batch.
 
     >>> import trainsim as ts
     >>> Modelled(stack="deepseek-2024").stack.architecture

@@ -32,10 +32,10 @@ class Responses(Spec):
     """How long responses are: log-normal around a mean that grows evenly over the run, stopped at a maximum.
 
     Args:
-        prompt: mean prompt.
-        start, end: mean response at the beginning and at the end of the run, as it would be without the stop.
-        spread: standard deviation of the logarithm within one step.
-        maximum: where generation is stopped.
+        prompt: mean length of a prompt [token].
+        start, end: mean length of a response at the beginning and at the end of the run, as it would be without the stop [token].
+        spread: standard deviation of the length's logarithm within one step [1].
+        maximum: length at which generation is stopped [token].
 
     >>> Responses(prompt=200, start=600, end=9000, spread=0.8, maximum=32768).maximum
     32768.0
@@ -68,20 +68,21 @@ class Reinforcement(Spec):
     """A phase of reinforcement learning: rollouts and learning, nothing borrowed from pre-training.
 
     Args:
-        steps: optimizer steps.
-        prompts, samples: prompts per step, responses per prompt (the group of GRPO).
-        steps_per_rollout: steps learned from one round of generation.
-        responses: how long they are.
+        steps: optimizer steps [step].
+        prompts: prompts per step [prompt].
+        samples: responses per prompt, the group of GRPO [response/prompt].
+        steps_per_rollout: steps learned from one round of generation [step].
+        responses: lengths of the responses.
         engine: what generates.
         rollout_gpus: accelerators that generate; None where all generate and then all learn.
-        prefill_mfu: model FLOPs over peak while reading prompts.
-        learning_mfu: model FLOPs over peak while learning and scoring; not the pre-training's.
-        epochs: times each response is learned from.
-        scoring_passes: forward passes of frozen copies over each response: reference and previous policy are two.
-        discarded: share of responses generated and thrown away before learning (groups without a signal).
-        sync_seconds: per round, weights from learner to engine, engines put to sleep and woken.
-        reward_seconds: per round, judging that hides behind nothing.
-        overlap: share of the shorter of generating and learning that runs beside the longer.
+        prefill_mfu: model FLOPs over peak while reading prompts [1].
+        learning_mfu: model FLOPs over peak while learning and scoring; not the pre-training's [1].
+        epochs: times each response is learned from [1].
+        scoring_passes: forward passes of frozen copies over each response: reference and previous policy are two [1].
+        discarded: share of responses thrown away before learning (groups without a signal) [1].
+        sync_seconds: time per round to bring weights from learner to engine, engines put to sleep and woken [s].
+        reward_seconds: time per round to judge responses, as far as nothing hides it [s].
+        overlap: share of the shorter of generating and learning that runs beside the longer [1].
         peak: number format whose dense peak the utilisations are stated against.
 
     Raises:
@@ -171,7 +172,12 @@ def estimate_reinforcement(model: Model, cluster: Cluster, recipe: Reinforcement
     responses, times rounds. See :func:`decode_seconds` for the part that decides.
 
     Args:
-        model, cluster, recipe: what, where, how; numbers may be arrays ``(n,)`` inside a batch.
+        model: the policy that is trained.
+        cluster: where it is trained.
+        recipe: steps, lengths, engine and utilisations; numbers may be arrays ``(n,)`` inside a batch.
+
+    Returns:
+        seconds by part [s], and from them accelerator-hours [GPU-h], days [day] and MFU [1].
 
     Raises:
         EstimateError: an engine that can't hold the model.

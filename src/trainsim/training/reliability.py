@@ -34,7 +34,10 @@ class Reliability(Family):
 
 
 class Goodput(Reliability):
-    """A told ratio of busy to wall-clock hours.
+    """A stated ratio of busy to wall-clock hours.
+
+    Args:
+        goodput: busy hours over wall-clock hours, number or array ``(n,)`` [1].
 
     >>> Goodput(0.95).expected_goodput(2048)
     0.95
@@ -65,12 +68,12 @@ class Failures(Reliability):
     restart. Stragglers lengthen every step: the whole is divided by ``1 + slowdown``.
 
     Args:
-        failures_per_gpu_day: interruptions of the run per accelerator and day.
-        checkpoint_seconds: how long a checkpoint stops the run; of an asynchronous one, only the stop.
-        restart_seconds: detection, replacement, loading, warm-up.
-        interval_seconds: useful work between two checkpoints; None for the best interval.
-        straggler_slowdown: how much longer a step takes because the slowest accelerator sets the pace.
-        law: of the times between interruptions of the whole run.
+        failures_per_gpu_day: interruptions of the run per accelerator and day [1/GPU/day].
+        checkpoint_seconds: how long a checkpoint stops the run; of an asynchronous one, only the stop [s].
+        restart_seconds: time from an interruption to the next step: detection, replacement, loading, warm-up [s].
+        interval_seconds: useful work between two checkpoints; None for the best interval [s].
+        straggler_slowdown: lengthening of a step by its slowest accelerator, over the step without it [1].
+        law: distribution of the times between interruptions of the whole run.
 
     Raises:
         SpecError: a rate or a save that is not positive.
@@ -144,7 +147,9 @@ class YoungDaly(Reliability):
     ``τ = √(2 C M)``, ``goodput = 1 − √(2 C / M) − R / M`` with M the mean time between interruptions.
 
     Args:
-        failures_per_gpu_day, checkpoint_seconds, restart_seconds: as for :class:`Failures`.
+        failures_per_gpu_day: interruptions of the run per accelerator and day [1/GPU/day].
+        checkpoint_seconds: how long a checkpoint stops the run [s].
+        restart_seconds: time from an interruption to the next step [s].
 
     Raises:
         EstimateError: (when asked) a period, restart included, above ``FIRST_ORDER_DOMAIN`` of M.

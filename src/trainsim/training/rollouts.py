@@ -17,6 +17,18 @@ class Rollouts(Efficiency):
 
     Args:
         recipe: steps, prompts, responses, engine, and the utilisation of each part.
+        time: "busy": what is computed is useful steps alone.
+
+    Raises:
+        EstimateError: (when asked) a phase with a teacher, or an engine that can't hold the model.
+
+    >>> from trainsim.training.reinforcement import Engine, Responses
+    >>> answers = Responses(prompt=150, start=600, end=1200, spread=0.8, maximum=8192)
+    >>> engine = Engine(gpus=2, bandwidth_share=0.6, compute_share=0.4, step_overhead_seconds=0.005, max_batch=256)
+    >>> recipe = Reinforcement(steps=100, prompts=128, samples=8, prefill_mfu=0.4, learning_mfu=0.25, sync_seconds=20,
+    ...                        responses=answers, engine=engine)
+    >>> Rollouts(recipe).time
+    'busy'
     """
 
     positional: ClassVar[tuple[str, ...]] = ("recipe",)

@@ -23,14 +23,18 @@ Seconds = NDArray[np.float64]
 class Times:
     """Seconds of each pass of one micro-batch, by stage; each ``(stages,)``, or ``(stages, n)`` for draws.
 
-    Many stages that share their times may be told as few rows, ``(rows,)`` or ``(rows, n)``, and the row of each.
+    Many stages that share their times may be given as few rows, ``(rows,)`` or ``(rows, n)``, and the row of each.
 
     Args:
         forward: forward pass [s].
         inputs, weights: backward pass for inputs and for weights; the whole backward pass is their sum [s].
         pair: a forward pass overlapped with a backward pass of the rank's other stage, by the stage of the forward pass;
             None where overlapping gains nothing: forward plus backward [s].
-        row: of each stage; None where every stage has its own.
+        row: row of each stage; None where every stage has its own.
+
+    >>> one = np.ones(2)
+    >>> Times(forward=one, inputs=one, weights=one).stages
+    2
     """
 
     forward: Seconds

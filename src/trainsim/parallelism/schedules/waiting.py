@@ -70,6 +70,9 @@ def pipeline_timeline(schedule: Schedule | str, times: Times, micro_batches: int
         schedule: the schedule, or its name.
         times, micro_batches, pp, vpp, sending: as for :func:`waiting_seconds`; a pass that waits for its message is longer by it.
 
+    Returns:
+        the bars of every rank, the seconds of the step and the bubble of each rank [s].
+
     Raises:
         SpecError: the schedule can't order that many micro-batches on that many ranks, or rows for another number of stages.
 
