@@ -7,8 +7,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from scipy.optimize import brentq
-
 from ..core.errors import EstimateError, SpecError
 from ..core.units import Unit
 from ..parallelism.plan import Plan, micro_batches
@@ -125,6 +123,8 @@ class Real(Axis):
 
     def boundary(self, excess: Function, met: float, missed: float) -> float:
         """By Brent's method on the logarithm, then back to the side where the limit is met."""
+        from scipy.optimize import brentq  # a third of a second, which only a search needs
+
         root = float(brentq(lambda t: math.log(max(excess(t), 1e-300)), met, missed, xtol=FINE, rtol=1e-15))
         back = math.copysign(FINE, met - missed)
         while excess(root) > 1 and (root - met) * back < 0:
@@ -137,6 +137,8 @@ class Real(Axis):
 
     def between(self, a: float, b: float, rising: Function) -> Sequence[float]:
         """The root, and both ends."""
+        from scipy.optimize import brentq
+
         if rising(a) < 0 < rising(b):
             return a, float(brentq(rising, a, b, xtol=FINE)), b
         return a, b
