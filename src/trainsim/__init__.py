@@ -152,7 +152,7 @@ if _TYPE_CHECKING:
     # which plan, and what a budget allows
     from .planning.search import PlanSearch as PlanSearch
     from .planning.solution import Solution as Solution
-    from .planning.quick import laid_out as laid_out
+    from .planning.laid_out import laid_out as laid_out
     from .planning.quick import quick as quick
     from .planning.search import search_plans as search_plans
     from .planning.solve import solve_for as solve_for
@@ -255,7 +255,8 @@ _WHERE = {
     "calibration.update": ("calibrate",),
     "calibration.diagnose": ("diagnose",),
     "validation.run_hindcast": ("backtest", "hindcasts"),
-    "planning.quick": ("laid_out", "quick"),
+    "planning.laid_out": ("laid_out",),
+    "planning.quick": ("quick",),
     "planning.search": ("PlanSearch", "search_plans"),
     "planning.solution": ("Solution",),
     "planning.solve": ("solve_for",),

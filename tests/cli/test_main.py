@@ -158,7 +158,7 @@ def test_an_interrupt_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("trainsim.cli.answers.estimate", interrupted)
+    monkeypatch.setattr("trainsim.run.estimate.estimate", interrupted)
     assert main(["estimate", "7B", *FLAGS]) == 130
     assert capsys.readouterr().err == "trainsim: interrupted\n"
 

@@ -9,25 +9,16 @@ import re
 import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .. import catalog
-from ..auditing.audit import audit
 from ..core.errors import SpecError, did_you_mean
 from ..core.quantities import number
 from ..core.units import human
-from ..inference import simulate
-from ..model.conventions import CONVENTIONS
-from ..model.counting import count_active_params, count_params, flops_per_token
-from ..planning.quick import laid_out, model_from
-from ..planning.search import search_plans
-from ..planning.solve import solve_for
-from ..run.compare import compare
-from ..run.estimate import QUANTITIES, estimate
-from ..run.explain import explain
-from ..run.memory import fits, memory
-from .requests import UNITS, RunRequest, assumed_lines, beliefs_of, claim_of, run_of
 from .terminal import NOT_MET, complain, stop, working
+
+if TYPE_CHECKING:
+    from .requests import RunRequest
 
 Data = Mapping[str, Any]
 LEVELS = (0.05, 0.5, 0.95)
@@ -63,6 +54,10 @@ def _flat(data: Any, name: str = "") -> list[tuple[str, Any]]:
 
 def count(target: str, seq_len: str, form: str) -> str:
     """Parameters and FLOPs of a model, by every convention, each with when to use it."""
+    from ..catalog.model_names import model_from
+    from ..model.conventions import CONVENTIONS
+    from ..model.counting import count_active_params, count_params, flops_per_token
+
     model = model_from(target)
     length = number(seq_len, "token", "--seq-len")
     sizes = {
@@ -83,6 +78,10 @@ def count(target: str, seq_len: str, form: str) -> str:
 
 def estimated(asked: RunRequest, form: str, save: str) -> str:
     """What a run takes and costs, with an interval where something is assumed or believed."""
+    from ..inference import simulate
+    from ..run.estimate import estimate
+    from .requests import assumed_lines, beliefs_of, run_of
+
     run = run_of(asked)
     found = estimate(run)
     lines = [str(found), *assumed_lines(run)]
@@ -98,6 +97,8 @@ def estimated(asked: RunRequest, form: str, save: str) -> str:
 
 
 def _point(found: Any) -> dict[str, Any]:
+    from ..run.estimate import QUANTITIES
+
     values = {name: found.quantity(name) for name in QUANTITIES}
     return {name: float(value) for name, value in values.items()} | {"notes": list(found.notes)}
 
@@ -123,6 +124,9 @@ def _quantile_lines(quantiles: Mapping[str, Mapping[str, float]]) -> list[str]:
 
 def simulated(asked: RunRequest, form: str, rtol: float, asserted: str) -> str:
     """Quantiles of cost, hours and days under beliefs."""
+    from ..inference import simulate
+    from .requests import assumed_lines, beliefs_of, run_of
+
     run = run_of(asked)
     names = ("cost", "gpu_hours", "wall_days", "mfu")
     held = beliefs_of(run, asked)
@@ -143,6 +147,8 @@ _ASSERTION = re.compile(r"\s*([\w.]+)\s*([<>])\s*([^@]+?)\s*(?:@\s*([\d.]+%?)\s*
 
 def _asserted(sim: Any, text: str) -> str:
     """Check ``cost<1.2e6@0.8``: at least so probable; ends with a status of its own where it is not."""
+    from .requests import UNITS
+
     found = _ASSERTION.fullmatch(text)
     if found is None or found[1].split(".")[0] not in UNITS:
         raise SpecError("--assert", text, "is not a condition", "write --assert 'cost<1.2e6@0.8'", "syntax")
@@ -158,6 +164,9 @@ def _asserted(sim: Any, text: str) -> str:
 
 def audited(claim: str, asked: RunRequest | None, given: Mapping[str, str], form: str) -> tuple[str, Any]:
     """The verdict on a claim of the catalogue, or on one that is typed; the text and the verdict."""
+    from ..auditing.audit import audit
+    from .requests import claim_of, run_of
+
     made = catalog.claim(claim) if claim else claim_of(given["figure"], given["quantity"], given["told_as"], given["scope"],
                                                       given["source"], given["date"])  # fmt: skip
     with working("auditing"):
@@ -172,8 +181,10 @@ def _verdict_row(name: str, verdict: Any) -> dict[str, Any]:
 
 def audited_table(path: str) -> str:
     """Verdicts on the claims of a CSV, one line a claim; a claim that can't be read says why in its line."""
+    from ..auditing.audit import audit
     from ..core import reading
     from ..core.errors import TrainsimError
+    from .requests import RunRequest, claim_of, run_of
 
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -194,6 +205,10 @@ def audited_table(path: str) -> str:
 
 def memory_of(asked: RunRequest, form: str) -> str:
     """Bytes of the fullest accelerator, and whether they fit."""
+    from ..planning.laid_out import laid_out
+    from ..run.memory import fits, memory
+    from .requests import assumed_lines, run_of
+
     with working("laying out"):
         run = laid_out(run_of(asked))
     fit, ledger = fits(run), memory(run)
@@ -209,16 +224,21 @@ def _plan_words(run: Any) -> str:
 
 def searched(asked: RunRequest, form: str, by: Literal["time", "cost"], top: int) -> str:
     """The fastest or cheapest layouts that fit."""
+    from ..planning.laid_out import with_stack
+    from ..planning.search import search_plans
+    from .requests import run_of
+
     run = run_of(asked)
     with working("searching layouts"):
-        from ..planning.quick import with_stack
-
         found = search_plans(with_stack(run), by=by, top=top)
     return printed(str(found), lambda: {"ranked": [str(one) for one in found.ranked], "fitting": found.fitting}, form)
 
 
 def solved(asked: RunRequest, path: str, limits: list[str], probability: float, form: str) -> str:
     """The largest or smallest value of one number of a run that meets all limits."""
+    from ..planning.solve import solve_for
+    from .requests import UNITS, beliefs_of, run_of
+
     run = run_of(asked)
     bounds: dict[str, float] = {}
     for text in limits:
@@ -235,18 +255,27 @@ def solved(asked: RunRequest, path: str, limits: list[str], probability: float, 
 
 def compared(a: RunRequest, b: RunRequest, form: str) -> str:
     """Why one run costs more than another."""
+    from ..run.compare import compare
+    from .requests import run_of
+
     found = compare(run_of(a), run_of(b))
     return printed(str(found), lambda: {name: float(factor.value) for name, factor in found.factors.items()}, form)
 
 
 def explained(asked: RunRequest, line: str) -> str:
     """Where a line of an estimate comes from."""
+    from ..run.estimate import estimate
+    from ..run.explain import explain
+    from .requests import run_of
+
     return str(explain(estimate(run_of(asked)), line))
 
 
 def diagnosed(asked: RunRequest, step_time: str, form: str) -> str:
     """Whether a measured step is normal, and what may explain it."""
     from ..calibration.diagnose import diagnose
+    from ..planning.laid_out import laid_out
+    from .requests import run_of
 
     with working("comparing"):
         found = diagnose(laid_out(run_of(asked)), step_time=number(step_time, "s", "--step-time"))
@@ -263,6 +292,8 @@ def backtested(path: str) -> str:
 def calibrated(path: str, asked: RunRequest) -> str:
     """A run's stack, narrowed by its own measured steps."""
     from ..calibration.update import calibrate
+    from ..planning.laid_out import laid_out
+    from .requests import run_of
 
     return str(calibrate(path, laid_out(run_of(asked))))
 

@@ -8,15 +8,18 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import catalog
-from ..claims.claim import Claim
+from ..catalog.model_names import model_from
 from ..core import reading
 from ..core.errors import SpecError, did_you_mean
-from ..planning.quick import ASSUMED, assumptions, model_from, quick
+from ..planning.quick import ASSUMED, assumptions, quick
 from ..run.run import Run, load
-from ..uncertainty.beliefs.beliefs import Beliefs
+
+if TYPE_CHECKING:
+    from ..claims.claim import Claim
+    from ..uncertainty.beliefs.beliefs import Beliefs
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,8 @@ def beliefs_of(run: Run, asked: RunRequest) -> Beliefs:
 
     A number that the user gave stays certain, unless ``--believe`` names it.
     """
+    from ..uncertainty.beliefs.beliefs import Beliefs
+
     typed = Beliefs(dict(_pair(text, "--believe") for text in asked.beliefs))
     given = {path for path, source in run.sources().items() if not source.startswith((ASSUMED, "median of"))}
     held = catalog.beliefs(run, asked.as_of or None)
@@ -182,6 +187,7 @@ def claim_of(figure: str, quantity: str, told_as: str, scope: str, source: str, 
     Raises:
         SpecError: not a number in the quantity's unit.
     """
+    from ..claims.claim import Claim
     from ..core.quantities import number
 
     if quantity not in UNITS:

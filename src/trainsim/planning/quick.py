@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..catalog.generic import generic_model
 from ..catalog.hardware import cluster as cluster_of
-from ..catalog.models import model as catalogue_model
-from ..catalog.posterior import stack, stack_for
+from ..catalog.model_names import model_from
 from ..catalog.rows import rows
 from ..catalog.runs import complete
 from ..cluster.hardware import Cluster
 from ..core.errors import CatalogError, SpecError, did_you_mean
 from ..cost.pricing import Rental
-from ..model.huggingface.reader import from_hf
 from ..model.transformer import Model
 from ..run.run import Run
 from ..training.efficiency import MFU
-from ..training.modelled import Modelled
 from ..training.phases import Phase
 from ..training.reliability import Goodput
-from .search import search_plans
 
 ASSUMED = "assumed: "
 """How the source of an input begins that nobody gave."""
@@ -99,42 +92,6 @@ def quick(
     return whole.with_sources(sources | ({"cluster.scale_out": assumed["cluster"]} if usual else {}))
 
 
-def with_stack(run: Run, month: str = "") -> Run:
-    """The run with its efficiency modelled by the usual stack on its chips, where it names none.
-
-    Args:
-        run: any run.
-        month: of the software, ``"2026-10"``; today's if left out.
-
-    Raises:
-        CatalogError: no stack is calibrated for such chips.
-    """
-    if isinstance(run.efficiency, Modelled):
-        return run
-    when = month or f"{dt.datetime.now(tz=dt.UTC).date():%Y-%m}"
-    name = stack_for(run.cluster.chip.architecture or "", "megatron", when)
-    modelled = run.replace({"efficiency": Modelled(stack=stack(name))})
-    return modelled.with_sources({"efficiency.stack": f"{ASSUMED}{name}, the usual stack on such chips"})
-
-
-def laid_out(run: Run, month: str = "") -> Run:
-    """The run with a software stack and the fastest layout that fits, where it names none.
-
-    Args:
-        run: a run with a batch.
-        month: as for :func:`with_stack`.
-
-    Returns:
-        the run, its efficiency modelled and its plan that of a search; both marked as assumed.
-
-    Raises:
-        CatalogError: no stack is calibrated for such chips.
-        EstimateError: no layout is possible or fits.
-    """
-    modelled = with_stack(run, month)
-    return modelled if modelled.plan is not None else search_plans(modelled, top=1).best_run
-
-
 def assumptions(run: Run) -> dict[str, str]:
     """What nobody gave of a run: path → where its value is from.
 
@@ -143,27 +100,6 @@ def assumptions(run: Run) -> dict[str, str]:
     """
     numbers = run.sources()
     return {path: source for path, source in numbers.items() if source.startswith(ASSUMED)}
-
-
-def model_from(model: Model | Mapping[str, Any] | str | Path) -> Model:
-    """A model from whatever names one: itself, a config, an id of the catalogue, or a size.
-
-    Raises:
-        CatalogError: no such id, and no such file; a hub id gets the command that fetches its config.
-
-    >>> model_from("llama3-8b").name
-    'llama3-8b'
-    """
-    if isinstance(model, Model):
-        return model
-    if isinstance(model, (Mapping, Path)) or str(model).endswith(".json") or Path(str(model)).is_file():
-        return from_hf(model)
-    if (generic := generic_model(str(model))) is not None:
-        return generic
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", str(model)):
-        fetched = f"curl -LO https://huggingface.co/{model}/resolve/main/config.json"
-        raise CatalogError("model", model, "is an id of a model hub, and nothing is ever fetched", f"run: {fetched}", "not-found")
-    return catalogue_model(str(model))
 
 
 def cluster_from(name: str, gpus: int) -> tuple[Cluster, str]:
