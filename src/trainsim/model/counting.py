@@ -49,6 +49,10 @@ def count_params(model: Model, mtp: Mtp = "none", towers: Towers = "none") -> Le
         SpecError: ``mtp`` or ``towers`` is no such word, or ``model`` no model.
 
     Source: counted on the ops; DeepSeek-V3 report (arXiv:2412.19437) section 2.2 for the sharing of embedding and head.
+
+    >>> import trainsim as ts
+    >>> count_params(ts.catalog.model("llama3-8b")).total
+    8030261248.0
     """
     check_kind(model, Model, "model", A_MODEL)
     t = model.table
@@ -65,7 +69,14 @@ def count_active_params(model: Model, mtp: Mtp = "none", towers: Towers = "none"
     Returns:
         ledger [parameter].
 
+    Raises:
+        SpecError: as for :func:`count_params`.
+
     Source: as model cards quote it; some leave the input embedding out (gpt-oss): take ``.part("embedding.tokens")`` off.
+
+    >>> import trainsim as ts
+    >>> count_active_params(ts.catalog.model("mixtral-8x7b")).total
+    12879925248.0
     """
     check_kind(model, Model, "model", A_MODEL)
     t = model.table
@@ -98,6 +109,10 @@ def flops_per_token(
         SpecError: no model, unknown convention, ``mtp`` on a convention that has none, or a length that is not positive.
 
     Source: Narayanan et al. 2021 (arXiv:2104.04473) for the accounting; each convention names its own.
+
+    >>> import trainsim as ts
+    >>> round(flops_per_token(ts.catalog.model("llama3-8b"), seq_len=8192).total / 1e9, 1)  # GFLOP; 6 N gives 48.2
+    51.5
     """
     check_kind(model, Model, "model", A_MODEL)
     rule = (CONVENTIONS.get(convention) if isinstance(convention, str) else None) or convention_of(convention, "convention")

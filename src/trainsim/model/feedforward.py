@@ -41,6 +41,10 @@ class NoFeedForward(FeedForward):
 class PlainMLP(FeedForward):
     """Two products with an activation between them (Vaswani et al. 2017, arXiv:1706.03762, eq. 2).
 
+    Args:
+        width: inner width.
+        bias: biases of both.
+
     >>> sum(op.inner * op.cols for op in PlainMLP(width=256).ops(64) if hasattr(op, "inner"))
     32768
     """
@@ -87,6 +91,7 @@ class MixtureOfExperts(FeedForward):
         activation: gated (three products) or plain (two).
         bias: biases in the routed experts.
         router_bias: none; a parameter ("bias"); or a balancing score that is no parameter ("score").
+        shared_bias: biases in the shared experts.
         shared_gate: a learned gate on the shared experts' output (Qwen2-MoE).
         latent: routed experts work on a stream projected down to this width; None for the full stream.
         latent_bias: biases of the two projections around it.

@@ -32,8 +32,14 @@ class Block(Spec):
     Args:
         attention, ffn: the mixers.
         norms: names of the norms: two in a pre- or post-norm block, four in a sandwich, one before a parallel block.
-        norm: their kind.
+        norm: kind of the norms.
         scales: elements of further learned vectors (residual or layer scales).
+
+    >>> from trainsim.model.attention.grouped_query import GroupedQueryAttention
+    >>> from trainsim.model.feedforward import GatedMLP
+    >>> block = Block(attention=GroupedQueryAttention(heads=4, kv_heads=4, head_dim=16), ffn=GatedMLP(width=160))
+    >>> [op.name for section, op in block.ops(64) if section == "ffn"]
+    ['gate', 'up', 'activation', 'down']
     """
 
     attention: Attention
@@ -71,7 +77,18 @@ class Layers(Spec):
 
     Args:
         name: what the kind is called in every path: ``dense``, ``moe``, ``sliding``.
+        count: number of layers.
+        block: what each of them is.
         positions: which layers of the model they are; empty for "the next ``count``".
+
+    Raises:
+        SpecError: positions of another number of layers.
+
+    >>> from trainsim.model.attention.grouped_query import GroupedQueryAttention
+    >>> from trainsim.model.feedforward import GatedMLP
+    >>> block = Block(attention=GroupedQueryAttention(heads=4, kv_heads=4, head_dim=16), ffn=GatedMLP(width=160))
+    >>> Layers(name="dense", count=32, block=block).count
+    32
     """
 
     name: str

@@ -1,8 +1,7 @@
 """The alphabet of work, and the op table every account is a fold over.
 
-A part of a model yields ops; nothing else is ever asked of it. Parameters, FLOPs, bytes, messages and seconds follow from
-the ops. Each axis of an op has a *role* (token, hidden, head, kv, ffn, expert, vocab, rank), so a layout can shard it without
-any part knowing of tensor or expert parallelism.
+A part of a model yields ops and nothing else; parameters, FLOPs, bytes, messages and seconds follow from them. Each axis of an op has
+a *role* (hidden, head, kv, ffn, expert, vocab, rank), so a layout can shard it without the part knowing of parallelism.
 """
 
 from __future__ import annotations
@@ -22,29 +21,29 @@ Axis = Literal["hidden", "head", "kv", "ffn", "expert", "vocab", "rank"]
 Role = Literal["linear", "router", "head", "embedding", "position", "norm", "latent-norm", "bias", "attention", "scan", "convolution"]
 """What an op is to a precision recipe and to a counting convention."""
 Gradients = Literal["both", "input", "weight", "none"]
-"""Operands of a product that need a gradient: both; the input alone, where the weight is frozen; the weight alone, where the input is
-detached; or none."""
+"""Operands of a product that need a gradient: both; the input (the weight is frozen); the weight (the input is detached); or none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatMul:
     """A product of ``rows`` rows per token with an ``inner × cols`` matrix, of which there are ``experts`` and each token meets ``top_k``.
 
-    Forward FLOP per token ``2 · rows · top_k · inner · cols`` (a multiply-add is two); backward as much for each operand that
-    needs a gradient.
+    Forward ``2 · rows · top_k · inner · cols`` (a multiply-add is two) [FLOP/token]; backward as much for each operand with a gradient.
 
     Args:
         name: dotted name inside the part, ``"experts.up"``.
-        inner, cols: matrix dimensions.
-        axes: roles of the two.
-        rows: rows per token.
+        inner, cols, axes: sides of the matrix, and the roles of the two.
+        rows, bias: rows per token, and bias elements per matrix.
         experts, top_k: matrices stored, and matrices a row is sent through.
         weight: whether the matrix is a parameter; False for products of two activations.
-        bias: bias elements per matrix.
-        tied: the matrix is stored elsewhere (a tied head): it costs FLOPs and no parameters.
+        tied: whether the matrix is stored elsewhere (a tied head): it costs FLOPs and no parameters.
+        role: what the op is to a precision recipe and to a counting convention.
         saved: activation elements per token kept for backward; 0 where an earlier op keeps the same input.
         gradients: operands that need a gradient.
         over: the tower whose tokens its rows are; "" for the tokens of the layer it stands in.
+
+    >>> compile_ops(place([MatMul(name="up", inner=64, cols=256)], "ffn", count=1)).flop
+    array([32768.])
     """
 
     name: str
@@ -67,7 +66,15 @@ class MatMul:
 class Attend:
     """Scores and weighted sum over the (query, key) pairs a mask lets through.
 
-    Forward FLOP per token ``2 · heads · (d_qk + d_v) · keys(S)``; backward twice that, or nothing where no gradient is asked for.
+    Forward ``2 · heads · (d_qk + d_v) · keys(S)`` [FLOP/token]; backward twice that, or nothing where no gradient is asked for.
+
+    Args:
+        name, saved, gradients: as for :class:`MatMul`.
+        heads, d_qk, d_v: query heads, the width of a head's queries and keys, and that of its values.
+        mask: which keys a query meets.
+
+    >>> compile_ops(place([Attend(name="core", heads=4, d_qk=16, d_v=16)], "attention", count=1)).flop_per_key
+    array([256.])
     """
 
     name: str
@@ -83,28 +90,23 @@ class Attend:
 class Scan:
     """A recurrence over a state of ``heads × d_k × d_v`` elements, computed in chunks of tokens.
 
-    The state takes ``2 · heads · state_products · d_k · d_v`` FLOP per token: two products write it and read it (``S ← λ S + k vᵀ``,
-    ``o = q S``), a third reads what it already predicts (the delta rule); decays are element-wise and free. In chunks of ``chunk``
-    tokens ``[(QKᵀ) ⊙ M] V`` inside the chunk adds ``2 · heads · (d_k + d_v) · keys``, with the keys of the same chunk up to the
-    token's own or, where ``pairs`` is "earlier", strictly before it. A convention that charges for what an unmasked kernel runs
-    takes the whole chunk.
-
-    Every product has two operands that need a gradient, so backward is twice forward. A kernel that keeps neither the scores
-    nor the states forms both again (Lightning Attention-2, algorithm 2): recomputation, which no convention here counts. An
-    unrolled graph runs a little less: the first state is a constant and the last is never read, which saves three products of
-    ``chunk × d_k × d_v`` a head and sequence.
+    Forward ``2 · heads · (state_products · d_k · d_v + (d_k + d_v) · keys)`` [FLOP/token]. Two products write and read the state
+    (``S ← λ S + k vᵀ``, ``o = q S``), a third reads what it already predicts (the delta rule); decays are element-wise and free. The keys
+    are those of the token's chunk, ``[(QKᵀ) ⊙ M] V``; a convention that charges for an unmasked kernel takes the whole chunk.
+    Backward is twice forward. What a kernel forms again (Lightning Attention-2, algorithm 2) is recomputation, which no convention here
+    counts. An unrolled graph saves three products of ``chunk × d_k × d_v`` a head and sequence, for the first state and the last.
 
     Args:
-        name: dotted name inside the part.
+        name, saved, gradients: as for :class:`MatMul`.
         heads, d_k, d_v: heads, and the two sides of the state of each.
         chunk: tokens of a chunk; 0 for a recurrence token by token.
         state_products: products of a token with the state; 0 for work inside the chunks alone.
         pairs: keys of its own chunk that a token meets: "causal" with its own, or "earlier" without.
-        saved: activation elements per token kept for backward.
-        gradients: operands that need a gradient.
 
-    Source: Lightning Attention-2, arXiv:2401.04658, equations 4-12 and algorithms 1-2; Mamba-2, arXiv:2405.21060, section 6; the
-    delta rule in chunks, arXiv:2406.06484, section 3.
+    Source: arXiv:2401.04658 (Lightning Attention-2), equations 4-12; arXiv:2405.21060 (Mamba-2), section 6; arXiv:2406.06484, section 3.
+
+    >>> compile_ops(place([Scan(name="scan", heads=4, d_k=16, d_v=16)], "mixer", count=1)).flop
+    array([4096.])
     """
 
     name: str
@@ -122,15 +124,15 @@ class Scan:
 class Convolve:
     """A depthwise convolution along the sequence: ``taps`` weights for each of ``channels``.
 
-    Forward FLOP per token ``2 · channels · taps``, backward twice that; zeros before the first token are multiplied too.
+    Forward ``2 · channels · taps`` [FLOP/token], backward twice that; zeros before the first token are multiplied too.
 
     Args:
-        name: dotted name inside the part.
+        name, saved, gradients: as for :class:`MatMul`.
         channels, taps: channels, and tokens that each of them is a weighted sum of.
-        axis: role of the channels.
-        bias: bias elements.
-        saved: activation elements per token kept for backward.
-        gradients: operands that need a gradient.
+        axis, bias: role of the channels, and bias elements.
+
+    >>> compile_ops(place([Convolve(name="conv", channels=64, taps=4)], "mixer", count=1)).flop
+    array([512.])
     """
 
     name: str
@@ -144,7 +146,14 @@ class Convolve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookup:
-    """A row of a ``rows × width`` table per token: parameters, no FLOPs."""
+    """A row of a ``rows × width`` table per token: parameters, no FLOPs.
+
+    Args:
+        name, rows, width, role, tied: name, sides of the table, and the rest as for :class:`MatMul`.
+
+    >>> compile_ops(place([Lookup(name="tokens", rows=1000, width=64)], "embedding", count=1)).matrices
+    array([64000.])
+    """
 
     name: str
     rows: int
@@ -158,8 +167,11 @@ class Stream:
     """Element-wise work: norms, activations, gates, residuals. Vectors of ``params`` elements, traffic, no FLOPs in any convention.
 
     Args:
-        read, written: elements per token moved in forward.
-        saved: elements per token kept for backward.
+        name, role, axis, saved: as for :class:`MatMul`, with the one axis of its vectors.
+        params, read, written: elements of its vectors, and elements per token moved in forward.
+
+    >>> compile_ops(place([Stream(name="norm", params=64, read=64, written=64)], "norms", count=1)).traffic
+    array([128.])
     """
 
     name: str
@@ -183,10 +195,8 @@ class Entry:
     """An op at its place.
 
     Args:
-        path: where it stands.
-        count: how many layers of its kind.
-        op: the op.
-        mtp: whether it belongs to a multi-token-prediction module.
+        path, op: the op, and its place.
+        count, mtp: number of layers of its kind, and whether it belongs to a multi-token-prediction module.
         over: the tokens beside the sequence's that it runs over, those of a tower; "" for the sequence's own.
         trainable: whether its weights are trained; frozen ones have no gradient and no optimizer state.
         kind: the kind of layer it is in, from its path: ``moe``, ``embedding``, ``towers:vision:block``.
@@ -342,8 +352,7 @@ def compile_ops(entries: Iterable[Entry], beside: Mapping[str, Beside] | None = 
     An op over a tower's tokens has its FLOP per sequence as those of its one key a sequence; without tokens it has none.
 
     Args:
-        entries: ops in place.
-        beside: tower → its tokens.
+        entries, beside: ops in place, and the tokens of each tower.
 
     Raises:
         UnknownOpError: an op outside the alphabet: nothing is silently free.

@@ -115,6 +115,10 @@ def explain_release(model: Model, path: str | Path | None = None) -> Ledger | Re
         SpecError: no model, or a file that holds no header.
 
     Source: DeepSeek-V3 README_WEIGHTS: ``weight_scale_inv`` per 128×128 block, ``e_score_correction_bias`` per expert.
+
+    >>> import trainsim as ts
+    >>> explain_release(ts.catalog.model("deepseek-v3")).part("no parameters.router scores").total
+    15104.0
     """
     check_kind(model, Model, "model", A_MODEL)
     return _predicted(model) if path is None else _compared(model, Path(path))

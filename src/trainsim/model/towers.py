@@ -65,6 +65,14 @@ class Tower(Spec):
 
     Raises:
         SpecError: no layers.
+
+    >>> from trainsim.model.attention.grouped_query import GroupedQueryAttention
+    >>> from trainsim.model.feedforward import PlainMLP
+    >>> from trainsim.model.layers import Block
+    >>> block = Block(attention=GroupedQueryAttention(heads=4, kv_heads=4, head_dim=16), ffn=PlainMLP(width=256))
+    >>> vision = Tower(name="vision", hidden=64, stack=[Layers(name="block", count=2, block=block)], positions=16)
+    >>> ".".join(next(vision.entries()).path)
+    'towers.vision.stem.positions'
     """
 
     name: str

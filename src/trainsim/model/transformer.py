@@ -30,6 +30,9 @@ class Embedding(Spec):
         norm: a norm on the embeddings, before a projection (BLOOM, ELECTRA); None for none.
         project: a projection to the hidden size where the width differs, or always (RemBERT).
         project_bias: a bias of the projection.
+
+    >>> [entry.op.name for entry in Embedding(positions=512, norm="layer").entries(vocab=1000, hidden=64)]
+    ['tokens', 'positions', 'norm']
     """
 
     width: Count | None = None
@@ -67,6 +70,9 @@ class Head(Spec):
         width: width of the head's input where it isn't the hidden size; a projection comes first (OPT-350m).
         transform: a dense layer, an activation and a norm before the logits (BERT), in place of that projection.
         transform_bias: a bias of the dense layer.
+
+    >>> [entry.op.name for entry in Head(weights="tied").entries(vocab=1000, hidden=64)]
+    ['norm', 'logits']
     """
 
     weights: Literal["own", "tied", "none"] = "own"
@@ -102,6 +108,16 @@ class MultiTokenPrediction(Spec):
     """Modules that predict further tokens, one after another (DeepSeek-V3, arXiv:2412.19437, section 2.2, eq. 21-24).
 
     Each has two norms, a ``2h → h`` projection, a block of its own, a final norm; embedding and head are the model's.
+
+    Args:
+        depth: number of modules, each of which predicts one token more.
+        block: the layer inside each module.
+
+    >>> from trainsim.model.attention.grouped_query import GroupedQueryAttention
+    >>> from trainsim.model.feedforward import GatedMLP
+    >>> block = Block(attention=GroupedQueryAttention(heads=4, kv_heads=4, head_dim=16), ffn=GatedMLP(width=160))
+    >>> [entry.op.name for entry in MultiTokenPrediction(depth=1, block=block).entries(vocab=1000, hidden=64)][:4]
+    ['tokens', 'norms.embedding', 'norms.hidden', 'projection']
     """
 
     depth: Annotated[int, Field(gt=0, le=64)]
@@ -122,12 +138,14 @@ class MultiTokenPrediction(Spec):
 
 
 class Model(Spec):
-    """WHAT is trained.
+    """What is trained: a stack of layers between an embedding and a head.
 
     Args:
+        name: its name in answers and errors.
         hidden: width of the residual stream.
         vocab: rows of the embedding and of the head.
         stack: kinds of layers in order, each a name, a count and a block.
+        embedding, head: what turns tokens into the residual stream, and that stream into logits.
         mtp: multi-token-prediction modules; None for none.
         towers: encoders whose outputs enter the sequence.
         shown: what the towers see in one sequence; what is not shown costs parameters and no FLOPs.
