@@ -152,6 +152,8 @@ def _charged_masks(model: Model, pairs: str) -> tuple[Mask, ...]:
 
 
 def _at_least_one(length: Num) -> bool:
+    if isinstance(length, float):
+        return length >= 1
     numbers = np.asarray(length)
     return numbers.dtype.kind in "iuf" and bool((numbers >= 1).all())
 
