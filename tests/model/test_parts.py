@@ -41,6 +41,8 @@ def parts(member: type[Spec]) -> st.SearchStrategy[Any]:
 def field(annotation: Any) -> st.SearchStrategy[Any]:
     if get_origin(annotation) is tuple and get_args(annotation)[0] is Attention:
         return st.tuples(parts(GroupedQueryAttention), parts(Mamba2))
+    if get_origin(annotation) is tuple and get_args(annotation)[0] is FeedForward:
+        return st.tuples(parts(GatedMLP), parts(MixtureOfExperts))
     if get_origin(annotation) is tuple:
         words = get_args(get_args(annotation)[0])
         return st.lists(st.sampled_from(words), unique=True).map(tuple)

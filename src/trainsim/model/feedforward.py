@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterator
-from typing import ClassVar, Literal, Self
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
 from ..core.errors import SpecError
-from ..core.spec import Count, Family
+from ..core.spec import AsTuple, Count, Family
 from .ops import MatMul, Op, Stream
 
 _GATED, _PLAIN = ("gate", "up"), ("up",)
@@ -151,6 +152,34 @@ class MixtureOfExperts(FeedForward):
                 yield MatMul(name="shared.scale", inner=hidden, cols=1, axes=("hidden", "expert"), role="router")
         if self.output_bias == "hidden":
             yield Stream(name="experts.bias", params=hidden, role="bias", read=hidden, written=hidden)
+
+
+class ParallelFeedForward(FeedForward):
+    """Feed-forward layers that read the same stream and whose outputs are added (Gemma 4: a dense one beside experts).
+
+    Args:
+        parts: the layers; each kind once, for their ops stand under their kind's names.
+
+    >>> both = ParallelFeedForward(parts=(GatedMLP(width=8), MixtureOfExperts(experts=2, top_k=1, width=4)))
+    >>> [op.name for op in both.ops(16)][:5]
+    ['ffn.gate', 'ffn.up', 'ffn.activation', 'ffn.down', 'router']
+    """
+
+    section: ClassVar[str] = ""
+    parts: Annotated[tuple[FeedForward, ...], AsTuple]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        sections = [part.section for part in self.parts]
+        if len(set(sections)) < len(sections):
+            raise SpecError("parts", sections, "stand in one section of the layer", "give each kind of layer once")
+        return self
+
+    def ops(self, hidden: int) -> Iterator[Op]:
+        """The work of each, under its section."""
+        for part in self.parts:
+            for op in part.ops(hidden):
+                yield replace(op, name=f"{part.section}.{op.name}") if part.section else op
 
 
 def _expert(

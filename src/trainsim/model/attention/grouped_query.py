@@ -63,6 +63,7 @@ class GroupedQueryAttention(Attention):
         output_norm: a norm on the output before its projection (BitNet).
         direction: "causal", or "both": a query sees the keys after it too (encoders).
         indexer: what selects blocks of keys; None where a query meets all that it sees.
+        values: "own" values, or the "keys" before their norm (Gemma 4), which saves a projection.
         kv: "own" keys and values, or those of an "earlier" layer, so that the layer has queries alone (Gemma 3n).
 
     Raises:
@@ -86,6 +87,7 @@ class GroupedQueryAttention(Attention):
     gate_shift: Literal["none", "head"] = "none"
     output_norm: Literal["none", "full"] = "none"
     direction: Literal["causal", "both"] = "causal"
+    values: Literal["own", "keys"] = "own"
     kv: Literal["own", "earlier"] = "own"
     indexer: BlockIndexer | None = None
 
@@ -120,7 +122,8 @@ class GroupedQueryAttention(Attention):
         yield MatMul(name="q", inner=hidden, cols=q, axes=("hidden", "head"), bias=q * ("q" in self.biases), saved=hidden)
         if own:
             yield MatMul(name="k", inner=hidden, cols=kv, axes=("hidden", "kv"), bias=kv * ("k" in self.biases))
-            yield MatMul(name="v", inner=hidden, cols=values, axes=("hidden", "kv"), bias=values * ("v" in self.biases))
+            if self.values == "own":
+                yield MatMul(name="v", inner=hidden, cols=values, axes=("hidden", "kv"), bias=values * ("v" in self.biases))
         if self.qk_norm != "none":
             wide = {"head": (self.head_dim, self.head_dim), "full": (q, kv), "weightless": (0, 0)}[self.qk_norm]
             vectors = 2 if self.qk_norm_bias == "bias" else 1

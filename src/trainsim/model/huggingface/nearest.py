@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from ...core.errors import did_you_mean
@@ -10,7 +11,7 @@ from .classes import config_class
 from .config import SECOND_NAMES
 from .harmless import is_harmless
 
-_SHOWN = 6
+_SHOWN, _MOST = 6, 500
 _FIRST = {name: key for key, names in SECOND_NAMES.items() for name in names}
 
 
@@ -39,7 +40,7 @@ def nearest(data: Mapping[str, Any], kind: str, known: Iterable[str]) -> str:
 
 def _shaping(data: Mapping[str, Any]) -> frozenset[str]:
     """Keys that can change a shape, each under one name."""
-    return frozenset(_FIRST.get(key, key) for key in data if not is_harmless(key) and key != "layer_types")
+    return frozenset(_FIRST.get(key, key) for key in islice(data, _MOST) if not is_harmless(key) and key != "layer_types")
 
 
 def _distance(ours: frozenset[str], theirs: frozenset[str]) -> float:

@@ -32,7 +32,7 @@ UNFIT: dict[str, str] = (
     | dict.fromkeys(("rwkv", "xlstm"), _STATE_SPACE)
     | dict.fromkeys(("longcat_flash",), _EMPTY)
     | dict.fromkeys(("t5", "t5gemma", "siglip", "clip", "musicgen", "musicgen_melody", "prophetnet"), _ENCODER)
-    | dict.fromkeys(("gemma3n", "gemma3n_text", "gemma4", "gemma4_text", "gemma4_unified", "gemma4_unified_text"), _PER_LAYER)
+    | dict.fromkeys(("gemma3n", "gemma3n_text"), _PER_LAYER)
     | dict.fromkeys(("gemma4_assistant", "gemma4_unified_assistant"), _DRAFT)
     | dict.fromkeys(("blt",), _BYTES)
     | dict.fromkeys(("hrm_text", "dory", "inkling2_loop_text"), _LOOPS)
