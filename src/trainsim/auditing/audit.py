@@ -254,6 +254,9 @@ def compare_claims(one: Claim, other: Claim) -> Compared:
     Args:
         one, other: claims about one subject.
 
+    Returns:
+        the finding, and whether they contradict each other.
+
     Raises:
         ClaimError: a scope that is not understood.
 

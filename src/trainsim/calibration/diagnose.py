@@ -98,7 +98,7 @@ def _line(e: Cause) -> str:
 
 
 def diagnose(run: Run, step_time: float | None = None, memory: float | None = None) -> Diagnosis:
-    """Hold a measured step, or measured memory, against what the run's stack leads one to expect.
+    """Compare a measured step, or measured memory, with what the run's stack leads one to expect.
 
     Every number of the stack that was fitted is tried alone, over what is believed of it: ``P(c | t) ∝ ∫ N(log t | log f(c), σ²) p(c) dc``,
     σ what a stack leaves unexplained inside a source; beside them the factor of the source, and chance.
@@ -108,9 +108,12 @@ def diagnose(run: Run, step_time: float | None = None, memory: float | None = No
         step_time: measured seconds of an optimizer step [s].
         memory: measured peak of the fullest accelerator [B].
 
+    Returns:
+        the percentile of the measurement, and the explanations with their probabilities.
+
     Raises:
         SpecError: nothing was measured, or not above 0.
-        EstimateError: the run's efficiency is told.
+        EstimateError: the run's efficiency is given, not modelled.
 
     >>> import trainsim as ts
     >>> run = ts.Run(model=ts.catalog.model("llama3-8b"), cluster=ts.catalog.cluster("hgx-h100", 64), plan=ts.Plan(zero=3),

@@ -85,6 +85,9 @@ def calibrate(rows: str | Path | Trace | Sequence[float], run: Run | None = None
         run: whose log it is: its efficiency is modelled, its plan and first phase complete.
         seed: of the draws.
 
+    Returns:
+        the narrowed beliefs, and log(modelled / measured) before and after.
+
     Raises:
         SpecError: a file without steps, steps of several stacks, or a log without its run.
 

@@ -12,6 +12,12 @@ from .rows import Row, find, rows
 def claim(name: str) -> Claim:
     """A claim of the catalogue.
 
+    Args:
+        name: id of its row.
+
+    Returns:
+        the claim, with its source.
+
     Raises:
         CatalogError: no such claim; says which there are.
 
@@ -22,7 +28,14 @@ def claim(name: str) -> Claim:
 
 
 def claims() -> dict[str, Claim]:
-    """Every claim of the catalogue, by name."""
+    """Every claim of the catalogue, by name.
+
+    Returns:
+        name → claim.
+
+    >>> claims()["deepseek-v3-6m"].in_base()
+    6000000.0
+    """
     return {name: _claim(row) for name, row in rows("claims").items()}
 
 

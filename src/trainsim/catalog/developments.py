@@ -31,9 +31,15 @@ class Programme:
     """A development with what is believed about it.
 
     Args:
-        development: middle values; final: the line of the last run.
+        development: middle values.
+        final: name of the line of the last run.
         beliefs: by path of the development.
         rows: path → the prior row behind its belief.
+
+    >>> import trainsim as ts
+    >>> made = ts.catalog.programme(ts.catalog.run("deepseek-v3"), price=ts.Rental(usd_per_gpu_hour=2.0))
+    >>> made.final, "experiments" in made.beliefs.paths
+    ('deepseek-v3', True)
     """
 
     development: Development
@@ -43,7 +49,7 @@ class Programme:
 
 
 def programme(run: Run, price: Price, as_of: dt.date | None = None) -> Programme:
-    """The development a run belongs to, every hour at one price.
+    """The development a run belongs to, with every hour at one price.
 
     A run of the catalogue brings its sibling runs and the rows that price data and people; any other run has what prior rows say
     of every model line: failed attempts and experiments.
@@ -52,6 +58,14 @@ def programme(run: Run, price: Price, as_of: dt.date | None = None) -> Programme
         run: the last run, with its own reliability.
         price: of an accelerator-hour; beliefs about it are the caller's.
         as_of: use only rows public by this day; all that is known where None.
+
+    Returns:
+        the development at middle values, with the beliefs about it and the rows behind them.
+
+    >>> import trainsim as ts
+    >>> made = programme(ts.catalog.run("deepseek-v3"), price=ts.Rental(usd_per_gpu_hour=2.0))
+    >>> [line.name for line in made.development.lines]
+    ['deepseek-v3', 'deepseek-r1-all']
     """
     published = row_of(run)
     final = None if published is None else published.id

@@ -40,6 +40,11 @@ class Evidence:
         set_aside: address → why.
         how: how the belief follows from the rows, in words.
         caveat: what weakens it; empty where nothing does.
+
+    >>> from trainsim.uncertainty.distributions.interval import ci90
+    >>> found = Evidence(ci90(1.5, 3.0), ci90(1.8, 2.4), ci90(1.0, 5.0), {"rents/a": 2.1}, {"rents/b": "public later"}, "one quote")
+    >>> found.belief.p95, found.set_aside
+    (3.0, {'rents/b': 'public later'})
     """
 
     belief: Belief
@@ -123,21 +128,28 @@ def mfu_evidence(run: Run, as_of: dt.date | None = None, timing: str = "busy") -
     """What others reached on chips of the same family: a prior on utilisation of the dense BF16 peak, causal FLOPs.
 
     Each lab's rows of one class (generation, sparsity, precision, timing, training or benchmark) are one observation of
-    ``logit mfu``. Class effects
-    are normal around a common mean, ``y = μ + Σ effects + ε``, with half-normal(0.5) hyperpriors on both scales integrated out
-    on a grid; the prediction is for one run of this run's own class: what runs of one lab and class differ by among themselves comes
-    on top of what their means do. The narrow reading drops the pooling (own sparsity and
-    generation only, spread borrowed from all rows); the wide one ignores classes.
+    ``logit mfu``. Class effects are normal around a common mean, ``y = μ + Σ effects + ε``, with half-normal(0.5) hyperpriors on both
+    scales integrated out on a grid; the prediction is for one run of this run's own class. Its spread holds the spread of the class
+    means, and the spread among runs of one lab and class. The narrow reading drops the pooling (own sparsity and generation only,
+    spread borrowed from all rows); the wide one ignores classes.
 
     Args:
         run: what is judged; its own disclosures are hidden.
         as_of: hide rows that became public after this day.
         timing: "busy", or "wall" for utilisation over hours that hold downtime.
 
+    Returns:
+        the prior [1], with the rows used and those set aside.
+
     Raises:
         CatalogError: fewer than three observations are left.
 
     Source: Gelman et al., Bayesian Data Analysis (3rd ed.), section 5.4, the hierarchical normal model.
+
+    >>> from trainsim.catalog.runs import run
+    >>> found = mfu_evidence(run("deepseek-v3"))
+    >>> 0.2 < found.belief.p50 < 0.4, len(found.used) >= 3
+    (True, True)
     """
     generation = GENERATIONS.get(run.cluster.chip.name, run.cluster.chip.name)
     used: dict[str, float] = {}

@@ -16,6 +16,12 @@ from .rows import Row, find
 def fleet(name: str) -> Fleet:
     """A fleet of the catalogue at its middle values.
 
+    Args:
+        name: id of its row.
+
+    Returns:
+        the fleet.
+
     Raises:
         CatalogError: no such fleet; says which there are.
 
@@ -60,8 +66,17 @@ def _told(row: Row) -> list[Holding]:
 def fleet_beliefs(name: str) -> Beliefs:
     """What is believed about a scenario fleet: counts and prices by kind; life and operating share are one draw for all kinds.
 
+    Args:
+        name: id of the fleet's row.
+
+    Returns:
+        beliefs by path of the fleet.
+
     Raises:
-        CatalogError: the fleet is an analyst's, told without intervals.
+        CatalogError: the fleet is an analyst's, given without intervals.
+
+    >>> "holdings.H100.gpus" in fleet_beliefs("deepseek-scenario").paths
+    True
     """
     row = find("fleets", name)
     if not row.get("holdings"):

@@ -51,6 +51,12 @@ def _figures(row: Mapping[str, Any]) -> dict[str, float]:
 def chip(name: str) -> Chip:
     """A chip of the catalogue, its fields remembering their source.
 
+    Args:
+        name: id of its row.
+
+    Returns:
+        the chip; its peaks are dense ones [FLOP/s].
+
     Raises:
         CatalogError: no such chip; says which there are.
 
@@ -70,7 +76,10 @@ def cluster(name: str, gpus: int) -> Cluster:
 
     Args:
         name: the kind of node, ``"hgx-h800"``; or a chip, whose row gives a node without a network beyond its domain.
-        gpus: accelerators.
+        gpus: accelerators [GPU].
+
+    Returns:
+        the cluster, its fields remembering their source.
 
     Raises:
         CatalogError: no such cluster.

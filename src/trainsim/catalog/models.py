@@ -17,6 +17,12 @@ from .rows import Row, find
 def model(name: str) -> Model:
     """A model of the catalogue.
 
+    Args:
+        name: id of its row.
+
+    Returns:
+        the model.
+
     Raises:
         CatalogError: no such model; says which there are.
 

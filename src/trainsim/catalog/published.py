@@ -28,6 +28,12 @@ def row_of(run: Run) -> Row | None:
 
     What a run cost and where it ran may differ: the published run at another price, on other machines, is still that run.
 
+    Args:
+        run: any run.
+
+    Returns:
+        the row, or None where no row is of this run.
+
     >>> from trainsim.catalog.runs import run
     >>> v3 = run("deepseek-v3")
     >>> row_of(v3.replace({"price.usd_per_gpu_hour": 3.0})).id

@@ -107,9 +107,17 @@ def rent_evidence(
         term: "spot", "on-demand", "1-month", "1-year" or "3-year"; the run's own price's where empty, then "on-demand".
         vendor: whose price; a new vendor's where empty.
 
+    Returns:
+        the prior on rent [USD/GPU-h], with the quotes used and those set aside.
+
     Raises:
         CatalogError: no quote of any chip was public, or the chip has no dense 16-bit peak.
         EstimateError: an unknown tier or term.
+
+    >>> from trainsim.catalog.runs import run
+    >>> found = rent_evidence(run("deepseek-v3"))
+    >>> 1.5 < found.belief.p50 < 4.0, len(found.used) >= 3
+    (True, True)
     """
     seen = seen_quotes(run, as_of)
     if not seen.quotes:

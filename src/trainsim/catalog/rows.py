@@ -41,12 +41,16 @@ class Row:
     """One row of a catalogue file.
 
     Args:
-        file, id: where it stands; ``address`` is ``"runs/deepseek-v3"``.
+        file, id: its file and its id there; ``address`` is ``"runs/deepseek-v3"``.
         fields: its values, SI units.
         source: ids in the file of sources.
         date: when the figure became public.
         grade, evidence: one of ``GRADES``, one of ``EVIDENCE``.
         derived_from: addresses of the rows it comes from.
+
+    >>> row = find("chips", "h800-sxm")
+    >>> row.address, row.date.isoformat(), row.grade
+    ('chips/h800-sxm', '2023-03-31', 'vendor')
     """
 
     file: str
@@ -227,7 +231,17 @@ def _cell(text: str) -> str | float:
 
 @lru_cache(maxsize=64)
 def rows(file: str) -> Mapping[str, Row]:
-    """All rows of one of the library's files: ``"chips"``, ``"runs"`` …; none can be changed."""
+    """All rows of one of the library's files: ``"chips"``, ``"runs"`` …; none can be changed.
+
+    Args:
+        file: name of the file.
+
+    Returns:
+        id → row.
+
+    >>> "h800-sxm" in rows("chips")
+    True
+    """
     if file in TABLES:
         found = read_table(file, _text(file, "csv"))
         return ReadOnlyDict({name: _sourced(row) for name, row in found.items()})
@@ -235,10 +249,20 @@ def rows(file: str) -> Mapping[str, Row]:
 
 
 def find(file: str, name: str) -> Row:
-    """One row.
+    """One row of a catalogue file.
+
+    Args:
+        file: name of the file: ``"chips"``, ``"runs"`` …
+        name: id of the row.
+
+    Returns:
+        the row.
 
     Raises:
         CatalogError: no such row; says which there are.
+
+    >>> find("runs", "deepseek-v3").address
+    'runs/deepseek-v3'
     """
     known = rows(file)
     if name not in known:

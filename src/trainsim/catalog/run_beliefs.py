@@ -29,11 +29,19 @@ OWNER_PRIORS = {
 
 
 def owner_beliefs(run: Run, as_of: dt.date | None = None) -> tuple[Ownership, Beliefs] | None:
-    """What owning the run's machines costs, and how sure that is; None where no row prices such a machine.
+    """What owning the run's machines costs, and how sure that is.
 
     Args:
         run: whose chips are owned.
         as_of: use only rows public by this day.
+
+    Returns:
+        the ownership at middle values and beliefs by path of a run with that price; None where no row prices such a machine.
+
+    >>> from trainsim.catalog.runs import run
+    >>> owner, doubt = owner_beliefs(run("deepseek-v3"))
+    >>> owner.life_years, "price.life_years" in doubt.paths
+    (4.0, True)
     """
     found: dict[str, Row] = {}
     for path, quantity in OWNER_PRIORS.items():
@@ -67,6 +75,9 @@ def beliefs(run: Run, as_of: dt.date | str | None = None, *, replace: Collection
         run: what is judged.
         as_of: the last day whose rows may be used, ``"2024-12-25"``; None for all.
         replace: paths of what the user gave that the catalogue's belief shall replace: ``("price.usd_per_gpu_hour",)``.
+
+    Returns:
+        beliefs by path of the run.
 
     Raises:
         CatalogError: too few rows are left to build a belief on.

@@ -35,7 +35,16 @@ FILLED = "median of "
 
 @dataclass(frozen=True)
 class Filled:
-    """One input the catalogue filled in."""
+    """One input the catalogue filled in.
+
+    Args:
+        path: of the input in the run.
+        value: what was filled in, in the input's unit.
+        source: where it comes from, in words.
+
+    >>> print(Filled("reliability.goodput", 0.95, "median of a prior"))
+    reliability.goodput = 0.95: median of a prior
+    """
 
     path: str
     value: float
@@ -48,12 +57,15 @@ class Filled:
 def run(name: str, gpus: int | None = None) -> Run:
     """A published run, its inputs remembering their source.
 
-    Hours that were published are told as hours; what was never published and an estimate needs (goodput, rent) is filled from
-    the catalogue's priors and says so in ``run.sources()``; the rent from quotes of the run's own months.
+    Published hours are given as hours. What was never published and an estimate needs (goodput, rent) is filled in from
+    the catalogue's priors and says so in ``run.sources()``; the rent comes from quotes of the run's own months.
 
     Args:
         name: id of the row.
-        gpus: accelerators, where the row doesn't tell: days follow from it, dollars of told hours don't.
+        gpus: accelerators, where the row doesn't give them [GPU]: days follow from it, dollars of published hours don't.
+
+    Returns:
+        the run, complete.
 
     Raises:
         CatalogError: no such run, or its row lacks model, cluster or size.
@@ -70,7 +82,10 @@ def published(name: str, gpus: int | None = None) -> Run:
 
     Args:
         name: id of the row.
-        gpus: accelerators, where the row doesn't tell.
+        gpus: accelerators, where the row doesn't give them [GPU].
+
+    Returns:
+        the run.
 
     Raises:
         CatalogError: no such run, or its row lacks model, chip or size.
@@ -185,6 +200,9 @@ def complete(
         day: when its machines are rented; ``as_of`` where None, then the day of the latest quotes.
         needs: which of ``NEEDS`` are filled in.
 
+    Returns:
+        the completed run, and what was filled in.
+
     >>> bare = Run(model=run("deepseek-v3").model, cluster=cluster("hgx-h800", 2048),
     ...            phases=[Phase("pretrain", tokens=1e12, seq_len=4096)])
     >>> [f.path for f in complete(bare)[1]]
@@ -210,6 +228,12 @@ def complete(
 
 def filled_in(run: Run) -> set[str]:
     """Paths of a run that nobody stated: the catalogue filled them in.
+
+    Args:
+        run: any run.
+
+    Returns:
+        the paths.
 
     >>> sorted(filled_in(run("llama3.1-405b")))
     ['price.usd_per_gpu_hour', 'reliability.goodput']

@@ -54,6 +54,9 @@ def stack_text(name: str, stack: Stack, *, like: str, source: str, date: str) ->
         like: the catalogue's stack that gives the rest.
         source, date: what measured it, and on which day.
 
+    Returns:
+        the file's text, TOML.
+
     >>> from trainsim.cluster.stack import Stack
     >>> text = stack_text("mine", Stack("s", architecture="hopper", bf16=0.7, tags={"bf16": "measured"}),
     ...                   like="mcore-hopper", source="my bench", date="2026-11-25")

@@ -113,13 +113,16 @@ def _line(h: Hindcast) -> str:
 
 
 def hindcasts(names: Iterable[str] | None = None) -> Backtest:
-    """Foretell the hours of every published training run of the catalogue from what was public the day before.
+    """Predict the hours of every published training run of the catalogue from what was public the day before.
 
     Work is counted from the published architecture and tokens; utilisation is the catalogue's prior as of that day, blind to
-    the run; hours that hold downtime are foretold as such.
+    the run; hours that hold downtime are predicted with downtime.
 
     Args:
-        names: rows to foretell; all training runs where None.
+        names: ids of the runs to predict; all training runs where None.
+
+    Returns:
+        every prediction with its outcome.
 
     >>> hindcasts(["llama3.1-405b"]).hindcasts[0].inside
     True
@@ -165,10 +168,13 @@ def _hindcast(row: Row) -> Hindcast:
 
 
 def backtest(rows: str | Path | None = None) -> Backtest | StepBacktest:
-    """Published figures: what would have been said before, how it turned out, inside or not.
+    """Published figures: what would have been predicted before, what was published, and whether it lies inside the interval.
 
     Args:
-        rows: a file of measured steps to hold the modelled time against; None for the hindcasts of published runs' hours.
+        rows: a file of measured steps to compare the modelled time with; None for the hindcasts of published runs' hours.
+
+    Returns:
+        every prediction with its outcome, and the share inside the intervals.
 
     Raises:
         SpecError: no such file, or a file of another shape.

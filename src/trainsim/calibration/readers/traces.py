@@ -244,6 +244,13 @@ def read_trace(path: str | Path) -> Trace:
 
     Raises:
         SpecError: no such file, a file of another shape, or one without kernels.
+
+    >>> import json, tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "step.json"
+    >>> kernel = {"ph": "X", "cat": "kernel", "name": "ncclDevKernel_AllReduce", "ts": 0, "dur": 5, "pid": 0, "tid": 7, "args": {}}
+    >>> _ = file.write_text(json.dumps({"traceEvents": [kernel]}))
+    >>> [(found.role, round(found.seconds, 9)) for found in read_trace(file).kernels]
+    [('exchange', 5e-06)]
     """
     text, name = reading.read_text(path, what="trace", max_bytes=reading.MAX_LOG_BYTES), Path(path).name
     try:

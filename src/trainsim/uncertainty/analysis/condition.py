@@ -48,6 +48,14 @@ class Measured:
 def measured(value: float, *, rel: float | None = None, sd: float | None = None) -> Measured:
     """A measurement with a relative or an absolute standard deviation.
 
+    Args:
+        value: what was measured, in the quantity's unit.
+        rel: standard deviation over the value [1].
+        sd: standard deviation, in the quantity's unit; exactly one of the two is given.
+
+    Returns:
+        the measurement.
+
     Raises:
         BeliefError: neither or both are given, or the deviation is not positive.
 

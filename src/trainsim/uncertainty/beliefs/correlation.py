@@ -133,10 +133,34 @@ def _nearest(matrix: Array, pairs: Mapping[tuple[int, int], float]) -> tuple[tup
 
 
 def rank_correlation(rho: float) -> Rank:
-    """Spearman's correlation of ranks."""
+    """Spearman's correlation of ranks.
+
+    Args:
+        rho: the correlation, -1 to 1 [1].
+
+    Returns:
+        a value of ``correlated`` of :class:`~trainsim.Beliefs`.
+
+    Source: Pearson (1907), "On further methods of determining correlation", as in Kruskal (1958), JASA 53, 814-861.
+
+    >>> rank_correlation(0.5)
+    Rank(rho=0.5)
+    """
     return Rank(rho=rho)
 
 
 def linear_correlation(rho: float) -> Linear:
-    """Pearson's correlation of the values."""
+    """Pearson's correlation of the values.
+
+    Args:
+        rho: the correlation, -1 to 1 [1].
+
+    Returns:
+        a value of ``correlated`` of :class:`~trainsim.Beliefs`.
+
+    Source: Li & Hammond (1975), IEEE Trans. Systems, Man, Cybernetics 5(5), 557-561.
+
+    >>> linear_correlation(0.5)
+    Linear(rho=0.5)
+    """
     return Linear(rho=rho)

@@ -241,12 +241,35 @@ def _check_samples(what: str, rows: Array, weights: Sequence[float]) -> None:
 
 
 def mixture(laws: Sequence[Distribution], weights: Sequence[float] | None = None) -> Mixture:
-    """One of several laws is true, each with a weight (equal ones if none are given)."""
+    """One of several laws is true, each with a weight.
+
+    Args:
+        laws: the laws, in the field's unit.
+        weights: one per law [1]; equal ones where none are given.
+
+    Returns:
+        the mixture; its density is the weighted sum of theirs.
+
+    >>> from trainsim.uncertainty.distributions.parametric import uniform
+    >>> float(mixture([uniform(0, 1), uniform(2, 3)], [0.25, 0.75]).cdf(1.5))
+    0.25
+    """
     return Mixture(laws=tuple(laws), weights=(1.0,) * len(laws) if weights is None else tuple(weights))
 
 
 def empirical(samples: ArrayLike, weights: ArrayLike | None = None) -> Empirical:
-    """The law of a sample, shape (n,), in the field's unit."""
+    """The law of a sample.
+
+    Args:
+        samples: values (n,) [the field's unit].
+        weights: weights of the values (n,) [1], or none for equal ones.
+
+    Returns:
+        the law.
+
+    >>> float(empirical([1.0, 2.0, 4.0]).mean)
+    2.3333333333333335
+    """
     return Empirical(samples=_floats(samples), weights=() if weights is None else _floats(weights))
 
 
@@ -254,8 +277,11 @@ def joint(samples: Mapping[str, ArrayLike] | ArrayLike, weights: ArrayLike | Non
     """Samples of several numbers at once, drawn as whole rows.
 
     Args:
-        samples: path → values (n,), or an array (n, k) whose columns follow the order of the paths it stands under.
-        weights: weights of the rows (n,), or none for equal ones.
+        samples: path → values (n,), or an array (n, k) whose columns follow the order of its paths in the beliefs.
+        weights: weights of the rows (n,) [1], or none for equal ones.
+
+    Returns:
+        the belief about all of them.
 
     >>> joint({"a": [1.0, 2.0], "b": [10.0, 20.0]}).rows([0.2, 0.9])
     array([[ 1., 10.],

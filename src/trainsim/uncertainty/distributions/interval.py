@@ -234,6 +234,9 @@ def ci90(*values: float, p5: float | None = None, p50: float | None = None, p95:
         values: ``(p5, p95)`` or ``(p5, p50, p95)`` [the field's unit].
         p5, p50, p95: the same by name; ``p50`` with ``p95`` alone will do.
 
+    Returns:
+        the interval; the field it is laid over decides its family.
+
     Raises:
         BeliefError: quantiles that don't rise, or a choice that fixes no law.
 

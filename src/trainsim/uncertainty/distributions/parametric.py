@@ -267,30 +267,91 @@ class Pert(Distribution):
 
 
 def normal(mean: float, sd: float) -> Normal:
-    """The normal law with a mean and a standard deviation, both in the field's unit."""
+    """The normal law with a mean and a standard deviation.
+
+    Args:
+        mean, sd: [the field's unit].
+
+    Returns:
+        the law.
+
+    >>> float(normal(3.0, 0.5).ppf(0.5))
+    3.0
+    """
     return Normal(mu=mean, sigma=sd)
 
 
 def lognormal(mu: float, sigma: float) -> LogNormal:
-    """The law whose logarithm is normal with mean mu and standard deviation sigma; its median is exp(mu)."""
+    """The law whose logarithm is normal; its median is ``exp(mu)``.
+
+    Args:
+        mu, sigma: mean and standard deviation of the natural logarithm [1].
+
+    Returns:
+        the law.
+
+    >>> float(lognormal(0.0, 0.25).ppf(0.5))
+    1.0
+    """
     return LogNormal(mu=mu, sigma=sigma)
 
 
 def uniform(low: float, high: float) -> Uniform:
-    """Equal density between two ends."""
+    """Equal density between two ends.
+
+    Args:
+        low, high: the ends [the field's unit].
+
+    Returns:
+        the law.
+
+    >>> float(uniform(1.0, 3.0).ppf(0.25))
+    1.5
+    """
     return Uniform(low=low, high=high)
 
 
 def triangular(low: float, mode: float, high: float) -> Triangular:
-    """Density that rises straight from low to the mode and falls straight to high."""
+    """Density that rises straight from low to the mode and falls straight to high.
+
+    Args:
+        low, mode, high: ends and most probable value [the field's unit].
+
+    Returns:
+        the law; its mean is ``(low + mode + high) / 3``.
+
+    >>> round(triangular(0.05, 0.15, 0.40).mean, 6)
+    0.2
+    """
     return Triangular(low=low, mode=mode, high=high)
 
 
 def pert(low: float, mode: float, high: float) -> Pert:
-    """The beta law over [low, high] with mean (low + 4 mode + high) / 6."""
+    """The beta law over [low, high] with mean ``(low + 4 mode + high) / 6``.
+
+    Args:
+        low, mode, high: ends and most probable value [the field's unit].
+
+    Returns:
+        the law.
+
+    >>> round(pert(1.0, 2.0, 4.5).mean, 6)
+    2.25
+    """
     return Pert(low=low, mode=mode, high=high)
 
 
 def beta(a: float, b: float, low: float = 0.0, high: float = 1.0) -> Beta:
-    """The beta law with shapes a and b, stretched over [low, high]."""
+    """The beta law with shapes a and b, stretched over [low, high].
+
+    Args:
+        a, b: shapes [1].
+        low, high: the ends [the field's unit].
+
+    Returns:
+        the law; its mean is ``low + (high - low) a / (a + b)``.
+
+    >>> round(beta(2.0, 6.0).mean, 6)
+    0.25
+    """
     return Beta(a=a, b=b, low=low, high=high)
