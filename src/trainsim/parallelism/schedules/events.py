@@ -73,14 +73,14 @@ class Times:
         return Times(self.forward[:, None], self.inputs[:, None], self.weights[:, None], pair, row=self.row)
 
     def on(self, stages: int) -> Times:
-        """The same with one row a stage, where one row stands for uniform stages.
+        """The same for so many stages, where one row stands for uniform ones.
 
         >>> one = np.ones(1)
         >>> Times(one, one, one).on(3).forward
         array([1., 1., 1.])
         """
         if self.stages == stages:
-            return self.by_stage
+            return self
         f, i, w = (np.broadcast_to(each, (stages, *np.shape(each)[1:])) for each in (self.forward, self.inputs, self.weights))
         return Times(f, i, w, None if self.pair is None else np.broadcast_to(self.pair, (stages, *np.shape(self.pair)[1:])))
 

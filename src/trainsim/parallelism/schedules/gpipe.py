@@ -33,7 +33,7 @@ class GPipe(Schedule):
     def closed_form(self, times: Times, micro_batches: Num, pp: int, vpp: int) -> Num:
         """On any stages: :func:`gpipe_seconds`."""
         del vpp
-        return gpipe_seconds(times.on(pp), micro_batches)
+        return gpipe_seconds(times.on(pp).by_stage, micro_batches)
 
     def one_rank_sets_the_pace(self, times: Times, pp: int, delay: NDArray[np.float64]) -> bool:
         """Never: one stage may be slowest forward, another backward."""

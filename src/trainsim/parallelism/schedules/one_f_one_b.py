@@ -37,7 +37,7 @@ class OneFOneB(Schedule):
     def closed_form(self, times: Times, micro_batches: Num, pp: int, vpp: int) -> Num:
         """On any stages: :func:`one_f_one_b_seconds`."""
         del vpp
-        return one_f_one_b_seconds(times.on(pp), micro_batches)
+        return one_f_one_b_seconds(times.on(pp).by_stage, micro_batches)
 
     def pass_beside(self, pp: int) -> bool:
         """Without a pipeline, where a micro-batch's forward pass may run beside another's backward pass."""

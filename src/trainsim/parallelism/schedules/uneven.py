@@ -150,8 +150,10 @@ def busy_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: int, 
     counts = check_counts(schedule, micro_batches, pp, vpp)
     times = times.beside(counts)
     if not schedule.pairs:  # every pass runs alone, once for each micro-batch
-        each = times.by_stage
-        return np.asarray(counts * (standing(schedule, pp, vpp).share @ (each.forward + each.inputs + each.weights)), dtype=np.float64)
+        share = standing(schedule, pp, vpp).share
+        if times.row is not None:
+            share = share @ np.eye(len(times.forward))[times.row]
+        return np.asarray(counts * (share @ (times.forward + times.inputs + times.weights)), dtype=np.float64)
 
     def long(m: Array) -> Array:
         short = steady(schedule, pp, vpp)
