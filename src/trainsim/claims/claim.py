@@ -50,7 +50,7 @@ TIMES = "times"
 
 
 class Terms(Spec):
-    """What a figure is for, as told: what a retelling may drop or change.
+    """What a figure is for, as its source says: what a retelling may drop or change.
 
     Args:
         gpus: machines it is for; years: time it covers; statistic: of whom it holds ("mean", "maximum", "some").

@@ -58,7 +58,7 @@ def expand(contents: Any) -> tuple[Content, ...]:
 
 
 class Scope(Spec):
-    """A scope (contents, basis, kind). Inclusion and addition are defined at equal basis and kind only.
+    """What a figure includes: contents, basis and kind; inclusion and addition need equal basis and kind.
 
     Args:
         contents: parts inside the figure; ``"final_run"`` and ``"model"`` stand for several.

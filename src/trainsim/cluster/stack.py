@@ -32,46 +32,53 @@ class Stack(Spec):
         architecture: generation of chips its kernels are written for.
         attention: whether scores stay on chip (fused) or pass through memory (unfused).
         checkpoint: whether "full" recompute runs a block whole, or stops once backward has all it needs (its last product is not).
-        bf16, fp8, fp4: share of the dense peak that large products reach, by number format; fp16 counts as bf16.
+        bf16, fp8, fp4: share of the dense peak that large products reach, by number format; fp16 counts as bf16 [1].
         half_depth: inner dimension at which a product reaches half of that [element].
-        tile, processors, wave: side of an output tile [element], processors that take tiles [1], weight of the last wave's idle ones.
-        misaligned: share of its speed that a product keeps when rows start on 2-byte boundaries.
-        grouped: what grouped products of experts reach, relative to one large product.
+        tile: side of an output tile [element].
+        processors: processors that take tiles [1].
+        wave: weight of the processors that stay idle in the last wave of tiles [1].
+        misaligned: share of its speed that a product keeps when rows start on 2-byte boundaries [1].
+        grouped: speed of the grouped products of experts over that of one large product [1].
         weight_gradient, weight_gradient_block: speed of the products that give gradients of weights over that of forward products, under
-            recipes with one scale a tensor and with one a block.
-        attention_forward, attention_backward: share of the BF16 peak of fused attention at great length and head width.
-        half_head, half_length: head width [element] and sequence length [token] at which it reaches half.
-        wide_backward: speed that the backward pass of fused attention keeps where heads are wider than 128 elements.
+            recipes with one scale a tensor and with one a block [1].
+        attention_forward, attention_backward: share of the BF16 peak of fused attention at great length and head width [1].
+        half_head: head width at which it reaches half [element].
+        half_length: sequence length at which it reaches half [token].
+        wide_backward: share of its speed that the backward pass of fused attention keeps where heads are wider than 128 elements [1].
         keys_tile: keys computed whole where the mask's edge cuts a tile [token].
-        backward_flops: FLOPs of fused attention's backward over its forward (scores are computed again).
+        backward_flops: FLOPs of fused attention's backward over its forward (scores are computed again) [1].
         score_bytes: memory traffic of unfused attention per score and pass [B].
-        memory: share of the memory bandwidth that streaming kernels reach.
-        elementwise, elementwise_backward: passes over the op table's streams in forward; backward over forward.
-        loss_kernels: kernels of the loss and of whatever a micro-batch asks of the host once.
+        memory: share of the memory bandwidth that streaming kernels reach [1].
+        elementwise: passes over the op table's streams in the forward pass [1].
+        elementwise_backward: their traffic in the backward pass over that in the forward pass [1].
+        loss_kernels: kernels of the loss, and of all else that a micro-batch asks of the host once [1].
         cast_bytes, cast_block_bytes: traffic of a cast to a narrow format per element, with one scale a tensor and one a block [B].
         permute_bytes: traffic of sorting tokens to experts and back, per routed element and pass [B].
         launch: host time per kernel [s].
         dispatcher: how tokens reach their experts where the plan doesn't say.
-        expert_launches: whether every expert's product is a kernel of its own, or one kernel multiplies for all of an accelerator.
-        routing_wait, fused_routing_wait: what a pass of a routed layer stands still until the host knows how many tokens each expert got
+        expert_launches: "apart" where every expert's product is a kernel of its own, "together" where one kernel multiplies for all experts
+            of an accelerator.
+        routing_wait, fused_routing_wait: time that a pass of a routed layer waits until the host knows how many tokens each expert got
             and has launched them, by dispatcher [s].
-        alltoall, fused_exchange: share of what links reach in rings that the network library's all-to-all reaches, and a fused dispatcher.
-        host_spread: standard deviation over mean of a host's time: ranks that sum a layer together wait for the slowest.
-        sharpness: exponent of the soft maximum of host and chip.
-        scale_up, scale_out: share of the links' data-sheet bandwidth that large messages reach.
-        inside_latency, outside_latency: of one hop [s].
-        overlap_tp, overlap_ep, overlap_cp, overlap_dp: how much of each kind of exchange hides behind compute that could hide it.
+        alltoall, fused_exchange: bandwidth of the network library's all-to-all, and of a fused dispatcher, over that of rings [1].
+        host_spread: standard deviation over mean of a host's time: ranks that sum a layer together wait for the slowest [1].
+        sharpness: exponent of the soft maximum of host and chip [1].
+        scale_up, scale_out: share of the links' data-sheet bandwidth that large messages reach [1].
+        inside_latency, outside_latency: time of one hop inside a scale-up domain and between domains [s].
+        overlap_tp, overlap_ep, overlap_cp, overlap_dp: share of each kind of exchange that hides behind compute that could hide it [1].
         overlap_ep_beside: the same for exchanges with experts where the plan, or a schedule of paired slots, lets another micro-batch's
-            pass run beside them.
-        exchange_processors: share of the processors lent to exchanges while they are hidden.
-        paired_idle: share of a slot of two passes side by side in which neither computes, because both wait for tokens.
-        domains_per_token: scale-up domains a token may reach; 0 for all.
-        deduplication: what receives one copy of a token from a fused dispatcher however many of its experts stand there.
-        imbalance: load of the busiest expert group over the mean.
-        jitter: slow-down per doubling of accelerators above one node.
-        rated_power, power_exponent, power_exponent_narrow: power the shares were fitted at [W], 0 for the chip's own; the speed of products
-            goes with (power / rated) to the exponent, one for BF16 and one for narrower formats.
-        factor: of the source, over everything: what none of the mechanisms explains.
+            pass run beside them [1].
+        exchange_processors: share of the processors lent to exchanges while they are hidden [1].
+        paired_idle: share of a slot of two passes side by side in which neither computes, because both wait for tokens [1].
+        domains_per_token: scale-up domains a token may reach; 0 for all [1].
+        deduplication: what receives one copy of a token from a fused dispatcher, however many of the token's experts it holds: a rank,
+            a domain, or "none".
+        imbalance: load of the busiest expert group over the mean [1].
+        jitter: slow-down per doubling of accelerators above one node [1].
+        rated_power: power the shares were fitted at; 0 for the chip's own [W].
+        power_exponent, power_exponent_narrow: the speed of products goes with (power / rated power) to this exponent, for BF16 and for
+            narrower formats [1].
+        factor: the source's factor over everything: what none of the mechanisms explains [1].
         tags: how each number is known; a name left out is prior-only.
 
     Raises:

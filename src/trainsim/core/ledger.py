@@ -25,7 +25,7 @@ class Ledger:
         unit: unit of every line, ``"FLOP/token"``.
         parts: name → number or sub-ledger, in order; numbers may be arrays of draws, shape ``(n,)``.
         scale: factor over all parts, number or array ``(n,)``.
-        kind: of dollars: ``run``, a run's own flow, or ``stock``, bought once; empty where nothing hangs on it. Kinds don't add:
+        kind: of dollars: ``run``, a run's own flow, or ``stock``, bought once; empty where the kind doesn't matter. Kinds don't add:
             a rent already pays for the machines.
 
     Raises:

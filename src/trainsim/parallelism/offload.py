@@ -11,12 +11,12 @@ Share = Annotated[Num, Unit("", "share that rests on the host", ge=0, le=1)]
 
 
 class Offload(Spec):
-    """Shares of the optimizer's states and of the kept activations that rest on the host between their uses.
+    """Shares of the optimizer's states and of the kept activations that the host holds between their uses.
 
     Args:
-        optimizer: of master copies and moments [1].
-        activations: of what is kept for the backward pass [1].
-        to: where they rest.
+        optimizer: share of master copies and moments [1].
+        activations: share of what is kept for the backward pass [1].
+        to: where they are held.
 
     Source: Ren et al. 2021 (arXiv:2101.06840), section 3, for the optimizer; Rajbhandari et al. 2021 (arXiv:2104.07857), section 5.1.2, for
     activations.

@@ -117,7 +117,7 @@ class Efficiency(Family):
 
 
 class MFU(Efficiency):
-    """Told model-FLOPs utilisation: model FLOPs, no recompute, over the dense peak (PaLM, arXiv:2204.02311, appendix B).
+    """Stated model-FLOPs utilisation: model FLOPs, no recompute, over the dense peak (PaLM, arXiv:2204.02311, appendix B).
 
     ``GPU-s = tokens · FLOP/token / (peak · mfu)``
 
@@ -129,7 +129,7 @@ class MFU(Efficiency):
         time: "busy", or "wall" if its time includes restarts and downtime.
 
     Raises:
-        SpecError: a told utilisation above 1, or a format or convention that nobody knows.
+        SpecError: a utilisation above 1, or a format or convention that nobody knows.
 
     >>> MFU(0.3894, peak="bf16", flops="half").mfu
     0.3894
@@ -153,7 +153,7 @@ class MFU(Efficiency):
 
 
 class HFU(Efficiency):
-    """Told hardware-FLOPs utilisation: recomputed FLOPs count as work (Korthikanti et al. 2022, arXiv:2205.05198, section 6).
+    """Stated hardware-FLOPs utilisation: recomputed FLOPs count as work (Korthikanti et al. 2022, arXiv:2205.05198, section 6).
 
     ``GPU-s = tokens · (FLOP/token + recomputed) / (peak · hfu)``; what is recomputed is the plan's: nothing, the
     attention core's forward pass, or the whole forward pass.
@@ -267,10 +267,10 @@ class BusyHours(Efficiency):
     time: Flow = "busy"  # type: ignore[misc]
 
     def gpu_seconds(self, work: Work) -> Num:  # noqa: ARG002  (told, whatever the work)
-        """Hours as told."""
+        """Hours as stated."""
         return self.gpu_hours * SECONDS_PER_HOUR
 
 
 def told(efficiency: Any) -> bool:
-    """Whether an efficiency was told for one cluster, and says nothing of another."""
+    """Whether an efficiency was stated for one cluster, and says nothing of another."""
     return isinstance(efficiency, (MFU, HFU, Throughput, StepTime, BusyHours))

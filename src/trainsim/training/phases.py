@@ -24,9 +24,9 @@ class Phase(Spec):
 
     Args:
         name: how paths address it: ``phases.pretrain.tokens``.
-        tokens: training tokens; None where never published (then tell its hours).
+        tokens: training tokens; None where they were never published, and the phase's hours are given instead [token].
         seq_len: sequence length [token].
-        batch: sequences per optimizer step, or a schedule: ``[(tokens, batch), …]``, each stretch with its own, the last to the end.
+        batch: sequences per optimizer step [sequence], or a schedule: ``[(tokens, batch), …]``, a batch a stretch, the last to the end.
         ramp: stretches before the last one, ``((tokens, batch), …)``; filled from such a schedule.
         document_length: length of the documents packed into a sequence, which attend only within themselves [token]; a number,
             or :class:`~trainsim.Documents` for lengths that differ; None for one document per sequence.

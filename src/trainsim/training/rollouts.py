@@ -10,7 +10,7 @@ from .reinforcement import Reinforcement, estimate_reinforcement
 
 
 class Rollouts(Efficiency):
-    """Modelled time of rollouts and learning.
+    """Time of reinforcement learning, computed from its rollouts and updates.
 
     ``GPU-s = 3600 · gpu_hours(recipe)``; see :func:`~trainsim.training.reinforcement.estimate_reinforcement`. The phase needs no
     tokens; its FLOPs by a pre-training convention are unknown, and so is its MFU.
