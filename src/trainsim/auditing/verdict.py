@@ -39,15 +39,25 @@ class Verdict:
 
     Args:
         claim, subject: what was judged, and of what; subject is None where nobody published one.
-        number: the word for the number at the scope it has; words: the word for the words around it.
+        number: the word for the number at the scope it has.
+        words: the word for the words around it.
         checks: what the number was compared with.
         readings: the truth at each reading of the words, the likeliest first.
-        scope: what the number was taken for; told: the reading of its words, None where none were told.
+        scope: what the number was taken for.
+        told: the reading of its words, None where there were none.
         clock: the days that rows had to be public by.
-        found: what decided the number. measure: the quantity. view: the run, where the claim is about one.
-        ratios: of a comparison of dollars: rung → 5, 50 and 95 % quantiles of the other's dollars over this one's.
+        found: what decided the number.
+        measure: the quantity.
+        view: the run, where the claim is about one.
+        ratios: of a comparison of dollars: rung → 5, 50 and 95 % quantiles of the other's dollars over this one's [1].
         assumed: what the library filled in, in words.
         quote, misquote, headline: the sentence one may print, the one not to, and the verdict in a sentence.
+        writer: writes the verdict out, for ``print``.
+
+    >>> import trainsim as ts
+    >>> verdict = ts.audit(ts.catalog.claim("deepseek-v3-6m"))
+    >>> verdict.number, verdict.words
+    ('CONFIRMED', 'MISLEADING')
     """
 
     claim: Claim

@@ -34,7 +34,7 @@ def laid_out(run: Run, month: str = "") -> Run:
 
     Args:
         run: a run with a batch.
-        month: as for :func:`with_stack`.
+        month: of the software, ``"2026-10"``; today's if left out.
 
     Returns:
         the run, its efficiency modelled and its plan that of a search; both marked as assumed.
@@ -42,6 +42,12 @@ def laid_out(run: Run, month: str = "") -> Run:
     Raises:
         CatalogError: no stack is calibrated for such chips.
         EstimateError: no layout is possible or fits.
+
+    >>> import trainsim as ts
+    >>> run = ts.Run(model=ts.catalog.model("llama3-8b"), cluster=ts.catalog.cluster("hgx-h100", 2),
+    ...              phases=[ts.Phase("pretrain", tokens=1e9, seq_len=2048, batch=16)])
+    >>> laid_out(run, "2026-10").plan.tp
+    2
     """
     modelled = with_stack(run, month)
     return modelled if modelled.plan is not None else search_plans(modelled, top=1).best_run

@@ -89,7 +89,7 @@ class PlanSearch:
 
     Args:
         run, phase: what was searched.
-        by, probability: what ranks: seconds of a step or dollars of the phase; the quantile of it under beliefs, None without.
+        by, probability: what ranks: seconds of a step [s] or dollars of the phase [USD]; the quantile of it under beliefs, None without.
         framework: whose plans; None for all.
         ranked: the best layouts, first to last.
         front: layouts that none beats in seconds, memory and accelerators at once, by accelerators and seconds.
@@ -99,6 +99,14 @@ class PlanSearch:
         timed: of those that fit, layouts whose step was worked out in full; the others are left out by a bound, and play no part here.
         rejected: rule → layouts it refused, each counted at the first rule it breaks.
         doubted: layouts put under beliefs, in the order of their points.
+
+    >>> import trainsim as ts
+    >>> run = ts.Run(model=ts.catalog.model("llama3-8b"), cluster=ts.catalog.cluster("hgx-h100", 16),
+    ...              efficiency=ts.Modelled(stack=ts.catalog.stack("mcore-hopper")),
+    ...              phases=[ts.Phase("pretrain", tokens=1e12, seq_len=8192, batch=128)])
+    >>> found = search_plans(run, space={"schedule": "1f1b"})
+    >>> found.best_run.plan == found.best.plan, found.timed <= found.fitting
+    (True, True)
     """
 
     run: Run

@@ -48,6 +48,12 @@ class Solution:
         limits: each limit there.
         binds: the limit that holds the value back, or the bounds of the number itself.
         notes: what else there is to say.
+
+    >>> import trainsim as ts
+    >>> run = ts.catalog.run("deepseek-v3").replace({"phases.pretrain.efficiency": ts.MFU(0.3894, flops="half")})
+    >>> found = ts.solve_for(run, "phases.pretrain.tokens", {"cost": 5e6})
+    >>> found.reached, found.binds, round(found.value / 1e12, 1)
+    (True, 'cost', 12.5)
     """
 
     run: Run

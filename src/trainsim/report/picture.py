@@ -33,9 +33,9 @@ def draw(verdict: Verdict, path: str | Path, beside: Sequence[Verdict] = ()) -> 
 
     Args:
         verdict: what an audit of a run found.
-        beside: verdicts on what was told in one breath with it: dollars are drawn below the ladder because they answer other
-            questions, and all are listed with what became of them.
         path: where to write; the suffix chooses the format (PNG, SVG, PDF).
+        beside: verdicts on claims that were published with it: dollars are drawn below the ladder because they answer other
+            questions, and all are listed with their words.
 
     Returns:
         the path written.
@@ -43,6 +43,10 @@ def draw(verdict: Verdict, path: str | Path, beside: Sequence[Verdict] = ()) -> 
     Raises:
         EstimateError: matplotlib is not installed.
         ClaimError: the verdict is not about a run: print it, or give it as ``beside``.
+
+    >>> import trainsim as ts
+    >>> draw(ts.audit(ts.catalog.claim("deepseek-v3-6m")), "verdict.svg")  # doctest: +SKIP
+    PosixPath('verdict.svg')
     """
     figure = sketch(verdict, beside)
     try:

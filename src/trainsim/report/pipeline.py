@@ -44,6 +44,12 @@ def draw_timelines(timelines: Mapping[str, Timeline], path: str | Path, title: s
 
     Raises:
         EstimateError: matplotlib is not installed, or a timeline of many draws.
+
+    >>> import trainsim as ts
+    >>> one = np.ones(1)
+    >>> made = ts.pipeline_timeline("1f1b", ts.Times(one, one, one), 8, pp=4)
+    >>> draw_timelines({"1f1b": made}, "pipeline.svg")  # doctest: +SKIP
+    PosixPath('pipeline.svg')
     """
     for name, made in timelines.items():
         if np.ndim(made.seconds):

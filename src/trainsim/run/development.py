@@ -28,11 +28,15 @@ class Line(Spec):
         name: how paths address it: ``lines.pretrain.run.price``.
         run: what was run; without a price, the development's is taken.
         contents: a run whose result is kept ("final"), an attempt that was given up ("failed"), or an experiment.
-        times: how often.
-        completed: share of each that was done before it ended.
+        times: how often it was run [1].
+        completed: share of each that was done before it ended [1].
 
     Raises:
         SpecError: a final run that was not completed.
+
+    >>> import trainsim as ts
+    >>> Line(name="lost", run=ts.catalog.run("deepseek-v3"), contents="failed", completed=0.3).times
+    1.0
     """
 
     name: str
@@ -54,9 +58,9 @@ class Data(Spec):
     """What data cost.
 
     Args:
-        acquisition_usd: crawling, licences, storage of the raw text.
-        generation_usd: text made by other models, where no line holds those runs.
-        annotation_usd: people who write, rank and label.
+        acquisition_usd: crawling, licences, storage of the raw text [USD].
+        generation_usd: text made by other models, where no line holds those runs [USD].
+        annotation_usd: people who write, rank and label [USD].
 
     >>> Data(acquisition_usd=5e6, annotation_usd=2e6).cost().total
     7000000.0
@@ -77,11 +81,11 @@ class People(Spec):
     Pay is one number for all: one belief is one shared draw. Drawn person by person, the sum would be far too sure.
 
     Args:
-        headcount: persons.
-        usd_per_year: mean pay, equity included where it is paid.
-        overhead: employer's cost over pay.
-        share: of their effort that went into this model.
-        years: how long.
+        headcount: persons [person].
+        usd_per_year: mean pay, equity included where it is paid [USD/person/year].
+        overhead: employer's cost over pay [1].
+        share: of their effort that went into this model [1].
+        years: how long [year].
 
     Source: form of Cottier et al. 2024 (arXiv:2405.21015), R&D staff cost, with pay shared instead of drawn per person.
 
@@ -107,12 +111,13 @@ class Development(Spec):
     Models that feed each other are one development: counted apart, each leaves out what the other paid.
 
     Args:
+        name: what reports call it.
         lines: runs by name, each once.
         price: of an accelerator-hour, for runs that have none of their own.
-        failed: hours of attempts given up at full scale over those of the final runs; or lines with ``contents="failed"``.
-        experiments: (final + experiments) / final, in dollars of the final runs; or lines with ``contents="experiment"``.
+        failed: hours of attempts given up at full scale over those of the final runs [1]; or lines with ``contents="failed"``.
+        experiments: (final + experiments) / final, in dollars of the final runs [1]; or lines with ``contents="experiment"``.
         data, people: None leaves them out, and the ledger then has no such part.
-        evaluation_usd, storage_usd: what was spent on them.
+        evaluation_usd, storage_usd: what was spent on them [USD].
         date: day whose dollars these are; empty where not stated.
 
     Raises:
@@ -207,10 +212,16 @@ def estimate_development(development: Development) -> DevelopmentEstimate:
         development: its numbers may be arrays ``(n,)`` inside a batch.
 
     Returns:
-        dollars and hours, as ledgers.
+        dollars [USD] and hours [GPU-h], as ledgers.
 
     Raises:
         EstimateError: a run lacks an input.
+
+    >>> import trainsim as ts
+    >>> data = Data(acquisition_usd=5e6)
+    >>> est = estimate_development(Development(lines=[Line(name="v3", run=ts.catalog.run("deepseek-v3"))], data=data))
+    >>> round(float(est.cost.total) / 1e6, 1)  # 5.9 of the run, 5.0 of the data
+    10.9
     """
     runs = {line.name: line.run for line in development.lines}
     priced = {n: run if run.price is not None else run.replace({"price": development.price}) for n, run in runs.items()}

@@ -89,6 +89,16 @@ class Estimate:
     ``busy_gpu_hours`` is useful stepping, ``gpu_hours`` wall-clock, ``mfu`` by the convention the efficiency names. The
     ledgers ``flops``, ``step_time``, ``hours`` and ``cost`` have the phase as their first level; the parts of ``flops`` are
     NaN for a phase whose tokens were never published.
+
+    Args:
+        run: what was estimated.
+        phases: name → estimate of each phase.
+        notes: what a reader should know of the figures, in words.
+
+    >>> import trainsim as ts
+    >>> est = ts.estimate(ts.catalog.run("deepseek-v3"))
+    >>> round(est.busy_gpu_hours / 1e6, 3), round(est.cost.total / 1e6, 1)
+    (2.788, 5.9)
     """
 
     run: Run
@@ -246,6 +256,11 @@ def estimate(run: Run) -> Estimate:
     Raises:
         EstimateError: an input is missing; the remedy names ``ts.catalog.complete(run)``.
         SpecError: what is given is no run.
+
+    >>> import trainsim as ts
+    >>> est = estimate(ts.catalog.run("deepseek-v3"))
+    >>> round(est.hours.part("pretrain").total / 1e6, 1), round(est.gpu_hours / 1e6, 1)
+    (2.8, 2.9)
     """
     check_kind(run, Run, "run", "a ts.Run: ts.load('run.toml'), ts.catalog.run('deepseek-v3')")
     reliability = _given(run, "reliability")

@@ -86,14 +86,17 @@ Traced = Estimate | DevelopmentEstimate | FleetEstimate
 
 
 def explain(est: Traced, path: str = "") -> Explanation:
-    """Where a line of an estimate comes from, and what it is a part of; or what rests on an input.
+    """Where a line of an estimate comes from, and what it is a part of; or which lines depend on an input.
 
-    What rests on what is found by moving each input a little and reading off which lines move: it holds for any formula.
+    What depends on an input is found by moving each input a little and reading off which lines move: it holds for any formula.
 
     Args:
         est: an estimate of scalars (a point), of a run, a development or a fleet.
         path: quantity and line, ``"cost.pretrain.moe.experts.up"``, ``"operation.H800"``; or an input,
             ``"price.usd_per_gpu_hour"``. All dollars where empty.
+
+    Returns:
+        the explanation, step by step.
 
     Raises:
         PathError: no such quantity, line or input.

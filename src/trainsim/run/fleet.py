@@ -21,11 +21,15 @@ class Holding(Spec):
 
     Args:
         name: how paths address it: ``holdings.H800.gpus``.
-        gpus: how many.
+        gpus: how many [GPU].
         ownership: what one cost to buy and costs to run, and its life.
 
     Raises:
         SpecError: an ownership without a life: a stock can't be run over it.
+
+    >>> owner = Ownership(usd_per_gpu=30000, life_years=4, operating_share=0.1, utilization=1)
+    >>> Holding(name="H800", gpus=10_000, ownership=owner).life_years
+    4.0
     """
 
     name: str
@@ -51,12 +55,18 @@ class Fleet(Spec):
     """Everything a lab owns to compute with.
 
     Args:
+        name: what reports call it.
         holdings: by kind.
         whose: whose operating costs these are, in words: an analyst's results can be added up, not derived.
         date: day whose dollars these are; empty where not stated.
 
     Raises:
         SpecError: two holdings of one name, or none.
+
+    >>> owner = Ownership(usd_per_gpu=30000, life_years=4, operating_share=0.1, utilization=1)
+    >>> fleet = Fleet(name="lab", holdings=[Holding(name=kind, gpus=10_000, ownership=owner) for kind in ("H800", "H20")])
+    >>> estimate_fleet(fleet).capital.total
+    600000000.0
     """
 
     name: str = "fleet"
@@ -113,6 +123,9 @@ def estimate_fleet(fleet: Fleet) -> FleetEstimate:
 
     Args:
         fleet: its numbers may be arrays ``(n,)`` inside a batch.
+
+    Returns:
+        capital and operation [USD] and accelerator-hours [GPU-h], by holding.
 
     >>> owner = Ownership(usd_per_gpu=30000, life_years=4, operating_share=0.1, utilization=1)
     >>> est = estimate_fleet(Fleet(holdings=[Holding(name="H800", gpus=10_000, ownership=owner)]))

@@ -34,6 +34,12 @@ class Run(Spec):
 
     Raises:
         SpecError: no phases, two of one name, or a plan that can't exist for this model on this cluster.
+
+    >>> import trainsim as ts
+    >>> run = Run(name="mine", model=ts.catalog.model("llama3-8b"), cluster=ts.catalog.cluster("hgx-h100", 64),
+    ...           phases=[ts.Phase("pretrain", tokens=1e12, seq_len=8192)], efficiency=ts.MFU(0.4), reliability=ts.Goodput(0.95))
+    >>> print(f"{float(ts.estimate(run).gpu_hours):.2g}")
+    3.8e+04
     """
 
     name: str = "run"
@@ -86,7 +92,17 @@ def load(path: str | Path, *, trusted: Sequence[str] = ()) -> Run:
         path: a TOML file, or a JSON file that ends in ``.json``.
         trusted: modules with layers, prices or other classes of the user's own that the file may name; no other is imported.
 
+    Returns:
+        the run, equal to the one that was saved.
+
     Raises:
         SpecError: the file is missing, cut short, names a module that is not trusted, or breaks a rule.
+
+    >>> import tempfile
+    >>> import trainsim as ts
+    >>> run, file = ts.catalog.run("deepseek-v3"), Path(tempfile.mkdtemp()) / "v3.toml"
+    >>> _ = run.save(file)
+    >>> load(file) == run
+    True
     """
     return Run.load(path, trusted=trusted)

@@ -21,7 +21,14 @@ def step_time(run: Run, phase: str | None = None) -> Ledger:
         ledger [s]: compute by kind of layer and kernel, exchanges (what hides as a negative line), bubble, optimizer, stragglers.
 
     Raises:
-        EstimateError: plan, batch or sequence length is missing, or the efficiency is told.
+        EstimateError: plan, batch or sequence length is missing, or the efficiency is not modelled.
+
+    >>> import trainsim as ts
+    >>> run = ts.Run(model=ts.catalog.model("llama3-8b"), cluster=ts.catalog.cluster("hgx-h100", 64), plan=ts.Plan(zero=3),
+    ...     phases=[ts.Phase("pretrain", tokens=1e12, seq_len=8192, batch=128)],
+    ...     efficiency=ts.Modelled(stack=ts.catalog.stack("mcore-hopper")))
+    >>> 1.5 < float(step_time(run).total) < 2.5
+    True
     """
     found = inputs_of(run, phase, "to model a step")
     return ledger_of(_step(run, found), shapes_of(found.model))
