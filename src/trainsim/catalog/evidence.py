@@ -311,7 +311,8 @@ def goodput_evidence(run: Run, as_of: dt.date | None = None) -> Evidence:
 
 def prior_rows(quantity: str, run: Run | None, as_of: dt.date | None) -> Iterator[Row]:
     """Prior rows for a quantity that a judge may see, best match in size first."""
-    fitting = [r for r in rows("priors").values() if r.get("quantity") == quantity and not why_hidden(r, run, as_of)]
+    own = None if run is None else own_rows(run)
+    fitting = [r for r in rows("priors").values() if r.get("quantity") == quantity and not why_hidden(r, run, as_of, own)]
     gpus = run.cluster.gpus if run is not None else 1
     yield from sorted(fitting, key=lambda r: abs(np.log(r.get("gpus", gpus) / gpus)))
 
