@@ -35,7 +35,7 @@ def content_of(phase: Phase) -> Content:
 def amounts_of(final: str, unit: Amount, development: Development) -> dict[Content, Num]:
     """Hours or dollars of each content that a development prices [USD or GPU-h].
 
-    A phase of the final run is told by its reported hours; downtime is what its wall-clock hours add. Failed runs are a share of every
+    A phase of the final run is given by its reported hours; downtime is what its wall-clock hours add. Failed runs are a share of every
     final run's wall-clock hours, other final runs feed this one.
 
     Args:
@@ -77,7 +77,7 @@ def _given_up(est: DevelopmentEstimate, final: str, unit: Amount) -> Num:
 
 
 def _experiments(est: DevelopmentEstimate, unit: Amount) -> Num | None:
-    """Experiments: those listed, or a multiple of the final runs; None where the development tells neither."""
+    """Experiments: those listed, or a multiple of the final runs; None where the development gives neither."""
     if est.development.experiments is not None:
         return _of_lines(est, "final", unit) * (est.development.experiments - 1.0)
     listed = any(line.contents == "experiment" for line in est.development.lines)

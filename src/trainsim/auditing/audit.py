@@ -111,7 +111,7 @@ def clock_of(claim: Claim, as_of: str | None) -> Clock:
 
 
 def in_dollars(claim: Claim, clock: Clock) -> Claim:
-    """A claim told in another currency at the rate of its day."""
+    """A claim made in another currency at the rate of its day."""
     return claim.in_dollars(usd_per(claim.currency, clock.blind + BEFORE)) if claim.currency else claim
 
 
@@ -129,7 +129,7 @@ def _check(claim: Claim, subject: object, versus: object) -> None:
 
 
 def _scope(measure: Measure, contents: Contents | None, basis: Basis | None, of_scope: ScopeReading | None) -> Scope:
-    """What the number is taken for: as told, else the final run on the basis of the run's own price; a fleet's is its own."""
+    """What the number is taken for: as stated, else the final run on the basis of the run's own price; a fleet's is its own."""
     if contents is None:
         contents = measure.usual
         if isinstance(measure, RunAmount) and measure.view.given.price is not None:

@@ -66,7 +66,7 @@ def judge_number(measure: Measure, stated: Stated, contents: Contents | None, ba
 
     Args:
         measure: the quantity of the subject; stated: the claimed figure.
-        contents: what the figure holds; None where no scope was told. basis: how hours are priced; None where that was not told.
+        contents: what the figure holds; None where no scope was stated. basis: how hours are priced; None where not stated.
         clock: the days rows must be public by.
     """
     if why := measure.impossible(stated):
@@ -202,7 +202,7 @@ def judge_words(
     """The word for the words around a number, and the truth at each of their readings.
 
     The truth is the disclosure for what the words name, else the predicted 90 % interval. Of several readings the one that a source
-    shows was meant counts, else the widest. A stock told as a flow, or the reverse, is misleading whatever the number.
+    shows was meant counts, else the widest. A stock stated as a flow, or the reverse, is misleading whatever the number.
 
     Args:
         measure, stated: the quantity of the subject, and the claimed figure.
@@ -230,7 +230,7 @@ def _as_the_number(reading: Reading, number: Number) -> Reading:
 
 
 def _kinds_differ(said: Kind | None, is_: Kind) -> bool:
-    """Whether words tell a stock as a flow, or a yearly flow as another."""
+    """Whether words state a stock as a flow, or a yearly flow as another."""
     return said is not None and said != is_
 
 

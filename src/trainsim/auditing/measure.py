@@ -55,7 +55,7 @@ class Measure(abc.ABC):
 
     @property
     def usual(self) -> Contents:
-        """What a figure holds where no scope was told."""
+        """What a figure holds where no scope was stated."""
         return RUN
 
     def relevant(self, contents: Contents) -> Contents:

@@ -24,7 +24,7 @@ from .run_view import PUBLIC, RunView, grade_of
 from .words import LEVELS, NEAR, Check, Prediction, Stated, distance
 
 READINGS: tuple[Contents, ...] = (RUN, *(frozenset({c}) for c in FINAL_RUN))
-"""Scopes a figure is compared at where its own was not told: the final run, and each of its contents."""
+"""Scopes a figure is compared at where its own was not stated: the final run, and each of its contents."""
 
 
 @dataclass(frozen=True)

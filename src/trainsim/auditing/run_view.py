@@ -79,7 +79,7 @@ class RunView:
 
     @property
     def knows_goodput(self) -> bool:
-        """Whether the run or a public row tells how much of its time is downtime."""
+        """Whether the run or a public row says how much of its time is downtime."""
         return (
             self.given.reliability is not None
             or self.holds_downtime

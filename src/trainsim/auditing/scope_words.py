@@ -17,10 +17,10 @@ def read_scope(words: str) -> ScopeReading:
     """The scopes that words may mean, by the phrases of the catalogue; nothing is guessed about a word it doesn't know.
 
     Args:
-        words: in English, as told.
+        words: in English, as written.
 
     Returns:
-        ``readings`` (sets of contents, the likeliest first), ``basis`` and ``kind`` where the words tell them, ``unread`` words that
+        ``readings`` (sets of contents, the likeliest first), ``basis`` and ``kind`` where the words say them, ``unread`` words that
         could not be placed. With unread words there are no readings.
 
     >>> [sorted(reading) for reading in read_scope("compute for the experiments, without salaries").readings]
@@ -32,7 +32,7 @@ def read_scope(words: str) -> ScopeReading:
 
 
 def scope_of(claim: Claim) -> tuple[Contents | None, Basis | None, ScopeReading | None]:
-    """What a claim's number is: contents, basis, and the reading of its words; None for each that it doesn't tell.
+    """What a claim's number is: contents, basis, and the reading of its words; None for each that it doesn't say.
 
     Raises:
         ClaimError: words that are not understood.

@@ -105,7 +105,7 @@ def view_of(asked: Asked) -> RunView | None:
 
     Raises:
         ClaimError: the subject given is no run.
-        CatalogError: a row that tells too little to be built.
+        CatalogError: a row that says too little to be built.
     """
     claim, subject = asked.claim, asked.subject
     if subject is None:

@@ -129,7 +129,7 @@ class Verdict:
 
     @cached_property
     def owned(self) -> Priced | None:
-        """The same at an owner's cost; None where no row tells what such machines cost."""
+        """The same at an owner's cost; None where no row says what such machines cost."""
         if self.view is None or self.clock is None or self.priced is None:
             return None
         return priced(self.view, "owner's amortised", self.clock.known)

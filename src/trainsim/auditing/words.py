@@ -23,7 +23,7 @@ LITTLE = math.log(3.0)
 POWER = 10.0
 """Largest P95 / P5 of a prediction that can tell claims inside its 99 % interval apart."""
 LEVELS = (0.005, 0.05, 0.5, 0.95, 0.995)
-"""Quantiles a prediction is told by: its 99 % and 90 % intervals and its median."""
+"""Quantiles a prediction is given by: its 99 % and 90 % intervals and its median."""
 
 
 @dataclass(frozen=True)

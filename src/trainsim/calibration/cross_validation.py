@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Unseen:
-    """Rows as foretold by a fit that has not seen them.
+    """Rows as predicted by a fit that has not seen them.
 
     Args:
         steps: the rows.
@@ -50,7 +50,7 @@ class Unseen:
 
 
 def foretell(seen: Sequence[MeasuredStep], unseen: Sequence[MeasuredStep], near: Array | None = None, iterations: int = 12) -> Unseen:
-    """Fit some rows, foretell others; ``near`` only shortens the search, which ends where its own rows say.
+    """Fit some rows, predict others; ``near`` only shortens the search, which ends where its own rows say.
 
     What the fit misses of a source's layers is taken off rows of the same layers (:func:`~trainsim.calibration.layer_effects.offsets`).
     """
@@ -68,7 +68,7 @@ def foretell(seen: Sequence[MeasuredStep], unseen: Sequence[MeasuredStep], near:
 
 
 Forecaster = Callable[[Sequence[MeasuredStep], Sequence[MeasuredStep]], Unseen]
-"""What foretells rows from others: (seen, unseen) → rows as foretold."""
+"""What predicts rows from others: (seen, unseen) → rows as predicted."""
 
 
 Unit = Callable[[MeasuredStep], str]
@@ -111,13 +111,13 @@ def halves(
 
 
 def sources_apart(steps: Sequence[MeasuredStep], forecast: Forecaster = foretell) -> Unseen:
-    """Every row foretold from the rows of all other sources."""
+    """Every row predicted from the rows of all other sources."""
     names = sorted({s.source for s in steps})
     return together([forecast([s for s in steps if s.source != n], [s for s in steps if s.source == n]) for n in names])
 
 
 def together(parts: Sequence[Unseen]) -> Unseen:
-    """Several sets of foretold rows as one."""
+    """Several sets of predicted rows as one."""
     whole = parts[0]
     for part in parts[1:]:
         whole = whole + part
@@ -132,7 +132,7 @@ def spreads(inside: Unseen, apart: Unseen) -> dict[str, Any]:
     """What is left unexplained, as standard deviations of log(modelled / measured).
 
     Args:
-        inside, apart: rows foretold from random halves, and from the rows of all other sources.
+        inside, apart: rows predicted from random halves, and from the rows of all other sources.
 
     Returns:
         ``spread`` inside a source by class of rows; ``measured``, of layers that the source was measured with, by source;

@@ -1,4 +1,4 @@
-"""A measured step held against a modelled one: how odd it is, what would explain it, and what to measure next."""
+"""A measured step compared with a modelled one: how odd it is, what would explain it, and what to measure next."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Cause:
         path: the number; empty for none: chance.
         probability: that it is this one, each equally likely before.
         value, usual: what it would have to be, most likely, and what it is in the run.
-        percentile: where that value stands in what is believed of it, 0 to 100.
+        percentile: of that value in what is believed of it, 0 to 100.
         lines: seconds of each part of the step if so [s].
     """
 

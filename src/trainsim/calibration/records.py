@@ -12,7 +12,7 @@ from ..parallelism.layout import Layout
 from ..parallelism.schedules.known import usual_schedule
 
 Told = Literal["time", "rate", "utilisation"]
-"""By what figure a row tells how long a step took: seconds, tokens per second, or model FLOPs over the peak."""
+"""The figure that gives how long a row's step took: seconds, tokens per second, or model FLOPs over the peak."""
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class MeasuredStep:
         group: what it is scored with.
         seconds: measured, per optimizer step [s].
         model, layout, batch, schedule, zero, cluster, stack: what ran; None where ``why`` says what is missing.
-        told: the figure that tells how long it took.
-        others: further layouts that ran as likely: what the row doesn't tell, each of its usual values.
-        assumed: what was taken from elsewhere because the row doesn't tell it.
+        told: the figure that gives how long it took.
+        others: further layouts that ran as likely: what the row doesn't give, each of its usual values.
+        assumed: what was taken from elsewhere because the row doesn't give it.
         why: why it can't be modelled; empty where it can.
         doubt: why the row is left out, by its name or its note: it is ambiguous, or drops tokens; scored apart.
         key: the configuration without release and time: repeats share it.
         layers: what a micro-batch asks of a chip in its layers: model but for their number, formats, degrees, tokens; rows that differ
-            in pipeline, replicas or releases run the same kernels. Empty where it isn't all told.
+            in pipeline, replicas or releases run the same kernels. Empty where not all of it is given.
     """
 
     id: str
@@ -61,7 +61,7 @@ class MeasuredStep:
 
     @property
     def kernels(self) -> str:
-        """Fingerprint of its layers on its stack, with whose rows they are; empty where they aren't all told."""
+        """Fingerprint of its layers on its stack, with whose rows they are; empty where not all of them are given."""
         return _fingerprint(self.source, self.layers) if self.layers else ""
 
     @property
@@ -81,7 +81,7 @@ class MeasuredStep:
 
     @property
     def untold(self) -> str:
-        """What the row doesn't tell, with the values it may have had or has been given; empty where it tells all."""
+        """What the row doesn't give, with the values it may have had or that were assumed; empty where it gives all."""
         layouts = [reading.layout for reading in self.readings if reading.layout is not None]
         words = {"micro-batch": "micro_batch", "virtual stages": "vpp"}
         values = {word: sorted({float(getattr(layout, name)) for layout in layouts}) for word, name in words.items()}

@@ -76,7 +76,7 @@ def calibrate(rows: str | Path | Trace | Sequence[float], run: Run | None = None
 
     Each draw θ of the calibration is weighted by how well it explains the steps up to one common factor of the source,
     ``log t_j = log f_j(θ) − b + ε_j``, ``b ~ N(0, τ²)``, ``ε ~ N(0, σ²)``, ``w(θ) ∝ ∫ Π_j N(log t_j | ·) N(b) db``; b and a new ε
-    stand in the stack's factor.
+    are in the stack's factor.
 
     Args:
         rows: a profiler trace of the given run (:func:`~.traces.read_trace`), or its ``.trace.json`` or ``.json.gz`` file, whose kernels
@@ -164,7 +164,7 @@ def _by_trace(trace: Trace, run: Run) -> Calibrated:
 
 
 def _about(value: float) -> Any:
-    """A number of a trace, as far as repeats of one kernel tell it; below 1 where it is below 1, as every share is."""
+    """A number of a trace, as far as repeats of one kernel determine it; below 1 where it is below 1, as every share is."""
     wide = float(np.exp(Z95 * TRACED))
     return ci90(value / wide, value, min(value * wide, (1.0 + value) / 2) if value < 1.0 else value * wide)
 

@@ -44,7 +44,7 @@ def launch_of(model: Model, chip: str, precision: str, batch: float, release: st
     """How a model's benchmark was launched; None where no recipe is known of it on such chips.
 
     Of the recipes of a model on a chip the one of the same layout comes first, then of the same number format, batch and release: the
-    newest at or before it, else the oldest after. Which parts are computed again hangs on what fits, so another layout's say nothing.
+    newest at or before it, else the oldest after. Which parts are computed again depends on what fits, so another layout's say nothing.
 
     Args:
         model: known by its width, layers and experts.

@@ -1,4 +1,4 @@
-"""Exchange rates by year, for figures told in another currency than dollars."""
+"""Exchange rates by year, for figures given in another currency than dollars."""
 
 from __future__ import annotations
 

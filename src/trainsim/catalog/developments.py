@@ -124,5 +124,5 @@ def _people(middle: Mapping[str, float]) -> People | None:
 
 
 def _belief(row: Row) -> Any:
-    """A prior row's belief; one that starts at zero is told by its median and its upper end."""
+    """A prior row's belief; one that starts at zero is given by its median and its upper end."""
     return interval(row) if row["p5"] > 0 else ci90(p50=row["p50"], p95=row["p95"])

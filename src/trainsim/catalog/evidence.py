@@ -88,7 +88,7 @@ _RATES = ("tokens_per_s_per_gpu", "step_seconds", "gpu_hours", "phases", "mfu_re
 
 
 def utilisation(row: Row) -> float | None:
-    """Model-FLOPs utilisation of a published run against the dense 16-bit peak, exact causal pairs, whatever it was told in.
+    """Model-FLOPs utilisation of a published run against the dense 16-bit peak, exact causal pairs, whatever it was published in.
 
     Returns:
         the fraction, or None where the row gives no model, no rate and no convertible utilisation.

@@ -1,4 +1,4 @@
-"""Fleets from their rows: an analyst's, as told, and a scenario of our own, bottom-up."""
+"""Fleets from their rows: an analyst's, as published, and a scenario of our own, bottom-up."""
 
 from __future__ import annotations
 

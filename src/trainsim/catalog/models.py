@@ -61,7 +61,7 @@ def _is_of(made: Model, named: str, sizes: tuple[tuple[str, Any], ...]) -> bool:
 
 @lru_cache(maxsize=1 << 12)
 def size_of(made: Model) -> tuple[int, int, int]:
-    """Width, layers and experts: what tables of runs tell a model by, whatever else they leave out.
+    """Width, layers and experts: what tables of runs identify a model by, whatever else they leave out.
 
     >>> size_of(model("deepseek-v3"))
     (7168, 61, 256)

@@ -1,4 +1,4 @@
-"""When a run's machines were rented: the months of the run, not the day that it was told."""
+"""When a run's machines were rented: the months of the run, not the day that it was published."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ def prior_stack(name: str) -> Stack:
 
 @lru_cache(maxsize=256)
 def stands_for(name: str) -> Mapping[str, Any]:
-    """What published rows run a stack, and what they do that no number of it tells: the framework, since when, its loss, its recipes."""
+    """What published rows run a stack, and what they do that no number of it says: the framework, since when, its loss, its recipes."""
     told = _found(name).fields
     above: Mapping[str, Any] = stands_for(told["like"]) if "like" in told else {}
     return ReadOnlyDict({**above, **told.get("stands_for", {})})
@@ -291,7 +291,7 @@ def stack_beliefs(
 
 
 def _prior_beliefs(name: str, path: str, told: Collection[str]) -> Beliefs:
-    """Log-normal or logit-normal around the priors of what was not told; a constant two fields share is one draw."""
+    """Log-normal or logit-normal around the priors of what was not measured; a constant two fields share is one draw."""
     shared: dict[str, list[str]] = {}
     for field, formula in (fitted_fields(name) if name in stack_rows() else {}).items():
         if field not in told and " * " not in formula:  # a field that is a multiple of another's constant keeps its middle value

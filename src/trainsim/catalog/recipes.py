@@ -32,7 +32,7 @@ _LEVEL_HALVINGS = 12
 
 @dataclass(frozen=True)
 class Recipe:
-    """A stage of reinforcement learning as a row tells it: the spec, what is believed of it, and where it may have run."""
+    """A stage of reinforcement learning as a row gives it: the spec, what is believed of it, and where it may have run."""
 
     model: Model
     clusters: tuple[Cluster, ...]

@@ -125,7 +125,7 @@ def make_row(file: str, name: str, fields: Mapping[str, Any]) -> Row:
 
 
 def day_of(told: object, path: str) -> dt.date:
-    """A day as told.
+    """A day as written.
 
     Raises:
         CatalogError: no ISO day, or one far from any training run.

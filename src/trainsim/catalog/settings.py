@@ -47,7 +47,7 @@ def settings_evidence(quantity: str, as_of: dt.date, judged: Row | None = None) 
         judged: the run it is about; what derives from it is set aside.
 
     Raises:
-        CatalogError: less than three labs told it by that day.
+        CatalogError: fewer than three labs had published it by that day.
 
     Source: prediction of one more normal observation (Gelman et al., Bayesian Data Analysis, 3rd ed., section 3.2), as for rents.
 

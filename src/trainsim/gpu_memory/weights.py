@@ -55,14 +55,14 @@ STAGES = {"weights": 3, "gradients": 2, "master": 1, "moments": 1}
 
 @dataclass(frozen=True, eq=False)
 class Shares:
-    """What of a parameter stands on one rank, of dense ones and of experts': ``whole``, and ``sharded`` over data parallelism [1]."""
+    """What of a parameter is on one rank, of dense ones and of experts': ``whole``, and ``sharded`` over data parallelism [1]."""
 
     whole: tuple[Num, Num]
     sharded: tuple[Num, Num]
 
 
 def shares_of(plan: Plan, d: Degrees) -> Shares:
-    """What of a parameter stands on one rank of a layout."""
+    """What of a parameter is on one rank of a layout."""
     shard, spread = d.sharing * float(plan.pass_order.copies), d.ep * d.expert_tp
     dense, experts = 1.0 / d.tp, 1.0 / spread
     return Shares((dense, experts), (dense / larger(shard, 1.0), experts / larger(shard * d.tp / spread, 1.0)))

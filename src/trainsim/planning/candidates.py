@@ -160,7 +160,7 @@ class Layouts:
 
     @cached_property
     def _sharing(self) -> list[Hashable]:
-        """Of each structure, what its layers' seconds hang on: where only some layers of a stage are computed again, on the stages too."""
+        """What the seconds of each structure's layers depend on: on the stages too, where only some layers of one are computed again."""
         found: list[Hashable] = []
         for gpus, structure in zip(self.sizes, self.structures, strict=True):
             aside = STAGED if structure["recompute_layers"] is None else ("zero", "expert_overlap")

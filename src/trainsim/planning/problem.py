@@ -57,7 +57,7 @@ def setting_of(run: Run, phase: str | None) -> Setting:
     """The phase a search is about, with all that a step needs.
 
     Raises:
-        EstimateError: no such phase, no sequence length or batch, or a told efficiency.
+        EstimateError: no such phase, no sequence length or batch, or an efficiency that is not modelled.
     """
     chosen = next((p for p in run.phases if phase in {None, p.name}), None)
     if chosen is None:

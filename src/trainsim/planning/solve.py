@@ -46,7 +46,7 @@ def solve_for(
     ``max or min x such that P(q₁(x) <= L₁ and … and qₖ(x) <= Lₖ) >= p``
 
     Each quantity must only rise or only fall with the number; that is looked at, not assumed: where one turns, only the stretch around
-    where the run is is searched, and a note says so. The same draws stand at every value tried, so
+    where the run is is searched, and a note says so. The same draws are used at every value tried, so
     that the probability is monotone where the quantities are, and its root is found by bracketing.
 
     Args:
@@ -64,7 +64,7 @@ def solve_for(
         to be.
 
     Raises:
-        EstimateError: no limit, a limit that is not positive, a quantity that isn't monotone in the number or doesn't hang on it at all.
+        EstimateError: no limit, a limit that is not positive, a quantity that isn't monotone in the number or doesn't depend on it at all.
         BeliefError: beliefs about the number itself, or no probability.
         PathError: no such number or quantity.
 

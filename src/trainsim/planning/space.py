@@ -1,7 +1,7 @@
 """The layouts a search looks through: values of each field, and the rules that refuse them, counted.
 
 Structure (stages, schedule, sharding, recompute …) is looped over; ``tp``, ``cp``, ``ep`` and ``micro_batch`` are axes of arrays,
-shape ``(tp, cp, ep, micro_batch)``, so that whatever hangs on one of them is worked out once for each of its values.
+shape ``(tp, cp, ep, micro_batch)``, so that whatever depends on one of them is worked out once for each of its values.
 """
 
 from __future__ import annotations

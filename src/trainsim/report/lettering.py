@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREEN, GREY, YELLOW = "#0072b2", "#d55e00", "#009e73", "#666666", "#b8860b"
-"""Okabe and Ito's palette, its yellow darkened to be read on white: told apart by every reader."""
+"""Okabe and Ito's palette, its yellow darkened to be read on white: distinguishable by every reader."""
 MINUTE = 8.0
 """The smallest letters [pt]."""
 CLEAR = 5.0
-"""How far apart two labels stand at least [pixel]."""
+"""How far apart two labels are at least [pixel]."""
 
 
 def fitted(figure: Figure, y: float, text: str, *, size: float, **style: Any) -> None:

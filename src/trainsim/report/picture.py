@@ -279,7 +279,7 @@ def _others(figure: Figure, axes: Axes, others: Sequence[Verdict], rungs: int) -
 
 
 FLOORS = {"": "", "at least": "≥ ", "at most": "≤ "}
-"""What stands before a figure that was told as a floor or a ceiling."""
+"""What is written before a figure that was stated as a floor or a ceiling."""
 SHORT = {
     "cost": "another model",
     "fleet.capex": "fleet, bought",

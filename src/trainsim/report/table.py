@@ -1,4 +1,4 @@
-"""The table of a picture: every claim that was told in one breath, and what became of it."""
+"""The table of a picture: every claim of one publication, and its word."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LINES = ((9.5, 0.165, 80), (MINUTE, 0.145, 94))
 
 
 def tall(told: Sequence[Verdict]) -> float:
-    """How tall the table is [inch]; nothing where nothing was told."""
+    """How tall the table is [inch]; nothing where there is no claim."""
     return HEADING + sum(_row(verdict) for verdict in told) if told else 0.0
 
 

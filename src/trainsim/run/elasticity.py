@@ -1,4 +1,4 @@
-"""Which lines of an answer rest on which inputs: each is moved by a percent, all in one batch, and what moves is read off."""
+"""Which lines of an answer depend on which inputs: each is moved by a percent, all in one batch, and what moves is read off."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STEP = 0.01
 """How far an input is moved, relative to itself: one percent, so that "+1 %" is what was computed, a jump of a rounded count included;
 on one that is zero nothing rests, and it stays."""
 STILL = 1e-9
-"""A line that moves by less, relative to itself, rests on something else."""
+"""A line that moves by less, relative to itself, depends on something else."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ class Dependence:
         return f"{100 * step:+.0f} % of it: {100 * step * self.elasticities.get(path, 0.0):+.2f} %"
 
     def carries(self, *paths: str) -> dict[str, float]:
-        """What rests on some inputs: the highest levels of which all lines move with one of them → how much of the answer they are.
+        """What depends on some inputs: the highest levels of which all lines move with one of them → how much of the answer they are.
 
         Where every line moves it is the whole, under the empty name. What an input shifts from one line to another, their sum
-        unmoved, does not rest on it.
+        unmoved, does not depend on it.
 
         >>> from trainsim.cost.pricing import Ownership
         >>> owner = Ownership(usd_per_gpu=35064, life_years=4, operating_share=0.1, utilization=1.0)

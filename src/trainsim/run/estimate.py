@@ -27,7 +27,7 @@ class PhaseEstimate:
     """One phase's work and time.
 
     ``flops`` is None, and so is ``mfu``, where the tokens were never published: unknown, never 0. ``modelled`` are the seconds of a step
-    by part where they are worked out, not told.
+    by part where they are worked out, not given.
     """
 
     phase: Phase
@@ -41,7 +41,7 @@ class PhaseEstimate:
 
     @property
     def told_gpu_seconds(self) -> Num:
-        """Accelerators × seconds as the efficiency tells them: with downtime where it says so [GPU-s]."""
+        """Accelerators × seconds as the efficiency gives them: with downtime where it says so [GPU-s]."""
         return self.busy_gpu_seconds if self.time == "busy" else self.gpu_seconds
 
     @property
@@ -64,7 +64,7 @@ class PhaseEstimate:
     def step_time(self) -> Ledger | None:
         """Seconds of one optimizer step [s]; None where unknown.
 
-        By part where they are worked out, at the last batch of a ramp; else told, the mean of all steps, and shared out by FLOPs.
+        By part where they are worked out, at the last batch of a ramp; else given, the mean of all steps, and shared out by FLOPs.
         """
         if self.modelled is not None:
             return self.modelled
@@ -154,7 +154,7 @@ class Estimate:
 
     @cached_property
     def told_gpu_hours(self) -> Num:
-        """Accelerator-hours as the efficiencies tell them: busy, or with downtime where they say so [GPU-h]."""
+        """Accelerator-hours as the efficiencies give them: busy, or with downtime where they say so [GPU-h]."""
         return sum(p.told_gpu_seconds for p in self.phases.values()) / SECONDS_PER_HOUR
 
     @cached_property
@@ -213,7 +213,7 @@ class Estimate:
         return card_block(emitted, grid, hardware=hardware, gpu_hours=float(self.gpu_hours), **words)
 
     def sources(self) -> dict[str, str]:
-        """Where every number the estimate rests on came from, by path."""
+        """Where every number the estimate depends on came from, by path."""
         return self.run.sources()
 
     def __str__(self) -> str:

@@ -42,15 +42,15 @@ class Origin:
 
 @dataclass(frozen=True)
 class Explanation:
-    """A line of an estimate traced down to its inputs, or an input traced up to the lines that rest on it.
+    """A line of an estimate traced down to its inputs, or an input traced up to the lines that depend on it.
 
     Args:
         path, value, unit: the line, or the input.
         down: of a line of a run, the steps from it to hours, work and ops; of an input, where it came from.
         up: (path, share) of each level above a line.
-        judgement: dollars that rest on an input graded judgement or given by the user [USD], a year of them [USD/year]; NaN else.
+        judgement: dollars that depend on an input graded judgement or given by the user [USD], a year of them [USD/year]; NaN else.
         inputs: of a line, every input that moves it, the strongest first, with its source.
-        carries: of an input, the highest lines of which all rest on it.
+        carries: of an input, the highest lines of which every part depends on it.
     """
 
     path: str
@@ -146,7 +146,7 @@ def _steps(est: Traced, head: str, rest: str) -> list[Origin]:
 
 
 def _input(spec: Spec, path: str, ledgers: Mapping[str, Callable[[Any], Ledger]]) -> Explanation:
-    """What rests on an input."""
+    """What depends on an input."""
     unit, value, source = spec.unit_of(path), float(spec.get(path)), spec.sources()[path]
     carries = []
     for head in ledgers:
@@ -274,7 +274,7 @@ def _shape(entry: Entry) -> str:
 
 
 def _judgement(found: Dependence, unit: str, sources: Mapping[str, str]) -> float:
-    """Dollars that move with an input that is judgement: a line the formula splits off, its downtime, may alone rest on it."""
+    """Dollars that move with an input that is judgement: a line the formula splits off, its downtime, may alone depend on it."""
     unsure = [path for path, source in sources.items() if judged(source)]
     return sum(found.carries(*unsure).values()) if unit in ("USD", "USD/year") else float("nan")
 

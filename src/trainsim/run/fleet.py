@@ -136,7 +136,7 @@ def estimate_fleet(fleet: Fleet) -> FleetEstimate:
 
 
 def told_holding(name: str, gpus: float, usd_per_gpu: float, operating_usd: float, years: float) -> Holding:
-    """A holding from a line of a published table that tells operating cost as a result, without its inputs.
+    """A holding from a line of a published table that gives operating cost as a result, without its inputs.
 
     Args:
         name: kind.

@@ -71,7 +71,7 @@ def needed_stack(run: Run, phase: Phase) -> Stack:
     """The stack that models a phase's time.
 
     Raises:
-        EstimateError: the phase's efficiency is told, or none is given.
+        EstimateError: the phase's efficiency is not modelled, or none is given.
     """
     stack = getattr(phase.efficiency or run.efficiency, "stack", None)
     if not isinstance(stack, Stack):

@@ -64,7 +64,7 @@ class Run(Spec):
         return self
 
     def replace(self, changes: Mapping[str, Any]) -> Self:
-        """A new run with other values at some paths; warns when a told efficiency is carried to another cluster."""
+        """A new run with other values at some paths; warns when a given efficiency is carried to another cluster."""
         made = super().replace(changes)
         if made._drawn or made.cluster == self.cluster or not any(p == "cluster" or p.startswith("cluster.chip") for p in changes):
             return made

@@ -41,7 +41,7 @@ class Owners:
 
 
 def owners(layout: Layout, copies: float) -> Owners:
-    """Groups of a layout; ``copies`` of every stage stand on the ranks of one pipeline."""
+    """Groups of a layout; ``copies`` of every stage are on the ranks of one pipeline."""
     ranks = layout.dp * layout.cp * copies
     spread = layout.ep * layout.expert_tp
     shard = ranks if layout.shard is None else layout.shard * copies

@@ -1,4 +1,4 @@
-"""Reinforcement learning held against its published hours: what the day before said, and what told settings give."""
+"""Reinforcement learning compared with its published hours: what the day before said, and what published settings give."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KINDS = {
 
 @dataclass(frozen=True)
 class ReinforcementBacktest:
-    """Hours of every recipe that may be held against published ones, misses included."""
+    """Hours of every recipe that may be compared with published ones, misses included."""
 
     found: tuple[SaidHours, ...]
 
@@ -37,7 +37,7 @@ class ReinforcementBacktest:
 
 
 def reinforcement_backtest() -> ReinforcementBacktest:
-    """Every recipe of the catalogue with published hours, computed and held against them.
+    """Every recipe of the catalogue with published hours, computed and compared with them.
 
     >>> len(reinforcement_backtest().of_kind("recipe"))
     2

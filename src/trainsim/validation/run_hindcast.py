@@ -33,13 +33,13 @@ FLAT_MFU, FLAT_FACTOR = 0.40, 2.0
 
 @dataclass(frozen=True)
 class Hindcast:
-    """One published run, foretold.
+    """One published run, predicted.
 
     Args:
         name, org, day: the row, its lab, the day its hours became public.
         low, mid, high: 5, 50 and 95 % quantiles of the hours said before [GPU-h].
         truth: the hours disclosed [GPU-h].
-        percentile: where the truth stands in what was said, 0 to 100.
+        percentile: of the truth in the prediction, 0 to 100.
         flat: hours by 6ND at a flat utilisation [GPU-h].
         noted: what is known to be odd about the truth; it counts all the same.
     """
@@ -73,7 +73,7 @@ class Hindcast:
 
 @dataclass(frozen=True)
 class Backtest:
-    """All hindcasts, misses included, and the runs that couldn't be foretold, each with the reason."""
+    """All hindcasts, misses included, and the runs that couldn't be predicted, each with the reason."""
 
     hindcasts: tuple[Hindcast, ...]
     not_run: dict[str, str]

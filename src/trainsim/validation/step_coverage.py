@@ -1,4 +1,4 @@
-"""Is the interval of a modelled step honest? Rows foretold by fits that have not seen them: how many lie inside, and how sharp it is."""
+"""Is the interval of a modelled step honest? Rows predicted by fits that have not seen them: how many lie inside, and how sharp it is."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ By = Literal["source", "group"]
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Rows foretold with an interval, point and width both from other rows.
+    """Rows predicted with an interval, point and width both from other rows.
 
     Args:
         unseen: the rows, log(modelled / measured) and the constants' doubt of each.
@@ -72,7 +72,7 @@ class HeldOut:
 
 
 Spread = Callable[[Unseen, Unseen], Array]
-"""Rows as foretold, other rows as foretold → the spread that the first say of each of the second."""
+"""Rows as predicted, other rows as predicted → the spread that the first say of each of the second."""
 
 
 def by_class(missed: Unseen, rows: Unseen) -> Array:
@@ -112,9 +112,9 @@ def other_sources(apart: Unseen) -> HeldOut:
     """A source at a time: the spread is set as the other sources were missed when each of them was left out.
 
     Args:
-        apart: rows as fits to all other sources foretell them (``calibration.sources_apart``).
+        apart: rows as fits to all other sources predict them (``calibration.sources_apart``).
 
-    The spread of a source rests on misses of the others alone; the constants behind those misses were fitted to its rows among others.
+    The spread of a source depends on misses of the others alone; the constants behind those misses were fitted to its rows among others.
     """
     names = np.array([s.source for s in apart.steps])
     spread = np.zeros(len(names))
@@ -127,7 +127,7 @@ def other_sources(apart: Unseen) -> HeldOut:
 
 
 def constant_mfu(seen: Sequence[MeasuredStep], unseen: Sequence[MeasuredStep]) -> Unseen:
-    """Rows foretold by a constant MFU of their class: the median of the class's rows that were seen.
+    """Rows predicted by a constant MFU of their class: the median of the class's rows that were seen.
 
     ``seconds = FLOP of a step / (accelerators · peak · MFU)``; a class is a group of rows on one chip in one format. Of a class without
     rows seen, that of its chip and format, of its format, or of all rows.
@@ -167,7 +167,7 @@ def seconds_at_peak(step: MeasuredStep) -> float:
 
 @dataclass(frozen=True)
 class Coverage:
-    """Rows pooled, each configuration counted once however often it was run or foretold.
+    """Rows pooled, each configuration counted once however often it was run or predicted.
 
     Args:
         name: source, group, or "all".
@@ -208,11 +208,11 @@ def coverage(ours: HeldOut, yardstick: HeldOut, by: By) -> tuple[Coverage, ...]:
     """Coverage, width and interval score by source or by group, and of all.
 
     Args:
-        ours, yardstick: the same rows foretold by the model and by a constant MFU per class.
+        ours, yardstick: the same rows predicted by the model and by a constant MFU per class.
         by: what rows are pooled by.
 
     Raises:
-        SpecError: the two foretell different rows.
+        SpecError: the two predict different rows.
     """
     rows, others = ([(s.hash, s.id) for s in held.unseen.steps] for held in (ours, yardstick))
     if rows != others:

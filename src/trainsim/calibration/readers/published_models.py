@@ -1,4 +1,4 @@
-"""Models of published runs, from the sizes that their rows tell."""
+"""Models of published runs, from the sizes that their rows give."""
 
 from __future__ import annotations
 

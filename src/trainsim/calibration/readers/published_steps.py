@@ -142,11 +142,11 @@ def _needed(row: Mapping[str, Any], field: str) -> float:
 
 
 PLAIN = Launch(dispatcher=None, expert_overlap="off", graphs=frozenset(), recompute=frozenset(), recompute_layers=None, layout="same")
-"""Nothing told: the stack's own dispatcher, nothing beside it, no graphs."""
+"""Nothing given: the stack's own dispatcher, nothing beside it, no graphs."""
 
 
 def _launch(base: MeasuredStep, row: Mapping[str, Any], model: Model, precision: str, batch: float, degrees: Mapping[str, float]) -> Launch:
-    """How a benchmark of Megatron-Bridge was launched, by the recipes of its release; nothing told of any other run."""
+    """How a benchmark of Megatron-Bridge was launched, by the recipes of its release; nothing is given for any other run."""
     release = re.search(r"Megatron-Bridge (2\d\.\d\d(?:\.\d+)?)", base.name)
     found = launch_of(model, str(row["gpu"]).split("-")[0], precision, batch, release[1], degrees) if release else None
     return found or PLAIN
@@ -156,7 +156,7 @@ def _launch(base: MeasuredStep, row: Mapping[str, Any], model: Model, precision:
 
 
 def _degrees(parallel: Mapping[str, Any], framework: str, gpus: float) -> tuple[int, int, int, int]:
-    """tp, pp, cp, ep: one that isn't told is 1 where the told ones make up all accelerators, or the framework shards fully.
+    """tp, pp, cp, ep: one that isn't given is 1 where the given ones make up all accelerators, or the framework shards fully.
 
     Context and expert parallelism are 1 wherever nobody names them.
     """
@@ -189,7 +189,7 @@ def _again(parallel: Mapping[str, Any], framework: str) -> frozenset[str]:
 
 
 def _likely(parallel: Mapping[str, Any], ran: Mapping[str, Any], pp: int, model: Model, each: float) -> list[tuple[str, int, float]]:
-    """Schedule, virtual stages and micro-batch that a row may have had with ``each`` sequences a pipeline: one where it tells them."""
+    """Schedule, virtual stages and micro-batch that a row may have had with ``each`` sequences a pipeline: one where it gives them."""
     named = None if pp == 1 else _named(parallel.get("vpp"))
     chunks = _virtual(parallel.get("vpp"), named, pp, model, ran)
     told = [((named or usual_schedule(v)).name, v, m) for v in chunks for m in _micro_batches(parallel.get("microbatch"), each)]
@@ -209,9 +209,9 @@ def _named(value: Any) -> Schedule | None:
 
 
 def _virtual(value: Any, named: Schedule | None, pp: int, model: Model, ran: Mapping[str, Any]) -> tuple[int, ...]:
-    """Virtual stages of a rank: as told; else every number that its layers make, without 1 where they are said to be interleaved.
+    """Virtual stages of a rank: as given; else every number that its layers make, without 1 where they are said to be interleaved.
 
-    Under a stack whose rows name what they interleave, what isn't told is not interleaved.
+    Under a stack whose rows name what they interleave, what isn't given is not interleaved.
     """
     if pp == 1 or value in {"n/a", "None"} or (value is None and ran.get("interleaving") == "named"):
         return (1,)
@@ -227,14 +227,14 @@ def _virtual(value: Any, named: Schedule | None, pp: int, model: Model, ran: Map
 
 
 def _micro_batches(value: Any, each: float) -> tuple[float, ...]:
-    """Sequences of a micro-batch: as told, or the usual numbers that a pipeline's share of the batch holds whole."""
+    """Sequences of a micro-batch: as given, or the usual numbers that a pipeline's share of the batch holds whole."""
     if value is not None:
         return (float(value),)
     return tuple(float(m) for m in USUAL_MICRO_BATCHES if abs(each / m - round(each / m)) < ROUNDED * each / m) or (1.0,)
 
 
 def _can_be_ordered(schedule: str, pp: int, vpp: int, micro_batches: float) -> bool:
-    """Whether a schedule orders that many micro-batches: a reading of what isn't told must be a run that could be."""
+    """Whether a schedule orders that many micro-batches: a reading of what isn't given must be a run that could be."""
     try:
         schedule_of(schedule).check(pp, vpp, round(micro_batches))
     except SpecError:
@@ -273,7 +273,7 @@ def _recipe(row: Mapping[str, Any], low: str, ran: Mapping[str, Any]) -> Precisi
 
 
 def _told(row: Mapping[str, Any]) -> Told:
-    """By what figure a row tells how long its steps took; a utilisation counts where its definition is told."""
+    """The figure that gives how long a row's steps took; a utilisation counts where its definition is given."""
     if row.get("iteration_time_s_reported"):
         return "time"
     if row.get("tokens_per_s_per_gpu_reported"):
@@ -284,7 +284,7 @@ def _told(row: Mapping[str, Any]) -> Told:
 
 
 def _seconds(row: Mapping[str, Any], told: Told, model: Model, cluster: Cluster, tokens: float) -> float:
-    """Seconds of a step, by the figure that is told."""
+    """Seconds of a step, by the figure that is given."""
     match told:
         case "time":
             return float(row["iteration_time_s_reported"])

@@ -18,7 +18,7 @@ from ..sampling.sweep import Function, pick
 
 
 class SideBySide(Spec):
-    """Two specs side by side, so that one belief can stand in both."""
+    """Two specs side by side, so that one belief can be laid over both."""
 
     a: Spec
     b: Spec
@@ -123,7 +123,7 @@ def compare_beliefs(spec: Spec, views: Mapping[str, Beliefs], function: Function
 
     Args:
         spec: what the beliefs are laid over.
-        views: name → beliefs; the others are held against the first.
+        views: name → beliefs; the others are compared with the first.
         function: as for ``simulate``.
         of: the output or ledger line.
         options: of ``simulate``.

@@ -202,7 +202,7 @@ def _weights(log: Array) -> Array:
 
 
 def _percentiles(target: _Target, truths: list[Array], weights: Array, known: int) -> dict[str, float]:
-    """Where each new measurement stands in what was expected of it, from 0 to 100; warns if it is far out."""
+    """Percentile of each new measurement in what was expected of it, 0 to 100; warns if it is far out."""
     found = {}
     for f, truth in list(zip(target.findings, truths, strict=True))[known:]:
         expected = 100 * float(weights @ special.ndtr((f.measured.value - truth) / f.measured.sd))

@@ -80,7 +80,7 @@ class Shift:
 
 @dataclass(frozen=True)
 class Region:
-    """What the inputs look like where an output is in a region; those that tell most first."""
+    """What the inputs look like where an output is in a region; those that differ most first."""
 
     of: str
     probability: Figure
@@ -166,7 +166,7 @@ class DisclosureValue:
 def disclosure(
     spec: Spec, beliefs: Beliefs, function: Function, *, of: str = "value", up_to: int = 3, seed: int = 0
 ) -> tuple[DisclosureValue, ...]:
-    """What it would be worth to know an input, a pair or a triple; the most telling first.
+    """What it would be worth to know an input, a pair or a triple; the one that narrows the interval most first.
 
     ``E[ width of y | x_S ] / width of y``, with the width that of the P5 to P95 interval.
 

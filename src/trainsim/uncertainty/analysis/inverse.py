@@ -29,7 +29,7 @@ class Alone:
     Args:
         path: the input.
         value: the value, or None if none does [the field's unit].
-        percentile: where it stands in the belief, 0 to 100; None if there is no value.
+        percentile: its percentile in the belief, 0 to 100; None if there is no value.
         reach: smallest and largest output that this input can bring about alone.
     """
 
@@ -45,7 +45,7 @@ class DesignPoint:
 
     Args:
         values: path → value [the field's unit].
-        percentiles: path → where it stands in the belief, 0 to 100.
+        percentiles: path → percentile in the belief, 0 to 100.
         distance: of the point from the medians, in independent normal scores.
     """
 

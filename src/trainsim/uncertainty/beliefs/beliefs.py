@@ -33,7 +33,7 @@ class Beliefs(Mapping[tuple[str, ...], Belief]):
     """Distributions laid over the numbers of a spec; the spec itself never changes.
 
     Args:
-        beliefs: path → belief, or an interval as text, ``"1.4..3.4"``. A tuple of paths holds one draw that stands at all of them, or the
+        beliefs: path → belief, or an interval as text, ``"1.4..3.4"``. A tuple of paths shares one draw, or holds the
             columns of a ``ts.joint``, whose rows are drawn whole.
         correlated: (path, path) → correlation. A bare number is that of the Gaussian copula's normals; say
             ``ts.rank_correlation`` or ``ts.linear_correlation`` for those of ranks or values.
@@ -149,7 +149,7 @@ class Beliefs(Mapping[tuple[str, ...], Belief]):
 
 @dataclass(frozen=True)
 class Column:
-    """One stream of draws: the paths it stands at, and the law it follows.
+    """One stream of draws: the paths it is laid over, and the law it follows.
 
     Args:
         key: what its random stream is keyed by.

@@ -22,7 +22,7 @@ from .correlation import Correlation, LatentCorrelation
 SAME, WITH = " = ", " ~ "
 """Between paths of one key; between the two paths of a correlation."""
 SHEET = ("path", "kind", "p5", "p10", "p50", "p90", "p95", "low", "mode", "high", "mu", "sigma", "a", "b", "rho", "more")
-"""Columns of a CSV sheet; what has no column of its own stands in ``more`` as JSON."""
+"""Columns of a CSV sheet; what has no column of its own is in ``more`` as JSON."""
 
 Held = Mapping[tuple[str, ...], Belief]
 """Paths that share a draw, or are the columns of a joint law → belief."""

@@ -180,7 +180,7 @@ class Joint(Belief):
         return np.asarray(table[np.searchsorted(steps, np.asarray(u)).clip(max=len(table) - 1)])
 
     def named(self, paths: tuple[str, ...]) -> Joint:
-        """The same rows, each column named by the path it stands at.
+        """The same rows, each column named by its path.
 
         Raises:
             BeliefError: the columns are not those of the paths.

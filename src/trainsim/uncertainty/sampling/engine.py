@@ -152,7 +152,7 @@ class Accumulated:
 
 @dataclass(frozen=True)
 class Runner:
-    """Evaluates a study at more and more points, wherever it is told to."""
+    """Evaluates a study at more and more points, wherever it is asked to."""
 
     study: Study
     executor: Executor | None

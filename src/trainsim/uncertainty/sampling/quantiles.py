@@ -87,7 +87,7 @@ class SortedDraws(QuantileSketch):
 
 
 def _quantile(draws: Array, level: float) -> float:
-    """Quantile of sorted draws: the i-th of n stands at level (i - ½) / n (Hazen)."""
+    """Quantile of sorted draws: the i-th of n has level (i - ½) / n (Hazen)."""
     n = len(draws)
     position = min(max(level * n - 0.5, 0.0), n - 1.0)
     below = int(position)
@@ -117,7 +117,7 @@ def _errors(quantile: Callable[[float], float], level: float, shares: Array, n: 
 
 
 MANTISSA = 12
-"""Bits of the mantissa that a bin is told by: bins are at most 2^-12 of their value wide."""
+"""Bits of the mantissa that number a bin: bins are at most 2^-12 of their value wide."""
 DEPTH = 40
 """Octaves below the typical size at which a value counts as zero."""
 

@@ -74,7 +74,7 @@ def half_width(standard_error: float, replicates: int, level: float = 0.95) -> f
 
 @dataclass(frozen=True)
 class ExactCheck:
-    """A simulation held against the exact law.
+    """A simulation compared with the exact law.
 
     Args:
         of: the output.

@@ -69,7 +69,7 @@ def stream(seed: int, key: str) -> np.random.Generator:
 class Points:
     """Replicates of a scrambled Sobol' sequence, one column for each key.
 
-    The scramble (a random lower-triangular matrix and a digital shift over GF(2)) hangs on the seed, the replicate
+    The scramble (a random lower-triangular matrix and a digital shift over GF(2)) depends on the seed, the replicate
     and the key alone, and the dimension on the caller's word, so a column never depends on the other columns.
 
     Args:

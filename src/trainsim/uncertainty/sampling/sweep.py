@@ -85,7 +85,7 @@ class ShardReducer(Protocol):
     """What is made of a shard."""
 
     def __call__(self, study: Study, shard: Range) -> Any:
-        """What is sent back; must not hang on anything but its arguments."""
+        """What is sent back; must depend on nothing but its arguments."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def _mapped(executor: Executor, task: _Task, shards: Sequence[Range]) -> Iterato
 
 
 def cut(replicates: int, start: int, stop: int) -> Iterator[Range]:
-    """The shards of a sweep: hang on its size alone, never on who runs them."""
+    """The shards of a sweep: they depend on its size alone, never on who runs them."""
     length = stop - start
     together = max(1, BLOCK // length)
     pieces = max(1, min(SHARDS // replicates, length // BLOCK))
