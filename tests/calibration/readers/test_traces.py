@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import trainsim as ts
 from trainsim.calibration.readers.kernel_roles import role_of
-from trainsim.calibration.readers.traces import Kernel, Trace, read_trace
+from trainsim.calibration.readers.traces import Kernel, Shape, Trace, read_trace
 from trainsim.calibration.trace_update import layer_seconds, traced_stack
 from trainsim.cluster.profile import fit_stack
 from trainsim.core.errors import SpecError
@@ -185,3 +185,11 @@ def test_the_products_of_a_trace_are_a_profile(tmp_path: Path) -> None:
     file.write_bytes(gzip.compress(json.dumps(kineto(kernels, host)).encode()))
     fitted = fit_stack(read_trace(file).profile(chip), ts.catalog.stack("mcore-hopper")).stack
     assert float(fitted.bf16) == pytest.approx(0.6, rel=0.03)
+
+
+def test_short_copies_say_nothing_of_memory() -> None:
+    product = Kernel("nvjet", "7", 0.0, 1e-3, "product", shape=Shape(8192.0, 8192.0, 4096.0, 1.0, "bf16"))
+    short, long = (Kernel("Memcpy DtoD", "7", 2e-3, seconds, None, moved=moved) for moved, seconds in ((4.0, 2e-6), (1e9, 8e-4)))
+    profile = Trace((product, short, long), "NVIDIA H100").profile(ts.catalog.chip("h100-sxm"))
+    assert profile.moved.tolist() == [2e9]
+    assert profile.copied.tolist() == [8e-4]

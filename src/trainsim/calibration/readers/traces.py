@@ -169,7 +169,7 @@ class Trace:
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 
     def profile(self, chip: Chip) -> Profile:
-        """The matrix products and copies whose sizes the trace records, as measurements of a chip.
+        """The matrix products and large copies whose sizes the trace records, as measurements of a chip.
 
         Args:
             chip: data sheet of the GPU; formats that it has no peak for are left out.
@@ -178,7 +178,7 @@ class Trace:
             SpecError: the trace records no such sizes (Kineto: ``record_shapes=True``).
         """
         products = [k for k in self.kernels if k.shape is not None and getattr(chip.peak, k.shape.number_format, None) is not None]
-        copies = [k for k in self.kernels if k.moved and "DtoD" in k.name and k.seconds > 0]
+        copies = [k for k in self.kernels if k.moved >= LARGE_COPY and "DtoD" in k.name and k.seconds > 0]
         if not products:
             raise SpecError("trace", self.chip, "records no sizes of matrix products", "record it with record_shapes=True", "conflict")
         formats = dict.fromkeys(k.shape.number_format for k in products if k.shape is not None)
@@ -219,6 +219,8 @@ def _merged(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
     return found
 
 
+LARGE_COPY = 16 * 2**20
+"""Least size of a copy that says how fast memory is [B]: shorter ones take the seconds of their launch."""
 MOST_NAMES = 20
 """Names of kernels without a role that a summary prints."""
 
