@@ -23,6 +23,19 @@ from trainsim.uncertainty.distributions.distribution import Belief
 FOUND = numeric_functions(ts, leave_out=("testing", "report", "cli"))
 
 EXEMPT = {
+    **dict.fromkeys(
+        (
+            "step.step.placed_and_again",
+            "parallelism.shapes.check_parts",
+            "parallelism.placement.spread_layers",
+            "model.towers.shown",
+            "model.release.explain_release",
+            "model.huggingface.",
+            "model.counting.count_params",
+            "model.counting.count_active_params",
+        ),
+        "takes a model, whose only numbers are the pictures that a phase shows its towers: draws pass through the phase",
+    ),
     "catalog.": "looks rows up for a run as its maker states it; what it gives are beliefs, and it is called once",
     "auditing.": "judges a run as its maker states it; the draws are inside",
     "planning.": "searches and solves for a run as its maker states it; the draws are inside",
