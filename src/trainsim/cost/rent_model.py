@@ -150,7 +150,7 @@ def predict_rent(quotes: Sequence[RentQuote], asked: Sequence[RentQuote], scales
     >>> new, = predict_rent(seen, [RentQuote(day=dt.date(2024, 9, 1), vendor="C", **like)])
     >>> low, middle, high = new.quantile(np.array([0.05, 0.5, 0.95]))
     >>> print(f"{low:.1f} {middle:.1f} {high:.1f}")
-    1.5 3.1 6.6
+    1.5 3.1 6.7
     """
     _check(quotes, asked)
     vocabulary: dict[tuple[str, ...], int] = {}

@@ -189,7 +189,7 @@ def grid_of(resize: Resize, resolution: tuple[int, int], patch: int, merge: int)
         SpecError: a resolution that is no two whole numbers above zero, or a picture smaller than a patch.
 
     >>> grid_of(WithinPixels(least=3136, most=1003520), (1080, 1920), 14, 2)
-    Grid(tiles=1, height=52, width=94)
+    PatchGrid(tiles=1, height=52, width=94)
     """
     if len(resolution) != 2 or any(isinstance(side, bool) or not isinstance(side, int) or side < 1 for side in resolution):
         raise SpecError("resolution", resolution, "is no height and width", "give two whole numbers of pixels: (1080, 1920)", "wrong-type")

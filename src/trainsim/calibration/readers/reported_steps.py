@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from ...parallelism.plan import Plan
 from ..records import MeasuredStep
 
 
-@cache
+@lru_cache(maxsize=1)
 def reported_steps() -> tuple[MeasuredStep, ...]:
     """Every row of ``reported_steps.toml``; one that can't be modelled says why.
 

@@ -29,8 +29,8 @@ def _channel(c: Config, key: str) -> Literal["channel", "none"]:
 
 
 def _rank(c: Config, key: str) -> int:
-    """The rank of the step's projection; "auto" and left out, a sixteenth of the hidden size."""
-    if c.data.get(key) == "auto":
+    """The rank of the step's projection; "auto", null and left out, a sixteenth of the hidden size."""
+    if c.value(key) in ("auto", None):
         c.ignore(key)
         return math.ceil(c.size(*HIDDEN) / 16)
     return c.optional(key, default=math.ceil(c.size(*HIDDEN) / 16), why="hidden / 16")
