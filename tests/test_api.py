@@ -63,7 +63,7 @@ def test_a_lazy_name_is_the_same_thing_twice(name: str) -> None:
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'estimat'"):
-        _ = ts.estimat
+        _ = ts.estimat  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

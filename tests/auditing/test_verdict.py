@@ -46,9 +46,9 @@ def said(value: float, told_as: str = "", scope: str = "final-run rent", unit: s
 def test_as_told_the_number_is_confirmed_and_the_words_mislead() -> None:
     verdict = ts.audit(ts.catalog.claim(SIX))
     assert (verdict.number, verdict.words) == ("CONFIRMED", "MISLEADING")
-    assert verdict.estimate.busy_gpu_hours == pytest.approx(2.788e6)
+    assert verdict.estimate.busy_gpu_hours == pytest.approx(2.788e6)  # type: ignore[union-attr]
     assert {r.name: r.words for r in verdict.readings} == {"the final run": "FAIR", "the whole model": "MISLEADING"}
-    low, high = verdict.chosen.times(6e6)
+    low, high = verdict.chosen.times(6e6)  # type: ignore[union-attr]
     assert 4 < low < 8
     assert 18 < high < 30
     assert verdict.headline in " ".join(str(verdict).split())
@@ -121,10 +121,10 @@ def test_a_scope_that_is_not_understood_is_an_error() -> None:
 
 
 def test_parts_are_the_primary_way_to_say_a_scope() -> None:
-    parts = ts.Scope(contents=("final_run",), basis="rent")
+    parts = ts.Scope(contents=("final_run",), basis="rent")  # type: ignore[arg-type]
     assert ts.audit(V3.replace({"scope": parts})).number == "CONFIRMED"
-    assert ts.audit(V3.replace({"scope": ts.Scope(contents=("final_run", "people"))})).number in ("CANNOT BE JUDGED", "REFUTED")
-    less = ts.audit(V3.replace({"value": 1.0, "scope": ts.Scope(contents=("model",))}))
+    assert ts.audit(V3.replace({"scope": ts.Scope(contents=("final_run", "people"))})).number in ("CANNOT BE JUDGED", "REFUTED")  # type: ignore[arg-type]
+    less = ts.audit(V3.replace({"value": 1.0, "scope": ts.Scope(contents=("model",))}))  # type: ignore[arg-type]
     assert less.number == "REFUTED", "less than a part of it"
 
 
@@ -184,7 +184,7 @@ def test_adding_contents_never_lowers_a_prediction(some: set[str], more: set[str
 @cache
 def rented() -> Any:
     verdict = ts.audit(ts.catalog.claim(SIX))
-    return priced(verdict.view, "market rent", verdict.clock.known)
+    return priced(verdict.view, "market rent", verdict.clock.known)  # type: ignore[arg-type, union-attr]
 
 
 def test_shared_runs_count_once() -> None:

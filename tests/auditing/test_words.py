@@ -41,7 +41,7 @@ def lognormal(median: float, width: float) -> Prediction:
 
 
 def worse_or_equal(a: str, b: str) -> bool:
-    return SEVERITY.index(a) >= SEVERITY.index(b)  # type: ignore[arg-type]
+    return SEVERITY.index(a) >= SEVERITY.index(b)
 
 
 @given(positive, factor, factor, st.sampled_from((1, -1)), st.sampled_from(("", "structural", "machines")))

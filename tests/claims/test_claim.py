@@ -79,7 +79,7 @@ def test_a_range_has_two_ends_and_no_bound() -> None:
         {"low": 2.0, "high": 5.0, "bound": "at least"},
     ):
         with pytest.raises(ts.TrainsimError):
-            ts.Claim("cost", unit="MUSD", **wrong)  # type: ignore[arg-type]
+            ts.Claim("cost", unit="MUSD", **wrong)
 
 
 def test_another_currency_needs_a_rate() -> None:

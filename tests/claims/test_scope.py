@@ -65,9 +65,9 @@ def test_another_basis_or_kind_needs_its_own_inputs(a: ts.Scope, b: ts.Scope) ->
 
 
 def test_groups_and_short_names() -> None:
-    run = ts.Scope(contents=("final_run",))
+    run = ts.Scope(contents=("final_run",))  # type: ignore[arg-type]
     assert run == ts.Scope(contents=("post_training", "pretraining", "context_extension"))
-    assert run.inside(ts.Scope(contents=("model",)))
+    assert run.inside(ts.Scope(contents=("model",)))  # type: ignore[arg-type]
     for short, name in BASES.items():
         assert ts.Scope(contents=("people",), basis=short).basis == name  # type: ignore[arg-type]
     company = ts.Scope(contents=("company",))
@@ -84,7 +84,7 @@ def test_groups_are_a_chain_and_have_a_name() -> None:
 
 
 def test_a_scope_survives_a_file(tmp_path: Path) -> None:
-    scope = ts.Scope(contents=("final_run", "people"), basis="cloud list")
+    scope = ts.Scope(contents=("final_run", "people"), basis="cloud list")  # type: ignore[arg-type]
     scope.save(tmp_path / "scope.toml")
     assert ts.Scope.load(tmp_path / "scope.toml") == scope
     claim = ts.Claim("cost", low=2, high=5, unit="MUSD", scope=scope, original="2 a 5 milhões")

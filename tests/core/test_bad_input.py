@@ -257,7 +257,7 @@ CLAIMS: list[Case] = [
     ("a claim nobody made", lambda: ts.catalog.claim("deepseek-v3-60m"), "claims", "unknown-name"),
     (
         "rent inside ownership",
-        lambda: ts.Scope(contents=("people",)).inside(ts.Scope(contents=("people",), basis="owner")),
+        lambda: ts.Scope(contents=("people",)).inside(ts.Scope(contents=("people",), basis="owner")),  # type: ignore[arg-type]
         "scope",
         "unit-mismatch",
     ),
@@ -266,11 +266,11 @@ CLAIMS: list[Case] = [
     ("both in one bill", lambda: ts.Ledger("USD", {"run": estimated().cost, "fleet": fleet().capital}), "fleet.kind", "unit-mismatch"),
     (
         "the scopes of both",
-        lambda: ts.Scope(contents=("final_run",)) + ts.Scope(contents=("fleet",), kind="stock"),
+        lambda: ts.Scope(contents=("final_run",)) + ts.Scope(contents=("fleet",), kind="stock"),  # type: ignore[arg-type]
         "scope",
         "unit-mismatch",
     ),
-    ("one content twice", lambda: ts.Scope(contents=("final_run",)) + ts.Scope(contents=("pretraining",)), "scope", "duplicate"),
+    ("one content twice", lambda: ts.Scope(contents=("final_run",)) + ts.Scope(contents=("pretraining",)), "scope", "duplicate"),  # type: ignore[arg-type]
     ("a ledger of two units", lambda: ts.Ledger("USD", {"a": 1.0}) + ts.Ledger("h", {"a": 1.0}), "", "unit-mismatch"),
 ]
 

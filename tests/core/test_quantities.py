@@ -66,7 +66,7 @@ def test_intervals() -> None:
 
 
 def test_fields_and_beliefs_take_texts() -> None:
-    assert ts.Phase("pretrain", tokens="2T", seq_len=4096).tokens == 2e12
+    assert ts.Phase("pretrain", tokens="2T", seq_len=4096).tokens == 2e12  # type: ignore[arg-type]
     price = ts.Rental(usd_per_gpu_hour="$2.5/h")  # type: ignore[arg-type]
     assert price.usd_per_gpu_hour == 2.5
     typed, written = (ts.Beliefs({"usd_per_gpu_hour": given}).resolve(price).laws for given in ("1.4..3.4", ts.ci90(1.4, 3.4)))

@@ -166,7 +166,7 @@ def test_a_byte_order_mark_of_utf_8_is_dropped(tmp_path: Path) -> None:
 
 VALUES: list[tuple[Callable[[object, str], Any], object, str]] = [
     *((values.real, value, "not-finite") for value in (math.inf, math.nan, "1e400", 10**400)),
-    *((values.real, value, "wrong-type") for value in ("", ",", "x", None, True, [1], {}, b"1")),
+    *((values.real, value, "wrong-type") for value in ("", ",", "x", None, True, [1], {}, b"1")),  # type: ignore[var-annotated]
     *((values.whole, value, "wrong-type") for value in (8.5, "8.5", "x", [8, 8], None, True)),
     *((values.whole, value, "out-of-bounds") for value in (-1, 10**10, "1e300")),
     *((values.texts, value, "wrong-type") for value in (3, None, [1], {"a": 1}, b"a")),

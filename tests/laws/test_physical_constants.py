@@ -25,7 +25,7 @@ from trainsim.gpu_memory.peak import rank_memory
 from trainsim.model.attention.grouped_query import GroupedQueryAttention
 from trainsim.model.feedforward import PlainMLP
 from trainsim.model.ops import Stream
-from trainsim.model.transformer import Block, Layers, Model
+from trainsim.model.transformer import Block, Layers, Model  # type: ignore[attr-defined]
 from trainsim.parallelism import precision
 from trainsim.parallelism.layout import Degrees
 from trainsim.parallelism.optimizer import clipping_traffic, optimizer_of
@@ -39,7 +39,7 @@ from trainsim.step import layers
 
 SRC = Path(ts.__file__).parent
 PACKAGES = ("step", "gpu_memory", "parallelism", "cluster")
-IDEAL = Stack(
+IDEAL = Stack(  # type: ignore[call-arg]
     "ideal", architecture="hopper", bf16=1.0, half_depth=0.0, wave=0.0, attention_forward=1.0, attention_backward=1.0, half_head=0.0,
     half_length=0.0, keys_tile=0.0, memory=1.0, launch=0.0, scale_up=1.0, scale_out=1.0, inside_latency=0.0, outside_latency=0.0,
     overlap_cp=0.0, overlap_dp=0.0, sharpness=1.0,
@@ -86,7 +86,7 @@ def largest_of_eight_normals() -> None:
 
 def rows_of_sixteen_bytes_run_at_full_speed() -> None:
     """NVIDIA, Matrix Multiplication Background User's Guide, section 4.1."""
-    stack = Stack("s", architecture="ampere", misaligned=0.4)
+    stack = Stack("s", architecture="ampere", misaligned=0.4)  # type: ignore[call-arg]
     assert float(aligned(32.0, 32.0, 2.0, stack)) == 1.0
     assert float(aligned(4096.0, 24.0, 2.0, stack)) == 1.0
     assert float(aligned(4096.0, 50257.0, 2.0, stack)) == pytest.approx(0.4)
@@ -125,7 +125,7 @@ def logits_at_the_peak() -> None:
     """BF16 logits and an FP32 copy; with Megatron-LM's loss a BF16 gradient beside them; in plain PyTorch the FP32 log-softmax too."""
     copies = {"fused": (2, 4), "vocab-parallel": (2, 4, 2), "plain": (2, 4, 4, 2)}
     for loss, sizes in copies.items():
-        logits = float(np.asarray(at(gpt(), Plan(loss=loss))[0].part("logits").total))
+        logits = float(np.asarray(at(gpt(), Plan(loss=loss))[0].part("logits").total))  # type: ignore[arg-type]
         assert logits == pytest.approx(sum(sizes) * 1024 * 2048, rel=1e-12)
 
 
@@ -290,7 +290,7 @@ def settings_of_profiles() -> list[float]:
     seconds = 2.0 * rows * rows * depth / (0.6 * depth / (depth + 250.0) * float(np.asarray(chip.peak_of("bf16"))))
     products = (Products("bf16", rows, rows, depth, one, seconds),)
     stack = fit_stack(Profile(chip, products, None, np.zeros(0), np.zeros(0), None), IDEAL).stack
-    return products[0].modelled(chip, stack.bf16, stack).tolist()
+    return products[0].modelled(chip, stack.bf16, stack).tolist()  # type: ignore[no-any-return]
 
 
 def settings_of_cuts() -> list[float]:
@@ -369,7 +369,7 @@ def test_every_constant_has_its_law_or_its_setting() -> None:
     assert set(constants()) == known
 
 
-@pytest.mark.parametrize("check", sorted(set(PHYSICAL.values()), key=lambda f: f.__name__), ids=lambda f: f.__name__)
+@pytest.mark.parametrize("check", sorted(set(PHYSICAL.values()), key=lambda f: f.__name__), ids=lambda f: f.__name__)  # type: ignore[attr-defined]
 def test_the_laws_hold(check: Callable[[], None]) -> None:
     check()
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainsim.core.errors import SpecError
-from trainsim.core.spec import Spec, members
+from trainsim.core.spec import Spec, members  # type: ignore[attr-defined]
 from trainsim.model.attention.base import Attention
 from trainsim.model.attention.grouped_query import BlockIndexer, GroupedQueryAttention
 from trainsim.model.attention.latent import Indexer, LatentAttention

@@ -29,14 +29,14 @@ FAR = {
 def predicted(row: Row) -> float:
     """TFLOP/s of the row's kernel as a run's step would count them."""
     chip = ts.catalog.chip(str(row["chip"]))
-    stack = ts.catalog.stack(STACKS[chip.architecture])
+    stack = ts.catalog.stack(STACKS[chip.architecture])  # type: ignore[index]
     if row["what"] == "attention":
         causal, length = bool(row["causal"]), float(row["length"])
         tokens, width = row["batch"] * length, row["width"] + row["value_width"]
         keys = (length + 1) / 2 if causal else length
         backward = float(row["direction"] == "backward")
         flop = 2 * tokens * row["heads"] * width * (length / 2 if causal else length) * (2.5 if backward else 1.0)
-        seconds = fused_attention_seconds(tokens, row["heads"], width, keys, length, chip.peak.bf16, stack, backward=backward)
+        seconds = fused_attention_seconds(tokens, row["heads"], width, keys, length, chip.peak.bf16, stack, backward=backward)  # type: ignore[arg-type]
         return float(flop / seconds / 1e12)
     assert chip.peak.fp8 is not None
     share = stack.fp8 * (stack.weight_gradient_block if row["direction"] == "weights" and row["scaled"] == "block" else 1.0)

@@ -16,6 +16,7 @@ from ..parallelism.shapes import Shapes, shapes_of
 from ..run.inputs import needed_stack
 from ..step.layers import LayerTimes
 from ..step.step import placed_and_again, times_of
+from .readers.kernel_roles import Direction, Role
 from .readers.traces import Trace, Work
 
 if TYPE_CHECKING:
@@ -79,10 +80,10 @@ def traced_stack(trace: Trace, run: Run) -> TracedStack:
     base = needed_stack(run, run.phases[0])
     lent = base.exchange_processors if beside else 0.0
     share_lent = 1.0 / (1.0 - lent * trace.overlap)
-    measured = {work: seconds / layers for work, seconds in trace.shared.items()}
-    shown = {work: measured.get(work, 0.0) / (share_lent if work[0] == "product" else 1.0) for work in _GOVERNED}
-    shown["elementwise", None] = sum(measured.get((role, way), 0.0) for role in ("elementwise", "copy") for way in _WAYS)
-    for role in ("cast", "permute"):
+    measured: dict[Work, float] = {work: float(seconds / layers) for work, seconds in trace.shared.items()}
+    shown: dict[Work, float] = {work: measured.get(work, 0.0) / float(share_lent if work[0] == "product" else 1.0) for work in _GOVERNED}
+    shown["elementwise", None] = sum(measured.get((role, way), 0.0) for role in _PLAIN for way in _WAYS)
+    for role in _MOVES:
         shown[role, None] = sum(measured.get((role, way), 0.0) for way in _WAYS)
     shown = {work: seconds for work, seconds in shown.items() if seconds > 0}
     idle = 1.0 - sum(trace.shared.values()) / trace.span if beside else 0.0
@@ -99,7 +100,9 @@ def traced_stack(trace: Trace, run: Run) -> TracedStack:
     return TracedStack(tagged, tuple(moved), layers, kept, {w: before[w] for w in kept}, {w: after[w] for w in kept})
 
 
-_WAYS = ("forward", "backward", "weights", None)
+_WAYS: tuple[Direction | None, ...] = ("forward", "backward", "weights", None)
+_PLAIN: tuple[Role, ...] = ("elementwise", "copy")
+_MOVES: tuple[Role, ...] = ("cast", "permute")
 _GOVERNED: tuple[Work, ...] = (
     ("product", "forward"), ("product", "backward"), ("product", "weights"), ("attention", "forward"), ("attention", "backward"),
 )  # fmt: skip

@@ -100,8 +100,8 @@ def _idle(beside: Num, times: LayerTimes, schedule: Schedule, layout: Layout, st
     """How long two passes side by side both wait for tokens, ``(kinds, n)``: ``q / (1 - q)`` of their compute in layers that route."""
     if not (anywhere(layout.ep != 1) and anywhere(stack.paired_idle != 0)) or (layout.expert_overlap == "off" and not schedule.pairs):
         return np.zeros_like(beside)
-    idle: Num = stack.paired_idle / (1.0 - stack.paired_idle) * beside * (times.ep > 0)
-    return idle
+    share: Num = stack.paired_idle / (1.0 - stack.paired_idle)
+    return np.asarray(share * beside * (times.ep > 0), dtype=np.float64)
 
 
 def _sums(sums: Num, layout: Layout, stack: Stack) -> Num:

@@ -19,7 +19,7 @@ DENSE = {
     "intermediate_size": 14336, "vocab_size": 128256, "tie_word_embeddings": False, "gated_mlp": True,
 }  # fmt: skip
 SHAPES = [(8, 8, 1, 1024, 16, layers, 1024, 8, 1, 1, 100.0 * layers) for layers in (4, 8, 16)]
-EXCLUDED = (
+EXCLUDED = (  # type: ignore[var-annotated]
     ("Somebody (tokendrop): a run", {}),
     ("Somebody: a run with a cell of two values", {"precision": "FP8-CS (FP8-MX)"}),
     ("Somebody: rows", {"precision": "fp8 rowwise"}),

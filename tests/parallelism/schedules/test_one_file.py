@@ -98,7 +98,7 @@ def test_no_string_names_a_schedule_but_in_its_own_file() -> None:
         for path in SRC.rglob("*.py")
         if path.parent.name != "schedules"
         for node in _strings(ast.parse(path.read_text(encoding="utf-8")))
-        if node.value in words or quoted.search(node.value)
+        if node.value in words or quoted.search(node.value)  # type: ignore[arg-type]
     }
     assert named == {
         ("parallelism/plan.py", "1f1b"),
@@ -112,7 +112,7 @@ def test_no_string_names_a_schedule_but_in_its_own_file() -> None:
 def test_a_row_that_names_no_known_schedule_is_an_error(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from trainsim.catalog import runs
 
-    row = runs.find("runs", "deepseek-v3")
+    row = runs.find("runs", "deepseek-v3")  # type: ignore[attr-defined]
     changed = type(row)(**{**row.__dict__, "fields": {**row.fields, "plan": {**row["plan"], "schedule": word}}})
     monkeypatch.setattr(runs, "find", lambda _file, _name: changed)
     with pytest.raises(SpecError) as raised:
@@ -123,7 +123,7 @@ def test_a_row_that_names_no_known_schedule_is_an_error(word: str, monkeypatch: 
 def test_a_row_may_name_any_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
     from trainsim.catalog import runs
 
-    row = runs.find("runs", "deepseek-v3")
+    row = runs.find("runs", "deepseek-v3")  # type: ignore[attr-defined]
     changed = type(row)(**{**row.__dict__, "fields": {**row.fields, "plan": {**row["plan"], "schedule": "DualPipe-V"}}})
     monkeypatch.setattr(runs, "find", lambda _file, _name: changed)
     plan = run("deepseek-v3").plan

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,8 @@ def _modelled(base: MeasuredStep, row: Row) -> MeasuredStep:
     cluster = cluster_named(row["cluster"], int(gpus))
     if row.get("scale_out"):
         cluster = cluster.replace({"scale_out.bandwidth": float(row["scale_out"])})
-    plan = Plan(**{k: tuple(v) if isinstance(v, (list, tuple)) else v for k, v in row["plan"].items()})
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, (list, tuple)) else v for k, v in row["plan"].items()}
+    plan = Plan(**fields)
     if row.get("reduced"):
         plan = plan.replace({"precision": plan.recipe.replace({"reduced": float(row["reduced"])})})
     seq_len, batch = float(row["seq_len"]), float(row["batch"])

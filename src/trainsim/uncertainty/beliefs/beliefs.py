@@ -54,7 +54,7 @@ class Beliefs(Mapping[tuple[str, ...], Belief]):
         held: dict[tuple[str, ...], Belief] = {}
         for key, given in (beliefs or {}).items():
             paths = (key,) if isinstance(key, str) else key
-            belief = Typed(given) if isinstance(given, str) else given
+            belief = Typed(text=given) if isinstance(given, str) else given
             _check(paths, belief, held)
             held[tuple(sorted(paths))] = belief.named(paths) if isinstance(belief, Joint) else belief
         # one order, whatever the order they were given in
