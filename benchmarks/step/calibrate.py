@@ -51,7 +51,7 @@ def main() -> None:
     print(table(task.steps, task.residuals(found.best[None, :])[:, 0]), flush=True)
     draws = c.sample(task, found, draws=asked.draws, rounds=asked.rounds)
     print(f"{asked.draws} draws", flush=True)
-    forecast = partial(h.foretell, near=found.best, iterations=asked.iterations)
+    forecast = partial(h.predict_held_out, near=found.best, iterations=asked.iterations)
     inside, apart = (held_out(task.steps, forecast, words, asked.repeats) for words in ("random halves", "source left out"))
     spreads = h.spreads(inside, apart)
     print("\n", spreads)
@@ -72,12 +72,12 @@ def shipped_point(task: c.Problem) -> NDArray[np.float64]:
     return np.where(task.share, logit(np.where(task.share, at, 0.5)), np.log(at))
 
 
-def held_out(steps: Sequence[MeasuredStep], forecast: h.Forecaster, words: str, repeats: int) -> h.Unseen:
+def held_out(steps: Sequence[MeasuredStep], forecast: h.Forecaster, words: str, repeats: int) -> h.HeldOutPredictions:
     """Rows that a fit has not seen: how far off, how many inside their interval, and how sharp beside a constant MFU per class."""
     ways: dict[str, Callable[[h.Forecaster, Spread], HeldOut]] = {
         "random halves": lambda say, spread: other_half(steps, say, spread, repeats),
         **{word: partial(_halves_of, steps, unit) for word, unit in WHOLE.items()},
-        "source left out": lambda say, _: other_sources(h.sources_apart(steps, say)),
+        "source left out": lambda say, _: other_sources(h.leave_one_source_out(steps, say)),
     }
     ours, flat = ways[words](forecast, by_class), ways[words](constant_mfu, by_group)
     print(f"\n{words}\n{table(ours.unseen.steps, ours.unseen.residuals)}\n\n{report(ours, flat)}", flush=True)

@@ -57,8 +57,8 @@ def test_a_fit_finds_the_constants_its_rows_were_made_from(steps: list[MeasuredS
 def test_foretold_rows_are_not_looked_at(steps: list[MeasuredStep]) -> None:
     rows = made_from(steps)
     seen, unseen = rows[::2], rows[1::2]
-    once = h.foretell(seen, unseen)
-    changed = h.foretell(seen, [replace(s, seconds=s.seconds * 3) for s in unseen])
+    once = h.predict_held_out(seen, unseen)
+    changed = h.predict_held_out(seen, [replace(s, seconds=s.seconds * 3) for s in unseen])
     assert np.allclose(changed.residuals, once.residuals - np.log(3.0), rtol=0, atol=1e-9)
     assert np.allclose(changed.doubt, once.doubt)
 
@@ -66,8 +66,8 @@ def test_foretold_rows_are_not_looked_at(steps: list[MeasuredStep]) -> None:
 def test_the_needed_spread_puts_nine_tenths_inside() -> None:
     rng = np.random.default_rng(3)
     doubt = rng.uniform(0.01, 0.05, 4000)
-    apart = h.Unseen((), rng.standard_normal(4000) * np.hypot(doubt, 0.1), doubt, np.zeros(4000, dtype=np.bool_))
-    assert h.needed_spread(apart, np.ones(4000)) == pytest.approx(0.1, rel=0.08)
+    apart = h.HeldOutPredictions((), rng.standard_normal(4000) * np.hypot(doubt, 0.1), doubt, np.zeros(4000, dtype=np.bool_))
+    assert h.calibrated_sigma(apart, np.ones(4000)) == pytest.approx(0.1, rel=0.08)
 
 
 def test_the_shipped_calibration_names_what_it_saw_and_left_out() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from trainsim.calibration.cross_validation import foretell, spread_of, spreads
+from trainsim.calibration.cross_validation import predict_held_out, spread_of, spreads
 from trainsim.calibration.fit import modelled_log_seconds
 from trainsim.calibration.layer_effects import FARTHEST, TELLING, offsets
 from trainsim.calibration.readers.measured_steps import read_steps
@@ -100,15 +100,15 @@ def test_a_forecast_takes_off_what_its_source_misses_of_the_same_layers_and_of_n
     missed = drawn(steps, between=0.2, within=0.005)
     rows = [replace(s, seconds=s.seconds * float(np.exp(-r))) for s, r in zip(steps, missed, strict=True)]
     seen, unseen = rows[::2], rows[1::2]
-    found = foretell(seen, unseen)
-    strangers = foretell(seen, [replace(s, source="another", key=s.key + "x") for s in unseen])
+    found = predict_held_out(seen, unseen)
+    strangers = predict_held_out(seen, [replace(s, source="another", key=s.key + "x") for s in unseen])
     assert np.all(found.known)
     assert not np.any(strangers.known)
     assert np.std(found.residuals) < 0.5 * np.std(strangers.residuals)
 
 
 def test_spreads_of_layers_that_were_seen_stand_apart(steps: list[MeasuredStep]) -> None:
-    rows = foretell(steps[::2], steps[1::2])
+    rows = predict_held_out(steps[::2], steps[1::2])
     known = np.arange(len(rows.steps)) % 12 != 0
     held = replace(rows, residuals=np.where(known, 0.01, 0.2), doubt=np.zeros(len(known)), known=known)
     found = spreads(held, held)

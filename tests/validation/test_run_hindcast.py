@@ -97,4 +97,4 @@ def test_the_pages_tell_what_was_found(found: Backtest) -> None:
     for h in found.hindcasts:
         line = next(line for line in page.splitlines() if line.startswith(f"{h.day} ") and line.split()[1] == h.name)
         assert ("MISS" in line) == (not h.inside)
-    assert all(f"not foretold: {name}: {why}" in page for name, why in found.not_run.items())
+    assert all(f"not predicted: {name}: {why}" in page for name, why in found.not_run.items())

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from trainsim.calibration.cross_validation import Unseen, needed_spread, sources_apart, splits
+from trainsim.calibration.cross_validation import HeldOutPredictions, calibrated_sigma, leave_one_source_out, splits
 from trainsim.calibration.readers.measured_steps import read_steps
 from trainsim.calibration.records import MeasuredStep
 from trainsim.core.errors import SpecError
@@ -48,9 +48,9 @@ def scattered(steps: Sequence[MeasuredStep], width: float, worse: str = "") -> l
     return [replace(s, seconds=s.seconds * float(np.exp(width * (3 if s.source == worse else 1) * rng.standard_normal()))) for s in steps]
 
 
-def unseen(rows: tuple[MeasuredStep, ...], residuals: Sequence[float], doubt: float) -> Unseen:
+def unseen(rows: tuple[MeasuredStep, ...], residuals: Sequence[float], doubt: float) -> HeldOutPredictions:
     """Rows missed by so much, none of whose layers were seen."""
-    return Unseen(rows, np.array(residuals), np.full(len(rows), doubt), np.zeros(len(rows), dtype=np.bool_))
+    return HeldOutPredictions(rows, np.array(residuals), np.full(len(rows), doubt), np.zeros(len(rows), dtype=np.bool_))
 
 
 def test_splits_keep_configurations_whole_and_show_every_row_once(steps: list[MeasuredStep]) -> None:
@@ -63,7 +63,7 @@ def test_no_row_sets_the_interval_it_is_counted_in(steps: list[MeasuredStep]) ->
     """Neither constants nor spread of a row come from a forecast that saw it, nor from how it was missed."""
     calls: list[tuple[set[str], set[str]]] = []
 
-    def forecast(seen: Sequence[MeasuredStep], unseen: Sequence[MeasuredStep]) -> Unseen:
+    def forecast(seen: Sequence[MeasuredStep], unseen: Sequence[MeasuredStep]) -> HeldOutPredictions:
         calls.append(({s.key for s in seen}, {s.key for s in unseen}))
         return constant_mfu(seen, unseen)
 
@@ -75,8 +75,10 @@ def test_no_row_sets_the_interval_it_is_counted_in(steps: list[MeasuredStep]) ->
 
 
 def test_the_spread_of_a_source_rests_on_the_others(steps: list[MeasuredStep]) -> None:
-    apart = sources_apart(scattered(steps, 0.1), constant_mfu)
-    moved = Unseen(apart.steps, np.where([s.source == "lab-0" for s in apart.steps], 9.0, apart.residuals), apart.doubt, apart.known)
+    apart = leave_one_source_out(scattered(steps, 0.1), constant_mfu)
+    moved = HeldOutPredictions(
+        apart.steps, np.where([s.source == "lab-0" for s in apart.steps], 9.0, apart.residuals), apart.doubt, apart.known
+    )
     mine = np.array([s.source == "lab-0" for s in apart.steps])
     assert np.array_equal(other_sources(moved).spread[mine], other_sources(apart).spread[mine])
     assert np.all(other_sources(moved).spread[~mine] > 1.0)
@@ -87,8 +89,8 @@ def test_a_group_sets_its_own_spread(steps: list[MeasuredStep]) -> None:
     missed = constant_mfu(wide, wide)
     mine, other, new = by_group(missed, unseen((wide[1], wide[0], replace(wide[0], group="new")), [0.0] * 3, 0.0))
     rows = np.array([s.group == "wide" for s in missed.steps])
-    assert mine == needed_spread(missed.only(rows), np.ones(int(rows.sum())))
-    assert other == needed_spread(missed.only(~rows), np.ones(int((~rows).sum())))
+    assert mine == calibrated_sigma(missed.only(rows), np.ones(int(rows.sum())))
+    assert other == calibrated_sigma(missed.only(~rows), np.ones(int((~rows).sum())))
     assert other < new < mine
 
 

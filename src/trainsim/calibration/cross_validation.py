@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Unseen:
+class HeldOutPredictions:
     """Rows as predicted by a fit that has not seen them.
 
     Args:
@@ -35,13 +35,13 @@ class Unseen:
     doubt: Array
     known: NDArray[np.bool_]
 
-    def only(self, rows: NDArray[np.bool_]) -> Unseen:
+    def only(self, rows: NDArray[np.bool_]) -> HeldOutPredictions:
         """Some of the rows."""
         chosen = tuple(s for s, here in zip(self.steps, rows, strict=True) if here)
-        return Unseen(chosen, self.residuals[rows], self.doubt[rows], self.known[rows])
+        return HeldOutPredictions(chosen, self.residuals[rows], self.doubt[rows], self.known[rows])
 
-    def __add__(self, other: Unseen) -> Unseen:
-        return Unseen(
+    def __add__(self, other: HeldOutPredictions) -> HeldOutPredictions:
+        return HeldOutPredictions(
             self.steps + other.steps,
             np.concatenate([self.residuals, other.residuals]),
             np.concatenate([self.doubt, other.doubt]),
@@ -49,7 +49,9 @@ class Unseen:
         )
 
 
-def foretell(seen: Sequence[MeasuredStep], unseen: Sequence[MeasuredStep], near: Array | None = None, iterations: int = 12) -> Unseen:
+def predict_held_out(
+    seen: Sequence[MeasuredStep], unseen: Sequence[MeasuredStep], near: Array | None = None, iterations: int = 12
+) -> HeldOutPredictions:
     """Fit some rows, predict others; ``near`` only shortens the search, which ends where its own rows say.
 
     What the fit misses of a source's layers is taken off rows of the same layers (:func:`~trainsim.calibration.layer_effects.offsets`).
@@ -64,10 +66,10 @@ def foretell(seen: Sequence[MeasuredStep], unseen: Sequence[MeasuredStep], near:
     missed = offsets(task.steps, task.residuals(found.best[None, :])[:, 0])
     off = np.array([missed.get(s.kernels, 0.0) for s in test.steps])
     known = np.array([s.kernels in missed for s in test.steps])
-    return Unseen(test.steps, apart[:, 0] - off, np.sqrt(np.maximum(variance, 0.0)), known)
+    return HeldOutPredictions(test.steps, apart[:, 0] - off, np.sqrt(np.maximum(variance, 0.0)), known)
 
 
-Forecaster = Callable[[Sequence[MeasuredStep], Sequence[MeasuredStep]], Unseen]
+Forecaster = Callable[[Sequence[MeasuredStep], Sequence[MeasuredStep]], HeldOutPredictions]
 """What predicts rows from others: (seen, unseen) → rows as predicted."""
 
 
@@ -103,20 +105,20 @@ def splits(
         yield other, one
 
 
-def halves(
-    steps: Sequence[MeasuredStep], forecast: Forecaster = foretell, repeats: int = 2, seed: int = 0, unit: Unit = configuration
-) -> Unseen:
+def split_half(
+    steps: Sequence[MeasuredStep], forecast: Forecaster = predict_held_out, repeats: int = 2, seed: int = 0, unit: Unit = configuration
+) -> HeldOutPredictions:
     """Every row predicted from random halves without its unit, ``repeats`` times."""
     return together([forecast(seen, unseen) for seen, unseen in splits(steps, repeats, seed, unit)])
 
 
-def sources_apart(steps: Sequence[MeasuredStep], forecast: Forecaster = foretell) -> Unseen:
+def leave_one_source_out(steps: Sequence[MeasuredStep], forecast: Forecaster = predict_held_out) -> HeldOutPredictions:
     """Every row predicted from the rows of all other sources."""
     names = sorted({s.source for s in steps})
     return together([forecast([s for s in steps if s.source != n], [s for s in steps if s.source == n]) for n in names])
 
 
-def together(parts: Sequence[Unseen]) -> Unseen:
+def together(parts: Sequence[HeldOutPredictions]) -> HeldOutPredictions:
     """Several sets of predicted rows as one."""
     whole = parts[0]
     for part in parts[1:]:
@@ -128,7 +130,7 @@ FEW = 20.0
 """Configurations that all rows of a kind count for beside a class's own, so that a handful of rows does not set its spread."""
 
 
-def spreads(inside: Unseen, apart: Unseen) -> dict[str, Any]:
+def spreads(inside: HeldOutPredictions, apart: HeldOutPredictions) -> dict[str, Any]:
     """What is left unexplained, as standard deviations of log(modelled / measured).
 
     Args:
@@ -145,7 +147,7 @@ FEW_SOURCES = 3.0
 """Sources that all of them count for beside those of one kind of model, so that one or two do not set its spread."""
 
 
-def by_kind(apart: Unseen) -> dict[str, float]:
+def by_kind(apart: HeldOutPredictions) -> dict[str, float]:
     """What is left unexplained of a source nobody has seen: of dense models, of routed ones, and of a class without any other source.
 
     Each source counts once. A kind is mixed with all sources where it has few. A source is alone in its class where no other has rows
@@ -164,7 +166,7 @@ def by_kind(apart: Unseen) -> dict[str, float]:
     return {"": whole} | found
 
 
-def by_class(unseen: Unseen) -> dict[str, float]:
+def by_class(unseen: HeldOutPredictions) -> dict[str, float]:
     """What is left unexplained inside a source: the σ that puts nine tenths of each class of rows inside its 90 % interval.
 
     Of rows whose layers the fit had not seen; classes are kinds of stack, dense and routed apart.
@@ -172,12 +174,12 @@ def by_class(unseen: Unseen) -> dict[str, float]:
     unseen = unseen.only(~unseen.known)
     names = [class_of(s.stack, routed=s.model.is_moe) for s in unseen.steps]  # type: ignore[union-attr]
     kinds = np.array([name.rpartition("/")[2] for name in names])
-    whole = {str(kind): needed_spread(unseen, 1.0 * (kinds == kind)) for kind in sorted(set(kinds))}
+    whole = {str(kind): calibrated_sigma(unseen, 1.0 * (kinds == kind)) for kind in sorted(set(kinds))}
     own = {name: _mixed(unseen, np.array(names) == name, whole[name.rpartition("/")[2]]) for name in set(names)}
     return {name: round(value, 4) for name, value in sorted((whole | own).items())}
 
 
-def by_source(unseen: Unseen) -> dict[str, float]:
+def by_source(unseen: HeldOutPredictions) -> dict[str, float]:
     """The same of rows whose layers the fit had seen in another configuration, by source; ``""`` for all of them, each source once."""
     unseen = unseen.only(unseen.known)
     if not unseen.steps:
@@ -187,19 +189,19 @@ def by_source(unseen: Unseen) -> dict[str, float]:
     return {"": whole} | {str(name): round(_mixed(unseen, names == name, whole), 4) for name in sorted(set(names))}
 
 
-def _mixed(unseen: Unseen, rows: NDArray[np.bool_], whole: float) -> float:
+def _mixed(unseen: HeldOutPredictions, rows: NDArray[np.bool_], whole: float) -> float:
     """The σ that some rows need, mixed with that of all where they are few configurations."""
     number = len({s.key for s, here in zip(unseen.steps, rows, strict=True) if here})
-    return float(np.sqrt((number * needed_spread(unseen, rows.astype(np.float64)) ** 2 + FEW * whole**2) / (number + FEW)))
+    return float(np.sqrt((number * calibrated_sigma(unseen, rows.astype(np.float64)) ** 2 + FEW * whole**2) / (number + FEW)))
 
 
-def spread_unseen(unseen: Unseen) -> float:
+def spread_unseen(unseen: HeldOutPredictions) -> float:
     """What is left unexplained of a source nobody has seen: each source counts once, however many rows it has."""
     sizes = {source: sum(s.source == source for s in unseen.steps) for source in {s.source for s in unseen.steps}}
-    return round(needed_spread(unseen, np.array([1.0 / sizes[s.source] for s in unseen.steps])), 4)
+    return round(calibrated_sigma(unseen, np.array([1.0 / sizes[s.source] for s in unseen.steps])), 4)
 
 
-def spread_of(found: Mapping[str, Any], rows: Unseen) -> Array:
+def spread_of(found: Mapping[str, Any], rows: HeldOutPredictions) -> Array:
     """The spread of each row: of its layers where they were seen, else of its class or kind. Shape ``(rows,)``."""
     spread, measured = found["spread"], found["measured"]
 
@@ -209,7 +211,7 @@ def spread_of(found: Mapping[str, Any], rows: Unseen) -> Array:
     return np.where(rows.known, of_layers, of_class)
 
 
-def needed_spread(unseen: Unseen, weight: Array, level: float = 0.9) -> float:
+def calibrated_sigma(unseen: HeldOutPredictions, weight: Array, level: float = 0.9) -> float:
     """The least σ for which a share ``level`` of the rows lies inside ``± z · √(doubt² + σ²)``."""
     z = float(ndtri((1.0 + level) / 2))
     needed = np.sqrt(np.maximum(np.square(unseen.residuals / z) - np.square(unseen.doubt), 0.0))

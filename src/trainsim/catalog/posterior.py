@@ -391,7 +391,7 @@ def _fitted() -> str:
 def _found(name: str) -> Row:
     known = stack_rows()
     if name not in known:
-        raise CatalogError("catalog.stacks", name, "is in no row", did_you_mean(name, known, "rows"), "unknown-name")
+        raise CatalogError("catalog.stacks", name, "is not found in the catalogue", did_you_mean(name, known, "rows"), "unknown-name")
     return known[name]
 
 

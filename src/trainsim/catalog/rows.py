@@ -266,7 +266,7 @@ def find(file: str, name: str) -> Row:
     """
     known = rows(file)
     if name not in known:
-        raise CatalogError(f"catalog.{file}", name, "is in no row", did_you_mean(name, known, "rows"), "unknown-name")
+        raise CatalogError(f"catalog.{file}", name, "is not found in the catalogue", did_you_mean(name, known, "rows"), "unknown-name")
     return known[name]
 
 

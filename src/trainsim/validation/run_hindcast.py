@@ -102,7 +102,7 @@ class Backtest:
             f"interval score {ours:.2f} (6ND at a flat {FLAT_MFU:.0%} ×/÷{FLAT_FACTOR:g}: {flat:.2f})"
         )
         noted = [f"noted: {h.name}: {h.noted}" for h in self.hindcasts if h.noted]
-        rest = [f"not foretold: {name}: {why}" for name, why in self.not_run.items()]
+        rest = [f"not predicted: {name}: {why}" for name, why in self.not_run.items()]
         return "\n".join([head, *map(_line, self.hindcasts), foot, *noted, *rest])
 
 

@@ -13,11 +13,11 @@ from scipy.special import bdtr, ndtri
 
 from ..calibration.cross_validation import (
     Forecaster,
+    HeldOutPredictions,
     Unit,
-    Unseen,
+    calibrated_sigma,
     configuration,
-    halves,
-    needed_spread,
+    split_half,
     splits,
     spread_of,
     spread_unseen,
@@ -45,7 +45,7 @@ class HeldOut:
         spread: standard deviation of what nothing explains, as other rows were missed, shape ``(rows,)``.
     """
 
-    unseen: Unseen
+    unseen: HeldOutPredictions
     spread: Array
 
     @property
@@ -71,22 +71,22 @@ class HeldOut:
 # two ways to hold out ----------------------------------------------------------------------------------------------------
 
 
-Spread = Callable[[Unseen, Unseen], Array]
+Spread = Callable[[HeldOutPredictions, HeldOutPredictions], Array]
 """Rows as predicted, other rows as predicted → the spread that the first say of each of the second."""
 
 
-def by_class(missed: Unseen, rows: Unseen) -> Array:
+def by_class(missed: HeldOutPredictions, rows: HeldOutPredictions) -> Array:
     """Spread as the calibration sets it: of the row's layers where they were seen, else of its class, each mixed with all where few."""
     return spread_of({"spread": class_spreads(missed), "measured": source_spreads(missed)}, rows)
 
 
-def by_group(missed: Unseen, rows: Unseen) -> Array:
+def by_group(missed: HeldOutPredictions, rows: HeldOutPredictions) -> Array:
     """Spread of the row's own group alone; of all rows where the group has none."""
     groups = np.array([s.group for s in missed.steps])
 
     def of(group: str) -> float:
         rows = groups == group
-        return needed_spread(missed, np.ones(len(groups)) * (rows if np.any(rows) else 1.0))
+        return calibrated_sigma(missed, np.ones(len(groups)) * (rows if np.any(rows) else 1.0))
 
     found = {group: of(group) for group in {s.group for s in rows.steps}}
     return np.array([found[s.group] for s in rows.steps])
@@ -104,15 +104,15 @@ def other_half(
     parts, spreads = [], []
     for i, (seen, unseen) in enumerate(splits(steps, repeats, seed, unit)):
         parts.append(forecast(seen, unseen))
-        spreads.append(spread(halves(seen, forecast, repeats=1, seed=seed + i + 1, unit=unit), parts[-1]))
+        spreads.append(spread(split_half(seen, forecast, repeats=1, seed=seed + i + 1, unit=unit), parts[-1]))
     return HeldOut(together(parts), np.concatenate(spreads))
 
 
-def other_sources(apart: Unseen) -> HeldOut:
+def other_sources(apart: HeldOutPredictions) -> HeldOut:
     """A source at a time: the spread is set as the other sources were missed when each of them was left out.
 
     Args:
-        apart: rows as fits to all other sources predict them (``calibration.sources_apart``).
+        apart: rows as fits to all other sources predict them (``calibration.leave_one_source_out``).
 
     The spread of a source depends on misses of the others alone; the constants behind those misses were fitted to its rows among others.
     """
@@ -126,7 +126,7 @@ def other_sources(apart: Unseen) -> HeldOut:
 # a yardstick -------------------------------------------------------------------------------------------------------------
 
 
-def constant_mfu(seen: Sequence[MeasuredStep], unseen: Sequence[MeasuredStep]) -> Unseen:
+def constant_mfu(seen: Sequence[MeasuredStep], unseen: Sequence[MeasuredStep]) -> HeldOutPredictions:
     """Rows predicted by a constant MFU of their class: the median of the class's rows that were seen.
 
     ``seconds = FLOP of a step / (accelerators · peak · MFU)``; a class is a group of rows on one chip in one format. Of a class without
@@ -141,7 +141,7 @@ def constant_mfu(seen: Sequence[MeasuredStep], unseen: Sequence[MeasuredStep]) -
     for step in usable:
         rows = next(level[name] for level, name in zip(known, _classes(step), strict=True) if name in level)
         residuals.append(np.log(seconds_at_peak(step) / step.seconds) - np.median(rows))
-    return Unseen(tuple(usable), np.array(residuals), np.zeros(len(usable)), np.zeros(len(usable), dtype=np.bool_))
+    return HeldOutPredictions(tuple(usable), np.array(residuals), np.zeros(len(usable)), np.zeros(len(usable), dtype=np.bool_))
 
 
 def _classes(step: MeasuredStep) -> tuple[tuple[str, ...], ...]:
@@ -216,7 +216,7 @@ def coverage(ours: HeldOut, yardstick: HeldOut, by: By) -> tuple[Coverage, ...]:
     """
     rows, others = ([(s.hash, s.id) for s in held.unseen.steps] for held in (ours, yardstick))
     if rows != others:
-        raise SpecError("yardstick", len(others), f"foretells other rows than the {len(rows)} of the model", "split both alike", "conflict")
+        raise SpecError("yardstick", len(others), f"predicts other rows than the {len(rows)} of the model", "split both alike", "conflict")
     names = np.array([getattr(s, by) for s in ours.unseen.steps])
     chosen = [(str(name), names == name) for name in sorted(set(names))]
     return tuple(_pooled(name, rows, ours, yardstick) for name, rows in (*chosen, ("all", np.ones(len(names), dtype=np.bool_))))
