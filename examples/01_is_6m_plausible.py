@@ -13,7 +13,7 @@ verdict = ts.audit(ts.catalog.claim("deepseek-v3-6m"))
 print(verdict)
 
 # the same claim on inputs of one's own: what if an hour had been billed at $20?
-dear = verdict.subject.replace({"price.usd_per_gpu_hour": 20.0})
+dear = ts.catalog.run("deepseek-v3").replace({"price.usd_per_gpu_hour": 20.0})
 print(f"\nat $20 an hour the number: {ts.audit(verdict.claim, dear).number}", file=sys.stderr)
 
 if find_spec("matplotlib"):

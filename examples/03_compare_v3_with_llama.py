@@ -15,7 +15,7 @@ print(comparison)
 # behind the first factor: what a token costs in each model
 print("\nGFLOP per token, forward and backward:")
 for run in (llama, v3):
-    flops = ts.flops_per_token(run.model, run.phases[0].seq_len)
+    flops = ts.flops_per_token(run.model, run.phases[0].seq_len or 4096)
     params, active = ts.count_params(run.model).total, ts.count_active_params(run.model).total
     print(f"  {run.name:<15} {flops.total / 1e9:7.0f}   {params / 1e9:4.0f}B parameters, {active / 1e9:4.0f}B active")
 

@@ -20,7 +20,7 @@ run = ts.Run(
     name="grpo",
     model=ts.catalog.model("llama3-8b"),
     cluster=ts.catalog.cluster("hgx-h100", gpus=8),
-    phases=[ts.Phase("rl", efficiency=ts.Rollouts(recipe))],
+    phases=[ts.Phase("rl", efficiency=ts.Rollouts(recipe=recipe))],
     reliability=ts.Goodput(0.97),
     price=ts.Rental(usd_per_gpu_hour=2.5),
 )

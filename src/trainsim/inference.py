@@ -1,4 +1,4 @@
-"""Doubt bound to the journey: what ``ts.simulate`` and its sisters are for a run.
+"""Uncertainty of runs: ``ts.simulate`` and its like, with a run's estimate as the function.
 
 The engine knows specs, paths and a function. Here the function of a run is its estimate; for any other spec it is given.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 from .claims.claim import Claim
 from .core.errors import EstimateError
@@ -253,6 +253,10 @@ def what_must_be_true(
     return inverse_of_draws.what_must_be_true(spec, beliefs, _function_of(spec, function, of), of=of, seed=seed, **{side: claim.in_base()})
 
 
+@overload
+def compare(a: Run | Estimate, b: Run | Estimate, beliefs: None = None, of: str = "cost", **options: Any) -> Comparison: ...
+@overload
+def compare(a: Run, b: Run, beliefs: Beliefs, of: str = "cost", **options: Any) -> Difference: ...
 def compare(
     a: Run | Estimate, b: Run | Estimate, beliefs: Beliefs | None = None, of: str = "cost", **options: Any
 ) -> Comparison | Difference:

@@ -143,7 +143,7 @@ RUNS: list[Case] = [
     ("MFU by a convention nobody has", lambda: ts.MFU(0.4, flops="causle"), "flops", "unknown-name"),
     ("HFU of a format nobody has", lambda: ts.HFU(0.4, peak="bf17"), "peak", "unknown-name"),
     ("a name for a run", lambda: ts.estimate("deepseek-v3"), "run", "wrong-type"),  # type: ignore[arg-type]
-    ("names for runs", lambda: ts.compare("deepseek-v3", "llama3.1-405b"), "run", "wrong-type"),  # type: ignore[arg-type]
+    ("names for runs", lambda: ts.compare("deepseek-v3", "llama3.1-405b"), "run", "wrong-type"),  # type: ignore[call-overload]
     ("one phase for a list", lambda: run(phases=ts.Phase("p")), "phases", "wrong-type"),
     ("a phase named by a number", lambda: ts.Phase(3), "name", "wrong-type"),  # type: ignore[arg-type]
     ("two phases of one name", lambda: run(phases=[ts.Phase("p"), ts.Phase("p")]), "phases", "duplicate"),
