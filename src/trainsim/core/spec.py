@@ -42,7 +42,8 @@ class _SpecMeta(ModelMetaclass):
             rule = f"takes at most {len(cls.positional)} values by position"
             raise SpecError(cls.__name__, args, rule, f"name them: {', '.join(cls.model_fields)}", "wrong-type")
         if inspect.isabstract(cls):
-            known = ", ".join(sorted(members(cls)))
+            own = sorted(kind for kind in members(cls) if ":" not in kind)
+            known = ", ".join(own[:8]) + (f" and {len(own) - 8} more" if len(own) > 8 else "")
             raise SpecError(cls.__name__, fields, "is the face of a family, not a member", f"use one of: {known}", "unknown-kind")
         fields = dict(zip(cls.positional, args, strict=False)) | fields
         try:
