@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import trainsim as ts
 from trainsim.core.errors import SpecError
+from trainsim.gpu_memory.weights import weights_of
 from trainsim.model.layers import Layers
 from trainsim.model.ops import MatMul
 from trainsim.model.trainable import BASE_BYTES, Adapters
@@ -122,6 +123,22 @@ def test_what_is_frozen_has_no_gradient_and_no_optimizer_state() -> None:
     assert of_weights[1].part("weights").total > of_weights[2].part("weights").total
     assert lora.busy_gpu_hours < full.busy_gpu_hours
     assert float(lora.flops.total) < float(full.flops.total)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp8", "tf32"])
+def test_a_frozen_base_is_held_as_the_plan_holds_weights(precision: str) -> None:
+    """Frozen weights of linear products take the recipe's working copy unless the base has a format of its own."""
+    plan = ts.Plan(zero=1, precision=precision)
+    whole, base = (run(trains=t, plan=plan) for t in (ts.LoRA(rank=16), ts.LoRA(rank=16, base="bf16")))
+    held = [float(ts.memory(made).part("rank-0.weights").total) for made in (whole, base)]
+    linear = sum(w.dense * m.count for w, m in _linear(whole))
+    width = {"bf16": 2.0, "fp8": 4.0, "tf32": 4.0}[precision]
+    assert held[0] - held[1] == pytest.approx((width - 2.0) * linear, rel=1e-12, abs=1.0)
+
+
+def _linear(made: ts.Run) -> list[tuple[Any, Any]]:
+    model = made.phases[0].model_of(made.model)
+    return [(w, model.stack[0]) for w in weights_of(model) if w.role == "linear" and not w.trainable]
 
 
 def test_a_run_that_trains_adapters_is_saved_and_found_again(tmp_path: Any) -> None:

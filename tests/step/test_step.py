@@ -17,6 +17,7 @@ from trainsim.parallelism.layout import layout_of
 from trainsim.parallelism.schedules.events import timeline
 from trainsim.parallelism.schedules.known import schedule_of, schedules
 from trainsim.parallelism.schedules.schedule import Schedule, order
+from trainsim.parallelism.shapes import again_of, shapes_of
 from trainsim.run.step_time import slot_time
 from trainsim.step.step import step_of, step_of_plan
 from trainsim.testing import refused
@@ -213,6 +214,36 @@ def test_a_torus_is_refused_with_what_to_do(name: str) -> None:
         ts.step_time(made)
     told = made.replace({"efficiency": ts.MFU(0.5, peak="bf16")})
     assert float(np.asarray(ts.estimate(told).busy_gpu_hours)) > 0
+
+
+def test_a_chip_without_bf16_units_runs_in_fp16() -> None:
+    made = ts.Run(
+        model=ts.catalog.model("gpt2"),
+        cluster=ts.catalog.cluster("dgx-1-v100", 8),
+        plan=ts.Plan(precision="fp16", attention="unfused", loss="vocab-parallel"),
+        phases=[ts.Phase("pretrain", tokens=1e9, seq_len=1024, batch=64)],
+        efficiency=ts.Modelled(stack="megatron-2021"),
+    )
+    flop = float(ts.flops_per_token(made.model, 1024.0).total) * 64 * 1024
+    peak = float(np.asarray(made.cluster.chip.peak_of("fp16")))
+    assert float(ts.step_time(made).total) > flop / 8 / peak
+    with refused(EstimateError, "unsupported", "plan.precision"):
+        ts.step_time(made.replace({"plan.precision": "bf16"}))
+
+
+def test_checkpointing_by_op_computes_grouped_products_again_and_keeps_none() -> None:
+    """Of a routed layer's products: every second one that isn't grouped is kept, every grouped one computed again."""
+    model = ts.catalog.model("qwen3-30b-a3b")
+    again, shapes = again_of(model, frozenset({"ops"})), shapes_of(model)
+    at = shapes.kinds.index("moe")
+    repeated = {frozenset(p[-1] for p in paths if p[0] == "moe"): again.products[at, i] for i, paths in enumerate(shapes.paths)}
+    assert {names: times for names, times in repeated.items() if times} == {
+        frozenset({"k", "v"}): 1.0,  # one shape, of which the first is computed again
+        frozenset({"o"}): 1.0,
+        frozenset({"gate"}): 1.0,
+        frozenset({"up"}): 1.0,
+        frozenset({"down"}): 1.0,
+    }
 
 
 def test_a_recurrent_mixers_state_goes_around_whatever_the_length() -> None:

@@ -14,7 +14,7 @@ from ..model.ops import Attend, Convolve, Entry, Lookup, MatMul, Op, Scan, Strea
 from ..model.transformer import Model
 from ..parallelism.plan import Plan, Recompute, Switch
 from ..parallelism.precision import Precision
-from ..parallelism.shapes import SPLIT_AXES, answers, check_parts, expert_product, here
+from ..parallelism.shapes import SPLIT_AXES, answers, check_parts, every_second_product, expert_product, here
 
 SOFTMAX = 2.0
 """Bytes of a score after the softmax, kept where scores leave the chip (arXiv:2205.05198, section 4.1: 2as²b)."""
@@ -177,10 +177,9 @@ def _selective(entries: list[Entry], everything: Sections, model: Model, plan: P
 
 
 def _every_second_product(entries: list[Entry], recipe: Precision) -> Sections:
-    """Attention's output, and the output of the first, third, fifth … product (torchtitan, selective checkpointing by op)."""
+    """Attention's output, and those of every second product (torchtitan, selective checkpointing by op)."""
     found: Sections = {}
-    products = [entry for entry in entries if isinstance(entry.op, MatMul)]
-    for entry in products[::2]:
+    for entry in every_second_product(entries):
         _add(found, _section(entry), _output(entry, recipe.activations))
     for entry in entries:
         if isinstance(entry.op, Attend):

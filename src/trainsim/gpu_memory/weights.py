@@ -105,9 +105,10 @@ def _unsharded(
 
 def _widths(w: Weights, model: Model, recipe: Precision, rule: Optimizer, zero: int) -> dict[str, Num]:
     """Bytes of a parameter: its weight alone where it is frozen, in the frozen format, else what its optimizer keeps too [B]."""
-    if not w.trainable:
-        return {"weights": BASE_BYTES[model.base] if w.role == "linear" else recipe.gathered}
     each = recipe.weights if w.role == "linear" else recipe.other_weights
+    if not w.trainable:
+        working = each if np.any(each) else recipe.gathered
+        return {"weights": working if model.base is None or w.role != "linear" else BASE_BYTES[model.base]}
     if zero < 3 and not np.any(each):  # the master is the weight, and stays gathered where its shards aren't given up again
         each = recipe.gathered
     return {"weights": each, "gradients": recipe.gradients, "master": recipe.master, "moments": rule.moments(w.role, recipe)}

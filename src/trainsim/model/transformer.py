@@ -151,7 +151,7 @@ class Model(Spec):
         shown: what the towers see in one sequence; what is not shown costs parameters and no FLOPs.
         frozen: stretches of paths whose ops are not trained: ("towers.vision",), ("embedding", "experts").
         adapters: low-rank pairs that are trained in place of everything else; None for none.
-        base: format of the weights of frozen linear products.
+        base: format of the weights of frozen linear products; None for the working copy of the plan's precision.
         quantization_block: side of the square blocks whose scales a quantised release stores beside the weights; None for none.
         notes: what a reader of the config assumed.
 
@@ -176,7 +176,7 @@ class Model(Spec):
     shown: Annotated[Sequence[Shown], ByName()] = ()
     frozen: Annotated[tuple[str, ...], AsTuple] = ()
     adapters: Adapters | None = None
-    base: Base = "bf16"
+    base: Base | None = None
     quantization_block: Count | None = None
     notes: Annotated[tuple[str, ...], AsTuple] = ()
 

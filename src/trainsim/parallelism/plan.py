@@ -43,8 +43,8 @@ class Plan(Spec):
         shard: data-parallel ranks that share one copy under ZeRO; None for all of them, fewer for hybrid sharding.
         sequence_parallel: whether what tensor parallelism leaves whole is split along the sequence.
         recompute: activations computed again in backward: none, the named parts, or all.
-        recompute_parts: what "selective" computes again: ``core`` the attention scores; an op's or a section's name; ``ops`` everything
-            but attention and every second product.
+        recompute_parts: what "selective" computes again: ``core`` the attention scores; an op's or a section's name; ``ops`` all but
+            attention and every second product that isn't grouped (torchtitan's selective checkpointing by op).
         recompute_layers: layers of a stage that "full" recomputes; None for all.
         schedule: order of forward and backward passes in the pipeline: a name, or a schedule of the user's own; 1F1B, interleaved where
             ``vpp`` is above 1.

@@ -310,8 +310,8 @@ def again_of(model: Model, parts: frozenset[str]) -> Again:
 
     Args:
         model: what is trained.
-        parts: ``full``; ``core`` the attention scores; ``ops`` everything but attention and every second product; ``streams`` the
-            element-wise work; or names of ops and sections. Embedding and head keep what they have.
+        parts: ``full``; ``core`` the attention scores; ``ops`` all but attention and every second product that isn't grouped;
+            ``streams`` the element-wise work; or names of ops and sections. Embedding and head keep what they have.
 
     Source: Korthikanti et al. 2022 (arXiv:2205.05198), section 5; torchtitan (arXiv:2410.06511), section 2.1.3.
     """
@@ -361,11 +361,20 @@ def _computed_again(entries: Sequence[Entry], parts: frozenset[str]) -> list[Ent
             case "streams":
                 named = [e for e in entries if isinstance(e.op, Stream)]
             case "ops":
-                named = [e for e in entries if isinstance(e.op, Stream)] + [e for e in entries if isinstance(e.op, MatMul)][1::2]
+                kept = every_second_product(entries)
+                named = [e for e in entries if isinstance(e.op, Stream | MatMul) and e not in kept]
             case _:
                 named = [e for e in entries if answers(e.within, part)]
         chosen |= {e.line: e for e in named}
     return list(chosen.values())
+
+
+def every_second_product(entries: Sequence[Entry]) -> list[Entry]:
+    """The products whose results selective checkpointing by op keeps: the first, third, fifth … of those that aren't grouped.
+
+    Source: torchtitan, ``_op_sac_save_list``: ``aten.mm`` is on it, the grouped product of experts is not.
+    """
+    return [e for e in entries if isinstance(e.op, MatMul) and not expert_product(e.op)][::2]
 
 
 def check_parts(field: str, parts: Collection[str], model: Model, words: AbstractSet[str]) -> None:

@@ -119,7 +119,7 @@ def layer_times(
 def _formats(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num, Num]:
     """Peak, share and bytes per element of each product."""
     low, narrow = shapes.low > 0, layout.recipe.products
-    peak = np.where(low, _low_peak(layout.recipe, chip), chip.peak_of("bf16"))
+    peak = np.where(low, _low_peak(layout.recipe, chip), chip.peak_of(chip.half))
     share = np.where(low, stack.share(narrow), stack.bf16) * _where_routed(shapes, stack.grouped, 1.0)
     clock = np.where(low, powered(chip, stack, narrow), powered(chip, stack, "bf16"))
     return peak, np.minimum(share * clock, 1.0), np.where(low, NUMBER_BYTES[narrow], BF16_BYTES)
@@ -196,7 +196,7 @@ def _cores(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[Nu
     """Seconds of each attention core or recurrent mixer, forward and backward, shapes ``(cores, n)``."""
     if not shapes.masks:
         return np.zeros((0, 1)), np.zeros((0, 1))
-    peak, attention = chip.peak_of("bf16"), attention_of(layout, stack)
+    peak, attention = chip.peak_of(chip.half), attention_of(layout, stack)
     found = [_core(shapes, i, layout, chip, peak, stack, attention) for i in range(len(shapes.masks))]
     forward, backward = (rows_of(*each).reshape(len(found), -1) for each in zip(*found, strict=True))
     return forward, backward

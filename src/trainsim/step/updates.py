@@ -126,7 +126,7 @@ def orthogonal_seconds(model: Model, held: Array, layout: Layout, own: Owners, z
     shapes = shapes_of(model)
     tiles = tiles_of(shapes, layout, stack)
     short, wide = np.minimum(tiles.inner, tiles.cols), np.maximum(tiles.inner, tiles.cols)
-    settings = (1.0, chip.peak_of("bf16"), smaller(stack.bf16 * powered(chip, stack, "bf16"), 1.0), chip.memory_bandwidth, stack)
+    settings = (1.0, chip.peak_of(chip.half), smaller(stack.bf16 * powered(chip, stack, "bf16"), 1.0), chip.memory_bandwidth, stack)
     each: Num = iterations * sum(
         product_seconds(short, cols, depth, *settings, element_bytes=BF16_BYTES, output_bytes=BF16_BYTES)
         for cols, depth in ((short, wide), (short, short), (wide, short))

@@ -53,7 +53,8 @@ class LoRA(Trains):
     Args:
         rank: inner width of a pair.
         targets: "linear" for every linear product, or stretches of paths: ``("attention",)``, ``("q", "v")``.
-        base: format of the frozen weights; "nf4" is QLoRA (Dettmers et al. 2023, arXiv:2305.14314).
+        base: format of the frozen weights of linear products; "nf4" is QLoRA (Dettmers et al. 2023, arXiv:2305.14314); None for the
+            working copy of the plan's precision.
 
     >>> import trainsim as ts
     >>> base = ts.catalog.model("llama3-8b")
@@ -63,7 +64,7 @@ class LoRA(Trains):
 
     rank: Count
     targets: Literal["linear"] | Annotated[tuple[str, ...], AsTuple] = "linear"
-    base: Base = "bf16"
+    base: Base | None = None
 
     def of(self, model: Model) -> Model:
         """The model with adapters, all else frozen."""
