@@ -14,10 +14,11 @@ from trainsim.core.errors import EstimateError
 from trainsim.core.spec import Batch
 from trainsim.model.attention.linear import LightningAttention
 from trainsim.parallelism.layout import layout_of
+from trainsim.parallelism.recompute import again_of
 from trainsim.parallelism.schedules.events import timeline
 from trainsim.parallelism.schedules.known import schedule_of, schedules
 from trainsim.parallelism.schedules.schedule import Schedule, order
-from trainsim.parallelism.shapes import again_of, shapes_of
+from trainsim.parallelism.shapes import shapes_of
 from trainsim.run.step_time import slot_time
 from trainsim.step.step import step_of, step_of_plan
 from trainsim.testing import refused

@@ -14,7 +14,8 @@ from ..model.ops import Attend, Convolve, Entry, Lookup, MatMul, Op, Scan, Strea
 from ..model.transformer import Model
 from ..parallelism.plan import Plan, Recompute, Switch
 from ..parallelism.precision import Precision
-from ..parallelism.shapes import SPLIT_AXES, answers, check_parts, every_second_product, expert_product, here
+from ..parallelism.recompute import every_second_product
+from ..parallelism.shapes import SPLIT_AXES, answers, check_parts, expert_product, here
 
 SOFTMAX = 2.0
 """Bytes of a score after the softmax, kept where scores leave the chip (arXiv:2205.05198, section 4.1: 2as²b)."""

@@ -15,7 +15,8 @@ from ..core.units import Num
 from ..model.ops import Lookup
 from ..model.transformer import Model
 from ..parallelism.layout import Layout
-from ..parallelism.shapes import ENDS, Shapes, answers, check_parts, expert_product, shapes_of
+from ..parallelism.recompute import ENDS
+from ..parallelism.shapes import Shapes, answers, check_parts, expert_product, shapes_of
 
 STEP, LAYER = "step", "layer"
 """Captured whole: every pass of a step in one graph; every layer in one of its own."""

@@ -18,7 +18,8 @@ from ..model.documents import document_keys, document_length
 from ..parallelism.layout import Layout
 from ..parallelism.plan import Loss
 from ..parallelism.precision import RECIPES, Precision
-from ..parallelism.shapes import Again, Shapes
+from ..parallelism.recompute import Again
+from ..parallelism.shapes import Shapes
 from .host import Launched, attention_of, dispatcher_of, host_floor, host_seconds, kernels_of, waits_of
 
 BF16_BYTES = 2.0

@@ -13,8 +13,8 @@ from ..cluster.stack import Stack
 from ..core.units import Num, anywhere
 from ..parallelism.layout import Layout
 from ..parallelism.placement import Placed
+from ..parallelism.recompute import Again
 from ..parallelism.schedules.schedule import Schedule
-from ..parallelism.shapes import Again
 from .layers import LayerTimes
 
 SUMS = 4.0

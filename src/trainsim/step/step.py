@@ -22,11 +22,12 @@ from ..parallelism.layout import Layout, layout_of
 from ..parallelism.optimizer import clipping_traffic
 from ..parallelism.placement import Placed, beside_layers, placed
 from ..parallelism.plan import Plan
+from ..parallelism.recompute import Again, again_of
 from ..parallelism.schedules.events import Times
 from ..parallelism.schedules.schedule import Schedule, standing
 from ..parallelism.schedules.uneven import busy_seconds
 from ..parallelism.schedules.waiting import staged_seconds
-from ..parallelism.shapes import Again, Shapes, again_of, shapes_of
+from ..parallelism.shapes import Shapes, shapes_of
 from .host import launched_of
 from .layers import BF16_BYTES, LayerTimes, layer_times
 from .overlap import OverlapPass, Passes, pass_of
