@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from timing import best
 
 import trainsim as ts
-from trainsim.core.spec import Batch
+from trainsim.core.batch import Batch
 
 HERE = Path(__file__).parent
 CALCULON = HERE.parent / "planning" / "calculon_peer.py"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 from .core.lazy import make_lazy as _make_lazy
-from .core.registry import extends as _extends
-from .core.registry import resolves as _resolves
+from .core.registry import register_attribute as _extends
+from .core.registry import register_lookup as _resolves
 from .core.version import __version__ as __version__
 
 if _TYPE_CHECKING:
@@ -19,7 +19,7 @@ if _TYPE_CHECKING:
     from .core.errors import TrainsimError as TrainsimError
     from .core.errors import TrainsimWarning as TrainsimWarning
     from .core.ledger import Ledger as Ledger
-    from .core.spec import Batch as Batch
+    from .core.batch import Batch as Batch
     from .core.spec import Spec as Spec
     from .core.units import Num as Num
     from .core.units import Unit as Unit
@@ -187,7 +187,8 @@ if _TYPE_CHECKING:
 _WHERE = {
     "core.errors": ("TrainsimError", "TrainsimWarning"),
     "core.ledger": ("Ledger",),
-    "core.spec": ("Batch", "Spec"),
+    "core.batch": ("Batch",),
+    "core.spec": ("Spec",),
     "core.units": ("Num", "Unit"),
     "model.attention.base": ("Attention",),
     "model.attention.cross": ("CrossAttention",),

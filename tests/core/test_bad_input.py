@@ -1,4 +1,4 @@
-"""What users get wrong: one clear error with path, value, rule and remedy, at once."""
+"""Common user mistakes: each raises one error with path, value, rule and remedy."""
 
 from __future__ import annotations
 
@@ -370,7 +370,7 @@ DOORS: list[Case] = [
 CASES = [*DOORS, *CONFIGS, *MODELS, *RUNS, *FILES, *ROWS, *BELIEFS, *CLAIMS]
 
 
-def test_there_are_enough_of_them() -> None:
+def test_at_least_forty_mistakes_are_covered() -> None:
     assert len(CASES) >= 40
     assert len({name for name, *_ in CASES}) == len(CASES)
 
@@ -398,7 +398,7 @@ def test_an_optional_key_takes_the_class_default_and_the_notes_list_it() -> None
     assert not any("num_key_value_heads" in note for note in ts.from_hf(LLAMA).notes)
 
 
-def test_nothing_is_left_behind_by_a_save_that_fails(tmp_path: Path) -> None:
+def test_a_failed_save_leaves_no_file(tmp_path: Path) -> None:
     target = tmp_path / "run.toml"
     run().save(target)
     before = target.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Files and launch arguments with something wrong anywhere inside: read, or one clear error; never another exception."""
+"""Mutated files and launch arguments: every one is read or raises a TrainsimError, never another exception."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ DOORS: dict[str, tuple[Callable[[], dict[str, Any]], Callable[[Any, Path], Any]]
 @pytest.mark.parametrize("door", sorted(DOORS))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(random=st.randoms(use_true_random=False))
-def test_what_is_wrong_anywhere_is_one_clear_error(door: str, random: Random, tmp_path: Path) -> None:
+def test_a_mutated_input_is_read_or_raises_one_error(door: str, random: Random, tmp_path: Path) -> None:
     made, read = DOORS[door]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ts.TrainsimWarning)
@@ -116,6 +116,6 @@ def test_what_is_wrong_anywhere_is_one_clear_error(door: str, random: Random, tm
     assert "\n" not in said
 
 
-def test_what_is_right_is_read(tmp_path: Path) -> None:
+def test_a_valid_input_is_read(tmp_path: Path) -> None:
     for made, read in DOORS.values():
         read(made(), tmp_path)

@@ -1,4 +1,4 @@
-"""Nothing hidden: caches are bounded, errors say their rule, imports allocate nothing."""
+"""Hygiene: caches are bounded, errors have a known rule id, imports are light."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_an_error_names_a_rule_that_exists(path: Path) -> None:
     assert [found for found in named if found[1] not in known] == []
 
 
-def test_an_error_keeps_its_fields_on_its_way_out() -> None:
+def test_an_error_keeps_its_fields_when_recast() -> None:
     error = SpecError("tp", 6, "does not divide heads=8", "1, 2, 4, 8", "conflict").under("plan").at("run.plan.tp")
     assert (error.path, error.value, error.rule_id) == ("run.plan.tp", 6, "conflict")
     assert (PathError("a", 1, "x", "y").rule_id, LedgerError("a", 1, "x", "y").rule_id) == ("unknown-path", "unit-mismatch")

@@ -1,4 +1,4 @@
-"""Numbers as people type them: every unit's own spellings, round trips, and texts that are refused."""
+"""Numbers as text: the accepted spellings of every unit, round trips, and rejected texts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import trainsim as ts
 from trainsim.core.errors import SpecError
-from trainsim.core.quantities import interval, number
+from trainsim.core.quantities import parse_interval, parse_number
 from trainsim.testing import refused
 
 
@@ -25,7 +25,7 @@ from trainsim.testing import refused
     ],
 )  # fmt: skip
 def test_a_number_is_read_in_the_unit_of_its_field(text: str, unit: str, value: float) -> None:
-    assert number(text, unit) == pytest.approx(value, rel=1e-12)
+    assert parse_number(text, unit) == pytest.approx(value, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -39,30 +39,30 @@ def test_a_number_is_read_in_the_unit_of_its_field(text: str, unit: str, value: 
 )  # fmt: skip
 def test_another_dimension_is_refused(text: str, unit: str, rule_id: str) -> None:
     with refused(SpecError, rule_id, path="here"):
-        number(text, unit, "here")
+        parse_number(text, unit, "here")
 
 
 @given(st.floats(1e-6, 1e15))
 def test_a_plain_number_is_itself(value: float) -> None:
     for unit in ("token", "USD/GPU-h", "B", "s", "", "FLOP/s"):
-        assert number(repr(value), unit) == value
+        assert parse_number(repr(value), unit) == value
 
 
 @given(st.floats(1.0, 1e3), st.sampled_from([("K", 1e3), ("M", 1e6), ("B", 1e9), ("T", 1e12)]))
 def test_suffixes_are_powers_of_a_thousand(value: float, suffix: tuple[str, float]) -> None:
-    assert number(f"{value!r}{suffix[0]}", "token") == value * suffix[1]
+    assert parse_number(f"{value!r}{suffix[0]}", "token") == value * suffix[1]
 
 
 def test_intervals() -> None:
-    assert interval("1.4..3.4", "USD/GPU-h") == (1.4, 3.4)
-    assert interval("$1.4..$3.4/h", "USD/GPU-h") == (1.4, 3.4)
-    assert interval("1T..2T..4T", "token") == (1e12, 2e12, 4e12)
-    assert interval("1..4T tokens", "token") == (1e12, 4e12)
-    assert interval("3±20%", "USD/GPU-h") == pytest.approx((2.4, 3.0, 3.6))
-    assert interval("3+-0.5", "USD/GPU-h") == (2.5, 3.0, 3.5)
-    assert interval("3", "USD/GPU-h") is None
+    assert parse_interval("1.4..3.4", "USD/GPU-h") == (1.4, 3.4)
+    assert parse_interval("$1.4..$3.4/h", "USD/GPU-h") == (1.4, 3.4)
+    assert parse_interval("1T..2T..4T", "token") == (1e12, 2e12, 4e12)
+    assert parse_interval("1..4T tokens", "token") == (1e12, 4e12)
+    assert parse_interval("3±20%", "USD/GPU-h") == pytest.approx((2.4, 3.0, 3.6))
+    assert parse_interval("3+-0.5", "USD/GPU-h") == (2.5, 3.0, 3.5)
+    assert parse_interval("3", "USD/GPU-h") is None
     with refused(SpecError, "out-of-bounds", path="p"):
-        interval("3.4..1.4", "USD/GPU-h", "p")
+        parse_interval("3.4..1.4", "USD/GPU-h", "p")
 
 
 def test_fields_and_beliefs_take_texts() -> None:

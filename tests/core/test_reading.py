@@ -1,4 +1,4 @@
-"""Laws of the guarded door: whatever comes in is plain data or one error with path, value, rule and remedy."""
+"""Laws of reading files: any input becomes plain data or one error with path, value, rule and remedy."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ documents = st.dictionaries(
 
 
 @given(documents)
-def test_what_is_written_is_read_again(data: dict[str, Any]) -> None:
+def test_json_round_trip(data: dict[str, Any]) -> None:
     assert reading.parse_json(json.dumps(data), "x") == data
 
 
 @given(documents.filter(lambda d: all(abs(n) < 2**62 for n in _integers(d))))
-def test_toml_too(data: dict[str, Any]) -> None:
+def test_toml_round_trip(data: dict[str, Any]) -> None:
     assert reading.parse_toml(tomli_w.dumps(data), "x") == data
 
 
@@ -45,7 +45,7 @@ def _integers(data: Any) -> list[int]:
     return [data] if type(data) is int else []
 
 
-@pytest.mark.parametrize("parse", [reading.parse_json, reading.parse_toml, reading.parse_table, reading.words_of])
+@pytest.mark.parametrize("parse", [reading.parse_json, reading.parse_toml, reading.parse_table, reading.split_command_line])
 @given(text=st.text(max_size=60) | st.text(alphabet='[]{}",=.#\\\n\x00 1ae-', max_size=60))
 def test_any_text_is_read_or_refused(parse: Callable[[str, str], Any], text: str) -> None:
     error = refusal(parse, text)
@@ -96,7 +96,7 @@ TEXTS: list[tuple[str, Callable[..., Any], str, str]] = [
     ("a cell beyond all cells", reading.parse_table, "path\n" + "x" * 200_000, "too-large"),
     ("a null character", reading.parse_table, "path\na\x00b\n", "control-character"),
     ("nothing", reading.parse_table, "\n\n", "empty"),
-    ("an open quote", reading.words_of, '--name "a', "syntax"),
+    ("an open quote", reading.split_command_line, '--name "a', "syntax"),
 ]
 
 
@@ -106,7 +106,7 @@ def test_a_text_beyond_bounds_is_refused_before_it_is_read(parse: Callable[..., 
         parse(text, "x", BeliefError)
 
 
-def test_brackets_in_words_and_comments_are_no_depth() -> None:
+def test_brackets_in_strings_and_comments_do_not_count_as_nesting() -> None:
     many = "[" * 1000
     assert reading.parse_json(json.dumps({"a": many + '"'}), "x") == {"a": many + '"'}
     text = f"a = '{many}' # {many}\nb = \"\"\"{many}\"\"\"\nc = '''{many}'''\n"
@@ -126,12 +126,12 @@ def test_rows_keep_their_lines_and_leave_out_empty_cells() -> None:
 def test_a_bad_row_of_many_is_reported_and_the_others_are_read() -> None:
     rows = [(f"line {i}", cell) for i, cell in enumerate("12x4")]
     with pytest.warns(SkippedRow) as caught:
-        assert reading.each(rows, lambda cell: values.real(cell, "p5"), BeliefError) == [1.0, 2.0, 4.0]
+        assert reading.read_rows(rows, lambda cell: values.to_float(cell, "p5"), BeliefError) == [1.0, 2.0, 4.0]
     assert [(w.message.error.path, w.message.error.value, w.message.error.rule_id) for w in caught] == [  # type: ignore[union-attr]
         ("line 2: p5", "x", "wrong-type")
     ]
     with refused(BeliefError, "wrong-type", path="line 0: p5"):
-        reading.each([("line 0", "x")], lambda cell: values.real(cell, "p5"), BeliefError)
+        reading.read_rows([("line 0", "x")], lambda cell: values.to_float(cell, "p5"), BeliefError)
 
 
 FILES: list[tuple[str, Callable[[Path], Any], str]] = [
@@ -165,11 +165,11 @@ def test_a_byte_order_mark_of_utf_8_is_dropped(tmp_path: Path) -> None:
 
 
 VALUES: list[tuple[Callable[[object, str], Any], object, str]] = [
-    *((values.real, value, "not-finite") for value in (math.inf, math.nan, "1e400", 10**400)),
-    *((values.real, value, "wrong-type") for value in ("", ",", "x", None, True, [1], {}, b"1")),  # type: ignore[var-annotated]
-    *((values.whole, value, "wrong-type") for value in (8.5, "8.5", "x", [8, 8], None, True)),
-    *((values.whole, value, "out-of-bounds") for value in (-1, 10**10, "1e300")),
-    *((values.texts, value, "wrong-type") for value in (3, None, [1], {"a": 1}, b"a")),
+    *((values.to_float, value, "not-finite") for value in (math.inf, math.nan, "1e400", 10**400)),
+    *((values.to_float, value, "wrong-type") for value in ("", ",", "x", None, True, [1], {}, b"1")),  # type: ignore[var-annotated]
+    *((values.to_int, value, "wrong-type") for value in (8.5, "8.5", "x", [8, 8], None, True)),
+    *((values.to_int, value, "out-of-bounds") for value in (-1, 10**10, "1e300")),
+    *((values.to_texts, value, "wrong-type") for value in (3, None, [1], {"a": 1}, b"a")),
 ]
 
 
@@ -181,10 +181,10 @@ def test_a_value_of_another_kind_is_refused(read: Callable[[object, str], Any], 
 
 @given(st.integers(0, 10**9))
 def test_a_whole_number_is_read_as_number_and_as_text(n: int) -> None:
-    assert values.whole(n, "x") == values.whole(str(n), "x") == values.whole(f"{n:,}", "x") == values.whole(float(n), "x") == n
+    assert values.to_int(n, "x") == values.to_int(str(n), "x") == values.to_int(f"{n:,}", "x") == values.to_int(float(n), "x") == n
 
 
-def test_objects_that_hold_themselves_or_give_back_themselves_are_refused() -> None:
+def test_self_referential_objects_are_refused() -> None:
     class Itself:
         def tolist(self) -> object:
             return self

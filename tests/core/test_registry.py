@@ -1,4 +1,4 @@
-"""Families: every member is found by its word in a new process, old words stay readable, and no file imports anything."""
+"""Families: a new process finds every member by its kind, former kinds are still read, and no file triggers an import."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_a_hostile_kind_imports_nothing(kind: str, tmp_path: Path, monkeypatch: 
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_class_of_ones_own_is_loaded_where_its_module_is_allowed(tmp_path: Path) -> None:
+def test_a_user_class_is_loaded_if_its_module_is_trusted(tmp_path: Path) -> None:
     """In a process of its own: the module is imported by the file's word, once it is allowed."""
     (tmp_path / "my_prices.py").write_text(PRICE, encoding="utf-8")
     (tmp_path / "use.py").write_text(USE, encoding="utf-8")

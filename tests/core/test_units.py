@@ -1,4 +1,4 @@
-"""Numbers of which two are compared or one is chosen: floats alone give what numpy gives, without its detour."""
+"""Elementwise minimum, maximum and choice: floats give the same as numpy."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from trainsim.core.units import Num, anywhere, choose, larger, smaller
+from trainsim.core.units import Num, any_true, choose, larger, smaller
 
 FINITE = st.floats(allow_nan=False)
 NUMBERS = FINITE | st.lists(FINITE, min_size=3, max_size=3).map(np.array)
 
 
 @given(NUMBERS, NUMBERS)
-def test_what_is_compared_is_what_numpy_compares(a: Num, b: Num) -> None:
+def test_smaller_and_larger_equal_numpy(a: Num, b: Num) -> None:
     assert np.array_equal(smaller(a, b), np.minimum(a, b))
     assert np.array_equal(larger(a, b), np.maximum(a, b))
 
 
 @given(NUMBERS, NUMBERS, st.booleans(), st.lists(st.booleans(), min_size=3, max_size=3).map(np.array))
-def test_what_is_chosen_is_what_numpy_chooses(yes: Num, no: Num, one: bool, many: NDArray[np.bool_]) -> None:  # noqa: FBT001
+def test_choose_equals_numpy_where(yes: Num, no: Num, one: bool, many: NDArray[np.bool_]) -> None:  # noqa: FBT001
     assert np.array_equal(np.broadcast_to(choose(one, yes, no), 3), np.broadcast_to(np.where(one, yes, no), 3))
     assert np.array_equal(choose(many, yes, no), np.where(many, yes, no))
     scalar: Any = np.bool_(one)
     assert choose(scalar, 1.0, 2.0) == choose(one, 1.0, 2.0)
-    assert (anywhere(one), anywhere(many)) == (one, bool(np.any(many)))
+    assert (any_true(one), any_true(many)) == (one, bool(np.any(many)))
 
 
 @pytest.mark.parametrize("function", [smaller, larger])

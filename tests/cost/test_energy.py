@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from trainsim.core.batch import Batch
 from trainsim.core.errors import SpecError
-from trainsim.core.spec import Batch
 from trainsim.cost.energy import Embodied, Grid, card_block, emissions, energy, energy_cost
 from trainsim.cost.pricing import Site
 from trainsim.testing import refused

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trainsim as ts
+from trainsim.core.batch import Batch
 from trainsim.core.errors import EstimateError, SpecError
 from trainsim.core.ledger import Ledger
-from trainsim.core.spec import Batch
 from trainsim.gpu_memory.fit import SPREAD, fit_of
 from trainsim.gpu_memory.in_flight import held_by_rank
 from trainsim.gpu_memory.peak import CONTEXT, rank_memory

@@ -12,7 +12,7 @@ from scipy.integrate import trapezoid
 
 import trainsim as ts
 from trainsim.cluster.hardware import Chip, Cluster, Peak
-from trainsim.core.spec import Batch
+from trainsim.core.batch import Batch
 from trainsim.cost.pricing import Annuity, Ownership, Price, Quote, Rental, Site, StraightLine, ValueDecline
 from trainsim.cost.quote import price_per_gpu_hour
 from trainsim.model.attention.grouped_query import GroupedQueryAttention

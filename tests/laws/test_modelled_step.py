@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import trainsim as ts
 from trainsim.cluster.stack import Dispatcher
+from trainsim.core.batch import Batch
 from trainsim.core.errors import EstimateError, SpecError
-from trainsim.core.spec import Batch
 from trainsim.model.ops import MatMul
 from trainsim.parallelism.optimizer import OPTIMIZERS
 from trainsim.parallelism.plan import Loss, check_plan

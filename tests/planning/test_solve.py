@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import trainsim as ts
+from trainsim.core.batch import Batch
 from trainsim.core.errors import BeliefError, EstimateError, PathError, SpecError
-from trainsim.core.spec import Batch
 from trainsim.parallelism.plan import micro_batches
 from trainsim.planning.axes import _stride
 from trainsim.planning.solve import DRAWS, _draws

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import trainsim as ts
 from trainsim.cluster.hardware import Chip, Cluster, Peak
+from trainsim.core.batch import Batch
 from trainsim.core.errors import PathError, SpecError
-from trainsim.core.spec import Batch
 from trainsim.cost.pricing import Rental
 from trainsim.model.attention.grouped_query import GroupedQueryAttention
 from trainsim.model.feedforward import GatedMLP

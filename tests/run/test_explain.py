@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trainsim as ts
-from trainsim.core.spec import BY_USER, Batch
+from trainsim.core.batch import Batch
+from trainsim.core.spec import BY_USER
 from trainsim.cost.pricing import Ownership, Site
 from trainsim.run.development import estimate_development
 from trainsim.run.fleet import estimate_fleet

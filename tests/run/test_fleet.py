@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from trainsim.catalog.rows import find, rows
+from trainsim.core.batch import Batch
 from trainsim.core.errors import LedgerError, SpecError
-from trainsim.core.spec import Batch
 from trainsim.cost.pricing import Ownership, Site, StraightLine
 from trainsim.run.fleet import Fleet, FleetEstimate, Holding, estimate_fleet, told_holding
 from trainsim.testing import refused

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import trainsim as ts
+from trainsim.core.batch import Batch
 from trainsim.core.errors import EstimateError
-from trainsim.core.spec import Batch
 from trainsim.model.attention.linear import LightningAttention
 from trainsim.parallelism.layout import layout_of
 from trainsim.parallelism.recompute import again_of

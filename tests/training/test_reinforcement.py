@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.integrate import trapezoid
 
 from trainsim.cluster.hardware import Chip, Cluster, Peak
+from trainsim.core.batch import Batch
 from trainsim.core.errors import EstimateError, SpecError
-from trainsim.core.spec import Batch
 from trainsim.model.attention.grouped_query import GroupedQueryAttention
 from trainsim.model.attention.latent import LatentAttention
 from trainsim.model.counting import count_params

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from trainsim.core.batch import Batch
 from trainsim.core.errors import EstimateError, SpecError
-from trainsim.core.spec import Batch
 from trainsim.testing import refused
 from trainsim.training.failure_laws import Exponential, FailureLaw, LogNormalFailures, Weibull, segments_kept
 from trainsim.training.reliability import Failures, Goodput, YoungDaly, best_interval, useful_share

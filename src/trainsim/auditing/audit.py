@@ -12,7 +12,7 @@ from ..catalog.runs import filled_in
 from ..claims.claim import Claim
 from ..claims.reading import ScopeReading
 from ..claims.scope import Basis, Scope, expand, in_words
-from ..core.errors import ClaimError, check_kind
+from ..core.errors import ClaimError, check_type
 from ..run.run import Run
 from ..uncertainty.beliefs.beliefs import Beliefs
 from .architecture import kept_per_token
@@ -68,7 +68,7 @@ def audit(
     >>> verdict.number, verdict.words
     ('CONFIRMED', 'MISLEADING')
     """
-    check_kind(claim, Claim, "claim", "a ts.Claim: ts.catalog.claim('deepseek-v3-6m')")
+    check_type(claim, Claim, "claim", "a ts.Claim: ts.catalog.claim('deepseek-v3-6m')")
     clock = clock_of(claim, as_of)
     claim = in_dollars(claim, clock)
     _check(claim, subject, versus)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from ..catalog.posterior import calibration, fields_at, stack_rows
+from ..core.batch import Batch
 from ..core.errors import SpecError
 from ..core.ledger import Ledger
-from ..core.spec import Batch
 from ..core.units import human
 from ..run.inputs import needed_stack
 from ..run.memory import memory as memory_of

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from ..catalog.posterior import constants, fields_at, prior_stack
+from ..core.batch import Batch
 from ..core.errors import SpecError
-from ..core.spec import Batch
 from ..parallelism.layout import Layout
 from ..parallelism.schedules.known import schedule_of
 from ..step.step import step_of

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..catalog.posterior import Z95, calibration, class_of, fields_at, stack_beliefs, stack_rows
-from ..core.errors import EstimateError, SpecError, check_kind
-from ..core.spec import Batch
-from ..core.values import real, whole
+from ..core.batch import Batch
+from ..core.errors import EstimateError, SpecError, check_type
+from ..core.values import to_float, to_int
 from ..run.inputs import needed_stack
 from ..run.run import Run
 from ..run.step_time import step_time
@@ -101,9 +101,9 @@ def calibrate(rows: str | Path | Trace | Sequence[float], run: Run | None = None
     >>> found.steps, abs(found.after[1]) < abs(found.before[1])
     (1, True)
     """
-    seed = whole(seed, "seed")
+    seed = to_int(seed, "seed")
     if run is not None:
-        check_kind(run, Run, "run", "a ts.Run")
+        check_type(run, Run, "run", "a ts.Run")
     if run is not None and (isinstance(rows, Trace) or (isinstance(rows, str | Path) and str(rows).endswith(TRACES))):
         return _by_trace(rows if isinstance(rows, Trace) else read_trace(rows), run)
     if isinstance(rows, Trace):
@@ -180,7 +180,7 @@ def _step_times(rows: object) -> Array:
         raise SpecError(
             "rows", rows, "is not a list of step times", "give seconds of at least one step, or the path of a log", "wrong-type"
         )
-    return np.array([real(value, f"rows.{i}", above=0.0) for i, value in enumerate(rows)])
+    return np.array([to_float(value, f"rows.{i}", above=0.0) for i, value in enumerate(rows)])
 
 
 def _measured(rows: str | Path | Sequence[float], run: Run | None) -> tuple[str, bool, Array, Array]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from ..core.quantities import number
+from ..core.quantities import parse_number
 from ..model.attention.grouped_query import GroupedQueryAttention
 from ..model.counting import count_active_params, count_params
 from ..model.feedforward import GatedMLP, MixtureOfExperts
@@ -45,10 +45,10 @@ def generic_model(size: str) -> Model | None:
     found = re.fullmatch(r"(\d+(?:\.\d+)?[MBT])(?:-A(\d+(?:\.\d+)?[MBT]))?", size, re.IGNORECASE)
     if found is None:
         return None
-    total = number(found[1].upper(), "parameter")
+    total = parse_number(found[1].upper(), "parameter")
     if found[2] is None:
         return _nearest([_dense(size, layers) for layers in _around(total)], total, total)
-    active = number(found[2].upper(), "parameter")
+    active = parse_number(found[2].upper(), "parameter")
     return _nearest([_mixture(size, n, aspect, total, active) for n in range(12, 121, 6) for aspect in ASPECTS], total, active)
 
 

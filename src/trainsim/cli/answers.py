@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .. import catalog
 from ..core.errors import SpecError, did_you_mean
-from ..core.quantities import number
+from ..core.quantities import parse_number
 from ..core.units import human
 from .terminal import NOT_MET, complain, stop, working
 
@@ -59,7 +59,7 @@ def count(target: str, seq_len: str, form: str) -> str:
     from ..model.counting import count_active_params, count_params, flops_per_token
 
     model = model_from(target)
-    length = number(seq_len, "token", "--seq-len")
+    length = parse_number(seq_len, "token", "--seq-len")
     sizes = {
         "total": float(count_params(model).total),
         "active": float(count_active_params(model).total),
@@ -152,8 +152,8 @@ def _asserted(sim: Any, text: str) -> str:
     found = _ASSERTION.fullmatch(text)
     if found is None or found[1].split(".")[0] not in UNITS:
         raise SpecError("--assert", text, "is not a condition", "write --assert 'cost<1.2e6@0.8'", "syntax")
-    limit = number(found[3], UNITS[found[1].split(".")[0]], "--assert")
-    needed = number(found[4] or "0.5", "", "--assert")
+    limit = parse_number(found[3], UNITS[found[1].split(".")[0]], "--assert")
+    needed = parse_number(found[4] or "0.5", "", "--assert")
     probability = float(sim.probability(found[1], **{"below" if found[2] == "<" else "above": limit}))
     line = f"{found[1]} {found[2]} {human(limit)}: probability {probability:.1%}, asked for {needed:.0%}"
     if probability < needed:
@@ -247,7 +247,7 @@ def solved(asked: RunRequest, path: str, limits: list[str], probability: float, 
         if not sign or name not in UNITS:
             raise SpecError("--limit", text, "is not a limit", "write --limit 'cost<1.2M' --limit 'wall_days<40'; " +
                             did_you_mean(name, UNITS, "quantities"), "syntax")  # fmt: skip
-        bounds[name] = number(value, UNITS[name], "--limit")
+        bounds[name] = parse_number(value, UNITS[name], "--limit")
     with working("solving"):
         found = solve_for(run, path, bounds, beliefs_of(run, asked) or None, probability=probability)
     return printed(str(found), lambda: {"path": path, "value": found.value}, form)
@@ -278,7 +278,7 @@ def diagnosed(asked: RunRequest, step_time: str, form: str) -> str:
     from .requests import run_of
 
     with working("comparing"):
-        found = diagnose(laid_out(run_of(asked)), step_time=number(step_time, "s", "--step-time"))
+        found = diagnose(laid_out(run_of(asked)), step_time=parse_number(step_time, "s", "--step-time"))
     return printed(str(found), lambda: {"percentile": float(found.percentile)}, form)
 
 

@@ -107,10 +107,10 @@ def machines(asked: RunRequest) -> tuple[str, int]:
     found = re.fullmatch(r"\s*([\d_,.]+\s*[kK]?)\s*(?:[x×*]?\s*([A-Za-z].*))?", asked.gpus or "")
     if found is None:
         raise SpecError("--gpus", asked.gpus, "is not a number of accelerators", "write --gpus 512, or --gpus 512xH100", "missing")
-    from ..core.quantities import number
+    from ..core.quantities import parse_number
 
     chip = asked.chip or (found[2] or "").strip()
-    return chip, int(number(found[1].strip(), "GPU", "--gpus"))
+    return chip, int(parse_number(found[1].strip(), "GPU", "--gpus"))
 
 
 def _built(asked: RunRequest) -> Run:
@@ -127,9 +127,9 @@ def _built(asked: RunRequest) -> Run:
 
 
 def _real(text: str, unit: str) -> float | None:
-    from ..core.quantities import number
+    from ..core.quantities import parse_number
 
-    return number(text, unit, "--batch") if text else None
+    return parse_number(text, unit, "--batch") if text else None
 
 
 def _pair(text: str, flag: str) -> tuple[str, str]:
@@ -188,10 +188,10 @@ def claim_of(figure: str, quantity: str, told_as: str, scope: str, source: str, 
         SpecError: not a number in the quantity's unit.
     """
     from ..claims.claim import Claim
-    from ..core.quantities import number
+    from ..core.quantities import parse_number
 
     if quantity not in UNITS:
         raise SpecError("--quantity", quantity, "is not a quantity of a claim", did_you_mean(quantity, UNITS), "unknown-name")
-    value = number(figure, UNITS[quantity], "--claim")
+    value = parse_number(figure, UNITS[quantity], "--claim")
     given: dict[str, Any] = {"told_as": told_as, "scope": scope, "source": source or "typed", "date": date}
     return Claim(quantity, value, unit=UNITS[quantity], **{name: word for name, word in given.items() if word})

@@ -158,8 +158,8 @@ class Stack(Spec):
                 )
         return self
 
-    def _compared(self) -> Mapping[str, Any]:
-        return {**super()._compared(), "tags": tuple(sorted(self.tags.items()))}
+    def _comparison_fields(self) -> Mapping[str, Any]:
+        return {**super()._comparison_fields(), "tags": tuple(sorted(self.tags.items()))}
 
     def tag(self, field: str) -> Tag:
         """How a number of the stack is known; prior-only where nobody said otherwise.

@@ -1,1 +1,1 @@
-"""Errors, units, specs, ledgers, and the reading of files: what every package stands on."""
+"""Errors, units, specs, ledgers and input files: the foundation of every other package."""

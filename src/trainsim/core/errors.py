@@ -9,21 +9,21 @@ from typing import ClassVar, Literal, Self
 RuleId = Literal[
     "missing",  # a required value was not given
     "empty",  # a list or a table needs at least one entry
-    "duplicate",  # one name, key, row or cost stands twice
+    "duplicate",  # one name, key, row or cost occurs twice
     "conflict",  # two values contradict each other
     "wrong-type",  # another type of value is needed
     "not-finite",  # a number is NaN or infinite
     "not-scalar",  # an array of draws, where one number is needed
     "out-of-bounds",  # a number lies outside its bounds
-    "unit-mismatch",  # units, scopes or kinds of cost do not add
+    "unit-mismatch",  # units, scopes or kinds of cost that can't be added
     "unknown-field",  # no field, key, flag or column of that name
     "unknown-name",  # no row, option or word of that name
     "unknown-path",  # a path leads nowhere
     "unknown-kind",  # no member of a family of that name
-    "untrusted",  # a file names a module that the caller did not allow
+    "untrusted",  # a file names a module that the caller does not trust
     "unsupported",  # the library has no rule or no counterpart for it
     "infeasible",  # nothing satisfies all conditions
-    "too-few-data",  # the evidence is too thin for an answer
+    "too-few-data",  # not enough evidence for an answer
     "not-found",  # no such file
     "unreadable",  # a file exists and can't be read
     "unwritable",  # a file can't be written
@@ -31,23 +31,23 @@ RuleId = Literal[
     "syntax",  # a text breaks the grammar of its format
     "too-large",  # longer than any sensible input
     "too-deep",  # nested deeper than any sensible input
-    "control-character",  # a text holds characters that steer a terminal
-    "callback-failed",  # a function of the user's own raised or returned something else
+    "control-character",  # a text holds terminal control characters
+    "callback-failed",  # a user's function raised, or returned the wrong type
     "not-installed",  # an optional package is missing
     "invalid",  # any other rule
 ]
-"""Which rule was broken: a fixed set of words that programs and tests may compare, where sentences may change."""
+"""Identifier of the broken rule. Programs and tests compare identifiers; sentences may change."""
 
 
 class TrainsimError(ValueError):
     """An input can't be used.
 
     Args:
-        path: where it stands, as written in beliefs and reports (``"plan.tp"``); may be empty.
-        value: what was given.
-        rule: the rule it breaks, as a sentence without its subject.
-        remedy: what to do about it.
-        rule_id: the rule in one word, one of :data:`RuleId`; by default what errors of the class mostly say.
+        path: path of the input, as in beliefs and reports (``"plan.tp"``); may be empty.
+        value: the value that was given.
+        rule: the rule that the value breaks, as a sentence without its subject.
+        remedy: how to mend the input.
+        rule_id: identifier of the rule, one of :data:`RuleId`; by default the class's ``default_rule_id``.
 
     >>> error = TrainsimError("plan.tp", 6, "does not divide model.heads=128", "divisors up to 8: 1, 2, 4, 8", "conflict")
     >>> print(error)
@@ -56,15 +56,15 @@ class TrainsimError(ValueError):
     ('plan.tp', 6, 'conflict')
     """
 
-    usual: ClassVar[RuleId] = "invalid"
+    default_rule_id: ClassVar[RuleId] = "invalid"
 
     def __init__(self, path: str, value: object, rule: str, remedy: str, rule_id: RuleId | None = None) -> None:
         self.path, self.value, self.rule, self.remedy = path, value, rule, remedy
-        self.rule_id: RuleId = rule_id or self.usual
+        self.rule_id: RuleId = rule_id or self.default_rule_id
         super().__init__(path, value, rule, remedy)
 
     def __str__(self) -> str:
-        shown = " ".join(repr(self.value).split())  # an array's goes over several lines
+        shown = " ".join(repr(self.value).split())  # the repr of an array spans several lines
         if len(shown) > 80:
             shown = f"{shown[:60]} … {shown[-17:]}"
         where = f"{self.path}={shown}" if self.path else shown
@@ -75,7 +75,7 @@ class TrainsimError(ValueError):
         return type(self)(path, self.value, self.rule, self.remedy, self.rule_id)
 
     def under(self, head: str) -> Self:
-        """The same error seen from one level further out."""
+        """The same error with ``head.`` in front of its path."""
         return self.at(f"{head}.{self.path}" if self.path else head)
 
 
@@ -84,9 +84,9 @@ class SpecError(TrainsimError):
 
 
 class PathError(TrainsimError, KeyError):
-    """A path leads nowhere."""
+    """A path does not exist."""
 
-    usual = "unknown-path"
+    default_rule_id = "unknown-path"
     __str__ = TrainsimError.__str__
 
 
@@ -95,31 +95,31 @@ class ConfigError(TrainsimError):
 
 
 class LedgerError(TrainsimError):
-    """Two ledgers can't be put together."""
+    """Two ledgers can't be combined."""
 
-    usual = "unit-mismatch"
+    default_rule_id = "unit-mismatch"
 
 
 class CatalogError(TrainsimError):
-    """A catalogue row lacks what every row must have, or contradicts itself."""
+    """A catalogue row lacks a required field, or contradicts itself."""
 
 
 class BeliefError(TrainsimError):
-    """A belief can't be held about the spec it is laid over."""
+    """A belief does not fit the spec that it is about."""
 
 
 class EstimateError(TrainsimError):
     """An answer needs an input that was not given."""
 
-    usual = "missing"
+    default_rule_id = "missing"
 
 
 class ClaimError(TrainsimError):
-    """A claim can't be put to the test as it stands."""
+    """A claim can't be checked as stated."""
 
 
 def recast(error: TrainsimError, kind: type[TrainsimError], path: str | None = None) -> TrainsimError:
-    """The same error as one of another class, at its own path or another.
+    """The same error as an instance of another class, with its own path or a new one.
 
     >>> recast(SpecError("p5", 3, "is above p95", "swap them"), BeliefError, "price.p5")
     BeliefError('price.p5', 3, 'is above p95', 'swap them')
@@ -127,23 +127,29 @@ def recast(error: TrainsimError, kind: type[TrainsimError], path: str | None = N
     return kind(error.path if path is None else path, error.value, error.rule, error.remedy, error.rule_id)
 
 
-def check_kind(value: object, kind: type, path: str, remedy: str) -> None:
-    """Refuse an argument of another type than a function takes.
+def check_type(value: object, expected: type, path: str, remedy: str) -> None:
+    """Raise an error unless an argument has the expected type.
+
+    Args:
+        value: the argument.
+        expected: the type that it must have.
+        path: name of the argument.
+        remedy: how to get a value of that type.
 
     Raises:
-        SpecError: it is of another type; the remedy says how to get one.
+        SpecError: the argument has another type.
 
-    >>> check_kind("llama", dict, "model", "ts.catalog.model('llama')")
+    >>> check_type("llama", dict, "model", "ts.catalog.model('llama')")
     Traceback (most recent call last):
     trainsim.core.errors.SpecError: model='llama': is not a dict; give ts.catalog.model('llama')
     """
-    if not isinstance(value, kind):
-        article = "an" if kind.__name__[0] in "AEIOU" else "a"
-        raise SpecError(path, value, f"is not {article} {kind.__name__}", f"give {remedy}", "wrong-type")
+    if not isinstance(value, expected):
+        article = "an" if expected.__name__[0] in "AEIOU" else "a"
+        raise SpecError(path, value, f"is not {article} {expected.__name__}", f"give {remedy}", "wrong-type")
 
 
 class TrainsimWarning(UserWarning):
-    """Something that is allowed, but rarely meant.
+    """An input that is allowed but probably a mistake.
 
     >>> str(TrainsimWarning("batch=1 is allowed, but rare"))
     'batch=1 is allowed, but rare'
@@ -151,10 +157,10 @@ class TrainsimWarning(UserWarning):
 
 
 class SkippedRow(TrainsimWarning):
-    """A row of a file that could not be read; the others were.
+    """A row of a file could not be read and was skipped.
 
     Args:
-        error: why, with path, value, rule and remedy.
+        error: the reason, with path, value, rule and remedy.
     """
 
     def __init__(self, error: TrainsimError) -> None:
@@ -166,7 +172,12 @@ class SkippedRow(TrainsimWarning):
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "known") -> str:
-    """A remedy that offers the nearest known words.
+    """A remedy that names the known words closest to a misspelt one.
+
+    Args:
+        word: the unknown word.
+        known: the accepted words.
+        otherwise: label of the list of accepted words, shown where none is close.
 
     >>> did_you_mean("mfuu", ["mfu", "hfu"])
     "did you mean 'mfu'?"

@@ -1,4 +1,4 @@
-"""Packages whose public names are imported when they are first used (PEP 562)."""
+"""Packages that import each public name on first use (PEP 562)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 
 class LazyPackage(ModuleType):
-    """A package that knows which of its files defines each public name."""
+    """A package with a table from public name to the file that defines it."""
 
     _files: Mapping[str, str]
     _packages: frozenset[str]
 
     def __getattr__(self, name: str) -> Any:
-        """A public name that has not been used yet."""
+        """Import a public name on its first use."""
         if name in self._packages:
             return import_module(f"{self.__name__}.{name}")
         if name not in self._files:
@@ -26,22 +26,22 @@ class LazyPackage(ModuleType):
         return value
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """A file of the same name (``rows.py``) does not hide the public name when it is imported."""
+        """Ignore an imported submodule (``rows.py``) that would hide the public name ``rows``."""
         if not (isinstance(value, ModuleType) and name in self._files):
             super().__setattr__(name, value)
 
     def __dir__(self) -> list[str]:
-        """Public names alone."""
+        """Public names only."""
         return sorted({*self._files, *self._packages})
 
 
 def make_lazy(package: str, names: Mapping[str, Iterable[str]], packages: Iterable[str] = ()) -> None:
-    """Let a package import its public names when they are first used.
+    """Make a package import its public names on first use.
 
     Args:
-        package: its ``__name__``.
-        names: file of the package → names that it defines.
-        packages: packages inside it that are public names.
+        package: ``__name__`` of the package.
+        names: file in the package → public names that it defines.
+        packages: subpackages that are public names.
     """
     module = sys.modules[package]
     files = {name: file for file, defined in names.items() for name in defined}

@@ -1,4 +1,4 @@
-"""Ledger: named parts that add up, in one unit; the answer at every stop of the journey."""
+"""Ledger: named parts in one unit that add up to a total, such as the lines of a cost."""
 
 from __future__ import annotations
 
@@ -12,24 +12,21 @@ import numpy as np
 from .errors import LedgerError, PathError, did_you_mean
 from .units import Num, half_last_digit, human
 
-Part = Num
-"""A leaf of a ledger."""
-
 
 class Ledger:
     """Named parts that add up to a total.
 
-    ``total = scale · Σ parts``. Multiplying touches only the scale; lines are multiplied out when they are read.
+    ``total = scale · Σ parts``. Multiplying a ledger changes only its scale; the lines are multiplied when they are read.
 
     Args:
         unit: unit of every line, ``"FLOP/token"``.
         parts: name → number or sub-ledger, in order; numbers may be arrays of draws, shape ``(n,)``.
         scale: factor over all parts, number or array ``(n,)``.
-        kind: of dollars: ``run``, a run's own flow, or ``stock``, bought once; empty where the kind doesn't matter. Kinds don't add:
-            a rent already pays for the machines.
+        kind: kind of dollars: ``run`` (spent during a run), ``stock`` (bought once) or empty (does not matter). ``run`` and ``stock``
+            can't be added: a rent already pays for the machines.
 
     Raises:
-        LedgerError: a sub-ledger in another unit or of another kind, or a name that holds a dot.
+        LedgerError: a sub-ledger has another unit or kind, or a name contains a dot.
 
     >>> bill = Ledger("USD", {"rent": {"pretrain": 5.0, "extend": 1.0}, "power": 2.0}) * 2
     >>> bill.total, bill.part("rent.pretrain").total, bill.part("pretrain").total
@@ -44,31 +41,31 @@ class Ledger:
     scale: Num
 
     def __init__(self, unit: str, parts: Mapping[str, Any], scale: Num = 1.0, kind: str = "") -> None:
-        kept: dict[str, Ledger | Num] = {}
+        checked: dict[str, Ledger | Num] = {}
         for name, part in parts.items():
             if "." in name:
-                raise LedgerError(name, part, "a part's name may not hold a dot", "nest ledgers for levels", "invalid")
-            grown = Ledger(unit, part) if isinstance(part, Mapping) else part
-            if isinstance(grown, Ledger) and grown.unit != unit:
-                raise LedgerError(name, grown.unit, f"is a part of a ledger in {unit}", "convert it first: .scaled(factor, unit)")
-            if isinstance(grown, Ledger):
-                kind = _alike(name, kind, grown.kind)
-            kept[name] = grown
+                raise LedgerError(name, part, "a part's name may not contain a dot", "nest ledgers for levels", "invalid")
+            nested = Ledger(unit, part) if isinstance(part, Mapping) else part
+            if isinstance(nested, Ledger) and nested.unit != unit:
+                raise LedgerError(name, nested.unit, f"is a part of a ledger in {unit}", "convert it first: .scaled(factor, unit)")
+            if isinstance(nested, Ledger):
+                kind = _common_kind(name, kind, nested.kind)
+            checked[name] = nested
         object.__setattr__(self, "kind", kind)
         object.__setattr__(self, "unit", unit)
-        object.__setattr__(self, "parts", kept)
+        object.__setattr__(self, "parts", checked)
         object.__setattr__(self, "scale", scale)
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"a Ledger never changes: {name}")
+        raise AttributeError(f"a Ledger is immutable: can't set {name}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travels to other processes as what it was made of."""
+        """Pickle the fields without the cached total."""
         return Ledger._trusted, (self.unit, self.parts, self.scale, self.kind)
 
     @classmethod
     def _trusted(cls, unit: str, parts: Mapping[str, Ledger | Num], scale: Num = 1.0, kind: str = "") -> Ledger:
-        """A ledger from parts already known to be right: the hot path."""
+        """A ledger without validation of its parts, for speed."""
         self = object.__new__(cls)
         object.__setattr__(self, "kind", kind)
         object.__setattr__(self, "unit", unit)
@@ -84,10 +81,10 @@ class Ledger:
         return self.scale * sum(p.total if isinstance(p, Ledger) else p for p in self.parts.values())
 
     def part(self, path: str) -> Ledger:
-        """The sub-ledger at a dotted path; a level left out is summed over.
+        """The sub-ledger at a dotted path; levels that the path leaves out are summed over.
 
         Raises:
-            PathError: no line of that name, with the nearest ones.
+            PathError: the ledger has no such part.
 
         >>> flop = Ledger("FLOP", {"forward": {"moe": {"up": 1.0}}, "backward": {"moe": {"up": 2.0}}})
         >>> flop.part("moe.up").total
@@ -95,7 +92,7 @@ class Ledger:
         """
         found = self._find(path.split(".")) if path else self
         if found is None:
-            raise PathError(path, path, f"is no part of this ledger [{self.unit}]", did_you_mean(path, self._all_paths()))
+            raise PathError(path, path, f"is not a part of this ledger [{self.unit}]", did_you_mean(path, self._all_paths()))
         return found
 
     def _find(self, names: list[str]) -> Ledger | None:
@@ -116,7 +113,7 @@ class Ledger:
         return (merged * self.scale).of_kind(self.kind)
 
     def lines(self) -> Iterator[tuple[str, Num]]:
-        """Every leaf as ``(dotted path, value)``, multiplied out."""
+        """Every leaf as ``(dotted path, value)``, scale included."""
         yield from self._lines("", 1.0)
 
     def _lines(self, prefix: str, factor: Num) -> Iterator[tuple[str, Num]]:
@@ -156,37 +153,37 @@ class Ledger:
         return self * -1.0
 
     def __add__(self, other: Ledger) -> Ledger:
-        """Merge two trees; lines of the same path add."""
+        """Merge two ledgers; lines with the same path are added."""
         if not isinstance(other, Ledger):
             return NotImplemented
         if other.unit != self.unit:
             raise LedgerError("", other.unit, f"can't be added to {self.unit}", "convert one of them: .scaled(factor, unit)")
-        kind = _alike("", self.kind, other.kind)
+        kind = _common_kind("", self.kind, other.kind)
         if self.scale is other.scale or (np.ndim(self.scale) == np.ndim(other.scale) == 0 and self.scale == other.scale):
             return Ledger._trusted(self.unit, _merge(self, self.parts, other.parts), self.scale, kind)
-        return Ledger._trusted(self.unit, _merge(self, self._out(), other._out()), 1.0, kind)
+        return Ledger._trusted(self.unit, _merge(self, self.expanded_parts(), other.expanded_parts()), 1.0, kind)
 
     def __sub__(self, other: Ledger) -> Ledger:
         return self + -other
 
     diff = __sub__
 
-    def _out(self) -> dict[str, Ledger | Num]:
-        """The parts with the scale multiplied in, one level."""
+    def expanded_parts(self) -> dict[str, Ledger | Num]:
+        """Top-level parts, each multiplied by the scale."""
         return {name: part * self.scale for name, part in self.parts.items()}
 
     def scaled(self, factor: Num, unit: str) -> Ledger:
-        """The same lines times a factor, in another unit: FLOP × s/FLOP → s.
+        """Every line times a factor, in another unit: FLOP × s/FLOP → s.
 
         >>> Ledger("FLOP", {"up": 4.0}).scaled(0.5, "s").total
         2.0
         """
-        made = Ledger._trusted(unit, Unread(partial(_renamed, self.parts, unit)), self.scale * factor)
+        made = Ledger._trusted(unit, LazyParts(partial(_with_unit, self.parts, unit)), self.scale * factor)
         made.__dict__["total"] = self.total * factor
         return made
 
     def of_kind(self, kind: str) -> Ledger:
-        """The same lines as dollars of a kind; an empty one leaves them as they are.
+        """The same lines marked with a kind of dollars; an empty kind changes nothing.
 
         Args:
             kind: ``run`` or ``stock``, as for :class:`Ledger`.
@@ -200,7 +197,7 @@ class Ledger:
         if kind in ("", self.kind):
             return self
         made = Ledger._trusted(self.unit, self.parts, self.scale, kind)
-        made.__dict__.update(self.__dict__)  # a total that is known
+        made.__dict__.update(self.__dict__)  # the cached total stays valid
         return made
 
     def share(self) -> Ledger:
@@ -208,20 +205,22 @@ class Ledger:
         return self.scaled(1.0 / np.asarray(self.total) if np.ndim(self.total) else 1.0 / self.total, "1")
 
     def nest(self, name: str) -> Ledger:
-        """The ledger as the one part of a new level."""
+        """A new ledger whose only part is this one."""
         return Ledger._trusted(self.unit, {name: self}, 1.0, self.kind)
 
     def map(self, function: Callable[[Num], Num]) -> Ledger:
-        """Every line put through a function: ``.map(np.mean)``. The result adds up only if the function is linear."""
+        """Apply a function to every line: ``.map(np.mean)``. The result adds up only if the function is linear."""
         parts = {n: (p * self.scale).map(function) if isinstance(p, Ledger) else function(p * self.scale) for n, p in self.parts.items()}
         return Ledger._trusted(self.unit, parts, 1.0, self.kind)
 
     def subsets(self, total: float, *, rounding: float | None = None) -> list[tuple[str, ...]]:
-        """Every subset of the top level's parts whose sum rounds to a quoted total; several mean that the total has several readings.
+        """Every subset of the top-level parts whose sum rounds to a quoted total.
+
+        Several subsets mean that the quoted total is ambiguous.
 
         Args:
             total: the quoted figure, in the ledger's unit.
-            rounding: half the last digit quoted: ``0.05e9`` for "1.3B"; read off the figure where None.
+            rounding: half the last quoted digit: ``0.05e9`` for "1.3B"; by default derived from ``total``.
 
         >>> Ledger("USD", {"a": 1.0, "b": 2.0, "c": 3.2}).subsets(3.0, rounding=0.1)
         [('a', 'b')]
@@ -234,13 +233,13 @@ class Ledger:
         return [names for k in sizes for names in combinations(values, k) if abs(sum(values[n] for n in names) - total) <= rounding]
 
     def to_dict(self) -> dict[str, Any]:
-        """Nested plain dict of multiplied-out lines."""
-        return {n: p.to_dict() if isinstance(p, Ledger) else p for n, p in self._out().items()}
+        """Nested plain dict of the lines, scale included."""
+        return {n: p.to_dict() if isinstance(p, Ledger) else p for n, p in self.expanded_parts().items()}
 
-    # showing ---------------------------------------------------------------------------------------------------
+    # printing --------------------------------------------------------------------------------------------------
 
     def table(self, depth: int = 3) -> str:
-        """Lines down to a depth, with totals and shares; draws are shown by their mean."""
+        """Text table of the lines down to a depth, with totals and shares; draws are shown by their mean."""
         rows = [("total", self.total), *self._rows(depth, "  ")]
         whole = float(np.mean(self.total))
         width = max(len(label) for label, _ in rows)
@@ -253,7 +252,7 @@ class Ledger:
 
     def _rows(self, depth: int, indent: str) -> list[tuple[str, Num]]:
         rows: list[tuple[str, Num]] = []
-        for name, part in self._out().items():
+        for name, part in self.expanded_parts().items():
             rows.append((indent + name, part.total if isinstance(part, Ledger) else part))
             if isinstance(part, Ledger) and depth > 1:
                 rows += part._rows(depth - 1, indent + "  ")
@@ -274,8 +273,8 @@ class Ledger:
     __hash__ = None  # type: ignore[assignment]
 
 
-def _alike(name: str, kind: str, other: str) -> str:
-    """The one kind that two ledgers have; dollars of two kinds are no sum."""
+def _common_kind(name: str, kind: str, other: str) -> str:
+    """The kind of the sum of two ledgers; different kinds can't be added."""
     if kind and other and kind != other:
         rule = f"can't be added to {kind!r}: rent already pays for the machines, a purchase for all hours of their life"
         raise LedgerError(f"{name}.kind" if name else "kind", other, rule, "count one of them, or price the run with ts.Ownership(…)")
@@ -297,19 +296,19 @@ def _merge(owner: Ledger, left: Mapping[str, Ledger | Num], right: Mapping[str, 
     return merged
 
 
-def _renamed(parts: Mapping[str, Ledger | Num], unit: str) -> dict[str, Ledger | Num]:
+def _with_unit(parts: Mapping[str, Ledger | Num], unit: str) -> dict[str, Ledger | Num]:
     return {name: part.scaled(1.0, unit) if isinstance(part, Ledger) else part for name, part in parts.items()}
 
 
-class Unread(Mapping[str, "Ledger | Num"]):
-    """Parts that are worked out when one is first read: most callers want the total only.
+class LazyParts(Mapping[str, "Ledger | Num"]):
+    """Parts that are computed when one is first read: most callers want the total only.
 
     Args:
-        work: gives the parts; a plain function or a ``functools.partial`` of one, so that the ledger can travel between processes.
+        make: computes the parts; a module-level function or a ``functools.partial`` of one, so that it can be pickled.
     """
 
-    def __init__(self, work: Callable[[], Mapping[str, Ledger | Num]]) -> None:
-        self._work = work
+    def __init__(self, make: Callable[[], Mapping[str, Ledger | Num]]) -> None:
+        self._work = make
 
     @cached_property
     def _parts(self) -> Mapping[str, Ledger | Num]:
@@ -325,21 +324,21 @@ class Unread(Mapping[str, "Ledger | Num"]):
         return len(self._parts)
 
 
-def _lazy_ledger(unit: str, total: Num, work: Callable[[], Mapping[str, Ledger | Num]]) -> Ledger:
-    """A ledger whose total is known before its parts are worked out.
+def lazy_ledger(unit: str, total: Num, make: Callable[[], Mapping[str, Ledger | Num]]) -> Ledger:
+    """A ledger with a known total whose parts are computed on first use.
 
-    >>> _lazy_ledger("s", 3.0, lambda: {"compute": 2.0, "bubble": 1.0}).part("bubble").total
+    >>> lazy_ledger("s", 3.0, lambda: {"compute": 2.0, "bubble": 1.0}).part("bubble").total
     1.0
     """
-    ledger = Ledger._trusted(unit, Unread(work))
+    ledger = Ledger._trusted(unit, LazyParts(make))
     ledger.__dict__["total"] = total
     return ledger
 
 
-def tree(unit: str, lines: Mapping[tuple[str, ...], Num]) -> Ledger:
-    """A ledger from flat lines keyed by their path.
+def ledger_from_lines(unit: str, lines: Mapping[tuple[str, ...], Num]) -> Ledger:
+    """A ledger from lines keyed by their path.
 
-    >>> tree("B", {("moe", "up"): 1.0, ("moe", "down"): 2.0}).part("moe").total
+    >>> ledger_from_lines("B", {("moe", "up"): 1.0, ("moe", "down"): 2.0}).part("moe").total
     3.0
     """
     root: dict[str, Any] = {}
@@ -348,8 +347,8 @@ def tree(unit: str, lines: Mapping[tuple[str, ...], Num]) -> Ledger:
         for name in path[:-1]:
             level = level.setdefault(name, {})
         level[path[-1]] = value
-    return _grow(unit, root)
+    return _from_nested(unit, root)
 
 
-def _grow(unit: str, level: Mapping[str, Any]) -> Ledger:
-    return Ledger._trusted(unit, {n: _grow(unit, p) if isinstance(p, dict) else p for n, p in level.items()})
+def _from_nested(unit: str, level: Mapping[str, Any]) -> Ledger:
+    return Ledger._trusted(unit, {n: _from_nested(unit, p) if isinstance(p, dict) else p for n, p in level.items()})

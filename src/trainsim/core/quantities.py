@@ -1,4 +1,4 @@
-"""Numbers as people type them: ``2T``, ``80GB``, ``400Gb/s``, ``$2.5/h``, ``40 days``, ``40%``, and intervals of them."""
+"""Parse numbers and intervals with suffix and unit: ``2T``, ``80GB``, ``400Gb/s``, ``$2.5/h``, ``40 days``, ``1.4..3.4``."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _DOLLARS = re.compile(
     r"(?:\$|USD|dollars?)?\s*(?P<scale>[kKMmBbTt]|bn|tn|thousand|million|billion|trillion)??\s*(?:\$|USD|dollars?)?\s*(?P<per>(?:/|\bper\b).*)?",
     re.IGNORECASE,
 )
-_AN_HOUR = re.compile(r"(?:/|per)(?:[A-Z]*\d*GPU[-/]?|[A-Z]+\d+[-/])?(?:h|hr|hour)(?:/GPU)?", re.IGNORECASE)
+_PER_HOUR = re.compile(r"(?:/|per)(?:[A-Z]*\d*GPU[-/]?|[A-Z]+\d+[-/])?(?:h|hr|hour)(?:/GPU)?", re.IGNORECASE)
 
 
-def number(text: str, unit: str, path: str = "") -> float:
-    """A number as people type it, in the unit of its field.
+def parse_number(text: str, unit: str, path: str = "") -> float:
+    """Parse a number with an optional suffix, and convert it to the unit of its field.
 
     Args:
         text: ``"2T"``, ``"15.5e12"``, ``"80GB"``, ``"400Gb/s"``, ``"$2.5/h"``, ``"40 days"``, ``"38%"``.
         unit: the field's unit, as in :class:`~trainsim.core.units.Unit`.
-        path: where it stands, for the error.
+        path: path of the field, for the error.
 
     Returns:
         the number in that unit.
@@ -41,49 +41,49 @@ def number(text: str, unit: str, path: str = "") -> float:
     Raises:
         SpecError: no number, or a unit of another dimension; the remedy says which units fit.
 
-    >>> number("2T", "token"), number("400Gb/s", "B/s"), number("$2.5/h", "USD/GPU-h"), number("40 days", "s")
+    >>> parse_number("2T", "token"), parse_number("400Gb/s", "B/s"), parse_number("$2.5/h", "USD/GPU-h"), parse_number("40 days", "s")
     (2000000000000.0, 50000000000.0, 2.5, 3456000.0)
-    >>> number("40 days", "token", "phases.pretrain.tokens")
+    >>> parse_number("40 days", "token", "phases.pretrain.tokens")
     Traceback (most recent call last):
     trainsim.core.errors.SpecError: phases.pretrain.tokens='40 days': 'days' does not fit a number in [token]; write it as 2T or 15.5e12
     """
     found = _NUMBER.match(text.strip())
     if found is None:
-        raise SpecError(path, text, f"is not a number in [{unit or 'ratio'}]", f"write it as {example_of(unit)}", "wrong-type")
+        raise SpecError(path, text, f"is not a number in [{unit or 'ratio'}]", f"write it as {example_text(unit)}", "wrong-type")
     digits = found["digits"]
     if re.search(r",(?!\d{3}(?:\D|$))", digits):
         raise SpecError(path, text, "has a comma that does not separate thousands", "write 1.5, or 1,500", "wrong-type")
     if digits.startswith(".") and unit.startswith("USD"):
-        remedy = "a shell replaces $2 by nothing: write it without the sign, 2.5/h"
-        raise SpecError(path, text, "begins with a decimal point", remedy, "wrong-type")
+        remedy = "the shell may have expanded $2 to nothing: leave the sign out, 2.5/h"
+        raise SpecError(path, text, "starts with a decimal point", remedy, "wrong-type")
     value = float(found["sign"] + digits.replace(",", "").replace("_", ""))
     factor = _factor(f"{found['currency']} {found['rest']}".strip() if found["currency"] else found["rest"].strip(), unit)
     if factor is None or not math.isfinite(value * factor):
         rule = f"{found['rest'] or found['currency']!r} does not fit a number in [{unit or 'ratio'}]"
-        raise SpecError(path, text, rule, f"write it as {example_of(unit)}", "unit-mismatch")
+        raise SpecError(path, text, rule, f"write it as {example_text(unit)}", "unit-mismatch")
     return value * factor
 
 
-def interval(text: str, unit: str, path: str = "") -> tuple[float, ...] | None:
-    """The 5 % and 95 % quantiles that a text names, with the median between them where it names one; None for a single number.
+def parse_interval(text: str, unit: str, path: str = "") -> tuple[float, ...] | None:
+    """Parse an interval into its 5 % and 95 % quantiles, or 5 %, 50 % and 95 %; None if the text is a single number.
 
-    ``a..b`` is a 90 % interval, ``a..m..b`` one with its median, ``m±20%`` and ``m±d`` are ``m`` with ``m - d`` and ``m + d``.
+    ``a..b`` is a 90 % interval and ``a..m..b`` adds its median; ``m±d`` and ``m±20%`` mean ``m - d``, ``m`` and ``m + d``.
 
     Args:
         text: ``"1.4..3.4"``, ``"1.4..2..3.4 USD/h"``, ``"3±20%"``.
-        unit, path: as for :func:`number`.
+        unit, path: as for :func:`parse_number`.
 
     Raises:
-        SpecError: as :func:`number` does; ends that do not rise.
+        SpecError: the text is not an interval, its quantiles do not increase, or :func:`parse_number` rejects one.
 
-    >>> interval("1.4..3.4", "USD/GPU-h"), interval("3±20%", "USD/GPU-h"), interval("2", "USD/GPU-h")
+    >>> parse_interval("1.4..3.4", "USD/GPU-h"), parse_interval("3±20%", "USD/GPU-h"), parse_interval("2", "USD/GPU-h")
     ((1.4, 3.4), (2.4, 3.0, 3.6), None)
     """
     centre, sign, spread = (text.replace("+-", "±").replace("+/-", "±")).partition("±")
     if sign:
-        middle = number(centre, unit, path)
-        off = abs(middle) * number(spread, "", path) if "%" in spread else number(spread, unit, path)
-        return _rising((middle - off, middle, middle + off), text, path)
+        middle = parse_number(centre, unit, path)
+        off = abs(middle) * parse_number(spread, "", path) if "%" in spread else parse_number(spread, unit, path)
+        return _check_increasing((middle - off, middle, middle + off), text, path)
     ends = re.split(r"\s*(?:\.\.+|…)\s*", text.strip())
     if len(ends) == 1:
         return None
@@ -91,8 +91,8 @@ def interval(text: str, unit: str, path: str = "") -> tuple[float, ...] | None:
         raise SpecError(path, text, "is not an interval", "write 1.4..3.4, its 5 % and 95 % quantiles", "wrong-type")
     words = _NUMBER.match(ends[-1])
     shared = words["rest"].strip() if words else ""
-    made = tuple(number(end if not shared or _has_unit(end) else f"{end} {shared}", unit, path) for end in ends)
-    return _rising(made, text, path)
+    made = tuple(parse_number(end if not shared or _has_unit(end) else f"{end} {shared}", unit, path) for end in ends)
+    return _check_increasing(made, text, path)
 
 
 def _has_unit(text: str) -> bool:
@@ -100,53 +100,53 @@ def _has_unit(text: str) -> bool:
     return found is not None and bool(found["rest"].strip() or found["currency"])
 
 
-def _rising(values: tuple[float, ...], text: str, path: str) -> tuple[float, ...]:
+def _check_increasing(values: tuple[float, ...], text: str, path: str) -> tuple[float, ...]:
     if any(not low < high for low, high in pairwise(values)):
-        raise SpecError(path, text, "is an interval whose ends do not rise", "write the smaller end first: 1.4..3.4", "out-of-bounds")
+        raise SpecError(path, text, "is an interval whose ends do not increase", "write the smaller end first: 1.4..3.4", "out-of-bounds")
     return values
 
 
 def _factor(suffix: str, unit: str) -> float | None:
-    """What a suffix multiplies the number by, in a unit; None where it is of another dimension."""
+    """Factor from a suffix to the field's unit; None if the suffix has another dimension."""
     if not suffix or suffix == unit:
         return 1.0
-    for reader in (_of_ratio, _of_size, _of_rate, _of_flops, _of_time, _of_money, _of_power, _of_count):
+    for reader in (_ratio_factor, _size_factor, _rate_factor, _flops_factor, _time_factor, _money_factor, _power_factor, _count_factor):
         factor = reader(suffix, unit)
         if factor is not None:
             return factor
     return None
 
 
-def _of_ratio(suffix: str, unit: str) -> float | None:
+def _ratio_factor(suffix: str, unit: str) -> float | None:
     return 0.01 if unit == "" and suffix in ("%", "percent") else None
 
 
-def _of_size(suffix: str, unit: str) -> float | None:
+def _size_factor(suffix: str, unit: str) -> float | None:
     per_byte = {"B": 1.0, "TB": 1e-12}.get(unit)
     found = re.fullmatch(r"([kKMGTPE]?|[KMGTP]i)B", suffix)
     return None if per_byte is None or found is None else per_byte * (_PREFIX | _BINARY)[found[1]]
 
 
-def _of_rate(suffix: str, unit: str) -> float | None:
+def _rate_factor(suffix: str, unit: str) -> float | None:
     found = re.fullmatch(r"([kKMGTPE]?|[KMGTP]i)(B|b|bit)(?:/s|ps)", suffix)
     if unit != "B/s" or found is None:
         return None
     return (_PREFIX | _BINARY)[found[1]] * (1.0 if found[2] == "B" else 0.125)
 
 
-def _of_flops(suffix: str, unit: str) -> float | None:
+def _flops_factor(suffix: str, unit: str) -> float | None:
     found = re.fullmatch(r"([kKMGTPE]?)\s*(?:FLOPS?|FLOPs?)?(?:/s)?", suffix, re.IGNORECASE)
     return None if unit not in ("FLOP/s", "FLOP") or found is None else _PREFIX.get(found[1].upper().replace("K", "k"))
 
 
-def _of_time(suffix: str, unit: str) -> float | None:
+def _time_factor(suffix: str, unit: str) -> float | None:
     base = {"s": 1.0, "h": 3600.0, "day": 86400.0, "year": 365.25 * 86400.0}.get(unit)
     word = suffix.casefold()
     seconds = _SECONDS.get(word, _SECONDS.get(word.removesuffix("s"), _SECONDS.get(word.removesuffix("urs") + "ur")))
     return None if base is None or seconds is None else seconds / base
 
 
-def _of_money(suffix: str, unit: str) -> float | None:
+def _money_factor(suffix: str, unit: str) -> float | None:
     if not unit.startswith("USD"):
         return None
     found = _DOLLARS.fullmatch(suffix)
@@ -154,11 +154,11 @@ def _of_money(suffix: str, unit: str) -> float | None:
         return None
     per = re.sub(r"\s+", "", found["per"] or "")
     if unit == "USD/GPU-h":
-        return 1.0 if not found["scale"] and (not per or _AN_HOUR.fullmatch(per)) else None
+        return 1.0 if not found["scale"] and (not per or _PER_HOUR.fullmatch(per)) else None
     return _COUNT.get(found["scale"] or "") if not per or f"USD{per}" == unit else None
 
 
-def _of_power(suffix: str, unit: str) -> float | None:
+def _power_factor(suffix: str, unit: str) -> float | None:
     found = re.fullmatch(r"([kKMG]?)W", suffix)
     return None if unit not in ("W", "W/GPU") or found is None else _PREFIX[found[1]]
 
@@ -169,8 +169,8 @@ _COUNTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )  # fmt: skip
 
 
-def _of_count(suffix: str, unit: str) -> float | None:
-    """A count with a suffix of thousands and, at will, its noun: ``2T tokens``; two-part units keep their own words."""
+def _count_factor(suffix: str, unit: str) -> float | None:
+    """Factor of a count such as ``2T`` or ``2T tokens``; None for units with suffixes of their own."""
     if unit in ("B", "B/s", "TB", "FLOP/s", "FLOP", "s", "h", "day", "year", "USD/GPU-h") or unit.startswith("USD"):
         return None
     words = suffix.split()
@@ -190,10 +190,10 @@ _EXAMPLES = MappingProxyType(
 )  # fmt: skip
 
 
-def example_of(unit: str) -> str:
-    """How a number in a unit may be typed.
+def example_text(unit: str) -> str:
+    """Example of a number as text, for the remedy of an error.
 
-    >>> example_of("USD/GPU-h")
+    >>> example_text("USD/GPU-h")
     '2.5/h'
     """
     return _EXAMPLES.get(unit, "1.5, 1.5e3 or 1.5K")

@@ -1,7 +1,7 @@
-"""The guarded door: files, texts and objects that people hand in become plain data, or one clear error.
+"""Read files and texts from users into plain data; invalid input raises one clear error.
 
-Size, depth, digits and number of values are bounded before anything is parsed; a text is UTF-8; a key stands once; numbers are
-finite; a text holds no characters that steer a terminal. Every failure is a :class:`~trainsim.core.errors.TrainsimError`.
+Size, nesting, digits and number of values are checked before parsing. A text must be UTF-8 without control characters, a key
+occurs once, numbers are finite. Every failure is a :class:`~trainsim.core.errors.TrainsimError`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MAX_BYTES = 2**24
-"""Bytes of a file of settings; saved runs and beliefs stay far below."""
+"""Largest size of a settings file [B]; saved runs and beliefs are far smaller."""
 MAX_LOG_BYTES = 2**29
-"""Bytes of a training log or a profiler's trace, unpacked."""
+"""Largest size of a training log or profiler trace, decompressed [B]."""
 _JSON_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _TOML_STRING = re.compile(
     r'"""(?:[^"\\]|\\.|"(?!""))*+(?:""")?|\'\'\'(?:[^\']|\'(?!\'\'))*+(?:\'\'\')?|"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"?|\'[^\'\n]*+\'?|#[^\n]*+',
@@ -44,34 +44,34 @@ _BOMS = {b"\xff\xfe\x00\x00": "UTF-32", b"\x00\x00\xfe\xff": "UTF-32", b"\xff\xf
 # files -------------------------------------------------------------------------------------------------------------
 
 
-def read_text(path: object, error: Error = SpecError, *, what: str = "file", max_bytes: int = MAX_BYTES, broken: str = "strict") -> str:
+def read_text(path: object, error: Error = SpecError, *, what: str = "file", max_bytes: int = MAX_BYTES, errors: str = "strict") -> str:
     """The text of a file.
 
     Args:
         path: a string or a path.
         error: class of the error.
         what: the kind of file, for the error: ``"run"``, ``"log"``.
-        max_bytes: the largest size accepted [B].
-        broken: what is done with bytes that are not UTF-8: ``"strict"`` refuses them, ``"replace"`` marks them.
+        max_bytes: the largest accepted size [B].
+        errors: bytes that are not UTF-8 are rejected (``"strict"``) or replaced by U+FFFD (``"replace"``), as for ``bytes.decode``.
 
     Raises:
-        TrainsimError: what :func:`read_bytes` refuses, or a text that is not UTF-8.
+        TrainsimError: :func:`read_bytes` rejects the file, or its text is not UTF-8.
 
     >>> read_text("no/such/run.toml", what="run")
     Traceback (most recent call last):
     trainsim.core.errors.SpecError: run='no/such/run.toml': there is no such file; give the path of an existing file
     """
-    return decode(read_bytes(path, error, what=what, max_bytes=max_bytes), str(path), error, broken=broken)
+    return decode(read_bytes(path, error, what=what, max_bytes=max_bytes), str(path), error, errors=errors)
 
 
 def read_bytes(path: object, error: Error = SpecError, *, what: str = "file", max_bytes: int = MAX_BYTES) -> bytes:
-    """The bytes of a regular file; a ``.gz`` file is unpacked, and bounded once more while it is.
+    """The bytes of a regular file; a ``.gz`` file is decompressed, up to ``max_bytes``.
 
     Args:
         path, error, what, max_bytes: as for :func:`read_text`.
 
     Raises:
-        TrainsimError: no path, no such file, no regular file, one that is too large or can't be read.
+        TrainsimError: the path is not a path, or the file does not exist, is not a regular file, is too large or can't be read.
     """
     if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
         raise error(what, path, "is not a path", f"give the path of a {what}", "wrong-type")
@@ -95,17 +95,17 @@ def read_bytes(path: object, error: Error = SpecError, *, what: str = "file", ma
     return data
 
 
-def decode(data: bytes, where: str, error: Error = SpecError, *, broken: str = "strict") -> str:
-    """Bytes as UTF-8 text; a byte order mark is dropped.
+def decode(data: bytes, where: str, error: Error = SpecError, *, errors: str = "strict") -> str:
+    """Decode UTF-8 bytes; a byte order mark is removed.
 
     Args:
         data: the bytes.
-        where: the name of the text, for the error.
+        where: name of the text, for the error.
         error: class of the error.
-        broken: as for :func:`read_text`.
+        errors: as for :func:`read_text`.
 
     Raises:
-        TrainsimError: another encoding, named where its mark gives it away.
+        TrainsimError: the text has another encoding; the error names it where a byte order mark shows it.
 
     >>> decode("{}".encode("utf-16"), "beliefs.json")
     Traceback (most recent call last):
@@ -115,7 +115,7 @@ def decode(data: bytes, where: str, error: Error = SpecError, *, broken: str = "
     if found is not None:
         raise error("encoding", found, f"is the encoding of {where}, which must be UTF-8", "save it as UTF-8", "encoding")
     try:
-        return data.decode("utf-8-sig", errors=broken)
+        return data.decode("utf-8-sig", errors=errors)
     except UnicodeDecodeError as problem:
         line = data.count(b"\n", 0, problem.start) + 1
         byte = f"byte 0x{data[problem.start]:02x} in line {line}"
@@ -126,7 +126,7 @@ def load(path: object, error: Error = SpecError, *, what: str = "file") -> Any:
     """The data of a ``.toml`` or ``.json`` file.
 
     Raises:
-        TrainsimError: another ending, or what :func:`read_text`, :func:`parse_toml` and :func:`parse_json` refuse.
+        TrainsimError: the file name ends otherwise, or :func:`read_text`, :func:`parse_toml` or :func:`parse_json` rejects it.
     """
     text = read_text(path, error, what=what)
     name = Path(str(path)).name
@@ -143,7 +143,7 @@ def load(path: object, error: Error = SpecError, *, what: str = "file") -> Any:
 
 
 def parse_toml(text: str, where: str, error: Error = SpecError) -> dict[str, Any]:
-    """A TOML text as nested dicts of finite numbers, words, lists and days.
+    """Parse TOML into nested dicts of finite numbers, texts, lists and dates.
 
     Args:
         text: the text.
@@ -156,59 +156,59 @@ def parse_toml(text: str, where: str, error: Error = SpecError) -> dict[str, Any
     >>> parse_toml("tp = 8", "plan.toml")
     {'tp': 8}
     """
-    _bound(text, _TOML_STRING, where, error, STRICT)
+    _check_limits(text, _TOML_STRING, where, error, STRICT)
     try:
         data = tomllib.loads(text)
     except (ValueError, RecursionError, TypeError) as problem:
-        raise _broken("TOML", problem, where, error) from None
+        raise _syntax_error("TOML", problem, where, error) from None
     return dict(plain(data, where, error))
 
 
 def parse_json(text: str, where: str, error: Error = SpecError, rules: Rules = STRICT) -> Any:
-    """A JSON text as plain data; a key of an object stands once, or several times with one value.
+    """Parse JSON into plain data; a key may occur twice only with the same value.
 
     Args:
         text, where, error: as for :func:`parse_toml`.
         rules: what is accepted beside plain data.
 
     Raises:
-        TrainsimError: invalid JSON, a key with two values, a number that is not finite, or unreasonable size, depth or digits.
+        TrainsimError: invalid JSON, a key with two values, a number that is not finite, or too many characters, levels or digits.
 
     >>> parse_json('{"a": 1, "a": 2}', "beliefs.json")
     Traceback (most recent call last):
-    trainsim.core.errors.SpecError: beliefs.json.a=2: contradicts a=1 further up; keep one of them
+    trainsim.core.errors.SpecError: beliefs.json.a=2: contradicts a=1 earlier in the file; keep one of them
     """
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key, value in pairs:
             if key in found and found[key] != value:
-                rule = f"contradicts {key[:40]}={str(found[key])[:40]} further up"
+                rule = f"contradicts {key[:40]}={str(found[key])[:40]} earlier in the file"
                 raise error(f"{where}.{key[:80]}", value, rule, "keep one of them", "duplicate")
             found[key] = value
         return found
 
-    _bound(text, _JSON_STRING, where, error, rules)
+    _check_limits(text, _JSON_STRING, where, error, rules)
     try:
         data = json.loads(text, object_pairs_hook=None if rules.long else once)
     except TrainsimError:
         raise
     except (ValueError, RecursionError) as problem:
-        raise _broken("JSON", problem, where, error) from None
+        raise _syntax_error("JSON", problem, where, error) from None
     return data if rules.long else plain(data, where, error, rules)
 
 
-def _broken(language: str, problem: Exception, where: str, error: Error) -> TrainsimError:
+def _syntax_error(language: str, problem: Exception, where: str, error: Error) -> TrainsimError:
     return error(where, "…", f"is not valid {language} ({str(problem)[:120]})", "mend the file; it may be cut short", "syntax")
 
 
-def _bound(text: str, strings: re.Pattern[str], where: str, error: Error, rules: Rules) -> None:
-    """Refuse a text that would take a parser too long or too deep: its size, brackets, dotted keys and digits, outside strings."""
+def _check_limits(text: str, strings: re.Pattern[str], where: str, error: Error, rules: Rules) -> None:
+    """Reject a text before parsing if it is too long or too deeply nested, or has too many values or digits outside strings."""
     if len(text) > (MAX_LOG_BYTES if rules.long else MAX_BYTES):
-        raise error(where, "…", f"is of {len(text):,} characters, too many", "give less at a time", "too-large")
+        raise error(where, "…", f"has {len(text):,} characters, which is too many", "split it", "too-large")
     bare = strings.sub('""', text)
     if not rules.long and sum(map(bare.count, "[{,")) > MAX_VALUES:
-        raise error(where, "…", f"holds more than {MAX_VALUES:,} values", "give less at a time", "too-large")
+        raise error(where, "…", f"holds more than {MAX_VALUES:,} values", "split it", "too-large")
     depth = deepest = 0
     for bracket in re.finditer(r"[\[{]|[\]}]", bare):
         depth += 1 if bracket.group() in "[{" else -1
@@ -222,14 +222,14 @@ def _bound(text: str, strings: re.Pattern[str], where: str, error: Error, rules:
 
 
 def parse_table(text: str, where: str, error: Error = SpecError, *, key: str = "") -> list[tuple[int, dict[str, str]]]:
-    r"""The rows of a CSV text as line number and cells by column; empty lines and cells are left out.
+    r"""Parse CSV into pairs of line number and row (column → cell); empty lines and cells are left out.
 
     Args:
         text, where, error: as for :func:`parse_toml`.
-        key: column whose value a row may not share with another.
+        key: column whose values must differ between rows.
 
     Raises:
-        TrainsimError: a header that is missing or names a column twice, a broken quote, or two rows with one key.
+        TrainsimError: the header is missing or names a column twice, a quote is not closed, or two rows have the same key.
 
     >>> parse_table("path,p5\nprice,1\n", "beliefs.csv")
     [(2, {'path': 'price', 'p5': '1'})]
@@ -251,7 +251,7 @@ def parse_table(text: str, where: str, error: Error = SpecError, *, key: str = "
             row |= {"": ",".join(cells[len(header) :])} if any(cells[len(header) :]) else {}
             name = row.get(key, "") if key else ""
             if name and name in seen:
-                rule = f"stands in line {seen[name]} too"
+                rule = f"is also in line {seen[name]}"
                 raise error(f"{where}:{reader.line_num}.{key}", name, rule, "keep one of the two rows", "duplicate")
             seen[name] = reader.line_num
             at = f"{where}:{reader.line_num}"
@@ -260,7 +260,7 @@ def parse_table(text: str, where: str, error: Error = SpecError, *, key: str = "
         rule_id: RuleId = "too-large" if "larger than" in str(problem) else "syntax"
         raise error(f"{where}:{reader.line_num}", "…", f"is not valid CSV ({problem})", "mend that line", rule_id) from None
     if not header:
-        raise error(where, "", "has no header", "begin with a line of column names", "empty")
+        raise error(where, "", "has no header", "start with a line of column names", "empty")
     return rows
 
 
@@ -272,13 +272,13 @@ def _header(cells: list[str], where: str, error: Error) -> list[str]:
     return names
 
 
-def words_of(text: object, where: str, error: Error = SpecError) -> list[str]:
-    """A command line, or a list of its words, as words; comments and line breaks after a backslash are dropped.
+def split_command_line(text: object, where: str, error: Error = SpecError) -> list[str]:
+    """Split a command line into words; a list of words is returned as it is. Comments and escaped line breaks are dropped.
 
     Raises:
-        TrainsimError: neither text nor a list of words, or a quote that is not closed.
+        TrainsimError: the value is neither a text nor a list of words, or a quote is not closed.
 
-    >>> words_of("--tensor-model-parallel-size 8 # two nodes", "arguments")
+    >>> split_command_line("--tensor-model-parallel-size 8 # two nodes", "arguments")
     ['--tensor-model-parallel-size', '8']
     """
     if isinstance(text, str):
@@ -295,31 +295,31 @@ def words_of(text: object, where: str, error: Error = SpecError) -> list[str]:
     return list(plain(words, where, error))
 
 
-def each(rows: Iterable[tuple[str, T]], read: Callable[[T], R], error: Error = SpecError) -> list[R]:
-    """Read every row; one that can't be read is skipped with a warning, and the others are kept.
+def read_rows(rows: Iterable[tuple[str, T]], read: Callable[[T], R], error: Error = SpecError) -> list[R]:
+    """Apply a reader to every row; rows that can't be read are skipped with a warning.
 
     Args:
-        rows: pairs of where a row stands and the row.
-        read: row → answer.
+        rows: pairs of location (file and line) and row.
+        read: row → record.
         error: class of the error.
 
     Returns:
-        the answers, in order.
+        the records, in order.
 
     Raises:
-        TrainsimError: no row could be read; the first one's error. A row that names a module that is not trusted is never skipped.
+        TrainsimError: no row could be read (the error of the first), or a row names an untrusted module.
     """
-    answers: list[R] = []
+    records: list[R] = []
     failures: list[TrainsimError] = []
     for where, row in rows:
         try:
-            answers.append(read(row))
+            records.append(read(row))
         except TrainsimError as problem:
             if problem.rule_id == "untrusted":
                 raise
             failures.append(recast(problem, error, ": ".join(filter(None, (where, problem.path)))))
-    if failures and not answers:
+    if failures and not records:
         raise failures[0]
     for failure in failures:
         warnings.warn(SkippedRow(failure), stacklevel=3)
-    return answers
+    return records

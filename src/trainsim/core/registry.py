@@ -1,9 +1,9 @@
-"""Families and their kinds: which class a word in a file stands for.
+"""Registry of families: find the class that a kind in a file names.
 
-A family has an abstract face (``Attention``) and final members (``LatentAttention``). A file names a member by its kind: the bare
-class name for a member of this library, ``"module:Class"`` for a class of the user's own. A kind is looked up among classes that
-have been defined, never as an attribute of a module. Members of this library are defined by importing the modules of the package
-where the face lives; a module of the user's own is imported only where the caller allows it by name.
+A family has an abstract base class (``Attention``) and final members (``LatentAttention``). A file names a member by its kind:
+the class name for a member of this library, ``"module:Class"`` for a user's class. A kind is looked up among the subclasses of
+the base class, never as an attribute of a module. Looking one up imports the modules of the base class's package. A user's
+module is imported only if the caller trusts it.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _trusted: ContextVar[tuple[str, ...]] = ContextVar("trusted", default=())
 
 
 @contextmanager
-def trusting(modules: Collection[str]) -> Iterator[None]:
-    """Allow files to be read with classes of these modules while the context lasts.
+def trust_modules(modules: Collection[str]) -> Iterator[None]:
+    """Context manager: allow files to name classes of these modules.
 
     Args:
-        modules: names of modules, ``("my_layers",)``; a package allows the modules inside it.
+        modules: names of modules, ``("my_layers",)``; a package includes its submodules.
 
     Raises:
-        SpecError: no collection of names.
+        SpecError: ``modules`` is not a collection of names.
     """
     if isinstance(modules, str) or not all(isinstance(name, str) and name for name in modules):
         raise SpecError("trusted", modules, "is not a tuple of module names", 'give trusted=("my_layers",)', "wrong-type")
@@ -46,63 +46,63 @@ def trusting(modules: Collection[str]) -> Iterator[None]:
 
 
 def kind_of(cls: type) -> str:
-    """The word that names a class in files: bare for this library's own, ``module:Class`` for a user's."""
+    """The name of a class in files: its bare name in this library, ``module:Class`` elsewhere."""
     return cls.__name__ if cls.__module__.startswith(f"{_LIBRARY}.") else f"{cls.__module__}:{cls.__qualname__}"
 
 
-def members(face: type) -> dict[str, type]:
-    """Every final member of a family by kind: all of this library's, and the user's own that have been defined.
+def members(base: type) -> dict[str, type]:
+    """Every final member of a family by kind: all members in this library, and user classes defined so far.
 
     Args:
-        face: the abstract face of the family.
+        base: the abstract base class of the family.
     """
-    _import_room(face.__module__)
-    return _defined(face)
+    _import_members(base.__module__)
+    return _members_so_far(base)
 
 
-def _defined(face: type) -> dict[str, type]:
-    """Final members that have been defined so far, by kind."""
-    found: dict[str, type] = {} if inspect.isabstract(face) else {kind_of(face): face}
+def _members_so_far(base: type) -> dict[str, type]:
+    """Final members defined so far, by kind."""
+    found: dict[str, type] = {} if inspect.isabstract(base) else {kind_of(base): base}
     child: type
-    for child in face.__subclasses__():
-        found |= _defined(child)
+    for child in base.__subclasses__():
+        found |= _members_so_far(child)
     return found
 
 
-def find_member(face: type, kind: object, path: str) -> Any:
-    """The class that a kind names.
+def find_member(base: type, kind: object, path: str) -> Any:
+    """Find the class that a kind names.
 
     Args:
-        face: the family, or a class whose subclasses are accepted.
-        kind: the word of a file.
-        path: where the word stands, for the error.
+        base: the base class whose subclasses are accepted.
+        kind: the kind in the file.
+        path: path of the kind in the file, for the error.
 
     Raises:
-        SpecError: no such member, or a module that the caller has not allowed.
+        SpecError: there is no such member, or its module is not trusted.
     """
-    found = _defined(face).get(kind) if isinstance(kind, str) else None
+    found = _members_so_far(base).get(kind) if isinstance(kind, str) else None
     if found is not None:
         return found
     if isinstance(kind, str) and ":" in kind:
-        _import_trusted(kind, face, path)
+        _import_trusted(kind, base, path)
     elif isinstance(kind, str) and kind.isidentifier():
-        _import_room(face.__module__, kind)
-    known = _defined(face)
+        _import_members(base.__module__, kind)
+    known = _members_so_far(base)
     if isinstance(kind, str) and kind in known:
         return known[kind]
-    known = members(face)
+    known = members(base)
     former = {old: cls for cls in known.values() for old in vars(cls).get("former_kinds", ())}
     if isinstance(kind, str) and kind in former:
         return former[kind]
-    raise SpecError(path, kind, f"is not a kind of {face.__name__}", did_you_mean(str(kind), known, "kinds"), "unknown-kind")
+    raise SpecError(path, kind, f"is not a kind of {base.__name__}", did_you_mean(str(kind), known, "kinds"), "unknown-kind")
 
 
-def _import_trusted(kind: str, face: type, path: str) -> None:
-    """Import the module of a user's own class, where the caller allows it."""
+def _import_trusted(kind: str, base: type, path: str) -> None:
+    """Import the module of a user's class if the caller trusts it."""
     module = kind.partition(":")[0]
     if not any(module == name or module.startswith(f"{name}.") for name in _trusted.get()):
-        rule = f"asks for a {face.__name__} of the module {module!r}, which would be imported"
-        remedy = f'if you know that module, allow it: trusted=("{module}",), or import it first'
+        rule = f"names a {base.__name__} in the untrusted module {module!r}"
+        remedy = f'if you trust that module, pass trusted=("{module}",) or import it first'
         raise SpecError(path, kind, rule, remedy, "untrusted")
     try:
         importlib.import_module(module)
@@ -112,24 +112,24 @@ def _import_trusted(kind: str, face: type, path: str) -> None:
 
 
 @lru_cache(maxsize=1024)
-def _import_room(module: str, kind: str = "") -> None:
-    """Import the modules of the package of this library that a module belongs to, so that members there are defined.
+def _import_members(module: str, kind: str = "") -> None:
+    """Import the modules of a base class's package, so that its members are defined.
 
     Args:
-        module: where the face is defined: its top package is looked through.
-        kind: import those files alone that define a class of that name; every file where empty.
+        module: module of the base class; all modules of its top-level package are candidates.
+        kind: import only files that define a class of this name; all files if empty.
     """
     library, *inner = module.split(".")
     if library != _LIBRARY or not inner:
         return
-    room = importlib.import_module(f"{library}.{inner[0]}")
-    for found in pkgutil.walk_packages(getattr(room, "__path__", ()), f"{room.__name__}."):
-        if not kind or _defines(found, kind):
+    package = importlib.import_module(f"{library}.{inner[0]}")
+    for found in pkgutil.walk_packages(getattr(package, "__path__", ()), f"{package.__name__}."):
+        if not kind or _may_define(found, kind):
             importlib.import_module(found.name)
 
 
-def _defines(found: pkgutil.ModuleInfo, kind: str) -> bool:
-    """Whether a file defines a class of some name; a file without source may."""
+def _may_define(found: pkgutil.ModuleInfo, kind: str) -> bool:
+    """Whether a module may define a class of this name; True if its source is not available."""
     spec = importlib.util.find_spec(found.name)
     loader = None if spec is None else spec.loader
     source = loader.get_source(found.name) if isinstance(loader, InspectLoader) else None
@@ -139,23 +139,28 @@ def _defines(found: pkgutil.ModuleInfo, kind: str) -> bool:
 _resolvers: dict[str, Callable[[str], Any]] = {}
 
 
-def resolves(kind: str, resolver: Callable[[str], Any]) -> None:
-    """Say how a spec of a class is found by its catalogue id: ``resolves("Stack", catalog.stack)``.
+def register_lookup(kind: str, resolver: Callable[[str], Any]) -> None:
+    """Register the function that finds a spec by its catalogue id: ``register_lookup("Stack", catalog.stack)``.
 
-    Packages below the catalogue look specs up by name without importing it.
+    Packages below the catalogue can then accept ids without importing it.
 
     Args:
-        kind: the class's name.
+        kind: name of the spec's class.
         resolver: id → spec; raises a ``TrainsimError`` for an unknown id.
     """
     _resolvers[kind] = resolver
 
 
-def resolve(kind: str, name: str, path: str) -> Any:
-    """The spec of a class with a catalogue id.
+def look_up(kind: str, name: str, path: str) -> Any:
+    """Find a spec by its catalogue id.
+
+    Args:
+        kind: name of the spec's class.
+        name: the catalogue id.
+        path: path of the field, for the error.
 
     Raises:
-        SpecError: no catalogue is known for that class.
+        SpecError: no lookup is registered for that class.
     """
     if kind not in _resolvers:
         raise SpecError(path, name, f"is a name, and no catalogue of {kind} is known", f"give a {kind}", "wrong-type")
@@ -165,19 +170,19 @@ def resolve(kind: str, name: str, path: str) -> Any:
 _extensions: dict[str, dict[str, Any]] = {}
 
 
-def extends(kind: str, name: str, attribute: object) -> None:
-    """Say which attribute a class gets when it is defined: packages above it bind what they know of it.
+def register_attribute(kind: str, name: str, attribute: object) -> None:
+    """Register an attribute for a class that is defined in a lower package, such as ``Plan.from_megatron``.
 
     Args:
-        kind: the class's name.
-        name: of the attribute.
+        kind: name of the class.
+        name: name of the attribute.
         attribute: a descriptor or a function.
     """
     _extensions.setdefault(kind, {})[name] = attribute
 
 
-def extended(cls: type[C]) -> type[C]:
-    """Class decorator: set the attributes that packages above bind."""
+def with_registered_attributes(cls: type[C]) -> type[C]:
+    """Class decorator: set the attributes registered for the class."""
     for name, attribute in _extensions.get(cls.__name__, {}).items():
         setattr(cls, name, attribute)
     return cls

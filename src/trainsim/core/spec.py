@@ -1,4 +1,4 @@
-"""Specs: frozen nouns whose every number has a path, a unit and bounds."""
+"""Specs: immutable validated records whose numbers have a path, a unit and bounds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, dataclass_transform
 
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
@@ -15,9 +15,9 @@ from pydantic_core import core_schema
 
 from . import toml_io
 from .errors import PathError, SpecError, did_you_mean
-from .registry import find_member, kind_of, members, resolve, trusting
-from .units import Arrays, Num, Unit, arrays_are
-from .validation_errors import explained, field_error
+from .registry import find_member, kind_of, look_up, members, trust_modules
+from .units import Num, Unit
+from .validation_errors import field_error, to_trainsim_error
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -32,31 +32,31 @@ BY_USER = "given by the user"
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(Field, PrivateAttr))
 class _SpecMeta(ModelMetaclass):
-    """Takes the fields named in ``positional`` by position, and turns pydantic's report into one clear error."""
+    """Accepts the fields in ``positional`` by position, and turns pydantic's report into one clear error."""
 
     positional: tuple[str, ...]
     model_fields: dict[str, FieldInfo]
 
     def __call__(cls, /, *args: Any, **fields: Any) -> Any:
         if len(args) > len(cls.positional):
-            rule = f"takes at most {len(cls.positional)} values by position"
+            rule = f"takes at most {len(cls.positional)} positional values"
             raise SpecError(cls.__name__, args, rule, f"name them: {', '.join(cls.model_fields)}", "wrong-type")
         if inspect.isabstract(cls):
             own = sorted(kind for kind in members(cls) if ":" not in kind)
             known = ", ".join(own[:8]) + (f" and {len(own) - 8} more" if len(own) > 8 else "")
-            raise SpecError(cls.__name__, fields, "is the face of a family, not a member", f"use one of: {known}", "unknown-kind")
+            raise SpecError(cls.__name__, fields, "is the abstract class of a family", f"use one of: {known}", "unknown-kind")
         fields = dict(zip(cls.positional, args, strict=False)) | fields
         try:
             return super().__call__(**fields)
         except ValidationError as error:
-            raise explained(cls, error, fields) from None
+            raise to_trainsim_error(cls, error, fields) from None
 
 
 class Spec(BaseModel, metaclass=_SpecMeta):
-    """A frozen noun: fields in, validated once, never changed.
+    """An immutable record whose fields are validated when it is created.
 
-    Numbers are annotated ``Annotated[Num, Unit("FLOP/s", gt=0)]``. Every number has a path, and
-    ``replace({path: value})`` gives a new spec with only the touched branch rebuilt.
+    Numbers are annotated ``Annotated[Num, Unit("FLOP/s", gt=0)]``. Every number has a path, and ``replace({path: value})``
+    returns a new spec in which only the specs along the path are rebuilt.
 
     >>> from typing import Annotated
     >>> class Trip(Spec):
@@ -73,8 +73,8 @@ class Spec(BaseModel, metaclass=_SpecMeta):
     @functools.cached_property
     def _drawn(self) -> bool:
         """Whether any number is an array of draws."""
-        held = self.__dict__
-        return any(map(holds_draws, [held[name] for name in _fields(type(self)) if type(held[name]) not in _PLAIN]))
+        values = self.__dict__
+        return any(map(holds_draws, [values[name] for name in _fields(type(self)) if type(values[name]) not in _SCALAR_TYPES]))
 
     # equality --------------------------------------------------------------------------------------------------
 
@@ -82,11 +82,11 @@ class Spec(BaseModel, metaclass=_SpecMeta):
         if self._drawn:
             rule = "can't be compared, hashed or saved"
             raise SpecError(type(self).__name__, "an array of draws", rule, "compare the spec it was drawn from", "not-scalar")
-        compared = self._compared()
+        compared = self._comparison_fields()
         return tuple([compared[name] for name in _fields(type(self))])
 
-    def _compared(self) -> Mapping[str, Any]:
-        """What stands in each field where specs are compared."""
+    def _comparison_fields(self) -> Mapping[str, Any]:
+        """Field → value used for equality and hash."""
         return self.__dict__
 
     def __eq__(self, other: object) -> bool:
@@ -106,18 +106,18 @@ class Spec(BaseModel, metaclass=_SpecMeta):
     # paths -----------------------------------------------------------------------------------------------------
 
     def get(self, path: str) -> Any:
-        """What stands at a path, ``run.get("phases.pretrain.tokens")``.
+        """The value at a path, ``run.get("phases.pretrain.tokens")``.
 
         Raises:
-            PathError: nothing stands there; says what was meant.
+            PathError: there is no such path; the error names similar ones.
         """
         node: Any = self
         for name in path.split("."):
-            node = _step(self, node, name, path)
+            node = _child(self, node, name, path)
         return node
 
     def numbers(self) -> dict[str, tuple[Num, Unit]]:
-        """Every number with its unit, by path: what beliefs can be laid over."""
+        """Path → (value, unit) of every number; beliefs can be given for these paths."""
         return dict(self._numbers(""))
 
     def _numbers(self, prefix: str) -> Iterator[tuple[str, tuple[Num, Unit]]]:
@@ -137,23 +137,23 @@ class Spec(BaseModel, metaclass=_SpecMeta):
         """The unit of the number at a path.
 
         Raises:
-            PathError: no number stands there.
+            PathError: there is no number at that path.
         """
         head, _, leaf = path.rpartition(".")
         parent = self.get(head) if head else self
         units = _units(type(parent)) if isinstance(parent, Spec) else {}
         if leaf not in units:
-            raise PathError(path, path, "is no number of this spec", did_you_mean(path, self.numbers(), "its numbers"))
+            raise PathError(path, path, "is not a number of this spec", did_you_mean(path, self.numbers(), "its numbers"))
         return units[leaf]
 
     def replace(self, changes: Mapping[str, Any]) -> Self:
-        """A new spec with other values at some paths; only the touched branch is rebuilt.
+        """A new spec with other values at some paths.
 
         Args:
             changes: path → value. List items are addressed by name: ``phases.pretrain.tokens``.
 
         Raises:
-            PathError: a path leads nowhere.
+            PathError: a path does not exist.
             SpecError: a value breaks its field's rule.
         """
         by_head: dict[str, dict[str, Any]] = {}
@@ -161,18 +161,18 @@ class Spec(BaseModel, metaclass=_SpecMeta):
             head, _, rest = path.partition(".")
             if head not in type(self).model_fields:
                 meant = did_you_mean(path, [*type(self).model_fields, *self.numbers()])
-                raise PathError(path, value, f"is no field of {type(self).__name__}", meant, "unknown-field")
+                raise PathError(path, value, f"is not a field of {type(self).__name__}", meant, "unknown-field")
             by_head.setdefault(head, {})[rest] = value
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         for head, inner in by_head.items():
             if "" in inner and len(inner) > 1:
-                raise SpecError(head, sorted(inner), "is replaced whole and in part at once", "give one or the other", "duplicate")
-            fields[head] = inner[""] if "" in inner else self._inner(head, fields[head], inner)
+                raise SpecError(head, sorted(inner), "is replaced as a whole and in part", "give one or the other", "duplicate")
+            fields[head] = inner[""] if "" in inner else self._replace_inside(head, fields[head], inner)
         made = type(self)(**fields)
-        made._sources = _still_known(self._sources, changes)
+        made._sources = _sources_after_change(self._sources, changes)
         return made
 
-    def _inner(self, head: str, child: Any, changes: dict[str, Any]) -> Any:
+    def _replace_inside(self, head: str, child: Any, changes: dict[str, Any]) -> Any:
         try:
             if isinstance(child, Spec):
                 return child.replace(changes)
@@ -184,8 +184,8 @@ class Spec(BaseModel, metaclass=_SpecMeta):
                 known = {item.name: item for item in child}
                 for name, inner in by_name.items():
                     if name not in known:
-                        raise PathError(name, name, f"is none of {head}", did_you_mean(name, known))
-                    known[name] = inner[""] if "" in inner else _replaced(known[name], name, inner)
+                        raise PathError(name, name, f"is not one of {head}", did_you_mean(name, known))
+                    known[name] = inner[""] if "" in inner else _replace_item(known[name], name, inner)
                 return tuple(known.values())
         except (SpecError, PathError) as error:
             raise error.under(head) from None
@@ -196,79 +196,79 @@ class Spec(BaseModel, metaclass=_SpecMeta):
     # provenance ------------------------------------------------------------------------------------------------
 
     def with_sources(self, sources: Mapping[str, str]) -> Self:
-        """The same spec, remembering where some of its fields came from; equality does not see it."""
+        """The same spec with recorded sources of some fields; sources do not affect equality."""
         made = self.model_copy()
         made._sources = {**self._sources, **sources}
         return made
 
     def sources(self) -> dict[str, str]:
-        """Where each number came from, by path; what nobody recorded was given by the user."""
-        known = dict(self._recorded(""))
-        return {path: known.get(path) or _nearest(known, path) or BY_USER for path in self.numbers()}
+        """Path → source of every number; a number without a recorded source was given by the user."""
+        known = dict(self._recorded_sources(""))
+        return {path: known.get(path) or _nearest_source(known, path) or BY_USER for path in self.numbers()}
 
-    def _recorded(self, prefix: str) -> Iterator[tuple[str, str]]:
+    def _recorded_sources(self, prefix: str) -> Iterator[tuple[str, str]]:
         for name in type(self).model_fields:
             value = getattr(self, name)
             if isinstance(value, Spec):
-                yield from value._recorded(f"{prefix}{name}.")
+                yield from value._recorded_sources(f"{prefix}{name}.")
             elif isinstance(value, tuple):
                 for item in value:
                     if isinstance(item, Spec) and hasattr(item, "name"):
-                        yield from item._recorded(f"{prefix}{name}.{item.name}.")
+                        yield from item._recorded_sources(f"{prefix}{name}.{item.name}.")
         for path, source in self._sources.items():
             yield (prefix + path).rstrip("."), source
 
     # files -----------------------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain nested dict that mirrors the paths; ``type(self)(**d)`` gives an equal spec."""
+        """Nested plain dict with the structure of the paths; ``type(self)(**d)`` equals this spec."""
         self._key()
         values = {name: getattr(self, name) for name in type(self).model_fields}
-        infinite = {name for name, value in values.items() if isinstance(value, float) and np.isinf(value)}  # bounds left out
-        told = {n: v for n, v in values.items() if v is not None or type(self).model_fields[n].default is not None}
-        return {name: _plain(value) for name, value in told.items() if name not in infinite}
+        infinite = {name for name, value in values.items() if isinstance(value, float) and np.isinf(value)}  # defaults of open bounds
+        kept = {n: v for n, v in values.items() if v is not None or type(self).model_fields[n].default is not None}
+        return {name: _plain(value) for name, value in kept.items() if name not in infinite}
 
     def save(self, path: str | Path) -> None:
-        """Write the spec as TOML whose tables mirror its paths, or as JSON where the path ends in ``.json``.
+        """Write the spec as TOML whose tables follow its paths, or as JSON if ``path`` ends in ``.json``.
 
         Raises:
-            SpecError: it can't be written; what stood at ``path`` before is kept.
+            SpecError: the file can't be written; an existing file at ``path`` is unchanged.
         """
-        sources = dict(sorted(self._recorded("")))
+        sources = dict(sorted(self._recorded_sources("")))
         data = {"spec": kind_of(type(self)), **self.to_dict(), **({"sources": sources} if sources else {})}
         toml_io.save(path, data)
 
     @classmethod
     def load(cls, path: str | Path, *, trusted: Sequence[str] = ()) -> Self:
-        """Read a spec that ``save`` wrote.
+        """Read a spec from a file written by ``save``.
 
         Args:
             path: a TOML file, or a JSON file that ends in ``.json``.
-            trusted: modules with classes of the user's own that the file may name, ``("my_layers",)``; no other is imported.
+            trusted: modules of user classes that the file may name, ``("my_layers",)``; no other module is imported.
 
         Raises:
-            SpecError: the file is cut short, holds another kind of spec, names a module that is not trusted, or a value breaks a rule.
+            SpecError: the file is truncated, holds another kind of spec or names an untrusted module, or a value is invalid.
         """
         name = Path(path).name if isinstance(path, (str, Path)) else "file"
         data = toml_io.load(path)
         kind, sources = data.pop("spec", kind_of(cls)), data.pop("sources", {})
         if not isinstance(sources, dict) or not all(isinstance(source, str) for source in sources.values()):
             raise SpecError("sources", sources, "is not a table of texts", 'write [sources] "path" = "where from"', "wrong-type")
-        with trusting(trusted):
+        with trust_modules(trusted):
             made: Self = find_member(cls, kind, name)(**data)
         return made.with_sources(sources) if sources else made
 
 
 class Family(Spec):
-    """The face of an open family (attention, price, efficiency …): abstract, with final members.
+    """Base class of an open family (attention, price, efficiency …): abstract, with final members.
 
-    Where a spec has a field of the face's type, a dict's ``kind`` picks the member (:mod:`trainsim.core.registry`).
+    A field of the family's type also accepts a dict whose ``kind`` names the member (:mod:`trainsim.core.registry`).
     """
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         if not inspect.isabstract(cls):
-            return core_schema.no_info_before_validator_function(functools.partial(_own_kind, cls), handler(source))
+            return core_schema.no_info_before_validator_function(functools.partial(_drop_own_kind, cls), handler(source))
         return core_schema.no_info_plain_validator_function(
             functools.partial(_member_of, cls), serialization=core_schema.plain_serializer_function_ser_schema(_plain)
         )
@@ -282,18 +282,18 @@ class Family(Spec):
         return {"type": "object", "description": described, "properties": {"kind": {"enum": kinds}}, "required": ["kind"]}
 
 
-def _member_of(face: type[Family], value: Any) -> Family:
-    if isinstance(value, face):
+def _member_of(base: type[Family], value: Any) -> Family:
+    if isinstance(value, base):
         return value
     if not isinstance(value, Mapping) or "kind" not in value:
-        raise field_error(f"must be one of the {face.__name__} family", f"kinds: {', '.join(sorted(members(face)))}", "unknown-kind")
+        raise field_error(f"must be one of the {base.__name__} family", f"kinds: {', '.join(sorted(members(base)))}", "unknown-kind")
     fields = {str(k): v for k, v in value.items() if k != "kind"}
-    made: Family = find_member(face, value["kind"], "kind")(**fields)
+    made: Family = find_member(base, value["kind"], "kind")(**fields)
     return made
 
 
-def _own_kind(member: type[Family], value: Any) -> Any:
-    """A file names the kind of every member; where a field takes one member only, it must be that one's."""
+def _drop_own_kind(member: type[Family], value: Any) -> Any:
+    """Remove ``kind`` from the fields of a member if it names that member."""
     if isinstance(value, Mapping) and value.get("kind") == kind_of(member):
         return {name: field for name, field in value.items() if name != "kind"}
     return value
@@ -301,7 +301,7 @@ def _own_kind(member: type[Family], value: Any) -> Any:
 
 @dataclass(frozen=True)
 class ByName:
-    """Marks a sequence of specs whose items are addressed by ``name``; a mapping name → fields is read as well."""
+    """Marks a sequence of specs whose items are addressed by ``name``; a mapping from name to fields is accepted too."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.no_info_wrap_validator_function(functools.partial(_by_name, source.__args__[0]), handler(source))
@@ -310,7 +310,7 @@ class ByName:
 def _by_name(kind: Any, value: Any, read: Any) -> tuple[Any, ...]:
     items = _as_items(value)
     whole = isinstance(items, tuple) and all(isinstance(item, kind) for item in items)
-    return _unique(items if whole else read(items))  # the same tuple where nothing is to be read
+    return _unique(items if whole else read(items))  # a tuple of specs needs no validation
 
 
 def _as_items(value: Any) -> Any:
@@ -325,49 +325,8 @@ def _unique(items: Sequence[Any]) -> tuple[Any, ...]:
     if twice:
         raise field_error(f"has two items named {twice[0]!r}", "give each its own name: paths address items by name", "duplicate")
     if bad := [n for n in names if not n or "." in n]:
-        raise field_error(f"has an item named {bad[0]!r}", "a name is not empty and holds no dot", "invalid")
+        raise field_error(f"has an item named {bad[0]!r}", "give it a name without a dot", "invalid")
     return tuple(items)
-
-
-S = TypeVar("S", bound=Spec)
-
-
-class Batch(Generic[S]):
-    """A spec with arrays of draws at some paths; lives inside an engine and can't be saved or compared.
-
-    Args:
-        spec: the spec as its user holds it.
-        draws: path → array, shape ``(n,)``; all of one length.
-        met: whether every draw is held against its field's bounds, or known to lie within them.
-
-    Raises:
-        SpecError: arrays of different lengths or of several dimensions, or a draw out of its field's bounds.
-
-    >>> from typing import Annotated
-    >>> class Trip(Spec):
-    ...     distance: Annotated[Num, Unit("km", gt=0)]
-    >>> Batch(Trip(distance=1.0), {"distance": np.array([1.0, 2.0])}).spec.distance
-    array([1., 2.])
-    """
-
-    __slots__ = ("n", "paths", "spec")
-
-    def __init__(self, spec: S, draws: Mapping[str, np.ndarray[Any, Any]], *, met: Arrays = Arrays.CHECKED) -> None:
-        lengths = {path: np.shape(values) for path, values in draws.items()}
-        for path, shape in lengths.items():
-            if len(shape) != 1:
-                raise SpecError(
-                    path, draws[path], f"has shape {shape}, not (n,)", "give one array of draws, or replace a single number", "not-scalar"
-                )
-        if len(set(lengths.values())) > 1:
-            raise SpecError("draws", lengths, "are of different lengths", "draw the same number for every path", "conflict")
-        with arrays_are(met):
-            self.spec: S = spec.replace(draws) if draws else spec
-        self.paths = tuple(draws)
-        self.n = next(iter(lengths.values()), (1,))[0]
-
-    def __repr__(self) -> str:
-        return f"Batch({type(self.spec).__name__}, n={self.n}, paths={self.paths})"
 
 
 # helpers ---------------------------------------------------------------------------------------------------------
@@ -375,53 +334,53 @@ class Batch(Generic[S]):
 
 @functools.lru_cache(maxsize=1024)
 def _fields(cls: type[Spec]) -> tuple[str, ...]:
-    """Names of a spec's fields; pydantic's own mapping takes longer to come by than all of their values."""
+    """Names of a spec's fields, cached: ``cls.model_fields`` is slow to access."""
     return tuple(cls.model_fields)
 
 
 @functools.lru_cache(maxsize=1024)
 def _units(cls: type[Spec]) -> dict[str, Unit]:
-    """The Unit of each field that has one; an optional number keeps its unit inside the union."""
+    """Field → Unit, for fields that have one; the Unit of an optional number is inside the union."""
     found: dict[str, Unit] = {}
     for name, field in cls.model_fields.items():
-        marks = [*field.metadata, *_inner_marks(field.annotation)]
+        marks = [*field.metadata, *_annotation_marks(field.annotation)]
         unit = next((m for m in marks if isinstance(m, Unit)), None)
         if unit is not None:
             found[name] = unit
     return found
 
 
-def _inner_marks(annotation: Any) -> Iterator[Any]:
+def _annotation_marks(annotation: Any) -> Iterator[Any]:
     yield from getattr(annotation, "__metadata__", ())
     for argument in getattr(annotation, "__args__", ()):
         yield from getattr(argument, "__metadata__", ())
 
 
-def _replaced(item: Any, name: str, changes: dict[str, Any]) -> Any:
+def _replace_item(item: Any, name: str, changes: dict[str, Any]) -> Any:
     try:
         return item.replace(changes)
     except (SpecError, PathError) as error:
         raise error.under(name) from None
 
 
-def _step(root: Spec, node: Any, name: str, path: str) -> Any:
+def _child(root: Spec, node: Any, name: str, path: str) -> Any:
     if isinstance(node, Spec) and name in type(node).model_fields:
         return getattr(node, name)
     if isinstance(node, tuple):
         for item in node:
             if getattr(item, "name", None) == name:
                 return item
-    raise PathError(path, path, f"nothing is at '{name}'", did_you_mean(path, root.numbers(), "numbers of this spec"))
+    raise PathError(path, path, f"there is no '{name}'", did_you_mean(path, root.numbers(), "numbers of this spec"))
 
 
-def _still_known(recorded: Mapping[str, str], changes: Iterable[str]) -> dict[str, str]:
-    """What is still known of sources after a change: a branch's source goes on covering what was not touched."""
+def _sources_after_change(recorded: Mapping[str, str], changes: Iterable[str]) -> dict[str, str]:
+    """Recorded sources after a change: changed paths are the user's, the source of a branch still covers its other paths."""
     kept = {p: s for p, s in recorded.items() if not any(p == c or p.startswith(f"{c}.") for c in changes)}
     touched = {c: BY_USER for c in changes if any(not p or c.startswith(f"{p}.") for p in kept)}
     return kept | touched
 
 
-def _nearest(known: Mapping[str, str], path: str) -> str | None:
+def _nearest_source(known: Mapping[str, str], path: str) -> str | None:
     while path:
         path = path.rpartition(".")[0]
         if path in known:
@@ -429,12 +388,12 @@ def _nearest(known: Mapping[str, str], path: str) -> str | None:
     return known.get("")
 
 
-_PLAIN = frozenset({float, int, bool, str, type(None)})
-"""Kinds of values that most fields hold, and no array is."""
+_SCALAR_TYPES = frozenset({float, int, bool, str, type(None)})
+"""Types of most field values; none of them can hold draws."""
 
 
 def holds_draws(value: Any) -> bool:
-    """Whether a value is an array of draws, or a spec with one somewhere inside."""
+    """Whether a value is an array of draws, or a spec that contains one."""
     if isinstance(value, tuple):
         return any(map(holds_draws, value))
     return isinstance(value, np.ndarray) or (isinstance(value, Spec) and value._drawn)
@@ -458,16 +417,16 @@ def _plain(value: Any) -> Any:
 
 
 def by_id(kind: str) -> BeforeValidator:
-    """Validator of a field that accepts a catalogue id in place of a spec of that class.
+    """Validator for a field that also accepts a catalogue id.
 
     Args:
-        kind: the class's name, as in ``Annotated[Stack, by_id("Stack")]``.
+        kind: name of the field's class, as in ``Annotated[Stack, by_id("Stack")]``.
     """
-    return BeforeValidator(lambda value: resolve(kind, value, kind.lower()) if isinstance(value, str) else value)
+    return BeforeValidator(lambda value: look_up(kind, value, kind.lower()) if isinstance(value, str) else value)
 
 
 AsTuple = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
-"""Reads a list (TOML, JSON) where a tuple is meant."""
+"""Converts a list (from TOML or JSON) to a tuple."""
 
 Count = Annotated[int, Field(gt=0, le=10**9)]
-"""A size that structures a model or a layout: a positive integer; never an array, may be branched on."""
+"""A structural size of a model or layout: a positive integer, never an array, so that code may branch on it."""

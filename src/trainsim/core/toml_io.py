@@ -1,4 +1,4 @@
-"""Specs and rows as files: nested dicts written as TOML or JSON, read through the guarded door."""
+"""Read and write nested dicts as TOML or JSON files."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from . import reading
 from .errors import SpecError, TrainsimError
 
 NONE = "(none)"
-"""TOML has no null: a value that is absent by choice, where the default is another, is written as this word."""
+"""Stands for None in files, since TOML has no null."""
 
 
 def load(path: str | Path, error: type[TrainsimError] = SpecError) -> dict[str, Any]:
-    """A TOML file, or a JSON file that ends in ``.json``, as nested dicts.
+    """Read a TOML file, or a JSON file if its name ends in ``.json``, into nested dicts.
 
     Args:
         path: the file.
         error: class of the error.
 
     Raises:
-        TrainsimError: what the guarded door refuses, or JSON that is not an object.
+        TrainsimError: :mod:`trainsim.core.reading` rejects the file, or its JSON is not an object.
     """
     text = reading.read_text(path, error)
     name = Path(path).name
@@ -35,10 +35,10 @@ def load(path: str | Path, error: type[TrainsimError] = SpecError) -> dict[str, 
 
 
 def save(path: str | Path, data: Mapping[str, Any]) -> None:
-    """Write nested dicts to a file: JSON where its name ends in ``.json``, TOML otherwise.
+    """Write nested dicts to a file: JSON if its name ends in ``.json``, else TOML.
 
     Raises:
-        SpecError: a value that neither can hold, or a file that can't be written.
+        SpecError: a value has a type that files can't hold, or the file can't be written.
     """
     write_text(path, json.dumps(_without_none(data), indent=2, ensure_ascii=False) + "\n" if _is_json(path) else dumps(data))
 
@@ -48,10 +48,10 @@ def _is_json(path: str | Path) -> bool:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Put a text into a file at once: a failure leaves what was there before.
+    """Write a text to a file atomically: after a failure an existing file is unchanged.
 
     Raises:
-        SpecError: no such folder, or no right to write into it.
+        SpecError: the folder does not exist or is not writable.
     """
     target = Path(path)
     try:
@@ -71,7 +71,7 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def dumps(data: Mapping[str, Any]) -> str:
-    """Nested dicts as TOML, tables mirroring the nesting; floats keep every digit.
+    """Format nested dicts as TOML, one table per level; floats keep every digit.
 
     >>> print(dumps({"a": 1.5, "b": {"c": None}}), end="")
     a = 1.5
@@ -85,7 +85,7 @@ def dumps(data: Mapping[str, Any]) -> str:
 
 
 def _without_none(value: Any) -> Any:
-    """A copy with the word for nothing where a value is None."""
+    """A copy with None replaced by ``"(none)"``."""
     match value:
         case None:
             return NONE
@@ -101,7 +101,7 @@ def _without_none(value: Any) -> Any:
 
 
 def _with_none(value: Any) -> Any:
-    """What was read, with None where the word for nothing stands."""
+    """A copy with ``"(none)"`` replaced by None."""
     if isinstance(value, dict):
         return {key: _with_none(inner) for key, inner in value.items()}
     return None if value == NONE else value

@@ -1,4 +1,4 @@
-"""One clear error out of pydantic's report: where, what, which rule, and what to do."""
+"""Convert pydantic's validation report into one error with path, value, rule and remedy."""
 
 from __future__ import annotations
 
@@ -15,22 +15,27 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
-_GIVE = {"string_type": "a text in quotes", "int_type": "a whole number", "literal_error": "one of these words", "is_instance_of": "a list"}
-"""Kind of pydantic's complaint → what to give instead."""
+_REMEDIES = {
+    "string_type": "a text in quotes",
+    "int_type": "a whole number",
+    "literal_error": "one of these words",
+    "is_instance_of": "a list",
+}
+"""Pydantic's error type → what to give instead."""
 _RULES: Mapping[str, RuleId] = {"literal_error": "unknown-name", "enum": "unknown-name", "finite_number": "not-finite"}
-"""Kind of pydantic's complaint → the rule that is broken; kinds that end in ``_type`` want another type."""
+"""Pydantic's error type → rule id; other types are handled by :func:`_rule_id_of`."""
 
 
 def field_error(rule: str, remedy: str, rule_id: RuleId) -> PydanticCustomError:
-    """What a field's own validator raises; :func:`explained` adds path and value."""
+    """The error that a field's validator raises; :func:`to_trainsim_error` adds path and value."""
     return PydanticCustomError("trainsim", "{rule}", {"rule": rule, "remedy": remedy, "rule_id": rule_id})
 
 
-def explained(cls: Any, error: ValidationError, fields: Mapping[str, Any]) -> TrainsimError:
-    """The first complaint of a validation, as one clear error; a misspelt field before the one it leaves empty."""
-    complaints = error.errors(include_url=False)
-    first: ErrorDetails = next((c for c in complaints if c["type"] == "extra_forbidden"), complaints[0])
-    path = _spoken(first["loc"], fields)
+def to_trainsim_error(cls: Any, error: ValidationError, fields: Mapping[str, Any]) -> TrainsimError:
+    """The first problem of a validation as an error; a misspelt field comes before the required field that it leaves empty."""
+    problems = error.errors(include_url=False)
+    first: ErrorDetails = next((c for c in problems if c["type"] == "extra_forbidden"), problems[0])
+    path = _dotted_path(first["loc"], fields)
     context = first.get("ctx", {})
     match first["type"]:
         case "trainsim":
@@ -50,18 +55,18 @@ def explained(cls: Any, error: ValidationError, fields: Mapping[str, Any]) -> Tr
             )
         case kind:
             rule = f"{first['msg'][0].lower()}{first['msg'][1:]}".replace("input should", "must")
-            remedy = f"give {_GIVE[kind]}" if kind in _GIVE else f"see help({_owner(cls, first['loc']).__name__})"
-            return SpecError(path or cls.__name__, first["input"], rule, remedy, _rule_of(kind))
+            remedy = f"give {_REMEDIES[kind]}" if kind in _REMEDIES else f"see help({_owner(cls, first['loc']).__name__})"
+            return SpecError(path or cls.__name__, first["input"], rule, remedy, _rule_id_of(kind))
 
 
-def _rule_of(kind: str) -> RuleId:
-    """The rule that a kind of pydantic's complaint stands for."""
+def _rule_id_of(kind: str) -> RuleId:
+    """Rule id of a pydantic error type."""
     bounded = kind.startswith(("greater_than", "less_than", "too_", "string_too_"))
     return _RULES.get(kind, "out-of-bounds" if bounded else "invalid" if kind == "value_error" else "wrong-type")
 
 
 def _owner(cls: Any, loc: Sequence[int | str]) -> Any:
-    """The model whose field a pydantic location ends at."""
+    """The model that has the last field of a pydantic location."""
     for step in loc[:-1]:
         if step in cls.model_fields:
             cls = next(_models_in(cls.model_fields[step].annotation), cls)
@@ -75,8 +80,8 @@ def _models_in(annotation: Any) -> Iterator[Any]:
         yield from _models_in(argument)
 
 
-def _spoken(loc: Sequence[int | str], fields: Mapping[str, Any]) -> str:
-    """A pydantic location as a path: list items by name."""
+def _dotted_path(loc: Sequence[int | str], fields: Mapping[str, Any]) -> str:
+    """A pydantic location as a dotted path; list items are addressed by name."""
     words: list[str] = []
     node: Any = fields
     for step in loc:

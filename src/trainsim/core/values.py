@@ -1,4 +1,4 @@
-"""Plain values that people hand in: bounded, finite, clean; each of the kind that is asked for, or one clear error."""
+"""Validate plain data from users, and convert single values to the requested type or raise one clear error."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 MAX_DEPTH = 64
-"""Levels of nesting."""
+"""Largest number of nested levels."""
 MAX_KEY = 1000
-"""Characters of a key; a path of beliefs that several fields share is long."""
+"""Largest number of characters of a key; the key of a belief about several fields is long."""
 MAX_DIGITS = 300
-"""Digits of a number; more would not fit a float64."""
+"""Largest number of digits; more would not fit a float64."""
 MAX_VALUES = 500_000
-"""Values of a document, lists and tables counted too."""
+"""Largest number of values in a document, lists and tables included."""
 MAX_COUNT = 10**9
-"""The largest whole number: a degree, a count, a size."""
+"""Largest integer, such as a degree, a count or a size."""
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters, overrides of the writing direction, and halves of surrogate pairs."""
+"""Control characters, bidirectional overrides and lone surrogates."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What a document may hold beside plain data.
+    """What a document may contain beyond plain data.
 
     Args:
-        infinite: numbers that are NaN or infinite; a model's config may hold them where no size is meant.
-        controls: control characters in texts that nobody prints, such as special tokens.
-        long: any number of values, none of them looked at: for what a machine wrote, bounded in size and depth alone.
+        infinite: accept NaN and infinity; the config of a model may contain them.
+        controls: accept control characters, as in special tokens of a tokenizer.
+        long: accept any number of values, unchecked; for machine-written files, whose size and depth are still bounded.
     """
 
     infinite: bool = False
@@ -45,32 +45,32 @@ class Rules:
 
 
 STRICT = Rules()
-"""Plain data alone."""
+"""Plain data only."""
 
 
 def plain(value: Any, where: str, error: Error = SpecError, rules: Rules = STRICT) -> Any:
-    """A bounded copy of plain data: dicts with words for keys, lists, finite numbers and clean texts.
+    """A validated copy of plain data: dicts with text keys, lists, finite numbers and texts without control characters.
 
-    Arrays and their scalars become lists and numbers; other objects stay as they are, for the reader to refuse.
+    Arrays become lists and array scalars become numbers. Other objects are kept for the caller to reject.
 
     Args:
         value: nested dicts, lists and scalars.
-        where: its name, for the error.
+        where: name of the data, for the error.
         error: class of the error.
-        rules: what is accepted beside.
+        rules: what else is accepted.
 
     Raises:
-        TrainsimError: too deep, too many values, a number that is not finite or too long, a key that is no word, or control characters.
+        TrainsimError: too many levels or values, a number that is too large or not finite, a key that is not a text, or control characters.
 
     >>> plain({"a": [1, float("inf")]}, "row")
     Traceback (most recent call last):
     trainsim.core.errors.SpecError: row.a.1=inf: is not finite; give a finite number, or leave it out
     """
-    return _Copy(error, rules).of(value, (where,))
+    return _BoundedCopy(error, rules).of(value, (where,))
 
 
-class _Copy:
-    """One bounded copy: counts the values it has seen."""
+class _BoundedCopy:
+    """Makes one validated copy and counts its values."""
 
     def __init__(self, error: Error, rules: Rules) -> None:
         self.error, self.rules, self.left = error, rules, MAX_VALUES
@@ -81,7 +81,7 @@ class _Copy:
     def of(self, value: Any, path: tuple[str, ...]) -> Any:
         self.left -= 1
         if self.left < 0:
-            raise self.fail(path, "…", f"holds more than {MAX_VALUES:,} values", "give less at a time", "too-large")
+            raise self.fail(path, "…", f"holds more than {MAX_VALUES:,} values", "split it", "too-large")
         if len(path) > MAX_DEPTH + 1:
             raise self.fail(path, "…", f"is nested deeper than {MAX_DEPTH} levels", "flatten it", "too-deep")
         match value:
@@ -125,27 +125,27 @@ class _Copy:
 
 
 def check_text(value: str, path: str, error: Error = SpecError) -> str:
-    """A text without control characters, which would steer a terminal when it is printed.
+    """The text itself; it may not contain control characters, which a terminal would obey.
 
     Raises:
-        TrainsimError: it holds one.
+        TrainsimError: it contains one.
     """
-    return _Copy(error, STRICT).text(value, (path,))
+    return _BoundedCopy(error, STRICT).text(value, (path,))
 
 
-def real(value: object, path: str, error: Error = SpecError, *, above: float = -math.inf) -> float:
-    """A finite number, from a number or its text; a comma between groups of three digits is dropped.
+def to_float(value: object, path: str, error: Error = SpecError, *, above: float = -math.inf) -> float:
+    """Convert a number or its text to a finite float; commas between groups of three digits are dropped.
 
     Args:
         value: number or text.
-        path: where it stands, for the error.
+        path: path of the value, for the error.
         error: class of the error.
-        above: the number is larger than this.
+        above: exclusive lower bound.
 
     Raises:
-        TrainsimError: no number, not finite, or not above the bound.
+        TrainsimError: the value is not a number, not finite, or not above the bound.
 
-    >>> real("9,532.1", "elapsed time")
+    >>> to_float("9,532.1", "elapsed time")
     9532.1
     """
     if isinstance(value, bool) or not (isinstance(value, (int, float, str)) or hasattr(value, "__float__")):
@@ -164,34 +164,34 @@ def real(value: object, path: str, error: Error = SpecError, *, above: float = -
     return number
 
 
-def whole(value: object, path: str, error: Error = SpecError, *, least: int = 0, most: int = MAX_COUNT) -> int:
-    """A whole number within bounds, from a number or its text.
+def to_int(value: object, path: str, error: Error = SpecError, *, least: int = 0, most: int = MAX_COUNT) -> int:
+    """Convert a number or its text to an integer within bounds.
 
     Args:
-        value, path, error: as for :func:`real`.
-        least, most: bounds, both included.
+        value, path, error: as for :func:`to_float`.
+        least, most: inclusive bounds.
 
     Raises:
-        TrainsimError: no whole number, or out of bounds.
+        TrainsimError: the value is not an integer, or out of bounds.
 
-    >>> whole("8", "--tensor-model-parallel-size")
+    >>> to_int("8", "--tensor-model-parallel-size")
     8
     """
-    number = real(value, path, error)
+    number = to_float(value, path, error)
     if number != int(number):
         raise error(path, value, "is not a whole number", "give a whole number", "wrong-type")
     if not least <= number <= most:
-        raise error(path, value, f"must be >= {least} and <= {most:,}", "give a number within", "out-of-bounds")
+        raise error(path, value, f"must be >= {least} and <= {most:,}", "give a number within these bounds", "out-of-bounds")
     return int(number)
 
 
-def texts(value: object, path: str, error: Error = SpecError) -> tuple[str, ...]:
-    """Texts, from one or a list of them.
+def to_texts(value: object, path: str, error: Error = SpecError) -> tuple[str, ...]:
+    """Convert a text, or a list of texts, to a tuple of texts.
 
     Raises:
-        TrainsimError: something else.
+        TrainsimError: the value is neither.
 
-    >>> texts(["core_attn", "moe"], "--recompute-modules"), texts("moe", "--recompute-modules")
+    >>> to_texts(["core_attn", "moe"], "--recompute-modules"), to_texts("moe", "--recompute-modules")
     (('core_attn', 'moe'), ('moe',))
     """
     found = [value] if isinstance(value, str) else value
@@ -200,13 +200,13 @@ def texts(value: object, path: str, error: Error = SpecError) -> tuple[str, ...]
     return tuple(found)
 
 
-def one_of(value: object, known: Iterable[str], path: str, error: Error = SpecError, *, what: str = "known") -> str:
-    """A word among those known.
+def to_choice(value: object, known: Iterable[str], path: str, error: Error = SpecError, *, what: str = "known") -> str:
+    """The value itself; it must be one of the known words.
 
     Raises:
-        TrainsimError: another one; offers the nearest.
+        TrainsimError: it is not; the error names similar words.
 
-    >>> one_of("adm", ("adam", "sgd"), "--optimizer")
+    >>> to_choice("adm", ("adam", "sgd"), "--optimizer")
     Traceback (most recent call last):
     trainsim.core.errors.SpecError: --optimizer='adm': is not known; did you mean 'adam'?
     """
@@ -217,7 +217,7 @@ def one_of(value: object, known: Iterable[str], path: str, error: Error = SpecEr
 
 
 class ReadOnlyDict(dict[K, V]):
-    """A dict that can't be changed; it is compared, printed, pickled and written as JSON like any other.
+    """An immutable dict that compares, prints, pickles and serialises like any other.
 
     >>> ReadOnlyDict(a=1)["b"] = 2
     Traceback (most recent call last):
@@ -230,12 +230,12 @@ class ReadOnlyDict(dict[K, V]):
     __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travels to other processes as the dict it is."""
+        """Pickle as a plain dict."""
         return ReadOnlyDict, (dict(self),)
 
 
 def frozen(value: Any) -> Any:
-    """A copy that can't be changed, however deep: dicts are read-only, lists are tuples.
+    """An immutable deep copy: dicts become read-only, lists become tuples.
 
     >>> frozen({"a": [1, {"b": 2}]})
     {'a': (1, {'b': 2})}
@@ -245,16 +245,16 @@ def frozen(value: Any) -> Any:
     return tuple(map(frozen, value)) if isinstance(value, (list, tuple)) else value
 
 
-class Given(Mapping[str, Any]):
-    """Values by name, as a person gave them; each is read as the kind that is asked for.
+class NamedValues(Mapping[str, Any]):
+    """Named values from a user, such as command-line flags, with typed getters that raise clear errors.
 
     Args:
         values: plain data.
-        prefix: what stands before a name in errors: ``"--"`` for flags.
+        prefix: prefix of a name in errors: ``"--"`` for flags.
         error: class of the errors.
 
-    >>> flags = Given({"num-layers": "61", "bf16": True}, "--")
-    >>> flags.whole("num-layers"), flags.whole("num-experts", 1)
+    >>> flags = NamedValues({"num-layers": "61", "bf16": True}, "--")
+    >>> flags.integer("num-layers"), flags.integer("num-experts", 1)
     (61, 1)
     """
 
@@ -271,40 +271,40 @@ class Given(Mapping[str, Any]):
         return len(self._values)
 
     def path(self, name: str) -> str:
-        """A name as errors write it."""
+        """A name with its prefix, as shown in errors."""
         return f"{self._prefix}{name}"
 
-    def whole(self, name: str, otherwise: int | None = None, *, least: int = 0) -> int:
-        """A whole number.
+    def integer(self, name: str, default: int | None = None, *, least: int = 0) -> int:
+        """The value as an integer.
 
         Args:
-            name: of the value.
-            otherwise: where it is not given; needed where None.
-            least: the smallest number accepted.
+            name: name of the value.
+            default: result if the value was not given; None makes the value required.
+            least: the smallest accepted integer.
 
         Raises:
-            TrainsimError: another kind of value, or none.
+            TrainsimError: the value is not an integer, or is required and missing.
         """
-        return whole(self.needed(name) if otherwise is None else self.get(name, otherwise), self.path(name), self._error, least=least)
+        return to_int(self.required(name) if default is None else self.get(name, default), self.path(name), self._error, least=least)
 
-    def real(self, name: str, otherwise: float | None = None) -> float:
-        """A finite number; arguments as for :meth:`whole`."""
-        return real(self.needed(name) if otherwise is None else self.get(name, otherwise), self.path(name), self._error)
+    def number(self, name: str, default: float | None = None) -> float:
+        """The value as a finite float; arguments as for :meth:`integer`."""
+        return to_float(self.required(name) if default is None else self.get(name, default), self.path(name), self._error)
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """Texts, from one or a list; none where not given, or a flag alone."""
+        """The value as a tuple of texts; empty if it was not given, or is a flag without a value."""
         value = self.get(name, ())
-        return () if value is True else texts(value, self.path(name), self._error)
+        return () if value is True else to_texts(value, self.path(name), self._error)
 
-    def one_of(self, name: str, known: Iterable[str], otherwise: str | None = None) -> str:
-        """A word among those known; arguments as for :meth:`whole`."""
-        return one_of(self.needed(name) if otherwise is None else self.get(name, otherwise), known, self.path(name), self._error)
+    def choice(self, name: str, known: Iterable[str], default: str | None = None) -> str:
+        """The value as one of the known words; arguments as for :meth:`integer`."""
+        return to_choice(self.required(name) if default is None else self.get(name, default), known, self.path(name), self._error)
 
-    def needed(self, name: str) -> Any:
-        """A value as it was given.
+    def required(self, name: str) -> Any:
+        """The value as given.
 
         Raises:
-            TrainsimError: it was not.
+            TrainsimError: it was not given.
         """
         if name not in self._values:
             raise self._error(self.path(name), None, "is missing", f"give {self.path(name)}", "missing")

@@ -7,8 +7,8 @@ from itertools import chain, product
 from typing import Any
 
 from ..core.errors import SpecError, did_you_mean
-from ..core.reading import words_of
-from ..core.values import Given, one_of, plain
+from ..core.reading import split_command_line
+from ..core.values import NamedValues, plain, to_choice
 from ..parallelism.plan import Plan
 from ..parallelism.schedules.known import in_framework
 from .megatron_flags.modules import GRAPH_READERS, PARTS, computed_again, names_of, written_graphs
@@ -88,14 +88,14 @@ def from_megatron(arguments: Mapping[str, Any] | Sequence[str] | str) -> Plan:
     fields: dict[str, Any] = {"recompute_parts": ("core",)}
     for flag, value in flags.items():
         if flag in DEGREES:
-            fields[DEGREES[flag]] = flags.whole(flag)
+            fields[DEGREES[flag]] = flags.integer(flag)
         elif flag in _READERS:
             fields |= _READERS[flag](value, flags)
         elif not flag.startswith(ELSEWHERE):
             raise SpecError(
                 f"--{flag}", value, "can't be said by a plan", did_you_mean(flag, [*DEGREES, *_READERS], "flags that can"), "unsupported"
             )
-    dropped = [flags.real(name, DROPOUT) for name in ("hidden-dropout", "attention-dropout")]
+    dropped = [flags.number(name, DROPOUT) for name in ("hidden-dropout", "attention-dropout")]
     fields["dropout"] = "on" if any(dropped) else "off"
     fields["precision"] = precision_of(flags)
     if fields.get("recompute", "none") != "full" or flags.get("recompute-method") == "uniform":
@@ -107,13 +107,13 @@ def from_megatron(arguments: Mapping[str, Any] | Sequence[str] | str) -> Plan:
     return Plan(**fields)
 
 
-def _flags(arguments: Mapping[str, Any] | Sequence[str] | str) -> Given:
+def _flags(arguments: Mapping[str, Any] | Sequence[str] | str) -> NamedValues:
     """Flag → value; True for a flag alone, a list for several words; a mapping's False or None is a flag not given."""
     if isinstance(arguments, Mapping):
         given = plain(arguments, "arguments")
         cleaned = {key.removeprefix("--").replace("_", "-"): value for key, value in given.items()}
-        return Given({key: value for key, value in cleaned.items() if value is not None and value is not False}, "--")
-    words = words_of(arguments, "arguments")
+        return NamedValues({key: value for key, value in cleaned.items() if value is not None and value is not False}, "--")
+    words = split_command_line(arguments, "arguments")
     script = next((k for k, word in enumerate(words) if word.endswith(".py")), -1)  # a launcher's own words stand before it
     found: dict[str, list[str]] = {}
     flag = ""
@@ -127,17 +127,17 @@ def _flags(arguments: Mapping[str, Any] | Sequence[str] | str) -> Given:
             raise SpecError(
                 "arguments", word, "stands before the first flag", "begin with a flag: --tensor-model-parallel-size 8", "syntax"
             )
-    return Given({flag: True if not words else words[0] if len(words) == 1 else words for flag, words in found.items()}, "--")
+    return NamedValues({flag: True if not words else words[0] if len(words) == 1 else words for flag, words in found.items()}, "--")
 
 
-def _sharding(value: Any, flags: Given) -> dict[str, Any]:
+def _sharding(value: Any, flags: NamedValues) -> dict[str, Any]:
     del flags
-    return {"zero": SHARDING.index(one_of(value, SHARDING, "--data-parallel-sharding-strategy"))}
+    return {"zero": SHARDING.index(to_choice(value, SHARDING, "--data-parallel-sharding-strategy"))}
 
 
-def _group(value: Any, flags: Given) -> dict[str, Any]:
-    pp = flags.whole("pipeline-model-parallel-size", 1)
-    if flags.whole("microbatch-group-size-per-virtual-pipeline-stage") != pp:
+def _group(value: Any, flags: NamedValues) -> dict[str, Any]:
+    pp = flags.integer("pipeline-model-parallel-size", 1)
+    if flags.integer("microbatch-group-size-per-virtual-pipeline-stage") != pp:
         rule = "changes the order of interleaved passes"
         raise SpecError(
             "--microbatch-group-size-per-virtual-pipeline-stage", value, rule, f"leave it out, or give the {pp} of the ranks", "unsupported"
@@ -145,65 +145,65 @@ def _group(value: Any, flags: Given) -> dict[str, Any]:
     return {}
 
 
-def _instances(value: Any, flags: Given) -> dict[str, Any]:
+def _instances(value: Any, flags: NamedValues) -> dict[str, Any]:
     """Copies of the optimizer's shards: each is spread over so many fewer data-parallel ranks."""
     del value
-    instances = flags.whole("num-distributed-optimizer-instances", least=1)
+    instances = flags.integer("num-distributed-optimizer-instances", least=1)
     if instances == 1:
         return {}
-    model = [flags.whole(f"{name}-model-parallel-size", 1, least=1) for name in ("tensor", "pipeline")]
-    return {"shard": flags.whole("world-size") // (model[0] * model[1] * instances)}
+    model = [flags.integer(f"{name}-model-parallel-size", 1, least=1) for name in ("tensor", "pipeline")]
+    return {"shard": flags.integer("world-size") // (model[0] * model[1] * instances)}
 
 
-def _outer(value: Any, flags: Given) -> dict[str, Any]:
+def _outer(value: Any, flags: NamedValues) -> dict[str, Any]:
     del flags
     if value != "no_shard":
         raise SpecError("--outer-dp-sharding-strategy", value, "can't be said by a plan", "no_shard", "unsupported")
     return {}
 
 
-def _renamed(value: Any, flags: Given) -> dict[str, Any]:
+def _renamed(value: Any, flags: NamedValues) -> dict[str, Any]:
     del flags
     raise SpecError(
         "--moe-layer-recompute", value, "is an old name", "--recompute-granularity selective --recompute-modules moe", "unsupported"
     )
 
 
-def _granularity(value: Any, flags: Given) -> dict[str, Any]:
+def _granularity(value: Any, flags: NamedValues) -> dict[str, Any]:
     method = flags.get("recompute-method")
-    if value == "full" and method == "uniform" and flags.whole("recompute-num-layers", 1) != 1:
+    if value == "full" and method == "uniform" and flags.integer("recompute-num-layers", 1) != 1:
         number = flags["recompute-num-layers"]
         raise SpecError(
             "--recompute-num-layers", number, "keeps one layer's input in so many", "give 1, or --recompute-method block", "unsupported"
         )
-    if value == "full" and flags.whole("recompute-num-layers", 1) == 0:
+    if value == "full" and flags.integer("recompute-num-layers", 1) == 0:
         return {"recompute": "none"}
     return {"recompute": value}
 
 
-def _modules(value: Any, flags: Given) -> dict[str, Any]:
+def _modules(value: Any, flags: NamedValues) -> dict[str, Any]:
     del value
     return {"recompute_parts": computed_again(names_of(flags.texts("recompute-modules")))}
 
 
-def _attention(value: Any, flags: Given) -> dict[str, Any]:
+def _attention(value: Any, flags: NamedValues) -> dict[str, Any]:
     del flags
-    backend = one_of(str(value).rpartition(".")[2], ("auto", "fused", "flash", "unfused", "local"), "--attention-backend")
+    backend = to_choice(str(value).rpartition(".")[2], ("auto", "fused", "flash", "unfused", "local"), "--attention-backend")
     return {"attention": "unfused" if backend in {"unfused", "local"} else "fused"}
 
 
-def _optimizer(value: Any, flags: Given) -> dict[str, Any]:
+def _optimizer(value: Any, flags: NamedValues) -> dict[str, Any]:
     del flags
     known = {"adam": "adamw", "sgd": "sgd", "muon": "muon", "dist_muon": "muon"}
-    return {"optimizer": known[one_of(value, known, "--optimizer")]}
+    return {"optimizer": known[to_choice(value, known, "--optimizer")]}
 
 
-def _zero_one(value: Any, flags: Given) -> dict[str, Any]:
+def _zero_one(value: Any, flags: NamedValues) -> dict[str, Any]:
     del value
     return {} if "data-parallel-sharding-strategy" in flags else {"zero": 1}
 
 
-_READERS: dict[str, Callable[[Any, Given], dict[str, Any]]] = {
+_READERS: dict[str, Callable[[Any, NamedValues], dict[str, Any]]] = {
     "sequence-parallel": lambda _value, _flags: {"sequence_parallel": "on"},
     "use-distributed-optimizer": _zero_one,
     "data-parallel-sharding-strategy": _sharding,

@@ -8,7 +8,7 @@ from typing import Any
 from ..cluster.stack import Dispatcher
 from ..core.errors import SpecError, did_you_mean
 from ..core.reading import parse_toml
-from ..core.values import Given, one_of, plain, texts
+from ..core.values import NamedValues, plain, to_choice, to_texts
 from ..parallelism.plan import Plan
 from ..parallelism.precision import RECIPES, Precision
 from ..parallelism.schedules.known import in_framework
@@ -59,17 +59,17 @@ def from_torchtitan(text: str | Mapping[str, Any]) -> Plan:
     """
     if not isinstance(text, (str, Mapping)):
         raise SpecError("torchtitan", text, "is neither a text nor a mapping", "give the file's text", "wrong-type")
-    given = Given(dict(_leaves(parse_toml(text, "torchtitan") if isinstance(text, str) else plain(text, "torchtitan"))))
+    given = NamedValues(dict(_leaves(parse_toml(text, "torchtitan") if isinstance(text, str) else plain(text, "torchtitan"))))
     fields: dict[str, Any] = {"attention": "fused", "loss": "plain", "precision": "bf16-fsdp", "zero": 3}
     for key, value in given.items():
         if key in DEGREES:
-            fields[DEGREES[key]] = given.whole(key)
+            fields[DEGREES[key]] = given.integer(key)
         elif key in _READERS:
             fields |= _READERS[key](value, given)
         elif not key.startswith(ELSEWHERE):
             raise SpecError(key, value, "can't be said by a plan", did_you_mean(key, [*DEGREES, *_READERS], "keys that can"), "unsupported")
     if "micro_batch" not in fields and fields.get("pp", 1) == 1:
-        fields["micro_batch"] = given.whole("training.local_batch_size", given.whole("training.batch_size", 1))
+        fields["micro_batch"] = given.integer("training.local_batch_size", given.integer("training.batch_size", 1))
     if fields.get("tp", 1) > 1:
         fields["sequence_parallel"] = "on"  # torchtitan's tensor parallelism always splits the rest along the sequence
     fields["precision"] = _precision(given)
@@ -84,12 +84,12 @@ CONVERTERS = {
 """``model.converters`` → recipe; MX formats hold the same bytes: inputs are kept in BF16 and cast again in backward."""
 
 
-def _precision(given: Given) -> Precision | str:
+def _precision(given: NamedValues) -> Precision | str:
     """A recipe's name, or the recipe with what ``training.dtype`` and ``training.mixed_precision_reduce`` change in it."""
-    written = texts(given.get("model.converters", ()), "model.converters")
+    written = to_texts(given.get("model.converters", ()), "model.converters")
     name = "bf16-fsdp"
     for converter in ",".join(written).replace(" ", "").split(",") if written else ():
-        name = CONVERTERS[one_of(converter, CONVERTERS, "model.converters")]
+        name = CONVERTERS[to_choice(converter, CONVERTERS, "model.converters")]
     changed: dict[str, float] = {}
     if given.get("training.dtype", "float32") == "bfloat16":  # weights, gradients and moments all in half precision
         changed = {"master": 2.0, "gradients": 2.0, "moments": 2.0, "reduced": 2.0}
@@ -106,13 +106,13 @@ def _leaves(level: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield f"{prefix}{key}", value
 
 
-def _schedule(value: Any, given: Given) -> dict[str, Any]:
+def _schedule(value: Any, given: NamedValues) -> dict[str, Any]:
     key, known = "parallelism.pipeline_parallel_schedule", in_framework("torchtitan")
-    one_of(value, known, key)
-    if given.whole("parallelism.pipeline_parallel_degree", 1) == 1:
+    to_choice(value, known, key)
+    if given.integer("parallelism.pipeline_parallel_degree", 1) == 1:
         return {}
     fixed, named = known[value].stages_per_rank, "parallelism.pipeline_parallel_stages_per_rank"
-    stages = given.whole(named, 0)
+    stages = given.integer(named, 0)
     if fixed is None:
         return {"schedule": known[value].name, "vpp": stages or USUAL_STAGES}
     if stages not in {0, fixed}:
@@ -125,23 +125,23 @@ def _schedule(value: Any, given: Given) -> dict[str, Any]:
 REPLICAS, SHARDS = "parallelism.data_parallel_replicate_degree", "parallelism.data_parallel_shard_degree"
 
 
-def _shards(value: Any, given: Given) -> dict[str, Any]:
+def _shards(value: Any, given: NamedValues) -> dict[str, Any]:
     del value
-    replicas, shards = given.whole(REPLICAS, 1), given.whole(SHARDS, least=-1)
+    replicas, shards = given.integer(REPLICAS, 1), given.integer(SHARDS, least=-1)
     if replicas == 1 or shards == -1:
         return {"zero": 0} if shards == 1 and replicas > 1 else {}
-    return {"zero": 0} if shards == 1 else {"shard": shards * given.whole("parallelism.context_parallel_degree", 1)}
+    return {"zero": 0} if shards == 1 else {"shard": shards * given.integer("parallelism.context_parallel_degree", 1)}
 
 
-def _replicas(value: Any, given: Given) -> dict[str, Any]:
-    if given.whole(REPLICAS) > 1 and given.whole(SHARDS, -1, least=-1) == -1:
+def _replicas(value: Any, given: NamedValues) -> dict[str, Any]:
+    if given.integer(REPLICAS) > 1 and given.integer(SHARDS, -1, least=-1) == -1:
         rule, remedy = "leaves the sharding degree to the world size", "give data_parallel_shard_degree as well"
         raise SpecError(REPLICAS, value, rule, remedy, "unsupported")
     return {}
 
 
-def _checkpointing(value: Any, given: Given) -> dict[str, Any]:
-    one_of(value, ("none", "full", "selective"), "activation_checkpoint.mode")
+def _checkpointing(value: Any, given: NamedValues) -> dict[str, Any]:
+    to_choice(value, ("none", "full", "selective"), "activation_checkpoint.mode")
     if value != "selective":
         return {"recompute": value}
     option = str(given.get("activation_checkpoint.selective_ac_option", "2"))
@@ -152,24 +152,24 @@ def _checkpointing(value: Any, given: Given) -> dict[str, Any]:
     return {"recompute": "selective", "recompute_parts": ("ops",)}
 
 
-def _optimizer(value: Any, given: Given) -> dict[str, Any]:
+def _optimizer(value: Any, given: NamedValues) -> dict[str, Any]:
     del given
-    return {"optimizer": OPTIMIZERS[one_of(value, OPTIMIZERS, "optimizer.name")]}
+    return {"optimizer": OPTIMIZERS[to_choice(value, OPTIMIZERS, "optimizer.name")]}
 
 
 COMM_BACKENDS: dict[str, Dispatcher] = {"standard": "alltoall", "deepep": "fused", "hybridep": "fused"}
 """``parallelism.expert_parallel_comm_backend`` → dispatcher."""
 
 
-def _dispatcher(value: Any, given: Given) -> dict[str, Any]:
+def _dispatcher(value: Any, given: NamedValues) -> dict[str, Any]:
     del given
-    return {"dispatcher": COMM_BACKENDS[one_of(value, COMM_BACKENDS, "parallelism.expert_parallel_comm_backend")]}
+    return {"dispatcher": COMM_BACKENDS[to_choice(value, COMM_BACKENDS, "parallelism.expert_parallel_comm_backend")]}
 
 
-def _refused(key: str, usual: Any) -> Callable[[Any, Given], dict[str, Any]]:
+def _refused(key: str, usual: Any) -> Callable[[Any, NamedValues], dict[str, Any]]:
     """A key that a plan can say in one value only."""
 
-    def read_usual(value: Any, given: Given) -> dict[str, Any]:
+    def read_usual(value: Any, given: NamedValues) -> dict[str, Any]:
         del given
         if value != usual:
             raise SpecError(key, value, "can't be said by a plan", f"{key.partition('.')[2]} = {_toml(usual)}", "unsupported")
@@ -178,7 +178,7 @@ def _refused(key: str, usual: Any) -> Callable[[Any, Given], dict[str, Any]]:
     return read_usual
 
 
-_READERS: dict[str, Callable[[Any, Given], dict[str, Any]]] = {
+_READERS: dict[str, Callable[[Any, NamedValues], dict[str, Any]]] = {
     "parallelism.pipeline_parallel_schedule": _schedule,
     "parallelism.pipeline_parallel_stages_per_rank": lambda _value, _given: {},
     "parallelism.data_parallel_shard_degree": _shards,
@@ -229,7 +229,7 @@ def to_torchtitan(plan: Plan) -> str:
         dtypes = {"dtype": plan.recipe.master, "mixed_precision_reduce": plan.recipe.reduced}
         tables["training"] = {key: "bfloat16" for key, size in dtypes.items() if size == 2.0}
         told = {f"training.{k}": v for k, v in tables["training"].items()} | _converters(tables)
-        if plan.precision != _precision(Given(told)):
+        if plan.precision != _precision(NamedValues(told)):
             raise SpecError("plan.precision", plan.recipe.name, "has no keys in torchtitan", "bf16-fsdp or fp8-fsdp", "unsupported")
     return "\n".join(f"[{name}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in table.items()) for name, table in tables.items())
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..core.ledger import Ledger
 from ..core.spec import holds_draws
-from ..core.units import Num, anywhere, choose, larger, smaller
+from ..core.units import Num, any_true, choose, larger, smaller
 from ..model.transformer import Model
 from ..parallelism.layout import Degrees, degrees_of
 from ..parallelism.placement import beside_layers, stage_counts
@@ -237,7 +237,7 @@ def _working(model: Model, rank: _Rank, on_rank: Sequence[_Sized]) -> Num:
 def _bytes(b: Bytes, plan: Plan, d: Degrees) -> Num:
     """Bytes of a micro-batch from those of one token, on one rank."""
     tokens = ((b.whole, d.along(plan.sequence_parallel)), (b.split, d.split_tokens), (b.routed, d.routed_tokens), (b.per_key, d.keys))
-    return sum((size * each for size, each in tokens if anywhere(size != 0)), 0.0)
+    return sum((size * each for size, each in tokens if any_true(size != 0)), 0.0)
 
 
 def _activations(rank: _Rank) -> Ledger:

@@ -9,8 +9,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import SpecError, check_kind, did_you_mean
-from ..core.ledger import Ledger, Unread, tree
+from ..core.errors import SpecError, check_type, did_you_mean
+from ..core.ledger import LazyParts, Ledger, ledger_from_lines
 from ..core.units import Num
 from .conventions import CONVENTIONS, Convention, convention_of
 from .documents import Documents, document_keys
@@ -54,7 +54,7 @@ def count_params(model: Model, mtp: Mtp = "none", towers: Towers = "none") -> Le
     >>> count_params(ts.catalog.model("llama3-8b")).total
     8030261248.0
     """
-    check_kind(model, Model, "model", A_MODEL)
+    check_type(model, Model, "model", A_MODEL)
     t = model.table
     stored = t.count * (t.matrices * _owned(t, mtp) + t.vectors * _present(t, mtp)) * _beside(model, towers)
     return _by_path(model, "parameter", stored, keep=stored > 0)
@@ -78,7 +78,7 @@ def count_active_params(model: Model, mtp: Mtp = "none", towers: Towers = "none"
     >>> count_active_params(ts.catalog.model("mixtral-8x7b")).total
     12879925248.0
     """
-    check_kind(model, Model, "model", A_MODEL)
+    check_type(model, Model, "model", A_MODEL)
     t = model.table
     passed = t.count * (t.active_matrices * _owned(t, mtp) + t.active_vectors * _present(t, mtp)) * _beside(model, towers)
     return _by_path(model, "parameter", passed, keep=passed > 0)
@@ -114,7 +114,7 @@ def flops_per_token(
     >>> round(flops_per_token(ts.catalog.model("llama3-8b"), seq_len=8192).total / 1e9, 1)  # GFLOP; 6 N gives 48.2
     51.5
     """
-    check_kind(model, Model, "model", A_MODEL)
+    check_type(model, Model, "model", A_MODEL)
     rule = (CONVENTIONS.get(convention) if isinstance(convention, str) else None) or convention_of(convention, "convention")
     if mtp != "none" and rule.mtp is None:
         able = ", ".join(c.name for c in CONVENTIONS.values() if c.mtp is not None)
@@ -135,7 +135,7 @@ def flops_per_token(
         documents = None if isinstance(mask, OncePerSequence) else document_length  # a tower's work is the sequence's
         keys[at] = document_keys(partial(_keys, mask, rule.pairs), seq_len, documents)
         total = total + flop * keys[at]
-    parts = {name: Ledger._trusted("FLOP/token", Unread(partial(_read, *lines, keys))) for name, lines in passes.items()}
+    parts = {name: Ledger._trusted("FLOP/token", LazyParts(partial(_read, *lines, keys))) for name, lines in passes.items()}
     both = Ledger._trusted("FLOP/token", parts)
     both.__dict__["total"] = total  # in closed form, so that reading it over many draws walks no lines
     return both
@@ -163,7 +163,7 @@ def _read(fixed: _Lines, groups: Mapping[int, _Lines], keys: Mapping[int, Num]) 
     lines: dict[tuple[str, ...], Num] = dict(fixed)
     for mask, per_key in groups.items():
         lines |= {path: flop * keys[mask] + fixed.get(path, 0.0) for path, flop in per_key.items()}
-    return tree("FLOP/token", lines).parts
+    return ledger_from_lines("FLOP/token", lines).parts
 
 
 def _beside(model: Model, towers: Towers) -> NDArray[np.bool_]:
@@ -270,4 +270,4 @@ def _keys(mask: Mask, pairs: str, seq_len: Num) -> Num:
 
 
 def _by_path(model: Model, unit: str, values: NDArray[np.float64], keep: NDArray[np.bool_]) -> Ledger:
-    return tree(unit, {e.path: float(v) for e, v, k in zip(model.table.entries, values, keep, strict=True) if k})
+    return ledger_from_lines(unit, {e.path: float(v) for e, v, k in zip(model.table.entries, values, keep, strict=True) if k})

@@ -10,7 +10,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, overload
 
-from ..core.errors import SpecError, check_kind
+from ..core.errors import SpecError, check_type
 from ..core.ledger import Ledger
 from ..core.reading import decode, parse_json, read_text
 from ..core.values import Rules
@@ -120,7 +120,7 @@ def explain_release(model: Model, path: str | Path | None = None) -> Ledger | Re
     >>> explain_release(ts.catalog.model("deepseek-v3")).part("no parameters.router scores").total
     15104.0
     """
-    check_kind(model, Model, "model", A_MODEL)
+    check_type(model, Model, "model", A_MODEL)
     return _predicted(model) if path is None else _compared(model, Path(path))
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from ..cluster.hardware import Cluster
 from ..cluster.stack import Dispatcher
 from ..core.errors import SpecError
-from ..core.registry import extended
+from ..core.registry import with_registered_attributes
 from ..core.spec import AsTuple, Count, Spec
 from ..model.feedforward import MixtureOfExperts
 from ..model.layers import Block
@@ -29,7 +29,7 @@ Exchange = Literal["tp", "ep", "cp", "dp"]
 """What accelerators exchange: sums of tensor parallelism, tokens of experts, keys and values, gradients and weights."""
 
 
-@extended
+@with_registered_attributes
 class Plan(Spec):
     """The layout: degrees of parallelism, micro-batch, sharding, recompute, schedule, precision, optimizer.
 
@@ -145,9 +145,9 @@ class Plan(Spec):
         """Tensor parallelism inside the experts."""
         return self.expert_tp if self.expert_tp is not None else (self.tp if self.ep == 1 else 1)
 
-    def _compared(self) -> Mapping[str, Any]:
+    def _comparison_fields(self) -> Mapping[str, Any]:
         """Plans that shard their experts alike are equal, whether it was said or left out."""
-        return {**super()._compared(), "expert_tp": self.expert_tp_degree}
+        return {**super()._comparison_fields(), "expert_tp": self.expert_tp_degree}
 
     if TYPE_CHECKING:  # bound by the package's own __init__, so that a plan knows no framework
         from_megatron: ClassVar[Callable[[Mapping[str, Any] | Sequence[str] | str], Plan]]

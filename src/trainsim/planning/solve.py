@@ -10,10 +10,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.batch import Batch
 from ..core.errors import BeliefError, EstimateError, PathError
-from ..core.spec import Batch
 from ..core.units import Num, human
-from ..core.values import real
+from ..core.values import to_float
 from ..run.estimate import Estimate, estimate
 from ..run.run import Run
 from ..uncertainty.beliefs.beliefs import Beliefs
@@ -76,8 +76,8 @@ def solve_for(
     """
     if not isinstance(limits, Mapping) or not limits:
         raise EstimateError("limits", limits, "names no limit", "give {'cost': 1.2e6, 'wall_days': 40}", "wrong-type")
-    limits = {name: real(limit, f"limits.{name}", EstimateError, above=0.0) for name, limit in limits.items()}
-    if not 0 < real(probability, "probability", BeliefError) < 1:
+    limits = {name: to_float(limit, f"limits.{name}", EstimateError, above=0.0) for name, limit in limits.items()}
+    if not 0 < to_float(probability, "probability", BeliefError) < 1:
         raise BeliefError(
             "probability", probability, "is no probability between 0 and 1, both excluded", "give probability=.8", "out-of-bounds"
         )

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.batch import Batch
 from ..core.errors import TrainsimError
 from ..core.ledger import Ledger
-from ..core.spec import Batch, Spec
+from ..core.spec import Spec
 from ..core.units import Num, Unit
 
 STEP = 0.01

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import EstimateError, PathError, check_kind, did_you_mean
-from ..core.ledger import Ledger, _lazy_ledger
+from ..core.errors import EstimateError, PathError, check_type, did_you_mean
+from ..core.ledger import Ledger, lazy_ledger
 from ..core.units import HOURS_PER_DAY, SECONDS_PER_HOUR, Num, human
 from ..cost.energy import Embodied, Grid, card_block, emissions, energy
 from ..cost.pricing import Site
@@ -58,7 +58,7 @@ class PhaseEstimate:
     @cached_property
     def hours(self) -> Ledger:
         """Wall-clock accelerator-hours: the useful ones and downtime [GPU-h]."""
-        return _lazy_ledger("GPU-h", self.gpu_seconds / SECONDS_PER_HOUR, partial(_hours, self))
+        return lazy_ledger("GPU-h", self.gpu_seconds / SECONDS_PER_HOUR, partial(_hours, self))
 
     @cached_property
     def step_time(self) -> Ledger | None:
@@ -75,7 +75,7 @@ class PhaseEstimate:
 
 def _hours(phase: PhaseEstimate) -> Mapping[str, Ledger | Num]:
     down = (phase.gpu_seconds - phase.busy_gpu_seconds) / SECONDS_PER_HOUR
-    return {**phase.busy_hours._out(), "downtime": down}
+    return {**phase.busy_hours.expanded_parts(), "downtime": down}
 
 
 def _by_phase(phases: Mapping[str, PhaseEstimate]) -> Mapping[str, Ledger | Num]:
@@ -124,7 +124,7 @@ class Estimate:
     @cached_property
     def hours(self) -> Ledger:
         """Wall-clock accelerator-hours [GPU-h]."""
-        return _lazy_ledger("GPU-h", self.gpu_hours, partial(_by_phase, self.phases))
+        return lazy_ledger("GPU-h", self.gpu_hours, partial(_by_phase, self.phases))
 
     @cached_property
     def step_time(self) -> Ledger:
@@ -262,7 +262,7 @@ def estimate(run: Run) -> Estimate:
     >>> round(est.hours.part("pretrain").total / 1e6, 1), round(est.gpu_hours / 1e6, 1)
     (2.8, 2.9)
     """
-    check_kind(run, Run, "run", "a ts.Run: ts.load('run.toml'), ts.catalog.run('deepseek-v3')")
+    check_type(run, Run, "run", "a ts.Run: ts.load('run.toml'), ts.catalog.run('deepseek-v3')")
     reliability = _given(run, "reliability")
     phases: dict[str, PhaseEstimate] = {}
     for phase in run.phases:

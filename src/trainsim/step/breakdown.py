@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import EstimateError
-from ..core.ledger import Ledger, _lazy_ledger, tree
+from ..core.ledger import Ledger, lazy_ledger, ledger_from_lines
 from ..core.units import Num
 from ..parallelism.schedules.passes import Slot
 from ..parallelism.schedules.uneven import slot_counts
@@ -19,7 +19,7 @@ from .step import Step, _at_rank, plain
 
 def ledger_of(step: Step, shapes: Shapes) -> Ledger:
     """The step's seconds by name: compute by part, exchanges with what hides as a negative line, bubble, update, stragglers [s]."""
-    return _lazy_ledger("s", plain(step.seconds), partial(_parts, step, shapes))
+    return lazy_ledger("s", plain(step.seconds), partial(_parts, step, shapes))
 
 
 def _parts(step: Step, shapes: Shapes) -> Mapping[str, Ledger | Num]:
@@ -46,7 +46,7 @@ def _parts(step: Step, shapes: Shapes) -> Mapping[str, Ledger | Num]:
     body = sum(lines.values())
     lines["stragglers",] = body * (step.jitter - 1.0)
     lines["source",] = body * step.jitter * (step.factor - 1.0)
-    return tree("s", {path: plain(value) for path, value in lines.items()}).parts
+    return ledger_from_lines("s", {path: plain(value) for path, value in lines.items()}).parts
 
 
 def _compute(step: Step, shapes: Shapes) -> dict[tuple[str, ...], Num]:

@@ -13,7 +13,7 @@ from ..cluster.hardware import Chip
 from ..cluster.kernels import aligned, fused_attention_seconds, product_seconds, stream_seconds, unfused_attention_seconds
 from ..cluster.stack import Dispatcher, Stack
 from ..core.errors import EstimateError
-from ..core.units import Num, anywhere, choose, rows_of
+from ..core.units import Num, any_true, choose, stack_rows
 from ..model.documents import document_keys, document_length
 from ..parallelism.layout import Layout
 from ..parallelism.plan import Loss
@@ -91,11 +91,11 @@ def layer_times(
     host, waits = host_seconds(shapes, launched, layout, stack), waits_of(launched, layout, stack)
     launches = kernels_of(shapes, launched, layout, stack) * stack.launch
     # backward launches twice the kernels of forward: half of them stand with the gradients of inputs, half with those of weights
-    both: Any = host_floor(rows_of(raw_forward, raw_inputs), host, stack)
+    both: Any = host_floor(stack_rows(raw_forward, raw_inputs), host, stack)
     forward, inputs = both[0] + waits, both[1] + waits
     weights = host_floor(raw_weights, launches, stack)
     attending: tuple[Num, Num] = (shapes.nothing, shapes.nothing)
-    if anywhere(layout.cp != 1):
+    if any_true(layout.cp != 1):
         others = [host_floor(np.maximum(raw - each, 0.0), host, stack) for raw, each in ((raw_forward, core), (raw_inputs, back))]
         attending = (forward - waits - others[0], inputs - waits - others[1])
     repeated = _shortened(shapes, stack, forward, raw_forward, products[0], host, waits)
@@ -142,7 +142,7 @@ def _low_peak(recipe: Precision, chip: Chip) -> Num:
 
 def powered(chip: Chip, stack: Stack, number_format: str) -> Num:
     """Speed of products on a part whose power is not the one its shares were fitted at: ``(power / rated)^γ``, ``γ`` by number format."""
-    if chip.power is None or not anywhere(stack.rated_power != 0):
+    if chip.power is None or not any_true(stack.rated_power != 0):
         return 1.0
     wide = NUMBER_BYTES.get(number_format, BF16_BYTES) >= BF16_BYTES
     return np.power(chip.power / np.asarray(stack.rated_power), stack.power_exponent if wide else stack.power_exponent_narrow)
@@ -178,9 +178,9 @@ def _products(shapes: Shapes, tiles: GemmTiles, layout: Layout, chip: Chip, stac
     """Seconds of each product forward, by its input and by its weight, shapes ``(products, n)``: all three passes at once."""
     peak, share, size = _formats(shapes, layout, chip, stack)
     share = share * aligned(tiles.inner, tiles.cols, size, stack)
-    sides = rows_of(tiles.rows, tiles.inner, tiles.cols)
+    sides = stack_rows(tiles.rows, tiles.inner, tiles.cols)
     gradient = 2.0 * layout.recipe.gradients  # accumulated in place: read and written
-    written = rows_of(BF16_BYTES, BF16_BYTES, gradient).reshape(3, 1, -1)
+    written = stack_rows(BF16_BYTES, BF16_BYTES, gradient).reshape(3, 1, -1)
     rows, cols, depth = sides[SIDES]
     settings = (tiles.groups, peak, _by_pass(share, layout, stack), chip.memory_bandwidth, stack)
     seconds: Any = product_seconds(rows, cols, depth, *settings, element_bytes=size, output_bytes=written)
@@ -190,7 +190,7 @@ def _products(shapes: Shapes, tiles: GemmTiles, layout: Layout, chip: Chip, stac
 def _by_pass(share: Num, layout: Layout, stack: Stack) -> Num:
     """Shares of the peak forward, by input and by weight, ``(3, products, n)``; one for all where gradients of weights are as fast."""
     relative = {"tensor": stack.weight_gradient, "block": stack.weight_gradient_block}[layout.recipe.scaled]
-    return rows_of(share, share, np.minimum(share * relative, 1.0)) if anywhere(relative != 1.0) else share
+    return stack_rows(share, share, np.minimum(share * relative, 1.0)) if any_true(relative != 1.0) else share
 
 
 def _cores(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num]:
@@ -199,7 +199,7 @@ def _cores(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[Nu
         return np.zeros((0, 1)), np.zeros((0, 1))
     peak, attention = chip.peak_of(chip.half), attention_of(layout, stack)
     found = [_core(shapes, i, layout, chip, peak, stack, attention) for i in range(len(shapes.masks))]
-    forward, backward = (rows_of(*each).reshape(len(found), -1) for each in zip(*found, strict=True))
+    forward, backward = (stack_rows(*each).reshape(len(found), -1) for each in zip(*found, strict=True))
     return forward, backward
 
 
@@ -236,7 +236,7 @@ def _casts(shapes: Shapes, tiles: GemmTiles, layout: Layout, chip: Chip, stack: 
         return shapes.nothing, shapes.nothing
     rows = tiles.rows * tiles.groups
     each = {"tensor": stack.cast_bytes, "block": stack.cast_block_bytes}[layout.recipe.scaled]
-    elements = rows_of(shapes.low * shapes.own_input * tiles.inner, shapes.low * tiles.cols) * rows
+    elements = stack_rows(shapes.low * shapes.own_input * tiles.inner, shapes.low * tiles.cols) * rows
     seconds: Any = stream_seconds(shapes.products_of @ elements * each, chip.memory_bandwidth, stack)
     return seconds[0], seconds[1]
 
@@ -271,7 +271,7 @@ def _again(shapes: Shapes, again: Again, layout: Layout, chip: Chip, stack: Stac
 
 def _tp(shapes: Shapes, layout: Layout, fabric: Fabric, hidden: Num) -> Num:
     """Sums over tensor-parallel ranks in one pass: one per sublayer whose last product is split by rows (arXiv:1909.08053, section 3)."""
-    if not anywhere(layout.tp != 1):
+    if not any_true(layout.tp != 1):
         return shapes.nothing
     size = layout.tokens * hidden * BF16_BYTES
     return shapes.split_sublayers * all_reduce(size, layout.tp, members_per_domain(layout.tp, 1.0, fabric.domain), fabric)
@@ -279,7 +279,7 @@ def _tp(shapes: Shapes, layout: Layout, fabric: Fabric, hidden: Num) -> Num:
 
 def _ep(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> Num:
     """Tokens to their experts and back in one pass (arXiv:2412.19437, section 3.2.2)."""
-    if shapes.experts == 1 or not anywhere(layout.ep != 1):
+    if shapes.experts == 1 or not any_true(layout.ep != 1):
         return shapes.nothing
     near = members_per_domain(layout.ep, layout.expert_tp, fabric.domain)
     limit = choose(stack.domains_per_token > 0, stack.domains_per_token, np.inf)
@@ -290,7 +290,7 @@ def _ep(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> Num:
     once, share = ways[dispatcher_of(layout, stack)]
     copies = token_copies(once, shapes.experts, shapes.top_k, layout.ep, near, limit=limit)
     elements = shapes.stream * layout.tokens / layout.tp / share
-    both = rows_of(layout.recipe.dispatched, layout.recipe.combined).reshape(2, 1, -1)
+    both = stack_rows(layout.recipe.dispatched, layout.recipe.combined).reshape(2, 1, -1)
     seconds: Num = shapes.routed_layers * np.add.reduce(exchange(elements * both, *copies, fabric, stack.imbalance), axis=0)
     return seconds
 
@@ -300,7 +300,7 @@ def _expert_tp(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> 
 
     Source: ``MoEAlltoAllTokenDispatcher`` of Megatron-Core: every copy that reaches a rank is gathered over its group.
     """
-    if shapes.experts == 1 or not anywhere(layout.expert_tp != 1):
+    if shapes.experts == 1 or not any_true(layout.expert_tp != 1):
         return shapes.nothing
     near = members_per_domain(layout.expert_tp, 1.0, fabric.domain)
     elements = shapes.stream * (shapes.top_k * layout.tokens / layout.tp * layout.expert_tp * stack.imbalance)
@@ -313,7 +313,7 @@ def _cp(shapes: Shapes, layout: Layout, fabric: Fabric) -> Num:
 
     Source: ring attention, arXiv:2310.01889, section 3; states gathered, arXiv:2502.07563 (LASP-2), section 3.
     """
-    if not anywhere(layout.cp != 1):
+    if not any_true(layout.cp != 1):
         return shapes.nothing
     near = members_per_domain(layout.cp, layout.tp, fabric.domain)
     whole = (layout.tokens * shapes.kv_width + layout.micro_batch * shapes.state) * layout.cp / layout.tp * BF16_BYTES

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cluster.stack import Stack
-from ..core.units import Num, anywhere
+from ..core.units import Num, any_true
 from ..parallelism.layout import Layout
 from ..parallelism.placement import Placed
 from ..parallelism.recompute import Again
@@ -98,7 +98,7 @@ def pass_of(times: LayerTimes, again: Again, place: Placed, schedule: Schedule, 
 
 def _idle(beside: Num, times: LayerTimes, schedule: Schedule, layout: Layout, stack: Stack) -> Num:
     """How long two passes side by side both wait for tokens, ``(kinds, n)``: ``q / (1 - q)`` of their compute in layers that route."""
-    if not (anywhere(layout.ep != 1) and anywhere(stack.paired_idle != 0)) or (layout.expert_overlap == "off" and not schedule.pairs):
+    if not (any_true(layout.ep != 1) and any_true(stack.paired_idle != 0)) or (layout.expert_overlap == "off" and not schedule.pairs):
         return np.zeros_like(beside)
     share: Num = stack.paired_idle / (1.0 - stack.paired_idle)
     return np.asarray(share * beside * (times.ep > 0), dtype=np.float64)
@@ -106,12 +106,12 @@ def _idle(beside: Num, times: LayerTimes, schedule: Schedule, layout: Layout, st
 
 def _sums(sums: Num, layout: Layout, stack: Stack) -> Num:
     """What hides of the sums over tensor-parallel ranks, ``(kinds, n)``."""
-    return stack.overlap_tp * sums if anywhere(layout.tp != 1) else sums
+    return stack.overlap_tp * sums if any_true(layout.tp != 1) else sums
 
 
 def _routed(times: LayerTimes, schedule: Schedule, layout: Layout, stack: Stack) -> Num:
     """What hides of the exchanges with experts, ``(kinds, n)``: behind the pass itself, or another's that runs beside it."""
-    if not anywhere(layout.ep != 1):
+    if not any_true(layout.ep != 1):
         return times.ep
     backward = times.inputs + times.weights
     inside = schedule.hides_exchanges * stack.overlap_ep * (np.minimum(times.ep, times.forward) + np.minimum(times.ep, backward))
@@ -122,6 +122,6 @@ def _routed(times: LayerTimes, schedule: Schedule, layout: Layout, stack: Stack)
 
 def _keys(times: LayerTimes, layout: Layout, stack: Stack) -> Num:
     """What hides of the exchanges of keys and values behind the attention cores beside them, ``(kinds, n)``."""
-    if not anywhere(layout.cp != 1):
+    if not any_true(layout.cp != 1):
         return times.cp
     return stack.overlap_cp * (np.minimum(times.cp, times.attending[0]) + np.minimum(2.0 * times.cp, times.attending[1]))

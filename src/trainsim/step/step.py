@@ -15,7 +15,7 @@ from ..cluster.kernels import stream_seconds
 from ..cluster.network import fabric_of
 from ..cluster.stack import Stack
 from ..core.spec import holds_draws
-from ..core.units import Num, choose, larger, rows_of, smaller
+from ..core.units import Num, choose, larger, smaller, stack_rows
 from ..model.documents import Documents
 from ..model.transformer import Model
 from ..parallelism.layout import Layout, layout_of
@@ -296,7 +296,7 @@ def _synchronise(
     stride, every, group = own.stride, own.every, own.group
     params = held @ shapes.trained_params / stride  # (2, ranks, n)
     passed = params if zero < WHOLE_ON_PASS else held @ shapes.params / stride  # frozen weights are gathered where they are sharded
-    sizes = rows_of(params * layout.recipe.reduced, passed * layout.recipe.gathered)
+    sizes = stack_rows(params * layout.recipe.reduced, passed * layout.recipe.gathered)
     if zero == 0:
         seconds = all_reduce(sizes[0], every, members_per_domain(every, stride, fabric.domain), fabric)
     else:

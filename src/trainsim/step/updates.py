@@ -13,7 +13,7 @@ from ..cluster.collectives import Fabric, all_gather, members_per_domain
 from ..cluster.hardware import Chip
 from ..cluster.kernels import product_seconds, stream_seconds
 from ..cluster.stack import Stack
-from ..core.units import Num, larger, rows_of, smaller
+from ..core.units import Num, larger, smaller, stack_rows
 from ..gpu_memory.weights import weights_of
 from ..model.ops import MatMul
 from ..model.transformer import Model
@@ -52,7 +52,7 @@ def owners(layout: Layout, copies: float) -> Owners:
 
 def both(dense: Num, experts: Num) -> Array:
     """Numbers of dense parameters and of experts' as rows, ``(2, 1, n)``."""
-    return rows_of(dense, experts).reshape(2, 1, -1)
+    return stack_rows(dense, experts).reshape(2, 1, -1)
 
 
 # element by element ------------------------------------------------------------------------------------------------------
@@ -84,7 +84,7 @@ def update_seconds(model: Model, held: Array, layout: Layout, own: Owners, zero:
         chip, stack: memory bandwidth [B/s], and what streams reach of it.
     """
     roles, params = _by_role(model)
-    moved = params @ rows_of(*map(layout.optimizer.traffic, roles, repeat(layout.recipe))).reshape(len(roles), -1)
+    moved = params @ stack_rows(*map(layout.optimizer.traffic, roles, repeat(layout.recipe))).reshape(len(roles), -1)
     shards = own.group if zero > 0 else np.ones_like(own.group)
     return stream_seconds((held @ moved / own.stride / shards).sum(axis=0), chip.memory_bandwidth, stack)
 

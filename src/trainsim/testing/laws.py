@@ -16,8 +16,9 @@ from typing import Any, Literal, Union
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..core.batch import Batch
 from ..core.ledger import Ledger
-from ..core.spec import Batch, Spec
+from ..core.spec import Spec
 from ..core.units import Num, Unit
 
 Array = NDArray[np.float64]

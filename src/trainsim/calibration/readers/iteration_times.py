@@ -11,7 +11,7 @@ from ...catalog.hardware import cluster as cluster_named
 from ...catalog.models import from_sizes
 from ...core.errors import SpecError
 from ...core.reading import parse_table
-from ...core.values import real, whole
+from ...core.values import to_float, to_int
 from ...parallelism.layout import Layout
 from ...parallelism.precision import recipe_of
 from ..records import MeasuredStep
@@ -68,7 +68,7 @@ def numbers_of(row: Mapping[str, str]) -> dict[str, float]:
             raise SpecError(name, None, "is missing", "every row needs one", "missing")
     numbers = {name: number for name, cell in cells.items() if (number := _number(cell)) is not None}
     numbers |= {
-        name: float(whole(cells[name], name, least=1)) if name in COUNTS else real(cells[name], name, above=0.0) for name in COLUMNS
+        name: float(to_int(cells[name], name, least=1)) if name in COUNTS else to_float(cells[name], name, above=0.0) for name in COLUMNS
     }
     gpus, tp, heads, layers = (int(numbers[name]) for name in ("gpus", "tensor parallelism", "attention heads", "layers"))
     product = int(prod(numbers[name] for name in DEGREES))
@@ -84,7 +84,7 @@ def numbers_of(row: Mapping[str, str]) -> dict[str, float]:
 def _number(cell: str) -> float | None:
     """A cell of any column as a number; columns that are not read tell configurations apart all the same."""
     try:
-        return real(cell, "cell")
+        return to_float(cell, "cell")
     except SpecError:
         return None
 

@@ -12,7 +12,7 @@ import numpy as np
 from ...core import reading
 from ...core.errors import SpecError
 from ...core.registry import members
-from ...core.values import real
+from ...core.values import to_float
 
 NUMBER = r"([\d,]+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
 """A number as logs print it."""
@@ -67,12 +67,12 @@ def seconds_of(path: str | Path, tokens_per_gpu: float) -> np.ndarray[tuple[int]
     >>> seconds_of(log, 1.0)
     array([9.5321])
     """
-    text = reading.read_text(path, what="log", max_bytes=reading.MAX_LOG_BYTES, broken="replace")
+    text = reading.read_text(path, what="log", max_bytes=reading.MAX_LOG_BYTES, errors="replace")
     formats = log_formats()
     for line in formats:
         found = [(f"number {i}", number) for i, number in enumerate(re.findall(line.pattern, text), start=1)]
         if found:
-            numbers = reading.each(found, lambda number: real(number, "step time", above=0.0))
+            numbers = reading.read_rows(found, lambda number: to_float(number, "step time", above=0.0))
             return np.array([line.seconds(number, tokens_per_gpu) for number in numbers[WARM_UP:] or numbers], dtype=np.float64)
     known = ", ".join(sorted(line.framework for line in formats))
     raise SpecError("log", str(path), "holds no step time that is understood", f"give a log of {known}", "too-few-data")

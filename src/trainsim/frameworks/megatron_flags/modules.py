@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import SpecError, did_you_mean
-from ...core.values import Given, one_of
+from ...core.values import NamedValues, to_choice
 
 if TYPE_CHECKING:
     from ...parallelism.plan import Plan
@@ -56,7 +56,7 @@ def captured(names: Iterable[str]) -> frozenset[str]:
 def _parts(flag: str, names: Iterable[str], known: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     found: list[str] = []
     for name in names:
-        found += known[one_of(name, known, flag)]
+        found += known[to_choice(name, known, flag)]
     return tuple(found)
 
 
@@ -65,9 +65,9 @@ def names_of(words: Iterable[str]) -> list[str]:
     return [name for word in words for name in word.strip("[]").replace(",", " ").split()]
 
 
-def _graphs(value: Any, flags: Given) -> dict[str, Any]:
+def _graphs(value: Any, flags: NamedValues) -> dict[str, Any]:
     """Graphs by ``--cuda-graph-impl``: none, the modules named (whole layers where none is), or the whole step."""
-    one_of(value, ("none", "local", "transformer_engine", "full_iteration"), "--cuda-graph-impl")
+    to_choice(value, ("none", "local", "transformer_engine", "full_iteration"), "--cuda-graph-impl")
     names = names_of(flags.texts("cuda-graph-modules" if "cuda-graph-modules" in flags else "cuda-graph-scope"))
     if value == "none":
         return {}
@@ -77,26 +77,26 @@ def _graphs(value: Any, flags: Given) -> dict[str, Any]:
     return {"graphs": ("layer",) if whole else tuple(sorted(captured(names)))}
 
 
-def _old_graphs(implementation: str) -> Callable[[Any, Given], dict[str, Any]]:
+def _old_graphs(implementation: str) -> Callable[[Any, NamedValues], dict[str, Any]]:
     return lambda _value, flags: _graphs(implementation, flags)
 
 
-def _dispatcher(value: Any, flags: Given) -> dict[str, Any]:
+def _dispatcher(value: Any, flags: NamedValues) -> dict[str, Any]:
     del flags
     if value == "allgather":
         rule = "sends every token to every rank, which a plan can't say"
         raise SpecError("--moe-token-dispatcher-type", value, rule, "alltoall or flex", "unsupported")
-    one_of(value, ("alltoall", "flex"), "--moe-token-dispatcher-type")
+    to_choice(value, ("alltoall", "flex"), "--moe-token-dispatcher-type")
     return {"dispatcher": "fused" if value == "flex" else "alltoall"}
 
 
-def _backend(value: Any, flags: Given) -> dict[str, Any]:
+def _backend(value: Any, flags: NamedValues) -> dict[str, Any]:
     del flags
-    one_of(value, BACKENDS, "--moe-flex-dispatcher-backend")
+    to_choice(value, BACKENDS, "--moe-flex-dispatcher-backend")
     return {}
 
 
-GRAPH_READERS: dict[str, Callable[[Any, Given], dict[str, Any]]] = {
+GRAPH_READERS: dict[str, Callable[[Any, NamedValues], dict[str, Any]]] = {
     "moe-token-dispatcher-type": _dispatcher,
     "moe-flex-dispatcher-backend": _backend,
     "moe-enable-deepep": lambda _value, _flags: {},

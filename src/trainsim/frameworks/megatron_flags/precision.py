@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...core.values import Given, one_of
+from ...core.values import NamedValues, to_choice
 from ...parallelism.precision import RECIPES, Precision
 
 NUMBER_BYTES = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "uint8": 1.0}
@@ -19,12 +19,12 @@ DTYPES = {
 """Flags that are a number format of the recipe under another name."""
 
 
-def precision_of(flags: Given) -> Precision | str:
+def precision_of(flags: NamedValues) -> Precision | str:
     """A recipe's name, or the recipe with what the flags change in it."""
     if "fp4-format" in flags:
         recipe = RECIPES["nvfp4"]
     elif "fp8-format" in flags:
-        recipe = RECIPES[FP8_RECIPES[one_of(flags.get("fp8-recipe", "delayed"), FP8_RECIPES, "--fp8-recipe")]]
+        recipe = RECIPES[FP8_RECIPES[to_choice(flags.get("fp8-recipe", "delayed"), FP8_RECIPES, "--fp8-recipe")]]
     else:
         recipe = RECIPES["fp16" if "fp16" in flags else "bf16"]
     changed: dict[str, float] = {}
@@ -43,6 +43,6 @@ def precision_of(flags: Given) -> Precision | str:
     return recipe.replace({**changed, "name": f"{recipe.name}-megatron"}) if changed else recipe.name
 
 
-def _bytes(flag: str, flags: Given) -> float:
+def _bytes(flag: str, flags: NamedValues) -> float:
     name = str(flags.get(flag, "fp32")).removeprefix("torch.").replace("float32", "fp32").replace("bfloat16", "bf16")
-    return NUMBER_BYTES[one_of(name, NUMBER_BYTES, f"--{flag}")]
+    return NUMBER_BYTES[to_choice(name, NUMBER_BYTES, f"--{flag}")]

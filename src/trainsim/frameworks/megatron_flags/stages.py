@@ -6,17 +6,20 @@ import re
 from typing import Any
 
 from ...core.errors import SpecError
-from ...core.values import Given, whole
+from ...core.values import NamedValues, to_int
 
 LAYOUT = "--pipeline-model-parallel-layout"
 LONGEST = 20_000
 """Letters of a layout written out: beyond any model."""
 
 
-def virtual_stages(value: Any, flags: Given) -> dict[str, Any]:
+def virtual_stages(value: Any, flags: NamedValues) -> dict[str, Any]:
     """Stages to a rank from the layers of each."""
     flag = "num-layers-per-virtual-pipeline-stage"
-    layers, each = flags.whole("num-layers", least=1), flags.whole("pipeline-model-parallel-size", 1, least=1) * flags.whole(flag, least=1)
+    layers, each = (
+        flags.integer("num-layers", least=1),
+        flags.integer("pipeline-model-parallel-size", 1, least=1) * flags.integer(flag, least=1),
+    )
     if layers % each and not any(f"account-for-{end}-in-pipeline-split" in flags for end in ("embedding", "loss")):
         remedy = f"give a divisor, or --pipeline-model-parallel-layout for {layers} layers"
         raise SpecError(
@@ -29,14 +32,14 @@ def virtual_stages(value: Any, flags: Given) -> dict[str, Any]:
     return {"vpp": layers // each}
 
 
-def end_stages(value: Any, flags: Given) -> dict[str, Any]:
+def end_stages(value: Any, flags: NamedValues) -> dict[str, Any]:
     """Layers of the first and the last stage; the rest is shared out evenly."""
     del value
-    pp = flags.whole("pipeline-model-parallel-size", 1, least=1)
+    pp = flags.integer("pipeline-model-parallel-size", 1, least=1)
     names = [f"decoder-{end}-pipeline-num-layers" for end in ("first", "last")]
-    first, last = ([flags.whole(name)] if name in flags else [] for name in names)
+    first, last = ([flags.integer(name)] if name in flags else [] for name in names)
     between = pp - len(first) - len(last)
-    left = flags.whole("num-layers") - sum(first) - sum(last)
+    left = flags.integer("num-layers") - sum(first) - sum(last)
     if between < 0 or (left % between if between else left):
         raise SpecError(
             "--num-layers", flags["num-layers"], f"leaves {left} layers for {between} stages between", "give a multiple", "conflict"
@@ -45,7 +48,7 @@ def end_stages(value: Any, flags: Given) -> dict[str, Any]:
     return {"stage_layers": (*first, *middle, *last)}
 
 
-def layout_stages(value: Any, flags: Given) -> dict[str, Any]:
+def layout_stages(value: Any, flags: NamedValues) -> dict[str, Any]:
     """Layers of every stage from a layout such as ``Et*3|(tt|)*29m|L``: E embedding, t layer, m prediction module, L loss."""
     stages = str(value).replace(",", "")
     for pattern in (r"\(([^)]+)\)\*(\d+)", r"(.)\*(\d+)"):
@@ -59,7 +62,7 @@ def layout_stages(value: Any, flags: Given) -> dict[str, Any]:
         raise SpecError(
             LAYOUT, value, "puts a prediction module before the last stage", "a plan keeps it beside the loss: …mL", "unsupported"
         )
-    pp = flags.whole("pipeline-model-parallel-size", 1, least=1)
+    pp = flags.integer("pipeline-model-parallel-size", 1, least=1)
     if len(each) % pp:
         raise SpecError(LAYOUT, value, f"has {len(each)} stages for {pp} ranks", "give a multiple", "conflict")
     return {"stage_layers": tuple(stage.count("t") for stage in each), "vpp": len(each) // pp}
@@ -67,22 +70,22 @@ def layout_stages(value: Any, flags: Given) -> dict[str, Any]:
 
 def _written_out(pattern: str, layout: str) -> str:
     """A layout with its repeats written out; their length is bounded before they are."""
-    length = sum(len(found[1]) * whole(found[2], LAYOUT) for found in re.finditer(pattern, layout))
+    length = sum(len(found[1]) * to_int(found[2], LAYOUT) for found in re.finditer(pattern, layout))
     if max(length, len(layout)) > LONGEST:
         raise SpecError(LAYOUT, layout, f"stands for more than {LONGEST:,} letters", "give at most a letter for each layer", "too-large")
     return re.sub(pattern, lambda found: found[1] * int(found[2]), layout)
 
 
-def counted_stages(value: Any, flags: Given) -> dict[str, Any]:
+def counted_stages(value: Any, flags: NamedValues) -> dict[str, Any]:
     """Layers of every stage where embedding or loss count as a layer of their own."""
     del value
     first, last = ("account-for-embedding-in-pipeline-split" in flags, "account-for-loss-in-pipeline-split" in flags)
-    pp = flags.whole("pipeline-model-parallel-size", 1, least=1)
-    counted = flags.whole("num-layers", least=1) + first + last
+    pp = flags.integer("pipeline-model-parallel-size", 1, least=1)
+    counted = flags.integer("num-layers", least=1) + first + last
     if "num-layers-per-virtual-pipeline-stage" in flags:
-        vpp = max(1, counted // (pp * flags.whole("num-layers-per-virtual-pipeline-stage", least=1)))
+        vpp = max(1, counted // (pp * flags.integer("num-layers-per-virtual-pipeline-stage", least=1)))
     else:
-        vpp = flags.whole("num-virtual-stages-per-pipeline-rank", 1, least=1)
+        vpp = flags.integer("num-virtual-stages-per-pipeline-rank", 1, least=1)
     if counted % (pp * vpp):
         raise SpecError(
             "--num-layers", flags["num-layers"], f"with its ends is {counted} for {pp * vpp} stages", "give a multiple", "conflict"

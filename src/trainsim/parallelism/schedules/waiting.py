@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import SpecError
-from ...core.units import Num, anywhere
+from ...core.units import Num, any_true
 from .events import Timeline, Times, timeline
 from .known import schedule_of
 from .schedule import Schedule, order, standing
@@ -119,7 +119,7 @@ def times_by_stage(schedule: Schedule, times: Times, pp: int, vpp: int = 1) -> T
 
 def _with_sends(schedule: Schedule, times: Times, pp: int, vpp: int, sending: Num) -> Times:
     """Times with the messages that the sender waits for: a pass is longer by one where its result goes to another rank."""
-    if not anywhere(sending != 0):
+    if not any_true(sending != 0):
         return times
     stages, each = times.stages, np.asarray(sending, dtype=np.float64)
     times = times.by_stage.beside(each)

@@ -12,9 +12,9 @@ from typing import Any
 
 from trainsim.core import reading, toml_io
 from trainsim.core.errors import BeliefError, TrainsimError, did_you_mean, recast
-from trainsim.core.registry import find_member, kind_of, members, trusting
+from trainsim.core.registry import find_member, kind_of, members, trust_modules
 from trainsim.core.spec import Spec
-from trainsim.core.values import real
+from trainsim.core.values import to_float
 
 from ..distributions.distribution import Belief
 from .correlation import Correlation, LatentCorrelation
@@ -61,7 +61,7 @@ def from_dict(data: object) -> tuple[Held, Correlated]:
         ),
         *((pair, lambda pair=pair, rho=rho: (_pair(pair), _correlation(rho, pair))) for pair, rho in pairs.items()),
     ]
-    read = reading.each((("", read) for _, read in entries), lambda read: read(), BeliefError)
+    read = reading.read_rows((("", read) for _, read in entries), lambda read: read(), BeliefError)
     held = {key: value for key, value in read if isinstance(value, Belief)}
     return held, {key: value for key, value in read if isinstance(value, Correlation)}
 
@@ -133,7 +133,7 @@ def load(path: str | Path, trusted: Sequence[str] = ()) -> tuple[Held, Correlate
     """
     text = reading.read_text(path, BeliefError, what="beliefs file")
     name = Path(path).name
-    with trusting(trusted):
+    with trust_modules(trusted):
         match _ending(path):
             case ".toml":
                 return from_dict(reading.parse_toml(text, name, BeliefError))
@@ -165,7 +165,7 @@ def _sheet(data: Mapping[str, Any]) -> str:
 def _unsheet(text: str, name: str) -> dict[str, Any]:
     """The parts of a sheet as :func:`to_dict` gives them; a row that can't be read is skipped with a warning."""
     rows = reading.parse_table(text, name, BeliefError, key="path")
-    read = reading.each(((f"{name}:{line}", cells) for line, cells in rows), _row, BeliefError)
+    read = reading.read_rows(((f"{name}:{line}", cells) for line, cells in rows), _row, BeliefError)
     parts: dict[str, dict[str, Any]] = {"beliefs": {}, "correlated": {}}
     for path, fields in read:
         parts["correlated" if WITH in path else "beliefs"][path] = fields
@@ -183,7 +183,7 @@ def _row(cells: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
     if not isinstance(more, dict):
         raise BeliefError("more", more, "is not an object", 'leave it empty, or give {"name": value}', "wrong-type")
     kind = cells.get("kind", "LatentCorrelation" if WITH in path else "Interval")
-    numbers = {name: real(cell, name, BeliefError) for name, cell in cells.items() if name not in {"path", "kind", "more"}}
+    numbers = {name: to_float(cell, name, BeliefError) for name, cell in cells.items() if name not in {"path", "kind", "more"}}
     return path, {"kind": kind, **numbers, **more}
 
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from trainsim.core.errors import BeliefError, SpecError
-from trainsim.core.quantities import interval
+from trainsim.core.quantities import parse_interval
 from trainsim.core.units import Num, Unit
 
 from .distribution import Array, Belief, Distribution, Positive, Real, Truncated
@@ -276,7 +276,7 @@ class Typed(Belief):
             BeliefError: the text is not an interval in the field's unit.
         """
         try:
-            quantiles = interval(self.text, unit.symbol, path)
+            quantiles = parse_interval(self.text, unit.symbol, path)
         except SpecError as error:
             raise BeliefError(path, self.text, error.rule, error.remedy, error.rule_id) from None
         if quantiles is None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from trainsim.core.errors import BeliefError, TrainsimWarning, check_kind
+from trainsim.core.errors import BeliefError, TrainsimWarning, check_type
 from trainsim.core.spec import Spec
 
 from ..beliefs.beliefs import Beliefs
@@ -85,8 +85,8 @@ def simulate(
     >>> round(sim.quantile("value", 0.95) / 2.788e6, 2)
     3.4
     """
-    check_kind(spec, Spec, "spec", "what the beliefs are laid over: a ts.Run, or a spec of your own")
-    check_kind(beliefs, Beliefs, "beliefs", "ts.Beliefs({path: distribution})")
+    check_type(spec, Spec, "spec", "what the beliefs are laid over: a ts.Run, or a spec of your own")
+    check_type(beliefs, Beliefs, "beliefs", "ts.Beliefs({path: distribution})")
     _check_points(n, rtol, budget, replicates)
     _check_rest(seed, quantiles)
     keep_freed_memory()

@@ -11,10 +11,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from trainsim.core.batch import Batch
 from trainsim.core.errors import BeliefError, PathError, did_you_mean
 from trainsim.core.ledger import Ledger
-from trainsim.core.spec import Batch, Spec
-from trainsim.core.units import Arrays
+from trainsim.core.spec import Spec
+from trainsim.core.units import ArrayPolicy
 
 from ..beliefs.beliefs import Beliefs, Resolved
 from ..distributions.distribution import Array
@@ -198,7 +199,7 @@ def evaluate(study: Study, drawn: Mapping[str, Array], count: int, outputs: Sequ
     Raises:
         BeliefError: no finite answer to a draw; says which.
     """
-    answers = study.function(Batch(study.spec, drawn, met=Arrays.KNOWN).spec)
+    answers = study.function(Batch(study.spec, drawn, arrays=ArrayPolicy.TRUSTED).spec)
     named: Mapping[str, Any] = answers if isinstance(answers, Mapping) else {"value": answers}
     if not named:
         raise BeliefError("function", answers, "gave no output", "return an array, or {name: array or Ledger}", "callback-failed")
