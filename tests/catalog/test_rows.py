@@ -14,8 +14,9 @@ import trainsim as ts
 from trainsim.catalog import rows
 from trainsim.catalog.evidence import GENERATIONS
 from trainsim.catalog.hardware import check_chips
-from trainsim.catalog.rows import EVIDENCE, GRADES, PUBLISHED, Tables, lineage, make_row, read_rows, read_table, sources
+from trainsim.catalog.rows import EVIDENCE, GRADES, PUBLISHED, lineage, make_row, read_rows, read_table, sources
 from trainsim.core.errors import CatalogError
+from trainsim.core.tables import Tables
 from trainsim.testing import refused
 
 DATA = Path(trainsim.__file__).parent / "catalog" / "data"

@@ -10,7 +10,7 @@ import pytest
 import trainsim as ts
 from trainsim.core.errors import ConfigError, SpecError
 from trainsim.model.huggingface.classes import config_classes
-from trainsim.model.huggingface.reader import families
+from trainsim.model.huggingface.reader import _mappers, families
 from trainsim.model.huggingface.shape import family_of, family_rows
 
 ROW = """\
@@ -79,6 +79,7 @@ def test_every_row_is_a_family_with_a_source(kind: str) -> None:
     shape = family_of(kind, family_rows())
     assert shape.source
     assert kind in families()
+    assert kind not in _mappers()  # else one of the two would never be read
 
 
 def test_a_family_may_be_read_as_another_and_says_so() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+from bisect import bisect_left
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,13 +177,19 @@ def mfu_evidence(run: Run, as_of: dt.date | None = None, timing: str = "busy") -
     own = _factors(generation, run.model, _precision(run), timing, "training")
     spread = _within([[float(special.logit(v)) for _, v in g] for g in groups.values()])
     how = f"{len({c.org for c in cells})} labs; this run's class is {generation}, {own[2]}"
-    return Evidence(_pooled(cells, own, spread), _own_kind(cells, own), _any_kind(cells), used, aside, how)
+    return Evidence(_pooled(tuple(cells), own, spread), _own_kind(cells, own), _any_kind(cells), used, aside, how)
 
 
 def _witness(row: Row, run: Run, as_of: dt.date | None, own: Collection[str]) -> tuple[str, float, tuple[str, ...]]:
     """Why a row can't testify (or nothing), its utilisation, its class."""
-    if why := why_hidden(row, run, as_of, own):
-        return why, 0.0, ()
+    why = why_hidden(row, run, as_of, own)
+    return (why, 0.0, ()) if why else _testimony(row.id)
+
+
+@lru_cache(maxsize=1024)
+def _testimony(name: str) -> tuple[str, float, tuple[str, ...]]:
+    """What a row of a run says to any judge: why it can't testify (or nothing), its utilisation, its class."""
+    row = rows("runs")[name]
     if row.get("kind") == "rl":
         return "reinforcement learning, not pre-training", 0.0, ()
     if row.get("quality") != "ok":
@@ -229,7 +237,8 @@ def _within(groups: list[list[float]]) -> float:
     return float(weights @ _GRID**2 / weights.sum()) * (1.0 - float(np.mean([1.0 / len(g) for g in groups])))
 
 
-def _pooled(cells: list[_Cell], own: tuple[str, ...], within: float) -> Belief:
+@lru_cache(maxsize=256)
+def _pooled(cells: tuple[_Cell, ...], own: tuple[str, ...], within: float) -> Belief:
     """The predictive distribution of the hierarchical normal model, as three quantiles."""
     names = sorted({(i, f) for c in cells for i, f in enumerate(c.factors)} | set(enumerate(own)))
     design = np.array([[float(c.factors[i] == f) for i, f in names] for c in cells])
@@ -278,9 +287,15 @@ def _three(means: NDArray[np.float64], sds: NDArray[np.float64], weights: NDArra
     heavy = weights > 1e-7  # the rest of the grid moves no quantile
     means, sds, weights = means[heavy], sds[heavy], weights[heavy] / weights[heavy].sum()
     grid = np.linspace(-8.0, 5.0, 1301)
-    cdf = weights @ special.ndtr((grid[None, :] - means[:, None]) / sds[:, None])
-    low, mid, high = special.expit(np.interp(TAILS, cdf, grid))
-    return ci90(float(low), float(mid), float(high))
+
+    def cdf(at: int) -> float:
+        return float(weights @ special.ndtr((grid[at] - means) / sds))
+
+    found = []
+    for tail in TAILS:  # the cell of the grid where the cdf passes it, by bisection: few points of the grid are needed
+        above = bisect_left(range(1, grid.size - 1), tail, key=cdf) + 1
+        found.append(np.interp(tail, [cdf(above - 1), cdf(above)], grid[above - 1 : above + 1]))
+    return ci90(*map(float, special.expit(found)))
 
 
 STRENGTHS = ("strong", "medium", "weak")

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ..core.errors import CatalogError, did_you_mean
-from ..core.reading import parse_toml
+from ..core.tables import Tables
 from ..core.values import ReadOnlyDict, frozen
-
-T = TypeVar("T")
 
 GRADES = ("counted", "disclosed", "measured", "vendor", "market", "estimate", "judgement")
 """How good a figure is, best first: counted from ops, said by who did it, measured by a stranger, on a data sheet, observed
@@ -25,8 +22,6 @@ EVIDENCE = ("found", "recalled", "mixed", "derived")
 """Whether the page was read, remembered, both, or the figure follows from others."""
 FIRST_YEAR, LAST_YEAR = 1940, 2200
 """Days of training runs lie between."""
-_HEADERS = re.compile(r'^\[("[^"\n]+"|[\w-]+)(?=[\].])', re.MULTILINE)
-"""Header of a table: the name of the top table it belongs to."""
 _HEADER = ("source", "date", "grade", "evidence")
 PUBLISHED = dt.date(2026, 11, 30)
 """Day of this version of the catalogue; no row is dated later."""
@@ -148,7 +143,7 @@ def read_rows(file: str, text: str) -> Mapping[str, Row]:
     Raises:
         CatalogError: (from a row) text that is not TOML, or a row that breaks a rule.
     """
-    return Tables(text, partial(make_row, file), file)
+    return Tables(text, partial(make_row, file), file, CatalogError)
 
 
 def _sourced(row: Row) -> Row:
@@ -157,47 +152,6 @@ def _sourced(row: Row) -> Row:
         if source not in sources():
             raise CatalogError(f"{row.address}.source", source, "is not a row of sources", did_you_mean(source, sources()), "unknown-name")
     return row
-
-
-class Tables(Mapping[str, T]):
-    """The top tables of a TOML text by name; each is parsed when it is first asked for, for most questions need few of many.
-
-    Args:
-        text: every top table stands together with its own tables.
-        read: name and fields of a table → what it stands for.
-        where: name of the text, for the error.
-
-    Raises:
-        CatalogError: (from a table) invalid TOML.
-
-    >>> tables = Tables(chr(10).join(["[a]", "x = 1", "[a.b]", "y = 2", "[c]"]), lambda name, fields: fields)
-    >>> list(tables), tables["a"]
-    (['a', 'c'], {'x': 1, 'b': {'y': 2}})
-    """
-
-    def __init__(self, text: str, read: Callable[[str, Mapping[str, Any]], T], where: str = "text") -> None:
-        self._read, self._where = read, where
-        self._texts: dict[str, str] = {}
-        self._found: dict[str, T] = {}
-        headers = list(_HEADERS.finditer(text))
-        for header, end in zip(headers, [h.start() for h in headers[1:]] + [len(text)], strict=True):
-            name = header[1].strip('"')
-            self._texts[name] = self._texts.get(name, "") + text[header.start() : end]
-
-    def __getitem__(self, name: str) -> T:
-        if name not in self._found:
-            fields = parse_toml(self._texts[name], self._where, CatalogError)[name]
-            self._found[name] = self._read(name, fields)
-        return self._found[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._texts)
-
-    def __len__(self) -> int:
-        return len(self._texts)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._texts
 
 
 def read_table(file: str, text: str) -> Mapping[str, Row]:
@@ -245,7 +199,7 @@ def rows(file: str) -> Mapping[str, Row]:
     if file in TABLES:
         found = read_table(file, _text(file, "csv"))
         return ReadOnlyDict({name: _sourced(row) for name, row in found.items()})
-    return Tables(_text(file), lambda name, fields: _sourced(make_row(file, name, fields)), file)
+    return Tables(_text(file), lambda name, fields: _sourced(make_row(file, name, fields)), file, CatalogError)
 
 
 def find(file: str, name: str) -> Row:
@@ -273,7 +227,7 @@ def find(file: str, name: str) -> Row:
 @lru_cache(maxsize=1)
 def sources() -> Mapping[str, Mapping[str, Any]]:
     """Where figures come from: id → title, address, kind."""
-    return Tables(_text("sources"), lambda _, fields: frozen(fields), "sources")
+    return Tables(_text("sources"), lambda _, fields: frozen(fields), "sources", CatalogError)
 
 
 def source_title(name: str) -> str:

@@ -90,6 +90,8 @@ class Spec(BaseModel, metaclass=_SpecMeta):
         return self.__dict__
 
     def __eq__(self, other: object) -> bool:
+        if self is other and not self._drawn:
+            return True
         return type(self) is type(other) and isinstance(other, Spec) and self._key() == other._key()
 
     @functools.cached_property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -60,15 +60,43 @@ def family(*model_types: str) -> Callable[[Mapper], Mapper]:
     return register
 
 
+class _Families(Mapping[str, FamilyReader]):
+    """Families by model type; each is read when it is first asked for, the files of this folder when no row answers."""
+
+    def __getitem__(self, kind: str) -> FamilyReader:
+        return _family_reader(kind)
+
+    def __contains__(self, kind: object) -> bool:
+        return kind in family_rows() or kind in _mappers()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted({*family_rows(), *_mappers()}))
+
+    def __len__(self) -> int:
+        return len(family_rows()) + len(_mappers())
+
+
+@lru_cache(maxsize=1024)
+def _family_reader(kind: str) -> FamilyReader:
+    rows = family_rows()
+    return _of_row(family_of(kind, rows)) if kind in rows else FamilyReader(_mappers()[kind])
+
+
 @lru_cache(maxsize=1)
-def families() -> Mapping[str, FamilyReader]:
-    """Every mapped family: the rows of ``families/``, and the files of this folder, which register themselves when imported."""
+def _mappers() -> Mapping[str, Mapper]:
+    """The families that the files of this folder register when they are imported."""
     package = importlib.import_module(__package__ or "")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
-    rows = family_rows()
-    found = {kind: _of_row(family_of(kind, rows)) for kind in rows} | {kind: FamilyReader(mapper) for kind, mapper in FAMILIES.items()}
-    return ReadOnlyDict(sorted(found.items()))
+    return ReadOnlyDict(FAMILIES)
+
+
+_ALL = _Families()
+
+
+def families() -> Mapping[str, FamilyReader]:
+    """Every mapped family: the rows of ``families/``, and the files of this folder, which register themselves when imported."""
+    return _ALL
 
 
 def _of_row(shape: FamilyShape) -> FamilyReader:

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from ...core.errors import SpecError
-from ...core.reading import parse_toml
 from ...core.spec import AsTuple, Spec
-from ...core.values import ReadOnlyDict, frozen
+from ...core.tables import Tables
+from ...core.values import frozen
 from ..attention.base import Attention
 from ..attention.cross import IdleCrossAttention
 from ..attention.grouped_query import GroupedQueryAttention
@@ -248,9 +248,6 @@ def _merged(base: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]
 @lru_cache(maxsize=1)
 def family_rows() -> Mapping[str, Mapping[str, Any]]:
     """Every family that is a row, by ``model_type``."""
-    folder = files(__package__ or "").joinpath("families")
-    found: dict[str, dict[str, Any]] = {}
-    for file in sorted(folder.iterdir(), key=lambda file: file.name):
-        if file.name.endswith(".toml"):
-            found |= parse_toml(file.read_text(encoding="utf-8"), file.name)
-    return ReadOnlyDict({kind: frozen(row) for kind, row in found.items()})
+    found = sorted(files(__package__ or "").joinpath("families").iterdir(), key=lambda file: file.name)
+    texts = [file.read_text(encoding="utf-8") for file in found if file.name.endswith(".toml")]
+    return Tables("\n".join(texts), lambda _, row: frozen(row), "families")

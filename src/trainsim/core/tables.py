@@ -1,0 +1,57 @@
+"""Tables of a TOML text, each parsed when it is first asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from .errors import SpecError
+from .reading import parse_toml
+from .values import Error
+
+T = TypeVar("T")
+_HEADERS = re.compile(r'^\[("[^"\n]+"|[\w-]+)(?=[\].])', re.MULTILINE)
+"""Header of a table: the name of the top table it belongs to."""
+
+
+class Tables(Mapping[str, T]):
+    """The top tables of a TOML text by name; each is parsed when it is first asked for, for most questions need few of many.
+
+    Args:
+        text: every top table stands together with its own tables.
+        read: name and fields of a table → what it stands for.
+        where: name of the text, for the error.
+        error: class of the error.
+
+    Raises:
+        TrainsimError: (from a table) invalid TOML.
+
+    >>> tables = Tables(chr(10).join(["[a]", "x = 1", "[a.b]", "y = 2", "[c]"]), lambda name, fields: fields)
+    >>> list(tables), tables["a"]
+    (['a', 'c'], {'x': 1, 'b': {'y': 2}})
+    """
+
+    def __init__(self, text: str, read: Callable[[str, Mapping[str, Any]], T], where: str = "text", error: Error = SpecError) -> None:
+        self._read, self._where, self._error = read, where, error
+        self._texts: dict[str, str] = {}
+        self._found: dict[str, T] = {}
+        headers = list(_HEADERS.finditer(text))
+        for header, end in zip(headers, [h.start() for h in headers[1:]] + [len(text)], strict=True):
+            name = header[1].strip('"')
+            self._texts[name] = self._texts.get(name, "") + text[header.start() : end]
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._found:
+            fields = parse_toml(self._texts[name], self._where, self._error)[name]
+            self._found[name] = self._read(name, fields)
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._texts
