@@ -51,6 +51,7 @@ ARROWS: dict[str, set[str]] = {
 """Package or top file: what it may import, at any depth, inside functions and under TYPE_CHECKING too."""
 CORE = {"numpy", "scipy", "pydantic", "pydantic_core", "tomli_w"}
 OPTIONAL = {
+    "core": {"pandas"},
     "model": {"yaml"},
     "report": {"matplotlib"},
     "cli": {"typer", "rich"},

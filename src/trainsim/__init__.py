@@ -293,5 +293,20 @@ for _module in _iter_modules([f"{__path__[0]}/frameworks"]):
             _extends("Plan", f"{_verb}_{_module.name}", _Bound(_module.name, f"{_verb}_{_module.name}"))
 
 
-# specs that a field may name by their id in the catalogue
+def _plot(answer: _Any, **options: _Any) -> _Any:
+    """Draw the answer.
+
+    Args:
+        **options: of :func:`trainsim.draw`: ``path``, where to write the picture.
+
+    Raises:
+        TrainsimError: the answer has no picture, or matplotlib is not installed.
+    """
+    return _import_module(".report.draw", __name__).draw(answer, **options)
+
+
+_extends("Answer", "plot", _plot)
+
+# specs that a field may name by their id in the catalogue, and works that a source names
 _resolves("Stack", lambda name: _import_module(".catalog", __name__).stack(name))
+_resolves("Reference", lambda text: _import_module(".catalog.references", __name__).references(text))

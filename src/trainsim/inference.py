@@ -6,6 +6,7 @@ The engine knows specs, paths and a function. Here the function of a run is its 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, overload
 
@@ -16,7 +17,7 @@ from .core.spec import Spec
 from .core.units import Num
 from .run.compare import Comparison
 from .run.compare import compare as compare_runs
-from .run.estimate import QUANTITIES, Estimate, estimate
+from .run.estimate import QUANTITIES, UNITS, Estimate, estimate, unit_of
 from .run.run import Run
 from .uncertainty.analysis import comparison as comparison_of_draws
 from .uncertainty.analysis import condition as condition_of_draws
@@ -86,7 +87,8 @@ def simulate(spec: Spec, beliefs: Beliefs, function: Function | None = None, **o
     >>> round(found.quantile("cost", 0.5) / 1e6, 1)
     5.9
     """
-    return engine_of_draws.simulate(spec, beliefs, _function_of(spec, function), **options)
+    found = engine_of_draws.simulate(spec, beliefs, _function_of(spec, function), **options)
+    return found if function is not None else replace(found, units=UNITS)
 
 
 def sensitivity(spec: Spec, beliefs: Beliefs, of: str = "", function: Function | None = None, **options: Any) -> Sensitivity:
@@ -284,7 +286,8 @@ def compare(
         return compare_runs(a, b)
     if isinstance(a, Estimate) or isinstance(b, Estimate):
         raise EstimateError("a, b", "an estimate", "has no numbers to lay beliefs over", "compare the runs", "empty")
-    return comparison_of_draws.difference(a, b, beliefs, _function_of(a, None, of), of=of, **options)
+    found = comparison_of_draws.difference(a, b, beliefs, _function_of(a, None, of), of=of, **options)
+    return replace(found, simulation=replace(found.simulation, units=UNITS | dict.fromkeys(found.simulation.outputs, unit_of(of))))
 
 
 def compare_beliefs(

@@ -101,7 +101,7 @@ def test_a_simulation_travels_and_remembers_what_it_was_asked() -> None:
     assert Bench(**{k: v for k, v in record["spec"].items() if k != "kind"}) == sim.spec
     again = simulate(sim.spec, sim.beliefs, sim.function, n=record["n"], seed=record["seed"])
     assert again.quantile("value", 0.5) == sim.quantile("value", 0.5)
-    assert "seed=9" in sim.cite()
+    assert "seed=9" in sim.footnote
 
 
 @pytest.mark.parametrize("n", [1, 3, 17])

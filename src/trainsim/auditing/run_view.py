@@ -9,8 +9,9 @@ from functools import cached_property
 from ..catalog.evidence import Evidence, mfu_evidence
 from ..catalog.published import row_of
 from ..catalog.rows import Row
-from ..catalog.runs import FILLED, complete
+from ..catalog.runs import complete
 from ..claims.scope import FINAL_RUN
+from ..core.citations import FILLED
 from ..core.errors import CatalogError
 from ..core.spec import BY_USER
 from ..core.units import SECONDS_PER_HOUR

@@ -10,6 +10,7 @@ from ..catalog.evidence import Evidence
 from ..claims.claim import Claim
 from ..claims.reading import Contents, ScopeReading
 from ..claims.scope import Scope
+from ..core.answer import Answer, AnswerRow, Summary
 from ..core.errors import ClaimError
 from ..model.transformer import Model
 from ..run.development import Development
@@ -33,8 +34,8 @@ Subject = Run | Development | Fleet | Model
 """What a claim can be about, where it is given."""
 
 
-@dataclass(frozen=True)
-class Verdict:
+@dataclass(frozen=True, repr=False)
+class Verdict(Answer):
     """What an audit found.
 
     Args:
@@ -172,6 +173,25 @@ class Verdict:
     def contents(self) -> Contents:
         """What the number was taken to hold; the final run where its scope names nothing."""
         return RUN if self.scope is None else frozenset(self.scope.contents)
+
+    def summary(self) -> Summary:
+        """The words, the stated figure, what it was compared with, and the ladder of scopes."""
+        rows = [AnswerRow("number", "the number", self.number), AnswerRow("words", "the words", self.words)]
+        if self.claim.quantified:
+            rows.append(AnswerRow("stated", "stated", self.claim.in_base(), self.claim.judged_in))
+        rows += [AnswerRow(f"checks.{c.name}", c.name, c.finding, group="Checks") for c in self.checks]
+        rungs = [] if self.claim.judged_in != "USD" else self.rungs
+        rows += [
+            AnswerRow(f"rungs.{i}", r.label, float(r.rent[1]), "USD", float(r.rent[0]), float(r.rent[2]), group="Scopes")
+            for i, r in enumerate(rungs)
+        ]
+        sources = {"claim": self.claim.source} | ({} if self.view is None else self.view.given.sources())
+        return Summary(
+            self.headline or self.claim.statement or self.claim.quantity,
+            tuple(rows),
+            tuple(filter(None, (self.quote, *self.assumed))),
+            sources,
+        )
 
     def __str__(self) -> str:
         return self.writer(self)

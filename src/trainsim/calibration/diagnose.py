@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from ..catalog.posterior import calibration, fields_at, stack_rows
+from ..core.answer import Answer, AnswerRow, Summary
 from ..core.batch import Batch
 from ..core.errors import SpecError
 from ..core.ledger import Ledger
@@ -48,8 +49,8 @@ class Cause:
     lines: Mapping[str, float]
 
 
-@dataclass(frozen=True)
-class Diagnosis:
+@dataclass(frozen=True, repr=False)
+class Diagnosis(Answer):
     """What a measured step says about a run.
 
     Args:
@@ -67,6 +68,17 @@ class Diagnosis:
     explanations: tuple[Cause, ...]
     tell_apart: str
     memory: tuple[float, Ledger] | None = None
+
+    def summary(self) -> Summary:
+        """Measured and expected step, and the causes with their probabilities."""
+        low, middle, high = self.modelled
+        step = [AnswerRow("measured", "measured step", self.measured, "s"), AnswerRow("modelled", "expected step", middle, "s", low, high),
+                AnswerRow("percentile", "percentile", self.percentile)]  # fmt: skip
+        rows = [] if np.isnan(self.measured) else step
+        rows += [AnswerRow(f"cause-{i}", _name(e), 100 * e.probability, "%", group="Causes") for i, e in enumerate(self.explanations, 1)]
+        if self.memory is not None:
+            rows.append(AnswerRow("memory", "measured less modelled memory", self.memory[0], "B"))
+        return Summary("a measured step against its model", tuple(rows))
 
     def __str__(self) -> str:
         low, mid, high = self.modelled

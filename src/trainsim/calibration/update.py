@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..catalog.posterior import Z95, calibration, class_of, fields_at, stack_beliefs, stack_rows
+from ..core.answer import Answer, AnswerRow, Summary
 from ..core.batch import Batch
 from ..core.errors import EstimateError, SpecError, check_type
 from ..core.values import to_float, to_int
@@ -30,8 +31,8 @@ from .trace_update import traced_stack
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Calibrated:
+@dataclass(frozen=True, repr=False)
+class Calibrated(Answer):
     """What measured steps of one's own taught about a stack.
 
     Args:
@@ -50,6 +51,15 @@ class Calibrated:
     after: tuple[float, float, float]
     effective: float
     draws: int
+
+    def summary(self) -> Summary:
+        """Modelled over measured before and after, and how much of the calibration's draws agrees with the steps."""
+        rows = [AnswerRow("steps", "configurations measured", self.steps)]
+        for name, ends in (("before", self.before), ("after", self.after)):
+            low, middle, high = (100 * float(np.expm1(v)) for v in ends)
+            rows.append(AnswerRow(name, f"modelled over measured less 1, {name}", middle, "%", low, high))
+        rows.append(AnswerRow("effective", "draws that agree with the steps", self.effective, grade=f"of {self.draws:,}"))
+        return Summary(f"{self.stack}, calibrated on own steps", tuple(rows))
 
     def __str__(self) -> str:
         was, now = ((f"{100 * np.expm1(v):+.0f} %" for v in q) for q in (self.before, self.after))

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from ..cluster.hardware import Cluster
+from ..core.citations import FILLED
 from ..core.errors import CatalogError
 from ..core.units import Unit
 from ..core.values import ReadOnlyDict
@@ -28,9 +29,6 @@ from .months import months_of
 from .published import phases_of
 from .rents import rent_evidence
 from .rows import Row, day_of, find, rows
-
-FILLED = "median of "
-"""How the source of an input begins that the catalogue filled in."""
 
 
 @dataclass(frozen=True)

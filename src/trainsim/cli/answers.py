@@ -136,7 +136,7 @@ def simulated(asked: RunRequest, form: str, rtol: float, asserted: str) -> str:
     with working("drawing"):
         sim = simulate(run, held, rtol=rtol, outputs=names)
     quantiles = _quantiles(sim, names)
-    text = "\n".join([run.name, *_quantile_lines(quantiles), *assumed_lines(run), sim.cite()])
+    text = "\n".join([run.name, *_quantile_lines(quantiles), *assumed_lines(run), sim.footnote])
     if asserted:
         text += "\n" + _asserted(sim, asserted)
     return printed(text, lambda: quantiles, form)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from .. import catalog
 from ..catalog.model_names import model_from
 from ..core import reading
+from ..core.citations import ASSUMED
 from ..core.errors import SpecError, did_you_mean
-from ..planning.quick import ASSUMED, assumptions, quick
+from ..planning.quick import assumptions, quick
 from ..run.run import Run, load
 
 if TYPE_CHECKING:

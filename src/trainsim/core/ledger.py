@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from .answer import Answer, AnswerRow, Summary
 from .errors import LedgerError, PathError, did_you_mean
 from .units import Num, half_last_digit, human
 
 
-class Ledger:
+class Ledger(Answer):
     """Named parts that add up to a total.
 
     ``total = scale · Σ parts``. Multiplying a ledger changes only its scale; the lines are multiplied when they are read.
@@ -258,11 +259,17 @@ class Ledger:
                 rows += part._rows(depth - 1, indent + "  ")
         return rows
 
+    def summary(self) -> Summary:
+        """The total, the parts of the first level, and every line."""
+        total = AnswerRow("total", "total", self.total, self.unit)
+        parts = [AnswerRow(name, name, p.total if isinstance(p, Ledger) else p, self.unit) for name, p in self.expanded_parts().items()]
+        lines = [
+            AnswerRow(f"lines.{path}", path, value, self.unit, group="Every line") for path, value in self.lines() if path not in self.parts
+        ]
+        return Summary("", (total, *parts, *lines))
+
     def __str__(self) -> str:
         return self.table()
-
-    def __repr__(self) -> str:
-        return f"Ledger({human(float(np.mean(self.total)))} {self.unit}: {', '.join(self.parts)})"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Ledger) or other.unit != self.unit:

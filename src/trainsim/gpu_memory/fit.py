@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from ..core.answer import Answer, AnswerRow, Summary
 from ..core.ledger import Ledger
 from ..parallelism.plan import Plan
 
@@ -16,8 +17,8 @@ SPREAD = (0.95, 1.01, 1.18)
 """Measured over modelled peak at P5, P50 and P95 of the published peaks of the catalogue (``docs/memory.md``)."""
 
 
-@dataclass(frozen=True)
-class Fit:
+@dataclass(frozen=True, repr=False)
+class Fit(Answer):
     """Whether a layout fits, judged on its fullest rank.
 
     Args:
@@ -43,6 +44,21 @@ class Fit:
     def spare(self) -> float:
         """Capacity less the P50 of what is used; negative where it doesn't fit [B]."""
         return self.capacity - self.used[1]
+
+    def summary(self) -> Summary:
+        """The word, what is used, the capacity, the cuts and the nearest layouts that fit."""
+        low, middle, high = self.used
+        rows = [
+            AnswerRow("word", "memory", self.word),
+            AnswerRow("used", f"used on {self.rank}", middle, "B", low, high),
+            AnswerRow("capacity", "of a GPU", self.capacity, "B"),
+            *(AnswerRow(f"cuts.{i}", f"cut {i}", cut, group="What to cut") for i, cut in enumerate(self.cuts, 1)),
+            *(
+                AnswerRow(f"nearest.{i}", f"layout {i}", self._changes(plan), group="Layouts that fit")
+                for i, plan in enumerate(self.nearest, 1)
+            ),
+        ]
+        return Summary("does the layout fit?", tuple(rows))
 
     def __str__(self) -> str:
         low, middle, high = self.used

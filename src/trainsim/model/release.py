@@ -10,6 +10,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, overload
 
+from ..core.answer import Answer, AnswerRow, Summary
 from ..core.errors import SpecError, check_type
 from ..core.ledger import Ledger
 from ..core.reading import decode, parse_json, read_text
@@ -53,8 +54,8 @@ class ReleasedPart:
         return self.released - self.ours
 
 
-@dataclass(frozen=True)
-class Release:
+@dataclass(frozen=True, repr=False)
+class Release(Answer):
     """Released entries compared with a model's, part by part.
 
     Args:
@@ -86,6 +87,12 @@ class Release:
             known = ", ".join(part.name for part in self.parts)
             raise SpecError("part", name, "is not a part of this release", f"parts: {known}", "unknown-name")
         return found
+
+    def summary(self) -> Summary:
+        """Released and predicted entries, and the difference by part."""
+        rows = [AnswerRow("released", "released", self.released, "entries"), AnswerRow("ours", "model", self.ours, "entries")]
+        rows += [AnswerRow(f"parts.{p.name}", p.name, p.difference, "entries", group="Released less model, by part") for p in self.parts]
+        return Summary(f"{self.tensors:,} released tensors beside the model's", tuple(rows))
 
     def __str__(self) -> str:
         rows = [(part.name, part.released, part.ours, part.difference) for part in self.parts]

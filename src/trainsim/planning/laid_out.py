@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime as dt
 
 from ..catalog.posterior import stack, stack_for
+from ..core.citations import ASSUMED
 from ..run.run import Run
 from ..training.modelled import Modelled
-from .quick import ASSUMED
 from .search import search_plans
 
 

@@ -11,6 +11,7 @@ from ..catalog.model_names import model_from
 from ..catalog.rows import rows
 from ..catalog.runs import complete
 from ..cluster.hardware import Cluster
+from ..core.citations import ASSUMED
 from ..core.errors import CatalogError, SpecError, did_you_mean
 from ..cost.pricing import Rental
 from ..model.transformer import Model
@@ -19,8 +20,6 @@ from ..training.efficiency import MFU
 from ..training.phases import Phase
 from ..training.reliability import Goodput
 
-ASSUMED = "assumed: "
-"""How the source of an input begins that nobody gave."""
 TOKENS_A_STEP = 4e6
 """Tokens of an optimizer step where no batch is given (judgement: between Llama 2's 4M and DeepSeek-V3's 63M, the smaller is safe)."""
 SEQ_LEN = 4096.0

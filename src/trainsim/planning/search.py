@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..core.answer import Answer, AnswerRow, Summary
 from ..core.errors import BeliefError, EstimateError, SpecError, did_you_mean
 from ..core.ledger import Ledger
 from ..core.units import SECONDS_PER_HOUR, Num, human
@@ -83,8 +84,8 @@ def _word(value: Any) -> str:
     return "+".join(map(str, value)) if isinstance(value, tuple) else str(getattr(value, "name", value))
 
 
-@dataclass(frozen=True)
-class PlanSearch:
+@dataclass(frozen=True, repr=False)
+class PlanSearch(Answer):
     """What a search found.
 
     Args:
@@ -151,6 +152,21 @@ class PlanSearch:
     def _difference(self, other: RankedPlan) -> Ledger:
         return step_time(self._with(self.best), self.phase) - step_time(self._with(other), self.phase)
 
+    def summary(self) -> Summary:
+        """The ranked layouts, the run's own, and how many layouts each rule refused."""
+        rows = [_row(f"rank-{i}", f"{i}.", one) for i, one in enumerate(self.ranked, 1)]
+        rows += [] if self.own is None else [_row("own", "the run's own plan", self.own)]
+        rows += [
+            AnswerRow(f"front-{i}", f"{one.gpus:,} GPUs", one.seconds, "s", grade=_where(one), group="Front")
+            for i, one in enumerate(self.front, 1)
+        ]
+        counts = (("considered", self.considered), ("possible", self.possible), ("fitting", self.fitting), ("timed", self.timed))
+        rows += [AnswerRow(name, f"layouts {name}", count, group="Counts") for name, count in counts]
+        rows += [AnswerRow(f"refused-{i}", rule, count, group="Refused") for i, (rule, count) in enumerate(self.rejected.items(), 1)]
+        return Summary(
+            f"layouts of {self.run.name or self.run.model.name}, {self.phase}: seconds of a step", tuple(rows), sources=self.run.sources()
+        )
+
     def __str__(self) -> str:
         counts = (f"{self.possible:,} possible", f"{self.fitting:,} fit", f"{self.timed:,} timed in full")
         head = f"{self.run.name}, {self.phase}: {self.considered:,} layouts, {', '.join(counts)}"
@@ -165,6 +181,15 @@ class PlanSearch:
         rules = list(self.rejected.items())
         lines += ["refused", *(f"    {count:>12,}  {rule}" for rule, count in rules[:SHOWN])]
         return "\n".join([*lines, *([f"    {sum(n for _, n in rules[SHOWN:]):>12,}  other rules"] if rules[SHOWN:] else [])])
+
+
+def _row(name: str, label: str, one: RankedPlan) -> AnswerRow:
+    return AnswerRow(name, label, one.seconds, "s", grade=_where(one))
+
+
+def _where(one: RankedPlan) -> str:
+    """Memory, whether it fits, and the layout."""
+    return f"{one.memory / 1e9:.1f} GB, {one.word}: {layout_words(one.plan, one.gpus)}"
 
 
 def reasons_of(difference: Ledger, most: int = 6) -> list[tuple[str, float]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..core.answer import Answer, AnswerRow, Summary
 from ..core.units import human
+from ..run.estimate import unit_of
 from ..run.run import Run
 from ..uncertainty.sampling.simulation import Figure
 
@@ -33,8 +35,8 @@ class Limit:
         return self.limit - self.at
 
 
-@dataclass(frozen=True)
-class Solution:
+@dataclass(frozen=True, repr=False)
+class Solution(Answer):
     """What the limits allow.
 
     Args:
@@ -78,6 +80,24 @@ class Solution:
         """The run at the value, or at the nearest."""
         whole = isinstance(self.run.get(self.path), int)
         return self.run.replace({self.path: int(self.nearest) if whole else self.nearest})
+
+    def summary(self) -> Summary:
+        """The number, the probability that all limits are met there, and each limit."""
+        found = "value" if self.reached else "nearest"
+        low, high = self.interval or (None, None)
+        chance = (
+            []
+            if self.probability is None
+            else [AnswerRow("probability", "all limits are met with probability", 100 * float(self.probability), "%")]
+        )
+        rows = [AnswerRow(found, self.path if self.reached else f"{self.path}, the nearest", self.nearest, self.unit), *chance]
+        rows += [AnswerRow(one.name, one.name, one.at, unit_of(one.name), grade=f"of {human(one.limit, 4)}") for one in self.limits]
+        rows += [
+            AnswerRow(f"interval.{end}", f"{end} value that meets all limits", value, self.unit, group="Values that meet all limits")
+            for end, value in (("smallest", low), ("largest", high))
+        ]
+        word = f"{self.binds} binds" if self.reached else "no value meets all limits"
+        return Summary(f"what {self.path} may be: {word}", tuple(rows), self.notes, self.run.sources())
 
     def __str__(self) -> str:
         number = f"{self.nearest:,.0f}" if self.unit == "GPU" else human(self.nearest, 4)

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ..core.answer import Answer, AnswerRow, Summary, written
 from ..core.ledger import Ledger
-from ..core.units import SECONDS_PER_HOUR, Num, human
+from ..core.units import SECONDS_PER_HOUR, Num
 from .estimate import Estimate, estimate
 from .run import Run
 
@@ -37,8 +38,8 @@ class Factor:
         return ratio if self.power > 0 else 1.0 / ratio
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Answer):
     """The cost of ``a`` over the cost of ``b``, factor by factor, on totals over phases."""
 
     a: Estimate
@@ -58,21 +59,48 @@ class Comparison:
     def __getitem__(self, name: str) -> Num:
         return self.factors[name].value
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """What the two runs are called: their names where they have different ones."""
+        named = self.a.run.name, self.b.run.name
+        if all(named) and named[0] != named[1]:
+            return named
+        return f"{named[0] or 'run'} (a)", f"{named[1] or 'run'} (b)"
+
+    def _lines(self) -> list[tuple[str, Num, Ledger, Ledger]]:
+        """Name, factor and the two figures of every factor, the product last."""
+        kept = [f for f in self.factors.values() if not _is_one(f)]
+        lines = [(f.name if f.power > 0 else f"1 / {f.name}", f.value, f.a, f.b) for f in kept]
+        return [*lines, ("= cost", self.ratio, self.a.cost, self.b.cost)]
+
+    def summary(self) -> Summary:
+        """Every factor with the two figures that it is the quotient of."""
+        a, b = self.names
+        rows = []
+        for name, factor, left, right in self._lines():
+            rows += [
+                AnswerRow(f"{name}.factor", name, f"× {_mean(factor):.4g}", grade=f"{_two(left)} vs {_two(right)}"),
+                AnswerRow(f"{name}.a", name, left.total, left.unit, group=a),
+                AnswerRow(f"{name}.b", name, right.total, right.unit, group=b),
+            ]
+        sources = {
+            f"{name}: {path}": source for name, est in zip((a, b), (self.a, self.b), strict=True) for path, source in est.sources().items()
+        }
+        return Summary(f"cost of {a} over cost of {b}", tuple(rows), sources=sources)
+
     def __str__(self) -> str:
-        rows = [(f.name if f.power > 0 else f"1 / {f.name}", f) for f in self.factors.values() if not _is_one(f)]
-        width = max(len("= cost"), *(len(name) for name, _ in rows))
-        names = [est.run.name or word for est, word in ((self.a, "a"), (self.b, "b"))]
-        lines = [f"{'':<{width}}  {'factor':>9}   {names[0]:>16}    {names[1]:<16}"]
-        lines += [
-            f"{name:<{width}}  ×{_mean(f.value):8.4g}   {human(_mean(f.a.total)):>16} vs {human(_mean(f.b.total))} {_shown(f.a.unit)}"
-            for name, f in rows
-        ]
-        dollars = f"{'$' + human(_mean(self.a.cost.total)):>16} vs ${human(_mean(self.b.cost.total))}"
-        return "\n".join([*(line.rstrip() for line in lines), f"{'= cost':<{width}}  ×{_mean(self.ratio):8.4g}   {dollars}"])
+        table = [("", "factor", *self.names)]
+        table += [(name, f"× {_mean(factor):.4g}", _two(left), _two(right)) for name, factor, left, right in self._lines()]
+        widths = [max(len(row[column]) for row in table) for column in range(4)]
+        return "\n".join(
+            "  ".join([f"{row[0]:<{widths[0]}}", *(f"{text:>{width}}" for text, width in zip(row[1:], widths[1:], strict=True))])
+            for row in table
+        )
 
 
-def _shown(unit: str) -> str:
-    return "" if unit == "1" else unit
+def _two(ledger: Ledger) -> str:
+    """A total with its unit."""
+    return written(ledger.total, "" if ledger.unit == "1" else ledger.unit)
 
 
 def _is_one(factor: Factor) -> bool:

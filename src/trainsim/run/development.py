@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import model_validator
 
+from ..core.answer import Answer, AnswerRow, Summary
 from ..core.errors import SpecError
 from ..core.ledger import Ledger
 from ..core.spec import ByName, Spec
@@ -160,8 +161,8 @@ class Development(Spec):
         return self
 
 
-@dataclass(frozen=True)
-class DevelopmentEstimate:
+@dataclass(frozen=True, repr=False)
+class DevelopmentEstimate(Answer):
     """What a development took: a point, no interval; every dollar is traceable down to a part of a run."""
 
     development: Development
@@ -196,6 +197,18 @@ class DevelopmentEstimate:
         if development.people is not None:
             parts["people"] = development.people.cost()
         return Ledger("USD", {**parts, "evaluation": development.evaluation_usd, "storage": development.storage_usd})
+
+    def summary(self) -> Summary:
+        """Dollars and hours, then dollars by part and hours by line."""
+        rows = [AnswerRow("cost", "cost", self.cost.total, "USD"), AnswerRow("gpu_hours", "GPU-hours", self.hours.total, "GPU-h")]
+        rows += [AnswerRow(f"cost.{name}", name, self.cost.part(name).total, "USD", group="Dollars by part") for name in self.cost]
+        rows += [AnswerRow(f"hours.{name}", name, self.hours.part(name).total, "GPU-h", group="GPU-hours by line") for name in self.hours]
+        return Summary(
+            f"development of {self.development.name}",
+            tuple(rows),
+            ("A point estimate; ts.simulate gives an interval.",),
+            self.development.sources(),
+        )
 
     def _lines(self, contents: str) -> dict[str, Ledger]:
         return {line.name: self._done(line, self.runs[line.name].cost) for line in self.development.lines if line.contents == contents}

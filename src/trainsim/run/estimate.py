@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from ..core.answer import Answer, AnswerRow, Summary
+from ..core.citations import grade_of
 from ..core.errors import EstimateError, PathError, check_type, did_you_mean
 from ..core.ledger import Ledger, lazy_ledger
-from ..core.units import HOURS_PER_DAY, SECONDS_PER_HOUR, Num, human
+from ..core.units import HOURS_PER_DAY, SECONDS_PER_HOUR, Num
 from ..cost.energy import Embodied, Grid, card_block, emissions, energy
 from ..cost.pricing import Site
 from ..model.counting import count_params, flops_per_token
@@ -82,8 +84,8 @@ def _by_phase(phases: Mapping[str, PhaseEstimate]) -> Mapping[str, Ledger | Num]
     return {name: p.hours for name, p in phases.items()}
 
 
-@dataclass(frozen=True)
-class Estimate:
+@dataclass(frozen=True, repr=False)
+class Estimate(Answer):
     """What a run takes and costs: a point, no interval; every quantity is traceable part by part.
 
     ``busy_gpu_hours`` is useful stepping, ``gpu_hours`` wall-clock, ``mfu`` by the convention the efficiency names. The
@@ -216,25 +218,54 @@ class Estimate:
         """Where every number the estimate depends on came from, by path."""
         return self.run.sources()
 
-    def __str__(self) -> str:
-        shown = [
-            ("parameters", human(float(self.params.total))),
-            ("model FLOPs", human(_known_flops(self))),
-            ("MFU", human(float(np.mean(self.mfu)))),
-            ("busy GPU-hours", human(float(np.mean(self.busy_gpu_hours)), 4)),
-            ("GPU-hours", human(float(np.mean(self.gpu_hours)), 4)),
-            ("days", human(float(np.mean(self.wall_days)))),
+    def summary(self) -> Summary:
+        """Cost, hours, days and utilisation; phase by phase; every input with its source."""
+        run, sources = self.run, self.sources()
+        dollars = [] if run.price is None else [AnswerRow("cost", "cost", self.cost.total, "USD")]
+        main = [
+            *dollars,
+            AnswerRow("gpu_hours", "GPU-hours", self.gpu_hours, "GPU-h"),
+            AnswerRow("busy_gpu_hours", "busy GPU-hours", self.busy_gpu_hours, "GPU-h"),
+            AnswerRow("wall_days", "time on the clock", self.wall_days, "day"),
+            AnswerRow("mfu", "MFU", self.mfu, ""),
+            AnswerRow("flops", "model FLOPs", _known_flops(self), "FLOP"),
+            AnswerRow("params", "parameters", self.params.total, "parameter"),
         ]
-        if self.run.price is not None:
-            shown.append(("cost", f"${human(float(np.mean(self.cost.total)), 4)}"))
-        lines = [f"{name:<16}{value:>10}" for name, value in shown]
-        return "\n".join([*lines, "Point estimate; ts.simulate gives an interval.", *(f"- {n}" for n in self.notes)])
+        phases = [
+            AnswerRow(f"phases.{name}.gpu_hours", name, p.gpu_seconds / SECONDS_PER_HOUR, "GPU-h", group="GPU-hours by phase")
+            for name, p in self.phases.items()
+        ]
+        inputs = [
+            AnswerRow(path, path, run.get(path), run.unit_of(path).symbol, grade=grade_of(source), group="Inputs")
+            for path, source in sources.items()
+            if not path.startswith("model.")
+        ]
+        notes = ("A point estimate; ts.simulate gives an interval.", *self.notes)
+        return Summary(
+            f"{run.name or run.model.name} on {run.cluster.gpus:,} {run.cluster.chip.name}", (*main, *phases, *inputs), notes, sources
+        )
 
 
 def _known_flops(est: Estimate) -> float:
     """FLOPs of the phases whose work is known; NaN if none is."""
     known = [float(np.mean(p.flops.total)) for p in est.phases.values() if p.flops is not None]
     return sum(known) if known else float("nan")
+
+
+UNITS = {
+    "cost": "USD", "busy_gpu_hours": "GPU-h", "gpu_hours": "GPU-h", "wall_days": "day", "mfu": "", "flops": "FLOP", "step_time": "s",
+    "params": "parameter",
+}  # fmt: skip
+"""Name of a quantity → its unit."""
+
+
+def unit_of(path: str) -> str:
+    """The unit of a quantity or of a part of one; empty for what is none.
+
+    >>> unit_of("cost.pretrain")
+    'USD'
+    """
+    return UNITS.get(path.partition(".")[0], "")
 
 
 QUANTITIES = {

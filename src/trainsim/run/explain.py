@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -11,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ..core.answer import Answer, AnswerRow, Summary
+from ..core.citations import row_grade
 from ..core.errors import PathError, did_you_mean
 from ..core.ledger import Ledger
 from ..core.spec import BY_USER, Spec
@@ -21,8 +22,6 @@ from .development import Development, DevelopmentEstimate, estimate_development
 from .elasticity import Dependence, dependence
 from .estimate import QUANTITIES, Estimate, PhaseEstimate, estimate
 from .fleet import Fleet, FleetEstimate, estimate_fleet
-
-_GRADE = re.compile(r"\(\d{4}-\d{2}-\d{2}, ([a-z]+)")
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,8 @@ class Origin:
         return f"{self.name:<22}{human(self.value, 5):>9} {self.unit:<10} {self.how}{source}"
 
 
-@dataclass(frozen=True)
-class Explanation:
+@dataclass(frozen=True, repr=False)
+class Explanation(Answer):
     """A line of an estimate traced down to its inputs, or an input traced up to the lines that depend on it.
 
     Args:
@@ -61,6 +60,24 @@ class Explanation:
     judgement: float
     inputs: tuple[Origin, ...] = ()
     carries: tuple[Origin, ...] = ()
+
+    def summary(self) -> Summary:
+        """The line, the shares of what holds it, and the inputs that move it."""
+        rows = [AnswerRow(self.path or "cost", self.path or "cost", self.value, self.unit)]
+        rows += [AnswerRow(f"of.{path}", f"share of {path}", 100 * share, "%") for path, share in self.up]
+        steps = [
+            ("Down to its inputs", self.down),
+            ("Inputs that move it, the strongest first", self.inputs),
+            ("Lines that depend on it", self.carries),
+        ]
+        rows += [
+            AnswerRow(f"{g.split()[0].lower()}.{s.name}", s.name, s.value, s.unit, grade=s.how, group=g)
+            for g, found in steps
+            for s in found
+        ]
+        judged = [] if np.isnan(self.judgement) else [f"${human(self.judgement)} of it depend on judgement or on what the user gave"]
+        sources = {s.name: s.source for s in (*self.down, *self.inputs) if s.source}
+        return Summary(f"where {self.path or 'cost'} comes from", tuple(rows), tuple(judged), sources)
 
     def __str__(self) -> str:
         head = f"{self.path} = {human(self.value, 5)} {self.unit}"
@@ -285,8 +302,7 @@ def judged(source: str) -> bool:
     >>> judged("given by the user"), judged("An index (2024-12-31, market) [prices/x]")
     (True, False)
     """
-    grade = _GRADE.search(source)
-    return source == BY_USER or (grade is not None and grade.group(1) == "judgement")
+    return source == BY_USER or row_grade(source) == "judgement"
 
 
 __all__ = ["Explanation", "Origin", "explain", "judged"]

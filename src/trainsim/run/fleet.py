@@ -9,6 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import model_validator
 
+from ..core.answer import Answer, AnswerRow, Summary
 from ..core.errors import SpecError
 from ..core.ledger import Ledger
 from ..core.spec import ByName, Spec
@@ -81,8 +82,8 @@ class Fleet(Spec):
         return self
 
 
-@dataclass(frozen=True)
-class FleetEstimate:
+@dataclass(frozen=True, repr=False)
+class FleetEstimate(Answer):
     """What a fleet is worth and takes: stock and flow apart; they meet only over a stated life."""
 
     fleet: Fleet
@@ -116,6 +117,21 @@ class FleetEstimate:
             h.name: self.over_life.part(h.name).scaled(1.0 / (h.gpus * h.life_years * HOURS_PER_YEAR), "USD/GPU-h")
             for h in self.fleet.holdings
         }
+
+    def summary(self) -> Summary:
+        """Bought, run for a year, and over the life; then by kind."""
+        rows = [
+            AnswerRow("capital", "bought", self.capital.total, "USD"),
+            AnswerRow("operation", "run for a year", self.operation.total, "USD/year"),
+            AnswerRow("over_life", "bought and run over its life", self.over_life.total, "USD"),
+        ]
+        rows += [
+            AnswerRow(f"over_life.{n}", n, self.over_life.part(n).total, "USD", group="Over its life, by kind") for n in self.over_life
+        ]
+        rows += [
+            AnswerRow(f"clock_hours.{n}", n, hour.total, "USD/GPU-h", group="An hour of the clock") for n, hour in self.clock_hours.items()
+        ]
+        return Summary(f"fleet {self.fleet.name}", tuple(rows), (), self.fleet.sources())
 
 
 def estimate_fleet(fleet: Fleet) -> FleetEstimate:

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import special
 
 from ..cluster.hardware import Cluster
+from ..core.answer import Answer, AnswerRow, Summary
 from ..core.errors import SpecError
 from ..core.ledger import Ledger
 from ..core.spec import Count, Spec
@@ -131,8 +132,8 @@ class Reinforcement(Spec):
         return self.learned_per_round / (1.0 - self.discarded)
 
 
-@dataclass(frozen=True)
-class ReinforcementEstimate:
+@dataclass(frozen=True, repr=False)
+class ReinforcementEstimate(Answer):
     """What a phase of reinforcement learning takes: a point, no interval.
 
     Args:
@@ -163,6 +164,17 @@ class ReinforcementEstimate:
     def mfu(self) -> Num:
         """Useful FLOPs over peak, all of the clock: what may be compared with nothing from pre-training [1]."""
         return self.flops.total / (self.seconds.total * self.gpus * self.peak)
+
+    def summary(self) -> Summary:
+        """Hours, days, utilisation and tokens; then hours by part."""
+        rows = [
+            AnswerRow("gpu_hours", "GPU-hours", self.gpu_hours.total, "GPU-h"),
+            AnswerRow("days", "time on the clock", self.days, "day"),
+            AnswerRow("mfu", "MFU, generating included", self.mfu),
+            AnswerRow("response_tokens", "response tokens", self.response_tokens, "token"),
+        ]
+        rows += [AnswerRow(f"gpu_hours.{path}", path, hours, "GPU-h", group="GPU-hours by part") for path, hours in self.gpu_hours.lines()]
+        return Summary(f"reinforcement learning on {self.gpus:,} GPUs", tuple(rows), ("A point estimate; no interval.",))
 
 
 def estimate_reinforcement(model: Model, cluster: Cluster, recipe: Reinforcement) -> ReinforcementEstimate:

@@ -12,6 +12,7 @@ from scipy import optimize, special
 
 from ..catalog.rents import quote_of, seen_quotes
 from ..catalog.rows import find
+from ..core.answer import Answer, AnswerRow, Summary
 from ..cost.rent_model import ABROAD, FITTED, FREEDOM, ORIGIN, RentQuote, RentScales, distinct, log_likelihood, predict_rent
 from ..uncertainty.analysis.scores import interval_score
 
@@ -204,8 +205,8 @@ GROUPS: dict[str, Group] = {
 """Which predictions are scored together. The scales of the model were fitted to the rows before 2024."""
 
 
-@dataclass(frozen=True)
-class RentBacktest:
+@dataclass(frozen=True, repr=False)
+class RentBacktest(Answer):
     """Predictions at every lag.
 
     Args:
@@ -218,9 +219,20 @@ class RentBacktest:
         """The score of one group of ``GROUPS`` at a lag."""
         return rent_score([e for e in self.errors[lag_days] if GROUPS[group](e)], lag_days)
 
+    def summary(self) -> Summary:
+        """Share of quotes inside the interval at every lag, and the median bias."""
+        rows = []
+        for lag in self.errors:
+            found = self.score(lag)
+            rows.append(AnswerRow(f"coverage.{lag}", f"quotes inside the 90 % interval, {lag} days ahead", 100 * found.coverage, "%",
+                              100 * found.coverage_low, 100 * found.coverage_high))  # fmt: skip
+            rows.append(AnswerRow(f"bias.{lag}", f"median bias, {lag} days ahead", 100 * found.bias, "%"))
+        return Summary("rents predicted from earlier quotes", tuple(rows))
+
     def __str__(self) -> str:
         measures = "n (dates) | inside 90 % | median bias | P95/P5 | abs ln error (last quote) | interval score (last quote)"
-        lines = [_line(group, lag, self.score(lag, group)) for group in GROUPS for lag in self.errors]
+        known = [(group, lag) for group in GROUPS for lag, errors in self.errors.items() if any(map(GROUPS[group], errors))]
+        lines = [_line(group, lag, self.score(lag, group)) for group, lag in known]
         return "\n".join([f"| quotes | lag [day] | {measures} |", "|---" * 8 + "|", *lines])
 
 

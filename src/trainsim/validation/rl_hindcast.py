@@ -9,6 +9,7 @@ import numpy as np
 
 from ..catalog.recipes import SaidHours, said_hours
 from ..catalog.rows import rows
+from ..core.answer import Answer, AnswerRow, Summary, written
 from ..core.units import human
 from ..uncertainty.analysis.scores import interval_score
 
@@ -20,8 +21,8 @@ KINDS = {
 """Kind of a row of ``programmes`` → what its hours follow from."""
 
 
-@dataclass(frozen=True)
-class ReinforcementBacktest:
+@dataclass(frozen=True, repr=False)
+class ReinforcementBacktest(Answer):
     """Hours of every recipe that may be compared with published ones, misses included."""
 
     found: tuple[SaidHours, ...]
@@ -30,9 +31,21 @@ class ReinforcementBacktest:
         """Those of one kind of row, by day."""
         return tuple(said for said in self.found if said.row["kind"] == kind)
 
+    def summary(self) -> Summary:
+        """Share inside the intervals, then each row: its published hours with the predicted interval."""
+        rows = [AnswerRow("coverage", "published hours inside the 90 % interval", 100 * coverage(self.found), "%")]
+        for said in self.found:
+            label = f"{said.row.id}, published {written(said.told, 'GPU-h')}"
+            rows.append(AnswerRow(said.row.id, label, said.p50, "GPU-h", said.p5, said.p95, group=KINDS[said.row["kind"]]))
+        return Summary(
+            f"reinforcement learning: {len(self.found)} published figures of hours",
+            tuple(rows),
+            sources={s.row.id: s.row.cited for s in self.found},
+        )
+
     def __str__(self) -> str:
         head = f"{'published':<12}{'row':<32}{'5%':>8}{'50%':>8}{'95%':>8}{'truth':>9}  pct."
-        blocks = [f"{words}\n{_table(self.of_kind(kind))}" for kind, words in KINDS.items()]
+        blocks = [f"{words}\n{_table(self.of_kind(kind))}" for kind, words in KINDS.items() if self.of_kind(kind)]
         return "\n".join([head, *blocks, f"all\n{_foot(self.found)}"])
 
 

@@ -15,6 +15,7 @@ from ..catalog.hardware import chip
 from ..catalog.models import model_of
 from ..catalog.rows import Row, rows
 from ..cluster.hardware import Cluster
+from ..core.answer import Answer, AnswerRow, Summary, written
 from ..core.errors import CatalogError
 from ..core.units import SECONDS_PER_HOUR, human
 from ..model.counting import flops_per_token
@@ -71,8 +72,8 @@ class Hindcast:
         return float(interval_score(self.flat / FLAT_FACTOR, self.flat * FLAT_FACTOR, self.truth))
 
 
-@dataclass(frozen=True)
-class Backtest:
+@dataclass(frozen=True, repr=False)
+class Backtest(Answer):
     """All hindcasts, misses included, and the runs that couldn't be predicted, each with the reason."""
 
     hindcasts: tuple[Hindcast, ...]
@@ -92,6 +93,20 @@ class Backtest:
     def scores(self) -> tuple[float, float]:
         """Mean interval score, ours and the yardstick's."""
         return float(np.mean([h.score for h in self.hindcasts])), float(np.mean([h.flat_score for h in self.hindcasts]))
+
+    def summary(self) -> Summary:
+        """Share inside the intervals, then each run: its disclosed hours with the predicted interval."""
+        rows = [
+            AnswerRow("coverage", "disclosed hours inside the 90 % interval", 100 * self.coverage, "%"),
+            AnswerRow("width", "median width of the interval, high over low", self.width),
+        ]
+        rows += [
+            AnswerRow(h.name, f"{h.name}, disclosed {written(h.truth, 'GPU-h')}", h.mid, "GPU-h", h.low, h.high,
+                  grade="inside" if h.inside else "outside", group="Predicted from rows public the day before") for h in self.hindcasts
+        ]  # fmt: skip
+        return Summary(
+            f"hindcasts of {len(self.hindcasts)} published runs", tuple(rows), tuple(f"{n}: {why}" for n, why in self.not_run.items())
+        )
 
     def __str__(self) -> str:
         head = f"{'disclosed':<12}{'run':<24}{'lab':<15}{'5%':>8}{'50%':>8}{'95%':>8}{'truth':>9}  pct."

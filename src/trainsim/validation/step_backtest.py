@@ -14,6 +14,7 @@ from ..calibration.fit import modelled_log_seconds
 from ..calibration.readers.measured_steps import read_steps
 from ..calibration.records import MeasuredStep
 from ..catalog.posterior import calibration
+from ..core.answer import Answer, AnswerRow, Summary, written
 from ..core.errors import SpecError, TrainsimError
 from ..uncertainty.analysis.scores import interval_score
 
@@ -78,8 +79,8 @@ class Group:
 HEADER = f"{'':<30}{'n':>5}{'conf':>5}{'median':>8}{'mean':>7}{'bias':>7}{'inside':>10}{'x/÷':>8}{'score':>8}"
 
 
-@dataclass(frozen=True)
-class StepBacktest:
+@dataclass(frozen=True, repr=False)
+class StepBacktest(Answer):
     """Every row of a file of measured steps: forecast, refused because the calibration has seen it, or not run and why.
 
     Rows that are ambiguous or drop tokens are forecast, and pooled apart.
@@ -105,6 +106,20 @@ class StepBacktest:
         """Pooled by whose rows they are."""
         names = sorted({f.step.source for f in self.sound})
         return tuple(_pooled(name, [f for f in self.sound if f.step.source == name]) for name in names)
+
+    def summary(self) -> Summary:
+        """Each measured step with its forecast, and the pooled errors."""
+        pooled = [
+            AnswerRow(f"groups.{g.name}", f"{g.name}: inside the 90 % interval", 100 * g.coverage, "%", grade=f"{g.rows} rows")
+            for g in self.groups()
+        ]
+        rows = [
+            AnswerRow(f"rows.{i}", f"{f.step.name}, measured {written(f.step.seconds, 's')}", f.mid, "s", f.low, f.high,
+                  grade="inside" if f.inside else "outside", group="Steps") for i, f in enumerate(self.forecasts)
+        ]  # fmt: skip
+        notes = [f"{step.name}: not run, {step.why}" for step in self.not_run]
+        refused = [f"{len(self.seen)} rows are refused: the calibration has seen them"] if self.seen else []
+        return Summary(f"{len(self.forecasts)} measured steps beside their forecasts", (*pooled, *rows), (*notes, *refused))
 
     def __str__(self) -> str:
         return "\n".join(self._lines())

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from trainsim.core.answer import Answer, AnswerRow, Summary
 from trainsim.core.errors import BeliefError
 from trainsim.core.spec import Spec
 from trainsim.core.units import Num
@@ -37,17 +38,19 @@ class _Both:
         return {"a": a, "b": b, "difference": b - a}
 
 
-@dataclass(frozen=True)
-class Difference:
+@dataclass(frozen=True, repr=False)
+class Difference(Answer):
     """Two specs under the same draws.
 
     Args:
         of: the output compared.
         simulation: outputs ``"a"``, ``"b"`` and ``"difference"``, which is b - a.
+        names: what the two are called.
     """
 
     of: str
     simulation: Simulation
+    names: tuple[str, str] = ("a", "b")
 
     @property
     def a_below_b(self) -> Figure:
@@ -58,9 +61,13 @@ class Difference:
         """A quantile of b - a."""
         return self.simulation.quantile("difference", p)
 
-    def __str__(self) -> str:
-        low, middle, high = self.simulation.quantile("difference", [0.05, 0.5, 0.95])
-        return f"{self.of} of b minus a: {middle} (90 %: {low} to {high}); a is lower with probability {float(self.a_below_b):.3f}"
+    def summary(self) -> Summary:
+        """The output of each, b - a, and the probability that a is lower."""
+        unit = self.simulation.units.get(self.of, "")
+        labels = {"a": self.names[0], "b": self.names[1], "difference": f"{self.names[1]} less {self.names[0]}"}
+        rows = [AnswerRow(name, label, *_point(self.simulation, name, unit)) for name, label in labels.items()]
+        lower = AnswerRow("a_below_b", f"{self.names[0]} is lower with probability", 100 * float(self.a_below_b), "%")
+        return Summary(f"{self.of}: median (5 % to 95 %)", (*rows, lower), (self.simulation.footnote,), self.simulation.spec.sources())
 
 
 def difference(a: Spec, b: Spec, beliefs: Beliefs, function: Function, *, of: str = "value", **options: Any) -> Difference:
@@ -91,11 +98,23 @@ def difference(a: Spec, b: Spec, beliefs: Beliefs, function: Function, *, of: st
     first = {path: next((f"{side}.{path}" for side in "ab" if path in inside[side]), path) for key in beliefs for path in key}
     correlated = {(first.get(i, i), first.get(j, j)): rho for (i, j), rho in beliefs.correlated.items()}
     sim = simulate(SideBySide(a=a, b=b), Beliefs(held, correlated), _Both(function, of), **{"n": 1 << 16, **options})
-    return Difference(of, sim)
+    return Difference(of, sim, _names(a, b))
 
 
-@dataclass(frozen=True)
-class Disagreement:
+def _names(a: Spec, b: Spec) -> tuple[str, str]:
+    """What two specs are called: their names where they have different ones."""
+    named = str(getattr(a, "name", "")), str(getattr(b, "name", ""))
+    return named if all(named) and named[0] != named[1] else ("a", "b")
+
+
+def _point(sim: Simulation, name: str, unit: str = "") -> tuple[float, str, float, float]:
+    """Median, unit, 5 % and 95 % quantiles of an output."""
+    low, middle, high = sim.quantile(name, [0.05, 0.5, 0.95])
+    return float(middle), unit, float(low), float(high)
+
+
+@dataclass(frozen=True, repr=False)
+class Disagreement(Answer):
     """One spec under several sets of beliefs.
 
     Args:
@@ -109,13 +128,15 @@ class Disagreement:
     simulations: Mapping[str, Simulation]
     through: Mapping[str, Mapping[str, float]]
 
-    def __str__(self) -> str:
-        rows = []
-        for name, sim in self.simulations.items():
-            low, middle, high = sim.quantile(self.of, [0.05, 0.5, 0.95])
-            why = ", ".join(f"{path} ×{ratio:.3g}" for path, ratio in list(self.through.get(name, {}).items())[:3])
-            rows.append(f"{name}: {middle} (90 %: {low} to {high})" + (f", through {why}" if why else ""))
-        return "\n".join(rows)
+    def summary(self) -> Summary:
+        """The output of each view, and what moves the first one's median to it."""
+        rows = [AnswerRow(name, name, *_point(sim, self.of, sim.units.get(self.of, ""))) for name, sim in self.simulations.items()]
+        notes = [
+            f"{name}: " + ", ".join(f"{path} moves the median by a factor {ratio:.3g}" for path, ratio in list(moved.items())[:3])
+            for name, moved in self.through.items()
+            if moved
+        ]
+        return Summary(f"{self.of} under each view: median (5 % to 95 %)", tuple(rows), tuple(notes))
 
 
 def compare_beliefs(spec: Spec, views: Mapping[str, Beliefs], function: Function, *, of: str = "value", **options: Any) -> Disagreement:

@@ -10,6 +10,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from trainsim.core.answer import Answer, AnswerRow, Summary
 from trainsim.core.errors import BeliefError
 from trainsim.core.spec import Spec
 
@@ -78,13 +79,22 @@ class Shift:
     distance: Figure
 
 
-@dataclass(frozen=True)
-class Region:
+@dataclass(frozen=True, repr=False)
+class Region(Answer):
     """What the inputs look like where an output is in a region; those that differ most first."""
 
     of: str
     probability: Figure
     shifts: tuple[Shift, ...]
+
+    def summary(self) -> Summary:
+        """The probability of the region, and the median and interval of each input there."""
+        chance = AnswerRow("probability", "probability", 100 * float(self.probability), "%")
+        inside = [AnswerRow(s.path, s.path, s.inside[1], "", s.inside[0], s.inside[2]) for s in self.shifts]
+        overall = [
+            AnswerRow(f"{s.path}.overall", s.path, s.overall[1], "", s.overall[0], s.overall[2], group="As believed") for s in self.shifts
+        ]
+        return Summary(f"inputs where {self.of} is in the region: median (5 % to 95 %)", (chance, *inside, *overall))
 
 
 def region(

@@ -9,8 +9,10 @@ from typing import Literal
 import numpy as np
 from scipy import special
 
+from trainsim.core.answer import Answer, AnswerRow, Summary
 from trainsim.core.errors import BeliefError
 from trainsim.core.spec import Spec
+from trainsim.core.units import human
 
 from ..beliefs.beliefs import Beliefs, Resolved
 from ..distributions.distribution import Array
@@ -54,8 +56,8 @@ class DesignPoint:
     distance: float
 
 
-@dataclass(frozen=True)
-class MustBeTrue:
+@dataclass(frozen=True, repr=False)
+class MustBeTrue(Answer):
     """What would have to be true for an output to lie below or above a target.
 
     Args:
@@ -73,17 +75,26 @@ class MustBeTrue:
     alone: tuple[Alone, ...]
     together: DesignPoint | None
 
-    def __str__(self) -> str:
-        rows = [f"{self.of} {self.side} {self.target:g} has probability {float(self.probability):.3g}"]
-        for found in self.alone:
-            words = "no value does it alone" if found.value is None else f"{found.value:.4g} alone, percentile {found.percentile:.3g}"
-            rows.append(f"  {found.path}: {words}")
-        if self.together:
-            point = ", ".join(
-                f"{path}={value:.4g} (P{self.together.percentiles[path]:.0f})" for path, value in self.together.values.items()
+    def summary(self) -> Summary:
+        """The probability, per input the value that alone does it, and the likeliest combination."""
+        chance = AnswerRow("probability", "probability", 100 * float(self.probability), "%")
+        alone = [
+            AnswerRow(
+                one.path, f"{one.path} alone", "no value does it" if one.value is None else one.value, grade=_percentile(one.percentile)
             )
-            rows.append(f"  most likely together: {point}")
-        return "\n".join(rows)
+            for one in self.alone
+        ]
+        found = self.together
+        together = [] if found is None else [
+            AnswerRow(f"together.{path}", path, value, grade=_percentile(found.percentiles[path]), group="Likeliest combination")
+            for path, value in found.values.items()
+        ]  # fmt: skip
+        return Summary(f"what must be true for {self.of} {self.side} {human(self.target)}", (chance, *alone, *together))
+
+
+def _percentile(at: float | None) -> str:
+    """Where a value stands in the belief about it."""
+    return "" if at is None else f"percentile {at:.3g} of the belief"
 
 
 def what_must_be_true(

@@ -9,6 +9,7 @@ from itertools import combinations
 
 import numpy as np
 
+from trainsim.core.answer import Answer, AnswerRow, Summary
 from trainsim.core.errors import BeliefError
 from trainsim.core.spec import Spec
 
@@ -29,8 +30,8 @@ EXHAUSTIVE = 10
 ORDERS = 64
 
 
-@dataclass(frozen=True)
-class Sensitivity:
+@dataclass(frozen=True, repr=False)
+class Sensitivity(Answer):
     """Shares of the variance of an output, by path.
 
     Args:
@@ -48,15 +49,27 @@ class Sensitivity:
     shapley: Mapping[str, Figure] = field(default_factory=dict)
     method: str = ""
 
-    def __str__(self) -> str:
+    @property
+    def shares(self) -> Mapping[str, Figure]:
+        """Share of each input, the largest first: Shapley effects where inputs are correlated, else total indices."""
         shown = self.shapley or self.total
-        order = sorted(shown, key=lambda path: -shown[path])
-        label = "Shapley" if self.shapley else "total"
-        rows = [
-            f"{path}: {label} {float(shown[path]):.1%} ± {shown[path].standard_error:.1%}, alone {float(self.first[path]):.1%}"
-            for path in order
-        ]
-        return "\n".join([f"variance of {self.of} ({self.method})", *rows])
+        return {path: shown[path] for path in sorted(shown, key=lambda path: -shown[path])}
+
+    def summary(self) -> Summary:
+        """Share of the variance of each input, and the share that would go if it alone were known."""
+        main = [AnswerRow(path, path, 100 * float(share), "%", *_ends(share)) for path, share in self.shares.items()]
+        alone = [AnswerRow(f"{path}.alone", path, 100 * float(self.first[path]), "%", group=ALONE) for path in self.shares]
+        kind = "Shapley effects" if self.shapley else "total indices"
+        return Summary(f"share of the variance of {self.of}, by input ({kind})", (*main, *alone), (self.method,))
+
+
+ALONE = "Share of the variance that goes if the input alone is known"
+
+
+def _ends(share: Figure) -> tuple[float, float]:
+    """The 90 % interval of a share [%]."""
+    low, high = share.interval(0.9)
+    return 100 * low, 100 * high
 
 
 def sensitivity(spec: Spec, beliefs: Beliefs, function: Function, *, of: str = "value", n: int = 1 << 13, seed: int = 0) -> Sensitivity:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any, Self, overload
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from trainsim.core.answer import Answer, AnswerRow, Summary
 from trainsim.core.errors import BeliefError
 from trainsim.core.registry import kind_of
 from trainsim.core.spec import Spec
@@ -96,8 +97,8 @@ class ExactCheck:
         )
 
 
-@dataclass(frozen=True)
-class Simulation:
+@dataclass(frozen=True, repr=False)
+class Simulation(Answer):
     """What a function of a spec comes to under beliefs; holds all that reproduces it.
 
     Args:
@@ -109,6 +110,7 @@ class Simulation:
         outputs: the names the function gave.
         reached: whether the accuracy asked for was reached.
         rtol: the accuracy asked for, or None where n was given.
+        units: output → its unit; an output that is not named has none that is known.
     """
 
     spec: Spec
@@ -124,6 +126,7 @@ class Simulation:
     _sketches: MutableMapping[str, QuantileSketch] = field(repr=False, compare=False)
     _evaluate_more: Callable[[Simulation, str], QuantileSketch] = field(repr=False, compare=False)
     _check: Callable[[Simulation, str], ExactCheck] = field(repr=False, compare=False)
+    units: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def _sketch(self, name: str) -> QuantileSketch:
         if name not in self._sketches:
@@ -214,14 +217,22 @@ class Simulation:
             **self.beliefs.to_dict(),
         }
 
-    def cite(self) -> str:
-        """One line to put under a figure."""
+    @property
+    def footnote(self) -> str:
+        """One line to put under a figure: version, method, points and seed."""
         return f"trainsim {version('trainsim')}, {self.method}, n={self.n}, replicates={self.replicates}, seed={self.seed}"
 
-    def __str__(self) -> str:
-        head = f"{self.n:,} points, {self.replicates} replicates, seed {self.seed}, {self.method}"
-        rows = [f"{name}: P5 {q[0]}, P50 {q[1]}, P95 {q[2]}" for name in self.outputs if (q := self.quantile(name, [0.05, 0.5, 0.95]))]
-        return "\n".join([head, *rows])
+    def summary(self) -> Summary:
+        """Median and 90 % interval of every output, the error of each median, and the median of every belief."""
+        rows, errors = [], []
+        for name in self.outputs:
+            low, middle, high = self.quantile(name, [0.05, 0.5, 0.95])
+            rows.append(AnswerRow(name, name, float(middle), self.units.get(name, ""), float(low), float(high)))
+            errors.append(
+                AnswerRow(f"{name}.standard_error", name, middle.standard_error, self.units.get(name, ""), group="Standard errors")
+            )
+        title = f"{getattr(self.spec, 'name', '') or type(self.spec).__name__}: median (5 % to 95 %)"
+        return Summary(title, (*rows, *errors), (self.footnote,), self.spec.sources())
 
 
 def _name(function: Callable[[Any], Any]) -> str:

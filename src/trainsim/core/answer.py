@@ -1,0 +1,222 @@
+"""Answer: what every result of the library can do, from one summary of its figures.
+
+An answer gives its title, its figures and their sources once, in ``summary()``. Its text, its HTML, its JSON, its table and its
+bibliography are all made from that.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .answer_html import html_of
+from .citations import bibtex
+from .errors import EstimateError
+from .registry import with_registered_attributes
+from .units import human
+
+Value = Any
+"""A number, an array of draws, a text, True or False, or None where nobody knows."""
+REPR = 160
+"""Characters of the one-line form."""
+
+
+@dataclass(frozen=True)
+class AnswerRow:
+    """One figure of an answer.
+
+    Args:
+        name: dotted key, ``"cost"`` or ``"phases.pretrain.tokens"``; unique within the answer.
+        label: the name for people.
+        value: the figure, in ``unit``.
+        unit: ``"USD"``, ``"GPU-h"``; empty for a ratio or a text.
+        low, high: 5 % and 95 % quantiles, in ``unit``; None where only a point is known.
+        grade: how the figure is known, ``"given"``, ``"assumed"``, ``"measured"``; empty where it is computed from the others.
+        group: heading that it is listed under; empty for the main figures.
+
+    >>> AnswerRow("cost", "cost", 5.9e6, "USD").text, AnswerRow("memory", "memory", 70.8e9, "B").text
+    ('$5.90M', '70.8 GB')
+    >>> AnswerRow("cost", "cost", 5.9e6, "USD", 4e6, 9e6).text
+    '$5.90M ($4.00M to $9.00M)'
+    """
+
+    name: str
+    label: str
+    value: Value
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    grade: str = ""
+    group: str = ""
+
+    @property
+    def text(self) -> str:
+        """Value, unit and 90 % interval as people read them."""
+        if self.low is None or self.high is None:
+            return written(self.value, self.unit)
+        return f"{written(self.value, self.unit)} ({written(self.low, self.unit)} to {written(self.high, self.unit)})"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What an answer says.
+
+    Args:
+        title: what was asked, in a few words.
+        rows: the figures, the main ones first.
+        notes: what a reader should know of them, one sentence each.
+        sources: path or name → where the figure comes from.
+    """
+
+    title: str
+    rows: tuple[AnswerRow, ...]
+    notes: tuple[str, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+
+@with_registered_attributes
+class Answer(ABC):
+    """What every result of the library can do: print, go into a notebook, JSON or a table, cite its sources, be drawn.
+
+    >>> import trainsim as ts
+    >>> est = ts.estimate(ts.catalog.run("deepseek-v3"))
+    >>> isinstance(est, Answer), est.to_dict()["kind"]
+    (True, 'Estimate')
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def summary(self) -> Summary:
+        """Title, figures, notes and sources: what all other forms are made from."""
+
+    if TYPE_CHECKING:
+
+        def plot(self, **options: Any) -> Any:
+            """Draw the answer; bound by the package, which knows the pictures."""
+
+    def __repr__(self) -> str:
+        made = self.summary()
+        figures = ", ".join(f"{row.label} {row.text}" for row in made.rows if not row.group)
+        line = " ".join(f"{type(self).__name__}({': '.join(filter(None, (made.title, figures)))})".split())
+        return line if len(line) <= REPR else f"{line[: REPR - 2]}…)"
+
+    def __str__(self) -> str:
+        return text_of(self.summary())
+
+    def _repr_html_(self) -> str:
+        """A small table for notebooks, light or dark as the page is; further figures, notes and sources fold out."""
+        made = self.summary()
+        groups: dict[str, list[tuple[str, str, str]]] = {}
+        for row in made.rows:
+            groups.setdefault(row.group, []).append((row.label, row.text, row.grade))
+        return html_of(made.title, groups, made.notes, made.sources)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that JSON can hold: kind, title, rows, notes, sources. A number that is not finite is None."""
+        made = self.summary()
+        rows = [{name: plain(getattr(row, name)) for name in COLUMNS} for row in made.rows]
+        return {"kind": type(self).__name__, "title": made.title, "rows": rows, "notes": list(made.notes), "sources": dict(made.sources)}
+
+    def to_json(self, indent: int | None = None) -> str:
+        """``to_dict()`` as JSON text.
+
+        Args:
+            indent: spaces of each level; None for one line.
+        """
+        return json.dumps(plain(self.to_dict()), ensure_ascii=False, allow_nan=False, indent=indent)
+
+    def to_frame(self) -> Any:
+        """The figures as a pandas table, one a row: name, label, value, unit, low, high, grade, group.
+
+        Raises:
+            EstimateError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError:
+            raise EstimateError("pandas", None, "is not installed", "pip install pandas", "not-installed") from None
+        return pd.DataFrame([[plain(getattr(row, name)) for name in COLUMNS] for row in self.summary().rows], columns=list(COLUMNS))
+
+    def cite(self) -> str:
+        """BibTeX of the library and of every source that the answer uses."""
+        return bibtex(self.summary().sources.values())
+
+
+COLUMNS = ("name", "label", "value", "unit", "low", "high", "grade", "group")
+"""Fields of a figure, as columns."""
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it: arrays as lists, numbers as floats, what is not finite as None.
+
+    >>> plain({"a": np.array([1.0, np.inf]), "b": (True, "x")})
+    {'a': [1.0, None], 'b': [True, 'x']}
+    """
+    if value is None or isinstance(value, (str, bool)):
+        return value
+    if isinstance(value, np.bool_):
+        return bool(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [plain(one) for one in value] if np.ndim(value) or not isinstance(value, np.ndarray) else plain(value.item())
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    if isinstance(value, (float, np.floating)):
+        return float(value) if math.isfinite(value) else None
+    return str(value)
+
+
+def written(value: Value, unit: str) -> str:
+    """A value with its unit as people read it; an array of draws by its mean.
+
+    >>> written(1.5e12, "token"), written(None, "s"), written("fits", "")
+    ('1.50T tokens', 'unknown', 'fits')
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "unknown"
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return value
+    number = float(np.mean(value))
+    if unit.startswith("USD"):
+        per = unit.removeprefix("USD")
+        return f"{'-' if number < 0 else ''}${human(abs(number))}{per}"
+    if unit == "B":
+        return _bytes(number)
+    return f"{human(number)} {PLURALS.get(unit, unit)}".strip().removesuffix(" 1")
+
+
+PLURALS = {"token": "tokens", "parameter": "parameters", "day": "days", "sequence": "sequences", "GPU": "GPUs"}
+"""Units that are counted, as they stand after a number."""
+
+
+def _bytes(number: float) -> str:
+    """Bytes in the largest decimal unit that leaves a digit before the point."""
+    size, name = next(((s, n) for s, n in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")) if abs(number) >= s), (1.0, "B"))
+    return f"{number / size:.1f} {name}"
+
+
+def text_of(made: Summary) -> str:
+    """The main figures in aligned columns, and the notes.
+
+    >>> rows = (AnswerRow("cost", "cost", 5.9e6, "USD"), AnswerRow("mfu", "MFU", 0.4, grade="given"))
+    >>> print(text_of(Summary("a run", rows, ("a point",))))
+    a run
+      cost  $5.90M
+      MFU   0.400   given
+    - a point
+    """
+    main = [row for row in made.rows if not row.group]
+    label = max((len(row.label) for row in main), default=0)
+    figure = max((len(row.text) for row in main), default=0)
+    lines = [f"  {row.label:<{label}}  {row.text:<{figure}}  {row.grade}".rstrip() for row in main]
+    return "\n".join([*([made.title] if made.title else []), *lines, *(f"- {note}" for note in made.notes)])

@@ -1,0 +1,118 @@
+"""How a figure is known, from the words of its source; and BibTeX of the sources that an answer uses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .registry import look_up
+from .spec import BY_USER
+from .version import __version__
+
+ASSUMED = "assumed: "
+"""How the source of an input begins that nobody gave."""
+FILLED = "median of "
+"""How the source of an input begins that the catalogue filled in."""
+_GRADE = re.compile(r"\(\d{4}-\d{2}-\d{2}, ([a-z]+)")
+_ARXIV = re.compile(r"arXiv:\s*(\d{4}\.\d{4,5})", re.IGNORECASE)
+_DOI = re.compile(r"\b(10\.\d{4,9}/[^\s;,)\]]+)")
+_URL = re.compile(r"(?:https?://|github:)[^\s;,)\]]+")
+_SPECIAL = re.compile(r"([&%$#_{}])")
+LIBRARY = f"""@software{{trainsim,
+  author  = {{{{The trainsim developers}}}},
+  title   = {{{{trainsim: what training a model costs, and how sure one can be}}}},
+  version = {{{__version__}}},
+  year    = {{2026}}
+}}"""
+"""How to cite the library."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One work that figures come from.
+
+    Args:
+        key: unique among references.
+        title: of the work.
+        address: where to find it: an arXiv number, a DOI, a web address, or empty.
+        year: of publication; empty where not known.
+    """
+
+    key: str
+    title: str
+    address: str = ""
+    year: str = ""
+
+
+def grade_of(source: str) -> str:
+    """How a figure is known, from the words of its source: ``"given"``, ``"assumed"``, or the grade of a catalogue row.
+
+    >>> grade_of("given by the user"), grade_of("assumed: that of most runs"), grade_of("A report (2024-12-26, disclosed) [runs/x]")
+    ('given', 'assumed', 'disclosed')
+    """
+    if source.startswith((ASSUMED, FILLED)):
+        return "assumed"
+    return "given" if source == BY_USER else row_grade(source)
+
+
+def row_grade(source: str) -> str:
+    """The grade of the catalogue's row that a source names, also where its median was assumed; empty where it names none.
+
+    >>> row_grade("median of an index (2024-12-31, market) [prices/x]")
+    'market'
+    """
+    found = _GRADE.search(source)
+    return found[1] if found else ""
+
+
+def bibtex(sources: Iterable[str]) -> str:
+    r"""BibTeX of the library and of each work that sources name, one entry a work.
+
+    Args:
+        sources: where figures come from, in words. Works of the catalogue are recognised by their title; another source is an entry
+            with its text, its arXiv number, DOI or address.
+
+    Returns:
+        entries with an empty line between them, the library's first.
+
+    >>> print(bibtex(["A report (arXiv:2412.19437), table 1", "given by the user"]).split("\n\n")[1])
+    @misc{a-report-arxiv-2412-19437-table-1,
+      title         = {{A report (arXiv:2412.19437), table 1}},
+      eprint        = {2412.19437},
+      archiveprefix = {arXiv}
+    }
+    """
+    named = dict.fromkeys(" ".join(source.split()) for source in sources if source and source != BY_USER)
+    works = {work.key: work for source in named for work in _works(source)}
+    return "\n\n".join([LIBRARY, *(_entry(works[key]) for key in sorted(works))])
+
+
+def _works(source: str) -> tuple[Reference, ...]:
+    """The works of the catalogue that a source names; one that names none is itself a work, unless it is an assumption."""
+    known: tuple[Reference, ...] = look_up("Reference", source, "source")
+    if known or source.startswith((ASSUMED, FILLED)):
+        return known
+    return (Reference(re.sub(r"[^A-Za-z0-9]+", "-", source).strip("-").lower()[:60], source, source),)
+
+
+def _entry(work: Reference) -> str:
+    fields = {"title": f"{{{_escaped(work.title)}}}", **_where(work.address), **({"year": work.year} if work.year else {})}
+    width = max(map(len, fields))
+    return "@misc{" + work.key + ",\n" + ",\n".join(f"  {name:<{width}} = {{{value}}}" for name, value in fields.items()) + "\n}"
+
+
+def _where(address: str) -> dict[str, str]:
+    """Fields of an address: its arXiv number, else its DOI, else its page."""
+    if arxiv := _ARXIV.search(address):
+        return {"eprint": arxiv[1], "archiveprefix": "arXiv"}
+    if doi := _DOI.search(address):
+        return {"doi": doi[1].rstrip(".")}
+    if page := _URL.search(address):
+        return {"howpublished": f"\\url{{{page[0].rstrip('.').replace('github:', 'https://github.com/')}}}"}
+    return {}
+
+
+def _escaped(text: str) -> str:
+    """A text in which BibTeX takes no character for its own."""
+    return _SPECIAL.sub(r"\\\1", text.replace("\\", "/"))
