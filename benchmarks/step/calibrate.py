@@ -24,7 +24,7 @@ from scipy.special import logit
 from trainsim.calibration import cross_validation as h
 from trainsim.calibration import fit as c
 from trainsim.calibration.readers.measured_steps import MeasuredStep, read_steps
-from trainsim.catalog.posterior import calibration
+from trainsim.catalog.shipped_calibration import calibration
 from trainsim.validation.step_coverage import HeldOut, Spread, by_class, by_group, constant_mfu, other_half, other_sources, report
 
 HELD_OUT = Path(__file__).parent / "held_out_sources.toml"

@@ -209,7 +209,7 @@ def test_blind_means_the_day_before() -> None:
     rows = ts.catalog.rows("runs")
     assert evidence.used
     assert all(rows[address.partition("/")[2]].date.isoformat() < verdict.claim.date for address in evidence.used)
-    assert "runs/deepseek-v3" in evidence.set_aside
+    assert "runs/deepseek-v3" in evidence.excluded
 
 
 def test_a_check_that_was_not_made_is_named() -> None:

@@ -16,8 +16,10 @@ from trainsim.calibration import fit as c
 from trainsim.calibration.readers.measured_steps import read_steps
 from trainsim.calibration.records import MeasuredStep
 from trainsim.calibration.update import run_log_seconds
-from trainsim.catalog.posterior import calibration, constants, fields_at, fitted_fields, stack_at, stack_rows
+from trainsim.catalog.rows import rows as catalogue_rows
 from trainsim.catalog.rows import sources
+from trainsim.catalog.shipped_calibration import calibration
+from trainsim.catalog.software_stacks import fields_at, fitted_fields, stack_at
 from trainsim.run.explain import judged
 from trainsim.testing import refused
 from trainsim.testing.tables import HEADER, table_of
@@ -42,7 +44,7 @@ def steps(tmp_path: Path) -> list[MeasuredStep]:
 
 def made_from(steps: list[MeasuredStep], **known: float) -> list[MeasuredStep]:
     """The same rows with the time the model gives where some constants have these values."""
-    values = {name: np.array([known.get(name, float(row["prior"]))]) for name, row in constants().items()}
+    values = {name: np.array([known.get(name, float(row["prior"]))]) for name, row in catalogue_rows("constants").items()}
     return [replace(s, seconds=float(np.exp(t[0]))) for s, t in zip(steps, c.modelled_log_seconds(steps, values), strict=True)]
 
 
@@ -74,12 +76,12 @@ def test_the_shipped_calibration_names_what_it_saw_and_left_out() -> None:
     shipped = calibration()
     assert "DeepSeek" in shipped.left_out
     assert not [s for s in shipped.sources if s.startswith("DeepSeek")]
-    assert shipped.draws.shape == (400, len(constants()))
+    assert shipped.draws.shape == (400, len(catalogue_rows("constants")))
     assert np.all(np.isfinite(shipped.draws))
     assert set(shipped.tags.values()) <= {"fitted", "prior-only", "on-bound"}
 
 
-@pytest.mark.parametrize("name", sorted(stack_rows()))
+@pytest.mark.parametrize("name", sorted(catalogue_rows("stacks")))
 def test_every_draw_of_every_stack_is_a_stack(name: str) -> None:
     shipped = calibration()
     fields = fields_at(name, dict(zip(shipped.names, shipped.draws.T, strict=True)))
@@ -167,11 +169,11 @@ def test_the_factor_of_a_source_before_the_calibration_is_a_row() -> None:
     assert [float(law.ppf(q)) for q in (0.05, 0.5, 0.95)] == pytest.approx([row["p5"], row["p50"], row["p95"]], rel=0.005)
 
 
-@pytest.mark.parametrize("name", sorted(stack_rows()))
+@pytest.mark.parametrize("name", sorted(catalogue_rows("stacks")))
 def test_every_number_of_a_stack_names_where_it_came_from(name: str) -> None:
     """A fitted constant the calibration, one that rows did not move its prior, a figure of the row its own source, the rest nobody."""
     made = ts.catalog.stack(name)
-    said, base = made.sources(), stack_rows()[stack_rows()[name].get("like") or name]
+    said, base = made.sources(), catalogue_rows("stacks")[catalogue_rows("stacks")[name].get("like") or name]
     own = base.get("sources", {})
     for field in made.numbers():
         constant = fitted_fields(name).get(field, "").partition(" * ")[0]
@@ -179,7 +181,7 @@ def test_every_number_of_a_stack_names_where_it_came_from(name: str) -> None:
             assert said[field].startswith("Fitted to"), field
             assert said[field].endswith(f"[calibration/{constant}]"), field
         elif constant:
-            assert said[field] == constants()[constant].cited, field
+            assert said[field] == catalogue_rows("constants")[constant].cited, field
         elif field in own:
             assert said[field].startswith(sources()[own[field]]["title"]), field
         elif field in base.fields:

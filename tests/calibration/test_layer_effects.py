@@ -17,7 +17,8 @@ from trainsim.calibration.fit import modelled_log_seconds
 from trainsim.calibration.layer_effects import FARTHEST, TELLING, offsets
 from trainsim.calibration.readers.measured_steps import read_steps
 from trainsim.calibration.records import MeasuredStep
-from trainsim.catalog.posterior import Calibration, calibration, constants
+from trainsim.catalog.rows import rows as catalogue_rows
+from trainsim.catalog.shipped_calibration import Calibration, calibration
 from trainsim.testing.tables import table_of
 
 
@@ -26,7 +27,7 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> list[MeasuredStep]:
     """Eight micro-batches' layers, each measured at six depths, as the model times them before any row was seen."""
     shapes = [(8, 8 * m, m, h, 16, depth, 1024, 8, 1, 1, 1000) for m in (1, 2, 4, 8) for h in (1024, 4096) for depth in range(4, 10)]
     rows = read_steps(table_of(tmp_path_factory.mktemp("rows") / "rows.csv", shapes))
-    believed = {name: np.array([float(row["prior"])]) for name, row in constants().items()}
+    believed = {name: np.array([float(row["prior"])]) for name, row in catalogue_rows("constants").items()}
     return [replace(s, seconds=float(np.exp(t[0]))) for s, t in zip(rows, modelled_log_seconds(rows, believed), strict=True)]
 
 
@@ -121,9 +122,9 @@ def test_what_nothing_explains_is_told_from_the_nearest_that_was_measured() -> N
     made = replace(shipped, layers={"seen": 0.1}, measured={"": 0.05, shipped.sources[0]: 0.02})
     assert isinstance(made, Calibration)
     told = {"name": "mcore-hopper", "routed": False}
-    assert made.unexplained(**told) == (0.0, made.outside(**told))  # type: ignore[arg-type]
-    assert made.unexplained(**told, source="nobody", layers="seen") == (0.0, made.outside(**told))  # type: ignore[arg-type]
-    assert made.unexplained(**told, source=made.sources[0]) == (0.0, made.within("mcore-hopper", routed=False))  # type: ignore[arg-type]
+    assert made.unexplained(**told) == (0.0, made.spread_unseen(**told))  # type: ignore[arg-type]
+    assert made.unexplained(**told, source="nobody", layers="seen") == (0.0, made.spread_unseen(**told))  # type: ignore[arg-type]
+    assert made.unexplained(**told, source=made.sources[0]) == (0.0, made.spread_within("mcore-hopper", routed=False))  # type: ignore[arg-type]
     assert made.unexplained(**told, source=made.sources[0], layers="seen") == (-0.1, 0.02)  # type: ignore[arg-type]
     assert made.unexplained(**told, source=made.sources[1], layers="seen") == (-0.1, 0.05)  # type: ignore[arg-type]
 

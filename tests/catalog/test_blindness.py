@@ -86,7 +86,7 @@ def test_what_comes_from_the_run_itself_is_not_seen(judged: ts.Run, added: Any, 
     before = believed(judged)
     added(a_run(date=dt.date(2024, 6, 1), **how))
     assert believed(judged) == before
-    assert "itself" in mfu_evidence(judged, dt.date.fromisoformat(DAY)).set_aside["runs/a-stranger"]
+    assert "itself" in mfu_evidence(judged, dt.date.fromisoformat(DAY)).excluded["runs/a-stranger"]
 
 
 def test_nor_what_comes_from_what_comes_from_it(judged: ts.Run, added: Any) -> None:
@@ -125,15 +125,15 @@ def test_quotes_are_public_and_of_a_market(judged: ts.Run, added: Any, changes: 
 def test_every_row_used_was_public_and_is_anothers(judged: ts.Run, day: str | None) -> None:
     as_of = dt.date.fromisoformat(day) if day else None
     built = mfu_evidence(judged, as_of)
-    for address in (*built.used, *built.set_aside):
+    for address in (*built.used, *built.excluded):
         row = real_rows("runs")[address.partition("/")[2]]
         if address in built.used:
             assert as_of is None or row.date <= as_of
             assert f"runs/{JUDGED}" not in set(lineage(address))
         else:
-            assert built.set_aside[address]
-    assert not set(built.used) & set(built.set_aside)
-    assert set(built.used) | set(built.set_aside) == {row.address for row in real_rows("runs").values()}
+            assert built.excluded[address]
+    assert not set(built.used) & set(built.excluded)
+    assert set(built.used) | set(built.excluded) == {row.address for row in real_rows("runs").values()}
 
 
 def test_later_days_see_more(judged: ts.Run) -> None:

@@ -13,8 +13,8 @@ import pytest
 
 import trainsim as ts
 from trainsim.catalog import rents
-from trainsim.catalog.months import months_of
-from trainsim.catalog.rents import quote_of, rent_evidence, seen_quotes
+from trainsim.catalog.rental_period import rental_period
+from trainsim.catalog.rents import REPEATED, quote_of, rent_evidence, usable_quotes
 from trainsim.catalog.rows import Row
 from trainsim.catalog.rows import rows as real_rows
 from trainsim.core.errors import CatalogError, EstimateError, SpecError
@@ -59,7 +59,7 @@ def on(cluster: ts.Cluster) -> Run:
 @pytest.mark.parametrize("name", ["llama3.1-405b", "llama4-maverick", "olmo3-7b", "phi-4", "bloom-176b", "llama2-7b"])
 def test_a_published_run_is_rented_in_its_own_months(name: str) -> None:
     row, run = real_rows("runs")[name], published(name)
-    months = months_of(row)
+    months = rental_period(row)
     assert isinstance(run.price, Rental)
     assert run.price.date == months.middle.isoformat()
     assert months.days == tuple(sorted(months.days))
@@ -72,13 +72,13 @@ def test_a_published_run_is_rented_in_its_own_months(name: str) -> None:
 
 def test_published_months_beat_assumed_ones() -> None:
     bloom = real_rows("runs")["bloom-176b"]
-    assert months_of(bloom).published
-    assert str(months_of(bloom)) == "March 2022 to June 2022"
+    assert rental_period(bloom).published
+    assert str(rental_period(bloom)) == "March 2022 to June 2022"
     assumed = dataclasses.replace(bloom, fields={k: v for k, v in bloom.fields.items() if k != "trained"})
-    assert not months_of(assumed).published
-    assert "assumed" in str(months_of(assumed))
+    assert not rental_period(assumed).published
+    assert "assumed" in str(rental_period(assumed))
     told_later = dataclasses.replace(assumed, date=dt.date(2026, 1, 1), fields={**assumed.fields, "released": bloom.date.isoformat()})
-    assert months_of(told_later) == months_of(assumed)
+    assert rental_period(told_later) == rental_period(assumed)
 
 
 def test_a_claims_date_moves_no_rent() -> None:
@@ -192,9 +192,9 @@ def test_every_rent_row_is_one_kind_of_quote() -> None:
 
 
 def test_unchanged_prices_are_one_observation_and_stay_on_file() -> None:
-    seen = seen_quotes()
+    seen = usable_quotes()
     prices = [(q.product, q.usd_per_gpu_hour) for q in seen.quotes.values()]
     assert len(prices) == len(set(prices))
-    assert set(seen.quotes) | set(seen.set_aside) == {row.address for row in real_rows("rents").values()}
-    assert sum("seen again" in why for why in seen.set_aside.values()) > 100
-    assert any("imputed" in why for why in seen.set_aside.values())
+    assert set(seen.quotes) | set(seen.excluded) == {row.address for row in real_rows("rents").values()}
+    assert sum(why == REPEATED for why in seen.excluded.values()) > 100
+    assert any("imputed" in why for why in seen.excluded.values())

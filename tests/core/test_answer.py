@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from trainsim.catalog.recipes import said_hours
 
 import trainsim as ts
 from trainsim.calibration.records import MeasuredStep
-from trainsim.catalog.recipes import said_hours
 from trainsim.core.answer import COLUMNS, Answer, AnswerRow, Summary, plain, text_of, written
 from trainsim.core.answer_html import MOST, html_of
 from trainsim.core.citations import bibtex, grade_of

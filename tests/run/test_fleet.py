@@ -11,7 +11,7 @@ from trainsim.catalog.rows import find, rows
 from trainsim.core.batch import Batch
 from trainsim.core.errors import LedgerError, SpecError
 from trainsim.cost.pricing import Ownership, Site, StraightLine
-from trainsim.run.fleet import Fleet, FleetEstimate, Holding, estimate_fleet, told_holding
+from trainsim.run.fleet import Fleet, FleetEstimate, Holding, estimate_fleet, reported_holding
 from trainsim.testing import refused
 from trainsim.uncertainty.beliefs.beliefs import Beliefs
 from trainsim.uncertainty.distributions.interval import ci90
@@ -28,7 +28,7 @@ def theirs() -> FleetEstimate:
     holdings = []
     for name, row in KINDS.items():
         owned, bought = find("prices", f"own-semianalysis-{row}"), find("prices", f"buy-semianalysis-{row}")
-        holdings.append(told_holding(name, owned["gpus"], bought["usd_per_gpu"], owned["operating_usd"], owned["years"]))
+        holdings.append(reported_holding(name, owned["gpus"], bought["usd_per_gpu"], owned["operating_usd"], owned["years"]))
     return estimate_fleet(Fleet(name="DeepSeek", holdings=holdings, whose="SemiAnalysis, January 2025"))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trainsim.catalog.recipes import recipes, said_hours
+from trainsim.catalog.rl_recipes import predicted_hours, recipes
 from trainsim.catalog.rows import find, lineage, rows
 from trainsim.core.errors import CatalogError
 from trainsim.core.units import human
@@ -20,7 +20,7 @@ VALIDATION = ("grpo-simplerl-zoo-7b", "grpo-deepscaler-1_5b", "grpo-open-r1-simp
 @pytest.mark.parametrize("name", HINDCASTS)
 def test_hindcasts_stand_as_they_were_said(name: str) -> None:
     verdict, *said = HINDCASTS[name]
-    hours = said_hours(name)
+    hours = predicted_hours(name)
     assert [hours.p5, hours.p50, hours.p95] == pytest.approx(said, rel=0.02)
     assert ("inside" if hours.inside else "miss") == verdict
     page = (Path(__file__).parents[2] / "docs" / "cost.md").read_text(encoding="utf-8")
@@ -42,7 +42,7 @@ def test_hindcasts_derive_from_nothing_of_the_run_and_say_that_they_are_not_blin
 
 @pytest.mark.parametrize("name", VALIDATION)
 def test_told_settings_give_hours_around_the_published_ones(name: str) -> None:
-    hours = said_hours(name)
+    hours = predicted_hours(name)
     assert hours.inside
     assert hours.p95 / hours.p5 < 6
 

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainsim.catalog import settings
-from trainsim.catalog.recipes import recipes
+from trainsim.catalog import rl_settings
+from trainsim.catalog.rl_recipes import recipes
+from trainsim.catalog.rl_settings import settings_evidence
 from trainsim.catalog.rows import Row, find, rows
-from trainsim.catalog.settings import settings_evidence
 from trainsim.core.errors import CatalogError
 from trainsim.testing import refused
 from trainsim.validation.rl_hindcast import KINDS, ReinforcementBacktest, coverage, median_width, reinforcement_backtest
@@ -59,7 +59,7 @@ def test_misses_stay_on_the_page(found: ReinforcementBacktest) -> None:
     assert str(found).count("MISS") == len(missed) == PAGE.read_text(encoding="utf-8").split("## Reinforcement learning")[1].count(" MISS")
     for kind in KINDS:
         told = found.of_kind(kind)
-        assert coverage(told) == sum(said.p5 <= (said.told or 0.0) <= said.p95 for said in told) / len(told)
+        assert coverage(told) == sum(said.p5 <= (said.published or 0.0) <= said.p95 for said in told) / len(told)
         assert median_width(told) >= 1.0
 
 
@@ -80,7 +80,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Any:
         def seen(file: str) -> Mapping[str, Row]:
             return {row.id: row for row in new} if file == "reinforcement" else rows(file)
 
-        monkeypatch.setattr(settings, "rows", seen)
+        monkeypatch.setattr(rl_settings, "rows", seen)
         monkeypatch.setattr(sys.modules[Row.__module__], "rows", seen)  # lineage
 
     return write
@@ -94,8 +94,8 @@ def a_setting(name: str, org: str, value: float, date: dt.date = dt.date(2025, 1
 @pytest.mark.parametrize("quantity", QUANTITIES)
 def test_every_row_is_used_or_says_why_not(quantity: str) -> None:
     evidence = settings_evidence(quantity, DAY)
-    assert set(evidence.used) | set(evidence.set_aside) == {row.address for row in rows("reinforcement").values()}
-    assert all(evidence.set_aside.values())
+    assert set(evidence.used) | set(evidence.excluded) == {row.address for row in rows("reinforcement").values()}
+    assert all(evidence.excluded.values())
     assert 1.0 <= evidence.levels[0] < evidence.levels[1] < evidence.levels[2]
     assert min(evidence.used.values()) >= 1.0
 
@@ -110,8 +110,8 @@ def test_later_rows_and_those_of_the_run_itself_are_not_seen(written: Any) -> No
     written(*base, later, own)
     after = settings_evidence("steps_per_rollout", DAY, judged)
     assert after.levels == before.levels
-    assert "after" in after.set_aside["reinforcement/later"]
-    assert "itself" in after.set_aside["reinforcement/own"]
+    assert "after" in after.excluded["reinforcement/later"]
+    assert "itself" in after.excluded["reinforcement/own"]
     assert settings_evidence("steps_per_rollout", dt.date(2025, 9, 17), judged).levels != before.levels
 
 
@@ -136,7 +136,7 @@ def test_the_quantiles_are_those_of_a_cut_student_prediction(values: list[float]
     patch = pytest.MonkeyPatch()
     with patch.context() as held:
         known = {f"r{i}": a_setting(f"r{i}", f"lab {i}", v) for i, v in enumerate(values)}
-        held.setattr(settings, "rows", lambda file: known if file == "reinforcement" else rows(file))
+        held.setattr(rl_settings, "rows", lambda file: known if file == "reinforcement" else rows(file))
         low, mid, high = settings_evidence("steps_per_rollout", DAY).levels
     logs, n = np.log(values), len(values)
     draws = logs.mean() + logs.std(ddof=1) * np.sqrt(1 + 1 / n) * np.random.default_rng(seed).standard_t(n - 1, 40_000)

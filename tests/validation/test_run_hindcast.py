@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trainsim as ts
-from trainsim.catalog.evidence import _within, mfu_evidence
+from trainsim.catalog.evidence import _between_run_variance, mfu_evidence
 from trainsim.catalog.rows import rows
 from trainsim.uncertainty.analysis.scores import interval_score
 from trainsim.validation.run_hindcast import Backtest, hindcasts
@@ -38,7 +38,7 @@ def test_none_is_dropped(found: Backtest) -> None:
     """Every training run is foretold or says why not, and no reason speaks of the hours; notes are no way out."""
     training = {name for name, row in rows("runs").items() if row["kind"] == "training"}
     assert {h.name for h in found.hindcasts} | set(found.not_run) == training
-    reasons = ("too few to build a belief on", "has no BF16 peak", "gives no architecture")
+    reasons = ("too few for a prior", "has no BF16 peak", "gives no architecture")
     assert all(any(reason in why for reason in reasons) for why in found.not_run.values())
     assert any(h.noted and not h.inside for h in found.hindcasts), "counted as the misses they are"
 
@@ -52,7 +52,7 @@ def test_misses_stay_on_the_page(found: Backtest) -> None:
 def test_a_low_figure_keeps_nobody_from_testifying() -> None:
     """What a row is may keep it away, not what it comes to."""
     evidence = mfu_evidence(ts.catalog.run("deepseek-v3"))
-    away = {why for why in evidence.set_aside.values() if why.startswith("suspect")}
+    away = {why for why in evidence.excluded.values() if why.startswith("suspect")}
     assert away
     assert not [why for why in away if re.search(r"implies|\d+ %$", why)]
     for name in ("llama3-8b", "granite-3.0-8b", "phi-3.5-mini", "yalm-100b"):
@@ -60,12 +60,12 @@ def test_a_low_figure_keeps_nobody_from_testifying() -> None:
 
 
 def test_one_run_is_less_sure_than_a_mean_of_runs() -> None:
-    assert _within([[0.0, 0.6], [0.1], [1.0]]) > 0.0
-    assert _within([[0.0], [0.1], [1.0]]) == 0.0, "a cell of one run holds all of its variance"
+    assert _between_run_variance([[0.0, 0.6], [0.1], [1.0]]) > 0.0
+    assert _between_run_variance([[0.0], [0.1], [1.0]]) == 0.0, "a cell of one run holds all of its variance"
     close, apart = ([[0.0, x, 2 * x]] * 5 for x in (0.05, 0.5))
-    assert _within(close) < _within(apart)
+    assert _between_run_variance(close) < _between_run_variance(apart)
     many = [list(np.random.default_rng(1).normal(0.0, 0.3, 200))]
-    assert np.isclose(_within(many), 0.3**2, rtol=0.15)
+    assert np.isclose(_between_run_variance(many), 0.3**2, rtol=0.15)
 
 
 positive = st.floats(1e-3, 1e6)

@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 
 from ..catalog.evidence import Evidence
-from ..catalog.models import is_of
+from ..catalog.models import same_architecture
 from ..catalog.rows import rows
 from ..core.units import SECONDS_PER_HOUR, Unit, human
 from ..run.estimate import PhaseEstimate, estimate
@@ -103,9 +103,9 @@ def _by_recipe(view: RunView) -> Check | None:
     recipe = next((n for n, r in rows("programmes").items() if r["kind"] == "recipe" and r["judges"] == address), None)
     if recipe is None or view.row is None or rows("programmes")[recipe].date > view.clock.blind:
         return None
-    from ..catalog.recipes import said_hours  # a loop of decoding is needed for few runs, and slow to import
+    from ..catalog.rl_recipes import predicted_hours  # a loop of decoding is needed for few runs, and slow to import
 
-    said, reported = said_hours(recipe), float(view.stated.told_gpu_hours)
+    said, reported = predicted_hours(recipe), float(view.stated.told_gpu_hours)
     at = said.percentile_of(reported)
     span = f"{human(said.p50)} (90 %: {human(said.p5)}–{human(said.p95)})"
     word: Word = "NOT REFUTED" if 5 <= at <= 95 else "STRAINED" if 0.5 <= at <= 99.5 else "REFUTED"
@@ -127,5 +127,5 @@ def measured_others(view: RunView, day: dt.date) -> dict[str, float]:
     return {
         row.id: tokens / float(row["tokens_per_s_per_gpu"]) / SECONDS_PER_HOUR
         for row in rows("runs").values()
-        if row.get("tokens_per_s_per_gpu") and row.date <= day and is_of(row, view.run.model)
+        if row.get("tokens_per_s_per_gpu") and row.date <= day and same_architecture(row, view.run.model)
     }

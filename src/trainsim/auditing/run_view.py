@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ..catalog.evidence import Evidence, mfu_evidence
-from ..catalog.published import row_of
+from ..catalog.matching import row_of
 from ..catalog.rows import Row
 from ..catalog.runs import complete
 from ..claims.scope import FINAL_RUN
@@ -191,7 +191,7 @@ class RunView:
     def _engine_rows(self) -> dict[str, tuple[Row, list[float]]]:
         if not any(isinstance(phase.efficiency, Rollouts) for phase in self.run.phases):
             return {}
-        from ..catalog.recipes import engine_rows  # needed for few runs, and slow to import
+        from ..catalog.rl_recipes import engine_rows  # needed for few runs, and slow to import
 
         return engine_rows(self.run)
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from ..catalog.posterior import class_of
+from ..catalog.shipped_calibration import class_of
 from .fit import STEP, fit, problem
 from .layer_effects import offsets
 from .records import MeasuredStep

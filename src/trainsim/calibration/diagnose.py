@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from ..catalog.posterior import calibration, fields_at, stack_rows
+from ..catalog.rows import rows as catalogue_rows
+from ..catalog.shipped_calibration import calibration
+from ..catalog.software_stacks import fields_at
 from ..core.answer import Answer, AnswerRow, Summary
 from ..core.batch import Batch
 from ..core.errors import SpecError
@@ -149,12 +151,12 @@ def diagnose(run: Run, step_time: float | None = None, memory: float | None = No
         return Diagnosis((np.nan, np.nan, np.nan), np.nan, np.nan, (), "", held)
     shipped, name = calibration(), needed_stack(run, run.phases[0]).name
     rng = np.random.default_rng(0)
-    drawn = np.repeat(run_log_seconds(run), 10) + shipped.outside(name, routed=run.model.is_moe) * rng.standard_normal(
+    drawn = np.repeat(run_log_seconds(run), 10) + shipped.spread_unseen(name, routed=run.model.is_moe) * rng.standard_normal(
         10 * len(shipped.draws)
     )
     low, mid, high = np.exp(np.quantile(drawn, (0.05, 0.5, 0.95)))
     explanations = _explanations(
-        run, np.log(step_time), shipped.within(name, routed=run.model.is_moe), shipped.outside(name, routed=run.model.is_moe)
+        run, np.log(step_time), shipped.spread_within(name, routed=run.model.is_moe), shipped.spread_unseen(name, routed=run.model.is_moe)
     )
     return Diagnosis(
         modelled=(float(low), float(mid), float(high)),
@@ -169,7 +171,7 @@ def diagnose(run: Run, step_time: float | None = None, memory: float | None = No
 def _explanations(run: Run, measured: float, noise: float, unseen: float) -> tuple[Cause, ...]:
     """Every fitted number of the stack alone, the source's factor, and chance; likeliest first."""
     stack, shipped = needed_stack(run, run.phases[0]), calibration()
-    fields = fields_at(stack.name, dict(zip(shipped.names, shipped.draws.T, strict=True))) if stack.name in stack_rows() else {}
+    fields = fields_at(stack.name, dict(zip(shipped.names, shipped.draws.T, strict=True))) if stack.name in catalogue_rows("stacks") else {}
     names = [*sorted(fields), "factor"]
     level = (np.arange(GRID) + 0.5) / GRID
     factor = np.exp(unseen * ndtri(level))

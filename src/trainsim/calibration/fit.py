@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from ..catalog.posterior import constants, fields_at, prior_stack
+from ..catalog.rows import rows as catalogue_rows
+from ..catalog.software_stacks import fields_at, prior_stack
 from ..core.batch import Batch
 from ..core.errors import SpecError
 from ..parallelism.layout import Layout
@@ -84,7 +85,7 @@ def problem(steps: Sequence[MeasuredStep]) -> Problem:
         raise SpecError(
             "rows", len(steps), "hold no step that can be modelled", "give rows with layout, batch and a measured time", "too-few-data"
         )
-    known = constants()
+    known = catalogue_rows("constants")
     share = np.array([row["kind"] == "share" for row in known.values()], dtype=np.bool_)
     prior = np.array([logit(r["prior"]) if r["kind"] == "share" else np.log(r["prior"]) for r in known.values()])
     return Problem(

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..catalog.posterior import Z95, calibration, class_of, fields_at, stack_beliefs, stack_rows
+from ..catalog.rows import rows as catalogue_rows
+from ..catalog.shipped_calibration import calibration, class_of
+from ..catalog.software_stacks import Z95, fields_at, stack_beliefs
 from ..core.answer import Answer, AnswerRow, Summary
 from ..core.batch import Batch
 from ..core.errors import EstimateError, SpecError, check_type
@@ -121,7 +123,7 @@ def calibrate(rows: str | Path | Trace | Sequence[float], run: Run | None = None
     name, routed, modelled, measured = _measured(rows, run)
     shipped = calibration()
     apart = modelled - np.log(measured)[:, None]
-    within, unseen = shipped.within(name, routed=routed), shipped.outside(name, routed=routed)
+    within, unseen = shipped.spread_within(name, routed=routed), shipped.spread_unseen(name, routed=routed)
     offset = np.sqrt(np.maximum(unseen**2 - within**2, 0.0))
     n, mean = len(apart), np.mean(apart, axis=0)
     scatter = np.sum(np.square(apart - mean), axis=0)
@@ -135,7 +137,7 @@ def calibrate(rows: str | Path | Trace | Sequence[float], run: Run | None = None
     factor = np.exp(learned + within * rng.standard_normal(ROWS_DRAWN))
     believed = stack_beliefs(name, routed=routed)
     before = apart[:, rng.integers(len(weight), size=ROWS_DRAWN)] + unseen * rng.standard_normal(ROWS_DRAWN)
-    fields = fields_at(name, dict(zip(shipped.names, shipped.draws.T, strict=True))) if name in stack_rows() else {}
+    fields = fields_at(name, dict(zip(shipped.names, shipped.draws.T, strict=True))) if name in catalogue_rows("stacks") else {}
     keys = [*sorted(fields), "factor"]
     drawn = [*(np.asarray(fields[key])[rows_of] for key in keys[:-1]), factor]
     narrowed = Beliefs({tuple(f"efficiency.stack.{key}" for key in keys): joint(np.stack(drawn, axis=1))})
@@ -160,12 +162,12 @@ def _by_trace(trace: Trace, run: Run) -> Calibrated:
     """Beliefs about a stack whose kernels were profiled: its moved numbers as measured, the rest and the factor as calibrated."""
     found = traced_stack(trace, run)
     name, routed, shipped = found.stack.name, run.model.is_moe, calibration()
-    fields = fields_at(name, dict(zip(shipped.names, shipped.draws.T, strict=True))) if name in stack_rows() else {}
+    fields = fields_at(name, dict(zip(shipped.names, shipped.draws.T, strict=True))) if name in catalogue_rows("stacks") else {}
     rest = sorted(set(fields) - set(found.fields))
     told: dict[Any, Any] = {f"efficiency.stack.{f}": _about(float(np.asarray(getattr(found.stack, f)))) for f in found.fields}
     if rest:
         told[tuple(f"efficiency.stack.{f}" for f in rest)] = joint(np.stack([np.asarray(fields[f]) for f in rest], axis=1))
-    told["efficiency.stack.factor"] = lognormal(0.0, shipped.within(name, routed=routed))
+    told["efficiency.stack.factor"] = lognormal(0.0, shipped.spread_within(name, routed=routed))
     before, after = (np.log([there[w] / found.measured[w] for w in found.measured]) for there in (found.before, found.after))
     return Calibrated(
         beliefs=Beliefs(told), stack=name, steps=found.layers, before=_three(before), after=_three(after),
@@ -225,7 +227,7 @@ def run_log_seconds(run: Run) -> Array:
     phase = run.phases[0]
     name = needed_stack(run, phase).name
     shipped = calibration()
-    if name not in stack_rows():
+    if name not in catalogue_rows("stacks"):
         return np.full(len(shipped.draws), np.log(float(np.asarray(step_time(run).total))))
     path = "efficiency.stack" if phase.efficiency is None else f"phases.{phase.name}.efficiency.stack"
     fields = columns(fields_at(name, dict(zip(shipped.names, shipped.draws.T, strict=True))))

@@ -1,4 +1,4 @@
-"""Chips, clusters, models, runs, prices, priors, claims: rows with date and source, and what follows from them."""
+"""The catalogue: chips, clusters, models, runs, prices, priors and claims as rows with source, date and grade."""
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
@@ -15,11 +15,8 @@ if _TYPE_CHECKING:
     from .fleets import fleet_beliefs as fleet_beliefs
     from .hardware import chip as chip
     from .hardware import cluster as cluster
+    from .matching import row_of as row_of
     from .models import model as model
-    from .posterior import stack as stack
-    from .posterior import stack_beliefs as stack_beliefs
-    from .posterior import stack_for as stack_for
-    from .published import row_of as row_of
     from .rents import rent_evidence as rent_evidence
     from .rows import Row as Row
     from .rows import find as find
@@ -31,6 +28,9 @@ if _TYPE_CHECKING:
     from .runs import filled_in as filled_in
     from .runs import published as published
     from .runs import run as run
+    from .software_stacks import stack as stack
+    from .software_stacks import stack_beliefs as stack_beliefs
+    from .software_stacks import stack_for as stack_for
     from .stack_files import stack_text as stack_text
 
 _make_lazy(
@@ -42,8 +42,8 @@ _make_lazy(
         "fleets": ("fleet", "fleet_beliefs"),
         "hardware": ("chip", "cluster"),
         "models": ("model",),
-        "posterior": ("stack", "stack_beliefs", "stack_for"),
-        "published": ("row_of",),
+        "software_stacks": ("stack", "stack_beliefs", "stack_for"),
+        "matching": ("row_of",),
         "rents": ("rent_evidence",),
         "rows": ("Row", "find", "rows"),
         "run_beliefs": ("beliefs", "owner_beliefs"),

@@ -1,4 +1,4 @@
-"""How published benchmarks of Megatron-Bridge were launched: what their recipes set and their tables of results leave out."""
+"""Launch settings of Megatron-Bridge's published benchmarks, which its recipes set and its result tables omit."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from .models import model as model_named
 from .models import size_of
 
 DEGREES = ("tp", "pp", "cp", "vpp", "ep", "micro_batch")
-"""Columns of a layout."""
+"""Columns of the CSV file that identify a layout."""
 
 
 @dataclass(frozen=True)
 class Launch:
-    """What a recipe sets beside the degrees: as the fields of a plan.
+    """Launch settings of a recipe, in addition to the parallel degrees, as fields of a plan.
 
     Args:
         dispatcher, expert_overlap, graphs: as in :class:`~trainsim.parallelism.plan.Plan`.
-        recompute, recompute_layers: parts that backward computes again, and in how many layers of a stage; nothing where only another
-            layout's recipe is known.
-        layout: whose recipe it is: the same layout's, or the nearest one's.
+        recompute, recompute_layers: parts that are recomputed in backward, and the number of layers per stage; empty and None where only
+            the recipe of another layout is known.
+        layout: ``"same"`` where the recipe is of this layout, ``"nearest"`` where it is of another one.
     """
 
     dispatcher: Dispatcher | None
@@ -41,17 +41,18 @@ class Launch:
 
 
 def launch_of(model: Model, chip: str, precision: str, batch: float, release: str, layout: Mapping[str, float]) -> Launch | None:
-    """How a model's benchmark was launched; None where no recipe is known of it on such chips.
+    """Launch settings of a model's benchmark; None where no recipe of the model on this chip is known.
 
-    Of the recipes of a model on a chip the one of the same layout comes first, then of the same number format, batch and release: the
-    newest at or before it, else the oldest after. Which parts are computed again depends on what fits, so another layout's say nothing.
+    Among the recipes of the model on the chip, those of the same layout are preferred, then the same number format, then the same batch.
+    Ties go to the newest release at or before ``release``, else to the oldest after it. Recomputation depends on what fits in memory, so it
+    is taken only from a recipe of the same layout.
 
     Args:
-        model: known by its width, layers and experts.
-        chip: as tables name it: ``"GB200"``.
+        model: matched by its width, layers and experts.
+        chip: name in the result tables: ``"GB200"``.
         precision: name of the number format's recipe.
-        batch: sequences of a step.
-        release: of the framework's container: ``"26.04"``.
+        batch: sequences per step.
+        release: release of the framework's container: ``"26.04"``.
         layout: ``tp``, ``pp``, ``cp``, ``vpp``, ``ep`` and ``micro_batch``.
 
     Source: Megatron-Bridge, ``scripts/performance/configs`` and ``perf_recipes`` (source ``megatron-bridge-recipes``).
@@ -61,16 +62,16 @@ def launch_of(model: Model, chip: str, precision: str, batch: float, release: st
     >>> launch_of(model("deepseek-v3"), "GB200", "mxfp8", 4096, "26.02", degrees).dispatcher
     'fused'
     """
-    of = [row for row in _rows() if row["chip"] == chip and size_of(model_named(row["model"])) == size_of(model)]
-    if not of:
+    candidates = [row for row in _rows() if row["chip"] == chip and size_of(model_named(row["model"])) == size_of(model)]
+    if not candidates:
         return None
 
-    def fits(row: Mapping[str, str]) -> tuple[bool, bool, bool, bool, tuple[int, ...]]:
-        before, age = _before(release, row["since"])
-        return _alike(row, layout), row["precision"] == precision, float(row["batch"]) == batch, before, age
+    def match(row: Mapping[str, str]) -> tuple[bool, bool, bool, bool, tuple[int, ...]]:
+        before, age = _release_order(release, row["since"])
+        return _same_layout(row, layout), row["precision"] == precision, float(row["batch"]) == batch, before, age
 
-    best = max(of, key=fits)
-    same = _alike(best, layout)
+    best = max(candidates, key=match)
+    same = _same_layout(best, layout)
     words = best["recompute"].split() if same else []
     whole = [int(word.removeprefix(_WHOLE)) for word in words if word.startswith(_WHOLE)]
     parts = frozenset(computed_again(word for word in words if not word.startswith(_WHOLE)))
@@ -85,16 +86,16 @@ def launch_of(model: Model, chip: str, precision: str, batch: float, release: st
 
 
 _WHOLE = "full:"
-"""Layers of a stage that are computed again whole, and how many."""
+"""Prefix of the number of layers per stage that are recomputed in full."""
 _DISPATCHERS: dict[str, Dispatcher | None] = {"": None, "alltoall": "alltoall", "deepep": "fused", "hybridep": "fused"}
 
 
-def _alike(row: Mapping[str, str], layout: Mapping[str, float]) -> bool:
+def _same_layout(row: Mapping[str, str], layout: Mapping[str, float]) -> bool:
     return all(float(row[name]) == layout[name] for name in DEGREES)
 
 
-def _before(release: str, since: str) -> tuple[bool, tuple[int, ...]]:
-    """Whether a row was there at a release; the greater, the nearer."""
+def _release_order(release: str, since: str) -> tuple[bool, tuple[int, ...]]:
+    """Sort key of a row's release: rows at or before ``release`` first, and the nearest of them greatest."""
     own, there = (tuple(map(int, text.split("."))) for text in (release, since))
     return (True, there) if there <= own else (False, tuple(-part for part in there))
 

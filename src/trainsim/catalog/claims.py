@@ -1,4 +1,4 @@
-"""Claims from their rows."""
+"""Claims, built from catalogue rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def claim(name: str) -> Claim:
         the claim, with its source.
 
     Raises:
-        CatalogError: no such claim; says which there are.
+        CatalogError: no such claim; lists those there are.
 
     >>> claim("deepseek-v3-6m").in_base()
     6000000.0
@@ -40,10 +40,10 @@ def claims() -> dict[str, Claim]:
 
 
 def _claim(row: Row) -> Claim:
-    told: dict[str, Any] = {k: v for k, v in row.fields.items() if k in Claim.model_fields and k not in ("primary", "terms")}
+    fields: dict[str, Any] = {k: v for k, v in row.fields.items() if k in Claim.model_fields and k not in ("primary", "terms")}
     primary = {k: v for k, v in row.get("primary", {}).items() if k in Primary.model_fields and k != "terms"}
     lists = {name: tuple(row.get(name, ())) for name in ("leaves_out", "meant")}
-    made = {**told, **lists, "name": row.id, "source": row.cited, "date": row.date.isoformat(), "terms": _terms(row.fields)}
+    made = {**fields, **lists, "name": row.id, "source": row.cited, "date": row.date.isoformat(), "terms": _terms(row.fields)}
     return Claim(**made, primary=Primary(**primary, terms=_terms(row.get("primary", {}))) if primary else None)
 
 

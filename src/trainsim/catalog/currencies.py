@@ -1,4 +1,4 @@
-"""Exchange rates by year, for figures given in another currency than dollars."""
+"""Exchange rates by year, for figures given in a currency other than dollars."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from .rows import find, rows
 
 
 def usd_per(currency: str, day: dt.date) -> float:
-    """Dollars that one unit of a currency bought, averaged over the year of a day; the nearest year's where that one has no row.
+    """Exchange rate of a currency, averaged over the year of a day [USD per unit]; the nearest year where that one has no rate.
 
     Args:
-        currency: ISO code.
-        day: of the figure.
+        currency: ISO code, ``"CNY"``.
+        day: date of the figure.
 
     Raises:
-        CatalogError: no rate of the currency is known.
+        CatalogError: no rate is known for the currency.
 
     >>> round(usd_per("CNY", dt.date(2024, 12, 26)), 3)
     0.139
     """
     if currency not in rows("currencies"):
-        remedy = f"tell dollars, or one of {', '.join(rows('currencies'))}"
+        remedy = f"give dollars, or one of {', '.join(rows('currencies'))}"
         raise CatalogError("currency", currency, "has no exchange rate in the catalogue", remedy, "unknown-name")
     rates = find("currencies", currency)["per_usd"]
     year = min(rates, key=lambda known: abs(int(known) - day.year))

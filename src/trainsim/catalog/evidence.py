@@ -1,4 +1,4 @@
-"""Priors built from rows: what others' runs and the market say, blind to the thing judged."""
+"""Priors on utilisation and goodput, built from the rows of other runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..run.run import Run
 from ..uncertainty.distributions.distribution import Belief
 from ..uncertainty.distributions.interval import ci90
 from .hardware import chip
-from .models import is_of, model_of
+from .models import model_of, same_architecture
 from .rows import Row, lineage, rows
 
 GENERATIONS = {
@@ -28,24 +28,24 @@ GENERATIONS = {
     "a100-40gb-sxm": "ampere", "a100-80gb-sxm": "ampere", "a800-80gb-sxm": "ampere",
     "b200-sxm": "blackwell", "b300-sxm": "blackwell", "gb200": "blackwell", "gb300": "blackwell",
 }  # fmt: skip
-"""Chips whose compute is of one silicon generation: an export variant cuts links, not arithmetic."""
+"""Chip → generation of its compute silicon. Export variants have slower links but the same arithmetic."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """A belief with the rows it was built from, and those that were set aside, each with the reason.
+    """A belief with the rows it was built from, and the excluded rows, each with its reason.
 
     Args:
-        belief: the default reading.
-        narrow, wide: the narrowest and the widest reading of the same rows that can be defended.
+        belief: the default belief.
+        narrow, wide: the narrowest and the widest defensible belief from the same rows.
         used: address → figure.
-        set_aside: address → why.
+        excluded: address → reason; ``set_excluded`` is its former name.
         how: how the belief follows from the rows, in words.
-        caveat: what weakens it; empty where nothing does.
+        caveat: a weakness of the belief; empty where there is none.
 
     >>> from trainsim.uncertainty.distributions.interval import ci90
     >>> found = Evidence(ci90(1.5, 3.0), ci90(1.8, 2.4), ci90(1.0, 5.0), {"rents/a": 2.1}, {"rents/b": "public later"}, "one quote")
-    >>> found.belief.p95, found.set_aside
+    >>> found.belief.p95, found.excluded
     (3.0, {'rents/b': 'public later'})
     """
 
@@ -53,17 +53,24 @@ class Evidence:
     narrow: Belief
     wide: Belief
     used: Mapping[str, float]
-    set_aside: Mapping[str, str]
+    excluded: Mapping[str, str]
     how: str
     caveat: str = ""
 
+    @property
+    def set_excluded(self) -> Mapping[str, str]:
+        """Former name of ``excluded``."""
+        return self.excluded
+
 
 def why_hidden(row: Row, run: Run | None, as_of: dt.date | None, own: Collection[str] | None = None) -> str:
-    """Why a judge of ``run`` as of a day must not see a row; empty if nothing speaks against it.
+    """Why a prediction of ``run`` as of a day must not use a row; empty where it may.
 
     Args:
-        row: in question; run: what is judged, None for nothing. as_of: the last day whose rows may be used.
-        own: addresses of the run's own rows, where they were already looked up.
+        row: the row in question.
+        run: the run to predict; None for none.
+        as_of: the last day whose rows may be used.
+        own: addresses of the run's own rows, where they are known already.
     """
     if as_of is not None and row.date > as_of:
         return f"dated {row.date}, after {as_of}"
@@ -75,25 +82,25 @@ def why_hidden(row: Row, run: Run | None, as_of: dt.date | None, own: Collection
 
 
 def own_rows(run: Run) -> frozenset[str]:
-    """Addresses of the rows that are the run, whatever it is called."""
-    return frozenset(r.address for r in rows("runs").values() if _is(r, run))
+    """Addresses of the rows that describe the run, under whatever name."""
+    return frozenset(r.address for r in rows("runs").values() if _is_this_run(r, run))
 
 
-def _is(row: Row, run: Run) -> bool:
-    """Whether a row is the run judged: its architecture, whatever it is called, on the same kind and number of chips."""
+def _is_this_run(row: Row, run: Run) -> bool:
+    """Whether a row describes the run: the same architecture on the same kind and number of chips, under whatever name."""
     there = row.get("chip") == run.cluster.chip.name and row.get("gpus") in (None, run.cluster.gpus)
-    return there and (row.get("model") == run.model.name or is_of(row, run.model))
+    return there and (row.get("model") == run.model.name or same_architecture(row, run.model))
 
 
 _RATES = ("tokens_per_s_per_gpu", "step_seconds", "gpu_hours", "phases", "mfu_reported")
-"""Fields a utilisation can follow from; a row without any needs no model built."""
+"""Fields from which a utilisation can be computed; without any of them the model need not be built."""
 
 
 def utilisation(row: Row) -> float | None:
-    """Model-FLOPs utilisation of a published run against the dense 16-bit peak, exact causal pairs, whatever it was published in.
+    """Model-FLOPs utilisation of a published run: causal FLOPs over the dense 16-bit peak, converted from whatever was published.
 
     Returns:
-        the fraction, or None where the row gives no model, no rate and no convertible utilisation.
+        the fraction, or None where the row gives no model, or nothing that can be converted.
     """
     seq_len = row.get("seq_len")
     model = model_of(row) if seq_len is not None and any(row.get(rate) for rate in _RATES) else None
@@ -117,8 +124,8 @@ def utilisation(row: Row) -> float | None:
 
 
 @dataclass(frozen=True)
-class _Cell:
-    """Rows of one organisation and class, averaged: repeated layouts of one lab are one witness."""
+class _LabMean:
+    """Mean utilisation of one lab's rows of one class; they count as one observation."""
 
     org: str
     factors: tuple[str, ...]
@@ -127,24 +134,24 @@ class _Cell:
 
 
 def mfu_evidence(run: Run, as_of: dt.date | None = None, timing: str = "busy") -> Evidence:
-    """What others reached on chips of the same family: a prior on utilisation of the dense BF16 peak, causal FLOPs.
+    """Prior on the model-FLOPs utilisation of a run (causal FLOPs over the dense BF16 peak), from other labs' runs on similar chips.
 
-    Each lab's rows of one class (generation, sparsity, precision, timing, training or benchmark) are one observation of
-    ``logit mfu``. Class effects are normal around a common mean, ``y = μ + Σ effects + ε``, with half-normal(0.5) hyperpriors on both
-    scales integrated out on a grid; the prediction is for one run of this run's own class. Its spread holds the spread of the class
-    means, and the spread among runs of one lab and class. The narrow reading drops the pooling (own sparsity and generation only,
-    spread borrowed from all rows); the wide one ignores classes.
+    The rows of one lab and class (generation, sparsity, precision, timing, training or benchmark) are one observation of ``logit mfu``.
+    The model is ``y = μ + Σ class effects + ε`` with normal effects; both standard deviations have half-normal(0.5) hyperpriors and are
+    integrated out on a grid. The result is the predictive distribution of one run in this run's class; its variance includes that between
+    runs of one lab and class. The narrow variant uses only rows of the same sparsity and generation, without pooling; its standard
+    deviation is that of all rows around their class means. The wide variant ignores classes.
 
     Args:
-        run: what is judged; its own disclosures are hidden.
-        as_of: hide rows that became public after this day.
-        timing: "busy", or "wall" for utilisation over hours that hold downtime.
+        run: the run to predict; its own disclosures are excluded.
+        as_of: exclude rows that became public after this day.
+        timing: "busy", or "wall" for utilisation over hours that include downtime.
 
     Returns:
-        the prior [1], with the rows used and those set aside.
+        the prior [1], with the rows used and those excluded.
 
     Raises:
-        CatalogError: fewer than three observations are left.
+        CatalogError: fewer than three observations remain.
 
     Source: Gelman et al., Bayesian Data Analysis (3rd ed.), section 5.4, the hierarchical normal model.
 
@@ -155,53 +162,55 @@ def mfu_evidence(run: Run, as_of: dt.date | None = None, timing: str = "busy") -
     """
     generation = GENERATIONS.get(run.cluster.chip.name, run.cluster.chip.name)
     used: dict[str, float] = {}
-    aside: dict[str, str] = {}
+    excluded: dict[str, str] = {}
     groups: dict[tuple[str, ...], list[tuple[str, float]]] = {}
     mine = own_rows(run)
     for row in rows("runs").values():
-        why, value, factors = _witness(row, run, as_of, mine)
+        why, value, factors = _observation(row, run, as_of, mine)
         if why:
-            aside[row.address] = why
+            excluded[row.address] = why
             continue
         used[row.address] = value
         groups.setdefault((str(row.get("org")), *factors), []).append((row.address, value))
-    cells = [_Cell(k[0], k[1:], float(np.mean(special.logit([v for _, v in g]))), tuple(a for a, _ in g)) for k, g in groups.items()]
+    cells = [_LabMean(k[0], k[1:], float(np.mean(special.logit([v for _, v in g]))), tuple(a for a, _ in g)) for k, g in groups.items()]
     if len(cells) < 3:
         raise CatalogError(
             "catalog.runs",
             len(cells),
-            f"lab{'' if len(cells) == 1 else 's'} with usable runs public on {as_of}: too few to build a belief on",
+            f"lab{'' if len(cells) == 1 else 's'} with usable runs public on {as_of}: too few for a prior",
             "give efficiency its own belief, or a later as_of",
             "too-few-data",
         )
     own = _factors(generation, run.model, _precision(run), timing, "training")
-    spread = _within([[float(special.logit(v)) for _, v in g] for g in groups.values()])
+    spread = _between_run_variance([[float(special.logit(v)) for _, v in g] for g in groups.values()])
     how = f"{len({c.org for c in cells})} labs; this run's class is {generation}, {own[2]}"
-    return Evidence(_pooled(tuple(cells), own, spread), _own_kind(cells, own), _any_kind(cells), used, aside, how)
+    return Evidence(
+        _hierarchical(tuple(cells), own, spread), _same_generation_only(cells, own), _all_runs_pooled(cells), used, excluded, how
+    )
 
 
-def _witness(row: Row, run: Run, as_of: dt.date | None, own: Collection[str]) -> tuple[str, float, tuple[str, ...]]:
-    """Why a row can't testify (or nothing), its utilisation, its class."""
+def _observation(row: Row, run: Run, as_of: dt.date | None, own: Collection[str]) -> tuple[str, float, tuple[str, ...]]:
+    """Reason to exclude a row for a prediction of ``run`` (empty for none), its utilisation, and its class."""
     why = why_hidden(row, run, as_of, own)
-    return (why, 0.0, ()) if why else _testimony(row.id)
+    return (why, 0.0, ()) if why else _row_observation(row.id)
 
 
 @lru_cache(maxsize=1024)
-def _testimony(name: str) -> tuple[str, float, tuple[str, ...]]:
-    """What a row of a run says to any judge: why it can't testify (or nothing), its utilisation, its class."""
+def _row_observation(name: str) -> tuple[str, float, tuple[str, ...]]:
+    """Reason to exclude a row for any prediction (empty for none), its utilisation, and its class."""
     row = rows("runs")[name]
     if row.get("kind") == "rl":
         return "reinforcement learning, not pre-training", 0.0, ()
     if row.get("quality") != "ok":
         return f"suspect: {row.get('why', 'see the row')}", 0.0, ()
     if row.get("chip") not in GENERATIONS:
-        return "another family of chips", 0.0, ()
+        return "chip generation outside the model", 0.0, ()
     try:
         value, model = utilisation(row), model_of(row)
     except TrainsimError as error:
-        return f"can't be counted: {error.rule}", 0.0, ()
+        return f"FLOPs can't be counted: {error.rule}", 0.0, ()
     if value is None or model is None or not 0 < value < 1:
-        return "no utilisation of the BF16 peak follows from it", 0.0, ()
+        return "no utilisation of the BF16 peak can be computed", 0.0, ()
     timing = "busy" if row.get("hours_are", "busy") == "busy" or row.get("tokens_per_s_per_gpu") or row.get("step_seconds") else "wall"
     precision = "fp8" if str(row.get("precision", "")).startswith("fp8") else "bf16"
     kind = "training" if row.get("kind") == "training" else "benchmark"
@@ -209,7 +218,7 @@ def _testimony(name: str) -> tuple[str, float, tuple[str, ...]]:
 
 
 def _factors(generation: str, model: Model, precision: str, timing: str, kind: str) -> tuple[str, ...]:
-    """The class of an observation. Precision counts within a sparsity: what FP8 gains on dense products says nothing of grouped ones."""
+    """The class of an observation. The effect of FP8 is specific to dense or sparse models."""
     sparsity = "moe" if model.is_moe else "dense"
     return generation, sparsity, f"{sparsity} {precision}", timing, kind
 
@@ -221,15 +230,12 @@ def _precision(run: Run) -> str:
 
 _GRID = np.linspace(0.02, 2.0, 60)
 _HYPER = 0.5
-"""Scale of the half-normal hyperpriors, in logits: a class or a lab shifts utilisation by a factor below about 2.7 (judgement)."""
+"""Scale of the half-normal hyperpriors [logit]: a class or a lab changes utilisation by a factor below about 2.7 (judgement)."""
 TAILS = np.array([0.05, 0.5, 0.95])
 
 
-def _within(groups: list[list[float]]) -> float:
-    """Variance of one run around the mean of its lab's runs of one class, less what those means hold of it already [logit²].
-
-    A cell is a mean of n runs: its spread holds 1/n of the variance between runs; a prediction is of one run.
-    """
+def _between_run_variance(groups: list[list[float]]) -> float:
+    """Variance between runs of one lab and class [logit²], less the 1/n of it that means of n runs contain already."""
     squares = sum(float(np.sum((np.array(g) - np.mean(g)) ** 2)) for g in groups)
     freedom = sum(len(g) - 1 for g in groups)
     log = -freedom * np.log(_GRID) - squares / (2 * _GRID**2) - _GRID**2 / (2 * _HYPER**2)
@@ -238,8 +244,8 @@ def _within(groups: list[list[float]]) -> float:
 
 
 @lru_cache(maxsize=256)
-def _pooled(cells: tuple[_Cell, ...], own: tuple[str, ...], within: float) -> Belief:
-    """The predictive distribution of the hierarchical normal model, as three quantiles."""
+def _hierarchical(cells: tuple[_LabMean, ...], own: tuple[str, ...], within: float) -> Belief:
+    """Predictive distribution of the hierarchical normal model, as three quantiles."""
     names = sorted({(i, f) for c in cells for i, f in enumerate(c.factors)} | set(enumerate(own)))
     design = np.array([[float(c.factors[i] == f) for i, f in names] for c in cells])
     mine = np.array([float(own[i] == f) for i, f in names])
@@ -256,11 +262,11 @@ def _pooled(cells: tuple[_Cell, ...], own: tuple[str, ...], within: float) -> Be
         logs.append(-0.5 * (np.log(spread).sum(axis=0) + data**2 @ (1.0 / spread)) - (tau2 + square) / (2 * _HYPER**2))
     log = np.ravel(logs)
     weights = np.exp(log - log.max())
-    return _three(np.ravel(means), np.sqrt(np.ravel(variances) + within), weights / weights.sum())
+    return _mixture_quantiles(np.ravel(means), np.sqrt(np.ravel(variances) + within), weights / weights.sum())
 
 
-def _own_kind(cells: list[_Cell], own: tuple[str, ...]) -> Belief:
-    """Only runs of the same generation and sparsity; their spread is that of all rows around their class means."""
+def _same_generation_only(cells: list[_LabMean], own: tuple[str, ...]) -> Belief:
+    """Mean of the runs of the same generation and sparsity, with the standard deviation of all rows around their class means."""
     similar = [c for c in cells if c.factors[:2] == own[:2]] or [c for c in cells if c.factors[0] == own[0]] or cells
     by_class: dict[tuple[str, ...], list[float]] = {}
     for c in cells:
@@ -270,20 +276,20 @@ def _own_kind(cells: list[_Cell], own: tuple[str, ...]) -> Belief:
     return _student(float(np.mean([c.logit for c in similar])), float(spread * np.sqrt(1 + 1 / len(similar))), freedom)
 
 
-def _any_kind(cells: list[_Cell]) -> Belief:
-    """Every run of every class alike."""
+def _all_runs_pooled(cells: list[_LabMean]) -> Belief:
+    """Mean and standard deviation of all runs, ignoring classes."""
     y = np.array([c.logit for c in cells])
     return _student(float(y.mean()), float(y.std(ddof=1) * np.sqrt(1 + 1 / len(y))), len(y) - 1)
 
 
 def _student(centre: float, scale: float, freedom: int) -> Belief:
-    """A Student-t prediction in logits, by its quantiles."""
+    """Student-t distribution in logits, as three quantiles."""
     low, mid, high = special.expit(centre + scale * special.stdtrit(freedom, TAILS))
     return ci90(float(low), float(mid), float(high))
 
 
-def _three(means: NDArray[np.float64], sds: NDArray[np.float64], weights: NDArray[np.float64]) -> Belief:
-    """A mixture of normals in logits, by its quantiles."""
+def _mixture_quantiles(means: NDArray[np.float64], sds: NDArray[np.float64], weights: NDArray[np.float64]) -> Belief:
+    """Mixture of normals in logits, as three quantiles."""
     heavy = weights > 1e-7  # the rest of the grid moves no quantile
     means, sds, weights = means[heavy], sds[heavy], weights[heavy] / weights[heavy].sum()
     grid = np.linspace(-8.0, 5.0, 1301)
@@ -299,17 +305,17 @@ def _three(means: NDArray[np.float64], sds: NDArray[np.float64], weights: NDArra
 
 
 STRENGTHS = ("strong", "medium", "weak")
-"""How well a prior row is founded, best first."""
+"""Strength of evidence of a prior row, best first."""
 ASSUMED_GOODPUT = (0.70, 0.90, 0.98)
-"""P5, P50 and P95 of a goodput before any was public: an assumption of the library, written in November 2026, not evidence."""
+"""P5, P50 and P95 of goodput where none was public yet: an assumption of the library from November 2026, not evidence."""
 
 
 def goodput_evidence(run: Run, as_of: dt.date | None = None) -> Evidence:
-    """What share of the clock a run of that size steps: of the strongest prior rows public the nearest in size, else an assumption.
+    """Prior on goodput: the strongest public prior row, the nearest in number of GPUs among equals; an assumption where there is none.
 
     Args:
-        run: whose own rows are hidden.
-        as_of: rows that became public later are hidden.
+        run: the run to predict; its own rows are excluded.
+        as_of: rows that became public later are excluded.
 
     >>> from trainsim.catalog.runs import run
     >>> goodput_evidence(run("bloom-176b"), dt.date(2022, 7, 11)).caveat
@@ -325,7 +331,7 @@ def goodput_evidence(run: Run, as_of: dt.date | None = None) -> Evidence:
 
 
 def prior_rows(quantity: str, run: Run | None, as_of: dt.date | None) -> Iterator[Row]:
-    """Prior rows for a quantity that a judge may see, best match in size first."""
+    """Prior rows for a quantity that may be used for a run, the nearest in number of GPUs first."""
     own = None if run is None else own_rows(run)
     fitting = [r for r in rows("priors").values() if r.get("quantity") == quantity and not why_hidden(r, run, as_of, own)]
     gpus = run.cluster.gpus if run is not None else 1
@@ -333,5 +339,5 @@ def prior_rows(quantity: str, run: Run | None, as_of: dt.date | None) -> Iterato
 
 
 def interval(row: Row) -> Belief:
-    """A prior row's belief."""
+    """Belief of a prior row."""
     return ci90(row["p5"], row["p50"], row["p95"])

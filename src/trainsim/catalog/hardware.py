@@ -1,4 +1,4 @@
-"""Chips and clusters from their rows."""
+"""Chips and clusters, built from catalogue rows."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .rows import Row, find, rows
 
 
 def check_chips(chips: Mapping[str, Row]) -> None:
-    """Whether chip rows hold dense peaks of the part they name.
+    """Check that chip rows hold dense peaks of the part they name.
 
     Raises:
-        CatalogError: a dense peak that equals the row's own sparse figure, or an SXM row with a figure of its PCIe sibling that
-            the row doesn't say they share.
+        CatalogError: a dense peak equals the row's own sparse figure, or an SXM row repeats a figure of its PCIe sibling without
+            listing it in ``shared_with_sibling``.
     """
-    told = {name: row.fields for name, row in chips.items()}
-    for name, row in told.items():
+    fields = {name: row.fields for name, row in chips.items()}
+    for name, row in fields.items():
         sparse = row.get("peak_sparse", {})
         for dtype, flops in row["peak"].items():
             if flops == sparse.get(dtype):
@@ -31,14 +31,14 @@ def check_chips(chips: Mapping[str, Row]) -> None:
                     "write the dense peak: half of a 2:4-sparse one",
                     "conflict",
                 )
-        sibling = told.get(row.get("sibling", ""))
+        sibling = fields.get(row.get("sibling", ""))
         if sibling is None:
             continue
         shared = row.get("shared_with_sibling", ())
         mine, theirs = _figures(row), _figures(sibling)
         for figure, value in mine.items():
             if value == theirs.get(figure) and figure.split(".")[0] not in shared:
-                remedy = f"write the {row['form']} part's own, or list it in shared_with_sibling"
+                remedy = f"write the figure of the {row['form']} part, or list it in shared_with_sibling"
                 raise CatalogError(f"chips/{name}.{figure}", value, f"is the figure of its sibling {row['sibling']}", remedy, "conflict")
 
 
@@ -49,16 +49,16 @@ def _figures(row: Mapping[str, Any]) -> dict[str, float]:
 
 @lru_cache(maxsize=256)
 def chip(name: str) -> Chip:
-    """A chip of the catalogue, its fields remembering their source.
+    """A chip of the catalogue, with the source of each field.
 
     Args:
         name: id of its row.
 
     Returns:
-        the chip; its peaks are dense ones [FLOP/s].
+        the chip; its peaks are dense [FLOP/s].
 
     Raises:
-        CatalogError: no such chip; says which there are.
+        CatalogError: no such chip; lists those there are.
 
     >>> chip("h800-sxm").peak.bf16
     989400000000000.0
@@ -66,8 +66,8 @@ def chip(name: str) -> Chip:
     row = find("chips", name)
     sibling = row.fields.get("sibling")
     check_chips({name: row} if sibling is None else {name: row, sibling: find("chips", sibling)})
-    told: dict[str, Any] = {field: row.fields.get(field) for field in ("memory", "memory_bandwidth", "power", "architecture")}
-    made = Chip(name=name, peak=Peak(**{d: f for d, f in row.fields["peak"].items() if d in Peak.model_fields}), **told)
+    fields: dict[str, Any] = {field: row.fields.get(field) for field in ("memory", "memory_bandwidth", "power", "architecture")}
+    made = Chip(name=name, peak=Peak(**{d: f for d, f in row.fields["peak"].items() if d in Peak.model_fields}), **fields)
     return made.with_sources({"": row.cited})
 
 
@@ -75,11 +75,11 @@ def cluster(name: str, gpus: int) -> Cluster:
     """A cluster of the catalogue with a number of accelerators.
 
     Args:
-        name: the kind of node, ``"hgx-h800"``; or a chip, whose row gives a node without a network beyond its domain.
+        name: kind of node, ``"hgx-h800"``; or a chip, which gives a scale-up domain without a network between domains.
         gpus: accelerators [GPU].
 
     Returns:
-        the cluster, its fields remembering their source.
+        the cluster, with the source of each field.
 
     Raises:
         CatalogError: no such cluster.
@@ -93,8 +93,8 @@ def cluster(name: str, gpus: int) -> Cluster:
 
 @lru_cache(maxsize=256)
 def _node(name: str) -> tuple[Mapping[str, Any], Mapping[str, str]]:
-    """Everything of a cluster but its accelerators, and where its links are from."""
-    if name in rows("chips"):  # a chip's own row: its scale-up domain, and no network between domains
+    """Fields of a cluster except the number of accelerators, and the sources of its links."""
+    if name in rows("chips"):  # a chip: its scale-up domain, no network between domains
         row = find("chips", name)
         up = row.get("scale_up") or {}
         link = {"achieved": row.get("scale_up_achieved"), "topology": up.get("topology", "switch")}

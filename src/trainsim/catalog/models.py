@@ -1,4 +1,4 @@
-"""Models from their rows."""
+"""Models, built from catalogue rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def model(name: str) -> Model:
         the model.
 
     Raises:
-        CatalogError: no such model; says which there are.
+        CatalogError: no such model; lists those there are.
 
     >>> model("deepseek-v3").layers
     61
@@ -35,24 +35,24 @@ def model(name: str) -> Model:
 
 
 def model_of(row: Row) -> Model | None:
-    """The model a run row names, or one from the sizes it gives; None where it gives neither."""
+    """The model that a row of ``runs`` names, or one built from the sizes it gives; None where it gives neither."""
     if row.get("model"):
         return model(row["model"])
     return from_sizes(row.id, row["architecture"]) if row.get("architecture") else None
 
 
-def is_of(row: Row, made: Model) -> bool:
-    """Whether a run row is of an architecture, whatever that is called.
+def same_architecture(row: Row, made: Model) -> bool:
+    """Whether a row of ``runs`` has the same architecture as a model; names are ignored.
 
-    >>> is_of(find("runs", "deepseek-v3"), model("deepseek-v3").replace({"name": "ours"}))
+    >>> same_architecture(find("runs", "deepseek-v3"), model("deepseek-v3").replace({"name": "ours"}))
     True
     """
     sizes = row.get("architecture") or {}
-    return _is_of(made, row.get("model", ""), tuple(sorted(sizes.items())))
+    return _same_architecture(made, row.get("model", ""), tuple(sorted(sizes.items())))
 
 
 @lru_cache(maxsize=1 << 14)
-def _is_of(made: Model, named: str, sizes: tuple[tuple[str, Any], ...]) -> bool:
+def _same_architecture(made: Model, named: str, sizes: tuple[tuple[str, Any], ...]) -> bool:
     if not named and not sizes:
         return False
     other = model(named) if named else from_sizes("", dict(sizes))
@@ -61,7 +61,7 @@ def _is_of(made: Model, named: str, sizes: tuple[tuple[str, Any], ...]) -> bool:
 
 @lru_cache(maxsize=1 << 12)
 def size_of(made: Model) -> tuple[int, int, int]:
-    """Width, layers and experts: what tables of runs identify a model by, whatever else they leave out.
+    """Width, layers and experts: what tables of published runs identify a model by.
 
     >>> size_of(model("deepseek-v3"))
     (7168, 61, 256)
@@ -71,7 +71,7 @@ def size_of(made: Model) -> tuple[int, int, int]:
 
 
 def from_sizes(name: str, sizes: dict[str, Any]) -> Model:
-    """A model from published sizes alone: grouped queries, gated or plain feed-forward, routed experts, in series or parallel blocks."""
+    """A model built from published sizes: grouped-query attention, gated or plain feed-forward, optional routed experts."""
     hidden, heads = sizes["hidden"], sizes["heads"]
     attention = GroupedQueryAttention(
         heads=heads, kv_heads=sizes.get("kv_heads", heads), head_dim=sizes.get("head_dim", hidden // heads), window=sizes.get("window")

@@ -1,4 +1,4 @@
-"""Phrases that name a scope, and names that may stand beside them, from the catalogue."""
+"""Phrases that name a scope, and names that may appear beside them, from the catalogue."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .rows import rows, sources
 
 @lru_cache(maxsize=1)
 def phrases() -> Mapping[tuple[str, ...], Phrase]:
-    """Stems of every phrase of the catalogue → what it means. They are language, not evidence: no date hides one.
+    """Word stems of each phrase → its meaning. Phrases are language rather than evidence, so none is hidden by date.
 
     Raises:
-        CatalogError: one phrase in two rows.
+        CatalogError: a phrase occurs in two rows.
 
     >>> sorted(phrases()["salary",].readings[0])
     ['people']
@@ -34,18 +34,18 @@ def phrases() -> Mapping[tuple[str, ...], Phrase]:
         for words in row["phrases"]:
             key = tuple(stem(token) for token in tokens_of(words))
             if found.setdefault(key, meaning) != meaning:
-                raise CatalogError(f"phrases/{name}.phrases", words, "is in another row too", "keep it in one", "duplicate")
+                raise CatalogError(f"phrases/{name}.phrases", words, "occurs in two rows", "keep it in one", "duplicate")
     return ReadOnlyDict(found)
 
 
 @lru_cache(maxsize=1)
 def names() -> frozenset[str]:
-    """Stems of the words in names of models, runs, labs, chips and subjects of claims, those that are phrases left out."""
-    told = [str(row.get(field, "")) for row in (*rows("models").values(), *rows("runs").values()) for field in ("name", "title", "org")]
-    told += [*rows("models"), *rows("runs"), *rows("chips"), *(str(row.get("subject", "")) for row in rows("claims").values())]
-    told += [str(row.get("subject", "")) for row in rows("disclosures").values()]
-    told += [str(row.get("lab", "")) for row in rows("fleets").values()]
-    told += [str(source.get("title", "")) for source in sources().values() if source.get("kind") == "organisation"]
-    words = {stem(token) for text in told for token in tokens_of(text)}
+    """Word stems of the names of models, runs, labs, chips and subjects of claims, without those that occur in phrases."""
+    texts = [str(row.get(field, "")) for row in (*rows("models").values(), *rows("runs").values()) for field in ("name", "title", "org")]
+    texts += [*rows("models"), *rows("runs"), *rows("chips"), *(str(row.get("subject", "")) for row in rows("claims").values())]
+    texts += [str(row.get("subject", "")) for row in rows("disclosures").values()]
+    texts += [str(row.get("lab", "")) for row in rows("fleets").values()]
+    texts += [str(source.get("title", "")) for source in sources().values() if source.get("kind") == "organisation"]
+    words = {stem(token) for text in texts for token in tokens_of(text)}
     parts = {part for key in phrases() for part in key}
     return frozenset(w for w in words if w not in parts and len(w) > 1)

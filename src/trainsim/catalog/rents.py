@@ -1,4 +1,4 @@
-"""Rent of a run's chips, predicted from dated quotes."""
+"""Rent of a run's chips, predicted from dated price quotes."""
 
 from __future__ import annotations
 
@@ -17,26 +17,29 @@ from ..uncertainty.distributions.distribution import Belief
 from ..uncertainty.distributions.interval import ci90
 from .evidence import TAILS, Evidence, why_hidden
 from .hardware import chip
-from .months import RunMonths, months_of
-from .published import row_of
+from .matching import row_of
+from .rental_period import RentalPeriod, rental_period
 from .rows import Row, day_of, rows
+
+REPEATED = "repeats a price seen earlier"
+"""Reason for which a repeated observation of one price is excluded."""
 
 
 @dataclass(frozen=True)
-class SeenQuotes:
-    """Quotes that a judge may use.
+class UsableQuotes:
+    """Quotes that were public on a day and may be used.
 
     Args:
-        quotes: address → quote, distinct observations only.
-        set_aside: address → why the row is not used.
+        quotes: address → quote; repeated observations of one price are counted once.
+        excluded: address → reason.
     """
 
     quotes: Mapping[str, RentQuote]
-    set_aside: Mapping[str, str]
+    excluded: Mapping[str, str]
 
 
 def quote_of(row: Row) -> RentQuote:
-    """A row of rents as a quote of the day its price held; a range of one tier at its geometric middle.
+    """A row of ``rents`` as a quote on the day its price was valid; a price range gives its geometric mean.
 
     >>> from trainsim.catalog.rows import find
     >>> quote_of(find("rents", "h100-china-2024-start")).day.isoformat()
@@ -56,29 +59,29 @@ def quote_of(row: Row) -> RentQuote:
     )
 
 
-def seen_quotes(run: Run | None = None, as_of: dt.date | None = None) -> SeenQuotes:
-    """The distinct quotes that were public on a day, without those that derive from a run.
+def usable_quotes(run: Run | None = None, as_of: dt.date | None = None) -> UsableQuotes:
+    """The distinct quotes that were public on a day, without those derived from a run.
 
     Args:
-        run: whose own rows are hidden.
-        as_of: quotes that became public later are hidden.
+        run: the run to predict; rows derived from it are excluded.
+        as_of: quotes that became public later are excluded.
     """
     usable: dict[str, RentQuote] = {}
-    aside: dict[str, str] = {}
+    excluded: dict[str, str] = {}
     for row in rows("rents").values():
-        if why := why_hidden(row, run if row.derived_from else None, as_of) or _no_quote(row):
-            aside[row.address] = why
+        if why := why_hidden(row, run if row.derived_from else None, as_of) or _not_a_quote(row):
+            excluded[row.address] = why
         else:
             usable[row.address] = quote_of(row)
-    kept = {id(quote) for quote in distinct(list(usable.values()))}
-    aside |= {address: "the same price was seen again later" for address, quote in usable.items() if id(quote) not in kept}
-    return SeenQuotes({address: quote for address, quote in usable.items() if id(quote) in kept}, aside)
+    first_seen = {id(quote) for quote in distinct(list(usable.values()))}
+    excluded |= {address: REPEATED for address, quote in usable.items() if id(quote) not in first_seen}
+    return UsableQuotes({address: quote for address, quote in usable.items() if id(quote) in first_seen}, excluded)
 
 
-def _no_quote(row: Row) -> str:
+def _not_a_quote(row: Row) -> str:
     if row["term"] == "imputed":
         return "imputed by a lab to its own machines"
-    return "a peak or a mixture of tiers, not a quote of one kind" if row["tier"] == "mixed" else ""
+    return "a maximum or a mixture of tiers, not a quote of one tier" if row["tier"] == "mixed" else ""
 
 
 def rent_evidence(
@@ -91,24 +94,24 @@ def rent_evidence(
     term: str = "",
     vendor: str = "",
 ) -> Evidence:
-    """What one more vendor would ask for an hour of the run's chips in the months of the run.
+    """Prior on the rent of the run's chips: the price that one more vendor would quote in the months of the run.
 
-    The prediction is :func:`~trainsim.cost.rent_model.predict_rent`'s. The narrow reading is the market's level without what sets
-    one vendor apart; the wide one does not know the tier.
+    The prior is the prediction of :func:`~trainsim.cost.rent_model.predict_rent`. The narrow variant is the market level, without the
+    variation between vendors; the wide variant leaves the tier unknown.
 
     Args:
-        run: whose chips are rented.
-        as_of: quotes that became public later are hidden.
-        region: where; the run's own price's where empty, then "global".
-        day: when; the months of the published run where None, then the day of the run's own price, then ``as_of``, then the
-            latest quote's.
-        tier: "hyperscaler", "specialist" or "marketplace"; where empty specialist clouds, or hyperscalers where nobody else is
-            known to offer the chip's silicon.
-        term: "spot", "on-demand", "1-month", "1-year" or "3-year"; the run's own price's where empty, then "on-demand".
-        vendor: whose price; a new vendor's where empty.
+        run: the run whose chips are rented.
+        as_of: quotes that became public later are excluded.
+        region: region of the machines. Where empty: the region of the run's own price, then "global".
+        day: day of the rent. Where None: the months of the published run, then the day of the run's own price, then ``as_of``, then
+            the day of the latest quote.
+        tier: "hyperscaler", "specialist" or "marketplace". Where empty: "specialist", or "hyperscaler" where no other tier offers
+            the chip's silicon.
+        term: "spot", "on-demand", "1-month", "1-year" or "3-year". Where empty: the term of the run's own price, then "on-demand".
+        vendor: name of the vendor; a new vendor where empty.
 
     Returns:
-        the prior on rent [USD/GPU-h], with the quotes used and those set aside.
+        the prior on rent [USD/GPU-h], with the quotes used and those excluded.
 
     Raises:
         CatalogError: no quote of any chip was public, or the chip has no dense 16-bit peak.
@@ -119,53 +122,53 @@ def rent_evidence(
     >>> 1.5 < found.belief.p50 < 4.0, len(found.used) >= 3
     (True, True)
     """
-    seen = seen_quotes(run, as_of)
+    seen = usable_quotes(run, as_of)
     if not seen.quotes:
-        rule = f"quotes were public on {as_of}: too few to build a belief on"
+        rule = f"quotes were public on {as_of}: too few for a prior"
         raise CatalogError("catalog.rents", 0, rule, "give price its own belief, or a later as_of", "too-few-data")
-    stated = run.price if isinstance(run.price, Rental) else None
-    months = _months(run, stated, as_of, day) or RunMonths((max(q.day for q in seen.quotes.values()),), True)
-    like = _asked(run, stated, region, term, vendor)
-    near = {a: q for a, q in seen.quotes.items() if q.silicon == like.silicon}
-    tier = tier or ("specialist" if {q.tier for q in near.values()} - {"hyperscaler"} or not near else "hyperscaler")
+    own_price = run.price if isinstance(run.price, Rental) else None
+    period = _rental_period(run, own_price, as_of, day) or RentalPeriod((max(q.day for q in seen.quotes.values()),), True)
+    target = _target_quote(run, own_price, region, term, vendor)
+    similar = {a: q for a, q in seen.quotes.items() if q.silicon == target.silicon}
+    tier = tier or ("specialist" if {q.tier for q in similar.values()} - {"hyperscaler"} or not similar else "hyperscaler")
     tiers = ("hyperscaler", "specialist", "marketplace")
-    asked = [_at(like, when, each) for each in (tier, *tiers) for when in months.days]
-    found = predict_rent(list(seen.quotes.values()), asked)
-    own = over_months(found[: len(months.days)])
+    targets = [replace(target, day=when, tier=each) for each in (tier, *tiers) for when in period.days]
+    found = predict_rent(list(seen.quotes.values()), targets)
+    own = over_months(found[: len(period.days)])
     level = RentPrediction(own.log_mean, own.market_sd, own.market_sd)
-    used = {a: q.usd_per_gpu_hour for a, q in near.items()}
-    how, caveat = _described(like, tier, months, near, len(seen.quotes))
-    wide = over_months(found[len(months.days) :])
-    return Evidence(_belief(own), _belief(level), _belief(wide), used, seen.set_aside, how, caveat)
+    used = {a: q.usd_per_gpu_hour for a, q in similar.items()}
+    how, caveat = _described(target, tier, period, similar, len(seen.quotes))
+    wide = over_months(found[len(period.days) :])
+    return Evidence(_belief(own), _belief(level), _belief(wide), used, seen.excluded, how, caveat)
 
 
-def _months(run: Run, stated: Rental | None, as_of: dt.date | None, day: dt.date | None) -> RunMonths | None:
+def _rental_period(run: Run, own_price: Rental | None, as_of: dt.date | None, day: dt.date | None) -> RentalPeriod | None:
     if day is None and (row := row_of(run)) is not None:
-        return months_of(row)
-    if day is None and stated is not None and stated.date:
-        day = day_of(stated.date, "price.date")
+        return rental_period(row)
+    if day is None and own_price is not None and own_price.date:
+        day = day_of(own_price.date, "price.date")
     day = day or as_of
-    return None if day is None else RunMonths((day,), True)
+    return None if day is None else RentalPeriod((day,), True)
 
 
-def _asked(run: Run, stated: Rental | None, region: str, term: str, vendor: str) -> RentQuote:
-    """The quote to predict, its day and tier left open."""
+def _target_quote(run: Run, own_price: Rental | None, region: str, term: str, vendor: str) -> RentQuote:
+    """The quote to predict; its day and tier are set later."""
     part = run.cluster.chip
-    said = "" if stated is None or stated.term not in TERMS else stated.term
+    own_term = "" if own_price is None or own_price.term not in TERMS else own_price.term
     return RentQuote(
         day=dt.date.min,
         chip=part.name,
         silicon=_silicon(part),
         peak=_peak(part),
         tier="specialist",
-        term=term or said or "on-demand",
-        region=region or ("" if stated is None else stated.region) or "global",
+        term=term or own_term or "on-demand",
+        region=region or ("" if own_price is None else own_price.region) or "global",
         vendor=vendor or "a new vendor",
     )
 
 
 def _silicon(part: Chip) -> str:
-    """The generation of a chip's silicon; the chip itself where it names none."""
+    """Silicon generation of a chip; the chip's own name where it has none."""
     return part.architecture or part.name
 
 
@@ -178,20 +181,16 @@ def _peak(part: Chip) -> float:
     return float(np.max(peak))
 
 
-def _at(like: RentQuote, day: dt.date, tier: str) -> RentQuote:
-    return replace(like, day=day, tier=tier)
-
-
-def _described(like: RentQuote, tier: str, months: RunMonths, near: Mapping[str, RentQuote], total: int) -> tuple[str, str]:
-    """How the prediction follows from its quotes, and what weakens it."""
-    place = [q for q in near.values() if q.region == like.region]
-    where = f" in {_place(like.region)}" if like.region != "global" else ""
-    how = f"{tier} price{where}, {like.term}, {months}: {len(near)} of {total} distinct quotes are of {like.silicon}"
-    if like.region in ABROAD:
-        days = len({q.day for q in place})
-        how += f", {len(place)} on {days} dates{where}"
-        return how, f"{len(place)} observations on {days} dates: rent{where} can't be backtested"
-    return how, "" if near else f"no quote of {like.silicon} was public: predicted from its peak rate"
+def _described(target: RentQuote, tier: str, period: RentalPeriod, similar: Mapping[str, RentQuote], total: int) -> tuple[str, str]:
+    """How the prediction follows from the quotes, and its caveat."""
+    local = [q for q in similar.values() if q.region == target.region]
+    where = f" in {_place(target.region)}" if target.region != "global" else ""
+    how = f"{tier} price{where}, {target.term}, {period}: {len(similar)} of {total} distinct quotes are of {target.silicon}"
+    if target.region in ABROAD:
+        days = len({q.day for q in local})
+        how += f", {len(local)} on {days} dates{where}"
+        return how, f"{len(local)} observations on {days} dates: rent{where} can't be backtested"
+    return how, "" if similar else f"no quote of {target.silicon} was public: predicted from its peak rate"
 
 
 def _place(region: str) -> str:

@@ -1,4 +1,4 @@
-"""Rows: every figure with its source, date and grade; what lacks one is refused."""
+"""Rows of the catalogue: every figure with source, date and grade; a row without them is rejected."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from ..core.tables import Tables
 from ..core.values import ReadOnlyDict, frozen
 
 GRADES = ("counted", "disclosed", "measured", "vendor", "market", "estimate", "judgement")
-"""How good a figure is, best first: counted from ops, said by who did it, measured by a stranger, on a data sheet, observed
-on a market, an analyst's estimate, somebody's judgement."""
+"""Grades of a figure, best first: counted from ops, disclosed by whoever ran it, measured by a third party, on a vendor's data sheet,
+observed on a market, an analyst's estimate, a judgement."""
 EVIDENCE = ("found", "recalled", "mixed", "derived")
-"""Whether the page was read, remembered, both, or the figure follows from others."""
+"""Whether the source was read, recalled, some of each, or the figure is derived from other rows."""
 FIRST_YEAR, LAST_YEAR = 1940, 2200
-"""Days of training runs lie between."""
+"""Accepted years of a date."""
 _HEADER = ("source", "date", "grade", "evidence")
 PUBLISHED = dt.date(2026, 11, 30)
-"""Day of this version of the catalogue; no row is dated later."""
+"""Date of this version of the catalogue; no row is dated later."""
 TABLES = ("rents", "kernels")
-"""Files of many short rows: one line each, comma-separated."""
+"""Catalogue files in CSV format, one row per line."""
 _LISTS = ("source", "derived_from")
-"""Columns of a table whose cells hold words apart."""
+"""CSV columns whose cells hold several words, separated by spaces."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Row:
     """One row of a catalogue file.
 
     Args:
-        file, id: its file and its id there; ``address`` is ``"runs/deepseek-v3"``.
-        fields: its values, SI units.
-        source: ids in the file of sources.
-        date: when the figure became public.
+        file, id: name of the file, and id of the row in it; ``address`` joins them: ``"runs/deepseek-v3"``.
+        fields: values of the row, in SI units.
+        source: ids of rows of ``sources``.
+        date: day the figure became public.
         grade, evidence: one of ``GRADES``, one of ``EVIDENCE``.
-        derived_from: addresses of the rows it comes from.
+        derived_from: addresses of the rows that it was derived from.
 
     >>> row = find("chips", "h800-sxm")
     >>> row.address, row.date.isoformat(), row.grade
@@ -59,7 +59,7 @@ class Row:
 
     @property
     def address(self) -> str:
-        """File and id."""
+        """``file/id``."""
         return f"{self.file}/{self.id}"
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -75,36 +75,36 @@ class Row:
 
     @property
     def cited(self) -> str:
-        """The row's source in words: titles, day, grade."""
+        """Citation of the row: titles of its sources, date, grade, address."""
         titles = "; ".join(map(source_title, self.source))
-        remembered = "" if self.evidence == "found" else f", {self.evidence}"
-        return f"{titles} ({self.date.isoformat()}, {self.grade}{remembered}) [{self.address}]"
+        evidence = "" if self.evidence == "found" else f", {self.evidence}"
+        return f"{titles} ({self.date.isoformat()}, {self.grade}{evidence}) [{self.address}]"
 
 
 def make_row(file: str, name: str, fields: Mapping[str, Any]) -> Row:
-    """A row from its table.
+    """Check the fields of a table and make a row of them.
 
     Raises:
-        CatalogError: no source, date, grade or evidence, or a word that is none of the known ones.
+        CatalogError: source, date, grade or evidence is missing, or its value is unknown.
     """
     for needed in _HEADER:
         if not fields.get(needed):
             raise CatalogError(
                 f"{file}/{name}.{needed}",
                 fields.get(needed),
-                "is missing: no number without a reference",
+                "is missing; every figure needs a reference",
                 f"give the row its {needed}",
                 "missing",
             )
     if fields["grade"] not in GRADES:
         raise CatalogError(
-            f"{file}/{name}.grade", fields["grade"], "is no grade", did_you_mean(str(fields["grade"]), GRADES, "grades"), "unknown-name"
+            f"{file}/{name}.grade", fields["grade"], "is not a grade", did_you_mean(str(fields["grade"]), GRADES, "grades"), "unknown-name"
         )
     if fields["evidence"] not in EVIDENCE:
         raise CatalogError(
             f"{file}/{name}.evidence",
             fields["evidence"],
-            "is no evidence",
+            "is not a kind of evidence",
             did_you_mean(str(fields["evidence"]), EVIDENCE, "words"),
             "unknown-name",
         )
@@ -119,35 +119,35 @@ def make_row(file: str, name: str, fields: Mapping[str, Any]) -> Row:
     return Row(file, name, rest, tuple(fields["source"]), date, fields["grade"], fields["evidence"], derived)
 
 
-def day_of(told: object, path: str) -> dt.date:
-    """A day as written.
+def day_of(text: object, path: str) -> dt.date:
+    """Parse an ISO date.
 
     Raises:
-        CatalogError: no ISO day, or one far from any training run.
+        CatalogError: not an ISO date, or a year out of range.
 
     >>> day_of("2024-12-26", "as_of")
     datetime.date(2024, 12, 26)
     """
     try:
-        day = dt.date.fromisoformat(str(told))
+        day = dt.date.fromisoformat(str(text))
     except ValueError:
-        raise CatalogError(path, told, "is not an ISO day", 'write "2024-12-26"', "wrong-type") from None
+        raise CatalogError(path, text, "is not an ISO day", 'write "2024-12-26"', "wrong-type") from None
     if not FIRST_YEAR <= day.year <= LAST_YEAR:
-        raise CatalogError(path, told, f"is not between {FIRST_YEAR} and {LAST_YEAR}", 'write "2024-12-26"', "out-of-bounds")
+        raise CatalogError(path, text, f"is not between {FIRST_YEAR} and {LAST_YEAR}", 'write "2024-12-26"', "out-of-bounds")
     return day
 
 
 def read_rows(file: str, text: str) -> Mapping[str, Row]:
-    """The rows of a TOML text; each is parsed when it is first asked for.
+    """The rows of a TOML text; each is parsed on first access.
 
     Raises:
-        CatalogError: (from a row) text that is not TOML, or a row that breaks a rule.
+        CatalogError: (on access to a row) invalid TOML, or a row that breaks a rule.
     """
     return Tables(text, partial(make_row, file), file, CatalogError)
 
 
 def _sourced(row: Row) -> Row:
-    """A row whose sources are rows of the file of sources."""
+    """The row itself, after checking that each of its sources exists."""
     for source in row.source:
         if source not in sources():
             raise CatalogError(f"{row.address}.source", source, "is not a row of sources", did_you_mean(source, sources()), "unknown-name")
@@ -155,12 +155,13 @@ def _sourced(row: Row) -> Row:
 
 
 def read_table(file: str, text: str) -> Mapping[str, Row]:
-    """The rows of a table of comma-separated values: a row a line, its ``id`` first; lines that begin with # are comments.
+    """The rows of a CSV text with an ``id`` column; lines that begin with # are comments.
 
-    An empty cell is an absent field, a cell that reads as a number is one, ``source`` and ``derived_from`` hold words apart.
+    An empty cell is an absent field. A cell that parses as a number becomes one. ``source`` and ``derived_from`` hold several words,
+    separated by spaces.
 
     Raises:
-        CatalogError: two rows of one id, or a row that breaks a rule.
+        CatalogError: two rows have one id, or a row breaks a rule.
 
     >>> lines = "id,usd,source,date,grade,evidence", "a,2.5,epoch-prices,2024-01-29,market,found"
     >>> read_table("x", chr(10).join(lines))["a"]["usd"]
@@ -185,7 +186,7 @@ def _cell(text: str) -> str | float:
 
 @lru_cache(maxsize=64)
 def rows(file: str) -> Mapping[str, Row]:
-    """All rows of one of the library's files: ``"chips"``, ``"runs"`` …; none can be changed.
+    """All rows of a catalogue file: ``"chips"``, ``"runs"`` …; they are read-only.
 
     Args:
         file: name of the file.
@@ -213,7 +214,7 @@ def find(file: str, name: str) -> Row:
         the row.
 
     Raises:
-        CatalogError: no such row; says which there are.
+        CatalogError: no such row; lists those there are.
 
     >>> find("runs", "deepseek-v3").address
     'runs/deepseek-v3'
@@ -226,18 +227,18 @@ def find(file: str, name: str) -> Row:
 
 @lru_cache(maxsize=1)
 def sources() -> Mapping[str, Mapping[str, Any]]:
-    """Where figures come from: id → title, address, kind."""
+    """Sources of figures: id → title, address, kind."""
     return Tables(_text("sources"), lambda _, fields: frozen(fields), "sources", CatalogError)
 
 
 def source_title(name: str) -> str:
-    """A source in words."""
+    """Title of a source."""
     entry = sources().get(name, {})
     return str(entry.get("title", name))
 
 
 def lineage(address: str) -> Iterator[str]:
-    """An address and all it is derived from."""
+    """An address, and the addresses of all rows it is derived from."""
     seen: set[str] = set()
     queue = [address]
     while queue:
@@ -259,5 +260,9 @@ def _text(file: str, ending: str = "toml") -> str:
     if beside.is_file():
         return beside.read_text(encoding="utf-8")
     raise CatalogError(
-        "catalog", file, "is no file of the catalogue", "files: chips, clusters, models, runs, prices, rents, priors, claims", "not-found"
+        "catalog",
+        file,
+        "is not a catalogue file",
+        "files: chips, clusters, models, runs, prices, rents, priors, claims",
+        "not-found",
     )

@@ -1,4 +1,4 @@
-"""What the catalogue believes about a run: distributions over its numbers, blind to the run itself."""
+"""Beliefs about a run's numbers, built from the catalogue without the run's own rows."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ..training.modelled import Modelled
 from ..training.reliability import Goodput
 from ..uncertainty.beliefs.beliefs import Beliefs
 from .evidence import goodput_evidence, interval, mfu_evidence, prior_rows
-from .posterior import stack_beliefs
 from .rents import rent_evidence
 from .rows import Row, day_of
+from .software_stacks import stack_beliefs
 
 OWNER_PRIORS = {
     "price.usd_per_gpu": "price.server_capex",
@@ -25,22 +25,22 @@ OWNER_PRIORS = {
     "price.operating_share": "price.opex_share",
     "price.utilization": "price.utilization",
 }
-"""Path of an owned price → the quantity of the prior rows that speak of it."""
+"""Path of an ownership price → quantity of the prior rows for it."""
 
 
 def owner_beliefs(run: Run, as_of: dt.date | None = None) -> tuple[Ownership, Beliefs] | None:
-    """What owning the run's machines costs, and how sure that is.
+    """Cost of owning the run's machines, with beliefs about it.
 
     Args:
-        run: whose chips are owned.
+        run: the run whose chips are owned.
         as_of: use only rows public by this day.
 
     Returns:
-        the ownership at middle values and beliefs by path of a run with that price; None where no row prices such a machine.
+        the ownership at median values, and beliefs by path of a run with that price; None where no row gives the price of such a machine.
 
     >>> from trainsim.catalog.runs import run
-    >>> owner, doubt = owner_beliefs(run("deepseek-v3"))
-    >>> owner.life_years, "price.life_years" in doubt.paths
+    >>> owner, about_owner = owner_beliefs(run("deepseek-v3"))
+    >>> owner.life_years, "price.life_years" in about_owner.paths
     (4.0, True)
     """
     found: dict[str, Row] = {}
@@ -61,27 +61,27 @@ def owner_beliefs(run: Run, as_of: dt.date | None = None) -> tuple[Ownership, Be
 
 
 RENT = "price.usd_per_gpu_hour"
-"""Path of a rent."""
+"""Path of a run's rent."""
 
 
 def beliefs(run: Run, as_of: dt.date | str | None = None, *, replace: Collection[str] = ()) -> Beliefs:
-    """What the catalogue believes about a run's numbers, blind to the run itself.
+    """Beliefs about a run's numbers, built from the catalogue without the run's own rows.
 
-    Every row, prior and calibration that became public after ``as_of``, or that derives from the run, is hidden. A prior on
-    utilisation is built from other runs' rows, one on rent from dated quotes, one on goodput from a prior row, those on a software stack
-    from the calibration; a path the run doesn't have gets none. A price that the user gave stays, unless it is named in ``replace``.
+    Rows, priors and calibrations that became public after ``as_of`` are excluded, and so are those derived from the run. The prior on
+    utilisation comes from other runs, that on rent from dated quotes, that on goodput from a prior row, and those on a software stack
+    from the calibration. A path that the run does not have gets no belief. A price given by the user is kept unless ``replace`` names it.
 
     Args:
-        run: what is judged.
+        run: the run to predict.
         as_of: the last day whose rows may be used, ``"2024-12-25"``; None for all.
-        replace: paths of what the user gave that the catalogue's belief shall replace: ``("price.usd_per_gpu_hour",)``.
+        replace: paths whose user-given value is replaced by a belief of the catalogue: ``("price.usd_per_gpu_hour",)``.
 
     Returns:
         beliefs by path of the run.
 
     Raises:
-        CatalogError: too few rows are left to build a belief on.
-        SpecError: ``replace`` names a path that no user's value can be replaced at.
+        CatalogError: too few rows remain for a prior.
+        SpecError: ``replace`` names a path that can't be replaced.
 
     >>> from trainsim.catalog.runs import run
     >>> mine = run("deepseek-v3").replace({RENT: 2.5})
@@ -93,16 +93,16 @@ def beliefs(run: Run, as_of: dt.date | str | None = None, *, replace: Collection
             "replace", sorted(unknown), "can't be replaced by a belief of the catalogue", f"name {RENT}, or nothing", "conflict"
         )
     day = day_of(as_of, "as_of") if isinstance(as_of, str) else as_of
-    held: dict[str, Any] = {}
+    believed: dict[str, Any] = {}
     if isinstance(run.efficiency, MFU):
-        held["efficiency.mfu"] = mfu_evidence(run, day).belief
+        believed["efficiency.mfu"] = mfu_evidence(run, day).belief
     stacks = [("efficiency.stack", run.efficiency), *((f"phases.{p.name}.efficiency.stack", p.efficiency) for p in run.phases)]
     modelled: Mapping[Any, Any] = Beliefs()
     for path, efficiency in stacks:
         if isinstance(efficiency, Modelled):
             modelled = Beliefs(modelled) | stack_beliefs(efficiency.stack.name, path, routed=run.model.is_moe, as_of=day)
     if isinstance(run.reliability, Goodput):
-        held["reliability.goodput"] = goodput_evidence(run, day).belief
+        believed["reliability.goodput"] = goodput_evidence(run, day).belief
     if isinstance(run.price, Rental) and (RENT in replace or run.sources()[RENT] != BY_USER):
-        held[RENT] = rent_evidence(run, day).belief
-    return Beliefs(held) | modelled
+        believed[RENT] = rent_evidence(run, day).belief
+    return Beliefs(believed) | modelled

@@ -1,4 +1,4 @@
-"""Published runs from their rows, and what completes a run that lacks an input."""
+"""Published runs, built from catalogue rows, and defaults for inputs that a run lacks."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from ..training.phases import Phase
 from ..training.reliability import Goodput
 from .evidence import goodput_evidence, mfu_evidence
 from .hardware import chip, cluster
+from .matching import phases_of
 from .models import model_of, size_of
-from .months import months_of
-from .published import phases_of
+from .rental_period import rental_period
 from .rents import rent_evidence
 from .rows import Row, day_of, find, rows
 
 
 @dataclass(frozen=True)
 class Filled:
-    """One input the catalogue filled in.
+    """One input that the catalogue filled in.
 
     Args:
-        path: of the input in the run.
-        value: what was filled in, in the input's unit.
-        source: where it comes from, in words.
+        path: path of the input in the run.
+        value: value filled in, in the input's unit.
+        source: where the value comes from, in words.
 
     >>> print(Filled("reliability.goodput", 0.95, "median of a prior"))
     reliability.goodput = 0.95: median of a prior
@@ -53,40 +53,40 @@ class Filled:
 
 
 def run(name: str, gpus: int | None = None) -> Run:
-    """A published run, its inputs remembering their source.
+    """A published run, with the source of each input.
 
-    Published hours are given as hours. What was never published and an estimate needs (goodput, rent) is filled in from
-    the catalogue's priors and says so in ``run.sources()``; the rent comes from quotes of the run's own months.
+    Published hours are used as hours. Inputs that an estimate needs and that were never published (goodput, rent) are filled in from the
+    catalogue's priors and marked as such in ``run.sources()``. The rent is that of the run's own months.
 
     Args:
         name: id of the row.
-        gpus: accelerators, where the row doesn't give them [GPU]: days follow from it, dollars of published hours don't.
+        gpus: accelerators [GPU], where the row does not give them. Wall-clock days depend on it; dollars of published hours do not.
 
     Returns:
         the run, complete.
 
     Raises:
-        CatalogError: no such run, or its row lacks model, cluster or size.
+        CatalogError: no such run, or its row lacks the model, the cluster or the number of accelerators.
 
     >>> [p.name for p in run("deepseek-v3").phases]
     ['pretrain', 'extend-32k', 'extend-128k', 'post-train']
     """
     made = published(name, gpus)
-    return complete(made, day=months_of(find("runs", name)).middle)[0]
+    return complete(made, day=rental_period(find("runs", name)).middle)[0]
 
 
 def published(name: str, gpus: int | None = None) -> Run:
-    """A published run as its row states it: what was never published stays open.
+    """A published run as its row states it; unpublished inputs are left open.
 
     Args:
         name: id of the row.
-        gpus: accelerators, where the row doesn't give them [GPU].
+        gpus: accelerators [GPU], where the row does not give them.
 
     Returns:
         the run.
 
     Raises:
-        CatalogError: no such run, or its row lacks model, chip or size.
+        CatalogError: no such run, or its row lacks the model, the chip or the number of accelerators.
 
     >>> published("llama3.1-405b").price is None
     True
@@ -103,7 +103,9 @@ def published(name: str, gpus: int | None = None) -> Run:
             "missing",
         )
     if made is None or not (row.get("cluster") or row.get("chip")):
-        raise CatalogError(f"runs/{name}", None, "names no model, no cluster and no chip", "build a ts.Run with what you know", "missing")
+        raise CatalogError(
+            f"runs/{name}", None, "names no model, or neither a cluster nor a chip", "build a ts.Run with what you know", "missing"
+        )
     machines = cluster(row["cluster"], int(gpus)) if row.get("cluster") else Cluster(chip=chip(row["chip"]), gpus=int(gpus))
     phases = _phases(row, made)
     price = row.get("usd_per_gpu_hour_assumed")
@@ -117,14 +119,14 @@ def published(name: str, gpus: int | None = None) -> Run:
     ).with_sources({"phases": row.cited, "plan": row.cited, "price": row.cited, "cluster.gpus": row.cited})
 
 
-def machine_of(org: str, model: Model, chip: str, gpus: float) -> str | None:
-    """Cluster of an organisation's published run of a model of that size on as many of a chip; None where no row is of one.
+def cluster_of(org: str, model: Model, chip: str, gpus: float) -> str | None:
+    """Cluster of an organisation's published run, found by model size, chip and number of accelerators; None where no row matches.
 
     >>> from trainsim.catalog.models import model
-    >>> machine_of("BigScience", model("bloom-176b"), "a100-80gb-sxm", 384)
+    >>> cluster_of("BigScience", model("bloom-176b"), "a100-80gb-sxm", 384)
     'jean-zay-a100'
     """
-    for row in _machines().get((org.casefold(), chip, gpus), ()):
+    for row in _runs_on_clusters().get((org.casefold(), chip, gpus), ()):
         made = model_of(row)
         if made is not None and size_of(made) == size_of(model):
             return str(row["cluster"])
@@ -132,13 +134,12 @@ def machine_of(org: str, model: Model, chip: str, gpus: float) -> str | None:
 
 
 @lru_cache(maxsize=1)
-def _machines() -> Mapping[tuple[str, str | None, float | None], tuple[Row, ...]]:
-    """Organisation, chip and accelerators → the published runs on a known cluster."""
+def _runs_on_clusters() -> Mapping[tuple[str, str | None, float | None], tuple[Row, ...]]:
+    """Organisation, chip and number of accelerators → published runs on a known cluster."""
     found: dict[tuple[str, str | None, float | None], tuple[Row, ...]] = {}
     for row in rows("runs").values():
-        told = row.fields
-        if told.get("cluster"):
-            key = (told.get("org", "").casefold(), told.get("chip"), told.get("gpus"))
+        if row.get("cluster"):
+            key = (row.get("org", "").casefold(), row.get("chip"), row.get("gpus"))
             found[key] = (*found.get(key, ()), row)
     return ReadOnlyDict(found)
 
@@ -153,22 +154,22 @@ def _phases(row: Row, made: Model) -> list[Phase]:
 
 
 def _split(group: Mapping[str, Any], phases: Mapping[str, Mapping[str, Any]], made: Model) -> dict[str, float]:
-    """Hours published only as a sum, split by model FLOPs: as if both phases ran at one utilisation."""
+    """Split hours that were published only as a sum by model FLOPs, as if the phases ran at one utilisation."""
     flop = {n: phases[n]["tokens"] * float(flops_per_token(made, float(phases[n]["seq_len"])).total) for n in group["phases"]}
     return {n: group["gpu_hours"] * f / sum(flop.values()) for n, f in flop.items()}
 
 
-def _phase(row: Row, told: Mapping[str, Any], hours: float | None) -> Phase:
-    batch = told.get("batch")
-    if batch is None and told.get("batch_tokens") and told.get("seq_len"):
-        batch = told["batch_tokens"] / told["seq_len"]
-    wall = told.get("hours_are", row.get("hours_are")) == "wall"
+def _phase(row: Row, listed: Mapping[str, Any], hours: float | None) -> Phase:
+    batch = listed.get("batch")
+    if batch is None and listed.get("batch_tokens") and listed.get("seq_len"):
+        batch = listed["batch_tokens"] / listed["seq_len"]
+    wall = listed.get("hours_are", row.get("hours_are")) == "wall"
     efficiency: Efficiency | None = None
     if hours is not None:
         efficiency = BusyHours(gpu_hours=hours, time="wall" if wall else "busy")
-    elif told.get("mfu_reported") and told.get("mfu_flops") in ("half", "full", "megatron"):
-        efficiency = MFU(told["mfu_reported"], flops=told["mfu_flops"])
-    return Phase(told["name"], tokens=told.get("tokens"), seq_len=told.get("seq_len"), batch=batch, efficiency=efficiency)
+    elif listed.get("mfu_reported") and listed.get("mfu_flops") in ("half", "full", "megatron"):
+        efficiency = MFU(listed["mfu_reported"], flops=listed["mfu_flops"])
+    return Phase(listed["name"], tokens=listed.get("tokens"), seq_len=listed.get("seq_len"), batch=batch, efficiency=efficiency)
 
 
 def _plan(row: Row) -> Plan | None:
@@ -179,34 +180,34 @@ def _plan(row: Row) -> Plan | None:
     known: dict[str, Any] = {} if words is None else {"schedule": schedule_named(words).name}
     if parts := row["plan"].get("recompute_parts"):
         known |= {"recompute": "selective", "recompute_parts": tuple(parts)}
-    told = "fp8" if str(row.get("precision", "")).startswith("fp8") else "bf16"
-    return Plan(**given, **known, precision=row["plan"].get("recipe", told))
+    precision = "fp8" if str(row.get("precision", "")).startswith("fp8") else "bf16"
+    return Plan(**given, **known, precision=row["plan"].get("recipe", precision))
 
 
 NEEDS = ("efficiency", "reliability", "price")
-"""What an estimate of dollars needs of a run; one of hours needs no price."""
+"""Inputs that an estimate of dollars needs; an estimate of hours needs no price."""
 
 
 def complete(
     run: Run, as_of: dt.date | str | None = None, *, day: dt.date | str | None = None, needs: Sequence[str] = NEEDS
 ) -> tuple[Run, list[Filled]]:
-    """The run with the inputs an estimate needs and it lacks, and the list of what was filled in, each with its source.
+    """Fill in the inputs that an estimate needs and the run lacks, from the catalogue's priors.
 
     Args:
         run: a run that may lack efficiency, reliability or price.
         as_of: use only rows that were public by this day.
-        day: when its machines are rented; ``as_of`` where None, then the day of the latest quotes.
-        needs: which of ``NEEDS`` are filled in.
+        day: day on which its machines are rented; where None ``as_of``, then the day of the latest quotes.
+        needs: the members of ``NEEDS`` to fill in.
 
     Returns:
-        the completed run, and what was filled in.
+        the completed run, and the inputs that were filled in, each with its source.
 
     >>> bare = Run(model=run("deepseek-v3").model, cluster=cluster("hgx-h800", 2048),
     ...            phases=[Phase("pretrain", tokens=1e12, seq_len=4096)])
     >>> [f.path for f in complete(bare)[1]]
     ['efficiency.mfu', 'reliability.goodput', 'price.usd_per_gpu_hour']
     """
-    known, rented = (day_of(told, name) if isinstance(told, str) else told for name, told in (("as_of", as_of), ("day", day)))
+    known, rented = (day_of(value, name) if isinstance(value, str) else value for name, value in (("as_of", as_of), ("day", day)))
     filled: list[Filled] = []
     if "efficiency" in needs and run.efficiency is None and any(phase.efficiency is None for phase in run.phases):
         evidence = mfu_evidence(run, known)
@@ -225,7 +226,7 @@ def complete(
 
 
 def filled_in(run: Run) -> set[str]:
-    """Paths of a run that nobody stated: the catalogue filled them in.
+    """Paths of a run that the catalogue filled in.
 
     Args:
         run: any run.

@@ -1,4 +1,4 @@
-"""Stacks in a user's own file: rows of the shape of ``stacks.toml``, read and written."""
+"""Read and write software stacks in a user's own TOML file, in the format of ``stacks.toml``."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from .rows import Row, make_row
 _HEADER = {"like", "tags", "note", "date_precision"}
 
 
-def is_file(name: str | Path) -> bool:
+def is_stack_file(name: str | Path) -> bool:
     """Whether a stack's name is the path of a file."""
     return isinstance(name, Path) or name.endswith(".toml")
 
 
-def file_row(path: str | Path) -> Row:
-    """The one row of a stack file.
+def stack_file_row(path: str | Path) -> Row:
+    """The row of a stack file.
 
     Raises:
-        CatalogError: not one stack, or a row without source, date, grade or evidence.
+        CatalogError: the file does not hold exactly one stack, or its row lacks source, date, grade or evidence.
     """
     rows = toml_io.load(path, CatalogError)
     if len(rows) != 1:
@@ -32,30 +32,30 @@ def file_row(path: str | Path) -> Row:
     return make_row(str(path), name, fields)
 
 
-def measured_fields(row: Row) -> dict[str, Any]:
-    """The numbers of a row, without what describes it."""
+def stack_numbers(row: Row) -> dict[str, Any]:
+    """The numbers of a row, without its descriptive fields."""
     return {field: value for field, value in row.fields.items() if field not in _HEADER}
 
 
-def laid_over(row: Row, base: Stack) -> Stack:
-    """The stack a row is ``like``, with the row's numbers, tags and source laid over it."""
-    fields = measured_fields(row)
+def overlaid_stack(row: Row, base: Stack) -> Stack:
+    """A base stack with the numbers, tags and source of a row in place of its own."""
+    fields = stack_numbers(row)
     tags: Mapping[str, Any] = {**base.tags, **row.get("tags", {})}
     made = base.replace({**fields, "name": row.id, "tags": tags})
     return made.with_sources(dict.fromkeys(fields, row.cited))
 
 
 def stack_text(name: str, stack: Stack, *, like: str, source: str, date: str) -> str:
-    """A measured stack as the text of a file that :func:`~trainsim.catalog.stack` reads.
+    """A measured stack as TOML text that :func:`~trainsim.catalog.stack` reads.
 
     Args:
-        name: of the row.
-        stack: its numbers tagged "measured" are written.
-        like: the catalogue's stack that gives the rest.
-        source, date: what measured it, and on which day.
+        name: name of the row.
+        stack: the stack; its numbers tagged "measured" are written.
+        like: the catalogue's stack that provides all other numbers.
+        source, date: who measured it, and on which day.
 
     Returns:
-        the file's text, TOML.
+        the text of the file.
 
     >>> from trainsim.cluster.stack import Stack
     >>> text = stack_text("mine", Stack("s", architecture="hopper", bf16=0.7, tags={"bf16": "measured"}),

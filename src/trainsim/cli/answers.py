@@ -54,7 +54,7 @@ def _flat(data: Any, name: str = "") -> list[tuple[str, Any]]:
 
 def count(target: str, seq_len: str, form: str) -> str:
     """Parameters and FLOPs of a model, by every convention, each with when to use it."""
-    from ..catalog.model_names import model_from
+    from ..catalog.model_lookup import model_from
     from ..model.conventions import CONVENTIONS
     from ..model.counting import count_active_params, count_params, flops_per_token
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import catalog
-from ..catalog.model_names import model_from
+from ..catalog.model_lookup import model_from
 from ..core import reading
 from ..core.citations import ASSUMED
 from ..core.errors import SpecError, did_you_mean

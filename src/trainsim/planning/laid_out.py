@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from ..catalog.posterior import stack, stack_for
+from ..catalog.software_stacks import stack, stack_for
 from ..core.citations import ASSUMED
 from ..run.run import Run
 from ..training.modelled import Modelled

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..catalog.hardware import cluster as cluster_of
-from ..catalog.model_names import model_from
+from ..catalog.model_lookup import model_from
 from ..catalog.rows import rows
 from ..catalog.runs import complete
 from ..cluster.hardware import Cluster

@@ -151,7 +151,7 @@ def estimate_fleet(fleet: Fleet) -> FleetEstimate:
     return FleetEstimate(fleet)
 
 
-def told_holding(name: str, gpus: float, usd_per_gpu: float, operating_usd: float, years: float) -> Holding:
+def reported_holding(name: str, gpus: float, usd_per_gpu: float, operating_usd: float, years: float) -> Holding:
     """A holding from a line of a published table that gives operating cost as a result, without its inputs.
 
     Args:
@@ -161,7 +161,7 @@ def told_holding(name: str, gpus: float, usd_per_gpu: float, operating_usd: floa
         operating_usd: to run them all over the life [USD].
         years: life.
 
-    >>> held = told_holding("H800", gpus=10_000, usd_per_gpu=31_728, operating_usd=170e6, years=4)
+    >>> held = reported_holding("H800", gpus=10_000, usd_per_gpu=31_728, operating_usd=170e6, years=4)
     >>> round(estimate_fleet(Fleet(holdings=[held])).clock_hours["H800"].total, 2)
     1.39
     """

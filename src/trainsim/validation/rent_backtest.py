@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special
 
-from ..catalog.rents import quote_of, seen_quotes
+from ..catalog.rents import REPEATED, quote_of, usable_quotes
 from ..catalog.rows import find
 from ..core.answer import Answer, AnswerRow, Summary
 from ..cost.rent_model import ABROAD, FITTED, FREEDOM, ORIGIN, RentQuote, RentScales, distinct, log_likelihood, predict_rent
@@ -110,8 +110,8 @@ def rent_errors(lag_days: int, scales: RentScales = FITTED, quotes: Sequence[Dat
 
 def catalogue_quotes() -> list[Dated]:
     """Every quote of the catalogue with the day it became public, unchanged prices included, earliest first."""
-    seen = seen_quotes()
-    usable = [*seen.quotes, *(a for a, why in seen.set_aside.items() if why.startswith("the same price"))]
+    seen = usable_quotes()
+    usable = [*seen.quotes, *(a for a, why in seen.excluded.items() if why == REPEATED)]
     rows = [find(*address.split("/")) for address in usable]
     return sorted(((row.address, row.date, quote_of(row)) for row in rows), key=lambda row: (row[1], row[0]))
 

@@ -13,7 +13,7 @@ from scipy.special import ndtri
 from ..calibration.fit import modelled_log_seconds
 from ..calibration.readers.measured_steps import read_steps
 from ..calibration.records import MeasuredStep
-from ..catalog.posterior import calibration
+from ..catalog.shipped_calibration import calibration
 from ..core.answer import Answer, AnswerRow, Summary, written
 from ..core.errors import SpecError, TrainsimError
 from ..uncertainty.analysis.scores import interval_score

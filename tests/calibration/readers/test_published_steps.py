@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 import trainsim as ts
 from trainsim.calibration.readers.published_steps import CLUSTERS, USUAL_MICRO_BATCHES, published_step
 from trainsim.calibration.records import MeasuredStep
-from trainsim.catalog.posterior import stack_for, stack_rows, stands_for
+from trainsim.catalog.rows import rows
+from trainsim.catalog.software_stacks import applies_to, stack_for
 from trainsim.core.errors import CatalogError
 from trainsim.model.attention.grouped_query import GroupedQueryAttention
 from trainsim.testing import refused
@@ -280,15 +281,15 @@ def test_the_stack_is_the_newest_of_the_framework_on_those_chips(gpu: str, date:
 
 @given(month=st.dates().map(lambda day: f"{day:%Y-%m}"), framework=st.sampled_from(["megatron", "fsdp", "hai-llm"]), data=st.data())
 def test_a_later_month_never_gives_an_older_stack(month: str, framework: str, data: st.DataObject) -> None:
-    chips = data.draw(st.sampled_from(sorted({r["architecture"] for r in stack_rows().values() if "architecture" in r.fields})))
+    chips = data.draw(st.sampled_from(sorted({r["architecture"] for r in rows("stacks").values() if "architecture" in r.fields})))
     later = data.draw(st.dates().map(lambda day: f"{day:%Y-%m}").filter(lambda other: other >= month))
-    one, other = (stands_for(stack_for(chips, framework, at))["since"] for at in (month, later))
+    one, other = (applies_to(stack_for(chips, framework, at))["since"] for at in (month, later))
     assert one <= other
 
 
 def test_every_stack_of_its_own_says_what_it_stands_for() -> None:
-    for name, told in stack_rows().items():
-        found = stands_for(name)
+    for name, told in rows("stacks").items():
+        found = applies_to(name)
         assert {"framework", "since"} <= set(found), name
         if not told.get("like"):
             assert stack_for(told["architecture"], found["framework"], found["since"]) == name
@@ -299,7 +300,7 @@ def test_every_accelerator_that_is_read_has_a_machine_and_a_stack(gpu: str) -> N
     step = read(gpu=gpu)
     assert step.sound
     assert step.cluster is not None
-    assert stack_rows()[step.stack]["architecture"] == step.cluster.chip.architecture
+    assert rows("stacks")[step.stack]["architecture"] == step.cluster.chip.architecture
 
 
 def test_a_framework_without_a_stack_is_named() -> None:

@@ -13,8 +13,9 @@ import numpy as np
 
 from ...catalog.benchmark_recipes import Launch, launch_of
 from ...catalog.hardware import cluster as cluster_named
-from ...catalog.posterior import class_of, stack_for, stands_for
-from ...catalog.runs import machine_of
+from ...catalog.runs import cluster_of
+from ...catalog.shipped_calibration import class_of
+from ...catalog.software_stacks import applies_to, stack_for
 from ...cluster.hardware import Chip, Cluster
 from ...core.errors import SpecError, TrainsimError
 from ...model.counting import flops_per_token
@@ -76,10 +77,10 @@ def _known(base: MeasuredStep, row: Mapping[str, Any], parallel: Mapping[str, An
     model = published_model(row)
     routed, framework, month = model.is_moe, _framework(row, parallel), _month(row)
     cluster = usual = cluster_named(CLUSTERS[row["gpu"]], int(gpus))
-    if (org := row.get("org")) and (machine := machine_of(org, model, usual.chip.name, gpus)):
+    if (org := row.get("org")) and (machine := cluster_of(org, model, usual.chip.name, gpus)):
         cluster = cluster_named(machine, int(gpus))
     stack = stack_for(cluster.chip.architecture or "", framework, month, base.name)
-    ran, pooled = stands_for(stack), class_of(stack, routed=routed)
+    ran, pooled = applies_to(stack), class_of(stack, routed=routed)
     if base.source == "torchtitan" and row["gpu"] == "H100-SXM":
         cluster = cluster.replace({"chip.power": TORCHTITAN_POWER})
     tp, pp, cp, ep = _degrees(parallel, framework, gpus)

@@ -1,4 +1,4 @@
-"""Priors on how a run of reinforcement learning was set up: what other labs' published settings predict."""
+"""Priors on the settings of a reinforcement-learning run, from the settings that other labs published."""
 
 from __future__ import annotations
 
@@ -13,43 +13,44 @@ from ..core.errors import CatalogError
 from .rows import Row, lineage, rows
 
 FLOOR = 1.0
-"""No round holds less than one step, no step less than one response, no run less than one step."""
-LEAST_LABS = 3
+"""Lower bound of every setting: a round has at least one step, a step one response, a run one step."""
+MIN_LABS = 3
 _TAILS = np.array([0.05, 0.5, 0.95])
 
 
 @dataclass(frozen=True)
 class SettingsEvidence:
-    """Three quantiles of a setting with the rows they were built from, and those set aside, each with the reason.
+    """Three quantiles of a setting, with the rows they come from and the excluded rows, each with its reason.
 
     Args:
-        levels: p5, p50, p95.
+        levels: P5, P50, P95.
         used: address → figure.
-        set_aside: address → why.
-        labs: witnesses.
+        excluded: address → reason.
+        labs: number of labs, each one observation.
     """
 
     levels: tuple[float, float, float]
     used: Mapping[str, float]
-    set_aside: Mapping[str, str]
+    excluded: Mapping[str, str]
     labs: int
 
 
 def settings_evidence(quantity: str, as_of: dt.date, judged: Row | None = None) -> SettingsEvidence:
-    """What a setting of one more lab's run would be, from the settings published by a day.
+    """Predictive distribution of a setting for a run of one more lab, from the settings published by a day.
 
-    A lab's rows are one witness: the mean of their logs. The prediction is Student's, ``ln x ~ m + s √(1 + 1/n) t(n − 1)``, with m
-    and s the mean and the deviation of n labs, and renormalised above 1, which none of these counts can fall below.
+    Each lab is one observation, the mean of the logarithms of its rows. The predictive distribution is Student's t,
+    ``ln x ~ m + s √(1 + 1/n) t(n − 1)``, where m and s are the mean and standard deviation over n labs. It is truncated below 1, the
+    smallest possible count.
 
     Args:
         quantity: ``steps_per_rollout``, ``responses_per_step``, ``steps`` or ``samples``.
-        as_of: rows that became public later are set aside.
-        judged: the run it is about; what derives from it is set aside.
+        as_of: rows that became public later are excluded.
+        judged: the run to predict; rows derived from it are excluded.
 
     Raises:
-        CatalogError: fewer than three labs had published it by that day.
+        CatalogError: fewer than three labs had published the setting by that day.
 
-    Source: prediction of one more normal observation (Gelman et al., Bayesian Data Analysis, 3rd ed., section 3.2), as for rents.
+    Source: Gelman et al., Bayesian Data Analysis, 3rd ed., section 3.2: prediction of one more normal observation.
 
     >>> evidence = settings_evidence("steps_per_rollout", dt.date(2025, 9, 16))
     >>> evidence.labs, [round(level, 1) for level in evidence.levels]
@@ -59,15 +60,19 @@ def settings_evidence(quantity: str, as_of: dt.date, judged: Row | None = None) 
     aside: dict[str, str] = {}
     labs: dict[str, list[float]] = {}
     for row in rows("reinforcement").values():
-        if why := _set_aside(row, quantity, as_of, judged):
+        if why := _exclusion_reason(row, quantity, as_of, judged):
             aside[row.address] = why
             continue
         used[row.address] = float(row[quantity])
         labs.setdefault(row["org"], []).append(float(np.log(row[quantity])))
-    if len(labs) < LEAST_LABS:
-        rule = f"labs had told it by {as_of}: too few to build a belief on"
+    if len(labs) < MIN_LABS:
+        rule = f"labs had published it by {as_of}: too few for a prior"
         raise CatalogError(
-            f"catalog.reinforcement.{quantity}", len(labs), rule, f"ask for a later day: {LEAST_LABS} labs are the least", "too-few-data"
+            f"catalog.reinforcement.{quantity}",
+            len(labs),
+            rule,
+            f"ask for a later day: it takes {MIN_LABS} labs",
+            "too-few-data",
         )
     means = np.array([np.mean(logs) for logs in labs.values()])
     n = means.size
@@ -77,9 +82,9 @@ def settings_evidence(quantity: str, as_of: dt.date, judged: Row | None = None) 
     return SettingsEvidence((float(low), float(mid), float(high)), used, aside, n)
 
 
-def _set_aside(row: Row, quantity: str, as_of: dt.date, judged: Row | None) -> str:
+def _exclusion_reason(row: Row, quantity: str, as_of: dt.date, judged: Row | None) -> str:
     if row.date > as_of:
         return f"dated {row.date}, after {as_of}"
     if judged is not None and judged.address in {*lineage(row.address), *row.get("saw", ())}:
         return "from the run itself"
-    return "" if row.get(quantity) else "did not tell it"
+    return "" if row.get(quantity) else "not published"

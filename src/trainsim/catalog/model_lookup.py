@@ -1,4 +1,4 @@
-"""A model from whatever names one: a config, an id of the catalogue, or a size."""
+"""Find a model by a config file, an id of the catalogue, or a size."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 from ..core.errors import CatalogError
 from ..model.huggingface.reader import from_hf
 from ..model.transformer import Model
-from .generic import generic_model
+from .generic_models import generic_model
 from .models import model as catalogue_model
 
 
 def model_from(model: Model | Mapping[str, Any] | str | Path) -> Model:
-    """A model from whatever names one: itself, a config, an id of the catalogue, or a size.
+    """The model given by a Model, a config (path or dict), an id of the catalogue, or a size such as ``"7B"``.
 
     Raises:
-        CatalogError: no such id, and no such file; a hub id gets the command that fetches its config.
+        CatalogError: no such id or file; for a model-hub id the error gives the command that downloads its config.
 
     >>> model_from("llama3-8b").name
     'llama3-8b'
@@ -30,6 +30,6 @@ def model_from(model: Model | Mapping[str, Any] | str | Path) -> Model:
     if (generic := generic_model(str(model))) is not None:
         return generic
     if re.fullmatch(r"[\w.-]+/[\w.-]+", str(model)):
-        fetched = f"curl -LO https://huggingface.co/{model}/resolve/main/config.json"
-        raise CatalogError("model", model, "is an id of a model hub, and nothing is ever fetched", f"run: {fetched}", "not-found")
+        command = f"curl -LO https://huggingface.co/{model}/resolve/main/config.json"
+        raise CatalogError("model", model, "is an id of a model hub; trainsim downloads nothing", f"run: {command}", "not-found")
     return catalogue_model(str(model))

@@ -1,4 +1,4 @@
-"""Models by their size alone: a stated generic shape, for runs whose architecture is unknown."""
+"""Generic models of a given size, for runs whose architecture is unknown."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from ..model.transformer import Embedding, Head, Model
 VOCAB = 128_256
 """Rows of the embedding (Llama 3, arXiv:2407.21783, section 3.2)."""
 ASPECT = 128
-"""Width over layers (Llama 3, table 3: 128 at 8B, 102 at 70B, 130 at 405B)."""
+"""Width divided by the number of layers (Llama 3, table 3: 128 at 8B, 102 at 70B, 130 at 405B)."""
 WIDENING = 3.5
-"""Width of the feed-forward over that of the model (Llama 3, table 3)."""
-HEAD = 128
+"""Feed-forward width divided by model width (Llama 3, table 3)."""
+HEAD_DIM = 128
 EXPERTS, TOP_K = (32, 64, 128, 256, 384, 512), 8
-"""Experts of a layer, and how many a token meets (8 of 128 in Qwen3-235B-A22B, arXiv:2505.09388, table 2)."""
+"""Numbers of experts per layer, and experts per token (8 of 128 in Qwen3-235B-A22B, arXiv:2505.09388, table 2)."""
 ROUTED_SHARE = 0.8
-"""Largest share of the active parameters that lies in experts (judgement: 0.65 in Qwen3-235B-A22B, 0.6 in DeepSeek-V3)."""
+"""Largest share of the active parameters in routed experts (judgement: 0.65 in Qwen3-235B-A22B, 0.6 in DeepSeek-V3)."""
 ASPECTS = (44, 64, 90, 117)
-"""Widths over layers that mixtures have: 44 in Qwen3-235B-A22B, 117 in DeepSeek-V3."""
+"""Width divided by the number of layers, for mixtures of experts: 44 in Qwen3-235B-A22B, 117 in DeepSeek-V3."""
 
 
 @lru_cache(maxsize=32)
 def generic_model(size: str) -> Model | None:
-    """A decoder of a size: Llama 3's shape, or a mixture of experts of Qwen3's where the active parameters are named.
+    """A decoder of a given size: in Llama 3's shape, or a mixture of experts in Qwen3's shape where the active parameters are given.
 
     Args:
         size: ``"7B"``, ``"1.5B"``, ``"235B-A22B"``.
 
     Returns:
-        the model nearest to the size, its shape in ``notes``; None where the text is no size.
+        the model nearest to the size, its shape described in ``notes``; None where the text is not a size.
 
     >>> count_params(generic_model("7B")).total / 7e9 < 1.05
     True
@@ -53,21 +53,21 @@ def generic_model(size: str) -> Model | None:
 
 
 def _around(total: float) -> range:
-    """Numbers of layers near ``12 · layers · (ASPECT · layers)^2 = total``."""
+    """Candidate numbers of layers, around the solution of ``12 · layers · (ASPECT · layers)^2 = total``."""
     middle = round((total / (12 * ASPECT**2)) ** (1 / 3))
     return range(max(1, middle - 8), middle + 4)
 
 
 def _nearest(models: list[Model], total: float, active: float) -> Model:
-    return min(models, key=lambda model: _miss(model, total, active))
+    return min(models, key=lambda model: _size_error(model, total, active))
 
 
-def _miss(model: Model, total: float, active: float) -> float:
+def _size_error(model: Model, total: float, active: float) -> float:
     return abs(float(count_params(model).total) / total - 1.0) + abs(float(count_active_params(model).total) / active - 1.0)
 
 
 def _width(layers: int) -> int:
-    return max(HEAD, round(layers * ASPECT / HEAD) * HEAD)
+    return max(HEAD_DIM, round(layers * ASPECT / HEAD_DIM) * HEAD_DIM)
 
 
 def _model(size: str, layers: int, block: Block, hidden: int, note: str) -> Model:
@@ -79,16 +79,16 @@ def _model(size: str, layers: int, block: Block, hidden: int, note: str) -> Mode
 
 def _dense(size: str, layers: int) -> Model:
     hidden = _width(layers)
-    heads = hidden // HEAD
-    attention = GroupedQueryAttention(heads=heads, kv_heads=8 if heads % 8 == 0 else heads, head_dim=HEAD)
-    block = Block(attention=attention, ffn=GatedMLP(width=round(WIDENING * hidden / HEAD) * HEAD))
+    heads = hidden // HEAD_DIM
+    attention = GroupedQueryAttention(heads=heads, kv_heads=8 if heads % 8 == 0 else heads, head_dim=HEAD_DIM)
+    block = Block(attention=attention, ffn=GatedMLP(width=round(WIDENING * hidden / HEAD_DIM) * HEAD_DIM))
     return _model(size, layers, block, hidden, f"in Llama 3's shape: {layers} layers {hidden} wide")
 
 
 def _mixture(size: str, layers: int, aspect: int, total: float, active: float) -> Model:
-    hidden = max(HEAD, round(layers * aspect / HEAD) * HEAD)
+    hidden = max(HEAD_DIM, round(layers * aspect / HEAD_DIM) * HEAD_DIM)
     heads = hidden // 64
-    attention = GroupedQueryAttention(heads=heads, kv_heads=4 if heads % 4 == 0 else heads, head_dim=HEAD)
+    attention = GroupedQueryAttention(heads=heads, kv_heads=4 if heads % 4 == 0 else heads, head_dim=HEAD_DIM)
     experts = next((e for e in EXPERTS if (total - active) * TOP_K / (e - TOP_K) < ROUTED_SHARE * active), EXPERTS[-1])
     width = (total - active) / (layers * (experts - TOP_K) * 3 * hidden)
     ffn = MixtureOfExperts(experts=experts, top_k=TOP_K, width=max(16, round(width / 16) * 16))

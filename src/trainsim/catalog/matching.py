@@ -1,4 +1,4 @@
-"""Which published run a run is."""
+"""Match a run to the catalogue row of the published run it describes."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..run.run import Run
-from .models import is_of
+from .models import same_architecture
 from .rows import Row, rows
 
 NAMES = {"rl": "rl", "fine-tuning": "sft"}
-"""Kind of a run's row → what its one phase is called, where it lists none; pre-training otherwise."""
+"""Kind of a run's row → name of its single phase where it lists no phases; ``pretrain`` for other kinds."""
 
 
 def phases_of(row: Row) -> list[Mapping[str, Any]]:
-    """The phases of a run's row: as listed, else the row itself as one.
+    """The phases of a run's row: those it lists, else one phase made of the row's own fields.
 
     >>> from trainsim.catalog.rows import find
     >>> [phase["name"] for phase in phases_of(find("runs", "minimax-m1"))]
@@ -24,15 +24,15 @@ def phases_of(row: Row) -> list[Mapping[str, Any]]:
 
 
 def row_of(run: Run) -> Row | None:
-    """The row a run is of: its name, its architecture, and phases of the same tokens; a name alone makes no run a published one.
+    """The row of the published run that a run describes: same name, same architecture, and phases of the same names and tokens.
 
-    What a run cost and where it ran may differ: the published run at another price, on other machines, is still that run.
+    Price and cluster may differ: the published run at another price or on other machines is still that run.
 
     Args:
         run: any run.
 
     Returns:
-        the row, or None where no row is of this run.
+        the row, or None where no row matches.
 
     >>> from trainsim.catalog.runs import run
     >>> v3 = run("deepseek-v3")
@@ -42,7 +42,7 @@ def row_of(run: Run) -> Row | None:
     True
     """
     row = rows("runs").get(run.name)
-    if row is None or not is_of(row, run.model):
+    if row is None or not same_architecture(row, run.model):
         return None
     listed = phases_of(row)
     return row if [(p["name"], p.get("tokens")) for p in listed] == [(p.name, p.tokens) for p in run.phases] else None

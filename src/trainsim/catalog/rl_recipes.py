@@ -1,4 +1,4 @@
-"""Recipes of reinforcement learning from their rows: what was known of a run on a day, and the hours that follow."""
+"""Reinforcement-learning recipes, built from catalogue rows: what was known of a run on a day, and the hours predicted from it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from ..uncertainty.sampling.engine import simulate
 from ..uncertainty.sampling.simulation import Simulation
 from .hardware import cluster
 from .models import model
+from .rl_settings import settings_evidence
 from .rows import Row, find
-from .settings import settings_evidence
 
 POINTS = 4096
 _HALVINGS = 60
@@ -32,7 +32,7 @@ _LEVEL_HALVINGS = 12
 
 @dataclass(frozen=True)
 class Recipe:
-    """A stage of reinforcement learning as a row gives it: the spec, what is believed of it, and where it may have run."""
+    """A stage of reinforcement learning as a row gives it: the spec, beliefs about it, and the clusters it may have run on."""
 
     model: Model
     clusters: tuple[Cluster, ...]
@@ -41,29 +41,29 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class SaidHours:
-    """Accelerator-hours as they follow from a row: a mixture over the cluster sizes thought of, stages added up.
+class PredictedHours:
+    """Accelerator-hours predicted from a row: a mixture over candidate cluster sizes, summed over stages.
 
     Args:
-        row: what was known, and when.
+        row: the row of ``programmes``.
         p5, p50, p95: quantiles [GPU-h].
-        told: what was published; None where the row judges nothing.
-        percentile: where the published figure stands, from 0 to 100.
+        published: the published figure [GPU-h]; None where the row names no published run.
+        percentile: percentile of the published figure, from 0 to 100.
     """
 
     row: Row
     p5: float
     p50: float
     p95: float
-    told: float | None
+    published: float | None
     percentile: float | None
     sims: tuple[Simulation, ...] = field(repr=False, default=())
 
     def percentile_of(self, gpu_hours: float) -> float:
-        """Where any figure stands, from 0 to 100; of several stages, which move together, where their quantiles add up to it.
+        """Percentile of a figure, from 0 to 100. Several stages are taken as comonotonic: the level at which their quantiles sum to it.
 
-        >>> said = said_hours("recipe-r1")
-        >>> round(said.percentile_of(said.p50))
+        >>> predicted = predicted_hours("recipe-r1")
+        >>> round(predicted.percentile_of(predicted.p50))
         50
         """
         if len(self.sims) == 1:
@@ -71,20 +71,20 @@ class SaidHours:
         low, high = 0.0, 1.0
         for _ in range(_LEVEL_HALVINGS):
             middle = (low + high) / 2.0
-            low, high = (low, middle) if _sum(self.sims, middle) >= gpu_hours else (middle, high)
+            low, high = (low, middle) if _total_quantile(self.sims, middle) >= gpu_hours else (middle, high)
         return 50.0 * (low + high)
 
     @property
     def inside(self) -> bool:
         """Whether the published figure lies in the 90 % interval."""
-        return self.told is not None and self.p5 <= self.told <= self.p95
+        return self.published is not None and self.p5 <= self.published <= self.p95
 
 
 def recipes(name: str) -> tuple[Recipe, ...]:
     """The stages of a row of ``programmes``, in order.
 
     Raises:
-        CatalogError: no such row, or it is no recipe.
+        CatalogError: no such row, or the row is not a recipe.
 
     >>> recipes("recipe-r1-zero")[0].spec.samples
     16.0
@@ -93,36 +93,36 @@ def recipes(name: str) -> tuple[Recipe, ...]:
     if row["kind"] == "recipe-by-rule":
         return tuple(_by_rule(row, stage) for stage in recipes(row["like"]))
     if row["kind"] not in ("recipe", "grpo"):
-        raise CatalogError(row.address, row["kind"], "is no recipe", "name a row of kind recipe, recipe-by-rule or grpo", "unknown-name")
+        raise CatalogError(row.address, row["kind"], "is not a recipe", "name a row of kind recipe, recipe-by-rule or grpo", "unknown-name")
     stages: Sequence[Mapping[str, Any]] = row.get("stages", (row.fields,))
     trained = from_hf(dict(row["config"])) if row.get("config") else model(row["model"])
     return tuple(_stage(row, trained, stage) for stage in stages)
 
 
-def said_hours(name: str, *, n: int = POINTS, seed: int = 0) -> SaidHours:
-    """Hours of a row's run under its beliefs and those on engines, beside what was published.
+def predicted_hours(name: str, *, n: int = POINTS, seed: int = 0) -> PredictedHours:
+    """Predicted hours of a row's run, from its own beliefs and those on engines, with the published figure.
 
     Args:
         name: a row of ``programmes``.
-        n: points of the simulation.
-        seed: of the simulation.
+        n: number of points of the simulation.
+        seed: seed of the simulation.
 
     Raises:
-        CatalogError: no such row, or it is no recipe.
+        CatalogError: no such row, or the row is not a recipe.
     """
     row, stages = find("programmes", name), recipes(name)
     sims = [_simulate(stage, n, seed) for stage in stages]
-    p5, p50, p95 = (_sum(sims, level) for level in (0.05, 0.5, 0.95))
-    told = row.get("gpu_hours") or (find("runs", row["judges"].removeprefix("runs/")).get("gpu_hours") if row.get("judges") else None)
-    said = SaidHours(row, p5, p50, p95, told, None, tuple(sims))
-    return said if told is None else replace(said, percentile=said.percentile_of(float(told)))
+    p5, p50, p95 = (_total_quantile(sims, level) for level in (0.05, 0.5, 0.95))
+    published = row.get("gpu_hours") or (find("runs", row["judges"].removeprefix("runs/")).get("gpu_hours") if row.get("judges") else None)
+    made = PredictedHours(row, p5, p50, p95, published, None, tuple(sims))
+    return made if published is None else replace(made, percentile=made.percentile_of(float(published)))
 
 
 def engine_rows(run: Run) -> dict[str, tuple[Row, list[float]]]:
-    """What is believed of the engines of a run's rollouts: path of the run → the row that says so, and its three quantiles.
+    """Beliefs about the inference engines of a run's rollouts: path of the run → the row it comes from, and P5, P50, P95.
 
     Args:
-        run: whose phases may learn from rollouts; empty for a run without.
+        run: any run; the result is empty where no phase learns from rollouts.
     """
     found: dict[str, tuple[Row, list[float]]] = {}
     for phase in run.phases:
@@ -154,17 +154,17 @@ def _stage(row: Row, trained: Model, stage: Mapping[str, Any]) -> Recipe:
 
 
 def _by_rule(row: Row, stage: Recipe) -> Recipe:
-    """The stage with what was judged of some settings replaced by what published settings predict.
+    """The stage with judgements on some settings replaced by predictions from other labs' published settings.
 
-    Responses of a step are prompts times samples; the samples stay, as only their product costs anything.
+    Responses per step are prompts times samples. Only the product affects the cost, so the samples are left as they are.
     """
     judged = find("runs", row["judges"].removeprefix("runs/"))
-    said: dict[str, Any] = {}
+    predicted: dict[str, Any] = {}
     for quantity in row["by_rule"]:
         levels = settings_evidence(quantity, row.date, judged).levels
         path, per = ("prompts", float(stage.spec.samples)) if quantity == "responses_per_step" else (quantity, 1.0)
-        said[path] = ci90(*(level / per for level in levels))
-    return replace(stage, beliefs=stage.beliefs | Beliefs(said))
+        predicted[path] = ci90(*(level / per for level in levels))
+    return replace(stage, beliefs=stage.beliefs | Beliefs(predicted))
 
 
 def _simulate(stage: Recipe, n: int, seed: int) -> Simulation:
@@ -174,8 +174,8 @@ def _simulate(stage: Recipe, n: int, seed: int) -> Simulation:
     return simulate(stage.spec, stage.beliefs, hours, n=n, seed=seed)
 
 
-def _sum(sims: Sequence[Simulation], level: float) -> float:
-    """A quantile of the mixture; of several stages, which share their engine and so move together, the sum of theirs."""
+def _total_quantile(sims: Sequence[Simulation], level: float) -> float:
+    """Quantile of the total hours. The stages share an engine and are taken as comonotonic, so their quantiles add."""
     return float(sum(_mixture_quantile(sim, level) for sim in sims))
 
 
