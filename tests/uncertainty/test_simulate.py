@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import trainsim as ts
 from trainsim.core.errors import BeliefError, PathError, TrainsimError, TrainsimWarning
 from trainsim.core.ledger import Ledger
 from trainsim.testing import refused
@@ -116,3 +117,30 @@ def test_what_is_certain_has_no_error() -> None:
     assert [f.value for f in sim.quantile("sure", [0.05, 0.95])] == [2.5, 2.5]
     assert sim.mean("sure").standard_error == 0
     assert sim.percentile("sure", 3.0) == 100
+
+
+def test_draws_are_the_points_whose_quantiles_the_simulation_gives() -> None:
+    doubt = ts.Beliefs({"price.usd_per_gpu_hour": ts.ci90(1.4, 3.4), "reliability.goodput": ts.ci90(0.9, 0.98)})
+    sim = ts.simulate(ts.catalog.run("deepseek-v3"), doubt, n=1 << 14, seed=3)
+    cost, weights = sim.draws("cost")
+    price, goodput = sim.draws("price.usd_per_gpu_hour").values, sim.draws("reliability.goodput").values
+    assert len(cost) == len(weights) == len(price) == sim.n
+    assert weights.sum() == pytest.approx(1.0)
+    # one point is one run: cost follows from its own price and goodput
+    assert np.ptp(cost * goodput / price) == pytest.approx(0.0, abs=1e-6 * cost.max())
+    assert float(weights @ cost) == pytest.approx(float(sim.mean("cost")), rel=1e-3)
+    assert np.quantile(cost, 0.9) == pytest.approx(float(sim.quantile("cost", 0.9)), rel=5e-3)
+
+
+def test_draws_of_a_large_simulation_come_shard_by_shard_in_the_same_order() -> None:
+    doubt = ts.Beliefs({"price.usd_per_gpu_hour": ts.ci90(1.4, 3.4), "reliability.goodput": ts.ci90(0.9, 0.98)})
+    sim = ts.simulate(ts.catalog.run("deepseek-v3"), doubt, n=1 << 18)
+    cost, price, goodput = (sim.draws(path).values for path in ("cost", "price.usd_per_gpu_hour", "reliability.goodput"))
+    assert np.ptp(cost * goodput / price) == pytest.approx(0.0, abs=1e-6 * cost.max())
+
+
+def test_draws_of_what_is_neither_believed_nor_an_output() -> None:
+    sim = ts.simulate(ts.catalog.run("deepseek-v3"), ts.Beliefs({"price.usd_per_gpu_hour": ts.ci90(1.4, 3.4)}), n=64)
+    with pytest.raises(ts.TrainsimError) as caught:
+        sim.draws("price.usd_per_hour")
+    assert caught.value.path == "price.usd_per_hour"

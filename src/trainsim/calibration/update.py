@@ -140,7 +140,7 @@ def calibrate(rows: str | Path | Trace | Sequence[float], run: Run | None = None
     fields = fields_at(name, dict(zip(shipped.names, shipped.draws.T, strict=True))) if name in catalogue_rows("stacks") else {}
     keys = [*sorted(fields), "factor"]
     drawn = [*(np.asarray(fields[key])[rows_of] for key in keys[:-1]), factor]
-    narrowed = Beliefs({tuple(f"efficiency.stack.{key}" for key in keys): joint(np.stack(drawn, axis=1))})
+    narrowed = Beliefs({tuple(f"efficiency.stack.{key}" for key in keys): joint(np.stack(drawn, axis=1))}).from_source("own steps")
     return Calibrated(
         beliefs=believed | narrowed,
         stack=name,

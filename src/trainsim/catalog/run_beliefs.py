@@ -14,7 +14,7 @@ from ..training.efficiency import MFU
 from ..training.modelled import Modelled
 from ..training.reliability import Goodput
 from ..uncertainty.beliefs.beliefs import Beliefs
-from .evidence import goodput_evidence, interval, mfu_evidence, prior_rows
+from .evidence import Evidence, goodput_evidence, interval, mfu_evidence, prior_rows
 from .rents import rent_evidence
 from .rows import Row, day_of
 from .software_stacks import stack_beliefs
@@ -57,7 +57,7 @@ def owner_beliefs(run: Run, as_of: dt.date | None = None) -> tuple[Ownership, Be
         utilization=middle["utilization"],
     )
     price = made.with_sources({path.removeprefix("price."): row.cited for path, row in found.items()})
-    return price, Beliefs({path: interval(row) for path, row in found.items()})
+    return price, Beliefs({path: interval(row) for path, row in found.items()}, sources={path: row.cited for path, row in found.items()})
 
 
 RENT = "price.usd_per_gpu_hour"
@@ -93,16 +93,17 @@ def beliefs(run: Run, as_of: dt.date | str | None = None, *, replace: Collection
             "replace", sorted(unknown), "can't be replaced by a belief of the catalogue", f"name {RENT}, or nothing", "conflict"
         )
     day = day_of(as_of, "as_of") if isinstance(as_of, str) else as_of
-    believed: dict[str, Any] = {}
+    believed: dict[str, Evidence] = {}
     if isinstance(run.efficiency, MFU):
-        believed["efficiency.mfu"] = mfu_evidence(run, day).belief
+        believed["efficiency.mfu"] = mfu_evidence(run, day)
     stacks = [("efficiency.stack", run.efficiency), *((f"phases.{p.name}.efficiency.stack", p.efficiency) for p in run.phases)]
     modelled: Mapping[Any, Any] = Beliefs()
     for path, efficiency in stacks:
         if isinstance(efficiency, Modelled):
             modelled = Beliefs(modelled) | stack_beliefs(efficiency.stack.name, path, routed=run.model.is_moe, as_of=day)
     if isinstance(run.reliability, Goodput):
-        believed["reliability.goodput"] = goodput_evidence(run, day).belief
+        believed["reliability.goodput"] = goodput_evidence(run, day)
     if isinstance(run.price, Rental) and (RENT in replace or run.sources()[RENT] != BY_USER):
-        believed[RENT] = rent_evidence(run, day).belief
-    return Beliefs(believed) | modelled
+        believed[RENT] = rent_evidence(run, day)
+    laws = {path: evidence.belief for path, evidence in believed.items()}
+    return Beliefs(laws, sources={path: evidence.how for path, evidence in believed.items()}) | modelled

@@ -171,15 +171,14 @@ def stack_beliefs(
     name, fitted = str(name), calibration()
     if as_of is not None and as_of < fitted.date:
         unseen = find("priors", "source-factor")
-        return _prior_beliefs(name, path, measured) | Beliefs({f"{path}.factor": ci90(unseen["p5"], unseen["p95"])})
-    unexplained = Beliefs({f"{path}.factor": lognormal(*fitted.unexplained(name, routed=routed, source=source))})
-    if name not in rows("stacks"):
-        return unexplained
-    drawn = fields_at(name, dict(zip(fitted.names, fitted.draws.T, strict=True)))
-    keys = sorted(set(drawn) - set(measured))
-    return unexplained | Beliefs(
-        {tuple(f"{path}.{field}" for field in keys): joint(np.stack([np.asarray(drawn[f]) for f in keys], axis=1))}
-    )
+        prior = _prior_beliefs(name, path, measured) | Beliefs({f"{path}.factor": ci90(unseen["p5"], unseen["p95"])})
+        return prior.from_source("priors on the constants of a stack")
+    believed: dict[Any, Any] = {f"{path}.factor": lognormal(*fitted.unexplained(name, routed=routed, source=source))}
+    if name in rows("stacks"):
+        drawn = fields_at(name, dict(zip(fitted.names, fitted.draws.T, strict=True)))
+        keys = sorted(set(drawn) - set(measured))
+        believed[tuple(f"{path}.{field}" for field in keys)] = joint(np.stack([np.asarray(drawn[f]) for f in keys], axis=1))
+    return Beliefs(believed).from_source(f"calibration of {fitted.date}")
 
 
 def _prior_beliefs(name: str, path: str, measured: Collection[str]) -> Beliefs:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from trainsim.core.answer import Answer, Summary
 from trainsim.core.errors import BeliefError, PathError, did_you_mean
 from trainsim.core.spec import Spec
 
@@ -22,6 +23,7 @@ from ..distributions.tables import Sampler, accurate_sampler, fast_sampler, norm
 from ..sampling.sobol import Points
 from . import files
 from .correlation import Correlation, LatentCorrelation, cholesky
+from .shown import summary_of, table_of
 
 FARTHEST = special.ndtri([0.5**53, 1 - 0.5**53])
 """Normal scores of the outermost points."""
@@ -29,7 +31,7 @@ FARTHEST = special.ndtri([0.5**53, 1 - 0.5**53])
 Key = str | tuple[str, ...]
 
 
-class Beliefs(Mapping[tuple[str, ...], Belief]):
+class Beliefs(Answer, Mapping[tuple[str, ...], Belief]):
     """Distributions laid over the numbers of a spec; the spec itself never changes.
 
     Args:
@@ -37,6 +39,7 @@ class Beliefs(Mapping[tuple[str, ...], Belief]):
             columns of a ``ts.joint``, whose rows are drawn whole.
         correlated: (path, path) → correlation. A bare number is that of the Gaussian copula's normals; say
             ``ts.rank_correlation`` or ``ts.linear_correlation`` for those of ranks or values.
+        sources: path → where its belief comes from; a path that is not named was given by the user. Equality does not see it.
 
     Raises:
         BeliefError: a path twice, a value that is no belief, a correlation that can't be.
@@ -49,7 +52,10 @@ class Beliefs(Mapping[tuple[str, ...], Belief]):
     """
 
     def __init__(
-        self, beliefs: Mapping[Any, Any] | None = None, correlated: Mapping[tuple[str, str], float | Correlation] | None = None
+        self,
+        beliefs: Mapping[Any, Any] | None = None,
+        correlated: Mapping[tuple[str, str], float | Correlation] | None = None,
+        sources: Mapping[str, str] | None = None,
     ) -> None:
         held: dict[tuple[str, ...], Belief] = {}
         for key, given in (beliefs or {}).items():
@@ -60,6 +66,7 @@ class Beliefs(Mapping[tuple[str, ...], Belief]):
         # one order, whatever the order they were given in
         self._held = dict(sorted(held.items()))
         self._correlated = dict(sorted(_pair(pair, rho) for pair, rho in (correlated or {}).items()))
+        self._sources = {path: source for path, source in (sources or {}).items() if path in self.paths}
 
     # a mapping -------------------------------------------------------------------------------------------------
 
@@ -78,9 +85,12 @@ class Beliefs(Mapping[tuple[str, ...], Belief]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Beliefs) and (self._held, self._correlated) == (other._held, other._correlated)
 
-    def __repr__(self) -> str:
-        lines = [f"{' = '.join(paths)}: {belief!r}" for paths, belief in self._held.items()]
-        return f"Beliefs({'; '.join([*lines, *(f'{a} ~ {b}: {rho!r}' for (a, b), rho in self._correlated.items())])})"
+    def summary(self) -> Summary:
+        """Median and 90 % interval of every belief, and where it comes from."""
+        return summary_of(self._held, self._correlated, self._sources)
+
+    def __str__(self) -> str:
+        return "\n".join([table_of(self._held, self._sources), *(f"- {note}" for note in self.summary().notes)])
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -92,11 +102,20 @@ class Beliefs(Mapping[tuple[str, ...], Belief]):
         """(path, path) → correlation."""
         return dict(self._correlated)
 
+    @property
+    def sources(self) -> dict[str, str]:
+        """Path → where its belief comes from; the user gave those that are not named."""
+        return dict(self._sources)
+
+    def from_source(self, source: str) -> Beliefs:
+        """The same beliefs, all of them from one source, in words."""
+        return Beliefs(self._held, self._correlated, dict.fromkeys(self.paths, source))
+
     def __or__(self, other: Mapping[Any, Any]) -> Beliefs:
         """Both; where they speak of the same path, the right one is believed."""
         right = other if isinstance(other, Beliefs) else Beliefs(other)
         left = self.without(*right.paths, keep_correlations=True)
-        return Beliefs({**left._held, **right._held}, {**left._correlated, **right._correlated})
+        return Beliefs({**left._held, **right._held}, {**left._correlated, **right._correlated}, {**left._sources, **right._sources})
 
     def without(self, *paths: str, keep_correlations: bool = False) -> Beliefs:
         """The beliefs about all other paths; what was tied or joint with a dropped path stays."""
@@ -106,13 +125,13 @@ class Beliefs(Mapping[tuple[str, ...], Belief]):
             if left:
                 held[left] = belief.only(left) if isinstance(belief, Joint) else belief
         kept = {pair: rho for pair, rho in self._correlated.items() if keep_correlations or not set(pair) & set(paths)}
-        return Beliefs(held, kept)
+        return Beliefs(held, kept, self._sources)
 
     # files -----------------------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dict: what a file of these beliefs holds."""
-        return files.to_dict(self._held, self._correlated)
+        return files.to_dict(self._held, self._correlated, self._sources)
 
     def save(self, path: str | Path) -> None:
         """Write these beliefs as ``.toml``, ``.json`` or a ``.csv`` sheet, by the file's name.

@@ -28,9 +28,13 @@ Held = Mapping[tuple[str, ...], Belief]
 """Paths that share a draw, or are the columns of a joint law → belief."""
 Correlated = Mapping[tuple[str, str], Correlation]
 """Two paths → correlation."""
+Sources = Mapping[str, str]
+"""Path → where its belief comes from."""
+PARTS = ("beliefs", "correlated", "sources")
+"""Tables of a file."""
 
 
-def to_dict(held: Held, correlated: Correlated) -> dict[str, Any]:
+def to_dict(held: Held, correlated: Correlated, sources: Sources | None = None) -> dict[str, Any]:
     """Plain nested dict of beliefs; :func:`from_dict` gives equal ones.
 
     >>> from trainsim.uncertainty.distributions.interval import ci90
@@ -40,20 +44,22 @@ def to_dict(held: Held, correlated: Correlated) -> dict[str, Any]:
     data: dict[str, Any] = {"beliefs": {SAME.join(key): _plain(belief) for key, belief in held.items()}}
     if correlated:
         data["correlated"] = {WITH.join(pair): _measure(rho) for pair, rho in correlated.items()}
+    if sources:
+        data["sources"] = dict(sources)
     return data
 
 
-def from_dict(data: object) -> tuple[Held, Correlated]:
+def from_dict(data: object) -> tuple[Held, Correlated, Sources]:
     """Beliefs from what :func:`to_dict` gave, or a person wrote; an entry that can't be read is skipped with a warning.
 
     Raises:
         BeliefError: no table of beliefs, or no entry that can be read: an unknown kind, or a value that breaks a rule.
     """
     parts = _table(data, "beliefs file")
-    for unknown in set(parts) - {"beliefs", "correlated"}:
-        meant = did_you_mean(unknown, ("beliefs", "correlated"), "its parts are")
+    for unknown in set(parts) - set(PARTS):
+        meant = did_you_mean(unknown, PARTS, "its parts are")
         raise BeliefError(unknown, parts[unknown], "is not a part of a set of beliefs", meant, "unknown-field")
-    beliefs, pairs = (_table(parts.get(name, {}), name) for name in ("beliefs", "correlated"))
+    beliefs, pairs, sources = (_table(parts.get(name, {}), name) for name in PARTS)
     entries: list[tuple[str, Callable[[], tuple[Any, Any]]]] = [
         *(
             (path, lambda path=path, fields=fields: (tuple(path.split(SAME)), _member(Belief, fields, path)))
@@ -63,7 +69,8 @@ def from_dict(data: object) -> tuple[Held, Correlated]:
     ]
     read = reading.read_rows((("", read) for _, read in entries), lambda read: read(), BeliefError)
     held = {key: value for key, value in read if isinstance(value, Belief)}
-    return held, {key: value for key, value in read if isinstance(value, Correlation)}
+    told = {path: str(source) for path, source in sources.items()}
+    return held, {key: value for key, value in read if isinstance(value, Correlation)}, told
 
 
 def _table(value: object, path: str) -> Mapping[str, Any]:
@@ -121,7 +128,7 @@ def save(data: Mapping[str, Any], path: str | Path) -> None:
             toml_io.save(path, data)
 
 
-def load(path: str | Path, trusted: Sequence[str] = ()) -> tuple[Held, Correlated]:
+def load(path: str | Path, trusted: Sequence[str] = ()) -> tuple[Held, Correlated, Sources]:
     """Beliefs from a ``.toml``, ``.json`` or ``.csv`` file that :func:`save` or a person wrote.
 
     Args:
@@ -200,6 +207,7 @@ def schema() -> dict[str, Any]:
         "properties": {
             "beliefs": {"type": "object", "additionalProperties": {"$ref": "#/$defs/Belief"}},
             "correlated": {"type": "object", "additionalProperties": {"anyOf": readings}},
+            "sources": {"type": "object", "additionalProperties": {"type": "string"}},
         },
         "additionalProperties": False,
         "$defs": {"Belief": {"anyOf": kinds}, **defs},

@@ -20,7 +20,9 @@ from trainsim.core.units import human
 
 from ..beliefs.beliefs import Beliefs
 from ..distributions.distribution import Array
+from .draws import Draws, draws_of
 from .quantiles import QuantileSketch
+from .sweep import Study
 
 
 class Figure(float):
@@ -188,6 +190,27 @@ class Simulation(Answer):
         below = np.array([float(self.cdf(name, edge)) for edge in edges])
         return np.asarray(np.diff(below) / np.diff(edges))
 
+    def draws(self, path: str) -> Draws:
+        """The points of the simulation at a path, with their weights: for a scatter plot, or for statistics of your own.
+
+        Args:
+            path: a believed path, ``"price.usd_per_gpu_hour"``, or an output or a line of its ledger, ``"cost.pretrain"``.
+
+        Returns:
+            values and weights, each shape ``(n,)``; the same point stands at the same place of every path.
+
+        Raises:
+            PathError: no belief and no output of that name.
+
+        >>> import trainsim as ts
+        >>> sim = ts.simulate(ts.catalog.run("deepseek-v3"), ts.Beliefs({"price.usd_per_gpu_hour": ts.uniform(1, 3)}), n=1024)
+        >>> price, weights = sim.draws("price.usd_per_gpu_hour")
+        >>> len(price), round(float(weights @ price), 2)
+        (1024, 2.0)
+        """
+        study = Study(self.spec, self.beliefs, self.function, self.seed, self.replicates, (path,))
+        return draws_of(study, self.n // self.replicates, path)
+
     def check(self, of: str | None = None) -> ExactCheck:
         """These quantiles beside the exact ones, where an output is a product of its inputs.
 
@@ -232,7 +255,7 @@ class Simulation(Answer):
                 AnswerRow(f"{name}.standard_error", name, middle.standard_error, self.units.get(name, ""), group="Standard errors")
             )
         title = f"{getattr(self.spec, 'name', '') or type(self.spec).__name__}: median (5 % to 95 %)"
-        return Summary(title, (*rows, *errors), (self.footnote,), self.spec.sources())
+        return Summary(title, (*rows, *errors), (self.footnote,), self.spec.sources() | self.beliefs.sources)
 
 
 def _name(function: Callable[[Any], Any]) -> str:
