@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from trainsim.catalog.recipes import said_hours
 
 import trainsim as ts
 from trainsim.calibration.records import MeasuredStep
+from trainsim.catalog.rl_recipes import predicted_hours
 from trainsim.core.answer import COLUMNS, Answer, AnswerRow, Summary, plain, text_of, written
 from trainsim.core.answer_html import MOST, html_of
 from trainsim.core.citations import bibtex, grade_of
@@ -112,7 +112,7 @@ SAMPLES: dict[str, Callable[[], Any]] = {
     "Verdict": lambda: ts.audit(ts.catalog.claim("deepseek-v3-6m")),
     "Backtest": lambda: ts.hindcasts(["llama3.1-405b", "llama2-70b"]),
     "StepBacktest": step_backtest,
-    "ReinforcementBacktest": lambda: ReinforcementBacktest((said_hours("recipe-r1", n=256),)),
+    "ReinforcementBacktest": lambda: ReinforcementBacktest((predicted_hours("recipe-r1", n=256),)),
     "RentBacktest": rent_backtest,
     "ReinforcementEstimate": reinforcement,
     "DevelopmentEstimate": lambda: ts.estimate_development(ts.Development(lines=[ts.Line(name="v3", run=published())])),
