@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 import trainsim as ts
-from trainsim.cluster.profile import AttentionTiming, Products, Profile, fit_stack
+from trainsim.cluster.profile import AttentionTiming, KernelProfile, ProductTimings, fit_stack
 
 try:
     import torch
@@ -89,7 +89,7 @@ def fp8_product(groups: int, rows: int, cols: int, depth: int) -> Callable[[], A
     return lambda: torch._scaled_mm(a, b, scale_a=one, scale_b=one, out_dtype=torch.bfloat16, use_fast_accum=True)
 
 
-def products(number_format: str, make: Callable[[int, int, int, int], Callable[[], Any] | None]) -> Products:
+def products(number_format: str, make: Callable[[int, int, int, int], Callable[[], Any] | None]) -> ProductTimings:
     """Every shape in one number format, those that can't run left out."""
     found = []
     for shape in [*((1, *shape) for shape in SHAPES), *GROUPED]:
@@ -97,7 +97,7 @@ def products(number_format: str, make: Callable[[int, int, int, int], Callable[[
         if run is not None:
             found.append((*shape, seconds(run)))
     groups, rows, cols, depth, took = np.array(found, dtype=np.float64).T
-    return Products(number_format, rows, cols, depth, groups, took)
+    return ProductTimings(number_format, rows, cols, depth, groups, took)
 
 
 def attention() -> AttentionTiming:
@@ -165,7 +165,7 @@ def main() -> int:
     if chip.peak.fp8 is not None and hasattr(torch, "_scaled_mm"):
         measured.append(products("fp8", fp8_product))
     moved, copied = copies()
-    fitted = fit_stack(Profile(chip, tuple(measured), attention(), moved, copied, launch()), ts.catalog.stack(like))
+    fitted = fit_stack(KernelProfile(chip, tuple(measured), attention(), moved, copied, launch()), ts.catalog.stack(like))
     source = f"benchmarks/measure_kernels.py on {name}, PyTorch {torch.__version__}, CUDA {torch.version.cuda}"
     text = ts.catalog.stack_text(asked.to.stem, fitted.stack, like=like, source=source, date=dt.datetime.now(tz=dt.UTC).date().isoformat())
     asked.to.write_text(text, encoding="utf-8")

@@ -94,10 +94,10 @@ if _TYPE_CHECKING:
     # HOW MUCH
     from .cost.energy import Embodied as Embodied
     from .cost.energy import Grid as Grid
-    from .cost.pricing import Ownership as Ownership
-    from .cost.pricing import Quote as Quote
-    from .cost.pricing import Rental as Rental
-    from .cost.pricing import Site as Site
+    from .ownership import Ownership as Ownership
+    from .quote import Quote as Quote
+    from .rental import Rental as Rental
+    from .ownership import Site as Site
 
     # the journey
     from .run.memory import fits as fits
@@ -222,7 +222,9 @@ _WHERE = {
     "parallelism.precision": ("Precision",),
     "training.reliability": ("Failures", "Goodput", "YoungDaly"),
     "cost.energy": ("Embodied", "Grid"),
-    "cost.pricing": ("Ownership", "Quote", "Rental", "Site"),
+    "cost.ownership": ("Ownership", "Site"),
+    "cost.quote": ("Quote",),
+    "cost.rental": ("Rental",),
     "run.memory": ("fits", "memory"),
     "run.run": ("Run", "load"),
     "run.estimate": ("Estimate", "estimate"),

@@ -137,7 +137,7 @@ def test_the_same_figure_in_another_unit_is_judged_alike(name: str) -> None:
         (prefix + base, size * to_base)
         for base, (dimension, to_base) in _BASES.items()
         for prefix, size in _PREFIXES.items()
-        if dimension == claim.judged_in and base and prefix in ("", "k", "million ")
+        if dimension == claim.base_unit and base and prefix in ("", "k", "million ")
     ]
     verdict = judged(name)
     for unit, size in others[1:2]:

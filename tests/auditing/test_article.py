@@ -84,7 +84,7 @@ def test_ten_times_the_value_changes_the_verdict(name: str, verdicts: dict[str, 
 @pytest.mark.parametrize("name", [n for n, c in CLAIMS.items() if c.value is not None])
 def test_another_unit_of_the_dimension_changes_nothing(name: str, verdicts: dict[str, ts.Verdict]) -> None:
     said = CLAIMS[name]
-    unit, factor = UNITS[said.judged_in]
+    unit, factor = UNITS[said.base_unit]
     other = ts.audit(said.replace({"value": float(said.value or 0.0) * factor, "unit": unit}))
     assert (other.number, other.words, other.scopes) == (verdicts[name].number, verdicts[name].words, verdicts[name].scopes)
 

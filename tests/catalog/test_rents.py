@@ -18,8 +18,8 @@ from trainsim.catalog.rents import REPEATED, quote_of, rent_evidence, usable_quo
 from trainsim.catalog.rows import Row
 from trainsim.catalog.rows import rows as real_rows
 from trainsim.core.errors import CatalogError, EstimateError, SpecError
-from trainsim.cost.pricing import Rental
 from trainsim.cost.rent_model import TERMS, TIERS
+from trainsim.cost.rental import Rental
 from trainsim.run.run import Run
 
 RENT = "price.usd_per_gpu_hour"

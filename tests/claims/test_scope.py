@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import trainsim as ts
-from trainsim.claims.scope import BASES, CONTENTS, GROUPS, expand, in_words
+from trainsim.claims.scope import BASES, CONTENTS, GROUPS, contents_text, expand_contents
 
 contents = st.lists(st.sampled_from([c for c in CONTENTS if c != "company"]), unique=True, max_size=5).map(tuple)
 scopes = st.builds(
@@ -78,9 +78,9 @@ def test_groups_and_short_names() -> None:
 
 
 def test_groups_are_a_chain_and_have_a_name() -> None:
-    for lower, upper in pairwise([expand(name) for name in ("pretraining", *GROUPS)]):
+    for lower, upper in pairwise([expand_contents(name) for name in ("pretraining", *GROUPS)]):
         assert set(lower) < set(upper)
-    assert {in_words(expand(group)) for group in GROUPS} == {"the final run", "the whole model"}
+    assert {contents_text(expand_contents(group)) for group in GROUPS} == {"the final run", "the whole model"}
 
 
 def test_a_scope_survives_a_file(tmp_path: Path) -> None:

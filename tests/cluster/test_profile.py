@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import trainsim as ts
-from trainsim.cluster.profile import AttentionTiming, Products, Profile, fit_stack
+from trainsim.cluster.profile import AttentionTiming, KernelProfile, ProductTimings, fit_stack
 from trainsim.core.errors import EstimateError, TrainsimError
 from trainsim.testing import refused
 
@@ -25,7 +25,7 @@ SHAPES = np.array(
 )  # fmt: skip
 
 
-def profile_of(stack: ts.Stack, noise: float = 0.0, seed: int = 0) -> Profile:
+def profile_of(stack: ts.Stack, noise: float = 0.0, seed: int = 0) -> KernelProfile:
     rng = np.random.default_rng(seed)
 
     def measured(seconds: Any) -> Any:
@@ -37,8 +37,8 @@ def profile_of(stack: ts.Stack, noise: float = 0.0, seed: int = 0) -> Profile:
         for groups, scale in ((1.0, 1.0), (8.0, 0.25)):
             given_ = (np.ceil(rows * scale), cols, depth, np.full(len(rows), groups))
             share = float(stack.share(number_format)) * (float(stack.grouped) if groups > 1 else 1.0)
-            exact = Products(number_format, *given_, seconds=np.ones(len(rows))).modelled(CHIP, share, stack)
-            products.append(Products(number_format, *given_, seconds=measured(exact)))
+            exact = ProductTimings(number_format, *given_, seconds=np.ones(len(rows))).modelled(CHIP, share, stack)
+            products.append(ProductTimings(number_format, *given_, seconds=measured(exact)))
     width, length, backward = (
         each.ravel() for each in np.meshgrid([128.0, 192.0, 256.0, 320.0], [512.0, 2048.0, 8192.0, 32768.0], [0.0, 1.0])
     )
@@ -46,7 +46,7 @@ def profile_of(stack: ts.Stack, noise: float = 0.0, seed: int = 0) -> Profile:
     attention = AttentionTiming(*shape, seconds=measured(AttentionTiming(*shape, seconds=np.ones(width.shape)).modelled(CHIP, stack)))
     moved = np.array([1e8, 1e9, 4e9])
     copied = measured(moved / (float(stack.memory) * float(CHIP.memory_bandwidth)))
-    return Profile(CHIP, tuple(products), attention, moved, copied, float(stack.launch))
+    return KernelProfile(CHIP, tuple(products), attention, moved, copied, float(stack.launch))
 
 
 NUMBERS = {
@@ -78,9 +78,9 @@ def test_noise_of_a_few_percent_moves_shares_by_less() -> None:
 def test_too_few_measurements_are_refused() -> None:
     whole = profile_of(BASE)
     first = whole.products[0]
-    two = Products("bf16", *(getattr(first, name)[:2] for name in ("rows", "cols", "depth", "groups", "seconds")))
+    two = ProductTimings("bf16", *(getattr(first, name)[:2] for name in ("rows", "cols", "depth", "groups", "seconds")))
     with refused(EstimateError, "too-few-data", "profile"):
-        fit_stack(Profile(CHIP, (two,), None, whole.moved, whole.copied, whole.launch), BASE)
+        fit_stack(KernelProfile(CHIP, (two,), None, whole.moved, whole.copied, whole.launch), BASE)
 
 
 def test_a_users_file_is_a_stack_like_any_other(tmp_path: Path) -> None:

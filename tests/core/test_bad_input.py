@@ -14,7 +14,8 @@ import pytest
 import trainsim as ts
 from trainsim.catalog.hardware import check_chips
 from trainsim.catalog.rows import make_row, read_rows
-from trainsim.cost.pricing import Annuity, Quote, StraightLine
+from trainsim.cost.amortisation import Annuity, StraightLine
+from trainsim.cost.quote import Quote
 from trainsim.run.fleet import estimate_fleet
 from trainsim.testing import refused
 

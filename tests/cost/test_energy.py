@@ -7,8 +7,8 @@ import pytest
 
 from trainsim.core.batch import Batch
 from trainsim.core.errors import SpecError
-from trainsim.cost.energy import Embodied, Grid, card_block, emissions, energy, energy_cost
-from trainsim.cost.pricing import Site
+from trainsim.cost.energy import Embodied, Grid, emissions, energy, energy_cost, model_card_emissions
+from trainsim.cost.ownership import Site
 from trainsim.testing import refused
 
 FRANCE = Grid(kg_per_kwh=0.057, region="France", date="2022", source="Luccioni et al. 2022")
@@ -52,7 +52,7 @@ def test_without_embodied_figures_the_ledger_has_no_such_part() -> None:
 
 def test_the_card_is_yaml_the_hub_reads_and_says_what_is_in_it() -> None:
     embodied = Embodied(kg_per_gpu=462.5, life_years=6, utilization=0.85)
-    card = card_block(
+    card = model_card_emissions(
         emissions(energy(BLOOM_HOURS, bloom_site()), FRANCE, embodied, BLOOM_HOURS),
         FRANCE,
         hardware='384 "A100"',
@@ -62,7 +62,7 @@ def test_the_card_is_yaml_the_hub_reads_and_says_what_is_in_it() -> None:
     metadata = dict(line.strip().split(": ", 1) for line in card.split("---")[1].strip().splitlines()[1:])
     assert int(metadata["emissions"]) == pytest.approx(24.69e6, rel=1e-3)
     assert metadata["hardware_used"] == '"384 \\"A100\\""'
-    assert "24.7 t CO2e from electricity; 11.2 t CO2e its share of making the machines" in card
+    assert "24.7 t CO2e from electricity; 11.2 t CO2e embodied in the machines" in card
     assert "0.057 kg CO2e per kWh" in card
 
 

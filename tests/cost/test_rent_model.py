@@ -15,22 +15,22 @@ from scipy import special
 
 from trainsim.core.errors import EstimateError
 from trainsim.cost.rent_model import (
-    FITTED,
-    LEVEL,
-    LEVEL_SCALE,
+    COMMITMENT_SLOPE,
+    DRIFT_ORIGIN,
+    FITTED_SCALES,
     MEMORY_YEARS,
-    ORIGIN,
-    PER_COMMITMENT,
-    PER_PEAK,
-    PER_PEAK_SCALE,
-    PER_YEAR,
-    SPOT,
+    PEAK_ELASTICITY,
+    PEAK_ELASTICITY_SD,
+    PRIOR_LEVEL,
+    PRIOR_LEVEL_SD,
+    SPOT_DISCOUNT,
     TERMS,
     TIERS,
+    YEARLY_DRIFT,
     RentPrediction,
     RentQuote,
-    distinct,
-    over_months,
+    average_predictions,
+    distinct_quotes,
     predict_rent,
 )
 
@@ -41,7 +41,7 @@ TERMS_TRIED = ("spot", "on-demand", "1-year", "3-year")
 def quote(draw: Any) -> RentQuote:
     chip = draw(st.sampled_from(sorted(CHIPS)))
     return RentQuote(
-        day=ORIGIN + dt.timedelta(days=draw(st.integers(-900, 900))),
+        day=DRIFT_ORIGIN + dt.timedelta(days=draw(st.integers(-900, 900))),
         chip=chip,
         silicon=CHIPS[chip][0],
         peak=CHIPS[chip][1],
@@ -61,11 +61,11 @@ def markets(draw: Any) -> tuple[list[RentQuote], RentQuote]:
 @given(markets())
 def test_an_unchanged_price_is_one_observation(market: tuple[list[RentQuote], RentQuote]) -> None:
     quotes, asked = market
-    once = distinct(quotes)
-    assert distinct(once) == once
+    once = distinct_quotes(quotes)
+    assert distinct_quotes(once) == once
     earlier = [replace(q, day=q.day - dt.timedelta(days=30)) for q in once]
-    assert distinct([*once, *earlier]) == once
-    assert predict_rent(distinct([*once, *earlier]), [asked]) == predict_rent(once, [asked])
+    assert distinct_quotes([*once, *earlier]) == once
+    assert predict_rent(distinct_quotes([*once, *earlier]), [asked]) == predict_rent(once, [asked])
 
 
 @given(markets(), st.randoms())
@@ -95,21 +95,21 @@ def test_a_dearer_quote_never_cheapens_the_same_product(market: tuple[list[RentQ
 
 def test_quotes_of_elsewhere_tell_less_of_china() -> None:
     like: dict[str, Any] = {"chip": "b", "silicon": "new", "peak": 1e15, "tier": "specialist", "term": "on-demand"}
-    seen = [RentQuote(day=ORIGIN, region="us", vendor=v, usd_per_gpu_hour=2.0, **like) for v in "ABCDEFGH"]
-    there, here = predict_rent(seen, [RentQuote(day=ORIGIN, region=r, vendor="new", **like) for r in ("china", "us")])
+    seen = [RentQuote(day=DRIFT_ORIGIN, region="us", vendor=v, usd_per_gpu_hour=2.0, **like) for v in "ABCDEFGH"]
+    there, here = predict_rent(seen, [RentQuote(day=DRIFT_ORIGIN, region=r, vendor="new", **like) for r in ("china", "us")])
     assert there.log_sd > 1.3 * here.log_sd
     assert there.log_mean == pytest.approx(here.log_mean, abs=0.05)
 
 
 def drawn(quotes: list[RentQuote], rng: np.random.Generator) -> list[float]:
     """Log prices drawn effect by effect: an oracle that builds no covariance."""
-    s = FITTED
+    s = FITTED_SCALES
     effects: dict[tuple[object, ...], float] = defaultdict(lambda: float(rng.normal()))
     walks: dict[tuple[str, str], list[tuple[float, float]]] = {}
     logs: dict[int, float] = {}
     for i in sorted(range(len(quotes)), key=lambda i: quotes[i].day):
         q = quotes[i]
-        years, months = (q.day - ORIGIN).days / 365.25, np.log1p(TERMS[q.term])
+        years, months = (q.day - DRIFT_ORIGIN).days / 365.25, np.log1p(TERMS[q.term])
         walk = walks.setdefault((q.silicon, q.tier), [])
         if not walk:
             walk.append((years, rng.normal()))
@@ -117,16 +117,16 @@ def drawn(quotes: list[RentQuote], rng: np.random.Generator) -> list[float]:
             then, level = walk[-1]
             kept = np.exp(-(years - then) / MEMORY_YEARS)
             walk.append((years, kept * level + np.sqrt(1 - kept**2) * rng.normal()))
-        value = LEVEL + LEVEL_SCALE * effects["level",] + TIERS[q.tier]
-        value += (PER_PEAK + PER_PEAK_SCALE * effects["peak",]) * np.log(q.peak / 1e15)
+        value = PRIOR_LEVEL + PRIOR_LEVEL_SD * effects["level",] + TIERS[q.tier]
+        value += (PEAK_ELASTICITY + PEAK_ELASTICITY_SD * effects["peak",]) * np.log(q.peak / 1e15)
         value += s.silicon * effects["silicon", q.silicon] + s.chip * effects["chip", q.chip] + s.tier * effects["tier", q.tier]
         value += s.silicon_tier * effects["both", q.silicon, q.tier] + s.region * effects["region", q.region]
         value += (s.abroad * effects["abroad", q.region]) if q.region == "china" else 0.0
         value += s.vendor * effects["vendor", q.vendor] + s.vendor_silicon * effects["vendor", q.vendor, q.silicon]
         value += s.product * effects["product", q.vendor, q.chip, q.term, q.region]
-        value += (PER_COMMITMENT + s.commitment * effects["slope",] + s.tier_commitment * effects["slope", q.tier]) * months
-        value += (SPOT + s.spot * effects["spot",]) * (q.term == "spot")
-        value += (PER_YEAR + s.drift * effects["drift",] + s.tier_drift * effects["drift", q.tier]) * years
+        value += (COMMITMENT_SLOPE + s.commitment * effects["slope",] + s.tier_commitment * effects["slope", q.tier]) * months
+        value += (SPOT_DISCOUNT + s.spot * effects["spot",]) * (q.term == "spot")
+        value += (YEARLY_DRIFT + s.drift * effects["drift",] + s.tier_drift * effects["drift", q.tier]) * years
         logs[i] = value + s.market * walk[-1][1] + s.noise * rng.normal()
     return [logs[i] for i in range(len(quotes))]
 
@@ -140,7 +140,7 @@ def test_predictions_of_the_models_own_draws_have_the_spread_they_state() -> Non
             chip = str(rng.choice(sorted(CHIPS)))
             frame.append(
                 RentQuote(
-                    day=ORIGIN + dt.timedelta(days=int(rng.integers(-900, 900))),
+                    day=DRIFT_ORIGIN + dt.timedelta(days=int(rng.integers(-900, 900))),
                     chip=chip,
                     silicon=CHIPS[chip][0],
                     peak=CHIPS[chip][1],
@@ -161,8 +161,8 @@ def test_predictions_of_the_models_own_draws_have_the_spread_they_state() -> Non
 
 def test_a_day_known_within_months_is_a_mixture() -> None:
     same = RentPrediction(1.0, 0.3, 0.2)
-    assert over_months([same] * 5).log_sd == pytest.approx(0.3)
-    apart = over_months([replace(same, log_mean=m) for m in (0.8, 1.2)])
+    assert average_predictions([same] * 5).log_sd == pytest.approx(0.3)
+    apart = average_predictions([replace(same, log_mean=m) for m in (0.8, 1.2)])
     assert (apart.log_mean, apart.log_sd) == pytest.approx((1.0, np.sqrt(0.3**2 + 0.2**2)))
     assert float(same.quantile(0.5)) == pytest.approx(np.e)
 
@@ -172,7 +172,7 @@ def test_a_day_known_within_months_is_a_mixture() -> None:
     [({"tier": "cheap"}, "rent.tier"), ({"term": "forever"}, "rent.term"), ({"usd_per_gpu_hour": 0.0}, "rent.usd_per_gpu_hour")],
 )
 def test_what_is_no_quote_is_refused(changes: dict[str, Any], path: str) -> None:
-    good = RentQuote(day=ORIGIN, chip="b", silicon="new", peak=1e15, tier="specialist", term="on-demand", region="us", vendor="A")
+    good = RentQuote(day=DRIFT_ORIGIN, chip="b", silicon="new", peak=1e15, tier="specialist", term="on-demand", region="us", vendor="A")
     with pytest.raises(EstimateError) as error:
         predict_rent([replace(good, **changes)], [good])
     assert error.value.path == path

@@ -51,7 +51,7 @@ EXEMPT = {
     "calibration.update.": "lays its own draws over a run",
     "calibration.trace_update.": "fits a stack to one trace: its answer is one point",
     "calibration.diagnose.": "lays its own draws over a run",
-    "cost.energy.card_block": "writes a text",
+    "cost.energy.model_card_emissions": "writes a text",
     "inference.what_must_be_true": "lays the draws itself",
     "uncertainty.sampling.simulation.": "asks a finished simulation for quantiles",
     "uncertainty.distributions.composed.empirical": "takes a sample: an array is one belief",
@@ -135,7 +135,7 @@ def lazily(path: str, *args: Any, **kwargs: Any) -> Any:
 
 
 def owner(**more: Any) -> Any:
-    return lazily("cost.pricing:Ownership", usd_per_gpu=3e4, life_years=4.0, operating_share=0.1, utilization=0.8, **more)
+    return lazily("cost.ownership:Ownership", usd_per_gpu=3e4, life_years=4.0, operating_share=0.1, utilization=0.8, **more)
 
 
 def plan() -> ts.Plan:
@@ -190,7 +190,7 @@ SAMPLES = Samples(
         "Ledger": ts.Ledger("USD", {"a": 1.0, "b": {"c": 2.0}}),
         "Ownership": owner(network_share=0.1, cost_of_capital=0.08, residual_share=0.1, support_share=0.02, staff_usd_per_gpu_year=100.0),
         "Site": lazily("cost.ownership:Site", **SITE),
-        "Products": lazily("cluster.profile:Products", "bf16", ROWS, ROWS / 2, ROWS * 2, ROWS / ROWS, ROWS),
+        "Products": lazily("cluster.profile:ProductTimings", "bf16", ROWS, ROWS / 2, ROWS * 2, ROWS / ROWS, ROWS),
         "Stack": lambda: stack(),
         "Engine": lazily(
             "training.decoding:Engine", gpus=2, weight_bytes=1.0, cache_bytes=1.0, bandwidth_share=0.7, compute_share=0.5,
@@ -291,7 +291,7 @@ def test_the_list() -> None:
     for label, function in FOUND.items():
         print(f"{label:<60} {'Unit' if function.carries_unit else '':<5} {why_exempt(label) or 'covered'}")  # noqa: T201
     assert len(COVERED) > 80
-    assert {"run.estimate.estimate", "run.compare.compare", "model.counting.flops_per_token", "cost.pricing.Rental.rate"} <= set(COVERED)
+    assert {"run.estimate.estimate", "run.compare.compare", "model.counting.flops_per_token", "cost.rental.Rental.rate"} <= set(COVERED)
 
 
 def test_no_function_with_a_unit_is_exempt() -> None:

@@ -13,8 +13,11 @@ from scipy.integrate import trapezoid
 import trainsim as ts
 from trainsim.cluster.hardware import Chip, Cluster, Peak
 from trainsim.core.batch import Batch
-from trainsim.cost.pricing import Annuity, Ownership, Price, Quote, Rental, Site, StraightLine, ValueDecline
-from trainsim.cost.quote import price_per_gpu_hour
+from trainsim.cost.amortisation import Annuity, StraightLine, ValueDecline
+from trainsim.cost.ownership import Ownership, Site
+from trainsim.cost.price import Price
+from trainsim.cost.quote import Quote, price_per_gpu_hour
+from trainsim.cost.rental import Rental
 from trainsim.model.attention.grouped_query import GroupedQueryAttention
 from trainsim.model.feedforward import GatedMLP
 from trainsim.model.layers import Block, Layers

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 import trainsim as ts
-from trainsim.cluster.collectives import Fabric, all_reduce, largest_of
-from trainsim.cluster.kernels import aligned, fused_attention_seconds
-from trainsim.cluster.profile import Products
+from trainsim.cluster.collectives import Fabric, all_reduce, expected_largest_normal
+from trainsim.cluster.kernels import alignment_speed, fused_attention_seconds
+from trainsim.cluster.profile import ProductTimings
 from trainsim.cluster.stack import Stack
 from trainsim.gpu_memory.peak import rank_memory
 from trainsim.model.attention.grouped_query import GroupedQueryAttention
@@ -81,15 +81,15 @@ def layer_bytes(**plan: Any) -> float:
 
 
 def largest_of_eight_normals() -> None:
-    assert float(largest_of(8)) == pytest.approx(1.4236, rel=0.01)  # Harter 1961, expected largest of eight
+    assert float(expected_largest_normal(8)) == pytest.approx(1.4236, rel=0.01)  # Harter 1961, expected largest of eight
 
 
 def rows_of_sixteen_bytes_run_at_full_speed() -> None:
     """NVIDIA, Matrix Multiplication Background User's Guide, section 4.1."""
     stack = Stack("s", architecture="ampere", misaligned=0.4)  # type: ignore[call-arg]
-    assert float(aligned(32.0, 32.0, 2.0, stack)) == 1.0
-    assert float(aligned(4096.0, 24.0, 2.0, stack)) == 1.0
-    assert float(aligned(4096.0, 50257.0, 2.0, stack)) == pytest.approx(0.4)
+    assert float(alignment_speed(32.0, 32.0, 2.0, stack)) == 1.0
+    assert float(alignment_speed(4096.0, 24.0, 2.0, stack)) == 1.0
+    assert float(alignment_speed(4096.0, 50257.0, 2.0, stack)) == pytest.approx(0.4)
 
 
 def heads_wider_than_128_slow_in_backward() -> None:
@@ -104,7 +104,7 @@ def operands_of_a_profile_take_their_bytes() -> None:
     chip = ts.catalog.chip("h100-sxm")
     one = np.array([1.0])
     for number_format, size in (("bf16", 2.0), ("fp16", 2.0), ("fp8", 1.0)):
-        thin = Products(number_format, 8.0 * one, 8192.0 * one, 8192.0 * one, one, one)  # bound by memory
+        thin = ProductTimings(number_format, 8.0 * one, 8192.0 * one, 8192.0 * one, one, one)  # bound by memory
         moved = size * 8192.0 * (8.0 + 8192.0) + 2.0 * 8.0 * 8192.0
         assert float(thin.modelled(chip, 1.0, IDEAL)[0]) == pytest.approx(moved / float(np.asarray(chip.memory_bandwidth)))
 
@@ -242,10 +242,10 @@ def a_trace_is_in_microseconds() -> None:
 
 PHYSICAL: dict[str, Callable[[], None]] = {
     "cluster.collectives.BLOM": largest_of_eight_normals,
-    "cluster.kernels.WANTED": rows_of_sixteen_bytes_run_at_full_speed,
-    "cluster.kernels.SHORT": rows_of_sixteen_bytes_run_at_full_speed,
+    "cluster.kernels.ALIGNED_BYTES": rows_of_sixteen_bytes_run_at_full_speed,
+    "cluster.kernels.MISALIGNMENT": rows_of_sixteen_bytes_run_at_full_speed,
     "cluster.kernels.WIDE_HEAD": heads_wider_than_128_slow_in_backward,
-    "cluster.profile.BYTES": operands_of_a_profile_take_their_bytes,
+    "cluster.profile.ELEMENT_BYTES": operands_of_a_profile_take_their_bytes,
     "gpu_memory.activations.SOFTMAX": a_gpt_layer_keeps_what_the_paper_says,
     "gpu_memory.activations.DROPPED_SCORE": a_gpt_layer_keeps_what_the_paper_says,
     "gpu_memory.activations.MASK": a_gpt_layer_keeps_what_the_paper_says,
@@ -283,13 +283,13 @@ STRUCTURE = {
 
 def settings_of_profiles() -> list[float]:
     """Seconds of products by the stack that fits them, whatever the fit starts from."""
-    from trainsim.cluster.profile import Profile, fit_stack
+    from trainsim.cluster.profile import KernelProfile, fit_stack
 
     chip, one = ts.catalog.chip("h100-sxm"), np.ones(6)
     rows, depth = 8192.0 * one, np.array([512.0, 1024.0, 2048.0, 4096.0, 8192.0, 16384.0])
     seconds = 2.0 * rows * rows * depth / (0.6 * depth / (depth + 250.0) * float(np.asarray(chip.peak_of("bf16"))))
-    products = (Products("bf16", rows, rows, depth, one, seconds),)
-    stack = fit_stack(Profile(chip, products, None, np.zeros(0), np.zeros(0), None), IDEAL).stack
+    products = (ProductTimings("bf16", rows, rows, depth, one, seconds),)
+    stack = fit_stack(KernelProfile(chip, products, None, np.zeros(0), np.zeros(0), None), IDEAL).stack
     return products[0].modelled(chip, stack.bf16, stack).tolist()  # type: ignore[no-any-return]
 
 
@@ -309,8 +309,8 @@ def settings_of_events() -> list[float]:
 
 
 NUMERICAL: dict[str, Callable[[], list[float]]] = {
-    "cluster.profile.SCALES": settings_of_profiles,
-    "cluster.profile.STARTS": settings_of_profiles,
+    "cluster.profile.START_SCALES": settings_of_profiles,
+    "cluster.profile.START_POINTS": settings_of_profiles,
     "parallelism.placement.USUAL_LENGTH": settings_of_cuts,
     "parallelism.placement.DIGITS": settings_of_cuts,
     "parallelism.schedules.uneven.BLOCK": settings_of_events,

@@ -12,7 +12,7 @@ import trainsim as ts
 from trainsim.cluster.hardware import Chip, Cluster, Peak
 from trainsim.core.batch import Batch
 from trainsim.core.errors import PathError, SpecError
-from trainsim.cost.pricing import Rental
+from trainsim.cost.rental import Rental
 from trainsim.model.attention.grouped_query import GroupedQueryAttention
 from trainsim.model.feedforward import GatedMLP
 from trainsim.model.layers import Block, Layers

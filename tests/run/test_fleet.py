@@ -10,7 +10,8 @@ import pytest
 from trainsim.catalog.rows import find, rows
 from trainsim.core.batch import Batch
 from trainsim.core.errors import LedgerError, SpecError
-from trainsim.cost.pricing import Ownership, Site, StraightLine
+from trainsim.cost.amortisation import StraightLine
+from trainsim.cost.ownership import Ownership, Site
 from trainsim.run.fleet import Fleet, FleetEstimate, Holding, estimate_fleet, reported_holding
 from trainsim.testing import refused
 from trainsim.uncertainty.beliefs.beliefs import Beliefs

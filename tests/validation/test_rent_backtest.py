@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainsim.cost.rent_model import FITTED, ORIGIN, RentQuote, distinct, log_likelihood
+from trainsim.cost.rent_model import DRIFT_ORIGIN, FITTED_SCALES, RentQuote, distinct_quotes, log_likelihood
 from trainsim.validation.rent_backtest import (
     LAGS,
     PRIOR_SCALES,
@@ -102,14 +102,14 @@ def test_days_are_resampled_whole(found: RentBacktest) -> None:
 
 def test_the_scales_are_those_of_the_rows_before_2024() -> None:
     """Each fitted scale is at the maximum of its posterior, to a tenth of it."""
-    quotes = distinct([quote for _, public, quote in catalogue_quotes() if public < ORIGIN])
+    quotes = distinct_quotes([quote for _, public, quote in catalogue_quotes() if public < DRIFT_ORIGIN])
 
     def posterior(name: str, factor: float) -> float:
-        scales = replace(FITTED, **{name: getattr(FITTED, name) * factor})
+        scales = replace(FITTED_SCALES, **{name: getattr(FITTED_SCALES, name) * factor})
         ratio = np.log(getattr(scales, name) / getattr(PRIOR_SCALES, name))
         return log_likelihood(quotes, scales) - float(ratio) ** 2 / (2 * PRIOR_SPREAD**2)
 
-    for name in (f.name for f in fields(FITTED) if f.name != "abroad"):
+    for name in (f.name for f in fields(FITTED_SCALES) if f.name != "abroad"):
         best = posterior(name, 1.0)
         assert best > posterior(name, 1.25), name
         assert best > posterior(name, 0.8), name

@@ -10,8 +10,8 @@ from ..catalog.currencies import usd_per
 from ..catalog.rows import PUBLISHED, day_of, rows
 from ..catalog.runs import filled_in
 from ..claims.claim import Claim
-from ..claims.reading import ScopeReading
-from ..claims.scope import Basis, Scope, expand, in_words
+from ..claims.scope import Basis, Scope, contents_text, expand_contents
+from ..claims.scope_parser import ScopeReading
 from ..core.errors import ClaimError, check_type
 from ..run.run import Run
 from ..uncertainty.beliefs.beliefs import Beliefs
@@ -135,7 +135,7 @@ def _scope(measure: Measure, contents: Contents | None, basis: Basis | None, of_
         if isinstance(measure, RunAmount) and measure.view.given.price is not None:
             basis = basis or measure.view.basis  # type: ignore[assignment]
     kind = of_scope.kind if of_scope is not None and of_scope.kind is not None else measure.kind
-    return Scope(contents=expand(contents), basis=basis or "market rent", kind=kind)
+    return Scope(contents=expand_contents(contents), basis=basis or "market rent", kind=kind)
 
 
 def _words(
@@ -224,13 +224,13 @@ def _of_scopes(told: ScopeReading, is_: ScopeReading) -> tuple[Telling, Check]:
     right_out = sorted(told.excluded - held)
     parts = []
     if extra:
-        parts.append(f"{in_words(extra)} {'are' if len(extra) > 1 else 'is'} in too")
+        parts.append(f"{contents_text(extra)} {'are' if len(extra) > 1 else 'is'} in too")
     if lacking:
-        parts.append(f"{in_words(lacking)} {'are' if len(lacking) > 1 else 'is'} not in")
+        parts.append(f"{contents_text(lacking)} {'are' if len(lacking) > 1 else 'is'} not in")
     if not parts:
-        return "FAIR", Check("scope", "CONFIRMED", f"right: the figure holds {in_words(held)}")
+        return "FAIR", Check("scope", "CONFIRMED", f"right: the figure holds {contents_text(held)}")
     half = bool(said & held or right_out)
-    out = f"; {in_words(frozenset(right_out))} {'are' if len(right_out) > 1 else 'is'} out, as it says" if right_out else ""
+    out = f"; {contents_text(frozenset(right_out))} {'are' if len(right_out) > 1 else 'is'} out, as it says" if right_out else ""
     return "MISLEADING", Check("scope", "CANNOT BE JUDGED", f"{'half right' if half else 'wrong'}: {'; '.join(parts)}{out}")
 
 
@@ -269,15 +269,16 @@ def compare_claims(one: Claim, other: Claim) -> Compared:
     (first, a), (second, b) = sides
     if first.kind != second.kind:
         return Compared(False, "both can be true", _KINDS[frozenset({first.kind, second.kind})])
-    if one.judged_in != other.judged_in or not first.comparable(second):
-        finding = f"{in_words(first.contents)} ({first.basis}) beside {in_words(second.contents)} ({second.basis}): both can be true"
+    if one.base_unit != other.base_unit or not first.comparable(second):
+        shown = [f"{contents_text(scope.contents)} ({scope.basis})" for scope in (first, second)]
+        finding = f"{shown[0]} beside {shown[1]}: both can be true"
         return Compared(False, "both can be true", finding)
     word = against_figure(a, b.value)
     agrees = word != "REFUTED"
     return Compared(
         True,
         "agrees" if agrees else "contradicts",
-        f"one scope, {in_words(first.contents)}: {'they agree' if agrees else 'only one can be true'}",
+        f"one scope, {contents_text(first.contents)}: {'they agree' if agrees else 'only one can be true'}",
     )
 
 

@@ -14,7 +14,7 @@ from ..catalog.rents import rent_evidence
 from ..catalog.rows import Row
 from ..claims.scope import Basis
 from ..core.errors import CatalogError
-from ..cost.pricing import Rental
+from ..cost.rental import Rental
 from ..run.development import Development, estimate_development
 from ..run.run import Run
 from ..training.reliability import Goodput

@@ -6,8 +6,8 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..claims.reading import ScopeReading
-from ..claims.scope import Basis, Kind, Scope, holds, in_words
+from ..claims.scope import Basis, Kind, Scope, contents_include, contents_text
+from ..claims.scope_parser import ScopeReading
 from ..core.units import human
 from .disclosure import Disclosure, nearest, repeated, word_for
 from .measure import OWNED, Clock, Contents, Measure, Predicted
@@ -184,7 +184,9 @@ def _disclosed_part(measure: Measure, contents: Contents | None, basis: Basis | 
     if contents is None:
         return None
     facts = [
-        f for f in measure.facts(None, basis, day) if f.contents and f.sourced and holds(contents, f.contents) and f.bound != "at most"
+        f
+        for f in measure.facts(None, basis, day)
+        if f.contents and f.sourced and contents_include(contents, f.contents) and f.bound != "at most"
     ]
     return max(facts, key=lambda f: f.value, default=None)
 
@@ -236,10 +238,10 @@ def _kinds_differ(said: Kind | None, is_: Kind) -> bool:
 
 def _at_reading(measure: Measure, stated: Stated, scope: Scope, contents: Contents, basis: Basis, clock: Clock) -> Reading:
     """The truth at one reading, and whether the claim agrees with it."""
-    name, own = in_words(contents), frozenset(scope.contents)
-    if stated.bound == "at least" and holds(contents, own):
+    name, own = contents_text(contents), frozenset(scope.contents)
+    if stated.bound == "at least" and contents_include(contents, own):
         contents = own  # a floor under a part is a floor under the whole
-    elif stated.bound == "at most" and holds(own, contents):
+    elif stated.bound == "at most" and contents_include(own, contents):
         contents = own  # a ceiling over the whole is one over its parts
     asked = measure.relevant(contents)
     facts = measure.facts(asked, basis, clock.known)

@@ -14,7 +14,7 @@ from ..catalog.rows import Row, find
 from ..catalog.run_beliefs import owner_beliefs
 from ..claims.scope import CONTENTS, FINAL_RUN, Basis
 from ..core.spec import BY_USER
-from ..cost.pricing import Rental
+from ..cost.rental import Rental
 from ..run.explain import judged as is_judged
 from ..run.run import Run
 from ..uncertainty.beliefs.beliefs import Beliefs

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from ..catalog.evidence import GENERATIONS
-from ..claims.scope import Basis, Content, in_words
+from ..claims.scope import Basis, Content, contents_text
 from ..core.spec import Spec
 from ..core.units import Num, human
 from ..run.development import Development
@@ -91,7 +91,7 @@ class RatioMeasure(Measure):
         missing = tuple(sorted(asked - (each[0] & each[1]) - RUN))
         newest = max((d for d in (ours.newest(held), others.newest(held)) if d is not None), default=None)
         judged = any(side.depends_on_judgement(held, side.parts(unit)) for side in (ours, others))
-        return Predicted(prediction, f"both sides at {in_words(asked)} on common draws", missing, judged, newest)
+        return Predicted(prediction, f"both sides at {contents_text(asked)} on common draws", missing, judged, newest)
 
     @property
     def _unit(self) -> Amount:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..catalog.rows import Row, rows
 from ..claims.claim import Bound, Claim
-from ..claims.scope import FINAL_RUN, expand
+from ..claims.scope import FINAL_RUN, expand_contents
 from .disclosure import Disclosure, point
 from .run_view import PUBLIC, grade_of
 
@@ -50,7 +50,7 @@ def _of_row(row: Row) -> Disclosure:
     low, high = (
         Claim(row["quantity"], row[k], unit=unit).in_base() for k in (("low", "high") if row.get("low") is not None else ("value",) * 2)
     )
-    contents = frozenset(expand(row.get("contents", ())))
+    contents = frozenset(expand_contents(row.get("contents", ())))
     return Disclosure(low, high, str(row.get("label", row["subject"])), row.cited, row.get("bound", ""), row.date, contents)
 
 

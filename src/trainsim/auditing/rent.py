@@ -10,7 +10,7 @@ from ..catalog.rows import day_of
 from ..claims.scope import Basis
 from ..core.errors import CatalogError, EstimateError
 from ..core.units import Unit
-from ..cost.pricing import Rental
+from ..cost.rental import Rental
 from .run_view import RunView
 from .words import LEVELS, Check, Prediction, Stated, against_prediction
 

@@ -10,7 +10,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from ..catalog.runs import published
-from ..claims.scope import FINAL_RUN, Basis, in_words
+from ..claims.scope import FINAL_RUN, Basis, contents_text
 from ..core.units import HOURS_PER_DAY, SECONDS_PER_HOUR, Unit, human
 from ..model.conventions import CONVENTIONS
 from ..model.counting import flops_per_token
@@ -294,7 +294,7 @@ def _scaled_cdf(inner: Prediction, per: float, value: float) -> float:
 
 
 def _of(contents: Contents) -> str:
-    return "" if contents == RUN else f" of {in_words(contents)}"
+    return "" if contents == RUN else f" of {contents_text(contents)}"
 
 
 def fastest(view: RunView) -> str:

@@ -15,7 +15,8 @@ from ..core.citations import FILLED
 from ..core.errors import CatalogError
 from ..core.spec import BY_USER
 from ..core.units import SECONDS_PER_HOUR
-from ..cost.pricing import Ownership, Rental
+from ..cost.ownership import Ownership
+from ..cost.rental import Rental
 from ..run.estimate import Estimate, estimate
 from ..run.run import Run
 from ..training.efficiency import MFU

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ..catalog.phrases import names, phrases
 from ..claims.claim import Claim
-from ..claims.reading import Contents, ScopeReading, read
 from ..claims.scope import CONTENTS, GROUPS, Basis, Scope
+from ..claims.scope_parser import Contents, ScopeReading, parse_scope
 from ..core.errors import ClaimError
 from .architecture import ARCHITECTURE
 
@@ -28,7 +28,7 @@ def read_scope(words: str) -> ScopeReading:
     >>> read_scope("flurble compute").unread
     ('flurble',)
     """
-    return read(words, phrases(), names)
+    return parse_scope(words, phrases(), names)
 
 
 def scope_of(claim: Claim) -> tuple[Contents | None, Basis | None, ScopeReading | None]:

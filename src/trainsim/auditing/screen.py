@@ -80,8 +80,8 @@ def _number(v: Verdict) -> str:
     predicted = v.found.predicted
     if predicted is None:
         return f"{at}: {check.finding}{_dated(check.newest)}"
-    low, high = (figure_in_words(end, v.claim.judged_in, 2) for end in predicted.prediction.ninety)
-    middle, width = figure_in_words(predicted.prediction.median, v.claim.judged_in, 2), human(predicted.prediction.width, 2)
+    low, high = (figure_in_words(end, v.claim.base_unit, 2) for end in predicted.prediction.ninety)
+    middle, width = figure_in_words(predicted.prediction.median, v.claim.base_unit, 2), human(predicted.prediction.width, 2)
     why = "; depends on judgement" if predicted.judged else "; too wide to tell" if v.number == "CANNOT BE JUDGED" else ""
     why = f"; {', '.join(predicted.missing)} not priced" if predicted.missing else why
     return f"{at}: predicted {middle} (90 %: {low}–{high}, P95/P5 {width}){why}{_dated(check.newest)}"
@@ -106,7 +106,7 @@ def _words(v: Verdict) -> str:
 
 def _span(v: Verdict, r: Reading) -> str:
     """The truth at a reading: a figure, or the ends of an interval to two digits."""
-    unit = v.claim.judged_in
+    unit = v.claim.base_unit
     if r.low == r.high:
         return f"{'at least ' if r.at_least else ''}{figure_in_words(r.low, unit, 4)}"
     low, high = (figure_in_words(end, unit, 2) for end in (r.low, r.high))

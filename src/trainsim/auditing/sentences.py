@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..catalog.rows import rows
-from ..claims.scope import FINAL_RUN, in_words
+from ..claims.scope import FINAL_RUN, contents_text
 from ..core.units import human
 from .disclosure import Disclosure
 from .judgement import Reading
@@ -75,7 +75,7 @@ def told_in_words(verdict: Verdict) -> str:
     claim = verdict.claim
     if not claim.quantified:
         return claim.statement or claim.quantity
-    shown = [figure_in_words(value, claim.judged_in) for value in dict.fromkeys(claim.ends())]
+    shown = [figure_in_words(value, claim.base_unit) for value in dict.fromkeys(claim.ends())]
     return f"{f'{claim.bound} ' if claim.bound else ''}{' to '.join(shown)}"
 
 
@@ -126,7 +126,7 @@ def _times(ratio: float) -> str:
 
 def scope_in_words(verdict: Verdict) -> str:
     """The contents the number was judged as, in words."""
-    return in_words(verdict.contents)
+    return contents_text(verdict.contents)
 
 
 def noun_of(verdict: Verdict) -> str:
@@ -227,7 +227,7 @@ def quote_of(verdict: Verdict) -> str:
         return f"“{claim.statement}” {_source_says(verdict)}"
     told, what = told_in_words(verdict), noun_of(verdict)
     fact = None if verdict.found is None else verdict.found.fact
-    is_ = "is" if claim.judged_in.startswith(("USD", "1", "times")) else "are"
+    is_ = "is" if claim.base_unit.startswith(("USD", "1", "times")) else "are"
     by = f" by {_kind_of(fact).format(_whose(verdict))}s" if fact is not None and fact.sourced and not fact.bound else ""
     by = f": {fact.label}" if fact is not None and "{of}" in NOUNS.get(claim.quantity, "") else by
     said = {
@@ -244,7 +244,7 @@ def quote_of(verdict: Verdict) -> str:
 
 def _is_not(verdict: Verdict, fact: Disclosure | None) -> str:
     """What the figure is not, and what it is instead."""
-    unit, stated = verdict.claim.judged_in, verdict.stated.value
+    unit, stated = verdict.claim.base_unit, verdict.stated.value
     if verdict.number in ("STRAINED", "REFUTED") and fact is not None:
         instead = figure_in_words(fact.nearest_to(stated), unit, 4)
         points = () if verdict.found is None else verdict.found.points_to
@@ -272,7 +272,7 @@ def misquote_of(verdict: Verdict) -> str:
     if not claim.quantified:
         return f"“{claim.statement}”"
     told, name = told_in_words(verdict), title_of(verdict)
-    is_ = "is" if claim.judged_in.startswith(("USD", "1", "times")) else "are"
+    is_ = "is" if claim.base_unit.startswith(("USD", "1", "times")) else "are"
     doubtful = verdict.words in ("MISLEADING", "NOT UNDERSTOOD") or verdict.number in ("REFUTED", "IMPOSSIBLE", "STRAINED")
     if claim.told_as and doubtful:
         return f"“{told} {is_} {claim.told_as}.”"

@@ -8,8 +8,8 @@ from functools import cached_property
 
 from ..catalog.evidence import Evidence
 from ..claims.claim import Claim
-from ..claims.reading import Contents, ScopeReading
 from ..claims.scope import Scope
+from ..claims.scope_parser import Contents, ScopeReading
 from ..core.answer import Answer, AnswerRow, Summary
 from ..core.errors import ClaimError
 from ..model.transformer import Model
@@ -178,9 +178,9 @@ class Verdict(Answer):
         """The words, the stated figure, what it was compared with, and the ladder of scopes."""
         rows = [AnswerRow("number", "the number", self.number), AnswerRow("words", "the words", self.words)]
         if self.claim.quantified:
-            rows.append(AnswerRow("stated", "stated", self.claim.in_base(), self.claim.judged_in))
+            rows.append(AnswerRow("stated", "stated", self.claim.in_base(), self.claim.base_unit))
         rows += [AnswerRow(f"checks.{c.name}", c.name, c.finding, group="Checks") for c in self.checks]
-        rungs = [] if self.claim.judged_in != "USD" else self.rungs
+        rungs = [] if self.claim.base_unit != "USD" else self.rungs
         rows += [
             AnswerRow(f"rungs.{i}", r.label, float(r.rent[1]), "USD", float(r.rent[0]), float(r.rent[2]), group="Scopes")
             for i, r in enumerate(rungs)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..cost.pricing import Price
+from ..cost.price import Price
 from ..run.development import Data, Development, Line, People
 from ..run.run import Run
 from ..training.reliability import Goodput

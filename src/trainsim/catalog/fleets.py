@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.errors import CatalogError
-from ..cost.pricing import Ownership
+from ..cost.ownership import Ownership
 from ..run.fleet import Fleet, Holding, reported_holding
 from ..uncertainty.beliefs.beliefs import Beliefs
 from ..uncertainty.distributions.interval import ci90

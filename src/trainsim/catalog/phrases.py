@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
-from ..claims.reading import Phrase, stem, tokens_of
-from ..claims.scope import expand
+from ..claims.scope import expand_contents
+from ..claims.scope_parser import Phrase, stem, tokenize
 from ..core.errors import CatalogError
 from ..core.values import ReadOnlyDict
 from .rows import rows, sources
@@ -25,14 +25,14 @@ def phrases() -> Mapping[tuple[str, ...], Phrase]:
     found: dict[tuple[str, ...], Phrase] = {}
     for name, row in rows("phrases").items():
         meaning = Phrase(
-            tuple(frozenset(expand(reading)) for reading in row["readings"]),
+            tuple(frozenset(expand_contents(reading)) for reading in row["readings"]),
             row.get("rank", "part"),
-            frozenset(expand(row.get("part", ()))),
+            frozenset(expand_contents(row.get("part", ()))),
             row.get("basis"),
             row.get("kind"),
         )
         for words in row["phrases"]:
-            key = tuple(stem(token) for token in tokens_of(words))
+            key = tuple(stem(token) for token in tokenize(words))
             if found.setdefault(key, meaning) != meaning:
                 raise CatalogError(f"phrases/{name}.phrases", words, "occurs in two rows", "keep it in one", "duplicate")
     return ReadOnlyDict(found)
@@ -46,6 +46,6 @@ def names() -> frozenset[str]:
     texts += [str(row.get("subject", "")) for row in rows("disclosures").values()]
     texts += [str(row.get("lab", "")) for row in rows("fleets").values()]
     texts += [str(source.get("title", "")) for source in sources().values() if source.get("kind") == "organisation"]
-    words = {stem(token) for text in texts for token in tokens_of(text)}
+    words = {stem(token) for text in texts for token in tokenize(text)}
     parts = {part for key in phrases() for part in key}
     return frozenset(w for w in words if w not in parts and len(w) > 1)

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..cluster.hardware import Chip
 from ..core.errors import CatalogError
-from ..cost.pricing import Rental
-from ..cost.rent_model import ABROAD, TERMS, RentPrediction, RentQuote, distinct, over_months, predict_rent
+from ..cost.rent_model import SEPARATE_MARKETS, TERMS, RentPrediction, RentQuote, average_predictions, distinct_quotes, predict_rent
+from ..cost.rental import Rental
 from ..run.run import Run
 from ..uncertainty.distributions.distribution import Belief
 from ..uncertainty.distributions.interval import ci90
@@ -73,7 +73,7 @@ def usable_quotes(run: Run | None = None, as_of: dt.date | None = None) -> Usabl
             excluded[row.address] = why
         else:
             usable[row.address] = quote_of(row)
-    first_seen = {id(quote) for quote in distinct(list(usable.values()))}
+    first_seen = {id(quote) for quote in distinct_quotes(list(usable.values()))}
     excluded |= {address: REPEATED for address, quote in usable.items() if id(quote) not in first_seen}
     return UsableQuotes({address: quote for address, quote in usable.items() if id(quote) in first_seen}, excluded)
 
@@ -134,11 +134,11 @@ def rent_evidence(
     tiers = ("hyperscaler", "specialist", "marketplace")
     targets = [replace(target, day=when, tier=each) for each in (tier, *tiers) for when in period.days]
     found = predict_rent(list(seen.quotes.values()), targets)
-    own = over_months(found[: len(period.days)])
+    own = average_predictions(found[: len(period.days)])
     level = RentPrediction(own.log_mean, own.market_sd, own.market_sd)
     used = {a: q.usd_per_gpu_hour for a, q in similar.items()}
     how, caveat = _described(target, tier, period, similar, len(seen.quotes))
-    wide = over_months(found[len(period.days) :])
+    wide = average_predictions(found[len(period.days) :])
     return Evidence(_belief(own), _belief(level), _belief(wide), used, seen.excluded, how, caveat)
 
 
@@ -186,7 +186,7 @@ def _described(target: RentQuote, tier: str, period: RentalPeriod, similar: Mapp
     local = [q for q in similar.values() if q.region == target.region]
     where = f" in {_place(target.region)}" if target.region != "global" else ""
     how = f"{tier} price{where}, {target.term}, {period}: {len(similar)} of {total} distinct quotes are of {target.silicon}"
-    if target.region in ABROAD:
+    if target.region in SEPARATE_MARKETS:
         days = len({q.day for q in local})
         how += f", {len(local)} on {days} dates{where}"
         return how, f"{len(local)} observations on {days} dates: rent{where} can't be backtested"

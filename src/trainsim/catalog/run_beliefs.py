@@ -8,7 +8,8 @@ from typing import Any
 
 from ..core.errors import SpecError
 from ..core.spec import BY_USER
-from ..cost.pricing import Ownership, Rental
+from ..cost.ownership import Ownership
+from ..cost.rental import Rental
 from ..run.run import Run
 from ..training.efficiency import MFU
 from ..training.modelled import Modelled

@@ -13,7 +13,7 @@ from ..core.citations import FILLED
 from ..core.errors import CatalogError
 from ..core.units import Unit
 from ..core.values import ReadOnlyDict
-from ..cost.pricing import Rental
+from ..cost.rental import Rental
 from ..model.counting import flops_per_token
 from ..model.transformer import Model
 from ..parallelism.plan import Plan

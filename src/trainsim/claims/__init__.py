@@ -1,1 +1,1 @@
-"""Nouns of a claim: what was said, and which costs it covers."""
+"""Claims: a published figure, and the scope of costs that it covers."""

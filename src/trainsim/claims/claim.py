@@ -1,4 +1,4 @@
-"""Claim: a quantity, a value, a scope, a source."""
+"""Claim: a published figure with its quantity, unit, scope and source."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..core.values import check_text
 from .scope import Content, Scope
 
 Bound = Literal["", "at least", "at most"]
-"""Whether a figure is a point, a floor ("more than 500 million") or a ceiling."""
+"""Whether a figure is a point, a lower bound ("more than 500 million") or an upper bound."""
 _PREFIXES = {
     "": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12,
     "thousand ": 1e3, "million ": 1e6, "billion ": 1e9, "trillion ": 1e12,
@@ -28,15 +28,15 @@ _BASES = {
     "day": ("day", 1.0), "h": ("day", 1 / 24), "week": ("day", 7.0), "": ("1", 1.0), "1": ("1", 1.0), "%": ("1", 0.01),
     "times": ("times", 1.0), "x": ("times", 1.0), "×": ("times", 1.0), "fold": ("times", 1.0),
 }  # fmt: skip
-SPELT = {
+UNIT_SPELLINGS = {
     "percent": "%", "dollars": "USD", "GPU-hours": "GPU-h", "GPU hours": "GPU-h", "GPU-days": "GPU-day", "GPU-weeks": "GPU-week",
     "GPU-years": "GPU-year", "GPUs": "GPU", "experts": "expert", "layers": "layer", "tokens": "token", "parameters": "parameter",
     "params": "parameter", "FLOPs": "FLOP", "days": "day", "hours": "h", "weeks": "week",
 }  # fmt: skip
-"""Units as people spell them → as they are judged in."""
-_BASES |= {spelt: _BASES[unit] for spelt, unit in SPELT.items()}
+"""Spelling of a unit in text → its symbol."""
+_BASES |= {spelt: _BASES[unit] for spelt, unit in UNIT_SPELLINGS.items()}
 CURRENCIES = ("CNY", "RMB", "EUR", "GBP", "JPY", "KRW", "INR", "CHF", "CAD", "AUD", "AED")
-"""ISO codes of currencies a figure may be told in, and RMB; dollars follow at the rate of the claim's day."""
+"""Accepted currencies: ISO codes, and RMB. Amounts are converted to dollars at the rate of the claim's date."""
 DIMENSIONS = {
     "cost": "USD", "busy_gpu_hours": "GPU-h", "gpu_hours": "GPU-h", "wall_days": "day", "mfu": "1", "flops": "FLOP", "tokens": "token",
     "gpus": "GPU", "params": "parameter", "active_params": "parameter", "layers": "layer", "experts": "expert", "mtp_depth": "token",
@@ -44,16 +44,18 @@ DIMENSIONS = {
     "fleet.gpus": "GPU", "fleet.capex": "USD", "fleet.operating": "USD", "fleet.operating_per_year": "USD/year", "investment": "USD",
     "pay": "USD/year",
 }  # fmt: skip
-"""Quantity → the unit it is judged in: ``fleet.operating`` over the fleet's life, ``fleet.operating_per_year`` a year of it."""
+"""Quantity → its base unit. ``fleet.operating`` covers the fleet's life, ``fleet.operating_per_year`` one year."""
 TIMES = "times"
 """Unit of a claim that compares two subjects."""
 
 
 class Terms(Spec):
-    """What a figure is for, as its source says: what a retelling may drop or change.
+    """Conditions that the source attaches to a figure; a quotation may drop or change them.
 
     Args:
-        gpus: machines it is for; years: time it covers; statistic: of whom it holds ("mean", "maximum", "some").
+        gpus: number of accelerators that the figure is for [GPU].
+        years: time that the figure covers [year].
+        statistic: whom the figure describes: "mean", "maximum", "some".
     """
 
     gpus: Annotated[Num, Unit("GPU", "machines the figure is for")] | None = None
@@ -62,7 +64,7 @@ class Terms(Spec):
 
 
 class Primary(Spec):
-    """What the source nearest to the fact says."""
+    """What the primary source says."""
 
     statement: str
     value: Annotated[Num, Unit("", "as the primary source gives it")] | None = None
@@ -73,33 +75,33 @@ class Primary(Spec):
 
 
 class Claim(Spec):
-    """A figure that somebody published about a run, a model or a lab.
+    """A published figure about a run, a model or a lab.
 
     Args:
-        name: its name in answers and errors; empty for none.
-        quantity: what is quantified: ``cost``, ``gpu_hours``, ``mfu``, ``tokens``, ``gpus``, ``experts`` …; empty where nothing is.
+        name: its name in answers and errors; may be empty.
+        quantity: the quantity: ``cost``, ``gpu_hours``, ``mfu``, ``tokens``, ``gpus``, ``experts`` …; empty if the claim has no figure.
         value: the published figure [``unit``].
-        low, high: ends of a published range, in place of a value [``unit``].
-        unit: unit of the figure, with a prefix k, M, B, T; ISO currencies, percent.
-        bound: ``"at least"`` or ``"at most"`` where the figure is a floor or a ceiling.
-        about: whether the source calls it approximate; no rule is looser for it.
-        scope: what the number is: a :class:`Scope`, or words that :func:`trainsim.read_scope` understands.
-        told_as: the words around the figure; those of ``scope`` where empty.
+        low, high: ends of a published range, instead of a value [``unit``].
+        unit: unit of the figure, optionally with a prefix k, M, B or T; percent and ISO currencies are accepted.
+        bound: ``"at least"`` or ``"at most"`` if the figure is a lower or an upper bound.
+        about: whether the source calls the figure approximate; this does not change any verdict.
+        scope: what the figure covers: a :class:`Scope`, or words that :func:`trainsim.read_scope` understands.
+        told_as: the words around the figure; by default those of ``scope``.
         original: the same words in the language of the source.
-        meant: contents that a source shows were meant, where the words are ambiguous.
-        source, date: who says so and where, and on which day (``"2024-12-26"``).
-        subject: the run, model or lab it is about.
-        versus: another subject it is compared with; a value in ``"times"`` is the other's quantity over this one's ("18 times
-            cheaper" is 18).
-        versus_value: the other's figure [``unit``].
-        statement: the claim in words.
+        meant: the intended contents according to a source, if the words are ambiguous.
+        source, date: who published the figure and where, and on which day (``"2024-12-26"``).
+        subject: the run, model or lab that the claim is about.
+        versus: another subject to compare with. A value in ``"times"`` is the other subject's quantity divided by this subject's:
+            "18 times cheaper" is 18.
+        versus_value: the figure of the other subject [``unit``].
+        statement: the claim as a sentence.
         leaves_out: what the figure does not include, in words.
-        terms: what the figure is for.
-        primary: what the source nearest to the fact says.
+        terms: conditions that the source attaches to the figure.
+        primary: what the primary source says.
 
     Raises:
-        SpecError: a comparison with nothing; a value beside a range; a range that is empty or a bound.
-        ClaimError: from :meth:`in_base`: a unit of another dimension than the quantity's.
+        SpecError: ``versus_value`` without ``versus``, a value or bound together with a range, or a range with ``low`` above ``high``.
+        ClaimError: from :meth:`in_base`: the unit does not have the dimension of the quantity.
 
     >>> Claim("cost", 6, unit="million USD", scope="the final run", source="an article").in_base()
     6000000.0
@@ -110,9 +112,9 @@ class Claim(Spec):
     positional: ClassVar[tuple[str, ...]] = ("quantity", "value")
     name: str = ""
     quantity: str = ""
-    value: Annotated[Num, Unit("", "as told", ge=0)] | None = None
-    low: Annotated[Num, Unit("", "lower end, as told", ge=0)] | None = None
-    high: Annotated[Num, Unit("", "upper end, as told", ge=0)] | None = None
+    value: Annotated[Num, Unit("", "as published", ge=0)] | None = None
+    low: Annotated[Num, Unit("", "lower end, as published", ge=0)] | None = None
+    high: Annotated[Num, Unit("", "upper end, as published", ge=0)] | None = None
     unit: str = ""
     bound: Bound = ""
     about: bool = False
@@ -123,7 +125,7 @@ class Claim(Spec):
     source: str = ""
     subject: str = ""
     versus: str = ""
-    versus_value: Annotated[Num, Unit("", "the other's figure, as told", ge=0)] | None = None
+    versus_value: Annotated[Num, Unit("", "figure of the other subject, as published", ge=0)] | None = None
     date: str = ""
     statement: str = ""
     leaves_out: Annotated[tuple[str, ...], AsTuple] = ()
@@ -162,16 +164,14 @@ class Claim(Spec):
     def _consistent(self) -> Self:
         for name in type(self).model_fields:
             if isinstance(text := getattr(self, name), str):
-                check_text(text, name)  # a verdict prints the words of strangers
+                check_text(text, name)  # a verdict prints these texts
         if self.versus_value is not None and not self.versus:
-            raise SpecError(
-                "versus", "", "is not given: the other figure has no subject", "say whose it is: versus='llama3.1-405b'", "missing"
-            )
+            raise SpecError("versus", "", "is missing: versus_value has no subject", "name the subject: versus='llama3.1-405b'", "missing")
         if (self.low is None) != (self.high is None):
             remedy = "give both, or value= with bound='at least' or 'at most'"
-            raise SpecError("low", self.low, "and high make a range together", remedy, "missing")
+            raise SpecError("low", self.low, "and high must be given together", remedy, "missing")
         if self.low is not None and (self.value is not None or self.bound):
-            raise SpecError("value", self.value, "or bound is given beside a range", "give value=, or low= and high=", "conflict")
+            raise SpecError("value", self.value, "or bound is given together with a range", "give value=, or low= and high=", "conflict")
         if self.low is not None and self.high is not None and not self.low <= self.high:
             raise SpecError("low", self.low, "is above high", "give the lower end as low=", "conflict")
         return self
@@ -183,12 +183,12 @@ class Claim(Spec):
 
     @property
     def is_ratio(self) -> bool:
-        """Whether the figure says how many times one subject's quantity is another's."""
+        """Whether the figure is the ratio of two subjects' quantities."""
         return self._base() is not None and _BASES.get(self._base() or "", ("", 1.0))[0] == TIMES
 
     @property
     def currency(self) -> str:
-        """ISO code of the currency the figure was told in, where it is none of dollars; empty otherwise."""
+        """ISO code of the figure's currency; empty if it is dollars or not money."""
         for prefix in _PREFIXES:
             head = self.unit.removeprefix(prefix).partition("/")[0] if self.unit.startswith(prefix) else ""
             if head in CURRENCIES:
@@ -196,33 +196,33 @@ class Claim(Spec):
         return ""
 
     @property
-    def judged_in(self) -> str:
-        """The unit the quantity is judged in; ``"times"`` where it compares two subjects."""
+    def base_unit(self) -> str:
+        """The base unit of the quantity; ``"times"`` for a ratio of two subjects."""
         known = DIMENSIONS.get(self.quantity) or DIMENSIONS.get(self.quantity.split(".")[0])
         if known is None:
             plain = [quantity for quantity in DIMENSIONS if "." not in quantity]
             near = did_you_mean(self.quantity, DIMENSIONS, "")
-            rule, remedy = "is no quantity that is judged", near if near.startswith("did") else f"such as {', '.join(plain[:12])}"
+            rule, remedy = "is not a known quantity", near if near.startswith("did") else f"quantities: {', '.join(plain[:12])} …"
             raise ClaimError("quantity", self.quantity, rule, remedy, "unknown-name")
         return TIMES if self.is_ratio else known
 
     def in_base(self) -> float:
-        """The value in the unit the quantity is judged in; the geometric middle of a range.
+        """The value in the quantity's base unit; the geometric mean of a range.
 
         Raises:
-            ClaimError: the claim has no value, or its unit is of another dimension.
+            ClaimError: the claim has no value, or its unit has another dimension.
         """
         low, high = self.ends()
         return low if low == high else math.sqrt(low * high) if low > 0 else (low + high) / 2
 
     def ends(self) -> tuple[float, float]:
-        """Both ends of the figure in the unit the quantity is judged in; equal where it is a point.
+        """Both ends of the figure in the quantity's base unit; equal for a point.
 
         Raises:
-            ClaimError: the claim has no value, or its unit is of another dimension.
+            ClaimError: the claim has no value, or its unit has another dimension.
         """
         if not self.quantified:
-            raise ClaimError("value", None, "is missing: the claim quantifies nothing", "give value and unit", "missing")
+            raise ClaimError("value", None, "is missing: the claim has no figure", "give value and unit", "missing")
         factor = self._factor()
         low, high = (self.value, self.value) if self.value is not None else (self.low, self.high)
         assert low is not None  # quantified
@@ -230,29 +230,29 @@ class Claim(Spec):
         return float(low) * factor, float(high) * factor
 
     def versus_in_base(self) -> float:
-        """The other's figure in the same unit.
+        """The figure of the other subject in the quantity's base unit.
 
         Raises:
-            ClaimError: there is none, or its unit is of another dimension.
+            ClaimError: there is none, or its unit has another dimension.
         """
         return self.replace({"value": self.versus_value, "low": None, "high": None, "versus_value": None}).in_base()
 
     def in_dollars(self, usd_per_unit: float) -> Claim:
-        """The same claim in dollars, where it was told in another currency.
+        """The same claim converted to dollars.
 
         Args:
-            usd_per_unit: dollars that one unit of the currency buys on the claim's day [USD].
+            usd_per_unit: dollars per unit of the currency on the claim's date [USD].
         """
-        told = self.currency if self.currency in self.unit else "RMB"
-        ends = {name: None if (v := getattr(self, name)) is None else float(v) * usd_per_unit for name in _FIGURES}
-        return self.replace({**ends, "unit": self.unit.replace(told, "USD")})
+        currency = self.currency if self.currency in self.unit else "RMB"
+        ends = {name: None if (v := getattr(self, name)) is None else float(v) * usd_per_unit for name in _FIGURE_FIELDS}
+        return self.replace({**ends, "unit": self.unit.replace(currency, "USD")})
 
     def _base(self) -> str | None:
-        """The unit without its prefix; None where it is none of the known ones."""
+        """The unit without its prefix; None if it is unknown."""
         return next((b for p in _PREFIXES if self.unit.startswith(p) and (b := self.unit.removeprefix(p)) in _BASES), None)
 
     def _factor(self) -> float:
-        wanted = self.judged_in
+        wanted = self.base_unit
         for prefix, size in _PREFIXES.items():
             base = self.unit.removeprefix(prefix) if prefix else self.unit
             if (prefix == "" or self.unit.startswith(prefix)) and base in _BASES and _BASES[base][0] == wanted:
@@ -260,8 +260,8 @@ class Claim(Spec):
         if self.currency and wanted.startswith("USD"):
             raise ClaimError("unit", self.unit, "needs an exchange rate", "use ts.audit, or claim.in_dollars(rate)", "missing")
         fitting = ", ".join(u for u, (dimension, _) in _BASES.items() if dimension == wanted and u)
-        remedy = f"use {fitting}, with k, M, B or T before it if you like" if fitting else "leave the unit out"
-        raise ClaimError("unit", self.unit, f"can't measure {self.quantity} [{wanted}]", remedy, "unit-mismatch")
+        remedy = f"use {fitting}, optionally with a prefix k, M, B or T" if fitting else "leave the unit out"
+        raise ClaimError("unit", self.unit, f"is not a unit of {self.quantity} [{wanted}]", remedy, "unit-mismatch")
 
 
-_FIGURES = ("value", "low", "high", "versus_value")
+_FIGURE_FIELDS = ("value", "low", "high", "versus_value")

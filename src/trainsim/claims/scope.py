@@ -1,4 +1,4 @@
-"""Scope: what is inside a figure, on which basis, and what kind of quantity it is."""
+"""Scope: which costs a figure covers, how accelerator-hours are priced, and whether it is a flow or a stock."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Content = Literal[
     "pretraining", "context_extension", "post_training", "downtime", "failed_runs", "feeder_runs", "experiments", "data", "people",
     "evaluation", "infrastructure", "electricity", "fleet", "company",
 ]  # fmt: skip
-"""One part of a cost. The first three are the final run; ``company`` holds all the others."""
+"""One part of a cost. The first three are the final run; ``company`` includes all others."""
 Basis = Literal["market rent", "cloud list", "contract", "owner's cash", "owner's amortised"]
-"""How accelerator-hours are priced: at a market quote, a cloud's list price, a contract's, as cash, or as the owner's amortised cost."""
+"""How accelerator-hours are priced: market rent, a cloud's list price, a contract price, the owner's cash or amortised cost."""
 Kind = Literal["run", "year", "stock"]
-"""What a run takes in all, a flow per year, or a stock that was bought once."""
+"""The total of a run, a flow per year, or a stock bought once."""
 CONTENTS: tuple[Content, ...] = get_args(Content)
 FINAL_RUN: tuple[Content, ...] = ("pretraining", "context_extension", "post_training")
 MODEL: tuple[Content, ...] = (*FINAL_RUN, "downtime", "failed_runs", "feeder_runs", "experiments", "data", "people")
@@ -30,11 +30,11 @@ BASES = {
     "owner": "owner's amortised",
     "amortised": "owner's amortised",
 }
-"""Short names of bases."""
+"""Short name → basis."""
 
 
-def expand(contents: Any) -> tuple[Content, ...]:
-    """Contents in the order of ``CONTENTS``, each once; ``"final_run"`` and ``"model"`` stand for their parts.
+def expand_contents(contents: Any) -> tuple[Content, ...]:
+    """Replace the groups ``"final_run"`` and ``"model"`` by their contents; each content once, in the order of ``CONTENTS``.
 
     Args:
         contents: names of contents or groups.
@@ -43,30 +43,30 @@ def expand(contents: Any) -> tuple[Content, ...]:
         the contents.
 
     Raises:
-        ClaimError: a name that is neither.
+        ClaimError: a name is neither a content nor a group.
 
-    >>> expand(["people", "final_run"])
+    >>> expand_contents(["people", "final_run"])
     ('pretraining', 'context_extension', 'post_training', 'people')
     """
     found: set[str] = set()
     for name in (contents,) if isinstance(contents, str) else contents:
         if name not in GROUPS and name not in CONTENTS:
             meant = did_you_mean(str(name), (*GROUPS, *CONTENTS), "contents")
-            raise ClaimError("", name, "is no content of a scope", meant, "unknown-name")
+            raise ClaimError("", name, "is not a content of a scope", meant, "unknown-name")
         found |= set(GROUPS.get(name, (name,)))
     return tuple(c for c in CONTENTS if c in found)
 
 
 class Scope(Spec):
-    """What a figure includes: contents, basis and kind; inclusion and addition need equal basis and kind.
+    """What a figure covers: contents, basis and kind. Scopes compare and add only at equal basis and kind.
 
     Args:
-        contents: parts inside the figure; ``"final_run"`` and ``"model"`` stand for several.
-        basis: how accelerator-hours are priced; short names ``rent``, ``list``, ``cash``, ``owner`` are read.
+        contents: parts included in the figure; ``"final_run"`` and ``"model"`` are groups of several.
+        basis: how accelerator-hours are priced; the short names ``rent``, ``list``, ``cash`` and ``owner`` are accepted.
         kind: ``"run"`` (a run's flow), ``"year"`` (a yearly flow), ``"stock"`` (bought once).
 
     Raises:
-        ClaimError: an unknown content, or none.
+        ClaimError: a content is unknown.
 
     >>> Scope(contents=("final_run",)).inside(Scope(contents=("model",)))
     True
@@ -82,7 +82,7 @@ class Scope(Spec):
     @field_validator("contents", mode="before")
     @classmethod
     def _expanded(cls, contents: Any) -> tuple[Content, ...]:
-        return expand(contents)
+        return expand_contents(contents)
 
     @field_validator("basis", mode="before")
     @classmethod
@@ -90,33 +90,33 @@ class Scope(Spec):
         return BASES.get(basis, basis) if isinstance(basis, str) else basis
 
     def inside(self, other: Scope) -> bool:
-        """Whether every content of this scope is in the other; ``company`` holds all.
+        """Whether the other scope includes every content of this one; ``company`` includes all.
 
         Raises:
-            ClaimError: another basis or kind.
+            ClaimError: the other scope has another basis or kind.
         """
         self._same(other)
-        return holds(other.contents, self.contents)
+        return contents_include(other.contents, self.contents)
 
     def __add__(self, other: Scope) -> Scope:
-        """The contents of both, where none is in both.
+        """A scope with the contents of both.
 
         Raises:
-            ClaimError: another basis or kind, or a content twice.
+            ClaimError: the other scope has another basis or kind, or a content is in both.
         """
         self._same(other)
         twice = set(self.contents) & set(other.contents)
         if twice:
-            raise ClaimError("scope", sorted(twice), "is in both", "count it once", "duplicate")
+            raise ClaimError("scope", sorted(twice), "is in both scopes", "count it once", "duplicate")
         return Scope(contents=(*self.contents, *other.contents), basis=self.basis, kind=self.kind)
 
     def lacks(self, other: Scope) -> tuple[Content, ...]:
-        """Contents of the other that this scope leaves out."""
+        """Contents of the other scope that this one does not include."""
         self._same(other)
         return tuple(c for c in other.contents if c not in self.contents)
 
     def comparable(self, other: Scope) -> bool:
-        """Whether two figures at these scopes measure one thing: equal basis and kind, and equal contents."""
+        """Whether two figures with these scopes measure the same thing: equal basis, kind and contents."""
         return (self.basis, self.kind, self.contents) == (other.basis, other.kind, other.contents)
 
     def _same(self, other: Scope) -> None:
@@ -126,10 +126,10 @@ class Scope(Spec):
             raise ClaimError("scope", self.contents, rule, remedy, "unit-mismatch")
 
 
-def holds(whole: tuple[str, ...] | frozenset[str], part: tuple[str, ...] | frozenset[str]) -> bool:
-    """Whether contents hold all of some other contents; ``company`` holds all.
+def contents_include(whole: tuple[str, ...] | frozenset[str], part: tuple[str, ...] | frozenset[str]) -> bool:
+    """Whether contents include all of some other contents; ``company`` includes all.
 
-    >>> holds(("company",), ("fleet",)), holds(("people",), ("fleet",))
+    >>> contents_include(("company",), ("fleet",)), contents_include(("people",), ("fleet",))
     (True, False)
     """
     return "company" in whole or set(part) <= set(whole)
@@ -143,23 +143,23 @@ NAMES: dict[frozenset[str], str] = {
     frozenset(MODEL[:7]): "all compute of the model",
     frozenset(MODEL): "the whole model",
 }
-"""Contents with a name of their own."""
+"""Name of common combinations of contents."""
 WORDS: dict[str, str] = {
     "pretraining": "pre-training", "context_extension": "context extension", "post_training": "post-training",
     "failed_runs": "failed runs", "feeder_runs": "runs that feed it", "fleet": "the machines", "company": "the whole company",
 }  # fmt: skip
 
 
-def in_words(contents: tuple[str, ...] | frozenset[str]) -> str:
-    """Contents as a reader would say them.
+def contents_text(contents: tuple[str, ...] | frozenset[str]) -> str:
+    """Contents as text for a reader.
 
-    >>> in_words(frozenset(MODEL)), in_words(("people", "data"))
+    >>> contents_text(frozenset(MODEL)), contents_text(("people", "data"))
     ('the whole model', 'data and people')
     """
-    held = frozenset(contents)
-    if held in NAMES:
-        return NAMES[held]
-    run, parts = frozenset(FINAL_RUN) <= held, [WORDS.get(c, c) for c in CONTENTS if c in held]
+    given = frozenset(contents)
+    if given in NAMES:
+        return NAMES[given]
+    run, parts = frozenset(FINAL_RUN) <= given, [WORDS.get(c, c) for c in CONTENTS if c in given]
     if run:
-        parts = ["the final run", *(WORDS.get(c, c) for c in CONTENTS if c in held and c not in FINAL_RUN)]
+        parts = ["the final run", *(WORDS.get(c, c) for c in CONTENTS if c in given and c not in FINAL_RUN)]
     return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0] if parts else "nothing"

@@ -1,8 +1,8 @@
-"""Message → seconds: collectives and expert exchanges by latency and bandwidth.
+"""Seconds of collectives and expert exchanges, from message size, latency and bandwidth.
 
-Every function is pure and broadcasts over all its numbers. A group is described by how many members it has and how many of
-them share a scale-up domain (``members_per_domain``), so one expression serves groups inside a domain and groups that span
-many. A group of one sends nothing and takes no time.
+Every function broadcasts over all its arguments. A group is described by its number of members and by how many of them share a
+scale-up domain (``members_per_domain``), so the same formula covers groups inside one domain and across several. A group of one
+sends nothing and takes no time.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from scipy.special import binom, gammaln, ndtri
 from ..core.units import Num, choose, larger, smaller
 
 BLOM = 0.375
-"""Plotting position of the expected largest of n normal draws (Blom 1958, Statistical Estimates and Transformed Beta-Variables)."""
+"""Constant of Blom's approximation to the expected largest of n normal draws (Blom 1958, section 6.9)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fabric:
-    """The network of a cluster as numbers: a fast scale-up domain, and a scale-out network behind each accelerator.
+    """Bandwidth and latency of a cluster's network: a fast scale-up domain, and a scale-out network between domains.
 
     Args:
-        domain: accelerators of one scale-up domain, number or array.
-        inside, outside: bandwidth of one accelerator, one direction, inside its domain and out of it [B/s].
-        inside_latency, outside_latency: of one hop [s].
+        domain: accelerators in one scale-up domain, number or array [1].
+        inside, outside: one-directional bandwidth of one accelerator, inside its domain and between domains [B/s].
+        inside_latency, outside_latency: latency of one hop inside a domain and between domains [s].
     """
 
     domain: Num
@@ -38,14 +38,14 @@ class Fabric:
 
 
 def members_per_domain(group: Num, stride: Num, domain: Num) -> Num:
-    """How many members of a group share a scale-up domain when neighbours in the group stand ``stride`` ranks apart.
+    """Members of a group that share a scale-up domain, when neighbours in the group are ``stride`` ranks apart.
 
     ``min(group, max(1, ⌊domain / stride⌋))``
 
     Args:
-        group: members [1].
-        stride: ranks from one member to the next: the product of the degrees that vary faster [1].
-        domain: accelerators of a domain [1].
+        group: members of the group [1].
+        stride: ranks between neighbouring members: the product of the degrees that vary faster [1].
+        domain: accelerators in a domain [1].
 
     >>> float(members_per_domain(64, 1, 8)), float(members_per_domain(64, 4, 8)), float(members_per_domain(64, 16, 8))
     (8.0, 2.0, 1.0)
@@ -53,23 +53,23 @@ def members_per_domain(group: Num, stride: Num, domain: Num) -> Num:
     return smaller(group, larger(1.0, np.floor(domain / stride)))
 
 
-def _domains(group: Num, per_domain: Num) -> Num:
-    """Domains a group touches; the last may be part filled."""
-    touched: Num = np.ceil(group / per_domain)
-    return touched
+def _domain_count(group: Num, per_domain: Num) -> Num:
+    """Number of domains that a group spans; the last may be partly filled."""
+    domains: Num = np.ceil(group / per_domain)
+    return domains
 
 
 def _bandwidth(group: Num, per_domain: Num, fabric: Fabric) -> Num:
-    """What one member of a ring or tree sends: its domain's members share the rings that leave it, each through its own card."""
+    """Bandwidth of a ring or tree per member [B/s]: the traffic that leaves a domain uses the network cards of all its members."""
     return choose(group > per_domain, smaller(fabric.inside, per_domain * fabric.outside), fabric.inside)
 
 
-def largest_of(members: Num) -> Num:
-    """The largest of n normal draws, in standard deviations above their mean: ``Φ⁻¹((n − 3/8)/(n + 1/4))``, 0 of one.
+def expected_largest_normal(members: Num) -> Num:
+    """Expected largest of n standard normal draws: ``Φ⁻¹((n − 3/8)/(n + 1/4))``, 0 for n = 1.
 
     Source: Blom 1958, Statistical Estimates and Transformed Beta-Variables, section 6.9.
 
-    >>> [round(float(largest_of(n)), 2) for n in (1, 2, 8)]
+    >>> [round(float(expected_largest_normal(n)), 2) for n in (1, 2, 8)]
     [0.0, 0.59, 1.43]
     """
     n = np.asarray(members, dtype=np.float64)
@@ -81,9 +81,9 @@ def largest_of(members: Num) -> Num:
 
 
 def ring_all_gather(size: Num, group: Num, per_domain: Num, fabric: Fabric) -> Num:
-    """Seconds of a ring all-gather; a ring reduce-scatter takes the same.
+    """Seconds of a ring all-gather; a ring reduce-scatter takes as long.
 
-    ``t = (n − 1)/n · size / bandwidth + (n − D)·λ_in + (D − 1)·λ_out``, ``D`` domains.
+    ``t = (n − 1)/n · size / bandwidth + (n − D)·λ_in + (D − 1)·λ_out`` with ``D`` domains.
 
     Args:
         size: the whole vector, all shards together [B].
@@ -91,7 +91,7 @@ def ring_all_gather(size: Num, group: Num, per_domain: Num, fabric: Fabric) -> N
         fabric: the network.
 
     Returns:
-        seconds [s], broadcast over all arguments.
+        time [s], broadcast over all arguments.
 
     Source: Thakur, Rabenseifner, Gropp 2005 (Int. J. High Perform. Comput. Appl. 19:49), section 4.1; steps inside and between
     nodes as counted in NCCL ``src/graph/tuning.cc``.
@@ -99,13 +99,13 @@ def ring_all_gather(size: Num, group: Num, per_domain: Num, fabric: Fabric) -> N
     >>> float(ring_all_gather(8e9, 8, 8, Fabric(8, 200e9, 50e9, 0.0, 0.0)))
     0.035
     """
-    domains = _domains(group, per_domain)
+    domains = _domain_count(group, per_domain)
     latency = (group - domains) * fabric.inside_latency + (domains - 1) * fabric.outside_latency
     return (group - 1) / group * size / _bandwidth(group, per_domain, fabric) + latency
 
 
 def ring_reduce_scatter(size: Num, group: Num, per_domain: Num, fabric: Fabric) -> Num:
-    """Seconds of a ring reduce-scatter: an all-gather run backwards (Thakur et al. 2005, section 4.2) [s].
+    """Seconds of a ring reduce-scatter, equal to an all-gather (Thakur et al. 2005, section 4.2) [s].
 
     >>> float(ring_reduce_scatter(8e9, 8, 8, Fabric(8, 200e9, 50e9, 0.0, 0.0)))
     0.035
@@ -126,50 +126,50 @@ def ring_all_reduce(size: Num, group: Num, per_domain: Num, fabric: Fabric) -> N
 
 
 def tree_all_reduce(size: Num, group: Num, per_domain: Num, fabric: Fabric) -> Num:
-    """Seconds of a double-binary-tree all-reduce: chains inside the domains, two trees between them, half the vector each.
+    """Seconds of a double-binary-tree all-reduce: chains inside the domains, and two trees between them with half the vector each.
 
-    ``t = 2·size / bandwidth + 2·[(m − 1)·λ_in + ⌈log₂ D⌉·λ_out]``, ``m`` members per domain.
+    ``t = 2·size / bandwidth + 2·[(m − 1)·λ_in + ⌈log₂ D⌉·λ_out]`` with ``m`` members per domain.
 
     Source: Sanders, Speck, Träff 2009 (Parallel Computing 35:581); latency as counted in NCCL ``src/graph/tuning.cc``.
 
     >>> round(float(tree_all_reduce(0.0, 64, 8, Fabric(8, 200e9, 50e9, 1e-6, 5e-6))), 9)
     4.4e-05
     """
-    hops = np.ceil(np.log2(_domains(group, per_domain)))
+    hops = np.ceil(np.log2(_domain_count(group, per_domain)))
     latency = (per_domain - 1) * fabric.inside_latency + hops * fabric.outside_latency
     return (group > 1) * 2.0 * (size / _bandwidth(group, per_domain, fabric) + latency)
 
 
 def hierarchical_all_reduce(size: Num, group: Num, per_domain: Num, fabric: Fabric) -> Num:
-    """Seconds of an all-reduce in three steps: reduce-scatter inside, all-reduce of a shard between domains, all-gather inside.
+    """Seconds of a three-step all-reduce: reduce-scatter inside, all-reduce of a shard between domains, all-gather inside.
 
     Source: Mikami et al. 2018 (arXiv:1811.05233), section 3.2, the two-dimensional torus.
 
     >>> round(float(hierarchical_all_reduce(8e9, 16, 8, Fabric(8, 200e9, 50e9, 0.0, 0.0))), 6)
     0.09
     """
-    return 2.0 * _hierarchical_half(size, group, per_domain, fabric)
+    return 2.0 * _hierarchical_gather(size, group, per_domain, fabric)
 
 
-def _hierarchical_half(size: Num, group: Num, per_domain: Num, fabric: Fabric) -> Num:
-    m, domains = per_domain, _domains(group, per_domain)
+def _hierarchical_gather(size: Num, group: Num, per_domain: Num, fabric: Fabric) -> Num:
+    m, domains = per_domain, _domain_count(group, per_domain)
     inside = (m - 1) * (size / m / fabric.inside + fabric.inside_latency)
     return inside + (domains - 1) * (size / m / domains / fabric.outside + fabric.outside_latency)
 
 
-# what a library picks ------------------------------------------------------------------------------------------------
+# the fastest algorithm -----------------------------------------------------------------------------------------------
 
 
 def all_reduce(size: Num, group: Num, per_domain: Num, fabric: Fabric) -> Num:
-    """Seconds of the fastest of ring, tree and hierarchical all-reduce, as communication libraries choose by size.
+    """Seconds of the fastest of ring, tree and hierarchical all-reduce: communication libraries choose by size.
 
     Args:
-        size: vector that every member holds [B].
+        size: the vector that every member holds [B].
         group, per_domain: members, and members that share a domain [1].
         fabric: the network.
 
     Returns:
-        seconds [s], broadcast over all arguments; 0 for a group of one.
+        time [s], broadcast over all arguments; 0 for a group of one.
 
     >>> fabric = Fabric(8, 200e9, 50e9, 1e-6, 5e-6)
     >>> float(all_reduce(1e9, 1, 1, fabric)), float(all_reduce(1e9, 64, 8, fabric)) < float(all_reduce(1e9, 64, 1, fabric))
@@ -185,11 +185,11 @@ def all_gather(size: Num, group: Num, per_domain: Num, fabric: Fabric) -> Num:
     >>> float(all_gather(8e9, 1, 1, Fabric(8, 200e9, 50e9, 1e-6, 5e-6)))
     0.0
     """
-    return smaller(ring_all_gather(size, group, per_domain, fabric), _hierarchical_half(size, group, per_domain, fabric))
+    return smaller(ring_all_gather(size, group, per_domain, fabric), _hierarchical_gather(size, group, per_domain, fabric))
 
 
 def reduce_scatter(size: Num, group: Num, per_domain: Num, fabric: Fabric) -> Num:
-    """Seconds of a reduce-scatter: as long as an all-gather of the same vector [s].
+    """Seconds of a reduce-scatter, equal to an all-gather of the same vector [s].
 
     >>> float(reduce_scatter(8e9, 8, 8, Fabric(8, 200e9, 50e9, 0.0, 0.0)))
     0.035
@@ -198,12 +198,12 @@ def reduce_scatter(size: Num, group: Num, per_domain: Num, fabric: Fabric) -> Nu
 
 
 def point_to_point(size: Num, distance: Num, fabric: Fabric) -> Num:
-    """Seconds to send a message to the accelerator ``distance`` ranks further on.
+    """Seconds to send a message to the accelerator ``distance`` ranks away.
 
-    ``t = size / bandwidth + latency``; inside the domain where ``distance < domain``, nothing at distance 0.
+    ``t = size / bandwidth + latency``, inside the domain if ``distance < domain``; 0 at distance 0.
 
     Args:
-        size: message [B].
+        size: size of the message [B].
         distance: ranks between sender and receiver [1].
         fabric: the network.
 
@@ -220,12 +220,12 @@ def point_to_point(size: Num, distance: Num, fabric: Fabric) -> Num:
 
 
 def all_to_all(size: Num, group: Num, per_domain: Num, fabric: Fabric) -> Num:
-    """Seconds of an even all-to-all: every member sends ``size / n`` to each, itself included.
+    """Seconds of an even all-to-all: every member sends ``size / n`` to each member, itself included.
 
     Both networks run at once: ``t = max((m − 1)/n · size / B_in, (n − m)/n · size / B_out) + latency of the farthest hop``.
 
     Args:
-        size: bytes that one member holds for all [B].
+        size: bytes that one member holds for all others [B].
         group, per_domain: members, and members that share a domain [1].
         fabric: the network.
 
@@ -237,15 +237,15 @@ def all_to_all(size: Num, group: Num, per_domain: Num, fabric: Fabric) -> Num:
 
 
 def exchange(size: Num, inside_copies: Num, outside_copies: Num, fabric: Fabric, imbalance: Num = 1.0) -> Num:
-    """Seconds for a member to send its tokens to their experts, or to get them back.
+    """Seconds for a member to send its tokens to their experts, or to receive the results.
 
     ``t = imbalance · max(copies_in · size / B_in, copies_out · size / B_out) + latency of the farthest hop``
 
     Args:
-        size: one copy of all tokens of a member [B].
+        size: one copy of all tokens of the member [B].
         inside_copies, outside_copies: expected copies of a token sent over each network, from :func:`token_copies` [1].
         fabric: the network.
-        imbalance: load of the busiest member over the mean [1].
+        imbalance: load of the busiest member divided by the mean load [1].
 
     >>> float(exchange(1e9, 2.0, 1.0, Fabric(8, 200e9, 50e9, 0.0, 0.0)))
     0.02
@@ -256,26 +256,26 @@ def exchange(size: Num, inside_copies: Num, outside_copies: Num, fabric: Fabric,
     return seconds
 
 
-# where tokens go -----------------------------------------------------------------------------------------------------
+# routing of tokens ---------------------------------------------------------------------------------------------------
 
 Deduplication = Literal["none", "rank", "domain"]
-"""What is sent once however many of a token's experts stand there: nothing; an accelerator; a domain, which forwards inside."""
+"""Which receiver gets at most one copy of a token: none (a copy per expert), each rank, or each domain, which forwards inside."""
 
 
 def expected_distinct(bins: Num, experts: Num, top_k: Num, limit: Num = np.inf) -> Num:
-    """Expected number of bins (domains, accelerators) that hold at least one of a token's ``top_k`` distinct experts.
+    """Expected number of bins (domains or accelerators) that hold at least one of a token's ``top_k`` distinct experts.
 
-    Unlimited, ``E[X] = D·[1 − C(E − e, k) / C(E, k)]`` with ``e = E / D`` experts to a bin. With a limit ``M`` the ``M`` bins that
-    hold the best experts are kept, so that a token reaches ``min(M, X)``: ``E[min(M, X)] = Σ_{j < M} P(X > j)``, where
+    Without a limit ``E[X] = D·[1 − C(E − e, k) / C(E, k)]`` with ``e = E / D`` experts per bin. With a limit ``M`` the ``M`` bins with
+    the best experts are used, so a token reaches ``min(M, X)`` bins: ``E[min(M, X)] = Σ_{j < M} P(X > j)``, where
     ``P(X ≤ j) = Σ_{l ≤ j} (−1)^{j−l} C(D−l−1, j−l) C(D, l) C(l·e, k) / C(E, k)``. Exact for exchangeable affinities.
 
     Args:
-        bins: bins the experts are spread over evenly [1].
-        experts, top_k: experts in all, and experts a token meets [1].
-        limit: bins a token may reach; infinite for all of them [1].
+        bins: number of bins, each with the same number of experts [1].
+        experts, top_k: total number of experts, and experts per token [1].
+        limit: bins that a token may reach; infinite for no limit [1].
 
     Returns:
-        expected bins [1].
+        expected number of bins [1].
 
     Source: inclusion and exclusion; device-limited routing of DeepSeek-V2 (arXiv:2405.04434), section 2.2.2. DeepSeek-V3
     (arXiv:2412.19437, section 2.1.2) ranks bins by the sum of their best affinities instead, within 0.5 % of this.
@@ -284,27 +284,27 @@ def expected_distinct(bins: Num, experts: Num, top_k: Num, limit: Num = np.inf) 
     (5.295, 3.983)
     """
     d, e, k = np.asarray(bins, dtype=np.float64), np.asarray(experts, dtype=np.float64) / bins, np.asarray(top_k, dtype=np.float64)
-    everywhere = d * (1.0 - _ratio(d * e - e, d * e, k))
+    everywhere = d * (1.0 - _probability_all_in(d * e - e, d * e, k))
     most = np.minimum(d, k)
     limited = np.where(np.asarray(limit) < most, limit, 0.0)
     reached = np.zeros(np.broadcast_shapes(d.shape, e.shape, k.shape, limited.shape))
     for j in range(int(np.max(limited))):
-        reached = reached + (j < limited) * (1.0 - _at_most(j, d, e, k))
+        reached = reached + (j < limited) * (1.0 - _probability_at_most(j, d, e, k))
     found: Num = np.where(limited > 0, reached, everywhere)
     return found
 
 
-def _at_most(j: int, d: NDArray[np.float64], e: NDArray[np.float64], k: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probability that ``k`` experts stand in at most ``j`` of ``d`` bins of ``e``; 0 bins hold none."""
-    terms = [(-1.0) ** (j - l) * binom(d - l - 1, j - l) * binom(d, l) * _ratio(l * e, d * e, k) for l in range(1, j + 1)]
+def _probability_at_most(j: int, d: NDArray[np.float64], e: NDArray[np.float64], k: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probability that ``k`` experts are in at most ``j`` of ``d`` bins with ``e`` experts each."""
+    terms = [(-1.0) ** (j - l) * binom(d - l - 1, j - l) * binom(d, l) * _probability_all_in(l * e, d * e, k) for l in range(1, j + 1)]
     total: NDArray[np.float64] = np.sum(terms, axis=0) if terms else np.zeros(())
     return total
 
 
-def _ratio(some: NDArray[np.float64], whole: NDArray[np.float64], k: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probability that ``k`` drawn from ``whole`` all fall among ``some`` of them: ``C(some, k) / C(whole, k)``."""
+def _probability_all_in(some: NDArray[np.float64], whole: NDArray[np.float64], k: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probability that ``k`` draws from ``whole`` are all among ``some`` of them: ``C(some, k) / C(whole, k)``."""
     enough = some >= k
-    n = np.where(enough, some, k)  # keeps gammaln off its poles where the answer is 0 anyway
+    n = np.where(enough, some, k)  # avoids the poles of gammaln where the answer is 0
     logarithm = gammaln(n + 1) - gammaln(n - k + 1) - gammaln(whole + 1) + gammaln(np.maximum(whole - k, 0.0) + 1)
     probability: NDArray[np.float64] = np.where(enough, np.exp(logarithm), 0.0)
     return probability
@@ -313,14 +313,14 @@ def _ratio(some: NDArray[np.float64], whole: NDArray[np.float64], k: NDArray[np.
 def token_copies(
     deduplication: Deduplication, experts: Num, top_k: Num, group: Num, per_domain: Num, *, limit: Num = np.inf
 ) -> tuple[Num, Num]:
-    """Expected copies of a token that one exchange sends inside a domain and out of it; its own accelerator is free.
+    """Expected copies of a token that one exchange sends inside its domain and to other domains; its own accelerator needs none.
 
     Args:
-        deduplication: what receives one copy however many of the token's experts stand there.
-        experts, top_k: experts in all, and experts a token meets [1].
-        group, per_domain: accelerators the experts are spread over, and how many of them share a domain [1].
-        limit: domains a token may reach; infinite for all [1]. Domains reached are exact; accelerators reached take experts as even
-            among those in the domains allowed: 2 % below what the gate of DeepSeek-V3 reaches.
+        deduplication: which receiver gets at most one copy of a token.
+        experts, top_k: total number of experts, and experts per token [1].
+        group, per_domain: accelerators that hold the experts, and how many of them share a domain [1].
+        limit: domains that a token may reach; infinite for no limit [1]. The number of domains is exact. The number of accelerators
+            assumes that the token's experts are spread evenly over the allowed domains: 2 % below the gate of DeepSeek-V3.
 
     Returns:
         (inside, outside) copies per token [1].
@@ -334,7 +334,7 @@ def token_copies(
     """
     n, m = np.asarray(group, dtype=np.float64), np.asarray(per_domain, dtype=np.float64)
     domains = n / m
-    allowed = np.minimum(limit / domains, 1.0)  # share of the experts that stand where the token may go
+    allowed = np.minimum(limit / domains, 1.0)  # share of the experts that the token may reach
     match deduplication:
         case "none":
             return top_k * (m - 1) / n, top_k * (n - m) / n
@@ -347,16 +347,16 @@ def token_copies(
 
 
 def random_imbalance(tokens: Num, experts: Num, top_k: Num, group: Num) -> Num:
-    """Expected load of the busiest of ``group`` accelerators over the mean, when a perfect balancer leaves only chance.
+    """Expected load of the busiest of ``group`` accelerators over the mean load, if routing is uniform at random.
 
     ``1 + z_n·√(var / tokens) / mean``: each token adds a hypergeometric number of copies to an accelerator, with
     ``mean = k/n`` and ``var = k/n·(1 − 1/n)·(E − k)/(E − 1)``; ``z_n`` is the expected largest of ``n`` normal draws.
 
     Args:
-        tokens: tokens routed together, all members' [token].
+        tokens: tokens routed together, from all members [token].
         experts, top_k, group: as for :func:`token_copies`.
 
-    Source: Blom 1958 for ``z_n``; trained routers are less even, which a measured factor replaces.
+    Source: Blom 1958 for ``z_n``. Trained routers are less even; use a measured factor for them.
 
     >>> round(float(random_imbalance(64 * 4096, 256, 8, 64)), 4)
     1.0126
@@ -364,5 +364,5 @@ def random_imbalance(tokens: Num, experts: Num, top_k: Num, group: Num) -> Num:
     n, e, k = (np.asarray(x, dtype=np.float64) for x in (group, experts, top_k))
     mean = k / n
     variance = mean * (1 - 1 / n) * (e - k) / np.maximum(e - 1, 1.0)
-    factor: Num = 1.0 + largest_of(n) * np.sqrt(variance / np.asarray(tokens, dtype=np.float64)) / mean
+    factor: Num = 1.0 + expected_largest_normal(n) * np.sqrt(variance / np.asarray(tokens, dtype=np.float64)) / mean
     return factor

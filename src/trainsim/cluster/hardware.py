@@ -1,4 +1,4 @@
-"""Chips, links, clusters: what the data sheet says."""
+"""Data-sheet properties of accelerators, links and clusters."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from ..core.spec import Count, Spec
 from ..core.units import Num, Unit
 
 Architecture = Literal["volta", "ampere", "hopper", "blackwell"]
-"""Generation of a chip, and of the chips that a stack's kernels are written for."""
+"""Generation of a chip; a stack's kernels are written for one."""
 Flops = Annotated[Num, Unit("FLOP/s", "dense peak", gt=0)]
 
 
 class Peak(Spec):
-    """Dense peak of one accelerator by number format; never the sparse figure.
+    """Dense peak of one accelerator by number format (not the sparse peak).
 
     Args:
-        bf16, fp16, tf32, fp8, fp4, int8: the peak in that format; None where the accelerator has no units for it [FLOP/s].
+        bf16, fp16, tf32, fp8, fp4, int8: peak in that format; None if the hardware does not support it [FLOP/s].
 
     >>> h100 = Peak(bf16=989.4e12, fp8=1978.9e12)
     >>> round(h100.fp8 / h100.bf16, 2), h100.fp4
@@ -33,15 +33,15 @@ class Peak(Spec):
 
 
 class Chip(Spec):
-    """One accelerator, as its data sheet describes it.
+    """One accelerator, as in its data sheet.
 
     Args:
         name: its name in answers and errors.
         peak: dense peak by number format [FLOP/s].
         memory: size of its high-bandwidth memory [B].
         memory_bandwidth: bandwidth of that memory [B/s].
-        power: thermal design power; None where it is unknown [W].
-        architecture: its generation, which a stack's kernels are written for; None where no stack here is written for it.
+        power: thermal design power; None if unknown [W].
+        architecture: its generation; None if no stack has kernels for it.
 
     >>> h800 = Chip(name="H800", peak=Peak(bf16=989.4e12), memory=80e9, memory_bandwidth=3.35e12)
     >>> round(h800.peak_of("bf16") / h800.memory_bandwidth)  # FLOP per byte at the ridge of the roofline
@@ -51,13 +51,13 @@ class Chip(Spec):
     name: str
     peak: Peak
     memory: Annotated[Num, Unit("B", "high-bandwidth memory", gt=0)]
-    memory_bandwidth: Annotated[Num, Unit("B/s", "of its memory", gt=0)]
+    memory_bandwidth: Annotated[Num, Unit("B/s", "bandwidth of its memory", gt=0)]
     power: Annotated[Num, Unit("W", "thermal design power", gt=0)] | None = None
     architecture: Architecture | None = None
 
     @property
     def half(self) -> str:
-        """The 16-bit number format of its products: ``"bf16"``, ``"fp16"`` where it has no units for that.
+        """The 16-bit number format of its matrix products: ``"bf16"``, or ``"fp16"`` if it does not support BF16.
 
         >>> Chip(name="V100", peak=Peak(fp16=125e12), memory=32e9, memory_bandwidth=898e9).half
         'fp16'
@@ -68,23 +68,23 @@ class Chip(Spec):
         """Dense peak in a number format [FLOP/s].
 
         Raises:
-            EstimateError: the chip has no peak in that format; names those it has.
+            EstimateError: the chip does not support that format.
         """
         peak: Num | None = getattr(self.peak, dtype, None) if dtype in Peak.model_fields else None
         if peak is None:
             known = ", ".join(n for n in Peak.model_fields if getattr(self.peak, n) is not None)
-            raise EstimateError("peak", dtype, f"is no number format of {self.name}", f"formats: {known}", "unknown-name")
+            raise EstimateError("peak", dtype, f"is not a number format of {self.name}", f"formats: {known}", "unknown-name")
         return peak
 
 
 class Link(Spec):
-    """A connection of one accelerator, one direction.
+    """The network connection of one accelerator, in one direction.
 
     Args:
-        bandwidth: by the data sheet [B/s].
-        achieved: what large messages reach [B/s]; None where nobody measured.
-        latency: of one hop [s]; None where nobody measured.
-        topology: "switch" where any two accelerators talk at the full rate, or "torus" where only neighbours do.
+        bandwidth: data-sheet bandwidth [B/s].
+        achieved: measured bandwidth of large messages; None if not measured [B/s].
+        latency: measured latency of one hop; None if not measured [s].
+        topology: "switch" if any two accelerators communicate at the full rate, "torus" if only neighbours do.
 
     >>> nvlink = Link(bandwidth=450e9, achieved=360e9)
     >>> nvlink.achieved / nvlink.bandwidth
@@ -92,20 +92,20 @@ class Link(Spec):
     """
 
     bandwidth: Annotated[Num, Unit("B/s", "one direction, per accelerator", gt=0)]
-    achieved: Annotated[Num, Unit("B/s", "what large messages reach", gt=0)] | None = None
-    latency: Annotated[Num, Unit("s", "of one hop", ge=0)] | None = None
+    achieved: Annotated[Num, Unit("B/s", "measured, large messages", gt=0)] | None = None
+    latency: Annotated[Num, Unit("s", "latency of one hop", ge=0)] | None = None
     topology: Literal["switch", "torus"] = "switch"
 
 
 class Cluster(Spec):
-    """Where a run runs: accelerators of one kind, and the links between them.
+    """The cluster of a run: accelerators of one kind, and the links between them.
 
     Args:
         name: its name in answers and errors.
         chip: the accelerator.
         gpus: number of accelerators.
-        domain: accelerators that share the fast scale-up network (8 in an HGX node, 72 in an NVL72 rack).
-        scale_up, scale_out: links inside and between domains, per accelerator and direction.
+        domain: accelerators that share the fast scale-up network: 8 in an HGX node, 72 in an NVL72 rack.
+        scale_up, scale_out: link of one accelerator inside its domain, and between domains.
 
     >>> h800 = Chip(name="H800", peak=Peak(bf16=989.4e12), memory=80e9, memory_bandwidth=3.35e12)
     >>> Cluster(chip=h800, gpus=2048).chip.peak_of("bf16")

@@ -1,4 +1,4 @@
-"""The network of a cluster as a software stack drives it."""
+"""Network bandwidth and latency of a cluster under a software stack."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from .stack import Stack
 
 
 def fabric_of(cluster: Cluster, stack: Stack) -> Fabric:
-    """The cluster's network as a stack drives it: achieved bandwidth where it was measured, else a share of the data sheet.
+    """The network of a cluster under a stack: measured bandwidth if known, else the stack's share of the data sheet.
 
     Raises:
-        EstimateError: a link of the cluster is not known, or it is a torus.
+        EstimateError: a link of the cluster is unknown, or its topology is a torus.
     """
     if cluster.scale_up is not None and cluster.scale_up.topology == "torus":
-        rule = "is a torus: exchanges are timed through switches here, and no stack of its kernels is known"
+        rule = "is a torus; the step-time model covers switched networks only"
         raise EstimateError(
-            "cluster.scale_up.topology", "torus", rule, "tell the time instead: efficiency=ts.MFU(…), or ts.StepTime(…)", "unsupported"
+            "cluster.scale_up.topology", "torus", rule, "state the time: efficiency=ts.MFU(…) or ts.StepTime(…)", "unsupported"
         )
     found = {}
     for name, share in (("scale_up", stack.scale_up), ("scale_out", stack.scale_out)):

@@ -1,4 +1,4 @@
-"""A profile of measured kernels as a Stack: the forms of :mod:`~trainsim.cluster.kernels`, fitted by least squares."""
+"""Fit a stack to kernel times measured on one accelerator, by least squares on :mod:`~trainsim.cluster.kernels`."""
 
 from __future__ import annotations
 
@@ -16,15 +16,19 @@ from .kernels import fused_attention_seconds, product_seconds
 from .stack import Stack
 
 Array = NDArray[np.float64]
-BYTES = {"bf16": 2.0, "fp16": 2.0, "fp8": 1.0}
-"""Of an operand's element; results are written in two."""
+ELEMENT_BYTES = {"bf16": 2.0, "fp16": 2.0, "fp8": 1.0}
+"""Size of an operand's element by number format [B]; results take two bytes."""
 
 
 @dataclass(frozen=True, eq=False)
-class Products:
-    """Measured matrix products: ``groups`` of ``rows × depth`` by ``depth × cols`` in one launch, and their seconds [s].
+class ProductTimings:
+    """Measured times of matrix products: ``groups`` products ``rows × depth`` by ``depth × cols`` in one launch.
 
-    Each ``(n,)``; ``(n, 1)`` beside draws.
+    Args:
+        number_format: number format of the operands.
+        rows, cols, depth: dimensions of each product, ``(n,)``, or ``(n, 1)`` to broadcast against draws [element].
+        groups: products in one launch [1].
+        seconds: measured time [s].
     """
 
     number_format: str
@@ -35,8 +39,8 @@ class Products:
     seconds: Array
 
     def modelled(self, chip: Chip, share: Num, stack: Stack) -> Array:
-        """Seconds by the roofline, at a share of the peak [s]."""
-        peak, size = chip.peak_of(self.number_format), BYTES[self.number_format]
+        """Modelled times at a share of the peak [s]."""
+        peak, size = chip.peak_of(self.number_format), ELEMENT_BYTES[self.number_format]
         made = product_seconds(
             self.rows, self.cols, self.depth, self.groups, peak, share, chip.memory_bandwidth, stack, element_bytes=size, output_bytes=2.0
         )
@@ -45,7 +49,7 @@ class Products:
 
 @dataclass(frozen=True, eq=False)
 class AttentionTiming:
-    """Measured fused causal attention, each ``(n,)``; ``backward`` is 1 for a backward pass, 0 for a forward pass; seconds [s]."""
+    """Measured times of fused causal attention, ``(n,)``; ``backward`` is 1 for a backward pass, 0 for a forward pass."""
 
     tokens: Array
     heads: Array
@@ -55,26 +59,27 @@ class AttentionTiming:
     seconds: Array
 
     def modelled(self, chip: Chip, stack: Stack) -> Array:
-        """Seconds by the ramps of head width and length [s]."""
+        """Modelled times [s]."""
         keys = (self.length + 1.0) / 2.0
         shape = (self.tokens, self.heads, self.width, keys, self.length)
         return np.asarray(fused_attention_seconds(*shape, chip.peak_of("bf16"), stack, backward=self.backward), dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
-class Profile:
-    """What was measured on one accelerator.
+class KernelProfile:
+    """Kernel times measured on one accelerator.
 
     Args:
-        chip: its data sheet.
+        chip: the accelerator.
         products: single and grouped products, by number format.
-        attention: fused attention; None where it was not measured.
-        moved, copied: bytes read and written by large copies [B], and their seconds [s]; empty where they were not measured.
-        launch: seconds to launch a kernel that does nothing [s]; None where it was not measured.
+        attention: fused attention; None if not measured.
+        moved: bytes read and written by large copies; empty if not measured [B].
+        copied: their times [s].
+        launch: time to launch an empty kernel; None if not measured [s].
     """
 
     chip: Chip
-    products: tuple[Products, ...]
+    products: tuple[ProductTimings, ...]
     attention: AttentionTiming | None
     moved: Array
     copied: Array
@@ -82,36 +87,36 @@ class Profile:
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
-    """A stack with its measured numbers, and the median relative error of each kind of kernel under it."""
+class FittedStack:
+    """A fitted stack, and the median relative error of each kind of kernel under it."""
 
     stack: Stack
     errors: Mapping[str, float]
 
 
-def fit_stack(profile: Profile, base: Stack) -> Fitted:
-    """The stack whose kernels take the seconds measured, as nearly as its forms allow.
+def fit_stack(profile: KernelProfile, base: Stack) -> FittedStack:
+    """Fit a stack's numbers to measured kernel times.
 
-    Memory's share is the geometric mean of the copies'. Products: ``Σ (log t_model − log t_measured)²`` over the share of each
-    number format, the depth at half speed, the weight of the last wave and, where there are groups, what they reach of single
-    products. Attention: the same over both shares and both ramps.
+    The memory share is the geometric mean over the copies. Products and attention minimise ``Σ (log t_model − log t_measured)²``:
+    products over the share of each number format, ``half_depth``, ``wave`` and, if groups were measured, ``grouped``; attention over
+    its shares and half-speed sizes.
 
     Args:
-        profile: measurements.
-        base: gives what is not measured: tiles, exchanges, overlap, optimizer.
+        profile: the measurements.
+        base: stack that gives every number that is not measured: tiles, exchanges, overlap, optimizer.
 
     Returns:
-        the stack, its fitted numbers tagged "measured", and the median error left by kind of kernel.
+        the stack, with its fitted numbers tagged "measured", and the median relative error by kind of kernel.
 
     Raises:
-        EstimateError: too few measurements to tell the numbers apart.
+        EstimateError: fewer measurements than fitted numbers.
 
-    Source: ordinary least squares in the logarithm, from several starts.
+    Source: ordinary least squares in the logarithm, from several starting points.
     """
     fields: dict[str, float] = {} if profile.launch is None else {"launch": profile.launch}
     if len(profile.moved):
-        reached = np.log(profile.moved / (profile.chip.memory_bandwidth * profile.copied))
-        fields["memory"] = min(float(np.exp(np.mean(reached))), 1.0)
+        log_shares = np.log(profile.moved / (profile.chip.memory_bandwidth * profile.copied))
+        fields["memory"] = min(float(np.exp(np.mean(log_shares))), 1.0)
     stack = base.replace(dict(fields))
     errors: dict[str, float] = {}
     if profile.products:
@@ -128,15 +133,15 @@ def fit_stack(profile: Profile, base: Stack) -> Fitted:
         errors["attention"] = _median_error(profile.attention.modelled(profile.chip, stack), profile.attention.seconds)
     if len(profile.moved):
         errors["copies"] = _median_error(profile.moved / (fields["memory"] * profile.chip.memory_bandwidth), profile.copied)
-    return Fitted(stack.replace({"tags": {**stack.tags, **dict.fromkeys(fields, "measured")}}), errors)
+    return FittedStack(stack.replace({"tags": {**stack.tags, **dict.fromkeys(fields, "measured")}}), errors)
 
 
 def _median_error(modelled: Array, measured: Array) -> float:
     return float(np.median(np.abs(modelled / measured - 1.0)))
 
 
-def _fit_products(profile: Profile, stack: Stack) -> dict[str, float]:
-    """Shares by number format, half depth, wave, and grouped where groups were measured."""
+def _fit_products(profile: KernelProfile, stack: Stack) -> dict[str, float]:
+    """Fit the share of each number format, ``half_depth``, ``wave``, and ``grouped`` if groups were measured."""
     field = {"bf16": "bf16", "fp16": "bf16", "fp8": "fp8"}
     names = list(dict.fromkeys(field[each.number_format] for each in profile.products))
     grouped = any(np.any(each.groups > 1) for each in profile.products)
@@ -154,7 +159,7 @@ def _fit_products(profile: Profile, stack: Stack) -> dict[str, float]:
 
 
 def _fit_attention(chip: Chip, attention: AttentionTiming, stack: Stack) -> dict[str, float]:
-    """Shares forward and backward, and the ramps that the measured widths and lengths can tell."""
+    """Fit the shares, and the half-speed width and length if several widths and lengths were measured."""
     names = ["attention_forward"]
     names += ["attention_backward"] if np.any(attention.backward > 0) else []
     names += ["half_head"] if len(np.unique(attention.width)) > 1 else []
@@ -166,24 +171,24 @@ def _fit_attention(chip: Chip, attention: AttentionTiming, stack: Stack) -> dict
     return _least_squares(residuals, names)
 
 
-SCALES = {"half_depth": 300.0, "half_head": 40.0, "half_length": 300.0}
-"""Where the search for a positive number starts; shares start between 0 and 1."""
-STARTS = (-1.0, 0.0, 1.5)
+START_SCALES = {"half_depth": 300.0, "half_head": 40.0, "half_length": 300.0}
+"""Starting points of positive numbers; shares start between 0 and 1."""
+START_POINTS = (-1.0, 0.0, 1.5)
 
 
 def _least_squares(residuals: Callable[[Mapping[str, float]], Array], names: list[str]) -> dict[str, float]:
-    """The numbers of least squared residuals: shares through the logistic function, the rest through the exponential."""
+    """Minimise the squared residuals: shares are logistic, other numbers exponential functions of the search variables."""
     from scipy.optimize import least_squares
 
     def numbers(point: Array) -> dict[str, float]:
-        return {n: float(SCALES[n] * np.exp(x)) if n in SCALES else float(expit(x)) for n, x in zip(names, point, strict=True)}
+        return {n: float(START_SCALES[n] * np.exp(x)) if n in START_SCALES else float(expit(x)) for n, x in zip(names, point, strict=True)}
 
     if len(residuals(numbers(np.zeros(len(names))))) < len(names):
-        raise EstimateError("profile", len(names), "numbers from fewer measurements", "measure more shapes", "too-few-data")
-    limits = np.array([8.0 if name in SCALES else float(logit(1 - 1e-6)) for name in names])
+        raise EstimateError("profile", len(names), "numbers can't be fitted to fewer measurements", "measure more shapes", "too-few-data")
+    limits = np.array([8.0 if name in START_SCALES else float(logit(1 - 1e-6)) for name in names])
 
-    def left(point: Array) -> Array:
+    def log_errors(point: Array) -> Array:
         return residuals(numbers(point))
 
-    fits = [least_squares(left, np.full(len(names), start), bounds=(-limits, limits), x_scale="jac") for start in STARTS]
+    fits = [least_squares(log_errors, np.full(len(names), start), bounds=(-limits, limits), x_scale="jac") for start in START_POINTS]
     return numbers(min(fits, key=lambda fit: float(fit.cost)).x)

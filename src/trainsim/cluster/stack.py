@@ -1,4 +1,4 @@
-"""Stack: every calibrated number of a software stack, so that each has a path, a unit and a tag."""
+"""Stack: the calibrated numbers of a software stack, each with a unit and a tag that says how it is known."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ..core.values import ReadOnlyDict, frozen
 from .hardware import Architecture
 
 Tag = Literal["measured", "published", "fitted", "prior-only", "on-bound"]
-"""How a number is known: measured here; from a published table; fitted to published runs; nobody's data; where a fit ran into its bound."""
+"""How a number is known: measured by us, published in a table, fitted to published runs, a prior without data, or a fit at its bound."""
 
 Dispatcher = Literal["alltoall", "fused"]
-"""How tokens reach their experts: the network library's all-to-all, a copy for every expert; or one kernel that sends a copy once to
-everyone who needs it (DeepEP, HybridEP)."""
+"""How tokens reach their experts: the network library's all-to-all with a copy for every expert, or a fused kernel with one copy
+for every receiver (DeepEP, HybridEP)."""
 Share = Annotated[Num, Unit("", "share of the dense peak that large products reach", gt=0, le=1)]
 Overlap = Annotated[Num, Unit("", "share of the hideable time that is hidden", ge=0, le=1)]
-Fraction = Annotated[Num, Unit("", "share of the data sheet", gt=0, le=1)]
+Fraction = Annotated[Num, Unit("", "share of the data-sheet value", gt=0, le=1)]
 
 
 class Stack(Spec):
@@ -29,60 +29,59 @@ class Stack(Spec):
 
     Args:
         name: its name in answers and errors.
-        architecture: generation of chips its kernels are written for.
-        attention: whether scores stay on chip (fused) or pass through memory (unfused).
-        checkpoint: whether "full" recompute runs a block whole, or stops once backward has all it needs (its last product is not).
-        bf16, fp8, fp4: share of the dense peak that large products reach, by number format; fp16 counts as bf16 [1].
-        half_depth: inner dimension at which a product reaches half of that [element].
+        architecture: generation of chips that its kernels are written for.
+        attention: "fused" if attention scores stay on the chip, "unfused" if they are stored in memory.
+        checkpoint: "whole" if full recompute runs the whole block, "early-stop" if it skips the block's last product, which the
+            backward pass does not need.
+        bf16, fp8, fp4: share of the dense peak that large products reach, by number format; fp16 uses ``bf16`` [1].
+        half_depth: inner dimension at which a product reaches half that speed [element].
         tile: side of an output tile [element].
-        processors: processors that take tiles [1].
-        wave: weight of the processors that stay idle in the last wave of tiles [1].
-        misaligned: share of its speed that a product keeps when rows start on 2-byte boundaries [1].
-        grouped: speed of the grouped products of experts over that of one large product [1].
-        weight_gradient, weight_gradient_block: speed of the products that give gradients of weights over that of forward products, under
-            recipes with one scale a tensor and with one a block [1].
-        attention_forward, attention_backward: share of the BF16 peak of fused attention at great length and head width [1].
-        half_head: head width at which it reaches half [element].
-        half_length: sequence length at which it reaches half [token].
-        wide_backward: share of its speed that the backward pass of fused attention keeps where heads are wider than 128 elements [1].
-        keys_tile: keys computed whole where the mask's edge cuts a tile [token].
-        backward_flops: FLOPs of fused attention's backward over its forward (scores are computed again) [1].
+        processors: streaming multiprocessors that compute tiles [1].
+        wave: weight of the processors that idle in the last wave of tiles [1].
+        misaligned: relative speed of a product whose rows are aligned to 2 bytes only [1].
+        grouped: speed of the experts' grouped products relative to one large product [1].
+        weight_gradient, weight_gradient_block: speed of weight-gradient products relative to forward products, under recipes with one
+            scale per tensor and with one per block [1].
+        attention_forward, attention_backward: share of the BF16 peak that fused attention reaches at large length and head width [1].
+        half_head: head width at which fused attention reaches half that speed [element].
+        half_length: sequence length at which it reaches half that speed [token].
+        wide_backward: relative speed of the backward pass of fused attention for heads wider than 128 elements [1].
+        keys_tile: keys in one tile of fused attention; tiles cut by the mask are computed whole [token].
+        backward_flops: FLOPs of the backward pass of fused attention, recomputed scores included, relative to its forward pass [1].
         score_bytes: memory traffic of unfused attention per score and pass [B].
         memory: share of the memory bandwidth that streaming kernels reach [1].
         elementwise: passes over the op table's streams in the forward pass [1].
-        elementwise_backward: their traffic in the backward pass over that in the forward pass [1].
-        loss_kernels: kernels of the loss, and of all else that a micro-batch asks of the host once [1].
-        cast_bytes, cast_block_bytes: traffic of a cast to a narrow format per element, with one scale a tensor and one a block [B].
-        permute_bytes: traffic of sorting tokens to experts and back, per routed element and pass [B].
+        elementwise_backward: memory traffic of the backward pass over these streams relative to the forward pass [1].
+        loss_kernels: kernels that the host launches once per micro-batch, for the loss and similar [1].
+        cast_bytes, cast_block_bytes: memory traffic of a cast to a narrow format, with one scale per tensor and one per block [B/element].
+        permute_bytes: memory traffic of sorting tokens to experts and back, per routed element and pass [B].
         launch: host time per kernel [s].
-        dispatcher: how tokens reach their experts where the plan doesn't say.
-        expert_launches: "apart" where every expert's product is a kernel of its own, "together" where one kernel multiplies for all experts
-            of an accelerator.
-        routing_wait, fused_routing_wait: time that a pass of a routed layer waits until the host knows how many tokens each expert got
-            and has launched them, by dispatcher [s].
-        alltoall, fused_exchange: bandwidth of the network library's all-to-all, and of a fused dispatcher, over that of rings [1].
-        host_spread: standard deviation over mean of a host's time: ranks that sum a layer together wait for the slowest [1].
-        sharpness: exponent of the soft maximum of host and chip [1].
+        dispatcher: how tokens reach their experts, unless the plan says so.
+        expert_launches: "apart" if every expert's product is a kernel of its own, "together" if one kernel covers all experts of an
+            accelerator.
+        routing_wait, fused_routing_wait: time per pass of a routed layer until the host knows the experts' token counts and has launched
+            their products, by dispatcher [s].
+        alltoall, fused_exchange: bandwidth of the network library's all-to-all and of a fused dispatcher, relative to rings [1].
+        host_spread: coefficient of variation of the host time; ranks that reduce a layer together wait for the slowest [1].
+        sharpness: exponent of the soft maximum of host time and chip time [1].
         scale_up, scale_out: share of the links' data-sheet bandwidth that large messages reach [1].
-        inside_latency, outside_latency: time of one hop inside a scale-up domain and between domains [s].
-        overlap_tp, overlap_ep, overlap_cp, overlap_dp: share of each kind of exchange that hides behind compute that could hide it [1].
-        overlap_ep_beside: the same for exchanges with experts where the plan, or a schedule of paired slots, lets another micro-batch's
-            pass run beside them [1].
-        exchange_processors: share of the processors lent to exchanges while they are hidden [1].
-        paired_idle: share of a slot of two passes side by side in which neither computes, because both wait for tokens [1].
-        domains_per_token: scale-up domains a token may reach; 0 for all [1].
-        deduplication: what receives one copy of a token from a fused dispatcher, however many of the token's experts it holds: a rank,
-            a domain, or "none".
-        imbalance: load of the busiest expert group over the mean [1].
-        jitter: slow-down per doubling of accelerators above one node [1].
-        rated_power: power the shares were fitted at; 0 for the chip's own [W].
-        power_exponent, power_exponent_narrow: the speed of products goes with (power / rated power) to this exponent, for BF16 and for
-            narrower formats [1].
-        factor: the source's factor over everything: what none of the mechanisms explains [1].
-        tags: how each number is known; a name left out is prior-only.
+        inside_latency, outside_latency: latency of one hop inside a scale-up domain and between domains [s].
+        overlap_tp, overlap_ep, overlap_cp, overlap_dp: hidden share of each kind of exchange, of the part that compute could hide [1].
+        overlap_ep_beside: the same for expert exchanges that run beside the pass of another micro-batch [1].
+        exchange_processors: share of the processors that hidden exchanges occupy [1].
+        paired_idle: share of a slot with two paired passes in which neither computes, because both wait for tokens [1].
+        domains_per_token: scale-up domains that a token may reach; 0 for all [1].
+        deduplication: which receiver gets at most one copy of a token from a fused dispatcher: a rank, a domain, or "none".
+        imbalance: load of the busiest expert group relative to the mean [1].
+        jitter: relative slow-down per doubling of the accelerators above one node [1].
+        rated_power: power at which the shares were fitted; 0 for the chip's own [W].
+        power_exponent, power_exponent_narrow: exponent of (power / rated power) in the speed of products, for BF16 and for narrower
+            formats [1].
+        factor: residual factor of the source on all times, not explained by any mechanism [1].
+        tags: field → how its number is known; the default is "prior-only".
 
     Raises:
-        SpecError: a tag on no field, or no such tag.
+        SpecError: a tag is unknown, or belongs to no field.
 
     >>> Stack(name="mine", architecture="hopper", tags={"bf16": "fitted"}).tag("bf16")
     'fitted'
@@ -154,7 +153,7 @@ class Stack(Spec):
         for field in self.tags:
             if field not in type(self).model_fields:
                 raise SpecError(
-                    f"tags.{field}", field, "is no number of a Stack", did_you_mean(field, self.numbers(), "numbers"), "unknown-field"
+                    f"tags.{field}", field, "is not a number of a Stack", did_you_mean(field, self.numbers(), "numbers"), "unknown-field"
                 )
         return self
 
@@ -162,25 +161,29 @@ class Stack(Spec):
         return {**super()._comparison_fields(), "tags": tuple(sorted(self.tags.items()))}
 
     def tag(self, field: str) -> Tag:
-        """How a number of the stack is known; prior-only where nobody said otherwise.
+        """How a number of the stack is known; "prior-only" by default.
 
         Raises:
-            SpecError: no such number.
+            SpecError: the stack has no such number.
         """
         if field not in self.numbers():
-            raise SpecError(field, field, "is no number of a Stack", did_you_mean(field, self.numbers(), "numbers"), "unknown-field")
+            raise SpecError(field, field, "is not a number of a Stack", did_you_mean(field, self.numbers(), "numbers"), "unknown-field")
         return self.tags.get(field, "prior-only")
 
     def share(self, number_format: str) -> Num:
         """Share of the dense peak that large products reach in a number format.
 
         Raises:
-            SpecError: a format the stack has no share for.
+            SpecError: the stack has no share for that format.
         """
         field = {"bf16": "bf16", "fp16": "bf16", "fp8": "fp8", "fp4": "fp4"}.get(number_format)
         if field is None:
             raise SpecError(
-                "precision", number_format, f"is no number format of the stack {self.name}", "formats: bf16, fp16, fp8, fp4", "unknown-name"
+                "precision",
+                number_format,
+                f"is not a format of the stack {self.name}",
+                "formats: bf16, fp16, fp8, fp4",
+                "unknown-name",
             )
         share: Num = getattr(self, field)
         return share

@@ -1,4 +1,4 @@
-"""How the price of a machine is spread over the years it is used."""
+"""Amortisation: how the price of a machine is spread over the years it is used."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..core.spec import Family
 from ..core.units import Num, Unit
 
 NO_INTEREST = 1e-15
-"""Below double precision: as good as none, and the annuity would divide by what it can't tell from 0."""
+"""Interest rates up to this one count as zero, since the annuity would divide by zero [1/year]."""
 
 Life = Annotated[Num, Unit("year", "useful life", gt=0)]
 Interest = Annotated[Num, Unit("1/year", "cost of capital", ge=0)]
@@ -19,7 +19,7 @@ Residual = Annotated[Num, Unit("", "resale value at the end over the price", ge=
 
 
 class Amortisation(Family):
-    """The share of its price a machine is charged for one year on the clock."""
+    """Share of a machine's price that is charged per calendar year."""
 
     @abc.abstractmethod
     def yearly(self) -> Num:
@@ -27,14 +27,14 @@ class Amortisation(Family):
 
 
 class StraightLine(Amortisation):
-    """Equal depreciation each year, and interest on what is tied up on average.
+    """Equal depreciation each year, plus interest on the average book value.
 
     ``(1 − s)/L + i (1 + s)/2``
 
     Args:
-        life_years: L.
-        cost_of_capital: i; 0 leaves interest out, as company accounts do.
-        residual_share: s.
+        life_years: L, useful life [year].
+        cost_of_capital: i; 0 leaves interest out, as company accounts do [1/year].
+        residual_share: s, resale value at the end of life over the price [1].
 
     Source: average-investment method of engineering economics; with ``i = 0`` the depreciation of company accounts.
 
@@ -53,14 +53,14 @@ class StraightLine(Amortisation):
 
 
 class Annuity(Amortisation):
-    """Equal payments that return the price with interest over its life.
+    """Equal yearly payments that repay the price with interest.
 
-    ``a − s (a − i)`` with ``a = i / (1 − (1 + i)^(−L))``, and ``1/L`` where i is 0
+    ``a − s (a − i)`` with ``a = i / (1 − (1 + i)^(−L))``, or ``a = 1/L`` if i is 0
 
     Args:
-        life_years: L.
-        cost_of_capital: i.
-        residual_share: s, resale value at the end over the price.
+        life_years: L, useful life [year].
+        cost_of_capital: i, interest rate [1/year].
+        residual_share: s, resale value at the end of life over the price [1].
 
     Source: capital recovery factor; the form of analysts' cost of ownership (SemiAnalysis, AI cloud TCO model).
 
@@ -73,18 +73,18 @@ class Annuity(Amortisation):
     residual_share: Residual = 0.0
 
     def yearly(self) -> Num:
-        """The equal payment."""
+        """The yearly payment over the price [1/year]."""
         return annuity(self.life_years, self.cost_of_capital, self.residual_share)
 
 
 class ValueDecline(Amortisation):
-    """A machine loses value as better ones appear; a run pays what its value falls while it runs.
+    """Loss of market value as better hardware appears.
 
-    ``V r ln 10`` per year, with ``V = 10^(−r · age)`` the value when the run starts, over the price paid.
+    ``V r ln 10`` per year, where ``V = 10^(−r · age)`` is the value at the start of the run over the purchase price.
 
     Args:
-        ooms_per_year: r, orders of magnitude per year by which price-performance improves.
-        age_years: from the purchase to the start of the run.
+        ooms_per_year: r, yearly improvement of price-performance in orders of magnitude [1/year].
+        age_years: time from the purchase to the start of the run [year].
 
     Source: Cottier et al. 2024, "The rising costs of training frontier AI models" (arXiv:2405.21015), amortised
     hardware cost; as written in its code, epoch-research/training-cost-trends, ``estimate_hardware_capex_energy_cost``, r = 0.14.
@@ -97,18 +97,18 @@ class ValueDecline(Amortisation):
     age_years: Annotated[Num, Unit("year", "from purchase to the start of the run", ge=0)] = 0.0
 
     def yearly(self) -> Num:
-        """Fall in value per year at the start of the run."""
-        lost_per_year: Num = np.log(10.0) * self.ooms_per_year
-        return lost_per_year * np.exp(-lost_per_year * self.age_years)
+        """Loss of value per year at the start of the run, over the purchase price [1/year]."""
+        decay_rate: Num = np.log(10.0) * self.ooms_per_year
+        return decay_rate * np.exp(-decay_rate * self.age_years)
 
 
 def annuity(life_years: Num, cost_of_capital: Num, residual_share: Num = 0.0) -> Num:
-    """Equal yearly payment per unit of price, interest included, resale taken off.
+    """Equal yearly payment per unit of price, interest included and resale value deducted.
 
     Args:
         life_years: L, number or array ``(n,)`` [year].
         cost_of_capital: i, number or array ``(n,)`` [1/year]; 0 gives ``(1 − s)/L``.
-        residual_share: s, number or array ``(n,)``.
+        residual_share: s, number or array ``(n,)`` [1].
 
     Returns:
         the payment [1/year].
@@ -118,9 +118,9 @@ def annuity(life_years: Num, cost_of_capital: Num, residual_share: Num = 0.0) ->
     >>> annuity(5.0, 0.0)
     0.2
     """
-    bears = np.asarray(cost_of_capital) > NO_INTEREST
-    interest = np.where(bears, cost_of_capital, 1.0)
+    has_interest = np.asarray(cost_of_capital) > NO_INTEREST
+    interest = np.where(has_interest, cost_of_capital, 1.0)
     with_interest = interest / -np.expm1(-np.asarray(life_years) * np.log1p(interest))
-    payment = np.where(bears, with_interest, 1.0 / np.asarray(life_years))
+    payment = np.where(has_interest, with_interest, 1.0 / np.asarray(life_years))
     charged: Num = payment - residual_share * (payment - cost_of_capital)
     return charged if np.ndim(charged) else float(charged)

@@ -1,4 +1,4 @@
-"""Kilowatt-hours and carbon of accelerator-hours, and the lines a model card prints."""
+"""Energy and emissions of accelerator-hours, and the emissions section of a model card."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ GRAMS_PER_KILOGRAM = 1000.0
 
 
 class Grid(Spec):
-    """What a kilowatt-hour emits at the place and time of a run.
+    """Carbon intensity of electricity at the place and time of a run.
 
     Args:
         kg_per_kwh: greenhouse gases per kilowatt-hour [kgCO2e/kWh].
-        region, date, source: of the figure; empty where not stated.
+        region, date, source: region, date and source of that figure; may be empty.
 
     >>> Grid(kg_per_kwh=0.057, region="France", date="2022").kg_per_kwh
     0.057
@@ -33,40 +33,40 @@ class Grid(Spec):
 
 
 class Embodied(Spec):
-    """What making the machines emitted, shared out over the hours they will be used.
+    """Embodied emissions of the machines, spread over their hours of use.
 
     Args:
-        kg_per_gpu: greenhouse gases of making one accelerator, with its share of the server [kgCO2e/GPU].
+        kg_per_gpu: greenhouse gases of making one accelerator and its share of the server [kgCO2e/GPU].
         life_years: useful life [year].
-        utilization: share of the clock hours that some run uses it [1].
-        source: of the figure; empty where not stated.
+        utilization: share of calendar hours in use [1].
+        source: source of ``kg_per_gpu``; may be empty.
 
     >>> round(Embodied(kg_per_gpu=462.5, life_years=6, utilization=0.85).kg_per_gpu_hour(), 5)
     0.01035
     """
 
-    kg_per_gpu: Annotated[Num, Unit("kgCO2e/GPU", "of making it, with its share of the server", ge=0)]
+    kg_per_gpu: Annotated[Num, Unit("kgCO2e/GPU", "embodied, server share included", ge=0)]
     life_years: Annotated[Num, Unit("year", "useful life", gt=0)]
     utilization: Annotated[Num, Unit("", "share of clock hours used", gt=0, le=1)]
     source: str = ""
 
     def kg_per_gpu_hour(self) -> Num:
-        """``made / (life · 8766 h · utilization)`` [kgCO2e/GPU-h]."""
+        """Embodied emissions per hour of use: ``kg_per_gpu / (life · 8766 h · utilization)`` [kgCO2e/GPU-h]."""
         return self.kg_per_gpu / (self.life_years * HOURS_PER_YEAR * self.utilization)
 
 
 def energy(gpu_hours: Num, site: Site, idle_gpu_hours: Num = 0.0) -> Ledger:
-    """Energy at the meter, by machine and facility, in use and idle.
+    """Electricity of a run at the meter.
 
     ``E = PUE · (watts · hours + idle watts · idle hours)``
 
     Args:
         gpu_hours: wall-clock accelerator-hours of the run, number or array ``(n,)`` [GPU-h].
-        site: what an accelerator draws, and the PUE around it.
-        idle_gpu_hours: hours reserved and unused that are charged to the run, number or array ``(n,)`` [GPU-h].
+        site: power of an accelerator and PUE of the facility.
+        idle_gpu_hours: reserved but unused hours that are charged to the run, number or array ``(n,)`` [GPU-h].
 
     Returns:
-        ledger [kWh] with parts ``in use`` and ``idle``, each ``machines`` and ``facility``.
+        ledger [kWh] with parts ``in use`` and ``idle``, each split into ``machines`` and ``facility``.
 
     Source: Luccioni et al. 2022 (arXiv:2211.02001), section 4: dynamic, idle and infrastructure consumption.
 
@@ -84,11 +84,14 @@ def energy(gpu_hours: Num, site: Site, idle_gpu_hours: Num = 0.0) -> Ledger:
 
 
 def energy_cost(used: Ledger, site: Site) -> Ledger:
-    """What the energy costs at the site's price [USD].
+    """Cost of energy at the site's electricity price.
 
     Args:
         used: energy [kWh].
-        site: whose price.
+        site: the site that gives the price.
+
+    Returns:
+        ledger [USD].
 
     >>> site = Site(watts=1000, idle_watts=0, pue=1.0, usd_per_kwh=0.1)
     >>> float(energy_cost(energy(1000.0, site), site).total)
@@ -98,18 +101,18 @@ def energy_cost(used: Ledger, site: Site) -> Ledger:
 
 
 def emissions(used: Ledger, grid: Grid, embodied: Embodied | None = None, gpu_hours: Num = 0.0) -> Ledger:
-    """Greenhouse gases of a run: of its electricity, and its share of making the machines.
+    """Greenhouse gases of a run: from its electricity, and its share of the embodied emissions.
 
-    ``operational = E · grid``, ``embodied = made / (life · 8766 h · utilization) · hours``
+    ``operational = E · kg_per_kwh``, ``embodied = kg_per_gpu / (life · 8766 h · utilization) · hours``
 
     Args:
         used: energy at the meter [kWh].
-        grid: where and when.
-        embodied: of the machines; None leaves them out, and the ledger then has no such part.
-        gpu_hours: wall-clock accelerator-hours that the embodied share is charged for, number or array ``(n,)`` [GPU-h].
+        grid: carbon intensity of the electricity.
+        embodied: embodied emissions of the machines; None leaves that part out.
+        gpu_hours: wall-clock accelerator-hours that are charged for embodied emissions, number or array ``(n,)`` [GPU-h].
 
     Returns:
-        ledger [kgCO2e] with parts ``operational`` and, where given, ``embodied``.
+        ledger [kgCO2e] with parts ``operational`` and, if given, ``embodied``.
 
     Source: Luccioni et al. 2022 (arXiv:2211.02001), section 4.1 to 4.3.
 
@@ -124,18 +127,18 @@ def emissions(used: Ledger, grid: Grid, embodied: Embodied | None = None, gpu_ho
     return Ledger("kgCO2e", parts)
 
 
-def card_block(
+def model_card_emissions(
     emitted: Ledger, grid: Grid, *, hardware: str, gpu_hours: float, training_type: str = "pre-training", provider: str = "unknown"
 ) -> str:
-    """The emissions lines of a model card, as the Hugging Face hub reads them, with the section people read.
+    """The emissions metadata of a model card for the Hugging Face hub, and a section for readers.
 
     Args:
-        emitted: [kgCO2e]; the metadata holds the operational part, which is what the hub asks for, in grams.
-        grid: where and when the electricity was made.
-        hardware: accelerators, in words.
+        emitted: emissions [kgCO2e]; the metadata states the operational part in grams, as the hub requires.
+        grid: carbon intensity of the electricity.
+        hardware: description of the accelerators.
         gpu_hours: wall-clock accelerator-hours [GPU-h].
         training_type: "pre-training" or "fine-tuning".
-        provider: whose machines.
+        provider: owner of the machines.
 
     Returns:
         YAML metadata between ``---`` lines, and a Markdown section.
@@ -145,11 +148,11 @@ def card_block(
 
     >>> site = Site(watts=1000, idle_watts=0, pue=1.0, usd_per_kwh=0.1)
     >>> grid = Grid(kg_per_kwh=0.5, region="China", date="2024", source="Ember")
-    >>> print(card_block(emissions(energy(100.0, site), grid), grid, hardware="8 x H800", gpu_hours=100.0))
+    >>> print(model_card_emissions(emissions(energy(100.0, site), grid), grid, hardware="8 x H800", gpu_hours=100.0))
     ---
     co2_eq_emissions:
       emissions: 50000
-      source: "trainsim: electricity of the run by the grid's average; Ember"
+      source: "trainsim: electricity of the run at the grid's average intensity; Ember"
       training_type: "pre-training"
       geographical_location: "China"
       hardware_used: "8 x H800"
@@ -161,12 +164,12 @@ def card_block(
     - **Hours used:** 100 accelerator-hours
     - **Cloud provider:** unknown
     - **Compute region:** China (2024, 0.5 kg CO2e per kWh)
-    - **Carbon emitted:** 50.0 kg CO2e from electricity; making the machines is not counted
+    - **Carbon emitted:** 50.0 kg CO2e from electricity; embodied emissions not included
     """
     operational = float(np.mean(emitted.part("operational").total))
-    source = "; ".join(filter(None, ["trainsim: electricity of the run by the grid's average", grid.source]))
+    source = "; ".join(filter(None, ["trainsim: electricity of the run at the grid's average intensity", grid.source]))
     metadata = {"source": source, "training_type": training_type, "geographical_location": grid.region, "hardware_used": hardware}
-    made = f"{_weight(float(np.mean(emitted.part('embodied').total)))} its share of making the machines" if "embodied" in emitted else ""
+    embodied = f"{_mass_text(float(np.mean(emitted.part('embodied').total)))} embodied in the machines" if "embodied" in emitted else ""
     where = ", ".join(filter(None, [grid.date, f"{float(np.mean(grid.kg_per_kwh)):g} kg CO2e per kWh"]))
     lines = [
         "---",
@@ -181,11 +184,11 @@ def card_block(
         f"- **Hours used:** {human(float(np.mean(gpu_hours)), 4).removesuffix('.0')} accelerator-hours",
         f"- **Cloud provider:** {provider}",
         f"- **Compute region:** {grid.region or 'unknown'} ({where})",
-        f"- **Carbon emitted:** {_weight(operational)} from electricity; {made or 'making the machines is not counted'}",
+        f"- **Carbon emitted:** {_mass_text(operational)} from electricity; {embodied or 'embodied emissions not included'}",
     ]
     return "\n".join(lines)
 
 
-def _weight(kilograms: float) -> str:
+def _mass_text(kilograms: float) -> str:
     tonne = 1000.0
     return f"{kilograms / tonne:,.1f} t CO2e" if kilograms >= tonne else f"{kilograms:.1f} kg CO2e"

@@ -1,4 +1,4 @@
-"""What an owned accelerator costs per hour it is used, from the bill of the machine and of the site."""
+"""Ownership: the cost of an owned accelerator per hour of use, from its price and the costs of the site."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ WATTS_PER_KILOWATT = 1000.0
 
 
 class Site(Spec):
-    """A place for machines: what power and room cost there.
+    """A data centre: power of the machines, and prices of electricity and hosting.
 
     Args:
-        watts: power of one accelerator in use, with its share of server and network, before cooling [W/GPU].
-        idle_watts: power of one accelerator that no run uses [W/GPU].
+        watts: power of one accelerator in use, with its share of server and network, without cooling [W/GPU].
+        idle_watts: power of one idle accelerator [W/GPU].
         pue: facility power over machine power [1].
         usd_per_kwh: price of electricity [USD/kWh].
-        rated_watts: power the site keeps ready, which hosting is billed on; None where hosting is not billed [W/GPU].
-        usd_per_kw_month: price of hosting per kilowatt kept ready; None for an own building, whose price is then part of the
+        rated_watts: contracted power, on which hosting is billed; None without hosting [W/GPU].
+        usd_per_kw_month: price of hosting per contracted kilowatt; None for an owned building, whose price is then part of the
             capital [USD/kW/month].
 
     Raises:
-        SpecError: hosting without the power it is billed on.
+        SpecError: only one of ``rated_watts`` and ``usd_per_kw_month`` is given.
 
     >>> Site(watts=1030, idle_watts=300, pue=1.25, usd_per_kwh=0.08).pue
     1.25
@@ -40,18 +40,18 @@ class Site(Spec):
     idle_watts: Annotated[Num, Unit("W/GPU", "power while unused", ge=0)]
     pue: Annotated[Num, Unit("", "facility over machine power", ge=1)]
     usd_per_kwh: Annotated[Num, Unit("USD/kWh", "electricity", ge=0)]
-    rated_watts: Annotated[Num, Unit("W/GPU", "power kept ready", gt=0)] | None = None
+    rated_watts: Annotated[Num, Unit("W/GPU", "contracted power", gt=0)] | None = None
     usd_per_kw_month: Annotated[Num, Unit("USD/kW/month", "hosting", ge=0)] | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (self.usd_per_kw_month is None) is not (self.rated_watts is None):
             missing = "rated_watts" if self.rated_watts is None else "usd_per_kw_month"
-            raise SpecError(missing, None, "is missing: hosting is a price times the power kept ready", "give both, or neither", "missing")
+            raise SpecError(missing, None, "is missing: hosting is billed per contracted power", "give both, or neither", "missing")
         return self
 
     def yearly(self, utilization: Num) -> dict[str, Num]:
-        """Electricity and hosting of one accelerator [USD/GPU/year], used a share of the clock."""
+        """Yearly electricity and hosting of one accelerator at a utilization [USD/GPU/year]."""
         drawn = (self.watts * utilization + self.idle_watts * (1.0 - utilization)) / WATTS_PER_KILOWATT
         bill: dict[str, Num] = {"electricity": drawn * HOURS_PER_YEAR * self.pue * self.usd_per_kwh}
         if self.rated_watts is not None and self.usd_per_kw_month is not None:
@@ -60,29 +60,29 @@ class Site(Spec):
 
 
 class Ownership(Price):
-    """What an owned accelerator costs per hour it is used.
+    """Cost of an owned accelerator per hour of use.
 
-    ``rate = (capital · charge + operation) / (8766 h · utilization)`` with ``capital = server / (1 − network_share)`` and
-    ``charge`` the share of the capital per year: the annuity of ``life_years`` and ``cost_of_capital``, or of ``amortisation``.
+    ``rate = (capital · charge + operation) / (8766 h · utilization)`` with ``capital = server / (1 − network_share)``. ``charge`` is the
+    share of the capital per year: the annuity of ``life_years`` and ``cost_of_capital``, or that of ``amortisation``.
 
     Args:
-        usd_per_gpu: server price per accelerator; with the network where ``network_share`` is 0 [USD/GPU].
-        network_share: share of the cluster's price that is network between servers [1].
-        life_years: useful life; None where ``amortisation`` says how the price is spread [year].
-        cost_of_capital: interest on the price; None for none [1/year].
+        usd_per_gpu: server price per accelerator; includes the network if ``network_share`` is 0 [USD/GPU].
+        network_share: network between servers as a share of the cluster's price [1].
+        life_years: useful life; None with ``amortisation`` [year].
+        cost_of_capital: interest rate; None for no interest [1/year].
         residual_share: resale value at the end of life over the price [1].
-        amortisation: another way to spread the price.
-        operating_share: everything that running it costs per year, over the capital; or give ``site`` [1/year].
-        site: power and hosting, part by part.
-        support_share: maintenance and support per year, over the capital [1/year].
-        staff_usd_per_gpu_year: people who keep it running [USD/GPU/year].
-        utilization: share of the clock hours that some run uses it [1].
-        date: day whose dollars these are; empty where not stated.
+        amortisation: another amortisation rule, instead of the annuity.
+        operating_share: all operating costs per year over the capital; or give ``site`` [1/year].
+        site: power and hosting costs.
+        support_share: maintenance and support per year over the capital [1/year].
+        staff_usd_per_gpu_year: cost of operating staff [USD/GPU/year].
+        utilization: share of calendar hours in use [1].
+        date: date of the prices; may be empty.
 
     Raises:
-        SpecError: life and amortisation both given or both missing; running costs given twice or not at all.
+        SpecError: life and amortisation both given or both missing; operating costs given twice or not at all.
 
-    Source: bill-of-materials ownership model of analysts (SemiAnalysis, AI cloud TCO), straight-line where interest is 0.
+    Source: bill-of-materials ownership model of analysts (SemiAnalysis, AI cloud TCO); straight-line if interest is 0.
 
     >>> round(Ownership(usd_per_gpu=31728, life_years=4, operating_share=0.134, utilization=1).rate().total, 2)
     1.39
@@ -99,7 +99,7 @@ class Ownership(Price):
         staff                0 USD/GPU-h     0.0%
     """
 
-    usd_per_gpu: Annotated[Num, Unit("USD/GPU", "server, with its share of the network where that is not apart", gt=0)]
+    usd_per_gpu: Annotated[Num, Unit("USD/GPU", "server, network included if network_share is 0", gt=0)]
     network_share: Annotated[Num, Unit("", "network over the whole cluster's price", ge=0, lt=1)] = 0.0
     life_years: Life | None = None
     cost_of_capital: Interest | None = None
@@ -108,7 +108,7 @@ class Ownership(Price):
     operating_share: Annotated[Num, Unit("1/year", "all operation per year over capital", ge=0)] | None = None
     site: Site | None = None
     support_share: Annotated[Num, Unit("1/year", "support per year over capital", ge=0)] = 0.0
-    staff_usd_per_gpu_year: Annotated[Num, Unit("USD/GPU/year", "people who keep it running", ge=0)] = 0.0
+    staff_usd_per_gpu_year: Annotated[Num, Unit("USD/GPU/year", "operating staff", ge=0)] = 0.0
     utilization: Annotated[Num, Unit("", "share of clock hours used", gt=0, le=1)]
     date: str = ""
 
@@ -120,20 +120,20 @@ class Ownership(Price):
             for name in ("life_years", "cost_of_capital", "residual_share"):
                 if getattr(self, name) is not None:
                     raise SpecError(
-                        name, getattr(self, name), "stands beside amortisation, which spreads the price itself", "give one", "conflict"
+                        name, getattr(self, name), "is given together with amortisation, which replaces it", "give one", "conflict"
                     )
         if self.operating_share is None and self.site is None:
             raise SpecError(
-                "operating_share", None, "is missing: machines need power", "give it, or site=…; 0 means capital alone", "missing"
+                "operating_share", None, "is missing: machines need power", "give it, or site=…; 0 means capital costs only", "missing"
             )
         if self.operating_share is not None and self.site is not None:
             raise SpecError(
-                "operating_share", self.operating_share, "stands beside site: power would be paid twice", "give one", "duplicate"
+                "operating_share", self.operating_share, "is given together with site: power would be paid twice", "give one", "duplicate"
             )
         return self
 
     def capital(self) -> Ledger:
-        """What one accelerator was bought for [USD/GPU]: a stock."""
+        """Purchase price of one accelerator, with its share of the network [USD/GPU]."""
         network = self.usd_per_gpu * self.network_share / (1.0 - self.network_share)
         return Ledger("USD/GPU", {"server": self.usd_per_gpu, "network": network})
 
@@ -146,7 +146,7 @@ class Ownership(Price):
         return annuity(self.life_years, interest, 0.0 if self.residual_share is None else self.residual_share)
 
     def operation(self) -> Ledger:
-        """What running one accelerator takes [USD/GPU/year]: a flow."""
+        """Operating cost of one accelerator [USD/GPU/year]."""
         capital = self.capital().total
         if self.operating_share is not None:
             running: dict[str, Num] = {"all": self.operating_share * capital}
@@ -157,28 +157,28 @@ class Ownership(Price):
         return Ledger("USD/GPU/year", {**running, **staffed})
 
     def rate(self) -> Ledger:
-        """Capital and operation per used hour [USD/GPU-h]."""
+        """Capital and operation per hour of use [USD/GPU-h]."""
         used_hours = HOURS_PER_YEAR * self.utilization
         capital = self.capital().scaled(self.charge() / used_hours, "USD/GPU-h")
         return Ledger("USD/GPU-h", {"capital": capital, "operation": self.operation().scaled(1.0 / used_hours, "USD/GPU-h")})
 
 
-def price_that_equates(owner: Ownership, usd_per_gpu_hour: Num) -> Num:
-    """The server price at which an owner's used hour costs a given amount, all else as it is.
+def break_even_price(owner: Ownership, usd_per_gpu_hour: Num) -> Num:
+    """Server price at which an hour of use costs a given amount.
 
     ``(rate · 8766 h · u − electricity − hosting − staff) (1 − network_share) / (charge + operating_share + support_share)``
 
     Args:
-        owner: all but its price.
-        usd_per_gpu_hour: what an hour shall cost, number or array ``(n,)`` [USD/GPU-h].
+        owner: the ownership; its own price is ignored.
+        usd_per_gpu_hour: cost of an hour, number or array ``(n,)`` [USD/GPU-h].
 
     Returns:
-        the price [USD/GPU]; negative where power alone costs more.
+        the price [USD/GPU]; negative if electricity and hosting alone cost more.
 
-    Source: :meth:`Ownership.rate` solved for its price, in which it is a straight line.
+    Source: :meth:`Ownership.rate`, which is linear in the price, solved for it.
 
     >>> owner = Ownership(usd_per_gpu=30000, life_years=4, operating_share=0.1, utilization=0.8)
-    >>> round(float(price_that_equates(owner, owner.rate().total)), 6)
+    >>> round(float(break_even_price(owner, owner.rate().total)), 6)
     30000.0
     """
     shares = owner.charge() + owner.support_share + (0.0 if owner.operating_share is None else owner.operating_share)

@@ -1,4 +1,4 @@
-"""The face of the price family."""
+"""Price: base class of the price family."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..core.spec import Family
 
 
 class Price(Family):
-    """What one accelerator costs per wall-clock hour of a run."""
+    """Price of one accelerator per wall-clock hour of a run."""
 
     @abc.abstractmethod
     def rate(self) -> Ledger:

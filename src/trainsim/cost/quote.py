@@ -1,4 +1,4 @@
-"""A reservation: charged for reserved hours, with what comes on top of them."""
+"""Quote: an offer for reserved nodes, with storage, egress and support."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ Per = Literal["GPU-hour", "GPU-month", "node-hour", "node-day", "node-month", "n
 
 
 class Quote(Price):
-    """An offer: nodes for a term, of which a share is billed whether used or not.
+    """An offer for nodes over a term, with a minimum share of hours that is billed whether used or not.
 
-    ``invoice = price · (used + idle) + storage + egress + support``, ``used + idle = max(used, commitment) · reserved hours``;
-    an hour of the run costs the invoice over the hours used.
+    ``invoice = price · (used + idle) + storage + egress + support`` with ``used + idle = max(used, commitment) · reserved hours``.
+    The price of an hour is the invoice divided by the hours used.
 
     Args:
-        nodes, gpus_per_node: number of nodes reserved, and accelerators of each.
+        nodes, gpus_per_node: reserved nodes, and accelerators per node.
         term_days: length of the reservation [day].
-        price_per_gpu_hour: price of an hour; :func:`price_per_gpu_hour` reads prices per node or month [currency/GPU-h].
+        price_per_gpu_hour: price of an hour; :func:`price_per_gpu_hour` converts prices per node or month [currency/GPU-h].
         used_share: share of the reserved hours that runs use [1].
         minimum_commitment: share of the reserved hours billed even if idle: 1 for a reservation, 0 on demand [1].
-        storage_tb: data kept over the term [TB].
+        storage_tb: data stored over the term [TB].
         price_per_tb_month: price of storage [currency/TB/month].
-        egress_tb: data carried out [TB].
-        price_per_tb_egress: price of data carried out [currency/TB].
-        support_share: support over the bill for hours [1].
-        currency: three letters.
-        per_usd: how much of the currency a dollar bought on ``date``; None for dollars [currency/USD].
-        date, region, vendor: when, where and whose offer; empty where not stated.
+        egress_tb: outgoing data [TB].
+        price_per_tb_egress: price of outgoing data [currency/TB].
+        support_share: support as a share of the bill for hours [1].
+        currency: ISO code of the currency.
+        per_usd: exchange rate on ``date``; None for dollars [currency/USD].
+        date, region, vendor: date, region and vendor of the offer; may be empty.
 
     Raises:
-        SpecError: a foreign currency without its rate, or dollars with one.
+        SpecError: a foreign currency without exchange rate, or dollars with one.
 
     >>> offer = Quote(nodes=64, term_days=30, price_per_gpu_hour=2.0, used_share=0.8, storage_tb=500, price_per_tb_month=20)
     >>> print(offer.invoice())
@@ -59,13 +59,13 @@ class Quote(Price):
     price_per_gpu_hour: Annotated[Num, Unit("currency/GPU-h", "in the quote's currency", gt=0)]
     used_share: Annotated[Num, Unit("", "share of reserved hours used", gt=0, le=1)]
     minimum_commitment: Annotated[Num, Unit("", "share of reserved hours billed in any case", ge=0, le=1)] = 1.0
-    storage_tb: Annotated[Num, Unit("TB", "kept over the term", ge=0)] = 0.0
+    storage_tb: Annotated[Num, Unit("TB", "data stored over the term", ge=0)] = 0.0
     price_per_tb_month: Annotated[Num, Unit("currency/TB/month", "storage", ge=0)] = 0.0
-    egress_tb: Annotated[Num, Unit("TB", "carried out", ge=0)] = 0.0
-    price_per_tb_egress: Annotated[Num, Unit("currency/TB", "data carried out", ge=0)] = 0.0
-    support_share: Annotated[Num, Unit("", "of the bill for hours", ge=0)] = 0.0
+    egress_tb: Annotated[Num, Unit("TB", "outgoing data", ge=0)] = 0.0
+    price_per_tb_egress: Annotated[Num, Unit("currency/TB", "outgoing data", ge=0)] = 0.0
+    support_share: Annotated[Num, Unit("", "share of the bill for hours", ge=0)] = 0.0
     currency: str = "USD"
-    per_usd: Annotated[Num, Unit("currency/USD", "what a dollar buys of it", gt=0)] | None = None
+    per_usd: Annotated[Num, Unit("currency/USD", "exchange rate", gt=0)] | None = None
     date: str = ""
     region: str = ""
     vendor: str = ""
@@ -75,18 +75,18 @@ class Quote(Price):
         if (self.currency == "USD") is not (self.per_usd is None):
             rule = "is not given, but the price is in another currency" if self.per_usd is None else "is given for a price in dollars"
             raise SpecError(
-                "per_usd", self.per_usd, rule, f"give currency={self.currency!r} and what a dollar buys of it, or neither", "conflict"
+                "per_usd", self.per_usd, rule, f"give currency={self.currency!r} with its exchange rate, or neither", "conflict"
             )
         return self
 
     @property
     def reserved_gpu_hours(self) -> Num:
-        """Accelerators times hours of the term [GPU-h]."""
+        """Reserved accelerators times hours of the term [GPU-h]."""
         return self.nodes * self.gpus_per_node * self.term_days * HOURS_PER_DAY
 
     @property
     def used_gpu_hours(self) -> Num:
-        """Hours that runs use [GPU-h]."""
+        """Reserved hours that runs use [GPU-h]."""
         return self.reserved_gpu_hours * self.used_share
 
     def invoice(self) -> Ledger:
@@ -105,10 +105,13 @@ class Quote(Price):
         return Ledger("USD", lines, 1.0 if self.per_usd is None else 1.0 / self.per_usd)
 
     def used_by(self, gpu_hours: float) -> Quote:
-        """The same offer, used by a run of so many accelerator-hours and by nothing else.
+        """The same offer with ``used_share`` set to that of a run, its only user.
+
+        Args:
+            gpu_hours: accelerator-hours of the run [GPU-h].
 
         Raises:
-            EstimateError: the run needs more than is reserved.
+            EstimateError: the run needs more hours than are reserved.
 
         >>> offer = Quote(nodes=64, term_days=30, price_per_gpu_hour=2.0, used_share=1)
         >>> round(offer.used_by(250_000).used_share, 3)
@@ -121,20 +124,20 @@ class Quote(Price):
         return self.replace({"used_share": share})
 
     def rate(self) -> Ledger:
-        """The bill over the hours used [USD/GPU-h]."""
+        """The invoice divided by the hours used [USD/GPU-h]."""
         return self.invoice().scaled(1.0 / self.used_gpu_hours, "USD/GPU-h")
 
 
 def price_per_gpu_hour(amount: Num, per: Per, gpus_per_node: int = 8) -> Num:
-    """A price as it is quoted, per accelerator and hour; the currency stays.
+    """Convert a quoted price to a price per accelerator-hour in the same currency.
 
     Args:
-        amount: the price, number or array ``(n,)`` [currency].
-        per: what it buys.
-        gpus_per_node: accelerators of a node.
+        amount: the quoted price, number or array ``(n,)`` [currency].
+        per: unit that the price is quoted for.
+        gpus_per_node: accelerators per node.
 
     Returns:
-        [currency/GPU-h].
+        the price [currency/GPU-h].
 
     >>> round(price_per_gpu_hour(75_000, "node-month") / 7.25, 2)
     1.77

@@ -1,4 +1,4 @@
-"""Rent of an accelerator: a normal model of the log price with nested effects, and its prediction of one more quote."""
+"""Rent model: a Gaussian model of the log price with random effects, which predicts one more quote."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from ..core.units import HOURS_PER_DAY, HOURS_PER_YEAR
 Array = NDArray[np.float64]
 
 TIERS = {"hyperscaler": 0.4, "specialist": 0.0, "marketplace": -0.3, "index": 0.0}
-"""Who rents out → prior mean of the log price against a specialist cloud's (judgement). An index averages over offers."""
+"""Tier of the vendor → prior mean of its log price relative to a specialist cloud (judgement). An index averages over offers."""
 TERMS = {"spot": 0.0, "on-demand": 0.0, "1-month": 1.0, "1-year": 12.0, "3-year": 36.0}
-"""Contract → months of commitment."""
-ABROAD = frozenset({"china"})
-"""Regions cut off from the rest of the market by export controls: each has a price level of its own."""
+"""Contract term → months of commitment."""
+SEPARATE_MARKETS = frozenset({"china"})
+"""Regions separated from the market by export controls; each has a price level of its own."""
 
-LEVEL, LEVEL_SCALE = 0.9, 2.0
-"""Prior mean and scale of the log price of 1 PFLOP/s from a specialist on demand in 2024 [ln USD/GPU-h]: vague."""
-PER_PEAK, PER_PEAK_SCALE = 0.6, 0.3
-"""Prior elasticity of rent to the peak rate of a chip's silicon generation (judgement)."""
-PER_YEAR, PER_COMMITMENT, SPOT = -0.06, -0.15, -0.9
-"""Prior means: drift [1/year], slope in ln(1 + months committed), discount of capacity that may be taken back."""
-ORIGIN = dt.date(2024, 1, 1)
-"""Where the drift has its zero, and the last day of the rows that the scales were fitted to."""
+PRIOR_LEVEL, PRIOR_LEVEL_SD = 0.9, 2.0
+"""Vague prior mean and standard deviation of the log price of 1 PFLOP/s from a specialist on demand in 2024 [ln USD/GPU-h]."""
+PEAK_ELASTICITY, PEAK_ELASTICITY_SD = 0.6, 0.3
+"""Prior mean and standard deviation of the elasticity of rent to the peak of a chip's silicon generation (judgement)."""
+YEARLY_DRIFT, COMMITMENT_SLOPE, SPOT_DISCOUNT = -0.06, -0.15, -0.9
+"""Prior means: drift of the log price [1/year], its slope in ln(1 + months committed), and its discount for spot capacity."""
+DRIFT_ORIGIN = dt.date(2024, 1, 1)
+"""Date at which the drift is zero; the scales were fitted to rows up to this day."""
 MEMORY_YEARS = 2.0
-"""Years after which a market's deviation from its drift has lost 1 − 1/e of its correlation: the weight of a row by age."""
-FREEDOM = 10.0
-"""Degrees of freedom of the prediction: tails heavier than the normal's (judgement)."""
+"""Correlation time of a market's deviation from its drift: the correlation falls to 1/e [year]."""
+DEGREES_OF_FREEDOM = 10.0
+"""Degrees of freedom of the Student-t prediction, whose tails are heavier than normal (judgement)."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class RentQuote:
     """A price that one vendor asked on one day.
 
     Args:
-        day: the day the price held.
-        usd_per_gpu_hour: the price; not read where the quote is the one to predict.
-        chip, silicon, peak: the part, its silicon generation, and the generation's dense 16-bit peak [FLOP/s].
-        tier, term, region, vendor: who offers, for how long, where; a vendor nobody has seen is a new one.
+        day: the day of the price.
+        usd_per_gpu_hour: the price; ignored if the quote is the target of a prediction [USD/GPU-h].
+        chip, silicon, peak: the accelerator, its silicon generation, and the generation's dense 16-bit peak [FLOP/s].
+        tier, term, region, vendor: tier of the vendor, contract term, region and vendor.
     """
 
     day: dt.date
@@ -59,16 +59,16 @@ class RentQuote:
 
     @property
     def product(self) -> tuple[str, ...]:
-        """What the price is of: one vendor's chip, term and region."""
+        """The product that is priced: vendor, chip, term and region."""
         return self.vendor, self.chip, self.term, self.region
 
 
 @dataclass(frozen=True)
 class RentScales:
-    """Standard deviations of the effects on the log price [1], drifts in [1/year].
+    """Standard deviations of the random effects on the log price [1]; those of drifts in [1/year].
 
-    Fitted by :func:`~trainsim.validation.rent_backtest.fit_rent_scales` to the rows of the catalogue dated before ``ORIGIN``;
-    ``abroad`` is judgement, since two dates of Chinese prices can't tell it.
+    Fitted by :func:`~trainsim.validation.rent_backtest.fit_rent_scales` to the rows of the catalogue dated before ``DRIFT_ORIGIN``.
+    ``abroad`` is judgement, since Chinese prices are known for two dates only.
     """
 
     silicon: float = 0.175
@@ -89,36 +89,36 @@ class RentScales:
     abroad: float = 0.5
 
 
-FITTED = RentScales()
-"""The scales of the library."""
+FITTED_SCALES = RentScales()
+"""The fitted scales."""
 
 
 @dataclass(frozen=True)
 class RentPrediction:
-    """What one more quote would be: Student-t in the log price.
+    """Prediction of one more quote: a Student-t distribution of the log price.
 
     Args:
         log_mean, log_sd: centre and scale [ln USD/GPU-h].
-        market_sd: scale of the market's level alone, without what sets one vendor and one quote apart.
-        freedom: degrees of freedom.
+        market_sd: scale of the market level, without the effects of vendor, product and single quote [ln USD/GPU-h].
+        degrees_of_freedom: degrees of freedom.
     """
 
     log_mean: float
     log_sd: float
     market_sd: float
-    freedom: float = FREEDOM
+    degrees_of_freedom: float = DEGREES_OF_FREEDOM
 
     def quantile(self, p: float | Array) -> Array:
         """Quantiles of the price [USD/GPU-h]."""
-        return np.exp(self.log_mean + self.log_sd * special.stdtrit(self.freedom, p))
+        return np.exp(self.log_mean + self.log_sd * special.stdtrit(self.degrees_of_freedom, p))
 
 
-def distinct(quotes: Sequence[RentQuote]) -> list[RentQuote]:
-    """Distinct observations: a price that a vendor leaves unchanged is one, at the day it was last seen.
+def distinct_quotes(quotes: Sequence[RentQuote]) -> list[RentQuote]:
+    """Remove repeated prices: an unchanged price of a product counts once, on the last day it was seen.
 
     >>> same = dict(chip="x", silicon="x", peak=1e15, tier="specialist", term="on-demand", region="us", vendor="A")
     >>> seen = [RentQuote(day=dt.date(2024, m, 1), usd_per_gpu_hour=p, **same) for m, p in [(1, 2.0), (2, 2.0), (3, 1.9)]]
-    >>> [q.day.month for q in distinct(seen)]
+    >>> [q.day.month for q in distinct_quotes(seen)]
     [2, 3]
     """
     latest: dict[tuple[object, ...], RentQuote] = {}
@@ -127,20 +127,23 @@ def distinct(quotes: Sequence[RentQuote]) -> list[RentQuote]:
     return sorted(latest.values(), key=lambda q: q.day)
 
 
-def predict_rent(quotes: Sequence[RentQuote], asked: Sequence[RentQuote], scales: RentScales = FITTED) -> list[RentPrediction]:
-    """The price of one more quote, from dated quotes.
+def predict_rent(quotes: Sequence[RentQuote], targets: Sequence[RentQuote], scales: RentScales = FITTED_SCALES) -> list[RentPrediction]:
+    """Predict one more quote from dated quotes.
 
     ``ln p = level + b ln peak + silicon + chip + tier + silicon·tier + (c + c_tier) ln(1 + months) + spot + region + vendor
-    + vendor·silicon + product + (d + d_tier)(t − t₀) + market(t) + ε``: every effect normal with its scale; ``market`` is an
-    Ornstein-Uhlenbeck process per silicon generation and tier with correlation ``exp(−|Δt| / MEMORY_YEARS)``.
+    + vendor·silicon + product + (d + d_tier)(t − t₀) + market(t) + ε``. Every effect is normal; its standard deviation is in ``scales``.
+    ``market`` is an Ornstein-Uhlenbeck process per silicon generation and tier with correlation ``exp(−|Δt| / MEMORY_YEARS)``.
 
     Args:
-        quotes: distinct observations, of any chip; one contract term informs another through its slope alone.
-        asked: what to predict; an unseen vendor, chip or region gets the prior of its effect.
+        quotes: distinct observations of any chips and terms.
+        targets: quotes to predict; an unseen vendor, chip or region gets the prior of its effect.
         scales: standard deviations of the effects.
 
+    Returns:
+        one prediction per target.
+
     Raises:
-        EstimateError: no quotes, a price that is not positive, or a tier or term that is not one of the known ones.
+        EstimateError: there are no quotes, a price is not positive, or a tier or term is unknown.
 
     Source: Gaussian-process regression (Rasmussen and Williams 2006, eq. 2.22 to 2.24); random effects as in Gelman et al.,
     Bayesian Data Analysis, 3rd ed., chapter 15.
@@ -152,34 +155,34 @@ def predict_rent(quotes: Sequence[RentQuote], asked: Sequence[RentQuote], scales
     >>> print(f"{low:.1f} {middle:.1f} {high:.1f}")
     1.5 3.1 6.7
     """
-    _check(quotes, asked)
+    _check(quotes, targets)
     vocabulary: dict[tuple[str, ...], int] = {}
-    seen, new = _features(quotes, vocabulary), _features(asked, vocabulary)
-    root = np.linalg.cholesky(_covariance(seen, seen, scales) + scales.noise**2 * np.eye(len(quotes)))
-    residual = np.linalg.solve(root, np.log([q.usd_per_gpu_hour for q in quotes]) - _mean(seen))
-    carried = np.linalg.solve(root, _covariance(seen, new, scales))
-    centre = _mean(new) + carried.T @ residual
-    variance = np.diag(_covariance(new, new, scales)) + scales.noise**2 - np.einsum("ij,ij->j", carried, carried)
-    apart = scales.vendor**2 + scales.vendor_silicon**2 + scales.product**2 + scales.noise**2
-    market = np.sqrt(np.maximum(variance - apart, scales.market**2))
+    seen, new = _features(quotes, vocabulary), _features(targets, vocabulary)
+    cholesky = np.linalg.cholesky(_covariance(seen, seen, scales) + scales.noise**2 * np.eye(len(quotes)))
+    residual = np.linalg.solve(cholesky, np.log([q.usd_per_gpu_hour for q in quotes]) - _mean(seen))
+    whitened = np.linalg.solve(cholesky, _covariance(seen, new, scales))
+    centre = _mean(new) + whitened.T @ residual
+    variance = np.diag(_covariance(new, new, scales)) + scales.noise**2 - np.einsum("ij,ij->j", whitened, whitened)
+    quote_variance = scales.vendor**2 + scales.vendor_silicon**2 + scales.product**2 + scales.noise**2
+    market = np.sqrt(np.maximum(variance - quote_variance, scales.market**2))
     return [RentPrediction(float(c), float(np.sqrt(v)), float(m)) for c, v, m in zip(centre, variance, market, strict=True)]
 
 
 def log_likelihood(quotes: Sequence[RentQuote], scales: RentScales) -> float:
-    """Log marginal likelihood of quotes under scales, up to a constant.
+    """Log marginal likelihood of quotes given the scales, up to a constant.
 
     Source: Rasmussen and Williams 2006, eq. 2.30.
     """
     seen = _features(quotes, {})
-    root = np.linalg.cholesky(_covariance(seen, seen, scales) + scales.noise**2 * np.eye(len(quotes)))
-    residual = np.linalg.solve(root, np.log([q.usd_per_gpu_hour for q in quotes]) - _mean(seen))
-    return -0.5 * float(residual @ residual) - float(np.log(np.diag(root)).sum())
+    cholesky = np.linalg.cholesky(_covariance(seen, seen, scales) + scales.noise**2 * np.eye(len(quotes)))
+    residual = np.linalg.solve(cholesky, np.log([q.usd_per_gpu_hour for q in quotes]) - _mean(seen))
+    return -0.5 * float(residual @ residual) - float(np.log(np.diag(cholesky)).sum())
 
 
-def over_months(predictions: Sequence[RentPrediction]) -> RentPrediction:
-    """One prediction for a day that is only known to lie among several: the mixture's mean and variance.
+def average_predictions(predictions: Sequence[RentPrediction]) -> RentPrediction:
+    """Combine predictions for several days, one of which is right: mean and variance of their mixture.
 
-    >>> print(round(over_months([RentPrediction(1.0, 0.3, 0.2), RentPrediction(1.2, 0.3, 0.2)]).log_sd, 3))
+    >>> print(round(average_predictions([RentPrediction(1.0, 0.3, 0.2), RentPrediction(1.2, 0.3, 0.2)]).log_sd, 3))
     0.316
     """
     means = np.array([p.log_mean for p in predictions])
@@ -191,7 +194,7 @@ def over_months(predictions: Sequence[RentPrediction]) -> RentPrediction:
 
 @dataclass(frozen=True)
 class _Features:
-    """What the effects of n quotes are of: codes compared for equality, and numbers, ``(n,)`` each."""
+    """Covariates of n quotes: integer codes of the groups of each effect, and numbers, each ``(n,)``."""
 
     names: dict[str, NDArray[np.int64]]
     years: Array
@@ -203,26 +206,26 @@ class _Features:
 
 
 def _features(quotes: Sequence[RentQuote], vocabulary: dict[tuple[str, ...], int]) -> _Features:
-    """Features of quotes; a vocabulary gives what is shared the same code in two sets."""
+    """Covariates of quotes; the vocabulary gives the same group the same code in several calls."""
 
     def codes(effect: str) -> NDArray[np.int64]:
-        shared = [(effect, *(getattr(q, name) for name in _GROUPS[effect])) for q in quotes]
+        shared = [(effect, *(getattr(q, name) for name in _EFFECT_FIELDS[effect])) for q in quotes]
         return np.array([vocabulary.setdefault(key, len(vocabulary)) for key in shared])
 
-    names = {effect: codes(effect) for effect in _GROUPS}
-    years = np.array([(q.day - ORIGIN).days for q in quotes]) * HOURS_PER_DAY / HOURS_PER_YEAR
+    names = {effect: codes(effect) for effect in _EFFECT_FIELDS}
+    years = np.array([(q.day - DRIFT_ORIGIN).days for q in quotes]) * HOURS_PER_DAY / HOURS_PER_YEAR
     return _Features(
         names,
         years,
         np.log(np.array([q.peak for q in quotes]) / 1e15),
         np.log1p([TERMS[q.term] for q in quotes]),
         np.array([float(q.term == "spot") for q in quotes]),
-        np.array([float(q.region in ABROAD) for q in quotes]),
+        np.array([float(q.region in SEPARATE_MARKETS) for q in quotes]),
         np.array([TIERS[q.tier] for q in quotes]),
     )
 
 
-_GROUPS = {
+_EFFECT_FIELDS = {
     "silicon": ("silicon",),
     "chip": ("chip",),
     "tier": ("tier",),
@@ -232,34 +235,41 @@ _GROUPS = {
     "vendor_silicon": ("vendor", "silicon"),
     "product": ("vendor", "chip", "term", "region"),
 }
-"""Effect → the fields that two quotes must share to share it."""
+"""Effect → the fields that define its groups."""
 
 
 def _mean(f: _Features) -> Array:
-    return LEVEL + f.tier_mean + PER_PEAK * f.peak + PER_YEAR * f.years + PER_COMMITMENT * f.commitment + SPOT * f.spot
+    return (
+        PRIOR_LEVEL
+        + f.tier_mean
+        + PEAK_ELASTICITY * f.peak
+        + YEARLY_DRIFT * f.years
+        + COMMITMENT_SLOPE * f.commitment
+        + SPOT_DISCOUNT * f.spot
+    )
 
 
 def _covariance(a: _Features, b: _Features, scales: RentScales) -> Array:
-    """Prior covariance of two sets of log prices, ``(len(a), len(b))``, without the noise of one quote."""
-    same = {name: np.equal.outer(a.names[name], b.names[name]) for name in _GROUPS}
-    total = LEVEL_SCALE**2 + PER_PEAK_SCALE**2 * np.outer(a.peak, b.peak)
+    """Prior covariance of two sets of log prices, without observation noise, ``(len(a), len(b))``."""
+    same = {name: np.equal.outer(a.names[name], b.names[name]) for name in _EFFECT_FIELDS}
+    total = PRIOR_LEVEL_SD**2 + PEAK_ELASTICITY_SD**2 * np.outer(a.peak, b.peak)
     for name, shared in same.items():
         total = total + getattr(scales, name) ** 2 * shared
     total = total + scales.abroad**2 * np.outer(a.abroad, b.abroad) * same["region"]
     total = total + np.outer(a.commitment, b.commitment) * (scales.commitment**2 + scales.tier_commitment**2 * same["tier"])
     total = total + scales.spot**2 * np.outer(a.spot, b.spot)
     total = total + np.outer(a.years, b.years) * (scales.drift**2 + scales.tier_drift**2 * same["tier"])
-    apart = np.abs(np.subtract.outer(a.years, b.years))
-    result: Array = total + scales.market**2 * same["silicon_tier"] * np.exp(-apart / MEMORY_YEARS)
+    distance = np.abs(np.subtract.outer(a.years, b.years))
+    result: Array = total + scales.market**2 * same["silicon_tier"] * np.exp(-distance / MEMORY_YEARS)
     return result
 
 
-def _check(quotes: Sequence[RentQuote], asked: Sequence[RentQuote]) -> None:
+def _check(quotes: Sequence[RentQuote], targets: Sequence[RentQuote]) -> None:
     if not quotes:
         raise EstimateError(
-            "rent.quotes", 0, "no dated price is left to predict from", "give price its own belief, or a later as_of", "conflict"
+            "rent.quotes", 0, "there is no dated price to predict from", "give a belief about the price, or a later as_of", "conflict"
         )
-    for quote in (*quotes, *asked):
+    for quote in (*quotes, *targets):
         for name, value, known in (("tier", quote.tier, TIERS), ("term", quote.term, TERMS)):
             if value not in known:
                 raise EstimateError(f"rent.{name}", value, f"is not a known {name} of rent", f"use one of: {', '.join(known)}", "conflict")

@@ -13,7 +13,7 @@ from ..catalog.runs import complete
 from ..cluster.hardware import Cluster
 from ..core.citations import ASSUMED
 from ..core.errors import CatalogError, SpecError, did_you_mean
-from ..cost.pricing import Rental
+from ..cost.rental import Rental
 from ..model.transformer import Model
 from ..run.run import Run
 from ..training.efficiency import MFU

@@ -60,7 +60,7 @@ def sketch(verdict: Verdict, beside: Sequence[Verdict] = ()) -> Figure:
     """The picture before it is written: a matplotlib figure, for who wants to go on drawing."""
     view = _view(verdict)
     plt = pyplot()
-    others = [b for b in beside if b.claim.quantified and b.claim.judged_in == "USD"]
+    others = [b for b in beside if b.claim.quantified and b.claim.base_unit == "USD"]
     hours = verdict.blind is not None and view.reports_hours
     listed = (verdict, *beside) if beside else ()
     below = tall(listed)

@@ -72,7 +72,7 @@ def said(verdict: Verdict) -> str:
     if not claim.quantified:
         return "—"
     value = claim.in_base()
-    return money(value) if claim.judged_in.startswith("USD") else f"{value:,.0f}" if value == round(value) else human(value)
+    return money(value) if claim.base_unit.startswith("USD") else f"{value:,.0f}" if value == round(value) else human(value)
 
 
 def because(verdict: Verdict) -> str:

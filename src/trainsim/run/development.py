@@ -15,7 +15,7 @@ from ..core.errors import SpecError
 from ..core.ledger import Ledger
 from ..core.spec import ByName, Spec
 from ..core.units import Num, Unit
-from ..cost.pricing import Price
+from ..cost.price import Price
 from .estimate import Estimate, estimate
 from .run import Run
 

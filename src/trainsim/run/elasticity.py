@@ -59,7 +59,7 @@ class Dependence:
         Where every line moves it is the whole, under the empty name. What an input shifts from one line to another, their sum
         unmoved, does not depend on it.
 
-        >>> from trainsim.cost.pricing import Ownership
+        >>> from trainsim.cost.ownership import Ownership
         >>> owner = Ownership(usd_per_gpu=35064, life_years=4, operating_share=0.1, utilization=1.0)
         >>> found = dependence(owner, Ownership.rate)
         >>> {path: round(x, 3) for path, x in found.elasticities.items()}

@@ -14,8 +14,8 @@ from ..core.citations import grade_of
 from ..core.errors import EstimateError, PathError, check_type, did_you_mean
 from ..core.ledger import Ledger, lazy_ledger
 from ..core.units import HOURS_PER_DAY, SECONDS_PER_HOUR, Num
-from ..cost.energy import Embodied, Grid, card_block, emissions, energy
-from ..cost.pricing import Site
+from ..cost.energy import Embodied, Grid, emissions, energy, model_card_emissions
+from ..cost.ownership import Site
 from ..model.counting import count_params, flops_per_token
 from ..model.transformer import Model
 from ..training.efficiency import Efficiency, Flow, Work
@@ -212,7 +212,7 @@ class Estimate(Answer):
         used = energy(self.busy_gpu_hours, site, idle)
         emitted = emissions(used, grid, embodied, self.gpu_hours)
         hardware = f"{self.run.cluster.gpus} x {self.run.cluster.chip.name}"
-        return card_block(emitted, grid, hardware=hardware, gpu_hours=float(self.gpu_hours), **words)
+        return model_card_emissions(emitted, grid, hardware=hardware, gpu_hours=float(self.gpu_hours), **words)
 
     def sources(self) -> dict[str, str]:
         """Where every number the estimate depends on came from, by path."""

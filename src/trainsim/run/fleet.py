@@ -14,7 +14,7 @@ from ..core.errors import SpecError
 from ..core.ledger import Ledger
 from ..core.spec import ByName, Spec
 from ..core.units import HOURS_PER_YEAR, Num, Unit
-from ..cost.pricing import Ownership
+from ..cost.ownership import Ownership
 
 
 class Holding(Spec):

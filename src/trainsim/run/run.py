@@ -12,7 +12,7 @@ from pydantic import model_validator
 from ..cluster.hardware import Cluster
 from ..core.errors import SpecError, TrainsimWarning
 from ..core.spec import ByName, Spec
-from ..cost.pricing import Price
+from ..cost.price import Price
 from ..model.transformer import Model
 from ..parallelism.plan import Plan, check_plan
 from ..training.efficiency import Efficiency, told

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..cluster.collectives import largest_of
+from ..cluster.collectives import expected_largest_normal
 from ..cluster.stack import Dispatcher, Stack
 from ..core.units import Num
 from ..model.ops import Lookup
@@ -77,7 +77,7 @@ def host_seconds(shapes: Shapes, launched: Launched, layout: Layout, stack: Stac
     sums = shapes.split_sublayers * (layout.tp > 1)
     loss = stack.loss_kernels * (shapes.logits > 0)
     host: Num = stack.launch * (kernels_of(shapes, launched, layout, stack) + (extra + sums + loss) * launched.loose)
-    return host * (1.0 + stack.host_spread * largest_of(layout.tp))
+    return host * (1.0 + stack.host_spread * expected_largest_normal(layout.tp))
 
 
 def host_floor(chip_seconds: Num, host_seconds: Num, stack: Stack) -> Num:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..cluster.collectives import Deduplication, Fabric, all_gather, all_reduce, exchange, members_per_domain, reduce_scatter, token_copies
 from ..cluster.hardware import Chip
-from ..cluster.kernels import aligned, fused_attention_seconds, product_seconds, stream_seconds, unfused_attention_seconds
+from ..cluster.kernels import alignment_speed, fused_attention_seconds, product_seconds, stream_seconds, unfused_attention_seconds
 from ..cluster.stack import Dispatcher, Stack
 from ..core.errors import EstimateError
 from ..core.units import Num, any_true, choose, stack_rows
@@ -177,7 +177,7 @@ def _where_routed(shapes: Shapes, routed: Num, dense: Num) -> Num:
 def _products(shapes: Shapes, tiles: GemmTiles, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num, Num]:
     """Seconds of each product forward, by its input and by its weight, shapes ``(products, n)``: all three passes at once."""
     peak, share, size = _formats(shapes, layout, chip, stack)
-    share = share * aligned(tiles.inner, tiles.cols, size, stack)
+    share = share * alignment_speed(tiles.inner, tiles.cols, size, stack)
     sides = stack_rows(tiles.rows, tiles.inner, tiles.cols)
     gradient = 2.0 * layout.recipe.gradients  # accumulated in place: read and written
     written = stack_rows(BF16_BYTES, BF16_BYTES, gradient).reshape(3, 1, -1)

@@ -32,7 +32,7 @@ class Function:
     """A function or method that takes numbers.
 
     Args:
-        label: ``cluster.collectives.ring_all_gather``, ``cost.pricing.Rental.rate``.
+        label: ``cluster.collectives.ring_all_gather``, ``cost.rental.Rental.rate``.
         call: the function, unbound.
         owner: the class whose instance comes first; None for a plain function.
         hints: parameter → annotation, without the owner's own; defaults: parameter → default.

@@ -11,7 +11,7 @@ from ..cluster.hardware import Chip, Cluster, Peak
 from ..core.ledger import Ledger
 from ..core.spec import Spec
 from ..core.units import Unit
-from ..cost.pricing import Rental
+from ..cost.rental import Rental
 from ..model.attention.grouped_query import GroupedQueryAttention
 from ..model.feedforward import GatedMLP, MixtureOfExperts
 from ..model.layers import Block, Layers

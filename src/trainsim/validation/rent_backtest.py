@@ -13,7 +13,17 @@ from scipy import optimize, special
 from ..catalog.rents import REPEATED, quote_of, usable_quotes
 from ..catalog.rows import find
 from ..core.answer import Answer, AnswerRow, Summary
-from ..cost.rent_model import ABROAD, FITTED, FREEDOM, ORIGIN, RentQuote, RentScales, distinct, log_likelihood, predict_rent
+from ..cost.rent_model import (
+    DEGREES_OF_FREEDOM,
+    DRIFT_ORIGIN,
+    FITTED_SCALES,
+    SEPARATE_MARKETS,
+    RentQuote,
+    RentScales,
+    distinct_quotes,
+    log_likelihood,
+    predict_rent,
+)
 from ..uncertainty.analysis.scores import interval_score
 
 Array = NDArray[np.float64]
@@ -79,7 +89,7 @@ Dated = tuple[str, dt.date, RentQuote]
 """Address, day of publication, quote."""
 
 
-def rent_errors(lag_days: int, scales: RentScales = FITTED, quotes: Sequence[Dated] | None = None) -> list[RentError]:
+def rent_errors(lag_days: int, scales: RentScales = FITTED_SCALES, quotes: Sequence[Dated] | None = None) -> list[RentError]:
     """Each new price predicted from quotes public ``lag_days`` before it held; a vendor's unchanged price is not predicted again.
 
     Args:
@@ -97,7 +107,7 @@ def rent_errors(lag_days: int, scales: RentScales = FITTED, quotes: Sequence[Dat
         groups.setdefault(min(row[1], row[2].day) - dt.timedelta(days=lag_days), []).append(row)
     found: list[RentError] = []
     for cutoff, group in sorted(groups.items()):
-        older = distinct([quote for _, public, quote in rows if public <= cutoff])
+        older = distinct_quotes([quote for _, public, quote in rows if public <= cutoff])
         if not older:
             continue
         predictions = predict_rent(older, [quote for _, _, quote in group], scales)
@@ -148,7 +158,7 @@ def rent_score(errors: Sequence[RentError], lag_days: int, seed: int = 1) -> Ren
     Source: Gneiting and Raftery 2007, eq. 43, for the interval score.
     """
     error, sd, last = (np.array([getattr(e, name) for e in errors]) for name in ("error", "sd", "last_error"))
-    reach = special.stdtrit(FREEDOM, 0.5 + LEVEL / 2.0) * sd
+    reach = special.stdtrit(DEGREES_OF_FREEDOM, 0.5 + LEVEL / 2.0) * sd
     inside = np.abs(error) <= reach
     low, high = _clustered(inside, [e.public for e in errors], seed)
     bounds = [_past(errors, e, lag_days) for e in errors]
@@ -195,12 +205,12 @@ def _clustered(inside: NDArray[np.bool_], days: Sequence[dt.date], seed: int) ->
 Group = Callable[[RentError], bool]
 GROUPS: dict[str, Group] = {
     "all": lambda e: True,  # noqa: ARG005
-    "dated before 2024": lambda e: e.public < ORIGIN,
-    "dated from 2024": lambda e: e.public >= ORIGIN,
+    "dated before 2024": lambda e: e.public < DRIFT_ORIGIN,
+    "dated from 2024": lambda e: e.public >= DRIFT_ORIGIN,
     "vendor known": lambda e: not e.new_vendor,
     "vendor new": lambda e: e.new_vendor,
     "silicon new": lambda e: e.new_silicon,
-    "China": lambda e: e.quote.region in ABROAD,
+    "China": lambda e: e.quote.region in SEPARATE_MARKETS,
 }
 """Which predictions are scored together. The scales of the model were fitted to the rows before 2024."""
 
@@ -252,7 +262,7 @@ def _line(group: str, lag: int, s: RentScore) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
 
-def backtest_rents(scales: RentScales = FITTED) -> RentBacktest:
+def backtest_rents(scales: RentScales = FITTED_SCALES) -> RentBacktest:
     """Predict every new price of the catalogue from quotes that were public 90 and 180 days before it."""
     return RentBacktest({lag: tuple(rent_errors(lag, scales)) for lag in LAGS})
 
@@ -279,14 +289,14 @@ PRIOR_SPREAD = 0.7
 """Their spread [ln]."""
 
 
-def fit_rent_scales(before: dt.date = ORIGIN) -> RentScales:
+def fit_rent_scales(before: dt.date = DRIFT_ORIGIN) -> RentScales:
     """Scales at the maximum of their posterior, given the rows of the catalogue public before a day.
 
     The scale of regions abroad is not fitted: their prices are too few.
 
     Source: type-II maximum likelihood (Rasmussen and Williams 2006, section 5.4) with a prior on each scale.
     """
-    quotes = distinct([quote for _, public, quote in catalogue_quotes() if public < before])
+    quotes = distinct_quotes([quote for _, public, quote in catalogue_quotes() if public < before])
     names = [f.name for f in fields(RentScales) if f.name != "abroad"]
     start = np.log([getattr(PRIOR_SCALES, name) for name in names])
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...cluster.hardware import Chip
-from ...cluster.profile import Products, Profile
+from ...cluster.profile import KernelProfile, ProductTimings
 from ...core import reading
 from ...core.errors import SpecError, TrainsimError
 from ...core.values import Rules
@@ -168,7 +168,7 @@ class Trace:
                 found[k.name] = found.get(k.name, 0.0) + k.seconds
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 
-    def profile(self, chip: Chip) -> Profile:
+    def profile(self, chip: Chip) -> KernelProfile:
         """The matrix products and large copies whose sizes the trace records, as measurements of a chip.
 
         Args:
@@ -182,7 +182,7 @@ class Trace:
         if not products:
             raise SpecError("trace", self.chip, "records no sizes of matrix products", "record it with record_shapes=True", "conflict")
         formats = dict.fromkeys(k.shape.number_format for k in products if k.shape is not None)
-        return Profile(
+        return KernelProfile(
             chip=chip,
             products=tuple(
                 _products(name, [k for k in products if k.shape is not None and k.shape.number_format == name]) for name in formats
@@ -225,10 +225,10 @@ MOST_NAMES = 20
 """Names of kernels without a role that a summary prints."""
 
 
-def _products(number_format: str, kernels: Sequence[Kernel]) -> Products:
+def _products(number_format: str, kernels: Sequence[Kernel]) -> ProductTimings:
     shapes = [k.shape for k in kernels if k.shape is not None]
     rows, cols, depth, groups = (np.array([getattr(s, name) for s in shapes]) for name in ("rows", "cols", "depth", "groups"))
-    return Products(number_format, rows, cols, depth, groups, np.array([k.seconds for k in kernels]))
+    return ProductTimings(number_format, rows, cols, depth, groups, np.array([k.seconds for k in kernels]))
 
 
 # reading ----------------------------------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ def simulate(
 
     Source: L'Ecuyer (2018), "Randomized quasi-Monte Carlo: an introduction for practitioners", MCQMC 2016.
 
-    >>> from trainsim.cost.pricing import Rental
+    >>> from trainsim.cost.rental import Rental
     >>> from trainsim.uncertainty.distributions.interval import ci90
     >>> beliefs = Beliefs({"usd_per_gpu_hour": ci90(1.4, 3.4)})
     >>> sim = simulate(Rental(usd_per_gpu_hour=2.0), beliefs, lambda price: 2.788e6 * price.usd_per_gpu_hour)

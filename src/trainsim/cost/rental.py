@@ -1,4 +1,4 @@
-"""What an accelerator-hour costs: rented, reserved, or owned."""
+"""Rental: rent of an accelerator per hour."""
 
 from __future__ import annotations
 
@@ -6,12 +6,7 @@ from typing import Annotated
 
 from ..core.ledger import Ledger
 from ..core.units import Num, Unit
-from .amortisation import Amortisation, Annuity, StraightLine, ValueDecline
-from .ownership import Ownership, Site
 from .price import Price
-from .quote import Quote
-
-__all__ = ["Amortisation", "Annuity", "Ownership", "Price", "Quote", "Rental", "Site", "StraightLine", "ValueDecline"]
 
 
 class Rental(Price):
@@ -19,7 +14,7 @@ class Rental(Price):
 
     Args:
         usd_per_gpu_hour: rent in nominal dollars of the stated date [USD/GPU-h].
-        date, index, term, region: which market the quote is from; empty where not stated. Indices of one day differ by dollars.
+        date, index, term, region: date and market of the rent; may be empty. Rents of one day differ by dollars between markets.
 
     >>> Rental(usd_per_gpu_hour=2.0).rate().total
     2.0

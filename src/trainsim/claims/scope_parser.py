@@ -1,4 +1,4 @@
-"""Read the words of a claim as a scope: longest phrases first, with include, exclude, only and all but."""
+"""Parse the words around a figure into a scope: match the longest known phrases, then apply include, exclude and only."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from .scope import FINAL_RUN, MODEL, Basis, Kind
 
 Contents = frozenset[str]
 Rank = Literal["part", "whole", "generic", "owner", "neutral"]
-"""How a phrase counts beside others of its word group: parts before wholes, wholes before generic words, these before who owns them;
-neutral phrases name no content."""
+"""Precedence of a phrase within its word group: parts, then wholes, then generic words, then owners; neutral phrases name no content."""
 RANKS: tuple[Rank, ...] = ("part", "whole", "generic", "owner")
 Operator = Literal["include", "exclude", "only"]
 OPERATORS: Mapping[str, Operator] = {
@@ -33,14 +32,14 @@ OPERATORS: Mapping[str, Operator] = {
     "only": "only", "just": "only", "solely": "only", "merely": "only", "nothing but": "only", "purely": "only",
     "exclusively": "only", "nothing more than": "only", "no more than": "only", "strictly": "only",
 }  # fmt: skip
-"""Words that say what becomes of the parts after them."""
-AFTER: Mapping[str, Operator] = {
+"""Words that include, exclude or single out the parts after them."""
+TRAILING_OPERATORS: Mapping[str, Operator] = {
     "not included": "exclude", "excluded": "exclude", "left out": "exclude", "not counted": "exclude", "ignored": "exclude",
     "omitted": "exclude", "aside": "exclude", "come on top": "exclude", "not covered": "exclude", "extra": "exclude",
     "come extra": "exclude", "included": "include", "counted": "include",
     "only": "only", "alone": "only", "and nothing else": "only", "itself": "only", "exclusively": "only",
 }  # fmt: skip
-"""Words that say what becomes of the parts before them."""
+"""Words that include, exclude or single out the parts before them."""
 _TOKEN = re.compile(r"[^\W_]+(?:[.'][^\W_]+)*|[,:;()/&+-]", re.UNICODE)
 
 
@@ -49,10 +48,10 @@ class Phrase:
     """A phrase of the catalogue.
 
     Args:
-        readings: contents it may mean, the likeliest first; empty for a phrase that only tells basis or kind.
-        rank: how it counts beside others of its word group.
-        part: contents where it is one part of a list or is excluded; ``readings`` where empty.
-        basis, kind: what it tells of them.
+        readings: contents that it may mean, the likeliest first; empty for a phrase that only gives basis or kind.
+        rank: its precedence within a word group.
+        part: contents when it is excluded; by default those of ``readings``.
+        basis, kind: the basis and kind that it implies.
     """
 
     readings: tuple[Contents, ...] = ()
@@ -69,14 +68,14 @@ OWNED: Contents = frozenset({"fleet", "company", "infrastructure"})
 
 @dataclass(frozen=True)
 class ScopeReading:
-    """What words say about a scope.
+    """The scopes that words may mean.
 
     Args:
-        words: as told.
-        readings: contents they may mean, the likeliest first; empty where nothing was understood.
-        basis, kind: what they say of them; None where they say nothing.
-        unread: words that could not be placed.
-        excluded: contents they leave out in so many words.
+        words: the words, as published.
+        readings: contents that they may mean, the likeliest first; empty if the words were not understood.
+        basis, kind: the basis and kind that they imply; None if they imply none.
+        unread: words that were not understood.
+        excluded: contents that they explicitly exclude.
 
     >>> ScopeReading("flurble", unread=("flurble",)).understood
     False
@@ -91,23 +90,23 @@ class ScopeReading:
 
     @property
     def understood(self) -> bool:
-        """Whether every word was placed and some content is named."""
+        """Whether every word was understood and some content is named."""
         return not self.unread and bool(self.readings)
 
     @property
     def widest(self) -> Contents:
-        """The reading with most contents."""
+        """The reading with the most contents."""
         return max(self.readings, key=len)
 
     @property
     def narrowest(self) -> Contents:
-        """The reading with fewest contents."""
+        """The reading with the fewest contents."""
         return min(self.readings, key=len)
 
 
 @dataclass
 class _Group:
-    """Neighbouring phrases with no conjunction between them."""
+    """Neighbouring phrases without a conjunction between them."""
 
     operator: Operator
     phrases: list[tuple[str, Phrase]] = field(default_factory=list)
@@ -129,10 +128,10 @@ def stem(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 
-def tokens_of(words: str) -> list[str]:
-    """Words and marks; hyphens part words, possessives are dropped, contracted negations are spelt out.
+def tokenize(words: str) -> list[str]:
+    """Split text into words and marks: hyphenated words are split, possessives dropped, contracted negations expanded.
 
-    >>> tokens_of("Doesn't include pre-training's bill")
+    >>> tokenize("Doesn't include pre-training's bill")
     ['Does', 'not', 'include', 'pre', 'training', 'bill']
     """
     plain = words.replace("’", "'").replace("–", "-").replace("—", ";").replace("&", " and ").replace("…", " ")
@@ -142,30 +141,30 @@ def tokens_of(words: str) -> list[str]:
     return [word for word in _TOKEN.findall(plain) if word != "-"]
 
 
-def read(words: str, phrases: Mapping[tuple[str, ...], Phrase], names: Callable[[], Collection[str]] = frozenset) -> ScopeReading:
-    """The scopes that words may mean, by longest match against phrases.
+def parse_scope(words: str, phrases: Mapping[tuple[str, ...], Phrase], names: Callable[[], Collection[str]] = frozenset) -> ScopeReading:
+    """Parse words into the scopes they may mean.
 
-    Neighbouring phrases form a group and the most specific of them counts; conjunctions and commas part groups. Groups are
-    included, excluded or singled out as operators say. An exclusion keeps the readings that lack the excluded parts; where all
-    hold them, it takes them out.
+    The longest known phrase is matched at every position. Neighbouring phrases form a group, whose most specific phrase counts;
+    conjunctions and commas separate groups. Operators include, exclude or single out a group. An exclusion drops the readings that
+    contain the excluded contents, or removes those contents if every reading contains them.
 
     Args:
-        words: as told.
-        phrases: stems of a phrase → what it means.
-        names: gives stems of the names of models, runs and labs; asked only for a word that is no phrase.
+        words: the words around a figure.
+        phrases: stems of a phrase → its meaning.
+        names: returns the stems of names of models, runs and labs; called only for a word that is in no phrase.
 
     Returns:
-        the reading; nothing is guessed about a word that is no phrase, no function word and no name.
+        the readings; a word that is not a phrase, a function word or a name makes the text not understood.
 
     >>> table = {("salary",): Phrase((frozenset({"people"}),)), ("compute",): Phrase((frozenset({"pretraining"}),), "generic")}
-    >>> sorted(read("compute and salaries", table).readings[0])
+    >>> sorted(parse_scope("compute and salaries", table).readings[0])
     ['people', 'pretraining']
     """
-    groups, told, unread = _grouped(tokens_of(words), phrases, names)
-    readings, excluded, conflicts = _fold(groups)
+    groups, matched, unread = _split_into_groups(tokenize(words), phrases, names)
+    readings, excluded, conflicts = _combine_groups(groups)
     unread += [] if unread else conflicts
-    bases = {p.basis for p in told if p.basis is not None}
-    kinds = {p.kind for p in told if p.kind is not None and p.rank == "neutral"} or {p.kind for p in told if p.kind is not None}
+    bases = {p.basis for p in matched if p.basis is not None}
+    kinds = {p.kind for p in matched if p.kind is not None and p.rank == "neutral"} or {p.kind for p in matched if p.kind is not None}
     kinds -= {"stock"} if readings and not any(r & OWNED for r in readings) else set()
     if len(bases) > 1 or len(kinds) > 1:
         unread.append(words)
@@ -176,52 +175,52 @@ def read(words: str, phrases: Mapping[tuple[str, ...], Phrase], names: Callable[
 
 @dataclass(frozen=True)
 class _Item:
-    """A stretch of words: a phrase, a name, an operator before or after its parts, a mark, or a word that could not be placed."""
+    """A run of words: a phrase, a name, an operator before or after its parts, a mark, or an unknown word."""
 
     kind: Literal["phrase", "name", "operator", "after", "mark", "unread"]
     words: str
     phrase: Phrase = field(default_factory=Phrase)
 
 
-def _grouped(
+def _split_into_groups(
     tokens: Sequence[str], phrases: Mapping[tuple[str, ...], Phrase], names: Callable[[], Collection[str]]
 ) -> tuple[list[_Group], list[Phrase], list[str]]:
-    """Word groups with their operators, the phrases that were found, and words that were not."""
+    """Word groups with their operators, the matched phrases, and the unknown words."""
     groups: list[_Group] = [_Group("include")]
-    told: list[Phrase] = []
+    matched: list[Phrase] = []
     unread: list[str] = []
     for item in _items(tokens, phrases, names):
         match item.kind:
             case "phrase":
-                told.append(item.phrase)
+                matched.append(item.phrase)
                 if item.phrase.readings:
                     groups[-1].phrases.append((item.words, item.phrase))
             case "name":
                 groups[-1].names += 1
             case "after":
-                _set_back(groups, item.words)
+                _apply_trailing_operator(groups, item.words)
                 groups.append(_Group("include"))
             case "mark" | "operator":
-                groups += _next(groups[-1], item)
+                groups += _new_groups(groups[-1], item)
             case "unread":
                 unread.append(item.words)
-    return [g for g in groups if g.phrases or g.names], told, unread
+    return [g for g in groups if g.phrases or g.names], matched, unread
 
 
-def _next(last: _Group, item: _Item) -> list[_Group]:
-    """The group that a mark or an operator begins; "all but" brings everything before it."""
+def _new_groups(last: _Group, item: _Item) -> list[_Group]:
+    """The group that starts after a mark or an operator; "all but" is preceded by a group of all contents."""
     if item.kind == "mark":
-        begins, parted = item.words in (":", "(") and last.operator != "exclude", item.words == ";"
-        return [_Group("include" if parted else last.operator, listed=begins or last.listed, clause=last.clause + parted)]
+        starts_list, ends_clause = item.words in (":", "(") and last.operator != "exclude", item.words == ";"
+        return [_Group("include" if ends_clause else last.operator, listed=starts_list or last.listed, clause=last.clause + ends_clause)]
     joined = item.words in ("and", "or")
     operator = last.operator if joined else OPERATORS[item.words]
     whole = [_Group("include", [(item.words, EVERYTHING)], clause=last.clause)] if item.words in ("all but", "all except") else []
     return [*whole, _Group(operator, listed=last.listed, clause=last.clause, explicit=not joined)]
 
 
-def _set_back(groups: list[_Group], words: str) -> None:
-    """An operator that follows its parts: an exclusion holds for all parts of the clause after its head, any other for the last."""
-    operator = AFTER[words]
+def _apply_trailing_operator(groups: list[_Group], words: str) -> None:
+    """Apply an operator that follows its parts: an exclusion to every part of the clause but its head, others to the last part."""
+    operator = TRAILING_OPERATORS[words]
     named = [g for g in groups if g.phrases]
     clause = [g for g in named if g.clause == named[-1].clause] if named else []
     head = clause[:1] == named[:1] and len(clause) > 1
@@ -235,7 +234,7 @@ def _items(tokens: Sequence[str], phrases: Mapping[tuple[str, ...], Phrase], nam
     titled = sum(t[:1].isupper() for t in tokens) > len(tokens) / 2
     at = 0
     while at < len(tokens):
-        found, size = _longest(stems, at, phrases, longest)
+        found, size = _longest_match(stems, at, phrases, longest)
         token, word = tokens[at], stems[at]
         if found is not None:
             yield found
@@ -248,26 +247,26 @@ def _items(tokens: Sequence[str], phrases: Mapping[tuple[str, ...], Phrase], nam
         at += size
 
 
-def _longest(stems: Sequence[str], at: int, phrases: Mapping[tuple[str, ...], Phrase], longest: int) -> tuple[_Item | None, int]:
-    """The longest phrase or operator that begins here, as an item with its length; one word where there is none."""
+def _longest_match(stems: Sequence[str], at: int, phrases: Mapping[tuple[str, ...], Phrase], longest: int) -> tuple[_Item | None, int]:
+    """The longest phrase or operator at a position and its number of words; (None, 1) if there is none."""
     for size in range(min(max(longest, 3), len(stems) - at), 0, -1):
         key = tuple(stems[at : at + size])
         joined = " ".join(key)
         if key in phrases:
             return _Item("phrase", joined, phrases[key]), size
         following = stems[at + size] if at + size < len(stems) else ""
-        if joined in _AFTER and at > 0 and following != ":" and (not following[:1].isalnum() or joined not in _OPERATORS):
-            return _Item("after", _AFTER[joined]), size
-        if joined in _OPERATORS:
-            return _Item("operator", _OPERATORS[joined]), size
+        if joined in _TRAILING_STEMS and at > 0 and following != ":" and (not following[:1].isalnum() or joined not in _OPERATOR_STEMS):
+            return _Item("after", _TRAILING_STEMS[joined]), size
+        if joined in _OPERATOR_STEMS:
+            return _Item("operator", _OPERATOR_STEMS[joined]), size
         if joined == "but":
             everything = bool({"everything", "all", "anything"} & set(stems[max(0, at - 2) : at]))
             return _Item("operator", "except" if everything else "plus"), size
     return None, 1
 
 
-def _fold(groups: Sequence[_Group]) -> tuple[tuple[Contents, ...], Contents, list[str]]:
-    """Readings after every group was included, excluded or singled out; what was excluded; words of groups that contradict themselves."""
+def _combine_groups(groups: Sequence[_Group]) -> tuple[tuple[Contents, ...], Contents, list[str]]:
+    """Include, exclude or single out every group: the readings, the excluded contents, and the words of contradictory groups."""
     named_alone = len(groups) > 1 and not groups[0].phrases and groups[1].explicit and groups[1].operator != "only"
     readings: list[Contents] = [frozenset(MODEL)] if named_alone else [frozenset()]
     conflicts: list[str] = []
@@ -275,7 +274,7 @@ def _fold(groups: Sequence[_Group]) -> tuple[tuple[Contents, ...], Contents, lis
     excluded: Contents = frozenset()
     everything = singled = False
     for group in groups:
-        named, conflict = _of_group(group)
+        named, conflict = _group_readings(group)
         conflicts += conflict
         if group.operator == "exclude":
             taken = frozenset().union(*named)
@@ -296,12 +295,12 @@ def _fold(groups: Sequence[_Group]) -> tuple[tuple[Contents, ...], Contents, lis
     if listed:
         readings = [listed | frozenset(FINAL_RUN), *([r | listed for r in readings] if everything else [])]
     if readings == [frozenset()] and not excluded and any(g.names for g in groups):
-        readings = [frozenset(MODEL)]  # a name alone stands for its model
+        readings = [frozenset(MODEL)]  # a name without a phrase means the whole model
     return tuple(dict.fromkeys(r for r in readings if r)), excluded, conflicts
 
 
-def _of_group(group: _Group) -> tuple[list[Contents], list[str]]:
-    """What a group may mean: the readings of its most specific phrases; two parts that differ contradict each other."""
+def _group_readings(group: _Group) -> tuple[list[Contents], list[str]]:
+    """Readings of a group's most specific phrases, and its words if two of those phrases contradict each other."""
     for rank in RANKS:
         found = [(words, p) for words, p in group.phrases if p.rank == rank and p.readings]
         if not found:
@@ -313,9 +312,9 @@ def _of_group(group: _Group) -> tuple[list[Contents], list[str]]:
     return [], []
 
 
-def _stemmed(words: str) -> str:
+def _stem_all(words: str) -> str:
     return " ".join(stem(w) for w in words.split())
 
 
-_OPERATORS = {_stemmed(w): w for w in OPERATORS}
-_AFTER = {_stemmed(w): w for w in AFTER}
+_OPERATOR_STEMS = {_stem_all(w): w for w in OPERATORS}
+_TRAILING_STEMS = {_stem_all(w): w for w in TRAILING_OPERATORS}

@@ -10,10 +10,11 @@ from trainsim.catalog.rows import find
 from trainsim.core.errors import EstimateError, SpecError
 from trainsim.core.spec import Spec
 from trainsim.cost.amortisation import Annuity, StraightLine, ValueDecline, annuity
-from trainsim.cost.ownership import price_that_equates
-from trainsim.cost.price_index import in_dollars_of
-from trainsim.cost.pricing import Ownership, Price, Quote, Rental, Site
-from trainsim.cost.quote import price_per_gpu_hour
+from trainsim.cost.ownership import Ownership, Site, break_even_price
+from trainsim.cost.price import Price
+from trainsim.cost.price_index import convert_dollars
+from trainsim.cost.quote import Quote, price_per_gpu_hour
+from trainsim.cost.rental import Rental
 from trainsim.testing import refused
 
 SITE = Site(watts=1030, idle_watts=300, pue=1.25, usd_per_kwh=0.08, rated_watts=1370, usd_per_kw_month=130)
@@ -111,10 +112,10 @@ def test_a_price_per_any_stretch_is_the_price_of_its_hours(per: Any, hours: floa
 
 def test_dollars_of_another_year_go_there_and_back() -> None:
     index = {2021: 270.97, 2024: 313.689}
-    there = in_dollars_of(100.0, index, paid=2021, wanted=2024)
-    assert in_dollars_of(there, index, paid=2024, wanted=2021) == pytest.approx(100.0)
+    there = convert_dollars(100.0, index, paid=2021, wanted=2024)
+    assert convert_dollars(there, index, paid=2024, wanted=2021) == pytest.approx(100.0)
     with refused(EstimateError, "unknown-name", "index"):
-        in_dollars_of(100.0, index, paid=2020, wanted=2024)
+        convert_dollars(100.0, index, paid=2020, wanted=2024)
 
 
 OWNED: dict[str, Any] = {"usd_per_gpu": 3e4, "life_years": 4, "operating_share": 0.1, "utilization": 0.8}
@@ -169,11 +170,11 @@ def test_interest_zero_is_no_special_case() -> None:
 @pytest.mark.parametrize("hours_cost", [0.5, 1.654, 3.0])
 def test_the_price_that_equates_does(hours_cost: float) -> None:
     owner = Ownership(usd_per_gpu=3e4, network_share=0.19, amortisation=ValueDecline(ooms_per_year=0.14), site=SITE, utilization=0.9)
-    price = float(price_that_equates(owner, hours_cost))
+    price = float(break_even_price(owner, hours_cost))
     staffed = owner.replace({"support_share": 0.02, "staff_usd_per_gpu_year": 100.0})
     if price > 0:
         assert float(owner.replace({"usd_per_gpu": price}).rate().total) == pytest.approx(hours_cost, rel=1e-12)
-    again = float(price_that_equates(staffed, float(staffed.rate().total)))
+    again = float(break_even_price(staffed, float(staffed.rate().total)))
     assert again == pytest.approx(3e4, rel=1e-12)
 
 
@@ -201,7 +202,7 @@ def test_the_amortised_cost_of_a_real_model_stands_beside_both_editions() -> Non
     prices = [find(file, row)["usd_per_gpu"] for file, row in SERVERS]
     low, high = (LLAMA_405B_HOURS * float(llama_405b(price).rate().total) / 1e6 for price in (min(prices), max(prices)))
     assert (low, high) == pytest.approx((40.9, 57.4), abs=0.3)
-    equating = {year: float(price_that_equates(llama_405b(1.0), usd / LLAMA_405B_HOURS)) for year, usd in EDITIONS.items()}
+    equating = {year: float(break_even_price(llama_405b(1.0), usd / LLAMA_405B_HOURS)) for year, usd in EDITIONS.items()}
     assert equating == pytest.approx({"first": 39.3e3, "second": 57.6e3}, rel=0.01)
     assert equating["first"] < max(prices) < equating["second"]
 
@@ -218,5 +219,5 @@ def test_bloom_stands_beside_both_editions_too() -> None:
     owners = [Ownership(usd_per_gpu=c, network_share=0.19, amortisation=decline, site=site, utilization=1) for c in chips]
     low, high = (1.08299e6 * float(owner.rate().total) / 1e6 for owner in owners)
     assert (low, high) == pytest.approx((0.81, 1.10), abs=0.01)
-    equating = [float(price_that_equates(owners[0], usd / 1.08299e6)) for usd in (0.995819e6, 1.314373e6)]
+    equating = [float(break_even_price(owners[0], usd / 1.08299e6)) for usd in (0.995819e6, 1.314373e6)]
     assert chips[0] < equating[0] < chips[1] < equating[1]

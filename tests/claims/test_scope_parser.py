@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 import trainsim as ts
 from trainsim.catalog.phrases import phrases
-from trainsim.claims.reading import AFTER, OPERATORS, Phrase, read, stem
-from trainsim.claims.scope import CONTENTS, FINAL_RUN, MODEL, expand
+from trainsim.claims.scope import CONTENTS, FINAL_RUN, MODEL, expand_contents
+from trainsim.claims.scope_parser import OPERATORS, TRAILING_OPERATORS, Phrase, parse_scope, stem
 
 RUN, WHOLE = frozenset(FINAL_RUN), frozenset(MODEL)
 
 
 def of(*names: str) -> frozenset[str]:
-    return frozenset(expand(names))
+    return frozenset(expand_contents(names))
 
 
 READ: dict[str, list[frozenset[str]]] = {
@@ -119,8 +119,8 @@ def test_a_word_nobody_knows_leaves_the_whole_unread(phrase: str, word: str) -> 
 def test_a_list_of_parts_is_their_union_in_any_order(parts: list[str], order: list[int]) -> None:
     table = {(f"part{i}",): Phrase((frozenset({part}),)) for i, part in enumerate(parts)}
     named = [f"part{i}" for i in order if i < len(parts)]
-    assert read(" and ".join(named), table).readings == (frozenset(parts),)  # type: ignore[arg-type]
-    assert read(", ".join(named), table).readings == (frozenset(parts),)  # type: ignore[arg-type]
+    assert parse_scope(" and ".join(named), table).readings == (frozenset(parts),)  # type: ignore[arg-type]
+    assert parse_scope(", ".join(named), table).readings == (frozenset(parts),)  # type: ignore[arg-type]
 
 
 @given(st.sampled_from(PHRASES), st.sampled_from(PHRASES))
@@ -137,4 +137,4 @@ def test_every_phrase_of_the_catalogue_reads_as_itself() -> None:
 
 def test_operators_are_no_phrases() -> None:
     stems = {" ".join(key) for key in phrases()}
-    assert [w for w in (*OPERATORS, *AFTER) if " ".join(map(stem, w.split())) in stems] == []
+    assert [w for w in (*OPERATORS, *TRAILING_OPERATORS) if " ".join(map(stem, w.split())) in stems] == []
