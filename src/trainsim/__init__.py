@@ -311,4 +311,5 @@ _extends("Answer", "plot", _plot)
 
 # specs that a field may name by their id in the catalogue, and works that a source names
 _resolves("Stack", lambda name: _import_module(".catalog", __name__).stack(name))
+_resolves("ExchangeRate", lambda code: _import_module(".catalog.currencies", __name__).latest_rate(code))
 _resolves("Reference", lambda text: _import_module(".catalog.references", __name__).references(text))

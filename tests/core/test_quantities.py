@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trainsim as ts
+from trainsim.catalog.currencies import usd_per
+from trainsim.catalog.rows import PUBLISHED
 from trainsim.core.errors import SpecError
 from trainsim.core.quantities import parse_interval, parse_number
 from trainsim.testing import refused
@@ -71,3 +73,17 @@ def test_fields_and_beliefs_take_texts() -> None:
     assert price.usd_per_gpu_hour == 2.5
     typed, written = (ts.Beliefs({"usd_per_gpu_hour": given}).resolve(price).laws for given in ("1.4..3.4", ts.ci90(1.4, 3.4)))
     assert typed == written
+
+
+@given(st.floats(0.01, 1e6), st.sampled_from([("RMB", "CNY"), ("yuan", "CNY"), ("€", "EUR"), ("GBP", "GBP"), ("yen", "JPY")]))
+def test_a_sum_of_another_currency_is_converted_and_the_rate_is_said(value: float, currency: tuple[str, str]) -> None:
+    word, code = currency
+    with pytest.warns(ts.TrainsimWarning, match=rf"{code} a dollar, the mean of \d{{4}}"):
+        dollars = parse_number(f"{value} {word}/h", "USD/GPU-h")
+    assert dollars == pytest.approx(value * usd_per(code, PUBLISHED))
+
+
+@pytest.mark.parametrize(("text", "unit"), [("18 RMB/token", "USD/GPU-h"), ("18 RMB", "token"), ("¥18/h", "USD/GPU-h")])
+def test_a_currency_does_not_make_another_unit_fit(text: str, unit: str) -> None:
+    with refused(SpecError, "unit-mismatch"):
+        parse_number(text, unit)

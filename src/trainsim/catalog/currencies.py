@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from ..core.errors import CatalogError
-from .rows import find, rows
+from .rows import PUBLISHED, find, rows
 
 
 def usd_per(currency: str, day: dt.date) -> float:
@@ -27,3 +27,20 @@ def usd_per(currency: str, day: dt.date) -> float:
     rates = find("currencies", currency)["per_usd"]
     year = min(rates, key=lambda known: abs(int(known) - day.year))
     return 1.0 / float(rates[year])
+
+
+def latest_rate(currency: str) -> tuple[float, str]:
+    """Dollars that one unit of a currency buys at the latest rate known, and that rate in words.
+
+    Args:
+        currency: ISO code.
+
+    Raises:
+        CatalogError: no rate of the currency is known.
+
+    >>> latest_rate("CNY")[1]
+    '7.19 CNY a dollar, the mean of 2025'
+    """
+    usd = usd_per(currency, PUBLISHED)
+    year = max(find("currencies", currency)["per_usd"])
+    return usd, f"{1 / usd:.4g} {currency} a dollar, the mean of {year}"

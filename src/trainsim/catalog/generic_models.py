@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from functools import lru_cache
 
@@ -16,6 +17,8 @@ VOCAB = 128_256
 """Rows of the embedding (Llama 3, arXiv:2407.21783, section 3.2)."""
 ASPECT = 128
 """Width divided by the number of layers (Llama 3, table 3: 128 at 8B, 102 at 70B, 130 at 405B)."""
+DENSE_ASPECTS = (24, 48, 64, 90, 102, 115, ASPECT, 145)
+"""Widths over layers that are tried."""
 WIDENING = 3.5
 """Feed-forward width divided by model width (Llama 3, table 3)."""
 HEAD_DIM = 128
@@ -47,15 +50,32 @@ def generic_model(size: str) -> Model | None:
         return None
     total = parse_number(found[1].upper(), "parameter")
     if found[2] is None:
-        return _nearest([_dense(size, layers) for layers in _around(total)], total, total)
+        return _dense(size, *_shape(total), total)
     active = parse_number(found[2].upper(), "parameter")
     return _nearest([_mixture(size, n, aspect, total, active) for n in range(12, 121, 6) for aspect in ASPECTS], total, active)
 
 
-def _around(total: float) -> range:
-    """Candidate numbers of layers, around the solution of ``12 · layers · (ASPECT · layers)^2 = total``."""
-    middle = round((total / (12 * ASPECT**2)) ** (1 / 3))
-    return range(max(1, middle - 8), middle + 4)
+def _shape(total: float) -> tuple[int, int]:
+    """Layers and heads nearest to Llama 3's proportions that parameters of a total leave room for; degrees of parallelism divide both."""
+    found = [
+        (layers, heads)
+        for heads in (2, 4, *range(8, 257, 8))
+        for layers in sorted({max(4, 4 * round(heads * HEAD_DIM / (4 * aspect))) for aspect in DENSE_ASPECTS})
+        if _widening(layers, heads, total) > 0
+    ]
+
+    def miss(shape: tuple[int, int]) -> float:
+        layers, heads = shape
+        return abs(math.log(_widening(layers, heads, total) / WIDENING)) + 0.5 * abs(math.log(heads * HEAD_DIM / layers / ASPECT))
+
+    return min(found, key=miss, default=(4, 2))
+
+
+def _widening(layers: int, heads: int, total: float) -> float:
+    """Width of the feed-forward over that of the model with which the parameters add up to a total."""
+    hidden = heads * HEAD_DIM
+    rest = (total - 2 * VOCAB * hidden) / (layers * hidden**2) - 2 * (1 + _kv_heads(heads) / heads)
+    return rest / 3
 
 
 def _nearest(models: list[Model], total: float, active: float) -> Model:
@@ -66,10 +86,6 @@ def _size_error(model: Model, total: float, active: float) -> float:
     return abs(float(count_params(model).total) / total - 1.0) + abs(float(count_active_params(model).total) / active - 1.0)
 
 
-def _width(layers: int) -> int:
-    return max(HEAD_DIM, round(layers * ASPECT / HEAD_DIM) * HEAD_DIM)
-
-
 def _model(size: str, layers: int, block: Block, hidden: int, note: str) -> Model:
     return Model(
         name=size, hidden=hidden, vocab=VOCAB, stack=[Layers(name="layers", count=layers, block=block)], embedding=Embedding(), head=Head(),
@@ -77,12 +93,16 @@ def _model(size: str, layers: int, block: Block, hidden: int, note: str) -> Mode
     )  # fmt: skip
 
 
-def _dense(size: str, layers: int) -> Model:
-    hidden = _width(layers)
-    heads = hidden // HEAD_DIM
-    attention = GroupedQueryAttention(heads=heads, kv_heads=8 if heads % 8 == 0 else heads, head_dim=HEAD_DIM)
-    block = Block(attention=attention, ffn=GatedMLP(width=round(WIDENING * hidden / HEAD_DIM) * HEAD_DIM))
+def _dense(size: str, layers: int, heads: int, total: float) -> Model:
+    hidden = heads * HEAD_DIM
+    width = max(1, round(_widening(layers, heads, total) * hidden / HEAD_DIM)) * HEAD_DIM
+    attention = GroupedQueryAttention(heads=heads, kv_heads=_kv_heads(heads), head_dim=HEAD_DIM)
+    block = Block(attention=attention, ffn=GatedMLP(width=width))
     return _model(size, layers, block, hidden, f"in Llama 3's shape: {layers} layers {hidden} wide")
+
+
+def _kv_heads(heads: int) -> int:
+    return min(8, heads)
 
 
 def _mixture(size: str, layers: int, aspect: int, total: float, active: float) -> Model:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..cluster.hardware import Chip
-from ..core.errors import CatalogError
+from ..core.errors import CatalogError, TrainsimWarning
 from ..cost.rent_model import SEPARATE_MARKETS, TERMS, RentPrediction, RentQuote, average_predictions, distinct_quotes, predict_rent
 from ..cost.rental import Rental
 from ..run.run import Run
@@ -140,6 +141,26 @@ def rent_evidence(
     how, caveat = _described(target, tier, period, similar, len(seen.quotes))
     wide = average_predictions(found[len(period.days) :])
     return Evidence(_belief(own), _belief(level), _belief(wide), used, seen.excluded, how, caveat)
+
+
+def warn_if_too_cheap(run: Run) -> None:
+    """Warn where a run's rent is below every quote of its chip's silicon: a slip of the keyboard, more often than a bargain.
+
+    Args:
+        run: its price may be of any kind; only a rent given as one number is compared.
+
+    Warns:
+        TrainsimWarning: the rent is below the cheapest quote known; names that quote.
+    """
+    if not isinstance(run.price, Rental) or np.ndim(run.price.usd_per_gpu_hour):
+        return
+    silicon = _silicon(run.cluster.chip)
+    quotes = [quote for quote in usable_quotes().quotes.values() if quote.silicon == silicon]
+    cheapest = min(quotes, key=lambda quote: quote.usd_per_gpu_hour, default=None)
+    if cheapest is not None and run.price.usd_per_gpu_hour < cheapest.usd_per_gpu_hour:
+        known = f"{cheapest.usd_per_gpu_hour:.2f} USD/GPU-h ({cheapest.chip}, {cheapest.vendor}, {cheapest.term}, {cheapest.day})"
+        text = f"price.usd_per_gpu_hour={run.price.usd_per_gpu_hour:g} is below the cheapest quote known of {silicon}, {known}"
+        warnings.warn(TrainsimWarning(text), stacklevel=2)
 
 
 def _rental_period(run: Run, own_price: Rental | None, as_of: dt.date | None, day: dt.date | None) -> RentalPeriod | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Mapping
 from itertools import pairwise
 from types import MappingProxyType
 
-from .errors import SpecError
+from .errors import SpecError, TrainsimWarning
+from .registry import look_up
 
 _NUMBER = re.compile(r"^(?P<sign>[+-]?)(?P<currency>[$€¥£]?)\s*(?P<digits>(?:\d[\d_,]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?P<rest>.*)$")
 _PREFIX = MappingProxyType({"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18})
@@ -24,6 +26,12 @@ _DOLLARS = re.compile(
     r"(?:\$|USD|dollars?)?\s*(?P<scale>[kKMmBbTt]|bn|tn|thousand|million|billion|trillion)??\s*(?:\$|USD|dollars?)?\s*(?P<per>(?:/|\bper\b).*)?",
     re.IGNORECASE,
 )
+_FOREIGN = re.compile(
+    r"(?<![A-Za-z])(?:(?P<CNY>CNY|RMB|yuan)|(?P<EUR>EUR|euros?|€)|(?P<GBP>GBP|pounds?|£)|(?P<JPY>JPY|yen)"
+    r"|(?P<KRW>KRW|won)|(?P<INR>INR|rupees?)|(?P<CHF>CHF)|(?P<CAD>CAD)|(?P<AUD>AUD)|(?P<AED>AED))(?![A-Za-z])",
+    re.IGNORECASE,
+)
+"""Currencies other than dollars; ¥ is none, for it is written for yuan and for yen."""
 _PER_HOUR = re.compile(r"(?:/|per)(?:[A-Z]*\d*GPU[-/]?|[A-Z]+\d+[-/])?(?:h|hr|hour)(?:/GPU)?", re.IGNORECASE)
 
 
@@ -31,7 +39,7 @@ def parse_number(text: str, unit: str, path: str = "") -> float:
     """Parse a number with an optional suffix, and convert it to the unit of its field.
 
     Args:
-        text: ``"2T"``, ``"15.5e12"``, ``"80GB"``, ``"400Gb/s"``, ``"$2.5/h"``, ``"40 days"``, ``"38%"``.
+        text: ``"2T"``, ``"15.5e12"``, ``"80GB"``, ``"400Gb/s"``, ``"$2.5/h"``, ``"18 RMB/h"``, ``"40 days"``, ``"38%"``.
         unit: the field's unit, as in :class:`~trainsim.core.units.Unit`.
         path: path of the field, for the error.
 
@@ -40,6 +48,9 @@ def parse_number(text: str, unit: str, path: str = "") -> float:
 
     Raises:
         SpecError: no number, or a unit of another dimension; the remedy says which units fit.
+
+    Warns:
+        TrainsimWarning: a sum of another currency was converted; says at which rate.
 
     >>> parse_number("2T", "token"), parse_number("400Gb/s", "B/s"), parse_number("$2.5/h", "USD/GPU-h"), parse_number("40 days", "s")
     (2000000000000.0, 50000000000.0, 2.5, 3456000.0)
@@ -57,11 +68,18 @@ def parse_number(text: str, unit: str, path: str = "") -> float:
         remedy = "the shell may have expanded $2 to nothing: leave the sign out, 2.5/h"
         raise SpecError(path, text, "starts with a decimal point", remedy, "wrong-type")
     value = float(found["sign"] + digits.replace(",", "").replace("_", ""))
-    factor = _factor(f"{found['currency']} {found['rest']}".strip() if found["currency"] else found["rest"].strip(), unit)
+    suffix = f"{found['currency']} {found['rest']}".strip() if found["currency"] else found["rest"].strip()
+    foreign = _FOREIGN.search(suffix) if unit.startswith("USD") else None
+    factor = _factor(suffix if foreign is None else _FOREIGN.sub("", suffix, count=1).strip(), unit)
     if factor is None or not math.isfinite(value * factor):
         rule = f"{found['rest'] or found['currency']!r} does not fit a number in [{unit or 'ratio'}]"
         raise SpecError(path, text, rule, f"write it as {example_text(unit)}", "unit-mismatch")
-    return value * factor
+    if foreign is None or foreign.lastgroup is None:
+        return value * factor
+    usd, rate = look_up("ExchangeRate", foreign.lastgroup, path)
+    dollars = float(value * factor * usd)
+    warnings.warn(TrainsimWarning(f"{path + ': ' if path else ''}{text.strip()} is {dollars:.4g} {unit}, at {rate}"), stacklevel=2)
+    return dollars
 
 
 def parse_interval(text: str, unit: str, path: str = "") -> tuple[float, ...] | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..catalog.hardware import cluster as cluster_of
 from ..catalog.model_lookup import model_from
+from ..catalog.rents import warn_if_too_cheap
 from ..catalog.rows import rows
 from ..catalog.runs import complete
 from ..cluster.hardware import Cluster
@@ -60,6 +61,9 @@ def quick(
         CatalogError: no such model or chip.
         ConfigError: a config that can't be read.
 
+    Warns:
+        TrainsimWarning: a price below the cheapest quote known, or in another currency than dollars.
+
     >>> run = quick("7B", chip="h100", gpus=512, tokens="2T", price="2.5/h")
     >>> run.price.usd_per_gpu_hour, run.phases[0].batch
     (2.5, 977.0)
@@ -86,6 +90,8 @@ def quick(
         reliability=None if goodput is None else Goodput(goodput),  # type: ignore[arg-type]
         price=None if price is None else Rental(usd_per_gpu_hour=price),  # type: ignore[arg-type]
     )
+    if price is not None:
+        warn_if_too_cheap(run)
     whole, filled = complete(run)
     sources = {f.path: f"{ASSUMED}{f.source}" for f in filled} | {p: w for p, w in assumed.items() if p != "cluster"}
     return whole.with_sources(sources | ({"cluster.scale_out": assumed["cluster"]} if usual else {}))

@@ -1,0 +1,77 @@
+"""Runs and models from what people know: what is filled in is marked, and looks like what is trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import trainsim as ts
+from trainsim.catalog.generic_models import generic_model
+from trainsim.core.errors import EstimateError
+from trainsim.planning.quick_reinforcement import engine_beliefs, quick_reinforcement
+from trainsim.training.rollouts import Rollouts
+
+LATER = "phases.reinforce.efficiency.recipe"
+
+
+@given(st.floats(1.0, 2000.0))
+def test_a_generic_model_has_its_size_and_degrees_divide_it(billions: float) -> None:
+    model = generic_model(f"{billions:.3f}B")
+    assert model is not None
+    assert float(ts.count_params(model).total) == pytest.approx(billions * 1e9, rel=0.03)
+    attention = model.stack[0].block.attention
+    assert isinstance(attention, ts.GroupedQueryAttention)
+    assert attention.heads % 8 == 0
+    assert model.layers % 4 == 0
+
+
+def test_a_rent_below_every_quote_is_pointed_out() -> None:
+    with pytest.warns(ts.TrainsimWarning, match="below the cheapest quote"):
+        ts.quick("7B", chip="h100", gpus=8, tokens="1T", price="0.25/h")
+
+
+def test_a_usual_rent_is_not(recwarn: pytest.WarningsRecorder) -> None:
+    ts.quick("7B", chip="h100", gpus=8, tokens="1T", price="2.5/h")
+    assert not recwarn.list
+
+
+def recipe_of(run: ts.Run) -> ts.Reinforcement:
+    efficiency = run.phases[0].efficiency
+    assert isinstance(efficiency, Rollouts)
+    return efficiency.recipe
+
+
+def test_what_nobody_gave_of_a_grpo_run_is_marked_and_believed() -> None:
+    run = quick_reinforcement("7B", chip="h100", gpus=32, steps=100, end="2K", samples=16)
+    sources = run.sources()
+    assert sources[f"{LATER}.samples"] == "given by the user"
+    assert sources[f"{LATER}.prompts"].startswith("assumed")
+    believed = engine_beliefs(run)
+    assert {f"{LATER}.engine.bandwidth_share", f"{LATER}.learning_mfu"} <= set(believed.paths)
+    assert all(sources[path].startswith("assumed") for path in believed.paths)
+    given_share = run.replace({f"{LATER}.learning_mfu": 0.3})
+    assert f"{LATER}.learning_mfu" not in engine_beliefs(given_share).paths
+    assert float(ts.estimate(run).cost.total) > 0
+
+
+def test_the_engine_is_the_fastest_and_a_slow_one_gets_a_hint() -> None:
+    asked: dict[str, Any] = {"chip": "h100", "gpus": 32, "steps": 100, "end": 8000}
+    best = recipe_of(quick_reinforcement("70B", **asked)).engine.gpus
+    cluster = ts.catalog.cluster("hgx-h100", gpus=32)
+    run = quick_reinforcement("70B", **asked)
+
+    def seconds(size: int) -> float:
+        recipe = recipe_of(run).replace({"engine.gpus": size})
+        return float(ts.estimate_reinforcement(run.model, cluster, recipe).seconds.total)
+
+    assert seconds(best) == min(map(seconds, (2, 4, 8)))
+    with pytest.warns(ts.TrainsimWarning, match=f"as long as engine_gpus={best}"):
+        assert recipe_of(quick_reinforcement("70B", **asked, engine_gpus=2)).engine.gpus == 2
+
+
+def test_a_model_that_no_engine_holds_is_refused() -> None:
+    with pytest.raises(EstimateError):
+        quick_reinforcement("deepseek-v3", chip="h100", gpus=4, steps=100, end=2000)
