@@ -17,7 +17,6 @@ from .hours import blind
 from .measure import RUN
 from .rent import rent_of
 from .run_measures import RunCost
-from .scope_ladder import scopes_of
 from .verdict import Verdict
 
 NAMES = {
@@ -58,7 +57,7 @@ def shares_of(verdict: Verdict) -> Mapping[str, Figure]:
     rented = verdict.priced
     if rented is None or any(".recipe." in path for path in rented.beliefs.paths) or len(rented.beliefs) == 0:
         return {}
-    top = scopes_of(rented)[-1][1]
+    top = rented.rungs("USD")[-1][1]
     function = sums_of(rented.programme.final, "USD", [top])
     return sensitivity(rented.programme.development, rented.beliefs, function, of=label_of(top), n=POINTS, seed=rented.seed).total
 

@@ -86,6 +86,16 @@ class Priced:
             self._parts[unit] = self._priced_parts(unit)
         return self._parts[unit]
 
+    def rungs(self, unit: Amount) -> list[tuple[Contents, Contents]]:
+        """The rungs of the ladder: (what each adds, what it holds); a rung that adds nothing is left out."""
+        parts, held, found = self.parts(unit), frozenset[str](), []
+        for step in STEPS:
+            added = frozenset(c for c in step if c in parts and (c != "feeder_runs" or parts[c] > 0))
+            if added:
+                held |= added
+                found.append((step, held))
+        return found
+
     def _priced_parts(self, unit: Amount) -> dict[str, float]:
         found = amounts_of(self.programme.final, unit, self.programme.development)
         return {content: float(np.asarray(amount)) for content, amount in found.items() if content not in self.absent}
@@ -93,10 +103,10 @@ class Priced:
     def simulation(self, unit: Amount, scopes: Iterable[Contents]) -> Simulation:
         """Amounts at some scopes on common draws, one output each."""
         wanted = frozenset(scopes)
-        key = next((k for k in self._made if k[0] == unit and wanted <= k[1]), (unit, wanted))
+        key = next((k for k in self._made if k[0] == unit and wanted <= k[1]), (unit, wanted | {held for _, held in self.rungs(unit)}))
         if key not in self._made:
             rollouts = any(".recipe." in path for path in self.beliefs.paths)  # each draw then steps through a loop of decoding
-            function = sums_of(self.programme.final, unit, sorted(wanted, key=label_of))
+            function = sums_of(self.programme.final, unit, sorted(key[1], key=label_of))
             draws = LOOP_DRAWS if rollouts else DRAWS
             self._made[key] = simulate(self.programme.development, self.beliefs, function, n=draws, seed=self.seed)
         return self._made[key]

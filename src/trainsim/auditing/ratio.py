@@ -25,7 +25,7 @@ from .measure import RUN, Measure, Predicted
 from .predictions import DRAWS, NO_HOURS, Priced
 from .relatives import disclosed_of
 from .run_measures import RunAmount
-from .scope_ladder import LABELS, scopes_of
+from .scope_ladder import LABELS
 from .words import LEVELS, Prediction
 
 _RENT = "price.usd_per_gpu_hour"
@@ -113,8 +113,8 @@ class RatioMeasure(Measure):
         if found is None or len(found[0].beliefs) + len(found[1].beliefs) == 0:
             return {}
         ours, others, turned = found
-        theirs = dict(scopes_of(others))
-        steps = [(step, held | theirs[step]) for step, held in scopes_of(ours) if step in theirs]
+        theirs = dict(others.rungs("USD"))
+        steps = [(step, held | theirs[step]) for step, held in ours.rungs("USD") if step in theirs]
         if not steps:
             return {}
         sim = ratios(ours, others, "USD", [held for _, held in steps])

@@ -161,15 +161,19 @@ class RunView:
 
     def sourced(self, name: str) -> bool:
         """Whether a source other than the user stands behind all inputs whose paths hold a name: ``efficiency``, ``tokens``."""
-        found = [source for path, source in self.given.sources().items() if name in path.split(".")]
+        found = [source for path, source in self._sources.items() if name in path.split(".")]
         return bool(found) and all(source != BY_USER and not source.startswith(FILLED) for source in found)
 
     def cited(self, name: str) -> str:
         """Where such inputs came from; empty where the user gave them."""
-        return next((s for path, s in self.given.sources().items() if name in path.split(".") and s != BY_USER), "")
+        return next((s for path, s in self._sources.items() if name in path.split(".") and s != BY_USER), "")
 
     def _filled(self, head: str) -> bool:
-        return any(path.startswith(head) and source.startswith(FILLED) for path, source in self.given.sources().items())
+        return any(path.startswith(head) and source.startswith(FILLED) for path, source in self._sources.items())
+
+    @cached_property
+    def _sources(self) -> dict[str, str]:
+        return self.given.sources()
 
     # what is predicted ----------------------------------------------------------------------------------------------
 

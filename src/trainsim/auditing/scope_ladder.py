@@ -59,17 +59,6 @@ class Rung:
         return self.owned[1] if self.owned else None
 
 
-def scopes_of(priced: Priced) -> list[tuple[Contents, Contents]]:
-    """The rungs a development has: (what each adds, what it holds); a rung that adds nothing is left out."""
-    parts, held, found = priced.parts("USD"), frozenset[str](), []
-    for step in STEPS:
-        added = frozenset(c for c in step if c in parts and (c != "feeder_runs" or parts[c] > 0))
-        if added:
-            held |= added
-            found.append((step, held))
-    return found
-
-
 def ladder(rented: Priced, owned: Priced | None, value: float) -> tuple[Rung, ...]:
     """A development's dollars, rung by rung, at rented hours and at an owner's cost.
 
@@ -77,7 +66,7 @@ def ladder(rented: Priced, owned: Priced | None, value: float) -> tuple[Rung, ..
         rented: at market rent; owned: the same at an owner's cost, None where no such cost is known.
         value: the claimed value, for the odds [USD].
     """
-    scopes = scopes_of(rented)
+    scopes = rented.rungs("USD")
     sim = rented.simulation("USD", [held for _, held in scopes])
     own = None if owned is None else owned.simulation("USD", [held for _, held in scopes])
     parts = rented.parts("USD")

@@ -15,12 +15,12 @@ from scipy import special
 from ..core.errors import CatalogError, TrainsimError
 from ..core.units import SECONDS_PER_HOUR
 from ..model.counting import flops_per_token
-from ..model.transformer import Model
 from ..run.run import Run
 from ..uncertainty.distributions.distribution import Belief
 from ..uncertainty.distributions.interval import ci90
+from .counted import Counted, of_table
 from .hardware import chip
-from .models import model_of, same_architecture
+from .models import model_of, same_architecture, size_of
 from .rows import Row, lineage, rows
 
 GENERATIONS = {
@@ -123,6 +123,17 @@ def utilisation(row: Row) -> float | None:
     return None
 
 
+def count(row: Row) -> Counted | None:
+    """The sizes and the utilisation of a published run, its model built; None where the row gives no model.
+
+    >>> from trainsim.catalog.rows import find
+    >>> count(find("runs", "deepseek-v3")).sizes
+    (7168, 61, 256)
+    """
+    model = model_of(row)
+    return None if model is None else Counted(size_of(model), utilisation(row))
+
+
 @dataclass(frozen=True)
 class _LabMean:
     """Mean utilisation of one lab's rows of one class; they count as one observation."""
@@ -181,7 +192,7 @@ def mfu_evidence(run: Run, as_of: dt.date | None = None, timing: str = "busy") -
             "give efficiency its own belief, or a later as_of",
             "too-few-data",
         )
-    own = _factors(generation, run.model, _precision(run), timing, "training")
+    own = _factors(generation, "moe" if run.model.is_moe else "dense", _precision(run), timing, "training")
     spread = _between_run_variance([[float(special.logit(v)) for _, v in g] for g in groups.values()])
     how = f"{len({c.org for c in cells})} labs; this run's class is {generation}, {own[2]}"
     return Evidence(
@@ -206,20 +217,20 @@ def _row_observation(name: str) -> tuple[str, float, tuple[str, ...]]:
     if row.get("chip") not in GENERATIONS:
         return "chip generation outside the model", 0.0, ()
     try:
-        value, model = utilisation(row), model_of(row)
+        found = of_table(row) or count(row)
     except TrainsimError as error:
         return f"FLOPs can't be counted: {error.rule}", 0.0, ()
-    if value is None or model is None or not 0 < value < 1:
+    value = None if found is None else found.utilisation
+    if value is None or found is None or not 0 < value < 1:
         return "no utilisation of the BF16 peak can be computed", 0.0, ()
     timing = "busy" if row.get("hours_are", "busy") == "busy" or row.get("tokens_per_s_per_gpu") or row.get("step_seconds") else "wall"
     precision = "fp8" if str(row.get("precision", "")).startswith("fp8") else "bf16"
     kind = "training" if row.get("kind") == "training" else "benchmark"
-    return "", value, _factors(GENERATIONS[row["chip"]], model, precision, timing, kind)
+    return "", value, _factors(GENERATIONS[row["chip"]], found.sparsity, precision, timing, kind)
 
 
-def _factors(generation: str, model: Model, precision: str, timing: str, kind: str) -> tuple[str, ...]:
+def _factors(generation: str, sparsity: str, precision: str, timing: str, kind: str) -> tuple[str, ...]:
     """The class of an observation. The effect of FP8 is specific to dense or sparse models."""
-    sparsity = "moe" if model.is_moe else "dense"
     return generation, sparsity, f"{sparsity} {precision}", timing, kind
 
 

@@ -10,6 +10,7 @@ from ..model.feedforward import FeedForward, GatedMLP, MixtureOfExperts, PlainML
 from ..model.huggingface.reader import from_hf
 from ..model.layers import Block, stack_of
 from ..model.transformer import Head, Model
+from .counted import of_table
 from .rows import Row, find
 
 
@@ -47,6 +48,9 @@ def same_architecture(row: Row, made: Model) -> bool:
     >>> same_architecture(find("runs", "deepseek-v3"), model("deepseek-v3").replace({"name": "ours"}))
     True
     """
+    known = of_table(row)
+    if known is not None and known.sizes != size_of(made):
+        return False
     sizes = row.get("architecture") or {}
     return _same_architecture(made, row.get("model", ""), tuple(sorted(sizes.items())))
 

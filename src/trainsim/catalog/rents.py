@@ -6,6 +6,7 @@ import datetime as dt
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -46,18 +47,26 @@ def quote_of(row: Row) -> RentQuote:
     >>> quote_of(find("rents", "h100-china-2024-start")).day.isoformat()
     '2024-01-31'
     """
-    part = chip(row["chip"])
+    name, silicon, peak = _part(row["chip"])
+    held = row.get("held")
     return RentQuote(
-        day=day_of(row.get("held", row.date), f"{row.address}.held"),
-        chip=part.name,
-        silicon=_silicon(part),
-        peak=_peak(part),
+        day=row.date if held is None else day_of(held, f"{row.address}.held"),
+        chip=name,
+        silicon=silicon,
+        peak=peak,
         tier=row["tier"],
         term=row["term"],
         region=row["region"],
         vendor=row["vendor"],
         usd_per_gpu_hour=float(row.get("usd_per_gpu_hour") or np.sqrt(row["low"] * row["high"])),
     )
+
+
+@lru_cache(maxsize=256)
+def _part(name: str) -> tuple[str, str, float]:
+    """A chip's name, silicon and dense 16-bit peak [FLOP/s]."""
+    part = chip(name)
+    return part.name, _silicon(part), _peak(part)
 
 
 def usable_quotes(run: Run | None = None, as_of: dt.date | None = None) -> UsableQuotes:

@@ -198,9 +198,9 @@ def rows(file: str) -> Mapping[str, Row]:
     True
     """
     if file in TABLES:
-        found = read_table(file, _text(file, "csv"))
+        found = read_table(file, packaged_text(file, "csv"))
         return ReadOnlyDict({name: _sourced(row) for name, row in found.items()})
-    return Tables(_text(file), lambda name, fields: _sourced(make_row(file, name, fields)), file, CatalogError)
+    return Tables(packaged_text(file), lambda name, fields: _sourced(make_row(file, name, fields)), file, CatalogError)
 
 
 def find(file: str, name: str) -> Row:
@@ -228,7 +228,7 @@ def find(file: str, name: str) -> Row:
 @lru_cache(maxsize=1)
 def sources() -> Mapping[str, Mapping[str, Any]]:
     """Sources of figures: id → title, address, kind."""
-    return Tables(_text("sources"), lambda _, fields: frozen(fields), "sources", CatalogError)
+    return Tables(packaged_text("sources"), lambda _, fields: frozen(fields), "sources", CatalogError)
 
 
 def source_title(name: str) -> str:
@@ -252,7 +252,12 @@ def lineage(address: str) -> Iterator[str]:
             queue += known[name].derived_from
 
 
-def _text(file: str, ending: str = "toml") -> str:
+def packaged_text(file: str, ending: str = "toml") -> str:
+    """The text of a file of the catalogue.
+
+    Raises:
+        CatalogError: there is no such file.
+    """
     packaged = resources.files(__package__) / "data" / f"{file}.{ending}"
     if packaged.is_file():
         return packaged.read_text(encoding="utf-8")

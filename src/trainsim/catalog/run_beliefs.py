@@ -12,7 +12,6 @@ from ..cost.ownership import Ownership
 from ..cost.rental import Rental
 from ..run.run import Run
 from ..training.efficiency import MFU
-from ..training.modelled import Modelled
 from ..training.reliability import Goodput
 from ..uncertainty.beliefs.beliefs import Beliefs
 from .evidence import Evidence, goodput_evidence, interval, mfu_evidence, prior_rows
@@ -97,6 +96,8 @@ def beliefs(run: Run, as_of: dt.date | str | None = None, *, replace: Collection
     believed: dict[str, Evidence] = {}
     if isinstance(run.efficiency, MFU):
         believed["efficiency.mfu"] = mfu_evidence(run, day)
+    from ..training.modelled import Modelled  # brings the step with it, which few runs need
+
     stacks = [("efficiency.stack", run.efficiency), *((f"phases.{p.name}.efficiency.stack", p.efficiency) for p in run.phases)]
     modelled: Mapping[Any, Any] = Beliefs()
     for path, efficiency in stacks:

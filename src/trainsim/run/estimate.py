@@ -20,7 +20,6 @@ from ..model.counting import count_params, flops_per_token
 from ..model.transformer import Model
 from ..training.efficiency import Efficiency, Flow, Work
 from ..training.phases import Phase
-from .memory import memory
 from .run import Run
 
 
@@ -136,6 +135,8 @@ class Estimate(Answer):
     @cached_property
     def memory(self) -> Ledger:
         """Bytes of one accelerator of each pipeline rank at the peak of a step, first phase [B]; needs a plan."""
+        from .memory import memory  # what a layout needs is not needed for hours and dollars
+
         return memory(self.run)
 
     @cached_property

@@ -1,0 +1,73 @@
+"""What was counted once of the models of published runs: their sizes, and the utilisation that follows.
+
+Building the models of a hundred runs takes longer than all else a prior needs. The table holds what ``evidence.count`` gives for every row
+of the catalogue. A test counts them again, and ``python tests/catalog/test_counted.py`` writes the table anew.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ..core.values import ReadOnlyDict
+from .rows import Row, packaged_text, rows
+
+Sizes = tuple[int, int, int]
+"""Width, layers and experts of a layer: what tables of runs identify a model by."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What was counted of a published run.
+
+    Args:
+        sizes: of its model; utilisation: model FLOPs over the dense half-precision peak, None where no utilisation follows.
+    """
+
+    sizes: Sizes
+    utilisation: float | None
+
+    @property
+    def sparsity(self) -> str:
+        """Whether its model routes: ``"moe"`` or ``"dense"``."""
+        return "moe" if self.sizes[2] > 1 else "dense"
+
+
+def of_table(row: Row) -> Counted | None:
+    """What the table holds of a row; None where it holds nothing, and for a user's row of the same name.
+
+    >>> from trainsim.catalog.rows import find
+    >>> of_table(find("runs", "deepseek-v3")).sizes
+    (7168, 61, 256)
+    """
+    found = _table().get(row.id)
+    return found if found is not None and rows("runs").get(row.id) is row else None
+
+
+@lru_cache(maxsize=1)
+def _table() -> Mapping[str, Counted]:
+    return ReadOnlyDict(read(packaged_text("counted", "csv")))
+
+
+def read(text: str) -> dict[str, Counted]:
+    """The table of a text: a run a line."""
+    found = {}
+    for line in csv.reader(text.splitlines()[1:]):
+        name, hidden, layers, experts, share = line
+        found[name] = Counted((int(hidden), int(layers), int(experts)), float(share) if share else None)
+    return found
+
+
+def written(found: Mapping[str, Counted]) -> str:
+    """The text of a table.
+
+    >>> written({"a-run": Counted((4096, 32, 1), 0.5)}).splitlines()[1]
+    'a-run,4096,32,1,0.5'
+    """
+    lines = ["run,hidden,layers,experts,utilisation"]
+    for name, one in found.items():
+        share = "" if one.utilisation is None else repr(one.utilisation)
+        lines.append(",".join((name, *map(str, one.sizes), share)))
+    return "\n".join(lines) + "\n"
