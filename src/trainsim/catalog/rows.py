@@ -200,7 +200,7 @@ def rows(file: str) -> Mapping[str, Row]:
     if file in TABLES:
         found = read_table(file, packaged_text(file, "csv"))
         return ReadOnlyDict({name: _sourced(row) for name, row in found.items()})
-    return Tables(packaged_text(file), lambda name, fields: _sourced(make_row(file, name, fields)), file, CatalogError)
+    return Tables(packaged_text(file), lambda name, fields: _sourced(make_row(file, name, fields)), file, None)
 
 
 def find(file: str, name: str) -> Row:
@@ -228,7 +228,7 @@ def find(file: str, name: str) -> Row:
 @lru_cache(maxsize=1)
 def sources() -> Mapping[str, Mapping[str, Any]]:
     """Sources of figures: id → title, address, kind."""
-    return Tables(packaged_text("sources"), lambda _, fields: frozen(fields), "sources", CatalogError)
+    return Tables(packaged_text("sources"), lambda _, fields: frozen(fields), "sources", None)
 
 
 def source_title(name: str) -> str:

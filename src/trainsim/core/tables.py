@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -22,7 +23,7 @@ class Tables(Mapping[str, T]):
         text: every top table stands together with its own tables.
         read: name and fields of a table → what it stands for.
         where: name of the text, for the error.
-        error: class of the error.
+        error: class of the error; None for a file of this package, which needs no guard.
 
     Raises:
         TrainsimError: (from a table) invalid TOML.
@@ -32,7 +33,9 @@ class Tables(Mapping[str, T]):
     (['a', 'c'], {'x': 1, 'b': {'y': 2}})
     """
 
-    def __init__(self, text: str, read: Callable[[str, Mapping[str, Any]], T], where: str = "text", error: Error = SpecError) -> None:
+    def __init__(
+        self, text: str, read: Callable[[str, Mapping[str, Any]], T], where: str = "text", error: Error | None = SpecError
+    ) -> None:
         self._read, self._where, self._error = read, where, error
         self._texts: dict[str, str] = {}
         self._found: dict[str, T] = {}
@@ -43,8 +46,9 @@ class Tables(Mapping[str, T]):
 
     def __getitem__(self, name: str) -> T:
         if name not in self._found:
-            fields = parse_toml(self._texts[name], self._where, self._error)[name]
-            self._found[name] = self._read(name, fields)
+            text, error = self._texts[name], self._error
+            fields = tomllib.loads(text) if error is None else parse_toml(text, self._where, error)
+            self._found[name] = self._read(name, fields[name])
         return self._found[name]
 
     def __iter__(self) -> Iterator[str]:

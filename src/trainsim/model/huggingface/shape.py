@@ -250,4 +250,4 @@ def family_rows() -> Mapping[str, Mapping[str, Any]]:
     """Every family that is a row, by ``model_type``."""
     found = sorted(files(__package__ or "").joinpath("families").iterdir(), key=lambda file: file.name)
     texts = [file.read_text(encoding="utf-8") for file in found if file.name.endswith(".toml")]
-    return Tables("\n".join(texts), lambda _, row: frozen(row), "families")
+    return Tables("\n".join(texts), lambda _, row: frozen(row), "families", None)
