@@ -7,7 +7,7 @@ from pathlib import Path
 import trainsim
 from trainsim.catalog.counted import Counted, of_table, read, written
 from trainsim.catalog.evidence import count
-from trainsim.catalog.models import is_of, model_of
+from trainsim.catalog.models import model_of, same_architecture
 from trainsim.catalog.rows import read_rows, rows
 from trainsim.core.errors import TrainsimError
 
@@ -52,7 +52,7 @@ def test_sizes_rule_out_no_row_of_the_same_model() -> None:
     made = {name: model for name in kept if (model := model_of(rows("runs")[name])) is not None}
     plain = {name: model.replace({"name": ""}) for name, model in made.items()}
     for name in ("deepseek-v3", "llama2-7b"):
-        assert [n for n in kept if is_of(rows("runs")[n], made[name])] == [n for n in kept if plain[n] == plain[name]]
+        assert [n for n in kept if same_architecture(rows("runs")[n], made[name])] == [n for n in kept if plain[n] == plain[name]]
 
 
 if __name__ == "__main__":
