@@ -69,6 +69,7 @@ if _TYPE_CHECKING:
     # WHERE it runs
     from .cluster.hardware import Chip as Chip
     from .cluster.hardware import Cluster as Cluster
+    from .cluster.hardware import Host as Host
     from .cluster.hardware import Link as Link
     from .cluster.hardware import Peak as Peak
 
@@ -211,7 +212,7 @@ _WHERE = {
     "model.layers": ("Block", "Layers"),
     "model.towers": ("Tower",),
     "model.transformer": ("Embedding", "Head", "Model", "MultiTokenPrediction"),
-    "cluster.hardware": ("Chip", "Cluster", "Link", "Peak"),
+    "cluster.hardware": ("Chip", "Cluster", "Host", "Link", "Peak"),
     "training.efficiency": ("HFU", "MFU", "BusyHours", "StepTime", "Throughput"),
     "parallelism.schedules.schedule": ("Schedule",),
     "parallelism.offload": ("Offload",),

@@ -46,6 +46,8 @@ EXEMPT = {
     "gpu_memory.fit.": "judges the fullest rank of a ledger",
     "step.host.dispatcher_of": "gives a word",
     "step.host.attention_of": "gives a word",
+    "step.offload.host_of": "gives the host that a cluster has",
+    "step.updates.update_bytes": "takes a model and a layout, whose numbers are degrees: draws pass through the step",
     "run.memory.fits": "judges the fullest rank of a ledger",
     "cluster.profile.fit_stack": "fits one stack to what one card measured, by least squares: its answer is one point",
     "calibration.update.": "lays its own draws over a run",
@@ -78,7 +80,8 @@ def cluster() -> ts.Cluster:
     fast = ts.Link(bandwidth=400e9, achieved=300e9, latency=1e-6)
     peak = ts.Peak(bf16=1e15, fp8=2e15)
     chip = ts.Chip(name="chip", peak=peak, memory=80e9, memory_bandwidth=3e12, power=700)
-    return ts.Cluster(chip=chip, gpus=64, scale_up=fast, scale_out=link)
+    host = ts.Host(link=link, memory_bandwidth=600e9)
+    return ts.Cluster(chip=chip, gpus=64, scale_up=fast, scale_out=link, host=host)
 
 
 def run(**changes: Any) -> ts.Run:
@@ -164,6 +167,11 @@ def layout() -> Any:
     return lazily("parallelism.layout:layout_of", ts.Plan(tp=2, pp=2, ep=4, recompute="selective"), cluster().gpus, 4096.0)()
 
 
+def offloaded() -> Any:
+    made = ts.Plan(tp=2, pp=2, ep=4, recompute="selective", offload=ts.Offload(optimizer=0.5, activations=0.5))
+    return lazily("parallelism.layout:layout_of", made, cluster().gpus, 4096.0)()
+
+
 def development() -> Any:
     people = lazily("run.development:People", headcount=100.0, usd_per_year=1e6, overhead=1.3, share=0.5, years=1.0)()
     return lazily("run.development:Development", lines=[lazily("run.development:Line", name="final", run=run())()], people=people)()
@@ -200,7 +208,7 @@ SAMPLES = Samples(
         "Times": lazily("parallelism.schedules.events:Times", STAGES, STAGES, STAGES * 0.8),
         "Order": lazily("parallelism.schedules.schedule:order", ZERO_BUBBLE, 4, 8),
         "Shapes": lambda: lazily("parallelism.shapes:shapes_of", model())(),
-        "Again": lambda: lazily("parallelism.shapes:again_of", model(), frozenset({"core"}))(),
+        "Again": lambda: lazily("parallelism.recompute:again_of", model(), frozenset({"core"}))(),
         "Launched": lambda: lazily("step.host:launched_of", model(), frozenset({"attention"}))(),
         "Layout": lambda: layout(),
         "LayerTimes": lambda: lazily("step.step:times_of", model(), layout(), PLAIN, cluster(), stack())(),
@@ -232,7 +240,7 @@ SAMPLES = Samples(
         "step_of.schedule": PLAIN, "least_seconds.schedule": PLAIN, "zero": 1, "phase": "mfu", "decode_seconds.gpus": 8,
         "compare.a": short(), "compare.b": short(), "quantities.run": short(), "memory.phase": "mfu", "degrees_of.gpus": 64,
         "peak_by_zero.stages": (0, 1, 2, 3),
-        "interleaved_seconds.vpp": 2, "held": HELD, "whole": {"embedding": 1.0, "dense": 2.0, "moe": 1.0}, "choose.condition": True,
+        "interleaved_seconds.vpp": 2, "kept_seconds.layout": offloaded(), "pass_of.kept": None, "held": HELD, "whole": {"embedding": 1.0, "dense": 2.0, "moe": 1.0}, "choose.condition": True,
     },
     still=frozenset({"lines.final.completed", *(f"run.memory.memory:phases.{name}.batch" for name in ("mfu", "hfu", "rate", "step"))}),
     told=(Belief,),

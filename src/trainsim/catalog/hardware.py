@@ -7,7 +7,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from ..cluster.hardware import Chip, Cluster, Link, Peak
+from ..cluster.hardware import Chip, Cluster, Host, Link, Peak
 from ..core.errors import CatalogError
 from .rows import Row, find, rows
 
@@ -117,4 +117,9 @@ def _node(name: str) -> tuple[Mapping[str, Any], Mapping[str, str]]:
         else None,
         "scale_out": Link(bandwidth=out["bandwidth"]) if out and "bandwidth" in out else None,
     }
-    return MappingProxyType(node), MappingProxyType({"scale_up": part.cited, "scale_out": row.cited})
+    sources = {"scale_up": part.cited, "scale_out": row.cited}
+    if "host" in row.fields:
+        server = find("hosts", row["host"])
+        node["host"] = Host(link=Link(bandwidth=server["link"]), **{name: server[name] for name in ("memory_bandwidth", "accelerators")})
+        sources["host"] = server.cited
+    return MappingProxyType(node), MappingProxyType(sources)

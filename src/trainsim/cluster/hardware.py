@@ -97,6 +97,24 @@ class Link(Spec):
     topology: Literal["switch", "torus"] = "switch"
 
 
+class Host(Spec):
+    """The host of some accelerators, where offloaded tensors rest.
+
+    Args:
+        link: between an accelerator and its host.
+        memory_bandwidth: of the host's memory, shared by its accelerators [B/s].
+        accelerators: that share the host.
+
+    >>> host = Host(link=Link(bandwidth=63e9), memory_bandwidth=614.4e9)
+    >>> host.memory_bandwidth / host.accelerators
+    76800000000.0
+    """
+
+    link: Link
+    memory_bandwidth: Annotated[Num, Unit("B/s", "of the host's memory", gt=0)]
+    accelerators: Count = 8
+
+
 class Cluster(Spec):
     """The cluster of a run: accelerators of one kind, and the links between them.
 
@@ -106,6 +124,7 @@ class Cluster(Spec):
         gpus: number of accelerators.
         domain: accelerators that share the fast scale-up network: 8 in an HGX node, 72 in an NVL72 rack.
         scale_up, scale_out: link of one accelerator inside its domain, and between domains.
+        host: where a plan that offloads keeps tensors; None where it is unknown.
 
     >>> h800 = Chip(name="H800", peak=Peak(bf16=989.4e12), memory=80e9, memory_bandwidth=3.35e12)
     >>> Cluster(chip=h800, gpus=2048).chip.peak_of("bf16")
@@ -118,3 +137,4 @@ class Cluster(Spec):
     domain: Count = 8
     scale_up: Link | None = None
     scale_out: Link | None = None
+    host: Host | None = None

@@ -65,6 +65,8 @@ class Stack(Spec):
         host_spread: coefficient of variation of the host time; ranks that reduce a layer together wait for the slowest [1].
         sharpness: exponent of the soft maximum of host time and chip time [1].
         scale_up, scale_out: share of the links' data-sheet bandwidth that large messages reach [1].
+        host_link: share of the data sheet that the link between accelerator and host reaches [1].
+        host_memory: share of the host's memory bandwidth that an update on its processors reaches [1].
         inside_latency, outside_latency: latency of one hop inside a scale-up domain and between domains [s].
         overlap_tp, overlap_ep, overlap_cp, overlap_dp: hidden share of each kind of exchange, of the part that compute could hide [1].
         overlap_ep_beside: the same for expert exchanges that run beside the pass of another micro-batch [1].
@@ -129,6 +131,8 @@ class Stack(Spec):
     sharpness: Annotated[Num, Unit("", "exponent of the soft maximum", ge=1)] = 4.0
     scale_up: Fraction = 0.75
     scale_out: Fraction = 0.85
+    host_link: Fraction = 0.8
+    host_memory: Fraction = 0.45
     inside_latency: Annotated[Num, Unit("s", "one hop inside a domain", ge=0)] = 2e-6
     outside_latency: Annotated[Num, Unit("s", "one hop between domains", ge=0)] = 8e-6
     overlap_tp: Overlap = 0.0

@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import Literal, get_args
 
 from ..cluster.stack import Dispatcher
-from ..core.errors import EstimateError
 from ..core.units import Num
 from ..model.documents import Documents
+from .offload import Offload
 from .optimizer import AdamW, Optimizer
 from .plan import Exchange, Loss, Plan, Switch, data_parallel
 from .precision import Precision, recipe_of
@@ -90,6 +90,7 @@ class Layout(Degrees):
         loss: how softmax and cross-entropy are computed.
         stage_layers: layers of each stage, in the order data flows; empty for :func:`~trainsim.parallelism.placement.spread_layers`.
         recompute_layers: layers of a stage that "full" computes again; None for all.
+        offload: what rests on the host; None for nothing.
         attention: whether the plan keeps scores on chip, where the stack can; a stack without fused kernels never does.
     """
 
@@ -109,6 +110,7 @@ class Layout(Degrees):
     overlap: frozenset[str] = EXCHANGES
     stage_layers: tuple[int, ...] = ()
     recompute_layers: int | None = None
+    offload: Offload | None = None
 
 
 def degrees_of(plan: Plan, gpus: int, seq_len: Num) -> Degrees:
@@ -135,19 +137,13 @@ def layout_of(plan: Plan, gpus: int, seq_len: Num, documents: Num | Documents | 
     Args:
         plan, gpus, seq_len: as for :func:`degrees_of`.
         documents: tokens of the documents packed into a sequence; None for one document a sequence [token].
-
-    Raises:
-        EstimateError: a plan that offloads: the time that takes is not modelled.
     """
-    if plan.offload is not None:
-        rule = "moves tensors over a link to the host, whose time is not modelled"
-        raise EstimateError("plan.offload", plan.offload, rule, "leave it out, or state the time: efficiency=ts.MFU(…)", "unsupported")
     again: dict[str, frozenset[str]] = {"none": frozenset(), "selective": frozenset(plan.recompute_parts), "full": frozenset({"full"})}
     return Layout(
         **vars(degrees_of(plan, gpus, seq_len)),
         gpus=float(gpus), pp=plan.pp, vpp=plan.vpp, sequence_split={"on": float(plan.tp), "off": 1.0}[plan.sequence_parallel],
         attention=plan.attention, graphs=frozenset(plan.graphs), dispatcher=plan.dispatcher, expert_overlap=plan.expert_overlap,
         overlap=EXCHANGES if plan.overlap is None else frozenset(plan.overlap),
-        stage_layers=plan.stage_layers, recompute_layers=plan.recompute_layers,
+        stage_layers=plan.stage_layers, recompute_layers=plan.recompute_layers, offload=plan.offload,
         again=again[plan.recompute], recipe=plan.recipe, optimizer=plan.update_rule, loss=plan.loss, documents=documents,
     )  # fmt: skip

@@ -61,7 +61,7 @@ class Plan(Spec):
         loss: how many copies of the logits softmax and cross-entropy keep: a fused kernel, Megatron-LM's own, or plain PyTorch.
         precision: recipe, or its name.
         optimizer: optimizer, or its name.
-        offload: what the host holds; None for nothing. Memory follows; a step that moves it is not modelled.
+        offload: what the host holds; None for nothing.
 
     Raises:
         SpecError: a schedule that the ranks or stages can't run.

@@ -41,6 +41,8 @@ def _parts(step: Step, shapes: Shapes) -> Mapping[str, Ledger | Num]:
         ("optimizer", "update"): step.optimizer,
         ("optimizer", "norm"): step.norm,
     }
+    if step.layout.offload is not None:
+        lines["optimizer", "host"] = step.on_host
     if np.any(step.orthogonal):
         lines["optimizer", "orthogonal"] = step.orthogonal
     body = sum(lines.values())
@@ -114,7 +116,7 @@ def slots_of(step: Step, rank: int | None = None) -> Ledger:
     busy: Any = sum(worked.values())
     lines = kinds | {
         "bubble": step.bubble + _at_rank(busy, slowest) - _at_rank(busy, asked),
-        "optimizer": step.synchronise - step.synchronise_hidden + step.optimizer + step.orthogonal + step.norm,
+        "optimizer": step.synchronise - step.synchronise_hidden + step.optimizer + step.on_host + step.orthogonal + step.norm,
         "sends": step.sending,
     }
     slower = step.jitter * step.factor

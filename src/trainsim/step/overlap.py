@@ -64,13 +64,16 @@ class OverlapPass:
         return self.worked[self.placed.row]
 
 
-def pass_of(times: LayerTimes, again: Again, place: Placed, schedule: Schedule, layout: Layout, stack: Stack) -> OverlapPass:
+def pass_of(
+    times: LayerTimes, again: Again, place: Placed, schedule: Schedule, layout: Layout, stack: Stack, kept: Num | None = None
+) -> OverlapPass:
     """One micro-batch through every rank: forward and backward, exchanges split into what shows and what hides.
 
     Args:
         times, again: seconds of the layers, and what of them backward computes again.
         place: which layers a rank has.
         schedule, layout, stack: what runs beside an exchange, and how much of it hides there.
+        kept: seconds that activations take to the host, and as long back, beside the pass that makes or reads them; None where they stay.
 
     Returns:
         seconds by kind of layer, and on every rank when they are asked for [s].
@@ -78,9 +81,12 @@ def pass_of(times: LayerTimes, again: Again, place: Placed, schedule: Schedule, 
     last = {"whole": 0.0, "early-stop": 1.0 / SUMS}[stack.checkpoint] * again.whole
     # an exchange of forward happens again in backward, and in whatever of forward runs a second time
     sums, visits = (2.0 + again.sums - last) * times.tp, 2.0 + again.routed
-    exchanged = {"tp": sums + visits * times.expert_tp, "ep": visits * times.ep, "cp": (3.0 + again.keys) * times.cp}
+    exchanged: dict[str, Num] = {"tp": sums + visits * times.expert_tp, "ep": visits * times.ep, "cp": (3.0 + again.keys) * times.cp}
     hidden = {"tp": _sums(sums, layout, stack), "ep": _routed(times, schedule, layout, stack), "cp": _keys(times, layout, stack)}
     hidden = {kind: seconds if kind in layout.overlap else np.zeros_like(seconds) for kind, seconds in hidden.items()}
+    if kept is not None:
+        backward = times.inputs + times.weights + times.again
+        exchanged["host"], hidden["host"] = 2.0 * kept, np.minimum(kept, times.forward) + np.minimum(kept, backward)
     exposed: dict[str, Num] = {kind: exchanged[kind] - hidden[kind] for kind in exchanged}
     exposed["lent"] = stack.exchange_processors / (1.0 - stack.exchange_processors) * hidden["ep"]
     inputs = times.inputs + times.again

@@ -30,8 +30,9 @@ from ..parallelism.schedules.waiting import staged_seconds
 from ..parallelism.shapes import Shapes, shapes_of
 from .host import launched_of
 from .layers import BF16_BYTES, LayerTimes, layer_times
+from .offload import host_update_seconds, kept_seconds
 from .overlap import OverlapPass, Passes, pass_of
-from .updates import Owners, orthogonal_seconds, owners, update_seconds
+from .updates import Owners, orthogonal_seconds, owners, update_bytes
 
 NODE = 8.0
 """Accelerators of the machine that jitter is counted from."""
@@ -58,6 +59,7 @@ class Step:
     synchronise: Num
     synchronise_hidden: Num
     optimizer: Num
+    on_host: Num
     orthogonal: Num
     norm: Num
     jitter: Num
@@ -121,7 +123,7 @@ class Step:
 
     def _waiting(self, bubble: Num) -> Num:
         busy = self.working + bubble + self.sending
-        update = self.optimizer + self.orthogonal + self.norm
+        update = self.optimizer + self.on_host + self.orthogonal + self.norm
         return (busy + self.synchronise - self.synchronise_hidden + update) * self.jitter * self.factor
 
 
@@ -176,11 +178,13 @@ def step_of(
     if times is None:
         times = layer_times(shapes, again, launched_of(model, layout.graphs), layout, cluster.chip, fabric, stack, float(model.hidden))
     copies, chip = float(schedule.copies), cluster.chip
-    busy, held, own = pass_of(times, again, place, schedule, layout, stack), copies * place.layers, owners(layout, copies)
+    kept = None if layout.offload is None else kept_seconds(model, layout, cluster, stack)
+    busy, held, own = pass_of(times, again, place, schedule, layout, stack, kept), copies * place.layers, owners(layout, copies)
     micro_batches = np.ceil(layout.micro_batches(batch))
     by_stage = _by_stage(schedule, busy.passes, place)
     synchronise, hideable, owned = _synchronise(shapes, held, own, layout, zero, fabric, micro_batches, busy)
     hidden = (stack.overlap_dp if "dp" in layout.overlap else 0.0) * np.minimum(synchronise, hideable)
+    optimizer, on_host = _update(update_bytes(model, held, layout, own, zero), owned, layout, cluster, stack)
     latest = (synchronise - hidden).argmax(axis=0)
     return Step(
         micro_batches=micro_batches,
@@ -195,12 +199,24 @@ def step_of(
         synchronise=_at_rank(synchronise, latest),
         synchronise_hidden=_at_rank(hidden, latest),
         orthogonal=np.maximum.reduce(orthogonal_seconds(model, held, layout, own, zero, chip, fabric, stack)),
-        optimizer=np.maximum.reduce(update_seconds(model, held, layout, own, zero, chip, stack)),
+        optimizer=optimizer,
+        on_host=on_host,
         norm=stream_seconds(np.maximum.reduce(owned) * clipping_traffic(layout.recipe), chip.memory_bandwidth, stack)
         + tree_all_reduce(4.0, layout.gpus, members_per_domain(layout.gpus, 1.0, fabric.domain), fabric),
         jitter=_jitter(layout, stack),
         factor=stack.factor,
     )
+
+
+def _update(moved: Num, owned: Num, layout: Layout, cluster: Cluster, stack: Stack) -> tuple[Num, Num]:
+    """Seconds of the update on the accelerators, and how much longer the host is at work on what rests with it."""
+    share = 0.0 if layout.offload is None else layout.offload.optimizer
+    here = stream_seconds(moved * (1.0 - share), cluster.chip.memory_bandwidth, stack)
+    longest: Num = np.maximum.reduce(here)
+    if layout.offload is None:
+        return longest, 0.0
+    there = host_update_seconds(share, moved, owned, layout, cluster, stack)
+    return longest, np.maximum.reduce(np.maximum(here, there)) - longest
 
 
 def _jitter(layout: Layout, stack: Stack) -> Num:

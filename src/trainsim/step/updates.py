@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..cluster.collectives import Fabric, all_gather, members_per_domain
 from ..cluster.hardware import Chip
-from ..cluster.kernels import product_seconds, stream_seconds
+from ..cluster.kernels import product_seconds
 from ..cluster.stack import Stack
 from ..core.units import Num, larger, smaller, stack_rows
 from ..gpu_memory.weights import weights_of
@@ -70,10 +70,10 @@ def _by_role(model: Model) -> tuple[tuple[str, ...], Array]:
     return roles, params
 
 
-def update_seconds(model: Model, held: Array, layout: Layout, own: Owners, zero: int, chip: Chip, stack: Stack) -> Num:
-    """Seconds to stream what the update reads and writes on each rank, ``(ranks, n)``.
+def update_bytes(model: Model, held: Array, layout: Layout, own: Owners, zero: int) -> Num:
+    """What the update reads and writes on each rank, ``(ranks, n)`` [B].
 
-    ``t = Σ layers · parameters · traffic / (shards · memory · bandwidth)``
+    ``Σ layers · parameters · traffic / shards``
 
     Args:
         model: what is trained.
@@ -81,12 +81,12 @@ def update_seconds(model: Model, held: Array, layout: Layout, own: Owners, zero:
         layout: its recipe and its optimizer say how many bytes a parameter moves.
         own: who shares what.
         zero: with 1 or more a rank updates its shard alone.
-        chip, stack: memory bandwidth [B/s], and what streams reach of it.
     """
     roles, params = _by_role(model)
     moved = params @ stack_rows(*map(layout.optimizer.traffic, roles, repeat(layout.recipe))).reshape(len(roles), -1)
     shards = own.group if zero > 0 else np.ones_like(own.group)
-    return stream_seconds((held @ moved / own.stride / shards).sum(axis=0), chip.memory_bandwidth, stack)
+    read_and_written: Num = (held @ moved / own.stride / shards).sum(axis=0)
+    return read_and_written
 
 
 # matrix by matrix --------------------------------------------------------------------------------------------------------
@@ -114,8 +114,8 @@ def orthogonal_seconds(model: Model, held: Array, layout: Layout, own: Owners, z
     cuts is a matrix of its own, and so is every expert.
 
     Args:
-        model, held, layout, own, zero, chip, stack: as for :func:`update_seconds`.
-        fabric: the network.
+        model, held, layout, own, zero: as for :func:`update_bytes`.
+        chip, fabric, stack: the data sheet, the network, and what of them is reached.
 
     Source: Jordan 2024, Muon: an optimizer for hidden layers in neural networks, for the iteration; Liu et al. 2025 (arXiv:2502.16982),
     algorithm 1, for the gathers; Megatron-LM ``--muon-tp-mode blockwise``, its default, for what is cut.
