@@ -48,4 +48,14 @@ def test_a_recipe_works_as_printed(name: str, tmp_path: Path) -> None:
 
 
 def test_every_extension_point_has_a_recipe() -> None:
-    assert {"A chip", "A claim", "An attention", "A price", "A schedule", "A family of models", "A log", "A software stack"} == set(RECIPES)
+    assert {
+        "A chip",
+        "A claim",
+        "An attention",
+        "A price",
+        "A schedule",
+        "A family of models",
+        "A log",
+        "A picture",
+        "A software stack",
+    } == set(RECIPES)

@@ -182,8 +182,8 @@ if _TYPE_CHECKING:
     from .auditing.audit import compare_claims as compare_claims
     from .auditing.scope_words import read_scope as read_scope
     from .validation.run_hindcast import hindcasts as hindcasts
-    from .report.picture import draw as draw
-    from .report.pipeline import draw_timelines as draw_timelines
+    from .report.draw import draw as draw
+    from .report.pictures.pipeline import draw_timelines as draw_timelines
 
 _WHERE = {
     "core.errors": ("TrainsimError", "TrainsimWarning"),
@@ -272,8 +272,8 @@ _WHERE = {
     "auditing.verdict": ("Verdict",),
     "auditing.audit": ("audit", "compare_claims"),
     "auditing.scope_words": ("read_scope",),
-    "report.picture": ("draw",),
-    "report.pipeline": ("draw_timelines",),
+    "report.draw": ("draw",),
+    "report.pictures.pipeline": ("draw_timelines",),
 }
 """File → the public names that it defines."""
 _make_lazy(__name__, _WHERE, packages=("catalog", "testing"))

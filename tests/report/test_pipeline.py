@@ -11,7 +11,7 @@ from trainsim.parallelism.schedules.known import schedules
 from trainsim.parallelism.schedules.schedule import Schedule
 from trainsim.parallelism.schedules.uneven import busy_seconds
 from trainsim.parallelism.schedules.waiting import times_by_stage, waiting_seconds
-from trainsim.report.pipeline import finding
+from trainsim.report.pictures.pipeline import finding
 from trainsim.testing import refused
 from trainsim.testing.schedules import virtual_stages
 

@@ -169,7 +169,7 @@ def audit(
     text, verdict = audited(claim_id, asked, given, _form(as_json=as_json, as_csv=as_csv))
     emit(text)
     if plot:
-        from ..report.picture import draw
+        from ..report.draw import draw
 
         emit(f"picture: {draw(verdict, plot)}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -30,6 +30,7 @@ class Fit(Answer):
         cuts: what would free most and how, what costs least time first; empty where it fits.
         plan: the layout; None where only a ledger is known.
         nearest: layouts that fit with the fewest changes, three at most; empty where it fits, or none is near.
+        ranks: bytes by rank, of which the fullest is judged [B]; None where it isn't known.
     """
 
     word: Word
@@ -39,6 +40,7 @@ class Fit(Answer):
     cuts: tuple[str, ...]
     plan: Plan | None = None
     nearest: tuple[Plan, ...] = ()
+    ranks: Ledger | None = field(default=None, repr=False, compare=False)
 
     @property
     def spare(self) -> float:
@@ -91,7 +93,7 @@ def fit_of(ledger: Ledger, capacity: float, plan: Plan | None = None) -> Fit:
     low, middle, high = (share * totals[fullest] for share in SPREAD)
     word = word_of(totals[fullest], capacity)
     cuts = () if word == "fits" else tuple(_cuts(ledger.part(fullest), plan or Plan()))
-    return Fit(word, (low, middle, high), capacity, fullest, cuts, plan)
+    return Fit(word, (low, middle, high), capacity, fullest, cuts, plan, ranks=ledger)
 
 
 def word_of(modelled: float, capacity: float) -> Word:

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from textwrap import wrap
-from typing import TYPE_CHECKING
 
 from ..auditing.sentences import money
 from ..auditing.verdict import Verdict
 from ..core.units import human
-from .lettering import GREEN, GREY, MINUTE, ORANGE, YELLOW
+from .picture import Canvas
+from .style import SMALL, TEXT, Theme, lines_of
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-COLOURS = {"CONFIRMED": GREEN, "FAIR": GREEN, "STRAINED": YELLOW, "REFUTED": ORANGE, "IMPOSSIBLE": ORANGE, "MISLEADING": ORANGE}
-"""Word → its colour, grey for the rest; the word itself is always written out."""
-COLUMNS = (0.03, 0.125, 0.715, 0.86)
-"""Where the figure, the statement, the word for the number and the one for the words begin, of the picture."""
-HEADING, GAP = 0.75, 0.14
-"""Height of the heading, and the white below each claim [inch]."""
-LINES = ((9.5, 0.165, 80), (MINUTE, 0.145, 94))
-"""Letters [pt], height of a line [inch] and its length [letters]: of what was said, and of what became of it."""
+COLOURS = {"CONFIRMED": "green", "FAIR": "green", "STRAINED": "yellow", "REFUTED": "orange", "IMPOSSIBLE": "orange", "MISLEADING": "orange"}
+"""Word → its colour in a theme, muted for the rest; the word itself is always written out."""
+COLUMNS = (0.0, 0.68, 4.75, 5.82)
+"""Where the figure, the statement, the word for the number and the one for the words begin [inch]."""
+HEADING, GAP, LINE = 0.62, 0.12, 0.155
+"""Height of the heading, the white below each claim, and a line [inch]."""
 
 
 def tall(told: Sequence[Verdict]) -> float:
@@ -29,41 +23,45 @@ def tall(told: Sequence[Verdict]) -> float:
     return HEADING + sum(_row(verdict) for verdict in told) if told else 0.0
 
 
-def table(figure: Figure, told: Sequence[Verdict], number: int, top: float) -> None:
+def table(canvas: Canvas, told: Sequence[Verdict], number: int, top: float) -> None:
     """Every claim and what became of it: the number at the scope it has, and the words it was told in.
 
     Args:
-        figure: drawn on.
+        canvas: drawn on.
         told: the verdicts, in order.
         number: of the heading.
-        top: middle of the heading, from the bottom of the figure [inch].
+        top: where it begins [inch].
     """
-    height = figure.get_figheight()
-    figure.text(0.02, top / height, f"{number}  What became of all {len(told)} claims?", fontsize=12.5, fontweight="bold", va="center")
+    theme = canvas.theme
+    canvas.text(0.0, top + 0.3, f"{number}  What became of all {len(told)} claims?", size=TEXT + 1.5, weight="bold")
     for x, head in zip(COLUMNS[2:], ("the number", "its words"), strict=True):
-        figure.text(x, top / height, head, fontsize=9.5, color=GREY, va="center")
-    y = top - 0.32
+        canvas.text(x, top + 0.3, head, color=theme.muted)
+    y = top + HEADING
     for verdict in told:
-        figure.text(COLUMNS[0], y / height, said(verdict), fontsize=10.5, fontweight="bold", va="top")
-        below = y
-        for (size, line, _), text, colour in zip(LINES, _texts(verdict), ("black", GREY), strict=True):
-            spacing = 72.0 * line / size / 1.164  # matplotlib counts in heights of the font, 1.164 of its size
-            figure.text(COLUMNS[1], below / height, "\n".join(text), fontsize=size, color=colour, va="top", linespacing=spacing)
-            below -= line * len(text) + 0.01
+        canvas.text(COLUMNS[0], y, said(verdict), size=TEXT, weight="bold")
+        at = y
+        for text, colour, size in zip(_texts(verdict), (theme.ink, theme.muted), (TEXT, SMALL), strict=True):
+            for line in text:
+                canvas.text(COLUMNS[1], at, line, color=colour, size=size)
+                at += LINE
         for x, word in zip(COLUMNS[2:], (verdict.number, verdict.words), strict=True):
-            shown = word.replace("CANNOT BE JUDGED", "can't be judged")
-            figure.text(x, y / height, shown, fontsize=9.5, fontweight="bold", color=COLOURS.get(word, GREY), va="top")
-        y -= _row(verdict)
+            shown = word.replace("CANNOT BE JUDGED", "can't be judged").replace("NOT UNDERSTOOD", "unclear")
+            canvas.text(x, y, shown, size=SMALL, weight="bold", color=_colour(word, theme))
+        y += _row(verdict)
+
+
+def _colour(word: str, theme: Theme) -> str:
+    return str(getattr(theme, COLOURS.get(word, "muted")))
 
 
 def _texts(verdict: Verdict) -> tuple[list[str], list[str]]:
     """What was said and why it came out as it did, each in lines."""
-    (_, _, wide), (_, _, small) = LINES
-    return wrap(verdict.claim.statement or verdict.claim.quantity, wide), wrap(because(verdict), small)
+    across = COLUMNS[2] - COLUMNS[1] - 0.15
+    return lines_of(verdict.claim.statement or verdict.claim.quantity, TEXT, across), lines_of(because(verdict), SMALL, across)
 
 
 def _row(verdict: Verdict) -> float:
-    return GAP + sum(line * len(text) for (_, line, _), text in zip(LINES, _texts(verdict), strict=True))
+    return GAP + LINE * sum(map(len, _texts(verdict)))
 
 
 def said(verdict: Verdict) -> str:

@@ -1,0 +1,52 @@
+"""A density from a few quantiles, without the ripple of counted bins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+LOWEST, HIGHEST, KNOTS = -3.0, 2.6, 14
+"""Normal scores of the quantiles that a density goes through, and how many."""
+
+
+EDGE, LEVELS = 0.003, 41
+"""The lowest of the levels, and how many, where the distribution has no one hump."""
+
+
+def density(
+    quantile: Callable[[list[float]], list[float]], points: int = 400, *, logarithmic: bool = True
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A density over a quantity, or over its logarithm.
+
+    Normal scores of the quantiles are nearly straight; a curve through some of them gives ``φ(z) · dz/dx``. Where that has several humps
+    there is a hard edge or several modes: then it is ``Δp / Δx`` between quantiles.
+
+    Args:
+        quantile: levels → values.
+        points: how many, where it has one hump.
+        logarithmic: over the logarithm, for a quantity above 0.
+
+    Returns:
+        values and the density there, each (n,).
+    """
+    from scipy.interpolate import CubicSpline
+    from scipy.special import ndtr
+
+    z = np.linspace(LOWEST, HIGHEST, KNOTS)
+    values = np.asarray(quantile(ndtr(z).tolist()))
+    knots = np.log(values) if logarithmic else values
+    if np.ptp(knots) == 0:  # no doubt at all: one line
+        return values[0] + (abs(values[0]) or 1.0) * np.array([-0.02, 0.0, 0.02]), np.array([0.0, 1.0, 0.0])
+    rises = np.concatenate([[True], np.diff(knots) > 1e-12 * max(1.0, float(np.ptp(knots)))])
+    curve = CubicSpline(knots[rises], z[rises])
+    at = np.linspace(knots[0], knots[-1], points)
+    found = np.maximum(curve(at, 1), 0.0) * np.exp(-(curve(at) ** 2) / 2) / np.sqrt(2 * np.pi)
+    if np.count_nonzero(np.diff(np.sign(np.diff(found)))) > 1:  # no one hump: a hard edge, or several modes
+        levels = np.linspace(EDGE, 1 - EDGE, LEVELS)
+        values = np.asarray(quantile(levels.tolist()))
+        ends = np.log(values) if logarithmic else values
+        steps = np.maximum(np.diff(ends), 1e-12 * max(1.0, float(np.ptp(ends))))
+        at, found = (ends[1:] + ends[:-1]) / 2, np.diff(levels) / steps
+    return (np.exp(at) if logarithmic else at), found

@@ -1,0 +1,201 @@
+"""``ts.draw``: any answer as a picture, and the picture as a file, a figure, or bytes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from ..core.errors import EstimateError
+from ..core.registry import members
+from ..core.version import __version__
+from .picture import ACROSS, Canvas, Picture
+from .style import LEADING, MARGIN, POINTS, SMALL, TEXT, TITLE, WIDE, Theme, cut, drawing_library, lines_of, styled, theme_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DPI = 200
+"""Dots in an inch of a PNG: twice a screen's, so that letters are sharp at column width."""
+SOURCE_LINES = 2
+"""Lines of sources that are printed; all of them are in the file's metadata."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture that was drawn.
+
+    Args:
+        title, alt: the finding, and what is shown, for who can't see it.
+        sources: where its figures come from.
+        command: what draws it again.
+        theme: its colours.
+        figure: of matplotlib, for who wants to go on drawing.
+    """
+
+    title: str
+    alt: str
+    sources: tuple[str, ...]
+    command: str
+    theme: Theme
+    figure: Figure = field(repr=False)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture; the suffix chooses the format (PNG, SVG, PDF).
+
+        Returns:
+            the path written.
+        """
+        file = Path(path)
+        suffix = file.suffix.lower()
+        if suffix == ".svg":
+            file.write_text(self.svg, encoding="utf-8")
+        elif suffix == ".png":
+            file.write_bytes(self.png)
+        else:
+            with styled(self.theme):
+                self.figure.savefig(file)
+        return file
+
+    @cached_property
+    def png(self) -> bytes:
+        """The picture as a PNG with its title, description, source and command in the metadata."""
+        facts = {"Title": self.title, "Description": self.alt, "Source": "; ".join(self.sources), "Comment": self.command}
+        return self._written(format="png", dpi=DPI, metadata={"Software": f"trainsim {__version__}", **facts})
+
+    @cached_property
+    def svg(self) -> str:
+        """The picture as an SVG: an image with a title and a description for who listens, its sources and command in the metadata."""
+        facts: dict[str, Any] = {"Title": self.title, "Description": self.alt, "Source": "; ".join(self.sources), "Date": None}
+        facts |= {"Creator": f"trainsim {__version__}", "Relation": self.command}
+        text = self._written(format="svg", metadata=facts).decode()
+        words = f"<title>{escape(self.title)}</title>\n <desc>{escape(self.alt)}</desc>"
+        head, rest = text[text.index("<svg") :].split(">", 1)
+        return f'<?xml version="1.0" encoding="utf-8"?>\n{head} role="img" aria-label="{escape(self.title)}">\n {words}{rest}'
+
+    def _written(self, **options: Any) -> bytes:
+        kept = io.BytesIO()
+        with styled(self.theme):
+            self.figure.savefig(kept, **options)
+        return kept.getvalue()
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows."""
+        return self.png
+
+
+@overload
+def draw(answer: Any, path: None = None, *, theme: str = "light", command: str = "", **options: Any) -> Drawing: ...
+@overload
+def draw(answer: Any, path: str | Path, *, theme: str = "light", command: str = "", **options: Any) -> Path: ...
+def draw(answer: Any, path: str | Path | None = None, *, theme: str = "light", command: str = "", **options: Any) -> Drawing | Path:
+    """Draw any answer as a picture that needs no text beside it.
+
+    Args:
+        answer: an estimate, a ledger, a simulation, a verdict, a comparison, a search … ; see :func:`drawable`.
+        path: where to write; the suffix chooses the format (PNG, SVG, PDF). None to write nothing.
+        theme: ``"light"`` or ``"dark"``.
+        command: what draws it again, for the footer; the picture's own where empty.
+        **options: of the kind of picture: ``of``, the quantity or ledger of an estimate or a simulation; ``beside``, further verdicts.
+
+    Returns:
+        the path written; without one the drawing, which a notebook shows.
+
+    Raises:
+        EstimateError: matplotlib is not installed, or the answer has no picture.
+        SpecError: no such theme.
+
+    >>> import trainsim as ts
+    >>> draw(ts.audit(ts.catalog.claim("deepseek-v3-6m")), "verdict.svg")  # doctest: +SKIP
+    PosixPath('verdict.svg')
+    """
+    made = drawing_of(picture_of(answer, **options), theme_of(theme), command)
+    return made if path is None else made.save(path)
+
+
+def picture_of(answer: Any, **options: Any) -> Picture:
+    """The picture of an answer, before it is painted.
+
+    Raises:
+        EstimateError: the answer has no picture, or its picture has no such option.
+    """
+    found = [cls for cls in members(Picture).values() if cls.draws(answer)]  # type: ignore[attr-defined]
+    if not found:
+        rule = "has no picture"
+        raise EstimateError("answer", type(answer).__name__, rule, f"print it; pictures exist of {', '.join(drawable())}", "unsupported")
+    own = [cls for cls in found if not cls.__module__.startswith("trainsim.")]  # a user's picture goes before the library's
+    made = (own or found)[0]
+    try:
+        return made(answer, **options)  # type: ignore[no-any-return]
+    except TypeError as error:
+        raise EstimateError("options", sorted(options), f"{made.__name__}: {error}", "leave it out", "unknown-field") from None
+
+
+def drawable() -> tuple[str, ...]:
+    """The kinds of answers that have a picture.
+
+    >>> "Verdict" in drawable()
+    True
+    """
+    return tuple(sorted({cls.__name__ for picture in members(Picture).values() for cls in picture.answers}))  # type: ignore[attr-defined]
+
+
+def drawing_of(picture: Picture, theme: Theme, command: str = "") -> Drawing:
+    """Paint a picture: title, body, how to read it, sources and command.
+
+    Raises:
+        EstimateError: matplotlib is not installed.
+    """
+    drawing_library()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    title = lines_of(picture.title, TITLE, ACROSS, "bold")
+    below = lines_of(picture.subtitle, TEXT, ACROSS)
+    command = command or picture.command
+    sources = tuple(dict.fromkeys(one for several in picture.sources for one in several.split("; ")))
+    feet = [*lines_of(picture.note, SMALL, ACROSS), *_sources(sources), *_signed(command)]
+    head = MARGIN + _tall(title, TITLE) + _tall(below, TEXT) + 0.12
+    foot = 0.12 + _tall(feet, SMALL)
+    tall = head + picture.height + foot + MARGIN * 0.7
+    with styled(theme):
+        figure = Figure(figsize=(WIDE, tall), dpi=DPI / 2, facecolor=theme.paper)
+        FigureCanvasAgg(figure)
+        canvas = Canvas(figure, theme, head)
+        _lines(canvas, title, MARGIN - head, TITLE, weight="bold")
+        _lines(canvas, below, MARGIN - head + _tall(title, TITLE), TEXT, color=theme.muted)
+        picture.paint(canvas)
+        _lines(canvas, feet, picture.height + 0.12, SMALL, color=theme.muted)
+    return Drawing(picture.title, picture.alt, sources, command, theme, figure)
+
+
+def _tall(lines: Iterable[str], size: float) -> float:
+    """Height of lines [inch]."""
+    return len(tuple(lines)) * size * LEADING / POINTS
+
+
+def _lines(canvas: Canvas, lines: Iterable[str], y: float, size: float, **style: Any) -> None:
+    for i, line in enumerate(lines):
+        canvas.text(0.0, y + (i + 0.5) * size * LEADING / POINTS, line, size=size, **style)
+
+
+def _sources(sources: tuple[str, ...]) -> list[str]:
+    """Where the figures come from, in as many lines as there is room for."""
+    if not sources:
+        return []
+    lines = lines_of(f"Sources: {'; '.join(sources)}", SMALL, ACROSS)
+    if len(lines) > SOURCE_LINES:
+        more = " … all in the file's metadata"
+        from .style import width_of
+
+        lines = [*lines[: SOURCE_LINES - 1], cut(lines[SOURCE_LINES - 1], SMALL, ACROSS - width_of(more, SMALL)).rstrip("…") + more]
+    return lines
+
+
+def _signed(command: str) -> list[str]:
+    """Who drew it, and with what."""
+    return [cut(" · ".join(filter(None, (f"trainsim {__version__}", command))), SMALL, ACROSS)]

@@ -1,0 +1,94 @@
+"""An estimate: the picture of one of its ledgers."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from ...core.errors import EstimateError, did_you_mean
+from ...core.ledger import Ledger
+from ...run.estimate import Estimate
+from ...run.memory import fits
+from ..draw import picture_of
+from ..picture import Canvas, Picture
+from ..words import STATED
+
+
+class EstimatePicture(Picture):
+    """One ledger of an estimate: its cost, or the one that is asked for.
+
+    Args:
+        answer: the estimate.
+        of: ``"cost"``, ``"params"``, ``"flops"``, ``"hours"``, ``"step_time"``, ``"memory"``, ``"price"``.
+
+    Raises:
+        EstimateError: no such ledger, or one that the run lacks an input of.
+    """
+
+    answers = (Estimate,)
+
+    def __init__(self, answer: Estimate, of: str = "") -> None:
+        super().__init__(answer)
+        self.of = of or ("cost" if answer.run.price is not None else "hours")
+        if self.of not in STATED:
+            raise EstimateError("of", of, "is no ledger of an estimate", did_you_mean(of, STATED), "unknown-name")
+
+    @cached_property
+    def ledger(self) -> Any:
+        """What is drawn: a ledger, or whether the run fits."""
+        if self.of == "memory":
+            return fits(self.answer.run)
+        found: Ledger = getattr(self.answer, self.of)
+        if self.of != "step_time":
+            return found
+        first = next(iter(found.parts.values()), None)
+        if first is None:
+            raise EstimateError("phases", None, "has no phase whose batch is known", "give a phase its batch and seq_len", "missing")
+        return first
+
+    @cached_property
+    def inner(self) -> Picture:
+        """The picture of the ledger."""
+        return picture_of(self.ledger)
+
+    @property
+    def title(self) -> str:
+        """The ledger's finding."""
+        return self.inner.title
+
+    @property
+    def subtitle(self) -> str:
+        """Which ledger of which run."""
+        phases = self.answer.run.phases
+        phase = f", {phases[0].name}" if self.of in ("step_time", "memory") and len(phases) > 1 else ""
+        return " · ".join(filter(None, (f"{self.answer.run.name or 'a run'}{phase}: {STATED[self.of]}", self.inner.subtitle)))
+
+    @property
+    def alt(self) -> str:
+        """The ledger's description."""
+        return self.inner.alt
+
+    @property
+    def height(self) -> float:
+        """The ledger's."""
+        return self.inner.height
+
+    @property
+    def note(self) -> str:
+        """The ledger's, and that an estimate is a point."""
+        return self.inner.note
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Of every number of the run, each once."""
+        return tuple(dict.fromkeys(source.partition(" (")[0] for source in self.answer.sources().values()))
+
+    @property
+    def command(self) -> str:
+        """For a run of the catalogue or of a file, by its name."""
+        name = self.answer.run.name
+        return f'ts.draw(ts.estimate(ts.catalog.run("{name}")), of="{self.of}")' if name else f'ts.draw(ts.estimate(run), of="{self.of}")'
+
+    def paint(self, canvas: Canvas) -> None:
+        """The ledger's body."""
+        self.inner.paint(canvas)

@@ -1,0 +1,88 @@
+"""What must be true for a claim to hold: the value each input alone would need, and how unusual that is."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from ...core.units import human
+from ...uncertainty.analysis.inverse import Alone, MustBeTrue
+from ..picture import ACROSS, Canvas, Picture
+from ..style import SMALL, TEXT, cut
+from ..words import QUANTITIES, amount, input_words
+
+ROW, LEFT, RIGHT, HEAD, AXIS = 0.34, 2.0, 1.35, 0.3, 0.3
+"""Height of a line, the room for inputs and for values, of the heading and of the axis [inch]."""
+SHOWN = 12
+
+
+class MustBeTruePicture(Picture):
+    """Which value of which input would make a claim true."""
+
+    answers = (MustBeTrue,)
+
+    @cached_property
+    def rows(self) -> tuple[Alone, ...]:
+        """Inputs, those that need least first."""
+        return tuple(self.answer.alone[:SHOWN])
+
+    @property
+    def title(self) -> str:
+        """How likely it is, and what would do it."""
+        found: MustBeTrue = self.answer
+        name, unit = QUANTITIES.get(found.of, (found.of.replace("_", " "), ""))
+        odds = f"{name[:1].upper()}{name[1:]} {found.side} {amount(found.target, unit)} is {100 * float(found.probability):.2g} % likely"
+        first = self.rows[0] if self.rows else None
+        if first is None or first.value is None or first.percentile is None:
+            return f"{odds}; no input does it alone"
+        return f"{odds}; {input_words(first.path)} alone does it at {human(first.value)} (its P{first.percentile:.0f})"
+
+    @property
+    def subtitle(self) -> str:
+        """What is drawn."""
+        return "Percentile of the value that each input alone would need, the others at their medians"
+
+    @property
+    def alt(self) -> str:
+        """Every input's value."""
+        told = [
+            f"{input_words(row.path)} "
+            + ("no value does it alone" if row.value is None else f"{human(row.value)}, percentile {row.percentile or 0.0:.0f}")
+            for row in self.rows
+        ]
+        return f"Needed values by input: {'; '.join(told)}."
+
+    @property
+    def note(self) -> str:
+        """What is shaded, and the likeliest combination."""
+        together = self.answer.together
+        likeliest = ""
+        if together is not None:
+            values = ", ".join(f"{input_words(path)} {human(value)}" for path, value in list(together.values.items())[:4])
+            likeliest = f" Likeliest together: {values}."
+        return f"Shaded: P5 to P95 of what is believed.{likeliest}"
+
+    @property
+    def height(self) -> float:
+        """Of all lines and the axis [inch]."""
+        return HEAD + ROW * len(self.rows) + AXIS
+
+    def paint(self, canvas: Canvas) -> None:
+        """One line an input, its mark at the percentile that is needed."""
+        theme, n = canvas.theme, len(self.rows)
+        axes = canvas.axes(LEFT, HEAD, ACROSS - LEFT - RIGHT, ROW * n)
+        axes.set_ylim(n - 0.5, -0.5)
+        axes.set_xlim(-2, 102)
+        axes.axvspan(5, 95, color=theme.fill, lw=0, zorder=0)
+        canvas.text(ACROSS, 0.12, "value needed", color=theme.muted, ha="right")
+        for i, row in enumerate(self.rows):
+            y = HEAD + ROW * (i + 0.5)
+            axes.axhline(i, color=theme.line, lw=1, zorder=1)
+            canvas.text(0.0, y, cut(input_words(row.path), TEXT, LEFT - 0.1))
+            if row.value is None or row.percentile is None:
+                canvas.text(ACROSS, y, "none does it alone", size=SMALL, color=theme.muted, ha="right")
+                continue
+            usual = 5 <= row.percentile <= 95
+            axes.plot([row.percentile], [i], "o", color=theme.green if usual else theme.orange, ms=8, zorder=3)
+            canvas.text(ACROSS, y, f"{human(row.value)}  (P{row.percentile:.0f})", weight="bold", ha="right")
+        axes.set_yticks([])
+        axes.set_xticks([5, 25, 50, 75, 95], ["P5", "P25", "P50", "P75", "P95"])
