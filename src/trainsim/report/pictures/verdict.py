@@ -58,7 +58,7 @@ class VerdictPicture(Picture):
     @cached_property
     def others(self) -> tuple[Verdict, ...]:
         """Dollars beside the ladder."""
-        return tuple(b for b in self.beside if b.claim.quantified and b.claim.judged_in == "USD")
+        return tuple(b for b in self.beside if b.claim.quantified and b.claim.base_unit == "USD")
 
     @property
     def listed(self) -> tuple[Verdict, ...]:
