@@ -121,12 +121,13 @@ SAMPLES: dict[str, Callable[[], Any]] = {
     "Explanation": lambda: ts.explain(ts.estimate(published()), "cost"),
     "Release": release,
     "Beliefs": lambda: DOUBT,
+    "RankMemory": lambda: ts.memory(modelled()),
     "Posterior": lambda: ts.condition(published(), DOUBT, {"gpu_hours": ts.measured(2.9e6, rel=0.01)}, n=1024),
 }
 """Class → an answer of it; a class that is missing here fails."""
 
 
-OWN_DICTS = {"Ledger", "Beliefs", "Posterior"}
+OWN_DICTS = {"Ledger", "RankMemory", "Beliefs", "Posterior"}
 """Answers whose plain form is that of their files or lines."""
 
 

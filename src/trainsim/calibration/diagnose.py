@@ -17,7 +17,7 @@ from ..core.batch import Batch
 from ..core.errors import SpecError
 from ..core.ledger import Ledger
 from ..core.units import human
-from ..run.inputs import needed_stack
+from ..run.inputs import STEP, check_given, needed_stack
 from ..run.memory import memory as memory_of
 from ..run.run import Run
 from ..run.step_time import step_time
@@ -149,6 +149,7 @@ def diagnose(run: Run, step_time: float | None = None, memory: float | None = No
         held = (memory - float(np.asarray(ranks.part(fullest).total)), ranks.part(fullest))
     if step_time is None:
         return Diagnosis((np.nan, np.nan, np.nan), np.nan, np.nan, (), "", held)
+    check_given(run, run.phases[0], "to model a step", STEP)
     shipped, name = calibration(), needed_stack(run, run.phases[0]).name
     rng = np.random.default_rng(0)
     drawn = np.repeat(run_log_seconds(run), 10) + shipped.spread_unseen(name, routed=run.model.is_moe) * rng.standard_normal(

@@ -15,6 +15,11 @@ if _TYPE_CHECKING:
     from .fleets import fleet_beliefs as fleet_beliefs
     from .hardware import chip as chip
     from .hardware import cluster as cluster
+    from .ids import chips as chips
+    from .ids import clusters as clusters
+    from .ids import models as models
+    from .ids import runs as runs
+    from .ids import stacks as stacks
     from .matching import row_of as row_of
     from .models import model as model
     from .rents import rent_evidence as rent_evidence
@@ -41,6 +46,7 @@ _make_lazy(
         "evidence": ("Evidence", "mfu_evidence"),
         "fleets": ("fleet", "fleet_beliefs"),
         "hardware": ("chip", "cluster"),
+        "ids": ("chips", "clusters", "models", "runs", "stacks"),
         "models": ("model",),
         "software_stacks": ("stack", "stack_beliefs", "stack_for"),
         "matching": ("row_of",),

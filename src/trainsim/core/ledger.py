@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .answer import Answer, AnswerRow, Summary
+from .answer import Answer, AnswerRow, Summary, written
 from .errors import LedgerError, PathError, did_you_mean
 from .units import Num, half_last_digit, human
 
@@ -248,7 +248,8 @@ class Ledger(Answer):
         for label, value in rows:
             mean = float(np.mean(value))
             share = f"{mean / whole:7.1%}" if whole else ""
-            shown.append(f"{label:<{width}}  {human(mean):>9} {self.unit}{share:>9}".rstrip())
+            figure = f"{written(mean, 'B'):>9}" if self.unit == "B" else f"{human(mean):>9} {self.unit}"
+            shown.append(f"{label:<{width}}  {figure}{share:>9}".rstrip())
         return "\n".join(shown)
 
     def _rows(self, depth: int, indent: str) -> list[tuple[str, Num]]:

@@ -7,10 +7,9 @@ from typing import Any
 
 from ..cluster.hardware import Cluster
 from ..cluster.stack import Stack
-from ..core.errors import EstimateError, did_you_mean
 from ..model.transformer import Model
 from ..parallelism.plan import Plan
-from ..run.inputs import needed_stack
+from ..run.inputs import SEARCH, check_given, needed_stack, phase_of
 from ..run.run import Run
 from ..training.phases import Phase
 
@@ -57,16 +56,10 @@ def setting_of(run: Run, phase: str | None) -> Setting:
     """The phase a search is about, with all that a step needs.
 
     Raises:
-        EstimateError: no such phase, no sequence length or batch, or an efficiency that is not modelled.
+        EstimateError: no such phase, or no stack, sequence length or batch; names all that is missing.
     """
-    chosen = next((p for p in run.phases if phase in {None, p.name}), None)
-    if chosen is None:
-        raise EstimateError(
-            "phase", phase, "is no phase of the run", did_you_mean(str(phase), [p.name for p in run.phases], "phases"), "unknown-name"
-        )
-    for name in ("seq_len", "batch"):
-        if getattr(chosen, name) is None:
-            raise EstimateError(f"phases.{chosen.name}.{name}", None, "is needed to search plans", f"give {name}")
+    chosen = phase_of(run, phase)
+    check_given(run, chosen, "to search layouts", SEARCH)
     assert chosen.seq_len is not None
     assert chosen.batch is not None
     return Setting(run, chosen, needed_stack(run, chosen), float(chosen.seq_len), float(chosen.batch))

@@ -147,7 +147,8 @@ class Estimate(Answer):
     @cached_property
     def price(self) -> Ledger:
         """What an hour costs, by part [USD/GPU-h]."""
-        rate: Ledger = _given(self.run, "price").rate()
+        (price,) = _given(self.run, "price")
+        rate: Ledger = price.rate()
         return rate
 
     @cached_property
@@ -295,10 +296,11 @@ def estimate(run: Run) -> Estimate:
     (2.8, 2.9)
     """
     check_type(run, Run, "run", "a ts.Run: ts.load('run.toml'), ts.catalog.run('deepseek-v3')")
-    reliability = _given(run, "reliability")
+    own = all(phase.efficiency is not None for phase in run.phases)
+    reliability, *usual = _given(run, "reliability", *(() if own else ("efficiency",)))
     phases: dict[str, PhaseEstimate] = {}
     for phase in run.phases:
-        efficiency = phase.efficiency or _given(run, "efficiency")
+        efficiency = phase.efficiency or usual[0]
         phases[phase.name] = _phase(run, phase, efficiency, reliability.expected_goodput((phase.cluster or run.cluster).gpus))
     return Estimate(run, phases, tuple(_notes(run)))
 
@@ -361,13 +363,16 @@ _REMEDIES = {
 }
 
 
-def _given(run: Run, field: str) -> Any:
-    value = getattr(run, field)
-    if value is None:
-        raise EstimateError(
-            field,
-            None,
-            "is not given, and an estimate looks nothing up",
-            f"give {field}={_REMEDIES[field]}, or see what ts.catalog.complete(run) would fill in",
-        )
-    return value
+def _given(run: Run, *fields: str) -> tuple[Any, ...]:
+    """Inputs of a run that a question needs.
+
+    Raises:
+        EstimateError: some are not given; names all of them, and the call that fills them in.
+    """
+    values = tuple(getattr(run, field) for field in fields)
+    missing = [field for field, value in zip(fields, values, strict=True) if value is None]
+    if missing:
+        give = ", ".join(f"{field}={_REMEDIES[field]}" for field in missing)
+        remedy = f"give {give}; or run, filled = ts.catalog.complete(run) fills them from published runs and quotes, and lists what it took"
+        raise EstimateError(missing[0], None, "is not given, and an estimate looks nothing up", remedy)
+    return values

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from ..cluster.hardware import Cluster
 from ..cluster.stack import Stack
@@ -47,24 +49,62 @@ def phase_of(run: Run, name: str | None) -> Phase:
     return chosen
 
 
-def inputs_of(run: Run, phase: str | None, purpose: str) -> Inputs:
+Need = Literal["plan", "stack", "seq_len", "batch"]
+"""What a question about a layout may need."""
+LAYOUT: tuple[Need, ...] = ("plan", "seq_len", "batch")
+STEP: tuple[Need, ...] = ("plan", "stack", "seq_len", "batch")
+SEARCH: tuple[Need, ...] = ("stack", "seq_len", "batch")
+
+
+def inputs_of(run: Run, phase: str | None, purpose: str, needs: Sequence[Need] = LAYOUT) -> Inputs:
     """What a question about a layout needs.
 
     Args:
         run: the run.
         phase: name of the phase; None for the first.
         purpose: what it is needed for, in the error's words.
+        needs: which inputs are needed.
 
     Raises:
         EstimateError: no such phase, or inputs are missing; names all of them.
     """
     chosen = phase_of(run, phase)
+    check_given(run, chosen, purpose, needs)
     plan, seq_len, batch = chosen.plan or run.plan, chosen.seq_len, chosen.batch
-    if plan is None or seq_len is None or batch is None:
-        needed = {"plan": plan, f"phases.{chosen.name}.seq_len": seq_len, f"phases.{chosen.name}.batch": batch}
-        missing = [path for path, value in needed.items() if value is None]
-        raise EstimateError(missing[0], None, f"is needed {purpose}", f"give {', '.join(missing)}", "missing")
+    assert plan is not None
+    assert seq_len is not None
+    assert batch is not None
     return Inputs(chosen, chosen.model_of(run.model), plan, chosen.cluster or run.cluster, seq_len, batch)
+
+
+def check_given(run: Run, phase: Phase, purpose: str, needs: Sequence[Need]) -> None:
+    """Check that a phase has what a question needs.
+
+    Raises:
+        EstimateError: inputs are missing; names all of them, and the call that fills in those that can be assumed.
+    """
+    stack = getattr(phase.efficiency or run.efficiency, "stack", None)
+    given = {"plan": phase.plan or run.plan, "stack": stack, "seq_len": phase.seq_len, "batch": phase.batch}
+    missing = [need for need in needs if given[need] is None]
+    if not missing:
+        return
+    first, efficiency = missing[0], phase.efficiency or run.efficiency
+    words = [_GIVE[need].format(phase=phase.name) for need in missing]
+    remedy = f"give {', '.join(words)}"
+    if {"plan", "stack"} & set(missing):
+        remedy += "; or run = ts.laid_out(run) takes the usual stack on such chips and the fastest layout that fits"
+    value, rule = (efficiency, "names no software stack") if first == "stack" else (None, "is not given")
+    path = {"plan": "plan", "stack": "efficiency"}.get(first, f"phases.{phase.name}.{first}")
+    raise EstimateError(path, value, f"{rule}, and is needed {purpose}", remedy, "missing")
+
+
+_GIVE = {
+    "plan": "plan=ts.Plan(…)",
+    "stack": "efficiency=ts.Modelled(stack=…, one of ts.catalog.stacks())",
+    "seq_len": "phases.{phase}.seq_len",
+    "batch": "phases.{phase}.batch",
+}
+"""What to give for each input."""
 
 
 def needed_stack(run: Run, phase: Phase) -> Stack:
@@ -73,8 +113,7 @@ def needed_stack(run: Run, phase: Phase) -> Stack:
     Raises:
         EstimateError: the phase's efficiency is not modelled, or none is given.
     """
+    check_given(run, phase, "to model a step", ("stack",))
     stack = getattr(phase.efficiency or run.efficiency, "stack", None)
-    if not isinstance(stack, Stack):
-        told = phase.efficiency or run.efficiency
-        raise EstimateError("efficiency", told, "names no software stack", "give efficiency=ts.Modelled(stack=ts.catalog.stack(…))")
+    assert isinstance(stack, Stack)
     return stack

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..core.ledger import Ledger
-from ..gpu_memory.fit import Fit, fit_of
+from ..gpu_memory.fit import Fit
 from ..gpu_memory.peak import memory_by_rank
+from ..gpu_memory.rank_memory import RankMemory
 from .inputs import inputs_of
 from .nearest import nearest_layouts
 from .run import Run
 
 
-def memory(run: Run, phase: str | None = None) -> Ledger:
+def memory(run: Run, phase: str | None = None) -> RankMemory:
     """Bytes of one accelerator of each pipeline rank at the peak of a step.
 
     ``rank → weights + gradients + optimizer + activations + logits + recomputed + working + buffers + fragmentation + context``
@@ -36,8 +36,9 @@ def memory(run: Run, phase: str | None = None) -> Ledger:
     >>> round(float(memory(v3).part("rank-0").total) / 1e9, 1)
     77.5
     """
-    found = inputs_of(run, phase, "by memory")
-    return memory_by_rank(found.model, found.plan, found.cluster.gpus, found.seq_len, found.batch)
+    found = inputs_of(run, phase, "to lay the run out")
+    ranks = memory_by_rank(found.model, found.plan, found.cluster.gpus, found.seq_len, found.batch)
+    return RankMemory.of(ranks, float(np.min(found.cluster.chip.memory)), found.plan)
 
 
 def fits(run: Run, phase: str | None = None) -> Fit:
@@ -56,6 +57,6 @@ def fits(run: Run, phase: str | None = None) -> Fit:
     >>> fits(ts.catalog.run("deepseek-v3")).word
     'tight'
     """
-    found = inputs_of(run, phase, "by memory")
-    fit = fit_of(memory(run, phase), float(np.min(found.cluster.chip.memory)), found.plan)
+    found = inputs_of(run, phase, "to lay the run out")
+    fit = memory(run, phase).fit
     return fit if fit.word == "fits" else replace(fit, nearest=nearest_layouts(found))

@@ -6,7 +6,7 @@ from ..core.ledger import Ledger
 from ..parallelism.shapes import shapes_of
 from ..step.breakdown import ledger_of, slots_of
 from ..step.step import Step, step_of_plan
-from .inputs import Inputs, inputs_of, needed_stack
+from .inputs import STEP, Inputs, inputs_of, needed_stack
 from .run import Run
 
 
@@ -30,7 +30,7 @@ def step_time(run: Run, phase: str | None = None) -> Ledger:
     >>> 1.5 < float(step_time(run).total) < 2.5
     True
     """
-    found = inputs_of(run, phase, "to model a step")
+    found = inputs_of(run, phase, "to model a step", STEP)
     return ledger_of(_step(run, found), shapes_of(found.model))
 
 
@@ -47,7 +47,7 @@ def slot_time(run: Run, phase: str | None = None, rank: int | None = None) -> Le
     Raises:
         EstimateError: as :func:`step_time` does, or no such rank.
     """
-    return slots_of(_step(run, inputs_of(run, phase, "to model a step")), rank)
+    return slots_of(_step(run, inputs_of(run, phase, "to model a step", STEP)), rank)
 
 
 def _step(run: Run, found: Inputs) -> Step:

@@ -1,0 +1,70 @@
+"""Bytes of each pipeline rank, printed as what the fullest accelerator holds of its capacity."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..core.answer import AnswerRow, Summary, text_of
+from ..core.ledger import Ledger
+from ..parallelism.plan import Plan
+from .fit import Fit, fit_of
+
+
+class RankMemory(Ledger):
+    """Bytes of one accelerator of each pipeline rank [B].
+
+    Each rank is another accelerator: ``total`` sums over one pipeline, ``fullest`` is what has to fit. What arithmetic makes of it is a
+    plain :class:`~trainsim.core.ledger.Ledger`.
+
+    >>> ranks = Ledger("B", {"rank-0": {"weights": 50e9, "optimizer": 10e9}, "rank-1": {"weights": 40e9}})
+    >>> print(RankMemory.of(ranks, 80e9))
+    60.0 of 80 GB on the fullest GPU, rank-0: fits
+      weights    50.0 GB
+      optimizer  10.0 GB
+    """
+
+    __slots__ = ()
+
+    capacity: float
+    plan: Plan | None
+
+    @classmethod
+    def of(cls, ledger: Ledger, capacity: float, plan: Plan | None = None) -> RankMemory:
+        """A ledger of bytes by rank, with the bytes of an accelerator and the layout."""
+        made = cls._trusted(ledger.unit, ledger.parts, ledger.scale, ledger.kind)
+        made.__dict__.update(capacity=capacity, plan=plan)
+        assert isinstance(made, RankMemory)
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travels to other processes as what it was made of."""
+        return RankMemory.of, (Ledger(self.unit, dict(self.parts), self.scale, self.kind), self.capacity, self.plan)
+
+    @property
+    def fit(self) -> Fit:
+        """Whether the fullest rank fits."""
+        return fit_of(self, self.capacity, self.plan)
+
+    @property
+    def fullest(self) -> Ledger:
+        """Bytes of the fullest rank, by part [B]."""
+        return self.part(self.fit.rank)
+
+    @property
+    def headline(self) -> str:
+        """What the fullest accelerator holds of its capacity, and whether that fits."""
+        fit = self.fit
+        used = float(np.max(self.fullest.total))
+        return f"{used / 1e9:.1f} of {self.capacity / 1e9:g} GB on the fullest GPU, {fit.rank}: {fit.word}"
+
+    def summary(self) -> Summary:
+        """The fullest rank by part, then every rank."""
+        parts = {name: self.fullest.part(name).total for name in self.fullest}
+        rows = [AnswerRow(name, name, size, self.unit) for name, size in parts.items() if np.any(size)]
+        ranks = [AnswerRow(f"ranks.{name}", name, self.part(name).total, self.unit, group="Ranks") for name in self]
+        return Summary(self.headline, (*rows, *ranks))
+
+    def __str__(self) -> str:
+        return text_of(self.summary())
