@@ -76,6 +76,7 @@ def test_the_shipped_calibration_names_what_it_saw_and_left_out() -> None:
     shipped = calibration()
     assert "DeepSeek" in shipped.left_out
     assert not [s for s in shipped.sources if s.startswith("DeepSeek")]
+    assert set(shipped.names) == set(catalogue_rows("constants")), "the shipped calibration has other constants: make calibrate"
     assert shipped.draws.shape == (400, len(catalogue_rows("constants")))
     assert np.all(np.isfinite(shipped.draws))
     assert set(shipped.tags.values()) <= {"fitted", "prior-only", "on-bound"}

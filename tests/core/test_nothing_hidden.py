@@ -15,6 +15,7 @@ import pytest
 
 import trainsim
 from trainsim.core.errors import CatalogError, LedgerError, PathError, RuleId, SpecError, TrainsimError
+from trainsim.core.spec import Family, Spec
 from trainsim.testing.laws import modules
 
 FILES = sorted(Path(trainsim.__file__).parent.rglob("*.py"))
@@ -55,3 +56,16 @@ def test_an_import_loads_no_package_that_a_question_may_not_need() -> None:
     code = "import sys, trainsim; print([m for m in ('numpy', 'scipy', 'pydantic', 'tomli_w') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)  # noqa: S603
     assert done.stdout.strip() == "[]"
+
+
+def test_no_mapping_of_a_family_member_can_be_changed() -> None:
+    list(modules(trainsim, leave_out=("cli", "__main__")))
+    classes = every_subclass(Family)
+    assert len(classes) > 40
+    own = [(cls, name) for cls in classes for name in cls.__class_vars__ & vars(cls).keys()]
+    assert [f"{cls.__name__}.{name}" for cls, name in own if type(vars(cls)[name]) in {dict, list, set}] == []
+
+
+def every_subclass(cls: type[Spec]) -> list[type[Spec]]:
+    """Direct and indirect subclasses."""
+    return [found for child in cls.__subclasses__() for found in (child, *every_subclass(child))]

@@ -69,7 +69,7 @@ def modelled_runs(draw: st.DrawFn) -> ts.Run:
             expert_overlap=draw(st.sampled_from(["off", "on"])) if schedule.pass_beside(pp) else "off",
             graphs=draw(st.sampled_from([(), ("attention",), ("layer",), ("step",)])),
         )
-        check_plan(plan, model, cluster)
+        check_plan(plan, model, cluster.gpus)
         schedule.check(pp, vpp, count)
         shapes_of(model)
         launched_of(model, frozenset(plan.graphs))

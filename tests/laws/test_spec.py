@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trainsim as ts
+from trainsim.core.spec import Spec, invariant
 from trainsim.testing import numbers_in, refused, small_runs
 
 
@@ -138,3 +139,26 @@ def test_bounds_hold_on_every_value(value: float) -> None:
 
 class Share(ts.Spec):
     share: Annotated[ts.Num, ts.Unit("", gt=0, le=1)]
+
+
+def test_a_rule_over_several_fields_runs_once_for_each_spec() -> None:
+    ran: list[str] = []
+
+    class Counted(Spec):
+        name: str
+
+        @invariant
+        def _consistent(self) -> Self:
+            ran.append(self.name)
+            return self
+
+    class Outer(Spec):
+        inner: Counted
+        label: str = ""
+
+    outer = Outer(inner=Counted(name="first"))
+    again = outer.replace({"label": "changed"})
+    assert again.inner is outer.inner
+    assert ran == ["first"]
+    outer.replace({"inner.name": "second"})
+    assert ran == ["first", "second"], "a changed spec is a new one, and is checked"

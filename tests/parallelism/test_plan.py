@@ -81,7 +81,7 @@ def test_states_of_an_optimizer() -> None:
 )
 def test_a_plan_that_cannot_be_names_rule_and_remedy(plan: Plan, gpus: int, named: tuple[str, str]) -> None:
     with refused(SpecError, *named):
-        check_plan(plan, model(), cluster(gpus))
+        check_plan(plan, model(), gpus)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_schedule_that_cannot_be_is_refused_at_once(fields: Any, named: tuple[
     ],
 )
 def test_odd_plans_that_exist_are_let_through(plan: Plan, gpus: int) -> None:
-    check_plan(plan, model(), cluster(gpus))
+    check_plan(plan, model(), gpus)
 
 
 def test_several_stages_to_a_rank_interleave_unless_told_otherwise() -> None:
@@ -268,7 +268,7 @@ def test_mixtral_and_deepseek_v3_command_lines() -> None:
     assert (recipe.products, recipe.moments, recipe.gradients, recipe.master) == ("fp8", 2.0, 4.0, 4.0)
     assert recipe.weights == pytest.approx(2 * (1 + 4 / 128))
     assert Plan.from_megatron(plan.to_megatron()) == plan
-    check_plan(plan, ts.catalog.model("deepseek-v3"), cluster(1024))
+    check_plan(plan, ts.catalog.model("deepseek-v3"), 1024)
 
 
 ENDS = "--account-for-embedding-in-pipeline-split --account-for-loss-in-pipeline-split"

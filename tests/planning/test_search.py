@@ -38,7 +38,7 @@ def one_by_one(made: ts.Run, space: Mapping[str, Any] = NARROW) -> Iterator[tupl
                 fields["sequence_parallel"] = "off"
             try:
                 plan = ts.Plan(**fields)
-                check_plan(plan, made.model, made.cluster)
+                check_plan(plan, made.model, made.cluster.gpus)
                 micro_batches(plan, batch, made.cluster.gpus)
             except SpecError:
                 continue

@@ -120,7 +120,7 @@ def modelled_log_seconds(steps: Sequence[MeasuredStep], values: Mapping[str, Any
     """
     length = np.size(next(iter(values.values())))
     seconds = np.empty((len(steps), length))
-    drawn = {name: columns(fields_at(name, values)) for name in {s.stack for s in steps}}
+    stacks = {name: (prior_stack(name), columns(fields_at(name, values))) for name in {s.stack for s in steps}}
     alike: dict[Any, list[int]] = {}
     for row, step in enumerate(steps):
         alike.setdefault(_STRUCTURE(step), []).append(row)
@@ -128,8 +128,8 @@ def modelled_log_seconds(steps: Sequence[MeasuredStep], values: Mapping[str, Any
         one = steps[rows[0]]
         numbers = np.array([_NUMBERS(steps[r]) for r in rows], dtype=np.float64).T
         batch, *degrees = np.repeat(numbers, length, axis=1)
-        tiled = {name: np.tile(column, len(rows)) for name, column in drawn[one.stack].items()}
-        stack = Batch(prior_stack(one.stack), tiled).spec
+        base, drawn = stacks[one.stack]
+        stack = Batch(base, {name: np.tile(column, len(rows)) for name, column in drawn.items()}).spec
         layout = replace(one.layout, **dict(zip(_COLUMNS, degrees, strict=True)))  # type: ignore[type-var]
         made = step_of(one.model, layout, batch, schedule_of(one.schedule), one.zero, one.cluster, stack)  # type: ignore[arg-type]
         seconds[rows] = np.broadcast_to(made.seconds, len(rows) * length).reshape(len(rows), length)

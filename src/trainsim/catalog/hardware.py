@@ -63,8 +63,11 @@ def chip(name: str) -> Chip:
     >>> chip("h800-sxm").peak.bf16
     989400000000000.0
     """
-    row = find("chips", name)
-    sibling = row.fields.get("sibling")
+    return _chip_of(find("chips", name))
+
+
+def _chip_of(row: Row) -> Chip:
+    name, sibling = row.id, row.fields.get("sibling")
     check_chips({name: row} if sibling is None else {name: row, sibling: find("chips", sibling)})
     fields: dict[str, Any] = {field: row.fields.get(field) for field in ("memory", "memory_bandwidth", "power", "architecture")}
     made = Chip(name=name, peak=Peak(**{d: f for d, f in row.fields["peak"].items() if d in Peak.model_fields}), **fields)
@@ -110,7 +113,7 @@ def _node(name: str) -> tuple[Mapping[str, Any], Mapping[str, str]]:
     up, out = part.get("scale_up"), row.get("scale_out")
     node = {
         "name": name,
-        "chip": chip(row["chip"]),
+        "chip": _chip_of(part),
         "domain": int(up.get("domain", row["gpus_per_node"])) if up else int(row["gpus_per_node"]),
         "scale_up": Link(bandwidth=up["bandwidth"], achieved=part.get("scale_up_achieved"), topology=up.get("topology", "switch"))
         if up and "bandwidth" in up

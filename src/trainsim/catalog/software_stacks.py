@@ -59,7 +59,8 @@ def _stack(name: str) -> Stack:
 @lru_cache(maxsize=256)
 def prior_stack(name: str) -> Stack:
     """A software stack with all constants at their prior medians: the starting point of a fit, independent of the shipped calibration."""
-    return stack_at(name, {constant: float(row.fields["prior"]) for constant, row in rows("constants").items()})
+    used = {constant for _, constant, _, _ in _fitted_formulas(name)} | {"products-trend"}
+    return _unsourced(name, {constant: float(find("constants", constant).fields["prior"]) for constant in sorted(used)}, None)
 
 
 @lru_cache(maxsize=256)
@@ -235,15 +236,20 @@ def _fitted_formulas(name: str) -> tuple[tuple[str, str, float, float], ...]:
 
 
 def stack_at(name: str, values: Mapping[str, Num], tags: Mapping[str, Tag] | None = None) -> Stack:
-    """A stack at given values of the constants."""
+    """A stack at given values of the constants, each number with its source."""
     row = find("stacks", name)
-    base = find("stacks", row.fields.get("like", name))
+    cited = _cited(name, find("stacks", row.fields.get("like", name)), tags)
+    return _unsourced(name, values, tags).with_sources({"": row.cited} | cited)
+
+
+def _unsourced(name: str, values: Mapping[str, Num], tags: Mapping[str, Tag] | None) -> Stack:
+    base = find("stacks", find("stacks", name).fields.get("like", name))
     plain: dict[str, Any] = {k: v for k, v in base.fields.items() if k not in _HEADER}
     known: dict[str, Any] = dict(base.fields.get("tags", {}))
     for field, formula in fitted_fields(name).items():
         known[field] = (tags or {}).get(formula.partition(" * ")[0], "prior-only")
     numbers: dict[str, Any] = {field: float(np.asarray(value)) for field, value in fields_at(name, values).items()}
-    return Stack(name=name, **plain, **numbers, tags=known).with_sources({"": row.cited} | _cited(name, base, tags))
+    return Stack(name=name, **plain, **numbers, tags=known)
 
 
 def _cited(name: str, base: Row, tags: Mapping[str, Tag] | None) -> dict[str, str]:

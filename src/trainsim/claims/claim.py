@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import model_validator
-
 from ..core.errors import ClaimError, SpecError, did_you_mean
-from ..core.spec import AsTuple, Spec
+from ..core.spec import AsTuple, Spec, invariant
 from ..core.units import Num, Unit
 from ..core.values import check_text
 from .scope import Content, Scope
@@ -160,7 +158,7 @@ class Claim(Spec):
             primary: Primary | None = ...,
         ) -> None: ...
 
-    @model_validator(mode="after")
+    @invariant
     def _consistent(self) -> Self:
         for name in type(self).model_fields:
             if isinstance(text := getattr(self, name), str):

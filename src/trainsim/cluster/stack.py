@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from ..core.errors import SpecError, did_you_mean
-from ..core.spec import Spec
+from ..core.spec import Spec, invariant
 from ..core.units import Num, Unit
 from ..core.values import ReadOnlyDict, frozen
 from .hardware import Architecture
@@ -152,7 +152,7 @@ class Stack(Spec):
     factor: Annotated[Num, Unit("", "of the source", gt=0)] = 1.0
     tags: Annotated[Mapping[str, Tag], Field(strict=False), AfterValidator(frozen)] = Field(default_factory=ReadOnlyDict)
 
-    @model_validator(mode="after")
+    @invariant
     def _known(self) -> Self:
         for field in self.tags:
             if field not in type(self).model_fields:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, dataclass_transform
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, cast, dataclass_transform
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 from pydantic_core import core_schema
 
 from . import toml_io
@@ -18,6 +18,7 @@ from .errors import PathError, SpecError, did_you_mean
 from .registry import find_member, kind_of, look_up, members, trust_modules
 from .units import Num, Unit
 from .validation_errors import field_error, to_trainsim_error
+from .values import ReadOnlyDict
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -268,6 +269,14 @@ class Family(Spec):
     """
 
     @classmethod
+    def __pydantic_init_subclass__(cls, **settings: Any) -> None:
+        """Makes the mappings that a member declares as class variables read-only."""
+        super().__pydantic_init_subclass__(**settings)
+        for name in cls.__class_vars__ & vars(cls).keys():
+            if isinstance(vars(cls)[name], dict):
+                setattr(cls, name, ReadOnlyDict(vars(cls)[name]))
+
+    @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         if not inspect.isabstract(cls):
             return core_schema.no_info_before_validator_function(functools.partial(_drop_own_kind, cls), handler(source))
@@ -299,6 +308,26 @@ def _drop_own_kind(member: type[Family], value: Any) -> Any:
     if isinstance(value, Mapping) and value.get("kind") == kind_of(member):
         return {name: field for name, field in value.items() if name != "kind"}
     return value
+
+
+S = TypeVar("S", bound=Spec)
+
+
+def invariant(rule: Callable[[S], S]) -> Callable[[S], S]:
+    """Decorates the method that checks the fields of a spec together: it runs once for each spec.
+
+    Pydantic runs an after-validator again whenever the spec becomes a field of another one. A spec is frozen, so once is enough.
+    """
+    mark = f"_{rule.__qualname__}"
+
+    @functools.wraps(rule)
+    def once(spec: S) -> S:
+        if mark not in spec.__dict__:
+            rule(spec)
+            spec.__dict__[mark] = True
+        return spec
+
+    return cast("Callable[[S], S]", model_validator(mode="after")(once))
 
 
 @dataclass(frozen=True)
@@ -377,17 +406,20 @@ def _child(root: Spec, node: Any, name: str, path: str) -> Any:
 
 def _sources_after_change(recorded: Mapping[str, str], changes: Iterable[str]) -> dict[str, str]:
     """Recorded sources after a change: changed paths are the user's, the source of a branch still covers its other paths."""
-    kept = {p: s for p, s in recorded.items() if not any(p == c or p.startswith(f"{c}.") for c in changes)}
-    touched = {c: BY_USER for c in changes if any(not p or c.startswith(f"{p}.") for p in kept)}
-    return kept | touched
+    changed = dict.fromkeys(changes).keys()
+    kept = {path: source for path, source in recorded.items() if path not in changed and changed.isdisjoint(_branches(path))}
+    return kept | {path: BY_USER for path in changed if "" in kept or not kept.keys().isdisjoint(_branches(path))}
+
+
+def _branches(path: str) -> Iterator[str]:
+    """The paths above a path, nearest first: ``a.b`` and ``a`` of ``a.b.c``."""
+    while "." in path:
+        path = path.rpartition(".")[0]
+        yield path
 
 
 def _nearest_source(known: Mapping[str, str], path: str) -> str | None:
-    while path:
-        path = path.rpartition(".")[0]
-        if path in known:
-            return known[path]
-    return known.get("")
+    return next((known[above] for above in _branches(path) if above in known), known.get(""))
 
 
 _SCALAR_TYPES = frozenset({float, int, bool, str, type(None)})

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import model_validator
-
 from ..core.errors import SpecError
 from ..core.ledger import Ledger
-from ..core.spec import Spec
+from ..core.spec import Spec, invariant
 from ..core.units import HOURS_PER_YEAR, Num, Unit
 from .amortisation import Amortisation, Interest, Life, Residual, annuity
 from .price import Price
@@ -43,7 +41,7 @@ class Site(Spec):
     rated_watts: Annotated[Num, Unit("W/GPU", "contracted power", gt=0)] | None = None
     usd_per_kw_month: Annotated[Num, Unit("USD/kW/month", "hosting", ge=0)] | None = None
 
-    @model_validator(mode="after")
+    @invariant
     def _consistent(self) -> Self:
         if (self.usd_per_kw_month is None) is not (self.rated_watts is None):
             missing = "rated_watts" if self.rated_watts is None else "usd_per_kw_month"
@@ -112,7 +110,7 @@ class Ownership(Price):
     utilization: Annotated[Num, Unit("", "share of clock hours used", gt=0, le=1)]
     date: str = ""
 
-    @model_validator(mode="after")
+    @invariant
     def _consistent(self) -> Self:
         if self.amortisation is None and self.life_years is None:
             raise SpecError("life_years", None, "is required", "give the useful life, or amortisation=ts.ValueDecline(…)", "missing")

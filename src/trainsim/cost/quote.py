@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import model_validator
 
 from ..core.errors import EstimateError, SpecError
 from ..core.ledger import Ledger
-from ..core.spec import Count
+from ..core.spec import Count, invariant
 from ..core.units import HOURS_PER_DAY, HOURS_PER_YEAR, Num, Unit
 from .ownership import MONTHS_PER_YEAR
 from .price import Price
@@ -70,7 +69,7 @@ class Quote(Price):
     region: str = ""
     vendor: str = ""
 
-    @model_validator(mode="after")
+    @invariant
     def _consistent(self) -> Self:
         if (self.currency == "USD") is not (self.per_usd is None):
             rule = "is not given, but the price is in another currency" if self.per_usd is None else "is given for a price in dollars"

@@ -122,7 +122,7 @@ def _by_kind(model: Model, plan: Plan) -> dict[str, Kept]:
     kinds: dict[str, list[Entry]] = {}
     for entry in here(model):
         kinds.setdefault(entry.kind, []).append(entry)
-    if plan.recompute == "selective":
+    if plan.recompute == "selective" and plan.recompute_parts:
         check_parts("plan.recompute_parts", plan.recompute_parts, model, {"core", "ops"})
     return {kind: _kept(kind, entries, model, plan) for kind, entries in kinds.items()}
 

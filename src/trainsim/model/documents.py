@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import Annotated, Self
 
 import numpy as np
-from pydantic import model_validator
 
 from ..core.errors import SpecError
-from ..core.spec import AsTuple, Spec
+from ..core.spec import AsTuple, Spec, invariant
 from ..core.units import Num
 
 
@@ -35,7 +34,7 @@ class Documents(Spec):
     lengths: Annotated[tuple[float | int, ...], AsTuple]
     weights: Annotated[tuple[float | int, ...], AsTuple] = ()
 
-    @model_validator(mode="after")
+    @invariant
     def _consistent(self) -> Self:
         lengths, weights = np.asarray(self.lengths, dtype=np.float64), np.asarray(self.weights, dtype=np.float64)
         if not lengths.size or not np.all(np.isfinite(lengths)) or np.any(lengths < 1):

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import model_validator
-
 from ..core.errors import SpecError
-from ..core.spec import AsTuple, Count, Family
+from ..core.spec import AsTuple, Count, Family, invariant
 from .ops import MatMul, Op, Stream
 
 _GATED, _PLAIN = ("gate", "up"), ("up",)
@@ -20,6 +18,8 @@ class FeedForward(Family):
     """A channel mixer; yields its ops."""
 
     section: ClassVar[str] = "ffn"
+    adds: ClassVar[bool] = True
+    """Whether its output is added to the residual stream."""
 
     @abc.abstractmethod
     def ops(self, hidden: int) -> Iterator[Op]:
@@ -32,6 +32,8 @@ class NoFeedForward(FeedForward):
     >>> list(NoFeedForward().ops(64))
     []
     """
+
+    adds: ClassVar[bool] = False
 
     def ops(self, hidden: int) -> Iterator[Op]:
         """Nothing."""
@@ -120,7 +122,7 @@ class MixtureOfExperts(FeedForward):
     latent_bias: Literal["none", "both"] = "none"
     output_bias: Literal["none", "hidden"] = "none"
 
-    @model_validator(mode="after")
+    @invariant
     def _consistent(self) -> Self:
         if self.top_k > self.experts:
             raise SpecError("top_k", self.top_k, f"is above experts={self.experts}", f"give at most {self.experts}", "out-of-bounds")
@@ -168,7 +170,7 @@ class ParallelFeedForward(FeedForward):
     section: ClassVar[str] = ""
     parts: Annotated[tuple[FeedForward, ...], AsTuple]
 
-    @model_validator(mode="after")
+    @invariant
     def _consistent(self) -> Self:
         sections = [part.section for part in self.parts]
         if len(set(sections)) < len(sections):

@@ -7,10 +7,10 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from ..core.errors import SpecError
-from ..core.spec import AsTuple, Spec
+from ..core.spec import AsTuple, Spec, invariant
 from .attention.base import Attention
 from .feedforward import FeedForward
 from .ops import Entry, Op, Stream, place
@@ -51,7 +51,7 @@ class Block(Spec):
     @property
     def additions(self) -> int:
         """Additions to the residual stream: one for the token mixer and one for the channel mixer, where the block has them."""
-        return sum([next(part.ops(1), None) is not None for part in (self.attention, self.ffn)])
+        return self.attention.adds + self.ffn.adds
 
     def ops(self, hidden: int) -> Iterator[tuple[str, Op]]:
         """The work of the layer, each op with the section it stands in."""
@@ -65,11 +65,12 @@ class Block(Spec):
 
     def entries(self, hidden: int, *levels: str, count: int, mtp: str = "", over: str = "") -> Sequence[Entry]:
         """The layer's ops in place."""
-        entries: list[Entry] = []
-        for section, ops in groupby(self.ops(hidden), key=itemgetter(0)):
-            inside = [op for _, op in ops]
-            entries += place(inside, *levels, *([section] if section else []), count=count, mtp=bool(mtp), over=over)
-        return entries
+        sections = [(section, [op for _, op in ops]) for section, ops in groupby(self.ops(hidden), key=itemgetter(0))]
+        return [
+            entry
+            for section, ops in sections
+            for entry in place(ops, *levels, *([section] if section else []), count=count, mtp=bool(mtp), over=over)
+        ]
 
 
 class Layers(Spec):
@@ -96,7 +97,7 @@ class Layers(Spec):
     block: Block
     positions: Annotated[tuple[int, ...], AsTuple] = ()
 
-    @model_validator(mode="after")
+    @invariant
     def _consistent(self) -> Self:
         if self.positions and len(self.positions) != self.count:
             raise SpecError(

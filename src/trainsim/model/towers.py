@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from ..core.errors import SpecError
-from ..core.spec import ByName, Count, Spec
+from ..core.spec import ByName, Count, Spec, invariant
 from ..core.units import Unit
 from .images import Resize, grid_of
 from .layers import Layers, Norm, norm
@@ -90,7 +90,7 @@ class Tower(Spec):
     scales: Annotated[int, Field(ge=0)] = 0
     counted: Literal["apart", "with"] = "apart"
 
-    @model_validator(mode="after")
+    @invariant
     def _consistent(self) -> Self:
         if not self.stack:
             raise SpecError("stack", self.stack, "has no layers", "give at least one Layers(name, count, block)", "empty")
@@ -135,7 +135,7 @@ class Shown(Spec):
     merged: Annotated[float, Unit("token", "of the text model, per picture", ge=0)] = 0.0
     seq_len: Annotated[float, Unit("token", "of the sequence", ge=1)] | None = None
 
-    @model_validator(mode="after")
+    @invariant
     def _consistent(self) -> Self:
         if self.seq_len is not None and self.pictures * self.merged > self.seq_len:
             rule = f"become {self.pictures * self.merged:g} tokens, more than the sequence's {self.seq_len:g}"

@@ -7,10 +7,10 @@ from functools import cached_property
 from itertools import chain, repeat
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from ..core.errors import SpecError
-from ..core.spec import AsTuple, ByName, Count, Spec
+from ..core.spec import AsTuple, ByName, Count, Spec, invariant
 from .feedforward import MixtureOfExperts
 from .layers import MAX_LAYERS, Block, Layers, Norm, norm
 from .ops import Entry, Lookup, MatMul, Op, OpTable, compile_ops, place
@@ -180,7 +180,7 @@ class Model(Spec):
     quantization_block: Count | None = None
     notes: Annotated[tuple[str, ...], AsTuple] = ()
 
-    @model_validator(mode="after")
+    @invariant
     def _consistent(self) -> Self:
         if not self.stack:
             raise SpecError("stack", self.stack, "has no layers", "give at least one Layers(name, count, block)", "empty")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ..cluster.hardware import Cluster
 from ..cluster.stack import Dispatcher
 from ..core.errors import SpecError
 from ..core.registry import with_registered_attributes
-from ..core.spec import AsTuple, Count, Spec
+from ..core.spec import AsTuple, Count, Spec, invariant
 from ..model.feedforward import MixtureOfExperts
 from ..model.layers import Block
 from ..model.transformer import Model
@@ -105,7 +105,7 @@ class Plan(Spec):
             return {**fields, "schedule": usual_schedule(vpp).name}
         return fields
 
-    @model_validator(mode="after")
+    @invariant
     def _consistent(self) -> Self:
         self.pass_order.check_ranks(self.pp, self.vpp)
         if self.expert_overlap == "on" and not self.pass_order.pass_beside(self.pp):
@@ -156,8 +156,9 @@ class Plan(Spec):
         to_torchtitan: ClassVar[Callable[[Plan], str]]
 
 
-def check_plan(plan: Plan, model: Model, cluster: Cluster) -> None:
-    """Whether a layout can exist for a model on a cluster.
+@lru_cache(maxsize=1024)
+def check_plan(plan: Plan, model: Model, gpus: int) -> None:
+    """Whether a layout can exist for a model on so many accelerators.
 
     Raises:
         SpecError: names the degree, the rule and the values that would do.
@@ -174,14 +175,14 @@ def check_plan(plan: Plan, model: Model, cluster: Cluster) -> None:
         remedy = f"leave it out for {spread_layers(model, stages)}"
         raise SpecError("plan.stage_layers", plan.stage_layers, f"do not add up to the model's {layers} layers", remedy, "conflict")
     group = plan.tp * plan.pp * plan.cp
-    if cluster.gpus % group:
-        raise _divide("plan.tp·pp·cp", group, "cluster.gpus", cluster.gpus)
-    dp = cluster.gpus // group
+    if gpus % group:
+        raise _divide("plan.tp·pp·cp", group, "cluster.gpus", gpus)
+    dp = gpus // group
     if plan.dp is not None and plan.dp != dp:
         raise SpecError(
             "plan.dp",
             plan.dp,
-            f"does not fill the cluster: {cluster.gpus} / (tp·pp·cp = {group}) is {dp}",
+            f"does not fill the cluster: {gpus} / (tp·pp·cp = {group}) is {dp}",
             f"set plan.dp={dp}, or leave it out",
             "conflict",
         )

@@ -291,8 +291,6 @@ def check_parts(field: str, parts: Collection[str], model: Model, words: Abstrac
     Raises:
         SpecError: names the first that they don't have.
     """
-    if not parts:
-        return
     names = {name for entry in model.table.entries for name in stretches(entry.within)} | words
     for part in parts:
         if part not in names:

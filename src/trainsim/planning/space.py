@@ -180,7 +180,7 @@ class LayoutGrid:
         try:
             plan = Plan(**structure)
             least = plan.pp * math.lcm(plan.shard or 1, plan.expert_tp or 1)
-            check_plan(plan, self.model, self.cluster.replace({"gpus": least}))
+            check_plan(plan, self.model, least)
         except SpecError as error:
             return spoken(error)
         return None
@@ -192,7 +192,7 @@ class LayoutGrid:
             for e, ep in enumerate(self.axes["ep"]):
                 plan = Plan(tp=tp, ep=ep, expert_tp=expert_tp)
                 try:
-                    check_plan(plan, self.model, self.cluster.replace({"gpus": tp * ep * plan.expert_tp_degree}))
+                    check_plan(plan, self.model, tp * ep * plan.expert_tp_degree)
                 except SpecError as error:
                     found.setdefault(spoken(error), np.ones((self.shape[0], 1, self.shape[2], 1), dtype=bool))[t, 0, e, 0] = False
         return found

@@ -8,12 +8,11 @@ from functools import cached_property
 from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import model_validator
 
 from ..core.answer import Answer, AnswerRow, Summary
 from ..core.errors import SpecError
 from ..core.ledger import Ledger
-from ..core.spec import ByName, Spec
+from ..core.spec import ByName, Spec, invariant
 from ..core.units import Num, Unit
 from ..cost.price import Price
 from .estimate import Estimate, estimate
@@ -46,7 +45,7 @@ class Line(Spec):
     times: Annotated[Num, Unit("", "how often it was run", gt=0)] = 1.0
     completed: Annotated[Num, Unit("", "share done before it ended", gt=0, le=1)] = 1.0
 
-    @model_validator(mode="after")
+    @invariant
     def _consistent(self) -> Self:
         if self.contents == "final" and np.any(self.completed != 1.0):
             raise SpecError(
@@ -142,7 +141,7 @@ class Development(Spec):
     storage_usd: Usd = 0.0
     date: str = ""
 
-    @model_validator(mode="after")
+    @invariant
     def _consistent(self) -> Self:
         kinds = {line.contents for line in self.lines}
         if "final" not in kinds:

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Self
 
-from pydantic import model_validator
-
 from ..core.answer import Answer, AnswerRow, Summary
 from ..core.errors import SpecError
 from ..core.ledger import Ledger
-from ..core.spec import ByName, Spec
+from ..core.spec import ByName, Spec, invariant
 from ..core.units import HOURS_PER_YEAR, Num, Unit
 from ..cost.ownership import Ownership
 
@@ -37,7 +35,7 @@ class Holding(Spec):
     gpus: Annotated[Num, Unit("GPU", "accelerators owned", gt=0)]
     ownership: Ownership
 
-    @model_validator(mode="after")
+    @invariant
     def _consistent(self) -> Self:
         if self.ownership.life_years is None:
             raise SpecError(
@@ -75,7 +73,7 @@ class Fleet(Spec):
     whose: str = ""
     date: str = ""
 
-    @model_validator(mode="after")
+    @invariant
     def _consistent(self) -> Self:
         if not self.holdings:
             raise SpecError("holdings", self.holdings, "is empty", "give at least one ts.Holding(name, gpus=…, ownership=…)", "empty")

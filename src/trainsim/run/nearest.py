@@ -55,7 +55,7 @@ def _changed(plan: Plan, found: Inputs) -> Iterator[Plan]:
         changes = move(plan)
         try:
             made = plan.replace(changes)
-            check_plan(made, found.model, found.cluster)
+            check_plan(made, found.model, found.cluster.gpus)
             micro_batches(made, float(found.batch), found.cluster.gpus)
         except SpecError:
             continue

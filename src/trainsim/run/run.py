@@ -7,11 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import model_validator
-
 from ..cluster.hardware import Cluster
 from ..core.errors import SpecError, TrainsimWarning
-from ..core.spec import ByName, Spec
+from ..core.spec import ByName, Spec, invariant
 from ..cost.price import Price
 from ..model.transformer import Model
 from ..parallelism.plan import Plan, check_plan
@@ -52,15 +50,15 @@ class Run(Spec):
     price: Price | None = None
     evidence: Literal["", "scenario"] = ""
 
-    @model_validator(mode="after")
+    @invariant
     def _consistent(self) -> Self:
         if not self.phases:
             raise SpecError("phases", self.phases, "is empty", 'give at least one ts.Phase("pretrain", tokens=…, seq_len=…)', "empty")
         if self.plan is not None:
-            check_plan(self.plan, self.model, self.cluster)
+            check_plan(self.plan, self.model, self.cluster.gpus)
         for phase in self.phases:
             if phase.plan is not None or (phase.cluster is not None and self.plan is not None):
-                check_plan(phase.plan or self.plan or Plan(), self.model, phase.cluster or self.cluster)
+                check_plan(phase.plan or self.plan or Plan(), self.model, (phase.cluster or self.cluster).gpus)
         return self
 
     def replace(self, changes: Mapping[str, Any]) -> Self:

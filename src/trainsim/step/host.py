@@ -53,7 +53,8 @@ def launched_of(model: Model, graphs: frozenset[str]) -> Launched:
     Source: Megatron-LM, ``cuda_graph_impl`` and ``cuda_graph_modules`` of ``transformer_config.py``.
     """
     shapes = shapes_of(model)
-    check_parts("plan.graphs", sorted(graphs), model, {LAYER, STEP})
+    if graphs:
+        check_parts("plan.graphs", sorted(graphs), model, {LAYER, STEP})
     if STEP in graphs:
         return Launched(shapes.nothing, shapes.nothing, shapes.nothing, shapes.nothing)
     kernels, experts, routed = shapes.kernels.copy(), shapes.products_of @ shapes.routed, shapes.routed_layers.copy()

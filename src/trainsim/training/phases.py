@@ -10,7 +10,7 @@ from pydantic import model_validator
 
 from ..cluster.hardware import Cluster
 from ..core.errors import SpecError
-from ..core.spec import AsTuple, Count, Spec
+from ..core.spec import AsTuple, Count, Spec, invariant
 from ..core.units import Num, Unit
 from ..model.documents import Documents
 from ..model.transformer import Model
@@ -100,7 +100,7 @@ class Phase(Spec):
             raise SpecError("batch", given, rule, "let the stretches add up to tokens", "conflict")
         return {**fields, "batch": last, "ramp": tuple(ramp)}
 
-    @model_validator(mode="after")
+    @invariant
     def _consistent(self) -> Self:
         ramped = sum(tokens for tokens, _ in _stretches("ramp", self.ramp))
         if self.ramp and self.batch is None:

@@ -77,10 +77,6 @@ def _graphs(value: Any, flags: NamedValues) -> dict[str, Any]:
     return {"graphs": ("layer",) if whole else tuple(sorted(captured(names)))}
 
 
-def _old_graphs(implementation: str) -> Callable[[Any, NamedValues], dict[str, Any]]:
-    return lambda _value, flags: _graphs(implementation, flags)
-
-
 def _dispatcher(value: Any, flags: NamedValues) -> dict[str, Any]:
     del flags
     if value == "allgather":
@@ -104,8 +100,8 @@ GRAPH_READERS: dict[str, Callable[[Any, NamedValues], dict[str, Any]]] = {
     "cuda-graph-impl": _graphs,
     "cuda-graph-modules": lambda _value, _flags: {},
     "cuda-graph-scope": lambda _value, _flags: {},
-    "enable-cuda-graph": _old_graphs("local"),
-    "external-cuda-graph": _old_graphs("transformer_engine"),
+    "enable-cuda-graph": lambda _value, flags: _graphs("local", flags),
+    "external-cuda-graph": lambda _value, flags: _graphs("transformer_engine", flags),
 }
 """Flags of graphs and dispatchers → fields of the plan."""
 

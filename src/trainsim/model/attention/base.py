@@ -14,6 +14,8 @@ class Attention(Family):
     """A token mixer. A new one is one class with one method; every account follows from the ops it yields."""
 
     section: ClassVar[str] = "attention"
+    adds: ClassVar[bool] = True
+    """Whether its output is added to the residual stream."""
 
     @abc.abstractmethod
     def ops(self, hidden: int) -> Iterator[Op]:

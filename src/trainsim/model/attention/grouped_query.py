@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import model_validator
-
 from ...core.errors import SpecError
-from ...core.spec import AsTuple, Count, Spec
+from ...core.spec import AsTuple, Count, Spec, invariant
 from ..masks import Bidirectional, Blocks, Causal, Chunked, Mask, Nearby, SelectedBlocks, SlidingWindow
 from ..ops import Attend, MatMul, Op, Stream
 from .base import Attention
@@ -91,7 +89,7 @@ class GroupedQueryAttention(Attention):
     kv: Literal["own", "earlier"] = "own"
     indexer: BlockIndexer | None = None
 
-    @model_validator(mode="after")
+    @invariant
     def _consistent(self) -> Self:
         if self.heads % self.kv_heads:
             divisors = ", ".join(str(d) for d in range(1, min(self.heads, 4096) + 1) if self.heads % d == 0)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import model_validator
-
 from ...core.errors import SpecError
-from ...core.spec import AsTuple, Count, Spec
+from ...core.spec import AsTuple, Count, Spec, invariant
 from ..masks import Causal, Mask, Selected
 from ..ops import Attend, MatMul, Op, Stream
 from .base import Attention
@@ -78,7 +76,7 @@ class LatentAttention(Attention):
     indexer: Indexer | None = None
     gate: Literal["none", "head"] = "none"
 
-    @model_validator(mode="after")
+    @invariant
     def _consistent(self) -> Self:
         for name, needed in (("selected", self.selected), ("q_rank", self.q_rank)):
             if self.indexer is not None and needed is None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, Self
 
-from pydantic import model_validator
-
 from ...core.errors import SpecError
-from ...core.spec import Count
+from ...core.spec import Count, invariant
 from ..masks import Causal
 from ..ops import Attend, MatMul, Op, Stream
 from .base import Attention
@@ -38,7 +36,7 @@ class RoutedAttention(Attention):
     head_dim: Count
     output_bias: Literal["none", "hidden"] = "none"
 
-    @model_validator(mode="after")
+    @invariant
     def _consistent(self) -> Self:
         if self.top_k > self.experts:
             raise SpecError("top_k", self.top_k, f"is above experts={self.experts}", f"give at most {self.experts}", "out-of-bounds")

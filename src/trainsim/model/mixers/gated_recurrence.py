@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar, Self
 
-from pydantic import model_validator
-
 from ...core.errors import SpecError
-from ...core.spec import Count
+from ...core.spec import Count, invariant
 from ..attention.base import Attention
 from ..ops import Convolve, MatMul, Op, Stream
 
@@ -36,7 +34,7 @@ class GatedLinearRecurrence(Attention):
     blocks: Count
     taps: Count = 4
 
-    @model_validator(mode="after")
+    @invariant
     def _consistent(self) -> Self:
         if self.width % self.blocks:
             raise SpecError("blocks", self.blocks, f"does not divide width={self.width}", "give a divisor", "conflict")

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, ClassVar, Self
 
-from pydantic import model_validator
-
 from ...core.errors import SpecError
-from ...core.spec import AsTuple
+from ...core.spec import AsTuple, invariant
 from ..attention.base import Attention
 from ..ops import Op
 
@@ -20,6 +18,8 @@ class NoMixer(Attention):
     >>> list(NoMixer().ops(64))
     []
     """
+
+    adds: ClassVar[bool] = False
 
     def ops(self, hidden: int) -> Iterator[Op]:
         """Nothing."""
@@ -46,7 +46,7 @@ class ParallelMixers(Attention):
     section: ClassVar[str] = ""
     mixers: Annotated[tuple[Attention, ...], AsTuple]
 
-    @model_validator(mode="after")
+    @invariant
     def _consistent(self) -> Self:
         sections = [mixer.section for mixer in self.mixers]
         if len(set(sections)) < len(sections):

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar, Literal, Self
 
-from pydantic import model_validator
-
 from ...core.errors import SpecError
-from ...core.spec import Count
+from ...core.spec import Count, invariant
 from ..attention.base import Attention
 from ..ops import Convolve, MatMul, Op, Scan, Stream
 
@@ -47,7 +45,7 @@ class Mamba2(Attention):
     projection_bias: Literal["none", "in", "out", "both"] = "none"
     convolution_bias: Literal["none", "channel"] = "channel"
 
-    @model_validator(mode="after")
+    @invariant
     def _consistent(self) -> Self:
         if self.heads % self.groups:
             divisors = ", ".join(str(d) for d in range(1, min(self.heads, 4096) + 1) if self.heads % d == 0)
@@ -103,7 +101,7 @@ class Mamba(Attention):
     convolution_bias: Literal["none", "channel"] = "channel"
     heads: Count = 1
 
-    @model_validator(mode="after")
+    @invariant
     def _consistent(self) -> Self:
         if self.width % self.heads:
             raise SpecError("heads", self.heads, f"does not divide width={self.width}", "give a divisor", "conflict")

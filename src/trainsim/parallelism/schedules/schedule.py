@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import takewhile
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,12 +49,6 @@ class Schedule(Family):
     hides_exchanges: ClassVar[bool] = True
     waits_for_messages: ClassVar[bool] = True
     searched: ClassVar[bool] = True
-
-    @classmethod
-    def __pydantic_init_subclass__(cls, **settings: Any) -> None:
-        """Freezes the words of a member."""
-        super().__pydantic_init_subclass__(**settings)
-        cls.words = MappingProxyType(dict(cls.words))
 
     @abc.abstractmethod
     def slots(self, rank: int, pp: int, micro_batches: int, vpp: int) -> Iterator[Slot]:
