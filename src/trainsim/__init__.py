@@ -28,6 +28,8 @@ if _TYPE_CHECKING:
     from .model.attention.base import Attention as Attention
     from .model.attention.cross import CrossAttention as CrossAttention
     from .model.attention.grouped_query import GroupedQueryAttention as GroupedQueryAttention
+    from .model.attention.compressed import CompressedAttention as CompressedAttention
+    from .model.attention.compressed import EntryIndexer as EntryIndexer
     from .model.attention.latent import Indexer as Indexer
     from .model.attention.latent import LatentAttention as LatentAttention
     from .model.attention.linear import LightningAttention as LightningAttention
@@ -58,6 +60,10 @@ if _TYPE_CHECKING:
     from .model.ops import Scan as Scan
     from .model.ops import Stream as Stream
     from .model.release import explain_release as explain_release
+    from .model.residual import AlternatingUpdates as AlternatingUpdates
+    from .model.residual import HyperConnections as HyperConnections
+    from .model.residual import LearnedResidual as LearnedResidual
+    from .model.residual import PerLayerInput as PerLayerInput
     from .model.layers import Block as Block
     from .model.towers import Tower as Tower
     from .model.transformer import Embedding as Embedding
@@ -194,6 +200,7 @@ _WHERE = {
     "model.attention.base": ("Attention",),
     "model.attention.cross": ("CrossAttention",),
     "model.attention.grouped_query": ("GroupedQueryAttention",),
+    "model.attention.compressed": ("CompressedAttention", "EntryIndexer"),
     "model.attention.latent": ("Indexer", "LatentAttention"),
     "model.attention.linear": ("LightningAttention",),
     "model.attention.routed": ("RoutedAttention",),
@@ -205,6 +212,7 @@ _WHERE = {
     "model.huggingface.reader": ("from_hf",),
     "model.mixers.delta": ("GatedDeltaNet", "KimiDeltaAttention"),
     "model.mixers.gated_recurrence": ("GatedLinearRecurrence",),
+    "model.residual": ("AlternatingUpdates", "HyperConnections", "LearnedResidual", "PerLayerInput"),
     "model.mixers.parallel": ("NoMixer", "ParallelMixers"),
     "model.mixers.short_convolution": ("ShortConvolution",),
     "model.mixers.state_space": ("Mamba", "Mamba2"),

@@ -1,4 +1,4 @@
-"""Every attention and every feed-forward keeps the contract, and the contract has teeth."""
+"""Every attention, feed-forward and residual keeps the contract, and the contract has teeth."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from trainsim.core.errors import SpecError
 from trainsim.core.spec import Spec, members  # type: ignore[attr-defined]
 from trainsim.model.attention.base import Attention
+from trainsim.model.attention.compressed import EntryIndexer
 from trainsim.model.attention.grouped_query import BlockIndexer, GroupedQueryAttention
 from trainsim.model.attention.latent import Indexer, LatentAttention
 from trainsim.model.attention.linear import LightningAttention
@@ -19,10 +20,11 @@ from trainsim.model.attention.routed import RoutedAttention
 from trainsim.model.feedforward import FeedForward, GatedMLP, MixtureOfExperts, NoFeedForward, PlainMLP
 from trainsim.model.mixers.state_space import Mamba2
 from trainsim.model.ops import MatMul, Op
+from trainsim.model.residual import Residual
 from trainsim.testing import check_part, refused
 
 SMALL = st.integers(1, 6)
-INDEXERS = {Indexer, BlockIndexer}
+INDEXERS = {Indexer, BlockIndexer, EntryIndexer}
 
 
 def parts(member: type[Spec]) -> st.SearchStrategy[Any]:
@@ -56,11 +58,11 @@ def field(annotation: Any) -> st.SearchStrategy[Any]:
     return SMALL
 
 
-OURS = [m for face in (Attention, FeedForward) for m in members(face).values() if m.__module__.startswith("trainsim.")]
+OURS = [m for face in (Attention, FeedForward, Residual) for m in members(face).values() if m.__module__.startswith("trainsim.")]
 
 
 @pytest.mark.parametrize("member", OURS, ids=lambda m: m.__name__)
-def test_every_member_keeps_the_contract(member: type[Attention | FeedForward]) -> None:
+def test_every_member_keeps_the_contract(member: type[Attention | FeedForward | Residual]) -> None:
     @settings(max_examples=25, deadline=None)
     @given(parts(member), st.integers(1, 16))
     def check(part: Any, hidden: int) -> None:

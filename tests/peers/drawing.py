@@ -42,6 +42,8 @@ WORDS: dict[str, tuple[str, ...]] = {
             "qwen3",
             "smollm3",
             "vaultgemma",
+            "gemma3n_text",
+            "gemma4_text",
         ],
         SLIDING,
     ),
@@ -49,8 +51,11 @@ WORDS: dict[str, tuple[str, ...]] = {
     "llama4_text": ("full_attention", "chunked_attention"),
     "lfm2": ("full_attention", "conv"),
     "lfm2_moe": ("full_attention", "conv"),
+    "deepseek_v4": ("sliding_attention", "compressed_sparse_attention", "heavily_compressed_attention"),
 }
 """Words of a class's ``layer_types``."""
+MLP_WORDS = {"deepseek_v4": ("hash_moe", "moe")}
+"""Words of a class's ``mlp_layer_types``, where they are not ``dense`` and ``sparse``."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,16 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "index_topk": (7, 12),
     "index_head_dim": (16,),
     "index_n_heads": (4, 2),
+    "hc_mult": (2, 3, 4),
+    "altup_num_inputs": (2, 4),
+    "laurel_rank": (8, 12),
+    "hidden_size_per_layer_input": (8, 16),
+    "vocab_size_per_layer_input": (90, 128),
+    "num_kv_shared_layers": (0, 1, 2),
+    "hc_sinkhorn_iters": (1, 3),
+    "o_groups": (1, 2, 4),
+    "o_lora_rank": (8, 16),
+    "compress_rates": (None, {"compressed_sparse_attention": 3, "heavily_compressed_attention": 5}),
     "mlp_only_layers": (None, [0], [1, 2]),
     "local_attention": (8, 12),
     "type_vocab_size": (1, 2, 3),
@@ -168,7 +183,7 @@ def _fitted(kind: str, made: dict[str, Any], fields: Mapping[str, Any], sizes: S
         if key in fields and kind in WORDS and rng.random() < 0.6:
             made[key] = [rng.choice(WORDS[kind]) for _ in range(sizes.layers)]
     if "mlp_layer_types" in fields and rng.random() < 0.6:
-        made["mlp_layer_types"] = [rng.choice(("dense", "sparse")) for _ in range(sizes.layers)]
+        made["mlp_layer_types"] = [rng.choice(MLP_WORDS.get(kind, ("dense", "sparse"))) for _ in range(sizes.layers)]
     if "sliding_attention" in (made.get("layer_types") or ()):
         made |= {key: value for key, value in (("use_sliding_window", True), ("sliding_window", 5)) if key in fields}
     match kind:

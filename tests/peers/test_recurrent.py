@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import trainsim as ts
-from trainsim.model.transformer import Model
 from trainsim.testing.hybrid_families import HYBRIDS
 from trainsim.testing.models import covering_configs, hf_configs
 
@@ -20,6 +19,7 @@ with warnings.catch_warnings():
     pytest.importorskip("torch", reason=WHY)
     pytest.importorskip("transformers", reason=WHY)
     import recurrent_truth as truth
+    from ours import as_run
 
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
 DRAWN = 12
@@ -31,12 +31,6 @@ def agree(config: dict[str, Any]) -> None:
     assert ts.count_params(model).total == measured.parameters
     assert ledger.part("forward").total * truth.LENGTH == measured.forward
     assert ledger.part("backward").total * truth.LENGTH == measured.backward
-
-
-def as_run(model: Model) -> Model:
-    """The model with indexers that nothing trains: the classes have no loss for them, and run them without gradients."""
-    names = [kind.name for kind in model.stack if getattr(kind.block.attention, "indexer", None) is not None]
-    return model.replace({f"stack.{name}.block.attention.indexer.loss": "none" for name in names}) if names else model
 
 
 @pytest.mark.parametrize("family", sorted(HYBRIDS))

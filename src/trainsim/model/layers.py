@@ -14,6 +14,7 @@ from ..core.spec import AsTuple, Spec, invariant
 from .attention.base import Attention
 from .feedforward import FeedForward
 from .ops import Entry, Op, Stream, place
+from .residual import Residual
 
 Norm = Literal["rms", "layer", "layer-no-bias", "weightless"]
 _NORM_VECTORS = {"rms": 1, "layer": 2, "layer-no-bias": 1, "weightless": 0}
@@ -34,6 +35,7 @@ class Block(Spec):
         norms: names of the norms: two in a pre- or post-norm block, four in a sandwich, one before a parallel block.
         norm: kind of the norms.
         scales: elements of further learned vectors (residual or layer scales).
+        residual: what the layer does with the residual stream beside its mixers: several streams, inputs of its own.
 
     >>> from trainsim.model.attention.grouped_query import GroupedQueryAttention
     >>> from trainsim.model.feedforward import GatedMLP
@@ -47,6 +49,7 @@ class Block(Spec):
     norms: Annotated[tuple[str, ...], AsTuple] = ("attention", "ffn")
     norm: Norm = "rms"
     scales: int = 0
+    residual: Annotated[tuple[Residual, ...], AsTuple] = ()
 
     @property
     def additions(self) -> int:
@@ -62,6 +65,9 @@ class Block(Spec):
                 yield part.section, op
         if self.scales:
             yield "norms", Stream(name="scales", params=self.scales)
+        for around in self.residual:
+            for op in around.ops(hidden, self.additions):
+                yield around.section, op
 
     def entries(self, hidden: int, *levels: str, count: int, mtp: str = "", over: str = "") -> Sequence[Entry]:
         """The layer's ops in place."""

@@ -13,7 +13,7 @@ from ..core.errors import SpecError
 from ..core.spec import AsTuple, ByName, Count, Spec, invariant
 from .feedforward import MixtureOfExperts
 from .layers import MAX_LAYERS, Block, Layers, Norm, norm
-from .ops import Entry, Lookup, MatMul, Op, OpTable, compile_ops, place
+from .ops import Entry, Lookup, MatMul, Op, OpTable, Stream, compile_ops, place
 from .towers import Shown, Tower, shown
 from .trainable import Adapters, Base, adapt, freeze, with_gradients
 
@@ -30,6 +30,10 @@ class Embedding(Spec):
         norm: a norm on the embeddings, before a projection (BLOOM, ELECTRA); None for none.
         project: a projection to the hidden size where the width differs, or always (RemBERT).
         project_bias: a bias of the projection.
+        layer_rows, layer_width: a table with a vector for every layer in each row (Gemma 3n): its rows, and the elements of all layers;
+            0 for none.
+        layer_norm: elements of the norm of those vectors.
+        streams: residual streams, each but the first by a product of its own (AltUp); 1 for the one of every other model.
 
     >>> [entry.op.name for entry in Embedding(positions=512, norm="layer").entries(vocab=1000, hidden=64)]
     ['tokens', 'positions', 'norm']
@@ -43,6 +47,10 @@ class Embedding(Spec):
     norm: Norm | None = None
     project: Literal["where-it-differs", "always"] = "where-it-differs"
     project_bias: Literal["none", "hidden"] = "none"
+    layer_rows: int = 0
+    layer_width: int = 0
+    layer_norm: int = 0
+    streams: Count = 1
 
     def entries(self, vocab: int, hidden: int) -> Iterator[Entry]:
         """Tables, norm, projection."""
@@ -56,6 +64,13 @@ class Embedding(Spec):
             ops.append(norm("norm", width, self.norm))
         if self.project == "always" or width != hidden:
             ops.append(MatMul(name="project", inner=width, cols=hidden, bias=hidden * (self.project_bias == "hidden")))
+        if self.layer_width:
+            ops.append(Lookup(name="layers", rows=self.layer_rows, width=self.layer_width))
+            ops.append(MatMul(name="layers_project", inner=hidden, cols=self.layer_width, saved=hidden))
+            moved = float(self.layer_width)
+            ops.append(Stream(name="layers_norm", params=self.layer_norm, read=moved, written=moved, saved=moved))
+        if self.streams > 1:
+            ops.append(MatMul(name="streams", inner=hidden, cols=hidden * (self.streams - 1)))
         yield from place(ops, "embedding", count=1)
 
 
@@ -70,6 +85,9 @@ class Head(Spec):
         width: width of the head's input where it isn't the hidden size; a projection comes first (OPT-350m).
         transform: a dense layer, an activation and a norm before the logits (BERT), in place of that projection.
         transform_bias: a bias of the dense layer.
+        streams: residual streams that end here; 1 for one.
+        merge: what makes one of several: a product of all but the first, each by its own matrix (AltUp), or weights from one product
+            of all (hyper-connections).
 
     >>> [entry.op.name for entry in Head(weights="tied").entries(vocab=1000, hidden=64)]
     ['norm', 'logits']
@@ -82,11 +100,14 @@ class Head(Spec):
     width: Count | None = None
     transform: Norm | None = None
     transform_bias: Literal["none", "width"] = "width"
+    streams: Count = 1
+    merge: Literal["products", "weights"] = "products"
 
     def entries(self, vocab: int, hidden: int) -> Iterator[Entry]:
-        """Final norm, projection or transform, logits."""
+        """Streams made one, final norm, projection or transform, logits."""
         width = self.width or hidden
-        ops: list[Op] = [norm("norm", hidden, self.norm)] if self.norm is not None else []
+        ops: list[Op] = list(self._merged(hidden)) if self.streams > 1 else []
+        ops += [norm("norm", hidden, self.norm)] if self.norm is not None else []
         if self.transform is not None:
             bias = width * (self.transform_bias == "width")
             ops.append(MatMul(name="transform", inner=hidden, cols=width, bias=bias, saved=hidden))
@@ -98,6 +119,14 @@ class Head(Spec):
             biases = {"none": 0, "vocab": 1, "twice": 2}[self.bias]
             ops.append(_logits(width, outputs, bias=outputs * biases, tied=self.weights == "tied"))
         yield from place(ops, "head", count=1)
+
+    def _merged(self, hidden: int) -> Iterator[Op]:
+        n = self.streams
+        if self.merge == "products":
+            yield MatMul(name="streams", inner=hidden, cols=hidden * (n - 1), saved=(n - 1) * hidden)
+        else:
+            yield MatMul(name="streams", inner=n * hidden, cols=n, bias=n, saved=n * hidden)
+            yield Stream(name="streams_scale", params=1, role="bias", read=n * hidden, written=hidden)
 
 
 def _logits(width: int, vocab: int, *, bias: int = 0, tied: bool) -> MatMul:

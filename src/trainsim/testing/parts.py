@@ -1,4 +1,4 @@
-"""The contract of a part: what every attention and every feed-forward keeps, a user's own included."""
+"""The contract of a part: what every attention, feed-forward and residual keeps, a user's own included."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.units import Num
 from ..model.attention.base import Attention
+from ..model.attention.compressed import Compressed
 from ..model.attention.grouped_query import GroupedQueryAttention
 from ..model.counting import count_active_params, count_params, flops_per_token
 from ..model.feedforward import FeedForward, NoFeedForward
@@ -29,13 +30,14 @@ from ..model.masks import (
     WithinChunk,
 )
 from ..model.ops import PAIRS, Attend, Convolve, Lookup, MatMul, Op, Scan, Stream
+from ..model.residual import Residual
 from ..model.transformer import Model
 
 LENGTHS = (1, 2, 5, 9)
 
 
-def check_part(part: Attention | FeedForward, *, hidden: int = 24) -> None:
-    """Put an attention or a feed-forward to the contract.
+def check_part(part: Attention | FeedForward | Residual, *, hidden: int = 24) -> None:
+    """Put an attention, a feed-forward or a residual to the contract.
 
     - *broadcast*: an array of lengths gives the same as its lengths one by one;
     - *conservation*: lines add up to totals, layers add up to the stack, a token passes no more than is stored;
@@ -63,11 +65,14 @@ def check_part(part: Attention | FeedForward, *, hidden: int = 24) -> None:
             _equal(forward, _each(model, partial(_flop, length=length)), f"forward FLOPs at length {length}")
 
 
-def _model(part: Attention | FeedForward, hidden: int, layers: int) -> Model:
-    """The part in a model of its own; a feed-forward stands beside an attention of one head."""
-    ffn = NoFeedForward() if isinstance(part, Attention) else part
-    attention = part if isinstance(part, Attention) else GroupedQueryAttention(heads=1, kv_heads=1, head_dim=2)
-    return Model(hidden=hidden, vocab=7, stack=(Layers(name="layer", count=layers, block=Block(attention=attention, ffn=ffn)),))
+def _model(part: Attention | FeedForward | Residual, hidden: int, layers: int) -> Model:
+    """The part in a model of its own; what is no attention stands beside one of one head."""
+    block = Block(
+        attention=part if isinstance(part, Attention) else GroupedQueryAttention(heads=1, kv_heads=1, head_dim=2),
+        ffn=part if isinstance(part, FeedForward) else NoFeedForward(),
+        residual=(part,) if isinstance(part, Residual) else (),
+    )
+    return Model(hidden=hidden, vocab=7, stack=(Layers(name="layer", count=layers, block=block),))
 
 
 def _each(model: Model, count: Callable[[Op], float]) -> float:
@@ -175,6 +180,8 @@ def sees(mask: Mask, query: int, key: int) -> bool:
             return query - mask.count < key <= query
         case Towered():  # a tower that sees nothing here
             return False
+        case Compressed():  # keys are entries here
+            return key < min((query + 1) // mask.rate, query + 1 if mask.most is None else mask.most)
         case SelectedBlocks():  # the latest stand for whichever are selected
             return key <= query and query // mask.block - key // mask.block < mask.count
         case Nearby():

@@ -13,6 +13,7 @@ from ..core.errors import EstimateError
 from ..core.spec import Count, Spec
 from ..core.units import Num, Unit
 from ..model.attention.base import Attention
+from ..model.attention.compressed import CompressedAttention
 from ..model.attention.cross import CrossAttention
 from ..model.attention.grouped_query import GroupedQueryAttention
 from ..model.attention.latent import LatentAttention
@@ -79,7 +80,16 @@ def _grouped(attention: GroupedQueryAttention, context: Num) -> Num:
 @cached.register
 def _latent(attention: LatentAttention, context: Num) -> Num:
     keys = 0 if attention.indexer is None else attention.indexer.head_dim
-    return (attention.kv_cache_width + keys) * context
+    kept = context if attention.window is None else np.minimum(context, attention.window)
+    return (attention.kv_cache_width + keys) * kept
+
+
+@cached.register
+def _compressed(attention: CompressedAttention, context: Num) -> Num:
+    """The window's keys, and the entries of all earlier ones with those of the indexer."""
+    entries = 0.0 if attention.rate is None else context / attention.rate
+    scored = 0 if attention.indexer is None else attention.indexer.head_dim
+    return attention.head_dim * np.minimum(context, attention.window) + (attention.head_dim + scored) * entries
 
 
 @cached.register
@@ -146,8 +156,19 @@ def _grouped_core(attention: GroupedQueryAttention, context: Num) -> Num:
 def _latent_core(attention: LatentAttention, context: Num) -> Num:
     """Absorbed form: every head works on the compressed vector (DeepSeek-V2, arXiv:2405.04434, section 2.1.2)."""
     scored = 0 if attention.indexer is None else attention.indexer.heads * (attention.indexer.head_dim + 1)
-    met = context if attention.selected is None else np.minimum(context, attention.selected)
+    most = attention.window if attention.selected is None else attention.selected
+    met = context if most is None else np.minimum(context, most)
     return 2.0 * attention.heads * (2 * attention.kv_rank + attention.rope_dim) * met + 2.0 * scored * context
+
+
+@core_flops.register
+def _compressed_core(attention: CompressedAttention, context: Num) -> Num:
+    """The window, the entries that are met, and the scores of all entries."""
+    entries: Num = 0.0 if attention.rate is None else context / attention.rate
+    met, scored = entries, 0
+    if attention.indexer is not None:
+        met, scored = np.minimum(entries, attention.indexer.count), attention.indexer.heads * attention.indexer.head_dim
+    return 4.0 * attention.heads * attention.head_dim * (np.minimum(context, attention.window) + met) + 2.0 * scored * entries
 
 
 @core_flops.register

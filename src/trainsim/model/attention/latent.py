@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from ...core.errors import SpecError
 from ...core.spec import AsTuple, Count, Spec, invariant
-from ..masks import Causal, Mask, Selected
+from ..masks import Causal, Mask, Selected, SlidingWindow
 from ..ops import Attend, MatMul, Op, Stream
 from .base import Attention
 
@@ -55,7 +55,9 @@ class LatentAttention(Attention):
         biases: which of q, kv, o have a bias (on the down projections where there is one).
         selected: keys a query meets at most, whichever an indexer selects; None for all earlier ones.
         indexer: what selects them; None where the layer takes the selection of an earlier one.
-        gate: a gate on the output before its projection, one number per head.
+        gate: a gate on the output before its projection, one number per head or per element.
+        sinks: one learned logit per head in the softmax.
+        window: keys a query sees, its own included; None for all earlier ones.
 
     Raises:
         SpecError: an indexer without ``selected`` or without a compressed query.
@@ -74,7 +76,9 @@ class LatentAttention(Attention):
     biases: Annotated[tuple[Literal["q", "kv", "o"], ...], AsTuple] = ()
     selected: Count | None = None
     indexer: Indexer | None = None
-    gate: Literal["none", "head"] = "none"
+    gate: Literal["none", "head", "element"] = "none"
+    sinks: Literal["none", "head"] = "none"
+    window: Count | None = None
 
     @invariant
     def _consistent(self) -> Self:
@@ -86,7 +90,9 @@ class LatentAttention(Attention):
     @property
     def mask(self) -> Mask:
         """Which keys a query meets."""
-        return Causal() if self.selected is None else Selected(self.selected)
+        if self.selected is not None:
+            return Selected(self.selected)
+        return Causal() if self.window is None else SlidingWindow(self.window)
 
     @property
     def kv_cache_width(self) -> int:
@@ -119,8 +125,11 @@ class LatentAttention(Attention):
         if self.indexer is not None and self.q_rank is not None:
             yield from self.indexer.ops(hidden, self.q_rank)
         yield Attend(name="core", heads=self.heads, d_qk=d_qk, d_v=self.v_dim, mask=self.mask, saved=2 * q + 2 * v)
-        if self.gate == "head":
-            yield MatMul(name="gate", inner=hidden, cols=self.heads, axes=("hidden", "head"))
-            yield Stream(name="gated", axis="head", read=v + self.heads, written=v, saved=self.heads)
-        given = v if self.gate == "head" else 0.0
+        if self.sinks == "head":
+            yield Stream(name="sinks", params=self.heads, axis="head", role="bias")
+        gates = {"none": 0, "head": self.heads, "element": v}[self.gate]
+        if gates:
+            yield MatMul(name="gate", inner=hidden, cols=gates, axes=("hidden", "head"))
+            yield Stream(name="gated", axis="head", read=v + gates, written=v, saved=gates)
+        given = v if gates else 0.0
         yield MatMul(name="o", inner=v, cols=hidden, axes=("head", "hidden"), bias=hidden * ("o" in self.biases), saved=given)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..attention.grouped_query import GroupedQueryAttention
 from ..feedforward import FeedForward, GatedMLP, MixtureOfExperts, ParallelFeedForward
-from ..transformer import Model
+from ..residual import PerLayerInput
+from ..transformer import Embedding, Model
 from .config import Config
+from .gemma3n import layer_embedding
 from .parts import ALL, LAYERS, Mixers, assemble, biases, experts, grouped_query, stack
 from .reader import family
 
@@ -19,15 +23,14 @@ _PERIOD = 6
 def gemma4_text(c: Config) -> Model:
     """Gemma 4 (Google 2026): five sliding layers to a full one; the last is full."""
     layers = c.layers(*LAYERS)
-    if c.count("hidden_size_per_layer_input"):
-        raise c.fail("hidden_size_per_layer_input", "asks for embeddings of each layer, which are not mapped", "give 0", "unsupported")
     c.ignore("vocab_size_per_layer_input", "global_head_dim", "num_global_key_value_heads")
+    width = c.count("hidden_size_per_layer_input", default=256) if c.data.get("model_type") == "gemma4_text" else 0
     c.fixed("use_bidirectional_attention", False, "vision")
     routed = c.flag("enable_moe_block", default=False)
-    kinds = stack(
-        _mixers(c, layers), _channels(c, layers, routed=routed), norms=(*_SANDWICH, *(_EXPERT_NORMS if routed else ())), scales=_scales(c)
-    )
-    return assemble(c, kinds, tied=True)
+    around: dict[str, Any] = {"norms": (*_SANDWICH, *(_EXPERT_NORMS if routed else ())), "scales": _scales(c)}
+    around["residual"] = (PerLayerInput(width=width),) if width else ()
+    kinds = stack(_mixers(c, layers), _channels(c, layers, routed=routed), **around)
+    return assemble(c, kinds, tied=True, embedding=layer_embedding(c, layers, width) if width else Embedding())
 
 
 def _mixers(c: Config, layers: int) -> Mixers:

@@ -31,10 +31,16 @@ def routed_after_dense(c: Config, layers: int, *, leading: int) -> Sequence[tupl
     return [("dense", dense) if word == "dense" else ("moe", moe) for word in types]
 
 
-def _selecting(c: Config, heads: int) -> LatentAttention:
+def selecting(c: Config, heads: int) -> LatentAttention:
     """Latent attention whose layer has an indexer of its own."""
     indexer = Indexer(heads=c.optional("index_n_heads", default=heads), head_dim=c.optional("index_head_dim", default=128))
     return latent_attention(c).replace({"selected": c.optional("index_topk", default=2048), "indexer": indexer})
+
+
+def shared_indexers(own: LatentAttention, words: Sequence[str]) -> Mixers:
+    """The attention of each layer: with an indexer ("full"), or by the selection of the last layer that has one ("shared")."""
+    kinds = {"full": ("", own), "shared": ("shared", own.replace({"indexer": None}))}
+    return [kinds[word] for word in words]
 
 
 @family("deepseek_v32")
@@ -43,7 +49,7 @@ def deepseek_v32(c: Config) -> Model:
     layers = c.layers(*LAYERS)
     c.ignore("head_dim", "qk_head_dim")
     c.words("layer_types", ("indexed_attention", "deepseek_sparse_attention"), layers)
-    attention = _selecting(c, 64)
+    attention = selecting(c, 64)
     kinds = stack(alike(layers, "", attention), routed_after_dense(c, layers, leading=3))
     return assemble(c, kinds, tied=False, mtp=prediction_modules(c, last_block(kinds)))
 
@@ -54,9 +60,7 @@ def glm_moe_dsa(c: Config) -> Model:
     layers = c.layers(*LAYERS)
     c.ignore("head_dim", "qk_head_dim", "indexer_rope_interleave", "index_share_for_mtp_iteration")
     c.words("layer_types", ("indexed_attention", "deepseek_sparse_attention"), layers)
-    own = _selecting(c, 32)
-    kinds = {"full": ("", own), "shared": ("shared", own.replace({"indexer": None}))}
-    mixers = [kinds[word] for word in _indexers(c, layers)]
+    mixers = shared_indexers(selecting(c, 32), _indexers(c, layers))
     stacked = stack(mixers, routed_after_dense(c, layers, leading=3))
     return assemble(c, stacked, tied=False, mtp=prediction_modules(c, last_block(stacked)))
 

@@ -17,12 +17,11 @@ _LOOPS = "its layers run several times over, a number that is not mapped"
 _HASHED = "its attention hashes or chunks keys in a way that is not mapped"
 _TOWER = "its causal class holds another tower than the text model, which is not mapped"
 _OWN = "its layers hold parts that no other family has, and that are not mapped"
-_PER_LAYER = "its layers take embeddings of their own, and may share keys and values"
 
 UNFIT: dict[str, str] = (
-    dict.fromkeys(("deepseek_v4", "deepseek_ref", "glm5_next_text", "mistral_large4_text"), _COMPRESSED)
+    dict.fromkeys(("deepseek_ref", "glm5_next_text", "mistral_large4_text"), _COMPRESSED)
     | dict.fromkeys(("qwen4_exp", "qwen4_exp_text"), _BLOCKS)
-    | dict.fromkeys(("hy_v4", "inkling_text", "inkling2_text"), _STREAMS)
+    | dict.fromkeys(("inkling_text", "inkling2_text"), _STREAMS)
     | dict.fromkeys(("axk2",), _GATED_NORM)
     | dict.fromkeys(
         ("dots3_note", "dots3_note_text"), "its windowed layers have latent ranks of their own and a gate, which are not mapped"
@@ -32,7 +31,6 @@ UNFIT: dict[str, str] = (
     | dict.fromkeys(("rwkv", "xlstm"), _STATE_SPACE)
     | dict.fromkeys(("longcat_flash",), _EMPTY)
     | dict.fromkeys(("t5", "t5gemma", "siglip", "clip", "musicgen", "musicgen_melody", "prophetnet"), _ENCODER)
-    | dict.fromkeys(("gemma3n", "gemma3n_text"), _PER_LAYER)
     | dict.fromkeys(("gemma4_assistant", "gemma4_unified_assistant"), _DRAFT)
     | dict.fromkeys(("blt",), _BYTES)
     | dict.fromkeys(("hrm_text", "dory", "inkling2_loop_text"), _LOOPS)
