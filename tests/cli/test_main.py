@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 import trainsim as ts
+from trainsim.catalog.currencies import usd_per
+from trainsim.catalog.rows import PUBLISHED
 from trainsim.cli.main import main
+from trainsim.cli.requests import RunRequest, run_of
 
 FLAGS = ["--chip", "h100", "--gpus", "64", "--tokens", "1T"]
 
@@ -37,8 +40,9 @@ def test_an_estimate_needs_flags_alone_and_marks_what_it_assumed(config: str, tm
     run = ts.load(saved)
     assert run.phases[0].tokens == 1e12
     assert run.price == ts.Rental(usd_per_gpu_hour=2.5)
-    assert "assumed: efficiency.mfu" in out
-    assert "assumed: price" not in out
+    assumed = out.partition("assumed, as nobody gave it")[2]
+    assert "efficiency.mfu" in assumed
+    assert "price" not in assumed
     again = json.loads(out_of(capsys, "estimate", str(saved), "--json"))
     assert again["cost"] == pytest.approx(float(ts.estimate(run).cost.total))
     assert again["interval"]["cost"]["P5"] < again["cost"] < again["interval"]["cost"]["P95"]
@@ -65,7 +69,7 @@ def test_a_run_from_standard_input(tmp_path: Path, capsys: pytest.CaptureFixture
     ts.catalog.run("llama3.1-405b").save(path)
     monkeypatch.setattr(sys, "stdin", io.StringIO(path.read_text(encoding="utf-8")))
     from_pipe = out_of(capsys, "explain", "-", "cost")
-    assert from_pipe.splitlines()[0] == out_of(capsys, "explain", str(path), "cost").splitlines()[0]
+    assert from_pipe == out_of(capsys, "explain", str(path), "cost")
 
 
 def test_csv_has_a_line_for_each_figure(capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,6 +108,62 @@ def test_a_first_run_is_written_and_never_overwritten(tmp_path: Path, capsys: py
     out_of(capsys, "init", path, status=2)
 
 
+def test_a_run_of_reinforcement_learning_needs_flags_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["reinforce", "7B", "--chip", "h100", "--gpus", "16", "--steps", "100", "--end", "2K"]
+    found = json.loads(out_of(capsys, *words, "--json"))
+    assert found["interval"]["cost"]["P5"] < found["cost"] < found["interval"]["cost"]["P95"]
+    given = [*words, "--set", "phases.reinforce.efficiency.recipe.learning_mfu=0.3", "--json"]
+    assert "phases.reinforce.efficiency.recipe.learning_mfu" in found["assumed"]
+    assert "phases.reinforce.efficiency.recipe.learning_mfu" not in json.loads(out_of(capsys, *given))["assumed"]
+
+
+def test_a_price_in_another_currency_is_converted_and_said(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["estimate", config, *FLAGS, "--price", "18 RMB/h", "--mfu", "0.4", "--goodput", "1", "--json"]) == 0
+    captured = capsys.readouterr()
+    found = json.loads(captured.out)
+    assert found["cost"] / found["gpu_hours"] == pytest.approx(18 * usd_per("CNY", PUBLISHED))
+    assert captured.err.count("\n") == 1
+    assert "CNY a dollar" in captured.err
+
+
+def test_a_price_below_every_quote_is_pointed_out(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["estimate", "llama3.1-405b", "--price", "0.2/h"]) == 0
+    assert "below the cheapest quote" in capsys.readouterr().err
+
+
+def test_a_scope_in_parts_is_what_the_verdict_is_of(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["audit", "--model", "deepseek-v3", "--claim", "5.6M", "--includes", "final_run", "--includes", "people", "--basis", "owner"]
+    out = out_of(capsys, *words, "--json")
+    claim = ts.Claim("cost", 5.6e6, unit="USD", scope=ts.Scope(("final_run", "people"), "owner"), source="typed")
+    verdict = ts.audit(claim, ts.catalog.run("deepseek-v3"))
+    assert json.loads(out)["quote"] == verdict.quote
+
+
+def test_a_table_of_claims_gives_a_table_of_verdicts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "claims.csv"
+    rows = ["id,model,claim,told_as,includes", "moe-256-networks,,,,", ",deepseek-v3,5.6M,the final run,", ",deepseek-v3,lots,,",
+            ',deepseek-v3,5.6M,,"final_run,people"']  # fmt: skip
+    path.write_text("\n".join(rows))
+    found = list(csv.DictReader(io.StringIO(out_of(capsys, "audit", str(path)))))
+    assert [row["line"] for row in found] == ["2", "3", "4", "5"]
+    assert found[0]["number"] == ts.audit(ts.catalog.claim("moe-256-networks")).number
+    assert found[2]["quote"].startswith("error: --claim='lots'")
+    assert all(row["quote"] for row in found)
+    path.write_text("model,clame\ndeepseek-v3,6M\n")
+    assert "clame" in out_of(capsys, "audit", str(path), status=2)
+
+
+def test_a_run_of_a_file_is_called_after_it(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert out_of(capsys, "estimate", config, *FLAGS).startswith("config.json on 64 h100-sxm\n")
+
+
+def test_tokens_of_a_run_stay_where_none_are_typed(config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved = str(tmp_path / "run.toml")
+    out_of(capsys, "estimate", config, *FLAGS[:-1], "7T", "--save", saved)
+    assert run_of(RunRequest(saved, usual_tokens="1T")).phases[0].tokens == 7e12
+    assert run_of(RunRequest(saved, tokens="8T", usual_tokens="1T")).phases[0].tokens == 8e12
+
+
 BAD = [
     ["audit", "deepseek-v3-6"], ["estimate", "no-such-run"], ["estimate", "missing.toml"], ["estimate", "7B"],
     ["estimate", "7B", "--chip", "h100", "--gpus", "64", "--tokens", "80GB"],
@@ -112,7 +172,11 @@ BAD = [
     ["estimate", "7B", *FLAGS, "--set", "price.usd_per_gpu_hours=2"], ["estimate", "7B", *FLAGS, "--believe", "price.usd_per_gpu_hour=2"],
     ["estimate", "7B", *FLAGS, "--believe", "price.usd_per_gpu_hour=3..2"], ["estimate", "7B", *FLAGS, "--json", "--csv"], ["estimate"],
     ["estimate", "Qwen/Qwen3-8B", *FLAGS], ["simulate", "7B", *FLAGS, "--assert", "cost"], ["audit"], ["bogus"], ["--bogus"],
-    ["catalog", "engines"], ["schema", "cluster"], ["check", "missing.toml"], ["backtest", "missing.csv"],
+    ["catalog", "engines"], ["schema", "cluster"], ["catalog", "chips", "abacus"], ["reinforce", "7B", "--chip", "h100"],
+    ["audit", "--claim", "4M", "--model", "deepseek-v3", "--includes", "everything"],
+    ["audit", "--claim", "4M", "--model", "deepseek-v3", "--basis", "rent"],
+    ["audit", "--claim", "4M", "--model", "deepseek-v3", "--includes", "people", "--scope", "the final run"],
+    ["audit", "claims-that-are-nowhere.csv"], ["check", "missing.toml"], ["backtest", "missing.csv"],
     ["compare", "deepseek-v3", "nope"],
     ["explain", "deepseek-v3", "costs"], ["solve", "deepseek-v3", "phases.pretrain.tokens", "--limit", "costs<1"], ["count", "nope"],
     ["count", "7B", "--seq-len", "40 days"], ["estimate", "7B", "--gpus", "many", "--chip", "h100", "--tokens", "1T"],

@@ -2,54 +2,28 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
-import textwrap
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from .. import catalog
 from ..core.errors import SpecError, did_you_mean
 from ..core.quantities import parse_number
 from ..core.units import human
+from .printing import answered, printed
 from .terminal import NOT_MET, complain, stop, working
 
 if TYPE_CHECKING:
-    from .requests import RunRequest
+    from ..run.run import Run
+    from ..uncertainty.beliefs.beliefs import Beliefs
+    from ..uncertainty.sampling.simulation import Simulation
+    from .requests import ReinforcementRequest, RunRequest
 
-Data = Mapping[str, Any]
 LEVELS = (0.05, 0.5, 0.95)
 SHOWN = ("cost", "gpu_hours", "wall_days")
-
-
-def printed(text: str, data: Callable[[], Data], form: str) -> str:
-    """An answer in the form that was asked for: a screen, JSON, or CSV with a line a figure.
-
-    Args:
-        text: the screen.
-        data: gives the figures, nested by name.
-        form: ``"text"``, ``"json"`` or ``"csv"``.
-    """
-    if form == "json":
-        return json.dumps(data(), indent=2, ensure_ascii=False, default=str)
-    if form == "csv":
-        rows = io.StringIO()
-        writer = csv.writer(rows, lineterminator="\n")
-        writer.writerow(("name", "value"))
-        writer.writerows(_flat(data()))
-        return rows.getvalue().rstrip("\n")
-    return text
-
-
-def _flat(data: Any, name: str = "") -> list[tuple[str, Any]]:
-    if isinstance(data, Mapping):
-        return [row for key, value in data.items() for row in _flat(value, f"{name}.{key}" if name else str(key))]
-    if isinstance(data, (list, tuple)):
-        return [row for i, value in enumerate(data) for row in _flat(value, f"{name}.{i}")]
-    return [(name, data)]
+INTERVAL = "In brackets: 90 % intervals over what is assumed or believed."
 
 
 def count(target: str, seq_len: str, form: str) -> str:
@@ -57,20 +31,24 @@ def count(target: str, seq_len: str, form: str) -> str:
     from ..catalog.model_lookup import model_from
     from ..model.conventions import CONVENTIONS
     from ..model.counting import count_active_params, count_params, flops_per_token
+    from .requests import name_of
 
     model = model_from(target)
     length = parse_number(seq_len, "token", "--seq-len")
+    total = count_params(model)
     sizes = {
-        "total": float(count_params(model).total),
+        "total": float(total.total),
         "active": float(count_active_params(model).total),
-        "mtp_modules": float(count_params(model, mtp="unique").total) - float(count_params(model).total),
-        "head": float(count_params(model).part("head").total) if "head" in count_params(model) else 0.0,
+        "mtp_modules": float(count_params(model, mtp="unique").total) - float(total.total),
+        "head": float(total.part("head").total) if "head" in total else 0.0,
     }
     flops = {name: float(flops_per_token(model, length, name).total) for name in CONVENTIONS}
+    wide = max(map(len, CONVENTIONS))
     lines = [
-        f"{model.name}: parameters and training FLOPs per token at {length:,.0f} tokens",
-        *(f"  {name.replace('_', ' '):<14}{value:>22,.0f}" for name, value in sizes.items()),
-        *(f"  {name:<14}{human(value, 6):>22} FLOP  {CONVENTIONS[name].use}" for name, value in flops.items()),
+        f"{name_of(model, target)}: parameters",
+        *(f" {name.replace('_', ' '):<{wide}} {value:>17,.0f}" for name, value in sizes.items()),
+        f"training FLOPs per token at {length:,.0f} tokens, and when to use which",
+        *(f" {name:<{wide}} {human(value, 6):>9}  {CONVENTIONS[name].use}" for name, value in flops.items()),
         *(f"- {note}" for note in model.notes),
     ]
     return printed("\n".join(lines), lambda: {"parameters": sizes, "flops_per_token": flops, "notes": list(model.notes)}, form)
@@ -78,39 +56,67 @@ def count(target: str, seq_len: str, form: str) -> str:
 
 def estimated(asked: RunRequest, form: str, save: str) -> str:
     """What a run takes and costs, with an interval where something is assumed or believed."""
-    from ..inference import simulate
-    from ..run.estimate import estimate
-    from .requests import assumed_lines, beliefs_of, run_of
+    from .requests import beliefs_of, run_of
 
     run = run_of(asked)
+    return _estimate_text(run, beliefs_of(run, asked), form, _saved(run, save))
+
+
+def reinforced(asked: ReinforcementRequest, form: str, save: str) -> str:
+    """What a run of reinforcement learning takes and costs, and what takes its time."""
+    from .requests import beliefs_of, reinforcement_of
+
+    run = reinforcement_of(asked)
+    return _estimate_text(run, beliefs_of(run, asked.run), form, _saved(run, save), _by_part(run))
+
+
+def _by_part(run: Run) -> list[str]:
+    """Where the time of a run of reinforcement learning goes."""
+    from ..training.reinforcement import estimate_reinforcement
+    from ..training.rollouts import Rollouts
+
+    efficiency = run.phases[0].efficiency
+    assert isinstance(efficiency, Rollouts)
+    seconds = estimate_reinforcement(run.model, run.cluster, efficiency.recipe).seconds
+    return ["seconds of useful steps, by part", *(f"  {line}" for line in str(seconds).splitlines())]
+
+
+def _estimate_text(run: Run, held: Beliefs, form: str, saved: list[str], parts: list[str] | None = None) -> str:
+    """The screen of an estimate: figures with their intervals, notes, and what was assumed."""
+    from ..core.answer import text_of
+    from ..run.estimate import estimate
+    from .requests import assumed_lines, assumed_of
+
     found = estimate(run)
-    lines = [str(found), *assumed_lines(run)]
-    saved = _saved(run, save)
-    held, intervals = beliefs_of(run, asked), {}
+    intervals: dict[str, dict[str, float]] = {}
     if held:
-        with working("drawing"):
-            sim = simulate(run, held, rtol=1e-2, outputs=SHOWN)
-        intervals = _quantiles(sim, SHOWN)
-        lines += ["", "90 % interval over what is assumed", *_quantile_lines(intervals)]
-    text = "\n".join(textwrap.fill(line, 80, subsequent_indent="         ") for block in [*lines, *saved] for line in block.split("\n"))
-    return printed(text, lambda: _point(found) | {"interval": intervals, "assumed": assumed_lines(run)}, form)
+        with working("drawing") as progress:
+            intervals = _quantiles(_draws(run, held, progress), SHOWN)
+    summary = found.summary()
+    ends: dict[str, Any] = {name: {"low": levels["P5"], "high": levels["P95"]} for name, levels in intervals.items()}
+    rows = tuple(replace(row, **ends.get(row.name, {})) for row in summary.rows)
+    notes = ((INTERVAL,) if intervals else ("A point, for every number was given.",)) + tuple(found.notes)
+    lines = [text_of(replace(summary, rows=rows, notes=notes)), *(parts or []), *assumed_lines(run), *saved]
+    point = {row.name: row.value for row in summary.rows if not row.group}
+    return printed("\n".join(lines), lambda: {**point, "interval": intervals, "assumed": assumed_of(run), "notes": list(found.notes)}, form)
 
 
-def _point(found: Any) -> dict[str, Any]:
-    from ..run.estimate import QUANTITIES
+def _draws(run: Run, held: Beliefs, progress: Any) -> Simulation:
+    """The draws of a run's main figures: the engine alone is imported, not all analyses."""
+    from ..run.estimate import estimate
+    from ..uncertainty.sampling.engine import simulate
 
-    values = {name: found.quantity(name) for name in QUANTITIES}
-    return {name: float(value) for name, value in values.items()} | {"notes": list(found.notes)}
+    return simulate(run, held, lambda drawn: estimate(drawn).quantities(SHOWN), rtol=1e-2, outputs=SHOWN, progress=progress)
 
 
-def _saved(run: Any, save: str) -> list[str]:
+def _saved(run: Run, save: str) -> list[str]:
     if not save:
         return []
     run.save(save)
     return [f"saved {save}"]
 
 
-def _quantiles(sim: Any, names: tuple[str, ...]) -> dict[str, dict[str, float]]:
+def _quantiles(sim: Simulation, names: tuple[str, ...]) -> dict[str, dict[str, float]]:
     return {name: {f"P{100 * p:g}": float(q) for p, q in zip(LEVELS, sim.quantile(name, list(LEVELS)), strict=True)} for name in names}
 
 
@@ -133,10 +139,11 @@ def simulated(asked: RunRequest, form: str, rtol: float, asserted: str) -> str:
     if not held:
         remedy = "give --believe price.usd_per_gpu_hour=1.4..3.4, or leave something for the catalogue to assume"
         raise SpecError("--believe", "", "is needed: every number of this run is given", remedy, "missing")
-    with working("drawing"):
-        sim = simulate(run, held, rtol=rtol, outputs=names)
+    with working("drawing") as progress:
+        sim = simulate(run, held, rtol=rtol, outputs=names, progress=progress)
     quantiles = _quantiles(sim, names)
-    text = "\n".join([run.name, *_quantile_lines(quantiles), *assumed_lines(run), sim.footnote])
+    lines = [f"{run.name or run.model.name}: 5 %, 50 % and 95 % quantiles", *_quantile_lines(quantiles), "believed", str(held)]
+    text = "\n".join([*lines, *assumed_lines(run, held.paths), sim.footnote])
     if asserted:
         text += "\n" + _asserted(sim, asserted)
     return printed(text, lambda: quantiles, form)
@@ -145,7 +152,7 @@ def simulated(asked: RunRequest, form: str, rtol: float, asserted: str) -> str:
 _ASSERTION = re.compile(r"\s*([\w.]+)\s*([<>])\s*([^@]+?)\s*(?:@\s*([\d.]+%?)\s*)?")
 
 
-def _asserted(sim: Any, text: str) -> str:
+def _asserted(sim: Simulation, text: str) -> str:
     """Check ``cost<1.2e6@0.8``: at least so probable; ends with a status of its own where it is not."""
     from .requests import UNITS
 
@@ -162,64 +169,21 @@ def _asserted(sim: Any, text: str) -> str:
     return f"assertion holds: {line}"
 
 
-def audited(claim: str, asked: RunRequest | None, given: Mapping[str, str], form: str) -> tuple[str, Any]:
-    """The verdict on a claim of the catalogue, or on one that is typed; the text and the verdict."""
-    from ..auditing.audit import audit
-    from .requests import claim_of, run_of
-
-    made = catalog.claim(claim) if claim else claim_of(given["figure"], given["quantity"], given["told_as"], given["scope"],
-                                                      given["source"], given["date"])  # fmt: skip
-    with working("auditing"):
-        verdict = audit(made, subject=None if asked is None else run_of(asked), as_of=given["as_of"] or None)
-    text = str(verdict) if not given["brief"] else str(verdict.quote)
-    return printed(text, lambda: _verdict_row(made.name or given["told_as"], verdict), form), verdict
-
-
-def _verdict_row(name: str, verdict: Any) -> dict[str, Any]:
-    return {"claim": name, "number": verdict.number, "words": verdict.words, "quote": verdict.quote}
-
-
-def audited_table(path: str) -> str:
-    """Verdicts on the claims of a CSV, one line a claim; a claim that can't be read says why in its line."""
-    from ..auditing.audit import audit
-    from ..core import reading
-    from ..core.errors import TrainsimError
-    from .requests import RunRequest, claim_of, run_of
-
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("line", "claim", "number", "words", "quote"))
-    for line, row in reading.parse_table(reading.read_text(path, what="table of claims"), Path(path).name):
-        label = row.get("told_as", row.get("claim", ""))
-        try:
-            wanted = {n: row.get(n, "") for n in ("chip", "gpus", "tokens", "seq_len", "batch", "price", "mfu", "goodput")}
-            asked = RunRequest(row.get("model", row.get("run", "")), **wanted)
-            made = claim_of(row.get("claim", ""), row.get("quantity", "cost"), row.get("told_as", ""), row.get("scope", ""),
-                            row.get("source", ""), row.get("date", ""))  # fmt: skip
-            verdict = audit(made, subject=run_of(asked))
-            writer.writerow((line, label, verdict.number, verdict.words, verdict.quote))
-        except TrainsimError as error:
-            writer.writerow((line, label, "", "", f"error: {error}"))
-    return out.getvalue().rstrip("\n")
-
-
 def memory_of(asked: RunRequest, form: str) -> str:
     """Bytes of the fullest accelerator, and whether they fit."""
     from ..planning.laid_out import laid_out
+    from ..planning.search import layout_words
     from ..run.memory import fits, memory
     from .requests import assumed_lines, run_of
 
-    with working("laying out"):
+    with working("searching a layout that fits"):
         run = laid_out(run_of(asked))
+    assert run.plan is not None
     fit, ledger = fits(run), memory(run)
-    text = "\n".join([str(fit), ledger.part(fit.rank).table(depth=1), *assumed_lines(run), f"layout  {_plan_words(run)}"])
-    return printed(text, lambda: {"word": fit.word, "used": list(fit.used), "capacity": fit.capacity, "ranks": ledger.to_dict()}, form)
-
-
-def _plan_words(run: Any) -> str:
-    from ..planning.search import layout_words
-
-    return layout_words(run.plan, run.cluster.gpus)
+    layout = layout_words(run.plan, run.cluster.gpus)
+    text = "\n".join([str(fit), f"layout: {layout}", ledger.part(fit.rank).table(depth=1), *assumed_lines(run)])
+    more = {"word": fit.word, "used": list(fit.used), "capacity": fit.capacity, "layout": layout, "ranks": ledger.to_dict()}
+    return answered(fit, form, more, text)
 
 
 def searched(asked: RunRequest, form: str, by: Literal["time", "cost"], top: int) -> str:
@@ -231,7 +195,7 @@ def searched(asked: RunRequest, form: str, by: Literal["time", "cost"], top: int
     run = run_of(asked)
     with working("searching layouts"):
         found = search_plans(with_stack(run), by=by, top=top)
-    return printed(str(found), lambda: {"ranked": [str(one) for one in found.ranked], "fitting": found.fitting}, form)
+    return answered(found, form)
 
 
 def solved(asked: RunRequest, path: str, limits: list[str], probability: float, form: str) -> str:
@@ -250,7 +214,7 @@ def solved(asked: RunRequest, path: str, limits: list[str], probability: float, 
         bounds[name] = parse_number(value, UNITS[name], "--limit")
     with working("solving"):
         found = solve_for(run, path, bounds, beliefs_of(run, asked) or None, probability=probability)
-    return printed(str(found), lambda: {"path": path, "value": found.value}, form)
+    return answered(found, form)
 
 
 def compared(a: RunRequest, b: RunRequest, form: str) -> str:
@@ -258,17 +222,16 @@ def compared(a: RunRequest, b: RunRequest, form: str) -> str:
     from ..run.compare import compare
     from .requests import run_of
 
-    found = compare(run_of(a), run_of(b))
-    return printed(str(found), lambda: {name: float(factor.value) for name, factor in found.factors.items()}, form)
+    return answered(compare(run_of(a), run_of(b)), form)
 
 
-def explained(asked: RunRequest, line: str) -> str:
+def explained(asked: RunRequest, line: str, form: str) -> str:
     """Where a line of an estimate comes from."""
     from ..run.estimate import estimate
     from ..run.explain import explain
     from .requests import run_of
 
-    return str(explain(estimate(run_of(asked)), line))
+    return answered(explain(estimate(run_of(asked)), line), form)
 
 
 def diagnosed(asked: RunRequest, step_time: str, form: str) -> str:
@@ -279,32 +242,35 @@ def diagnosed(asked: RunRequest, step_time: str, form: str) -> str:
 
     with working("comparing"):
         found = diagnose(laid_out(run_of(asked)), step_time=parse_number(step_time, "s", "--step-time"))
-    return printed(str(found), lambda: {"percentile": float(found.percentile)}, form)
+    return answered(found, form)
 
 
-def backtested(path: str) -> str:
+def backtested(path: str, form: str) -> str:
     """Measured steps beside what is predicted for them."""
     from ..validation.run_hindcast import backtest
 
-    return str(backtest(rows=path))
+    with working("predicting"):
+        found = backtest(rows=path)
+    return answered(found, form)
 
 
-def calibrated(path: str, asked: RunRequest) -> str:
+def calibrated(path: str, asked: RunRequest | None, form: str) -> str:
     """A run's stack, narrowed by its own measured steps."""
     from ..calibration.update import calibrate
     from ..planning.laid_out import laid_out
     from .requests import run_of
 
-    return str(calibrate(path, laid_out(run_of(asked))))
+    return answered(calibrate(path, None if asked is None else laid_out(run_of(asked))), form)
 
 
-def hindcast() -> str:
+def hindcast(form: str) -> str:
     """Every published run predicted from data public the day before its disclosure."""
     from ..validation.rl_hindcast import reinforcement_backtest
     from ..validation.run_hindcast import hindcasts
 
     with working("predicting published runs"):
-        return f"{hindcasts()}\n\nreinforcement learning\n{reinforcement_backtest()}"
+        found, reinforcement = hindcasts(), reinforcement_backtest()
+    return answered(found, form, {"reinforcement": reinforcement.to_dict()}, f"{found}\n\nreinforcement learning\n{reinforcement}")
 
 
 CATALOGUES = ("models", "runs", "clusters", "chips", "stacks", "claims")
@@ -314,7 +280,10 @@ def listed(kind: str, word: str) -> str:
     """Ids of the catalogue, those that hold a word."""
     if kind not in CATALOGUES:
         raise SpecError("kind", kind, "is not a part of the catalogue", did_you_mean(kind, CATALOGUES, "parts"), "unknown-name")
-    return "\n".join(name for name in catalog.rows(kind) if word.casefold() in name.casefold())
+    found = [name for name in catalog.rows(kind) if word.casefold() in name.casefold()]
+    if not found:
+        raise SpecError("word", word, f"is in no id of {kind}", did_you_mean(word, catalog.rows(kind), kind), "unknown-name")
+    return "\n".join(found)
 
 
 def checked(path: str) -> str:
@@ -322,8 +291,8 @@ def checked(path: str) -> str:
     from ..run.run import load
 
     run, filled = catalog.complete(load(path))
-    lines = [f"{path}: a run of {run.model.name} on {run.cluster.gpus:,} {run.cluster.chip.name}"]
-    return "\n".join([*lines, *(f"assumed: {one}" for one in filled)])
+    head = f"{path}: a run of {run.model.name} on {run.cluster.gpus:,} {run.cluster.chip.name}"
+    return "\n".join([head, *([f"an estimate assumes {one}" for one in filled] or ["an estimate assumes nothing: all it needs is there"])])
 
 
 def schema_of(kind: str) -> str:

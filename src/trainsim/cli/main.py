@@ -6,6 +6,7 @@ be written, 2 an input can't be used, 3 an ``--assert`` does not hold, 130 inter
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -25,6 +26,13 @@ except ImportError:  # the extra is optional
 
 Usage: Any = Exception if typer is None else typer.BadParameter.__mro__[2]
 """What the parser raises: click's own exception, wherever this release of typer keeps click."""
+
+
+YOUNG_OBJECTS = 100_000
+"""Objects made before the collector looks for cycles: a process that lives a second makes few, and imports many files."""
+ANY_TOKENS = "1T"
+"""Training tokens of a run that is asked for its layout or its step alone, where none are given."""
+EPILOG = "Exit status: 0 done, 1 the answer can't be written, 2 an input can't be used, 3 an --assert does not hold, 130 interrupted."
 
 
 class By(StrEnum):
@@ -50,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> None:
-    command = typer.main.get_command(_app())
+    gc.set_threshold(YOUNG_OBJECTS)
+    command = typer.main.get_command(_app(words))
     try:
         status = command.main(words or ["--help"], prog_name="trainsim", standalone_mode=False)
     except Usage as error:
@@ -60,13 +69,15 @@ def _run(words: list[str]) -> None:
         raise KeyboardInterrupt
 
 
-def _app() -> Any:
+def _app(words: Sequence[str] = ()) -> Any:
+    """The parser: of the command that is asked for alone, where one is, as reading all signatures takes a while."""
     app = typer.Typer(add_completion=True, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
-                      help="What did (or will) training this model really cost, and how sure can we be?")  # fmt: skip
+                      help="What did (or will) training this model really cost, and how sure can we be?", epilog=EPILOG)  # fmt: skip
     app.callback()(_top)
-    for command in (estimate, simulate, audit, compare, search, solve, count, memory, diagnose, explain, calibrate, backtest, hindcasts,
-                    catalog, claims, check, schema, init):  # fmt: skip
-        app.command()(command)
+    commands = (estimate, reinforce, simulate, audit, claims, compare, search, solve, count, memory, diagnose, explain, calibrate, backtest,
+                hindcasts, catalog, check, schema, init)  # fmt: skip
+    for command in [one for one in commands if one.__name__ in words[:1]] or commands:
+        app.command(short_help=command.__doc__)(command)  # a short help that is given is not cut
     return app
 
 
@@ -89,6 +100,7 @@ if typer is not None:
     Set = Annotated[list[str], typer.Option("--set", help="path=value, as often as needed")]
     Believe = Annotated[list[str], typer.Option("--believe", help="path=low..high, a 90 % interval")]
     AsOf = Annotated[str, typer.Option(help="use data public by this day: 2024-12-25")]
+    Save = Annotated[str, typer.Option(help="write the run that was built here")]
     Json = Annotated[bool, typer.Option("--json", help="print JSON")]
     Csv = Annotated[bool, typer.Option("--csv", help="print CSV")]
     Version = Annotated[
@@ -107,23 +119,51 @@ def _form(*, as_json: bool, as_csv: bool) -> str:
     return "json" if as_json else "csv" if as_csv else "text"
 
 
-def _asked(values: dict[str, Any]) -> RunRequest:
+def _show(text: str, form: str) -> None:
+    emit(text, folded=form == "text")
+
+
+def _asked(values: dict[str, Any], usual_tokens: str = "") -> RunRequest:
     from .requests import RunRequest
 
     names = ("target", "chip", "gpus", "tokens", "seq_len", "batch", "price", "mfu", "goodput", "as_of")
     kept = {name: values[name] for name in names if name in values}
-    return RunRequest(**kept, changes=tuple(values.get("changes") or ()), beliefs=tuple(values.get("believe") or ()))
+    return RunRequest(**kept, changes=tuple(values.get("changes") or ()), beliefs=tuple(values.get("believe") or ()),
+                      usual_tokens=usual_tokens)  # fmt: skip
 
 
 def estimate(
     target: Target, *, chip: Chip = "", gpus: Gpus = "", tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "", price: Price = "",
     mfu: Mfu = "", goodput: Goodput = "", changes: Set = [], believe: Believe = [], as_of: AsOf = "",  # noqa: B006  (typer copies it)
-    save: Annotated[str, typer.Option(help="write the run that was built here")] = "", as_json: Json = False, as_csv: Csv = False,
+    save: Save = "", as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
-    """What a run takes and costs; what is not given is assumed, and marked so."""
+    """What a run takes and costs; what is not given is assumed."""
     from .answers import estimated
 
-    emit(estimated(_asked(locals()), _form(as_json=as_json, as_csv=as_csv), save))
+    form = _form(as_json=as_json, as_csv=as_csv)
+    _show(estimated(_asked(locals()), form, save), form)
+
+
+def reinforce(
+    target: Annotated[str, typer.Argument(help="the model: config.json, an id, or a size such as 7B")], *, chip: Chip = "", gpus: Gpus = "",
+    steps: Annotated[str, typer.Option(help="optimizer steps: 200")] = "",
+    end: Annotated[str, typer.Option(help="mean length of a response at the end [token]: 2000")] = "",
+    start: Annotated[str, typer.Option(help="the same at the beginning [token]")] = "",
+    maximum: Annotated[str, typer.Option(help="length at which a response is stopped [token]")] = "",
+    prompt: Annotated[str, typer.Option(help="mean length of a prompt [token]")] = "",
+    prompts: Annotated[str, typer.Option(help="prompts of a step")] = "",
+    samples: Annotated[str, typer.Option(help="responses of a prompt: the group of GRPO")] = "",
+    engine_gpus: Annotated[int, typer.Option(help="accelerators of one copy that generates; the fastest number if left out")] = 0,
+    price: Price = "", goodput: Goodput = "", changes: Set = [], believe: Believe = [], as_of: AsOf = "",  # noqa: B006
+    save: Save = "", as_json: Json = False, as_csv: Csv = False,
+) -> None:  # fmt: skip
+    """What a run of reinforcement learning (GRPO) takes and costs."""
+    from .answers import reinforced
+    from .requests import ReinforcementRequest
+
+    form = _form(as_json=as_json, as_csv=as_csv)
+    asked = ReinforcementRequest(_asked(locals()), steps, end, start, maximum, prompt, prompts, samples, engine_gpus)
+    _show(reinforced(asked, form, save), form)
 
 
 def simulate(
@@ -133,41 +173,43 @@ def simulate(
     asserted: Annotated[str, typer.Option("--assert", help="'cost<1.2e6@0.8': exit 3 where it is less probable")] = "",
     as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
-    """Quantiles of cost, hours and days under what is assumed or believed."""
+    """Quantiles of cost, hours and days over what is believed."""
     from .answers import simulated
 
-    emit(simulated(_asked(locals()), _form(as_json=as_json, as_csv=as_csv), rtol, asserted))
+    form = _form(as_json=as_json, as_csv=as_csv)
+    _show(simulated(_asked(locals()), form, rtol, asserted), form)
 
 
 def audit(
     claim_id: Annotated[str, typer.Argument(help="id of a claim of the catalogue, or a CSV of claims; empty for one that is typed")] = "",
     *, model: Annotated[str, typer.Option(help="run or model the claim is about")] = "",
-    claim: Annotated[str, typer.Option(help="the figure: 4.6M")] = "",
+    claim: Annotated[str, typer.Option(help="the figure: 4.6M, 35M RMB")] = "",
     quantity: Annotated[str, typer.Option(help="of what: cost, gpu_hours, wall_days, mfu, flops, tokens")] = "cost",
     told_as: Annotated[str, typer.Option(help="the words it was published with")] = "",
-    scope: Annotated[str, typer.Option(help="what it covers, where known")] = "",
+    scope: Annotated[str, typer.Option(help="what it covers, in words, where known")] = "",
+    includes: Annotated[list[str], typer.Option(help="what it covers, in parts: final_run, downtime, experiments, data, people …")] = [],  # noqa: B006
+    basis: Annotated[str, typer.Option(help="how its hours are priced: rent, list, contract, cash, owner")] = "",
     source: Annotated[str, typer.Option(help="where it was published")] = "",
     date: Annotated[str, typer.Option(help="when: 2024-12-26")] = "",
     chip: Chip = "", gpus: Gpus = "", tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "", price: Price = "", mfu: Mfu = "",
-    goodput: Goodput = "", changes: Set = [], believe: Believe = [], as_of: AsOf = "",  # noqa: B006
+    goodput: Goodput = "", changes: Set = [], as_of: AsOf = "",  # noqa: B006
     brief: Annotated[bool, typer.Option("--brief", help="print the sentence one may quote")] = False,
     plot: Annotated[str, typer.Option(help="also draw it here (needs the plots extra)")] = "", as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
-    """Check a public claim: a verdict on its number and on its words."""
-    from .answers import audited, audited_table
+    """Check a public claim: a verdict on its number and its words."""
+    from .requests import ClaimRequest
+    from .verdicts import audited, audited_table, verdict_text
 
     if claim_id.endswith(".csv"):
-        emit(audited_table(claim_id))
+        emit(audited_table(claim_id, as_of), folded=False)
         return
     if not claim_id and not claim:
         complain("audit needs a claim: an id (trainsim claims), or --model … --claim 4.6M --told-as 'the cost of training it'")
         stop(BAD_INPUT)
-    target = model
-    given = {"figure": claim, "quantity": quantity, "told_as": told_as, "scope": scope, "source": source, "date": date, "as_of": as_of,
-             "brief": "yes" if brief else ""}  # fmt: skip
-    asked = _asked({**locals(), "target": target}) if model else None
-    text, verdict = audited(claim_id, asked, given, _form(as_json=as_json, as_csv=as_csv))
-    emit(text)
+    asked = _asked({**locals(), "target": model}) if model else None
+    form = _form(as_json=as_json, as_csv=as_csv)
+    verdict = audited(claim_id, ClaimRequest(claim, quantity, told_as, scope, includes, basis, source, date), asked, as_of)
+    _show(verdict_text(verdict, form, brief=brief), form)
     if plot:
         from ..report.draw import draw
 
@@ -175,21 +217,23 @@ def audit(
 
 
 def compare(a: Target, b: Target, *, as_json: Json = False, as_csv: Csv = False) -> None:
-    """Why one run costs more than another, as factors that multiply to the ratio."""
+    """Why one run costs more than another, factor by factor."""
     from .answers import compared
 
-    emit(compared(_asked({"target": a}), _asked({"target": b}), _form(as_json=as_json, as_csv=as_csv)))
+    form = _form(as_json=as_json, as_csv=as_csv)
+    _show(compared(_asked({"target": a}), _asked({"target": b}), form), form)
 
 
 def search(
-    target: Target, *, chip: Chip = "", gpus: Gpus = "", tokens: Tokens = "1T", seq_len: SeqLen = "", batch: Batch = "", changes: Set = [],  # noqa: B006
+    target: Target, *, chip: Chip = "", gpus: Gpus = "", tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "", changes: Set = [],  # noqa: B006
     by: Annotated[By, typer.Option(help="rank by seconds of a step or by dollars")] = By.time,
     top: Annotated[int, typer.Option(help="how many layouts to print")] = 10, as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
     """The fastest or cheapest layouts that fit in memory."""
     from .answers import searched
 
-    emit(searched(_asked(locals()), _form(as_json=as_json, as_csv=as_csv), "cost" if by is By.cost else "time", top))
+    form = _form(as_json=as_json, as_csv=as_csv)
+    _show(searched(_asked(locals(), usual_tokens=ANY_TOKENS), form, "cost" if by is By.cost else "time", top), form)
 
 
 def solve(
@@ -199,71 +243,85 @@ def solve(
     limit: Annotated[list[str], typer.Option(help="'cost<1.2M', 'wall_days<40': as often as needed")] = [],  # noqa: B006
     probability: Annotated[float, typer.Option(help="how sure the limits must hold")] = 0.5, as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
-    """What a budget and a deadline allow: the largest or smallest value of one number."""
+    """What a budget and a deadline allow of one number."""
     from .answers import solved
 
-    emit(solved(_asked(locals()), path, limit, probability, _form(as_json=as_json, as_csv=as_csv)))
+    form = _form(as_json=as_json, as_csv=as_csv)
+    _show(solved(_asked(locals()), path, limit, probability, form), form)
 
 
 def count(
     model: Annotated[str, typer.Argument(help="config.json, an id of the catalogue, or a size such as 7B")], *,
     seq_len: Annotated[str, typer.Option(help="sequence length [token]")] = "4096", as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
-    """Parameters and FLOPs of a model, and when to use which convention."""
+    """Parameters and FLOPs of a model, by every convention."""
     from .answers import count as counted
 
-    emit(counted(model, seq_len, _form(as_json=as_json, as_csv=as_csv)))
+    form = _form(as_json=as_json, as_csv=as_csv)
+    _show(counted(model, seq_len, form), form)
 
 
 def memory(
-    target: Target, *, chip: Chip = "", gpus: Gpus = "", tokens: Tokens = "1T", seq_len: SeqLen = "", batch: Batch = "", changes: Set = [],  # noqa: B006
+    target: Target, *, chip: Chip = "", gpus: Gpus = "", tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "", changes: Set = [],  # noqa: B006
     as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
-    """Whether a run fits its accelerators; without a plan, the layout is that of a search."""
+    """Whether a run fits its accelerators, in its layout or the best."""
     from .answers import memory_of
 
-    emit(memory_of(_asked(locals()), _form(as_json=as_json, as_csv=as_csv)))
+    form = _form(as_json=as_json, as_csv=as_csv)
+    _show(memory_of(_asked(locals(), usual_tokens=ANY_TOKENS), form), form)
 
 
 def diagnose(
     target: Target, *, step_time: Annotated[str, typer.Option(help="measured seconds of a step: 9.6s")], chip: Chip = "", gpus: Gpus = "",
-    tokens: Tokens = "1T", seq_len: SeqLen = "", batch: Batch = "", changes: Set = [], as_json: Json = False, as_csv: Csv = False,  # noqa: B006
+    tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "", changes: Set = [], as_json: Json = False, as_csv: Csv = False,  # noqa: B006
 ) -> None:  # fmt: skip
     """Whether a measured step is normal, and what may explain it."""
     from .answers import diagnosed
 
-    emit(diagnosed(_asked(locals()), step_time, _form(as_json=as_json, as_csv=as_csv)))
+    form = _form(as_json=as_json, as_csv=as_csv)
+    _show(diagnosed(_asked(locals(), usual_tokens=ANY_TOKENS), step_time, form), form)
 
 
-def explain(target: Target, line: Annotated[str, typer.Argument(help="such as cost.pretrain.moe.experts.up")] = "cost") -> None:
+def explain(
+    target: Target, line: Annotated[str, typer.Argument(help="such as cost.pretrain.moe.experts.up")] = "cost", *, as_json: Json = False,
+    as_csv: Csv = False,
+) -> None:  # fmt: skip
     """Where a line of an estimate comes from."""
     from .answers import explained
 
-    emit(explained(_asked({"target": target}), line))
+    form = _form(as_json=as_json, as_csv=as_csv)
+    _show(explained(_asked({"target": target}), line, form), form)
 
 
 def calibrate(
-    steps: Annotated[str, typer.Argument(help="a training log, or a table of measured steps")],
-    target: Annotated[str, typer.Option("--run", help="the run it is of")],
-) -> None:
+    steps: Annotated[str, typer.Argument(help="a training log, a profiler's trace, or a table of measured steps")],
+    target: Annotated[str, typer.Option("--run", help="the run it is of; a table of steps names its runs itself")] = "", *,
+    as_json: Json = False, as_csv: Csv = False,
+) -> None:  # fmt: skip
     """Narrow a run's software stack by its own measured steps."""
     from .answers import calibrated
 
-    emit(calibrated(steps, _asked({"target": target})))
+    form = _form(as_json=as_json, as_csv=as_csv)
+    _show(calibrated(steps, _asked({"target": target}) if target else None, form), form)
 
 
-def backtest(rows: Annotated[str, typer.Argument(help="a table of measured steps: .csv or .json")]) -> None:
+def backtest(
+    rows: Annotated[str, typer.Argument(help="a table of measured steps: .csv or .json")], *, as_json: Json = False, as_csv: Csv = False
+) -> None:
     """Measured steps beside what is predicted for them."""
     from .answers import backtested
 
-    emit(backtested(rows))
+    form = _form(as_json=as_json, as_csv=as_csv)
+    _show(backtested(rows, form), form)
 
 
-def hindcasts() -> None:
-    """Published runs predicted from data public the day before their disclosure."""
+def hindcasts(*, as_json: Json = False, as_csv: Csv = False) -> None:
+    """Published runs predicted from data public the day before."""
     from .answers import hindcast
 
-    emit(hindcast())
+    form = _form(as_json=as_json, as_csv=as_csv)
+    _show(hindcast(form), form)
 
 
 def catalog(
@@ -276,25 +334,26 @@ def catalog(
     emit(listed(kind, word))
 
 
-def claims() -> None:
+def claims(*, as_json: Json = False, as_csv: Csv = False) -> None:
     """List the claims of the catalogue with what was said."""
-    from ..catalog.claims import claims as every
+    from .verdicts import listed_claims
 
-    emit("\n".join(f"{name:<26}{claim.statement}" for name, claim in every().items()))
+    form = _form(as_json=as_json, as_csv=as_csv)
+    _show(listed_claims(form), form)
 
 
 def check(path: Annotated[str, typer.Argument(help="run.toml or run.json")]) -> None:
-    """Whether a run's file can be read, and what an estimate would assume."""
+    """Whether a run's file is right, and what an estimate assumes."""
     from .answers import checked
 
     emit(checked(path))
 
 
 def schema(kind: Annotated[str, typer.Argument(help="run, beliefs or claim")] = "run") -> None:
-    """Print a JSON Schema, with which editors complete a run's file."""
+    """The JSON Schema with which editors complete a run's file."""
     from .answers import schema_of
 
-    emit(schema_of(kind))
+    emit(schema_of(kind), folded=False)
 
 
 def init(

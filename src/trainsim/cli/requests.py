@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 import sys
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import catalog
 from ..catalog.model_lookup import model_from
+from ..catalog.rents import warn_if_too_cheap
 from ..core import reading
+from ..core.answer import written
 from ..core.citations import ASSUMED
 from ..core.errors import SpecError, did_you_mean
-from ..planning.quick import assumptions, quick
+from ..model.transformer import Model
+from ..planning.quick import assumptions, cluster_from, quick
 from ..run.run import Run, load
+from ..training.rollouts import Rollouts
 
 if TYPE_CHECKING:
     from ..claims.claim import Claim
@@ -33,6 +36,7 @@ class RunRequest:
         changes: ``path=value``, each.
         beliefs: ``path=interval``, each.
         as_of: use rows public by this day.
+        usual_tokens: tokens of a run that is built from a model without any, for a question that does not depend on them.
     """
 
     target: str
@@ -47,8 +51,11 @@ class RunRequest:
     changes: Sequence[str] = ()
     beliefs: Sequence[str] = ()
     as_of: str = ""
+    usual_tokens: str = ""
 
 
+MANY = 2
+"""So many further sources are counted, not named."""
 FLAGS = {"price": "price.usd_per_gpu_hour", "mfu": "efficiency.mfu", "goodput": "reliability.goodput"}
 """Flag → the path it sets in a run that is given whole."""
 
@@ -66,9 +73,12 @@ def run_of(asked: RunRequest) -> Run:
         changes = {path: getattr(asked, flag) for flag, path in FLAGS.items() if getattr(asked, flag)}
         first = run.phases[0].name
         changes |= {f"phases.{first}.{n}": v for n in ("tokens", "seq_len", "batch") if (v := getattr(asked, n))}
-        if asked.gpus:
-            changes["cluster.gpus"] = machines(asked)[1]
+        if asked.chip or asked.gpus:
+            chip, gpus = machines(asked) if asked.gpus else (asked.chip, run.cluster.gpus)
+            changes |= {"cluster": cluster_from(chip, gpus)[0]} if chip else {"cluster.gpus": gpus}
         run = run.replace(changes) if changes else run
+        if asked.price:
+            warn_if_too_cheap(run)
     for text in asked.changes:
         path, value = _pair(text, "--set")
         run = run.replace({path: _literal(value)})
@@ -117,14 +127,34 @@ def machines(asked: RunRequest) -> tuple[str, int]:
 def _built(asked: RunRequest) -> Run:
     model = model_from(asked.target)
     chip, gpus = machines(asked) if asked.gpus else (asked.chip, 0)
-    needed = {"--chip": chip, "--gpus": gpus, "--tokens": asked.tokens}
-    if missing := [flag for flag, value in needed.items() if not value]:
-        example = "--chip h100 --gpus 512 --tokens 10T"
-        raise SpecError(missing[0], "", "is needed to build a run from a model", f"give {' '.join(missing)}: {example}", "missing")
-    return quick(
-        model, chip=chip, gpus=gpus, tokens=asked.tokens, seq_len=asked.seq_len or None, batch=_real(asked.batch, "sequence"),
-        price=asked.price or None, mfu=asked.mfu or None, goodput=asked.goodput or None,
+    tokens = asked.tokens or asked.usual_tokens
+    needed({"--chip": chip, "--gpus": gpus, "--tokens": tokens}, "--chip h100 --gpus 512 --tokens 10T")
+    run = quick(
+        model, chip=chip, gpus=gpus, tokens=tokens, seq_len=asked.seq_len or None, batch=_real(asked.batch, "sequence"),
+        price=asked.price or None, mfu=asked.mfu or None, goodput=asked.goodput or None, name=name_of(model, asked.target),
     )  # fmt: skip
+    return run if asked.tokens else run.with_sources({"phases.pretrain.tokens": f"{ASSUMED}any number does for this question"})
+
+
+def name_of(model: Model, target: str) -> str:
+    """How a model is called that was named by a file, an id or a size: a file says it only where its model has no name."""
+    unnamed = model.name in ("", Model.model_fields["name"].default)
+    return Path(target).name if unnamed else model.name
+
+
+def needed(given: Mapping[str, object], example: str) -> None:
+    """Refuse flags that are left out, all of them at once.
+
+    Args:
+        given: flag → value.
+        example: the flags with values.
+
+    Raises:
+        SpecError: a flag has no value.
+    """
+    if missing := [flag for flag, value in given.items() if not value]:
+        rule = f"{'is' if len(missing) == 1 else 'are'} needed to build a run from a model"
+        raise SpecError(", ".join(missing), "", rule, f"for instance {example}", "missing")
 
 
 def _real(text: str, unit: str) -> float | None:
@@ -157,42 +187,144 @@ def beliefs_of(run: Run, asked: RunRequest) -> Beliefs:
     typed = Beliefs(dict(_pair(text, "--believe") for text in asked.beliefs))
     given = {path for path, source in run.sources().items() if not source.startswith((ASSUMED, "median of"))}
     held = catalog.beliefs(run, asked.as_of or None)
+    if any(isinstance(phase.efficiency, Rollouts) for phase in run.phases):
+        from ..planning.quick_reinforcement import engine_beliefs
+
+        held = held | engine_beliefs(run)
     return held.without(*(path for path in held.paths if path in given and not path.startswith("efficiency.stack"))) | typed
 
 
-def assumed_lines(run: Run) -> list[str]:
-    """What the library filled in of a run, a line each."""
-    by_stack = {path: source for path, source in assumptions(run).items() if ".stack." in path}
-    rest = {path: source for path, source in assumptions(run).items() if path not in by_stack}
-    lines = [f"assumed: {path} = {run.get(path):.6g} ({source.removeprefix(ASSUMED)})" for path, source in rest.items()]
-    lines += sorted(
-        {f"assumed: {path.partition('.stack.')[0]}.stack = {source.removeprefix(ASSUMED)}" for path, source in by_stack.items()}
-    )
-    return [textwrap.shorten(line, 158, placeholder=" …)") for line in lines]
+def assumed_of(run: Run) -> dict[str, tuple[str, str]]:
+    """What the library filled in of a run: path → the value as people read it, and why that one."""
+    found: dict[str, tuple[str, str]] = {}
+    for path, source in assumptions(run).items():
+        why = source.removeprefix(ASSUMED)
+        head, stack, _ = path.partition(".stack.")
+        if stack:
+            found[f"{head}.stack"] = (str(run.get(f"{head}.stack").name), why.partition(", ")[2] or why)
+        else:
+            found[path] = (written(run.get(path), run.unit_of(path).symbol), _in_short(why))
+    return found
+
+
+def _in_short(why: str) -> str:
+    """Of many sources the first, and how many more."""
+    first, *more = why.split("; ")
+    return why if len(more) < MANY else f"{first} and {len(more)} more sources"
+
+
+def assumed_lines(run: Run, shown: Collection[str] = ()) -> list[str]:
+    """What the library filled in of a run, in aligned columns; nothing where all was given.
+
+    Args:
+        run: the run.
+        shown: paths that the screen shows already.
+    """
+    groups: dict[str, list[tuple[str, str, str]]] = {}
+    for path, (value, why) in assumed_of(run).items():
+        head, recipe, leaf = path.partition(".recipe.")
+        if path not in shown:
+            groups.setdefault(f"{head}.recipe" if recipe else "", []).append((leaf or head, value, why))
+    lines = []
+    for group, rows in groups.items():
+        wide, wider = (max(len(row[column]) for row in rows) for column in (0, 1))
+        lines.append(f"assumed, as nobody gave it{f', of {group}' if group else ''}")
+        lines += [f"  {name:<{wide}}  {value:<{wider}}  {why}" for name, value, why in rows]
+    return lines
 
 
 UNITS = {"cost": "USD", "gpu_hours": "GPU-h", "busy_gpu_hours": "GPU-h", "wall_days": "day", "mfu": "", "tokens": "token", "flops": "FLOP"}
 """Quantity → the unit its claims are read in."""
 
 
-def claim_of(figure: str, quantity: str, told_as: str, scope: str, source: str, date: str) -> Claim:
-    """A claim from flags.
+@dataclass(frozen=True)
+class ClaimRequest:
+    """The flags that say which claim is meant.
 
     Args:
-        figure: ``"4.6M"``, ``"$6M"``, ``"2.788M GPU-hours"``.
+        figure: ``"4.6M"``, ``"$6M"``, ``"35M RMB"``, ``"2.788M GPU-hours"``.
         quantity: what it is a figure of.
         told_as: the words it was published with.
-        scope: what it covers, where known; the words' own scope if empty.
+        scope: what it covers, in words; the published words' own scope if empty.
+        includes: what it covers, part by part, in place of words.
+        basis: how its hours are priced, beside ``includes``.
         source, date: where and when it was published.
+    """
+
+    figure: str
+    quantity: str = "cost"
+    told_as: str = ""
+    scope: str = ""
+    includes: Sequence[str] = ()
+    basis: str = ""
+    source: str = ""
+    date: str = ""
+
+
+def claim_of(asked: ClaimRequest) -> Claim:
+    """A claim from flags.
 
     Raises:
-        SpecError: not a number in the quantity's unit.
+        SpecError: not a number in the quantity's unit, or a scope in words and in parts at once.
     """
-    from ..claims.claim import Claim
+    from ..claims.claim import CURRENCIES, Claim
+    from ..claims.scope import Scope
     from ..core.quantities import parse_number
 
-    if quantity not in UNITS:
-        raise SpecError("--quantity", quantity, "is not a quantity of a claim", did_you_mean(quantity, UNITS), "unknown-name")
-    value = parse_number(figure, UNITS[quantity], "--claim")
-    given: dict[str, Any] = {"told_as": told_as, "scope": scope, "source": source or "typed", "date": date}
-    return Claim(quantity, value, unit=UNITS[quantity], **{name: word for name, word in given.items() if word})
+    if asked.quantity not in UNITS:
+        raise SpecError("--quantity", asked.quantity, "is not a quantity of a claim", did_you_mean(asked.quantity, UNITS), "unknown-name")
+    if asked.scope and (asked.includes or asked.basis):
+        raise SpecError("--scope", asked.scope, "excludes --includes and --basis", "give the words, or the parts", "conflict")
+    if asked.basis and not asked.includes:
+        raise SpecError("--basis", asked.basis, "needs --includes", "write --includes final_run --basis rent", "missing")
+    scope: str | Scope = asked.scope
+    if asked.includes:
+        parts: dict[str, Any] = {"contents": tuple(asked.includes)} | ({"basis": asked.basis} if asked.basis else {})
+        scope = Scope(**parts)
+    money = asked.quantity == "cost" and next((code for code in CURRENCIES if code in asked.figure), "")
+    value = parse_number(asked.figure.replace(money, "") if money else asked.figure, UNITS[asked.quantity], "--claim")
+    given: dict[str, Any] = {"told_as": asked.told_as, "scope": scope, "source": asked.source or "typed", "date": asked.date}
+    return Claim(asked.quantity, value, unit=money or UNITS[asked.quantity], **{name: word for name, word in given.items() if word})
+
+
+@dataclass(frozen=True)
+class ReinforcementRequest:
+    """The flags of a run of reinforcement learning.
+
+    Args:
+        run: model, chip, accelerators, price, goodput and beliefs.
+        steps, start, end, maximum, prompt, prompts, samples, engine_gpus: as for
+            :func:`~trainsim.planning.quick_reinforcement.quick_reinforcement`; empty where not given.
+    """
+
+    run: RunRequest
+    steps: str
+    end: str
+    start: str = ""
+    maximum: str = ""
+    prompt: str = ""
+    prompts: str = ""
+    samples: str = ""
+    engine_gpus: int = 0
+
+
+def reinforcement_of(asked: ReinforcementRequest) -> Run:
+    """A run of reinforcement learning from flags.
+
+    Raises:
+        TrainsimError: a flag that is missing or can't be read, or no such model or chip.
+    """
+    from ..planning.quick_reinforcement import quick_reinforcement
+
+    chip, gpus = machines(asked.run) if asked.run.gpus else (asked.run.chip, 0)
+    needed({"--chip": chip, "--gpus": gpus, "--steps": asked.steps, "--end": asked.end}, "--chip h100 --gpus 64 --steps 200 --end 2000")
+    model = model_from(asked.run.target)
+    run = quick_reinforcement(
+        model, chip=chip, gpus=gpus, steps=asked.steps, end=asked.end, start=asked.start or None, maximum=asked.maximum or None,
+        prompt=asked.prompt or None, prompts=asked.prompts or None, samples=asked.samples or None, engine_gpus=asked.engine_gpus or None,
+        price=asked.run.price or None, goodput=asked.run.goodput or None, name=name_of(model, asked.run.target),
+    )  # fmt: skip
+    for text in asked.run.changes:
+        path, value = _pair(text, "--set")
+        run = run.replace({path: _literal(value)})
+    return run

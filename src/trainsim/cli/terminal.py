@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import sys
+import textwrap
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,12 +16,29 @@ OK, FAILED, BAD_INPUT, NOT_MET, INTERRUPTED = 0, 1, 2, 3, 130
 """Exit statuses: done; the answer could not be written; an input can't be used; an ``--assert`` does not hold; Ctrl-C."""
 PLAIN = str.maketrans(
     {"×": "x", "·": "*", "±": "+-", "→": "->", "−": "-", "–": "-", "…": "...", "≤": "<=", "≥": ">=", "≈": "~", "“": '"', "”": '"'}
+    | {"‘": "'", "’": "'", "é": "e", "σ": "s", "—": "-"}
 )
 """Characters that a terminal without Unicode gets instead."""
+_GAP = re.compile(r"(?<=\S) {2,}(?=\S)")
+"""What stands between two columns."""
+LAST_COLUMN = 0.65
+"""Share of a screen's width up to which text is folded below its column."""
+NARROWEST = 40
+"""Columns below which a text is not folded any further."""
+Progress = Callable[[int, int], None]
+"""Takes what is done and what there is to do."""
 
 
-def emit(text: str) -> None:
-    """Print a text, in plain characters where the terminal has no others."""
+def emit(text: str, *, folded: bool = True) -> None:
+    """Print a text, in plain characters where the terminal has no others.
+
+    Args:
+        text: the text.
+        folded: on a terminal, break lines that are longer than it is wide; a pipe gets every line whole.
+    """
+    columns = _columns()
+    if folded and columns is not None:
+        text = "\n".join(fold(line, columns) for line in text.split("\n"))
     encoding = sys.stdout.encoding or "ascii"
     try:
         text.encode(encoding)
@@ -26,6 +46,27 @@ def emit(text: str) -> None:
         text = text.translate(PLAIN).encode(encoding, "replace").decode(encoding)
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def _columns() -> int | None:
+    """Width of the terminal, or as ``COLUMNS`` has it; None for a pipe or a file."""
+    if not sys.stdout.isatty() and not os.environ.get("COLUMNS"):
+        return None
+    return max(NARROWEST, shutil.get_terminal_size().columns)
+
+
+def fold(line: str, columns: int) -> str:
+    """A line broken between words; what follows stands below its last column, or two further in.
+
+    >>> print(fold("price.usd_per_gpu_hour  2.87  median of specialist price, on-demand", 50))
+    price.usd_per_gpu_hour  2.87  median of specialist
+                                  price, on-demand
+    """
+    if len(line) <= columns:
+        return line
+    gaps = [gap.end() for gap in _GAP.finditer(line) if gap.end() <= LAST_COLUMN * columns]
+    indent = max(gaps, default=0) or len(line) - len(line.lstrip()) + 2
+    return textwrap.fill(line, columns, subsequent_indent=" " * indent, break_on_hyphens=False)
 
 
 def complain(text: str) -> None:
@@ -36,15 +77,25 @@ def complain(text: str) -> None:
 
 
 @contextmanager
-def working(what: str) -> Iterator[None]:
-    """Say on a terminal that something takes a while."""
-    if not sys.stderr.isatty() or os.environ.get("NO_COLOR"):
-        yield
+def working(what: str) -> Iterator[Progress]:
+    """A bar on a terminal while something takes a while; nothing in a pipe.
+
+    Args:
+        what: is done, in a few words.
+
+    Yields:
+        what takes the work done and the work there is; a bar that is never called just moves.
+    """
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield lambda _done, _total: None
         return
     from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    with Console(stderr=True).status(what):
-        yield
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def guarded(command: Callable[[], Any]) -> int:
@@ -56,11 +107,13 @@ def guarded(command: Callable[[], Any]) -> int:
     Returns:
         the exit status.
     """
-    from ..core.errors import TrainsimError
+    from ..core.errors import TrainsimError, TrainsimWarning
 
-    warnings.showwarning = lambda message, *_, **__: complain(f"note: {message}")
     try:
-        command()
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", TrainsimWarning)
+            warnings.showwarning = _once()
+            command()
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else OK
     except TrainsimError as error:
@@ -69,9 +122,8 @@ def guarded(command: Callable[[], Any]) -> int:
     except KeyboardInterrupt:
         complain("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
-        # the reader has gone: nothing is left to say, and the interpreter must not try again when it flushes
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader has gone: nothing is left to say
+        _close_output()
         return OK
     except ImportError as error:
         if error.name is None or error.name.startswith("trainsim"):
@@ -80,8 +132,27 @@ def guarded(command: Callable[[], Any]) -> int:
         return BAD_INPUT
     except OSError as error:
         complain(f"{error.filename or 'output'}: {error.strerror or error}; the answer could not be written")
+        if error.filename is None:
+            _close_output()
         return FAILED
     return OK
+
+
+def _close_output() -> None:
+    """Let what is still buffered go nowhere: the interpreter would try to write it once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _once() -> Callable[..., None]:
+    """Prints each warning as a note, and the same one only once."""
+    seen: set[str] = set()
+
+    def note(message: object, *_: object, **__: object) -> None:
+        if str(message) not in seen:
+            seen.add(str(message))
+            complain(f"note: {message}")
+
+    return note
 
 
 def stop(status: int) -> NoReturn:

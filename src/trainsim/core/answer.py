@@ -60,7 +60,8 @@ class AnswerRow:
         """Value, unit and 90 % interval as people read them."""
         if self.low is None or self.high is None:
             return written(self.value, self.unit)
-        return f"{written(self.value, self.unit)} ({written(self.low, self.unit)} to {written(self.high, self.unit)})"
+        low, high = (written(end, self.unit if self.unit.startswith("USD") or self.unit in BYTES else "") for end in (self.low, self.high))
+        return f"{written(self.value, self.unit)} ({low} to {high})"
 
 
 @dataclass(frozen=True)
@@ -177,8 +178,8 @@ def plain(value: Any) -> Any:
 def written(value: Value, unit: str) -> str:
     """A value with its unit as people read it; an array of draws by its mean.
 
-    >>> written(1.5e12, "token"), written(None, "s"), written("fits", "")
-    ('1.50T tokens', 'unknown', 'fits')
+    >>> written(1.5e12, "token"), written(4096.0, "token"), written(50e9, "B/s"), written(None, "s"), written("fits", "")
+    ('1.50T tokens', '4,096 tokens', '50.0 GB/s', 'unknown', 'fits')
     """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "unknown"
@@ -190,13 +191,19 @@ def written(value: Value, unit: str) -> str:
     if unit.startswith("USD"):
         per = unit.removeprefix("USD")
         return f"{'-' if number < 0 else ''}${human(abs(number))}{per}"
-    if unit == "B":
-        return _bytes(number)
+    if unit in BYTES:
+        return _bytes(number) + unit.removeprefix("B")
+    if unit in PLURALS and number.is_integer() and abs(number) < COUNTED:
+        return f"{number:,.0f} {PLURALS[unit]}"
     return f"{human(number)} {PLURALS.get(unit, unit)}".strip().removesuffix(" 1")
 
 
 PLURALS = {"token": "tokens", "parameter": "parameters", "day": "days", "sequence": "sequences", "GPU": "GPUs"}
 """Units that are counted, as they stand after a number."""
+COUNTED = 100_000
+"""A whole count below this is written out."""
+BYTES = ("B", "B/s")
+"""Units whose numbers take decimal prefixes of bytes."""
 
 
 def _bytes(number: float) -> str:

@@ -1,0 +1,65 @@
+"""An answer as a screen, as JSON, or as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..core.answer import Answer
+
+Data = Mapping[str, Any]
+
+
+def printed(text: str, data: Callable[[], Data], form: str) -> str:
+    """A screen, or figures nested by name as JSON, or as CSV with a line a figure.
+
+    Args:
+        text: the screen.
+        data: gives the figures.
+        form: ``"text"``, ``"json"`` or ``"csv"``.
+    """
+    if form == "json":
+        from ..core.answer import plain
+
+        return json.dumps(plain(data()), indent=2, ensure_ascii=False)
+    if form == "csv":
+        return _csv(("name", "value"), _flat(data()))
+    return text
+
+
+def answered(answer: Answer, form: str, more: Data | None = None, text: str = "") -> str:
+    """An answer of the library: its text, its JSON, or its figures as CSV.
+
+    Args:
+        answer: the answer.
+        form: ``"text"``, ``"json"`` or ``"csv"``.
+        more: further figures by name, for JSON.
+        text: the screen, where it is not the answer's own.
+    """
+    if form == "text":
+        return text or str(answer)
+    from ..core.answer import COLUMNS, plain
+
+    if form == "csv":
+        return _csv(COLUMNS, ([plain(getattr(row, name)) for name in COLUMNS] for row in answer.summary().rows))
+    return json.dumps(plain({**(more or {}), **answer.to_dict()}), indent=2, ensure_ascii=False)
+
+
+def _csv(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return out.getvalue().rstrip("\n")
+
+
+def _flat(data: Any, name: str = "") -> list[tuple[str, Any]]:
+    if isinstance(data, Mapping):
+        return [row for key, value in data.items() for row in _flat(value, f"{name}.{key}" if name else str(key))]
+    if isinstance(data, (list, tuple)):
+        return [row for i, value in enumerate(data) for row in _flat(value, f"{name}.{i}")]
+    return [(name, data)]

@@ -1,0 +1,92 @@
+"""Verdicts on claims of the catalogue, on typed ones, and on tables of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import catalog
+from .printing import answered, printed
+from .requests import ClaimRequest, RunRequest, claim_of, run_of
+from .terminal import working
+
+if TYPE_CHECKING:
+    from ..auditing.verdict import Verdict
+
+COLUMNS = ("line", "claim", "number", "words", "quote")
+"""Of a table of verdicts."""
+
+
+def audited(name: str, claim: ClaimRequest, asked: RunRequest | None, as_of: str) -> Verdict:
+    """The verdict on a claim of the catalogue, or on one that is typed.
+
+    Args:
+        name: id of a claim of the catalogue; empty for a typed one.
+        claim: the typed one.
+        asked: the run it is about; None where the claim names one.
+        as_of: use data public by this day.
+    """
+    with working("auditing"):
+        return _judged(name, claim, asked, as_of)
+
+
+def _judged(name: str, claim: ClaimRequest, asked: RunRequest | None, as_of: str) -> Verdict:
+    from ..auditing.audit import audit
+
+    made = catalog.claim(name) if name else claim_of(claim)
+    return audit(made, subject=None if asked is None else run_of(asked), as_of=as_of or None)
+
+
+def verdict_text(verdict: Verdict, form: str, *, brief: bool) -> str:
+    """A verdict as a screen, as the sentence one may quote, as JSON or CSV."""
+    if brief and form == "text":
+        return str(verdict.quote)
+    return answered(verdict, form, {"number": verdict.number, "words": verdict.words, "quote": verdict.quote})
+
+
+def audited_table(path: str, as_of: str) -> str:
+    """Verdicts on the claims of a CSV, a line each; a claim that can't be read says why in its line.
+
+    Columns are named after the flags: ``model``, ``chip``, ``gpus``, ``tokens``, ``claim``, ``quantity``, ``told_as``, ``scope`` …; an
+    ``id`` takes a claim of the catalogue.
+    """
+    from ..core import reading
+    from ..core.errors import SpecError, TrainsimError, did_you_mean
+
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    rows = reading.parse_table(reading.read_text(path, what="table of claims"), Path(path).name)
+    runs, claims = ({field.name for field in fields(kind)} for kind in (RunRequest, ClaimRequest))
+    known = (runs - {"target", "changes", "beliefs"}) | (claims - {"figure"}) | {"id", "model", "claim"}
+    for column in {column for _, row in rows for column in row} - known:
+        raise SpecError(
+            f"{Path(path).name}.header", column, "is not a column of claims", did_you_mean(column, known, "columns"), "unknown-name"
+        )
+    with working("auditing") as progress:
+        for done, (line, row) in enumerate(rows, 1):
+            label = row.get("id") or row.get("told_as") or row.get("claim", "")
+            try:
+                wanted = {name: cell for name, cell in row.items() if name in runs}
+                asked = RunRequest(row["model"], **wanted) if row.get("model") else None
+                claim: dict[str, Any] = {
+                    name: cell.split(",") if name == "includes" else cell for name, cell in row.items() if name in claims
+                }
+                verdict = _judged(row.get("id", ""), ClaimRequest(row.get("claim", ""), **claim), asked, row.get("as_of", as_of))
+                writer.writerow((line, label, verdict.number, verdict.words, verdict.quote))
+            except TrainsimError as error:
+                writer.writerow((line, label, "", "", f"error: {error}"))
+            progress(done, len(rows))
+    return out.getvalue().rstrip("\n")
+
+
+def listed_claims(form: str) -> str:
+    """The claims of the catalogue with what was said."""
+    from ..catalog.claims import claims
+
+    every = claims()
+    text = "\n".join(f"{name:<26}{claim.statement}" for name, claim in every.items())
+    return printed(text, lambda: {name: claim.statement for name, claim in every.items()}, form)
