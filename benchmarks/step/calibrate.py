@@ -25,7 +25,16 @@ from trainsim.calibration import cross_validation as h
 from trainsim.calibration import fit as c
 from trainsim.calibration.readers.measured_steps import MeasuredStep, read_steps
 from trainsim.catalog.shipped_calibration import calibration
-from trainsim.validation.step_coverage import HeldOut, Spread, by_class, by_group, constant_mfu, other_half, other_sources, report
+from trainsim.validation.step_coverage import (
+    HeldOutIntervals,
+    Spread,
+    by_class,
+    by_group,
+    constant_mfu,
+    held_out_by_halves,
+    held_out_by_source,
+    report,
+)
 
 HELD_OUT = Path(__file__).parent / "held_out_sources.toml"
 """Sources that no fit may use, and the rule by which they were chosen."""
@@ -45,7 +54,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT)
     asked = parser.parse_args()
     steps = [s for f in asked.files for s in read_steps(f) if not any(s.source.startswith(name) for name in asked.leave_out)]
-    task = c.problem(steps)
+    task = c.fit_problem(steps)
     found = c.fit(task, starts=asked.starts, near=None if asked.starts > 1 else shipped_point(task))
     print(f"{len(task.steps)} rows, {len(task.names)} constants; starts came to rest at {np.round(np.sort(found.misfit), 2)}")
     print(table(task.steps, task.residuals(found.best[None, :])[:, 0]), flush=True)
@@ -53,19 +62,19 @@ def main() -> None:
     print(f"{asked.draws} draws", flush=True)
     forecast = partial(h.predict_held_out, near=found.best, iterations=asked.iterations)
     inside, apart = (held_out(task.steps, forecast, words, asked.repeats) for words in ("random halves", "source left out"))
-    spreads = h.spreads(inside, apart)
-    print("\n", spreads)
-    made = c.record(task, found.best, draws, spreads, dt.datetime.now(tz=dt.UTC).date(), asked.leave_out)
+    sigmas = h.unexplained_sigmas(inside, apart)
+    print("\n", sigmas)
+    made = c.calibration_data(task, found.best, draws, sigmas, dt.datetime.now(tz=dt.UTC).date(), asked.leave_out)
     asked.out.write_text(json.dumps(made) + "\n")
     for words in WHOLE:  # how far off whole layers and whole releases are; they set no spread
         held_out(task.steps, forecast, words, asked.repeats)
 
 
-WHOLE: dict[str, h.Unit] = {"whole layers": h.whole_layers, "whole releases": h.whole_release}
+WHOLE: dict[str, h.GroupBy] = {"whole layers": h.layers_of, "whole releases": h.release_of}
 """What else is kept on one side of random halves."""
 
 
-def shipped_point(task: c.Problem) -> NDArray[np.float64]:
+def shipped_point(task: c.FitProblem) -> NDArray[np.float64]:
     """The shipped calibration's point on the fitting scale: a fit from one start begins there."""
     shipped = calibration()
     at = np.array([shipped.best[shipped.names.index(name)] for name in task.names])
@@ -74,18 +83,18 @@ def shipped_point(task: c.Problem) -> NDArray[np.float64]:
 
 def held_out(steps: Sequence[MeasuredStep], forecast: h.Forecaster, words: str, repeats: int) -> h.HeldOutPredictions:
     """Rows that a fit has not seen: how far off, how many inside their interval, and how sharp beside a constant MFU per class."""
-    ways: dict[str, Callable[[h.Forecaster, Spread], HeldOut]] = {
-        "random halves": lambda say, spread: other_half(steps, say, spread, repeats),
+    ways: dict[str, Callable[[h.Forecaster, Spread], HeldOutIntervals]] = {
+        "random halves": lambda say, spread: held_out_by_halves(steps, say, spread, repeats),
         **{word: partial(_halves_of, steps, unit) for word, unit in WHOLE.items()},
-        "source left out": lambda say, _: other_sources(h.leave_one_source_out(steps, say)),
+        "source left out": lambda say, _: held_out_by_source(h.leave_one_source_out(steps, say)),
     }
     ours, flat = ways[words](forecast, by_class), ways[words](constant_mfu, by_group)
     print(f"\n{words}\n{table(ours.unseen.steps, ours.unseen.residuals)}\n\n{report(ours, flat)}", flush=True)
     return ours.unseen
 
 
-def _halves_of(steps: Sequence[MeasuredStep], unit: h.Unit, say: h.Forecaster, spread: Spread) -> HeldOut:
-    return other_half(steps, say, spread, repeats=1, unit=unit)
+def _halves_of(steps: Sequence[MeasuredStep], unit: h.GroupBy, say: h.Forecaster, spread: Spread) -> HeldOutIntervals:
+    return held_out_by_halves(steps, say, spread, repeats=1, group_by=unit)
 
 
 def table(steps: Sequence[MeasuredStep], residuals: NDArray[np.float64]) -> str:

@@ -33,7 +33,7 @@ def main() -> None:
     steps = [*reported_steps(), *(s for f in parser.parse_args().files for s in read_steps(f) if s.source.startswith(tuple(names)))]
     found = step_backtest([replace(step, stack=BLIND.get(step.stack, step.stack)) for step in steps])
     print(found)
-    print(f"\n{headline(found.sound)}")
+    print(f"\n{headline(found.usable)}")
 
 
 def headline(forecasts: Sequence[StepForecast]) -> str:

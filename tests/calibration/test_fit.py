@@ -50,7 +50,7 @@ def made_from(steps: list[MeasuredStep], **known: float) -> list[MeasuredStep]:
 
 def test_a_fit_finds_the_constants_its_rows_were_made_from(steps: list[MeasuredStep]) -> None:
     truth = {"gemm-ampere": 0.6, "launch-eager": 4e-5}
-    task = c.problem(made_from(steps, **truth))
+    task = c.fit_problem(made_from(steps, **truth))
     found = task.values(c.fit(task, starts=2, iterations=15).best[None, :])
     for name, value in truth.items():
         assert found[name][0] == pytest.approx(value, rel=0.1), name
@@ -62,7 +62,7 @@ def test_foretold_rows_are_not_looked_at(steps: list[MeasuredStep]) -> None:
     once = h.predict_held_out(seen, unseen)
     changed = h.predict_held_out(seen, [replace(s, seconds=s.seconds * 3) for s in unseen])
     assert np.allclose(changed.residuals, once.residuals - np.log(3.0), rtol=0, atol=1e-9)
-    assert np.allclose(changed.doubt, once.doubt)
+    assert np.allclose(changed.parameter_sd, once.parameter_sd)
 
 
 def test_the_needed_spread_puts_nine_tenths_inside() -> None:
@@ -244,7 +244,7 @@ def test_a_backtest_forecasts_what_it_has_not_seen_and_refuses_the_rest(tmp_path
 
 def test_a_row_that_was_seen_is_refused_whatever_its_file_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = read_steps(table(tmp_path, [900.0 + i for i in range(len(SHAPES))]))
-    known = replace(calibration(), rows=frozenset(s.hash for s in first[1:]))
+    known = replace(calibration(), rows=frozenset(s.fingerprint for s in first[1:]))
     monkeypatch.setattr("trainsim.validation.step_backtest.calibration", lambda: known)
     copy = tmp_path / "another name.csv"
     copy.write_text((tmp_path / "mine.csv").read_text())
@@ -258,7 +258,7 @@ def test_rows_that_cannot_be_run_say_why(tmp_path: Path) -> None:
     file = tmp_path / "runs.json"
     file.write_text(json.dumps({"runs": [{"id": 1, "name": "Somebody: a run", "gpu": "H100-SXM", "n_gpus": 8}]}))
     found = ts.backtest(file)
-    assert [bool(s.why) for s in found.not_run] == [True]  # type: ignore[union-attr]
+    assert [bool(s.not_modelled) for s in found.not_run] == [True]  # type: ignore[union-attr]
     assert "not run" in str(found)
 
 
@@ -279,6 +279,6 @@ def test_a_row_of_a_csv_file_is_modelled_or_says_why_not(tmp_path: Path, row: st
     file = tmp_path / "steps.csv"
     file.write_text(f"name,{HEADER}\n{row}\n", encoding="utf-8")
     (step,) = read_steps(file)
-    assert step.why.startswith(why)
-    assert bool(step.why) == bool(why)
+    assert step.not_modelled.startswith(why)
+    assert bool(step.not_modelled) == bool(why)
     assert (step.model is None) == bool(why)

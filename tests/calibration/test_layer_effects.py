@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from trainsim.calibration.cross_validation import predict_held_out, spread_of, spreads
+from trainsim.calibration.cross_validation import predict_held_out, sigma_of_rows, unexplained_sigmas
 from trainsim.calibration.fit import modelled_log_seconds
-from trainsim.calibration.layer_effects import FARTHEST, TELLING, offsets
+from trainsim.calibration.layer_effects import MAX_RESIDUAL, MIN_REPEATED_LAYERS, random_effects
 from trainsim.calibration.readers.measured_steps import read_steps
 from trainsim.calibration.records import MeasuredStep
 from trainsim.catalog.rows import rows as catalogue_rows
@@ -34,38 +34,41 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> list[MeasuredStep]:
 def drawn(steps: Sequence[MeasuredStep], between: float, within: float, seed: int = 3) -> NDArray[np.float64]:
     """Residuals with something in common by layers."""
     rng = np.random.default_rng(seed)
-    common = {name: between * rng.standard_normal() for name in sorted({s.kernels for s in steps})}
-    return np.array([common[s.kernels] + within * rng.standard_normal() for s in steps])
+    common = {name: between * rng.standard_normal() for name in sorted({s.layer_fingerprint for s in steps})}
+    return np.array([common[s.layer_fingerprint] + within * rng.standard_normal() for s in steps])
 
 
 def test_layers_are_told_apart_by_what_a_micro_batch_asks_of_a_chip(steps: list[MeasuredStep]) -> None:
-    assert len({s.kernels for s in steps}) == 8
-    assert len({replace(s, source="another").kernels for s in steps} | {s.kernels for s in steps}) == 16
-    assert replace(steps[0], layers="").kernels == ""
+    assert len({s.layer_fingerprint for s in steps}) == 8
+    assert len({replace(s, source="another").layer_fingerprint for s in steps} | {s.layer_fingerprint for s in steps}) == 16
+    assert replace(steps[0], layers="").layer_fingerprint == ""
 
 
 def test_what_layers_have_in_common_is_found(steps: list[MeasuredStep]) -> None:
     missed = drawn(steps, between=0.15, within=0.01)
-    found = offsets(steps, missed)
-    for name in {s.kernels for s in steps}:
-        assert found[name] == pytest.approx(float(np.mean([r for s, r in zip(steps, missed, strict=True) if s.kernels == name])), abs=0.004)
+    found = random_effects(steps, missed)
+    for name in {s.layer_fingerprint for s in steps}:
+        assert found[name] == pytest.approx(
+            float(np.mean([r for s, r in zip(steps, missed, strict=True) if s.layer_fingerprint == name])), abs=0.004
+        )
 
 
 def test_what_they_have_not_is_not(steps: list[MeasuredStep]) -> None:
     missed = drawn(steps, between=0.0, within=0.1)
-    found = offsets(steps, missed)
+    found = random_effects(steps, missed)
     assert sum(np.square(list(found.values()))) < 0.3 * sum(
-        np.mean([r for s, r in zip(steps, missed, strict=True) if s.kernels == name]) ** 2 for name in {s.kernels for s in steps}
+        np.mean([r for s, r in zip(steps, missed, strict=True) if s.layer_fingerprint == name]) ** 2
+        for name in {s.layer_fingerprint for s in steps}
     )
 
 
-@given(values=st.lists(st.lists(st.floats(-0.3, 0.3), min_size=2, max_size=6), min_size=TELLING, max_size=8))
+@given(values=st.lists(st.lists(st.floats(-0.3, 0.3), min_size=2, max_size=6), min_size=MIN_REPEATED_LAYERS, max_size=8))
 def test_the_offset_is_the_posterior_mean_by_brute_force(steps: list[MeasuredStep], values: list[list[float]]) -> None:
     """Of the common part under normal laws with the variances by moments, integrated over a grid."""
-    names = sorted({s.kernels for s in steps})[: len(values)]
-    rows = {name: [s for s in steps if s.kernels == name][: len(each)] for name, each in zip(names, values, strict=True)}
+    names = sorted({s.layer_fingerprint for s in steps})[: len(values)]
+    rows = {name: [s for s in steps if s.layer_fingerprint == name][: len(each)] for name, each in zip(names, values, strict=True)}
     chosen = [s for name in names for s in rows[name]]
-    found = offsets(chosen, np.array([v for each in values for v in each]))
+    found = random_effects(chosen, np.array([v for each in values for v in each]))
     freedom = sum(len(each) - 1 for each in values)
     within = sum(float(np.var(each)) * len(each) for each in values) / freedom
     between = float(np.mean([np.mean(each) ** 2 - within / len(each) for each in values]))
@@ -82,19 +85,19 @@ def test_the_offset_is_the_posterior_mean_by_brute_force(steps: list[MeasuredSte
 def test_repeats_count_once_and_a_wild_row_counts_as_far_as_rows_may(steps: list[MeasuredStep]) -> None:
     missed = drawn(steps, between=0.15, within=0.02)
     repeated = [*steps, *[steps[0]] * 50]
-    assert offsets(repeated, np.append(missed, [missed[0]] * 50)) == pytest.approx(offsets(steps, missed))
+    assert random_effects(repeated, np.append(missed, [missed[0]] * 50)) == pytest.approx(random_effects(steps, missed))
     wild = missed.copy()
     wild[0] = 9.0
     capped = missed.copy()
-    capped[0] = FARTHEST
-    assert offsets(steps, wild) == offsets(steps, capped)
+    capped[0] = MAX_RESIDUAL
+    assert random_effects(steps, wild) == random_effects(steps, capped)
 
 
 def test_too_few_layers_tell_nothing(steps: list[MeasuredStep]) -> None:
-    few = [s for s in steps if s.kernels in sorted({s.kernels for s in steps})[: TELLING - 1]]
-    assert offsets(few, drawn(few, between=0.2, within=0.01)) == {}
-    alone = [next(s for s in steps if s.kernels == name) for name in sorted({s.kernels for s in steps})]
-    assert offsets(alone, drawn(alone, between=0.2, within=0.01)) == {}
+    few = [s for s in steps if s.layer_fingerprint in sorted({s.layer_fingerprint for s in steps})[: MIN_REPEATED_LAYERS - 1]]
+    assert random_effects(few, drawn(few, between=0.2, within=0.01)) == {}
+    alone = [next(s for s in steps if s.layer_fingerprint == name) for name in sorted({s.layer_fingerprint for s in steps})]
+    assert random_effects(alone, drawn(alone, between=0.2, within=0.01)) == {}
 
 
 def test_a_forecast_takes_off_what_its_source_misses_of_the_same_layers_and_of_no_other(steps: list[MeasuredStep]) -> None:
@@ -103,18 +106,18 @@ def test_a_forecast_takes_off_what_its_source_misses_of_the_same_layers_and_of_n
     seen, unseen = rows[::2], rows[1::2]
     found = predict_held_out(seen, unseen)
     strangers = predict_held_out(seen, [replace(s, source="another", key=s.key + "x") for s in unseen])
-    assert np.all(found.known)
-    assert not np.any(strangers.known)
+    assert np.all(found.known_layers)
+    assert not np.any(strangers.known_layers)
     assert np.std(found.residuals) < 0.5 * np.std(strangers.residuals)
 
 
 def test_spreads_of_layers_that_were_seen_stand_apart(steps: list[MeasuredStep]) -> None:
     rows = predict_held_out(steps[::2], steps[1::2])
     known = np.arange(len(rows.steps)) % 12 != 0
-    held = replace(rows, residuals=np.where(known, 0.01, 0.2), doubt=np.zeros(len(known)), known=known)
-    found = spreads(held, held)
+    held = replace(rows, residuals=np.where(known, 0.01, 0.2), parameter_sd=np.zeros(len(known)), known_layers=known)
+    found = unexplained_sigmas(held, held)
     assert found["measured"][rows.steps[0].source] == found["measured"][""] == pytest.approx(0.01 / 1.645, abs=1e-4)
-    assert np.allclose(spread_of(found, held), np.where(known, 0.01, 0.2) / 1.645, atol=1e-4)
+    assert np.allclose(sigma_of_rows(found, held), np.where(known, 0.01, 0.2) / 1.645, atol=1e-4)
 
 
 def test_what_nothing_explains_is_told_from_the_nearest_that_was_measured() -> None:
@@ -134,7 +137,7 @@ def test_a_backtest_uses_what_was_seen_of_the_layers(tmp_path: Path) -> None:
 
     (step,) = read_steps(table_of(tmp_path / "rows.csv", [(8, 8, 1, 1024, 16, 4, 1024, 8, 1, 1, 100)]))
     shipped = calibration()
-    known = replace(shipped, sources=(*shipped.sources, step.source), layers={step.kernels: 0.3}, measured={"": 0.02})
+    known = replace(shipped, sources=(*shipped.sources, step.source), layers={step.layer_fingerprint: 0.3}, measured={"": 0.02})
     found = []
     for each in (replace(known, layers={}), known):
         with pytest.MonkeyPatch.context() as patch:

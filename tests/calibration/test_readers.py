@@ -52,12 +52,12 @@ def test_a_bad_row_of_many_says_why_and_the_others_are_read(tmp_path: Path) -> N
     rows = ["8,8,1,1,64,1,4096,32,32,2048,9000", "inf,8,1,1,64,1,4096,32,32,2048,9000", "8,8,1,1,64,1,4096,32,32,2048,", "16,8,2"]
     (tmp_path / "rows.csv").write_text("\n".join([head, *rows]), encoding="utf-8")
     steps = read_steps(tmp_path / "rows.csv")
-    assert [bool(step.why) for step in steps] == [False, True, True, True]
-    assert "gpus" in steps[1].why
-    assert "iteration time" in steps[2].why
+    assert [bool(step.not_modelled) for step in steps] == [False, True, True, True]
+    assert "gpus" in steps[1].not_modelled
+    assert "iteration time" in steps[2].not_modelled
     runs = [{"name": "a", "parallelism": 5}, {"name": "b", "architecture": []}, {"name": "c"}, 7]
     (tmp_path / "rows.json").write_text(json.dumps({"runs": runs}), encoding="utf-8")
-    assert [(step.name, bool(step.why)) for step in read_steps(tmp_path / "rows.json")] == [("a", True), ("b", True), ("c", True)]
+    assert [(step.name, bool(step.not_modelled)) for step in read_steps(tmp_path / "rows.json")] == [("a", True), ("b", True), ("c", True)]
 
 
 OWN = '''
@@ -80,7 +80,7 @@ class MyTable(StepTable):
     ending: ClassVar[str] = ".tsv"
 
     def steps(self, text, name):
-        return [MeasuredStep(line, line, name, name, 0.0, line, why="only an example") for line in text.splitlines()]
+        return [MeasuredStep(line, line, name, name, 0.0, line, not_modelled="only an example") for line in text.splitlines()]
 '''
 USE = """
 import trainsim as ts
@@ -92,7 +92,7 @@ narrowed = ts.calibrate("log.txt", run)
 assert narrowed.steps == 1
 assert abs(narrowed.after[1]) < 0.2, narrowed
 found = ts.backtest(rows="rows.tsv")
-assert [step.why for step in found.not_run] == ["only an example"] * 2, found.not_run
+assert [step.not_modelled for step in found.not_run] == ["only an example"] * 2, found.not_run
 """
 
 

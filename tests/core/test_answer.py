@@ -80,7 +80,7 @@ def release() -> Any:
 
 def step_backtest() -> StepBacktest:
     step = MeasuredStep("0", "mine", "mine", "mine", 1.0, "same")
-    return StepBacktest((StepForecast(step, 1.1, 0.9, 1.1, 1.3),), (), (replace(step, why="no cluster"),))
+    return StepBacktest((StepForecast(step, 1.1, 0.9, 1.1, 1.3),), (), (replace(step, not_modelled="no cluster"),))
 
 
 def rent_backtest() -> RentBacktest:

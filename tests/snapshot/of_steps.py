@@ -165,7 +165,7 @@ def measured_steps() -> Named:
             yield f"{forecast.step.name} modelled", forecast.modelled
             yield from quantiles(forecast.step.name, (forecast.low, forecast.mid, forecast.high))
         for step in found.not_run:
-            yield f"{step.name} not run", step.why.partition(":")[0]
+            yield f"{step.name} not run", step.not_modelled.partition(":")[0]
         for i, group in enumerate(found.groups()):
             for quantity in ("rows", "configurations", "median", "mean", "bias", "coverage", "width", "score"):
                 yield f"{file} group {i} {quantity}", getattr(group, quantity)

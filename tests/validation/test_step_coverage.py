@@ -19,13 +19,13 @@ from trainsim.testing import refused
 from trainsim.testing.tables import table_of
 from trainsim.uncertainty.analysis.scores import interval_score
 from trainsim.validation.step_coverage import (
-    HeldOut,
+    HeldOutIntervals,
     by_group,
     constant_mfu,
     coverage,
+    held_out_by_halves,
+    held_out_by_source,
     holm,
-    other_half,
-    other_sources,
     report,
     seconds_at_peak,
 )
@@ -67,7 +67,7 @@ def test_no_row_sets_the_interval_it_is_counted_in(steps: list[MeasuredStep]) ->
         calls.append(({s.key for s in seen}, {s.key for s in unseen}))
         return constant_mfu(seen, unseen)
 
-    other_half(steps, forecast, repeats=1)
+    held_out_by_halves(steps, forecast, repeats=1)
     for outer, *inner in (calls[:3], calls[3:]):
         for seen, unseen in inner:
             assert seen | unseen == outer[0]
@@ -77,11 +77,11 @@ def test_no_row_sets_the_interval_it_is_counted_in(steps: list[MeasuredStep]) ->
 def test_the_spread_of_a_source_rests_on_the_others(steps: list[MeasuredStep]) -> None:
     apart = leave_one_source_out(scattered(steps, 0.1), constant_mfu)
     moved = HeldOutPredictions(
-        apart.steps, np.where([s.source == "lab-0" for s in apart.steps], 9.0, apart.residuals), apart.doubt, apart.known
+        apart.steps, np.where([s.source == "lab-0" for s in apart.steps], 9.0, apart.residuals), apart.parameter_sd, apart.known_layers
     )
     mine = np.array([s.source == "lab-0" for s in apart.steps])
-    assert np.array_equal(other_sources(moved).spread[mine], other_sources(apart).spread[mine])
-    assert np.all(other_sources(moved).spread[~mine] > 1.0)
+    assert np.array_equal(held_out_by_source(moved).spread[mine], held_out_by_source(apart).spread[mine])
+    assert np.all(held_out_by_source(moved).spread[~mine] > 1.0)
 
 
 def test_a_group_sets_its_own_spread(steps: list[MeasuredStep]) -> None:
@@ -89,8 +89,8 @@ def test_a_group_sets_its_own_spread(steps: list[MeasuredStep]) -> None:
     missed = constant_mfu(wide, wide)
     mine, other, new = by_group(missed, unseen((wide[1], wide[0], replace(wide[0], group="new")), [0.0] * 3, 0.0))
     rows = np.array([s.group == "wide" for s in missed.steps])
-    assert mine == calibrated_sigma(missed.only(rows), np.ones(int(rows.sum())))
-    assert other == calibrated_sigma(missed.only(~rows), np.ones(int((~rows).sum())))
+    assert mine == calibrated_sigma(missed.subset(rows), np.ones(int(rows.sum())))
+    assert other == calibrated_sigma(missed.subset(~rows), np.ones(int((~rows).sum())))
     assert other < new < mine
 
 
@@ -101,13 +101,13 @@ def test_a_constant_mfu_is_exact_where_it_is_one(steps: list[MeasuredStep]) -> N
 
 
 def test_an_honest_interval_holds_nine_tenths_and_a_source_that_it_does_not_hold_is_named(steps: list[MeasuredStep]) -> None:
-    held = other_half(scattered(steps, 0.1), constant_mfu)
+    held = held_out_by_halves(scattered(steps, 0.1), constant_mfu)
     *sources, pooled = coverage(held, held, "source")
     assert pooled.configurations == len(steps)
     assert 0.85 <= pooled.share <= 0.95
     assert not any(holm([s.chance for s in sources]))
     assert 1.1 < pooled.width < 1.3
-    worse = other_half(scattered(steps, 0.1, worse="lab-2"), constant_mfu)
+    worse = held_out_by_halves(scattered(steps, 0.1, worse="lab-2"), constant_mfu)
     *sources, _ = coverage(worse, worse, "source")
     assert [s.name for s, under in zip(sources, holm([s.chance for s in sources]), strict=True) if under] == ["lab-2"]
     assert report(worse, worse).count("UNDER-COVERED") == 1
@@ -138,7 +138,7 @@ def _without(values: list[float], one: float) -> list[float]:
 def test_counts_and_scores_are_the_definitions(residuals: list[float], doubt: float, spread: float) -> None:
     row = MeasuredStep("0", "mine", "mine", "mine", 1.0, "")
     rows = tuple(replace(row, id=str(i), key=str(i)) for i in range(len(residuals)))
-    held = HeldOut(unseen(rows, residuals, doubt), np.full(len(rows), spread))
+    held = HeldOutIntervals(unseen(rows, residuals, doubt), np.full(len(rows), spread))
     (pooled, _) = coverage(held, held, "source")
     half = 1.6448536269514722 * np.hypot(doubt, spread)
     assert pooled.inside == pytest.approx(sum(abs(r) <= half for r in residuals))
@@ -151,13 +151,13 @@ def test_counts_and_scores_are_the_definitions(residuals: list[float], doubt: fl
 def test_repeats_of_a_configuration_count_once() -> None:
     row = MeasuredStep("0", "mine", "mine", "mine", 1.0, "same")
     rows = (row, row, replace(row, id="1", key="other"))
-    held = HeldOut(unseen(rows, [0.0, 9.0, 0.0], 0.1), np.full(3, 0.1))
+    held = HeldOutIntervals(unseen(rows, [0.0, 9.0, 0.0], 0.1), np.full(3, 0.1))
     (pooled, _) = coverage(held, held, "group")
     assert (pooled.configurations, pooled.inside) == (2, 1.5)
 
 
 def test_two_forecasts_of_different_rows_are_not_compared(steps: list[MeasuredStep]) -> None:
-    ours, theirs = (other_half(some, constant_mfu, repeats=1) for some in (steps, steps[:100]))
+    ours, theirs = (held_out_by_halves(some, constant_mfu, repeats=1) for some in (steps, steps[:100]))
     with refused(SpecError, "conflict", "yardstick"):
         coverage(ours, theirs, "source")
 

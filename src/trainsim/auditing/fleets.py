@@ -83,7 +83,7 @@ class FleetMeasure(Measure):
             return []
         found = []
         for row in self._rows(day):
-            if row.get("told"):
+            if row.get("reported"):
                 total = float(fleet_figures(fleet(row.id))[self.quantity])
                 found.append(
                     f"an analyst's table, {row.evidence}, adds up to {human(total, 4)}: it agrees with itself, which proves nothing"

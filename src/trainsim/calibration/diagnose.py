@@ -1,4 +1,4 @@
-"""A measured step compared with a modelled one: how odd it is, what would explain it, and what to measure next."""
+"""Diagnose a measured step: its percentile in the prediction, the likely causes of a difference, and what to measure next."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from .update import run_log_seconds
 
 Array = NDArray[np.float64]
 GRID = 33
-"""Quantiles of a constant's belief at which it is tried."""
+"""Number of quantiles of a constant's belief at which it is tried."""
 TINY = float(np.finfo(np.float64).tiny)
-TOLD_APART = 3
-"""Explanations that a further measurement is chosen between."""
+MAX_CAUSES = 3
+"""Number of causes that the next measurement should distinguish."""
 
 
 @dataclass(frozen=True)
 class Cause:
-    """One number that alone would explain a measured step.
+    """One number of the stack that could explain a measured step on its own.
 
     Args:
-        path: the number; empty for none: chance.
-        probability: that it is this one, each equally likely before.
-        value, usual: what it would have to be, most likely, and what it is in the run.
-        percentile: of that value in what is believed of it, 0 to 100.
-        lines: seconds of each part of the step if so [s].
+        path: path of the number; empty for chance.
+        probability: posterior probability of this cause; all causes are equally likely a priori.
+        value, usual: the value that explains the step best, and the value in the run.
+        percentile: percentile of that value in the belief about the number, 0 to 100.
+        lines: time of each part of the step under this cause [s].
     """
 
     path: str
@@ -53,14 +53,14 @@ class Cause:
 
 @dataclass(frozen=True, repr=False)
 class Diagnosis(Answer):
-    """What a measured step says about a run.
+    """Comparison of a measured step with the modelled one.
 
     Args:
-        modelled: 5, 50 and 95 % of the modelled step [s].
-        measured: what was measured [s].
-        percentile: where that stands, 0 to 100.
-        explanations: likeliest first.
-        tell_apart: part of the step whose own time tells the likeliest explanations apart.
+        modelled: P5, P50 and P95 of the modelled step [s].
+        measured: the measured step [s].
+        percentile: percentile of the measured step in the prediction, 0 to 100.
+        explanations: possible causes, the most likely first.
+        measure_next: part of the step whose time best distinguishes the most likely causes; ``tell_apart`` is its former name.
         memory: measured minus modelled bytes of the fullest rank, and its largest parts [B]; None where none was measured.
     """
 
@@ -68,8 +68,13 @@ class Diagnosis(Answer):
     measured: float
     percentile: float
     explanations: tuple[Cause, ...]
-    tell_apart: str
+    measure_next: str
     memory: tuple[float, Ledger] | None = None
+
+    @property
+    def tell_apart(self) -> str:
+        """Former name of ``measure_next``."""
+        return self.measure_next
 
     def summary(self) -> Summary:
         """Measured and expected step, and the causes with their probabilities."""
@@ -79,7 +84,7 @@ class Diagnosis(Answer):
         rows = [] if np.isnan(self.measured) else step
         rows += [AnswerRow(f"cause-{i}", _name(e), 100 * e.probability, "%", group="Causes") for i, e in enumerate(self.explanations, 1)]
         if self.memory is not None:
-            rows.append(AnswerRow("memory", "measured less modelled memory", self.memory[0], "B"))
+            rows.append(AnswerRow("memory", "measured minus modelled memory", self.memory[0], "B"))
         return Summary("a measured step against its model", tuple(rows))
 
     def __str__(self) -> str:
@@ -88,14 +93,14 @@ class Diagnosis(Answer):
             f"measured {self.measured:.4g} s   modelled {low:.3g} [{mid:.3g}] {high:.3g} s   percentile {self.percentile:.0f}",
             *(_line(e) for e in self.explanations[:5]),
         ]
-        if self.tell_apart:
-            told = ", ".join(f"{e.lines[self.tell_apart]:.3g} s if {_name(e)}" for e in self.explanations[:TOLD_APART])
-            lines.append(f"measure {self.tell_apart}: {told}")
+        if self.measure_next:
+            times = ", ".join(f"{e.lines[self.measure_next]:.3g} s if {_name(e)}" for e in self.explanations[:MAX_CAUSES])
+            lines.append(f"measure {self.measure_next} next: expect {times}")
         if self.memory is not None:
             more, parts = self.memory
             largest = sorted(((float(np.asarray(v)), p) for p, v in parts.lines()), reverse=True)[:3]
             sizes = ", ".join(f"{path} {human(size, 3)}B" for size, path in largest)
-            lines.append(f"memory {human(more, 3)}B above the model, whose largest parts are {sizes}")
+            lines.append(f"memory {human(more, 3)}B above the model; largest modelled parts: {sizes}")
         return "\n".join(lines)
 
 
@@ -105,28 +110,28 @@ def _name(explanation: Cause) -> str:
 
 def _line(e: Cause) -> str:
     if not e.path:
-        return f"  {100 * e.probability:3.0f} %  chance: nothing need have moved"
+        return f"  {100 * e.probability:3.0f} %  chance: within the usual scatter"
     return (
         f"  {100 * e.probability:3.0f} %  {_name(e)} = {human(e.value, 3)} instead of {human(e.usual, 3)} ({e.percentile:.0f}th percentile)"
     )
 
 
 def diagnose(run: Run, step_time: float | None = None, memory: float | None = None) -> Diagnosis:
-    """Compare a measured step, or measured memory, with what the run's stack leads one to expect.
+    """Compare a measured step time, or measured memory, with the prediction of the run's stack.
 
-    Every number of the stack that was fitted is tried alone, over what is believed of it: ``P(c | t) ∝ ∫ N(log t | log f(c), σ²) p(c) dc``,
-    σ what a stack leaves unexplained inside a source; beside them the factor of the source, and chance.
+    Each fitted number of the stack is considered as the only cause, ``P(c | t) ∝ ∫ N(log t | log f(c), σ²) p(c) dc``, where p is the belief
+    about the number and σ the unexplained standard deviation within a source. The source's factor and chance are considered too.
 
     Args:
-        run: its efficiency is modelled; its plan and first phase are complete.
-        step_time: measured seconds of an optimizer step [s].
-        memory: measured peak of the fullest accelerator [B].
+        run: a run with a modelled efficiency, a complete plan and a complete first phase.
+        step_time: measured time of an optimizer step [s].
+        memory: measured peak memory of the fullest accelerator [B].
 
     Returns:
-        the percentile of the measurement, and the explanations with their probabilities.
+        the percentile of the measurement, and the possible causes with their probabilities.
 
     Raises:
-        SpecError: nothing was measured, or not above 0.
+        SpecError: neither measurement is given, or one is not above 0.
         EstimateError: the run's efficiency is given, not modelled.
 
     >>> import trainsim as ts
@@ -139,16 +144,16 @@ def diagnose(run: Run, step_time: float | None = None, memory: float | None = No
     """
     for name, value in (("step_time", step_time), ("memory", memory)):
         if value is not None and not value > 0:
-            raise SpecError(name, value, "must be above 0", "give what was measured", "out-of-bounds")
+            raise SpecError(name, value, "must be above 0", "give the measured value", "out-of-bounds")
     if step_time is None and memory is None:
-        raise SpecError("step_time", None, "is needed, or memory", "give what was measured", "missing")
-    held = None
+        raise SpecError("step_time", None, "is needed, or memory", "give the measured value", "missing")
+    memory_excess = None
     if memory is not None:
         ranks = memory_of(run)
         fullest = max(ranks.parts, key=lambda rank: float(np.asarray(ranks.part(rank).total)))
-        held = (memory - float(np.asarray(ranks.part(fullest).total)), ranks.part(fullest))
+        memory_excess = (memory - float(np.asarray(ranks.part(fullest).total)), ranks.part(fullest))
     if step_time is None:
-        return Diagnosis((np.nan, np.nan, np.nan), np.nan, np.nan, (), "", held)
+        return Diagnosis((np.nan, np.nan, np.nan), np.nan, np.nan, (), "", memory_excess)
     check_given(run, run.phases[0], "to model a step", STEP)
     shipped, name = calibration(), needed_stack(run, run.phases[0]).name
     rng = np.random.default_rng(0)
@@ -164,13 +169,13 @@ def diagnose(run: Run, step_time: float | None = None, memory: float | None = No
         measured=step_time,
         percentile=100 * float(np.mean(drawn < np.log(step_time))),
         explanations=explanations,
-        tell_apart=_tell_apart(explanations[:TOLD_APART]),
-        memory=held,
+        measure_next=_measure_next(explanations[:MAX_CAUSES]),
+        memory=memory_excess,
     )
 
 
 def _explanations(run: Run, measured: float, noise: float, unseen: float) -> tuple[Cause, ...]:
-    """Every fitted number of the stack alone, the source's factor, and chance; likeliest first."""
+    """Possible causes: each fitted number of the stack, the source's factor, and chance; the most likely first."""
     stack, shipped = needed_stack(run, run.phases[0]), calibration()
     fields = fields_at(stack.name, dict(zip(shipped.names, shipped.draws.T, strict=True))) if stack.name in catalogue_rows("stacks") else {}
     names = [*sorted(fields), "factor"]
@@ -182,17 +187,17 @@ def _explanations(run: Run, measured: float, noise: float, unseen: float) -> tup
         columns[n][i * GRID : (i + 1) * GRID] = tried[n]
     path = "efficiency.stack" if run.phases[0].efficiency is None else f"phases.{run.phases[0].name}.efficiency.stack"
     ledger = step_time(Batch(run, {f"{path}.{n}": v for n, v in columns.items()}).spec)
-    apart = (np.log(np.asarray(ledger.total)) - measured).reshape(len(names), GRID)
-    likely = np.exp(-np.square(apart / noise) / 2)
+    residuals = (np.log(np.asarray(ledger.total)) - measured).reshape(len(names), GRID)
+    likely = np.exp(-np.square(residuals / noise) / 2)
     usual = step_time(run)
     chance = float(np.exp(-np.square((np.log(float(np.asarray(usual.total))) - measured) / noise) / 2))
     evidence = np.append(likely.mean(axis=1), chance) + TINY
     probability = evidence / np.sum(evidence)
-    lines = {n: np.broadcast_to(np.asarray(ledger.part(n).total), (apart.size,)).reshape(apart.shape) for n in ledger.parts}
+    lines = {n: np.broadcast_to(np.asarray(ledger.part(n).total), (residuals.size,)).reshape(residuals.shape) for n in ledger.parts}
     as_is = {n: float(np.asarray(usual.part(n).total)) for n in ledger.parts}
     found = [Cause("", float(probability[-1]), np.nan, np.nan, np.nan, as_is)]
     for i, n in enumerate(names):
-        weight = likely[i] + TINY * (np.abs(apart[i]) == np.min(np.abs(apart[i])))
+        weight = likely[i] + TINY * (np.abs(residuals[i]) == np.min(np.abs(residuals[i])))
         weight = weight / np.sum(weight)
         parts = {name: float(weight @ line[i]) for name, line in lines.items()}
         usually, value = float(np.asarray(getattr(stack, n))), float(weight @ tried[n])
@@ -200,7 +205,7 @@ def _explanations(run: Run, measured: float, noise: float, unseen: float) -> tup
     return tuple(sorted(found, key=lambda e: -e.probability))
 
 
-def _tell_apart(explanations: tuple[Cause, ...]) -> str:
-    """The part of the step on whose time the explanations differ most, in seconds."""
+def _measure_next(explanations: tuple[Cause, ...]) -> str:
+    """The part of the step whose time differs most between the causes."""
     parts = list(explanations[0].lines) if len(explanations) > 1 else []
     return max(parts, key=lambda part: float(np.ptp([e.lines[part] for e in explanations])), default="")

@@ -1,4 +1,4 @@
-"""Measured steps → beliefs about a stack's constants: a robust, regularised fit from many starts, and draws from its posterior."""
+"""Fit the constants of software stacks to measured steps: robust regularised least squares, and draws from the posterior."""
 
 from __future__ import annotations
 
@@ -19,32 +19,33 @@ from ..core.errors import SpecError
 from ..parallelism.layout import Layout
 from ..parallelism.schedules.known import schedule_of
 from ..step.step import step_of
-from .layer_effects import offsets
+from .layer_effects import random_effects
 from .records import MeasuredStep
 
 Array = NDArray[np.float64]
 
 NEAR_BOUND = 5.0
-"""A constant this many log-odds out has run into a bound of 0 or 1."""
+"""A constant at more than this many log-odds is on its bound of 0 or 1."""
 LEARNED = 0.8
-"""A constant whose posterior is narrower than this part of its prior was learned from rows; a wider one is prior-only."""
+"""A constant whose posterior standard deviation is below this share of its prior's is tagged fitted, otherwise prior-only."""
 FREEDOM = 4.0
-"""Degrees of freedom of the residuals' Student law: rows from badly tuned runs may lie far out."""
+"""Degrees of freedom of the Student-t residuals; heavy tails, because badly tuned runs are outliers."""
 NOISE = {"MoE": 0.13, "A100 several nodes": 0.09, "torchtitan": 0.12}
 USUAL_NOISE = 0.06
-"""Scale of log(modelled / measured) inside a source by group, before any fit: repeats differ by 2.5 % dense and 14 % routed."""
-MOST_OF_ONE_GROUP = 120.0
-"""A group counts as at most this many rows, so that one large table does not set constants that others share."""
+"""Scale of log(modelled / measured) within a source, by group, before any fit: repeats differ by 2.5 % (dense) and 14 % (MoE)."""
+MAX_GROUP_WEIGHT = 120.0
+"""Largest total weight of a group [rows], so that one large table does not determine constants that others share."""
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
-    """Rows to fit, and what is believed before.
+class FitProblem:
+    """Rows to fit, and the prior of the constants.
 
     Args:
         steps: measured steps that can be modelled.
-        names, prior, spread, share: of the constants: median and standard deviation on the fitting scale (log-odds where ``share``).
-        weight, scale: of each row.
+        names, prior, spread, share: name of each constant, its prior median and standard deviation on the fitting scale, and whether that
+            scale is log-odds (``share``) or logarithmic.
+        weight, scale: weight and residual scale of each row.
     """
 
     steps: tuple[MeasuredStep, ...]
@@ -56,31 +57,31 @@ class Problem:
     scale: Array
 
     def values(self, theta: Array) -> dict[str, Array]:
-        """Constants at points on the fitting scale, shape ``(n, constants)``."""
+        """Constants at points of shape ``(n, constants)`` on the fitting scale."""
         free = np.where(self.share, expit(theta), np.exp(np.where(self.share, 0.0, theta)))
         return {name: free[:, i] for i, name in enumerate(self.names)}
 
     def residuals(self, theta: Array) -> Array:
-        """log(modelled / measured) of every row at every point, shape ``(rows, n)``."""
+        """Residuals log(modelled / measured) of each row at each point, shape ``(rows, n)``."""
         measured = np.log([s.seconds for s in self.steps])
-        apart: Array = modelled_log_seconds(self.steps, self.values(theta)) - measured[:, None]
-        return apart
+        found: Array = modelled_log_seconds(self.steps, self.values(theta)) - measured[:, None]
+        return found
 
     def misfit(self, theta: Array) -> Array:
-        """Minus log posterior up to a constant, shape ``(n,)``: Student residuals, normal prior."""
+        """Negative log posterior up to a constant, shape ``(n,)``: Student-t residuals, normal prior."""
         r = self.residuals(theta) / self.scale[:, None]
         student = (FREEDOM + 1) / 2 * np.log1p(np.square(r) / FREEDOM)
         total: Array = self.weight @ student + np.sum(np.square((theta - self.prior) / self.spread), axis=1) / 2
         return total
 
 
-def problem(steps: Sequence[MeasuredStep]) -> Problem:
-    """The fit that a set of rows poses: sound rows with their whole layout, and with seconds or a rate.
+def fit_problem(steps: Sequence[MeasuredStep]) -> FitProblem:
+    """The fit problem of a set of rows: usable rows whose layout is fully reported, with a time or a rate.
 
     Raises:
-        SpecError: nothing is left to fit.
+        SpecError: no row can be fitted.
     """
-    usable = tuple(s for s in steps if s.sound and not s.others and s.told != "utilisation")
+    usable = tuple(s for s in steps if s.usable and not s.alternatives and s.reported_as != "utilisation")
     if not usable:
         raise SpecError(
             "rows", len(steps), "hold no step that can be modelled", "give rows with layout, batch and a measured time", "too-few-data"
@@ -88,7 +89,7 @@ def problem(steps: Sequence[MeasuredStep]) -> Problem:
     known = catalogue_rows("constants")
     share = np.array([row["kind"] == "share" for row in known.values()], dtype=np.bool_)
     prior = np.array([logit(r["prior"]) if r["kind"] == "share" else np.log(r["prior"]) for r in known.values()])
-    return Problem(
+    return FitProblem(
         steps=usable,
         names=tuple(known),
         prior=prior,
@@ -104,27 +105,27 @@ def _noise(group: str) -> float:
 
 
 def _weights(steps: Sequence[MeasuredStep]) -> Array:
-    """Repeats of a configuration count as the root of their number, a large group as a limited one."""
+    """Weights of rows: n repeats of a configuration weigh √n in total, and a group at most ``MAX_GROUP_WEIGHT``."""
     repeats = {key: sum(s.key == key for s in steps) for key in {s.key for s in steps}}
     each = np.array([repeats[s.key] ** -0.5 for s in steps])
     for group in {s.group for s in steps}:
         inside = np.array([s.group == group for s in steps])
-        each[inside] *= np.minimum(1.0, MOST_OF_ONE_GROUP / np.sum(each[inside]))
+        each[inside] *= np.minimum(1.0, MAX_GROUP_WEIGHT / np.sum(each[inside]))
     return each
 
 
 def modelled_log_seconds(steps: Sequence[MeasuredStep], values: Mapping[str, Any]) -> Array:
-    """Logarithm of the modelled seconds of every step, at every point of the constants' arrays, shape ``(rows, n)``.
+    """Logarithm of the modelled time of each step at each point of the constants' arrays, shape ``(rows, n)``.
 
-    Rows of one structure are one call: their degrees are columns, as every layout of a search is.
+    Rows of the same structure are evaluated in one call, with their degrees as arrays.
     """
     length = np.size(next(iter(values.values())))
     seconds = np.empty((len(steps), length))
     stacks = {name: (prior_stack(name), columns(fields_at(name, values))) for name in {s.stack for s in steps}}
-    alike: dict[Any, list[int]] = {}
+    by_structure: dict[Any, list[int]] = {}
     for row, step in enumerate(steps):
-        alike.setdefault(_STRUCTURE(step), []).append(row)
-    for rows in alike.values():
+        by_structure.setdefault(_STRUCTURE(step), []).append(row)
+    for rows in by_structure.values():
         one = steps[rows[0]]
         numbers = np.array([_NUMBERS(steps[r]) for r in rows], dtype=np.float64).T
         batch, *degrees = np.repeat(numbers, length, axis=1)
@@ -137,13 +138,13 @@ def modelled_log_seconds(steps: Sequence[MeasuredStep], values: Mapping[str, Any
 
 
 _COLUMNS = ("gpus", "tp", "dp", "ep", "cp", "micro_batch", "sequence_split", "expert_tp")
-"""Numbers of a layout that a step broadcasts over, as it does over the batch; the rest of a row is its structure."""
+"""Fields of a layout that a step broadcasts over, as over the batch; all other fields are its structure."""
 _NUMBERS = attrgetter("batch", *map("layout.{}".format, _COLUMNS))
 _STRUCTURE = attrgetter(
     "model", "stack", "schedule", "zero", "cluster.chip", "cluster.domain", "cluster.scale_up", "cluster.scale_out",
     *[f"layout.{f.name}" for f in fields(Layout) if f.name not in _COLUMNS],
 )  # fmt: skip
-"""What rows must share to be one call."""
+"""Fields that rows of one call must share."""
 
 
 # point and posterior -----------------------------------------------------------------------------------------------------
@@ -151,7 +152,7 @@ _STRUCTURE = attrgetter(
 
 @dataclass(frozen=True, eq=False)
 class FittedConstants:
-    """Where the starts came to rest: points ``(starts, constants)`` on the fitting scale, their misfit, and the curvature at each."""
+    """Result of a fit from several starts: points ``(starts, constants)`` on the fitting scale, their misfit, and covariance at each."""
 
     points: Array
     misfit: Array
@@ -159,22 +160,22 @@ class FittedConstants:
 
     @property
     def best(self) -> Array:
-        """The point of least misfit."""
+        """The point of smallest misfit."""
         found: Array = self.points[int(np.argmin(self.misfit))]
         return found
 
 
-def fit(task: Problem, starts: int = 4, iterations: int = 20, seed: int = 0, near: Array | None = None) -> FittedConstants:
-    """Least misfit from several starts at once, by iteratively reweighted Gauss-Newton steps with damping.
+def fit(task: FitProblem, starts: int = 4, iterations: int = 20, seed: int = 0, near: Array | None = None) -> FittedConstants:
+    """Minimise the misfit from several starts at once, by damped, iteratively reweighted Gauss-Newton steps.
 
     Args:
         task: rows and prior.
-        starts: points to start from: the prior's median, and draws from the prior.
-        iterations: steps of each.
-        seed: of the draws.
-        near: a point to start from instead of the prior's median.
+        starts: number of starts: the prior median, and draws from the prior.
+        iterations: largest number of iterations.
+        seed: seed of the draws.
+        near: first start in place of the prior median.
 
-    Source: Levenberg 1944, Marquardt 1963; weights of a Student law as in Lange, Little, Taylor 1989 (JASA 84:881).
+    Source: Levenberg 1944, Marquardt 1963; weights of Student-t residuals as in Lange, Little, Taylor 1989 (JASA 84:881).
     """
     rng = np.random.default_rng(seed)
     size = len(task.names)
@@ -183,7 +184,7 @@ def fit(task: Problem, starts: int = 4, iterations: int = 20, seed: int = 0, nea
     damping, misfit = np.full(starts, 1e-2), task.misfit(theta)
     gained = [np.inf] * PATIENCE
     for _ in range(iterations):
-        if max(gained[-PATIENCE:]) < AT_REST:
+        if max(gained[-PATIENCE:]) < MIN_GAIN:
             break
         gradient, curvature = _quadratic(task, theta)
         trial = np.stack([_damped(theta[i], gradient[i], curvature[i], damping[i]) for i in range(starts)])
@@ -196,14 +197,14 @@ def fit(task: Problem, starts: int = 4, iterations: int = 20, seed: int = 0, nea
     return FittedConstants(theta, misfit, np.asarray(np.linalg.inv(curvature), dtype=np.float64))
 
 
-AT_REST, PATIENCE = 0.01, 3
-"""Misfit that no start must gain in so many steps in a row to be at rest: far less than the half that a standard deviation is."""
+MIN_GAIN, PATIENCE = 0.01, 3
+"""Stop when no start gains 0.01 in three iterations; one standard deviation is a misfit of 0.5."""
 STEP = 1e-3
-"""Difference step on the fitting scale."""
+"""Step of finite differences on the fitting scale."""
 
 
-def _quadratic(task: Problem, theta: Array) -> tuple[Array, Array]:
-    """Gradient and Gauss-Newton curvature of the misfit at every point, ``(n, c)`` and ``(n, c, c)``."""
+def _quadratic(task: FitProblem, theta: Array) -> tuple[Array, Array]:
+    """Gradient and Gauss-Newton Hessian of the misfit at each point, shapes ``(n, c)`` and ``(n, c, c)``."""
     n, c = theta.shape
     around = np.concatenate([theta[:, None, :], theta[:, None, :] + STEP * np.eye(c)], axis=1).reshape(n * (c + 1), c)
     r = (task.residuals(around) / task.scale[:, None]).reshape(-1, n, c + 1)
@@ -220,16 +221,16 @@ def _damped(theta: Array, gradient: Array, curvature: Array, damping: float) -> 
     return moved
 
 
-def sample(task: Problem, found: FittedConstants, draws: int = 400, rounds: int = 40, seed: int = 0) -> Array:
-    """Draws from the posterior, shape ``(draws, constants)``: an ensemble started from every mode within reach of the best.
+def sample(task: FitProblem, found: FittedConstants, draws: int = 400, rounds: int = 40, seed: int = 0) -> Array:
+    """Draws from the posterior, shape ``(draws, constants)``, by an ensemble sampler started from the fitted modes.
 
-    Each round moves half of the walkers along lines through the other half, and accepts by the posterior's ratio.
+    Each round moves half of the walkers along lines through the other half and accepts by the posterior ratio.
 
     Args:
-        task, found: the fit; walkers start around its modes, weighted by their posterior.
-        draws: walkers, which are the draws handed back.
-        rounds: moves of each.
-        seed: of all draws.
+        task, found: the problem and its fit; walkers start around the modes, weighted by their posterior.
+        draws: number of walkers, whose final positions are returned.
+        rounds: number of moves of each walker.
+        seed: seed of all draws.
 
     Source: Goodman, Weare 2010 (Comm. App. Math. Comp. Sci. 5:65), the stretch move, eq. 7.
     """
@@ -251,27 +252,29 @@ def sample(task: Problem, found: FittedConstants, draws: int = 400, rounds: int 
     return theta
 
 
-def tags(task: Problem, best: Array, draws: Array) -> dict[str, str]:
-    """How each constant is known after the fit: learned from rows, prior-only, or run into a bound."""
+def tags(task: FitProblem, best: Array, draws: Array) -> dict[str, str]:
+    """Status of each constant after the fit: fitted, prior-only or on-bound."""
     width = np.std(draws, axis=0) / task.spread
     on_bound = task.share & (np.abs(best) > NEAR_BOUND)
     words = np.where(on_bound, "on-bound", np.where(width < LEARNED, "fitted", "prior-only"))
     return dict(zip(task.names, words.tolist(), strict=True))
 
 
-def record(task: Problem, best: Array, draws: Array, spreads: Mapping[str, Any], day: dt.date, left_out: Sequence[str]) -> dict[str, Any]:
-    """The calibration as the plain data the catalogue ships; ``spreads`` are what rows held out were missed by."""
+def calibration_data(
+    task: FitProblem, best: Array, draws: Array, sigmas: Mapping[str, Any], day: dt.date, left_out: Sequence[str]
+) -> dict[str, Any]:
+    """The calibration as plain data for the catalogue; ``sigmas`` are standard deviations of held-out residuals."""
     values, many = task.values(best[None, :]), task.values(draws)
     return {
         "date": day.isoformat(),
         "names": list(task.names),
         "best": [float(f"{values[n][0]:.6g}") for n in task.names],
         "tags": tags(task, best, draws),
-        **spreads,
-        "layers": {name: round(off, 4) for name, off in sorted(offsets(task.steps, task.residuals(best[None, :])[:, 0]).items())},
+        **sigmas,
+        "layers": {name: round(off, 4) for name, off in sorted(random_effects(task.steps, task.residuals(best[None, :])[:, 0]).items())},
         "sources": sorted({s.source for s in task.steps}),
         "left_out": list(left_out),
-        "rows": sorted({s.hash for s in task.steps}),
+        "rows": sorted({s.fingerprint for s in task.steps}),
         "draws": [[float(f"{many[n][i]:.4g}") for n in task.names] for i in range(len(draws))],
     }
 

@@ -1,4 +1,4 @@
-"""One published step: what ran, and how long it took."""
+"""MeasuredStep: one published step, with what ran and how long it took."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from ..model.transformer import Model
 from ..parallelism.layout import Layout
 from ..parallelism.schedules.known import usual_schedule
 
-Told = Literal["time", "rate", "utilisation"]
-"""The figure that gives how long a row's step took: seconds, tokens per second, or model FLOPs over the peak."""
+ReportedFigure = Literal["time", "rate", "utilisation"]
+"""Figure from which the duration of a step is computed: seconds, tokens per second, or model-FLOPs utilisation."""
 
 
 @dataclass(frozen=True)
 class MeasuredStep:
-    """One published step: what ran, and how long a step took; or why it can't be modelled.
+    """One published step: what ran and how long it took, or the reason it can't be modelled.
 
     Args:
-        id, name, source: where it stands, and whose it is.
-        group: what it is scored with.
-        seconds: measured, per optimizer step [s].
-        model, layout, batch, schedule, zero, cluster, stack: what ran; None where ``why`` says what is missing.
-        told: the figure that gives how long it took.
-        others: further layouts that ran as likely: what the row doesn't give, each of its usual values.
-        assumed: what was taken from elsewhere because the row doesn't give it.
-        why: why it can't be modelled; empty where it can.
-        doubt: why the row is left out, by its name or its note: it is ambiguous, or drops tokens; scored apart.
-        key: the configuration without release and time: repeats share it.
-        layers: what a micro-batch asks of a chip in its layers: model but for their number, formats, degrees, tokens; rows that differ
-            in pipeline, replicas or releases run the same kernels. Empty where not all of it is given.
+        id, name, source: id of the row, its name, and the source that published it.
+        group: rows it is scored with.
+        seconds: measured time of an optimizer step [s].
+        model, layout, batch, schedule, zero, cluster, stack: what ran; None where ``not_modelled`` names a missing input.
+        reported_as: the figure that ``seconds`` was computed from.
+        alternatives: further layouts that are equally likely: the usual values of what the row does not report.
+        assumed: inputs that the row does not report, and the values assumed.
+        not_modelled: reason the row can't be modelled; empty where it can.
+        exclusion_reason: reason the row is excluded from fits, by its name or note: it is ambiguous, or drops tokens. Scored separately.
+        key: the configuration without release and time; repeats share it.
+        layers: the work of a micro-batch in one layer: model without its depth, formats, degrees, tokens. Rows that differ only in
+            pipeline, replicas or release share it. Empty where it is not fully reported.
     """
 
     id: str
@@ -48,44 +48,44 @@ class MeasuredStep:
     zero: int = 0
     cluster: Cluster | None = None
     stack: str = ""
-    others: tuple[Layout, ...] = ()
-    told: Told = "time"
+    alternatives: tuple[Layout, ...] = ()
+    reported_as: ReportedFigure = "time"
     assumed: str = ""
-    why: str = ""
-    doubt: str = ""
+    not_modelled: str = ""
+    exclusion_reason: str = ""
 
     @property
-    def hash(self) -> str:
-        """Fingerprint of configuration and measured time: copies of a row share it, whatever they and their files are called."""
+    def fingerprint(self) -> str:
+        """Hash of the configuration and the measured time; copies of a row share it, whatever their names and files."""
         return _fingerprint(self.key, f"{self.seconds:.6g}")
 
     @property
-    def kernels(self) -> str:
-        """Fingerprint of its layers on its stack, with whose rows they are; empty where not all of them are given."""
+    def layer_fingerprint(self) -> str:
+        """Hash of the source and the layers; empty where the layers are not fully reported."""
         return _fingerprint(self.source, self.layers) if self.layers else ""
 
     @property
-    def sound(self) -> bool:
-        """Whether it can be modelled and nothing speaks against what it says."""
-        return not (self.why or self.doubt) and self.seconds > 0
+    def usable(self) -> bool:
+        """Whether the row can be modelled and is not excluded."""
+        return not (self.not_modelled or self.exclusion_reason) and self.seconds > 0
 
     @property
-    def readings(self) -> tuple[MeasuredStep, ...]:
-        """The step in every layout it may have had."""
-        return (self, *(replace(self, layout=layout, schedule=self._order(layout), others=()) for layout in self.others))
+    def candidates(self) -> tuple[MeasuredStep, ...]:
+        """The step in each layout it may have had."""
+        return (self, *(replace(self, layout=layout, schedule=self._order(layout), alternatives=()) for layout in self.alternatives))
 
     def _order(self, layout: Layout) -> str:
-        """The schedule under another layout: interleaved where a rank has several stages."""
+        """The schedule for another layout: interleaved where a rank has several stages."""
         usual = {usual_schedule(vpp).name for vpp in (1, 2)}
         return usual_schedule(layout.vpp).name if self.schedule in usual else self.schedule
 
     @property
-    def untold(self) -> str:
-        """What the row doesn't give, with the values it may have had or that were assumed; empty where it gives all."""
-        layouts = [reading.layout for reading in self.readings if reading.layout is not None]
+    def unreported(self) -> str:
+        """Inputs that the row does not report, with their possible or assumed values; empty where it reports all."""
+        layouts = [step.layout for step in self.candidates if step.layout is not None]
         words = {"micro-batch": "micro_batch", "virtual stages": "vpp"}
         values = {word: sorted({float(getattr(layout, name)) for layout in layouts}) for word, name in words.items()}
-        several = [f"{word} not told: {', '.join(f'{v:g}' for v in found)}" for word, found in values.items() if len(found) > 1]
+        several = [f"{word} not reported: {', '.join(f'{v:g}' for v in found)}" for word, found in values.items() if len(found) > 1]
         return "; ".join([*several, *filter(None, [self.assumed])])
 
 

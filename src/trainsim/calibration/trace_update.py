@@ -1,4 +1,4 @@
-"""A profiler trace narrows a stack: its numbers are moved until kernels take the seconds that the trace shows, by role and pass."""
+"""Fit the numbers of a stack to a profiler trace, so that kernels of each role and pass take the measured time."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from ..run.run import Run
 
 ROUNDS = 6
-"""Times that every number is scaled by the ratio of its kernels; the seconds then agree to a thousandth."""
+"""Number of iterations; the times then agree within 0.1 %."""
 BESIDE = 0.5
-"""Share of the exchanges' time that must overlap compute for a trace to be one of passes side by side."""
+"""Smallest overlap of exchanges and compute of a trace that runs forward and backward passes side by side."""
 
 
 @dataclass(frozen=True, eq=False)
 class TracedStack:
-    """A stack whose kernels take the seconds of a trace.
+    """A stack fitted to a profiler trace.
 
     Args:
-        stack: with its moved numbers tagged "measured".
-        fields: the numbers moved.
-        layers: passes through a layer that the trace shows, forward.
-        measured, before, after: seconds of one layer by role and pass: of the trace, of the stack before, and of the stack after [s].
+        stack: the fitted stack, with its fitted numbers tagged "measured".
+        fields: the fitted numbers.
+        layers: number of forward passes through a layer in the trace.
+        measured, before, after: time of one layer by role and pass in the trace, with the original stack, and with the fitted stack [s].
     """
 
     stack: Stack
@@ -58,22 +58,22 @@ class TracedStack:
 
 
 def traced_stack(trace: Trace, run: Run) -> TracedStack:
-    """The stack of a run, with the numbers that a trace of the run measures moved to what it shows.
+    """Fit the stack of a run to a profiler trace of the run.
 
-    Each number is scaled by the ratio of modelled to measured seconds of the kernels it governs, until they agree. Compute kernels that run
-    at once share the time. Products that run beside exchanges are taken to have had the processors that the stack does not lend.
+    Each number is scaled by the ratio of modelled to measured time of the kernels it affects, until they agree. Compute kernels that run
+    concurrently share the time. Matrix products that run beside exchanges use the processors that the stack does not assign to exchanges.
 
     Args:
-        trace: kernels of whole layers of the run's model; how many it counts by its kernels of attention.
-        run: its first phase, its plan and its modelled stack are what the trace shows.
+        trace: kernels of whole layers of the run's model; layers are counted by their attention kernels.
+        run: the profiled run, with its first phase, its plan and its modelled stack.
 
     Returns:
-        the stack, and seconds by role and pass before and after.
+        the fitted stack, and times by role and pass before and after.
 
     Raises:
-        SpecError: a trace without fused attention, whose layers cannot be counted.
+        SpecError: the trace has no fused attention, so its layers can't be counted.
 
-    Source: what each number governs is said in :class:`~trainsim.cluster.stack.Stack`.
+    Source: :class:`~trainsim.cluster.stack.Stack` defines what each number affects.
     """
     layers = _layers(trace)
     beside = trace.overlap > BESIDE
@@ -81,23 +81,23 @@ def traced_stack(trace: Trace, run: Run) -> TracedStack:
     lent = base.exchange_processors if beside else 0.0
     share_lent = 1.0 / (1.0 - lent * trace.overlap)
     measured: dict[Work, float] = {work: float(seconds / layers) for work, seconds in trace.shared.items()}
-    shown: dict[Work, float] = {work: measured.get(work, 0.0) / float(share_lent if work[0] == "product" else 1.0) for work in _GOVERNED}
-    shown["elementwise", None] = sum(measured.get((role, way), 0.0) for role in _PLAIN for way in _WAYS)
+    observed: dict[Work, float] = {work: measured.get(work, 0.0) / float(share_lent if work[0] == "product" else 1.0) for work in _GOVERNED}
+    observed["elementwise", None] = sum(measured.get((role, way), 0.0) for role in _PLAIN for way in _WAYS)
     for role in _MOVES:
-        shown[role, None] = sum(measured.get((role, way), 0.0) for way in _WAYS)
-    shown = {work: seconds for work, seconds in shown.items() if seconds > 0}
+        observed[role, None] = sum(measured.get((role, way), 0.0) for way in _WAYS)
+    observed = {work: seconds for work, seconds in observed.items() if seconds > 0}
     idle = 1.0 - sum(trace.shared.values()) / trace.span if beside else 0.0
     stack = base.replace({"paired_idle": idle}) if beside else base
     before = layer_seconds(run, stack)
     moved: dict[str, float] = {"paired_idle": idle} if beside else {}
     for _ in range(ROUNDS):
         modelled = layer_seconds(run, stack)
-        moved |= _moved(run, stack, modelled, shown)
+        moved |= _scaled(run, stack, modelled, observed)
         stack = base.replace(dict(moved))
     after = layer_seconds(run, stack)
-    kept = {work: seconds for work, seconds in shown.items() if before.get(work)}
+    compared = {work: seconds for work, seconds in observed.items() if before.get(work)}
     tagged = stack.replace({"tags": {**stack.tags, **dict.fromkeys(moved, "measured")}})
-    return TracedStack(tagged, tuple(moved), layers, kept, {w: before[w] for w in kept}, {w: after[w] for w in kept})
+    return TracedStack(tagged, tuple(moved), layers, compared, {w: before[w] for w in compared}, {w: after[w] for w in compared})
 
 
 _WAYS: tuple[Direction | None, ...] = ("forward", "backward", "weights", None)
@@ -109,7 +109,7 @@ _GOVERNED: tuple[Work, ...] = (
 
 
 def _layers(trace: Trace) -> int:
-    """Passes forward through a layer: kernels of the most frequent name of attention."""
+    """Number of forward passes through a layer: kernels of the most frequent attention kernel."""
     names: dict[str, int] = {}
     for kernel in trace.kernels:
         if kernel.role == "attention" and kernel.direction == "forward":
@@ -121,14 +121,14 @@ def _layers(trace: Trace) -> int:
     return max(names.values())
 
 
-def _moved(run: Run, stack: Stack, modelled: Mapping[Work, float], shown: Mapping[Work, float]) -> dict[str, float]:
-    """Numbers scaled by the ratio of modelled to shown seconds of the kernels they govern."""
+def _scaled(run: Run, stack: Stack, modelled: Mapping[Work, float], observed: Mapping[Work, float]) -> dict[str, float]:
+    """Numbers of the stack, scaled by the ratio of modelled to measured time of the kernels they affect."""
     plan = run.phases[0].plan or run.plan
     assert plan is not None
 
     def ratio(*works: Work) -> float | None:
-        there = [work for work in works if work in shown and modelled.get(work, 0.0) > 0]
-        return sum(modelled[w] for w in there) / sum(shown[w] for w in there) if there else None
+        there = [work for work in works if work in observed and modelled.get(work, 0.0) > 0]
+        return sum(modelled[w] for w in there) / sum(observed[w] for w in there) if there else None
 
     block = plan.recipe.scaled == "block"
     wide = any(float(w) / 2 > WIDE_HEAD for w in shapes_of(run.model).width.ravel())
@@ -151,7 +151,7 @@ def _inverse(value: float | None) -> float | None:
 
 
 def layer_seconds(run: Run, stack: Stack) -> dict[Work, float]:
-    """Modelled seconds of one layer of the run's commonest kind for one micro-batch, by role and pass [s]."""
+    """Modelled time of one layer of the run's most common kind for one micro-batch, by role and pass [s]."""
     phase = run.phases[0]
     plan = phase.plan or run.plan
     if plan is None or phase.seq_len is None:

@@ -1,4 +1,4 @@
-"""What a user's own steps teach: the shipped beliefs about a stack, narrowed."""
+"""Update the shipped beliefs about a stack with a user's own measured steps."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, repr=False)
 class Calibrated(Answer):
-    """What measured steps of one's own taught about a stack.
+    """Beliefs about a stack, updated with measured steps.
 
     Args:
-        beliefs: to lay over a run modelled with that stack; for other configurations of the same machines and framework.
-        stack: its name.
-        steps: configurations measured.
-        before, after: 5, 50 and 95 % of log(modelled / measured) of those, before and after.
-        effective: draws of the calibration that the evidence leaves, of all.
-        draws: all.
+        beliefs: updated beliefs, for runs modelled with this stack on the same machines and framework.
+        stack: name of the stack.
+        steps: number of configurations measured.
+        before, after: P5, P50 and P95 of log(modelled / measured), before and after the update.
+        effective: effective number of posterior draws.
+        draws: number of draws of the shipped calibration.
     """
 
     beliefs: Beliefs
@@ -55,13 +55,13 @@ class Calibrated(Answer):
     draws: int
 
     def summary(self) -> Summary:
-        """Modelled over measured before and after, and how much of the calibration's draws agrees with the steps."""
+        """Ratio of modelled to measured time before and after, and the effective number of draws."""
         rows = [AnswerRow("steps", "configurations measured", self.steps)]
         for name, ends in (("before", self.before), ("after", self.after)):
             low, middle, high = (100 * float(np.expm1(v)) for v in ends)
-            rows.append(AnswerRow(name, f"modelled over measured less 1, {name}", middle, "%", low, high))
+            rows.append(AnswerRow(name, f"modelled / measured - 1, {name}", middle, "%", low, high))
         rows.append(AnswerRow("effective", "draws that agree with the steps", self.effective, grade=f"of {self.draws:,}"))
-        return Summary(f"{self.stack}, calibrated on own steps", tuple(rows))
+        return Summary(f"{self.stack}, calibrated on your steps", tuple(rows))
 
     def __str__(self) -> str:
         was, now = ((f"{100 * np.expm1(v):+.0f} %" for v in q) for q in (self.before, self.after))
@@ -71,37 +71,35 @@ class Calibrated(Answer):
             f"                       after   {' '.join(f'{v:>8}' for v in now)}",
         ]
         if self.effective < SPARSE * self.draws:
-            lines.append(
-                f"few draws agree with the rows ({self.effective:.0f} of {self.draws}): the stack's prior and the rows are far apart"
-            )
+            lines.append(f"few draws agree with the rows ({self.effective:.0f} of {self.draws}): the steps differ strongly from the prior")
         return "\n".join(lines)
 
 
 SPARSE = 0.05
-"""Share of the draws below which the evidence is said to be far from what was believed."""
+"""Share of effective draws below which a warning says that the steps differ strongly from the prior."""
 ROWS_DRAWN = 4000
-"""Rows of the joint belief that comes out."""
+"""Number of draws in the updated joint belief."""
 
 
 def calibrate(rows: str | Path | Trace | Sequence[float], run: Run | None = None, seed: int = 1) -> Calibrated:
-    """Narrow the shipped beliefs about a stack by steps of one's own.
+    """Update the shipped beliefs about a stack with your own measured steps.
 
-    Each draw θ of the calibration is weighted by how well it explains the steps up to one common factor of the source,
-    ``log t_j = log f_j(θ) − b + ε_j``, ``b ~ N(0, τ²)``, ``ε ~ N(0, σ²)``, ``w(θ) ∝ ∫ Π_j N(log t_j | ·) N(b) db``; b and a new ε
-    are in the stack's factor.
+    Each draw θ of the calibration is weighted by the likelihood of the steps, with one common factor of the source:
+    ``log t_j = log f_j(θ) − b + ε_j``, ``b ~ N(0, τ²)``, ``ε ~ N(0, σ²)``, ``w(θ) ∝ ∫ Π_j N(log t_j | ·) N(b) db``. The stack's
+    ``factor`` includes b and a new ε.
 
     Args:
-        rows: a profiler trace of the given run (:func:`~.traces.read_trace`), or its ``.trace.json`` or ``.json.gz`` file, whose kernels
+        rows: a profiler trace of ``run`` (:func:`~.traces.read_trace`), or its ``.trace.json`` or ``.json.gz`` file, whose kernels
             give the stack's numbers directly; a ``.json`` or ``.csv`` file of measured steps (:func:`~.measured_steps.read_steps`);
-            a training log of the given run; or step times of it [s].
-        run: whose log it is: its efficiency is modelled, its plan and first phase complete.
-        seed: of the draws.
+            a training log of ``run``; or step times of ``run`` [s].
+        run: the measured run, with a modelled efficiency, a complete plan and a complete first phase; not needed for a file of steps.
+        seed: seed of the draws.
 
     Returns:
-        the narrowed beliefs, and log(modelled / measured) before and after.
+        the updated beliefs, and log(modelled / measured) before and after.
 
     Raises:
-        SpecError: a file without steps, steps of several stacks, or a log without its run.
+        SpecError: the file holds no steps or steps of several stacks, or ``run`` is missing.
 
     Source: linear model with a normal offset, Gelman et al. 2013, Bayesian Data Analysis, chapter 5; weights as in importance sampling.
 
@@ -119,14 +117,14 @@ def calibrate(rows: str | Path | Trace | Sequence[float], run: Run | None = None
     if run is not None and (isinstance(rows, Trace) or (isinstance(rows, str | Path) and str(rows).endswith(TRACES))):
         return _by_trace(rows if isinstance(rows, Trace) else read_trace(rows), run)
     if isinstance(rows, Trace):
-        raise SpecError("run", None, "is needed beside a trace", "give run=…, the run that was profiled", "missing")
+        raise SpecError("run", None, "is needed with a trace", "give run=…, the profiled run", "missing")
     name, routed, modelled, measured = _measured(rows, run)
     shipped = calibration()
-    apart = modelled - np.log(measured)[:, None]
+    residuals = modelled - np.log(measured)[:, None]
     within, unseen = shipped.spread_within(name, routed=routed), shipped.spread_unseen(name, routed=routed)
     offset = np.sqrt(np.maximum(unseen**2 - within**2, 0.0))
-    n, mean = len(apart), np.mean(apart, axis=0)
-    scatter = np.sum(np.square(apart - mean), axis=0)
+    n, mean = len(residuals), np.mean(residuals, axis=0)
+    scatter = np.sum(np.square(residuals - mean), axis=0)
     total = within**2 + n * offset**2
     log_weight = -(scatter / within**2 + n * np.square(mean) / total) / 2
     weight = np.exp(log_weight - np.max(log_weight))
@@ -136,7 +134,7 @@ def calibrate(rows: str | Path | Trace | Sequence[float], run: Run | None = None
     learned = -mean[rows_of] * n * offset**2 / total + rng.standard_normal(ROWS_DRAWN) * np.sqrt(within**2 * offset**2 / total)
     factor = np.exp(learned + within * rng.standard_normal(ROWS_DRAWN))
     believed = stack_beliefs(name, routed=routed)
-    before = apart[:, rng.integers(len(weight), size=ROWS_DRAWN)] + unseen * rng.standard_normal(ROWS_DRAWN)
+    before = residuals[:, rng.integers(len(weight), size=ROWS_DRAWN)] + unseen * rng.standard_normal(ROWS_DRAWN)
     fields = fields_at(name, dict(zip(shipped.names, shipped.draws.T, strict=True))) if name in catalogue_rows("stacks") else {}
     keys = [*sorted(fields), "factor"]
     drawn = [*(np.asarray(fields[key])[rows_of] for key in keys[:-1]), factor]
@@ -146,37 +144,37 @@ def calibrate(rows: str | Path | Trace | Sequence[float], run: Run | None = None
         stack=name,
         steps=n,
         before=_three(before),
-        after=_three(apart[:, rows_of] + np.log(factor)),
+        after=_three(residuals[:, rows_of] + np.log(factor)),
         effective=float(1.0 / np.sum(np.square(weight))),
         draws=len(weight),
     )
 
 
 TRACES = (".trace.json", ".json.gz")
-"""Ends of the names of profiler traces."""
+"""File endings of profiler traces."""
 TRACED = 0.05
-"""Relative standard deviation of a number that a trace gives: repeats of one kernel in a trace differ by that much."""
+"""Relative standard deviation of a number measured from a trace, as repeats of one kernel vary."""
 
 
 def _by_trace(trace: Trace, run: Run) -> Calibrated:
-    """Beliefs about a stack whose kernels were profiled: its moved numbers as measured, the rest and the factor as calibrated."""
+    """Beliefs about a stack whose kernels were profiled: fitted numbers as measured, all others and the factor as calibrated."""
     found = traced_stack(trace, run)
     name, routed, shipped = found.stack.name, run.model.is_moe, calibration()
     fields = fields_at(name, dict(zip(shipped.names, shipped.draws.T, strict=True))) if name in catalogue_rows("stacks") else {}
     rest = sorted(set(fields) - set(found.fields))
-    told: dict[Any, Any] = {f"efficiency.stack.{f}": _about(float(np.asarray(getattr(found.stack, f)))) for f in found.fields}
+    believed_fields: dict[Any, Any] = {f"efficiency.stack.{f}": _about(float(np.asarray(getattr(found.stack, f)))) for f in found.fields}
     if rest:
-        told[tuple(f"efficiency.stack.{f}" for f in rest)] = joint(np.stack([np.asarray(fields[f]) for f in rest], axis=1))
-    told["efficiency.stack.factor"] = lognormal(0.0, shipped.spread_within(name, routed=routed))
+        believed_fields[tuple(f"efficiency.stack.{f}" for f in rest)] = joint(np.stack([np.asarray(fields[f]) for f in rest], axis=1))
+    believed_fields["efficiency.stack.factor"] = lognormal(0.0, shipped.spread_within(name, routed=routed))
     before, after = (np.log([there[w] / found.measured[w] for w in found.measured]) for there in (found.before, found.after))
     return Calibrated(
-        beliefs=Beliefs(told), stack=name, steps=found.layers, before=_three(before), after=_three(after),
+        beliefs=Beliefs(believed_fields), stack=name, steps=found.layers, before=_three(before), after=_three(after),
         effective=float(len(shipped.draws)), draws=len(shipped.draws),
     )  # fmt: skip
 
 
 def _about(value: float) -> Any:
-    """A number of a trace, as far as repeats of one kernel determine it; below 1 where it is below 1, as every share is."""
+    """Belief about a number measured from a trace; a share (a value below 1) stays below 1."""
     wide = float(np.exp(Z95 * TRACED))
     return ci90(value / wide, value, min(value * wide, (1.0 + value) / 2) if value < 1.0 else value * wide)
 
@@ -187,7 +185,7 @@ def _three(values: Array) -> tuple[float, float, float]:
 
 
 def _step_times(rows: object) -> Array:
-    """Step times that were handed in, each checked [s]."""
+    """The given step times, checked [s]."""
     if not isinstance(rows, (Sequence, np.ndarray)) or not len(rows):
         raise SpecError(
             "rows", rows, "is not a list of step times", "give seconds of at least one step, or the path of a log", "wrong-type"
@@ -196,7 +194,7 @@ def _step_times(rows: object) -> Array:
 
 
 def _measured(rows: str | Path | Sequence[float], run: Run | None) -> tuple[str, bool, Array, Array]:
-    """Stack, kind of model, log seconds modelled at every draw ``(steps, draws)``, and seconds measured ``(steps,)``."""
+    """Stack, whether the model is a mixture of experts, modelled log seconds ``(steps, draws)``, and measured seconds ``(steps,)``."""
     if run is not None:
         phase = run.phases[0]
         stack = needed_stack(run, phase)
@@ -208,9 +206,9 @@ def _measured(rows: str | Path | Sequence[float], run: Run | None) -> tuple[str,
         return stack.name, run.model.is_moe, run_log_seconds(run)[None, :], np.array([np.median(each)])
     if not isinstance(rows, str | Path) or Path(rows).suffix not in {".json", ".csv"}:
         raise SpecError(
-            "run", None, "is needed beside a log or step times", "give run=…, or a .json or .csv file of measured steps", "missing"
+            "run", None, "is needed with a log or step times", "give run=…, or a .json or .csv file of measured steps", "missing"
         )
-    steps = [s for s in read_steps(rows) if s.sound and not s.others]
+    steps = [s for s in read_steps(rows) if s.usable and not s.alternatives]
     families = sorted({class_of(s.stack, routed=s.model.is_moe) for s in steps})  # type: ignore[union-attr]
     if len(families) != 1:
         found = ", ".join(families) or "none that can be modelled"
@@ -223,7 +221,7 @@ def _measured(rows: str | Path | Sequence[float], run: Run | None) -> tuple[str,
 
 
 def run_log_seconds(run: Run) -> Array:
-    """Logarithm of a run's modelled step at every draw of the shipped calibration, ``(draws,)``."""
+    """Logarithm of a run's modelled step time at each draw of the shipped calibration, shape ``(draws,)``."""
     phase = run.phases[0]
     name = needed_stack(run, phase).name
     shipped = calibration()

@@ -1,1 +1,1 @@
-"""Predictions checked against published runs, steps and rents."""
+"""Compare predictions with published runs, steps and rents."""

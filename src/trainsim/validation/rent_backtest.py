@@ -1,4 +1,4 @@
-"""Backtest of the rent model: each quote predicted from quotes that were public a season earlier."""
+"""Backtest the rent model: predict each quote from quotes that were public 90 or 180 days earlier."""
 
 from __future__ import annotations
 
@@ -29,22 +29,23 @@ from ..uncertainty.analysis.scores import interval_score
 Array = NDArray[np.float64]
 
 LAGS = (90, 180)
-"""Days between the rows that predict and the quote predicted."""
-FEWEST = 10
-"""Fewest earlier errors of the last quote that give it an interval."""
+"""Days between the newest quotes used and the predicted quote."""
+MIN_ERRORS = 10
+"""Fewest earlier errors of the last quote from which its interval is computed."""
 LEVEL = 0.9
 RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
 class RentError:
-    """One quote against its prediction.
+    """One quote and its prediction.
 
     Args:
-        address, quote: what was predicted; ``public`` the day it became public.
-        error, sd: log of quoted over predicted price, and the prediction's scale [1].
-        last_error: log of quoted over the last quote's price.
-        new_vendor, new_silicon: whether no earlier quote was of its vendor, or of its silicon.
+        address, quote: address of the quote's row, and the quote.
+        public: day the quote became public.
+        error, sd: log(quoted / predicted price), and the scale of the prediction [1].
+        last_error: log(quoted / price of the last quote).
+        new_vendor, new_silicon: whether no earlier quote was of the same vendor, or of the same silicon.
     """
 
     address: str
@@ -59,17 +60,17 @@ class RentError:
 
 @dataclass(frozen=True)
 class RentScore:
-    """How well a set of quotes was predicted.
+    """Accuracy of the predictions of a set of quotes.
 
     Args:
-        quotes, dates: how many.
-        coverage: share inside the central 90 % interval; ``coverage_low`` and ``coverage_high`` are its own 90 % interval, dates
-            resampled whole.
-        bias: median of predicted over quoted price, less 1.
-        width: median P95 over P5.
-        error, last_error: mean absolute log error, of the model and of the last quote.
-        score, last_score: mean interval score of the log price [1], lower is better; the last quote's interval is that of its own
-            errors up to then. NaN where fewer than ``FEWEST`` are known.
+        quotes, dates: number of quotes, and of distinct dates.
+        coverage: share inside the central 90 % interval.
+        coverage_low, coverage_high: 90 % confidence interval of ``coverage``, by resampling whole dates.
+        bias: median of predicted / quoted price, minus 1.
+        width: median of P95 / P5.
+        error, last_error: mean absolute log error of the model, and of the last quote.
+        score, last_score: mean interval score of the log price [1] of the model, and of the last quote with the interval of its own
+            earlier errors; lower is better. NaN where fewer than ``MIN_ERRORS`` errors are known.
     """
 
     quotes: int
@@ -90,12 +91,12 @@ Dated = tuple[str, dt.date, RentQuote]
 
 
 def rent_errors(lag_days: int, scales: RentScales = FITTED_SCALES, quotes: Sequence[Dated] | None = None) -> list[RentError]:
-    """Each new price predicted from quotes public ``lag_days`` before it held; a vendor's unchanged price is not predicted again.
+    """Predict each new price from quotes that were public ``lag_days`` earlier; a vendor's unchanged price is predicted once.
 
     Args:
-        lag_days: days between the newest row used and the quote.
-        scales: of the model.
-        quotes: address, day of publication, quote; the catalogue's where None.
+        lag_days: days between the newest quote used and the predicted quote.
+        scales: scales of the model.
+        quotes: triples of address, day of publication and quote; those of the catalogue where None.
 
     >>> early = catalogue_quotes()[:60]
     >>> [len(rent_errors(lag, quotes=early)) for lag in LAGS]
@@ -119,7 +120,7 @@ def rent_errors(lag_days: int, scales: RentScales = FITTED_SCALES, quotes: Seque
 
 
 def catalogue_quotes() -> list[Dated]:
-    """Every quote of the catalogue with the day it became public, unchanged prices included, earliest first."""
+    """All quotes of the catalogue with the day each became public, unchanged prices included, earliest first."""
     seen = usable_quotes()
     usable = [*seen.quotes, *(a for a, why in seen.excluded.items() if why == REPEATED)]
     rows = [find(*address.split("/")) for address in usable]
@@ -127,7 +128,7 @@ def catalogue_quotes() -> list[Dated]:
 
 
 def new_prices(rows: Sequence[Dated]) -> list[Dated]:
-    """Quotes whose price their vendor had not asked for that product before."""
+    """Quotes whose price the vendor had not asked for the product before."""
     asked: set[tuple[object, ...]] = set()
     found = []
     for row in rows:
@@ -139,7 +140,7 @@ def new_prices(rows: Sequence[Dated]) -> list[Dated]:
 
 
 def last_quote(older: Sequence[RentQuote], quote: RentQuote) -> RentQuote:
-    """The newest earlier quote of the same vendor's product; else of the chip, tier and term; else of what is nearest."""
+    """The newest earlier quote of the same vendor, chip and term; else of the same chip, tier and term; else of a similar product."""
     nearer: tuple[Callable[[RentQuote], object], ...] = (
         lambda q: (q.vendor, q.chip, q.term),
         lambda q: (q.chip, q.tier, q.term),
@@ -153,7 +154,7 @@ def last_quote(older: Sequence[RentQuote], quote: RentQuote) -> RentQuote:
 
 
 def rent_score(errors: Sequence[RentError], lag_days: int, seed: int = 1) -> RentScore:
-    """Coverage, bias, width and scores of predictions.
+    """Coverage, bias, width and scores of a set of predictions.
 
     Source: Gneiting and Raftery 2007, eq. 43, for the interval score.
     """
@@ -185,16 +186,16 @@ def rent_score(errors: Sequence[RentError], lag_days: int, seed: int = 1) -> Ren
 
 
 def _past(errors: Sequence[RentError], one: RentError, lag_days: int) -> tuple[float, float] | None:
-    """Central interval of the last quote's errors that were known when ``one`` was predicted."""
+    """Central interval of the last quote's errors that were known on the day of the prediction of ``one``."""
     known = [e.last_error for e in errors if e.public <= one.public - dt.timedelta(days=lag_days)]
-    if len(known) < FEWEST:
+    if len(known) < MIN_ERRORS:
         return None
     low, high = np.quantile(known, [0.5 - LEVEL / 2.0, 0.5 + LEVEL / 2.0])
     return float(low), float(high)
 
 
 def _clustered(inside: NDArray[np.bool_], days: Sequence[dt.date], seed: int) -> tuple[float, float]:
-    """90 % interval of a share, whole days resampled: quotes of one day err together."""
+    """90 % interval of a share, by resampling whole days, because errors of one day are correlated."""
     codes = np.unique([day.toordinal() for day in days], return_inverse=True)[1]
     hits, sizes = np.bincount(codes, inside), np.bincount(codes)
     drawn = np.random.default_rng(seed).integers(0, sizes.size, (RESAMPLES, sizes.size))
@@ -212,15 +213,15 @@ GROUPS: dict[str, Group] = {
     "silicon new": lambda e: e.new_silicon,
     "China": lambda e: e.quote.region in SEPARATE_MARKETS,
 }
-"""Which predictions are scored together. The scales of the model were fitted to the rows before 2024."""
+"""Groups of predictions that are scored together. The scales of the model were fitted to rows from before 2024."""
 
 
 @dataclass(frozen=True, repr=False)
 class RentBacktest(Answer):
-    """Predictions at every lag.
+    """Predictions at each lag.
 
     Args:
-        errors: lag [day] → every quote predicted.
+        errors: lag [day] → predicted quotes.
     """
 
     errors: Mapping[int, tuple[RentError, ...]]
@@ -263,7 +264,7 @@ def _line(group: str, lag: int, s: RentScore) -> str:
 
 
 def backtest_rents(scales: RentScales = FITTED_SCALES) -> RentBacktest:
-    """Predict every new price of the catalogue from quotes that were public 90 and 180 days before it."""
+    """Predict each new price of the catalogue from quotes that were public 90 and 180 days earlier."""
     return RentBacktest({lag: tuple(rent_errors(lag, scales)) for lag in LAGS})
 
 
@@ -286,13 +287,13 @@ PRIOR_SCALES = RentScales(
 )
 """Medians of log-normal priors on the scales (judgement)."""
 PRIOR_SPREAD = 0.7
-"""Their spread [ln]."""
+"""Standard deviation of the logarithm of each prior."""
 
 
 def fit_rent_scales(before: dt.date = DRIFT_ORIGIN) -> RentScales:
-    """Scales at the maximum of their posterior, given the rows of the catalogue public before a day.
+    """Maximum a posteriori scales of the rent model, from quotes public before a day.
 
-    The scale of regions abroad is not fitted: their prices are too few.
+    The scale of regions abroad is not fitted, because they have too few prices.
 
     Source: type-II maximum likelihood (Rasmussen and Williams 2006, section 5.4) with a prior on each scale.
     """

@@ -1,4 +1,4 @@
-"""Reinforcement learning compared with its published hours: what the day before said, and what published settings give."""
+"""Hindcast reinforcement-learning runs: hours predicted from the day before their disclosure, compared with the published hours."""
 
 from __future__ import annotations
 
@@ -14,29 +14,31 @@ from ..core.units import human
 from ..uncertainty.analysis.scores import interval_score
 
 KINDS = {
-    "recipe": "judged from what was public the day before, written down in November 2026",
-    "recipe-by-rule": "the same, batch and rounds by rule",
-    "grpo": "settings told",
+    "recipe": "judged in November 2026 from what was public the day before disclosure",
+    "recipe-by-rule": "the same, with batch and rounds predicted from other labs' settings",
+    "grpo": "with the disclosed settings",
 }
-"""Kind of a row of ``programmes`` → what its hours follow from."""
+"""Kind of a row of ``programmes`` → what its prediction is based on."""
 
 
 @dataclass(frozen=True, repr=False)
 class ReinforcementBacktest(Answer):
-    """Hours of every recipe that may be compared with published ones, misses included."""
+    """Predicted and published hours of all recipes with published hours, misses included."""
 
     found: tuple[PredictedHours, ...]
 
     def of_kind(self, kind: str) -> tuple[PredictedHours, ...]:
-        """Those of one kind of row, by day."""
-        return tuple(said for said in self.found if said.row["kind"] == kind)
+        """Predictions of one kind of row, by day."""
+        return tuple(predicted for predicted in self.found if predicted.row["kind"] == kind)
 
     def summary(self) -> Summary:
         """Share inside the intervals, then each row: its published hours with the predicted interval."""
         rows = [AnswerRow("coverage", "published hours inside the 90 % interval", 100 * coverage(self.found), "%")]
-        for said in self.found:
-            label = f"{said.row.id}, published {written(said.published, 'GPU-h')}"
-            rows.append(AnswerRow(said.row.id, label, said.p50, "GPU-h", said.p5, said.p95, group=KINDS[said.row["kind"]]))
+        for predicted in self.found:
+            label = f"{predicted.row.id}, published {written(predicted.published, 'GPU-h')}"
+            rows.append(
+                AnswerRow(predicted.row.id, label, predicted.p50, "GPU-h", predicted.p5, predicted.p95, group=KINDS[predicted.row["kind"]])
+            )
         return Summary(
             f"reinforcement learning: {len(self.found)} published figures of hours",
             tuple(rows),
@@ -50,23 +52,23 @@ class ReinforcementBacktest(Answer):
 
 
 def reinforcement_backtest() -> ReinforcementBacktest:
-    """Every recipe of the catalogue with published hours, computed and compared with them.
+    """Predict the hours of each recipe of the catalogue that has published hours.
 
     >>> len(reinforcement_backtest().of_kind("recipe"))
     2
     """
     named = [name for name, row in rows("programmes").items() if row["kind"] in KINDS]
-    return ReinforcementBacktest(tuple(sorted(map(predicted_hours, named), key=lambda said: (said.row.date, said.row.id))))
+    return ReinforcementBacktest(tuple(sorted(map(predicted_hours, named), key=lambda predicted: (predicted.row.date, predicted.row.id))))
 
 
 def coverage(found: Sequence[PredictedHours]) -> float:
     """Share of published hours inside the 90 % interval."""
-    return float(np.mean([said.inside for said in found]))
+    return float(np.mean([predicted.inside for predicted in found]))
 
 
 def median_width(found: Sequence[PredictedHours]) -> float:
-    """Median of high over low."""
-    return float(np.median([said.p95 / said.p5 for said in found]))
+    """Median of P95 / P5."""
+    return float(np.median([predicted.p95 / predicted.p5 for predicted in found]))
 
 
 def _table(found: Sequence[PredictedHours]) -> str:
@@ -74,14 +76,15 @@ def _table(found: Sequence[PredictedHours]) -> str:
 
 
 def _foot(found: Sequence[PredictedHours]) -> str:
-    score = np.mean([interval_score(said.p5, said.p95, float(said.published or np.nan)) for said in found])
+    score = np.mean([interval_score(predicted.p5, predicted.p95, float(predicted.published or np.nan)) for predicted in found])
     return (
-        f"{sum(said.inside for said in found)} of {len(found)} inside the 90 % interval, "
+        f"{sum(predicted.inside for predicted in found)} of {len(found)} inside the 90 % interval, "
         f"median width ×{median_width(found):.1f}, interval score {score:.2f}"
     )
 
 
-def _line(said: PredictedHours) -> str:
-    figures = "".join(f"{human(x):>8}" for x in (said.p5, said.p50, said.p95))
-    truth, percentile = float(said.published or np.nan), float(said.percentile or 0.0)
-    return f"{said.row.date!s:<12}{said.row.id:<32}{figures}{human(truth):>9}  {percentile:4.0f}{'' if said.inside else ' MISS'}"
+def _line(predicted: PredictedHours) -> str:
+    figures = "".join(f"{human(x):>8}" for x in (predicted.p5, predicted.p50, predicted.p95))
+    truth, percentile = float(predicted.published or np.nan), float(predicted.percentile or 0.0)
+    mark = "" if predicted.inside else " MISS"
+    return f"{predicted.row.date!s:<12}{predicted.row.id:<32}{figures}{human(truth):>9}  {percentile:4.0f}{mark}"

@@ -1,4 +1,4 @@
-"""Hindcasts: what would have been said the day before a figure was disclosed, and how it turned out."""
+"""Hindcast published runs: predict their hours from data public the day before disclosure, and compare."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
     from .step_backtest import StepBacktest
 
 FLAT_MFU, FLAT_FACTOR = 0.40, 2.0
-"""The yardstick: six per active parameter and token at a flat 40 %, within a factor of two."""
+"""Baseline for comparison: 6ND FLOPs at an MFU of 40 %, within a factor of two."""
 
 
 @dataclass(frozen=True)
 class Hindcast:
-    """One published run, predicted.
+    """One published run with its predicted hours.
 
     Args:
-        name, org, day: the row, its lab, the day its hours became public.
-        low, mid, high: 5, 50 and 95 % quantiles of the hours said before [GPU-h].
-        truth: the hours disclosed [GPU-h].
-        percentile: of the truth in the prediction, 0 to 100.
-        flat: hours by 6ND at a flat utilisation [GPU-h].
-        noted: what is known to be odd about the truth; it counts all the same.
+        name, org, day: id of the row, its lab, and the day its hours became public.
+        low, mid, high: P5, P50 and P95 of the predicted hours [GPU-h].
+        truth: disclosed hours [GPU-h].
+        percentile: percentile of the disclosed hours in the prediction, 0 to 100.
+        flat: hours of the baseline [GPU-h].
+        noted: known peculiarity of the disclosed hours; the run is counted all the same.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Hindcast:
 
     @property
     def inside(self) -> bool:
-        """Whether the truth lies in the 90 % interval."""
+        """Whether the disclosed hours lie in the 90 % interval."""
         return self.low <= self.truth <= self.high
 
     @property
@@ -68,30 +68,30 @@ class Hindcast:
 
     @property
     def flat_score(self) -> float:
-        """The same for the yardstick."""
+        """Interval score of the baseline."""
         return float(interval_score(self.flat / FLAT_FACTOR, self.flat * FLAT_FACTOR, self.truth))
 
 
 @dataclass(frozen=True, repr=False)
 class Backtest(Answer):
-    """All hindcasts, misses included, and the runs that couldn't be predicted, each with the reason."""
+    """All hindcasts, misses included, and the runs that could not be predicted, each with the reason."""
 
     hindcasts: tuple[Hindcast, ...]
     not_run: dict[str, str]
 
     @property
     def coverage(self) -> float:
-        """Share of truths inside the 90 % interval."""
+        """Share of disclosed hours inside the 90 % interval."""
         return float(np.mean([h.inside for h in self.hindcasts]))
 
     @property
     def width(self) -> float:
-        """Median of high over low."""
+        """Median of P95 / P5."""
         return float(np.median([h.high / h.low for h in self.hindcasts]))
 
     @property
     def scores(self) -> tuple[float, float]:
-        """Mean interval score, ours and the yardstick's."""
+        """Mean interval score of the predictions, and of the baseline."""
         return float(np.mean([h.score for h in self.hindcasts])), float(np.mean([h.flat_score for h in self.hindcasts]))
 
     def summary(self) -> Summary:
@@ -128,16 +128,16 @@ def _line(h: Hindcast) -> str:
 
 
 def hindcasts(names: Iterable[str] | None = None) -> Backtest:
-    """Predict the hours of every published training run of the catalogue from what was public the day before.
+    """Predict the hours of each published training run from data public the day before their disclosure.
 
-    Work is counted from the published architecture and tokens; utilisation is the catalogue's prior as of that day, blind to
-    the run; hours that hold downtime are predicted with downtime.
+    Work is counted from the published architecture and tokens. Utilisation is the catalogue's prior as of that day, without the run itself.
+    Hours that include downtime are predicted with downtime.
 
     Args:
         names: ids of the runs to predict; all training runs where None.
 
     Returns:
-        every prediction with its outcome.
+        each prediction with the disclosed figure.
 
     >>> hindcasts(["llama3.1-405b"]).hindcasts[0].inside
     True
@@ -183,16 +183,16 @@ def _hindcast(row: Row) -> Hindcast:
 
 
 def backtest(rows: str | Path | None = None) -> Backtest | StepBacktest:
-    """Published figures: what would have been predicted before, what was published, and whether it lies inside the interval.
+    """Compare predictions with published figures: the hours of published runs, or measured step times from a file.
 
     Args:
-        rows: a file of measured steps to compare the modelled time with; None for the hindcasts of published runs' hours.
+        rows: a file of measured steps to compare with the model; None for hindcasts of the hours of published runs.
 
     Returns:
-        every prediction with its outcome, and the share inside the intervals.
+        each prediction with the disclosed figure, and the share inside the intervals.
 
     Raises:
-        SpecError: no such file, or a file of another shape.
+        SpecError: no such file, or a file with another structure.
 
     >>> backtest().coverage >= 0.8
     True

@@ -1,4 +1,4 @@
-"""Published steps: what the model says of each, what was measured, inside or not."""
+"""Compare modelled with measured step times, using the shipped calibration."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from ..uncertainty.analysis.scores import interval_score
 
 Array = NDArray[np.float64]
 STRATA = 15
-"""Equally likely values of what nothing explains, beside every draw of the constants."""
+"""Number of quantiles of the unexplained factor that are combined with each draw of the constants."""
 
 
 @dataclass(frozen=True)
 class StepForecast:
-    """One measured step and what is modelled of it.
+    """One measured step and its forecast.
 
     Args:
-        step: the row.
-        modelled: at the calibration's most probable point [s].
-        low, mid, high: 5, 50 and 95 % [s].
+        step: the measured step.
+        modelled: step time at the most probable constants [s].
+        low, mid, high: P5, P50 and P95 of the forecast [s].
     """
 
     step: MeasuredStep
@@ -57,7 +57,7 @@ class StepForecast:
 
 @dataclass(frozen=True)
 class Group:
-    """Forecasts pooled: distinct configurations, error of the point, coverage and score of the interval."""
+    """Accuracy of a group of forecasts: number of rows and distinct configurations, errors, coverage and interval score."""
 
     name: str
     rows: int
@@ -81,9 +81,9 @@ HEADER = f"{'':<30}{'n':>5}{'conf':>5}{'median':>8}{'mean':>7}{'bias':>7}{'insid
 
 @dataclass(frozen=True, repr=False)
 class StepBacktest(Answer):
-    """Every row of a file of measured steps: forecast, refused because the calibration has seen it, or not run and why.
+    """All rows of a file of measured steps: forecast, skipped because the calibration was fitted to them, or not modelled.
 
-    Rows that are ambiguous or drop tokens are forecast, and pooled apart.
+    Rows with an exclusion reason are forecast, but scored separately.
     """
 
     forecasts: tuple[StepForecast, ...]
@@ -91,21 +91,21 @@ class StepBacktest(Answer):
     not_run: tuple[MeasuredStep, ...]
 
     @property
-    def sound(self) -> tuple[StepForecast, ...]:
-        """Forecasts of rows that no doubt is known of."""
-        return tuple(f for f in self.forecasts if not f.step.doubt)
+    def usable(self) -> tuple[StepForecast, ...]:
+        """Forecasts of rows without an exclusion reason."""
+        return tuple(f for f in self.forecasts if not f.step.exclusion_reason)
 
     def groups(self) -> tuple[Group, ...]:
-        """Pooled by kind of model, chip and format; all; and the doubtful apart."""
-        names = sorted({f.step.group for f in self.sound})
-        found = [_pooled(name, [f for f in self.sound if f.step.group == name]) for name in names]
-        doubtful = [f for f in self.forecasts if f.step.doubt]
-        return (*found, *([_pooled("all", self.sound)] if self.sound else []), *([_pooled("doubtful", doubtful)] if doubtful else []))
+        """Accuracy by kind of model, chip and format, over all usable rows, and over excluded rows."""
+        names = sorted({f.step.group for f in self.usable})
+        found = [_pooled(name, [f for f in self.usable if f.step.group == name]) for name in names]
+        excluded = [f for f in self.forecasts if f.step.exclusion_reason]
+        return (*found, *([_pooled("all", self.usable)] if self.usable else []), *([_pooled("excluded", excluded)] if excluded else []))
 
     def sources(self) -> tuple[Group, ...]:
-        """Pooled by whose rows they are."""
-        names = sorted({f.step.source for f in self.sound})
-        return tuple(_pooled(name, [f for f in self.sound if f.step.source == name]) for name in names)
+        """Accuracy by source."""
+        names = sorted({f.step.source for f in self.usable})
+        return tuple(_pooled(name, [f for f in self.usable if f.step.source == name]) for name in names)
 
     def summary(self) -> Summary:
         """Each measured step with its forecast, and the pooled errors."""
@@ -117,7 +117,7 @@ class StepBacktest(Answer):
             AnswerRow(f"rows.{i}", f"{f.step.name}, measured {written(f.step.seconds, 's')}", f.mid, "s", f.low, f.high,
                   grade="inside" if f.inside else "outside", group="Steps") for i, f in enumerate(self.forecasts)
         ]  # fmt: skip
-        notes = [f"{step.name}: not run, {step.why}" for step in self.not_run]
+        notes = [f"{step.name}: not run, {step.not_modelled}" for step in self.not_run]
         refused = [f"{len(self.seen)} rows are refused: the calibration has seen them"] if self.seen else []
         return Summary(f"{len(self.forecasts)} measured steps beside their forecasts", (*pooled, *rows), (*notes, *refused))
 
@@ -127,10 +127,10 @@ class StepBacktest(Answer):
     def _lines(self) -> Iterator[str]:
         yield f"{'measured':>10}{'modelled':>10}{'5%':>10}{'95%':>10}  row"
         for f in self.forecasts:
-            mark = ("" if f.inside else " MISS") + "".join(f" ({words})" for words in (f.step.doubt, f.step.untold) if words)
+            mark = ("" if f.inside else " MISS") + "".join(f" ({words})" for words in (f.step.exclusion_reason, f.step.unreported) if words)
             yield f"{f.step.seconds:>10.4g}{f.modelled:>10.4g}{f.low:>10.4g}{f.high:>10.4g}  {f.step.name}{mark}"
         for step in self.not_run:
-            yield f"{'not run':>10}  {step.name}: {step.why}"
+            yield f"{'not run':>10}  {step.name}: {step.not_modelled}"
         if self.seen:
             yield f"refused: {len(self.seen)} rows that the calibration has seen"
         if self.forecasts:
@@ -138,14 +138,14 @@ class StepBacktest(Answer):
 
 
 def _pooled(name: str, forecasts: Sequence[StepForecast]) -> Group:
-    apart = np.log([f.modelled / f.step.seconds for f in forecasts])
+    residuals = np.log([f.modelled / f.step.seconds for f in forecasts])
     return Group(
         name=name,
         rows=len(forecasts),
         configurations=len({f.step.key for f in forecasts}),
         median=float(np.median([f.off for f in forecasts])),
         mean=float(np.mean([f.off for f in forecasts])),
-        bias=float(np.mean(apart)),
+        bias=float(np.mean(residuals)),
         coverage=float(np.mean([f.inside for f in forecasts])),
         width=float(np.sqrt(np.median([f.high / f.low for f in forecasts]))),
         score=float(np.mean([f.score for f in forecasts])),
@@ -159,7 +159,7 @@ def step_backtest(rows: str | Path | Sequence[MeasuredStep]) -> StepBacktest:
         rows: a ``.json`` or ``.csv`` file (:func:`trainsim.calibration.readers.measured_steps.read_steps`), or steps already read.
 
     Raises:
-        SpecError: no such file, or a file of another shape.
+        SpecError: no such file, or a file with another structure.
     """
     if isinstance(rows, str | Path):
         steps = read_steps(rows)
@@ -171,30 +171,30 @@ def step_backtest(rows: str | Path | Sequence[MeasuredStep]) -> StepBacktest:
     able: list[MeasuredStep] = []
     not_run: list[MeasuredStep] = []
     for step in steps:
-        (not_run if step.why or not step.seconds > 0 else able).append(step)
+        (not_run if step.not_modelled or not step.seconds > 0 else able).append(step)
     seen: list[MeasuredStep] = []
     fresh: list[MeasuredStep] = []
     for step in able:
-        (seen if step.hash in shipped.rows else fresh).append(step)
+        (seen if step.fingerprint in shipped.rows else fresh).append(step)
     found: list[StepForecast] = []
     for step in fresh:
         try:
             found.append(_forecast(step))
         except TrainsimError as error:
-            not_run.append(replace(step, why=str(error)))
+            not_run.append(replace(step, not_modelled=str(error)))
     return StepBacktest(tuple(found), tuple(seen), tuple(not_run))
 
 
 def _forecast(step: MeasuredStep) -> StepForecast:
-    """A row's forecast; where it doesn't tell its whole layout, of the fastest it may have had: who could measure chose well."""
+    """Forecast of a row. Where its layout is not fully reported, the fastest candidate is taken: whoever measures has tuned the layout."""
     shipped = calibration()
     if step.model is None:
         raise SpecError("model", None, "is not known", "give a row with its architecture", "missing")
     points = np.concatenate([shipped.best[None, :], shipped.draws])
-    readings, kernels = step.readings, step.kernels
-    logs = modelled_log_seconds(readings, dict(zip(shipped.names, points.T, strict=True)))
+    layers = step.layer_fingerprint
+    logs = modelled_log_seconds(step.candidates, dict(zip(shipped.names, points.T, strict=True)))
     at = int(np.argmin(logs[:, 0]))
-    mean, sigma = shipped.unexplained(step.stack, layers=kernels, routed=step.model.is_moe, source=step.source)
+    mean, sigma = shipped.unexplained(step.stack, layers=layers, routed=step.model.is_moe, source=step.source)
     unexplained = mean + sigma * ndtri((np.arange(STRATA) + 0.5) / STRATA)
     low, mid, high = np.exp(np.quantile((logs[at, 1:, None] + unexplained).ravel(), (0.05, 0.5, 0.95)))
     return StepForecast(step, float(np.exp(logs[at, 0] + mean)), float(low), float(mid), float(high))

@@ -1,4 +1,4 @@
-"""Is the interval of a modelled step honest? Rows predicted by fits that have not seen them: how many lie inside, and how sharp it is."""
+"""Coverage and sharpness of the intervals of modelled step times, on held-out rows."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from scipy.special import bdtr, ndtri
 
 from ..calibration.cross_validation import (
     Forecaster,
+    GroupBy,
     HeldOutPredictions,
-    Unit,
     calibrated_sigma,
-    configuration,
+    concatenate,
+    configuration_of,
+    sigma_of_new_source,
+    sigma_of_rows,
     split_half,
     splits,
-    spread_of,
-    spread_unseen,
-    together,
 )
 from ..calibration.cross_validation import by_class as class_spreads
 from ..calibration.cross_validation import by_source as source_spreads
-from ..calibration.fit import problem
+from ..calibration.fit import fit_problem
 from ..calibration.records import MeasuredStep
 from ..core.errors import SpecError
 from ..core.units import Num
@@ -37,12 +37,12 @@ By = Literal["source", "group"]
 
 
 @dataclass(frozen=True, eq=False)
-class HeldOut:
-    """Rows predicted with an interval, point and width both from other rows.
+class HeldOutIntervals:
+    """Held-out rows with a predicted interval; its point and width both come from other rows.
 
     Args:
-        unseen: the rows, log(modelled / measured) and the constants' doubt of each.
-        spread: standard deviation of what nothing explains, as other rows were missed, shape ``(rows,)``.
+        unseen: the held-out predictions.
+        spread: standard deviation of the unexplained part, from residuals of other rows, shape ``(rows,)``.
     """
 
     unseen: HeldOutPredictions
@@ -50,21 +50,21 @@ class HeldOut:
 
     @property
     def half_width(self) -> Array:
-        """Half of the 90 % interval in log seconds, shape ``(rows,)``: ``z·√(doubt² + σ²)``."""
+        """Half of the 90 % interval in log seconds, shape ``(rows,)``: ``z·√(parameter_sd² + σ²)``."""
         z = float(ndtri((1.0 + LEVEL) / 2))
-        width: Array = z * np.hypot(self.unseen.doubt, self.spread)
+        width: Array = z * np.hypot(self.unseen.parameter_sd, self.spread)
         return width
 
     @property
     def inside(self) -> NDArray[np.bool_]:
-        """Which measured times lie in their interval, shape ``(rows,)``."""
+        """Whether each measured time lies in its interval, shape ``(rows,)``."""
         found: NDArray[np.bool_] = np.abs(self.unseen.residuals) <= self.half_width
         return found
 
     @property
     def scores(self) -> Num:
         """Interval score of each row in log seconds, shape ``(rows,)``."""
-        modelled = np.exp(self.unseen.residuals)  # in units of what was measured
+        modelled = np.exp(self.unseen.residuals)  # in units of the measured time
         return interval_score(modelled * np.exp(-self.half_width), modelled * np.exp(self.half_width), 1.0)
 
 
@@ -72,16 +72,16 @@ class HeldOut:
 
 
 Spread = Callable[[HeldOutPredictions, HeldOutPredictions], Array]
-"""Rows as predicted, other rows as predicted → the spread that the first say of each of the second."""
+"""Function from predictions of some rows, and of other rows, to the standard deviation of each of the latter."""
 
 
 def by_class(missed: HeldOutPredictions, rows: HeldOutPredictions) -> Array:
-    """Spread as the calibration sets it: of the row's layers where they were seen, else of its class, each mixed with all where few."""
-    return spread_of({"spread": class_spreads(missed), "measured": source_spreads(missed)}, rows)
+    """Standard deviation as in the calibration: of known layers, else of the row's class, both shrunk towards all rows."""
+    return sigma_of_rows({"spread": class_spreads(missed), "measured": source_spreads(missed)}, rows)
 
 
 def by_group(missed: HeldOutPredictions, rows: HeldOutPredictions) -> Array:
-    """Spread of the row's own group alone; of all rows where the group has none."""
+    """Standard deviation of the row's own group; of all rows where the group has none."""
     groups = np.array([s.group for s in missed.steps])
 
     def of(group: str) -> float:
@@ -92,47 +92,47 @@ def by_group(missed: HeldOutPredictions, rows: HeldOutPredictions) -> Array:
     return np.array([found[s.group] for s in rows.steps])
 
 
-def other_half(
+def held_out_by_halves(
     steps: Sequence[MeasuredStep],
     forecast: Forecaster,
     spread: Spread = by_class,
     repeats: int = 2,
     seed: int = 0,
-    unit: Unit = configuration,
-) -> HeldOut:
-    """Random halves: constants fitted to one half, the spread set as its own halves miss each other, all counted on the other half."""
+    group_by: GroupBy = configuration_of,
+) -> HeldOutIntervals:
+    """Hold out random halves: constants are fitted to one half, σ to its cross-validation, and both are applied to the other half."""
     parts, spreads = [], []
-    for i, (seen, unseen) in enumerate(splits(steps, repeats, seed, unit)):
+    for i, (seen, unseen) in enumerate(splits(steps, repeats, seed, group_by)):
         parts.append(forecast(seen, unseen))
-        spreads.append(spread(split_half(seen, forecast, repeats=1, seed=seed + i + 1, unit=unit), parts[-1]))
-    return HeldOut(together(parts), np.concatenate(spreads))
+        spreads.append(spread(split_half(seen, forecast, repeats=1, seed=seed + i + 1, group_by=group_by), parts[-1]))
+    return HeldOutIntervals(concatenate(parts), np.concatenate(spreads))
 
 
-def other_sources(apart: HeldOutPredictions) -> HeldOut:
-    """A source at a time: the spread is set as the other sources were missed when each of them was left out.
+def held_out_by_source(unseen: HeldOutPredictions) -> HeldOutIntervals:
+    """Hold out one source at a time. The σ of a source comes from the residuals of all other sources, each left out in turn.
+
+    The fits behind those residuals include rows of the source itself; its own residuals are not used.
 
     Args:
-        apart: rows as fits to all other sources predict them (``calibration.leave_one_source_out``).
-
-    The spread of a source depends on misses of the others alone; the constants behind those misses were fitted to its rows among others.
+        unseen: predictions of each source from all other sources (``calibration.cross_validation.leave_one_source_out``).
     """
-    names = np.array([s.source for s in apart.steps])
+    names = np.array([s.source for s in unseen.steps])
     spread = np.zeros(len(names))
     for name in set(names):
-        spread[names == name] = spread_unseen(apart.only(names != name))
-    return HeldOut(apart, spread)
+        spread[names == name] = sigma_of_new_source(unseen.subset(names != name))
+    return HeldOutIntervals(unseen, spread)
 
 
-# a yardstick -------------------------------------------------------------------------------------------------------------
+# a baseline --------------------------------------------------------------------------------------------------------------
 
 
 def constant_mfu(seen: Sequence[MeasuredStep], unseen: Sequence[MeasuredStep]) -> HeldOutPredictions:
-    """Rows predicted by a constant MFU of their class: the median of the class's rows that were seen.
+    """Baseline predictor: a constant MFU per class of rows, the median of the class's seen rows.
 
-    ``seconds = FLOP of a step / (accelerators · peak · MFU)``; a class is a group of rows on one chip in one format. Of a class without
-    rows seen, that of its chip and format, of its format, or of all rows.
+    ``seconds = FLOP of a step / (accelerators · peak · MFU)``. A class is a group of rows on one chip in one format. A class without seen
+    rows takes the median of its chip and format, of its format, or of all rows.
     """
-    usable = list(problem(unseen).steps)
+    usable = list(fit_problem(unseen).steps)
     known: list[dict[tuple[str, ...], list[float]]] = [{} for _ in _classes(usable[0])]
     for step in seen:
         for level, name in zip(known, _classes(step), strict=True):
@@ -145,16 +145,16 @@ def constant_mfu(seen: Sequence[MeasuredStep], unseen: Sequence[MeasuredStep]) -
 
 
 def _classes(step: MeasuredStep) -> tuple[tuple[str, ...], ...]:
-    """Classes of a row, the finest first."""
+    """Classes of a row, from the finest to the coarsest."""
     if step.layout is None or step.cluster is None:
         raise SpecError("rows", step.name, "can't be modelled", "leave it out", "unsupported")
-    chip, low = step.cluster.chip.name, step.layout.recipe.products
-    return (step.group, chip, low), (chip, low), (low,), ()
+    chip, number_format = step.cluster.chip.name, step.layout.recipe.products
+    return (step.group, chip, number_format), (chip, number_format), (number_format,), ()
 
 
 @lru_cache(maxsize=4096)
 def seconds_at_peak(step: MeasuredStep) -> float:
-    """Seconds of a step at the dense peak of its format, causal pairs counted exactly [s]."""
+    """Time of a step at the dense peak of its format, with causal FLOPs [s]."""
     if step.model is None or step.layout is None or step.cluster is None:
         raise SpecError("rows", step.name, "can't be modelled", "leave it out", "unsupported")
     seq_len = float(np.asarray(step.layout.seq_len))
@@ -167,13 +167,13 @@ def seconds_at_peak(step: MeasuredStep) -> float:
 
 @dataclass(frozen=True)
 class Coverage:
-    """Rows pooled, each configuration counted once however often it was run or predicted.
+    """Coverage of a group of rows; each configuration counts once, however often it was measured or predicted.
 
     Args:
         name: source, group, or "all".
-        configurations, inside: how many, and how many of them lie in their 90 % interval.
-        width: median half-width of the interval as a factor.
-        score, yardstick: mean interval score in log seconds, and that of a constant MFU per class.
+        configurations, inside: number of configurations, and of those inside their 90 % interval.
+        width: median half-width of the interval, as a factor.
+        score, yardstick: mean interval score in log seconds, of the model and of a constant MFU per class.
     """
 
     name: str
@@ -190,7 +190,7 @@ class Coverage:
 
     @property
     def chance(self) -> float:
-        """``P(X ≤ ⌊inside⌋)``, ``X ~ Binomial(configurations, 0.9)``: one-sided."""
+        """One-sided p-value, ``P(X ≤ ⌊inside⌋)`` for ``X ~ Binomial(configurations, 0.9)``."""
         return float(bdtr(np.floor(self.inside + ROUNDING), self.configurations, LEVEL))
 
     def __str__(self) -> str:
@@ -204,25 +204,27 @@ ROUNDING = 1e-9
 HEADER = f"{'':<36}{'conf':>6}{'inside':>8}{'share':>9}{'chance':>9}{'x/÷':>8}{'score':>8}{'MFU':>8}"
 
 
-def coverage(ours: HeldOut, yardstick: HeldOut, by: By) -> tuple[Coverage, ...]:
-    """Coverage, width and interval score by source or by group, and of all.
+def coverage(ours: HeldOutIntervals, yardstick: HeldOutIntervals, by: By) -> tuple[Coverage, ...]:
+    """Coverage, width and interval score by source or by group, and over all rows.
 
     Args:
         ours, yardstick: the same rows predicted by the model and by a constant MFU per class.
-        by: what rows are pooled by.
+        by: how rows are grouped.
 
     Raises:
-        SpecError: the two predict different rows.
+        SpecError: ``ours`` and ``yardstick`` predict different rows.
     """
-    rows, others = ([(s.hash, s.id) for s in held.unseen.steps] for held in (ours, yardstick))
+    rows, others = ([(s.fingerprint, s.id) for s in held.unseen.steps] for held in (ours, yardstick))
     if rows != others:
-        raise SpecError("yardstick", len(others), f"predicts other rows than the {len(rows)} of the model", "split both alike", "conflict")
+        raise SpecError(
+            "yardstick", len(others), f"predicts other rows than the {len(rows)} of the model", "use the same splits for both", "conflict"
+        )
     names = np.array([getattr(s, by) for s in ours.unseen.steps])
     chosen = [(str(name), names == name) for name in sorted(set(names))]
     return tuple(_pooled(name, rows, ours, yardstick) for name, rows in (*chosen, ("all", np.ones(len(names), dtype=np.bool_))))
 
 
-def _pooled(name: str, rows: NDArray[np.bool_], ours: HeldOut, yardstick: HeldOut) -> Coverage:
+def _pooled(name: str, rows: NDArray[np.bool_], ours: HeldOutIntervals, yardstick: HeldOutIntervals) -> Coverage:
     _, at = np.unique([s.key for s, here in zip(ours.unseen.steps, rows, strict=True) if here], return_inverse=True)
 
     def mean(values: Num) -> Array:
@@ -241,9 +243,9 @@ def _pooled(name: str, rows: NDArray[np.bool_], ours: HeldOut, yardstick: HeldOu
 
 
 def holm(chances: Sequence[float], level: float = 0.05) -> tuple[bool, ...]:
-    """Which of several hypotheses fall, the chance that any true one does held below ``level``.
+    """Which of several hypotheses are rejected by Holm's method, with a family-wise error rate below ``level``.
 
-    In ascending order, the i-th of m falls while ``p ≤ level / (m − i + 1)``; the first that stands saves the rest.
+    In ascending order of p, the i-th of m is rejected while ``p ≤ level / (m − i + 1)``; testing stops at the first that is not.
 
     Source: Holm 1979 (Scand. J. Statist. 6:65), section 3.
 
@@ -257,12 +259,12 @@ def holm(chances: Sequence[float], level: float = 0.05) -> tuple[bool, ...]:
     return tuple(i in fallen for i in range(len(chances)))
 
 
-def report(ours: HeldOut, yardstick: HeldOut) -> str:
-    """Coverage by group and by source as a table; sources that hold too few by Holm's test are marked."""
+def report(ours: HeldOutIntervals, yardstick: HeldOutIntervals) -> str:
+    """Table of coverage by group and by source; sources with significantly low coverage by Holm's method are marked."""
     return "\n".join(_lines(ours, yardstick))
 
 
-def _lines(ours: HeldOut, yardstick: HeldOut) -> Iterator[str]:
+def _lines(ours: HeldOutIntervals, yardstick: HeldOutIntervals) -> Iterator[str]:
     yield HEADER
     yield from map(str, coverage(ours, yardstick, "group"))
     *sources, _ = coverage(ours, yardstick, "source")

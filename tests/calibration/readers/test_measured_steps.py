@@ -73,7 +73,7 @@ def test_rows_are_left_out_by_what_they_say_never_by_how_long_they_took(tmp_path
     for seed in range(4):
         shuffled = np.random.default_rng(seed).permutation(seconds).tolist()
         told = [{**each, "iteration_time_s_reported": t} for each, t in zip(rows, shuffled, strict=True)]
-        found.append([(s.id, s.doubt, s.why) for s in read_steps(written(tmp_path / f"{seed}.json", told))])
+        found.append([(s.id, s.exclusion_reason, s.not_modelled) for s in read_steps(written(tmp_path / f"{seed}.json", told))])
     assert all(each == found[0] for each in found)
     assert [doubt != "" for _, doubt, _ in found[0]] == [False] * 24 + [True] * len(EXCLUDED)
 
@@ -89,10 +89,10 @@ def test_rows_are_left_out_by_what_they_say_never_by_how_long_they_took(tmp_path
 )
 def test_names_of_schedules_where_virtual_stages_are_told(tmp_path: Path, words: str, schedules: set[str], stages: set[int]) -> None:
     (step,) = read_steps(written(tmp_path / "rows.json", [row(vpp=words)]))
-    assert {each.schedule for each in step.readings} == schedules
-    assert {each.layout.vpp for each in step.readings if each.layout is not None} == stages
+    assert {each.schedule for each in step.candidates} == schedules
+    assert {each.layout.vpp for each in step.candidates if each.layout is not None} == stages
 
 
 def test_a_name_of_no_schedule_is_refused(tmp_path: Path) -> None:
     (step,) = read_steps(written(tmp_path / "rows.json", [row(vpp="widdershins")]))
-    assert "parallelism.vpp" in step.why
+    assert "parallelism.vpp" in step.not_modelled

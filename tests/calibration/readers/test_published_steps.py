@@ -50,8 +50,8 @@ def test_a_whole_row_is_read_as_told() -> None:
     step = read()
     assert step.layout is not None
     assert (step.layout.tp, step.layout.pp, step.layout.vpp, step.layout.dp, step.layout.micro_batch) == (4.0, 4, 2, 4.0, 1.0)
-    assert (step.schedule, step.zero, step.batch, step.seconds, step.told) == ("interleaved", 1, 256.0, 2.0, "time")
-    assert (step.why, step.untold, step.others, step.sound) == ("", "", (), True)
+    assert (step.schedule, step.zero, step.batch, step.seconds, step.reported_as) == ("interleaved", 1, 256.0, 2.0, "time")
+    assert (step.not_modelled, step.unreported, step.alternatives, step.usable) == ("", "", (), True)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_degree_that_is_not_told_is_1_only_where_nothing_else_can_be(
 ) -> None:
     step = read(**changed)
     if told is None or told[0] == 4.0:
-        assert step.why.startswith("parallelism.tp=None: is not published")
+        assert step.not_modelled.startswith("parallelism.tp=None: is not published")
         return
     assert step.layout is not None
     assert (step.layout.tp, step.layout.pp, step.layout.dp) == told
@@ -82,27 +82,27 @@ def test_a_degree_that_is_not_told_is_1_only_where_nothing_else_can_be(
         ({"architecture": ROUTED | {"dense_residual_mlp": True}}, "dense_residual_mlp"),
         ({"architecture": DENSE | {"sliding_window": 128, "sliding_window_pattern": "odd"}}, "sliding_window_pattern='odd'"),
         ({"vpp": "4 (2)"}, "names neither one number nor a schedule"),
-        ({"iteration_time_s_reported": None}, "nor a step's time"),
+        ({"iteration_time_s_reported": None}, "nor is a step time"),
         ({"global_batch_tokens": None}, "a pipeline's bubble depends on it"),
         ({"global_batch_tokens": 4096}, "is less than a micro-batch of every pipeline, 4 sequences"),
     ],
 )
 def test_what_a_step_hangs_on_is_never_guessed(changed: dict[str, Any], why: str) -> None:
     step = read(**changed)
-    assert why in step.why
-    assert not step.sound
+    assert why in step.not_modelled
+    assert not step.usable
 
 
-# what is not told --------------------------------------------------------------------------------------------------------
+# unreported fields -------------------------------------------------------------------------------------------------------
 
 
 def test_virtual_stages_that_are_not_told_are_every_number_that_the_layers_make() -> None:
-    assert [r.layout.vpp for r in read(vpp=None).readings if r.layout] == [1, 2, 4, 8]
-    assert [r.schedule for r in read(vpp=None).readings] == ["1f1b", "interleaved", "interleaved", "interleaved"]
-    assert [r.layout.vpp for r in read(vpp="interleaved").readings if r.layout] == [2, 4, 8]
-    assert read(vpp=None).untold == "virtual stages not told: 1, 2, 4, 8"
-    assert read(vpp="interleaved", pp=8, dp=2).untold == "virtual stages not told: 2, 4"
-    assert read(vpp="n/a").untold == read(vpp=None, pp=1, dp=16).untold == ""
+    assert [r.layout.vpp for r in read(vpp=None).candidates if r.layout] == [1, 2, 4, 8]
+    assert [r.schedule for r in read(vpp=None).candidates] == ["1f1b", "interleaved", "interleaved", "interleaved"]
+    assert [r.layout.vpp for r in read(vpp="interleaved").candidates if r.layout] == [2, 4, 8]
+    assert read(vpp=None).unreported == "virtual stages not reported: 1, 2, 4, 8"
+    assert read(vpp="interleaved", pp=8, dp=2).unreported == "virtual stages not reported: 2, 4"
+    assert read(vpp="n/a").unreported == read(vpp=None, pp=1, dp=16).unreported == ""
 
 
 @pytest.mark.parametrize(
@@ -126,13 +126,13 @@ def test_words_for_recompute_are_parts(words: str | None, zero: str, parts: set[
 
 def test_stacks_before_interleaving_was_usual_name_it() -> None:
     old = read(vpp=None, gpu="A100-80GB", date="2021-04")
-    assert (old.stack, old.untold) == ("megatron-2021", "")
+    assert (old.stack, old.unreported) == ("megatron-2021", "")
 
 
 @given(each=st.integers(1, 64))
 def test_a_micro_batch_that_is_not_told_divides_what_a_pipeline_has(each: int) -> None:
     step = read(microbatch=None, vpp=1, global_batch_tokens=4096 * 4 * each)
-    sizes = [float(np.asarray(r.layout.micro_batch)) for r in step.readings if r.layout]
+    sizes = [float(np.asarray(r.layout.micro_batch)) for r in step.candidates if r.layout]
     assert sizes == [float(m) for m in USUAL_MICRO_BATCHES if each % m == 0]
 
 
@@ -140,8 +140,8 @@ def test_a_reading_can_be_ordered() -> None:
     """DualPipe on 16 ranks needs 32 micro-batches of 120 sequences: four to a micro-batch leave 30."""
     changed = {"name": "DeepSeek: a run", "gpu": "H800-SXM", "n_gpus": 2048, "tp": 1, "pp": 16, "dp": 128, "microbatch": None}
     step = read(**changed, vpp="DualPipe", precision="fp8", global_batch_tokens=4096 * 120 * 128)
-    assert [float(np.asarray(r.layout.micro_batch)) for r in step.readings if r.layout] == [1.0, 2.0]
-    assert {r.schedule for r in step.readings} == {"dualpipe"}
+    assert [float(np.asarray(r.layout.micro_batch)) for r in step.candidates if r.layout] == [1.0, 2.0]
+    assert {r.schedule for r in step.candidates} == {"dualpipe"}
 
 
 def file_of(folder: Path, *rows: Mapping[str, Any]) -> Path:
@@ -155,15 +155,15 @@ def test_a_row_that_does_not_tell_all_is_forecast_as_its_fastest_reading_and_say
     *each, open_ = ts.backtest(rows=file_of(tmp_path, *told, row(vpp=None))).forecasts  # type: ignore[union-attr]
     assert open_.modelled == min(f.modelled for f in each)
     assert (open_.low, open_.high) == min((f.low, f.high) for f in each)
-    assert "virtual stages not told: 1, 2, 4, 8" in str(ts.backtest(rows=file_of(tmp_path, row(vpp=None))))
+    assert "virtual stages not reported: 1, 2, 4, 8" in str(ts.backtest(rows=file_of(tmp_path, row(vpp=None))))
 
 
 def test_rows_that_do_not_tell_all_are_fitted_to_nothing() -> None:
-    from trainsim.calibration.fit import problem
+    from trainsim.calibration.fit import fit_problem
 
     steps = [read(), read(vpp=None), read(iteration_time_s_reported=None, mfu_reported=0.4, mfu_definition="as in the PaLM definition")]
-    assert [s.told for s in steps] == ["time", "time", "utilisation"]
-    assert problem(steps).steps == (steps[0],)
+    assert [s.reported_as for s in steps] == ["time", "time", "utilisation"]
+    assert fit_problem(steps).steps == (steps[0],)
 
 
 # how it was launched -----------------------------------------------------------------------------------------------------
@@ -194,11 +194,11 @@ def test_a_benchmark_was_launched_as_its_recipe_says() -> None:
 
 
 def test_a_launch_that_another_layout_had_is_said() -> None:
-    assert bench().untold == ""
+    assert bench().unreported == ""
     other = bench(microbatch=2)
     assert other.layout is not None
-    assert (other.layout.dispatcher, other.layout.again, other.untold) == (
-        "alltoall", frozenset(), "launched as the recipe of another layout says",
+    assert (other.layout.dispatcher, other.layout.again, other.unreported) == (
+        "alltoall", frozenset(), "launch settings from the recipe of another layout",
     )  # fmt: skip
 
 
@@ -226,7 +226,7 @@ def test_of_other_runs_nothing_is_told(changed: dict[str, Any]) -> None:
 
 def test_launches_tell_layers_apart() -> None:
     """The same layers launched otherwise are other layers: what one is off by says nothing of the other."""
-    assert bench("26.04").kernels != bench("26.02").kernels  # exchanges run beside another pass since
+    assert bench("26.04").layer_fingerprint != bench("26.02").layer_fingerprint  # exchanges run beside another pass since
 
 
 def test_a_published_run_stood_on_its_own_machine() -> None:
@@ -251,8 +251,8 @@ def test_a_rate_and_a_utilisation_tell_the_seconds_they_were_made_from() -> None
     flop = 4096 * 256 * (6 * products + 12 * 32 * 4096 * 4096)  # PaLM: 6N + 12·L·h·S, every pair of a sequence
     found = read(iteration_time_s_reported=None, mfu_reported=flop / (seconds * 64 * 989.4e12), mfu_definition="PaLM definition")
     assert found.seconds == pytest.approx(seconds, rel=1e-3)
-    assert found.told == "utilisation"
-    assert not read(iteration_time_s_reported=None, mfu_reported=0.4, mfu_definition="not stated").sound
+    assert found.reported_as == "utilisation"
+    assert not read(iteration_time_s_reported=None, mfu_reported=0.4, mfu_definition="not stated").usable
 
 
 # the stack ---------------------------------------------------------------------------------------------------------------
@@ -298,7 +298,7 @@ def test_every_stack_of_its_own_says_what_it_stands_for() -> None:
 @pytest.mark.parametrize("gpu", sorted(CLUSTERS))
 def test_every_accelerator_that_is_read_has_a_machine_and_a_stack(gpu: str) -> None:
     step = read(gpu=gpu)
-    assert step.sound
+    assert step.usable
     assert step.cluster is not None
     assert rows("stacks")[step.stack]["architecture"] == step.cluster.chip.architecture
 

@@ -1,1 +1,1 @@
-"""Readers of measured steps: one file format a module."""
+"""Readers of measured steps, one file format per module."""

@@ -1,4 +1,4 @@
-"""Tables of iteration times: CSV files with one configuration of a GPT model under Megatron-LM a row, on A100 machines."""
+"""Read CSV files of iteration times: one configuration of a GPT model under Megatron-LM on A100 machines per row."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from .measured_steps import StepTable
 DEGREES = ("tensor parallelism", "data parallelism", "pipeline parallelism")
 COUNTS = ("gpus", *DEGREES, "hidden size", "attention heads", "layers")
 COLUMNS = (*COUNTS, "global batch", "micro batch", "sequence length", "iteration time (ms)")
-"""Of a CSV file, in lower case and without a leading #; each a number."""
+"""Required columns, in lower case and without a leading #; all are numbers."""
 PUBLISHER = "vTrain"
-"""Whose rows a table without a column ``source`` holds: who published this format (Bang et al., MICRO 2024)."""
+"""Source of a table without a ``source`` column: the publisher of this format (Bang et al., MICRO 2024)."""
 LAYERS = ("hidden size", "attention heads", "sequence length", "tensor parallelism", "micro batch")
-"""Columns that say what a micro-batch asks of a chip in one layer."""
+"""Columns that determine the work of a micro-batch in one layer."""
 SEVERAL_NODES_LINK = 12.5e9
-"""Bytes per second and accelerator between the nodes of the A100 iteration times: four 200 Gb/s cards for eight."""
+"""Bandwidth between nodes per accelerator [B/s]: four 200 Gb/s cards for eight accelerators."""
 ONE_NODE_VOCABULARY = 50257
-"""Vocabulary of the one-node iteration times: the default of the repository that published them (vTrain, src/config.py), unpadded."""
+"""Vocabulary of rows on one node: the default of the publishing repository (vTrain, src/config.py), unpadded."""
 SEVERAL_NODES_VOCABULARY = 51200
-"""Vocabulary of the others, whose models are those of Narayanan et al. 2021 (arXiv:2104.04473), table 1."""
+"""Vocabulary of rows on several nodes, whose models are those of Narayanan et al. 2021 (arXiv:2104.04473), table 1."""
 
 
 class IterationTimes(StepTable):
@@ -39,24 +39,24 @@ class IterationTimes(StepTable):
     ending: ClassVar[str] = ".csv"
 
     def steps(self, text: str, name: str) -> list[MeasuredStep]:
-        """One step a row; a row that can't be read says why."""
+        """One step per row; a row that can't be read carries the reason."""
         found: list[MeasuredStep] = []
         for i, (_, cells) in enumerate(parse_table(text, name)):
-            told = next((cell.strip() for column, cell in cells.items() if column and column.lstrip("# ").lower() == "source"), "")
-            source = told or PUBLISHER
-            assumed = "" if told else f"no column source: taken as rows of {PUBLISHER}"
+            named = next((cell.strip() for column, cell in cells.items() if column and column.lstrip("# ").lower() == "source"), "")
+            source = named or PUBLISHER
+            assumed = "" if named else f"no column source: assumed {PUBLISHER}"
             try:
                 found.append(_step(source, i, numbers_of(cells), assumed))
             except SpecError as error:
-                found.append(MeasuredStep(f"{source}:{i}", f"{source}:{i}", source, source, 0.0, source, why=str(error)))
+                found.append(MeasuredStep(f"{source}:{i}", f"{source}:{i}", source, source, 0.0, source, not_modelled=str(error)))
         return found
 
 
 def numbers_of(row: Mapping[str, str]) -> dict[str, float]:
-    """The numbers of a row by column.
+    """The numbers of a row, by column.
 
     Raises:
-        SpecError: a column without a number above 0, or degrees that can't be.
+        SpecError: a required column has no number above 0, or the degrees are inconsistent.
 
     >>> numbers_of({"# GPUs": "8"})
     Traceback (most recent call last):
@@ -82,7 +82,7 @@ def numbers_of(row: Mapping[str, str]) -> dict[str, float]:
 
 
 def _number(cell: str) -> float | None:
-    """A cell of any column as a number; columns that are not read tell configurations apart all the same."""
+    """A cell as a number; columns that are not required still distinguish configurations."""
     try:
         return to_float(cell, "cell")
     except SpecError:
@@ -90,7 +90,7 @@ def _number(cell: str) -> float | None:
 
 
 def _step(source: str, i: int, numbers: Mapping[str, float], assumed: str) -> MeasuredStep:
-    """A row as what ran and how long a step took."""
+    """A row as a measured step."""
     gpus, tp, dp, pp, hidden = (int(numbers[name]) for name in ("gpus", *DEGREES, "hidden size"))
     seconds, seq = numbers["iteration time (ms)"] / 1e3, numbers["sequence length"]
     several = gpus > cluster_named("dgx-a100", 8).domain

@@ -1,4 +1,4 @@
-"""What a GPU kernel does, by its name: role, pass and, where a profiler recorded it, shape."""
+"""Classify GPU kernels by name: their role in a layer, and the pass they belong to."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ROLES: tuple[tuple[str, Role], ...] = (
     (r"memcpy|memset|copy|cat_?array|transpose|fill_?functor|contiguous", "copy"),
     (_ELEMENTWISE, "elementwise"),
 )
-"""Words of a kernel's name → its role; the first that matches counts."""
+"""Pattern in a kernel's name → its role; the first match counts."""
 _OWN: tuple[tuple[str, Direction], ...] = (
     (r"wgrad|weight_?grad|_acc\b|_acc[:<]", "weights"),
     (r"bwd|backward|dgrad|bn_bw", "backward"),
@@ -46,7 +46,7 @@ _AROUND: tuple[tuple[str, Direction], ...] = (
 
 @lru_cache(maxsize=4096)
 def role_of(name: str) -> Role | None:
-    """What a kernel does, by its name; None where no word of it is known.
+    """Role of a kernel by its name; None where no pattern matches.
 
     >>> role_of("ncclDevKernel_AllGather_RING_LL(ncclDevKernelArgsStorage<4096ul>)"), role_of("nvjet_hsh_128x256_64x4_2x1_v_bz_TNT")
     ('exchange', 'product')
@@ -57,14 +57,14 @@ def role_of(name: str) -> Role | None:
 
 
 def direction_of(name: str, around: Iterable[str]) -> Direction | None:
-    """The pass a kernel belongs to: as its own name says, else the innermost op or annotation that launched it and says so.
+    """Pass of a kernel: by its own name, else by the innermost enclosing op or annotation that names a pass.
 
     Args:
-        name: of the kernel.
-        around: names of the ops and annotations that were open on the host when it was launched, innermost first.
+        name: name of the kernel.
+        around: names of the ops and annotations open on the host when it was launched, innermost first.
 
     Returns:
-        "forward", "backward" or "weights" (gradients of weights, where they are separate); None where nothing says.
+        "forward", "backward" or "weights" (gradients of weights, where they are separate); None where no name indicates it.
 
     >>> direction_of("sm90_gemm", ["aten::mm", "MmBackward0"]), direction_of("flash_fwd_kernel", [])
     ('backward', 'forward')

@@ -1,4 +1,4 @@
-"""Step times out of training logs: every format of a log is a class in a file of its own, found by discovery."""
+"""Read step times from training logs; each log format is a class in its own module, found by discovery."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from ...core.registry import members
 from ...core.values import to_float
 
 NUMBER = r"([\d,]+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
-"""A number as logs print it."""
+"""Pattern of a number in a log."""
 WARM_UP = 2
-"""First lines of a log, which hold compilation and allocation: left out where more follow."""
+"""Number of first steps to skip where more follow: they include compilation and allocation."""
 
 
 class LogFormat(abc.ABC):
-    """Lines of a training log that hold a step's time.
+    """A log format: lines of a training log that contain a step time or a rate.
 
-    A format of one's own is a subclass in a module that is imported before the log is read.
+    To add a format, define a subclass in a module that is imported before the log is read.
     """
 
     framework: ClassVar[str]
-    """Whose lines they are."""
+    """Name of the framework that writes such lines."""
     pattern: ClassVar[str]
-    """Regular expression of a line with one group, the number."""
+    """Regular expression with one group, the number."""
 
     @abc.abstractmethod
     def seconds(self, number: float, tokens_per_gpu: float) -> float:
-        """Seconds of a step.
+        """Time of a step.
 
         Args:
-            number: what the line holds.
-            tokens_per_gpu: tokens of a step over accelerators [token].
+            number: the number in the line.
+            tokens_per_gpu: tokens per step and accelerator [token].
 
         Returns:
             time of the step [s].
@@ -45,20 +45,20 @@ class LogFormat(abc.ABC):
 
 
 def log_formats() -> tuple[LogFormat, ...]:
-    """Every format that is known: the user's own before this library's."""
+    """All known formats, user-defined ones first."""
     found = members(LogFormat)
     return tuple(found[kind]() for kind in sorted(found, key=lambda kind: (":" not in kind, kind)))
 
 
 def seconds_of(path: str | Path, tokens_per_gpu: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    r"""The step times a log holds [s], the first ones left out; a line that can't be read is skipped with a warning.
+    r"""Step times in a log, without the warm-up steps [s]; lines that can't be read are skipped with a warning.
 
     Args:
-        path: a text file.
-        tokens_per_gpu: tokens of a step over accelerators, for logs that hold tokens per second [token].
+        path: path of the log.
+        tokens_per_gpu: tokens per step and accelerator, for logs that hold tokens per second [token].
 
     Raises:
-        SpecError: no such file, or no line that is understood.
+        SpecError: no such file, or no line of a known format.
 
     >>> import tempfile, pathlib
     >>> log = pathlib.Path(tempfile.mkdtemp()) / "log.txt"
@@ -75,4 +75,4 @@ def seconds_of(path: str | Path, tokens_per_gpu: float) -> np.ndarray[tuple[int]
             numbers = reading.read_rows(found, lambda number: to_float(number, "step time", above=0.0))
             return np.array([line.seconds(number, tokens_per_gpu) for number in numbers[WARM_UP:] or numbers], dtype=np.float64)
     known = ", ".join(sorted(line.framework for line in formats))
-    raise SpecError("log", str(path), "holds no step time that is understood", f"give a log of {known}", "too-few-data")
+    raise SpecError("log", str(path), "holds no step time in a known format", f"give a log of {known}", "too-few-data")

@@ -1,4 +1,4 @@
-"""Measured steps out of files: every format is a class in a file of its own, found by discovery."""
+"""Read files of measured steps; each file format is a class in its own module, found by discovery."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ from ..records import MeasuredStep
 
 
 class StepTable(abc.ABC):
-    """A format of a file of measured steps.
+    """A file format of measured steps.
 
-    A format of one's own is a subclass in a module that is imported before the file is read.
+    To add a format, define a subclass in a module that is imported before the file is read.
     """
 
     ending: ClassVar[str]
-    """How names of such files end: ``".csv"``."""
+    """File ending: ``".csv"``."""
 
     def recognises(self, text: str) -> bool:
-        """Whether a text is of this format, where several formats share an ending."""
+        """Whether a text has this format; needed where several formats share an ending."""
         return bool(text)
 
     @abc.abstractmethod
     def steps(self, text: str, name: str) -> list[MeasuredStep]:
-        """The steps of a file; a row that can't be modelled says why.
+        """The steps of a file; a row that can't be modelled carries the reason.
 
         Args:
-            text: of the file.
-            name: of the file.
+            text: content of the file.
+            name: name of the file.
 
         Raises:
-            SpecError: the text is of another shape.
+            SpecError: the text has another structure.
         """
 
 
 def step_tables() -> tuple[StepTable, ...]:
-    """Every format that is known: the user's own before this library's."""
+    """All known formats, user-defined ones first."""
     found = members(StepTable)
     return tuple(found[kind]() for kind in sorted(found, key=lambda kind: (":" not in kind, kind)))
 
 
 def read_steps(path: str | Path) -> list[MeasuredStep]:
-    """The rows of a file of published steps, those that can't be modelled among them with the reason.
+    """The rows of a file of measured steps; rows that can't be modelled are included and carry the reason.
 
     Args:
-        path: a JSON file with a list ``runs``, a CSV file of iteration times, or a file of a format of one's own.
+        path: a JSON file with a list ``runs``, a CSV file of iteration times, or a file in a user-defined format.
 
     Raises:
         SpecError: no such file, or a file of no known format.
@@ -58,5 +58,5 @@ def read_steps(path: str | Path) -> list[MeasuredStep]:
     fitting = [one for one in known if name.endswith(one.ending) and one.recognises(text)]
     if not fitting:
         endings = ", ".join(sorted({one.ending for one in known}))
-        raise SpecError("rows", name, "is of no known format", f"endings: {endings}", "unsupported")
+        raise SpecError("rows", name, "has no known format", f"endings: {endings}", "unsupported")
     return fitting[0].steps(text, name)

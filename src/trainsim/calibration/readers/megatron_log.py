@@ -1,4 +1,4 @@
-"""Step times in logs of Megatron-LM."""
+"""Read step times from logs of Megatron-LM."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .logs import NUMBER, LogFormat
 
 
 class MegatronLog(LogFormat):
-    """A line `` iteration 10/ 100 | … elapsed time per iteration (ms): 9532.1 |`` (``megatron/training/training.py``)."""
+    """Lines such as `` iteration 10/ 100 | … elapsed time per iteration (ms): 9532.1 |`` (``megatron/training/training.py``)."""
 
     framework: ClassVar[str] = "Megatron-LM"
     pattern: ClassVar[str] = rf"elapsed time per iteration \(ms\):\s*{NUMBER}"

@@ -1,4 +1,4 @@
-"""Models of published runs, from the sizes that their rows give."""
+"""Build models of published runs from the sizes in their rows."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ...model.transformer import Head, Model
 
 
 def missing(field: str, value: Any, rule: str) -> SpecError:
-    """What a row lacks, or what of it can't be modelled."""
+    """The error for a field that a row lacks, or whose value can't be modelled."""
     return SpecError(field, value, rule, "leave the row out", "missing" if value is None else "unsupported")
 
 
 def published_model(row: Mapping[str, Any]) -> Model:
-    """The model a row's architecture describes."""
+    """The model that a row's architecture describes."""
     sizes = row.get("architecture")
     if not sizes:
         raise missing("architecture", sizes, "is not published")
     if sizes.get("dense_residual_mlp"):
-        raise missing("architecture.dense_residual_mlp", True, "runs a dense branch beside the experts, which sizes alone don't describe")
+        raise missing("architecture.dense_residual_mlp", True, "adds a dense branch beside the experts, which sizes alone don't describe")
     if sizes.get("attention") == "MLA":
         own = dict(sizes) | {"model_type": "deepseek_v3"}
         if "w/o MTP" in str(row.get("name")):
@@ -51,11 +51,11 @@ _MLA = {
 
 
 def _windowed(model: Model, window: int, pattern: Any) -> Model:
-    """Layers that attend within a window: all of them, every second one ("alternating"), or the first n of every m ("n of m layers")."""
-    told = re.match(r"(\d+) of (\d+)", "1 of 2" if pattern == "alternating" else str(pattern or "1 of 1"))
-    if told is None:
-        raise missing("architecture.sliding_window_pattern", pattern, "is no pattern known here")
-    of, period = int(told[1]), int(told[2])
+    """The model with windowed attention in all layers, in every second one ("alternating"), or in the first n of every m ("n of m")."""
+    found = re.match(r"(\d+) of (\d+)", "1 of 2" if pattern == "alternating" else str(pattern or "1 of 1"))
+    if found is None:
+        raise missing("architecture.sliding_window_pattern", pattern, "is not a known pattern")
+    of, period = int(found[1]), int(found[2])
     kinds: list[tuple[str, Block]] = []
     for i, (name, kind) in enumerate(_unrolled(model)):
         attention = kind.attention

@@ -1,4 +1,4 @@
-"""Published runs: JSON files with a list of what ran, on what, and how long its steps took."""
+"""Read JSON files of published runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class PublishedRuns(StepTable):
     ending: ClassVar[str] = ".json"
 
     def steps(self, text: str, name: str) -> list[MeasuredStep]:
-        """One step a run; a run that can't be modelled says why."""
+        """One step per run; a run that can't be modelled carries the reason."""
         data = parse_json(text, name)
         runs = data.get("runs") if isinstance(data, Mapping) else data
         if not isinstance(runs, list):

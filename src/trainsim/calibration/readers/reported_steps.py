@@ -1,4 +1,4 @@
-"""Steps reported by sources that no fit has used: rows of the catalogue as runs the library can model."""
+"""Read the catalogue's reported steps, whose sources are held out of every fit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..records import MeasuredStep
 
 @lru_cache(maxsize=1)
 def reported_steps() -> tuple[MeasuredStep, ...]:
-    """Every row of ``reported_steps.toml``; one that can't be modelled says why.
+    """All rows of ``reported_steps.toml``; a row that can't be modelled carries the reason.
 
     >>> len({step.source for step in reported_steps()})
     15
@@ -31,16 +31,18 @@ def reported_steps() -> tuple[MeasuredStep, ...]:
 
 
 def reported_step(row: Row) -> MeasuredStep:
-    """A row of reported steps as a measured step; with the reason where it can't be modelled."""
-    told = {
+    """A row of ``reported_steps.toml`` as a measured step; with the reason where it can't be modelled."""
+    configuration = {
         name: row.get(name) for name in ("model", "config", "cluster", "gpus", "scale_out", "stack", "seq_len", "batch", "plan", "reduced")
     }
-    key = json.dumps(told, sort_keys=True, default=str)
-    base = MeasuredStep(id=row.id, name=row.id, source=row.source[0], group="reported", seconds=0.0, key=key, doubt=row.get("excluded", ""))
+    key = json.dumps(configuration, sort_keys=True, default=str)
+    base = MeasuredStep(
+        id=row.id, name=row.id, source=row.source[0], group="reported", seconds=0.0, key=key, exclusion_reason=row.get("excluded", "")
+    )
     try:
         return _modelled(base, row)
     except TrainsimError as error:
-        return replace(base, why=str(error))
+        return replace(base, not_modelled=str(error))
 
 
 def _modelled(base: MeasuredStep, row: Row) -> MeasuredStep:
@@ -70,7 +72,7 @@ def _modelled(base: MeasuredStep, row: Row) -> MeasuredStep:
 
 
 def _model(row: Row) -> Model:
-    """A model of the catalogue with fields of its configuration changed, or one of a whole configuration."""
+    """A model of the catalogue with changed config fields, or one built from a complete config."""
     changed = dict(row.get("config") or {})
     if not row.get("model"):
         return from_hf(changed)
@@ -79,7 +81,7 @@ def _model(row: Row) -> Model:
 
 
 def _seconds(row: Row, model: Model, gpus: float, seq_len: float, batch: float) -> float:
-    """Seconds of a step, by the figure that is reported."""
+    """Time of a step [s], from the figure that is reported."""
     if row.get("seconds"):
         return float(row["seconds"])
     tokens = seq_len * batch

@@ -1,4 +1,4 @@
-"""Step times in logs of torchtitan."""
+"""Read step times from logs of torchtitan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Profiler traces: Kineto's Chrome traces and Nsight Systems tables of kernels, read as kernels by role and pass."""
+"""Read profiler traces (Kineto's Chrome traces, Nsight Systems' kernel tables) as kernels by role and pass."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ LAUNCHES = {"cuda_runtime", "cuda_driver", "hip_runtime"}
 AROUND = {"cpu_op", "user_annotation"}
 MICROSECOND, NANOSECOND = 1e-6, 1e-9
 FORMATS = {"c10::BFloat16": "bf16", "c10::Half": "fp16", "c10::Float8_e4m3fn": "fp8", "c10::Float8_e5m2": "fp8"}
-"""Kineto's words for element types → number formats of a chip's peaks."""
+"""Element type, as named by Kineto → number format of a chip's peaks."""
 PRODUCTS = {"aten::mm": 0, "aten::addmm": 1, "aten::bmm": 0, "aten::_scaled_mm": 0}
-"""Ops that are one matrix product → which of their inputs is its left operand; the right operand follows."""
+"""Op that is one matrix product → index of its left operand; the right operand follows it."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ class Kernel:
     """One kernel, copy or fill on a GPU.
 
     Args:
-        name, stream: as the profiler gives them.
-        start, seconds: [s].
-        role: what it does; None where no word of its name is known.
-        direction: the pass it belongs to; None where nothing says.
-        shape: of a matrix product whose operands the profiler recorded.
-        moved: bytes of a copy [B]; 0 where the profiler doesn't say.
+        name, stream: name and stream recorded by the profiler.
+        start, seconds: start and duration [s].
+        role: role in a layer; None where its name is unknown.
+        direction: the pass it belongs to; None where unknown.
+        shape: shape of a matrix product, where the profiler recorded its operands.
+        moved: size of a copy [B]; 0 where not recorded.
     """
 
     name: str
@@ -80,8 +80,8 @@ class Trace:
     """The kernels of one GPU, in order of their start.
 
     Args:
-        kernels: of all streams.
-        chip: the profiler's name of the GPU; empty where it doesn't say.
+        kernels: kernels of all streams.
+        chip: name of the GPU recorded by the profiler; empty where not recorded.
 
     >>> trace = Trace((Kernel("nvjet", "7", 0.0, 2.0, "product"), Kernel("ncclKernel", "9", 1.0, 3.0, "exchange")))
     >>> trace.span, [(s.busy, s.idle) for s in trace.streams], trace.attributed
@@ -98,12 +98,12 @@ class Trace:
 
     @property
     def span(self) -> float:
-        """First start to last end [s]."""
+        """Time from the first start to the last end [s]."""
         return max(k.start + k.seconds for k in self.kernels) - self.start
 
     @cached_property
     def streams(self) -> tuple[StreamTime, ...]:
-        """Busy and idle time of every stream: kernels that overlap on a stream count once, and idle time is the sum of its gaps."""
+        """Busy and idle time of each stream [s]. Kernels that overlap on a stream count once; idle time is the sum of the gaps."""
         names = dict.fromkeys(k.stream for k in self.kernels)
         return tuple(self._stream(name, [k for k in self.kernels if k.stream == name]) for name in names)
 
@@ -118,25 +118,25 @@ class Trace:
 
     @property
     def attributed(self) -> float:
-        """Share of the kernels' time whose role is known [1]."""
+        """Share of kernel time with a known role [1]."""
         total = sum(k.seconds for k in self.kernels)
         return sum(k.seconds for k in self.kernels if k.role is not None) / total if total else 1.0
 
     @property
     def by_role(self) -> Mapping[Work, float]:
-        """Kernel time by role and pass [s], the longest first; kernels of streams that run at once all count."""
+        """Kernel time by role and pass [s], the longest first; concurrent kernels count in full."""
         found: dict[Work, float] = {}
         for k in self.kernels:
             found[k.role, k.direction] = found.get((k.role, k.direction), 0.0) + k.seconds
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 
     def seconds(self, role: Role, direction: Direction | None = None) -> float:
-        """Kernel time of a role, in one pass or in all [s]."""
+        """Kernel time of a role [s], in one pass or in all."""
         return sum(k.seconds for k in self.kernels if k.role == role and direction in {None, k.direction})
 
     @cached_property
     def shared(self) -> Mapping[Work, float]:
-        """Time of compute kernels by role and pass [s]: exchanges are left out, and kernels that run at once share the time."""
+        """Time of compute kernels by role and pass [s], without exchanges; concurrent kernels share the time."""
         compute = [k for k in self.kernels if k.role != "exchange"]
         edges = sorted({t for k in compute for t in (k.start, k.start + k.seconds)})
         running: dict[int, list[Kernel]] = {}
@@ -152,7 +152,7 @@ class Trace:
 
     @cached_property
     def overlap(self) -> float:
-        """Share of the compute kernels' time in which an exchange runs too [1]."""
+        """Share of compute time during which an exchange also runs [1]."""
         exchanges = [(k.start, k.start + k.seconds) for k in self.kernels if k.role == "exchange"]
         both = _merged([(k.start, k.start + k.seconds) for k in self.kernels if k.role != "exchange"])
         beside = sum(max(0.0, min(e, end) - max(s, start)) for s, e in _merged(exchanges) for start, end in both)
@@ -161,7 +161,7 @@ class Trace:
 
     @property
     def unattributed(self) -> Mapping[str, float]:
-        """Kernels whose role is not known: name → time [s], the longest first."""
+        """Kernels of unknown role: name → time [s], the longest first."""
         found: dict[str, float] = {}
         for k in self.kernels:
             if k.role is None:
@@ -169,10 +169,10 @@ class Trace:
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 
     def profile(self, chip: Chip) -> KernelProfile:
-        """The matrix products and large copies whose sizes the trace records, as measurements of a chip.
+        """Profile of a chip from the matrix products and large copies whose sizes the trace records.
 
         Args:
-            chip: data sheet of the GPU; formats that it has no peak for are left out.
+            chip: data sheet of the GPU; formats without a peak are left out.
 
         Raises:
             SpecError: the trace records no such sizes (Kineto: ``record_shapes=True``).
@@ -209,7 +209,7 @@ class Trace:
 
 
 def _merged(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Spans of time as a union of disjoint ones, in order."""
+    """Union of time spans as disjoint spans, in order."""
     found: list[tuple[float, float]] = []
     for start, end in sorted(spans):
         if found and start <= found[-1][1]:
@@ -220,9 +220,9 @@ def _merged(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 LARGE_COPY = 16 * 2**20
-"""Least size of a copy that says how fast memory is [B]: shorter ones take the seconds of their launch."""
+"""Smallest copy that measures memory bandwidth [B]; shorter ones are dominated by launch time."""
 MOST_NAMES = 20
-"""Names of kernels without a role that a summary prints."""
+"""Number of unknown kernels that a summary prints."""
 
 
 def _products(number_format: str, kernels: Sequence[Kernel]) -> ProductTimings:
@@ -235,17 +235,17 @@ def _products(number_format: str, kernels: Sequence[Kernel]) -> ProductTimings:
 
 
 def read_trace(path: str | Path) -> Trace:
-    """The kernels of a profiler trace, by role and pass.
+    """Read the kernels of a profiler trace, by role and pass.
 
     Args:
         path: a Chrome trace of PyTorch's profiler (``.json`` or ``.json.gz``), or the table of kernels that
             ``nsys stats --report cuda_gpu_trace --format csv`` prints (``.csv``).
 
     Returns:
-        the trace; what could not be attributed is listed by :attr:`Trace.unattributed`.
+        the trace; :attr:`Trace.unattributed` lists kernels of unknown role.
 
     Raises:
-        SpecError: no such file, a file of another shape, or one without kernels.
+        SpecError: no such file, a file with another structure, or one without kernels.
 
     >>> import json, tempfile
     >>> file = Path(tempfile.mkdtemp()) / "step.json"
@@ -267,7 +267,7 @@ def read_trace(path: str | Path) -> Trace:
 
 
 def _from_kineto(data: Any) -> Trace:
-    """A trace of PyTorch's profiler: kernels, joined to the ops that launched them by their correlation."""
+    """A trace of PyTorch's profiler: kernels, joined by correlation id to the ops that launched them."""
     events = [e for e in (data["traceEvents"] if isinstance(data, dict) else data) if e.get("ph") == "X"]
     around = _around(events)
     kernels = []
@@ -289,14 +289,14 @@ def _from_kineto(data: Any) -> Trace:
                 moved=float(arguments.get("bytes", 0.0)),
             )
         )
-    if any(k.direction == "backward" for k in kernels):  # what a training step's other ops launch is its forward pass
+    if any(k.direction == "backward" for k in kernels):  # all other ops of a training step belong to its forward pass
         kernels = [replace(k, direction="forward") if k.direction is None and k.role not in NO_PASS else k for k in kernels]
     devices = data.get("deviceProperties", []) if isinstance(data, dict) else []
     return Trace(tuple(sorted(kernels, key=lambda k: k.start)), devices[0].get("name", "") if devices else "")
 
 
 def _around(events: Sequence[Mapping[str, Any]]) -> dict[Any, tuple[Mapping[str, Any], ...]]:
-    """Correlation of each launch → ops and annotations open on its host thread, innermost first."""
+    """Correlation id of each launch → ops and annotations open on its host thread, innermost first."""
     host = [e for e in events if str(e.get("cat", "")).lower() in LAUNCHES | AROUND]
     found: dict[Any, tuple[Mapping[str, Any], ...]] = {}
     for thread in {(e.get("pid"), e.get("tid")) for e in host}:
@@ -313,7 +313,7 @@ def _around(events: Sequence[Mapping[str, Any]]) -> dict[Any, tuple[Mapping[str,
 
 
 def _shape(ops: Iterable[Mapping[str, Any]]) -> Shape | None:
-    """The product that the innermost op of known operands computes; None where the profiler recorded none."""
+    """Shape of the matrix product of the innermost op with recorded operands; None where there is none."""
     for op in ops:
         if op["name"] not in PRODUCTS:
             continue
@@ -329,9 +329,9 @@ def _shape(ops: Iterable[Mapping[str, Any]]) -> Shape | None:
 
 
 NO_PASS = {"optimizer", "exchange", "copy", None}
-"""Roles that belong to no pass unless something says so."""
+"""Roles that belong to no pass unless a name indicates one."""
 MATRIX = 2
-"""Dimensions of a single matrix; a batch of them has one more."""
+"""Number of dimensions of a matrix; a batch of matrices has one more."""
 
 
 def _from_nsight(text: str) -> Trace:
