@@ -13,6 +13,7 @@ import pytest
 import trainsim as ts
 from trainsim.calibration import cross_validation as h
 from trainsim.calibration import fit as c
+from trainsim.calibration.diagnosis import OUTSIDE, Diagnosis, stack_numbers
 from trainsim.calibration.readers.measured_steps import read_steps
 from trainsim.calibration.records import MeasuredStep
 from trainsim.calibration.update import run_log_seconds
@@ -210,8 +211,39 @@ def test_an_explanation_explains() -> None:
     """At the value it names, the step is about the measured one."""
     made = run()
     usual = float(np.asarray(ts.step_time(made).total))
-    found = ts.diagnose(made, step_time=1.15 * usual).explanations[0]
+    found = stack_numbers(ts.diagnose(made, step_time=1.15 * usual).explanations)[0]
     assert float(np.asarray(ts.step_time(made.replace({found.path: found.value})).total)) == pytest.approx(1.15 * usual, rel=0.06)
+
+
+@pytest.mark.parametrize("times", [3.4, 0.3, 10.0])
+def test_a_step_far_from_every_number_is_none_of_these(times: float) -> None:
+    made = run()
+    found = ts.diagnose(made, step_time=times * float(np.asarray(ts.step_time(made).total)))
+    first = found.explanations[0]
+    assert first.path == OUTSIDE
+    assert first.value == pytest.approx(times)
+    assert first.probability > 0.95
+    assert [name for name, _ in found.outside] == (["network", "stragglers", "data"] if times > 1 else ["tokens", "work"])
+    assert all(words in str(found) for _, words in found.outside)
+
+
+@pytest.mark.parametrize(("percentile", "words"), [
+    (97.2, "slower than 97 % of what is expected"), (2.0, "faster than 98 % of what is expected"),
+    (64.0, "normal, slower than 64 % of what is expected"), (100.0, "slower than more than 99.9 % of what is expected"),
+    (99.4, "slower than 99.4 % of what is expected"), (0.0, "faster than more than 99.9 % of what is expected"),
+])  # fmt: skip
+def test_the_percentile_is_said_in_words(percentile: float, words: str) -> None:
+    assert Diagnosis((1.0, 2.0, 3.0), 2.0, percentile, (), "").standing == words
+
+
+def test_a_normal_step_names_no_suspect_and_a_slow_one_says_what_to_measure_next() -> None:
+    made = run()
+    usual = float(np.exp(np.median(run_log_seconds(made))))
+    as_usual, slow = ts.diagnose(made, step_time=usual), ts.diagnose(made, step_time=1.4 * usual)
+    assert as_usual.suspect == ""
+    assert slow.suspect in str(slow)
+    assert slow.advice in str(slow)
+    assert len(slow.advice) > 0
 
 
 def test_memory_is_held_against_the_fullest_rank() -> None:
