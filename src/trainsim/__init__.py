@@ -151,6 +151,7 @@ if _TYPE_CHECKING:
     from .parallelism.schedules.events import Times as Times
     from .parallelism.schedules.waiting import pipeline_timeline as pipeline_timeline
     from .run.step_time import step_time as step_time
+    from .run.roofline import roofline as roofline
     from .calibration.readers.traces import read_trace as read_trace
     from .calibration.update import calibrate as calibrate
     from .calibration.diagnose import diagnose as diagnose
@@ -262,6 +263,7 @@ _WHERE = {
     "cluster.stack": ("Stack",),
     "parallelism.schedules.events": ("Times",),
     "parallelism.schedules.waiting": ("pipeline_timeline",),
+    "run.roofline": ("roofline",),
     "run.step_time": ("step_time",),
     "calibration.readers.traces": ("read_trace",),
     "calibration.update": ("calibrate",),

@@ -22,6 +22,7 @@ if _TYPE_CHECKING:
     from .ids import stacks as stacks
     from .matching import row_of as row_of
     from .models import model as model
+    from .rent_trend import rent_trend as rent_trend
     from .rents import rent_evidence as rent_evidence
     from .rows import Row as Row
     from .rows import find as find
@@ -50,6 +51,7 @@ _make_lazy(
         "models": ("model",),
         "software_stacks": ("stack", "stack_beliefs", "stack_for"),
         "matching": ("row_of",),
+        "rent_trend": ("rent_trend",),
         "rents": ("rent_evidence",),
         "rows": ("Row", "find", "rows"),
         "run_beliefs": ("beliefs", "owner_beliefs"),

@@ -15,6 +15,8 @@ WIDE, MARGIN = 7.2, 0.22
 """A column of text and the white at its edges [inch]: what a page of documentation, a notebook and an article have."""
 TITLE, TEXT, SMALL = 13.0, 9.0, 8.0
 """Letters of the title, of labels, and the smallest there are [pt]."""
+SAFE = 0.98
+"""Share of a width that a line is set to: letters on a screen are a little wider than their outlines."""
 LEADING = 1.36
 """Height of a line over its letters."""
 POINTS = 72.0
@@ -142,8 +144,8 @@ def width_of(text: str, size: float, weight: str = "normal") -> float:
 def lines_of(text: str, size: float, across: float, weight: str = "normal") -> list[str]:
     """A text in lines that are no wider than so many inches; a word that is wider stands alone."""
     lines: list[str] = []
-    for word in text.split():
-        if lines and width_of(f"{lines[-1]} {word}", size, weight) <= across:
+    for word in text.replace(" %", "\u00a0%").split(" "):
+        if lines and width_of(f"{lines[-1]} {word}", size, weight) <= SAFE * across:
             lines[-1] += f" {word}"
         else:
             lines.append(word)
@@ -152,9 +154,9 @@ def lines_of(text: str, size: float, across: float, weight: str = "normal") -> l
 
 def cut(text: str, size: float, across: float, weight: str = "normal") -> str:
     """A text that is no wider than so many inches: what is left out is an ellipsis."""
-    if width_of(text, size, weight) <= across:
+    if width_of(text, size, weight) <= SAFE * across:
         return text
-    while text and width_of(f"{text}…", size, weight) > across:
+    while text and width_of(f"{text}…", size, weight) > SAFE * across:
         text = text[:-1]
     return f"{text.rstrip()}…"
 

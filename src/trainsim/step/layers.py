@@ -117,7 +117,7 @@ def layer_times(
     )
 
 
-def _formats(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num, Num]:
+def kernel_formats(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num, Num]:
     """Peak, share and bytes per element of each product."""
     low, narrow = shapes.low > 0, layout.recipe.products
     peak = np.where(low, _low_peak(layout.recipe, chip), chip.peak_of(chip.half))
@@ -176,7 +176,7 @@ def _where_routed(shapes: Shapes, routed: Num, dense: Num) -> Num:
 
 def _products(shapes: Shapes, tiles: GemmTiles, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num, Num]:
     """Seconds of each product forward, by its input and by its weight, shapes ``(products, n)``: all three passes at once."""
-    peak, share, size = _formats(shapes, layout, chip, stack)
+    peak, share, size = kernel_formats(shapes, layout, chip, stack)
     share = share * alignment_speed(tiles.inner, tiles.cols, size, stack)
     sides = stack_rows(tiles.rows, tiles.inner, tiles.cols)
     gradient = 2.0 * layout.recipe.gradients  # accumulated in place: read and written

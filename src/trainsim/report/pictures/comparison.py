@@ -52,7 +52,7 @@ class ComparisonPicture(Picture):
         if abs(times - 1) < ONE or largest is None:
             return f"{a} and {b} cost the same"
         size = _mean(largest.value) ** sign
-        return f"{dearer} costs {times:.3g} times {cheaper}; the largest factor is {_name(largest)} ({size:.3g} times)"
+        return f"{dearer} costs {times:.3g} times as much as {cheaper}; the largest factor is {_name(largest)} ({size:.3g} times)"
 
     @property
     def subtitle(self) -> str:

@@ -1,0 +1,125 @@
+"""Rents over the years: every quote, the fitted trend, and the day that is asked about."""
+
+from __future__ import annotations
+
+import datetime as dt
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...catalog.rent_trend import RentTrend
+from ..marks import log_axis
+from ..picture import ACROSS, Canvas, Picture
+from ..style import TEXT
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+TALL, LEFT = 3.2, 0.45
+"""Height of the axes and the room for their marks [inch]."""
+TIERS = {"hyperscaler": ("s", "orange"), "specialist": ("o", "blue"), "marketplace": ("^", "green")}
+"""Tier of a vendor → its mark and colour."""
+
+
+class RentPicture(Picture):
+    """What an hour of a chip was asked for, and what one more vendor would have asked."""
+
+    answers = (RentTrend,)
+
+    @property
+    def day(self) -> dt.date:
+        """The day asked about; the last of the trend where none is."""
+        asked: dt.date | None = self.answer.day
+        return asked or self.days[-1]
+
+    @property
+    def days(self) -> tuple[dt.date, ...]:
+        """Of the trend."""
+        found: tuple[dt.date, ...] = self.answer.days
+        return found
+
+    @cached_property
+    def tiers(self) -> dict[str, int]:
+        """Tier → its quotes."""
+        return {tier: sum(q.tier == tier for q in self.answer.quotes) for tier in TIERS}
+
+    @property
+    def title(self) -> str:
+        """The rent on the day asked about."""
+        low, middle, high = self.answer.on(self.day)
+        spread = f"90 %: ${low:.2f} to ${high:.2f}"
+        return f"Around {self.day:%B %Y} one more vendor asks ${middle:.2f} for an hour of {self.answer.chip} ({spread})"
+
+    @property
+    def subtitle(self) -> str:
+        """What is drawn."""
+        n = len(self.answer.quotes)
+        return f"Dollars a GPU-hour: {n} quotes of its silicon, and the fitted trend of {self.answer.term} prices of specialist clouds"
+
+    @property
+    def alt(self) -> str:
+        """How the trend runs."""
+        a = self.answer
+        ends = [f"{day}: ${a.on(day)[1]:.2f}" for day in (a.days[0], self.day, a.days[-1])]
+        counts = ", ".join(f"{n} of {tier}s" for tier, n in self.tiers.items() if n)
+        return f"Scatter of {len(a.quotes)} quotes over time ({counts}) with a fitted trend: {'; '.join(ends)}."
+
+    @property
+    def note(self) -> str:
+        """What the band is."""
+        return "Band: 90 % of what one more vendor would ask; line: its median."
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """How many rows of the catalogue."""
+        return (f"{len(self.answer.sources)} dated quotes of the catalogue (docs/rents.md)",)
+
+    @property
+    def height(self) -> float:
+        """Axes and legend [inch]."""
+        return TALL + 0.65
+
+    def paint(self, canvas: Canvas) -> None:
+        """Quotes, band, line, and the day asked about."""
+        from matplotlib import dates
+
+        marking: Any = dates  # its classes are untyped
+        theme, a = canvas.theme, self.answer
+        axes = canvas.axes(LEFT, 0.05, ACROSS - LEFT - 0.1, TALL)
+        days, levels = np.array([_number(day) for day in self.days]), np.asarray(a.levels)
+        axes.fill_between(days, levels[:, 0], levels[:, 2], color=theme.blue, alpha=0.15, lw=0)
+        axes.plot(days, levels[:, 1], color=theme.blue, lw=1.8)
+        for tier, (mark, colour) in TIERS.items():
+            at = [(_number(q.day), q.usd_per_gpu_hour) for q in a.quotes if q.tier == tier]
+            if at:
+                axes.plot(*zip(*at, strict=True), mark, color=getattr(theme, colour), ms=4.5, alpha=0.7, lw=0)
+        prices = [*levels[:, 0], *levels[:, 2], *(q.usd_per_gpu_hour for q in a.quotes)]
+        axes.set_xlim(float(days[0]), float(days[-1]))
+        axes.set_ylim(min(prices) / 1.1, max(prices) * 1.1)
+        log_axis(axes, lambda usd: f"${usd:g}", vertical=True)
+        axes.tick_params(axis="y", labelcolor=theme.muted)
+        locator = marking.AutoDateLocator(minticks=3, maxticks=7)
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(marking.ConciseDateFormatter(locator, show_offset=False))
+        axes.grid()
+        self._asked(canvas, axes)
+        marks = [(TIERS[tier][0], getattr(theme, TIERS[tier][1]), tier) for tier, n in self.tiers.items() if n]
+        canvas.legend(TALL + 0.5, [*marks, ("_", theme.blue, "trend")], LEFT)
+
+    def _asked(self, canvas: Canvas, axes: Axes) -> None:
+        """The day asked about."""
+        if self.answer.day is None:
+            return
+        day = _number(self.day)
+        axes.axvline(day, color=canvas.theme.ink, lw=1.2, ls="--")
+        low, high = axes.get_xlim()
+        side, shift = ("right", -5) if day > (low + high) / 2 else ("left", 5)
+        words = f"{self.day:%b %Y}"
+        style: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "ha": side, "va": "top"}
+        axes.annotate(words, (day, 0.98), xytext=(shift, 0), fontsize=TEXT, **style)
+
+
+def _number(day: dt.date) -> float:
+    """A day as matplotlib counts it."""
+    return float((day - dt.date(1970, 1, 1)).days)

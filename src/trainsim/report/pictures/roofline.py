@@ -1,0 +1,103 @@
+"""The roofline: kernels by arithmetic intensity and rate, under what the chip allows."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from ...core.units import human
+from ...step.roofline import Roofline, RooflineKernel
+from ..marks import log_axis, written
+from ..picture import ACROSS, Canvas, Picture
+from ..style import SMALL, cut
+from ..words import part_words, share_words
+
+TALL, LEFT, LINE = 3.0, 0.75, 0.2
+"""Height of the axes, room for their marks, and height of a line of the table [inch]."""
+SHOWN = 8
+"""Kernels that are numbered and named."""
+
+
+class RooflinePicture(Picture):
+    """Kernels of a forward pass against the peak and the memory of the chip."""
+
+    answers = (Roofline,)
+
+    @cached_property
+    def shown(self) -> tuple[RooflineKernel, ...]:
+        """Those that take most."""
+        return tuple(self.answer.kernels[:SHOWN])
+
+    @property
+    def title(self) -> str:
+        """What bounds most of the time, and what the largest kernel reaches."""
+        answer, first = self.answer, self.answer.kernels[0]
+        bound = sum(answer.share(k) for k in answer.kernels if k.roof(answer.bandwidth) >= k.peak)
+        largest = f"{part_words(first.name)} takes {share_words(answer.share(first))} at {share_words(first.rate / first.peak)} of the peak"
+        return f"{share_words(bound)} of the kernels' time is bound by arithmetic; {largest}"
+
+    @property
+    def subtitle(self) -> str:
+        """Of what."""
+        return f"{self.answer.name or 'a run'} on {self.answer.chip}: forward pass of one micro-batch; area: share of the kernels' time"
+
+    @property
+    def alt(self) -> str:
+        """Every named kernel."""
+        told = "; ".join(
+            f"{part_words(k.name)} {human(k.intensity)} FLOP/B at {human(k.rate)} FLOP/s, {share_words(k.rate / k.peak)} of the peak"
+            for k in self.shown
+        )
+        return f"Roofline of {self.answer.chip}: memory {human(self.answer.bandwidth)} B/s. Kernels: {told}."
+
+    @property
+    def note(self) -> str:
+        """What the lines are."""
+        return "Lines: dense peak by number format, and memory bandwidth, by the data sheet. Bytes: each operand once."
+
+    @property
+    def height(self) -> float:
+        """Axes and table [inch]."""
+        return TALL + 0.55 + LINE * (len(self.shown) + 1)
+
+    def paint(self, canvas: Canvas) -> None:
+        """The roofs, the kernels, and a table of their names."""
+        theme, answer = canvas.theme, self.answer
+        axes = canvas.axes(LEFT, 0.1, ACROSS - LEFT - 0.1, TALL - 0.1)
+        across = [k.intensity for k in answer.kernels]
+        peak = max(answer.peaks.values())
+        low, high = min(*across, peak / answer.bandwidth / 4) / 2, max(*across, peak / answer.bandwidth * 4) * 2
+        axes.set_xlim(low, high)
+        axes.set_ylim(min(*(k.rate for k in answer.kernels), low * answer.bandwidth) / 1.5, peak * 2.2)
+        for name, roof in answer.peaks.items():
+            ridge = roof / answer.bandwidth
+            axes.plot([low, ridge, high], [low * answer.bandwidth, roof, roof], color=theme.muted, lw=1.5)
+            axes.text(
+                high / 1.05,
+                roof * 1.05,
+                f"{name.upper()} {roof / 1e12:,.0f} TFLOP/s",
+                ha="right",
+                va="bottom",
+                fontsize=SMALL,
+                color=theme.muted,
+            )
+        for i, k in enumerate(answer.kernels):
+            colour = theme.series[i % 6] if i < SHOWN else theme.muted
+            axes.scatter([k.intensity], [k.rate], s=30 + 900 * answer.share(k), color=colour, alpha=0.75, lw=0, zorder=3)
+        log_axis(axes, lambda value: f"{written(value)}")
+        log_axis(axes, lambda value: f"{value / 1e12:,.4g}", vertical=True, most=5)
+        axes.set_xlabel("FLOP for a byte moved")
+        axes.set_ylabel("TFLOP/s")
+        axes.tick_params(axis="y", labelcolor=theme.muted)
+        axes.grid()
+        self._table(canvas, TALL + 0.62)
+
+    def _table(self, canvas: Canvas, top: float) -> None:
+        theme = canvas.theme
+        for x, head in ((4.6, "of the time"), (5.7, "of the peak"), (ACROSS, "FLOP/B")):
+            canvas.text(x, top, head, size=SMALL, color=theme.muted, ha="right")
+        for i, k in enumerate(self.shown):
+            y = top + LINE * (i + 1)
+            canvas.mark(0.07, y, "o", theme.series[i % 6])
+            canvas.text(0.2, y, cut(part_words(k.name), SMALL, 3.6), size=SMALL)
+            for x, words in ((4.6, share_words(self.answer.share(k))), (5.7, share_words(k.rate / k.peak)), (ACROSS, human(k.intensity))):
+                canvas.text(x, y, words, size=SMALL, ha="right")

@@ -1,0 +1,144 @@
+"""The kernels of a layer on the roofline: arithmetic intensity, rate reached, and what bounds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..cluster.hardware import Chip
+from ..cluster.stack import Stack
+from ..core.answer import Answer, AnswerRow, Summary
+from ..model.documents import document_keys
+from ..parallelism.layout import Layout
+from ..parallelism.shapes import Shapes
+from .host import attention_of
+from .layers import BF16_BYTES, LayerTimes, kernel_formats, tiles_of
+
+NAMED = 3
+"""Ops of one shape that are named; further ones are counted."""
+
+
+@dataclass(frozen=True)
+class RooflineKernel:
+    """One kernel of the forward pass of a micro-batch.
+
+    Args:
+        name: the ops that run it, ``"moe.experts.gate, up"``.
+        flop: of one launch [FLOP].
+        moved: bytes that it reads and writes at least [B].
+        seconds: of one launch [s].
+        launches: of a micro-batch, over all layers [1].
+        peak: dense peak of the chip in the format of its operands [FLOP/s].
+    """
+
+    name: str
+    flop: float
+    moved: float
+    seconds: float
+    launches: float
+    peak: float
+
+    @property
+    def intensity(self) -> float:
+        """FLOPs for a byte that is moved [FLOP/B]."""
+        return self.flop / self.moved
+
+    @property
+    def rate(self) -> float:
+        """What it reaches [FLOP/s]."""
+        return self.flop / self.seconds
+
+    def roof(self, bandwidth: float) -> float:
+        """What bounds it: ``min(peak, bandwidth · intensity)`` [FLOP/s]."""
+        return min(self.peak, bandwidth * self.intensity)
+
+
+@dataclass(frozen=True, repr=False)
+class Roofline(Answer):
+    """The kernels of a forward pass against what the chip allows.
+
+    Args:
+        name: of the run.
+        chip: of the accelerator.
+        bandwidth: of its memory, by the data sheet [B/s].
+        peaks: number format → dense peak [FLOP/s], of the formats that the kernels use.
+        kernels: those that take most first.
+
+    Source: Williams, Waterman, Patterson 2009 (Commun. ACM 52:65), the roofline.
+    """
+
+    name: str
+    chip: str
+    bandwidth: float
+    peaks: Mapping[str, float]
+    kernels: tuple[RooflineKernel, ...]
+
+    def share(self, kernel: RooflineKernel) -> float:
+        """Of the seconds of all kernels [1]."""
+        return kernel.seconds * kernel.launches / sum(k.seconds * k.launches for k in self.kernels)
+
+    def summary(self) -> Summary:
+        """Every kernel's rate, its share of the peak, and its intensity."""
+        rows = []
+        for k in self.kernels:
+            rows += [
+                AnswerRow(f"{k.name}.rate", k.name, k.rate, "FLOP/s", grade=f"{k.rate / k.peak:.0%} of the peak"),
+                AnswerRow(f"{k.name}.intensity", k.name, k.intensity, "FLOP/B", group="arithmetic intensity"),
+            ]
+        return Summary(f"kernels of {self.name or 'a run'} on {self.chip}", tuple(rows))
+
+
+def roofline_of(name: str, shapes: Shapes, times: LayerTimes, layout: Layout, chip: Chip, stack: Stack) -> Roofline:
+    """Kernels of the forward pass of one micro-batch on the roofline.
+
+    Args:
+        name: of the run.
+        shapes: of the model's kernels.
+        times: seconds of its layers.
+        layout: how they are spread; of plain numbers.
+        chip, stack: where they run, and how fast.
+
+    Returns:
+        products and attention cores; those that take most first.
+    """
+    found = [*_products(shapes, times, layout, chip, stack), *_cores(shapes, times, layout, chip, stack)]
+    kernels = tuple(sorted(found, key=lambda k: -k.seconds * k.launches))
+    formats = {"bf16", layout.recipe.products} if shapes.low.any() else {"bf16"}
+    peaks = {word: float(np.max(chip.peak_of(word))) for word in sorted(formats)}
+    used = {k.peak for k in kernels}
+    return Roofline(name, chip.name, float(np.max(chip.memory_bandwidth)), {w: p for w, p in peaks.items() if p in used}, kernels)
+
+
+def _products(shapes: Shapes, times: LayerTimes, layout: Layout, chip: Chip, stack: Stack) -> Iterator[RooflineKernel]:
+    tiles = tiles_of(shapes, layout, stack)
+    peak, _, size = kernel_formats(shapes, layout, chip, stack)
+    columns = (tiles.rows, tiles.inner, tiles.cols, tiles.groups, peak, size, times.products[0])
+    rows = [np.broadcast_to(np.asarray(column, dtype=np.float64), (len(shapes.paths), 1))[:, 0] for column in columns]
+    launches = (shapes.products_of * shapes.layers).sum(axis=0)
+    for paths, m, k, n, groups, top, element, seconds, often in zip(shapes.paths, *rows, launches, strict=True):
+        if seconds > 0 and often > 0:
+            moved = groups * (element * k * (m + n) + BF16_BYTES * m * n)
+            yield RooflineKernel(_called(paths), float(2 * groups * m * k * n), float(moved), float(seconds), float(often), float(top))
+
+
+def _cores(shapes: Shapes, times: LayerTimes, layout: Layout, chip: Chip, stack: Stack) -> Iterator[RooflineKernel]:
+    """Fused attention: queries, keys and values are read, the output is written, the scores stay on the chip."""
+    launches = (shapes.cores_of * shapes.layers).sum(axis=0)
+    for i, (paths, mask) in enumerate(zip(shapes.core_paths, shapes.masks, strict=True)):
+        seconds = float(np.max(np.asarray(times.cores[0])[i]))
+        if mask is None or attention_of(layout, stack) != "fused" or seconds <= 0:
+            continue
+        each = float(np.max(layout.tokens * shapes.heads.item(i) / layout.tp)) * shapes.width.item(i)
+        keys = float(np.max(document_keys(mask.keys, layout.seq_len, layout.documents)))
+        peak = float(np.max(chip.peak_of("bf16")))
+        yield RooflineKernel(_called(paths), 2 * each * keys, 2 * BF16_BYTES * each, seconds, float(launches[i]), peak)
+
+
+def _called(paths: tuple[tuple[str, ...], ...]) -> str:
+    """The ops of one shape in a name: what they share once, then what sets them apart."""
+    first, *others = paths
+    tails = [".".join(path[len(first) - 1 :]) if path[: len(first) - 1] == first[:-1] else ".".join(path) for path in others]
+    more = [f"{len(tails) - NAMED + 1} more"] if len(tails) >= NAMED else []
+    return ", ".join([".".join(first), *tails[: NAMED - 1], *more])
