@@ -291,7 +291,7 @@ def test_plain_values_are_those_that_json_can_hold() -> None:
     [
         (5.9e6, "USD", "$5.90M"), (-5.9e6, "USD", "-$5.90M"), (2.0, "USD/GPU-h", "$2.00/GPU-h"), (70.8e9, "B", "70.8 GB"),
         (0.0, "B", "0.0 B"),
-        (float("nan"), "s", "unknown"), (None, "", "unknown"), (np.array([1.0, 3.0]), "day", "2.00 days"),
+        (float("nan"), "s", "unknown"), (None, "", "unknown"), (np.array([1.0, 3.0]), "day", "2 days"),
         (True, "", "yes"), ("fits", "", "fits"),
     ],
 )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,13 @@ from trainsim.testing import refused
 from trainsim.testing.searches import NARROW, dense, run, sparse
 
 CASES = {"dense": run(dense()), "sparse": run(sparse(), gpus=12)}
+
+
+def small() -> ts.Run:
+    return ts.Run(
+        model=ts.catalog.model("llama3-8b"), cluster=ts.catalog.cluster("hgx-h100", 8), efficiency=ts.Modelled(stack="mcore-hopper"),
+        phases=[ts.Phase("pretrain", tokens=1e12, seq_len=8192, batch=64)],
+    )  # fmt: skip
 
 
 def one_by_one(made: ts.Run, space: Mapping[str, Any] = NARROW) -> Iterator[tuple[tuple[tuple[str, Any], ...], tuple[float, float]]]:
@@ -204,3 +211,34 @@ def test_an_own_plan_that_does_not_fit_says_so() -> None:
     assert found.own.word == "does not fit"
     assert "does not fit" in next(line for line in str(found).splitlines() if line.startswith("own"))
     assert {one.word for one in found.ranked} <= {"fits", "tight"}
+
+
+def test_the_runs_own_plan_that_does_not_fit_says_so() -> None:
+    run = small().replace({"plan": ts.Plan(zero=0)})
+    found = ts.search_plans(run, space={"schedule": "1f1b", "cp": 1})
+    assert found.own is not None
+    assert found.own.word == "does not fit"
+    assert "the run's own plan does not fit in 80 GB" in str(found)
+    assert "layouts that fit are better" not in str(found)
+
+
+def test_a_search_reports_its_progress() -> None:
+    calls: list[tuple[int, int]] = []
+    ts.search_plans(small(), space={"schedule": "1f1b", "cp": 1}, progress=lambda done, total: calls.append((done, total)))
+    assert len(calls) > 3
+    assert len({total for _, total in calls}) == 1
+    assert [done for done, _ in calls] == sorted({done for done, _ in calls})
+    assert calls[-1][0] == calls[-1][1]
+    doubted: list[tuple[int, int]] = []
+    doubt = ts.Beliefs({"efficiency.stack.factor": ts.ci90(0.8, 1.2)})
+    ts.search_plans(small(), space={"schedule": "1f1b", "tp": 1, "pp": 1, "cp": 1}, beliefs=doubt,
+                    progress=lambda done, total: doubted.append((done, total)))  # fmt: skip
+    assert doubted[-1][0] == doubted[-1][1]
+
+
+def test_the_front_is_worked_out_when_it_is_asked_for() -> None:
+    found = ts.search_plans(small(), space={"schedule": "1f1b"})
+    front = found.front
+    assert front is found.front
+    assert min(one.seconds for one in front) == found.best.seconds
+    assert [b.memory < a.memory for a, b in pairwise(front) if a.gpus == b.gpus] == [True] * (len(front) - 1)

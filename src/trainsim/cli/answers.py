@@ -172,7 +172,7 @@ def _asserted(sim: Simulation, text: str) -> str:
 def memory_of(asked: RunRequest, form: str) -> str:
     """Bytes of the fullest accelerator, and whether they fit."""
     from ..planning.laid_out import laid_out
-    from ..planning.search import layout_words
+    from ..planning.ranked_plan import layout_words
     from ..run.memory import fits, memory
     from .requests import assumed_lines, run_of
 

@@ -15,6 +15,7 @@ from ..core.errors import SpecError
 from ..gpu_memory.peak import peak_by_zero
 from ..parallelism.layout import Degrees
 from ..parallelism.plan import Plan
+from ..uncertainty.sampling.sweep import Progress
 from .candidates import Layouts, plan_of
 from .problem import Setting
 from .space import AXES, Array, LayoutGrid, Mask, Structure, expert_tp_of, spoken, structures, tally, values_of
@@ -83,7 +84,9 @@ class Tried:
         return len(self.layouts) + sum(self.rejected.values())
 
 
-def try_all(setting: Setting, gpus: Sequence[int], framework: str | None, given: Mapping[str, Any]) -> Tried:
+def try_all(
+    setting: Setting, gpus: Sequence[int], framework: str | None, given: Mapping[str, Any], progress: Progress | None = None
+) -> Tried:
     """Every layout of a space on each number of accelerators: bytes of all, seconds of those that fit when they are asked for.
 
     Args:
@@ -91,16 +94,19 @@ def try_all(setting: Setting, gpus: Sequence[int], framework: str | None, given:
         gpus: numbers of accelerators.
         framework: whose plans; None for all.
         given: field of a plan → values to try, as for :func:`values_of`.
+        progress: called with the groups of layouts done and all of them.
     """
     values = values_of(setting.model, setting.plan, gpus, given)
     trial = _Trial(setting, framework, values)
     loops = [list(alike) for _, alike in groupby(structures(values), key=lambda s: {name: s[name] for name in s if name != "zero"})]
-    for n in gpus:
+    for k, n in enumerate(gpus):
         axes = {name: tuple(v for v in values[name] if v <= n or name in given or name == "micro_batch") for name in AXES}
         grid = LayoutGrid(setting.model, setting.cluster, n, setting.seq_len, setting.batch, axes)
         codes = trial.codes(grid)
-        for alike in loops:
+        for i, alike in enumerate(loops, 1):
             trial.add(grid, codes, alike)
+            if progress is not None:
+                progress(k * len(loops) + i, len(gpus) * len(loops))
     return trial.tried()
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, Literal
 
@@ -12,19 +12,20 @@ import numpy as np
 from ..core.answer import Answer, AnswerRow, Summary
 from ..core.errors import BeliefError, EstimateError, SpecError, did_you_mean
 from ..core.ledger import Ledger
-from ..core.units import SECONDS_PER_HOUR, Num, human
-from ..gpu_memory.fit import Word, word_of
+from ..core.units import SECONDS_PER_HOUR, Num
+from ..gpu_memory.fit import word_of
 from ..gpu_memory.peak import peak_memory
 from ..inference import simulate
 from ..parallelism.layout import degrees_of
-from ..parallelism.plan import Plan, data_parallel
 from ..run.estimate import estimate
 from ..run.run import Run
 from ..run.step_time import step_time
 from ..uncertainty.beliefs.beliefs import Beliefs
-from ..uncertainty.sampling.simulation import Figure
+from ..uncertainty.sampling.sweep import Progress
 from .memory_filter import Tried, frameworks, try_all
 from .problem import Setting, setting_of
+from .progress import Reports
+from .ranked_plan import RankedPlan, layout_words
 from .ranking import Ranking
 
 By = Literal["time", "cost"]
@@ -36,54 +37,6 @@ TOGETHER = 32
 """Layouts put under beliefs at once; the search ends where as many bring nothing better."""
 
 
-@dataclass(frozen=True)
-class RankedPlan:
-    """One layout of a search.
-
-    Args:
-        plan: the layout.
-        gpus: accelerators.
-        seconds: of one optimizer step [s].
-        memory: of the fullest accelerator at its peak [B].
-        word: whether that fits, as :func:`~trainsim.gpu_memory.fit.word_of` has it.
-        cost: of the phase [USD]; None where the run has no price, reliability or tokens.
-        quantile: of what was ranked by, under beliefs; None without.
-    """
-
-    plan: Plan
-    gpus: int
-    seconds: float
-    memory: float
-    word: Word
-    cost: float | None = None
-    quantile: Figure | None = None
-
-    def __str__(self) -> str:
-        words = [
-            f"{human(self.seconds, 4):>8} s  {self.memory / 1e9:6.1f} GB{'' if self.word == 'fits' else f', {self.word}'}",
-            *([] if self.cost is None else [f"${human(self.cost)}"]),
-            *([] if self.quantile is None else [str(self.quantile)]),
-            f"{self.gpus:,} GPUs",
-            layout_words(self.plan, self.gpus),
-        ]
-        return "  ".join(words)
-
-
-def layout_words(plan: Plan, gpus: int) -> str:
-    """A plan in one line: degrees above one, and what differs from an empty plan.
-
-    >>> layout_words(Plan(pp=16, ep=64, zero=1, schedule="dualpipe"), 2048)
-    'pp=16 dp=128 ep=64 zero=1 schedule=dualpipe'
-    """
-    usual = {**dict(Plan()), "dp": 1}
-    shown = {"tp": plan.tp, "pp": plan.pp, "dp": data_parallel(plan, gpus)} | {name: value for name, value in plan if name != "dp"}
-    return " ".join(f"{name}={_word(value)}" for name, value in shown.items() if value != usual[name])
-
-
-def _word(value: Any) -> str:
-    return "+".join(map(str, value)) if isinstance(value, tuple) else str(getattr(value, "name", value))
-
-
 @dataclass(frozen=True, repr=False)
 class PlanSearch(Answer):
     """What a search found.
@@ -93,13 +46,13 @@ class PlanSearch(Answer):
         by, probability: what ranks: seconds of a step [s] or dollars of the phase [USD]; the quantile of it under beliefs, None without.
         framework: whose plans; None for all.
         ranked: the best layouts, first to last.
-        front: layouts that none beats in seconds, memory and accelerators at once, by accelerators and seconds.
         own: the run's own plan; None where it has none, or it can't be timed.
         faster: layouts that rank before the run's own plan, by the point.
         considered, possible, fitting: layouts in all, allowed by the rules, and with enough memory.
         timed: of those that fit, layouts whose step was worked out in full; the others are left out by a bound, and play no part here.
         rejected: rule → layouts it refused, each counted at the first rule it breaks.
         doubted: layouts put under beliefs, in the order of their points.
+        front_of: works the front out; see :attr:`front`.
 
     >>> import trainsim as ts
     >>> run = ts.Run(model=ts.catalog.model("llama3-8b"), cluster=ts.catalog.cluster("hgx-h100", 16),
@@ -116,7 +69,6 @@ class PlanSearch(Answer):
     probability: float | None
     framework: str | None
     ranked: tuple[RankedPlan, ...]
-    front: tuple[RankedPlan, ...]
     own: RankedPlan | None
     faster: int | None
     considered: int
@@ -125,6 +77,15 @@ class PlanSearch(Answer):
     timed: int
     rejected: Mapping[str, int]
     doubted: int
+    front_of: Callable[[], tuple[RankedPlan, ...]] = field(repr=False, compare=False, default=tuple)
+
+    @cached_property
+    def front(self) -> tuple[RankedPlan, ...]:
+        """Layouts that none beats in seconds, memory and accelerators at once, by accelerators and seconds.
+
+        Worked out when it is first asked for: more layouts are timed than a ranking needs.
+        """
+        return self.front_of()
 
     @property
     def best(self) -> RankedPlan:
@@ -152,14 +113,15 @@ class PlanSearch(Answer):
     def _difference(self, other: RankedPlan) -> Ledger:
         return step_time(self._with(self.best), self.phase) - step_time(self._with(other), self.phase)
 
+    @property
+    def _unfit(self) -> str:
+        capacity = float(setting_of(self.run, self.phase).cluster.chip.memory)
+        return f"the run's own plan does not fit in {capacity / 1e9:g} GB: these are the seconds that it would take"
+
     def summary(self) -> Summary:
         """The ranked layouts, the run's own, and how many layouts each rule refused."""
         rows = [_row(f"rank-{i}", f"{i}.", one) for i, one in enumerate(self.ranked, 1)]
         rows += [] if self.own is None else [_row("own", "the run's own plan", self.own)]
-        rows += [
-            AnswerRow(f"front-{i}", f"{one.gpus:,} GPUs", one.seconds, "s", grade=_where(one), group="Front")
-            for i, one in enumerate(self.front, 1)
-        ]
         counts = (("considered", self.considered), ("possible", self.possible), ("fitting", self.fitting), ("timed", self.timed))
         rows += [AnswerRow(name, f"layouts {name}", count, group="Counts") for name, count in counts]
         rows += [AnswerRow(f"refused-{i}", rule, count, group="Refused") for i, (rule, count) in enumerate(self.rejected.items(), 1)]
@@ -174,8 +136,13 @@ class PlanSearch(Answer):
         order = f"by {what}" + ("" if self.probability is None else f" at {self.probability:.0%} ({self.doubted} layouts under beliefs)")
         lines = [head, order, *(f"{i:>3} {one}" for i, one in enumerate(self.ranked, 1))]
         if self.own is not None:
-            lines += [f"own {self.own}", f"    {self.faster:,} layouts are better by the point"]
-        for title, ledger in (("why the first beats the second", self.over_runner_up), ("and the run's own plan", self.over_own)):
+            beaten = f"{self.faster:,} layouts that fit are better by the point"
+            lines += [f"own {self.own}", f"    {self._unfit if self.own.word == 'does not fit' else beaten}"]
+        fair = self.own is not None and self.own.word != "does not fit"
+        for title, ledger in (
+            ("why the first beats the second", self.over_runner_up),
+            ("and the run's own plan", self.over_own if fair else None),
+        ):
             if ledger is not None and (reasons := reasons_of(ledger)):
                 lines += [f"{title} [s]", *(f"    {name:<28}{seconds:+.4g}" for name, seconds in reasons)]
         rules = list(self.rejected.items())
@@ -221,6 +188,7 @@ def search_plans(
     space: Mapping[str, Any] | None = None,
     top: int = 10,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> PlanSearch:
     """The best layouts of a run among all that its model, cluster and batch allow and that fit in memory.
 
@@ -238,6 +206,7 @@ def search_plans(
         space: field of a plan → value or values to try, where not all are wanted: ``{"tp": (1, 2, 4, 8), "recompute": "none"}``.
         top: how many to rank.
         seed: of the draws.
+        progress: called with the parts of the search that are done and all of them: ``ts.progress_bar``, or your own.
 
     Returns:
         the ranked layouts, the front between seconds, memory and accelerators, what was refused by which rule, and why the best wins.
@@ -267,7 +236,8 @@ def search_plans(
         )
     setting = setting_of(run, phase)
     sizes = (setting.cluster.gpus,) if gpus is None else tuple(sorted({gpus} if isinstance(gpus, int) else set(gpus)))
-    tried = try_all(setting, sizes, framework, dict(space or {}))
+    reports = Reports(progress, 1 if beliefs is None else top + TOGETHER)
+    tried = try_all(setting, sizes, framework, dict(space or {}), reports.filtered)
     if not len(tried.layouts):
         raise _impossible(setting, sizes, tried)
     dollars = {n: _dollars_per_second(setting, n) for n in sizes}
@@ -280,15 +250,22 @@ def search_plans(
     if beliefs is None:
         ranked = [make(i) for i in order.first(top)]
     else:
-        ranked, doubted = _under_beliefs(setting, beliefs, by, probability, seed, map(make, _in_order(order, top + TOGETHER)), top)
+        ranked, doubted = _under_beliefs(
+            setting, beliefs, by, probability, seed, reports.each(map(make, _in_order(order, top + TOGETHER))), top
+        )
+    reports.done()
     own = _own(setting, dollars)
     mine = None if own is None else own.seconds if by == "time" else own.cost
     return PlanSearch(
         run=run, phase=setting.phase.name, by=by, probability=None if beliefs is None else probability, framework=framework,
-        ranked=tuple(ranked), front=tuple(map(make, order.front())), own=own, faster=None if mine is None else order.before(mine),
-        considered=tried.considered, possible=tried.possible, fitting=len(tried.layouts), timed=len(order.timed),
-        rejected=tried.rejected, doubted=doubted,
+        ranked=tuple(ranked), own=own, faster=None if mine is None else order.before(mine), considered=tried.considered,
+        possible=tried.possible, fitting=len(tried.layouts), timed=len(order.timed), rejected=tried.rejected, doubted=doubted,
+        front_of=partial(_front, order, make),
     )  # fmt: skip
+
+
+def _front(order: Ranking, make: Callable[[int], RankedPlan]) -> tuple[RankedPlan, ...]:
+    return tuple(map(make, order.front()))
 
 
 def _in_order(ranking: Ranking, count: int) -> Iterator[int]:
