@@ -17,7 +17,6 @@ from ..uncertainty.beliefs.beliefs import Beliefs
 from .evidence import Evidence, goodput_evidence, interval, mfu_evidence, prior_rows
 from .rents import rent_evidence
 from .rows import Row, day_of
-from .software_stacks import stack_beliefs
 
 OWNER_PRIORS = {
     "price.usd_per_gpu": "price.server_capex",
@@ -97,6 +96,7 @@ def beliefs(run: Run, as_of: dt.date | str | None = None, *, replace: Collection
     if isinstance(run.efficiency, MFU):
         believed["efficiency.mfu"] = mfu_evidence(run, day)
     from ..training.modelled import Modelled  # brings the step with it, which few runs need
+    from .software_stacks import stack_beliefs
 
     stacks = [("efficiency.stack", run.efficiency), *((f"phases.{p.name}.efficiency.stack", p.efficiency) for p in run.phases)]
     modelled: Mapping[Any, Any] = Beliefs()

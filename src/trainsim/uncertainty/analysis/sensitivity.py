@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 
@@ -20,7 +20,7 @@ from ..sampling.quantiles import over_replicates
 from ..sampling.separable import Factors, factors
 from ..sampling.simulation import Figure
 from ..sampling.sobol import Points, stream
-from ..sampling.sweep import Function, Study, evaluate
+from ..sampling.sweep import BLOCK, Function, Study, evaluate
 
 REPLICATES = 16
 LARGE = 8
@@ -132,8 +132,20 @@ def pairs(study: Study, size: int) -> tuple[Array, Array]:
 
 def _values(study: Study, drawn: Mapping[str, Array], of: str) -> Array:
     """An output at draws, (replicates, n)."""
-    count = len(next(iter(drawn.values())))
-    return evaluate(study, drawn, count, (of,))[of].reshape(study.replicates, -1)
+    return _values_of(study, [drawn], of)[0]
+
+
+def _values_of(study: Study, sets: Sequence[Mapping[str, Array]], of: str) -> list[Array]:
+    """An output at several sets of draws of one size, (replicates, n) each: small sets are evaluated together."""
+    count = len(next(iter(sets[0].values())))
+    together = max(1, BLOCK // count)
+    found: list[Array] = []
+    for at in range(0, len(sets), together):
+        some = sets[at : at + together]
+        drawn = {path: np.concatenate([drawn[path] for drawn in some]) for path in some[0]}
+        values = evaluate(study, drawn, count * len(some), (of,))[of]
+        found += [part.reshape(study.replicates, -1) for part in np.split(values, len(some))]
+    return found
 
 
 def _estimated(study: Study, labels: list[str], of: str, size: int) -> Sensitivity:
@@ -144,12 +156,13 @@ def _estimated(study: Study, labels: list[str], of: str, size: int) -> Sensitivi
     """
     u, v = pairs(study, size)
     a, b = study.resolved.draw(u), study.resolved.draw(v)
-    ya, yb = _values(study, a, of), _values(study, b, of)
+    columns = study.resolved.columns
+    swapped = [base | {path: other[path] for path in column.paths} for column in columns for base, other in ((a, b), (b, a))]
+    ya, yb, *rest = _values_of(study, [a, b, *swapped], of)
     apart = ((ya - yb) ** 2).mean(axis=1)
     _check_varies(of, float(apart.mean()) / (float(ya.mean()) ** 2 or 1.0))
     first, total = {}, {}
-    for label, column in zip(labels, study.resolved.columns, strict=True):
-        ab, ba = (_values(study, base | {path: other[path] for path in column.paths}, of) for base, other in ((a, b), (b, a)))
+    for label, ab, ba in zip(labels, rest[::2], rest[1::2], strict=True):
         whole = apart + ((ba - ab) ** 2).mean(axis=1)
         down, up = ya - ab, ba - yb
         first[label] = _ratio(2 * (down * up).mean(axis=1), whole)
