@@ -25,6 +25,7 @@ class Disclosure:
         contents: what it holds.
         sourced: False where only the user gives it.
         count: ``"structural"`` for experts and layers, ``"machines"`` for accelerators.
+        average: True for a rate over hours that hold downtime, which the rate while stepping is above.
     """
 
     low: float
@@ -36,11 +37,20 @@ class Disclosure:
     contents: Contents = frozenset()
     sourced: bool = True
     count: Literal["", "structural", "machines"] = ""
+    average: bool = False
 
     @property
     def value(self) -> float:
         """The figure; the geometric middle of a range."""
         return self.low if self.low == self.high else float((self.low * self.high) ** 0.5)
+
+    def leaves_open(self, stated: Stated) -> bool:
+        """Whether a stated rate that is not the average may be the one while stepping.
+
+        >>> point(0.339, "over all hours", average=True).leaves_open(Stated(0.462, 0.462))
+        True
+        """
+        return self.average and stated.low > self.value
 
     def nearest_to(self, value: float) -> float:
         """The point of the figure that is nearest to a value."""

@@ -85,6 +85,8 @@ def _of_disclosures(measure: Measure, stated: Stated, facts: Sequence[Disclosure
     if not facts:
         return None
     word, fact = nearest(stated, facts)
+    if word == "REFUTED" and fact.leaves_open(stated):
+        return None
     others = measure.elsewhere(clock.known)
     copied = repeated(stated, fact, others) if not any(word_for(stated, f) == "CONFIRMED" and f.count for f in facts) else None
     if copied is not None:
@@ -247,6 +249,7 @@ def _at_reading(measure: Measure, stated: Stated, scope: Scope, contents: Conten
     facts = measure.facts(asked, basis, clock.known)
     if facts:
         word, fact = nearest(stated, facts)
+    if facts and not (word == "REFUTED" and fact.leaves_open(stated)):
         telling: Telling = "MISLEADING" if word == "REFUTED" else "FAIR"
         return Reading(contents, name, telling, fact.low, fact.high, f"{human(fact.value, 4)}, {fact.label}", newest=fact.day)
     if measure.scenario:

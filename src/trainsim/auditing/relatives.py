@@ -22,10 +22,10 @@ def disclosed_of(subject: str, quantity: str, day: dt.date, versus: str = "") ->
     >>> [d.bound for d in disclosed_of("gpt-4", "cost", dt.date(2024, 1, 1))]
     ['at least']
     """
-    named = [row for row in rows("disclosures").values() if row.date <= day and row.grade in PUBLIC]
+    named = [row for row in rows("disclosures").values() if row.earliest <= day and row.grade in PUBLIC]
     found = [_of_row(r) for r in named if (r["subject"], r["quantity"], r.get("versus", "")) == (subject, quantity, versus)]
     run = rows("runs").get(subject)
-    if run is not None and run.date <= day and versus:
+    if run is not None and run.earliest <= day and versus:
         found += [_of_share(run, share) for share in run.get("shares", ()) if (share["quantity"], share["versus"]) == (quantity, versus)]
     return tuple(found)
 
@@ -35,13 +35,13 @@ def _of_share(row: Row, share: Mapping[str, Any]) -> Disclosure:
     bound: Bound = "at least" if "at_most" in share else ""
     part = float(share.get("at_most") or share["value"])
     label = f"{'under' if bound else 'about'} {part:.3g} of it, says its maker"
-    return Disclosure(1.0 / part, 1.0 / part, label, row.cited, bound, row.date, frozenset(FINAL_RUN))
+    return Disclosure(1.0 / part, 1.0 / part, label, row.cited, bound, row.earliest, frozenset(FINAL_RUN))
 
 
 def estimates_of(subject: str, quantity: str, day: dt.date) -> Iterator[Row]:
     """What outsiders estimated of a subject: shown, and never a disclosure."""
     for row in rows("disclosures").values():
-        if (row["subject"], row["quantity"]) == (subject, quantity) and row.date <= day and row.grade not in PUBLIC:
+        if (row["subject"], row["quantity"]) == (subject, quantity) and row.earliest <= day and row.grade not in PUBLIC:
             yield row
 
 
@@ -51,7 +51,7 @@ def _of_row(row: Row) -> Disclosure:
         Claim(row["quantity"], row[k], unit=unit).in_base() for k in (("low", "high") if row.get("low") is not None else ("value",) * 2)
     )
     contents = frozenset(expand_contents(row.get("contents", ())))
-    return Disclosure(low, high, str(row.get("label", row["subject"])), row.cited, row.get("bound", ""), row.date, contents)
+    return Disclosure(low, high, str(row.get("label", row["subject"])), row.cited, row.get("bound", ""), row.earliest, contents)
 
 
 def relatives_of(subject: str, quantity: str, day: dt.date) -> tuple[Disclosure, ...]:
@@ -109,8 +109,8 @@ def of_run_row(name: str, quantity: str, day: dt.date) -> tuple[Disclosure, ...]
     """What a run's row discloses of a quantity by itself, without a model or machines to build the run from."""
     row = rows("runs").get(name)
     ceiling = None if row is None or quantity != "cost" else row.get("usd_at_most")
-    if row is not None and ceiling is not None and row.date <= day and row.grade in PUBLIC:
-        return (Disclosure(float(ceiling), float(ceiling), title(name), row.cited, "at most", row.date),)
+    if row is not None and ceiling is not None and row.earliest <= day and row.grade in PUBLIC:
+        return (Disclosure(float(ceiling), float(ceiling), title(name), row.cited, "at most", row.earliest),)
     return _own(name, quantity, day) if row is not None else ()
 
 
@@ -122,7 +122,7 @@ def _own(name: str, quantity: str, day: dt.date) -> tuple[Disclosure, ...]:
     if value is None and field == "gpu_hours":
         phases = [p.get("gpu_hours") for p in row.get("phases", ())]
         value = sum(phases) if phases and all(v is not None for v in phases) else None
-    if value is None or row.date > day or grade_of(row, field) not in PUBLIC:
+    if value is None or row.earliest > day or grade_of(row, field) not in PUBLIC:
         return ()
     count = "machines" if quantity == "gpus" else ""
-    return (point(float(value), f"{title(name)} alone", row.cited, day=row.date, count=count),)
+    return (point(float(value), f"{title(name)} alone", row.cited, day=row.earliest, count=count),)

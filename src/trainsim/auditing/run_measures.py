@@ -100,7 +100,7 @@ class RunCost(RunAmount):
         row = view.row
         whole = contents is None or contents in (RUN, view.contents)
         if row is not None and row.get("usd_reported") and whole and row.grade in PUBLIC and self._as_published:
-            found.append(point(float(row["usd_reported"]), "", row.cited, day=row.date, contents=RUN))
+            found.append(point(float(row["usd_reported"]), "", row.cited, day=row.earliest, contents=RUN))
         if view.rate is not None:
             found += self._hours_at_price(contents, view.rate)
         return tuple(found)
@@ -123,7 +123,7 @@ class RunCost(RunAmount):
                 continue
             chip = view.run.cluster.chip.name.partition("-")[0].upper()
             label = f"{human(hours, 4)} {chip}-hours × ${rate:.2f}{_of(reading)}"
-            day = view.row.date if view.row is not None else None
+            day = view.row.earliest if view.row is not None else None
             yield point(
                 hours * rate, label, view.cited("efficiency"), day=day, contents=reading,
                 sourced=view.sourced("efficiency") and view.sourced("price"),
@@ -156,7 +156,7 @@ class RunHours(RunAmount):
             if hours is None or not reading - RUN <= ({"downtime"} if view.holds_downtime else set()):
                 continue
             label = f"hours as reported{_of(run_part)}{', downtime inside' if view.holds_downtime else ''}"
-            day_of = view.row.date if view.row is not None else None
+            day_of = view.row.earliest if view.row is not None else None
             cited = view.cited("efficiency")
             found.append(point(hours / self.per, label, cited, day=day_of, contents=reading, sourced=sourced))
         return tuple(found)
@@ -194,11 +194,12 @@ class RunMfu(RunMeasure):
         found = list(self._named(None, day))
         if row is not None and row.get("mfu_reported") and row.grade in PUBLIC:
             how = f"as reported, {row.get('mfu_flops')} FLOPs of the {str(row.get('mfu_peak', 'bf16')).upper()} peak"
-            found.append(point(float(row["mfu_reported"]), how, row.cited, day=row.date))
+            found.append(point(float(row["mfu_reported"]), how, row.cited, day=row.earliest))
         if view.hours(RUN) is not None:
-            day_of = view.row.date if view.row is not None else None
+            day_of = view.row.earliest if view.row is not None else None
             sourced = view.sourced("efficiency")
-            found += [point(x, name, day=day_of, sourced=sourced) for name, x in implied_mfu(view).items()]
+            wall = view.holds_downtime
+            found += [point(x, name, day=day_of, sourced=sourced, average=wall) for name, x in implied_mfu(view).items()]
         return tuple(found)
 
     def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
@@ -247,7 +248,7 @@ class RunCount(RunMeasure):
         public = row is None or grade_of(row, field) in PUBLIC
         known = row is not None and row.get("gpus") == value if field == "gpus" else self.view.sourced(field)
         return point(
-            value, label, "" if row is None else row.cited, day=None if row is None else row.date, contents=contents,
+            value, label, "" if row is None else row.cited, day=None if row is None else row.earliest, contents=contents,
             sourced=known and public, count="machines" if field == "gpus" else "",
         )  # fmt: skip
 
@@ -318,7 +319,7 @@ def implied_mfu(view: RunView) -> dict[str, float]:
         for dtype in dict.fromkeys((view.run.cluster.chip.half, "fp8")):
             peak = getattr(view.run.cluster.chip.peak, dtype)
             if peak is not None:
-                found[f"{convention}, of the {dtype.upper()} peak"] = flop / (float(phase.busy_gpu_seconds) * float(peak))
+                found[f"by reported hours, {convention} FLOPs of the {dtype.upper()} peak"] = flop / (float(phase.busy_gpu_seconds) * float(peak))
     return found
 
 
@@ -333,7 +334,7 @@ class RunLine(RunMeasure):
             return ()
         value = float(np.asarray(view.stated.quantity(self.quantity)))
         sourced = view.sourced("efficiency") and (view.sourced("price") or not self.quantity.startswith("cost"))
-        return (point(value, f"{self.quantity} by reported hours", day=view.row.date if view.row is not None else None, sourced=sourced),)
+        return (point(value, f"{self.quantity} by reported hours", day=view.row.earliest if view.row is not None else None, sourced=sourced),)
 
     def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
         """Nothing: a line is compared with the run's own."""

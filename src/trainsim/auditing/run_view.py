@@ -64,9 +64,9 @@ class RunView:
 
     @cached_property
     def row(self) -> Row | None:
-        """The catalogue's row of the run, if it is public."""
+        """The catalogue's row of the run, if it may be public."""
         found = row_of(self.given)
-        return found if found is not None and found.date <= self.clock.known else None
+        return found if found is not None and found.earliest <= self.clock.known else None
 
     @cached_property
     def run(self) -> Run:

@@ -86,7 +86,7 @@ def title_of(verdict: Verdict) -> str:
     if view is not None:
         return title(view.row.id) if view.row is not None else view.given.name
     known = rows("models").get(name) or rows("runs").get(name)
-    if known is not None and verdict.clock is not None and known.date <= verdict.clock.known:
+    if known is not None and verdict.clock is not None and known.earliest <= verdict.clock.known:
         return title(name)
     return name or str(getattr(verdict.subject, "name", "")) or "its subject"
 
@@ -105,7 +105,7 @@ def times_in_words(reading: Reading, value: float) -> str:
     """How far a figure is from the truth at a reading.
 
     >>> times_in_words(Reading(frozenset(), "the whole model", "MISLEADING", 37e6, 146e6, ""), 6e6)
-    '6 to 24 times too low'
+    '6.2 to 24 times too low'
     """
     if not reading.low > 0 or value <= 0:
         return ""
@@ -121,7 +121,7 @@ def _range(low: float, high: float) -> str:
 
 
 def _times(ratio: float) -> str:
-    return f"{ratio:,.0f}" if ratio >= 5 else trimmed(ratio, 2)
+    return f"{ratio:,.0f}" if ratio >= 10 else trimmed(ratio, 2)
 
 
 def scope_in_words(verdict: Verdict) -> str:

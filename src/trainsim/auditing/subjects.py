@@ -110,7 +110,7 @@ def view_of(asked: Asked) -> RunView | None:
     claim, subject = asked.claim, asked.subject
     if subject is None:
         row = rows("runs").get(claim.subject)
-        if row is None or row.date > asked.clock.known:
+        if row is None or row.earliest > asked.clock.known:
             return None
         return RunView(published(claim.subject, gpus=SIZE_UNKNOWN), asked.clock, asked.beliefs, asked.seed)
     if not isinstance(subject, Run):

@@ -25,6 +25,8 @@ FIRST_YEAR, LAST_YEAR = 1940, 2200
 _HEADER = ("source", "date", "grade", "evidence")
 PUBLISHED = dt.date(2026, 11, 30)
 """Date of this version of the catalogue; no row is dated later."""
+_MONTHS = {"month": 1, "quarter": 3, "year": 12}
+"""How precisely a row is dated, and the length of that time [month]; the date is then its last day."""
 TABLES = ("rents", "kernels")
 """Catalogue files in CSV format, one row per line."""
 _LISTS = ("source", "derived_from")
@@ -61,6 +63,17 @@ class Row:
     def address(self) -> str:
         """``file/id``."""
         return f"{self.file}/{self.id}"
+
+    @property
+    def earliest(self) -> dt.date:
+        """First day the figure may have become public: that of its month, quarter or year where its day is unknown.
+
+        >>> row = find("runs", "bloom-176b")
+        >>> row.get("date_precision"), row.date.isoformat(), row.earliest.isoformat()
+        ('month', '2022-07-31', '2022-07-01')
+        """
+        months = _MONTHS.get(self.get("date_precision", ""))
+        return self.date if months is None else self.date.replace(month=self.date.month - (self.date.month - 1) % months, day=1)
 
     def get(self, name: str, default: Any = None) -> Any:
         """A field, or a default."""
