@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import trainsim as ts
-from trainsim.auditing.audit import clock_of
+from trainsim.auditing.audit import BEFORE, clock_of
 from trainsim.auditing.predictions import priced
 from trainsim.auditing.words import SEVERITY
+from trainsim.catalog.rows import rows
 from trainsim.claims.scope import CONTENTS
 
 SIX = "deepseek-v3-6m"
@@ -324,3 +325,34 @@ def test_a_disclosure_that_is_hard_to_believe_caps_the_word() -> None:
     assert slow.number == "CONFIRMED", "it may hold more than the run predicted"
     assert "holds more than the run" in slow.check("hours").finding
     assert ts.audit(ts.Claim("gpu_hours", 35_000, unit="GPU-h", date="2026-01-31"), reported(35_000, source="")).number == "NOT REFUTED"
+
+
+@pytest.mark.parametrize("as_of", ["2022-04-05", None])
+def test_an_average_over_all_hours_refutes_no_rate_while_stepping(as_of: str | None) -> None:
+    """PaLM's paper gives 46.2 % while stepping; its 64 days come to 34 % (arXiv:2204.02311, sections 4.1 and 5)."""
+    said = ts.Claim("mfu", 46.2, unit="%", subject="palm-540b", date="2022-04-05")
+    assert ts.audit(said, as_of=as_of).number == "CONFIRMED"
+    assert ts.audit(said.replace({"value": 80}), as_of=as_of).number == "REFUTED"
+    assert ts.audit(said.replace({"value": 20}), as_of=as_of).number == "REFUTED"
+    before = ts.audit(said, subject=ts.catalog.run("palm-540b"), as_of="2022-03-15")
+    assert before.number != "REFUTED"  # nothing but hours is known, and they hold downtime
+
+
+def test_a_row_of_a_month_counts_for_its_subject_from_the_first() -> None:
+    row = rows("runs")["bloom-176b"]
+    assert row.get("date_precision") == "month"
+    said = ts.Claim("gpu_hours", float(row["gpu_hours"]), unit="GPU-h", subject="bloom-176b", scope="final run", date=str(row.earliest))
+    assert ts.audit(said, as_of=str(row.earliest)).number == "CONFIRMED"
+    assert ts.audit(said, as_of=str(row.earliest - BEFORE)).number == "CANNOT BE JUDGED"
+
+
+@pytest.mark.parametrize("name", ["DeepSeek V3", "deepseek_v3", "DEEPSEEK-V3"])
+def test_a_subject_is_known_however_it_is_spelt(name: str) -> None:
+    said = ts.Claim("cost", 5.5, unit="MUSD", subject=name, scope="final run", date="2024-12-26")
+    assert ts.audit(said) == ts.audit(said.replace({"subject": "deepseek-v3"}))
+
+
+def test_a_figure_that_is_rounded_stands_beside_the_disclosed_one() -> None:
+    said = ts.Claim("cost", 6, unit="MUSD", subject="deepseek-v3", scope="final run", date="2024-12-26")
+    assert "$5.576M" in ts.audit(said).quote
+    assert "about" not in ts.audit(said.replace({"value": 5.576})).quote

@@ -19,14 +19,15 @@ from .architecture import kept_per_token
 from .fleets import FleetMeasure
 from .judgement import Number, Reading, judge_number, judge_words
 from .measure import Clock, Contents, Measure, Unknown
+from .quotes import misquote_of, quote_of
 from .ratio import RatioMeasure
 from .rent import rent_check
 from .retelling import unfaithful
 from .run_measures import RunAmount, RunCost
 from .scope_words import scope_of, words_of
 from .screen import screen
-from .sentences import headline_of, misquote_of, quote_of
-from .subjects import Asked, measure_of, model_of
+from .sentences import headline_of
+from .subjects import Asked, measure_of, model_of, with_known_names
 from .verdict import Subject, Verdict
 from .words import Check, Stated, Telling, against_figure
 
@@ -69,7 +70,9 @@ def audit(
     ('CONFIRMED', 'MISLEADING')
     """
     check_type(claim, Claim, "claim", "a ts.Claim: ts.catalog.claim('deepseek-v3-6m')")
+    claim = with_known_names(claim)
     clock = clock_of(claim, as_of)
+    rate = _rate(claim, clock)
     claim = in_dollars(claim, clock)
     _check(claim, subject, versus)
     asked = Asked(claim, subject, clock, Beliefs({}) if beliefs is None else beliefs, seed)
@@ -89,7 +92,7 @@ def audit(
     ratios = measure.at_each_rung(clock.known) if isinstance(measure, RatioMeasure) else {}
     found = Verdict(
         claim, _subject(asked, measure), number.word, words, _with_source(claim, number, checks), readings, scope, told, clock, number,
-        measure, getattr(measure, "view", None), ratios, _assumed(measure, contents),
+        measure, getattr(measure, "view", None), ratios, (*rate, *_assumed(measure, contents)),
     )  # fmt: skip
     return _written(found)
 
@@ -113,6 +116,14 @@ def clock_of(claim: Claim, as_of: str | None) -> Clock:
 def in_dollars(claim: Claim, clock: Clock) -> Claim:
     """A claim made in another currency at the rate of its day."""
     return claim.in_dollars(usd_per(claim.currency, clock.blind + BEFORE)) if claim.currency else claim
+
+
+def _rate(claim: Claim, clock: Clock) -> tuple[str, ...]:
+    """The rate of exchange of a claim in another currency, in words."""
+    if not claim.currency:
+        return ()
+    day = clock.blind + BEFORE
+    return (f"{1.0 / usd_per(claim.currency, day):.4g} {claim.currency} a dollar, the mean of the year of {day}",)
 
 
 def _check(claim: Claim, subject: object, versus: object) -> None:
@@ -264,6 +275,7 @@ def compare_claims(one: Claim, other: Claim) -> Compared:
     >>> compare_claims(ts.catalog.claim("fleet-1.6b"), ts.catalog.claim("deepseek-v3-6m")).finding
     'a stock beside a flow: both can be true'
     """
+    one, other = with_known_names(one), with_known_names(other)
     clock = clock_of(one, None)
     sides = [_side(claim, clock) for claim in (one, other)]
     (first, a), (second, b) = sides

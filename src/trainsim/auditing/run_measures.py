@@ -319,7 +319,8 @@ def implied_mfu(view: RunView) -> dict[str, float]:
         for dtype in dict.fromkeys((view.run.cluster.chip.half, "fp8")):
             peak = getattr(view.run.cluster.chip.peak, dtype)
             if peak is not None:
-                found[f"by reported hours, {convention} FLOPs of the {dtype.upper()} peak"] = flop / (float(phase.busy_gpu_seconds) * float(peak))
+                name = f"by reported hours, {convention} FLOPs of the {dtype.upper()} peak"
+                found[name] = flop / (float(phase.busy_gpu_seconds) * float(peak))
     return found
 
 
@@ -334,7 +335,9 @@ class RunLine(RunMeasure):
             return ()
         value = float(np.asarray(view.stated.quantity(self.quantity)))
         sourced = view.sourced("efficiency") and (view.sourced("price") or not self.quantity.startswith("cost"))
-        return (point(value, f"{self.quantity} by reported hours", day=view.row.earliest if view.row is not None else None, sourced=sourced),)
+        return (
+            point(value, f"{self.quantity} by reported hours", day=view.row.earliest if view.row is not None else None, sourced=sourced),
+        )
 
     def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
         """Nothing: a line is compared with the run's own."""

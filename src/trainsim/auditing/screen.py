@@ -15,7 +15,7 @@ from .drivers import named, shares_of, without_hours
 from .judgement import Reading
 from .run_view import RunView
 from .scope_ladder import Rung
-from .sentences import figure_in_words, money, scope_in_words, title_of, told_in_words
+from .sentences import claimed_in_words, figure_in_words, money, scope_in_words, title_of
 from .verdict import Verdict
 from .words import Check, ordinal
 
@@ -67,7 +67,7 @@ def _head(v: Verdict, notes: _Notes) -> list[str]:
 
 
 def _quoted(v: Verdict) -> str:
-    return f'"{told_in_words(v)}"' if v.claim.quantified else "a claim without a figure"
+    return f'"{claimed_in_words(v)}"' if v.claim.quantified else "a claim without a figure"
 
 
 def _number(v: Verdict) -> str:

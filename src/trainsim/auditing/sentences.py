@@ -1,4 +1,4 @@
-"""What a verdict says in a sentence: its headline, what one may print, and what one may not."""
+"""What a verdict says in words: its figures, its subject, its headline."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from ..core.units import human
 from .disclosure import Disclosure
 from .judgement import Reading
 from .relatives import title
-from .run_view import RunView
 from .verdict import Verdict
 from .words import distance
 
@@ -28,10 +27,6 @@ _UNITS = {
     "GPU-h": "GPU-hours", "GPU": "GPUs", "token": "tokens", "expert": "experts", "layer": "layers", "parameter": "parameters",
     "day": "days", "token/position": "tokens a position",
 }  # fmt: skip
-
-
-APOSTROPHE = {True: "'", False: "'s"}
-"""Whether a name ends in s → its possessive ending."""
 
 
 def money(value: float, digits: int = 3) -> str:
@@ -70,12 +65,12 @@ def figure_in_words(value: float, unit: str, digits: int = 3) -> str:
     return f"{count} {_UNITS.get(unit, unit)}".rstrip()
 
 
-def told_in_words(verdict: Verdict) -> str:
+def claimed_in_words(verdict: Verdict, digits: int = 3) -> str:
     """The claimed figure as people say it; what a claim says where it has none."""
     claim = verdict.claim
     if not claim.quantified:
         return claim.statement or claim.quantity
-    shown = [figure_in_words(value, claim.base_unit) for value in dict.fromkeys(claim.ends())]
+    shown = [figure_in_words(value, claim.base_unit, digits) for value in dict.fromkeys(claim.ends())]
     return f"{f'{claim.bound} ' if claim.bound else ''}{' to '.join(shown)}"
 
 
@@ -88,7 +83,7 @@ def title_of(verdict: Verdict) -> str:
     known = rows("models").get(name) or rows("runs").get(name)
     if known is not None and verdict.clock is not None and known.earliest <= verdict.clock.known:
         return title(name)
-    return name or str(getattr(verdict.subject, "name", "")) or "its subject"
+    return _organisation(name) or name or str(getattr(verdict.subject, "name", "")) or "its subject"
 
 
 def title_if_known(name: str) -> str:
@@ -96,9 +91,18 @@ def title_if_known(name: str) -> str:
     return title(name) if name in rows("runs") or name in rows("models") else name or "the other"
 
 
-def maker_of(view: RunView | None) -> str:
-    """Who ran a run."""
-    return str(view.row.get("org", "its maker")) if view is not None and view.row is not None else "its maker"
+def maker_of(verdict: Verdict) -> str:
+    """Who made what a claim is about."""
+    view, name = verdict.view, verdict.claim.subject
+    if view is not None:
+        return str(view.row.get("org", "its maker")) if view.row is not None else "its maker"
+    made = next((row for row in rows("runs").values() if name and name in (row.id, row.get("model"))), None)
+    return _organisation(name) or ("its maker" if made is None else str(made.get("org", "its maker")))
+
+
+def _organisation(name: str) -> str:
+    """An organisation as it is written, by a name in any case; empty where no run is of one."""
+    return next((org for row in rows("runs").values() if (org := str(row.get("org", ""))) and org.casefold() == name.casefold()), "")
 
 
 def times_in_words(reading: Reading, value: float) -> str:
@@ -129,18 +133,31 @@ def scope_in_words(verdict: Verdict) -> str:
     return contents_text(verdict.contents)
 
 
+def possessive(name: str) -> str:
+    """A name with its possessive ending.
+
+    >>> possessive("DeepSeek"), possessive("Apertus")
+    ("DeepSeek's", "Apertus'")
+    """
+    return f"{name}'" if name.endswith("s") else f"{name}'s"
+
+
+def scope_of_subject(verdict: Verdict, name: str = "") -> str:
+    """The scope of the number with whose it is: "DeepSeek-V3's final run"."""
+    name, at = name or title_of(verdict), scope_in_words(verdict)
+    return f"{possessive(name)} {at.removeprefix('the ')}" if at.startswith("the ") and "," not in at else f"{at} of {name}"
+
+
 def noun_of(verdict: Verdict) -> str:
     """What a figure of the quantity at its scope is: "the rent of the GPUs for DeepSeek-V3's final run"."""
     quantity, name, at = verdict.claim.quantity, title_of(verdict), scope_in_words(verdict)
-    of = (
-        f"{name}{APOSTROPHE[name.endswith('s')]} {at.removeprefix('the ')}"
-        if at.startswith("the ") and "," not in at
-        else f"{at} of {name}"
-    )
+    of = scope_of_subject(verdict)
     rented = verdict.scope is not None and verdict.scope.basis == "market rent" and verdict.contents <= frozenset(FINAL_RUN)
     if verdict.claim.is_ratio:
         other, what = title_if_known(verdict.claim.versus), NOUNS.get(quantity, "that of {at}").partition(" of ")[0]
         return f"{what} of {other} over that of {name} ({at})"
+    if quantity == "cost" and verdict.view is None and not verdict.claim.scope:
+        return f"what training {name} cost"
     template = "the rent of the GPUs for {at}" if quantity == "cost" and rented else NOUNS.get(quantity, "{at}")
     return template.format(at=of, of=name)
 
@@ -182,8 +199,7 @@ def _kind_of(fact: Disclosure | None) -> str:
 def _whose(verdict: Verdict) -> str:
     if verdict.claim.is_ratio:
         return "the makers'"
-    who = maker_of(verdict.view)
-    return f"{who}{APOSTROPHE[who.endswith('s')]}"
+    return possessive(maker_of(verdict))
 
 
 def _far(verdict: Verdict, fact: Disclosure | None) -> str:
@@ -211,71 +227,10 @@ def _of_words(verdict: Verdict) -> str:
     if not far:
         return "; its words tell a stock as a flow, or a flow as a stock"
     same = chosen.contents == verdict.contents
-    return "" if same and verdict.number in ("REFUTED", "STRAINED") else f"; as {_named(verdict, chosen)} it is {far}"
+    return "" if same and verdict.number in ("REFUTED", "STRAINED") else f"; as {reading_noun(verdict, chosen)} it is {far}"
 
 
-def _named(verdict: Verdict, reading: Reading) -> str:
+def reading_noun(verdict: Verdict, reading: Reading) -> str:
     """A quantity at a reading: "the cost of the model"."""
     at = "the model" if reading.name == "the whole model" else reading.name
     return NOUNS.get(verdict.claim.quantity, "that of {at}").format(at=at, of=at)
-
-
-def quote_of(verdict: Verdict) -> str:
-    """The sentence one may print: what the figure is, and what it is not."""
-    claim = verdict.claim
-    if not claim.quantified:
-        return f"“{claim.statement}” {_source_says(verdict)}"
-    told, what = told_in_words(verdict), noun_of(verdict)
-    fact = None if verdict.found is None else verdict.found.fact
-    is_ = "is" if claim.base_unit.startswith(("USD", "1", "times")) else "are"
-    by = f" by {_kind_of(fact).format(_whose(verdict))}s" if fact is not None and fact.sourced and not fact.bound else ""
-    by = f": {fact.label}" if fact is not None and "{of}" in NOUNS.get(claim.quantity, "") else by
-    said = {
-        "CONFIRMED": f"{told} {is_} {what}{by}",
-        "NOT REFUTED": f"{told} {is_} plausible for {what}",
-        "STRAINED": f"{told} {is_} hard to believe for {what}",
-        "REFUTED": f"{told} {is_} not {what}",
-        "IMPOSSIBLE": f"{told} {is_} impossible for {what}",
-        "CANNOT BE JUDGED": f"Nobody has published enough to judge {told} as {what}",
-    }[verdict.number]
-    source = f" {_source_says(verdict)}" if verdict.number == "CANNOT BE JUDGED" and claim.primary is not None else ""
-    return f"{said[0].upper()}{said[1:]}{_is_not(verdict, fact)}.{source}"
-
-
-def _is_not(verdict: Verdict, fact: Disclosure | None) -> str:
-    """What the figure is not, and what it is instead."""
-    unit, stated = verdict.claim.base_unit, verdict.stated.value
-    if verdict.number in ("STRAINED", "REFUTED") and fact is not None:
-        instead = figure_in_words(fact.nearest_to(stated), unit, 4)
-        points = () if verdict.found is None else verdict.found.points_to
-        fits = f"; it fits {points[0].label} ({figure_in_words(points[0].value, unit, 4)})" if points else ""
-        return f": {'disclosed' if fact.sourced else 'given'} {'is' if unit.startswith('USD') else 'are'} {instead}{fits}"
-    chosen = verdict.chosen
-    if chosen is None or verdict.words != "MISLEADING":
-        return ""
-    far = times_in_words(chosen, stated)
-    if any("not faithful" in check.finding for check in verdict.checks) or not far:
-        return ", and it is not what its words say"
-    named = _named(verdict, chosen).replace("the cost of the model", "what the model cost")
-    more = f"{far.removesuffix(' too low')} as much" if far.endswith("low") else f"{far.removesuffix(' too high')} less"
-    return f", not {named}: that was probably {more}"
-
-
-def _source_says(verdict: Verdict) -> str:
-    primary = verdict.claim.primary
-    return f"The nearest source says: {primary.statement}" if primary is not None else "Nothing that was published confirms or refutes it."
-
-
-def misquote_of(verdict: Verdict) -> str:
-    """The sentence not to print: the claim as its words, or careless ones, tell it."""
-    claim = verdict.claim
-    if not claim.quantified:
-        return f"“{claim.statement}”"
-    told, name = told_in_words(verdict), title_of(verdict)
-    is_ = "is" if claim.base_unit.startswith(("USD", "1", "times")) else "are"
-    doubtful = verdict.words in ("MISLEADING", "NOT UNDERSTOOD") or verdict.number in ("REFUTED", "IMPOSSIBLE", "STRAINED")
-    if claim.told_as and doubtful:
-        return f"“{told} {is_} {claim.told_as}.”"
-    told = told[0].upper() + told[1:]
-    careless = {"cost": f"what {name} cost", "gpu_hours": f"all the GPU-hours of {name}", "gpus": f"all the GPUs {name} took"}
-    return f"“{told} {is_} {noun_of(verdict) if doubtful else careless.get(claim.quantity, noun_of(verdict) + ', whatever is meant')}.”"

@@ -24,7 +24,7 @@ from .developments import DevelopmentMeasure
 from .fleets import FLEET, FleetMeasure, PayMeasure
 from .measure import Clock, Measure, Unknown
 from .ratio import RatioMeasure
-from .relatives import disclosed_of, estimates_of, of_run_row, relatives_of
+from .relatives import disclosed_of, estimates_of, of_run_row, relatives_of, title
 from .run_measures import RunCost, RunCount, RunHours, RunLine, RunMfu
 from .run_view import RunView
 from .verdict import Subject
@@ -52,6 +52,36 @@ class Asked:
     clock: Clock
     beliefs: Beliefs
     seed: int
+
+
+def with_known_names(claim: Claim) -> Claim:
+    """The claim with the catalogue's ids of what it is about, however their names are spelt: "DeepSeek V3" is ``deepseek-v3``."""
+    meant = {field: known_name(name) for field in ("subject", "versus") if (name := getattr(claim, field))}
+    changed = {field: name for field, name in meant.items() if name != getattr(claim, field)}
+    return claim.replace(changed) if changed else claim
+
+
+def known_name(name: str) -> str:
+    """The catalogue's id of a subject whose id or title is spelt with other capitals, hyphens or spaces; the name itself otherwise.
+
+    >>> known_name("DeepSeek V3"), known_name("Llama 3.1 405B"), known_name("our-model")
+    ('deepseek-v3', 'llama3.1-405b', 'our-model')
+    """
+    runs, models, disclosures = rows("runs"), rows("models"), rows("disclosures")
+    if name in runs or name in models:
+        return name
+    labs = [str(row["lab"]) for row in rows("fleets").values()]
+    others = [str(one) for row in disclosures.values() for one in (row["subject"], *row.get("kin", ()))]
+    if name in labs or name in others:
+        return name
+    ids = {_spelt(one): one for one in (*others, *labs, *models, *runs)}
+    titles = {_spelt(title(one)): one for one in (*models, *runs)}
+    return ids.get(_spelt(name)) or titles.get(_spelt(name)) or name
+
+
+def _spelt(name: str) -> str:
+    """A name without capitals, spaces, hyphens and dots."""
+    return "".join(c for c in name.casefold() if c.isalnum())
 
 
 def measure_of(asked: Asked, versus: Run | None = None) -> Measure:

@@ -7,7 +7,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from ...auditing.scope_ladder import Rung
-from ...auditing.sentences import money, told_in_words
+from ...auditing.sentences import claimed_in_words, money
 from ...auditing.verdict import Verdict
 from ...core.errors import ClaimError
 from ..hours_strip import LEFT, STRIP, finding, strip
@@ -85,13 +85,13 @@ class VerdictPicture(Picture):
     def subtitle(self) -> str:
         """The claim, as it was told."""
         said = f", told as “{self.answer.claim.told_as}”" if self.answer.claim.told_as else ""
-        return cut(f"The claim: {told_in_words(self.answer)}{said}", TEXT, 2.2 * ACROSS)
+        return cut(f"The claim: {claimed_in_words(self.answer)}{said}", TEXT, 2.2 * ACROSS)
 
     @property
     def alt(self) -> str:
         """The verdict's words, hours, and every rung."""
         v = self.answer
-        parts = [f"Verdict on the claim of {told_in_words(v)}. Number: {v.number}. Words: {v.words}."]
+        parts = [f"Verdict on the claim of {claimed_in_words(v)}. Number: {v.number}. Words: {v.words}."]
         if self.hours:
             parts.append(f"Hours: {finding(v.blind)[1]}.")
         rungs = [f"{r.label} {money(r.rent[1], 2)} ({money(r.rent[0], 2)} to {money(r.rent[2], 2)})" for r in v.rungs]
@@ -153,7 +153,7 @@ class VerdictPicture(Picture):
         axes.set_ylim(high / ROW - 0.5, -0.5)
         axes.axvline(value, color=theme.line, lw=7, zorder=0)
         style: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "ha": "center", "va": "bottom"}
-        axes.annotate(f"“{told_in_words(v)}”", (value, 1.0), xytext=(0, 4), fontweight="bold", fontsize=TEXT + 1, **style)
+        axes.annotate(f"“{claimed_in_words(v)}”", (value, 1.0), xytext=(0, 4), fontweight="bold", fontsize=TEXT + 1, **style)
         for i, rung in enumerate(rungs):
             self._rung(canvas, axes, float(i), rung, top + HEAD + ROW * (i + 0.5))
         log_axis(axes, lambda usd: f"${written(usd)}")

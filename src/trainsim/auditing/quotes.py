@@ -1,0 +1,223 @@
+"""The sentence about a claim that one may print, and the one that one may not."""
+
+from __future__ import annotations
+
+import math
+
+from .disclosure import Disclosure
+from .judgement import Reading
+from .sentences import (
+    NOUNS,
+    claimed_in_words,
+    figure_in_words,
+    maker_of,
+    noun_of,
+    possessive,
+    reading_noun,
+    scope_of_subject,
+    times_in_words,
+    title_if_known,
+    title_of,
+)
+from .verdict import Verdict
+
+SENTENCES = {
+    "gpu_hours": "{at} took {figure}", "busy_gpu_hours": "{at} took {figure} of stepping", "wall_days": "{at} lasted {figure}",
+    "mfu": "{at} used {figure} of its accelerators' peak", "flops": "{at} took {figure}", "tokens": "{of} was trained on {figure}",
+    "gpus": "{at} ran on {figure}", "params": "{of} has {figure}", "active_params": "a token passes {figure} of {of}",
+    "layers": "{of} has {figure}", "experts": "{of} has {figure}", "mtp_depth": "in training, {of} predicts {figure} beyond the next",
+    "tokens_per_position": "in training, {of} predicts {figure}", "kv_bytes_per_token": "{of} keeps {figure} in its cache",
+    "fleet.gpus": "{of} has {figure}", "fleet.capex": "{of} bought its machines for {figure}",
+    "fleet.operating": "running the machines of {of} costs {figure}",
+    "fleet.operating_per_year": "running the machines of {of} costs {figure}",
+    "investment": "{of} invested {figure} in its machines", "pay": "mean pay at {of} is {figure}",
+}  # fmt: skip
+"""Quantity → the sentence that states a figure of it, but for the cost of a run."""
+RATIOS = {
+    "cost": "{theirs} cost {figure} what {mine} did",
+    "gpu_hours": "{theirs} took {figure} the GPU-hours of {mine}",
+    "busy_gpu_hours": "{theirs} took {figure} the GPU-hours of {mine}",
+    "wall_days": "{theirs} lasted {figure} as long as {mine}",
+}
+"""Quantity → the sentence that compares two subjects."""
+CARELESS = {
+    "cost": "{figure} is what {of} cost", "gpu_hours": "{of} took {figure}, everything included", "gpus": "{of} took {figure} in all",
+    "experts": "{of} has {figure} in all its layers", "mfu": "{of} used {figure} of its accelerators all the time",
+}  # fmt: skip
+"""Quantity → how a true figure is careless when retold."""
+
+
+def quote_of(verdict: Verdict) -> str:
+    """The sentence one may print: what the figure is, and what it is not."""
+    claim = verdict.claim
+    if not claim.quantified:
+        return f"“{claim.statement}” {_source_says(verdict)}"
+    fact = None if verdict.found is None else verdict.found.fact
+    says = {
+        "CONFIRMED": _agreed,
+        "NOT REFUTED": _not_refuted,
+        "STRAINED": _strained,
+        "REFUTED": _refuted,
+        "IMPOSSIBLE": _impossible,
+        "CANNOT BE JUDGED": _not_judged,
+    }[verdict.number](verdict, fact)
+    said = f"{says[0].upper()}{says[1:]}{_is_not(verdict)}."
+    if verdict.number == "CANNOT BE JUDGED" and claim.primary is not None:
+        return f"{said} {_source_says(verdict)}"
+    return said
+
+
+def misquote_of(verdict: Verdict) -> str:
+    """The sentence not to print: the claim as its words, or careless ones, state it."""
+    claim = verdict.claim
+    if not claim.quantified:
+        return f"“{claim.statement}”"
+    doubtful = verdict.words in ("MISLEADING", "NOT UNDERSTOOD") or verdict.number in ("REFUTED", "IMPOSSIBLE", "STRAINED")
+    figure = claimed_in_words(verdict)
+    if claim.told_as and doubtful:
+        said = f"{figure} {_is(figure, claim.base_unit)} {claim.told_as}"
+    elif verdict.number in ("CONFIRMED", "NOT REFUTED") and claim.quantity in CARELESS and not claim.is_ratio:
+        said = CARELESS[claim.quantity].format(figure=figure, of=title_of(verdict))
+    else:
+        said = states(verdict) if verdict.number != "CONFIRMED" else f"it has been verified that {states(verdict)}"
+    return f"“{said[0].upper()}{said[1:]}.”"
+
+
+def states(verdict: Verdict, about: str = "") -> str:
+    """The claim as a sentence, at the scope that its number was judged at: "DeepSeek-V3's final run took 2.788M GPU-hours"."""
+    quantity, figure = verdict.claim.quantity, about + claimed_in_words(verdict)
+    at, of = scope_of_subject(verdict), title_of(verdict)
+    if verdict.claim.is_ratio:
+        other = scope_of_subject(verdict, title_if_known(verdict.claim.versus))
+        sides = {"theirs": other, "mine": at} if "{at}" in NOUNS.get(quantity, "{at}") else {"theirs": of, "mine": of}
+        template = RATIOS.get(quantity, "{figure} is " + noun_of(verdict))
+        return template.format(figure=figure, **sides)
+    if quantity in SENTENCES:
+        return SENTENCES[quantity].format(at=at, of=of, figure=figure)
+    return f"{figure.removeprefix(about)} is {about}{noun_of(verdict)}"
+
+
+# by number ---------------------------------------------------------------------------------------------------------
+
+
+def _agreed(verdict: Verdict, fact: Disclosure | None) -> str:
+    """A confirmed figure, beside the disclosed one where the two are not printed alike."""
+    claim, whose = verdict.claim, _whose(verdict)
+    said = states(verdict)
+    if fact is None or fact.bound or claim.bound or claim.low is not None:
+        return f"{said}, by {whose}" if claim.is_ratio or (fact is not None and fact.sourced) else said
+    own = figure_in_words(fact.nearest_to(verdict.stated.value), claim.base_unit, 4)
+    if own == claimed_in_words(verdict, 4):
+        named = f" ({fact.label})" if fact.label and "{of}" in NOUNS.get(claim.quantity, "") else ""
+        return f"{said}{named}, by {whose}"
+    return f"{states(verdict, 'about ')} ({own} by {whose})"
+
+
+def _not_refuted(verdict: Verdict, fact: Disclosure | None) -> str:
+    said = states(verdict)
+    if fact is not None:
+        return f"{said}, by the inputs given" if not fact.sourced else f"it agrees with what was disclosed that {said}"
+    return f"it is plausible that {said}{_predicted(verdict)}"
+
+
+def _strained(verdict: Verdict, fact: Disclosure | None) -> str:
+    return f"it is hard to believe that {states(verdict)}{_instead(verdict, fact) or _predicted(verdict)}"
+
+
+def _refuted(verdict: Verdict, fact: Disclosure | None) -> str:
+    return f"it is wrong that {states(verdict)}{_instead(verdict, fact) or _predicted(verdict)}"
+
+
+def _impossible(verdict: Verdict, fact: Disclosure | None) -> str:
+    del fact
+    return f"it is impossible that {states(verdict)}: {verdict.checks[0].finding}"
+
+
+def _not_judged(verdict: Verdict, fact: Disclosure | None) -> str:
+    predicted = None if verdict.found is None else verdict.found.predicted
+    if predicted is None or predicted.judged or predicted.missing or fact is not None:
+        return f"nobody has published enough to judge whether {states(verdict)}"
+    low, high = (figure_in_words(end, verdict.claim.base_unit, 2) for end in predicted.prediction.ninety)
+    return f"what is public puts {noun_of(verdict)} anywhere between {low} and {high}: {claimed_in_words(verdict)} can't be told from that"
+
+
+def _instead(verdict: Verdict, fact: Disclosure | None) -> str:
+    """What was disclosed instead, and whose figure the claim fits."""
+    if fact is None:
+        return ""
+    unit, stated = verdict.claim.base_unit, verdict.stated.value
+    bound = {"": "", "at least": "more than ", "at most": "less than "}[fact.bound]
+    instead = f"{bound}{figure_in_words(fact.nearest_to(stated), unit, 4)}"
+    points = () if verdict.found is None else verdict.found.points_to
+    fits = f", and the claim fits {points[0].label} ({figure_in_words(points[0].value, unit, 4)})" if points else ""
+    return f": {_whose(verdict, fact)} give {instead}{fits}"
+
+
+def _predicted(verdict: Verdict) -> str:
+    """The interval that a claim without a disclosure was compared with."""
+    predicted = None if verdict.found is None else verdict.found.predicted
+    if predicted is None:
+        return ""
+    low, high = (figure_in_words(end, verdict.claim.base_unit, 2) for end in predicted.prediction.ninety)
+    return f": what is public makes {low} to {high} likely"
+
+
+# what it is not ----------------------------------------------------------------------------------------------------
+
+
+def _is_not(verdict: Verdict) -> str:
+    """What the figure is not, and how far from that it is."""
+    chosen = verdict.chosen
+    if verdict.words != "MISLEADING" or chosen is None:
+        return ""
+    if unfaithful := next((c.finding for c in verdict.checks if "not faithful" in c.finding), ""):
+        return f"; the claim is {unfaithful}"
+    same = chosen.contents == verdict.contents
+    if same and verdict.number in ("STRAINED", "REFUTED"):
+        return ""
+    far = _as_much(chosen, verdict.stated.value)
+    if not far:
+        return ", and it is not what its words say"
+    named = reading_noun(verdict, chosen).replace("the cost of the model", "what the model cost")
+    if verdict.number in ("CONFIRMED", "NOT REFUTED") and verdict.claim.quantity == "cost" and not verdict.claim.is_ratio:
+        return f", not {named}: that was {far}"
+    ends = dict.fromkeys(figure_in_words(end, verdict.claim.base_unit, 2) for end in (chosen.low, chosen.high))
+    truth = f"at least {next(iter(ends))}" if chosen.at_least else " to ".join(ends)
+    return f"; {named} {_was(named)} {_likely(chosen)}{truth}"
+
+
+def _was(noun: str) -> str:
+    return "were" if noun.startswith(("the GPU", "the days", "the FLOPs", "the training tokens")) else "was"
+
+
+def _as_much(reading: Reading, value: float) -> str:
+    """How many times as much the truth at a reading is."""
+    far = times_in_words(reading, value)
+    if not far:
+        return ""
+    likely = _likely(reading)
+    if far.endswith("low"):
+        return f"{likely}{far.removesuffix(' too low')} as much"
+    return f"{likely}{far.removesuffix(' too high')} less"
+
+
+def _likely(reading: Reading) -> str:
+    return "" if reading.low == reading.high or math.isnan(reading.low) else "probably "
+
+
+def _whose(verdict: Verdict, fact: Disclosure | None = None) -> str:
+    """Whose figures a claim agrees with, or contradicts: "DeepSeek's own figures"."""
+    if fact is not None and not fact.sourced:
+        return "the inputs given"
+    if verdict.claim.is_ratio:
+        return "the makers' own figures"
+    return f"{possessive(maker_of(verdict))} own figures"
+
+
+def _is(figure: str, unit: str) -> str:
+    return "is" if unit.startswith(("USD", "1", "times")) or figure.startswith("1 ") else "are"
+
+
+def _source_says(verdict: Verdict) -> str:
+    primary = verdict.claim.primary
+    return f"The nearest source says: {primary.statement}" if primary is not None else "Nothing that was published confirms or refutes it."
