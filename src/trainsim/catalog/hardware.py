@@ -123,6 +123,8 @@ def _node(name: str) -> tuple[Mapping[str, Any], Mapping[str, str]]:
     sources = {"scale_up": part.cited, "scale_out": row.cited}
     if "host" in row.fields:
         server = find("hosts", row["host"])
-        node["host"] = Host(link=Link(bandwidth=server["link"]), **{name: server[name] for name in ("memory_bandwidth", "accelerators")})
+        node["host"] = Host(
+            link=Link(bandwidth=server["link"]), memory_bandwidth=server["memory_bandwidth"], accelerators=server["accelerators"]
+        )
         sources["host"] = server.cited
     return MappingProxyType(node), MappingProxyType(sources)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib import resources
@@ -159,15 +159,16 @@ def read_rows(file: str, text: str) -> Mapping[str, Row]:
     return Tables(text, partial(make_row, file), file, CatalogError)
 
 
-def _sourced(row: Row) -> Row:
-    """The row itself, after checking that each of its sources exists."""
-    for source in row.source:
-        if source not in sources():
-            raise CatalogError(f"{row.address}.source", source, "is not a row of sources", did_you_mean(source, sources()), "unknown-name")
+def _shipped_row(file: str, name: str, fields: Mapping[str, Any]) -> Row:
+    """A row of the library's own files: its sources are rows of the file of sources."""
+    row = make_row(file, name, fields)
+    if unknown := sorted(set(row.source).difference(sources())):
+        meant = did_you_mean(unknown[0], sources())
+        raise CatalogError(f"{row.address}.source", unknown[0], "is not a row of sources", meant, "unknown-name")
     return row
 
 
-def read_table(file: str, text: str) -> Mapping[str, Row]:
+def read_table(file: str, text: str, make: Callable[[str, str, Mapping[str, Any]], Row] = make_row) -> Mapping[str, Row]:
     """The rows of a CSV text with an ``id`` column; lines that begin with # are comments.
 
     An empty cell is an absent field. A cell that parses as a number becomes one. ``source`` and ``derived_from`` hold several words,
@@ -186,7 +187,7 @@ def read_table(file: str, text: str) -> Mapping[str, Row]:
         if name in found:
             raise CatalogError(f"{file}/{name}", name, "is the id of two rows", "give each row its own id", "conflict")
         filled = {column: cell for column, cell in line.items() if cell}
-        found[name] = make_row(file, name, {c: v.split() if c in _LISTS else _cell(v) for c, v in filled.items()})
+        found[name] = make(file, name, {c: v.split() if c in _LISTS else _cell(v) for c, v in filled.items()})
     return ReadOnlyDict(found)
 
 
@@ -211,9 +212,8 @@ def rows(file: str) -> Mapping[str, Row]:
     True
     """
     if file in TABLES:
-        found = read_table(file, packaged_text(file, "csv"))
-        return ReadOnlyDict({name: _sourced(row) for name, row in found.items()})
-    return Tables(packaged_text(file), lambda name, fields: _sourced(make_row(file, name, fields)), file, None)
+        return read_table(file, packaged_text(file, "csv"), _shipped_row)
+    return Tables(packaged_text(file), partial(_shipped_row, file), file, None)
 
 
 def find(file: str, name: str) -> Row:

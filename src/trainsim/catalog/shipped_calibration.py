@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from ..cluster.stack import Tag
 from ..core.values import frozen
-from .rows import find
+from .rows import rows
 
 
 @lru_cache(maxsize=256)
 def class_of(name: str, *, routed: bool) -> str:
     """Class in which residuals are pooled: the stack without its release, and whether the model routes tokens to experts."""
-    return f"{find('stacks', name).fields.get('like', name)}/{'moe' if routed else 'dense'}"
+    return f"{rows('stacks')[name].fields.get('like', name)}/{'moe' if routed else 'dense'}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -60,13 +60,16 @@ def _stack(name: str) -> Stack:
 def prior_stack(name: str) -> Stack:
     """A software stack with all constants at their prior medians: the starting point of a fit, independent of the shipped calibration."""
     used = {constant for _, constant, _, _ in _fitted_formulas(name)} | {"products-trend"}
-    return _unsourced(name, {constant: float(find("constants", constant).fields["prior"]) for constant in sorted(used)}, None)
+    constants, medians = rows("constants"), {}
+    for constant in sorted(used):
+        medians[constant] = float(constants[constant].fields["prior"])
+    return _unsourced(name, medians, None)
 
 
 @lru_cache(maxsize=256)
 def applies_to(name: str) -> Mapping[str, Any]:
     """Settings of the published rows that a stack applies to: framework, first month, computation of the loss, precision recipes."""
-    fields = find("stacks", name).fields
+    fields = rows("stacks")[name].fields
     base: Mapping[str, Any] = applies_to(fields["like"]) if "like" in fields else {}
     return ReadOnlyDict({**base, **fields.get("applies_to", {})})
 
@@ -207,7 +210,7 @@ Z95 = 1.6448536269514722
 @lru_cache(maxsize=256)
 def fitted_fields(name: str) -> Mapping[str, str]:
     """The calibrated fields of a stack: field → constant, with its factor: ``"attention-ampere * 0.8"``."""
-    fields = find("stacks", name).fields
+    fields = rows("stacks")[name].fields
     base: Mapping[str, str] = fitted_fields(fields["like"]) if "like" in fields else {}
     return ReadOnlyDict({**base, **fields.get("constants", {})})
 
@@ -228,8 +231,9 @@ def fields_at(name: str, values: Mapping[str, Num]) -> dict[str, Num]:
 @lru_cache(maxsize=256)
 def _fitted_formulas(name: str) -> tuple[tuple[str, str, float, float], ...]:
     """Calibrated fields of a stack: field, constant, factor, and months of growth up to its release; 0 for none."""
-    months, found = float(find("stacks", name).fields.get("release", 0)), []
-    for field, formula in fitted_fields(name).items():
+    formulas = fitted_fields(name)
+    months, found = float(rows("stacks")[name].fields.get("release", 0)), []
+    for field, formula in formulas.items():
         constant, _, factor = formula.partition(" * ")
         found.append((field, constant, float(factor or 1.0), months if field in _PRODUCTS else 0.0))
     return tuple(found)
@@ -238,12 +242,13 @@ def _fitted_formulas(name: str) -> tuple[tuple[str, str, float, float], ...]:
 def stack_at(name: str, values: Mapping[str, Num], tags: Mapping[str, Tag] | None = None) -> Stack:
     """A stack at given values of the constants, each number with its source."""
     row = find("stacks", name)
-    cited = _cited(name, find("stacks", row.fields.get("like", name)), tags)
+    cited = _cited(name, rows("stacks")[row.fields.get("like", name)], tags)
     return _unsourced(name, values, tags).with_sources({"": row.cited} | cited)
 
 
 def _unsourced(name: str, values: Mapping[str, Num], tags: Mapping[str, Tag] | None) -> Stack:
-    base = find("stacks", find("stacks", name).fields.get("like", name))
+    stacks = rows("stacks")
+    base = stacks[stacks[name].fields.get("like", name)]
     plain: dict[str, Any] = {k: v for k, v in base.fields.items() if k not in _HEADER}
     known: dict[str, Any] = dict(base.fields.get("tags", {}))
     for field, formula in fitted_fields(name).items():

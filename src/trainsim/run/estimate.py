@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import repeat
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -296,7 +298,7 @@ def estimate(run: Run) -> Estimate:
     (2.8, 2.9)
     """
     check_type(run, Run, "run", "a ts.Run: ts.load('run.toml'), ts.catalog.run('deepseek-v3')")
-    own = all(phase.efficiency is not None for phase in run.phases)
+    own = None not in map(attrgetter("efficiency"), run.phases)
     reliability, *usual = _given(run, "reliability", *(() if own else ("efficiency",)))
     phases: dict[str, PhaseEstimate] = {}
     for phase in run.phases:
@@ -369,9 +371,9 @@ def _given(run: Run, *fields: str) -> tuple[Any, ...]:
     Raises:
         EstimateError: some are not given; names all of them, and the call that fills them in.
     """
-    values = tuple(getattr(run, field) for field in fields)
-    missing = [field for field, value in zip(fields, values, strict=True) if value is None]
-    if missing:
+    values = tuple(map(getattr, repeat(run), fields))
+    if None in values:
+        missing = [field for field, value in zip(fields, values, strict=True) if value is None]
         give = ", ".join(f"{field}={_REMEDIES[field]}" for field in missing)
         remedy = f"give {give}; or run, filled = ts.catalog.complete(run) fills them from published runs and quotes, and lists what it took"
         raise EstimateError(missing[0], None, "is not given, and an estimate looks nothing up", remedy)

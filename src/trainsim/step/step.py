@@ -34,6 +34,8 @@ from .offload import host_update_seconds, kept_seconds
 from .overlap import OverlapPass, Passes, pass_of
 from .updates import Owners, orthogonal_seconds, owners, update_bytes
 
+NORM_BYTES = 4.0
+"""The norm of the gradients, one FP32 number, as it is summed over all accelerators."""
 NODE = 8.0
 """Accelerators of the machine that jitter is counted from."""
 Array = NDArray[np.float64]
@@ -184,7 +186,12 @@ def step_of(
     by_stage = _by_stage(schedule, busy.passes, place)
     synchronise, hideable, owned = _synchronise(shapes, held, own, layout, zero, fabric, micro_batches, busy)
     hidden = (stack.overlap_dp if "dp" in layout.overlap else 0.0) * np.minimum(synchronise, hideable)
-    optimizer, on_host = _update(update_bytes(model, held, layout, own, zero), owned, layout, cluster, stack)
+    orthogonal = orthogonal_seconds(model, held, layout, own, zero, chip, fabric, stack)
+    moved, clipped = update_bytes(model, held, layout, own, zero), np.maximum.reduce(owned) * clipping_traffic(layout.recipe)
+    optimizer, on_host = _update(moved, owned, layout, cluster, stack)
+    norm = stream_seconds(clipped, chip.memory_bandwidth, stack) + tree_all_reduce(
+        NORM_BYTES, layout.gpus, members_per_domain(layout.gpus, 1.0, fabric.domain), fabric
+    )
     latest = (synchronise - hidden).argmax(axis=0)
     return Step(
         micro_batches=micro_batches,
@@ -198,11 +205,10 @@ def step_of(
         sending=_sending(layout, place.chunks, fabric, float(model.hidden), micro_batches, stack) + _tied(model, layout, schedule, fabric),
         synchronise=_at_rank(synchronise, latest),
         synchronise_hidden=_at_rank(hidden, latest),
-        orthogonal=np.maximum.reduce(orthogonal_seconds(model, held, layout, own, zero, chip, fabric, stack)),
+        orthogonal=np.maximum.reduce(orthogonal),
         optimizer=optimizer,
         on_host=on_host,
-        norm=stream_seconds(np.maximum.reduce(owned) * clipping_traffic(layout.recipe), chip.memory_bandwidth, stack)
-        + tree_all_reduce(4.0, layout.gpus, members_per_domain(layout.gpus, 1.0, fabric.domain), fabric),
+        norm=norm,
         jitter=_jitter(layout, stack),
         factor=stack.factor,
     )
