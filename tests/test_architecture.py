@@ -39,13 +39,14 @@ NARROWER: dict[str, set[str]] = {
     "uncertainty": {"core"},
 }
 """Packages that know less than their place would allow."""
-EDGES = ("report", "cli", "testing")
+EDGES = ("report", "cli", "testing", "monitor")
 """Imported by no other package; they import anything but each other, with the exceptions below."""
 ARROWS: dict[str, set[str]] = {
     **{name: {name, *NARROWER.get(name, set(ORDER[:place]))} for place, name in enumerate(ORDER)},
     "report": {*ORDER, "report"},
     "cli": {*ORDER, "report", "cli"},
     "testing": {*ORDER, "report", "testing"},
+    "monitor": {*ORDER, "monitor"},
     "__main__": {"cli"},
 }
 """Package or top file: what it may import, at any depth, inside functions and under TYPE_CHECKING too."""
@@ -55,6 +56,7 @@ OPTIONAL = {
     "model": {"yaml"},
     "report": {"matplotlib"},
     "cli": {"typer", "rich"},
+    "monitor": {"transformers"},
     "testing": {"hypothesis"},
     "uncertainty": {"dask", "distributed", "ray"},
 }

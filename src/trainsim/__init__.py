@@ -191,6 +191,8 @@ if _TYPE_CHECKING:
     from .validation.run_hindcast import hindcasts as hindcasts
     from .report.draw import draw as draw
     from .report.pictures.pipeline import draw_timelines as draw_timelines
+    from .monitor.watch import watch_steps as watch_steps
+    from .monitor.trainer_callback import trainer_callback as trainer_callback
 
 _WHERE = {
     "core.errors": ("TrainsimError", "TrainsimWarning"),
@@ -284,6 +286,8 @@ _WHERE = {
     "auditing.scope_words": ("read_scope",),
     "report.draw": ("draw",),
     "report.pictures.pipeline": ("draw_timelines",),
+    "monitor.watch": ("watch_steps",),
+    "monitor.trainer_callback": ("trainer_callback",),
 }
 """File → the public names that it defines."""
 _make_lazy(__name__, _WHERE, packages=("catalog", "testing"))

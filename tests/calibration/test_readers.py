@@ -18,6 +18,7 @@ LINES = {
     "NemoLog": "global_step=3.0, train_step_timing in s={s}, consumed_samples=1",
     "BridgeLog": "Step Time : {s}s GPU utilization: 400.0MODEL_TFLOP/s/GPU",
     "TorchtitanLog": "step: 10  loss: 7.0  memory: 40.0GiB  tps: {tps}  mfu: 40.0%",
+    "WatchCsv": "trainsim,4,{s},9.1,9.6,10.2,0.38",
 }
 """A line of every format, with places for seconds, milliseconds and tokens per second and accelerator."""
 TOKENS = 8192.0

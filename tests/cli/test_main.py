@@ -134,7 +134,7 @@ def test_a_price_below_every_quote_is_pointed_out(capsys: pytest.CaptureFixture[
 def test_a_scope_in_parts_is_what_the_verdict_is_of(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["audit", "--model", "deepseek-v3", "--claim", "5.6M", "--includes", "final_run", "--includes", "people", "--basis", "owner"]
     out = out_of(capsys, *words, "--json")
-    claim = ts.Claim("cost", 5.6e6, unit="USD", scope=ts.Scope(("final_run", "people"), "owner"), source="typed")
+    claim = ts.Claim("cost", 5.6e6, unit="USD", scope=ts.Scope(contents=("final_run", "people"), basis="owner"), source="typed")  # type: ignore[arg-type]
     verdict = ts.audit(claim, ts.catalog.run("deepseek-v3"))
     assert json.loads(out)["quote"] == verdict.quote
 

@@ -193,7 +193,7 @@ def written(value: Value, unit: str) -> str:
         return f"{'-' if number < 0 else ''}${human(abs(number))}{per}"
     if unit in BYTES:
         return _bytes(number) + unit.removeprefix("B")
-    if unit in PLURALS and number.is_integer() and abs(number) < COUNTED:
+    if unit in PLURALS and unit != "day" and number.is_integer() and abs(number) < COUNTED:
         return f"{number:,.0f} {PLURALS[unit]}"
     return f"{human(number)} {PLURALS.get(unit, unit)}".strip().removesuffix(" 1")
 

@@ -1,0 +1,1 @@
+"""A run while it trains: its steps beside their prediction, and where it will end."""

@@ -1,0 +1,70 @@
+"""A watch as a callback of Hugging Face's ``Trainer``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..core.errors import EstimateError
+from ..run.run import Run
+from .watch import StepWatch, watch_steps
+
+
+def trainer_callback(run: Run, **options: Any) -> Any:
+    """A callback for Hugging Face's ``Trainer``: ``Trainer(…, callbacks=[ts.trainer_callback(run, csv="steps.csv")])``.
+
+    Args:
+        run: what trains.
+        **options: of :func:`~trainsim.monitor.watch.watch_steps`.
+
+    Returns:
+        a ``transformers.TrainerCallback``; its ``watch`` has the steps. The last one's seconds and MFU also stand in the trainer's own log.
+
+    Raises:
+        EstimateError: transformers is not installed.
+
+    Source: transformers' documentation of ``TrainerCallback``.
+    """
+    try:
+        from transformers import TrainerCallback
+    except ImportError:
+        raise EstimateError("transformers", None, "is not installed", "pip install 'trainsim[callbacks]'", "not-installed") from None
+    return callback_class(TrainerCallback)(watch_steps(run, **options))
+
+
+def callback_class(base: type) -> Any:
+    """The callback over a base class that knows the trainer's events.
+
+    Args:
+        base: ``transformers.TrainerCallback``.
+    """
+
+    class TrainsimCallback(base):  # type: ignore[misc]
+        """Watches a trainer's optimizer steps; evaluating and saving are no part of them."""
+
+        def __init__(self, watch: StepWatch) -> None:
+            super().__init__()
+            self.watch = watch
+            self.last: Any = None
+
+        def on_train_begin(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
+            self.watch.start()
+
+        def on_step_end(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
+            self.last = self.watch()
+
+        def on_evaluate(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
+            self.watch.start()
+
+        def on_save(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
+            self.watch.start()
+
+        def on_log(self, _args: Any, _state: Any, _control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+            if logs is not None and self.last is not None:
+                logs["step_seconds"] = self.last.seconds
+                logs["mfu"] = self.last.mfu["causal"]
+
+        def on_train_end(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
+            if self.watch.log is not None and self.last is not None:
+                self.watch.log(f"{self.last}; {self.watch.projection()}")
+
+    return TrainsimCallback
