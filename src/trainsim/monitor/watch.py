@@ -40,7 +40,7 @@ BY = "trainsim"
 
 
 @dataclass(frozen=True)
-class Projection:
+class RunProjection:
     """Where a run will end if it goes on as it does.
 
     Args:
@@ -162,7 +162,7 @@ class StepWatch:
             return point, point, point
         return _levels(simulate(self.run, self.beliefs, step, rtol=1e-2), "value")
 
-    def projection(self) -> Projection:
+    def projection(self) -> RunProjection:
         """Hours, dollars and day of the whole run, with the measured mean step in place of the predicted one.
 
         The mean is believed to its standard error, goodput and price as before; up to the warm-up the prediction stands.
@@ -183,7 +183,7 @@ class StepWatch:
             sim = simulate(run, beliefs, rtol=1e-2, outputs=("cost", "wall_days"))
             cost, days = _levels(sim, "cost"), _levels(sim, "wall_days")
         finish = tuple(self.began + dt.timedelta(days=day) for day in days)
-        return Projection(tuple(24 * day for day in days), cost, finish)  # type: ignore[arg-type]  # three of each
+        return RunProjection(tuple(24 * day for day in days), cost, finish)  # type: ignore[arg-type]  # three of each
 
     @property
     def _steps(self) -> float:
