@@ -322,7 +322,18 @@ def _plot(answer: _Any, **options: _Any) -> _Any:
     return _import_module(".report.draw", __name__).draw(answer, **options)
 
 
+def _card(verdict: _Any, path: _Any = None, **options: _Any) -> _Any:
+    """The verdict as a picture of 1200 by 630 pixels, to be shared with a link.
+
+    Args:
+        path: where to write it; None to write nothing.
+        **options: of :func:`trainsim.report.card.card`: ``theme``.
+    """
+    return _import_module(".report.card", __name__).card(verdict, path, **options)
+
+
 _extends("Answer", "plot", _plot)
+_extends("Verdict", "card", _card)
 
 # specs that a field may name by their id in the catalogue, and works that a source names
 _resolves("Stack", lambda name: _import_module(".catalog", __name__).stack(name))

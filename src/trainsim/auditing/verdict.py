@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from ..catalog.evidence import Evidence
 from ..claims.claim import Claim
@@ -12,6 +13,7 @@ from ..claims.scope import Scope
 from ..claims.scope_parser import Contents, ScopeReading
 from ..core.answer import Answer, AnswerRow, Summary
 from ..core.errors import ClaimError
+from ..core.registry import with_registered_attributes
 from ..model.transformer import Model
 from ..run.development import Development
 from ..run.estimate import Estimate
@@ -34,6 +36,7 @@ Subject = Run | Development | Fleet | Model
 """What a claim can be about, where it is given."""
 
 
+@with_registered_attributes
 @dataclass(frozen=True, repr=False)
 class Verdict(Answer):
     """What an audit found.
@@ -79,6 +82,11 @@ class Verdict(Answer):
     quote: str = ""
     misquote: str = ""
     writer: Callable[[Verdict], str] = field(repr=False, compare=False, default=repr)
+
+    if TYPE_CHECKING:
+
+        def card(self, path: Any = None, **options: Any) -> Any:
+            """The verdict as a picture to be shared; bound by the package, which knows the pictures."""
 
     def check(self, name: str) -> Check:
         """One check by name.

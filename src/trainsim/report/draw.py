@@ -35,6 +35,7 @@ class Drawing:
         command: what draws it again.
         theme: its colours.
         figure: of matplotlib, for who wants to go on drawing.
+        dpi: dots in an inch of a PNG.
     """
 
     title: str
@@ -43,6 +44,7 @@ class Drawing:
     command: str
     theme: Theme
     figure: Figure = field(repr=False)
+    dpi: int = DPI
 
     def save(self, path: str | Path) -> Path:
         """Write the picture; the suffix chooses the format (PNG, SVG, PDF).
@@ -65,7 +67,7 @@ class Drawing:
     def png(self) -> bytes:
         """The picture as a PNG with its title, description, source and command in the metadata."""
         facts = {"Title": self.title, "Description": self.alt, "Source": "; ".join(self.sources), "Comment": self.command}
-        return self._written(format="png", dpi=DPI, metadata={"Software": f"trainsim {__version__}", **facts})
+        return self._written(format="png", dpi=self.dpi, metadata={"Software": f"trainsim {__version__}", **facts})
 
     @cached_property
     def svg(self) -> str:

@@ -46,11 +46,12 @@ def table(canvas: Canvas, told: Sequence[Verdict], number: int, top: float) -> N
                 at += LINE
         for x, word in zip(COLUMNS[2:], (verdict.number, verdict.words), strict=True):
             shown = word.replace("CANNOT BE JUDGED", "can't be judged").replace("NOT UNDERSTOOD", "unclear")
-            canvas.text(x, y, shown, size=SMALL, weight="bold", color=_colour(word, theme))
+            canvas.text(x, y, shown, size=SMALL, weight="bold", color=colour_of(word, theme))
         y += _row(verdict)
 
 
-def _colour(word: str, theme: Theme) -> str:
+def colour_of(word: str, theme: Theme) -> str:
+    """The colour of a verdict's word in a theme."""
     return str(getattr(theme, COLOURS.get(word, "muted")))
 
 

@@ -90,8 +90,8 @@ class OneToOnePicture(Picture):
 
     @cached_property
     def forecasts(self) -> tuple[StepForecast, ...]:
-        """Rows that no doubt is known of; all where there is none."""
-        sound = self.answer.sound or self.answer.forecasts
+        """Rows without a reason to exclude them; all where there is none."""
+        sound = self.answer.usable or self.answer.forecasts
         return tuple(sound)
 
     @property
