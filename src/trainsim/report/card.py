@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from ..auditing.sentences import money, told_in_words
+from ..auditing.sentences import claimed_in_words, money
 from ..auditing.verdict import Verdict
 from ..core.version import __version__
 from .draw import Drawing
@@ -109,7 +109,7 @@ def _ladder(figure: Figure, verdict: Verdict, theme: Theme, top: float) -> None:
     axes.set_ylim(len(rungs) - 0.5, -0.5)
     axes.axvline(value, color=theme.line, lw=9, zorder=0)
     style: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "ha": "center", "va": "bottom"}
-    axes.annotate(f"“{told_in_words(verdict)}”", (value, 1.0), xytext=(0, 3), fontsize=LARGE, fontweight="bold", **style)
+    axes.annotate(f"“{claimed_in_words(verdict)}”", (value, 1.0), xytext=(0, 3), fontsize=LARGE, fontweight="bold", **style)
     each = (bottom - top - 0.3) / len(rungs)
     for i, rung in enumerate(rungs):
         colour = theme.orange if rung.grade == "C" else theme.blue
@@ -128,7 +128,7 @@ def _ladder(figure: Figure, verdict: Verdict, theme: Theme, top: float) -> None:
 
 def _checks(figure: Figure, verdict: Verdict, theme: Theme, top: float) -> None:
     """Of a claim without a ladder: what it says, and what it was compared with."""
-    told = verdict.claim.statement or told_in_words(verdict)
+    told = verdict.claim.statement or claimed_in_words(verdict)
     blocks = [(f"The claim: {told}", theme.ink), *((check.finding, theme.muted) for check in verdict.checks)]
     y = top
     for words, colour in blocks:
