@@ -167,6 +167,13 @@ def layout() -> Any:
     return lazily("parallelism.layout:layout_of", ts.Plan(tp=2, pp=2, ep=4, recompute="selective"), cluster().gpus, 4096.0)()
 
 
+def one_pass() -> Any:
+    again = lazily("parallelism.recompute:again_of", model(), frozenset({"core"}))()
+    made = lazily("parallelism.placement:placed", model(), PLAIN, 2, 1)()
+    times = lazily("step.step:times_of", model(), layout(), PLAIN, cluster(), stack())()
+    return lazily("step.overlap:pass_of", times, again, made, PLAIN, layout(), stack())()
+
+
 def offloaded() -> Any:
     made = ts.Plan(tp=2, pp=2, ep=4, recompute="selective", offload=ts.Offload(optimizer=0.5, activations=0.5))
     return lazily("parallelism.layout:layout_of", made, cluster().gpus, 4096.0)()
@@ -213,6 +220,7 @@ SAMPLES = Samples(
         "Layout": lambda: layout(),
         "LayerTimes": lambda: lazily("step.step:times_of", model(), layout(), PLAIN, cluster(), stack())(),
         "Placed": lambda: lazily("parallelism.placement:placed", model(), PLAIN, 2, 1)(),
+        "OverlapPass": lambda: one_pass(),
         "Shares": lambda: lazily("gpu_memory.weights:shares_of", plan(), degrees())(),
         "Owners": lambda: lazily("step.updates:owners", layout(), 1.0)(),
         "Linked": lazily("uncertainty.distributions.interval:Linked", mu=0.0, sigma=0.5, low=0.0, high=1.0),

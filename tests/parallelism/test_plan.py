@@ -227,7 +227,8 @@ def test_a_real_megatron_command_line() -> None:
     --attention-backend unfused --cross-entropy-loss-fusion --num-experts 32 --moe-router-topk 4 --bf16 --lr 0.00015"""
     plan = Plan.from_megatron(line)
     assert plan == Plan(
-        tp=2, pp=2, vpp=4, ep=4, expert_tp=1, zero=1, sequence_parallel="on", micro_batch=4, attention="unfused", schedule="interleaved"
+        tp=2, pp=2, vpp=4, ep=4, expert_tp=1, zero=1, sequence_parallel="on", micro_batch=4, attention="unfused", schedule="interleaved",
+        overlap=("ep", "cp", "dp"),
     )  # fmt: skip
 
 
@@ -251,13 +252,13 @@ DEEPSEEK_V3 = """--tensor-model-parallel-size 2 --pipeline-model-parallel-size 8
 
 def test_a_launchers_whole_command_with_comments_is_read() -> None:
     assert Plan.from_megatron(GPT_175B) == Plan(
-        tp=8, pp=16, dropout="on", loss="vocab-parallel", precision="fp16", schedule="1f1b"
+        tp=8, pp=16, dropout="on", loss="vocab-parallel", precision="fp16", schedule="1f1b", overlap=("tp", "ep", "cp", "weights")
     )  # fmt: skip
 
 
 def test_mixtral_and_deepseek_v3_command_lines() -> None:
     assert Plan.from_megatron(MIXTRAL) == Plan(
-        pp=4, ep=8, zero=1, sequence_parallel="on", loss="vocab-parallel", dispatcher="alltoall"
+        pp=4, ep=8, zero=1, sequence_parallel="on", loss="vocab-parallel", dispatcher="alltoall", overlap=("tp", "ep", "cp", "weights")
     )  # fmt: skip
     plan = Plan.from_megatron(DEEPSEEK_V3)
     assert (plan.tp, plan.pp, plan.vpp, plan.ep, plan.expert_tp, plan.zero, plan.schedule) == (2, 8, 4, 64, 1, 1, "interleaved")
@@ -269,6 +270,30 @@ def test_mixtral_and_deepseek_v3_command_lines() -> None:
     assert recipe.weights == pytest.approx(2 * (1 + 4 / 128))
     assert Plan.from_megatron(plan.to_megatron()) == plan
     check_plan(plan, ts.catalog.model("deepseek-v3"), 1024)
+
+
+@pytest.mark.parametrize("flags", range(8))
+def test_what_megatron_hides_follows_from_its_flags_and_comes_back(flags: int) -> None:
+    """By hand: each exchange that the layout has needs its own flag; all three are what a plan leaves to its stack."""
+    named = {"dp": "--overlap-grad-reduce", "weights": "--overlap-param-gather", "tp": "--tp-comm-overlap"}
+    asked = {name for i, name in enumerate(named) if flags >> i & 1}
+    line = "--tensor-model-parallel-size 2 --sequence-parallel --use-distributed-optimizer " + " ".join(named[name] for name in asked)
+    plan = Plan.from_megatron(line)
+    assert set(plan.overlap or {*named, "ep", "cp"}) == asked | {"ep", "cp"}
+    assert Plan.from_megatron(plan.to_megatron()) == plan
+
+
+@pytest.mark.parametrize(("word", "how"), [("p2p", "ring"), ("all_gather", "all-gather"), ("a2a", "all-to-all")])
+def test_how_keys_are_exchanged_and_what_the_host_keeps_is_read_and_written(word: str, how: str) -> None:
+    line = f"--context-parallel-size 4 --cp-comm-type {word} --optimizer-cpu-offload --optimizer-offload-fraction 0.5"
+    plan = Plan.from_megatron(line)
+    assert (plan.cp_exchange, plan.offload) == (how, ts.Offload(optimizer=0.5))
+    assert Plan.from_megatron(plan.to_megatron()) == plan
+    if how != "all-to-all":
+        rotate = {"all-gather": "allgather", "ring": "alltoall"}[how]
+        titan = Plan.from_torchtitan(f'[parallelism]\ncontext_parallel_degree = 4\ncontext_parallel_rotate_method = "{rotate}"')
+        assert titan.cp_exchange == how
+        assert Plan.from_torchtitan(titan.to_torchtitan()) == titan
 
 
 ENDS = "--account-for-embedding-in-pipeline-split --account-for-loss-in-pipeline-split"
@@ -350,7 +375,8 @@ def test_megatron_mappings_defaults_and_layers_per_virtual_stage() -> None:
         ("--recompute-granularity full --recompute-method uniform --recompute-num-layers 2", ("unsupported", "--recompute-num-layers")),
         ("--recompute-granularity selective --recompute-modules mamba", ("unknown-name", "--recompute-modules")),
         ("--optimizer lion", ("unknown-name", "--optimizer")),
-        ("--optimizer-cpu-offload", ("unsupported", "--optimizer-cpu-offload")),
+        ("--context-parallel-size 8 --cp-comm-type a2a+p2p", ("unsupported", "--cp-comm-type")),
+        ("--context-parallel-size 8 --cp-comm-type ring", ("unknown-name", "--cp-comm-type")),
         ("--first-last-layers-bf16", ("unsupported", "--first-last-layers-bf16")),
         ("--moe-layer-recompute", ("unsupported", "--moe-layer-recompute")),
         (

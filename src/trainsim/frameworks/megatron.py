@@ -12,6 +12,7 @@ from ..core.values import NamedValues, plain, to_choice
 from ..parallelism.plan import Plan
 from ..parallelism.schedules.known import in_framework
 from .megatron_flags.modules import GRAPH_READERS, PARTS, computed_again, names_of, written_graphs
+from .megatron_flags.overlap import OVERLAP_READERS, overlap_of, written_overlap
 from .megatron_flags.precision import DTYPES, precision_of
 from .megatron_flags.stages import counted_stages, end_stages, layout_stages, virtual_stages
 
@@ -61,7 +62,7 @@ ELSEWHERE = (
     "persist-layer-norm", "no-masked-softmax-fusion", "masked-softmax", "attention-softmax-in-fp32", "no-gradient-accumulation-fusion",
     "gradient-accumulation-fusion", "permute", "cuda-graph-warmup", "cuda-graph-share", "te-rng-tracker",
     "inference-rng-tracker", "overlap-", "no-overlap", "no-async-tensor", "tp-comm", "disable-tp-comm", "ddp-", "delay-wgrad",
-    "defer-embedding-wgrad", "wgrad-deferral", "deterministic-mode", "attention-backend-deterministic", "cp-comm-type",
+    "defer-embedding-wgrad", "wgrad-deferral", "deterministic-mode", "attention-backend-deterministic",
     "hierarchical-context-parallel-sizes", "use-tp-pp-dp-mapping", "use-cpu-initialization", "init-model-with-meta", "empty-unused-memory",
     "accumulate-allreduce-grads-in-fp32", "no-align-param-gather", "no-use-layer-wise", "fsdp-", "reuse-grad-buf", "fp8-amax",
     "fp8-margin", "fp8-interval", "use-fused-",
@@ -100,6 +101,7 @@ def from_megatron(arguments: Mapping[str, Any] | Sequence[str] | str) -> Plan:
     fields["precision"] = precision_of(flags)
     if fields.get("recompute", "none") != "full" or flags.get("recompute-method") == "uniform":
         fields.pop("recompute_layers", None)
+    fields |= overlap_of(flags)
     fields.setdefault("attention", "fused")
     fields.setdefault("loss", "vocab-parallel")
     if fields.get("ep", 1) > 1 and fields.get("tp", 1) > 1:
@@ -224,6 +226,7 @@ _READERS: dict[str, Callable[[Any, NamedValues], dict[str, Any]]] = {
     "cross-entropy-loss-fusion": lambda _value, _flags: {"loss": "fused"},
     "cross-entropy-fusion-impl": lambda _value, _flags: {},
     **GRAPH_READERS,
+    **OVERLAP_READERS,
     "optimizer": _optimizer,
     "pipeline-model-parallel-layout": layout_stages,
     "account-for-embedding-in-pipeline-split": counted_stages,
@@ -273,6 +276,7 @@ def to_megatron(plan: Plan) -> list[str]:
     dropped = str(DROPOUT if plan.dropout == "on" else 0.0)
     words += ["--hidden-dropout", dropped, "--attention-dropout", dropped]
     words += written_graphs(plan)
+    words += written_overlap(plan)
     words += ["--cross-entropy-loss-fusion"] if plan.loss == "fused" else []
     optimizer = {"adamw": "adam", "sgd": "sgd", "muon": "muon"}[str(plan.optimizer)]
     return [*words, *precision, "--optimizer", optimizer]
@@ -311,7 +315,8 @@ def _refuse(plan: Plan) -> None:
     remedies = {
         "dp": (plan.dp is not None, "leave it out: Megatron-LM takes what the other degrees leave"),
         "shard": (plan.shard is not None, "leave it out"),
-        "offload": (plan.offload is not None, "leave it out"),
+        "offload": (plan.offload is not None and plan.offload.activations != 0, "activations=0, or leave it out"),
+        "cp_order": (plan.cp_order != "balanced", "cp_order='balanced'"),
         "schedule": ("megatron" not in plan.pass_order.words, " or ".join(sorted(one.name for one in in_framework("megatron").values()))),
         "optimizer": (plan.optimizer not in {"adamw", "sgd", "muon"}, "adamw, sgd or muon"),
         "recompute_layers": (plan.recompute_layers == 0, "recompute='none'"),

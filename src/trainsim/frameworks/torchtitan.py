@@ -9,7 +9,7 @@ from ..cluster.stack import Dispatcher
 from ..core.errors import SpecError, did_you_mean
 from ..core.reading import parse_toml
 from ..core.values import NamedValues, plain, to_choice, to_texts
-from ..parallelism.plan import Plan
+from ..parallelism.plan import ContextExchange, Plan
 from ..parallelism.precision import RECIPES, Precision
 from ..parallelism.schedules.known import in_framework
 
@@ -33,7 +33,7 @@ ELSEWHERE = (
     "job.", "profiling.", "metrics.", "lr_scheduler.", "checkpoint.", "comm.", "compile.", "experimental.", "validation.", "debug.",
     "fault_tolerance.", "memory_estimation.", "model.", "optimizer.lr", "optimizer.eps", "optimizer.beta", "optimizer.weight_decay",
     "optimizer.implementation", "optimizer.early_step_in_backward", "training.", "parallelism.enable_async_tensor_parallel",
-    "parallelism.disable_loss_parallel", "parallelism.enable_compiled_autograd", "parallelism.context_parallel_rotate_method",
+    "parallelism.disable_loss_parallel", "parallelism.enable_compiled_autograd",
     "parallelism.fsdp_reshard_after_forward",
     "parallelism.pipeline_parallel_expert_parallel_overlap", "activation_checkpoint.early_stop", "activation_checkpoint.per_op_sac",
     "activation_checkpoint.preserve_rng_state", "activation_checkpoint.determinism_check", "activation_checkpoint.debug",
@@ -70,6 +70,8 @@ def from_torchtitan(text: str | Mapping[str, Any]) -> Plan:
             raise SpecError(key, value, "can't be said by a plan", did_you_mean(key, [*DEGREES, *_READERS], "keys that can"), "unsupported")
     if "micro_batch" not in fields and fields.get("pp", 1) == 1:
         fields["micro_batch"] = given.integer("training.local_batch_size", given.integer("training.batch_size", 1))
+    if fields.get("cp", 1) > 1:
+        fields["cp_exchange"] = ROTATE_METHODS[given.choice(ROTATE, ROTATE_METHODS, "allgather")]
     if fields.get("tp", 1) > 1:
         fields["sequence_parallel"] = "on"  # torchtitan's tensor parallelism always splits the rest along the sequence
     fields["precision"] = _precision(given)
@@ -166,6 +168,11 @@ def _dispatcher(value: Any, given: NamedValues) -> dict[str, Any]:
     return {"dispatcher": COMM_BACKENDS[to_choice(value, COMM_BACKENDS, "parallelism.expert_parallel_comm_backend")]}
 
 
+ROTATE = "parallelism.context_parallel_rotate_method"
+ROTATE_METHODS: dict[str, ContextExchange] = {"allgather": "all-gather", "alltoall": "ring"}
+"""How keys and values reach the other context-parallel ranks: gathered first, its default, or handed on block by block."""
+
+
 def _refused(key: str, usual: Any) -> Callable[[Any, NamedValues], dict[str, Any]]:
     """A key that a plan can say in one value only."""
 
@@ -188,6 +195,7 @@ _READERS: dict[str, Callable[[Any, NamedValues], dict[str, Any]]] = {
     "optimizer.name": _optimizer,
     "training.enable_cpu_offload": _refused("training.enable_cpu_offload", usual=False),
     "parallelism.expert_parallel_comm_backend": _dispatcher,
+    ROTATE: lambda _value, _given: {},
     "training.mixed_precision_param": _refused("training.mixed_precision_param", usual="bfloat16"),
 }
 
@@ -216,6 +224,8 @@ def to_torchtitan(plan: Plan) -> str:
             tables["parallelism"][key.partition(".")[2]] = value
     if plan.dispatcher is not None:
         tables["parallelism"]["expert_parallel_comm_backend"] = next(k for k, v in COMM_BACKENDS.items() if v == plan.dispatcher)
+    if plan.cp > 1:
+        tables["parallelism"][ROTATE.partition(".")[2]] = next(k for k, v in ROTATE_METHODS.items() if v == plan.cp_exchange)
     if plan.pp > 1:
         tables["parallelism"]["pipeline_parallel_schedule"] = plan.pass_order.words["torchtitan"]
     if plan.vpp > 1:
@@ -257,6 +267,9 @@ def _refuse(plan: Plan) -> None:
         "recompute_parts": (parts, "recompute_parts=('ops',), or recompute='full'"),
         "recompute_layers": (plan.recompute_layers is not None, "leave it out"),
         "stage_layers": (bool(plan.stage_layers), "leave it out"),
+        "cp_exchange": (plan.cp > 1 and plan.cp_exchange not in ROTATE_METHODS.values(), "ring or all-gather"),
+        "cp_order": (plan.cp_order != "balanced", "cp_order='balanced'"),
+        "overlap": (plan.overlap is not None, "leave it out"),
         "expert_overlap": (plan.expert_overlap != "off", "leave it off"),
         "graphs": (bool(plan.graphs), "leave them out"),
         "attention": (plan.attention != "fused", "attention='fused'"),

@@ -11,7 +11,7 @@ from ..core.units import Num
 from ..model.documents import Documents
 from .offload import Offload
 from .optimizer import AdamW, Optimizer
-from .plan import Exchange, Loss, Plan, Switch, data_parallel
+from .plan import ContextExchange, Exchange, Loss, Plan, Switch, data_parallel
 from .precision import Precision, recipe_of
 
 BF16, ADAMW, EXCHANGES = recipe_of("bf16"), AdamW(), frozenset[str](get_args(Exchange))
@@ -84,6 +84,7 @@ class Layout(Degrees):
         graphs: parts of a layer that the host launches as one.
         dispatcher: how tokens reach their experts; None for the stack's own way.
         expert_overlap: whether their exchanges run beside another micro-batch's pass.
+        cp_exchange, cp_order: how context-parallel ranks meet each other's keys, and which blocks of a sequence they hold.
         overlap: exchanges that may hide behind compute.
         recipe: number formats.
         optimizer: what updates the parameters.
@@ -107,6 +108,8 @@ class Layout(Degrees):
     graphs: frozenset[str] = frozenset()
     dispatcher: Dispatcher | None = None
     expert_overlap: Switch = "off"
+    cp_exchange: ContextExchange = "ring"
+    cp_order: Literal["balanced", "contiguous"] = "balanced"
     overlap: frozenset[str] = EXCHANGES
     stage_layers: tuple[int, ...] = ()
     recompute_layers: int | None = None
@@ -143,6 +146,7 @@ def layout_of(plan: Plan, gpus: int, seq_len: Num, documents: Num | Documents | 
         **vars(degrees_of(plan, gpus, seq_len)),
         gpus=float(gpus), pp=plan.pp, vpp=plan.vpp, sequence_split={"on": float(plan.tp), "off": 1.0}[plan.sequence_parallel],
         attention=plan.attention, graphs=frozenset(plan.graphs), dispatcher=plan.dispatcher, expert_overlap=plan.expert_overlap,
+        cp_exchange=plan.cp_exchange, cp_order=plan.cp_order,
         overlap=EXCHANGES if plan.overlap is None else frozenset(plan.overlap),
         stage_layers=plan.stage_layers, recompute_layers=plan.recompute_layers, offload=plan.offload,
         again=again[plan.recompute], recipe=plan.recipe, optimizer=plan.update_rule, loss=plan.loss, documents=documents,

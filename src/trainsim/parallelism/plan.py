@@ -25,7 +25,9 @@ from .schedules.schedule import Schedule
 Recompute = Literal["none", "selective", "full"]
 Switch = Literal["off", "on"]
 Loss = Literal["fused", "vocab-parallel", "plain"]
-Exchange = Literal["tp", "ep", "cp", "dp"]
+ContextExchange = Literal["ring", "all-gather", "all-to-all"]
+"""How context-parallel ranks meet each other's keys: block by block around a ring, all gathered first, or heads spread over the ranks."""
+Exchange = Literal["tp", "ep", "cp", "dp", "weights"]
 """What accelerators exchange: sums of tensor parallelism, tokens of experts, keys and values, gradients and weights."""
 
 
@@ -53,8 +55,11 @@ class Plan(Spec):
         dispatcher: how tokens reach their experts: ``alltoall``, a copy for every expert, or ``fused``, a copy once to everyone who needs
             it (DeepEP, HybridEP); None for the stack's own way.
         expert_overlap: whether exchanges with experts run beside another micro-batch's pass; in a schedule of paired passes they always do.
-        overlap: exchanges that may hide behind compute, of ``tp``, ``ep``, ``cp`` and ``dp``; None for what the stack hides, and nothing
-            hides where it is empty.
+        cp_exchange: how context-parallel ranks meet each other's keys: around a ring, which hides behind attention, gathered first, or by
+            an all-to-all that spreads heads over them; neither of these hides.
+        cp_order: whether their blocks come from both ends of a sequence, so that a causal mask asks the same of each, or are contiguous.
+        overlap: exchanges that may hide behind compute, of ``tp``, ``ep``, ``cp``, ``dp`` (sums of gradients) and ``weights`` (their
+            gathers under ZeRO); None for what the stack hides, and nothing hides where it is empty.
         graphs: parts of a layer that the host launches as one (CUDA graphs): names as in ``recompute_parts``, ``layer`` for whole layers,
             ``step`` for all its passes.
         dropout: whether masks are kept for the backward pass.
@@ -89,6 +94,8 @@ class Plan(Spec):
     attention: Literal["fused", "unfused"] = "fused"
     dispatcher: Dispatcher | None = None
     expert_overlap: Switch = "off"
+    cp_exchange: ContextExchange = "ring"
+    cp_order: Literal["balanced", "contiguous"] = "balanced"
     overlap: Annotated[tuple[Exchange, ...], AsTuple] | None = None
     graphs: Annotated[tuple[str, ...], AsTuple] = ()
     dropout: Switch = "off"

@@ -14,12 +14,13 @@ from ..cluster.kernels import alignment_speed, fused_attention_seconds, product_
 from ..cluster.stack import Dispatcher, Stack
 from ..core.errors import EstimateError
 from ..core.units import Num, any_true, choose, stack_rows
-from ..model.documents import document_keys, document_length
+from ..model.documents import document_keys
 from ..parallelism.layout import Layout
 from ..parallelism.plan import Loss
 from ..parallelism.precision import RECIPES, Precision
 from ..parallelism.recompute import Again
 from ..parallelism.shapes import Shapes
+from .context import block_length, busiest_block, context_seconds
 from .host import Launched, attention_of, dispatcher_of, host_floor, host_seconds, kernels_of, waits_of
 
 BF16_BYTES = 2.0
@@ -113,7 +114,7 @@ def layer_times(
         tp=_tp(shapes, layout, fabric, hidden),
         ep=_ep(shapes, layout, fabric, stack),
         expert_tp=_expert_tp(shapes, layout, fabric, stack),
-        cp=_cp(shapes, layout, fabric),
+        cp=context_seconds(shapes, layout, fabric),
     )
 
 
@@ -212,12 +213,13 @@ def _core(
         return alone, alone * stack.backward_flops
     match attention:
         case "fused":
-            tokens, length = layout.tokens, document_length(layout.seq_len, layout.documents)
+            tokens, length = layout.tokens * busiest_block(mask, layout), block_length(layout)
             keys = document_keys(mask.keys, layout.seq_len, layout.documents)
             timed = partial(fused_attention_seconds, tokens, heads, width, keys, length, peak, stack)
         case "unfused":
             bandwidth = chip.memory_bandwidth
-            timed = partial(unfused_attention_seconds, layout.tokens, heads, width, layout.seq_len, peak, bandwidth, stack)
+            tokens = layout.tokens * busiest_block(mask, layout)
+            timed = partial(unfused_attention_seconds, tokens, heads, width, layout.seq_len, peak, bandwidth, stack)
     return timed(backward=0.0), timed(backward=1.0)
 
 
@@ -306,16 +308,3 @@ def _expert_tp(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> 
     elements = shapes.stream * (shapes.top_k * layout.tokens / layout.tp * layout.expert_tp * stack.imbalance)
     gathered = all_gather(elements * layout.recipe.dispatched, layout.expert_tp, near, fabric)
     return shapes.routed_layers * (gathered + reduce_scatter(elements * layout.recipe.combined, layout.expert_tp, near, fabric))
-
-
-def _cp(shapes: Shapes, layout: Layout, fabric: Fabric) -> Num:
-    """Keys and values around the context-parallel ranks in one pass, and the states of recurrent mixers.
-
-    Source: ring attention, arXiv:2310.01889, section 3; states gathered, arXiv:2502.07563 (LASP-2), section 3.
-    """
-    if not any_true(layout.cp != 1):
-        return shapes.nothing
-    near = members_per_domain(layout.cp, layout.tp, fabric.domain)
-    whole = (layout.tokens * shapes.kv_width + layout.micro_batch * shapes.state) * layout.cp / layout.tp * BF16_BYTES
-    seconds: Num = np.where(shapes.kv_width + shapes.state > 0, all_gather(whole, layout.cp, near, fabric), 0.0)
-    return seconds

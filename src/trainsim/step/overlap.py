@@ -15,6 +15,7 @@ from ..parallelism.layout import Layout
 from ..parallelism.placement import Placed
 from ..parallelism.recompute import Again
 from ..parallelism.schedules.schedule import Schedule
+from .context import VISITS
 from .layers import LayerTimes
 
 SUMS = 4.0
@@ -81,7 +82,11 @@ def pass_of(
     last = {"whole": 0.0, "early-stop": 1.0 / SUMS}[stack.checkpoint] * again.whole
     # an exchange of forward happens again in backward, and in whatever of forward runs a second time
     sums, visits = (2.0 + again.sums - last) * times.tp, 2.0 + again.routed
-    exchanged: dict[str, Num] = {"tp": sums + visits * times.expert_tp, "ep": visits * times.ep, "cp": (3.0 + again.keys) * times.cp}
+    exchanged: dict[str, Num] = {
+        "tp": sums + visits * times.expert_tp,
+        "ep": visits * times.ep,
+        "cp": (VISITS[layout.cp_exchange] + again.keys) * times.cp,
+    }
     hidden = {"tp": _sums(sums, layout, stack), "ep": _routed(times, schedule, layout, stack), "cp": _keys(times, layout, stack)}
     hidden = {kind: seconds if kind in layout.overlap else np.zeros_like(seconds) for kind, seconds in hidden.items()}
     if kept is not None:
@@ -127,7 +132,7 @@ def _routed(times: LayerTimes, schedule: Schedule, layout: Layout, stack: Stack)
 
 
 def _keys(times: LayerTimes, layout: Layout, stack: Stack) -> Num:
-    """What hides of the exchanges of keys and values behind the attention cores beside them, ``(kinds, n)``."""
-    if not any_true(layout.cp != 1):
-        return times.cp
+    """What hides of a ring's keys and values behind the attention cores beside them, ``(kinds, n)``: nothing of what comes first."""
+    if not any_true(layout.cp != 1) or layout.cp_exchange != "ring":
+        return np.zeros_like(times.cp)
     return stack.overlap_cp * (np.minimum(times.cp, times.attending[0]) + np.minimum(2.0 * times.cp, times.attending[1]))

@@ -15,7 +15,7 @@ from ..cluster.kernels import stream_seconds
 from ..cluster.network import fabric_of
 from ..cluster.stack import Stack
 from ..core.spec import holds_draws
-from ..core.units import Num, choose, larger, smaller, stack_rows
+from ..core.units import Num, choose, larger
 from ..model.documents import Documents
 from ..model.transformer import Model
 from ..parallelism.layout import Layout, layout_of
@@ -28,11 +28,12 @@ from ..parallelism.schedules.schedule import Schedule, standing
 from ..parallelism.schedules.uneven import busy_seconds
 from ..parallelism.schedules.waiting import staged_seconds
 from ..parallelism.shapes import Shapes, shapes_of
+from .data_parallel import synchronise_seconds
 from .host import launched_of
 from .layers import BF16_BYTES, LayerTimes, layer_times
 from .offload import host_update_seconds, kept_seconds
 from .overlap import OverlapPass, Passes, pass_of
-from .updates import Owners, orthogonal_seconds, owners, update_bytes
+from .updates import orthogonal_seconds, owners, update_bytes
 
 NORM_BYTES = 4.0
 """The norm of the gradients, one FP32 number, as it is summed over all accelerators."""
@@ -184,15 +185,15 @@ def step_of(
     busy, held, own = pass_of(times, again, place, schedule, layout, stack, kept), copies * place.layers, owners(layout, copies)
     micro_batches = np.ceil(layout.micro_batches(batch))
     by_stage = _by_stage(schedule, busy.passes, place)
-    synchronise, hideable, owned = _synchronise(shapes, held, own, layout, zero, fabric, micro_batches, busy)
-    hidden = (stack.overlap_dp if "dp" in layout.overlap else 0.0) * np.minimum(synchronise, hideable)
+    synchronise, hideable, owned = synchronise_seconds(shapes, held, own, layout, zero, fabric, micro_batches, busy)
+    hidden = np.asarray(stack.overlap_dp * hideable)
     orthogonal = orthogonal_seconds(model, held, layout, own, zero, chip, fabric, stack)
     moved, clipped = update_bytes(model, held, layout, own, zero), np.maximum.reduce(owned) * clipping_traffic(layout.recipe)
     optimizer, on_host = _update(moved, owned, layout, cluster, stack)
     norm = stream_seconds(clipped, chip.memory_bandwidth, stack) + tree_all_reduce(
         NORM_BYTES, layout.gpus, members_per_domain(layout.gpus, 1.0, fabric.domain), fabric
     )
-    latest = (synchronise - hidden).argmax(axis=0)
+    latest = np.argmax(synchronise - hidden, axis=0)
     return Step(
         micro_batches=micro_batches,
         times=times,
@@ -299,61 +300,6 @@ def _tied(model: Model, layout: Layout, schedule: Schedule, fabric: Fabric) -> N
     apart = layout.gpus / layout.pp * (layout.pp - 1)
     size = float(model.vocab) * float(model.hidden) / layout.tp * layout.recipe.reduced
     return all_reduce(size, 2.0, choose(apart < fabric.domain, 2.0, 1.0), fabric)
-
-
-WHOLE_ON_PASS = 3
-"""The stage of ZeRO that shards weights, and gathers them for every pass."""
-
-
-def _synchronise(
-    shapes: Shapes, held: Array, own: Owners, layout: Layout, zero: int, fabric: Fabric, micro_batches: Num, busy: OverlapPass
-) -> tuple[Num, Num, Num]:
-    """Gradients summed and weights gathered over data parallelism, the compute that could hide it, and parameters owned, ``(ranks, n)``.
-
-    ``held`` are the layers whose parameters a rank holds. ZeRO-2 keeps no gradients but its own, and so sums them after every micro-batch;
-    ZeRO-3 gathers weights for every pass besides.
-
-    Source: Rajbhandari et al. 2020 (arXiv:1910.02054), sections 5 and 7.
-    """
-    stride, every, group = own.stride, own.every, own.group
-    params = held @ shapes.trained_params / stride  # (2, ranks, n)
-    passed = params if zero < WHOLE_ON_PASS else held @ shapes.params / stride  # frozen weights are gathered where they are sharded
-    sizes = stack_rows(params * layout.recipe.reduced, passed * layout.recipe.gathered)
-    if zero == 0:
-        seconds = all_reduce(sizes[0], every, members_per_domain(every, stride, fabric.domain), fabric)
-    else:
-        each = np.asarray(all_gather(sizes, group, members_per_domain(group, stride, fabric.domain), fabric))
-        scattered, gathered = each[0], each[1]
-        across = 0.0 if layout.shard is None else _between_copies(sizes[0] / group, every / group, stride * group, fabric)
-        match zero:
-            case 1:
-                seconds = scattered + across + gathered
-            case 2:
-                seconds = micro_batches * scattered + across + gathered
-            case _:
-                seconds = micro_batches * (scattered + across + 2.0 * gathered)
-    owned = params / group if zero > 0 else params * np.ones_like(group)
-    compute = busy.placed.layers @ busy.compute
-    window = compute * (micro_batches if zero > 1 else _passes_beside(layout, micro_batches))
-    needed: Any = seconds * (params > 0)  # nobody sums the gradients of experts that a model doesn't have
-    return needed[0] + needed[1], window, owned[0] + owned[1]
-
-
-def _passes_beside(layout: Layout, micro_batches: Num) -> Num:
-    """Micro-batches whose passes run beside the sums of a step's gradients and the gathers of its weights.
-
-    ``(1 + (v − 1)·min(p, n)) / v``: one, whose buckets are sent as they are ready; interleaved, all but the last chunk's gradients are
-    whole while a round of micro-batches passes the chunks that follow, and all but the first chunk's weights are needed a round later.
-
-    Source: Jiang et al. 2024, MegaScale (arXiv:2402.15627), section 3.2, which sums and gathers chunk by chunk as Megatron-LM does.
-    """
-    others: Num = (layout.vpp - 1) * smaller(layout.pp, micro_batches)
-    return (1.0 + others) / layout.vpp
-
-
-def _between_copies(gradients: Num, copies: Num, stride: Num, fabric: Fabric) -> Num:
-    """A shard's gradients summed over the copies of hybrid sharding, none where there is one copy (PyTorch ``HYBRID_SHARD``)."""
-    return all_reduce(gradients, copies, members_per_domain(copies, stride, fabric.domain), fabric)
 
 
 # the step of a plan ------------------------------------------------------------------------------------------------------
