@@ -23,8 +23,8 @@ import time
 from pathlib import Path
 
 import trainsim as ts
-from trainsim.planning.memory_filter import try_all
-from trainsim.planning.problem import setting_of
+from trainsim.planning.memory_filter import filter_layouts
+from trainsim.planning.problem import search_problem
 
 PEER = Path(__file__).parent / "calculon_peer.py"
 
@@ -49,7 +49,7 @@ def everything() -> float:
     """CPU seconds of timing every layout that fits."""
     run = deepseek()
     start = time.process_time()
-    layouts = try_all(setting_of(run, None), (run.cluster.gpus,), None, {}).layouts
+    layouts = filter_layouts(search_problem(run, None), (run.cluster.gpus,), None, {}).layouts
     assert len(layouts.seconds)
     return time.process_time() - start
 

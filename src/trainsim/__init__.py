@@ -160,8 +160,9 @@ if _TYPE_CHECKING:
     # which plan, and what a budget allows
     from .planning.search import PlanSearch as PlanSearch
     from .planning.solution import Solution as Solution
-    from .planning.laid_out import laid_out as laid_out
-    from .planning.quick import quick as quick
+    from .planning.default_layout import laid_out as laid_out
+    from .planning.default_layout import with_layout as with_layout
+    from .planning.quick_run import quick as quick
     from .planning.search import search_plans as search_plans
     from .planning.solve import solve_for as solve_for
 
@@ -271,8 +272,8 @@ _WHERE = {
     "calibration.update": ("calibrate",),
     "calibration.diagnose": ("diagnose",),
     "validation.run_hindcast": ("backtest", "hindcasts"),
-    "planning.laid_out": ("laid_out",),
-    "planning.quick": ("quick",),
+    "planning.default_layout": ("laid_out", "with_layout"),
+    "planning.quick_run": ("quick",),
     "planning.search": ("PlanSearch", "search_plans"),
     "planning.solution": ("Solution",),
     "planning.solve": ("solve_for",),

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import trainsim as ts
-from trainsim.planning.candidates import ROUNDING, Layouts
-from trainsim.planning.memory_filter import try_all
-from trainsim.planning.problem import setting_of
+from trainsim.planning.candidates import ROUNDING, CandidateLayouts
+from trainsim.planning.memory_filter import filter_layouts
+from trainsim.planning.problem import search_problem
 from trainsim.planning.ranking import Ranking, pareto
 from trainsim.testing.searches import NARROW, dense, run, sparse
 
@@ -29,7 +29,7 @@ CASES = {"dense": run(dense()), "sparse": run(sparse(), gpus=12)}
 class Told:
     """Layouts whose bounds and seconds are made up; which were timed is noted."""
 
-    floors: Array
+    lower_bounds: Array
     leasts: Array
     told: Array
     memory: Array
@@ -56,9 +56,9 @@ layouts = st.lists(st.tuples(numbers, numbers, numbers, numbers, st.integers(1, 
 @given(rows=layouts, count=st.integers(1, 8), point=st.integers(1, 14), by=st.sampled_from(["time", "cost"]))
 def test_bounds_change_no_answer(rows: list[tuple[int, int, int, int, int]], count: int, point: int, by: str) -> None:
     least, more, wait, memory, gpus = np.array(rows, dtype=np.float64).T
-    raised: Array = least + more - 1.0  # some bounds are as long as the step
-    whole: Array = raised + wait - 1.0
-    told = Told(least, raised, whole, memory, gpus, set())
+    tightened: Array = least + more - 1.0  # some bounds are as long as the step
+    whole: Array = tightened + wait - 1.0
+    told = Told(least, tightened, whole, memory, gpus, set())
     rates = gpus if by == "cost" else np.ones_like(gpus)
     points = told.told * rates
 
@@ -67,12 +67,12 @@ def test_bounds_change_no_answer(rows: list[tuple[int, int, int, int, int]], cou
 
     order = np.lexsort((memory, points))
     np.testing.assert_array_equal(ranking().first(count), order[:count])
-    assert ranking().before(point) == np.count_nonzero(points < point)
+    assert ranking().count_below(point) == np.count_nonzero(points < point)
     assert set(ranking().front().tolist()) == set(pareto(told.told, memory, gpus).tolist())
     together = ranking()
     assert together.first(count).tolist() == order[:count].tolist()
     assert set(together.front().tolist()) == set(pareto(told.told, memory, gpus).tolist())
-    assert together.before(point) == np.count_nonzero(points < point)
+    assert together.count_below(point) == np.count_nonzero(points < point)
     assert together.first(2 * count).tolist() == order[: 2 * count].tolist()
     np.testing.assert_array_equal(together.seconds[together.timed], told.told[together.timed])
 
@@ -91,7 +91,7 @@ def test_what_a_bound_leaves_out_is_not_timed() -> None:
     ranking = Ranking(told, np.ones(n))  # type: ignore[arg-type]
     assert ranking.first(3).tolist() == [0, 1, 2]
     assert ranking.front().tolist() == [0]
-    assert ranking.before(2.5) == 1
+    assert ranking.count_below(2.5) == 1
     assert told.asked <= set(range(6))
 
 
@@ -101,8 +101,8 @@ PARTS = {**NARROW, "recompute": ("full",), "recompute_layers": (None, 1), "sched
 EXPERTS = {**NARROW, "recompute": "none", "expert_tp": (None, 2), "schedule": ("dualpipe", "zero-bubble", "interleaved"), "zero": (0, 2)}
 
 
-def tried(made: ts.Run, space: Any, gpus: list[int] | None = None) -> Layouts:
-    return try_all(setting_of(made, None), gpus or [made.cluster.gpus], None, space).layouts
+def tried(made: ts.Run, space: Any, gpus: list[int] | None = None) -> CandidateLayouts:
+    return filter_layouts(search_problem(made, None), gpus or [made.cluster.gpus], None, space).layouts
 
 
 def lending(made: ts.Run, processors: float) -> ts.Run:
@@ -123,13 +123,13 @@ BOUNDED = {
 def test_no_layout_is_faster_than_its_floor(case: str) -> None:
     found = tried(*BOUNDED[case])
     assert len(found) > 50
-    assert np.all(found.floors > 0)
-    assert np.all(found.floors <= found.seconds)
+    assert np.all(found.lower_bounds > 0)
+    assert np.all(found.lower_bounds <= found.seconds)
     for at, step in found.steps(np.arange(len(found))):
         assert np.all(step.least * (1 - ROUNDING) <= np.asarray(step.seconds))  # equal where stages are uniform, but for the order of sums
         unsharded = dataclasses.replace(step, synchronise=0.0, synchronise_hidden=0.0, optimizer=0.0, norm=0.0)
-        assert np.all(found.floors[at] <= unsharded.least)
-    near = found.floors / found.seconds
+        assert np.all(found.lower_bounds[at] <= unsharded.least)
+    near = found.lower_bounds / found.seconds
     assert np.median(near) > 0.3, "a floor that is far below says nothing"
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import trainsim as ts
 from trainsim.core.errors import EstimateError, SpecError
 from trainsim.parallelism.plan import check_plan, micro_batches
-from trainsim.planning.memory_filter import frameworks, refusal, try_all
-from trainsim.planning.problem import setting_of
+from trainsim.planning.memory_filter import filter_layouts, framework_error, frameworks
+from trainsim.planning.problem import search_problem
 from trainsim.planning.ranking import pareto
 from trainsim.planning.search import reasons_of
 from trainsim.planning.space import AXES, structures, values_of
@@ -61,7 +61,7 @@ def key(plan: ts.Plan) -> tuple[tuple[str, Any], ...]:
 @pytest.mark.parametrize("case", CASES)
 def test_a_search_is_every_plan_tried_one_by_one_and_none_goes_uncounted(case: str) -> None:
     alone, capacity = dict(one_by_one(CASES[case])), float(CASES[case].cluster.chip.memory)
-    tried = try_all(setting_of(CASES[case], None), [CASES[case].cluster.gpus], None, NARROW)
+    tried = filter_layouts(search_problem(CASES[case], None), [CASES[case].cluster.gpus], None, NARROW)
     fitting = {plan: both for plan, both in alone.items() if both[1] <= capacity}
     assert 0 < len(fitting) < len(alone), "a case in which all fits or nothing does shows nothing"
     assert tried.possible == len(alone)
@@ -111,10 +111,10 @@ def test_what_a_framework_can_express_is_a_part_of_all(framework: str) -> None:
     base = {"megatron": ts.Plan(), "torchtitan": ts.Plan(zero=3, loss="plain", precision="bf16-fsdp")}[framework]
     made = run(sparse(), plan=base)
     space = {**NARROW, "sequence_parallel": ("on", "off"), "recompute_parts": (("core",), ("ops",))}
-    all_, some = (try_all(setting_of(made, None), [8], which, space) for which in (None, framework))
+    all_, some = (filter_layouts(search_problem(made, None), [8], which, space) for which in (None, framework))
     everything = {key(all_.layouts.plan(i)): float(all_.layouts.seconds[i]) for i in range(len(all_.layouts))}
     kept = [some.layouts.plan(i) for i in range(len(some.layouts))]
-    assert {key(plan) for plan in kept} == {name for name in everything if refusal(ts.Plan(**dict(name)), framework) is None}
+    assert {key(plan) for plan in kept} == {name for name in everything if framework_error(ts.Plan(**dict(name)), framework) is None}
     assert 0 < len(kept) < len(everything)
     assert all(getattr(ts.Plan, f"from_{framework}")(getattr(plan, f"to_{framework}")()).zero == plan.zero for plan in kept[:20])
 
@@ -131,7 +131,7 @@ def test_the_front_is_what_nothing_beats(points: list[tuple[int, int, int]]) -> 
 
 @pytest.mark.parametrize(("case", "tried"), [("dense", {"off"}), ("sparse", {"off", "on"})])
 def test_exchanges_with_experts_are_tried_beside_another_pass_where_there_is_one(case: str, tried: set[str]) -> None:
-    layouts = try_all(setting_of(CASES[case], None), [CASES[case].cluster.gpus], None, {**NARROW, "vpp": (1, 2)}).layouts
+    layouts = filter_layouts(search_problem(CASES[case], None), [CASES[case].cluster.gpus], None, {**NARROW, "vpp": (1, 2)}).layouts
     plans = [layouts.plan(i) for i in range(len(layouts))]
     assert {plan.expert_overlap for plan in plans} == tried
     assert {plan.vpp > 1 for plan in plans if plan.pp > 1 and plan.expert_overlap == "on"} <= {True}
@@ -140,11 +140,11 @@ def test_exchanges_with_experts_are_tried_beside_another_pass_where_there_is_one
 def test_rules_beside_those_of_degrees_hold() -> None:
     made = run(sparse(), gpus=12)
     values = {**NARROW, "schedule": "1f1b", "zero": 1, "recompute": "none", "expert_tp": (None, 2, 3)}
-    tried = try_all(setting_of(made, None), [12], None, values)
+    tried = filter_layouts(search_problem(made, None), [12], None, values)
     alone = dict(one_by_one(made, values))
     assert tried.possible == len(alone)
     assert any("expert_tp" in rule or "ranks of one pipeline stage" in rule for rule in tried.rejected)
-    odd = try_all(setting_of(made.replace({"phases.pretrain.seq_len": 2049.0}), None), [12], None, NARROW)
+    odd = filter_layouts(search_problem(made.replace({"phases.pretrain.seq_len": 2049.0}), None), [12], None, NARROW)
     assert set(odd.layouts.degrees["cp"]) == {1.0}
     assert "plan.cp does not divide seq_len=2049" in odd.rejected
 

@@ -272,7 +272,7 @@ def test_a_quantity_that_turns_is_searched_on_the_side_where_the_run_is() -> Non
         solved = ts.solve_for(made, "reliability.interval_seconds", {"cost": limit})
         assert solved.value == pytest.approx(factor**0.8 * turn, rel=1e-6)
         assert solved.limits[0].moves == way
-        assert "cost turns further out" in solved.notes[0]
+        assert "cost is not monotone outside" in solved.notes[0]
     doubted = ts.Beliefs({"reliability.checkpoint_seconds": ts.ci90(6.0, 600.0)})
     made = run(reliability=FAILING.replace({"interval_seconds": turn}))
     with refused(EstimateError, "infeasible", "reliability.interval_seconds"):

@@ -27,11 +27,11 @@ QUESTIONS: dict[str, tuple[Callable[[ts.Run], Any], tuple[str, ...], str]] = {
         ("price=",),
         "complete",
     ),
-    "memory": (ts.memory, ("plan=", "phases.pretrain.batch"), "ts.laid_out(run)"),
-    "fits": (ts.fits, ("plan=", "phases.pretrain.batch"), "ts.laid_out(run)"),
-    "step_time": (ts.step_time, ("plan=", "efficiency=", "phases.pretrain.batch"), "ts.laid_out(run)"),
-    "search_plans": (ts.search_plans, ("efficiency=", "phases.pretrain.batch"), "ts.laid_out(run)"),
-    "diagnose": (lambda run: ts.diagnose(run, step_time=2.0), ("plan=", "efficiency=", "phases.pretrain.batch"), "ts.laid_out(run)"),
+    "memory": (ts.memory, ("plan=", "phases.pretrain.batch"), "ts.with_layout(run)"),
+    "fits": (ts.fits, ("plan=", "phases.pretrain.batch"), "ts.with_layout(run)"),
+    "step_time": (ts.step_time, ("plan=", "efficiency=", "phases.pretrain.batch"), "ts.with_layout(run)"),
+    "search_plans": (ts.search_plans, ("efficiency=", "phases.pretrain.batch"), "ts.with_layout(run)"),
+    "diagnose": (lambda run: ts.diagnose(run, step_time=2.0), ("plan=", "efficiency=", "phases.pretrain.batch"), "ts.with_layout(run)"),
 }
 """Question → what it needs of a run that has none of it, and the call that its error names."""
 

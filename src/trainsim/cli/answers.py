@@ -171,13 +171,13 @@ def _asserted(sim: Simulation, text: str) -> str:
 
 def memory_of(asked: RunRequest, form: str) -> str:
     """Bytes of the fullest accelerator, and whether they fit."""
-    from ..planning.laid_out import laid_out
+    from ..planning.default_layout import with_layout
     from ..planning.ranked_plan import layout_words
     from ..run.memory import fits, memory
     from .requests import assumed_lines, run_of
 
     with working("searching a layout that fits"):
-        run = laid_out(run_of(asked))
+        run = with_layout(run_of(asked))
     assert run.plan is not None
     fit, ledger = fits(run), memory(run)
     layout = layout_words(run.plan, run.cluster.gpus)
@@ -188,7 +188,7 @@ def memory_of(asked: RunRequest, form: str) -> str:
 
 def searched(asked: RunRequest, form: str, by: Literal["time", "cost"], top: int) -> str:
     """The fastest or cheapest layouts that fit."""
-    from ..planning.laid_out import with_stack
+    from ..planning.default_layout import with_stack
     from ..planning.search import search_plans
     from .requests import run_of
 
@@ -237,11 +237,11 @@ def explained(asked: RunRequest, line: str, form: str) -> str:
 def diagnosed(asked: RunRequest, step_time: str, form: str) -> str:
     """Whether a measured step is normal, and what may explain it."""
     from ..calibration.diagnose import diagnose
-    from ..planning.laid_out import laid_out
+    from ..planning.default_layout import with_layout
     from .requests import run_of
 
     with working("comparing"):
-        found = diagnose(laid_out(run_of(asked)), step_time=parse_number(step_time, "s", "--step-time"))
+        found = diagnose(with_layout(run_of(asked)), step_time=parse_number(step_time, "s", "--step-time"))
     return answered(found, form)
 
 
@@ -257,10 +257,10 @@ def backtested(path: str, form: str) -> str:
 def calibrated(path: str, asked: RunRequest | None, form: str) -> str:
     """A run's stack, narrowed by its own measured steps."""
     from ..calibration.update import calibrate
-    from ..planning.laid_out import laid_out
+    from ..planning.default_layout import with_layout
     from .requests import run_of
 
-    return answered(calibrate(path, None if asked is None else laid_out(run_of(asked))), form)
+    return answered(calibrate(path, None if asked is None else with_layout(run_of(asked))), form)
 
 
 def hindcast(form: str) -> str:

@@ -17,7 +17,7 @@ from ..core.answer import written
 from ..core.citations import ASSUMED
 from ..core.errors import SpecError, did_you_mean
 from ..model.transformer import Model
-from ..planning.quick import assumptions, cluster_from, quick
+from ..planning.quick_run import assumptions, cluster_from, quick
 from ..run.run import Run, load
 from ..training.rollouts import Rollouts
 
@@ -32,7 +32,7 @@ class RunRequest:
 
     Args:
         target: a run's file or ``-``, an id of a run, or a model: its config, id or size.
-        chip, gpus, tokens, seq_len, batch, price, mfu, goodput: as for :func:`~trainsim.planning.quick.quick`; empty where not given.
+        chip, gpus, tokens, seq_len, batch, price, mfu, goodput: as for :func:`~trainsim.planning.quick_run.quick`; empty where not given.
         changes: ``path=value``, each.
         beliefs: ``path=interval``, each.
         as_of: use rows public by this day.

@@ -1,1 +1,1 @@
-"""Which layout is fastest or cheapest, and what a budget and a deadline allow."""
+"""Search for the fastest or cheapest layout, and solve for what a budget and a deadline allow."""

@@ -1,4 +1,4 @@
-"""The number that is solved for as an axis: where it may go, and how a root on it is found."""
+"""Axes of ``solve_for``: the range of the number that is solved for, and how a root on it is found."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from ..training.efficiency import told
 from ..training.phases import Phase
 from .space import divisors
 
-REACH = 20.0
-"""Doublings that an axis reaches up and down from where the run is."""
+MAX_DOUBLINGS = 20.0
+"""Range of a real number, up and down from the run's value [doublings]."""
 FINE = 1e-13
-"""Doublings to which a root is found."""
+"""Tolerance of a root [doublings]."""
 COARSE = 1e-6
-"""Doublings to which a stretch is cut where limits hold from both sides."""
+"""Tolerance of an interval between limits from both sides [doublings]."""
 TINY = 2.0**-20
-"""Share of the way between two bounds that a start at one of them is moved off it."""
-DOUBLINGS = 12
-"""That a number of accelerators reaches up from where the run is."""
-MOST = 10**9
-"""Of a count."""
+"""Distance by which a start on a bound is moved off it, as a share of the range."""
+GPU_DOUBLINGS = 12
+"""Range of a GPU count, up from the run's value [doublings]."""
+MAX_GPUS = 10**9
+"""Largest GPU count."""
 
 Function = Callable[[float], float]
 
 
 class Axis(abc.ABC):
-    """Places ``t`` and the values there, rising."""
+    """Positions ``t`` on an axis, and the increasing values at them."""
 
     unit: str
     start: float
@@ -41,48 +41,48 @@ class Axis(abc.ABC):
 
     @abc.abstractmethod
     def value(self, t: float) -> float:
-        """The number at a place."""
+        """The value at a position."""
 
     @abc.abstractmethod
     def places(self) -> Iterator[float]:
-        """Places at which it is looked which way a quantity moves, rising."""
+        """Positions at which the direction of a quantity is checked, in increasing order."""
 
     @abc.abstractmethod
     def steps(self, way: int) -> Iterator[float]:
-        """Places further and further from the start, up (1) or down (-1), the end of the axis last."""
+        """Positions at increasing distance from the start, up (1) or down (-1), ending at the end of the axis."""
 
     @abc.abstractmethod
     def boundary(self, excess: Function, met: float, missed: float) -> float:
-        """The last place where a limit is met between one where it is and one where it isn't."""
+        """The last position where a limit is met, between one where it is met and one where it is not."""
 
     @abc.abstractmethod
     def middle(self, a: float, b: float) -> float | None:
-        """A place between two; None where they are neighbours."""
+        """A position between two; None where they are neighbours."""
 
     @abc.abstractmethod
     def between(self, a: float, b: float, rising: Function) -> Sequence[float]:
-        """Places around the root of a rising function, between two."""
+        """Positions around the root of an increasing function, between two positions."""
 
     @abc.abstractmethod
     def near(self, t: float) -> tuple[float, float] | None:
-        """A place below and one above, for a slope; None where values are whole."""
+        """Positions just below and above, for a slope; None for integer axes."""
 
 
 @dataclass(frozen=True)
-class Real(Axis):
-    """A number with a unit: the axis is its logarithm where it is bounded below, its log-odds between two bounds."""
+class RealAxis(Axis):
+    """A real number with a unit: the axis is its logarithm where it is bounded below, its log-odds where it has two bounds."""
 
     at: float
     meaning: Unit
 
     @property
     def unit(self) -> str:  # type: ignore[override]
-        """Of the number."""
+        """Unit of the number."""
         return self.meaning.symbol
 
     @property
     def start(self) -> float:  # type: ignore[override]
-        """Where the run is."""
+        """Position of the run's value."""
         return 0.0
 
     @property
@@ -96,10 +96,10 @@ class Real(Axis):
         return self.meaning.high
 
     def value(self, t: float) -> float:
-        """The number at a place; the upper bound itself at the end, where it may be reached."""
+        """The value at a position; the upper bound itself at the end of the axis, where the bound is included."""
         low, high = self.meaning.low, self.meaning.high
         if math.isfinite(low) and math.isfinite(high):
-            if t >= REACH and self.meaning.lt is None:
+            if t >= MAX_DOUBLINGS and self.meaning.lt is None:
                 return high
             share = min(max((self.at - low) / (high - low), TINY), 1 - TINY)
             odds = share / (1 - share) * math.exp2(t)
@@ -109,21 +109,21 @@ class Real(Axis):
         return self.at + max(abs(self.at), 1.0) * math.sinh(t * math.log(2))
 
     def places(self) -> Iterator[float]:
-        """Closer near the start, out to both ends."""
-        far = (0.3, 1.0, 2.0, 4.0, 8.0, 12.0, 16.0, REACH)
+        """Positions dense near the start, out to both ends."""
+        far = (0.3, 1.0, 2.0, 4.0, 8.0, 12.0, 16.0, MAX_DOUBLINGS)
         yield from (*(-t for t in reversed(far)), 0.0, *far)
 
     def steps(self, way: int) -> Iterator[float]:
-        """Doubling strides."""
+        """Positions at doubling distances."""
         stride = 1.0
-        while stride < REACH:
+        while stride < MAX_DOUBLINGS:
             yield way * stride
             stride *= 2
-        yield way * REACH
+        yield way * MAX_DOUBLINGS
 
     def boundary(self, excess: Function, met: float, missed: float) -> float:
-        """By Brent's method on the logarithm, then back to the side where the limit is met."""
-        from scipy.optimize import brentq  # a third of a second, which only a search needs
+        """Brent's method on the logarithm, then back to the side where the limit is met."""
+        from scipy.optimize import brentq  # imported here because it takes 0.3 s, and only a search needs it
 
         root = float(brentq(lambda t: math.log(max(excess(t), 1e-300)), met, missed, xtol=FINE, rtol=1e-15))
         back = math.copysign(FINE, met - missed)
@@ -132,11 +132,11 @@ class Real(Axis):
         return root if excess(root) <= 1 else met
 
     def middle(self, a: float, b: float) -> float | None:
-        """Half way."""
+        """The midpoint."""
         return (a + b) / 2 if b - a > COARSE else None
 
     def between(self, a: float, b: float, rising: Function) -> Sequence[float]:
-        """The root, and both ends."""
+        """The root and both ends."""
         from scipy.optimize import brentq
 
         if rising(a) < 0 < rising(b):
@@ -144,19 +144,19 @@ class Real(Axis):
         return a, b
 
     def near(self, t: float) -> tuple[float, float] | None:
-        """A tenth of a doubling around."""
-        return max(t - 0.05, -REACH), min(t + 0.05, REACH)
+        """Positions 0.05 doublings below and above."""
+        return max(t - 0.05, -MAX_DOUBLINGS), min(t + 0.05, MAX_DOUBLINGS)
 
 
-class _Whole(Axis):
-    """Whole values; subclasses say which."""
+class _IntegerAxis(Axis):
+    """Integer values, defined by subclasses."""
 
     unit = "GPU"
 
     @property
     @abc.abstractmethod
     def last(self) -> int:
-        """The last place; the first is 0."""
+        """The last position; the first is 0."""
 
     @property
     def low_value(self) -> float:  # type: ignore[override]
@@ -169,7 +169,7 @@ class _Whole(Axis):
         return self.value(self.last)
 
     def steps(self, way: int) -> Iterator[float]:
-        """Doubling strides in place."""
+        """Positions at doubling indices."""
         t = int(self.start) + 1
         end = self.last + 1 if way > 0 else 1
         while t != end:
@@ -181,14 +181,14 @@ class _Whole(Axis):
         yield from sorted({self.start, *self.steps(1), *self.steps(-1)})
 
     def boundary(self, excess: Function, met: float, missed: float) -> float:
-        """By halving."""
+        """Bisection."""
         while abs(met - missed) > 1:
             t = (met + missed) // 2
             met, missed = (t, missed) if excess(t) <= 1 else (met, t)
         return met
 
     def middle(self, a: float, b: float) -> float | None:
-        """Half way."""
+        """The midpoint."""
         return (a + b) // 2 if b - a > 1 else None
 
     def between(self, a: float, b: float, rising: Function) -> Sequence[float]:
@@ -200,13 +200,13 @@ class _Whole(Axis):
         return first, a, b, last
 
     def near(self, t: float) -> tuple[float, float] | None:
-        """None."""
+        """None: integer axes have no slope."""
         del t
         return None
 
 
 @dataclass(frozen=True)
-class Lattice(_Whole):
+class MultiplesAxis(_IntegerAxis):
     """Multiples of a stride."""
 
     stride: int
@@ -214,91 +214,91 @@ class Lattice(_Whole):
 
     @property
     def start(self) -> float:  # type: ignore[override]
-        """Where the run is."""
+        """Position of the run's value."""
         return float(self.at // self.stride - 1)
 
     @property
     def last(self) -> int:
-        """So many doublings above the start, and no more than a cluster may have."""
-        return min(MOST, self.at << DOUBLINGS) // self.stride - 1
+        """``GPU_DOUBLINGS`` above the start, at most ``MAX_GPUS``."""
+        return min(MAX_GPUS, self.at << GPU_DOUBLINGS) // self.stride - 1
 
     def value(self, t: float) -> int:
-        """Multiple number t + 1."""
+        """The (t + 1)-th multiple."""
         return (int(t) + 1) * self.stride
 
 
 @dataclass(frozen=True)
-class Listed(_Whole):
-    """Some values."""
+class ListedAxis(_IntegerAxis):
+    """A list of values."""
 
     values: tuple[int, ...]
 
     @property
     def start(self) -> float:  # type: ignore[override]
-        """The first."""
+        """The first position."""
         return 0.0
 
     @property
     def last(self) -> int:
-        """The last."""
+        """The last position."""
         return len(self.values) - 1
 
     def value(self, t: float) -> int:
-        """The value at a place."""
+        """The value at a position."""
         return self.values[int(t)]
 
     def places(self) -> Iterator[float]:
-        """All of them."""
+        """All positions."""
         yield from range(len(self.values))
 
 
-# which axis a number of a run is -----------------------------------------------------------------------------------------
+# choice of the axis ------------------------------------------------------------------------------------------------------
 
 
 def axis_of(run: Run, path: str) -> Axis:
-    """The axis that a number of a run is on.
+    """The axis for a number of a run.
 
     Raises:
         PathError: no such number.
-        EstimateError: a number that is not given, or a whole number that is structure.
+        EstimateError: the number is not given, or is an integer other than a GPU count.
     """
     at = run.get(path)
     if isinstance(at, int) and not isinstance(at, bool):
         if not path.endswith("cluster.gpus"):
             remedy = "use ts.search_plans" if ".plan." in f".{path}" else "solve for a number with a unit, or for cluster.gpus"
-            raise EstimateError(path, at, "is structure: what lies between its values means nothing", remedy, "unsupported")
-        return _sizes(run, path, at)
+            raise EstimateError(path, at, "is an integer that has no meaning between its values", remedy, "unsupported")
+        return _gpu_axis(run, path, at)
     unit = run.unit_of(path)
     if at is None:
-        raise EstimateError(path, None, "is not given, so that there is nothing to start from", "give a rough value")
-    return Real(float(at), unit)
+        raise EstimateError(path, None, "is not given, so there is no start value", "give a rough value")
+    return RealAxis(float(at), unit)
 
 
-def _sizes(run: Run, path: str, at: int) -> Axis:
-    """Accelerators: multiples that every plan on that cluster allows; where time is modelled, those its batch can be shared among."""
+def _gpu_axis(run: Run, path: str, at: int) -> Axis:
+    """Axis of a GPU count: multiples allowed by all plans on the cluster; where time is modelled, also those that divide the batch."""
     phases = [p for p in run.phases if path == ("cluster.gpus" if p.cluster is None else f"phases.{p.name}.cluster.gpus")]
     plans = [plan for plan in (*(p.plan or run.plan for p in phases), run.plan if path == "cluster.gpus" else None) if plan is not None]
     if any(plan.dp is not None for plan in plans):
-        return Listed((at,))
+        return ListedAxis((at,))
     stride = math.lcm(1, *(_stride(plan) for plan in plans))
     modelled = [p for p in phases if not told(p.efficiency or run.efficiency) and p.batch is not None and (p.plan or run.plan) is not None]
     if not modelled:
-        return Lattice(stride, at)
-    listed = [_shared(p.plan or run.plan or Plan(), p) for p in modelled]
+        return MultiplesAxis(stride, at)
+    listed = [_possible_gpu_counts(p.plan or run.plan or Plan(), p) for p in modelled]
     values = sorted(n for n in set.intersection(*listed) if n % stride == 0)
     if not values:
-        rule = "has no value that the plan allows and the batch can be shared among"
+        rule = "has no value that fits both the plan and the batch"
         raise EstimateError(path, at, rule, "change plan.micro_batch or the batch, or use ts.search_plans(run, gpus=[…])", "infeasible")
-    return Listed(tuple(values))
+    return ListedAxis(tuple(values))
 
 
 def _stride(plan: Plan) -> int:
-    """Accelerators that a plan comes in multiples of."""
+    """Smallest number of accelerators of a plan; all others are multiples of it."""
     return plan.pp * math.lcm(plan.tp * plan.cp, plan.ep * plan.expert_tp_degree, plan.tp * (plan.shard or 1))
 
 
-def _shared(plan: Plan, phase: Phase) -> set[int]:
-    """Accelerators among which a batch can be shared."""
+def _possible_gpu_counts(plan: Plan, phase: Phase) -> set[int]:
+    """Numbers of accelerators over which a batch can be divided."""
     batch = float(phase.batch or 0.0)
     found = set()
     if batch % plan.micro_batch == 0:

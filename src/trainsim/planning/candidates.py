@@ -1,4 +1,4 @@
-"""Layouts that fit in memory: what none of them can beat, for all at once, and their seconds for those that are asked for."""
+"""Layouts that fit in memory, as arrays: lower bounds of their step times, and step times on request."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from ..parallelism.plan import Plan
 from ..step.layers import LayerTimes
 from ..step.lower_bound import columns_of, least_seconds
 from ..step.step import Step, step_of, times_of
-from .problem import Setting
+from .problem import SearchProblem
 from .space import Array, Structure, expert_tp_of
 
 Index = NDArray[np.intp]
 BLOCK = 2048
-"""Layouts timed at once: enough that overhead is spread thin, few enough for the cache."""
+"""Number of layouts timed in one call: large enough to amortise overhead, small enough for the cache."""
 STAGED = ("zero", "schedule", "pp", "vpp", "stage_layers", "expert_overlap")
-"""Fields of a plan that say which stages there are and when they run, and so leave the seconds of a layer alone."""
+"""Fields of a plan that define stages and schedule and do not affect the time of a layer."""
 ROUNDING = 1e-9
-"""By how much a bound may be off through rounding: sums in another order."""
+"""Relative rounding error of a bound, from a different order of summation."""
 
 
 def plan_of(structure: Structure, degrees: Mapping[str, int]) -> Plan:
-    """A structure at some degrees as a plan."""
+    """A plan from a structure and degrees."""
     return Plan(**{**structure, **degrees, **({"sequence_parallel": "off"} if degrees["tp"] == 1 else {})})
 
 
 @dataclass(frozen=True, eq=False)
-class Layouts:
-    """Layouts that fit, as columns ``(n,)``: which structure, which degrees, bytes at the peak.
+class CandidateLayouts:
+    """Layouts that fit in memory, as arrays of shape ``(n,)``: structure, degrees, peak memory.
 
     Args:
-        setting: the phase.
-        structures, sizes: of each structure its fields and its accelerators; those that differ in ZeRO alone stand side by side.
+        setting: the search problem.
+        structures, sizes: fields and number of accelerators of each structure; structures that differ only in ZeRO are adjacent.
         axes: values of each degree.
-        which, code: structure of each layout, rising; place of its degrees among all combinations of the axes.
-        memory: bytes at the peak of the fullest rank [B].
+        which, code: index of each layout's structure, increasing; index of its degrees among all combinations of the axes.
+        memory: peak memory of the fullest rank [B].
     """
 
-    setting: Setting
+    setting: SearchProblem
     structures: Sequence[Structure]
     sizes: Sequence[int]
     axes: Mapping[str, Array]
@@ -72,11 +72,11 @@ class Layouts:
         return {name: values[at] for (name, values), at in zip(self.axes.items(), places, strict=True)}
 
     def plan(self, i: int) -> Plan:
-        """One of them as a plan; sequence parallelism is off where there is no tensor parallelism to split along."""
+        """One layout as a plan; sequence parallelism is off without tensor parallelism."""
         return plan_of(self.structures[self.which[i]], {name: int(value) for name, value in self._decoded(self.code[i]).items()})
 
     def _plan(self, structure: int) -> Plan:
-        """A structure at no degrees."""
+        """A structure as a plan, with default degrees."""
         if structure not in self._plans:
             self._plans[structure] = Plan(**self.structures[structure])
         return self._plans[structure]
@@ -89,20 +89,20 @@ class Layouts:
 
     @cached_property
     def seconds(self) -> Array:
-        """Seconds of a step of every layout [s]."""
+        """Step time of each layout [s]."""
         return self.seconds_of(np.arange(len(self)))
 
     def seconds_of(self, layouts: Index) -> Array:
-        """Seconds of a step of some layouts, their numbers rising [s]."""
+        """Step times of some layouts, given by increasing indices [s]."""
         found = np.empty(len(layouts))
         for at, step in self.steps(layouts):
             found[np.searchsorted(layouts, at)] = step.seconds
         return found
 
     def steps(self, layouts: Index) -> Iterator[tuple[Index, Step]]:
-        """Steps of some layouts, their numbers rising, block by block: which, and their step."""
+        """Steps of some layouts, given by increasing indices, in blocks of indices and step."""
         s = self.setting
-        for structure, here in _stretches(self.which[layouts]):
+        for structure, here in _runs_of_equal(self.which[layouts]):
             plan, gpus = self._plan(structure), self.sizes[structure]
             for first in range(here.start, here.stop, BLOCK):
                 at = layouts[first : min(first + BLOCK, here.stop)]
@@ -111,7 +111,7 @@ class Layouts:
                 yield at, step_of(s.model, layout, s.batch, plan.pass_order, plan.zero, s.on(gpus), s.stack, times)
 
     def _layout(self, plan: Plan, gpus: int, code: Index) -> Layout:
-        """A structure at columns of degrees."""
+        """A layout with arrays of degrees."""
         degrees: dict[str, Any] = self._decoded(code)
         tp = degrees["tp"]
         one = layout_of(plan, gpus, self.setting.seq_len, self.setting.phase.document_length)
@@ -122,33 +122,33 @@ class Layouts:
     # bounds --------------------------------------------------------------------------------------------------------------
 
     @cached_property
-    def floors(self) -> Array:
-        """What no layout's step is shorter than, before any is timed: what its busiest rank works [s]."""
-        floors = np.empty(len(self))
-        for first, part in _stretches(self._firsts[self.which]):
+    def lower_bounds(self) -> Array:
+        """Lower bound of each step time, without timing any layout: the work of the busiest rank [s]."""
+        lower_bounds = np.empty(len(self))
+        for first, part in _runs_of_equal(self._zero_groups[self.which]):
             here, number = self._distinct(self.code[part])
             plan, gpus, s = self._plan(first), self.sizes[first], self.setting
             layout, times = self._layout(plan, gpus, here), self._times(first, here)
             least = np.asarray(least_seconds(s.model, layout, s.batch, plan.pass_order, s.on(gpus), s.stack, times))
-            floors[part] = least[number[self.code[part]]]
-        return floors * (1.0 - ROUNDING)
+            lower_bounds[part] = least[number[self.code[part]]]
+        return lower_bounds * (1.0 - ROUNDING)
 
     # layers --------------------------------------------------------------------------------------------------------------
 
     def _times(self, structure: int, code: Index) -> LayerTimes:
-        """Seconds of layers at some degrees."""
-        number, times = self._layers[self._sharing[structure]]
+        """Layer times at given degrees."""
+        number, times = self._layers[self._layer_keys[structure]]
         return columns_of(times, number[code])
 
     @cached_property
     def _layers(self) -> dict[Hashable, tuple[Index, LayerTimes]]:
-        """Seconds of layers, timed once for all structures that shard and recompute alike; the column of each code among them.
+        """Layer times, computed once for all structures that shard and recompute alike, and the column of each code in them.
 
-        What differs between such structures is no number here, so that it would show if it were used.
+        ``gpus`` and ``dp`` differ between such structures; they are NaN here, so that any use of them would show.
         """
         alike: dict[Hashable, list[tuple[int, Index]]] = {}
-        for structure, part in _stretches(self.which):
-            alike.setdefault(self._sharing[structure], []).append((structure, self.code[part]))
+        for structure, part in _runs_of_equal(self.which):
+            alike.setdefault(self._layer_keys[structure], []).append((structure, self.code[part]))
         found: dict[Hashable, tuple[Index, LayerTimes]] = {}
         for sharing, parts in alike.items():
             first, s = parts[0][0], self.setting
@@ -159,30 +159,30 @@ class Layouts:
         return found
 
     @cached_property
-    def _sharing(self) -> list[Hashable]:
-        """What the seconds of each structure's layers depend on: on the stages too, where only some layers of one are computed again."""
+    def _layer_keys(self) -> list[Hashable]:
+        """Cache key of each structure's layer times. It includes the stages where only some layers of a stage are recomputed."""
         found: list[Hashable] = []
         for gpus, structure in zip(self.sizes, self.structures, strict=True):
-            aside = STAGED if structure["recompute_layers"] is None else ("zero", "expert_overlap")
-            found.append((gpus, *(value for name, value in structure.items() if name not in aside)))
+            ignored = STAGED if structure["recompute_layers"] is None else ("zero", "expert_overlap")
+            found.append((gpus, *(value for name, value in structure.items() if name not in ignored)))
         return found
 
     @cached_property
-    def _firsts(self) -> Index:
-        """Of each structure, the first of those that differ from it in ZeRO alone."""
-        told = [(gpus, {**structure, "zero": None}) for gpus, structure in zip(self.sizes, self.structures, strict=True)]
-        new = [i == 0 or told[i] != told[i - 1] for i in range(len(told))]
-        return np.maximum.accumulate(np.where(new, np.arange(len(told)), 0))
+    def _zero_groups(self) -> Index:
+        """For each structure, the first of those that differ from it only in ZeRO."""
+        unsharded = [(gpus, {**structure, "zero": None}) for gpus, structure in zip(self.sizes, self.structures, strict=True)]
+        new = [i == 0 or unsharded[i] != unsharded[i - 1] for i in range(len(unsharded))]
+        return np.maximum.accumulate(np.where(new, np.arange(len(unsharded)), 0))
 
     def _distinct(self, code: Index) -> tuple[Index, Index]:
-        """Codes without those that come twice, and the number of each."""
+        """The distinct codes, and a table from code to its index among them."""
         there = np.zeros(prod(map(len, self.axes.values())), dtype=np.bool_)
         there[code] = True
         return np.flatnonzero(there), np.cumsum(there) - 1
 
 
-def _stretches(values: Index) -> Iterator[tuple[int, slice]]:
-    """Stretches of equal values: the value, and where."""
+def _runs_of_equal(values: Index) -> Iterator[tuple[int, slice]]:
+    """Runs of equal values: the value, and its slice."""
     starts = np.flatnonzero(np.diff(values, prepend=-1)).tolist()
     for start, stop in pairwise([*starts, len(values)]):
         yield int(values[start]), slice(start, stop)

@@ -1,4 +1,4 @@
-"""What a search is about: one phase of a run, all but its layout and the number of accelerators."""
+"""SearchProblem: the phase of a run whose layout and number of accelerators are searched."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ..training.phases import Phase
 
 
 @dataclass(frozen=True)
-class Setting:
-    """One phase of a run as a search sees it: all but the layout and the number of accelerators."""
+class SearchProblem:
+    """The phase of a run whose layout and number of accelerators are searched."""
 
     run: Run
     phase: Phase
@@ -26,25 +26,25 @@ class Setting:
 
     @property
     def plan(self) -> Plan:
-        """The layout the phase has; an empty one where none is given."""
+        """The phase's own plan; the default plan where none is given."""
         return self.phase.plan or self.run.plan or Plan()
 
     @property
     def model(self) -> Model:
-        """What the phase runs."""
+        """The model that the phase runs."""
         return self.phase.model_of(self.run.model)
 
     @property
     def cluster(self) -> Cluster:
-        """Where the phase runs."""
+        """The cluster that the phase runs on."""
         return self.phase.cluster or self.run.cluster
 
     def on(self, gpus: int) -> Cluster:
-        """The same cluster with so many accelerators."""
+        """The same cluster with another number of accelerators."""
         return self.cluster if gpus == self.cluster.gpus else self.cluster.replace({"gpus": gpus})
 
     def with_plan(self, plan: Plan, gpus: int) -> Run:
-        """The run with another layout on so many accelerators in this phase."""
+        """The run with another plan and number of accelerators in this phase."""
         here = f"phases.{self.phase.name}."
         changes: dict[str, Any] = {"plan" if self.phase.plan is None else f"{here}plan": plan}
         if gpus != self.cluster.gpus:
@@ -52,14 +52,14 @@ class Setting:
         return self.run.replace(changes)
 
 
-def setting_of(run: Run, phase: str | None) -> Setting:
-    """The phase a search is about, with all that a step needs.
+def search_problem(run: Run, phase: str | None) -> SearchProblem:
+    """The search problem of a run's phase, with all inputs of a step.
 
     Raises:
-        EstimateError: no such phase, or no stack, sequence length or batch; names all that is missing.
+        EstimateError: no such phase, or the stack, sequence length or batch is missing; the error names all of them.
     """
     chosen = phase_of(run, phase)
     check_given(run, chosen, "to search layouts", SEARCH)
     assert chosen.seq_len is not None
     assert chosen.batch is not None
-    return Setting(run, chosen, needed_stack(run, chosen), float(chosen.seq_len), float(chosen.batch))
+    return SearchProblem(run, chosen, needed_stack(run, chosen), float(chosen.seq_len), float(chosen.batch))

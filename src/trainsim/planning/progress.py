@@ -1,4 +1,4 @@
-"""How far a search has come."""
+"""Progress reports of a search."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ T = TypeVar("T")
 
 
 class Reports:
-    """Calls a user's function with the parts of a search that are done: groups of layouts filtered by memory, then layouts ranked.
+    """Reports progress of a search to a user's function: first groups of layouts filtered by memory, then layouts ranked.
 
     Args:
         progress: the function; None for none.
-        ranked: most layouts that are ranked one by one after the filter.
+        ranked: largest number of layouts that are ranked individually after the filter.
 
     >>> calls = []
     >>> reports = Reports(lambda done, total: calls.append((done, total)), 2)
@@ -34,16 +34,16 @@ class Reports:
         self._last = max(done, self._last)
 
     def filtered(self, done: int, groups: int) -> None:
-        """Groups of layouts that have been filtered."""
+        """Report groups of layouts that have been filtered."""
         self._groups = groups
         self._report(done)
 
     def each(self, layouts: Iterable[T]) -> Iterator[T]:
-        """The same layouts; each counts as done when the next one is asked for."""
+        """The same layouts; each is reported as done when the next one is requested."""
         for i, one in enumerate(layouts, 1):
             yield one
             self._report(self._groups + min(i, self._ranked))
 
     def done(self) -> None:
-        """The search is over."""
+        """Report the end of the search."""
         self._report(self._groups + self._ranked)

@@ -25,7 +25,7 @@ from ..training.reliability import Goodput
 from ..training.rollouts import Rollouts
 from ..uncertainty.beliefs.beliefs import Beliefs
 from ..uncertainty.distributions.interval import ci90
-from .quick import cluster_from
+from .quick_run import cluster_from
 
 PHASE = "reinforce"
 RECIPE = f"phases.{PHASE}.efficiency.recipe"
@@ -66,7 +66,7 @@ def quick_reinforcement(
     """A run of reinforcement learning from what people know of one; what is left out is assumed, and its source says so.
 
     Args:
-        model: as for :func:`~trainsim.planning.quick.quick`: a config, an id, a size.
+        model: as for :func:`~trainsim.planning.quick_run.quick`: a config, an id, a size.
         chip, gpus: a chip or cluster of the catalogue, and accelerators [GPU].
         steps: optimizer steps [step].
         end: mean length of a response at the end of the run [token].

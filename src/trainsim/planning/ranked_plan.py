@@ -1,4 +1,4 @@
-"""One layout of a search, and layouts in words."""
+"""RankedPlan: one layout of a search, and its description in one line."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class RankedPlan:
 
     Args:
         plan: the layout.
-        gpus: accelerators.
-        seconds: of one optimizer step [s].
-        memory: of the fullest accelerator at its peak [B].
-        word: whether that fits, as :func:`~trainsim.gpu_memory.fit.word_of` has it.
-        cost: of the phase [USD]; None where the run has no price, reliability or tokens.
-        quantile: of what was ranked by, under beliefs; None without.
+        gpus: accelerators [GPU].
+        seconds: time of one optimizer step [s].
+        memory: peak memory of the fullest accelerator [B].
+        word: whether it fits, by :func:`~trainsim.gpu_memory.fit.word_of`.
+        cost: cost of the phase [USD]; None where the run has no price, reliability or tokens.
+        quantile: quantile of the ranking objective under beliefs; None without beliefs.
     """
 
     plan: Plan
@@ -45,7 +45,7 @@ class RankedPlan:
 
 
 def layout_words(plan: Plan, gpus: int) -> str:
-    """A plan in one line: degrees above one, and what differs from an empty plan.
+    """A plan in one line: degrees above one, and fields that differ from the default plan.
 
     >>> layout_words(Plan(pp=16, ep=64, zero=1, schedule="dualpipe"), 2048)
     'pp=16 dp=128 ep=64 zero=1 schedule=dualpipe'

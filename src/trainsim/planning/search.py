@@ -1,4 +1,4 @@
-"""search_plans: the best layouts of a run, the front between time, memory and accelerators, and why the best wins."""
+"""search_plans: rank the layouts of a run, find the Pareto front of time, memory and accelerators, and explain why the best wins."""
 
 from __future__ import annotations
 
@@ -22,37 +22,38 @@ from ..run.run import Run
 from ..run.step_time import step_time
 from ..uncertainty.beliefs.beliefs import Beliefs
 from ..uncertainty.sampling.sweep import Progress
-from .memory_filter import Tried, frameworks, try_all
-from .problem import Setting, setting_of
+from .memory_filter import FilterResult, filter_layouts, frameworks
+from .problem import SearchProblem, search_problem
 from .progress import Reports
 from .ranked_plan import RankedPlan, layout_words
 from .ranking import Ranking
 
 By = Literal["time", "cost"]
 DRAWS = 2048
-"""Draws that rank a layout under beliefs, the same for all."""
+"""Number of draws with which layouts are ranked under beliefs; the draws are the same for all layouts."""
 SHOWN = 10
-"""Rules that are printed one by one."""
-TOGETHER = 32
-"""Layouts put under beliefs at once; the search ends where as many bring nothing better."""
+"""Number of rules that are printed individually."""
+PATIENCE = 32
+"""The ranking under beliefs stops after this many layouts in a row without an improvement."""
 
 
 @dataclass(frozen=True, repr=False)
 class PlanSearch(Answer):
-    """What a search found.
+    """Result of a search over layouts.
 
     Args:
-        run, phase: what was searched.
-        by, probability: what ranks: seconds of a step [s] or dollars of the phase [USD]; the quantile of it under beliefs, None without.
-        framework: whose plans; None for all.
-        ranked: the best layouts, first to last.
+        run, phase: the run and the phase searched.
+        by, probability: the objective, ``"time"`` of a step [s] or ``"cost"`` of the phase [USD], and the quantile of it under beliefs;
+            None without beliefs.
+        framework: the framework that must be able to express the layouts; None for no restriction.
+        ranked: the best layouts, best first.
         own: the run's own plan; None where it has none, or it can't be timed.
-        faster: layouts that rank before the run's own plan, by the point.
-        considered, possible, fitting: layouts in all, allowed by the rules, and with enough memory.
-        timed: of those that fit, layouts whose step was worked out in full; the others are left out by a bound, and play no part here.
-        rejected: rule → layouts it refused, each counted at the first rule it breaks.
-        doubted: layouts put under beliefs, in the order of their points.
-        front_of: works the front out; see :attr:`front`.
+        faster: number of layouts that are better than the run's own plan, by point estimate.
+        considered, possible, fitting: number of layouts in total, allowed by the rules, and with enough memory.
+        timed: number of fitting layouts whose step was timed in full; a lower bound excludes the others.
+        rejected: rule → number of layouts it rejected; each layout counts at the first rule it breaks.
+        simulated: number of layouts simulated under beliefs, in order of their point estimates; ``doubted`` is its former name.
+        front_of: function that computes the Pareto front; see :attr:`front`.
 
     >>> import trainsim as ts
     >>> run = ts.Run(model=ts.catalog.model("llama3-8b"), cluster=ts.catalog.cluster("hgx-h100", 16),
@@ -76,20 +77,25 @@ class PlanSearch(Answer):
     fitting: int
     timed: int
     rejected: Mapping[str, int]
-    doubted: int
+    simulated: int
     front_of: Callable[[], tuple[RankedPlan, ...]] = field(repr=False, compare=False, default=tuple)
 
     @cached_property
     def front(self) -> tuple[RankedPlan, ...]:
-        """Layouts that none beats in seconds, memory and accelerators at once, by accelerators and seconds.
+        """Pareto front in step time, memory and accelerators, by accelerators and step time.
 
-        Worked out when it is first asked for: more layouts are timed than a ranking needs.
+        It is computed on first access, because it times more layouts than a ranking needs.
         """
         return self.front_of()
 
     @property
+    def doubted(self) -> int:
+        """Former name of ``simulated``."""
+        return self.simulated
+
+    @property
     def best(self) -> RankedPlan:
-        """The first of all."""
+        """The best layout."""
         return self.ranked[0]
 
     @property
@@ -98,16 +104,16 @@ class PlanSearch(Answer):
         return self._with(self.best)
 
     def _with(self, ranked: RankedPlan) -> Run:
-        return setting_of(self.run, self.phase).with_plan(ranked.plan, ranked.gpus)
+        return search_problem(self.run, self.phase).with_plan(ranked.plan, ranked.gpus)
 
     @cached_property
     def over_runner_up(self) -> Ledger | None:
-        """Seconds of the best step less those of the second, line by line [s]; None where there is no second."""
+        """Step time of the best layout minus that of the second, line by line [s]; None where there is no second."""
         return self._difference(self.ranked[1]) if len(self.ranked) > 1 else None
 
     @cached_property
     def over_own(self) -> Ledger | None:
-        """Seconds of the best step less those of the run's own plan, line by line [s]; None where the run has no plan."""
+        """Step time of the best layout minus that of the run's own plan, line by line [s]; None where the run has no plan."""
         return None if self.own is None else self._difference(self.own)
 
     def _difference(self, other: RankedPlan) -> Ledger:
@@ -115,16 +121,16 @@ class PlanSearch(Answer):
 
     @property
     def _unfit(self) -> str:
-        capacity = float(setting_of(self.run, self.phase).cluster.chip.memory)
+        capacity = float(search_problem(self.run, self.phase).cluster.chip.memory)
         return f"the run's own plan does not fit in {capacity / 1e9:g} GB: these are the seconds that it would take"
 
     def summary(self) -> Summary:
-        """The ranked layouts, the run's own, and how many layouts each rule refused."""
+        """The ranked layouts, the run's own, and the number of layouts that each rule rejected."""
         rows = [_row(f"rank-{i}", f"{i}.", one) for i, one in enumerate(self.ranked, 1)]
         rows += [] if self.own is None else [_row("own", "the run's own plan", self.own)]
         counts = (("considered", self.considered), ("possible", self.possible), ("fitting", self.fitting), ("timed", self.timed))
         rows += [AnswerRow(name, f"layouts {name}", count, group="Counts") for name, count in counts]
-        rows += [AnswerRow(f"refused-{i}", rule, count, group="Refused") for i, (rule, count) in enumerate(self.rejected.items(), 1)]
+        rows += [AnswerRow(f"rejected-{i}", rule, count, group="Rejected") for i, (rule, count) in enumerate(self.rejected.items(), 1)]
         return Summary(
             f"layouts of {self.run.name or self.run.model.name}, {self.phase}: seconds of a step", tuple(rows), sources=self.run.sources()
         )
@@ -132,21 +138,21 @@ class PlanSearch(Answer):
     def __str__(self) -> str:
         counts = (f"{self.possible:,} possible", f"{self.fitting:,} fit", f"{self.timed:,} timed in full")
         head = f"{self.run.name}, {self.phase}: {self.considered:,} layouts, {', '.join(counts)}"
-        what = {"time": "seconds of a step", "cost": "dollars of the phase"}[self.by]
-        order = f"by {what}" + ("" if self.probability is None else f" at {self.probability:.0%} ({self.doubted} layouts under beliefs)")
+        objective = {"time": "seconds of a step", "cost": "dollars of the phase"}[self.by]
+        order = f"by {objective}" + ("" if self.probability is None else f" at {self.probability:.0%} ({self.simulated} layouts simulated)")
         lines = [head, order, *(f"{i:>3} {one}" for i, one in enumerate(self.ranked, 1))]
         if self.own is not None:
-            beaten = f"{self.faster:,} layouts that fit are better by the point"
+            beaten = f"{self.faster:,} layouts that fit are {'faster' if self.by == 'time' else 'cheaper'} by point estimate"
             lines += [f"own {self.own}", f"    {self._unfit if self.own.word == 'does not fit' else beaten}"]
         fair = self.own is not None and self.own.word != "does not fit"
         for title, ledger in (
-            ("why the first beats the second", self.over_runner_up),
-            ("and the run's own plan", self.over_own if fair else None),
+            ("first minus second", self.over_runner_up),
+            ("first minus the run's own plan", self.over_own if fair else None),
         ):
             if ledger is not None and (reasons := reasons_of(ledger)):
                 lines += [f"{title} [s]", *(f"    {name:<28}{seconds:+.4g}" for name, seconds in reasons)]
         rules = list(self.rejected.items())
-        lines += ["refused", *(f"    {count:>12,}  {rule}" for rule, count in rules[:SHOWN])]
+        lines += ["rejected", *(f"    {count:>12,}  {rule}" for rule, count in rules[:SHOWN])]
         return "\n".join([*lines, *([f"    {sum(n for _, n in rules[SHOWN:]):>12,}  other rules"] if rules[SHOWN:] else [])])
 
 
@@ -160,17 +166,17 @@ def _where(one: RankedPlan) -> str:
 
 
 def reasons_of(difference: Ledger, most: int = 6) -> list[tuple[str, float]]:
-    """The lines that a difference of steps consists of, largest first: compute by pass, exchanges by kind, and the rest.
+    """The largest lines of a difference of step times: compute by pass, exchanges by kind, and the rest.
 
-    Kinds of layers are summed over: the slowest ranks of two layouts hold different layers, and only their sum can be compared.
+    Kinds of layers are summed, because the slowest ranks of two layouts may hold different layers.
     """
     lines: dict[str, float] = {}
     for path, seconds in difference.lines():
         words = path.split(".")
         name = f"compute.{words[2] if len(words) > 2 else words[1]}" if words[0] == "compute" else ".".join(words[:2])
         lines[name] = lines.get(name, 0.0) + float(np.mean(seconds))
-    kept = sorted(((name, seconds) for name, seconds in lines.items() if seconds), key=lambda line: -abs(line[1]))
-    return kept[:most]
+    largest = sorted(((name, seconds) for name, seconds in lines.items() if seconds), key=lambda line: -abs(line[1]))
+    return largest[:most]
 
 
 # the search --------------------------------------------------------------------------------------------------------------
@@ -190,30 +196,30 @@ def search_plans(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> PlanSearch:
-    """The best layouts of a run among all that its model, cluster and batch allow and that fit in memory.
+    """Search all layouts of a run that its model, cluster and batch allow, and rank those that fit in memory.
 
-    ``min over layouts of step seconds | cost | quantile_p(either) subject to the rules of a plan and peak bytes <= memory``
+    ``min over layouts of step time | cost | quantile_p of either, subject to the rules of a plan and peak memory <= capacity``
 
     Args:
-        run: its efficiency must be modelled; what its plan says of precision, optimizer, loss … holds for all layouts.
-        phase: which phase; None for the first.
-        by: ``"time"`` for seconds of a step, ``"cost"`` for dollars of the phase.
+        run: a run with a modelled efficiency; precision, optimizer, loss and other settings of its plan apply to all layouts.
+        phase: name of the phase; None for the first.
+        by: ``"time"`` for the step time, ``"cost"`` for the dollars of the phase.
         beliefs: path → distribution; ranks by a quantile instead of the point. Layouts are put under beliefs in the order of their
-            points until ``TOGETHER`` in a row bring nothing better; all meet the same draws.
-        probability: which quantile: what is known to be enough at this probability.
-        framework: only what ``"megatron"`` or ``"torchtitan"`` can express; None for all.
+            points until ``PATIENCE`` in a row bring nothing better; all meet the same draws.
+        probability: the quantile to rank by under beliefs.
+        framework: only layouts that ``"megatron"`` or ``"torchtitan"`` can express; None for all.
         gpus: numbers of accelerators to try; None for the run's own.
-        space: field of a plan → value or values to try, where not all are wanted: ``{"tp": (1, 2, 4, 8), "recompute": "none"}``.
-        top: how many to rank.
-        seed: of the draws.
-        progress: called with the parts of the search that are done and all of them: ``ts.progress_bar``, or your own.
+        space: field of a plan → value or values to try, to restrict the search: ``{"tp": (1, 2, 4, 8), "recompute": "none"}``.
+        top: number of layouts to rank.
+        seed: seed of the draws.
+        progress: called with the number of finished parts of the search and the total: ``ts.progress_bar``, or your own.
 
     Returns:
-        the ranked layouts, the front between seconds, memory and accelerators, what was refused by which rule, and why the best wins.
+        the ranked layouts, the Pareto front of step time, memory and accelerators, and the number of layouts rejected by each rule.
 
     Raises:
-        EstimateError: the step can't be modelled, or no layout is possible or fits: says the nearest.
-        SpecError: no such framework, or a field of ``space`` that is none of a plan's.
+        EstimateError: the step can't be modelled, or no layout is possible or fits; the error names the nearest.
+        SpecError: no such framework, or ``space`` names a field that a plan does not have.
 
     Source: the rules are those of :func:`~trainsim.parallelism.plan.check_plan`; exhaustive search over layouts as in Isaev et al. 2023
     (Calculon, SC '23, doi:10.1145/3581784.3607102), section 4.
@@ -228,38 +234,40 @@ def search_plans(
     """
     if framework is not None and framework not in frameworks():
         raise SpecError(
-            "framework", framework, "is none that a plan can be written for", did_you_mean(framework, frameworks()), "unknown-name"
+            "framework",
+            framework,
+            "is not a framework that a plan can be written for",
+            did_you_mean(framework, frameworks()),
+            "unknown-name",
         )
     if not 0 < probability < 1:
-        raise BeliefError(
-            "probability", probability, "is no probability between 0 and 1, both excluded", "give probability=.8", "out-of-bounds"
-        )
-    setting = setting_of(run, phase)
+        raise BeliefError("probability", probability, "must be between 0 and 1, both excluded", "give probability=.8", "out-of-bounds")
+    setting = search_problem(run, phase)
     sizes = (setting.cluster.gpus,) if gpus is None else tuple(sorted({gpus} if isinstance(gpus, int) else set(gpus)))
-    reports = Reports(progress, 1 if beliefs is None else top + TOGETHER)
-    tried = try_all(setting, sizes, framework, dict(space or {}), reports.filtered)
+    reports = Reports(progress, 1 if beliefs is None else top + PATIENCE)
+    tried = filter_layouts(setting, sizes, framework, dict(space or {}), reports.filtered)
     if not len(tried.layouts):
-        raise _impossible(setting, sizes, tried)
+        raise _no_layout_error(setting, sizes, tried)
     dollars = {n: _dollars_per_second(setting, n) for n in sizes}
     if by == "cost" and None in dollars.values():
         raise EstimateError("cost", None, "needs the run's price and reliability and the phase's tokens", "give all three, or by='time'")
     rates = np.array([dollars[n] if by == "cost" else 1.0 for n in sizes], dtype=np.float64)[np.searchsorted(sizes, tried.layouts.gpus)]
     order = Ranking(tried.layouts, rates)
     make = partial(_ranked, order, dollars)
-    doubted = 0
+    simulated = 0
     if beliefs is None:
         ranked = [make(i) for i in order.first(top)]
     else:
-        ranked, doubted = _under_beliefs(
-            setting, beliefs, by, probability, seed, reports.each(map(make, _in_order(order, top + TOGETHER))), top
+        ranked, simulated = _rank_under_beliefs(
+            setting, beliefs, by, probability, seed, reports.each(map(make, _in_order(order, top + PATIENCE))), top
         )
     reports.done()
-    own = _own(setting, dollars)
+    own = _own_plan(setting, dollars)
     mine = None if own is None else own.seconds if by == "time" else own.cost
     return PlanSearch(
         run=run, phase=setting.phase.name, by=by, probability=None if beliefs is None else probability, framework=framework,
-        ranked=tuple(ranked), own=own, faster=None if mine is None else order.before(mine), considered=tried.considered,
-        possible=tried.possible, fitting=len(tried.layouts), timed=len(order.timed), rejected=tried.rejected, doubted=doubted,
+        ranked=tuple(ranked), own=own, faster=None if mine is None else order.count_below(mine), considered=tried.considered,
+        possible=tried.possible, fitting=len(tried.layouts), timed=len(order.timed), rejected=tried.rejected, simulated=simulated,
         front_of=partial(_front, order, make),
     )  # fmt: skip
 
@@ -269,7 +277,7 @@ def _front(order: Ranking, make: Callable[[int], RankedPlan]) -> tuple[RankedPla
 
 
 def _in_order(ranking: Ranking, count: int) -> Iterator[int]:
-    """Layouts by their points, timed as far as they are asked for."""
+    """Layouts in order of their point estimates, timed as needed."""
     given = 0
     while given < len(ranking.layouts):
         more = ranking.first(count)[given:]
@@ -286,8 +294,8 @@ def _ranked(ranking: Ranking, dollars: Mapping[int, float | None], i: int) -> Ra
     return RankedPlan(layouts.plan(i), gpus, seconds, size, word, None if rate is None else rate * seconds)
 
 
-def _dollars_per_second(setting: Setting, gpus: int) -> float | None:
-    """Dollars of the phase per second of its step; None where price, reliability or tokens are missing."""
+def _dollars_per_second(setting: SearchProblem, gpus: int) -> float | None:
+    """Cost of the phase per second of step time [USD/s]; None where price, reliability or tokens are missing."""
     run, steps = setting.run, setting.phase.steps
     if run.price is None or run.reliability is None or steps is None:
         return None
@@ -295,8 +303,8 @@ def _dollars_per_second(setting: Setting, gpus: int) -> float | None:
     return float(hours * run.price.rate().total)
 
 
-def _own(setting: Setting, dollars: Mapping[int, float | None]) -> RankedPlan | None:
-    """The run's own plan, as a search sees it."""
+def _own_plan(setting: SearchProblem, dollars: Mapping[int, float | None]) -> RankedPlan | None:
+    """The run's own plan as an entry of the ranking."""
     plan, gpus = setting.phase.plan or setting.run.plan, setting.cluster.gpus
     if plan is None:
         return None
@@ -308,33 +316,33 @@ def _own(setting: Setting, dollars: Mapping[int, float | None]) -> RankedPlan | 
     return RankedPlan(plan, gpus, seconds, size, word, None if rate is None else rate * seconds)
 
 
-def _under_beliefs(
-    setting: Setting, beliefs: Beliefs, by: By, probability: float, seed: int, candidates: Any, top: int
+def _rank_under_beliefs(
+    setting: SearchProblem, beliefs: Beliefs, by: By, probability: float, seed: int, candidates: Any, top: int
 ) -> tuple[list[RankedPlan], int]:
-    """The best by a quantile, and how many were put under beliefs."""
+    """The best layouts by a quantile, and the number of layouts that were simulated."""
     ranked: list[RankedPlan] = []
     count = since = 0
-    function = partial(_asked, by=by, phase=setting.phase.name)
+    function = partial(_objective, by=by, phase=setting.phase.name)
     for candidate in candidates:
         made = setting.with_plan(candidate.plan, candidate.gpus)
         found = simulate(made, beliefs, function, n=DRAWS, seed=seed).quantile("value", probability)
         count += 1
         worst = ranked[top - 1].quantile if len(ranked) >= top else None
         since = since + 1 if worst is not None and found >= worst else 0
-        doubted = replace(candidate, quantile=found)
-        ranked = sorted([*ranked, doubted], key=lambda one: float(one.quantile or 0.0))[:top]
-        if since >= TOGETHER:
+        entry = replace(candidate, quantile=found)
+        ranked = sorted([*ranked, entry], key=lambda one: float(one.quantile or 0.0))[:top]
+        if since >= PATIENCE:
             break
     return ranked, count
 
 
-def _asked(run: Run, *, by: By, phase: str) -> Num:
-    """What layouts are ranked by, over draws."""
+def _objective(run: Run, *, by: By, phase: str) -> Num:
+    """The ranking objective, for arrays of draws."""
     return step_time(run, phase).total if by == "time" else estimate(run).cost.part(phase).total
 
 
-def _impossible(setting: Setting, sizes: tuple[int, ...], tried: Tried) -> EstimateError:
-    """Why no layout is left, and what comes nearest."""
+def _no_layout_error(setting: SearchProblem, sizes: tuple[int, ...], tried: FilterResult) -> EstimateError:
+    """The error where no layout remains, with the nearest one."""
     where = f"{', '.join(f'{n:,}' for n in sizes)} x {setting.cluster.chip.name}"
     if tried.nearest is not None:
         plan, gpus, size = tried.nearest

@@ -1,4 +1,4 @@
-"""The answer to what limits allow."""
+"""Solution: the answer of ``solve_for``."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ..uncertainty.sampling.simulation import Figure
 
 @dataclass(frozen=True)
 class Limit:
-    """One limit at the value found.
+    """One limit, evaluated at the value found.
 
     Args:
-        name: the quantity.
-        limit: the most it may be.
-        at: what it is, at the probability asked for.
-        moves: 1 where it rises with the number solved for, -1 where it falls, 0 where it stays.
-        needed: what the limit would have to be; None where it is met.
+        name: name of the quantity.
+        limit: its upper limit.
+        at: its value, at the requested probability.
+        moves: 1 where it increases with the number solved for, -1 where it decreases, 0 where it is constant.
+        needed: the limit that would be met; None where the limit is met.
     """
 
     name: str
@@ -31,25 +31,25 @@ class Limit:
 
     @property
     def slack(self) -> float:
-        """How much is left, in the quantity's unit."""
+        """Limit minus value, in the quantity's unit."""
         return self.limit - self.at
 
 
 @dataclass(frozen=True, repr=False)
 class Solution(Answer):
-    """What the limits allow.
+    """The value of a number that meets all limits.
 
     Args:
-        run, path, unit: what was solved, for which number.
-        value: the number; None where no value meets all limits. The largest that does where every limited quantity rises with it, else
-            the smallest.
-        nearest: the value, or the one that comes nearest.
-        interval: smallest and largest value that meet all limits; infinite where nothing holds that end; None where none does.
-        probability: that all limits are met at ``nearest``, with its standard error; None without beliefs.
-        standard_error: of the value, over independent randomisations; None without beliefs, or where values are whole steps.
-        limits: each limit there.
-        binds: the limit that holds the value back, or the bounds of the number itself.
-        notes: what else there is to say.
+        run, path, unit: the run, the path of the number solved for, and its unit.
+        value: the largest value that meets all limits where every limited quantity increases with it, else the smallest; None where no
+            value does.
+        nearest: ``value``, or the value that comes nearest to meeting all limits.
+        interval: smallest and largest value that meet all limits; infinite where an end is unlimited; None where no value does.
+        probability: probability that all limits are met at ``nearest``, with its standard error; None without beliefs.
+        standard_error: standard error of the value, over independent randomisations; None without beliefs or for integers.
+        limits: each limit, evaluated at ``nearest``.
+        binds: the binding limit, or the bounds of the number itself.
+        notes: further remarks.
 
     >>> import trainsim as ts
     >>> run = ts.catalog.run("deepseek-v3").replace({"phases.pretrain.efficiency": ts.MFU(0.3894, flops="half")})
@@ -77,12 +77,12 @@ class Solution(Answer):
 
     @property
     def solved_run(self) -> Run:
-        """The run at the value, or at the nearest."""
+        """The run with the number set to ``nearest``."""
         whole = isinstance(self.run.get(self.path), int)
         return self.run.replace({self.path: int(self.nearest) if whole else self.nearest})
 
     def summary(self) -> Summary:
-        """The number, the probability that all limits are met there, and each limit."""
+        """The value, the probability that all limits are met, and each limit."""
         found = "value" if self.reached else "nearest"
         low, high = self.interval or (None, None)
         chance = (

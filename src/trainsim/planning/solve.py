@@ -1,4 +1,4 @@
-"""solve_for: the value of one number of a run that limits on dollars, days, bytes … allow, at a probability."""
+"""solve_for: the value of one number of a run that meets limits on dollars, days or memory, at a probability."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from ..run.estimate import Estimate, estimate
 from ..run.run import Run
 from ..uncertainty.beliefs.beliefs import Beliefs
 from ..uncertainty.sampling.simulation import Figure
-from .axes import Axis, Listed, axis_of
+from .axes import Axis, ListedAxis, axis_of
 from .solution import Limit, Solution
 
 Array = NDArray[np.float64]
 
 REPLICATES = 16
 DRAWS = 1 << 13
-"""Points in all, the same at every value tried."""
+"""Total number of points, the same for every value tried."""
 TRIED = 1 << 9
-"""Points at which it is looked whether a quantity only rises or only falls."""
+"""Number of points with which monotonicity is checked."""
 SAME = 1e-12
-"""Relative difference below which two numbers are one."""
+"""Relative difference below which two numbers are equal."""
 
 
 def solve_for(
@@ -41,31 +41,31 @@ def solve_for(
     probability: float = 0.5,
     seed: int = 0,
 ) -> Solution:
-    """The value of one number of a run that meets all limits: tokens, accelerators or price that a budget and a deadline allow.
+    """Solve for the value of one number of a run that meets all limits, such as the tokens that a budget and a deadline allow.
 
     ``max or min x such that P(q₁(x) <= L₁ and … and qₖ(x) <= Lₖ) >= p``
 
-    Each quantity must only rise or only fall with the number; that is looked at, not assumed: where one turns, only the stretch around
-    where the run is is searched, and a note says so. The same draws are used at every value tried, so
-    that the probability is monotone where the quantities are, and its root is found by bracketing.
+    Each quantity must be monotone in the number. This is checked: where a quantity turns, only the monotone range around the run's value
+    is searched, and a note says so. The same draws are used for every value, so the probability is monotone where the quantities are, and
+    its root is found by bracketing.
 
     Args:
-        run: the run; without beliefs its own numbers count, whatever ``probability`` is.
-        path: a number of the run, or ``cluster.gpus``: then only numbers that the plan allows, and where time is modelled the batch can be
-            shared among.
-        limits: quantity of an estimate, or a line of one → the most it may be: ``{"cost": 1.2e6, "wall_days": 40}``; also ``memory``, of
-            the fullest accelerator [B].
+        run: the run; without beliefs, its own numbers are used and ``probability`` has no effect.
+        path: path of a number of the run. For ``cluster.gpus``, only counts are tried that the plan allows and, where time is modelled,
+            that divide the batch.
+        limits: quantity of an estimate, or a line of one → its upper limit: ``{"cost": 1.2e6, "wall_days": 40}``; also ``memory`` of the
+            fullest accelerator [B].
         beliefs: path → distribution.
-        probability: that all limits are met at once.
-        seed: of the draws.
+        probability: required probability that all limits are met at once.
+        seed: seed of the draws.
 
     Returns:
-        the value, what binds, each limit's slack, the standard error; where no value will do, the nearest and what the limits would have
-        to be.
+        the value, the binding limit, the slack of each limit and the standard error; where no value meets all limits, the nearest one and
+        the limits that it would meet.
 
     Raises:
-        EstimateError: no limit, a limit that is not positive, a quantity that isn't monotone in the number or doesn't depend on it at all.
-        BeliefError: beliefs about the number itself, or no probability.
+        EstimateError: no limit, a limit that is not positive, or a quantity that is not monotone in the number or does not depend on it.
+        BeliefError: beliefs about the number itself, or a probability outside (0, 1).
         PathError: no such number or quantity.
 
     >>> import trainsim as ts
@@ -78,17 +78,15 @@ def solve_for(
         raise EstimateError("limits", limits, "names no limit", "give {'cost': 1.2e6, 'wall_days': 40}", "wrong-type")
     limits = {name: to_float(limit, f"limits.{name}", EstimateError, above=0.0) for name, limit in limits.items()}
     if not 0 < to_float(probability, "probability", BeliefError) < 1:
-        raise BeliefError(
-            "probability", probability, "is no probability between 0 and 1, both excluded", "give probability=.8", "out-of-bounds"
-        )
+        raise BeliefError("probability", probability, "must be between 0 and 1, both excluded", "give probability=.8", "out-of-bounds")
     if beliefs is not None and path in beliefs.paths:
-        raise BeliefError(path, beliefs[path], "is what is solved for", f"leave it out: beliefs.without({path!r})", "conflict")
+        raise BeliefError(path, beliefs[path], "is the number solved for", f"leave it out: beliefs.without({path!r})", "conflict")
     axis = axis_of(run, path)
-    return _Problem(run, path, axis, dict(sorted(limits.items())), _draws(run, beliefs, seed), probability).solved()
+    return _Solver(run, path, axis, dict(sorted(limits.items())), _draws(run, beliefs, seed), probability).solved()
 
 
 def _draws(run: Run, beliefs: Beliefs | None, seed: int) -> dict[str, Array]:
-    """Draws of everything believed, one replicate after another."""
+    """Draws of all beliefs, replicate by replicate."""
     if beliefs is None:
         return {}
     resolved = beliefs.resolve(run)
@@ -98,7 +96,7 @@ def _draws(run: Run, beliefs: Beliefs | None, seed: int) -> dict[str, Array]:
 
 
 def _quantity(est: Estimate, name: str) -> Num:
-    """A quantity by name; memory is that of the fullest rank."""
+    """A quantity of an estimate by name; ``memory`` is that of the fullest rank."""
     if name == "memory":
         ledger = est.memory
         fullest: Num = np.maximum.reduce(np.broadcast_arrays(*(ledger.part(rank).total for rank in ledger)))
@@ -110,8 +108,9 @@ def _quantity(est: Estimate, name: str) -> Num:
 
 
 def _changes(found: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Whether each quantity rises, and whether it falls, in any draw from one place to the next: ``(places, limits, draws)`` → twice
-    ``(places - 1, limits)``; both where it isn't finite.
+    """Whether each quantity increases, and whether it decreases, in any draw from one position to the next.
+
+    From shape ``(positions, limits, draws)`` to two masks ``(positions - 1, limits)``; both are true where a quantity is not finite.
     """
     finite = np.isfinite(found)
     whole = np.where(finite, found, 0.0)
@@ -121,28 +120,28 @@ def _changes(found: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
 
 
 def _monotone(up: NDArray[np.bool_], down: NDArray[np.bool_], start: int) -> tuple[int, int]:
-    """First and last place around the start between which a quantity goes one way, ``(segments,)`` → places.
+    """First and last position of the range around the start in which a quantity is monotone.
 
-    Where it turns, the last segment before the turn is left out as well: the turn may lie in it.
+    The last segment before a turn is excluded too, because the turn may lie in it.
 
     >>> _monotone(np.array([False, False, True, True, True]), np.array([True, True, False, False, False]), 4)
     (3, 5)
     """
-    way, ends = 0, [start, start]
+    direction, ends = 0, [start, start]
     for side, segments in ((1, range(start, len(up))), (0, range(start - 1, -1, -1))):
         outward = 1 if side else -1
         for segment in segments:
             here = int(up[segment]) - int(down[segment])
-            if (up[segment] and down[segment]) or here * way < 0:
+            if (up[segment] and down[segment]) or here * direction < 0:
                 ends[side] -= outward * (ends[side] != start)
                 break
-            way, ends[side] = way or here, ends[side] + outward
+            direction, ends[side] = direction or here, ends[side] + outward
     return ends[0], ends[1]
 
 
 @dataclass(frozen=True)
-class _Problem:
-    """Limits over one number: ratios of quantities to their limits, ``(limits, draws)``, at every value tried."""
+class _Solver:
+    """Solver for one number: evaluates the ratios of quantities to their limits, shape ``(limits, draws)``, at each value tried."""
 
     run: Run
     path: str
@@ -156,7 +155,7 @@ class _Problem:
         return {}
 
     def ratios(self, t: float) -> Array:
-        """Each quantity over its limit at a place on the axis."""
+        """Ratio of each quantity to its limit at a position on the axis."""
         if t not in self._known:
             found = self._evaluate(t, self.draws)
             if not np.all(np.isfinite(found)):
@@ -164,7 +163,7 @@ class _Problem:
                 raise EstimateError(
                     f"limits.{name}",
                     self.axis.value(t),
-                    f"is not known where {self.path} is that",
+                    f"can't be computed at this value of {self.path}",
                     "give what the run lacks",
                     "unknown-name",
                 )
@@ -174,22 +173,22 @@ class _Problem:
     def _evaluate(self, t: float, draws: Mapping[str, Array]) -> Array:
         made = self.run.replace({self.path: self.axis.value(t)})
         count = len(next(iter(draws.values()))) if draws else 1
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what is not finite is looked at
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # non-finite results are handled by the caller
             est = estimate(Batch(made, draws).spec if draws else made)
             rows = [np.asarray(_quantity(est, name), dtype=np.float64) / limit for name, limit in self.limits.items()]
         return np.stack([np.broadcast_to(row, (count,)) for row in rows])
 
     @property
     def moves(self) -> NDArray[np.int_]:
-        """Which way each quantity moves with the number: 1, -1, or 0; ``(limits,)``."""
-        return self._stretch[2]
+        """Direction in which each quantity changes with the number, 1, -1 or 0; shape ``(limits,)``."""
+        return self._monotone_range[2]
 
     @cached_property
-    def _stretch(self) -> tuple[float, float, NDArray[np.int_], tuple[str, ...]]:
-        """The stretch of the axis around the start on which every quantity only rises or only falls, and which way each goes.
+    def _monotone_range(self) -> tuple[float, float, NDArray[np.int_], tuple[str, ...]]:
+        """The range of the axis around the start in which every quantity is monotone, their directions, and notes.
 
         Raises:
-            EstimateError: one turns right at the start.
+            EstimateError: a quantity turns at the start itself.
         """
         some = {path: values[:TRIED] for path, values in self.draws.items()}
         places = list(self.axis.places())
@@ -200,20 +199,20 @@ class _Problem:
         first, last = max(low for low, _ in ends), min(high for _, high in ends)
         turning = [name for name, (low, high) in zip(self.limits, ends, strict=True) if (low, high) != (0, len(places) - 1)]
         if first == last:
-            told = ", ".join(human(float(x)) for x in found[:, list(self.limits).index(turning[0]), 0] * self.limits[turning[0]])
-            rule = f"{turning[0]} turns there: {told} at {', '.join(human(self.axis.value(t)) for t in places)}"
+            values = ", ".join(human(float(x)) for x in found[:, list(self.limits).index(turning[0]), 0] * self.limits[turning[0]])
+            rule = f"{turning[0]} is not monotone there: {values} at {', '.join(human(self.axis.value(t)) for t in places)}"
             raise EstimateError(
                 self.path, self.axis.value(self.axis.start), rule, "start from another value, or solve for another number", "infeasible"
             )
         inside = slice(first, last)
         ways = np.asarray(up[inside].any(axis=0).astype(np.int_) - down[inside].any(axis=0).astype(np.int_), dtype=np.int_)
-        looked = f"only {human(self.axis.value(places[first]))} to {human(self.axis.value(places[last]))} was looked at"
-        notes = (f"{' and '.join(turning)} turns further out: {looked}",) if turning else ()
+        searched = f"only {human(self.axis.value(places[first]))} to {human(self.axis.value(places[last]))} was searched"
+        notes = (f"{' and '.join(turning)} is not monotone outside this range: {searched}",) if turning else ()
         return places[first], places[last], ways, notes
 
     def _steps(self, way: int) -> Iterator[float]:
-        """The axis' steps as far as the stretch goes."""
-        low, high, _, _ = self._stretch
+        """The steps of the axis within the monotone range."""
+        low, high, _, _ = self._monotone_range
         for t in self.axis.steps(way):
             if not low < t < high:
                 break
@@ -223,7 +222,7 @@ class _Problem:
             yield end
 
     def _check(self) -> None:
-        """Whether the quantities were as monotone at all places that were come to.
+        """Check that the quantities were monotone at all positions evaluated.
 
         Raises:
             EstimateError: one was not.
@@ -233,34 +232,34 @@ class _Problem:
         for i in np.flatnonzero((up & (self.moves[None] <= 0) | down & (self.moves[None] >= 0)).any(axis=0)):
             name = list(self.limits)[i]
             between = " and ".join(human(self.axis.value(t)) for t in (places[0], places[-1]))
-            rule = f"{name} neither only rises nor only falls between {between}"
+            rule = f"{name} is not monotone between {between}"
             raise EstimateError(self.path, self.axis.value(self.axis.start), rule, "solve for another number", "infeasible")
 
     # quantiles -------------------------------------------------------------------------------------------------
 
     def excess(self, t: float, rows: NDArray[np.bool_] | None = None) -> float:
-        """The ratio that the worst of some limits keeps to at the probability asked for; at most 1 where they are met."""
+        """Quantile of the largest ratio over some limits, at the requested probability; at most 1 where they are met."""
         ratios = self.ratios(t) if rows is None else self.ratios(t)[rows]
         return float(self._at(ratios.max(axis=0)))
 
     def _at(self, ratios: Array) -> Array:
-        """The least number that holds at the probability asked for, along the last axis."""
+        """Quantile along the last axis, at the requested probability."""
         kth = max(math.ceil(self.probability * ratios.shape[-1] - 1e-9) - 1, 0)
         return np.asarray(np.partition(ratios, kth, axis=-1)[..., kth])
 
     # solving ---------------------------------------------------------------------------------------------------
 
     def solved(self) -> Solution:
-        """The value and all that goes with it."""
-        if isinstance(self.axis, Listed):
+        """Solve, and return the solution."""
+        if isinstance(self.axis, ListedAxis):
             return self._listed(self.axis)
         if not np.any(self.moves):
             raise EstimateError(
-                self.path, list(self.limits), "moves none of the limited quantities", "solve for a number that does", "infeasible"
+                self.path, list(self.limits), "has no effect on the limited quantities", "solve for a number that has", "infeasible"
             )
         rising, falling, flat = self.moves > 0, self.moves < 0, self.moves == 0
         reachable = not flat.any() or self.excess(self.axis.start, flat) <= 1
-        beside = flat if reachable else np.zeros_like(flat)  # a limit that no value meets says nothing about which comes nearest
+        beside = flat if reachable else np.zeros_like(flat)  # a limit that no value meets does not determine the nearest one
         up = self._end(1, rising | beside) if rising.any() else None
         down = self._end(-1, falling | beside) if falling.any() else None
         if up is not None and down is not None:
@@ -268,7 +267,7 @@ class _Problem:
         end = up if up is not None else down
         assert end is not None
         t, met = end
-        first, last, _, notes = self._stretch
+        first, last, _, notes = self._monotone_range
         outer = (
             self.axis.value(first if up is not None else last) if notes else self.axis.low_value if up is not None else self.axis.high_value
         )
@@ -276,7 +275,7 @@ class _Problem:
         return self._answer(t, met=met and reachable, interval=(low, high) if met and reachable else None)
 
     def _end(self, way: int, rows: NDArray[np.bool_]) -> tuple[float, bool]:
-        """The last place, going up (1) or down (-1), where some limits are met; the nearest and False where they never are."""
+        """The last position, going up (1) or down (-1), where some limits are met; the nearest and False where they never are."""
         start = self.axis.start
         met = self.excess(start, rows) <= 1
         last = start
@@ -288,7 +287,7 @@ class _Problem:
         return last, met
 
     def _between(self, down: tuple[float, bool], up: tuple[float, bool], *, reachable: bool) -> Solution:
-        """Where some limits hold the number up and others hold it down."""
+        """Solve between lower and upper limits on the number."""
         (low, low_met), (high, high_met) = down, up
         if reachable and low_met and high_met and low <= high:
             ends = self._first(low, high, 1), self._first(low, high, -1)
@@ -299,15 +298,15 @@ class _Problem:
         return self._answer(nearest, met=False, interval=None)
 
     def _balance(self, t: float) -> float:
-        """How much worse the limits that rise are than those that fall: rises, and is 0 where both are missed alike."""
+        """Log ratio of the excess of increasing and of decreasing quantities: increasing, and 0 where both are equal."""
         flat = self.moves == 0
         return math.log(self.excess(t, flat | (self.moves > 0))) - math.log(self.excess(t, flat | (self.moves < 0)))
 
     def _first(self, low: float, high: float, way: int) -> float | None:
-        """The smallest (1) or largest (-1) place between two where all limits are met at once; None where there is none.
+        """The smallest (1) or largest (-1) position between two where all limits are met at once; None where there is none.
 
-        Of a stretch, no more draws can meet all limits than meet the falling ones at its upper end and the rising ones at its lower: what
-        can't do is left out, the rest is cut in two.
+        Branch and bound: on an interval, a draw can meet all limits only if it meets those of decreasing quantities at the upper end and
+        those of increasing ones at the lower end. Intervals where too few draws do are dropped; the others are halved.
         """
         flat = self.moves == 0
         rising, falling = flat | (self.moves > 0), flat | (self.moves < 0)
@@ -325,14 +324,14 @@ class _Problem:
             stack += reversed(halves) if way > 0 else halves
         return None
 
-    def _listed(self, axis: Listed) -> Solution:
-        """All values of a list, whatever the quantities do between them."""
+    def _listed(self, axis: ListedAxis) -> Solution:
+        """Solve by trying all values of a list."""
         places = list(axis.places())
         excess = np.array([self.excess(t) for t in places])
         good = np.flatnonzero(excess <= 1)
         first, last = self.ratios(places[0]), self.ratios(places[-1])
         falls = np.any(self._at(last) < self._at(first) * (1 - SAME))
-        notes = (f"tried {', '.join(f'{axis.value(t):,}' for t in places)}: what the plan allows and the batch can be shared among",)
+        notes = (f"tried {', '.join(f'{axis.value(t):,}' for t in places)}, the values that fit the plan and the batch",)
         if not len(good):
             return self._answer(places[int(np.argmin(excess))], met=False, interval=None, notes=notes)
         chosen = good[0] if falls else good[-1]
@@ -343,16 +342,16 @@ class _Problem:
         each = np.atleast_1d(self._at(ratios))
         joint = self.excess(t)
         moves = np.zeros(len(self.limits), dtype=np.int_)
-        if not isinstance(self.axis, Listed):
+        if not isinstance(self.axis, ListedAxis):
             self._check()
-            moves, notes = self.moves, self._stretch[3]
+            moves, notes = self.moves, self._monotone_range[3]
         limits = []
         for i, (name, limit) in enumerate(self.limits.items()):
             missed = each[i] > 1 or (np.all(each <= 1) and each[i] == each.max())
             needed = None if met or not missed else limit * max(float(each[i]), joint if np.all(each <= 1) else 0.0)
             limits.append(Limit(name, limit, float(each[i]) * limit, int(moves[i]), needed))
-        free = met and joint < 1 - SAME and not isinstance(self.axis, Listed) and t in self._stretch[:2]
-        bound = "bounds" if x in {self.axis.low_value, self.axis.high_value} else "what was looked at"
+        free = met and joint < 1 - SAME and not isinstance(self.axis, ListedAxis) and t in self._monotone_range[:2]
+        bound = "bounds" if x in {self.axis.low_value, self.axis.high_value} else "searched range"
         return Solution(
             run=self.run, path=self.path, unit=self.axis.unit, value=x if met else None, nearest=x, interval=interval,
             probability=self._met(ratios), standard_error=self._standard_error(t), limits=tuple(limits),
@@ -360,14 +359,14 @@ class _Problem:
         )  # fmt: skip
 
     def _met(self, ratios: Array) -> Figure | None:
-        """The probability that all limits are met, with its standard error over replicates."""
+        """Probability that all limits are met, with its standard error over replicates."""
         if not self.draws:
             return None
         means = (ratios.max(axis=0) <= 1).reshape(REPLICATES, -1).mean(axis=1)
         return Figure(float(means.mean()), float(means.std(ddof=1)) / math.sqrt(REPLICATES), REPLICATES)
 
     def _standard_error(self, t: float) -> float | None:
-        """Error of the value: that of the quantile over how fast the quantile moves; None where values are whole."""
+        """Standard error of the value, by the delta method: that of the quantile divided by its slope; None for integers."""
         near = self.axis.near(t)
         if not self.draws or near is None:
             return None

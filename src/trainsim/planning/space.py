@@ -1,7 +1,7 @@
-"""The layouts a search looks through: values of each field, and the rules that refuse them, counted.
+"""The search space of layouts: values of each field, and the rules that reject combinations of them.
 
-Structure (stages, schedule, sharding, recompute …) is looped over; ``tp``, ``cp``, ``ep`` and ``micro_batch`` are axes of arrays,
-shape ``(tp, cp, ep, micro_batch)``, so that whatever depends on one of them is worked out once for each of its values.
+Structure (stages, schedule, sharding, recompute …) is looped over. ``tp``, ``cp``, ``ep`` and ``micro_batch`` are axes of arrays of shape
+``(tp, cp, ep, micro_batch)``, so that whatever depends on one of them is computed once for each of its values.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ Structure = Mapping[str, Any]
 AXES = ("tp", "cp", "ep", "micro_batch")
 """Fields of a plan that are axes of arrays."""
 MICRO_BATCHES = (1, 2, 4, 8, 16)
-"""Sequences of a pipeline slot that are tried where nothing else is asked."""
+"""Micro-batches that are tried by default [sequence]."""
 
 
-def divisors(whole: int) -> tuple[int, ...]:
-    """Numbers that divide another.
+def divisors(n: int) -> tuple[int, ...]:
+    """Divisors of an integer, increasing.
 
     >>> divisors(12)
     (1, 2, 3, 4, 6, 12)
     """
-    low = [d for d in range(1, math.isqrt(whole) + 1) if whole % d == 0]
-    return (*low, *(whole // d for d in reversed(low) if d * d != whole))
+    low = [d for d in range(1, math.isqrt(n) + 1) if n % d == 0]
+    return (*low, *(n // d for d in reversed(low) if d * d != n))
 
 
 # values ------------------------------------------------------------------------------------------------------------------
@@ -50,18 +50,19 @@ def divisors(whole: int) -> tuple[int, ...]:
 def values_of(model: Model, base: Plan, gpus: Sequence[int], given: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
     """Values of each field of a plan that a search tries.
 
-    Degrees: the divisors of the accelerators. Virtual stages: powers of two and divisors of the layers. Schedules: all but GPipe,
-    which takes 1F1B's time and more memory. Sequence parallelism: on, where there is tensor parallelism. Exchanges with experts: beside
-    another pass or not, where there are experts. Everything else as in ``base``; what ``base`` has is always among the values.
+    Degrees are the divisors of the number of accelerators. Virtual stages are powers of two and divisors of the number of layers.
+    Schedules are all but GPipe, which takes as long as 1F1B and needs more memory. Sequence parallelism is on with tensor parallelism.
+    Overlap of expert exchanges is tried on and off where there are experts. All other fields are as in ``base``, whose own values are
+    always included.
 
     Args:
-        model: what is trained.
+        model: the trained model.
         base: the run's own plan.
-        gpus: counts of accelerators.
-        given: field → value or values, instead of these.
+        gpus: numbers of accelerators.
+        given: field → value or values to try instead.
 
     Raises:
-        SpecError: no field of a plan, or ``dp``, which follows from the others.
+        SpecError: not a field of a plan, or ``dp``, which follows from the others.
     """
     degrees = tuple(sorted({d for n in gpus for d in divisors(n)}))
     usual: dict[str, tuple[Any, ...]] = {name: (getattr(base, name),) for name in Plan.model_fields}
@@ -81,7 +82,7 @@ def values_of(model: Model, base: Plan, gpus: Sequence[int], given: Mapping[str,
         usual[name] = (*usual[name], getattr(base, name))
     for name, values in given.items():
         if name not in Plan.model_fields:
-            raise SpecError(f"space.{name}", values, "is no field of a Plan", did_you_mean(name, Plan.model_fields), "unknown-field")
+            raise SpecError(f"space.{name}", values, "is not a field of a Plan", did_you_mean(name, Plan.model_fields), "unknown-field")
         if name == "dp":
             raise SpecError("space.dp", values, "follows from gpus, tp, pp and cp", "give those", "conflict")
         usual[name] = tuple(values) if isinstance(values, (list, tuple, range, set, frozenset)) else (values,)
@@ -89,9 +90,10 @@ def values_of(model: Model, base: Plan, gpus: Sequence[int], given: Mapping[str,
 
 
 def structures(values: Mapping[str, tuple[Any, ...]]) -> Iterator[Structure]:
-    """Every combination of the fields that are no axes, ``zero`` varying fastest.
+    """All combinations of the fields that are not axes, with ``zero`` varying fastest.
 
-    A rank of several stages interleaves them, one rank alone orders nothing. Exchanges run beside another pass where a rank has one.
+    Inconsistent combinations are skipped: several stages per rank need an interleaved schedule, a pipeline of one rank has one schedule,
+    and expert exchanges overlap only where the schedule runs another pass beside them.
     """
     loops = [*(name for name in values if name not in (*AXES, "zero")), "zero"]
     usual = Plan.model_fields["schedule"].default
@@ -110,13 +112,13 @@ def structures(values: Mapping[str, tuple[Any, ...]]) -> Iterator[Structure]:
 
 @dataclass(frozen=True)
 class LayoutGrid:
-    """All layouts of one structure on so many accelerators: which the rules of a plan allow.
+    """All layouts of one structure on a number of accelerators, and which of them the rules of a plan allow.
 
     Args:
-        model, cluster: what and where; the cluster's own size plays no part.
+        model, cluster: the model and the cluster, whose own size is ignored.
         gpus: accelerators.
-        seq_len: tokens of a sequence [token].
-        batch: sequences of an optimizer step [sequence].
+        seq_len: sequence length [token].
+        batch: sequences per optimizer step [sequence].
         axes: values of tp, cp, ep and micro_batch.
     """
 
@@ -129,16 +131,16 @@ class LayoutGrid:
 
     @cached_property
     def degrees(self) -> dict[str, Array]:
-        """Values along their axes: tp ``(t, 1, 1, 1)``, cp ``(1, c, 1, 1)``, ep ``(1, 1, e, 1)``, micro_batch ``(1, 1, 1, m)``."""
+        """Degrees along their axes: tp ``(t, 1, 1, 1)``, cp ``(1, c, 1, 1)``, ep ``(1, 1, e, 1)``, micro_batch ``(1, 1, 1, m)``."""
         return {name: np.array(self.axes[name], dtype=np.float64).reshape(np.roll((-1, 1, 1, 1), i)) for i, name in enumerate(AXES)}
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the whole grid."""
+        """Shape of the grid."""
         return tuple(len(self.axes[name]) for name in AXES)
 
     def data_parallel(self, pp: int) -> Array:
-        """Data parallelism that tp, pp and cp leave; no whole number where they don't divide the accelerators."""
+        """Data-parallel degree from tp, pp and cp; not an integer where they don't divide the accelerators."""
         dp: Array = self.gpus / (self.degrees["tp"] * self.degrees["cp"] * pp)
         return dp
 
@@ -151,9 +153,9 @@ class LayoutGrid:
         return {}
 
     def possible(self, structure: Structure) -> tuple[Mask, Counter[str]]:
-        """Which layouts the rules of :func:`~trainsim.parallelism.plan.check_plan` and the schedule allow, and how many each rule refuses.
+        """Mask of the layouts that the rules of a plan and its schedule allow, and the number of layouts that each rule rejects.
 
-        A layout that breaks several rules is counted at the first.
+        A layout that breaks several rules is counted at the first. The rules are those of :func:`~trainsim.parallelism.plan.check_plan`.
         """
         key = tuple(structure[name] for name in ("pp", "vpp", "schedule", "expert_tp", "shard", "stage_layers"))
         if key not in self._found:
@@ -161,32 +163,32 @@ class LayoutGrid:
         return self._found[key]
 
     def _possible(self, structure: Structure) -> tuple[Mask, Counter[str]]:
-        refused = self._whole(structure)
+        refused = self._structure_error(structure)
         if refused is not None:
             return np.zeros(self.shape, dtype=bool), Counter({refused: math.prod(self.shape)})
         if structure["expert_tp"] not in self._asked:
-            self._asked[structure["expert_tp"]] = self._blocks(structure["expert_tp"])
-        rules = [*self._asked[structure["expert_tp"]].items(), *self._divide(structure)]
-        allowed, counts = tally(rules, self.shape)
+            self._asked[structure["expert_tp"]] = self._layer_rules(structure["expert_tp"])
+        rules = [*self._asked[structure["expert_tp"]].items(), *self._divisibility_rules(structure)]
+        allowed, counts = apply_rules(rules, self.shape)
         if structure["pp"] > 1:
             micro_batches = self.batch / (self.data_parallel(structure["pp"]) * self.degrees["micro_batch"])
-            ordered = list(_ordered(structure, np.broadcast_to(micro_batches, self.shape), allowed))
-            allowed, more = tally(ordered, self.shape, allowed)
+            ordered = list(_schedule_rules(structure, np.broadcast_to(micro_batches, self.shape), allowed))
+            allowed, more = apply_rules(ordered, self.shape, allowed)
             counts += more
         return allowed, counts
 
-    def _whole(self, structure: Structure) -> str | None:
-        """The rule that the structure breaks by itself; None for none."""
+    def _structure_error(self, structure: Structure) -> str | None:
+        """The rule that the structure breaks on its own; None for none."""
         try:
             plan = Plan(**structure)
             least = plan.pp * math.lcm(plan.shard or 1, plan.expert_tp or 1)
             check_plan(plan, self.model, least)
         except SpecError as error:
-            return spoken(error)
+            return rule_text(error)
         return None
 
-    def _blocks(self, expert_tp: int | None) -> dict[str, Mask]:
-        """What the layers of the model say of each pair of tp and ep, by asking about each on just as many accelerators."""
+    def _layer_rules(self, expert_tp: int | None) -> dict[str, Mask]:
+        """Rules of the model's layers for each pair of tp and ep, each checked on the smallest number of accelerators."""
         found: dict[str, Mask] = {}
         for t, tp in enumerate(self.axes["tp"]):
             for e, ep in enumerate(self.axes["ep"]):
@@ -194,11 +196,11 @@ class LayoutGrid:
                 try:
                     check_plan(plan, self.model, tp * ep * plan.expert_tp_degree)
                 except SpecError as error:
-                    found.setdefault(spoken(error), np.ones((self.shape[0], 1, self.shape[2], 1), dtype=bool))[t, 0, e, 0] = False
+                    found.setdefault(rule_text(error), np.ones((self.shape[0], 1, self.shape[2], 1), dtype=bool))[t, 0, e, 0] = False
         return found
 
-    def _divide(self, structure: Structure) -> Iterator[tuple[str, Mask]]:
-        """What must divide what."""
+    def _divisibility_rules(self, structure: Structure) -> Iterator[tuple[str, Mask]]:
+        """Rules of divisibility."""
         d, pp, shard = self.degrees, structure["pp"], structure["shard"]
         expert_tp = expert_tp_of(structure["expert_tp"], d)
         dp = self.data_parallel(pp)
@@ -211,21 +213,21 @@ class LayoutGrid:
 
 
 def expert_tp_of(expert_tp: int | None, degrees: Mapping[str, Array]) -> Array:
-    """Tensor parallelism inside the experts, as :attr:`Plan.expert_tp_degree` has it."""
+    """Tensor-parallel degree of the experts, as in :attr:`Plan.expert_tp_degree`."""
     return np.where(degrees["ep"] == 1, degrees["tp"], 1.0) if expert_tp is None else np.full_like(degrees["ep"], expert_tp)
 
 
-def _ordered(structure: Structure, micro_batches: Array, allowed: Mask) -> Iterator[tuple[str, Mask]]:
-    """Whether the schedule can order so many micro-batches."""
+def _schedule_rules(structure: Structure, micro_batches: Array, allowed: Mask) -> Iterator[tuple[str, Mask]]:
+    """Rules of the schedule for each number of micro-batches."""
     for count in np.unique(micro_batches[allowed]):
         try:
             schedule_of(structure["schedule"]).check(structure["pp"], structure["vpp"], int(count))
         except SpecError as error:
-            yield spoken(error), micro_batches != count
+            yield rule_text(error), micro_batches != count
 
 
-def tally(rules: Sequence[tuple[str, Mask]], shape: tuple[int, ...], allowed: Mask | None = None) -> tuple[Mask, Counter[str]]:
-    """What all rules allow, and how many layouts each refuses that none before it did."""
+def apply_rules(rules: Sequence[tuple[str, Mask]], shape: tuple[int, ...], allowed: Mask | None = None) -> tuple[Mask, Counter[str]]:
+    """Mask of the layouts that all rules allow, and the number that each rule rejects after the rules before it."""
     counts: Counter[str] = Counter()
     allowed = np.ones(shape, dtype=bool) if allowed is None else allowed
     for rule, holds in rules:
@@ -235,6 +237,6 @@ def tally(rules: Sequence[tuple[str, Mask]], shape: tuple[int, ...], allowed: Ma
     return allowed, counts
 
 
-def spoken(error: SpecError) -> str:
-    """A rule in words, without the value that broke it."""
+def rule_text(error: SpecError) -> str:
+    """The broken rule in words, without the value that broke it."""
     return f"{error.path} {error.rule}".removeprefix("plan.").strip()

@@ -92,7 +92,7 @@ def check_given(run: Run, phase: Phase, purpose: str, needs: Sequence[Need]) -> 
     words = [_GIVE[need].format(phase=phase.name) for need in missing]
     remedy = f"give {', '.join(words)}"
     if {"plan", "stack"} & set(missing):
-        remedy += "; or run = ts.laid_out(run) takes the usual stack on such chips and the fastest layout that fits"
+        remedy += "; or run = ts.with_layout(run) fills in the usual stack and the fastest layout"
     value, rule = (efficiency, "names no software stack") if first == "stack" else (None, "is not given")
     path = {"plan": "plan", "stack": "efficiency"}.get(first, f"phases.{phase.name}.{first}")
     raise EstimateError(path, value, f"{rule}, and is needed {purpose}", remedy, "missing")

@@ -1,4 +1,4 @@
-"""A run from what people know: model, chip, accelerators, tokens. The rest is assumed, and marked as assumed."""
+"""Build a complete run from model, chip, accelerators and tokens; all other inputs are assumed and marked as such."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from ..training.efficiency import MFU
 from ..training.phases import Phase
 from ..training.reliability import Goodput
 
-TOKENS_A_STEP = 4e6
-"""Tokens of an optimizer step where no batch is given (judgement: between Llama 2's 4M and DeepSeek-V3's 63M, the smaller is safe)."""
+TOKENS_PER_STEP = 4e6
+"""Tokens per optimizer step where no batch is given (judgement: as in Llama 2; DeepSeek-V3 uses 63M)."""
 SEQ_LEN = 4096.0
-"""Sequence length where none is given [token] (judgement: that of most pre-training runs in the catalogue)."""
+"""Sequence length where none is given [token] (judgement: as in most pre-training runs of the catalogue)."""
 
 
 def quick(
@@ -40,29 +40,29 @@ def quick(
     goodput: float | str | None = None,
     name: str = "",
 ) -> Run:
-    """A run from what people know of one; what is left out is assumed, and its source says so.
+    """Build a complete run from model, chip, accelerators and tokens; inputs left out are assumed and marked as such.
 
     Args:
         model: a :class:`Model`, a ``config.json`` (path or dict), an id of the catalogue, or a size: ``"7B"``, ``"235B-A22B"``.
-        chip: a chip or a cluster of the catalogue, or the beginning of one: ``"h100"``, ``"hgx-h800"``.
+        chip: a chip or a cluster of the catalogue, or the beginning of its name: ``"h100"``, ``"hgx-h800"``.
         gpus: accelerators [GPU].
         tokens: training tokens [token], a number or ``"2T"``.
         seq_len: sequence length [token]; 4,096 if left out.
-        batch: sequences of an optimizer step [sequence]; 4M tokens' worth if left out.
+        batch: sequences per optimizer step [sequence]; 4M tokens if left out.
         price: rent [USD/GPU-h]; the catalogue's median if left out.
-        mfu: model FLOPs over peak [1]; the median of like runs if left out.
+        mfu: model FLOPs over peak [1]; the median of the catalogue's prior for such runs if left out.
         goodput: busy over wall-clock hours [1]; the catalogue's median if left out.
-        name: how the run is called; the model's name if left out.
+        name: name of the run; the model's name if left out.
 
     Returns:
-        a complete run, ready for ``ts.estimate``; ``run.sources()`` names what was assumed.
+        a complete run for ``ts.estimate``; ``run.sources()`` names what was assumed.
 
     Raises:
         CatalogError: no such model or chip.
         ConfigError: a config that can't be read.
 
     Warns:
-        TrainsimWarning: a price below the cheapest quote known, or in another currency than dollars.
+        TrainsimWarning: the price is below the cheapest known quote, or in another currency than dollars.
 
     >>> run = quick("7B", chip="h100", gpus=512, tokens="2T", price="2.5/h")
     >>> run.price.usd_per_gpu_hour, run.phases[0].batch
@@ -76,7 +76,7 @@ def quick(
         seq_len, assumed["phases.pretrain.seq_len"] = SEQ_LEN, f"{ASSUMED}that of most pre-training runs"
     phase = Phase("pretrain", tokens=tokens, seq_len=seq_len, batch=batch)  # type: ignore[arg-type]  # a field reads text
     if batch is None:
-        phase = phase.replace({"batch": float(max(1, round(TOKENS_A_STEP / float(phase.seq_len or SEQ_LEN))))})
+        phase = phase.replace({"batch": float(max(1, round(TOKENS_PER_STEP / float(phase.seq_len or SEQ_LEN))))})
         assumed["phases.pretrain.batch"] = f"{ASSUMED}4M tokens a step"
     machines, usual = cluster_from(chip, gpus)
     if usual:
@@ -98,7 +98,7 @@ def quick(
 
 
 def assumptions(run: Run) -> dict[str, str]:
-    """What nobody gave of a run: path → where its value is from.
+    """Assumed inputs of a run: path → source of the assumed value.
 
     >>> sorted(assumptions(quick("7B", chip="h100", gpus=8, tokens=1e9, seq_len=4096, batch=64, price=2, goodput=.95)))
     ['cluster.scale_out.bandwidth', 'efficiency.mfu']
@@ -108,11 +108,11 @@ def assumptions(run: Run) -> dict[str, str]:
 
 
 def cluster_from(name: str, gpus: int) -> tuple[Cluster, str]:
-    """A cluster from the id of one, of its chip, or the beginning of either, and what was assumed about it, in words.
+    """Find a cluster by its id, its chip, or the beginning of either; also returns what was assumed about it, in words.
 
     Raises:
         CatalogError: no such cluster or chip.
-        SpecError: no accelerators.
+        SpecError: fewer than one accelerator.
 
     >>> cluster_from("h100", 8)[0].name, cluster_from("hgx-h800", 8)[1]
     ('hgx-h100', '')

@@ -1,4 +1,4 @@
-"""A run with a software stack and a layout, where it names none."""
+"""Complete a run with the usual software stack and the fastest layout, where it names none."""
 
 from __future__ import annotations
 
@@ -12,42 +12,46 @@ from .search import search_plans
 
 
 def with_stack(run: Run, month: str = "") -> Run:
-    """The run with its efficiency modelled by the usual stack on its chips, where it names none.
+    """Set the run's efficiency to the usual software stack of its chips, where it is not modelled yet.
 
     Args:
         run: any run.
-        month: of the software, ``"2026-10"``; today's if left out.
+        month: month of the software, ``"2026-10"``; the current month if left out.
 
     Raises:
-        CatalogError: no stack is calibrated for such chips.
+        CatalogError: no stack is calibrated for these chips.
     """
     if isinstance(run.efficiency, Modelled):
         return run
     when = month or f"{dt.datetime.now(tz=dt.UTC).date():%Y-%m}"
     name = stack_for(run.cluster.chip.architecture or "", "megatron", when)
     modelled = run.replace({"efficiency": Modelled(stack=stack(name))})
-    return modelled.with_sources({"efficiency.stack": f"{ASSUMED}{name}, the usual stack on such chips"})
+    return modelled.with_sources({"efficiency.stack": f"{ASSUMED}{name}, the usual stack on these chips"})
 
 
-def laid_out(run: Run, month: str = "") -> Run:
-    """The run with a software stack and the fastest layout that fits, where it names none.
+def with_layout(run: Run, month: str = "") -> Run:
+    """Complete a run with the usual software stack and the fastest layout that fits, where it names none.
 
     Args:
         run: a run with a batch.
-        month: of the software, ``"2026-10"``; today's if left out.
+        month: month of the software, ``"2026-10"``; the current month if left out.
 
     Returns:
-        the run, its efficiency modelled and its plan that of a search; both marked as assumed.
+        the run with a modelled efficiency and a plan; both are marked as assumed.
 
     Raises:
-        CatalogError: no stack is calibrated for such chips.
+        CatalogError: no stack is calibrated for these chips.
         EstimateError: no layout is possible or fits.
 
     >>> import trainsim as ts
     >>> run = ts.Run(model=ts.catalog.model("llama3-8b"), cluster=ts.catalog.cluster("hgx-h100", 2),
     ...              phases=[ts.Phase("pretrain", tokens=1e9, seq_len=2048, batch=16)])
-    >>> laid_out(run, "2026-10").plan.tp
+    >>> with_layout(run, "2026-10").plan.tp
     2
     """
     modelled = with_stack(run, month)
     return modelled if modelled.plan is not None else search_plans(modelled, top=1).best_run
+
+
+laid_out = with_layout
+"""Former name of :func:`with_layout`."""
