@@ -6,7 +6,10 @@ from .rows import rows
 
 
 def models() -> tuple[str, ...]:
-    """Ids for ``catalog.model(…)``.
+    """Ids of the catalogue's models, for ``catalog.model(…)``.
+
+    Returns:
+        the ids, in the order of the file.
 
     >>> "deepseek-v3" in models()
     True
@@ -15,7 +18,10 @@ def models() -> tuple[str, ...]:
 
 
 def clusters() -> tuple[str, ...]:
-    """Ids for ``catalog.cluster(…)``.
+    """Ids of the catalogue's clusters, for ``catalog.cluster(…)``.
+
+    Returns:
+        the ids, in the order of the file.
 
     >>> "hgx-h100" in clusters()
     True
@@ -24,7 +30,10 @@ def clusters() -> tuple[str, ...]:
 
 
 def chips() -> tuple[str, ...]:
-    """Ids for ``catalog.chip(…)``.
+    """Ids of the catalogue's chips, for ``catalog.chip(…)``.
+
+    Returns:
+        the ids, in the order of the file.
 
     >>> "h100-sxm" in chips()
     True
@@ -33,7 +42,10 @@ def chips() -> tuple[str, ...]:
 
 
 def stacks() -> tuple[str, ...]:
-    """Ids for ``catalog.stack(…)`` and ``ts.Modelled(stack=…)``.
+    """Ids of the catalogue's stacks, for ``catalog.stack(…)`` and ``ts.Modelled(stack=…)``.
+
+    Returns:
+        the ids, in the order of the file.
 
     >>> "mcore-hopper" in stacks()
     True
@@ -42,7 +54,10 @@ def stacks() -> tuple[str, ...]:
 
 
 def runs() -> tuple[str, ...]:
-    """Ids for ``catalog.run(…)``.
+    """Ids of the catalogue's runs, for ``catalog.run(…)``.
+
+    Returns:
+        the ids, in the order of the file.
 
     >>> "deepseek-v3" in runs()
     True
