@@ -187,7 +187,7 @@ if _TYPE_CHECKING:
     from . import testing as testing
     from .auditing.verdict import Verdict as Verdict
     from .auditing.audit import audit as audit
-    from .auditing.audit import compare_claims as compare_claims
+    from .auditing.contradiction import compare_claims as compare_claims
     from .auditing.scope_words import read_scope as read_scope
     from .validation.run_hindcast import hindcasts as hindcasts
     from .report.draw import draw as draw
@@ -283,7 +283,8 @@ _WHERE = {
     "run.development": ("Development", "Line", "Data", "People", "estimate_development"),
     "run.fleet": ("Fleet", "Holding", "estimate_fleet"),
     "auditing.verdict": ("Verdict",),
-    "auditing.audit": ("audit", "compare_claims"),
+    "auditing.audit": ("audit",),
+    "auditing.contradiction": ("compare_claims",),
     "auditing.scope_words": ("read_scope",),
     "report.draw": ("draw",),
     "report.pictures.pipeline": ("draw_timelines",),

@@ -295,6 +295,12 @@ def test_a_claim_beside_a_claim() -> None:
     assert ts.compare_claims(run, run.replace({"value": 60e6})).word == "contradicts"
     assert ts.compare_claims(run, run.replace({"value": 5.5e6})).word == "agrees"
     assert ts.compare_claims(run, run.replace({"scope": "the whole model", "value": 60e6})).word == "both can be true"
+    assert ts.compare_claims(run, run.replace({"scope": "the whole model", "value": 1e6})).word == "contradicts"  # a part above the whole
+    assert ts.compare_claims(run, run.replace({"subject": "gpt-4", "value": 100e6})).word == "both can be true"
+    floors = [run.replace({"value": value, "bound": "at least"}) for value in (5e6, 50e6)]
+    ceiling = run.replace({"value": 10e6, "bound": "at most"})
+    assert ts.compare_claims(*floors).word == ts.compare_claims(floors[0], ceiling).word == "agrees"
+    assert ts.compare_claims(floors[1], ceiling).word == ts.compare_claims(ceiling, floors[1]).word == "contradicts"
 
 
 def test_a_verdict_travels_between_processes() -> None:

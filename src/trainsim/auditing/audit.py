@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ..catalog.currencies import usd_per
 from ..catalog.rows import PUBLISHED, day_of, rows
@@ -29,7 +28,7 @@ from .screen import screen
 from .sentences import headline_of
 from .subjects import Asked, measure_of, model_of, with_known_names
 from .verdict import Subject, Verdict
-from .words import Check, Stated, Telling, against_figure
+from .words import Check, Stated, Telling
 
 BEFORE = dt.timedelta(days=1)
 
@@ -84,7 +83,7 @@ def audit(
     stated = Stated(*claim.ends(), claim.bound)
     asked_for = None if contents is None else measure.relevant(contents)
     number = judge_number(measure, stated, asked_for, basis, clock)
-    scope = _scope(measure, contents, basis, of_scope)
+    scope = judged_scope(measure, contents, basis, of_scope)
     words, readings = _words(measure, stated, scope, told, claim, clock, number)
     retold = unfaithful(claim)
     words = "MISLEADING" if retold is not None and words != "NOT UNDERSTOOD" else words
@@ -139,7 +138,7 @@ def _check(claim: Claim, subject: object, versus: object) -> None:
         raise ClaimError("value", claim.value, "is nothing: no figure is a number of times it", "give the figure as told", "out-of-bounds")
 
 
-def _scope(measure: Measure, contents: Contents | None, basis: Basis | None, of_scope: ScopeReading | None) -> Scope:
+def judged_scope(measure: Measure, contents: Contents | None, basis: Basis | None, of_scope: ScopeReading | None) -> Scope:
     """What the number is taken for: as stated, else the final run on the basis of the run's own price; a fleet's is its own."""
     if contents is None:
         contents = measure.usual
@@ -243,67 +242,3 @@ def _of_scopes(told: ScopeReading, is_: ScopeReading) -> tuple[Telling, Check]:
     half = bool(said & held or right_out)
     out = f"; {contents_text(frozenset(right_out))} {'are' if len(right_out) > 1 else 'is'} out, as it says" if right_out else ""
     return "MISLEADING", Check("scope", "CANNOT BE JUDGED", f"{'half right' if half else 'wrong'}: {'; '.join(parts)}{out}")
-
-
-@dataclass(frozen=True)
-class Compared:
-    """Two claims side by side.
-
-    Args:
-        comparable: whether both figures measure one thing: one scope and kind.
-        word: ``"agrees"``, ``"contradicts"`` or ``"both can be true"``; finding: why.
-    """
-
-    comparable: bool
-    word: str
-    finding: str
-
-
-def compare_claims(one: Claim, other: Claim) -> Compared:
-    """Whether one claim contradicts another: only figures at one scope and kind can.
-
-    Args:
-        one, other: claims about one subject.
-
-    Returns:
-        the finding, and whether they contradict each other.
-
-    Raises:
-        ClaimError: a scope that is not understood.
-
-    >>> import trainsim as ts
-    >>> compare_claims(ts.catalog.claim("fleet-1.6b"), ts.catalog.claim("deepseek-v3-6m")).finding
-    'a stock beside a flow: both can be true'
-    """
-    one, other = with_known_names(one), with_known_names(other)
-    clock = clock_of(one, None)
-    sides = [_side(claim, clock) for claim in (one, other)]
-    (first, a), (second, b) = sides
-    if first.kind != second.kind:
-        return Compared(False, "both can be true", _KINDS[frozenset({first.kind, second.kind})])
-    if one.base_unit != other.base_unit or not first.comparable(second):
-        shown = [f"{contents_text(scope.contents)} ({scope.basis})" for scope in (first, second)]
-        finding = f"{shown[0]} beside {shown[1]}: both can be true"
-        return Compared(False, "both can be true", finding)
-    word = against_figure(a, b.value)
-    agrees = word != "REFUTED"
-    return Compared(
-        True,
-        "agrees" if agrees else "contradicts",
-        f"one scope, {contents_text(first.contents)}: {'they agree' if agrees else 'only one can be true'}",
-    )
-
-
-_KINDS: Mapping[frozenset[str], str] = {
-    frozenset({"stock", "run"}): "a stock beside a flow: both can be true",
-    frozenset({"stock", "year"}): "a stock beside a yearly flow: both can be true",
-    frozenset({"year", "run"}): "a yearly flow beside a run's: both can be true",
-}
-
-
-def _side(claim: Claim, clock: Clock) -> tuple[Scope, Stated]:
-    claim = in_dollars(claim, clock)
-    asked = Asked(claim, None, clock, Beliefs({}), 1)
-    measure = measure_of(asked, None)
-    contents, basis, reading = scope_of(claim)
-    return _scope(measure, contents, basis, reading), Stated(*claim.ends(), claim.bound)

@@ -15,6 +15,7 @@ from .sentences import (
     possessive,
     reading_noun,
     scope_of_subject,
+    span_in_words,
     times_in_words,
     title_if_known,
     title_of,
@@ -61,7 +62,7 @@ def quote_of(verdict: Verdict) -> str:
         "IMPOSSIBLE": _impossible,
         "CANNOT BE JUDGED": _not_judged,
     }[verdict.number](verdict, fact)
-    said = f"{says[0].upper()}{says[1:]}{_is_not(verdict)}."
+    said = f"{_begun(says, verdict)}{_is_not(verdict)}."
     if verdict.number == "CANNOT BE JUDGED" and claim.primary is not None:
         return f"{said} {_source_says(verdict)}"
     return said
@@ -80,7 +81,13 @@ def misquote_of(verdict: Verdict) -> str:
         said = CARELESS[claim.quantity].format(figure=figure, of=title_of(verdict))
     else:
         said = states(verdict) if verdict.number != "CONFIRMED" else f"it has been verified that {states(verdict)}"
-    return f"“{said[0].upper()}{said[1:]}.”"
+    return f"“{_begun(said, verdict)}.”"
+
+
+def _begun(said: str, verdict: Verdict) -> str:
+    """A sentence with its first letter large, but for names that are written small: gpt-oss, dots.llm1."""
+    names = (title_of(verdict), verdict.claim.versus)
+    return said if any(name and said.startswith(name) for name in names) else f"{said[0].upper()}{said[1:]}"
 
 
 def states(verdict: Verdict, about: str = "") -> str:
@@ -94,6 +101,8 @@ def states(verdict: Verdict, about: str = "") -> str:
         return template.format(figure=figure, **sides)
     if quantity in SENTENCES:
         return SENTENCES[quantity].format(at=at, of=of, figure=figure)
+    if verdict.claim.bound or verdict.claim.low is not None:
+        return f"{noun_of(verdict)} is {figure}"
     return f"{figure.removeprefix(about)} is {about}{noun_of(verdict)}"
 
 
@@ -115,13 +124,17 @@ def _agreed(verdict: Verdict, fact: Disclosure | None) -> str:
 
 def _not_refuted(verdict: Verdict, fact: Disclosure | None) -> str:
     said = states(verdict)
+    if fact is not None and not fact.sourced:
+        return f"{said}, by the inputs given"
     if fact is not None:
-        return f"{said}, by the inputs given" if not fact.sourced else f"it agrees with what was disclosed that {said}"
+        return f"{_disclosed(verdict, fact)}, which does not rule out that {said}"
     return f"it is plausible that {said}{_predicted(verdict)}"
 
 
 def _strained(verdict: Verdict, fact: Disclosure | None) -> str:
-    return f"it is hard to believe that {states(verdict)}{_instead(verdict, fact) or _predicted(verdict)}"
+    if fact is None or any("hard to believe" in check.finding for check in verdict.checks):
+        return f"it is hard to believe that {states(verdict)}{_predicted(verdict)}"
+    return f"it is not quite right that {states(verdict)}{_instead(verdict, fact)}"
 
 
 def _refuted(verdict: Verdict, fact: Disclosure | None) -> str:
@@ -137,20 +150,26 @@ def _not_judged(verdict: Verdict, fact: Disclosure | None) -> str:
     predicted = None if verdict.found is None else verdict.found.predicted
     if predicted is None or predicted.judged or predicted.missing or fact is not None:
         return f"nobody has published enough to judge whether {states(verdict)}"
-    low, high = (figure_in_words(end, verdict.claim.base_unit, 2) for end in predicted.prediction.ninety)
-    return f"what is public puts {noun_of(verdict)} anywhere between {low} and {high}: {claimed_in_words(verdict)} can't be told from that"
+    span = span_in_words(*predicted.prediction.ninety, verdict.claim.base_unit)
+    figure = claimed_in_words(verdict)
+    return f"what is public allows anything from {span} for {noun_of(verdict)}, so that {figure} is neither confirmed nor refuted"
 
 
 def _instead(verdict: Verdict, fact: Disclosure | None) -> str:
     """What was disclosed instead, and whose figure the claim fits."""
     if fact is None:
         return ""
-    unit, stated = verdict.claim.base_unit, verdict.stated.value
-    bound = {"": "", "at least": "more than ", "at most": "less than "}[fact.bound]
-    instead = f"{bound}{figure_in_words(fact.nearest_to(stated), unit, 4)}"
+    unit = verdict.claim.base_unit
     points = () if verdict.found is None else verdict.found.points_to
     fits = f", and the claim fits {points[0].label} ({figure_in_words(points[0].value, unit, 4)})" if points else ""
-    return f": {_whose(verdict, fact)} give {instead}{fits}"
+    return f": {_disclosed(verdict, fact)}{fits}"
+
+
+def _disclosed(verdict: Verdict, fact: Disclosure) -> str:
+    """A disclosed figure with whose it is: "Meta's own figures give 30.84M GPU-hours"."""
+    bound = {"": "", "at least": "more than ", "at most": "less than "}[fact.bound]
+    figure = figure_in_words(fact.nearest_to(verdict.stated.value), verdict.claim.base_unit, 4)
+    return f"{_whose(verdict, fact)} give {bound}{figure}"
 
 
 def _predicted(verdict: Verdict) -> str:
@@ -158,8 +177,7 @@ def _predicted(verdict: Verdict) -> str:
     predicted = None if verdict.found is None else verdict.found.predicted
     if predicted is None:
         return ""
-    low, high = (figure_in_words(end, verdict.claim.base_unit, 2) for end in predicted.prediction.ninety)
-    return f": what is public makes {low} to {high} likely"
+    return f": what is public makes {span_in_words(*predicted.prediction.ninety, verdict.claim.base_unit)} likely"
 
 
 # what it is not ----------------------------------------------------------------------------------------------------
@@ -176,13 +194,13 @@ def _is_not(verdict: Verdict) -> str:
     if same and verdict.number in ("STRAINED", "REFUTED"):
         return ""
     far = _as_much(chosen, verdict.stated.value)
-    if not far:
+    if not far or "{at}" not in NOUNS.get(verdict.claim.quantity, "{at}"):
         return ", and it is not what its words say"
     named = reading_noun(verdict, chosen).replace("the cost of the model", "what the model cost")
     if verdict.number in ("CONFIRMED", "NOT REFUTED") and verdict.claim.quantity == "cost" and not verdict.claim.is_ratio:
         return f", not {named}: that was {far}"
-    ends = dict.fromkeys(figure_in_words(end, verdict.claim.base_unit, 2) for end in (chosen.low, chosen.high))
-    truth = f"at least {next(iter(ends))}" if chosen.at_least else " to ".join(ends)
+    ends = (chosen.low, chosen.low if chosen.at_least else chosen.high)
+    truth = f"{'at least ' if chosen.at_least else ''}{span_in_words(*ends, verdict.claim.base_unit)}"
     return f"; {named} {_was(named)} {_likely(chosen)}{truth}"
 
 

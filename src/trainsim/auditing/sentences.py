@@ -7,6 +7,7 @@ from ..claims.scope import FINAL_RUN, contents_text
 from ..core.units import human
 from .disclosure import Disclosure
 from .judgement import Reading
+from .measure import Unknown
 from .relatives import title
 from .verdict import Verdict
 from .words import distance
@@ -23,7 +24,7 @@ NOUNS = {
     "investment": "what was invested in the machines of {of}", "pay": "mean pay at {of}",
 }  # fmt: skip
 """Quantity → what a figure of it is, with the scope ``at`` or the subject alone ``of``."""
-_UNITS = {
+UNIT_WORDS = {
     "GPU-h": "GPU-hours", "GPU": "GPUs", "token": "tokens", "expert": "experts", "layer": "layers", "parameter": "parameters",
     "day": "days", "token/position": "tokens a position",
 }  # fmt: skip
@@ -45,6 +46,9 @@ def trimmed(value: float, digits: int = 3) -> str:
     ('2.788M', '100')
     """
     shown = human(value, digits)
+    if "e" in shown:
+        mantissa, _, power = shown.partition("e")
+        return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{power}"
     number, suffix = (shown[:-1], shown[-1]) if shown[-1:].isalpha() else (shown, "")
     return (number.rstrip("0").rstrip(".") if "." in number else number) + suffix
 
@@ -62,7 +66,18 @@ def figure_in_words(value: float, unit: str, digits: int = 3) -> str:
     if unit == "times":
         return f"{trimmed(value, digits)} times"
     count = f"{value:,.0f}" if value == round(value) and value < 1e6 else trimmed(value, 4)
-    return f"{count} {_UNITS.get(unit, unit)}".rstrip()
+    return f"{count} {UNIT_WORDS.get(unit, unit)}".rstrip()
+
+
+def span_in_words(low: float, high: float, unit: str) -> str:
+    """Two ends of an interval to two digits, or one figure where they are printed alike.
+
+    >>> span_in_words(2.1e6, 22e6, "USD"), span_in_words(6.2, 50, "times")
+    ('$2.1M to $22M', '6.2 to 50 times')
+    """
+    ends = list(dict.fromkeys(figure_in_words(end, unit, 2) for end in (low, high)))
+    tail = f" {UNIT_WORDS.get(unit, unit)}" if not unit.startswith("USD") and unit != "1" else ""
+    return " to ".join([*(end.removesuffix(tail) for end in ends[:-1]), ends[-1]])
 
 
 def claimed_in_words(verdict: Verdict, digits: int = 3) -> str:
@@ -83,7 +98,8 @@ def title_of(verdict: Verdict) -> str:
     known = rows("models").get(name) or rows("runs").get(name)
     if known is not None and verdict.clock is not None and known.earliest <= verdict.clock.known:
         return title(name)
-    return _organisation(name) or name or str(getattr(verdict.subject, "name", "")) or "its subject"
+    told = next((str(row["title"]) for row in rows("disclosures").values() if row["subject"] == name and row.get("title")), "")
+    return told or _organisation(name) or name or str(getattr(verdict.subject, "name", "")) or "its subject"
 
 
 def title_if_known(name: str) -> str:
@@ -145,6 +161,8 @@ def possessive(name: str) -> str:
 def scope_of_subject(verdict: Verdict, name: str = "") -> str:
     """The scope of the number with whose it is: "DeepSeek-V3's final run"."""
     name, at = name or title_of(verdict), scope_in_words(verdict)
+    if at == "the whole model":
+        return f"{name} as a whole"
     return f"{possessive(name)} {at.removeprefix('the ')}" if at.startswith("the ") and "," not in at else f"{at} of {name}"
 
 
@@ -156,8 +174,8 @@ def noun_of(verdict: Verdict) -> str:
     if verdict.claim.is_ratio:
         other, what = title_if_known(verdict.claim.versus), NOUNS.get(quantity, "that of {at}").partition(" of ")[0]
         return f"{what} of {other} over that of {name} ({at})"
-    if quantity == "cost" and verdict.view is None and not verdict.claim.scope:
-        return f"what training {name} cost"
+    if quantity == "cost" and verdict.view is None and isinstance(verdict.measure, Unknown):
+        return f"what {of} cost" if verdict.claim.scope else f"what training {name} cost"
     template = "the rent of the GPUs for {at}" if quantity == "cost" and rented else NOUNS.get(quantity, "{at}")
     return template.format(at=of, of=name)
 
@@ -182,11 +200,18 @@ def _of_number(verdict: Verdict) -> str:
         "NOT REFUTED": f"Agrees with {kind.format(_whose(verdict))}{at.format('for')}"
         if fact is not None
         else f"Plausible{at.format('as')}",
-        "STRAINED": f"Hard to believe{at.format('as')}{_far(verdict, fact)}",
+        "STRAINED": f"{_strained(verdict)}{at.format('as')}{_far(verdict, fact)}",
         "REFUTED": f"Wrong{at.format('as')}{_far(verdict, fact)}",
         "IMPOSSIBLE": "Impossible: it breaks a bound of nature or of counting",
         "CANNOT BE JUDGED": f"The number cannot be judged{at.format('as')}",
     }[verdict.number]
+
+
+def _strained(verdict: Verdict) -> str:
+    """Whether a strained figure is off the disclosed one, or hard to believe."""
+    fact = None if verdict.found is None else verdict.found.fact
+    doubted = fact is None or any("hard to believe" in check.finding for check in verdict.checks)
+    return "Hard to believe" if doubted else "Not quite right"
 
 
 def _kind_of(fact: Disclosure | None) -> str:

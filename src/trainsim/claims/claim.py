@@ -188,7 +188,7 @@ class Claim(Spec):
     def currency(self) -> str:
         """ISO code of the figure's currency; empty if it is dollars or not money."""
         for prefix in _PREFIXES:
-            head = self.unit.removeprefix(prefix).partition("/")[0] if self.unit.startswith(prefix) else ""
+            head = self.unit.removeprefix(prefix).lstrip().partition("/")[0] if self.unit.startswith(prefix) else ""
             if head in CURRENCIES:
                 return "CNY" if head == "RMB" else head
         return ""
@@ -247,12 +247,12 @@ class Claim(Spec):
 
     def _base(self) -> str | None:
         """The unit without its prefix; None if it is unknown."""
-        return next((b for p in _PREFIXES if self.unit.startswith(p) and (b := self.unit.removeprefix(p)) in _BASES), None)
+        return next((b for p in _PREFIXES if self.unit.startswith(p) and (b := self.unit.removeprefix(p).lstrip()) in _BASES), None)
 
     def _factor(self) -> float:
         wanted = self.base_unit
         for prefix, size in _PREFIXES.items():
-            base = self.unit.removeprefix(prefix) if prefix else self.unit
+            base = self.unit.removeprefix(prefix).lstrip() if prefix else self.unit
             if (prefix == "" or self.unit.startswith(prefix)) and base in _BASES and _BASES[base][0] == wanted:
                 return size * _BASES[base][1]
         if self.currency and wanted.startswith("USD"):
