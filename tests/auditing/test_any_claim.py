@@ -226,7 +226,7 @@ def test_what_nobody_reported_is_not_held_against_the_claim() -> None:
 def test_chips_nobody_quotes_are_judged_at_the_price_stated() -> None:
     chip = ts.Chip(name="home-made", peak=ts.Peak(bf16=5e14), memory=80e9, memory_bandwidth=2e12)
     own = run(cluster=ts.Cluster(chip=chip, gpus=64))
-    cost = float(ts.estimate(own).told_gpu_hours) * 2.6
+    cost = float(ts.estimate(own).given_gpu_hours) * 2.6
     assert ts.audit(ts.Claim("cost", round(cost, -3), unit="USD"), own).number == "NOT REFUTED"
     mine = ts.Beliefs({"price.usd_per_gpu_hour": ts.ci90(20, 30)})
     assert ts.audit(ts.Claim("cost", cost, unit="USD"), own, mine).check("rent").word == "REFUTED"

@@ -95,7 +95,7 @@ def test_down_from_a_line_and_up_from_an_input_are_one_relation(name: str) -> No
     ledger = getattr(est, quantity)
     whole = ts.explain(est, quantity)
     for step in whole.inputs:
-        carried = [c for c in ts.explain(est, step.name).carries if c.name.partition(".")[0] == quantity]
+        carried = [c for c in ts.explain(est, step.name).dependent_lines if c.name.partition(".")[0] == quantity]
         assert carried, step.name
         for line in carried:
             assert line.value == 0 or step.name in {s.name for s in ts.explain(est, line.name).inputs}
@@ -108,7 +108,7 @@ def test_a_development_leads_into_its_runs() -> None:
     told = ts.explain(est, "cost.compute.final.deepseek-v3.pretrain.moe.experts.up")
     assert any("7,168 × 2,048" in step.how for step in told.down)
     assert [path for path, _ in told.up][-1] == "cost"
-    assert ts.explain(est, "people.usd_per_year").carries[0].name.startswith("cost.people")
+    assert ts.explain(est, "people.usd_per_year").dependent_lines[0].name.startswith("cost.people")
     half = development(lines=[line.replace({"contents": "failed", "completed": 0.5, "times": 3.0}) if "r1" in line.name else line
                               for line in development().lines], failed=0.0)  # fmt: skip
     steps = ts.explain(estimate_development(half), "cost.compute.failed.deepseek-r1-all").down
@@ -133,7 +133,7 @@ def test_dollars_that_rest_on_judgement_are_those_a_judged_input_moves() -> None
 def test_what_an_input_only_shifts_does_not_rest_on_it() -> None:
     """Hours told with downtime inside: goodput moves them between two lines, and no dollar."""
     est = ts.estimate(ts.catalog.complete(ts.catalog.run("llama3.1-405b"))[0])
-    assert [c.name for c in ts.explain(est, "reliability.goodput").carries if c.name.startswith(("cost", "gpu_hours"))] == []
+    assert [c.name for c in ts.explain(est, "reliability.goodput").dependent_lines if c.name.startswith(("cost", "gpu_hours"))] == []
     assert "reliability.goodput" not in {s.name for s in ts.explain(est, "cost").inputs}
     assert "reliability.goodput" in {s.name for s in ts.explain(est, "cost.pretrain.downtime").inputs}
 

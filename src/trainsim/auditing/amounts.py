@@ -52,8 +52,8 @@ def amounts_of(final: str, unit: Amount, development: Development) -> dict[Conte
     found: dict[Content, Num] = {}
     for phase in last.phases.values():
         content = content_of(phase.phase)
-        found[content] = found.get(content, 0.0) + phase.told_gpu_seconds / SECONDS_PER_HOUR * rate
-    found["downtime"] = (last.gpu_hours - last.told_gpu_hours) * rate
+        found[content] = found.get(content, 0.0) + phase.given_gpu_seconds / SECONDS_PER_HOUR * rate
+    found["downtime"] = (last.gpu_hours - last.given_gpu_hours) * rate
     found["failed_runs"] = _given_up(est, final, unit)
     found["feeder_runs"] = _of_lines(est, "final", unit, without=final) * (1.0 + development.failed)
     experiments = _experiments(est, unit)

@@ -105,7 +105,7 @@ def _by_recipe(view: RunView) -> Check | None:
         return None
     from ..catalog.rl_recipes import predicted_hours  # a loop of decoding is needed for few runs, and slow to import
 
-    said, reported = predicted_hours(recipe), float(view.stated.told_gpu_hours)
+    said, reported = predicted_hours(recipe), float(view.stated.given_gpu_hours)
     at = said.percentile_of(reported)
     span = f"{human(said.p50)} (90 %: {human(said.p5)}–{human(said.p95)})"
     word: Word = "NOT REFUTED" if 5 <= at <= 95 else "STRAINED" if 0.5 <= at <= 99.5 else "REFUTED"

@@ -115,7 +115,7 @@ class RunView:
             return None
         if self.row is not None and grade_of(self.row, "gpu_hours") not in PUBLIC:
             return None
-        return sum(float(p.told_gpu_seconds) for p in phases) / SECONDS_PER_HOUR
+        return sum(float(p.given_gpu_seconds) for p in phases) / SECONDS_PER_HOUR
 
     @cached_property
     def void(self) -> str:
@@ -125,7 +125,7 @@ class RunView:
         dtype = wanted if getattr(peak, wanted, None) is not None else self.run.cluster.chip.half
         full = float(self.run.cluster.chip.peak_of(dtype))
         for name, p in self.stated.phases.items():
-            share = 0.0 if p.flops is None else float(p.flops.total) / (float(p.told_gpu_seconds) * full)
+            share = 0.0 if p.flops is None else float(p.flops.total) / (float(p.given_gpu_seconds) * full)
             if share > 1.0 and self._reports(name):
                 return f"the reported hours of {name} imply {share:,.0%} of the {dtype.upper()} peak: they prove nothing"
         return ""

@@ -106,7 +106,7 @@ def _detail(priced: Priced, step: Contents) -> str:
 
     match next(iter(c for c in CONTENTS if c in step)):
         case "pretraining":
-            hours = float(np.asarray(estimate_development(development).runs[final].told_gpu_hours))
+            hours = float(np.asarray(estimate_development(development).runs[final].given_gpu_hours))
             law = laws.get("price.usd_per_gpu_hour")
             rate = "their price" if law is None else f"${float(law.ppf(0.05)):.2f}–{float(law.ppf(0.95)):.2f}"
             return f"{'about ' if any('efficiency' in path for path in laws) else ''}{human(hours, 4)} hours at {rate}"

@@ -135,7 +135,7 @@ def _hours(v: Verdict, notes: _Notes) -> list[str]:
         body += _graded(f"   physics  {mid} hours (90 %: {low}–{high}) from other labs' runs", "B assumed")
         return [f"How many hours could it take?         ({phase.phase.name}; downtime not counted)", *body]
     at = found.percentile(busy)
-    few, reported = ("few" if at < 50 else "many"), float(phase.told_gpu_seconds) / SECONDS_PER_HOUR
+    few, reported = ("few" if at < 50 else "many"), float(phase.given_gpu_seconds) / SECONDS_PER_HOUR
     down = "" if phase.time == "busy" else f", downtime inside: {human(busy, 4)} without"
     given = view.sourced("efficiency")
     body += _graded(f"   implied  {_implied(view, phase)}", "A arithmetic")

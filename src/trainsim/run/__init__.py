@@ -1,1 +1,1 @@
-"""A run, and what is asked of it: estimate, compare, explain."""
+"""Runs, and the questions about a run: estimate, compare, explain."""

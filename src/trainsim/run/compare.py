@@ -1,4 +1,4 @@
-"""Two runs side by side: the ratio as factors that multiply to it exactly."""
+"""Compare the cost of two runs as a product of factors."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .estimate import Estimate, estimate
 from .run import Run
 
 UNKNOWN_WORK = "hours not attributable to FLOPs"
-"""The factor of phases whose tokens are unpublished."""
+"""Name of the factor for phases with unpublished tokens."""
 
 
 @dataclass(frozen=True)
 class Factor:
-    """One reason two runs differ: the quotient of two ledgers (or of one's total over the other's).
+    """One factor of a cost ratio: the quotient of the totals of two ledgers.
 
-    ``value = a.total / b.total``, or its inverse for what divides the cost (peak, utilization, goodput).
+    ``value = a.total / b.total``, or its inverse for a quantity that divides the cost (peak, utilization, goodput).
     """
 
     name: str
@@ -33,14 +33,14 @@ class Factor:
 
     @property
     def value(self) -> Num:
-        """The factor."""
+        """Value of the factor."""
         ratio = self.a.total / self.b.total
         return ratio if self.power > 0 else 1.0 / ratio
 
 
 @dataclass(frozen=True, repr=False)
 class Comparison(Answer):
-    """The cost of ``a`` over the cost of ``b``, factor by factor, on totals over phases."""
+    """Ratio of the cost of ``a`` to that of ``b``, as a product of factors over totals of all phases."""
 
     a: Estimate
     b: Estimate
@@ -48,12 +48,12 @@ class Comparison(Answer):
 
     @cached_property
     def hours_ratio(self) -> Num:
-        """Wall-clock accelerator-hours of a over those of b."""
+        """Ratio of the wall-clock accelerator-hours of ``a`` to those of ``b``."""
         return self.a.gpu_hours / self.b.gpu_hours
 
     @cached_property
     def ratio(self) -> Num:
-        """Dollars of a over dollars of b."""
+        """Ratio of the cost of ``a`` to that of ``b``."""
         return self.a.cost.total / self.b.cost.total
 
     def __getitem__(self, name: str) -> Num:
@@ -61,20 +61,20 @@ class Comparison(Answer):
 
     @property
     def names(self) -> tuple[str, str]:
-        """What the two runs are called: their names where they have different ones."""
+        """Labels of the two runs: their names where these differ."""
         named = self.a.run.name, self.b.run.name
         if all(named) and named[0] != named[1]:
             return named
         return f"{named[0] or 'run'} (a)", f"{named[1] or 'run'} (b)"
 
     def _lines(self) -> list[tuple[str, Num, Ledger, Ledger]]:
-        """Name, factor and the two figures of every factor, the product last."""
-        kept = [f for f in self.factors.values() if not _is_one(f)]
-        lines = [(f.name if f.power > 0 else f"1 / {f.name}", f.value, f.a, f.b) for f in kept]
+        """Name, factor and both figures of each factor, the product last."""
+        shown = [f for f in self.factors.values() if not _is_trivial(f)]
+        lines = [(f.name if f.power > 0 else f"1 / {f.name}", f.value, f.a, f.b) for f in shown]
         return [*lines, ("= cost", self.ratio, self.a.cost, self.b.cost)]
 
     def summary(self) -> Summary:
-        """Every factor with the two figures that it is the quotient of."""
+        """Each factor with its two figures."""
         a, b = self.names
         rows = []
         for name, factor, left, right in self._lines():
@@ -103,22 +103,22 @@ def _two(ledger: Ledger) -> str:
     return written(ledger.total, "" if ledger.unit == "1" else ledger.unit)
 
 
-def _is_one(factor: Factor) -> bool:
-    """Whether a factor has nothing to say: hours of phases whose work is unknown, where there are none."""
+def _is_trivial(factor: Factor) -> bool:
+    """Whether a factor can be omitted: that of phases of unknown work, where there are none."""
     return factor.name == UNKNOWN_WORK and bool(np.all(np.asarray(factor.value) == 1.0))
 
 
 def compare(a: Run | Estimate, b: Run | Estimate) -> Comparison:
-    """Why run ``a`` costs more or less than run ``b``.
+    """Compare the cost of two runs, factor by factor.
 
-    ``cost = FLOP/token · tokens · (1/peak) · (1/utilization) · all hours/hours of known work · (1/goodput) · $/hour``, each on
-    totals over phases, so the factors multiply to the ratio exactly. The fifth is 1 where every phase's work is known.
+    ``cost = FLOP/token · tokens · (1/peak) · (1/utilization) · all hours/hours of known work · (1/goodput) · $/hour``. Each factor is a
+    ratio of totals over phases, so the factors multiply to the cost ratio exactly. The fifth is 1 where the work of all phases is known.
 
     Args:
         a, b: runs, or estimates of them.
 
     Returns:
-        the comparison: ``.ratio``, ``.hours_ratio``, and ``.factors`` by name with the two ledgers each is the quotient of.
+        the comparison: ``.ratio``, ``.hours_ratio``, and ``.factors`` by name, each with its two ledgers.
 
     Raises:
         EstimateError: an input of either run is missing.
@@ -129,7 +129,7 @@ def compare(a: Run | Estimate, b: Run | Estimate) -> Comparison:
 
 
 def _terms(est: Estimate) -> list[tuple[str, int, Ledger]]:
-    """A run's cost as a product of totals."""
+    """Factors of a run's cost: name, exponent, ledger."""
     known = {n: p for n, p in est.phases.items() if p.flops is not None}
     flop: Num = sum((p.flops.total for p in known.values() if p.flops is not None), 0.0)
     tokens: Num = sum((p.phase.tokens for p in known.values() if p.phase.tokens is not None), 0.0)

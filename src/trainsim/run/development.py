@@ -1,4 +1,4 @@
-"""Development: all that one model took beside its final run."""
+"""Development: the full cost of one model, including failed runs, experiments, data and people."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Line(Spec):
     """Runs of one kind in a development.
 
     Args:
-        name: how paths address it: ``lines.pretrain.run.price``.
-        run: what was run; without a price, the development's is taken.
-        contents: a run whose result is kept ("final"), an attempt that was given up ("failed"), or an experiment.
-        times: how often it was run [1].
-        completed: share of each that was done before it ended [1].
+        name: name in paths: ``lines.pretrain.run.price``.
+        run: the run; without a price, the development's price applies.
+        contents: ``"final"`` for a run whose result is kept, ``"failed"`` for an abandoned attempt, or ``"experiment"``.
+        times: number of such runs [1].
+        completed: completed share of each run [1].
 
     Raises:
         SpecError: a final run that was not completed.
@@ -55,12 +55,12 @@ class Line(Spec):
 
 
 class Data(Spec):
-    """What data cost.
+    """Cost of data.
 
     Args:
-        acquisition_usd: crawling, licences, storage of the raw text [USD].
-        generation_usd: text made by other models, where no line holds those runs [USD].
-        annotation_usd: people who write, rank and label [USD].
+        acquisition_usd: crawling, licences and storage of the raw text [USD].
+        generation_usd: synthetic text, unless a line includes the runs that generate it [USD].
+        annotation_usd: writing, ranking and labelling by people [USD].
 
     >>> Data(acquisition_usd=5e6, annotation_usd=2e6).cost().total
     7000000.0
@@ -71,21 +71,21 @@ class Data(Spec):
     annotation_usd: Usd = 0.0
 
     def cost(self) -> Ledger:
-        """By part [USD]."""
+        """Cost by part [USD]."""
         return Ledger("USD", {"acquisition": self.acquisition_usd, "generation": self.generation_usd, "annotation": self.annotation_usd})
 
 
 class People(Spec):
-    """What the people cost: ``headcount · pay · overhead · share · years``.
+    """Cost of people: ``headcount · pay · overhead · share · years``.
 
-    Pay is one number for all: one belief is one shared draw. Drawn person by person, the sum would be far too sure.
+    Pay is one number for all people, so a belief about it is one shared draw; independent draws would make the sum too certain.
 
     Args:
-        headcount: persons [person].
+        headcount: number of people [person].
         usd_per_year: mean pay, equity included where it is paid [USD/person/year].
-        overhead: employer's cost over pay [1].
-        share: of their effort that went into this model [1].
-        years: how long [year].
+        overhead: employer's cost divided by pay [1].
+        share: share of their effort spent on this model [1].
+        years: duration [year].
 
     Source: form of Cottier et al. 2024 (arXiv:2405.21015), R&D staff cost, with pay shared instead of drawn per person.
 
@@ -100,28 +100,28 @@ class People(Spec):
     years: Annotated[Num, Unit("year", "how long", gt=0)]
 
     def cost(self) -> Ledger:
-        """Pay and what comes on top of it [USD]."""
+        """Cost of pay, and of overhead [USD]."""
         pay = self.headcount * self.usd_per_year * self.share * self.years
         return Ledger("USD", {"pay": pay, "overhead": pay * (self.overhead - 1.0)})
 
 
 class Development(Spec):
-    """What one model took: its runs, those that failed, experiments, data, people, evaluation, storage.
+    """The full development of one model: final and failed runs, experiments, data, people, evaluation, storage.
 
-    Models that feed each other are one development: counted apart, each leaves out what the other paid.
+    Models that feed each other are one development; counted separately, each would omit what the other paid for.
 
     Args:
-        name: what reports call it.
-        lines: runs by name, each once.
-        price: of an accelerator-hour, for runs that have none of their own.
-        failed: hours of attempts given up at full scale over those of the final runs [1]; or lines with ``contents="failed"``.
-        experiments: (final + experiments) / final, in dollars of the final runs [1]; or lines with ``contents="experiment"``.
-        data, people: None leaves them out, and the ledger then has no such part.
-        evaluation_usd, storage_usd: what was spent on them [USD].
-        date: day whose dollars these are; empty where not stated.
+        name: name in reports.
+        lines: runs by name.
+        price: price of an accelerator-hour, for runs without a price.
+        failed: cost of abandoned full-scale attempts divided by that of the final runs [1]; or use lines with ``contents="failed"``.
+        experiments: (final + experiments) / final, in dollars [1]; or use lines with ``contents="experiment"``.
+        data, people: costs of data and people; None omits the part from the ledger.
+        evaluation_usd, storage_usd: cost of evaluation and of storage [USD].
+        date: date of the dollar amounts; empty where not stated.
 
     Raises:
-        SpecError: no final run; failed runs or experiments both as a factor and as lines; a run without a price.
+        SpecError: no final run; failed runs or experiments given both as a factor and as lines; a run without a price.
 
     >>> import trainsim as ts
     >>> v3 = ts.catalog.run("deepseek-v3").replace({"price": None, "reliability": ts.Goodput(1.0)})
@@ -147,11 +147,9 @@ class Development(Spec):
         if "final" not in kinds:
             raise SpecError("lines", sorted(kinds), "hold no final run", 'give at least one Line(…, contents="final")', "too-few-data")
         if self.experiments is not None and "experiment" in kinds:
-            raise SpecError(
-                "experiments", self.experiments, "stands beside lines of experiments: they would be paid twice", "give one", "duplicate"
-            )
+            raise SpecError("experiments", self.experiments, "counts experiments that are also given as lines", "give one", "duplicate")
         if "failed" in kinds and np.any(self.failed != 0.0):
-            raise SpecError("failed", self.failed, "stands beside lines of failed runs: they would be paid twice", "give one", "duplicate")
+            raise SpecError("failed", self.failed, "counts failed runs that are also given as lines", "give one", "duplicate")
         for line in self.lines:
             if line.run.price is None and self.price is None:
                 raise SpecError(
@@ -162,19 +160,19 @@ class Development(Spec):
 
 @dataclass(frozen=True, repr=False)
 class DevelopmentEstimate(Answer):
-    """What a development took: a point, no interval; every dollar is traceable down to a part of a run."""
+    """Point estimate of a development's cost; every line can be traced to a part of a run."""
 
     development: Development
     runs: Mapping[str, Estimate]
 
     @cached_property
     def hours(self) -> Ledger:
-        """Accelerator-hours by line [GPU-h]; experiments and failed runs given as factors have none of their own here."""
+        """Accelerator-hours by line [GPU-h], without experiments and failed runs that are given as factors."""
         return Ledger("GPU-h", {line.name: self._done(line, self.runs[line.name].hours) for line in self.development.lines})
 
     @cached_property
     def compute(self) -> Ledger:
-        """Dollars of compute: final runs, failed ones, experiments [USD]."""
+        """Cost of compute: final runs, failed runs, experiments [USD]."""
         development = self.development
         final, failed, experiments = (self._lines(kind) for kind in ("final", "failed", "experiment"))
         whole = Ledger("USD", final).total
@@ -188,7 +186,7 @@ class DevelopmentEstimate(Answer):
 
     @cached_property
     def cost(self) -> Ledger:
-        """Dollars of the whole development [USD]."""
+        """Cost of the whole development [USD]."""
         development = self.development
         parts: dict[str, Ledger | Num] = {"compute": self.compute}
         if development.data is not None:
@@ -198,7 +196,7 @@ class DevelopmentEstimate(Answer):
         return Ledger("USD", {**parts, "evaluation": development.evaluation_usd, "storage": development.storage_usd})
 
     def summary(self) -> Summary:
-        """Dollars and hours, then dollars by part and hours by line."""
+        """Cost and hours, in total, by part and by line."""
         rows = [AnswerRow("cost", "cost", self.cost.total, "USD"), AnswerRow("gpu_hours", "GPU-hours", self.hours.total, "GPU-h")]
         rows += [AnswerRow(f"cost.{name}", name, self.cost.part(name).total, "USD", group="Dollars by part") for name in self.cost]
         rows += [AnswerRow(f"hours.{name}", name, self.hours.part(name).total, "GPU-h", group="GPU-hours by line") for name in self.hours]
@@ -218,13 +216,13 @@ class DevelopmentEstimate(Answer):
 
 
 def estimate_development(development: Development) -> DevelopmentEstimate:
-    """What a development took, by the inputs given; nothing is looked up.
+    """Estimate the cost of a development from the given inputs; nothing is looked up.
 
     Args:
-        development: its numbers may be arrays ``(n,)`` inside a batch.
+        development: the development; its numbers may be arrays ``(n,)`` inside a batch.
 
     Returns:
-        dollars [USD] and hours [GPU-h], as ledgers.
+        cost [USD] and hours [GPU-h], as ledgers.
 
     Raises:
         EstimateError: a run lacks an input.

@@ -1,4 +1,4 @@
-"""The journey: a run in, its work, hours and dollars out."""
+"""estimate: work, hours and cost of a run, from its inputs."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from .run import Run
 
 @dataclass(frozen=True)
 class PhaseEstimate:
-    """One phase's work and time.
+    """Work and time of one phase.
 
-    ``flops`` is None, and so is ``mfu``, where the tokens were never published: unknown, never 0. ``modelled`` are the seconds of a step
-    by part where they are worked out, not given.
+    ``flops`` and ``mfu`` are None where the tokens are unknown. ``modelled`` is the step time by part [s] where it is modelled rather than
+    given.
     """
 
     phase: Phase
@@ -43,8 +43,8 @@ class PhaseEstimate:
     modelled: Ledger | None = None
 
     @property
-    def told_gpu_seconds(self) -> Num:
-        """Accelerators × seconds as the efficiency gives them: with downtime where it says so [GPU-s]."""
+    def given_gpu_seconds(self) -> Num:
+        """Accelerator-seconds as the efficiency defines them, with or without downtime [GPU-s]."""
         return self.busy_gpu_seconds if self.time == "busy" else self.gpu_seconds
 
     @property
@@ -60,14 +60,15 @@ class PhaseEstimate:
 
     @cached_property
     def hours(self) -> Ledger:
-        """Wall-clock accelerator-hours: the useful ones and downtime [GPU-h]."""
+        """Wall-clock accelerator-hours: useful hours and downtime [GPU-h]."""
         return lazy_ledger("GPU-h", self.gpu_seconds / SECONDS_PER_HOUR, partial(_hours, self))
 
     @cached_property
     def step_time(self) -> Ledger | None:
-        """Seconds of one optimizer step [s]; None where unknown.
+        """Time of one optimizer step [s]; None where unknown.
 
-        By part where they are worked out, at the last batch of a ramp; else given, the mean of all steps, and shared out by FLOPs.
+        A modelled step is split by part, at the last batch of a ramp. A given step time is the mean of all steps, attributed to parts by
+        FLOPs.
         """
         if self.modelled is not None:
             return self.modelled
@@ -87,16 +88,16 @@ def _by_phase(phases: Mapping[str, PhaseEstimate]) -> Mapping[str, Ledger | Num]
 
 @dataclass(frozen=True, repr=False)
 class Estimate(Answer):
-    """What a run takes and costs: a point, no interval; every quantity is traceable part by part.
+    """Point estimate of a run's work, hours and cost; every quantity can be traced part by part.
 
-    ``busy_gpu_hours`` is useful stepping, ``gpu_hours`` wall-clock, ``mfu`` by the convention the efficiency names. The
-    ledgers ``flops``, ``step_time``, ``hours`` and ``cost`` have the phase as their first level; the parts of ``flops`` are
-    NaN for a phase whose tokens were never published.
+    ``busy_gpu_hours`` are hours of useful stepping, ``gpu_hours`` wall-clock hours; ``mfu`` follows the convention of the efficiency. The
+    first level of the ledgers ``flops``, ``step_time``, ``hours`` and ``cost`` is the phase. The ``flops`` of a phase with unknown tokens
+    are NaN.
 
     Args:
-        run: what was estimated.
+        run: the estimated run.
         phases: name → estimate of each phase.
-        notes: what a reader should know of the figures, in words.
+        notes: remarks on the figures, in words.
 
     >>> import trainsim as ts
     >>> est = ts.estimate(ts.catalog.run("deepseek-v3"))
@@ -131,24 +132,24 @@ class Estimate(Answer):
 
     @cached_property
     def step_time(self) -> Ledger:
-        """Seconds of one optimizer step of each phase whose batch is known [s]."""
+        """Time of one optimizer step of each phase with a known batch [s]."""
         return Ledger._trusted("s", {name: p.step_time for name, p in self.phases.items() if p.step_time is not None})
 
     @cached_property
     def memory(self) -> Ledger:
-        """Bytes of one accelerator of each pipeline rank at the peak of a step, first phase [B]; needs a plan."""
-        from .memory import memory  # what a layout needs is not needed for hours and dollars
+        """Peak memory of one accelerator of each pipeline rank, in the first phase [B]; needs a plan."""
+        from .memory import memory  # imported here because hours and cost do not need it
 
         return memory(self.run)
 
     @cached_property
     def cost(self) -> Ledger:
-        """Dollars of the run [USD]."""
+        """Cost of the run [USD]."""
         return self.hours.scaled(self.price.total, "USD").of_kind("run")
 
     @cached_property
     def price(self) -> Ledger:
-        """What an hour costs, by part [USD/GPU-h]."""
+        """Price of an accelerator-hour, by part [USD/GPU-h]."""
         (price,) = _given(self.run, "price")
         rate: Ledger = price.rate()
         return rate
@@ -159,9 +160,14 @@ class Estimate(Answer):
         return sum(p.busy_gpu_seconds for p in self.phases.values()) / SECONDS_PER_HOUR
 
     @cached_property
+    def given_gpu_hours(self) -> Num:
+        """Accelerator-hours as the efficiencies define them, with or without downtime [GPU-h]."""
+        return sum(p.given_gpu_seconds for p in self.phases.values()) / SECONDS_PER_HOUR
+
+    @property
     def told_gpu_hours(self) -> Num:
-        """Accelerator-hours as the efficiencies give them: busy, or with downtime where they say so [GPU-h]."""
-        return sum(p.told_gpu_seconds for p in self.phases.values()) / SECONDS_PER_HOUR
+        """Former name of ``given_gpu_hours``."""
+        return self.given_gpu_hours
 
     @cached_property
     def gpu_hours(self) -> Num:
@@ -170,19 +176,19 @@ class Estimate(Answer):
 
     @cached_property
     def wall_days(self) -> Num:
-        """Days on the clock, phases one after another [day]."""
+        """Wall-clock time, with phases one after another [day]."""
         return sum(p.gpu_seconds / p.gpus for p in self.phases.values()) / (SECONDS_PER_HOUR * HOURS_PER_DAY)
 
     @cached_property
     def mfu(self) -> Num:
-        """Model FLOPs over peak during useful stepping, over the phases whose work is known [1]; NaN if none is."""
+        """Model FLOPs over peak during useful stepping, over phases with known work [1]; NaN if there are none."""
         known = [p for p in self.phases.values() if p.flops is not None]
         if not known:
             return float("nan")
         return sum(p.flops.total for p in known if p.flops is not None) / sum(p.busy_gpu_seconds * p.peak for p in known)
 
     def quantities(self, names: Iterable[str] = ()) -> dict[str, Ledger | Num]:
-        """What one can hold claims and quantiles about, by name; all of it if no names are given."""
+        """Quantities of the estimate by name; all of them if no names are given."""
         return {name: getattr(self, QUANTITIES[name]) for name in names or QUANTITIES}
 
     def quantity(self, path: str) -> Num:
@@ -193,7 +199,7 @@ class Estimate(Answer):
         """
         head, _, rest = path.partition(".")
         if head not in QUANTITIES:
-            raise PathError(path, path, "is no quantity of an estimate", did_you_mean(head, QUANTITIES, "quantities"))
+            raise PathError(path, path, "is not a quantity of an estimate", did_you_mean(head, QUANTITIES, "quantities"))
         found = getattr(self, QUANTITIES[head])
         if isinstance(found, Ledger):
             return found.part(rest).total
@@ -205,9 +211,9 @@ class Estimate(Answer):
         """The emissions block of a Hugging Face model card for the run's wall-clock hours.
 
         Args:
-            site: power drawn per accelerator, cooling and electricity.
-            grid: carbon per kilowatt-hour where and when the run took place.
-            embodied: the run's share of making the machines; None leaves it out, and the card says so.
+            site: power per accelerator, cooling and electricity.
+            grid: carbon intensity of electricity where and when the run took place.
+            embodied: the run's share of manufacturing emissions; None omits them, and the card says so.
             **words: ``training_type``, ``provider``.
 
         Source: Hugging Face hub documentation, "Displaying carbon emissions for your model".
@@ -219,11 +225,11 @@ class Estimate(Answer):
         return model_card_emissions(emitted, grid, hardware=hardware, gpu_hours=float(self.gpu_hours), **words)
 
     def sources(self) -> dict[str, str]:
-        """Where every number the estimate depends on came from, by path."""
+        """Source of every number that the estimate depends on, by path."""
         return self.run.sources()
 
     def summary(self) -> Summary:
-        """Cost, hours, days and utilisation; phase by phase; every input with its source."""
+        """Cost, hours, days and utilisation, hours by phase, and all inputs with their sources."""
         run, sources = self.run, self.sources()
         dollars = [] if run.price is None else [AnswerRow("cost", "cost", self.cost.total, "USD")]
         main = [
@@ -251,7 +257,7 @@ class Estimate(Answer):
 
 
 def _known_flops(est: Estimate) -> float:
-    """FLOPs of the phases whose work is known; NaN if none is."""
+    """FLOPs of the phases with known work; NaN if there are none."""
     known = [float(np.mean(p.flops.total)) for p in est.phases.values() if p.flops is not None]
     return sum(known) if known else float("nan")
 
@@ -264,7 +270,7 @@ UNITS = {
 
 
 def unit_of(path: str) -> str:
-    """The unit of a quantity or of a part of one; empty for what is none.
+    """Unit of a quantity or of a part of one; empty for an unknown name.
 
     >>> unit_of("cost.pretrain")
     'USD'
@@ -276,21 +282,21 @@ QUANTITIES = {
     "cost": "cost", "busy_gpu_hours": "busy_hours", "gpu_hours": "hours", "wall_days": "wall_days", "mfu": "mfu",
     "flops": "flops", "step_time": "step_time", "params": "params",
 }  # fmt: skip
-"""Name of a quantity → the attribute of an Estimate that holds it, as a ledger where it has parts."""
+"""Name of a quantity → attribute of an Estimate, a ledger where the quantity has parts."""
 
 
 def estimate(run: Run) -> Estimate:
-    """What a run takes and costs, by the inputs given; nothing is looked up.
+    """Estimate the work, hours and cost of a run from its inputs; nothing is looked up.
 
     Args:
-        run: the run; its numbers may be arrays inside a batch. Hours and utilisation need no price; dollars do.
+        run: the run; its numbers may be arrays inside a batch. A price is needed only for the cost.
 
     Returns:
         the estimate; each number broadcasts over draws.
 
     Raises:
         EstimateError: an input is missing; the remedy names ``ts.catalog.complete(run)``.
-        SpecError: what is given is no run.
+        SpecError: ``run`` is not a run.
 
     >>> import trainsim as ts
     >>> est = estimate(ts.catalog.run("deepseek-v3"))
@@ -317,7 +323,7 @@ def _phase(run: Run, phase: Phase, efficiency: Efficiency, goodput: Num) -> Phas
             raise EstimateError(f"phases.{phase.name}.seq_len", None, "is needed to count FLOPs", "give the sequence length")
         if (convention, mtp) not in counted:
             student = flops_per_token(model, phase.seq_len, convention, mtp, phase.document_length)  # type: ignore[arg-type]
-            counted[convention, mtp] = student if phase.teacher is None else _taught(student, phase.teacher, phase, convention)
+            counted[convention, mtp] = student if phase.teacher is None else _with_teacher(student, phase.teacher, phase, convention)
         return counted[convention, mtp]
 
     work = Work(
@@ -330,29 +336,29 @@ def _phase(run: Run, phase: Phase, efficiency: Efficiency, goodput: Num) -> Phas
     return PhaseEstimate(phase, cluster.gpus, flops, busy, wall, efficiency.peak_flops(cluster), efficiency.time, modelled)
 
 
-def _taught(student: Ledger, teacher: Model, phase: Phase, convention: str) -> Ledger:
-    """What is trained, and the teacher's forward pass over the same tokens [FLOP/token].
+def _with_teacher(student: Ledger, teacher: Model, phase: Phase, convention: str) -> Ledger:
+    """FLOPs of the trained model plus the teacher's forward pass over the same tokens [FLOP/token].
 
-    ``student + forward(teacher)``: no gradient reaches it.
+    ``student + forward(teacher)``, because the teacher receives no gradient.
 
-    Source: Hinton et al. 2015 (arXiv:1503.02531), section 2: the teacher only gives targets.
+    Source: Hinton et al. 2015 (arXiv:1503.02531), section 2: the teacher only provides targets.
     """
     read = flops_per_token(teacher, phase.seq_len, convention, document_length=phase.document_length)  # type: ignore[arg-type]
     return Ledger._trusted("FLOP/token", {**student.parts, "teacher": read.part("forward")})
 
 
 def _notes(run: Run) -> list[str]:
-    """What the estimate assumed, in words."""
+    """Assumptions of the estimate, in words."""
     notes = list(run.model.notes)
     for phase in run.phases:
         efficiency = phase.efficiency or run.efficiency
         if phase.teacher is not None:
-            notes.append(f"phases.{phase.name}: {phase.teacher.name} gives the targets; its weights are in no memory counted here")
+            notes.append(f"phases.{phase.name}: {phase.teacher.name} provides the targets; its weights are not included in the memory")
         if efficiency is not None:
             where = "efficiency" if phase.efficiency is None else f"phases.{phase.name}.efficiency"
             notes += [note for note in efficiency.notes(where, phase.cluster or run.cluster) if note not in notes]
         if phase.tokens is None:
-            notes.append(f"phases.{phase.name}: its tokens are not known; its FLOPs and MFU are unknown")
+            notes.append(f"phases.{phase.name}: its tokens are unknown, and so are its FLOPs and MFU")
         elif efficiency is not None and "flops" not in type(efficiency).model_fields:
             notes.append(f"phases.{phase.name}: FLOPs use the default 'causal' convention, without multi-token prediction")
     return notes
@@ -366,10 +372,10 @@ _REMEDIES = {
 
 
 def _given(run: Run, *fields: str) -> tuple[Any, ...]:
-    """Inputs of a run that a question needs.
+    """The given inputs of a run.
 
     Raises:
-        EstimateError: some are not given; names all of them, and the call that fills them in.
+        EstimateError: some are not given; the error names all of them, and the call that fills them in.
     """
     values = tuple(map(getattr, repeat(run), fields))
     if None in values:

@@ -1,4 +1,4 @@
-"""Fleet: the accelerators a lab owns, what they cost to buy (a stock) and to run (a flow)."""
+"""Fleet: the accelerators that a lab owns, with their purchase cost (a stock) and operating cost (a flow)."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ..cost.ownership import Ownership
 
 
 class Holding(Spec):
-    """Accelerators of one kind.
+    """Accelerators of one kind in a fleet.
 
     Args:
-        name: how paths address it: ``holdings.H800.gpus``.
-        gpus: how many [GPU].
-        ownership: what one cost to buy and costs to run, and its life.
+        name: name in paths: ``holdings.H800.gpus``.
+        gpus: number of accelerators [GPU].
+        ownership: purchase cost, operating cost and service life of one accelerator.
 
     Raises:
-        SpecError: an ownership without a life: a stock can't be run over it.
+        SpecError: the ownership has no service life.
 
     >>> owner = Ownership(usd_per_gpu=30000, life_years=4, operating_share=0.1, utilization=1)
     >>> Holding(name="H800", gpus=10_000, ownership=owner).life_years
@@ -39,28 +39,32 @@ class Holding(Spec):
     def _consistent(self) -> Self:
         if self.ownership.life_years is None:
             raise SpecError(
-                "ownership.life_years", None, "is needed: a fleet is run over its life", "give life_years, not amortisation", "missing"
+                "ownership.life_years",
+                None,
+                "is needed to compute the cost over the fleet's life",
+                "give life_years, not amortisation",
+                "missing",
             )
         return self
 
     @property
     def life_years(self) -> Num:
-        """Useful life [year]."""
+        """Service life [year]."""
         assert self.ownership.life_years is not None  # checked when built
         return self.ownership.life_years
 
 
 class Fleet(Spec):
-    """Everything a lab owns to compute with.
+    """All accelerators that a lab owns.
 
     Args:
-        name: what reports call it.
-        holdings: by kind.
-        whose: whose operating costs these are, in words: an analyst's results can be added up, not derived.
-        date: day whose dollars these are; empty where not stated.
+        name: name in reports.
+        holdings: accelerators by kind.
+        whose: origin of the operating costs, in words; an analyst's results can be added up but not derived.
+        date: date of the dollar amounts; empty where not stated.
 
     Raises:
-        SpecError: two holdings of one name, or none.
+        SpecError: no holdings, or two of one name.
 
     >>> owner = Ownership(usd_per_gpu=30000, life_years=4, operating_share=0.1, utilization=1)
     >>> fleet = Fleet(name="lab", holdings=[Holding(name=kind, gpus=10_000, ownership=owner) for kind in ("H800", "H20")])
@@ -82,23 +86,23 @@ class Fleet(Spec):
 
 @dataclass(frozen=True, repr=False)
 class FleetEstimate(Answer):
-    """What a fleet is worth and takes: stock and flow apart; they meet only over a stated life."""
+    """Cost of a fleet: purchase as a stock, operation as a flow, and both over the service life."""
 
     fleet: Fleet
 
     @cached_property
     def capital(self) -> Ledger:
-        """Bought, by kind and part [USD]: a stock."""
+        """Purchase cost by kind and part, a stock [USD]."""
         return Ledger("USD", {h.name: h.ownership.capital().scaled(h.gpus, "USD") for h in self.fleet.holdings}, kind="stock")
 
     @cached_property
     def operation(self) -> Ledger:
-        """To run it for a year, by kind and part [USD/year]: a flow."""
+        """Operating cost by kind and part, a flow [USD/year]."""
         return Ledger("USD/year", {h.name: h.ownership.operation().scaled(h.gpus, "USD/year") for h in self.fleet.holdings})
 
     @cached_property
     def over_life(self) -> Ledger:
-        """Bought and run to the end of its life, by kind [USD]: interest and resale left out."""
+        """Purchase and operation over the service life, by kind, without interest and resale [USD]."""
         parts = {
             h.name: {"capital": self.capital.part(h.name).total, "operation": self.operation.part(h.name).total * h.life_years}
             for h in self.fleet.holdings
@@ -107,7 +111,7 @@ class FleetEstimate(Answer):
 
     @cached_property
     def clock_hours(self) -> Mapping[str, Ledger]:
-        """An hour of the clock of one accelerator, used or not, by kind; interest and resale left out [USD/GPU-h].
+        """Cost of one accelerator per wall-clock hour, used or not, by kind, without interest and resale [USD/GPU-h].
 
         ``(capital + operation · life) / (gpus · life · 8766 h)``
         """
@@ -117,29 +121,29 @@ class FleetEstimate(Answer):
         }
 
     def summary(self) -> Summary:
-        """Bought, run for a year, and over the life; then by kind."""
+        """Purchase, operation per year and total over the service life; then by kind."""
         rows = [
-            AnswerRow("capital", "bought", self.capital.total, "USD"),
-            AnswerRow("operation", "run for a year", self.operation.total, "USD/year"),
-            AnswerRow("over_life", "bought and run over its life", self.over_life.total, "USD"),
+            AnswerRow("capital", "purchase", self.capital.total, "USD"),
+            AnswerRow("operation", "operation", self.operation.total, "USD/year"),
+            AnswerRow("over_life", "purchase and operation over its life", self.over_life.total, "USD"),
         ]
         rows += [
             AnswerRow(f"over_life.{n}", n, self.over_life.part(n).total, "USD", group="Over its life, by kind") for n in self.over_life
         ]
         rows += [
-            AnswerRow(f"clock_hours.{n}", n, hour.total, "USD/GPU-h", group="An hour of the clock") for n, hour in self.clock_hours.items()
+            AnswerRow(f"clock_hours.{n}", n, hour.total, "USD/GPU-h", group="Per wall-clock hour") for n, hour in self.clock_hours.items()
         ]
         return Summary(f"fleet {self.fleet.name}", tuple(rows), (), self.fleet.sources())
 
 
 def estimate_fleet(fleet: Fleet) -> FleetEstimate:
-    """Capital, operation and hours of a fleet, by the inputs given; nothing is looked up.
+    """Estimate the cost of a fleet from the given inputs; nothing is looked up.
 
     Args:
-        fleet: its numbers may be arrays ``(n,)`` inside a batch.
+        fleet: the fleet; its numbers may be arrays ``(n,)`` inside a batch.
 
     Returns:
-        capital and operation [USD] and accelerator-hours [GPU-h], by holding.
+        capital [USD], operation [USD/year] and cost per wall-clock hour [USD/GPU-h], by holding.
 
     >>> owner = Ownership(usd_per_gpu=30000, life_years=4, operating_share=0.1, utilization=1)
     >>> est = estimate_fleet(Fleet(holdings=[Holding(name="H800", gpus=10_000, ownership=owner)]))
@@ -150,14 +154,14 @@ def estimate_fleet(fleet: Fleet) -> FleetEstimate:
 
 
 def reported_holding(name: str, gpus: float, usd_per_gpu: float, operating_usd: float, years: float) -> Holding:
-    """A holding from a line of a published table that gives operating cost as a result, without its inputs.
+    """A holding from a line of a published table that gives the operating cost as a result, without its inputs.
 
     Args:
-        name: kind.
-        gpus: how many.
-        usd_per_gpu: server and network of one [USD/GPU].
-        operating_usd: to run them all over the life [USD].
-        years: life.
+        name: kind of accelerator.
+        gpus: number of accelerators [GPU].
+        usd_per_gpu: purchase cost of one, with server and network [USD/GPU].
+        operating_usd: operating cost of all of them over the service life [USD].
+        years: service life [year].
 
     >>> held = reported_holding("H800", gpus=10_000, usd_per_gpu=31_728, operating_usd=170e6, years=4)
     >>> round(estimate_fleet(Fleet(holdings=[held])).clock_hours["H800"].total, 2)

@@ -1,4 +1,4 @@
-"""What a question about a layout needs of a run: one phase, its plan, cluster, sequence length and batch."""
+"""The inputs of a run that questions about its layout need, and the error where some are missing."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from .run import Run
 
 @dataclass(frozen=True)
 class Inputs:
-    """One phase of a run with what a layout's memory and step need.
+    """The inputs of a phase's memory and step time.
 
     Args:
         phase: the phase.
-        model: what the phase trains.
+        model: the model that the phase trains.
         plan, cluster: the phase's own, else the run's.
-        seq_len: tokens of a sequence [token].
-        batch: sequences of an optimizer step [sequence].
+        seq_len: sequence length [token].
+        batch: sequences per optimizer step [sequence].
     """
 
     phase: Phase
@@ -37,7 +37,7 @@ class Inputs:
 
 
 def phase_of(run: Run, name: str | None) -> Phase:
-    """A phase by its name, the first where none is given.
+    """The phase of a name; the first phase for None.
 
     Raises:
         EstimateError: no such phase.
@@ -45,28 +45,28 @@ def phase_of(run: Run, name: str | None) -> Phase:
     chosen = next((phase for phase in run.phases if name in {None, phase.name}), None)
     if chosen is None:
         names = [phase.name for phase in run.phases]
-        raise EstimateError("phase", name, "is no phase of the run", did_you_mean(str(name), names, "phases"), "unknown-name")
+        raise EstimateError("phase", name, "is not a phase of the run", did_you_mean(str(name), names, "phases"), "unknown-name")
     return chosen
 
 
 Need = Literal["plan", "stack", "seq_len", "batch"]
-"""What a question about a layout may need."""
+"""Inputs that a question about a layout may need."""
 LAYOUT: tuple[Need, ...] = ("plan", "seq_len", "batch")
 STEP: tuple[Need, ...] = ("plan", "stack", "seq_len", "batch")
 SEARCH: tuple[Need, ...] = ("stack", "seq_len", "batch")
 
 
 def inputs_of(run: Run, phase: str | None, purpose: str, needs: Sequence[Need] = LAYOUT) -> Inputs:
-    """What a question about a layout needs.
+    """The inputs of a question about a layout.
 
     Args:
         run: the run.
         phase: name of the phase; None for the first.
-        purpose: what it is needed for, in the error's words.
-        needs: which inputs are needed.
+        purpose: purpose of the inputs, for the error message.
+        needs: the inputs that are needed.
 
     Raises:
-        EstimateError: no such phase, or inputs are missing; names all of them.
+        EstimateError: no such phase, or inputs are missing; the error names all of them.
     """
     chosen = phase_of(run, phase)
     check_given(run, chosen, purpose, needs)
@@ -78,10 +78,10 @@ def inputs_of(run: Run, phase: str | None, purpose: str, needs: Sequence[Need] =
 
 
 def check_given(run: Run, phase: Phase, purpose: str, needs: Sequence[Need]) -> None:
-    """Check that a phase has what a question needs.
+    """Check that a phase has the needed inputs.
 
     Raises:
-        EstimateError: inputs are missing; names all of them, and the call that fills in those that can be assumed.
+        EstimateError: inputs are missing; the error names all of them, and the call that fills in those that can be assumed.
     """
     stack = getattr(phase.efficiency or run.efficiency, "stack", None)
     given = {"plan": phase.plan or run.plan, "stack": stack, "seq_len": phase.seq_len, "batch": phase.batch}
@@ -104,11 +104,11 @@ _GIVE = {
     "seq_len": "phases.{phase}.seq_len",
     "batch": "phases.{phase}.batch",
 }
-"""What to give for each input."""
+"""Remedy for each missing input."""
 
 
 def needed_stack(run: Run, phase: Phase) -> Stack:
-    """The stack that models a phase's time.
+    """The software stack of a phase.
 
     Raises:
         EstimateError: the phase's efficiency is not modelled, or none is given.

@@ -1,4 +1,4 @@
-"""Bytes of a run's accelerators at the peak of a step, and whether they fit."""
+"""Peak memory of a run's accelerators, and whether it fits."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from .run import Run
 
 
 def memory(run: Run, phase: str | None = None) -> RankMemory:
-    """Bytes of one accelerator of each pipeline rank at the peak of a step.
+    """Peak memory of one accelerator of each pipeline rank.
 
     ``rank → weights + gradients + optimizer + activations + logits + recomputed + working + buffers + fragmentation + context``
 
     Args:
-        run: the run; its plan says the layout. Neither efficiency, goodput nor price is asked for.
+        run: a run with a plan; efficiency, goodput and price are not needed.
         phase: name of the phase; None for the first.
 
     Returns:
-        bytes by rank, ``"rank-0"`` first [B]; each rank is another accelerator, so that the total is one pipeline's.
+        memory by rank, ``"rank-0"`` first [B]; each rank is a different accelerator, so the total is that of one pipeline.
 
     Raises:
-        EstimateError: no such phase, or no plan, sequence length or batch.
+        EstimateError: no such phase, or the plan, sequence length or batch is missing.
 
     Source: ZeRO (arXiv:1910.02054), section 3; Korthikanti et al. 2022 (arXiv:2205.05198), section 4.
 
@@ -42,16 +42,16 @@ def memory(run: Run, phase: str | None = None) -> RankMemory:
 
 
 def fits(run: Run, phase: str | None = None) -> Fit:
-    """Whether a phase of a run fits its accelerators, by how much, on which rank, and what to cut.
+    """Check whether a phase of a run fits in the memory of its accelerators, and what would make it fit.
 
     Args:
         run, phase: as for :func:`memory`.
 
     Returns:
-        the word, P5, P50 and P95 of what the fullest rank uses, the capacity, the cuts, and the nearest layouts that fit.
+        the word, P5, P50 and P95 of the memory of the fullest rank, the capacity, possible savings, and the nearest layouts that fit.
 
     Raises:
-        EstimateError: as :func:`memory` does.
+        EstimateError: as for :func:`memory`.
 
     >>> import trainsim as ts
     >>> fits(ts.catalog.run("deepseek-v3")).word

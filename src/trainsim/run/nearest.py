@@ -1,4 +1,4 @@
-"""The layouts nearest to one that doesn't fit: fewest changes first."""
+"""Find the layouts that fit with the fewest changes of a plan."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ MOVES: tuple[Callable[[Plan], Changes], ...] = (
     lambda plan: {"pp": 2 * plan.pp},
     lambda plan: {"cp": 2 * plan.cp},
 )
-"""One change of a plan that frees memory, what mostly costs least time first; nothing where a plan has it already."""
-FARTHEST = 4
-"""Changes that are tried together."""
+"""Changes of a plan that save memory, roughly by increasing cost in time; empty where the plan already has the setting."""
+MAX_CHANGES = 4
+"""Largest number of changes that are combined."""
 
 
 def nearest_layouts(found: Inputs, count: int = 3) -> tuple[Plan, ...]:
     """Layouts that fit with the fewest changes of a plan, up to ``count`` of them.
 
     Args:
-        found: the phase, its plan, cluster, sequence length and batch.
-        count: how many.
+        found: the inputs of the phase.
+        count: largest number of layouts to return.
 
     Returns:
-        plans whose word is "fits"; none where ``FARTHEST`` changes don't do.
+        plans whose word is "fits"; empty where ``MAX_CHANGES`` changes do not suffice.
     """
     fitting: list[Plan] = []
     seen, edge = {found.plan}, [found.plan]
-    for _ in range(FARTHEST):
+    for _ in range(MAX_CHANGES):
         edge = [plan for plan in dict.fromkeys(made for each in edge for made in _changed(each, found)) if plan not in seen]
         seen.update(edge)
         fitting += [plan for plan in edge if _fits(plan, found)]

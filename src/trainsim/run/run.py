@@ -1,4 +1,4 @@
-"""Run: the noun that holds model, cluster, phases, efficiency, plan, reliability and price."""
+"""Run: model, cluster, phases, efficiency, plan, reliability and price of a training run."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from ..training.reliability import Reliability
 
 
 class Run(Spec):
-    """One training run: what is trained, where, how, and what an hour costs.
+    """One training run: model, cluster, phases, layout, efficiency, reliability and price.
 
     Args:
-        name: what reports call it.
-        model, cluster, phases: what, where, and for how many tokens.
-        efficiency: where time comes from; a phase may have its own.
+        name: name in reports.
+        model, cluster, phases: what is trained, on which accelerators, and for how many tokens.
+        efficiency: how time follows from work; a phase may have its own.
         plan: the layout; needed for memory and modelled time.
-        reliability: how much of the wall clock is useful.
-        price: what an accelerator-hour costs.
-        evidence: ``"scenario"`` where the run is somebody's guess or a rumour; no claim is confirmed or refuted by it.
+        reliability: useful share of the wall-clock time.
+        price: price of an accelerator-hour.
+        evidence: ``"scenario"`` where the run is a guess or a rumour; it neither confirms nor refutes a claim.
 
     Raises:
-        SpecError: no phases, two of one name, or a plan that can't exist for this model on this cluster.
+        SpecError: no phases, two of one name, or a plan that is impossible for this model on this cluster.
 
     >>> import trainsim as ts
     >>> run = Run(name="mine", model=ts.catalog.model("llama3-8b"), cluster=ts.catalog.cluster("hgx-h100", 64),
@@ -62,16 +62,16 @@ class Run(Spec):
         return self
 
     def replace(self, changes: Mapping[str, Any]) -> Self:
-        """A new run with other values at some paths; warns when a given efficiency is carried to another cluster."""
+        """A new run with other values at some paths; warns where a given efficiency is kept on another cluster."""
         made = super().replace(changes)
         if made._drawn or made.cluster == self.cluster or not any(p == "cluster" or p.startswith("cluster.chip") for p in changes):
             return made
         for phase in made.phases:
             where = "efficiency" if phase.efficiency is None else f"phases.{phase.name}.efficiency"
             efficiency = phase.efficiency or made.efficiency
-            if phase.cluster is None and told(efficiency) and not any(_touches(p, where) for p in changes):
+            if phase.cluster is None and told(efficiency) and not any(_overlaps(p, where) for p in changes):
                 warnings.warn(
-                    f"{where}={efficiency!r} was told for {self.cluster.name}; on {made.cluster.name} it is a guess: tell its own",
+                    f"{where}={efficiency!r} was given for {self.cluster.name} and may not hold on {made.cluster.name}; give one for it",
                     TrainsimWarning,
                     stacklevel=2,
                 )
@@ -79,22 +79,22 @@ class Run(Spec):
         return made
 
 
-def _touches(changed: str, path: str) -> bool:
+def _overlaps(changed: str, path: str) -> bool:
     return changed == path or changed.startswith(f"{path}.") or path.startswith(f"{changed}.")
 
 
 def load(path: str | Path, *, trusted: Sequence[str] = ()) -> Run:
-    """Read a run that ``run.save`` wrote; no catalogue is needed.
+    """Read a run from a file written by ``run.save``; the catalogue is not needed.
 
     Args:
         path: a TOML file, or a JSON file that ends in ``.json``.
-        trusted: modules with layers, prices or other classes of the user's own that the file may name; no other is imported.
+        trusted: modules with user-defined layers, prices or other classes that the file may name; no others are imported.
 
     Returns:
-        the run, equal to the one that was saved.
+        the run, equal to the saved one.
 
     Raises:
-        SpecError: the file is missing, cut short, names a module that is not trusted, or breaks a rule.
+        SpecError: the file is missing or truncated, names a module that is not trusted, or breaks a rule.
 
     >>> import tempfile
     >>> import trainsim as ts

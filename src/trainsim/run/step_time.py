@@ -1,4 +1,4 @@
-"""Seconds of a run's optimizer step: by part, and by what a rank's pipeline runs."""
+"""Time of a run's optimizer step: by part on the critical path, and by slot of one pipeline rank."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from .run import Run
 
 
 def step_time(run: Run, phase: str | None = None) -> Ledger:
-    """Seconds of one optimizer step on the critical path, by part.
+    """Time of one optimizer step on the critical path, by part.
 
     Args:
-        run: its efficiency must be modelled; its numbers may be arrays inside a batch. Neither goodput nor price is asked for.
+        run: a run with a modelled efficiency; its numbers may be arrays inside a batch. Goodput and price are not needed.
         phase: name of the phase; None for the first.
 
     Returns:
-        ledger [s]: compute by kind of layer and kernel, exchanges (what hides as a negative line), bubble, optimizer, stragglers.
+        ledger [s]: compute by kind of layer and kernel, exchanges (overlap as a negative line), bubble, optimizer, stragglers.
 
     Raises:
         EstimateError: plan, batch or sequence length is missing, or the efficiency is not modelled.
@@ -35,17 +35,17 @@ def step_time(run: Run, phase: str | None = None) -> Ledger:
 
 
 def slot_time(run: Run, phase: str | None = None, rank: int | None = None) -> Ledger:
-    """Seconds of one optimizer step of a rank by what its pipeline runs: passes alone, passes beside each other, waiting.
+    """Time of one optimizer step of a pipeline rank by kind of slot: single passes, concurrent passes, waiting.
 
     Args:
         run, phase: as for :func:`step_time`.
-        rank: of the pipeline, as a log on that rank would have it; None for the slowest.
+        rank: pipeline rank; None for the slowest.
 
     Returns:
         ledger [s]: the lines of :func:`~trainsim.step.breakdown.slots_of`.
 
     Raises:
-        EstimateError: as :func:`step_time` does, or no such rank.
+        EstimateError: as for :func:`step_time`, or no such rank.
     """
     return slots_of(_step(run, inputs_of(run, phase, "to model a step", STEP)), rank)
 
