@@ -149,7 +149,7 @@ if _TYPE_CHECKING:
     from .training.modelled import Modelled as Modelled
     from .cluster.stack import Stack as Stack
     from .parallelism.schedules.events import Times as Times
-    from .parallelism.schedules.waiting import pipeline_timeline as pipeline_timeline
+    from .parallelism.schedules.bubble import pipeline_timeline as pipeline_timeline
     from .run.step_time import step_time as step_time
     from .run.roofline import roofline as roofline
     from .calibration.readers.traces import read_trace as read_trace
@@ -265,7 +265,7 @@ _WHERE = {
     "training.modelled": ("Modelled",),
     "cluster.stack": ("Stack",),
     "parallelism.schedules.events": ("Times",),
-    "parallelism.schedules.waiting": ("pipeline_timeline",),
+    "parallelism.schedules.bubble": ("pipeline_timeline",),
     "run.roofline": ("roofline",),
     "run.step_time": ("step_time",),
     "calibration.readers.traces": ("read_trace",),

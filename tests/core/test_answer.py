@@ -27,7 +27,7 @@ from trainsim.core.answer import COLUMNS, Answer, AnswerRow, Summary, plain, tex
 from trainsim.core.answer_html import MOST, html_of
 from trainsim.core.citations import bibtex, grade_of
 from trainsim.cost.rent_model import RentQuote
-from trainsim.gpu_memory.fit import fit_of
+from trainsim.gpu_memory.fit import fit_from_ledger
 from trainsim.run.compare import compare
 from trainsim.validation.rent_backtest import RentBacktest, RentError
 from trainsim.validation.rl_hindcast import ReinforcementBacktest
@@ -117,7 +117,7 @@ SAMPLES: dict[str, Callable[[], Any]] = {
     "ReinforcementEstimate": reinforcement,
     "DevelopmentEstimate": lambda: ts.estimate_development(ts.Development(lines=[ts.Line(name="v3", run=published())])),
     "FleetEstimate": fleet,
-    "Fit": lambda: fit_of(ts.memory(modelled()), 20e9),
+    "Fit": lambda: fit_from_ledger(ts.memory(modelled()), 20e9),
     "Explanation": lambda: ts.explain(ts.estimate(published()), "cost"),
     "Release": release,
     "Beliefs": lambda: DOUBT,

@@ -12,8 +12,8 @@ import trainsim as ts
 from trainsim.core.batch import Batch
 from trainsim.core.errors import EstimateError, SpecError
 from trainsim.core.ledger import Ledger
-from trainsim.gpu_memory.fit import SPREAD, fit_of
-from trainsim.gpu_memory.in_flight import held_by_rank
+from trainsim.gpu_memory.fit import MEASURED_OVER_MODELLED, fit_from_ledger
+from trainsim.gpu_memory.in_flight import in_flight_by_rank
 from trainsim.gpu_memory.peak import CONTEXT, rank_memory
 from trainsim.model.attention.grouped_query import GroupedQueryAttention
 from trainsim.model.feedforward import PlainMLP
@@ -108,14 +108,14 @@ def test_deepseek_v3_fits_as_it_was_trained_and_not_without_recompute() -> None:
     found = fits(v3(**PUBLISHED_RECOMPUTE))
     assert (found.word, found.capacity) == ("tight", 80e9)
     assert 0 < found.spare < 25e9
-    assert found.used[1] == pytest.approx(SPREAD[1] * max(float(ledger.part(rank).total) for rank in ledger))
+    assert found.used[1] == pytest.approx(MEASURED_OVER_MODELLED[1] * max(float(ledger.part(rank).total) for rank in ledger))
     refused = fits(v3(precision="bf16"))
     assert refused.word == "does not fit"
     assert any("activations" in cut for cut in refused.cuts)
 
 
 def test_dualpipe_holds_one_micro_batch_more_than_ranks_over_two_stages() -> None:
-    assert [max(state.sum() for state in states) for _, states in held_by_rank(Plan(pp=16, ep=1, schedule="dualpipe"))] == [17.0] * 16
+    assert [max(state.sum() for state in states) for _, states in in_flight_by_rank(Plan(pp=16, ep=1, schedule="dualpipe"))] == [17.0] * 16
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_dualpipe_holds_one_micro_batch_more_than_ranks_over_two_stages() -> Non
     ],
 )
 def test_micro_batches_under_way_are_those_of_the_papers(plan: Plan, held: list[int]) -> None:
-    assert [max(state.sum() for state in states) for _, states in held_by_rank(plan)] == held
+    assert [max(state.sum() for state in states) for _, states in in_flight_by_rank(plan)] == held
 
 
 def test_tied_and_shared_matrices_are_held_once_by_a_rank() -> None:
@@ -157,7 +157,7 @@ def test_what_is_missing_is_named() -> None:
 
 @pytest.mark.parametrize(("used", "word"), [(50e9, "fits"), (75e9, "tight"), (90e9, "does not fit")])
 def test_the_word_follows_from_what_published_peaks_used(used: float, word: str) -> None:
-    found = fit_of(Ledger("B", {"rank-0": {"weights": used}, "rank-1": {"weights": 1e9}}), 80e9)
+    found = fit_from_ledger(Ledger("B", {"rank-0": {"weights": used}, "rank-1": {"weights": 1e9}}), 80e9)
     assert (found.word, found.rank) == (word, "rank-0")
     assert bool(found.cuts) == (word != "fits")
     assert CONTEXT > 0
@@ -165,7 +165,7 @@ def test_the_word_follows_from_what_published_peaks_used(used: float, word: str)
 
 def test_the_spread_is_that_of_the_published_peaks() -> None:
     ratios = [peak.measured / peak.modelled for peak in peaks()]
-    assert np.quantile(ratios, (0.05, 0.5, 0.95)) == pytest.approx(SPREAD, abs=0.01)
+    assert np.quantile(ratios, (0.05, 0.5, 0.95)) == pytest.approx(MEASURED_OVER_MODELLED, abs=0.01)
 
 
 def test_bytes_of_draws_are_those_of_each_alone() -> None:

@@ -13,7 +13,7 @@ import pytest
 import trainsim as ts
 from trainsim.cluster.collectives import Fabric
 from trainsim.core.registry import members
-from trainsim.parallelism.schedules.known import schedules
+from trainsim.parallelism.schedules.discovery import schedules
 from trainsim.parallelism.schedules.schedule import Schedule
 from trainsim.testing.laws import Function, Samples, check_broadcast, numeric_functions
 from trainsim.training.efficiency import Work
@@ -25,8 +25,8 @@ FOUND = numeric_functions(ts, leave_out=("testing", "report", "cli"))
 EXEMPT = {
     **dict.fromkeys(
         (
-            "step.step.placed_and_again",
-            "parallelism.shapes.check_parts",
+            "step.step.placement_and_recompute",
+            "parallelism.shapes.check_part_names",
             "parallelism.placement.spread_layers",
             "model.towers.shown",
             "model.release.explain_release",
@@ -44,8 +44,10 @@ EXEMPT = {
     "frameworks.": "writes a command line",
     "run.inputs.": "takes a run apart, or says what it lacks",
     "gpu_memory.fit.": "judges the fullest rank of a ledger",
+    "core.ledger.lazy_ledger": "takes a function that makes the parts",
     "step.host.dispatcher_of": "gives a word",
-    "step.host.attention_of": "gives a word",
+    "step.step.at_rank": "takes an index for each draw",
+    "step.host.attention_kernel": "gives a word",
     "step.offload.host_of": "gives the host that a cluster has",
     "step.updates.update_bytes": "takes a model and a layout, whose numbers are degrees: draws pass through the step",
     "run.memory.fits": "judges the fullest rank of a ledger",
@@ -168,10 +170,10 @@ def layout() -> Any:
 
 
 def one_pass() -> Any:
-    again = lazily("parallelism.recompute:again_of", model(), frozenset({"core"}))()
-    made = lazily("parallelism.placement:placed", model(), PLAIN, 2, 1)()
-    times = lazily("step.step:times_of", model(), layout(), PLAIN, cluster(), stack())()
-    return lazily("step.overlap:pass_of", times, again, made, PLAIN, layout(), stack())()
+    again = lazily("parallelism.recompute:recomputed_work", model(), frozenset({"core"}))()
+    made = lazily("parallelism.placement:place_layers", model(), PLAIN, 2, 1)()
+    times = lazily("step.step:layer_times_of", model(), layout(), PLAIN, cluster(), stack())()
+    return lazily("step.overlap:overlap_pass", times, again, made, PLAIN, layout(), stack())()
 
 
 def offloaded() -> Any:
@@ -205,7 +207,7 @@ SAMPLES = Samples(
         "Ledger": ts.Ledger("USD", {"a": 1.0, "b": {"c": 2.0}}),
         "Ownership": owner(network_share=0.1, cost_of_capital=0.08, residual_share=0.1, support_share=0.02, staff_usd_per_gpu_year=100.0),
         "Site": lazily("cost.ownership:Site", **SITE),
-        "Products": lazily("cluster.profile:ProductTimings", "bf16", ROWS, ROWS / 2, ROWS * 2, ROWS / ROWS, ROWS),
+        "ProductTimings": lazily("cluster.profile:ProductTimings", "bf16", ROWS, ROWS / 2, ROWS * 2, ROWS / ROWS, ROWS),
         "Stack": lambda: stack(),
         "Engine": lazily(
             "training.decoding:Engine", gpus=2, weight_bytes=1.0, cache_bytes=1.0, bandwidth_share=0.7, compute_share=0.5,
@@ -213,16 +215,16 @@ SAMPLES = Samples(
         ),
         "Responses": lazily("training.reinforcement:Responses", prompt=200.0, start=600.0, end=4000.0, spread=0.8, maximum=32768.0),
         "Times": lazily("parallelism.schedules.events:Times", STAGES, STAGES, STAGES * 0.8),
-        "Order": lazily("parallelism.schedules.schedule:order", ZERO_BUBBLE, 4, 8),
+        "Order": lazily("parallelism.schedules.schedule:slot_order", ZERO_BUBBLE, 4, 8),
         "Shapes": lambda: lazily("parallelism.shapes:shapes_of", model())(),
-        "Again": lambda: lazily("parallelism.recompute:again_of", model(), frozenset({"core"}))(),
-        "Launched": lambda: lazily("step.host:launched_of", model(), frozenset({"attention"}))(),
+        "Recomputed": lambda: lazily("parallelism.recompute:recomputed_work", model(), frozenset({"core"}))(),
+        "HostWork": lambda: lazily("step.host:host_work", model(), frozenset({"attention"}))(),
         "Layout": lambda: layout(),
-        "LayerTimes": lambda: lazily("step.step:times_of", model(), layout(), PLAIN, cluster(), stack())(),
-        "Placed": lambda: lazily("parallelism.placement:placed", model(), PLAIN, 2, 1)(),
+        "LayerTimes": lambda: lazily("step.step:layer_times_of", model(), layout(), PLAIN, cluster(), stack())(),
+        "Placement": lambda: lazily("parallelism.placement:place_layers", model(), PLAIN, 2, 1)(),
         "OverlapPass": lambda: one_pass(),
-        "Shares": lambda: lazily("gpu_memory.weights:shares_of", plan(), degrees())(),
-        "Owners": lambda: lazily("step.updates:owners", layout(), 1.0)(),
+        "Shares": lambda: lazily("gpu_memory.weights:rank_shares", plan(), degrees())(),
+        "ShardGroups": lambda: lazily("step.updates:shard_groups", layout(), 1.0)(),
         "Linked": lazily("uncertainty.distributions.interval:Linked", mu=0.0, sigma=0.5, low=0.0, high=1.0),
         "Truncated": ts.normal(0.4, 0.3).truncate(0, 1),
         "Uniform": ts.uniform(0.1, 0.8),
@@ -238,17 +240,17 @@ SAMPLES = Samples(
     ranges={
         "seq_len": (1.0, 10_000.0), "document_length": (1.0, 10_000.0), "context": (1.0, 10_000.0), "position": (1.0, 10_000.0),
         "age": (0.01, 5.0), "segment": (0.005, 0.5), "batch": (1.0, 64.0), "micro_batches": (16.0, 16.0), "step_of.batch": (1024.0, 1024.0),
-        "least_seconds.batch": (1024.0, 1024.0),
+        "lower_bound_seconds.batch": (1024.0, 1024.0),
         "x": (0.0, 1.0), "z": (-3.0, 3.0),
     },
     words={
         "gpus": 1024, "dtype": "bf16", "number_format": "bf16", "convention": "causal", "keys": lambda length: (length + 1) / 2,
         "progress": 0.4, "index": {2020: 1.0, 2024: 1.2}, "paid": 2020, "wanted": 2024, "pp": 4, "vpp": 1, "half": 2, "schedule": PLAIN,
         "closed_form.times": UNIFORM, "uniform_seconds.times": UNIFORM,
-        "step_of.schedule": PLAIN, "least_seconds.schedule": PLAIN, "zero": 1, "phase": "mfu", "decode_seconds.gpus": 8,
+        "step_of.schedule": PLAIN, "lower_bound_seconds.schedule": PLAIN, "zero": 1, "phase": "mfu", "decode_seconds.gpus": 8,
         "compare.a": short(), "compare.b": short(), "quantities.run": short(), "memory.phase": "mfu", "degrees_of.gpus": 64,
         "peak_by_zero.stages": (0, 1, 2, 3),
-        "interleaved_seconds.vpp": 2, "kept_seconds.layout": offloaded(), "pass_of.kept": None,
+        "interleaved_seconds.vpp": 2, "kept_seconds.layout": offloaded(), "overlap_pass.kept": None,
         "held": HELD, "whole": {"embedding": 1.0, "dense": 2.0, "moe": 1.0}, "choose.condition": True,
     },
     still=frozenset({"lines.final.completed", *(f"run.memory.memory:phases.{name}.batch" for name in ("mfu", "hfu", "rate", "step"))}),
@@ -342,7 +344,7 @@ def test_a_function_that_branches_on_numbers_is_caught() -> None:
 
 def test_a_modules_own_classes_come_before_specs_of_the_same_name() -> None:
     class Box(ts.Cluster):
-        """A spec that holds numbers, called like a class of ``parallelism.schedules.paths``."""
+        """A spec that holds numbers, called like a class of ``parallelism.schedules.path_pruning``."""
 
-    assert "parallelism.schedules.paths.shortened" not in numeric_functions(ts, leave_out=("testing", "report", "cli"))
+    assert "parallelism.schedules.path_pruning.prune_dominated_paths" not in numeric_functions(ts, leave_out=("testing", "report", "cli"))
     assert Box.__subclasses__() == []

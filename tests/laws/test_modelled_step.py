@@ -18,10 +18,10 @@ from trainsim.model.ops import MatMul
 from trainsim.parallelism.optimizer import OPTIMIZERS
 from trainsim.parallelism.plan import Loss, check_plan
 from trainsim.parallelism.precision import RECIPES
-from trainsim.parallelism.schedules.known import schedules
+from trainsim.parallelism.schedules.discovery import schedules
 from trainsim.parallelism.shapes import shapes_of
 from trainsim.run.memory import memory
-from trainsim.step.host import launched_of
+from trainsim.step.host import host_work
 from trainsim.step.layers import NUMBER_BYTES
 from trainsim.testing import hf_configs
 from trainsim.testing.schedules import virtual_stages
@@ -72,7 +72,7 @@ def modelled_runs(draw: st.DrawFn) -> ts.Run:
         check_plan(plan, model, cluster.gpus)
         schedule.check(pp, vpp, count)
         shapes_of(model)
-        launched_of(model, frozenset(plan.graphs))
+        host_work(model, frozenset(plan.graphs))
     except (SpecError, EstimateError):
         assume(False)
     return ts.Run(

@@ -32,9 +32,9 @@ from trainsim.parallelism.optimizer import clipping_traffic, optimizer_of
 from trainsim.parallelism.placement import stage_counts
 from trainsim.parallelism.plan import Plan
 from trainsim.parallelism.precision import recipe_of
+from trainsim.parallelism.schedules.bubble import pipeline_step_seconds, pipeline_timeline
+from trainsim.parallelism.schedules.discovery import schedule_of
 from trainsim.parallelism.schedules.events import Times
-from trainsim.parallelism.schedules.known import schedule_of
-from trainsim.parallelism.schedules.waiting import pipeline_timeline, staged_seconds
 from trainsim.step import layers
 
 SRC = Path(ts.__file__).parent
@@ -254,8 +254,8 @@ PHYSICAL: dict[str, Callable[[], None]] = {
     "gpu_memory.peak.GATHERED_INPUTS": sequence_parallelism_gathers_an_input_and_its_gradient,
     "gpu_memory.peak.FRAGMENTATION": an_allocator_reserves_four_percent_more_than_it_gives_out,
     "gpu_memory.weights.GATHERED_LAYERS": fully_sharded_layers_are_gathered_two_at_a_time,
-    "gpu_memory.weights.STAGES": zero_shards_what_its_stages_say,
-    "parallelism.optimizer.BLOCK": updates_move_the_bytes_of_their_states,
+    "gpu_memory.weights.ZERO_STAGE": zero_shards_what_its_stages_say,
+    "parallelism.optimizer.SCALE_BLOCK": updates_move_the_bytes_of_their_states,
     "parallelism.optimizer.FP32": updates_move_the_bytes_of_their_states,
     "parallelism.precision.SCALED_FP8": a_scale_goes_with_128_elements,
     "parallelism.schedules.events.MICROSECONDS": a_trace_is_in_microseconds,
@@ -264,20 +264,20 @@ PHYSICAL: dict[str, Callable[[], None]] = {
     "step.layers.BF16_BYTES": a_sum_over_tensor_parallel_ranks_is_of_two_bytes,
     "step.layers.NUMBER_BYTES": a_number_is_as_wide_as_its_format,
     "step.layers.LOSS_BYTES": a_loss_moves_what_its_kernels_read_and_write,
-    "step.overlap.SUMS": cut_short_recompute_saves_one_of_four_halves,
-    "step.step.NODE": stragglers_are_counted_from_one_node_of_eight,
+    "step.overlap.TP_COLLECTIVES": cut_short_recompute_saves_one_of_four_halves,
+    "step.step.JITTER_NODE": stragglers_are_counted_from_one_node_of_eight,
 }
 """A constant → the law or sourced figure that it turns red when doubled."""
 ALLOWANCES = {
     "gpu_memory.peak.CONTEXT": "bytes outside the allocator, by judgement: no published peak counts them",
-    "gpu_memory.fit.SPREAD": "quantiles of published peaks, as tests/gpu_memory and docs/memory.md have them",
+    "gpu_memory.fit.MEASURED_OVER_MODELLED": "quantiles of published peaks, as tests/gpu_memory and docs/memory.md have them",
     "parallelism.precision.RECIPES": "a table of bytes, held by tests/gpu_memory and tests/step/test_updates.py",
 }
 """Constants without a law of their own, each with the reason."""
 STRUCTURE = {
-    "step.step.WHOLE_ON_PASS": "a stage of ZeRO",
-    "step.layers.SIDES": "which dimension is which in the three passes",
-    "parallelism.schedules.paths.START": "the number of no node",
+    "step.data_parallel.WHOLE_ON_PASS": "a stage of ZeRO",
+    "step.layers.PASS_DIMENSIONS": "which dimension is which in the three passes",
+    "parallelism.schedules.path_pruning.START": "the number of no node",
 }
 
 
@@ -304,19 +304,19 @@ def settings_of_events() -> list[float]:
     made = []
     for draws in (1, 700, 5000):
         times = Times(*(rng.uniform(1.0, 2.0, (8, draws)) for _ in range(3)))
-        made += [float(np.sum(staged_seconds(schedule_of("interleaved"), times, 24, 4, 2)))]
+        made += [float(np.sum(pipeline_step_seconds(schedule_of("interleaved"), times, 24, 4, 2)))]
     return made
 
 
 NUMERICAL: dict[str, Callable[[], list[float]]] = {
     "cluster.profile.START_SCALES": settings_of_profiles,
     "cluster.profile.START_POINTS": settings_of_profiles,
-    "parallelism.placement.USUAL_LENGTH": settings_of_cuts,
-    "parallelism.placement.DIGITS": settings_of_cuts,
-    "parallelism.schedules.uneven.BLOCK": settings_of_events,
-    "parallelism.schedules.uneven.LEFT": settings_of_events,
-    "parallelism.schedules.uneven.MANY": settings_of_events,
-    "parallelism.schedules.uneven.LONG": settings_of_events,
+    "parallelism.placement.REFERENCE_LENGTH": settings_of_cuts,
+    "parallelism.placement.TIE_DECIMALS": settings_of_cuts,
+    "parallelism.schedules.pipeline_time.EVENT_BLOCK": settings_of_events,
+    "parallelism.schedules.pipeline_time.PRUNED_BLOCK": settings_of_events,
+    "parallelism.schedules.pipeline_time.PRUNING_DRAWS": settings_of_events,
+    "parallelism.schedules.pipeline_time.SETTLED_ROUNDS": settings_of_events,
 }
 """A numerical setting → answers that it must not move when doubled."""
 

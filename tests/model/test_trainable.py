@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import trainsim as ts
 from trainsim.core.errors import SpecError
-from trainsim.gpu_memory.weights import weights_of
+from trainsim.gpu_memory.weights import parameters_by_kind
 from trainsim.model.layers import Layers
 from trainsim.model.ops import MatMul
 from trainsim.model.trainable import BASE_BYTES, Adapters
@@ -138,7 +138,7 @@ def test_a_frozen_base_is_held_as_the_plan_holds_weights(precision: str) -> None
 
 def _linear(made: ts.Run) -> list[tuple[Any, Any]]:
     model = made.phases[0].model_of(made.model)
-    return [(w, model.stack[0]) for w in weights_of(model) if w.role == "linear" and not w.trainable]
+    return [(w, model.stack[0]) for w in parameters_by_kind(model) if w.role == "linear" and not w.trainable]
 
 
 def test_a_run_that_trains_adapters_is_saved_and_found_again(tmp_path: Any) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from trainsim.core.errors import SpecError
+from trainsim.parallelism.schedules.bubble import pipeline_timeline
 from trainsim.parallelism.schedules.events import Times
-from trainsim.parallelism.schedules.waiting import pipeline_timeline
 
 
 @pytest.mark.parametrize("schedule", ["1f1b", "zero-bubble", "dualpipe"])

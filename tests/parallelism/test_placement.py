@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 import trainsim as ts
 from trainsim.core.errors import SpecError
 from trainsim.parallelism.layout import layout_of
-from trainsim.parallelism.placement import of_ranks, placed, spread_layers, stage_counts
-from trainsim.parallelism.schedules.known import schedules
+from trainsim.parallelism.placement import place_layers, spread_layers, stage_counts, stages_to_ranks
+from trainsim.parallelism.schedules.discovery import schedules
 from trainsim.parallelism.schedules.schedule import Schedule
 from trainsim.parallelism.shapes import shapes_of
 from trainsim.run.memory import memory
@@ -85,7 +85,7 @@ def test_ranks_hold_what_stages_hold(model: ts.Model, stages: int, schedule: Sch
             stage_counts(model, held)
         return
     counts = stage_counts(model, held)
-    ranks = of_ranks(counts, schedule, pp, vpp)
+    ranks = stages_to_ranks(counts, schedule, pp, vpp)
     assert ranks.shape == (pp, len(shapes_of(model).kinds))
     whole = [1.0 if kind in {"embedding", "head"} else model.layout.count(kind) for kind in shapes_of(model).kinds]
     assert counts.sum(axis=0).tolist() == whole
@@ -167,12 +167,12 @@ def test_recomputing_some_layers_lies_between_none_and_all() -> None:
 def test_ranks_that_differ_stand_for_all(schedule: Schedule, name: str) -> None:
     """Each once, in the order of the ranks; a step that works out only those has every rank's seconds."""
     model, pp, vpp = ts.catalog.model(name), 8, virtual_stages(schedule)[0]
-    place = placed(model, schedule, pp, vpp)
-    assert np.array_equal(place.ranks, of_ranks(place.stages, schedule, pp, vpp))
-    assert np.array_equal(place.layers[place.row], place.ranks)
-    assert np.array_equal(place.layers, place.ranks[place.first])
+    place = place_layers(model, schedule, pp, vpp)
+    assert np.array_equal(place.ranks, stages_to_ranks(place.stages, schedule, pp, vpp))
+    assert np.array_equal(place.layers[place.rank_row], place.ranks)
+    assert np.array_equal(place.layers, place.ranks[place.distinct_ranks])
     assert len(np.unique(place.layers, axis=0)) == len(place.layers) < pp
-    assert np.array_equal(place.row[place.first], np.arange(len(place.first)))
+    assert np.array_equal(place.rank_row[place.distinct_ranks], np.arange(len(place.distinct_ranks)))
     plan = ts.Plan(pp=pp, vpp=vpp, schedule=schedule, zero=1)
     cluster, stack = ts.catalog.cluster("hgx-h800", 64), ts.catalog.stack("deepseek-2024")
     step = step_of(model, layout_of(plan, cluster.gpus, 4096.0), 512.0, schedule, 1, cluster, stack)
@@ -185,11 +185,11 @@ def test_ranks_that_differ_stand_for_all(schedule: Schedule, name: str) -> None:
 def test_stages_that_differ_stand_for_all(schedule: Schedule, layers: tuple[int, ...]) -> None:
     """Stages alike hold the same layers, and so do those at the other end from them: a pair has the seconds of both."""
     model = ts.catalog.model("deepseek-v3")
-    place = placed(model, schedule, 8, 1, layers)
+    place = place_layers(model, schedule, 8, 1, layers)
     ends = np.hstack([place.stages, place.stages[::-1]])
-    assert place.like is not None
-    assert np.array_equal(ends[place.apart][place.like], ends)
-    assert len(np.unique(ends, axis=0)) == len(place.apart) < 8
+    assert place.stage_row is not None
+    assert np.array_equal(ends[place.distinct_stages][place.stage_row], ends)
+    assert len(np.unique(ends, axis=0)) == len(place.distinct_stages) < 8
     plan = ts.Plan(pp=8, ep=8, schedule=schedule, zero=1, stage_layers=layers)
     cluster, stack = ts.catalog.cluster("hgx-h800", 64), ts.catalog.stack("deepseek-2024")
     step = step_of(model, layout_of(plan, cluster.gpus, 4096.0), 512.0, schedule, 1, cluster, stack)

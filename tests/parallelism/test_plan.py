@@ -11,7 +11,7 @@ from trainsim.core.errors import SpecError
 from trainsim.parallelism.optimizer import OPTIMIZERS, AdamW, Muon
 from trainsim.parallelism.plan import Plan, check_plan, data_parallel, micro_batches
 from trainsim.parallelism.precision import RECIPES, Precision
-from trainsim.parallelism.schedules.known import in_framework, schedule_of
+from trainsim.parallelism.schedules.discovery import framework_schedules, schedule_of
 from trainsim.testing import refused
 from trainsim.testing.schedules import virtual_stages
 
@@ -193,7 +193,7 @@ def test_megatron_and_back(plan: Plan) -> None:
 @st.composite
 def torchtitan_plans(draw: Any) -> Plan:
     tp, pp = draw(DEGREE), draw(DEGREE)
-    schedule: Any = draw(st.sampled_from(sorted(one.name for one in in_framework("torchtitan").values()))) if pp > 1 else "1f1b"
+    schedule: Any = draw(st.sampled_from(sorted(one.name for one in framework_schedules("torchtitan").values()))) if pp > 1 else "1f1b"
     recompute = draw(st.sampled_from(["none", "selective", "full"]))
     parts: dict[str, Any] = {"recompute_parts": ("ops",)} if recompute == "selective" else {}
     return Plan(

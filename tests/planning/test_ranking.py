@@ -126,7 +126,9 @@ def test_no_layout_is_faster_than_its_floor(case: str) -> None:
     assert np.all(found.lower_bounds > 0)
     assert np.all(found.lower_bounds <= found.seconds)
     for at, step in found.steps(np.arange(len(found))):
-        assert np.all(step.least * (1 - ROUNDING) <= np.asarray(step.seconds))  # equal where stages are uniform, but for the order of sums
+        assert np.all(
+            step.lower_bound * (1 - ROUNDING) <= np.asarray(step.seconds)
+        )  # equal where stages are uniform, but for the order of sums
         unsharded = dataclasses.replace(step, synchronise=0.0, synchronise_hidden=0.0, optimizer=0.0, norm=0.0)
         assert np.all(found.lower_bounds[at] <= unsharded.least)
     near = found.lower_bounds / found.seconds

@@ -7,10 +7,10 @@ import pytest
 
 import trainsim as ts
 from trainsim.core.errors import EstimateError
-from trainsim.parallelism.schedules.known import schedules
+from trainsim.parallelism.schedules.bubble import bubble_seconds, times_by_stage
+from trainsim.parallelism.schedules.discovery import schedules
+from trainsim.parallelism.schedules.pipeline_time import busy_seconds
 from trainsim.parallelism.schedules.schedule import Schedule
-from trainsim.parallelism.schedules.uneven import busy_seconds
-from trainsim.parallelism.schedules.waiting import times_by_stage, waiting_seconds
 from trainsim.report.pictures.pipeline import finding
 from trainsim.testing import refused
 from trainsim.testing.schedules import virtual_stages
@@ -25,7 +25,7 @@ def test_a_timeline_is_what_waiting_sums_up(schedule: Schedule, sending: float) 
     vpp = virtual_stages(schedule)[0]
     made = ts.pipeline_timeline(schedule, ONE, 16, 4, vpp, sending)
     busy = busy_seconds(schedule, times_by_stage(schedule, ONE, 4, vpp), 16, 4, vpp).max(axis=0)
-    assert float(made.seconds) == pytest.approx(float(busy + waiting_seconds(schedule, ONE, 16, 4, vpp, sending)))
+    assert float(made.seconds) == pytest.approx(float(busy + bubble_seconds(schedule, ONE, 16, 4, vpp, sending)))
     stages = len(times_by_stage(schedule, ONE, 4, vpp).forward)
     assert sum(part.letter == "F" for bar in made.bars for part in bar.slot) == 16 * stages
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import trainsim as ts
 from trainsim.parallelism.layout import layout_of
-from trainsim.parallelism.schedules.known import schedule_of
-from trainsim.parallelism.schedules.schedule import order
+from trainsim.parallelism.schedules.discovery import schedule_of
+from trainsim.parallelism.schedules.schedule import slot_order
 from trainsim.step.step import step_of
 
 
@@ -37,7 +37,7 @@ def window(vpp: int, **changes: Any) -> float:
 @given(vpp=st.integers(2, 5), pp=st.sampled_from([2, 4, 5]), rounds=st.integers(1, 4))
 def test_passes_that_run_beside_are_counted_by_the_order(vpp: int, pp: int, rounds: int) -> None:
     """On the first rank: forward passes before its last chunk's weights are needed, backward passes after its first chunk is whole."""
-    slots = [slot[0] for slot in order(schedule_of("interleaved"), pp, rounds * pp, vpp).slots[0]]
+    slots = [slot[0] for slot in slot_order(schedule_of("interleaved"), pp, rounds * pp, vpp).slots[0]]
     forward, backward = ([p for p in slots if p.letter == letter] for letter in "FB")
     starts = [min(i for i, p in enumerate(forward) if p.stage // pp == chunk) for chunk in range(vpp)]
     ends = [max(i for i, p in enumerate(backward) if p.stage // pp == chunk) for chunk in range(vpp)]

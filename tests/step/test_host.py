@@ -13,9 +13,9 @@ import trainsim as ts
 from trainsim.core.errors import SpecError
 from trainsim.model.ops import Lookup
 from trainsim.parallelism.layout import layout_of
-from trainsim.parallelism.schedules.known import schedule_of
+from trainsim.parallelism.schedules.discovery import schedule_of
 from trainsim.parallelism.shapes import shapes_of
-from trainsim.step.host import launched_of
+from trainsim.step.host import host_work
 from trainsim.step.step import step_of
 from trainsim.testing import refused
 
@@ -42,7 +42,7 @@ def seconds(made: ts.Run) -> float:
 def test_kernels_are_counted_one_by_one(model: ts.Model, graphs: set[str]) -> None:
     """An oracle of loops: every op of a layer is a kernel unless a captured part holds it; a part that holds any is one."""
     graphs -= {"router", "experts"} if model is DENSE else set()
-    found = launched_of(model, frozenset(graphs))
+    found = host_work(model, frozenset(graphs))
     for at, kind in enumerate(shapes_of(model).kinds):
         wanted, used = 0, set()
         for entry in model.table.entries:
@@ -57,8 +57,8 @@ def test_kernels_are_counted_one_by_one(model: ts.Model, graphs: set[str]) -> No
 
 @given(st.sets(st.sampled_from(PARTS)), st.sampled_from(PARTS))
 def test_a_further_captured_part_never_leaves_more_to_the_host(graphs: set[str], another: str) -> None:
-    fewer, more = launched_of(ROUTED, frozenset(graphs | {another})), launched_of(ROUTED, frozenset(graphs))
-    for name in ("experts", "routed", "loose"):
+    fewer, more = host_work(ROUTED, frozenset(graphs | {another})), host_work(ROUTED, frozenset(graphs))
+    for name in ("experts", "routed", "uncaptured"):
         assert np.all(getattr(fewer, name) <= getattr(more, name))
     # a part inside one that is captured already is a graph of its own, as it is where modules are named one by one
     assert np.all(fewer.kernels <= more.kernels + bool(graphs))
@@ -80,10 +80,10 @@ def test_captured_experts_wait_for_nothing(graphs: tuple[str, ...]) -> None:
 
 def test_a_graph_around_the_experts_activation_alone_still_waits() -> None:
     """Their products are launched when the counts are known; what is captured is one of their other kernels."""
-    part, whole = (launched_of(ROUTED, frozenset(graphs)) for graphs in (("experts.activation",), ()))
+    part, whole = (host_work(ROUTED, frozenset(graphs)) for graphs in (("experts.activation",), ()))
     for name in ("experts", "routed", "kernels"):  # one kernel in a graph of its own is one launch as before
         np.testing.assert_array_equal(getattr(part, name), getattr(whole, name))
-    some = launched_of(ROUTED, frozenset({"experts.down"}))
+    some = host_work(ROUTED, frozenset({"experts.down"}))
     moe = shapes_of(ROUTED).kinds.index("moe")
     assert (some.experts[moe, 0], some.routed[moe, 0]) == (2.0, 1.0)
 

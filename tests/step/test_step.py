@@ -14,10 +14,10 @@ from trainsim.core.batch import Batch
 from trainsim.core.errors import EstimateError
 from trainsim.model.attention.linear import LightningAttention
 from trainsim.parallelism.layout import layout_of
-from trainsim.parallelism.recompute import again_of
+from trainsim.parallelism.recompute import recomputed_work
+from trainsim.parallelism.schedules.discovery import schedule_of, schedules
 from trainsim.parallelism.schedules.events import timeline
-from trainsim.parallelism.schedules.known import schedule_of, schedules
-from trainsim.parallelism.schedules.schedule import Schedule, order
+from trainsim.parallelism.schedules.schedule import Schedule, slot_order
 from trainsim.parallelism.shapes import shapes_of
 from trainsim.run.step_time import slot_time
 from trainsim.step.step import step_of, step_of_plan
@@ -129,7 +129,7 @@ def test_the_pipeline_takes_what_its_events_take(
     cluster = ts.catalog.cluster("hgx-h100", 4 * pp)
     step = step_of(model, layout_of(plan, cluster.gpus, 4096.0), 4.0 * count, schedule, 1, cluster, ts.catalog.stack(STACK))
     assert int(step.micro_batches) == count
-    drawn = timeline(order(schedule, pp, count, vpp), step.stages)
+    drawn = timeline(slot_order(schedule, pp, count, vpp), step.stages)
     whole = np.asarray(step.busy.whole)[step.slowest]
     busiest = np.asarray(step.micro_batches * whole + step.alone).item()
     assert busiest + np.asarray(step.bubble).item() == pytest.approx(np.asarray(drawn.seconds).item(), rel=1e-9)
@@ -168,19 +168,19 @@ def test_exchanges_with_experts_hide_beside_another_pass_where_the_plan_runs_one
 
 def test_layers_are_timed_once_for_every_batch_and_replica() -> None:
     """And what is kept is what is worked out anew."""
-    from trainsim.step.step import _kept, _kept_layers
+    from trainsim.step.step import _cached_layer_times, _cached_step
 
     one = run(ts.Plan(pp=2, zero=1))
     others = [one, one.replace({"phases.pretrain.batch": 512.0}), one.replace({"cluster.gpus": 2 * one.cluster.gpus})]
     anew = []
     for made in others:
-        _kept.cache_clear()
-        _kept_layers.cache_clear()
+        _cached_step.cache_clear()
+        _cached_layer_times.cache_clear()
         anew.append(float(ts.step_time(made).total))
-    _kept.cache_clear()
-    _kept_layers.cache_clear()
+    _cached_step.cache_clear()
+    _cached_layer_times.cache_clear()
     assert [float(ts.step_time(made).total) for made in others] == anew
-    assert (_kept_layers.cache_info().misses, len(set(anew))) == (1, 3)
+    assert (_cached_layer_times.cache_info().misses, len(set(anew))) == (1, 3)
 
 
 def _hides(plan: ts.Plan) -> bool:
@@ -235,7 +235,7 @@ def test_a_chip_without_bf16_units_runs_in_fp16() -> None:
 def test_checkpointing_by_op_computes_grouped_products_again_and_keeps_none() -> None:
     """Of a routed layer's products: every second one that isn't grouped is kept, every grouped one computed again."""
     model = ts.catalog.model("qwen3-30b-a3b")
-    again, shapes = again_of(model, frozenset({"ops"})), shapes_of(model)
+    again, shapes = recomputed_work(model, frozenset({"ops"})), shapes_of(model)
     at = shapes.kinds.index("moe")
     repeated = {frozenset(p[-1] for p in paths if p[0] == "moe"): again.products[at, i] for i, paths in enumerate(shapes.paths)}
     assert {names: times for names, times in repeated.items() if times} == {
@@ -298,7 +298,7 @@ def test_a_ranks_slots_are_those_of_its_timeline() -> None:
     plan = ts.Plan(pp=4, schedule="dualpipe", stage_layers=(10, 30, 25, 15), zero=1)
     made = run(plan).replace({"efficiency.stack.jitter": 0.0})
     step = step_of_plan(made.model, plan, made.cluster, made.efficiency.stack, 8192.0, 128.0, None)  # type: ignore[union-attr]
-    drawn = timeline(order(schedule_of("dualpipe"), 4, int(np.asarray(step.micro_batches).item()), 1), step.stages)
+    drawn = timeline(slot_order(schedule_of("dualpipe"), 4, int(np.asarray(step.micro_batches).item()), 1), step.stages)
     for rank in range(4):
         assert float(np.asarray(slot_time(made, rank=rank).part("bubble").total)) == pytest.approx(
             float(np.asarray(drawn.bubble(rank)).item()), rel=1e-9

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import trainsim as ts
 from trainsim.core.errors import EstimateError
 from trainsim.parallelism.precision import SCALED_FP8
-from trainsim.parallelism.schedules.known import schedules
+from trainsim.parallelism.schedules.discovery import schedules
 from trainsim.parallelism.schedules.schedule import Schedule
 from trainsim.step.layers import LOSS_BYTES
 from trainsim.testing import refused

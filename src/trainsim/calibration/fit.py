@@ -17,7 +17,7 @@ from ..catalog.software_stacks import fields_at, prior_stack
 from ..core.batch import Batch
 from ..core.errors import SpecError
 from ..parallelism.layout import Layout
-from ..parallelism.schedules.known import schedule_of
+from ..parallelism.schedules.discovery import schedule_of
 from ..step.step import step_of
 from .layer_effects import random_effects
 from .records import MeasuredStep

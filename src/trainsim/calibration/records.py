@@ -9,7 +9,7 @@ from typing import Literal
 from ..cluster.hardware import Cluster
 from ..model.transformer import Model
 from ..parallelism.layout import Layout
-from ..parallelism.schedules.known import usual_schedule
+from ..parallelism.schedules.discovery import default_schedule
 
 ReportedFigure = Literal["time", "rate", "utilisation"]
 """Figure from which the duration of a step is computed: seconds, tokens per second, or model-FLOPs utilisation."""
@@ -44,7 +44,7 @@ class MeasuredStep:
     model: Model | None = None
     layout: Layout | None = None
     batch: float = 0.0
-    schedule: str = usual_schedule(1).name
+    schedule: str = default_schedule(1).name
     zero: int = 0
     cluster: Cluster | None = None
     stack: str = ""
@@ -76,8 +76,8 @@ class MeasuredStep:
 
     def _order(self, layout: Layout) -> str:
         """The schedule for another layout: interleaved where a rank has several stages."""
-        usual = {usual_schedule(vpp).name for vpp in (1, 2)}
-        return usual_schedule(layout.vpp).name if self.schedule in usual else self.schedule
+        usual = {default_schedule(vpp).name for vpp in (1, 2)}
+        return default_schedule(layout.vpp).name if self.schedule in usual else self.schedule
 
     @property
     def unreported(self) -> str:

@@ -15,7 +15,7 @@ from ..parallelism.layout import layout_of
 from ..parallelism.shapes import Shapes, shapes_of
 from ..run.inputs import needed_stack
 from ..step.layers import LayerTimes
-from ..step.step import placed_and_again, times_of
+from ..step.step import layer_times_of, placement_and_recompute
 from .readers.kernel_roles import Direction, Role
 from .readers.traces import Trace, Work
 
@@ -157,8 +157,8 @@ def layer_seconds(run: Run, stack: Stack) -> dict[Work, float]:
     if plan is None or phase.seq_len is None:
         raise SpecError("run.plan", plan, "is needed to model a layer", "give a run with a plan and a sequence length", "missing")
     layout, shapes = layout_of(plan, run.cluster.gpus, phase.seq_len, phase.document_length), shapes_of(run.model)
-    times = times_of(run.model, layout, plan.pass_order, run.cluster, stack)
-    _, again = placed_and_again(run.model, layout, plan.pass_order)
+    times = layer_times_of(run.model, layout, plan.pass_order, run.cluster, stack)
+    _, again = placement_and_recompute(run.model, layout, plan.pass_order)
     kind = int(np.argmax(shapes.layers[:, 0]))
     return _of_kind(shapes, times, kind, again.products[kind] @ np.asarray(times.products[0]))
 

@@ -17,7 +17,7 @@ from ..cost.rental import Rental
 from ..model.counting import flops_per_token
 from ..model.transformer import Model
 from ..parallelism.plan import Plan
-from ..parallelism.schedules.known import schedule_named
+from ..parallelism.schedules.discovery import find_schedule
 from ..run.run import Run
 from ..training.efficiency import MFU, BusyHours, Efficiency
 from ..training.phases import Phase
@@ -177,7 +177,7 @@ def _plan(row: Row) -> Plan | None:
     if not given or row.get("plan", {}).get("pp") is None:
         return None
     words = row["plan"].get("schedule")
-    known: dict[str, Any] = {} if words is None else {"schedule": schedule_named(words).name}
+    known: dict[str, Any] = {} if words is None else {"schedule": find_schedule(words).name}
     if parts := row["plan"].get("recompute_parts"):
         known |= {"recompute": "selective", "recompute_parts": tuple(parts)}
     precision = "fp8" if str(row.get("precision", "")).startswith("fp8") else "bf16"

@@ -10,7 +10,7 @@ from ..core.errors import SpecError, did_you_mean
 from ..core.reading import split_command_line
 from ..core.values import NamedValues, plain, to_choice
 from ..parallelism.plan import Plan
-from ..parallelism.schedules.known import in_framework
+from ..parallelism.schedules.discovery import framework_schedules
 from .megatron_flags.modules import GRAPH_READERS, PARTS, computed_again, names_of, written_graphs
 from .megatron_flags.overlap import OVERLAP_READERS, overlap_of, written_overlap
 from .megatron_flags.precision import DTYPES, precision_of
@@ -317,7 +317,10 @@ def _refuse(plan: Plan) -> None:
         "shard": (plan.shard is not None, "leave it out"),
         "offload": (plan.offload is not None and plan.offload.activations != 0, "activations=0, or leave it out"),
         "cp_order": (plan.cp_order != "balanced", "cp_order='balanced'"),
-        "schedule": ("megatron" not in plan.pass_order.words, " or ".join(sorted(one.name for one in in_framework("megatron").values()))),
+        "schedule": (
+            "megatron" not in plan.pass_order.words,
+            " or ".join(sorted(one.name for one in framework_schedules("megatron").values())),
+        ),
         "optimizer": (plan.optimizer not in {"adamw", "sgd", "muon"}, "adamw, sgd or muon"),
         "recompute_layers": (plan.recompute_layers == 0, "recompute='none'"),
         "loss": (plan.loss == "plain", "vocab-parallel or fused"),

@@ -11,7 +11,7 @@ from ..core.reading import parse_toml
 from ..core.values import NamedValues, plain, to_choice, to_texts
 from ..parallelism.plan import ContextExchange, Plan
 from ..parallelism.precision import RECIPES, Precision
-from ..parallelism.schedules.known import in_framework
+from ..parallelism.schedules.discovery import framework_schedules
 
 DEGREES = {
     "parallelism.tensor_parallel_degree": "tp",
@@ -109,7 +109,7 @@ def _leaves(level: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 
 def _schedule(value: Any, given: NamedValues) -> dict[str, Any]:
-    key, known = "parallelism.pipeline_parallel_schedule", in_framework("torchtitan")
+    key, known = "parallelism.pipeline_parallel_schedule", framework_schedules("torchtitan")
     to_choice(value, known, key)
     if given.integer("parallelism.pipeline_parallel_degree", 1) == 1:
         return {}
@@ -262,7 +262,10 @@ def _refuse(plan: Plan) -> None:
         "zero": (plan.zero != 3, "zero=3"),
         "shard": (plan.shard is not None, "leave it out"),
         "offload": (plan.offload is not None, "leave it out"),
-        "schedule": ("torchtitan" not in plan.pass_order.words, ", ".join(sorted(one.name for one in in_framework("torchtitan").values()))),
+        "schedule": (
+            "torchtitan" not in plan.pass_order.words,
+            ", ".join(sorted(one.name for one in framework_schedules("torchtitan").values())),
+        ),
         "sequence_parallel": (whole, "'on': its tensor parallelism always splits the rest along the sequence"),
         "recompute_parts": (parts, "recompute_parts=('ops',), or recompute='full'"),
         "recompute_layers": (plan.recompute_layers is not None, "leave it out"),

@@ -1,1 +1,1 @@
-"""Bytes per accelerator: weights, optimizer states, activations, and their peak."""
+"""Memory per accelerator: weights, optimizer states, activations, and their peak."""

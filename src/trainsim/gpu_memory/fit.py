@@ -1,4 +1,4 @@
-"""Whether a layout fits an accelerator, how surely, and what to cut."""
+"""Whether a layout fits in the memory of an accelerator, with what certainty, and which parts to reduce."""
 
 from __future__ import annotations
 
@@ -13,24 +13,23 @@ from ..core.ledger import Ledger
 from ..parallelism.plan import Plan
 
 Word = Literal["fits", "tight", "does not fit"]
-SPREAD = (0.95, 1.01, 1.18)
-"""Measured over modelled peak at P5, P50 and P95 of the published peaks of the catalogue (``docs/memory.md``)."""
+MEASURED_OVER_MODELLED = (0.95, 1.01, 1.18)
+"""P5, P50 and P95 of measured over modelled peak memory, from the catalogue's published peaks (``docs/memory.md``)."""
 
 
 @dataclass(frozen=True, repr=False)
 class Fit(Answer):
-    """Whether a layout fits, judged on its fullest rank.
+    """Whether a layout fits in memory, decided on the rank that uses most.
 
     Args:
-        word: ``"fits"`` where the P95 of what is used is within the capacity, ``"does not fit"`` where the P5 is beyond it, else
-            ``"tight"``.
-        used: P5, P50 and P95 of what the fullest rank uses [B].
-        capacity: of an accelerator [B].
-        rank: the fullest.
-        cuts: what would free most and how, what costs least time first; empty where it fits.
-        plan: the layout; None where only a ledger is known.
-        nearest: layouts that fit with the fewest changes, three at most; empty where it fits, or none is near.
-        ranks: bytes by rank, of which the fullest is judged [B]; None where it isn't known.
+        word: ``"fits"`` if the P95 of the used memory is within the capacity, ``"does not fit"`` if the P5 exceeds it, else ``"tight"``.
+        used: P5, P50 and P95 of the memory that the fullest rank uses [B].
+        capacity: memory of an accelerator [B].
+        rank: the fullest rank.
+        cuts: ways to free memory, the cheapest in time first; empty if the layout fits.
+        plan: the layout; None if only a ledger is known.
+        nearest: at most three layouts that fit with the fewest changes; empty if the layout fits or none was found.
+        ranks: memory of every rank [B]; None if unknown.
     """
 
     word: Word
@@ -44,7 +43,7 @@ class Fit(Answer):
 
     @property
     def spare(self) -> float:
-        """Capacity less the P50 of what is used; negative where it doesn't fit [B]."""
+        """Capacity minus the P50 of the used memory; negative if it does not fit [B]."""
         return self.capacity - self.used[1]
 
     def summary(self) -> Summary:
@@ -68,54 +67,54 @@ class Fit(Answer):
         return "\n".join([head, *(f"cut {cut}" for cut in self.cuts), *(f"fits with {self._changes(plan)}" for plan in self.nearest)])
 
     def _changes(self, plan: Plan) -> str:
-        """What another plan has otherwise."""
+        """The fields in which another plan differs, as text."""
         own = dict(self.plan or Plan())
         return " ".join(f"{name}={value}" for name, value in plan if value != own[name])
 
 
-def fit_of(ledger: Ledger, capacity: float, plan: Plan | None = None) -> Fit:
-    """Whether every rank of a memory ledger fits an accelerator, and what to cut.
+def fit_from_ledger(ledger: Ledger, capacity: float, plan: Plan | None = None) -> Fit:
+    """Whether every rank of a memory ledger fits an accelerator, and which parts to reduce.
 
     ``used = modelled bytes of the fullest rank × SPREAD``
 
     Args:
         ledger: bytes by rank, from :func:`~.peak.memory_by_rank` [B].
-        capacity: bytes of an accelerator [B].
-        plan: the layout, so that what it already cuts isn't proposed; None to propose everything.
+        capacity: memory of an accelerator [B].
+        plan: the layout; reductions that it already has are not proposed.
 
-    >>> print(fit_of(Ledger("B", {"rank-0": {"weights": 50e9, "logits": 40e9}}), 80e9).word)
+    >>> print(fit_from_ledger(Ledger("B", {"rank-0": {"weights": 50e9, "logits": 40e9}}), 80e9).word)
     does not fit
-    >>> fit_of(Ledger("B", {"rank-0": {"weights": 75e9}}), 80e9).word, fit_of(Ledger("B", {"rank-0": {"weights": 50e9}}), 80e9).word
-    ('tight', 'fits')
+    >>> [fit_from_ledger(Ledger("B", {"rank-0": {"weights": size}}), 80e9).word for size in (75e9, 50e9)]
+    ['tight', 'fits']
     """
     totals = {name: float(np.max(ledger.part(name).total)) for name in ledger}
     fullest = max(totals, key=totals.__getitem__)
-    low, middle, high = (share * totals[fullest] for share in SPREAD)
-    word = word_of(totals[fullest], capacity)
+    low, middle, high = (share * totals[fullest] for share in MEASURED_OVER_MODELLED)
+    word = fit_word(totals[fullest], capacity)
     cuts = () if word == "fits" else tuple(_cuts(ledger.part(fullest), plan or Plan()))
     return Fit(word, (low, middle, high), capacity, fullest, cuts, plan, ranks=ledger)
 
 
-def word_of(modelled: float, capacity: float) -> Word:
-    """The word for so many modelled bytes on the fullest rank.
+def fit_word(modelled: float, capacity: float) -> Word:
+    """``fits``, ``tight`` or ``does not fit``, from the modelled bytes of the fullest rank and the capacity [B].
 
-    >>> word_of(60e9, 80e9), word_of(75e9, 80e9), word_of(293.6e9, 80e9)
+    >>> fit_word(60e9, 80e9), fit_word(75e9, 80e9), fit_word(293.6e9, 80e9)
     ('fits', 'tight', 'does not fit')
     """
-    if SPREAD[2] * modelled <= capacity:
+    if MEASURED_OVER_MODELLED[2] * modelled <= capacity:
         return "fits"
-    return "tight" if SPREAD[0] * modelled <= capacity else "does not fit"
+    return "tight" if MEASURED_OVER_MODELLED[0] * modelled <= capacity else "does not fit"
 
 
 def _cuts(rank: Ledger, plan: Plan) -> Iterator[str]:
-    """Parts worth cutting and how, what costs least time first."""
-    ways = {
+    """Parts to reduce and how, the cheapest in time first."""
+    remedies = {
         "optimizer": ("zero=1, or optimizer='adamw-8bit'" if plan.zero < 1 else "optimizer='adamw-8bit', or more dp"),
         "activations": "recompute, or a smaller micro_batch" if plan.recompute == "none" else "a smaller micro_batch, or more cp",
         "gradients": "zero=2" if plan.zero < 2 else "more dp",
         "logits": "more tp, or loss='fused'",
         "weights": "more tp, pp or ep, or zero=3" if plan.zero < 3 else "more tp, pp or ep",
     }
-    for name, way in ways.items():
+    for name, remedy in remedies.items():
         if name in rank.parts and (size := float(np.max(rank.part(name).total))) > 0:
-            yield f"{name} {size / 1e9:.1f} GB: {way}"
+            yield f"{name} {size / 1e9:.1f} GB: {remedy}"

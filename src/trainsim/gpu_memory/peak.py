@@ -1,4 +1,4 @@
-"""Bytes per accelerator by part: weights, gradients, optimizer, activations, buffers."""
+"""Peak memory of an accelerator by part: weights, gradients, optimizer, activations, buffers."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ from ..core.spec import holds_draws
 from ..core.units import Num, any_true, choose, larger, smaller
 from ..model.transformer import Model
 from ..parallelism.layout import Degrees, degrees_of
-from ..parallelism.placement import beside_layers, stage_counts
+from ..parallelism.placement import is_outside_stack, stage_counts
 from ..parallelism.plan import Plan
 from ..parallelism.schedules.schedule import Schedule
 from ..parallelism.shapes import shapes_of
-from .activations import Bytes, Kept, kept_by_kind
-from .in_flight import held_by_rank, held_by_schedule, largest_states
-from .weights import Shares, buffer_bytes, held_bytes, parameters, shares_of
+from .activations import LayerActivations, TokenBytes, activations_by_kind
+from .in_flight import in_flight_by_rank, in_flight_by_schedule, pareto_maximal
+from .weights import Shares, buffer_bytes, model_state_bytes, model_state_parts, rank_shares
 
 LOGITS = {"plain": 12.0, "vocab-parallel": 8.0, "fused": 6.0}
-"""Bytes of a logit at the peak. Fused: BF16 as multiplied, FP32 for the softmax. Megatron-LM's vocab-parallel cross-entropy: the
-gradient in BF16 beside them. Plain PyTorch on ``logits.float()``: BF16, FP32, the FP32 log-softmax, and a BF16 gradient."""
+"""Bytes per logit at the peak. Fused: BF16 logits and FP32 for the softmax. Megatron-LM's vocab-parallel cross-entropy: a BF16
+gradient in addition. Plain PyTorch on ``logits.float()``: BF16, FP32, the FP32 log-softmax and a BF16 gradient."""
 GATHERED_INPUTS = 2.0
-"""Inputs that sequence parallelism gathers whole for a product: the input and its gradient (arXiv:2205.05198, section 4.2.2)."""
+"""Tensors that sequence parallelism gathers for a product: its input and the gradient of that (arXiv:2205.05198, section 4.2.2)."""
 FRAGMENTATION = 0.04
-"""Share of everything that moves lost to gaps of a caching allocator: an allowance, not a measurement of any one run."""
+"""Share of transient memory lost to fragmentation of a caching allocator; an allowance, not measured."""
 CONTEXT = 1.5e9
-"""Bytes outside the allocator: driver context, kernels, communication rings: an allowance [B]."""
+"""Memory outside the allocator (driver context, kernels, communication buffers); an allowance, not measured [B]."""
 
 
 def memory_by_rank(model: Model, plan: Plan, gpus: int, seq_len: Num, batch: Num) -> Ledger:
-    """Bytes of one accelerator of each pipeline rank at the peak of a step, ``"rank-0"`` first [B].
+    """Peak memory of one accelerator of each pipeline rank, ``"rank-0"`` first [B].
 
     Args:
-        model: what is trained.
+        model: the model.
         plan: the layout.
-        gpus: accelerators.
-        seq_len: tokens of a sequence [token].
-        batch: sequences of an optimizer step [sequence].
+        gpus: number of accelerators.
+        seq_len: sequence length [token].
+        batch: sequences per optimizer step [sequence].
     """
-    what: tuple[Any, ...] = (model, plan, gpus, seq_len, batch)
-    return (_by_rank if any(map(holds_draws, what)) else _kept)(*what)
+    inputs: tuple[Any, ...] = (model, plan, gpus, seq_len, batch)
+    return (_by_rank if any(map(holds_draws, inputs)) else _by_rank_cached)(*inputs)
 
 
 def _by_rank(model: Model, plan: Plan, gpus: int, seq_len: Num, batch: Num) -> Ledger:
@@ -54,43 +54,43 @@ def _by_rank(model: Model, plan: Plan, gpus: int, seq_len: Num, batch: Num) -> L
     return Ledger("B", {f"rank-{r}": ledger for r, ledger in enumerate(ranks)})
 
 
-_kept = lru_cache(maxsize=256)(_by_rank)
-"""Bytes of plain numbers are kept: draws of a stack or a price, block by block, have the same."""
+_by_rank_cached = lru_cache(maxsize=256)(_by_rank)
+"""Cached for scalar inputs: draws of a stack or a price do not change them."""
 
 
 def rank_memory(model: Model, plan: Plan, degrees: Degrees, micro_batches: Num) -> list[Ledger]:
-    """The ledger of each pipeline rank.
+    """Peak memory of each pipeline rank.
 
     Args:
-        model: what is trained.
-        plan: structure: pp, vpp, schedule, sharding, recompute, precision, optimizer.
-        degrees: the numbers, which may be arrays.
-        micro_batches: of one pipeline in a step [1].
+        model: the model.
+        plan: gives pp, vpp, schedule, sharding, recompute, precision and optimizer.
+        degrees: the other degrees, which may be arrays.
+        micro_batches: micro-batches per pipeline and step [1].
 
     Returns:
-        bytes by part, one ledger a rank [B].
+        one ledger per rank, by part [B].
 
     Raises:
-        SpecError: more stages than layers.
+        SpecError: there are more stages than layers.
     """
     counts = stage_counts(model, plan.stages, plan.stage_layers)
-    held = [(counts[list(stages)], states) for stages, states in held_by_rank(plan)]
-    alike = [(here.tobytes(), states.tobytes()) for here, states in held]  # ranks that hold the same are worked out once
-    different = dict(zip(alike, held, strict=True))
-    ranks = _ranks(model, plan, degrees, micro_batches, different.values())
-    ledgers = {key: _ledger(model, rank) for key, rank in zip(different, ranks, strict=True)}
-    return [ledgers[key] for key in alike]
+    held = [(counts[list(stages)], states) for stages, states in in_flight_by_rank(plan)]
+    keys = [(layers.tobytes(), states.tobytes()) for layers, states in held]  # equal ranks are computed once
+    distinct = dict(zip(keys, held, strict=True))
+    ranks = _ranks(model, plan, degrees, micro_batches, distinct.values())
+    ledgers = {key: _ledger(model, rank) for key, rank in zip(distinct, ranks, strict=True)}
+    return [ledgers[key] for key in keys]
 
 
-def _ranks(model: Model, plan: Plan, degrees: Degrees, micro_batches: Num, held: Iterable[Holding]) -> list[_Rank]:
-    """Ranks that hold so many parts of each kind on each of their stages, and are in so many states."""
-    sized = {kind: _Sized(kept, plan, degrees) for kind, kept in kept_by_kind(model, plan).items()}
-    shares, kinds = shares_of(plan, degrees), shapes_of(model).kinds
-    return [_Rank(plan, degrees, micro_batches, sized, shares, kinds, here, states) for here, states in held]
+def _ranks(model: Model, plan: Plan, degrees: Degrees, micro_batches: Num, held: Iterable[RankStages]) -> list[_Rank]:
+    """Build the distinct ranks, from their layers and candidate peak states."""
+    layer_bytes = {kind: _LayerBytes(kept, plan, degrees) for kind, kept in activations_by_kind(model, plan).items()}
+    shares, kinds = rank_shares(plan, degrees), shapes_of(model).kinds
+    return [_Rank(plan, degrees, micro_batches, layer_bytes, shares, kinds, layers, states) for layers, states in held]
 
 
 def peak_memory(model: Model, plan: Plan, degrees: Degrees, micro_batches: Num) -> Num:
-    """Bytes of the fullest rank, elementwise over arrays of degrees: what a search compares with an accelerator's memory.
+    """Peak memory of the fullest rank, elementwise over arrays of degrees [B].
 
     ``max_r Σ parts``; arguments and errors as for :func:`rank_memory`.
 
@@ -107,37 +107,37 @@ def peak_memory(model: Model, plan: Plan, degrees: Degrees, micro_batches: Num) 
 
 
 def peak_by_zero(model: Model, plan: Plan, degrees: Degrees, micro_batches: Num, stages: Sequence[int]) -> list[Num]:
-    """The peak at several stages of ZeRO, which change what is held and leave what moves: that is worked out once.
+    """Peak memory of the fullest rank for several ZeRO stages; activations, which they share, are computed once [B].
 
     Args:
         model, degrees, micro_batches: as for :func:`rank_memory`.
-        plan: its own ``zero`` plays no part.
-        stages: of ZeRO, 0 to 3.
+        plan: the layout; its own ``zero`` is ignored.
+        stages: ZeRO stages, 0 to 3.
     """
     plans = [plan if zero == plan.zero else plan.replace({"zero": zero}) for zero in stages]
-    ranks = _ranks(model, plan, degrees, micro_batches, _fullest(model, plan.pass_order, plan.pp, plan.vpp, plan.stage_layers))
-    return [_largest(each) for each in zip(*(_totals(model, rank, plans) for rank in ranks), strict=True)]
+    ranks = _ranks(model, plan, degrees, micro_batches, _candidate_ranks(model, plan.pass_order, plan.pp, plan.vpp, plan.stage_layers))
+    return [_maximum(each) for each in zip(*(_totals(model, rank, plans) for rank in ranks), strict=True)]
 
 
 @lru_cache(maxsize=1024)
-def _fullest(model: Model, schedule: Schedule, pp: int, vpp: int, layers: tuple[int, ...]) -> tuple[Holding, ...]:
-    """Of ranks with the same layers, one with the states that no other exceeds: only those can be the peak."""
+def _candidate_ranks(model: Model, schedule: Schedule, pp: int, vpp: int, layers: tuple[int, ...]) -> tuple[RankStages, ...]:
+    """Ranks that can be the fullest: ranks with the same layers are merged into one with their Pareto-maximal states."""
     counts = stage_counts(model, schedule.stages(pp, vpp), layers)
-    alike: dict[bytes, list[Holding]] = {}
-    for stages, states in held_by_schedule(schedule, pp, vpp):
-        here = counts[list(stages)]
-        alike.setdefault(here.tobytes(), []).append((here, states))
-    return tuple((held[0][0], largest_states(np.concatenate([states for _, states in held]))) for held in alike.values())
+    same_layers: dict[bytes, list[RankStages]] = {}
+    for stages, states in in_flight_by_schedule(schedule, pp, vpp):
+        layers_here = counts[list(stages)]
+        same_layers.setdefault(layers_here.tobytes(), []).append((layers_here, states))
+    return tuple((ranks[0][0], pareto_maximal(np.concatenate([states for _, states in ranks]))) for ranks in same_layers.values())
 
 
 def _totals(model: Model, rank: _Rank, plans: Sequence[Plan]) -> Iterator[Num]:
-    """Bytes of one rank under plans that differ in ZeRO alone: what its ledger adds up to, lines left out."""
+    """Total of the ledger of one rank for each of several plans that differ only in their ZeRO stage [B]."""
     _, of_stage = _stages(rank)
-    activations = _largest([sum((n * size for n, size in zip(state, of_stage, strict=True)), 0.0) for state in rank.under_way])
-    activations = activations * _on_chip(rank.plan)
-    moving = (1.0 + FRAGMENTATION) * (activations + _sum(_passing(model, rank))) + CONTEXT
+    activations = _maximum([sum((n * size for n, size in zip(state, of_stage, strict=True)), 0.0) for state in rank.in_flight])
+    activations = activations * _device_share(rank.plan)
+    moving = (1.0 + FRAGMENTATION) * (activations + _sum(_transient(model, rank))) + CONTEXT
     for plan in plans:
-        held = _sum(held_bytes(model, plan, rank.shares, rank.whole))
+        held = _sum(model_state_bytes(model, plan, rank.shares, rank.whole))
         passing = _sum(buffer_bytes(model, plan, rank.d, rank.shares, rank.whole))
         yield (held + (1.0 + FRAGMENTATION) * passing) + moving
 
@@ -146,58 +146,58 @@ def _totals(model: Model, rank: _Rank, plans: Sequence[Plan]) -> Iterator[Num]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Sized:
-    """Bytes of one micro-batch in one layer of a kind: kept with and without recompute, computed again, widest operation."""
+class _LayerBytes:
+    """Bytes of one micro-batch in one layer of a kind on one rank, as in :class:`~.activations.LayerActivations`."""
 
-    layer: Kept
+    layer: LayerActivations
     plan: Plan
     d: Degrees
 
     @cached_property
-    def all_kept(self) -> Num:
-        return _bytes(self.layer.all_kept, self.plan, self.d)
+    def total_saved(self) -> Num:
+        return _bytes(self.layer.total_saved, self.plan, self.d)
 
     @cached_property
-    def all_whole(self) -> Num:
-        return _bytes(self.layer.all_whole, self.plan, self.d)
+    def total_without_recompute(self) -> Num:
+        return _bytes(self.layer.total_without_recompute, self.plan, self.d)
 
     @cached_property
-    def again(self) -> Num:
-        return _bytes(self.layer.all_again, self.plan, self.d)
+    def recomputed(self) -> Num:
+        return _bytes(self.layer.total_recomputed, self.plan, self.d)
 
     @cached_property
     def widest(self) -> Num:
         return _bytes(self.layer.widest, self.plan, self.d)
 
-    def by_section(self, sections: Mapping[str, Bytes]) -> dict[str, Num]:
+    def by_section(self, sections: Mapping[str, TokenBytes]) -> dict[str, Num]:
         return {name: _bytes(b, self.plan, self.d) for name, b in sections.items()}
 
 
-Holding = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""Parts of each kind on each stage of a rank, ``(stages, kinds)``, and the candidates for its peak, ``(states, stages, 2)``."""
+RankStages = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Layers of each kind on each stage of a rank, ``(stages, kinds)``, and its candidate peak states, ``(states, stages, 2)``."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Rank:
-    """What one rank holds: its stages by kind of part, and the micro-batches under way of each."""
+    """One rank: the layers of its stages, and the micro-batches in flight on each."""
 
     plan: Plan
     d: Degrees
     micro_batches: Num
-    sized: dict[str, _Sized]
+    layer_bytes: dict[str, _LayerBytes]
     shares: Shares
     kinds: tuple[str, ...]
-    here: NDArray[np.float64]
+    layers: NDArray[np.float64]
     states: NDArray[np.float64]
 
     @cached_property
     def whole(self) -> dict[str, float]:
-        """Parts of each kind on all its stages."""
-        return dict(zip(self.kinds, self.here.sum(axis=0).tolist(), strict=True))
+        """Layers of each kind on all its stages."""
+        return dict(zip(self.kinds, self.layers.sum(axis=0).tolist(), strict=True))
 
     @cached_property
-    def under_way(self) -> list[list[Num]]:
-        """Micro-batches of each stage at each candidate for the peak: no more than a step has."""
+    def in_flight(self) -> list[list[Num]]:
+        """Micro-batches in flight on each stage at each candidate peak state, at most those of a step."""
         m = self.micro_batches
         cut = {(n, each): smaller(n + each * m, m) for n, each in set(map(tuple, self.states.reshape(-1, 2).tolist()))}
         return [[cut[n, each] for n, each in state] for state in self.states.tolist()]
@@ -205,71 +205,73 @@ class _Rank:
 
 def _ledger(model: Model, rank: _Rank) -> Ledger:
     buffers = Ledger("B", buffer_bytes(model, rank.plan, rank.d, rank.shares, rank.whole))
-    passing = {**_passing(model, rank), "buffers": buffers}
-    moving: dict[str, Ledger | Num] = {"activations": _activations(rank) * _on_chip(rank.plan), **passing}
+    passing = {**_transient(model, rank), "buffers": buffers}
+    moving: dict[str, Ledger | Num] = {"activations": _activations(rank) * _device_share(rank.plan), **passing}
     total = sum((part.total if isinstance(part, Ledger) else part for part in moving.values()), 0.0)
-    held = parameters(model, rank.plan, rank.shares, rank.whole)
+    held = model_state_parts(model, rank.plan, rank.shares, rank.whole)
     return Ledger("B", {**held, **moving, "fragmentation": FRAGMENTATION * total, "context": CONTEXT})
 
 
-def _passing(model: Model, rank: _Rank) -> dict[str, Num]:
-    """What lives beside the activations for a while, whatever is sharded."""
+def _transient(model: Model, rank: _Rank) -> dict[str, Num]:
+    """Memory that is live for part of a step besides the saved activations, independent of the ZeRO stage [B]."""
     plan, d, whole = rank.plan, rank.d, rank.whole
-    on_rank = [rank.sized[kind] for kind in rank.kinds if whole[kind] and kind in rank.sized]
+    on_rank = [rank.layer_bytes[kind] for kind in rank.kinds if whole[kind] and kind in rank.layer_bytes]
     heads = bool(whole["head"]) * (1 + (model.mtp.depth if model.mtp is not None else 0))
     return {
         "logits": heads * LOGITS[plan.loss] * model.vocab * d.split_tokens,
-        "recomputed": _largest([k.again for k in on_rank]),
+        "recomputed": _maximum([k.recomputed for k in on_rank]),
         "working": _working(model, rank, on_rank),
     }
 
 
-def _working(model: Model, rank: _Rank, on_rank: Sequence[_Sized]) -> Num:
-    """Gradients of the widest operation, and what sequence parallelism gathers whole for it."""
+def _working(model: Model, rank: _Rank, on_rank: Sequence[_LayerBytes]) -> Num:
+    """Gradients of the widest operation, and the tensors that sequence parallelism gathers for it [B]."""
     plan, d = rank.plan, rank.d
-    widest = _largest([k.widest for k in on_rank])
+    widest = _maximum([k.widest for k in on_rank])
     if plan.sequence_parallel == "off":
         return widest * plan.recipe.activations
     gathered = choose(d.tp > 1.0, GATHERED_INPUTS * model.hidden * d.tokens, 0.0)
     return (widest + gathered) * plan.recipe.activations
 
 
-def _bytes(b: Bytes, plan: Plan, d: Degrees) -> Num:
-    """Bytes of a micro-batch from those of one token, on one rank."""
+def _bytes(b: TokenBytes, plan: Plan, d: Degrees) -> Num:
+    """Bytes of a micro-batch on one rank, from the bytes per token."""
     tokens = ((b.whole, d.along(plan.sequence_parallel)), (b.split, d.split_tokens), (b.routed, d.routed_tokens), (b.per_key, d.keys))
     return sum((size * each for size, each in tokens if any_true(size != 0)), 0.0)
 
 
 def _activations(rank: _Rank) -> Ledger:
-    """Bytes of all micro-batches under way, by kind of layer and section, at the state that weighs most."""
+    """Activations of all micro-batches in flight at the peak state, by kind of layer and section [B]."""
     rows, of_stage = _stages(rank)
-    sized = {kind: rank.sized[kind] for kind in rank.kinds if kind in rank.sized and rank.whole[kind]}
-    again = [_recomputed_share(rank.plan, row) for row in rows]
-    under_way = _heaviest(rank.under_way, of_stage)
+    layer_bytes = {kind: rank.layer_bytes[kind] for kind in rank.kinds if kind in rank.layer_bytes and rank.whole[kind]}
+    recomputed = [_recomputed_share(rank.plan, row) for row in rows]
+    in_flight = _peak_state(rank.in_flight, of_stage)
     lines: dict[str, Ledger] = {}
-    for kind, k in sized.items():
-        layers = [(row[kind] * n * a, row[kind] * n * (1 - a)) for row, n, a in zip(rows, under_way, again, strict=True) if row[kind]]
+    for kind, k in layer_bytes.items():
+        layers = [(row[kind] * n * a, row[kind] * n * (1 - a)) for row, n, a in zip(rows, in_flight, recomputed, strict=True) if row[kind]]
         short, whole = (sum(column, 0.0) for column in zip(*layers, strict=True))
-        parts = {name: size * short for name, size in k.by_section(k.layer.kept).items()}
+        parts = {name: size * short for name, size in k.by_section(k.layer.saved).items()}
         if rank.plan.recompute_layers is not None:
-            parts |= {name: size * whole + parts.get(name, 0.0) for name, size in k.by_section(k.layer.whole_layer).items()}
+            parts |= {name: size * whole + parts.get(name, 0.0) for name, size in k.by_section(k.layer.without_recompute).items()}
         lines[kind] = Ledger("B", parts)
     return Ledger("B", lines)
 
 
 def _stages(rank: _Rank) -> tuple[list[dict[str, float]], list[Num]]:
-    """Parts of each kind on each stage, and bytes that one micro-batch leaves there."""
-    rows = [dict(zip(rank.kinds, row.tolist(), strict=True)) for row in rank.here]
+    """Layers of each kind on each stage, and the bytes that one micro-batch saves there."""
+    rows = [dict(zip(rank.kinds, row.tolist(), strict=True)) for row in rank.layers]
     of_stage: list[Num] = []
     for row in rows:
         a = _recomputed_share(rank.plan, row)
-        parts = ((n, rank.sized[kind]) for kind, n in row.items() if n and kind in rank.sized)
-        of_stage.append(sum((n * (k.all_kept if a == 1 else a * k.all_kept + (1 - a) * k.all_whole) for n, k in parts), 0.0))
+        parts = ((n, rank.layer_bytes[kind]) for kind, n in row.items() if n and kind in rank.layer_bytes)
+        of_stage.append(
+            sum((n * (k.total_saved if a == 1 else a * k.total_saved + (1 - a) * k.total_without_recompute) for n, k in parts), 0.0)
+        )
     return rows, of_stage
 
 
-def _heaviest(states: list[list[Num]], of_stage: list[Num]) -> list[Num]:
-    """The state whose micro-batches weigh most, elementwise over draws."""
+def _peak_state(states: list[list[Num]], of_stage: list[Num]) -> list[Num]:
+    """The candidate state with the most activation bytes, elementwise over draws."""
     if len(states) == 1:
         return states[0]
     totals = [sum((n * size for n, size in zip(state, of_stage, strict=True)), 0.0) for state in states]
@@ -280,8 +282,8 @@ def _heaviest(states: list[list[Num]], of_stage: list[Num]) -> list[Num]:
     ]
 
 
-def _on_chip(plan: Plan) -> Num:
-    """Share of the kept activations that stays in the accelerator's memory."""
+def _device_share(plan: Plan) -> Num:
+    """Share of the saved activations that is not offloaded."""
     return 1.0 if plan.offload is None else 1.0 - plan.offload.activations
 
 
@@ -289,8 +291,8 @@ def _sum(numbers: Mapping[str, Num]) -> Num:
     return sum(numbers.values(), 0.0)
 
 
-def _largest(values: Sequence[Num]) -> Num:
-    """The largest of several numbers, elementwise; 0 of none."""
+def _maximum(values: Sequence[Num]) -> Num:
+    """Elementwise maximum of several numbers; 0 if there are none."""
     largest: Num = 0.0
     for value in values:
         largest = larger(largest, value)
@@ -298,6 +300,6 @@ def _largest(values: Sequence[Num]) -> Num:
 
 
 def _recomputed_share(plan: Plan, row: Mapping[str, float]) -> float:
-    """Share of a stage's layers that are recomputed: all, or the first ``recompute_layers``."""
-    layers = sum(n for kind, n in row.items() if not beside_layers(kind))
+    """Share of a stage's layers that are recomputed: 1, or that of the first ``recompute_layers``."""
+    layers = sum(n for kind, n in row.items() if not is_outside_stack(kind))
     return 1.0 if plan.recompute_layers is None else min(plan.recompute_layers, layers) / max(layers, 1.0)

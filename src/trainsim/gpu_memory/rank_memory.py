@@ -1,4 +1,4 @@
-"""Bytes of each pipeline rank, printed as what the fullest accelerator holds of its capacity."""
+"""Memory of each pipeline rank, printed as the use of the fullest accelerator."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 from ..core.answer import AnswerRow, Summary, text_of
 from ..core.ledger import Ledger
 from ..parallelism.plan import Plan
-from .fit import Fit, fit_of
+from .fit import Fit, fit_from_ledger
 
 
 class RankMemory(Ledger):
-    """Bytes of one accelerator of each pipeline rank [B].
+    """Memory of one accelerator of each pipeline rank [B].
 
-    Each rank is another accelerator: ``total`` sums over one pipeline, ``fullest`` is what has to fit. What arithmetic makes of it is a
-    plain :class:`~trainsim.core.ledger.Ledger`.
+    ``total`` sums over the ranks of one pipeline; ``fullest`` is the rank that has to fit. Arithmetic returns a plain
+    :class:`~trainsim.core.ledger.Ledger`.
 
     >>> ranks = Ledger("B", {"rank-0": {"weights": 50e9, "optimizer": 10e9}, "rank-1": {"weights": 40e9}})
     >>> print(RankMemory.of(ranks, 80e9))
@@ -32,29 +32,29 @@ class RankMemory(Ledger):
 
     @classmethod
     def of(cls, ledger: Ledger, capacity: float, plan: Plan | None = None) -> RankMemory:
-        """A ledger of bytes by rank, with the bytes of an accelerator and the layout."""
+        """Add capacity [B] and layout to a ledger of bytes by rank."""
         made = cls._trusted(ledger.unit, ledger.parts, ledger.scale, ledger.kind)
         made.__dict__.update(capacity=capacity, plan=plan)
         assert isinstance(made, RankMemory)
         return made
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travels to other processes as what it was made of."""
+        """Pickle the ledger, capacity and plan."""
         return RankMemory.of, (Ledger(self.unit, dict(self.parts), self.scale, self.kind), self.capacity, self.plan)
 
     @property
     def fit(self) -> Fit:
         """Whether the fullest rank fits."""
-        return fit_of(self, self.capacity, self.plan)
+        return fit_from_ledger(self, self.capacity, self.plan)
 
     @property
     def fullest(self) -> Ledger:
-        """Bytes of the fullest rank, by part [B]."""
+        """Memory of the fullest rank, by part [B]."""
         return self.part(self.fit.rank)
 
     @property
     def headline(self) -> str:
-        """What the fullest accelerator holds of its capacity, and whether that fits."""
+        """Memory used and capacity of the fullest accelerator, and whether it fits."""
         fit = self.fit
         used = float(np.max(self.fullest.total))
         return f"{used / 1e9:.1f} of {self.capacity / 1e9:g} GB on the fullest GPU, {fit.rank}: {fit.word}"

@@ -1,4 +1,4 @@
-"""A plan as numbers: its degrees, the tokens that an accelerator has under them, and what a step asks of its structure."""
+"""A plan as numbers that broadcast: degrees, tokens per accelerator, and the settings that a step needs."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Degrees:
 
     Args:
         tp, dp, ep, cp, expert_tp: as in a :class:`~.plan.Plan` [1].
-        shard: data-parallel ranks that share one copy under ZeRO; None for all of them [1].
-        micro_batch: sequences of a pipeline slot [sequence].
-        seq_len: tokens of a sequence [token].
+        shard: data-parallel ranks that shard one copy under ZeRO; None for all of them [1].
+        micro_batch: sequences per micro-batch [sequence].
+        seq_len: sequence length [token].
     """
 
     tp: Num
@@ -39,35 +39,35 @@ class Degrees:
 
     @cached_property
     def tokens(self) -> Num:
-        """Tokens of a micro-batch on one context-parallel rank."""
+        """Tokens of a micro-batch on one context-parallel rank [token]."""
         return self.micro_batch * self.seq_len / self.cp
 
     @cached_property
     def split_tokens(self) -> Num:
-        """The same, shared by the tensor-parallel ranks."""
+        """The same, divided by tensor parallelism [token]."""
         return self.tokens / self.tp
 
     @cached_property
     def routed_tokens(self) -> Num:
-        """Those that an accelerator's experts work on, for each expert that a token meets."""
+        """Tokens that the experts of one accelerator process, per expert that a token is routed to [token]."""
         return self.split_tokens * self.expert_tp
 
     @cached_property
     def keys(self) -> Num:
-        """Keys that those of an accelerator meet, where each meets the whole sequence."""
+        """Pairs of query and key on one accelerator under full attention [1]."""
         return self.split_tokens * self.seq_len
 
     @property
     def sharing(self) -> Num:
-        """Ranks that share one copy under ZeRO."""
+        """Ranks that shard one copy under ZeRO [1]."""
         return self.dp * self.cp if self.shard is None else self.shard
 
     def micro_batches(self, batch: Num) -> Num:
-        """Micro-batches of one pipeline in a step of so many sequences; whether they are whole is :func:`~.plan.micro_batches`' to say."""
+        """Micro-batches of one pipeline in a step; may be fractional, which :func:`~.plan.micro_batches` rejects [1]."""
         return batch / (self.dp * self.micro_batch)
 
     def along(self, sequence_parallel: Switch) -> Num:
-        """Tokens that an accelerator has of streams that tensor parallelism leaves whole."""
+        """Tokens per accelerator of tensors that tensor parallelism replicates, divided by sequence parallelism if it is on [token]."""
         return {"on": self.split_tokens, "off": self.tokens}[sequence_parallel]
 
 
@@ -76,30 +76,30 @@ class Layout(Degrees):
     """A layout as numbers: degrees, which may be arrays ``(n,)``, and structure, which may not.
 
     Args:
-        gpus: accelerators in all.
-        pp, vpp: pipeline ranks, and stages of each.
-        sequence_split: tensor-parallel ranks that share the work on whole streams (sequence parallelism): tp, or 1.
-        documents: tokens of the documents packed into a sequence, which attend only within themselves [token].
-        again: what backward computes again.
-        graphs: parts of a layer that the host launches as one.
-        dispatcher: how tokens reach their experts; None for the stack's own way.
-        expert_overlap: whether their exchanges run beside another micro-batch's pass.
-        cp_exchange, cp_order: how context-parallel ranks meet each other's keys, and which blocks of a sequence they hold.
+        gpus: total number of accelerators.
+        pp, vpp: pipeline ranks, and stages per rank.
+        sequence_split: ranks that divide the tokens of replicated tensors: tp with sequence parallelism, else 1.
+        documents: length of the documents packed into a sequence, which attend only within themselves [token].
+        recomputed: parts that the backward pass recomputes.
+        graphs: parts of a layer that are captured in CUDA graphs.
+        dispatcher: how tokens reach their experts; None for the stack's default.
+        expert_overlap: whether expert exchanges run beside the pass of another micro-batch.
+        cp_exchange, cp_order: how context-parallel ranks exchange keys and values, and which blocks of a sequence they have.
         overlap: exchanges that may hide behind compute.
         recipe: number formats.
-        optimizer: what updates the parameters.
-        loss: how softmax and cross-entropy are computed.
-        stage_layers: layers of each stage, in the order data flows; empty for :func:`~trainsim.parallelism.placement.spread_layers`.
-        recompute_layers: layers of a stage that "full" computes again; None for all.
-        offload: what rests on the host; None for nothing.
-        attention: whether the plan keeps scores on chip, where the stack can; a stack without fused kernels never does.
+        optimizer: the optimizer.
+        loss: implementation of softmax and cross-entropy.
+        stage_layers: layers of each stage, in data-flow order; empty for :func:`~trainsim.parallelism.placement.spread_layers`.
+        recompute_layers: layers per stage that "full" recomputes; None for all.
+        offload: tensors stored in host memory; None for none.
+        attention: "fused" keeps scores on the chip, if the stack has fused kernels.
     """
 
     gpus: Num
     pp: int
     vpp: int
     sequence_split: Num
-    again: frozenset[str] = frozenset()
+    recomputed: frozenset[str] = frozenset()
     recipe: Precision = BF16
     optimizer: Optimizer = ADAMW
     loss: Loss = "fused"
@@ -117,12 +117,12 @@ class Layout(Degrees):
 
 
 def degrees_of(plan: Plan, gpus: int, seq_len: Num) -> Degrees:
-    """A plan's own degrees on so many accelerators.
+    """The degrees of a plan on a number of accelerators.
 
     Args:
         plan: the layout.
-        gpus: accelerators.
-        seq_len: tokens of a sequence [token].
+        gpus: number of accelerators.
+        seq_len: sequence length [token].
 
     >>> degrees_of(Plan(pp=16, ep=64, schedule="dualpipe"), 2048, 4096.0).micro_batches(15360.0)
     120.0
@@ -135,13 +135,13 @@ def degrees_of(plan: Plan, gpus: int, seq_len: Num) -> Degrees:
 
 
 def layout_of(plan: Plan, gpus: int, seq_len: Num, documents: Num | Documents | None = None) -> Layout:
-    """A plan on so many accelerators as numbers.
+    """The layout of a plan on a number of accelerators.
 
     Args:
         plan, gpus, seq_len: as for :func:`degrees_of`.
-        documents: tokens of the documents packed into a sequence; None for one document a sequence [token].
+        documents: length of the documents packed into a sequence; None for one document per sequence [token].
     """
-    again: dict[str, frozenset[str]] = {"none": frozenset(), "selective": frozenset(plan.recompute_parts), "full": frozenset({"full"})}
+    recomputed: dict[str, frozenset[str]] = {"none": frozenset(), "selective": frozenset(plan.recompute_parts), "full": frozenset({"full"})}
     return Layout(
         **vars(degrees_of(plan, gpus, seq_len)),
         gpus=float(gpus), pp=plan.pp, vpp=plan.vpp, sequence_split={"on": float(plan.tp), "off": 1.0}[plan.sequence_parallel],
@@ -149,5 +149,5 @@ def layout_of(plan: Plan, gpus: int, seq_len: Num, documents: Num | Documents | 
         cp_exchange=plan.cp_exchange, cp_order=plan.cp_order,
         overlap=EXCHANGES if plan.overlap is None else frozenset(plan.overlap),
         stage_layers=plan.stage_layers, recompute_layers=plan.recompute_layers, offload=plan.offload,
-        again=again[plan.recompute], recipe=plan.recipe, optimizer=plan.update_rule, loss=plan.loss, documents=documents,
+        recomputed=recomputed[plan.recompute], recipe=plan.recipe, optimizer=plan.update_rule, loss=plan.loss, documents=documents,
     )  # fmt: skip

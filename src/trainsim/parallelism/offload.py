@@ -1,4 +1,4 @@
-"""Offload: what of a step's tensors rests in the memory of the host."""
+"""Offload: share of a step's tensors that is stored in host memory."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Annotated, Literal
 from ..core.spec import Spec
 from ..core.units import Num, Unit
 
-Share = Annotated[Num, Unit("", "share that rests on the host", ge=0, le=1)]
+Share = Annotated[Num, Unit("", "share in host memory", ge=0, le=1)]
 
 
 class Offload(Spec):
-    """Shares of the optimizer's states and of the kept activations that the host holds between their uses.
+    """Shares of the optimizer states and of the saved activations that are stored in host memory between their uses.
 
     Args:
         optimizer: share of master copies and moments [1].
-        activations: share of what is kept for the backward pass [1].
-        to: where they are held.
+        activations: share of the activations saved for the backward pass [1].
+        to: where they are stored.
 
     Source: Ren et al. 2021 (arXiv:2101.06840), section 3, for the optimizer; Rajbhandari et al. 2021 (arXiv:2104.07857), section 5.1.2, for
     activations.

@@ -1,4 +1,4 @@
-"""Optimizers: what each keeps for a parameter."""
+"""Optimizers: state per parameter, and memory traffic of an update."""
 
 from __future__ import annotations
 
@@ -15,18 +15,16 @@ from ..core.spec import Family
 from ..core.units import Num
 from .precision import Precision
 
-BLOCK = 256.0
+SCALE_BLOCK = 256.0
 """Elements that share one FP32 scale in 8-bit states (Dettmers et al. 2022, arXiv:2110.02861, and bitsandbytes)."""
-
-
 FP32 = 4.0
-"""Bytes of an element of the gradient that an update reads, however wide it was summed."""
+"""Bytes per element of the gradient that an update reads; narrower gradients are converted first."""
 
 
 def clipping_traffic(precision: Precision) -> Num:
-    """Memory traffic per parameter between the last gradient and the update: FP32 gradients, their norm, and the clip.
+    """Memory traffic per parameter between the last gradient and the update: conversion to FP32, norm and clipping.
 
-    ``[narrow + 4 where gradients are narrower than FP32] + [8 in FP16, whose loss scale is taken out] + 4 for the norm + 8 for the clip``
+    ``[gradients + 4 if gradients are narrower than FP32] + [8 in FP16, to unscale the loss] + 4 for the norm + 8 for the clip``
 
     Args:
         precision: the recipe.
@@ -46,27 +44,27 @@ def clipping_traffic(precision: Precision) -> Num:
 
 
 class Optimizer(Family):
-    """What an optimizer keeps beside weight, gradient and master copy."""
+    """Base class of optimizers: state besides weight, gradient and master copy."""
 
     @abc.abstractmethod
     def moments(self, role: str, precision: Precision) -> Num:
-        """Bytes of state for one parameter.
+        """Bytes of optimizer state per parameter.
 
         Args:
             role: the op's role: ``linear``, ``norm``, ``embedding``, ``head`` ….
-            precision: the recipe; says how wide a moment is.
+            precision: the recipe, which gives the width of a moment.
 
         Returns:
             bytes per parameter [B].
         """
 
     def traffic(self, role: str, precision: Precision) -> Num:
-        """Memory traffic of one parameter's update: gradient read, master and moments read and written, the master cast to a working copy.
+        """Memory traffic per parameter of an update: gradient read, master and moments read and written, working copy written.
 
         ``FP32 gradient + 2·(master + moments) + master + working copy``
 
         Args:
-            role, precision: as for :meth:`moments`; the working copy is written as it is gathered.
+            role, precision: as for :meth:`moments`.
 
         Returns:
             bytes per parameter [B].
@@ -78,7 +76,7 @@ class Optimizer(Family):
         return traffic
 
     def iterations(self, role: str) -> float:
-        """Newton-Schulz iterations that the update of a matrix takes; 0 for an optimizer that works element by element.
+        """Newton-Schulz iterations per update of a matrix; 0 for element-wise optimizers.
 
         Args:
             role: as for :meth:`moments`.
@@ -101,37 +99,37 @@ class AdamW(Optimizer):
 
 
 class AdamW8bit(Optimizer):
-    """AdamW with both moments in 8 bits and a scale to each block; embeddings keep 32 bits (arXiv:2110.02861, sections 2.1-2.3).
+    """AdamW with 8-bit moments and one scale per block; embeddings have 32-bit moments (arXiv:2110.02861, sections 2.1-2.3).
 
     >>> AdamW8bit().moments("linear", Precision(name="bf16"))
     2.03125
     """
 
     def moments(self, role: str, precision: Precision) -> Num:
-        """Two bytes and two shares of a scale."""
-        return 2.0 * precision.moments if role in {"embedding", "position"} else 2.0 * (1.0 + 4.0 / BLOCK)
+        """Two bytes and their share of two scales."""
+        return 2.0 * precision.moments if role in {"embedding", "position"} else 2.0 * (1.0 + 4.0 / SCALE_BLOCK)
 
 
 class Muon(Optimizer):
     """One moment for the matrices of hidden layers, AdamW for embeddings, head, norms and biases (Liu et al. 2025, arXiv:2502.16982).
 
-    The moment is made orthogonal by five iterations of Newton and Schulz (Jordan 2024, Muon: an optimizer for hidden layers).
+    Five Newton-Schulz iterations orthogonalise the moment (Jordan 2024, Muon: an optimizer for hidden layers).
 
     >>> Muon().moments("linear", Precision(name="bf16")), Muon().moments("norm", Precision(name="bf16"))
     (4.0, 8.0)
     """
 
     def moments(self, role: str, precision: Precision) -> Num:
-        """One moment or two."""
+        """One moment for a matrix of a hidden layer, two for other parameters."""
         return precision.moments if self.iterations(role) else 2.0 * precision.moments
 
     def iterations(self, role: str) -> float:
-        """Five for a matrix of a hidden layer."""
+        """Five for a matrix of a hidden layer, else 0."""
         return 5.0 if role in {"linear", "router"} else 0.0
 
 
 class SGD(Optimizer):
-    """Momentum alone (Polyak 1964).
+    """SGD with momentum (Polyak 1964).
 
     >>> SGD().moments("linear", Precision(name="bf16"))
     4.0
@@ -144,11 +142,11 @@ class SGD(Optimizer):
 
 
 OPTIMIZERS: dict[str, Optimizer] = {"adamw": AdamW(), "adamw-8bit": AdamW8bit(), "muon": Muon(), "sgd": SGD()}
-"""Optimizers by name; another one is a member of the user's own."""
+"""Optimizers by name; users may define further ones."""
 
 
 def optimizer_of(optimizer: Optimizer | str) -> Optimizer:
-    """An optimizer by its name, or the optimizer itself.
+    """Find an optimizer by name; an optimizer is returned as it is.
 
     >>> optimizer_of("muon")
     Muon()
@@ -158,13 +156,11 @@ def optimizer_of(optimizer: Optimizer | str) -> Optimizer:
 
 def _known(value: Any) -> Any:
     if isinstance(value, str) and value not in OPTIMIZERS:
-        raise SpecError(
-            "", value, "is no optimizer", did_you_mean(value, OPTIMIZERS) + "; or give a ts.Optimizer of your own", "unknown-name"
-        )
+        raise SpecError("", value, "is not an optimizer", did_you_mean(value, OPTIMIZERS) + "; or pass a ts.Optimizer", "unknown-name")
     if isinstance(value, Mapping):
         return find_member(Optimizer, value.get("kind"), "kind")(**{k: v for k, v in value.items() if k != "kind"})
     return value
 
 
 OptimizerField = Annotated[Optimizer | str, PlainValidator(_known)]
-"""An optimizer's name, or a member of the user's own."""
+"""Field type: an optimizer or its name."""

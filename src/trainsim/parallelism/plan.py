@@ -1,4 +1,4 @@
-"""The layout of a run over its accelerators."""
+"""Plan: how a model and its batch are distributed over accelerators."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from .offload import Offload
 from .optimizer import Optimizer, OptimizerField, optimizer_of
 from .placement import spread_layers
 from .precision import Precision, PrecisionField, recipe_of
-from .schedules.known import ScheduleField, schedule_of, usual_schedule
+from .schedules.discovery import ScheduleField, default_schedule, schedule_of
 from .schedules.schedule import Schedule
 
 Recompute = Literal["none", "selective", "full"]
 Switch = Literal["off", "on"]
 Loss = Literal["fused", "vocab-parallel", "plain"]
 ContextExchange = Literal["ring", "all-gather", "all-to-all"]
-"""How context-parallel ranks meet each other's keys: block by block around a ring, all gathered first, or heads spread over the ranks."""
+"""How context-parallel ranks exchange keys and values: around a ring, by an all-gather, or by an all-to-all that distributes heads."""
 Exchange = Literal["tp", "ep", "cp", "dp", "weights"]
-"""What accelerators exchange: sums of tensor parallelism, tokens of experts, keys and values, gradients and weights."""
+"""Exchanges by parallelism: tensor (activations), expert (tokens), context (keys and values), data (gradients, and weights under ZeRO)."""
 
 
 @with_registered_attributes
@@ -36,40 +36,38 @@ class Plan(Spec):
     """The layout: degrees of parallelism, micro-batch, sharding, recompute, schedule, precision, optimizer.
 
     Args:
-        tp, pp, ep, cp: tensor, pipeline, expert, context parallelism.
-        dp: data parallelism; None for what is left of the cluster.
-        vpp: stages to a pipeline rank, for schedules that leave them to the plan.
-        expert_tp: tensor parallelism inside the experts; None for ``tp`` where experts aren't spread, else 1.
-        micro_batch: sequences per pipeline slot.
-        zero: ZeRO stage: what is sharded over data parallelism (0 nothing, 1 optimizer, 2 gradients, 3 weights).
-        shard: data-parallel ranks that share one copy under ZeRO; None for all of them, fewer for hybrid sharding.
-        sequence_parallel: whether what tensor parallelism leaves whole is split along the sequence.
-        recompute: activations computed again in backward: none, the named parts, or all.
-        recompute_parts: what "selective" computes again: ``core`` the attention scores; an op's or a section's name; ``ops`` all but
-            attention and every second product that isn't grouped (torchtitan's selective checkpointing by op).
-        recompute_layers: layers of a stage that "full" recomputes; None for all.
-        schedule: order of forward and backward passes in the pipeline: a name, or a schedule of the user's own; 1F1B, interleaved where
-            ``vpp`` is above 1.
-        stage_layers: layers of each stage, in the order data flows; empty for an even spread.
-        attention: whether scores stay on chip.
-        dispatcher: how tokens reach their experts: ``alltoall``, a copy for every expert, or ``fused``, a copy once to everyone who needs
-            it (DeepEP, HybridEP); None for the stack's own way.
-        expert_overlap: whether exchanges with experts run beside another micro-batch's pass; in a schedule of paired passes they always do.
-        cp_exchange: how context-parallel ranks meet each other's keys: around a ring, which hides behind attention, gathered first, or by
-            an all-to-all that spreads heads over them; neither of these hides.
-        cp_order: whether their blocks come from both ends of a sequence, so that a causal mask asks the same of each, or are contiguous.
-        overlap: exchanges that may hide behind compute, of ``tp``, ``ep``, ``cp``, ``dp`` (sums of gradients) and ``weights`` (their
-            gathers under ZeRO); None for what the stack hides, and nothing hides where it is empty.
-        graphs: parts of a layer that the host launches as one (CUDA graphs): names as in ``recompute_parts``, ``layer`` for whole layers,
-            ``step`` for all its passes.
-        dropout: whether masks are kept for the backward pass.
-        loss: how many copies of the logits softmax and cross-entropy keep: a fused kernel, Megatron-LM's own, or plain PyTorch.
-        precision: recipe, or its name.
+        tp, pp, ep, cp: degrees of tensor, pipeline, expert and context parallelism.
+        dp: degree of data parallelism; None for what the other degrees leave of the cluster.
+        vpp: stages per pipeline rank, for schedules that leave this to the plan.
+        expert_tp: tensor parallelism inside the experts; None for ``tp`` if ``ep`` is 1, else for 1.
+        micro_batch: sequences per micro-batch.
+        zero: ZeRO stage: data parallelism shards nothing (0), the optimizer (1), also gradients (2), also weights (3).
+        shard: data-parallel ranks that shard one copy under ZeRO; None for all of them, fewer for hybrid sharding.
+        sequence_parallel: whether tensors that tensor parallelism replicates are split along the sequence.
+        recompute: activations that the backward pass recomputes: none, those of named parts, or all.
+        recompute_parts: parts that "selective" recomputes: ``core`` (attention scores), names of ops or sections, or ``ops`` (everything
+            but attention and every second product that is not grouped, as torchtitan's selective checkpointing by op).
+        recompute_layers: layers per stage that "full" recomputes; None for all.
+        schedule: a pipeline schedule or its name; the default is 1F1B, interleaved if ``vpp`` is above 1.
+        stage_layers: layers of each stage, in data-flow order; empty for a balanced default.
+        attention: "fused" keeps attention scores on the chip, "unfused" stores them.
+        dispatcher: how tokens reach their experts: ``alltoall`` sends a copy for every expert, ``fused`` one copy to each receiver (DeepEP,
+            HybridEP); None for the stack's default.
+        expert_overlap: whether expert exchanges run beside the pass of another micro-batch; schedules with paired passes always do this.
+        cp_exchange: how context-parallel ranks exchange keys and values: around a ring, which hides behind attention; by an all-gather; or
+            by an all-to-all that distributes heads. The latter two are not hidden.
+        cp_order: "balanced" if each rank has a block from both ends of a sequence, which balances a causal mask, or contiguous blocks.
+        overlap: exchanges that may hide behind compute, of ``tp``, ``ep``, ``cp``, ``dp`` (gradients) and ``weights`` (their gathers under
+            ZeRO); None for all that the stack hides, empty for none.
+        graphs: parts of a layer captured in CUDA graphs: names as in ``recompute_parts``, ``layer`` for whole layers, ``step`` for all.
+        dropout: whether dropout masks are saved for the backward pass.
+        loss: implementation of softmax and cross-entropy: a fused kernel, Megatron-LM's vocab-parallel one, or plain PyTorch.
+        precision: precision recipe, or its name.
         optimizer: optimizer, or its name.
-        offload: what the host holds; None for nothing.
+        offload: tensors stored in host memory; None for none.
 
     Raises:
-        SpecError: a schedule that the ranks or stages can't run.
+        SpecError: the ranks or stages do not suit the schedule.
 
     >>> Plan(pp=16, ep=64, zero=1, schedule="dualpipe").tp
     1
@@ -109,23 +107,23 @@ class Plan(Spec):
     def _usual_schedule(cls, fields: Any) -> Any:
         vpp = fields.get("vpp") if isinstance(fields, dict) else None
         if isinstance(vpp, int) and vpp > 1 and "schedule" not in fields:
-            return {**fields, "schedule": usual_schedule(vpp).name}
+            return {**fields, "schedule": default_schedule(vpp).name}
         return fields
 
     @invariant
     def _consistent(self) -> Self:
         self.pass_order.check_ranks(self.pp, self.vpp)
         if self.expert_overlap == "on" and not self.pass_order.pass_beside(self.pp):
-            rule = f"needs another pass beside it, which {self.pass_order.name} of {self.pp} ranks has none of"
+            rule = f"needs another pass to overlap with, and {self.pass_order.name} on {self.pp} ranks has none"
             raise SpecError("expert_overlap", "on", rule, "give vpp >= 2, or pp=1, or leave it off", "unsupported")
         if self.stage_layers and len(self.stage_layers) != self.stages:
-            rule = f"are {len(self.stage_layers)} numbers for {self.stages} stages"
-            raise SpecError("stage_layers", self.stage_layers, rule, "give one number a stage, or none", "conflict")
+            rule = f"has {len(self.stage_layers)} numbers for {self.stages} stages"
+            raise SpecError("stage_layers", self.stage_layers, rule, "give one number per stage, or none", "conflict")
         return self
 
     @property
     def stages(self) -> int:
-        """Stages that data flows through: a rank may hold several.
+        """Number of pipeline stages; a rank may have several.
 
         >>> Plan(pp=4, vpp=2, schedule="interleaved").stages
         8
@@ -134,29 +132,29 @@ class Plan(Spec):
 
     @property
     def pass_order(self) -> Schedule:
-        """The schedule that ``schedule`` is or names."""
+        """The schedule, looked up if ``schedule`` is a name."""
         return schedule_of(self.schedule)
 
     @property
     def recipe(self) -> Precision:
-        """The precision recipe that ``precision`` is or names."""
+        """The precision recipe, looked up if ``precision`` is a name."""
         return recipe_of(self.precision)
 
     @property
     def update_rule(self) -> Optimizer:
-        """The optimizer that ``optimizer`` is or names."""
+        """The optimizer, looked up if ``optimizer`` is a name."""
         return optimizer_of(self.optimizer)
 
     @property
     def expert_tp_degree(self) -> int:
-        """Tensor parallelism inside the experts."""
+        """Degree of tensor parallelism inside the experts."""
         return self.expert_tp if self.expert_tp is not None else (self.tp if self.ep == 1 else 1)
 
     def _comparison_fields(self) -> Mapping[str, Any]:
-        """Plans that shard their experts alike are equal, whether it was said or left out."""
+        """Compare the effective ``expert_tp``, so that a default equals the same value given explicitly."""
         return {**super()._comparison_fields(), "expert_tp": self.expert_tp_degree}
 
-    if TYPE_CHECKING:  # bound by the package's own __init__, so that a plan knows no framework
+    if TYPE_CHECKING:  # registered by trainsim/__init__.py, so that this module does not import frameworks
         from_megatron: ClassVar[Callable[[Mapping[str, Any] | Sequence[str] | str], Plan]]
         to_megatron: ClassVar[Callable[[Plan], list[str]]]
         from_torchtitan: ClassVar[Callable[[str | Mapping[str, Any]], Plan]]
@@ -165,22 +163,22 @@ class Plan(Spec):
 
 @lru_cache(maxsize=1024)
 def check_plan(plan: Plan, model: Model, gpus: int) -> None:
-    """Whether a layout can exist for a model on so many accelerators.
+    """Check that a layout is possible for a model on a number of accelerators.
 
     Raises:
-        SpecError: names the degree, the rule and the values that would do.
+        SpecError: a degree does not fit; the error names values that would.
     """
     blocks, stages, layers = _blocks(model), plan.stages, model.layers
     for block in blocks:
         _check_block(plan, block)
     if plan.ep > 1 and not any(isinstance(block.ffn, MixtureOfExperts) for block in blocks):
-        raise SpecError("plan.ep", plan.ep, "the model has no experts to spread", "set plan.ep=1", "unsupported")
+        raise SpecError("plan.ep", plan.ep, "needs a model with experts", "set plan.ep=1", "unsupported")
     if stages > layers and not plan.stage_layers:
         path = "plan.pp" if stages == plan.pp else "plan.pp·vpp"
         raise SpecError(path, stages, f"is above the model's {layers} layers", f"give at most {layers}", "out-of-bounds")
     if plan.stage_layers and sum(plan.stage_layers) != layers:
         remedy = f"leave it out for {spread_layers(model, stages)}"
-        raise SpecError("plan.stage_layers", plan.stage_layers, f"do not add up to the model's {layers} layers", remedy, "conflict")
+        raise SpecError("plan.stage_layers", plan.stage_layers, f"does not add up to the model's {layers} layers", remedy, "conflict")
     group = plan.tp * plan.pp * plan.cp
     if gpus % group:
         raise _divide("plan.tp·pp·cp", group, "cluster.gpus", gpus)
@@ -203,7 +201,7 @@ def check_plan(plan: Plan, model: Model, gpus: int) -> None:
 
 
 def data_parallel(plan: Plan, gpus: int) -> int:
-    """Data-parallel degree on so many accelerators: what tp, pp and cp leave."""
+    """Data-parallel degree on a number of accelerators: ``gpus / (tp · pp · cp)``."""
     return plan.dp if plan.dp is not None else gpus // (plan.tp * plan.pp * plan.cp)
 
 
@@ -211,7 +209,7 @@ def micro_batches(plan: Plan, batch: float, gpus: int) -> int:
     """Micro-batches of one pipeline in one optimizer step: ``batch / (dp · micro_batch)``.
 
     Raises:
-        SpecError: a batch that can't be split so, or that the schedule can't order; names the nearest batches.
+        SpecError: the batch is not divisible, or the schedule does not support the number of micro-batches.
 
     >>> micro_batches(Plan(pp=16, ep=64, schedule="dualpipe"), 15360, 2048)
     120
@@ -228,7 +226,7 @@ def micro_batches(plan: Plan, batch: float, gpus: int) -> int:
 
 
 def _blocks(model: Model) -> list[Block]:
-    """Every kind of block of the model, that of its prediction modules too."""
+    """Every block of the model, including that of its prediction modules."""
     return [kind.block for kind in model.stack] + ([] if model.mtp is None else [model.mtp.block])
 
 

@@ -1,4 +1,4 @@
-"""Precision recipes: which number format each tensor of a training step has, as values."""
+"""Precision recipes: the number format of each tensor in a training step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..core.errors import SpecError, did_you_mean
 from ..core.spec import Spec
 from ..core.units import Num, Unit
 
-Bytes = Annotated[Num, Unit("B", "of one element", ge=0)]
+Bytes = Annotated[Num, Unit("B", "per element", ge=0)]
 
 
 class Precision(Spec):
@@ -19,18 +19,18 @@ class Precision(Spec):
 
     Args:
         name: its name in answers and errors.
-        products, attention: format of the matrix products and of the attention core, by the names of a chip's peaks.
-        weights: working copies of weights that meet ``products`` [B].
-        other_weights: working copies of the rest: embedding, norms, router, head [B].
+        products, attention: format of the matrix products and of attention: a field of :class:`~trainsim.cluster.hardware.Peak`.
+        weights: working copies of weights of products in that format [B].
+        other_weights: working copies of other weights: embedding, norms, router, head [B].
         gradients: accumulated gradients [B].
-        master: the optimizer's own copy of a weight; 0 where the working copy is the master [B].
+        master: the optimizer's master copy of a weight; 0 if the working copy is the master [B].
         moments: each moment of the optimizer [B].
-        linear_inputs: what a product keeps of its input for the backward pass [B].
-        gate_inputs: what an activation function or a gate keeps of its inputs [B].
-        activations: everything else kept for the backward pass [B].
-        gathered, reduced: a weight and a gradient on their way between data-parallel ranks [B].
-        dispatched, combined: a token's element on its way to its experts and back [B].
-        scaled: whether a narrow format has one scale a tensor or one a block of elements.
+        linear_inputs: inputs that products save for the backward pass [B].
+        gate_inputs: inputs that activation functions and gates save [B].
+        activations: all other saved activations [B].
+        gathered, reduced: weights and gradients exchanged between data-parallel ranks [B].
+        dispatched, combined: tokens sent to their experts and back [B].
+        scaled: whether a narrow format has one scale per tensor or per block of elements.
 
     >>> RECIPES["fp8-deepseek"].moments
     2.0
@@ -55,7 +55,7 @@ class Precision(Spec):
 
 
 SCALED_FP8 = 1.0 + 4.0 / 128.0
-"""An FP8 element and its share of an FP32 scale to every 128 (DeepSeek-V3, arXiv:2412.19437, section 3.3.2)."""
+"""Bytes of an FP8 element with its share of one FP32 scale per 128 elements (DeepSeek-V3, arXiv:2412.19437, section 3.3.2)."""
 
 RECIPES: dict[str, Precision] = {
     recipe.name: recipe
@@ -77,11 +77,11 @@ RECIPES: dict[str, Precision] = {
                   dispatched=SCALED_FP8, combined=2.0, scaled="block"),  # section 3.3: BF16 moments, FP32 masters and gradients
     )
 }  # fmt: skip
-"""Recipes by name; another one is a :class:`Precision` of the user's own."""
+"""Recipes by name; users may define further ones."""
 
 
 def recipe_of(precision: Precision | str) -> Precision:
-    """A recipe by its name, or the recipe itself.
+    """Find a recipe by name; a recipe is returned as it is.
 
     >>> recipe_of("fp8-deepseek").products
     'fp8'
@@ -91,11 +91,9 @@ def recipe_of(precision: Precision | str) -> Precision:
 
 def _known(value: Any) -> Any:
     if isinstance(value, str) and value not in RECIPES:
-        raise SpecError(
-            "", value, "is no precision recipe", did_you_mean(value, RECIPES) + "; or give a ts.Precision of your own", "unknown-name"
-        )
+        raise SpecError("", value, "is not a precision recipe", did_you_mean(value, RECIPES) + "; or pass a ts.Precision", "unknown-name")
     return Precision(**value) if isinstance(value, Mapping) else value
 
 
 PrecisionField = Annotated[Precision | str, PlainValidator(_known)]
-"""A recipe's name, or a recipe of the user's own."""
+"""Field type: a precision recipe or its name."""

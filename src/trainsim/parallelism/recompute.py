@@ -1,4 +1,4 @@
-"""What backward computes again of a layer: kernels, traffic and exchanges of the parts that a plan recomputes."""
+"""Recomputed work: kernels, memory traffic and exchanges that the backward pass repeats under a plan's recompute."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ import numpy as np
 
 from ..model.ops import Attend, Convolve, Entry, Lookup, MatMul, Scan, Stream
 from ..model.transformer import Model
-from .shapes import SPLIT_AXES, Array, answers, expert_product, here, shapes_of
+from .shapes import SPLIT_AXES, Array, entries_per_token, is_expert_product, path_matches, shapes_of
 
 
 @dataclass(frozen=True, eq=False)
-class Again:
-    """What backward computes again of one layer of each kind.
+class Recomputed:
+    """Work that the backward pass recomputes in one layer of each kind.
 
-    ``whole`` marks kinds computed again entirely, shape ``(kinds, 1)``. Of the others: products ``(kinds, products)``, cores
-    ``(kinds, cores)``, traffic ``(kinds, 1)``. ``sums``, ``routed`` and ``keys`` are exchanges made again over those of one forward
-    pass, by tensor, expert and context parallelism, ``(kinds, 1)``.
+    Args:
+        whole: 1 for kinds that are recomputed completely, ``(kinds, 1)``; the following fields describe the other kinds.
+        products, cores: number of recomputed products ``(kinds, products)`` and attention cores ``(kinds, cores)``.
+        split_traffic, whole_traffic: element-wise traffic, divided and replicated by tensor parallelism, ``(kinds, 1)`` [element].
+        sums, routed, keys: repeated exchanges of tensor, expert and context parallelism, relative to one forward pass, ``(kinds, 1)``.
     """
 
     whole: Array
@@ -33,13 +35,13 @@ class Again:
 
 
 @lru_cache(maxsize=512)
-def again_of(model: Model, parts: frozenset[str]) -> Again:
-    """What recomputing some parts computes again.
+def recomputed_work(model: Model, parts: frozenset[str]) -> Recomputed:
+    """Work that the backward pass repeats when some parts are recomputed.
 
     Args:
-        model: what is trained.
-        parts: ``full``; ``core`` the attention scores; ``ops`` all but attention and every second product that isn't grouped;
-            ``streams`` the element-wise work; or names of ops and sections. Embedding and head keep what they have.
+        model: the model.
+        parts: ``full``; ``core`` (attention scores); ``ops`` (all but attention and every second product that is not grouped);
+            ``streams`` (element-wise work); or names of ops and sections. Embedding and head are never recomputed.
 
     Source: Korthikanti et al. 2022 (arXiv:2205.05198), section 5; torchtitan (arXiv:2410.06511), section 2.1.3.
     """
@@ -53,11 +55,11 @@ def again_of(model: Model, parts: frozenset[str]) -> Again:
     for kind, at in row.items():
         if kind in ENDS:
             continue
-        entries = [e for e in here(model) if e.kind == kind]
+        entries = [e for e in entries_per_token(model) if e.kind == kind]
         if "full" in parts:
             for name in ("whole", "sums", "routed", "keys"):
                 found[name][at] = 1.0
-        for entry in _computed_again(entries, parts - {"full"}):
+        for entry in _matching_entries(entries, parts - {"full"}):
             op = entry.op
             match op:
                 case MatMul():
@@ -72,15 +74,15 @@ def again_of(model: Model, parts: frozenset[str]) -> Again:
                     found[traffic][at] += op.read + op.written if isinstance(op, Stream) else 2 * op.channels
                 case Lookup():
                     pass
-    return Again(**found)
+    return Recomputed(**found)
 
 
 ENDS = frozenset({"embedding", "head"})
-"""Kinds of layer that keep their activations under every recompute."""
+"""Kinds that are never recomputed."""
 
 
-def _computed_again(entries: Sequence[Entry], parts: frozenset[str]) -> list[Entry]:
-    """The entries of one kind that any of the parts names, each once."""
+def _matching_entries(entries: Sequence[Entry], parts: frozenset[str]) -> list[Entry]:
+    """The entries of one kind that match any of the parts, each once."""
     chosen: dict[tuple[str, ...], Entry] = {}
     for part in sorted(parts):
         match part:
@@ -92,14 +94,14 @@ def _computed_again(entries: Sequence[Entry], parts: frozenset[str]) -> list[Ent
                 kept = every_second_product(entries)
                 named = [e for e in entries if isinstance(e.op, Stream | MatMul) and e not in kept]
             case _:
-                named = [e for e in entries if answers(e.within, part)]
+                named = [e for e in entries if path_matches(e.within, part)]
         chosen |= {e.line: e for e in named}
     return list(chosen.values())
 
 
 def every_second_product(entries: Sequence[Entry]) -> list[Entry]:
-    """The products whose results selective checkpointing by op keeps: the first, third, fifth … of those that aren't grouped.
+    """Products whose results selective checkpointing by op saves: the first, third, fifth … of those that are not grouped.
 
     Source: torchtitan, ``_op_sac_save_list``: ``aten.mm`` is on it, the grouped product of experts is not.
     """
-    return [e for e in entries if isinstance(e.op, MatMul) and not expert_product(e.op)][::2]
+    return [e for e in entries if isinstance(e.op, MatMul) and not is_expert_product(e.op)][::2]

@@ -1,4 +1,4 @@
-"""The op table as shapes of kernels: distinct products, attention cores and streams, by kind of layer."""
+"""Kernel shapes of a model: its op table grouped into distinct products, attention cores and streams, by kind of layer."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from ..model.trainable import stretches
 from ..model.transformer import Model
 
 SPLIT_AXES = frozenset({"head", "kv", "ffn", "vocab"})
-"""Axes that tensor parallelism divides; hidden, rank and expert axes stay whole."""
+"""Axes that tensor parallelism divides; hidden, rank and expert axes are replicated."""
 RESIDUAL_TRAFFIC = 3
-"""Elements per hidden unit that a residual addition moves: it reads two and writes one."""
+"""Elements per hidden unit that a residual addition moves: two reads and one write."""
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Shapes:
-    """What the kernels of a model look like before any layout.
+    """Kernel shapes of a model, before any parallelism.
 
-    Columns over distinct products, shape ``(products, 1)``; over attention cores and recurrent mixers, ``(cores, 1)``;
-    over kinds of layer, ``(kinds, 1)``. ``products_of`` and ``cores_of`` say how many of each a layer of a kind has,
-    shapes ``(kinds, products)`` and ``(kinds, cores)``; ``last_of`` which product ends a layer.
+    Fields are columns over distinct products, ``(products, 1)``, over attention cores and recurrent mixers, ``(cores, 1)``, or over
+    kinds of layer, ``(kinds, 1)``. ``products_of`` and ``cores_of`` count the kernels of one layer of each kind, ``(kinds, products)``
+    and ``(kinds, cores)``; ``last_of`` marks the last product of a layer.
     """
 
     kinds: tuple[str, ...]
@@ -44,7 +44,7 @@ class Shapes:
     cols_split: Array
     split: Array
     routed: Array
-    low: Array
+    low_precision: Array
     weight: Array
     own_input: Array
     by_input: Array
@@ -74,30 +74,30 @@ class Shapes:
     layers: Array
 
     @cached_property
-    def nothing(self) -> Array:
-        """No seconds for any kind of layer, ``(kinds, 1)``."""
+    def zeros(self) -> Array:
+        """Zero for each kind of layer, ``(kinds, 1)``."""
         return np.zeros_like(self.layers)
 
     @cached_property
     def params(self) -> Array:
-        """Parameters of a layer of each kind, dense ones and experts', ``(2, kinds, 1)``."""
+        """Parameters of one layer of each kind as (dense, experts), ``(2, kinds, 1)``."""
         return np.stack([self.dense_params, self.routed_params])
 
     @cached_property
     def trained_params(self) -> Array:
-        """Those of them that are trained, ``(2, kinds, 1)``."""
+        """Trained parameters of one layer of each kind as (dense, experts), ``(2, kinds, 1)``."""
         return np.stack([self.trained_dense, self.trained_routed])
 
 
 @lru_cache(maxsize=256)
 def shapes_of(model: Model) -> Shapes:
-    """The shapes of a model's kernels, folded from its op table once.
+    """Kernel shapes of a model, cached.
 
     Args:
-        model: what is trained.
+        model: the model.
 
     Raises:
-        EstimateError: two mixtures of experts of different sizes in one model: a routed exchange has one size here.
+        EstimateError: the model has mixtures of experts of different sizes, which is not supported.
 
     >>> from trainsim.model.attention.grouped_query import GroupedQueryAttention
     >>> from trainsim.model.feedforward import GatedMLP
@@ -109,10 +109,10 @@ def shapes_of(model: Model) -> Shapes:
     entries = model.table.entries
     kinds = tuple(dict.fromkeys(e.kind for e in entries))
     row = {kind: i for i, kind in enumerate(kinds)}
-    run = here(model)
-    products, product_paths, products_of = _distinct([e for e in run if isinstance(e.op, MatMul)], row, _product)
-    cores, core_paths, cores_of = _distinct([e for e in run if isinstance(e.op, Attend | Scan)], row, _core)
-    columns: dict[str, Any] = {name: _column(products, i) for i, name in enumerate(_PRODUCT)}
+    run = entries_per_token(model)
+    products, product_paths, products_of = _group_distinct([e for e in run if isinstance(e.op, MatMul)], row, _product)
+    cores, core_paths, cores_of = _group_distinct([e for e in run if isinstance(e.op, Attend | Scan)], row, _core)
+    columns: dict[str, Any] = {name: _column(products, i) for i, name in enumerate(_PRODUCT_COLUMNS)}
     columns |= {name: _column(cores, i) for i, name in enumerate(("heads", "width", "fixed_flop"))}
     columns["split"] = columns["inner_split"] + columns["cols_split"]
     columns |= {**_per_kind(model, entries, row), **_routing(entries)}
@@ -121,7 +121,7 @@ def shapes_of(model: Model) -> Shapes:
         paths=product_paths,
         core_paths=core_paths,
         products_of=products_of,
-        last_of=_last(run, row, product_paths),
+        last_of=_last_products(run, row, product_paths),
         masks=tuple(key[3] for key in cores),
         cores_of=cores_of,
         **columns,
@@ -129,13 +129,13 @@ def shapes_of(model: Model) -> Shapes:
 
 
 @lru_cache(maxsize=256)
-def here(model: Model) -> tuple[Entry, ...]:
-    """Ops as often as a token of the sequence has them: those over a tower's tokens by how many of these stand beside it, or not at all."""
+def entries_per_token(model: Model) -> tuple[Entry, ...]:
+    """The ops scaled to one token of the sequence: ops of a tower by its tokens per token of the sequence, left out if it sees none."""
     t = model.table
     found = []
     for i, (entry, times, keys) in enumerate(zip(t.entries, t.per_token.tolist(), t.keys_aside.tolist(), strict=True)):
         if entry.over and times:
-            found.append(replace(entry, op=_beside(entry.op, times, keys)))
+            found.append(replace(entry, op=_scaled_to_sequence(entry.op, times, keys)))
         elif isinstance(entry.op, Attend) and not entry.over:
             found.append(replace(entry, op=replace(entry.op, mask=t.masks[t.mask_of[i]])))
         elif not entry.over:
@@ -143,12 +143,12 @@ def here(model: Model) -> tuple[Entry, ...]:
     return tuple(found)
 
 
-def _beside(op: Op, times: float, keys: float) -> Op:
-    """An op as work of a token of the sequence, beside which a tower has so many."""
+def _scaled_to_sequence(op: Op, times: float, keys: float) -> Op:
+    """An op of a tower, scaled by the tower's tokens per token of the sequence."""
     match op:
         case MatMul():
             return replace(op, rows=op.rows * times, saved=op.saved * times)
-        case Attend():  # the pairs of a picture are no longer those of a sequence: so many keys, whatever its length
+        case Attend():  # attention within a picture: a fixed number of keys, independent of the sequence length
             return replace(op, heads=op.heads * times, mask=Elsewhere(keys), saved=op.saved * times)
         case Stream():
             return replace(op, read=op.read * times, written=op.written * times, saved=op.saved * times)
@@ -156,24 +156,36 @@ def _beside(op: Op, times: float, keys: float) -> Op:
             return op
 
 
-_PRODUCT = ("rows", "inner", "cols", "inner_split", "cols_split", "routed", "low", "weight", "own_input", "by_input", "by_weight")
+_PRODUCT_COLUMNS = (
+    "rows",
+    "inner",
+    "cols",
+    "inner_split",
+    "cols_split",
+    "routed",
+    "low_precision",
+    "weight",
+    "own_input",
+    "by_input",
+    "by_weight",
+)
 
 
 def _product(op: MatMul) -> tuple[float, ...]:
-    """A product's columns, in the order of ``_PRODUCT``."""
-    routed = expert_product(op)
+    """Columns of a product, in the order of ``_PRODUCT_COLUMNS``."""
+    routed = is_expert_product(op)
     split = tuple(float(axis in SPLIT_AXES) for axis in op.axes)
     passes = (float(op.gradients in ("both", "input")), float(op.gradients in ("both", "weight")))
     return (op.rows, op.inner, op.cols, *split, float(routed), float(op.role == "linear"), float(op.weight), float(op.saved > 0), *passes)
 
 
-def expert_product(op: Op) -> bool:
-    """Whether an op is a product of experts."""
+def is_expert_product(op: Op) -> bool:
+    """Whether an op is a product of routed experts."""
     return isinstance(op, MatMul) and op.experts > 1 and op.role == "linear"
 
 
 def _core(op: Attend | Scan) -> tuple[float, float, float, Mask | None]:
-    """Heads, ``d_qk + d_v``, FLOP per token that no key adds to, and the mask."""
+    """Heads, ``d_qk + d_v``, FLOPs per token that do not depend on the number of keys, and the mask."""
     match op:
         case Attend() if isinstance(op.mask, Elsewhere):
             return float(op.heads), float(op.d_qk + op.d_v), 2.0 * op.heads * (op.d_qk + op.d_v) * op.mask.count, None
@@ -185,8 +197,8 @@ def _core(op: Attend | Scan) -> tuple[float, float, float, Mask | None]:
             return float(op.heads), float(op.d_k + op.d_v), 2.0 * op.heads * products, None
 
 
-def _distinct(entries: Sequence[Entry], row: dict[str, int], key_of: object) -> tuple[list, tuple, Array]:  # type: ignore[type-arg]
-    """Distinct keys, the paths that share each, and how many of each a layer of every kind has."""
+def _group_distinct(entries: Sequence[Entry], row: dict[str, int], key_of: object) -> tuple[list, tuple, Array]:  # type: ignore[type-arg]
+    """Distinct keys, the paths that share each key, and their number in one layer of every kind."""
     keys: dict[tuple[object, ...], int] = {}
     paths: list[list[tuple[str, ...]]] = []
     counts: list[dict[int, float]] = []
@@ -206,8 +218,8 @@ def _distinct(entries: Sequence[Entry], row: dict[str, int], key_of: object) -> 
     return list(keys), tuple(map(tuple, paths)), table
 
 
-def _last(entries: Sequence[Entry], row: dict[str, int], paths: Sequence[Sequence[tuple[str, ...]]]) -> Array:
-    """Which product ends a layer of each kind: 1 there, shape ``(kinds, products)``."""
+def _last_products(entries: Sequence[Entry], row: dict[str, int], paths: Sequence[Sequence[tuple[str, ...]]]) -> Array:
+    """1 for the last product of a layer of each kind, shape ``(kinds, products)``."""
     at = {path: i for i, group in enumerate(paths) for path in group}
     table = np.zeros((len(row), len(paths)))
     for kind, last in {e.kind: e.line for e in entries if isinstance(e.op, MatMul)}.items():
@@ -229,30 +241,30 @@ def _per_kind(model: Model, entries: Sequence[Entry], row: dict[str, int]) -> di
     found = {name: np.zeros((len(row), 1)) for name in names}
     t = model.table
     for entry, stored in zip(entries, ((t.matrices + t.vectors) * ~t.tied).tolist(), strict=True):
-        _add_held(found, row[entry.kind], entry, stored)
-    for entry in here(model):
-        _add(found, row[entry.kind], entry, model.hidden)
-    # where no product makes keys and values of their own heads (latent attention), every head's are exchanged
+        _add_stored(found, row[entry.kind], entry, stored)
+    for entry in entries_per_token(model):
+        _add_work(found, row[entry.kind], entry, model.hidden)
+    # latent attention has no key-value heads of its own: keys and values of every head are exchanged
     found["kv_width"] = np.where(found["kv_width"] > 0, found["kv_width"], found.pop("core_width"))
     for kind in model.stack:
         found["whole_traffic"][row[kind.name]] += RESIDUAL_TRAFFIC * kind.block.additions * model.hidden
-        if len(kind.block.norms) == 1:  # a parallel block: what attention and feed-forward give is added on every rank, and summed once
+        if len(kind.block.norms) == 1:  # a parallel block adds attention and feed-forward on each rank and reduces the sum once
             found["split_sublayers"][row[kind.name]] = np.minimum(found["split_sublayers"][row[kind.name]], 1.0)
     if model.mtp is not None:
         found["whole_traffic"][row["mtp"]] += RESIDUAL_TRAFFIC * model.mtp.block.additions * model.hidden
     return found
 
 
-def _add_held(found: dict[str, Array], at: int, entry: Entry, stored: float) -> None:
-    """Layers of a kind, and what one of them stores."""
+def _add_stored(found: dict[str, Array], at: int, entry: Entry, stored: float) -> None:
+    """Add the number of layers of a kind, and the parameters of one of them."""
     found["layers"][at] = entry.count
-    where = "routed" if expert_product(entry.op) else "dense"
+    where = "routed" if is_expert_product(entry.op) else "dense"
     found[f"{where}_params"][at] += stored
     found[f"trained_{where}"][at] += stored * entry.trainable
 
 
-def _add(found: dict[str, Array], at: int, entry: Entry, hidden: int) -> None:
-    """What one layer of a kind runs, moves and exchanges."""
+def _add_work(found: dict[str, Array], at: int, entry: Entry, hidden: int) -> None:
+    """Add kernels, traffic and exchanges of an op to those of its kind of layer."""
     op = entry.op
     match op:
         case MatMul():
@@ -265,7 +277,7 @@ def _add(found: dict[str, Array], at: int, entry: Entry, hidden: int) -> None:
                 found["logits"][at] += op.cols
             if op.role == "router" and op.axes[1] == "expert" and op.cols > 1:
                 found["routed_layers"][at] += 1
-            if expert_product(op):
+            if is_expert_product(op):
                 found["stream"][at] = np.maximum(found["stream"][at], float(op.inner) if op.axes[0] == "hidden" else float(op.cols))
         case Attend():
             found["kernels"][at] += 1
@@ -285,26 +297,26 @@ def _add(found: dict[str, Array], at: int, entry: Entry, hidden: int) -> None:
             found[split][at] += op.read + op.written
 
 
-def check_parts(field: str, parts: Collection[str], model: Model, words: AbstractSet[str]) -> None:
-    """Whether a model's layers have parts of these names, or ``words`` has them.
+def check_part_names(field: str, parts: Collection[str], model: Model, words: AbstractSet[str]) -> None:
+    """Check that each name is a part of the model's layers, or one of ``words``.
 
     Raises:
-        SpecError: names the first that they don't have.
+        SpecError: a name is neither.
     """
     names = {name for entry in model.table.entries for name in stretches(entry.within)} | words
     for part in parts:
         if part not in names:
-            raise SpecError(field, part, "is no part of the model's layers", did_you_mean(part, sorted(names), "parts"), "unknown-name")
+            raise SpecError(field, part, "is not a part of the model's layers", did_you_mean(part, sorted(names), "parts"), "unknown-name")
 
 
-def answers(path: tuple[str, ...], name: str) -> bool:
-    """Whether a stretch of the path reads as the name."""
+def path_matches(path: tuple[str, ...], name: str) -> bool:
+    """Whether a name equals a dotted section of the path."""
     return name in stretches(path)
 
 
 def _routing(entries: Sequence[Entry]) -> dict[str, float]:
-    """Experts in all, and experts a token meets; 1 and 0 without experts."""
-    sizes = {(e.op.experts, e.op.top_k) for e in entries if isinstance(e.op, MatMul) and expert_product(e.op)}
+    """Number of experts, and experts per token; 1 and 0 without experts."""
+    sizes = {(e.op.experts, e.op.top_k) for e in entries if isinstance(e.op, MatMul) and is_expert_product(e.op)}
     if len(sizes) > 1:
         raise EstimateError(
             "model.stack", sorted(sizes), "has experts of several counts", "model one count of experts at a time", "unsupported"

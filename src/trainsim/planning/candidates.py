@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from ..parallelism.layout import Layout, layout_of
 from ..parallelism.plan import Plan
 from ..step.layers import LayerTimes
-from ..step.lower_bound import columns_of, least_seconds
-from ..step.step import Step, step_of, times_of
+from ..step.lower_bound import lower_bound_seconds, select_columns
+from ..step.step import Step, layer_times_of, step_of
 from .problem import SearchProblem
 from .space import Array, Structure, expert_tp_of
 
@@ -129,7 +129,7 @@ class CandidateLayouts:
             here, number = self._distinct(self.code[part])
             plan, gpus, s = self._plan(first), self.sizes[first], self.setting
             layout, times = self._layout(plan, gpus, here), self._times(first, here)
-            least = np.asarray(least_seconds(s.model, layout, s.batch, plan.pass_order, s.on(gpus), s.stack, times))
+            least = np.asarray(lower_bound_seconds(s.model, layout, s.batch, plan.pass_order, s.on(gpus), s.stack, times))
             lower_bounds[part] = least[number[self.code[part]]]
         return lower_bounds * (1.0 - ROUNDING)
 
@@ -138,7 +138,7 @@ class CandidateLayouts:
     def _times(self, structure: int, code: Index) -> LayerTimes:
         """Layer times at given degrees."""
         number, times = self._layers[self._layer_keys[structure]]
-        return columns_of(times, number[code])
+        return select_columns(times, number[code])
 
     @cached_property
     def _layers(self) -> dict[Hashable, tuple[Index, LayerTimes]]:
@@ -155,7 +155,7 @@ class CandidateLayouts:
             code, number = self._distinct(np.concatenate([codes for _, codes in parts]))
             plan, gpus = self._plan(first), self.sizes[first]
             layout = replace(self._layout(plan, gpus, code), gpus=np.nan, dp=np.nan)
-            found[sharing] = number, times_of(s.model, layout, plan.pass_order, s.on(gpus), s.stack)
+            found[sharing] = number, layer_times_of(s.model, layout, plan.pass_order, s.on(gpus), s.stack)
         return found
 
     @cached_property

@@ -106,7 +106,7 @@ class Ranking:
         """Tighten the bounds of some layouts to their step time without the pipeline bubble."""
         new = layouts[~self.tightened[layouts]]
         for at, step in self.layouts.steps(new):
-            self.least[at] = np.maximum(self.least[at], step.least * (1.0 - ROUNDING))
+            self.least[at] = np.maximum(self.least[at], step.lower_bound * (1.0 - ROUNDING))
         self.tightened[new] = True
 
     def _time(self, layouts: Index) -> None:

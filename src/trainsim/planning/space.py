@@ -21,7 +21,7 @@ from ..cluster.hardware import Cluster
 from ..core.errors import SpecError, did_you_mean
 from ..model.transformer import Model
 from ..parallelism.plan import Plan, check_plan
-from ..parallelism.schedules.known import schedule_of, schedules
+from ..parallelism.schedules.discovery import schedule_of, schedules
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

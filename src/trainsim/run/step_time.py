@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..core.ledger import Ledger
 from ..parallelism.shapes import shapes_of
-from ..step.breakdown import ledger_of, slots_of
+from ..step.breakdown import slot_ledger, step_ledger
 from ..step.step import Step, step_of_plan
 from .inputs import STEP, Inputs, inputs_of, needed_stack
 from .run import Run
@@ -31,7 +31,7 @@ def step_time(run: Run, phase: str | None = None) -> Ledger:
     True
     """
     found = inputs_of(run, phase, "to model a step", STEP)
-    return ledger_of(_step(run, found), shapes_of(found.model))
+    return step_ledger(_step(run, found), shapes_of(found.model))
 
 
 def slot_time(run: Run, phase: str | None = None, rank: int | None = None) -> Ledger:
@@ -42,12 +42,12 @@ def slot_time(run: Run, phase: str | None = None, rank: int | None = None) -> Le
         rank: pipeline rank; None for the slowest.
 
     Returns:
-        ledger [s]: the lines of :func:`~trainsim.step.breakdown.slots_of`.
+        ledger [s]: the lines of :func:`~trainsim.step.breakdown.slot_ledger`.
 
     Raises:
         EstimateError: as for :func:`step_time`, or no such rank.
     """
-    return slots_of(_step(run, inputs_of(run, phase, "to model a step", STEP)), rank)
+    return slot_ledger(_step(run, inputs_of(run, phase, "to model a step", STEP)), rank)
 
 
 def _step(run: Run, found: Inputs) -> Step:

@@ -1,4 +1,4 @@
-"""What a user asks of a modelled step: its seconds by part, and by the slots of its pipeline."""
+"""Breakdown of a modelled step: ledgers by part and by pipeline slot."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ..core.errors import EstimateError
 from ..core.ledger import Ledger, lazy_ledger, ledger_from_lines
 from ..core.units import Num
 from ..parallelism.schedules.passes import Slot
-from ..parallelism.schedules.uneven import slot_counts
+from ..parallelism.schedules.pipeline_time import slot_counts
 from ..parallelism.shapes import Shapes
-from .step import Step, _at_rank, plain
+from .step import Step, at_rank, scalar_or_array
 
 
-def ledger_of(step: Step, shapes: Shapes) -> Ledger:
-    """The step's seconds by name: compute by part, exchanges with what hides as a negative line, bubble, update, stragglers [s]."""
-    return lazy_ledger("s", plain(step.seconds), partial(_parts, step, shapes))
+def step_ledger(step: Step, shapes: Shapes) -> Ledger:
+    """Ledger of a step: compute, exchanges (hidden time is a negative line), bubble, optimizer, stragglers [s]."""
+    return lazy_ledger("s", scalar_or_array(step.seconds), partial(_parts, step, shapes))
 
 
 def _parts(step: Step, shapes: Shapes) -> Mapping[str, Ledger | Num]:
@@ -48,11 +48,11 @@ def _parts(step: Step, shapes: Shapes) -> Mapping[str, Ledger | Num]:
     body = sum(lines.values())
     lines["stragglers",] = body * (step.jitter - 1.0)
     lines["source",] = body * step.jitter * (step.factor - 1.0)
-    return ledger_from_lines("s", {path: plain(value) for path, value in lines.items()}).parts
+    return ledger_from_lines("s", {path: scalar_or_array(value) for path, value in lines.items()}).parts
 
 
 def _compute(step: Step, shapes: Shapes) -> dict[tuple[str, ...], Num]:
-    """Compute of the slowest rank by kind of layer and by kernel; what launching adds stands apart."""
+    """Compute of the slowest rank by kind of layer and kernel; time added by kernel launches is the line ``launch`` [s]."""
     t, weights = step.times, step.counts[step.slowest]
     lines: dict[tuple[str, ...], Num] = {}
     passes = (("forward", t.products[0], t.cores[0]), ("inputs", t.products[1], t.cores[1]), ("weights", t.products[2], None))
@@ -66,16 +66,16 @@ def _compute(step: Step, shapes: Shapes) -> dict[tuple[str, ...], Num]:
         lines["compute", kind, "elementwise"] = layers * _row(t.streams[0] + t.streams[1], kind_at)
         lines["compute", kind, "casts"] = layers * _row(t.casts[0] + t.casts[1], kind_at)
         lines["compute", kind, "permute"] = layers * 2.0 * _row(t.permute, kind_at)
-        lines["compute", kind, "again"] = layers * _row(t.again, kind_at)
+        lines["compute", kind, "recompute"] = layers * _row(t.recompute, kind_at)
     shown = sum(lines.values())
     lines["compute", "launch"] = step.micro_batches * _of_slowest(step, step.busy.compute) - shown
     return lines
 
 
 def _of_slowest(step: Step, seconds: Num) -> Num:
-    """What the layers of the slowest rank take, from seconds by kind of layer: ``(kinds, n)`` → ``(n,)``."""
-    taken: Num = np.sum(step.counts[step.slowest].T * seconds, axis=0)
-    return taken
+    """Time of all layers of the slowest rank, from times by kind of layer: ``(kinds, n)`` → ``(n,)`` [s]."""
+    total: Num = np.sum(step.counts[step.slowest].T * seconds, axis=0)
+    return total
 
 
 def _row(values: Num, at: int) -> Num:
@@ -84,26 +84,26 @@ def _row(values: Num, at: int) -> Num:
     return row
 
 
-def slots_of(step: Step, rank: int | None = None) -> Ledger:
-    """Seconds of one optimizer step of a rank by what its pipeline runs: passes alone, passes beside each other, waiting.
+def slot_ledger(step: Step, rank: int | None = None) -> Ledger:
+    """Ledger of one optimizer step of a rank by pipeline slot: single passes, paired passes, bubble.
 
     Args:
         step: the step; its numbers may be arrays.
-        rank: of the pipeline, as a log on that rank would have it; None for the slowest.
+        rank: pipeline rank; None for the slowest.
 
     Returns:
-        ledger [s]: forward (1F), backward (1B), inputs and weights (1W) where no other pass runs beside them, forward beside backward
-        (1F1B), bubble, optimizer with what shows of its exchanges, sends between stages. Each holds its share of stragglers, and of what no
-        mechanism explains, as a clock on the machine would. Every rank's lines sum to the step: who works less waits longer.
+        ledger [s]: unpaired forward (1F), backward (1B), inputs and weights (1W) passes, forward beside backward (1F1B), bubble,
+        optimizer with its exposed exchanges, and sends between stages. Each line includes its share of straggling and of the stack's
+        residual factor, as measured times do. The lines of every rank sum to the step time.
 
     Raises:
-        EstimateError: no such rank.
+        EstimateError: there is no such rank.
 
     Source: the lines are those of DeepSeek's own step log (arXiv:2505.09343, table 4).
     """
     pp, vpp = step.layout.pp, step.layout.vpp
     if rank is not None and not 0 <= rank < pp:
-        raise EstimateError("rank", rank, f"is no rank of a pipeline of {pp}", f"give 0 to {pp - 1}", "unknown-name")
+        raise EstimateError("rank", rank, f"is not a rank of a pipeline with {pp} ranks", f"give 0 to {pp - 1}", "unknown-name")
     counts = np.broadcast_to(np.asarray(step.micro_batches), np.shape(step.seconds)).reshape(-1)
     worked = {name: np.zeros((pp, len(counts))) for name in _SLOTS.values()}
     for m in np.unique(counts):
@@ -111,20 +111,20 @@ def slots_of(step: Step, rank: int | None = None) -> Ledger:
             for slot, count in slots.items():
                 worked[_SLOTS["".join(p.letter for p in slot)]][at] += (counts == m) * count * _slot_seconds(step, slot)
     slowest = np.broadcast_to(step.slowest, counts.shape)
-    asked = slowest if rank is None else np.full_like(slowest, rank)
-    kinds = {name: _at_rank(seconds, asked) for name, seconds in worked.items() if np.any(seconds)}
+    chosen = slowest if rank is None else np.full_like(slowest, rank)
+    kinds = {name: at_rank(seconds, chosen) for name, seconds in worked.items() if np.any(seconds)}
     busy: Any = sum(worked.values())
     lines = kinds | {
-        "bubble": step.bubble + _at_rank(busy, slowest) - _at_rank(busy, asked),
+        "bubble": step.bubble + at_rank(busy, slowest) - at_rank(busy, chosen),
         "optimizer": step.synchronise - step.synchronise_hidden + step.optimizer + step.on_host + step.orthogonal + step.norm,
         "sends": step.sending,
     }
     slower = step.jitter * step.factor
-    return Ledger("s", {name: plain(value * slower) for name, value in lines.items()})
+    return Ledger("s", {name: scalar_or_array(value * slower) for name, value in lines.items()})
 
 
 _SLOTS = {"F": "forward", "B": "backward", "I": "inputs", "W": "weights", "FB": "forward beside backward"}
-"""Letters of a slot's passes → its line."""
+"""Letters of a slot's passes → name of its ledger line."""
 
 
 def _slot_seconds(step: Step, slot: Slot) -> Any:

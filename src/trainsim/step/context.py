@@ -28,7 +28,7 @@ def context_seconds(shapes: Shapes, layout: Layout, fabric: Fabric) -> Num:
     DeepSpeed-Ulysses (arXiv:2309.14509), section 3; states gathered, LASP-2 (arXiv:2502.07563), section 3.
     """
     if not any_true(layout.cp != 1):
-        return shapes.nothing
+        return shapes.zeros
     near = members_per_domain(layout.cp, layout.tp, fabric.domain)
     states = layout.micro_batch * shapes.state * layout.cp / layout.tp * BF16_BYTES
     seconds: Num

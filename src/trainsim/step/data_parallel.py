@@ -12,7 +12,7 @@ from ..core.units import Num, smaller, stack_rows
 from ..parallelism.layout import Layout
 from ..parallelism.shapes import Shapes
 from .overlap import OverlapPass
-from .updates import Owners
+from .updates import ShardGroups
 
 Array = NDArray[np.float64]
 
@@ -23,7 +23,7 @@ WHOLE_ON_PASS = 3
 
 
 def synchronise_seconds(
-    shapes: Shapes, held: Array, own: Owners, layout: Layout, zero: int, fabric: Fabric, micro_batches: Num, busy: OverlapPass
+    shapes: Shapes, held: Array, own: ShardGroups, layout: Layout, zero: int, fabric: Fabric, micro_batches: Num, busy: OverlapPass
 ) -> tuple[Num, Num, Num]:
     """Seconds of sums and gathers over data parallelism, how much could hide behind compute, and parameters owned, ``(ranks, n)``.
 

@@ -1,4 +1,4 @@
-"""What the host does for one pass over a layer: kernels it launches, graphs it launches instead, and what it waits for."""
+"""Host time of one pass over a layer: launching kernels or graphs, and waiting for the experts' token counts."""
 
 from __future__ import annotations
 
@@ -16,78 +16,84 @@ from ..model.ops import Lookup
 from ..model.transformer import Model
 from ..parallelism.layout import Layout
 from ..parallelism.recompute import ENDS
-from ..parallelism.shapes import Shapes, answers, check_parts, expert_product, shapes_of
+from ..parallelism.shapes import Shapes, check_part_names, is_expert_product, path_matches, shapes_of
 
 STEP, LAYER = "step", "layer"
-"""Captured whole: every pass of a step in one graph; every layer in one of its own."""
+"""Names of whole captures: all passes of a step in one graph, or one graph per layer."""
 UNFUSED_KERNELS = 4.0
-"""Kernels that unfused attention launches beyond a fused one: two products for one, scale and mask, softmax, dropout."""
+"""Additional kernels of unfused attention over fused attention: a second product, scale and mask, softmax, dropout."""
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Launched:
-    """What is left for the host of one pass over a layer of each kind, ``(kinds, 1)``.
+class HostWork:
+    """Work of the host in one pass over a layer of each kind, ``(kinds, 1)``.
 
-    ``kernels`` it launches, a captured part for one; ``experts`` are products of experts among them; ``routed`` marks layers whose experts
-    it launches when it knows how many tokens each got; ``loose`` marks kinds that no graph holds whole.
+    Args:
+        kernels: launches; a captured part counts as one.
+        experts: products of experts among them.
+        routed: 1 for layers whose experts are launched only once their token counts are known.
+        uncaptured: 1 for kinds that are not captured as a whole.
     """
 
     kernels: Array
     experts: Array
     routed: Array
-    loose: Array
+    uncaptured: Array
 
 
 @lru_cache(maxsize=256)
-def launched_of(model: Model, graphs: frozenset[str]) -> Launched:
-    """What is left for the host where parts of a layer are captured in graphs.
+def host_work(model: Model, graphs: frozenset[str]) -> HostWork:
+    """Work of the host when parts of a layer are captured in graphs.
 
     Args:
-        model: what is trained.
+        model: the model.
         graphs: captured parts: names of ops and sections, ``layer`` for whole layers, ``step`` for everything.
 
     Raises:
-        SpecError: a part that no layer has.
+        SpecError: no layer has one of the parts.
 
     Source: Megatron-LM, ``cuda_graph_impl`` and ``cuda_graph_modules`` of ``transformer_config.py``.
     """
     shapes = shapes_of(model)
     if graphs:
-        check_parts("plan.graphs", sorted(graphs), model, {LAYER, STEP})
+        check_part_names("plan.graphs", sorted(graphs), model, {LAYER, STEP})
     if STEP in graphs:
-        return Launched(shapes.nothing, shapes.nothing, shapes.nothing, shapes.nothing)
+        return HostWork(shapes.zeros, shapes.zeros, shapes.zeros, shapes.zeros)
     kernels, experts, routed = shapes.kernels.copy(), shapes.products_of @ shapes.routed, shapes.routed_layers.copy()
-    loose = np.ones_like(shapes.layers)
+    uncaptured = np.ones_like(shapes.layers)
     for at, kind in enumerate(shapes.kinds):
         if kind in ENDS:
             continue
         entries = {e.within: e.op for e in model.table.entries if e.kind == kind and not isinstance(e.op, Lookup)}
-        held = {part: {path for path in entries if part == LAYER or answers(path, part)} for part in graphs}
-        captured = set().union(*held.values())
-        kernels[at] += sum(map(bool, held.values())) - len(captured)
-        experts[at] -= sum(expert_product(entries[path]) for path in captured)
+        parts = {part: {path for path in entries if part == LAYER or path_matches(path, part)} for part in graphs}
+        captured = set().union(*parts.values())
+        kernels[at] += sum(map(bool, parts.values())) - len(captured)
+        experts[at] -= sum(is_expert_product(entries[path]) for path in captured)
         routed[at] *= experts[at] > 0
-        loose[at] = float(LAYER not in graphs)
-    return Launched(kernels, experts, routed, loose)
+        uncaptured[at] = float(LAYER not in graphs)
+    return HostWork(kernels, experts, routed, uncaptured)
 
 
-def host_seconds(shapes: Shapes, launched: Launched, layout: Layout, stack: Stack) -> Num:
-    """Time of a host for one pass over one layer of each kind, ``(kinds, n)`` [s]."""
-    extra = {"fused": 0.0, "unfused": UNFUSED_KERNELS}[attention_of(layout, stack)] * shapes.cores_of.sum(axis=1, keepdims=True)
+def host_seconds(shapes: Shapes, launched: HostWork, layout: Layout, stack: Stack) -> Num:
+    """Host time of one pass over one layer of each kind, ``(kinds, n)`` [s]."""
+    extra = {"fused": 0.0, "unfused": UNFUSED_KERNELS}[attention_kernel(layout, stack)] * shapes.cores_of.sum(axis=1, keepdims=True)
     sums = shapes.split_sublayers * (layout.tp > 1)
     loss = stack.loss_kernels * (shapes.logits > 0)
-    host: Num = stack.launch * (kernels_of(shapes, launched, layout, stack) + (extra + sums + loss) * launched.loose)
+    host: Num = stack.launch * (launched_kernels(shapes, launched, layout, stack) + (extra + sums + loss) * launched.uncaptured)
     return host * (1.0 + stack.host_spread * expected_largest_normal(layout.tp))
 
 
 def host_floor(chip_seconds: Num, host_seconds: Num, stack: Stack) -> Num:
-    """Seconds until both chip and host are done: a soft maximum, ``(t_chip^p + t_host^p)^(1/p)``.
+    """Soft maximum of chip time and host time, ``(t_chip^p + t_host^p)^(1/p)``.
 
     Args:
-        chip_seconds: what the kernels take [s].
-        host_seconds: what launching them takes [s].
+        chip_seconds: time of the kernels [s].
+        host_seconds: time to launch them [s].
         stack: gives the exponent p.
+
+    Returns:
+        time [s].
 
     >>> round(float(host_floor(1.0, 1.0, Stack("s", architecture="hopper"))), 3)
     1.189
@@ -97,8 +103,8 @@ def host_floor(chip_seconds: Num, host_seconds: Num, stack: Stack) -> Num:
     return soft
 
 
-def kernels_of(shapes: Shapes, launched: Launched, layout: Layout, stack: Stack) -> Num:
-    """Kernels that a host launches for the ops of one pass, ``(kinds, n)``: of the experts' products one for each, or one for all.
+def launched_kernels(shapes: Shapes, launched: HostWork, layout: Layout, stack: Stack) -> Num:
+    """Number of kernels that the host launches in one pass, ``(kinds, n)``: the experts' products one by one, or all as one.
 
     Source: DeepGEMM's grouped products are one kernel; Transformer Engine's ``GroupedLinear`` calls cuBLAS once an expert (recalled).
     """
@@ -109,8 +115,8 @@ def kernels_of(shapes: Shapes, launched: Launched, layout: Layout, stack: Stack)
             return launched.kernels + launched.experts * (shapes.experts / layout.ep - 1.0)
 
 
-def waits_of(launched: Launched, layout: Layout, stack: Stack) -> Num:
-    """How long a chip stands still in one pass until its host knows the experts' token counts and has launched them, ``(kinds, n)`` [s].
+def routing_waits(launched: HostWork, layout: Layout, stack: Stack) -> Num:
+    """Time per pass that a chip waits for the experts' token counts and launches, ``(kinds, n)`` [s].
 
     Source: ``token_dispatcher.py`` of Megatron-Core: counts are copied to the host, which waits for them.
     """
@@ -118,10 +124,10 @@ def waits_of(launched: Launched, layout: Layout, stack: Stack) -> Num:
 
 
 def dispatcher_of(layout: Layout, stack: Stack) -> Dispatcher:
-    """How tokens reach their experts: as the plan says, or as the stack does."""
+    """The dispatcher of the plan, or else of the stack."""
     return layout.dispatcher or stack.dispatcher
 
 
-def attention_of(layout: Layout, stack: Stack) -> Literal["fused", "unfused"]:
-    """Fused where the plan wants it and the stack has it."""
+def attention_kernel(layout: Layout, stack: Stack) -> Literal["fused", "unfused"]:
+    """Fused attention if both plan and stack use it, else unfused."""
     return "fused" if (layout.attention, stack.attention) == ("fused", "fused") else "unfused"

@@ -1,4 +1,4 @@
-"""Seconds of one layer of each kind for one micro-batch: compute by kernel, and the exchanges it asks for."""
+"""Times of one layer of each kind for one micro-batch: compute by kernel, and exchanges."""
 
 from __future__ import annotations
 
@@ -18,30 +18,33 @@ from ..model.documents import document_keys
 from ..parallelism.layout import Layout
 from ..parallelism.plan import Loss
 from ..parallelism.precision import RECIPES, Precision
-from ..parallelism.recompute import Again
+from ..parallelism.recompute import Recomputed
 from ..parallelism.shapes import Shapes
 from .context import block_length, busiest_block, context_seconds
-from .host import Launched, attention_of, dispatcher_of, host_floor, host_seconds, kernels_of, waits_of
+from .host import HostWork, attention_kernel, dispatcher_of, host_floor, host_seconds, launched_kernels, routing_waits
 
 BF16_BYTES = 2.0
 NUMBER_BYTES = {"bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "fp4": 0.5}
 LOSS_BYTES: dict[Loss, tuple[float, float]] = {"fused": (6.0, 4.0), "vocab-parallel": (38.0, 14.0), "plain": (14.0, 22.0)}
-"""Traffic of the loss per logit, forward and backward [B]. Fused (Transformer Engine ``triton/cross_entropy.py``): BF16 logits read
-twice, their gradient written; scaled in place in backward. Megatron-LM's ``tensor_parallel/cross_entropy.py``: an FP32 copy, largest value,
-difference, exponential, sum, quotient, each a pass of its own; scaled, and cast back. Plain PyTorch on ``logits.float()``: the FP32 copy,
-log-softmax; a gradient of zeros but one, log-softmax backward, and the cast back."""
-SIDES = np.array([[0, 0, 1], [2, 1, 2], [1, 2, 0]])
-"""Which of a product's rows, inner and outer dimension are rows, columns and depth of its three passes: forward, by input, by weight."""
+"""Memory traffic of the loss per logit, forward and backward [B]. Fused (Transformer Engine ``triton/cross_entropy.py``): BF16 logits are
+read twice and their gradient is written; backward scales it in place. Megatron-LM's ``tensor_parallel/cross_entropy.py``: separate passes
+for FP32 copy, maximum, difference, exponential, sum and quotient; backward scales and casts. Plain PyTorch on ``logits.float()``: FP32 copy
+and log-softmax; backward fills a gradient, runs log-softmax backward and casts."""
+PASS_DIMENSIONS = np.array([[0, 0, 1], [2, 1, 2], [1, 2, 0]])
+"""Index of (rows, inner, cols) that gives rows, columns and depth of a product's three passes: forward, input gradient, weight gradient."""
 
 
 @dataclass(frozen=True, eq=False)
 class LayerTimes:
-    """Seconds of one layer of each kind and one micro-batch, shapes ``(kinds, n)``.
+    """Times of one layer of each kind for one micro-batch, shapes ``(kinds, n)`` [s].
 
-    ``products`` and ``cores`` hold the same by kernel, shapes ``(products, n)`` and ``(cores, n)``: forward, by input, by weight.
-    ``forward``, ``inputs`` and ``weights`` are compute with the host's floor; ``again`` is what backward computes a second time.
-    ``attending`` is what the attention cores add to a forward and to a backward pass: what context-parallel exchanges can hide behind, none
-    where the host is slower. ``tp``, ``ep``, ``expert_tp`` and ``cp`` are exchanges of one forward pass, not hidden.
+    Args:
+        products, cores: time of each kernel, shapes ``(products, n)`` and ``(cores, n)``: forward, input gradient, weight gradient.
+        attending: time that attention adds to a forward and to a backward pass, which context-parallel exchanges can hide behind.
+        streams, casts, permute: element-wise work, casts to narrow formats, and sorting of tokens.
+        forward, inputs, weights: compute of a forward, an input-gradient and a weight-gradient pass, at least the host's time.
+        recompute: work that the backward pass recomputes.
+        tp, ep, expert_tp, cp: exchanges of one forward pass, before overlap.
     """
 
     products: tuple[Num, Num, Num]
@@ -53,7 +56,7 @@ class LayerTimes:
     forward: Num
     inputs: Num
     weights: Num
-    again: Num
+    recompute: Num
     tp: Num
     ep: Num
     expert_tp: Num
@@ -61,23 +64,23 @@ class LayerTimes:
 
 
 def layer_times(
-    shapes: Shapes, again: Again, launched: Launched, layout: Layout, chip: Chip, fabric: Fabric, stack: Stack, hidden: Num
+    shapes: Shapes, recomputed: Recomputed, launched: HostWork, layout: Layout, chip: Chip, fabric: Fabric, stack: Stack, hidden: Num
 ) -> LayerTimes:
-    """Seconds of one layer of each kind for one micro-batch on one accelerator.
+    """Times of one layer of each kind for one micro-batch on one accelerator.
 
     Args:
-        shapes: of the model's kernels.
-        again: what backward computes again.
-        launched: what of them the host launches.
-        layout: how they are spread.
-        chip, fabric: data sheet of the accelerator, and the network as driven.
-        stack: every calibrated number.
+        shapes: shapes of the model's kernels.
+        recomputed: work that the backward pass recomputes.
+        launched: work of the host.
+        layout: degrees and settings.
+        chip, fabric: the accelerator, and its network under the stack.
+        stack: the calibrated numbers.
         hidden: width of the residual stream [element].
 
     Returns:
         times [s], one row per kind of layer, broadcast over the layout's and the stack's arrays.
     """
-    tiles = tiles_of(shapes, layout, stack)
+    tiles = gemm_tiles(shapes, layout, stack)
     products = _products(shapes, tiles, layout, chip, stack)
     forward_core, backward_core = _cores(shapes, layout, chip, stack)
     streams = _streams(shapes, layout, chip, stack)
@@ -89,17 +92,17 @@ def layer_times(
     back = cores_of @ backward_core
     raw_inputs = of @ products[1] + back + streams[1] + casts[1] + permute
     raw_weights = of @ products[2]
-    host, waits = host_seconds(shapes, launched, layout, stack), waits_of(launched, layout, stack)
-    launches = kernels_of(shapes, launched, layout, stack) * stack.launch
-    # backward launches twice the kernels of forward: half of them stand with the gradients of inputs, half with those of weights
+    host, waits = host_seconds(shapes, launched, layout, stack), routing_waits(launched, layout, stack)
+    launches = launched_kernels(shapes, launched, layout, stack) * stack.launch
+    # backward launches twice the kernels of forward: half with the input gradients, half with the weight gradients
     both: Any = host_floor(stack_rows(raw_forward, raw_inputs), host, stack)
     forward, inputs = both[0] + waits, both[1] + waits
     weights = host_floor(raw_weights, launches, stack)
-    attending: tuple[Num, Num] = (shapes.nothing, shapes.nothing)
+    attending: tuple[Num, Num] = (shapes.zeros, shapes.zeros)
     if any_true(layout.cp != 1):
         others = [host_floor(np.maximum(raw - each, 0.0), host, stack) for raw, each in ((raw_forward, core), (raw_inputs, back))]
         attending = (forward - waits - others[0], inputs - waits - others[1])
-    repeated = _shortened(shapes, stack, forward, raw_forward, products[0], host, waits)
+    repeated = _repeated_forward(shapes, stack, forward, raw_forward, products[0], host, waits)
     return LayerTimes(
         products=products,
         cores=(forward_core, backward_core),
@@ -110,7 +113,7 @@ def layer_times(
         forward=forward,
         inputs=inputs,
         weights=weights,
-        again=_again(shapes, again, layout, chip, stack, (repeated, products[0], forward_core)),
+        recompute=_recompute_seconds(shapes, recomputed, layout, chip, stack, (repeated, products[0], forward_core)),
         tp=_tp(shapes, layout, fabric, hidden),
         ep=_ep(shapes, layout, fabric, stack),
         expert_tp=_expert_tp(shapes, layout, fabric, stack),
@@ -119,30 +122,30 @@ def layer_times(
 
 
 def kernel_formats(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num, Num]:
-    """Peak, share and bytes per element of each product."""
-    low, narrow = shapes.low > 0, layout.recipe.products
-    peak = np.where(low, _low_peak(layout.recipe, chip), chip.peak_of(chip.half))
-    share = np.where(low, stack.share(narrow), stack.bf16) * _where_routed(shapes, stack.grouped, 1.0)
-    clock = np.where(low, powered(chip, stack, narrow), powered(chip, stack, "bf16"))
-    return peak, np.minimum(share * clock, 1.0), np.where(low, NUMBER_BYTES[narrow], BF16_BYTES)
+    """Peak [FLOP/s], share of it and element size [B] of each product."""
+    in_gemm_format, narrow = shapes.low_precision > 0, layout.recipe.products
+    peak = np.where(in_gemm_format, _gemm_peak(layout.recipe, chip), chip.peak_of(chip.half))
+    share = np.where(in_gemm_format, stack.share(narrow), stack.bf16) * _where_routed(shapes, stack.grouped, 1.0)
+    clock = np.where(in_gemm_format, power_speed(chip, stack, narrow), power_speed(chip, stack, "bf16"))
+    return peak, np.minimum(share * clock, 1.0), np.where(in_gemm_format, NUMBER_BYTES[narrow], BF16_BYTES)
 
 
-def _low_peak(recipe: Precision, chip: Chip) -> Num:
-    """Dense peak of a chip in the format of a recipe's products.
+def _gemm_peak(recipe: Precision, chip: Chip) -> Num:
+    """Dense peak of a chip in the GEMM format of a recipe.
 
     Raises:
-        EstimateError: the chip has no units for it.
+        EstimateError: the chip does not support the format.
     """
     peak: Num | None = getattr(chip.peak, recipe.products, None)
     if peak is None:
         fitting = [r.name for r in RECIPES.values() if getattr(chip.peak, r.products) is not None and r.products in NUMBER_BYTES]
-        rule = f"multiplies in {recipe.products}, which {chip.name} has no units for"
-        raise EstimateError("plan.precision", recipe.name, rule, f"recipes it can run: {', '.join(fitting)}", "unsupported")
+        rule = f"multiplies in {recipe.products}, which {chip.name} does not support"
+        raise EstimateError("plan.precision", recipe.name, rule, f"supported recipes: {', '.join(fitting)}", "unsupported")
     return peak
 
 
-def powered(chip: Chip, stack: Stack, number_format: str) -> Num:
-    """Speed of products on a part whose power is not the one its shares were fitted at: ``(power / rated)^γ``, ``γ`` by number format."""
+def power_speed(chip: Chip, stack: Stack, number_format: str) -> Num:
+    """Relative speed of products on a chip with another power than the one of the fit: ``(power / rated)^γ``, ``γ`` by number format."""
     if chip.power is None or not any_true(stack.rated_power != 0):
         return 1.0
     wide = NUMBER_BYTES.get(number_format, BF16_BYTES) >= BF16_BYTES
@@ -151,7 +154,7 @@ def powered(chip: Chip, stack: Stack, number_format: str) -> Num:
 
 @dataclass(frozen=True, eq=False)
 class GemmTiles:
-    """Products as one accelerator runs them, ``(products, n)``: rows, inner and outer dimension, products in one launch."""
+    """Products on one accelerator, ``(products, n)``: rows, inner and outer dimension, and products per launch."""
 
     rows: Num
     inner: Num
@@ -159,8 +162,8 @@ class GemmTiles:
     groups: Num
 
 
-def tiles_of(shapes: Shapes, layout: Layout, stack: Stack) -> GemmTiles:
-    """Products as tensor, sequence and expert parallelism leave them."""
+def gemm_tiles(shapes: Shapes, layout: Layout, stack: Stack) -> GemmTiles:
+    """Products on one accelerator, divided by tensor, sequence and expert parallelism."""
     divided = _where_routed(shapes, layout.expert_tp, layout.tp)
     inner = shapes.inner / np.where(shapes.inner_split > 0, divided, 1.0)
     cols = shapes.cols / np.where(shapes.cols_split > 0, divided, 1.0)
@@ -171,34 +174,34 @@ def tiles_of(shapes: Shapes, layout: Layout, stack: Stack) -> GemmTiles:
 
 
 def _where_routed(shapes: Shapes, routed: Num, dense: Num) -> Num:
-    """A number of the products of experts and one of all others, ``(products, n)``."""
+    """Select one number for products of routed experts and another for the rest, ``(products, n)``."""
     return dense if shapes.experts == 1 else np.where(shapes.routed > 0, routed, dense)
 
 
 def _products(shapes: Shapes, tiles: GemmTiles, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num, Num]:
-    """Seconds of each product forward, by its input and by its weight, shapes ``(products, n)``: all three passes at once."""
+    """Times of each product: forward, input gradient and weight gradient, shapes ``(products, n)`` [s]."""
     peak, share, size = kernel_formats(shapes, layout, chip, stack)
     share = share * alignment_speed(tiles.inner, tiles.cols, size, stack)
     sides = stack_rows(tiles.rows, tiles.inner, tiles.cols)
     gradient = 2.0 * layout.recipe.gradients  # accumulated in place: read and written
     written = stack_rows(BF16_BYTES, BF16_BYTES, gradient).reshape(3, 1, -1)
-    rows, cols, depth = sides[SIDES]
+    rows, cols, depth = sides[PASS_DIMENSIONS]
     settings = (tiles.groups, peak, _by_pass(share, layout, stack), chip.memory_bandwidth, stack)
     seconds: Any = product_seconds(rows, cols, depth, *settings, element_bytes=size, output_bytes=written)
     return seconds[0], seconds[1] * shapes.by_input, seconds[2] * shapes.by_weight
 
 
 def _by_pass(share: Num, layout: Layout, stack: Stack) -> Num:
-    """Shares of the peak forward, by input and by weight, ``(3, products, n)``; one for all where gradients of weights are as fast."""
+    """Share of the peak by pass, ``(3, products, n)``; without the first axis if weight gradients are as fast as the rest."""
     relative = {"tensor": stack.weight_gradient, "block": stack.weight_gradient_block}[layout.recipe.scaled]
     return stack_rows(share, share, np.minimum(share * relative, 1.0)) if any_true(relative != 1.0) else share
 
 
 def _cores(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num]:
-    """Seconds of each attention core or recurrent mixer, forward and backward, shapes ``(cores, n)``."""
+    """Forward and backward time of each attention core or recurrent mixer, shapes ``(cores, n)`` [s]."""
     if not shapes.masks:
         return np.zeros((0, 1)), np.zeros((0, 1))
-    peak, attention = chip.peak_of(chip.half), attention_of(layout, stack)
+    peak, attention = chip.peak_of(chip.half), attention_kernel(layout, stack)
     found = [_core(shapes, i, layout, chip, peak, stack, attention) for i in range(len(shapes.masks))]
     forward, backward = (stack_rows(*each).reshape(len(found), -1) for each in zip(*found, strict=True))
     return forward, backward
@@ -224,7 +227,7 @@ def _core(
 
 
 def _streams(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num]:
-    """Element-wise work and the loss, forward and backward, shape ``(kinds, n)``."""
+    """Forward and backward time of element-wise work and the loss, shape ``(kinds, n)`` [s]."""
     elements = layout.tokens * (shapes.split_traffic / layout.tp + shapes.whole_traffic / layout.sequence_split)
     moved = BF16_BYTES * stack.elementwise * elements
     logits, (before, after) = layout.tokens * shapes.logits / layout.tp, LOSS_BYTES[layout.loss]
@@ -233,26 +236,26 @@ def _streams(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[
 
 
 def _casts(shapes: Shapes, tiles: GemmTiles, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num]:
-    """Casts to the low-precision format: inputs in forward, gradients of outputs in backward, shape ``(kinds, n)``."""
+    """Time of casts to the narrow format: inputs in forward, output gradients in backward, shape ``(kinds, n)`` [s]."""
     if NUMBER_BYTES[layout.recipe.products] == BF16_BYTES:
-        return shapes.nothing, shapes.nothing
+        return shapes.zeros, shapes.zeros
     rows = tiles.rows * tiles.groups
     each = {"tensor": stack.cast_bytes, "block": stack.cast_block_bytes}[layout.recipe.scaled]
-    elements = stack_rows(shapes.low * shapes.own_input * tiles.inner, shapes.low * tiles.cols) * rows
+    elements = stack_rows(shapes.low_precision * shapes.own_input * tiles.inner, shapes.low_precision * tiles.cols) * rows
     seconds: Any = stream_seconds(shapes.products_of @ elements * each, chip.memory_bandwidth, stack)
     return seconds[0], seconds[1]
 
 
 def _permute(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> Num:
-    """Sorting tokens to experts and back in one pass, shape ``(kinds, n)``."""
+    """Time to sort tokens to their experts and back in one pass, shape ``(kinds, n)`` [s]."""
     if shapes.experts == 1:
-        return shapes.nothing
+        return shapes.zeros
     moved = shapes.routed_layers * shapes.stream * shapes.top_k * layout.tokens / layout.tp * stack.permute_bytes
     return stream_seconds(moved, chip.memory_bandwidth, stack)
 
 
-def _shortened(shapes: Shapes, stack: Stack, forward: Num, raw: Num, products: Num, host: Num, waits: Num) -> Num:
-    """Seconds of forward when it runs again: whole, or without the product that ends the layer, which backward doesn't need."""
+def _repeated_forward(shapes: Shapes, stack: Stack, forward: Num, raw: Num, products: Num, host: Num, waits: Num) -> Num:
+    """Time of a recomputed forward pass: whole, or without the layer's last product, which backward does not need [s]."""
     match stack.checkpoint:
         case "whole":
             return forward
@@ -260,37 +263,39 @@ def _shortened(shapes: Shapes, stack: Stack, forward: Num, raw: Num, products: N
             return host_floor(np.maximum(raw - shapes.last_of @ products, 0.0), host, stack) + waits
 
 
-def _again(shapes: Shapes, again: Again, layout: Layout, chip: Chip, stack: Stack, times: tuple[Num, Num, Num]) -> Num:
-    """Seconds of what backward computes again, shape ``(kinds, n)``."""
-    if not layout.again:
-        return shapes.nothing
+def _recompute_seconds(
+    shapes: Shapes, recomputed: Recomputed, layout: Layout, chip: Chip, stack: Stack, times: tuple[Num, Num, Num]
+) -> Num:
+    """Time of the work that the backward pass recomputes, shape ``(kinds, n)`` [s]."""
+    if not layout.recomputed:
+        return shapes.zeros
     forward, products, cores = times
-    elements = layout.tokens * (again.split_traffic / layout.tp + again.whole_traffic / layout.sequence_split)
+    elements = layout.tokens * (recomputed.split_traffic / layout.tp + recomputed.whole_traffic / layout.sequence_split)
     streams = stream_seconds(BF16_BYTES * stack.elementwise * elements, chip.memory_bandwidth, stack)
-    seconds: Num = again.whole * forward + again.products @ products + again.cores @ cores + streams
+    seconds: Num = recomputed.whole * forward + recomputed.products @ products + recomputed.cores @ cores + streams
     return seconds
 
 
 def _tp(shapes: Shapes, layout: Layout, fabric: Fabric, hidden: Num) -> Num:
-    """Sums over tensor-parallel ranks in one pass: one per sublayer whose last product is split by rows (arXiv:1909.08053, section 3)."""
+    """Time of the all-reduces of tensor parallelism in one pass: one per sublayer with a row-split product (arXiv:1909.08053)."""
     if not any_true(layout.tp != 1):
-        return shapes.nothing
+        return shapes.zeros
     size = layout.tokens * hidden * BF16_BYTES
     return shapes.split_sublayers * all_reduce(size, layout.tp, members_per_domain(layout.tp, 1.0, fabric.domain), fabric)
 
 
 def _ep(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> Num:
-    """Tokens to their experts and back in one pass (arXiv:2412.19437, section 3.2.2)."""
+    """Time to send tokens to their experts and back in one pass (arXiv:2412.19437, section 3.2.2)."""
     if shapes.experts == 1 or not any_true(layout.ep != 1):
-        return shapes.nothing
+        return shapes.zeros
     near = members_per_domain(layout.ep, layout.expert_tp, fabric.domain)
     limit = choose(stack.domains_per_token > 0, stack.domains_per_token, np.inf)
-    ways: dict[Dispatcher, tuple[Deduplication, Num]] = {
+    dispatchers: dict[Dispatcher, tuple[Deduplication, Num]] = {
         "alltoall": ("none", stack.alltoall),
         "fused": (stack.deduplication, stack.fused_exchange),
     }
-    once, share = ways[dispatcher_of(layout, stack)]
-    copies = token_copies(once, shapes.experts, shapes.top_k, layout.ep, near, limit=limit)
+    deduplication, share = dispatchers[dispatcher_of(layout, stack)]
+    copies = token_copies(deduplication, shapes.experts, shapes.top_k, layout.ep, near, limit=limit)
     elements = shapes.stream * layout.tokens / layout.tp / share
     both = stack_rows(layout.recipe.dispatched, layout.recipe.combined).reshape(2, 1, -1)
     seconds: Num = shapes.routed_layers * np.add.reduce(exchange(elements * both, *copies, fabric, stack.imbalance), axis=0)
@@ -298,12 +303,12 @@ def _ep(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> Num:
 
 
 def _expert_tp(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> Num:
-    """Tokens gathered whole for sharded experts and their results scattered in one pass.
+    """Time to gather tokens for experts under expert tensor parallelism and to scatter the results in one pass.
 
     Source: ``MoEAlltoAllTokenDispatcher`` of Megatron-Core: every copy that reaches a rank is gathered over its group.
     """
     if shapes.experts == 1 or not any_true(layout.expert_tp != 1):
-        return shapes.nothing
+        return shapes.zeros
     near = members_per_domain(layout.expert_tp, 1.0, fabric.domain)
     elements = shapes.stream * (shapes.top_k * layout.tokens / layout.tp * layout.expert_tp * stack.imbalance)
     gathered = all_gather(elements * layout.recipe.dispatched, layout.expert_tp, near, fabric)

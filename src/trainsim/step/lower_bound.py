@@ -1,4 +1,4 @@
-"""What no step of a layout can beat, without its sums over data parallelism and without its pipeline's events."""
+"""Lower bound on the step time of a layout, without data-parallel exchanges and pipeline events."""
 
 from __future__ import annotations
 
@@ -16,37 +16,39 @@ from ..model.transformer import Model
 from ..parallelism.layout import Layout
 from ..parallelism.schedules.schedule import Schedule
 from .layers import LayerTimes
-from .overlap import pass_of
-from .step import _jitter, _sending, fill_and_drain, placed_and_again
+from .overlap import overlap_pass
+from .step import fill_and_drain, placement_and_recompute, sending_seconds, straggler_factor
 
 
-def least_seconds(model: Model, layout: Layout, batch: Num, schedule: Schedule, cluster: Cluster, stack: Stack, times: LayerTimes) -> Num:
-    """What no step of a layout is faster than, whatever is sharded and whatever its pipeline waits for: cheap beside :func:`step_of`.
+def lower_bound_seconds(
+    model: Model, layout: Layout, batch: Num, schedule: Schedule, cluster: Cluster, stack: Stack, times: LayerTimes
+) -> Num:
+    """Lower bound on the step time for any sharding and pipeline waits; much cheaper than :func:`step_of`.
 
-    ``t >= [max_r { n · Σ_kind counts · (f + i + w) + fill and drain } + sends] · (1 + j·log₂(gpus/8)) · factor``. Under DualPipe every pass
-    runs beside another or alone, and counts with the shorter of both.
+    ``t >= [max_r { n · Σ_kind counts · (f + i + w) + fill and drain } + sends] · (1 + j·log₂(gpus/8)) · factor``. Under DualPipe a pass
+    counts with the shorter of its times alone and paired.
 
     Args:
         model, layout, batch, schedule, cluster, stack: as for :func:`step_of`.
-        times: of its layers, from :func:`times_of`; layouts that differ in stages, schedule and data parallelism have the same.
+        times: times of its layers, from :func:`layer_times_of`; they do not depend on stages, schedule and data parallelism.
 
     Returns:
-        seconds ``(n,)`` [s].
+        lower bound, ``(n,)`` [s].
     """
-    place, again = placed_and_again(model, layout, schedule)
-    passes = pass_of(times, again, place, schedule, layout, stack).passes
+    place, recomputed = placement_and_recompute(model, layout, schedule)
+    passes = overlap_pass(times, recomputed, place, schedule, layout, stack).passes
     whole = passes.forward + passes.inputs + passes.weights
     if schedule.pairs:
         whole = whole + 2.0 * np.minimum(passes.alone, 0.0)
     micro_batches = np.ceil(layout.micro_batches(batch))
-    filled = micro_batches * (place.layers @ whole)[place.row] + fill_and_drain(place, passes, schedule)
-    sending = _sending(layout, place.chunks, fabric_of(cluster, stack), float(model.hidden), micro_batches, stack)
-    least: Num = (np.maximum.reduce(filled) + sending) * _jitter(layout, stack) * stack.factor
+    filled = micro_batches * (place.layers @ whole)[place.rank_row] + fill_and_drain(place, passes, schedule)
+    sending = sending_seconds(layout, place.chunks, fabric_of(cluster, stack), float(model.hidden), micro_batches, stack)
+    least: Num = (np.maximum.reduce(filled) + sending) * straggler_factor(layout, stack) * stack.factor
     return least
 
 
-def columns_of(times: LayerTimes, at: NDArray[np.intp]) -> LayerTimes:
-    """Some columns of layers' seconds, as far as a step's sum reads them; its lines by kernel are left out."""
+def select_columns(times: LayerTimes, at: NDArray[np.intp]) -> LayerTimes:
+    """Select columns of layer times; times by kernel are left out, since the total does not need them."""
 
     def picked(seconds: Num) -> Num:
         each = np.asarray(seconds)
@@ -54,7 +56,7 @@ def columns_of(times: LayerTimes, at: NDArray[np.intp]) -> LayerTimes:
 
     forward, backward = times.attending
     read: dict[str, Any] = {
-        name: picked(getattr(times, name)) for name in ("forward", "inputs", "weights", "again", "tp", "ep", "expert_tp", "cp")
+        name: picked(getattr(times, name)) for name in ("forward", "inputs", "weights", "recompute", "tp", "ep", "expert_tp", "cp")
     }
     unread: dict[str, Any] = dict.fromkeys(("products", "cores", "streams", "casts", "permute"))
     return replace(times, attending=(picked(forward), picked(backward)), **read, **unread)

@@ -1,4 +1,4 @@
-"""One micro-batch through the layers of a pipeline's ranks: compute, and what shows and what hides of the exchanges."""
+"""One micro-batch through the layers of every pipeline rank: compute, and the exposed and hidden parts of exchanges."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from numpy.typing import NDArray
 from ..cluster.stack import Stack
 from ..core.units import Num, any_true
 from ..parallelism.layout import Layout
-from ..parallelism.placement import Placed
-from ..parallelism.recompute import Again
+from ..parallelism.placement import Placement
+from ..parallelism.recompute import Recomputed
 from ..parallelism.schedules.schedule import Schedule
 from .context import VISITS
 from .layers import LayerTimes
 
-SUMS = 4.0
-"""Halves of the two sums of a layer's forward pass under tensor parallelism: a gather or a scatter before and after each sublayer."""
+TP_COLLECTIVES = 4.0
+"""Collectives in the forward pass of a layer under tensor parallelism: a gather and a scatter for each of two sublayers."""
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Passes:
-    """One micro-batch through a layer of each kind, exchanges included: seconds ``(kinds, n)``.
+class PassTimes:
+    """Time of one micro-batch through a layer of each kind, exchanges included, ``(kinds, n)`` [s].
 
-    ``forward``, ``inputs`` and ``weights`` share what shows of the exchanges, half in each direction. ``alone`` is what routed exchanges
-    take of one direction where nothing runs beside them, beyond that.
+    Args:
+        forward, inputs, weights: passes; exposed exchanges are divided equally between ``forward`` and ``inputs``.
+        alone: additional time per direction of expert exchanges when no other pass runs beside them.
     """
 
     forward: Num
@@ -39,89 +40,94 @@ class Passes:
 
 @dataclass(frozen=True, eq=False)
 class OverlapPass:
-    """One micro-batch through the layers of every rank: seconds by what they are spent on.
+    """Time of one micro-batch through the layers of every rank, split into compute and exchanges.
 
     Args:
-        placed: which layers a rank has.
-        compute: everything but exchanges in a layer of each kind, ``(kinds, n)`` [s].
-        exposed, hidden: what shows of each exchange and what hides, ``(kinds, n)`` [s].
-        passes: the same by pass.
+        placed: layers of each rank.
+        compute: compute in a layer of each kind, ``(kinds, n)`` [s].
+        exposed, hidden: exposed and hidden time of each exchange, ``(kinds, n)`` [s].
+        passes: the same time by pass.
     """
 
-    placed: Placed
+    placed: Placement
     compute: Num
     exposed: Mapping[str, Num]
     hidden: Mapping[str, Num]
-    passes: Passes
+    passes: PassTimes
 
     @cached_property
     def worked(self) -> Array:
-        """Compute and what shows of the exchanges on ranks that differ, ``(rows, n)`` [s]."""
+        """Compute and exposed exchanges of the distinct ranks, ``(rows, n)`` [s]."""
         return self.placed.layers @ (self.compute + sum(self.exposed.values()))
 
     @property
     def whole(self) -> Array:
-        """The same on every rank, ``(ranks, n)`` [s]."""
-        return self.worked[self.placed.row]
+        """The same for every rank, ``(ranks, n)`` [s]."""
+        return self.worked[self.placed.rank_row]
 
 
-def pass_of(
-    times: LayerTimes, again: Again, place: Placed, schedule: Schedule, layout: Layout, stack: Stack, kept: Num | None = None
+def overlap_pass(
+    times: LayerTimes, recomputed: Recomputed, place: Placement, schedule: Schedule, layout: Layout, stack: Stack, kept: Num | None = None
 ) -> OverlapPass:
-    """One micro-batch through every rank: forward and backward, exchanges split into what shows and what hides.
+    """One micro-batch through every rank, forward and backward, with exchanges split into exposed and hidden time.
 
     Args:
-        times, again: seconds of the layers, and what of them backward computes again.
-        place: which layers a rank has.
-        schedule, layout, stack: what runs beside an exchange, and how much of it hides there.
-        kept: seconds that activations take to the host, and as long back, beside the pass that makes or reads them; None where they stay.
+        times: times of the layers.
+        recomputed: work that the backward pass recomputes.
+        place: layers of each rank.
+        schedule, layout, stack: determine which exchanges overlap with compute, and by how much.
+        kept: time to move activations to the host, and as long back, which overlaps with the pass; None without offload.
 
     Returns:
-        seconds by kind of layer, and on every rank when they are asked for [s].
+        times by kind of layer and by rank [s].
     """
-    last = {"whole": 0.0, "early-stop": 1.0 / SUMS}[stack.checkpoint] * again.whole
-    # an exchange of forward happens again in backward, and in whatever of forward runs a second time
-    sums, visits = (2.0 + again.sums - last) * times.tp, 2.0 + again.routed
+    last = {"whole": 0.0, "early-stop": 1.0 / TP_COLLECTIVES}[stack.checkpoint] * recomputed.whole
+    # exchanges of the forward pass recur in the backward pass and in recomputed forward work
+    sums, visits = (2.0 + recomputed.sums - last) * times.tp, 2.0 + recomputed.routed
     exchanged: dict[str, Num] = {
         "tp": sums + visits * times.expert_tp,
         "ep": visits * times.ep,
-        "cp": (VISITS[layout.cp_exchange] + again.keys) * times.cp,
+        "cp": (VISITS[layout.cp_exchange] + recomputed.keys) * times.cp,
     }
-    hidden = {"tp": _sums(sums, layout, stack), "ep": _routed(times, schedule, layout, stack), "cp": _keys(times, layout, stack)}
+    hidden = {
+        "tp": _hidden_tp(sums, layout, stack),
+        "ep": _hidden_ep(times, schedule, layout, stack),
+        "cp": _hidden_cp(times, layout, stack),
+    }
     hidden = {kind: seconds if kind in layout.overlap else np.zeros_like(seconds) for kind, seconds in hidden.items()}
     if kept is not None:
-        backward = times.inputs + times.weights + times.again
+        backward = times.inputs + times.weights + times.recompute
         exchanged["host"], hidden["host"] = 2.0 * kept, np.minimum(kept, times.forward) + np.minimum(kept, backward)
     exposed: dict[str, Num] = {kind: exchanged[kind] - hidden[kind] for kind in exchanged}
     exposed["lent"] = stack.exchange_processors / (1.0 - stack.exchange_processors) * hidden["ep"]
-    inputs = times.inputs + times.again
+    inputs = times.inputs + times.recompute
     compute = times.forward + inputs + times.weights
-    exposed["idle"] = _idle(compute + exposed["lent"], times, schedule, layout, stack)
+    exposed["idle"] = _paired_idle(compute + exposed["lent"], times, schedule, layout, stack)
     half = sum(exposed.values()) / 2
     return OverlapPass(
         placed=place,
         compute=compute,
         exposed=exposed,
         hidden=hidden,
-        passes=Passes(times.forward + half, inputs + half, times.weights, (hidden["ep"] - exposed["lent"] - exposed["idle"]) / 2),
+        passes=PassTimes(times.forward + half, inputs + half, times.weights, (hidden["ep"] - exposed["lent"] - exposed["idle"]) / 2),
     )
 
 
-def _idle(beside: Num, times: LayerTimes, schedule: Schedule, layout: Layout, stack: Stack) -> Num:
-    """How long two passes side by side both wait for tokens, ``(kinds, n)``: ``q / (1 - q)`` of their compute in layers that route."""
+def _paired_idle(beside: Num, times: LayerTimes, schedule: Schedule, layout: Layout, stack: Stack) -> Num:
+    """Time that two paired passes both wait for tokens: ``q / (1 - q)`` of their compute in routed layers, ``(kinds, n)`` [s]."""
     if not (any_true(layout.ep != 1) and any_true(stack.paired_idle != 0)) or (layout.expert_overlap == "off" and not schedule.pairs):
         return np.zeros_like(beside)
     share: Num = stack.paired_idle / (1.0 - stack.paired_idle)
     return np.asarray(share * beside * (times.ep > 0), dtype=np.float64)
 
 
-def _sums(sums: Num, layout: Layout, stack: Stack) -> Num:
-    """What hides of the sums over tensor-parallel ranks, ``(kinds, n)``."""
+def _hidden_tp(sums: Num, layout: Layout, stack: Stack) -> Num:
+    """Hidden time of tensor-parallel collectives, ``(kinds, n)`` [s]."""
     return stack.overlap_tp * sums if any_true(layout.tp != 1) else sums
 
 
-def _routed(times: LayerTimes, schedule: Schedule, layout: Layout, stack: Stack) -> Num:
-    """What hides of the exchanges with experts, ``(kinds, n)``: behind the pass itself, or another's that runs beside it."""
+def _hidden_ep(times: LayerTimes, schedule: Schedule, layout: Layout, stack: Stack) -> Num:
+    """Hidden time of expert exchanges, behind their own pass or a pass that runs beside it, ``(kinds, n)`` [s]."""
     if not any_true(layout.ep != 1):
         return times.ep
     backward = times.inputs + times.weights
@@ -131,8 +137,8 @@ def _routed(times: LayerTimes, schedule: Schedule, layout: Layout, stack: Stack)
     return np.maximum(inside, stack.overlap_ep_beside * np.minimum(2.0 * times.ep, times.forward + backward))
 
 
-def _keys(times: LayerTimes, layout: Layout, stack: Stack) -> Num:
-    """What hides of a ring's keys and values behind the attention cores beside them, ``(kinds, n)``: nothing of what comes first."""
+def _hidden_cp(times: LayerTimes, layout: Layout, stack: Stack) -> Num:
+    """Hidden time of a ring exchange of keys and values, behind attention, ``(kinds, n)`` [s]; other exchanges are not hidden."""
     if not any_true(layout.cp != 1) or layout.cp_exchange != "ring":
         return np.zeros_like(times.cp)
     return stack.overlap_cp * (np.minimum(times.cp, times.attending[0]) + np.minimum(2.0 * times.cp, times.attending[1]))

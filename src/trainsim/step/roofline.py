@@ -13,8 +13,8 @@ from ..core.answer import Answer, AnswerRow, Summary
 from ..model.documents import document_keys
 from ..parallelism.layout import Layout
 from ..parallelism.shapes import Shapes
-from .host import attention_of
-from .layers import BF16_BYTES, LayerTimes, kernel_formats, tiles_of
+from .host import attention_kernel
+from .layers import BF16_BYTES, LayerTimes, gemm_tiles, kernel_formats
 
 NAMED = 3
 """Ops of one shape that are named; further ones are counted."""
@@ -105,14 +105,14 @@ def roofline_of(name: str, shapes: Shapes, times: LayerTimes, layout: Layout, ch
     """
     found = [*_products(shapes, times, layout, chip, stack), *_cores(shapes, times, layout, chip, stack)]
     kernels = tuple(sorted(found, key=lambda k: -k.seconds * k.launches))
-    formats = {"bf16", layout.recipe.products} if shapes.low.any() else {"bf16"}
+    formats = {"bf16", layout.recipe.products} if shapes.low_precision.any() else {"bf16"}
     peaks = {word: float(np.max(chip.peak_of(word))) for word in sorted(formats)}
     used = {k.peak for k in kernels}
     return Roofline(name, chip.name, float(np.max(chip.memory_bandwidth)), {w: p for w, p in peaks.items() if p in used}, kernels)
 
 
 def _products(shapes: Shapes, times: LayerTimes, layout: Layout, chip: Chip, stack: Stack) -> Iterator[RooflineKernel]:
-    tiles = tiles_of(shapes, layout, stack)
+    tiles = gemm_tiles(shapes, layout, stack)
     peak, _, size = kernel_formats(shapes, layout, chip, stack)
     columns = (tiles.rows, tiles.inner, tiles.cols, tiles.groups, peak, size, times.products[0])
     rows = [np.broadcast_to(np.asarray(column, dtype=np.float64), (len(shapes.paths), 1))[:, 0] for column in columns]
@@ -128,7 +128,7 @@ def _cores(shapes: Shapes, times: LayerTimes, layout: Layout, chip: Chip, stack:
     launches = (shapes.cores_of * shapes.layers).sum(axis=0)
     for i, (paths, mask) in enumerate(zip(shapes.core_paths, shapes.masks, strict=True)):
         seconds = float(np.max(np.asarray(times.cores[0])[i]))
-        if mask is None or attention_of(layout, stack) != "fused" or seconds <= 0:
+        if mask is None or attention_kernel(layout, stack) != "fused" or seconds <= 0:
             continue
         each = float(np.max(layout.tokens * shapes.heads.item(i) / layout.tp)) * shapes.width.item(i)
         keys = float(np.max(document_keys(mask.keys, layout.seq_len, layout.documents)))

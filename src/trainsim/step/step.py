@@ -1,4 +1,4 @@
-"""One optimizer step: seconds of its passes, exchanges, bubble and update on the critical path."""
+"""Time of one optimizer step: passes, exchanges, bubble and update on the critical path."""
 
 from __future__ import annotations
 
@@ -20,34 +20,44 @@ from ..model.documents import Documents
 from ..model.transformer import Model
 from ..parallelism.layout import Layout, layout_of
 from ..parallelism.optimizer import clipping_traffic
-from ..parallelism.placement import Placed, beside_layers, placed
+from ..parallelism.placement import Placement, is_outside_stack, place_layers
 from ..parallelism.plan import Plan
-from ..parallelism.recompute import Again, again_of
+from ..parallelism.recompute import Recomputed, recomputed_work
+from ..parallelism.schedules.bubble import pipeline_step_seconds
 from ..parallelism.schedules.events import Times
-from ..parallelism.schedules.schedule import Schedule, standing
-from ..parallelism.schedules.uneven import busy_seconds
-from ..parallelism.schedules.waiting import staged_seconds
+from ..parallelism.schedules.pipeline_time import busy_seconds
+from ..parallelism.schedules.schedule import Schedule, stage_placement
 from ..parallelism.shapes import Shapes, shapes_of
 from .data_parallel import synchronise_seconds
-from .host import launched_of
+from .host import host_work
 from .layers import BF16_BYTES, LayerTimes, layer_times
 from .offload import host_update_seconds, kept_seconds
-from .overlap import OverlapPass, Passes, pass_of
-from .updates import orthogonal_seconds, owners, update_bytes
+from .overlap import OverlapPass, PassTimes, overlap_pass
+from .updates import orthogonal_seconds, shard_groups, update_bytes
 
 NORM_BYTES = 4.0
 """The norm of the gradients, one FP32 number, as it is summed over all accelerators."""
-NODE = 8.0
-"""Accelerators of the machine that jitter is counted from."""
+JITTER_NODE = 8.0
+"""Accelerators of one node, above which jitter grows."""
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One optimizer step in seconds, each number ``(n,)``; ``seconds`` is the sum on the critical path.
+    """Times of one optimizer step, each ``(n,)``; ``seconds`` is the critical path [s].
 
-    ``beside`` are the seconds that each rank works where passes run beside each other, ``(ranks, n)``, None where none does; ``stages`` are
-    the seconds of each pass by stage.
+    Args:
+        micro_batches: micro-batches per pipeline.
+        times: times of the layers.
+        counts: layers of each kind on each rank, ``(ranks, kinds)``.
+        busy: one micro-batch through the layers of every rank.
+        beside: busy time of each rank under a schedule with paired passes, ``(ranks, n)``; None for other schedules.
+        schedule, layout: schedule and layout of the step.
+        stages: time of each pass by stage.
+        sending: sends between stages.
+        synchronise, synchronise_hidden: data-parallel exchanges, and the hidden part of them.
+        optimizer, orthogonal, norm: memory traffic of the update, its matrix products, and gradient clipping.
+        jitter, factor: straggler factor, and residual factor of the stack [1].
     """
 
     micro_batches: Num
@@ -70,12 +80,12 @@ class Step:
 
     @cached_property
     def bubble(self) -> Num:
-        """How long the slowest rank waits: filling and draining, idle of uneven stages included; worked out when first asked for [s].
+        """Idle time of the slowest rank: fill, drain and waits for uneven stages; computed on first use [s].
 
-        ``T − max_r busy_r`` with ``T`` the schedule's own seconds, equal to its events (``docs/schedules.md``).
+        ``T − max_r busy_r`` with ``T`` the pipeline time of the schedule (``docs/schedules.md``).
 
         Raises:
-            SpecError: a schedule that can't order that many micro-batches.
+            SpecError: the schedule does not support that number of micro-batches.
 
         Source: Narayanan et al. 2021 (arXiv:2104.04473), section 2.2; Qi et al. 2023 (arXiv:2401.10241); DeepSeek-V3 (arXiv:2412.19437),
         section 3.2.1.
@@ -84,37 +94,37 @@ class Step:
         if pp == 1:
             return 0.0
         working = self.working
-        idle: Num = np.maximum(staged_seconds(self.schedule, self.stages, self.micro_batches, pp, vpp) - working, 0.0)
+        idle: Num = np.maximum(pipeline_step_seconds(self.schedule, self.stages, self.micro_batches, pp, vpp) - working, 0.0)
         return idle  # rounding may cross zero
 
     @cached_property
     def working(self) -> Num:
-        """How long the slowest rank works on its passes [s]."""
+        """Busy time of the slowest rank [s]."""
         longest: Num = np.maximum.reduce(self.busy.worked if self.beside is None else self.beside)
         return self.micro_batches * longest if self.beside is None else longest
 
     @cached_property
     def slowest(self) -> NDArray[np.intp]:
-        """The rank that works longest."""
+        """The rank with the longest busy time."""
         longest: NDArray[np.intp] = (self.busy.worked if self.beside is None else self.beside).argmax(axis=0)
-        return self.busy.placed.first[longest] if self.beside is None else longest
+        return self.busy.placed.distinct_ranks[longest] if self.beside is None else longest
 
     @property
     def alone(self) -> Num:
-        """What exchanges of the slowest rank take in passes that no other pass runs beside, more than in those that one does [s]."""
+        """Additional time of the slowest rank's expert exchanges in unpaired passes, compared with paired ones [s]."""
         if self.beside is None:
             return 0.0
-        beside = self.micro_batches * _at_rank(self.busy.worked, self.busy.placed.row[self.slowest])
+        beside = self.micro_batches * at_rank(self.busy.worked, self.busy.placed.rank_row[self.slowest])
         return (self.layout.ep != 1) * (self.working - beside)
 
     @property
     def seconds(self) -> Num:
-        """Seconds of the step on the critical path."""
+        """Step time: the critical path [s]."""
         return self._waiting(self.bubble)
 
     @property
-    def least(self) -> Num:
-        """What :attr:`seconds` can't be less than, whatever the pipeline waits for: known without its events [s].
+    def lower_bound(self) -> Num:
+        """Lower bound on :attr:`seconds` from fill and drain only, without pipeline events [s].
 
         ``T ≥ max_r { busy_r + Σ_{s before rank r} (f_s + b_s) }``: :func:`fill_and_drain`.
         """
@@ -130,23 +140,23 @@ class Step:
         return (busy + self.synchronise - self.synchronise_hidden + update) * self.jitter * self.factor
 
 
-def fill_and_drain(place: Placed, passes: Passes, schedule: Schedule) -> Array:
-    """How long each rank idles at least before its first pass and after its last one, ``(ranks, n)`` [s].
+def fill_and_drain(place: Placement, passes: PassTimes, schedule: Schedule) -> Array:
+    """Lower bound on the idle time of each rank before its first and after its last pass, ``(ranks, n)`` [s].
 
-    ``Σ_{s before rank r} (f_s + b_s)``: a micro-batch passes all earlier stages before it reaches a rank, and after it has left. Where
-    weight passes are split off, ``Σ f_s + max(0, Σ i_s − w of the passes that a rank runs last)``.
+    ``Σ_{s before rank r} (f_s + b_s)``: a micro-batch passes all earlier stages before it reaches a rank and after it leaves it. With
+    separate weight passes ``Σ f_s + max(0, Σ i_s − w of the rank's trailing weight passes)``.
     """
     forward = passes.forward + np.minimum(passes.alone, 0.0) if schedule.pairs else passes.forward
-    if place.last is None:
-        whole: Array = place.before @ (forward + passes.inputs + passes.weights)
+    if place.trailing_weights is None:
+        whole: Array = place.layers_before @ (forward + passes.inputs + passes.weights)
         return whole
     inputs = passes.inputs + np.minimum(passes.alone, 0.0) if schedule.pairs else passes.inputs
-    drained: Array = place.before @ forward + np.maximum(place.before @ inputs - place.last @ passes.weights, 0.0)
+    drained: Array = place.layers_before @ forward + np.maximum(place.layers_before @ inputs - place.trailing_weights @ passes.weights, 0.0)
     return drained
 
 
-def _at_rank(values: Num, rank: NDArray[np.intp]) -> Num:
-    """The row of each column's slowest rank: ``(ranks, n)`` → ``(n,)``."""
+def at_rank(values: Num, rank: NDArray[np.intp]) -> Num:
+    """Select one rank per column: ``(ranks, n)`` → ``(n,)``."""
     whole = np.asarray(values)
     picked: Num = whole[rank, 0] if whole.shape[1] == 1 else whole[rank, np.arange(len(rank))]
     return picked
@@ -158,31 +168,35 @@ def _at_rank(values: Num, rank: NDArray[np.intp]) -> Num:
 def step_of(
     model: Model, layout: Layout, batch: Num, schedule: Schedule, zero: int, cluster: Cluster, stack: Stack, times: LayerTimes | None = None
 ) -> Step:
-    """Time of one optimizer step, its parts kept apart; broadcasts over the layout's, the cluster's and the stack's arrays.
+    """Times of one optimizer step; broadcasts over the layout's, the cluster's and the stack's arrays.
 
-    ``t = [n · t_slowest + idle + sends + max_r (m − overlap · min(m, window)) + max_r update] · (1 + j·log₂(gpus/8)) · factor``; all ranks
-    wait for the last one's gradients, whose norm each needs before it updates.
+    ``t = [n · t_slowest + idle + sends + max_r (m − overlap · min(m, window)) + max_r update] · (1 + j·log₂(gpus/8)) · factor``. All ranks
+    wait for the gradients of the last one, since each needs the global norm before it updates.
 
     Args:
-        model: what is trained.
-        layout: how it is spread; degrees may be arrays ``(n,)``.
-        batch: sequences per step.
-        schedule, zero: order of the passes; what is sharded over data parallelism.
-        cluster, stack: data sheet, and every calibrated number.
-        times: seconds of its layers where they are known, from :func:`times_of`; None to work them out.
+        model: the model.
+        layout: degrees and settings; degrees may be arrays ``(n,)``.
+        batch: sequences per step [sequence].
+        schedule, zero: pipeline schedule, and ZeRO stage.
+        cluster, stack: the cluster, and the calibrated numbers.
+        times: times of its layers, from :func:`layer_times_of`; None to compute them.
 
     Returns:
-        the step; ``.seconds`` [s].
+        the step; its time is ``.seconds`` [s].
 
     Source: the decomposition is that of Narayanan et al. 2021 (arXiv:2104.04473), section 2, and arXiv:2505.09343, table 4.
     """
     shapes, fabric = shapes_of(model), fabric_of(cluster, stack)
-    place, again = placed_and_again(model, layout, schedule)
+    place, recomputed = placement_and_recompute(model, layout, schedule)
     if times is None:
-        times = layer_times(shapes, again, launched_of(model, layout.graphs), layout, cluster.chip, fabric, stack, float(model.hidden))
+        times = layer_times(shapes, recomputed, host_work(model, layout.graphs), layout, cluster.chip, fabric, stack, float(model.hidden))
     copies, chip = float(schedule.copies), cluster.chip
     kept = None if layout.offload is None else kept_seconds(model, layout, cluster, stack)
-    busy, held, own = pass_of(times, again, place, schedule, layout, stack, kept), copies * place.layers, owners(layout, copies)
+    busy, held, own = (
+        overlap_pass(times, recomputed, place, schedule, layout, stack, kept),
+        copies * place.layers,
+        shard_groups(layout, copies),
+    )
     micro_batches = np.ceil(layout.micro_batches(batch))
     by_stage = _by_stage(schedule, busy.passes, place)
     synchronise, hideable, owned = synchronise_seconds(shapes, held, own, layout, zero, fabric, micro_batches, busy)
@@ -199,18 +213,19 @@ def step_of(
         times=times,
         counts=place.ranks,
         busy=busy,
-        beside=_beside(schedule, by_stage, layout, micro_batches),
+        beside=_paired_busy(schedule, by_stage, layout, micro_batches),
         schedule=schedule,
         layout=layout,
         stages=by_stage,
-        sending=_sending(layout, place.chunks, fabric, float(model.hidden), micro_batches, stack) + _tied(model, layout, schedule, fabric),
-        synchronise=_at_rank(synchronise, latest),
-        synchronise_hidden=_at_rank(hidden, latest),
+        sending=sending_seconds(layout, place.chunks, fabric, float(model.hidden), micro_batches, stack)
+        + _tied_embedding(model, layout, schedule, fabric),
+        synchronise=at_rank(synchronise, latest),
+        synchronise_hidden=at_rank(hidden, latest),
         orthogonal=np.maximum.reduce(orthogonal),
         optimizer=optimizer,
         on_host=on_host,
         norm=norm,
-        jitter=_jitter(layout, stack),
+        jitter=straggler_factor(layout, stack),
         factor=stack.factor,
     )
 
@@ -226,58 +241,58 @@ def _update(moved: Num, owned: Num, layout: Layout, cluster: Cluster, stack: Sta
     return longest, np.maximum.reduce(np.maximum(here, there)) - longest
 
 
-def _jitter(layout: Layout, stack: Stack) -> Num:
-    """What stragglers make of a step."""
-    slower: Num = 1.0 + stack.jitter * np.log2(larger(layout.gpus / NODE, 1.0))
+def straggler_factor(layout: Layout, stack: Stack) -> Num:
+    """Factor on the step time by stragglers: ``1 + j·log₂(gpus/8)``."""
+    slower: Num = 1.0 + stack.jitter * np.log2(larger(layout.gpus / JITTER_NODE, 1.0))
     return slower
 
 
-def placed_and_again(model: Model, layout: Layout, schedule: Schedule) -> tuple[Placed, Again]:
-    """Where the layers of a layout stand, and what backward computes again there."""
-    place = placed(model, schedule, layout.pp, layout.vpp, layout.stage_layers)
-    return place, _in_layers(again_of(model, layout.again), shapes_of(model), place.stages, layout)
+def placement_and_recompute(model: Model, layout: Layout, schedule: Schedule) -> tuple[Placement, Recomputed]:
+    """Layers of each stage and rank of a layout, and the work that the backward pass recomputes."""
+    place = place_layers(model, schedule, layout.pp, layout.vpp, layout.stage_layers)
+    return place, _in_first_layers(recomputed_work(model, layout.recomputed), shapes_of(model), place.stages, layout)
 
 
-def times_of(model: Model, layout: Layout, schedule: Schedule, cluster: Cluster, stack: Stack) -> LayerTimes:
-    """Seconds of one layer of each kind for one micro-batch, as a step of the layout has them."""
+def layer_times_of(model: Model, layout: Layout, schedule: Schedule, cluster: Cluster, stack: Stack) -> LayerTimes:
+    """Times of one layer of each kind for one micro-batch in a layout."""
     return _times_on(model, layout, schedule, cluster.chip, fabric_of(cluster, stack), stack)
 
 
 def _times_on(model: Model, layout: Layout, schedule: Schedule, chip: Chip, fabric: Fabric, stack: Stack) -> LayerTimes:
-    _, again = placed_and_again(model, layout, schedule)
-    return layer_times(shapes_of(model), again, launched_of(model, layout.graphs), layout, chip, fabric, stack, float(model.hidden))
+    _, recomputed = placement_and_recompute(model, layout, schedule)
+    return layer_times(shapes_of(model), recomputed, host_work(model, layout.graphs), layout, chip, fabric, stack, float(model.hidden))
 
 
-def _in_layers(again: Again, shapes: Shapes, stages: Array, layout: Layout) -> Again:
-    """What backward computes again where only the first layers of every stage do: their share of all layers, alike for every kind."""
+def _in_first_layers(recomputed: Recomputed, shapes: Shapes, stages: Array, layout: Layout) -> Recomputed:
+    """Scale recomputed work to the share of layers that ``recompute_layers`` recomputes, equal for every kind."""
     if layout.recompute_layers is None:
-        return again
-    layers = stages[:, [not beside_layers(kind) for kind in shapes.kinds]].sum(axis=1)
+        return recomputed
+    layers = stages[:, [not is_outside_stack(kind) for kind in shapes.kinds]].sum(axis=1)
     share = np.minimum(layers, layout.recompute_layers).sum() / layers.sum()
-    return Again(**{each.name: share * getattr(again, each.name) for each in fields(again)})
+    return Recomputed(**{each.name: share * getattr(recomputed, each.name) for each in fields(recomputed)})
 
 
-def _beside(schedule: Schedule, times: Times, layout: Layout, micro_batches: Num) -> Array | None:
-    """Seconds that each rank works in a step whose passes run beside each other."""
+def _paired_busy(schedule: Schedule, times: Times, layout: Layout, micro_batches: Num) -> Array | None:
+    """Busy time of each rank under a schedule with paired passes; None for other schedules [s]."""
     if layout.pp == 1 or not schedule.pairs:
         return None
     return np.atleast_2d(busy_seconds(schedule, times, micro_batches, layout.pp))
 
 
-def _by_stage(schedule: Schedule, passes: Passes, place: Placed) -> Times:
-    """Passes by stage; under DualPipe with bare exchanges, and a forward pass beside the backward pass of the stage at the other end."""
-    stages = place.stages[place.apart]
+def _by_stage(schedule: Schedule, passes: PassTimes, place: Placement) -> Times:
+    """Time of each pass by stage; under DualPipe also of unpaired passes, and of pairs with the stage at the other end [s]."""
+    stages = place.stages[place.distinct_stages]
     if not schedule.pairs:
-        return Times(stages @ passes.forward, stages @ passes.inputs, stages @ passes.weights, row=place.like)
-    pair = stages @ passes.forward + place.stages[::-1][place.apart] @ (passes.inputs + passes.weights)
+        return Times(stages @ passes.forward, stages @ passes.inputs, stages @ passes.weights, row=place.stage_row)
+    pair = stages @ passes.forward + place.stages[::-1][place.distinct_stages] @ (passes.inputs + passes.weights)
     lone = (stages @ (passes.forward + passes.alone), stages @ (passes.inputs + passes.alone), stages @ passes.weights)
-    return Times(*np.broadcast_arrays(*lone, pair), row=place.like)
+    return Times(*np.broadcast_arrays(*lone, pair), row=place.stage_row)
 
 
-def _sending(layout: Layout, chunks: int, fabric: Fabric, hidden: float, micro_batches: Num, stack: Stack) -> Num:
-    """Activations to the next stage and gradients back, at the ends of every chunk.
+def sending_seconds(layout: Layout, chunks: int, fabric: Fabric, hidden: float, micro_batches: Num, stack: Stack) -> Num:
+    """Time to send activations to the next stage and gradients back [s].
 
-    Tensor-parallel ranks each send their share; where each of them needs the whole, they gather it on arrival.
+    Each tensor-parallel rank sends its share; without sequence parallelism the ranks then gather the whole.
 
     Source: the scatter/gather optimization of Narayanan et al. 2021 (arXiv:2104.04473), section 4.1, Megatron-LM's default.
     """
@@ -290,12 +305,12 @@ def _sending(layout: Layout, chunks: int, fabric: Fabric, hidden: float, micro_b
     return 2.0 * chunks * micro_batches * (sent + whole + stack.launch)
 
 
-def _tied(model: Model, layout: Layout, schedule: Schedule, fabric: Fabric) -> Num:
-    """Gradients of an embedding that the head is tied to, summed between the ranks at both ends of a pipeline.
+def _tied_embedding(model: Model, layout: Layout, schedule: Schedule, fabric: Fabric) -> Num:
+    """Time to all-reduce the gradients of a tied embedding between the first and the last stage; 0 if one rank has both [s].
 
-    Nothing where one rank holds both ends. Source: Megatron-LM ``finalize_model_grads``, its sum over the embedding group.
+    Source: Megatron-LM ``finalize_model_grads``, its all-reduce over the embedding group.
     """
-    if model.head.weights != "tied" or standing(schedule, layout.pp, layout.vpp).one_rank_has_both_ends:
+    if model.head.weights != "tied" or stage_placement(schedule, layout.pp, layout.vpp).one_rank_has_both_ends:
         return 0.0
     apart = layout.gpus / layout.pp * (layout.pp - 1)
     size = float(model.vocab) * float(model.hidden) / layout.tp * layout.recipe.reduced
@@ -308,34 +323,36 @@ def _tied(model: Model, layout: Layout, schedule: Schedule, fabric: Fabric) -> N
 def step_of_plan(
     model: Model, plan: Plan, cluster: Cluster, stack: Stack, seq_len: Num, batch: Num, documents: Num | Documents | None
 ) -> Step:
-    """One optimizer step under a plan.
+    """Times of one optimizer step under a plan.
 
-    Steps of plain numbers are kept: an estimate and who then asks where its time goes share one. So are their layers, which steps of other
-    batches and on more replicas share.
+    Cached for scalar inputs, so that an estimate and its breakdown share one step. Layer times are cached separately, since they do not
+    depend on batch size and data parallelism.
     """
-    what: tuple[Any, ...] = (model, plan, cluster, stack, seq_len, batch, documents)
-    if not any(map(holds_draws, what)):
-        return _kept(*what)
+    inputs: tuple[Any, ...] = (model, plan, cluster, stack, seq_len, batch, documents)
+    if not any(map(holds_draws, inputs)):
+        return _cached_step(*inputs)
     return step_of(model, layout_of(plan, cluster.gpus, seq_len, documents), batch, plan.pass_order, plan.zero, cluster, stack)
 
 
 @lru_cache(maxsize=256)
-def _kept(model: Model, plan: Plan, cluster: Cluster, stack: Stack, seq_len: Num, batch: Num, documents: Num | Documents | None) -> Step:
+def _cached_step(
+    model: Model, plan: Plan, cluster: Cluster, stack: Stack, seq_len: Num, batch: Num, documents: Num | Documents | None
+) -> Step:
     what: tuple[Any, ...] = (model, plan, cluster.chip, fabric_of(cluster, stack), stack, seq_len, documents)
     layout = layout_of(plan, cluster.gpus, seq_len, documents)
-    return step_of(model, layout, batch, plan.pass_order, plan.zero, cluster, stack, _kept_layers(*what))
+    return step_of(model, layout, batch, plan.pass_order, plan.zero, cluster, stack, _cached_layer_times(*what))
 
 
 @lru_cache(maxsize=256)
-def _kept_layers(
+def _cached_layer_times(
     model: Model, plan: Plan, chip: Chip, fabric: Fabric, stack: Stack, seq_len: Num, documents: Num | Documents | None
 ) -> LayerTimes:
-    """Seconds of layers; how many accelerators there are is no number here, so that it would show if it were used."""
+    """Cached layer times. ``gpus`` and ``dp`` are NaN, so that a dependence on them would show."""
     layout = replace(layout_of(plan, plan.tp * plan.pp * plan.cp, seq_len, documents), gpus=np.nan, dp=np.nan)
     return _times_on(model, layout, plan.pass_order, chip, fabric, stack)
 
 
-def plain(value: Num) -> Num:
-    """A column of one as a float."""
+def scalar_or_array(value: Num) -> Num:
+    """A float if the array has one element, else the array."""
     array = np.asarray(value, dtype=np.float64)
     return float(array.reshape(-1)[0]) if array.size == 1 else array

@@ -1,4 +1,4 @@
-"""Seconds of the optimizer's update on the ranks that own it: memory traffic, and the products of optimizers that work on matrices."""
+"""Time of the optimizer update on each rank: memory traffic, and matrix products of optimizers such as Muon."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from ..cluster.hardware import Chip
 from ..cluster.kernels import product_seconds
 from ..cluster.stack import Stack
 from ..core.units import Num, larger, smaller, stack_rows
-from ..gpu_memory.weights import weights_of
+from ..gpu_memory.weights import parameters_by_kind
 from ..model.ops import MatMul
 from ..model.transformer import Model
 from ..parallelism.layout import Layout
 from ..parallelism.optimizer import Optimizer
 from ..parallelism.shapes import shapes_of
-from .layers import BF16_BYTES, powered, tiles_of
+from .layers import BF16_BYTES, gemm_tiles, power_speed
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Owners:
-    """Who shares what of a stage's parameters, dense ones and experts' as rows, each ``(2, 1, n)``.
+class ShardGroups:
+    """Groups of ranks that share a stage's parameters, as rows (dense, experts), each ``(2, 1, n)``.
 
     Args:
-        stride: ranks from one member of a group to the next: tensor parallelism, or how far experts are spread.
-        every: ranks that hold the same parameters and sum their gradients.
-        group: ranks that share one copy under ZeRO.
+        stride: ranks between neighbouring members of a group.
+        every: ranks that have the same parameters and reduce their gradients.
+        group: ranks that shard one copy under ZeRO.
     """
 
     stride: Array
@@ -40,18 +40,18 @@ class Owners:
     group: Array
 
 
-def owners(layout: Layout, copies: float) -> Owners:
-    """Groups of a layout; ``copies`` of every stage are on the ranks of one pipeline."""
+def shard_groups(layout: Layout, copies: float) -> ShardGroups:
+    """Groups of a layout, with ``copies`` of every stage on the ranks of one pipeline."""
     ranks = layout.dp * layout.cp * copies
     spread = layout.ep * layout.expert_tp
     shard = ranks if layout.shard is None else layout.shard * copies
-    every = both(ranks, larger(ranks * layout.tp / spread, 1.0))
-    group = every if layout.shard is None else both(shard, larger(shard * layout.tp / spread, 1.0))
-    return Owners(both(layout.tp, spread), every, group)
+    every = dense_and_experts(ranks, larger(ranks * layout.tp / spread, 1.0))
+    group = every if layout.shard is None else dense_and_experts(shard, larger(shard * layout.tp / spread, 1.0))
+    return ShardGroups(dense_and_experts(layout.tp, spread), every, group)
 
 
-def both(dense: Num, experts: Num) -> Array:
-    """Numbers of dense parameters and of experts' as rows, ``(2, 1, n)``."""
+def dense_and_experts(dense: Num, experts: Num) -> Array:
+    """Stack a number of dense parameters and one of experts' parameters as rows, ``(2, 1, n)``."""
     return stack_rows(dense, experts).reshape(2, 1, -1)
 
 
@@ -59,10 +59,10 @@ def both(dense: Num, experts: Num) -> Array:
 
 
 @lru_cache(maxsize=256)
-def _by_role(model: Model) -> tuple[tuple[str, ...], Array]:
-    """Roles of parameters, and parameters of one layer of each kind by role, dense ones and experts' apart, ``(2, kinds, roles)``."""
+def _trained_by_role(model: Model) -> tuple[tuple[str, ...], Array]:
+    """Roles of trained parameters, and their number in one layer of each kind as (dense, experts), ``(2, kinds, roles)``."""
     kinds = shapes_of(model).kinds
-    stored = [w for w in weights_of(model) if w.owner == w.kind and w.trainable]  # a tied matrix is updated where it stands
+    stored = [w for w in parameters_by_kind(model) if w.owner == w.kind and w.trainable]  # its owner updates a tied matrix
     roles = tuple(dict.fromkeys(w.role for w in stored))
     params = np.zeros((2, len(kinds), len(roles)))
     for w in stored:
@@ -70,19 +70,19 @@ def _by_role(model: Model) -> tuple[tuple[str, ...], Array]:
     return roles, params
 
 
-def update_bytes(model: Model, held: Array, layout: Layout, own: Owners, zero: int) -> Num:
-    """What the update reads and writes on each rank, ``(ranks, n)`` [B].
+def update_bytes(model: Model, held: Array, layout: Layout, own: ShardGroups, zero: int) -> Num:
+    """Data that the update reads and writes on each rank, ``(ranks, n)`` [B].
 
     ``Σ layers · parameters · traffic / shards``
 
     Args:
-        model: what is trained.
+        model: the model.
         held: layers of each kind whose parameters a rank holds, ``(ranks, kinds)``.
-        layout: its recipe and its optimizer say how many bytes a parameter moves.
-        own: who shares what.
-        zero: with 1 or more a rank updates its shard alone.
+        layout: its recipe and optimizer determine the bytes moved per parameter.
+        own: groups of ranks that share parameters.
+        zero: ZeRO stage; from 1 on a rank updates its shard only.
     """
-    roles, params = _by_role(model)
+    roles, params = _trained_by_role(model)
     moved = params @ stack_rows(*map(layout.optimizer.traffic, roles, repeat(layout.recipe))).reshape(len(roles), -1)
     shards = own.group if zero > 0 else np.ones_like(own.group)
     read_and_written: Num = (held @ moved / own.stride / shards).sum(axis=0)
@@ -93,8 +93,8 @@ def update_bytes(model: Model, held: Array, layout: Layout, own: Owners, zero: i
 
 
 @lru_cache(maxsize=256)
-def _iterated(model: Model, optimizer: Optimizer) -> tuple[Array, Array]:
-    """Iterations of each product's matrix ``(products, 1)``, and such matrices of one layer of each kind, ``(kinds, products)``."""
+def _matrix_iterations(model: Model, optimizer: Optimizer) -> tuple[Array, Array]:
+    """Newton-Schulz iterations of each product's matrix ``(products, 1)``, and number of such matrices by kind, ``(kinds, products)``."""
     shapes = shapes_of(model)
     at = {path: i for i, group in enumerate(shapes.paths) for path in group}
     iterations, matrices = np.zeros((len(shapes.paths), 1)), np.zeros_like(shapes.products_of)
@@ -106,12 +106,14 @@ def _iterated(model: Model, optimizer: Optimizer) -> tuple[Array, Array]:
     return iterations, matrices
 
 
-def orthogonal_seconds(model: Model, held: Array, layout: Layout, own: Owners, zero: int, chip: Chip, fabric: Fabric, stack: Stack) -> Num:
-    """Seconds that each rank takes to make the updates of its matrices orthogonal, gathers included, ``(ranks, n)``.
+def orthogonal_seconds(
+    model: Model, held: Array, layout: Layout, own: ShardGroups, zero: int, chip: Chip, fabric: Fabric, stack: Stack
+) -> Num:
+    """Time to orthogonalise the matrix updates of each rank, gathers included, ``(ranks, n)`` [s].
 
-    An iteration of an ``a × b`` matrix, ``a ≤ b``, is ``A = X·Xᵀ``, ``B = bA + cA²``, ``X ← aX + B·X``: ``4a²b + 2a³`` FLOP in BF16. Under
-    ZeRO a rank gathers the whole of the matrices it owns part of, and works on each alone: no less than one matrix. What tensor parallelism
-    cuts is a matrix of its own, and so is every expert.
+    An iteration on an ``a × b`` matrix, ``a ≤ b``, is ``A = X·Xᵀ``, ``B = bA + cA²``, ``X ← aX + B·X``: ``4a²b + 2a³`` FLOP in BF16. Under
+    ZeRO a rank gathers whole matrices, at least one, and works on each alone. Every tensor-parallel shard and every expert is a matrix of
+    its own.
 
     Args:
         model, held, layout, own, zero: as for :func:`update_bytes`.
@@ -120,13 +122,13 @@ def orthogonal_seconds(model: Model, held: Array, layout: Layout, own: Owners, z
     Source: Jordan 2024, Muon: an optimizer for hidden layers in neural networks, for the iteration; Liu et al. 2025 (arXiv:2502.16982),
     algorithm 1, for the gathers; Megatron-LM ``--muon-tp-mode blockwise``, its default, for what is cut.
     """
-    iterations, matrices = _iterated(model, layout.optimizer)
+    iterations, matrices = _matrix_iterations(model, layout.optimizer)
     if not matrices.any():
         return np.zeros((len(held), 1))
     shapes = shapes_of(model)
-    tiles = tiles_of(shapes, layout, stack)
+    tiles = gemm_tiles(shapes, layout, stack)
     short, wide = np.minimum(tiles.inner, tiles.cols), np.maximum(tiles.inner, tiles.cols)
-    settings = (1.0, chip.peak_of(chip.half), smaller(stack.bf16 * powered(chip, stack, "bf16"), 1.0), chip.memory_bandwidth, stack)
+    settings = (1.0, chip.peak_of(chip.half), smaller(stack.bf16 * power_speed(chip, stack, "bf16"), 1.0), chip.memory_bandwidth, stack)
     each: Num = iterations * sum(
         product_seconds(short, cols, depth, *settings, element_bytes=BF16_BYTES, output_bytes=BF16_BYTES)
         for cols, depth in ((short, wide), (short, short), (wide, short))

@@ -32,9 +32,9 @@ def refused(
     Raises:
         AssertionError: nothing was raised, or a field differs.
 
-    >>> from trainsim.core.values import whole
+    >>> from trainsim.core.values import to_int
     >>> with refused(rule_id="wrong-type", path="--tp", value="x") as found:
-    ...     whole("x", "--tp")
+    ...     to_int("x", "--tp")
     >>> found.error.remedy
     'give a plain number: 14.8e12'
     """

@@ -12,8 +12,8 @@ from ..core.errors import SpecError
 from ..core.units import Num
 from ..parallelism.schedules.events import Times, timeline
 from ..parallelism.schedules.passes import Order
-from ..parallelism.schedules.schedule import Schedule, order, standing
-from ..parallelism.schedules.uneven import LONG, busy_seconds, pipeline_seconds
+from ..parallelism.schedules.pipeline_time import SETTLED_ROUNDS, busy_seconds, pipeline_seconds
+from ..parallelism.schedules.schedule import Schedule, slot_order, stage_placement
 
 TOLERANCE = 1e-11
 
@@ -21,7 +21,7 @@ TOLERANCE = 1e-11
 def virtual_stages(schedule: Schedule, most: int = 3) -> tuple[int, ...]:
     """Stages of a rank that a plan may ask for.
 
-    >>> from trainsim.parallelism.schedules.known import schedule_of
+    >>> from trainsim.parallelism.schedules.discovery import schedule_of
     >>> virtual_stages(schedule_of("interleaved")), virtual_stages(schedule_of("dualpipe"))
     ((2, 3), (1,))
     """
@@ -59,7 +59,7 @@ def check_schedule(schedule: Schedule) -> None:
     """
     rng = np.random.default_rng(1)
     for pp, vpp, m in _pipelines(schedule):
-        run, where = order(schedule, pp, m, vpp), f"{schedule.name}, pp={pp}, vpp={vpp}, {m} micro-batches"
+        run, where = slot_order(schedule, pp, m, vpp), f"{schedule.name}, pp={pp}, vpp={vpp}, {m} micro-batches"
         _check_passes(schedule, run, where)
         for rows, spread in ((1, 0.5), (run.stages, 0.5), (run.stages, 0.02)):
             times = times_of(rng, schedule, rows, spread)
@@ -77,7 +77,7 @@ def _pipelines(schedule: Schedule) -> Iterator[tuple[int, int, int]]:
             continue
         for more in (0, 1, 2, 3, 7):
             m = fewest(schedule, pp) + more * schedule.period(pp)
-            if m < LONG * pp:
+            if m < SETTLED_ROUNDS * pp:
                 yield pp, vpp, m
 
 
@@ -90,7 +90,7 @@ def _check_passes(schedule: Schedule, run: Order, where: str) -> None:
     assert sorted(by_letter["W"]) == sorted(by_letter["I"]), f"{where}: weight passes without their input passes"
     pairs = any(len(slot) > 1 for slots in run.slots for slot in slots)
     assert schedule.pairs or not pairs, f"{where}: slots pair passes, and pairs is False"
-    share = standing(schedule, run.ranks, run.stages * schedule.copies // run.ranks).share
+    share = stage_placement(schedule, run.ranks, run.stages * schedule.copies // run.ranks).share
     _equal(share.sum(axis=0), np.ones(run.stages), f"{where}: shares of a stage")
     assert int((share > 0).sum(axis=0).max()) == min(schedule.copies, run.ranks), f"{where}: copies is not {schedule.copies}"
 

@@ -11,8 +11,8 @@ from ..core.ledger import Ledger
 from ..core.spec import by_id
 from ..core.units import Num
 from ..parallelism.shapes import shapes_of
-from ..step.breakdown import ledger_of
-from ..step.step import plain, step_of_plan
+from ..step.breakdown import step_ledger
+from ..step.step import scalar_or_array, step_of_plan
 from .efficiency import Efficiency, Flow, Work
 
 
@@ -61,6 +61,6 @@ class Modelled(Efficiency):
         ledger = None
         for trained, size in work.stretches or ((tokens, batch),):
             step = step_of_plan(work.model, work.plan, work.cluster, self.stack, seq_len, size, work.document_length)
-            ledger = ledger_of(step, shapes_of(work.model))
+            ledger = step_ledger(step, shapes_of(work.model))
             total = total + ledger.total * trained / (size * seq_len)
-        return plain(total) * work.cluster.gpus, ledger
+        return scalar_or_array(total) * work.cluster.gpus, ledger

@@ -121,7 +121,7 @@ def test_words_for_recompute_are_parts(words: str | None, zero: str, parts: set[
     told = row(zero=zero, pp=1, dp=16, vpp=None)
     step = published_step(told | {"parallelism": {**told["parallelism"], "recompute": words}})
     assert step.layout is not None
-    assert step.layout.again == parts
+    assert step.layout.recomputed == parts
 
 
 def test_stacks_before_interleaving_was_usual_name_it() -> None:
@@ -186,18 +186,18 @@ def test_a_benchmark_was_launched_as_its_recipe_says() -> None:
     layout = bench().layout
     assert layout is not None
     assert (layout.dispatcher, layout.expert_overlap, layout.graphs) == ("alltoall", "off", frozenset())
-    assert layout.again == {"norms", "experts.activation"}
+    assert layout.recomputed == {"norms", "experts.activation"}
     later = bench("26.06", precision="MXFP8").layout
     assert later is not None
     assert (later.dispatcher, later.expert_overlap) == ("fused", "on")
-    assert (later.graphs, later.again) == (frozenset({"step"}), frozenset())
+    assert (later.graphs, later.recomputed) == (frozenset({"step"}), frozenset())
 
 
 def test_a_launch_that_another_layout_had_is_said() -> None:
     assert bench().unreported == ""
     other = bench(microbatch=2)
     assert other.layout is not None
-    assert (other.layout.dispatcher, other.layout.again, other.unreported) == (
+    assert (other.layout.dispatcher, other.layout.recomputed, other.unreported) == (
         "alltoall", frozenset(), "launch settings from the recipe of another layout",
     )  # fmt: skip
 
@@ -206,7 +206,7 @@ def test_what_a_row_tells_comes_before_its_recipe() -> None:
     told = row(name="NVIDIA Megatron-Bridge 26.02", date="26.02", gpu="GB200", architecture=GPT_OSS, tp=1, pp=1, dp=64, ep=64, vpp="n/a")
     step = published_step(told | {"parallelism": {**told["parallelism"], "microbatch": 4, "recompute": "full"}})
     assert step.layout is not None
-    assert step.layout.again == {"full"}
+    assert step.layout.recomputed == {"full"}
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_what_a_row_tells_comes_before_its_recipe() -> None:
 def test_of_other_runs_nothing_is_told(changed: dict[str, Any]) -> None:
     layout = bench(**changed).layout
     assert layout is not None
-    assert (layout.dispatcher, layout.expert_overlap, layout.graphs, layout.again) == (None, "off", frozenset(), frozenset())
+    assert (layout.dispatcher, layout.expert_overlap, layout.graphs, layout.recomputed) == (None, "off", frozenset(), frozenset())
 
 
 def test_launches_tell_layers_apart() -> None:

@@ -13,7 +13,7 @@ import pytest
 import trainsim
 from trainsim.catalog.runs import run
 from trainsim.core.errors import SpecError
-from trainsim.parallelism.schedules.known import schedules
+from trainsim.parallelism.schedules.discovery import schedules
 
 SRC = Path(trainsim.__file__).parent
 
@@ -63,8 +63,8 @@ made = ts.Run(
 )
 seconds = [float(ts.step_time(one).total) for one in (made, made.replace({"plan.schedule": "1f1b"}))]
 assert all(0 < one < 100 for one in seconds) and seconds[0] != seconds[1], seconds
-from trainsim.gpu_memory.in_flight import held_by_rank
-assert [states.tolist() for _, states in held_by_rank(made.plan)] == [[[[0.0, 0.5], [0.0, 0.5]]]] * 4  # half of the step's on each stage
+from trainsim.gpu_memory.in_flight import in_flight_by_rank
+assert [states.tolist() for _, states in in_flight_by_rank(made.plan)] == [[[[0.0, 0.5], [0.0, 0.5]]]] * 4  # half on each
 found = ts.search_plans(made, space={"schedule": (BothEnds(), "1f1b"), "pp": 4, "tp": 1, "cp": 1, "vpp": 1}, top=10**6)
 assert {getattr(one.plan.schedule, "name", one.plan.schedule) for one in found.ranked} == {"both-ends", "1f1b"}
 assert ts.Run(**made.to_dict()) == made

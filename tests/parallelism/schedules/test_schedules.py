@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainsim.core.errors import SpecError
+from trainsim.parallelism.schedules.bubble import bubble_seconds, times_by_stage
+from trainsim.parallelism.schedules.discovery import default_schedule, find_schedule, schedule_of, schedules
 from trainsim.parallelism.schedules.dualpipe import dualpipe_seconds
 from trainsim.parallelism.schedules.events import Times, timeline
-from trainsim.parallelism.schedules.known import schedule_named, schedule_of, schedules, usual_schedule
 from trainsim.parallelism.schedules.one_f_one_b import one_f_one_b_seconds
 from trainsim.parallelism.schedules.passes import Order, Pass
-from trainsim.parallelism.schedules.schedule import Schedule, order
-from trainsim.parallelism.schedules.uneven import LONG, busy_seconds, pipeline_seconds, slot_counts, uneven_seconds
-from trainsim.parallelism.schedules.waiting import times_by_stage, waiting_seconds
+from trainsim.parallelism.schedules.pipeline_time import SETTLED_ROUNDS, busy_seconds, pipeline_seconds, slot_counts, uneven_seconds
+from trainsim.parallelism.schedules.schedule import Schedule, slot_order
 from trainsim.parallelism.schedules.zero_bubble import zero_bubble_seconds
 from trainsim.testing import refused
 from trainsim.testing.schedules import check_schedule, pipelines, times_of, virtual_stages
@@ -27,7 +27,7 @@ seconds = st.floats(0.01, 10.0)
 
 def exact(schedule: Schedule, times: Times, pp: int, micro_batches: int) -> int:
     """No more micro-batches than are timed exactly: longer steps in which ranks hold each other up are lengthened from below."""
-    return micro_batches if schedule.one_rank_sets_the_pace(times, pp, np.zeros(())) else min(micro_batches, (LONG - 1) * pp)
+    return micro_batches if schedule.one_rank_sets_the_pace(times, pp, np.zeros(())) else min(micro_batches, (SETTLED_ROUNDS - 1) * pp)
 
 
 @every_schedule
@@ -42,7 +42,7 @@ def test_closed_forms_equal_the_events_on_uniform_stages(schedule: Schedule, dat
     pp, vpp, m = data.draw(pipelines(schedule))
     stages = schedule.stages(pp, vpp)
     times = times_of(np.random.default_rng(seed), schedule, 1, spread)
-    events = timeline(order(schedule, pp, m, vpp), times.on(stages)).seconds
+    events = timeline(slot_order(schedule, pp, m, vpp), times.on(stages)).seconds
     np.testing.assert_allclose(pipeline_seconds(schedule, times, m, pp, vpp), events, rtol=1e-12)
 
 
@@ -54,14 +54,14 @@ def test_uneven_stages_equal_the_events(schedule: Schedule, data: Any, seed: int
     stages = schedule.stages(pp, vpp)
     times = times_of(np.random.default_rng(seed), schedule, stages, spread)
     m = exact(schedule, times, pp, m)
-    events = timeline(order(schedule, pp, m, vpp), times).seconds
+    events = timeline(slot_order(schedule, pp, m, vpp), times).seconds
     np.testing.assert_allclose(pipeline_seconds(schedule, times, m, pp, vpp), events, rtol=1e-12)
 
 
 def test_long_interleaved_steps_settle() -> None:
     schedule = schedule_of("interleaved")
     times = times_of(np.random.default_rng(4), schedule, 8, 0.2)
-    events = timeline(order(schedule, 4, 80, 2), times).seconds
+    events = timeline(slot_order(schedule, 4, 80, 2), times).seconds
     np.testing.assert_allclose(pipeline_seconds(schedule, times, 80, 4, 2), events, rtol=2e-3)
 
 
@@ -81,7 +81,9 @@ def _bubble(half: int, f: float, i: float, w: float, x: float) -> tuple[float, f
     """DualPipe's bubble at 40 micro-batches by the events, and as published."""
     pp = 2 * half
     times = Times(*(np.full(pp, t) for t in (f, i, w, x)))
-    return float(timeline(order(schedule_of("dualpipe"), pp, 40), times).seconds) - 40 * (f + i + w), (half - 1) * (x + (i + w) - 3 * w)
+    return float(timeline(slot_order(schedule_of("dualpipe"), pp, 40), times).seconds) - 40 * (f + i + w), (half - 1) * (
+        x + (i + w) - 3 * w
+    )
 
 
 @given(st.integers(1, 4), seconds, st.floats(0, 1))
@@ -112,7 +114,7 @@ def test_deepseek_v3_runs_as_many_passes_as_its_report_implies() -> None:
 @given(data=st.data())
 def test_every_micro_batch_passes_every_stage_once(schedule: Schedule, data: Any) -> None:
     pp, vpp, m = data.draw(pipelines(schedule))
-    run = order(schedule, pp, m, vpp)
+    run = slot_order(schedule, pp, m, vpp)
     parts = [part for slots in run.slots for slot in slots for part in slot]
     assert len(parts) == len(set(parts))
     forward = {(part.stage, part.micro_batch) for part in parts if part.letter == "F"}
@@ -128,7 +130,7 @@ def test_a_timeline_obeys_its_dependencies_and_its_ranks(schedule: Schedule, dat
     pp, vpp, m = data.draw(pipelines(schedule, extra=6))
     stages = schedule.stages(pp, vpp)
     times = times_of(np.random.default_rng(seed), schedule, stages, 0.5, draws=3)
-    made = timeline(order(schedule, pp, m, vpp), times, late)
+    made = timeline(slot_order(schedule, pp, m, vpp), times, late)
     ended = {part: (bar.rank, bar.end) for bar in made.bars for part in bar.slot}
     for bar in made.bars:
         for part in bar.slot:
@@ -151,7 +153,7 @@ def test_a_timeline_obeys_its_dependencies_and_its_ranks(schedule: Schedule, dat
 def test_busy_seconds_are_those_of_the_timeline(schedule: Schedule, data: Any, seed: int) -> None:
     pp, vpp, m = data.draw(pipelines(schedule, extra=30))
     times = times_of(np.random.default_rng(seed), schedule, schedule.stages(pp, vpp), 0.5)
-    made = timeline(order(schedule, pp, m, vpp), times)
+    made = timeline(slot_order(schedule, pp, m, vpp), times)
     busy = busy_seconds(schedule, times, m, pp, vpp)
     np.testing.assert_allclose(busy, np.array([made.busy(rank) for rank in range(pp)]), rtol=1e-12)
     assert np.all(pipeline_seconds(schedule, times, m, pp, vpp) >= busy * (1 - 1e-12))
@@ -202,13 +204,13 @@ def test_schedules_are_found_by_the_words_that_papers_and_frameworks_have_for_th
         "1F1B": "1f1b", "Interleaved 1F1B": "interleaved", "Interleaved1F1B": "interleaved", "DualPipeV": "dualpipe-v",
         "ZB-H1": "zero-bubble", "ZB_V": "zero-bubble-v", "LoopedBFS": "breadth-first", "dualpipe-v": "dualpipe-v",
     }  # fmt: skip
-    assert {word: schedule_named(word).name for word in words} == words
-    assert [usual_schedule(vpp).name for vpp in (1, 2, 8)] == ["1f1b", "interleaved", "interleaved"]
+    assert {word: find_schedule(word).name for word in words} == words
+    assert [default_schedule(vpp).name for vpp in (1, 2, 8)] == ["1f1b", "interleaved", "interleaved"]
     for unknown in ("dualpip", "zero-bubble-w", ""):
         with pytest.raises(SpecError):
             schedule_of(unknown)
         with pytest.raises(SpecError):
-            schedule_named(unknown)
+            find_schedule(unknown)
 
 
 # waiting -----------------------------------------------------------------------------------------------------------------
@@ -246,14 +248,14 @@ def test_waiting_is_what_the_events_leave_beside_the_slowest_rank(
     staged = times_by_stage(schedule, times, pp, vpp)
     blocking = schedule.waits_for_messages
     m = exact(schedule, staged, pp, m)
-    run = order(schedule, pp, m, vpp)
+    run = slot_order(schedule, pp, m, vpp)
     if not blocking and schedule.one_rank_sets_the_pace(staged, pp, np.zeros(())):
         f, b = times.forward / vpp, (times.inputs + times.weights) / vpp
         hidden = (f + b).max(axis=0) - np.maximum((f + b).max(axis=0) / 2, np.maximum(f.mean(axis=0), b.mean(axis=0)))
         late = min(late, float(hidden.min()))
     events = timeline(run, sent(run, staged, late) if blocking else staged, 0.0 if blocking else late).seconds
     busy = np.max(np.array([timeline(run, staged).busy(rank) for rank in range(pp)]), axis=0)
-    waiting = waiting_seconds(schedule, times, m, pp, vpp, late)
+    waiting = bubble_seconds(schedule, times, m, pp, vpp, late)
     np.testing.assert_allclose(waiting, events - busy, rtol=0, atol=1e-12 * float(np.max(events)))
     assert np.all(waiting >= 0)
     assert np.shape(waiting) == times.forward.shape[1:]
@@ -264,7 +266,7 @@ def test_long_interleaved_steps_with_like_chunks_equal_the_events(pp: int, vpp: 
     schedule = schedule_of("interleaved")
     staged = times_by_stage(schedule, times_of(np.random.default_rng(3), schedule, pp, 0.7), pp, vpp)
     for late in (0.0, 0.02):
-        events = timeline(order(schedule, pp, rounds * pp, vpp), staged, late).seconds
+        events = timeline(slot_order(schedule, pp, rounds * pp, vpp), staged, late).seconds
         np.testing.assert_allclose(uneven_seconds(schedule, staged, rounds * pp, pp, vpp, late), events, rtol=1e-12)
 
 
@@ -275,17 +277,17 @@ def test_waiting_scales_and_never_falls_with_longer_messages(schedule: Schedule,
     pp, vpp, m = data.draw(pipelines(schedule))
     t = times_of(np.random.default_rng(seed), schedule, pp, 0.4)
     scaled = Times(scale * t.forward, scale * t.inputs, scale * t.weights, None if t.pair is None else scale * t.pair)
-    waiting = waiting_seconds(schedule, t, m, pp, vpp, late)
+    waiting = bubble_seconds(schedule, t, m, pp, vpp, late)
     atol = 1e-11 * float(m * np.max(t.forward + t.inputs + t.weights) * pp)
-    np.testing.assert_allclose(waiting_seconds(schedule, scaled, m, pp, vpp, scale * late), scale * waiting, rtol=1e-9, atol=scale * atol)
-    assert np.all(waiting_seconds(schedule, t, m, pp, vpp, 1.5 * late) >= waiting - atol)
-    assert np.all(waiting >= waiting_seconds(schedule, t, m, pp, vpp) - atol)
+    np.testing.assert_allclose(bubble_seconds(schedule, scaled, m, pp, vpp, scale * late), scale * waiting, rtol=1e-9, atol=scale * atol)
+    assert np.all(bubble_seconds(schedule, t, m, pp, vpp, 1.5 * late) >= waiting - atol)
+    assert np.all(waiting >= bubble_seconds(schedule, t, m, pp, vpp) - atol)
 
 
 @pytest.mark.parametrize("schedule", [one for one in schedules().values() if one.rank_multiple == 1], ids=lambda one: one.name)
 def test_one_rank_waits_for_nobody(schedule: Schedule) -> None:
     t = times_of(np.random.default_rng(2), schedule, 1, 0.5)
-    np.testing.assert_allclose(waiting_seconds(schedule, t, 12, 1, virtual_stages(schedule)[-1], 0.4), 0.0, atol=1e-12)
+    np.testing.assert_allclose(bubble_seconds(schedule, t, 12, 1, virtual_stages(schedule)[-1], 0.4), 0.0, atol=1e-12)
 
 
 @every_schedule
@@ -293,29 +295,29 @@ def test_waiting_is_elementwise_over_draws_micro_batches_and_messages(schedule: 
     pp, vpp = 4, virtual_stages(schedule)[0]
     counts, late = np.array([8, 12, 44, 160]), np.array([0.0, 0.1, 0.02, 0.05])
     t = times_of(np.random.default_rng(5), schedule, pp, 0.4, draws=4)
-    together = np.asarray(waiting_seconds(schedule, t, counts, pp, vpp, late))
+    together = np.asarray(bubble_seconds(schedule, t, counts, pp, vpp, late))
     for k, m in enumerate(counts.tolist()):
         one = Times(t.forward[:, k], t.inputs[:, k], t.weights[:, k], None if t.pair is None else t.pair[:, k])
         for micro_batches in (m, counts):
             for sending in (float(late[k]), late):
-                alone = np.broadcast_to(waiting_seconds(schedule, one, micro_batches, pp, vpp, sending), counts.shape)
+                alone = np.broadcast_to(bubble_seconds(schedule, one, micro_batches, pp, vpp, sending), counts.shape)
                 assert alone[k] == pytest.approx(together[k], rel=1e-9)
 
 
 def test_many_draws_are_timed_in_blocks_alike() -> None:
     schedule = schedule_of("zero-bubble")
     t = times_of(np.random.default_rng(6), schedule, 4, 0.4, draws=600)
-    whole = waiting_seconds(schedule, t, 30, 4, 1, 0.1)
+    whole = bubble_seconds(schedule, t, 30, 4, 1, 0.1)
     few = Times(t.forward[:, 500:], t.inputs[:, 500:], t.weights[:, 500:])
-    np.testing.assert_array_equal(np.asarray(whole)[500:], waiting_seconds(schedule, few, 30, 4, 1, 0.1))
+    np.testing.assert_array_equal(np.asarray(whole)[500:], bubble_seconds(schedule, few, 30, 4, 1, 0.1))
 
 
 def test_counts_that_no_rule_orders_are_named() -> None:
     schedule = schedule_of("1f1b")
     t = times_of(np.random.default_rng(5), schedule, 4, 0.4)
     with refused(SpecError, "conflict", "micro-batches"):
-        waiting_seconds(schedule_of("interleaved"), t, np.array([8, 10]), 4, 2)
+        bubble_seconds(schedule_of("interleaved"), t, np.array([8, 10]), 4, 2)
     with refused(SpecError, "wrong-type", "micro-batches"):
-        waiting_seconds(schedule, t, 7.5, 4)
+        bubble_seconds(schedule, t, 7.5, 4)
     with refused(SpecError, "conflict", "times"):
-        waiting_seconds(schedule, t, 8, 6)
+        bubble_seconds(schedule, t, 8, 6)

@@ -102,7 +102,7 @@ def _step(source: str, i: int, numbers: Mapping[str, float], assumed: str) -> Me
     }  # fmt: skip
     layout = Layout(
         gpus=float(gpus), tp=float(tp), dp=float(dp), ep=1.0, cp=1.0, micro_batch=numbers["micro batch"], pp=pp, vpp=1,
-        sequence_split=1.0, seq_len=seq, again=frozenset({"full"}), loss="vocab-parallel",
+        sequence_split=1.0, seq_len=seq, recomputed=frozenset({"full"}), loss="vocab-parallel",
         recipe=recipe_of("fp16"),
     )  # fmt: skip
     group = "A100 several nodes" if several else "A100 one node"

@@ -22,7 +22,7 @@ from ...model.counting import flops_per_token
 from ...model.transformer import Model
 from ...parallelism.layout import Layout
 from ...parallelism.precision import Precision, recipe_of
-from ...parallelism.schedules.known import schedule_named, schedule_of, usual_schedule
+from ...parallelism.schedules.discovery import default_schedule, find_schedule, schedule_of
 from ...parallelism.schedules.schedule import Schedule
 from ..records import MeasuredStep, ReportedFigure
 from .published_models import missing, published_model
@@ -97,7 +97,7 @@ def _measured_step(base: MeasuredStep, row: Mapping[str, Any], parallel: Mapping
     layouts = [
         Layout(
             gpus=float(gpus), tp=float(tp), dp=float(dp), ep=float(ep), cp=float(cp), micro_batch=micro, pp=pp, vpp=vpp,
-            sequence_split=_sequence_split(base.name, settings, tp), seq_len=seq, again=again, recipe=recipe,
+            sequence_split=_sequence_split(base.name, settings, tp), seq_len=seq, recomputed=again, recipe=recipe,
             loss=settings.get("loss", "fused"), graphs=launch.graphs, dispatcher=launch.dispatcher, expert_overlap=launch.expert_overlap,
             recompute_layers=launch.recompute_layers,
         )
@@ -200,7 +200,7 @@ def _candidates(
     """Possible schedule, virtual stages and micro-batch of a row with ``each`` sequences per pipeline; one where it reports them."""
     named = None if pp == 1 else _named_schedule(parallel.get("vpp"))
     chunks = _virtual_stages(parallel.get("vpp"), named, pp, model, settings)
-    found = [((named or usual_schedule(v)).name, v, m) for v in chunks for m in _micro_batches(parallel.get("microbatch"), each)]
+    found = [((named or default_schedule(v)).name, v, m) for v in chunks for m in _micro_batches(parallel.get("microbatch"), each)]
     if len(found) == 1:
         return found
     return [one for one in found if _is_possible(one[0], pp, one[1], each / one[2])] or found[:1]
@@ -211,7 +211,7 @@ def _named_schedule(value: Any) -> Schedule | None:
     if value in {None, "n/a", "None"} or re.fullmatch(r"\d+", str(value)):
         return None
     try:
-        return schedule_named(re.split(r"[(,]", str(value))[0])
+        return find_schedule(re.split(r"[(,]", str(value))[0])
     except SpecError:
         raise missing("parallelism.vpp", value, "names neither one number nor a schedule") from None
 

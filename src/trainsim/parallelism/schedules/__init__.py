@@ -1,1 +1,1 @@
-"""Pipeline schedules: one a file, found by name; their events, critical paths and waits beside them."""
+"""Pipeline schedules, one per file, and the simulation of their events, critical paths and bubbles."""

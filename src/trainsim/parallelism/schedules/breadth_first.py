@@ -1,4 +1,4 @@
-"""Breadth-first: every stage of a rank takes all micro-batches before the next one does."""
+"""Breadth-first: each stage of a rank processes all micro-batches before the next stage starts."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .schedule import Schedule
 
 
 class BreadthFirst(Schedule):
-    """GPipe over ``vpp`` stages a rank, stage ``s`` on rank ``s mod pp``: sharded weights are gathered once a stage and step.
+    """GPipe with ``vpp`` stages per rank, stage ``s`` on rank ``s mod pp``; sharded weights are gathered once per stage and step.
 
-    Interleaved 1F1B takes the same time and keeps fewer micro-batches in flight; gathers shared by micro-batches are not modelled.
+    Interleaved 1F1B takes the same time with fewer micro-batches in flight. That micro-batches share a gather is not modelled.
 
     Source: Lamy-Poirier 2023 (arXiv:2211.05953), section 4; the order as in PyTorch's ``ScheduleLoopedBFS``.
     """
@@ -29,7 +29,7 @@ class BreadthFirst(Schedule):
     searched = False
 
     def slots(self, rank: int, pp: int, micro_batches: int, vpp: int) -> Iterator[Slot]:
-        """Stage by stage forward, then back through the stages."""
+        """All forward passes stage by stage, then all backward passes in reverse."""
         stages = range(rank, pp * vpp, pp)
         yield from ((Pass("F", stage, n),) for stage in stages for n in range(micro_batches))
         yield from ((Pass("B", stage, n),) for stage in reversed(stages) for n in range(micro_batches))
@@ -41,15 +41,15 @@ class BreadthFirst(Schedule):
         return breadth_first_seconds(times.forward[0], times.inputs[0] + times.weights[0], micro_batches, pp, vpp)
 
     def one_rank_sets_the_pace(self, times: Times, pp: int, delay: NDArray[np.float64]) -> bool:
-        """Never: each stage of a rank has a slowest one beside it."""
+        """Never: each round over the ranks has a slowest stage of its own."""
         del times, pp, delay
         return False
 
 
 def breadth_first_seconds(f: Num, b: Num, micro_batches: Num, pp: int, vpp: int) -> Num:
-    """Breadth-first, uniform stages: ``((v − 1)·max(m, p) + m + p − 1)(f + b)``, ``f`` and ``b`` of one of a rank's ``v`` stages.
+    """Breadth-first, uniform stages: ``((v − 1)·max(m, p) + m + p − 1)(f + b)``, ``f`` and ``b`` per stage [s].
 
-    Fewer micro-batches than ranks leave a rank waiting before each of its stages.
+    With fewer micro-batches than ranks, a rank waits before each of its stages.
 
     Source: Lamy-Poirier 2023 (arXiv:2211.05953), section 4.1, for ``m >= p``; equals the events for every m >= 1.
 

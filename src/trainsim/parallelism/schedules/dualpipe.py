@@ -13,10 +13,10 @@ from .schedule import Schedule
 
 
 class DualPipe(Schedule):
-    """Two copies of a pipeline on the same ranks, one from each end; the first half of the micro-batches enters at rank 0.
+    """Two copies of a pipeline on the same ranks, one from each end; half of the micro-batches enter at each end.
 
-    Source: DeepSeek-V3 (arXiv:2412.19437), section 3.2.1, figure 5; the order as in the released ``dualpipe.py``, which waits for its
-    messages before a pass (``_commit_and_wait_comm``).
+    Source: DeepSeek-V3 (arXiv:2412.19437), section 3.2.1, figure 5. The order is that of the released ``dualpipe.py``, which waits for
+    its messages before a pass (``_commit_and_wait_comm``).
     """
 
     name = "dualpipe"
@@ -26,18 +26,18 @@ class DualPipe(Schedule):
     pairs = True
 
     def slots(self, rank: int, pp: int, micro_batches: int, vpp: int) -> Iterator[Slot]:
-        """The eight steps of DualPipe; the second half of the ranks mirrors the first."""
+        """The eight phases of DualPipe; the second half of the ranks mirrors the first."""
         del vpp
         stages, firsts = (rank, pp - 1 - rank), (0, micro_batches // 2)
         sides = [(stages[i], firsts[i]) for i in ((1, 0) if rank >= pp // 2 else (0, 1))]
         yield from from_both_ends(min(rank, pp - 1 - rank), pp // 2, micro_batches // 2, sides)
 
     def least(self, pp: int) -> int:
-        """Enough to fill the pipeline from both ends."""
+        """``2·pp`` micro-batches, to fill the pipeline from both ends."""
         return 2 * pp
 
     def period(self, pp: int) -> int:
-        """One at each end."""
+        """Two: one at each end."""
         del pp
         return 2
 
@@ -48,17 +48,21 @@ class DualPipe(Schedule):
 
 
 def uniform_seconds(times: Times, micro_batches: Num, half: int) -> Num | None:
-    """:func:`dualpipe_seconds` of uniform stages; without times of their own pairs gain nothing."""
+    """:func:`dualpipe_seconds` of uniform stages; None for uneven stages. Without ``times.pair`` a pair takes the sum of its passes."""
     if times.stages > 1:
         return None
     f, i, w = times.forward[0], times.inputs[0], times.weights[0]
     return dualpipe_seconds(f, i, w, f + i + w if times.pair is None else times.pair[0], micro_batches=micro_batches, half=half)
 
 
-def from_both_ends(place: int, ranks: int, each: int, sides: list[tuple[int, int]]) -> Iterator[Slot]:
-    """The eight steps of DualPipe on the rank ``place`` of ``ranks`` from an end, ``each`` micro-batches a side.
+def from_both_ends(position: int, ranks: int, each: int, sides: list[tuple[int, int]]) -> Iterator[Slot]:
+    """The eight phases of DualPipe on one rank.
 
-    ``sides`` holds the stage and the first micro-batch of side 0, which enters at the nearer end, and of side 1.
+    Args:
+        position: the rank, counted from the nearer end.
+        ranks: ranks from that end to the middle.
+        each: micro-batches per side.
+        sides: (stage, first micro-batch) of the nearer end and of the farther end.
     """
     done: dict[tuple[str, int], int] = {}
     lagging: list[Pass] = []
@@ -72,42 +76,42 @@ def from_both_ends(place: int, ranks: int, each: int, sides: list[tuple[int, int
             lagging.append(made._replace(letter="W"))
         return made
 
-    beyond, here = ranks - place - 1, place + 1
-    yield from ((run("F", 0),) for _ in range(2 * beyond))
-    for _ in range(here):
+    ranks_after, ranks_before = ranks - position - 1, position + 1
+    yield from ((run("F", 0),) for _ in range(2 * ranks_after))
+    for _ in range(ranks_before):
         yield (run("F", 0),)
         yield (run("F", 1),)
-    for _ in range(beyond):
+    for _ in range(ranks_after):
         yield (run("I", 1),)
         yield (lagging.pop(0),)
         yield (run("F", 1),)
-    for i in range(each - 2 * ranks + here):
-        if i == 0 and beyond == 0:  # the innermost rank doesn't overlap its first pair: waiting for both would cost more
+    for i in range(each - 2 * ranks + ranks_before):
+        if i == 0 and ranks_after == 0:  # the innermost rank does not pair its first two passes, since it would wait for both
             yield (run("F", 0),)
             yield (run("B", 1),)
         else:
             yield (run("F", 0), run("B", 1))
         yield (run("F", 1), run("B", 0))
-    for _ in range(beyond):
+    for _ in range(ranks_after):
         yield (run("B", 1),)
         yield (run("F", 1), run("B", 0))
-    for i in range(2 * here):
-        yield (run("I" if i >= here // 2 * 2 + 1 - place % 2 else "B", 1 - i % 2),)
-    for _ in range(beyond):
+    for i in range(2 * ranks_before):
+        yield (run("I" if i >= ranks_before // 2 * 2 + 1 - position % 2 else "B", 1 - i % 2),)
+    for _ in range(ranks_after):
         yield (lagging.pop(0),)
         yield (run("I", 0),)
     yield from ((w,) for w in lagging)
 
 
 def dualpipe_seconds(f: Num, i: Num, w: Num, x: Num, *, micro_batches: Num, half: int) -> Num:
-    """DualPipe on ``2·half`` ranks, uniform stages; DualPipeV on ``half`` ranks is the same with ``2m`` for ``m``.
+    """DualPipe on ``2·half`` ranks, uniform stages [s]; for DualPipeV on ``half`` ranks give ``2m`` micro-batches.
 
     ``T = (m − h − 2)·x + 2h·f + (h + 2)·i + 3w + max(h·f, (h − 1)·i) + (h − 1)·max(i, w)``, ``h = half``.
 
-    The published bubble ``(h − 1)(x + b − 3w)`` (DeepSeek-V3, arXiv:2412.19437, table 2, where ``h = PP/2``) agrees where ``f = i``,
-    ``w <= i`` and ``x = f + b``, and not away from there. Equals the events for ``m >= 4h`` and ``max(f, b) <= x <= f + b``.
+    The published bubble ``(h − 1)(x + b − 3w)`` (DeepSeek-V3, arXiv:2412.19437, table 2, where ``h = PP/2``) agrees only for ``f = i``,
+    ``w <= i`` and ``x = f + b``. Equals the event simulation for ``m >= 4h`` and ``max(f, b) <= x <= f + b``.
 
-    Source: order of DeepSeek-V3, section 3.2.1, and its released code; the form is the longest path of those events.
+    Source: order of DeepSeek-V3, section 3.2.1, and its released code; the formula is the longest path of that order.
 
     >>> float(dualpipe_seconds(1.0, 1.0, 1.0, 3.0, micro_batches=16, half=4)) - 16 * 3.0
     6.0

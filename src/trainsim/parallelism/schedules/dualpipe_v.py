@@ -1,4 +1,4 @@
-"""DualPipeV: DualPipe cut in half, its two copies folded into one V."""
+"""DualPipeV: DualPipe with one copy of the stages, folded into a V."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class DualPipeV(Schedule):
     pairs = True
 
     def slots(self, rank: int, pp: int, micro_batches: int, vpp: int) -> Iterator[Slot]:
-        """The eight steps of DualPipe, with the fold for a second end."""
+        """The eight phases of DualPipe; the fold of the V replaces the second end."""
         del vpp
         yield from from_both_ends(rank, pp, micro_batches, [(rank, 0), (2 * pp - 1 - rank, 0)])
 
     def least(self, pp: int) -> int:
-        """Enough to fill the V down and up."""
+        """``2·pp`` micro-batches, to fill the V down and up."""
         return 2 * pp
 
     def closed_form(self, times: Times, micro_batches: Num, pp: int, vpp: int) -> Num | None:
-        """On uniform stages, :func:`~.dualpipe.dualpipe_seconds` with twice the micro-batches on twice the ranks."""
+        """On uniform stages: :func:`~.dualpipe.dualpipe_seconds` with twice the micro-batches on twice the ranks."""
         del vpp
         return uniform_seconds(times, 2 * micro_batches, pp)

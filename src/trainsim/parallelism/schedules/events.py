@@ -1,4 +1,4 @@
-"""The timeline of a pipeline, by events: every slot starts when its rank is free and what it needs has arrived."""
+"""Event simulation of a pipeline: a slot starts when its rank is free and its inputs have arrived."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...core.errors import SpecError
 from ...core.units import Num
-from .graph import Graph, ends, graph_of
+from .graph import Graph, end_times, graph_of
 from .passes import Order, Slot
 
 Seconds = NDArray[np.float64]
@@ -21,16 +21,16 @@ Seconds = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds of each pass of one micro-batch, by stage; each ``(stages,)``, or ``(stages, n)`` for draws.
+    """Time of each pass of one micro-batch by stage; each ``(stages,)``, or ``(stages, n)`` for draws [s].
 
-    Many stages that share their times may be given as few rows, ``(rows,)`` or ``(rows, n)``, and the row of each.
+    Stages with equal times may share a row: give ``(rows,)`` or ``(rows, n)``, and ``row``.
 
     Args:
         forward: forward pass [s].
         inputs, weights: backward pass for inputs and for weights; the whole backward pass is their sum [s].
-        pair: a forward pass overlapped with a backward pass of the rank's other stage, by the stage of the forward pass;
-            None where overlapping gains nothing: forward plus backward [s].
-        row: row of each stage; None where every stage has its own.
+        pair: a forward pass paired with a backward pass of the rank's other stage, by the stage of the forward pass; None if a pair takes
+            the sum of its passes [s].
+        row: row of each stage; None if every stage has its own.
 
     >>> one = np.ones(2)
     >>> Times(forward=one, inputs=one, weights=one).stages
@@ -45,7 +45,7 @@ class Times:
 
     @cached_property
     def by_stage(self) -> Times:
-        """The same with one row a stage.
+        """The same times with one row per stage.
 
         >>> Times(*(np.array([1.0, 2.0]),) * 3, row=np.array([0, 1, 1])).by_stage.forward
         array([1., 2., 2.])
@@ -55,8 +55,8 @@ class Times:
         pair = None if self.pair is None else self.pair[self.row]
         return Times(self.forward[self.row], self.inputs[self.row], self.weights[self.row], pair)
 
-    def of_kinds(self, graph: Graph) -> Seconds:
-        """Seconds of each kind of slot in a graph, ``(kinds,)`` or ``(kinds, n)``."""
+    def slot_seconds(self, graph: Graph) -> Seconds:
+        """Time of each kind of slot in a graph, ``(kinds,)`` or ``(kinds, n)`` [s]."""
         first, second, paired = graph.rows
         of = self.by_stage
         pair = of.forward if of.pair is None else of.pair
@@ -65,15 +65,15 @@ class Times:
         seconds: Seconds = table[first] + table[second] if self.pair is None else table[paired]
         return seconds
 
-    def beside(self, *others: Num) -> Times:
-        """The same times, ready to meet arrays of draws: one time a stage becomes a column where another number is an array."""
+    def broadcast_with(self, *others: Num) -> Times:
+        """The same times as columns if another number is an array, so that they broadcast with it."""
         if self.forward.ndim > 1 or not any(np.ndim(other) for other in others):
             return self
         pair = None if self.pair is None else self.pair[:, None]
         return Times(self.forward[:, None], self.inputs[:, None], self.weights[:, None], pair, row=self.row)
 
     def on(self, stages: int) -> Times:
-        """The same for so many stages, where one row stands for uniform ones.
+        """The same times repeated for a number of stages, if they are one row of uniform stages.
 
         >>> one = np.ones(1)
         >>> Times(one, one, one).on(3).forward
@@ -86,14 +86,12 @@ class Times:
 
     @property
     def stages(self) -> int:
-        """Stages that data flows through."""
+        """Number of stages."""
         return len(self.forward if self.row is None else self.row)
 
     @cached_property
     def distinct(self) -> tuple[Seconds, Times]:
-        """The times that differ from each other, ``(rows, n)``, and those of all stages in units of these, ``(stages, rows)`` each.
-
-        Stages with the same layers share their times.
+        """The distinct times, ``(rows, n)``, and the times of all stages as indicator rows over them, each ``(stages, rows)``.
 
         >>> two, units = Times(*(np.array([[1.0, 2.0], [1.0, 2.0]]),) * 2, np.array([[3.0, 4.0], [5.0, 6.0]])).distinct
         >>> two.tolist(), units.weights.tolist()
@@ -101,23 +99,23 @@ class Times:
         """
         parts = [self.forward, self.inputs, self.weights, *([] if self.pair is None else [self.pair])]
         rows = [row for part in np.broadcast_arrays(*parts) for row in part]
-        alike: dict[tuple[float, float], list[int]] = {}  # rows that start and end alike
-        kept: list[Seconds] = []
+        candidates: dict[tuple[float, float], list[int]] = {}  # rows by first and last element
+        unique: list[Seconds] = []
         number = []
         for row in rows:
-            found = alike.setdefault((float(row[0]), float(row[-1])), [])
-            same = next((k for k in found if np.array_equal(kept[k], row)), None)
+            found = candidates.setdefault((float(row[0]), float(row[-1])), [])
+            same = next((k for k in found if np.array_equal(unique[k], row)), None)
             if same is None:
-                found.append(len(kept))
-                kept.append(row)
-            number.append(len(kept) - 1 if same is None else same)
-        units = np.eye(len(kept))[number].reshape(len(parts), -1, len(kept))
-        return np.array(kept), Times(*(units if self.row is None else units[:, self.row]))
+                found.append(len(unique))
+                unique.append(row)
+            number.append(len(unique) - 1 if same is None else same)
+        units = np.eye(len(unique))[number].reshape(len(parts), -1, len(unique))
+        return np.array(unique), Times(*(units if self.row is None else units[:, self.row]))
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One slot in time: what a rank runs from start to end [s]; ``label`` names its passes, ``"F3"`` or ``"F7·B2"``."""
+    """One slot of a rank with start and end [s]; ``label`` names its passes, ``"F3"`` or ``"F7·B2"``."""
 
     rank: int
     slot: Slot
@@ -126,17 +124,17 @@ class Bar:
 
     @property
     def label(self) -> str:
-        """Letters and micro-batches."""
+        """Letters and micro-batches of its passes."""
         return "·".join(f"{part.letter}{part.micro_batch}" for part in self.slot)
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """Every slot of a step in time, ready to draw.
+    """Start and end of every slot of a step.
 
     Args:
-        order: what was run.
-        bars: each slot with its start and end, rank by rank.
+        order: the order of the slots.
+        bars: slots with start and end, rank by rank.
     """
 
     order: Order
@@ -144,37 +142,37 @@ class Timeline:
 
     @property
     def seconds(self) -> Num:
-        """First start to last end [s]."""
+        """Time from the first start to the last end [s]."""
         last: Num = np.maximum.reduce(np.broadcast_arrays(*(bar.end for bar in self.bars)))
         return last
 
     def busy(self, rank: int) -> Num:
-        """Seconds a rank works [s]."""
+        """Busy time of a rank [s]."""
         return sum((bar.end - bar.start for bar in self.bars if bar.rank == rank), start=0.0)
 
     def bubble(self, rank: int) -> Num:
-        """Seconds a rank stands idle in the step, its wait for slower ranks included [s]."""
+        """Idle time of a rank, its wait for slower ranks included [s]."""
         return self.seconds - self.busy(rank)
 
     def to_chrome_trace(self, path: str | Path) -> Path:
-        """Write the timeline as a Chrome trace, which Perfetto and chrome://tracing open: a track a rank, an event a slot.
+        """Write the timeline as a Chrome trace for Perfetto or chrome://tracing, with a track per rank and an event per slot.
 
         Args:
-            path: of the JSON file.
+            path: path of the JSON file.
 
         Returns:
-            the file's path; times in it are in microseconds, as the format has them.
+            the path; times in the file are in microseconds, as the format requires.
 
         Raises:
-            SpecError: starts and ends that are arrays of draws.
+            SpecError: the timeline holds arrays of draws.
 
         Source: Google, Trace Event Format: complete events ("X") and metadata events ("M").
 
         >>> import json, tempfile
-        >>> from trainsim.parallelism.schedules.known import schedule_of
-        >>> from trainsim.parallelism.schedules.schedule import order
+        >>> from trainsim.parallelism.schedules.discovery import schedule_of
+        >>> from trainsim.parallelism.schedules.schedule import slot_order
         >>> one = np.ones(2)
-        >>> made = timeline(order(schedule_of("1f1b"), 2, 3), Times(one, one, one))
+        >>> made = timeline(slot_order(schedule_of("1f1b"), 2, 3), Times(one, one, one))
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     events = json.loads(made.to_chrome_trace(folder + "/step.json").read_text())["traceEvents"]
         >>> len([e for e in events if e["ph"] == "X"]), len(made.bars)
@@ -184,8 +182,8 @@ class Timeline:
             raise SpecError(
                 "timeline",
                 np.size(self.bars[0].end),
-                "holds draws, and a trace has one time an event",
-                "give times of one draw",
+                "is a number of draws, but a trace has one time per event",
+                "give scalar times",
                 "conflict",
             )
         ranks = sorted({bar.rank for bar in self.bars})
@@ -200,9 +198,9 @@ class Timeline:
 
 
 COLOURS = {"F": "good", "B": "rail_response", "I": "rail_response", "W": "rail_animation", "FB": "thread_state_running"}
-"""Letters of a slot's passes → a colour of the trace viewer's palette."""
+"""Letters of a slot's passes → colour name of the trace viewer."""
 MICROSECONDS = 1e6
-"""Of a second."""
+"""Microseconds per second."""
 
 
 def _event(bar: Bar) -> dict[str, Any]:
@@ -217,35 +215,35 @@ def _event(bar: Bar) -> dict[str, Any]:
 
 
 def timeline(order: Order, times: Times, delay: Num = 0.0) -> Timeline:
-    """Runs an order: a slot starts when its rank is free and what its passes need has arrived.
+    """Simulate an order: a slot starts when its rank is free and the inputs of its passes have arrived.
 
-    A forward pass needs the one of the stage before, a backward pass that of the stage after (at the last stage, its own forward
-    pass), a weight pass its own input pass. What crosses ranks takes ``delay`` on the way and blocks nobody.
+    A forward pass needs the forward pass of the stage before; a backward pass needs that of the stage after, or its own forward pass at
+    the last stage; a weight pass needs its input pass. A message between ranks takes ``delay`` and blocks neither of them.
 
     Args:
-        order: from :func:`order`.
-        times: seconds of each pass.
-        delay: between ranks [s].
+        order: from :func:`~.schedule.slot_order`.
+        times: time of each pass [s].
+        delay: time of a message between ranks [s].
 
     Returns:
         the timeline; starts and ends broadcast over draws.
 
     Raises:
-        SpecError: times for another number of stages.
+        SpecError: ``times`` has another number of stages.
 
-    >>> from trainsim.parallelism.schedules.known import schedule_of
-    >>> from trainsim.parallelism.schedules.schedule import order
+    >>> from trainsim.parallelism.schedules.discovery import schedule_of
+    >>> from trainsim.parallelism.schedules.schedule import slot_order
     >>> one = np.ones(2)
-    >>> float(timeline(order(schedule_of("1f1b"), 2, 3), Times(one, one, one)).seconds)  # (m + p − 1)(f + b + w)
+    >>> float(timeline(slot_order(schedule_of("1f1b"), 2, 3), Times(one, one, one)).seconds)  # (m + p − 1)(f + b + w)
     12.0
     """
     if times.stages != order.stages:
         raise SpecError(
-            "times", times.stages, f"are not for {order.stages} stages", "give one time a stage, in the order data flows", "conflict"
+            "times", times.stages, f"is not the number of stages, {order.stages}", "give one time per stage, in data-flow order", "conflict"
         )
     graph = graph_of(order)
-    seconds = times.of_kinds(graph)
-    ended = ends(graph, seconds, np.asarray(delay, dtype=np.float64))
+    seconds = times.slot_seconds(graph)
+    ended = end_times(graph, seconds, np.asarray(delay, dtype=np.float64))
     bars: list[Bar] = []
     for rank, slots in enumerate(order.slots):
         for k, slot in enumerate(slots):

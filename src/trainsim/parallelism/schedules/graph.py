@@ -1,4 +1,4 @@
-"""The events of an order as a graph in levels: slots of one level wait only for slots of earlier ones, and are timed together."""
+"""Event graph of an order, in levels: slots of one level wait only for earlier levels, so that they are timed together."""
 
 from __future__ import annotations
 
@@ -15,29 +15,30 @@ from .passes import Order, Pass, Slot
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 Links = list[tuple[int, int, tuple[int, ...]]]
-"""(number of a slot, number of its kind, numbers of the slots beside it in time)"""
+"""(number of a slot, number of its kind, numbers of its neighbours in the graph)"""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Level:
-    """Slots timed together: their numbers, their kinds, and column by column the slots beside them in time and whether those are away."""
+    """Slots that are timed together: their numbers, their kinds, and by column their neighbours and whether those are on another rank."""
 
     part: slice
     kinds: Index
-    beside: tuple[tuple[Index, NDArray[np.bool_]], ...]
+    inputs: tuple[tuple[Index, NDArray[np.bool_]], ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Slots numbered level by level; a number past the last stands for "nothing".
+    """Event graph with slots numbered level by level; the number after the last means "none".
 
     Args:
-        number: of each rank, the numbers of its slots.
-        kinds, kind: distinct slots with their micro-batch left out, and which one each slot is.
-        rows: of each kind, where its time stands in :meth:`~.events.Times.of_kinds`: of its first pass, of its second, and of the pair.
+        number: numbers of the slots of each rank.
+        kinds, kind: distinct slots without their micro-batch, and the index of each slot among them.
+        rows: rows of each kind in the table of :meth:`~.events.Times.slot_seconds`: for its first pass, its second pass, and the pair.
         levels: first and end number of each level.
-        before: slots whose end a slot waits for, ``(slots, 3)``, its own rank's first; ``after`` those that wait for it.
-        crosses, leaves: whether what is waited for comes from another rank, and whether what waits stands on another.
+        before: slots that a slot waits for, ``(slots, 3)``, that of its own rank first.
+        after: slots that wait for it.
+        crosses, leaves: whether the slots in ``before`` and in ``after`` are on another rank.
     """
 
     number: tuple[Index, ...]
@@ -51,13 +52,13 @@ class Graph:
     leaves: NDArray[np.bool_]
 
     @cached_property
-    def waits(self) -> tuple[Level, ...]:
-        """What the slots of each level wait for."""
+    def predecessors(self) -> tuple[Level, ...]:
+        """Predecessors of the slots of each level."""
         return tuple(self._level(slice(*bounds), self.before, self.crosses) for bounds in self.levels)
 
     @cached_property
-    def follows(self) -> tuple[Level, ...]:
-        """What waits for the slots of each level, the last level first."""
+    def successors(self) -> tuple[Level, ...]:
+        """Successors of the slots of each level, the last level first."""
         return tuple(self._level(slice(*bounds), self.after, self.leaves) for bounds in reversed(self.levels))
 
     def _level(self, part: slice, places: Index, away: NDArray[np.bool_]) -> Level:
@@ -67,9 +68,9 @@ class Graph:
 
     @cached_property
     def links(self) -> tuple[Links, Links]:
-        """Slots one by one, forward and backward in time: (number, kind, the three it waits for), (number, kind, those that wait for it).
+        """Slots one by one, forward and backward in time: (number, kind, predecessors) and (number, kind, successors).
 
-        What crosses ranks is a number beyond the slots' own, where its arrival stands instead of its end.
+        For a neighbour on another rank, the number is offset by the number of slots plus one, where its arrival time is stored.
         """
         beyond = len(self.kind) + 1
         arrivals, readers = self.before + beyond * self.crosses, self.after + beyond * self.leaves
@@ -78,31 +79,31 @@ class Graph:
         return forward, backward[::-1]
 
 
-def ends(graph: Graph, seconds: Array, delay: Array | None = None) -> Array:
-    """When every slot ends: the longest path from the start through it.
+def end_times(graph: Graph, seconds: Array, delay: Array | None = None) -> Array:
+    """End time of every slot: the longest path from the start through it.
 
     Args:
         graph: from :func:`graph_of`.
-        seconds: of each kind of slot, ``(kinds,)`` or ``(kinds, n)`` [s].
-        delay: on the way between ranks, ``()`` or ``(n,)``; None for none [s].
+        seconds: time of each kind of slot, ``(kinds,)`` or ``(kinds, n)`` [s].
+        delay: time of a message between ranks, ``()`` or ``(n,)``; None for 0 [s].
 
     Returns:
-        ends by number, and a last row of zeros [s].
+        end times by slot number, and a last row of zeros [s].
     """
     late = np.zeros(()) if delay is None else delay
     columns = np.broadcast_shapes(seconds.shape[1:], late.shape)
     if prod(columns) == 1:
-        return _ends_of_one(graph, seconds.reshape(-1), float(late.item())).reshape(-1, *columns)
+        return _end_times_scalar(graph, seconds.reshape(-1), float(late.item())).reshape(-1, *columns)
     ended, crossing = np.zeros((len(graph.kind) + 1, *columns)), late if late.any() else None
-    for level in graph.waits:
+    for level in graph.predecessors:
         np.add(_latest(ended, level, crossing), seconds[level.kinds], out=ended[level.part])
     return ended
 
 
 def _latest(times: Array, level: Level, crossing: Array | None) -> Array:
-    """The latest time beside each slot of a level; those away are later by the crossing."""
+    """Latest time of the neighbours of each slot of a level; those on another rank are later by ``crossing``."""
     latest: Array | None = None
-    for places, away in level.beside:
+    for places, away in level.inputs:
         each = times.take(places, axis=0)
         if crossing is not None:
             each += away.reshape(-1, *(1,) * (times.ndim - 1)) * crossing
@@ -116,16 +117,16 @@ def tails(graph: Graph, seconds: Array, delay: Array | None = None) -> Array:
     late = np.zeros(()) if delay is None else delay
     columns = np.broadcast_shapes(seconds.shape[1:], late.shape)
     if prod(columns) == 1:
-        return _tails_of_one(graph, seconds.reshape(-1), float(late.item())).reshape(-1, *columns)
+        return _tails_scalar(graph, seconds.reshape(-1), float(late.item())).reshape(-1, *columns)
     rest = np.zeros((len(graph.kind) + 1, *columns))  # from a slot's start
     after, crossing = np.zeros((len(graph.kind), *columns)), late if late.any() else None
-    for level in graph.follows:
+    for level in graph.successors:
         after[level.part] = _latest(rest, level, crossing)
         np.add(after[level.part], seconds[level.kinds], out=rest[level.part])
     return after
 
 
-def _ends_of_one(graph: Graph, seconds: Array, late: float) -> Array:
+def _end_times_scalar(graph: Graph, seconds: Array, late: float) -> Array:
     """The same for one column: a slot at a time costs less than a level at a time."""
     spent, beyond = seconds.tolist(), len(graph.kind) + 1
     ended = [0.0] * (2 * beyond)
@@ -140,7 +141,7 @@ def _ends_of_one(graph: Graph, seconds: Array, late: float) -> Array:
     return np.array(ended[:beyond])
 
 
-def _tails_of_one(graph: Graph, seconds: Array, late: float) -> Array:
+def _tails_scalar(graph: Graph, seconds: Array, late: float) -> Array:
     spent, beyond = seconds.tolist(), len(graph.kind) + 1
     rest, after = [0.0] * (2 * beyond), [0.0] * (beyond - 1)
     for i, kind, readers in graph.links[1]:
@@ -156,27 +157,27 @@ def _tails_of_one(graph: Graph, seconds: Array, late: float) -> Array:
 
 @lru_cache(maxsize=64)
 def graph_of(order: Order) -> Graph:
-    """The graph of an order.
+    """The event graph of an order.
 
     Raises:
-        SpecError: an order that waits for itself, or for a pass that no rank runs.
+        SpecError: the order has a cyclic wait, or waits for a pass that no rank runs.
     """
     slots = [slot for rank in order.slots for slot in rank]
     counts = [len(each) for each in order.slots]
     nothing, size = len(slots), order.stages * order.micro_batches
     ranks = np.append(np.repeat(np.arange(order.ranks), counts), -1)
-    passes = np.array([_codes(slot, order) for slot in slots], dtype=np.intp)
-    before = _waits(order, passes, counts)
-    after = _followers(before)
+    passes = np.array([_pass_codes(slot, order) for slot in slots], dtype=np.intp)
+    before = _predecessors(order, passes, counts)
+    after = _successors(before)
     level = _levels(order, before, after)
     sequence = np.argsort(level, kind="stable")
     number = np.append(np.empty(nothing, dtype=np.intp), nothing)
     number[sequence] = np.arange(nothing)
-    alike = (passes // order.micro_batches) @ np.array([4 * size, 1])
-    _, index, inverse = np.unique(alike[sequence], return_index=True, return_inverse=True)
+    kind_codes = (passes // order.micro_batches) @ np.array([4 * size, 1])
+    _, index, inverse = np.unique(kind_codes[sequence], return_index=True, return_inverse=True)
     in_order = np.argsort(index)
-    kinds = tuple(kind_of(slots[i]) for i in sequence[index[in_order]].tolist())
-    rows = np.array([_rows(slot, order.stages) for slot in kinds], dtype=np.intp).T
+    kinds = tuple(slot_kind(slots[i]) for i in sequence[index[in_order]].tolist())
+    rows = np.array([_time_rows(slot, order.stages) for slot in kinds], dtype=np.intp).T
     starts = np.flatnonzero(np.diff(level[sequence], prepend=-1))
     bounds = tuple(zip(starts.tolist(), [*starts[1:].tolist(), nothing], strict=True))
     of_rank = tuple(np.split(number[:-1], np.cumsum(counts)[:-1]))
@@ -188,17 +189,17 @@ def graph_of(order: Order) -> Graph:
 LETTERS = "FIWB"
 
 
-def _codes(slot: Slot, order: Order) -> tuple[int, int]:
-    """A slot's passes as numbers: letter, stage and micro-batch; -1 where there is no second pass."""
+def _pass_codes(slot: Slot, order: Order) -> tuple[int, int]:
+    """The passes of a slot as integers that encode letter, stage and micro-batch; -1 if there is no second pass."""
     first, *second = ((LETTERS.index(letter) * order.stages + stage) * order.micro_batches + n for letter, stage, n in slot)
     return first, second[0] if second else -1
 
 
-def _waits(order: Order, passes: Index, counts: list[int]) -> Index:
-    """The slots whose end each slot waits for: its own rank's last, and those of the passes that its passes read, ``(slots, 3)``.
+def _predecessors(order: Order, passes: Index, counts: list[int]) -> Index:
+    """Slots that each slot waits for: the previous one on its rank, and those of its passes' inputs, ``(slots, 3)``.
 
-    A forward pass reads the one of the stage before, a weight pass its input pass, a backward pass that of the stage after, on the last
-    stage its own forward pass.
+    The input of a forward pass is that of the stage before; of a weight pass, its input pass; of a backward pass, that of the stage
+    after, or its own forward pass on the last stage.
     """
     nothing, m, size = len(passes), order.micro_batches, order.stages * order.micro_batches
     where = np.full(4 * size + 1, nothing)
@@ -212,7 +213,9 @@ def _waits(order: Order, passes: Index, counts: list[int]) -> Index:
     read = np.select(of_letter, [forward, passes - size, passes % size], backward)
     read = np.where(passes < 0, 4 * size, read)
     if ((read < 4 * size) & (where[read] == nothing)).any():
-        raise SpecError("plan.schedule", order.schedule, "reads a pass that no rank runs", "the order given can't be run", "unsupported")
+        raise SpecError(
+            "plan.schedule", order.schedule, "waits for a pass that no rank runs", "correct the order of its slots", "unsupported"
+        )
     last = np.arange(nothing) - 1
     last[np.cumsum([0, *counts[:-1]])] = nothing
     before = np.column_stack([last, where[read]])
@@ -221,8 +224,8 @@ def _waits(order: Order, passes: Index, counts: list[int]) -> Index:
     return before
 
 
-def _followers(before: Index) -> Index:
-    """The slots that wait for each slot, ``(slots, most)``; a number past the last where there are fewer."""
+def _successors(before: Index) -> Index:
+    """Slots that wait for each slot, ``(slots, most)``, padded with the number after the last."""
     nothing = len(before)
     waiting, column = np.nonzero(before != nothing)
     awaited = before[waiting, column]
@@ -234,20 +237,20 @@ def _followers(before: Index) -> Index:
     return after
 
 
-def _rows(slot: Slot, stages: int) -> tuple[int, int, int]:
-    """Rows of a slot's passes in a table of forward, inputs, weights, backward and pair times and one row of zeros."""
+def _time_rows(slot: Slot, stages: int) -> tuple[int, int, int]:
+    """Rows of a slot's passes in the table of :meth:`~.events.Times.slot_seconds`."""
     first, *second = (LETTERS.index(part.letter) * stages + part.stage for part in slot)
     nothing = 5 * stages
     return (first, second[0], 4 * stages + slot[0].stage) if second else (first, nothing, first)
 
 
-def kind_of(slot: Slot) -> Slot:
-    """A slot with its micro-batch left out."""
+def slot_kind(slot: Slot) -> Slot:
+    """A slot without its micro-batch."""
     return tuple([Pass(letter, stage, 0) for letter, stage, _ in slot])
 
 
 def _levels(order: Order, before: Index, after: Index) -> Index:
-    """How many slots stand before each on the way of most slots."""
+    """Level of each slot: the number of slots before it on its longest path."""
     nothing = len(before)
     level, left = np.full(nothing, -1), np.append((before != nothing).sum(axis=1), nothing)
     ready, depth = np.flatnonzero(left[:-1] == 0), 0
@@ -258,5 +261,5 @@ def _levels(order: Order, before: Index, after: Index) -> Index:
         left[-1] = nothing
         ready, depth = np.unique(followers[left[followers] == 0]), depth + 1
     if (level < 0).any():
-        raise SpecError("plan.schedule", order.schedule, "waits for itself", "the order given can't be run", "unsupported")
+        raise SpecError("plan.schedule", order.schedule, "has a cyclic wait", "correct the order of its slots", "unsupported")
     return level

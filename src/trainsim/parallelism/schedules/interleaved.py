@@ -1,4 +1,4 @@
-"""Interleaved 1F1B: several stages to a rank."""
+"""Interleaved 1F1B: several stages per rank."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .schedule import Schedule
 
 
 class Interleaved(Schedule):
-    """1F1B over ``vpp`` stages a rank, stage ``s`` on rank ``s mod pp``; a rank changes its stage every ``pp`` micro-batches.
+    """1F1B with ``vpp`` stages per rank, stage ``s`` on rank ``s mod pp``; a rank switches stages every ``pp`` micro-batches.
 
-    Messages travel while a rank works on another stage: they delay the next rank and nobody waits for them.
+    Messages are sent while the rank works on another stage: they delay the receiver, not the sender.
 
     Source: Narayanan et al. 2021 (arXiv:2104.04473), sections 2.2.2 and 4.1; Megatron-LM ``schedules.py``.
     """
@@ -29,7 +29,7 @@ class Interleaved(Schedule):
     waits_for_messages = False
 
     def slots(self, rank: int, pp: int, micro_batches: int, vpp: int) -> Iterator[Slot]:
-        """Warm-up of ``2(pp − 1 − rank) + (vpp − 1)·pp`` passes, one forward and one backward in turn, cool-down."""
+        """Warm-up of ``2(pp − 1 − rank) + (vpp − 1)·pp`` passes, alternating forward and backward passes, cool-down."""
         units = micro_batches * vpp
         warm_up = min(units, 2 * (pp - 1 - rank) + (vpp - 1) * pp)
         yield from (round_robin("F", k, rank, pp, vpp) for k in range(warm_up))
@@ -39,7 +39,7 @@ class Interleaved(Schedule):
         yield from (round_robin("B", k, rank, pp, vpp) for k in range(units - warm_up, units))
 
     def period(self, pp: int) -> int:
-        """A round of as many micro-batches as ranks."""
+        """``pp`` micro-batches: one round."""
         return pp
 
     def closed_form(self, times: Times, micro_batches: Num, pp: int, vpp: int) -> Num | None:
@@ -49,34 +49,34 @@ class Interleaved(Schedule):
         return interleaved_seconds(times.forward[0], times.inputs[0] + times.weights[0], micro_batches, pp, vpp)
 
     def one_rank_sets_the_pace(self, times: Times, pp: int, delay: NDArray[np.float64]) -> bool:
-        """Where the stages of a rank are alike, and messages short enough to arrive while another stage runs.
+        """If the stages of a rank are equal, and messages arrive while another stage runs.
 
-        With ``t = f + b`` of a stage: ``d <= max t / 2``, so that one rank down and up again is no longer than staying, and
-        ``d <= max t − max(mean f, mean b)``, so that neither is once around all ranks by forward or by backward passes.
+        With ``t = f + b`` of a stage, a message may take ``d <= max t / 2``, so that a path to the next rank and back is not longer than
+        one that stays, and ``d <= max t − max(mean f, mean b)``, so that a path around all ranks is not longer either.
         """
         stages = times.by_stage
         chunks = [each.reshape(-1, pp, *each.shape[1:]) for each in (stages.forward, stages.inputs, stages.weights)]
         f, i, w = (each[0] for each in chunks)
         pace, loop = (f + i + w).max(axis=0), np.maximum(f.mean(axis=0), (i + w).mean(axis=0))
-        alike = all(np.array_equal(each, np.broadcast_to(each[:1], each.shape)) for each in chunks)
-        return alike and bool(np.all(delay <= np.minimum(pace / 2.0, pace - loop)))
+        equal = all(np.array_equal(each, np.broadcast_to(each[:1], each.shape)) for each in chunks)
+        return equal and bool(np.all(delay <= np.minimum(pace / 2.0, pace - loop)))
 
     def pass_beside(self, pp: int) -> bool:
-        """Another stage's pass, of another micro-batch."""
+        """Always: another micro-batch is at another stage of the rank."""
         del pp
         return True
 
 
 def round_robin(letter: Letter, k: int, rank: int, pp: int, vpp: int) -> Slot:
-    """Pass number ``k`` of its kind on a rank that changes its stage every ``pp`` micro-batches, backward passes from the last stage."""
+    """The ``k``-th pass of a kind on a rank that switches stages every ``pp`` micro-batches; backward passes start at the last stage."""
     chunk, micro_batch = k // pp % vpp, k // (pp * vpp) * pp + k % pp
     return (Pass(letter, (chunk if letter == "F" else vpp - 1 - chunk) * pp + rank, micro_batch),)
 
 
 def interleaved_seconds(f: Num, b: Num, micro_batches: Num, pp: int, vpp: int) -> Num:
-    """Interleaved 1F1B, uniform stages: ``(v·m + p − 1)(f + b)``, ``f`` and ``b`` of one of a rank's ``v`` stages.
+    """Interleaved 1F1B, uniform stages: ``(v·m + p − 1)(f + b)``, ``f`` and ``b`` per stage [s].
 
-    Source: Narayanan et al. 2021 (arXiv:2104.04473), section 2.2.2; equals the events for every m that p divides.
+    Source: Narayanan et al. 2021 (arXiv:2104.04473), section 2.2.2; equals the event simulation for every multiple m of p.
 
     >>> interleaved_seconds(1.0, 2.0, 8, pp=4, vpp=2)
     57.0

@@ -1,4 +1,4 @@
-"""Interleaved zero bubble: several stages to a rank, and a backward pass split in two."""
+"""Interleaved zero bubble: several stages per rank, and separate input and weight passes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .schedule import Schedule
 
 
 class InterleavedZeroBubble(Schedule):
-    """Interleaved 1F1B with a shorter warm-up, and weight passes that lag by as many passes as ranks come before.
+    """Interleaved 1F1B with a shorter warm-up; weight passes are delayed by ``rank`` passes.
 
-    Source: PyTorch ``ScheduleInterleavedZeroBubble``, ``pipelining/schedules.py``; with one stage to a rank it is ZB-H1 (Qi et al. 2024,
-    arXiv:2401.10241). Its kernels run one pass at a time.
+    Source: PyTorch ``ScheduleInterleavedZeroBubble``, ``pipelining/schedules.py``. With one stage per rank it is ZB-H1 (Qi et al. 2024,
+    arXiv:2401.10241). It runs one pass at a time.
     """
 
     name = "interleaved-zero-bubble"
@@ -28,7 +28,7 @@ class InterleavedZeroBubble(Schedule):
     searched = False
 
     def slots(self, rank: int, pp: int, micro_batches: int, vpp: int) -> Iterator[Slot]:
-        """Warm-up of ``pp − 1 − rank + (vpp − 1)·pp`` passes; input passes in backward's place, weight passes ``rank`` of them later."""
+        """Warm-up of ``pp − 1 − rank + (vpp − 1)·pp`` passes; input passes replace backward passes, weight passes follow ``rank`` later."""
         units = micro_batches * vpp
         warm_up = min(units, pp - 1 - rank + (vpp - 1) * pp)
         yield from (round_robin("F", k, rank, pp, vpp) for k in range(warm_up))
@@ -41,10 +41,10 @@ class InterleavedZeroBubble(Schedule):
         yield from (round_robin("W", k, rank, pp, vpp) for k in range(max(0, units - rank), units))
 
     def period(self, pp: int) -> int:
-        """A round of as many micro-batches as ranks."""
+        """``pp`` micro-batches: one round."""
         return pp
 
     def one_rank_sets_the_pace(self, times: Times, pp: int, delay: NDArray[np.float64]) -> bool:
-        """Never: ranks that change their stages wait for each other."""
+        """Never: ranks that switch stages wait for each other."""
         del times, pp, delay
         return False

@@ -1,4 +1,4 @@
-"""Passes of a pipeline, the slots a rank runs them in, and the order of a rank's slots.
+"""Passes of a pipeline, slots of a rank, and the order of slots.
 
 A pipeline has stages in the order data flows through them. A pass is a letter, a stage and a micro-batch: ``F`` forward, ``B`` the whole
 backward pass, ``I`` backward for inputs, ``W`` backward for weights. A slot is one pass, or two that overlap.
@@ -30,8 +30,8 @@ class Order:
 
     Args:
         schedule: name of the schedule.
-        stages: stages that data flows through; a rank may hold several.
-        micro_batches: of a step.
+        stages: number of stages; a rank may have several.
+        micro_batches: micro-batches per step.
         slots: rank → its slots in order.
         copies: pipelines that share the ranks and split the micro-batches among them.
     """

@@ -1,4 +1,4 @@
-"""The face of the schedules: what the rest of the library asks of the order in which a pipeline runs its passes."""
+"""Schedule: base class of the pipeline schedules."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ from .passes import Order, Slot
 
 
 class Schedule(Family):
-    """The order in which the ranks of a pipeline run their passes; one final member a file.
+    """The order in which the ranks of a pipeline run their passes; each final member has its own file.
 
-    A member says which slots a rank runs, and what no order shows: what its kernels hide, whether it waits for its messages, and what
-    frameworks and papers call it. Stages of each rank, micro-batches in flight, seconds and the picture follow from the slots.
+    A member defines the slots of a rank, and properties that the order does not show: which exchanges it hides, whether it waits for
+    messages, and its names in frameworks and papers. Placement of stages, micro-batches in flight, times and timelines follow from the
+    slots.
 
     Args:
-        name: in plans and files.
-        words: framework → its word for the schedule; a framework that is missing can't run it.
-        aliases: what papers, recipes and rows call it; letter case, spaces, hyphens and underscores don't matter.
-        stages_per_rank: stages of each rank; None for the plan's ``vpp``, at least two.
-        copies: ranks of one pipeline that hold every stage: they sum its gradients and share its optimizer state.
-        rank_multiple: the number of ranks is a multiple of it.
-        pairs: whether slots run a forward pass beside a backward pass.
-        hides_exchanges: whether a pass hides part of its own exchanges with experts.
-        waits_for_messages: whether a rank waits until a message to its neighbour has arrived; if not, it works on another stage meanwhile.
-        searched: whether a search tries it when nobody names the schedules to try.
+        name: name in plans and files.
+        words: framework → name of the schedule in it; frameworks that are missing do not support it.
+        aliases: names in papers and recipes; case, spaces, hyphens and underscores are ignored.
+        stages_per_rank: stages per rank; None for the plan's ``vpp``, at least two.
+        copies: ranks of one pipeline that have each stage; they reduce its gradients and shard its optimizer states.
+        rank_multiple: the number of ranks must be a multiple of this.
+        pairs: whether some slots run a forward pass beside a backward pass.
+        hides_exchanges: whether a pass hides part of its own expert exchanges.
+        waits_for_messages: whether a rank waits until its message has arrived at the neighbour, instead of working on another stage.
+        searched: whether a search over plans tries it by default.
     """
 
     name: ClassVar[str]
@@ -55,86 +56,88 @@ class Schedule(Family):
         """The slots of a rank in a step, first to last.
 
         Args:
-            rank: from 0.
-            pp: ranks.
-            micro_batches: of the step, of all copies together.
-            vpp: stages of a rank.
+            rank: pipeline rank, from 0.
+            pp: number of ranks.
+            micro_batches: micro-batches of the step, over all copies.
+            vpp: stages per rank.
         """
 
     def least(self, pp: int) -> int:
-        """Micro-batches of the shortest step [1]."""
+        """Smallest supported number of micro-batches [1]."""
         del pp
         return 1
 
     def period(self, pp: int) -> int:
-        """Micro-batches that a step grows by [1]."""
+        """The number of micro-batches must be a multiple of this [1]."""
         del pp
         return 1
 
     def settled(self, pp: int) -> int:
-        """Micro-batches of the shortest step in which every rank repeats itself [1]."""
+        """Micro-batches of the shortest step in which every rank reaches a steady state [1]."""
         return max(pp, self.least(pp)) + self.period(pp)
 
     def closed_form(self, times: Times, micro_batches: Num, pp: int, vpp: int) -> Num | None:
-        """Seconds of a step in closed form; None where only the events know [s].
+        """Pipeline time of a step in closed form; None if it has to be simulated [s].
 
         Args:
-            times: one row for uniform stages, else one a stage.
+            times: one row for uniform stages, else one per stage.
             micro_batches: number or array that broadcasts with the times.
-            pp, vpp: ranks, and stages of each.
+            pp, vpp: number of ranks, and stages per rank.
         """
         del times, micro_batches, pp, vpp
         return None
 
     def one_rank_sets_the_pace(self, times: Times, pp: int, delay: NDArray[np.float64]) -> bool:
-        """Whether a long step takes what its slowest rank does for each further micro-batch: no two ranks hold each other up.
+        """Whether a long step grows, per further micro-batch, by the work of its slowest rank alone.
 
         Args:
-            times: one row a stage.
-            pp: ranks.
-            delay: of a message that nobody waits for [s].
+            times: one row per stage.
+            pp: number of ranks.
+            delay: time of a message that blocks neither rank [s].
         """
         del times, pp, delay
         return True
 
     def pass_beside(self, pp: int) -> bool:
-        """Whether another micro-batch's pass can be cut in between the exchanges of one, where the slots themselves don't pair them."""
+        """Whether the pass of another micro-batch can run beside the exchanges of a pass, without being paired in the slots."""
         del pp
         return False
 
     def __str__(self) -> str:
         return self.name
 
-    # what follows --------------------------------------------------------------------------------------------------------
+    # derived -------------------------------------------------------------------------------------------------------------
 
     def chunks(self, vpp: int) -> int:
-        """Stages of a rank."""
+        """Stages per rank."""
         return vpp if self.stages_per_rank is None else self.stages_per_rank
 
     def stages(self, pp: int, vpp: int) -> int:
-        """Stages that data flows through: ``pp · stages per rank / copies``."""
+        """Number of stages: ``pp · stages per rank / copies``."""
         return pp * self.chunks(vpp) // self.copies
 
     def check_ranks(self, pp: int, vpp: int) -> None:
-        """Whether the ranks can run the schedule.
+        """Check that the schedule supports a number of ranks and of stages per rank.
 
         Raises:
-            SpecError: names the rule and what would do.
+            SpecError: it does not; the error names values that it supports.
         """
         if self.stages_per_rank is None and vpp < 2:
-            raise SpecError("vpp", vpp, f"{self.name} needs several stages to a rank", "give vpp >= 2, or another schedule", "conflict")
+            raise SpecError(
+                "vpp", vpp, f"is too small: {self.name} needs several stages per rank", "give vpp >= 2, or another schedule", "conflict"
+            )
         if self.stages_per_rank is not None and vpp not in {1, self.stages_per_rank}:
-            remedy = f"set vpp={self.stages_per_rank}, or a schedule of several stages to a rank"
-            raise SpecError("vpp", vpp, f"{self.name} has {self.stages_per_rank} to a rank", remedy, "conflict")
+            remedy = f"set vpp={self.stages_per_rank}, or a schedule with several stages per rank"
+            raise SpecError("vpp", vpp, f"does not suit {self.name}, which has {self.stages_per_rank} per rank", remedy, "conflict")
         if pp % self.rank_multiple:
-            near = nearest(pp, self.rank_multiple, self.rank_multiple)
-            raise SpecError("pp", pp, f"{self.name} needs a multiple of {self.rank_multiple} ranks", f"nearest: {near}", "conflict")
+            near = nearest_multiples(pp, self.rank_multiple, self.rank_multiple)
+            raise SpecError("pp", pp, f"is not a multiple of {self.rank_multiple}, which {self.name} needs", f"nearest: {near}", "conflict")
 
     def check(self, pp: int, vpp: int, micro_batches: int) -> None:
-        """Whether the schedule orders so many micro-batches on so many ranks.
+        """Check that the schedule supports a number of micro-batches on a number of ranks.
 
         Raises:
-            SpecError: names the rule and the nearest values that would do.
+            SpecError: it does not; the error names the nearest supported numbers.
         """
         try:
             self.check_ranks(pp, vpp)
@@ -142,19 +145,19 @@ class Schedule(Family):
             raise error.under("plan") from None
         least, period = self.least(pp), self.period(pp)
         if micro_batches < least:
-            rule = f"{self.name} at pp={pp} needs at least {least}"
+            rule = f"is too small: {self.name} at pp={pp} needs at least {least}"
             raise SpecError("micro-batches", micro_batches, rule, "give more batch, or less dp", "conflict")
         if micro_batches % period:
-            near = nearest(micro_batches, period, least)
+            near = nearest_multiples(micro_batches, period, least)
             raise SpecError(
-                "micro-batches", micro_batches, f"{self.name} at pp={pp} needs a multiple of {period}", f"nearest: {near}", "conflict"
+                "micro-batches", micro_batches, f"is not a multiple of {period}, which {self.name} needs", f"nearest: {near}", "conflict"
             )
 
 
-def nearest(value: int, multiple: int, least: int) -> str:
-    """Multiples around a value that are large enough, for an error's remedy.
+def nearest_multiples(value: int, multiple: int, least: int) -> str:
+    """Multiples next to a value that are at least ``least``, as text for the remedy of an error.
 
-    >>> nearest(10, 4, 1), nearest(3, 4, 1)
+    >>> nearest_multiples(10, 4, 1), nearest_multiples(3, 4, 1)
     ('8, 12', '4')
     """
     low = value // multiple * multiple
@@ -162,20 +165,20 @@ def nearest(value: int, multiple: int, least: int) -> str:
 
 
 @lru_cache(maxsize=256)
-def order(schedule: Schedule, pp: int, micro_batches: int, vpp: int = 1) -> Order:
+def slot_order(schedule: Schedule, pp: int, micro_batches: int, vpp: int = 1) -> Order:
     """The slots of every rank in a step.
 
     Args:
         schedule: the schedule.
-        pp: ranks.
-        micro_batches: of a step, of all copies together.
-        vpp: stages of a rank, where the schedule leaves them to the plan.
+        pp: number of ranks.
+        micro_batches: micro-batches per step, over all copies.
+        vpp: stages per rank, if the schedule leaves them to the plan.
 
     Raises:
-        SpecError: the schedule can't order that many micro-batches on that many ranks.
+        SpecError: the schedule does not support these numbers of micro-batches and ranks.
 
-    >>> from .known import schedule_of
-    >>> [p.letter + str(p.micro_batch) for (p,) in order(schedule_of("1f1b"), 2, 3).slots[0]]
+    >>> from .discovery import schedule_of
+    >>> [p.letter + str(p.micro_batch) for (p,) in slot_order(schedule_of("1f1b"), 2, 3).slots[0]]
     ['F0', 'F1', 'B0', 'F2', 'B1', 'B2']
     """
     schedule.check(pp, vpp, micro_batches)
@@ -184,43 +187,43 @@ def order(schedule: Schedule, pp: int, micro_batches: int, vpp: int = 1) -> Orde
 
 
 @dataclass(frozen=True, eq=False)
-class Standing:
-    """Where the stages of a pipeline stand.
+class StagePlacement:
+    """Placement of the stages of a pipeline on its ranks.
 
     Args:
-        share: micro-batches of a stage that pass it on a rank, over all of them, ``(ranks, stages)`` [1].
-        rank: the first rank that holds each stage, ``(stages,)``.
-        leaves: whether the stage after it stands on another rank, ``(stages,)``; the last stage leaves none.
-        first: the first stage of each rank, ``(ranks,)``.
-        last: weight passes of each stage that a rank runs after all its other passes, ``(ranks, stages)``; None where backward passes are
-            whole.
+        share: share of a stage's micro-batches that run on each rank, ``(ranks, stages)`` [1].
+        rank: the first rank that has each stage, ``(stages,)``.
+        leaves: whether the next stage is on another rank, ``(stages,)``; False for the last stage.
+        first_stage: the first stage of each rank, ``(ranks,)``.
+        trailing_weights: weight passes of each stage that a rank runs after all its other passes, ``(ranks, stages)``; None if the
+            schedule does not split the backward pass.
     """
 
     share: NDArray[np.float64]
     rank: NDArray[np.intp]
     leaves: NDArray[np.bool_]
-    first: NDArray[np.intp]
-    last: NDArray[np.float64] | None
+    first_stage: NDArray[np.intp]
+    trailing_weights: NDArray[np.float64] | None
 
     @property
     def one_rank_has_both_ends(self) -> bool:
-        """Whether the ranks that hold the first stage hold the last one too."""
+        """Whether the ranks that have the first stage also have the last one."""
         return bool(np.all((self.share[:, 0] > 0) == (self.share[:, -1] > 0)))
 
 
 @lru_cache(maxsize=1024)
-def standing(schedule: Schedule, pp: int, vpp: int) -> Standing:
-    """Where the stages of a pipeline stand, as the schedule's slots have it.
+def stage_placement(schedule: Schedule, pp: int, vpp: int) -> StagePlacement:
+    """Placement of the stages on ranks, derived from the schedule's slots.
 
-    >>> from .known import schedule_of
-    >>> standing(schedule_of("dualpipe"), 2, 1).share
+    >>> from .discovery import schedule_of
+    >>> stage_placement(schedule_of("dualpipe"), 2, 1).share
     array([[0.5, 0.5],
            [0.5, 0.5]])
-    >>> standing(schedule_of("zero-bubble-v"), 2, 1).rank
+    >>> stage_placement(schedule_of("zero-bubble-v"), 2, 1).rank
     array([0, 1, 1, 0])
     """
     settled = schedule.settled(pp)
-    run = order(schedule, pp, settled, vpp)
+    run = slot_order(schedule, pp, settled, vpp)
     on = np.zeros((run.stages, settled), dtype=np.intp)
     share, last = np.zeros((pp, run.stages)), np.zeros((pp, run.stages))
     for rank, slots in enumerate(run.slots):
@@ -234,4 +237,4 @@ def standing(schedule: Schedule, pp: int, vpp: int) -> Standing:
     leaves = np.append((on[1:] != on[:-1]).any(axis=1), [False])
     first = np.argmax(share > 0, axis=1)
     splits = any(part.letter == "I" for slots in run.slots for slot in slots for part in slot)
-    return Standing(share / settled, np.argmax(share > 0, axis=0), leaves, first, last if splits else None)
+    return StagePlacement(share / settled, np.argmax(share > 0, axis=0), leaves, first, last if splits else None)

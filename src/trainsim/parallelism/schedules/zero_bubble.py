@@ -1,4 +1,4 @@
-"""ZB-H1: 1F1B with a backward pass split in two."""
+"""ZB-H1: 1F1B with separate input and weight passes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .schedule import Schedule
 
 
 class ZeroBubble(Schedule):
-    """ZB-H1: 1F1B whose weight passes lag by as many micro-batches as ranks come before, so that every rank keeps ``pp`` in flight.
+    """ZB-H1: 1F1B whose weight passes are delayed by ``rank`` micro-batches, so that every rank has ``pp`` in flight.
 
-    Source: Qi et al. 2024 (arXiv:2401.10241), section 2.1.1, figure 2; the lag as in PyTorch ``pipelining/schedules.py``. Its published
-    kernels run one pass at a time.
+    Source: Qi et al. 2024 (arXiv:2401.10241), section 2.1.1, figure 2; the delay as in PyTorch ``pipelining/schedules.py``. The published
+    implementation runs one pass at a time.
     """
 
     name = "zero-bubble"
@@ -24,7 +24,7 @@ class ZeroBubble(Schedule):
     hides_exchanges = False
 
     def slots(self, rank: int, pp: int, micro_batches: int, vpp: int) -> Iterator[Slot]:
-        """Input passes as backward passes of 1F1B, weight passes ``rank`` micro-batches later."""
+        """Input passes in place of the backward passes of 1F1B, weight passes ``rank`` micro-batches later."""
         del vpp
         warm_up = min(micro_batches, pp - 1 - rank)
         yield from ((Pass("F", rank, n),) for n in range(warm_up))
@@ -37,7 +37,7 @@ class ZeroBubble(Schedule):
         yield from ((Pass("W", rank, n),) for n in range(max(0, micro_batches - rank), micro_batches))
 
     def closed_form(self, times: Times, micro_batches: Num, pp: int, vpp: int) -> Num | None:
-        """On uniform stages, for no fewer micro-batches than ranks: :func:`zero_bubble_seconds`."""
+        """On uniform stages with at least as many micro-batches as ranks: :func:`zero_bubble_seconds`."""
         del vpp
         if times.stages > 1 or np.any(np.asarray(micro_batches) < pp):
             return None
@@ -45,10 +45,10 @@ class ZeroBubble(Schedule):
 
 
 def zero_bubble_seconds(f: Num, i: Num, w: Num, micro_batches: Num, pp: int) -> Num:
-    """ZB-H1, uniform stages: ``m(f + i + w) + (p − 1)·max(f + i − w, f, i)``.
+    """ZB-H1, uniform stages: ``m(f + i + w) + (p − 1)·max(f + i − w, f, i)`` [s].
 
     The published bubble ``(p − 1)(f + i − w)`` (Qi et al. 2024, arXiv:2401.10241, table 2) is the case ``w <= min(f, i)``: longer
-    weight passes can't be hidden behind the wait of one forward or input pass. Equals the events for every m >= p.
+    weight passes do not fit into the wait for one forward or input pass. Equals the event simulation for every m >= p.
 
     >>> float(zero_bubble_seconds(1.0, 1.0, 1.0, 8, pp=4))
     27.0

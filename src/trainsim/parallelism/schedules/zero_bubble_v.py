@@ -1,4 +1,4 @@
-"""ZB-V: two stages to a rank, folded into a V."""
+"""ZB-V: two stages per rank, folded into a V, with separate weight passes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .schedule import Schedule
 
 
 class ZeroBubbleV(Schedule):
-    """ZB-V: rank ``r`` holds stages ``r`` and ``2·pp − 1 − r``; weight passes come right behind input passes until the tail.
+    """ZB-V: rank ``r`` has stages ``r`` and ``2·pp − 1 − r``; weight passes directly follow input passes until the cool-down.
 
-    Source: Qi et al. 2024 (arXiv:2401.10241), section 6, figure 6. Its published kernels run one pass at a time.
+    Source: Qi et al. 2024 (arXiv:2401.10241), section 6, figure 6. The published implementation runs one pass at a time.
     """
 
     name = "zero-bubble-v"
@@ -54,11 +54,11 @@ class ZeroBubbleV(Schedule):
         yield from (run("W", near) for _ in range(micro_batches - done["W", near]))
 
     def least(self, pp: int) -> int:
-        """Enough to fill the V down and up."""
+        """``2·pp − 1`` micro-batches, to fill the V down and up."""
         return 2 * pp - 1
 
     def settled(self, pp: int) -> int:
-        """Two passes of each kind more than fill the V."""
+        """Two micro-batches more than fill the V."""
         return 2 * pp + 1
 
     def closed_form(self, times: Times, micro_batches: Num, pp: int, vpp: int) -> Num | None:
@@ -70,11 +70,11 @@ class ZeroBubbleV(Schedule):
 
 
 def zero_bubble_v_seconds(f: Num, i: Num, w: Num, micro_batches: Num, pp: int) -> Num:
-    """ZB-V, uniform stages: ``2m(f + i + w)`` and the longest of nine ways through fill and drain; ``(p − 1)·f`` where f = i = w.
+    """ZB-V, uniform stages: ``2m(f + i + w)`` plus the longest of nine paths through fill and drain, ``(p − 1)·f`` if f = i = w [s].
 
-    The bubble counts from the first rank's start to the last rank's end; the paper's zero counts each rank from its own start
-    and needs the optimizer to run without waiting (Qi et al. 2024, arXiv:2401.10241, sections 4 and 6). The table holds the
-    linear forms found in the events; equals them for every m >= 2p − 1.
+    The bubble is counted from the first rank's start to the last rank's end. The paper's zero bubble counts each rank from its own
+    start and needs an optimizer that does not synchronise (Qi et al. 2024, arXiv:2401.10241, sections 4 and 6). The table of linear
+    forms was derived from the event simulation and equals it for every m >= 2p − 1.
 
     >>> float(zero_bubble_v_seconds(1.0, 1.0, 1.0, 8, pp=4))
     51.0
@@ -86,6 +86,6 @@ def zero_bubble_v_seconds(f: Num, i: Num, w: Num, micro_batches: Num, pp: int) -
             (0, 1, q - 1), (1, 0, q - 1), (0, q, 0), (q, 0, 0),
         ]
     )  # fmt: skip
-    ways = [a * np.asarray(f) + b * np.asarray(i) + c * np.asarray(w) for a, b, c in table] if pp > 1 else [np.zeros(())]
-    seconds: Num = 2 * micro_batches * (f + i + w) + np.maximum.reduce(np.broadcast_arrays(*ways))
+    paths = [a * np.asarray(f) + b * np.asarray(i) + c * np.asarray(w) for a, b, c in table] if pp > 1 else [np.zeros(())]
+    seconds: Num = 2 * micro_batches * (f + i + w) + np.maximum.reduce(np.broadcast_arrays(*paths))
     return seconds

@@ -171,7 +171,7 @@ def finding(timelines: Mapping[str, Timeline]) -> str:
     """Which pipeline is done first, and by how much, in one sentence.
 
     >>> from trainsim.parallelism.schedules.events import Times
-    >>> from trainsim.parallelism.schedules.waiting import pipeline_timeline
+    >>> from trainsim.parallelism.schedules.bubble import pipeline_timeline
     >>> one = np.ones(1)
     >>> finding({name: pipeline_timeline(name, Times(one, one, one), 8, pp=4) for name in ("1f1b", "zero-bubble")})
     'zero-bubble is done 18 % sooner than 1f1b'

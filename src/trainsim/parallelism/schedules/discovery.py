@@ -1,4 +1,4 @@
-"""The schedules that the library has: found in their files, looked up by name or by the words of papers and frameworks."""
+"""Find schedules: in the files of this package, by name, or by their names in papers and frameworks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .schedule import Schedule
 
 @lru_cache(maxsize=1)
 def schedules() -> Mapping[str, Schedule]:
-    """Every schedule of this package by name; a new one is a new file here.
+    """Every schedule of this package by name; each new file in the package is found.
 
     >>> schedules()["dualpipe"].copies
     2
@@ -32,10 +32,10 @@ def schedules() -> Mapping[str, Schedule]:
 
 
 def schedule_of(schedule: Schedule | str) -> Schedule:
-    """A schedule by its name, or the schedule itself.
+    """Find a schedule by name; a schedule is returned as it is.
 
     Raises:
-        SpecError: no such schedule.
+        SpecError: there is no such schedule.
 
     >>> schedule_of("gpipe")
     GPipe()
@@ -44,49 +44,49 @@ def schedule_of(schedule: Schedule | str) -> Schedule:
         return schedule
     if not isinstance(schedule, str) or schedule not in schedules():
         raise SpecError(
-            "", schedule, "is no schedule", did_you_mean(str(schedule), schedules()) + "; or give a ts.Schedule of your own", "unknown-name"
+            "", schedule, "is not a schedule", did_you_mean(str(schedule), schedules()) + "; or pass a ts.Schedule", "unknown-name"
         )
     return schedules()[schedule]
 
 
-def schedule_named(words: str) -> Schedule:
-    """The schedule that a paper, a recipe or a row names; letter case, spaces, hyphens and underscores don't matter.
+def find_schedule(words: str) -> Schedule:
+    """Find a schedule by any of its names in papers and frameworks, ignoring case, spaces, hyphens and underscores.
 
     Raises:
-        SpecError: no schedule is called so.
+        SpecError: no schedule has that name.
 
-    >>> schedule_named("Interleaved 1F1B").name, schedule_named("ZB-H1").name, schedule_named("DualPipeV").name
+    >>> find_schedule("Interleaved 1F1B").name, find_schedule("ZB-H1").name, find_schedule("DualPipeV").name
     ('interleaved', 'zero-bubble', 'dualpipe-v')
     """
-    if _plain(words) not in _called():
-        raise SpecError("schedule", words, "names no schedule", did_you_mean(words, schedules()), "conflict")
-    return _called()[_plain(words)]
+    if _normalised(words) not in _by_alias():
+        raise SpecError("schedule", words, "is not the name of a schedule", did_you_mean(words, schedules()), "conflict")
+    return _by_alias()[_normalised(words)]
 
 
 @lru_cache(maxsize=1)
-def _called() -> Mapping[str, Schedule]:
-    """Schedules by everything they are called."""
-    return {_plain(word): one for one in schedules().values() for word in (*one.aliases, *one.words.values(), one.name)}
+def _by_alias() -> Mapping[str, Schedule]:
+    """Schedules by all of their names, normalised."""
+    return {_normalised(word): one for one in schedules().values() for word in (*one.aliases, *one.words.values(), one.name)}
 
 
-def _plain(words: str) -> str:
+def _normalised(words: str) -> str:
     return "".join(letter for letter in words.casefold() if letter not in " -_")
 
 
 @lru_cache(maxsize=64)
-def usual_schedule(vpp: int) -> Schedule:
-    """What a pipeline runs that names no schedule: Megatron-LM's own, with one stage to a rank or several.
+def default_schedule(vpp: int) -> Schedule:
+    """The default schedule: Megatron-LM's, for one or several stages per rank.
 
-    >>> usual_schedule(1).name, usual_schedule(4).name
+    >>> default_schedule(1).name, default_schedule(4).name
     ('1f1b', 'interleaved')
     """
     return next(one for one in schedules().values() if "megatron" in one.words and (one.stages_per_rank is None) == (vpp > 1))
 
 
-def in_framework(framework: str) -> Mapping[str, Schedule]:
-    """The schedules that a framework runs, by its word.
+def framework_schedules(framework: str) -> Mapping[str, Schedule]:
+    """The schedules of a framework, by their name in it.
 
-    >>> in_framework("torchtitan")["LoopedBFS"].name
+    >>> framework_schedules("torchtitan")["LoopedBFS"].name
     'breadth-first'
     """
     return {one.words[framework]: one for one in schedules().values() if framework in one.words}
@@ -100,4 +100,4 @@ def _known(value: Any) -> Any:
 
 
 ScheduleField = Annotated[Schedule | str, PlainValidator(_known)]
-"""A schedule's name, or a schedule of the user's own."""
+"""Field type: a schedule or its name."""

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trainsim.parallelism.schedules.bubble import bubble_seconds
+from trainsim.parallelism.schedules.discovery import schedule_of, schedules
 from trainsim.parallelism.schedules.events import Times, timeline
-from trainsim.parallelism.schedules.graph import ends, graph_of, tails
-from trainsim.parallelism.schedules.known import schedule_of, schedules
-from trainsim.parallelism.schedules.paths import box_of, shortened, together
-from trainsim.parallelism.schedules.schedule import Schedule, order
-from trainsim.parallelism.schedules.uneven import MANY, busy_seconds, uneven_seconds
-from trainsim.parallelism.schedules.waiting import waiting_seconds
+from trainsim.parallelism.schedules.graph import end_times, graph_of, tails
+from trainsim.parallelism.schedules.path_pruning import bounding_box, merge_identical_slots, prune_dominated_paths
+from trainsim.parallelism.schedules.pipeline_time import PRUNING_DRAWS, busy_seconds, uneven_seconds
+from trainsim.parallelism.schedules.schedule import Schedule, slot_order
 from trainsim.testing.schedules import pipelines, times_of, virtual_stages
 
 PLAIN = schedule_of("1f1b")
@@ -44,11 +44,11 @@ def test_what_is_left_of_the_events_equals_them(
     if around.pair is not None:
         made = Times(made.forward, made.inputs, made.weights, around.pair * away.forward)
     times = repeated(made) if alike else made
-    run = order(schedule, pp, m, vpp)
+    run = slot_order(schedule, pp, m, vpp)
     each, units = times.distinct
-    kinds = np.pad(units.of_kinds(graph_of(run)), ((0, 0), (0, 1)))
+    kinds = np.pad(units.slot_seconds(graph_of(run)), ((0, 0), (0, 1)))
     with_late = np.concatenate([each, np.full((1, 40), late)])
-    left = shortened(graph_of(run), kinds, box_of(with_late), np.append(np.zeros(len(each)), 1.0))
+    left = prune_dominated_paths(graph_of(run), kinds, bounding_box(with_late), np.append(np.zeros(len(each)), 1.0))
     np.testing.assert_allclose(left.seconds(with_late), timeline(run, times, late).seconds, rtol=1e-12)
 
 
@@ -58,18 +58,18 @@ def test_many_draws_of_long_steps_equal_the_events(schedule: Schedule, spread: f
     pp, vpp, m = 4, virtual_stages(schedule)[0], 44
     stages = schedule.stages(pp, vpp)
     rng = np.random.default_rng(7)
-    around, away = (times_of(rng, PLAIN, stages, s, draws=n) for s, n in ((0.3, 1), (spread, MANY)))
+    around, away = (times_of(rng, PLAIN, stages, s, draws=n) for s, n in ((0.3, 1), (spread, PRUNING_DRAWS)))
     times = repeated(Times(*(getattr(around, name) * getattr(away, name) for name in ("forward", "inputs", "weights"))))
     if schedule.stages_per_rank is None:  # chunks alike: others are lengthened from below, for many draws as for few
         times = Times(*(np.tile(each[:pp], (vpp, 1)) for each in (times.forward, times.inputs, times.weights)))
     together = uneven_seconds(schedule, times, m, pp, vpp)
-    some = np.arange(0, MANY, 64)
+    some = np.arange(0, PRUNING_DRAWS, 64)
     few = Times(times.forward[:, some], times.inputs[:, some], times.weights[:, some], None if times.pair is None else times.pair[:, some])
-    np.testing.assert_allclose(np.asarray(together)[some], timeline(order(schedule, pp, m, vpp), few).seconds, rtol=1e-12)
+    np.testing.assert_allclose(np.asarray(together)[some], timeline(slot_order(schedule, pp, m, vpp), few).seconds, rtol=1e-12)
 
 
 def test_many_draws_of_unlike_chunks_are_lengthened_as_few_are() -> None:
-    times = times_of(np.random.default_rng(4), PLAIN, 8, 0.2, draws=MANY)
+    times = times_of(np.random.default_rng(4), PLAIN, 8, 0.2, draws=PRUNING_DRAWS)
     together = np.asarray(uneven_seconds(schedule_of("interleaved"), times, 80, 4, 2))
     few = Times(times.forward[:, :50], times.inputs[:, :50], times.weights[:, :50])
     np.testing.assert_allclose(together[:50], uneven_seconds(schedule_of("interleaved"), few, 80, 4, 2), rtol=1e-12)
@@ -78,18 +78,18 @@ def test_many_draws_of_unlike_chunks_are_lengthened_as_few_are() -> None:
 def test_many_messages_over_one_set_of_times_equal_the_events() -> None:
     one = times_of(np.random.default_rng(4), PLAIN, 4, 0.3, draws=1)
     times = Times(*(np.tile(each[:, 0], 2) for each in (one.forward, one.inputs, one.weights)))
-    late = np.linspace(0.0, 0.1, MANY)
+    late = np.linspace(0.0, 0.1, PRUNING_DRAWS)
     together = np.asarray(uneven_seconds(schedule_of("interleaved"), times, 8, 4, 2, late))
-    alone = [float(timeline(order(schedule_of("interleaved"), 4, 8, 2), times, d).seconds) for d in late[::512]]
+    alone = [float(timeline(slot_order(schedule_of("interleaved"), 4, 8, 2), times, d).seconds) for d in late[::512]]
     np.testing.assert_allclose(together[::512], alone, rtol=1e-12)
 
 
 def test_a_draw_that_is_no_number_spoils_no_other() -> None:
-    times = times_of(np.random.default_rng(4), PLAIN, 4, 0.3, draws=MANY)
+    times = times_of(np.random.default_rng(4), PLAIN, 4, 0.3, draws=PRUNING_DRAWS)
     times.weights[1, 7] = np.nan
     together = np.asarray(uneven_seconds(schedule_of("zero-bubble"), times, 20, 4))
     few = Times(times.forward[:, :7], times.inputs[:, :7], times.weights[:, :7])
-    np.testing.assert_allclose(together[:7], timeline(order(schedule_of("zero-bubble"), 4, 20), few).seconds, rtol=1e-12)
+    np.testing.assert_allclose(together[:7], timeline(slot_order(schedule_of("zero-bubble"), 4, 20), few).seconds, rtol=1e-12)
     assert np.isnan(together[7])
 
 
@@ -98,22 +98,22 @@ def test_a_draw_that_is_no_number_spoils_no_other() -> None:
 @given(data=st.data(), seed=st.integers(0, 10**6), late=st.sampled_from([0.0, 0.3]), alike=st.booleans())
 def test_slots_that_are_one_end_together(schedule: Schedule, data: Any, seed: int, late: float, *, alike: bool) -> None:
     pp, vpp, m = data.draw(pipelines(schedule))
-    graph = graph_of(order(schedule, pp, m, vpp))
+    graph = graph_of(slot_order(schedule, pp, m, vpp))
     made = times_of(np.random.default_rng(seed), schedule, schedule.stages(pp, vpp), 0.3, draws=3)
-    seconds = (repeated(made) if alike else made).of_kinds(graph)
+    seconds = (repeated(made) if alike else made).slot_seconds(graph)
     pays = np.unique(seconds, axis=0, return_inverse=True)[1].reshape(-1)[graph.kind]
-    first = together(graph, tuple(pays.tolist()))
-    ended = ends(graph, seconds, np.full(3, late))
+    first = merge_identical_slots(graph, tuple(pays.tolist()))
+    ended = end_times(graph, seconds, np.full(3, late))
     np.testing.assert_array_equal(ended, ended[first])
     assert np.all(first[first] == first)
     assert np.all(first <= np.arange(len(first)))
-    apart = together(graph, tuple(range(len(graph.kind))))
+    apart = merge_identical_slots(graph, tuple(range(len(graph.kind))))
     np.testing.assert_array_equal(apart, np.arange(len(first)))
 
 
 def test_dualpipe_has_every_slot_twice() -> None:
-    graph = graph_of(order(schedule_of("dualpipe"), 16, 34))
-    assert len(set(together(graph, tuple(graph.kind.tolist()))[:-1].tolist())) == len(graph.kind) // 2
+    graph = graph_of(slot_order(schedule_of("dualpipe"), 16, 34))
+    assert len(set(merge_identical_slots(graph, tuple(graph.kind.tolist()))[:-1].tolist())) == len(graph.kind) // 2
 
 
 @pytest.mark.parametrize("schedule", schedules().values(), ids=list(schedules()))
@@ -122,19 +122,19 @@ def test_dualpipe_has_every_slot_twice() -> None:
 def test_a_path_pays_once_more_at_one_of_the_slots_told(schedule: Schedule, data: Any, seed: int, spread: float) -> None:
     pp, vpp, m = data.draw(pipelines(schedule))
     rng = np.random.default_rng(seed)
-    graph = graph_of(order(schedule, pp, m, vpp))
+    graph = graph_of(slot_order(schedule, pp, m, vpp))
     times = repeated(times_of(rng, schedule, schedule.stages(pp, vpp), spread, draws=20))
     each, units = times.distinct
     slots = np.sort(rng.permutation(len(graph.kind))[: 1 + len(graph.kind) // 3])
     more = rng.integers(0, 30, size=(len(slots), len(each))).astype(np.float64)
-    left = shortened(graph, units.of_kinds(graph), box_of(each), np.zeros(len(each)), (slots, more))
-    seconds = times.of_kinds(graph)
-    through = (ends(graph, seconds)[:-1] + tails(graph, seconds))[slots] + more @ each
+    left = prune_dominated_paths(graph, units.slot_seconds(graph), bounding_box(each), np.zeros(len(each)), (slots, more))
+    seconds = times.slot_seconds(graph)
+    through = (end_times(graph, seconds)[:-1] + tails(graph, seconds))[slots] + more @ each
     np.testing.assert_allclose(left.seconds(each), through.max(axis=0), rtol=1e-12)
 
 
 @pytest.mark.parametrize("schedule", schedules().values(), ids=list(schedules()))
-@pytest.mark.parametrize("draws", [1, 5, MANY])
+@pytest.mark.parametrize("draws", [1, 5, PRUNING_DRAWS])
 def test_stages_told_as_rows_are_stages_told_one_by_one(schedule: Schedule, draws: int) -> None:
     vpp = virtual_stages(schedule)[0]
     row = np.array([0, 1, 1, 2] if schedule.stages(4, vpp) == 4 else [0, 1, 1, 1, 1, 1, 1, 2])
@@ -143,13 +143,13 @@ def test_stages_told_as_rows_are_stages_told_one_by_one(schedule: Schedule, draw
     one_by_one = Times(few.forward[row], few.inputs[row], few.weights[row], None if few.pair is None else few.pair[row])
     assert told.stages == one_by_one.stages == len(row)
     for sending in (0.0, 0.1):
-        a, b = (waiting_seconds(schedule, times, 16, 4, vpp, sending) for times in (told, one_by_one))
+        a, b = (bubble_seconds(schedule, times, 16, 4, vpp, sending) for times in (told, one_by_one))
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
     a, b = (busy_seconds(schedule, times, 16, 4, vpp) for times in (told, one_by_one))
     np.testing.assert_allclose(a, b, rtol=1e-14)
     first, *_ = (Times(each.forward[:, 0], each.inputs[:, 0], each.weights[:, 0], row=each.row) for each in (told, one_by_one))
     counts, alone = np.array([16, 24, 32]), Times(first.forward[row], first.inputs[row], first.weights[row])
-    a, b = (waiting_seconds(schedule, times, counts, 4, vpp) for times in (first, alone))
+    a, b = (bubble_seconds(schedule, times, counts, 4, vpp) for times in (first, alone))
     np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
 
 
@@ -157,9 +157,9 @@ def test_little_is_left_where_draws_are_close() -> None:
     rng = np.random.default_rng(2)
     around, away = (times_of(rng, PLAIN, 16, s, draws=n) for s, n in ((0.2, 1), (0.01, 500)))
     times = repeated(Times(*(getattr(around, name) * getattr(away, name) for name in ("forward", "inputs", "weights"))))
-    graph, (each, units) = graph_of(order(schedule_of("dualpipe"), 16, 34)), times.distinct
+    graph, (each, units) = graph_of(slot_order(schedule_of("dualpipe"), 16, 34)), times.distinct
     assert len(each) == 9, "three kinds of stages, three passes each"
-    left = shortened(graph, units.of_kinds(graph), box_of(each), np.zeros(len(each)))
+    left = prune_dominated_paths(graph, units.slot_seconds(graph), bounding_box(each), np.zeros(len(each)))
     assert sum(map(len, left.steps)) < len(graph.kind) / 4
 
 
@@ -169,7 +169,7 @@ def test_a_box_holds_its_draws_and_bounds_every_sum(seed: int, rows: int, spread
     times = np.exp(spread * rng.normal(size=(rows, 30)))
     vectors = rng.integers(-5, 6, size=(20, rows)).astype(np.float64)
     shares = times / times.sum(axis=0)
-    box = box_of(times)
+    box = bounding_box(times)
     assert np.all(box.least(vectors) <= (vectors @ shares).min(axis=1) + 1e-12)
     corners = box.center[:, None] + box.axes @ (box.reach[:, None] * np.where(rng.random((rows, 50)) < 0.5, -1.0, 1.0))
     assert np.all(box.least(vectors) <= (vectors @ corners).min(axis=1) + 1e-12)
