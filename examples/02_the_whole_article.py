@@ -32,4 +32,4 @@ print("fifteen claims: " + ", ".join(f"{n} {w}" for w, n in counts.items()) + f"
 
 if find_spec("matplotlib"):
     lead, *beside = verdicts.values()  # the claim the article opens with, and the fourteen told beside it
-    print(f"picture: {ts.draw(lead, 'the_whole_article.png', beside)}", file=sys.stderr)
+    print(f"picture: {ts.draw(lead, 'the_whole_article.png', beside=beside)}", file=sys.stderr)

@@ -101,10 +101,10 @@ if _TYPE_CHECKING:
     # HOW MUCH
     from .cost.energy import Embodied as Embodied
     from .cost.energy import Grid as Grid
-    from .ownership import Ownership as Ownership
-    from .quote import Quote as Quote
-    from .rental import Rental as Rental
-    from .ownership import Site as Site
+    from .cost.ownership import Ownership as Ownership
+    from .cost.quote import Quote as Quote
+    from .cost.rental import Rental as Rental
+    from .cost.ownership import Site as Site
 
     # the journey
     from .run.memory import fits as fits

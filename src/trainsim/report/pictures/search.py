@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from ...planning.search import PlanSearch, RankedPlan, layout_words
+from ...planning.ranked_plan import RankedPlan, layout_words
+from ...planning.search import PlanSearch
 from ..picture import ACROSS, Canvas, Picture
 from ..style import SMALL, TEXT, lines_of
 from ..words import amount
