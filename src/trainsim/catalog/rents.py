@@ -21,7 +21,7 @@ from .evidence import TAILS, Evidence, why_hidden
 from .hardware import chip
 from .matching import row_of
 from .rental_period import RentalPeriod, rental_period
-from .rows import Row, day_of, rows
+from .rows import Row, day_of, rows, table_lines
 
 REPEATED = "repeats a price seen earlier"
 """Reason for which a repeated observation of one price is excluded."""
@@ -163,7 +163,10 @@ def warn_if_too_cheap(run: Run) -> None:
     """
     if not isinstance(run.price, Rental) or np.ndim(run.price.usd_per_gpu_hour):
         return
-    silicon = _silicon(run.cluster.chip)
+    silicon, price = _silicon(run.cluster.chip), run.price.usd_per_gpu_hour
+    offers = (line for line in table_lines("rents") if line["term"] != "imputed" and line["tier"] != "mixed")
+    if any(float(line["usd_per_gpu_hour"] or "inf") <= price and _chip_silicon(line["chip"]) == silicon for line in offers):
+        return  # one quote at most as high settles it, without reading the others as rows
     quotes = [quote for quote in usable_quotes().quotes.values() if quote.silicon == silicon]
     cheapest = min(quotes, key=lambda quote: quote.usd_per_gpu_hour, default=None)
     if cheapest is not None and run.price.usd_per_gpu_hour < cheapest.usd_per_gpu_hour:
@@ -195,6 +198,12 @@ def _target_quote(run: Run, own_price: Rental | None, region: str, term: str, ve
         region=region or ("" if own_price is None else own_price.region) or "global",
         vendor=vendor or "a new vendor",
     )
+
+
+@lru_cache(maxsize=256)
+def _chip_silicon(name: str) -> str:
+    """The generation of a chip's silicon by its id, its spec not built."""
+    return str(rows("chips")[name].get("architecture") or name)
 
 
 def _silicon(part: Chip) -> str:

@@ -182,13 +182,29 @@ def read_table(file: str, text: str, make: Callable[[str, str, Mapping[str, Any]
     2.5
     """
     found: dict[str, Row] = {}
-    for line in csv.DictReader(line for line in text.splitlines() if not line.startswith("#")):
+    for line in _lines(text):
         name = line.pop("id")
         if name in found:
             raise CatalogError(f"{file}/{name}", name, "is the id of two rows", "give each row its own id", "conflict")
         filled = {column: cell for column, cell in line.items() if cell}
         found[name] = make(file, name, {c: v.split() if c in _LISTS else _cell(v) for c, v in filled.items()})
     return ReadOnlyDict(found)
+
+
+def _lines(text: str) -> Iterator[dict[str, str]]:
+    return csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
+
+
+def table_lines(file: str) -> Iterator[dict[str, str]]:
+    """The lines of a table of the library as texts by column, unchecked: for a look that needs few of many rows.
+
+    Args:
+        file: one of ``TABLES``.
+
+    >>> next(table_lines("rents"))["tier"]
+    'hyperscaler'
+    """
+    return _lines(packaged_text(file, "csv"))
 
 
 def _cell(text: str) -> str | float:

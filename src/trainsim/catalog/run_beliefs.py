@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.errors import SpecError
+from ..core.registry import kind_of
 from ..core.spec import BY_USER
-from ..cost.ownership import Ownership
 from ..cost.rental import Rental
 from ..run.run import Run
 from ..training.efficiency import MFU
@@ -17,6 +17,9 @@ from ..uncertainty.beliefs.beliefs import Beliefs
 from .evidence import Evidence, goodput_evidence, interval, mfu_evidence, prior_rows
 from .rents import rent_evidence
 from .rows import Row, day_of
+
+if TYPE_CHECKING:
+    from ..cost.ownership import Ownership
 
 OWNER_PRIORS = {
     "price.usd_per_gpu": "price.server_capex",
@@ -42,6 +45,8 @@ def owner_beliefs(run: Run, as_of: dt.date | None = None) -> tuple[Ownership, Be
     >>> owner.life_years, "price.life_years" in about_owner.paths
     (4.0, True)
     """
+    from ..cost.ownership import Ownership
+
     found: dict[str, Row] = {}
     for path, quantity in OWNER_PRIORS.items():
         fitting = [r for r in prior_rows(quantity, run, as_of) if r.get("chip") in (None, run.cluster.chip.name)]
@@ -95,17 +100,21 @@ def beliefs(run: Run, as_of: dt.date | str | None = None, *, replace: Collection
     believed: dict[str, Evidence] = {}
     if isinstance(run.efficiency, MFU):
         believed["efficiency.mfu"] = mfu_evidence(run, day)
-    from ..training.modelled import Modelled  # brings the step with it, which few runs need
-    from .software_stacks import stack_beliefs
-
-    stacks = [("efficiency.stack", run.efficiency), *((f"phases.{p.name}.efficiency.stack", p.efficiency) for p in run.phases)]
+    laws = [("efficiency.stack", run.efficiency), *((f"phases.{p.name}.efficiency.stack", p.efficiency) for p in run.phases)]
     modelled: Mapping[Any, Any] = Beliefs()
-    for path, efficiency in stacks:
-        if isinstance(efficiency, Modelled):
-            modelled = Beliefs(modelled) | stack_beliefs(efficiency.stack.name, path, routed=run.model.is_moe, as_of=day)
+    for path, efficiency in laws:
+        if kind_of(type(efficiency)) == "Modelled":
+            modelled = Beliefs(modelled) | _stack_beliefs(run, efficiency, path, day)
     if isinstance(run.reliability, Goodput):
         believed["reliability.goodput"] = goodput_evidence(run, day)
     if isinstance(run.price, Rental) and (RENT in replace or run.sources()[RENT] != BY_USER):
         believed[RENT] = rent_evidence(run, day)
-    laws = {path: evidence.belief for path, evidence in believed.items()}
-    return Beliefs(laws, sources={path: evidence.how for path, evidence in believed.items()}) | modelled
+    held = {path: evidence.belief for path, evidence in believed.items()}
+    return Beliefs(held, sources={path: evidence.how for path, evidence in believed.items()}) | modelled
+
+
+def _stack_beliefs(run: Run, efficiency: Any, path: str, day: dt.date | None) -> Beliefs:
+    """Beliefs about the numbers of a software stack; their module brings the whole step with it, which few runs need."""
+    from .software_stacks import stack_beliefs
+
+    return stack_beliefs(efficiency.stack.name, path, routed=run.model.is_moe, as_of=day)

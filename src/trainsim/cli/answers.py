@@ -12,7 +12,7 @@ from .. import catalog
 from ..core.errors import SpecError, did_you_mean
 from ..core.quantities import parse_number
 from ..core.units import human
-from .printing import answered, printed
+from .printing import answered, name_of, printed
 from .terminal import NOT_MET, complain, stop, working
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ def count(target: str, seq_len: str, form: str) -> str:
     from ..catalog.model_lookup import model_from
     from ..model.conventions import CONVENTIONS
     from ..model.counting import count_active_params, count_params, flops_per_token
-    from .requests import name_of
 
     model = model_from(target)
     length = parse_number(seq_len, "token", "--seq-len")

@@ -6,12 +6,20 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..core.answer import Answer
+    from ..model.transformer import Model
 
 Data = Mapping[str, Any]
+
+
+def name_of(model: Model, target: str) -> str:
+    """How a model is called that was named by a file, an id or a size: a file says it only where its model has no name."""
+    unnamed = model.name in ("", type(model).model_fields["name"].default)
+    return Path(target).name if unnamed else model.name
 
 
 def printed(text: str, data: Callable[[], Data], form: str) -> str:

@@ -16,10 +16,10 @@ from ..core import reading
 from ..core.answer import written
 from ..core.citations import ASSUMED
 from ..core.errors import SpecError, did_you_mean
-from ..model.transformer import Model
+from ..core.registry import kind_of
 from ..planning.quick_run import assumptions, cluster_from, quick
 from ..run.run import Run, load
-from ..training.rollouts import Rollouts
+from .printing import name_of
 
 if TYPE_CHECKING:
     from ..claims.claim import Claim
@@ -136,12 +136,6 @@ def _built(asked: RunRequest) -> Run:
     return run if asked.tokens else run.with_sources({"phases.pretrain.tokens": f"{ASSUMED}any number does for this question"})
 
 
-def name_of(model: Model, target: str) -> str:
-    """How a model is called that was named by a file, an id or a size: a file says it only where its model has no name."""
-    unnamed = model.name in ("", Model.model_fields["name"].default)
-    return Path(target).name if unnamed else model.name
-
-
 def needed(given: Mapping[str, object], example: str) -> None:
     """Refuse flags that are left out, all of them at once.
 
@@ -187,7 +181,7 @@ def beliefs_of(run: Run, asked: RunRequest) -> Beliefs:
     typed = Beliefs(dict(_pair(text, "--believe") for text in asked.beliefs))
     given = {path for path, source in run.sources().items() if not source.startswith((ASSUMED, "median of"))}
     held = catalog.beliefs(run, asked.as_of or None)
-    if any(isinstance(phase.efficiency, Rollouts) for phase in run.phases):
+    if any(kind_of(type(phase.efficiency)) == "Rollouts" for phase in run.phases):
         from ..planning.quick_reinforcement import engine_beliefs
 
         held = held | engine_beliefs(run)

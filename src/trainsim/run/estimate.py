@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import repeat
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,13 +16,15 @@ from ..core.citations import grade_of
 from ..core.errors import EstimateError, PathError, check_type, did_you_mean
 from ..core.ledger import Ledger, lazy_ledger
 from ..core.units import HOURS_PER_DAY, SECONDS_PER_HOUR, Num
-from ..cost.energy import Embodied, Grid, emissions, energy, model_card_emissions
-from ..cost.ownership import Site
 from ..model.counting import count_params, flops_per_token
 from ..model.transformer import Model
 from ..training.efficiency import Efficiency, Flow, Work
 from ..training.phases import Phase
 from .run import Run
+
+if TYPE_CHECKING:
+    from ..cost.energy import Embodied, Grid
+    from ..cost.ownership import Site
 
 
 @dataclass(frozen=True)
@@ -218,6 +220,8 @@ class Estimate(Answer):
 
         Source: Hugging Face hub documentation, "Displaying carbon emissions for your model".
         """
+        from ..cost.energy import emissions, energy, model_card_emissions
+
         idle = self.gpu_hours - self.busy_gpu_hours
         used = energy(self.busy_gpu_hours, site, idle)
         emitted = emissions(used, grid, embodied, self.gpu_hours)
