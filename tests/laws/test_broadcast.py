@@ -13,6 +13,7 @@ import pytest
 import trainsim as ts
 from trainsim.cluster.collectives import Fabric
 from trainsim.core.registry import members
+from trainsim.gpu_memory.rank_memory import RankMemory
 from trainsim.parallelism.schedules.discovery import schedules
 from trainsim.parallelism.schedules.schedule import Schedule
 from trainsim.testing.laws import Function, Samples, check_broadcast, numeric_functions
@@ -192,6 +193,7 @@ SAMPLES = Samples(
         "Attention": lambda: model().stack[0].block.attention,
         "Cluster": cluster,
         "Chip": lambda: cluster().chip,
+        "RankMemory": lambda: RankMemory.of(ts.Ledger("B", {"rank-0": {"weights": 50e9}}), 80e9),
         "Plan": plan,
         "Degrees": lambda: degrees(),
         "Reinforcement": lambda: recipe(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -14,6 +15,7 @@ from ..cluster.hardware import Chip, Cluster
 from ..cluster.kernels import stream_seconds
 from ..cluster.network import fabric_of
 from ..cluster.stack import Stack
+from ..core.sharing import shared
 from ..core.spec import holds_draws
 from ..core.units import Num, choose, larger
 from ..model.documents import Documents
@@ -331,7 +333,23 @@ def step_of_plan(
     inputs: tuple[Any, ...] = (model, plan, cluster, stack, seq_len, batch, documents)
     if not any(map(holds_draws, inputs)):
         return _cached_step(*inputs)
-    return step_of(model, layout_of(plan, cluster.gpus, seq_len, documents), batch, plan.pass_order, plan.zero, cluster, stack)
+    numbers = [value for name, value in stack if name not in APART]
+    step = shared(
+        lambda: step_of(model, layout_of(plan, cluster.gpus, seq_len, documents), batch, plan.pass_order, plan.zero, cluster, stack),
+        model, plan, cluster, seq_len, batch, documents, *numbers,
+    )  # fmt: skip
+    return step if step.factor is stack.factor else _with_factor(step, stack.factor)
+
+
+APART = ("factor", "tags")
+"""Fields of a stack that enter a step in its last product only, or not at all."""
+
+
+def _with_factor(step: Step, factor: Num) -> Step:
+    """The same step with another factor; cached properties stay valid, since none depends on the factor."""
+    made = copy(step)
+    object.__setattr__(made, "factor", factor)
+    return made
 
 
 @lru_cache(maxsize=256)

@@ -17,11 +17,11 @@ BY_FIELD = "by field"
 """What stands for a median that follows from the bounds of the field the belief meets."""
 
 
-def quantiles_of(belief: Belief, path: str) -> tuple[float | None, float | None, float | None]:
+def _quantiles_of(belief: Belief, path: str) -> tuple[float | None, float | None, float | None]:
     """5, 50 and 95 % quantiles of the belief about a path; None where only its field decides them.
 
     >>> from trainsim.uncertainty.distributions.interval import ci90
-    >>> quantiles_of(ci90(1.0, 2.0, 4.0), "price"), quantiles_of(ci90(1.0, 4.0), "price")
+    >>> _quantiles_of(ci90(1.0, 2.0, 4.0), "price"), _quantiles_of(ci90(1.0, 4.0), "price")
     ((1.0, 2.0, 4.0), (1.0, None, 4.0))
     """
     if isinstance(belief, Interval):
@@ -54,7 +54,7 @@ def summary_of(held: Held, correlated: Mapping[tuple[str, str], Correlation], so
     """Every path with its median and 90 % interval, and which paths are drawn together."""
     rows = []
     for path, belief in _paths(held):
-        low, middle, high = quantiles_of(belief, path)
+        low, middle, high = _quantiles_of(belief, path)
         rows.append(AnswerRow(path, path, _median(belief) if middle is None else middle, "", low, high, sources.get(path, "given")))
     together = [f"{len(paths)} paths are drawn together: {', '.join(paths[:2])}{' …' if paths[2:] else ''}" for paths in held if paths[1:]]
     pairs = [f"correlated: {a} and {b}, {rho!r}" for (a, b), rho in correlated.items()]
@@ -71,7 +71,7 @@ def table_of(held: Held, sources: Mapping[str, str]) -> str:
     """
     lines = [("path", "P5", "P50", "P95", "source")]
     for path, belief in _paths(held):
-        low, middle, high = quantiles_of(belief, path)
+        low, middle, high = _quantiles_of(belief, path)
         lines.append((path, _cell(low), _cell(middle) or _median(belief), _cell(high), sources.get(path, "given")))
     widths = [max(len(line[column]) for line in lines) for column in range(4)]
     return "\n".join("  ".join([*(f"{text:<{w}}" for text, w in zip(line[:4], widths, strict=True)), line[4]]).rstrip() for line in lines)

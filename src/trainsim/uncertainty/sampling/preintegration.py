@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from trainsim.core.sharing import sharing
+
 from ..beliefs.beliefs import Resolved
 from ..distributions.composed import Empirical, Joint, Mixture
 from ..distributions.distribution import Array, Distribution
@@ -115,17 +117,27 @@ def _laid_twice(law: Distribution) -> Array:
     return np.concatenate([middles, middles])
 
 
+ALONE = 1 << 11
+"""From so many points on, variants are evaluated one after another: they then share the work that does not depend on what was moved."""
+
+
+def _stacked(columns: list[Array]) -> Array:
+    """Columns one behind the other; one column alone stays the same object."""
+    return columns[0] if len(columns) == 1 else np.concatenate(columns)
+
+
 def _evaluated(
     study: Study, drawn: Mapping[str, Array], variants: Sequence[Mapping[str, Array]], outputs: Sequence[str]
 ) -> dict[str, Array]:
     """Outputs at draws with other values at some paths, (variants, n), as many variants at once as a block holds points."""
     n = len(next(iter(drawn.values())))
-    at_once = max(1, BLOCK // n)
+    at_once = 1 if n >= ALONE else max(1, BLOCK // n)
     found = []
-    for first in range(0, len(variants), at_once):
-        some = variants[first : first + at_once]
-        stacked = {path: np.concatenate([variant.get(path, values) for variant in some]) for path, values in drawn.items()}
-        found.append(evaluate(study, stacked, len(some) * n, outputs))
+    with sharing():
+        for first in range(0, len(variants), at_once):
+            some = variants[first : first + at_once]
+            stacked = {path: _stacked([variant.get(path, values) for variant in some]) for path, values in drawn.items()}
+            found.append(evaluate(study, stacked, len(some) * n, outputs))
     return {name: np.concatenate([part[name].reshape(-1, n) for part in found]) for name in found[0]}
 
 
