@@ -262,6 +262,9 @@ class Spec(BaseModel, metaclass=_SpecMeta):
         return made.with_sources(sources) if sources else made
 
 
+Spec.__annotations__.clear()  # every subclass would evaluate them again: a tenth of what importing the library takes
+
+
 class Family(Spec):
     """Base class of an open family (attention, price, efficiency …): abstract, with final members.
 
