@@ -203,3 +203,25 @@ def assert_frozen(value: object) -> None:
             assert_frozen(inner)
     else:
         assert not isinstance(value, (list, dict, set, bytearray))
+
+
+def test_every_source_can_be_looked_up_or_says_that_it_is_memory_or_judgement() -> None:
+    for name, source in sources().items():
+        resolves = any(
+            mark in str(source.get("address", "")) for mark in ("https://", "http://", "arXiv:", "doi:", "github:", "huggingface ")
+        )
+        in_words = source["evidence"] == "recalled" and any(word in source["title"] for word in ("memory", "Judgement"))
+        assert resolves or in_words, f"{name}: {source}"
+
+
+SOURCED = ("chips", "clusters", "hosts", "models", "runs", "prices", "rents", "priors", "programmes", "developments", "fleets", "disclosures",
+           "currencies", "claims", "constants", "stacks", "phrases", "reliability")  # fmt: skip
+
+
+@pytest.mark.parametrize("file", SOURCED)
+def test_a_row_from_memory_alone_says_so(file: str) -> None:
+    """What rests on nothing but memory or judgement is no figure that was found."""
+    unread = {name for name, source in sources().items() if "address" not in source}
+    for row in rows(file).values():
+        if set(row.source) <= unread:
+            assert row.evidence in ("recalled", "mixed", "derived") or row.grade == "judgement", row.address
