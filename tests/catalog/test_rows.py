@@ -214,8 +214,8 @@ def test_every_source_can_be_looked_up_or_says_that_it_is_memory_or_judgement() 
         assert resolves or in_words, f"{name}: {source}"
 
 
-SOURCED = ("chips", "clusters", "hosts", "models", "runs", "prices", "rents", "priors", "programmes", "developments", "fleets", "disclosures",
-           "currencies", "claims", "constants", "stacks", "phrases", "reliability")  # fmt: skip
+SOURCED = ("chips", "clusters", "hosts", "models", "runs", "prices", "rents", "priors", "programmes", "developments", "fleets",
+           "disclosures", "currencies", "claims", "constants", "stacks", "phrases", "reliability")  # fmt: skip
 
 
 @pytest.mark.parametrize("file", SOURCED)
