@@ -1,6 +1,6 @@
-"""Uncertainty of runs: ``ts.simulate`` and its like, with a run's estimate as the function.
+"""Uncertainty of runs: ``ts.simulate`` and related functions, applied to the estimate of a run.
 
-The engine knows specs, paths and a function. Here the function of a run is its estimate; for any other spec it is given.
+The package ``uncertainty`` works on any spec and function; here the default function of a run is its estimate.
 """
 
 from __future__ import annotations
@@ -34,56 +34,56 @@ from .uncertainty.sampling import engine as engine_of_draws
 from .uncertainty.sampling.simulation import Simulation
 
 Function = Callable[[Any], Any]
-DOUBTED = ("cost", "busy_gpu_hours", "gpu_hours", "wall_days", "mfu")
-"""What a run is asked for under beliefs, where nothing else is asked."""
+DEFAULT_QUANTITIES = ("cost", "busy_gpu_hours", "gpu_hours", "wall_days", "mfu")
+"""Default quantities of a run under beliefs."""
 
 
 def quantities(run: Run, names: tuple[str, ...] = ()) -> dict[str, Ledger | Num]:
-    """A run's quantities by name, each a ledger where it has parts; broadcasts over draws.
+    """Quantities of a run by name, as ledgers if they have parts; broadcasts over draws.
 
-    Without names: its cost, hours, days, and its utilisation if any phase's work is known.
+    The default is cost, hours and days, and utilisation if the tokens of any phase are known.
     """
     known = any(phase.tokens is not None for phase in run.phases)
-    return estimate(run).quantities(names or tuple(n for n in DOUBTED if n != "mfu" or known))
+    return estimate(run).quantities(names or tuple(n for n in DEFAULT_QUANTITIES if n != "mfu" or known))
 
 
 def _function_of(spec: Spec, function: Function | None, of: str = "") -> Function:
-    """The function a spec is put through: for a run, the quantities asked for."""
+    """The function to evaluate: by default the quantities of a run."""
     if function is not None:
         return function
     if not isinstance(spec, Run):
-        remedy = "give function=, which takes the spec and gives arrays"
+        remedy = "give function=, which takes the spec and returns arrays"
         raise EstimateError("function", None, f"is needed for a {type(spec).__name__}", remedy)
     head = of.partition(".")[0]
     return partial(quantities, names=(head,)) if head in QUANTITIES else quantities
 
 
-def _asked(function: Function | None) -> str:
-    """What is asked for where no quantity is named."""
+def _default_quantity(function: Function | None) -> str:
+    """Name of the default quantity."""
     return "cost" if function is None else "value"
 
 
 def simulate(spec: Spec, beliefs: Beliefs, function: Function | None = None, **options: Any) -> Simulation:
-    """A run, or any spec with a function of it, under beliefs.
+    """Simulate a run, or a function of any spec, under beliefs.
 
     Args:
         spec: a run; or any spec, with ``function``.
         beliefs: path → distribution.
-        function: takes the spec with arrays of draws at the believed paths and gives {name: array or Ledger}, or one array, then
-            named ``"value"``; for a run, its cost, hours, days and utilisation where nothing is given.
-        **options: of :func:`trainsim.uncertainty.simulate`: ``n``, ``rtol``, ``seed``, ``quantiles``, ``outputs``, ``executor`` …
+        function: takes the spec with arrays of draws at the uncertain paths and returns {name: array or Ledger}, or one array, which is
+            named ``"value"``. The default for a run is cost, hours, days and utilisation.
+        **options: options of :func:`~.uncertainty.sampling.engine.simulate`: ``n``, ``rtol``, ``seed``, ``outputs``, ``executor`` …
 
     Returns:
         the simulation: quantiles, mean and probabilities of each quantity, each with its standard error.
 
     Raises:
-        EstimateError: no function for a spec that is no run, or the run lacks an input.
-        BeliefError: bad arguments; beliefs that don't fit the spec; a draw that the function gives no finite answer to.
-        PathError: a believed path or an output that is not there.
+        EstimateError: ``function`` is missing for a spec other than a run, or the run lacks an input.
+        BeliefError: invalid arguments, beliefs that do not fit the spec, or a draw with a result that is not finite.
+        PathError: the spec has no such path, or the function no such output.
 
     >>> import trainsim as ts
-    >>> doubt = ts.Beliefs({"price.usd_per_gpu_hour": ts.uniform(1, 3)})
-    >>> found = simulate(ts.catalog.run("deepseek-v3"), doubt, n=1024)
+    >>> beliefs = ts.Beliefs({"price.usd_per_gpu_hour": ts.uniform(1, 3)})
+    >>> found = simulate(ts.catalog.run("deepseek-v3"), beliefs, n=1024)
     >>> round(found.quantile("cost", 0.5) / 1e6, 1)
     5.9
     """
@@ -92,11 +92,11 @@ def simulate(spec: Spec, beliefs: Beliefs, function: Function | None = None, **o
 
 
 def sensitivity(spec: Spec, beliefs: Beliefs, of: str = "", function: Function | None = None, **options: Any) -> Sensitivity:
-    """Which inputs the doubt about a quantity comes from: Sobol' indices, Shapley effects where inputs are correlated.
+    """Share of each input in the variance of a quantity: Sobol' indices, or Shapley effects if inputs are correlated.
 
     Args:
         spec, beliefs, function: as for :func:`simulate`.
-        of: the quantity, or a line of it: ``"cost.pretrain"``; a run's cost, or what a function of one output gives, where none is named.
+        of: the quantity, or a line of it: ``"cost.pretrain"``; by default the cost of a run, or the only output of the function.
         **options: ``n``, ``seed``.
 
     Returns:
@@ -109,36 +109,36 @@ def sensitivity(spec: Spec, beliefs: Beliefs, of: str = "", function: Function |
     Nelson & Staum (2016), SIAM/ASA J. Uncertainty Quantification 4, 1060-1083 (Shapley effects).
 
     >>> import trainsim as ts
-    >>> doubt = ts.Beliefs({"price.usd_per_gpu_hour": ts.uniform(1, 3), "reliability.goodput": ts.uniform(0.9, 1.0)})
-    >>> found = sensitivity(ts.catalog.run("deepseek-v3"), doubt, n=1024)
+    >>> beliefs = ts.Beliefs({"price.usd_per_gpu_hour": ts.uniform(1, 3), "reliability.goodput": ts.uniform(0.9, 1.0)})
+    >>> found = sensitivity(ts.catalog.run("deepseek-v3"), beliefs, n=1024)
     >>> round(found.total["price.usd_per_gpu_hour"], 1)
     1.0
     """
-    of = of or _asked(function)
+    of = of or _default_quantity(function)
     return sensitivity_of_draws.sensitivity(spec, beliefs, _function_of(spec, function, of), of=of, **options)
 
 
 def tornado(spec: Spec, beliefs: Beliefs, of: str = "", function: Function | None = None) -> tuple[Swing, ...]:
-    """How far each input moves a quantity from its 5th to its 95th percentile, all others at their medians.
+    """Change of a quantity as each input goes from its 5th to its 95th percentile, with all others at their medians.
 
     Args:
         spec, beliefs, function: as for :func:`simulate`.
         of: as for :func:`sensitivity`.
 
     Returns:
-        a swing of each input, the largest first.
+        the swing of each input, the largest first.
 
     >>> import trainsim as ts
-    >>> doubt = ts.Beliefs({"price.usd_per_gpu_hour": ts.uniform(1, 3), "reliability.goodput": ts.uniform(0.9, 1.0)})
-    >>> [(swing.path, round(swing.size / 1e6, 1)) for swing in tornado(ts.catalog.run("deepseek-v3"), doubt)]
+    >>> beliefs = ts.Beliefs({"price.usd_per_gpu_hour": ts.uniform(1, 3), "reliability.goodput": ts.uniform(0.9, 1.0)})
+    >>> [(swing.path, round(swing.size / 1e6, 1)) for swing in tornado(ts.catalog.run("deepseek-v3"), beliefs)]
     [('price.usd_per_gpu_hour', 5.3), ('reliability.goodput', 0.6)]
     """
-    of = of or _asked(function)
+    of = of or _default_quantity(function)
     return influence_of_draws.tornado(spec, beliefs, _function_of(spec, function, of), of=of)
 
 
 def disclosure(spec: Spec, beliefs: Beliefs, of: str = "", function: Function | None = None, **options: Any) -> tuple[DisclosureValue, ...]:
-    """How much the interval of a quantity would shrink if an input, a pair or a triple were known.
+    """Relative width of a quantity's interval if one, two or three inputs were known.
 
     Equation: ``E[width of y | x_S] / width of y``, the width being that of the P5 to P95 interval.
 
@@ -148,71 +148,71 @@ def disclosure(spec: Spec, beliefs: Beliefs, of: str = "", function: Function | 
         **options: ``up_to``, the largest number of inputs known at once; ``seed``.
 
     Returns:
-        the sets of inputs, the one that narrows the interval most first.
+        the sets of inputs, starting with the one that narrows the interval most.
 
     Raises:
         BeliefError: the quantity does not vary under these beliefs.
 
     >>> import trainsim as ts
-    >>> doubt = ts.Beliefs({"price.usd_per_gpu_hour": ts.uniform(1, 3), "reliability.goodput": ts.uniform(0.9, 1.0)})
-    >>> first = disclosure(ts.catalog.run("deepseek-v3"), doubt)[0]
+    >>> beliefs = ts.Beliefs({"price.usd_per_gpu_hour": ts.uniform(1, 3), "reliability.goodput": ts.uniform(0.9, 1.0)})
+    >>> first = disclosure(ts.catalog.run("deepseek-v3"), beliefs)[0]
     >>> first.paths, round(first.value, 1)
     (('price.usd_per_gpu_hour',), 0.9)
     """
-    of = of or _asked(function)
+    of = of or _default_quantity(function)
     return influence_of_draws.disclosure(spec, beliefs, _function_of(spec, function, of), of=of, **options)
 
 
 def region(spec: Spec, beliefs: Beliefs, of: str = "", function: Function | None = None, **options: Any) -> Region:
-    """How the inputs differ where a quantity lies above or below a value.
+    """Distribution of the inputs in the region where a quantity is above or below a value.
 
     Args:
         spec, beliefs, function: as for :func:`simulate`.
         of: as for :func:`sensitivity`.
-        **options: ``above``, ``below``, the bounds of the region in the quantity's unit; ``n``, ``seed``.
+        **options: ``above``, ``below``, bounds of the region in the unit of the quantity; ``n``, ``seed``.
 
     Returns:
-        the probability of the region [1], and per input how far its distribution moves there, the farthest first.
+        the probability of the region [1], and the shift of each input's distribution there, the largest first.
 
     Raises:
-        BeliefError: fewer than 100 of the points fall into the region, or fewer than 100 out of it.
+        BeliefError: fewer than 100 points are inside the region, or fewer than 100 outside.
 
     Source: Spear & Hornberger (1980), Water Research 14, 43-49 (Monte Carlo filtering).
 
     >>> import trainsim as ts
-    >>> doubt = ts.Beliefs({"price.usd_per_gpu_hour": ts.uniform(1, 3), "reliability.goodput": ts.uniform(0.9, 1.0)})
-    >>> region(ts.catalog.run("deepseek-v3"), doubt, above=8e6, n=1024).shifts[0].path
+    >>> beliefs = ts.Beliefs({"price.usd_per_gpu_hour": ts.uniform(1, 3), "reliability.goodput": ts.uniform(0.9, 1.0)})
+    >>> region(ts.catalog.run("deepseek-v3"), beliefs, above=8e6, n=1024).shifts[0].path
     'price.usd_per_gpu_hour'
     """
-    of = of or _asked(function)
+    of = of or _default_quantity(function)
     return influence_of_draws.region(spec, beliefs, _function_of(spec, function, of), of=of, **options)
 
 
 def condition(
     spec: Spec, beliefs: Beliefs, evidence: Mapping[str, Measured], function: Function | None = None, **options: Any
 ) -> Posterior:
-    """Beliefs given what was measured.
+    """Condition beliefs on measurements (Bayes' rule).
 
     Args:
         spec, beliefs, function: as for :func:`simulate`.
-        evidence: quantity or a line of it → what was measured, with its error: a likelihood, not a target.
+        evidence: quantity or a line of it → measurement with its error.
         **options: ``n``, ``seed``.
 
     Warns:
-        TrainsimWarning: the evidence contradicts the prior; says at which percentile of the prior it lies.
+        TrainsimWarning: the evidence contradicts the prior; gives its percentile in the prior.
 
     Returns:
-        the posterior: beliefs that can be used wherever the prior could.
+        the posterior, which can be used as beliefs.
 
     Raises:
-        BeliefError: no evidence, or beliefs that don't fit the spec.
-        PathError: no such output.
+        BeliefError: there is no evidence, or the beliefs do not fit the spec.
+        PathError: there is no such output.
 
     Source: Del Moral, Doucet & Jasra (2006), "Sequential Monte Carlo samplers", JRSS B 68(3), 411-436, section 3.3.1.
 
     >>> import trainsim as ts
-    >>> doubt = ts.Beliefs({"price.usd_per_gpu_hour": ts.uniform(1, 3), "reliability.goodput": ts.uniform(0.9, 1.0)})
-    >>> known = condition(ts.catalog.run("deepseek-v3"), doubt, {"gpu_hours": ts.measured(2.85e6, rel=0.01)}, n=1024)
+    >>> beliefs = ts.Beliefs({"price.usd_per_gpu_hour": ts.uniform(1, 3), "reliability.goodput": ts.uniform(0.9, 1.0)})
+    >>> known = condition(ts.catalog.run("deepseek-v3"), beliefs, {"gpu_hours": ts.measured(2.85e6, rel=0.01)}, n=1024)
     >>> 10 < known.percentiles["gpu_hours"] < 30
     True
     """
@@ -228,26 +228,26 @@ def what_must_be_true(
     side: Literal["below", "above"] = "below",
     seed: int = 0,
 ) -> MustBeTrue:
-    """What would have to be true for a claim to hold: per input the value that alone does it, and the likeliest combination.
+    """Inputs for which a claim would hold: for each input the value that suffices alone, and the most probable combination.
 
     Args:
-        claim: its quantity and value are the target.
+        claim: gives quantity and value.
         spec, beliefs, function: as for :func:`simulate`.
-        side: whether the quantity should lie below or above the claimed value.
-        seed: the one seed.
+        side: whether the claim holds below or above the claimed value.
+        seed: seed of the draws.
 
     Returns:
-        the probability that the claim holds [1], and what would make it hold.
+        the probability that the claim holds [1], and the inputs for which it would.
 
     Raises:
-        ClaimError: the claim has no value, or a unit of another dimension.
+        ClaimError: the claim has no value, or its unit has another dimension.
 
     Source: Hasofer & Lind (1974), J. Eng. Mech. 100, 111-121; Rackwitz & Fiessler (1978), Computers & Structures 9,
     489-494 (the iteration).
 
     >>> import trainsim as ts
-    >>> doubt = ts.Beliefs({"price.usd_per_gpu_hour": ts.uniform(1, 3)})
-    >>> found = what_must_be_true(ts.catalog.claim("deepseek-v3-6m"), ts.catalog.run("deepseek-v3"), doubt)
+    >>> beliefs = ts.Beliefs({"price.usd_per_gpu_hour": ts.uniform(1, 3)})
+    >>> found = what_must_be_true(ts.catalog.claim("deepseek-v3-6m"), ts.catalog.run("deepseek-v3"), beliefs)
     >>> round(found.alone[0].value, 2), round(found.probability, 1)
     (2.04, 0.5)
     """
@@ -262,19 +262,19 @@ def compare(a: Run, b: Run, beliefs: Beliefs, of: str = "cost", **options: Any) 
 def compare(
     a: Run | Estimate, b: Run | Estimate, beliefs: Beliefs | None = None, of: str = "cost", **options: Any
 ) -> Comparison | Difference:
-    """Why one run costs more than another; with beliefs, how sure that is.
+    """Compare two runs factor by factor; with beliefs, the distribution of the difference.
 
     Args:
-        a, b: runs, or without beliefs their estimates.
-        beliefs: laid over both, one draw where a path is in both; None compares the points, factor by factor.
-        of: the quantity whose difference is asked for, with beliefs.
-        **options: of :func:`simulate`, with beliefs.
+        a, b: runs, or estimates if there are no beliefs.
+        beliefs: beliefs about both runs; shared paths have the same draws. None compares point estimates.
+        of: the quantity to compare, with beliefs.
+        **options: options of :func:`simulate`, with beliefs.
 
     Returns:
-        the factors between the points; with beliefs, the distribution of the difference.
+        the factors between the point estimates; with beliefs, the distribution of the difference.
 
     Raises:
-        EstimateError: an input of either run is missing, or beliefs over an estimate.
+        EstimateError: an input of either run is missing, or beliefs were given for an estimate.
 
     >>> import trainsim as ts
     >>> run = ts.catalog.run("deepseek-v3")
@@ -285,7 +285,7 @@ def compare(
     if beliefs is None:
         return compare_runs(a, b)
     if isinstance(a, Estimate) or isinstance(b, Estimate):
-        raise EstimateError("a, b", "an estimate", "has no numbers to lay beliefs over", "compare the runs", "empty")
+        raise EstimateError("a, b", "an estimate", "has no inputs for beliefs", "compare the runs", "empty")
     found = comparison_of_draws.difference(a, b, beliefs, _function_of(a, None, of), of=of, **options)
     return replace(found, simulation=replace(found.simulation, units=UNITS | dict.fromkeys(found.simulation.outputs, unit_of(of))))
 
@@ -293,16 +293,17 @@ def compare(
 def compare_beliefs(
     spec: Spec, views: Mapping[str, Beliefs], of: str = "", function: Function | None = None, **options: Any
 ) -> Disagreement:
-    """Who disagrees about a quantity, and through which paths.
+    """Compare several sets of beliefs about a quantity, and attribute their disagreement to paths.
 
     Args:
         spec, function: as for :func:`simulate`.
         views: name → beliefs.
         of: as for :func:`sensitivity`.
-        **options: of :func:`simulate`.
+        **options: options of :func:`simulate`.
 
     Returns:
-        the simulation of each view; per other view and path, the ratio of the first view's median once it takes over that path's belief.
+        the simulation of each view; and for each other view and path, the factor on the first view's median if it adopts the other's
+        belief about that path.
 
     >>> import trainsim as ts
     >>> views = {who: ts.Beliefs({"price.usd_per_gpu_hour": ts.uniform(low, 4)}) for who, low in {"mine": 1, "yours": 3}.items()}
@@ -310,5 +311,5 @@ def compare_beliefs(
     >>> round(found.through["yours"]["price.usd_per_gpu_hour"], 1)
     1.4
     """
-    of = of or _asked(function)
+    of = of or _default_quantity(function)
     return comparison_of_draws.compare_beliefs(spec, views, _function_of(spec, function, of), of=of, **options)

@@ -76,11 +76,11 @@ def test_a_schedule_survives_a_file_and_meets_beliefs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "path", "word"),
     [
-        ({"batch": [(1e12, 0)]}, "batch", "every number above 0"),
-        ({"batch": [(1e12,)]}, "batch", "no schedule"),
-        ({"batch": [1, 2]}, "batch", "no schedule"),
-        ({"batch": [(1e11, 64), (1e11, 128)]}, "batch", "adds up to other tokens"),
-        ({"ramp": [(1e12, 64)], "batch": 128}, "ramp", "all that the phase has"),
+        ({"batch": [(1e12, 0)]}, "batch", "positive numbers"),
+        ({"batch": [(1e12,)]}, "batch", "not a batch schedule"),
+        ({"batch": [1, 2]}, "batch", "not a batch schedule"),
+        ({"batch": [(1e11, 64), (1e11, 128)]}, "batch", "does not add up"),
+        ({"ramp": [(1e12, 64)], "batch": 128}, "ramp", "at least as many as the phase has"),
         ({"ramp": [(1e11, 64)]}, "batch", "required after a ramp"),
         ({"ramp": [(1e11, 64)], "batch": [(1e12, 64)]}, "ramp", "give one"),
     ],

@@ -20,7 +20,7 @@ from trainsim.model.feedforward import GatedMLP, MixtureOfExperts
 from trainsim.model.layers import Block, Layers
 from trainsim.model.transformer import Model
 from trainsim.testing import refused
-from trainsim.training.decoding import Engine, cache_elements, decode_flops, decode_step, slots, weights_read
+from trainsim.training.decoding import Engine, cache_elements, concurrent_responses, decode_flops, decode_step, weights_read
 from trainsim.training.reinforcement import Reinforcement, Responses, decode_seconds, estimate_reinforcement
 
 CHIP = Chip(name="chip", peak=Peak(bf16=1e15), memory=80e9, memory_bandwidth=3e12)
@@ -86,11 +86,11 @@ def test_decoding_is_bound_by_memory_at_small_batch_and_by_products_at_large() -
 
 
 def test_slots_are_what_memory_holds_or_what_the_engine_allows() -> None:
-    assert float(slots(DENSE, CHIP, ENGINE, 100.0)) == 64
+    assert float(concurrent_responses(DENSE, CHIP, ENGINE, 100.0)) == 64
     held = (2 * 80e9 * 0.9 - weights_read(DENSE, 1.0) * 2) / (cache_elements(DENSE, 50_000.0) * 2)
-    assert float(slots(DENSE, CHIP, ENGINE, 50_000.0)) == pytest.approx(held)
+    assert float(concurrent_responses(DENSE, CHIP, ENGINE, 50_000.0)) == pytest.approx(held)
     with refused(EstimateError, "infeasible", "engine.gpus"):
-        slots(DENSE.replace({"stack.dense.count": 240}), CHIP, ENGINE.replace({"gpus": 1}), 100.0)
+        concurrent_responses(DENSE.replace({"stack.dense.count": 240}), CHIP, ENGINE.replace({"gpus": 1}), 100.0)
 
 
 def continuous_batching(lengths: np.ndarray, batch: int, prompt: float, step: Callable[[float, float], float]) -> float:

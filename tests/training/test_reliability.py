@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from trainsim.core.batch import Batch
 from trainsim.core.errors import EstimateError, SpecError
 from trainsim.testing import refused
-from trainsim.training.failure_laws import Exponential, FailureLaw, LogNormalFailures, Weibull, segments_kept
+from trainsim.training.failure_laws import Exponential, FailureLaw, LogNormalFailures, Weibull, expected_segments
 from trainsim.training.reliability import Failures, Goodput, YoungDaly, best_interval, useful_share
 
 Draw = Callable[[int], NDArray[np.float64]]
@@ -76,7 +76,7 @@ def test_closed_form_renewal_and_discrete_events_agree(setting: str, gpus: int) 
     mtbf = run.mean_time_between_failures(gpus)
     work, save, restart = (float(t / mtbf) for t in (run.interval(gpus), run.checkpoint_seconds, run.restart_seconds))
     closed = float(run.expected_goodput(gpus))
-    renewal = work * float(segments_kept(Exponential(), restart, work + save))
+    renewal = work * float(expected_segments(Exponential(), restart, work + save))
     rng = np.random.default_rng(gpus)
     events = simulate(lambda n: rng.exponential(1.0, n), work, save, restart, replicas=2_000, failures=20)
     assert renewal == pytest.approx(closed, rel=1e-7)
@@ -105,7 +105,7 @@ def test_renewal_agrees_with_discrete_events_for_other_laws(law: FailureLaw, dra
 @pytest.mark.parametrize("law", [Weibull(shape=0.7), Weibull(shape=3.0), LogNormalFailures(sigma=1.3)], ids=str)
 def test_the_tail_formula_equals_the_plain_sum(law: FailureLaw) -> None:
     k = np.arange(1.0, 1_000_001.0)
-    assert float(segments_kept(law, 0.03, 0.004)) == pytest.approx(float(np.sum(law.survival(0.03 + 0.004 * k))), rel=1e-7)
+    assert float(expected_segments(law, 0.03, 0.004)) == pytest.approx(float(np.sum(law.survival(0.03 + 0.004 * k))), rel=1e-7)
 
 
 @pytest.mark.parametrize("law", [Exponential(), Weibull(shape=0.6), Weibull(shape=4.0), LogNormalFailures(sigma=0.8)], ids=str)

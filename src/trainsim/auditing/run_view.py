@@ -19,8 +19,7 @@ from ..cost.ownership import Ownership
 from ..cost.rental import Rental
 from ..run.estimate import Estimate, estimate
 from ..run.run import Run
-from ..training.efficiency import MFU
-from ..training.efficiency import told as is_reported
+from ..training.efficiency import MFU, is_reported
 from ..training.reliability import Goodput
 from ..training.rollouts import Rollouts
 from ..uncertainty.beliefs.beliefs import Beliefs

@@ -11,7 +11,7 @@ from ..core.errors import EstimateError, SpecError
 from ..core.units import Unit
 from ..parallelism.plan import Plan, micro_batches
 from ..run.run import Run
-from ..training.efficiency import told
+from ..training.efficiency import is_reported
 from ..training.phases import Phase
 from .space import divisors
 
@@ -281,7 +281,9 @@ def _gpu_axis(run: Run, path: str, at: int) -> Axis:
     if any(plan.dp is not None for plan in plans):
         return ListedAxis((at,))
     stride = math.lcm(1, *(_stride(plan) for plan in plans))
-    modelled = [p for p in phases if not told(p.efficiency or run.efficiency) and p.batch is not None and (p.plan or run.plan) is not None]
+    modelled = [
+        p for p in phases if not is_reported(p.efficiency or run.efficiency) and p.batch is not None and (p.plan or run.plan) is not None
+    ]
     if not modelled:
         return MultiplesAxis(stride, at)
     listed = [_possible_gpu_counts(p.plan or run.plan or Plan(), p) for p in modelled]

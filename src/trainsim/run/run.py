@@ -13,7 +13,7 @@ from ..core.spec import ByName, Spec, invariant
 from ..cost.price import Price
 from ..model.transformer import Model
 from ..parallelism.plan import Plan, check_plan
-from ..training.efficiency import Efficiency, told
+from ..training.efficiency import Efficiency, is_reported
 from ..training.phases import Phase
 from ..training.reliability import Reliability
 
@@ -69,7 +69,7 @@ class Run(Spec):
         for phase in made.phases:
             where = "efficiency" if phase.efficiency is None else f"phases.{phase.name}.efficiency"
             efficiency = phase.efficiency or made.efficiency
-            if phase.cluster is None and told(efficiency) and not any(_overlaps(p, where) for p in changes):
+            if phase.cluster is None and is_reported(efficiency) and not any(_overlaps(p, where) for p in changes):
                 warnings.warn(
                     f"{where}={efficiency!r} was given for {self.cluster.name} and may not hold on {made.cluster.name}; give one for it",
                     TrainsimWarning,

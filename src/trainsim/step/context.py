@@ -1,4 +1,4 @@
-"""Context parallelism: blocks of a sequence on several ranks, and the exchanges that let every query meet its keys."""
+"""Context parallelism: time of the exchanges between ranks that hold blocks of a sequence, and their imbalance."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ..parallelism.shapes import Shapes
 
 BF16_BYTES = 2.0
 VISITS: dict[ContextExchange, float] = {"ring": 3.0, "all-gather": 3.0, "all-to-all": 2.0}
-"""Exchanges of a forward and a backward pass over those of the forward pass: backward moves keys and values again, and their gradients;
-after an all-to-all it moves as much as forward did."""
+"""Traffic of a forward and a backward pass relative to the forward pass: the backward pass moves keys and values and their gradients; with
+an all-to-all it moves as much as the forward pass."""
 
 
 def context_seconds(shapes: Shapes, layout: Layout, fabric: Fabric) -> Num:
-    """Seconds of one forward pass's exchanges between context-parallel ranks, and of the states of recurrent mixers, ``(kinds, n)``.
+    """Time to exchange keys, values and recurrent states between context-parallel ranks in one forward pass, ``(kinds, n)`` [s].
 
-    Around a ring, or gathered at once: ``(cp − 1)/cp`` of all keys and values. All-to-all: a rank's own queries, keys, values and
-    results, each token's heads to the rank that attends for them.
+    A ring or an all-gather moves ``(cp − 1)/cp`` of all keys and values. An all-to-all moves a rank's queries, keys, values and results
+    to the ranks that process their heads.
 
     Source: ring attention, arXiv:2310.01889, section 3; keys and values gathered, Llama 3 (arXiv:2407.21783), section 3.3.2; all-to-all,
     DeepSpeed-Ulysses (arXiv:2309.14509), section 3; states gathered, LASP-2 (arXiv:2502.07563), section 3.
@@ -44,17 +44,17 @@ def context_seconds(shapes: Shapes, layout: Layout, fabric: Fabric) -> Num:
 
 
 def block_length(layout: Layout) -> Num:
-    """Tokens that one attention kernel goes over: a document or sequence, around a ring no more than a rank's block [token]."""
+    """Sequence length of one attention kernel: the document or sequence, in a ring at most a rank's block [token]."""
     whole = document_length(layout.seq_len, layout.documents)
     return np.minimum(whole, layout.seq_len / layout.cp) if layout.cp_exchange == "ring" else whole
 
 
 def busiest_block(mask: Mask, layout: Layout) -> Num:
-    """Keys met by the rank that meets most, over those of the mean rank [1].
+    """Load imbalance of context-parallel ranks: keys of the busiest rank relative to the mean [1].
 
-    1 where ranks hold blocks from both ends of a sequence, or all tokens of some heads. Contiguous blocks: the last one's queries meet
-    ``[n·K(n) − m·K(m)]/(n − m)`` keys, ``m = n·(1 − 1/cp)``, with ``K`` the mean keys of a query; under a causal mask ``2 − 1/cp`` of
-    the mean.
+    1 if ranks have blocks from both ends of a sequence, or all tokens of some heads. With contiguous blocks, the queries of the last one
+    attend to ``[n·K(n) − m·K(m)]/(n − m)`` keys with ``m = n·(1 − 1/cp)``, where ``K`` is the mean number of keys per query; under a
+    causal mask that is ``2 − 1/cp`` times the mean.
 
     Source: striped attention (arXiv:2311.09431), section 3, for the imbalance; Megatron-LM's context parallelism for the balance.
     """

@@ -1,4 +1,4 @@
-"""Sums of gradients and gathers of weights over data-parallel ranks."""
+"""Data-parallel exchanges: reduction of gradients and gathering of weights."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from .updates import ShardGroups
 Array = NDArray[np.float64]
 
 SHARED = frozenset({"dp", "weights"})
-"""Exchanges of what data-parallel ranks share."""
+"""Exchanges between data-parallel ranks."""
 WHOLE_ON_PASS = 3
-"""The stage of ZeRO that shards weights, and gathers them for every pass."""
+"""The ZeRO stage that shards weights and gathers them for every pass."""
 
 
 def synchronise_seconds(
     shapes: Shapes, held: Array, own: ShardGroups, layout: Layout, zero: int, fabric: Fabric, micro_batches: Num, busy: OverlapPass
 ) -> tuple[Num, Num, Num]:
-    """Seconds of sums and gathers over data parallelism, how much could hide behind compute, and parameters owned, ``(ranks, n)``.
+    """Time of data-parallel exchanges, the part that could hide behind compute, and parameters that a rank updates, each ``(ranks, n)``.
 
-    ``held`` are the layers whose parameters a rank holds. ZeRO-2 keeps no gradients but its own, and so sums them after every micro-batch;
-    ZeRO-3 gathers weights for every pass besides.
+    ``held`` are the layers whose parameters a rank holds. ZeRO-2 reduces gradients after every micro-batch, since a rank stores its shard
+    only; ZeRO-3 also gathers weights for every pass.
 
     Source: Rajbhandari et al. 2020 (arXiv:1910.02054), sections 5 and 7.
     """
@@ -41,19 +41,19 @@ def synchronise_seconds(
         gathered: Any = np.zeros_like(summed)
     else:
         each = np.asarray(all_gather(sizes, group, members_per_domain(group, stride, fabric.domain), fabric))
-        scattered, once = each[0], each[1]
+        scattered, gathered_once = each[0], each[1]
         across = 0.0 if layout.shard is None else _between_copies(sizes[0] / group, every / group, stride * group, fabric)
         match zero:
             case 1:
-                summed, gathered = scattered + across, once
+                summed, gathered = scattered + across, gathered_once
             case 2:
-                summed, gathered = micro_batches * scattered + across, once
+                summed, gathered = micro_batches * scattered + across, gathered_once
             case _:
-                summed, gathered = micro_batches * (scattered + across), micro_batches * (2.0 * once)
+                summed, gathered = micro_batches * (scattered + across), micro_batches * (2.0 * gathered_once)
     owned = params / group if zero > 0 else params * np.ones_like(group)
     compute = busy.placed.layers @ busy.compute
     window = compute * (micro_batches if zero > 1 else _passes_beside(layout, micro_batches))
-    needed = params > 0  # nobody sums the gradients of experts that a model doesn't have
+    needed = params > 0  # a model without experts exchanges nothing for them
     seconds = needed * (summed + gathered)
     may_hide = seconds
     if not layout.overlap >= SHARED:
@@ -62,17 +62,17 @@ def synchronise_seconds(
 
 
 def _passes_beside(layout: Layout, micro_batches: Num) -> Num:
-    """Micro-batches whose passes run beside the sums of a step's gradients and the gathers of its weights.
+    """Number of micro-batches whose passes data-parallel exchanges can overlap with.
 
-    ``(1 + (v − 1)·min(p, n)) / v``: one, whose buckets are sent as they are ready; interleaved, all but the last chunk's gradients are
-    whole while a round of micro-batches passes the chunks that follow, and all but the first chunk's weights are needed a round later.
+    ``(1 + (v − 1)·min(p, n)) / v``: one micro-batch without interleaving, since buckets are sent as they are ready. With ``v`` chunks, the
+    gradients of all but the last chunk are complete, and the weights of all but the first are needed, one round of micro-batches apart.
 
-    Source: Jiang et al. 2024, MegaScale (arXiv:2402.15627), section 3.2, which sums and gathers chunk by chunk as Megatron-LM does.
+    Source: Jiang et al. 2024, MegaScale (arXiv:2402.15627), section 3.2, which reduces and gathers chunk by chunk, as Megatron-LM does.
     """
     others: Num = (layout.vpp - 1) * smaller(layout.pp, micro_batches)
     return (1.0 + others) / layout.vpp
 
 
 def _between_copies(gradients: Num, copies: Num, stride: Num, fabric: Fabric) -> Num:
-    """A shard's gradients summed over the copies of hybrid sharding, none where there is one copy (PyTorch ``HYBRID_SHARD``)."""
+    """Time to all-reduce a shard's gradients over the copies of hybrid sharding, 0 for one copy (PyTorch ``HYBRID_SHARD``) [s]."""
     return all_reduce(gradients, copies, members_per_domain(copies, stride, fabric.domain), fabric)

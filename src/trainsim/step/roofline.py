@@ -1,4 +1,4 @@
-"""The kernels of a layer on the roofline: arithmetic intensity, rate reached, and what bounds it."""
+"""Roofline of the kernels of a forward pass: arithmetic intensity, achieved rate, and its bound."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .host import attention_kernel
 from .layers import BF16_BYTES, LayerTimes, gemm_tiles, kernel_formats
 
 NAMED = 3
-"""Ops of one shape that are named; further ones are counted."""
+"""Number of ops of one shape that are named; further ones are counted."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class RooflineKernel:
     """One kernel of the forward pass of a micro-batch.
 
     Args:
-        name: the ops that run it, ``"moe.experts.gate, up"``.
-        flop: of one launch [FLOP].
-        moved: bytes that it reads and writes at least [B].
-        seconds: of one launch [s].
-        launches: of a micro-batch, over all layers [1].
+        name: the ops that use it, ``"moe.experts.gate, up"``.
+        flop: FLOPs per launch [FLOP].
+        moved: minimum of bytes read and written per launch [B].
+        seconds: time per launch [s].
+        launches: launches per micro-batch, over all layers [1].
         peak: dense peak of the chip in the format of its operands [FLOP/s].
     """
 
@@ -42,29 +42,29 @@ class RooflineKernel:
 
     @property
     def intensity(self) -> float:
-        """FLOPs for a byte that is moved [FLOP/B]."""
+        """Arithmetic intensity [FLOP/B]."""
         return self.flop / self.moved
 
     @property
     def rate(self) -> float:
-        """What it reaches [FLOP/s]."""
+        """Achieved rate [FLOP/s]."""
         return self.flop / self.seconds
 
     def roof(self, bandwidth: float) -> float:
-        """What bounds it: ``min(peak, bandwidth · intensity)`` [FLOP/s]."""
+        """Bound on the rate: ``min(peak, bandwidth · intensity)`` [FLOP/s]."""
         return min(self.peak, bandwidth * self.intensity)
 
 
 @dataclass(frozen=True, repr=False)
 class Roofline(Answer):
-    """The kernels of a forward pass against what the chip allows.
+    """The kernels of a forward pass compared with the limits of the chip.
 
     Args:
-        name: of the run.
-        chip: of the accelerator.
-        bandwidth: of its memory, by the data sheet [B/s].
-        peaks: number format → dense peak [FLOP/s], of the formats that the kernels use.
-        kernels: those that take most first.
+        name: name of the run.
+        chip: name of the accelerator.
+        bandwidth: data-sheet bandwidth of its memory [B/s].
+        peaks: number format → dense peak, for the formats that the kernels use [FLOP/s].
+        kernels: kernels, those with the longest total time first.
 
     Source: Williams, Waterman, Patterson 2009 (Commun. ACM 52:65), the roofline.
     """
@@ -76,7 +76,7 @@ class Roofline(Answer):
     kernels: tuple[RooflineKernel, ...]
 
     def share(self, kernel: RooflineKernel) -> float:
-        """Of the seconds of all kernels [1]."""
+        """Share of a kernel in the total time of all kernels [1]."""
         return kernel.seconds * kernel.launches / sum(k.seconds * k.launches for k in self.kernels)
 
     def summary(self) -> Summary:
@@ -91,17 +91,17 @@ class Roofline(Answer):
 
 
 def roofline_of(name: str, shapes: Shapes, times: LayerTimes, layout: Layout, chip: Chip, stack: Stack) -> Roofline:
-    """Kernels of the forward pass of one micro-batch on the roofline.
+    """Roofline of the forward pass of one micro-batch.
 
     Args:
-        name: of the run.
-        shapes: of the model's kernels.
-        times: seconds of its layers.
-        layout: how they are spread; of plain numbers.
-        chip, stack: where they run, and how fast.
+        name: name of the run.
+        shapes: shapes of the model's kernels.
+        times: times of its layers.
+        layout: the layout, with scalar degrees.
+        chip, stack: accelerator and software stack.
 
     Returns:
-        products and attention cores; those that take most first.
+        products and attention cores, those with the longest total time first.
     """
     found = [*_products(shapes, times, layout, chip, stack), *_cores(shapes, times, layout, chip, stack)]
     kernels = tuple(sorted(found, key=lambda k: -k.seconds * k.launches))
@@ -124,7 +124,7 @@ def _products(shapes: Shapes, times: LayerTimes, layout: Layout, chip: Chip, sta
 
 
 def _cores(shapes: Shapes, times: LayerTimes, layout: Layout, chip: Chip, stack: Stack) -> Iterator[RooflineKernel]:
-    """Fused attention: queries, keys and values are read, the output is written, the scores stay on the chip."""
+    """Fused attention cores: they read queries, keys and values and write the output; scores stay on the chip."""
     launches = (shapes.cores_of * shapes.layers).sum(axis=0)
     for i, (paths, mask) in enumerate(zip(shapes.core_paths, shapes.masks, strict=True)):
         seconds = float(np.max(np.asarray(times.cores[0])[i]))
@@ -137,7 +137,7 @@ def _cores(shapes: Shapes, times: LayerTimes, layout: Layout, chip: Chip, stack:
 
 
 def _called(paths: tuple[tuple[str, ...], ...]) -> str:
-    """The ops of one shape in a name: what they share once, then what sets them apart."""
+    """Name of the ops of one shape: their common prefix once, then the differing parts."""
     first, *others = paths
     tails = [".".join(path[len(first) - 1 :]) if path[: len(first) - 1] == first[:-1] else ".".join(path) for path in others]
     more = [f"{len(tails) - NAMED + 1} more"] if len(tails) >= NAMED else []

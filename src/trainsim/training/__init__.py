@@ -1,1 +1,1 @@
-"""HOW a run goes: phases, efficiency, reliability, reinforcement learning."""
+"""How a run goes: phases, efficiency, reliability, reinforcement learning."""

@@ -1,4 +1,4 @@
-"""Generating a token: bytes read and FLOPs done for each, and the roofline between them."""
+"""Decoding: bytes read and FLOPs per generated token, and the time of a decoding step by the roofline."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from ..model.ops import Convolve, MatMul, Scan
 from ..model.transformer import Model
 
 RECURRENT = LightningAttention | GatedDeltaNet | KimiDeltaAttention | GatedLinearRecurrence | Mamba | Mamba2 | ShortConvolution | NoMixer
-"""Mixers that keep a state, or nothing, whatever the length."""
+"""Mixers whose cache does not grow with the length."""
 
 
 class Engine(Spec):
-    """One copy of the model that generates: the accelerators it spans, and what it reaches of their data sheet.
+    """Inference engine: one copy of the model for generation, its accelerators, and the efficiency it reaches.
 
     Args:
-        gpus: accelerators one copy spans.
-        weight_bytes, cache_bytes: size of one weight, and of one element of the key-value cache [B].
-        bandwidth_share, compute_share: shares of the memory bandwidth and of the dense peak reached while decoding [1].
-        step_overhead_seconds: time of a decoding step on top of the roofline: launches, exchanges, sampling [s].
-        memory_share: share of the memory that weights and cache may fill [1].
-        max_batch: most responses one copy decodes at once [sequence].
+        gpus: accelerators per copy.
+        weight_bytes, cache_bytes: size of a weight, and of an element of the key-value cache [B].
+        bandwidth_share, compute_share: shares of the memory bandwidth and of the dense peak that decoding reaches [1].
+        step_overhead_seconds: time per decoding step in addition to the roofline: launches, exchanges, sampling [s].
+        memory_share: share of the memory that weights and cache may use [1].
+        max_batch: largest number of responses that one copy decodes at once [sequence].
         tokens_per_step: tokens accepted per response and step; above 1 with speculative decoding [token].
         peak: number format of the products.
 
@@ -61,30 +61,34 @@ class Engine(Spec):
 
 
 @singledispatch
-def cached(attention: Attention, context: Num) -> Num:  # noqa: ARG001  (the face: members know)
-    """Elements one layer keeps for a response of a length, states of recurrences aside; register a rule for an attention of one's own.
+def cached_elements(attention: Attention, context: Num) -> Num:  # noqa: ARG001  (the face: members know)
+    """Elements that one layer caches for a response of some length, without recurrent states; user attentions register a rule.
 
     Raises:
-        EstimateError: no rule for this kind.
+        EstimateError: there is no rule for this kind of attention.
     """
     raise EstimateError(
-        "attention", type(attention).__name__, "has no rule for what it caches", "register one with decoding.cached", "unsupported"
+        "attention",
+        type(attention).__name__,
+        "has no rule for its cache",
+        "register one with decoding.cached_elements.register",
+        "unsupported",
     )
 
 
-@cached.register
+@cached_elements.register
 def _grouped(attention: GroupedQueryAttention, context: Num) -> Num:
-    return 2.0 * attention.kv_heads * attention.head_dim * _visible(attention, context) * (attention.kv == "own")
+    return 2.0 * attention.kv_heads * attention.head_dim * _visible_keys(attention, context) * (attention.kv == "own")
 
 
-@cached.register
+@cached_elements.register
 def _latent(attention: LatentAttention, context: Num) -> Num:
     keys = 0 if attention.indexer is None else attention.indexer.head_dim
-    kept = context if attention.window is None else np.minimum(context, attention.window)
-    return (attention.kv_cache_width + keys) * kept
+    elements = context if attention.window is None else np.minimum(context, attention.window)
+    return (attention.kv_cache_width + keys) * elements
 
 
-@cached.register
+@cached_elements.register
 def _compressed(attention: CompressedAttention, context: Num) -> Num:
     """The window's keys, and the entries of all earlier ones with those of the indexer."""
     entries = 0.0 if attention.rate is None else context / attention.rate
@@ -92,64 +96,68 @@ def _compressed(attention: CompressedAttention, context: Num) -> Num:
     return attention.head_dim * np.minimum(context, attention.window) + (attention.head_dim + scored) * entries
 
 
-@cached.register
+@cached_elements.register
 def _routed(attention: RoutedAttention, context: Num) -> Num:
     return 2.0 * attention.kv_heads * attention.head_dim * context
 
 
-@cached.register(RECURRENT)
+@cached_elements.register(RECURRENT)
 def _recurrent(attention: Attention, context: Num) -> Num:  # noqa: ARG001  (a state, whatever the length)
     return 0.0
 
 
-@cached.register
+@cached_elements.register
 def _cross(attention: CrossAttention, context: Num) -> Num:
-    """Keys and values of the encoder, which a response holds once and reads at every step: as many as its own tokens, at most."""
+    """Keys and values of the encoder, cached once per response; their number is taken as that of the response's tokens."""
     return 2.0 * attention.kv_heads * attention.head_dim * context
 
 
-@cached.register
+@cached_elements.register
 def _parallel(attention: ParallelMixers, context: Num) -> Num:
-    return sum(cached(mixer, context) for mixer in attention.mixers)
+    return sum(cached_elements(mixer, context) for mixer in attention.mixers)
 
 
 def state_elements(mixer: Attention, hidden: int) -> float:
-    """Elements a recurrent mixer keeps of all tokens so far: the states of its scans, and the tokens its convolutions still need.
+    """Elements of a recurrent mixer's state: states of its scans, and the last inputs of its convolutions.
 
     Args:
-        mixer: what mixes the tokens.
+        mixer: the token mixer.
         hidden: width of the residual stream.
 
     >>> state_elements(Mamba2(heads=64, head_dim=64, state=128, groups=8), 2688)
     542720.0
     """
-    kept = 0.0
+    elements = 0.0
     for op in mixer.ops(hidden):
         match op:
             case Scan() if op.state_products:
-                kept += float(op.heads) * op.d_k * op.d_v
+                elements += float(op.heads) * op.d_k * op.d_v
             case Convolve():
-                kept += float(op.channels) * (op.taps - 1)
+                elements += float(op.channels) * (op.taps - 1)
             case _:
                 pass
-    return kept
+    return elements
 
 
 @singledispatch
 def core_flops(attention: Attention, context: Num) -> Num:  # noqa: ARG001  (the face: members know)
-    """FLOP of one layer's scores and sums for one new token; a state-space mixer's are in its products.
+    """FLOPs of one layer's attention scores and sums for one new token; recurrent mixers have them in their products.
 
     Raises:
-        EstimateError: no rule for this kind.
+        EstimateError: there is no rule for this kind of attention.
     """
     raise EstimateError(
-        "attention", type(attention).__name__, "has no rule for its decoding FLOPs", "register one with core_flops", "unsupported"
+        "attention",
+        type(attention).__name__,
+        "has no rule for its decoding FLOPs",
+        "register one with decoding.core_flops.register",
+        "unsupported",
     )
 
 
 @core_flops.register
 def _grouped_core(attention: GroupedQueryAttention, context: Num) -> Num:
-    return 4.0 * attention.heads * attention.head_dim * _visible(attention, context)
+    return 4.0 * attention.heads * attention.head_dim * _visible_keys(attention, context)
 
 
 @core_flops.register
@@ -157,18 +165,18 @@ def _latent_core(attention: LatentAttention, context: Num) -> Num:
     """Absorbed form: every head works on the compressed vector (DeepSeek-V2, arXiv:2405.04434, section 2.1.2)."""
     scored = 0 if attention.indexer is None else attention.indexer.heads * (attention.indexer.head_dim + 1)
     most = attention.window if attention.selected is None else attention.selected
-    met = context if most is None else np.minimum(context, most)
-    return 2.0 * attention.heads * (2 * attention.kv_rank + attention.rope_dim) * met + 2.0 * scored * context
+    routed_share = context if most is None else np.minimum(context, most)
+    return 2.0 * attention.heads * (2 * attention.kv_rank + attention.rope_dim) * routed_share + 2.0 * scored * context
 
 
 @core_flops.register
 def _compressed_core(attention: CompressedAttention, context: Num) -> Num:
-    """The window, the entries that are met, and the scores of all entries."""
+    """The window, the entries that are routed_share, and the scores of all entries."""
     entries: Num = 0.0 if attention.rate is None else context / attention.rate
-    met, scored = entries, 0
+    routed_share, scored = entries, 0
     if attention.indexer is not None:
-        met, scored = np.minimum(entries, attention.indexer.count), attention.indexer.heads * attention.indexer.head_dim
-    return 4.0 * attention.heads * attention.head_dim * (np.minimum(context, attention.window) + met) + 2.0 * scored * entries
+        routed_share, scored = np.minimum(entries, attention.indexer.count), attention.indexer.heads * attention.indexer.head_dim
+    return 4.0 * attention.heads * attention.head_dim * (np.minimum(context, attention.window) + routed_share) + 2.0 * scored * entries
 
 
 @core_flops.register
@@ -191,19 +199,19 @@ def _parallel_core(attention: ParallelMixers, context: Num) -> Num:
     return sum(core_flops(mixer, context) for mixer in attention.mixers)
 
 
-def _visible(attention: GroupedQueryAttention, context: Num) -> Num:
-    """Keys a new token sees; inside a chunk, on average."""
+def _visible_keys(attention: GroupedQueryAttention, context: Num) -> Num:
+    """Keys that a new token attends to; the mean within a chunk."""
     if attention.window is not None:
         return np.minimum(context, attention.window)
     return context if attention.chunk is None else np.minimum(context, (attention.chunk + 1) / 2.0)
 
 
 def cache_elements(model: Model, context: Num) -> Num:
-    """Elements the model keeps for one response [element].
+    """Cache of one response [element].
 
     Args:
-        model: the model; prediction modules left out.
-        context: prompt and response so far, number or array ``(n,)`` [token].
+        model: the model; prediction modules are ignored.
+        context: tokens of prompt and response so far, number or array ``(n,)`` [token].
 
     Source: Pope et al. 2022 (arXiv:2211.05102), section 3; latent attention: DeepSeek-V2 (arXiv:2405.04434), table 1.
 
@@ -212,11 +220,11 @@ def cache_elements(model: Model, context: Num) -> Num:
     70272.0
     """
     mixers = [(kind.count, kind.block.attention) for kind in model.stack]
-    return sum(count * (cached(mixer, context) + state_elements(mixer, model.hidden)) for count, mixer in mixers)
+    return sum(count * (cached_elements(mixer, context) + state_elements(mixer, model.hidden)) for count, mixer in mixers)
 
 
 def decode_flops(model: Model, context: Num) -> Num:
-    """FLOP of one new token [FLOP/token].
+    """FLOPs per new token [FLOP/token].
 
     ``2 · active matrices + Σ cores(context)``
 
@@ -235,47 +243,47 @@ def decode_flops(model: Model, context: Num) -> Num:
 
 
 @lru_cache(maxsize=256)
-def _matrices(model: Model) -> Mapping[float, float]:
-    """Share of a token's matrices met → elements: 1 for dense products, ``top_k/experts`` for routed ones."""
+def _matrix_elements(model: Model) -> Mapping[float, float]:
+    """Share of tokens that use a matrix → number of its elements: 1 for dense products, ``top_k/experts`` for routed ones."""
     found: dict[float, float] = {}
     for entry in model.table.entries:
         if isinstance(entry.op, MatMul) and not entry.mtp:
             op = entry.op
-            met = op.top_k / op.experts
-            found[met] = found.get(met, 0.0) + float(entry.count) * op.experts * op.inner * op.cols
+            routed_share = op.top_k / op.experts
+            found[routed_share] = found.get(routed_share, 0.0) + float(entry.count) * op.experts * op.inner * op.cols
     return found
 
 
 def weights_read(model: Model, batch: Num) -> Num:
     """Weights that one decoding step of a batch reads [element].
 
-    ``dense + Σ experts · (1 − (1 − top_k/experts)^batch)``: an expert is read once if any response of the batch meets it.
+    ``dense + Σ experts · (1 − (1 − top_k/experts)^batch)``: an expert is read once if any response of the batch uses it.
 
     Args:
-        model: the model; prediction modules left out.
+        model: the model; prediction modules are ignored.
         batch: responses decoded at once, number or array ``(n,)``.
 
-    Source: expected number of distinct experts under uniform routing; counted on the ops.
+    Source: expected number of distinct experts under uniform routing.
 
     >>> import trainsim as ts
     >>> [round(weights_read(ts.catalog.model("deepseek-v3"), b) / 1e9) for b in (1.0, 32.0, 512.0)]
     [37, 433, 670]
     """
-    return sum(elements * (1.0 - (1.0 - met) ** batch) for met, elements in _matrices(model).items())
+    return sum(elements * (1.0 - (1.0 - routed_share) ** batch) for routed_share, elements in _matrix_elements(model).items())
 
 
 def decode_step(model: Model, chip: Chip, engine: Engine, batch: Num, context: Num) -> Num:
-    """Seconds of one decoding step of a batch: the slower of reading and multiplying, and the overhead.
+    """Time of one decoding step of a batch: overhead plus the slower of memory traffic and arithmetic.
 
     ``overhead + max(bytes / (g · bandwidth · share), FLOP / (g · peak · share))``
 
     Args:
-        model, chip, engine: what generates, and on what.
-        batch: responses decoded at once, number or array ``(n,)``.
-        context: prompt and response so far, number or array ``(n,)`` [token].
+        model, chip, engine: model, accelerator and engine.
+        batch: responses decoded at once, number or array ``(n,)`` [sequence].
+        context: tokens of prompt and response so far, number or array ``(n,)`` [token].
 
     Returns:
-        [s].
+        time [s].
 
     Raises:
         EstimateError: the chip has no peak in the engine's number format.
@@ -294,26 +302,26 @@ def decode_step(model: Model, chip: Chip, engine: Engine, batch: Num, context: N
     return engine.step_overhead_seconds + np.maximum(reading, multiplying)
 
 
-def slots(model: Model, chip: Chip, engine: Engine, context: Num) -> Num:
-    """Responses one copy decodes at once: its limit, or what the memory beside the weights holds [sequence].
+def concurrent_responses(model: Model, chip: Chip, engine: Engine, context: Num) -> Num:
+    """Responses that one copy decodes at once: the engine's limit, or as many as fit in the memory next to the weights [sequence].
 
     Args:
-        model, chip, engine: what generates, and on what.
-        context: mean length kept per response, number or array ``(n,)`` [token].
+        model, chip, engine: model, accelerator and engine.
+        context: mean cached length per response, number or array ``(n,)`` [token].
 
     Raises:
-        EstimateError: weights and one response don't fit.
+        EstimateError: the weights and one response do not fit.
     """
-    stored = sum(_matrices(model).values()) * engine.weight_bytes
+    stored = sum(_matrix_elements(model).values()) * engine.weight_bytes
     left = engine.gpus * chip.memory * engine.memory_share - stored
-    held = left / (cache_elements(model, context) * engine.cache_bytes)
-    if np.any(held < 1.0):
+    fitting = left / (cache_elements(model, context) * engine.cache_bytes)
+    if np.any(fitting < 1.0):
         need = (stored + cache_elements(model, context) * engine.cache_bytes) / (chip.memory * engine.memory_share)
         raise EstimateError(
             "engine.gpus",
             engine.gpus,
-            f"accelerators of {chip.name} can't hold {model.name} and one response",
+            f"accelerators ({chip.name}) can't hold {model.name} and one response",
             f"give at least {int(np.ceil(np.max(need)))}, or fewer bytes per weight",
             "infeasible",
         )
-    return np.minimum(engine.max_batch, held)
+    return np.minimum(engine.max_batch, fitting)

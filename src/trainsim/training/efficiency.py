@@ -1,4 +1,4 @@
-"""Where time comes from: told as utilisation, throughput, step time or hours."""
+"""Efficiency: the time of a phase, from a reported utilisation, throughput, step time or number of hours."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from ..model.transformer import Model
 from ..parallelism.plan import Plan
 
 Flow = Literal["busy", "wall"]
-"""Whether a told time is useful stepping alone or holds restarts and downtime as well."""
+"""Whether a reported time is busy time only, or wall-clock time with restarts and downtime."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """One phase as an efficiency sees it.
+    """Inputs of an efficiency: one phase of a run.
 
     Args:
-        path: of the phase, for errors.
-        model: what is trained.
-        tokens, seq_len, batch: of the phase; None where not known. Numbers or arrays ``(n,)``.
-        cluster, plan: where and how.
-        flops: (convention, mtp) → FLOP per token as a ledger, a teacher's forward pass included.
-        document_length: of documents packed into a sequence; None for one to a sequence [token].
-        stretches: (tokens, batch) of each stretch of a batch ramp, the last one included; empty for one batch throughout.
-        teacher: whose logits are the targets; its forward pass is in ``flops``.
+        path: path of the phase, for errors.
+        model: the model.
+        tokens, seq_len, batch: of the phase, numbers or arrays ``(n,)``; None if unknown [token], [token], [sequence].
+        cluster, plan: cluster and layout.
+        flops: (convention, mtp) → ledger of FLOPs per token, including a teacher's forward pass [FLOP/token].
+        document_length: length of documents packed into a sequence; None for one document per sequence [token].
+        stretches: (tokens, batch) of each stretch of a batch schedule; empty for a constant batch.
+        teacher: model whose logits are the targets; its forward pass is included in ``flops``.
     """
 
     path: str
@@ -51,39 +51,39 @@ class Work:
     teacher: Model | None = None
 
     def refuse_teacher(self, who: str) -> None:
-        """For an efficiency that works time out from what is trained alone.
+        """Reject a phase with a teacher, for efficiencies that model the trained model only.
 
         Raises:
             EstimateError: the phase has a teacher.
         """
         if self.teacher is not None:
-            rule = f"is not in the time of {who}, which works it out from what is trained alone"
+            rule = f"is not supported by {who}, which models the trained model only"
             raise EstimateError(
-                f"{self.path}.teacher", self.teacher.name, rule, "tell the utilisation of both: efficiency=ts.MFU(…)", "unsupported"
+                f"{self.path}.teacher", self.teacher.name, rule, "state the utilisation of both: efficiency=ts.MFU(…)", "unsupported"
             )
 
     def needed(self, name: str, who: str) -> Num:
-        """A number of the phase an efficiency can't do without."""
+        """A required number of the phase; an error if it is unknown."""
         value: Num | None = getattr(self, name)
         if value is None:
-            remedy = f"give {name}, or tell the phase's hours: efficiency=ts.BusyHours(gpu_hours=…)"
+            remedy = f"give {name}, or state the hours: efficiency=ts.BusyHours(gpu_hours=…)"
             raise EstimateError(f"{self.path}.{name}", None, f"is needed by {who}", remedy)
         return value
 
 
 def known_format(dtype: str) -> str:
-    """A number format that a peak can be stated in.
+    """Validate the name of a number format.
 
     Raises:
         SpecError: there is no such format.
     """
     if dtype not in Peak.model_fields:
-        raise SpecError("", dtype, "is no number format", did_you_mean(dtype, Peak.model_fields, "formats"), "unknown-name")
+        raise SpecError("", dtype, "is not a number format", did_you_mean(dtype, Peak.model_fields, "formats"), "unknown-name")
     return dtype
 
 
 class Efficiency(Family):
-    """Where a phase's accelerator-seconds come from."""
+    """Base class of efficiencies: how the accelerator-seconds of a phase are obtained."""
 
     time: ClassVar[Flow]
 
@@ -92,44 +92,44 @@ class Efficiency(Family):
         """Accelerators × seconds of a phase [GPU-s]."""
 
     def time_of(self, work: Work) -> tuple[Num, Ledger | None]:
-        """Accelerators × seconds of a phase [GPU-s], and the seconds of a step by part [s] where they are worked out, not told."""
+        """Accelerators × seconds of a phase [GPU-s], and a ledger of its step [s] if the time is modelled."""
         return self.gpu_seconds(work), None
 
     @property
     def counting(self) -> tuple[str, str]:
-        """(convention, mtp) the efficiency counts FLOPs by; ``causal`` without prediction modules where it names none."""
-        return self._said("flops", "causal"), self._said("mtp", "none")
+        """(convention, mtp) by which FLOPs are counted; the default is ``causal`` without prediction modules."""
+        return self._setting("flops", "causal"), self._setting("mtp", "none")
 
     def notes(self, path: str, cluster: Cluster) -> tuple[str, ...]:
-        """What an estimate should say of it on a cluster, its path named."""
+        """Notes for an estimate on a cluster, each with its path."""
         del path, cluster
         return ()
 
     def peak_flops(self, cluster: Cluster) -> Num:
-        """The peak utilisation is stated against [FLOP/s]: the dense 16-bit peak where the efficiency names none."""
-        return cluster.chip.peak_of(self._said("peak", "") or cluster.chip.half)
+        """The peak to which the utilisation refers; the default is the dense 16-bit peak [FLOP/s]."""
+        return cluster.chip.peak_of(self._setting("peak", "") or cluster.chip.half)
 
-    def _said(self, name: str, otherwise: str) -> str:
-        """A field, or an attribute of the class, or what holds where there is neither; the class is asked, which is quicker to say no."""
-        told = vars(self)
-        said: str = told[name] if name in told else getattr(self, name) if hasattr(type(self), name) else otherwise
-        return said
+    def _setting(self, name: str, default: str) -> str:
+        """A field, a class attribute, or a default; looked up on the class, since a failed lookup on a pydantic instance is slow."""
+        fields = vars(self)
+        value: str = fields[name] if name in fields else getattr(self, name) if hasattr(type(self), name) else default
+        return value
 
 
 class MFU(Efficiency):
-    """Stated model-FLOPs utilisation: model FLOPs, no recompute, over the dense peak (PaLM, arXiv:2204.02311, appendix B).
+    """Reported model-FLOPs utilisation: model FLOPs, no recompute, over the dense peak (PaLM, arXiv:2204.02311, appendix B).
 
     ``GPU-s = tokens · FLOP/token / (peak · mfu)``
 
     Args:
         mfu: model FLOPs over peak, number or array ``(n,)`` [1].
-        peak: number format whose dense peak it is stated against.
-        flops: convention its FLOPs are counted by.
-        mtp: whether they include multi-token-prediction modules.
+        peak: number format of the dense peak to which it refers.
+        flops: convention by which its FLOPs are counted.
+        mtp: whether the FLOPs include multi-token-prediction modules.
         time: "busy", or "wall" if its time includes restarts and downtime.
 
     Raises:
-        SpecError: a utilisation above 1, or a format or convention that nobody knows.
+        SpecError: a utilisation above 1, or an unknown format or convention.
 
     >>> MFU(0.3894, peak="bf16", flops="half").mfu
     0.3894
@@ -147,24 +147,24 @@ class MFU(Efficiency):
         def __init__(self, mfu: Num, *, peak: str = ..., flops: str = ..., mtp: str = ..., time: str = ...) -> None: ...
 
     def gpu_seconds(self, work: Work) -> Num:
-        """Work over what the chip does at this utilisation."""
+        """FLOPs divided by peak and utilisation [GPU-s]."""
         flop = work.needed("tokens", "MFU") * work.flops(self.flops, self.mtp).total
         return flop / (self.peak_flops(work.cluster) * self.mfu)
 
 
 class HFU(Efficiency):
-    """Stated hardware-FLOPs utilisation: recomputed FLOPs count as work (Korthikanti et al. 2022, arXiv:2205.05198, section 6).
+    """Reported hardware-FLOPs utilisation: recomputed FLOPs count as work (Korthikanti et al. 2022, arXiv:2205.05198, section 6).
 
-    ``GPU-s = tokens · (FLOP/token + recomputed) / (peak · hfu)``; what is recomputed is the plan's: nothing, the
-    attention core's forward pass, or the whole forward pass.
+    ``GPU-s = tokens · (FLOP/token + recomputed) / (peak · hfu)``; the plan determines what is recomputed: nothing, the forward pass of
+    attention, or the whole forward pass.
 
     Args:
         hfu: FLOPs with recompute over peak, number or array ``(n,)`` [1].
         peak, flops, mtp, time: as for :class:`MFU`.
 
     Raises:
-        SpecError: a utilisation above 1, or a format or convention that nobody knows.
-        EstimateError: (when asked) no plan, which says what is recomputed.
+        SpecError: a utilisation above 1, or an unknown format or convention.
+        EstimateError: (from an estimate) there is no plan, which determines what is recomputed.
 
     >>> HFU(0.52, flops="full").counting
     ('full', 'none')
@@ -182,18 +182,18 @@ class HFU(Efficiency):
         def __init__(self, hfu: Num, *, peak: str = ..., flops: str = ..., mtp: str = ..., time: str = ...) -> None: ...
 
     def gpu_seconds(self, work: Work) -> Num:
-        """Work and recomputed work over what the chip does at this utilisation."""
+        """FLOPs with recompute divided by peak and utilisation [GPU-s]."""
         if work.plan is None:
             raise EstimateError(
-                "plan", None, "is needed by HFU: it says what is recomputed", "give plan=ts.Plan(recompute=…), or tell the MFU"
+                "plan", None, "is needed by HFU: it determines what is recomputed", "give plan=ts.Plan(recompute=…), or state the MFU"
             )
         model = work.flops(self.flops, self.mtp)
-        again = recomputed(model, work.plan)
-        return work.needed("tokens", "HFU") * (model.total + again) / (self.peak_flops(work.cluster) * self.hfu)
+        extra = recomputed_flops(model, work.plan)
+        return work.needed("tokens", "HFU") * (model.total + extra) / (self.peak_flops(work.cluster) * self.hfu)
 
 
-def recomputed(flops_per_token: Ledger, plan: Plan) -> Num:
-    """FLOP per token that backward runs a second time under a plan's recompute.
+def recomputed_flops(flops_per_token: Ledger, plan: Plan) -> Num:
+    """FLOPs per token that the backward pass recomputes under a plan [FLOP/token].
 
     Source: Korthikanti et al. 2022 (arXiv:2205.05198), section 5 and appendix A.
     """
@@ -208,7 +208,7 @@ def recomputed(flops_per_token: Ledger, plan: Plan) -> Num:
 
 
 class Throughput(Efficiency):
-    """Stated tokens per second and accelerator.
+    """Reported tokens per second and accelerator.
 
     ``GPU-s = tokens / rate``
 
@@ -224,12 +224,12 @@ class Throughput(Efficiency):
     time: Flow = "busy"  # type: ignore[misc]
 
     def gpu_seconds(self, work: Work) -> Num:
-        """Tokens over rate."""
+        """Tokens divided by the rate [GPU-s]."""
         return work.needed("tokens", "Throughput") / self.tokens_per_s_per_gpu
 
 
 class StepTime(Efficiency):
-    """Stated seconds per optimizer step.
+    """Reported time per optimizer step.
 
     ``GPU-s = seconds · accelerators · tokens / (batch · seq_len)``
 
@@ -245,19 +245,19 @@ class StepTime(Efficiency):
     time: Flow = "busy"  # type: ignore[misc]
 
     def gpu_seconds(self, work: Work) -> Num:
-        """Steps times seconds times accelerators."""
+        """Steps × seconds × accelerators [GPU-s]."""
         steps = work.needed("tokens", "StepTime") / (work.needed("batch", "StepTime") * work.needed("seq_len", "StepTime"))
         return steps * self.seconds * work.cluster.gpus
 
 
 class BusyHours(Efficiency):
-    """Stated accelerator-hours of a phase; where its tokens are unknown, so are its FLOPs and MFU.
+    """Reported accelerator-hours of a phase; if its tokens are unknown, so are its FLOPs and MFU.
 
     ``GPU-s = 3600 · gpu_hours``
 
     Args:
-        gpu_hours: hours of all accelerators together, number or array ``(n,)`` [GPU-h].
-        time: "busy" for useful steps alone, or "wall" if the hours include restarts and downtime.
+        gpu_hours: total accelerator-hours, number or array ``(n,)`` [GPU-h].
+        time: "busy" for useful steps only, or "wall" if the hours include restarts and downtime.
 
     >>> BusyHours(gpu_hours=5000).gpu_hours
     5000.0
@@ -266,11 +266,11 @@ class BusyHours(Efficiency):
     gpu_hours: Annotated[Num, Unit("GPU-h", "useful stepping, all accelerators", gt=0)]
     time: Flow = "busy"  # type: ignore[misc]
 
-    def gpu_seconds(self, work: Work) -> Num:  # noqa: ARG002  (told, whatever the work)
-        """Hours as stated."""
+    def gpu_seconds(self, work: Work) -> Num:  # noqa: ARG002  (reported hours do not depend on the work)
+        """The reported hours in seconds [GPU-s]."""
         return self.gpu_hours * SECONDS_PER_HOUR
 
 
-def told(efficiency: Any) -> bool:
-    """Whether an efficiency was stated for one cluster, and says nothing of another."""
+def is_reported(efficiency: Any) -> bool:
+    """Whether an efficiency is reported for one cluster, and therefore not valid for another."""
     return isinstance(efficiency, (MFU, HFU, Throughput, StepTime, BusyHours))

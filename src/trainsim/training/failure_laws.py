@@ -1,4 +1,4 @@
-"""Laws of the time between interruptions of a whole run, and what renewal makes of them."""
+"""Distributions of the time between interruptions of a run, and the expected number of saved segments."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ..core.spec import Family
 from ..core.units import Num, Unit
 
 EXPLICIT_TERMS = 64
-"""Segments summed one by one before the rest is taken by the Euler-Maclaurin formula."""
+"""Number of terms summed explicitly; the Euler-Maclaurin formula gives the rest."""
 
 
 class FailureLaw(Family):
-    """How the time between two interruptions of the whole run is spread; times are in units of their mean.
+    """Distribution of the time between two interruptions of a run, in units of its mean.
 
-    The clock starts anew at each interruption: the run is a renewal process.
+    Each interruption restarts the clock: the run is a renewal process.
     """
 
     @abc.abstractmethod
@@ -27,15 +27,15 @@ class FailureLaw(Family):
 
     @abc.abstractmethod
     def density(self, age: Num) -> Num:
-        """Probability per unit of the mean at an age."""
+        """Probability density at an age."""
 
     @abc.abstractmethod
     def beyond(self, age: Num) -> Num:
-        """``E[(X − age)⁺] = ∫ survival`` from an age on; 1 at age 0."""
+        """``E[(X − age)⁺]``, the integral of the survival function from an age on; 1 at age 0."""
 
 
 class Exponential(FailureLaw):
-    """No memory: many parts, each failing at its own constant rate.
+    """Memoryless failures: many parts, each with a constant failure rate.
 
     >>> float(Exponential().survival(0.0)), float(Exponential().beyond(0.0))
     (1.0, 1.0)
@@ -55,12 +55,12 @@ class Exponential(FailureLaw):
 
 
 class Weibull(FailureLaw):
-    """Failures that cluster (shape below 1, what logs of large machines show) or wear out (above 1).
+    """Failures that cluster (shape below 1, as in logs of large machines) or wear out (shape above 1).
 
     ``S(x) = exp(−(x Γ(1 + 1/k))^k)``
 
     Args:
-        shape: ``k``; 1 is the exponential law.
+        shape: ``k``; 1 gives the exponential law [1].
 
     Source: Schroeder and Gibson 2006, "A large-scale study of failures in high-performance computing systems", section 5.3.
 
@@ -89,12 +89,12 @@ class Weibull(FailureLaw):
 
 
 class LogNormalFailures(FailureLaw):
-    """Times between interruptions spread log-normally.
+    """Log-normal times between interruptions.
 
     ``ln X ~ N(−σ²/2, σ²)``
 
     Args:
-        sigma: standard deviation of the logarithm.
+        sigma: standard deviation of the logarithm [1].
 
     >>> round(float(LogNormalFailures(sigma=1.0).beyond(1e-12)), 9)
     1.0
@@ -124,16 +124,16 @@ class LogNormalFailures(FailureLaw):
         return above - age * self.survival(age)
 
 
-def segments_kept(law: FailureLaw, restart: Num, segment: Num) -> Num:
-    """Expected number of segments finished and saved between two interruptions.
+def expected_segments(law: FailureLaw, restart: Num, segment: Num) -> Num:
+    """Expected number of segments that are completed and saved between two interruptions.
 
-    ``E⌊(X − R)⁺ / s⌋ = Σ_{k ≥ 1} S(R + k s)``: after an interruption a restart of length R, then segments of length s, each of
-    which counts only once it is saved. An interruption during restart or save loses what it hits.
+    ``E⌊(X − R)⁺ / s⌋ = Σ_{k ≥ 1} S(R + k s)``: an interruption is followed by a restart of length R, then segments of length s. A segment
+    counts once it is saved; an interruption during a restart or a save loses that restart or segment.
 
     Args:
-        law: of the time between interruptions.
-        restart: R in units of the mean time between interruptions, number or array ``(n,)``.
-        segment: s, work and save, in the same units, number or array ``(n,)``.
+        law: distribution of the time between interruptions.
+        restart: R in units of the mean time between interruptions, number or array ``(n,)`` [1].
+        segment: s, work and save, in the same units, number or array ``(n,)`` [1].
 
     Returns:
         the expectation [1].
@@ -141,7 +141,7 @@ def segments_kept(law: FailureLaw, restart: Num, segment: Num) -> Num:
     Source: renewal-reward theorem; the tail beyond ``EXPLICIT_TERMS`` segments by the Euler-Maclaurin formula.
 
     >>> import numpy as np
-    >>> bool(np.isclose(segments_kept(Exponential(), 0.1, 0.05), np.exp(-0.1) / np.expm1(0.05), rtol=1e-9))
+    >>> bool(np.isclose(expected_segments(Exponential(), 0.1, 0.05), np.exp(-0.1) / np.expm1(0.05), rtol=1e-9))
     True
     """
     head: Num = sum(law.survival(restart + k * segment) for k in range(1, EXPLICIT_TERMS))

@@ -1,4 +1,4 @@
-"""What a phase trains: everything, all but frozen parts, or low-rank adapters beside a frozen base."""
+"""Which parameters a phase trains: all, all but frozen parts, or low-rank adapters only."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from ..model.transformer import Model
 
 
 class Trains(Family):
-    """What of a model a phase trains."""
+    """Base class: which parameters of a model a phase trains."""
 
     @abc.abstractmethod
     def of(self, model: Model) -> Model:
-        """The model with what is frozen, and what is added, marked in its op table.
+        """The model with frozen parts and adapters marked in its op table.
 
         Args:
-            model: what the run holds.
+            model: the model of the run.
 
         Raises:
-            SpecError: a name that is no part of the model.
+            SpecError: a name is not a part of the model.
         """
 
 
 class Frozen(Trains):
-    """Some parts keep their weights: no gradient of theirs, no optimizer state, and no backward pass where nothing before them is trained.
+    """Freeze some parts: no weight gradients, no optimizer state, and no backward pass if nothing before them is trained.
 
     Args:
-        parts: stretches of paths: ``("towers.vision",)``, ``("embedding", "experts")``.
+        parts: dotted sections of paths: ``("towers.vision",)``, ``("embedding", "experts")``.
 
     >>> import trainsim as ts
     >>> model = Frozen(("embedding",)).of(ts.catalog.model("llama3-8b"))
@@ -41,20 +41,20 @@ class Frozen(Trains):
     parts: Annotated[tuple[str, ...], AsTuple]
 
     def of(self, model: Model) -> Model:
-        """The model with the parts frozen."""
+        """The model with these parts frozen."""
         return model.replace({"frozen": tuple(dict.fromkeys((*model.frozen, *self.parts)))})
 
 
 class LoRA(Trains):
-    """Low-rank pairs of matrices are trained beside products that are not (Hu et al. 2021, arXiv:2106.09685).
+    """Train low-rank adapters beside frozen products (Hu et al. 2021, arXiv:2106.09685).
 
-    A frozen product is multiplied forward and for the gradient of its input, not for one of its weight.
+    A frozen product runs in the forward pass and for the gradient of its input, but not for that of its weight.
 
     Args:
-        rank: inner width of a pair.
-        targets: "linear" for every linear product, or stretches of paths: ``("attention",)``, ``("q", "v")``.
+        rank: rank of the adapters.
+        targets: "linear" for every linear product, or dotted sections of paths: ``("attention",)``, ``("q", "v")``.
         base: format of the frozen weights of linear products; "nf4" is QLoRA (Dettmers et al. 2023, arXiv:2305.14314); None for the
-            working copy of the plan's precision.
+            format of the plan's precision.
 
     >>> import trainsim as ts
     >>> base = ts.catalog.model("llama3-8b")
@@ -67,5 +67,5 @@ class LoRA(Trains):
     base: Base | None = None
 
     def of(self, model: Model) -> Model:
-        """The model with adapters, all else frozen."""
+        """The model with adapters and everything else frozen."""
         return model.replace({"adapters": Adapters(rank=self.rank, targets=self.targets), "base": self.base})

@@ -1,4 +1,4 @@
-"""Modelled time: seconds from the op table, the plan, the cluster's data sheet and a software stack."""
+"""Modelled: the time of a phase from the model of a training step."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from .efficiency import Efficiency, Flow, Work
 
 
 class Modelled(Efficiency):
-    """Time computed from the step, not stated: ``GPU-s = step seconds · steps · accelerators``.
+    """Modelled step time: ``GPU-s = step seconds · steps · accelerators``.
 
     Args:
-        stack: every number of the software stack, each with its tag, or its id in the catalogue; where all are priors the point
-            says little: lay ``catalog.stack_beliefs`` over it.
-        time: "busy": what is computed is useful steps alone.
+        stack: the software stack, or its id in the catalogue. If its numbers are mostly priors, use ``catalog.stack_beliefs`` for an
+            interval.
+        time: "busy": the modelled time is that of useful steps only.
 
     Raises:
-        EstimateError: (when asked) a phase without a plan, tokens, sequence length or batch.
+        EstimateError: (from an estimate) the phase lacks a plan, tokens, sequence length or batch.
 
     >>> import trainsim as ts
     >>> Modelled(stack="deepseek-2024").stack.architecture
@@ -40,19 +40,19 @@ class Modelled(Efficiency):
         def __init__(self, *, stack: Stack | str, time: Flow = "busy") -> None: ...
 
     def notes(self, path: str, cluster: Cluster) -> tuple[str, ...]:
-        """That its kernels are of another generation of chips, where they are."""
+        """A note if the stack's kernels are for another generation of chips."""
         mine, theirs = self.stack.architecture, cluster.chip.architecture
         if theirs in {None, mine}:
             return ()
-        rule = f"is of other kernels than {cluster.chip.name}, which is {theirs}: its shares of the peak were found on other chips"
-        return (f"{path}.stack.architecture={mine!r} {rule}; give a stack for {theirs}",)
+        rule = f"was calibrated on {mine} chips; {cluster.chip.name} is {theirs}"
+        return (f"{path}.stack {rule}: give a stack for {theirs}",)
 
     def gpu_seconds(self, work: Work) -> Num:
-        """Modelled step time times steps times accelerators."""
+        """Modelled step time × steps × accelerators [GPU-s]."""
         return self.time_of(work)[0]
 
     def time_of(self, work: Work) -> tuple[Num, Ledger | None]:
-        """The same, stretch by stretch of a batch ramp, and the step of the last stretch by part."""
+        """The same, summed over the stretches of a batch schedule, and the step ledger of the last stretch."""
         work.refuse_teacher("Modelled")
         if work.plan is None:
             raise EstimateError("plan", None, "is needed to model a step", "give plan=ts.Plan(…)")

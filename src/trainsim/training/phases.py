@@ -1,4 +1,4 @@
-"""Phases of a run: pre-training, extension, fine-tuning."""
+"""Phase: a stretch of a run with one sequence length, such as pre-training or fine-tuning."""
 
 from __future__ import annotations
 
@@ -23,24 +23,23 @@ class Phase(Spec):
     """A stretch of training with one sequence length.
 
     Args:
-        name: how paths address it: ``phases.pretrain.tokens``.
-        tokens: training tokens; None where they were never published, and the phase's hours are given instead [token].
+        name: its name in paths: ``phases.pretrain.tokens``.
+        tokens: training tokens; None if unknown, with the phase's hours given instead [token].
         seq_len: sequence length [token].
-        batch: sequences per optimizer step [sequence], or a schedule: ``[(tokens, batch), …]``, a batch a stretch, the last to the end.
-        ramp: stretches before the last one, ``((tokens, batch), …)``; filled from such a schedule.
+        batch: sequences per optimizer step [sequence], or a schedule ``[(tokens, batch), …]`` with the batch of each stretch.
+        ramp: stretches before the last one, ``((tokens, batch), …)``; set from such a schedule.
         document_length: length of the documents packed into a sequence, which attend only within themselves [token]; a number,
-            or :class:`~trainsim.Documents` for lengths that differ; None for one document per sequence.
-        images: images in each sequence, whose tokens are among those of the sequence; the model's vision tower runs over them.
-        resolution: their height and width [pixel].
-        source_len: tokens that an encoder reads for each sequence of its decoder [token].
-        trains: what of the model is trained, :class:`~trainsim.LoRA` or :class:`~trainsim.Frozen`; None for everything.
-        teacher: a larger model whose logits are the targets: it reads every token once, forward only, on the same accelerators at the
-            same utilisation, and is no part of what is trained. None without distillation, or where its pass is paid elsewhere.
-        plan, efficiency, cluster: the phase's own, where they differ from the run's.
+            or :class:`~trainsim.Documents` for varying lengths; None for one document per sequence.
+        images: images per sequence; their tokens are part of the sequence, and the model's vision tower encodes them.
+        resolution: height and width of the images [pixel].
+        source_len: tokens that the encoder reads per sequence of its decoder [token].
+        trains: which parameters are trained, :class:`~trainsim.LoRA` or :class:`~trainsim.Frozen`; None for all.
+        teacher: model whose logits are the targets; it runs forward over every token on the same accelerators at the same utilisation,
+            and is not trained. None without distillation, or if its cost is counted elsewhere.
+        plan, efficiency, cluster: those of the phase, if they differ from the run's.
 
     Raises:
-        SpecError: tokens without a sequence length, a schedule that is none or takes as many tokens as the phase has, or images without a
-            resolution.
+        SpecError: tokens without a sequence length, an invalid batch schedule, or images without a resolution.
 
     >>> Phase("pretrain", tokens=14.8e12, seq_len=4096, batch=15360).steps
     235239.664713...
@@ -88,40 +87,42 @@ class Phase(Spec):
     @model_validator(mode="before")
     @classmethod
     def _schedule(cls, fields: Any) -> Any:
-        """A schedule of batches: all but its last stretch are the ramp."""
+        """Split a batch schedule into ``ramp`` and the final ``batch``."""
         given = fields.get("batch") if isinstance(fields, dict) else None
         if not isinstance(given, (list, tuple)) or not given:
             return fields
         if fields.get("ramp"):
-            raise SpecError("ramp", fields["ramp"], "stands beside a schedule of batches, which holds it", "give one", "conflict")
-        *ramp, (_, last) = _stretches("batch", given)
-        if fields.get("tokens") is not None and not np.isclose(sum(t for t, _ in _stretches("batch", given)), fields["tokens"], rtol=1e-3):
-            rule = f"adds up to other tokens than the phase's {fields['tokens']:g}"
+            raise SpecError("ramp", fields["ramp"], "is given together with a batch schedule, which includes it", "give one", "conflict")
+        *ramp, (_, last) = _check_schedule("batch", given)
+        if fields.get("tokens") is not None and not np.isclose(
+            sum(t for t, _ in _check_schedule("batch", given)), fields["tokens"], rtol=1e-3
+        ):
+            rule = f"does not add up to the phase's {fields['tokens']:g} tokens"
             raise SpecError("batch", given, rule, "let the stretches add up to tokens", "conflict")
         return {**fields, "batch": last, "ramp": tuple(ramp)}
 
     @invariant
     def _consistent(self) -> Self:
-        ramped = sum(tokens for tokens, _ in _stretches("ramp", self.ramp))
+        ramped = sum(tokens for tokens, _ in _check_schedule("ramp", self.ramp))
         if self.ramp and self.batch is None:
-            raise SpecError("batch", None, "is required after a ramp", "give what it ends at", "missing")
+            raise SpecError("batch", None, "is required after a ramp", "give the final batch", "missing")
         if self.ramp and self.tokens is not None and np.any(ramped >= self.tokens):
-            rule = f"takes {ramped:g} tokens, all that the phase has"
+            rule = f"takes {ramped:g} tokens, at least as many as the phase has"
             raise SpecError("ramp", self.ramp, rule, "give the stretches before the last one only", "conflict")
         if self.tokens is not None and self.seq_len is None:
             raise SpecError(
-                "seq_len", None, "is required where tokens are given", "give the sequence length: attention FLOPs depend on it", "missing"
+                "seq_len", None, "is required if tokens are given", "give the sequence length: attention FLOPs depend on it", "missing"
             )
         if (self.images is None) != (self.resolution is None):
             lacking, given = ("resolution", "images") if self.resolution is None else ("images", "resolution")
-            raise SpecError(lacking, None, f"is required where {given} is given", "give images=… and resolution=(height, width)", "missing")
+            raise SpecError(lacking, None, f"is required if {given} is given", "give images=… and resolution=(height, width)", "missing")
         return self
 
     def model_of(self, model: Model) -> Model:
-        """The model as this phase runs it: its images in view, and what is not trained marked.
+        """The model as this phase runs it: with its images, encoder inputs, frozen parts and adapters.
 
         Raises:
-            SpecError: images and no tower to see them, more of them than a sequence holds, or a part to freeze that the model lacks.
+            SpecError: the model has no tower for images, the images exceed the sequence, or a part to freeze does not exist.
         """
         if self.images is not None and self.resolution is not None and self.seq_len is not None:
             model = model.seeing(self.images, self.resolution, seq_len=float(np.max(self.seq_len)))
@@ -131,7 +132,7 @@ class Phase(Spec):
 
     @property
     def stretches(self) -> tuple[tuple[Num, Num], ...]:
-        """Tokens and batch of each stretch, in order [token], [sequence]; empty where one of them is not known."""
+        """Tokens and batch of each stretch, in order [token], [sequence]; empty if one of them is unknown."""
         if self.tokens is None or self.batch is None:
             return ()
         if not self.ramp:
@@ -140,16 +141,16 @@ class Phase(Spec):
 
     @property
     def steps(self) -> Num | None:
-        """Optimizer steps: ``Σ tokens / (batch · seq_len)`` over the stretches; None where one of them is not known."""
+        """Optimizer steps: ``Σ tokens / (batch · seq_len)`` over the stretches; None if one of them is unknown."""
         if not self.stretches or self.seq_len is None:
             return None
         return sum(tokens / (batch * self.seq_len) for tokens, batch in self.stretches)
 
 
-def _stretches(name: str, given: Any) -> tuple[tuple[float, float], ...]:
-    """A schedule as pairs of numbers above zero."""
+def _check_schedule(name: str, given: Any) -> tuple[tuple[float, float], ...]:
+    """Validate a batch schedule: pairs of positive numbers."""
     made = tuple(tuple(pair) if isinstance(pair, (list, tuple)) else (pair,) for pair in given)
     for pair in made:
         if len(pair) != 2 or not all(isinstance(x, (int, float)) and np.isfinite(x) and x > 0 for x in pair):
-            raise SpecError(name, given, "is no schedule of batches", "give [(tokens, batch), …], every number above 0", "unknown-name")
+            raise SpecError(name, given, "is not a batch schedule", "give [(tokens, batch), …] with positive numbers", "unknown-name")
     return made

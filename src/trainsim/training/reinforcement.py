@@ -1,4 +1,4 @@
-"""Reinforcement learning with rollouts: generating, scoring, learning, each at its own pace."""
+"""Reinforcement learning with rollouts: time of generation, scoring and learning."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from ..core.spec import Count, Spec
 from ..core.units import HOURS_PER_DAY, SECONDS_PER_HOUR, Num, Unit
 from ..model.counting import flops_per_token
 from ..model.transformer import Model
-from .decoding import Engine, decode_step, slots
+from .decoding import Engine, concurrent_responses, decode_step
 
 TRAINING_POINTS = 5
-"""Gauss points over the run's progress, over which responses grow."""
+"""Gauss points over the progress of the run."""
 LENGTH_POINTS = 48
 """Gauss points over the position in a response."""
-GAP = 1e-12
+PROBABILITY_GAP = 1e-12
 
 Length = Annotated[Num, Unit("token", "mean length", ge=1)]
 
 
 class Responses(Spec):
-    """How long responses are: log-normal around a mean that grows evenly over the run, stopped at a maximum.
+    """Lengths of responses: log-normal, with a mean that grows linearly over the run, truncated at a maximum.
 
     Args:
         prompt: mean length of a prompt [token].
-        start, end: mean length of a response at the beginning and at the end of the run, as it would be without the stop [token].
-        spread: standard deviation of the length's logarithm within one step [1].
-        maximum: length at which generation is stopped [token].
+        start, end: mean length of a response at the start and at the end of the run, before truncation [token].
+        spread: standard deviation of the log length within one step [1].
+        maximum: length at which generation stops [token].
 
     >>> Responses(prompt=200, start=600, end=9000, spread=0.8, maximum=32768).maximum
     32768.0
@@ -49,45 +49,45 @@ class Responses(Spec):
     maximum: Length
 
     def mean_before_stop(self, progress: float) -> Num:
-        """At a share of the run [token]."""
+        """Mean length before truncation at a progress of the run [token]."""
         return self.start + (self.end - self.start) * progress
 
     def survival(self, position: Num, progress: float) -> Num:
-        """Share of responses longer than a position below the maximum."""
+        """Share of responses that are longer than a position below the maximum [1]."""
         centre = np.log(self.mean_before_stop(progress)) - self.spread**2 / 2.0
         kept: Num = special.ndtr((centre - np.log(position)) / self.spread)
         return kept
 
     def mean(self, progress: float) -> Num:
-        """Mean length as generated, the stop included: ``m Φ((ln M/m − σ²/2)/σ) + M S(M)`` [token]."""
+        """Mean generated length, truncation included: ``m Φ((ln M/m − σ²/2)/σ) + M S(M)`` [token]."""
         m = self.mean_before_stop(progress)
         below: Num = special.ndtr((np.log(self.maximum / m) - self.spread**2 / 2.0) / self.spread)
         return m * below + self.maximum * self.survival(self.maximum, progress)
 
 
 class Reinforcement(Spec):
-    """A phase of reinforcement learning: rollouts and learning, nothing borrowed from pre-training.
+    """Recipe of a reinforcement-learning phase.
 
     Args:
         steps: optimizer steps [step].
         prompts: prompts per step [prompt].
-        samples: responses per prompt, the group of GRPO [response/prompt].
-        steps_per_rollout: steps learned from one round of generation [step].
+        samples: responses per prompt, the group size of GRPO [response/prompt].
+        steps_per_rollout: optimizer steps per round of generation [step].
         responses: lengths of the responses.
-        engine: what generates.
-        rollout_gpus: accelerators that generate; None where all generate and then all learn.
+        engine: the inference engine.
+        rollout_gpus: accelerators that generate; None if all accelerators alternate between generating and learning.
         prefill_mfu: model FLOPs over peak while reading prompts [1].
-        learning_mfu: model FLOPs over peak while learning and scoring; not the pre-training's [1].
-        epochs: times each response is learned from [1].
-        scoring_passes: forward passes of frozen copies over each response: reference and previous policy are two [1].
-        discarded: share of responses thrown away before learning (groups without a signal) [1].
-        sync_seconds: time per round to bring weights from learner to engine, engines put to sleep and woken [s].
-        reward_seconds: time per round to judge responses, as far as nothing hides it [s].
-        overlap: share of the shorter of generating and learning that runs beside the longer [1].
-        peak: number format whose dense peak the utilisations are stated against.
+        learning_mfu: model FLOPs over peak while learning and scoring; usually below that of pre-training [1].
+        epochs: number of times each response is learned from [1].
+        scoring_passes: forward passes of frozen models over each response; reference and previous policy are two [1].
+        discarded: share of responses discarded before learning, such as groups without a signal [1].
+        sync_seconds: time per round to transfer weights from learner to engine, including sleep and wake-up of engines [s].
+        reward_seconds: exposed time per round to compute rewards [s].
+        overlap: share of the shorter of generation and learning that overlaps with the other [1].
+        peak: number format of the dense peak to which the utilisations refer.
 
     Raises:
-        SpecError: a utilisation left out: there is none to borrow.
+        SpecError: a required utilisation is missing.
 
     Source: Shao et al. 2024 (arXiv:2402.03300), section 4, for GRPO; the timing is arithmetic on its loop.
 
@@ -123,7 +123,7 @@ class Reinforcement(Spec):
 
     @property
     def learned_per_round(self) -> Num:
-        """Responses learned from in one round."""
+        """Responses that one round learns from."""
         return self.prompts * self.samples * self.steps_per_rollout
 
     @property
@@ -134,13 +134,13 @@ class Reinforcement(Spec):
 
 @dataclass(frozen=True, repr=False)
 class ReinforcementEstimate(Answer):
-    """What a phase of reinforcement learning takes: a point, no interval.
+    """Point estimate of a reinforcement-learning phase.
 
     Args:
-        seconds: of the clock, by part; what overlap hides is a negative line [s].
-        flops: useful model FLOPs, by part [FLOP].
-        response_tokens: generated over the phase [token].
-        gpus: accelerators held.
+        seconds: wall-clock time by part; overlap is a negative line [s].
+        flops: useful model FLOPs by part [FLOP].
+        response_tokens: tokens generated over the phase [token].
+        gpus: number of accelerators.
         peak: their dense peak [FLOP/s].
     """
 
@@ -157,12 +157,12 @@ class ReinforcementEstimate(Answer):
 
     @cached_property
     def days(self) -> Num:
-        """On the clock [day]."""
+        """Wall-clock time [day]."""
         return self.seconds.total / (SECONDS_PER_HOUR * HOURS_PER_DAY)
 
     @cached_property
     def mfu(self) -> Num:
-        """Useful FLOPs over peak, all of the clock: what may be compared with nothing from pre-training [1]."""
+        """Useful FLOPs over peak times wall-clock time; not comparable with the MFU of pre-training [1]."""
         return self.flops.total / (self.seconds.total * self.gpus * self.peak)
 
     def summary(self) -> Summary:
@@ -178,22 +178,22 @@ class ReinforcementEstimate(Answer):
 
 
 def estimate_reinforcement(model: Model, cluster: Cluster, recipe: Reinforcement) -> ReinforcementEstimate:
-    """How long reinforcement learning takes, part by part.
+    """Estimate the time of reinforcement learning by part.
 
-    ``round = prefill + decode + sync + reward + scoring + update − overlap · min(generate, learn)``, averaged over the growth of
-    responses, times rounds. See :func:`decode_seconds` for the part that decides.
+    ``round = prefill + decode + sync + reward + scoring + update − overlap · min(generate, learn)``, averaged over the progress of the
+    run and multiplied by the number of rounds. :func:`decode_seconds` gives the largest part.
 
     Args:
-        model: the policy that is trained.
-        cluster: where it is trained.
+        model: the trained policy.
+        cluster: the cluster.
         recipe: steps, lengths, engine and utilisations; numbers may be arrays ``(n,)`` inside a batch.
 
     Returns:
-        seconds by part [s], and from them accelerator-hours [GPU-h], days [day] and MFU [1].
+        time by part [s], accelerator-hours [GPU-h], days [day] and MFU [1].
 
     Raises:
-        EstimateError: an engine that can't hold the model.
-        SpecError: more accelerators generate than there are, or none is left to learn.
+        EstimateError: the engine can't hold the model.
+        SpecError: ``rollout_gpus`` exceeds the cluster, or leaves no accelerators for learning.
 
     Source: arithmetic on the loop of GRPO (arXiv:2402.03300, algorithm 1); roofline decoding after arXiv:2211.05102.
 
@@ -216,15 +216,15 @@ def estimate_reinforcement(model: Model, cluster: Cluster, recipe: Reinforcement
         update               5.69K s    14.0%
       hidden by overlap          0 s     0.0%
     """
-    rollout_gpus, learn_gpus = _split(cluster, recipe)
-    nodes, weights = _gauss(TRAINING_POINTS)
+    rollout_gpus, learn_gpus = _split_accelerators(cluster, recipe)
+    nodes, weights = _gauss_legendre(TRAINING_POINTS)
     rounds = [_round(model, cluster, recipe, float(u), (rollout_gpus, learn_gpus)) for u in nodes]
     seconds, flops, tokens = (_average(parts, weights) * recipe.rounds for parts in zip(*rounds, strict=True))
     return ReinforcementEstimate(seconds, flops, tokens.total, cluster.gpus, cluster.chip.peak_of(recipe.peak))
 
 
 def _round(model: Model, cluster: Cluster, recipe: Reinforcement, progress: float, split: tuple[int, int]) -> tuple[Ledger, Ledger, Ledger]:
-    """Seconds, FLOPs (at the mean length) and response tokens of one round at a share of the run."""
+    """Time, FLOPs (at the mean length) and response tokens of one round at a progress of the run."""
     rollout_gpus, learn_gpus = split
     answers, peak = recipe.responses, cluster.chip.peak_of(recipe.peak)
     read = recipe.prompts * recipe.steps_per_rollout * answers.prompt
@@ -253,19 +253,19 @@ def _round(model: Model, cluster: Cluster, recipe: Reinforcement, progress: floa
 
 
 def decode_seconds(model: Model, cluster: Cluster, recipe: Reinforcement, progress: float, gpus: int) -> Num:
-    """Clock time of generating one round: full slots while there are responses waiting, then the thinning rest.
+    """Time to generate one round of responses: full batches while responses are queued, then a tail with fewer and fewer.
 
     With n responses per copy and b slots: ``(n − b)⁺ · L/b · step(b)`` while the queue lasts, then
-    ``∫₀ᴹ P(any left at t) · step(max(min(n, b) S(t), 1), prompt + t) dt``, ``P = 1 − (1 − S(t))^N`` over all N in flight: the
+    ``∫₀ᴹ P(any left at t) · step(max(min(n, b) S(t), 1), prompt + t) dt`` with ``P = 1 − (1 − S(t))^N`` over all N in flight: the
     round ends with its longest response.
 
     Args:
-        model, cluster, recipe: as in :func:`estimate_reinforcement`.
-        progress: share of the run.
+        model, cluster, recipe: as for :func:`estimate_reinforcement`.
+        progress: progress of the run, from 0 to 1 [1].
         gpus: accelerators that generate.
 
     Returns:
-        [s].
+        time [s].
 
     Source: fluid limit of continuous batching; checked against a token-by-token simulation.
     """
@@ -273,23 +273,23 @@ def decode_seconds(model: Model, cluster: Cluster, recipe: Reinforcement, progre
     copies = gpus // engine.gpus
     per_copy = recipe.generated_per_round / copies
     length = answers.mean(progress)
-    b = np.minimum(slots(model, chip, engine, answers.prompt + length), per_copy)
+    b = np.minimum(concurrent_responses(model, chip, engine, answers.prompt + length), per_copy)
     step: Callable[[Num, Num], Num] = lambda batch, position: decode_step(  # noqa: E731  (three arguments stay the same)
         model, chip, engine, np.maximum(batch, 1.0), answers.prompt + position
     )
     queue = np.maximum(per_copy - b, 0.0) * length / b * step(b, length / 2.0)
-    nodes, weights = _gauss(LENGTH_POINTS)
+    nodes, weights = _gauss_legendre(LENGTH_POINTS)
     tail: Num = 0.0
-    for u, w in zip(nodes**2, weights * 2.0 * nodes, strict=True):  # squared: points gather where most responses still run
+    for u, w in zip(nodes**2, weights * 2.0 * nodes, strict=True):  # squared nodes: more points at positions that most responses reach
         position = answers.maximum * float(u)
         alive = answers.survival(position, progress)
-        any_left = -np.expm1(b * copies * np.log1p(-np.minimum(alive, 1.0 - GAP)))
+        any_left = -np.expm1(b * copies * np.log1p(-np.minimum(alive, 1.0 - PROBABILITY_GAP)))
         tail = tail + float(w) * answers.maximum * any_left * step(b * alive, position)
     return (queue + tail) / engine.tokens_per_step
 
 
-def _split(cluster: Cluster, recipe: Reinforcement) -> tuple[int, int]:
-    """Accelerators that generate and that learn."""
+def _split_accelerators(cluster: Cluster, recipe: Reinforcement) -> tuple[int, int]:
+    """Number of accelerators that generate, and that learn."""
     if recipe.engine.gpus > cluster.gpus:
         raise SpecError(
             "engine.gpus", recipe.engine.gpus, f"is above cluster.gpus={cluster.gpus}", "give a smaller engine", "out-of-bounds"
@@ -298,12 +298,12 @@ def _split(cluster: Cluster, recipe: Reinforcement) -> tuple[int, int]:
         return cluster.gpus, cluster.gpus
     left = cluster.gpus - recipe.rollout_gpus
     if left <= 0 or recipe.rollout_gpus < recipe.engine.gpus:
-        rule = f"must leave learners of cluster.gpus={cluster.gpus} and hold an engine of {recipe.engine.gpus}"
-        raise SpecError("rollout_gpus", recipe.rollout_gpus, rule, "give a number between the two, or None where all do both", "conflict")
+        rule = f"must be below cluster.gpus={cluster.gpus} and at least engine.gpus={recipe.engine.gpus}"
+        raise SpecError("rollout_gpus", recipe.rollout_gpus, rule, "give a number in that range, or None to alternate", "conflict")
     return recipe.rollout_gpus, left
 
 
-def _gauss(points: int) -> tuple[np.ndarray, np.ndarray]:
+def _gauss_legendre(points: int) -> tuple[np.ndarray, np.ndarray]:
     """Gauss-Legendre points and weights on [0, 1]."""
     nodes, weights = special.roots_legendre(points)
     return (nodes + 1.0) / 2.0, weights / 2.0

@@ -1,4 +1,4 @@
-"""Failures, checkpoints, restarts: how much of the wall clock is useful."""
+"""Reliability: goodput of a run under failures, checkpoints and restarts."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ..core.errors import EstimateError
 from ..core.ledger import Ledger
 from ..core.spec import Family
 from ..core.units import HOURS_PER_DAY, SECONDS_PER_HOUR, Num, Unit
-from .failure_laws import Exponential, FailureLaw, segments_kept
+from .failure_laws import Exponential, FailureLaw, expected_segments
 
 SECONDS_PER_DAY = HOURS_PER_DAY * SECONDS_PER_HOUR
 FIRST_ORDER_DOMAIN = 0.27
-"""Longest period, restart included, over the mean time between interruptions for which a first-order rule is used: below it two
-failures in one period have a probability under 3 % (Hérault and Robert 2015, "Fault-Tolerance Techniques for High-Performance
-Computing", section 1.3.1)."""
+"""Largest ratio of period (restart included) to mean time between interruptions for which the first-order rule is used: the probability
+of two failures in one period is then below 3 % (Hérault and Robert 2015, "Fault-Tolerance Techniques for High-Performance Computing",
+section 1.3.1)."""
 _SERIES_BELOW = 1e-6
 _SEARCH_DECADES = 1.5
 _GOLDEN_STEPS = 48
@@ -26,15 +26,15 @@ _GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
 
 
 class Reliability(Family):
-    """What share of the wall clock a run steps usefully."""
+    """Base class of reliability models: goodput of a run."""
 
     @abc.abstractmethod
     def expected_goodput(self, gpus: int) -> Num:
-        """Useful time over wall-clock time on a number of accelerators [1]."""
+        """Expected ratio of useful to wall-clock time on a number of accelerators [1]."""
 
 
 class Goodput(Reliability):
-    """A stated ratio of busy to wall-clock hours.
+    """Reported ratio of busy to wall-clock hours.
 
     Args:
         goodput: busy hours over wall-clock hours, number or array ``(n,)`` [1].
@@ -50,33 +50,33 @@ class Goodput(Reliability):
 
         def __init__(self, goodput: Num) -> None: ...
 
-    def expected_goodput(self, gpus: int) -> Num:  # noqa: ARG002  (told, whatever the size)
-        """As told."""
+    def expected_goodput(self, gpus: int) -> Num:  # noqa: ARG002  (independent of the size)
+        """The reported ratio."""
         return self.goodput
 
 
 Rate = Annotated[Num, Unit("1/GPU/day", "interruptions per accelerator and day", gt=0)]
-Save = Annotated[Num, Unit("s", "how long a checkpoint stops the run", gt=0)]
+Save = Annotated[Num, Unit("s", "pause of the run per checkpoint", gt=0)]
 Restart = Annotated[Num, Unit("s", "from an interruption to the first new step", ge=0)]
 
 
 class Failures(Reliability):
-    """Interruptions at a rate, work saved at intervals, a restart after each: the exact long-run expectation.
+    """Exact long-run goodput with interruptions at a rate, periodic checkpoints, and a restart after each interruption.
 
-    For times between interruptions without memory ``goodput = λτ e^(−λR) / (e^(λ(τ+C)) − 1)`` with ``λ = gpus · rate``, work τ
-    between saves, save C, restart R; for any other law ``τ · E⌊(X−R)⁺/(τ+C)⌋ / E[X]``. Both let a failure strike during save and
-    restart. Stragglers lengthen every step: the whole is divided by ``1 + slowdown``.
+    For exponential times between interruptions ``goodput = λτ e^(−λR) / (e^(λ(τ+C)) − 1)`` with ``λ = gpus · rate``, work τ between
+    checkpoints, checkpoint C, restart R; for other distributions ``τ · E⌊(X−R)⁺/(τ+C)⌋ / E[X]``. Failures may also occur during
+    checkpoints and restarts. Stragglers lengthen every step: the result is divided by ``1 + slowdown``.
 
     Args:
         failures_per_gpu_day: interruptions of the run per accelerator and day [1/GPU/day].
-        checkpoint_seconds: how long a checkpoint stops the run; of an asynchronous one, only the stop [s].
+        checkpoint_seconds: pause of the run per checkpoint; for asynchronous checkpoints only the blocking part [s].
         restart_seconds: time from an interruption to the next step: detection, replacement, loading, warm-up [s].
         interval_seconds: useful work between two checkpoints; None for the best interval [s].
-        straggler_slowdown: lengthening of a step by its slowest accelerator, over the step without it [1].
+        straggler_slowdown: relative lengthening of a step by its slowest accelerator [1].
         law: distribution of the times between interruptions of the whole run.
 
     Raises:
-        SpecError: a rate or a save that is not positive.
+        SpecError: a rate or a checkpoint time is not positive.
 
     Source: Daly 2006, "A higher order estimate of the optimum checkpoint interval", Future Generation Computer Systems 22,
     eq. 13 for the exponential case; the renewal-reward theorem for the rest.
@@ -94,11 +94,11 @@ class Failures(Reliability):
     law: FailureLaw = Exponential()
 
     def mean_time_between_failures(self, gpus: int) -> Num:
-        """``1 / (gpus · rate)`` [s]."""
+        """Mean time between interruptions of the run, ``1 / (gpus · rate)`` [s]."""
         return SECONDS_PER_DAY / (self.failures_per_gpu_day * gpus)
 
     def interval(self, gpus: int) -> Num:
-        """Useful work between checkpoints: as given, or what keeps most of the time [s]."""
+        """Useful work between checkpoints: as given, or the interval with the highest goodput [s]."""
         if self.interval_seconds is not None:
             return self.interval_seconds
         mtbf = self.mean_time_between_failures(gpus)
@@ -106,14 +106,14 @@ class Failures(Reliability):
         return best_interval(self.law, save, restart) * mtbf
 
     def expected_goodput(self, gpus: int) -> Num:
-        """Useful time over wall-clock time [1]."""
+        """Expected ratio of useful to wall-clock time [1]."""
         mtbf = self.mean_time_between_failures(gpus)
         work = self.interval(gpus) / mtbf
         kept = useful_share(self.law, work, self.checkpoint_seconds / mtbf, self.restart_seconds / mtbf)
         return kept / (1.0 + self.straggler_slowdown)
 
     def losses(self, gpus: int) -> Ledger:
-        """Where the wall clock goes: useful steps, stragglers, saves kept, restarts, work done twice [1].
+        """Shares of the wall-clock time: useful steps, stragglers, checkpoints, restarts, repeated work [1].
 
         >>> llama3 = Failures(failures_per_gpu_day=4.74e-4, checkpoint_seconds=20, restart_seconds=15 * 60)
         >>> print(llama3.losses(16384))
@@ -128,7 +128,7 @@ class Failures(Reliability):
         work, save, restart = self.interval(gpus) / mtbf, self.checkpoint_seconds / mtbf, self.restart_seconds / mtbf
         stepping = useful_share(self.law, work, save, restart)
         useful = stepping / (1.0 + self.straggler_slowdown)
-        saves, restarts = stepping * save / work, 1.0 - self.law.beyond(_positive(restart))
+        saves, restarts = stepping * save / work, 1.0 - self.law.beyond(_positive_age(restart))
         return Ledger(
             "1",
             {
@@ -142,17 +142,17 @@ class Failures(Reliability):
 
 
 class YoungDaly(Reliability):
-    """The first-order rule, for comparison: refuses where it no longer holds.
+    """First-order approximation of the goodput, for comparison; raises an error outside its domain.
 
     ``τ = √(2 C M)``, ``goodput = 1 − √(2 C / M) − R / M`` with M the mean time between interruptions.
 
     Args:
         failures_per_gpu_day: interruptions of the run per accelerator and day [1/GPU/day].
-        checkpoint_seconds: how long a checkpoint stops the run [s].
+        checkpoint_seconds: pause of the run per checkpoint [s].
         restart_seconds: time from an interruption to the next step [s].
 
     Raises:
-        EstimateError: (when asked) a period, restart included, above ``FIRST_ORDER_DOMAIN`` of M.
+        EstimateError: (from an estimate) the period, restart included, exceeds ``FIRST_ORDER_DOMAIN`` times M.
 
     Source: Young 1974, "A first order approximation to the optimum checkpoint interval", CACM 17; domain: see
     ``FIRST_ORDER_DOMAIN``.
@@ -172,7 +172,7 @@ class YoungDaly(Reliability):
         return np.sqrt(2.0 * self.checkpoint_seconds * mtbf)
 
     def expected_goodput(self, gpus: int) -> Num:
-        """One minus saves, work done twice and restarts, each to first order [1]."""
+        """One minus the shares of checkpoints, repeated work and restarts, to first order [1]."""
         mtbf = SECONDS_PER_DAY / (self.failures_per_gpu_day * gpus)
         period = (self.interval(gpus) + self.checkpoint_seconds + self.restart_seconds) / mtbf
         if np.any(period > FIRST_ORDER_DOMAIN):
@@ -180,43 +180,43 @@ class YoungDaly(Reliability):
                 "reliability.period_over_mtbf",
                 float(np.max(period)),
                 f"is above {FIRST_ORDER_DOMAIN}: the first-order rule does not hold on {gpus} accelerators",
-                "use ts.Failures with the same numbers: it is exact",
+                "use ts.Failures, which is exact, with the same numbers",
                 "unsupported",
             )
         return 1.0 - np.sqrt(2.0 * self.checkpoint_seconds / mtbf) - self.restart_seconds / mtbf
 
 
 def useful_share(law: FailureLaw, work: Num, save: Num, restart: Num) -> Num:
-    """Useful time over wall-clock time, all times in units of the mean time between interruptions.
+    """Ratio of useful to wall-clock time, with all times in units of the mean time between interruptions [1].
 
-    ``x e^(−R) / (e^(x+C) − 1)`` without memory, ``x · E⌊(X−R)⁺/(x+C)⌋`` else.
+    ``x e^(−R) / (e^(x+C) − 1)`` for the exponential law, else ``x · E⌊(X−R)⁺/(x+C)⌋``.
 
     Args:
-        law: of the times between interruptions.
-        work, save, restart: x, C, R; numbers or arrays ``(n,)``.
+        law: distribution of the time between interruptions.
+        work, save, restart: x, C, R; numbers or arrays ``(n,)`` [1].
 
-    Source: as :class:`Failures`.
+    Source: as for :class:`Failures`.
 
     >>> round(float(useful_share(Exponential(), 0.0598, 0.0018, 0.0809)), 3)
     0.868
     """
     if not isinstance(law, Exponential):
-        return work * segments_kept(law, restart, work + save)
-    with np.errstate(over="ignore"):  # a segment hundreds of times longer than the time between failures: the share is 0
+        return work * expected_segments(law, restart, work + save)
+    with np.errstate(over="ignore"):  # for segments hundreds of times longer than the time between failures the share is 0
         return work * np.exp(-restart) / np.expm1(work + save)
 
 
 def best_interval(law: FailureLaw, save: Num, restart: Num) -> Num:
-    """The work between checkpoints that keeps most of the time, in units of the mean time between interruptions.
+    """Interval between checkpoints with the highest goodput, in units of the mean time between interruptions [1].
 
-    Without memory ``x = 1 + W(−e^(−1−C))``, W the principal branch of Lambert's function, whatever the restart; else by golden
-    section over the logarithm of x around the first-order rule ``√(2C)``.
+    ``x = 1 + W(−e^(−1−C))`` with Lambert's function W for the exponential law, independent of the restart. For other laws, a golden-section
+    search over log x around the first-order rule ``√(2C)``.
 
     Args:
-        law: of the times between interruptions.
-        save, restart: C, R; numbers or arrays ``(n,)``.
+        law: distribution of the time between interruptions.
+        save, restart: C, R; numbers or arrays ``(n,)`` [1].
 
-    Source: Daly 2006, eq. 37 is its approximation; the maximum of the exact expectation.
+    Source: maximum of the exact expectation, of which Daly 2006, eq. 37, is an approximation.
 
     >>> round(float(best_interval(Exponential(), 0.0018, 0.08)), 4)
     0.0588
@@ -225,10 +225,10 @@ def best_interval(law: FailureLaw, save: Num, restart: Num) -> Num:
         root = np.sqrt(2.0 * save)
         branch: Num = special.lambertw(-np.exp(-1.0 - save)).real  # type: ignore[call-overload]  # stubs know scalars or arrays, not either
         return np.where(save < _SERIES_BELOW, root - root * root / 3.0, 1.0 + branch)  # the series where 1 + W cancels
-    return _golden(law, save, restart)
+    return _golden_section(law, save, restart)
 
 
-def _golden(law: FailureLaw, save: Num, restart: Num) -> Num:
+def _golden_section(law: FailureLaw, save: Num, restart: Num) -> Num:
     middle = np.log10(2.0 * save) / 2.0
 
     def share(decade: Num) -> Num:
@@ -242,6 +242,6 @@ def _golden(law: FailureLaw, save: Num, restart: Num) -> Num:
     return np.asarray(10.0 ** ((low + high) / 2.0)) * 1.0
 
 
-def _positive(age: Num) -> Num:
-    """An age the log-normal law can take the logarithm of."""
+def _positive_age(age: Num) -> Num:
+    """An age of at least the smallest positive float, so that its logarithm is finite."""
     return np.maximum(age, np.finfo(np.float64).tiny)

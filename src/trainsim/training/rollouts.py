@@ -1,4 +1,4 @@
-"""A reinforcement-learning phase of a run: its time comes from its own loop, never from a pre-training utilisation."""
+"""Rollouts: the time of a reinforcement-learning phase, modelled from its loop."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from .reinforcement import Reinforcement, estimate_reinforcement
 
 
 class Rollouts(Efficiency):
-    """Time of reinforcement learning, computed from its rollouts and updates.
+    """Time of reinforcement learning, modelled from its rollouts and updates.
 
     ``GPU-s = 3600 · gpu_hours(recipe)``; see :func:`~trainsim.training.reinforcement.estimate_reinforcement`. The phase needs no
-    tokens; its FLOPs by a pre-training convention are unknown, and so is its MFU.
+    tokens; its FLOPs and MFU by pre-training conventions are undefined.
 
     Args:
         recipe: steps, prompts, responses, engine, and the utilisation of each part.
-        time: "busy": what is computed is useful steps alone.
+        time: "busy": the modelled time is that of useful steps only.
 
     Raises:
-        EstimateError: (when asked) a phase with a teacher, or an engine that can't hold the model.
+        EstimateError: (from an estimate) the phase has a teacher, or the engine can't hold the model.
 
     >>> from trainsim.training.reinforcement import Engine, Responses
     >>> answers = Responses(prompt=150, start=600, end=1200, spread=0.8, maximum=8192)
@@ -36,6 +36,6 @@ class Rollouts(Efficiency):
     time: Flow = "busy"  # type: ignore[misc]
 
     def gpu_seconds(self, work: Work) -> Num:
-        """Seconds of all rounds times accelerators."""
+        """Time of all rounds × accelerators [GPU-s]."""
         work.refuse_teacher("Rollouts")
         return estimate_reinforcement(work.model, work.cluster, self.recipe).gpu_hours.total * 3600.0
