@@ -191,6 +191,7 @@ if _TYPE_CHECKING:
     from .auditing.scope_words import read_scope as read_scope
     from .validation.run_hindcast import hindcasts as hindcasts
     from .report.draw import draw as draw
+    from .report.html_report import write_report as write_report
     from .report.pictures.pipeline import draw_timelines as draw_timelines
     from .monitor.watch import watch_steps as watch_steps
     from .monitor.trainer_callback import trainer_callback as trainer_callback
@@ -287,6 +288,7 @@ _WHERE = {
     "auditing.contradiction": ("compare_claims",),
     "auditing.scope_words": ("read_scope",),
     "report.draw": ("draw",),
+    "report.html_report": ("write_report",),
     "report.pictures.pipeline": ("draw_timelines",),
     "monitor.watch": ("watch_steps",),
     "monitor.trainer_callback": ("trainer_callback",),

@@ -75,7 +75,7 @@ def _app(words: Sequence[str] = ()) -> Any:
                       help="What did (or will) training this model really cost, and how sure can we be?", epilog=EPILOG)  # fmt: skip
     app.callback()(_top)
     commands = (estimate, reinforce, simulate, audit, claims, compare, search, solve, count, memory, diagnose, explain, calibrate, backtest,
-                hindcasts, catalog, check, schema, init)  # fmt: skip
+                hindcasts, catalog, check, schema, init, report)  # fmt: skip
     for command in [one for one in commands if one.__name__ in words[:1]] or commands:
         app.command(short_help=command.__doc__)(command)  # a short help that is given is not cut
     return app
@@ -371,3 +371,19 @@ def init(
         stop(BAD_INPUT)
     run_of(_asked({"target": model, "chip": chip, "gpus": gpus, "tokens": tokens})).save(path)
     emit(f"wrote {path}; next: trainsim estimate {path}")
+
+
+def report(
+    target: Annotated[str, typer.Argument(help="a run: its file or id, or a model with flags; or the id of a claim")], *,
+    output: Annotated[str, typer.Option("--output", "-o", help="the page: report.html")] = "report.html",
+    versus: Annotated[str, typer.Option(help="a second run: the page compares both")] = "",
+    layouts: Annotated[bool, typer.Option("--layouts", help="search layouts of the run: the page shows the best")] = False,
+    chip: Chip = "", gpus: Gpus = "", tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "", price: Price = "", mfu: Mfu = "",
+    goodput: Goodput = "", changes: Set = [], believe: Believe = [], as_of: AsOf = "",  # noqa: B006
+) -> None:  # fmt: skip
+    """Write a run, a claim, a comparison or a search as one HTML page."""
+    from .reports import reported
+
+    asked = _asked(locals(), usual_tokens=ANY_TOKENS if layouts else "")
+    command = " ".join(["trainsim", *sys.argv[1:]]) if sys.argv[1:2] == ["report"] else f"trainsim report {target}"
+    emit(f"report: {reported(asked, output, versus, layouts=layouts, command=command)}")

@@ -47,7 +47,7 @@ class WaterfallPicture(Picture):
         kept = [bar for bar in found if abs(bar.seconds) >= LEAST * whole]
         rest = [bar for bar in found if abs(bar.seconds) < LEAST * whole and bar.seconds]
         together = sum(bar.seconds for bar in rest)
-        return (*kept, *([WaterfallRow(f"{len(rest)} smaller lines", "rest", together)] if rest else []))
+        return (*kept, *(rest if len(rest) == 1 else [WaterfallRow(f"{len(rest)} smaller lines", "rest", together)] if rest else []))
 
     @cached_property
     def seconds(self) -> float:

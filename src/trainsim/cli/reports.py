@@ -1,0 +1,58 @@
+"""``trainsim report``: an answer as one HTML page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import catalog
+from ..core.answer import Answer
+from .requests import RunRequest, beliefs_of, run_of
+from .terminal import working
+
+if TYPE_CHECKING:
+    from ..uncertainty.beliefs.beliefs import Beliefs
+
+
+def reported(asked: RunRequest, output: str, versus: str, *, layouts: bool, command: str) -> Path:
+    """Write the page that the words ask for.
+
+    Args:
+        asked: which run, or in ``target`` the id of a claim.
+        output: the page.
+        versus: a second run; empty for none.
+        layouts: search layouts of the run.
+        command: what was typed, for the page's foot.
+
+    Returns:
+        the path written.
+
+    Raises:
+        TrainsimError: nothing of that name, or the page can't be written.
+    """
+    from ..report.html_report import write_report
+
+    answer, beliefs = _answer(asked, versus, layouts=layouts)
+    with working("writing the report"):
+        return write_report(answer, output, beliefs, command)
+
+
+def _answer(asked: RunRequest, versus: str, *, layouts: bool) -> tuple[Answer, Beliefs | None]:
+    """The answer, and what is believed of a run."""
+    if asked.target in catalog.claims():
+        from ..auditing.audit import audit
+
+        return audit(catalog.claim(asked.target), as_of=asked.as_of or None), None
+    run = run_of(asked)
+    if versus:
+        from ..inference import compare
+
+        return compare(run, run_of(RunRequest(versus, as_of=asked.as_of))), None
+    if layouts:
+        from ..planning.search import search_plans
+
+        with working("searching"):
+            return search_plans(run), None
+    from ..run.estimate import estimate
+
+    return estimate(run), beliefs_of(run, asked) or None

@@ -1,0 +1,166 @@
+"""``ts.write_report``: an answer as one self-contained HTML page, with its pictures, ledgers, sources, and a panel to ask what if."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import singledispatch
+from pathlib import Path
+from typing import Any
+
+from ..auditing.verdict import Verdict
+from ..core.answer import Answer, written
+from ..core.errors import EstimateError, SpecError, TrainsimError
+from ..core.ledger import Ledger
+from ..inference import simulate, tornado
+from ..planning.search import PlanSearch
+from ..run.compare import Comparison
+from ..run.estimate import UNITS, Estimate
+from ..uncertainty.beliefs.beliefs import Beliefs
+from .draw import picture_of
+from .page import figures_table, group_tables, ledger_tree, notes_list, page, picture_figure, section, sources_list, what_if_panel
+from .picture import Picture
+from .what_if import SHOWN, WhatIf, what_if
+from .words import STATED
+
+POINTS = 1 << 12
+"""Points of the simulation behind a report's intervals."""
+LEVELS = (0.05, 0.5, 0.95)
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a report shows of an answer besides its figures.
+
+    Args:
+        pictures: in order.
+        ledgers: heading → ledger.
+        panel: what if; None where the answer is not of one run.
+        spread: name of a figure → its 90 % interval in words.
+        missing: what is not shown, and why.
+    """
+
+    pictures: tuple[Picture, ...] = ()
+    ledgers: Mapping[str, Ledger] = field(default_factory=dict)
+    panel: WhatIf | None = None
+    spread: Mapping[str, str] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+
+
+def write_report(answer: Answer, path: str | Path, beliefs: Beliefs | None = None, command: str = "") -> Path:
+    """Write an answer as one HTML page: it needs no network, prints, is light or dark as the reader's screen is.
+
+    Args:
+        answer: an estimate, a verdict, a comparison, a search, or any other.
+        path: of the page.
+        beliefs: of an estimate: laid over its run for intervals.
+        command: what writes it again, for the footer.
+
+    Returns:
+        the path written.
+
+    Raises:
+        EstimateError: matplotlib is not installed.
+        SpecError: the page can't be written.
+
+    >>> import trainsim as ts
+    >>> write_report(ts.estimate(ts.catalog.run("deepseek-v3")), "v3.html")  # doctest: +SKIP
+    PosixPath('v3.html')
+    """
+    text, file = report_text(answer, beliefs, command), Path(path)
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SpecError(
+            "path", str(path), f"can't be written ({error.strerror})", "give a path in a folder that exists", "unwritable"
+        ) from None
+    return file
+
+
+def report_text(answer: Answer, beliefs: Beliefs | None = None, command: str = "") -> str:
+    """The page of :func:`write_report` as text."""
+    summary, content = answer.summary(), content_of(answer, beliefs)
+    notes = (*summary.notes, *content.missing)
+    trees = "".join(f"<h3>{name}</h3>{ledger_tree(f'total {name}', ledger)}" for name, ledger in content.ledgers.items())
+    pictures = "".join(picture_figure(picture, i) for i, picture in enumerate(content.pictures))
+    sections = [
+        section("Figures", figures_table(summary, content.spread) + group_tables(summary), "figures"),
+        section("What if", what_if_panel(content.panel), "what-if") if content.panel is not None else "",
+        section("Pictures", pictures, "pictures") if pictures else "",
+        section("Part by part", trees, "ledgers") if trees else "",
+        section("What to know", notes_list(notes), "notes") if notes else "",
+        section("Sources", sources_list(summary), "sources") if summary.sources else "",
+    ]
+    lead = "A verdict" if isinstance(answer, Verdict) else type(answer).__name__
+    return page(summary.title, "" if lead == "Estimate" else lead, sections, command)
+
+
+@singledispatch
+def content_of(answer: object, _beliefs: Beliefs | None) -> Content:
+    """Pictures, ledgers and panel of an answer: its one picture, where it has one."""
+    try:
+        return Content((picture_of(answer),))
+    except EstimateError:
+        return Content()
+
+
+@content_of.register
+def _(answer: Estimate, beliefs: Beliefs | None) -> Content:
+    """An estimate: every ledger and its picture; with beliefs, the distribution of its cost and what moves it."""
+    pictures: list[Picture] = []
+    ledgers: dict[str, Ledger] = {}
+    missing: list[str] = []
+    simulated = None if not beliefs else simulate(answer.run, beliefs, n=POINTS)
+    if simulated is not None and beliefs is not None:
+        pictures += [picture_of(simulated, of="cost"), picture_of(tornado(answer.run, beliefs))]
+    for name, words in STATED.items():
+        try:
+            ledger = getattr(answer, name)
+            if name not in ("price", "hours", "busy_hours") and ledger.parts:
+                picture = picture_of(answer, of=name)
+                _ = picture.title, picture.height  # what is missing shows here
+                pictures.append(picture)
+            if name == "step_time":
+                ledgers |= {f"{words} of {phase}": part for phase, part in ledger.parts.items()}
+            elif ledger.parts:
+                ledgers[words if name != "memory" else "memory of one pipeline, rank by rank"] = ledger
+        except TrainsimError as error:
+            missing.append(f"Not shown: {words} ({error})")
+    try:
+        panel = what_if(answer.run, simulated)
+    except TrainsimError as error:
+        panel = None
+        missing.append(f"No panel: {error}")
+    spread = {} if simulated is None else {name: _spread(name, simulated) for name in SHOWN}
+    return Content(tuple(pictures), ledgers, panel, spread, tuple(missing))
+
+
+def _spread(name: str, simulated: Any) -> str:
+    low, _, high = (float(q) for q in simulated.quantile(name, LEVELS))
+    return f"{written(low, UNITS[name])} to {written(high, UNITS[name])}"
+
+
+@content_of.register
+def _(answer: Verdict, _beliefs: Beliefs | None) -> Content:
+    """A verdict: its picture, where it is about a run, and the dollars of the run as it was stated."""
+    ledgers = {} if answer.estimate is None or answer.estimate.run.price is None else {STATED["cost"]: answer.estimate.cost}
+    return Content(() if answer.view is None else (picture_of(answer),), ledgers)
+
+
+@content_of.register
+def _(answer: Comparison, _beliefs: Beliefs | None) -> Content:
+    """Two runs: the factors, and the dollars of each."""
+    a, b = answer.names
+    return Content((picture_of(answer),), {f"{STATED['cost']} of {a}": answer.a.cost, f"{STATED['cost']} of {b}": answer.b.cost})
+
+
+@content_of.register
+def _(answer: PlanSearch, _beliefs: Beliefs | None) -> Content:
+    """A search: the layouts, and where the seconds of the best go."""
+    from ..run.memory import fits
+    from ..run.step_time import step_time
+
+    best = answer.best_run
+    step = step_time(best, answer.phase)
+    pictures = (picture_of(answer), picture_of(step), picture_of(fits(best, answer.phase)))
+    return Content(pictures, {STATED["step_time"]: step})
