@@ -55,7 +55,7 @@ def main() -> None:
     asked = parser.parse_args()
     steps = [s for f in asked.files for s in read_steps(f) if not any(s.source.startswith(name) for name in asked.leave_out)]
     task = c.fit_problem(steps)
-    found = c.fit(task, starts=asked.starts, near=None if asked.starts > 1 else shipped_point(task))
+    found = c.fit(task, starts=asked.starts, near=shipped_point(task))
     print(f"{len(task.steps)} rows, {len(task.names)} constants; starts came to rest at {np.round(np.sort(found.misfit), 2)}")
     print(table(task.steps, task.residuals(found.best[None, :])[:, 0]), flush=True)
     draws = c.sample(task, found, draws=asked.draws, rounds=asked.rounds)

@@ -240,6 +240,29 @@ def a_trace_is_in_microseconds() -> None:
     assert max(e["ts"] + e["dur"] for e in events if e["ph"] == "X") == pytest.approx(9e6)
 
 
+def an_eager_norm_works_in_four_bytes() -> None:
+    """Two norms of a layer of Llama keep their input in FP32 in place of BF16, and the gate its activation's result."""
+    model, degrees = ts.catalog.model("llama3-8b"), Degrees(tp=1.0, dp=1.0, ep=1.0, cp=1.0, micro_batch=1.0, seq_len=1024.0)
+    held = [
+        float(np.asarray(rank_memory(model, Plan(elementwise=how), degrees, 1.0)[0].part("activations.dense").total))
+        for how in ("fused", "eager")
+    ]
+    assert held[1] - held[0] == pytest.approx(1024 * model.layers * (2 * 4 * 4096 + 2 * 14336))
+
+
+def keys_of_one_block_go_around_in_two_bytes() -> None:
+    """Llama 3 8B on two ranks: a half of 2 × 1,024 elements a token in BF16, once forward and twice backward."""
+    made = ts.Run(
+        model=ts.catalog.model("llama3-8b"), cluster=ts.catalog.cluster("hgx-h100", 8), plan=ts.Plan(cp=2, zero=1),
+        phases=[ts.Phase("p", tokens=1e9, seq_len=8192, batch=4)],
+        efficiency=ts.Modelled(stack=IDEAL.replace({"inside_latency": 0.0, "scale_up": 1.0})),
+    )  # fmt: skip
+    link = made.cluster.scale_up
+    assert link is not None
+    each = 8192 / 2 * 2 * 1024 * 2.0 / float(np.asarray(link.achieved or link.bandwidth))
+    assert float(np.asarray(ts.step_time(made).part("exchange.cp.sent").total)) == pytest.approx(3 * 32 * each, rel=1e-9)
+
+
 PHYSICAL: dict[str, Callable[[], None]] = {
     "cluster.collectives.BLOM": largest_of_eight_normals,
     "cluster.kernels.ALIGNED_BYTES": rows_of_sixteen_bytes_run_at_full_speed,
@@ -249,6 +272,9 @@ PHYSICAL: dict[str, Callable[[], None]] = {
     "gpu_memory.activations.SOFTMAX": a_gpt_layer_keeps_what_the_paper_says,
     "gpu_memory.activations.DROPPED_SCORE": a_gpt_layer_keeps_what_the_paper_says,
     "gpu_memory.activations.MASK": a_gpt_layer_keeps_what_the_paper_says,
+    "gpu_memory.activations.FP32": an_eager_norm_works_in_four_bytes,
+    "step.context.BF16_BYTES": keys_of_one_block_go_around_in_two_bytes,
+    "step.context.VISITS": keys_of_one_block_go_around_in_two_bytes,
     "gpu_memory.activations.LOG_SUM": fused_attention_keeps_a_logarithm_to_a_head,
     "gpu_memory.peak.LOGITS": logits_at_the_peak,
     "gpu_memory.peak.GATHERED_INPUTS": sequence_parallelism_gathers_an_input_and_its_gradient,

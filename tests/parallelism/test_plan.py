@@ -458,7 +458,8 @@ mode = "full"
 [float8]
 enable_fsdp_float8_all_gather = true"""
     assert Plan.from_torchtitan(llama) == Plan(
-        tp=8, zero=3, micro_batch=2, sequence_parallel="on", recompute="full", loss="plain", precision="fp8-fsdp"
+        tp=8, zero=3, micro_batch=2, sequence_parallel="on", recompute="full", loss="plain", precision="fp8-fsdp",
+        elementwise="eager",
     )  # fmt: skip
     v3 = """[training]
 local_batch_size = 4

@@ -316,6 +316,7 @@ def _refuse(plan: Plan) -> None:
         "dp": (plan.dp is not None, "leave it out: Megatron-LM takes what the other degrees leave"),
         "shard": (plan.shard is not None, "leave it out"),
         "offload": (plan.offload is not None and plan.offload.activations != 0, "activations=0, or leave it out"),
+        "elementwise": (plan.elementwise != "fused", "elementwise='fused'"),
         "cp_order": (plan.cp_order != "balanced", "cp_order='balanced'"),
         "schedule": (
             "megatron" not in plan.pass_order.words,

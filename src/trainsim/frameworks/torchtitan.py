@@ -70,6 +70,7 @@ def from_torchtitan(text: str | Mapping[str, Any]) -> Plan:
             raise SpecError(key, value, "can't be said by a plan", did_you_mean(key, [*DEGREES, *_READERS], "keys that can"), "unsupported")
     if "micro_batch" not in fields and fields.get("pp", 1) == 1:
         fields["micro_batch"] = given.integer("training.local_batch_size", given.integer("training.batch_size", 1))
+    fields["elementwise"] = "fused" if any(given.get(key) is True for key in COMPILED) else "eager"
     if fields.get("cp", 1) > 1:
         fields["cp_exchange"] = ROTATE_METHODS[given.choice(ROTATE, ROTATE_METHODS, "allgather")]
     if fields.get("tp", 1) > 1:
@@ -168,6 +169,8 @@ def _dispatcher(value: Any, given: NamedValues) -> dict[str, Any]:
     return {"dispatcher": COMM_BACKENDS[to_choice(value, COMM_BACKENDS, "parallelism.expert_parallel_comm_backend")]}
 
 
+COMPILED = ("compile.enable", "training.compile")
+"""Keys that fuse element-wise work, new and old."""
 ROTATE = "parallelism.context_parallel_rotate_method"
 ROTATE_METHODS: dict[str, ContextExchange] = {"allgather": "all-gather", "alltoall": "ring"}
 """How keys and values reach the other context-parallel ranks: gathered first, its default, or handed on block by block."""
@@ -224,6 +227,8 @@ def to_torchtitan(plan: Plan) -> str:
             tables["parallelism"][key.partition(".")[2]] = value
     if plan.dispatcher is not None:
         tables["parallelism"]["expert_parallel_comm_backend"] = next(k for k, v in COMM_BACKENDS.items() if v == plan.dispatcher)
+    if plan.elementwise == "fused":
+        tables["compile"] = {"enable": True}
     if plan.cp > 1:
         tables["parallelism"][ROTATE.partition(".")[2]] = next(k for k, v in ROTATE_METHODS.items() if v == plan.cp_exchange)
     if plan.pp > 1:

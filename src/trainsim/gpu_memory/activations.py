@@ -12,7 +12,7 @@ import numpy as np
 from ..core.units import Num
 from ..model.ops import Attend, Convolve, Entry, Lookup, MatMul, Op, Scan, Stream
 from ..model.transformer import Model
-from ..parallelism.plan import Plan, Recompute, Switch
+from ..parallelism.plan import Elementwise, Plan, Recompute, Switch
 from ..parallelism.precision import Precision
 from ..parallelism.recompute import every_second_product
 from ..parallelism.shapes import SPLIT_AXES, check_part_names, entries_per_token, is_expert_product, path_matches
@@ -29,6 +29,8 @@ MIXERS = frozenset({"attention", "mixer"})
 """Names of the sections of token mixers, and of the norms before them."""
 FEEDS_CORE = {"q_up": ("q",), "kv_up": ("k", "v")}
 """Projection → inputs of the attention core that are its results; only the core saves them (arXiv:2412.19437, section 3.2.3)."""
+FP32 = 4.0
+"""Bytes of an element that an eager norm works with."""
 LOG_SUM = 4.0
 """Bytes per head and token that fused attention saves: the log-sum-exp of the scores (FlashAttention, arXiv:2205.14135)."""
 
@@ -106,15 +108,21 @@ def activations_by_kind(model: Model, plan: Plan) -> dict[str, LayerActivations]
     """
     if plan._drawn:
         return _by_kind(model, plan)
-    return _by_kind_cached(model, plan.recompute, plan.recompute_parts, plan.recipe, plan.attention, plan.dropout)
+    return _by_kind_cached(model, plan.recompute, plan.recompute_parts, plan.recipe, plan.attention, plan.dropout, plan.elementwise)
 
 
 @lru_cache(maxsize=256)
 def _by_kind_cached(
-    model: Model, recompute: Recompute, parts: tuple[str, ...], recipe: Precision, attention: Literal["fused", "unfused"], dropout: Switch
+    model: Model,
+    recompute: Recompute,
+    parts: tuple[str, ...],
+    recipe: Precision,
+    attention: Literal["fused", "unfused"],
+    dropout: Switch,
+    elementwise: Elementwise,
 ) -> dict[str, LayerActivations]:
     """Cached on the fields of a plan that matter, so that plans with other degrees share the result."""
-    plan = Plan(recompute=recompute, recompute_parts=parts, precision=recipe, attention=attention, dropout=dropout)
+    plan = Plan(recompute=recompute, recompute_parts=parts, precision=recipe, attention=attention, dropout=dropout, elementwise=elementwise)
     return _by_kind(model, plan)
 
 
@@ -207,14 +215,31 @@ def _saved_bytes(entry: Entry, plan: Plan, recipe: Precision) -> TokenBytes:
                 split=op.saved * recipe.activations + LOG_SUM * op.heads * on_chip, per_key=0.0 if on_chip else scores * op.heads
             )
         case Stream():
-            width = recipe.gate_inputs if op.axis == "ffn" else recipe.activations
-            return _by_sharding(op.saved * width, op.axis, routed="experts" in entry.path)
+            return _by_sharding(_streamed(entry, op, plan, recipe), op.axis, routed="experts" in entry.path)
         case Scan():
             return TokenBytes(split=op.saved * recipe.activations)
         case Convolve():
             return _by_sharding(op.saved * recipe.activations, op.axis, routed=False)
         case Lookup():
             return TokenBytes()
+
+
+def _streamed(entry: Entry, op: Stream, plan: Plan, recipe: Precision) -> Num:
+    """Bytes that element-wise work keeps of a token: its inputs; as ops of a framework, what lies between two of them too.
+
+    A norm keeps its input in FP32, and its result before a weight that is trained; a gate its activation's result.
+
+    Source: ``LlamaRMSNorm`` and ``LlamaMLP`` of transformers, ``RMSNorm`` and ``LLaMAMLP`` of LitGPT.
+    """
+    gate = op.axis == "ffn"
+    kept = op.saved * (recipe.gate_inputs if gate else recipe.activations)
+    match plan.elementwise:
+        case "fused":
+            return kept
+        case "eager" if gate:
+            return kept + op.written * recipe.gate_inputs * (op.read > op.written)
+        case "eager":
+            return op.saved * FP32 + op.written * recipe.activations * entry.trainable * (op.saved > 0)
 
 
 def _freed_bytes(entry: Entry, entries: list[Entry], plan: Plan, recipe: Precision) -> Iterator[tuple[Entry, TokenBytes]]:

@@ -9,7 +9,7 @@ import numpy as np
 from ..core.answer import AnswerRow, Summary, text_of
 from ..core.ledger import Ledger
 from ..parallelism.plan import Plan
-from .fit import Fit, fit_from_ledger
+from .fit import MEASURED_OVER_MODELLED, Fit, Spread, fit_from_ledger
 
 
 class RankMemory(Ledger):
@@ -29,23 +29,24 @@ class RankMemory(Ledger):
 
     capacity: float
     plan: Plan | None
+    spread: Spread
 
     @classmethod
-    def of(cls, ledger: Ledger, capacity: float, plan: Plan | None = None) -> RankMemory:
-        """Add capacity [B] and layout to a ledger of bytes by rank."""
+    def of(cls, ledger: Ledger, capacity: float, plan: Plan | None = None, spread: Spread = MEASURED_OVER_MODELLED["dense"]) -> RankMemory:
+        """Add capacity [B], layout and the spread of published peaks to a ledger of bytes by rank."""
         made = cls._trusted(ledger.unit, ledger.parts, ledger.scale, ledger.kind)
-        made.__dict__.update(capacity=capacity, plan=plan)
+        made.__dict__.update(capacity=capacity, plan=plan, spread=spread)
         assert isinstance(made, RankMemory)
         return made
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the ledger, capacity and plan."""
-        return RankMemory.of, (Ledger(self.unit, dict(self.parts), self.scale, self.kind), self.capacity, self.plan)
+        """Pickle the ledger, capacity, plan and spread."""
+        return RankMemory.of, (Ledger(self.unit, dict(self.parts), self.scale, self.kind), self.capacity, self.plan, self.spread)
 
     @property
     def fit(self) -> Fit:
         """Whether the fullest rank fits."""
-        return fit_from_ledger(self, self.capacity, self.plan)
+        return fit_from_ledger(self, self.capacity, self.plan, self.spread)
 
     @property
     def fullest(self) -> Ledger:

@@ -16,6 +16,10 @@ BASE_BYTES: dict[Base, float] = {"bf16": 2.0, "fp8": 1.0, "int8": 1.0, "nf4": 0.
 """Bytes of a frozen weight of a linear product. NF4 has four bits, and 0.127 bits of constants that are quantised in turn (QLoRA,
 arXiv:2305.14314, section 3)."""
 
+KEEP_INPUTS: frozenset[Base] = frozenset({"nf4", "int8"})
+"""Bases whose frozen products keep their inputs for the backward pass, needed or not (bitsandbytes, ``MatMul4Bit`` and ``MatMul8bitLt`` of
+``autograd/_functions.py``)."""
+
 
 class Adapters(Spec):
     """Low-rank pairs of matrices beside frozen products (LoRA, arXiv:2106.09685, eq. 3): ``h = W x + B A x``.
@@ -100,12 +104,16 @@ def _pair(entry: Entry, op: MatMul, rank: int) -> Iterator[Entry]:
         yield replace(entry, path=(*path, each.name), op=each, trainable=True)
 
 
-def with_gradients(entries: Sequence[Entry]) -> list[Entry]:
+def with_gradients(entries: Sequence[Entry], base: Base | None = None) -> list[Entry]:
     """Ops in place, each with the gradients that training the trainable ones asks for, and with what it must keep for them.
 
     An op's inputs need a gradient where something trained comes before it; its weight where it is trained itself. Of a kind with
     several layers something trained in one comes before the next: its first layer is taken for the others. A frozen product keeps its
-    input only where a trained one reads the same.
+    input only where a trained one reads the same, or where the kernels of its base keep every input.
+
+    Args:
+        entries: the ops of a model.
+        base: format of the frozen weights.
     """
     kinds = list(dict.fromkeys(e.kind for e in entries))
     found: list[Entry] = []
@@ -118,7 +126,7 @@ def with_gradients(entries: Sequence[Entry]) -> list[Entry]:
         for e in here:
             asked.append(replace(e, op=_asked(e, reached=reached)))
             reached = reached or (e.trainable and _has_weights(e))
-        found += _keeping(here, asked)
+        found += _keeping(here, asked, base)
         before = before or trains
     return found
 
@@ -156,7 +164,7 @@ def _both(gradients: Gradients, *, reached: bool, trained: bool) -> Gradients:
     return words[inputs, weight]
 
 
-def _keeping(before: Sequence[Entry], asked: Sequence[Entry]) -> list[Entry]:
+def _keeping(before: Sequence[Entry], asked: Sequence[Entry], base: Base | None) -> list[Entry]:
     """Ops of one kind, of which a product keeps its input where its weight, or that of a later product of the same input, is trained."""
     holder: dict[tuple[int, str], int] = {}
     needed: set[int] = set()
@@ -165,7 +173,8 @@ def _keeping(before: Sequence[Entry], asked: Sequence[Entry]) -> list[Entry]:
             key = (plain.op.inner, plain.op.axes[0])
             if plain.op.saved:
                 holder[key] = i
-            if entry.op.gradients in ("both", "weight"):
+            asks = entry.op.gradients in ("both", "weight")
+            if asks or (base in KEEP_INPUTS and entry.op.gradients == "input" and plain.op.role == "linear"):
                 needed.add(holder.get(key, i))
     return [_kept(plain, entry, needed=i in needed) for i, (plain, entry) in enumerate(zip(before, asked, strict=True))]
 

@@ -300,7 +300,7 @@ class Model(Spec):
         if self.adapters is None and not self.frozen:
             return entries
         entries = freeze(entries, self.frozen) if self.adapters is None else adapt(entries, self.adapters)
-        return with_gradients(entries)
+        return with_gradients(entries, self.base)
 
     def _entries(self) -> Iterator[Entry]:
         for tower in self.towers:

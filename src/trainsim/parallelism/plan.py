@@ -25,6 +25,7 @@ from .schedules.schedule import Schedule
 Recompute = Literal["none", "selective", "full"]
 Switch = Literal["off", "on"]
 Loss = Literal["fused", "vocab-parallel", "plain"]
+Elementwise = Literal["fused", "eager"]
 ContextExchange = Literal["ring", "all-gather", "all-to-all"]
 """How context-parallel ranks exchange keys and values: around a ring, by an all-gather, or by an all-to-all that distributes heads."""
 Exchange = Literal["tp", "ep", "cp", "dp", "weights"]
@@ -60,6 +61,8 @@ class Plan(Spec):
         overlap: exchanges that may hide behind compute, of ``tp``, ``ep``, ``cp``, ``dp`` (gradients) and ``weights`` (their gathers under
             ZeRO); None for all that the stack hides, empty for none.
         graphs: parts of a layer captured in CUDA graphs: names as in ``recompute_parts``, ``layer`` for whole layers, ``step`` for all.
+        elementwise: whether norms and gates are fused kernels, or the framework's own ops, which keep an FP32 copy of a norm's input and
+            what lies between two ops; how fast they are is the stack's to say.
         dropout: whether dropout masks are saved for the backward pass.
         loss: implementation of softmax and cross-entropy: a fused kernel, Megatron-LM's vocab-parallel one, or plain PyTorch.
         precision: precision recipe, or its name.
@@ -96,6 +99,7 @@ class Plan(Spec):
     cp_order: Literal["balanced", "contiguous"] = "balanced"
     overlap: Annotated[tuple[Exchange, ...], AsTuple] | None = None
     graphs: Annotated[tuple[str, ...], AsTuple] = ()
+    elementwise: Elementwise = "fused"
     dropout: Switch = "off"
     loss: Loss = "fused"
     precision: PrecisionField = "bf16"

@@ -13,7 +13,7 @@ from ..core.answer import Answer, AnswerRow, Summary
 from ..core.errors import BeliefError, EstimateError, SpecError, did_you_mean
 from ..core.ledger import Ledger
 from ..core.units import SECONDS_PER_HOUR, Num
-from ..gpu_memory.fit import fit_word
+from ..gpu_memory.fit import fit_word, spread_for
 from ..gpu_memory.peak import peak_memory
 from ..inference import simulate
 from ..parallelism.layout import degrees_of
@@ -290,7 +290,7 @@ def _ranked(ranking: Ranking, dollars: Mapping[int, float | None], i: int) -> Ra
     gpus = int(layouts.gpus[i])
     rate = dollars[gpus]
     size = float(layouts.memory[i])
-    word = fit_word(size, float(layouts.setting.cluster.chip.memory))
+    word = fit_word(size, float(layouts.setting.cluster.chip.memory), spread_for(layouts.setting.model))
     return RankedPlan(layouts.plan(i), gpus, seconds, size, word, None if rate is None else rate * seconds)
 
 
@@ -312,7 +312,7 @@ def _own_plan(setting: SearchProblem, dollars: Mapping[int, float | None]) -> Ra
     degrees = degrees_of(plan, gpus, setting.seq_len)
     size = float(peak_memory(setting.model, plan, degrees, degrees.micro_batches(setting.batch)))
     rate = dollars.get(gpus)
-    word = fit_word(size, float(setting.cluster.chip.memory))
+    word = fit_word(size, float(setting.cluster.chip.memory), spread_for(setting.model))
     return RankedPlan(plan, gpus, seconds, size, word, None if rate is None else rate * seconds)
 
 

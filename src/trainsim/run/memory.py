@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..gpu_memory.fit import Fit
+from ..gpu_memory.fit import Fit, spread_for
 from ..gpu_memory.peak import memory_by_rank
 from ..gpu_memory.rank_memory import RankMemory
 from .inputs import inputs_of
@@ -38,7 +38,7 @@ def memory(run: Run, phase: str | None = None) -> RankMemory:
     """
     found = inputs_of(run, phase, "to lay the run out")
     ranks = memory_by_rank(found.model, found.plan, found.cluster.gpus, found.seq_len, found.batch)
-    return RankMemory.of(ranks, float(np.min(found.cluster.chip.memory)), found.plan)
+    return RankMemory.of(ranks, float(np.min(found.cluster.chip.memory)), found.plan, spread_for(found.model))
 
 
 def fits(run: Run, phase: str | None = None) -> Fit:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..core.errors import SpecError
-from ..gpu_memory.fit import fit_word
+from ..gpu_memory.fit import fit_word, spread_for
 from ..gpu_memory.peak import peak_memory
 from ..parallelism.layout import degrees_of
 from ..parallelism.plan import Plan, check_plan, micro_batches
@@ -66,4 +66,4 @@ def _changed(plan: Plan, found: Inputs) -> Iterator[Plan]:
 def _fits(plan: Plan, found: Inputs) -> bool:
     degrees = degrees_of(plan, found.cluster.gpus, found.seq_len)
     used = float(peak_memory(found.model, plan, degrees, degrees.micro_batches(found.batch)))
-    return fit_word(used, float(found.cluster.chip.memory)) == "fits"
+    return fit_word(used, float(found.cluster.chip.memory), spread_for(found.model)) == "fits"
