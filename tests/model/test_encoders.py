@@ -8,6 +8,7 @@ import pytest
 
 import trainsim as ts
 from trainsim.core.errors import ConfigError, SpecError
+from trainsim.model.ops import Attend
 
 SMALL: dict[str, Any] = {"hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 2, "intermediate_size": 48, "vocab_size": 50}
 BART: dict[str, Any] = {
@@ -90,3 +91,26 @@ def test_a_head_on_a_pooler_is_refused_and_a_masked_one_is_the_vocabulary() -> N
     with pytest.raises(ConfigError) as refused:
         ts.from_hf({"model_type": "bert", **SMALL, "architectures": ["BertForSequenceClassification"]})
     assert refused.value.path.endswith("architectures")
+
+
+def test_a_flag_makes_gemma_look_both_ways() -> None:
+    """EmbeddingGemma: 576 and 156 pairs of 24 tokens in its own class, with a window of 7 in the second layer."""
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "head_dim": 8, "vocab_size": 99}
+    types = {"sliding_window": 7, "layer_types": ["full_attention", "sliding_attention"], "use_bidirectional_attention": True}
+    model = ts.from_hf({"model_type": "gemma3_text", "num_key_value_heads": 2} | sizes | types)
+    masks = [entry.op.mask for entry in model.table.entries if isinstance(entry.op, Attend)]
+    assert [float(mask.keys(24.0)) * 24 for mask in masks] == [576.0, 156.0]
+
+
+def test_t5_is_an_encoder_and_a_decoder_or_its_encoder_alone() -> None:
+    """T5ForConditionalGeneration and T5EncoderModel of transformers 5.24 at these sizes; 24 tokens of the decoder, 30 of the encoder."""
+    sizes = {"d_model": 48, "d_kv": 8, "d_ff": 64, "num_heads": 4, "vocab_size": 50, "num_layers": 2, "num_decoder_layers": 1}
+    keys = {"model_type": "t5", "relative_attention_num_buckets": 8, "feed_forward_proj": "gated-gelu", **sizes}
+    whole = ts.from_hf(keys | {"architectures": ["T5ForConditionalGeneration"]})
+    alone = ts.from_hf(keys | {"architectures": ["T5EncoderModel"]})
+    assert [tower.name for tower in whole.towers] == ["encoder"]
+    assert not alone.towers
+    assert ts.count_params(whole).total == 55_120
+    assert ts.flops_per_token(whole.reading(30), 24, "full").part("forward").total * 24 == 3_423_744
+    assert ts.count_params(alone).total == 33_392
+    assert alone.head.weights == "none"

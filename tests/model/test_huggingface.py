@@ -225,7 +225,6 @@ MINIMAX = {"model_type": "minimax", "num_key_value_heads": 2, "num_local_experts
         ({"model_type": "gemma2", "layer_types": ["full"] * 4}, "holds 'full'"),
         ({"model_type": "gemma2", "layer_types": "full_attention"}, "must be a list"),
         ({"model_type": "gemma2", "sliding_window": None, "layer_types": ["sliding_attention"] * 4}, "there is no sliding_window"),
-        ({"model_type": "gemma3_text", "use_bidirectional_attention": True}, "only False is"),
         ({"model_type": "smollm3", "no_rope_layers": [1, 0]}, "has 2 entries for 4 layers"),
         ({"model_type": "smollm3", "no_rope_layers": [1, 0, -1, 1]}, "holds -1"),
         (

@@ -150,8 +150,8 @@ class MixtureOfExperts(FeedForward):
         if self.shared_width:
             has = self.shared_bias == "both"
             yield from _expert("shared.", hidden, self.shared_width, products, bias_up=self.shared_width * has, bias_down=hidden * has)
-            if self.shared_gate == "scalar":
-                yield MatMul(name="shared.scale", inner=hidden, cols=1, axes=("hidden", "expert"), role="router")
+        if self.shared_gate == "scalar":
+            yield MatMul(name="shared.scale", inner=hidden, cols=1, axes=("hidden", "expert"), role="router")
         if self.output_bias == "hidden":
             yield Stream(name="experts.bias", params=hidden, role="bias", read=hidden, written=hidden)
 

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from ..core.errors import SpecError
-from ..core.spec import Count, Family
+from ..core.spec import AsTuple, Count, Family
 
 Pixels = Annotated[int, Field(gt=0, le=10**9)]
 
@@ -150,6 +150,60 @@ class BestFit(Resize):
         chosen = min(enlarging) if enlarging else max(scale.values())
         cut = min(r * c for (r, c), value in scale.items() if value == chosen)
         return cut + (cut > 1), self.size, self.size
+
+
+class NearestShape(Resize):
+    """The image is scaled to the listed shape that keeps most of its pixels and wastes least; a small copy joins (LLaVA-NeXT).
+
+    Args:
+        size: side of a square [pixel].
+        rows, columns: squares along the height and along the width of each shape that an image may be cut into.
+
+    >>> NearestShape(size=336, rows=(1, 2, 2), columns=(2, 1, 2)).tiles(1080, 1920, 14)
+    (5, 336, 336)
+    """
+
+    size: Count
+    rows: Annotated[tuple[Count, ...], AsTuple]
+    columns: Annotated[tuple[Count, ...], AsTuple]
+
+    def tiles(self, height: int, width: int, unit: int) -> tuple[int, int, int]:
+        """Squares of one size, and the small copy."""
+        del unit
+
+        def kept(shape: tuple[int, int]) -> tuple[int, int]:
+            high, wide = shape[0] * self.size, shape[1] * self.size
+            scale = min(wide / width, high / height)
+            pixels = min(int(width * scale) * int(height * scale), width * height)
+            return pixels, pixels - high * wide
+
+        rows, columns = max(zip(self.rows, self.columns, strict=True), key=kept)
+        return rows * columns + 1, self.size, self.size
+
+
+class PatchBudget(Resize):
+    """Larger images are scaled down to so many patches, and so many along a side; sides are padded to multiples of the unit (Kimi).
+
+    Args:
+        patch: side of a patch [pixel].
+        most: patches of an image.
+        along: patches along a side.
+
+    >>> PatchBudget(patch=14, most=16384, along=512).tiles(1080, 1920, 28)
+    (1, 1092, 1932)
+    """
+
+    patch: Count
+    most: Count
+    along: Count
+
+    def tiles(self, height: int, width: int, unit: int) -> tuple[int, int, int]:
+        """One picture of the image's own shape."""
+        count = max(1.0, height // self.patch) * max(1.0, width // self.patch)
+        longest = self.along * self.patch
+        scale = min(1.0, math.sqrt(self.most / count), longest / height, longest / width)
+        high, wide = (min(max(1, int(length * scale)), longest) for length in (height, width))
+        return 1, -(-high // unit) * unit, -(-wide // unit) * unit
 
 
 class SplitLongest(Resize):

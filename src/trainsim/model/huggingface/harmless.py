@@ -12,7 +12,7 @@ _BOOKKEEPING = (
     r"id2label|label2id|num_labels|n_labels|problem_type|finetuning_task|task_specific_params|custom_pipelines|language|license",
     r".*_ids?|predict_special_tokens|is_.*_config|.*_token_index|bos|eos|pad|special_tokens.*|chat_template|end_token_id|tokenizer_.*",
     r"quantization|quantization_config|compression_config|for_llm_compressor|unsloth.*|attn_implementation|use_kernels?|experts_implementation",
-    r"vision_.*|image_.*|video_.*|audio_.*|mm_.*|vit_.*|img_.*|anyres_.*|boi_.*|eoi_.*|projector_.*|multimodal_.*|spatial_merge_size",
+    r"vision_.*|image_.*|video_.*|audio_.*|mm_.*|vit_.*|img_.*|anyres_.*|boi_.*|eoi_.*|projector_.*|multimodal_.*|spatial_merge_size|num_image_tokens",
     r"is_decoder|is_encoder_decoder|tie_encoder_decoder|pruned_heads|return_dict.*|tf_legacy_loss|torchscript|output_.*|cross_attention_hidden_size",
 )
 _TRAINING = (

@@ -55,6 +55,7 @@ class FamilyShape(Spec):
         norm: their kind; ``norm_bias`` false leaves LayerNorm without its bias.
         embedding, head: what stands before the layers and after them.
         decoder: the key of a flag that makes queries see earlier tokens alone; "" where they do.
+        encoder: the key of a flag that makes them see later tokens too.
         mtp: whether the multi-token-prediction modules are as DeepSeek-V3's; otherwise they are left out, with a note.
 
     >>> FamilyShape(source="arXiv:2302.13971", attention=Grouped(bias="attention_bias")).norm
@@ -88,12 +89,13 @@ class FamilyShape(Spec):
     embedding: EmbeddingShape = EmbeddingShape()
     head: HeadShape = HeadShape()
     decoder: str = ""
+    encoder: str = ""
     mtp: Literal["as-deepseek", "left-out"] = "left-out"
 
     def read(self, c: Config) -> Model:
         """The model that a config of this family describes."""
         layers = c.layers("num_hidden_layers")
-        if self.decoder and not c.flag(self.decoder):
+        if (self.decoder and not c.flag(self.decoder)) or (self.encoder and c.flag(self.encoder)):
             c.causal = False
         for key, other in self.same.items():
             c.fixed(key, c.value(other))

@@ -30,7 +30,7 @@ UNFIT: dict[str, str] = (
     | dict.fromkeys(("zamba", "zamba2"), _SHARED)
     | dict.fromkeys(("rwkv", "xlstm"), _STATE_SPACE)
     | dict.fromkeys(("longcat_flash",), _EMPTY)
-    | dict.fromkeys(("t5", "t5gemma", "siglip", "clip", "musicgen", "musicgen_melody", "prophetnet"), _ENCODER)
+    | dict.fromkeys(("t5gemma", "siglip", "clip", "musicgen", "musicgen_melody", "prophetnet"), _ENCODER)
     | dict.fromkeys(("gemma4_assistant", "gemma4_unified_assistant"), _DRAFT)
     | dict.fromkeys(("blt",), _BYTES)
     | dict.fromkeys(("hrm_text", "dory", "inkling2_loop_text"), _LOOPS)

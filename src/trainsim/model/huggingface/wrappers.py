@@ -10,7 +10,8 @@ from .classes import config_class
 
 TEXT_KEYS = ("text_config", "llm_config", "language_config", "thinker_config", "language_model_config", "llm")
 """Where wrappers keep their text model."""
-_SHARED = ("tie_word_embeddings", "is_causal")
+_OWN_HEAD = "tie_word_embeddings"
+"""What a wrapper says of its head, which is no part of the text model: its word holds, where it has one."""
 _TIMES = 4
 
 
@@ -42,7 +43,18 @@ def enter(outer: Mapping[str, Any], path: str) -> tuple[Mapping[str, Any], str, 
             raise ConfigError(
                 f"{where}.{found[0]}.model_type", None, "is missing", "give the type of the text model: llama, qwen2 …", "missing"
             )
-        shared = {key: data[key] for key in _SHARED if key in data}
-        data, where = {**shared, **inner, "model_type": inner_kind}, f"{where}.{found[0]}"
-        note = note or f"text model of {kind}"
+        head = {_OWN_HEAD: data[_OWN_HEAD]} if data.get(_OWN_HEAD) is not None else {}
+        below = {key: data[key] for key in ("is_causal",) if key in data}
+        note = note or _noted(kind, data, inner, known.defaults.get(_OWN_HEAD), config_class(inner_kind).defaults.get(_OWN_HEAD))
+        data, where = {**below, **inner, **head, "model_type": inner_kind}, f"{where}.{found[0]}"
     raise ConfigError(where, None, f"is nested deeper than {_TIMES} wrappers", "give the text model's config alone", "too-deep")
+
+
+def _noted(kind: Any, outer: Mapping[str, Any], inner: Mapping[str, Any], outer_ties: Any, inner_ties: Any) -> str:
+    """What to say of a wrapper: that it is one, and where it and its text model disagree about the head."""
+    note, said = f"text model of {kind}", (outer.get(_OWN_HEAD), inner.get(_OWN_HEAD))
+    if said[0] is not None and said[1] is not None and said[0] != said[1]:
+        return f"{note}; its {_OWN_HEAD}={str(said[0]).lower()} holds, not the text model's"
+    if said[0] is None and outer_ties and not (inner_ties if said[1] is None else said[1]):
+        return f"{note}; a head of its own, as the text model has it, though the wrapper's class ties it where {_OWN_HEAD} is left out"
+    return note
