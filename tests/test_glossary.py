@@ -11,7 +11,7 @@ from typing import get_args
 import pytest
 
 import trainsim as ts
-from trainsim.auditing.words import CLOSE, LITTLE, NEAR, POWER, Telling, Word
+from trainsim.auditing.comparison import CLOSE, LITTLE, NEAR, POWER, Telling, Word
 from trainsim.catalog.rows import EVIDENCE, GRADES
 from trainsim.claims.scope import Content
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 import trainsim as ts
-from trainsim.auditing.fleets import FLEET
+from trainsim.auditing.comparison import SEVERITY
+from trainsim.auditing.fleet_measures import FLEET
 from trainsim.auditing.subjects import REFUSED
-from trainsim.auditing.words import SEVERITY
 from trainsim.claims.claim import _BASES, _PREFIXES, DIMENSIONS
 
 Subject = Any
@@ -270,7 +270,7 @@ def test_a_comparison_puts_both_sides_at_one_scope() -> None:
     assert (back.number, back.words) == (verdict.number, verdict.words)
     nobody = ts.audit(said.replace({"versus": "gpt-4", "value": 18}))
     assert nobody.number == nobody.words == "CANNOT BE JUDGED"
-    with pytest.raises(ts.TrainsimError, match="times of whose"):
+    with pytest.raises(ts.TrainsimError, match="is needed for a ratio"):
         ts.audit(said.replace({"versus": ""}))
 
 

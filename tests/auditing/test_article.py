@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import trainsim as ts
-from trainsim.auditing.words import SEVERITY
+from trainsim.auditing.comparison import SEVERITY
 from trainsim.core.errors import ClaimError
 
 CLAIMS = ts.catalog.claims()
@@ -34,13 +34,13 @@ EXPECTED = {
 SAID = {
     "gpt-4o-100m": ("elsewhere", "said of GPT-4"),
     "r1-5m-against-100m": ("disclosure", "×17"),
-    "deepseek-v3-6m-scope": ("scope", "half right: context extension and post-training are in too"),
+    "deepseek-v3-6m-scope": ("scope", "half right: context extension and post-training are included too"),
     "mtp-several-words": ("disclosure", "the next and one for each module"),
     "moe-256-networks": ("disclosure", "routed experts in each of 58 layers"),
-    "mla-key-words": ("architecture", "576 elements kept per token and layer where full heads would keep 40,960"),
+    "mla-key-words": ("architecture", "576 elements cached per token and layer where full heads would need 40,960"),
     "fleet-1.6b": ("source", "60,000 GPUs retold as 50,000"),
     "fleet-944m": ("source", "4 years dropped"),
-    "pay-1.3m": ("source", "a maximum told as 'some earn'"),
+    "pay-1.3m": ("source", "a maximum stated as 'some earn'"),
 }
 """Claim → a check and what it must say: each is computed from the model, the rows or the terms of the source."""
 

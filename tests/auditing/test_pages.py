@@ -1,6 +1,6 @@
-"""The public ledger of claims in docs/claims: a verdict that changes is a difference somebody reviews.
+"""Pages of claims in docs/claims: a changed verdict shows up as a difference to review.
 
-After a decision: ``python tests/auditing/test_pages.py`` writes the pages anew.
+``python tests/auditing/test_pages.py`` regenerates the pages.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ FOLDER = Path(__file__).parents[2] / "docs" / "claims"
 
 
 def index(verdicts: dict[str, ts.Verdict]) -> str:
-    """The table of verdicts: words and scopes, which don't hang on the last digit of a quantile."""
+    """Table of verdicts: words and scopes, which do not depend on the last digit of a quantile."""
     again = "regenerate with `python tests/auditing/test_pages.py`"
-    head = f"# Claims, and what became of them\n\nOne page a claim, as trainsim {ts.__version__} judges it; {again}.\n\n"
-    lines = ["| claim | said | number | words | inside the 90 % interval of |", "|---|---|---|---|---|"]
+    head = f"# Claims and their verdicts\n\nOne page per claim, judged by trainsim {ts.__version__}; {again}.\n\n"
+    lines = ["| claim | statement | number | words | inside the 90 % interval of |", "|---|---|---|---|---|"]
     for name, verdict in verdicts.items():
         said = verdict.claim.statement
         lines.append(f"| [{name}]({name}.md) | {said} | {verdict.number} | {verdict.words} | {'; '.join(verdict.scopes) or '—'} |")
@@ -28,13 +28,13 @@ def index(verdicts: dict[str, ts.Verdict]) -> str:
 
 
 def page(name: str, verdict: ts.Verdict) -> str:
-    """One claim: the screen, what it leaves out, and where it was read."""
+    """Page of one claim: the screen, what the claim leaves out, and its sources."""
     claim = verdict.claim
     left = "".join(f"- {item}\n" for item in claim.leaves_out)
     leaves = f"\nLeft out:\n\n{left}" if left else ""
     primary = f"\nPrimary source: {claim.primary.statement}\n" if claim.primary is not None else ""
-    print_ = f"\nOne may print: {verdict.quote}\n\nOne may not: {verdict.misquote}\n"
-    return f"# {name}\n\n{claim.statement}\n\n```\n{verdict}\n```\n{print_}{leaves}{primary}\nRead in: {claim.source}\n"
+    print_ = f"\nFaithful: {verdict.quote}\n\nMisleading: {verdict.misquote}\n"
+    return f"# {name}\n\n{claim.statement}\n\n```\n{verdict}\n```\n{print_}{leaves}{primary}\nSource of the claim: {claim.source}\n"
 
 
 def judged() -> dict[str, ts.Verdict]:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import trainsim as ts
 from trainsim.auditing.audit import BEFORE, clock_of
+from trainsim.auditing.comparison import SEVERITY
 from trainsim.auditing.predictions import priced
-from trainsim.auditing.words import SEVERITY
 from trainsim.catalog.rows import rows
 from trainsim.claims.scope import CONTENTS
 
@@ -329,7 +329,7 @@ def test_a_disclosure_that_is_hard_to_believe_caps_the_word() -> None:
     assert words == {35_000: "CONFIRMED", 13_500: "STRAINED", 11_000: "IMPOSSIBLE"}
     slow = ts.audit(ts.Claim("gpu_hours", 400_000, unit="GPU-h", scope="the final run", date="2026-01-31"), reported(400_000))
     assert slow.number == "CONFIRMED", "it may hold more than the run predicted"
-    assert "holds more than the run" in slow.check("hours").finding
+    assert "includes more than the predicted run" in slow.check("hours").finding
     assert ts.audit(ts.Claim("gpu_hours", 35_000, unit="GPU-h", date="2026-01-31"), reported(35_000, source="")).number == "NOT REFUTED"
 
 

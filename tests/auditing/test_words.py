@@ -8,18 +8,18 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from trainsim.auditing.disclosure import nearest, point, repeated, word_for
-from trainsim.auditing.words import (
+from trainsim.auditing.comparison import (
     LEVELS,
     SEVERITY,
     Prediction,
     Stated,
-    against_bound,
-    against_figure,
-    against_prediction,
+    compare_with_bound,
+    compare_with_figure,
+    compare_with_prediction,
     distance,
     says_little,
 )
+from trainsim.auditing.disclosure import nearest, point, repeated, word_for
 
 positive = st.floats(1e-3, 1e12)
 factor = st.floats(1.0, 50.0)
@@ -55,20 +55,20 @@ def test_moving_away_from_a_disclosure_never_improves_the_word(figure: float, ne
 def test_moving_away_from_a_prediction_never_improves_the_word(median: float, near: float, far: float, side: int, width: float) -> None:
     predicted = lognormal(median, width)
     close, away = (median * f**side for f in sorted((near, far)))
-    assert worse_or_equal(against_prediction(at(away), predicted), against_prediction(at(close), predicted))
+    assert worse_or_equal(compare_with_prediction(at(away), predicted), compare_with_prediction(at(close), predicted))
 
 
 @given(positive, positive, st.floats(1e-6, 1.0))
 def test_a_floor_that_is_true_implies_every_lower_one(figure: float, floor: float, lower: float) -> None:
-    assume(against_figure(at(floor, "at least"), figure) == "CONFIRMED")
-    assert against_figure(at(floor * lower, "at least"), figure) == "CONFIRMED"
-    assert against_figure(at(figure / lower, "at most"), figure) == "CONFIRMED"
+    assume(compare_with_figure(at(floor, "at least"), figure) == "CONFIRMED")
+    assert compare_with_figure(at(floor * lower, "at least"), figure) == "CONFIRMED"
+    assert compare_with_figure(at(figure / lower, "at most"), figure) == "CONFIRMED"
 
 
 @given(positive, positive, st.floats(0.01, 100))
 def test_words_do_not_depend_on_the_unit(value: float, figure: float, unit: float) -> None:
     assume(all(abs(distance(value, figure) - math.log(edge)) > 1e-9 for edge in (1.1, 1.3)))
-    assert against_figure(at(value), figure) == against_figure(at(value * unit), figure * unit)
+    assert compare_with_figure(at(value), figure) == compare_with_figure(at(value * unit), figure * unit)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_words_do_not_depend_on_the_unit(value: float, figure: float, unit: floa
      (-6.0, "REFUTED")],
 )  # fmt: skip
 def test_distances_from_a_disclosure(value: float, word: str) -> None:
-    assert against_figure(at(value), 5.576) == word
+    assert compare_with_figure(at(value), 5.576) == word
     given = word_for(at(value), point(5.576, "", sourced=False))
     assert given == ("NOT REFUTED" if word == "CONFIRMED" else word), "what only the user gives never confirms"
 
@@ -88,7 +88,7 @@ def test_distances_from_a_disclosure(value: float, word: str) -> None:
     [(5.0, 6.0, "CONFIRMED"), (2.0, 10.0, "NOT REFUTED"), (6.0, 8.0, "STRAINED"), (8.0, 9.0, "REFUTED"), (4.0, 5.0, "STRAINED")],
 )
 def test_a_range_counts_by_its_nearer_end(low: float, high: float, word: str) -> None:
-    assert against_figure(Stated(low, high), 5.576) == word
+    assert compare_with_figure(Stated(low, high), 5.576) == word
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_range_counts_by_its_nearer_end(low: float, high: float, word: str) ->
     ],
 )  # fmt: skip
 def test_a_disclosure_that_is_itself_a_bound(value: float, bound: str, disclosed: str, word: str) -> None:
-    assert against_bound(at(value, bound), 100, disclosed) == word  # type: ignore[arg-type]
+    assert compare_with_bound(at(value, bound), 100, disclosed) == word  # type: ignore[arg-type]
 
 
 def test_counts() -> None:
@@ -115,11 +115,11 @@ def test_counts() -> None:
 
 def test_a_prediction_without_power_says_so() -> None:
     wide, narrow = lognormal(1e7, 12.0), lognormal(1e7, 4.0)
-    assert [against_prediction(at(x), narrow) for x in (1e7, 2.5e7, 1e9)] == ["NOT REFUTED", "STRAINED", "REFUTED"]
-    assert [against_prediction(at(x), wide) for x in (1e7, 4e7, 1e9)] == ["CANNOT BE JUDGED", "CANNOT BE JUDGED", "REFUTED"]
-    assert against_prediction(at(1e3, "at least"), narrow) == "NOT REFUTED", "its own side"
-    assert against_prediction(at(1e9, "at least"), narrow) == "REFUTED"
-    assert against_prediction(Stated(1e3, 8e6), narrow) == "NOT REFUTED", "it meets the interval"
+    assert [compare_with_prediction(at(x), narrow) for x in (1e7, 2.5e7, 1e9)] == ["NOT REFUTED", "STRAINED", "REFUTED"]
+    assert [compare_with_prediction(at(x), wide) for x in (1e7, 4e7, 1e9)] == ["CANNOT BE JUDGED", "CANNOT BE JUDGED", "REFUTED"]
+    assert compare_with_prediction(at(1e3, "at least"), narrow) == "NOT REFUTED", "its own side"
+    assert compare_with_prediction(at(1e9, "at least"), narrow) == "REFUTED"
+    assert compare_with_prediction(Stated(1e3, 8e6), narrow) == "NOT REFUTED", "it meets the interval"
 
 
 def test_a_true_bound_far_from_the_fact_says_little() -> None:

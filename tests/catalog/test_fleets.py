@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import trainsim as ts
-from trainsim.auditing.fleets import fleet_scenario
+from trainsim.auditing.fleet_measures import fleet_scenario
 from trainsim.core.errors import CatalogError
 from trainsim.run.fleet import estimate_fleet
 from trainsim.testing import refused

@@ -1,1 +1,1 @@
-"""A claim checked against disclosed figures and computed estimates."""
+"""Check claims against disclosed figures and computed estimates."""

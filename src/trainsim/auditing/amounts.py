@@ -1,4 +1,4 @@
-"""Hours and dollars of a development by content: a scope's amount is the sum of its contents, each counted once."""
+"""Hours and dollars of a development by content; the amount of a scope is the sum over its contents."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _POST = ("post", "sft", "rl", "dpo", "ppo", "grpo", "fine", "finetune", "align",
 
 
 def content_of(phase: Phase) -> Content:
-    """Which content of a final run a phase is, by its name; a phase that learns from rollouts is post-training.
+    """Content of a final run that a phase belongs to, by its name; a phase that learns from rollouts is post-training.
 
     >>> content_of(Phase("extend-32k")), content_of(Phase("pretrain")), content_of(Phase("sft"))
     ('context_extension', 'pretraining', 'post_training')
@@ -33,18 +33,18 @@ def content_of(phase: Phase) -> Content:
 
 
 def amounts_of(final: str, unit: Amount, development: Development) -> dict[Content, Num]:
-    """Hours or dollars of each content that a development prices [USD or GPU-h].
+    """Hours or dollars of a development by content [USD or GPU-h].
 
-    A phase of the final run is given by its reported hours; downtime is what its wall-clock hours add. Failed runs are a share of every
-    final run's wall-clock hours, other final runs feed this one.
+    A phase of the final run counts by its reported hours; downtime is the difference to its wall-clock hours. Failed runs are a share of
+    the wall-clock hours of each final run. Other final runs are feeder runs of this one.
 
     Args:
         final: the line of the final run.
-        unit: dollars, or accelerator-hours, of which data and people have none.
-        development: its numbers may be arrays ``(n,)`` inside a batch.
+        unit: dollars, or accelerator-hours; data and people have no hours.
+        development: the development; its numbers may be arrays ``(n,)`` inside a batch.
 
     Returns:
-        content → amount, number or array ``(n,)``; contents that nothing prices are absent.
+        content → amount, a number or an array ``(n,)``; contents without a price are absent.
     """
     est = estimate_development(development)
     last = est.runs[final]
@@ -54,13 +54,13 @@ def amounts_of(final: str, unit: Amount, development: Development) -> dict[Conte
         content = content_of(phase.phase)
         found[content] = found.get(content, 0.0) + phase.given_gpu_seconds / SECONDS_PER_HOUR * rate
     found["downtime"] = (last.gpu_hours - last.given_gpu_hours) * rate
-    found["failed_runs"] = _given_up(est, final, unit)
+    found["failed_runs"] = _failed_runs(est, final, unit)
     found["feeder_runs"] = _of_lines(est, "final", unit, without=final) * (1.0 + development.failed)
     experiments = _experiments(est, unit)
     if experiments is not None:
         found["experiments"] = experiments
     if unit == "USD":
-        found |= _beside_compute(development)
+        found |= _other_costs(development)
     return found
 
 
@@ -70,22 +70,22 @@ def _of_lines(est: DevelopmentEstimate, kind: str, unit: Amount, without: str = 
     return sum(totals, 0.0)
 
 
-def _given_up(est: DevelopmentEstimate, final: str, unit: Amount) -> Num:
-    """Failed runs: those listed, and the share of the final run's wall-clock hours."""
+def _failed_runs(est: DevelopmentEstimate, final: str, unit: Amount) -> Num:
+    """Failed runs: the listed ones, plus the given share of the final run's wall-clock hours."""
     last = est.runs[final].cost.total if unit == "USD" else est.runs[final].gpu_hours
     return _of_lines(est, "failed", unit) + last * est.development.failed
 
 
 def _experiments(est: DevelopmentEstimate, unit: Amount) -> Num | None:
-    """Experiments: those listed, or a multiple of the final runs; None where the development gives neither."""
+    """Experiments: the listed ones, or the given multiple of the final runs; None where neither is given."""
     if est.development.experiments is not None:
         return _of_lines(est, "final", unit) * (est.development.experiments - 1.0)
     listed = any(line.contents == "experiment" for line in est.development.lines)
     return _of_lines(est, "experiment", unit) if listed else None
 
 
-def _beside_compute(development: Development) -> dict[Content, Num]:
-    """Dollars that no accelerator-hour carries [USD]."""
+def _other_costs(development: Development) -> dict[Content, Num]:
+    """Costs other than accelerator-hours [USD]."""
     found: dict[Content, Num] = {}
     if development.data is not None:
         found["data"] = development.data.cost().total
@@ -104,12 +104,14 @@ def label_of(contents: Contents) -> str:
 
 
 def sums_of(final: str, unit: Amount, scopes: Sequence[Contents]) -> Callable[[Development], Mapping[str, Num]]:
-    """The function of a development that gives its amount at several scopes, on common draws.
+    """Function of a development that returns its amounts at several scopes, on common draws.
 
     Args:
-        final: the line of the final run; unit: dollars or hours; scopes: contents to add up, those that nothing prices left out.
+        final: the line of the final run.
+        unit: dollars or hours.
+        scopes: sets of contents to add up; contents without a price are left out.
     """
-    return partial(_sums, final, unit, tuple(scopes))  # no closure: a verdict travels between processes
+    return partial(_sums, final, unit, tuple(scopes))  # not a closure, so that a verdict can be pickled
 
 
 def _sums(final: str, unit: Amount, scopes: Sequence[Contents], development: Development) -> Mapping[str, Num]:

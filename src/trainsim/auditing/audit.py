@@ -1,4 +1,4 @@
-"""The audit: a claim compared with what was disclosed, with what is predicted, and with its own words."""
+"""audit: compare a claim with disclosed figures, with predictions, and with the scope that its words name."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from ..claims.scope_parser import ScopeReading
 from ..core.errors import ClaimError, check_type
 from ..run.run import Run
 from ..uncertainty.beliefs.beliefs import Beliefs
-from .architecture import kept_per_token
-from .fleets import FleetMeasure
+from .architecture_measure import cache_in_words
+from .comparison import Check, Faithfulness, Stated
+from .fleet_measures import FleetMeasure
 from .judgement import Number, Reading, judge_number, judge_words
 from .measure import Clock, Contents, Measure, Unknown
 from .quotes import misquote_of, quote_of
-from .ratio import RatioMeasure
+from .ratio_measure import RatioMeasure
 from .rent import rent_check
-from .retelling import unfaithful
 from .run_measures import RunAmount, RunCost
 from .scope_words import scope_of, words_of
 from .screen import screen
 from .sentences import headline_of
+from .source_terms import changed_terms
 from .subjects import Asked, measure_of, model_of, with_known_names
 from .verdict import Subject, Verdict
-from .words import Check, Stated, Telling
 
 BEFORE = dt.timedelta(days=1)
 
@@ -42,26 +42,26 @@ def audit(
     as_of: str | None = None,
     seed: int = 1,
 ) -> Verdict:
-    """Compare a claim with what was disclosed for its scope, with what is predicted, and with its own words.
+    """Compare a claim with disclosed figures, with predictions, and with the scope that its words name.
 
-    The number is compared with a sourced disclosure for the same scope; where there is none, with a prediction from other labs' runs and
-    dated rents. Its words are compared with the truth at the scope that they name. What nobody disclosed and no row predicts cannot be
-    judged, and the verdict says what its nearest source says.
+    The number is compared with a sourced disclosure for the same scope, or, where there is none, with a prediction from other labs' runs
+    and dated rents. The words are compared with the figure at the scope that they name. Where nothing is disclosed or predicted, the claim
+    cannot be judged, and the verdict quotes the nearest source.
 
     Args:
-        claim: what was said.
-        subject: the run, development, fleet or model it is about, as its maker states it; the catalogue's own where None.
-        beliefs: laid over the catalogue's for hours, rent and goodput, and over the rungs of the ladder.
-        versus: the run that a comparison is with; the catalogue's own where None.
-        as_of: disclosures and words use rows public by this day, today where None; plausibility uses rows up to the day before the claim.
-        seed: of the simulations.
+        claim: the claim.
+        subject: the run, development, fleet or model that the claim is about; the catalogue's where None.
+        beliefs: beliefs about hours, rent, goodput and other costs, which take precedence over the catalogue's.
+        versus: the other run of a comparison; the catalogue's where None.
+        as_of: use disclosures public by this day; today where None. Predictions use rows public by the day before the claim.
+        seed: seed of the simulations.
 
     Returns:
-        the verdict: ``number``, ``words``, ``readings``, ``quote``, ``misquote`` and all that they follow from.
+        the verdict: ``number``, ``words``, ``readings``, ``quote``, ``misquote`` and their evidence.
 
     Raises:
-        ClaimError: a scope that is not understood, a value in a unit of another dimension, a quantity the library doesn't compute, a
-            subject that has no such quantity, or none to be found.
+        ClaimError: the scope is not understood, the unit has the wrong dimension, the quantity is not computed by the library, or the
+            subject has no such quantity or is unknown.
 
     >>> import trainsim as ts
     >>> verdict = audit(ts.catalog.claim("deepseek-v3-6m"))
@@ -79,31 +79,31 @@ def audit(
     if not claim.quantified:
         return _written(_without_figure(asked, measure))
     contents, basis, of_scope = scope_of(claim)
-    told = words_of(claim, of_scope)
+    claimed_scope = words_of(claim, of_scope)
     stated = Stated(*claim.ends(), claim.bound)
     asked_for = None if contents is None else measure.relevant(contents)
     number = judge_number(measure, stated, asked_for, basis, clock)
     scope = judged_scope(measure, contents, basis, of_scope)
-    words, readings = _words(measure, stated, scope, told, claim, clock, number)
-    retold = unfaithful(claim)
+    words, readings = _words(measure, stated, scope, claimed_scope, claim, clock, number)
+    retold = changed_terms(claim)
     words = "MISLEADING" if retold is not None and words != "NOT UNDERSTOOD" else words
-    checks = (*number.checks, *_beside(measure, clock), *([retold] if retold is not None else []), *_against_other(asked, versus))
+    checks = (*number.checks, *_further_checks(measure, clock), *([retold] if retold is not None else []), *_ratio_check(asked, versus))
     ratios = measure.at_each_rung(clock.known) if isinstance(measure, RatioMeasure) else {}
     found = Verdict(
-        claim, _subject(asked, measure), number.word, words, _with_source(claim, number, checks), readings, scope, told, clock, number,
-        measure, getattr(measure, "view", None), ratios, (*rate, *_assumed(measure, contents)),
+        claim, _subject(asked, measure), number.word, words, _with_source(claim, number, checks), readings, scope, claimed_scope, clock,
+        number, measure, getattr(measure, "view", None), ratios, (*rate, *_assumed(measure, contents)),
     )  # fmt: skip
     return _written(found)
 
 
 def _written(found: Verdict) -> Verdict:
-    """The verdict with its sentences."""
+    """Add the headline and the sentences to a verdict."""
     made = replace(found, writer=screen)
     return replace(made, headline=headline_of(made), quote=quote_of(made), misquote=misquote_of(made))
 
 
 def clock_of(claim: Claim, as_of: str | None) -> Clock:
-    """The days rows must be public by; a claim without a date is of the day its subject was published."""
+    """The two days of an audit; a claim without a date gets the day its subject was published."""
     known = PUBLISHED if as_of is None else min(day_of(as_of, "as_of"), PUBLISHED)
     if claim.date:
         made = day_of(claim.date, "claim.date")
@@ -113,12 +113,12 @@ def clock_of(claim: Claim, as_of: str | None) -> Clock:
 
 
 def in_dollars(claim: Claim, clock: Clock) -> Claim:
-    """A claim made in another currency at the rate of its day."""
+    """Convert a claim in another currency to dollars, at the rate of its day."""
     return claim.in_dollars(usd_per(claim.currency, clock.blind + BEFORE)) if claim.currency else claim
 
 
 def _rate(claim: Claim, clock: Clock) -> tuple[str, ...]:
-    """The rate of exchange of a claim in another currency, in words."""
+    """Exchange rate of a claim in another currency, in words."""
     if not claim.currency:
         return ()
     day = clock.blind + BEFORE
@@ -130,18 +130,18 @@ def _check(claim: Claim, subject: object, versus: object) -> None:
         claim.ends()  # a wrong unit is an error whatever can be judged
     if subject is None and not claim.subject:
         remedy = "audit(claim, subject=run), or Claim(…, subject='deepseek-v3')"
-        raise ClaimError("subject", None, "is not given, and the claim names none", remedy, "missing")
+        raise ClaimError("subject", None, "is not given, neither here nor in the claim", remedy, "missing")
     if claim.is_ratio and not claim.versus and versus is None:
         remedy = "Claim(…, versus='llama3.1-405b'), or audit(…, versus=run)"
-        raise ClaimError("versus", "", "is not given: times of whose?", remedy, "missing")
+        raise ClaimError("versus", "", "is needed for a ratio", remedy, "missing")
     if not claim.is_ratio and claim.versus_value is not None and claim.in_base() == 0:
-        raise ClaimError("value", claim.value, "is nothing: no figure is a number of times it", "give the figure as told", "out-of-bounds")
+        raise ClaimError("value", claim.value, "is nothing: no figure is a number of times it", "give both figures", "out-of-bounds")
 
 
 def judged_scope(measure: Measure, contents: Contents | None, basis: Basis | None, of_scope: ScopeReading | None) -> Scope:
-    """What the number is taken for: as stated, else the final run on the basis of the run's own price; a fleet's is its own."""
+    """Scope of the number: as stated, else the final run on the basis of the run's own price; a fleet has its own scope."""
     if contents is None:
-        contents = measure.usual
+        contents = measure.default_contents
         if isinstance(measure, RunAmount) and measure.view.given.price is not None:
             basis = basis or measure.view.basis  # type: ignore[assignment]
     kind = of_scope.kind if of_scope is not None and of_scope.kind is not None else measure.kind
@@ -149,27 +149,27 @@ def judged_scope(measure: Measure, contents: Contents | None, basis: Basis | Non
 
 
 def _words(
-    measure: Measure, stated: Stated, scope: Scope, told: ScopeReading | None, claim: Claim, clock: Clock, number: Number
-) -> tuple[Telling, tuple[Reading, ...]]:
-    """The word for a claim's words; without any they are those of the scope its number was taken for."""
-    if told is None or (not claim.told_as and not told.understood):
-        told = ScopeReading("", (frozenset(scope.contents),))
-    return judge_words(measure, stated, scope, told, frozenset(claim.meant), clock, number)
+    measure: Measure, stated: Stated, scope: Scope, claimed_scope: ScopeReading | None, claim: Claim, clock: Clock, number: Number
+) -> tuple[Faithfulness, tuple[Reading, ...]]:
+    """Judge a claim's words; a claim without words is judged at the scope of its number."""
+    if claimed_scope is None or (not claim.told_as and not claimed_scope.understood):
+        claimed_scope = ScopeReading("", (frozenset(scope.contents),))
+    return judge_words(measure, stated, scope, claimed_scope, frozenset(claim.meant), clock, number)
 
 
-def _beside(measure: Measure, clock: Clock) -> list[Check]:
-    """What is shown beside the rules: the reported rent among quotes, analysts' tables."""
+def _further_checks(measure: Measure, clock: Clock) -> list[Check]:
+    """Further checks, which do not affect the verdict: the reported rent among quotes, analysts' tables."""
     if isinstance(measure, RunCost):
         found = rent_check(measure.view, clock.blind)
-        void = [Check("reported", "IMPOSSIBLE", measure.view.void)] if measure.view.void else []
-        return [*void, *([] if found is None else [found])]
+        impossible_hours = [Check("reported", "IMPOSSIBLE", measure.view.impossible_hours)] if measure.view.impossible_hours else []
+        return [*impossible_hours, *([] if found is None else [found])]
     if isinstance(measure, FleetMeasure):
         return [Check("table", "CANNOT BE JUDGED", text) for text in measure.tables(clock.known)]
     return []
 
 
-def _against_other(asked: Asked, versus: Run | None) -> list[Check]:
-    """The ratio of a claim that gives both figures."""
+def _ratio_check(asked: Asked, versus: Run | None) -> list[Check]:
+    """Check the ratio of a claim that gives both figures."""
     claim = asked.claim
     if claim.versus_value is None or claim.is_ratio:
         return []
@@ -182,22 +182,22 @@ def _against_other(asked: Asked, versus: Run | None) -> list[Check]:
 
 
 def _with_source(claim: Claim, number: Number, checks: tuple[Check, ...]) -> tuple[Check, ...]:
-    """What the nearest source says stands beside a number that cannot be judged."""
+    """Add the nearest source's statement where the number cannot be judged."""
     if number.word != "CANNOT BE JUDGED" or claim.primary is None:
         return checks
     return (*checks, Check("source", "CANNOT BE JUDGED", f"primary source: {claim.primary.statement}"))
 
 
 def _assumed(measure: Measure, contents: Contents | None) -> tuple[str, ...]:
-    """What the library filled in."""
+    """Inputs that the library filled in, in words."""
     found = []
     if contents is None and isinstance(measure, RunAmount):
-        found.append("scope: the final run, for the claim tells none")
+        found.append("scope: the final run, as the claim states none")
     if isinstance(measure, RunAmount) and not measure.view.reports_hours:
         run = measure.view.run
         found += [f"{path} = {float(run.get(path)):.3g}" for path in sorted(filled_in(run) & run.numbers().keys())]
     if isinstance(measure, RunCost) and measure.view.rate is None:
-        found.append("rent: the market's, for nobody reported one")
+        found.append("rent: the market's, as none was reported")
     return tuple(found)
 
 
@@ -210,35 +210,35 @@ def _subject(asked: Asked, measure: Measure) -> Subject | None:
 
 
 def _without_figure(asked: Asked, measure: Measure) -> Verdict:
-    """A claim that quantifies nothing: what its words say of a scope, or what its source says."""
+    """Verdict of a claim without a figure: its words compared with the scope, or the statement of its source."""
     claim = asked.claim
-    told, (_, _, is_) = words_of(claim, None), scope_of(claim)
+    claimed_scope, (_, _, is_) = words_of(claim, None), scope_of(claim)
     checks: list[Check] = []
-    words: Telling = "CANNOT BE JUDGED"
-    if told is not None and is_ is not None and told.understood and is_.understood:
-        words, check = _of_scopes(told, is_)
+    words: Faithfulness = "CANNOT BE JUDGED"
+    if claimed_scope is not None and is_ is not None and claimed_scope.understood and is_.understood:
+        words, check = _compare_scopes(claimed_scope, is_)
         checks.append(check)
     model = model_of(asked)
-    if model is not None and "latent" in claim.statement.lower() and (kept := kept_per_token(model)):
+    if model is not None and "latent" in claim.statement.lower() and (kept := cache_in_words(model)):
         checks.append(Check("architecture", "CANNOT BE JUDGED", kept))
     said = f"; primary source: {claim.primary.statement}" if claim.primary is not None else ""
     checks.append(Check("judgement", "CANNOT BE JUDGED", f"it quantifies nothing{said}"))
     unknown = measure if isinstance(measure, Unknown) else None
-    return Verdict(claim, asked.subject, "CANNOT BE JUDGED", words, tuple(checks), (), None, told, asked.clock, None, unknown)
+    return Verdict(claim, asked.subject, "CANNOT BE JUDGED", words, tuple(checks), (), None, claimed_scope, asked.clock, None, unknown)
 
 
-def _of_scopes(told: ScopeReading, is_: ScopeReading) -> tuple[Telling, Check]:
-    """What a claim says is in a figure, beside what is in it."""
-    said, held = told.readings[0], is_.readings[0]
+def _compare_scopes(claimed_scope: ScopeReading, is_: ScopeReading) -> tuple[Faithfulness, Check]:
+    """Compare the contents that a claim's words name with the contents of the figure."""
+    said, held = claimed_scope.readings[0], is_.readings[0]
     extra, lacking = held - said, said - held
-    right_out = sorted(told.excluded - held)
+    right_out = sorted(claimed_scope.excluded - held)
     parts = []
     if extra:
-        parts.append(f"{contents_text(extra)} {'are' if len(extra) > 1 else 'is'} in too")
+        parts.append(f"{contents_text(extra)} {'are' if len(extra) > 1 else 'is'} included too")
     if lacking:
-        parts.append(f"{contents_text(lacking)} {'are' if len(lacking) > 1 else 'is'} not in")
+        parts.append(f"{contents_text(lacking)} {'are' if len(lacking) > 1 else 'is'} not included")
     if not parts:
-        return "FAIR", Check("scope", "CONFIRMED", f"right: the figure holds {contents_text(held)}")
+        return "FAIR", Check("scope", "CONFIRMED", f"right: the figure includes {contents_text(held)}")
     half = bool(said & held or right_out)
-    out = f"; {contents_text(frozenset(right_out))} {'are' if len(right_out) > 1 else 'is'} out, as it says" if right_out else ""
+    out = f"; {contents_text(frozenset(right_out))} {'are' if len(right_out) > 1 else 'is'} excluded, as stated" if right_out else ""
     return "MISLEADING", Check("scope", "CANNOT BE JUDGED", f"{'half right' if half else 'wrong'}: {'; '.join(parts)}{out}")

@@ -1,4 +1,4 @@
-"""Whether one claim contradicts another: only figures at one scope and kind can, or a part that is more than its whole."""
+"""Check whether two claims contradict each other: figures at the same scope and kind, or a part that exceeds its whole."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ..claims.claim import Claim
 from ..claims.scope import Scope, contents_include, contents_text
 from ..uncertainty.beliefs.beliefs import Beliefs
 from .audit import clock_of, in_dollars, judged_scope
+from .comparison import CLOSE, NEAR, Stated
 from .measure import Clock
 from .scope_words import scope_of
 from .sentences import UNIT_WORDS
 from .subjects import Asked, measure_of, with_known_names
-from .words import CLOSE, NEAR, Stated
 
 
 @dataclass(frozen=True)
@@ -77,13 +77,13 @@ def _apart(finding: str) -> Compared:
 
 
 def _ends(stated: Stated) -> tuple[float, float]:
-    """The least and the most that a claim allows."""
+    """Smallest and largest value that a claim allows."""
     low = 0.0 if stated.bound == "at most" else stated.low
     return low, math.inf if stated.bound == "at least" else stated.high
 
 
 def _gap(one: Stated, other: Stated) -> float:
-    """How far apart what two claims allow is, ``ln``; 0 where both allow one figure."""
+    """Log distance between the ranges of two claims; 0 where they overlap."""
     (low, high), (below, above) = _ends(one), _ends(other)
     least, most = (high, below) if high < below else (above, low)
     return 0.0 if least >= most else math.log(most / least) if least > 0 else math.inf
@@ -97,7 +97,7 @@ _KINDS: Mapping[frozenset[str], str] = {
 
 
 def _side(claim: Claim, clock: Clock) -> tuple[Scope, Stated]:
-    """A claim's scope and figure, in dollars where it is told in another currency."""
+    """Scope and figure of a claim, converted to dollars where it is in another currency."""
     claim = in_dollars(claim, clock)
     measure = measure_of(Asked(claim, None, clock, Beliefs({}), 1), None)
     contents, basis, reading = scope_of(claim)

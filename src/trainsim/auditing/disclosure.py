@@ -1,4 +1,4 @@
-"""Disclosures: figures that somebody published for a quantity at a scope, and a claim's word against them."""
+"""Disclosure: a published figure for a quantity at a scope, and its comparison with a claim."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..claims.claim import Bound
-from .words import SEVERITY, Stated, Word, against_bound, against_count, against_figure, distance, equals_printed
+from .comparison import SEVERITY, Stated, Word, compare_with_bound, compare_with_count, compare_with_figure, distance, equals_printed
 
 Contents = frozenset[str]
 
@@ -18,14 +18,14 @@ class Disclosure:
     """A published figure.
 
     Args:
-        low, high: the figure, in the unit of its quantity; equal where it is a point.
-        label: what it is, in words; cited: who says so, where.
+        low, high: the ends of the figure, in the unit of its quantity; equal for a point.
+        label, cited: description of the figure, and its source.
         bound: ``"at least"`` or ``"at most"`` where it was published as a bound.
-        day: when it became public; None where that is not known.
-        contents: what it holds.
+        day: day it became public; None where unknown.
+        contents: contents that it includes.
         sourced: False where only the user gives it.
         count: ``"structural"`` for experts and layers, ``"machines"`` for accelerators.
-        average: True for a rate over hours that hold downtime, which the rate while stepping is above.
+        average: True for a rate over hours that include downtime; the rate while stepping is higher.
     """
 
     low: float
@@ -41,11 +41,11 @@ class Disclosure:
 
     @property
     def value(self) -> float:
-        """The figure; the geometric middle of a range."""
+        """The figure; the geometric mean of a range."""
         return self.low if self.low == self.high else float((self.low * self.high) ** 0.5)
 
     def leaves_open(self, stated: Stated) -> bool:
-        """Whether a stated rate that is not the average may be the one while stepping.
+        """Whether a stated rate above the average may be the rate while stepping.
 
         >>> point(0.339, "over all hours", average=True).leaves_open(Stated(0.462, 0.462))
         True
@@ -63,7 +63,7 @@ def point(value: float, label: str, cited: str = "", **rest: object) -> Disclosu
 
 
 def word_for(stated: Stated, disclosed: Disclosure) -> Word:
-    """The word for a stated figure against one disclosure; a figure that only the user gives never confirms.
+    """The word for a stated figure compared with one disclosure; a figure given only by the user never confirms.
 
     >>> word_for(Stated(6e6, 6e6), point(5.576e6, "2.788M hours × $2"))
     'CONFIRMED'
@@ -71,16 +71,16 @@ def word_for(stated: Stated, disclosed: Disclosure) -> Word:
     'NOT REFUTED'
     """
     if disclosed.bound:
-        word = against_bound(stated, disclosed.low, disclosed.bound)
+        word = compare_with_bound(stated, disclosed.low, disclosed.bound)
     elif disclosed.count:
-        word = against_count(stated, disclosed.low, structural=disclosed.count == "structural")
+        word = compare_with_count(stated, disclosed.low, structural=disclosed.count == "structural")
     else:
-        word = against_figure(stated, disclosed.nearest_to(stated.value))
+        word = compare_with_figure(stated, disclosed.nearest_to(stated.value))
     return "NOT REFUTED" if word == "CONFIRMED" and not disclosed.sourced else word
 
 
 def nearest(stated: Stated, disclosed: Iterable[Disclosure]) -> tuple[Word, Disclosure]:
-    """The disclosure that a stated figure agrees with best, and the word for it.
+    """The disclosure that agrees best with a stated figure, and the word for it.
 
     Args:
         stated: the claimed figure.
@@ -94,7 +94,7 @@ def nearest(stated: Stated, disclosed: Iterable[Disclosure]) -> tuple[Word, Disc
 
 
 def repeated(stated: Stated, own: Disclosure, others: Iterable[Disclosure]) -> Disclosure | None:
-    """Another row's figure that a claim repeats at the precision it is printed with, where it doesn't repeat its own subject's.
+    """A relative's figure that a claim repeats at printed precision; None where the claim repeats its own subject's figure.
 
     >>> family = point(7.38e6, "Scout and Maverick")
     >>> repeated(Stated(7.38e6, 7.38e6), point(2.38e6, "Maverick"), [family]).label

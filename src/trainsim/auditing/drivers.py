@@ -1,4 +1,4 @@
-"""What decides a verdict on dollars: what would have to be true, and which inputs the spread comes from."""
+"""Drivers of a verdict on dollars: required values of single inputs, and shares of variance."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ NAMES = {
     "people.years": "years",
     "people.share": "staff share",
 }
-"""Paths in a word, for the screen."""
+"""Part of a path → its name on the screen."""
 POINTS = 1 << 10
-"""Points of a sensitivity whose shares are printed as whole percents."""
+"""Number of points of a sensitivity analysis, enough for shares printed as whole percents."""
 DRAWS = 1 << 12
 
 
 @dataclass(frozen=True)
 class Undisclosed:
-    """A run's dollars without its reported hours.
+    """Predicted cost of a run without its reported hours.
 
     Args:
-        dollars: 5, 50 and 95 % [USD].
-        needs: input → the value that alone makes the run cost what is claimed, and the probability of at most that value.
-        shares: path → share of the variance.
+        dollars: P5, P50 and P95 [USD].
+        needs: input → the value that gives the claimed cost with all other inputs at their medians, and the probability of at most it.
+        shares: path → share of variance.
     """
 
     dollars: tuple[Figure, ...]
@@ -53,7 +53,7 @@ class Undisclosed:
 
 
 def shares_of(verdict: Verdict) -> Mapping[str, Figure]:
-    """Share of the variance of the ladder's last rung, interactions included, by path; empty where nothing was priced."""
+    """Share of variance of the ladder's last rung, interactions included, by path; empty where nothing has a price."""
     rented = verdict.priced
     if rented is None or any(".recipe." in path for path in rented.beliefs.paths) or len(rented.beliefs) == 0:
         return {}
@@ -63,11 +63,13 @@ def shares_of(verdict: Verdict) -> Mapping[str, Figure]:
 
 
 class HoursAtRent(Spec):
-    """Dollars of a run by work, utilisation and rent: ``(work / mfu + rest) · rent``.
+    """Inputs of a run's cost: work, utilisation and rent.
 
     Args:
-        work: accelerator-hours at the full peak; rest: reported hours of phases whose work is unknown.
-        mfu: model FLOPs over peak. usd_per_gpu_hour: rent.
+        work: accelerator-hours at the full peak [GPU-h].
+        rest: reported hours of phases with unknown work [GPU-h].
+        mfu: model FLOPs over peak [1].
+        usd_per_gpu_hour: rent [USD/GPU-h].
     """
 
     work: Annotated[Num, Unit("GPU-h", "hours at the full peak", gt=0)]
@@ -77,7 +79,7 @@ class HoursAtRent(Spec):
 
 
 def dollars(run: HoursAtRent) -> Mapping[str, Num]:
-    """``(work / mfu + rest) · rent`` [USD].
+    """Cost of a run, ``(work / mfu + rest) · rent`` [USD].
 
     >>> round(dollars(HoursAtRent(work=1e6, rest=0, mfu=0.5, usd_per_gpu_hour=2))["cost"])
     4000000
@@ -86,7 +88,7 @@ def dollars(run: HoursAtRent) -> Mapping[str, Num]:
 
 
 def without_hours(verdict: Verdict) -> Undisclosed | None:
-    """A run's dollars had its hours not been reported; None where work, utilisation or rent is unknown, or the claim is not of it."""
+    """Predicted cost of a run without its reported hours; None where an input is unknown, or for other claims."""
     view, clock = verdict.view, verdict.clock
     if view is None or clock is None or not isinstance(verdict.measure, RunCost) or not view.reports_hours:
         return None
@@ -110,6 +112,6 @@ def without_hours(verdict: Verdict) -> Undisclosed | None:
 
 
 def named(path: str) -> str:
-    """A path in a word; several paths of one draw by their last name."""
+    """Name of a path on the screen; paths that share a draw are named by the last."""
     first = path.partition(" = ")[0]
     return NAMES.get(first) or next((word for known, word in NAMES.items() if first.endswith(known)), first)

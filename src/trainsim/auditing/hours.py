@@ -1,4 +1,4 @@
-"""Reported hours beside work over peak, other labs' runs, and measured runs of the same model."""
+"""Compare reported hours with hours predicted from work and other labs' utilisation, and with measured runs of the same model."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from ..core.units import SECONDS_PER_HOUR, Unit, human
 from ..run.estimate import PhaseEstimate, estimate
 from ..uncertainty.distributions.distribution import Belief, Distribution
 from .amounts import Contents, content_of
+from .comparison import LEVELS, Check, Prediction, Stated, Word, compare_with_prediction
 from .run_view import RunView
-from .words import LEVELS, Check, Prediction, Stated, Word, against_prediction
 
 _SHARE = Unit("", "model FLOPs over peak", gt=0, le=1)
 
 
 @dataclass(frozen=True)
 class BlindHours:
-    """Hours of phases whose tokens are known, by the utilisation that other labs reached: ``FLOP / (3600 s · peak · mfu)``.
+    """Hours of phases with known tokens, predicted from other labs' utilisation: ``FLOP / (3600 s · peak · mfu)``.
 
     Args:
-        flop: model FLOPs of the phases, causal pairs [FLOP]; peak: dense half-precision peak of one accelerator [FLOP/s].
-        evidence: on utilisation; reported: the run's own hours of these phases [GPU-h].
+        flop: model FLOPs of the phases, causal convention [FLOP].
+        peak: dense half-precision peak of one accelerator [FLOP/s].
+        evidence: prior on utilisation.
+        reported: the run's own hours of these phases [GPU-h].
     """
 
     flop: float
@@ -33,11 +35,11 @@ class BlindHours:
     reported: float
 
     def quantile(self, level: float, belief: Belief | None = None) -> float:
-        """Hours at a level [GPU-h]: the utilisation is exceeded as often as the hours are not."""
+        """Quantile of the hours [GPU-h], from the complementary quantile of utilisation."""
         return self.flop / (SECONDS_PER_HOUR * self.peak * float(self._law(belief).ppf(1.0 - level)))
 
     def percentile(self, hours: float, belief: Belief | None = None) -> float:
-        """Percentile of some hours, 0 to 100."""
+        """Percentile of a number of hours, 0 to 100."""
         share = self.flop / (SECONDS_PER_HOUR * self.peak * hours)
         return 100.0 if share <= 0 else 0.0 if share >= 1 else 100.0 * (1.0 - float(self._law(belief).cdf(share)))
 
@@ -46,21 +48,21 @@ class BlindHours:
         return Prediction(tuple(self.quantile(q) for q in LEVELS), self.cdf)  # type: ignore[arg-type]
 
     def cdf(self, hours: float) -> float:
-        """Probability of at most some hours."""
+        """Probability of at most a number of hours."""
         return self.percentile(hours) / 100.0
 
     def _law(self, belief: Belief | None) -> Distribution:
         return (belief or self.evidence.belief).meets(_SHARE, "efficiency.mfu")
 
 
-def worked(view: RunView, contents: Contents) -> list[PhaseEstimate]:
-    """The phases of some contents whose work is known."""
+def phases_of_known_work(view: RunView, contents: Contents) -> list[PhaseEstimate]:
+    """The phases of some contents with known work."""
     return [p for p in view.stated.phases.values() if p.flops is not None and content_of(p.phase) in contents]
 
 
 def blind(view: RunView, contents: Contents, day: dt.date) -> BlindHours | None:
-    """Hours of some contents from other labs' runs public by a day; None where work or others are unknown."""
-    phases = worked(view, contents)
+    """Hours of some contents, predicted from other labs' runs public by a day; None where work or utilisation is unknown."""
+    phases = phases_of_known_work(view, contents)
     evidence = view.utilisation(day) if phases else None
     if evidence is None:
         return None
@@ -75,15 +77,15 @@ def _blind_estimate(view: RunView) -> list[PhaseEstimate]:
 
 
 def hours_check(view: RunView, contents: Contents, day: dt.date) -> Check | None:
-    """The run's reported hours beside what other labs' runs, or what was public of its loop, suggest; None where nothing does."""
-    if not worked(view, contents):
+    """Compare the run's reported hours with a prediction from other labs' runs or from its RL settings; None where impossible."""
+    if not phases_of_known_work(view, contents):
         return _by_recipe(view)
     found = blind(view, contents, day)
     if found is None:
         return Check("hours", "CANNOT BE JUDGED", f"too few runs were public on {day} to predict its hours")
     at = found.percentile(found.reported)
     stated = Stated(found.reported, found.reported)
-    word: Word = against_prediction(stated, found.prediction())
+    word: Word = compare_with_prediction(stated, found.prediction())
     evidence = found.evidence
     narrow, wide = (found.percentile(found.reported, b) for b in (evidence.narrow, evidence.wide))
     others = "other labs' runs" if evidence.used else evidence.how
@@ -98,12 +100,12 @@ def row_date(address: str) -> str:
 
 
 def _by_recipe(view: RunView) -> Check | None:
-    """Hours of reinforcement learning beside what was public of its loop the day before; None where no recipe speaks of the run."""
+    """Compare hours of reinforcement learning with a prediction from settings public the day before; None where there is no such recipe."""
     address = None if view.row is None else view.row.address
     recipe = next((n for n, r in rows("programmes").items() if r["kind"] == "recipe" and r["judges"] == address), None)
     if recipe is None or view.row is None or rows("programmes")[recipe].date > view.clock.blind:
         return None
-    from ..catalog.rl_recipes import predicted_hours  # a loop of decoding is needed for few runs, and slow to import
+    from ..catalog.rl_recipes import predicted_hours  # slow to import, and needed for few runs
 
     said, reported = predicted_hours(recipe), float(view.stated.given_gpu_hours)
     at = said.percentile_of(reported)
@@ -112,14 +114,14 @@ def _by_recipe(view: RunView) -> Check | None:
     return Check(
         "hours",
         word,
-        f"{human(reported, 4)} hours vs {span}, from what was public of its loop",
+        f"{human(reported, 4)} hours vs {span}, predicted from its published settings",
         at,
         newest=rows("programmes")[recipe].date.isoformat(),
     )
 
 
 def measured_others(view: RunView, day: dt.date) -> dict[str, float]:
-    """Measured runs of the same model, as accelerator-hours for the tokens of this run's main phase: its own log, and others'."""
+    """Accelerator-hours for the tokens of this run's main phase at the measured rates of runs of the same model, its own included."""
     phases = [p for p in view.run.phases if p.tokens is not None]
     if not phases:
         return {}

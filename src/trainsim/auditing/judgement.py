@@ -1,4 +1,4 @@
-"""The rules of a verdict: the word for a number, and the word for the words around it."""
+"""Judge a claim: the word for its number, and the word for its wording."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from dataclasses import dataclass, replace
 from ..claims.scope import Basis, Kind, Scope, contents_include, contents_text
 from ..claims.scope_parser import ScopeReading
 from ..core.units import human
+from .comparison import CLOSE, Check, Faithfulness, Stated, Word, compare_with_prediction, distance, says_little, worse
 from .disclosure import Disclosure, nearest, repeated, word_for
 from .measure import OWNED, Clock, Contents, Measure, Predicted
-from .words import CLOSE, Check, Stated, Telling, Word, against_prediction, distance, says_little, worse
 
 CERTAIN = (0.5, 99.5)
-"""Percentiles between which a disclosure is believed."""
+"""Percentiles between which a disclosure is plausible."""
 
 
 @dataclass(frozen=True)
 class Number:
-    """The word for a number.
+    """Judgement of a number.
 
     Args:
-        word: the word; checks: what it follows from.
-        fact: the disclosure that decided, if one did; predicted: the prediction that did.
-        points_to: figures of relatives that the claim repeats or fits, the nearest first.
+        word, checks: the word, and the checks it follows from.
+        fact, predicted: the disclosure or the prediction that decided.
+        points_to: related figures that the claim repeats or fits, the nearest first.
     """
 
     word: Word
@@ -36,20 +36,20 @@ class Number:
 
 @dataclass(frozen=True)
 class Reading:
-    """The truth at one reading of a claim's words.
+    """The figure at one possible meaning of a claim's words.
 
     Args:
-        contents: what the words may mean; name: the same in words.
-        words: the word for them there.
-        low, high: the disclosed figure, or the predicted 90 % interval; nan where there is neither.
-        finding: in words.
-        at_least: whether ``low`` bounds the truth from below only.
-        newest: the newest row behind it.
+        contents, name: contents that the words may mean, and their name.
+        words: the judgement at this meaning.
+        low, high: the disclosed figure, or the predicted 90 % interval; NaN where there is neither.
+        finding: the finding in words.
+        at_least: whether ``low`` is only a lower bound.
+        newest: day of the newest row used.
     """
 
     contents: Contents
     name: str
-    words: Telling
+    words: Faithfulness
     low: float
     high: float
     finding: str
@@ -57,21 +57,22 @@ class Reading:
     newest: dt.date | None = None
 
     def times(self, value: float) -> tuple[float, float]:
-        """How many times the claimed value the truth is, lower and upper end."""
+        """Ratio of the figure to the claimed value, lower and upper end."""
         return self.low / value, self.high / value
 
 
 def judge_number(measure: Measure, stated: Stated, contents: Contents | None, basis: Basis | None, clock: Clock) -> Number:
-    """The word for a number: bounds of nature, then a disclosure for the same scope, then a prediction.
+    """Judge a number: by physical bounds, then by a disclosure for the same scope, then by a prediction.
 
     Args:
-        measure: the quantity of the subject; stated: the claimed figure.
-        contents: what the figure holds; None where no scope was stated. basis: how hours are priced; None where not stated.
-        clock: the days rows must be public by.
+        measure, stated: the quantity of the subject, and the claimed figure.
+        contents: contents of the figure; None where no scope was stated.
+        basis: how hours are priced; None where not stated.
+        clock: the two days of the audit.
     """
     if why := measure.impossible(stated):
         return Number("IMPOSSIBLE", (Check("physics", "IMPOSSIBLE", why),))
-    found = _of_disclosures(measure, stated, measure.facts(contents, basis, clock.known), clock)
+    found = _of_disclosures(measure, stated, measure.disclosures(contents, basis, clock.known), clock)
     if found is None:
         found = _of_prediction(measure, stated, contents, basis, clock)
     if measure.scenario:
@@ -81,13 +82,13 @@ def judge_number(measure: Measure, stated: Stated, contents: Contents | None, ba
 
 
 def _of_disclosures(measure: Measure, stated: Stated, facts: Sequence[Disclosure], clock: Clock) -> Number | None:
-    """The word by the nearest disclosure, capped where that is hard to believe; None where there is none."""
+    """Judge by the nearest disclosure, at best STRAINED where the disclosure is implausible; None where there is none."""
     if not facts:
         return None
     word, fact = nearest(stated, facts)
     if word == "REFUTED" and fact.leaves_open(stated):
         return None
-    others = measure.elsewhere(clock.known)
+    others = measure.related_figures(clock.known)
     copied = repeated(stated, fact, others) if not any(word_for(stated, f) == "CONFIRMED" and f.count for f in facts) else None
     if copied is not None:
         word = "REFUTED"
@@ -97,31 +98,30 @@ def _of_disclosures(measure: Measure, stated: Stated, facts: Sequence[Disclosure
     doubts = measure.plausible(fact, clock.blind)
     if doubts is not None:
         low = doubts.percentile is not None and doubts.percentile < CERTAIN[0]
-        note = "; the maker's own figure is hard to believe" if low else ""
+        note = "; the maker's own figure is implausible" if low else ""
         high = doubts.percentile is not None and doubts.percentile > CERTAIN[1]
-        note += "; it holds more than the run that was predicted" if high else ""
+        note += "; it includes more than the predicted run" if high else ""
         checks.append(Check(doubts.name, doubts.word, doubts.finding + note, doubts.percentile, doubts.narrow, doubts.wide, doubts.newest))
         word = worse((word, "STRAINED")) if low else word
     return Number(word, tuple(checks), fact, None, tuple(fits))
 
 
 def _fitting(stated: Stated, others: Sequence[Disclosure]) -> list[Disclosure]:
-    """Figures of relatives that the claim would not be refuted by, the nearest first."""
+    """Related figures that the claim is compatible with, the nearest first."""
     fits = [d for d in others if word_for(stated, d) != "REFUTED"]
     return sorted(fits, key=lambda d: distance(stated.value, d.value))
 
 
 def _finding(stated: Stated, fact: Disclosure) -> str:
-    """A disclosed figure, how far the claim is from it, and what it is."""
+    """A disclosed figure in words, with the deviation of the claim from it."""
     bound = {"": "", "at least": "more than ", "at most": "under "}[fact.bound]
     figure = _short(fact.low) if fact.low == fact.high else f"{_short(fact.low)} to {_short(fact.high)}"
     little = "; true, says little" if says_little(stated, fact.value) else ""
-    return (
-        f"{bound}{figure} {'disclosed' if fact.sourced else 'given'}{_off(stated, fact)}{f', {fact.label}' if fact.label else ''}{little}"
-    )
+    label = f", {fact.label}" if fact.label else ""
+    return f"{bound}{figure} {'disclosed' if fact.sourced else 'given'}{_deviation(stated, fact)}{label}{little}"
 
 
-def _off(stated: Stated, fact: Disclosure) -> str:
+def _deviation(stated: Stated, fact: Disclosure) -> str:
     if stated.bound or stated.is_range or fact.value <= 0:
         return ""
     off = stated.value / fact.nearest_to(stated.value)
@@ -130,10 +130,10 @@ def _off(stated: Stated, fact: Disclosure) -> str:
     return f" (×{human(off if off > 1 else 1 / off, 2)})" if off > 0 else ""
 
 
-def told(stated: Stated) -> str:
+def stated_in_words(stated: Stated) -> str:
     """A stated figure in words.
 
-    >>> told(Stated(2e6, 5e6)), told(Stated(5e8, 5e8, "at least"))
+    >>> stated_in_words(Stated(2e6, 5e6)), stated_in_words(Stated(5e8, 5e8, "at least"))
     ('2M–5M', 'at least 500M')
     """
     bound = f"{stated.bound} " if stated.bound else ""
@@ -148,19 +148,19 @@ def _short(value: float) -> str:
 
 
 def _of_prediction(measure: Measure, stated: Stated, contents: Contents | None, basis: Basis | None, clock: Clock) -> Number:
-    """The word by a prediction from rows public the day before the claim, and by parts that were disclosed."""
+    """Judge by a prediction from rows public the day before the claim, and by disclosed parts."""
     floor = _disclosed_part(measure, contents, basis, clock.known)
     if floor is not None and not stated.bound and stated.high < floor.value and distance(stated.high, floor.value) > CLOSE:
         check = Check("disclosure", "REFUTED", f"less than a part of it: {human(floor.value, 4)}, {floor.label}", newest=_day(floor.day))
         return Number("REFUTED", (check,), floor)
-    near = tuple(_fitting(stated, measure.elsewhere(clock.known)))
+    near = tuple(_fitting(stated, measure.related_figures(clock.known)))
     pointer = [Check("elsewhere", "CANNOT BE JUDGED", f"{human(d.value, 4)} is {d.label}") for d in near]
     found = measure.predicted(contents, basis, clock.blind)
     if found is None:
         owned = contents is not None and contents <= OWNED and measure.kind == "run"
-        why = "machines and a company are a stock, no scope of a run" if owned else measure.untold
+        why = "machines and a company are a stock, not a scope of a run" if owned else measure.reason_unknown
         return Number("CANNOT BE JUDGED", (Check("judgement", "CANNOT BE JUDGED", why), *pointer), points_to=near)
-    word = against_prediction(stated, found.prediction)
+    word = compare_with_prediction(stated, found.prediction)
     at = 100.0 * float(found.prediction.cdf(stated.value))
     if found.missing:
         word = "REFUTED" if word == "REFUTED" and at < CERTAIN[0] and stated.bound != "at least" else "CANNOT BE JUDGED"
@@ -169,25 +169,25 @@ def _of_prediction(measure: Measure, stated: Stated, contents: Contents | None, 
         word, why = "CANNOT BE JUDGED", f"{why}; it depends on judgement"
     elif word == "CANNOT BE JUDGED" and not found.missing:
         why = f"{why}; too wide to tell"
-    check = Check("prediction", word, f"predicted {why}; claimed {told(stated)}", at, newest=_day(found.newest))
+    check = Check("prediction", word, f"predicted {why}; claimed {stated_in_words(stated)}", at, newest=_day(found.newest))
     return Number(word, (check, *pointer), None, found, near)
 
 
 def predicted_in_words(found: Predicted) -> str:
-    """A prediction with its median, its 90 % interval and its width."""
+    """A prediction in words: median, 90 % interval and width."""
     low, high = found.prediction.ninety
-    missing = f", without {', '.join(found.missing)}, which no row prices" if found.missing else ""
+    missing = f", without {', '.join(found.missing)}, which have no price" if found.missing else ""
     width = f", P95/P5 {human(found.prediction.width, 2)}"
     return f"{human(found.prediction.median, 2)} (90 %: {human(low, 2)}–{human(high, 2)}{width}) from {found.how}{missing}"
 
 
 def _disclosed_part(measure: Measure, contents: Contents | None, basis: Basis | None, day: dt.date) -> Disclosure | None:
-    """The largest disclosed figure for a part of some contents: a floor under the whole."""
+    """The largest disclosed figure for a part of some contents, a lower bound of the whole."""
     if contents is None:
         return None
     facts = [
         f
-        for f in measure.facts(None, basis, day)
+        for f in measure.disclosures(None, basis, day)
         if f.contents and f.sourced and contents_include(contents, f.contents) and f.bound != "at most"
     ]
     return max(facts, key=lambda f: f.value, default=None)
@@ -202,11 +202,11 @@ def _day(day: dt.date | None) -> str:
 
 def judge_words(
     measure: Measure, stated: Stated, scope: Scope, reading: ScopeReading, meant: Contents, clock: Clock, number: Number
-) -> tuple[Telling, tuple[Reading, ...]]:
-    """The word for the words around a number, and the truth at each of their readings.
+) -> tuple[Faithfulness, tuple[Reading, ...]]:
+    """Judge the words of a claim, and give the figure at each of their possible meanings.
 
-    The truth is the disclosure for what the words name, else the predicted 90 % interval. Of several readings the one that a source
-    shows was meant counts, else the widest. A stock stated as a flow, or the reverse, is misleading whatever the number.
+    The figure is the disclosure for what the words name, else the predicted 90 % interval. Of several meanings, the one that a source
+    shows to be meant counts, else the widest. A stock stated as a flow, or the reverse, is always misleading.
 
     Args:
         measure, stated: the quantity of the subject, and the claimed figure.
@@ -223,34 +223,34 @@ def judge_words(
     if _kinds_differ(reading.kind, measure.kind):
         return "MISLEADING", at
     if number.word == "IMPOSSIBLE":
-        return "CANNOT BE JUDGED", at  # an impossible figure is true at no scope
+        return "CANNOT BE JUDGED", at  # an impossible figure is wrong at every scope
     return chosen.words, at
 
 
 def _as_the_number(reading: Reading, number: Number) -> Reading:
-    """Words that name what the number is agree as the number does, whatever became public since."""
-    words: Telling = {"REFUTED": "MISLEADING", "CANNOT BE JUDGED": reading.words}.get(number.word, "FAIR")
+    """Where the words name the scope of the number, they are judged as the number is, regardless of later publications."""
+    words: Faithfulness = {"REFUTED": "MISLEADING", "CANNOT BE JUDGED": reading.words}.get(number.word, "FAIR")
     return replace(reading, words=words)
 
 
 def _kinds_differ(said: Kind | None, is_: Kind) -> bool:
-    """Whether words state a stock as a flow, or a yearly flow as another."""
+    """Whether the words state another kind: stock, flow or yearly flow."""
     return said is not None and said != is_
 
 
 def _at_reading(measure: Measure, stated: Stated, scope: Scope, contents: Contents, basis: Basis, clock: Clock) -> Reading:
-    """The truth at one reading, and whether the claim agrees with it."""
+    """The figure at one meaning of the words, and whether the claim agrees with it."""
     name, own = contents_text(contents), frozenset(scope.contents)
     if stated.bound == "at least" and contents_include(contents, own):
-        contents = own  # a floor under a part is a floor under the whole
+        contents = own  # a lower bound of a part is a lower bound of the whole
     elif stated.bound == "at most" and contents_include(own, contents):
-        contents = own  # a ceiling over the whole is one over its parts
+        contents = own  # an upper bound of the whole is an upper bound of its parts
     asked = measure.relevant(contents)
-    facts = measure.facts(asked, basis, clock.known)
+    facts = measure.disclosures(asked, basis, clock.known)
     if facts:
         word, fact = nearest(stated, facts)
     if facts and not (word == "REFUTED" and fact.leaves_open(stated)):
-        telling: Telling = "MISLEADING" if word == "REFUTED" else "FAIR"
+        telling: Faithfulness = "MISLEADING" if word == "REFUTED" else "FAIR"
         return Reading(contents, name, telling, fact.low, fact.high, f"{human(fact.value, 4)}, {fact.label}", newest=fact.day)
     if measure.scenario:
         return Reading(contents, name, "CANNOT BE JUDGED", float("nan"), float("nan"), measure.scenario)
@@ -259,17 +259,17 @@ def _at_reading(measure: Measure, stated: Stated, scope: Scope, contents: Conten
     if found is None:
         if floor is not None and stated.bound != "at least" and stated.high < floor.value and distance(stated.high, floor.value) > CLOSE:
             return Reading(contents, name, "MISLEADING", floor.value, floor.value, f"more than {floor.label}", True, floor.day)
-        return Reading(contents, name, "CANNOT BE JUDGED", float("nan"), float("nan"), measure.untold)
+        return Reading(contents, name, "CANNOT BE JUDGED", float("nan"), float("nan"), measure.reason_unknown)
     low, high = found.prediction.ninety
-    inside = _meets(stated, low, high, found.prediction.median)
+    inside = _is_consistent(stated, low, high, found.prediction.median)
     telling = "FAIR" if inside else "MISLEADING"
     if found.missing and (inside or stated.value > low or stated.bound == "at least"):
         telling = "CANNOT BE JUDGED"
     return Reading(contents, name, telling, low, high, predicted_in_words(found), bool(found.missing), found.newest)
 
 
-def _meets(stated: Stated, low: float, high: float, median: float) -> bool:
-    """Whether a figure meets an interval; a bound does on its own side of the median."""
+def _is_consistent(stated: Stated, low: float, high: float, median: float) -> bool:
+    """Whether a figure overlaps an interval; a bound is compared on its own side of the median."""
     if stated.bound == "at least":
         return max(stated.low, median) <= high
     if stated.bound == "at most":

@@ -1,4 +1,4 @@
-"""Measure: a quantity of a subject, with what is disclosed of it, what is predicted, and what is impossible."""
+"""Measure: a quantity of a subject, with its disclosures, its prediction and its physical bounds."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import datetime as dt
 from dataclasses import dataclass
 
 from ..claims.scope import FINAL_RUN, Basis, Kind
+from .comparison import Check, Prediction, Stated
 from .disclosure import Disclosure
-from .words import Check, Prediction, Stated
 
 Contents = frozenset[str]
 RUN: Contents = frozenset(FINAL_RUN)
@@ -20,11 +20,11 @@ class Predicted:
     """A prediction at a scope.
 
     Args:
-        prediction: its quantiles; of what is priced, where contents are missing.
-        how: what it follows from, in words.
-        missing: contents of the scope that no row prices: the prediction is then a lower bound.
-        judged: whether judgement carries a tenth of it or more.
-        newest: the newest row it uses.
+        prediction: quantiles and CDF; of the priced contents only, where some are missing.
+        how: basis of the prediction, in words.
+        missing: contents of the scope without a price; the prediction is then a lower bound.
+        judged: whether a tenth or more of it depends on judgement.
+        newest: day of the newest row used.
     """
 
     prediction: Prediction
@@ -39,8 +39,8 @@ class Clock:
     """The two days of an audit.
 
     Args:
-        known: disclosures and words use rows public by this day.
-        blind: plausibility uses rows public by this one, the day before the claim.
+        known: disclosures use rows public by this day.
+        blind: predictions use rows public by this day, the day before the claim.
     """
 
     known: dt.date
@@ -48,88 +48,89 @@ class Clock:
 
 
 class Measure(abc.ABC):
-    """A quantity of a subject. Every rule of a verdict asks these questions and no others."""
+    """A quantity of a subject. The rules of a verdict use only this interface."""
 
     kind: Kind = "run"
     """Whether the quantity is a run's flow, a yearly flow, or a stock."""
 
     @property
-    def usual(self) -> Contents:
-        """What a figure holds where no scope was stated."""
+    def default_contents(self) -> Contents:
+        """Contents of a figure where no scope was stated."""
         return RUN
 
     def relevant(self, contents: Contents) -> Contents:
-        """The contents that this quantity can hold: salaries have no GPU-hours."""
+        """The contents that this quantity can include; salaries, for example, have no GPU-hours."""
         return contents
 
     def admits(self, contents: Contents) -> bool:
-        """Whether words that name these contents can be about this quantity, where they may also mean others."""
+        """Whether words that name these contents can refer to this quantity."""
         return not contents <= OWNED
 
-    def facts(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
-        """What was disclosed by a day for some contents; for whatever reading has a name where None."""
+    def disclosures(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
+        """Disclosures for some contents by a day; for all named variants where None."""
         del contents, basis, day
         return ()
 
-    def elsewhere(self, day: dt.date) -> tuple[Disclosure, ...]:
-        """Figures of siblings, of the family, or by another convention, which a claim may have taken for this one."""
+    def related_figures(self, day: dt.date) -> tuple[Disclosure, ...]:
+        """Figures that a claim may have taken for this one: of siblings, of the family, or by another convention."""
         del day
         return ()
 
     @abc.abstractmethod
     def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
-        """What is predicted from rows public by a day; None where no row says anything."""
+        """Prediction from rows public by a day; None where there is none."""
 
     def plausible(self, fact: Disclosure, day: dt.date) -> Check | None:
-        """A disclosure beside what was predicted without it; None where nothing is."""
+        """Compare a disclosure with a prediction made without it; None where there is no prediction."""
         del fact, day
         return None
 
     def impossible(self, stated: Stated) -> str:
-        """Why a figure breaks a bound of nature or counting; empty where it breaks none."""
+        """Reason that a figure is physically or logically impossible; empty where it is possible."""
         del stated
         return ""
 
     @property
     def scenario(self) -> str:
-        """Why figures of the subject are somebody's scenario; empty where they are not."""
+        """Reason that figures of the subject are only a scenario; empty where they are not."""
         return ""
 
     @property
-    def untold(self) -> str:
-        """Why nothing can be said, where there is neither disclosure nor prediction."""
+    def reason_unknown(self) -> str:
+        """Reason that there is neither a disclosure nor a prediction."""
         return "nothing is disclosed that it could be compared with"
 
 
 @dataclass(frozen=True)
 class Unknown(Measure):
-    """A quantity of a subject that nobody disclosed anything about.
+    """A quantity of a subject without a published run to model.
 
     Args:
-        why: in words; near: figures of subjects it may have been taken from.
-        told: disclosures about the subject itself, by quantity and scope.
+        why: reason, in words.
+        near: figures of related subjects.
+        disclosed: disclosures about the subject itself, by quantity and scope.
     """
 
     why: str
     near: tuple[Disclosure, ...] = ()
-    told: tuple[Disclosure, ...] = ()
+    disclosed: tuple[Disclosure, ...] = ()
 
-    def facts(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
+    def disclosures(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
         """Disclosures of the catalogue that name the subject."""
         del basis
         return tuple(
-            d for d in self.told if (d.day is None or d.day <= day) and (contents is None or not d.contents or d.contents == contents)
+            d for d in self.disclosed if (d.day is None or d.day <= day) and (contents is None or not d.contents or d.contents == contents)
         )
 
-    def elsewhere(self, day: dt.date) -> tuple[Disclosure, ...]:
+    def related_figures(self, day: dt.date) -> tuple[Disclosure, ...]:
         """Disclosures about its relatives."""
         return tuple(d for d in self.near if d.day is None or d.day <= day)
 
     def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
-        """Nothing."""
+        """None."""
         return None
 
     @property
-    def untold(self) -> str:
-        """Why nothing can be said."""
+    def reason_unknown(self) -> str:
+        """The reason."""
         return self.why

@@ -1,4 +1,4 @@
-"""What a run's hours and dollars are predicted to be at a scope, from rows public by a day."""
+"""Predict a run's hours and cost at a scope, from rows public by a day."""
 
 from __future__ import annotations
 
@@ -22,42 +22,43 @@ from ..uncertainty.distributions.distribution import Belief, Distribution
 from ..uncertainty.sampling.engine import simulate
 from ..uncertainty.sampling.simulation import Simulation
 from .amounts import Amount, Contents, amounts_of, label_of, sums_of
+from .comparison import LEVELS, Prediction
 from .measure import Predicted
 from .rent import rent_of
 from .run_view import RunView
-from .words import LEVELS, Prediction
 
 DRAWS = 1 << 13
-"""Points of a simulation whose quantiles are printed to two digits: their error is a few tenths of a percent."""
+"""Number of points of a simulation; quantiles then have an error of a few tenths of a percent."""
 LOOP_DRAWS = 1 << 12
-"""Points where each draw steps through a loop of decoding."""
+"""Number of points where each draw simulates rollouts."""
 TENTH = 0.1
-"""Share of an amount from which on a part's grade counts."""
+"""Smallest share of an amount for which the grade of a part counts."""
 NO_HOURS: Contents = frozenset({"data", "people", "evaluation", "infrastructure", "electricity", "fleet", "company"})
 """Contents that take no accelerator-hours."""
 STEPS: tuple[Contents, ...] = (
     frozenset(FINAL_RUN), frozenset({"downtime", "failed_runs"}), frozenset({"feeder_runs"}), frozenset({"experiments"}),
     frozenset({"data"}), frozenset({"evaluation", "infrastructure"}), frozenset({"people"}),
 )  # fmt: skip
-"""What each rung of the ladder adds."""
+"""Contents that each rung of the ladder adds."""
 INPUTS: Mapping[str, tuple[str, ...]] = {
     "pretraining": ("price.", "efficiency.mfu", "recipe."), "downtime": ("goodput",), "failed_runs": ("failed",), "feeder_runs": (),
     "experiments": ("experiments",), "data": ("data.",), "people": ("people.",), "evaluation": ("evaluation_usd",),
     "infrastructure": ("storage_usd",),
 }  # fmt: skip
-"""Content → what the paths of the inputs hold that carry it; the final run's are under ``pretraining``."""
+"""Content → parts of the paths of its inputs; those of the final run are under ``pretraining``."""
 
 
 @dataclass(frozen=True)
 class Priced:
-    """A run's development at one basis, with what is believed of it.
+    """A run's development on one price basis, with beliefs about it.
 
     Args:
-        programme: the development and the rows behind it; beliefs: by path of the development.
-        how: in words; rows: addresses of the rows behind rent and utilisation.
-        given: paths that the user believes something of.
-        absent: contents of which no row was public: they are missing, not nothing.
-        seed: of the simulations.
+        programme: the development, and the rows that it comes from.
+        beliefs: beliefs by path of the development.
+        how, rows: basis of rent and utilisation in words, and the addresses of the rows used.
+        given: paths with beliefs given by the user.
+        absent: contents without a public row, which are missing rather than zero.
+        seed: seed of the simulations.
     """
 
     programme: Programme
@@ -72,22 +73,22 @@ class Priced:
 
     @cached_property
     def laws(self) -> Mapping[str, Distribution]:
-        """What is believed, by path of the development."""
+        """Distributions by path of the development."""
         return self.beliefs.resolve(self.programme.development).laws if len(self.beliefs) else {}
 
     @cached_property
-    def told(self) -> Mapping[str, str]:
-        """Where the development's numbers came from, by path."""
+    def input_sources(self) -> Mapping[str, str]:
+        """Sources of the development's numbers, by path."""
         return self.programme.development.sources()
 
     def parts(self, unit: Amount) -> dict[str, float]:
-        """The middle value of every content that is priced [USD or GPU-h]."""
+        """Median amount of each priced content [USD or GPU-h]."""
         if unit not in self._parts:
             self._parts[unit] = self._priced_parts(unit)
         return self._parts[unit]
 
     def rungs(self, unit: Amount) -> list[tuple[Contents, Contents]]:
-        """The rungs of the ladder: (what each adds, what it holds); a rung that adds nothing is left out."""
+        """Rungs of the ladder as pairs of added and total contents; rungs that add nothing are left out."""
         parts, held, found = self.parts(unit), frozenset[str](), []
         for step in STEPS:
             added = frozenset(c for c in step if c in parts and (c != "feeder_runs" or parts[c] > 0))
@@ -101,22 +102,22 @@ class Priced:
         return {content: float(np.asarray(amount)) for content, amount in found.items() if content not in self.absent}
 
     def simulation(self, unit: Amount, scopes: Iterable[Contents]) -> Simulation:
-        """Amounts at some scopes on common draws, one output each."""
+        """Simulate the amounts at some scopes on common draws."""
         wanted = frozenset(scopes)
         key = next((k for k in self._made if k[0] == unit and wanted <= k[1]), (unit, wanted | {held for _, held in self.rungs(unit)}))
         if key not in self._made:
-            rollouts = any(".recipe." in path for path in self.beliefs.paths)  # each draw then steps through a loop of decoding
+            rollouts = any(".recipe." in path for path in self.beliefs.paths)  # each draw then simulates rollouts, which is slow
             function = sums_of(self.programme.final, unit, sorted(key[1], key=label_of))
             draws = LOOP_DRAWS if rollouts else DRAWS
             self._made[key] = simulate(self.programme.development, self.beliefs, function, n=draws, seed=self.seed)
         return self._made[key]
 
     def predicted(self, contents: Contents, unit: Amount) -> Predicted | None:
-        """What an amount is predicted to be; None where none of its contents is priced."""
+        """Prediction of an amount; None where none of its contents has a price."""
         asked = contents - NO_HOURS if unit == "GPU-h" else contents
         parts = self.parts(unit)
         run = asked & frozenset(FINAL_RUN)
-        absent = run - parts.keys() if run & parts.keys() else frozenset()  # a run without context extension lacks nothing
+        absent = run - parts.keys() if run & parts.keys() else frozenset()  # a run without context extension is complete
         missing = asked - parts.keys() - absent
         held = asked & frozenset(parts)
         if not held:
@@ -132,41 +133,41 @@ class Priced:
         return Predicted(prediction, self.how, tuple(c for c in CONTENTS if c in missing), graded, self.newest(held))
 
     def grades(self, contents: Contents, parts: Mapping[str, float]) -> set[str]:
-        """Grades of the parts that carry a tenth of an amount or more: B from rows, C where judgement or the user's input enters."""
-        return {"C" if any(is_judged(s) for s in self.inputs(c).values()) else "B" for c in self.heavy(contents, parts)}
+        """Grades of the parts with a tenth of an amount or more: B from rows, C from judgement or the user's input."""
+        return {"C" if any(is_judged(s) for s in self.inputs(c).values()) else "B" for c in self.main_parts(contents, parts)}
 
     def depends_on_judgement(self, contents: Contents, parts: Mapping[str, float]) -> bool:
-        """Whether judgement of the catalogue, not of the user, enters a part that carries a tenth or more."""
-        sources = (source for c in self.heavy(contents, parts) for source in self.inputs(c).values())
+        """Whether a part with a tenth or more depends on the catalogue's judgement."""
+        sources = (source for c in self.main_parts(contents, parts) for source in self.inputs(c).values())
         return any(is_judged(source) and source != BY_USER for source in sources)
 
-    def heavy(self, contents: Contents, parts: Mapping[str, float]) -> list[str]:
-        """The parts that carry a tenth of an amount or more."""
+    def main_parts(self, contents: Contents, parts: Mapping[str, float]) -> list[str]:
+        """The parts with a tenth of an amount or more."""
         whole = sum(parts[c] for c in contents if c in parts)
         return [c for c in contents if c in parts and parts[c] >= TENTH * whole > 0]
 
     def inputs(self, content: str) -> dict[str, str]:
-        """What carries a content: path → source."""
+        """Inputs of a content: path → source."""
         marks = INPUTS.get("pretraining" if content in FINAL_RUN else content, ())
         mine = {path for paths in self.given for path in paths}
-        believed, told = self.laws, self.told
+        believed, sources = self.laws, self.input_sources
         found = {}
-        for path in believed.keys() | told.keys():
+        for path in believed.keys() | sources.keys():
             if any(mark in path for mark in marks):
                 row = self.programme.rows.get(path)
-                market = "the catalogue's rows, in verdict.evidence" if path in believed else told.get(path, BY_USER)
+                market = "the catalogue's rows, in verdict.evidence" if path in believed else sources.get(path, BY_USER)
                 found[path] = BY_USER if path in mine else row.cited if row is not None else market
         return dict(sorted(found.items()))
 
     def newest(self, contents: Contents) -> dt.date | None:
-        """Day of the newest row behind some contents."""
+        """Day of the newest row used for some contents."""
         marks = tuple(m for c in contents for m in INPUTS.get("pretraining" if c in FINAL_RUN else c, ()))
         behind = [row.date for path, row in self.programme.rows.items() if any(mark in path for mark in marks)]
         return max([*behind, *(row_at(address).date for address in self.rows)], default=None)
 
 
 def _step(whole: float, value: float) -> float:
-    """The distribution of an amount that nothing uncertain enters."""
+    """CDF of an amount without uncertainty."""
     return float(value >= whole)
 
 
@@ -181,11 +182,12 @@ def row_at(address: str) -> Row:
 
 
 def priced(view: RunView, basis: Basis | None, day: dt.date) -> Priced | None:
-    """A run's development at a basis, from rows public by a day; None where no row prices such machines.
+    """A run's development on a price basis, from rows public by a day; None where such machines have no price.
 
     Args:
-        view: the run; basis: market rent where None.
-        day: of the newest row to use.
+        view: the run.
+        basis: the price basis; market rent where None.
+        day: the last day whose rows may be used.
     """
     hours = view.hours_belief(day)
     if hours is None:
@@ -208,11 +210,11 @@ def priced(view: RunView, basis: Basis | None, day: dt.date) -> Priced | None:
         how = f"{how}; hours from {evidence.how}"
     else:
         how = f"{'reported hours' if len(hours) == 0 else 'hours of its loop'} at {how}"
-    return _laid_over(view, made, held, hours, how, (*used, *(rent.used if rent is not None else ())))
+    return _with_beliefs(view, made, held, hours, how, (*used, *(rent.used if rent is not None else ())))
 
 
 def in_hours(view: RunView, day: dt.date) -> Priced | None:
-    """A run's development in accelerator-hours: at a price of one, so that no rent is needed; None where its hours are unknown."""
+    """A run's development in accelerator-hours (at a price of 1, so that no rent is needed); None where its hours are unknown."""
     hours = view.hours_belief(day)
     if hours is None:
         return None
@@ -221,7 +223,7 @@ def in_hours(view: RunView, day: dt.date) -> Priced | None:
     how = (
         evidence.how if evidence is not None else "reported hours" if len(hours) == 0 else "its loop, on engines as they are believed to be"
     )
-    return _laid_over(view, made, made.beliefs, hours, how, tuple(evidence.used) if evidence is not None else ())
+    return _with_beliefs(view, made, made.beliefs, hours, how, tuple(evidence.used) if evidence is not None else ())
 
 
 def _owned(view: RunView, run: Run, hours: Beliefs, day: dt.date, used: tuple[str, ...]) -> Priced | None:
@@ -229,11 +231,11 @@ def _owned(view: RunView, run: Run, hours: Beliefs, day: dt.date, used: tuple[st
     if owned is None:
         return None
     made = programme(run, owned[0], day)
-    return _laid_over(view, made, made.beliefs | owned[1], hours, "what owning such machines costs", used)
+    return _with_beliefs(view, made, made.beliefs | owned[1], hours, "what owning such machines costs", used)
 
 
-def _laid_over(view: RunView, made: Programme, held: Beliefs, hours: Beliefs, how: str, used: tuple[str, ...]) -> Priced:
-    """The catalogue's beliefs, then those on hours, then the user's."""
+def _with_beliefs(view: RunView, made: Programme, held: Beliefs, hours: Beliefs, how: str, used: tuple[str, ...]) -> Priced:
+    """Combine beliefs: the catalogue's, then those about hours, then the user's; later ones take precedence."""
     behind = {f"lines.{made.final}.run.{path}": row for path, row in view.carried_by.items()}
     made = replace(made, rows={**made.rows, **behind})
     mine = translated(view.beliefs, made)
@@ -243,7 +245,7 @@ def _laid_over(view: RunView, made: Programme, held: Beliefs, hours: Beliefs, ho
 
 
 def translated(given: Beliefs, behind: Programme) -> Beliefs:
-    """Beliefs by path of the final run as beliefs by path of the development; a path of neither is left out."""
+    """Translate beliefs by path of the final run to paths of the development; unknown paths are left out."""
     paths = behind.development.numbers()
     found: dict[tuple[str, ...], Belief] = {}
     for key, belief in given.items():

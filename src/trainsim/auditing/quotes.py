@@ -1,4 +1,4 @@
-"""The sentence about a claim that one may print, and the one that one may not."""
+"""Write a faithful sentence about a claim, and a misleading one."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ SENTENCES = {
     "fleet.operating_per_year": "running the machines of {of} costs {figure}",
     "investment": "{of} invested {figure} in its machines", "pay": "mean pay at {of} is {figure}",
 }  # fmt: skip
-"""Quantity → the sentence that states a figure of it, but for the cost of a run."""
+"""Quantity → sentence that states a figure of it; the cost of a run has its own."""
 RATIOS = {
     "cost": "{theirs} cost {figure} what {mine} did",
     "gpu_hours": "{theirs} took {figure} the GPU-hours of {mine}",
     "busy_gpu_hours": "{theirs} took {figure} the GPU-hours of {mine}",
     "wall_days": "{theirs} lasted {figure} as long as {mine}",
 }
-"""Quantity → the sentence that compares two subjects."""
+"""Quantity → sentence that compares two subjects."""
 CARELESS = {
     "cost": "{figure} is what {of} cost", "gpu_hours": "{of} took {figure}, everything included", "gpus": "{of} took {figure} in all",
     "experts": "{of} has {figure} in all its layers", "mfu": "{of} used {figure} of its accelerators all the time",
 }  # fmt: skip
-"""Quantity → how a true figure is careless when retold."""
+"""Quantity → careless wording of a true figure."""
 
 
 def quote_of(verdict: Verdict) -> str:
-    """The sentence one may print: what the figure is, and what it is not."""
+    """A faithful sentence: what the figure is, and what it is not."""
     claim = verdict.claim
     if not claim.quantified:
         return f"“{claim.statement}” {_source_says(verdict)}"
@@ -69,7 +69,7 @@ def quote_of(verdict: Verdict) -> str:
 
 
 def misquote_of(verdict: Verdict) -> str:
-    """The sentence not to print: the claim as its words, or careless ones, state it."""
+    """A misleading sentence: the claim in its own or in careless words."""
     claim = verdict.claim
     if not claim.quantified:
         return f"“{claim.statement}”"
@@ -85,13 +85,13 @@ def misquote_of(verdict: Verdict) -> str:
 
 
 def _begun(said: str, verdict: Verdict) -> str:
-    """A sentence with its first letter large, but for names that are written small: gpt-oss, dots.llm1."""
+    """Capitalise a sentence, except for names in lower case: gpt-oss, dots.llm1."""
     names = (title_of(verdict), verdict.claim.versus)
     return said if any(name and said.startswith(name) for name in names) else f"{said[0].upper()}{said[1:]}"
 
 
 def states(verdict: Verdict, about: str = "") -> str:
-    """The claim as a sentence, at the scope that its number was judged at: "DeepSeek-V3's final run took 2.788M GPU-hours"."""
+    """The claim as a sentence at the scope of its number: "DeepSeek-V3's final run took 2.788M GPU-hours"."""
     quantity, figure = verdict.claim.quantity, about + claimed_in_words(verdict)
     at, of = scope_of_subject(verdict), title_of(verdict)
     if verdict.claim.is_ratio:
@@ -110,7 +110,7 @@ def states(verdict: Verdict, about: str = "") -> str:
 
 
 def _agreed(verdict: Verdict, fact: Disclosure | None) -> str:
-    """A confirmed figure, beside the disclosed one where the two are not printed alike."""
+    """A confirmed figure, with the disclosed one where the two differ in print."""
     claim, whose = verdict.claim, _whose(verdict)
     said = states(verdict)
     if fact is None or fact.bound or claim.bound or claim.low is not None:
@@ -156,7 +156,7 @@ def _not_judged(verdict: Verdict, fact: Disclosure | None) -> str:
 
 
 def _instead(verdict: Verdict, fact: Disclosure | None) -> str:
-    """What was disclosed instead, and whose figure the claim fits."""
+    """The disclosed figure, and the related figure that the claim fits."""
     if fact is None:
         return ""
     unit = verdict.claim.base_unit
@@ -166,14 +166,14 @@ def _instead(verdict: Verdict, fact: Disclosure | None) -> str:
 
 
 def _disclosed(verdict: Verdict, fact: Disclosure) -> str:
-    """A disclosed figure with whose it is: "Meta's own figures give 30.84M GPU-hours"."""
+    """A disclosed figure with its source: "Meta's own figures give 30.84M GPU-hours"."""
     bound = {"": "", "at least": "more than ", "at most": "less than "}[fact.bound]
     figure = figure_in_words(fact.nearest_to(verdict.stated.value), verdict.claim.base_unit, 4)
     return f"{_whose(verdict, fact)} give {bound}{figure}"
 
 
 def _predicted(verdict: Verdict) -> str:
-    """The interval that a claim without a disclosure was compared with."""
+    """The predicted interval that the claim was compared with."""
     predicted = None if verdict.found is None else verdict.found.predicted
     if predicted is None:
         return ""
@@ -184,12 +184,12 @@ def _predicted(verdict: Verdict) -> str:
 
 
 def _is_not(verdict: Verdict) -> str:
-    """What the figure is not, and how far from that it is."""
+    """What the figure is not, and the ratio to that."""
     chosen = verdict.chosen
     if verdict.words != "MISLEADING" or chosen is None:
         return ""
-    if unfaithful := next((c.finding for c in verdict.checks if "not faithful" in c.finding), ""):
-        return f"; the claim is {unfaithful}"
+    if changed_terms := next((c.finding for c in verdict.checks if "not faithful" in c.finding), ""):
+        return f"; the claim is {changed_terms}"
     same = chosen.contents == verdict.contents
     if same and verdict.number in ("STRAINED", "REFUTED"):
         return ""
@@ -209,7 +209,7 @@ def _was(noun: str) -> str:
 
 
 def _as_much(reading: Reading, value: float) -> str:
-    """How many times as much the truth at a reading is."""
+    """Ratio of the figure at a meaning of the words to the claimed one, in words."""
     far = times_in_words(reading, value)
     if not far:
         return ""
@@ -224,7 +224,7 @@ def _likely(reading: Reading) -> str:
 
 
 def _whose(verdict: Verdict, fact: Disclosure | None = None) -> str:
-    """Whose figures a claim agrees with, or contradicts: "DeepSeek's own figures"."""
+    """Source of the figures that a claim agrees with or contradicts: "DeepSeek's own figures"."""
     if fact is not None and not fact.sourced:
         return "the inputs given"
     if verdict.claim.is_ratio:

@@ -1,4 +1,4 @@
-"""Figures of the catalogue about a subject by name, and of its relatives: siblings of one programme, and one family."""
+"""Catalogue figures about a subject, and about its relatives: siblings of one programme, and runs of one family."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FIELDS = {"cost": "usd_reported", "gpu_hours": "gpu_hours", "busy_gpu_hours": "g
 
 
 def disclosed_of(subject: str, quantity: str, day: dt.date, versus: str = "") -> tuple[Disclosure, ...]:
-    """Disclosures that name a subject, and what it is compared with, public by a day; ratios of a run's row among them.
+    """Disclosures about a subject (and the subject it is compared with) that were public by a day, including shares of a run's row.
 
     >>> [d.bound for d in disclosed_of("gpt-4", "cost", dt.date(2024, 1, 1))]
     ['at least']
@@ -31,15 +31,15 @@ def disclosed_of(subject: str, quantity: str, day: dt.date, versus: str = "") ->
 
 
 def _of_share(row: Row, share: Mapping[str, Any]) -> Disclosure:
-    """A share of another run's quantity, as the times that the other's is this one's."""
+    """A disclosed share of another run's quantity, as the ratio of the other's to this one's."""
     bound: Bound = "at least" if "at_most" in share else ""
     part = float(share.get("at_most") or share["value"])
-    label = f"{'under' if bound else 'about'} {part:.3g} of it, says its maker"
+    label = f"{'under' if bound else 'about'} {part:.3g} of it, by its maker"
     return Disclosure(1.0 / part, 1.0 / part, label, row.cited, bound, row.earliest, frozenset(FINAL_RUN))
 
 
 def estimates_of(subject: str, quantity: str, day: dt.date) -> Iterator[Row]:
-    """What outsiders estimated of a subject: shown, and never a disclosure."""
+    """Outsiders' estimates of a subject; they are shown but never count as disclosures."""
     for row in rows("disclosures").values():
         if (row["subject"], row["quantity"]) == (subject, quantity) and row.earliest <= day and row.grade not in PUBLIC:
             yield row
@@ -55,7 +55,7 @@ def _of_row(row: Row) -> Disclosure:
 
 
 def relatives_of(subject: str, quantity: str, day: dt.date) -> tuple[Disclosure, ...]:
-    """Figures a claim may have been taken from: of each relative, and of all together.
+    """Figures that a claim may have been taken from: of each relative, and of all together.
 
     Relatives are the other runs of one programme, of one family, and subjects that a disclosure names as kin.
     """
@@ -74,7 +74,7 @@ def relatives_of(subject: str, quantity: str, day: dt.date) -> tuple[Disclosure,
 
 
 def _groups(subject: str, day: dt.date) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Runs that are counted together with the subject, itself included, and what they are together."""
+    """Groups of runs that include the subject, with a description of each group."""
     known = rows("runs")
     for row in rows("developments").values():
         names = (row["final"], *row["siblings"])
@@ -87,7 +87,7 @@ def _groups(subject: str, day: dt.date) -> Iterator[tuple[tuple[str, ...], str]]
 
 
 def title(name: str) -> str:
-    """A run or model as it is published, as short as it is told apart by.
+    """Published name of a run or model, shortened as far as it stays unique.
 
     >>> title("deepseek-r1-all"), title("deepseek-v3")
     ('DeepSeek-R1', 'DeepSeek-V3')
@@ -106,7 +106,7 @@ def title(name: str) -> str:
 
 
 def of_run_row(name: str, quantity: str, day: dt.date) -> tuple[Disclosure, ...]:
-    """What a run's row discloses of a quantity by itself, without a model or machines to build the run from."""
+    """Disclosures of a quantity in a run's row, without building the run."""
     row = rows("runs").get(name)
     ceiling = None if row is None or quantity != "cost" else row.get("usd_at_most")
     if row is not None and ceiling is not None and row.earliest <= day and row.grade in PUBLIC:
@@ -115,7 +115,7 @@ def of_run_row(name: str, quantity: str, day: dt.date) -> tuple[Disclosure, ...]
 
 
 def _own(name: str, quantity: str, day: dt.date) -> tuple[Disclosure, ...]:
-    """A run row's own figure."""
+    """The row's own figure."""
     field = FIELDS.get(quantity, "")
     row = rows("runs")[name]
     value = row.get(field)

@@ -1,4 +1,4 @@
-"""What renting a run's accelerators is believed to cost, on a basis and in the run's months."""
+"""Rent of a run's accelerators, on a price basis and in the run's months."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from ..claims.scope import Basis
 from ..core.errors import CatalogError, EstimateError
 from ..core.units import Unit
 from ..cost.rental import Rental
+from .comparison import LEVELS, Check, Prediction, Stated, compare_with_prediction
 from .run_view import RunView
-from .words import LEVELS, Check, Prediction, Stated, against_prediction
 
 _RENT = Unit("USD/GPU-h", "rent", gt=0)
 _PATH = "price.usd_per_gpu_hour"
 
 
 def rent_of(view: RunView, basis: Basis, day: dt.date) -> Evidence | None:
-    """What an hour of the run's accelerators is believed to cost; None where too few quotes are public.
+    """Prior on the rent of the run's accelerators; None where too few quotes are public.
 
     Args:
-        view: the run; a user's own belief wins.
+        view: the run; a user's own belief takes precedence.
         basis: market rent, cloud list or contract.
-        day: of the newest quote to use; the price is for the run's months.
+        day: the last day whose quotes may be used; the price is for the run's months.
     """
     mine = view.mine(_PATH)
     cached = view.__dict__.setdefault("_rents", {})
@@ -41,7 +41,7 @@ KINDS: dict[Basis, dict[str, str]] = {
     "cloud list": {"tier": "hyperscaler", "term": "on-demand"},
     "contract": {"term": "1-year"},
 }
-"""Basis → the tier and term of the quotes that speak of it; the market's own where neither is named."""
+"""Price basis → tier and term of its quotes."""
 
 
 def _evidence(view: RunView, basis: Basis, day: dt.date) -> Evidence | None:
@@ -54,14 +54,14 @@ def _evidence(view: RunView, basis: Basis, day: dt.date) -> Evidence | None:
 
 
 def region_of(view: RunView) -> str:
-    """Where the run's accelerators are rented; empty where that is not known."""
+    """Region of the run's accelerators; empty where unknown."""
     price = view.given.price
     stated = price.region if isinstance(price, Rental) else ""
     return stated or str("" if view.row is None else view.row.get("region", ""))
 
 
 def rented_on(view: RunView) -> dt.date | None:
-    """The day the run's price is stated for, else the day before the claim; None for a public run, whose months the catalogue knows."""
+    """Day of the run's price, else the day before the claim; None for a published run, whose months are in the catalogue."""
     if view.row is not None:
         return None
     price = view.given.price
@@ -69,7 +69,7 @@ def rented_on(view: RunView) -> dt.date | None:
 
 
 def rent_check(view: RunView, day: dt.date) -> Check | None:
-    """The reported rent beside quotes that were public by a day; None where the run reports none."""
+    """Compare the reported rent with quotes that were public by a day; None where the run reports none."""
     if view.rate is None or not isinstance(view.given.price, Rental):
         return None
     evidence = rent_of(view, "market rent", day)
@@ -79,7 +79,7 @@ def rent_check(view: RunView, day: dt.date) -> Check | None:
     at, narrow, wide = (100.0 * float(law.cdf(view.rate)) for law in laws)
     levels = tuple(float(laws[0].ppf(q)) for q in LEVELS)
     caveat = f"; {evidence.caveat}" if evidence.caveat else ""
-    word = against_prediction(Stated(view.rate, view.rate), Prediction(levels, laws[0].cdf))  # type: ignore[arg-type]
+    word = compare_with_prediction(Stated(view.rate, view.rate), Prediction(levels, laws[0].cdf))  # type: ignore[arg-type]
     return Check("rent", word, f"${view.rate:.2f} an hour vs {evidence.how}{caveat}", at, narrow, wide)
 
 

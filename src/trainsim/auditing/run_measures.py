@@ -1,4 +1,4 @@
-"""A run's dollars, time, utilisation, work and machines as measures."""
+"""Measures of a run: cost, hours, utilisation, tokens, FLOPs and accelerators."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ..core.units import HOURS_PER_DAY, SECONDS_PER_HOUR, Unit, human
 from ..model.conventions import CONVENTIONS
 from ..model.counting import flops_per_token
 from .amounts import Amount, Contents, content_of
+from .comparison import LEVELS, NEAR, Check, Prediction, Stated, distance
 from .disclosure import Disclosure, point
 from .hours import hours_check
 from .measure import RUN, Measure, Predicted
 from .predictions import NO_HOURS, Priced, in_hours, priced, row_at
 from .relatives import disclosed_of, relatives_of
 from .run_view import PUBLIC, RunView, grade_of
-from .words import LEVELS, NEAR, Check, Prediction, Stated, distance
 
 READINGS: tuple[Contents, ...] = (RUN, *(frozenset({c}) for c in FINAL_RUN))
-"""Scopes a figure is compared at where its own was not stated: the final run, and each of its contents."""
+"""Scopes at which a figure without a stated scope is compared: the final run, and each of its contents."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class RunMeasure(Measure):
     """A quantity of a run.
 
     Args:
-        view: the run; quantity: of the claim; subject: whose figures of the catalogue it may be.
+        view, quantity, subject: the run, the quantity of the claim, and the name of the subject in the catalogue.
     """
 
     view: RunView
@@ -41,23 +41,23 @@ class RunMeasure(Measure):
 
     @property
     def scenario(self) -> str:
-        """Why the figure is a scenario; work is graded by its tokens, the rest by its hours."""
+        """Reason that the figure is a scenario, by the grade of its tokens (for work) or of its hours."""
         return self.view.scenario(
             self.quantity if self.quantity == "gpus" else "tokens" if self.quantity in ("tokens", "flops") else "gpu_hours"
         )
 
-    def elsewhere(self, day: dt.date) -> tuple[Disclosure, ...]:
-        """Figures of its siblings and family."""
+    def related_figures(self, day: dt.date) -> tuple[Disclosure, ...]:
+        """Figures of siblings and of the family."""
         return relatives_of(self.subject, self.quantity, day)
 
     def _named(self, contents: Contents | None, day: dt.date) -> tuple[Disclosure, ...]:
-        """Disclosures of the catalogue that name the subject at these contents."""
+        """Disclosures about the subject for these contents."""
         known = disclosed_of(self.subject, self.quantity, day)
         return tuple(d for d in known if contents is None or (d.contents or RUN) == contents)
 
 
 class RunAmount(RunMeasure):
-    """Dollars or hours of a run, at any scope."""
+    """Cost or hours of a run, at any scope."""
 
     unit: Amount
 
@@ -70,29 +70,29 @@ class RunAmount(RunMeasure):
         return found
 
     def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
-        """The amount at a scope from rows public by a day."""
+        """Predicted amount at a scope, from rows public by a day."""
         behind = self._priced(basis, day)
         return None if behind is None else behind.predicted(RUN if contents is None else contents, self.unit)
 
     def plausible(self, fact: Disclosure, day: dt.date) -> Check | None:
-        """The reported hours beside what other labs' runs suggest."""
+        """Compare the reported hours with a prediction from other labs' runs."""
         return hours_check(self.view, fact.contents & RUN or RUN, day) if fact.contents or self.view.reports_hours else None
 
     @property
-    def untold(self) -> str:
-        """Why no row says anything."""
+    def reason_unknown(self) -> str:
+        """Reason that nothing is known."""
         if self.view.hours_belief(self.view.clock.blind) is None:
             return "too few runs were public to predict its hours, and nobody reported them"
-        return f"no row prices {self.view.run.cluster.chip.name} on this basis by that day"
+        return f"no price of {self.view.run.cluster.chip.name} on this basis was public by that day"
 
 
 class RunCost(RunAmount):
-    """Dollars of a run."""
+    """Cost of a run."""
 
     unit = "USD"
 
-    def facts(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
-        """The maker's own dollars, and reported hours at the reported price."""
+    def disclosures(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
+        """The maker's own cost, and reported hours at the reported price."""
         view = self.view
         found = list(self._named(contents, day))
         if basis is not None and basis != view.basis:
@@ -107,7 +107,7 @@ class RunCost(RunAmount):
 
     @cached_property
     def _as_published(self) -> bool:
-        """Whether the run is the published one, its price and hours untouched."""
+        """Whether the run is the published one, with unchanged price and hours."""
         row = self.view.row
         if row is None:
             return False
@@ -131,21 +131,21 @@ class RunCost(RunAmount):
 
 
 class RunHours(RunAmount):
-    """Accelerator-hours of a run, or its days on the clock."""
+    """Accelerator-hours of a run, or its wall-clock days."""
 
     unit = "GPU-h"
 
     def relevant(self, contents: Contents) -> Contents:
-        """Contents that take hours; the final run where none of them does."""
+        """Contents that have hours; the final run where none of them has."""
         return contents - NO_HOURS or RUN
 
     @property
     def per(self) -> float:
-        """Accelerator-hours in one unit of the quantity."""
+        """Accelerator-hours per unit of the quantity."""
         return HOURS_PER_DAY * float(self.view.run.cluster.gpus) if self.quantity == "wall_days" else 1.0
 
-    def facts(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
-        """Reported hours, and those with or without downtime that follow from them."""
+    def disclosures(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
+        """Reported hours, and hours with or without downtime computed from them."""
         view, found = self.view, list(self._named(contents, day))
         sourced = view.sourced("efficiency")
         if self.quantity == "wall_days" and view.row is not None and not view.row.get("gpus"):
@@ -155,14 +155,14 @@ class RunHours(RunAmount):
             hours = view.hours(run_part) if run_part else None
             if hours is None or not reading - RUN <= ({"downtime"} if view.holds_downtime else set()):
                 continue
-            label = f"hours as reported{_of(run_part)}{', downtime inside' if view.holds_downtime else ''}"
+            label = f"hours as reported{_of(run_part)}{', downtime included' if view.holds_downtime else ''}"
             day_of = view.row.earliest if view.row is not None else None
             cited = view.cited("efficiency")
             found.append(point(hours / self.per, label, cited, day=day_of, contents=reading, sourced=sourced))
         return tuple(found)
 
     def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
-        """Hours at a scope from rows public by a day."""
+        """Predicted hours at a scope, from rows public by a day."""
         found = super().predicted(contents, basis, day)
         if found is None or self.per == 1.0:
             return found
@@ -172,7 +172,7 @@ class RunHours(RunAmount):
         return Predicted(scaled, found.how, found.missing, found.judged, found.newest)
 
     def impossible(self, stated: Stated) -> str:
-        """Whether the hours imply more FLOPs than the chips' peak."""
+        """Reason where the hours imply more FLOPs than the chips' peak allows."""
         view, hours = self.view, stated.high * self.per
         if hours <= 0.0:
             return f"no work is done in {human(hours)} hours"
@@ -182,14 +182,14 @@ class RunHours(RunAmount):
 
 
 class RunMfu(RunMeasure):
-    """Utilisation of a run, in every convention and of every peak."""
+    """Utilisation of a run, by each convention and peak."""
 
     def relevant(self, contents: Contents) -> Contents:
-        """Utilisation is the final run's."""
+        """The final run."""
         return RUN
 
-    def facts(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
-        """What reported hours imply, and what the row reports."""
+    def disclosures(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
+        """Utilisations implied by the reported hours, and those that the row reports."""
         view, row = self.view, self.view.row
         found = list(self._named(None, day))
         if row is not None and row.get("mfu_reported") and row.grade in PUBLIC:
@@ -203,35 +203,35 @@ class RunMfu(RunMeasure):
         return tuple(found)
 
     def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
-        """What other labs reached."""
+        """Prior from other labs' runs."""
         evidence = self.view.utilisation(day)
         if evidence is None:
             return None
         law = evidence.belief.meets(Unit("", "model FLOPs over peak", gt=0, le=1), "efficiency.mfu")
         levels = tuple(float(law.ppf(q)) for q in LEVELS)
         newest = max((row_at(address).date for address in evidence.used), default=None)
-        how = f"{evidence.how}, of the half-precision peak, causal pairs"
+        how = f"{evidence.how}, of the half-precision peak, causal FLOPs"
         return Predicted(Prediction(levels, law.cdf), how, newest=newest)  # type: ignore[arg-type]
 
     def impossible(self, stated: Stated) -> str:
-        """Whether more than the peak is claimed."""
+        """Reason where more than the peak is claimed."""
         return f"{stated.low:.4g} of the peak is more than the chips can do" if stated.low > 1.0 and stated.bound != "at most" else ""
 
     @property
-    def untold(self) -> str:
-        """Why nothing can be said."""
+    def reason_unknown(self) -> str:
+        """Reason that nothing is known."""
         return "its hours were not reported, and too few runs were public to predict its utilisation"
 
 
 class RunCount(RunMeasure):
-    """Tokens, FLOPs or accelerators of a run: what it states, in every reading that has a name."""
+    """Tokens, FLOPs or accelerators of a run, in each named variant."""
 
     def relevant(self, contents: Contents) -> Contents:
-        """Contents of the final run; machines of a lab are another quantity."""
+        """Contents of the final run; a lab's machines are another quantity."""
         return contents if self.quantity == "gpus" else contents & RUN or RUN
 
-    def facts(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
-        """What the run states, and what its stated tokens make."""
+    def disclosures(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
+        """Figures that the run states, and FLOPs computed from its stated tokens."""
         named = self._named(contents, day)
         counted = {"tokens": self._tokens, "flops": self._flops, "gpus": self._gpus}[self.quantity]
         return (*named, *(d for d in counted() if contents is None or d.contents == contents or not d.contents))
@@ -258,7 +258,7 @@ class RunCount(RunMeasure):
         if self._known:
             total = sum(tokens for _, tokens, _, _ in self._known)
             yield self._fact(total, "tokens of all phases" if len(self._known) > 1 else "tokens", RUN, "tokens")
-            if len(self._known) > 1:  # figures of tokens are told of pre-training
+            if len(self._known) > 1:  # token counts usually refer to pre-training
                 name, tokens, _, _ = max(self._known, key=lambda k: k[1])
                 yield self._fact(tokens, f"tokens of {name}", RUN, "tokens")
 
@@ -277,11 +277,11 @@ class RunCount(RunMeasure):
             yield self._fact(float(given.cluster.gpus), "accelerators of the run", frozenset({"pretraining"}), "gpus")
 
     def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
-        """Nothing: counts are stated or unknown."""
+        """None: counts are either stated or unknown."""
         return None
 
     def impossible(self, stated: Stated) -> str:
-        """Whether fewer tokens are claimed than one of several phases has."""
+        """Reason where fewer tokens are claimed than one of several phases has."""
         known = [tokens for _, tokens, _, _ in self._known]
         largest = max(known, default=0.0)
         few = self.quantity == "tokens" and len(known) > 1 and stated.bound != "at least" and 0 < stated.high < largest
@@ -299,14 +299,14 @@ def _of(contents: Contents) -> str:
 
 
 def fastest(view: RunView) -> str:
-    """The number format of the run's products, whose peak bounds its work."""
+    """Number format of the run's matrix products, whose peak is the upper bound of its rate."""
     peak, plan = view.run.cluster.chip.peak, view.run.plan
     wanted = plan.recipe.products if plan is not None else view.run.cluster.chip.half
     return wanted if getattr(peak, wanted, None) is not None else view.run.cluster.chip.half
 
 
 def implied_mfu(view: RunView) -> dict[str, float]:
-    """Utilisation that the main phase's reported hours imply, in every convention and format of the chip."""
+    """Utilisation implied by the main phase's reported hours, by convention and number format."""
     known = [p for p in view.stated.phases.values() if p.phase.tokens is not None and p.phase.seq_len is not None]
     if not known:
         return {}
@@ -326,10 +326,10 @@ def implied_mfu(view: RunView) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class RunLine(RunMeasure):
-    """A line of a run's dollars or hours, by its path: ``cost.pretrain.moe.experts``."""
+    """A line of a run's cost or hours, by its path: ``cost.pretrain.moe.experts``."""
 
-    def facts(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
-        """What the line comes to by the run's reported hours and price."""
+    def disclosures(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
+        """The line's amount, from the run's reported hours and price."""
         view = self.view
         if not view.reports_hours or (self.quantity.startswith("cost") and view.rate is None):
             return ()
@@ -340,5 +340,5 @@ class RunLine(RunMeasure):
         )
 
     def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
-        """Nothing: a line is compared with the run's own."""
+        """None: a line is compared only with the run's own figures."""
         return None

@@ -1,4 +1,4 @@
-"""A run as an audit sees it: what it reports, what the catalogue fills in, and what is predicted of it on two days."""
+"""RunView: a run with its reported figures, the inputs filled in by the catalogue, and its predictions."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from .amounts import Contents, content_of
 from .measure import Clock
 
 PUBLIC = ("counted", "disclosed", "measured", "vendor", "market")
-"""Grades of a figure that somebody published about what they did or saw."""
+"""Grades of a figure published by whoever ran or measured it."""
 
 
 def grade_of(row: Row, field: str) -> str:
-    """The grade of one field of a row: its own where it has one, else the row's."""
+    """Grade of a field of a row: its own where it has one, else the row's."""
     return str(row.get("field_grades", {}).get(field, row.grade))
 
 
 def blind_run(run: Run) -> Run:
-    """The run without its reported hours: phases of known tokens take a utilisation of the chip's half-precision peak.
+    """The run without its reported hours: phases with known tokens get an MFU of the chip's half-precision peak.
 
-    Phases whose tokens were never published keep their reported hours: nothing else is known of them.
+    Phases with unknown tokens keep their reported hours.
     """
     phases = tuple(p if p.tokens is None else p.replace({"efficiency": None}) for p in run.phases)
     return run.replace({"phases": phases, "efficiency": MFU(0.4, peak=run.cluster.chip.half)})
@@ -48,12 +48,13 @@ def blind_run(run: Run) -> Run:
 
 @dataclass(frozen=True)
 class RunView:
-    """A run with all that an audit asks of it, each thing worked out once.
+    """A run with the quantities that an audit needs, each computed once.
 
     Args:
-        given: the run as its maker or the user states it.
-        clock: the days rows must be public by.
-        beliefs: a user's own; seed: of simulations.
+        given: the run as stated by its maker or the user.
+        clock: the two days of the audit.
+        beliefs: the user's beliefs.
+        seed: seed of the simulations.
     """
 
     given: Run
@@ -63,13 +64,13 @@ class RunView:
 
     @cached_property
     def row(self) -> Row | None:
-        """The catalogue's row of the run, if it may be public."""
+        """The catalogue's row of the run, if it was public."""
         found = row_of(self.given)
         return found if found is not None and found.earliest <= self.clock.known else None
 
     @cached_property
     def run(self) -> Run:
-        """The run with the efficiency and goodput it lacks filled in; where no row is public yet, stand-ins that enter no prediction."""
+        """The run with missing efficiency and goodput filled in; placeholders that no prediction uses, where no row was public."""
         run = self.given
         for need, stand_in in (("efficiency", MFU(0.4, peak=run.cluster.chip.half)), ("reliability", Goodput(1.0))):
             try:
@@ -80,7 +81,7 @@ class RunView:
 
     @property
     def knows_goodput(self) -> bool:
-        """Whether the run or a public row says how much of its time is downtime."""
+        """Whether goodput is given by the run or by a public row."""
         return (
             self.given.reliability is not None
             or self.holds_downtime
@@ -89,36 +90,36 @@ class RunView:
 
     @cached_property
     def stated(self) -> Estimate:
-        """The run's estimate by its own inputs."""
+        """Estimate from the run's own inputs."""
         return estimate(self.run)
 
     def scenario(self, field: str) -> str:
-        """Why a figure of the run is somebody's scenario, by its field of the row; empty where it is not."""
+        """Reason that a figure of the run is a scenario, by its field of the row; empty where it is not."""
         if self.given.evidence == "scenario":
             return "the run is a scenario, not a disclosure"
         if self.row is not None and grade_of(self.row, field) not in PUBLIC:
             return f"a scenario ({grade_of(self.row, field)}): {self.row.get('why', self.row.cited)}"
         return ""
 
-    # what it reports ------------------------------------------------------------------------------------------------
+    # reported figures -----------------------------------------------------------------------------------------------
 
     @cached_property
     def contents(self) -> Contents:
-        """Contents of the final run that the run has."""
+        """Contents of the final run that the run includes."""
         return frozenset(content_of(phase) for phase in self.run.phases)
 
     def hours(self, contents: Contents) -> float | None:
-        """Reported accelerator-hours of the final run's contents [GPU-h]; None where any phase reports none, or none is there."""
+        """Reported accelerator-hours of some contents [GPU-h]; None where a phase does not report them, or there is no such phase."""
         phases = [p for p in self.stated.phases.values() if content_of(p.phase) in contents]
-        if self.void or not phases or not all(self._reports(p.phase.name) for p in phases):
+        if self.impossible_hours or not phases or not all(self._reports(p.phase.name) for p in phases):
             return None
         if self.row is not None and grade_of(self.row, "gpu_hours") not in PUBLIC:
             return None
         return sum(float(p.given_gpu_seconds) for p in phases) / SECONDS_PER_HOUR
 
     @cached_property
-    def void(self) -> str:
-        """Why the reported hours prove nothing: they imply more than the chips' peak; empty where they don't."""
+    def impossible_hours(self) -> str:
+        """Reason that the reported hours are impossible, because they imply more than the chips' peak; empty where they are possible."""
         peak, plan = self.run.cluster.chip.peak, self.run.plan
         wanted = plan.recipe.products if plan is not None else self.run.cluster.chip.half
         dtype = wanted if getattr(peak, wanted, None) is not None else self.run.cluster.chip.half
@@ -126,7 +127,7 @@ class RunView:
         for name, p in self.stated.phases.items():
             share = 0.0 if p.flops is None else float(p.flops.total) / (float(p.given_gpu_seconds) * full)
             if share > 1.0 and self._reports(name):
-                return f"the reported hours of {name} imply {share:,.0%} of the {dtype.upper()} peak: they prove nothing"
+                return f"the reported hours of {name} imply {share:,.0%} of the {dtype.upper()} peak and can't be right"
         return ""
 
     def _reports(self, name: str) -> bool:
@@ -135,7 +136,7 @@ class RunView:
 
     @property
     def reports_hours(self) -> bool:
-        """Whether every phase reports how long it took."""
+        """Whether all phases report their hours."""
         return self.hours(frozenset(FINAL_RUN)) is not None
 
     @property
@@ -145,26 +146,26 @@ class RunView:
 
     @cached_property
     def rate(self) -> float | None:
-        """The price of an hour as reported [USD/GPU-h]; None where nobody did."""
+        """Reported price of an accelerator-hour [USD/GPU-h]; None where unreported."""
         if self.given.price is None or self._filled("price"):
             return None
         return float(self.given.price.rate().total)
 
     @property
     def basis(self) -> str:
-        """The basis of the reported price."""
+        """Basis of the reported price."""
         price = self.given.price
         if isinstance(price, Ownership):
             return "owner's amortised"
         return "cloud list" if isinstance(price, Rental) and price.term == "list" else "market rent"
 
     def sourced(self, name: str) -> bool:
-        """Whether a source other than the user stands behind all inputs whose paths hold a name: ``efficiency``, ``tokens``."""
+        """Whether all inputs whose paths contain a name (``efficiency``, ``tokens``) have a source other than the user."""
         found = [source for path, source in self._sources.items() if name in path.split(".")]
         return bool(found) and all(source != BY_USER and not source.startswith(FILLED) for source in found)
 
     def cited(self, name: str) -> str:
-        """Where such inputs came from; empty where the user gave them."""
+        """Source of such inputs; empty where the user gave them."""
         return next((s for path, s in self._sources.items() if name in path.split(".") and s != BY_USER), "")
 
     def _filled(self, head: str) -> bool:
@@ -174,37 +175,37 @@ class RunView:
     def _sources(self) -> dict[str, str]:
         return self.given.sources()
 
-    # what is predicted ----------------------------------------------------------------------------------------------
+    # predictions ----------------------------------------------------------------------------------------------------
 
     @cached_property
     def blind_run(self) -> Run:
-        """The run without its reported hours: phases of known tokens take a utilisation of the chip's half-precision peak."""
+        """The run without its reported hours: phases with known tokens get an MFU of the chip's half-precision peak."""
         return blind_run(self.run)
 
     @cached_property
     def engines(self) -> Beliefs:
-        """Beliefs on the engines of rollouts, by path of the run."""
+        """Beliefs about the inference engines of rollouts, by path of the run."""
         return Beliefs({path: ci90(*levels) for path, (_, levels) in self._engine_rows.items()})
 
     @cached_property
     def carried_by(self) -> dict[str, Row]:
-        """Path of an engine's number → the row that its belief is from."""
+        """Path of an engine's number → row of its belief."""
         return {path: row for path, (row, _) in self._engine_rows.items()}
 
     @cached_property
     def _engine_rows(self) -> dict[str, tuple[Row, list[float]]]:
         if not any(isinstance(phase.efficiency, Rollouts) for phase in self.run.phases):
             return {}
-        from ..catalog.rl_recipes import engine_rows  # needed for few runs, and slow to import
+        from ..catalog.rl_recipes import engine_rows  # slow to import, and needed for few runs
 
         return engine_rows(self.run)
 
     def mine(self, path: str) -> Belief | None:
-        """A user's belief at a path of the run."""
+        """The user's belief at a path of the run."""
         return next((belief for paths, belief in self.beliefs.items() if path in paths), None)
 
     def utilisation(self, day: dt.date) -> Evidence | None:
-        """What other labs' runs say of the run's utilisation, by a day; the user's own belief first; None where too few were public."""
+        """Prior on the run's utilisation: the user's belief, else from other labs' runs public by a day; None where those are too few."""
         cached = self.__dict__.setdefault("_utilisation", {})
         if day not in cached:
             cached[day] = self._utilisation_on(day)
@@ -220,7 +221,7 @@ class RunView:
         return found if mine is None else replace(found, belief=mine, how="utilisation as the user believes")
 
     def hours_belief(self, day: dt.date) -> Beliefs | None:
-        """What is believed of hours that nobody reported, by path of the run; empty where they were; None where nothing is known."""
+        """Beliefs about unreported hours, by path of the run; empty where hours are reported; None where nothing is known."""
         if self.reports_hours:
             return Beliefs({})
         if all(phase.tokens is None for phase in self.run.phases):
@@ -230,5 +231,5 @@ class RunView:
 
     @property
     def priced_run(self) -> Run:
-        """The run whose hours enter predictions: as reported, else blind."""
+        """The run used for predictions: with its reported hours, else without."""
         return self.run if len(self.hours_belief(self.clock.known) or ()) == 0 else self.blind_run

@@ -1,4 +1,4 @@
-"""The ladder: what a run's dollars come to as each further content is added, with grades."""
+"""The ladder of scopes: cost of a development as contents are added step by step, with grades."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ LABELS: Mapping[Contents, str] = dict(
         strict=True,
     )
 )  # fmt: skip
-"""What a rung adds → how the ladder calls it."""
+"""Added contents → label of the rung."""
 
 
 @dataclass(frozen=True)
 class Rung:
-    """One scope of the ladder.
+    """One rung of the ladder.
 
     Args:
-        label, contents: what it adds, and all it holds.
-        rent: 5, 50 and 95 % quantiles at rented hours [USD]; middle: 25 and 75 %.
-        owned: the same at the owner's cost, as rent; empty where no owner's cost is known.
+        label, contents: label of what it adds, and all contents up to it.
+        rent, middle: P5, P50 and P95, and P25 and P75, at rented hours [USD].
+        owned: the same as ``rent`` at the owner's cost; empty where that is unknown.
         odds: probability of less than the claimed value.
-        grade, grade_owned: the worst grade of the parts that carry a tenth or more, rented and owned: B from market data or others'
+        grade, grade_owned: worst grade of the parts with a tenth or more, rented and owned: B from market data or other labs'
             figures, C from judgement or the user's input.
-        detail: the inputs of what it adds, in words.
-        inputs: path of each of them → its source with day and grade.
+        detail: inputs of the added contents, in words.
+        inputs: path of each input → its source with day and grade.
     """
 
     label: str
@@ -55,15 +55,16 @@ class Rung:
 
     @property
     def owner(self) -> Figure | None:
-        """Median at the owner's cost [USD]; None where no owner's cost is known."""
+        """Median at the owner's cost [USD]; None where that is unknown."""
         return self.owned[1] if self.owned else None
 
 
 def ladder(rented: Priced, owned: Priced | None, value: float) -> tuple[Rung, ...]:
-    """A development's dollars, rung by rung, at rented hours and at an owner's cost.
+    """Cost of a development by rung, at rented hours and at the owner's cost.
 
     Args:
-        rented: at market rent; owned: the same at an owner's cost, None where no such cost is known.
+        rented: the development at market rent.
+        owned: the development at the owner's cost; None where that is unknown.
         value: the claimed value, for the odds [USD].
     """
     scopes = rented.rungs("USD")
@@ -95,7 +96,7 @@ def ladder(rented: Priced, owned: Priced | None, value: float) -> tuple[Rung, ..
 
 
 def _detail(priced: Priced, step: Contents) -> str:
-    """The inputs of what a rung adds: ends of beliefs, or the numbers themselves."""
+    """Inputs of the contents that a rung adds, in words: 90 % intervals, or the numbers themselves."""
     development, final = priced.programme.development, priced.programme.final
     laws = priced.laws
 
@@ -112,16 +113,16 @@ def _detail(priced: Priced, step: Contents) -> str:
             return f"{'about ' if any('efficiency' in path for path in laws) else ''}{human(hours, 4)} hours at {rate}"
         case "downtime":
             law = next((laws[p] for p in laws if p.endswith("goodput")), None)
-            return "goodput as told" if law is None else f"goodput {float(law.ppf(0.05)):.0%}–{float(law.ppf(0.95)):.0%}"
+            return "goodput as given" if law is None else f"goodput {float(law.ppf(0.05)):.0%}–{float(law.ppf(0.95)):.0%}"
         case "feeder_runs":
             est = estimate_development(development)
             hours = sum(float(est.runs[n.name].gpu_hours) for n in development.lines if n.name != final and n.contents == "final")
             return f"{human(hours)} hours, disclosed"
         case "experiments":
-            return f"×{span('experiments')} of the runs above" if development.experiments is not None else "runs of their own"
+            return f"×{span('experiments')} of the runs above" if development.experiments is not None else "listed runs"
         case "data":
-            said = ", nobody has said" if "data.acquisition_usd" in priced.programme.rows else ""
-            return f"${span('data.acquisition_usd', 1e6)}M{said}"
+            source = ", undisclosed" if "data.acquisition_usd" in priced.programme.rows else ""
+            return f"${span('data.acquisition_usd', 1e6)}M{source}"
         case "people":
             return f"{span('people.headcount')} people, ${span('people.usd_per_year', 1e3)}K each"
         case _:

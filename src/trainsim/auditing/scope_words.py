@@ -1,4 +1,4 @@
-"""The scope a claim's words name, by the phrases of the catalogue."""
+"""Read the scope that a claim's words name, by the phrases of the catalogue."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from ..claims.claim import Claim
 from ..claims.scope import CONTENTS, GROUPS, Basis, Scope
 from ..claims.scope_parser import Contents, ScopeReading, parse_scope
 from ..core.errors import ClaimError
-from .architecture import ARCHITECTURE
+from .architecture_measure import ARCHITECTURE
 
 COUNTED = (*ARCHITECTURE, "mfu", "flops")
 """Quantities whose scope may name a convention instead of contents."""
 
 
 def read_scope(words: str) -> ScopeReading:
-    """The scopes that words may mean, by the phrases of the catalogue; nothing is guessed about a word it doesn't know.
+    """Read the scopes that words may mean, by the phrases of the catalogue; unknown words are never guessed.
 
     Args:
-        words: in English, as written.
+        words: words in English.
 
     Returns:
-        ``readings`` (sets of contents, the likeliest first), ``basis`` and ``kind`` where the words say them, ``unread`` words that
+        ``readings`` (sets of contents, the most likely first), ``basis`` and ``kind`` where the words name them, and ``unread`` words that
         could not be placed. With unread words there are no readings.
 
     >>> [sorted(reading) for reading in read_scope("compute for the experiments, without salaries").readings]
@@ -32,10 +32,10 @@ def read_scope(words: str) -> ScopeReading:
 
 
 def scope_of(claim: Claim) -> tuple[Contents | None, Basis | None, ScopeReading | None]:
-    """What a claim's number is: contents, basis, and the reading of its words; None for each that it doesn't say.
+    """Scope of a claim's number: contents, basis, and its parsed words; None for what the claim does not state.
 
     Raises:
-        ClaimError: words that are not understood.
+        ClaimError: the words are not understood.
     """
     scope = claim.scope
     if isinstance(scope, Scope):
@@ -52,11 +52,11 @@ def scope_of(claim: Claim) -> tuple[Contents | None, Basis | None, ScopeReading 
 
 
 def _not_understood(words: str, reading: ScopeReading) -> ClaimError:
-    rule = f"is not understood: {', '.join(map(repr, reading.unread))}" if reading.unread else "names nothing that a figure can hold"
+    rule = f"is not understood: {', '.join(map(repr, reading.unread))}" if reading.unread else "names no contents"
     remedy = f"give Scope(contents=…) of {', '.join((*GROUPS, *CONTENTS))}; or words such as 'the final run'"
     return ClaimError("scope", words, rule, remedy, "unknown-name")
 
 
 def words_of(claim: Claim, of_scope: ScopeReading | None) -> ScopeReading | None:
-    """The reading of the words around a number: ``told_as``, else those of its scope; None where neither says anything."""
+    """Parsed words of a claim: those of ``told_as``, else those of its scope; None where it has neither."""
     return read_scope(claim.told_as) if claim.told_as else of_scope

@@ -1,4 +1,4 @@
-"""A verdict as one screen of text, 80 columns: a headline, the answers, the evidence. Nothing on it is typed."""
+"""Print a verdict as text of 80 columns: headline, answers, evidence; all of it is computed."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from ..core.units import SECONDS_PER_HOUR, human
 from ..model.counting import flops_per_token
 from ..run.estimate import PhaseEstimate
 from ..uncertainty.sampling.simulation import Figure
+from .comparison import Check, ordinal
 from .drivers import named, shares_of, without_hours
 from .judgement import Reading
 from .run_view import RunView
 from .scope_ladder import Rung
 from .sentences import claimed_in_words, figure_in_words, money, scope_in_words, title_of
 from .verdict import Verdict
-from .words import Check, ordinal
 
 WIDTH, GRADE_AT = 80, 63
 INDENT = " " * 12
 LETTERS = "ABCDEFGH"
 _UNITS = {"K": 1e3, "M": 1e6, "B": 1e9}
 TIMED = ("cost", "gpu_hours", "busy_gpu_hours", "wall_days", "mfu")
-"""Quantities whose claims follow from how long a run took."""
+"""Quantities that depend on the hours of a run."""
 MOST = 3
-"""Measured runs of the same model that get a line each."""
+"""Largest number of measured runs of the same model that are printed."""
 
 
 def screen(verdict: Verdict) -> str:
@@ -56,7 +56,7 @@ class _Notes:
 
 
 def _head(v: Verdict, notes: _Notes) -> list[str]:
-    """The headline, the claim, and the two words with what each was judged as."""
+    """The claim, the headline, and both words of the verdict with their scopes."""
     said = f', "{v.claim.told_as}"' if v.claim.told_as else ""
     cite = f" {notes(_source(v.claim.source))}" if v.claim.source else ""
     lines = [*_wrapped("", f"{title_of(v)}: {_quoted(v)}{said}{cite}"), *_wrapped("", v.headline)]
@@ -71,7 +71,7 @@ def _quoted(v: Verdict) -> str:
 
 
 def _number(v: Verdict) -> str:
-    """What the number was judged as, and the figure that decided."""
+    """Scope of the number, and the figure that decided."""
     if v.found is None:
         return "it quantifies nothing"
     at = "" if "scope" in "".join(v.assumed) else f"as {scope_in_words(v)}"
@@ -92,9 +92,9 @@ def _dated(newest: str) -> str:
 
 
 def _words(v: Verdict) -> str:
-    """What the words were judged as, and the truth there; all readings where there are several."""
-    if v.words == "NOT UNDERSTOOD" and v.told is not None:
-        return f"not placed: {', '.join(v.told.unread) or 'nothing is named'}"
+    """Scope of the words, and the figure there; all possible meanings where there are several."""
+    if v.words == "NOT UNDERSTOOD" and v.claimed_scope is not None:
+        return f"not placed: {', '.join(v.claimed_scope.unread) or 'nothing is named'}"
     if not v.readings:
         return "nothing to compare them with"
     shown = []
@@ -105,7 +105,7 @@ def _words(v: Verdict) -> str:
 
 
 def _span(v: Verdict, r: Reading) -> str:
-    """The truth at a reading: a figure, or the ends of an interval to two digits."""
+    """The figure at a meaning of the words, or the ends of its interval to two digits."""
     unit = v.claim.base_unit
     if r.low == r.high:
         return f"{'at least ' if r.at_least else ''}{figure_in_words(r.low, unit, 4)}"
@@ -117,7 +117,7 @@ def _span(v: Verdict, r: Reading) -> str:
 
 
 def _hours(v: Verdict, notes: _Notes) -> list[str]:
-    """Work, implied utilisation, reported hours, measured runs, and what other labs' runs suggest."""
+    """Work, implied utilisation, reported hours, measured runs, and the prediction from other labs' runs."""
     view = v.view
     if view is None or v.claim.is_ratio or v.claim.quantity not in TIMED:
         return []
@@ -136,14 +136,14 @@ def _hours(v: Verdict, notes: _Notes) -> list[str]:
         return [f"How many hours could it take?         ({phase.phase.name}; downtime not counted)", *body]
     at = found.percentile(busy)
     few, reported = ("few" if at < 50 else "many"), float(phase.given_gpu_seconds) / SECONDS_PER_HOUR
-    down = "" if phase.time == "busy" else f", downtime inside: {human(busy, 4)} without"
+    down = "" if phase.time == "busy" else f", downtime included: {human(busy, 4)} without"
     given = view.sourced("efficiency")
     body += _graded(f"   implied  {_implied(view, phase)}", "A arithmetic")
     body += _graded(f"   reported {human(reported, 4)} hours{down}", "A disclosed" if given else "C given")
     body += _others(v.others, busy, notes)
     ends = sorted([at, *(found.percentile(busy, b) for b in (found.evidence.narrow, found.evidence.wide))])
     span = "–".join(dict.fromkeys(ordinal(end).removesuffix(" pct.") for end in (ends[0], ends[-1])))
-    body += _graded(f"   physics  {mid} hours (90 %: {low}–{high}), this run unseen", f"B {span} pct.")
+    body += _graded(f"   physics  {mid} hours (90 %: {low}–{high}), without this run", f"B {span} pct.")
     return [f"Could the run take so {few} hours? {_answer(at)}", *body]
 
 
@@ -310,17 +310,17 @@ def _foot(v: Verdict, notes: _Notes) -> list[str]:
     dates = f"known {v.clock.known}, plausible {v.clock.blind}" if v.clock is not None else ""
     evidence = v.evidence if v.rungs else {}
     used = ", ".join(f"{len(e.used)} {name}" for name, e in evidence.items() if e.used)
-    return lines + _wrapped("", f"{dates}{f' · used {used} rows' if used else ''}")
+    return lines + _wrapped("", f"{dates}{f' · evidence: {used} rows' if used else ''}")
 
 
 def _graded(text: str, grade: str) -> list[str]:
-    """A line with its grade in the last column; one that is too long goes on below."""
+    """A line with its grade in the last column, wrapped where it is too long."""
     first, *more = _wrapped("", text, GRADE_AT - 1, INDENT) or [""]
     return [f"{first:<{GRADE_AT}}{grade}", *more]
 
 
 def _wrapped(head: str, text: str, width: int = WIDTH, indent: str | None = None) -> list[str]:
-    """Text after a head, going on below where the head ends or at an indent."""
+    """Text after a head, wrapped at the width of the head or at an indent."""
     below = " " * len(head) if indent is None else indent
     return textwrap.wrap(text, width, initial_indent=head, subsequent_indent=below, break_on_hyphens=False)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from ..catalog.rows import rows
 from ..claims.scope import FINAL_RUN, contents_text
 from ..core.units import human
+from .comparison import distance
 from .disclosure import Disclosure
 from .judgement import Reading
 from .measure import Unknown
 from .relatives import title
 from .verdict import Verdict
-from .words import distance
 
 NOUNS = {
     "cost": "the cost of {at}",
@@ -98,8 +98,8 @@ def title_of(verdict: Verdict) -> str:
     known = rows("models").get(name) or rows("runs").get(name)
     if known is not None and verdict.clock is not None and known.earliest <= verdict.clock.known:
         return title(name)
-    told = next((str(row["title"]) for row in rows("disclosures").values() if row["subject"] == name and row.get("title")), "")
-    return told or _organisation(name) or name or str(getattr(verdict.subject, "name", "")) or "its subject"
+    named = next((str(row["title"]) for row in rows("disclosures").values() if row["subject"] == name and row.get("title")), "")
+    return named or _organisation(name) or name or str(getattr(verdict.subject, "name", "")) or "its subject"
 
 
 def title_if_known(name: str) -> str:
@@ -145,7 +145,7 @@ def _times(ratio: float) -> str:
 
 
 def scope_in_words(verdict: Verdict) -> str:
-    """The contents the number was judged as, in words."""
+    """Contents of the number, in words."""
     return contents_text(verdict.contents)
 
 
@@ -159,7 +159,7 @@ def possessive(name: str) -> str:
 
 
 def scope_of_subject(verdict: Verdict, name: str = "") -> str:
-    """The scope of the number with whose it is: "DeepSeek-V3's final run"."""
+    """Scope of the number with its subject: "DeepSeek-V3's final run"."""
     name, at = name or title_of(verdict), scope_in_words(verdict)
     if at == "the whole model":
         return f"{name} as a whole"
@@ -167,7 +167,7 @@ def scope_of_subject(verdict: Verdict, name: str = "") -> str:
 
 
 def noun_of(verdict: Verdict) -> str:
-    """What a figure of the quantity at its scope is: "the rent of the GPUs for DeepSeek-V3's final run"."""
+    """Noun phrase for the quantity at its scope: "the rent of the GPUs for DeepSeek-V3's final run"."""
     quantity, name, at = verdict.claim.quantity, title_of(verdict), scope_in_words(verdict)
     of = scope_of_subject(verdict)
     rented = verdict.scope is not None and verdict.scope.basis == "market rent" and verdict.contents <= frozenset(FINAL_RUN)
@@ -181,12 +181,12 @@ def noun_of(verdict: Verdict) -> str:
 
 
 def headline_of(verdict: Verdict) -> str:
-    """The verdict in a sentence, computed."""
+    """The verdict in one sentence."""
     return f"{_of_number(verdict)}{_of_words(verdict)}."
 
 
 def _at(verdict: Verdict) -> str:
-    """The scope, where the quantity has one; nothing for an architecture, a fleet or pay."""
+    """The scope, where the quantity has one; empty for an architecture, a fleet or pay."""
     return f" {{}} {scope_in_words(verdict)}" if "{at}" in NOUNS.get(verdict.claim.quantity, "{at}") else ""
 
 
@@ -208,14 +208,14 @@ def _of_number(verdict: Verdict) -> str:
 
 
 def _strained(verdict: Verdict) -> str:
-    """Whether a strained figure is off the disclosed one, or hard to believe."""
+    """Whether a strained figure deviates from the disclosed one, or is implausible."""
     fact = None if verdict.found is None else verdict.found.fact
     doubted = fact is None or any("hard to believe" in check.finding for check in verdict.checks)
     return "Hard to believe" if doubted else "Not quite right"
 
 
 def _kind_of(fact: Disclosure | None) -> str:
-    """What a disclosure is, with room for whose."""
+    """Kind of a disclosure, with a placeholder for its owner."""
     if fact is None or not fact.sourced:
         return "the inputs given"
     return "the bound that was disclosed" if fact.bound else "{} own figure"
@@ -228,7 +228,7 @@ def _whose(verdict: Verdict) -> str:
 
 
 def _far(verdict: Verdict, fact: Disclosure | None) -> str:
-    """How far a figure is from the disclosed one, or from the predicted interval."""
+    """Deviation of a figure from the disclosed one, or from the predicted interval."""
     stated = verdict.stated.value
     if fact is None or verdict.claim.bound or not fact.value > 0 or stated <= 0:
         return ""
@@ -256,6 +256,6 @@ def _of_words(verdict: Verdict) -> str:
 
 
 def reading_noun(verdict: Verdict, reading: Reading) -> str:
-    """A quantity at a reading: "the cost of the model"."""
+    """Noun phrase for the quantity at a meaning of the words: "the cost of the model"."""
     at = "the model" if reading.name == "the whole model" else reading.name
     return NOUNS.get(verdict.claim.quantity, "that of {at}").format(at=at, of=at)

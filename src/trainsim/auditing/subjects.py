@@ -1,4 +1,4 @@
-"""Which measure a claim asks for: its quantity, of the subject given or of the catalogue's own."""
+"""Find the measure of a claim: its quantity, for the given subject or the catalogue's."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from ..run.development import Development
 from ..run.fleet import Fleet
 from ..run.run import Run
 from ..uncertainty.beliefs.beliefs import Beliefs
-from .architecture import ARCHITECTURE, ArchitectureMeasure
-from .developments import DevelopmentMeasure
-from .fleets import FLEET, FleetMeasure, PayMeasure
+from .architecture_measure import ARCHITECTURE, ArchitectureMeasure
+from .development_measure import DevelopmentMeasure
+from .fleet_measures import FLEET, FleetMeasure, PayMeasure
 from .measure import Clock, Measure, Unknown
-from .ratio import RatioMeasure
+from .ratio_measure import RatioMeasure
 from .relatives import disclosed_of, estimates_of, of_run_row, relatives_of, title
 from .run_measures import RunCost, RunCount, RunHours, RunLine, RunMfu
 from .run_view import RunView
 from .verdict import Subject
 
 SIZE_UNKNOWN = 2048
-"""Accelerators of a run whose number was never published: reported hours and their dollars don't depend on it."""
+"""Assumed number of accelerators where it was never published; reported hours and their cost do not depend on it."""
 MISSPELT = 0.85
-"""How alike two names are, as difflib counts it, for one to be the other misspelt: gpt-4o is no gpt2."""
+"""Smallest similarity (difflib ratio) of a misspelt name: gpt-4o is not taken for gpt2."""
 HOURS = ("gpu_hours", "busy_gpu_hours", "wall_days")
 COUNTS = ("tokens", "flops", "gpus")
 REFUSED = ("energy", "carbon")
-"""Quantities that the library computes elsewhere and does not judge."""
+"""Quantities that the library computes but does not judge."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A claim with what an audit was given beside it.
+    """A claim with the other arguments of an audit.
 
     Args:
         claim, subject, clock, beliefs, seed: as for :func:`trainsim.audit`.
@@ -55,14 +55,14 @@ class Asked:
 
 
 def with_known_names(claim: Claim) -> Claim:
-    """The claim with the catalogue's ids of what it is about, however their names are spelt: "DeepSeek V3" is ``deepseek-v3``."""
+    """Replace the names of a claim's subjects by catalogue ids: "DeepSeek V3" becomes ``deepseek-v3``."""
     meant = {field: known_name(name) for field in ("subject", "versus") if (name := getattr(claim, field))}
     changed = {field: name for field, name in meant.items() if name != getattr(claim, field)}
     return claim.replace(changed) if changed else claim
 
 
 def known_name(name: str) -> str:
-    """The catalogue's id of a subject whose id or title is spelt with other capitals, hyphens or spaces; the name itself otherwise.
+    """Catalogue id of a subject, ignoring capitals, hyphens and spaces; the name itself where it is unknown.
 
     >>> known_name("DeepSeek V3"), known_name("Llama 3.1 405B"), known_name("our-model")
     ('deepseek-v3', 'llama3.1-405b', 'our-model')
@@ -80,15 +80,15 @@ def known_name(name: str) -> str:
 
 
 def _spelt(name: str) -> str:
-    """A name without capitals, spaces, hyphens and dots."""
+    """A name in lower case, without spaces, hyphens and dots."""
     return "".join(c for c in name.casefold() if c.isalnum())
 
 
 def measure_of(asked: Asked, versus: Run | None = None) -> Measure:
-    """The measure that a claim asks for.
+    """The measure of a claim.
 
     Raises:
-        ClaimError: a quantity that is not judged, or a subject that has no such quantity.
+        ClaimError: the quantity is not judged, or the subject has no such quantity.
     """
     claim = asked.claim
     if claim.is_ratio:
@@ -96,7 +96,7 @@ def measure_of(asked: Asked, versus: Run | None = None) -> Measure:
     head = claim.quantity.split(".")[0]
     if claim.quantity in REFUSED:
         remedy = "ts.estimate(run).model_card(site, grid) computes it from power, PUE and grid"
-        raise ClaimError("quantity", claim.quantity, "is not judged: nobody publishes the site and grid of a run", remedy, "unsupported")
+        raise ClaimError("quantity", claim.quantity, "is not judged: the site and grid of a run are never published", remedy, "unsupported")
     if claim.quantity in FLEET:
         return _fleet(asked)
     if claim.quantity == "pay":
@@ -115,7 +115,7 @@ def _of_run(asked: Asked, head: str) -> Measure:
     try:
         view = view_of(asked)
         if view is not None and head not in COUNTS:
-            _ = view.stated  # a row may tell too little for any estimate
+            _ = view.stated  # a row may state too little for any estimate
     except (CatalogError, EstimateError) as error:
         if asked.subject is not None:
             raise
@@ -131,11 +131,11 @@ def _of_run(asked: Asked, head: str) -> Measure:
 
 
 def view_of(asked: Asked) -> RunView | None:
-    """The run a claim is about; None where nobody had published one.
+    """The run that a claim is about; None where none was published.
 
     Raises:
-        ClaimError: the subject given is no run.
-        CatalogError: a row that says too little to be built.
+        ClaimError: the given subject is not a run.
+        CatalogError: the row states too little to build a run.
     """
     claim, subject = asked.claim, asked.subject
     if subject is None:
@@ -149,7 +149,7 @@ def view_of(asked: Asked) -> RunView | None:
 
 
 def model_of(asked: Asked) -> Model | None:
-    """The architecture a claim is about; None where nobody published one."""
+    """The architecture that a claim is about; None where none was published."""
     subject, name = asked.subject, asked.claim.subject
     if isinstance(subject, Model):
         return subject
@@ -198,7 +198,7 @@ def _ratio(asked: Asked, versus: Run | None) -> Measure:
     mine = measure_of(replace(asked, claim=single))
     other = single.replace({"subject": claim.versus})
     theirs = measure_of(replace(asked, claim=other, subject=versus, beliefs=Beliefs({})))
-    why = next((m.untold for m in (mine, theirs) if isinstance(m, Unknown)), "")
+    why = next((m.reason_unknown for m in (mine, theirs) if isinstance(m, Unknown)), "")
     names = (claim.subject or _name(asked.subject), claim.versus or _name(versus))
     return RatioMeasure(mine, theirs, claim.quantity, *names, why)
 
@@ -211,18 +211,18 @@ def _name(subject: object) -> str:
 
 
 def unknown(asked: Asked, why: str = "") -> Unknown:
-    """The measure of a subject that nobody published: what is disclosed of it by name, and of its kin."""
+    """Measure of an unpublished subject: disclosures about it and about its relatives."""
     claim, day = asked.claim, asked.clock.known
     known = (*disclosed_of(claim.subject, claim.quantity, day), *of_run_row(claim.subject, claim.quantity, day))
     near = relatives_of(claim.subject, claim.quantity, day)
     said = [f"{human(float(r['value']))} {r.get('unit', '')}: {r['label']}" for r in estimates_of(claim.subject, claim.quantity, day)]
-    told = why or undisclosed(claim.subject)
+    reason = why or undisclosed(claim.subject)
     run = frozenset(FINAL_RUN)
-    return Unknown("; ".join([told, *said]), near, tuple(replace(d, contents=d.contents or run) for d in known))
+    return Unknown("; ".join([reason, *said]), near, tuple(replace(d, contents=d.contents or run) for d in known))
 
 
 def undisclosed(subject: str) -> str:
-    """Why nothing can be said about a subject, and which one may have been meant."""
+    """Reason that nothing is known about a subject, with similar names."""
     known = {*rows("runs"), *rows("models"), *(str(r["lab"]) for r in rows("fleets").values())}
     near = [] if subject in known else difflib.get_close_matches(subject, sorted(known), n=2, cutoff=MISSPELT)
     meant = f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""
@@ -230,7 +230,7 @@ def undisclosed(subject: str) -> str:
 
 
 def wrong_subject(claim: Claim, subject: object, rule: str, remedy: str) -> ClaimError:
-    """The error for a claim about what cannot have its quantity."""
+    """The error for a subject that can't have the claim's quantity."""
     if not isinstance(subject, get_args(Subject)):
         rule, remedy = "is no subject of a claim", "give subject=a ts.Run, ts.Development, ts.Fleet or ts.Model"
     return ClaimError("subject", type(subject).__name__, f"{rule} (quantity={claim.quantity!r})", remedy, "wrong-type")

@@ -1,4 +1,4 @@
-"""Verdict: what an audit found."""
+"""Verdict: the result of an audit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from ..run.fleet import Fleet
 from ..run.run import Run
 from ..uncertainty.sampling.simulation import Figure
 from .amounts import content_of
-from .developments import DevelopmentMeasure, priced_development
+from .comparison import Check, Faithfulness, Stated, Word
+from .development_measure import DevelopmentMeasure, priced_development
 from .hours import BlindHours, blind, measured_others
 from .judgement import Number, Reading
 from .measure import RUN, Clock, Measure
@@ -30,33 +31,32 @@ from .rent import rent_of
 from .run_measures import RunCost
 from .run_view import RunView
 from .scope_ladder import Rung, ladder
-from .words import Check, Stated, Telling, Word
 
 Subject = Run | Development | Fleet | Model
-"""What a claim can be about, where it is given."""
+"""Types of subject that can be given."""
 
 
 @with_registered_attributes
 @dataclass(frozen=True, repr=False)
 class Verdict(Answer):
-    """What an audit found.
+    """Result of an audit.
 
     Args:
-        claim, subject: what was judged, and of what; subject is None where nobody published one.
-        number: the word for the number at the scope it has.
-        words: the word for the words around it.
-        checks: what the number was compared with.
-        readings: the truth at each reading of the words, the likeliest first.
-        scope: what the number was taken for.
-        told: the reading of its words, None where there were none.
-        clock: the days that rows had to be public by.
-        found: what decided the number.
+        claim, subject: the claim, and its subject; None where none was published.
+        number: the word for the number, at its scope.
+        words: the word for the claim's words.
+        checks: the comparisons made.
+        readings: the figure at each possible meaning of the words, the most likely first.
+        scope: scope at which the number was judged.
+        claimed_scope: the scope that the claim's words name; None where it has none. ``told`` is its former name.
+        clock: the two days of the audit.
+        found: the judgement of the number.
         measure: the quantity.
         view: the run, where the claim is about one.
-        ratios: of a comparison of dollars: rung → 5, 50 and 95 % quantiles of the other's dollars over this one's [1].
-        assumed: what the library filled in, in words.
-        quote, misquote, headline: the sentence one may print, the one not to, and the verdict in a sentence.
-        writer: writes the verdict out, for ``print``.
+        ratios: for a comparison of costs, rung → P5, P50 and P95 of the other's cost divided by this one's [1].
+        assumed: inputs that the library filled in, in words.
+        quote, misquote, headline: a faithful sentence, a misleading one, and the verdict in one sentence.
+        writer: function that formats the verdict for ``print``.
 
     >>> import trainsim as ts
     >>> verdict = ts.audit(ts.catalog.claim("deepseek-v3-6m"))
@@ -67,11 +67,11 @@ class Verdict(Answer):
     claim: Claim
     subject: Subject | None
     number: Word
-    words: Telling
+    words: Faithfulness
     checks: tuple[Check, ...]
     readings: tuple[Reading, ...] = ()
     scope: Scope | None = None
-    told: ScopeReading | None = None
+    claimed_scope: ScopeReading | None = None
     clock: Clock | None = None
     found: Number | None = field(repr=False, default=None)
     measure: Measure | None = field(repr=False, default=None)
@@ -86,7 +86,12 @@ class Verdict(Answer):
     if TYPE_CHECKING:
 
         def card(self, path: Any = None, **options: Any) -> Any:
-            """The verdict as a picture to be shared; bound by the package, which knows the pictures."""
+            """The verdict as a picture for sharing; defined by the package ``report``."""
+
+    @property
+    def told(self) -> ScopeReading | None:
+        """Former name of ``claimed_scope``."""
+        return self.claimed_scope
 
     def check(self, name: str) -> Check:
         """One check by name.
@@ -106,12 +111,12 @@ class Verdict(Answer):
 
     @property
     def percentile(self) -> float | None:
-        """Percentile of the claimed value in what its own scope is predicted to be; None where a disclosure decided."""
+        """Percentile of the claimed value in the prediction for its scope; None where a disclosure decided."""
         return next((c.percentile for c in self.checks if c.name == "prediction"), None)
 
     @property
     def chosen(self) -> Reading | None:
-        """The reading that the word for the words was taken at; None where they have none."""
+        """The meaning at which the words were judged; None where they have none."""
         meant = frozenset(self.claim.meant)
         return next(
             (r for r in self.readings if meant and r.contents == meant), max(self.readings, key=lambda r: len(r.contents), default=None)
@@ -119,15 +124,15 @@ class Verdict(Answer):
 
     @cached_property
     def rungs(self) -> tuple[Rung, ...]:
-        """The ladder of scopes; empty where no dollars of a run are judged."""
+        """The ladder of scopes; empty unless the cost of a run is judged."""
         rented = self.priced
         if rented is None or len(rented.beliefs) == 0:
-            return ()  # nothing that is uncertain was public yet
+            return ()  # no prior was public yet
         return ladder(rented, self.owned, self.claim.in_base() if not self.claim.is_ratio else float("nan"))
 
     @cached_property
     def priced(self) -> Priced | None:
-        """The development at market rent; None where no dollars of a run are judged, or no row prices it."""
+        """The development at market rent; None unless the cost of a run is judged and has a price."""
         if self.clock is None or self.claim.is_ratio or not self.claim.quantified:
             return None
         if isinstance(self.measure, RunCost) and self.view is not None:
@@ -138,29 +143,29 @@ class Verdict(Answer):
 
     @cached_property
     def owned(self) -> Priced | None:
-        """The same at an owner's cost; None where no row says what such machines cost."""
+        """The development at the owner's cost; None where that is unknown."""
         if self.view is None or self.clock is None or self.priced is None:
             return None
         return priced(self.view, "owner's amortised", self.clock.known)
 
     @cached_property
     def blind(self) -> BlindHours | None:
-        """Hours of the run's phases of known work from other labs' runs; None where work or others are unknown."""
+        """Hours of the run's phases with known work, predicted from other labs' runs; None where that is impossible."""
         return None if self.view is None or self.clock is None else blind(self.view, _main(self.view), self.clock.blind)
 
     @property
     def estimate(self) -> Estimate | None:
-        """The run as stated; None where the claim is not about a run."""
+        """Estimate of the run as stated; None where the claim is not about a run."""
         return None if self.view is None else self.view.stated
 
     @cached_property
     def others(self) -> dict[str, float]:
-        """Measured runs of the same model: row → accelerator-hours for this run's tokens."""
+        """Row of each measured run of the same model → accelerator-hours for this run's tokens."""
         return {} if self.view is None or self.clock is None else measured_others(self.view, self.clock.known)
 
     @cached_property
     def evidence(self) -> dict[str, Evidence]:
-        """What the priors on utilisation and rent were built from."""
+        """Evidence for the priors on utilisation and rent."""
         if self.view is None or self.clock is None:
             return {}
         rent = rent_of(self.view, "market rent", self.clock.known) if isinstance(self.measure, RunCost) else None
@@ -179,11 +184,11 @@ class Verdict(Answer):
 
     @property
     def contents(self) -> Contents:
-        """What the number was taken to hold; the final run where its scope names nothing."""
+        """Contents of the number; the final run where its scope names none."""
         return RUN if self.scope is None else frozenset(self.scope.contents)
 
     def summary(self) -> Summary:
-        """The words, the stated figure, what it was compared with, and the ladder of scopes."""
+        """Both words, the stated figure, the checks, and the ladder of scopes."""
         rows = [AnswerRow("number", "the number", self.number), AnswerRow("words", "the words", self.words)]
         if self.claim.quantified:
             rows.append(AnswerRow("stated", "stated", self.claim.in_base(), self.claim.base_unit))
@@ -206,6 +211,6 @@ class Verdict(Answer):
 
 
 def _main(view: RunView) -> Contents:
-    """The content of the phase with the most tokens; the final run where no tokens are known."""
+    """Content of the phase with the most tokens; the final run where no tokens are known."""
     phases = [p for p in view.run.phases if p.tokens is not None]
     return frozenset({content_of(max(phases, key=lambda p: float(p.tokens or 0.0)))}) if phases else RUN

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..auditing.comparison import ordinal
 from ..auditing.hours import BlindHours
 from ..auditing.verdict import Verdict
-from ..auditing.words import ordinal
 from ..catalog.rows import find
 from ..core.units import human
 from .density import density

@@ -1,4 +1,4 @@
-"""Claims that compare two subjects, "18 times cheaper": both sides on the same footing."""
+"""RatioMeasure: claims that compare two subjects, such as "18 times cheaper"."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from ..uncertainty.distributions.distribution import Belief
 from ..uncertainty.sampling.engine import simulate
 from ..uncertainty.sampling.simulation import Figure, Simulation
 from .amounts import Amount, Contents, amounts_of, label_of
+from .comparison import LEVELS, Prediction
 from .disclosure import Disclosure, point
 from .measure import RUN, Measure, Predicted
 from .predictions import DRAWS, NO_HOURS, Priced
 from .relatives import disclosed_of
 from .run_measures import RunAmount
 from .scope_ladder import LABELS
-from .words import LEVELS, Prediction
 
 _RENT = "price.usd_per_gpu_hour"
 
 
 class Pair(Spec):
-    """Two developments side by side, so that what they share is one draw."""
+    """Two developments in one spec, so that shared inputs share a draw."""
 
     first: Development
     second: Development
@@ -40,12 +40,12 @@ class Pair(Spec):
 
 @dataclass(frozen=True)
 class RatioMeasure(Measure):
-    """The other's quantity over the subject's.
+    """Ratio of the other subject's quantity to the subject's.
 
     Args:
-        mine, theirs: the quantity of the subject and of the other.
-        quantity, subject, versus: of the claim, for disclosed ratios.
-        why: why the two cannot be compared; empty where they can.
+        mine, theirs: the quantity of the subject, and of the other.
+        quantity, subject, versus: names in the claim, for disclosed ratios.
+        why: reason that the two can't be compared; empty where they can.
     """
 
     mine: Measure
@@ -59,11 +59,11 @@ class RatioMeasure(Measure):
         """Contents of the quantity."""
         return self.mine.relevant(contents)
 
-    def facts(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
-        """A disclosed ratio, in either direction, and the ratio of both sides' disclosures for the same contents."""
+    def disclosures(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
+        """Disclosed ratios, in either direction, and ratios of both sides' disclosures for the same contents."""
         found = list(disclosed_of(self.subject, self.quantity, day, self.versus))
         found += [inverted(d) for d in disclosed_of(self.versus, self.quantity, day, self.subject)]
-        ours, others = (side.facts(contents or self._default(), basis, day) for side in (self.mine, self.theirs))
+        ours, others = (side.disclosures(contents or self._default(), basis, day) for side in (self.mine, self.theirs))
         if ours and others:
             found += list(_quotients(ours, others))
         return tuple(d for d in found if contents is None or not d.contents or d.contents == contents)
@@ -72,7 +72,7 @@ class RatioMeasure(Measure):
         return RUN if isinstance(self.mine, RunAmount) else None
 
     def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
-        """The ratio on common draws of rent and goodput; utilisation is shared as far as the architectures are alike."""
+        """Ratio on common draws of rent and goodput; utilisations are correlated by similarity of the runs."""
         found = self._joint(basis, day)
         if found is None:
             return None
@@ -98,7 +98,7 @@ class RatioMeasure(Measure):
         return self.mine.unit if isinstance(self.mine, RunAmount) else "USD"
 
     def _joint(self, basis: Basis | None, day: dt.date) -> tuple[Priced, Priced, bool] | None:
-        """Both sides in one order whichever way they are compared, and whether that turns them round."""
+        """Both sides in a fixed order, and whether that swaps them."""
         if not isinstance(self.mine, RunAmount) or not isinstance(self.theirs, RunAmount):
             return None
         ours, others = self.mine._priced(basis, day), self.theirs._priced(basis, day)
@@ -108,7 +108,7 @@ class RatioMeasure(Measure):
         return (others, ours, True) if turned else (ours, others, False)
 
     def at_each_rung(self, day: dt.date) -> dict[str, tuple[Figure, ...]]:
-        """Label of a rung → 5, 50 and 95 % quantiles of the ratio of dollars there, for rungs that both sides have."""
+        """Label of a rung → P5, P50 and P95 of the cost ratio, for rungs that both sides have."""
         found = self._joint(None, day) if self._unit == "USD" else None
         if found is None or len(found[0].beliefs) + len(found[1].beliefs) == 0:
             return {}
@@ -122,23 +122,23 @@ class RatioMeasure(Measure):
 
     @property
     def scenario(self) -> str:
-        """Why either side is a scenario."""
+        """Reason that either side is a scenario."""
         return self.mine.scenario or self.theirs.scenario
 
     @property
-    def untold(self) -> str:
-        """Why nothing can be said."""
-        return self.why or f"{self.quantity} of one side was never published, and no row predicts it"
+    def reason_unknown(self) -> str:
+        """Reason that nothing is known."""
+        return self.why or f"{self.quantity} of one side was never published and can't be predicted"
 
 
 def inverted(disclosed: Disclosure) -> Disclosure:
-    """A disclosed ratio seen from the other side: a floor becomes a ceiling."""
+    """The inverse of a disclosed ratio; a lower bound becomes an upper bound."""
     bound = {"at least": "at most", "at most": "at least"}.get(disclosed.bound, "")
     return replace(disclosed, low=1.0 / disclosed.high, high=1.0 / disclosed.low, bound=bound)  # type: ignore[arg-type]
 
 
 def _quotients(ours: tuple[Disclosure, ...], others: tuple[Disclosure, ...]) -> list[Disclosure]:
-    """The other's first disclosure over the subject's, for like contents."""
+    """Ratio of the other's first disclosure to the subject's, for the same contents."""
     mine, theirs = ours[0], next((o for o in others if o.contents == ours[0].contents), others[0])
     if mine.value <= 0 or mine.bound or theirs.bound:
         return []
@@ -148,7 +148,7 @@ def _quotients(ours: tuple[Disclosure, ...], others: tuple[Disclosure, ...]) -> 
 
 
 def ratios(first: Priced, second: Priced, unit: Amount, scopes: list[Contents]) -> Simulation:
-    """The second's amounts over the first's on common draws.
+    """Simulate the ratio of the second development's amounts to the first's, on common draws.
 
     Rent of one generation in one region is one market, so one draw, and so is goodput. Utilisations correlate by the share of their
     classes that agree.
@@ -167,7 +167,7 @@ def ratios(first: Priced, second: Priced, unit: Amount, scopes: list[Contents]) 
     ]
     correlated = {}
     if loads[0] is not None and loads[1] is not None:
-        correlated[loads[0], loads[1]] = alike(_final(first), _final(second))
+        correlated[loads[0], loads[1]] = similarity(_final(first), _final(second))
     pair = Pair(first=first.programme.development, second=second.programme.development)
     function = partial(_quotient, first.programme.final, second.programme.final, unit, tuple(scopes))
     return simulate(pair, Beliefs(held, correlated=correlated), function, n=DRAWS, seed=first.seed)
@@ -185,14 +185,14 @@ def _final(side: Priced) -> Run:
     return next(line.run for line in side.programme.development.lines if line.name == side.programme.final)
 
 
-def alike(one: Run, other: Run) -> float:
-    """How far two runs share what makes a utilisation: generation and sparsity of five things, the lab, the run and the stack apart.
+def similarity(one: Run, other: Run) -> float:
+    """Correlation of two runs' utilisations: the share of five classes in which they agree.
 
     ``ρ = classes that agree / 5``
 
     >>> import trainsim as ts
     >>> v3, r405 = ts.catalog.run("deepseek-v3"), ts.catalog.run("llama3.1-405b")
-    >>> alike(v3, v3), alike(v3, r405)
+    >>> similarity(v3, v3), similarity(v3, r405)
     (0.4, 0.2)
     """
     generations = [GENERATIONS.get(r.cluster.chip.name, r.cluster.chip.name) for r in (one, other)]

@@ -1,4 +1,4 @@
-"""Numbers of an architecture as measures: parameters, layers, experts, prediction modules, bytes of cache."""
+"""ArchitectureMeasure: parameters, layers, experts, prediction modules and cache bytes of a model."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from ..model.counting import count_active_params, count_params
 from ..model.feedforward import MixtureOfExperts
 from ..model.transformer import Model
 from ..training.decoding import cache_elements
+from .comparison import Stated
 from .disclosure import Disclosure, point
 from .measure import Contents, Measure, Predicted
-from .words import Stated
 
 BYTES_PER_ELEMENT = {"bf16": 2.0, "fp8": 1.0}
 STRUCTURAL = ("layers", "experts", "mtp_depth", "tokens_per_position")
-"""Quantities that are counts of the architecture: they are equal or not."""
+"""Quantities that are counts, which a claim must match exactly."""
 Readings = Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class ArchitectureMeasure(Measure):
-    """A number of an architecture, in every reading that has a name.
+    """A number of an architecture, in each of its named variants.
 
     Args:
-        model: whose; quantity: of the claim.
-        named: the reading that the claim's scope names; empty where it names none.
-        cited, day: where the architecture was published; sourced: False where only the user gives it.
+        model, quantity: the model, and the quantity of the claim.
+        named: the variant that the claim's scope names; empty where it names none.
+        cited, day: source of the architecture, and the day it was published.
+        sourced: False where only the user gives the architecture.
     """
 
     model: Model
@@ -40,8 +41,8 @@ class ArchitectureMeasure(Measure):
     day: dt.date | None = None
     sourced: bool = True
 
-    def facts(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
-        """The readings that the scope names, or all of them."""
+    def disclosures(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
+        """The variants that the scope names, or all of them."""
         if self.day is not None and self.day > day:
             return ()
         found = of_architecture(self.quantity, self.model)
@@ -50,15 +51,15 @@ class ArchitectureMeasure(Measure):
         return tuple(point(x, name, self.cited, day=self.day, sourced=self.sourced, count=count) for name, x in chosen.items())
 
     def relevant(self, contents: Contents) -> Contents:
-        """An architecture has no contents."""
+        """Empty: an architecture has no contents."""
         return frozenset()
 
     def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
-        """Nothing: an architecture is published or unknown."""
+        """None: an architecture is either published or unknown."""
         return None
 
     def impossible(self, stated: Stated) -> str:
-        """Whether more experts are claimed than there are."""
+        """Reason where more experts are claimed than the model has."""
         if self.quantity != "experts" or stated.bound == "at most":
             return ""
         most = max(of_architecture("experts", self.model).values()) * max(1, expert_layers(self.model))
@@ -66,7 +67,7 @@ class ArchitectureMeasure(Measure):
 
 
 def of_architecture(quantity: str, model: Model) -> Readings:
-    """A number of the architecture, by reading.
+    """A number of the architecture, by variant.
 
     >>> import trainsim as ts
     >>> of_architecture("experts", ts.catalog.model("deepseek-v3"))
@@ -81,20 +82,20 @@ def experts_of(model: Model) -> MixtureOfExperts | None:
 
 
 def expert_layers(model: Model) -> int:
-    """How many layers route."""
+    """Number of layers with routed experts."""
     return sum(kind.count for kind in model.stack if isinstance(kind.block.ffn, MixtureOfExperts))
 
 
-def kept_per_token(model: Model) -> str:
-    """What latent attention keeps of a token, in words; empty for a model without it."""
+def cache_in_words(model: Model) -> str:
+    """Size of the latent-attention cache per token, in words; empty for a model without it."""
     attention = model.stack[0].block.attention
     if not isinstance(attention, LatentAttention):
         return ""
     full = attention.heads * (attention.nope_dim + attention.rope_dim + attention.v_dim)
     kept = attention.kv_cache_width
-    spared = f"where full heads would keep {full:,}: compression ×{full / kept:.0f}, no selection"
+    spared = f"where full heads would need {full:,}: compression ×{full / kept:.0f}, no selection"
     a_token = float(cache_elements(model, 1.0)) * BYTES_PER_ELEMENT["bf16"]
-    return f"modelled: {kept} elements kept per token and layer {spared}; {a_token:,.0f} bytes per token over all layers in BF16"
+    return f"modelled: {kept} elements cached per token and layer {spared}; {a_token:,.0f} bytes per token over all layers in BF16"
 
 
 def _params(model: Model) -> Readings:
@@ -147,5 +148,5 @@ _ARCHITECTURE: dict[str, Callable[[Model], Readings]] = {
     "tokens_per_position": _tokens_per_position,
     "kv_bytes_per_token": _kv_bytes,
 }
-"""Quantity of an architecture → its readings."""
+"""Quantity of an architecture → function that returns its variants."""
 ARCHITECTURE = tuple(_ARCHITECTURE)

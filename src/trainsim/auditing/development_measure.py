@@ -1,4 +1,4 @@
-"""A development as a user gives it: rents from the market, the rest as given or as believed."""
+"""DevelopmentMeasure: cost or hours of a user's development, with market rents and the user's beliefs."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ from .predictions import NO_HOURS, Priced
 
 @dataclass(frozen=True)
 class DevelopmentMeasure(Measure):
-    """Dollars or hours of a development as the user gives it.
+    """Cost or hours of a development that the user gives.
 
     Args:
-        development: as given; unit: dollars or accelerator-hours.
-        beliefs: the user's own, by path of the development; they win. seed: of the simulation.
+        development, unit: the development, and dollars or accelerator-hours.
+        beliefs: the user's beliefs by path of the development, which take precedence.
+        seed: seed of the simulation.
     """
 
     development: Development
@@ -42,36 +43,37 @@ class DevelopmentMeasure(Measure):
 
     @cached_property
     def whole(self) -> Contents:
-        """All that the development prices."""
+        """All contents that the development has a cost for."""
         parts = amounts_of(largest(self.development), self.unit, self.development)
         return frozenset(c for c in parts if self.unit == "USD" or c not in NO_HOURS)
 
     @property
-    def usual(self) -> Contents:
-        """All that the development prices."""
+    def default_contents(self) -> Contents:
+        """All contents that the development has a cost for."""
         return self.whole
 
-    def facts(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
-        """The hours of its runs, which the user gives."""
+    def disclosures(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
+        """The hours of its runs, as given by the user."""
         if self.unit == "USD" or contents not in (None, self.whole):
             return ()
         total = float(np.asarray(estimate_development(self.development).hours.total))
         return (point(total, "hours of its runs", contents=self.whole, sourced=False),)
 
     def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
-        """Its dollars with rents believed to be the market's."""
+        """Its cost at market rents."""
         return priced_development(self.development, self.beliefs, day, self.seed).predicted(contents or self.whole, self.unit)
 
 
 def priced_development(development: Development, beliefs: Beliefs, day: dt.date, seed: int = 1) -> Priced:
-    """A development with what is believed of its rents and goodputs; all else stands as given, unless the user believes otherwise.
+    """A development with beliefs about its rents and goodputs; all other numbers are as given, unless the user has beliefs about them.
 
-    Rents are believed to be the market's: chips of one generation in one region are one draw. Goodputs that were given as numbers are
-    believed as prior rows say.
+    Rents are market rents; chips of one generation in one region share a draw. Goodputs given as numbers get the belief of a prior row.
 
     Args:
-        development: as given; beliefs: a user's own, by path of the development.
-        day: of the newest row to use; seed: of the simulation.
+        development: the development as given.
+        beliefs: the user's beliefs, by path of the development.
+        day: the last day whose rows may be used.
+        seed: seed of the simulation.
 
     >>> import trainsim as ts
     >>> v3 = ts.catalog.run("deepseek-v3")
@@ -80,23 +82,23 @@ def priced_development(development: Development, beliefs: Beliefs, day: dt.date,
     ['context_extension', 'downtime', 'experiments', 'failed_runs']
     """
     goodputs, row = _goodputs(development, day)
-    held: dict[tuple[str, ...], Belief] = _rents(development, day)
+    believed: dict[tuple[str, ...], Belief] = _rents(development, day)
     if goodputs and row is not None:
-        held[goodputs] = interval(row)
+        believed[goodputs] = interval(row)
     behind = {} if row is None else dict.fromkeys(goodputs, row)
     made = Programme(development, largest(development), Beliefs({}), behind)
-    return Priced(made, Beliefs(held) | beliefs, "market rent", (), beliefs, frozenset(), seed)
+    return Priced(made, Beliefs(believed) | beliefs, "market rent", (), beliefs, frozenset(), seed)
 
 
 def largest(development: Development) -> str:
-    """The final run that took most hours: the last run; the other final ones feed it."""
+    """The final run with the most hours; other final runs are taken as feeder runs."""
     hours = estimate_development(development).hours
     finals = [line.name for line in development.lines if line.contents == "final"]
     return max(finals, key=lambda name: float(np.asarray(hours.part(name).total)))
 
 
 def _rents(development: Development, day: dt.date | None) -> dict[tuple[str, ...], Belief]:
-    """Market rent for every path that is a rent, one draw for chips of one generation in one region."""
+    """Market rent at each rent path; chips of one generation in one region share a draw."""
     paths: dict[tuple[str, str], list[str]] = {}
     runs: dict[tuple[str, str], Run] = {}
     for line in development.lines:
@@ -108,13 +110,13 @@ def _rents(development: Development, day: dt.date | None) -> dict[tuple[str, ...
             if all(where not in others for others in paths.values()):
                 paths.setdefault(market, []).append(where)
                 runs.setdefault(market, line.run)
-    held: dict[tuple[str, ...], Belief] = {}
+    believed: dict[tuple[str, ...], Belief] = {}
     for market, known in paths.items():
         try:
-            held[tuple(known)] = rent_evidence(runs[market], day, region=market[1]).belief
-        except CatalogError:  # nobody quoted such chips: their price stands as given
+            believed[tuple(known)] = rent_evidence(runs[market], day, region=market[1]).belief
+        except CatalogError:  # no quotes of such chips: their price stays as given
             continue
-    return held
+    return believed
 
 
 def _goodputs(development: Development, day: dt.date | None) -> tuple[tuple[str, ...], Row | None]:

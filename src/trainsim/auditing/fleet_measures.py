@@ -1,4 +1,4 @@
-"""A lab's machines and its pay as measures: analysts' tables, our own scenario, adverts."""
+"""FleetMeasure and PayMeasure: a lab's accelerators and mean pay, from scenarios, analysts' tables and priors."""
 
 from __future__ import annotations
 
@@ -15,24 +15,26 @@ from ..run.fleet import Fleet, estimate_fleet
 from ..uncertainty.beliefs.beliefs import Beliefs
 from ..uncertainty.sampling.engine import simulate
 from ..uncertainty.sampling.simulation import Simulation
+from .comparison import LEVELS, Prediction
 from .disclosure import Disclosure, point
 from .measure import OWNED, Contents, Measure, Predicted
-from .words import LEVELS, Prediction
 
 FLEET = ("fleet.gpus", "fleet.capex", "fleet.operating", "fleet.operating_per_year", "investment")
 """Quantities of a fleet."""
 HOPPERS = ("H100", "H200", "H800", "H20", "GH200")
-"""Names of the Hopper generation in tables of fleets."""
+"""Kinds of the Hopper generation in tables of fleets."""
 DRAWS = 1 << 13
 
 
 @dataclass(frozen=True)
 class FleetMeasure(Measure):
-    """A quantity of the machines a lab owns: what the user gives, or our scenario beside an analyst's table.
+    """A quantity of a lab's fleet: given by the user, or from a scenario of the catalogue.
 
     Args:
-        quantity: of the claim; lab: whose machines.
-        given: the fleet as the user gives it; None for the catalogue's rows. beliefs: the user's own. seed: of simulations.
+        quantity, lab: quantity of the claim, and the owner of the fleet.
+        given: the fleet given by the user; None for the catalogue's rows.
+        beliefs: the user's beliefs.
+        seed: seed of the simulations.
     """
 
     quantity: str
@@ -43,31 +45,31 @@ class FleetMeasure(Measure):
 
     @property
     def kind(self) -> Kind:  # type: ignore[override]
-        """A stock; operation over the fleet's life is a flow, and a year of it a yearly one."""
+        """``"stock"``; for operation, ``"run"`` over the fleet's life and ``"year"`` per year."""
         return {"fleet.operating": "run", "fleet.operating_per_year": "year"}.get(self.quantity, "stock")  # type: ignore[return-value]
 
     @property
-    def usual(self) -> Contents:
+    def default_contents(self) -> Contents:
         """The machines."""
         return frozenset({"fleet"})
 
     def admits(self, contents: Contents) -> bool:
-        """Words about machines or the company are about a fleet."""
+        """Whether the contents are machines or the company."""
         return contents <= OWNED
 
     def relevant(self, contents: Contents) -> Contents:
-        """A fleet is counted as a whole."""
+        """The fleet as a whole."""
         return frozenset({"fleet"})
 
-    def facts(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
-        """What the user's fleet adds up to; the catalogue has no lab's own account."""
+    def disclosures(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
+        """The total of the user's fleet; the catalogue has no disclosures by labs."""
         if self.given is None or (self.beliefs is not None and len(self.beliefs)):
             return ()
         value = float(fleet_figures(self.given)[self.quantity])
         return (point(value, "its holdings add up to that", sourced=False, count="machines" if self.quantity == "fleet.gpus" else ""),)
 
     def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
-        """Our scenario of the lab's machines, or the user's beliefs."""
+        """Prediction from the catalogue's scenario of the lab's fleet, or from the user's beliefs."""
         if self.given is not None:
             sim = simulate(self.given, self.beliefs or Beliefs({}), fleet_figures, n=DRAWS, seed=self.seed)
             return Predicted(_prediction(sim, self.quantity), "the beliefs given")
@@ -75,19 +77,17 @@ class FleetMeasure(Measure):
         if row is None:
             return None
         sim = fleet_scenario(row.id, self.seed)
-        return Predicted(_prediction(sim, self.quantity), "our scenario, bottom-up: counts are judgement", judged=True, newest=row.date)
+        return Predicted(_prediction(sim, self.quantity), "a bottom-up scenario: counts are judgement", judged=True, newest=row.date)
 
     def tables(self, day: dt.date) -> list[str]:
-        """What analysts' tables of the lab add up to, in words: recalled tables confirm nothing."""
+        """Totals of analysts' tables of the lab's fleet, in words; they confirm nothing."""
         if self.given is not None or self.quantity == "investment":
             return []
         found = []
         for row in self._rows(day):
             if row.get("reported"):
                 total = float(fleet_figures(fleet(row.id))[self.quantity])
-                found.append(
-                    f"an analyst's table, {row.evidence}, adds up to {human(total, 4)}: it agrees with itself, which proves nothing"
-                )
+                found.append(f"an analyst's table, {row.evidence}, adds up to {human(total, 4)}: consistent, but no confirmation")
         return found
 
     def _rows(self, day: dt.date) -> list[Row]:
@@ -95,13 +95,13 @@ class FleetMeasure(Measure):
 
     @property
     def scenario(self) -> str:
-        """No scenario of the subject itself: ours is a prior on judgement."""
+        """Empty: the catalogue's scenario is a prior, not a scenario by the subject."""
         return ""
 
     @property
-    def untold(self) -> str:
-        """Why nothing can be said."""
-        return f"nothing is disclosed of the machines of {self.lab or 'the lab'}"
+    def reason_unknown(self) -> str:
+        """Reason that nothing is known."""
+        return f"nothing is disclosed about the machines of {self.lab or 'the lab'}"
 
 
 @dataclass(frozen=True)
@@ -109,27 +109,27 @@ class PayMeasure(Measure):
     """Mean yearly pay at a lab.
 
     Args:
-        lab: whose.
+        lab: name of the lab.
     """
 
     lab: str
     kind: Kind = "year"
 
     def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
-        """What is believed of mean pay."""
+        """Prior on mean pay."""
         row = self.row(day)
         if row is None:
             return None
         law = interval(row).meets(Unit("USD/year", "mean pay", gt=0), "pay")
         levels = tuple(float(law.ppf(q)) for q in LEVELS)
-        return Predicted(Prediction(levels, law.cdf), f"what is believed of mean pay ({row.grade})", judged=True, newest=row.date)  # type: ignore[arg-type]
+        return Predicted(Prediction(levels, law.cdf), f"a prior on mean pay ({row.grade})", judged=True, newest=row.date)  # type: ignore[arg-type]
 
     def row(self, day: dt.date) -> Row | None:
-        """The prior row on the lab's pay that was public by a day."""
+        """The prior row on the lab's pay that was public by a day; None where there is none."""
         return next((r for r in rows("priors").values() if self.lab in r.get("labs", ()) and r.date <= day), None)
 
     def relevant(self, contents: Contents) -> Contents:
-        """Pay is people's."""
+        """People."""
         return frozenset({"people"})
 
 
@@ -143,12 +143,12 @@ def _cdf(sim: Simulation, name: str, value: float) -> float:
 
 
 def fleet_scenario(name: str, seed: int = 1) -> Simulation:
-    """A scenario fleet under its beliefs: Hopper chips, purchase, operation over its life, operation a year."""
+    """Simulate a scenario fleet of the catalogue under its beliefs."""
     return simulate(fleet(name), fleet_beliefs(name), fleet_figures, n=DRAWS, seed=seed)
 
 
 def fleet_figures(held: Fleet) -> dict[str, Num]:
-    """What claims about a fleet quantify: chips, those of the Hopper generation, purchase, operation over its life and a year."""
+    """Quantities of a fleet: chips, Hopper chips, purchase cost, operating cost over the life and per year."""
     est = estimate_fleet(held)
     capital = est.capital.total
     hopper = [h.gpus for h in held.holdings if h.name.upper() in HOPPERS]

@@ -1,20 +1,20 @@
-"""Whether a claim retells its source: what a figure is for may be dropped or changed on the way."""
+"""Check whether a claim drops or changes the terms of its source: how many machines, how many years, stock or flow."""
 
 from __future__ import annotations
 
 from ..claims.claim import Claim
 from ..core.units import human
-from .words import Check
+from .comparison import Check
 
 _WORDS = {"gpus": "GPUs", "years": "years", "statistic": "statistic"}
 
 
-def unfaithful(claim: Claim) -> Check | None:
-    """What a claim dropped or changed of the terms its nearest source states; None where it kept them all.
+def changed_terms(claim: Claim) -> Check | None:
+    """The terms of its nearest source that a claim drops or changes; None where it keeps them all.
 
     >>> from trainsim.claims.claim import Primary, Terms
     >>> said = Claim("fleet.operating", 944, unit="MUSD", primary=Primary(statement="944M over four years", terms=Terms(years=4)))
-    >>> unfaithful(said).finding
+    >>> changed_terms(said).finding
     'not faithful to its source: 4 years dropped'
     """
     if claim.primary is None or claim.primary.terms is None:
@@ -25,7 +25,7 @@ def unfaithful(claim: Claim) -> Check | None:
         if not is_ or is_ == said:
             continue
         if name == "statistic":
-            changed.append(f"a {is_} told as {said!r}" if said else f"a {is_}, which the claim drops")
+            changed.append(f"a {is_} stated as {said!r}" if said else f"a {is_}, which the claim drops")
         else:
             changed.append(f"{_count(is_)} {word} retold as {_count(said)}" if said else f"{_count(is_)} {word} dropped")
     return Check("source", "CANNOT BE JUDGED", f"not faithful to its source: {'; '.join(changed)}") if changed else None

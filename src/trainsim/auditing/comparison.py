@@ -1,4 +1,4 @@
-"""The words of a verdict: each is the outcome of a rule on distances and quantiles."""
+"""Compare a stated figure with a figure, a bound, a count or a prediction; each rule returns a word of the verdict."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from ..claims.claim import Bound
 from ..core.units import half_last_digit
 
 Word = Literal["CONFIRMED", "NOT REFUTED", "STRAINED", "REFUTED", "IMPOSSIBLE", "CANNOT BE JUDGED"]
-"""The word for a number, see the glossary."""
-Telling = Literal["FAIR", "MISLEADING", "CANNOT BE JUDGED", "NOT UNDERSTOOD"]
-"""The word for the words around it."""
+"""The word for a number; defined in the glossary."""
+Faithfulness = Literal["FAIR", "MISLEADING", "CANNOT BE JUDGED", "NOT UNDERSTOOD"]
+"""The word for a claim's words; defined in the glossary."""
 SEVERITY: tuple[Word, ...] = ("CONFIRMED", "NOT REFUTED", "CANNOT BE JUDGED", "STRAINED", "REFUTED", "IMPOSSIBLE")
-"""From best to worst; a number that cannot be judged is better than a strained one and worse than one that is not refuted."""
+"""Words from best to worst; CANNOT BE JUDGED is between NOT REFUTED and STRAINED."""
 CLOSE, NEAR = math.log(1.1), math.log(1.3)
-"""Distances |ln(claim / figure)| within which a figure is confirmed, and strained."""
+"""Largest distances |ln(claim / figure)| of a confirmed and of a strained figure."""
 LITTLE = math.log(3.0)
-"""A true bound farther from the fact than this says little."""
+"""Ratio to the fact above which a true bound says little."""
 POWER = 10.0
-"""Largest P95 / P5 of a prediction that can tell claims inside its 99 % interval apart."""
+"""Largest P95 / P5 of a prediction that can judge claims inside its 99 % interval."""
 LEVELS = (0.005, 0.05, 0.5, 0.95, 0.995)
-"""Quantiles a prediction is given by: its 99 % and 90 % intervals and its median."""
+"""Levels of a prediction's quantiles: the ends of its 99 % and 90 % intervals, and its median."""
 
 
 @dataclass(frozen=True)
 class Stated:
-    """A claimed figure: a point, a range, or a bound, in the unit its quantity is judged in.
+    """A claimed figure: a point, a range, or a bound, in the base unit of its quantity.
 
     >>> Stated(6e6, 6e6).is_range
     False
@@ -45,7 +45,7 @@ class Stated:
 
     @property
     def value(self) -> float:
-        """The figure, or the middle of its range on a logarithmic scale."""
+        """The figure; the geometric mean of a range."""
         return self.low if not self.is_range else math.sqrt(self.low * self.high)
 
     def scaled(self, factor: float) -> Stated:
@@ -55,10 +55,10 @@ class Stated:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a figure is predicted to be without its maker's disclosure.
+    """Prediction of a figure, made without its maker's disclosure.
 
     Args:
-        quantiles: at ``LEVELS``.
+        quantiles: quantiles at ``LEVELS``.
         cdf: value → probability of at most that value.
     """
 
@@ -82,7 +82,7 @@ class Prediction:
 
 
 def distance(claimed: float, figure: float) -> float:
-    """How far a claimed figure is from another, ``|ln(claimed / figure)|``; infinite where only one is positive.
+    """Distance of a claimed figure from another, ``|ln(claimed / figure)|``; infinite where only one is positive.
 
     >>> round(distance(6e6, 5.576e6), 3)
     0.073
@@ -111,14 +111,14 @@ def by_distance(far: float) -> Word:
     return "CONFIRMED" if far <= CLOSE else "STRAINED" if far <= NEAR else "REFUTED"
 
 
-def against_figure(stated: Stated, figure: float) -> Word:
-    """The word for a stated figure against a disclosed point.
+def compare_with_figure(stated: Stated, figure: float) -> Word:
+    """The word for a stated figure compared with a disclosed point.
 
     A bound that is true is confirmed; one that is missed is strained within ln 1.1, else refuted. A range is confirmed where it holds
     the figure and both ends lie within ln 1.3; not refuted where it holds it and reaches farther; otherwise its nearer end decides.
 
-    >>> against_figure(Stated(5e8, 5e8, "at least"), 8e8), against_figure(Stated(2e6, 5e6), 3e6), against_figure(Stated(1e7, 1e7), 5.6e6)
-    ('CONFIRMED', 'NOT REFUTED', 'REFUTED')
+    >>> compare_with_figure(Stated(5e8, 5e8, "at least"), 8e8), compare_with_figure(Stated(2e6, 5e6), 3e6)
+    ('CONFIRMED', 'NOT REFUTED')
     """
     if stated.bound:
         missed = missed_by(stated, figure)
@@ -132,19 +132,19 @@ def against_figure(stated: Stated, figure: float) -> Word:
 
 
 def missed_by(stated: Stated, figure: float) -> float:
-    """By how much a bound misses a figure, ``ln``; 0 or less where the bound is true."""
+    """Log distance by which a bound is wrong; 0 or less where the bound is true."""
     if stated.bound == "at least":
         return -math.inf if stated.low <= figure else distance(stated.low, figure)
     return -math.inf if stated.high >= figure else distance(stated.high, figure)
 
 
-def against_bound(stated: Stated, figure: float, bound: Bound) -> Word:
-    """The word for a stated figure against a disclosure that is itself a bound.
+def compare_with_bound(stated: Stated, figure: float, bound: Bound) -> Word:
+    """The word for a stated figure compared with a disclosed bound.
 
     A claim that repeats or weakens it is confirmed; a point, a range or a stronger bound on its allowed side is not refuted; on the
     other side the distance to it decides, strained at best.
 
-    >>> against_bound(Stated(1e8, 1e8), 1e8, "at least"), against_bound(Stated(5e7, 5e7, "at least"), 1e8, "at least")
+    >>> compare_with_bound(Stated(1e8, 1e8), 1e8, "at least"), compare_with_bound(Stated(5e7, 5e7, "at least"), 1e8, "at least")
     ('NOT REFUTED', 'CONFIRMED')
     """
     above = bound == "at least"
@@ -159,14 +159,14 @@ def against_bound(stated: Stated, figure: float, bound: Bound) -> Word:
     return "STRAINED" if distance(reaches, figure) <= CLOSE else "REFUTED"
 
 
-def against_count(stated: Stated, count: float, *, structural: bool) -> Word:
-    """The word for a count: structural ones must be equal; counts of machines at the precision the disclosure is printed with.
+def compare_with_count(stated: Stated, count: float, *, structural: bool) -> Word:
+    """The word for a count: structural counts must be equal, counts of machines equal at the printed precision of the disclosure.
 
-    >>> against_count(Stated(2048, 2048), 2048, structural=False), against_count(Stated(255, 255), 256, structural=True)
+    >>> compare_with_count(Stated(2048, 2048), 2048, structural=False), compare_with_count(Stated(255, 255), 256, structural=True)
     ('CONFIRMED', 'REFUTED')
     """
     if stated.bound or stated.is_range:
-        return against_figure(stated, count)
+        return compare_with_figure(stated, count)
     if structural:
         return "CONFIRMED" if stated.low == count else "REFUTED"
     if abs(stated.low - count) <= half_last_digit(count):
@@ -174,8 +174,8 @@ def against_count(stated: Stated, count: float, *, structural: bool) -> Word:
     return "STRAINED" if distance(stated.low, count) <= NEAR else "REFUTED"
 
 
-def against_prediction(stated: Stated, predicted: Prediction) -> Word:
-    """The word for a stated figure against a prediction.
+def compare_with_prediction(stated: Stated, predicted: Prediction) -> Word:
+    """The word for a stated figure compared with a prediction.
 
     Inside the 90 % interval it is not refuted, inside the 99 % interval strained, else refuted. A prediction wider than ``POWER`` has
     no power inside its 99 % interval. A bound takes the percentile on its own side; a range counts by its nearer end.
@@ -194,7 +194,7 @@ def against_prediction(stated: Stated, predicted: Prediction) -> Word:
 
 
 def says_little(stated: Stated, figure: float) -> bool:
-    """Whether a true bound is more than three times from the fact.
+    """Whether a true bound is more than a factor of three from the fact.
 
     >>> says_little(Stated(1e6, 1e6, "at least"), 5e6)
     True
@@ -203,7 +203,7 @@ def says_little(stated: Stated, figure: float) -> bool:
 
 
 def equals_printed(stated: Stated, figure: float) -> bool:
-    """Whether a point repeats a figure at the precision the figure is printed with.
+    """Whether a point equals a figure at the printed precision of the figure.
 
     >>> equals_printed(Stated(7.38e6, 7.38e6), 7.38e6), equals_printed(Stated(7e6, 7e6), 7.38e6)
     (True, False)
@@ -228,15 +228,15 @@ def ordinal(percentile: float) -> str:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing a claim was compared with.
+    """One comparison of a claim.
 
     Args:
-        name: what: ``disclosure``, ``hours``, ``physics``, ``rent``, ``dollars``.
+        name: name of the check: ``disclosure``, ``hours``, ``physics``, ``rent``, ``dollars``.
         word: the outcome.
-        finding: in words, with the figures.
-        percentile: where the stated figure is in what was predicted, 0 to 100; None where no distribution is involved.
-        narrow, wide: the same under the narrowest and the widest reading of the evidence.
-        newest: day of the newest row the outcome uses; empty where none is dated.
+        finding: the finding in words, with figures.
+        percentile: percentile of the stated figure in the prediction, 0 to 100; None without a prediction.
+        narrow, wide: the same under the narrowest and the widest defensible prior.
+        newest: day of the newest row used; empty where none is dated.
     """
 
     name: str
