@@ -162,6 +162,7 @@ if _TYPE_CHECKING:
     from .planning.solution import Solution as Solution
     from .planning.default_layout import laid_out as laid_out
     from .planning.default_layout import with_layout as with_layout
+    from .planning.quick_reinforcement import quick_reinforcement as quick_reinforcement
     from .planning.quick_run import quick as quick
     from .planning.search import search_plans as search_plans
     from .planning.solve import solve_for as solve_for
@@ -274,6 +275,7 @@ _WHERE = {
     "calibration.diagnose": ("diagnose",),
     "validation.run_hindcast": ("backtest", "hindcasts"),
     "planning.default_layout": ("laid_out", "with_layout"),
+    "planning.quick_reinforcement": ("quick_reinforcement",),
     "planning.quick_run": ("quick",),
     "planning.search": ("PlanSearch", "search_plans"),
     "planning.solution": ("Solution",),

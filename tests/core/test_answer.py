@@ -22,13 +22,16 @@ import pytest
 
 import trainsim as ts
 from trainsim.calibration.records import MeasuredStep
+from trainsim.catalog.rent_trend import rent_trend
 from trainsim.catalog.rl_recipes import predicted_hours
 from trainsim.core.answer import COLUMNS, Answer, AnswerRow, Summary, plain, text_of, written
 from trainsim.core.answer_html import MOST, html_of
 from trainsim.core.citations import bibtex, grade_of
 from trainsim.cost.rent_model import RentQuote
 from trainsim.gpu_memory.fit import fit_from_ledger
+from trainsim.report.draw import drawable
 from trainsim.run.compare import compare
+from trainsim.run.roofline import roofline
 from trainsim.validation.rent_backtest import RentBacktest, RentError
 from trainsim.validation.rl_hindcast import ReinforcementBacktest
 from trainsim.validation.step_backtest import StepBacktest, StepForecast
@@ -120,6 +123,8 @@ SAMPLES: dict[str, Callable[[], Any]] = {
     "Fit": lambda: fit_from_ledger(ts.memory(modelled()), 20e9),
     "Explanation": lambda: ts.explain(ts.estimate(published()), "cost"),
     "Release": release,
+    "Roofline": lambda: roofline(modelled()),
+    "RentTrend": lambda: rent_trend(published()),
     "Beliefs": lambda: DOUBT,
     "RankMemory": lambda: ts.memory(modelled()),
     "Posterior": lambda: ts.condition(published(), DOUBT, {"gpu_hours": ts.measured(2.9e6, rel=0.01)}, n=1024),
@@ -195,6 +200,19 @@ def test_a_dict_says_what_the_summary_says(name: str) -> None:
     assert found["kind"] == name
     assert [row["name"] for row in found["rows"]] == [row.name for row in made.rows]
     assert set(found["sources"]) == set(made.sources)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_an_answer_is_drawn_or_says_that_it_has_no_picture(name: str) -> None:
+    """``.plot()`` is ``ts.draw``: what one of them can't draw, neither can."""
+    pytest.importorskip("matplotlib")
+    answer = sample(name)
+    if {cls.__name__ for cls in type(answer).__mro__} & set(drawable()):
+        assert answer.plot().title
+        return
+    with pytest.raises(ts.TrainsimError) as caught:
+        answer.plot()
+    assert caught.value.rule_id == "unsupported"
 
 
 class Tags(HTMLParser):
@@ -291,7 +309,7 @@ def test_plain_values_are_those_that_json_can_hold() -> None:
     [
         (5.9e6, "USD", "$5.90M"), (-5.9e6, "USD", "-$5.90M"), (2.0, "USD/GPU-h", "$2.00/GPU-h"), (70.8e9, "B", "70.8 GB"),
         (0.0, "B", "0.0 B"),
-        (float("nan"), "s", "unknown"), (None, "", "unknown"), (np.array([1.0, 3.0]), "day", "2 days"),
+        (float("nan"), "s", "unknown"), (None, "", "unknown"), (np.array([1.0, 2.0]), "day", "1.50 days"),
         (True, "", "yes"), ("fits", "", "fits"),
     ],
 )  # fmt: skip

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import trapezoid
 
+import trainsim as ts
 from trainsim.cluster.hardware import Chip, Cluster, Peak
 from trainsim.core.batch import Batch
 from trainsim.core.errors import EstimateError, SpecError
@@ -247,3 +248,38 @@ def test_an_engine_larger_than_the_cluster_and_pools_that_leave_no_learner_are_r
 def test_learning_utilisation_has_no_default_to_borrow() -> None:
     with refused(SpecError, "missing", "learning_mfu"):
         Reinforcement(**{k: v for k, v in RECIPE.items() if k != "learning_mfu"})
+
+
+def test_it_prints_dollars_where_a_price_is_given() -> None:
+    made = recipe_of(gpus=1)
+    model, cluster = ts.catalog.model("llama3-8b"), ts.catalog.cluster("hgx-h100", gpus=8)
+    free = ts.estimate_reinforcement(model, cluster, made)
+    paid = ts.estimate_reinforcement(model, cluster, made, price=ts.Rental(usd_per_gpu_hour=2.5))
+    assert float(paid.cost.total) == pytest.approx(2.5 * float(paid.gpu_hours.total))
+    assert paid.cost.part("rollout.decode").total == pytest.approx(2.5 * paid.gpu_hours.part("rollout.decode").total)
+    assert "cost" in {row.name for row in paid.summary().rows}
+    assert "$" in str(paid)
+    assert "$" not in str(free)
+    with refused(ts.TrainsimError, "missing", path="price"):
+        _ = free.cost
+
+
+def test_a_faster_engine_is_named_and_is_as_fast_as_it_says() -> None:
+    model, cluster = ts.catalog.model("llama3-8b"), ts.catalog.cluster("hgx-h100", gpus=8)
+    slow = ts.estimate_reinforcement(model, cluster, recipe_of(gpus=1))
+    assert slow.faster_engine is not None
+    size, seconds = slow.faster_engine
+    fast = ts.estimate_reinforcement(model, cluster, recipe_of(gpus=size))
+    assert float(fast.seconds.total) == pytest.approx(seconds)
+    assert fast.faster_engine is None
+    assert f"engine.gpus={size}" in str(slow)
+    assert "engine.gpus" not in str(fast)
+
+
+def recipe_of(gpus: int) -> ts.Reinforcement:
+    """Few prompts, so that copies of one accelerator stand idle in the tail."""
+    return ts.Reinforcement(
+        steps=100, prompts=16, samples=8, prefill_mfu=0.4, learning_mfu=0.25, sync_seconds=2,
+        responses=ts.Responses(prompt=150, start=4000, end=9000, spread=0.8, maximum=32768),
+        engine=ts.Engine(gpus=gpus, bandwidth_share=0.6, compute_share=0.4, step_overhead_seconds=0.002, max_batch=256),
+    )  # fmt: skip

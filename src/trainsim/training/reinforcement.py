@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Annotated
 
 import numpy as np
@@ -12,10 +12,11 @@ from scipy import special
 
 from ..cluster.hardware import Cluster
 from ..core.answer import Answer, AnswerRow, Summary
-from ..core.errors import SpecError
+from ..core.errors import EstimateError, SpecError
 from ..core.ledger import Ledger
 from ..core.spec import Count, Spec
 from ..core.units import HOURS_PER_DAY, SECONDS_PER_HOUR, Num, Unit
+from ..cost.price import Price
 from ..model.counting import flops_per_token
 from ..model.transformer import Model
 from .decoding import Engine, concurrent_responses, decode_step
@@ -25,6 +26,8 @@ TRAINING_POINTS = 5
 LENGTH_POINTS = 48
 """Gauss points over the position in a response."""
 PROBABILITY_GAP = 1e-12
+MIN_SPEEDUP = 1.1
+"""Another engine is named where it is so many times as fast."""
 
 Length = Annotated[Num, Unit("token", "mean length", ge=1)]
 
@@ -142,6 +145,8 @@ class ReinforcementEstimate(Answer):
         response_tokens: tokens generated over the phase [token].
         gpus: number of accelerators.
         peak: their dense peak [FLOP/s].
+        price: price of an accelerator-hour by part [USD/GPU-h]; None if not given.
+        other_engines: gives the time with engines of other sizes, accelerators → [s].
     """
 
     seconds: Ledger
@@ -149,6 +154,26 @@ class ReinforcementEstimate(Answer):
     response_tokens: Num
     gpus: int
     peak: Num
+    price: Ledger | None = None
+    other_engines: Callable[[], Mapping[int, float]] = field(repr=False, compare=False, default=dict)
+
+    @cached_property
+    def cost(self) -> Ledger:
+        """Dollars of the accelerator-hours, by part [USD].
+
+        Raises:
+            EstimateError: no price was given.
+        """
+        if self.price is None:
+            raise EstimateError("price", None, "is not given", "give price=ts.Rental(usd_per_gpu_hour=2.0)", "missing")
+        return self.gpu_hours.scaled(self.price.total, "USD").of_kind("run")
+
+    @cached_property
+    def faster_engine(self) -> tuple[int, float] | None:
+        """Accelerators of the engine with which the phase takes least time, and its seconds; None where the recipe's own is as fast [s]."""
+        own = float(np.mean(self.seconds.total))
+        size, seconds = min(self.other_engines().items(), key=lambda each: each[1], default=(0, own))
+        return (size, seconds) if seconds * MIN_SPEEDUP < own else None
 
     @cached_property
     def gpu_hours(self) -> Ledger:
@@ -167,17 +192,24 @@ class ReinforcementEstimate(Answer):
 
     def summary(self) -> Summary:
         """Hours, days, utilisation and tokens; then hours by part."""
+        dollars = [] if self.price is None else [AnswerRow("cost", "cost", self.cost.total, "USD")]
         rows = [
+            *dollars,
             AnswerRow("gpu_hours", "GPU-hours", self.gpu_hours.total, "GPU-h"),
             AnswerRow("days", "time on the clock", self.days, "day"),
             AnswerRow("mfu", "MFU, generating included", self.mfu),
             AnswerRow("response_tokens", "response tokens", self.response_tokens, "token"),
         ]
         rows += [AnswerRow(f"gpu_hours.{path}", path, hours, "GPU-h", group="GPU-hours by part") for path, hours in self.gpu_hours.lines()]
-        return Summary(f"reinforcement learning on {self.gpus:,} GPUs", tuple(rows), ("A point estimate; no interval.",))
+        notes = ["A point estimate: ts.simulate over a run with ts.Rollouts(recipe=…) gives an interval."]
+        if self.faster_engine is not None:
+            size, seconds = self.faster_engine
+            times = float(np.mean(self.seconds.total)) / seconds
+            notes.append(f"An engine of {size} GPUs would be {times:.1f} times as fast: engine.gpus={size}.")
+        return Summary(f"reinforcement learning on {self.gpus:,} GPUs", tuple(rows), tuple(notes))
 
 
-def estimate_reinforcement(model: Model, cluster: Cluster, recipe: Reinforcement) -> ReinforcementEstimate:
+def estimate_reinforcement(model: Model, cluster: Cluster, recipe: Reinforcement, price: Price | None = None) -> ReinforcementEstimate:
     """Estimate the time of reinforcement learning by part.
 
     ``round = prefill + decode + sync + reward + scoring + update − overlap · min(generate, learn)``, averaged over the progress of the
@@ -187,9 +219,10 @@ def estimate_reinforcement(model: Model, cluster: Cluster, recipe: Reinforcement
         model: the trained policy.
         cluster: the cluster.
         recipe: steps, lengths, engine and utilisations; numbers may be arrays ``(n,)`` inside a batch.
+        price: price of an accelerator-hour, ``ts.Rental(…)``; None for no dollars.
 
     Returns:
-        time by part [s], accelerator-hours [GPU-h], days [day] and MFU [1].
+        time by part [s], accelerator-hours [GPU-h], days [day], MFU [1] and dollars [USD].
 
     Raises:
         EstimateError: the engine can't hold the model.
@@ -220,7 +253,23 @@ def estimate_reinforcement(model: Model, cluster: Cluster, recipe: Reinforcement
     nodes, weights = _gauss_legendre(TRAINING_POINTS)
     rounds = [_round(model, cluster, recipe, float(u), (rollout_gpus, learn_gpus)) for u in nodes]
     seconds, flops, tokens = (_average(parts, weights) * recipe.rounds for parts in zip(*rounds, strict=True))
-    return ReinforcementEstimate(seconds, flops, tokens.total, cluster.gpus, cluster.chip.peak_of(recipe.peak))
+    rate = None if price is None else price.rate()
+    others = partial(_other_engines, model, cluster, recipe)
+    return ReinforcementEstimate(seconds, flops, tokens.total, cluster.gpus, cluster.chip.peak_of(recipe.peak), rate, others)
+
+
+def _other_engines(model: Model, cluster: Cluster, recipe: Reinforcement) -> dict[int, float]:
+    """Time with engines of other sizes that hold the model: powers of two within a scale-up domain [s]."""
+    found: dict[int, float] = {}
+    size = 1
+    while size <= min(cluster.domain, cluster.gpus, recipe.rollout_gpus or cluster.gpus):
+        try:
+            other = recipe.replace({"engine.gpus": size})
+            found[size] = float(np.mean(estimate_reinforcement(model, cluster, other).seconds.total))
+        except EstimateError:  # too small for the model
+            pass
+        size *= 2
+    return found
 
 
 def _round(model: Model, cluster: Cluster, recipe: Reinforcement, progress: float, split: tuple[int, int]) -> tuple[Ledger, Ledger, Ledger]:
