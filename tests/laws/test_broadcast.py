@@ -39,6 +39,7 @@ EXEMPT = {
     ),
     "catalog.": "looks rows up for a run as its maker states it; what it gives are beliefs, and it is called once",
     "auditing.": "judges a run as its maker states it; the draws are inside",
+    "monitor.": "watches a run as its maker states it; the draws are inside",
     "planning.": "searches and solves for a run as its maker states it; the draws are inside",
     "parallelism.plan.check_plan": "takes structure, gives nothing",
     "parallelism.plan.micro_batches": "counts the micro-batches of one batch, or says that it can't be split",

@@ -66,7 +66,7 @@ class Calibrated(Answer):
     def __str__(self) -> str:
         was, now = ((f"{100 * np.expm1(v):+.0f} %" for v in q) for q in (self.before, self.after))
         lines = [
-            f"{self.stack}: {self.steps} configurations measured",
+            f"{self.stack}: {self.steps} configuration{'' if self.steps == 1 else 's'} measured",
             f"modelled over measured before  {' '.join(f'{v:>8}' for v in was)}   (5, 50, 95 %)",
             f"                       after   {' '.join(f'{v:>8}' for v in now)}",
         ]

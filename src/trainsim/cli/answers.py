@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -92,7 +93,8 @@ def _estimate_text(run: Run, held: Beliefs, form: str, saved: list[str], parts: 
         with working("drawing") as progress:
             intervals = _quantiles(_draws(run, held, progress), SHOWN)
     summary = found.summary()
-    ends: dict[str, Any] = {name: {"low": levels["P5"], "high": levels["P95"]} for name, levels in intervals.items()}
+    uncertain = {name: (levels["P5"], levels["P95"]) for name, levels in intervals.items() if not math.isclose(levels["P5"], levels["P95"])}
+    ends: dict[str, Any] = {name: {"low": low, "high": high} for name, (low, high) in uncertain.items()}
     rows = tuple(replace(row, **ends.get(row.name, {})) for row in summary.rows)
     notes = ((INTERVAL,) if intervals else ("A point, for every number was given.",)) + tuple(found.notes)
     lines = [text_of(replace(summary, rows=rows, notes=notes)), *(parts or []), *assumed_lines(run), *saved]
@@ -192,8 +194,8 @@ def searched(asked: RunRequest, form: str, by: Literal["time", "cost"], top: int
     from .requests import run_of
 
     run = run_of(asked)
-    with working("searching layouts"):
-        found = search_plans(with_stack(run), by=by, top=top)
+    with working("searching layouts") as progress:
+        found = search_plans(with_stack(run), by=by, top=top, progress=progress)
     return answered(found, form)
 
 
@@ -286,12 +288,15 @@ def listed(kind: str, word: str) -> str:
 
 
 def checked(path: str) -> str:
-    """Whether a file of a run can be read, and what an estimate would still have to assume."""
+    """Whether a file of a run can be read, what stands in it that nobody gave, and what an estimate would still have to assume."""
     from ..run.run import load
+    from .requests import assumed_lines
 
-    run, filled = catalog.complete(load(path))
-    head = f"{path}: a run of {run.model.name} on {run.cluster.gpus:,} {run.cluster.chip.name}"
-    return "\n".join([head, *([f"an estimate assumes {one}" for one in filled] or ["an estimate assumes nothing: all it needs is there"])])
+    run = load(path)
+    filled = catalog.complete(run)[1]
+    head = f"{path}: a run of {run.name or run.model.name} on {run.cluster.gpus:,} {run.cluster.chip.name}"
+    missing = [f"an estimate assumes {one}" for one in filled] or ["an estimate finds all it needs"]
+    return "\n".join([head, *missing, *assumed_lines(run)])
 
 
 def schema_of(kind: str) -> str:

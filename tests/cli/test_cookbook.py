@@ -1,0 +1,150 @@
+"""The pages of command lines: every one is run in order in one folder, and answers what the page prints.
+
+Words must be the same; a figure may be 2 % off, which a change of the third digit is. ``python tests/cli/test_cookbook.py`` runs the
+commands and writes their answers into the pages anew; look at the difference before committing it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import io
+import json
+import os
+import re
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import typer.main
+
+import trainsim as ts
+from trainsim.cli.main import _app, main
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = ("cookbook", "transcript")
+BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
+FILE = re.compile(r"```\w+ ([\w.]+)\n(.*?)```", re.DOTALL)
+"""A block with a file's name behind its language is that file."""
+PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
+NUMBER = re.compile(r"(?<![\w.])\d[\d,]*\.?\d*(?:e[+-]?\d+)?")
+TOLERANCE = 0.02
+COLUMNS = "80"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A command line and what it answers."""
+
+    command: str
+    answer: str
+
+
+def lines_of(block: str) -> list[Line]:
+    """The commands of a block, each with what stands below it."""
+    parts = re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]
+    return [Line(command, answer.rstrip("\n")) for command, _, answer in (part.partition("\n") for part in parts)]
+
+
+def answer_of(command: str) -> str:
+    """What a command prints, errors and notes included; ``| head -3`` keeps the first lines."""
+    words, _, head = command.partition(" | head -")
+    name, *arguments = shlex.split(words)
+    assert name == "trainsim", command
+    bytes_out = io.BytesIO()
+    with io.TextIOWrapper(bytes_out, encoding="utf-8", write_through=True) as out:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+            main(arguments)
+        text = bytes_out.getvalue().decode().rstrip("\n")
+    return "\n".join(text.split("\n")[: int(head)]).rstrip("\n") if head else text
+
+
+def same(found: str, printed: str) -> bool:
+    """Whether two answers say the same words, with figures within the tolerance."""
+    if NUMBER.sub("#", found) != NUMBER.sub("#", printed):
+        return False
+    values = ([float(number.replace(",", "")) for number in NUMBER.findall(text)] for text in (found, printed))
+    return all(abs(a - b) <= TOLERANCE * max(abs(a), abs(b)) for a, b in zip(*values, strict=True))
+
+
+@contextlib.contextmanager
+def folder_of(page: str) -> Iterator[None]:
+    """A folder with the files that a page shows, and a model's config."""
+    before = Path.cwd()
+    with tempfile.TemporaryDirectory() as name:
+        config = ts.catalog.rows("models")["llama3-8b"]["config"]
+        (Path(name) / "config.json").write_text(json.dumps(config, default=list), encoding="utf-8")
+        for file, text in FILE.findall(page):
+            (Path(name) / file).write_text(text, encoding="utf-8")
+        os.chdir(name)
+        try:
+            yield
+        finally:
+            os.chdir(before)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_command_answers_what_the_page_prints(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", COLUMNS)
+    page = (DOCS / f"{name}.md").read_text(encoding="utf-8")
+    other = []
+    with folder_of(page):
+        for block in BLOCK.findall(page):
+            for line in lines_of(block):
+                found = answer_of(line.command)
+                if not same(found, line.answer):
+                    other.append(f"$ {line.command}\n{found}\n--- the page:\n{line.answer}")
+    assert not other, "\n\n".join([*other, "python tests/cli/test_cookbook.py writes the pages anew"])
+
+
+def test_python_on_the_pages_gives_what_they_print() -> None:
+    pytest.importorskip("matplotlib")
+    for name in PAGES:
+        page = (DOCS / f"{name}.md").read_text(encoding="utf-8")
+        code = "\n".join(PYTHON.findall(page))
+        test = doctest.DocTestParser().get_doctest(code, {}, name, f"docs/{name}.md", 0)
+        failures = io.StringIO()
+        with folder_of(page), contextlib.redirect_stdout(failures):
+            runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+            runner.run(test, out=failures.write)
+        assert not failures.getvalue(), failures.getvalue()
+
+
+def test_the_cookbook_has_forty_lines_of_every_command() -> None:
+    page = (DOCS / "cookbook.md").read_text(encoding="utf-8")
+    commands = [line.command for block in BLOCK.findall(page) for line in lines_of(block)]
+    assert len(commands) >= 40
+    named = {command.split()[1] for command in commands}
+    every = set(typer.main.get_group(_app()).commands)
+    assert every - {"hindcasts"} <= named  # which takes long
+
+
+def test_no_line_of_the_pages_is_wider_than_a_terminal() -> None:
+    for name in PAGES:
+        for block in BLOCK.findall((DOCS / f"{name}.md").read_text(encoding="utf-8")):
+            rows = [row for line in lines_of(block) if ".csv" not in line.command for row in line.answer.split("\n")]
+            assert [row for row in rows if len(row) > int(COLUMNS) and not row.startswith("trainsim: ")] == []
+
+
+def record() -> None:
+    """Write every command's answer into its page."""
+    os.environ["COLUMNS"] = COLUMNS
+    for name in PAGES:
+        path = DOCS / f"{name}.md"
+        page = path.read_text(encoding="utf-8")
+
+        def answered(block: re.Match[str]) -> str:
+            rows = [f"$ {line.command}\n{answer_of(line.command)}\n" for line in lines_of(block[1])]
+            return f"```console\n{''.join(rows)}```"
+
+        with folder_of(page):
+            page = BLOCK.sub(answered, page)
+        path.write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(record())  # type: ignore[func-returns-value]
