@@ -11,7 +11,7 @@ from ..claims.scope_parser import ScopeReading
 from ..core.units import human
 from .comparison import CLOSE, Check, Faithfulness, Stated, Word, compare_with_prediction, distance, says_little, worse
 from .disclosure import Disclosure, nearest, repeated, word_for
-from .measure import OWNED, Clock, Contents, Measure, Predicted
+from .measure import OWNED, Clock, Contents, Measure, Predicted, Unknown
 
 CERTAIN = (0.5, 99.5)
 """Percentiles between which a disclosure is plausible."""
@@ -157,7 +157,7 @@ def _of_prediction(measure: Measure, stated: Stated, contents: Contents | None, 
     pointer = [Check("elsewhere", "CANNOT BE JUDGED", f"{human(d.value, 4)} is {d.label}") for d in near]
     found = measure.predicted(contents, basis, clock.blind)
     if found is None:
-        owned = contents is not None and contents <= OWNED and measure.kind == "run"
+        owned = contents is not None and contents <= OWNED and measure.kind == "run" and not isinstance(measure, Unknown)
         why = "machines and a company are a stock, not a scope of a run" if owned else measure.reason_unknown
         return Number("CANNOT BE JUDGED", (Check("judgement", "CANNOT BE JUDGED", why), *pointer), points_to=near)
     word = compare_with_prediction(stated, found.prediction)

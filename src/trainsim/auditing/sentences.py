@@ -163,6 +163,8 @@ def scope_of_subject(verdict: Verdict, name: str = "") -> str:
     name, at = name or title_of(verdict), scope_in_words(verdict)
     if at == "the whole model":
         return f"{name} as a whole"
+    if at == "the whole company":
+        return f"all of {name}"
     return f"{possessive(name)} {at.removeprefix('the ')}" if at.startswith("the ") and "," not in at else f"{at} of {name}"
 
 
