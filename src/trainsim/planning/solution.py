@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..core.answer import Answer, AnswerRow, Summary
+from ..core.answer import PLURALS, Answer, AnswerRow, Summary
 from ..core.units import human
 from ..run.estimate import unit_of
 from ..run.run import Run
@@ -101,7 +101,7 @@ class Solution(Answer):
 
     def __str__(self) -> str:
         number = f"{self.nearest:,.0f}" if self.unit == "GPU" else human(self.nearest, 4)
-        shown = f"{self.path} = {number} {self.unit}".strip()
+        shown = f"{self.path} = {number} {PLURALS.get(self.unit, self.unit)}".strip()
         sure = "" if self.standard_error is None else f" ± {human(self.standard_error, 2)}"
         chance = "" if self.probability is None else f", all limits met with probability {float(self.probability):.3f}"
         head = f"{shown}{sure}{chance}" if self.reached else f"no value meets all limits; the nearest: {shown}{chance}"

@@ -62,10 +62,8 @@ class Comparison(Answer):
     @property
     def names(self) -> tuple[str, str]:
         """Labels of the two runs: their names where these differ."""
-        named = self.a.run.name, self.b.run.name
-        if all(named) and named[0] != named[1]:
-            return named
-        return f"{named[0] or 'run'} (a)", f"{named[1] or 'run'} (b)"
+        named = self.a.run.label, self.b.run.label
+        return named if named[0] != named[1] else (f"{named[0]} (a)", f"{named[1]} (b)")
 
     def _lines(self) -> list[tuple[str, Num, Ledger, Ledger]]:
         """Name, factor and both figures of each factor, the product last."""

@@ -255,9 +255,7 @@ class Estimate(Answer):
             if not path.startswith("model.")
         ]
         notes = ("A point estimate; ts.simulate gives an interval.", *self.notes)
-        return Summary(
-            f"{run.name or run.model.name} on {run.cluster.gpus:,} {run.cluster.chip.name}", (*main, *phases, *inputs), notes, sources
-        )
+        return Summary(f"{run.label} on {run.cluster.gpus:,} {run.cluster.chip.name}", (*main, *phases, *inputs), notes, sources)
 
 
 def _known_flops(est: Estimate) -> float:

@@ -17,6 +17,9 @@ from ..training.efficiency import Efficiency, is_reported
 from ..training.phases import Phase
 from ..training.reliability import Reliability
 
+UNNAMED = "run"
+"""Name of a run that nobody named."""
+
 
 class Run(Spec):
     """One training run: model, cluster, phases, layout, efficiency, reliability and price.
@@ -40,7 +43,7 @@ class Run(Spec):
     3.8e+04
     """
 
-    name: str = "run"
+    name: str = UNNAMED
     model: Model
     cluster: Cluster
     phases: Annotated[Sequence[Phase], ByName()]
@@ -60,6 +63,11 @@ class Run(Spec):
             if phase.plan is not None or (phase.cluster is not None and self.plan is not None):
                 check_plan(phase.plan or self.plan or Plan(), self.model, (phase.cluster or self.cluster).gpus)
         return self
+
+    @property
+    def label(self) -> str:
+        """What answers call the run: its name, or its model's where it has none of its own."""
+        return self.model.name if self.name in ("", UNNAMED) else self.name
 
     def replace(self, changes: Mapping[str, Any]) -> Self:
         """A new run with other values at some paths; warns where a given efficiency is kept on another cluster."""

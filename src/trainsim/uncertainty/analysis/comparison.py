@@ -102,9 +102,11 @@ def difference(a: Spec, b: Spec, beliefs: Beliefs, function: Function, *, of: st
 
 
 def _names(a: Spec, b: Spec) -> tuple[str, str]:
-    """What two specs are called: their names where they have different ones."""
-    named = str(getattr(a, "name", "")), str(getattr(b, "name", ""))
-    return named if all(named) and named[0] != named[1] else ("a", "b")
+    """What two specs are called: their labels, told apart where they are the same."""
+    named = str(getattr(a, "label", "")), str(getattr(b, "label", ""))
+    if not all(named):
+        return "a", "b"
+    return named if named[0] != named[1] else (f"{named[0]} (a)", f"{named[1]} (b)")
 
 
 def _point(sim: Simulation, name: str, unit: str = "") -> tuple[float, str, float, float]:

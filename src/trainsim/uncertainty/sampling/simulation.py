@@ -254,7 +254,7 @@ class Simulation(Answer):
             errors.append(
                 AnswerRow(f"{name}.standard_error", name, middle.standard_error, self.units.get(name, ""), group="Standard errors")
             )
-        title = f"{getattr(self.spec, 'name', '') or type(self.spec).__name__}: median (5 % to 95 %)"
+        title = f"{getattr(self.spec, 'label', '') or type(self.spec).__name__}: median (5 % to 95 %)"
         return Summary(title, (*rows, *errors), (self.footnote,), self.spec.sources() | self.beliefs.sources)
 
 
