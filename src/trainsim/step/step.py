@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..cluster.collectives import Fabric, all_gather, all_reduce, members_per_domain, point_to_point, tree_all_reduce
 from ..cluster.hardware import Chip, Cluster
@@ -157,7 +157,7 @@ def fill_and_drain(place: Placement, passes: PassTimes, schedule: Schedule) -> A
     return drained
 
 
-def at_rank(values: Num, rank: NDArray[np.intp]) -> Num:
+def at_rank(values: ArrayLike, rank: NDArray[np.intp]) -> Num:
     """Select one rank per column: ``(ranks, n)`` → ``(n,)``."""
     whole = np.asarray(values)
     picked: Num = whole[rank, 0] if whole.shape[1] == 1 else whole[rank, np.arange(len(rank))]
