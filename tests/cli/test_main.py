@@ -11,12 +11,16 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer.main
+from hypothesis import given
+from hypothesis import strategies as st
 
 import trainsim as ts
 from trainsim.catalog.currencies import usd_per
 from trainsim.catalog.rows import PUBLISHED
-from trainsim.cli.main import main
+from trainsim.cli.main import _app, main
 from trainsim.cli.requests import RunRequest, run_of
+from trainsim.cli.terminal import LAST_COLUMN, fold
 
 FLAGS = ["--chip", "h100", "--gpus", "64", "--tokens", "1T"]
 
@@ -234,3 +238,22 @@ def test_a_picture_that_cannot_be_written_keeps_the_verdict(capsys: pytest.Captu
     assert status in (1, 2)
     assert captured.out.strip() != ""
     assert captured.err.count("\n") == 1
+
+
+@given(st.text(st.sampled_from("ab  \u00d7"), max_size=300), st.integers(40, 130))
+def test_folding_keeps_the_words_and_the_width(line: str, columns: int) -> None:
+    folded = fold(line, columns)
+    assert folded.split() == line.split()
+    assert all(len(row) <= columns or max(map(len, row.split())) + LAST_COLUMN * columns > columns for row in folded.split("\n"))
+
+
+COMMANDS = sorted(typer.main.get_group(_app()).commands)
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_fits_a_terminal_and_nothing_is_cut(command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    out = out_of(capsys, *([command] if command else []), "--help")
+    assert max(map(len, out.splitlines())) <= 80
+    assert "..." not in out.replace("[ARGS]...", "")
+    assert "\x1b" not in out

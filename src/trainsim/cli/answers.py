@@ -302,10 +302,11 @@ def checked(path: str) -> str:
 def schema_of(kind: str) -> str:
     """The JSON Schema of a run, beliefs or a claim."""
     from ..claims.claim import Claim
+    from ..core.json_schema import file_schema
     from ..run.run import Run
     from ..uncertainty.beliefs.files import schema
 
-    made = {"run": lambda: Run.model_json_schema(), "claim": lambda: Claim.model_json_schema(), "beliefs": schema}
+    made = {"run": lambda: file_schema(Run), "claim": lambda: file_schema(Claim), "beliefs": schema}
     if kind not in made:
         raise SpecError("kind", kind, "has no schema", did_you_mean(kind, made, "kinds"), "unknown-name")
     return json.dumps(made[kind](), indent=2)

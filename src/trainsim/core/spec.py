@@ -29,6 +29,8 @@ else:
 
 
 BY_USER = "given by the user"
+FAMILY, BY_NAME = "x-family", "x-by-name"
+"""Marks in JSON Schemas, which :mod:`trainsim.core.json_schema` replaces by what a file may hold there."""
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(Field, PrivateAttr))
@@ -291,9 +293,7 @@ class Family(Spec):
     def __get_pydantic_json_schema__(cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         if not inspect.isabstract(cls):
             return dict(handler(schema))
-        kinds = sorted(kind for kind, member in members(cls).items() if not inspect.isabstract(member))
-        described = (cls.__doc__ or cls.__name__).partition("\n")[0]
-        return {"type": "object", "description": described, "properties": {"kind": {"enum": kinds}}, "required": ["kind"]}
+        return {FAMILY: cls.__name__, "description": (cls.__doc__ or cls.__name__).partition("\n")[0]}
 
 
 def _member_of(base: type[Family], value: Any) -> Family:
@@ -339,6 +339,9 @@ class ByName:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.no_info_wrap_validator_function(functools.partial(_by_name, source.__args__[0]), handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), BY_NAME: True}
 
 
 def _by_name(kind: Any, value: Any, read: Any) -> tuple[Any, ...]:

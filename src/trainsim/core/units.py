@@ -226,8 +226,8 @@ class Unit:
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         bounds = {"exclusiveMinimum": self.gt, "minimum": self.ge, "exclusiveMaximum": self.lt, "maximum": self.le}
-        described = {"type": "number", "unit": self.symbol, "description": self.doc}
-        return described | {key: bound for key, bound in bounds.items() if bound is not None}
+        number = {"type": "number"} | {key: bound for key, bound in bounds.items() if bound is not None}
+        return {"anyOf": [number, {"type": "string"}], "unit": self.symbol, "description": self.doc}
 
 
 def half_last_digit(quoted: float) -> float:
