@@ -19,11 +19,18 @@ from trainsim.uncertainty.distributions import tables
 from trainsim.uncertainty.sampling import preintegration as affine
 from trainsim.uncertainty.sampling import sweep
 from trainsim.uncertainty.sampling.engine import simulate
-from trainsim.uncertainty.sampling.exact import exact as exact_law
-from trainsim.uncertainty.sampling.reference import BELIEFS, Bench, cost
+from trainsim.uncertainty.sampling.exact import exact_product as exact_law
+from trainsim.uncertainty.sampling.reference import BELIEFS, ReferenceRun, cost
 
 INDEPENDENT = Beliefs(dict(BELIEFS))
-CACHES = (affine._laid_twice, tables.accurate_sampler, tables.fast_sampler, tables.normal_scores, sweep._resolved, sweep._points)
+CACHES = (
+    affine._repeated_midpoints,
+    tables.accurate_sampler,
+    tables.fast_sampler,
+    tables.normal_score_table,
+    sweep._resolved,
+    sweep._points,
+)
 
 
 def branches(s):
@@ -35,7 +42,7 @@ def exact():
     """Exact quantiles of both workloads, with the correlation and without."""
     found = {}
     for name, beliefs in (("correlated", BELIEFS), ("independent", INDEPENDENT)):
-        law = exact_law(sweep.Study(Bench(), beliefs, cost, 0, 16), "value")
+        law = exact_law(sweep.Study(ReferenceRun(), beliefs, cost, 0, 16), "value")
         product = [law.quantile(level) for level in LEVELS]
         found[name] = {"product": product, "branches": [3 * c - 16e6 if c > 9e6 else max(c, 2 * c - 7e6) for c in product]}
     return found
@@ -64,7 +71,7 @@ def main():
         for rtol in arguments["rtols"]:
 
             def quantiles(seed, function=function, rtol=rtol):
-                sim = simulate(Bench(), BELIEFS, function, rtol=rtol, seed=seed, budget=1 << 26)
+                sim = simulate(ReferenceRun(), BELIEFS, function, rtol=rtol, seed=seed, budget=1 << 26)
                 return [float(q) for q in sim.quantile("value", list(LEVELS))], sim.n
 
             runs = [quantiles(1000 + seed) for seed in range(SEEDS if workload == "product" or rtol > 5e-4 else 8)]
@@ -89,14 +96,14 @@ def main():
         for n in (1 << 20, 1 << 24):
 
             def throughput(function=function, n=n):
-                return simulate(Bench(), BELIEFS, function, n=n)
+                return simulate(ReferenceRun(), BELIEFS, function, n=n)
 
             rows += [{"peer": "trainsim", "workload": workload, "n": n, "correlated": True, "ns": 1e9 * seconds(throughput, 5) / n}]
     if not arguments["quick"]:
         n = 1 << 30
         with ProcessPoolExecutor(2) as executor:
             start = time.perf_counter()
-            simulate(Bench(), BELIEFS, cost, n=n, executor=executor)
+            simulate(ReferenceRun(), BELIEFS, cost, n=n, executor=executor)
             spent = time.perf_counter() - start
         peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
         rows.append(
@@ -115,18 +122,18 @@ def main():
             "peer": "trainsim",
             "workload": "sobol",
             "n": None,
-            "seconds": timed_cold(lambda: sensitivity(Bench(), INDEPENDENT, cost)),
+            "seconds": timed_cold(lambda: sensitivity(ReferenceRun(), INDEPENDENT, cost)),
             "note": "exact for a product",
         }
     )
-    truth = {path: float(share) for path, share in sensitivity(Bench(), INDEPENDENT, cost).first.items()}
+    truth = {path: float(share) for path, share in sensitivity(ReferenceRun(), INDEPENDENT, cost).first.items()}
     for size in (1 << 12, 1 << 13, 1 << 14, 1 << 15, 1 << 16):
         errors = []
         for seed in range(10):
-            found = sensitivity(Bench(), INDEPENDENT, hidden, n=size, seed=seed)
+            found = sensitivity(ReferenceRun(), INDEPENDENT, hidden, n=size, seed=seed)
             errors.append([float(found.first[path]) - share for path, share in truth.items()])
         if np.sqrt(np.mean(np.square(errors), axis=0)).max() <= 1e-3:
-            spent = seconds(lambda: sensitivity(Bench(), INDEPENDENT, hidden, n=size), 7)  # noqa: B023
+            spent = seconds(lambda: sensitivity(ReferenceRun(), INDEPENDENT, hidden, n=size), 7)  # noqa: B023
             rows.append(
                 {
                     "peer": "trainsim, estimated",

@@ -167,7 +167,7 @@ def test_before_the_calibration_was_made_a_stack_has_its_priors() -> None:
 def test_the_factor_of_a_source_before_the_calibration_is_a_row() -> None:
     row = ts.catalog.rows("priors")["source-factor"]
     before = ts.catalog.stack_beliefs("mcore-hopper", as_of=calibration().date - dt.timedelta(days=1))
-    law = before["efficiency.stack.factor"].meets(run().unit_of("efficiency.stack.factor"), "efficiency.stack.factor")
+    law = before["efficiency.stack.factor"].for_field(run().unit_of("efficiency.stack.factor"), "efficiency.stack.factor")
     assert [float(law.ppf(q)) for q in (0.05, 0.5, 0.95)] == pytest.approx([row["p5"], row["p50"], row["p95"]], rel=0.005)
 
 

@@ -146,7 +146,7 @@ def test_a_prior_comes_with_its_narrowest_and_widest_reading(judged: ts.Run) -> 
     rent = rent_evidence(judged, dt.date(2024, 12, 25), "china")
     for built, path in ((mfu_evidence(judged), "efficiency.mfu"), (rent, "price.usd_per_gpu_hour")):
         unit = judged.unit_of(path)
-        readings = [b.meets(unit, path).ppf([0.05, 0.95]) for b in (built.belief, built.narrow, built.wide)]
+        readings = [b.for_field(unit, path).ppf([0.05, 0.95]) for b in (built.belief, built.narrow, built.wide)]
         assert all(unit.low < low < high <= unit.high for low, high in readings)
         assert np.diff(np.log(readings[1])) <= np.diff(np.log(readings[0])) * 1.5
         assert built.how
@@ -159,7 +159,7 @@ def test_a_hyperscalers_list_is_another_kind_of_price(judged: ts.Run, added: Any
 
     def moved(tier: str) -> float:
         added(a_quote(date=dt.date(2024, 12, 1), tier=tier, region="global"))
-        return float(np.log(float(rent_evidence(judged, day).belief.meets(unit, RENT).ppf(0.5))))
+        return float(np.log(float(rent_evidence(judged, day).belief.for_field(unit, RENT).ppf(0.5))))
 
-    before = float(np.log(float(rent_evidence(judged, day).belief.meets(unit, RENT).ppf(0.5))))
+    before = float(np.log(float(rent_evidence(judged, day).belief.for_field(unit, RENT).ppf(0.5))))
     assert abs(moved("hyperscaler") - before) < 0.7 * abs(moved("specialist") - before)

@@ -40,7 +40,7 @@ def seen_as(patch: pytest.MonkeyPatch, quotes: Mapping[str, Row]) -> None:
 
 
 def levels(belief: Any) -> np.ndarray:
-    return np.asarray(belief.meets(UNIT, RENT).ppf([0.05, 0.5, 0.95]))
+    return np.asarray(belief.for_field(UNIT, RENT).ppf([0.05, 0.5, 0.95]))
 
 
 def width(belief: Any) -> float:

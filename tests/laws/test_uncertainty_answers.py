@@ -94,7 +94,7 @@ def test_sequential_conditioning_is_joint_conditioning() -> None:
 
 
 def test_evidence_against_the_prior_is_told_with_its_percentile() -> None:
-    with pytest.warns(TrainsimWarning, match=r"value = 30 contradicts the prior: it stands at percentile 100"):
+    with pytest.warns(TrainsimWarning, match=r"value = 30 contradicts the prior: it is at percentile 100"):
         condition(Pair(), NORMALS, {"value": measured(30.0, sd=0.5)}, x_of)
 
 

@@ -49,12 +49,12 @@ simple = st.one_of(
     rising(-3, 9, 3).map(lambda ends: pert(*ends)),
     st.builds(beta, floats(0.5, 40), floats(0.5, 40)),
     st.builds(
-        lambda q, unit: ci90(*q).meets(unit, "x"),
+        lambda q, unit: ci90(*q).for_field(unit, "x"),
         rising(0.05, 0.95, 2),
         st.sampled_from([Unit(""), Unit("", gt=0), Unit("", lt=1), Unit("", gt=0, lt=1)]),
     ),
     st.builds(
-        lambda q, unit: ci90(*q).meets(unit, "x"),
+        lambda q, unit: ci90(*q).for_field(unit, "x"),
         rising(0.05, 0.95, 3),
         st.sampled_from([Unit(""), Unit("", gt=0), Unit("", lt=1), Unit("", gt=0, lt=1)]),
     ),
@@ -103,7 +103,7 @@ def test_the_mean_of_a_pert_is_a_weighted_third(ends: tuple[float, float, float]
 @settings(deadline=None)
 def test_an_interval_hits_its_quantiles_and_keeps_its_bounds(q: tuple[float, float, float], unit: Unit) -> None:
     for interval, levels in [(ci90(*q), [0.05, 0.5, 0.95]), (ci90(q[0], q[2]), [0.05, 0.95]), (ci90(p50=q[1], p95=q[2]), [0.5, 0.95])]:
-        law = interval.meets(unit, "x")
+        law = interval.for_field(unit, "x")
         np.testing.assert_allclose(law.ppf(levels), list(interval.quantiles.values()), rtol=1e-12)
         low, high = law.from_score([-8.0, 8.0])
         assert unit.low < low < high < unit.high
@@ -112,7 +112,7 @@ def test_an_interval_hits_its_quantiles_and_keeps_its_bounds(q: tuple[float, flo
 @given(rising(0.05, 0.95, 3))
 @settings(deadline=None)
 def test_three_quantiles_give_a_density_without_a_kink(q: tuple[float, float, float]) -> None:
-    law = ci90(*q).meets(Unit("", gt=0, lt=1), "x")
+    law = ci90(*q).for_field(Unit("", gt=0, lt=1), "x")
     z = np.linspace(-3, 3, 6001)
     slope = np.gradient(law.from_score(z), z)
     assert np.all(slope > 0)

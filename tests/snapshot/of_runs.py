@@ -68,7 +68,7 @@ def priors() -> Named:
             yield name, why
             continue
         for path in sorted(beliefs.paths):
-            yield from quantiles(f"{name} {path}", (beliefs[path].meets(run.unit_of(path), path).ppf(q) for q in (0.05, 0.5, 0.95)))
+            yield from quantiles(f"{name} {path}", (beliefs[path].for_field(run.unit_of(path), path).ppf(q) for q in (0.05, 0.5, 0.95)))
 
 
 @section()

@@ -124,7 +124,7 @@ def stacks() -> Named:
                 yield f"{name} {field}", float(value)
         for routed in (True, False):
             factor = ts.catalog.stack_beliefs(name, routed=routed)["efficiency.stack.factor"]
-            law = factor.meets(laid_out("deepseek-v3").unit_of("efficiency.stack.factor"), "factor")
+            law = factor.for_field(laid_out("deepseek-v3").unit_of("efficiency.stack.factor"), "factor")
             yield from quantiles(f"{name} factor {'moe' if routed else 'dense'}", (law.ppf(q) for q in (0.05, 0.5, 0.95)))
 
 

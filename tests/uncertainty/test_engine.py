@@ -18,7 +18,7 @@ from trainsim.uncertainty.beliefs.beliefs import Beliefs
 from trainsim.uncertainty.distributions.interval import ci90
 from trainsim.uncertainty.distributions.parametric import normal, uniform
 from trainsim.uncertainty.sampling.engine import simulate
-from trainsim.uncertainty.sampling.reference import BELIEFS, EXACT, EXACT_BELOW_6M, EXACT_MEAN, Bench, cost
+from trainsim.uncertainty.sampling.reference import BELIEFS, EXACT, EXACT_BELOW_6M, EXACT_MEAN, ReferenceRun, cost
 from trainsim.uncertainty.sampling.simulation import Figure
 
 INDEPENDENT = Beliefs(dict(BELIEFS))
@@ -32,9 +32,9 @@ def off(figure: Figure, exact: float) -> float:
 
 
 def test_the_line_that_moves_the_output_most_is_integrated_exactly() -> None:
-    sim = simulate(Bench(), BELIEFS, cost, rtol=1e-3, seed=1)
+    sim = simulate(ReferenceRun(), BELIEFS, cost, rtol=1e-3, seed=1)
     assert "price integrated exactly" in sim.method
-    plain = simulate(Bench(), BELIEFS, lambda s: np.maximum(cost(s), 1e-6 * cost(s) ** 2), n=sim.n, seed=1)
+    plain = simulate(ReferenceRun(), BELIEFS, lambda s: np.maximum(cost(s), 1e-6 * cost(s) ** 2), n=sim.n, seed=1)
     assert "integrated" not in plain.method
     assert sim.quantile("value", 0.5).standard_error < 0.2 * plain.quantile("value", 0.5).standard_error
     assert off(sim.probability("value", below=6e6), EXACT_BELOW_6M) < 4
@@ -42,7 +42,7 @@ def test_the_line_that_moves_the_output_most_is_integrated_exactly() -> None:
 
 
 def test_a_falling_line_is_integrated_too() -> None:
-    sim = simulate(Bench(), BELIEFS, lambda s: 1e8 - cost(s), rtol=1e-3, seed=2)
+    sim = simulate(ReferenceRun(), BELIEFS, lambda s: 1e8 - cost(s), rtol=1e-3, seed=2)
     assert "integrated" in sim.method
     for level, exact in EXACT.items():
         assert off(sim.quantile("value", 1 - level), 1e8 - exact) < 4
@@ -52,22 +52,22 @@ def test_a_falling_line_is_integrated_too() -> None:
 @pytest.mark.parametrize("path", ["price", "mfu"])
 def test_a_bend_that_one_draw_in_a_thousand_sees_is_met(path: str, seed: int) -> None:
     """Affine in the price except on a set of measure 1e-3, either of the price itself or of another input."""
-    edge = float(BELIEFS.resolve(Bench()).laws[path].ppf(0.999))
+    edge = float(BELIEFS.resolve(ReferenceRun()).laws[path].ppf(0.999))
 
-    def bent(s: Bench) -> Num:
+    def bent(s: ReferenceRun) -> Num:
         return cost(s) * np.where(s.get(path) > edge, s.price**2, 1.0)
 
     only = Beliefs({"price": BELIEFS["price"], "mfu": BELIEFS["mfu"]})
-    assert "price integrated exactly" in simulate(Bench(), only, cost, seed=seed).method
-    assert "integrated" not in simulate(Bench(), only, bent, rtol=0.05, seed=seed).method
+    assert "price integrated exactly" in simulate(ReferenceRun(), only, cost, seed=seed).method
+    assert "integrated" not in simulate(ReferenceRun(), only, bent, rtol=0.05, seed=seed).method
 
 
 def test_each_output_is_integrated_over_its_own_line() -> None:
-    def outputs(s: Bench) -> dict[str, Any]:
+    def outputs(s: ReferenceRun) -> dict[str, Any]:
         hours = 6 * 37e9 * s.tokens / (989.5e12 * s.mfu) / 3600
         return {"hours": hours, "cost": Ledger("USD", {"rent": hours * s.price, "power": hours * 0.1}), "kink": np.maximum(hours, 2.5e6)}
 
-    sim = simulate(Bench(), BELIEFS, outputs, n=1 << 13, seed=3)
+    sim = simulate(ReferenceRun(), BELIEFS, outputs, n=1 << 13, seed=3)
     assert "tokens and price integrated exactly" in sim.method or "price and tokens integrated exactly" in sim.method
     assert sim.mean("cost.rent") + sim.mean("cost.power") == pytest.approx(sim.mean("cost"), rel=1e-12)
     assert sim.quantile("cost.power", 0.5) == pytest.approx(0.1 * sim.quantile("hours", 0.5), rel=1e-9)
@@ -77,7 +77,7 @@ def test_each_output_is_integrated_over_its_own_line() -> None:
 
 
 def test_counted_draws_tell_what_kept_draws_tell() -> None:
-    sim = simulate(Bench(), BELIEFS, cost, n=1 << 20, seed=4)
+    sim = simulate(ReferenceRun(), BELIEFS, cost, n=1 << 20, seed=4)
     assert "counted" in sim.method
     for figure, exact in zip(sim.quantile("value", list(EXACT)), EXACT.values(), strict=True):
         assert off(figure, exact) < 4
@@ -94,8 +94,8 @@ def test_counted_draws_tell_what_kept_draws_tell() -> None:
         (lambda s: 0 * s.k + 3.25, lambda _: 3.25),
     ],
 )
-def test_counting_takes_any_sign(function: Callable[[Bench], Num], exact: Callable[[float], float]) -> None:
-    sim = simulate(Bench(), Beliefs({"k": uniform(1, 2)}), function, n=1 << 20)
+def test_counting_takes_any_sign(function: Callable[[ReferenceRun], Num], exact: Callable[[float], float]) -> None:
+    sim = simulate(ReferenceRun(), Beliefs({"k": uniform(1, 2)}), function, n=1 << 20)
     for level in (0.05, 0.25, 0.4, 0.95):
         value = exact(float(special.ndtri(level)))
         assert sim.quantile("value", level) == pytest.approx(value, rel=2.0**-12, abs=1e-9)
@@ -106,9 +106,9 @@ def test_memory_does_not_grow_with_the_draws() -> None:
 
     peaks = []
     for n in (1 << 20, 1 << 22):
-        simulate(Bench(), BELIEFS, cost, n=1 << 20)
+        simulate(ReferenceRun(), BELIEFS, cost, n=1 << 20)
         tracemalloc.start()
-        simulate(Bench(), BELIEFS, cost, n=n)
+        simulate(ReferenceRun(), BELIEFS, cost, n=n)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.5 * peaks[0]
@@ -118,16 +118,16 @@ def test_memory_does_not_grow_with_the_draws() -> None:
 # error bars --------------------------------------------------------------------------------------------------------
 
 
-def bent_cost(s: Bench) -> Num:
+def bent_cost(s: ReferenceRun) -> Num:
     """Rises steadily with the cost, with a kink near its median, so that its quantiles are known."""
     return np.maximum(cost(s), 2 * cost(s) - 7e6)
 
 
 def exact_quantiles(beliefs: Beliefs, *, bent: bool) -> dict[float, float]:
-    from trainsim.uncertainty.sampling.exact import exact
+    from trainsim.uncertainty.sampling.exact import exact_product
     from trainsim.uncertainty.sampling.sweep import Study
 
-    law = exact(Study(Bench(), beliefs, cost, 0, 16), "value")
+    law = exact_product(Study(ReferenceRun(), beliefs, cost, 0, 16), "value")
     values = {level: law.quantile(level) for level in EXACT}
     return {level: max(v, 2 * v - 7e6) if bent else v for level, v in values.items()}
 
@@ -137,7 +137,7 @@ def coverage(how: dict[str, Any], beliefs: Beliefs, *, bent: bool, seeds: int) -
     exact = exact_quantiles(beliefs, bent=bent)
     hits = dict.fromkeys(exact, 0)
     for seed in range(seeds):
-        sim = simulate(Bench(), beliefs, bent_cost if bent else cost, seed=seed, **how)
+        sim = simulate(ReferenceRun(), beliefs, bent_cost if bent else cost, seed=seed, **how)
         for level, value in exact.items():
             low, high = sim.quantile("value", level).interval()
             hits[level] += low <= value <= high
@@ -161,10 +161,10 @@ def test_over_a_thousand_seeds_intervals_cover_93_to_97_percent(how: dict[str, A
 
 
 def test_an_interval_leans_to_where_the_quantile_function_is_steeper() -> None:
-    def steep_above(s: Bench) -> Num:
+    def steep_above(s: ReferenceRun) -> Num:
         return np.maximum(cost(s), 9 * cost(s) - 8 * 7e6)
 
-    sim = simulate(Bench(), BELIEFS, steep_above, n=1 << 16, seed=1)
+    sim = simulate(ReferenceRun(), BELIEFS, steep_above, n=1 << 16, seed=1)
     at_the_kink = sim.quantile("value", float(sim.probability("value", below=7e6)))
     low, high = at_the_kink.interval()
     assert (high - at_the_kink) / (at_the_kink - low) == pytest.approx(9, rel=0.3)
@@ -175,7 +175,7 @@ def test_an_interval_leans_to_where_the_quantile_function_is_steeper() -> None:
 
 
 def test_the_oracle_has_the_published_digits_and_checks_a_simulation() -> None:
-    found = simulate(Bench(), BELIEFS, cost, rtol=1e-4, seed=6).check()
+    found = simulate(ReferenceRun(), BELIEFS, cost, rtol=1e-4, seed=6).check()
     for level, figure, exact, _ in found.rows:
         assert exact == pytest.approx(EXACT[level], rel=2e-6)
         assert figure == pytest.approx(exact, rel=2e-4)
@@ -184,11 +184,11 @@ def test_the_oracle_has_the_published_digits_and_checks_a_simulation() -> None:
 
 def test_the_oracle_refuses_what_is_no_product() -> None:
     with refused(BeliefError, "wrong-type", "check"):
-        simulate(Bench(), BELIEFS, lambda s: s.price + s.mfu, n=1024).check()
+        simulate(ReferenceRun(), BELIEFS, lambda s: s.price + s.mfu, n=1024).check()
 
 
 def test_what_must_be_true_of_a_normal_sum_is_the_closed_form() -> None:
-    class_spec = Bench()
+    class_spec = ReferenceRun()
     beliefs = Beliefs({"tokens": normal(100, 3).truncate(1), "price": normal(50, 4).truncate(1)})
     found = what_must_be_true(class_spec, beliefs, lambda s: s.tokens + s.price, below=140.0)
     assert found.together is not None
@@ -201,14 +201,14 @@ def test_what_must_be_true_of_a_normal_sum_is_the_closed_form() -> None:
 
 
 def test_what_nothing_makes_true_is_said() -> None:
-    found = what_must_be_true(Bench(), BELIEFS, cost, below=1.0)
+    found = what_must_be_true(ReferenceRun(), BELIEFS, cost, below=1.0)
     assert found.together is None
     assert all(a.value is None and a.reach[0] > 1.0 for a in found.alone)
     assert found.probability.value == 0
 
 
 def test_a_difference_carries_its_own_error() -> None:
-    found = difference(Bench(mfu=0.3), Bench(mfu=0.4), BELIEFS.without("mfu"), cost, seed=1)
+    found = difference(ReferenceRun(mfu=0.3), ReferenceRun(mfu=0.4), BELIEFS.without("mfu"), cost, seed=1)
     assert found.a_below_b.value == 0
     assert found.quantile(0.5).standard_error < 1e-3 * abs(found.quantile(0.5))
 

@@ -16,7 +16,7 @@ from trainsim.core.errors import BeliefError
 from trainsim.core.units import Num
 from trainsim.testing import refused
 from trainsim.uncertainty.sampling.engine import simulate
-from trainsim.uncertainty.sampling.reference import BELIEFS, Bench, cost
+from trainsim.uncertainty.sampling.reference import BELIEFS, ReferenceRun, cost
 from trainsim.uncertainty.sampling.simulation import Simulation
 
 N = 1 << 20
@@ -31,7 +31,7 @@ def numbers(sim: Simulation) -> tuple[Any, ...]:
 
 @pytest.fixture(scope="module")
 def alone() -> tuple[Any, ...]:
-    return numbers(simulate(Bench(), BELIEFS, cost, n=N, seed=5))
+    return numbers(simulate(ReferenceRun(), BELIEFS, cost, n=N, seed=5))
 
 
 def processes(workers: int) -> ProcessPoolExecutor:
@@ -41,20 +41,20 @@ def processes(workers: int) -> ProcessPoolExecutor:
 @pytest.mark.parametrize("make", [*(lambda k=k: ThreadPoolExecutor(k) for k in (1, 2, 3)), *(lambda k=k: processes(k) for k in (1, 2))])
 def test_threads_and_processes_give_the_serial_numbers(make: Callable[[], Executor], alone: tuple[Any, ...]) -> None:
     with make() as executor:
-        assert numbers(simulate(Bench(), BELIEFS, cost, n=N, seed=5, executor=executor)) == alone
+        assert numbers(simulate(ReferenceRun(), BELIEFS, cost, n=N, seed=5, executor=executor)) == alone
 
 
 def test_an_accuracy_run_is_the_same_on_threads() -> None:
     with ThreadPoolExecutor(2) as executor:
-        there = simulate(Bench(), BELIEFS, cost, rtol=1e-4, seed=5, executor=executor)
-    assert numbers(there) == numbers(simulate(Bench(), BELIEFS, cost, rtol=1e-4, seed=5))
+        there = simulate(ReferenceRun(), BELIEFS, cost, rtol=1e-4, seed=5, executor=executor)
+    assert numbers(there) == numbers(simulate(ReferenceRun(), BELIEFS, cost, rtol=1e-4, seed=5))
 
 
 def test_loky_gives_the_serial_numbers(alone: tuple[Any, ...]) -> None:
     loky = pytest.importorskip("loky")
     executor = loky.get_reusable_executor(max_workers=2)
     try:
-        assert numbers(simulate(Bench(), BELIEFS, cost, n=N, seed=5, executor=executor)) == alone
+        assert numbers(simulate(ReferenceRun(), BELIEFS, cost, n=N, seed=5, executor=executor)) == alone
     finally:
         executor.shutdown(wait=True)
 
@@ -74,16 +74,16 @@ def dask(workers: int) -> Iterator[Any]:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_dask_gives_the_serial_numbers(workers: int, alone: tuple[Any, ...]) -> None:
     with dask(workers) as client:
-        assert numbers(simulate(Bench(), BELIEFS, cost, n=N, seed=5, executor=client.get_executor(pure=False))) == alone
+        assert numbers(simulate(ReferenceRun(), BELIEFS, cost, n=N, seed=5, executor=client.get_executor(pure=False))) == alone
 
 
-def kills_once(flag: Path) -> Callable[[Bench], Num]:
+def kills_once(flag: Path) -> Callable[[ReferenceRun], Num]:
     """The cost of a run; the first worker to reach a marked price is killed, once.
 
     A function of a function travels by value, so workers need not import this file.
     """
 
-    def costing(bench: Bench) -> Num:
+    def costing(bench: ReferenceRun) -> Num:
         if np.max(bench.price) > 5.5 and not flag.exists():
             flag.touch()
             os.kill(os.getpid(), signal.SIGKILL)
@@ -96,7 +96,7 @@ def kills_once(flag: Path) -> Callable[[Bench], Num]:
 @pytest.mark.filterwarnings("default")
 def test_dask_survives_a_killed_worker_with_the_same_numbers(tmp_path: Path, alone: tuple[Any, ...]) -> None:
     with dask(2) as client:
-        sim = simulate(Bench(), BELIEFS, kills_once(tmp_path / "killed"), n=N, seed=5, executor=client.get_executor(pure=False))
+        sim = simulate(ReferenceRun(), BELIEFS, kills_once(tmp_path / "killed"), n=N, seed=5, executor=client.get_executor(pure=False))
         assert (tmp_path / "killed").exists()
         assert numbers(sim) == alone
 
@@ -133,17 +133,17 @@ class Shuffled:
 )
 def test_an_executor_that_misbehaves_is_named(executor: Any, word: tuple[str, str]) -> None:
     with refused(BeliefError, *word):
-        simulate(Bench(), BELIEFS, cost, n=N, executor=executor)
+        simulate(ReferenceRun(), BELIEFS, cost, n=N, executor=executor)
 
 
-def die(_: Bench) -> Num:
+def die(_: ReferenceRun) -> Num:
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 
 
 def test_a_pool_whose_worker_dies_is_named() -> None:
     with processes(1) as executor, refused(BeliefError, "callback-failed", "executor"):
-        simulate(Bench(), BELIEFS, DieAway(), n=N, executor=executor)
+        simulate(ReferenceRun(), BELIEFS, DieAway(), n=N, executor=executor)
 
 
 class DieAway:
@@ -152,18 +152,18 @@ class DieAway:
     def __init__(self) -> None:
         self.home = os.getpid()
 
-    def __call__(self, bench: Bench) -> Num:
+    def __call__(self, bench: ReferenceRun) -> Num:
         return cost(bench) if os.getpid() == self.home else die(bench)
 
 
 def test_a_function_that_cannot_travel_is_named() -> None:
     with processes(1) as executor, refused(BeliefError, "callback-failed", "function"):
-        simulate(Bench(), BELIEFS, lambda bench: cost(bench), n=N, executor=executor)
+        simulate(ReferenceRun(), BELIEFS, lambda bench: cost(bench), n=N, executor=executor)
 
 
 def test_progress_ends_where_it_should() -> None:
     seen: list[tuple[int, int]] = []
-    simulate(Bench(), BELIEFS, cost, n=N, progress=lambda done, total: seen.append((done, total)))
+    simulate(ReferenceRun(), BELIEFS, cost, n=N, progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (N, N)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
@@ -177,6 +177,6 @@ def test_interrupting_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.
 
     executor = ThreadPoolExecutor(2)
     with pytest.raises(KeyboardInterrupt):
-        simulate(Bench(), BELIEFS, cost, n=N, executor=executor, progress=stop)
+        simulate(ReferenceRun(), BELIEFS, cost, n=N, executor=executor, progress=stop)
     executor.shutdown(wait=True)
     assert not list(tmp_path.iterdir())

@@ -14,7 +14,7 @@ from trainsim.uncertainty.beliefs.beliefs import Beliefs
 from trainsim.uncertainty.distributions.interval import ci90
 from trainsim.uncertainty.distributions.parametric import normal
 from trainsim.uncertainty.sampling.engine import simulate
-from trainsim.uncertainty.sampling.reference import BELIEFS, EXACT, EXACT_BELOW_6M, EXACT_MEAN, Bench, cost
+from trainsim.uncertainty.sampling.reference import BELIEFS, EXACT, EXACT_BELOW_6M, EXACT_MEAN, ReferenceRun, cost
 from trainsim.uncertainty.sampling.simulation import Figure
 
 
@@ -24,7 +24,7 @@ def off(figure: Figure, exact: float) -> float:
 
 @pytest.mark.parametrize("how", [{"n": 2**16}, {"rtol": 1e-3}])
 def test_the_reference_case_is_met_within_three_standard_errors(how: dict[str, Any]) -> None:
-    sim = simulate(Bench(), BELIEFS, cost, seed=7, **how)
+    sim = simulate(ReferenceRun(), BELIEFS, cost, seed=7, **how)
     for figure, exact in zip(sim.quantile("value", list(EXACT)), EXACT.values(), strict=True):
         assert off(figure, exact) < 3
         assert figure.standard_error < 2e-3 * exact
@@ -34,7 +34,7 @@ def test_the_reference_case_is_met_within_three_standard_errors(how: dict[str, A
 
 
 def test_the_accuracy_asked_for_is_the_accuracy_given() -> None:
-    sim = simulate(Bench(), BELIEFS, cost, rtol=5e-3, seed=3)
+    sim = simulate(ReferenceRun(), BELIEFS, cost, rtol=5e-3, seed=3)
     assert sim.reached
     for figure in (*sim.quantile("value", [0.05, 0.5, 0.95]), sim.mean("value")):
         low, high = figure.interval()
@@ -43,15 +43,15 @@ def test_the_accuracy_asked_for_is_the_accuracy_given() -> None:
 
 def test_an_accuracy_out_of_reach_says_how_far_it_got() -> None:
     with pytest.warns(TrainsimWarning, match="is only within"):
-        sim = simulate(Bench(), BELIEFS, cost, rtol=1e-7, seed=3, budget=2**13)
+        sim = simulate(ReferenceRun(), BELIEFS, cost, rtol=1e-7, seed=3, budget=2**13)
     assert not sim.reached
 
 
 def test_a_ledger_line_can_be_asked_for_later() -> None:
-    def bill(s: Bench) -> dict[str, Ledger]:
+    def bill(s: ReferenceRun) -> dict[str, Ledger]:
         return {"cost": Ledger("USD", {"rent": {"compute": s.price * 2.0, "idle": s.price}, "power": s.k})}
 
-    sim = simulate(Bench(), BELIEFS, bill, n=4096)
+    sim = simulate(ReferenceRun(), BELIEFS, bill, n=4096)
     parts = sim.mean("cost.rent.compute") + sim.mean("cost.rent.idle") + sim.mean("cost.power")
     assert sim.mean("cost") == pytest.approx(parts, rel=1e-12)
     with refused(PathError, "unknown-path", "powr"):
@@ -60,7 +60,7 @@ def test_a_ledger_line_can_be_asked_for_later() -> None:
 
 def test_a_draw_without_a_finite_answer_is_named() -> None:
     with refused(BeliefError, "not-finite", "value"):
-        simulate(Bench(), BELIEFS, lambda s: np.where(s.price > 2.9, np.nan, 1.0))
+        simulate(ReferenceRun(), BELIEFS, lambda s: np.where(s.price > 2.9, np.nan, 1.0))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_draw_without_a_finite_answer_is_named() -> None:
 )
 def test_bad_arguments_are_named(arguments: dict[str, object], word: tuple[str, str]) -> None:
     with refused(BeliefError, *word):
-        simulate(Bench(), BELIEFS, cost, **arguments)  # type: ignore[arg-type]
+        simulate(ReferenceRun(), BELIEFS, cost, **arguments)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -90,16 +90,16 @@ def test_bad_arguments_are_named(arguments: dict[str, object], word: tuple[str, 
 )
 def test_beliefs_that_do_not_fit_are_named(beliefs: dict[str, object], word: tuple[str, str]) -> None:
     with refused(TrainsimError, *word):
-        simulate(Bench(), Beliefs(beliefs), cost)
+        simulate(ReferenceRun(), Beliefs(beliefs), cost)
 
 
 def test_a_simulation_travels_and_remembers_what_it_was_asked() -> None:
-    sim = simulate(Bench(), BELIEFS, cost, n=1024, seed=9)
+    sim = simulate(ReferenceRun(), BELIEFS, cost, n=1024, seed=9)
     there = pickle.loads(pickle.dumps(sim))  # noqa: S301  (our own)
     assert there.quantile("value", [0.05, 0.95]) == sim.quantile("value", [0.05, 0.95])
     record = sim.record()
     assert (record["seed"], record["n"], record["function"]) == (9, 1024, "trainsim.uncertainty.sampling.reference:cost")
-    assert Bench(**{k: v for k, v in record["spec"].items() if k != "kind"}) == sim.spec
+    assert ReferenceRun(**{k: v for k, v in record["spec"].items() if k != "kind"}) == sim.spec
     again = simulate(sim.spec, sim.beliefs, sim.function, n=record["n"], seed=record["seed"])
     assert again.quantile("value", 0.5) == sim.quantile("value", 0.5)
     assert "seed=9" in sim.footnote
@@ -107,13 +107,13 @@ def test_a_simulation_travels_and_remembers_what_it_was_asked() -> None:
 
 @pytest.mark.parametrize("n", [1, 3, 17])
 def test_the_fewest_points_still_give_an_answer_with_an_error(n: int) -> None:
-    sim = simulate(Bench(), BELIEFS, cost, n=n)
+    sim = simulate(ReferenceRun(), BELIEFS, cost, n=n)
     assert sim.n >= n
     assert sim.quantile("value", 0.5).standard_error > 0
 
 
 def test_what_is_certain_has_no_error() -> None:
-    sim = simulate(Bench(), BELIEFS, lambda s: {"sure": 2.5, "cost": cost(s)}, rtol=0.01)
+    sim = simulate(ReferenceRun(), BELIEFS, lambda s: {"sure": 2.5, "cost": cost(s)}, rtol=0.01)
     assert [f.value for f in sim.quantile("sure", [0.05, 0.95])] == [2.5, 2.5]
     assert sim.mean("sure").standard_error == 0
     assert sim.percentile("sure", 3.0) == 100

@@ -120,7 +120,7 @@ class PayMeasure(Measure):
         row = self.row(day)
         if row is None:
             return None
-        law = interval(row).meets(Unit("USD/year", "mean pay", gt=0), "pay")
+        law = interval(row).for_field(Unit("USD/year", "mean pay", gt=0), "pay")
         levels = tuple(float(law.ppf(q)) for q in LEVELS)
         return Predicted(Prediction(levels, law.cdf), f"a prior on mean pay ({row.grade})", judged=True, newest=row.date)  # type: ignore[arg-type]
 

@@ -52,7 +52,7 @@ class BlindHours:
         return self.percentile(hours) / 100.0
 
     def _law(self, belief: Belief | None) -> Distribution:
-        return (belief or self.evidence.belief).meets(_SHARE, "efficiency.mfu")
+        return (belief or self.evidence.belief).for_field(_SHARE, "efficiency.mfu")
 
 
 def phases_of_known_work(view: RunView, contents: Contents) -> list[PhaseEstimate]:

@@ -75,7 +75,7 @@ def rent_check(view: RunView, day: dt.date) -> Check | None:
     evidence = rent_of(view, "market rent", day)
     if evidence is None:
         return Check("rent", "CANNOT BE JUDGED", f"too few quotes for {view.run.cluster.chip.name} were public on {day}")
-    laws = [belief.meets(_RENT, _PATH) for belief in (evidence.belief, evidence.narrow, evidence.wide)]
+    laws = [belief.for_field(_RENT, _PATH) for belief in (evidence.belief, evidence.narrow, evidence.wide)]
     at, narrow, wide = (100.0 * float(law.cdf(view.rate)) for law in laws)
     levels = tuple(float(laws[0].ppf(q)) for q in LEVELS)
     caveat = f"; {evidence.caveat}" if evidence.caveat else ""

@@ -207,7 +207,7 @@ class RunMfu(RunMeasure):
         evidence = self.view.utilisation(day)
         if evidence is None:
             return None
-        law = evidence.belief.meets(Unit("", "model FLOPs over peak", gt=0, le=1), "efficiency.mfu")
+        law = evidence.belief.for_field(Unit("", "model FLOPs over peak", gt=0, le=1), "efficiency.mfu")
         levels = tuple(float(law.ppf(q)) for q in LEVELS)
         newest = max((row_at(address).date for address in evidence.used), default=None)
         how = f"{evidence.how}, of the half-precision peak, causal FLOPs"

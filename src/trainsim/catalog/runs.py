@@ -244,4 +244,4 @@ _RATIO, _PRICE = Unit("", "model FLOPs over peak", gt=0, le=1), Unit("USD/GPU-h"
 
 
 def _median(belief: Any, path: str, unit: Unit) -> float:
-    return float(belief.meets(unit, path).ppf(0.5))
+    return float(belief.for_field(unit, path).ppf(0.5))

@@ -173,7 +173,7 @@ def _hindcast(row: Row) -> Hindcast:
     )
     before = row.date - dt.timedelta(days=1)
     belief = mfu_evidence(run, before, "busy" if phase.get("hours_are", row.get("hours_are")) == "busy" else "wall").belief
-    law = belief.meets(run.unit_of("efficiency.mfu"), "efficiency.mfu")
+    law = belief.for_field(run.unit_of("efficiency.mfu"), "efficiency.mfu")
     at_peak = float(tokens) / (SECONDS_PER_HOUR * float(part.peak.bf16))
     work = at_peak * float(flops_per_token(model, float(seq_len)).total)
     low, mid, high = (work / float(law.ppf(q)) for q in (0.95, 0.5, 0.05))

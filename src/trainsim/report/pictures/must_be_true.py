@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from ...core.units import human
-from ...uncertainty.analysis.inverse import Alone, MustBeTrue
+from ...uncertainty.analysis.inverse import MustBeTrue, SingleInput
 from ..picture import ACROSS, Canvas, Picture
 from ..style import SMALL, TEXT, cut
 from ..words import QUANTITIES, amount, input_words
@@ -21,7 +21,7 @@ class MustBeTruePicture(Picture):
     answers = (MustBeTrue,)
 
     @cached_property
-    def rows(self) -> tuple[Alone, ...]:
+    def rows(self) -> tuple[SingleInput, ...]:
         """Inputs, those that need least first."""
         return tuple(self.answer.alone[:SHOWN])
 

@@ -1,4 +1,4 @@
-"""Comparison under doubt: two specs on shared draws, or one spec under several people's beliefs."""
+"""Comparisons under uncertainty: two specs with shared draws, or one spec under several sets of beliefs."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ from ..beliefs.beliefs import Beliefs
 from ..distributions.composed import Joint
 from ..sampling.engine import simulate
 from ..sampling.simulation import Figure, Simulation
-from ..sampling.sweep import Function, pick
+from ..sampling.sweep import Function, pick_output
 
 
 class SideBySide(Spec):
-    """Two specs side by side, so that one belief can be laid over both."""
+    """Two specs as one, so that a belief can apply to both."""
 
     a: Spec
     b: Spec
 
 
 @dataclass(frozen=True)
-class _Both:
-    """The output of both specs of a pair, and what lies between them."""
+class _BothOutputs:
+    """The output of both specs, and their difference."""
 
     function: Function
     of: str
 
     def __call__(self, pair: SideBySide) -> dict[str, Num]:
         answers = [self.function(spec) for spec in (pair.a, pair.b)]
-        a, b = (pick(answer if isinstance(answer, Mapping) else {"value": answer}, self.of) for answer in answers)
+        a, b = (pick_output(answer if isinstance(answer, Mapping) else {"value": answer}, self.of) for answer in answers)
         return {"a": a, "b": b, "difference": b - a}
 
 
 @dataclass(frozen=True, repr=False)
 class Difference(Answer):
-    """Two specs under the same draws.
+    """Comparison of two specs with shared draws.
 
     Args:
-        of: the output compared.
+        of: the compared output.
         simulation: outputs ``"a"``, ``"b"`` and ``"difference"``, which is b - a.
-        names: what the two are called.
+        names: names of the two specs.
     """
 
     of: str
@@ -54,7 +54,7 @@ class Difference(Answer):
 
     @property
     def a_below_b(self) -> Figure:
-        """The probability that a comes out lower than b."""
+        """Probability that a is lower than b."""
         return self.simulation.probability("difference", above=0.0)
 
     def quantile(self, p: float) -> Figure:
@@ -71,19 +71,17 @@ class Difference(Answer):
 
 
 def difference(a: Spec, b: Spec, beliefs: Beliefs, function: Function, *, of: str = "value", **options: Any) -> Difference:
-    """How two specs compare when they share every draw they can.
-
-    A belief whose path is in both specs is one draw at both; one whose path is in one of them is drawn there alone.
+    """Compare two specs with shared draws: a belief about a path of both specs has the same draws in both.
 
     Args:
         a, b: the specs.
-        beliefs: laid over both.
+        beliefs: beliefs about either or both.
         function: as for ``simulate``.
         of: the output or ledger line.
-        options: of ``simulate``.
+        options: options of ``simulate``.
 
     Raises:
-        PathError: a believed path that neither spec has.
+        PathError: neither spec has a path of the beliefs.
     """
     inside = {"a": set(a.numbers()), "b": set(b.numbers())}
     held: dict[tuple[str, ...], Any] = {}
@@ -97,12 +95,12 @@ def difference(a: Spec, b: Spec, beliefs: Beliefs, function: Function, *, of: st
             held[names] = belief
     first = {path: next((f"{side}.{path}" for side in "ab" if path in inside[side]), path) for key in beliefs for path in key}
     correlated = {(first.get(i, i), first.get(j, j)): rho for (i, j), rho in beliefs.correlated.items()}
-    sim = simulate(SideBySide(a=a, b=b), Beliefs(held, correlated), _Both(function, of), **{"n": 1 << 16, **options})
+    sim = simulate(SideBySide(a=a, b=b), Beliefs(held, correlated), _BothOutputs(function, of), **{"n": 1 << 16, **options})
     return Difference(of, sim, _names(a, b))
 
 
 def _names(a: Spec, b: Spec) -> tuple[str, str]:
-    """What two specs are called: their labels, told apart where they are the same."""
+    """Labels of two specs, with "(a)" and "(b)" added if they are equal; "a" and "b" without labels."""
     named = str(getattr(a, "label", "")), str(getattr(b, "label", ""))
     if not all(named):
         return "a", "b"
@@ -121,9 +119,9 @@ class Disagreement(Answer):
 
     Args:
         of: the output.
-        simulations: name → what the output comes to under these beliefs.
-        through: name → path → what the first one's median becomes when it takes over the other's belief there alone,
-            as a ratio; those that move it most first.
+        simulations: name → simulation under these beliefs.
+        through: name → path → factor on the first set's median if it adopts the other's belief about that path alone; the largest changes
+            first.
     """
 
     of: str
@@ -131,7 +129,7 @@ class Disagreement(Answer):
     through: Mapping[str, Mapping[str, float]]
 
     def summary(self) -> Summary:
-        """The output of each view, and what moves the first one's median to it."""
+        """The output under each set of beliefs, and the paths that explain the differences."""
         rows = [AnswerRow(name, name, *_point(sim, self.of, sim.units.get(self.of, ""))) for name, sim in self.simulations.items()]
         notes = [
             f"{name}: " + ", ".join(f"{path} moves the median by a factor {ratio:.3g}" for path, ratio in list(moved.items())[:3])
@@ -142,20 +140,20 @@ class Disagreement(Answer):
 
 
 def compare_beliefs(spec: Spec, views: Mapping[str, Beliefs], function: Function, *, of: str = "value", **options: Any) -> Disagreement:
-    """Who disagrees about an output, and through which paths.
+    """Compare several sets of beliefs about an output, and attribute their differences to paths.
 
     Args:
-        spec: what the beliefs are laid over.
+        spec: the spec.
         views: name → beliefs; the others are compared with the first.
         function: as for ``simulate``.
         of: the output or ledger line.
-        options: of ``simulate``.
+        options: options of ``simulate``.
 
     Raises:
-        BeliefError: fewer than two views.
+        BeliefError: there are fewer than two sets of beliefs.
     """
     if len(views) < 2:
-        raise BeliefError("views", list(views), "are fewer than two", "give {name: beliefs} for each of those who disagree", "too-few-data")
+        raise BeliefError("views", list(views), "has fewer than two entries", "give {name: beliefs} for each view", "too-few-data")
     asked = {"n": 1 << 14, **options, "outputs": (of,)}
     simulations = {name: simulate(spec, beliefs, function, **asked) for name, beliefs in views.items()}
     (first_name, first), *others = views.items()
@@ -164,15 +162,15 @@ def compare_beliefs(spec: Spec, views: Mapping[str, Beliefs], function: Function
     for name, other in others:
         moved = {}
         for key in dict.fromkeys([*other, *first]):
-            swapped = _swapped(first, other, key)
+            swapped = _with_belief_of(first, other, key)
             if swapped is not None:
                 moved[" = ".join(key)] = float(simulate(spec, swapped, function, **asked).quantile(of, 0.5)) / median
         through[name] = dict(sorted(moved.items(), key=lambda item: -abs(item[1] - 1)))
     return Disagreement(of, simulations, through)
 
 
-def _swapped(first: Beliefs, other: Beliefs, key: tuple[str, ...]) -> Beliefs | None:
-    """The first beliefs with those at one key taken from the other; None if that changes nothing or leaves none."""
+def _with_belief_of(first: Beliefs, other: Beliefs, key: tuple[str, ...]) -> Beliefs | None:
+    """The first beliefs with one key taken from the other; None if nothing changes or no belief is left."""
     if key in other:
         return None if key in first and first[key] == other[key] else first | Beliefs({key: other[key]})
     if any(path in other.paths for path in key):

@@ -1,4 +1,4 @@
-"""Evidence: beliefs after something was measured, by Bayes' rule."""
+"""Conditioning: beliefs updated on measurements by Bayes' rule."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from trainsim.core.spec import Spec
 from ..beliefs.beliefs import Beliefs, Resolved
 from ..distributions.composed import Joint
 from ..distributions.distribution import Array
-from ..sampling.sobol import stream
+from ..sampling.sobol import random_stream
 from ..sampling.sweep import Function, Study, evaluate
 
-ENOUGH = 1 / 8
-"""Weights that leave less than this share of the draws effective have collapsed."""
-MOVES = 12
-"""Metropolis moves at each temperature."""
+MIN_EFFECTIVE_SHARE = 1 / 8
+"""Smallest share of effective draws for which importance weights are used; below it, draws are tempered."""
+METROPOLIS_MOVES = 12
+"""Metropolis moves per temperature."""
 SURPRISE = 0.5
-"""A measurement outside these percentiles (from either end) contradicts the prior."""
+"""A measurement below this percentile of its prediction, or above 100 minus it, contradicts the prior [%]."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A number somebody measured: normal around the truth with a standard deviation.
+    """A measurement with a normal error.
 
     Args:
-        value: what was measured [the output's unit].
+        value: the measured value [the output's unit].
         sd: standard deviation of the measurement [the output's unit].
     """
 
@@ -49,9 +49,9 @@ def measured(value: float, *, rel: float | None = None, sd: float | None = None)
     """A measurement with a relative or an absolute standard deviation.
 
     Args:
-        value: what was measured, in the quantity's unit.
-        rel: standard deviation over the value [1].
-        sd: standard deviation, in the quantity's unit; exactly one of the two is given.
+        value: the measured value, in the quantity's unit.
+        rel: standard deviation relative to the value [1].
+        sd: standard deviation, in the quantity's unit; give exactly one of the two.
 
     Returns:
         the measurement.
@@ -63,14 +63,14 @@ def measured(value: float, *, rel: float | None = None, sd: float | None = None)
     26640.0
     """
     if (rel is None) == (sd is None):
-        raise BeliefError("measured", (rel, sd), "needs one of rel= and sd=", "say how far off it may be: rel=0.01", "missing")
+        raise BeliefError("measured", (rel, sd), "needs exactly one of rel= and sd=", "give its error: rel=0.01", "missing")
     spread = abs(value) * rel if rel is not None else sd
     if not math.isfinite(value) or spread is None or not 0 < spread < math.inf:
         raise BeliefError(
             "measured",
             (value, spread),
-            "is no finite number with a positive deviation",
-            "for a certain value change the spec",
+            "is not a finite number with a positive deviation",
+            "set a certain value in the spec",
             "out-of-bounds",
         )
     return Measured(float(value), float(spread))
@@ -86,9 +86,9 @@ class Finding:
 
 
 class Posterior(Beliefs):
-    """Beliefs after evidence: joint draws of every believed path, usable wherever beliefs are.
+    """Posterior beliefs: joint draws of every path, which can be used as beliefs.
 
-    It remembers the prior and all evidence, so that conditioning again is conditioning on all at once.
+    The prior and all evidence are stored, so that conditioning twice equals conditioning on everything at once.
     """
 
     prior: Beliefs
@@ -100,7 +100,7 @@ class Posterior(Beliefs):
 
     @classmethod
     def of(cls, held: Beliefs, **facts: Any) -> Posterior:
-        """Beliefs with the facts of how they were come by: prior, findings, ess, n, method, percentiles."""
+        """Beliefs with their provenance: prior, findings, ess, n, method, percentiles."""
         made = cls(held, held.correlated)
         for name, fact in facts.items():
             setattr(made, name, fact)
@@ -114,25 +114,25 @@ class Posterior(Beliefs):
 def condition(
     spec: Spec, beliefs: Beliefs, evidence: Mapping[str, Measured], function: Function, *, n: int = 1 << 14, seed: int = 0
 ) -> Posterior:
-    """Beliefs given what was measured.
+    """Update beliefs on measurements.
 
-    ``p(x | data) ∝ p(x) Π exp(-½ ((value - f(x)) / sd)²)``: draws of the prior weighted by the likelihood, or, where
-    the weights collapse, draws moved there through rising powers of the likelihood.
+    ``p(x | data) ∝ p(x) Π exp(-½ ((value - f(x)) / sd)²)``: prior draws weighted by the likelihood, or sequential Monte Carlo through
+    increasing powers of the likelihood if too few draws stay effective.
 
     Args:
-        spec: what the beliefs are laid over.
-        beliefs: the prior; a posterior goes on from its own prior and evidence.
-        evidence: output or ledger line → what was measured.
+        spec: the spec.
+        beliefs: the prior; a posterior is updated from its own prior and evidence.
+        evidence: output or ledger line → measurement.
         function: as for ``simulate``.
-        n: how many draws.
-        seed: the one seed.
+        n: number of draws.
+        seed: seed of the draws.
 
     Raises:
-        BeliefError: no evidence, or beliefs that don't fit the spec.
-        PathError: no such output.
+        BeliefError: there is no evidence, or the beliefs do not fit the spec.
+        PathError: there is no such output.
 
     Warns:
-        TrainsimWarning: the evidence contradicts the prior; says at which percentile it stands.
+        TrainsimWarning: the evidence contradicts the prior; gives its percentile.
 
     Source: Del Moral, Doucet & Jasra (2006), "Sequential Monte Carlo samplers", JRSS B 68(3), 411-436, section 3.3.1.
     """
@@ -147,29 +147,29 @@ def condition(
     percentiles = _percentiles(target, truths, _weights(sum(logs[: len(before)], np.zeros(n))), len(before))
     facts: dict[str, Any] = {"prior": prior, "findings": target.findings, "n": n, "percentiles": percentiles}
     log = np.asarray(sum(logs))
-    if np.ptp(log) == 0:  # the evidence says nothing about what is uncertain
+    if np.ptp(log) == 0:  # the evidence does not depend on the uncertain inputs
         return Posterior.of(prior, ess=float(n), method="unchanged", **facts)
     weights = _weights(log)
     ess = float(1 / np.sum(weights**2))
-    if ess >= ENOUGH * n:
+    if ess >= MIN_EFFECTIVE_SHARE * n:
         return Posterior.of(_joint(target.resolved, u, weights), ess=ess, method="weighted", **facts)
-    scores, ess = _tempered(target, special.ndtri(u), log, stream(seed, "condition"))
+    scores, ess = _tempered_draws(target, special.ndtri(u), log, random_stream(seed, "condition"))
     return Posterior.of(_joint(target.resolved, special.ndtr(scores), None), ess=ess, method="tempered", **facts)
 
 
 def _check(evidence: Mapping[str, Measured], n: int) -> None:
     if not evidence:
-        raise BeliefError("evidence", {}, "holds no measurement", "give {output: ts.measured(value, rel=0.01)}", "too-few-data")
+        raise BeliefError("evidence", {}, "is empty", "give {output: ts.measured(value, rel=0.01)}", "too-few-data")
     for output, what in evidence.items():
         if not isinstance(what, Measured):
-            raise BeliefError(output, what, "is no measurement", "give ts.measured(value, rel=0.01)", "wrong-type")
+            raise BeliefError(output, what, "is not a measurement", "give ts.measured(value, rel=0.01)", "wrong-type")
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 64 or n & (n - 1):
-        raise BeliefError("n", n, "is no power of two of at least 64", "give n=2**14", "out-of-bounds")
+        raise BeliefError("n", n, "is not a power of two of at least 64", "give n=2**14", "out-of-bounds")
 
 
 @dataclass(frozen=True)
 class _Target:
-    """The prior and all findings, over points of the unit cube."""
+    """The prior and all findings as functions of points of the unit cube."""
 
     spec: Spec
     prior: Beliefs
@@ -180,7 +180,7 @@ class _Target:
         return Study(self.spec, self.prior, self.findings[0].function, 0, 1).resolved
 
     def truths(self, u: Array) -> list[Array]:
-        """What each finding measured would truly be at points u (d, n), each (n,)."""
+        """Values of the measured outputs at points u (d, n), each (n,)."""
         drawn = self.resolved.draw(u)
         answers: dict[int, dict[str, Array]] = {}
         for f in self.findings:
@@ -202,14 +202,14 @@ def _weights(log: Array) -> Array:
 
 
 def _percentiles(target: _Target, truths: list[Array], weights: Array, known: int) -> dict[str, float]:
-    """Percentile of each new measurement in what was expected of it, 0 to 100; warns if it is far out."""
+    """Percentile of each new measurement in its predictive distribution, 0 to 100; warns if it is extreme."""
     found = {}
     for f, truth in list(zip(target.findings, truths, strict=True))[known:]:
         expected = 100 * float(weights @ special.ndtr((f.measured.value - truth) / f.measured.sd))
         found[f.output] = expected
         if min(expected, 100 - expected) < SURPRISE:
-            words = f"{f.output} = {f.measured.value:g} contradicts the prior: it stands at percentile {expected:.3g} of what was expected"
-            warnings.warn(f"{words}; widen the beliefs, or doubt the measurement", TrainsimWarning, stacklevel=4)
+            words = f"{f.output} = {f.measured.value:g} contradicts the prior: it is at percentile {expected:.3g} of its prediction"
+            warnings.warn(f"{words}; widen the beliefs, or check the measurement", TrainsimWarning, stacklevel=4)
     return found
 
 
@@ -219,8 +219,8 @@ def _joint(resolved: Resolved, u: Array, weights: Array | None) -> Beliefs:
     return Beliefs({tuple(drawn): Joint(columns=tuple(tuple(x.tolist()) for x in drawn.values()), names=tuple(drawn), weights=given)})
 
 
-def _tempered(target: _Target, z: Array, log: Array, rng: np.random.Generator) -> tuple[Array, float]:
-    """Draws of the posterior as normal scores (d, n), and how many of them are effective."""
+def _tempered_draws(target: _Target, z: Array, log: Array, rng: np.random.Generator) -> tuple[Array, float]:
+    """Posterior draws as normal scores (d, n), and the smallest effective sample size."""
     power, n = 0.0, z.shape[1]
     fewest = float(n)
     while power < 1.0:
@@ -229,12 +229,12 @@ def _tempered(target: _Target, z: Array, log: Array, rng: np.random.Generator) -
         fewest = min(fewest, float(1 / np.sum(weights**2)))
         power = min(1.0, power + step)
         chosen = np.minimum(np.searchsorted(np.cumsum(weights), (np.arange(n) + rng.random()) / n), n - 1)
-        z, log = _moved(target, z[:, chosen], log[chosen], power, rng)
+        z, log = _metropolis_moves(target, z[:, chosen], log[chosen], power, rng)
     return z, fewest
 
 
 def _next_step(log: Array, most: float) -> float:
-    """The largest rise of the power that leaves half of the draws effective."""
+    """The largest increase of the power that leaves half of the draws effective."""
 
     def enough(step: float) -> bool:
         return bool(1 / np.sum(_weights(step * log) ** 2) >= len(log) / 2)
@@ -248,15 +248,15 @@ def _next_step(log: Array, most: float) -> float:
     return high
 
 
-def _moved(target: _Target, z: Array, log: Array, power: float, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Metropolis moves that leave ``N(z; 0, 1) · likelihood^power`` as it is.
+def _metropolis_moves(target: _Target, z: Array, log: Array, power: float, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Metropolis moves that leave ``N(z; 0, 1) · likelihood^power`` invariant.
 
     Source: Roberts, Gelman & Gilks (1997), Ann. Appl. Probab. 7(1), 110-120: steps of 2.38 / √d deviations.
     """
     d, n = z.shape
     spread = np.linalg.cholesky(np.atleast_2d(np.cov(z)) + 1e-12 * np.eye(d))
     scale = 2.38 / math.sqrt(d)
-    for _ in range(MOVES):
+    for _ in range(METROPOLIS_MOVES):
         proposed = z + scale * (spread @ rng.standard_normal((d, n)))
         np.clip(proposed, -8.0, 8.0, out=proposed)
         there = target.log_likelihood(special.ndtr(proposed))

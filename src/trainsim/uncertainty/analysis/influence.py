@@ -1,4 +1,4 @@
-"""Influence: what an output does when inputs move, are known, or when it is itself in a region."""
+"""Influence of inputs on an output: swings, value of disclosure, and inputs given a region of the output."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from trainsim.core.spec import Spec
 from ..beliefs.beliefs import Beliefs
 from ..distributions.distribution import Array
 from ..sampling.conditional_resampling import redraw
-from ..sampling.quantiles import over_replicates
+from ..sampling.quantiles import replicate_error
 from ..sampling.simulation import Figure
 from ..sampling.sweep import Function, Study, evaluate
-from .sensitivity import REPLICATES, pairs
+from .sensitivity import REPLICATES, sample_pairs
 
 TRIPLES = 6
-"""Triples are tried among so many inputs, those that matter most alone."""
+"""Triples are formed from this many inputs, those with the largest effect alone."""
 
 
 @dataclass(frozen=True)
 class Swing:
-    """What an output does as one input goes from its P5 to its P95, the others at their medians."""
+    """Change of an output as one input goes from its P5 to its P95, with all others at their medians."""
 
     path: str
     low: float
@@ -36,12 +36,12 @@ class Swing:
 
     @property
     def size(self) -> float:
-        """How far apart the two ends are."""
+        """Absolute difference of the two outputs."""
         return abs(self.high - self.low)
 
 
 def tornado(spec: Spec, beliefs: Beliefs, function: Function, *, of: str = "value") -> tuple[Swing, ...]:
-    """The output at each input's P5 and P95, all other inputs at their medians; the largest swing first.
+    """The output at each input's P5 and P95, with all others at their medians; the largest swing first.
 
     Args:
         spec, beliefs, function: as for ``simulate``.
@@ -52,7 +52,7 @@ def tornado(spec: Spec, beliefs: Beliefs, function: Function, *, of: str = "valu
     u = np.full((len(columns), 2 * len(columns)), 0.5)
     for i in range(len(columns)):
         u[i, 2 * i : 2 * i + 2] = 0.05, 0.95
-    # each input moves on its own here, so scores are those of the marginals
+    # each input varies alone, so its scores are those of its marginal distribution
     y = _at(study, u, {}, of).reshape(-1, 2)
     swings = [Swing(" = ".join(column.paths), *map(float, ends)) for column, ends in zip(columns, y, strict=True)]
     return tuple(sorted(swings, key=lambda swing: -swing.size))
@@ -64,13 +64,13 @@ def _at(study: Study, u: Array, scores: Mapping[int, Array], of: str) -> Array:
 
 @dataclass(frozen=True)
 class Shift:
-    """How one input differs where an output is in a region.
+    """Distribution of one input given a region of an output.
 
     Args:
         path: the input.
         inside: its P5, P50, P95 given the region.
-        overall: its P5, P50, P95 as believed.
-        distance: largest difference of the two distribution functions, 0 to 1 (Kolmogorov-Smirnov).
+        overall: its P5, P50, P95 without the condition.
+        distance: Kolmogorov-Smirnov distance of the two distributions, 0 to 1.
     """
 
     path: str
@@ -81,7 +81,7 @@ class Shift:
 
 @dataclass(frozen=True, repr=False)
 class Region(Answer):
-    """What the inputs look like where an output is in a region; those that differ most first."""
+    """Inputs given a region of an output; the largest shifts first."""
 
     of: str
     probability: Figure
@@ -108,17 +108,17 @@ def region(
     n: int = 1 << 15,
     seed: int = 0,
 ) -> Region:
-    """How each input differs where ``above < output < below``.
+    """Distribution of each input given ``above < output < below``.
 
     Args:
         spec, beliefs, function: as for ``simulate``.
         of: the output or ledger line.
-        above, below: the region.
+        above, below: bounds of the region.
         n: points, rounded up to replicates × a power of two.
-        seed: the one seed.
+        seed: seed of the draws.
 
     Raises:
-        BeliefError: fewer than 100 of the points fall into the region, or fewer than 100 out of it.
+        BeliefError: fewer than 100 points are inside the region, or fewer than 100 outside.
 
     Source: Spear & Hornberger (1980), Water Research 14, 43-49 (Monte Carlo filtering).
     """
@@ -128,13 +128,13 @@ def region(
     drawn = study.resolved.draw(u)
     y = evaluate(study, drawn, u.shape[1], (of,))[of]
     inside = (y > above) & (y < below)
-    share = Figure(float(inside.mean()), over_replicates(inside.reshape(REPLICATES, -1).mean(axis=1)), REPLICATES)
+    share = Figure(float(inside.mean()), replicate_error(inside.reshape(REPLICATES, -1).mean(axis=1)), REPLICATES)
     if not 100 <= inside.sum() <= len(y) - 100:
         raise BeliefError(
             of,
             (above, below),
-            f"{inside.sum()} of {len(y)} points fall into this region",
-            "choose a bound nearer to the middle, or raise n",
+            f"is a region with {inside.sum()} of {len(y)} points",
+            "choose a bound closer to the median, or increase n",
             "infeasible",
         )
     shifts = [_shift(path, x, inside) for path, x in drawn.items()]
@@ -144,7 +144,7 @@ def region(
 def _shift(path: str, x: Array, inside: NDArray[np.bool_]) -> Shift:
     rows = zip(x.reshape(REPLICATES, -1), inside.reshape(REPLICATES, -1), strict=True)
     by_replicate = np.array([_distance(a, b) for a, b in rows if 0 < b.sum() < len(b)])
-    distance = Figure(_distance(x, inside), over_replicates(by_replicate) if len(by_replicate) > 1 else math.nan, len(by_replicate))
+    distance = Figure(_distance(x, inside), replicate_error(by_replicate) if len(by_replicate) > 1 else math.nan, len(by_replicate))
     levels = [0.05, 0.5, 0.95]
     return Shift(path, tuple(np.quantile(x[inside], levels).tolist()), tuple(np.quantile(x, levels).tolist()), distance)
 
@@ -157,11 +157,11 @@ def _distance(x: Array, inside: NDArray[np.bool_]) -> float:
 
 @dataclass(frozen=True)
 class DisclosureValue:
-    """How much narrower the 90 % interval of an output would be, on average, if some inputs were known.
+    """Expected width of an output's 90 % interval if some inputs were known.
 
     Args:
         paths: the inputs.
-        width: expected width of the interval once they are known, as a share of today's.
+        width: expected width, relative to the present width [1].
     """
 
     paths: tuple[str, ...]
@@ -169,22 +169,22 @@ class DisclosureValue:
 
     @property
     def value(self) -> float:
-        """The share of the interval that knowing them takes away."""
+        """Expected relative reduction of the width [1]."""
         return 1 - float(self.width)
 
 
 def disclosure(
     spec: Spec, beliefs: Beliefs, function: Function, *, of: str = "value", up_to: int = 3, seed: int = 0
 ) -> tuple[DisclosureValue, ...]:
-    """What it would be worth to know an input, a pair or a triple; the one that narrows the interval most first.
+    """Value of knowing one, two or three inputs; the set that narrows the interval most comes first.
 
-    ``E[ width of y | x_S ] / width of y``, with the width that of the P5 to P95 interval.
+    ``E[ width of y | x_S ] / width of y``, where the width is that of the P5 to P95 interval.
 
     Args:
         spec, beliefs, function: as for ``simulate``.
         of: the output or ledger line.
-        up_to: the largest number of inputs disclosed at once.
-        seed: the one seed.
+        up_to: the largest number of inputs known at once.
+        seed: seed of the draws.
 
     Raises:
         BeliefError: the output does not vary.
@@ -194,14 +194,14 @@ def disclosure(
     today = _widths(study, frozenset(), of).mean()
     if not today > 0:
         raise BeliefError(
-            of, float(today), "does not vary under these beliefs", "ask about an output that hangs on a believed path", "infeasible"
+            of, float(today), "does not vary under these beliefs", "choose an output that depends on a path with a belief", "infeasible"
         )
     found: dict[frozenset[int], Figure] = {}
     for size in range(1, min(up_to, len(labels) - 1) + 1):
         best = sorted(range(len(labels)), key=lambda i: found.get(frozenset({i}), Figure(0, 0, 2)))
         for subset in map(frozenset, combinations(best[:TRIPLES] if size > 2 else best, size)):
             widths = _widths(study, subset, of).mean(axis=1) / today
-            found[subset] = Figure(float(widths.mean()), over_replicates(widths), len(widths))
+            found[subset] = Figure(float(widths.mean()), replicate_error(widths), len(widths))
     order = sorted(found, key=lambda subset: float(found[subset]))
     return tuple(DisclosureValue(tuple(labels[i] for i in sorted(subset)), found[subset]) for subset in order)
 
@@ -210,8 +210,8 @@ OUTER, INNER = 4, 512
 
 
 def _widths(study: Study, known: frozenset[int], of: str) -> Array:
-    """Widths of the P5 to P95 interval given each of some values of the known inputs, (replicates, OUTER)."""
-    u, v = pairs(study, INNER)
+    """Widths of the P5 to P95 interval for sampled values of the known inputs, (replicates, OUTER)."""
+    u, v = sample_pairs(study, INNER)
     d = len(u)
     inner = v.reshape(d, study.replicates, 1, INNER)
     outer = u.reshape(d, study.replicates, INNER)[:, :, :OUTER, None]

@@ -1,4 +1,4 @@
-"""What must be true: the inputs that would bring an output to a value, and how likely they are."""
+"""Inverse analysis: inputs for which an output reaches a target, and their probability."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from ..sampling.simulation import Figure
 from ..sampling.sweep import Function, Study, evaluate
 
 GRID = np.linspace(-5.0, 5.0, 401)
-"""Normal scores at which an input is tried alone: all but 6e-7 of its mass."""
+"""Normal scores at which a single input is tried; they cover all but 6e-7 of its probability."""
 PROBE = 1 << 14
 
 
 @dataclass(frozen=True)
-class Alone:
-    """The value of one input that alone brings the output to the target, the others at their medians.
+class SingleInput:
+    """The value of one input at which the output reaches the target, with all others at their medians.
 
     Args:
         path: the input.
-        value: the value, or None if none does [the field's unit].
+        value: the value; None if there is none [the field's unit].
         percentile: its percentile in the belief, 0 to 100; None if there is no value.
-        reach: smallest and largest output that this input can bring about alone.
+        reach: smallest and largest output over the range of this input.
     """
 
     path: str
@@ -43,12 +43,12 @@ class Alone:
 
 @dataclass(frozen=True)
 class DesignPoint:
-    """The most likely combination of inputs that brings the output to the target.
+    """The most probable combination of inputs at which the output reaches the target.
 
     Args:
         values: path → value [the field's unit].
         percentiles: path → percentile in the belief, 0 to 100.
-        distance: of the point from the medians, in independent normal scores.
+        distance: distance from the medians, in independent normal scores.
     """
 
     values: dict[str, float]
@@ -58,25 +58,25 @@ class DesignPoint:
 
 @dataclass(frozen=True, repr=False)
 class MustBeTrue(Answer):
-    """What would have to be true for an output to lie below or above a target.
+    """Inputs for which an output would be below or above a target.
 
     Args:
-        of, target: the output and the value it should reach.
-        side: whether it should lie below or above.
-        probability: that it does, under the beliefs.
-        alone: each input alone; those that need the least first.
-        together: the most likely combination; None if no combination within reach does.
+        of, target: the output and the target.
+        side: whether the output should be below or above.
+        probability: probability of that under the beliefs.
+        alone: each input alone, the smallest required change first.
+        together: the most probable combination; None if no combination reaches the target.
     """
 
     of: str
     target: float
     side: Literal["below", "above"]
     probability: Figure
-    alone: tuple[Alone, ...]
+    alone: tuple[SingleInput, ...]
     together: DesignPoint | None
 
     def summary(self) -> Summary:
-        """The probability, per input the value that alone does it, and the likeliest combination."""
+        """The probability, the value of each input that suffices alone, and the most probable combination."""
         chance = AnswerRow("probability", "probability", 100 * float(self.probability), "%")
         alone = [
             AnswerRow(
@@ -93,7 +93,7 @@ class MustBeTrue(Answer):
 
 
 def _percentile(at: float | None) -> str:
-    """Where a value stands in the belief about it."""
+    """Percentile of a value in the belief about it, as text."""
     return "" if at is None else f"percentile {at:.3g} of the belief"
 
 
@@ -107,39 +107,39 @@ def what_must_be_true(
     above: float | None = None,
     seed: int = 0,
 ) -> MustBeTrue:
-    """Per input the value that alone brings an output to a target, and the most likely combination that does.
+    """For each input the value at which an output reaches a target, and the most probable combination of inputs.
 
-    The combination is the design point ``min |z|`` subject to ``y(z) = target`` in independent normal scores z.
+    The combination is the design point: ``min |z|`` subject to ``y(z) = target`` in independent normal scores z.
 
     Args:
         spec, beliefs, function: as for ``simulate``.
         of: the output or ledger line.
-        below, above: the target, and on which side of it the output should lie; give one.
-        seed: the one seed.
+        below, above: the target, and the side on which the output should be; give one of the two.
+        seed: seed of the draws.
 
     Raises:
         BeliefError: both or neither of below and above are given.
-        PathError: no such output.
+        PathError: there is no such output.
 
     Source: Hasofer & Lind (1974), J. Eng. Mech. 100, 111-121; Rackwitz & Fiessler (1978), Computers & Structures 9,
     489-494 (the iteration).
     """
     target = below if above is None else above
     if target is None or (below is not None and above is not None) or not math.isfinite(target):
-        raise BeliefError("target", (below, above), "is no single target", "give below= or above=, a finite number", "wrong-type")
+        raise BeliefError("target", (below, above), "is not a single target", "give below= or above=, a finite number", "wrong-type")
     study = Study(spec, beliefs, function, seed, 16, (of,))
     side: Literal["below", "above"] = "below" if above is None else "above"
     u = next(study.points.blocks(slice(None), 0, PROBE // 16, PROBE // 16))
     y = evaluate(study, study.resolved.draw(u), u.shape[1], (of,))[of]
     hits = (y < target if side == "below" else y > target).reshape(16, -1).mean(axis=1)
     probability = Figure(float(hits.mean()), max(float(np.std(hits, ddof=1) / 4), 1 / len(y)), 16)
-    found = [_alone(study, of, i, target) for i in range(len(study.resolved.columns))]
+    found = [_single_input(study, of, i, target) for i in range(len(study.resolved.columns))]
     alone = sorted(found, key=lambda a: math.inf if a.percentile is None else abs(a.percentile - 50))
-    return MustBeTrue(of, target, side, probability, tuple(alone), _design(study, of, target, u, y))
+    return MustBeTrue(of, target, side, probability, tuple(alone), _design_point(study, of, target, u, y))
 
 
-def _alone(study: Study, of: str, i: int, target: float) -> Alone:
-    """Try one input over its range, then close in on the value."""
+def _single_input(study: Study, of: str, i: int, target: float) -> SingleInput:
+    """Scan one input over its range, then refine the value."""
     d = len(study.resolved.columns)
 
     def output(z: Array) -> Array:
@@ -153,8 +153,8 @@ def _alone(study: Study, of: str, i: int, target: float) -> Alone:
     reach = float(y.min()), float(y.max())
     crossings = np.flatnonzero((y[:-1] - target) * (y[1:] - target) <= 0)
     if not len(crossings) or reach[0] == reach[1]:
-        return Alone(label, None, None, reach)
-    # of several values, the one nearest to the median
+        return SingleInput(label, None, None, reach)
+    # of several solutions, the one nearest to the median
     k = int(crossings[np.argmin(np.abs(GRID[crossings]))])
     low, high, rising = GRID[k], GRID[k + 1], y[k + 1] > y[k]
     for _ in range(40):
@@ -162,11 +162,11 @@ def _alone(study: Study, of: str, i: int, target: float) -> Alone:
         low, high = (middle, high) if (output(np.array([middle]))[0] < target) == rising else (low, middle)
     u = np.full((d, 1), special.ndtr((low + high) / 2))
     value = study.resolved.draw_at(u, {})[column.paths[0]][0]
-    return Alone(label, float(value), 100 * float(special.ndtr((low + high) / 2)), reach)
+    return SingleInput(label, float(value), 100 * float(special.ndtr((low + high) / 2)), reach)
 
 
-def _design(study: Study, of: str, target: float, u: Array, y: Array) -> DesignPoint | None:
-    """Rackwitz & Fiessler's iteration from the nearest probe that is on the other side of the target than the medians."""
+def _design_point(study: Study, of: str, target: float, u: Array, y: Array) -> DesignPoint | None:
+    """Rackwitz-Fiessler iteration, started at the nearest probe on the other side of the target from the medians."""
     resolved, d = study.resolved, len(u)
 
     def output(z: Array) -> Array:

@@ -1,4 +1,4 @@
-"""How good an interval was: narrow, and the truth inside."""
+"""Interval score: rewards narrow intervals and penalises truths outside them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import numpy as np
 from ...core.units import Num
 
 LEVEL = 0.9
-"""Probability that an interval is said to hold."""
+"""Nominal probability of an interval."""
 
 
 def interval_score(low: Num, high: Num, truth: Num, level: Num = LEVEL) -> Num:
-    """``(u − l) + 2/α · (l − x)₊ + 2/α · (x − u)₊`` in logs, ``α = 1 − level``; lower is better.
+    """Interval score of logarithms: ``(u − l) + 2/α · (l − x)₊ + 2/α · (x − u)₊`` with ``α = 1 − level``; lower is better.
 
     Args:
         low, high: ends of the interval, above 0.
-        truth: what turned out, in the same unit.
-        level: probability that the interval is said to hold.
+        truth: the true value, in the same unit.
+        level: nominal probability of the interval [1].
 
     Source: Gneiting and Raftery 2007, Strictly proper scoring rules, eq. 43.
 

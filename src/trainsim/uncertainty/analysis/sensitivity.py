@@ -1,4 +1,4 @@
-"""Sensitivity: which inputs the doubt about an output comes from."""
+"""Sensitivity: shares of the inputs in the variance of an output."""
 
 from __future__ import annotations
 
@@ -16,31 +16,30 @@ from trainsim.core.spec import Spec
 from ..beliefs.beliefs import Beliefs
 from ..distributions.distribution import Array
 from ..sampling.conditional_resampling import redraw
-from ..sampling.quantiles import over_replicates
-from ..sampling.separable import Factors, factors
+from ..sampling.quantiles import replicate_error
+from ..sampling.separable import ProductFactors, find_factors
 from ..sampling.simulation import Figure
-from ..sampling.sobol import Points, stream
+from ..sampling.sobol import Points, random_stream
 from ..sampling.sweep import BLOCK, Function, Study, evaluate
 
 REPLICATES = 16
 LARGE = 8
-"""Replicates where a function of twice as many inputs is integrated: fewer and larger ones are much the more accurate."""
+"""Number of replicates for estimated indices, which integrate over twice as many inputs; fewer, larger replicates are more accurate."""
 EXHAUSTIVE = 10
-"""Up to so many inputs, Shapley effects go over every subset; beyond, over random orders."""
+"""Up to this many inputs Shapley effects use every subset; beyond, random orders."""
 ORDERS = 64
 
 
 @dataclass(frozen=True, repr=False)
 class Sensitivity(Answer):
-    """Shares of the variance of an output, by path.
+    """Shares of inputs in the variance of an output, by path.
 
     Args:
         of: the output.
-        first: share that would go if the input alone were known, ``Var E[y | x_i] / Var y``.
-        total: share that would stay if all other inputs were known, ``E Var[y | x_-i] / Var y``.
-        shapley: the share an input has in the variance, interplay and correlation split evenly; sums to one. Given
-            where inputs are correlated, empty elsewhere.
-        method: how it was computed.
+        first: first-order index ``Var E[y | x_i] / Var y``: share that is removed if this input alone is known.
+        total: total index ``E Var[y | x_-i] / Var y``: share that remains if all other inputs are known.
+        shapley: Shapley effects, which divide interactions and correlations equally and sum to one; empty without correlations.
+        method: method of computation.
     """
 
     of: str
@@ -51,12 +50,12 @@ class Sensitivity(Answer):
 
     @property
     def shares(self) -> Mapping[str, Figure]:
-        """Share of each input, the largest first: Shapley effects where inputs are correlated, else total indices."""
+        """Share of each input, the largest first: Shapley effects if inputs are correlated, else total indices."""
         shown = self.shapley or self.total
         return {path: shown[path] for path in sorted(shown, key=lambda path: -shown[path])}
 
     def summary(self) -> Summary:
-        """Share of the variance of each input, and the share that would go if it alone were known."""
+        """Share of each input in the variance, and its first-order index."""
         main = [AnswerRow(path, path, 100 * float(share), "%", *_ends(share)) for path, share in self.shares.items()]
         alone = [AnswerRow(f"{path}.alone", path, 100 * float(self.first[path]), "%", group=ALONE) for path in self.shares]
         kind = "Shapley effects" if self.shapley else "total indices"
@@ -73,23 +72,23 @@ def _ends(share: Figure) -> tuple[float, float]:
 
 
 def sensitivity(spec: Spec, beliefs: Beliefs, function: Function, *, of: str = "value", n: int = 1 << 13, seed: int = 0) -> Sensitivity:
-    """Sobol' indices of an output, and Shapley effects where inputs are correlated.
+    """Sobol' indices of an output, and Shapley effects if inputs are correlated.
 
-    For a product of factors of one input each, indices follow exactly from the factors' coefficients of variation:
-    ``S_i = c_i² / (Π (1 + c_j²) - 1)``, ``T_i = S_i Π_{j≠i} (1 + c_j²)``. Otherwise they are estimated over
-    replicates of low-discrepancy points.
+    For a product of factors of one input each, the indices are exact functions of the factors' coefficients of variation:
+    ``S_i = c_i² / (Π (1 + c_j²) - 1)``, ``T_i = S_i Π_{j≠i} (1 + c_j²)``. Otherwise they are estimated from replicated low-discrepancy
+    points.
 
     Args:
-        spec: what the beliefs are laid over.
+        spec: the spec.
         beliefs: path → distribution.
         function: as for ``simulate``.
         of: the output or ledger line.
-        n: points for each index, rounded up to replicates × a power of two.
-        seed: the one seed.
+        n: points per index, rounded up to replicates × a power of two.
+        seed: seed of the draws.
 
     Raises:
         BeliefError: the output does not vary.
-        PathError: no such output.
+        PathError: there is no such output.
 
     Source: Azzini, Mara & Rosati (2021), Environmental Modelling & Software 144, 105167 (estimators of both indices); Song,
     Nelson & Staum (2016), SIAM/ASA J. Uncertainty Quantification 4, 1060-1083 (Shapley effects).
@@ -98,10 +97,10 @@ def sensitivity(spec: Spec, beliefs: Beliefs, function: Function, *, of: str = "
     labels = [" = ".join(column.paths) for column in study.resolved.columns]
     if study.resolved.groups:
         return _shapley(study, labels, of, _size(n, REPLICATES))
-    found = factors(study, of)
+    found = find_factors(study, of)
     if found is not None:
-        return _of_product(found, labels, of)
-    return _estimated(replace(study, replicates=LARGE), labels, of, _size(n, LARGE))
+        return _product_indices(found, labels, of)
+    return _estimated_indices(replace(study, replicates=LARGE), labels, of, _size(n, LARGE))
 
 
 def _size(n: int, replicates: int) -> int:
@@ -109,7 +108,7 @@ def _size(n: int, replicates: int) -> int:
     return 1 << max(4, math.ceil(math.log2(n / replicates)))
 
 
-def _of_product(found: Factors, labels: list[str], of: str) -> Sensitivity:
+def _product_indices(found: ProductFactors, labels: list[str], of: str) -> Sensitivity:
     squares = found.variations
     whole = np.expm1(np.sum(np.log1p(squares)))
     _check_varies(of, whole)
@@ -119,8 +118,8 @@ def _of_product(found: Factors, labels: list[str], of: str) -> Sensitivity:
     return Sensitivity(of, exact[0], exact[1], method="exact: a product of its inputs")
 
 
-def pairs(study: Study, size: int) -> tuple[Array, Array]:
-    """Two independent sets of points for every replicate, each (d, replicates · size)."""
+def sample_pairs(study: Study, size: int) -> tuple[Array, Array]:
+    """Two independent sets of points, each (d, replicates · size)."""
     d = len(study.resolved.columns)
     one = study.points
     apart = len(study.spec.numbers())
@@ -136,7 +135,7 @@ def _values(study: Study, drawn: Mapping[str, Array], of: str) -> Array:
 
 
 def _values_of(study: Study, sets: Sequence[Mapping[str, Array]], of: str) -> list[Array]:
-    """An output at several sets of draws of one size, (replicates, n) each: small sets are evaluated together."""
+    """An output at several sets of draws of equal size, (replicates, n) each; small sets are evaluated together."""
     count = len(next(iter(sets[0].values())))
     together = max(1, BLOCK // count)
     found: list[Array] = []
@@ -148,13 +147,13 @@ def _values_of(study: Study, sets: Sequence[Mapping[str, Array]], of: str) -> li
     return found
 
 
-def _estimated(study: Study, labels: list[str], of: str, size: int) -> Sensitivity:
-    """Both indices from ``y`` at two sets of points a, b, and at each with one input of the other, ab and ba.
+def _estimated_indices(study: Study, labels: list[str], of: str, size: int) -> Sensitivity:
+    """Both indices from ``y`` at two sets of points a and b, and at each with one input taken from the other, ab and ba.
 
     ``S = 2 E[(y_ba - y_b)(y_a - y_ab)] / V``, ``T = E[(y_b - y_ba)² + (y_a - y_ab)²] / V``,
-    ``V = E[(y_a - y_b)² + (y_ba - y_ab)²]``: differences alone, so that no mean needs to be known.
+    ``V = E[(y_a - y_b)² + (y_ba - y_ab)²]``. Only differences occur, so that no mean is needed.
     """
-    u, v = pairs(study, size)
+    u, v = sample_pairs(study, size)
     a, b = study.resolved.draw(u), study.resolved.draw(v)
     columns = study.resolved.columns
     swapped = [base | {path: other[path] for path in column.paths} for column in columns for base, other in ((a, b), (b, a))]
@@ -171,9 +170,9 @@ def _estimated(study: Study, labels: list[str], of: str, size: int) -> Sensitivi
 
 
 def _ratio(parts: Array, wholes: Array) -> Figure:
-    """A ratio of means over replicates, with the delta method's error."""
+    """Ratio of means over replicates, with its standard error by the delta method."""
     ratio = float(parts.mean() / wholes.mean())
-    return Figure(ratio, over_replicates(parts - ratio * wholes) / float(wholes.mean()), len(parts))
+    return Figure(ratio, replicate_error(parts - ratio * wholes) / float(wholes.mean()), len(parts))
 
 
 def _check_varies(of: str, variance: float) -> None:
@@ -184,7 +183,7 @@ def _check_varies(of: str, variance: float) -> None:
 
 
 def _shapley(study: Study, labels: list[str], of: str, size: int) -> Sensitivity:
-    u, v = pairs(study, size)
+    u, v = sample_pairs(study, size)
     d = len(labels)
     y = _values(study, study.resolved.draw(u), of)
     centre = y.mean()
@@ -209,7 +208,7 @@ def _shapley(study: Study, labels: list[str], of: str, size: int) -> Sensitivity
         ]
         shapley = {label: _ratio(effect, whole) for label, effect in zip(labels, effects, strict=True)}
     else:
-        shapley = _by_orders(explained, labels, whole, stream(study.seed, "orders"))
+        shapley = _shapley_by_orders(explained, labels, whole, random_stream(study.seed, "orders"))
     return Sensitivity(
         of, first, total, shapley, f"inputs are correlated: Shapley effects, {size * study.replicates:,} points for each subset"
     )
@@ -221,11 +220,11 @@ def _subsets(items: frozenset[int]) -> Iterator[frozenset[int]]:
 
 
 def _weight(size: int, d: int) -> float:
-    """How often a subset of this size stands before an input, over all orders of d inputs."""
+    """Probability that a given subset of this size precedes an input in a random order of d inputs."""
     return 1 / (d * math.comb(d - 1, size))
 
 
-def _by_orders(
+def _shapley_by_orders(
     explained: Callable[[frozenset[int]], Array], labels: list[str], whole: Array, rng: np.random.Generator
 ) -> dict[str, Figure]:
     """Shapley effects over random orders and their reverses."""
@@ -240,5 +239,5 @@ def _by_orders(
     for i, label in enumerate(labels):
         figure = _ratio(gains[:, i].mean(axis=0), whole)
         by_pair = gains[:, i].mean(axis=1).reshape(-1, 2).mean(axis=1) / whole.mean()
-        shapley[label] = Figure(float(figure), math.hypot(figure.standard_error, over_replicates(by_pair)), figure.replicates)
+        shapley[label] = Figure(float(figure), math.hypot(figure.standard_error, replicate_error(by_pair)), figure.replicates)
     return shapley

@@ -1,4 +1,4 @@
-"""Beliefs: what we hold to be likely about numbers of a spec, by path."""
+"""Beliefs: distributions of the numbers of a spec, by path."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from trainsim.core.spec import Spec
 from ..distributions.composed import Joint
 from ..distributions.distribution import Array, Belief, Distribution
 from ..distributions.interval import Typed
-from ..distributions.tables import Sampler, accurate_sampler, fast_sampler, normal_scores
+from ..distributions.tables import Sampler, accurate_sampler, fast_sampler, normal_score_table
 from ..sampling.sobol import Points
 from . import files
 from .correlation import Correlation, LatentCorrelation, cholesky
 from .shown import summary_of, table_of
 
-FARTHEST = special.ndtri([0.5**53, 1 - 0.5**53])
-"""Normal scores of the outermost points."""
+OUTERMOST_SCORES = special.ndtri([0.5**53, 1 - 0.5**53])
+"""Smallest and largest normal score of any point."""
 
 Key = str | tuple[str, ...]
 
 
 class Beliefs(Answer, Mapping[tuple[str, ...], Belief]):
-    """Distributions laid over the numbers of a spec; the spec itself never changes.
+    """Distributions of the numbers of a spec, by path; the spec itself does not change.
 
     Args:
-        beliefs: path → belief, or an interval as text, ``"1.4..3.4"``. A tuple of paths shares one draw, or holds the
-            columns of a ``ts.joint``, whose rows are drawn whole.
-        correlated: (path, path) → correlation. A bare number is that of the Gaussian copula's normals; say
-            ``ts.rank_correlation`` or ``ts.linear_correlation`` for those of ranks or values.
-        sources: path → where its belief comes from; a path that is not named was given by the user. Equality does not see it.
+        beliefs: path → belief, or an interval as text, ``"1.4..3.4"``. A tuple of paths as key means one draw for all of them, or names the
+            columns of a ``ts.joint``.
+        correlated: (path, path) → correlation. A number is the correlation of the Gaussian copula; use ``ts.rank_correlation`` or
+            ``ts.linear_correlation`` for correlations of ranks or values.
+        sources: path → source of its belief; by default the user. Sources do not affect equality.
 
     Raises:
-        BeliefError: a path twice, a value that is no belief, a correlation that can't be.
+        BeliefError: a path occurs twice, a value is not a belief, or a correlation is invalid.
 
     >>> from trainsim.uncertainty.distributions.interval import ci90
     >>> from trainsim.uncertainty.distributions.parametric import normal
@@ -63,7 +63,7 @@ class Beliefs(Answer, Mapping[tuple[str, ...], Belief]):
             belief = Typed(text=given) if isinstance(given, str) else given
             _check(paths, belief, held)
             held[tuple(sorted(paths))] = belief.named(paths) if isinstance(belief, Joint) else belief
-        # one order, whatever the order they were given in
+        # sorted, so that the order in which they were given does not matter
         self._held = dict(sorted(held.items()))
         self._correlated = dict(sorted(_pair(pair, rho) for pair, rho in (correlated or {}).items()))
         self._sources = {path: source for path, source in (sources or {}).items() if path in self.paths}
@@ -86,7 +86,7 @@ class Beliefs(Answer, Mapping[tuple[str, ...], Belief]):
         return isinstance(other, Beliefs) and (self._held, self._correlated) == (other._held, other._correlated)
 
     def summary(self) -> Summary:
-        """Median and 90 % interval of every belief, and where it comes from."""
+        """Median, 90 % interval and source of every belief."""
         return summary_of(self._held, self._correlated, self._sources)
 
     def __str__(self) -> str:
@@ -94,7 +94,7 @@ class Beliefs(Answer, Mapping[tuple[str, ...], Belief]):
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Every path that a belief is laid over."""
+        """All paths with a belief."""
         return tuple(sorted(path for paths in self._held for path in paths))
 
     @property
@@ -104,21 +104,21 @@ class Beliefs(Answer, Mapping[tuple[str, ...], Belief]):
 
     @property
     def sources(self) -> dict[str, str]:
-        """Path → where its belief comes from; the user gave those that are not named."""
+        """Path → source of its belief; paths without one were given by the user."""
         return dict(self._sources)
 
     def from_source(self, source: str) -> Beliefs:
-        """The same beliefs, all of them from one source, in words."""
+        """The same beliefs, all with one source."""
         return Beliefs(self._held, self._correlated, dict.fromkeys(self.paths, source))
 
     def __or__(self, other: Mapping[Any, Any]) -> Beliefs:
-        """Both; where they speak of the same path, the right one is believed."""
+        """Merge two sets of beliefs; for shared paths the right one is used."""
         right = other if isinstance(other, Beliefs) else Beliefs(other)
         left = self.without(*right.paths, keep_correlations=True)
         return Beliefs({**left._held, **right._held}, {**left._correlated, **right._correlated}, {**left._sources, **right._sources})
 
     def without(self, *paths: str, keep_correlations: bool = False) -> Beliefs:
-        """The beliefs about all other paths; what was tied or joint with a dropped path stays."""
+        """The beliefs without some paths; other paths of the same draw or joint belief stay."""
         held = {}
         for key, belief in self._held.items():
             left = tuple(path for path in key if path not in paths)
@@ -130,50 +130,50 @@ class Beliefs(Answer, Mapping[tuple[str, ...], Belief]):
     # files -----------------------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain nested dict: what a file of these beliefs holds."""
+        """Nested plain dict, as written to files."""
         return files.to_dict(self._held, self._correlated, self._sources)
 
     def save(self, path: str | Path) -> None:
-        """Write these beliefs as ``.toml``, ``.json`` or a ``.csv`` sheet, by the file's name.
+        """Write the beliefs to a ``.toml``, ``.json`` or ``.csv`` file, by its suffix.
 
         Raises:
-            BeliefError: another ending.
+            BeliefError: the file has another suffix.
         """
         files.save(self.to_dict(), path)
 
     @staticmethod
     def load(path: str | Path, *, trusted: Sequence[str] = ()) -> Beliefs:
-        """Read beliefs that ``save`` or a person wrote; a row that can't be read is skipped with a warning.
+        """Read beliefs from a file; rows that can't be read are skipped with a warning.
 
         Args:
             path: a ``.toml``, ``.json`` or ``.csv`` file.
-            trusted: modules with distributions of the user's own that the file may name; no other is imported.
+            trusted: modules of user distributions that the file may name; no other module is imported.
 
         Raises:
-            BeliefError: no such file, a file cut short, two rows of one path, or no row that can be read.
+            BeliefError: the file does not exist or is truncated, two rows have the same path, or no row can be read.
         """
         return Beliefs(*files.load(path, trusted))
 
-    # meeting a spec --------------------------------------------------------------------------------------------
+    # resolving -------------------------------------------------------------------------------------------------
 
     def resolve(self, spec: Spec) -> Resolved:
-        """These beliefs laid over a spec: every path found, every family settled, the correlations factored.
+        """Resolve the beliefs against a spec: find every path, determine every family, factor the correlations.
 
         Raises:
-            PathError: a path leads to no number of the spec, with the one that was meant.
-            BeliefError: mass outside a field's bounds, or an impossible set of correlations.
+            PathError: a path is not a number of the spec; the error names similar ones.
+            BeliefError: a belief has mass outside its field's bounds, or the correlations are inconsistent.
         """
         return Resolved(spec, self)
 
 
 @dataclass(frozen=True)
 class Column:
-    """One stream of draws: the paths it is laid over, and the law it follows.
+    """One stream of draws.
 
     Args:
-        key: what its random stream is keyed by.
-        paths: where its draws stand, (k,).
-        law: the distribution, or the joint sample whose rows it picks.
+        key: key of its random stream.
+        paths: paths that get its draws, (k,).
+        law: its distribution, or the joint sample whose rows are drawn.
         dimension: its dimension of the Sobol' sequence.
     """
 
@@ -185,24 +185,22 @@ class Column:
 
 @dataclass(frozen=True)
 class Resolved:
-    """Beliefs that have met their spec, ready to be drawn from."""
+    """Beliefs resolved against a spec, from which draws are made."""
 
     spec: Spec
     beliefs: Beliefs
 
     def __post_init__(self) -> None:
         if not self.beliefs:
-            raise BeliefError(
-                "beliefs", {}, "there is no belief to draw from", "lay at least one over a path, or call ts.estimate", "too-few-data"
-            )
+            raise BeliefError("beliefs", {}, "is empty", "give at least one belief, or call ts.estimate", "too-few-data")
         _ = self.columns, self.groups
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """One column for each belief, in the order their paths have in the spec.
+        """One column per belief, in the order of the paths in the spec.
 
-        A column's Sobol' dimension is the place of its path among all the numbers of the spec, not among the beliefs,
-        so that a belief added elsewhere leaves its draws as they are.
+        The Sobol' dimension of a column is the index of its path among all numbers of the spec, not among the beliefs, so that adding
+        another belief does not change its draws.
         """
         numbers = self.spec.numbers()
         place = {path: i for i, path in enumerate(numbers)}
@@ -210,8 +208,8 @@ class Resolved:
         for paths, belief in self.beliefs.items():
             for path in paths:
                 if path not in numbers:
-                    raise PathError(path, path, "is no number of this spec", did_you_mean(path, numbers, "its numbers"))
-            laws = {path: belief.meets(numbers[path][1], path) for path in paths}
+                    raise PathError(path, path, "is not a number of this spec", did_you_mean(path, numbers, "its numbers"))
+            laws = {path: belief.for_field(numbers[path][1], path) for path in paths}
             for path, law in laws.items():
                 _check_finite(path, law)
             ordered = sorted(paths, key=place.__getitem__)
@@ -219,19 +217,19 @@ class Resolved:
                 made.append(Column("|".join(ordered), belief.names, belief, place[ordered[0]]))
             else:
                 if len(paths) > 1:
-                    _check_tied(paths, laws)
+                    _check_same_family(paths, laws)
                 made.append(Column(ordered[0], tuple(ordered), laws[ordered[0]], place[ordered[0]]))
         return tuple(sorted(made, key=lambda column: column.dimension))
 
     @cached_property
     def laws(self) -> dict[str, Distribution]:
-        """Path → the distribution it has become."""
+        """Path → its distribution."""
         numbers = self.spec.numbers()
-        return {path: belief.meets(numbers[path][1], path) for paths, belief in self.beliefs.items() for path in paths}
+        return {path: belief.for_field(numbers[path][1], path) for paths, belief in self.beliefs.items() for path in paths}
 
     @cached_property
     def groups(self) -> tuple[tuple[tuple[int, ...], Array], ...]:
-        """Columns tied by correlations: their indices (k,) and the factor of their correlation matrix (k, k)."""
+        """Groups of correlated columns: their indices (k,) and the Cholesky factor of their correlation matrix (k, k)."""
         place = {path: i for i, column in enumerate(self.columns) for path in column.paths}
         pairs: dict[tuple[int, int], float] = {}
         for (a, b), reading in self.beliefs.correlated.items():
@@ -241,19 +239,19 @@ class Resolved:
                         f"correlated[{a!r}, {b!r}]",
                         path,
                         "has no belief to correlate",
-                        did_you_mean(path, place, "beliefs are held about"),
+                        did_you_mean(path, place, "paths with beliefs"),
                         "missing",
                     )
             i, j = sorted((place[a], place[b]))
             laws = self.columns[i].law, self.columns[j].law
             if i == j or isinstance(laws[0], Joint) or isinstance(laws[1], Joint):
-                rule = "stands in a joint belief" if i != j else "is the same draw at both paths"
+                rule = "involves a joint belief" if i != j else "is for two paths that share a draw"
                 raise BeliefError(f"correlated[{a!r}, {b!r}]", reading, rule, "correlate paths whose beliefs are separate", "unsupported")
             pairs[i, j] = reading.latent(laws[0], laws[1], f"correlated[{a!r}, {b!r}]")
-        return tuple(_factor(self.columns, group, pairs) for group in _connected(pairs))
+        return tuple(_factor(self.columns, group, pairs) for group in _connected_groups(pairs))
 
     def precision(self, i: int) -> tuple[tuple[int, ...], Array, int]:
-        """The columns a column is tied with, its row of the inverse of their correlation matrix, and its place in both."""
+        """The columns correlated with a column, its row of their precision matrix, and its index in both."""
         for members, factor in self.groups:
             if i in members:
                 here = members.index(i)
@@ -261,11 +259,11 @@ class Resolved:
         return (), np.empty(0), 0
 
     def points(self, seed: int, replicates: int) -> Points:
-        """The low-discrepancy points these beliefs are drawn at."""
+        """The low-discrepancy points of the draws."""
         return Points(seed, tuple(c.key for c in self.columns), tuple(c.dimension for c in self.columns), replicates)
 
     def scores(self, u: Array, normal_score: Callable[[Array], Array] = special.ndtri) -> dict[int, Array]:
-        """The correlated normal scores of the columns that are tied to others, at points u of shape (d, n)."""
+        """Normal scores of the correlated columns at points u, (d, n)."""
         found: dict[int, Array] = {}
         for members, factor in self.groups:
             z = [normal_score(u[i]) for i in members]
@@ -277,21 +275,21 @@ class Resolved:
         return found
 
     def draw(self, u: Array, sampler: Callable[[Distribution], Sampler] = accurate_sampler) -> dict[str, Array]:
-        """The values at points of the unit cube.
+        """Draws at points of the unit cube.
 
         Args:
-            u: points, shape (d, n), one row for each column.
-            sampler: how a law is drawn from: ``accurate``, or ``quick`` for the largest runs.
+            u: points, shape (d, n), one row per column.
+            sampler: :func:`~.tables.accurate_sampler`, or :func:`~.tables.fast_sampler` for the largest simulations.
 
         Returns:
             path → draws, shape (n,).
         """
-        return self.draw_at(u, self.scores(u, normal_scores().ppf if sampler is fast_sampler else special.ndtri), sampler)
+        return self.draw_at(u, self.scores(u, normal_score_table().ppf if sampler is fast_sampler else special.ndtri), sampler)
 
     def draw_at(
         self, u: Array, scores: Mapping[int, Array], sampler: Callable[[Distribution], Sampler] = accurate_sampler
     ) -> dict[str, Array]:
-        """The values at normal scores where they are given (column → (n,)), and at points u (d, n) for all other columns."""
+        """Draws at given normal scores (column → (n,)), and at points u (d, n) for all other columns."""
         drawn: dict[str, Array] = {}
         for i, column in enumerate(self.columns):
             if isinstance(column.law, Joint):
@@ -306,42 +304,44 @@ def _check(paths: tuple[str, ...], belief: Any, held: Mapping[tuple[str, ...], B
     name = " = ".join(map(str, paths))
     if not isinstance(belief, Belief):
         raise BeliefError(
-            name, belief, "is no belief", "give a ts.ci90 interval or a distribution; for a certain value change the spec", "wrong-type"
+            name,
+            belief,
+            "is not a distribution",
+            "give a ts.ci90 interval or a distribution; set a certain value in the spec",
+            "wrong-type",
         )
     if not paths or not all(isinstance(path, str) and path for path in paths) or len(set(paths)) < len(paths):
         raise BeliefError(
-            name, paths, "is no path or tuple of different paths", 'write "price", or ("a.x", "b.x") for one draw at both', "wrong-type"
+            name, paths, "is not a path or tuple of different paths", 'write "price", or ("a.x", "b.x") for one draw at both', "wrong-type"
         )
     twice = [path for path in paths if any(path in other for other in held)]
     if twice:
-        raise BeliefError(twice[0], belief, "already has a belief here", "give each path one belief; merge two sets with |", "duplicate")
+        raise BeliefError(
+            twice[0], belief, "is a second belief about this path", "give each path one belief; merge two sets with |", "duplicate"
+        )
 
 
 def _check_finite(path: str, law: Distribution) -> None:
     if all(map(math.isfinite, law.support)):
         return
     with np.errstate(over="ignore"):
-        farthest = law.from_score(FARTHEST)
+        farthest = law.from_score(OUTERMOST_SCORES)
     if not np.all(np.isfinite(farthest)):
-        raise BeliefError(
-            path, law, f"draws of the {law.family} belief may be infinite", "give it a smaller spread, or truncate it", "not-finite"
-        )
+        raise BeliefError(path, law, "may have infinite draws", "reduce its spread, or truncate it", "not-finite")
 
 
-def _check_tied(paths: tuple[str, ...], laws: Mapping[str, Distribution]) -> None:
+def _check_same_family(paths: tuple[str, ...], laws: Mapping[str, Distribution]) -> None:
     kinds = set(laws.values())
     if len(kinds) > 1:
-        rule = "one interval becomes different families at these fields: " + ", ".join(
-            f"{path}: {law.family}" for path, law in laws.items()
-        )
+        rule = "has different families at these paths: " + ", ".join(f"{path}: {law.family}" for path, law in laws.items())
         raise BeliefError(
-            " = ".join(paths), sorted(law.family for law in kinds), rule, "name the family, so that one draw fits all of them", "conflict"
+            " = ".join(paths), sorted(law.family for law in kinds), rule, "give a distribution instead of an interval", "conflict"
         )
 
 
 def _pair(pair: Any, rho: float | Correlation) -> tuple[tuple[str, str], Correlation]:
     if not isinstance(pair, tuple) or len(pair) != 2 or pair[0] == pair[1]:
-        raise BeliefError("correlated", pair, "is no pair of different paths", 'write {("price", "mfu"): 0.3}', "wrong-type")
+        raise BeliefError("correlated", pair, "is not a pair of different paths", 'write {("price", "mfu"): 0.3}', "wrong-type")
     a, b = sorted(pair)
     if isinstance(rho, Correlation):
         return (a, b), rho
@@ -351,13 +351,13 @@ def _pair(pair: Any, rho: float | Correlation) -> tuple[tuple[str, str], Correla
         raise BeliefError(
             f"correlated[{a!r}, {b!r}]",
             rho,
-            "is no correlation between -1 and 1, both excluded",
-            "for one and the same draw use a tuple of paths as the key",
+            "is not a correlation between -1 and 1, both excluded",
+            "for one shared draw use a tuple of paths as the key",
             "out-of-bounds",
         ) from None
 
 
-def _connected(pairs: Mapping[tuple[int, int], float]) -> list[tuple[int, ...]]:
+def _connected_groups(pairs: Mapping[tuple[int, int], float]) -> list[tuple[int, ...]]:
     groups: list[set[int]] = []
     for pair in pairs:
         touched = [group for group in groups if group & set(pair)]

@@ -1,6 +1,6 @@
-# ruff: noqa: D102  (members of a family inherit the docstrings of its face)
-# ruff: noqa: ARG002  (a reading may need the laws of both, and need not)
-"""How a correlation is read, and whether a set of them can hold at once."""
+# ruff: noqa: D102  (members inherit the docstrings of the base class)
+# ruff: noqa: ARG002  (some members do not need the distributions)
+"""Correlations of beliefs: of normal scores, ranks or values; and consistency of a set of them."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ Coefficient = Annotated[Num, Unit("", "a correlation", gt=-1, lt=1)]
 
 
 class Correlation(Family):
-    """A correlation of two numbers, and what it is a correlation of."""
+    """Base class of correlations of two numbers."""
 
     positional: ClassVar[tuple[str, ...]] = ("rho",)
     rho: Coefficient
 
     @abstractmethod
     def latent(self, a: Distribution, b: Distribution, pair: str) -> float:
-        """The correlation of the Gaussian copula's normals that gives it."""
+        """The equivalent correlation of the Gaussian copula's normal scores."""
 
 
 class LatentCorrelation(Correlation):
-    """The correlation of the copula's normals themselves: what a bare number means."""
+    """Correlation of the copula's normal scores; the meaning of a plain number."""
 
     former_kinds: ClassVar[tuple[str, ...]] = ("Latent",)
 
@@ -42,7 +42,7 @@ class LatentCorrelation(Correlation):
 
 
 class Rank(Correlation):
-    """Spearman's correlation of ranks: ``latent = 2 sin(π rho / 6)``.
+    """Spearman's rank correlation: ``latent = 2 sin(π rho / 6)``.
 
     Source: Pearson (1907), "On further methods of determining correlation", as in Kruskal (1958), JASA 53, 814-861.
     """
@@ -52,22 +52,26 @@ class Rank(Correlation):
 
 
 class Linear(Correlation):
-    """Pearson's correlation of the values: solved for the latent one, in which it rises.
+    """Pearson's correlation of the values; solved for the latent correlation by bisection.
 
     Source: Li & Hammond (1975), IEEE Trans. Systems, Man, Cybernetics 5(5), 557-561.
     """
 
     def latent(self, a: Distribution, b: Distribution, pair: str) -> float:
         low, high = -1.0, 1.0
-        ends = _linear(a, b, low), _linear(a, b, high)
+        ends = _linear_correlation(a, b, low), _linear_correlation(a, b, high)
         if not ends[0] < self.rho < ends[1]:
-            remedy = "believe a weaker one, or give ts.rank_correlation"
+            remedy = "give a weaker correlation, or ts.rank_correlation"
             raise BeliefError(
-                pair, self.rho, f"these two laws can only correlate linearly from {ends[0]:.4f} to {ends[1]:.4f}", remedy, "infeasible"
+                pair,
+                self.rho,
+                f"is outside the possible range of linear correlations, {ends[0]:.4f} to {ends[1]:.4f}",
+                remedy,
+                "infeasible",
             )
         for _ in range(50):
             middle = (low + high) / 2
-            low, high = (middle, high) if _linear(a, b, middle) < self.rho else (low, middle)
+            low, high = (middle, high) if _linear_correlation(a, b, middle) < self.rho else (low, middle)
         return (low + high) / 2
 
 
@@ -78,8 +82,8 @@ def _quadrature() -> tuple[Array, Array]:
     return z, w / w.sum()
 
 
-def _linear(a: Distribution, b: Distribution, latent: float) -> float:
-    """Pearson's correlation of two laws under a latent one, by Gauss-Hermite quadrature."""
+def _linear_correlation(a: Distribution, b: Distribution, latent: float) -> float:
+    """Pearson's correlation of two distributions given the latent correlation, by Gauss-Hermite quadrature."""
     z, w = _quadrature()
     first = a.from_score(z)
     second = b.from_score(latent * z[:, None] + math.sqrt(1 - latent**2) * z)
@@ -89,28 +93,30 @@ def _linear(a: Distribution, b: Distribution, latent: float) -> float:
 
 
 def cholesky(names: Sequence[str], pairs: Mapping[tuple[int, int], float]) -> Array:
-    """The lower-triangular factor of a correlation matrix.
+    """Cholesky factor of a correlation matrix.
 
     Args:
         names: the paths, (d,).
-        pairs: (i, j) → correlation of the copula's normals; a pair not named is uncorrelated.
+        pairs: (i, j) → latent correlation; other pairs are uncorrelated.
 
     Raises:
-        BeliefError: no joint law has these correlations; names a pair and the nearest value that it can have.
+        BeliefError: the matrix is not positive definite; the error names a pair and its nearest possible value.
     """
     matrix = np.eye(len(names))
     for (i, j), rho in pairs.items():
         matrix[i, j] = matrix[j, i] = rho
     if np.linalg.eigvalsh(matrix)[0] > 1e-10:
         return np.asarray(np.linalg.cholesky(matrix), dtype=np.float64)
-    pair, nearest = _nearest(matrix, pairs)
+    pair, nearest = _nearest_possible(matrix, pairs)
     where = f"correlated[{names[pair[0]]!r}, {names[pair[1]]!r}]"
-    rule = "is impossible beside the other correlations of these paths"
+    rule = "is inconsistent with the other correlations of these paths"
     raise BeliefError(where, pairs[pair], rule, f"the nearest possible value is {nearest:.4f}", "infeasible")
 
 
-def _nearest(matrix: Array, pairs: Mapping[tuple[int, int], float]) -> tuple[tuple[int, int], float]:
-    """The pair that must move least, and where to; if no single one will do, that which the nearest matrix moves most."""
+def _nearest_possible(matrix: Array, pairs: Mapping[tuple[int, int], float]) -> tuple[tuple[int, int], float]:
+    """The pair that needs the smallest change, and its new value; if no single change suffices, the pair that differs most from the nearest
+    correlation matrix.
+    """
     moves = {}
     for (i, j), rho in pairs.items():
         rest = [k for k in range(len(matrix)) if k not in (i, j)]
@@ -133,7 +139,7 @@ def _nearest(matrix: Array, pairs: Mapping[tuple[int, int], float]) -> tuple[tup
 
 
 def rank_correlation(rho: float) -> Rank:
-    """Spearman's correlation of ranks.
+    """Spearman's rank correlation.
 
     Args:
         rho: the correlation, -1 to 1 [1].

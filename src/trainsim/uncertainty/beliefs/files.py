@@ -1,4 +1,4 @@
-"""Beliefs in files that people edit: TOML, JSON and CSV sheets."""
+"""Read and write beliefs as TOML, JSON or CSV."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from ..distributions.distribution import Belief
 from .correlation import Correlation, LatentCorrelation
 
 SAME, WITH = " = ", " ~ "
-"""Between paths of one key; between the two paths of a correlation."""
-SHEET = ("path", "kind", "p5", "p10", "p50", "p90", "p95", "low", "mode", "high", "mu", "sigma", "a", "b", "rho", "more")
-"""Columns of a CSV sheet; what has no column of its own is in ``more`` as JSON."""
+"""Separator of paths in a key, and of the two paths of a correlation."""
+CSV_COLUMNS = ("path", "kind", "p5", "p10", "p50", "p90", "p95", "low", "mode", "high", "mu", "sigma", "a", "b", "rho", "more")
+"""Columns of a CSV file; other fields are in ``more`` as JSON."""
 
 Held = Mapping[tuple[str, ...], Belief]
-"""Paths that share a draw, or are the columns of a joint law → belief."""
+"""Paths that share a draw, or are the columns of a joint belief → belief."""
 Correlated = Mapping[tuple[str, str], Correlation]
 """Two paths → correlation."""
 Sources = Mapping[str, str]
-"""Path → where its belief comes from."""
+"""Path → source of its belief."""
 PARTS = ("beliefs", "correlated", "sources")
 """Tables of a file."""
 
 
 def to_dict(held: Held, correlated: Correlated, sources: Sources | None = None) -> dict[str, Any]:
-    """Plain nested dict of beliefs; :func:`from_dict` gives equal ones.
+    """Nested plain dict of beliefs, the inverse of :func:`from_dict`.
 
     >>> from trainsim.uncertainty.distributions.interval import ci90
     >>> to_dict({("price",): ci90(1, 3)}, {})
@@ -43,17 +43,17 @@ def to_dict(held: Held, correlated: Correlated, sources: Sources | None = None) 
     """
     data: dict[str, Any] = {"beliefs": {SAME.join(key): _plain(belief) for key, belief in held.items()}}
     if correlated:
-        data["correlated"] = {WITH.join(pair): _measure(rho) for pair, rho in correlated.items()}
+        data["correlated"] = {WITH.join(pair): _correlation_value(rho) for pair, rho in correlated.items()}
     if sources:
         data["sources"] = dict(sources)
     return data
 
 
 def from_dict(data: object) -> tuple[Held, Correlated, Sources]:
-    """Beliefs from what :func:`to_dict` gave, or a person wrote; an entry that can't be read is skipped with a warning.
+    """Read beliefs from a nested dict; entries that can't be read are skipped with a warning.
 
     Raises:
-        BeliefError: no table of beliefs, or no entry that can be read: an unknown kind, or a value that breaks a rule.
+        BeliefError: the data is not a table of beliefs, or no entry can be read.
     """
     parts = _table(data, "beliefs file")
     for unknown in set(parts) - set(PARTS):
@@ -69,8 +69,8 @@ def from_dict(data: object) -> tuple[Held, Correlated, Sources]:
     ]
     read = reading.read_rows((("", read) for _, read in entries), lambda read: read(), BeliefError)
     held = {key: value for key, value in read if isinstance(value, Belief)}
-    told = {path: str(source) for path, source in sources.items()}
-    return held, {key: value for key, value in read if isinstance(value, Correlation)}, told
+    given_sources = {path: str(source) for path, source in sources.items()}
+    return held, {key: value for key, value in read if isinstance(value, Correlation)}, given_sources
 
 
 def _table(value: object, path: str) -> Mapping[str, Any]:
@@ -95,48 +95,48 @@ def _plain(spec: Spec) -> dict[str, Any]:
 
 
 def _finite(value: Any) -> Any:
-    """Without infinite ends, which are what leaving them out means, and without empty lists."""
+    """Drop infinite bounds and empty lists, which are the defaults."""
     if isinstance(value, dict):
         return {k: _finite(v) for k, v in value.items() if not (isinstance(v, float) and math.isinf(v)) and v != []}
     return [_finite(v) for v in value] if isinstance(value, list) else value
 
 
-def _measure(rho: Correlation) -> Any:
+def _correlation_value(rho: Correlation) -> Any:
     return rho.rho if isinstance(rho, LatentCorrelation) else _plain(rho)
 
 
-def _member(face: type[Spec], fields: Any, path: str) -> Any:
+def _member(base: type[Spec], fields: Any, path: str) -> Any:
     if not isinstance(fields, Mapping) or "kind" not in fields:
-        raise BeliefError(path, fields, "names no kind", f"kinds: {', '.join(sorted(members(face)))}", "missing")
+        raise BeliefError(path, fields, "has no kind", f"kinds: {', '.join(sorted(members(base)))}", "missing")
     try:
-        member = find_member(face, fields["kind"], "kind")
+        member = find_member(base, fields["kind"], "kind")
         return member(**{str(name): value for name, value in fields.items() if name != "kind"})
     except TrainsimError as error:
         raise recast(error, BeliefError, f"{path}.{error.path}") from None
 
 
 def save(data: Mapping[str, Any], path: str | Path) -> None:
-    """Write what :func:`to_dict` gave as ``.toml``, ``.json`` or ``.csv``, by the file's name.
+    """Write the dict of :func:`to_dict` to a ``.toml``, ``.json`` or ``.csv`` file, by its suffix.
 
     Raises:
-        BeliefError: another ending.
+        BeliefError: the file has another suffix.
     """
     match _ending(path):
         case ".csv":
-            toml_io.write_text(path, _sheet(data))
+            toml_io.write_text(path, _to_csv(data))
         case _:
             toml_io.save(path, data)
 
 
 def load(path: str | Path, trusted: Sequence[str] = ()) -> tuple[Held, Correlated, Sources]:
-    """Beliefs from a ``.toml``, ``.json`` or ``.csv`` file that :func:`save` or a person wrote.
+    """Read beliefs from a ``.toml``, ``.json`` or ``.csv`` file.
 
     Args:
         path: the file.
-        trusted: modules with distributions of the user's own that the file may name.
+        trusted: modules of user distributions that the file may name.
 
     Raises:
-        BeliefError: no such file, another ending, a file cut short, two rows of one path, or no row that can be read.
+        BeliefError: the file does not exist, is truncated or has another suffix, two rows have the same path, or no row can be read.
     """
     text = reading.read_text(path, BeliefError, what="beliefs file")
     name = Path(path).name
@@ -147,30 +147,30 @@ def load(path: str | Path, trusted: Sequence[str] = ()) -> tuple[Held, Correlate
             case ".json":
                 return from_dict(reading.parse_json(text, name, BeliefError))
             case _:
-                return from_dict(_unsheet(text, name))
+                return from_dict(_from_csv(text, name))
 
 
 def _ending(path: str | Path) -> str:
     ending = Path(path).suffix.lower()
     if ending not in {".toml", ".json", ".csv"}:
-        raise BeliefError("beliefs file", str(path), "has an unknown ending", "end it in .toml, .json or .csv", "unsupported")
+        raise BeliefError("beliefs file", str(path), "has an unknown suffix", "name it .toml, .json or .csv", "unsupported")
     return ending
 
 
-def _sheet(data: Mapping[str, Any]) -> str:
+def _to_csv(data: Mapping[str, Any]) -> str:
     out = io.StringIO()
-    writer = csv.DictWriter(out, SHEET, lineterminator="\n")
+    writer = csv.DictWriter(out, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
     for path, fields in {**data["beliefs"], **data.get("correlated", {})}.items():
         given = fields if isinstance(fields, Mapping) else {"kind": "LatentCorrelation", "rho": fields}
-        own = {name: value for name, value in given.items() if name in SHEET}
-        more = {name: value for name, value in given.items() if name not in SHEET}
+        own = {name: value for name, value in given.items() if name in CSV_COLUMNS}
+        more = {name: value for name, value in given.items() if name not in CSV_COLUMNS}
         writer.writerow({"path": path, **own, **({"more": json.dumps(more)} if more else {})})
     return out.getvalue()
 
 
-def _unsheet(text: str, name: str) -> dict[str, Any]:
-    """The parts of a sheet as :func:`to_dict` gives them; a row that can't be read is skipped with a warning."""
+def _from_csv(text: str, name: str) -> dict[str, Any]:
+    """Read CSV into the dict of :func:`to_dict`; rows that can't be read are skipped with a warning."""
     rows = reading.parse_table(text, name, BeliefError, key="path")
     read = reading.read_rows(((f"{name}:{line}", cells) for line, cells in rows), _row, BeliefError)
     parts: dict[str, dict[str, Any]] = {"beliefs": {}, "correlated": {}}
@@ -180,12 +180,12 @@ def _unsheet(text: str, name: str) -> dict[str, Any]:
 
 
 def _row(cells: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
-    """Path and fields of one row of a sheet."""
+    """Path and fields of one CSV row."""
     path = cells.get("path", "")
     if not path:
         raise BeliefError("path", "", "is missing", "name the path in the first column", "missing")
     if "" in cells:
-        raise BeliefError(path, cells[""], "is a cell without a column", f"the columns are {', '.join(SHEET)}", "syntax")
+        raise BeliefError(path, cells[""], "is a cell without a column", f"the columns are {', '.join(CSV_COLUMNS)}", "syntax")
     more = reading.parse_json(cells.get("more", "{}"), "more", BeliefError)
     if not isinstance(more, dict):
         raise BeliefError("more", more, "is not an object", 'leave it empty, or give {"name": value}', "wrong-type")
@@ -195,7 +195,7 @@ def _row(cells: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
 
 
 def schema() -> dict[str, Any]:
-    """JSON schema of a file of beliefs."""
+    """JSON schema of a beliefs file."""
     kinds = [{"$ref": f"#/$defs/{kind}"} for kind in sorted(members(Belief))]
     defs: dict[str, Any] = {kind: _kind_schema(kind, cls) for kind, cls in sorted(members(Belief).items())}
     readings = [{"type": "number", "exclusiveMinimum": -1, "exclusiveMaximum": 1}]

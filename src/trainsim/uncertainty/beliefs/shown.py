@@ -28,7 +28,7 @@ def _quantiles_of(belief: Belief, path: str) -> tuple[float | None, float | None
         known = belief.quantiles
         return known.get(0.05), known.get(0.5), known.get(0.95)
     try:
-        law = belief.meets(Unit(""), path)
+        law = belief.for_field(Unit(""), path)
     except BeliefError:  # a text with a unit that only its field knows
         return None, None, None
     low, middle, high = (float(law.ppf(q)) for q in (0.05, 0.5, 0.95))

@@ -1,5 +1,5 @@
-# ruff: noqa: D102  (members of a family inherit the docstrings of its face)
-"""Beliefs made of other things: mixtures of laws, and samples somebody else drew."""
+# ruff: noqa: D102  (members inherit the docstrings of the base class)
+"""Mixtures of distributions, and beliefs given by samples."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ Laws = Annotated[tuple[Distribution, ...], AsTuple]
 
 
 class Mixture(Distribution):
-    """One of several laws is true, each with a weight: ``F(x) = Σ w_i F_i(x)``.
+    """Mixture of distributions: ``F(x) = Σ w_i F_i(x)``.
 
     Args:
-        laws: the laws.
-        weights: their weights; normalised to sum to one.
+        laws: the distributions.
+        weights: their weights, normalised to sum to one [1].
 
     >>> from trainsim.uncertainty.distributions.parametric import uniform
     >>> mixture([uniform(0, 1), uniform(2, 3)], [0.25, 0.75]).cdf([1.0, 2.5])
@@ -53,8 +53,8 @@ class Mixture(Distribution):
             raise BeliefError(
                 "mixture",
                 self.weights,
-                f"gives {len(self.weights)} weights for {len(self.laws)} laws",
-                "give one weight for each law",
+                f"has {len(self.weights)} weights for {len(self.laws)} distributions",
+                "give one weight per distribution",
                 "conflict",
             )
         _check_weights("mixture", self.weights)
@@ -67,7 +67,7 @@ class Mixture(Distribution):
         u = np.asarray(u, dtype=np.float64)
         ends = np.stack([law.ppf(u) for law, share in zip(self.laws, self._shares, strict=True) if share > 0])
         low, high = ends.min(axis=0), ends.max(axis=0)
-        for _ in range(64):  # bisection between the smallest and the largest of the parts' own quantiles
+        for _ in range(64):  # bisection between the smallest and largest quantile of the components
             middle = low + (high - low) / 2
             below = self.cdf(middle) < u
             low, high = np.where(below, middle, low), np.where(below, high, middle)
@@ -92,11 +92,11 @@ class Mixture(Distribution):
 
 
 class Empirical(Distribution):
-    """The law of a sample: each value as likely as its weight.
+    """Empirical distribution of a sample.
 
     Args:
-        samples: values [the field's unit], shape (n,).
-        weights: weights (n,), or none for equal ones.
+        samples: values (n,) [the field's unit].
+        weights: weights of the values (n,); empty for equal weights [1].
 
     >>> empirical([3.0, 1.0, 2.0]).ppf([0.1, 0.5, 0.9])
     array([1., 2., 3.])
@@ -114,7 +114,7 @@ class Empirical(Distribution):
     def _sorted(self) -> tuple[Array, Array]:
         values = np.asarray(self.samples)
         order = np.argsort(values, kind="stable")
-        return values[order], _steps(np.asarray(self.weights)[order] if self.weights else np.ones(len(values)))
+        return values[order], _cumulative_shares(np.asarray(self.weights)[order] if self.weights else np.ones(len(values)))
 
     def ppf(self, u: ArrayLike) -> Array:
         values, steps = self._sorted
@@ -138,12 +138,12 @@ class Empirical(Distribution):
 
 
 class Joint(Belief):
-    """Samples of several numbers at once: rows are drawn whole, so whatever ties the columns is kept.
+    """Joint samples of several numbers; whole rows are drawn, so that dependence between columns is preserved.
 
     Args:
-        columns: one tuple of values for each path, each of length n.
-        names: the path of each column; empty if the columns follow the order of the key they stand under.
-        weights: weights of the rows, length n, or none for equal ones.
+        columns: values of each path, each of length n.
+        names: path of each column; empty if the columns follow the order of the paths in the beliefs.
+        weights: weights of the rows, length n; empty for equal weights [1].
     """
 
     columns: Annotated[tuple[Floats, ...], AsTuple]
@@ -155,59 +155,59 @@ class Joint(Belief):
         lengths = {len(column) for column in self.columns}
         if len(lengths) != 1:
             raise BeliefError(
-                "joint", sorted(lengths), "columns are of different lengths", "give every path the same number of rows", "conflict"
+                "joint", sorted(lengths), "has columns of different lengths", "give every path the same number of rows", "conflict"
             )
         if self.names and len(self.names) != len(self.columns):
             raise BeliefError(
                 "joint",
                 self.names,
                 f"names {len(self.names)} paths for {len(self.columns)} columns",
-                "give one name for each column",
+                "give one name per column",
                 "conflict",
             )
         _check_samples("joint", np.asarray(self.columns).T, self.weights)
 
     @cached_property
     def _table(self) -> tuple[Array, Array]:
-        """Rows in order of the first column, which keeps low-discrepancy points low in discrepancy, and their steps."""
+        """Rows sorted by the first column, which preserves low discrepancy, and their cumulative shares."""
         rows = np.asarray(self.columns).T
         order = np.lexsort(rows.T[::-1])
-        return rows[order], _steps(np.asarray(self.weights)[order] if self.weights else np.ones(len(rows)))
+        return rows[order], _cumulative_shares(np.asarray(self.weights)[order] if self.weights else np.ones(len(rows)))
 
     def rows(self, u: ArrayLike) -> Array:
-        """The rows drawn at u, shape ``(*u.shape, k)``."""
+        """Rows at levels u, shape ``(*u.shape, k)``."""
         table, steps = self._table
         return np.asarray(table[np.searchsorted(steps, np.asarray(u)).clip(max=len(table) - 1)])
 
     def named(self, paths: tuple[str, ...]) -> Joint:
-        """The same rows, each column named by its path.
+        """The same samples with the path of each column as its name.
 
         Raises:
             BeliefError: the columns are not those of the paths.
         """
         if self.names and set(self.names) != set(paths):
             raise BeliefError(
-                " = ".join(paths), self.names, "the joint belief's columns are not these paths", "name each column by its path", "conflict"
+                " = ".join(paths), self.names, "are not the columns of the joint belief", "name each column by its path", "conflict"
             )
         if len(self.columns) != len(paths):
             rule = f"the joint belief has {len(self.columns)} columns for {len(paths)} paths"
-            raise BeliefError(" = ".join(paths), len(self.columns), rule, "give one column for each path, in their order", "conflict")
+            raise BeliefError(" = ".join(paths), len(self.columns), rule, "give one column per path, in the same order", "conflict")
         return Joint(columns=self.columns, names=self.names or paths, weights=self.weights).only(tuple(sorted(paths)))
 
     def only(self, kept: tuple[str, ...]) -> Joint:
-        """The same rows with some columns left out."""
+        """The same samples with these columns only."""
         return Joint(columns=tuple(self.columns[self.names.index(path)] for path in kept), names=kept, weights=self.weights)
 
     def marginal(self, column: int) -> Empirical:
-        """The law of one column."""
+        """Empirical distribution of one column."""
         return Empirical(samples=self.columns[column], weights=self.weights)
 
-    def meets(self, unit: Unit, path: str) -> Distribution:
-        """The law of the column of that path."""
-        return self.marginal(self.names.index(path)).meets(unit, path)
+    def for_field(self, unit: Unit, path: str) -> Distribution:
+        """Empirical distribution of the column of that path."""
+        return self.marginal(self.names.index(path)).for_field(unit, path)
 
 
-def _steps(weights: Array) -> Array:
+def _cumulative_shares(weights: Array) -> Array:
     return np.asarray(np.cumsum(weights) / np.sum(weights))
 
 
@@ -224,7 +224,7 @@ def _check_weights(what: str, weights: Sequence[float]) -> None:
 
 def _check_samples(what: str, rows: Array, weights: Sequence[float]) -> None:
     if rows.size == 0:
-        raise BeliefError(what, (), "holds no sample", "give at least one", "too-few-data")
+        raise BeliefError(what, (), "has no samples", "give at least one", "too-few-data")
     if not np.all(np.isfinite(rows)):
         bad = int(np.argmin(np.isfinite(rows).all(axis=1)))
         raise BeliefError(what, rows[bad].tolist(), f"row {bad} is not finite", "drop it, or find out why", "not-finite")
@@ -233,19 +233,19 @@ def _check_samples(what: str, rows: Array, weights: Sequence[float]) -> None:
             raise BeliefError(
                 f"{what}.weights",
                 len(weights),
-                f"are not as many as the {len(rows)} samples",
-                "give one weight for each sample",
+                f"is not the number of samples, {len(rows)}",
+                "give one weight per sample",
                 "conflict",
             )
         _check_weights(what, weights)
 
 
 def mixture(laws: Sequence[Distribution], weights: Sequence[float] | None = None) -> Mixture:
-    """One of several laws is true, each with a weight.
+    """Mixture of distributions.
 
     Args:
-        laws: the laws, in the field's unit.
-        weights: one per law [1]; equal ones where none are given.
+        laws: the distributions, in the field's unit.
+        weights: one per distribution; equal weights by default [1].
 
     Returns:
         the mixture; its density is the weighted sum of theirs.
@@ -258,14 +258,14 @@ def mixture(laws: Sequence[Distribution], weights: Sequence[float] | None = None
 
 
 def empirical(samples: ArrayLike, weights: ArrayLike | None = None) -> Empirical:
-    """The law of a sample.
+    """Empirical distribution of a sample.
 
     Args:
         samples: values (n,) [the field's unit].
-        weights: weights of the values (n,) [1], or none for equal ones.
+        weights: weights of the values (n,); equal weights by default [1].
 
     Returns:
-        the law.
+        the distribution.
 
     >>> float(empirical([1.0, 2.0, 4.0]).mean)
     2.3333333333333335
@@ -274,14 +274,14 @@ def empirical(samples: ArrayLike, weights: ArrayLike | None = None) -> Empirical
 
 
 def joint(samples: Mapping[str, ArrayLike] | ArrayLike, weights: ArrayLike | None = None) -> Joint:
-    """Samples of several numbers at once, drawn as whole rows.
+    """Joint samples of several numbers, drawn as whole rows.
 
     Args:
-        samples: path → values (n,), or an array (n, k) whose columns follow the order of its paths in the beliefs.
-        weights: weights of the rows (n,) [1], or none for equal ones.
+        samples: path → values (n,), or an array (n, k) whose columns follow the order of the paths in the beliefs.
+        weights: weights of the rows (n,); equal weights by default [1].
 
     Returns:
-        the belief about all of them.
+        the joint belief.
 
     >>> joint({"a": [1.0, 2.0], "b": [10.0, 20.0]}).rows([0.2, 0.9])
     array([[ 1., 10.],
@@ -295,5 +295,5 @@ def joint(samples: Mapping[str, ArrayLike] | ArrayLike, weights: ArrayLike | Non
     except (TypeError, ValueError, OverflowError):
         rows = np.empty(0)
     if rows.ndim != 2:
-        raise BeliefError("joint", samples, "is no table of samples", "give an array (n, k), or a mapping path → (n,)", "wrong-type")
+        raise BeliefError("joint", samples, "is not a table of samples", "give an array (n, k), or a mapping path → (n,)", "wrong-type")
     return Joint(columns=tuple(map(_floats, rows.T)), weights=given)

@@ -1,5 +1,5 @@
-# ruff: noqa: D102  (members of a family inherit the docstrings of its face)
-"""Beliefs about one number: families as quantile functions, each smooth, renormalised, and honest about its support."""
+# ruff: noqa: D102  (members inherit the docstrings of the base class)
+"""Base classes of beliefs about one number: distributions given by their quantile function."""
 
 from __future__ import annotations
 
@@ -31,44 +31,44 @@ def _quadrature() -> tuple[Array, Array]:
 
 
 class Belief(Family):
-    """What we believe about the numbers at one path or several: a distribution, or an interval that has yet to meet its field."""
+    """Base class of beliefs about the numbers at one or several paths: a distribution, or an interval without a family."""
 
     @abstractmethod
-    def meets(self, unit: Unit, path: str) -> Distribution:
-        """The distribution this belief becomes on a field.
+    def for_field(self, unit: Unit, path: str) -> Distribution:
+        """The distribution of this belief on a field.
 
         Args:
-            unit: the field's unit and bounds.
-            path: where the field stands, for the error.
+            unit: unit and bounds of the field.
+            path: path of the field, for the error.
 
         Raises:
-            BeliefError: mass outside the field's bounds.
+            BeliefError: the belief has mass outside the field's bounds.
         """
 
 
 class Distribution(Belief):
-    """The law of one number, given by its quantile function.
+    """Base class of distributions of one number, given by their quantile function.
 
-    ``x = ppf(u)`` for u uniform on (0, 1), and ``x = from_score(z)`` for z standard normal: the second keeps the
-    tails exact and is what a Gaussian copula needs.
+    ``x = ppf(u)`` for u uniform on (0, 1), and ``x = from_score(z)`` for z standard normal. The second is exact in the tails and is used
+    by the Gaussian copula.
     """
 
     @abstractmethod
     def ppf(self, u: ArrayLike) -> Array:
-        """The value below which a share u of the belief lies, any shape."""
+        """Quantile at level u, any shape."""
 
     @abstractmethod
     def cdf(self, x: ArrayLike) -> Array:
-        """The share of the belief at or below x, any shape."""
+        """Probability of a value at or below x, any shape."""
 
     @property
     @abstractmethod
     def support(self) -> tuple[float, float]:
-        """The smallest interval that holds all mass."""
+        """The smallest interval with probability one."""
 
     @property
     def family(self) -> str:
-        """The family's name, as reports print it."""
+        """Name of the family for reports."""
         return type(self).__name__.lower()
 
     def from_score(self, z: ArrayLike) -> Array:
@@ -91,19 +91,17 @@ class Distribution(Belief):
         scores, masses = _quadrature()
         return math.sqrt(float(masses @ (self.from_score(scores) - self.mean) ** 2))
 
-    def meets(self, unit: Unit, path: str) -> Distribution:
+    def for_field(self, unit: Unit, path: str) -> Distribution:
         """Itself, if no mass lies outside the field's bounds."""
         low, high = self.support
         if low < unit.low or high > unit.high:
             cut = f".truncate({unit.low:g}, {unit.high:g})"
-            remedy = f"renormalise it inside: {cut}, or give a ts.ci90 interval, whose family follows the bounds"
-            raise BeliefError(
-                path, self, f"the {self.family} belief has mass outside the field's bounds ({unit.rule})", remedy, "out-of-bounds"
-            )
+            remedy = f"truncate it: {cut}, or give a ts.ci90 interval, whose family follows the bounds"
+            raise BeliefError(path, self, f"extends past the bounds of the field ({unit.rule})", remedy, "out-of-bounds")
         return self
 
     def truncate(self, low: float = -math.inf, high: float = math.inf) -> Truncated:
-        """The same law given that the value lies between two bounds: renormalised, so no mass piles up at a bound.
+        """The distribution conditional on a value between two bounds.
 
         >>> from trainsim.uncertainty.distributions.parametric import normal
         >>> normal(0, 1).truncate(0, 1).ppf([0.0, 0.5, 1.0]).round(4)
@@ -113,12 +111,12 @@ class Distribution(Belief):
 
 
 class Truncated(Distribution):
-    """A law given that its value lies between two bounds.
+    """A distribution conditional on a value between two bounds.
 
-    ``ppf(u) = base.ppf(F(low) + u (F(high) - F(low)))``, taken from the upper tail where that one keeps more digits.
+    ``ppf(u) = base.ppf(F(low) + u (F(high) - F(low)))``, computed from the upper tail where that is more accurate.
 
     Raises:
-        BeliefError: the bounds cross, or no mass lies between them.
+        BeliefError: the bounds cross, or there is no mass between them.
     """
 
     positional: ClassVar[tuple[str, ...]] = ("base", "low", "high")
@@ -132,10 +130,10 @@ class Truncated(Distribution):
             raise BeliefError(
                 "truncate", (self.low, self.high), "a bound is not a number", "give low, high, or leave one out", "out-of-bounds"
             )
-        _rising(self, low=self.low, high=self.high)
+        _check_ends(self, low=self.low, high=self.high)
         if not self._mass > 0:
             rule = f"the {self.base.family} belief has no mass between the bounds (its support is {self.base.support})"
-            raise BeliefError("truncate", (self.low, self.high), rule, "widen the bounds, or believe something else", "infeasible")
+            raise BeliefError("truncate", (self.low, self.high), rule, "widen the bounds", "infeasible")
 
     @cached_property
     def _scores(self) -> tuple[float, float]:
@@ -143,7 +141,7 @@ class Truncated(Distribution):
 
     @cached_property
     def _mirror(self) -> float:
-        """-1 where the cut lies in the upper half, so that masses are counted from the near tail; else 1."""
+        """-1 if the lower bound is in the upper half, so that probabilities are computed from the upper tail; else 1."""
         return -1.0 if self._scores[0] > 0 else 1.0
 
     @cached_property
@@ -162,7 +160,7 @@ class Truncated(Distribution):
     def ppf(self, u: ArrayLike) -> Array:
         start, end = self._masses
         inside = self.base.from_score(self._mirror * special.ndtri(start + np.asarray(u) * (end - start)))
-        return np.clip(inside, *self.support)  # rounding only: the quantile function already stays inside
+        return np.clip(inside, *self.support)  # corrects rounding only
 
     def cdf(self, x: ArrayLike) -> Array:
         start, end = self._masses
@@ -175,24 +173,24 @@ class Truncated(Distribution):
         return max(low, self.low), min(high, self.high)
 
 
-def _rising(spec: Distribution, **ends: Num) -> None:
+def _check_ends(spec: Distribution, **ends: Num) -> None:
     low, high = ends["low"], ends["high"]
     if not low < high:
         raise BeliefError(
             spec.family if not isinstance(spec, Truncated) else "truncate",
             (low, high),
             "low is not below high",
-            "give the lower end first; for a certain value change the spec",
+            "give the lower end first; set a certain value in the spec",
             "out-of-bounds",
         )
 
 
-def _between(spec: Distribution, mode: Num, low: Num, high: Num) -> None:
+def _check_mode(spec: Distribution, mode: Num, low: Num, high: Num) -> None:
     if not low <= mode <= high:
         raise BeliefError(
             f"{spec.family}.mode",
             mode,
-            f"does not lie between low={low:g} and high={high:g}",
-            "give low, mode, high in rising order",
+            f"is not between low={low:g} and high={high:g}",
+            "give low, mode, high in increasing order",
             "out-of-bounds",
         )

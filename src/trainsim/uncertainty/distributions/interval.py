@@ -1,5 +1,5 @@
-# ruff: noqa: D102  (members of a family inherit the docstrings of its face)
-"""Intervals that name quantiles, not a family: the family follows the bounds of the field they meet."""
+# ruff: noqa: D102  (members inherit the docstrings of the base class)
+"""Intervals: beliefs given by quantiles, whose family follows from the bounds of the field."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _LEVELS = {"p5": 0.05, "p10": 0.10, "p50": 0.50, "p90": 0.90, "p95": 0.95}
 
 
 class Linked(Distribution):
-    """A normal law bent to fit bounds and a third quantile.
+    """A transformed normal distribution that fits bounds and a third quantile.
 
     ``x = link⁻¹(mu + sigma (t(z) - t(0)))`` with ``t(z) = c sinh(asinh(z / c) + e) = z cosh e + √(c² + z²) sinh e``,
-    which is z itself at ``e = 0``. The link is the identity without bounds, ``log(x - low)`` above a bound,
-    ``-log(high - x)`` below one, and the logit of ``(x - low) / (high - low)`` between two. The density is smooth
-    everywhere inside the bounds, and its tails in link space are those of normal laws.
+    which equals z for ``e = 0``. The link is the identity without bounds, ``log(x - low)`` with a lower bound, ``-log(high - x)`` with an
+    upper bound, and the logit of ``(x - low) / (high - low)`` with both. The density is smooth inside the bounds; its tails in link space
+    are normal.
 
     Args:
-        mu: the median in link space.
-        sigma: the spread in link space.
-        skew: e, the asymmetry in link space.
-        bend: c, how far around the median the asymmetry sets in, in normal scores.
-        low, high: ends [the field's unit], may be infinite.
+        mu: median in link space.
+        sigma: scale in link space.
+        skew: e, asymmetry in link space.
+        bend: c, distance from the median at which the asymmetry sets in, in normal scores.
+        low, high: bounds, may be infinite [the field's unit].
 
     Source: Jones & Pewsey (2009), "Sinh-arcsinh distributions", Biometrika 96(4), 761-780, eq. 2 with δ = 1; the links
     are those of Johnson (1949), Biometrika 36, 149-176.
@@ -64,15 +64,15 @@ class Linked(Distribution):
     def from_score(self, z: ArrayLike) -> Array:
         z = np.asarray(z, dtype=np.float64)
         e, c = self.skew, self.bend
-        bent = z * np.cosh(e) + (np.sqrt(c**2 + z**2) - c) * np.sinh(e) if e else z
-        inside = unlink(self.mu + self.sigma * bent, self.low, self.high)
-        # rounding at the far ends may reach a bound that the law itself never reaches
+        skewed = z * np.cosh(e) + (np.sqrt(c**2 + z**2) - c) * np.sinh(e) if e else z
+        inside = unlink(self.mu + self.sigma * skewed, self.low, self.high)
+        # rounding in the far tails may reach a bound, which has probability zero
         return np.asarray(np.clip(inside, np.nextafter(self.low, np.inf), np.nextafter(self.high, -np.inf)))
 
     def score(self, x: ArrayLike) -> Array:
-        bent = (link(np.asarray(x, dtype=np.float64), self.low, self.high) - self.mu) / self.sigma
+        skewed = (link(np.asarray(x, dtype=np.float64), self.low, self.high) - self.mu) / self.sigma
         e, c = self.skew, self.bend
-        return np.asarray(c * np.sinh(np.arcsinh(bent / c + np.sinh(e)) - e) if e else bent)
+        return np.asarray(c * np.sinh(np.arcsinh(skewed / c + np.sinh(e)) - e) if e else skewed)
 
     def ppf(self, u: ArrayLike) -> Array:
         return self.from_score(special.ndtri(np.asarray(u, dtype=np.float64)))
@@ -86,7 +86,7 @@ class Linked(Distribution):
 
 
 def link(x: Array, low: float, high: float) -> Array:
-    """From a bounded scale to the whole line; the bounds themselves go to infinity."""
+    """Map a bounded scale to the real line; the bounds map to infinity."""
     with np.errstate(divide="ignore"):
         match math.isfinite(low), math.isfinite(high):
             case True, True:
@@ -100,10 +100,10 @@ def link(x: Array, low: float, high: float) -> Array:
 
 
 def unlink(y: Array, low: float, high: float) -> Array:
-    """From the whole line back to the bounded scale."""
+    """Inverse of :func:`link`."""
     match math.isfinite(low), math.isfinite(high):
         case True, True:
-            with np.errstate(over="ignore"):  # far below, the share is zero
+            with np.errstate(over="ignore"):  # exp overflows far below, where the share is zero
                 share = np.exp(-y)
             share += 1.0
             return np.asarray((high - low) / share + low)
@@ -116,18 +116,18 @@ def unlink(y: Array, low: float, high: float) -> Array:
 
 
 class Interval(Belief):
-    """Two or three quantiles of a number, and no family.
+    """Two or three quantiles of a number, without a family.
 
     Args:
-        p5, p10, p50, p90, p95: quantiles [the field's unit]: a lower and an upper one, the median and an upper or
-            lower one, or the median between a lower and an upper one of equal share (p5 with p95, p10 with p90).
+        p5, p10, p50, p90, p95: quantiles [the field's unit]: two symmetric ones (p5 with p95, p10 with p90), these with the median, or the
+            median with one other.
 
     Raises:
-        BeliefError: quantiles that don't rise, or a choice that fixes no law.
+        BeliefError: the quantiles do not increase, or the combination is not supported.
 
-    >>> ci90(1.5, 3.0).meets(Unit("USD", gt=0), "price").family
+    >>> ci90(1.5, 3.0).for_field(Unit("USD", gt=0), "price").family
     'log-normal'
-    >>> ci90(0.2, 0.3, 0.5).meets(Unit("", gt=0, lt=1), "mfu").ppf([0.05, 0.5, 0.95]).round(12)
+    >>> ci90(0.2, 0.3, 0.5).for_field(Unit("", gt=0, lt=1), "mfu").ppf([0.05, 0.5, 0.95]).round(12)
     array([0.2, 0.3, 0.5])
     """
 
@@ -155,69 +155,69 @@ class Interval(Belief):
             raise BeliefError(
                 "interval",
                 known,
-                "these quantiles fix no law",
+                "do not determine a distribution",
                 "give p5 and p95, p50 and p95, or p5, p50 and p95 (or p10, p90 for p5, p95)",
                 "missing",
             )
         values = list(given.values())
         if any(not a < b for a, b in pairwise(values)):
-            remedy = "give them in rising order; for a value that is certain change the spec, no belief is needed"
-            raise BeliefError("interval", self.shown(), "the quantiles do not rise", remedy, "out-of-bounds")
+            remedy = "give them in increasing order; set a certain value in the spec"
+            raise BeliefError("interval", self.shown(), "has quantiles that do not increase", remedy, "out-of-bounds")
 
     @property
     def quantiles(self) -> dict[float, float]:
-        """Level → value, in rising order of the level."""
+        """Level → quantile, in increasing order."""
         return {level: float(value) for name, level in _LEVELS.items() if (value := getattr(self, name)) is not None}
 
     def shown(self) -> str:
-        """The quantiles as a person writes them."""
+        """The quantiles as text."""
         return ", ".join(f"p{100 * level:g}={value:g}" for level, value in self.quantiles.items())
 
     def truncate(self, *bounds: float) -> Truncated:
-        """Not before the field is known."""
+        """Always an error: an interval has no family before its field is known."""
         raise BeliefError(
             "truncate",
             (self.shown(), *bounds),
-            "an interval has no family yet",
-            "its family will follow the field's bounds; or truncate a named one",
+            "is an interval without a family",
+            "leave truncate out: its family follows the bounds of the field",
             "missing",
         )
 
-    def meets(self, unit: Unit, path: str) -> Distribution:
-        """The smooth law that hits every quantile exactly and stays within the field's bounds."""
+    def for_field(self, unit: Unit, path: str) -> Distribution:
+        """A smooth distribution with exactly these quantiles and within the field's bounds."""
         low, high = unit.low, unit.high
         values = np.array(list(self.quantiles.values()))
         if values[0] <= low or values[-1] >= high:
             raise BeliefError(
                 path,
                 self.shown(),
-                f"a quantile lies on or outside the field's bounds ({unit.rule})",
-                f"keep all between {low:g} and {high:g}",
+                f"has a quantile on or outside the bounds of the field ({unit.rule})",
+                f"give quantiles between {low:g} and {high:g}",
                 "out-of-bounds",
             )
         y, z = link(values, low, high), special.ndtri(list(self.quantiles))
         if len(y) == 2:
             sigma = float((y[1] - y[0]) / (z[1] - z[0]))
-            return _of_two(float(y[0] - sigma * z[0]), sigma, low, high)
-        return _of_three(y, float(z[2]), low, high)
+            return _through_two(float(y[0] - sigma * z[0]), sigma, low, high)
+        return _through_three(y, float(z[2]), low, high)
 
 
-def _of_three(y: Array, z: float, low: float, high: float) -> Distribution:
-    """The law through link-space quantiles at scores -z, 0, z.
+def _through_three(y: Array, z: float, low: float, high: float) -> Distribution:
+    """The distribution through quantiles y in link space at scores -z, 0, z.
 
-    With ``ρ = (y₃ - 2y₂ + y₁) / (y₃ - y₁)`` in (-1, 1), ``tanh e = ρ h`` and ``c = z (h² - 1) / 2h`` hit all three for
-    any h in (1, 1/|ρ|); ``h = (3 - ρ²) / 2`` keeps c as wide as 0.42 z without, and narrows it with, asymmetry.
+    With ``ρ = (y₃ - 2y₂ + y₁) / (y₃ - y₁)`` in (-1, 1), ``tanh e = ρ h`` and ``c = z (h² - 1) / 2h`` match all three quantiles for any h
+    in (1, 1/|ρ|). ``h = (3 - ρ²) / 2`` gives ``c = 0.42 z`` without asymmetry, and less with it.
     """
     rho = float((y[2] - 2 * y[1] + y[0]) / (y[2] - y[0]))
     if abs(rho) < 1e-12:
-        return _of_two(float(y[1]), float((y[2] - y[0]) / (2 * z)), low, high)
+        return _through_two(float(y[1]), float((y[2] - y[0]) / (2 * z)), low, high)
     h = (3 - rho**2) / 2
     skew = math.atanh(rho * h)
     sigma = float((y[2] - y[0]) / (2 * z * math.cosh(skew)))
     return Linked(mu=float(y[1]), sigma=sigma, skew=skew, bend=z * (h**2 - 1) / (2 * h), low=low, high=high)
 
 
-def _of_two(mu: float, sigma: float, low: float, high: float) -> Distribution:
+def _through_two(mu: float, sigma: float, low: float, high: float) -> Distribution:
     match math.isfinite(low), math.isfinite(high):
         case False, False:
             return Normal(mu=mu, sigma=sigma)
@@ -228,17 +228,17 @@ def _of_two(mu: float, sigma: float, low: float, high: float) -> Distribution:
 
 
 def ci90(*values: float, p5: float | None = None, p50: float | None = None, p95: float | None = None) -> Interval:
-    """A 90 % interval, which names quantiles and no family.
+    """A 90 % interval given by its quantiles; the bounds of the field determine its family.
 
     Args:
         values: ``(p5, p95)`` or ``(p5, p50, p95)`` [the field's unit].
-        p5, p50, p95: the same by name; ``p50`` with ``p95`` alone will do.
+        p5, p50, p95: the same by name; ``p50`` with ``p95`` is also accepted.
 
     Returns:
-        the interval; the field it is laid over decides its family.
+        the interval.
 
     Raises:
-        BeliefError: quantiles that don't rise, or a choice that fixes no law.
+        BeliefError: the quantiles do not increase, or the combination is not supported.
 
     >>> ci90(1.4, 3.4) == ci90(p5=1.4, p95=3.4)
     True
@@ -257,20 +257,20 @@ def ci90(*values: float, p5: float | None = None, p50: float | None = None, p95:
 
 
 class Typed(Belief):
-    """An interval as a person types it, read in the unit of the field that it meets.
+    """An interval given as text, parsed in the unit of its field.
 
     Args:
-        text: ``"1.4..3.4"``, a 90 % interval; ``"1.4..2..3.4"``, one with its median; ``"3±20%"``.
+        text: ``"1.4..3.4"`` (90 % interval), ``"1.4..2..3.4"`` (with its median) or ``"3±20%"``.
 
-    >>> Typed("1.4..3.4").meets(Unit("USD/GPU-h", gt=0), "price").family
+    >>> Typed("1.4..3.4").for_field(Unit("USD/GPU-h", gt=0), "price").family
     'log-normal'
     """
 
     positional: ClassVar[tuple[str, ...]] = ("text",)
     text: str
 
-    def meets(self, unit: Unit, path: str) -> Distribution:
-        """The law through the quantiles that the text names.
+    def for_field(self, unit: Unit, path: str) -> Distribution:
+        """The distribution with the quantiles in the text.
 
         Raises:
             BeliefError: the text is not an interval in the field's unit.
@@ -280,6 +280,6 @@ class Typed(Belief):
         except SpecError as error:
             raise BeliefError(path, self.text, error.rule, error.remedy, error.rule_id) from None
         if quantiles is None:
-            remedy = "write 1.4..3.4, its 5 % and 95 % quantiles; a certain value is set in the spec"
+            remedy = "write 1.4..3.4, its 5 % and 95 % quantiles; set a certain value in the spec"
             raise BeliefError(path, self.text, "is a single number, not an interval", remedy, "wrong-type")
-        return ci90(*quantiles).meets(unit, path)
+        return ci90(*quantiles).for_field(unit, path)

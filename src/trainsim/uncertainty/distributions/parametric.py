@@ -1,5 +1,5 @@
 # ruff: noqa: D102  (members of a family inherit the docstrings of its face)
-"""The named families: laws with a quantile function in closed form, or as good as."""
+"""Named families of distributions: normal, log-normal, uniform, triangular, beta, PERT."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from .distribution import Array, Distribution, Positive, Real, _between, _rising
+from .distribution import Array, Distribution, Positive, Real, _check_ends, _check_mode
 
 
 class Normal(Distribution):
-    """The normal law: ``x = mu + sigma z``.
+    """Normal distribution: ``x = mu + sigma z``.
 
     Args:
         mu: mean [the field's unit].
@@ -55,12 +55,12 @@ class Normal(Distribution):
 
 
 class LogNormal(Distribution):
-    """The log-normal law above a lower end: ``x = low + exp(mu + sigma z)``.
+    """Log-normal distribution above a lower bound: ``x = low + exp(mu + sigma z)``.
 
     Args:
         mu: mean of log(x - low); the median is ``low + exp(mu)``.
         sigma: standard deviation of log(x - low).
-        low: lower end [the field's unit].
+        low: lower bound [the field's unit].
 
     >>> round(lognormal(0.0, 0.25).mean, 6)
     1.031743
@@ -107,7 +107,7 @@ class LogNormal(Distribution):
 
 
 class Uniform(Distribution):
-    """Equal density between two ends: ``x = low + (high - low) u``."""
+    """Uniform distribution: ``x = low + (high - low) u``."""
 
     positional: ClassVar[tuple[str, ...]] = ("low", "high")
     low: Real
@@ -115,7 +115,7 @@ class Uniform(Distribution):
 
     def model_post_init(self, context: Any) -> None:
         super().model_post_init(context)
-        _rising(self, low=self.low, high=self.high)
+        _check_ends(self, low=self.low, high=self.high)
 
     def ppf(self, u: ArrayLike) -> Array:
         x = (self.high - self.low) * np.asarray(u, dtype=np.float64)
@@ -139,7 +139,7 @@ class Uniform(Distribution):
 
 
 class Triangular(Distribution):
-    """Density that rises straight from low to the mode and falls straight to high.
+    """Triangular distribution: the density rises linearly from low to the mode and falls linearly to high.
 
     >>> round(triangular(0.05, 0.15, 0.40).mean, 6)
     0.2
@@ -152,8 +152,8 @@ class Triangular(Distribution):
 
     def model_post_init(self, context: Any) -> None:
         super().model_post_init(context)
-        _rising(self, low=self.low, high=self.high)
-        _between(self, self.mode, self.low, self.high)
+        _check_ends(self, low=self.low, high=self.high)
+        _check_mode(self, self.mode, self.low, self.high)
 
     def ppf(self, u: ArrayLike) -> Array:
         u = np.asarray(u)
@@ -182,11 +182,11 @@ class Triangular(Distribution):
 
 
 class Beta(Distribution):
-    """The beta law stretched over [low, high].
+    """Beta distribution on [low, high].
 
     Args:
-        a, b: shapes; the mean is ``low + (high - low) a / (a + b)``.
-        low, high: ends [the field's unit].
+        a, b: shapes; the mean is ``low + (high - low) a / (a + b)`` [1].
+        low, high: bounds [the field's unit].
     """
 
     positional: ClassVar[tuple[str, ...]] = ("a", "b", "low", "high")
@@ -197,7 +197,7 @@ class Beta(Distribution):
 
     def model_post_init(self, context: Any) -> None:
         super().model_post_init(context)
-        _rising(self, low=self.low, high=self.high)
+        _check_ends(self, low=self.low, high=self.high)
 
     def ppf(self, u: ArrayLike) -> Array:
         return np.asarray(self.low + (self.high - self.low) * special.betaincinv(self.a, self.b, np.asarray(u, dtype=np.float64)))
@@ -221,7 +221,7 @@ class Beta(Distribution):
 
 
 class Pert(Distribution):
-    """The PERT law: a beta over [low, high] whose mean is ``(low + 4 mode + high) / 6``.
+    """PERT distribution: a beta distribution on [low, high] with mean ``(low + 4 mode + high) / 6``.
 
     ``a = 1 + 4 (mode - low) / (high - low)``, ``b = 1 + 4 (high - mode) / (high - low)``.
 
@@ -239,8 +239,8 @@ class Pert(Distribution):
 
     def model_post_init(self, context: Any) -> None:
         super().model_post_init(context)
-        _rising(self, low=self.low, high=self.high)
-        _between(self, self.mode, self.low, self.high)
+        _check_ends(self, low=self.low, high=self.high)
+        _check_mode(self, self.mode, self.low, self.high)
 
     @cached_property
     def _beta(self) -> Beta:
@@ -267,13 +267,13 @@ class Pert(Distribution):
 
 
 def normal(mean: float, sd: float) -> Normal:
-    """The normal law with a mean and a standard deviation.
+    """Normal distribution.
 
     Args:
-        mean, sd: [the field's unit].
+        mean, sd: mean and standard deviation [the field's unit].
 
     Returns:
-        the law.
+        the distribution.
 
     >>> float(normal(3.0, 0.5).ppf(0.5))
     3.0
@@ -282,13 +282,13 @@ def normal(mean: float, sd: float) -> Normal:
 
 
 def lognormal(mu: float, sigma: float) -> LogNormal:
-    """The law whose logarithm is normal; its median is ``exp(mu)``.
+    """Log-normal distribution with median ``exp(mu)``.
 
     Args:
         mu, sigma: mean and standard deviation of the natural logarithm [1].
 
     Returns:
-        the law.
+        the distribution.
 
     >>> float(lognormal(0.0, 0.25).ppf(0.5))
     1.0
@@ -297,13 +297,13 @@ def lognormal(mu: float, sigma: float) -> LogNormal:
 
 
 def uniform(low: float, high: float) -> Uniform:
-    """Equal density between two ends.
+    """Uniform distribution.
 
     Args:
-        low, high: the ends [the field's unit].
+        low, high: bounds [the field's unit].
 
     Returns:
-        the law.
+        the distribution.
 
     >>> float(uniform(1.0, 3.0).ppf(0.25))
     1.5
@@ -312,13 +312,13 @@ def uniform(low: float, high: float) -> Uniform:
 
 
 def triangular(low: float, mode: float, high: float) -> Triangular:
-    """Density that rises straight from low to the mode and falls straight to high.
+    """Triangular distribution.
 
     Args:
-        low, mode, high: ends and most probable value [the field's unit].
+        low, mode, high: bounds and most probable value [the field's unit].
 
     Returns:
-        the law; its mean is ``(low + mode + high) / 3``.
+        the distribution; its mean is ``(low + mode + high) / 3``.
 
     >>> round(triangular(0.05, 0.15, 0.40).mean, 6)
     0.2
@@ -327,13 +327,13 @@ def triangular(low: float, mode: float, high: float) -> Triangular:
 
 
 def pert(low: float, mode: float, high: float) -> Pert:
-    """The beta law over [low, high] with mean ``(low + 4 mode + high) / 6``.
+    """PERT distribution: a beta distribution on [low, high] with mean ``(low + 4 mode + high) / 6``.
 
     Args:
-        low, mode, high: ends and most probable value [the field's unit].
+        low, mode, high: bounds and most probable value [the field's unit].
 
     Returns:
-        the law.
+        the distribution.
 
     >>> round(pert(1.0, 2.0, 4.5).mean, 6)
     2.25
@@ -342,14 +342,14 @@ def pert(low: float, mode: float, high: float) -> Pert:
 
 
 def beta(a: float, b: float, low: float = 0.0, high: float = 1.0) -> Beta:
-    """The beta law with shapes a and b, stretched over [low, high].
+    """Beta distribution on [low, high].
 
     Args:
         a, b: shapes [1].
-        low, high: the ends [the field's unit].
+        low, high: bounds [the field's unit].
 
     Returns:
-        the law; its mean is ``low + (high - low) a / (a + b)``.
+        the distribution; its mean is ``low + (high - low) a / (a + b)``.
 
     >>> round(beta(2.0, 6.0).mean, 6)
     0.25

@@ -1,5 +1,5 @@
-# ruff: noqa: D102  (members inherit the docstrings of their face)
-"""Quantile functions by table, where the exact one is slow: built once for each law, checked against it, and cached."""
+# ruff: noqa: D102  (members inherit the docstrings of the base class)
+"""Tabulated quantile functions for distributions that are slow to invert: checked against the exact function, and cached."""
 
 from __future__ import annotations
 
@@ -18,41 +18,41 @@ from .parametric import Beta, Normal, Pert, Uniform
 
 
 class Sampler(Protocol):
-    """What a draw needs of a law."""
+    """Protocol of objects that draw from a distribution."""
 
     def ppf(self, u: Array) -> Array:
-        """Values at shares u in (0, 1)."""
+        """Quantiles at levels u in (0, 1)."""
 
     def from_score(self, z: Array) -> Array:
         """Values at normal scores z."""
 
 
-STEPS = (0.1, 0.0125)
-"""Distances of knots in normal scores: the first that is accurate is taken."""
-REACH = 7.0
-"""Normal scores beyond it have a share of 3e-12."""
+KNOT_STEPS = (0.1, 0.0125)
+"""Knot spacings in normal scores; the first that is accurate enough is used."""
+SCORE_RANGE = 7.0
+"""Range of normal scores in the table; the probability outside is 3e-12."""
 QUARTILES = special.ndtri([0.25, 0.75])
 ACCURACY = 1e-8
-"""Largest error of a table between knots, in units of the law's inner half."""
+"""Largest error of a table between knots, relative to the interquartile range."""
 
 
 class CubicScoreTable:
-    """A law as a cubic over equal steps of the normal score, in the space where its bounds are infinitely far.
+    """Cubic interpolation of a quantile function over equally spaced normal scores, in link space.
 
-    Slopes at the knots are fourth-order differences, so the interpolant errs as the fourth power of the step.
+    Slopes at the knots are fourth-order differences, so the error is of fourth order in the spacing.
 
     Args:
-        law: a law with a smooth quantile function.
-        step: distance of knots in normal scores.
+        law: a distribution with a smooth quantile function.
+        step: knot spacing in normal scores.
     """
 
     def __init__(self, law: Distribution, step: float) -> None:
         self._step, (self._low, self._high) = step, law.support
-        knots = step * np.arange(-round(REACH / step) - 2, round(REACH / step) + 4)
-        # a law that needs small steps may hide a jump between two checks, and so may one of several laws
-        checks = 20 if step == STEPS[0] and not _may_jump(law) else round(10 / step)
+        knots = step * np.arange(-round(SCORE_RANGE / step) - 2, round(SCORE_RANGE / step) + 4)
+        # distributions that need small steps, and mixtures, may have a jump between two checks: check at more points
+        checks = 20 if step == KNOT_STEPS[0] and not _may_jump(law) else round(10 / step)
         self._between = step * (np.linspace(-5 / step, 5 / step, checks).round() + 0.5)
-        # one call for all, as a law that is slow to invert is slow to start too
+        # a single call, since each call has a large overhead
         x = law.from_score(np.concatenate([knots, self._between, QUARTILES]))
         self._known, self._scale = x[len(knots) : -2], x[-1] - x[-2]
         inside = np.maximum(x[: len(knots)], math.nextafter(self._low, math.inf))
@@ -66,7 +66,7 @@ class CubicScoreTable:
 
     def from_score(self, z: Array) -> Array:
         place = z * (1 / self._step)
-        place += REACH / self._step
+        place += SCORE_RANGE / self._step
         np.maximum(place, 0.0, out=place)
         np.minimum(place, len(self._coefficients) - 1.0, out=place)
         cell = np.floor(place)
@@ -83,17 +83,17 @@ class CubicScoreTable:
         return self.from_score(special.ndtri(u))
 
     def accurate(self) -> bool:
-        """Whether it meets the law half-way between knots."""
+        """Whether the error half-way between knots is within ``ACCURACY``."""
         return bool(np.all(np.abs(self.from_score(self._between) - self._known) <= ACCURACY * self._scale))
 
 
-class LineTable:
-    """A law as straight lines over many cells, for the largest runs: errs by some 1e-6 of a standard deviation.
+class PiecewiseLinearPPF:
+    """Piecewise-linear quantile function for the largest simulations; its error is about 1e-6 standard deviations.
 
     Eight million draws of four beliefs take 1.24 times as long without it (CPU seconds, one run).
 
-    Cells of the share narrow with its distance v to the nearer end, 128 to an octave, so that tails stay as accurate as
-    the middle; the cell is read off the bits of v. Cells of the normal score are equal.
+    Cells of the level narrow with its distance v to the nearer end, 128 per octave, so that tails are as accurate as the centre; the index
+    of a cell is taken from the bits of v. Cells of the normal score have equal width.
     """
 
     MANTISSA = 7
@@ -103,21 +103,21 @@ class LineTable:
 
     def __init__(self, sampler: Sampler) -> None:
         self._first = int(np.float64(2.0 ** -(self.OCTAVES + 1)).view(np.int64)) >> (52 - self.MANTISSA)
-        side = (self.OCTAVES << self.MANTISSA) + 1  # a half itself begins another cell
+        side = (self.OCTAVES << self.MANTISSA) + 1  # v = 0.5 starts another cell
         keys: NDArray[np.int64] = (self._first + np.arange(side + 1, dtype=np.int64)) << (52 - self.MANTISSA)
         v = keys.view(np.float64)
         z = special.ndtri(v)
-        # cells of the upper side are negative, and a table of this length counts them from its end onto those of the lower side;
-        # what lies behind both is never touched
+        # cells of the upper side have negative indices, which in a table of this length address the entries after those of the lower
+        # side; the remaining entries are never used
         self._shares = np.empty((1 << (11 + self.MANTISSA)) + side), np.empty((1 << (11 + self.MANTISSA)) + side)
         for part, at, score in ((slice(side), v, z), (slice(side, 2 * side), -v, -z)):
-            self._shares[0][part], self._shares[1][part] = _lines(at, sampler.from_score(score))
+            self._shares[0][part], self._shares[1][part] = _linear_pieces(at, sampler.from_score(score))
         edges = np.linspace(-self.WIDEST, self.WIDEST, self.CELLS + 1)
-        self._scores = _lines(edges, sampler.from_score(edges))
+        self._scores = _linear_pieces(edges, sampler.from_score(edges))
 
     def ppf(self, u: Array) -> Array:
         v = np.rint(u)
-        np.subtract(u, v, out=v)  # from the nearer end, negative from the upper one
+        np.subtract(u, v, out=v)  # distance to the nearer end, negative for the upper one
         cell = v.view(np.int64) >> (52 - self.MANTISSA)
         cell -= self._first
         constant, linear = self._shares
@@ -136,25 +136,25 @@ class LineTable:
         return x
 
 
-def _lines(at: Array, values: Array) -> tuple[Array, Array]:
-    """Constant and slope of the straight line over each cell."""
+def _linear_pieces(at: Array, values: Array) -> tuple[Array, Array]:
+    """Intercept and slope of the line over each cell."""
     slope = np.diff(values) / np.diff(at)
     return values[:-1] - slope * at[:-1], slope
 
 
-def _slow(law: Distribution) -> bool:
-    return isinstance(law, (Beta, Pert, Mixture)) or (isinstance(law, Truncated) and _slow(law.base))
+def _slow_to_invert(law: Distribution) -> bool:
+    return isinstance(law, (Beta, Pert, Mixture)) or (isinstance(law, Truncated) and _slow_to_invert(law.base))
 
 
 def _may_jump(law: Distribution) -> bool:
-    """Whether nothing may lie between two stretches of a law."""
+    """Whether the quantile function may have a jump."""
     return _may_jump(law.base) if isinstance(law, Truncated) else isinstance(law, Mixture)
 
 
 @lru_cache(maxsize=256)
 def accurate_sampler(law: Distribution) -> Sampler:
-    """The law itself, or a table that is as good to ACCURACY where the law is slow to invert."""
-    for step in STEPS if _slow(law) else ():
+    """The distribution itself, or a table accurate to ``ACCURACY`` if the distribution is slow to invert."""
+    for step in KNOT_STEPS if _slow_to_invert(law) else ():
         table = CubicScoreTable(law, step)
         if table.accurate():
             return table
@@ -163,13 +163,13 @@ def accurate_sampler(law: Distribution) -> Sampler:
 
 @lru_cache(maxsize=64)
 def fast_sampler(law: Distribution) -> Sampler:
-    """A table of straight lines, for laws whose quantile function has no jumps."""
+    """A piecewise-linear table, or the distribution itself if its quantile function has jumps or is exact."""
     sampler = accurate_sampler(law)
-    exact = isinstance(law, (Uniform, Empirical)) or (sampler is law and _slow(law))
-    return sampler if exact else LineTable(sampler)
+    exact = isinstance(law, (Uniform, Empirical)) or (sampler is law and _slow_to_invert(law))
+    return sampler if exact else PiecewiseLinearPPF(sampler)
 
 
 @lru_cache(maxsize=1)
-def normal_scores() -> LineTable:
-    """The table of the standard normal law."""
-    return LineTable(Normal(mu=0.0, sigma=1.0))
+def normal_score_table() -> PiecewiseLinearPPF:
+    """The piecewise-linear table of the standard normal distribution."""
+    return PiecewiseLinearPPF(Normal(mu=0.0, sigma=1.0))

@@ -1,4 +1,4 @@
-"""Draws that keep some inputs and redraw the others given them: what conditional variances are made of."""
+"""Conditional resampling: redraw some inputs given the others, for conditional variances."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..distributions.distribution import Array
 
 
 def redraw(resolved: Resolved, u: Array, v: Array, keep: Collection[int]) -> dict[str, Array]:
-    """The columns in ``keep`` as drawn at u, all others drawn anew at v given those.
+    """Draw the columns in ``keep`` at u, and all others at v given those.
 
-    Under the Gaussian copula the others' normal scores are ``C_TK C_KK⁻¹ z_K + chol(C_TT - C_TK C_KK⁻¹ C_KT) η``.
+    Under the Gaussian copula the normal scores of the others are ``C_TK C_KK⁻¹ z_K + chol(C_TT - C_TK C_KK⁻¹ C_KT) η``.
 
     Args:
-        resolved: beliefs that have met their spec.
+        resolved: beliefs resolved against a spec.
         u, v: points, shape (d, n).
         keep: columns to keep.
 

@@ -1,4 +1,4 @@
-"""The points of a simulation themselves, with their weights."""
+"""Draws of a simulation at its points, with their weights."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Draws(NamedTuple):
     """Values at the points of a simulation.
 
     Args:
-        values: shape ``(n,)``, replicate after replicate; the same point stands at the same place of every path.
-        weights: of each point; they sum to 1.
+        values: values, shape ``(n,)``, replicate after replicate; equal indices of two paths belong to the same point.
+        weights: weights of the points, which sum to 1.
     """
 
     values: Array
@@ -27,7 +27,7 @@ class DrawsReducer:
     """Reduces a shard to the values of one path, (replicates, n).
 
     Args:
-        path: a believed path, or an output or ledger line of the function.
+        path: a path with a belief, or an output or ledger line of the function.
     """
 
     def __init__(self, path: str) -> None:
@@ -47,12 +47,12 @@ def draws_of(study: Study, size: int, path: str) -> Draws:
     """Values of a path at the points of a study.
 
     Args:
-        study: what was asked.
-        size: points of each replicate.
-        path: a believed path, or an output or ledger line.
+        study: the study.
+        size: points per replicate.
+        path: a path with a belief, or an output or ledger line.
 
     Raises:
-        PathError: no such path.
+        PathError: there is no such path.
     """
     replies = sweep(study, DrawsReducer(path), 0, size, executor=None, progress=None)
     rows = [np.concatenate([part for _, part in parts], axis=1) for _, parts in groupby(replies, key=lambda reply: reply[0][0])]

@@ -1,4 +1,4 @@
-"""An exact oracle for products: their law by convolution in log space, independent of any sampling."""
+"""Exact distribution of products of independent factors, by convolution in log space; checks the sampler."""
 
 from __future__ import annotations
 
@@ -11,58 +11,58 @@ from scipy import special
 from trainsim.core.errors import BeliefError
 
 from ..distributions.distribution import Array
-from .separable import factors
+from .separable import find_factors
 from .simulation import ExactCheck, Simulation
 from .sweep import Study
 
 CELLS = 1 << 14
 FINE = np.linspace(-8.0, 8.0, 4097)
 LATENT = np.linspace(-8.0, 8.0, 41)
-"""Normal scores of the inputs that a correlated one is conditioned on."""
+"""Normal scores of the inputs on which a correlated input is conditioned."""
 
 
 @dataclass(frozen=True)
-class Exact:
-    """The law of a product ``scale Π r_i``.
+class ExactProduct:
+    """Distribution of a product ``scale Π r_i``.
 
     Args:
-        edges: values, (cells,), rising.
-        below: probability of lying below each, (cells,).
+        edges: increasing values, (cells,).
+        below: probability below each value, (cells,).
     """
 
     edges: Array
     below: Array
 
     def quantile(self, level: float) -> float:
-        """The value that a share of the law lies below."""
+        """Quantile at a level."""
         inside = (self.below > 1e-13) & (self.below < 1 - 1e-13)
         return float(np.exp(np.interp(special.ndtri(level), special.ndtri(self.below[inside]), np.log(self.edges[inside]))))
 
     def cdf(self, value: float) -> float:
-        """The share of the law below a value."""
+        """Probability below a value."""
         return float(np.interp(np.log(value), np.log(self.edges), self.below))
 
 
-def exact(study: Study, of: str) -> Exact:
-    """The exact law of an output that is a product of positive factors of one input each.
+def exact_product(study: Study, of: str) -> ExactProduct:
+    """Exact distribution of an output that is a product of positive factors of one input each.
 
-    ``log y = Σ log r_i``: the laws of independent terms are convolved on a grid; terms tied by a correlation are summed
-    under each value of the others' normal scores, and averaged over these.
+    ``log y = Σ log r_i``: distributions of independent terms are convolved on a grid; sums of correlated terms are averaged over the
+    normal scores of all but one of them.
 
     Args:
-        study: what is asked.
+        study: the study.
         of: the output.
 
     Raises:
-        BeliefError: the output is no such product, or more than three inputs are tied.
+        BeliefError: the output is not such a product, or more than three inputs are correlated.
     """
-    found = factors(study, of, FINE)
+    found = find_factors(study, of, FINE)
     if found is None or not found.scale > 0 or np.any(found.ratios <= 0):
         raise BeliefError(
             "check",
             of,
-            "is no product of positive factors of one input each",
-            "only products have an exact law to check against",
+            "is not a product of positive factors of one input each",
+            "check such an output only",
             "wrong-type",
         )
     logs = np.log(found.ratios)
@@ -72,31 +72,31 @@ def exact(study: Study, of: str) -> Exact:
     spectrum = np.ones(CELLS // 2 + 1, dtype=np.complex128)
     start = 0.0
     for members, factor in [*((m, f) for m, f in study.resolved.groups), *(((i,), np.eye(1)) for i in range(len(logs)) if i not in tied)]:
-        first, masses = _masses(logs[list(members)], factor, step, of)
+        first, masses = _summed_masses(logs[list(members)], factor, step, of)
         start += first
         spectrum *= np.fft.rfft(masses, CELLS)
     below = np.concatenate([[0.0], np.cumsum(np.fft.irfft(spectrum, CELLS))])
-    # masses stand in the middle of cells; the law is known at the cells' ends
+    # probabilities refer to the centres of cells; the distribution function to their ends
     edges = start + step * (np.arange(CELLS + 1) - 0.5)
-    return Exact(found.scale * np.exp(edges), np.clip(below, 0.0, 1.0))
+    return ExactProduct(found.scale * np.exp(edges), np.clip(below, 0.0, 1.0))
 
 
-def _masses(logs: Array, factor: Array, step: float, of: str) -> tuple[float, Array]:
-    """The law of a sum of tied terms as masses on a grid.
+def _summed_masses(logs: Array, factor: Array, step: float, of: str) -> tuple[float, Array]:
+    """Probabilities of a sum of correlated terms on a grid.
 
     Args:
-        logs: each term at FINE, (k, nodes).
-        factor: of their correlation matrix, (k, k).
-        step: of the grid.
+        logs: each term at the scores FINE, (k, nodes).
+        factor: Cholesky factor of their correlation matrix, (k, k).
+        step: spacing of the grid.
 
     Returns:
-        Where the grid starts, and the masses.
+        the start of the grid, and the probabilities.
     """
     k = len(logs)
     rises = np.diff(logs, axis=1)
     if k > 3 or not all(np.all(row >= 0) or np.all(row <= 0) for row in rises):
-        rule = "has more than three inputs tied by correlations" if k > 3 else "does not rise or fall steadily in an input"
-        raise BeliefError("check", of, rule, "such a product has no exact law here; compare with a larger n instead", "unsupported")
+        rule = "has more than three correlated inputs" if k > 3 else "is not monotone in an input"
+        raise BeliefError("check", of, rule, "compare with a simulation with a larger n instead", "unsupported")
     first, last = logs.min(axis=1).sum(), logs.max(axis=1).sum()
     grid = first + step * np.arange(np.ceil((last - first) / step) + 1)
     ends = np.append(grid, grid[-1] + step) - 0.5 * step
@@ -114,13 +114,13 @@ def _masses(logs: Array, factor: Array, step: float, of: str) -> tuple[float, Ar
     return float(first), np.diff(below)
 
 
-def check(sim: Simulation, of: str, levels: tuple[float, ...] = (0.05, 0.5, 0.95)) -> ExactCheck:
-    """Hold a simulation against the exact law of a product.
+def check_against_exact(sim: Simulation, of: str, levels: tuple[float, ...] = (0.05, 0.5, 0.95)) -> ExactCheck:
+    """Compare a simulation with the exact distribution of a product.
 
     Raises:
-        BeliefError: the output is no product of positive, steady factors of one input each.
+        BeliefError: the output is not a product of positive, monotone factors of one input each.
     """
-    truth = exact(Study(sim.spec, sim.beliefs, sim.function, sim.seed, sim.replicates, (of,)), of)
+    truth = exact_product(Study(sim.spec, sim.beliefs, sim.function, sim.seed, sim.replicates, (of,)), of)
     rows = []
     for level, figure in zip(levels, sim.quantile(of, list(levels)), strict=True):
         value = truth.quantile(level)

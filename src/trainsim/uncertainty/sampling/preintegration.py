@@ -1,5 +1,5 @@
-# ruff: noqa: D102  (members of a family inherit the docstrings of its face)
-"""Exact integration over one input, where an output is a straight line in it."""
+# ruff: noqa: D102  (members inherit the docstrings of the base class)
+"""Preintegration: exact integration over one input in which an output is linear."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from ..beliefs.beliefs import Resolved
 from ..distributions.composed import Empirical, Joint, Mixture
 from ..distributions.distribution import Array, Distribution
 from ..distributions.tables import accurate_sampler
-from .quantiles import QuantileSketch, over_replicates, standard_errors
+from .quantiles import QuantileSketch, replicate_error, standard_errors
 from .sweep import BLOCK, Range, Study, blocks, evaluate
 
 TOLERANCE = 1e-9
-"""How straight a line must be, relative to its largest value."""
+"""Largest deviation from linearity, relative to the largest value."""
 PROBES = 64
-"""Draws that lines are looked for at."""
+"""Draws at which linearity is tested."""
 CELLS = 768
-"""Values of an input that its line is drawn through."""
+"""Number of grid values of an input through which lines are fitted."""
 _ALL = slice(None), slice(None)
 _FEW = slice(0, 4), slice(0, 256)
-AT_ONCE = 1 << 15
-"""Shares found at once: few enough for the cache."""
+SHARES_AT_ONCE = 1 << 15
+"""Probabilities computed at once, so that they fit in the cache."""
 
 
 @dataclass(frozen=True)
 class LinearOutput:
-    """One output over a shard: its value, and the line ``constant + slope · input`` that it lies on.
+    """One output over a shard as a linear function ``constant + slope · input`` at each point.
 
     Args:
-        value: at the draws themselves, (replicates, n).
-        constant, slope: of the line at each point, (replicates, n).
-        centre: the input's mean normal score given the other inputs, (replicates, n).
+        value: value at the draws, (replicates, n).
+        constant, slope: intercept and slope at each point, (replicates, n).
+        centre: mean normal score of the input given the other inputs, (replicates, n).
         column: index of the input's column.
-        straight: whether the value lies on the line through the two others, at every point.
+        linear: whether the output is linear at every point.
     """
 
     value: Array
@@ -49,27 +49,26 @@ class LinearOutput:
     slope: Array
     centre: Array
     column: int
-    straight: bool
+    linear: bool
 
 
 @dataclass(frozen=True)
 class LinearOutputReducer:
-    """Reduces a shard to each output at three values of the one input it is a line in, or at the draws alone.
+    """Reduces a shard to linear functions of one input, or to values at the draws for outputs that are not linear in any input.
 
     Args:
-        inputs: output → index of the column it is a line in; None for a shard that holds the first points of all, and
-            chooses by them.
+        inputs: output → index of the column in which it is linear; None for the first shard, which chooses.
     """
 
     inputs: Mapping[str, int] | None
 
     def __call__(self, study: Study, shard: Range) -> dict[str, LinearOutput | Array]:
-        """Output → its line, or its values (replicates, n)."""
+        """Output → linear function, or values (replicates, n)."""
         parts: dict[str, list[LinearOutput | Array]] = {}
         for count, u in blocks(study, shard):
             for name, part in self._block(study, u, count).items():
                 parts.setdefault(name, []).append(part)
-        return {name: join(part, axis=1) for name, part in parts.items()}
+        return {name: concatenate_parts(part, axis=1) for name, part in parts.items()}
 
     def _block(self, study: Study, u: Array, count: int) -> dict[str, LinearOutput | Array]:
         scores = study.resolved.scores(u)
@@ -77,7 +76,7 @@ class LinearOutputReducer:
         inputs = choose_inputs(study, {path: x[:PROBES] for path, x in drawn.items()}) if self.inputs is None else self.inputs
         held = sorted(set(inputs.values()))
         columns = [study.resolved.columns[i] for i in held]
-        others = [_others(column.law, u[i]) for i, column in zip(held, columns, strict=True)]
+        others = [_other_values(column.law, u[i]) for i, column in zip(held, columns, strict=True)]
         moved = [dict.fromkeys(column.paths, x) for column, pair in zip(columns, others, strict=True) for x in pair]
         y = _evaluated(study, drawn, [{}, *moved], study.outputs)
         found: dict[str, LinearOutput | Array] = {name: values[0].reshape(count, -1) for name, values in y.items()}
@@ -85,53 +84,53 @@ class LinearOutputReducer:
             centre = conditional_mean(study.resolved, i, scores, u.shape[1])
             for name in (name for name, j in inputs.items() if j == i and name in y):
                 value, here = y[name][0], y[name][1 + 2 * k : 3 + 2 * k]
-                constant, slope, on_line = straight(drawn[columns[k].paths[0]], value, others[k], here)
+                constant, slope, on_line = fit_line(drawn[columns[k].paths[0]], value, others[k], here)
                 parts = [part.reshape(count, -1) for part in (value, constant, slope, centre)]
-                found[name] = LinearOutput(parts[0], parts[1], parts[2], parts[3], i, straight=bool(on_line))
+                found[name] = LinearOutput(parts[0], parts[1], parts[2], parts[3], i, linear=bool(on_line))
         return found
 
 
-def join(parts: list[LinearOutput | Array], axis: int) -> LinearOutput | Array:
-    """Parts of one output, put together along an axis."""
+def concatenate_parts(parts: list[LinearOutput | Array], axis: int) -> LinearOutput | Array:
+    """Concatenate parts of one output along an axis."""
     if len(parts) == 1:
         return parts[0]
     if isinstance(parts[0], LinearOutput):
         lines = [part for part in parts if isinstance(part, LinearOutput)]
         names = ("value", "constant", "slope", "centre")
         arrays = [np.concatenate([getattr(line, name) for line in lines], axis=axis) for name in names]
-        return LinearOutput(arrays[0], arrays[1], arrays[2], arrays[3], parts[0].column, straight=all(line.straight for line in lines))
+        return LinearOutput(arrays[0], arrays[1], arrays[2], arrays[3], parts[0].column, linear=all(line.linear for line in lines))
     return np.concatenate([part for part in parts if not isinstance(part, LinearOutput)], axis=axis)
 
 
-def _others(law: Distribution | Joint, u: Array) -> Array:
-    """Two more values of an input at every point, (2, n), a third of its mass apart, so that they too explore its whole range."""
+def _other_values(law: Distribution | Joint, u: Array) -> Array:
+    """Two more values of an input at every point, (2, n), shifted by a third of its probability, so that they cover its whole range."""
     assert isinstance(law, Distribution)
     cell = (u * CELLS).astype(np.intp)
-    return np.asarray(_laid_twice(law).take(cell + np.array([[CELLS // 3], [2 * CELLS // 3]])))
+    return np.asarray(_repeated_midpoints(law).take(cell + np.array([[CELLS // 3], [2 * CELLS // 3]])))
 
 
 @lru_cache(maxsize=64)
-def _laid_twice(law: Distribution) -> Array:
-    """Values in the middle of cells of equal mass, laid end to end twice, so that a way around the end needs no test."""
+def _repeated_midpoints(law: Distribution) -> Array:
+    """Midpoints of cells of equal probability, repeated twice, so that shifted indices need no wrap-around."""
     middles = accurate_sampler(law).ppf((np.arange(CELLS) + 0.5) / CELLS)
     return np.concatenate([middles, middles])
 
 
-ALONE = 1 << 11
-"""From so many points on, variants are evaluated one after another: they then share the work that does not depend on what was moved."""
+SEPARATE_FROM = 1 << 11
+"""Number of points from which variants are evaluated separately, so that they share work that does not depend on the changed input."""
 
 
 def _stacked(columns: list[Array]) -> Array:
-    """Columns one behind the other; one column alone stays the same object."""
+    """Concatenate columns; a single column stays the same object."""
     return columns[0] if len(columns) == 1 else np.concatenate(columns)
 
 
 def _evaluated(
     study: Study, drawn: Mapping[str, Array], variants: Sequence[Mapping[str, Array]], outputs: Sequence[str]
 ) -> dict[str, Array]:
-    """Outputs at draws with other values at some paths, (variants, n), as many variants at once as a block holds points."""
+    """Outputs at draws with other values at some paths, (variants, n); as many variants at once as fit in a block."""
     n = len(next(iter(drawn.values())))
-    at_once = 1 if n >= ALONE else max(1, BLOCK // n)
+    at_once = 1 if n >= SEPARATE_FROM else max(1, BLOCK // n)
     found = []
     with sharing():
         for first in range(0, len(variants), at_once):
@@ -141,8 +140,8 @@ def _evaluated(
     return {name: np.concatenate([part[name].reshape(-1, n) for part in found]) for name in found[0]}
 
 
-def straight(x: Array, y: Array, xs: Sequence[Array] | Array, ys: Sequence[Array] | Array) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """Constant and slope of the line through two points, shape (…, n), and whether a third lies on it everywhere, (…)."""
+def fit_line(x: Array, y: Array, xs: Sequence[Array] | Array, ys: Sequence[Array] | Array) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Intercept and slope of the line through two points, shape (…, n), and whether a third point is on it everywhere, (…)."""
     slope = (ys[1] - ys[0]) / (xs[1] - xs[0])
     constant = ys[0] - slope * xs[0]
     off = slope * x
@@ -156,9 +155,9 @@ def straight(x: Array, y: Array, xs: Sequence[Array] | Array, ys: Sequence[Array
 
 
 def conditional_mean(resolved: Resolved, i: int, scores: Mapping[int, Array], n: int) -> Array:
-    """Mean of a column's normal score given those it is correlated with, ``-Σ_j P_ij z_j / P_ii``, shape (n,).
+    """Mean of a column's normal score given the correlated columns, ``-Σ_j P_ij z_j / P_ii``, shape (n,).
 
-    P is the inverse of the correlation matrix.
+    P is the precision matrix.
     """
     members, row, here = resolved.precision(i)
     pulls = [-weight / row[here] * scores[j] for j, weight in zip(members, row, strict=True) if j != i]
@@ -166,28 +165,28 @@ def conditional_mean(resolved: Resolved, i: int, scores: Mapping[int, Array], n:
 
 
 def conditional_spread(resolved: Resolved, i: int) -> float | None:
-    """Standard deviation of a column's normal score given those it is correlated with, ``P_ii^-½``; None if with none."""
+    """Standard deviation of a column's normal score given the correlated columns, ``P_ii^-½``; None if there are none."""
     members, row, here = resolved.precision(i)
     return float(row[here] ** -0.5) if members else None
 
 
-def first_draws(study: Study) -> dict[str, Array]:
-    """Draws at the first points of all: path → (PROBES,)."""
+def probe_draws(study: Study) -> dict[str, Array]:
+    """Draws at the first points: path → (PROBES,)."""
     return study.resolved.draw(next(study.points.blocks(slice(0, 1), 0, PROBES, PROBES)))
 
 
 def choose_inputs(study: Study, drawn: Mapping[str, Array]) -> dict[str, int]:
-    """For each output, the input it is a line in that moves it most; outputs that are a line in none are left out.
+    """For each output, the input with the largest effect among those in which it is linear; other outputs are left out.
 
     Args:
-        study: what is asked.
-        drawn: path → a few draws to try it at, (n,).
+        study: the study.
+        drawn: path → a few draws at which linearity is tested, (n,).
     """
     resolved = study.resolved
     candidates = [i for i, column in enumerate(resolved.columns) if _smooth(column.law)]
     if not candidates:
         return {}
-    # the probes themselves, then for each candidate the same with the value of it that another probe has, twice
+    # the probes, and for each candidate two variants with its value taken from another probe
     x = np.array([drawn[resolved.columns[i].paths[0]] for i in candidates])
     n = x.shape[1]
     others = np.stack([np.roll(x, n // 3, axis=1), np.roll(x, 2 * n // 3, axis=1)], axis=1)
@@ -197,7 +196,7 @@ def choose_inputs(study: Study, drawn: Mapping[str, Array]) -> dict[str, int]:
     chosen: dict[str, int] = {}
     for name, values in answers.items():
         with np.errstate(divide="ignore", invalid="ignore"):
-            _, slope, on_line = straight(x, values[0], (others[:, 0], others[:, 1]), (values[1::2], values[2::2]))
+            _, slope, on_line = fit_line(x, values[0], (others[:, 0], others[:, 1]), (values[1::2], values[2::2]))
         if on_line.any():
             chosen[name] = candidates[int(np.argmax(np.where(on_line, np.abs(slope).mean(axis=1) * inner, -1.0)))]
     return chosen
@@ -208,15 +207,15 @@ def _smooth(law: Distribution | Joint) -> bool:
 
 
 class PreintegratedSketch(QuantileSketch):
-    """An output whose law is known exactly given all inputs but one, in which it is a line.
+    """Sketch of an output that is linear in one input, over which it is integrated exactly.
 
-    ``P(y < c) = E[ Φ( sign(b) (score((c - a) / b) - m) / s ) ]`` over lines ``y = a + b x``, where x has normal score
-    of mean m and deviation s given the others. The integrand is smooth, so quantiles converge as means do.
+    ``P(y < c) = E[ Φ( sign(b) (score((c - a) / b) - m) / s ) ]`` for ``y = a + b x``, where the normal score of x has mean m and standard
+    deviation s given the other inputs. The integrand is smooth, so quantiles converge as fast as means.
 
     Args:
-        law: the law of that one input.
-        line: values and lines, (replicates, n).
-        spread: s; None where the input is independent of the others.
+        law: distribution of that input.
+        line: values and linear functions, (replicates, n).
+        spread: s; None if the input is independent of the others.
 
     Source: Griewank, Kuo, Leövey & Sloan (2018), "High dimensional integration of kinks and jumps: smoothing by
     preintegration", J. Comput. Appl. Math. 344, 259-274; the error is the delta method over replicates.
@@ -236,7 +235,7 @@ class PreintegratedSketch(QuantileSketch):
 
     def below(self, at: Array, part: tuple[slice, slice] = _ALL) -> Array:
         """P(y < c) for each replicate: (levels,) → (levels, replicates)."""
-        if len(at) * self._inverse[part].size <= AT_ONCE:
+        if len(at) * self._inverse[part].size <= SHARES_AT_ONCE:
             return np.asarray(self._share(at[:, None, None], part).mean(axis=-1))
         return np.array([self._share(c, part).mean(axis=-1) for c in at])
 
@@ -258,10 +257,10 @@ class PreintegratedSketch(QuantileSketch):
         return self._known[asked]
 
     def _solve(self, levels: Array) -> tuple[Array, Array]:
-        """Newton's steps from the quantiles of a few draws, with the slope found on these few alone.
+        """Solve for quantiles by Newton steps, started from the quantiles and slope of a subset of draws.
 
-        The slope is known to some tenths of a percent, so a last step that is short beside the way over which it changes,
-        and no more than eight standard errors, is taken and not checked again: it ends within some hundredths of one.
+        The slope is accurate to a few tenths of a percent. A final step that is short compared with the scale of its change, and at most
+        eight standard errors, is not checked: its error is a few hundredths of a standard error.
         """
         c, slope, width = self._start(levels)
         step, known = np.zeros_like(c), np.full_like(c, np.nan)
@@ -271,7 +270,7 @@ class PreintegratedSketch(QuantileSketch):
             moved = (np.abs(step) > 1e-6 * width) & (share != known)
             if moved.any():
                 slope = np.where(moved, (share - known) / np.where(moved, step, 1.0), slope)
-            step, known = _step(levels - share, slope, 4 * width), share
+            step, known = _newton_step(levels - share, slope, 4 * width), share
             with np.errstate(divide="ignore", invalid="ignore"):
                 errors = standard_errors(shares) / slope
             c = c + step
@@ -280,9 +279,9 @@ class PreintegratedSketch(QuantileSketch):
         return c, np.array([errors, errors])
 
     def _start(self, levels: Array) -> tuple[Array, Array, Array]:
-        """Quantiles and the slope dP/dc there, by a parabola through the shares of a few draws around the plain quantiles.
+        """Approximate quantiles and slopes dP/dc, from a parabola through the probabilities of a subset around the plain quantiles.
 
-        Also given is the way to the quantile a percent nearer to the middle, by these draws.
+        Also returns the distance to the quantile one percent closer to the median.
         """
         n = self._value.size
         place = np.minimum(levels * n, n - 1).astype(np.intp)
@@ -292,22 +291,22 @@ class PreintegratedSketch(QuantileSketch):
         low, here, high = self.below(np.concatenate([c - width / 2, c, c + width / 2]), _FEW).mean(axis=1).reshape(3, -1)
         middle, bend = (high - low) / width, 4 * (high - 2 * here + low) / width**2
         missing = levels - here
-        # where the parabola meets the level; at its top, if it stays below
+        # root of the parabola, or its maximum if it stays below the level
         root = np.sqrt(np.maximum(middle**2 + 2 * bend * missing, middle**2 / 4))
         with np.errstate(divide="ignore", invalid="ignore"):
             step = np.where(middle > 0, np.clip(2 * missing / (middle + root), -width, width), 0.0)
         return c + step, np.maximum(middle + bend * step, middle / 2), width
 
     def mean(self) -> tuple[float, float]:
-        return float(np.mean(self._value)), over_replicates(np.mean(self._value, axis=1))
+        return float(np.mean(self._value)), replicate_error(np.mean(self._value, axis=1))
 
     def probability(self, low: float, high: float) -> tuple[float, float]:
         ends = self.below(np.array([end for end in (low, high) if np.isfinite(end)]))
         upper = ends[-1] if np.isfinite(high) else np.ones(ends.shape[1])
         shares = upper - (ends[0] if np.isfinite(low) else 0.0)
-        return float(np.mean(shares)), over_replicates(shares)
+        return float(np.mean(shares)), replicate_error(shares)
 
 
-def _step(missing: Array, slope: Array, most: Array) -> Array:
-    """Newton's step to where a share is met, none where the share stands still."""
+def _newton_step(missing: Array, slope: Array, most: Array) -> Array:
+    """Newton step towards a probability; 0 where the slope is 0."""
     return np.clip(np.where(slope > 0, missing / np.where(slope > 0, slope, 1.0), 0.0), -most, most)

@@ -1,5 +1,5 @@
 # ruff: noqa: D102  (members of a family inherit the docstrings of its face)
-"""What is kept of the draws of one output: enough for quantiles, means and probabilities with their errors."""
+"""Mergeable sketches of the draws of one output, for quantiles, means and probabilities with standard errors."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .sweep import Range, Study, blocks, evaluate
 
 
 class QuantileSketch(ABC):
-    """The draws of one output, by replicate."""
+    """Base class of sketches of the draws of one output, by replicate."""
 
     resolution: float = 0.0
-    """Largest relative error that keeping less than every draw puts on a quantile."""
+    """Largest relative error of a quantile due to binning."""
 
     @abstractmethod
     def quantiles(self, levels: Array) -> tuple[Array, Array]:
@@ -35,7 +35,7 @@ class QuantileSketch(ABC):
         """Probability of low < value < high and its standard error."""
 
 
-def over_replicates(estimates: Array) -> float:
+def replicate_error(estimates: Array) -> float:
     """Standard error of the mean of independent estimates, shape (replicates,)."""
     return float(standard_errors(estimates))
 
@@ -48,14 +48,13 @@ def standard_errors(estimates: Array) -> Array:
 
 
 class SortedDraws(QuantileSketch):
-    """Every draw kept and sorted.
+    """All draws, sorted.
 
-    A quantile is that of all draws. Its error is the spread over replicates of the share below it, times the slope of
-    the quantile function of all draws over that spread, to either side, so that a kink nearby counts only as far as it
-    matters.
+    A quantile is that of all draws. Its standard error is the spread over replicates of the share below it, times the slope of the
+    quantile function to either side, so that errors may be asymmetric near a kink.
 
     Args:
-        draws: shape (replicates, n), in any order.
+        draws: draws in any order, (replicates, n).
 
     Source: Nakayama (2014), "Confidence intervals for quantiles using sectioning when applying variance-reduction
     techniques", ACM TOMACS 24(4), section 3.
@@ -78,12 +77,12 @@ class SortedDraws(QuantileSketch):
         return values, np.array(errors).T
 
     def mean(self) -> tuple[float, float]:
-        # sums over sorted draws do not depend on the order in which they came
-        return float(np.mean(self.pooled)), over_replicates(np.mean(self.sorted, axis=1))
+        # sums over sorted draws do not depend on the order of the draws
+        return float(np.mean(self.pooled)), replicate_error(np.mean(self.sorted, axis=1))
 
     def probability(self, low: float, high: float) -> tuple[float, float]:
         shares = np.mean((self.sorted > low) & (self.sorted < high), axis=1)
-        return float(np.mean(shares)), max(over_replicates(shares), 1 / self.sorted.size)
+        return float(np.mean(shares)), max(replicate_error(shares), 1 / self.sorted.size)
 
 
 def _quantile(draws: Array, level: float) -> float:
@@ -96,7 +95,7 @@ def _quantile(draws: Array, level: float) -> float:
 
 
 def _share(draws: Array, value: float) -> float:
-    """The level of a value among sorted draws, which undoes ``_quantile``."""
+    """Level of a value among sorted draws, the inverse of ``_quantile``."""
     above = int(np.searchsorted(draws, value))
     if above in {0, len(draws)}:
         return float(np.clip(above / len(draws), 0.5 / len(draws), 1 - 0.5 / len(draws)))
@@ -105,11 +104,11 @@ def _share(draws: Array, value: float) -> float:
 
 
 def _errors(quantile: Callable[[float], float], level: float, shares: Array, n: int) -> tuple[float, float]:
-    """Standard errors of a quantile downwards and upwards, from that of the share below it.
+    """Standard errors of a quantile downwards and upwards, from the standard error of the share below it.
 
-    ``dq/dp · se(p)``, with the slope over 3 se(p) to each side, and over so many draws that it is known well enough.
+    ``dq/dp · se(p)``, with the slope over 3 se(p) to each side, or over more draws if that are too few.
     """
-    error = over_replicates(shares)
+    error = replicate_error(shares)
     reach = max(3 * error, 24 / n)
     low, middle, high = max(level - reach, 0.5 / n), min(max(level, 1 / n), 1 - 1 / n), min(level + reach, 1 - 0.5 / n)
     value = quantile(middle)
@@ -117,29 +116,29 @@ def _errors(quantile: Callable[[float], float], level: float, shares: Array, n: 
 
 
 MANTISSA = 12
-"""Bits of the mantissa that number a bin: bins are at most 2^-12 of their value wide."""
+"""Bits of the mantissa in the index of a bin: the relative width of a bin is at most 2^-12."""
 DEPTH = 40
-"""Octaves below the typical size at which a value counts as zero."""
+"""Octaves below the typical magnitude at which a value counts as zero."""
 
 
 @dataclass(frozen=True)
 class Bins:
-    """How values fall into bins: by sign, exponent and the first bits of the mantissa.
+    """Logarithmic bins: by sign, exponent and the first bits of the mantissa.
 
     Args:
-        floor: key of the size below which a value counts as zero.
+        floor: key of the magnitude below which a value counts as zero.
     """
 
     floor: int
 
     def keys(self, values: Array) -> NDArray[np.int64]:
-        """The bin of each value; rises with the value."""
+        """Bin key of each value; monotone in the value."""
         keys = (np.abs(values).view(np.int64) >> (52 - MANTISSA)) - self.floor
         np.maximum(keys, 0, out=keys)
         return np.where(values < 0, -keys, keys)
 
     def count(self, values: Array) -> Counts:
-        """How many values fall into each bin."""
+        """Number of values in each bin."""
         least, most = float(values.min()), float(values.max())
         first = int(self.keys(np.array([least]))[0])
         if least >= self.least:  # bits of positive floats rise with them
@@ -152,24 +151,24 @@ class Bins:
 
     @cached_property
     def least(self) -> float:
-        """The smallest size that does not count as zero."""
+        """The smallest magnitude that does not count as zero."""
         return float(self.edges(np.array([1]))[0])
 
     def edges(self, keys: NDArray[np.int64]) -> Array:
-        """The end of a bin that is nearer to zero, for keys of either sign; bin zero stands for zero itself."""
+        """Edge of a bin that is closer to zero, for keys of either sign; bin zero is zero itself."""
         edges: NDArray[np.float64] = ((np.abs(keys) + self.floor) << (52 - MANTISSA)).view(np.float64)
         return np.asarray(np.sign(keys) * edges)
 
 
 def size_key(values: Array) -> int:
-    """The key of the size below which values of this typical size count as zero."""
+    """Key of the magnitude below which values count as zero, from typical values."""
     typical = float(np.median(np.abs(values))) or float(np.max(np.abs(values))) or 1.0
     return int(np.float64(typical * 2.0**-DEPTH).view(np.int64)) >> (52 - MANTISSA)
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Draws of one output over a shard, counted: merging is adding, so the order does not matter."""
+    """Counts of the draws of one output over a shard; merging adds counts, in any order."""
 
     first: int
     counts: NDArray[np.int64]
@@ -188,7 +187,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class CountingReducer:
-    """Reduces a shard to counts: constant memory however many draws.
+    """Reduces a shard to counts, with constant memory for any number of draws.
 
     Args:
         bins: output → its bins.
@@ -197,7 +196,7 @@ class CountingReducer:
     bins: dict[str, Bins]
 
     def __call__(self, study: Study, shard: Range) -> dict[str, Counts]:
-        """Output → counts over the shard, which lies within one replicate."""
+        """Output → counts over the shard, which is part of one replicate."""
         found: dict[str, Counts] = {}
         for _, u in blocks(study, shard):
             drawn = study.resolved.draw(u, fast_sampler)
@@ -208,9 +207,9 @@ class CountingReducer:
 
 
 class Histogram(QuantileSketch):
-    """Counts of the draws of each replicate.
+    """Histogram of the draws of each replicate.
 
-    Within a bin, draws are taken as spread evenly; a quantile is off by less than the bin is wide, 2^-12 of its value.
+    Draws are assumed uniform within a bin; the relative error of a quantile is at most the width of a bin, 2^-12.
 
     Args:
         bins: the bins.
@@ -226,7 +225,7 @@ class Histogram(QuantileSketch):
             row[part.first - first : part.first - first + len(part.counts)] = part.counts
         keys = first + np.arange(table.shape[1], dtype=np.int64)
         least, most = min(part.least for part in counts), max(part.most for part in counts)
-        # negative bins start at their far end; bin zero has no width
+        # negative bins start at the edge farther from zero; bin zero has no width
         self._low = np.maximum(np.where(keys < 0, bins.edges(keys - 1), bins.edges(keys) * (keys != 0)), least)
         self._high = np.minimum(np.where(keys > 0, bins.edges(keys + 1), bins.edges(keys) * (keys != 0)), most)
         np.cumsum(table, axis=1, out=table)  # whole numbers below 2^53: exact
@@ -249,11 +248,11 @@ class Histogram(QuantileSketch):
         return float(self._low[cell] + inside * (self._high[cell] - self._low[cell]))
 
     def mean(self) -> tuple[float, float]:
-        return float(np.mean(self._means)), over_replicates(self._means)
+        return float(np.mean(self._means)), replicate_error(self._means)
 
     def probability(self, low: float, high: float) -> tuple[float, float]:
         shares = self._below(high) - self._below(low)
-        return float(np.mean(shares)), max(over_replicates(shares), 1 / self._n)
+        return float(np.mean(shares)), max(replicate_error(shares), 1 / self._n)
 
     def _below(self, value: float) -> Array:
         cell = int(np.searchsorted(self._high, value))

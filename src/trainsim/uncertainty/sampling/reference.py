@@ -1,6 +1,6 @@
-"""The reference workload: a product of six uncertain factors, two of them correlated, whose law is known exactly.
+"""The reference workload: a product of six uncertain factors, two of them correlated, whose distribution is known exactly.
 
-Tests, benchmarks and examples measure the engine on it. Its inputs are a case for measuring, no verdict on any run.
+Tests, benchmarks and examples measure the engine with it. Its inputs do not describe any run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..distributions.interval import ci90
 from ..distributions.parametric import beta, pert, triangular, uniform
 
 
-class Bench(Spec):
+class ReferenceRun(Spec):
     """A rented training run, in six numbers."""
 
     tokens: Annotated[Num, Unit("token", gt=0)] = 14.8e12
@@ -44,6 +44,6 @@ EXACT_MEAN = 7.18263e6
 EXACT_BELOW_6M = 0.26401
 
 
-def cost(s: Bench) -> Num:
+def cost(s: ReferenceRun) -> Num:
     """Dollars of the run: ``6 N D k (1 + restart) / (peak · mfu) / 3600 · price · (1 + overhead)``."""
     return 6 * 37e9 * s.k * s.tokens * (1 + s.restart) / (989.5e12 * s.mfu) / 3600 * s.price * (1 + s.overhead)

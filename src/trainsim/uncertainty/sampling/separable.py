@@ -1,4 +1,4 @@
-"""Whether an output is a product of factors of one input each, found by trying; what is exact then."""
+"""Detect outputs that are products of factors of one input each, by evaluating them at probes."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from ..distributions.tables import accurate_sampler
 from .sweep import Study, evaluate
 
 NODES = np.linspace(-8.0, 8.0, 257)
-"""Normal scores at which factors are known."""
+"""Normal scores at which factors are tabulated."""
 PROBE = 256
 TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
-class Factors:
-    """An output ``y = scale Π r_i(x_i)``.
+class ProductFactors:
+    """Factors of an output ``y = scale Π r_i(x_i)``.
 
     Args:
-        scale: the output with every input at its median.
-        nodes: normal scores, (nodes,), the middle one zero.
-        ratios: r_i at the nodes, (d, nodes); one at the median.
+        scale: the output with all inputs at their medians.
+        nodes: normal scores, (nodes,); the middle one is zero.
+        ratios: r_i at the nodes, (d, nodes); 1 at the median.
     """
 
     scale: float
@@ -36,15 +36,15 @@ class Factors:
     @cached_property
     def variations(self) -> Array:
         """Squared coefficient of variation of each factor, (d,), for independent inputs."""
-        # the trapezium rule, which for smooth factors errs less than rounding does
+        # the trapezoidal rule, whose error for smooth factors is below rounding
         masses = np.exp(-0.5 * self.nodes**2)
         masses /= masses.sum()
         means = self.ratios @ masses
         return np.asarray((self.ratios - means[:, None]) ** 2 @ masses / means**2)
 
 
-def factors(study: Study, of: str, nodes: Array = NODES) -> Factors | None:
-    """The factors of an output, or None if it is no product of them at every probe."""
+def find_factors(study: Study, of: str, nodes: Array = NODES) -> ProductFactors | None:
+    """The factors of an output; None if it is not their product at every probe."""
     laws = [column.law for column in study.resolved.columns]
     if any(isinstance(law, (Joint, Empirical)) for law in laws):
         return None
@@ -54,7 +54,7 @@ def factors(study: Study, of: str, nodes: Array = NODES) -> Factors | None:
     probes = np.array([_values(laws[i], scores.get(i), u[i]) for i in range(d)])
     lines = np.array([_values(law, nodes, None) for law in laws])
     middle = lines[:, len(nodes) // 2]
-    # one call: the medians; each input alone along its nodes and probes; all inputs at their probes
+    # one call: all medians; each input alone at its nodes and probes; all inputs at their probes
     alone = np.concatenate([lines, probes], axis=1)
     width = alone.shape[1]
     table = np.repeat(middle[:, None], 1 + d * width + PROBE, axis=1)
@@ -68,7 +68,7 @@ def factors(study: Study, of: str, nodes: Array = NODES) -> Factors | None:
     ratios = y[1 : 1 + d * width].reshape(d, width) / y[0]
     whole, product = y[1 + d * width :], y[0] * np.prod(ratios[:, len(nodes) :], axis=0)
     agree = np.all(np.abs(whole - product) <= TOLERANCE * np.maximum(np.abs(whole), np.abs(product)))
-    return Factors(float(y[0]), nodes, ratios[:, : len(nodes)]) if agree else None
+    return ProductFactors(float(y[0]), nodes, ratios[:, : len(nodes)]) if agree else None
 
 
 def _evaluate(study: Study, drawn: Mapping[str, Array], of: str) -> Array:

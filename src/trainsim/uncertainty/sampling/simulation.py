@@ -1,4 +1,4 @@
-"""Simulation: the answer under doubt, each number with its standard error."""
+"""Simulation: results under uncertainty, each with its standard error."""
 
 from __future__ import annotations
 
@@ -26,14 +26,13 @@ from .sweep import Study
 
 
 class Figure(float):
-    """A number that was estimated: a float that remembers how sure it is.
+    """An estimate: a float with its standard error.
 
     Args:
         value: the estimate.
         standard_error: standard deviation of the estimate over replicates.
-        replicates: how many independent replicates stand behind it.
-        skew: how much farther up than down the error reaches, as a share of both: not 0 where a quantile stands in a tail
-            or near a kink.
+        replicates: number of independent replicates.
+        skew: asymmetry of the error, (up − down) / (up + down); not 0 for quantiles in a tail or near a kink [1].
 
     >>> figure = Figure(2.0, 0.01, 16)
     >>> figure + 1, figure.standard_error
@@ -45,7 +44,7 @@ class Figure(float):
     skew: float
 
     def __new__(cls, value: float, standard_error: float, replicates: int, skew: float = 0.0) -> Self:
-        """A float with three more attributes."""
+        """Create a float with three more attributes."""
         self = super().__new__(cls, value)
         self.standard_error, self.replicates, self.skew = float(standard_error), replicates, float(skew)
         return self
@@ -71,17 +70,17 @@ class Figure(float):
 
 
 def half_width(standard_error: float, replicates: int, level: float = 0.95) -> float:
-    """Half of Student's confidence interval of a mean over replicates."""
+    """Half-width of Student's confidence interval of a mean over replicates."""
     return float(special.stdtrit(replicates - 1, (1 + level) / 2)) * standard_error
 
 
 @dataclass(frozen=True)
 class ExactCheck:
-    """A simulation compared with the exact law.
+    """Comparison of a simulation with the exact distribution.
 
     Args:
         of: the output.
-        rows: (level, simulated, exact, standard errors between them).
+        rows: (level, simulated, exact, difference in standard errors).
     """
 
     of: str
@@ -89,7 +88,7 @@ class ExactCheck:
 
     @property
     def worst(self) -> float:
-        """The largest distance, in standard errors."""
+        """The largest difference in standard errors."""
         return max(abs(row[3]) for row in self.rows)
 
     def __str__(self) -> str:
@@ -101,18 +100,18 @@ class ExactCheck:
 
 @dataclass(frozen=True, repr=False)
 class Simulation(Answer):
-    """What a function of a spec comes to under beliefs; holds all that reproduces it.
+    """Distributions of a function's outputs under beliefs, with everything needed to reproduce them.
 
     Args:
-        spec, beliefs, function: what was asked.
-        seed: the one seed.
-        n: points in all.
-        replicates: independent randomisations among them.
-        method: how the points were laid.
-        outputs: the names the function gave.
-        reached: whether the accuracy asked for was reached.
-        rtol: the accuracy asked for, or None where n was given.
-        units: output → its unit; an output that is not named has none that is known.
+        spec, beliefs, function: the inputs of the simulation.
+        seed: seed of the draws.
+        n: total number of points.
+        replicates: independent randomisations.
+        method: sampling method, as text.
+        outputs: names of the outputs.
+        reached: whether the requested accuracy was reached.
+        rtol: the requested accuracy; None if n was given.
+        units: output → unit, where it is known.
     """
 
     spec: Spec
@@ -147,12 +146,12 @@ class Simulation(Answer):
             p: level or levels in (0, 1).
 
         Raises:
-            BeliefError: a level outside (0, 1).
-            PathError: no such output or line.
+            BeliefError: a level is outside (0, 1).
+            PathError: there is no such output or line.
         """
         levels = np.atleast_1d(np.asarray(p, dtype=np.float64))
         if not np.all((levels > 0) & (levels < 1)):
-            raise BeliefError("quantile", p, "is no level between 0 and 1, both excluded", "ask for [.05, .5, .95]", "out-of-bounds")
+            raise BeliefError("quantile", p, "is not between 0 and 1, both excluded", "give levels such as [.05, .5, .95]", "out-of-bounds")
         sketch = self._sketch(name)
         values, sides = sketch.quantiles(levels)
         errors = sides.mean(axis=0)
@@ -162,45 +161,47 @@ class Simulation(Answer):
         return figures[0] if np.ndim(p) == 0 else figures
 
     def mean(self, name: str) -> Figure:
-        """The expected value of an output."""
+        """Mean of an output."""
         return Figure(*self._sketch(name).mean(), self.replicates)
 
     def probability(self, name: str, *, below: float | None = None, above: float | None = None) -> Figure:
-        """The probability that an output lies below or above a value, or between two.
+        """Probability that an output is below or above a value, or between two.
 
         Raises:
             BeliefError: neither bound is given, or they cross.
         """
         low, high = -math.inf if above is None else above, math.inf if below is None else below
         if (below is None and above is None) or not low < high:
-            raise BeliefError("probability", (above, below), "is no range", "give below=, above=, or both with above < below", "wrong-type")
+            raise BeliefError(
+                "probability", (above, below), "is not a range", "give below=, above=, or both with above < below", "wrong-type"
+            )
         return Figure(*self._sketch(name).probability(low, high), self.replicates)
 
     def cdf(self, name: str, value: float) -> Figure:
-        """The probability that an output lies at or below a value."""
+        """Probability that an output is at or below a value."""
         return self.probability(name, below=float(np.nextafter(value, np.inf)))
 
     def percentile(self, name: str, value: float) -> float:
-        """Where a value stands among the draws of an output, from 0 to 100."""
+        """Percentile of a value in the distribution of an output, from 0 to 100."""
         return 100 * float(self.cdf(name, value))
 
     def density(self, name: str, at: ArrayLike) -> Array:
-        """The density of an output between each pair of neighbouring edges, shape (len(at) - 1,)."""
+        """Mean density of an output between neighbouring edges, shape (len(at) - 1,)."""
         edges = np.asarray(at, dtype=np.float64)
         below = np.array([float(self.cdf(name, edge)) for edge in edges])
         return np.asarray(np.diff(below) / np.diff(edges))
 
     def draws(self, path: str) -> Draws:
-        """The points of the simulation at a path, with their weights: for a scatter plot, or for statistics of your own.
+        """Draws of a path with their weights, for plots and statistics.
 
         Args:
-            path: a believed path, ``"price.usd_per_gpu_hour"``, or an output or a line of its ledger, ``"cost.pretrain"``.
+            path: a path with a belief, ``"price.usd_per_gpu_hour"``, or an output or a line of its ledger, ``"cost.pretrain"``.
 
         Returns:
-            values and weights, each shape ``(n,)``; the same point stands at the same place of every path.
+            values and weights, each shape ``(n,)``; equal indices of two paths belong to the same point.
 
         Raises:
-            PathError: no belief and no output of that name.
+            PathError: there is no belief and no output of that name.
 
         >>> import trainsim as ts
         >>> sim = ts.simulate(ts.catalog.run("deepseek-v3"), ts.Beliefs({"price.usd_per_gpu_hour": ts.uniform(1, 3)}), n=1024)
@@ -212,22 +213,22 @@ class Simulation(Answer):
         return draws_of(study, self.n // self.replicates, path)
 
     def check(self, of: str | None = None) -> ExactCheck:
-        """These quantiles beside the exact ones, where an output is a product of its inputs.
+        """Compare quantiles with the exact ones, for an output that is a product of its inputs.
 
         Args:
-            of: the output; the first if left out.
+            of: the output; by default the first.
 
         Raises:
-            BeliefError: the output is no product of positive, steady factors of one input each.
+            BeliefError: the output is not a product of positive, monotone factors of one input each.
         """
         return self._check(self, of or self.outputs[0])
 
     def families(self) -> dict[str, str]:
-        """Which family each belief became when it met its field."""
+        """Path → family of its distribution."""
         return {path: law.family for path, law in self.beliefs.resolve(self.spec).laws.items()}
 
     def record(self) -> dict[str, Any]:
-        """What reproduces these numbers: spec, beliefs, function, seed, points, and the versions of the code."""
+        """Record that reproduces the results: spec, beliefs, function, seed, points and code versions."""
         return {
             "trainsim": version("trainsim"),
             "numpy": np.__version__,
@@ -242,11 +243,11 @@ class Simulation(Answer):
 
     @property
     def footnote(self) -> str:
-        """One line to put under a figure: version, method, points and seed."""
+        """Footnote for a figure: version, method, points and seed."""
         return f"trainsim {version('trainsim')}, {self.method}, n={self.n}, replicates={self.replicates}, seed={self.seed}"
 
     def summary(self) -> Summary:
-        """Median and 90 % interval of every output, the error of each median, and the median of every belief."""
+        """Median and 90 % interval of every output, standard error of each median, and median of every belief."""
         rows, errors = [], []
         for name in self.outputs:
             low, middle, high = self.quantile(name, [0.05, 0.5, 0.95])
@@ -259,6 +260,6 @@ class Simulation(Answer):
 
 
 def _name(function: Callable[[Any], Any]) -> str:
-    """A function by its import path."""
+    """Import path of a function."""
     named = function if hasattr(function, "__qualname__") else type(function)
     return f"{named.__module__}:{named.__qualname__}"

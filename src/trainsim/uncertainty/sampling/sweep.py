@@ -1,4 +1,4 @@
-"""The sweep: a function evaluated at fixed shards of the points, here or wherever an executor runs them."""
+"""Evaluate a function at fixed shards of the points, locally or on an executor."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ from ..distributions.distribution import Array
 from .sobol import Points
 
 BLOCK = 1 << 15
-"""Points evaluated at once: enough that the function's own overhead is spread thin, few enough for the cache and for memory."""
+"""Points evaluated at once: enough to amortise the function's overhead, few enough for the cache."""
 SHARDS = 64
-"""A large sweep is cut into this many shards, whatever runs them."""
+"""Number of shards of a large sweep, independent of the executor."""
 
 Function = Callable[[Any], Any]
 Progress = Callable[[int, int], None]
 Range = tuple[int, int, int, int]
-"""Replicates from, to; points of each from, to."""
+"""(first replicate, end replicate, first point, end point)."""
 
 
 class Executor(Protocol):
-    """Anything that maps a function over shards: threads, processes, loky, MPI futures, Dask's get_executor()."""
+    """Protocol of executors: threads, processes, loky, MPI futures, Dask's get_executor()."""
 
     def map(self, function: Callable[[Any], Any], shards: Iterable[Any], /) -> Iterable[Any]:
-        """The results, in the order of the shards."""
+        """Results in the order of the shards."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """What is asked, small enough to send anywhere.
+    """Inputs of a simulation, small enough to send to workers.
 
     Args:
-        spec, beliefs, function: what is laid over what, and put through what.
-        seed: the one seed.
+        spec, beliefs, function: spec, beliefs about it, and function to evaluate.
+        seed: seed of the draws.
         replicates: independent randomisations.
         outputs: outputs and ledger lines to keep; all outputs if empty.
     """
@@ -58,17 +58,17 @@ class Study:
     outputs: tuple[str, ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
-        """What was asked, without what was found from it: a worker finds that again, and keeps it."""
+        """Pickle without cached properties, which workers recompute."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @cached_property
     def resolved(self) -> Resolved:
-        """The beliefs laid over the spec."""
+        """The beliefs resolved against the spec."""
         return _resolved(self.spec, self.beliefs)
 
     @cached_property
     def points(self) -> Points:
-        """The points to draw at."""
+        """The points of the draws."""
         return _points(self.spec, self.beliefs, self.seed, self.replicates)
 
 
@@ -83,10 +83,10 @@ def _points(spec: Spec, beliefs: Beliefs, seed: int, replicates: int) -> Points:
 
 
 class ShardReducer(Protocol):
-    """What is made of a shard."""
+    """Protocol of reducers: reduce a shard to a result that is sent back."""
 
     def __call__(self, study: Study, shard: Range) -> Any:
-        """What is sent back; must depend on nothing but its arguments."""
+        """Result of a shard; must depend only on the arguments."""
 
 
 @dataclass(frozen=True)
@@ -107,27 +107,27 @@ class _Reply:
 def sweep(
     study: Study, reducer: ShardReducer, start: int, stop: int, *, executor: Executor | None, progress: Progress | None
 ) -> Iterator[tuple[Range, Any]]:
-    """Every shard's reducer, in the order of the shards, as they come in.
+    """Results of a reducer for every shard, in order, as they arrive.
 
     Args:
-        study: what is asked.
-        reducer: what to make of a shard.
-        start, stop: points of each replicate; powers of two, or start = 0.
-        executor: where to run; here if None.
-        progress: called with points done and points in all.
+        study: the study.
+        reducer: reduces a shard to a result.
+        start, stop: range of points per replicate; powers of two, or start = 0.
+        executor: executor; None to run locally.
+        progress: called with points done and total points.
 
     Raises:
-        BeliefError: the executor failed, or gave back something else than was asked.
+        BeliefError: the executor failed, or returned wrong results.
     """
-    shards = list(cut(study.replicates, start, stop))
+    shards = list(shards_of(study.replicates, start, stop))
     replies = map(_Task(study, reducer), shards) if executor is None else _mapped(executor, _Task(study, reducer), shards)
     done, total = 0, (stop - start) * study.replicates
-    for shard, reply in zip(shards, replies, strict=False):  # a count that is off is the executor's fault, and told so
+    for shard, reply in zip(shards, replies, strict=False):  # a wrong count is reported as an error of the executor
         if not isinstance(reply, _Reply) or reply.shard != shard:
             raise BeliefError(
                 "executor",
                 reply,
-                "gave back something else than the shard it was sent",
+                "returned a result for another shard than it was sent",
                 "its map() must return results in order",
                 "callback-failed",
             )
@@ -137,7 +137,11 @@ def sweep(
             progress(done, total)
     if next(iter(replies), None) is not None:
         raise BeliefError(
-            "executor", type(executor).__name__, "gave back more results than shards", "its map() must give one for each", "callback-failed"
+            "executor",
+            type(executor).__name__,
+            "returned more results than shards",
+            "its map() must return one per shard",
+            "callback-failed",
         )
 
 
@@ -153,7 +157,7 @@ def _mapped(executor: Executor, task: _Task, shards: Sequence[Range]) -> Iterato
             count += 1
             yield reply
     except BrokenExecutor as error:
-        raise BeliefError("executor", type(executor).__name__, f"broke down ({error})", remedy, "callback-failed") from error
+        raise BeliefError("executor", type(executor).__name__, f"failed ({error})", remedy, "callback-failed") from error
     except (PicklingError, AttributeError, TypeError) as error:
         if "pickle" not in str(error).lower():
             raise
@@ -162,12 +166,12 @@ def _mapped(executor: Executor, task: _Task, shards: Sequence[Range]) -> Iterato
         ) from error
     if count != len(shards):
         raise BeliefError(
-            "executor", type(executor).__name__, f"gave back {count} results for {len(shards)} shards", remedy, "callback-failed"
+            "executor", type(executor).__name__, f"returned {count} results for {len(shards)} shards", remedy, "callback-failed"
         )
 
 
-def cut(replicates: int, start: int, stop: int) -> Iterator[Range]:
-    """The shards of a sweep: they depend on its size alone, never on who runs them."""
+def shards_of(replicates: int, start: int, stop: int) -> Iterator[Range]:
+    """Shards of a sweep; they depend only on its size."""
     length = stop - start
     together = max(1, BLOCK // length)
     pieces = max(1, min(SHARDS // replicates, length // BLOCK))
@@ -178,48 +182,48 @@ def cut(replicates: int, start: int, stop: int) -> Iterator[Range]:
 
 
 def blocks(study: Study, shard: Range) -> Iterator[tuple[int, Array]]:
-    """The points of a shard a block at a time: (replicates in it, points (d, n))."""
+    """Points of a shard in blocks: (number of replicates, points (d, n))."""
     first, last, start, stop = shard
     for u in study.points.blocks(slice(first, last), start, stop, BLOCK):
         yield last - first, u
 
 
 def evaluate(study: Study, drawn: Mapping[str, Array], count: int, outputs: Sequence[str]) -> dict[str, Array]:
-    """The function's outputs at draws.
+    """Outputs of the function at draws.
 
     Args:
-        study: what is asked.
-        drawn: path → draws of laws that have met their fields, shape (count,).
-        count: how many draws.
+        study: the study.
+        drawn: path → draws, shape (count,).
+        count: number of draws.
         outputs: the outputs and ledger lines to keep; all outputs if empty.
 
     Returns:
         name → values, shape (count,).
 
     Raises:
-        BeliefError: no finite answer to a draw; says which.
+        BeliefError: the result of a draw is not finite; the error names the draw.
     """
     answers = study.function(Batch(study.spec, drawn, arrays=ArrayPolicy.TRUSTED).spec)
     named: Mapping[str, Any] = answers if isinstance(answers, Mapping) else {"value": answers}
     if not named:
-        raise BeliefError("function", answers, "gave no output", "return an array, or {name: array or Ledger}", "callback-failed")
-    kept = {name: _numbers(pick(named, name), name, count) for name in outputs or named}
+        raise BeliefError("function", answers, "returned no output", "return an array, or {name: array or Ledger}", "callback-failed")
+    kept = {name: _numbers(pick_output(named, name), name, count) for name in outputs or named}
     for name, values in kept.items():
         if not np.isfinite(values.sum()) and not np.all(finite := np.isfinite(values)):
             bad = int(np.argmin(finite))
             inputs = ", ".join(f"{path}={float(draws[bad])!r}" for path, draws in drawn.items())
             rule = f"is what the function gave to the draw {inputs}"
             raise BeliefError(
-                name, float(values[bad]), rule, "narrow or truncate that belief, or let the function answer there", "not-finite"
+                name, float(values[bad]), rule, "narrow or truncate that belief, or make the function finite there", "not-finite"
             )
     return kept
 
 
-def pick(answers: Mapping[str, Any], name: str) -> Any:
-    """An output by name, or a line of its ledger by dotted path.
+def pick_output(answers: Mapping[str, Any], name: str) -> Any:
+    """Find an output by name, or a line of its ledger by dotted path.
 
     Raises:
-        PathError: no such output or line.
+        PathError: there is no such output or line.
     """
     head, rest = name, ""
     while head:
@@ -231,7 +235,7 @@ def pick(answers: Mapping[str, Any], name: str) -> Any:
                 return found.part(rest).total
         head, _, tail = head.rpartition(".")
         rest = f"{tail}.{rest}" if rest else tail
-    raise PathError(name, name, "is no output of the function", did_you_mean(name, answers, "its outputs"))
+    raise PathError(name, name, "is not an output of the function", did_you_mean(name, answers, "its outputs"))
 
 
 def _numbers(values: Any, name: str, count: int) -> Array:
@@ -241,7 +245,7 @@ def _numbers(values: Any, name: str, count: int) -> Array:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
         raise BeliefError(
-            name, type(values).__name__, "is no number or array of numbers", "return arrays of draws, or Ledgers", "callback-failed"
+            name, type(values).__name__, "is not a number or array of numbers", "return arrays of draws, or Ledgers", "callback-failed"
         ) from None
     if array.shape not in {(), (count,)}:
         rule = f"is not one number for each of the {count} draws"
