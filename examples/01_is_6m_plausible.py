@@ -1,6 +1,6 @@
 """Is "$6M" plausible for DeepSeek-V3? And as what?
 
-An article set DeepSeek's $6M against $100M for GPT-4. The claim and the run are rows of the catalogue, each figure with its
+An article compared DeepSeek's $6M with $100M for GPT-4. The claim and the run are rows of the catalogue, each figure with its
 source; the answer is computed: work counted from the architecture, hours compared with other labs' runs, dollars at dated rents.
 """
 

@@ -1,7 +1,7 @@
-"""What is true in the whole article? All fifteen claims, each checked against what was disclosed and what is predicted.
+"""Which of the article's fifteen claims are true? Each is compared with disclosed figures and with predictions.
 
 "$6M", "$1.6B", "$944M", "$500M" and "$100M" stood side by side in one article. They are a run's rent, a stock, a flow over four years, a
-lower bound and a figure about another model. Each gets a verdict at the scope it has, and one for the words it was told in.
+lower bound and a figure about another model. Each gets a verdict on its number, at its own scope, and one on its words.
 """
 
 import sys
@@ -31,5 +31,5 @@ print(f"$1.6B of machines beside $6M for a run: {said.finding}")
 print("fifteen claims: " + ", ".join(f"{n} {w}" for w, n in counts.items()) + f"; words MISLEADING in {misleading}")
 
 if find_spec("matplotlib"):
-    lead, *beside = verdicts.values()  # the claim the article opens with, and the fourteen told beside it
+    lead, *beside = verdicts.values()  # the claim that the article opens with, and the other fourteen
     print(f"picture: {ts.draw(lead, 'the_whole_article.png', beside=beside)}", file=sys.stderr)

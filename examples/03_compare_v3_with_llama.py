@@ -1,7 +1,7 @@
 """Why did DeepSeek-V3 take a tenth of the GPU-hours of Llama 3.1 405B?
 
-Both runs are rows of the catalogue: hours and tokens as their makers disclosed them. The ratio falls apart into factors that
-multiply to it exactly, each the quotient of two ledgers one can look into.
+Both runs are rows of the catalogue, with the hours and tokens that their makers disclosed. The cost ratio is a product of factors; each is
+the quotient of two ledgers that can be inspected.
 """
 
 import trainsim as ts

@@ -1,7 +1,7 @@
-"""My model mixes tokens in a way no library knows: what would training it take?
+"""My model mixes tokens in a new way: what would training it take?
 
-An attention is one class with one method: it yields what it multiplies. Parameters, FLOPs, hours and dollars follow. Saved to
-a file, the class is named by its import path ("my_layers:PooledAttention" if it stands in my_layers.py), and found again when
+An attention is one class with one method that yields its ops. Parameters, FLOPs, hours and dollars follow from them. A saved file
+names the class by its import path ("my_layers:PooledAttention" if it is defined in my_layers.py), and it is found again when
 the file is loaded, here or in another process.
 """
 

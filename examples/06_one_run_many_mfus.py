@@ -1,7 +1,7 @@
 """Why is one run 35 %, 39 %, 44 % and 20 % MFU?
 
-DeepSeek-V3's pre-training: 14.8T tokens in 2.664M H800 hours (arXiv:2412.19437, section 1). The tokens per second are one fact.
-What differs is which FLOPs a token is credited with, and which peak the chip is held to.
+DeepSeek-V3's pre-training: 14.8T tokens in 2.664M H800 hours (arXiv:2412.19437, section 1). The tokens per second are the same for all.
+What differs is the FLOPs counted per token, and the peak they are divided by.
 """
 
 import trainsim as ts

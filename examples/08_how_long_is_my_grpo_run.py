@@ -1,7 +1,7 @@
 """How long is my GRPO run? An 8B model, eight H100, 200 steps of 128 prompts and 8 answers each.
 
 Reinforcement learning spends its time generating: a memory-bound decode whose answers grow longer as the model learns. Its
-utilisation is its own; a pre-training MFU says nothing of it.
+utilisation can't be derived from a pre-training MFU.
 """
 
 import trainsim as ts

@@ -1,7 +1,7 @@
 """What would training an 8-billion-parameter model on 256 H100 take: how many days, and how many dollars?
 
-A model from a `config.json` (here as a dict; a path does as well), a cluster from the catalogue, and four inputs told by hand.
-An estimate is a point; the last lines put beliefs over the two inputs nobody knows, and give an interval.
+A model from a `config.json` (here as a dict; a path does as well), a cluster from the catalogue, and four inputs given by hand.
+An estimate is a point; the last lines add beliefs about the two unknown inputs, which give an interval.
 """
 
 import trainsim as ts

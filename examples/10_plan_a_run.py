@@ -1,7 +1,7 @@
 """I have 64 H100 and $100,000: which layout trains an 8B model fastest, and how many tokens does the budget allow with 80 % certainty?
 
-Time is computed, not told: the op table, the layout, the data sheet and a software stack give the seconds of a step. The search tries
-every layout that the model, the cluster and Megatron-LM allow and that fits in memory; then the budget and a deadline are put on the best.
+The step time is modelled from the op table, the layout, the data sheet and a software stack. The search tries every layout that the
+model, the cluster and Megatron-LM allow and that fits in memory; then the tokens for a budget and a deadline are computed for the best.
 """
 
 import trainsim as ts
@@ -24,7 +24,7 @@ for plan in found.front[:6]:
     print(plan)
 print("\nfor the command line:", " ".join(found.best.plan.to_megatron()))
 
-# a stack nobody has measured on this cluster is doubted constant by constant, and so is the rent
+# beliefs about the stack, which was not measured on this cluster, and about the rent
 beliefs = ts.catalog.stack_beliefs("mcore-hopper") | ts.Beliefs({"price.usd_per_gpu_hour": ts.ci90(1.9, 3.2)})
 limits = {"cost": 100e3, "wall_days": 45}
 allowed = ts.solve_for(found.best_run, "phases.pretrain.tokens", limits, beliefs, probability=0.8)

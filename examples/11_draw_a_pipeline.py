@@ -1,7 +1,7 @@
-"""How much of a step do the ranks of a pipeline stand idle, and what do the published schedules do about it?
+"""What share of a step are the ranks of a pipeline idle, and how do the published schedules reduce it?
 
 Eight ranks, sixteen micro-batches; a forward pass of a rank's layers takes 1, the backward passes for inputs and for weights 1 each.
-Where forward and backward passes overlap (DualPipe), exchanges with the experts hide, and a pair takes 2.7 instead of 3.
+Where forward and backward passes overlap (DualPipe), expert exchanges are hidden, and a pair takes 2.7 instead of 3.
 """
 
 import numpy as np

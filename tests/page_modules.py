@@ -1,7 +1,7 @@
 """Write the Python code of README.md and docs/extending.md as modules, so that mypy can check what a user would type.
 
-``python tests/page_modules.py FOLDER`` writes ``readme.py``, the files that the recipes of docs/extending.md name, and one module per recipe
-for the code that uses them.
+``python tests/page_modules.py FOLDER`` writes ``readme.py``, the files that the recipes of docs/extending.md name, and one module per
+recipe for the code that uses them.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import get_args
 import pytest
 
 import trainsim as ts
-from trainsim.auditing.comparison import CLOSE, LITTLE, NEAR, POWER, Telling, Word
+from trainsim.auditing.comparison import CLOSE, LITTLE, NEAR, POWER, Faithfulness, Word
 from trainsim.catalog.rows import EVIDENCE, GRADES
 from trainsim.claims.scope import Content
 
@@ -53,7 +53,7 @@ def test_verdict_words_stand_with_the_figures_that_define_them() -> None:
     meaning: dict[str, str] = {}
     for row in ROWS:
         meaning[row[0]] = f"{meaning.get(row[0], '')} {row[1]}"
-    assert {*get_args(Word), *get_args(Telling)} <= set(meaning)
+    assert {*get_args(Word), *get_args(Faithfulness)} <= set(meaning)
     assert f"ln {math.exp(CLOSE):.1f}" in meaning["CONFIRMED"]
     assert f"ln {math.exp(NEAR):.1f}" in meaning["STRAINED"]
     assert f"P95/P5 above {POWER:.0f}" in meaning["CANNOT BE JUDGED"]

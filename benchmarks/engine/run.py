@@ -87,7 +87,7 @@ def ratios(rows):
     fastest = min(r["ns"] for r in product if r["peer"] == "trainsim" and "ns" in r)
     perdraw = {r["peer"]: r["ns"] for r in product if "ns" in r}
     head = " | ".join(f"to {rtol:g}" for rtol in ours)
-    lines = [f"| engine | {head} | a draw |", "|---|" + "---|" * (len(ours) + 1)]
+    lines = [f"| engine | {head} | per draw |", "|---|" + "---|" * (len(ours) + 1)]
     for name in dict.fromkeys(r["peer"] for r in product if r["peer"].split(",")[0] != "trainsim"):
         mine = [r for r in product if r["peer"] == name]
         version = next((r["version"] for r in mine if r.get("version")), "")

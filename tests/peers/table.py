@@ -1,4 +1,4 @@
-"""Write docs/models.md: every causal type of transformers, and what becomes of it.
+"""Write docs/models.md: every causal model type of transformers, and whether it is supported.
 
     python tests/peers/table.py
 
@@ -27,12 +27,12 @@ WHERE = Path(__file__).parents[2] / "docs" / "models.md"
 HEAD = """\
 # Models
 
-Causal types of transformers {version}. *Exact* is a type whose parameters, counted by its class on the meta device at its own defaults
-and at random configs that set every key, equal this library's to the last digit (`pytest -m peers tests/peers`). A type without usable
-defaults is compared at the random configs alone. What is refused is refused by name, with the reason. This page is written by
-`python tests/peers/table.py`.
+Causal model types of transformers {version}. *Exact* means that the number of parameters equals that of transformers' class on the meta
+device to the last digit, at the class defaults and at random configs that set every key (`pytest -m peers tests/peers`). Types without
+usable defaults are compared at random configs only. Unsupported types raise an error with the reason. `python tests/peers/table.py`
+writes this page.
 
-{exact} of {all} are exact. Wrappers are read down to their text model; `model.towers` holds what stands beside it, where it is mapped.
+{exact} of {all} are exact. Of a wrapper, the text model is read; `model.towers` holds other towers where they are supported.
 
 | model_type | parameters at the class defaults | here |
 |---|---:|---|
@@ -57,13 +57,14 @@ def row(kind: str) -> tuple[str, bool]:
     how = "a row" if kind in family_rows() else "a mapping"
     if total is None or config is None:
         mapped = kind in known
-        return f"| {kind} | no usable defaults | {f'exact at random configs: {how}' if mapped else UNFIT.get(kind, 'refused')} |", mapped
+        what = f"exact at random configs: {how}" if mapped else UNFIT.get(kind, "unsupported")
+        return f"| {kind} | no usable defaults | {what} |", mapped
     try:
         ours = int(ts.count_params(ts.from_hf(config)).total)
     except ConfigError as error:
         if kind in known and error.rule_id == "missing":
             return f"| {kind} | {shown} | exact at random configs: {how}; the class leaves {error.path.rsplit('.', 1)[-1]} open |", True
-        return f"| {kind} | {shown} | refused: {UNFIT.get(kind, error.rule)} |", False
+        return f"| {kind} | {shown} | unsupported: {UNFIT.get(kind, error.rule)} |", False
     if ours == total:
         return f"| {kind} | {shown} | exact: {how if kind in known else 'its text model'} |", True
     return f"| {kind} | {shown} | its text model alone, {ours:,} |", False

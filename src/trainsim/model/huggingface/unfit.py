@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 _COMPRESSED = "keys are compressed before an indexer selects them, and several residual streams are mixed"
-_BLOCKS = "an indexer selects blocks of keys, which is not mapped"
+_BLOCKS = "an indexer selects blocks of keys, which is not supported"
 _STREAMS = "its layers mix several residual streams"
 _GATED_NORM = "its norms are gated by a product of their own"
-_DELTA = "its delta rule takes its decay and its gate from projections that are not mapped"
+_DELTA = "its delta rule takes its decay and its gate from projections that are not supported"
 _SHARED = "one block of attention is shared by several layers and adapted in each"
-_STATE_SPACE = "its layers are recurrences that are not mapped: no heads, no feed-forward"
+_STATE_SPACE = "its layers are recurrences that are not supported: no heads, no feed-forward"
 _EMPTY = "some experts are identities, so how many weights a token meets depends on the data"
 _ENCODER = "it is an encoder and a decoder, or has no causal head"
 _DRAFT = "it drafts tokens from another model's hidden states"
 _BYTES = "it groups bytes into patches by their entropy, so how many tokens a layer sees depends on the data"
-_LOOPS = "its layers run several times over, a number that is not mapped"
-_HASHED = "its attention hashes or chunks keys in a way that is not mapped"
-_TOWER = "its causal class holds another tower than the text model, which is not mapped"
-_OWN = "its layers hold parts that no other family has, and that are not mapped"
+_LOOPS = "its layers run several times over, a number that is not supported"
+_HASHED = "its attention hashes or chunks keys in a way that is not supported"
+_TOWER = "its causal class holds another tower than the text model, which is not supported"
+_OWN = "its layers hold parts that no other family has, and that are not supported"
 
 UNFIT: dict[str, str] = (
     dict.fromkeys(("deepseek_ref", "glm5_next_text", "mistral_large4_text"), _COMPRESSED)
@@ -24,7 +24,7 @@ UNFIT: dict[str, str] = (
     | dict.fromkeys(("inkling_text", "inkling2_text"), _STREAMS)
     | dict.fromkeys(("axk2",), _GATED_NORM)
     | dict.fromkeys(
-        ("dots3_note", "dots3_note_text"), "its windowed layers have latent ranks of their own and a gate, which are not mapped"
+        ("dots3_note", "dots3_note_text"), "its windowed layers have latent ranks of their own and a gate, which are not supported"
     )
     | dict.fromkeys(("lara_mini",), _DELTA)
     | dict.fromkeys(("zamba", "zamba2"), _SHARED)
