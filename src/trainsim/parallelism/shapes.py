@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,8 @@ class Shapes:
 
     Fields are columns over distinct products, ``(products, 1)``, over attention cores and recurrent mixers, ``(cores, 1)``, or over
     kinds of layer, ``(kinds, 1)``. ``products_of`` and ``cores_of`` count the kernels of one layer of each kind, ``(kinds, products)``
-    and ``(kinds, cores)``; ``last_of`` marks the last product of a layer.
+    and ``(kinds, cores)``; ``last_of`` marks the last product of a layer. ``params`` and ``trained_params`` of one layer are
+    (dense, experts), ``(2, kinds, 1)``; ``zeros`` is zero for each kind.
     """
 
     kinds: tuple[str, ...]
@@ -59,10 +60,8 @@ class Shapes:
     split_traffic: Array
     whole_traffic: Array
     logits: Array
-    dense_params: Array
-    routed_params: Array
-    trained_dense: Array
-    trained_routed: Array
+    params: Array
+    trained_params: Array
     split_sublayers: Array
     kv_width: Array
     state: Array
@@ -72,21 +71,7 @@ class Shapes:
     top_k: float
     kernels: Array
     layers: Array
-
-    @cached_property
-    def zeros(self) -> Array:
-        """Zero for each kind of layer, ``(kinds, 1)``."""
-        return np.zeros_like(self.layers)
-
-    @cached_property
-    def params(self) -> Array:
-        """Parameters of one layer of each kind as (dense, experts), ``(2, kinds, 1)``."""
-        return np.stack([self.dense_params, self.routed_params])
-
-    @cached_property
-    def trained_params(self) -> Array:
-        """Trained parameters of one layer of each kind as (dense, experts), ``(2, kinds, 1)``."""
-        return np.stack([self.trained_dense, self.trained_routed])
+    zeros: Array
 
 
 @lru_cache(maxsize=256)
@@ -124,6 +109,7 @@ def shapes_of(model: Model) -> Shapes:
         last_of=_last_products(run, row, product_paths),
         masks=tuple(key[3] for key in cores),
         cores_of=cores_of,
+        zeros=np.zeros((len(kinds), 1)),
         **columns,
     )
 
@@ -234,7 +220,7 @@ def _column(keys: Sequence[tuple[float, ...]], i: int) -> Array:
 def _per_kind(model: Model, entries: Sequence[Entry], row: dict[str, int]) -> dict[str, Array]:
     """Traffic, parameters, exchanges and kernels of one layer of each kind."""
     names = (
-        "split_traffic", "whole_traffic", "logits", "dense_params", "routed_params", "trained_dense", "trained_routed",
+        "split_traffic", "whole_traffic", "logits", "dense_params", "routed_params", "dense_trained_params", "routed_trained_params",
         "split_sublayers", "kv_width",
         "routed_layers", "stream", "kernels", "layers", "core_width", "state",
     )  # fmt: skip
@@ -245,6 +231,8 @@ def _per_kind(model: Model, entries: Sequence[Entry], row: dict[str, int]) -> di
     for entry in entries_per_token(model):
         _add_work(found, row[entry.kind], entry, model.hidden)
     # latent attention has no key-value heads of its own: keys and values of every head are exchanged
+    for name in ("params", "trained_params"):
+        found[name] = np.stack([found.pop(f"dense_{name}"), found.pop(f"routed_{name}")])
     found["kv_width"] = np.where(found["kv_width"] > 0, found["kv_width"], found.pop("core_width"))
     for kind in model.stack:
         found["whole_traffic"][row[kind.name]] += RESIDUAL_TRAFFIC * kind.block.additions * model.hidden
@@ -260,7 +248,7 @@ def _add_stored(found: dict[str, Array], at: int, entry: Entry, stored: float) -
     found["layers"][at] = entry.count
     where = "routed" if is_expert_product(entry.op) else "dense"
     found[f"{where}_params"][at] += stored
-    found[f"trained_{where}"][at] += stored * entry.trainable
+    found[f"{where}_trained_params"][at] += stored * entry.trainable
 
 
 def _add_work(found: dict[str, Array], at: int, entry: Entry, hidden: int) -> None:

@@ -194,11 +194,8 @@ def step_of(
         times = layer_times(shapes, recomputed, host_work(model, layout.graphs), layout, cluster.chip, fabric, stack, float(model.hidden))
     copies, chip = float(schedule.copies), cluster.chip
     kept = None if layout.offload is None else kept_seconds(model, layout, cluster, stack)
-    busy, held, own = (
-        overlap_pass(times, recomputed, place, schedule, layout, stack, kept),
-        copies * place.layers,
-        shard_groups(layout, copies),
-    )
+    busy = overlap_pass(times, recomputed, place, schedule, layout, stack, kept)
+    held, own = copies * place.layers, shard_groups(layout, copies)
     micro_batches = np.ceil(layout.micro_batches(batch))
     by_stage = _by_stage(schedule, busy.passes, place)
     synchronise, hideable, owned = synchronise_seconds(shapes, held, own, layout, zero, fabric, micro_batches, busy)
@@ -206,9 +203,9 @@ def step_of(
     orthogonal = orthogonal_seconds(model, held, layout, own, zero, chip, fabric, stack)
     moved, clipped = update_bytes(model, held, layout, own, zero), np.maximum.reduce(owned) * clipping_traffic(layout.recipe)
     optimizer, on_host = _update(moved, owned, layout, cluster, stack)
-    norm = stream_seconds(clipped, chip.memory_bandwidth, stack) + tree_all_reduce(
-        NORM_BYTES, layout.gpus, members_per_domain(layout.gpus, 1.0, fabric.domain), fabric
-    )
+    scaled = stream_seconds(clipped, chip.memory_bandwidth, stack)
+    sending = sending_seconds(layout, place.chunks, fabric, float(model.hidden), micro_batches, stack)
+    summed = tree_all_reduce(NORM_BYTES, layout.gpus, members_per_domain(layout.gpus, 1.0, fabric.domain), fabric)
     latest = np.argmax(synchronise - hidden, axis=0)
     return Step(
         micro_batches=micro_batches,
@@ -219,14 +216,13 @@ def step_of(
         schedule=schedule,
         layout=layout,
         stages=by_stage,
-        sending=sending_seconds(layout, place.chunks, fabric, float(model.hidden), micro_batches, stack)
-        + _tied_embedding(model, layout, schedule, fabric),
+        sending=sending + _tied_embedding(model, layout, schedule, fabric),
         synchronise=at_rank(synchronise, latest),
         synchronise_hidden=at_rank(hidden, latest),
         orthogonal=np.maximum.reduce(orthogonal),
         optimizer=optimizer,
         on_host=on_host,
-        norm=norm,
+        norm=scaled + summed,
         jitter=straggler_factor(layout, stack),
         factor=stack.factor,
     )

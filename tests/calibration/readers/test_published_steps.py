@@ -355,7 +355,7 @@ def test_a_parallel_block_sums_once() -> None:
     assert two is not None
     at = shapes_of(two).kinds.index("dense")
     assert (shapes_of(one).split_sublayers[at], shapes_of(two).split_sublayers[at]) == (1.0, 2.0)
-    assert shapes_of(one).dense_params[at] == shapes_of(two).dense_params[at] - 4096  # one norm less
+    assert shapes_of(one).params[0, at] == shapes_of(two).params[0, at] - 4096  # one norm less
 
 
 def test_gradients_of_published_tables_travel_as_their_stack_says() -> None:
