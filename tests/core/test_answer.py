@@ -311,6 +311,7 @@ def test_plain_values_are_those_that_json_can_hold() -> None:
         (0.0, "B", "0.0 B"),
         (float("nan"), "s", "unknown"), (None, "", "unknown"), (np.array([1.0, 2.0]), "day", "1.50 days"),
         (True, "", "yes"), ("fits", "", "fits"),
+        (100.0, "%", "100 %"), (4.7e-15, "%", "below 0.1 %"), (0.0, "%", "0 %"), (-3.804, "%", "-3.8 %"),
     ],
 )  # fmt: skip
 def test_values_are_written_with_their_unit(value: object, unit: str, text: str) -> None:

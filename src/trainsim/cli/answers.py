@@ -269,8 +269,8 @@ def hindcast(form: str) -> str:
     from ..validation.rl_hindcast import reinforcement_backtest
     from ..validation.run_hindcast import hindcasts
 
-    with working("predicting published runs"):
-        found, reinforcement = hindcasts(), reinforcement_backtest()
+    with working("predicting published runs") as progress:
+        found, reinforcement = hindcasts(), reinforcement_backtest(progress)
     return answered(found, form, {"reinforcement": reinforcement.to_dict()}, f"{found}\n\nreinforcement learning\n{reinforcement}")
 
 

@@ -191,6 +191,8 @@ def written(value: Value, unit: str) -> str:
     if unit.startswith("USD"):
         per = unit.removeprefix("USD")
         return f"{'-' if number < 0 else ''}${human(abs(number))}{per}"
+    if unit == "%":
+        return f"{'below ' if 0 < number < LEAST_PERCENT else ''}{max(number, LEAST_PERCENT) if number > 0 else number:.3g} %"
     if unit in BYTES:
         return _bytes(number) + unit.removeprefix("B")
     if unit in PLURALS and unit != "day" and number.is_integer() and abs(number) < COUNTED:
@@ -202,6 +204,8 @@ PLURALS = {"token": "tokens", "parameter": "parameters", "day": "days", "sequenc
 """Units that are counted, as they stand after a number."""
 COUNTED = 100_000
 """A whole count below this is written out."""
+LEAST_PERCENT = 0.1
+"""A positive percentage below this is written as being below it [%]."""
 BYTES = ("B", "B/s")
 """Units whose numbers take decimal prefixes of bytes."""
 

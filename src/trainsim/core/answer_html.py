@@ -7,7 +7,7 @@ from html import escape
 
 STYLE = (
     ".trainsim{font:14px/1.45 system-ui,sans-serif;color:#1b1f24;max-width:60em}"
-    ".trainsim table{border-collapse:collapse;margin:.3em 0}"
+    ".trainsim table{border-collapse:collapse;margin:.3em 0;min-width:min(32em,100%)}"
     ".trainsim caption,.trainsim summary{text-align:left;font-weight:600;padding:.2em 0}"
     ".trainsim th,.trainsim td{text-align:left;font-weight:400;padding:.12em 1.2em .12em 0;border-bottom:1px solid #d8dee4;"
     "background:none;vertical-align:top}"

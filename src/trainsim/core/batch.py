@@ -25,12 +25,9 @@ class Batch(Generic[S]):
     Raises:
         SpecError: arrays of different lengths or of several dimensions, or a draw outside the bounds of its field.
 
-    >>> from typing import Annotated
-    >>> from trainsim.core.units import Num, Unit
-    >>> class Trip(Spec):
-    ...     distance: Annotated[Num, Unit("km", gt=0)]
-    >>> Batch(Trip(distance=1.0), {"distance": np.array([1.0, 2.0])}).spec.distance
-    array([1., 2.])
+    >>> from trainsim.cluster.hardware import Link
+    >>> Batch(Link(bandwidth=50e9), {"bandwidth": np.array([1e9, 2e9])}).spec.bandwidth
+    array([1.e+09, 2.e+09])
     """
 
     __slots__ = ("n", "paths", "spec")

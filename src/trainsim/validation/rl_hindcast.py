@@ -12,6 +12,7 @@ from ..catalog.rows import rows
 from ..core.answer import Answer, AnswerRow, Summary, written
 from ..core.units import human
 from ..uncertainty.analysis.scores import interval_score
+from ..uncertainty.sampling.sweep import Progress
 
 KINDS = {
     "recipe": "judged in November 2026 from what was public the day before disclosure",
@@ -51,14 +52,22 @@ class ReinforcementBacktest(Answer):
         return "\n".join([head, *blocks, f"all\n{_foot(self.found)}"])
 
 
-def reinforcement_backtest() -> ReinforcementBacktest:
+def reinforcement_backtest(progress: Progress | None = None) -> ReinforcementBacktest:
     """Predict the hours of each recipe of the catalogue that has published hours.
+
+    Args:
+        progress: called with the number of recipes done and the total, e.g. ``ts.progress_bar``.
 
     >>> len(reinforcement_backtest().of_kind("recipe"))
     2
     """
     named = [name for name, row in rows("programmes").items() if row["kind"] in KINDS]
-    return ReinforcementBacktest(tuple(sorted(map(predicted_hours, named), key=lambda predicted: (predicted.row.date, predicted.row.id))))
+    found = []
+    for done, name in enumerate(named, 1):
+        found.append(predicted_hours(name))
+        if progress is not None:
+            progress(done, len(named))
+    return ReinforcementBacktest(tuple(sorted(found, key=lambda predicted: (predicted.row.date, predicted.row.id))))
 
 
 def coverage(found: Sequence[PredictedHours]) -> float:
