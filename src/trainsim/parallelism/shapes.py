@@ -230,9 +230,9 @@ def _per_kind(model: Model, entries: Sequence[Entry], row: dict[str, int]) -> di
         _add_stored(found, row[entry.kind], entry, stored)
     for entry in entries_per_token(model):
         _add_work(found, row[entry.kind], entry, model.hidden)
-    # latent attention has no key-value heads of its own: keys and values of every head are exchanged
     for name in ("params", "trained_params"):
         found[name] = np.stack([found.pop(f"dense_{name}"), found.pop(f"routed_{name}")])
+    # latent attention has no key-value heads of its own: keys and values of every head are exchanged
     found["kv_width"] = np.where(found["kv_width"] > 0, found["kv_width"], found.pop("core_width"))
     for kind in model.stack:
         found["whole_traffic"][row[kind.name]] += RESIDUAL_TRAFFIC * kind.block.additions * model.hidden
