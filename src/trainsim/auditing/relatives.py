@@ -9,6 +9,7 @@ from typing import Any
 from ..catalog.rows import Row, rows
 from ..claims.claim import Bound, Claim
 from ..claims.scope import FINAL_RUN, expand_contents
+from ..core.tables import mentioning
 from .disclosure import Disclosure, point
 from .run_view import PUBLIC, grade_of
 
@@ -101,7 +102,7 @@ def title(name: str) -> str:
         return name
     full = str(model.get("name", name))
     short = full.rpartition(" ")[0]
-    kin = [other for other in known.values() if str(other.get("name")).startswith(f"{short} ")]
+    kin = [other for other in mentioning(known, f'"{short} ') if str(other.get("name")).startswith(f"{short} ")]
     return short if short and len(kin) == 1 else full
 
 

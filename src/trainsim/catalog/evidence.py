@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from ..core.errors import CatalogError, TrainsimError
+from ..core.tables import mentioning
 from ..core.units import SECONDS_PER_HOUR
 from ..model.counting import flops_per_token
 from ..run.run import Run
@@ -344,7 +345,7 @@ def goodput_evidence(run: Run, as_of: dt.date | None = None) -> Evidence:
 def prior_rows(quantity: str, run: Run | None, as_of: dt.date | None) -> Iterator[Row]:
     """Prior rows for a quantity that may be used for a run, the nearest in number of GPUs first."""
     own = None if run is None else own_rows(run)
-    fitting = [r for r in rows("priors").values() if r.get("quantity") == quantity and not why_hidden(r, run, as_of, own)]
+    fitting = [r for r in mentioning(rows("priors"), quantity) if r.get("quantity") == quantity and not why_hidden(r, run, as_of, own)]
     gpus = run.cluster.gpus if run is not None else 1
     yield from sorted(fitting, key=lambda r: abs(np.log(r.get("gpus", gpus) / gpus)))
 

@@ -59,3 +59,14 @@ class Tables(Mapping[str, T]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._texts
+
+
+def mentioning(tables: Mapping[str, T], words: str) -> Iterator[T]:
+    """The tables whose text holds some words, each parsed; all of a mapping that has no text.
+
+    >>> tables = Tables(chr(10).join(["[a]", "x = 1", "[b]", "x = 2"]), lambda name, fields: fields)
+    >>> list(mentioning(tables, "= 2"))
+    [{'x': 2}]
+    """
+    texts = tables._texts if isinstance(tables, Tables) else None
+    return (tables[name] for name in tables if texts is None or words in texts[name])
