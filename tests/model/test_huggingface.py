@@ -191,11 +191,11 @@ def test_quantisation_is_a_dtype_with_scales() -> None:
     ],
 )
 def test_absurd_and_contradictory_configs_say_what_is_wrong(change: dict[str, Any], words: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ConfigError) as error:
         ts.from_hf({**V3, **change})
     assert words in str(error.value)
-    assert time.perf_counter() - start < 5.0
+    assert time.process_time() - start < 1.0
 
 
 MINIMAX = {"model_type": "minimax", "num_key_value_heads": 2, "num_local_experts": 4, "num_experts_per_tok": 2}
@@ -270,7 +270,7 @@ def test_files_cut_short_are_refused(tmp_path: Path, text: str) -> None:
     [
         ('{"model_type": "llama", "hidden_size": 64, "hidden_size": 32}', "hidden_size=32: contradicts hidden_size=64"),
         ('{"a": ' * 100 + "1" + "}" * 100, "nested deeper than 64 levels"),
-        ("[1" + ", 1" * 6_000_000 + "]", "is longer than 16,777,216 bytes"),
+        ("[1" + ", 1" * 6_000_000 + "]", "is longer than 4,194,304 bytes"),
     ],
     ids=("twice", "deep", "long"),
 )

@@ -72,10 +72,10 @@ BOMB = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(f"a{i}: &a{i} [{','.join([f'*a{
 def test_a_hostile_file_is_one_error_within_a_second(tmp_path: Path, text: str) -> None:
     path = tmp_path / "model.yaml"
     path.write_text(text)
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ConfigError):
         ts.from_hf(path)
-    assert time.perf_counter() - start < 5.0  # a second where nothing else runs
+    assert time.process_time() - start < 1.0
 
 
 @pytest.mark.parametrize(("name", "data"), [("a.gguf", b"GGUF\x03\x00"), ("a.bin", b"PK\x03\x04abc"), ("a.safetensors", b"\x08\x00")])

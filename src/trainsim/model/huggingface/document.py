@@ -9,9 +9,16 @@ from typing import Any
 from ...core.errors import ConfigError
 from ...core.reading import parse_json, read_text
 from ...core.values import Rules, plain
+from .foreign import refuse_by_start
 
 _YAML_BYTES = 2**18
 """Bytes of a YAML file that describes a model; its parser is slow."""
+_JSON_BYTES = 2**22
+"""Bytes of a config.json: those with a list of quantised modules hold a hundredth of it."""
+_START = 2**16
+"""Bytes at the start of a longer file that tell its kind."""
+_KEYS = 2_000
+"""Keys of a config; the longest of the transformers classes have two hundred."""
 _RULES = Rules(infinite=True, controls=True)
 """Configs hold infinite time limits and special tokens, which no mapping reads."""
 
@@ -31,35 +38,47 @@ def document(config: Any) -> tuple[dict[str, Any], str]:
         _refuse_binary(path)
         if path.suffix.lower() in (".yaml", ".yml"):
             return _yaml(path), path.name
-        data, name = parse_json(read_text(path, ConfigError, what=path.name[:80]), path.name, ConfigError, _RULES), path.name
+        text = read_text(path, ConfigError, what=path.name[:80], max_bytes=_JSON_BYTES)
+        data, name = parse_json(text, path.name, ConfigError, _RULES), path.name
     else:
         data, name = plain(_keys(config), "config", ConfigError, _RULES), "config"
     if not isinstance(data, Mapping):
         raise ConfigError(name, type(data).__name__, "holds no object", "give a config.json", "wrong-type")
+    if len(data) > _KEYS:
+        raise ConfigError(name, len(data), f"holds more than {_KEYS:,} keys", "give a model's config.json", "out-of-bounds")
     return dict(data), name
 
 
+_TENSORS = "is a file of tensors"
 _BINARY = (
     (b"GGUF", "is a GGUF file of weights", "give the config.json of the model it was made from"),
-    (b"PK\x03\x04", "is a PyTorch checkpoint", "give the config.json that lies beside it"),
+    (b"PK\x03\x04", "is a PyTorch checkpoint, or another archive", "give the config.json that lies beside it"),
+    (b"\x80\x02", "is a PyTorch checkpoint of the old format", "give the config.json that lies beside it"),
     (b"\x89HDF", "is an HDF5 file of weights", "give the config.json that lies beside it"),
+    (b"\x1f\x8b", "is compressed", "unpack it first"),
+    (b"version https://git-lfs", "is a pointer to a file that Git LFS did not fetch", "run git lfs pull"),
+    (b"<", "is a page of HTML or XML", "download the file itself"),
 )
 
 
 def _refuse_binary(path: Path) -> None:
-    """Name files of weights as what they are; whatever else can't be read, read_text says so."""
+    """Name files of weights, and long files of other kinds, as what they are; whatever else can't be read, read_text says so."""
     if path.suffix == ".safetensors":
-        raise ConfigError(
-            path.name, None, "is a file of tensors", "give config.json; ts.explain_release(model, path) reads it", "unsupported"
-        )
+        raise ConfigError(path.name, None, _TENSORS, "give config.json; ts.explain_release(model, path) reads it", "unsupported")
     try:
+        if not path.is_file():  # a pipe would wait for ever
+            return
         with path.open("rb") as file:
-            start = file.read(4) if path.is_file() else b""
+            start = file.read(_START)
     except (OSError, ValueError):
         return
+    if start[8:10] == b'{"':
+        raise ConfigError(path.name, None, _TENSORS, "give config.json; ts.explain_release(model, path) reads it", "unsupported")
     for mark, what, remedy in _BINARY:
-        if start == mark:
+        if start.startswith(mark):
             raise ConfigError(path.name, None, what, remedy, "unsupported")
+    if len(start) == _START:
+        refuse_by_start(start.decode(errors="replace"), path.name)
 
 
 def _yaml(path: Path) -> dict[str, Any]:

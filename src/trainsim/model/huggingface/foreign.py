@@ -9,27 +9,54 @@ from ...core.errors import ConfigError
 from .megatron_keys import as_hugging_face, is_megatron, model_group
 
 _CONFIG = "give the config.json that lies beside it"
+_BASE = "give the config.json of the base model named in base_model_name_or_path"
+SIZES = frozenset({"hidden_size", "n_embd", "d_model", "dim", "num_hidden_layers", "num_layers", "n_layers", "n_layer"})
+"""Keys that a model's config has under one name or another."""
 _FOREIGN: tuple[tuple[tuple[str, ...], str, str], ...] = (
-    (("peft_type",), "is an adapter of a base model (PEFT)", "give the config.json of the base model named in base_model_name_or_path"),
+    (("peft_type",), "is an adapter of a base model (PEFT)", _BASE),
+    (("base_model_name_or_path",), "is an adapter of a base model", _BASE),
+    (("fine_tune_type",), "is an adapter of a base model (MLX)", "give the config.json of the base model"),
     (("weight_map",), "is an index of checkpoint files", f"{_CONFIG}; ts.explain_release(model, path) compares its entries"),
     (("_diffusers_version",), "is a part of a diffusion pipeline (diffusers)", "diffusion models are not mapped"),
+    (("_class_name",), "is a part of a diffusion pipeline (diffusers)", "diffusion models are not mapped"),
     (("image_processor_type",), "is an image processor's config", _CONFIG),
     (("feature_extractor_type",), "is a feature extractor's config", _CONFIG),
+    (("image_mean",), "is an image processor's config", _CONFIG),
     (("processor_class",), "is a processor's config", _CONFIG),
     (("added_tokens_decoder",), "is a tokenizer's config", _CONFIG),
     (("tokenizer_class",), "is a tokenizer's config", _CONFIG),
     (("added_tokens", "model"), "is a tokenizer", _CONFIG),
+    (("bos_token",), "is a tokenizer's config", _CONFIG),
+    (("add_bos_token",), "is a tokenizer's config", _CONFIG),
     (("train_micro_batch_size_per_gpu",), "is a DeepSpeed config", "ts.Plan.from_deepspeed reads it; here give a config.json"),
     (("zero_optimization",), "is a DeepSpeed config", "ts.Plan.from_deepspeed reads it; here give a config.json"),
     (("global_step", "log_history"), "is the state of a trainer", _CONFIG),
+    (("per_device_train_batch_size",), "holds the arguments of a trainer", _CONFIG),
+    (("compute_environment",), "is a launch config (Accelerate)", "give a config.json"),
+    (("base_model",), "is a training recipe", "give the config.json of the model it names"),
+    (("merge_method",), "is a recipe that merges models", "give the config.json of the merged model"),
+    (("max_seq_length", "do_lower_case"), "is a config of sentence-transformers", _CONFIG),
     (("max_new_tokens",), "is a generation config", _CONFIG),
+    (("bos_token_id",), "is a generation config", _CONFIG),
     (("do_sample",), "is a generation config", _CONFIG),
     (("quant_method",), "is a quantisation config", _CONFIG),
+    (("bits", "group_size"), "is a quantisation config", _CONFIG),
     (("producer", "quantization"), "is a quantisation config (ModelOpt)", _CONFIG),
 )
 """Keys that no model's config has at the top → what the file is, and what to give instead."""
 
 Reader = Callable[[Mapping[str, Any], str], dict[str, Any]]
+
+
+def refuse_by_start(start: str, name: str) -> None:
+    """Name a long file by the keys that it starts with, so that none of it needs to be parsed.
+
+    Raises:
+        ConfigError: the file is of a known other kind; says which, and what to give.
+    """
+    for (key, *_), what, remedy in _FOREIGN:
+        if f'"{key}":' in start and '"model_type":' not in start:
+            raise ConfigError(name, key, what, remedy, "unsupported")
 
 
 def as_config(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -38,11 +65,12 @@ def as_config(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     Raises:
         ConfigError: the file is of a known other kind; says which, and what to give.
     """
+    if "peft_type" in data or not ("model_type" in data or SIZES & data.keys()):
+        for keys, what, remedy in _FOREIGN:
+            if all(key in data for key in keys):
+                raise ConfigError(name, keys[0], what, remedy, "unsupported")
     if "model_type" in data:
         return data
-    for keys, what, remedy in _FOREIGN:
-        if all(key in data for key in keys):
-            raise ConfigError(name, keys[0], what, remedy, "unsupported")
     group = model_group(data)
     if is_megatron(group):
         return as_hugging_face(group)
@@ -141,7 +169,9 @@ def _mistral(data: Mapping[str, Any], name: str) -> dict[str, Any]:
     made = _renamed(data, name, "mistral" if "sliding_window" in data else "llama", _MISTRAL, _MISTRAL_INERT)
     if data.get("use_biases"):
         raise ConfigError(f"{name}.use_biases", True, "is not mapped for this kind of file", "give the config.json", "unsupported")
-    if isinstance(experts, Mapping):
+    if experts is not None and not isinstance(experts, Mapping):
+        raise ConfigError(f"{name}.moe", type(experts).__name__, "must be a group of keys", 'give {"num_experts": 8, …}', "wrong-type")
+    if experts is not None:
         made |= {"num_local_experts": experts.get("num_experts"), "num_experts_per_tok": experts.get("num_experts_per_tok")}
         made["model_type"] = "mixtral"
         if unread := set(experts) - {"num_experts", "num_experts_per_tok"}:

@@ -18,7 +18,7 @@ from .classes import config_class
 from .config import Config
 from .decoders import with_encoder
 from .document import document
-from .foreign import as_config
+from .foreign import SIZES, as_config
 from .heads import direction, topped
 from .nearest import nearest
 from .shape import FamilyShape, check_rows, family_of, family_rows
@@ -187,6 +187,8 @@ def _reader(kind: Any, asked: Config, known: Mapping[str, FamilyReader]) -> Fami
     where = f"{asked.path}.model_type"
     if isinstance(kind, str) and kind in UNFIT:
         raise _does_not_fit(where, kind)
+    if kind is None and not SIZES & asked.data.keys():
+        raise ConfigError(where, kind, "is missing, and so are all sizes of a model", "give the config.json of a model", "unknown-name")
     raise ConfigError(where, kind, "unsupported model_type", f"{nearest(asked.data, str(kind), known)}; or {_BY_HAND}", "unknown-name")
 
 

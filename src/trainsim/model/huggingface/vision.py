@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
+from ...core.errors import ConfigError
 from ...core.values import ReadOnlyDict
 from ..towers import Tower
 from .config import Config
@@ -50,8 +51,10 @@ def towers_of(config: Mapping[str, Any], path: str, hidden: int) -> tuple[tuple[
         no tower where the config has none, or where its wrapper's isn't mapped, which a note says.
     """
     inner, wrapper = config.get("vision_config"), str(config.get("model_type"))
-    if not isinstance(inner, Mapping):
+    if inner is None:
         return (), ()
+    if not isinstance(inner, Mapping):
+        raise ConfigError(f"{path}.vision_config", type(inner).__name__, "must be a group of keys", 'give {"hidden_size": …}', "wrong-type")
     if wrapper not in readers():
         return (), (f"the vision tower of {wrapper} is not mapped: left out",)
     outer, vision = Config(config, path), Config(inner, f"{path}.vision_config")

@@ -33,6 +33,7 @@ def siglip(
     patch = side(c, "patch_size", sizes.get("patch", 16))
     given = c.size("num_patches") if c.has("num_patches") else None
     image = round(given**0.5) * patch if given else side(c, "image_size", 224)
+    c.at_most("patch_size", patch, "image_size", image)
     hidden, stack = plain_stack(c, **{name: value for name, value in sizes.items() if name != "patch"})
     head = _pooling_head(c, hidden) if pools and c.flag("vision_use_head", default=True) else 0
     return Tower(
@@ -60,6 +61,7 @@ def _pooling_head(c: Config, hidden: int) -> int:
 def clip(c: Config, resize: Callable[[int], Resize], connector: Connector, scales: int = 0) -> Tower:
     """CLIP (arXiv:2103.00020): a class token, norms at both ends."""
     image, patch = side(c, "image_size", 336), side(c, "patch_size", 14)
+    c.at_most("patch_size", patch, "image_size", image)
     hidden, stack = plain_stack(c, **_CLIP)
     return Tower(
         name="vision",

@@ -67,3 +67,12 @@ def merged(name: str, hidden: int, out: int, merge: int, *, norm: Norm, norm_wid
         Projection(name=f"{name}merge", inner=wide, cols=wide, bias="bias", rows=rows, norm_width=norm_width, norm=norm),
         Projection(name=f"{name}out", inner=wide, cols=out, bias="bias", rows=rows),
     )
+
+
+def merged_by(c: Config, key: str) -> int:
+    """Patches along either side that become one token, from the share of them that is left: 0.5 merges two."""
+    ratio = c.data.get(key, 0.5)
+    c.ignore(key)
+    if isinstance(ratio, bool) or not isinstance(ratio, (int, float)) or not 0 < ratio <= 1:
+        raise c.fail(key, "must be a share above 0 and up to 1", "give 0.5", "wrong-type")
+    return round(1 / ratio)

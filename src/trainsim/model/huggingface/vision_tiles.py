@@ -10,7 +10,7 @@ from ..layers import Block, Layers, Norm
 from ..towers import Projection, Tower
 from .config import Config
 from .vision import seen_by
-from .vision_parts import ALL, heads_of, patches, plain_stack, sees_all, side, two_layers
+from .vision_parts import ALL, heads_of, merged_by, patches, plain_stack, sees_all, side, two_layers
 
 
 @seen_by("llama4")
@@ -20,8 +20,7 @@ def llama4(outer: Config, c: Config, width: int) -> Tower:
     image, patch = side(c, "image_size", 448), side(c, "patch_size", 14)
     hidden, stack = plain_stack(c, hidden=768, layers=34, heads=16, width=5632)
     given, out = c.optional("projector_input_dim", default=4096), c.optional("projector_output_dim", default=4096)
-    ratio = c.data.get("pixel_shuffle_ratio", 0.5)
-    merge = round(1 / ratio)
+    merge = merged_by(c, "pixel_shuffle_ratio")
     rows = 1.0 / merge**2
     wide = c.optional("intermediate_size", default=5632)
     seen = c.optional("vision_output_dim", default=7680)
@@ -56,8 +55,7 @@ def internvl(outer: Config, c: Config, width: int) -> Tower:
     norm: Norm = "rms" if c.data.get("norm_type") == "rms_norm" else "layer"
     ffn = PlainMLP(width=c.optional("intermediate_size", default=4096), bias="both")
     block = Block(attention=attention, ffn=ffn, norm=norm, scales=2 * hidden)
-    ratio = outer.data.get("downsample_ratio", 0.5)
-    merge = int(1 / ratio)
+    merge = merged_by(outer, "downsample_ratio")
     wide = hidden * merge**2
     positions = ((image // patch) ** 2 + 1) * hidden if c.flag("use_absolute_position_embeddings", default=True) else 0
     masks = hidden if c.flag("use_mask_token", default=False) else 0

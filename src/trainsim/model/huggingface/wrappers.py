@@ -23,7 +23,9 @@ def enter(outer: Mapping[str, Any], path: str) -> tuple[Mapping[str, Any], str, 
     """
     data, where, note = outer, path, None
     for _ in range(_TIMES):
-        found = [key for key in TEXT_KEYS if isinstance(data.get(key), Mapping)]
+        found = [key for key in TEXT_KEYS if data.get(key) is not None]
+        if odd := next((key for key in found if not isinstance(data[key], Mapping)), None):
+            raise ConfigError(f"{where}.{odd}", type(data[odd]).__name__, "must be a group of keys", 'give {"model_type": …}', "wrong-type")
         if len(found) > 1 and any(data[key] != data[found[0]] for key in found):
             raise ConfigError(f"{where}.{found[1]}", None, f"stands beside {found[0]}", "give the text model's config alone", "conflict")
         kind = data.get("model_type")
