@@ -198,13 +198,19 @@ def by_source(unseen: HeldOutPredictions) -> dict[str, float]:
 def _shrunken_sigma(unseen: HeldOutPredictions, rows: NDArray[np.bool_], whole: float) -> float:
     """Calibrated σ of some rows, shrunk towards that of all where they hold few configurations."""
     number = len({s.key for s, here in zip(unseen.steps, rows, strict=True) if here})
-    return float(np.sqrt((number * calibrated_sigma(unseen, rows.astype(np.float64)) ** 2 + SHRINKAGE * whole**2) / (number + SHRINKAGE)))
+    own = calibrated_sigma(unseen, rows.astype(np.float64), members=number)
+    return float(np.sqrt((number * own**2 + SHRINKAGE * whole**2) / (number + SHRINKAGE)))
 
 
 def sigma_of_new_source(unseen: HeldOutPredictions) -> float:
-    """Standard deviation for a new source; each source counts once, however many rows it has."""
+    """Standard deviation for a new source; each source counts once, however many rows it has.
+
+    A quantile of k sources holds fewer of the next ones than of its own: ``(k + 1)/k`` as large a share of the weight is asked for.
+
+    Source: Lei, G'Sell, Rinaldo, Tibshirani, Wasserman 2018 (JASA 113:1094), split conformal prediction.
+    """
     sizes = {source: sum(s.source == source for s in unseen.steps) for source in {s.source for s in unseen.steps}}
-    return round(calibrated_sigma(unseen, np.array([1.0 / sizes[s.source] for s in unseen.steps])), 4)
+    return round(calibrated_sigma(unseen, np.array([1.0 / sizes[s.source] for s in unseen.steps]), members=len(sizes)), 4)
 
 
 def sigma_of_rows(found: Mapping[str, Any], rows: HeldOutPredictions) -> Array:
@@ -217,10 +223,19 @@ def sigma_of_rows(found: Mapping[str, Any], rows: HeldOutPredictions) -> Array:
     return np.where(rows.known_layers, of_layers, of_class)
 
 
-def calibrated_sigma(unseen: HeldOutPredictions, weight: Array, level: float = 0.9) -> float:
-    """The smallest σ for which a share ``level`` of the rows lies within ``± z · √(parameter_sd² + σ²)``."""
+def calibrated_sigma(unseen: HeldOutPredictions, weight: Array, level: float = 0.9, members: int | None = None) -> float:
+    """The smallest σ for which a share ``level`` of the rows lies within ``± z · √(parameter_sd² + σ²)``.
+
+    Args:
+        unseen: predictions of rows.
+        weight: of each row.
+        level: share that should lie inside.
+        members: exchangeable sources or configurations that the rows belong to: of the next one a share ``level`` lies inside where
+            ``level · (k + 1)/k`` of these do, at most all; None for the share of the rows themselves.
+    """
+    asked = level if members is None else min(level * (members + 1) / members, 1.0)
     z = float(ndtri((1.0 + level) / 2))
     needed = np.sqrt(np.maximum(np.square(unseen.residuals / z) - np.square(unseen.parameter_sd), 0.0))
     order = np.argsort(needed)
     reached = np.cumsum(weight[order]) / np.sum(weight)
-    return float(needed[order][int(np.searchsorted(reached, level))])
+    return float(needed[order][min(int(np.searchsorted(reached, asked - 1e-12)), len(order) - 1)])

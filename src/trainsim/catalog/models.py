@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from ..model.attention.grouped_query import GroupedQueryAttention
 from ..model.feedforward import FeedForward, GatedMLP, MixtureOfExperts, PlainMLP
@@ -75,13 +75,15 @@ def size_of(made: Model) -> tuple[int, int, int]:
 
 
 def from_sizes(name: str, sizes: dict[str, Any]) -> Model:
-    """A model built from published sizes: grouped-query attention, gated or plain feed-forward, optional routed experts."""
+    """A model built from published sizes: grouped-query attention, gated or plain feed-forward, optional routed experts and biases."""
     hidden, heads = sizes["hidden"], sizes["heads"]
+    biased: Literal["none", "both"] = "both" if sizes.get("biases") else "none"
     attention = GroupedQueryAttention(
-        heads=heads, kv_heads=sizes.get("kv_heads", heads), head_dim=sizes.get("head_dim", hidden // heads), window=sizes.get("window")
-    )
+        heads=heads, kv_heads=sizes.get("kv_heads", heads), head_dim=sizes.get("head_dim", hidden // heads), window=sizes.get("window"),
+        biases=("q", "k", "v", "o") if sizes.get("biases") else (),
+    )  # fmt: skip
     gated = sizes.get("gated", True)
-    mlp: FeedForward = GatedMLP(width=sizes["ffn"]) if gated else PlainMLP(width=sizes["ffn"])
+    mlp: FeedForward = GatedMLP(width=sizes["ffn"], bias=biased) if gated else PlainMLP(width=sizes["ffn"], bias=biased)
     norms = ("attention",) if sizes.get("parallel") else ("attention", "ffn")
     dense = Block(attention=attention, ffn=mlp, norms=norms)
     kinds = [("dense", dense)] * sizes["layers"]
@@ -92,6 +94,7 @@ def from_sizes(name: str, sizes: dict[str, Any]) -> Model:
             width=sizes["moe_ffn"],
             shared_width=sizes.get("shared_ffn", sizes.get("shared_experts", 0) * sizes["moe_ffn"]),
             activation="gated" if gated else "plain",
+            bias=biased,
         )
         moe = Block(attention=attention, ffn=routed, norms=norms)
         first, every = sizes.get("dense_layers", 0), sizes.get("every", 1)

@@ -59,6 +59,8 @@ class Shapes:
     cores_of: Array
     split_traffic: Array
     whole_traffic: Array
+    split_bias: Array
+    whole_bias: Array
     logits: Array
     params: Array
     trained_params: Array
@@ -220,7 +222,8 @@ def _column(keys: Sequence[tuple[float, ...]], i: int) -> Array:
 def _per_kind(model: Model, entries: Sequence[Entry], row: dict[str, int]) -> dict[str, Array]:
     """Traffic, parameters, exchanges and kernels of one layer of each kind."""
     names = (
-        "split_traffic", "whole_traffic", "logits", "dense_params", "routed_params", "dense_trained_params", "routed_trained_params",
+        "split_traffic", "whole_traffic", "split_bias", "whole_bias", "logits",
+        "dense_params", "routed_params", "dense_trained_params", "routed_trained_params",
         "split_sublayers", "kv_width",
         "routed_layers", "stream", "kernels", "layers", "core_width", "state",
     )  # fmt: skip
@@ -259,6 +262,8 @@ def _add_work(found: dict[str, Array], at: int, entry: Entry, hidden: int) -> No
             found["kernels"][at] += 1
             if op.axes[0] in SPLIT_AXES and op.experts == 1:
                 found["split_sublayers"][at] += op.rows * op.cols / hidden if entry.over else 1
+            if op.bias and entry.trainable:  # its gradient is the sum of the output's gradient over all tokens
+                found["split_bias" if op.axes[1] in SPLIT_AXES else "whole_bias"][at] += op.rows * op.top_k * op.cols
             if op.axes[1] == "kv" and not entry.over:
                 found["kv_width"][at] += op.cols
             if op.role == "head":

@@ -227,11 +227,16 @@ def _core(
 
 
 def _streams(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num]:
-    """Forward and backward time of element-wise work and the loss, shape ``(kinds, n)`` [s]."""
+    """Forward and backward time of element-wise work and the loss, shape ``(kinds, n)`` [s].
+
+    The gradient of a bias reads the gradient of its product's output once, for a sum over all tokens (Megatron-LM,
+    ``LinearWithGradAccumulationAndAsyncCommunication``: ``grad_output.sum(dim=0)``).
+    """
     elements = layout.tokens * (shapes.split_traffic / layout.tp + shapes.whole_traffic / layout.sequence_split)
     moved = BF16_BYTES * stack.elementwise * elements
     logits, (before, after) = layout.tokens * shapes.logits / layout.tp, LOSS_BYTES[layout.loss]
-    forward, backward = moved + before * logits, moved * stack.elementwise_backward + after * logits
+    biases = BF16_BYTES * layout.tokens * (shapes.split_bias / layout.tp + shapes.whole_bias / layout.sequence_split)
+    forward, backward = moved + before * logits, moved * stack.elementwise_backward + biases + after * logits
     return stream_seconds(forward, chip.memory_bandwidth, stack), stream_seconds(backward, chip.memory_bandwidth, stack)
 
 

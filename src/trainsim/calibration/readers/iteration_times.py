@@ -98,7 +98,7 @@ def _step(source: str, i: int, numbers: Mapping[str, float], assumed: str) -> Me
     layers = int(numbers["layers"])
     sizes = {
         "hidden": hidden, "heads": int(numbers["attention heads"]), "ffn": 4 * hidden, "layers": layers,
-        "vocab": vocabulary, "gated": False, "tied": True,
+        "vocab": vocabulary, "gated": False, "tied": True, "biases": True,
     }  # fmt: skip
     layout = Layout(
         gpus=float(gpus), tp=float(tp), dp=float(dp), ep=1.0, cp=1.0, micro_batch=numbers["micro batch"], pp=pp, vpp=1,

@@ -19,6 +19,10 @@ def missing(field: str, value: Any, rule: str) -> SpecError:
     return SpecError(field, value, rule, "leave the row out", "missing" if value is None else "unsupported")
 
 
+BIASED = r"GPT|BLOOM|MT-NLG|Megatron-LM|seq-parallel"
+"""Names of models whose products have biases: GPT as Megatron-LM builds it, BLOOM, MT-NLG and GPT-OSS."""
+
+
 def published_model(row: Mapping[str, Any]) -> Model:
     """The model that a row's architecture describes."""
     sizes = row.get("architecture")
@@ -39,6 +43,7 @@ def published_model(row: Mapping[str, Any]) -> Model:
         "gated": sizes.get("gated_mlp", True), "experts": sizes.get("n_routed_experts"), "top_k": sizes.get("num_experts_per_tok"),
         "moe_ffn": sizes.get("moe_intermediate_size"), "shared_experts": sizes.get("n_shared_experts") or 0,
         "dense_layers": sizes.get("first_k_dense_replace") or 0, "every": sizes.get("moe_layer_freq") or 1,
+        "biases": re.search(BIASED, str(row.get("name"))) is not None,
         "parallel": sizes.get("parallel_block") or False,
     }  # fmt: skip
     whole = from_sizes("published", named)
