@@ -73,6 +73,19 @@ def test_the_needed_spread_puts_nine_tenths_inside() -> None:
     assert h.calibrated_sigma(apart, np.ones(4000)) == pytest.approx(0.1, rel=0.08)
 
 
+def test_the_spread_of_few_sources_covers_the_next_one_as_often_as_asked() -> None:
+    """Twelve sources and a thirteenth, many times: nine in ten of the next lie inside, where the bare quantile holds fewer."""
+    rng, z = np.random.default_rng(5), 1.6448536269514722
+    inside = {None: 0, 12: 0}
+    for _ in range(1500):
+        off = rng.standard_t(4, 13)
+        known = h.HeldOutPredictions((), off[:12], np.zeros(12), np.zeros(12, dtype=np.bool_))
+        for members in inside:
+            inside[members] += bool(abs(off[12]) <= z * h.calibrated_sigma(known, np.ones(12), members=members))
+    assert inside[12] / 1500 == pytest.approx(12 / 13, abs=0.02)
+    assert inside[None] < 0.88 * 1500
+
+
 def test_the_shipped_calibration_names_what_it_saw_and_left_out() -> None:
     shipped = calibration()
     assert "DeepSeek" in shipped.left_out

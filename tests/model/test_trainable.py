@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -139,6 +140,18 @@ def test_a_frozen_base_is_held_as_the_plan_holds_weights(precision: str) -> None
 def _linear(made: ts.Run) -> list[tuple[Any, Any]]:
     model = made.phases[0].model_of(made.model)
     return [(w, model.stack[0]) for w in parameters_by_kind(model) if w.role == "linear" and not w.trainable]
+
+
+def test_a_base_in_four_bits_is_widened_for_every_product() -> None:
+    """By hand: its weights are read in 4.127 bits and written in 16, forward and backward; a base in 8 bits is multiplied as it is."""
+    plain, quantized, eight = (run(trains=ts.LoRA(rank=16, base=base), plan=ts.Plan()) for base in ("bf16", "nf4", "int8"))
+    stack, chip = ts.catalog.stack("mcore-hopper"), plain.cluster.chip
+    weights = sum(w.dense * m.count for w, m in _linear(plain))
+    rate = float(np.asarray(chip.memory_bandwidth * stack.memory * stack.dequantization))
+    casts = [float(ts.step_time(made).part("compute.dense.casts").total) for made in (plain, quantized, eight)]
+    micro_batches = 64 / 8
+    assert casts[1] == pytest.approx(2 * micro_batches * weights * (BASE_BYTES["nf4"] + 2.0) / rate, rel=1e-9)
+    assert casts[0] == casts[2] == 0.0
 
 
 def test_a_run_that_trains_adapters_is_saved_and_found_again(tmp_path: Any) -> None:

@@ -14,6 +14,7 @@ from trainsim.core.errors import EstimateError
 from trainsim.parallelism.precision import SCALED_FP8
 from trainsim.parallelism.schedules.discovery import schedules
 from trainsim.parallelism.schedules.schedule import Schedule
+from trainsim.parallelism.shapes import shapes_of
 from trainsim.step.layers import LOSS_BYTES
 from trainsim.testing import refused
 from trainsim.testing.schedules import virtual_stages
@@ -246,3 +247,34 @@ def test_gradients_are_accumulated_in_the_recipes_format() -> None:
     assert eight - four == pytest.approx(2 * (four - two), rel=1e-9)
     assert four > two
     assert weights(gradients=4.0, reduced=2.0) == four
+
+
+@given(hidden=st.sampled_from([64, 128, 256]), frozen=st.sampled_from([(), ("dense",)]))
+@settings(max_examples=6, deadline=None)
+def test_the_gradient_of_a_bias_reads_its_products_gradient_once(hidden: int, frozen: tuple[str, ...]) -> None:
+    """By hand, a GPT layer: q, k, v, o and both products of the feed-forward, 9 h elements a token; none where it is frozen."""
+    attention = ts.GroupedQueryAttention(heads=4, kv_heads=4, head_dim=hidden // 4)
+    plain = ts.Block(attention=attention, ffn=ts.PlainMLP(width=4 * hidden))
+    biased = plain.replace(
+        {"attention": attention.replace({"biases": ("q", "k", "v", "o")}), "ffn": ts.PlainMLP(width=4 * hidden, bias="both")}
+    )
+    trained = not frozen
+    models = [
+        ts.Model(hidden=hidden, vocab=512, stack=[ts.Layers(name="dense", count=2, block=block)], frozen=frozen)
+        for block in (plain, biased)
+    ]
+    shapes = [shapes_of(model) for model in models]
+    at = shapes[1].kinds.index("dense")
+    assert float((shapes[1].split_bias + shapes[1].whole_bias)[at, 0]) == (9 * hidden if trained else 0)
+    assert not (shapes[0].split_bias + shapes[0].whole_bias).any()
+    stack, chip = ts.catalog.stack("mcore-hopper"), ts.catalog.chip("h100-sxm")
+    run = [
+        ts.Run(
+            model=model, cluster=ts.catalog.cluster("hgx-h100", 1), plan=ts.Plan(),
+            phases=[ts.Phase("p", tokens=1e6, seq_len=1024, batch=1)], efficiency=ts.Modelled(stack=stack),
+        )
+        for model in models
+    ]  # fmt: skip
+    one, other = (float(np.asarray(ts.step_time(made).part("compute.dense.elementwise").total)) for made in run)
+    expected = 2 * 1024 * 9 * hidden * 2.0 / float(np.asarray(chip.memory_bandwidth * stack.memory)) * trained
+    assert other - one == pytest.approx(expected, rel=1e-6, abs=1e-15)

@@ -65,6 +65,8 @@ class Stack(Spec):
         host_spread: coefficient of variation of the host time; ranks that reduce a layer together wait for the slowest [1].
         sharpness: exponent of the soft maximum of host time and chip time [1].
         scale_up, scale_out: share of the links' data-sheet bandwidth that large messages reach [1].
+        dequantization: share of the speed of streams at which four-bit weights are widened, from LitGPT's table of Llama 2 7B and 13B on
+            A100: 1.47 and 3.36 minutes more a thousand iterations [1].
         host_link: share of the data sheet that the link between accelerator and host reaches [1].
         host_memory: share of the host's memory bandwidth that an update on its processors reaches [1].
         inside_latency, outside_latency: latency of one hop inside a scale-up domain and between domains [s].
@@ -131,6 +133,7 @@ class Stack(Spec):
     sharpness: Annotated[Num, Unit("", "exponent of the soft maximum", ge=1)] = 4.0
     scale_up: Fraction = 0.75
     scale_out: Fraction = 0.85
+    dequantization: Fraction = 0.28
     host_link: Fraction = 0.8
     host_memory: Fraction = 0.45
     inside_latency: Annotated[Num, Unit("s", "one hop inside a domain", ge=0)] = 2e-6

@@ -16,6 +16,8 @@ BASE_BYTES: dict[Base, float] = {"bf16": 2.0, "fp8": 1.0, "int8": 1.0, "nf4": 0.
 """Bytes of a frozen weight of a linear product. NF4 has four bits, and 0.127 bits of constants that are quantised in turn (QLoRA,
 arXiv:2305.14314, section 3)."""
 
+DEQUANTIZED_BYTES: dict[Base, float] = {"nf4": BASE_BYTES["nf4"] + 2.0}
+"""Bytes moved to widen a frozen weight to BF16 for one product; other bases are multiplied as they are (bitsandbytes)."""
 KEEP_INPUTS: frozenset[Base] = frozenset({"nf4", "int8"})
 """Bases whose frozen products keep their inputs for the backward pass, needed or not (bitsandbytes, ``MatMul4Bit`` and ``MatMul8bitLt`` of
 ``autograd/_functions.py``)."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..core.errors import EstimateError, SpecError, did_you_mean
 from ..model.masks import Elsewhere, Mask
 from ..model.ops import PAIRS, Attend, Convolve, Entry, Lookup, MatMul, Op, Scan, Stream
-from ..model.trainable import stretches
+from ..model.trainable import DEQUANTIZED_BYTES, stretches
 from ..model.transformer import Model
 
 SPLIT_AXES = frozenset({"head", "kv", "ffn", "vocab"})
@@ -64,6 +64,7 @@ class Shapes:
     logits: Array
     params: Array
     trained_params: Array
+    dequantized: Array
     split_sublayers: Array
     kv_width: Array
     state: Array
@@ -223,17 +224,18 @@ def _per_kind(model: Model, entries: Sequence[Entry], row: dict[str, int]) -> di
     """Traffic, parameters, exchanges and kernels of one layer of each kind."""
     names = (
         "split_traffic", "whole_traffic", "split_bias", "whole_bias", "logits",
-        "dense_params", "routed_params", "dense_trained_params", "routed_trained_params",
+        "dense_params", "routed_params", "dense_trained_params", "routed_trained_params", "dense_dequantized", "routed_dequantized",
         "split_sublayers", "kv_width",
         "routed_layers", "stream", "kernels", "layers", "core_width", "state",
     )  # fmt: skip
     found = {name: np.zeros((len(row), 1)) for name in names}
     t = model.table
+    widened = DEQUANTIZED_BYTES.get(model.base, 0.0) if model.base is not None else 0.0
     for entry, stored in zip(entries, ((t.matrices + t.vectors) * ~t.tied).tolist(), strict=True):
-        _add_stored(found, row[entry.kind], entry, stored)
+        _add_stored(found, row[entry.kind], entry, stored, widened)
     for entry in entries_per_token(model):
         _add_work(found, row[entry.kind], entry, model.hidden)
-    for name in ("params", "trained_params"):
+    for name in ("params", "trained_params", "dequantized"):
         found[name] = np.stack([found.pop(f"dense_{name}"), found.pop(f"routed_{name}")])
     # latent attention has no key-value heads of its own: keys and values of every head are exchanged
     found["kv_width"] = np.where(found["kv_width"] > 0, found["kv_width"], found.pop("core_width"))
@@ -246,12 +248,13 @@ def _per_kind(model: Model, entries: Sequence[Entry], row: dict[str, int]) -> di
     return found
 
 
-def _add_stored(found: dict[str, Array], at: int, entry: Entry, stored: float) -> None:
+def _add_stored(found: dict[str, Array], at: int, entry: Entry, stored: float, widened: float) -> None:
     """Add the number of layers of a kind, and the parameters of one of them."""
     found["layers"][at] = entry.count
     where = "routed" if is_expert_product(entry.op) else "dense"
     found[f"{where}_params"][at] += stored
     found[f"{where}_trained_params"][at] += stored * entry.trainable
+    found[f"{where}_dequantized"][at] += stored * widened * (not entry.trainable and getattr(entry.op, "role", "") == "linear")
 
 
 def _add_work(found: dict[str, Array], at: int, entry: Entry, hidden: int) -> None:

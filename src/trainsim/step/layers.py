@@ -242,13 +242,29 @@ def _streams(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[
 
 def _casts(shapes: Shapes, tiles: GemmTiles, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num]:
     """Time of casts to the narrow format: inputs in forward, output gradients in backward, shape ``(kinds, n)`` [s]."""
+    weights = _dequantized(shapes, layout, chip, stack)
     if NUMBER_BYTES[layout.recipe.products] == BF16_BYTES:
-        return shapes.zeros, shapes.zeros
+        return weights, weights
     rows = tiles.rows * tiles.groups
     each = {"tensor": stack.cast_bytes, "block": stack.cast_block_bytes}[layout.recipe.scaled]
     elements = stack_rows(shapes.low_precision * shapes.own_input * tiles.inner, shapes.low_precision * tiles.cols) * rows
     seconds: Any = stream_seconds(shapes.products_of @ elements * each, chip.memory_bandwidth, stack)
-    return seconds[0], seconds[1]
+    return seconds[0] + weights, seconds[1] + weights
+
+
+def _dequantized(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> Num:
+    """Time of one pass to widen the weights of a quantized frozen base, shape ``(kinds, n)`` [s].
+
+    ``t = Σ weights · (stored + 2 B) / (memory · bandwidth · share)``: they are read in four bits and written in BF16 before each product.
+
+    Source: Dettmers et al. 2023 (arXiv:2305.14314), eq. 5.
+    """
+    if not shapes.dequantized.any():
+        return shapes.zeros
+    dense, routed = shapes.dequantized
+    moved = dense / layout.tp + routed / (layout.ep * layout.expert_tp)
+    seconds: Num = stream_seconds(moved, chip.memory_bandwidth, stack) / stack.dequantization
+    return seconds
 
 
 def _permute(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> Num:
