@@ -44,7 +44,7 @@ def test_an_estimate_needs_flags_alone_and_marks_what_it_assumed(config: str, tm
     run = ts.load(saved)
     assert run.phases[0].tokens == 1e12
     assert run.price == ts.Rental(usd_per_gpu_hour=2.5)
-    assumed = out.partition("assumed, as nobody gave it")[2]
+    assumed = out.partition("assumed inputs")[2]
     assert "efficiency.mfu" in assumed
     assert "price" not in assumed
     again = json.loads(out_of(capsys, "estimate", str(saved), "--json"))

@@ -1,1 +1,1 @@
-"""The command line; needs no other package than the library's own."""
+"""The command line; needs the extra ``cli``."""

@@ -1,4 +1,4 @@
-"""Each command's answer as text or data."""
+"""Compute the answer of each command, as text, JSON or CSV."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def count(target: str, seq_len: str, form: str) -> str:
 
 
 def estimated(asked: RunRequest, form: str, save: str) -> str:
-    """What a run takes and costs, with an interval where something is assumed or believed."""
+    """Hours and cost of a run, with intervals where inputs are assumed or uncertain."""
     from .requests import beliefs_of, run_of
 
     run = run_of(asked)
@@ -63,7 +63,7 @@ def estimated(asked: RunRequest, form: str, save: str) -> str:
 
 
 def reinforced(asked: ReinforcementRequest, form: str, save: str) -> str:
-    """What a run of reinforcement learning takes and costs, and what takes its time."""
+    """Hours and cost of a reinforcement-learning run, and where its time goes."""
     from .requests import beliefs_of, reinforcement_of
 
     run = reinforcement_of(asked)
@@ -71,7 +71,7 @@ def reinforced(asked: ReinforcementRequest, form: str, save: str) -> str:
 
 
 def _by_part(run: Run) -> list[str]:
-    """Where the time of a run of reinforcement learning goes."""
+    """Time of a reinforcement-learning run by part."""
     from ..training.reinforcement import estimate_reinforcement
     from ..training.rollouts import Rollouts
 
@@ -82,7 +82,7 @@ def _by_part(run: Run) -> list[str]:
 
 
 def _estimate_text(run: Run, held: Beliefs, form: str, saved: list[str], parts: list[str] | None = None) -> str:
-    """The screen of an estimate: figures with their intervals, notes, and what was assumed."""
+    """Text of an estimate: figures with intervals, notes, and assumptions."""
     from ..core.answer import text_of
     from ..run.estimate import estimate
     from .requests import assumed_lines, assumed_of
@@ -154,7 +154,7 @@ _ASSERTION = re.compile(r"\s*([\w.]+)\s*([<>])\s*([^@]+?)\s*(?:@\s*([\d.]+%?)\s*
 
 
 def _asserted(sim: Simulation, text: str) -> str:
-    """Check ``cost<1.2e6@0.8``: at least so probable; ends with a status of its own where it is not."""
+    """Check a condition such as ``cost<1.2e6@0.8``; exit with status 3 where it is less probable."""
     from .requests import UNITS
 
     found = _ASSERTION.fullmatch(text)
@@ -163,7 +163,7 @@ def _asserted(sim: Simulation, text: str) -> str:
     limit = parse_number(found[3], UNITS[found[1].split(".")[0]], "--assert")
     needed = parse_number(found[4] or "0.5", "", "--assert")
     probability = float(sim.probability(found[1], **{"below" if found[2] == "<" else "above": limit}))
-    line = f"{found[1]} {found[2]} {human(limit)}: probability {probability:.1%}, asked for {needed:.0%}"
+    line = f"{found[1]} {found[2]} {human(limit)}: probability {probability:.1%}, required {needed:.0%}"
     if probability < needed:
         complain(f"assertion fails: {line}")
         stop(NOT_MET)
@@ -171,7 +171,7 @@ def _asserted(sim: Simulation, text: str) -> str:
 
 
 def memory_of(asked: RunRequest, form: str) -> str:
-    """Bytes of the fullest accelerator, and whether they fit."""
+    """Peak memory of the fullest accelerator, and whether it fits."""
     from ..planning.default_layout import with_layout
     from ..planning.ranked_plan import layout_words
     from ..run.memory import fits, memory
@@ -219,7 +219,7 @@ def solved(asked: RunRequest, path: str, limits: list[str], probability: float, 
 
 
 def compared(a: RunRequest, b: RunRequest, form: str) -> str:
-    """Why one run costs more than another."""
+    """Compare the cost of two runs factor by factor."""
     from ..run.compare import compare
     from .requests import run_of
 
@@ -247,7 +247,7 @@ def diagnosed(asked: RunRequest, step_time: str, form: str) -> str:
 
 
 def backtested(path: str, form: str) -> str:
-    """Measured steps beside what is predicted for them."""
+    """Compare measured steps with predictions."""
     from ..validation.run_hindcast import backtest
 
     with working("predicting"):
@@ -256,7 +256,7 @@ def backtested(path: str, form: str) -> str:
 
 
 def calibrated(path: str, asked: RunRequest | None, form: str) -> str:
-    """A run's stack, narrowed by its own measured steps."""
+    """Update a run's stack with its measured steps."""
     from ..calibration.update import calibrate
     from ..planning.default_layout import with_layout
     from .requests import run_of
@@ -278,7 +278,7 @@ CATALOGUES = ("models", "runs", "clusters", "chips", "stacks", "claims")
 
 
 def listed(kind: str, word: str) -> str:
-    """Ids of the catalogue, those that hold a word."""
+    """Ids of the catalogue that contain a word."""
     if kind not in CATALOGUES:
         raise SpecError("kind", kind, "is not a part of the catalogue", did_you_mean(kind, CATALOGUES, "parts"), "unknown-name")
     found = [name for name in catalog.rows(kind) if word.casefold() in name.casefold()]

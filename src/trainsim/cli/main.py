@@ -93,7 +93,7 @@ if typer is not None:
     Gpus = Annotated[str, typer.Option(help="accelerators: 512, or 2048xH800")]
     Tokens = Annotated[str, typer.Option(help="training tokens: 10T")]
     SeqLen = Annotated[str, typer.Option(help="sequence length [token]")]
-    Batch = Annotated[str, typer.Option(help="sequences of an optimizer step")]
+    Batch = Annotated[str, typer.Option(help="sequences per optimizer step")]
     Price = Annotated[str, typer.Option(help="rent per accelerator-hour: 2.5/h")]
     Mfu = Annotated[str, typer.Option(help="model FLOPs over peak: 0.4 or 40%")]
     Goodput = Annotated[str, typer.Option(help="busy over wall-clock hours: 0.95")]
@@ -137,7 +137,7 @@ def estimate(
     mfu: Mfu = "", goodput: Goodput = "", changes: Set = [], believe: Believe = [], as_of: AsOf = "",  # noqa: B006  (typer copies it)
     save: Save = "", as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
-    """What a run takes and costs; what is not given is assumed."""
+    """Hours and cost of a run; inputs left out are assumed."""
     from .answers import estimated
 
     form = _form(as_json=as_json, as_csv=as_csv)
@@ -157,7 +157,7 @@ def reinforce(
     price: Price = "", goodput: Goodput = "", changes: Set = [], believe: Believe = [], as_of: AsOf = "",  # noqa: B006
     save: Save = "", as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
-    """What a run of reinforcement learning (GRPO) takes and costs."""
+    """Hours and cost of a reinforcement-learning run (GRPO)."""
     from .answers import reinforced
     from .requests import ReinforcementRequest
 
@@ -173,7 +173,7 @@ def simulate(
     asserted: Annotated[str, typer.Option("--assert", help="'cost<1.2e6@0.8': exit 3 where it is less probable")] = "",
     as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
-    """Quantiles of cost, hours and days over what is believed."""
+    """Quantiles of cost, hours and days under beliefs."""
     from .answers import simulated
 
     form = _form(as_json=as_json, as_csv=as_csv)
@@ -181,7 +181,7 @@ def simulate(
 
 
 def audit(
-    claim_id: Annotated[str, typer.Argument(help="id of a claim of the catalogue, or a CSV of claims; empty for one that is typed")] = "",
+    claim_id: Annotated[str, typer.Argument(help="id of a claim of the catalogue, or a CSV of claims")] = "",
     *, model: Annotated[str, typer.Option(help="run or model the claim is about")] = "",
     claim: Annotated[str, typer.Option(help="the figure: 4.6M, 35M RMB")] = "",
     quantity: Annotated[str, typer.Option(help="of what: cost, gpu_hours, wall_days, mfu, flops, tokens")] = "cost",
@@ -241,9 +241,9 @@ def solve(
     gpus: Gpus = "", tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "", price: Price = "", mfu: Mfu = "", goodput: Goodput = "",
     changes: Set = [], believe: Believe = [], as_of: AsOf = "",  # noqa: B006
     limit: Annotated[list[str], typer.Option(help="'cost<1.2M', 'wall_days<40': as often as needed")] = [],  # noqa: B006
-    probability: Annotated[float, typer.Option(help="how sure the limits must hold")] = 0.5, as_json: Json = False, as_csv: Csv = False,
+    probability: Annotated[float, typer.Option(help="required probability")] = 0.5, as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
-    """What a budget and a deadline allow of one number."""
+    """Solve for one number of a run under limits."""
     from .answers import solved
 
     form = _form(as_json=as_json, as_csv=as_csv)
@@ -296,10 +296,10 @@ def explain(
 
 def calibrate(
     steps: Annotated[str, typer.Argument(help="a training log, a profiler's trace, or a table of measured steps")],
-    target: Annotated[str, typer.Option("--run", help="the run it is of; a table of steps names its runs itself")] = "", *,
+    target: Annotated[str, typer.Option("--run", help="the measured run; not needed for a table of steps")] = "", *,
     as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
-    """Narrow a run's software stack by its own measured steps."""
+    """Update a run's software stack with its measured steps."""
     from .answers import calibrated
 
     form = _form(as_json=as_json, as_csv=as_csv)
@@ -309,7 +309,7 @@ def calibrate(
 def backtest(
     rows: Annotated[str, typer.Argument(help="a table of measured steps: .csv or .json")], *, as_json: Json = False, as_csv: Csv = False
 ) -> None:
-    """Measured steps beside what is predicted for them."""
+    """Compare measured steps with predictions."""
     from .answers import backtested
 
     form = _form(as_json=as_json, as_csv=as_csv)
@@ -326,7 +326,7 @@ def hindcasts(*, as_json: Json = False, as_csv: Csv = False) -> None:
 
 def catalog(
     kind: Annotated[str, typer.Argument(help="models, runs, clusters, chips, stacks or claims")] = "models",
-    word: Annotated[str, typer.Argument(help="only ids that hold this word")] = "",
+    word: Annotated[str, typer.Argument(help="only ids that contain this word")] = "",
 ) -> None:
     """List ids of the catalogue."""
     from .answers import listed
@@ -335,7 +335,7 @@ def catalog(
 
 
 def claims(*, as_json: Json = False, as_csv: Csv = False) -> None:
-    """List the claims of the catalogue with what was said."""
+    """List the claims of the catalogue."""
     from .verdicts import listed_claims
 
     form = _form(as_json=as_json, as_csv=as_csv)
@@ -343,7 +343,7 @@ def claims(*, as_json: Json = False, as_csv: Csv = False) -> None:
 
 
 def check(path: Annotated[str, typer.Argument(help="run.toml or run.json")]) -> None:
-    """Whether a run's file is right, and what an estimate assumes."""
+    """Check a run's file, and list what an estimate would assume."""
     from .answers import checked
 
     emit(checked(path))

@@ -1,4 +1,4 @@
-"""What the flags of a command ask for, as runs, beliefs and claims."""
+"""Build runs, beliefs and claims from the options of a command."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunRequest:
-    """The flags that say which run is meant.
+    """Options that define a run.
 
     Args:
         target: a run's file or ``-``, an id of a run, or a model: its config, id or size.
@@ -57,11 +57,11 @@ class RunRequest:
 MANY = 2
 """So many further sources are counted, not named."""
 FLAGS = {"price": "price.usd_per_gpu_hour", "mfu": "efficiency.mfu", "goodput": "reliability.goodput"}
-"""Flag → the path it sets in a run that is given whole."""
+"""Option → path that it sets in a complete run."""
 
 
 def run_of(asked: RunRequest) -> Run:
-    """The run that the flags name: a file, an id, or one built from a model, a chip, accelerators and tokens.
+    """The run of the options: from a file or an id, or built from model, chip, accelerators and tokens.
 
     Raises:
         TrainsimError: nothing of that name, or a flag that is missing or can't be read.
@@ -86,7 +86,7 @@ def run_of(asked: RunRequest) -> Run:
 
 
 def _whole(asked: RunRequest) -> Run | None:
-    """A run that is given whole; None where the target names a model."""
+    """A complete run from a file or id; None where the target is a model."""
     target = asked.target
     if target == "-":
         text = sys.stdin.read()
@@ -137,7 +137,7 @@ def _built(asked: RunRequest) -> Run:
 
 
 def needed(given: Mapping[str, object], example: str) -> None:
-    """Refuse flags that are left out, all of them at once.
+    """Raise one error for all missing options.
 
     Args:
         given: flag → value.
@@ -172,7 +172,7 @@ def _literal(text: str) -> Any:
 
 
 def beliefs_of(run: Run, asked: RunRequest) -> Beliefs:
-    """The catalogue's beliefs about what was assumed of a run, under those that were typed.
+    """The catalogue's beliefs about assumed inputs of a run, overridden by those of ``--believe``.
 
     A number that the user gave stays certain, unless ``--believe`` names it.
     """
@@ -189,7 +189,7 @@ def beliefs_of(run: Run, asked: RunRequest) -> Beliefs:
 
 
 def assumed_of(run: Run) -> dict[str, tuple[str, str]]:
-    """What the library filled in of a run: path → the value as people read it, and why that one."""
+    """Assumed inputs of a run: path → value in words, and reason."""
     found: dict[str, tuple[str, str]] = {}
     for path, source in assumptions(run).items():
         why = source.removeprefix(ASSUMED)
@@ -202,13 +202,13 @@ def assumed_of(run: Run) -> dict[str, tuple[str, str]]:
 
 
 def _in_short(why: str) -> str:
-    """Of many sources the first, and how many more."""
+    """The first of many sources, and the number of others."""
     first, *more = why.split("; ")
     return why if len(more) < MANY else f"{first} and {len(more)} more sources"
 
 
 def assumed_lines(run: Run, shown: Collection[str] = ()) -> list[str]:
-    """What the library filled in of a run, in aligned columns; nothing where all was given.
+    """Assumed inputs of a run in aligned columns; empty where all inputs were given.
 
     Args:
         run: the run.
@@ -222,7 +222,7 @@ def assumed_lines(run: Run, shown: Collection[str] = ()) -> list[str]:
     lines = []
     for group, rows in groups.items():
         wide, wider = (max(len(row[column]) for row in rows) for column in (0, 1))
-        lines.append(f"assumed, as nobody gave it{f', of {group}' if group else ''}")
+        lines.append(f"assumed inputs{f', of {group}' if group else ''}")
         lines += [f"  {name:<{wide}}  {value:<{wider}}  {why}" for name, value, why in rows]
     return lines
 
@@ -233,7 +233,7 @@ UNITS = {"cost": "USD", "gpu_hours": "GPU-h", "busy_gpu_hours": "GPU-h", "wall_d
 
 @dataclass(frozen=True)
 class ClaimRequest:
-    """The flags that say which claim is meant.
+    """Options that define a claim.
 
     Args:
         figure: ``"4.6M"``, ``"$6M"``, ``"35M RMB"``, ``"2.788M GPU-hours"``.

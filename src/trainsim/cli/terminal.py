@@ -1,4 +1,4 @@
-"""What a terminal gets: text it can show, one line for each failure, and a defined exit status."""
+"""Terminal output: text, one line per error, and exit statuses."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _columns() -> int | None:
 
 
 def fold(line: str, columns: int) -> str:
-    """A line broken between words; what follows stands below its last column, or two further in.
+    """Wrap a line between words; continuation lines are indented to its last column, or by two.
 
     >>> print(fold("price.usd_per_gpu_hour  2.87  median of specialist price, on-demand", 50))
     price.usd_per_gpu_hour  2.87  median of specialist
@@ -122,7 +122,7 @@ def guarded(command: Callable[[], Any]) -> int:
     except KeyboardInterrupt:
         complain("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:  # the reader has gone: nothing is left to say
+    except BrokenPipeError:  # the reader closed the pipe
         _close_output()
         return OK
     except ImportError as error:
@@ -139,7 +139,7 @@ def guarded(command: Callable[[], Any]) -> int:
 
 
 def _close_output() -> None:
-    """Let what is still buffered go nowhere: the interpreter would try to write it once more when it ends."""
+    """Discard buffered output, which the interpreter would try to write again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -1,4 +1,4 @@
-"""Verdicts on claims of the catalogue, on typed ones, and on tables of them."""
+"""Verdicts on claims: of the catalogue, from options, or from a CSV file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COLUMNS = ("line", "claim", "number", "words", "quote")
 
 
 def audited(name: str, claim: ClaimRequest, asked: RunRequest | None, as_of: str) -> Verdict:
-    """The verdict on a claim of the catalogue, or on one that is typed.
+    """The verdict on a claim of the catalogue, or on one given by options.
 
     Args:
         name: id of a claim of the catalogue; empty for a typed one.
@@ -41,14 +41,14 @@ def _judged(name: str, claim: ClaimRequest, asked: RunRequest | None, as_of: str
 
 
 def verdict_text(verdict: Verdict, form: str, *, brief: bool) -> str:
-    """A verdict as a screen, as the sentence one may quote, as JSON or CSV."""
+    """A verdict as text, as its faithful sentence, as JSON or as CSV."""
     if brief and form == "text":
         return str(verdict.quote)
     return answered(verdict, form, {"number": verdict.number, "words": verdict.words, "quote": verdict.quote})
 
 
 def audited_table(path: str, as_of: str) -> str:
-    """Verdicts on the claims of a CSV, a line each; a claim that can't be read says why in its line.
+    """Verdicts on the claims of a CSV file, one line each; a claim that can't be read has the error in its line.
 
     Columns are named after the flags: ``model``, ``chip``, ``gpus``, ``tokens``, ``claim``, ``quantity``, ``told_as``, ``scope`` …; an
     ``id`` takes a claim of the catalogue.
@@ -84,7 +84,7 @@ def audited_table(path: str, as_of: str) -> str:
 
 
 def listed_claims(form: str) -> str:
-    """The claims of the catalogue with what was said."""
+    """The claims of the catalogue with their statements."""
     from ..catalog.claims import claims
 
     every = claims()

@@ -1,4 +1,4 @@
-"""``verdict.card()``: a verdict as the picture that goes with a link, 1200 by 630 pixels."""
+"""``verdict.card()``: draw a verdict as a preview image of 1200 by 630 pixels."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def card(verdict: Verdict, path: str | Path | None = None, *, theme: str = "ligh
 
 
 def _said(verdict: Verdict) -> str:
-    """The sentence that one may print; of a claim without one, the headline."""
+    """The faithful sentence; the headline for a claim without one."""
     return verdict.quote or verdict.headline
 
 
@@ -82,7 +82,7 @@ def _text(figure: Figure, x: float, y: float, words: str, size: float, **style: 
 
 
 def _sentence(figure: Figure, verdict: Verdict, theme: Theme) -> float:
-    """The sentence and both words; gives where they end [inch]."""
+    """Draw the sentence and both words; returns where they end [inch]."""
     fitting = [(size, lines_of(_said(verdict), size, ACROSS - 2 * EDGE, "bold")) for size in SENTENCE]
     size, lines = next(((size, lines) for size, lines in fitting if len(lines) <= 3), fitting[-1])
     y = EDGE + size / 144
@@ -99,7 +99,7 @@ def _sentence(figure: Figure, verdict: Verdict, theme: Theme) -> float:
 
 
 def _ladder(figure: Figure, verdict: Verdict, theme: Theme, top: float) -> None:
-    """One bar a rung, on dollars, with the claim's figure across all."""
+    """Draw one bar per rung [USD], with a line at the claimed figure."""
     rungs, value = verdict.rungs, verdict.claim.in_base()
     bottom, left = TALL - 1.15, 4.3
     axes: Axes = figure.add_axes((left / ACROSS, 1 - bottom / TALL, (ACROSS - left - EDGE) / ACROSS, (bottom - top - 0.3) / TALL))

@@ -1,4 +1,4 @@
-"""A density from a few quantiles, without the ripple of counted bins."""
+"""Smooth density through a few quantiles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``ts.draw``: any answer as a picture, and the picture as a file, a figure, or bytes."""
+"""``ts.draw``: draw an answer as a picture, and save the picture."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 200
-"""Dots in an inch of a PNG: twice a screen's, so that letters are sharp at column width."""
+"""Resolution of a PNG [dot/inch], twice that of a screen."""
 SOURCE_LINES = 2
-"""Lines of sources that are printed; all of them are in the file's metadata."""
+"""Largest number of lines of printed sources; the file's metadata holds all of them."""
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A picture that was drawn.
+    """A drawn picture.
 
     Args:
         title, alt: the finding, and what is shown, for who can't see it.
@@ -71,7 +71,7 @@ class Drawing:
 
     @cached_property
     def svg(self) -> str:
-        """The picture as an SVG: an image with a title and a description for who listens, its sources and command in the metadata."""
+        """The picture as an SVG: an image with title and description for screen readers, and sources and command in the metadata."""
         facts: dict[str, Any] = {"Title": self.title, "Description": self.alt, "Source": "; ".join(self.sources), "Date": None}
         facts |= {"Creator": f"trainsim {__version__}", "Relation": self.command}
         text = self._written(format="svg", metadata=facts).decode()
@@ -86,7 +86,7 @@ class Drawing:
         return kept.getvalue()
 
     def _repr_png_(self) -> bytes:
-        """What a notebook shows."""
+        """PNG for notebooks."""
         return self.png
 
 
@@ -95,7 +95,7 @@ def draw(answer: Any, path: None = None, *, theme: str = "light", command: str =
 @overload
 def draw(answer: Any, path: str | Path, *, theme: str = "light", command: str = "", **options: Any) -> Path: ...
 def draw(answer: Any, path: str | Path | None = None, *, theme: str = "light", command: str = "", **options: Any) -> Drawing | Path:
-    """Draw any answer as a picture that needs no text beside it.
+    """Draw an answer as a self-explanatory picture.
 
     Args:
         answer: an estimate, a ledger, a simulation, a verdict, a comparison, a search … ; see :func:`drawable`.
@@ -120,7 +120,7 @@ def draw(answer: Any, path: str | Path | None = None, *, theme: str = "light", c
 
 
 def picture_of(answer: Any, **options: Any) -> Picture:
-    """The picture of an answer, before it is painted.
+    """The picture of an answer, before it is drawn.
 
     Raises:
         EstimateError: the answer has no picture, or its picture has no such option.
@@ -147,7 +147,7 @@ def drawable() -> tuple[str, ...]:
 
 
 def drawing_of(picture: Picture, theme: Theme, command: str = "") -> Drawing:
-    """Paint a picture: title, body, how to read it, sources and command.
+    """Draw a picture: title, body, note, sources and command.
 
     Raises:
         EstimateError: matplotlib is not installed.
@@ -186,7 +186,7 @@ def _lines(canvas: Canvas, lines: Iterable[str], y: float, size: float, **style:
 
 
 def _sources(sources: tuple[str, ...]) -> list[str]:
-    """Where the figures come from, in as many lines as there is room for."""
+    """Sources of the figures, in as many lines as fit."""
     if not sources:
         return []
     lines = lines_of(f"Sources: {'; '.join(sources)}", SMALL, ACROSS)
@@ -199,5 +199,5 @@ def _sources(sources: tuple[str, ...]) -> list[str]:
 
 
 def _signed(command: str) -> list[str]:
-    """Who drew it, and with what."""
+    """Name and version of the library, and the command."""
     return [cut(" · ".join(filter(None, (f"trainsim {__version__}", command))), SMALL, ACROSS)]

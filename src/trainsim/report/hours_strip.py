@@ -1,4 +1,4 @@
-"""The strip of a verdict: hours that other labs' runs suggest, the reported figure, and who measured the same model."""
+"""Strip of a verdict's picture: hours predicted from other labs' runs, the reported hours, and measured runs of the same model."""
 
 from __future__ import annotations
 

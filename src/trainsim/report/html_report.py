@@ -1,4 +1,4 @@
-"""``ts.write_report``: an answer as one self-contained HTML page, with its pictures, ledgers, sources, and a panel to ask what if."""
+"""``ts.write_report``: an answer as one self-contained HTML pagewith pictures, ledgers, sources, and a what-if panel."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from .what_if import SHOWN, WhatIf, what_if
 from .words import STATED
 
 POINTS = 1 << 12
-"""Points of the simulation behind a report's intervals."""
+"""Number of points of the simulation for a report's intervals."""
 LEVELS = (0.05, 0.5, 0.95)
 
 
 @dataclass(frozen=True)
 class Content:
-    """What a report shows of an answer besides its figures.
+    """Parts of a report besides the figures of its answer.
 
     Args:
         pictures: in order.
@@ -48,7 +48,7 @@ class Content:
 
 
 def write_report(answer: Answer, path: str | Path, beliefs: Beliefs | None = None, command: str = "") -> Path:
-    """Write an answer as one HTML page: it needs no network, prints, is light or dark as the reader's screen is.
+    """Write an answer as one HTML page, which needs no network, can be printed, and follows the reader's light or dark theme.
 
     Args:
         answer: an estimate, a verdict, a comparison, a search, or any other.

@@ -1,4 +1,4 @@
-"""Marks of an axis at round numbers, as many as a reader can take in."""
+"""Axis ticks at round numbers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST = 6
 
 
 def round_marks(low: float, high: float, most: int = MOST) -> list[float]:
-    """Round numbers between two ends, as many as a reader can take in.
+    """Round numbers between two ends, at most a few.
 
     >>> round_marks(2.0, 40.0), round_marks(1e3, 1e9, most=4)
     ([2.0, 3.0, 5.0, 10.0, 20.0, 30.0], [1000.0, 100000.0, 10000000.0, 1000000000.0])

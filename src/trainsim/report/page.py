@@ -1,4 +1,4 @@
-"""Pieces of a report: one self-contained HTML page, everything that is printed escaped."""
+"""Parts of an HTML report; all inserted text is escaped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The face of every picture: what it says, where its figures come from, and how it is painted."""
+"""Picture: the interface of all pictures, and the canvas they are drawn on."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ACROSS = WIDE - 2 * MARGIN
-"""What a picture's body has across [inch]."""
+"""Width of a picture's body [inch]."""
 
 
 class Canvas:
-    """The body of a picture, a column wide; places are inches from its upper left corner.
+    """The body of a picture; positions are in inches from its upper left corner.
 
     Args:
         figure: drawn on.
@@ -29,7 +29,7 @@ class Canvas:
         self.figure, self.theme, self.top = figure, theme, top
 
     def place(self, x: float, y: float) -> tuple[float, float]:
-        """A place in the body as a share of the figure."""
+        """A position in the body as a fraction of the figure."""
         tall = float(self.figure.get_figheight())
         return (MARGIN + x) / WIDE, 1.0 - (self.top + y) / tall
 
@@ -39,19 +39,19 @@ class Canvas:
         return self.figure.add_axes((x, y, width / WIDE, height / float(self.figure.get_figheight())))
 
     def text(self, x: float, y: float, words: str, *, size: float = TEXT, **style: Any) -> Any:
-        """Words at a place of the body, their middle at its height."""
+        """Write text at a position of the body, vertically centred."""
         style = {"va": "center", "color": self.theme.ink, **style}
         return self.figure.text(*self.place(x, y), words, fontsize=size, **style)
 
     def mark(self, x: float, y: float, marker: str, colour: Any, **style: Any) -> None:
-        """A mark of a legend."""
+        """Draw a mark of a legend."""
         from matplotlib.lines import Line2D
 
         left, high = self.place(x, y)
         self.figure.add_artist(Line2D([left], [high], marker=marker, color=colour, **{"markersize": 7.5, "lw": 0, **style}))
 
     def legend(self, y: float, entries: Iterable[tuple[str, Any, str]], x: float = 0.0, hollow: str = "") -> float:
-        """Marks with their words in a row, on to the next line where the column ends; gives the height of the last.
+        """Draw a legend in rows, wrapped at the width of the body; returns the height of the last row.
 
         Args:
             y: height of the first line.
@@ -72,11 +72,11 @@ class Canvas:
         return y
 
     def box(self, drawn: Any) -> Any:
-        """Where a text is drawn [pixel]."""
+        """Bounding box of a text [pixel]."""
         return drawn.get_window_extent(self.figure.canvas.get_renderer())  # type: ignore[attr-defined]
 
     def free(self, axes: Axes, taken: Sequence[Any], tries: Iterable[Callable[[], Any]]) -> Any:
-        """The first of several ways to write a label at which it stands clear of what is there already, inside the axes' width."""
+        """Draw a label at the first of several positions where it overlaps nothing and stays within the axes."""
         drawn = None
         for write in tries:
             if drawn is not None:
@@ -90,46 +90,46 @@ class Canvas:
 
 
 CLEAR = 5.0
-"""How far apart two labels are at least [pixel]."""
+"""Smallest distance between two labels [pixel]."""
 
 
 class Picture(ABC):
-    """A picture of one kind of answer: subclass it in a file of ``report/pictures``, or in a file of your own.
+    """A picture of one kind of answer. To add one, define a subclass in ``report/pictures`` or in a module of your own.
 
     Args:
-        answer: what is drawn.
+        answer: the answer to draw.
     """
 
     answers: ClassVar[tuple[type, ...]] = ()
-    """The classes of answers it draws."""
+    """Classes of answers that it draws."""
 
     def __init__(self, answer: Any) -> None:
         self.answer = answer
 
     @classmethod
     def draws(cls, answer: object) -> bool:
-        """Whether it draws such an answer."""
+        """Whether it can draw an answer."""
         return isinstance(answer, cls.answers)
 
     @property
     @abstractmethod
     def title(self) -> str:
-        """The finding, in a sentence computed from the answer."""
+        """Title: the finding in one sentence, computed from the answer."""
 
     @property
     def subtitle(self) -> str:
-        """What is shown, and of what; may be empty."""
+        """Subtitle: the quantity shown and its subject; may be empty."""
         return ""
 
     @property
     @abstractmethod
     def alt(self) -> str:
-        """What the picture shows, for who can't see it, in addition to the title."""
+        """Alternative text, in addition to the title."""
 
     @property
     @abstractmethod
     def height(self) -> float:
-        """Of the body [inch]."""
+        """Height of the body [inch]."""
 
     @abstractmethod
     def paint(self, canvas: Canvas) -> None:
@@ -137,15 +137,15 @@ class Picture(ABC):
 
     @property
     def note(self) -> str:
-        """How to read it; may be empty."""
+        """Note on how to read the picture; may be empty."""
         return ""
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Where its figures come from."""
+        """Sources of its figures."""
         return ()
 
     @property
     def command(self) -> str:
-        """What draws it again; may be empty."""
+        """Command that draws the picture; may be empty."""
         return ""

@@ -1,4 +1,4 @@
-"""The one style of every picture: two themes, a column's width, and letters that a reader can read there."""
+"""Style of all pictures: two themes, the width of a column, and font sizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of a picture: every claim of one publication, and its word."""
+"""Table of a picture: the claims of one publication and their verdicts."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ HEADING, GAP, LINE = 0.62, 0.12, 0.155
 
 
 def tall(told: Sequence[Verdict]) -> float:
-    """How tall the table is [inch]; nothing where there is no claim."""
+    """Height of the table [inch]; 0 without claims."""
     return HEADING + sum(_row(verdict) for verdict in told) if told else 0.0
 
 
 def table(canvas: Canvas, told: Sequence[Verdict], number: int, top: float) -> None:
-    """Every claim and what became of it: the number at the scope it has, and the words it was told in.
+    """Draw the table: each claim with the verdicts on its number and on its words.
 
     Args:
         canvas: drawn on.
@@ -56,7 +56,7 @@ def colour_of(word: str, theme: Theme) -> str:
 
 
 def _texts(verdict: Verdict) -> tuple[list[str], list[str]]:
-    """What was said and why it came out as it did, each in lines."""
+    """The statement and the reason of its verdict, each wrapped into lines."""
     across = COLUMNS[2] - COLUMNS[1] - 0.15
     return lines_of(verdict.claim.statement or verdict.claim.quantity, TEXT, across), lines_of(because(verdict), SMALL, across)
 
@@ -66,7 +66,7 @@ def _row(verdict: Verdict) -> float:
 
 
 def said(verdict: Verdict) -> str:
-    """The figure as people say it; a dash where the claim has none."""
+    """The claimed figure in words; a dash where the claim has none."""
     claim = verdict.claim
     if not claim.quantified:
         return "—"
@@ -75,7 +75,7 @@ def said(verdict: Verdict) -> str:
 
 
 def because(verdict: Verdict) -> str:
-    """Why, in a line: the sentence one may print, or the source nearest to the fact."""
+    """Reason of the verdict: the faithful sentence, or the nearest source."""
     claim = verdict.claim
     if verdict.number == "CANNOT BE JUDGED" and claim.primary is not None:
         return f"primary source: {claim.primary.statement}"

@@ -26,11 +26,11 @@ from .words import QUANTITIES
 SHOWN = ("cost", "gpu_hours", "wall_days")
 """Quantities that a panel shows."""
 DRAWS = 1000
-"""Draws that travel with a page."""
+"""Number of draws included in a page."""
 EXACT = 1e-9
-"""How near products must come to the estimate, relative."""
+"""Relative tolerance between products and the estimate."""
 PROBE = {"price": 2.0, "mfu": 0.5, "tokens": 2.0, "gpus": 2.0, "goodput": 0.5}
-"""Knob → the factor it is tried at."""
+"""Knob → factor at which it is tested."""
 LABELS = {
     "price": "price of a GPU-hour [USD]",
     "mfu": "MFU [%]",
@@ -38,11 +38,11 @@ LABELS = {
     "gpus": "GPUs",
     "goodput": "goodput [%]",
 }
-"""Knob → what a page calls it."""
+"""Knob → label on a page."""
 SHOWN_AS = {"price": 1.0, "mfu": 100.0, "tokens": 1e-12, "gpus": 1.0, "goodput": 100.0}
-"""Knob → what its value is multiplied by on a page."""
+"""Knob → factor from its value to the displayed one."""
 MOST = {"mfu": 1.0, "goodput": 1.0}
-"""Knob → the largest value it may have."""
+"""Knob → largest value."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class WhatIf:
         return sum(term.value * _product(ratios, term.powers) for term in self.terms[quantity])
 
     def to_dict(self) -> dict[str, Any]:
-        """What a page needs, as JSON can hold it."""
+        """Data of the panel, as JSON values."""
         knobs = [
             {"name": name, "label": LABELS[name], "value": now, "shown": SHOWN_AS[name], "most": MOST.get(name)}
             for name, now in self.knobs.items()

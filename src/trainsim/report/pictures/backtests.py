@@ -32,33 +32,33 @@ class HindcastPicture(Picture):
 
     @property
     def title(self) -> str:
-        """How many lie inside."""
+        """Title: how many lie inside."""
         inside = sum(h.inside for h in self.runs)
         return f"{inside} of {len(self.runs)} published runs lie inside the 90 % interval predicted the day before"
 
     @property
     def subtitle(self) -> str:
-        """What is drawn, and how wide it is."""
+        """Subtitle: what is drawn, and how wide it is."""
         return f"Accelerator-hours over the hours predicted (median); interval ×{self.answer.width:.1f} wide in the median"
 
     @property
     def alt(self) -> str:
-        """The misses by name."""
+        """Alternative text: the misses by name."""
         misses = [f"{h.name} ({human(h.truth)} hours, predicted {human(h.low)} to {human(h.high)})" for h in self.runs if not h.inside]
         return f"Forest plot of {len(self.runs)} runs. Misses: {'; '.join(misses) or 'none'}."
 
     @property
     def command(self) -> str:
-        """What predicts them again."""
+        """Command that reproduces the predictions."""
         return "trainsim hindcasts"
 
     @property
     def height(self) -> float:
-        """Of all runs [inch]."""
+        """Height of all runs [inch]."""
         return HEAD + ROW * len(self.runs) + AXIS + 0.15
 
     def paint(self, canvas: Canvas) -> None:
-        """One line a run: its interval, and the truth on it."""
+        """Draw one line per run: its interval, and the truth on it."""
         theme, n = canvas.theme, len(self.runs)
         axes = canvas.axes(LEFT, HEAD, ACROSS - LEFT - RIGHT, ROW * n)
         axes.set_ylim(n - 0.5, -0.5)
@@ -101,7 +101,7 @@ class OneToOnePicture(Picture):
 
     @property
     def title(self) -> str:
-        """How far off, and how many inside."""
+        """Title: how far off, and how many inside."""
         inside = np.mean([f.inside for f in self.forecasts])
         several = len(self.forecasts) > 1
         what = f"{len(self.forecasts)} measured steps are" if several else "One measured step is"
@@ -109,28 +109,28 @@ class OneToOnePicture(Picture):
 
     @property
     def subtitle(self) -> str:
-        """The axes."""
+        """Subtitle: the axes."""
         return "Seconds of an optimizer step: measured across, modelled upwards; on the line they agree"
 
     @property
     def alt(self) -> str:
-        """Range, and the rows that are farthest off."""
+        """Alternative text: range, and the rows that are farthest off."""
         worst = sorted(self.forecasts, key=lambda f: -f.off)[:5]
         told = "; ".join(f"{f.step.name} {human(f.step.seconds)} s measured, {human(f.modelled)} s modelled" for f in worst)
         return f"Scatter of {len(self.forecasts)} steps about the 1:1 line. Farthest off: {told}."
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Whose rows they are."""
+        """Sources of the rows."""
         return tuple(dict.fromkeys(f.step.source for f in self.forecasts if f.step.source))
 
     @property
     def height(self) -> float:
-        """A square with its axis and legend [inch]."""
+        """Height of a square with its axis and legend [inch]."""
         return SQUARE + 0.75
 
     def paint(self, canvas: Canvas) -> None:
-        """One mark a row, its interval upright."""
+        """Draw one mark per row, its interval upright."""
         theme = canvas.theme
         axes = canvas.axes(0.65, 0.05, ACROSS - 0.75, SQUARE)
         ends = [value for f in self.forecasts for value in (f.step.seconds, f.low, f.high)]

@@ -44,7 +44,7 @@ class ComparisonPicture(Picture):
 
     @property
     def title(self) -> str:
-        """Who costs more, and the largest reason."""
+        """Title: who costs more, and the largest reason."""
         a, b = self.names
         dearer, cheaper, times = (a, b, self.ratio) if self.ratio >= 1 else (b, a, 1 / self.ratio)
         sign = 1 if self.ratio >= 1 else -1
@@ -56,29 +56,29 @@ class ComparisonPicture(Picture):
 
     @property
     def subtitle(self) -> str:
-        """What the factors do."""
+        """Subtitle: what the factors do."""
         a, b = self.names
         return f"{a} over {b}: the factors multiply to the ratio of their dollars exactly"
 
     @property
     def alt(self) -> str:
-        """Every factor."""
+        """Alternative text: every factor."""
         told = ", ".join(f"{_name(f)} ×{_mean(f.value):.3g}" for f in self.factors)
         return f"Factors of the ratio ×{self.ratio:.3g}: {told}."
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Of both runs."""
+        """Sources of both runs."""
         each = (*self.answer.a.sources().values(), *self.answer.b.sources().values())
         return tuple(dict.fromkeys(source.partition(" (")[0] for source in each))
 
     @property
     def height(self) -> float:
-        """Of all factors and the ratio [inch]."""
+        """Height of all factors and the ratio [inch]."""
         return HEAD + ROW * (len(self.factors) + 1) + AXIS
 
     def paint(self, canvas: Canvas) -> None:
-        """One bar a factor, each from where the one above ends, and the ratio of the dollars below."""
+        """Draw one bar per factor, each from where the one above ends, and the ratio of the dollars below."""
         theme, rows = canvas.theme, len(self.factors) + 1
         axes = canvas.axes(LEFT, HEAD, ACROSS - LEFT - RIGHT, ROW * rows)
         axes.set_ylim(rows - 0.5, -0.5)

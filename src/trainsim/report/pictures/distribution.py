@@ -51,7 +51,7 @@ class DistributionPicture(Picture):
 
     @property
     def title(self) -> str:
-        """The median and the 90 % interval; of a difference, who is lower how surely."""
+        """Title: the median and the 90 % interval; of a difference, who is lower how surely."""
         low, _, middle, _, high = self.quantiles
         spread = f"with 90 % probability between {amount(low, self.unit)} and {amount(high, self.unit)}"
         if isinstance(self.answer, Difference):
@@ -62,33 +62,33 @@ class DistributionPicture(Picture):
 
     @property
     def subtitle(self) -> str:
-        """How many draws, over what."""
+        """Subtitle: how many draws, over what."""
         paths = len(self.simulation.beliefs.paths)
         return f"{self.simulation.n:,} draws over {paths} uncertain input{'s' if paths > 1 else ''}; quantiles ± standard error"
 
     @property
     def alt(self) -> str:
-        """Every quantile."""
+        """Alternative text: every quantile."""
         told = ", ".join(f"P{100 * p:g} {amount(q, self.unit)}" for p, q in zip(LEVELS, self.quantiles, strict=True))
         return f"Density of {self.name} with its quantiles: {told}."
 
     @property
     def note(self) -> str:
-        """What is shaded."""
+        """Note: what is shaded."""
         return "Shaded: 90 % and 50 % intervals."
 
     @property
     def command(self) -> str:
-        """What simulates it again."""
+        """Command that reproduces the simulation."""
         return f'ts.draw(ts.simulate(run, beliefs, seed={self.simulation.seed}), of="{self.of}")'
 
     @property
     def height(self) -> float:
-        """Quantiles, density and axis [inch]."""
+        """Height of quantiles, density and axis [inch]."""
         return HEAD + TALL + 0.3
 
     def paint(self, canvas: Canvas) -> None:
-        """The density, its intervals, and each quantile by name."""
+        """Draw the density, its intervals, and each quantile by name."""
         theme = canvas.theme
         axes = canvas.axes(0.1, HEAD, ACROSS - 0.2, TALL)
         low, high = float(self.quantiles[0]), float(self.quantiles[-1])

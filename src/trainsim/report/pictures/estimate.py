@@ -53,42 +53,42 @@ class EstimatePicture(Picture):
 
     @property
     def title(self) -> str:
-        """The ledger's finding."""
+        """Title: the ledger's finding."""
         return self.inner.title
 
     @property
     def subtitle(self) -> str:
-        """Which ledger of which run."""
+        """Subtitle: which ledger of which run."""
         phases = self.answer.run.phases
         phase = f", {phases[0].name}" if self.of in ("step_time", "memory") and len(phases) > 1 else ""
         return " · ".join(filter(None, (f"{self.answer.run.name or 'a run'}{phase}: {STATED[self.of]}", self.inner.subtitle)))
 
     @property
     def alt(self) -> str:
-        """The ledger's description."""
+        """Alternative text: the ledger's description."""
         return self.inner.alt
 
     @property
     def height(self) -> float:
-        """The ledger's."""
+        """Height of the ledger's picture [inch]."""
         return self.inner.height
 
     @property
     def note(self) -> str:
-        """The ledger's, and that an estimate is a point."""
+        """Note: the ledger's, and that an estimate is a point."""
         return self.inner.note
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Of every number of the run, each once."""
+        """Sources of the run's numbers, each once."""
         return tuple(dict.fromkeys(source.partition(" (")[0] for source in self.answer.sources().values()))
 
     @property
     def command(self) -> str:
-        """For a run of the catalogue or of a file, by its name."""
+        """Command: for a run of the catalogue or of a file, by its name."""
         name = self.answer.run.name
         return f'ts.draw(ts.estimate(ts.catalog.run("{name}")), of="{self.of}")' if name else f'ts.draw(ts.estimate(run), of="{self.of}")'
 
     def paint(self, canvas: Canvas) -> None:
-        """The ledger's body."""
+        """Draw the ledger's body."""
         self.inner.paint(canvas)

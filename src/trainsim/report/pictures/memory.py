@@ -64,7 +64,7 @@ class MemoryPicture(Picture):
 
     @property
     def title(self) -> str:
-        """Whether it fits, on the fullest rank."""
+        """Title: whether it fits, on the fullest rank."""
         used = sum(self.ranks[self.fullest].values()) / GIGA
         where = f" on {part_words(self.fullest.replace('-', ' '))}" if len(self.ranks) > 1 else ""
         if self.fit is None:
@@ -74,12 +74,12 @@ class MemoryPicture(Picture):
 
     @property
     def subtitle(self) -> str:
-        """What is drawn."""
+        """Subtitle: what is drawn."""
         return "GB of one GPU at the peak of a step" + (", by pipeline rank" if len(self.ranks) > 1 else "")
 
     @property
     def alt(self) -> str:
-        """Parts of the fullest rank, and the range."""
+        """Alternative text: parts of the fullest rank, and the range."""
         parts = ", ".join(f"{part_words(name)} {size / GIGA:.3g} GB" for name, size in self.ranks[self.fullest].items() if size > 0)
         fit = self.fit
         range_ = "" if fit is None else f" With 90 % probability it is between {fit.used[0] / GIGA:.3g} and {fit.used[2] / GIGA:.3g} GB."
@@ -87,7 +87,7 @@ class MemoryPicture(Picture):
 
     @property
     def note(self) -> str:
-        """What the whisker is."""
+        """Note: what the whisker is."""
         return "Whisker: P5 to P95 of what the fullest rank uses, from published peaks." if self.fit is not None else ""
 
     @property
@@ -97,11 +97,11 @@ class MemoryPicture(Picture):
 
     @property
     def height(self) -> float:
-        """Ranks, axis and legend [inch]."""
+        """Height of ranks, axis and legend [inch]."""
         return 0.3 + self.row * len(self.ranks) + 0.35 + 0.45
 
     def paint(self, canvas: Canvas) -> None:
-        """One bar a rank, its parts one after another."""
+        """Draw one bar per rank, its parts one after another."""
         theme, tall = canvas.theme, self.row * len(self.ranks)
         axes = canvas.axes(LEFT, 0.3, ACROSS - LEFT - 0.15, tall)
         colours = stacked([*self.names, "other"], theme)

@@ -27,7 +27,7 @@ class MustBeTruePicture(Picture):
 
     @property
     def title(self) -> str:
-        """How likely it is, and what would do it."""
+        """Title: how likely it is, and what would do it."""
         found: MustBeTrue = self.answer
         name, unit = QUANTITIES.get(found.of, (found.of.replace("_", " "), ""))
         odds = f"{name[:1].upper()}{name[1:]} {found.side} {amount(found.target, unit)} is {100 * float(found.probability):.2g} % likely"
@@ -38,12 +38,12 @@ class MustBeTruePicture(Picture):
 
     @property
     def subtitle(self) -> str:
-        """What is drawn."""
+        """Subtitle: what is drawn."""
         return "Percentile of the value that each input alone would need, the others at their medians"
 
     @property
     def alt(self) -> str:
-        """Every input's value."""
+        """Alternative text: every input's value."""
         told = [
             f"{input_words(row.path)} "
             + ("no value does it alone" if row.value is None else f"{human(row.value)}, percentile {row.percentile or 0.0:.0f}")
@@ -53,7 +53,7 @@ class MustBeTruePicture(Picture):
 
     @property
     def note(self) -> str:
-        """What is shaded, and the likeliest combination."""
+        """Note: what is shaded, and the likeliest combination."""
         together = self.answer.together
         likeliest = ""
         if together is not None:
@@ -63,11 +63,11 @@ class MustBeTruePicture(Picture):
 
     @property
     def height(self) -> float:
-        """Of all lines and the axis [inch]."""
+        """Height of all lines and the axis [inch]."""
         return HEAD + ROW * len(self.rows) + AXIS
 
     def paint(self, canvas: Canvas) -> None:
-        """One line an input, its mark at the percentile that is needed."""
+        """Draw one line per input, its mark at the percentile that is needed."""
         theme, n = canvas.theme, len(self.rows)
         axes = canvas.axes(LEFT, HEAD, ACROSS - LEFT - RIGHT, ROW * n)
         axes.set_ylim(n - 0.5, -0.5)

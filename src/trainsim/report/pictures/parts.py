@@ -72,19 +72,19 @@ class PartsPicture(Picture):
 
     @property
     def title(self) -> str:
-        """The deepest part that holds most of it."""
+        """Title: the deepest part that holds most of it."""
         path, share = _main(self.known, self.total)
         whole = amount(self.total, self.answer.unit)
         return f"{part_words(path)} is {share_words(share)} of {whole}" if path else f"{whole}, and no part is half of it"
 
     @property
     def subtitle(self) -> str:
-        """What a column is."""
+        """Subtitle: what a column is."""
         return f"Each column divides the one before; all lines sum to {amount(self.total, self.answer.unit, 4)}"
 
     @property
     def alt(self) -> str:
-        """The first column, and what fills the last."""
+        """Alternative text: the first column, and what fills the last."""
         first = ", ".join(f"{p.label} {share_words(p.share)}" for p in self.parts if p.level == 0)
         deepest = sorted((p for p in self.parts if p.level == DEPTH - 1), key=lambda p: -p.share)[:5]
         rest = ", ".join(f"{part_words(p.path)} {share_words(p.share)}" for p in deepest)
@@ -94,11 +94,11 @@ class PartsPicture(Picture):
 
     @property
     def height(self) -> float:
-        """Of every column [inch]."""
+        """Height of every column [inch]."""
         return TALL + 0.05
 
     def paint(self, canvas: Canvas) -> None:
-        """One rectangle a part, named where there is room."""
+        """Draw one rectangle per part, named where there is room."""
         axes = canvas.axes(0.0, 0.0, ACROSS, TALL)
         axes.set_axis_off()
         columns = 1 + max((p.level for p in self.parts), default=0)

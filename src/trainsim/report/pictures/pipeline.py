@@ -88,12 +88,12 @@ class PipelinePicture(Picture):
 
     @property
     def title(self) -> str:
-        """Which is done first, and by how much."""
+        """Title: which is done first, and by how much."""
         return self.said or finding(self.timelines)
 
     @property
     def subtitle(self) -> str:
-        """What rows, numbers and shades mean, as far as these pipelines have them."""
+        """Subtitle: what rows, numbers and shades mean, as far as these pipelines have them."""
         bars = [bar for made in self.timelines.values() for bar in made.bars]
         other = " · paler: the rank's other stages" if any(part.stage != bar.rank for bar in bars for part in bar.slot) else ""
         pair = " · two half bars: passes that overlap" if any(len(bar.slot) > 1 for bar in bars) else ""
@@ -101,7 +101,7 @@ class PipelinePicture(Picture):
 
     @property
     def alt(self) -> str:
-        """How long each takes, and how long its ranks wait."""
+        """Alternative text: how long each takes, and how long its ranks wait."""
         told = [
             f"{name}: {made.order.ranks} ranks, {made.order.micro_batches} micro-batches, {_told(made)}" for name, made in self._named()
         ]
@@ -118,11 +118,11 @@ class PipelinePicture(Picture):
 
     @property
     def height(self) -> float:
-        """Pipelines, axis and legend [inch]."""
+        """Height of pipelines, axis and legend [inch]."""
         return sum(HEADING + self.row * made.order.ranks + GAP for made in self.timelines.values()) + 0.6
 
     def paint(self, canvas: Canvas) -> None:
-        """One panel a pipeline."""
+        """Draw one panel per pipeline."""
         longest = max(float(made.seconds) for made in self.timelines.values())
         top, axes = 0.0, None
         for name, made in self._named():

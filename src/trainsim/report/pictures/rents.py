@@ -35,7 +35,7 @@ class RentPicture(Picture):
 
     @property
     def days(self) -> tuple[dt.date, ...]:
-        """Of the trend."""
+        """Days of the trend."""
         found: tuple[dt.date, ...] = self.answer.days
         return found
 
@@ -46,20 +46,20 @@ class RentPicture(Picture):
 
     @property
     def title(self) -> str:
-        """The rent on the day asked about."""
+        """Title: the rent on the day asked about."""
         low, middle, high = self.answer.on(self.day)
         spread = f"90 %: ${low:.2f} to ${high:.2f}"
         return f"Around {self.day:%B %Y} one more vendor asks ${middle:.2f} for an hour of {self.answer.chip} ({spread})"
 
     @property
     def subtitle(self) -> str:
-        """What is drawn."""
+        """Subtitle: what is drawn."""
         n = len(self.answer.quotes)
         return f"Dollars a GPU-hour: {n} quotes of its silicon, and the fitted trend of {self.answer.term} prices of specialist clouds"
 
     @property
     def alt(self) -> str:
-        """How the trend runs."""
+        """Alternative text: how the trend runs."""
         a = self.answer
         ends = [f"{day}: ${a.on(day)[1]:.2f}" for day in (a.days[0], self.day, a.days[-1])]
         counts = ", ".join(f"{n} of {tier}s" for tier, n in self.tiers.items() if n)
@@ -67,21 +67,21 @@ class RentPicture(Picture):
 
     @property
     def note(self) -> str:
-        """What the band is."""
+        """Note: what the band is."""
         return "Band: 90 % of what one more vendor would ask; line: its median."
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """How many rows of the catalogue."""
+        """Sources: the number of catalogue rows used."""
         return (f"{len(self.answer.sources)} dated quotes of the catalogue (docs/rents.md)",)
 
     @property
     def height(self) -> float:
-        """Axes and legend [inch]."""
+        """Height of axes and legend [inch]."""
         return TALL + 0.65
 
     def paint(self, canvas: Canvas) -> None:
-        """Quotes, band, line, and the day asked about."""
+        """Draw quotes, band, line, and the day asked about."""
         from matplotlib import dates
 
         marking: Any = dates  # its classes are untyped

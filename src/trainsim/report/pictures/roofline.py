@@ -29,7 +29,7 @@ class RooflinePicture(Picture):
 
     @property
     def title(self) -> str:
-        """What bounds most of the time, and what the largest kernel reaches."""
+        """Title: what bounds most of the time, and what the largest kernel reaches."""
         answer, first = self.answer, self.answer.kernels[0]
         bound = sum(answer.share(k) for k in answer.kernels if k.roof(answer.bandwidth) >= k.peak)
         largest = f"{part_words(first.name)} takes {share_words(answer.share(first))} at {share_words(first.rate / first.peak)} of the peak"
@@ -37,12 +37,12 @@ class RooflinePicture(Picture):
 
     @property
     def subtitle(self) -> str:
-        """Of what."""
+        """Subtitle: the run and its chip."""
         return f"{self.answer.name or 'a run'} on {self.answer.chip}: forward pass of one micro-batch; area: share of the kernels' time"
 
     @property
     def alt(self) -> str:
-        """Every named kernel."""
+        """Alternative text: every named kernel."""
         told = "; ".join(
             f"{part_words(k.name)} {human(k.intensity)} FLOP/B at {human(k.rate)} FLOP/s, {share_words(k.rate / k.peak)} of the peak"
             for k in self.shown
@@ -51,16 +51,16 @@ class RooflinePicture(Picture):
 
     @property
     def note(self) -> str:
-        """What the lines are."""
+        """Note: what the lines are."""
         return "Lines: dense peak by number format, and memory bandwidth, by the data sheet. Bytes: each operand once."
 
     @property
     def height(self) -> float:
-        """Axes and table [inch]."""
+        """Height of axes and table [inch]."""
         return TALL + 0.55 + LINE * (len(self.shown) + 1)
 
     def paint(self, canvas: Canvas) -> None:
-        """The roofs, the kernels, and a table of their names."""
+        """Draw the roofs, the kernels, and a table of their names."""
         theme, answer = canvas.theme, self.answer
         axes = canvas.axes(LEFT, 0.1, ACROSS - LEFT - 0.1, TALL - 0.1)
         across = [k.intensity for k in answer.kernels]

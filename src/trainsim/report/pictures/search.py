@@ -29,7 +29,7 @@ class SearchPicture(Picture):
 
     @property
     def title(self) -> str:
-        """The best layout, and what it gains."""
+        """Title: the best layout, and what it gains."""
         best, own = self.answer.best, self.answer.own
         words = f"{layout_words(best.plan, best.gpus)} takes {amount(best.seconds, 's')} a step"
         if own is None:
@@ -43,23 +43,23 @@ class SearchPicture(Picture):
 
     @property
     def subtitle(self) -> str:
-        """How many were tried."""
+        """Subtitle: how many were tried."""
         a = self.answer
         return f"{a.run.name or 'a run'}, {a.phase}: {a.considered:,} layouts, {a.possible:,} allowed, {a.fitting:,} fit the memory"
 
     @property
     def alt(self) -> str:
-        """Every layout shown."""
+        """Alternative text: every layout shown."""
         told = "; ".join(f"{layout_words(r.plan, r.gpus)}: {amount(r.seconds, 's')}, {amount(r.memory, 'B')}" for r in self.shown)
         return f"Bars of seconds of a step by layout: {told}."
 
     @property
     def height(self) -> float:
-        """Of all layouts [inch]."""
+        """Height of all layouts [inch]."""
         return HEAD + ROW * len(self.shown)
 
     def paint(self, canvas: Canvas) -> None:
-        """One bar a layout."""
+        """Draw one bar per layout."""
         theme, n = canvas.theme, len(self.shown)
         axes = canvas.axes(LEFT, HEAD, ACROSS - LEFT - RIGHT, ROW * n)
         axes.set_ylim(n - 0.5, -0.5)

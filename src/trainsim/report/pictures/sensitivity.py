@@ -30,7 +30,7 @@ class SensitivityPicture(Picture):
 
     @property
     def title(self) -> str:
-        """The input that matters most."""
+        """Title: the input that matters most."""
         path, share = self.shares[0]
         name = QUANTITIES.get(self.answer.of, (self.answer.of.replace("_", " "), ""))[0]
         second = f", {input_words(self.shares[1][0])} {share_words(self.shares[1][1])}" if len(self.shares) > 1 else ""
@@ -39,28 +39,28 @@ class SensitivityPicture(Picture):
 
     @property
     def subtitle(self) -> str:
-        """What a share is."""
+        """Subtitle: what a share is."""
         what = "shares that sum to all of it (Shapley effects)" if self.answer.shapley else "what stays if all other inputs were known"
         return f"Share of the variance: {what}"
 
     @property
     def alt(self) -> str:
-        """Every share."""
+        """Alternative text: every share."""
         told = ", ".join(f"{input_words(path)} {share_words(share)}" for path, share in self.shares)
         return f"Bars of the share of the variance by input: {told}."
 
     @property
     def note(self) -> str:
-        """What the mark and the whisker are."""
+        """Note: what the mark and the whisker are."""
         return "Mark: what would go if the input alone were known. Whisker: two standard errors."
 
     @property
     def height(self) -> float:
-        """Of all lines [inch]."""
+        """Height of all lines [inch]."""
         return ROW * len(self.shares) + AXIS
 
     def paint(self, canvas: Canvas) -> None:
-        """One bar an input."""
+        """Draw one bar per input."""
         theme, n = canvas.theme, len(self.shares)
         axes = canvas.axes(LEFT, 0.0, ACROSS - LEFT - RIGHT, ROW * n)
         axes.set_ylim(n - 0.5, -0.5)
@@ -111,7 +111,7 @@ class TornadoPicture(Picture):
 
     @property
     def title(self) -> str:
-        """The largest swing."""
+        """Title: the largest swing."""
         first = self.swings[0]
         low, high = sorted((first.low, first.high))
         words = input_words(first.path)
@@ -119,22 +119,22 @@ class TornadoPicture(Picture):
 
     @property
     def subtitle(self) -> str:
-        """What is moved, and what is held."""
+        """Subtitle: what is moved, and what is held."""
         return f"{self.name[:1].upper()}{self.name[1:]} as one input goes from its P5 to its P95, the others at their medians"
 
     @property
     def alt(self) -> str:
-        """Every swing."""
+        """Alternative text: every swing."""
         told = ", ".join(f"{input_words(s.path)} {amount(s.low, self.unit)} to {amount(s.high, self.unit)}" for s in self.swings)
         return f"Tornado of swings: {told}."
 
     @property
     def height(self) -> float:
-        """Of all lines and the legend [inch]."""
+        """Height of all lines and the legend [inch]."""
         return ROW * len(self.swings) + AXIS + 0.28
 
     def paint(self, canvas: Canvas) -> None:
-        """One bar an input, its two ends in two colours."""
+        """Draw one bar per input, its two ends in two colours."""
         theme, n = canvas.theme, len(self.swings)
         axes = canvas.axes(LEFT + 0.65, 0.0, ACROSS - LEFT - 1.3, ROW * n)
         axes.set_ylim(n - 0.5, -0.5)

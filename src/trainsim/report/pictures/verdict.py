@@ -78,18 +78,18 @@ class VerdictPicture(Picture):
 
     @property
     def title(self) -> str:
-        """The sentence that one may print."""
+        """Title: the sentence that one may print."""
         return str(self.answer.quote)
 
     @property
     def subtitle(self) -> str:
-        """The claim, as it was told."""
+        """Subtitle: the claim in its own words."""
         said = f", told as “{self.answer.claim.told_as}”" if self.answer.claim.told_as else ""
         return cut(f"The claim: {claimed_in_words(self.answer)}{said}", TEXT, 2.2 * ACROSS)
 
     @property
     def alt(self) -> str:
-        """The verdict's words, hours, and every rung."""
+        """Alternative text: the verdict's words, hours, and every rung."""
         v = self.answer
         parts = [f"Verdict on the claim of {claimed_in_words(v)}. Number: {v.number}. Words: {v.words}."]
         if self.hours:
@@ -101,12 +101,12 @@ class VerdictPicture(Picture):
 
     @property
     def height(self) -> float:
-        """Strip, ladder and table [inch]."""
+        """Height of strip, ladder and table [inch]."""
         return (STRIP if self.hours else 0.0) + self.ladder + tall(self.listed)
 
     @property
     def note(self) -> str:
-        """How to read the bars, and what depends on judgement."""
+        """Note: how to read the bars, and what depends on judgement."""
         rungs = self.answer.rungs
         bars = ["Bars: 90 % and 50 % intervals; dot: median."] if rungs else []
         if any(r.grade == "C" for r in rungs):
@@ -116,18 +116,18 @@ class VerdictPicture(Picture):
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The claim's own, and those of what its rungs add."""
+        """Sources: the claim's own, and those of what its rungs add."""
         said = self.answer.claim.source.partition(";")[0].partition(" (")[0]
         rest = [source.partition(" (")[0].partition(", in ")[0] for rung in self.answer.rungs for source in rung.inputs.values()]
         return tuple(dict.fromkeys(filter(None, [said, *rest])))
 
     @property
     def command(self) -> str:
-        """For a claim of the catalogue, by its name."""
+        """Command: for a claim of the catalogue, by its name."""
         return f"trainsim audit {self.answer.claim.name}" if self.answer.claim.name else ""
 
     def paint(self, canvas: Canvas) -> None:
-        """Strip, ladder, table, as far as there are."""
+        """Draw strip, ladder, table, as far as there are."""
         number, top = 1, 0.05
         if self.hours:
             strip(canvas, self.answer, number, top)

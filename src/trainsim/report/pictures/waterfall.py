@@ -56,7 +56,7 @@ class WaterfallPicture(Picture):
 
     @property
     def title(self) -> str:
-        """The largest group, and what of the exchanges shows."""
+        """Title: the largest group, and what of the exchanges shows."""
         groups: dict[str, float] = {}
         for bar in self.bars:
             groups[bar.group] = groups.get(bar.group, 0.0) + bar.seconds
@@ -67,28 +67,28 @@ class WaterfallPicture(Picture):
 
     @property
     def subtitle(self) -> str:
-        """What a line is."""
+        """Subtitle: what a line is."""
         return "each bar begins where the one above ends"
 
     @property
     def alt(self) -> str:
-        """Every line with its seconds."""
+        """Alternative text: every line with its seconds."""
         return (
             "Waterfall. " + "; ".join(f"{bar.name} {amount(bar.seconds, 's')}" for bar in self.bars) + f"; sum {amount(self.seconds, 's')}."
         )
 
     @property
     def note(self) -> str:
-        """What a pale bar means, where there is one."""
+        """Note: what a pale bar means, where there is one."""
         return "Outlined bars are taken off: exchanges that hide behind compute." if any(bar.seconds < 0 for bar in self.bars) else ""
 
     @property
     def height(self) -> float:
-        """Of all lines and their sum [inch]."""
+        """Height of all lines and their sum [inch]."""
         return ROW * (len(self.bars) + 1) + 0.1
 
     def paint(self, canvas: Canvas) -> None:
-        """One bar a line, from where the one above ends."""
+        """Draw one bar a line, from where the one above ends."""
         theme, tall = canvas.theme, self.height
         axes = canvas.axes(LEFT, 0.0, ACROSS - LEFT - RIGHT, tall)
         axes.set_ylim(len(self.bars) + 0.6, -0.6)
