@@ -15,7 +15,10 @@ import pytest
 import trainsim as ts
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["README.md", "docs/backtest.md", "docs/cost.md", "docs/uncertainty.md"]
+PAGES = [
+    "README.md", "docs/backtest.md", "docs/cost.md", "docs/uncertainty.md", "docs/start.md", "docs/check-a-claim.md", "docs/plan-a-run.md",
+    "docs/does-it-fit.md", "docs/why-so-slow.md", "docs/how-long-is-my-grpo.md", "docs/flops-and-mfu.md",
+]  # fmt: skip
 """``docs/adding-a-family.md`` registers a family and runs in a process of its own: tests/model/test_adding_a_family.py."""
 
 

@@ -91,8 +91,8 @@ def report_text(answer: Answer, beliefs: Beliefs | None = None, command: str = "
         section("What to know", notes_list(notes), "notes") if notes else "",
         section("Sources", sources_list(summary), "sources") if summary.sources else "",
     ]
-    lead = "A verdict" if isinstance(answer, Verdict) else type(answer).__name__
-    return page(summary.title, "" if lead == "Estimate" else lead, sections, command)
+    lead = f"A verdict: the number {answer.number}, the words {answer.words}" if isinstance(answer, Verdict) else ""
+    return page(summary.title, lead, sections, command)
 
 
 @singledispatch

@@ -103,7 +103,7 @@ def _rows(caption: str, rows: list[AnswerRow], spread: Mapping[str, str], *, lin
             known = escape(row.grade) if row.grade else '<a href="#sources">sources</a>' if linked else ""
             cells.append(f'<td class="grade">{known}</td>')
         lines.append(f'<tr><th scope="row">{escape(row.label)}</th>{"".join(cells)}</tr>')
-    heads = [("what", ""), ("figure", ' class="figure"'), *([("known from", "")] if graded else [])]
+    heads = [("what", ""), ("figure", ' class="figure"'), *([("notes", "")] if graded else [])]
     head = "".join(f'<th scope="col"{kind}>{words}</th>' for words, kind in heads)
     titled = f"<caption>{escape(caption)}</caption>" if caption else ""
     return f"<table>{titled}<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"

@@ -14,7 +14,7 @@ from ..picture import ACROSS, Canvas, Picture
 from ..style import SMALL, TEXT, cut
 from ..words import amount
 
-ROW, LEFT, RIGHT, HEAD, AXIS = 0.36, 1.6, 2.35, 0.3, 0.35
+ROW, LEFT, RIGHT, HEAD, AXIS = 0.36, 1.85, 2.3, 0.3, 0.35
 """Height of a factor, the room for its name and for both runs, of the heading and of the axis [inch]."""
 ONE = 1e-9
 """How near to one a factor has nothing to say."""
