@@ -1,0 +1,89 @@
+"""Pages that the site makes from the library as it is: every public name by task, and every formula with its source."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import trainsim as ts
+
+SOURCE = re.compile(r"^ *Source: (.*?)(?=\n\s*\n|\Z)", re.MULTILINE | re.DOTALL)
+
+
+def tasks() -> dict[str, list[str]]:
+    """Heading → public names, as the library's front page groups them."""
+    text = (Path(ts.__file__)).read_text(encoding="utf-8")
+    body = text[text.index("if _TYPE_CHECKING:") : text.index("_WHERE = {")]
+    found: dict[str, list[str]] = {}
+    heading = ""
+    for line in body.splitlines():
+        if line.strip().startswith("# "):
+            heading = line.strip("# ")
+        if (name := re.search(r" import \w+ as (\w+)$", line)) and heading:
+            found.setdefault(heading[:1].upper() + heading[1:], []).append(name.group(1))
+    return found
+
+
+def address(name: str) -> str:
+    """Where a public name is defined, as the site's generator finds it."""
+    thing = getattr(ts, name)
+    if inspect.ismodule(thing):
+        return str(thing.__name__)
+    module = getattr(thing, "__module__", "")
+    if inspect.isclass(thing) or inspect.isfunction(thing):
+        return f"{module}.{thing.__name__}"
+    return next(f"trainsim.{file}.{name}" for file, names in ts._WHERE.items() if name in names)
+
+
+def reference() -> str:
+    """The page of names."""
+    lines = ["# Reference", "", "Every public name, by task. `import trainsim as ts` gives all of them.", ""]
+    for heading, names in tasks().items():
+        lines += [f"## {heading}", ""]
+        lines += [
+            line for name in names for line in (f"### ts.{name}", "", f"::: {address(name)}", "    options:", "      heading_level: 4", "")
+        ]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def formulas() -> str:
+    """Equations and sources of docstrings, by file."""
+    src = Path(ts.__file__).parent
+    lines = ["# Formulas", "", "Every equation that a function states, with its source, in the order that data flows.", ""]
+    order = ("model", "cluster", "cost", "parallelism", "gpu_memory", "step", "training", "run", "uncertainty")
+    for package in order:
+        found = []
+        for path in sorted((src / package).rglob("*.py")):
+            found += _equations(path, src)
+        if found:
+            lines += [f"## {package}", "", "| function | equation | source |", "|---|---|---|", *found, ""]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _equations(path: Path, src: Path) -> list[str]:
+    rows = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, (ast.FunctionDef, ast.ClassDef)) or node.name.startswith("_"):
+            continue
+        doc = ast.get_docstring(node) or ""
+        equation, source = re.search(r"\n\n(``[^\n]+(?:\n[^\n]+)*)", doc), SOURCE.search(doc)
+        if equation and source and "=" in equation.group(1):
+            where = path.relative_to(src).with_suffix("").as_posix().replace("/", ".")
+            cells = [" ".join(text.split()).replace("|", "\\|") for text in (equation.group(1), source.group(1))]
+            rows.append(f"| `{where}.{node.name}` | {cells[0]} | {cells[1]} |")
+    return rows
+
+
+PAGES = {"reference.md": reference, "formulas.md": formulas}
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Add the pages to those of the folder; the site's builder calls it."""
+    from mkdocs.structure.files import File
+
+    for name, make in PAGES.items():
+        files.append(File.generated(config, name, content=make()))
+    return files
