@@ -143,7 +143,7 @@ def _refuted(verdict: Verdict, fact: Disclosure | None) -> str:
 
 def _impossible(verdict: Verdict, fact: Disclosure | None) -> str:
     del fact
-    return f"it is impossible that {states(verdict)}: {verdict.checks[0].finding}"
+    return f"it is impossible that {states(verdict)}: {verdict.checks[0].finding.removeprefix('claimed ')}"
 
 
 def _not_judged(verdict: Verdict, fact: Disclosure | None) -> str:

@@ -165,6 +165,8 @@ def scope_of_subject(verdict: Verdict, name: str = "") -> str:
         return f"{name} as a whole"
     if at == "the whole company":
         return f"all of {name}"
+    if at.endswith(" of the model"):
+        return f"{at.removesuffix('the model')}{name}"
     return f"{possessive(name)} {at.removeprefix('the ')}" if at.startswith("the ") and "," not in at else f"{at} of {name}"
 
 
