@@ -1,6 +1,6 @@
 """``python -m trainsim``."""
 
-from .cli.main import main
+from .cli.main import process
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(process())
