@@ -197,6 +197,28 @@ def test_a_mistake_is_one_line_and_status_two(words: list[str], capsys: pytest.C
     assert captured.err.startswith("trainsim: ")
 
 
+@pytest.mark.parametrize("text", ["[model\n", 'spec = "Run"\nname = "x', "model = 5\n", "", "\x00"])
+def test_a_broken_file_is_one_line(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    for command in ("estimate", "check", "explain"):
+        assert out_of(capsys, command, str(path), status=2).count("\n") == 1
+
+
+@pytest.mark.parametrize("folder", ["/proc", "/nonexistent/folder"])
+def test_a_folder_that_cannot_be_written_to_costs_the_file_alone(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status = main(["estimate", "7B", *FLAGS, "--save", f"{folder}/run.toml"])
+    captured = capsys.readouterr()
+    assert status in (1, 2)
+    assert "cost" in captured.out
+    assert captured.err.count("\n") == 1
+
+
+def test_without_the_extra_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("trainsim.cli.main.typer", None)
+    assert "pip install 'trainsim[cli]'" in out_of(capsys, "estimate", "7B", status=2)
+
+
 def run_process(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "trainsim", *words], capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload,no-any-return]  # noqa: S603
 

@@ -54,20 +54,20 @@ def count(target: str, seq_len: str, form: str) -> str:
     return printed("\n".join(lines), lambda: {"parameters": sizes, "flops_per_token": flops, "notes": list(model.notes)}, form)
 
 
-def estimated(asked: RunRequest, form: str, save: str) -> str:
+def estimated(asked: RunRequest, form: str) -> tuple[str, Run]:
     """Hours and cost of a run, with intervals where inputs are assumed or uncertain."""
     from .requests import beliefs_of, run_of
 
     run = run_of(asked)
-    return _estimate_text(run, beliefs_of(run, asked), form, _saved(run, save))
+    return _estimate_text(run, beliefs_of(run, asked), form), run
 
 
-def reinforced(asked: ReinforcementRequest, form: str, save: str) -> str:
+def reinforced(asked: ReinforcementRequest, form: str) -> tuple[str, Run]:
     """Hours and cost of a reinforcement-learning run, and where its time goes."""
     from .requests import beliefs_of, reinforcement_of
 
     run = reinforcement_of(asked)
-    return _estimate_text(run, beliefs_of(run, asked.run), form, _saved(run, save), _by_part(run))
+    return _estimate_text(run, beliefs_of(run, asked.run), form, _by_part(run)), run
 
 
 def _by_part(run: Run) -> list[str]:
@@ -81,7 +81,7 @@ def _by_part(run: Run) -> list[str]:
     return ["seconds of useful steps, by part", *(f"  {line}" for line in str(seconds).splitlines())]
 
 
-def _estimate_text(run: Run, held: Beliefs, form: str, saved: list[str], parts: list[str] | None = None) -> str:
+def _estimate_text(run: Run, held: Beliefs, form: str, parts: list[str] | None = None) -> str:
     """Text of an estimate: figures with intervals, notes, and assumptions."""
     from ..core.answer import text_of
     from ..run.estimate import estimate
@@ -97,7 +97,7 @@ def _estimate_text(run: Run, held: Beliefs, form: str, saved: list[str], parts: 
     ends: dict[str, Any] = {name: {"low": low, "high": high} for name, (low, high) in uncertain.items()}
     rows = tuple(replace(row, **ends.get(row.name, {})) for row in summary.rows)
     notes = ((INTERVAL,) if intervals else ("A point, for every number was given.",)) + tuple(found.notes)
-    lines = [text_of(replace(summary, rows=rows, notes=notes)), *(parts or []), *assumed_lines(run), *saved]
+    lines = [text_of(replace(summary, rows=rows, notes=notes)), *(parts or []), *assumed_lines(run)]
     point = {row.name: row.value for row in summary.rows if not row.group}
     return printed("\n".join(lines), lambda: {**point, "interval": intervals, "assumed": assumed_of(run), "notes": list(found.notes)}, form)
 
@@ -108,13 +108,6 @@ def _draws(run: Run, held: Beliefs, progress: Any) -> Simulation:
     from ..uncertainty.sampling.engine import simulate
 
     return simulate(run, held, lambda drawn: estimate(drawn).quantities(SHOWN), rtol=1e-2, outputs=SHOWN, progress=progress)
-
-
-def _saved(run: Run, save: str) -> list[str]:
-    if not save:
-        return []
-    run.save(save)
-    return [f"saved {save}"]
 
 
 def _quantiles(sim: Simulation, names: tuple[str, ...]) -> dict[str, dict[str, float]]:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ..core.version import __version__
+from .printing import form_of, save_run, show
 from .terminal import BAD_INPUT, INTERRUPTED, complain, emit, guarded, stop
 
 if TYPE_CHECKING:
@@ -99,21 +100,8 @@ def _version(*, wanted: bool) -> None:
 
 
 if typer is not None:
-    Target = Annotated[str, typer.Argument(help="a run (run.toml, - or an id), or a model: config.json, an id, or a size such as 7B")]
-    Chip = Annotated[str, typer.Option(help="chip or node: h100, hgx-h800")]
-    Gpus = Annotated[str, typer.Option(help="accelerators: 512, or 2048xH800")]
-    Tokens = Annotated[str, typer.Option(help="training tokens: 10T")]
-    SeqLen = Annotated[str, typer.Option(help="sequence length [token]")]
-    Batch = Annotated[str, typer.Option(help="sequences per optimizer step")]
-    Price = Annotated[str, typer.Option(help="rent per accelerator-hour: 2.5/h")]
-    Mfu = Annotated[str, typer.Option(help="model FLOPs over peak: 0.4 or 40%")]
-    Goodput = Annotated[str, typer.Option(help="busy over wall-clock hours: 0.95")]
-    Set = Annotated[list[str], typer.Option("--set", help="path=value, as often as needed")]
-    Believe = Annotated[list[str], typer.Option("--believe", help="path=low..high, a 90 % interval")]
-    AsOf = Annotated[str, typer.Option(help="use data public by this day: 2024-12-25")]
-    Save = Annotated[str, typer.Option(help="write the run that was built here")]
-    Json = Annotated[bool, typer.Option("--json", help="print JSON")]
-    Csv = Annotated[bool, typer.Option("--csv", help="print CSV")]
+    from .options import AsOf, Batch, Believe, Chip, Csv, Goodput, Gpus, Json, Mfu, Price, Save, SeqLen, Set, Target, Tokens
+
     Version = Annotated[
         bool, typer.Option("--version", help="print the version", callback=lambda value: _version(wanted=value), is_eager=True)
     ]
@@ -121,17 +109,6 @@ if typer is not None:
 
 def _top(*, version: Version = False) -> None:
     del version
-
-
-def _form(*, as_json: bool, as_csv: bool) -> str:
-    if as_json and as_csv:
-        complain("--json and --csv exclude each other; give one")
-        stop(BAD_INPUT)
-    return "json" if as_json else "csv" if as_csv else "text"
-
-
-def _show(text: str, form: str) -> None:
-    emit(text, folded=form == "text")
 
 
 def _asked(values: dict[str, Any], usual_tokens: str = "") -> RunRequest:
@@ -151,8 +128,10 @@ def estimate(
     """Hours and cost of a run; inputs left out are assumed."""
     from .answers import estimated
 
-    form = _form(as_json=as_json, as_csv=as_csv)
-    _show(estimated(_asked(locals()), form, save), form)
+    form = form_of(as_json=as_json, as_csv=as_csv)
+    text, run = estimated(_asked(locals()), form)
+    show(text, form)
+    save_run(run, save, form)
 
 
 def reinforce(
@@ -172,9 +151,11 @@ def reinforce(
     from .answers import reinforced
     from .requests import ReinforcementRequest
 
-    form = _form(as_json=as_json, as_csv=as_csv)
+    form = form_of(as_json=as_json, as_csv=as_csv)
     asked = ReinforcementRequest(_asked(locals()), steps, end, start, maximum, prompt, prompts, samples, engine_gpus)
-    _show(reinforced(asked, form, save), form)
+    text, run = reinforced(asked, form)
+    show(text, form)
+    save_run(run, save, form)
 
 
 def simulate(
@@ -187,8 +168,8 @@ def simulate(
     """Quantiles of cost, hours and days under beliefs."""
     from .answers import simulated
 
-    form = _form(as_json=as_json, as_csv=as_csv)
-    _show(simulated(_asked(locals()), form, rtol, asserted), form)
+    form = form_of(as_json=as_json, as_csv=as_csv)
+    show(simulated(_asked(locals()), form, rtol, asserted), form)
 
 
 def audit(
@@ -218,9 +199,9 @@ def audit(
         complain("audit needs a claim: an id (trainsim claims), or --model … --claim 4.6M --told-as 'the cost of training it'")
         stop(BAD_INPUT)
     asked = _asked({**locals(), "target": model}) if model else None
-    form = _form(as_json=as_json, as_csv=as_csv)
+    form = form_of(as_json=as_json, as_csv=as_csv)
     verdict = audited(claim_id, ClaimRequest(claim, quantity, told_as, scope, includes, basis, source, date), asked, as_of)
-    _show(verdict_text(verdict, form, brief=brief), form)
+    show(verdict_text(verdict, form, brief=brief), form)
     if plot:
         from ..report.draw import draw
 
@@ -231,8 +212,8 @@ def compare(a: Target, b: Target, *, as_json: Json = False, as_csv: Csv = False)
     """Why one run costs more than another, factor by factor."""
     from .answers import compared
 
-    form = _form(as_json=as_json, as_csv=as_csv)
-    _show(compared(_asked({"target": a}), _asked({"target": b}), form), form)
+    form = form_of(as_json=as_json, as_csv=as_csv)
+    show(compared(_asked({"target": a}), _asked({"target": b}), form), form)
 
 
 def search(
@@ -243,8 +224,8 @@ def search(
     """The fastest or cheapest layouts that fit in memory."""
     from .answers import searched
 
-    form = _form(as_json=as_json, as_csv=as_csv)
-    _show(searched(_asked(locals(), usual_tokens=ANY_TOKENS), form, "cost" if by is By.cost else "time", top), form)
+    form = form_of(as_json=as_json, as_csv=as_csv)
+    show(searched(_asked(locals(), usual_tokens=ANY_TOKENS), form, "cost" if by is By.cost else "time", top), form)
 
 
 def solve(
@@ -257,8 +238,8 @@ def solve(
     """Solve for one number of a run under limits."""
     from .answers import solved
 
-    form = _form(as_json=as_json, as_csv=as_csv)
-    _show(solved(_asked(locals()), path, limit, probability, form), form)
+    form = form_of(as_json=as_json, as_csv=as_csv)
+    show(solved(_asked(locals()), path, limit, probability, form), form)
 
 
 def count(
@@ -268,8 +249,8 @@ def count(
     """Parameters and FLOPs of a model, by every convention."""
     from .answers import count as counted
 
-    form = _form(as_json=as_json, as_csv=as_csv)
-    _show(counted(model, seq_len, form), form)
+    form = form_of(as_json=as_json, as_csv=as_csv)
+    show(counted(model, seq_len, form), form)
 
 
 def memory(
@@ -279,8 +260,8 @@ def memory(
     """Whether a run fits its accelerators, in its layout or the best."""
     from .answers import memory_of
 
-    form = _form(as_json=as_json, as_csv=as_csv)
-    _show(memory_of(_asked(locals(), usual_tokens=ANY_TOKENS), form), form)
+    form = form_of(as_json=as_json, as_csv=as_csv)
+    show(memory_of(_asked(locals(), usual_tokens=ANY_TOKENS), form), form)
 
 
 def diagnose(
@@ -290,8 +271,8 @@ def diagnose(
     """Whether a measured step is normal, and what may explain it."""
     from .answers import diagnosed
 
-    form = _form(as_json=as_json, as_csv=as_csv)
-    _show(diagnosed(_asked(locals(), usual_tokens=ANY_TOKENS), step_time, form), form)
+    form = form_of(as_json=as_json, as_csv=as_csv)
+    show(diagnosed(_asked(locals(), usual_tokens=ANY_TOKENS), step_time, form), form)
 
 
 def explain(
@@ -301,8 +282,8 @@ def explain(
     """Where a line of an estimate comes from."""
     from .answers import explained
 
-    form = _form(as_json=as_json, as_csv=as_csv)
-    _show(explained(_asked({"target": target}), line, form), form)
+    form = form_of(as_json=as_json, as_csv=as_csv)
+    show(explained(_asked({"target": target}), line, form), form)
 
 
 def calibrate(
@@ -313,8 +294,8 @@ def calibrate(
     """Update a run's software stack with its measured steps."""
     from .answers import calibrated
 
-    form = _form(as_json=as_json, as_csv=as_csv)
-    _show(calibrated(steps, _asked({"target": target}) if target else None, form), form)
+    form = form_of(as_json=as_json, as_csv=as_csv)
+    show(calibrated(steps, _asked({"target": target}) if target else None, form), form)
 
 
 def backtest(
@@ -323,16 +304,16 @@ def backtest(
     """Compare measured steps with predictions."""
     from .answers import backtested
 
-    form = _form(as_json=as_json, as_csv=as_csv)
-    _show(backtested(rows, form), form)
+    form = form_of(as_json=as_json, as_csv=as_csv)
+    show(backtested(rows, form), form)
 
 
 def hindcasts(*, as_json: Json = False, as_csv: Csv = False) -> None:
     """Published runs predicted from data public the day before."""
     from .answers import hindcast
 
-    form = _form(as_json=as_json, as_csv=as_csv)
-    _show(hindcast(form), form)
+    form = form_of(as_json=as_json, as_csv=as_csv)
+    show(hindcast(form), form)
 
 
 def catalog(
@@ -349,8 +330,8 @@ def claims(*, as_json: Json = False, as_csv: Csv = False) -> None:
     """List the claims of the catalogue."""
     from .verdicts import listed_claims
 
-    form = _form(as_json=as_json, as_csv=as_csv)
-    _show(listed_claims(form), form)
+    form = form_of(as_json=as_json, as_csv=as_csv)
+    show(listed_claims(form), form)
 
 
 def check(path: Annotated[str, typer.Argument(help="run.toml or run.json")]) -> None:

@@ -9,11 +9,35 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .terminal import BAD_INPUT, complain, emit, stop
+
 if TYPE_CHECKING:
     from ..core.answer import Answer
     from ..model.transformer import Model
+    from ..run.run import Run
 
 Data = Mapping[str, Any]
+
+
+def form_of(*, as_json: bool, as_csv: bool) -> str:
+    """The form that flags ask for: ``"text"``, ``"json"`` or ``"csv"``."""
+    if as_json and as_csv:
+        complain("--json and --csv exclude each other; give one")
+        stop(BAD_INPUT)
+    return "json" if as_json else "csv" if as_csv else "text"
+
+
+def show(text: str, form: str) -> None:
+    """Print an answer; data are not folded."""
+    emit(text, folded=form == "text")
+
+
+def save_run(run: Run, path: str, form: str) -> None:
+    """Write a run, once its answer is printed: a folder that can't be written to costs the file alone."""
+    if path:
+        run.save(path)
+        if form == "text":
+            emit(f"saved {path}")
 
 
 def name_of(model: Model, target: str) -> str:
