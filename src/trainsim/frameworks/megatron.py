@@ -324,7 +324,7 @@ def _refuse(plan: Plan) -> None:
         ),
         "optimizer": (plan.optimizer not in {"adamw", "sgd", "muon"}, "adamw, sgd or muon"),
         "recompute_layers": (plan.recompute_layers == 0, "recompute='none'"),
-        "loss": (plan.loss == "plain", "vocab-parallel or fused"),
+        "loss": (plan.loss not in {"vocab-parallel", "fused"}, "vocab-parallel or fused"),
     }
     for field, (refused, remedy) in remedies.items():
         if refused:

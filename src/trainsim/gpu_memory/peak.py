@@ -23,9 +23,10 @@ from .activations import LayerActivations, TokenBytes, activations_by_kind
 from .in_flight import in_flight_by_rank, in_flight_by_schedule, pareto_maximal
 from .weights import Shares, buffer_bytes, model_state_bytes, model_state_parts, rank_shares
 
-LOGITS = {"plain": 12.0, "vocab-parallel": 8.0, "fused": 6.0}
+LOGITS = {"plain": 12.0, "vocab-parallel": 8.0, "fused": 6.0, "chunked": 6.0}
 """Bytes per logit at the peak. Fused: BF16 logits and FP32 for the softmax. Megatron-LM's vocab-parallel cross-entropy: a BF16
-gradient in addition. Plain PyTorch on ``logits.float()``: BF16, FP32, the FP32 log-softmax and a BF16 gradient."""
+gradient in addition. Plain PyTorch on ``logits.float()``: BF16, FP32, the FP32 log-softmax and a BF16 gradient. Chunked: as fused, of one
+chunk (Liger Kernel, arXiv:2410.10989, section 3.2)."""
 GATHERED_INPUTS = 2.0
 """Tensors that sequence parallelism gathers for a product: its input and the gradient of that (arXiv:2205.05198, section 4.2.2)."""
 FRAGMENTATION = 0.04
@@ -217,8 +218,10 @@ def _transient(model: Model, rank: _Rank) -> dict[str, Num]:
     plan, d, whole = rank.plan, rank.d, rank.whole
     on_rank = [rank.layer_bytes[kind] for kind in rank.kinds if whole[kind] and kind in rank.layer_bytes]
     heads = bool(whole["head"]) * (1 + (model.mtp.depth if model.mtp is not None else 0))
+    # chunks are so short that their logits are no more than the hidden states of the micro-batch
+    whole_logits = min(model.hidden, model.vocab) if plan.loss == "chunked" else model.vocab
     return {
-        "logits": heads * LOGITS[plan.loss] * model.vocab * d.split_tokens,
+        "logits": heads * LOGITS[plan.loss] * whole_logits * d.split_tokens,
         "recomputed": _maximum([k.recomputed for k in on_rank]),
         "working": _working(model, rank, on_rank),
     }

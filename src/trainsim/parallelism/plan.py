@@ -24,7 +24,7 @@ from .schedules.schedule import Schedule
 
 Recompute = Literal["none", "selective", "full"]
 Switch = Literal["off", "on"]
-Loss = Literal["fused", "vocab-parallel", "plain"]
+Loss = Literal["chunked", "fused", "vocab-parallel", "plain"]
 Elementwise = Literal["fused", "eager"]
 ContextExchange = Literal["ring", "all-gather", "all-to-all"]
 """How context-parallel ranks exchange keys and values: around a ring, by an all-gather, or by an all-to-all that distributes heads."""
@@ -64,7 +64,8 @@ class Plan(Spec):
         elementwise: whether norms and gates are fused kernels, or the framework's own ops, which keep an FP32 copy of a norm's input and
             what lies between two ops; how fast they are is the stack's to say.
         dropout: whether dropout masks are saved for the backward pass.
-        loss: implementation of softmax and cross-entropy: a fused kernel, Megatron-LM's vocab-parallel one, or plain PyTorch.
+        loss: implementation of softmax and cross-entropy: a fused kernel, one chunk of tokens after another (Liger Kernel), Megatron-LM's
+            vocab-parallel one, or plain PyTorch.
         precision: precision recipe, or its name.
         optimizer: optimizer, or its name.
         offload: tensors stored in host memory; None for none.

@@ -25,9 +25,12 @@ from .host import HostWork, attention_kernel, dispatcher_of, host_floor, host_se
 
 BF16_BYTES = 2.0
 NUMBER_BYTES = {"bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "fp4": 0.5}
-LOSS_BYTES: dict[Loss, tuple[float, float]] = {"fused": (6.0, 4.0), "vocab-parallel": (38.0, 14.0), "plain": (14.0, 22.0)}
+LOSS_BYTES: dict[Loss, tuple[float, float]] = {
+    "chunked": (6.0, 0.0), "fused": (6.0, 4.0), "vocab-parallel": (38.0, 14.0), "plain": (14.0, 22.0),
+}  # fmt: skip
 """Memory traffic of the loss per logit, forward and backward [B]. Fused (Transformer Engine ``triton/cross_entropy.py``): BF16 logits are
-read twice and their gradient is written; backward scales it in place. Megatron-LM's ``tensor_parallel/cross_entropy.py``: separate passes
+read twice and their gradient is written; backward scales it in place. Chunked (Liger Kernel, arXiv:2410.10989): the same, and forward
+goes on to the gradient of the hidden states. Megatron-LM's ``tensor_parallel/cross_entropy.py``: separate passes
 for FP32 copy, maximum, difference, exponential, sum and quotient; backward scales and casts. Plain PyTorch on ``logits.float()``: FP32 copy
 and log-softmax; backward fills a gradient, runs log-softmax backward and casts."""
 PASS_DIMENSIONS = np.array([[0, 0, 1], [2, 1, 2], [1, 2, 0]])
