@@ -135,5 +135,5 @@ def test_what_depends_on_judgement_is_said_inside() -> None:
 
 
 def test_a_claim_about_no_run_has_no_picture_of_its_own(tmp_path: Path) -> None:
-    with pytest.raises(ts.TrainsimError, match="is no run"):
+    with pytest.raises(ts.TrainsimError, match="is not a run"):
         ts.draw(ts.audit(ts.catalog.claim("fleet-944m")), tmp_path / "x.png")

@@ -135,7 +135,7 @@ def _check(claim: Claim, subject: object, versus: object) -> None:
         remedy = "Claim(…, versus='llama3.1-405b'), or audit(…, versus=run)"
         raise ClaimError("versus", "", "is needed for a ratio", remedy, "missing")
     if not claim.is_ratio and claim.versus_value is not None and claim.in_base() == 0:
-        raise ClaimError("value", claim.value, "is nothing: no figure is a number of times it", "give both figures", "out-of-bounds")
+        raise ClaimError("value", claim.value, "is 0, so no ratio can be formed", "give both figures", "out-of-bounds")
 
 
 def judged_scope(measure: Measure, contents: Contents | None, basis: Basis | None, of_scope: ScopeReading | None) -> Scope:

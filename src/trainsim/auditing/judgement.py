@@ -210,7 +210,7 @@ def judge_words(
 
     Args:
         measure, stated: the quantity of the subject, and the claimed figure.
-        scope: what the number is; reading: what its words say.
+        scope, reading: scope of the number, and the parsed words.
         meant: contents that a source shows were meant; empty where none does.
         clock: the days rows must be public by; number: the word for the number.
     """

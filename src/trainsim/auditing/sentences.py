@@ -1,4 +1,4 @@
-"""What a verdict says in words: its figures, its subject, its headline."""
+"""Words of a verdict: figures, subject, headline."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOUNS = {
     "fleet.operating": "the operation of the machines of {of}", "fleet.operating_per_year": "a year's operation of the machines of {of}",
     "investment": "what was invested in the machines of {of}", "pay": "mean pay at {of}",
 }  # fmt: skip
-"""Quantity → what a figure of it is, with the scope ``at`` or the subject alone ``of``."""
+"""Quantity → noun phrase, with the placeholders ``{at}`` for the scope or ``{of}`` for the subject."""
 UNIT_WORDS = {
     "GPU-h": "GPU-hours", "GPU": "GPUs", "token": "tokens", "expert": "experts", "layer": "layers", "parameter": "parameters",
     "day": "days", "token/position": "tokens a position",
@@ -31,7 +31,7 @@ UNIT_WORDS = {
 
 
 def money(value: float, digits: int = 3) -> str:
-    """Dollars as people say them.
+    """Dollars in short form.
 
     >>> money(6e6), money(5.576e6, 4), money(1.6e9)
     ('$6M', '$5.576M', '$1.6B')
@@ -40,7 +40,7 @@ def money(value: float, digits: int = 3) -> str:
 
 
 def trimmed(value: float, digits: int = 3) -> str:
-    """A number without zeros after its point.
+    """A number without trailing zeros.
 
     >>> trimmed(2.7880e6, 4), trimmed(100)
     ('2.788M', '100')
@@ -54,7 +54,7 @@ def trimmed(value: float, digits: int = 3) -> str:
 
 
 def figure_in_words(value: float, unit: str, digits: int = 3) -> str:
-    """A figure with its unit as people say it.
+    """A figure with its unit in short form.
 
     >>> figure_in_words(2048, "GPU"), figure_in_words(0.39, "1"), figure_in_words(6e6, "USD")
     ('2,048 GPUs', '39%', '$6M')
@@ -70,7 +70,7 @@ def figure_in_words(value: float, unit: str, digits: int = 3) -> str:
 
 
 def span_in_words(low: float, high: float, unit: str) -> str:
-    """Two ends of an interval to two digits, or one figure where they are printed alike.
+    """The ends of an interval to two digits, or one figure where they print equal.
 
     >>> span_in_words(2.1e6, 22e6, "USD"), span_in_words(6.2, 50, "times")
     ('$2.1M to $22M', '6.2 to 50 times')
@@ -81,7 +81,7 @@ def span_in_words(low: float, high: float, unit: str) -> str:
 
 
 def claimed_in_words(verdict: Verdict, digits: int = 3) -> str:
-    """The claimed figure as people say it; what a claim says where it has none."""
+    """The claimed figure in words; the claim's statement where it has none."""
     claim = verdict.claim
     if not claim.quantified:
         return claim.statement or claim.quantity
@@ -90,7 +90,7 @@ def claimed_in_words(verdict: Verdict, digits: int = 3) -> str:
 
 
 def title_of(verdict: Verdict) -> str:
-    """What to call the subject: a run as it is published, or the name it was given."""
+    """Name of the subject: the published name of a run, or the given name."""
     view = verdict.view
     name = verdict.claim.subject
     if view is not None:
@@ -108,7 +108,7 @@ def title_if_known(name: str) -> str:
 
 
 def maker_of(verdict: Verdict) -> str:
-    """Who made what a claim is about."""
+    """Maker of the claim's subject."""
     view, name = verdict.view, verdict.claim.subject
     if view is not None:
         return str(view.row.get("org", "its maker")) if view.row is not None else "its maker"
@@ -117,12 +117,12 @@ def maker_of(verdict: Verdict) -> str:
 
 
 def _organisation(name: str) -> str:
-    """An organisation as it is written, by a name in any case; empty where no run is of one."""
+    """Spelling of an organisation's name, from a name in any case; empty where no run is of it."""
     return next((org for row in rows("runs").values() if (org := str(row.get("org", ""))) and org.casefold() == name.casefold()), "")
 
 
 def times_in_words(reading: Reading, value: float) -> str:
-    """How far a figure is from the truth at a reading.
+    """Ratio of a figure to the one at a meaning of the words, in words.
 
     >>> times_in_words(Reading(frozenset(), "the whole model", "MISLEADING", 37e6, 146e6, ""), 6e6)
     '6.2 to 24 times too low'

@@ -232,5 +232,5 @@ def undisclosed(subject: str) -> str:
 def wrong_subject(claim: Claim, subject: object, rule: str, remedy: str) -> ClaimError:
     """The error for a subject that can't have the claim's quantity."""
     if not isinstance(subject, get_args(Subject)):
-        rule, remedy = "is no subject of a claim", "give subject=a ts.Run, ts.Development, ts.Fleet or ts.Model"
+        rule, remedy = "can't be the subject of a claim", "give subject=a ts.Run, ts.Development, ts.Fleet or ts.Model"
     return ClaimError("subject", type(subject).__name__, f"{rule} (quantity={claim.quantity!r})", remedy, "wrong-type")

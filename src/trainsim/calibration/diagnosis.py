@@ -1,4 +1,4 @@
-"""Diagnosis: what a measured step says about a run, in words."""
+"""Diagnosis: a measured step compared with the modelled one, and the possible causes of a difference."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from ..core.ledger import Ledger
 from ..core.units import human
 
 CHANCE, OUTSIDE = "", "none of these"
-"""Paths of the causes that are no number of the stack: the usual spread, and something that the model does not hold."""
+"""Paths of the causes that are not numbers of the stack: the usual scatter, and a fault outside the model."""
 NORMAL = (5.0, 95.0)
-"""Percentiles between which a step is called normal."""
+"""Percentiles between which a step counts as normal."""
 NAMED, LEAST = 5, 0.005
-"""Causes that are printed, and the least probability of one."""
+"""Number of causes that are printed, and the smallest probability of a printed cause."""
 MAX_CAUSES = 3
 """Number of causes that the next measurement should distinguish."""
 
 
 @dataclass(frozen=True)
 class Cause:
-    """One thing that alone would explain a measured step.
+    """One cause that could explain a measured step on its own.
 
     Args:
-        path: the number of the stack; empty for the usual spread of steps, ``"none of these"`` for what the model does not hold.
-        probability: that it is this one, each equally likely before.
-        value, usual: what it would have to be, most likely, and what it is in the run.
-        percentile: of that value in what is believed of it, 0 to 100.
-        lines: seconds of each part of the step if so [s].
-        meaning: what the number is, in a few words.
+        path: path of the number of the stack; empty for the usual scatter of steps, ``"none of these"`` for a fault outside the model.
+        probability: posterior probability of this cause; all causes are equally likely a priori.
+        value, usual: the value that explains the step best, and the value in the run.
+        percentile: percentile of that value in the belief about the number, 0 to 100.
+        lines: time of each part of the step under this cause [s].
+        meaning: short description of the number.
     """
 
     path: str
@@ -44,7 +44,7 @@ class Cause:
 
     @property
     def name(self) -> str:
-        """The number's own name."""
+        """Name of the number."""
         return self.path.rpartition(".")[2] or "chance"
 
     def __str__(self) -> str:
@@ -64,13 +64,13 @@ class Cause:
 
 @dataclass(frozen=True, repr=False)
 class Diagnosis(Answer):
-    """What a measured step says about a run.
+    """Comparison of a measured step with the modelled one.
 
     Args:
-        modelled: 5, 50 and 95 % of the modelled step [s].
-        measured: what was measured [s].
-        percentile: where that stands, 0 to 100.
-        explanations: causes, the likeliest first.
+        modelled: P5, P50 and P95 of the modelled step [s].
+        measured: the measured step [s].
+        percentile: percentile of the measured step in the prediction, 0 to 100.
+        explanations: possible causes, the most likely first.
         measure_next: part of the step whose time best distinguishes the most likely causes; ``tell_apart`` is its former name.
         memory: measured minus modelled bytes of the fullest rank, and its parts [B]; None where none was measured.
 
@@ -108,7 +108,7 @@ class Diagnosis(Answer):
 
     @property
     def suspect(self) -> str:
-        """The likeliest cause in words; empty where the step is normal."""
+        """The most likely cause in words; empty where the step is normal."""
         if not self.explanations or NORMAL[0] <= self.percentile <= NORMAL[1]:
             return ""
         first = self.explanations[0]
@@ -116,7 +116,7 @@ class Diagnosis(Answer):
 
     @property
     def outside(self) -> tuple[tuple[str, str], ...]:
-        """What could be at work where nothing in the model explains the step, with what each would have to be."""
+        """Faults outside the model that could explain the step, with the size that each would need."""
         cause = next((e for e in self.explanations if e.path == OUTSIDE), None)
         more = self.measured - self.modelled[1]
         if cause is None:
@@ -138,7 +138,7 @@ class Diagnosis(Answer):
 
     @property
     def advice(self) -> str:
-        """What to measure next, and what each cause would give."""
+        """What to measure next, and the value expected under each cause."""
         if self.explanations and self.explanations[0].path == OUTSIDE:
             if self.measured < self.modelled[1]:
                 return "check the tokens of a step, and that the timer spans whole optimizer steps"

@@ -1,4 +1,4 @@
-"""What was counted once of the models of published runs: their sizes, and the utilisation that follows.
+"""Precomputed sizes and utilisations of published runs.
 
 Building the models of a hundred runs takes longer than all else a prior needs. The table holds what ``evidence.count`` gives for every row
 of the catalogue. A test counts them again, and ``python tests/catalog/test_counted.py`` writes the table anew.
@@ -15,15 +15,15 @@ from ..core.values import ReadOnlyDict
 from .rows import Row, packaged_text, rows
 
 Sizes = tuple[int, int, int]
-"""Width, layers and experts of a layer: what tables of runs identify a model by."""
+"""Width, layers and experts per layer, by which tables of runs identify a model."""
 
 
 @dataclass(frozen=True)
 class Counted:
-    """What was counted of a published run.
+    """Precomputed figures of a published run.
 
     Args:
-        sizes: of its model; utilisation: model FLOPs over the dense half-precision peak, None where no utilisation follows.
+        sizes, utilisation: sizes of its model, and model FLOPs over the dense half-precision peak; None where it can't be computed.
     """
 
     sizes: Sizes
@@ -36,7 +36,7 @@ class Counted:
 
 
 def of_table(row: Row) -> Counted | None:
-    """What the table holds of a row; None where it holds nothing, and for a user's row of the same name.
+    """The table's figures for a row; None where it has none, and for a user's row of the same name.
 
     >>> from trainsim.catalog.rows import find
     >>> of_table(find("runs", "deepseek-v3")).sizes
@@ -52,7 +52,7 @@ def _table() -> Mapping[str, Counted]:
 
 
 def read(text: str) -> dict[str, Counted]:
-    """The table of a text: a run a line."""
+    """Parse a table with one run per line."""
     found = {}
     for line in csv.reader(text.splitlines()[1:]):
         name, hidden, layers, experts, share = line
@@ -61,7 +61,7 @@ def read(text: str) -> dict[str, Counted]:
 
 
 def written(found: Mapping[str, Counted]) -> str:
-    """The text of a table.
+    """Format a table as text.
 
     >>> written({"a-run": Counted((4096, 32, 1), 0.5)}).splitlines()[1]
     'a-run,4096,32,1,0.5'

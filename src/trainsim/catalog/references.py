@@ -1,4 +1,4 @@
-"""The works that a source in words names, found by their titles."""
+"""Find the works of the catalogue that a citation names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from .rows import sources
 
 
 def references(text: str) -> tuple[Reference, ...]:
-    """The catalogue's works whose title stands in a text.
+    """The works of the catalogue whose title occurs in a text.
 
     Args:
         text: the source of a figure, ``"DeepSeek-V3 Technical Report (2024-12-26, disclosed) [runs/deepseek-v3]"``.

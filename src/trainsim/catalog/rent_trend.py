@@ -1,4 +1,4 @@
-"""What an hour of a run's chips was asked for over the years, and the trend that is fitted to it."""
+"""Quoted rents of a run's chips over the years, with the fitted trend."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from .evidence import TAILS
 from .rents import _rental_period, _target_quote, usable_quotes
 
 STEP, BEFORE = 30, 90
-"""Days between points of the trend, and how long before the first quote it begins [day]."""
+"""Days between points of the trend, and days from its start to the first quote."""
 
 
 @dataclass(frozen=True, repr=False)
 class RentTrend(Answer):
-    """Rents of chips of one silicon, quoted and predicted.
+    """Quoted and predicted rents of chips of one silicon generation.
 
     Args:
-        chip: whose rent is predicted.
-        days: of the trend.
-        levels: 5, 50 and 95 % of one more vendor's price on each day [USD/GPU-h].
-        quotes: distinct quotes of the chip's silicon, which the trend goes through.
-        term: of the price that is predicted.
-        day: that is asked about, the middle of the run's months; None where it isn't known.
+        chip: the chip whose rent is predicted.
+        days: days of the trend.
+        levels: P5, P50 and P95 of one more vendor's price on each day [USD/GPU-h].
+        quotes: distinct quotes of the chip's silicon, to which the trend is fitted.
+        term: term of the predicted price.
+        day: the median day of the run's months; None where unknown.
         sources: address → source of each quote.
     """
 
@@ -41,12 +41,12 @@ class RentTrend(Answer):
     sources: tuple[str, ...]
 
     def on(self, day: dt.date) -> tuple[float, float, float]:
-        """5, 50 and 95 % on the day of the trend nearest to a day [USD/GPU-h]."""
+        """P5, P50 and P95 on the day of the trend nearest to a day [USD/GPU-h]."""
         nearest = min(range(len(self.days)), key=lambda i: abs((self.days[i] - day).days))
         return self.levels[nearest]
 
     def summary(self) -> Summary:
-        """The rent on the day asked about, and at both ends of the trend."""
+        """The rent in the run's months, and at both ends of the trend."""
         asked = {"asked": self.day} if self.day is not None else {}
         days = {**asked, "first": self.days[0], "last": self.days[-1]}
         rows = []
@@ -58,11 +58,11 @@ class RentTrend(Answer):
 
 
 def rent_trend(run: Run, as_of: dt.date | str | None = None) -> RentTrend:
-    """What one more vendor would have asked for an hour of a run's chips, month by month, beside every quote of such chips.
+    """Rent that one more vendor would have quoted for a run's chips, month by month, with all quotes of such chips.
 
     Args:
-        run: whose chips are rented; its months are the day that is asked about.
-        as_of: quotes that became public later are hidden, a date or ``"2024-12-25"``.
+        run: the run whose chips are rented.
+        as_of: quotes that became public later are excluded; a date or ``"2024-12-25"``.
 
     Returns:
         the trend and the quotes it goes through.

@@ -166,7 +166,7 @@ def warn_if_too_cheap(run: Run) -> None:
     silicon, price = _silicon(run.cluster.chip), run.price.usd_per_gpu_hour
     offers = (line for line in table_lines("rents") if line["term"] != "imputed" and line["tier"] != "mixed")
     if any(float(line["usd_per_gpu_hour"] or "inf") <= price and _chip_silicon(line["chip"]) == silicon for line in offers):
-        return  # one quote at most as high settles it, without reading the others as rows
+        return  # one quote at or below the price is enough; the others need not be parsed
     quotes = [quote for quote in usable_quotes().quotes.values() if quote.silicon == silicon]
     cheapest = min(quotes, key=lambda quote: quote.usd_per_gpu_hour, default=None)
     if cheapest is not None and run.price.usd_per_gpu_hour < cheapest.usd_per_gpu_hour:

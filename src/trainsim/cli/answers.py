@@ -281,7 +281,7 @@ def listed(kind: str, word: str) -> str:
 
 
 def checked(path: str) -> str:
-    """Whether a file of a run can be read, what stands in it that nobody gave, and what an estimate would still have to assume."""
+    """Check the file of a run, and list its assumed inputs and those that an estimate would assume."""
     from ..run.run import load
     from .requests import assumed_lines
 

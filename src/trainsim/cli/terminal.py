@@ -20,7 +20,7 @@ PLAIN = str.maketrans(
 )
 """Characters that a terminal without Unicode gets instead."""
 _GAP = re.compile(r"(?<=\S) {2,}(?=\S)")
-"""What stands between two columns."""
+"""Gap between two columns."""
 LAST_COLUMN = 0.65
 """Share of a screen's width up to which text is folded below its column."""
 NARROWEST = 40

@@ -1,4 +1,4 @@
-"""A run of reinforcement learning from what people know: model, chip, accelerators, steps and lengths. The rest is assumed, and marked."""
+"""Build a reinforcement-learning run from model, chip, accelerators, steps and lengths; all other inputs are assumed and marked as such."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from .quick_run import cluster_from
 
 PHASE = "reinforce"
 RECIPE = f"phases.{PHASE}.efficiency.recipe"
-"""Where the recipe stands in the run."""
+"""Path of the recipe in the run."""
 USUAL = {"prompts": 128.0, "samples": 8.0, "responses.prompt": 200.0}
-"""Prompts of a step, responses a prompt and tokens of a prompt where none are given (judgement: those of most public GRPO recipes)."""
+"""Default prompts per step, responses per prompt and tokens per prompt (judgement: as in most public GRPO recipes)."""
 ROOM = 4.0
-"""Longest response over the mean at the end, where none is given (judgement)."""
+"""Default ratio of the longest response to the mean at the end (judgement)."""
 WHY = {
     "responses.start": "as long as at the end",
     "responses.maximum": "four times the mean at the end",
@@ -41,9 +41,9 @@ WHY = {
     "prompts": "that of most public recipes",
     "samples": "that of most public recipes",
 }
-"""Why a value is assumed that nobody gave."""
+"""Reason of each assumed value."""
 SLOWER = 1.1
-"""An engine that takes so many times as long as the fastest gets a hint."""
+"""Ratio to the time of the fastest engine from which a hint is printed."""
 
 
 def quick_reinforcement(
@@ -63,22 +63,22 @@ def quick_reinforcement(
     goodput: float | str | None = None,
     name: str = "",
 ) -> Run:
-    """A run of reinforcement learning from what people know of one; what is left out is assumed, and its source says so.
+    """Build a reinforcement-learning run; inputs left out are assumed and marked as such.
 
     Args:
         model: as for :func:`~trainsim.planning.quick_run.quick`: a config, an id, a size.
         chip, gpus: a chip or cluster of the catalogue, and accelerators [GPU].
         steps: optimizer steps [step].
         end: mean length of a response at the end of the run [token].
-        start: the same at its beginning [token]; that of the end if left out.
+        start: mean length of a response at its start [token]; ``end`` if left out.
         maximum: length at which generation stops [token]; four times the end's mean if left out.
         prompt: mean length of a prompt [token].
-        prompts: prompts of a step [prompt].
-        samples: responses of a prompt, the group of GRPO [response/prompt].
-        engine_gpus: accelerators that one copy of the model generates on [GPU]; the fastest number if left out.
+        prompts: prompts per step [prompt].
+        samples: responses per prompt, GRPO's group size [response/prompt].
+        engine_gpus: accelerators per inference engine [GPU]; the fastest number if left out.
         price: rent [USD/GPU-h]; the catalogue's median if left out.
         goodput: busy over wall-clock hours [1]; the catalogue's median if left out.
-        name: how the run is called; the model's name if left out.
+        name: name of the run; the model's name if left out.
 
     Returns:
         a complete run with one phase, ready for ``ts.estimate``; what engines and learners reach is the middle of the catalogue's belief.
@@ -118,7 +118,7 @@ def quick_reinforcement(
 
 
 def _recipe(reached: Row, given: Mapping[str, Any]) -> Reinforcement:
-    """A recipe on one accelerator an engine, with the usual value of what is not given."""
+    """A recipe with one accelerator per engine and default values for missing inputs."""
     middle = {path: float(levels[1]) for path, levels in reached["beliefs"].items()}
     values = {**USUAL, **middle, "responses.start": given["responses.end"], "responses.maximum": 1.0, "engine.gpus": 1, **given}
     parts: dict[str, dict[str, Any]] = {"": {}, "responses": {}, "engine": {}}
@@ -132,10 +132,10 @@ def _recipe(reached: Row, given: Mapping[str, Any]) -> Reinforcement:
 
 
 def engine_beliefs(run: Run) -> Beliefs:
-    """What the catalogue believes of what was assumed about a run's engines and learners.
+    """The catalogue's beliefs about assumed inputs of a run's engines and learners.
 
     Args:
-        run: with a phase that learns from rollouts; any other has none.
+        run: any run; the result is empty where no phase learns from rollouts.
     """
     sources = run.sources()
     rows = engine_rows(run).items()
@@ -143,7 +143,7 @@ def engine_beliefs(run: Run) -> Beliefs:
 
 
 def _engine_size(model: Model, machines: Cluster, recipe: Reinforcement, asked: int | None) -> int:
-    """Accelerators of an engine: as asked for, with a hint where that is slow; else those with which the run takes least time.
+    """Accelerators per engine: the given number, with a hint where that is slow; else the fastest number.
 
     Raises:
         EstimateError: none of the sizes holds the model.

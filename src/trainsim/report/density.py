@@ -37,7 +37,7 @@ def density(
     z = np.linspace(LOWEST, HIGHEST, KNOTS)
     values = np.asarray(quantile(ndtr(z).tolist()))
     knots = np.log(values) if logarithmic else values
-    if np.ptp(knots) == 0:  # no doubt at all: one line
+    if np.ptp(knots) == 0:  # no uncertainty: a single line
         return values[0] + (abs(values[0]) or 1.0) * np.array([-0.02, 0.0, 0.02]), np.array([0.0, 1.0, 0.0])
     rises = np.concatenate([[True], np.diff(knots) > 1e-12 * max(1.0, float(np.ptp(knots)))])
     curve = CubicSpline(knots[rises], z[rises])

@@ -42,7 +42,7 @@ def strip(canvas: Canvas, verdict: Verdict, number: int, top: float) -> None:
         top: where it begins [inch].
     """
     found = verdict.blind
-    assert found is not None  # asked before
+    assert found is not None  # checked by the caller
     question, answer = finding(found)
     heading(canvas, f"{number}  {question}", answer, top)
     axes = canvas.axes(LEFT, top, ACROSS - LEFT - 0.1, STRIP - 0.62)
@@ -65,7 +65,7 @@ def strip(canvas: Canvas, verdict: Verdict, number: int, top: float) -> None:
 def _labels(canvas: Canvas, axes: Axes, verdict: Verdict, measured: dict[str, float], curve: Any, peak: float) -> None:
     """The reported figure, the measured ones and the density, each by name where it stands clear."""
     theme, found = canvas.theme, verdict.blind
-    assert found is not None  # asked before
+    assert found is not None  # checked by the caller
     told, (hours, expected) = found.reported, curve
     taken = [_pixels(axes, told, 0.0, peak), *(_pixels(axes, each, 0.0, 0.06 * peak, 9.0) for each in measured.values())]
 

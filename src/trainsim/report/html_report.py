@@ -53,7 +53,7 @@ def write_report(answer: Answer, path: str | Path, beliefs: Beliefs | None = Non
     Args:
         answer: an estimate, a verdict, a comparison, a search, or any other.
         path: of the page.
-        beliefs: of an estimate: laid over its run for intervals.
+        beliefs: for an estimate: beliefs about its run, which give intervals.
         command: what writes it again, for the footer.
 
     Returns:

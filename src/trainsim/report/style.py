@@ -81,7 +81,7 @@ def theme_of(name: str) -> Theme:
     '#14181d'
     """
     if name not in THEMES:
-        raise SpecError("theme", name, "is no theme", did_you_mean(str(name), THEMES), "unknown-name")
+        raise SpecError("theme", name, "is not a theme", did_you_mean(str(name), THEMES), "unknown-name")
     return THEMES[name]
 
 
@@ -142,7 +142,7 @@ def width_of(text: str, size: float, weight: str = "normal") -> float:
 
 
 def lines_of(text: str, size: float, across: float, weight: str = "normal") -> list[str]:
-    """A text in lines that are no wider than so many inches; a word that is wider stands alone."""
+    """Wrap a text to a width [inch]; a longer word gets a line of its own."""
     lines: list[str] = []
     for word in text.replace(" %", "\u00a0%").split(" "):
         if lines and width_of(f"{lines[-1]} {word}", size, weight) <= SAFE * across:
@@ -153,7 +153,7 @@ def lines_of(text: str, size: float, across: float, weight: str = "normal") -> l
 
 
 def cut(text: str, size: float, across: float, weight: str = "normal") -> str:
-    """A text that is no wider than so many inches: what is left out is an ellipsis."""
+    """Shorten a text to a width [inch], with an ellipsis."""
     if width_of(text, size, weight) <= SAFE * across:
         return text
     while text and width_of(f"{text}…", size, weight) > SAFE * across:

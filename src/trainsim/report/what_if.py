@@ -125,7 +125,7 @@ def what_if(run: Run, simulation: Simulation | None = None) -> WhatIf:
 
 
 def turned_into_numbers(run: Run) -> Run:
-    """The same run with the utilisation it reaches, its goodput and the price of an hour as numbers, where they were worked out.
+    """The same run with its computed utilisation, goodput and price per hour as given numbers.
 
     Hours, days and dollars stay what they are. A phase whose tokens are unknown keeps its hours. The plan is left out: with it the number
     of GPUs would have to divide by its degrees.
@@ -208,7 +208,7 @@ def _powers(quantity: str, phase: str, value: float, tried: Mapping[str, Mapping
         change = amounts[quantity][phase] / value
         power = round(np.log(change) / np.log(PROBE[name]))
         if not np.isclose(change, PROBE[name] ** power, rtol=EXACT, atol=0.0):
-            rule = f"is no product of a power of {name}"
+            rule = f"is not a product with a power of {name}"
             raise EstimateError(f"{quantity}.{phase}", change, rule, "ask ts.estimate for other values of it", "unsupported")
         if power:
             found[name] = power

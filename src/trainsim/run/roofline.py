@@ -1,4 +1,4 @@
-"""The kernels of a run on the roofline of its chip."""
+"""Roofline of a run: kernels by arithmetic intensity and rate, with the limits of the chip."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .run import Run
 
 
 def roofline(run: Run, phase: str | None = None) -> Roofline:
-    """Where the kernels of a run's forward pass lie on the roofline of its chip.
+    """Place the kernels of a run's forward pass on the roofline of its chip.
 
     ``rate = FLOP / s``, ``intensity = FLOP / B``, bounded by ``min(peak, bandwidth · intensity)``
 
     Args:
-        run: its efficiency must be modelled; a point, no draws.
+        run: a run with a modelled efficiency and scalar inputs.
         phase: name of the phase; None for the first.
 
     Returns:

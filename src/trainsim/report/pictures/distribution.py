@@ -40,7 +40,7 @@ class DistributionPicture(Picture):
         self.simulation = answer.simulation if isinstance(answer, Difference) else answer
         self.of = of or ("difference" if isinstance(answer, Difference) else self.simulation.outputs[0])
         if self.of.partition(".")[0] not in self.simulation.outputs:
-            raise EstimateError("of", of, "is no output", did_you_mean(of, self.simulation.outputs), "unknown-name")
+            raise EstimateError("of", of, "is not an output", did_you_mean(of, self.simulation.outputs), "unknown-name")
         name = answer.of if isinstance(answer, Difference) else self.of
         self.name, self.unit = QUANTITIES.get(name.partition(".")[0], (name.replace("_", " "), ""))
 

@@ -31,7 +31,7 @@ class EstimatePicture(Picture):
         super().__init__(answer)
         self.of = of or ("cost" if answer.run.price is not None else "hours")
         if self.of not in STATED:
-            raise EstimateError("of", of, "is no ledger of an estimate", did_you_mean(of, STATED), "unknown-name")
+            raise EstimateError("of", of, "is not a ledger of an estimate", did_you_mean(of, STATED), "unknown-name")
 
     @cached_property
     def ledger(self) -> Any:

@@ -35,7 +35,7 @@ SHORT = {
 
 
 class VerdictPicture(Picture):
-    """What an audit of a run found.
+    """Picture of a verdict on a run.
 
     Args:
         answer: the verdict.
@@ -52,7 +52,7 @@ class VerdictPicture(Picture):
         super().__init__(answer)
         if answer.view is None:
             remedy = "print the verdict: it says what can be said"
-            raise ClaimError("subject", answer.claim.subject, "is no run", remedy, "wrong-type")
+            raise ClaimError("subject", answer.claim.subject, "is not a run", remedy, "wrong-type")
         self.beside = tuple(beside)
 
     @cached_property
