@@ -23,6 +23,14 @@ def trainer_callback(run: Run, **options: Any) -> Any:
         EstimateError: transformers is not installed.
 
     Source: transformers' documentation of ``TrainerCallback``.
+
+    >>> import trainsim as ts
+    >>> run = ts.quick("7B", chip="h100", gpus=64, tokens="1T")
+    >>> callback = callback_class(object)(ts.watch_steps(run, log=None))  # what Trainer gets, over a stand-in for its base class
+    >>> callback.on_train_begin(None, None, None)
+    >>> callback.on_step_end(None, None, None)
+    >>> len(callback.watch.seconds)
+    1
     """
     try:
         from transformers import TrainerCallback
