@@ -57,6 +57,13 @@ def test_every_page_is_in_the_navigation() -> None:
     assert {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")} == shown - set(made().PAGES)
 
 
+def test_the_gallery_shows_every_example_with_what_it_prints() -> None:
+    text = made().gallery()
+    examples = sorted(path.name for path in (ROOT / "examples").glob("*.py"))
+    assert re.findall(r"^`examples/([\w.]+)`$", text, re.MULTILINE) == examples
+    assert text.count("```text") == len(examples)
+
+
 def test_formulas_have_a_source_each() -> None:
     text = made().formulas()
     assert text.count("| `") > 40

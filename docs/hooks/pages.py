@@ -77,7 +77,28 @@ def _equations(path: Path, src: Path) -> list[str]:
     return rows
 
 
-PAGES = {"reference.md": reference, "formulas.md": formulas}
+def gallery() -> str:
+    """Every example: its question, its picture, the script, and what it prints."""
+    root = Path(__file__).parents[2]
+    lines = [
+        "# Gallery",
+        "",
+        "Questions that people ask, each with a script of a page. What it prints is kept, and a changed answer fails the tests.",
+    ]
+    for path in sorted((root / "examples").glob("*.py")):
+        code = path.read_text(encoding="utf-8")
+        question, _, rest = (ast.get_docstring(ast.parse(code)) or "").partition("\n")
+        kept = root / "docs" / "gallery" / f"{path.stem}.txt"
+        body = code[code.index('"""', 3) + 3 :].strip("\n")
+        lines += ["", f"## {question}", "", *rest.strip().splitlines(), ""]
+        if kept.with_suffix(".svg").exists():
+            lines += [f"![The answer of {path.stem.replace('_', ' ')}, drawn](gallery/{path.stem}.svg)", ""]
+        lines += [f"`examples/{path.name}`", "", "```python", body, "```", "", "It prints:", "", "```text"]
+        lines += [kept.read_text(encoding="utf-8").rstrip("\n"), "```"]
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"reference.md": reference, "formulas.md": formulas, "gallery.md": gallery}
 
 
 def on_files(files: Any, config: Any) -> Any:

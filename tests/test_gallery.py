@@ -1,0 +1,79 @@
+"""The gallery: every example's printed answer and picture are kept, and the numbers of the answer are still those.
+
+After a change that has its reason in CHANGELOG.md: ``python tests/test_gallery.py`` runs every example and writes both anew; look at the
+difference before committing it. The page itself is made when the site is built (docs/hooks/pages.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import runpy
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trainsim.core.answer import Answer
+from trainsim.core.errors import TrainsimError
+from trainsim.report.draw import Drawing, draw
+
+ROOT = Path(__file__).parents[1]
+KEPT = ROOT / "docs" / "gallery"
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+NUMBER = re.compile(r"-?\d[\d,]*\.?\d*(?:e[+-]?\d+)?")
+
+
+def printed(path: Path, folder: Path) -> tuple[str, dict[str, Any]]:
+    """What an example prints, and the names it leaves; what it writes goes to a folder."""
+    said, before = io.StringIO(), Path.cwd()
+    os.chdir(folder)
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(io.StringIO()):
+            names = runpy.run_path(str(path), run_name="__main__")
+    finally:
+        os.chdir(before)
+    return said.getvalue(), names
+
+
+def picture(names: dict[str, Any]) -> Drawing | None:
+    """The picture of the last answer that an example leaves, where it has one."""
+    for thing in reversed(list(names.values())):
+        if isinstance(thing, Answer):
+            with contextlib.suppress(TrainsimError):
+                return draw(thing)
+    return None
+
+
+def numbers(text: str) -> list[float]:
+    return [float(found.replace(",", "")) for found in NUMBER.findall(text)]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
+def test_every_example_has_its_answer_in_the_gallery(path: Path) -> None:
+    assert (KEPT / f"{path.stem}.txt").read_text(encoding="utf-8").strip()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*:trainsim.core.errors.TrainsimWarning")
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
+def test_an_answer_is_the_one_kept(path: Path, tmp_path: Path) -> None:
+    said, _ = printed(path, tmp_path)
+    kept = numbers((KEPT / f"{path.stem}.txt").read_text(encoding="utf-8"))
+    assert numbers(said) == pytest.approx(kept, rel=5e-3, abs=1e-9), "a changed answer needs its reason in CHANGELOG.md"
+
+
+if __name__ == "__main__":
+    KEPT.mkdir(exist_ok=True)
+    for example in EXAMPLES:
+        if sys.argv[1:] and not example.stem.startswith(tuple(sys.argv[1:])):
+            continue
+        with tempfile.TemporaryDirectory() as place:
+            text, left = printed(example, Path(place))
+        (KEPT / f"{example.stem}.txt").write_text(text, encoding="utf-8")
+        if (drawn := picture(left)) is not None:
+            drawn.save(KEPT / f"{example.stem}.svg")
