@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from figures import Named, numbers, quantiles, section
@@ -84,8 +85,11 @@ def planning() -> Named:
     found = ts.search_plans(run, framework="megatron", top=8)
     for quantity in ("considered", "possible", "fitting", "timed", "faster"):
         yield f"search {quantity}", getattr(found, quantity)
+    rules: Counter[str] = Counter()
     for rule, refusals in found.rejected.items():
-        yield f"search rejected by {str(rule).partition(':')[0]}", refusals
+        rules[str(rule).partition(":")[0]] += refusals
+    for rule, refusals in rules.items():
+        yield f"search rejected by {rule}", refusals
     for i, plan in enumerate(found.ranked):
         yield f"search {i} s", plan.seconds
         yield f"search {i} B", plan.memory
