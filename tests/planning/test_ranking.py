@@ -41,7 +41,7 @@ class Told:
 
     def steps(self, layouts: NDArray[np.intp]) -> Iterator[tuple[NDArray[np.intp], Any]]:
         for part in np.array_split(layouts, 2):
-            yield part, SimpleNamespace(least=self.leasts[part])
+            yield part, SimpleNamespace(lower_bound=self.leasts[part])
 
     def seconds_of(self, layouts: NDArray[np.intp]) -> Array:
         assert np.all(np.diff(layouts) > 0)
@@ -130,7 +130,7 @@ def test_no_layout_is_faster_than_its_floor(case: str) -> None:
             step.lower_bound * (1 - ROUNDING) <= np.asarray(step.seconds)
         )  # equal where stages are uniform, but for the order of sums
         unsharded = dataclasses.replace(step, synchronise=0.0, synchronise_hidden=0.0, optimizer=0.0, norm=0.0)
-        assert np.all(found.lower_bounds[at] <= unsharded.least)
+        assert np.all(found.lower_bounds[at] <= unsharded.lower_bound)
     near = found.lower_bounds / found.seconds
     assert np.median(near) > 0.3, "a floor that is far below says nothing"
 
