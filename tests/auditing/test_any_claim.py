@@ -1,4 +1,4 @@
-"""Any claim on any subject: no row of the catalogue is needed, ten times the figure is another verdict, another unit is not."""
+"""Claims about any subject: no catalogue row is needed; ten times the figure changes the verdict, another unit does not."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def judged(name: str, factor: float = 1.0, unit: str | None = None) -> ts.Verdic
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_sound_figure_is_not_refuted_and_ten_times_it_is(name: str) -> None:
+def test_a_correct_figure_is_not_refuted_and_ten_times_it_is(name: str) -> None:
     """What only the user gives never confirms; a loop of reinforcement learning depends on judgement about engines."""
     verdict, wrong = judged(name), judged(name, 10.0)
     open_ = "reinforcement" in name
@@ -145,7 +145,7 @@ def test_the_same_figure_in_another_unit_is_judged_alike(name: str) -> None:
         assert (other.number, other.words, other.scopes) == (verdict.number, verdict.words, verdict.scopes), unit
 
 
-def test_every_quantity_has_a_judge_and_a_case() -> None:
+def test_every_quantity_has_a_measure_and_a_case() -> None:
     # as gpu_hours; below; a purchase told as a floor; of a lab's people
     left = {"busy_gpu_hours", "mtp_depth", "tokens_per_position", "investment", "pay", *REFUSED}
     assert {c.quantity for c, _, _ in CASES.values()} == set(DIMENSIONS) - left
@@ -186,7 +186,7 @@ def test_more_hours_than_the_chips_can_work_are_impossible() -> None:
     assert ts.audit(ts.Claim("mfu", 1.2), run()).number == "IMPOSSIBLE"
 
 
-def test_a_floor_and_a_ceiling_can_be_wrong_on_one_side_only() -> None:
+def test_bounds_can_be_wrong_on_one_side_only() -> None:
     for bound, low, high in (("at least", "NOT REFUTED", "REFUTED"), ("at most", "REFUTED", "NOT REFUTED")):
         for quantity, unit, middle in (("fleet.capex", "USD", 595e6), ("cost", "USD", 26.2e3), ("tokens", "token", 1e12)):
             subject = fleet() if quantity.startswith("fleet") else run()
@@ -212,7 +212,7 @@ def test_the_owners_cost_is_another_figure_than_rent() -> None:
     assert listed.percentile != own.percentile
 
 
-def test_what_nobody_reported_is_not_held_against_the_claim() -> None:
+def test_unreported_inputs_do_not_refute_a_claim() -> None:
     """Medians that the catalogue filled in are no statement of the run's maker."""
     names = {c.name for c in ts.audit(ts.Claim("cost", 26e3, unit="USD"), bare()).checks}
     assert names == {"prediction"}
@@ -223,7 +223,7 @@ def test_what_nobody_reported_is_not_held_against_the_claim() -> None:
     assert float(unsure[2]) / float(unsure[0]) > 1.3 * float(sure[2]) / float(sure[0])
 
 
-def test_chips_nobody_quotes_are_judged_at_the_price_stated() -> None:
+def test_chips_without_quotes_are_judged_at_the_stated_price() -> None:
     chip = ts.Chip(name="home-made", peak=ts.Peak(bf16=5e14), memory=80e9, memory_bandwidth=2e12)
     own = run(cluster=ts.Cluster(chip=chip, gpus=64))
     cost = float(ts.estimate(own).given_gpu_hours) * 2.6
@@ -282,7 +282,7 @@ def test_one_market_cancels_in_a_comparison_at_one_rent() -> None:
     assert verdict.number == "NOT REFUTED"
 
 
-def test_a_line_of_a_run_is_held_against_that_line() -> None:
+def test_a_line_of_a_run_is_compared_with_that_line() -> None:
     line = float(ts.estimate(ts.catalog.run("deepseek-v3")).cost.part("extend-32k").total)
     said = ts.Claim("cost.extend-32k", line, unit="USD", subject="deepseek-v3")
     assert ts.audit(said).number == "CONFIRMED"
@@ -313,7 +313,7 @@ def test_nothing_never_holds(name: str) -> None:
     assert SEVERITY.index(ts.audit(claim.replace({"value": 0.0}), subject(), **more).number) > SEVERITY.index("NOT REFUTED")
 
 
-def test_a_misspelt_subject_is_told_which_was_meant() -> None:
+def test_a_misspelt_subject_gets_a_suggestion() -> None:
     verdict = ts.audit(ts.Claim("cost", 5e6, unit="USD", subject="deepseek-v33"))
     assert "did you mean 'deepseek-v3'" in verdict.checks[0].finding
 

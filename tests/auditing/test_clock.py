@@ -1,4 +1,4 @@
-"""One clock: rows after the day asked for are as if the catalogue had never held them."""
+"""Rows after the ``as_of`` day have no effect."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AS_OF = ("2024-12-28", "2025-03-31", "2026-03-31")
 
 @pytest.mark.parametrize("name", ["deepseek-v3-6m", "r1-5m-against-100m", "fleet-1.6b", "deepseek-v3-2048-gpus"])
 @pytest.mark.parametrize("as_of", AS_OF)
-def test_hidden_rows_are_as_if_they_were_not_there(name: str, as_of: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_excluded_rows_have_no_effect(name: str, as_of: str, monkeypatch: pytest.MonkeyPatch) -> None:
     claim = ts.catalog.claim(name)
     hidden = str(ts.audit(claim, as_of=as_of))
     last = day_of(as_of, "as_of")
@@ -43,7 +43,7 @@ def test_every_day_on_the_screen_is_public(as_of: str) -> None:
     assert all(c.newest <= as_of for c in verdict.checks)
 
 
-def test_plausibility_is_blind_to_the_day_of_the_claim() -> None:
+def test_predictions_do_not_use_rows_of_the_day_of_the_claim() -> None:
     verdict: Any = ts.audit(ts.catalog.claim("deepseek-v3-6m"))
     assert verdict.clock.blind.isoformat() == "2024-12-25"
     assert verdict.check("hours").newest < "2024-12-26"

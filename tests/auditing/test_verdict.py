@@ -44,7 +44,7 @@ def said(value: float, told_as: str = "", scope: str = "final-run rent", unit: s
     return ts.audit(V3.replace({"value": value, "told_as": told_as, "scope": scope, "unit": unit, "bound": bound}))
 
 
-def test_as_told_the_number_is_confirmed_and_the_words_mislead() -> None:
+def test_the_number_is_confirmed_and_the_words_mislead() -> None:
     verdict = ts.audit(ts.catalog.claim(SIX))
     assert (verdict.number, verdict.words) == ("CONFIRMED", "MISLEADING")
     assert verdict.estimate.busy_gpu_hours == pytest.approx(2.788e6)  # type: ignore[union-attr]
@@ -70,7 +70,7 @@ def test_another_rent_other_hours_or_another_claim_change_the_word(changes: dict
     assert audited(**changes).number == number
 
 
-def test_reported_hours_above_the_peak_prove_nothing() -> None:
+def test_reported_hours_above_the_peak_are_impossible() -> None:
     verdict = audited(hours=0.1)
     assert verdict.check("reported").word == "IMPOSSIBLE"
     assert verdict.check("prediction").percentile is not None
@@ -96,7 +96,7 @@ def test_moving_away_from_the_disclosure_never_improves_the_number(near: float, 
         ("the yearly cost of the final run", "MISLEADING"),
     ],
 )  # fmt: skip
-def test_words_are_held_to_what_they_name(told_as: str, words: str) -> None:
+def test_words_are_judged_at_the_scope_they_name(told_as: str, words: str) -> None:
     verdict = said(5.6, told_as)
     assert verdict.words == words
     assert verdict.number == "CONFIRMED", "words are no part of the number"
@@ -108,7 +108,7 @@ def test_unread_words_never_give_more_than_not_understood(word: str) -> None:
     assert said(5.6, f"the final run and {word}").words == "NOT UNDERSTOOD"
 
 
-def test_a_source_may_show_which_reading_was_meant() -> None:
+def test_a_source_may_show_the_intended_meaning() -> None:
     shown = ts.audit(V3.replace({"value": 5.6, "told_as": "training cost", "meant": ("pretraining", "context_extension", "post_training")}))
     assert shown.words == "FAIR"
     assert said(5.6, "training cost").words == "MISLEADING", "else the widest counts"
@@ -195,7 +195,7 @@ def test_shared_runs_count_once() -> None:
     assert all("one programme" in str(v) for v in (v3, r1))
 
 
-def test_users_beliefs_win() -> None:
+def test_users_beliefs_take_precedence() -> None:
     run = ts.catalog.published("llama3.1-405b", gpus=16_384)
     sure = ts.Beliefs({"price.usd_per_gpu_hour": ts.ci90(19, 21)})
     claim = ts.Claim("cost", 62, unit="MUSD", scope="the final run", date="2024-07-23")
@@ -204,7 +204,7 @@ def test_users_beliefs_win() -> None:
     assert ts.audit(claim, run).number in ("STRAINED", "NOT REFUTED")
 
 
-def test_blind_means_the_day_before() -> None:
+def test_predictions_use_rows_up_to_the_day_before() -> None:
     verdict = ts.audit(ts.catalog.claim(SIX))
     evidence = verdict.evidence["mfu"]
     rows = ts.catalog.rows("runs")
@@ -320,7 +320,7 @@ def reported(hours: float, source: str = "arXiv:0000.00000") -> ts.Run:
     return run.with_sources({"efficiency": source}) if source else run
 
 
-def test_a_disclosure_that_is_hard_to_believe_caps_the_word() -> None:
+def test_an_implausible_disclosure_caps_the_word() -> None:
     """Work at full peak takes 12,000 hours: 35,000 is ordinary, 13,500 is 89 % of the peak, 11,000 is more than there is."""
     words = {}
     for hours in (35_000, 13_500, 11_000):

@@ -1,4 +1,4 @@
-"""The rules of the words: what moves a number, and what never does."""
+"""The rules of the verdict's words: invariances and monotonicity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fit of constants finds: truth it was made from, rows it was given, and nothing it was not."""
+"""The fit of constants recovers the truth behind its rows and depends on no other rows."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_fit_finds_the_constants_its_rows_were_made_from(steps: list[MeasuredS
         assert found[name][0] == pytest.approx(value, rel=0.1), name
 
 
-def test_foretold_rows_are_not_looked_at(steps: list[MeasuredStep]) -> None:
+def test_held_out_rows_are_not_used(steps: list[MeasuredStep]) -> None:
     rows = made_from(steps)
     seen, unseen = rows[::2], rows[1::2]
     once = h.predict_held_out(seen, unseen)
@@ -66,14 +66,14 @@ def test_foretold_rows_are_not_looked_at(steps: list[MeasuredStep]) -> None:
     assert np.allclose(changed.parameter_sd, once.parameter_sd)
 
 
-def test_the_needed_spread_puts_nine_tenths_inside() -> None:
+def test_the_calibrated_sigma_covers_90_percent() -> None:
     rng = np.random.default_rng(3)
     doubt = rng.uniform(0.01, 0.05, 4000)
     apart = h.HeldOutPredictions((), rng.standard_normal(4000) * np.hypot(doubt, 0.1), doubt, np.zeros(4000, dtype=np.bool_))
     assert h.calibrated_sigma(apart, np.ones(4000)) == pytest.approx(0.1, rel=0.08)
 
 
-def test_the_spread_of_few_sources_covers_the_next_one_as_often_as_asked() -> None:
+def test_the_sigma_from_few_sources_covers_the_next_source() -> None:
     """Twelve sources and a thirteenth, many times: nine in ten of the next lie inside, where the bare quantile holds fewer."""
     rng, z = np.random.default_rng(5), 1.6448536269514722
     inside = {None: 0, 12: 0}
@@ -86,7 +86,7 @@ def test_the_spread_of_few_sources_covers_the_next_one_as_often_as_asked() -> No
     assert inside[None] < 0.88 * 1500
 
 
-def test_the_shipped_calibration_names_what_it_saw_and_left_out() -> None:
+def test_the_shipped_calibration_lists_fitted_and_held_out_sources() -> None:
     shipped = calibration()
     assert "DeepSeek" in shipped.left_out
     assert not [s for s in shipped.sources if s.startswith("DeepSeek")]
@@ -123,7 +123,7 @@ def widths(beliefs: ts.Beliefs, made: ts.Run) -> tuple[float, float, float]:
     return float(low), float(mid), float(high)
 
 
-def test_own_steps_narrow_and_move_what_is_believed() -> None:
+def test_measured_steps_narrow_and_shift_beliefs() -> None:
     made = run()
     usual = float(np.asarray(ts.step_time(made).total))
     low, _, high = widths(ts.catalog.stack_beliefs("mcore-hopper", routed=False), made)
@@ -209,7 +209,7 @@ def test_every_number_of_a_stack_names_where_it_came_from(name: str) -> None:
 # diagnosis ---------------------------------------------------------------------------------------------------------------
 
 
-def test_the_usual_step_is_in_the_middle_and_twice_it_is_not() -> None:
+def test_the_modelled_step_is_at_the_median_and_twice_it_is_not() -> None:
     made = run()
     usual = float(np.exp(np.median(run_log_seconds(made))))
     as_usual, slow = ts.diagnose(made, step_time=usual), ts.diagnose(made, step_time=2 * usual)
@@ -259,7 +259,7 @@ def test_a_normal_step_names_no_suspect_and_a_slow_one_says_what_to_measure_next
     assert len(slow.advice) > 0
 
 
-def test_memory_is_held_against_the_fullest_rank() -> None:
+def test_memory_is_compared_with_the_fullest_rank() -> None:
     made = run()
     peak = max(
         float(np.asarray(made_rank.total)) for made_rank in ts.estimate(made).memory.parts.values() if isinstance(made_rank, ts.Ledger)
@@ -277,7 +277,7 @@ def test_nothing_measured_is_an_error() -> None:
 # backtest ----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_backtest_forecasts_what_it_has_not_seen_and_refuses_the_rest(tmp_path: Path) -> None:
+def test_a_backtest_forecasts_unfitted_rows_and_skips_the_rest(tmp_path: Path) -> None:
     file = table(tmp_path, [900.0 + i for i in range(len(SHAPES))])
     found = ts.backtest(file)
     assert not isinstance(found, type(ts.backtest()))
@@ -287,7 +287,7 @@ def test_a_backtest_forecasts_what_it_has_not_seen_and_refuses_the_rest(tmp_path
     assert "inside" in str(found)
 
 
-def test_a_row_that_was_seen_is_refused_whatever_its_file_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fitted_row_is_skipped_under_any_file_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = read_steps(table(tmp_path, [900.0 + i for i in range(len(SHAPES))]))
     known = replace(calibration(), rows=frozenset(s.fingerprint for s in first[1:]))
     monkeypatch.setattr("trainsim.validation.step_backtest.calibration", lambda: known)

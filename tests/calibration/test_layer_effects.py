@@ -1,4 +1,4 @@
-"""What a source's layers have in common: means drawn towards nothing, as a posterior of two levels draws them."""
+"""Layer effects of a source: shrunken means, as in a two-level posterior."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def drawn(steps: Sequence[MeasuredStep], between: float, within: float, seed: in
     return np.array([common[s.layer_fingerprint] + within * rng.standard_normal() for s in steps])
 
 
-def test_layers_are_told_apart_by_what_a_micro_batch_asks_of_a_chip(steps: list[MeasuredStep]) -> None:
+def test_layers_are_identified_by_the_work_of_a_micro_batch(steps: list[MeasuredStep]) -> None:
     assert len({s.layer_fingerprint for s in steps}) == 8
     assert len({replace(s, source="another").layer_fingerprint for s in steps} | {s.layer_fingerprint for s in steps}) == 16
     assert replace(steps[0], layers="").layer_fingerprint == ""
 
 
-def test_what_layers_have_in_common_is_found(steps: list[MeasuredStep]) -> None:
+def test_common_layer_effects_are_estimated(steps: list[MeasuredStep]) -> None:
     missed = drawn(steps, between=0.15, within=0.01)
     found = random_effects(steps, missed)
     for name in {s.layer_fingerprint for s in steps}:
@@ -53,7 +53,7 @@ def test_what_layers_have_in_common_is_found(steps: list[MeasuredStep]) -> None:
         )
 
 
-def test_what_they_have_not_is_not(steps: list[MeasuredStep]) -> None:
+def test_independent_residuals_give_no_layer_effect(steps: list[MeasuredStep]) -> None:
     missed = drawn(steps, between=0.0, within=0.1)
     found = random_effects(steps, missed)
     assert sum(np.square(list(found.values()))) < 0.3 * sum(
@@ -63,7 +63,7 @@ def test_what_they_have_not_is_not(steps: list[MeasuredStep]) -> None:
 
 
 @given(values=st.lists(st.lists(st.floats(-0.3, 0.3), min_size=2, max_size=6), min_size=MIN_REPEATED_LAYERS, max_size=8))
-def test_the_offset_is_the_posterior_mean_by_brute_force(steps: list[MeasuredStep], values: list[list[float]]) -> None:
+def test_the_layer_effect_is_the_posterior_mean_by_brute_force(steps: list[MeasuredStep], values: list[list[float]]) -> None:
     """Of the common part under normal laws with the variances by moments, integrated over a grid."""
     names = sorted({s.layer_fingerprint for s in steps})[: len(values)]
     rows = {name: [s for s in steps if s.layer_fingerprint == name][: len(each)] for name, each in zip(names, values, strict=True)}
@@ -82,7 +82,7 @@ def test_the_offset_is_the_posterior_mean_by_brute_force(steps: list[MeasuredSte
         assert found[name] == pytest.approx(float(weight @ grid / np.sum(weight)), abs=2e-3 * sd)
 
 
-def test_repeats_count_once_and_a_wild_row_counts_as_far_as_rows_may(steps: list[MeasuredStep]) -> None:
+def test_repeats_count_once_and_residuals_are_clipped(steps: list[MeasuredStep]) -> None:
     missed = drawn(steps, between=0.15, within=0.02)
     repeated = [*steps, *[steps[0]] * 50]
     assert random_effects(repeated, np.append(missed, [missed[0]] * 50)) == pytest.approx(random_effects(steps, missed))
@@ -93,14 +93,14 @@ def test_repeats_count_once_and_a_wild_row_counts_as_far_as_rows_may(steps: list
     assert random_effects(steps, wild) == random_effects(steps, capped)
 
 
-def test_too_few_layers_tell_nothing(steps: list[MeasuredStep]) -> None:
+def test_too_few_repeated_layers_give_no_effect(steps: list[MeasuredStep]) -> None:
     few = [s for s in steps if s.layer_fingerprint in sorted({s.layer_fingerprint for s in steps})[: MIN_REPEATED_LAYERS - 1]]
     assert random_effects(few, drawn(few, between=0.2, within=0.01)) == {}
     alone = [next(s for s in steps if s.layer_fingerprint == name) for name in sorted({s.layer_fingerprint for s in steps})]
     assert random_effects(alone, drawn(alone, between=0.2, within=0.01)) == {}
 
 
-def test_a_forecast_takes_off_what_its_source_misses_of_the_same_layers_and_of_no_other(steps: list[MeasuredStep]) -> None:
+def test_a_forecast_subtracts_the_effect_of_the_same_layers_only(steps: list[MeasuredStep]) -> None:
     missed = drawn(steps, between=0.2, within=0.005)
     rows = [replace(s, seconds=s.seconds * float(np.exp(-r))) for s, r in zip(steps, missed, strict=True)]
     seen, unseen = rows[::2], rows[1::2]
@@ -111,7 +111,7 @@ def test_a_forecast_takes_off_what_its_source_misses_of_the_same_layers_and_of_n
     assert np.std(found.residuals) < 0.5 * np.std(strangers.residuals)
 
 
-def test_spreads_of_layers_that_were_seen_stand_apart(steps: list[MeasuredStep]) -> None:
+def test_known_layers_have_their_own_sigma(steps: list[MeasuredStep]) -> None:
     rows = predict_held_out(steps[::2], steps[1::2])
     known = np.arange(len(rows.steps)) % 12 != 0
     held = replace(rows, residuals=np.where(known, 0.01, 0.2), parameter_sd=np.zeros(len(known)), known_layers=known)
@@ -120,7 +120,7 @@ def test_spreads_of_layers_that_were_seen_stand_apart(steps: list[MeasuredStep])
     assert np.allclose(sigma_of_rows(found, held), np.where(known, 0.01, 0.2) / 1.645, atol=1e-4)
 
 
-def test_what_nothing_explains_is_told_from_the_nearest_that_was_measured() -> None:
+def test_the_unexplained_factor_uses_the_nearest_measurements() -> None:
     shipped = calibration()
     made = replace(shipped, layers={"seen": 0.1}, measured={"": 0.05, shipped.sources[0]: 0.02})
     assert isinstance(made, Calibration)
@@ -132,7 +132,7 @@ def test_what_nothing_explains_is_told_from_the_nearest_that_was_measured() -> N
     assert made.unexplained(**told, source=made.sources[1], layers="seen") == (-0.1, 0.05)  # type: ignore[arg-type]
 
 
-def test_a_backtest_uses_what_was_seen_of_the_layers(tmp_path: Path) -> None:
+def test_a_backtest_uses_layer_effects(tmp_path: Path) -> None:
     import trainsim.validation.step_backtest as module
 
     (step,) = read_steps(table_of(tmp_path / "rows.csv", [(8, 8, 1, 1024, 16, 4, 1024, 8, 1, 1, 100)]))

@@ -1,4 +1,4 @@
-"""Readers of measured steps: every format is found by discovery, and one of one's own is one file."""
+"""Readers of measured steps: formats are discovered, and a user-defined format is one file."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_bad_line_of_many_is_reported_and_the_others_are_read(tmp_path: Path) 
         assert seconds_of(tmp_path / "log.txt", TOKENS) == pytest.approx([9.5, 9.75])
 
 
-def test_a_bad_row_of_many_says_why_and_the_others_are_read(tmp_path: Path) -> None:
+def test_a_bad_row_has_a_reason_and_the_others_are_read(tmp_path: Path) -> None:
     head = "# GPUs,tensor parallelism,data parallelism,pipeline parallelism,global batch,micro batch,hidden size,attention heads,"
     head += "layers,sequence length,iteration time (ms)"
     rows = ["8,8,1,1,64,1,4096,32,32,2048,9000", "inf,8,1,1,64,1,4096,32,32,2048,9000", "8,8,1,1,64,1,4096,32,32,2048,", "16,8,2"]
@@ -97,7 +97,7 @@ assert [step.not_modelled for step in found.not_run] == ["only an example"] * 2,
 """
 
 
-def test_a_format_of_ones_own_is_one_file(tmp_path: Path) -> None:
+def test_a_user_defined_format_is_one_file(tmp_path: Path) -> None:
     (tmp_path / "my_readers.py").write_text(OWN, encoding="utf-8")
     (tmp_path / "use.py").write_text(USE, encoding="utf-8")
     (tmp_path / "log.txt").write_text("step took 0.035 minutes\n" * 3, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Recipes of published benchmarks: every row can be read, and the nearest one answers."""
+"""Recipes of published benchmarks: all rows can be read, and the nearest recipe is found."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def of(
 
 
 @pytest.mark.parametrize("row", _rows(), ids=lambda row: f"{row['model']}-{row['chip']}-{row['precision']}-{row['since']}-{row['batch']}")
-def test_every_recipe_answers_for_itself(row: dict[str, str]) -> None:
+def test_each_recipe_is_found_for_its_own_layout(row: dict[str, str]) -> None:
     layout = {name: float(row[name]) for name in DEGREES}
     model = ts.catalog.model(row["model"])
     found = launch_of(model, row["chip"], row["precision"], float(row["batch"]), row["since"], layout)
@@ -41,7 +41,7 @@ def test_the_release_at_hand_comes_first_then_the_newest_before() -> None:
     assert of("25.01", batch=2048) == of("25.09", batch=2048)  # older than all: the oldest
 
 
-def test_of_another_layout_only_what_does_not_hang_on_memory_is_taken() -> None:
+def test_another_layouts_recipe_gives_no_recompute_settings() -> None:
     near = of("26.02", ep=32)
     assert near == replace(of("26.02"), recompute=frozenset(), layout="nearest")
     assert of("26.02").recompute == {"q_up", "kv_up"}

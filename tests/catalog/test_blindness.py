@@ -1,4 +1,4 @@
-"""Blind: no row dated later, and none derived from the run judged, moves what the catalogue believes about it."""
+"""Beliefs about a run depend neither on later rows nor on rows derived from the run."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def believed(run: ts.Run, as_of: str = DAY) -> Any:
     return ts.catalog.beliefs(run, as_of=as_of, replace=[RENT])
 
 
-def test_a_run_dated_before_is_seen(judged: ts.Run, added: Any) -> None:
+def test_a_run_dated_before_is_used(judged: ts.Run, added: Any) -> None:
     before = believed(judged)
     added(a_run(date=dt.date(2024, 6, 1)))
     after = believed(judged)
@@ -74,7 +74,7 @@ def test_a_run_dated_before_is_seen(judged: ts.Run, added: Any) -> None:
     assert after["price.usd_per_gpu_hour"] == before["price.usd_per_gpu_hour"]
 
 
-def test_a_run_dated_later_is_not(judged: ts.Run, added: Any) -> None:
+def test_a_run_dated_later_is_excluded(judged: ts.Run, added: Any) -> None:
     before = believed(judged)
     added(a_run(date=dt.date(2024, 12, 26)))
     assert believed(judged) == before
@@ -82,21 +82,21 @@ def test_a_run_dated_later_is_not(judged: ts.Run, added: Any) -> None:
 
 
 @pytest.mark.parametrize("how", [{"derived_from": (f"runs/{JUDGED}",)}, {"saw": (f"runs/{JUDGED}",)}], ids=str)
-def test_what_comes_from_the_run_itself_is_not_seen(judged: ts.Run, added: Any, how: dict[str, Any]) -> None:
+def test_rows_derived_from_the_run_are_excluded(judged: ts.Run, added: Any, how: dict[str, Any]) -> None:
     before = believed(judged)
     added(a_run(date=dt.date(2024, 6, 1), **how))
     assert believed(judged) == before
     assert "itself" in mfu_evidence(judged, dt.date.fromisoformat(DAY)).excluded["runs/a-stranger"]
 
 
-def test_nor_what_comes_from_what_comes_from_it(judged: ts.Run, added: Any) -> None:
+def test_rows_derived_from_derived_rows_are_excluded(judged: ts.Run, added: Any) -> None:
     before = believed(judged)
     day = dt.date(2024, 6, 1)
     added(a_run(id="first", date=day, derived_from=(f"runs/{JUDGED}",)), a_run(id="second", date=day, derived_from=("runs/first",)))
     assert believed(judged) == before
 
 
-def test_nor_the_run_itself_under_another_name(judged: ts.Run, added: Any) -> None:
+def test_the_run_itself_is_excluded_under_another_name(judged: ts.Run, added: Any) -> None:
     before = believed(judged)
     added(a_run(date=dt.date(2024, 6, 1), model=judged.model.name, chip=judged.cluster.chip.name, gpus=judged.cluster.gpus))
     assert believed(judged) == before
@@ -142,7 +142,7 @@ def test_later_days_see_more(judged: ts.Run) -> None:
     assert used[0] != used[2]
 
 
-def test_a_prior_comes_with_its_narrowest_and_widest_reading(judged: ts.Run) -> None:
+def test_a_prior_has_a_narrow_and_a_wide_variant(judged: ts.Run) -> None:
     rent = rent_evidence(judged, dt.date(2024, 12, 25), "china")
     for built, path in ((mfu_evidence(judged), "efficiency.mfu"), (rent, "price.usd_per_gpu_hour")):
         unit = judged.unit_of(path)

@@ -1,4 +1,4 @@
-"""The table of what was counted of published runs holds what counting gives; run as a program, this file writes it anew."""
+"""The table of precomputed sizes and utilisations equals what counting gives; run as a program, this file regenerates it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The analyst's fleet adds up to its published sums; ours stands beside it as a scenario."""
+"""The analyst's fleet adds up to its published sums; the library's scenario has intervals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_the_published_sums() -> None:
     assert {k: round(float(v.total), 2) for k, v in est.clock_hours.items()} == {"A100": 1.12, "H20": 1.06, "H800": 1.39, "H100": 1.65}
 
 
-def test_the_first_published_total_has_two_readings() -> None:
+def test_the_first_published_total_is_ambiguous() -> None:
     capital = estimate_fleet(ts.catalog.fleet("semianalysis-deepseek")).capital
     assert len(capital.subsets(1.3e9, rounding=0.05e9)) == 2
 

@@ -1,4 +1,4 @@
-"""A run is rented in its own months; a user's price stays; China is apart; every rent row is a quote one can read."""
+"""Rents are those of the run's months; a user's price is kept; China has its own level; all rows are valid quotes."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_r1_is_not_rented_dearer_than_v3() -> None:
     assert levels(at_their_own[1].belief)[1] <= levels(at_their_own[0].belief)[1]
 
 
-def test_china_is_apart_and_says_that_it_cant_be_backtested() -> None:
+def test_china_has_its_own_level_and_a_caveat() -> None:
     run, day = published("deepseek-v3"), dt.date(2024, 12, 25)
     china, abroad = rent_evidence(run, day), rent_evidence(run, day, "us")
     assert "2 observations on 2 dates" in china.caveat
@@ -144,14 +144,14 @@ def test_the_tier_is_one_that_offers_the_chip() -> None:
     assert 1.5 < levels(rent_evidence(run, dt.date(2020, 5, 27)).belief)[1] < 4.5
 
 
-def test_a_chip_nobody_quotes_is_predicted_from_its_peak_and_says_so() -> None:
+def test_a_chip_without_quotes_is_predicted_from_its_peak() -> None:
     hgx = ts.catalog.cluster("hgx-h100", gpus=64)
     found = rent_evidence(on(hgx.replace({"chip": ts.catalog.chip("gaudi3")})), dt.date(2025, 1, 1))
     assert "no quote" in found.caveat
     assert width(found.belief) > width(rent_evidence(on(hgx), dt.date(2025, 1, 1)).belief)
 
 
-def test_a_later_quote_moves_what_may_see_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_later_quote_affects_only_later_predictions(monkeypatch: pytest.MonkeyPatch) -> None:
     run, day = published("llama3.1-405b"), dt.date(2024, 9, 15)
     before = rent_evidence(run, day)
     seen_as(monkeypatch, {**real_rows("rents"), "later": a_quote("later", 9.0, dt.date(2024, 9, 16))})
@@ -191,7 +191,7 @@ def test_every_rent_row_is_one_kind_of_quote() -> None:
         assert 0.1 < quote_of(row).usd_per_gpu_hour < 20, row.address
 
 
-def test_unchanged_prices_are_one_observation_and_stay_on_file() -> None:
+def test_unchanged_prices_are_one_observation() -> None:
     seen = usable_quotes()
     prices = [(q.product, q.usd_per_gpu_hour) for q in seen.quotes.values()]
     assert len(prices) == len(set(prices))

@@ -1,4 +1,4 @@
-"""The rows as they stand: each builds what it is for, and what is filled in is listed."""
+"""The shipped rows: each builds its object, and filled-in inputs are listed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_row_has_a_header_one_can_check(file: str) -> None:
             assert which in rows(there), f"{row.address} is derived from {origin}, which is no row"
 
 
-def test_a_row_of_the_future_is_refused() -> None:
+def test_a_row_after_the_catalogues_date_is_rejected() -> None:
     fields = {"source": ["epoch-prices"], "grade": "market", "evidence": "found"}
     assert make_row("prices", "x", {**fields, "date": PUBLISHED.isoformat()}).date == PUBLISHED
     with pytest.raises(CatalogError) as error:
@@ -161,7 +161,7 @@ def test_complete_as_of_a_day_uses_what_was_known() -> None:
     assert early.get("price.usd_per_gpu_hour") != late.get("price.usd_per_gpu_hour")
 
 
-def test_the_loader_refuses_what_has_no_reference() -> None:
+def test_rows_without_a_reference_are_rejected() -> None:
     whole = '[x]\nsource = ["v3-report"]\ndate = "2024-12-26"\ngrade = "vendor"\nevidence = "found"\npeak = 1.0\n'
     assert read_rows("chips", whole)["x"]["peak"] == 1.0
     for line in whole.splitlines()[1:5]:
@@ -220,7 +220,7 @@ SOURCED = ("chips", "clusters", "hosts", "models", "runs", "prices", "rents", "p
 
 @pytest.mark.parametrize("file", SOURCED)
 def test_a_row_from_memory_alone_says_so(file: str) -> None:
-    """What rests on nothing but memory or judgement is no figure that was found."""
+    """A figure from memory or judgement alone is not marked as found."""
     unread = {name for name, source in sources().items() if "address" not in source}
     for row in rows(file).values():
         if set(row.source) <= unread:

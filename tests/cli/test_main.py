@@ -1,4 +1,4 @@
-"""The command line: what people type, what they get, and what a mistake says."""
+"""The command line: input, output and error messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs and models from what people know: what is filled in is marked, and looks like what is trained."""
+"""Runs and models from a few inputs: filled-in values are marked and plausible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a search leaves untimed plays no part in its answer: ranking, counts and front are those of timing everything."""
+"""Lower bounds do not change the result: ranking, counts and front equal those of timing every layout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Searching plans: the broadcast search equals every plan tried one by one; what it answers is possible, fits, and beats the run's own."""
+"""The search equals trying every plan one by one; its results are possible, fit, and are no worse than the run's own plan."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_search_is_every_plan_tried_one_by_one_and_none_goes_uncounted(case: s
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_is_answered_validates_fits_and_costs_what_an_estimate_says(case: str) -> None:
+def test_results_are_valid_fit_and_cost_what_an_estimate_gives(case: str) -> None:
     made = CASES[case]
     found = ts.search_plans(made, top=8, space=NARROW)
     for one in {*found.ranked[:4], *found.front[:6]}:
@@ -107,7 +107,7 @@ def test_the_best_is_no_slower_than_the_runs_own_plan(plan: ts.Plan) -> None:
 
 
 @pytest.mark.parametrize("framework", frameworks())
-def test_what_a_framework_can_express_is_a_part_of_all(framework: str) -> None:
+def test_a_frameworks_layouts_are_a_subset(framework: str) -> None:
     base = {"megatron": ts.Plan(), "torchtitan": ts.Plan(zero=3, loss="plain", precision="bf16-fsdp")}[framework]
     made = run(sparse(), plan=base)
     space = {**NARROW, "sequence_parallel": ("on", "off"), "recompute_parts": (("core",), ("ops",))}
@@ -120,7 +120,7 @@ def test_what_a_framework_can_express_is_a_part_of_all(framework: str) -> None:
 
 
 @given(st.lists(st.tuples(*[st.integers(1, 4)] * 3), min_size=1, max_size=30))
-def test_the_front_is_what_nothing_beats(points: list[tuple[int, int, int]]) -> None:
+def test_the_front_is_pareto_optimal(points: list[tuple[int, int, int]]) -> None:
     three = np.array(points, dtype=np.float64).T
     kept = pareto(*three).tolist()
     for i in range(len(points)):
@@ -130,14 +130,14 @@ def test_the_front_is_what_nothing_beats(points: list[tuple[int, int, int]]) -> 
 
 
 @pytest.mark.parametrize(("case", "tried"), [("dense", {"off"}), ("sparse", {"off", "on"})])
-def test_exchanges_with_experts_are_tried_beside_another_pass_where_there_is_one(case: str, tried: set[str]) -> None:
+def test_expert_overlap_is_tried_where_possible(case: str, tried: set[str]) -> None:
     layouts = filter_layouts(search_problem(CASES[case], None), [CASES[case].cluster.gpus], None, {**NARROW, "vpp": (1, 2)}).layouts
     plans = [layouts.plan(i) for i in range(len(layouts))]
     assert {plan.expert_overlap for plan in plans} == tried
     assert {plan.vpp > 1 for plan in plans if plan.pp > 1 and plan.expert_overlap == "on"} <= {True}
 
 
-def test_rules_beside_those_of_degrees_hold() -> None:
+def test_rules_other_than_degrees_hold() -> None:
     made = run(sparse(), gpus=12)
     values = {**NARROW, "schedule": "1f1b", "zero": 1, "recompute": "none", "expert_tp": (None, 2, 3)}
     tried = filter_layouts(search_problem(made, None), [12], None, values)
@@ -183,7 +183,7 @@ def test_ranking_under_beliefs_is_that_of_quantiles_one_by_one() -> None:
     assert found.probability == 0.9
 
 
-def test_what_cannot_be_says_what_comes_nearest() -> None:
+def test_an_impossible_search_names_the_nearest_layout() -> None:
     with refused(EstimateError, "infeasible", "gpus"):
         ts.search_plans(run(dense(), 1e9), space=NARROW)
     with refused(EstimateError, "infeasible", "plan"):
@@ -236,7 +236,7 @@ def test_a_search_reports_its_progress() -> None:
     assert doubted[-1][0] == doubted[-1][1]
 
 
-def test_the_front_is_worked_out_when_it_is_asked_for() -> None:
+def test_the_front_is_computed_on_first_access() -> None:
     found = ts.search_plans(small(), space={"schedule": "1f1b"})
     front = found.front
     assert front is found.front

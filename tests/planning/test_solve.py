@@ -1,4 +1,4 @@
-"""Solving for a number: what an estimate said comes back, limits and probabilities order the answers, brute force finds the same."""
+"""Solving for a number inverts an estimate, is monotone in limits and probability, and agrees with brute force."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def cost(made: ts.Run) -> float:
 @pytest.mark.parametrize("quantity", ["cost", "wall_days", "gpu_hours", "busy_gpu_hours", "cost.pretrain"])
 @given(tokens=st.floats(1e9, 1e14), start=st.floats(1e9, 1e14))
 @settings(max_examples=5, deadline=None)
-def test_what_an_estimate_says_of_tokens_gives_the_tokens_back(efficiency: str, quantity: str, tokens: float, start: float) -> None:
+def test_solving_inverts_an_estimate_for_tokens(efficiency: str, quantity: str, tokens: float, start: float) -> None:
     told = run(efficiency=TOLD[efficiency]).replace({"phases.pretrain.tokens": tokens})
     limit = float(np.asarray(ts.estimate(told).quantity(quantity)))
     solved = ts.solve_for(told.replace({"phases.pretrain.tokens": start}), "phases.pretrain.tokens", {quantity: limit})
@@ -62,7 +62,7 @@ def test_what_an_estimate_says_of_tokens_gives_the_tokens_back(efficiency: str, 
 ])  # fmt: skip
 @given(share=st.floats(0.0, 1.0))
 @settings(max_examples=5, deadline=None)
-def test_any_number_that_moves_the_cost_comes_back(path: str, values: tuple[float, float], share: float) -> None:
+def test_solving_inverts_an_estimate_for_any_number(path: str, values: tuple[float, float], share: float) -> None:
     wanted = values[0] + share * (values[1] - values[0])
     with_it = run().replace({path: wanted})
     solved = ts.solve_for(run(), path, {"cost": cost(with_it) * (1 + 1e-13)})
@@ -98,7 +98,7 @@ def test_the_order_of_limits_is_irrelevant_and_the_tightest_holds() -> None:
             assert both.nearest == pytest.approx(min(alone), rel=1e-12)
 
 
-def test_all_limits_are_met_at_the_probability_and_not_a_hair_beyond() -> None:
+def test_limits_are_met_exactly_up_to_the_value() -> None:
     solved = ts.solve_for(run(), "phases.pretrain.tokens", {"cost": 2e6, "wall_days": 60.0}, BELIEFS, probability=0.8)
     assert solved.value is not None
     assert solved.probability is not None

@@ -131,7 +131,7 @@ def test_dollars_that_rest_on_judgement_are_those_a_judged_input_moves() -> None
 
 
 def test_what_an_input_only_shifts_does_not_rest_on_it() -> None:
-    """Hours told with downtime inside: goodput moves them between two lines, and no dollar."""
+    """Hours given with downtime: goodput moves hours between two lines, and no dollars."""
     est = ts.estimate(ts.catalog.complete(ts.catalog.run("llama3.1-405b"))[0])
     assert [c.name for c in ts.explain(est, "reliability.goodput").dependent_lines if c.name.startswith(("cost", "gpu_hours"))] == []
     assert "reliability.goodput" not in {s.name for s in ts.explain(est, "cost").inputs}

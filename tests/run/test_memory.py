@@ -1,4 +1,4 @@
-"""Whether a run fits: the word, what is missing, and the nearest layouts that do."""
+"""Whether a run fits: the word, the missing memory, and the nearest layouts that fit."""
 
 from __future__ import annotations
 

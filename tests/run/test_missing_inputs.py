@@ -1,4 +1,4 @@
-"""Questions about a run say all that is missing at once, and the call that fills it in."""
+"""Errors about a run name all missing inputs at once, and the call that fills them in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rent backtest: what is predicted, from what, how well, and that the page says so."""
+"""The rent backtest: the data used, the accuracy, and the page that reports it."""
 
 from __future__ import annotations
 

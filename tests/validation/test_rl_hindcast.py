@@ -1,4 +1,4 @@
-"""Reinforcement learning held against published hours: all rows, by rules settled before, misses on the page."""
+"""Predictions of reinforcement learning compared with published hours: all rows, by fixed rules, misses included."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_later_rows_and_those_of_the_run_itself_are_not_seen(written: Any) -> No
     assert settings_evidence("steps_per_rollout", dt.date(2025, 9, 17), judged).levels != before.levels
 
 
-def test_a_labs_rows_are_one_witness(written: Any) -> None:
+def test_a_labs_rows_are_one_observation(written: Any) -> None:
     base = [a_setting(f"r{i}", f"lab {i}", 4.0**i + 1.0) for i in range(4)]
     written(*base)
     before = settings_evidence("steps_per_rollout", DAY)
@@ -129,7 +129,7 @@ def test_a_labs_rows_are_one_witness(written: Any) -> None:
 
 
 @given(st.lists(st.floats(1.0, 1e4), min_size=3, max_size=20), st.integers(0, 10**6))
-def test_the_quantiles_are_those_of_a_cut_student_prediction(values: list[float], seed: int) -> None:
+def test_the_quantiles_are_those_of_a_truncated_student_t(values: list[float], seed: int) -> None:
     """An oracle that knows no quantile function: draws of the prediction, those below one thrown away."""
     if np.std(np.log(values)) < 0.05:
         return
@@ -146,7 +146,7 @@ def test_the_quantiles_are_those_of_a_cut_student_prediction(values: list[float]
 
 
 @pytest.mark.parametrize("name", ["recipe-r1-zero-by-rule", "recipe-r1-by-rule"])
-def test_by_rule_only_what_it_names_differs(name: str) -> None:
+def test_the_rule_changes_only_the_settings_it_names(name: str) -> None:
     row = find("programmes", name)
     ours, theirs = recipes(name)[0], recipes(row["like"])[0]
     changed = {path for path in theirs.beliefs.paths if ours.beliefs[path] != theirs.beliefs[path]}

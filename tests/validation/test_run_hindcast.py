@@ -35,7 +35,7 @@ def test_coverage_width_and_score_over_every_row(found: Backtest) -> None:
 
 
 def test_none_is_dropped(found: Backtest) -> None:
-    """Every training run is foretold or says why not, and no reason speaks of the hours; notes are no way out."""
+    """Each training run is predicted or has a reason, and no reason depends on the hours; a note excludes no run."""
     training = {name for name, row in rows("runs").items() if row["kind"] == "training"}
     assert {h.name for h in found.hindcasts} | set(found.not_run) == training
     reasons = ("too few for a prior", "has no BF16 peak", "gives no architecture")
@@ -49,7 +49,7 @@ def test_misses_stay_on_the_page(found: Backtest) -> None:
     assert str(found).count("MISS") == len(missed)
 
 
-def test_a_low_figure_keeps_nobody_from_testifying() -> None:
+def test_a_low_figure_excludes_no_row() -> None:
     """What a row is may keep it away, not what it comes to."""
     evidence = mfu_evidence(ts.catalog.run("deepseek-v3"))
     away = {why for why in evidence.excluded.values() if why.startswith("suspect")}
@@ -59,7 +59,7 @@ def test_a_low_figure_keeps_nobody_from_testifying() -> None:
         assert f"runs/{name}" in evidence.used
 
 
-def test_one_run_is_less_sure_than_a_mean_of_runs() -> None:
+def test_one_run_is_less_certain_than_a_mean_of_runs() -> None:
     assert _between_run_variance([[0.0, 0.6], [0.1], [1.0]]) > 0.0
     assert _between_run_variance([[0.0], [0.1], [1.0]]) == 0.0, "a cell of one run holds all of its variance"
     close, apart = ([[0.0, x, 2 * x]] * 5 for x in (0.05, 0.5))
@@ -85,7 +85,7 @@ def test_the_score_is_the_width_inside_and_more_outside(low: float, factor: floa
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_pages_tell_what_was_found(found: Backtest) -> None:
+def test_the_pages_list_the_results(found: Backtest) -> None:
     readme, page = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/hindcasts.md"))
     labs = len({h.org for h in found.hindcasts})
     for words in (

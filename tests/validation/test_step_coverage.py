@@ -1,4 +1,4 @@
-"""Held-out coverage of a modelled step: rows never judge themselves, counts are the binomial's, and a dishonest interval is caught."""
+"""Held-out coverage of modelled steps: no row affects its own interval, counts are binomial, and undercoverage is detected."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_splits_keep_configurations_whole_and_show_every_row_once(steps: list[Me
         assert len(seen) + len(rest) == len(steps)
 
 
-def test_no_row_sets_the_interval_it_is_counted_in(steps: list[MeasuredStep]) -> None:
+def test_no_row_affects_its_own_interval(steps: list[MeasuredStep]) -> None:
     """Neither constants nor spread of a row come from a forecast that saw it, nor from how it was missed."""
     calls: list[tuple[set[str], set[str]]] = []
 
@@ -74,7 +74,7 @@ def test_no_row_sets_the_interval_it_is_counted_in(steps: list[MeasuredStep]) ->
             assert not (seen | unseen) & outer[1]
 
 
-def test_the_spread_of_a_source_rests_on_the_others(steps: list[MeasuredStep]) -> None:
+def test_the_sigma_of_a_source_depends_only_on_the_others(steps: list[MeasuredStep]) -> None:
     apart = leave_one_source_out(scattered(steps, 0.1), constant_mfu)
     moved = HeldOutPredictions(
         apart.steps, np.where([s.source == "lab-0" for s in apart.steps], 9.0, apart.residuals), apart.parameter_sd, apart.known_layers
@@ -84,7 +84,7 @@ def test_the_spread_of_a_source_rests_on_the_others(steps: list[MeasuredStep]) -
     assert np.all(held_out_by_source(moved).spread[~mine] > 1.0)
 
 
-def test_a_group_sets_its_own_spread(steps: list[MeasuredStep]) -> None:
+def test_a_group_has_its_own_sigma(steps: list[MeasuredStep]) -> None:
     wide = [replace(s, group="wide") if s.source == "lab-1" else s for s in scattered(steps, 0.1, worse="lab-1")]
     missed = constant_mfu(wide, wide)
     mine, other, new = by_group(missed, unseen((wide[1], wide[0], replace(wide[0], group="new")), [0.0] * 3, 0.0))
@@ -100,7 +100,7 @@ def test_a_constant_mfu_is_exact_where_it_is_one(steps: list[MeasuredStep]) -> N
     assert np.allclose(constant_mfu(steps[::2], fast).residuals, np.log(2.0))
 
 
-def test_an_honest_interval_holds_nine_tenths_and_a_source_that_it_does_not_hold_is_named(steps: list[MeasuredStep]) -> None:
+def test_calibrated_intervals_cover_90_percent_and_undercovered_sources_are_marked(steps: list[MeasuredStep]) -> None:
     held = held_out_by_halves(scattered(steps, 0.1), constant_mfu)
     *sources, pooled = coverage(held, held, "source")
     assert pooled.configurations == len(steps)

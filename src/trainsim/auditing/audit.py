@@ -127,7 +127,7 @@ def _rate(claim: Claim, clock: Clock) -> tuple[str, ...]:
 
 def _check(claim: Claim, subject: object, versus: object) -> None:
     if claim.quantified:
-        claim.ends()  # a wrong unit is an error whatever can be judged
+        claim.ends()  # a wrong unit is always an error
     if subject is None and not claim.subject:
         remedy = "audit(claim, subject=run), or Claim(…, subject='deepseek-v3')"
         raise ClaimError("subject", None, "is not given, neither here nor in the claim", remedy, "missing")

@@ -213,7 +213,7 @@ def _measured(rows: str | Path | Sequence[float], run: Run | None) -> tuple[str,
     if len(families) != 1:
         found = ", ".join(families) or "none that can be modelled"
         raise SpecError(
-            "rows", str(rows), f"holds steps of {len(families)} stacks: {found}", "give one stack's steps at a time", "conflict"
+            "rows", str(rows), f"holds steps of {len(families)} stacks: {found}", "give the steps of one stack", "conflict"
         )
     shipped = calibration()
     values = dict(zip(shipped.names, shipped.draws.T, strict=True))

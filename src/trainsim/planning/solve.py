@@ -255,7 +255,7 @@ class _Solver:
             return self._listed(self.axis)
         if not np.any(self.moves):
             raise EstimateError(
-                self.path, list(self.limits), "has no effect on the limited quantities", "solve for a number that has", "infeasible"
+                self.path, list(self.limits), "has no effect on the limited quantities", "solve for another number", "infeasible"
             )
         rising, falling, flat = self.moves > 0, self.moves < 0, self.moves == 0
         reachable = not flat.any() or self.excess(self.axis.start, flat) <= 1

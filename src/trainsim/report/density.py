@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 LOWEST, HIGHEST, KNOTS = -3.0, 2.6, 14
-"""Normal scores of the quantiles that a density goes through, and how many."""
+"""Lowest and highest normal score of the quantiles through which a density is drawn, and their number."""
 
 
 EDGE, LEVELS = 0.003, 41
-"""The lowest of the levels, and how many, where the distribution has no one hump."""
+"""Lowest level and number of levels for a distribution with several modes."""
 
 
 def density(

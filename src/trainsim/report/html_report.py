@@ -118,7 +118,7 @@ def _(answer: Estimate, beliefs: Beliefs | None) -> Content:
             ledger = getattr(answer, name)
             if name not in ("price", "hours", "busy_hours") and ledger.parts:
                 picture = picture_of(answer, of=name)
-                _ = picture.title, picture.height  # what is missing shows here
+                _ = picture.title, picture.height  # raises where an input is missing
                 pictures.append(picture)
             if name == "step_time":
                 ledgers |= {f"{words} of {phase}": part for phase, part in ledger.parts.items()}

@@ -12,9 +12,9 @@ from typing import Any
 from ..core.errors import EstimateError, SpecError, did_you_mean
 
 WIDE, MARGIN = 7.2, 0.22
-"""A column of text and the white at its edges [inch]: what a page of documentation, a notebook and an article have."""
+"""Width of a text column and of its margins [inch], as in documentation, notebooks and articles."""
 TITLE, TEXT, SMALL = 13.0, 9.0, 8.0
-"""Letters of the title, of labels, and the smallest there are [pt]."""
+"""Font sizes of the title, of labels, and of the smallest text [pt]."""
 SAFE = 0.98
 """Share of a width that a line is set to: letters on a screen are a little wider than their outlines."""
 LEADING = 1.36

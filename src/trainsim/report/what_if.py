@@ -181,7 +181,7 @@ def _check_same(given: Estimate, numbers: Estimate) -> None:
         EstimateError: its hours differ, as where phases on clusters of their own have goodputs of their own.
     """
     if not np.allclose(float(np.mean(given.gpu_hours)), float(np.mean(numbers.gpu_hours)), rtol=EXACT, atol=0.0):
-        raise EstimateError("phases", given.run.name, "have a goodput each, and a panel has one", "ask for each phase alone", "unsupported")
+        raise EstimateError("phases", given.run.name, "have different goodputs", "make a report for each phase", "unsupported")
 
 
 def _tokens(run: Run) -> float:

@@ -1,4 +1,4 @@
-"""Files of measured steps: whose rows they are is a column, and no row is left out for how long it took."""
+"""Files of measured steps: the source is a column, and no row is excluded because of its time."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def written(file: Path, rows: list[dict[str, Any]]) -> Path:
     return file
 
 
-def test_rows_are_left_out_by_what_they_say_never_by_how_long_they_took(tmp_path: Path) -> None:
+def test_rows_are_excluded_by_their_metadata_never_by_their_time(tmp_path: Path) -> None:
     """Whatever seconds the rows have, the same rows are left out, for the same reasons."""
     rows = [
         row(id=i, name=f"Somebody: 25.{i % 4 + 8:02d} run", date=f"2025-{i % 4 + 8:02d}", tp=2 ** (i % 3), dp=16 // 2 ** (i % 3))
@@ -87,7 +87,7 @@ def test_rows_are_left_out_by_what_they_say_never_by_how_long_they_took(tmp_path
         ("interleaved", {"interleaved"}, {2, 4, 8}),
     ],
 )
-def test_names_of_schedules_where_virtual_stages_are_told(tmp_path: Path, words: str, schedules: set[str], stages: set[int]) -> None:
+def test_schedule_names_in_the_column_of_virtual_stages(tmp_path: Path, words: str, schedules: set[str], stages: set[int]) -> None:
     (step,) = read_steps(written(tmp_path / "rows.json", [row(vpp=words)]))
     assert {each.schedule for each in step.candidates} == schedules
     assert {each.layout.vpp for each in step.candidates if each.layout is not None} == stages

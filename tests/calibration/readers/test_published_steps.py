@@ -1,4 +1,4 @@
-"""Rows of published runs: what they tell is taken as told, what they don't is refused or held in its usual values, never guessed."""
+"""Rows of published runs: reported fields are used as reported; unreported ones are rejected or tried at usual values, never guessed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def read(**changed: Any) -> MeasuredStep:
 # what ran ----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_whole_row_is_read_as_told() -> None:
+def test_a_complete_row_is_read_as_reported() -> None:
     step = read()
     assert step.layout is not None
     assert (step.layout.tp, step.layout.pp, step.layout.vpp, step.layout.dp, step.layout.micro_batch) == (4.0, 4, 2, 4.0, 1.0)
@@ -63,9 +63,7 @@ def test_a_whole_row_is_read_as_told() -> None:
         ({"tp": None, "pp": None, "dp": None, "zero": "ZeRO-1"}, None),
     ],
 )
-def test_a_degree_that_is_not_told_is_1_only_where_nothing_else_can_be(
-    changed: dict[str, Any], told: tuple[float, int, float] | None
-) -> None:
+def test_an_unreported_degree_is_1_only_where_it_must_be(changed: dict[str, Any], told: tuple[float, int, float] | None) -> None:
     step = read(**changed)
     if told is None or told[0] == 4.0:
         assert step.not_modelled.startswith("parallelism.tp=None: is not published")
@@ -87,7 +85,7 @@ def test_a_degree_that_is_not_told_is_1_only_where_nothing_else_can_be(
         ({"global_batch_tokens": 4096}, "is less than a micro-batch of every pipeline, 4 sequences"),
     ],
 )
-def test_what_a_step_hangs_on_is_never_guessed(changed: dict[str, Any], why: str) -> None:
+def test_required_inputs_are_never_guessed(changed: dict[str, Any], why: str) -> None:
     step = read(**changed)
     assert why in step.not_modelled
     assert not step.usable
@@ -96,7 +94,7 @@ def test_what_a_step_hangs_on_is_never_guessed(changed: dict[str, Any], why: str
 # unreported fields -------------------------------------------------------------------------------------------------------
 
 
-def test_virtual_stages_that_are_not_told_are_every_number_that_the_layers_make() -> None:
+def test_unreported_virtual_stages_are_all_divisors() -> None:
     assert [r.layout.vpp for r in read(vpp=None).candidates if r.layout] == [1, 2, 4, 8]
     assert [r.schedule for r in read(vpp=None).candidates] == ["1f1b", "interleaved", "interleaved", "interleaved"]
     assert [r.layout.vpp for r in read(vpp="interleaved").candidates if r.layout] == [2, 4, 8]
@@ -130,13 +128,13 @@ def test_stacks_before_interleaving_was_usual_name_it() -> None:
 
 
 @given(each=st.integers(1, 64))
-def test_a_micro_batch_that_is_not_told_divides_what_a_pipeline_has(each: int) -> None:
+def test_an_unreported_micro_batch_divides_the_pipelines_batch(each: int) -> None:
     step = read(microbatch=None, vpp=1, global_batch_tokens=4096 * 4 * each)
     sizes = [float(np.asarray(r.layout.micro_batch)) for r in step.candidates if r.layout]
     assert sizes == [float(m) for m in USUAL_MICRO_BATCHES if each % m == 0]
 
 
-def test_a_reading_can_be_ordered() -> None:
+def test_candidates_are_possible_for_the_schedule() -> None:
     """DualPipe on 16 ranks needs 32 micro-batches of 120 sequences: four to a micro-batch leave 30."""
     changed = {"name": "DeepSeek: a run", "gpu": "H800-SXM", "n_gpus": 2048, "tp": 1, "pp": 16, "dp": 128, "microbatch": None}
     step = read(**changed, vpp="DualPipe", precision="fp8", global_batch_tokens=4096 * 120 * 128)
@@ -150,7 +148,7 @@ def file_of(folder: Path, *rows: Mapping[str, Any]) -> Path:
     return file
 
 
-def test_a_row_that_does_not_tell_all_is_forecast_as_its_fastest_reading_and_says_so(tmp_path: Path) -> None:
+def test_an_incomplete_row_is_forecast_as_its_fastest_candidate(tmp_path: Path) -> None:
     told = [row(vpp=v, name=f"Somebody: {v}") for v in (1, 2, 4, 8)]
     *each, open_ = ts.backtest(rows=file_of(tmp_path, *told, row(vpp=None))).forecasts  # type: ignore[union-attr]
     assert open_.modelled == min(f.modelled for f in each)
@@ -158,7 +156,7 @@ def test_a_row_that_does_not_tell_all_is_forecast_as_its_fastest_reading_and_say
     assert "virtual stages not reported: 1, 2, 4, 8" in str(ts.backtest(rows=file_of(tmp_path, row(vpp=None))))
 
 
-def test_rows_that_do_not_tell_all_are_fitted_to_nothing() -> None:
+def test_incomplete_rows_are_not_fitted() -> None:
     from trainsim.calibration.fit import fit_problem
 
     steps = [read(), read(vpp=None), read(iteration_time_s_reported=None, mfu_reported=0.4, mfu_definition="as in the PaLM definition")]
@@ -193,7 +191,7 @@ def test_a_benchmark_was_launched_as_its_recipe_says() -> None:
     assert (later.graphs, later.recomputed) == (frozenset({"step"}), frozenset())
 
 
-def test_a_launch_that_another_layout_had_is_said() -> None:
+def test_launch_settings_of_another_layout_are_marked() -> None:
     assert bench().unreported == ""
     other = bench(microbatch=2)
     assert other.layout is not None
@@ -202,7 +200,7 @@ def test_a_launch_that_another_layout_had_is_said() -> None:
     )  # fmt: skip
 
 
-def test_what_a_row_tells_comes_before_its_recipe() -> None:
+def test_reported_settings_take_precedence_over_the_recipe() -> None:
     told = row(name="NVIDIA Megatron-Bridge 26.02", date="26.02", gpu="GB200", architecture=GPT_OSS, tp=1, pp=1, dp=64, ep=64, vpp="n/a")
     step = published_step(told | {"parallelism": {**told["parallelism"], "microbatch": 4, "recompute": "full"}})
     assert step.layout is not None
@@ -218,18 +216,18 @@ def test_what_a_row_tells_comes_before_its_recipe() -> None:
         {"gpu": "B200", "architecture": ROUTED},
     ],
 )
-def test_of_other_runs_nothing_is_told(changed: dict[str, Any]) -> None:
+def test_other_runs_have_no_launch_settings(changed: dict[str, Any]) -> None:
     layout = bench(**changed).layout
     assert layout is not None
     assert (layout.dispatcher, layout.expert_overlap, layout.graphs, layout.recomputed) == (None, "off", frozenset(), frozenset())
 
 
-def test_launches_tell_layers_apart() -> None:
+def test_launch_settings_distinguish_layers() -> None:
     """The same layers launched otherwise are other layers: what one is off by says nothing of the other."""
     assert bench("26.04").layer_fingerprint != bench("26.02").layer_fingerprint  # exchanges run beside another pass since
 
 
-def test_a_published_run_stood_on_its_own_machine() -> None:
+def test_a_published_run_uses_its_own_cluster() -> None:
     bloom = {
         "hidden_size": 14336, "num_hidden_layers": 70, "num_attention_heads": 112, "num_key_value_heads": 112,
         "intermediate_size": 57344, "vocab_size": 250880, "tie_word_embeddings": True, "gated_mlp": False,
@@ -243,7 +241,7 @@ def test_a_published_run_stood_on_its_own_machine() -> None:
 # how long it took --------------------------------------------------------------------------------------------------------
 
 
-def test_a_rate_and_a_utilisation_tell_the_seconds_they_were_made_from() -> None:
+def test_a_rate_and_a_utilisation_give_the_original_step_time() -> None:
     seconds = 3.0
     rate = 4096 * 256 / (64 * seconds)
     assert read(iteration_time_s_reported=None, tokens_per_s_per_gpu_reported=rate).seconds == pytest.approx(seconds)
@@ -287,7 +285,7 @@ def test_a_later_month_never_gives_an_older_stack(month: str, framework: str, da
     assert one <= other
 
 
-def test_every_stack_of_its_own_says_what_it_stands_for() -> None:
+def test_every_base_stack_says_what_it_applies_to() -> None:
     for name, told in rows("stacks").items():
         found = applies_to(name)
         assert {"framework", "since"} <= set(found), name
@@ -332,7 +330,7 @@ def test_a_frameworks_own_loss_and_recipes_are_its_rows() -> None:
 
 
 @pytest.mark.parametrize(("pattern", "windowed"), [("alternating", 16), ("3 of 4 layers", 24), (None, 32)])
-def test_windows_stand_where_the_pattern_says(pattern: str | None, windowed: int) -> None:
+def test_windows_follow_the_pattern(pattern: str | None, windowed: int) -> None:
     model = read(architecture=DENSE | {"sliding_window": 512, "sliding_window_pattern": pattern}).model
     assert model is not None
     found = [k.count for k in model.stack if isinstance(k.block.attention, GroupedQueryAttention) and k.block.attention.window == 512]
@@ -358,7 +356,7 @@ def test_a_parallel_block_sums_once() -> None:
     assert shapes_of(one).params[0, at] == shapes_of(two).params[0, at] - 4096  # one norm less
 
 
-def test_gradients_of_published_tables_travel_as_their_stack_says() -> None:
+def test_gradient_buffers_follow_the_stack() -> None:
     narrow, own = (read(**changed).layout for changed in ({}, {"name": "DeepSeek-V9", "gpu": "H800-SXM", "precision": "fp8"}))
     assert narrow is not None
     assert own is not None

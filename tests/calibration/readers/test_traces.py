@@ -1,4 +1,4 @@
-"""Profiler traces: streams add up, kernels are attributed, and a trace of a run gives its stack's numbers back."""
+"""Profiler traces: busy and idle time add up, kernels get roles, and a trace of a run recovers its stack's numbers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ spans = st.lists(
 
 
 @given(spans)
-def test_busy_and_idle_are_the_span_on_every_stream(found: list[tuple[int, float, float, str]]) -> None:
+def test_busy_plus_idle_is_the_span_on_each_stream(found: list[tuple[int, float, float, str]]) -> None:
     kernels = [Kernel(name, str(stream), start, seconds, role_of(name)) for stream, start, seconds, name in found]
     trace = Trace(tuple(sorted(kernels, key=lambda k: k.start)))
     for stream in trace.streams:
@@ -111,7 +111,7 @@ def test_the_table_of_nsight(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[1, 2", '{"a": 1}', '{"traceEvents": []}', '{"traceEvents": 3}'])
-def test_what_is_no_trace(tmp_path: Path, text: str) -> None:
+def test_files_that_are_not_traces_are_rejected(tmp_path: Path, text: str) -> None:
     file = tmp_path / "no.json"
     file.write_text(text)
     with pytest.raises(SpecError) as found:

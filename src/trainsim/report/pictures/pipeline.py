@@ -73,7 +73,7 @@ class PipelinePicture(Picture):
         for name, made in self.timelines.items():
             if np.ndim(made.seconds):
                 rule = "are many draws, and a picture shows one"
-                raise EstimateError(name, np.shape(made.seconds), rule, "give times of one number a stage", "not-scalar")
+                raise EstimateError(name, np.shape(made.seconds), rule, "give scalar times per stage", "not-scalar")
 
     @classmethod
     def draws(cls, answer: object) -> bool:
