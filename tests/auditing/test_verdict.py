@@ -362,3 +362,20 @@ def test_a_figure_that_is_rounded_stands_beside_the_disclosed_one() -> None:
     said = ts.Claim("cost", 6, unit="MUSD", subject="deepseek-v3", scope="final run", date="2024-12-26")
     assert "$5.576M" in ts.audit(said).quote
     assert "about" not in ts.audit(said.replace({"value": 5.576})).quote
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    value=st.floats(1e-3, 1e4), unit=st.sampled_from(["MUSD", "MCNY"]), bound=st.sampled_from(["", "at least", "at most"]),
+    subject=st.sampled_from(["deepseek-v3", "kimi-k2", "llama3.1-405b", "gpt-4", "nobody-1"]),
+    told_as=st.sampled_from(["", "what training the model cost", "the GPU rental of the final run"]),
+)  # fmt: skip
+def test_what_one_may_print_is_a_sentence(value: float, unit: str, bound: Any, subject: str, told_as: str) -> None:
+    claim = ts.Claim("cost", value, unit=unit, bound=bound, subject=subject, scope="final run", told_as=told_as, date="2025-11-07")
+    verdict = ts.audit(claim)
+    for text in (verdict.quote, verdict.headline):
+        assert text.endswith(".")
+        assert text[0].isupper()
+        assert not any(odd in text for odd in ("nan", "inf ", "  ", "..", "None", "_"))
+    assert "at least at" not in verdict.quote
+    assert (verdict.number == "REFUTED") == verdict.quote.startswith("It is wrong")

@@ -97,8 +97,9 @@ def states(verdict: Verdict, about: str = "") -> str:
     if verdict.claim.is_ratio:
         other = scope_of_subject(verdict, title_if_known(verdict.claim.versus))
         sides = {"theirs": other, "mine": at} if "{at}" in NOUNS.get(quantity, "{at}") else {"theirs": of, "mine": of}
-        template = RATIOS.get(quantity, "{figure} is " + noun_of(verdict))
-        return template.format(figure=figure, **sides)
+        if quantity not in RATIOS:
+            return f"{figure} is {noun_of(verdict)}"
+        return RATIOS[quantity].format(figure=figure, **sides)
     if quantity in SENTENCES:
         return SENTENCES[quantity].format(at=at, of=of, figure=figure)
     if verdict.claim.bound or verdict.claim.low is not None:

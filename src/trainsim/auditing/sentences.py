@@ -176,8 +176,8 @@ def noun_of(verdict: Verdict) -> str:
     of = scope_of_subject(verdict)
     rented = verdict.scope is not None and verdict.scope.basis == "market rent" and verdict.contents <= frozenset(FINAL_RUN)
     if verdict.claim.is_ratio:
-        other, what = title_if_known(verdict.claim.versus), NOUNS.get(quantity, "that of {at}").partition(" of ")[0]
-        return f"{what} of {other} over that of {name} ({at})"
+        other, what = title_if_known(verdict.claim.versus), NOUNS.get(quantity, "").partition(" of {")[0]
+        return f"{what if what and '{' not in what else 'the figure'} of {other} over that of {name} ({at})"
     if quantity == "cost" and verdict.view is None and isinstance(verdict.measure, Unknown):
         return f"what {of} cost" if verdict.claim.scope else f"what training {name} cost"
     template = "the rent of the GPUs for {at}" if quantity == "cost" and rented else NOUNS.get(quantity, "{at}")
