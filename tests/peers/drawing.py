@@ -134,7 +134,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "hc_sinkhorn_iters": (1, 3),
     "o_groups": (1, 2, 4),
     "o_lora_rank": (8, 16),
-    "compress_rates": (None, {"compressed_sparse_attention": 3, "heavily_compressed_attention": 5}),
+    "compress_rates": tuple({"compressed_sparse_attention": few, "heavily_compressed_attention": many} for few, many in ((3, 5), (4, 8))),
     "mlp_only_layers": (None, [0], [1, 2]),
     "local_attention": (8, 12),
     "type_vocab_size": (1, 2, 3),

@@ -19,6 +19,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 import trainsim as ts
 from trainsim.core.errors import ConfigError
+from trainsim.model.huggingface.classes import config_class
 from trainsim.model.huggingface.reader import families
 from trainsim.model.huggingface.shape import family_rows
 from trainsim.model.huggingface.unfit import UNFIT
@@ -29,7 +30,8 @@ HEAD = """\
 
 Causal model types of transformers {version}. *Exact* means that the number of parameters equals that of transformers' class on the meta
 device to the last digit, at the class defaults and at random configs that set every key (`pytest -m peers tests/peers`). Types without
-usable defaults are compared at random configs only. Unsupported types raise an error with the reason. `python tests/peers/table.py`
+usable defaults are compared at random configs only. FLOPs are compared with torch's counter: forward at the class defaults, forward and
+backward in runs of small random configs of every type. Unsupported types raise an error with the reason. `python tests/peers/table.py`
 writes this page.
 
 {exact} of {all} are exact. Of a wrapper, the text model is read; `model.towers` holds other towers where they are supported.
@@ -56,17 +58,20 @@ def row(kind: str) -> tuple[str, bool]:
     known = families()
     how = "a row" if kind in family_rows() else "a mapping"
     if total is None or config is None:
-        mapped = kind in known
-        what = f"exact at random configs: {how}" if mapped else UNFIT.get(kind, "unsupported")
-        return f"| {kind} | no usable defaults | {what} |", mapped
+        text = config_class(kind).text_type
+        other = f"its text model, {text}" if text in known and kind not in UNFIT else UNFIT.get(kind, "unsupported")
+        return f"| {kind} | no usable defaults | {f'exact at random configs: {how}' if kind in known else other} |", kind in known
     try:
-        ours = int(ts.count_params(ts.from_hf(config)).total)
+        model = ts.from_hf(config)
+        ours, whole = int(ts.count_params(model).total), int(ts.count_params(model, towers="all").total)
     except ConfigError as error:
         if kind in known and error.rule_id == "missing":
             return f"| {kind} | {shown} | exact at random configs: {how}; the class leaves {error.path.rsplit('.', 1)[-1]} open |", True
         return f"| {kind} | {shown} | unsupported: {UNFIT.get(kind, error.rule)} |", False
     if ours == total:
         return f"| {kind} | {shown} | exact: {how if kind in known else 'its text model'} |", True
+    if whole == total:
+        return f"| {kind} | {shown} | exact: its text model and its tower |", True
     return f"| {kind} | {shown} | its text model alone, {ours:,} |", False
 
 

@@ -40,6 +40,7 @@ def count(target: str, seq_len: str, form: str) -> str:
         "total": float(total.total),
         "active": float(count_active_params(model).total),
         "mtp_modules": float(count_params(model, mtp="unique").total) - float(total.total),
+        "towers": float(count_params(model, towers="all").total) - float(total.total),
         "head": float(total.part("head").total) if "head" in total else 0.0,
     }
     flops = {name: float(flops_per_token(model, length, name).total) for name in CONVENTIONS}
