@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-SCRIPTS = ("transformers_truth", "recurrent_truth", "record", "record_classes", "record_conventions", "table", "drawing", "ours")
+SCRIPTS = (
+    "transformers_truth",
+    "recurrent_truth",
+    "record",
+    "record_classes",
+    "record_conventions",
+    "table",
+    "drawing",
+    "ours",
+    "every_config",
+)
 collect_ignore = [f"{name}.py" for name in SCRIPTS]  # no tests in them, and they need torch
 
 STATED = """\

@@ -46,12 +46,7 @@ class Recurrent:
 
 def measure(config: Mapping[str, Any]) -> Recurrent:
     """Counts of a real forward and backward over one random sequence."""
-    torch.manual_seed(0)
-    model = truth.build(config, "cpu").train()
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.copy_(torch.randn_like(weight) * 0.02)
-    ids = torch.randint(model.config.get_text_config().vocab_size, (1, LENGTH))
+    model, ids = truth.random_inputs(config, LENGTH)
     calls = Calls()
     with _watched(calls), FlopCounterMode(display=False) as counter:
         logits = model(input_ids=ids, use_cache=False).logits

@@ -7,11 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
 
 import trainsim as ts
 from trainsim.testing.hybrid_families import HYBRIDS
-from trainsim.testing.models import covering_configs, hf_configs
 
 WHY = "torch and transformers are not installed: pip install 'trainsim[dev-peers]'"
 with warnings.catch_warnings():
@@ -19,6 +17,7 @@ with warnings.catch_warnings():
     pytest.importorskip("torch", reason=WHY)
     pytest.importorskip("transformers", reason=WHY)
     import recurrent_truth as truth
+    from every_config import compare_every_value, compare_random
     from ours import as_run
 
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
@@ -35,21 +34,9 @@ def agree(config: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("family", sorted(HYBRIDS))
 def test_every_value_of_every_key_agrees_with_the_class(family: str, record_property: Callable[[str, object], None]) -> None:
-    configs = list(covering_configs(family))
-    for config in configs:
-        agree(config)
-    record_property("configs", len(configs))
+    record_property("configs", compare_every_value(family, agree))
 
 
 @pytest.mark.parametrize("family", sorted(HYBRIDS))
 def test_random_configs_agree_with_the_class(family: str, record_property: Callable[[str, object], None]) -> None:
-    drawn = []
-
-    @settings(max_examples=DRAWN, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @given(hf_configs(family))
-    def check(config: dict[str, Any]) -> None:
-        agree(config)
-        drawn.append(config)
-
-    check()
-    record_property("configs", len(drawn))
+    record_property("configs", compare_random(family, agree, DRAWN))

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
 
 import trainsim as ts
 from trainsim.model.huggingface.reader import families
@@ -19,7 +18,7 @@ from trainsim.model.ops import Attend
 from trainsim.model.transformer import Model
 from trainsim.testing.families import ABSENT, FAMILIES
 from trainsim.testing.hybrid_families import HYBRIDS
-from trainsim.testing.models import covering_configs, hf_configs
+from trainsim.testing.models import covering_configs
 
 WHY = "torch and transformers are not installed: pip install 'trainsim[dev-peers]'"
 with warnings.catch_warnings():
@@ -27,6 +26,7 @@ with warnings.catch_warnings():
     pytest.importorskip("torch", reason=WHY)
     pytest.importorskip("transformers", reason=WHY)
     import transformers_truth as truth
+    from every_config import compare_every_value, compare_random
 
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
 LENGTH = 24
@@ -52,24 +52,12 @@ def agree(config: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_every_value_of_every_key_agrees_with_the_class(family: str, record_property: Callable[[str, object], None]) -> None:
-    configs = list(covering_configs(family))
-    for config in configs:
-        agree(config)
-    record_property("configs", len(configs))
+    record_property("configs", compare_every_value(family, agree))
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_random_configs_agree_with_the_class(family: str, record_property: Callable[[str, object], None]) -> None:
-    drawn = []
-
-    @settings(max_examples=DRAWN, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @given(hf_configs(family))
-    def check(config: dict[str, Any]) -> None:
-        agree(config)
-        drawn.append(config)
-
-    check()
-    record_property("configs", len(drawn))
+    record_property("configs", compare_random(family, agree, DRAWN))
 
 
 def test_no_family_is_left_out_and_there_are_enough_configs() -> None:

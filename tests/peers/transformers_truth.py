@@ -90,14 +90,19 @@ def parameters_of(config: Any) -> int:
         return sum(p.numel() for p in AutoModelForCausalLM.from_config(config).parameters())
 
 
-def measure(config: Mapping[str, Any], length: int) -> Truth:
-    """Counts of a real forward and backward over one random sequence, with real routing."""
+def random_inputs(config: Mapping[str, Any], length: int) -> tuple[Any, torch.Tensor]:
+    """The class with random weights, and one random sequence; the same for each call."""
     torch.manual_seed(0)
     model = build(config, "cpu").train()
     with torch.no_grad():
         for weight in model.parameters():
             weight.copy_(torch.randn_like(weight) * 0.02)
-    ids = torch.randint(model.config.vocab_size, (1, length))
+    return model, torch.randint(model.config.get_text_config().vocab_size, (1, length))
+
+
+def measure(config: Mapping[str, Any], length: int) -> Truth:
+    """Counts of a real forward and backward over one random sequence, with real routing."""
+    model, ids = random_inputs(config, length)
     with _masks(model) as pairs, FlopCounterMode(display=False) as counter:
         logits = model(input_ids=ids, use_cache=False).logits
         forward = counter.get_total_flops()
