@@ -73,8 +73,8 @@ def test_the_calibrated_sigma_covers_90_percent() -> None:
     assert h.calibrated_sigma(apart, np.ones(4000)) == pytest.approx(0.1, rel=0.08)
 
 
-def test_the_sigma_from_few_sources_covers_the_next_source() -> None:
-    """Twelve sources and a thirteenth, many times: nine in ten of the next lie inside, where the bare quantile holds fewer."""
+def test_the_sigma_from_few_configurations_covers_the_next_one() -> None:
+    """Twelve configurations and a thirteenth, many times: nine in ten of the next lie inside, where the bare quantile holds fewer."""
     rng, z = np.random.default_rng(5), 1.6448536269514722
     inside = {None: 0, 12: 0}
     for _ in range(1500):

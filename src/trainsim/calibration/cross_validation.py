@@ -203,14 +203,9 @@ def _shrunken_sigma(unseen: HeldOutPredictions, rows: NDArray[np.bool_], whole: 
 
 
 def sigma_of_new_source(unseen: HeldOutPredictions) -> float:
-    """Standard deviation for a new source; each source counts once, however many rows it has.
-
-    A quantile of k sources holds fewer of the next ones than of its own: ``(k + 1)/k`` as large a share of the weight is asked for.
-
-    Source: Lei, G'Sell, Rinaldo, Tibshirani, Wasserman 2018 (JASA 113:1094), split conformal prediction.
-    """
+    """Standard deviation for a new source; each source counts once, however many rows it has."""
     sizes = {source: sum(s.source == source for s in unseen.steps) for source in {s.source for s in unseen.steps}}
-    return round(calibrated_sigma(unseen, np.array([1.0 / sizes[s.source] for s in unseen.steps]), members=len(sizes)), 4)
+    return round(calibrated_sigma(unseen, np.array([1.0 / sizes[s.source] for s in unseen.steps])), 4)
 
 
 def sigma_of_rows(found: Mapping[str, Any], rows: HeldOutPredictions) -> Array:
@@ -230,8 +225,10 @@ def calibrated_sigma(unseen: HeldOutPredictions, weight: Array, level: float = 0
         unseen: predictions of rows.
         weight: of each row.
         level: share that should lie inside.
-        members: exchangeable sources or configurations that the rows belong to: of the next one a share ``level`` lies inside where
+        members: exchangeable configurations that the rows belong to: of the next one a share ``level`` lies inside where
             ``level · (k + 1)/k`` of these do, at most all; None for the share of the rows themselves.
+
+    Source: Lei, G'Sell, Rinaldo, Tibshirani, Wasserman 2018 (JASA 113:1094), split conformal prediction.
     """
     asked = level if members is None else min(level * (members + 1) / members, 1.0)
     z = float(ndtri((1.0 + level) / 2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,16 @@ class Shapes:
     kernels: Array
     layers: Array
     zeros: Array
+
+    @cached_property
+    def has_biases(self) -> bool:
+        """Whether any product has a trained bias."""
+        return bool(self.split_bias.any() or self.whole_bias.any())
+
+    @cached_property
+    def is_dequantized(self) -> bool:
+        """Whether any frozen weight is widened before its product."""
+        return bool(self.dequantized.any())
 
 
 @lru_cache(maxsize=256)

@@ -46,7 +46,8 @@ def context_seconds(shapes: Shapes, layout: Layout, fabric: Fabric) -> Num:
 def block_length(layout: Layout) -> Num:
     """Sequence length of one attention kernel: the document or sequence, in a ring at most a rank's block [token]."""
     whole = document_length(layout.seq_len, layout.documents)
-    return np.minimum(whole, layout.seq_len / layout.cp) if layout.cp_exchange == "ring" else whole
+    around = layout.cp_exchange == "ring" and any_true(layout.cp != 1)
+    return np.minimum(whole, layout.seq_len / layout.cp) if around else whole
 
 
 def busiest_block(mask: Mask, layout: Layout) -> Num:

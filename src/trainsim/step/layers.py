@@ -238,8 +238,10 @@ def _streams(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[
     elements = layout.tokens * (shapes.split_traffic / layout.tp + shapes.whole_traffic / layout.sequence_split)
     moved = BF16_BYTES * stack.elementwise * elements
     logits, (before, after) = layout.tokens * shapes.logits / layout.tp, LOSS_BYTES[layout.loss]
-    biases = BF16_BYTES * layout.tokens * (shapes.split_bias / layout.tp + shapes.whole_bias / layout.sequence_split)
-    forward, backward = moved + before * logits, moved * stack.elementwise_backward + biases + after * logits
+    forward, backward = moved + before * logits, moved * stack.elementwise_backward + after * logits
+    if shapes.has_biases:
+        biased = layout.tokens * (shapes.split_bias / layout.tp + shapes.whole_bias / layout.sequence_split)
+        backward = backward + BF16_BYTES * biased
     return stream_seconds(forward, chip.memory_bandwidth, stack), stream_seconds(backward, chip.memory_bandwidth, stack)
 
 
@@ -262,7 +264,7 @@ def _dequantized(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> Nu
 
     Source: Dettmers et al. 2023 (arXiv:2305.14314), eq. 5.
     """
-    if not shapes.dequantized.any():
+    if not shapes.is_dequantized:
         return shapes.zeros
     dense, routed = shapes.dequantized
     moved = dense / layout.tp + routed / (layout.ep * layout.expert_tp)
