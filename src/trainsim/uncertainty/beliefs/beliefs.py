@@ -200,10 +200,12 @@ class Resolved:
         """One column per belief, in the order of the paths in the spec.
 
         The Sobol' dimension of a column is the index of its path among all numbers of the spec, not among the beliefs, so that adding
-        another belief does not change its draws.
+        another belief does not change its draws. It is counted from the end: the first dimensions are the most uniform ones, and the last
+        numbers of a run (price, reliability, efficiency) are those that most beliefs are about.
         """
         numbers = self.spec.numbers()
         place = {path: i for i, path in enumerate(numbers)}
+        last = len(numbers) - 1
         made = []
         for paths, belief in self.beliefs.items():
             for path in paths:
@@ -214,12 +216,12 @@ class Resolved:
                 _check_finite(path, law)
             ordered = sorted(paths, key=place.__getitem__)
             if isinstance(belief, Joint):
-                made.append(Column("|".join(ordered), belief.names, belief, place[ordered[0]]))
+                made.append(Column("|".join(ordered), belief.names, belief, last - place[ordered[-1]]))
             else:
                 if len(paths) > 1:
                     _check_same_family(paths, laws)
-                made.append(Column(ordered[0], tuple(ordered), laws[ordered[0]], place[ordered[0]]))
-        return tuple(sorted(made, key=lambda column: column.dimension))
+                made.append(Column(ordered[0], tuple(ordered), laws[ordered[0]], last - place[ordered[-1]]))
+        return tuple(sorted(made, key=lambda column: -column.dimension))
 
     @cached_property
     def laws(self) -> dict[str, Distribution]:
