@@ -9,7 +9,7 @@ import pytest
 
 import trainsim as ts
 from trainsim.catalog.benchmark_recipes import DEGREES, Launch, _rows, launch_of
-from trainsim.frameworks.megatron_flags.modules import captured
+from trainsim.frameworks.megatron_flags.modules import captured_parts
 
 V3 = {"tp": 1, "pp": 4, "cp": 1, "vpp": 4, "ep": 64, "micro_batch": 1}
 
@@ -55,7 +55,7 @@ def test_the_layout_comes_before_the_format_the_format_before_the_batch(monkeypa
     for kept in range(4):  # each fits worse than what follows it
         rows = tuple(like | change | {"graphs": word} for change, word in zip(others[: kept + 1], graphs, strict=False))
         monkeypatch.setattr("trainsim.catalog.benchmark_recipes._rows", lambda rows=rows: rows[::-1])
-        best = captured([graphs[kept]])
+        best = captured_parts([graphs[kept]])
         assert of("26.02").graphs == best
 
 

@@ -29,7 +29,7 @@ EXEMPT = {
             "step.step.placement_and_recompute",
             "parallelism.shapes.check_part_names",
             "parallelism.placement.spread_layers",
-            "model.towers.shown",
+            "model.towers.tower_input",
             "model.release.explain_release",
             "model.huggingface.",
             "model.counting.count_params",

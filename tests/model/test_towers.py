@@ -15,7 +15,7 @@ from trainsim.model.images import BestFit, FixedSize, LongestSide, Resize, Split
 from trainsim.model.layers import Layers
 from trainsim.model.masks import Bidirectional, Blocks, keys_on_grid
 from trainsim.model.ops import Attend, MatMul
-from trainsim.model.towers import Projection, Shown, Tower
+from trainsim.model.towers import Projection, Tower, TowerInput
 
 SIDES = st.integers(40, 3000)
 
@@ -103,7 +103,7 @@ def test_windows_of_a_picture_patch_by_patch(height: int, width: int, side: int)
 # FLOPs -----------------------------------------------------------------------------------------------------------
 
 
-def by_hand(shown: Shown, each: Tower) -> float:
+def by_hand(shown: TowerInput, each: Tower) -> float:
     """Forward FLOP of one sequence, product by product and pair by pair."""
     total = 0.0
     for entry in each.entries():

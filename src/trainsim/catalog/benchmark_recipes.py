@@ -11,7 +11,7 @@ from itertools import dropwhile
 from typing import Literal
 
 from ..cluster.stack import Dispatcher
-from ..frameworks.megatron_flags.modules import captured, computed_again
+from ..frameworks.megatron_flags.modules import captured_parts, recomputed_parts
 from ..model.transformer import Model
 from ..parallelism.plan import Switch
 from .models import model as model_named
@@ -74,11 +74,11 @@ def launch_of(model: Model, chip: str, precision: str, batch: float, release: st
     same = _same_layout(best, layout)
     words = best["recompute"].split() if same else []
     whole = [int(word.removeprefix(_WHOLE)) for word in words if word.startswith(_WHOLE)]
-    parts = frozenset(computed_again(word for word in words if not word.startswith(_WHOLE)))
+    parts = frozenset(recomputed_parts(word for word in words if not word.startswith(_WHOLE)))
     return Launch(
         dispatcher=_DISPATCHERS[best["dispatcher"]],
         expert_overlap="on" if best["expert_overlap"] == "on" else "off",
-        graphs=captured(best["graphs"].split()),
+        graphs=captured_parts(best["graphs"].split()),
         recompute=parts | {"full"} if whole else parts,
         recompute_layers=whole[0] if whole else None,
         layout="same" if same else "nearest",

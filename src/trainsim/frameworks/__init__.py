@@ -1,1 +1,1 @@
-"""Launch files read as plans and written from plans: one framework a module, ``from_…`` and ``to_…`` its two functions."""
+"""Launch files of training frameworks, read as plans and written from plans: one module per framework."""

@@ -1,4 +1,4 @@
-"""Megatron-LM arguments: read as a plan's fields, written from a plan (Megatron-LM, ``megatron/training/arguments.py``)."""
+"""Megatron-LM arguments, read as a plan and written from a plan (Megatron-LM, ``megatron/training/arguments.py``)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..core.reading import split_command_line
 from ..core.values import NamedValues, plain, to_choice
 from ..parallelism.plan import Plan
 from ..parallelism.schedules.discovery import framework_schedules
-from .megatron_flags.modules import GRAPH_READERS, PARTS, computed_again, names_of, written_graphs
+from .megatron_flags.modules import GRAPH_READERS, PARTS, names_of, recomputed_parts, written_graphs
 from .megatron_flags.overlap import OVERLAP_READERS, overlap_of, written_overlap
 from .megatron_flags.precision import DTYPES, precision_of
 from .megatron_flags.stages import counted_stages, end_stages, layout_stages, virtual_stages
@@ -26,13 +26,13 @@ DEGREES = {
     "num-virtual-stages-per-pipeline-rank": "vpp",
     "recompute-num-layers": "recompute_layers",
 }
-"""Flags that are a field of the plan under another name."""
+"""Flag → field of the plan with another name."""
 
 SHARDING = ("no_shard", "optim", "optim_grads", "optim_grads_params")
-"""``--data-parallel-sharding-strategy``, by ZeRO stage."""
+"""``--data-parallel-sharding-strategy`` → ZeRO stage."""
 
 DROPOUT = 0.1
-"""``--hidden-dropout`` and ``--attention-dropout`` where not given."""
+"""Default of ``--hidden-dropout`` and ``--attention-dropout``."""
 
 ELSEWHERE = (
     # shapes of the model
@@ -67,20 +67,20 @@ ELSEWHERE = (
     "accumulate-allreduce-grads-in-fp32", "no-align-param-gather", "no-use-layer-wise", "fsdp-", "reuse-grad-buf", "fp8-amax",
     "fp8-margin", "fp8-interval", "use-fused-",
 )  # fmt: skip
-"""Beginnings of flags that say nothing of the layout or its bytes."""
+"""Prefixes of flags that change neither the layout nor its bytes."""
 
 
 def from_megatron(arguments: Mapping[str, Any] | Sequence[str] | str) -> Plan:
     """The plan that a Megatron-LM command line or its arguments describe.
 
     Args:
-        arguments: the words of a command line, the line itself, or a mapping ``{"--tensor-model-parallel-size": 8}``.
+        arguments: a command line, its words, or a mapping ``{"--tensor-model-parallel-size": 8}``.
 
     Returns:
         the plan.
 
     Raises:
-        SpecError: a flag that concerns the layout and has no counterpart, or that is not known.
+        SpecError: a flag of the layout that has no counterpart in a plan, or an unknown flag.
 
     >>> from_megatron("--tensor-model-parallel-size 8 --sequence-parallel --hidden-dropout 0 --attention-dropout 0 --bf16").tp
     8
@@ -94,7 +94,11 @@ def from_megatron(arguments: Mapping[str, Any] | Sequence[str] | str) -> Plan:
             fields |= _READERS[flag](value, flags)
         elif not flag.startswith(ELSEWHERE):
             raise SpecError(
-                f"--{flag}", value, "can't be said by a plan", did_you_mean(flag, [*DEGREES, *_READERS], "flags that can"), "unsupported"
+                f"--{flag}",
+                value,
+                "has no counterpart in a plan",
+                did_you_mean(flag, [*DEGREES, *_READERS], "flags that can"),
+                "unsupported",
             )
     dropped = [flags.number(name, DROPOUT) for name in ("hidden-dropout", "attention-dropout")]
     fields["dropout"] = "on" if any(dropped) else "off"
@@ -105,18 +109,18 @@ def from_megatron(arguments: Mapping[str, Any] | Sequence[str] | str) -> Plan:
     fields.setdefault("attention", "fused")
     fields.setdefault("loss", "vocab-parallel")
     if fields.get("ep", 1) > 1 and fields.get("tp", 1) > 1:
-        fields.setdefault("expert_tp", fields["tp"])  # Megatron-LM's default; a plan's own is whole experts where they are spread
+        fields.setdefault("expert_tp", fields["tp"])  # Megatron-LM's default; a plan's default keeps experts whole under expert parallelism
     return Plan(**fields)
 
 
 def _flags(arguments: Mapping[str, Any] | Sequence[str] | str) -> NamedValues:
-    """Flag → value; True for a flag alone, a list for several words; a mapping's False or None is a flag not given."""
+    """Flag → value: True for a flag without a value, a list for several words. A mapping's False or None is a flag not given."""
     if isinstance(arguments, Mapping):
         given = plain(arguments, "arguments")
         cleaned = {key.removeprefix("--").replace("_", "-"): value for key, value in given.items()}
         return NamedValues({key: value for key, value in cleaned.items() if value is not None and value is not False}, "--")
     words = split_command_line(arguments, "arguments")
-    script = next((k for k, word in enumerate(words) if word.endswith(".py")), -1)  # a launcher's own words stand before it
+    script = next((k for k, word in enumerate(words) if word.endswith(".py")), -1)  # the launcher's own words come before it
     found: dict[str, list[str]] = {}
     flag = ""
     for word in words[script + 1 :]:
@@ -126,9 +130,7 @@ def _flags(arguments: Mapping[str, Any] | Sequence[str] | str) -> NamedValues:
         elif flag:
             found[flag].append(word)
         else:
-            raise SpecError(
-                "arguments", word, "stands before the first flag", "begin with a flag: --tensor-model-parallel-size 8", "syntax"
-            )
+            raise SpecError("arguments", word, "comes before the first flag", "begin with a flag: --tensor-model-parallel-size 8", "syntax")
     return NamedValues({flag: True if not words else words[0] if len(words) == 1 else words for flag, words in found.items()}, "--")
 
 
@@ -148,7 +150,7 @@ def _group(value: Any, flags: NamedValues) -> dict[str, Any]:
 
 
 def _instances(value: Any, flags: NamedValues) -> dict[str, Any]:
-    """Copies of the optimizer's shards: each is spread over so many fewer data-parallel ranks."""
+    """Number of distributed-optimizer instances; each shards its state over that many times fewer data-parallel ranks."""
     del value
     instances = flags.integer("num-distributed-optimizer-instances", least=1)
     if instances == 1:
@@ -160,7 +162,7 @@ def _instances(value: Any, flags: NamedValues) -> dict[str, Any]:
 def _outer(value: Any, flags: NamedValues) -> dict[str, Any]:
     del flags
     if value != "no_shard":
-        raise SpecError("--outer-dp-sharding-strategy", value, "can't be said by a plan", "no_shard", "unsupported")
+        raise SpecError("--outer-dp-sharding-strategy", value, "has no counterpart in a plan", "no_shard", "unsupported")
     return {}
 
 
@@ -176,7 +178,11 @@ def _granularity(value: Any, flags: NamedValues) -> dict[str, Any]:
     if value == "full" and method == "uniform" and flags.integer("recompute-num-layers", 1) != 1:
         number = flags["recompute-num-layers"]
         raise SpecError(
-            "--recompute-num-layers", number, "keeps one layer's input in so many", "give 1, or --recompute-method block", "unsupported"
+            "--recompute-num-layers",
+            number,
+            "keeps the input of one layer in this many",
+            "give 1, or --recompute-method block",
+            "unsupported",
         )
     if value == "full" and flags.integer("recompute-num-layers", 1) == 0:
         return {"recompute": "none"}
@@ -185,7 +191,7 @@ def _granularity(value: Any, flags: NamedValues) -> dict[str, Any]:
 
 def _modules(value: Any, flags: NamedValues) -> dict[str, Any]:
     del value
-    return {"recompute_parts": computed_again(names_of(flags.texts("recompute-modules")))}
+    return {"recompute_parts": recomputed_parts(names_of(flags.texts("recompute-modules")))}
 
 
 def _attention(value: Any, flags: NamedValues) -> dict[str, Any]:
@@ -264,7 +270,7 @@ def to_megatron(plan: Plan) -> list[str]:
     for flag, field in DEGREES.items():
         value = getattr(plan, field)
         if field == "expert_tp" and value is None and plan.ep > 1 and plan.tp > 1:
-            value = plan.expert_tp_degree  # left out it would be Megatron-LM's default
+            value = plan.expert_tp_degree  # always written, since Megatron-LM's default differs
         if value is not None and (value != 1 or field == "expert_tp") and field != "recompute_layers":
             words += [f"--{flag}", str(value)]
     words += ["--sequence-parallel"] if plan.sequence_parallel == "on" else []
@@ -286,12 +292,12 @@ FORMATS = {
     "bf16": "--bf16", "fp16": "--fp16", "fp8": "--bf16 --fp8-format hybrid", "nvfp4": "--bf16 --fp4-format e2m1",
     "mxfp8": "--bf16 --fp8-format e4m3 --fp8-recipe mxfp8", "fp8-blockwise": "--bf16 --fp8-format e4m3 --fp8-recipe blockwise",
 }  # fmt: skip
-"""Flags of each recipe Megatron-LM has."""
+"""Recipe → its flags in Megatron-LM."""
 CHANGES = (
     ("--fp8-param-gather",), ("--use-precision-aware-optimizer", "--exp-avg-dtype", "bf16", "--exp-avg-sq-dtype", "bf16"),
     ("--grad-reduce-in-bf16",),
 )  # fmt: skip
-"""Flags that change a recipe, written in any combination."""
+"""Flags that change a recipe; any combination can be written."""
 
 
 def _written_precision(plan: Plan) -> list[str]:

@@ -1,4 +1,4 @@
-"""torchtitan TOML: read as a plan's fields, written from a plan (torchtitan, ``torchtitan/config/job_config.py``)."""
+"""torchtitan TOML, read as a plan and written from a plan (torchtitan, ``torchtitan/config/job_config.py``)."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ DEGREES = {
     "parallelism.expert_tensor_parallel_degree": "expert_tp",
     "parallelism.pipeline_parallel_microbatch_size": "micro_batch",
 }
-"""Keys that are a field of the plan under another name."""
+"""Key → field of the plan with another name."""
 
 USUAL_STAGES = 2
-"""Stages of a rank where ``pipeline_parallel_stages_per_rank`` is left out and the schedule takes several."""
+"""Default of ``pipeline_parallel_stages_per_rank`` for a schedule with several stages per rank."""
 
 OPTIMIZERS = {"AdamW": "adamw", "Adam": "adamw", "Muon": "muon"}
-"""``optimizer.name``."""
+"""``optimizer.name`` → optimizer."""
 
 ELSEWHERE = (
     "job.", "profiling.", "metrics.", "lr_scheduler.", "checkpoint.", "comm.", "compile.", "experimental.", "validation.", "debug.",
@@ -39,26 +39,26 @@ ELSEWHERE = (
     "activation_checkpoint.preserve_rng_state", "activation_checkpoint.determinism_check", "activation_checkpoint.debug",
     "quantize.", "float8.", "mx.",
 )  # fmt: skip
-"""Beginnings of keys that say nothing of the layout."""
+"""Prefixes of keys that don't change the layout."""
 
 
 def from_torchtitan(text: str | Mapping[str, Any]) -> Plan:
     r"""The plan that a torchtitan TOML describes.
 
     Args:
-        text: the TOML itself, or what it parses to.
+        text: the TOML text, or its parsed mapping.
 
     Returns:
         the plan.
 
     Raises:
-        SpecError: a key that concerns the layout and has no counterpart, or that is not known.
+        SpecError: a key of the layout that has no counterpart in a plan, or an unknown key.
 
     >>> from_torchtitan("[parallelism]\ntensor_parallel_degree = 8").tp
     8
     """
     if not isinstance(text, (str, Mapping)):
-        raise SpecError("torchtitan", text, "is neither a text nor a mapping", "give the file's text", "wrong-type")
+        raise SpecError("torchtitan", text, "is neither text nor a mapping", "give the file's text", "wrong-type")
     given = NamedValues(dict(_leaves(parse_toml(text, "torchtitan") if isinstance(text, str) else plain(text, "torchtitan"))))
     fields: dict[str, Any] = {"attention": "fused", "loss": "plain", "precision": "bf16-fsdp", "zero": 3}
     for key, value in given.items():
@@ -67,7 +67,9 @@ def from_torchtitan(text: str | Mapping[str, Any]) -> Plan:
         elif key in _READERS:
             fields |= _READERS[key](value, given)
         elif not key.startswith(ELSEWHERE):
-            raise SpecError(key, value, "can't be said by a plan", did_you_mean(key, [*DEGREES, *_READERS], "keys that can"), "unsupported")
+            raise SpecError(
+                key, value, "has no counterpart in a plan", did_you_mean(key, [*DEGREES, *_READERS], "keys that can"), "unsupported"
+            )
     if "micro_batch" not in fields and fields.get("pp", 1) == 1:
         fields["micro_batch"] = given.integer("training.local_batch_size", given.integer("training.batch_size", 1))
     fields["elementwise"] = "fused" if any(given.get(key) is True for key in COMPILED) else "eager"
@@ -84,7 +86,7 @@ CONVERTERS = {
     "quantize.dense.float8": "fp8-fsdp", "quantize.moe.float8": "fp8-fsdp",
     "mx": "fp8-fsdp", "quantize.linear.mx": "fp8-fsdp", "quantize.grouped_mm.mx": "fp8-fsdp",
 }  # fmt: skip
-"""``model.converters`` → recipe; MX formats hold the same bytes: inputs are kept in BF16 and cast again in backward."""
+"""``model.converters`` → recipe. MX formats take the same bytes, since inputs are kept in BF16 and cast again in backward."""
 
 
 def _precision(given: NamedValues) -> Precision | str:
@@ -94,7 +96,7 @@ def _precision(given: NamedValues) -> Precision | str:
     for converter in ",".join(written).replace(" ", "").split(",") if written else ():
         name = CONVERTERS[to_choice(converter, CONVERTERS, "model.converters")]
     changed: dict[str, float] = {}
-    if given.get("training.dtype", "float32") == "bfloat16":  # weights, gradients and moments all in half precision
+    if given.get("training.dtype", "float32") == "bfloat16":  # weights, gradients and moments are all BF16
         changed = {"master": 2.0, "gradients": 2.0, "moments": 2.0, "reduced": 2.0}
     if given.get("training.mixed_precision_reduce", "float32") == "bfloat16":
         changed["reduced"] = 2.0
@@ -150,7 +152,7 @@ def _checkpointing(value: Any, given: NamedValues) -> dict[str, Any]:
     option = str(given.get("activation_checkpoint.selective_ac_option", "2"))
     if option != "op":
         raise SpecError(
-            "activation_checkpoint.selective_ac_option", option, "can't be said by a plan", "'op', or mode='full'", "unsupported"
+            "activation_checkpoint.selective_ac_option", option, "has no counterpart in a plan", "'op', or mode='full'", "unsupported"
         )
     return {"recompute": "selective", "recompute_parts": ("ops",)}
 
@@ -170,22 +172,22 @@ def _dispatcher(value: Any, given: NamedValues) -> dict[str, Any]:
 
 
 COMPILED = ("compile.enable", "training.compile")
-"""Keys that fuse element-wise work, new and old."""
+"""Keys that fuse element-wise work, in new and old versions."""
 ROTATE = "parallelism.context_parallel_rotate_method"
 ROTATE_METHODS: dict[str, ContextExchange] = {"allgather": "all-gather", "alltoall": "ring"}
-"""How keys and values reach the other context-parallel ranks: gathered first, its default, or handed on block by block."""
+"""How keys and values reach the other context-parallel ranks: gathered at once (the default), or passed on block by block."""
 
 
 def _refused(key: str, usual: Any) -> Callable[[Any, NamedValues], dict[str, Any]]:
-    """A key that a plan can say in one value only."""
+    """A reader that accepts only the usual value of a key, since a plan has no field for it."""
 
-    def read_usual(value: Any, given: NamedValues) -> dict[str, Any]:
+    def read(value: Any, given: NamedValues) -> dict[str, Any]:
         del given
         if value != usual:
-            raise SpecError(key, value, "can't be said by a plan", f"{key.partition('.')[2]} = {_toml(usual)}", "unsupported")
+            raise SpecError(key, value, "has no counterpart in a plan", f"{key.partition('.')[2]} = {_toml(usual)}", "unsupported")
         return {}
 
-    return read_usual
+    return read
 
 
 _READERS: dict[str, Callable[[Any, NamedValues], dict[str, Any]]] = {
@@ -243,8 +245,8 @@ def to_torchtitan(plan: Plan) -> str:
     if not isinstance(plan.precision, str):
         dtypes = {"dtype": plan.recipe.master, "mixed_precision_reduce": plan.recipe.reduced}
         tables["training"] = {key: "bfloat16" for key, size in dtypes.items() if size == 2.0}
-        told = {f"training.{k}": v for k, v in tables["training"].items()} | _converters(tables)
-        if plan.precision != _precision(NamedValues(told)):
+        written = {f"training.{k}": v for k, v in tables["training"].items()} | _converters(tables)
+        if plan.precision != _precision(NamedValues(written)):
             raise SpecError("plan.precision", plan.recipe.name, "has no keys in torchtitan", "bf16-fsdp or fp8-fsdp", "unsupported")
     return "\n".join(f"[{name}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in table.items()) for name, table in tables.items())
 

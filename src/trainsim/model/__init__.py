@@ -1,1 +1,1 @@
-"""WHAT is trained: parts yield ops, a model compiles them once into an op table, and every account is one expression over it."""
+"""Models: parts yield ops, a model compiles them once into an op table, and every count is one array expression over that table."""

@@ -1,4 +1,4 @@
-"""Named ways to count FLOPs: the literature's, and those of training frameworks, which change and so have a date."""
+"""Named ways to count FLOPs: those of the literature, and those of training frameworks, each version with its date."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Literal
 from ..core.errors import SpecError, did_you_mean
 
 Pairs = Literal["mask", "nowindow", "half", "full", "reach", "half-reach", "area", "none"]
-"""Keys that a query is charged for, of a sequence of ``S`` tokens.
+"""Keys counted per query, of a sequence of ``S`` tokens.
 
-``mask``: those its mask allows. ``nowindow``: the causal half, ``(S + 1) / 2``. ``half``: ``S / 2``. ``full``: ``S``. Three count a window
+``mask``: those of its mask. ``nowindow``: the causal half, ``(S + 1) / 2``. ``half``: ``S / 2``. ``full``: ``S``. Three count a window
 ``w`` where other layers attend in full: ``reach``: ``min(S, w)``; ``half-reach``: half of that; ``area``: ``w − w² / 2S``, and ``S / 2``
 without a window. ``none``: no keys at all.
 """
@@ -26,13 +26,13 @@ class Convention:
         name: its name.
         doc: what it counts and what it leaves out.
         use: when to count by it.
-        pairs: keys that a query is charged for.
-        counts: roles of ops that count; vectors (norms, biases) count two FLOP per element and pass, as if multiplied.
+        pairs: keys counted per query.
+        counts: roles of ops that count; vectors (norms, biases) count two FLOP per element and pass, as a product would.
         mtp: parts of a multi-token-prediction module that count; None where the convention has no such modules.
         source: where it is written down.
-        since: year and month since when a framework counts so; empty where nothing changes.
-        backward: gradients that are formed, or twice the forward pass whatever is trained.
-        recurrences: forward FLOP per element of the state and token, by products with the state; empty for what the chunks run.
+        since: year and month from which a framework counts this way; empty for a convention without versions.
+        backward: the gradients that are computed ("gradients"), or twice the forward pass whatever is trained ("twice").
+        recurrences: number of products with the state → forward FLOP per element of the state and token; empty to count the chunked kernel.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Convention:
 
     @property
     def dated(self) -> str:
-        """The name with its date, which means the same for ever."""
+        """The name with its date, whose meaning never changes."""
         return f"{self.name}@{self.since}" if self.since else self.name
 
 
@@ -108,7 +108,7 @@ _FIXED = (
 )
 
 _DELTA_AS_FOUR = ((0, 0.0), (3, 8.0))
-"""The gated delta rule as four products with the state; what a chunk solves is not counted."""
+"""The gated delta rule as four products with the state; the triangular system of a chunk is not counted."""
 
 _TOOLS = (
     Convention(
@@ -196,10 +196,10 @@ _TOOLS = (
         ((0, 0.0), (3, 5.0)),
     ),
 )
-"""Each framework's ways to count, oldest first."""
+"""Each framework's conventions, oldest first."""
 
 CONVENTIONS: dict[str, Convention] = {c.name: c for c in (*_FIXED, *_TOOLS)}
-"""Every convention by name; of a framework's, the newest."""
+"""Every convention by name; the newest of each framework."""
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
@@ -207,7 +207,7 @@ def convention_of(name: str, path: str = "") -> Convention:
     """The convention of a name: ``"causal"``, ``"torchtitan"`` for the newest, ``"torchtitan@2026-03"`` for the one in force then.
 
     Raises:
-        SpecError: no such convention, a date before the first that is known, or a date on one that has none.
+        SpecError: no such convention, a date before its first known version, or a date for a convention without versions.
 
     >>> convention_of("torchtitan@2026-03").dated
     'torchtitan@2025-04'
@@ -229,7 +229,7 @@ def convention_of(name: str, path: str = "") -> Convention:
 
 
 def known_convention(name: str, path: str = "") -> str:
-    """A convention's name with its date: what a run stores, so that it means the same when the framework has moved on.
+    """A convention's name with its date. A run stores it, so that it keeps its meaning when the framework changes its formula.
 
     Raises:
         SpecError: there is no such convention.
@@ -241,5 +241,5 @@ def known_convention(name: str, path: str = "") -> str:
 
 
 def conventions() -> Iterable[Convention]:
-    """Every counting convention, each a value that says what it counts."""
+    """Every counting convention; each describes what it counts."""
     return CONVENTIONS.values()

@@ -1,4 +1,4 @@
-"""Parameters and FLOPs: folds over the op table, under named conventions."""
+"""Parameters and FLOPs of a model: sums over its op table, under named conventions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .ops import Entry, Lookup, MatMul, OpTable, Scan
 from .transformer import Model
 
 Mtp = Literal["none", "unique", "released"]
-"""Multi-token-prediction modules: left out; with the weights they alone have; with their own copies of embedding and head."""
+"""Multi-token-prediction modules: left out; with the weights that only they have; with their own copies of embedding and head."""
 
 Way = Literal["forward", "backward"]
 Towers = Literal["none", "all"]
@@ -27,26 +27,26 @@ Towers = Literal["none", "all"]
 
 
 A_MODEL = "a ts.Model: ts.from_hf('config.json'), ts.catalog.model('deepseek-v3')"
-"""What to give where a model is asked for."""
+"""Remedy of the error for an argument that is not a model."""
 
 _Lines = dict[tuple[str, ...], float]
 _VECTORS = frozenset({"norm", "latent-norm", "bias"})
 
 
 def count_params(model: Model, mtp: Mtp = "none", towers: Towers = "none") -> Ledger:
-    """Parameters of a model by kind of layer, part and op; tied weights once.
+    """Parameters of a model by kind of layer, part and op; tied weights count once.
 
     Args:
         model: what is trained.
-        mtp: count multi-token-prediction modules not at all, with the weights they alone have, or as released with their
-            own copies of embedding and head.
-        towers: count the encoders beside the text model not at all, or all of them.
+        mtp: multi-token-prediction modules: "none" leaves them out, "unique" counts the weights that only they have, "released"
+            also their own copies of embedding and head.
+        towers: encoders beside the text model: "none" leaves them out, "all" counts them.
 
     Returns:
         ledger [parameter].
 
     Raises:
-        SpecError: ``mtp`` or ``towers`` is no such word, or ``model`` no model.
+        SpecError: an unknown word for ``mtp`` or ``towers``, or ``model`` is not a model.
 
     Source: counted on the ops; DeepSeek-V3 report (arXiv:2412.19437) section 2.2 for the sharing of embedding and head.
 
@@ -56,12 +56,12 @@ def count_params(model: Model, mtp: Mtp = "none", towers: Towers = "none") -> Le
     """
     check_type(model, Model, "model", A_MODEL)
     t = model.table
-    stored = t.count * (t.matrices * _owned(t, mtp) + t.vectors * _present(t, mtp)) * _beside(model, towers)
+    stored = t.count * (t.matrices * _matrices_counted(t, mtp) + t.vectors * _exists(t, mtp)) * _with_towers(model, towers)
     return _by_path(model, "parameter", stored, keep=stored > 0)
 
 
 def count_active_params(model: Model, mtp: Mtp = "none", towers: Towers = "none") -> Ledger:
-    """Parameters one token passes: all of the dense parts, the input embedding included, and ``top_k`` of the experts.
+    """Parameters that one token uses: all of the dense parts, including the input embedding, and ``top_k`` of the experts.
 
     Args:
         model, mtp, towers: as in :func:`count_params`.
@@ -72,7 +72,7 @@ def count_active_params(model: Model, mtp: Mtp = "none", towers: Towers = "none"
     Raises:
         SpecError: as for :func:`count_params`.
 
-    Source: as model cards quote it; some leave the input embedding out (gpt-oss): take ``.part("embedding.tokens")`` off.
+    Source: as model cards quote it; some leave the input embedding out (gpt-oss): subtract ``.part("embedding.tokens")``.
 
     >>> import trainsim as ts
     >>> count_active_params(ts.catalog.model("mixtral-8x7b")).total
@@ -80,7 +80,7 @@ def count_active_params(model: Model, mtp: Mtp = "none", towers: Towers = "none"
     """
     check_type(model, Model, "model", A_MODEL)
     t = model.table
-    passed = t.count * (t.active_matrices * _owned(t, mtp) + t.active_vectors * _present(t, mtp)) * _beside(model, towers)
+    passed = t.count * (t.active_matrices * _matrices_counted(t, mtp) + t.active_vectors * _exists(t, mtp)) * _with_towers(model, towers)
     return _by_path(model, "parameter", passed, keep=passed > 0)
 
 
@@ -95,18 +95,18 @@ def flops_per_token(
     Args:
         model: what is trained.
         seq_len: sequence length, number or array ``(n,)`` [token].
-        convention: one of ``CONVENTIONS``; each says what it counts and leaves out. A framework's may have a date,
+        convention: one of ``CONVENTIONS``; each describes what it counts and leaves out. A framework's may have a date,
             ``"torchtitan@2026-03"``.
         mtp: ``"unique"`` counts the multi-token-prediction modules.
         document_length: documents packed into a sequence attend only within themselves: their length, number or array ``(n,)``
-            [token], or :class:`Documents` for lengths that differ within a batch; None for one document per sequence. What is
-            longer than the sequence stands in whole sequences.
+            [token], or :class:`Documents` for lengths that differ within a batch; None for one document per sequence. A document
+            longer than the sequence fills whole sequences.
 
     Returns:
         ledger [FLOP/token] with parts ``forward`` and ``backward``.
 
     Raises:
-        SpecError: no model, unknown convention, ``mtp`` on a convention that has none, or a length that is not positive.
+        SpecError: not a model, an unknown convention, ``mtp`` with a convention that has none, or a length that is not positive.
 
     Source: Narayanan et al. 2021 (arXiv:2104.04473) for the accounting; each convention names its own.
 
@@ -122,12 +122,14 @@ def flops_per_token(
             "mtp", mtp, f"convention {convention!r} has no multi-token prediction", f"use mtp='none', or one of: {able}", "unsupported"
         )
     if mtp not in get_args(Mtp):
-        raise SpecError("mtp", mtp, "is no way to count prediction modules", did_you_mean(str(mtp), get_args(Mtp), "ways"), "unknown-name")
+        raise SpecError(
+            "mtp", mtp, "is not a way to count prediction modules", did_you_mean(str(mtp), get_args(Mtp), "ways"), "unknown-name"
+        )
     for name, length in (("seq_len", seq_len), ("document_length", document_length)):
         if not (length is None or isinstance(length, Documents) or _at_least_one(length)):
             raise SpecError(name, length, "must be >= 1", "give the length in tokens", "out-of-bounds")
-    passes, fixed, per_key = _passes(model, rule, mtp)
-    masks = _charged_masks(model, rule.pairs)
+    passes, fixed, per_key = _lines_of_passes(model, rule, mtp)
+    masks = _counted_masks(model, rule.pairs)
     keys: dict[int, Num] = {}
     total: Num = fixed
     for at, flop in per_key.items():
@@ -135,15 +137,15 @@ def flops_per_token(
         documents = None if isinstance(mask, OncePerSequence) else document_length  # a tower's work is the sequence's
         keys[at] = document_keys(partial(_keys, mask, rule.pairs), seq_len, documents)
         total = total + flop * keys[at]
-    parts = {name: Ledger._trusted("FLOP/token", LazyParts(partial(_read, *lines, keys))) for name, lines in passes.items()}
+    parts = {name: Ledger._trusted("FLOP/token", LazyParts(partial(_pass_parts, *lines, keys))) for name, lines in passes.items()}
     both = Ledger._trusted("FLOP/token", parts)
     both.__dict__["total"] = total  # in closed form, so that reading it over many draws walks no lines
     return both
 
 
 @lru_cache(maxsize=256)
-def _charged_masks(model: Model, pairs: str) -> tuple[Mask, ...]:
-    """The masks of a model as a convention sees them: where every layer slides, a framework's formula knows no window."""
+def _counted_masks(model: Model, pairs: str) -> tuple[Mask, ...]:
+    """The masks of a model as a convention counts them: where every layer has a window, frameworks' formulas count full attention."""
     masks = model.table.masks
     mixed = any(isinstance(mask, Causal) for mask in masks)
     if pairs == "mask" or mixed:
@@ -158,30 +160,32 @@ def _at_least_one(length: Num) -> bool:
     return numbers.dtype.kind in "iuf" and bool((numbers >= 1).all())
 
 
-def _read(fixed: _Lines, groups: Mapping[int, _Lines], keys: Mapping[int, Num]) -> Mapping[str, Ledger | Num]:
-    """The lines of a count, multiplied out."""
+def _pass_parts(fixed: _Lines, groups: Mapping[int, _Lines], keys: Mapping[int, Num]) -> Mapping[str, Ledger | Num]:
+    """Ledger parts of one pass: fixed lines plus lines per key times the keys of their mask."""
     lines: dict[tuple[str, ...], Num] = dict(fixed)
     for mask, per_key in groups.items():
         lines |= {path: flop * keys[mask] + fixed.get(path, 0.0) for path, flop in per_key.items()}
     return ledger_from_lines("FLOP/token", lines).parts
 
 
-def _beside(model: Model, towers: Towers) -> NDArray[np.bool_]:
-    """Which ops count under a reading of the towers."""
+def _with_towers(model: Model, towers: Towers) -> NDArray[np.bool_]:
+    """Whether each op counts, given whether towers do."""
     if towers not in get_args(Towers):
-        raise SpecError("towers", towers, "is no way to count towers", did_you_mean(str(towers), get_args(Towers), "ways"), "unknown-name")
+        raise SpecError(
+            "towers", towers, "is not a way to count towers", did_you_mean(str(towers), get_args(Towers), "ways"), "unknown-name"
+        )
     apart = {tower.name for tower in model.towers if tower.counted == "apart"}
     kept = [towers == "all" or e.path[0] != "towers" or e.path[1] not in apart for e in model.table.entries]
     return np.array(kept, dtype=np.bool_)
 
 
-def _present(t: OpTable, mtp: Mtp) -> NDArray[np.bool_]:
-    """Which ops are there at all under a reading of the prediction modules; a tied head still has its own bias."""
+def _exists(t: OpTable, mtp: Mtp) -> NDArray[np.bool_]:
+    """Whether each op exists, given how prediction modules count; a tied head still has its own bias."""
     return ~t.mtp | (mtp != "none")
 
 
-def _owned(t: OpTable, mtp: Mtp) -> NDArray[np.bool_]:
-    """Which ops' matrices count under a reading of the prediction modules."""
+def _matrices_counted(t: OpTable, mtp: Mtp) -> NDArray[np.bool_]:
+    """Whether the matrices of each op count, given how prediction modules count."""
     match mtp:
         case "none":
             return ~t.mtp & ~t.tied
@@ -189,11 +193,11 @@ def _owned(t: OpTable, mtp: Mtp) -> NDArray[np.bool_]:
             return ~t.tied
         case "released":
             return ~t.tied | t.mtp
-    raise SpecError("mtp", mtp, "is no way to count prediction modules", did_you_mean(str(mtp), get_args(Mtp), "ways"), "unknown-name")
+    raise SpecError("mtp", mtp, "is not a way to count prediction modules", did_you_mean(str(mtp), get_args(Mtp), "ways"), "unknown-name")
 
 
 def _mtp_part(entry: Entry) -> str:
-    """Which part of a prediction module an op is: what conventions differ on."""
+    """The part of a prediction module that an op belongs to; conventions differ in which parts they count."""
     match entry.path[1]:
         case "block":
             return "core" if entry.path[-1] == "core" else "block"
@@ -204,15 +208,17 @@ def _mtp_part(entry: Entry) -> str:
 
 
 @lru_cache(maxsize=256)
-def _passes(model: Model, rule: Convention, mtp: Mtp) -> tuple[Mapping[str, tuple[_Lines, dict[int, _Lines]]], float, Mapping[int, float]]:
-    """Lines of the forward and of the backward pass; the fixed FLOP per token of both, and those per key by mask."""
-    passes = {name: _charged(model, rule, mtp, name) for name in get_args(Way)}
+def _lines_of_passes(
+    model: Model, rule: Convention, mtp: Mtp
+) -> tuple[Mapping[str, tuple[_Lines, dict[int, _Lines]]], float, Mapping[int, float]]:
+    """Lines of the forward and of the backward pass; the fixed FLOP per token of both together, and the FLOP per key of each mask."""
+    passes = {name: _lines_of_pass(model, rule, mtp, name) for name in get_args(Way)}
     fixed = sum(flop for lines, _ in passes.values() for flop in lines.values())
     masks = sorted({mask for _, groups in passes.values() for mask in groups})
     return passes, fixed, {mask: sum(sum(groups.get(mask, {}).values()) for _, groups in passes.values()) for mask in masks}
 
 
-def _charged(model: Model, rule: Convention, mtp: Mtp, way: Way) -> tuple[_Lines, dict[int, _Lines]]:
+def _lines_of_pass(model: Model, rule: Convention, mtp: Mtp, way: Way) -> tuple[_Lines, dict[int, _Lines]]:
     """FLOP per token of each op in one pass under a convention: fixed lines, and lines per key grouped by mask."""
     t = model.table
     backward = 2.0 if rule.backward == "twice" else t.backward
@@ -241,7 +247,7 @@ def _charged(model: Model, rule: Convention, mtp: Mtp, way: Way) -> tuple[_Lines
 
 
 def _counts(entry: Entry, role: str, rule: Convention, mtp: Mtp) -> bool:
-    """Whether a convention charges for an op."""
+    """Whether a convention counts an op."""
     if not entry.mtp:
         return role in rule.counts
     if mtp == "none" or rule.mtp is None:

@@ -15,15 +15,15 @@ from ..core.units import Num
 class Documents(Spec):
     """A discrete distribution of document lengths.
 
-    A token of a document of ``L`` tokens sees ``keys(L)`` keys, and long documents hold more of the tokens:
+    A token of a document of ``L`` tokens attends to ``keys(L)`` keys on average, and long documents hold more of the tokens:
     ``keys = Σᵢ wᵢ Lᵢ keys(min(Lᵢ, S)) / Σᵢ wᵢ Lᵢ``, for a causal mask ``Σᵢ wᵢ Lᵢ(Lᵢ + 1)/2 / Σᵢ wᵢ Lᵢ``.
 
     Args:
-        lengths: lengths of the documents [token]; what is longer than the sequence stands in whole sequences.
-        weights: how many documents have each length, up to a factor; empty for equally many.
+        lengths: lengths of the documents [token]; a document longer than the sequence fills whole sequences.
+        weights: number of documents of each length, up to a common factor; empty for equal numbers.
 
     Raises:
-        SpecError: no lengths, a length under one token, a weight that is negative, not one weight per length, or no weight at all.
+        SpecError: no lengths, a length below one token, a negative weight, not one weight per length, or weights that are all zero.
 
     >>> Documents(lengths=(100, 300), weights=(3, 1)).mean_length
     150.0
@@ -57,11 +57,11 @@ class Documents(Spec):
 
     @property
     def mean_length(self) -> float:
-        """Tokens over documents."""
+        """Mean length of a document: tokens over documents."""
         return float(np.average(self.lengths, weights=self._weights))
 
     def mean_keys(self, keys: Callable[[Num], Num], seq_len: Num) -> Num:
-        """Keys a token sees on average, over all tokens.
+        """Keys that a token attends to on average, over all tokens.
 
         Args:
             keys: mean number of keys per query in a document of some length.
@@ -75,7 +75,7 @@ class Documents(Spec):
 
 
 def document_length(seq_len: Num, documents: Num | Documents | None) -> Num:
-    """Tokens of what a query attends within: its document, or the sequence; the mean over tokens [token].
+    """Mean length of what a query attends within: its document, or the sequence [token].
 
     Args:
         seq_len, documents: as for :func:`document_keys`.
@@ -92,7 +92,7 @@ def document_keys(keys: Callable[[Num], Num], seq_len: Num, documents: Num | Doc
     Args:
         keys: mean number of keys per query in a document of some length.
         seq_len: sequence length, number or array ``(n,)`` [token].
-        documents: their length, :class:`Documents`, or None for one to a sequence [token].
+        documents: their length [token], :class:`Documents`, or None for one document per sequence.
 
     >>> float(document_keys(lambda length: (length + 1) / 2, 4096, 99))
     50.0

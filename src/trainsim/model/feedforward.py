@@ -23,7 +23,7 @@ class FeedForward(Family):
 
     @abc.abstractmethod
     def ops(self, hidden: int) -> Iterator[Op]:
-        """The work of one layer on a residual stream of width ``hidden``."""
+        """The ops of one layer on a residual stream of width ``hidden``."""
 
 
 class NoFeedForward(FeedForward):
@@ -86,14 +86,14 @@ class GatedMLP(FeedForward):
 
 
 class MixtureOfExperts(FeedForward):
-    """A router sends each token to ``top_k`` of ``experts``; shared experts see every token (DeepSeekMoE, arXiv:2401.06066, eq. 9-11).
+    """A router sends each token to ``top_k`` of ``experts``; shared experts process every token (DeepSeekMoE, arXiv:2401.06066, eq. 9-11).
 
     Args:
-        experts, top_k, width: routed experts, how many a token meets, and their inner width.
+        experts, top_k, width: routed experts, how many each token uses, and their inner width.
         shared_width: total inner width of the shared experts; 0 for none.
         activation: gated (three products) or plain (two).
         bias: biases in the routed experts.
-        router_bias: none; a parameter ("bias"); or a balancing score that is no parameter ("score").
+        router_bias: none; a parameter ("bias"); or a balancing score, which is not a parameter ("score").
         shared_bias: biases in the shared experts.
         shared_gate: a learned gate on the shared experts' output (Qwen2-MoE).
         latent: routed experts work on a stream projected down to this width; None for the full stream.
@@ -101,7 +101,7 @@ class MixtureOfExperts(FeedForward):
         output_bias: a bias on the merged output of the experts (JetMoE).
 
     Raises:
-        SpecError: more experts met than there are.
+        SpecError: more experts per token than there are experts.
 
     >>> moe = MixtureOfExperts(experts=256, top_k=8, width=2048, shared_width=2048)
     >>> [op.name for op in moe.ops(7168)][:4]
@@ -160,7 +160,7 @@ class ParallelFeedForward(FeedForward):
     """Feed-forward layers that read the same stream and whose outputs are added (Gemma 4: a dense one beside experts).
 
     Args:
-        parts: the layers; each kind once, for their ops stand under their kind's names.
+        parts: the layers, each of another kind, since the paths of their ops begin with the kind.
 
     >>> both = ParallelFeedForward(parts=(GatedMLP(width=8), MixtureOfExperts(experts=2, top_k=1, width=4)))
     >>> [op.name for op in both.ops(16)][:5]
@@ -174,11 +174,11 @@ class ParallelFeedForward(FeedForward):
     def _consistent(self) -> Self:
         sections = [part.section for part in self.parts]
         if len(set(sections)) < len(sections):
-            raise SpecError("parts", sections, "stand in one section of the layer", "give each kind of layer once")
+            raise SpecError("parts", sections, "have the same section of the layer", "give each kind of layer once")
         return self
 
     def ops(self, hidden: int) -> Iterator[Op]:
-        """The work of each, under its section."""
+        """The ops of each part, under its section."""
         for part in self.parts:
             for op in part.ops(hidden):
                 yield replace(op, name=f"{part.section}.{op.name}") if part.section else op

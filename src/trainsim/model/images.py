@@ -1,4 +1,4 @@
-"""How a processor turns an image into the patches a tower sees."""
+"""Rules by which an image processor turns an image into patches for a vision tower."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Pixels = Annotated[int, Field(gt=0, le=10**9)]
 
 @dataclass(frozen=True)
 class PatchGrid:
-    """What one image becomes: ``tiles`` equal pictures of ``height × width`` patches each."""
+    """The patches of one image: ``tiles`` equal pictures of ``height × width`` patches each."""
 
     tiles: int
     height: int
@@ -25,17 +25,17 @@ class PatchGrid:
 
 
 class Resize(Family):
-    """A processor's rule for the size of what it shows the tower."""
+    """A processor's rule for the number and size of the pictures it makes of an image."""
 
     section: ClassVar[str] = "resize"
 
     @abc.abstractmethod
     def tiles(self, height: int, width: int, unit: int) -> tuple[int, int, int]:
-        """Pictures made of an image, and their height and width.
+        """Number of pictures made of an image, and their height and width [pixel].
 
         Args:
             height, width: of the image [pixel].
-            unit: what sides must be multiples of [pixel].
+            unit: number of pixels that both sides must be multiples of [pixel].
         """
 
 
@@ -58,7 +58,7 @@ class WithinPixels(Resize):
     """Sides are rounded to multiples of the unit, then scaled so that their product lies between two bounds (Qwen2-VL, ``smart_resize``).
 
     Args:
-        least, most: pixels of the picture.
+        least, most: bounds of the picture's area [pixel].
 
     >>> WithinPixels(least=3136, most=1003520).tiles(1080, 1920, 28)
     (1, 728, 1316)
@@ -97,14 +97,14 @@ class LongestSide(Resize):
 
 
 class Tiles(Resize):
-    """The image is cut into equal squares, as many as suit its shape up to a limit; several get a small copy of the whole (InternVL).
+    """The image is cut into a grid of equal squares near its shape; more than one are joined by a small copy of the whole (InternVL).
 
-    Of all grids with no more than ``most`` squares the one whose shape is nearest the image's is taken; of equally near ones, the larger
-    where the image has more than half its pixels.
+    Of all grids with at most ``most`` squares the one whose shape is nearest the image's is taken. Of two equally near grids the larger is
+    taken if the image has more than half of its pixels.
 
     Args:
         size: side of a square [pixel].
-        least, most: squares of an image.
+        least, most: bounds of the number of squares.
 
     >>> Tiles(size=448, most=12).tiles(1080, 1920, 14), Tiles(size=448, most=12).tiles(400, 400, 14)
     ((9, 448, 448), (1, 448, 448))
@@ -128,11 +128,11 @@ class Tiles(Resize):
 
 
 class BestFit(Resize):
-    """The image is scaled to the grid of squares that enlarges it least, else shrinks it least; several get a small copy too (Llama 4).
+    """The image is scaled to the grid of squares that enlarges it least, else shrinks it least; a small copy joins several (Llama 4).
 
     Args:
         size: side of a square [pixel].
-        most: squares of an image.
+        most: largest number of squares.
 
     >>> BestFit(size=336, most=16).tiles(1080, 1920, 28)
     (16, 336, 336)
@@ -153,7 +153,7 @@ class BestFit(Resize):
 
 
 class NearestShape(Resize):
-    """The image is scaled to the listed shape that keeps most of its pixels and wastes least; a small copy joins (LLaVA-NeXT).
+    """The image is scaled to the listed shape that keeps most of its pixels, then wastes least; a small copy is added (LLaVA-NeXT).
 
     Args:
         size: side of a square [pixel].
@@ -182,12 +182,12 @@ class NearestShape(Resize):
 
 
 class PatchBudget(Resize):
-    """Larger images are scaled down to so many patches, and so many along a side; sides are padded to multiples of the unit (Kimi).
+    """Images are scaled down to at most ``most`` patches and ``along`` per side; sides are padded to multiples of the unit (Kimi).
 
     Args:
         patch: side of a patch [pixel].
-        most: patches of an image.
-        along: patches along a side.
+        most: largest number of patches of an image.
+        along: largest number of patches along a side.
 
     >>> PatchBudget(patch=14, most=16384, along=512).tiles(1080, 1920, 28)
     (1, 1092, 1932)
@@ -207,7 +207,7 @@ class PatchBudget(Resize):
 
 
 class SplitLongest(Resize):
-    """The image is scaled until its longest side has a given length, cut into squares, and joined by a small copy (Idefics 3, SmolVLM).
+    """The image is scaled until its longest side has a given length, then cut into squares; a small copy is added (Idefics 3, SmolVLM).
 
     Args:
         longest: length of the longest side [pixel].
@@ -231,7 +231,7 @@ class SplitLongest(Resize):
 
 
 def grid_of(resize: Resize, resolution: tuple[int, int], patch: int, merge: int) -> PatchGrid:
-    """Tiles of an image, and patches of each.
+    """The number of tiles of an image, and the patches of each.
 
     Args:
         resize: the processor's rule.
@@ -240,13 +240,15 @@ def grid_of(resize: Resize, resolution: tuple[int, int], patch: int, merge: int)
         merge: patches along either side that become one token of the text model.
 
     Raises:
-        SpecError: a resolution that is no two whole numbers above zero, or a picture smaller than a patch.
+        SpecError: a resolution that is not two whole numbers above zero, or a picture smaller than a patch.
 
     >>> grid_of(WithinPixels(least=3136, most=1003520), (1080, 1920), 14, 2)
     PatchGrid(tiles=1, height=52, width=94)
     """
     if len(resolution) != 2 or any(isinstance(side, bool) or not isinstance(side, int) or side < 1 for side in resolution):
-        raise SpecError("resolution", resolution, "is no height and width", "give two whole numbers of pixels: (1080, 1920)", "wrong-type")
+        raise SpecError(
+            "resolution", resolution, "is not a height and a width", "give two whole numbers of pixels: (1080, 1920)", "wrong-type"
+        )
     number, height, width = resize.tiles(*resolution, patch * merge)
     if height < patch or width < patch:
         raise SpecError("resolution", resolution, f"is smaller than a patch of {patch} pixels", "give a larger image", "out-of-bounds")

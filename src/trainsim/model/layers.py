@@ -1,4 +1,4 @@
-"""Layers: a block is a token mixer and a channel mixer with the norms around them; a stack is kinds of blocks, each a number of times."""
+"""Layers: a block is a token mixer, a channel mixer and their norms; a stack is a sequence of kinds of blocks with their counts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .residual import Residual
 Norm = Literal["rms", "layer", "layer-no-bias", "weightless"]
 _NORM_VECTORS = {"rms": 1, "layer": 2, "layer-no-bias": 1, "weightless": 0}
 MAX_LAYERS = 10_000
-"""More layers than anyone trains: what is above is a broken config, refused before anything is built."""
+"""Largest number of layers; a config with more is broken and refused before anything is built."""
 
 
 def norm(name: str, width: int, kind: Norm) -> Stream:
@@ -34,8 +34,8 @@ class Block(Spec):
         attention, ffn: the mixers.
         norms: names of the norms: two in a pre- or post-norm block, four in a sandwich, one before a parallel block.
         norm: kind of the norms.
-        scales: elements of further learned vectors (residual or layer scales).
-        residual: what the layer does with the residual stream beside its mixers: several streams, inputs of its own.
+        scales: elements of other learned vectors (residual or layer scales).
+        residual: other work of the layer on the residual stream: several streams, an input of its own per layer.
 
     >>> from trainsim.model.attention.grouped_query import GroupedQueryAttention
     >>> from trainsim.model.feedforward import GatedMLP
@@ -57,7 +57,7 @@ class Block(Spec):
         return self.attention.adds + self.ffn.adds
 
     def ops(self, hidden: int) -> Iterator[tuple[str, Op]]:
-        """The work of the layer, each op with the section it stands in."""
+        """The ops of the layer, each with its section."""
         for name in self.norms:
             yield "norms", norm(name, hidden, self.norm)
         for part in (self.attention, self.ffn):
@@ -70,7 +70,7 @@ class Block(Spec):
                 yield around.section, op
 
     def entries(self, hidden: int, *levels: str, count: int, mtp: str = "", over: str = "") -> Sequence[Entry]:
-        """The layer's ops in place."""
+        """The layer's ops with their paths."""
         sections = [(section, [op for _, op in ops]) for section, ops in groupby(self.ops(hidden), key=itemgetter(0))]
         return [
             entry
@@ -83,13 +83,13 @@ class Layers(Spec):
     """``count`` layers of one kind.
 
     Args:
-        name: what the kind is called in every path: ``dense``, ``moe``, ``sliding``.
+        name: name of the kind in every path: ``dense``, ``moe``, ``sliding``.
         count: number of layers.
         block: what each of them is.
-        positions: which layers of the model they are; empty for "the next ``count``".
+        positions: indices of these layers in the model; empty for the next ``count``.
 
     Raises:
-        SpecError: positions of another number of layers.
+        SpecError: not one position per layer.
 
     >>> from trainsim.model.attention.grouped_query import GroupedQueryAttention
     >>> from trainsim.model.feedforward import GatedMLP
@@ -113,7 +113,7 @@ class Layers(Spec):
 
 
 def stack_of(kinds: Sequence[tuple[str, Block]]) -> tuple[Layers, ...]:
-    """A stack from the kind of each layer, first to last; kinds that alternate get their positions.
+    """A stack from the kind of each layer, first to last; kinds that alternate are given positions.
 
     >>> from trainsim.model.feedforward import NoFeedForward
     >>> from trainsim.model.attention.grouped_query import GroupedQueryAttention

@@ -1,4 +1,4 @@
-"""Attention masks: how many (query, key) pairs each lets through, exactly."""
+"""Attention masks: the exact number of (query, key) pairs that each allows."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ..core.units import Num
 
 
 class Mask(abc.ABC):
-    """Which keys a query sees.
+    """The keys that a query attends to.
 
-    A mask is causal where half of the pairs are useless to a kernel that masks nothing: shorthands that halve, halve those alone.
+    ``causal`` marks a mask that allows about half of all pairs; conventions that halve the count of keys halve it for these masks only.
     """
 
     causal: ClassVar[bool] = True
 
     @abc.abstractmethod
     def keys(self, seq_len: Num) -> Num:
-        """Mean number of keys a query sees in a sequence.
+        """Mean number of keys that a query attends to in a sequence.
 
         Args:
             seq_len: sequence length, number or array ``(n,)`` [token].
@@ -33,14 +33,14 @@ class Mask(abc.ABC):
 
     @abc.abstractmethod
     def span(self, seq_len: Num) -> Num:
-        """Mean number of keys a kernel that masks nothing meets per query: the sequence, or the chunk of a chunked form.
+        """Mean number of keys per query in a kernel that masks nothing: the sequence, or the chunk of a chunked form.
 
         Args:
             seq_len: sequence length, number or array ``(n,)`` [token].
         """
 
     def window_span(self, seq_len: Num) -> Num:
-        """The most keys that a query meets: the window, the selection, or the span.
+        """The most keys that a query attends to: the window, the selection, or the span.
 
         Args:
             seq_len: sequence length, number or array ``(n,)`` [token].
@@ -48,7 +48,7 @@ class Mask(abc.ABC):
         return self.span(seq_len)
 
     def window_area(self, seq_len: Num) -> Num:
-        """Mean keys of a query if positions were continuous: ``r − r² / 2S`` with ``r`` the reach, half of the span without a window.
+        """Mean number of keys at continuous positions: ``r − r² / 2S`` with ``r`` the reach, half of the span without a window.
 
         Args:
             seq_len: sequence length, number or array ``(n,)`` [token].
@@ -84,7 +84,7 @@ class SlidingWindow(Mask):
     window: int
 
     def keys(self, seq_len: Num) -> Num:
-        """``w − w(w − 1)/(2S)`` with ``w = min(window, S)``: the first ``w`` queries see fewer keys."""
+        """``w − w(w − 1)/(2S)`` with ``w = min(window, S)``: the first ``w`` queries attend to fewer keys."""
         return _latest(seq_len, self.window)
 
     def span(self, seq_len: Num) -> Num:
@@ -102,7 +102,7 @@ class SlidingWindow(Mask):
 
 @dataclass(frozen=True)
 class Chunked(Mask):
-    """Causal inside chunks of fixed length, nothing across them.
+    """Causal inside chunks of fixed length; no pairs across chunks.
 
     >>> float(Chunked(2).keys(4.0))
     1.5
@@ -129,7 +129,7 @@ class Chunked(Mask):
 
 @dataclass(frozen=True)
 class WithinChunk(Mask):
-    """The quadratic part of a chunked scan: causal inside the chunk, and no kernel forms a product larger than a chunk.
+    """The quadratic part of a chunked scan: causal inside the chunk, with a span of one chunk.
 
     >>> float(WithinChunk(2).keys(4.0)), float(WithinChunk(2).span(4.0))
     (1.5, 2.0)
@@ -148,7 +148,7 @@ class WithinChunk(Mask):
 
 @dataclass(frozen=True)
 class EarlierInChunk(Mask):
-    """The keys of the query's chunk that come before it, its own not among them: the triangular system of a delta rule.
+    """The keys of the query's chunk before its own key: the triangular system of a delta rule.
 
     >>> float(EarlierInChunk(2).keys(4.0)), float(EarlierInChunk(2).span(4.0))
     (0.5, 2.0)
@@ -167,7 +167,7 @@ class EarlierInChunk(Mask):
 
 @dataclass(frozen=True)
 class Selected(Mask):
-    """At most ``count`` keys up to the query's own, whichever an indexer selects: the query at position ``i`` meets ``min(i + 1, count)``.
+    """At most ``count`` keys up to the query's own, selected by an indexer: the query at position ``i`` attends to ``min(i + 1, count)``.
 
     >>> float(Selected(2).keys(4.0)), float(Selected(2).span(4.0))
     (1.75, 4.0)
@@ -176,7 +176,7 @@ class Selected(Mask):
     count: int
 
     def keys(self, seq_len: Num) -> Num:
-        """As :class:`SlidingWindow`: as many keys, in other places."""
+        """As :class:`SlidingWindow`: the same number of keys, at other positions."""
         return _latest(seq_len, self.count)
 
     def span(self, seq_len: Num) -> Num:
@@ -194,7 +194,7 @@ class Selected(Mask):
 
 @dataclass(frozen=True)
 class SelectedBlocks(Mask):
-    """At most ``count`` blocks of keys up to the query's own, the own one among them: the query at position ``i`` meets
+    """At most ``count`` blocks of keys up to the query's own, which is one of them: the query at position ``i`` attends to
     ``min(i // block, count − 1) · block + i mod block + 1``.
 
     >>> float(SelectedBlocks(2, 2).keys(6.0))
@@ -205,7 +205,7 @@ class SelectedBlocks(Mask):
     count: int
 
     def keys(self, seq_len: Num) -> Num:
-        """Causal up to ``count`` blocks; then ``(count − 1) · block`` keys of other blocks, and those of the own one."""
+        """Causal up to ``count`` blocks; then ``(count − 1) · block`` keys of other blocks, and those of its own."""
         first: Num = np.minimum(float(self.block * self.count), seq_len)
         rest = seq_len - first
         own = (_squares(np.maximum(rest, 1.0), self.block) + 1) / 2
@@ -218,7 +218,7 @@ class SelectedBlocks(Mask):
 
 @dataclass(frozen=True)
 class Nearby(Mask):
-    """Keys at most ``reach`` tokens before or after the query: a window that looks both ways.
+    """Keys at most ``reach`` tokens before or after the query: a window in both directions.
 
     >>> float(Nearby(1).keys(4.0))
     2.5
@@ -238,7 +238,7 @@ class Nearby(Mask):
 
 @dataclass(frozen=True)
 class Blocks(Mask):
-    """Every key of the query's own block, both ways: the windows of a vision transformer.
+    """Every key of the query's own block, before and after it: the windows of a vision transformer.
 
     >>> float(Blocks(2).keys(4.0))
     2.0
@@ -258,7 +258,7 @@ class Blocks(Mask):
 
 @dataclass(frozen=True)
 class OncePerSequence(Mask):
-    """Work that a sequence has once, however long it is: what runs over other tokens than the sequence's own.
+    """Work done once per sequence of any length: ops over the tokens of a tower.
 
     >>> OncePerSequence().keys(4.0)
     0.25
@@ -276,10 +276,10 @@ class OncePerSequence(Mask):
 
 
 @dataclass(frozen=True)
-class Elsewhere(Mask):
-    """``count`` keys of another stream, whatever the sequence: cross-attention.
+class OtherStreamKeys(Mask):
+    """``count`` keys of another stream, at any length of the sequence: cross-attention.
 
-    >>> Elsewhere(1500).keys(4.0)
+    >>> OtherStreamKeys(1500).keys(4.0)
     1500.0
     """
 
@@ -296,8 +296,8 @@ class Elsewhere(Mask):
 
 
 @dataclass(frozen=True)
-class Towered(Mask):
-    """Every token of a tower, however many it has: none until a phase shows it something."""
+class TowerKeys(Mask):
+    """Every token of a tower; none until :meth:`Model.seeing` or :meth:`Model.reading` gives it tokens."""
 
     causal: ClassVar[bool] = False
     tower: str
@@ -331,12 +331,12 @@ class Bidirectional(Mask):
 
 
 def keys_on_grid(mask: Mask, height: int, width: int, extra: int) -> float:
-    """Mean number of keys that a token of a picture meets.
+    """Mean number of keys that a token of a picture attends to.
 
     Args:
-        mask: every key, or :class:`Blocks` of a square number of patches: square windows, cut at the picture's edges.
+        mask: every key, or :class:`Blocks` of a square number of patches: square windows, cut off at the picture's edges.
         height, width: of the picture [patch].
-        extra: tokens beside the patches, in no window.
+        extra: tokens that are not patches, in no window.
 
     >>> keys_on_grid(Bidirectional(), 3, 4, 1), round(keys_on_grid(Blocks(4), 3, 4, 0), 12)
     (13.0, 3.333333333333)
@@ -352,7 +352,7 @@ def _area(reach: Num, seq_len: Num) -> Num:
 
 
 def _latest(seq_len: Num, most: int) -> Num:
-    """Mean number of keys where the query at position ``i`` meets ``min(i + 1, most)``."""
+    """Mean number of keys where the query at position ``i`` attends to ``min(i + 1, most)``."""
     w: Num = np.minimum(float(most), seq_len)
     return w - w * (w - 1) / (2 * seq_len)
 

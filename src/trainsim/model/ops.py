@@ -1,4 +1,4 @@
-"""The alphabet of work, and the op table every account is a fold over.
+"""The kinds of op that a model is made of, and the op table: one row per op, from which every count follows.
 
 A part of a model yields ops and nothing else; parameters, FLOPs, bytes, messages and seconds follow from them. Each axis of an op has
 a *role* (hidden, head, kv, ffn, expert, vocab, rank), so a layout can shard it without the part knowing of parallelism.
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import TrainsimError
-from .masks import Causal, EarlierInChunk, Elsewhere, Mask, OncePerSequence, Towered, WithinChunk
+from .masks import Causal, EarlierInChunk, Mask, OncePerSequence, OtherStreamKeys, TowerKeys, WithinChunk
 
 CAUSAL = Causal()
 Axis = Literal["hidden", "head", "kv", "ffn", "expert", "vocab", "rank"]
@@ -26,7 +26,7 @@ Gradients = Literal["both", "input", "weight", "none"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatMul:
-    """A product of ``rows`` rows per token with an ``inner × cols`` matrix, of which there are ``experts`` and each token meets ``top_k``.
+    """A product of ``rows`` rows per token with an ``inner × cols`` matrix, of which there are ``experts`` and each token uses ``top_k``.
 
     Forward ``2 · rows · top_k · inner · cols`` (a multiply-add is two) [FLOP/token]; backward as much for each operand with a gradient.
 
@@ -40,7 +40,7 @@ class MatMul:
         role: what the op is to a precision recipe and to a counting convention.
         saved: activation elements per token kept for backward; 0 where an earlier op keeps the same input.
         gradients: operands that need a gradient.
-        over: the tower whose tokens its rows are; "" for the tokens of the layer it stands in.
+        over: the tower over whose tokens it runs; "" for the tokens of its layer.
 
     >>> compile_ops(place([MatMul(name="up", inner=64, cols=256)], "ffn", count=1)).flop
     array([32768.])
@@ -64,14 +64,14 @@ class MatMul:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attend:
-    """Scores and weighted sum over the (query, key) pairs a mask lets through.
+    """Scores and weighted sum over the (query, key) pairs that a mask allows.
 
-    Forward ``2 · heads · (d_qk + d_v) · keys(S)`` [FLOP/token]; backward twice that, or nothing where no gradient is asked for.
+    Forward ``2 · heads · (d_qk + d_v) · keys(S)`` [FLOP/token]; backward twice that, or zero where no gradient is needed.
 
     Args:
         name, saved, gradients: as for :class:`MatMul`.
         heads, d_qk, d_v: query heads, the width of a head's queries and keys, and that of its values.
-        mask: which keys a query meets.
+        mask: the keys that a query attends to.
 
     >>> compile_ops(place([Attend(name="core", heads=4, d_qk=16, d_v=16)], "attention", count=1)).flop_per_key
     array([256.])
@@ -91,17 +91,17 @@ class Scan:
     """A recurrence over a state of ``heads × d_k × d_v`` elements, computed in chunks of tokens.
 
     Forward ``2 · heads · (state_products · d_k · d_v + (d_k + d_v) · keys)`` [FLOP/token]. Two products write and read the state
-    (``S ← λ S + k vᵀ``, ``o = q S``), a third reads what it already predicts (the delta rule); decays are element-wise and free. The keys
-    are those of the token's chunk, ``[(QKᵀ) ⊙ M] V``; a convention that charges for an unmasked kernel takes the whole chunk.
-    Backward is twice forward. What a kernel forms again (Lightning Attention-2, algorithm 2) is recomputation, which no convention here
-    counts. An unrolled graph saves three products of ``chunk × d_k × d_v`` a head and sequence, for the first state and the last.
+    (``S ← λ S + k vᵀ``, ``o = q S``); a third reads the state's prediction (the delta rule). Decays are element-wise and not counted.
+    The keys are those of the token's chunk, ``[(QKᵀ) ⊙ M] V``; a convention that counts an unmasked kernel takes the whole chunk.
+    Backward is twice forward. What a kernel recomputes (Lightning Attention-2, algorithm 2) is not counted by any convention here.
+    An unrolled graph saves three products of ``chunk × d_k × d_v`` per head and sequence, for the first state and the last.
 
     Args:
         name, saved, gradients: as for :class:`MatMul`.
         heads, d_k, d_v: heads, and the two sides of the state of each.
         chunk: tokens of a chunk; 0 for a recurrence token by token.
         state_products: products of a token with the state; 0 for work inside the chunks alone.
-        pairs: keys of its own chunk that a token meets: "causal" with its own, or "earlier" without.
+        pairs: keys of its own chunk that a token attends to: "causal" with its own key, or "earlier" without it.
 
     Source: arXiv:2401.04658 (Lightning Attention-2), equations 4-12; arXiv:2405.21060 (Mamba-2), section 6; arXiv:2406.06484, section 3.
 
@@ -187,20 +187,20 @@ Op = MatMul | Attend | Scan | Convolve | Lookup | Stream
 
 
 class UnknownOpError(TrainsimError):
-    """A fold met a letter it doesn't know."""
+    """An op of a kind that the op table doesn't know."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An op at its place.
+    """An op with its path in the model.
 
     Args:
-        path, op: the op, and its place.
+        path, op: the op's path in the model, and the op.
         count, mtp: number of layers of its kind, and whether it belongs to a multi-token-prediction module.
-        over: the tokens beside the sequence's that it runs over, those of a tower; "" for the sequence's own.
+        over: the tower over whose tokens it runs; "" for the tokens of the sequence.
         trainable: whether its weights are trained; frozen ones have no gradient and no optimizer state.
         kind: the kind of layer it is in, from its path: ``moe``, ``embedding``, ``towers:vision:block``.
-        within, line: its path inside its layer; the same after the kind of layer as one level.
+        within, line: its path inside its layer; that path behind the kind of layer as its first level.
     """
 
     path: tuple[str, ...]
@@ -225,13 +225,13 @@ _DEPTH = 3
 
 
 @dataclass(frozen=True)
-class Beside:
-    """Tokens beside those of the sequence: what a tower sees.
+class TowerTokens:
+    """The tokens of a tower, which are not those of the sequence.
 
     Args:
-        tokens: of the tower, per sequence.
-        keys: mask → keys that one of the tower's tokens meets.
-        seq_len: tokens of the sequence that they stand beside; None where that is open.
+        tokens: tokens of the tower per sequence.
+        keys: mask → keys that one of the tower's tokens attends to.
+        seq_len: tokens of the sequence; None where that is unknown.
     """
 
     tokens: float
@@ -240,18 +240,18 @@ class Beside:
 
     @property
     def per_token(self) -> float:
-        """Tokens of the tower per token of the sequence; 0 where the sequence's length is open."""
+        """Tokens of the tower per token of the sequence; 0 where the sequence's length is unknown."""
         return 0.0 if self.seq_len is None else self.tokens / self.seq_len
 
 
 @dataclass(frozen=True, eq=False)
 class OpTable:
-    """Columns over the ops of a model; array expressions over them are all the accounts there are.
+    """The ops of a model as columns; parameters, FLOPs, bytes and seconds are array expressions over them.
 
-    ``matrices`` and ``vectors`` are parameters of one layer; ``active_*`` those a token passes; ``flop`` the forward FLOP per
-    token that don't depend on the sequence; ``flop_per_key`` those per key a query sees; ``backward`` backward over forward. ``aside``
-    marks ops over a tower's tokens, of which there are ``per_token`` to a token of the sequence and which meet ``keys_aside`` keys each.
-    All shapes ``(ops,)``; multiply by ``count`` for the model.
+    ``matrices`` and ``vectors`` are parameters of one layer, ``active_*`` those that a token uses; ``flop`` is the forward FLOP per
+    token that doesn't depend on the sequence, ``flop_per_key`` that per key of a query, ``backward`` backward over forward. ``over_tower``
+    marks ops over a tower's tokens: there are ``per_token`` of these per token of the sequence, each attending to ``tower_keys`` keys.
+    Every column has the shape ``(ops,)``; multiply by ``count`` for the whole model.
     """
 
     entries: tuple[Entry, ...]
@@ -267,10 +267,10 @@ class OpTable:
     traffic: NDArray[np.float64]
     tied: NDArray[np.bool_]
     mtp: NDArray[np.bool_]
-    aside: NDArray[np.bool_]
+    over_tower: NDArray[np.bool_]
     trainable: NDArray[np.bool_]
     per_token: NDArray[np.float64]
-    keys_aside: NDArray[np.float64]
+    tower_keys: NDArray[np.float64]
     roles: NDArray[np.str_]
     masks: tuple[Mask, ...]
     mask_of: NDArray[np.intp]
@@ -318,7 +318,7 @@ def _columns(op: Op) -> tuple[float, ...]:
             raise UnknownOpError(
                 getattr(op, "name", type(op).__name__),
                 op,
-                "is no letter of the op alphabet",
+                "is not a known kind of op",
                 "yield MatMul, Attend, Scan, Convolve, Lookup or Stream",
             )
 
@@ -336,7 +336,7 @@ def _role(op: Op) -> str:
 
 
 def _mask(op: Op) -> Mask | None:
-    """Which pairs an op works on, where its work grows with the pairs."""
+    """The mask of an op whose work grows with the (query, key) pairs; None for others."""
     match op:
         case Attend():
             return op.mask
@@ -346,31 +346,31 @@ def _mask(op: Op) -> Mask | None:
             return None
 
 
-def compile_ops(entries: Iterable[Entry], beside: Mapping[str, Beside] | None = None) -> OpTable:
-    """Ops in place as columns, once per model.
+def compile_ops(entries: Iterable[Entry], towers: Mapping[str, TowerTokens] | None = None) -> OpTable:
+    """Ops with their paths as columns, once per model.
 
-    An op over a tower's tokens has its FLOP per sequence as those of its one key a sequence; without tokens it has none.
+    The FLOP of an op over a tower's tokens are per sequence: the table counts them as one key per sequence. Without tokens they are zero.
 
     Args:
-        entries, beside: ops in place, and the tokens of each tower.
+        entries, towers: ops with their paths, and the tokens of each tower.
 
     Raises:
-        UnknownOpError: an op outside the alphabet: nothing is silently free.
+        UnknownOpError: an op of an unknown kind; none is counted as zero.
     """
     rows = tuple(entries)
     columns = np.array([_columns(e.op) for e in rows], dtype=np.float64).reshape(len(rows), len(_COLUMNS)).T
     masks: list[Mask] = []
     mask_of = np.full(len(rows), -1, dtype=np.intp)
-    per_token, keys_aside = np.ones(len(rows)), np.zeros(len(rows))
+    per_token, tower_keys = np.ones(len(rows)), np.zeros(len(rows))
     for i, entry in enumerate(rows):
         mask = _mask(entry.op)
-        if isinstance(mask, Towered):
-            mask = Elsewhere((beside or {}).get(mask.tower, _NOTHING).tokens)
+        if isinstance(mask, TowerKeys):
+            mask = OtherStreamKeys((towers or {}).get(mask.tower, _NOTHING).tokens)
         if entry.over:
-            aside = (beside or {}).get(entry.over, _NOTHING)
-            keys_aside[i], per_token[i] = 0.0 if mask is None else aside.keys(mask), aside.per_token
-            each = columns[_FLOP, i] + columns[_PER_KEY, i] * keys_aside[i]
-            columns[_FLOP, i], columns[_PER_KEY, i], mask = 0.0, aside.tokens * each, OncePerSequence()
+            tower = (towers or {}).get(entry.over, _NOTHING)
+            tower_keys[i], per_token[i] = 0.0 if mask is None else tower.keys(mask), tower.per_token
+            each = columns[_FLOP, i] + columns[_PER_KEY, i] * tower_keys[i]
+            columns[_FLOP, i], columns[_PER_KEY, i], mask = 0.0, tower.tokens * each, OncePerSequence()
         if mask is not None:
             if mask not in masks:
                 masks.append(mask)
@@ -380,10 +380,10 @@ def compile_ops(entries: Iterable[Entry], beside: Mapping[str, Beside] | None = 
         count=np.array([e.count for e in rows], dtype=np.float64),
         tied=np.array([getattr(e.op, "tied", False) for e in rows], dtype=np.bool_),
         mtp=np.array([e.mtp for e in rows], dtype=np.bool_),
-        aside=np.array([bool(e.over) for e in rows], dtype=np.bool_),
+        over_tower=np.array([bool(e.over) for e in rows], dtype=np.bool_),
         trainable=np.array([e.trainable for e in rows], dtype=np.bool_),
         per_token=per_token,
-        keys_aside=keys_aside,
+        tower_keys=tower_keys,
         roles=np.array([_role(e.op) for e in rows], dtype=np.str_),
         masks=tuple(masks),
         mask_of=mask_of,
@@ -391,9 +391,9 @@ def compile_ops(entries: Iterable[Entry], beside: Mapping[str, Beside] | None = 
     )
 
 
-_NOTHING = Beside(0.0, lambda mask: 0.0)  # noqa: ARG005  (a mask over nothing)
+_NOTHING = TowerTokens(0.0, lambda mask: 0.0)  # noqa: ARG005  (a mask over nothing)
 
 
 def place(ops: Iterable[Op], *levels: str, count: int, mtp: bool = False, over: str = "") -> Sequence[Entry]:
-    """Ops under a path."""
+    """Ops with their paths, each under the given levels."""
     return [Entry((*levels, *op.name.split(".")), count, op, mtp, over or getattr(op, "over", "")) for op in ops]

@@ -1,4 +1,4 @@
-"""The entries of a released checkpoint: what a model predicts, and what files of tensors hold, part by part."""
+"""The tensor entries of a released checkpoint: predicted from a model, and compared part by part with the files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .ops import Entry, MatMul
 from .transformer import Model
 
 MAX_HEADER = 2**27
-"""Bytes of a safetensors header; those of the largest releases are a tenth of it."""
+"""Largest size of a safetensors header [B]; the headers of the largest releases are a tenth of it."""
 _LONG = Rules(long=True)
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|layer|block)\.(\d+)\.")
 _INNER_NORM = re.compile(r"(attn|attention|mixer|self_att|indexer)[\w.]*\.[\w]*(norm|layernorm|ln)[\w]*\.?(weight|bias)?$")
@@ -37,7 +37,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ("experts", r"experts?\.|block_sparse_moe\.(input|output)_linear"),
     ("router", r"(mlp|moe|ffn|feed_forward|block_sparse_moe|mixer)\.(gate|router)\b"),
 )
-"""Part of a tensor, by its name; the first that matches."""
+"""Pattern of a tensor's name → its part; the first that matches."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class ReleasedPart:
 
     @property
     def difference(self) -> int:
-        """Released less ours."""
+        """Released entries minus the model's."""
         return self.released - self.ours
 
 
@@ -60,7 +60,7 @@ class Release(Answer):
 
     Args:
         parts: the parts.
-        tensors: how many tensors the files hold.
+        tensors: number of tensors in the files.
     """
 
     parts: tuple[ReleasedPart, ...]
@@ -106,7 +106,7 @@ def explain_release(model: Model) -> Ledger: ...
 @overload
 def explain_release(model: Model, path: str | Path) -> Release: ...
 def explain_release(model: Model, path: str | Path | None = None) -> Ledger | Release:
-    """Every tensor entry of a released checkpoint: parameters, copies, and what is no parameter at all.
+    """Every tensor entry of a released checkpoint: parameters, copies of parameters, and entries that are not parameters.
 
     Args:
         model: the model.
@@ -119,7 +119,7 @@ def explain_release(model: Model, path: str | Path | None = None) -> Ledger | Re
         the model has them.
 
     Raises:
-        SpecError: no model, or a file that holds no header.
+        SpecError: not a model, or a file without a header.
 
     Source: DeepSeek-V3 README_WEIGHTS: ``weight_scale_inv`` per 128×128 block, ``e_score_correction_bias`` per expert.
 
@@ -179,7 +179,7 @@ def _compared(model: Model, path: Path) -> Release:
 
 
 def _tensors(path: Path) -> Iterator[tuple[str, int]]:
-    """Names of tensors with their number of entries."""
+    """Names of tensors, each with its number of entries."""
     if path.is_dir():
         files = sorted(path.glob("*.safetensors"))
         if not files:
@@ -194,7 +194,7 @@ def _tensors(path: Path) -> Iterator[tuple[str, int]]:
         return
     data = parse_json(read_text(path, what="header", max_bytes=MAX_HEADER), path.name, rules=_LONG)
     if not isinstance(data, Mapping):
-        raise SpecError("path", path.name, "holds no header", "give a safetensors file, its header, or its index", "wrong-type")
+        raise SpecError("path", path.name, "has no safetensors header", "give a safetensors file, its header, or its index", "wrong-type")
     shards = data.get("weight_map")
     if not isinstance(shards, Mapping):
         yield from _sized(data, path.name)
@@ -217,10 +217,10 @@ def _header(path: Path) -> Mapping[str, Any]:
             "path", str(path), f"can't be read ({error.strerror})", "check the path and its permissions", "unreadable"
         ) from None
     if not text or len(text) < length:
-        raise SpecError("path", path.name, "has no whole safetensors header", "restore the file; it may be cut short", "syntax")
+        raise SpecError("path", path.name, "has an incomplete safetensors header", "restore the file; it may be cut short", "syntax")
     data = parse_json(decode(text, path.name), path.name, rules=_LONG)
     if not isinstance(data, Mapping):
-        raise SpecError("path", path.name, "has a header that is no object", "restore the file", "wrong-type")
+        raise SpecError("path", path.name, "has a header that is not a JSON object", "restore the file", "wrong-type")
     return data
 
 
@@ -238,7 +238,7 @@ def _sized(header: Mapping[str, Any], where: str) -> Iterator[tuple[str, int]]:
 
 
 def _part_of(name: str, layers: int) -> str:
-    """The part that a tensor belongs to: by its name, and by its layer, for prediction modules stand after the last."""
+    """The part that a tensor belongs to: by its name, and by its layer, since prediction modules come after the last layer."""
     layer = _LAYER.search(name)
     tower = re.search(_PATTERNS[2][1], name) is not None
     for part, pattern in _PATTERNS[:2]:
@@ -268,7 +268,7 @@ _SECTIONS = {
 
 
 def _ours(model: Model, released: Mapping[str, int]) -> dict[str, int]:
-    """The model's entries by the same parts; scores and scales are compared where the files hold any."""
+    """The model's entries by the same parts; scores and scales are compared only if the files hold any."""
     table = model.table
     found: dict[str, int] = {}
     for i, entry in enumerate(table.entries):

@@ -1,4 +1,4 @@
-"""What a layer does with the residual stream beside its two mixers: several streams, inputs of its own, residuals that are learned."""
+"""Work of a layer on the residual stream, apart from its mixers: several streams, an input per layer, learned residuals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Towers: encoders of images or sound whose outputs enter the sequence, the products that join them to it, and what a phase shows them."""
+"""Towers: encoders of images or audio whose outputs enter the sequence, their projections, and the images that they encode."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from ..core.units import Unit
 from .images import Resize, grid_of
 from .layers import Layers, Norm, norm
 from .masks import Mask, keys_on_grid
-from .ops import Beside, Entry, Gradients, Lookup, MatMul, Op, Stream, place
+from .ops import Entry, Gradients, Lookup, MatMul, Op, Stream, TowerTokens, place
 
 PATCHES = "patches"
-"""The tokens of a tower that come from what it sees: those that its first and last products run over."""
+"""The tokens of a tower that are patches of its input; the stem and the connector run over these only."""
 
 
 class Projection(Spec):
-    """A product of a tower that is no layer of its stack: patches to vectors, or outputs to the model's width.
+    """A product of a tower outside its layers: patches to vectors, or outputs to the model's width.
 
     Args:
-        name: what paths call it.
-        inner, cols: sides of its matrix; a convolution whose steps don't overlap has all elements of a patch on its inner side.
+        name: its name in paths.
+        inner, cols: sides of its matrix; for a convolution whose patches don't overlap, ``inner`` is the elements of a patch.
         bias: whether its outputs have a bias each.
-        norm_width: elements of a norm before it, with ``norm`` for its kind; None for no norm.
-        rows: rows per patch; a product after four patches are merged has a quarter.
+        norm_width: elements of a norm before it, of kind ``norm``; None for no norm.
+        rows: rows per patch; 1/4 for a product after groups of four patches are merged.
     """
 
     name: str
@@ -47,21 +47,21 @@ class Projection(Spec):
 
 
 class Tower(Spec):
-    """An encoder beside the text model, over tokens of its own: patches of images, frames of sound.
+    """An encoder beside the text model, over tokens of its own: patches of images, frames of audio.
 
     Args:
-        name: how paths address it: ``towers.vision``.
+        name: its name in paths: ``towers.vision``.
         hidden: width of its residual stream.
         stem: products that make its tokens.
         stack: its layers.
         connector: products that bring its outputs into the text model's sequence.
         patch, merge: side of a patch [pixel], and patches along either side that become one token of the text model.
-        resize: what the processor makes of an image; None for a tower that sees no images.
+        resize: the processor's rule for images; None for a tower that takes no images.
         extra: tokens it adds to the patches of every picture (a class token), each a learned vector.
         positions: rows of a table of learned positions.
         stem_norm, norm: norms after the stem and after the stack; None for none.
-        scales: further learned elements.
-        counted: "apart" from the text model, in totals that ask for towers; or "with" it, as the encoder of an encoder-decoder.
+        scales: other learned elements.
+        counted: "apart" from the text model, only in totals that include towers; or "with" it, as the encoder of an encoder-decoder.
 
     Raises:
         SpecError: no layers.
@@ -97,8 +97,8 @@ class Tower(Spec):
         return self
 
     def entries(self) -> Iterator[Entry]:
-        """The tower's ops in place, over its own tokens."""
-        # what a tower sees needs no gradient
+        """The tower's ops with their paths, over its own tokens."""
+        # the input of a tower needs no gradient
         before: list[Op] = [op for i, each in enumerate(self.stem) for op in each.ops("both" if i else "weight")]
         if self.positions:
             before.append(Lookup(name="positions", rows=self.positions, width=self.hidden, role="position"))
@@ -115,16 +115,16 @@ class Tower(Spec):
         yield from place(after, "towers", self.name, "connector", count=1, over=patches)
 
 
-class Shown(Spec):
-    """What a tower sees in one sequence: pictures of one size.
+class TowerInput(Spec):
+    """The input of a tower in one sequence: pictures of one size.
 
     Args:
-        name: which tower.
+        name: name of the tower.
         pictures: per sequence; tiles of one image are pictures each.
         height, width: of a picture [patch].
         extra: tokens the tower adds to each.
-        merged: tokens of the text model that a picture becomes [token].
-        seq_len: tokens of the sequence; None where that is open, and seconds and bytes can't be counted [token].
+        merged: tokens of the text model per picture [token].
+        seq_len: tokens of the sequence; None where that is unknown: then seconds and bytes can't be computed [token].
     """
 
     name: str
@@ -143,38 +143,38 @@ class Shown(Spec):
         return self
 
     def keys(self, mask: Mask) -> float:
-        """Keys that a token of the tower meets."""
+        """Mean number of keys that a token of the tower attends to."""
         return keys_on_grid(mask, self.height, self.width, self.extra)
 
-    def beside(self) -> dict[str, Beside]:
-        """As the op table takes it: the tower's tokens, and the patches among them."""
+    def token_counts(self) -> dict[str, TowerTokens]:
+        """The tower's tokens and its patches, as the op table takes them."""
         patches = self.pictures * self.height * self.width
         tokens = patches + self.pictures * self.extra
         return {
-            self.name: Beside(tokens, self.keys, self.seq_len),
-            f"{self.name}.{PATCHES}": Beside(patches, self.keys, self.seq_len),
+            self.name: TowerTokens(tokens, self.keys, self.seq_len),
+            f"{self.name}.{PATCHES}": TowerTokens(patches, self.keys, self.seq_len),
         }
 
 
-def shown(tower: Tower, images: float, resolution: tuple[int, int], seq_len: float | None = None) -> Shown:
-    """What a tower sees of some images per sequence, by its processor's rule.
+def tower_input(tower: Tower, images: float, resolution: tuple[int, int], seq_len: float | None = None) -> TowerInput:
+    """The pictures that a tower encodes for some images per sequence, by its processor's rule.
 
     Args:
         tower: the tower.
         images: per sequence.
         resolution: height and width of each [pixel].
-        seq_len: tokens of the sequence, those of the images among them; None where that is open [token].
+        seq_len: tokens of the sequence, including those of the images; None where that is unknown [token].
 
     Raises:
-        SpecError: the tower sees no images, a resolution that is none, or images of more tokens than the sequence has.
+        SpecError: a tower that takes no images, an invalid resolution, or images of more tokens than the sequence has.
     """
     if tower.resize is None:
         raise SpecError(
-            "images", images, f"are nothing to tower {tower.name!r}", "give images to a tower with a resize rule", "unsupported"
+            "images", images, f"are not an input of tower {tower.name!r}", "give images to a tower with a resize rule", "unsupported"
         )
     grid = grid_of(tower.resize, resolution, tower.patch, tower.merge)
     merged = (grid.height // tower.merge) * (grid.width // tower.merge)
     pictures, extra = images * grid.tiles, tower.extra
-    return Shown(
+    return TowerInput(
         name=tower.name, pictures=pictures, height=grid.height, width=grid.width, extra=extra, merged=float(merged), seq_len=seq_len
     )

@@ -1,4 +1,4 @@
-"""What of a model is trained: frozen parts, low-rank adapters, and the gradients each op is then asked for."""
+"""The trained parts of a model: frozen parts, low-rank adapters, and the gradients that each op must then compute."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ..core.spec import AsTuple, Count, Spec
 from .ops import Attend, Convolve, Entry, Gradients, MatMul, Op, Scan, Stream
 
 Base = Literal["bf16", "fp8", "int8", "nf4"]
-"""Format of weights that nothing trains."""
+"""Format of frozen weights."""
 BASE_BYTES: dict[Base, float] = {"bf16": 2.0, "fp8": 1.0, "int8": 1.0, "nf4": 0.5 + 0.127 / 8}
-"""Bytes of a frozen weight of a linear product. NF4 has four bits, and 0.127 bits of constants that are quantised in turn (QLoRA,
+"""Bytes of a frozen weight of a linear product. NF4 has four bits, and 0.127 bits of quantisation constants (QLoRA,
 arXiv:2305.14314, section 3)."""
 
 DEQUANTIZED_BYTES: dict[Base, float] = {"nf4": BASE_BYTES["nf4"] + 2.0}
 """Bytes moved to widen a frozen weight to BF16 for one product; other bases are multiplied as they are (bitsandbytes)."""
 KEEP_INPUTS: frozenset[Base] = frozenset({"nf4", "int8"})
-"""Bases whose frozen products keep their inputs for the backward pass, needed or not (bitsandbytes, ``MatMul4Bit`` and ``MatMul8bitLt`` of
-``autograd/_functions.py``)."""
+"""Formats whose kernels always keep the inputs of frozen products for the backward pass (bitsandbytes, ``autograd/_functions.py``,
+``MatMul4Bit`` and ``MatMul8bitLt``)."""
 
 
 class Adapters(Spec):
@@ -28,7 +28,7 @@ class Adapters(Spec):
 
     Args:
         rank: inner width of a pair.
-        targets: "linear" for every linear product, or stretches of paths: ("attention",), ("q", "v").
+        targets: "linear" for every linear product, or sections of paths: ("attention",), ("q", "v").
 
     >>> Adapters(rank=16, targets=("q", "v")).rank
     16
@@ -38,43 +38,43 @@ class Adapters(Spec):
     targets: Literal["linear"] | Annotated[tuple[str, ...], AsTuple] = "linear"
 
 
-def stretches(path: Sequence[str]) -> Iterator[str]:
-    """Everything a path answers to: each stretch of it, dotted.
+def path_sections(path: Sequence[str]) -> Iterator[str]:
+    """Every contiguous section of a path, with dots between its levels.
 
-    >>> list(stretches(("moe", "experts", "up")))
+    >>> list(path_sections(("moe", "experts", "up")))
     ['moe', 'moe.experts', 'moe.experts.up', 'experts', 'experts.up', 'up']
     """
     yield from (".".join(path[i:j]) for i in range(len(path)) for j in range(i + 1, len(path) + 1))
 
 
 def check_names(field: str, names: Iterable[str], entries: Sequence[Entry]) -> None:
-    """Whether every name is a stretch of some op's path.
+    """Refuse a name that is not a section of any op's path.
 
     Raises:
-        SpecError: names the first that is none.
+        SpecError: the first such name.
     """
-    known = {stretch for entry in entries for stretch in stretches(entry.path)}
+    known = {stretch for entry in entries for stretch in path_sections(entry.path)}
     for name in names:
         if name not in known:
-            raise SpecError(field, name, "is no part of the model", did_you_mean(name, sorted(known), "parts"), "unknown-name")
+            raise SpecError(field, name, "is not a part of the model", did_you_mean(name, sorted(known), "parts"), "unknown-name")
 
 
 def freeze(entries: Sequence[Entry], names: Sequence[str]) -> list[Entry]:
-    """Ops in place, those of the named parts frozen.
+    """Ops with their paths, those of the named parts frozen.
 
     Raises:
-        SpecError: a name that is no part of the model.
+        SpecError: a name that is not a part of the model.
     """
     check_names("frozen", names, entries)
     wanted = set(names)
-    return [replace(e, trainable=e.trainable and wanted.isdisjoint(stretches(e.path))) for e in entries]
+    return [replace(e, trainable=e.trainable and wanted.isdisjoint(path_sections(e.path))) for e in entries]
 
 
 def adapt(entries: Sequence[Entry], adapters: Adapters) -> list[Entry]:
-    """Ops in place, all frozen, with a pair of matrices after every product that the adapters stand beside.
+    """Ops with their paths, all frozen, with a trained pair of matrices after every product that has adapters.
 
     Raises:
-        SpecError: a target that is no part of the model.
+        SpecError: a target that is not a part of the model.
     """
     if adapters.targets != "linear":
         check_names("adapters.targets", adapters.targets, entries)
@@ -86,17 +86,17 @@ def adapt(entries: Sequence[Entry], adapters: Adapters) -> list[Entry]:
             found += _pair(entry, op, adapters.rank)
     if len(found) == len(entries):
         raise SpecError(
-            "adapters.targets", adapters.targets, "holds no linear product", "name products: 'q', 'v', 'ffn', or give 'linear'", "empty"
+            "adapters.targets", adapters.targets, "match no linear product", "name products: 'q', 'v', 'ffn', or give 'linear'", "empty"
         )
     return found
 
 
 def _targeted(entry: Entry, adapters: Adapters) -> bool:
-    return adapters.targets == "linear" or not set(adapters.targets).isdisjoint(stretches(entry.path))
+    return adapters.targets == "linear" or not set(adapters.targets).isdisjoint(path_sections(entry.path))
 
 
 def _pair(entry: Entry, op: MatMul, rank: int) -> Iterator[Entry]:
-    """The two matrices beside a product: its input to ``rank`` elements, and these to its output."""
+    """The two matrices of an adapter: from the product's input to ``rank`` elements, and from these to its output."""
     depth = len(entry.path) - len(entry.within)
     path = (*entry.path[:depth], "adapters", *entry.within)
     plain = replace(op, bias=0, tied=False, saved=0.0)
@@ -107,14 +107,14 @@ def _pair(entry: Entry, op: MatMul, rank: int) -> Iterator[Entry]:
 
 
 def with_gradients(entries: Sequence[Entry], base: Base | None = None) -> list[Entry]:
-    """Ops in place, each with the gradients that training the trainable ones asks for, and with what it must keep for them.
+    """Ops with their paths, each with the gradients that it must compute and the activations that it must keep.
 
-    An op's inputs need a gradient where something trained comes before it; its weight where it is trained itself. Of a kind with
-    several layers something trained in one comes before the next: its first layer is taken for the others. A frozen product keeps its
-    input only where a trained one reads the same, or where the kernels of its base keep every input.
+    An op's inputs need a gradient if a trained op comes before it; its weight, if it is trained itself. In a kind with several layers, a
+    trained op of one layer comes before the next layer; the first layer is counted like the others. A frozen product keeps its input only
+    if a trained product reads the same input, or if the kernels of its weight format keep every input.
 
     Args:
-        entries: the ops of a model.
+        entries: the ops of a model, with their paths.
         base: format of the frozen weights.
     """
     kinds = list(dict.fromkeys(e.kind for e in entries))
@@ -126,9 +126,9 @@ def with_gradients(entries: Sequence[Entry], base: Base | None = None) -> list[E
         reached = before or (trains and here[0].count > 1)
         asked: list[Entry] = []
         for e in here:
-            asked.append(replace(e, op=_asked(e, reached=reached)))
+            asked.append(replace(e, op=_with_needed_gradients(e, reached=reached)))
             reached = reached or (e.trainable and _has_weights(e))
-        found += _keeping(here, asked, base)
+        found += _with_kept_inputs(here, asked, base)
         before = before or trains
     return found
 
@@ -138,12 +138,12 @@ def _has_weights(entry: Entry) -> bool:
     return (isinstance(op, MatMul) and op.weight) or isinstance(op, Convolve) or bool(getattr(op, "params", 0) or getattr(op, "rows", 0))
 
 
-def _asked(entry: Entry, *, reached: bool) -> Op:
-    """The op with the gradients it is asked for; one that is asked for none keeps nothing."""
+def _with_needed_gradients(entry: Entry, *, reached: bool) -> Op:
+    """The op with the gradients that it must compute; without any, it keeps no activations."""
     op = entry.op
     match op:
         case MatMul(weight=True) | Convolve():
-            gradients = _both(op.gradients, reached=reached, trained=entry.trainable)
+            gradients = _operand_gradients(op.gradients, reached=reached, trained=entry.trainable)
             return replace(op, gradients=gradients, saved=0.0 if gradients == "none" else op.saved)
         case MatMul() | Attend() | Scan():
             return op if reached else replace(op, gradients="none", saved=0.0)
@@ -153,8 +153,8 @@ def _asked(entry: Entry, *, reached: bool) -> Op:
             return op
 
 
-def _both(gradients: Gradients, *, reached: bool, trained: bool) -> Gradients:
-    """The gradients of a product's operands: of those it has, the ones that are asked for."""
+def _operand_gradients(gradients: Gradients, *, reached: bool, trained: bool) -> Gradients:
+    """The operands of a product whose gradient it must compute."""
     inputs = reached and gradients in ("both", "input")
     weight = trained and gradients in ("both", "weight")
     words: dict[tuple[bool, bool], Gradients] = {
@@ -166,8 +166,8 @@ def _both(gradients: Gradients, *, reached: bool, trained: bool) -> Gradients:
     return words[inputs, weight]
 
 
-def _keeping(before: Sequence[Entry], asked: Sequence[Entry], base: Base | None) -> list[Entry]:
-    """Ops of one kind, of which a product keeps its input where its weight, or that of a later product of the same input, is trained."""
+def _with_kept_inputs(before: Sequence[Entry], asked: Sequence[Entry], base: Base | None) -> list[Entry]:
+    """Ops of one kind; a product keeps its input if its weight, or that of a later product of the same input, is trained."""
     holder: dict[tuple[int, str], int] = {}
     needed: set[int] = set()
     for i, (plain, entry) in enumerate(zip(before, asked, strict=True)):
@@ -178,11 +178,11 @@ def _keeping(before: Sequence[Entry], asked: Sequence[Entry], base: Base | None)
             asks = entry.op.gradients in ("both", "weight")
             if asks or (base in KEEP_INPUTS and entry.op.gradients == "input" and plain.op.role == "linear"):
                 needed.add(holder.get(key, i))
-    return [_kept(plain, entry, needed=i in needed) for i, (plain, entry) in enumerate(zip(before, asked, strict=True))]
+    return [_keep_input(plain, entry, needed=i in needed) for i, (plain, entry) in enumerate(zip(before, asked, strict=True))]
 
 
-def _kept(plain: Entry, asked: Entry, *, needed: bool) -> Entry:
-    """An op as it is asked for; of a product with a weight, with its input or without."""
+def _keep_input(plain: Entry, asked: Entry, *, needed: bool) -> Entry:
+    """An op with its gradients; a product with a weight keeps its input only where that is needed."""
     if isinstance(asked.op, MatMul) and isinstance(plain.op, MatMul) and plain.op.weight:
         return replace(asked, op=replace(asked.op, saved=plain.op.saved if needed else 0.0))
     return asked

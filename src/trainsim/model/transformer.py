@@ -1,4 +1,4 @@
-"""Model: a named stack of (count, block), embeddings, head, multi-token-prediction modules."""
+"""A model: kinds of layers with their counts between embedding and head, with multi-token-prediction modules and towers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ..core.spec import AsTuple, ByName, Count, Spec, invariant
 from .feedforward import MixtureOfExperts
 from .layers import MAX_LAYERS, Block, Layers, Norm, norm
 from .ops import Entry, Lookup, MatMul, Op, OpTable, Stream, compile_ops, place
-from .towers import Shown, Tower, shown
+from .towers import Tower, TowerInput, tower_input
 from .trainable import Adapters, Base, adapt, freeze, with_gradients
 
 
 class Embedding(Spec):
-    """What turns tokens into the residual stream.
+    """The embedding: turns tokens into the residual stream.
 
     Args:
         width: width of the table where it isn't the hidden size; a projection follows (OPT-350m).
@@ -33,7 +33,7 @@ class Embedding(Spec):
         layer_rows, layer_width: a table with a vector for every layer in each row (Gemma 3n): its rows, and the elements of all layers;
             0 for none.
         layer_norm: elements of the norm of those vectors.
-        streams: residual streams, each but the first by a product of its own (AltUp); 1 for the one of every other model.
+        streams: residual streams, each but the first computed by a product of its own (AltUp); 1 in every other model.
 
     >>> [entry.op.name for entry in Embedding(positions=512, norm="layer").entries(vocab=1000, hidden=64)]
     ['tokens', 'positions', 'norm']
@@ -75,19 +75,19 @@ class Embedding(Spec):
 
 
 class Head(Spec):
-    """What turns the residual stream into logits.
+    """The head: turns the residual stream into logits.
 
     Args:
         weights: its own matrix, the embedding's ("tied"), or no head at all ("none": embedding models).
-        outputs: scores in place of a vocabulary (classifiers, reward models); None for one logit per word.
+        outputs: number of scores in place of a vocabulary (classifiers, reward models); None for one logit per word.
         norm: the final norm; None for none.
-        bias: a bias per output; "twice" where a class keeps a second one that it never adds (an untied BERT).
+        bias: a bias per output; "twice" if the class stores a second one that it never adds (an untied BERT).
         width: width of the head's input where it isn't the hidden size; a projection comes first (OPT-350m).
         transform: a dense layer, an activation and a norm before the logits (BERT), in place of that projection.
         transform_bias: a bias of the dense layer.
-        streams: residual streams that end here; 1 for one.
-        merge: what makes one of several: a product of all but the first, each by its own matrix (AltUp), or weights from one product
-            of all (hyper-connections).
+        streams: number of residual streams that it reads.
+        merge: how several streams become one: each but the first through a matrix of its own (AltUp), or weighted by one product of all
+            (hyper-connections).
 
     >>> [entry.op.name for entry in Head(weights="tied").entries(vocab=1000, hidden=64)]
     ['norm', 'logits']
@@ -104,7 +104,7 @@ class Head(Spec):
     merge: Literal["products", "weights"] = "products"
 
     def entries(self, vocab: int, hidden: int) -> Iterator[Entry]:
-        """Streams made one, final norm, projection or transform, logits."""
+        """Merge of the streams, final norm, projection or transform, logits."""
         width = self.width or hidden
         ops: list[Op] = list(self._merged(hidden)) if self.streams > 1 else []
         ops += [norm("norm", hidden, self.norm)] if self.norm is not None else []
@@ -134,12 +134,12 @@ def _logits(width: int, vocab: int, *, bias: int = 0, tied: bool) -> MatMul:
 
 
 class MultiTokenPrediction(Spec):
-    """Modules that predict further tokens, one after another (DeepSeek-V3, arXiv:2412.19437, section 2.2, eq. 21-24).
+    """Modules that predict additional tokens, one after another (DeepSeek-V3, arXiv:2412.19437, section 2.2, eq. 21-24).
 
     Each has two norms, a ``2h → h`` projection, a block of its own, a final norm; embedding and head are the model's.
 
     Args:
-        depth: number of modules, each of which predicts one token more.
+        depth: number of modules; each predicts one more token.
         block: the layer inside each module.
 
     >>> from trainsim.model.attention.grouped_query import GroupedQueryAttention
@@ -167,7 +167,7 @@ class MultiTokenPrediction(Spec):
 
 
 class Model(Spec):
-    """What is trained: a stack of layers between an embedding and a head.
+    """A model: a stack of layers between an embedding and a head.
 
     Args:
         name: its name in answers and errors.
@@ -177,15 +177,15 @@ class Model(Spec):
         embedding, head: what turns tokens into the residual stream, and that stream into logits.
         mtp: multi-token-prediction modules; None for none.
         towers: encoders whose outputs enter the sequence.
-        shown: what the towers see in one sequence; what is not shown costs parameters and no FLOPs.
-        frozen: stretches of paths whose ops are not trained: ("towers.vision",), ("embedding", "experts").
+        shown: input of the towers in one sequence; a tower without input has parameters and no FLOPs.
+        frozen: sections of paths whose ops are not trained: ("towers.vision",), ("embedding", "experts").
         adapters: low-rank pairs that are trained in place of everything else; None for none.
         base: format of the weights of frozen linear products; None for the working copy of the plan's precision.
         quantization_block: side of the square blocks whose scales a quantised release stores beside the weights; None for none.
-        notes: what a reader of the config assumed.
+        notes: assumptions made in reading the config.
 
     Raises:
-        SpecError: a size that is missing or absurd, or positions that don't cover the stack.
+        SpecError: a missing or absurd size, or positions that don't cover the stack.
 
     >>> from trainsim.model.attention.grouped_query import GroupedQueryAttention
     >>> from trainsim.model.feedforward import GatedMLP
@@ -202,7 +202,7 @@ class Model(Spec):
     head: Head = Head()
     mtp: MultiTokenPrediction | None = None
     towers: Annotated[Sequence[Tower], ByName()] = ()
-    shown: Annotated[Sequence[Shown], ByName()] = ()
+    shown: Annotated[Sequence[TowerInput], ByName()] = ()
     frozen: Annotated[tuple[str, ...], AsTuple] = ()
     adapters: Adapters | None = None
     base: Base | None = None
@@ -255,35 +255,35 @@ class Model(Spec):
     @cached_property
     def table(self) -> OpTable:
         """The op table, compiled once."""
-        return compile_ops(self._trained(), dict(pair for each in self.shown for pair in each.beside().items()))
+        return compile_ops(self._trained(), dict(pair for each in self.shown for pair in each.token_counts().items()))
 
     def seeing(self, images: float, resolution: tuple[int, int], tower: str = "vision", seq_len: float | None = None) -> Model:
-        """The model as it runs over sequences with images in them: FLOPs, seconds and bytes of the tower count.
+        """The model on sequences that contain images: FLOPs, seconds and bytes of the tower then count.
 
         Args:
-            images: per sequence; their tokens are among those of the sequence.
+            images: number per sequence; their tokens are part of the sequence.
             resolution: height and width of each [pixel].
-            tower: which tower sees them.
-            seq_len: tokens of the sequence; None where that is open, and FLOPs alone are asked for [token].
+            tower: the tower that encodes them.
+            seq_len: tokens of the sequence; None is enough for FLOPs [token].
 
         Raises:
-            SpecError: no such tower, a resolution that is none, or images of more tokens than the sequence has.
+            SpecError: no such tower, an invalid resolution, or images of more tokens than the sequence has.
         """
         known = {each.name: each for each in self.towers}
         if tower not in known:
             raise SpecError(
-                "images", images, f"have no tower {tower!r} to see them", f"towers: {', '.join(known) or 'none'}", "unknown-name"
+                "images", images, f"have no tower {tower!r} to encode them", f"towers: {', '.join(known) or 'none'}", "unknown-name"
             )
         others = tuple(each for each in self.shown if each.name != tower)
-        return self.replace({"shown": (*others, shown(known[tower], images, resolution, seq_len))})
+        return self.replace({"shown": (*others, tower_input(known[tower], images, resolution, seq_len))})
 
     def reading(self, source_len: float, tower: str = "encoder", seq_len: float | None = None) -> Model:
-        """The model as it runs where its encoder reads so many tokens for each sequence of the decoder.
+        """The model whose encoder reads ``source_len`` tokens for each sequence of the decoder.
 
         Args:
-            source_len: tokens that the encoder reads; of sound, what its convolutions leave of the frames [token].
+            source_len: tokens that the encoder reads; for audio, the tokens after its convolutions [token].
             tower: the encoder.
-            seq_len: tokens of the decoder's sequence; None where that is open, and FLOPs alone are asked for [token].
+            seq_len: tokens of the decoder's sequence; None is enough for FLOPs [token].
 
         Raises:
             SpecError: no such tower.
@@ -291,11 +291,11 @@ class Model(Spec):
         if tower not in {each.name for each in self.towers}:
             raise SpecError("source_len", source_len, f"has no tower {tower!r} to read it", "give it to an encoder-decoder", "unknown-name")
         others = tuple(each for each in self.shown if each.name != tower)
-        read = Shown(name=tower, pictures=1.0, height=1, width=int(source_len), seq_len=seq_len)
+        read = TowerInput(name=tower, pictures=1.0, height=1, width=int(source_len), seq_len=seq_len)
         return self.replace({"shown": (*others, read)})
 
     def _trained(self) -> Sequence[Entry]:
-        """The ops in place, with the gradients that training asks each for."""
+        """The ops with their paths, each with the gradients that it must compute."""
         entries = list(self._entries())
         if self.adapters is None and not self.frozen:
             return entries

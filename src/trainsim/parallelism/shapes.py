@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import EstimateError, SpecError, did_you_mean
-from ..model.masks import Elsewhere, Mask
+from ..model.masks import Mask, OtherStreamKeys
 from ..model.ops import PAIRS, Attend, Convolve, Entry, Lookup, MatMul, Op, Scan, Stream
-from ..model.trainable import DEQUANTIZED_BYTES, stretches
+from ..model.trainable import DEQUANTIZED_BYTES, path_sections
 from ..model.transformer import Model
 
 SPLIT_AXES = frozenset({"head", "kv", "ffn", "vocab"})
@@ -132,7 +132,7 @@ def entries_per_token(model: Model) -> tuple[Entry, ...]:
     """The ops scaled to one token of the sequence: ops of a tower by its tokens per token of the sequence, left out if it sees none."""
     t = model.table
     found = []
-    for i, (entry, times, keys) in enumerate(zip(t.entries, t.per_token.tolist(), t.keys_aside.tolist(), strict=True)):
+    for i, (entry, times, keys) in enumerate(zip(t.entries, t.per_token.tolist(), t.tower_keys.tolist(), strict=True)):
         if entry.over and times:
             found.append(replace(entry, op=_scaled_to_sequence(entry.op, times, keys)))
         elif isinstance(entry.op, Attend) and not entry.over:
@@ -148,7 +148,7 @@ def _scaled_to_sequence(op: Op, times: float, keys: float) -> Op:
         case MatMul():
             return replace(op, rows=op.rows * times, saved=op.saved * times)
         case Attend():  # attention within a picture: a fixed number of keys, independent of the sequence length
-            return replace(op, heads=op.heads * times, mask=Elsewhere(keys), saved=op.saved * times)
+            return replace(op, heads=op.heads * times, mask=OtherStreamKeys(keys), saved=op.saved * times)
         case Stream():
             return replace(op, read=op.read * times, written=op.written * times, saved=op.saved * times)
         case _:
@@ -186,7 +186,7 @@ def is_expert_product(op: Op) -> bool:
 def _core(op: Attend | Scan) -> tuple[float, float, float, Mask | None]:
     """Heads, ``d_qk + d_v``, FLOPs per token that do not depend on the number of keys, and the mask."""
     match op:
-        case Attend() if isinstance(op.mask, Elsewhere):
+        case Attend() if isinstance(op.mask, OtherStreamKeys):
             return float(op.heads), float(op.d_qk + op.d_v), 2.0 * op.heads * (op.d_qk + op.d_v) * op.mask.count, None
         case Attend():
             return float(op.heads), float(op.d_qk + op.d_v), 0.0, op.mask
@@ -309,7 +309,7 @@ def check_part_names(field: str, parts: Collection[str], model: Model, words: Ab
     Raises:
         SpecError: a name is neither.
     """
-    names = {name for entry in model.table.entries for name in stretches(entry.within)} | words
+    names = {name for entry in model.table.entries for name in path_sections(entry.within)} | words
     for part in parts:
         if part not in names:
             raise SpecError(field, part, "is not a part of the model's layers", did_you_mean(part, sorted(names), "parts"), "unknown-name")
@@ -317,7 +317,7 @@ def check_part_names(field: str, parts: Collection[str], model: Model, words: Ab
 
 def path_matches(path: tuple[str, ...], name: str) -> bool:
     """Whether a name equals a dotted section of the path."""
-    return name in stretches(path)
+    return name in path_sections(path)
 
 
 def _routing(entries: Sequence[Entry]) -> dict[str, float]:

@@ -26,7 +26,7 @@ from ..model.masks import (
     Selected,
     SelectedBlocks,
     SlidingWindow,
-    Towered,
+    TowerKeys,
     WithinChunk,
 )
 from ..model.ops import PAIRS, Attend, Convolve, Lookup, MatMul, Op, Scan, Stream
@@ -178,7 +178,7 @@ def sees(mask: Mask, query: int, key: int) -> bool:
             return key < query and key // mask.chunk == query // mask.chunk
         case Selected():  # the latest stand for whichever are selected
             return query - mask.count < key <= query
-        case Towered():  # a tower that sees nothing here
+        case TowerKeys():  # a tower that sees nothing here
             return False
         case Compressed():  # keys are entries here
             return key < min((query + 1) // mask.rate, query + 1 if mask.most is None else mask.most)

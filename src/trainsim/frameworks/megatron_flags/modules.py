@@ -1,4 +1,4 @@
-"""Modules that Megatron-LM computes again or captures in graphs, and how its tokens reach their experts."""
+"""Flags for recomputed modules, CUDA graphs and token dispatchers of Megatron-LM."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ PARTS = {
 """``--recompute-modules`` → parts of a layer."""
 
 GRAPHS = {"attn": ("attention",), "mlp": ("ffn",), "moe": ("experts",), "moe_router": ("router",), "moe_preprocess": ()}
-"""``--cuda-graph-modules`` → parts of a layer; what is done before experts are called is no op of its own here."""
+"""``--cuda-graph-modules`` → parts of a layer; the work before the experts is not a separate op here."""
 
 BACKENDS = ("deepep", "hybridep", "ncclep")
-"""Kernels behind the flex dispatcher."""
+"""``--moe-flex-dispatcher-backend`` → dispatcher."""
 
 
-def computed_again(names: Iterable[str]) -> tuple[str, ...]:
+def recomputed_parts(names: Iterable[str]) -> tuple[str, ...]:
     """Parts of a layer that ``--recompute-modules`` names.
 
     Raises:
         SpecError: no such module.
 
-    >>> computed_again(["mla_up_proj"])
+    >>> recomputed_parts(["mla_up_proj"])
     ('q_up', 'kv_up')
     """
     return _parts("--recompute-modules", names, PARTS)
 
 
-def captured(names: Iterable[str]) -> frozenset[str]:
+def captured_parts(names: Iterable[str]) -> frozenset[str]:
     """Parts of a layer that ``--cuda-graph-modules`` names; ``full_iteration`` is ``step``.
 
     Raises:
         SpecError: no such module.
 
-    >>> sorted(captured(["attn", "moe_router", "moe_preprocess"]))
+    >>> sorted(captured_parts(["attn", "moe_router", "moe_preprocess"]))
     ['attention', 'router']
     """
     return frozenset(_parts("--cuda-graph-modules", names, {**GRAPHS, "full_iteration": ("step",)}))
@@ -61,12 +61,12 @@ def _parts(flag: str, names: Iterable[str], known: Mapping[str, tuple[str, ...]]
 
 
 def names_of(words: Iterable[str]) -> list[str]:
-    """Names in the words of a flag's value: one a word, or a list as text."""
+    """Names in the words of a flag's value: one name per word, or a list written as text."""
     return [name for word in words for name in word.strip("[]").replace(",", " ").split()]
 
 
 def _graphs(value: Any, flags: NamedValues) -> dict[str, Any]:
-    """Graphs by ``--cuda-graph-impl``: none, the modules named (whole layers where none is), or the whole step."""
+    """Graphs by ``--cuda-graph-impl``: none, the named modules (whole layers if none is named), or the whole step."""
     to_choice(value, ("none", "local", "transformer_engine", "full_iteration"), "--cuda-graph-impl")
     names = names_of(flags.texts("cuda-graph-modules" if "cuda-graph-modules" in flags else "cuda-graph-scope"))
     if value == "none":
@@ -74,7 +74,7 @@ def _graphs(value: Any, flags: NamedValues) -> dict[str, Any]:
     if value == "full_iteration" or "full_iteration" in names:
         return {"graphs": ("step",)}
     whole = not names or names == ["full"]
-    return {"graphs": ("layer",) if whole else tuple(sorted(captured(names)))}
+    return {"graphs": ("layer",) if whole else tuple(sorted(captured_parts(names)))}
 
 
 def _dispatcher(value: Any, flags: NamedValues) -> dict[str, Any]:
@@ -107,10 +107,10 @@ GRAPH_READERS: dict[str, Callable[[Any, NamedValues], dict[str, Any]]] = {
 
 
 def written_graphs(plan: Plan) -> list[str]:
-    """Words for dispatcher, what runs beside it, and graphs.
+    """Flags for the dispatcher, its overlap, and the graphs of a plan.
 
     Raises:
-        SpecError: a part that no module captures.
+        SpecError: a part that no module of Megatron-LM captures.
     """
     words = {None: [], "alltoall": ["--moe-token-dispatcher-type", "alltoall"], "fused": ["--moe-token-dispatcher-type", "flex"]}[
         plan.dispatcher

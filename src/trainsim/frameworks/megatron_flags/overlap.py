@@ -1,4 +1,4 @@
-"""What Megatron-LM overlaps, how its context-parallel ranks exchange keys, and what it keeps on the host."""
+"""Flags for overlap, for the exchange of keys among context-parallel ranks, and for offload to the host."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from ...parallelism.plan import ContextExchange, Plan
 
 FLAGS = {"dp": "overlap-grad-reduce", "weights": "overlap-param-gather", "tp": "tp-comm-overlap"}
-"""Exchange → the flag without which Megatron-LM hides nothing of it."""
+"""Exchange → the flag that lets Megatron-LM overlap it."""
 CP_COMM_TYPES: dict[str, ContextExchange] = {"p2p": "ring", "all_gather": "all-gather", "a2a": "all-to-all"}
 """``--cp-comm-type``."""
 
 
 def overlap_of(flags: NamedValues) -> dict[str, Any]:
-    """Exchanges that may hide; None where the flags ask for all that the layout has.
+    """Exchanges that may overlap; None if the flags allow all exchanges of the layout.
 
-    Gathers of weights need a distributed optimizer, and sums of tensor parallelism that may hide need sequence parallelism: what a layout
-    has no flag for is not denied.
+    Megatron-LM overlaps gathers of weights only with a distributed optimizer, and those of tensor parallelism only with sequence
+    parallelism: an exchange without a flag in the layout is not denied.
     """
     asked = {exchange for exchange, flag in FLAGS.items() if flag in flags}
     asked |= {"dp", "weights"} if "use-torch-fsdp2" in flags else set()  # which prefetches by itself
@@ -35,10 +35,10 @@ def overlap_of(flags: NamedValues) -> dict[str, Any]:
 
 
 def written_overlap(plan: Plan) -> list[str]:
-    """The flags of :func:`overlap_of`, of ``--cp-comm-type`` and of what the host keeps.
+    """The flags of :func:`overlap_of`, ``--cp-comm-type``, and those of offload.
 
     Raises:
-        SpecError: a plan that denies what Megatron-LM always overlaps.
+        SpecError: a plan that denies an overlap that Megatron-LM always uses.
     """
     may = {*FLAGS, "ep", "cp"} if plan.overlap is None else set(plan.overlap)
     if denied := sorted({"ep", "cp"} - may):
@@ -74,4 +74,4 @@ OVERLAP_READERS: dict[str, Callable[[Any, NamedValues], dict[str, Any]]] = {
     "optimizer-offload-fraction": lambda _value, _flags: {},
     "overlap-cpu-optimizer-d2h-h2d": lambda _value, _flags: {},
 }
-"""Readers of these flags; what overlaps follows from all of them together."""
+"""Readers of these flags; the overlap follows from several flags together."""

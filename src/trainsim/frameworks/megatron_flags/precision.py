@@ -1,4 +1,4 @@
-"""Which precision recipe Megatron-LM's arguments describe."""
+"""The precision recipe that Megatron-LM's arguments describe."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from ...core.values import NamedValues, to_choice
 from ...parallelism.precision import RECIPES, Precision
 
 NUMBER_BYTES = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "uint8": 1.0}
-"""``--exp-avg-dtype`` and its like."""
+"""Values of ``--exp-avg-dtype`` and similar flags → number format."""
 
 
 FP8_RECIPES = {"delayed": "fp8", "tensorwise": "fp8", "mxfp8": "mxfp8", "blockwise": "fp8-blockwise"}
-"""``--fp8-recipe`` → recipe; scaling a tensor late or at once holds the same bytes."""
+"""``--fp8-recipe`` → recipe; delayed and current scaling take the same bytes."""
 
 DTYPES = {
     "main-grads-dtype": "gradients", "main-params-dtype": "master", "megatron-fsdp-main-grads-dtype": "gradients",
     "megatron-fsdp-main-params-dtype": "master", "megatron-fsdp-grad-comm-dtype": "reduced",
 }  # fmt: skip
-"""Flags that are a number format of the recipe under another name."""
+"""Flag → field of the recipe that holds its number format."""
 
 
 def precision_of(flags: NamedValues) -> Precision | str:
-    """A recipe's name, or the recipe with what the flags change in it."""
+    """A recipe's name, or the recipe as the flags change it."""
     if "fp4-format" in flags:
         recipe = RECIPES["nvfp4"]
     elif "fp8-format" in flags:
@@ -29,7 +29,7 @@ def precision_of(flags: NamedValues) -> Precision | str:
         recipe = RECIPES["fp16" if "fp16" in flags else "bf16"]
     changed: dict[str, float] = {}
     if "fp8-param-gather" in flags and recipe.products == "fp8":
-        narrow = float(recipe.weights) - 2.0  # the BF16 copy is not kept; the narrow one and its transpose are
+        narrow = float(recipe.weights) - 2.0  # the BF16 copy is not kept, only the low-precision copy and its transpose
         changed |= {"weights": narrow, "gathered": narrow / 2.0}
     if "grad-reduce-in-bf16" in flags:
         changed |= {"gradients": 2.0, "reduced": 2.0}

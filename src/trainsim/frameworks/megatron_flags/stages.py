@@ -1,4 +1,4 @@
-"""Which layers Megatron-LM's arguments put on which stage."""
+"""The layers of each pipeline stage, by Megatron-LM's arguments."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ...core.values import NamedValues, to_int
 
 LAYOUT = "--pipeline-model-parallel-layout"
 LONGEST = 20_000
-"""Letters of a layout written out: beyond any model."""
+"""Largest number of letters of an expanded layout."""
 
 
 def virtual_stages(value: Any, flags: NamedValues) -> dict[str, Any]:
-    """Stages to a rank from the layers of each."""
+    """Stages per rank, from the number of layers of each."""
     flag = "num-layers-per-virtual-pipeline-stage"
     layers, each = (
         flags.integer("num-layers", least=1),
@@ -33,7 +33,7 @@ def virtual_stages(value: Any, flags: NamedValues) -> dict[str, Any]:
 
 
 def end_stages(value: Any, flags: NamedValues) -> dict[str, Any]:
-    """Layers of the first and the last stage; the rest is shared out evenly."""
+    """Layers of the first and the last stage; the other stages share the rest evenly."""
     del value
     pp = flags.integer("pipeline-model-parallel-size", 1, least=1)
     names = [f"decoder-{end}-pipeline-num-layers" for end in ("first", "last")]
@@ -56,7 +56,7 @@ def layout_stages(value: Any, flags: NamedValues) -> dict[str, Any]:
     each = stages.split("|")
     if set(stages) - set("EtmL|") or not each[0].startswith("E") or not each[-1].endswith("L"):
         raise SpecError(
-            LAYOUT, value, "is no layout from E to L", "write E for the embedding, t for a layer, m, L and | between stages", "syntax"
+            LAYOUT, value, "is not a layout from E to L", "write E for the embedding, t for a layer, m, L and | between stages", "syntax"
         )
     if any("m" in stage for stage in each[:-1]):
         raise SpecError(
@@ -69,15 +69,15 @@ def layout_stages(value: Any, flags: NamedValues) -> dict[str, Any]:
 
 
 def _written_out(pattern: str, layout: str) -> str:
-    """A layout with its repeats written out; their length is bounded before they are."""
+    """A layout with its repeats expanded; the length is checked before expansion."""
     length = sum(len(found[1]) * to_int(found[2], LAYOUT) for found in re.finditer(pattern, layout))
     if max(length, len(layout)) > LONGEST:
-        raise SpecError(LAYOUT, layout, f"stands for more than {LONGEST:,} letters", "give at most a letter for each layer", "too-large")
+        raise SpecError(LAYOUT, layout, f"expands to more than {LONGEST:,} letters", "give at most a letter for each layer", "too-large")
     return re.sub(pattern, lambda found: found[1] * int(found[2]), layout)
 
 
 def counted_stages(value: Any, flags: NamedValues) -> dict[str, Any]:
-    """Layers of every stage where embedding or loss count as a layer of their own."""
+    """Layers of every stage, with the embedding or the loss counted as a layer."""
     del value
     first, last = ("account-for-embedding-in-pipeline-split" in flags, "account-for-loss-in-pipeline-split" in flags)
     pp = flags.integer("pipeline-model-parallel-size", 1, least=1)

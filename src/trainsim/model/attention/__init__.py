@@ -1,1 +1,1 @@
-"""Attention: one kind a file."""
+"""Kinds of attention, one per file."""

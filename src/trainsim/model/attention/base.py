@@ -1,4 +1,4 @@
-"""The face of the attention family."""
+"""The base class of token mixers: attention and its alternatives."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..ops import Op
 
 
 class Attention(Family):
-    """A token mixer. A new one is one class with one method; every account follows from the ops it yields."""
+    """A token mixer. A new one is one class with one method; parameters, FLOPs, bytes and seconds follow from the ops it yields."""
 
     section: ClassVar[str] = "attention"
     adds: ClassVar[bool] = True
@@ -19,7 +19,7 @@ class Attention(Family):
 
     @abc.abstractmethod
     def ops(self, hidden: int) -> Iterator[Op]:
-        """The work of one layer.
+        """The ops of one layer.
 
         Args:
             hidden: width of the residual stream.

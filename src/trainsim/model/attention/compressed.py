@@ -1,4 +1,4 @@
-"""Attention to a window of keys, and to earlier keys compressed several into one."""
+"""Attention to a window of keys, and to compressed entries, each made of several earlier keys."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .base import Attention
 
 @dataclass(frozen=True)
 class Compressed(Mask):
-    """Entries that stand for ``rate`` keys each, all of them up to the query's own: the query at position ``i`` meets
+    """Entries that each replace ``rate`` keys, all of them up to the query's own: the query at position ``i`` attends to
     ``min(⌊(i + 1) / rate⌋, most)``.
 
     >>> float(Compressed(2).keys(4.0)), float(Compressed(2, most=1).keys(4.0)), float(Compressed(2).span(5.0))
@@ -43,11 +43,11 @@ class Compressed(Mask):
 
 
 class EntryIndexer(Spec):
-    """A small attention that scores compressed entries of its own; the large one meets the best of them (DeepSeek-V4, eq. 13-17).
+    """A small attention that scores its own compressed entries; the main attention uses the best of them (DeepSeek-V4, eq. 13-17).
 
     Args:
         heads, head_dim: heads of the scores, and their width.
-        count: entries that a query meets at most.
+        count: entries that a query attends to at most.
         loss: "trained" towards the attention's own weights, on inputs that are detached; "none" where nothing trains it, and it runs
             forward alone.
 
@@ -74,22 +74,22 @@ class EntryIndexer(Spec):
 
 
 class CompressedAttention(Attention):
-    """A window of keys, and entries that stand for several earlier ones (DeepSeek-V4, DeepSeek-AI 2026, section 2.3).
+    """A window of keys, and entries that each replace several earlier keys (DeepSeek-V4, DeepSeek-AI 2026, section 2.3).
 
-    One key for all heads is also their value. An entry is a weighted mean of ``rate`` tokens, or of twice as many that overlap with the
-    entry before; a query meets all earlier entries, or those an indexer selects. The output is projected in groups of heads, to a low
-    rank each, and then to the stream.
+    One vector per token is the key and the value of all heads. An entry is a weighted mean of ``rate`` tokens, or of twice as many that
+    overlap with the entry before. A query attends to all earlier entries, or to those that an indexer selects. Each group of heads projects
+    its output to a low rank; a second product takes all groups to the stream.
 
     Args:
         heads, head_dim: query heads, and the width of the one key.
         q_rank: width of the compressed query.
-        window: keys a query sees as they are, its own included.
-        rate: tokens of an entry; None for the window alone.
-        indexer: what selects entries, which then overlap; None where a query meets all earlier ones.
+        window: uncompressed keys that a query attends to, its own included.
+        rate: tokens per entry; None for a window without entries.
+        indexer: the indexer that selects entries, which then overlap; None if a query attends to all earlier ones.
         groups, group_rank: groups of heads of the output projection, and the width that each is projected to.
 
     Raises:
-        SpecError: heads that ``groups`` doesn't divide, or an indexer with nothing to select from.
+        SpecError: heads that ``groups`` doesn't divide, or an indexer without entries to select from.
 
     >>> [op.name for op in CompressedAttention(heads=64, head_dim=512, q_rank=1024, window=128, groups=8, group_rank=1024).ops(4096)]
     ['q_down', 'q_latent_norm', 'q_up', 'q_norm', 'kv', 'kv_norm', 'core', 'sinks', 'o_groups', 'o']
@@ -137,7 +137,7 @@ def _compress(prefix: str, hidden: int, width: int, rate: int, series: int, grad
     """Values and weights of every token, the weighted means of ``rate`` tokens, and their norm.
 
     Args:
-        series: 1 where an entry is a mean of its own tokens; 2 where every token counts in two entries, each time with other numbers.
+        series: 1 if every token belongs to one entry; 2 if it belongs to two, with values and weights of its own for each.
     """
     wide, kept = series * width, gradients != "none"
     for name in ("values", "weights"):

@@ -1,4 +1,4 @@
-"""Attention to the outputs of another stack: an encoder, a vision tower."""
+"""Cross-attention: to the outputs of an encoder or a vision tower."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
 from ...core.spec import AsTuple, Count
-from ..masks import Towered
+from ..masks import TowerKeys
 from ..ops import Attend, MatMul, Op, Stream
 from .base import Attention
 
@@ -15,7 +15,7 @@ class CrossAttention(Attention):
     """Queries of the sequence, keys and values of a tower's tokens (Vaswani et al. 2017, arXiv:1706.03762, section 3.2.3).
 
     Args:
-        tower: whose tokens it attends to; none until a phase shows the tower something.
+        tower: the tower whose tokens it attends to; there are none until the tower is given an input.
         heads, kv_heads, head_dim: sizes.
         source_width: width of the tower's outputs; None for that of the sequence's own residual stream.
         biases: which of the projections q, k, v, o have a bias.
@@ -44,12 +44,12 @@ class CrossAttention(Attention):
         if self.qk_norm == "head":
             yield Stream(name="q_norm", params=self.head_dim, axis="head", read=q, written=q, saved=q)
             yield Stream(name="k_norm", params=self.head_dim, axis="kv")
-        yield Attend(name="core", heads=self.heads, d_qk=self.head_dim, d_v=self.head_dim, mask=Towered(self.tower), saved=2.0 * q)
+        yield Attend(name="core", heads=self.heads, d_qk=self.head_dim, d_v=self.head_dim, mask=TowerKeys(self.tower), saved=2.0 * q)
         yield MatMul(name="o", inner=q, cols=hidden, axes=("head", "hidden"), bias=hidden * ("o" in self.biases))
 
 
 class IdleCrossAttention(Attention):
-    """Attention to another stream that a decoder trained alone stores and never runs (BART, arXiv:1910.13461, as a language model).
+    """Cross-attention that a decoder without its encoder stores and never runs (BART, arXiv:1910.13461, as a language model).
 
     Args:
         heads, head_dim: sizes.
@@ -65,7 +65,7 @@ class IdleCrossAttention(Attention):
     biases: Annotated[tuple[Literal["q", "k", "v", "o"], ...], AsTuple] = ()
 
     def ops(self, hidden: int) -> Iterator[Op]:
-        """The stored projections: no token passes them."""
+        """The stored projections, which no token uses."""
         width = self.heads * self.head_dim
         for name in "qkv":
             bias = width * (name in self.biases)

@@ -13,14 +13,14 @@ from .base import Attention
 
 
 class BlockIndexer(Spec):
-    """Scores of every earlier key by a few heads, of which the best blocks are met (MiniMax-M3, transformers 5.24 ``MiniMaxM3VLIndexer``).
+    """An indexer: a few heads score every earlier key, and attention uses the best blocks (MiniMax-M3, ``MiniMaxM3VLIndexer``).
 
-    How it is trained is not published: it runs forward alone here, as in its class.
+    Its training is not published; here it only runs forward, as in its class of transformers 5.24.
 
     Args:
         heads, head_dim: heads of the scores, and their width; one key for all of them.
         block: keys of a block.
-        count: blocks that a query meets, its own among them.
+        count: blocks that a query attends to, its own among them.
 
     >>> [op.name for op in BlockIndexer(heads=4, head_dim=128, block=128, count=16).ops(6144)]
     ['indexer.q', 'indexer.k', 'indexer.norms', 'indexer.scores']
@@ -48,8 +48,8 @@ class GroupedQueryAttention(Attention):
 
     Args:
         heads, kv_heads, head_dim: sizes; ``heads · head_dim`` need not be the hidden size.
-        window: keys a query sees, its own included; None for all. Looking both ways, a window
-            of ``w`` reaches ``w // 2`` tokens either way.
+        window: keys that a query attends to, its own included; None for all. In both directions, a window
+            of ``w`` reaches ``w // 2`` tokens before and after the query.
         chunk: attention stays inside chunks of this many tokens (of a picture: square windows of as many patches); None for one chunk.
         v_dim: width of a value head; None for ``head_dim``.
         biases: which of the projections q, k, v, o and the gate's have a bias.
@@ -59,10 +59,10 @@ class GroupedQueryAttention(Attention):
         gate: a gate on the output before its projection: one number per element or per head of queries (Qwen3-Next).
         gate_shift: a learned number per head added to the gate's (Beam).
         output_norm: a norm on the output before its projection (BitNet).
-        direction: "causal", or "both": a query sees the keys after it too (encoders).
-        indexer: what selects blocks of keys; None where a query meets all that it sees.
+        direction: "causal", or "both": a query attends to the keys after it too (encoders).
+        indexer: the indexer that selects blocks of keys; None if a query attends to all keys that the mask allows.
         values: "own" values, or the "keys" before their norm (Gemma 4), which saves a projection.
-        kv: "own" keys and values, or those of an "earlier" layer, so that the layer has queries alone (Gemma 3n).
+        kv: "own" keys and values, or those of an "earlier" layer, so that the layer projects only queries (Gemma 3n).
 
     Raises:
         SpecError: heads that ``kv_heads`` doesn't divide, or window and chunk at once.
@@ -96,13 +96,13 @@ class GroupedQueryAttention(Attention):
             raise SpecError("kv_heads", self.kv_heads, f"does not divide heads={self.heads}", f"divisors: {divisors}", "conflict")
         if self.window is not None and self.chunk is not None:
             raise SpecError(
-                "chunk", self.chunk, f"stands beside window={self.window}", "a layer has a window or chunks, not both", "conflict"
+                "chunk", self.chunk, f"can't be combined with window={self.window}", "a layer has a window or chunks, not both", "conflict"
             )
         return self
 
     @property
     def mask(self) -> Mask:
-        """Which keys a query sees."""
+        """The keys that a query attends to."""
         if self.indexer is not None:
             return SelectedBlocks(self.indexer.block, self.indexer.count)
         if self.direction == "both":

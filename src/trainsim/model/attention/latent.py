@@ -13,14 +13,14 @@ from .base import Attention
 
 
 class Indexer(Spec):
-    """A small attention that scores every earlier key; the large one meets the best of them (DeepSeek-V3.2, arXiv:2512.02556, eq. 1).
+    """A small attention that scores every earlier key; the main attention uses the best of them (DeepSeek-V3.2, arXiv:2512.02556, eq. 1).
 
     ``I_{t,s} = Σ_j w_{t,j} ReLU(q_{t,j} · k_s)`` over all ``s ≤ t``: one key of ``head_dim`` for all heads, one weight a head.
 
     Args:
         heads, head_dim: heads of the scores, and their width.
-        loss: "trained" towards the attention's own weights, on inputs that are detached: projections get the gradient of their
-            weight alone, the scores both; "none" where nothing trains it, and it runs forward alone.
+        loss: "trained" towards the attention's own weights, on detached inputs: projections compute the gradient of their weight only,
+            the scores both gradients; "none" if it isn't trained and only runs forward.
 
     >>> sum(op.inner * op.cols for op in Indexer(heads=64, head_dim=128).ops(7168, 1536) if hasattr(op, "inner"))
     13959168
@@ -53,11 +53,11 @@ class LatentAttention(Attention):
         nope_dim, rope_dim: key width per head without and with rotary position; the rotary key is shared by all heads.
         v_dim: value width per head.
         biases: which of q, kv, o have a bias (on the down projections where there is one).
-        selected: keys a query meets at most, whichever an indexer selects; None for all earlier ones.
-        indexer: what selects them; None where the layer takes the selection of an earlier one.
+        selected: largest number of keys that a query attends to, selected by an indexer; None for all earlier ones.
+        indexer: the indexer that selects them; None if the layer uses the selection of an earlier layer.
         gate: a gate on the output before its projection, one number per head or per element.
         sinks: one learned logit per head in the softmax.
-        window: keys a query sees, its own included; None for all earlier ones.
+        window: keys that a query attends to, its own included; None for all earlier ones.
 
     Raises:
         SpecError: an indexer without ``selected`` or without a compressed query.
@@ -89,7 +89,7 @@ class LatentAttention(Attention):
 
     @property
     def mask(self) -> Mask:
-        """Which keys a query meets."""
+        """The keys that a query attends to."""
         if self.selected is not None:
             return Selected(self.selected)
         return Causal() if self.window is None else SlidingWindow(self.window)

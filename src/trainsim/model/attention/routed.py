@@ -15,7 +15,7 @@ from .base import Attention
 class RoutedAttention(Attention):
     """A router picks ``top_k`` of ``experts`` query-and-output projections; all share keys and values (JetMoE, arXiv:2404.07413).
 
-    All experts are stored, ``top_k`` run: a token attends with ``top_k · kv_heads`` heads.
+    All experts are stored and ``top_k`` run: a token attends with ``top_k · kv_heads`` heads.
 
     Args:
         experts, top_k: attention experts, and how many a token is sent through.
@@ -23,7 +23,7 @@ class RoutedAttention(Attention):
         output_bias: a bias on the merged output of the experts.
 
     Raises:
-        SpecError: more experts met than there are.
+        SpecError: more experts per token than there are experts.
 
     >>> routed = RoutedAttention(experts=8, top_k=2, kv_heads=16, head_dim=128)
     >>> [op.name for op in routed.ops(2048)]

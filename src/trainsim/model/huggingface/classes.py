@@ -1,4 +1,4 @@
-"""What the transformers classes take where a file is silent: a table measured on them, one row per ``model_type``."""
+"""Defaults of the config classes of transformers, recorded from the classes, one row per ``model_type``."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class ConfigClass:
     """The config class of a model type.
 
     Args:
-        defaults: what the class takes for a key that a file leaves out; null where it works the value out.
+        defaults: key → the class's value where a file leaves the key out; null where the class derives the value.
         names: second names of keys: the name used elsewhere → the class's own.
-        text_key, text_type: where a class that wraps a text model keeps it, and the type it has unless it says otherwise.
+        text_key, text_type: key of the text model in a class that wraps one, and the default type of that text model.
         causal: whether transformers has a causal language model of this type.
     """
 
@@ -51,7 +51,7 @@ def config_classes() -> Mapping[str, ConfigClass]:
 
 
 def config_class(kind: Any, defaults: Mapping[str, Any] | None = None) -> ConfigClass:
-    """The class of a model type, with defaults of a family's own on top; empty for a type nobody recorded."""
+    """The recorded class of a model type, updated with a family's own defaults; an empty one for an unrecorded type."""
     known = config_classes().get(kind, ConfigClass()) if isinstance(kind, str) else ConfigClass()
     if not defaults:
         return known

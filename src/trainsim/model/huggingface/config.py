@@ -1,4 +1,4 @@
-"""A ``config.json`` under examination: every key is asked for, harmless by name, or an error."""
+"""A reader of ``config.json``: every key must be read by its family or known to be harmless, or it is an error."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ OFF: dict[str, tuple[Any, ...]] = {
     ),
     **dict.fromkeys(("q_lora_rank", "kv_lora_rank", "head_dim", "per_layer_config", "mlp_only_layers"), (None,)),
 }
-"""Keys with one meaning in every family, and the values by which a file says that the model has none of it."""
+"""Keys with one meaning in every family → the values that mean the model lacks that feature."""
 
 
 class Config:
-    """Reads keys of a config, remembering which were asked for and which defaults were taken.
+    """Reads keys of a config, and records which were read and which defaults were used.
 
     Args:
         data: the config as a dict.
-        path: where it came from, for errors.
-        known: the config class: its defaults and second names.
-        nested: whether the config stands inside a wrapper's. Hugging Face writes such a config as what differs from its class, so
-            sizes may be left out there, and nowhere else.
+        path: its origin, for errors.
+        known: its config class, with defaults and second names.
+        nested: whether the config is inside a wrapper's. Hugging Face writes there only what differs from the class's defaults, so only
+            there may sizes be left out.
         names: key → the one name that this family's files give it.
     """
 
@@ -70,14 +70,14 @@ class Config:
         self.data, self.path, self.known, self.nested = data, path, known or ConfigClass(), nested
         self.renamed = names or {}
         self.causal = True
-        """Whether a query sees earlier keys alone."""
+        """Whether a query attends to only earlier keys."""
         self.asked: set[str] = set()
         self.notes: list[str] = []
 
     # what is there -----------------------------------------------------------------------------------------------
 
     def names(self, *keys: str) -> tuple[str, ...]:
-        """Every name that a file may give a value: a family's own, the class's, those of other families."""
+        """Every name of a value that a file may use: the family's own, the class's, those of other families."""
         found: list[str] = []
         for key in keys:
             if key in self.renamed:
@@ -93,22 +93,22 @@ class Config:
         return self._value(key) is not None
 
     def called(self, *keys: str) -> str:
-        """The first of a value's names that the file uses; the first of all if it uses none."""
+        """The first of a value's names that the file uses; the first name if it uses none."""
         names = self.names(*keys)
         self.asked.update(names)
         return next((n for n in names if self.data.get(n) is not None), next((n for n in names if n in self.data), names[0]))
 
     def null(self, key: str) -> bool:
-        """Whether a key is there and null: "has none", which is not the same as left out."""
+        """Whether a key is given as null, which means "has none" and differs from a key left out."""
         name = self.called(key)
         return name in self.data and self.data[name] is None
 
     def default(self, key: str) -> Any:
-        """What the class takes where the file is silent; None where it works the value out."""
+        """The class's default for a key; None where the class derives the value."""
         return next((self.known.defaults[n] for n in self.names(key) if self.known.defaults.get(n) is not None), None)
 
     def value(self, key: str) -> Any:
-        """What the file says, or the class default."""
+        """The file's value, or the class default."""
         found = self._value(key)
         return self.default(key) if found is None and not self.null(key) else found
 
@@ -121,11 +121,11 @@ class Config:
         return ConfigError(f"{self.path}.{name}", self.data.get(name), rule, remedy, rule_id)
 
     def note(self, text: str) -> None:
-        """Remember an assumption."""
+        """Record an assumption for the model's notes."""
         self.notes.append(text)
 
     def inside(self, key: str) -> Config:
-        """A nested group of keys (DBRX's ``attn_config``) as a config of its own; close it when it is read."""
+        """A nested group of keys (DBRX's ``attn_config``) as a config of its own; call ``close`` when all keys are read."""
         self.asked.add(key)
         group = self.data.get(key, {})
         if not isinstance(group, Mapping):
@@ -135,7 +135,7 @@ class Config:
         return inner
 
     def changed(self, changes: Mapping[str, Any]) -> Config:
-        """The config of one layer: other values for some keys, and the same books."""
+        """The config with other values for some keys, as for one layer; both record into the same notes."""
         if not changes:
             return self
         names = {self.called(key): value for key, value in changes.items()}
@@ -144,14 +144,14 @@ class Config:
         return other
 
     def per_layer_changes(self, lists: Mapping[str, str], layers: int) -> list[dict[str, Any]]:
-        """What differs from layer to layer: values of lists, and the groups of ``per_layer_config``.
+        """Changed keys of each layer, from lists and from the groups of ``per_layer_config``.
 
         Args:
             lists: key → key of the list that holds its value for each layer.
-            layers: how many layers there are.
+            layers: number of layers.
 
         Raises:
-            ConfigError: a list of another length, or a group for a layer that is not there.
+            ConfigError: a list of another length, or a group for a layer that doesn't exist.
         """
         changes: list[dict[str, Any]] = [{} for _ in range(layers)]
         for key, where in lists.items():
@@ -172,10 +172,10 @@ class Config:
     # sizes and numbers -------------------------------------------------------------------------------------------
 
     def size(self, *keys: str) -> int:
-        """A size that must be given, under the first of its names that is there; in a nested config the class has it.
+        """A size that must be given, under one of its names; a nested config may take it from the class.
 
         Raises:
-            ConfigError: missing, or no positive integer.
+            ConfigError: missing, or not a positive integer.
         """
         names = self.names(*keys)
         if (given := self._given(names)) is not None:
@@ -200,10 +200,10 @@ class Config:
         return next(iter(given.values()), None)
 
     def layers(self, *keys: str) -> int:
-        """The number of layers, bounded before anything is built.
+        """The number of layers, checked against its upper bound before anything is built.
 
         Raises:
-            ConfigError: missing, no positive integer, or more than anyone trains.
+            ConfigError: missing, not a positive integer, or above the largest number of layers.
         """
         number = self.size(*keys)
         if number > MAX_LAYERS:
@@ -211,7 +211,7 @@ class Config:
         return number
 
     def optional(self, *keys: str, default: int, why: str = "class default") -> int:
-        """A size that may be left out; the default taken is noted: the class's, or what stands in for it."""
+        """A size that may be left out; a note records the default used: the class's, or the one given here."""
         key = self.called(*keys)
         if (given := self._given(self.names(*keys))) is not None:
             return given
@@ -219,7 +219,7 @@ class Config:
         return self._taken(key, default, why) if known is None else self._taken(key, self._positive(key, known), "class default")
 
     def size_or_none(self, key: str, default: int | None = None) -> int | None:
-        """A size that null turns off; left out, it is the class default."""
+        """A size that null turns off; the class default if it is left out."""
         name = self.called(key)
         if (given := self._given(self.names(key))) is not None:
             return given
@@ -229,7 +229,7 @@ class Config:
         return self._taken(name, known, "class default")
 
     def count(self, *keys: str, default: int = 0) -> int:
-        """A number of things that may be zero; null is zero, and a default that isn't zero is noted."""
+        """A number >= 0; null is zero, and a default other than zero is noted."""
         name = self.called(*keys)
         value = self.data.get(name)
         if value is None:
@@ -253,7 +253,7 @@ class Config:
     # flags and lists ---------------------------------------------------------------------------------------------
 
     def flag(self, key: str, *, default: bool = False) -> bool:
-        """True or false; the default taken is noted. Null is false, as it is to the classes."""
+        """True or false; a note records a default used. Null is false, as in the classes."""
         name = self.called(key)
         if self.null(key):
             self.note(f"{name} is null: false")
@@ -316,12 +316,12 @@ class Config:
     # rules -------------------------------------------------------------------------------------------------------
 
     def ignore(self, *keys: str) -> None:
-        """Keys that stand in files of this family and leave its shape alone."""
+        """Accept keys of this family's files that don't change its shape."""
         for key in keys:
             self.asked.update(self.names(key))
 
     def fixed(self, key: str, *allowed: Any) -> None:
-        """A key, or a key inside a group (``attn_config.qk_ln``), whose other values this family's class has no shape for."""
+        """Refuse other values than the allowed ones of a key, or of a key inside a group (``attn_config.qk_ln``)."""
         group, _, inner = key.partition(".")
         if inner:
             self.inside(group).fixed(inner, *allowed)
@@ -345,7 +345,7 @@ class Config:
             raise self.fail(key, f"{default}does not divide {other}={whole}", f"nearest divisors: {', '.join(map(str, sorted(near[:4])))}")
 
     def close(self, ignore: Sequence[str] = ()) -> None:
-        """Refuse keys nobody asked for: whatever they hold, they may change the shape.
+        """Refuse keys that were never read, since they may change the shape.
 
         Raises:
             ConfigError: names the key and what to do.
@@ -364,5 +364,5 @@ class Config:
 
 
 def _is_off(key: str, value: Any) -> bool:
-    """Whether a key says that the model lacks what it names; 0 is no false here, nor 1 true."""
+    """Whether a key says that the model lacks the feature it names; 0 doesn't count as false, nor 1 as true."""
     return any(value is off or (value == off and type(value) is type(off)) for off in OFF.get(key, ()))

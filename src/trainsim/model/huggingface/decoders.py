@@ -17,13 +17,13 @@ from .config import Config
 ENCODER = "encoder"
 _WHOLE = ("ForConditionalGeneration", "MTModel")
 _LENGTH = 2.0
-"""Frames of sound that become one token of Whisper's encoder."""
+"""Audio frames per token of Whisper's encoder."""
 
 
 def with_encoder(model: Model, c: Config) -> Model:
     """The whole model where ``architectures`` names it and the decoder has cross-attention; else the model as it was.
 
-    The encoder is a tower whose word embeddings are the decoder's; what it reads is said by a phase's ``source_len``.
+    The encoder is a tower whose word embeddings are the decoder's; a phase's ``source_len`` gives the tokens that it reads.
     """
     names: Any = c.data.get("architectures") or [""]
     crossed = [kind for kind in model.stack if isinstance(kind.block.attention, ParallelMixers)]
@@ -50,7 +50,7 @@ def _fed(mixers: Attention) -> Attention:
 
 
 def _encoder(model: Model, c: Config, block: Block) -> Tower:
-    """The encoder, with the norms of the decoder; Whisper's reads sound by two convolutions over three frames."""
+    """The encoder, with the norms of the decoder; Whisper's reads audio through two convolutions over three frames."""
     own = next(m for m in block.attention.mixers if isinstance(m, GroupedQueryAttention))  # type: ignore[attr-defined]
     heads, hidden = c.size("encoder_attention_heads"), model.hidden
     c.divides("encoder_attention_heads", heads, "d_model", hidden)

@@ -1,4 +1,4 @@
-"""DeepSeek: shared and fine-grained experts, latent attention, multi-token prediction; Kimi K2 is of the same make."""
+"""DeepSeek: shared and fine-grained experts, latent attention, multi-token prediction; Kimi K2 has the same architecture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The keys of a config, from whatever the user gave: plain JSON of bounded size, or one clear error."""
+"""The keys of a config from a path, a dict or a config object, with one clear error for anything else."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from ...core.values import Rules, plain
 from .foreign import refuse_by_start
 
 _YAML_BYTES = 2**18
-"""Bytes of a YAML file that describes a model; its parser is slow."""
+"""Largest size of a YAML file that describes a model [B]; its parser is slow."""
 _JSON_BYTES = 2**22
-"""Bytes of a config.json: those with a list of quantised modules hold a hundredth of it."""
+"""Largest size of a config.json [B]; configs with a list of quantised modules hold a hundredth of it."""
 _START = 2**16
-"""Bytes at the start of a longer file that tell its kind."""
+"""Bytes at the start of a longer file that show its kind [B]."""
 _KEYS = 2_000
-"""Keys of a config; the longest of the transformers classes have two hundred."""
+"""Largest number of keys of a config; the longest of the transformers classes have two hundred."""
 _RULES = Rules(infinite=True, controls=True)
-"""Configs hold infinite time limits and special tokens, which no mapping reads."""
+"""Infinite numbers are accepted in configs: time limits and special tokens hold them, and no mapping reads these."""
 
 
 def document(config: Any) -> tuple[dict[str, Any], str]:
-    """The keys of a config, and what to call it in errors.
+    """The keys of a config, and its name in errors.
 
     Args:
         config: a path of a file or of the folder that holds ``config.json``, a dict, or any object with ``to_dict()``.
 
     Raises:
-        ConfigError: nothing that holds a config, a file that can't be read, or JSON that is cut short, contradicts itself, or is
-            nested or long beyond reason.
+        ConfigError: not a config, a file that can't be read, or JSON that is cut short, contradicts itself, is nested too deep or is
+            too long.
     """
     if isinstance(config, (str, Path)):
         path = _path(config)
@@ -43,7 +43,7 @@ def document(config: Any) -> tuple[dict[str, Any], str]:
     else:
         data, name = plain(_keys(config), "config", ConfigError, _RULES), "config"
     if not isinstance(data, Mapping):
-        raise ConfigError(name, type(data).__name__, "holds no object", "give a config.json", "wrong-type")
+        raise ConfigError(name, type(data).__name__, "does not hold an object", "give a config.json", "wrong-type")
     if len(data) > _KEYS:
         raise ConfigError(name, len(data), f"holds more than {_KEYS:,} keys", "give a model's config.json", "out-of-bounds")
     return dict(data), name
@@ -62,7 +62,7 @@ _BINARY = (
 
 
 def _refuse_binary(path: Path) -> None:
-    """Name files of weights, and long files of other kinds, as what they are; whatever else can't be read, read_text says so."""
+    """Refuse files of weights, and long files of other kinds, by their kind; ``read_text`` refuses other files that can't be read."""
     if path.suffix == ".safetensors":
         raise ConfigError(path.name, None, _TENSORS, "give config.json; ts.explain_release(model, path) reads it", "unsupported")
     try:
@@ -94,7 +94,7 @@ def _yaml(path: Path) -> dict[str, Any]:
         first = " ".join(str(error).split())[:200]
         raise ConfigError(path.name, None, f"invalid YAML ({first})", "restore the file; it may be cut short", "syntax") from None
     if not isinstance(data, Mapping):
-        raise ConfigError(path.name, type(data).__name__, "holds no object", "give a model's YAML", "wrong-type")
+        raise ConfigError(path.name, type(data).__name__, "does not hold an object", "give a model's YAML", "wrong-type")
     return dict(plain(data, path.name, ConfigError, _RULES))
 
 

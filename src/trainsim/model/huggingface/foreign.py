@@ -1,4 +1,4 @@
-"""Files that are no ``config.json``: some describe a model all the same, the others are named as what they are."""
+"""Files other than ``config.json``: those that describe a model are converted, the others are refused by their kind."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _FOREIGN: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("bits", "group_size"), "is a quantisation config", _CONFIG),
     (("producer", "quantization"), "is a quantisation config (ModelOpt)", _CONFIG),
 )
-"""Keys that no model's config has at the top → what the file is, and what to give instead."""
+"""Top-level keys that no model's config has → the kind of the file, and the remedy."""
 
 Reader = Callable[[Mapping[str, Any], str], dict[str, Any]]
 
@@ -60,10 +60,10 @@ def refuse_by_start(start: str, name: str) -> None:
 
 
 def as_config(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """The config that a file holds: itself, or what another project's file means in Hugging Face's keys.
+    """The config in a file, with the keys of another project's format converted to Hugging Face's.
 
     Raises:
-        ConfigError: the file is of a known other kind; says which, and what to give.
+        ConfigError: the file is of another known kind; the error names that kind and what to give instead.
     """
     if "peft_type" in data or not ("model_type" in data or SIZES & data.keys()):
         for keys, what, remedy in _FOREIGN:
@@ -87,7 +87,7 @@ def _renamed(data: Mapping[str, Any], name: str, kind: str, names: Mapping[str, 
     """Keys under the names that Hugging Face gives them.
 
     Raises:
-        ConfigError: a key that is neither renamed nor known to change nothing.
+        ConfigError: a key that is neither converted nor known to be harmless.
     """
     made: dict[str, Any] = {"model_type": kind}
     for key, value in data.items():
@@ -190,13 +190,13 @@ _MULTIPLE = 256
 
 
 def _meta(data: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Llama's widths: two thirds of four hidden sizes, stretched, rounded up (meta-llama/llama3, llama/model.py, FeedForward)."""
+    """Llama's inner width: 8/3 of the hidden size, scaled and rounded up (meta-llama/llama3, llama/model.py, FeedForward)."""
     made = _renamed(data, name, "llama", _META, _META_INERT)
     hidden, of = data.get("dim"), data.get("multiple_of", _MULTIPLE)
-    stretched = data.get("ffn_dim_multiplier") or 1.0
-    if not (isinstance(hidden, int) and isinstance(of, int) and of > 0 and isinstance(stretched, (int, float))):
+    multiplier = data.get("ffn_dim_multiplier") or 1.0
+    if not (isinstance(hidden, int) and isinstance(of, int) and of > 0 and isinstance(multiplier, (int, float))):
         raise ConfigError(f"{name}.dim", hidden, "and multiple_of must be positive integers", "restore the file", "wrong-type")
-    width = int(stretched * int(2 * 4 * hidden / 3))
+    width = int(multiplier * int(2 * 4 * hidden / 3))
     if isinstance(made.get("vocab_size"), int) and made["vocab_size"] < 0:
         raise ConfigError(
             f"{name}.vocab_size",
@@ -219,4 +219,4 @@ READERS: tuple[tuple[tuple[str, ...], Reader], ...] = (
     (("dim", "n_layers", "hidden_dim"), _mistral),
     (("dim", "n_layers", "n_heads"), _meta),
 )
-"""Keys that tell a file's kind → how it is read."""
+"""Keys by which a file's kind is recognised → its converter."""

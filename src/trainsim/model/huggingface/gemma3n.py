@@ -1,4 +1,4 @@
-"""Gemma 3n: an embedding for every layer, several residual streams, keys and values shared by the last layers, slices of one width."""
+"""Gemma 3n: an embedding for every layer, several residual streams, keys and values shared by the last layers, nested widths."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def gemma3n_text(c: Config) -> Model:
 
 
 def layer_embedding(c: Config, layers: int, width: int) -> Embedding:
-    """An embedding with a vector of so many elements for every layer."""
+    """An embedding that also has a vector for every layer."""
     rows = c.optional("vocab_size_per_layer_input", default=262_144)
     return Embedding(layer_rows=rows, layer_width=layers * width, layer_norm=width)
 
@@ -53,7 +53,7 @@ def _mixers(c: Config, layers: int) -> Mixers:
 
 
 def _channels(c: Config, layers: int) -> list[tuple[str, FeedForward]]:
-    """One width, or one for every layer; a width that is not the first's names its layers."""
+    """One width, or one for every layer; layers whose width differs from the first get a kind of their own."""
     listed = isinstance(c.data.get("intermediate_size"), (list, tuple))
     widths = (c.per_layer("intermediate_size", layers) if listed else None) or [c.size("intermediate_size")] * layers
     return [("dense" if width == widths[0] else f"dense{width}", GatedMLP(width=width)) for width in widths]

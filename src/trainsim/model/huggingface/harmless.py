@@ -1,6 +1,6 @@
-"""Keys that say nothing about shapes, in any family: one list for all.
+"""Keys that don't change shapes in any family.
 
-A key that its family doesn't ask for and that is not found here is an error if its value could change the shape.
+A key that is neither read by its family nor listed here is an error if its value could change the shape.
 """
 
 from __future__ import annotations
@@ -40,5 +40,5 @@ _HARMLESS = "|".join((*_BOOKKEEPING, *_TRAINING, *_ARITHMETIC, *_SAMPLING))
 
 
 def is_harmless(key: str) -> bool:
-    """Whether a key leaves every shape alone; the pattern is compiled when the first config is read."""
+    """Whether a key changes no shape; the pattern is compiled when the first config is read."""
     return re.fullmatch(_HARMLESS, key) is not None

@@ -1,4 +1,4 @@
-"""What stands on top of the layers, and which way they look: ``architectures``, ``num_labels``, ``is_causal``."""
+"""Heads, and the direction of attention, by ``architectures``, ``num_labels`` and ``is_causal``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TWO = 2
 
 
 def direction(c: Config) -> bool:
-    """Whether a query sees earlier keys alone: ``is_causal``, which is true where a file says nothing.
+    """Whether a query attends only to earlier keys: ``is_causal``, true if it is left out.
 
     Raises:
         ConfigError: neither true nor false.
@@ -31,7 +31,7 @@ def direction(c: Config) -> bool:
 
 
 def topped(model: Model, c: Config) -> Model:
-    """The model with the head that its ``architectures`` names; without any, the vocabulary's.
+    """The model with the head that its ``architectures`` names; without any, the language-model head.
 
     A sequence classifier's score has no bias, a token classifier's has one, a question answerer has two scores and a bias; a bare model
     has no head (embedding models).
@@ -57,21 +57,21 @@ def topped(model: Model, c: Config) -> Model:
         c.note(f"{name}: no head")
         return model.model_copy(update={"head": Head(norm=norm, weights="none"), "mtp": None})
     rule = "has a head that is not mapped"
-    remedy = f"known: …ForCausalLM, {', '.join('…' + task for task in _SCORES)}, …Model; leave architectures out for the vocabulary's head"
+    remedy = (
+        f"known: …ForCausalLM, {', '.join('…' + task for task in _SCORES)}, …Model; leave architectures out for the language-model head"
+    )
     raise c.fail("architectures", rule, remedy, "unsupported")
 
 
 def _of_an_encoder(model: Model, c: Config, name: str) -> Model:
-    """The model of a masked language model; other heads of encoders stand on a pooler, which is not mapped.
+    """The model with the head of a masked language model; other heads of encoders use a pooler, which is not mapped.
 
     Raises:
         ConfigError: another head.
     """
     if name.endswith("ForMaskedLM"):
         return model
-    raise c.fail(
-        "architectures", "stands on a pooler, which is not mapped", "leave architectures out for the vocabulary's head", "unsupported"
-    )
+    raise c.fail("architectures", "has a pooler, which is not mapped", "leave architectures out for the language-model head", "unsupported")
 
 
 def _architecture(c: Config) -> str | None:

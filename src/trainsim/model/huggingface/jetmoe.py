@@ -12,7 +12,7 @@ from .reader import family
 
 @family("jetmoe")
 def jetmoe(c: Config) -> Model:
-    """JetMoE (arXiv:2404.07413): the same number of experts, and of experts met, in attention and feed-forward."""
+    """JetMoE (arXiv:2404.07413): attention and feed-forward have the same number of experts and the same top-k."""
     layers = c.layers(*LAYERS)
     number, top_k = experts(c, "num_local_experts", "moe_num_experts")
     kv_heads = c.size(*KEY_HEADS)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 GROUPS = ("model", "language_model", "model_config", "config")
-"""Where a YAML file keeps its model."""
+"""Groups under which a YAML file describes its model."""
 _SIGNS = ("num_layers", "hidden_size", "num_attention_heads")
 _NAMES = {
     "num_layers": "num_hidden_layers",
@@ -36,7 +36,7 @@ _INERT = re.compile(
 
 
 def is_megatron(data: Mapping[str, Any]) -> bool:
-    """Whether keys are those of Megatron-Core's or NeMo's model."""
+    """Whether keys are those of a model of Megatron-Core or NeMo."""
     return all(sign in data for sign in _SIGNS) and "model_type" not in data
 
 

@@ -1,4 +1,4 @@
-"""MiniMax: lightning attention, and the M2 that went back to softmax."""
+"""MiniMax: lightning attention in Text-01 and M1, softmax attention in M2, indexed blocks in M3."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def minimax_m2(c: Config) -> Model:
 
 @family("minimax_m3_vl_text", "minimax_m3")
 def minimax_m3(c: Config) -> Model:
-    """MiniMax-M3 (MiniMax 2026): queries that meet blocks of keys which an indexer selects, experts beside a shared one."""
+    """MiniMax-M3 (MiniMax 2026): attention to blocks of keys selected by an indexer, and experts with a shared one."""
     layers = c.layers(*LAYERS)
     group = c.inside("sparse_attention_config")
     full = grouped_query(c, kv=4, head=128, qk_norm="head")

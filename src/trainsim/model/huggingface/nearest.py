@@ -1,4 +1,4 @@
-"""The mapped shape that an unknown model type's keys come nearest to."""
+"""The mapped family whose keys are nearest to those of an unknown model type."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FIRST = {name: key for key, names in SECOND_NAMES.items() for name in names}
 
 
 def nearest(data: Mapping[str, Any], kind: str, known: Iterable[str]) -> str:
-    """What to offer for a config of an unknown type: a type of a similar name, and the family whose keys differ least.
+    """A suggestion for a config of an unknown type: a type with a similar name, and the family whose keys differ least.
 
     The distance is the number of keys that one of the two has and the other doesn't, over the keys of either; keys that change no
     shape don't count.

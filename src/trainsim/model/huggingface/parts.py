@@ -1,4 +1,4 @@
-"""What families share: heads by the common keys, layers of several kinds, experts, the head."""
+"""Readers that families share: attention and experts by the common keys, stacks of several kinds of layers, the head."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def grouped_query(c: Config, *, kv: int | None = None, head: int | None = None, 
 
 
 def key_heads(c: Config, heads: int, default: int | None = None) -> int:
-    """Key heads, which divide the query heads; null is one per query head."""
+    """The number of key heads, which must divide the query heads; null is one per query head."""
     key = c.called(*KEY_HEADS)
     if c.null(key):
         return heads
@@ -63,7 +63,7 @@ def head_dim(c: Config, heads: int, default: int | None = None) -> int:
 
 
 def split_hidden(c: Config, heads: int) -> int:
-    """``hidden / heads``, which must come out even."""
+    """``hidden / heads``, which must be a whole number."""
     hidden = c.size(*HIDDEN)
     c.divides(c.called(*HEADS), heads, "hidden_size", hidden)
     c.fixed("head_dim", hidden // heads)
@@ -78,7 +78,7 @@ def multi_head(c: Config, projections: Sequence[Projection]) -> GroupedQueryAtte
 
 
 def biases(c: Config, *projections: str, key: str = "attention_bias", default: bool = False) -> tuple[Any, ...]:
-    """The projections that a flag gives a bias."""
+    """The given projections if a flag says that they have a bias, else none."""
     return projections if c.flag(key, default=default) else ()
 
 
@@ -91,7 +91,7 @@ def alike(layers: int, label: str, part: Any) -> Any:
 
 
 def every_nth_full(layers: int, period: int) -> list[str]:
-    """``period − 1`` sliding layers, then one full, and again."""
+    """``period − 1`` sliding layers, then one full layer, repeated."""
     return ["full_attention" if (i + 1) % period == 0 else "sliding_attention" for i in range(layers)]
 
 
@@ -101,7 +101,7 @@ def by_type(
     """The attention of each layer by the words of ``layer_types``.
 
     Raises:
-        ConfigError: layers that slide or are chunked, and no width to do it in.
+        ConfigError: sliding or chunked layers without the width of their window or chunk.
     """
     kinds: dict[str, tuple[str, Attention]] = {"full_attention": ("", attention)}
     if window is not None:
@@ -115,7 +115,7 @@ def by_type(
 
 
 def stack(mixers: Mixers, channels: Channels, **around: Any) -> tuple[Layers, ...]:
-    """Layers from the attention and the feed-forward of each, named after what sets a kind apart: dense, moe, sliding, sliding-moe."""
+    """The stack, from the attention and the feed-forward of each layer; kinds are named by their labels: dense, moe, sliding-moe."""
     blocks: dict[str, Block] = {}
     kinds = []
     for (mixer, attention), (channel, ffn) in zip(mixers, channels, strict=True):
@@ -138,8 +138,8 @@ def routed(c: Config, *keys: str, width: str = "intermediate_size", **rest: Any)
     """Experts by the common keys.
 
     Args:
-        keys: what this family calls the number of experts.
-        width: what it calls their width.
+        keys: this family's names of the number of experts.
+        width: its name of their width.
         rest: further fields of :class:`MixtureOfExperts`.
     """
     number, top_k = experts(c, *keys)
@@ -147,7 +147,7 @@ def routed(c: Config, *keys: str, width: str = "intermediate_size", **rest: Any)
 
 
 def experts(c: Config, *keys: str) -> tuple[int, int]:
-    """Experts, and how many a token meets."""
+    """The number of experts, and the number that each token uses."""
     number, top_k = c.size(*keys), c.size(*TOP_K)
     c.at_most(c.called(*TOP_K), top_k, c.called(*keys), number)
     return number, top_k
@@ -173,7 +173,7 @@ def stepped(c: Config, layers: int, dense: FeedForward, moe: FeedForward) -> Cha
 
 
 def assemble(c: Config, layers: tuple[Layers, ...], *, tied: bool, head: Mapping[str, Any] | None = None, **rest: Any) -> Model:
-    """The model around its layers; the head is tied or not by the family's own default.
+    """The model around the given layers; the family's default says whether the head is tied.
 
     Args:
         tied: the class default of ``tie_word_embeddings``.
@@ -185,7 +185,7 @@ def assemble(c: Config, layers: tuple[Layers, ...], *, tied: bool, head: Mapping
 
 
 def own_head(c: Config, model: Model) -> Model:
-    """The model with a head of its own: this family's class doesn't tie it, whatever ``tie_word_embeddings`` says."""
+    """The model with an untied head: this family's class ignores ``tie_word_embeddings``."""
     if model.head.weights == "own":
         return model
     c.note("tie_word_embeddings is true: this class has a head of its own all the same")

@@ -24,7 +24,7 @@ def hybrid_types(c: Config, layers: int) -> list[str]:
 
 
 def in_turn(types: Sequence[str], full: Attention, linear: Attention) -> Mixers:
-    """The mixer of each layer: softmax attention, or a recurrence, whose kind is called linear."""
+    """The mixer of each layer: softmax attention, or a recurrence, labelled ``linear``."""
     return [("", full) if word == "full_attention" else ("linear", linear) for word in types]
 
 

@@ -1,4 +1,4 @@
-"""The door: a config, a path to one, or an object that can become one → Model."""
+"""The entry point: turns a config, its path, or a config object into a Model."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class FamilyReader:
 
     Args:
         read: the mapping.
-        names, defaults: the family's own names of keys, and what it takes for keys that a file leaves out.
+        names, defaults: the family's own names of keys, and its defaults for keys that a file leaves out.
         defaults_of: the type whose recorded class holds the other defaults; None for its own.
     """
 
@@ -47,7 +47,7 @@ class FamilyReader:
 
 _BY_HAND = "build a ts.Model by hand (examples/04_a_layer_of_your_own.py)"
 FAMILIES: dict[str, Mapper] = {}
-"""``model_type`` → mapping; each family that is more than a row registers itself with ``@family``."""
+"""``model_type`` → mapping; a family that needs code instead of a row registers itself with ``@family``."""
 
 
 def family(*model_types: str) -> Callable[[Mapper], Mapper]:
@@ -61,7 +61,7 @@ def family(*model_types: str) -> Callable[[Mapper], Mapper]:
 
 
 class _Families(Mapping[str, FamilyReader]):
-    """Families by model type; each is read when it is first asked for, the files of this folder when no row answers."""
+    """Families by model type, loaded on first use: rows first, the files of this folder only for a type without a row."""
 
     def __getitem__(self, kind: str) -> FamilyReader:
         return _family_reader(kind)
@@ -110,17 +110,17 @@ def from_hf(
     as_family: str | None = None,
     families_file: str | Path | None = None,
 ) -> Model:
-    """A Model from a Hugging Face ``config.json``; nothing is ever fetched.
+    """A Model from a Hugging Face ``config.json``; nothing is downloaded.
 
     Args:
         config: path of a file (or of the folder that holds ``config.json``), a dict, or any object with ``to_dict()``. The ``params.json``
             of Meta and Mistral, DeepSeek's own inference config, and the YAML of a model of Megatron-LM and NeMo are read as well.
-        ignore: keys to pass over although no mapping knows them.
-        as_family: read the config as one of this family, whatever its ``model_type``; noted.
+        ignore: keys to ignore although no mapping knows them.
+        as_family: the family to read the config as, in place of its ``model_type``; the model's notes say so.
         families_file: a TOML file with families of the user's own, one table per ``model_type``.
 
     Returns:
-        the model; ``model.notes`` lists the class defaults that were taken.
+        the model; ``model.notes`` lists the class defaults that were used.
 
     Raises:
         ConfigError: unreadable file, unknown ``model_type``, a missing size, a contradiction, or a key that may change the
@@ -152,7 +152,7 @@ def from_hf(
 
 
 def _known(path: str | Path | None) -> Mapping[str, FamilyReader]:
-    """The families of this library and of a user's file."""
+    """The families of this library and those of a user's file."""
     if path is None:
         return families()
     rows = parse_toml(read_text(path, ConfigError, what="families"), Path(path).name, ConfigError)
@@ -197,7 +197,7 @@ def _does_not_fit(where: str, kind: str) -> ConfigError:
 
 
 def _quantisation(data: Mapping[str, Any]) -> int | None:
-    """Side of the quantised blocks: quantisation is a dtype with scales, no change of shape."""
+    """Side of the quantised blocks; quantisation adds scales and changes no shape."""
     given = data.get("quantization_config")
     sides = given.get("weight_block_size") if isinstance(given, Mapping) else None
     return int(sides[0]) if isinstance(sides, Sequence) and len(sides) > 0 and isinstance(sides[0], int) else None

@@ -18,7 +18,7 @@ _BLOCKS = ("recurrent", "attention")
 
 @family("recurrent_gemma")
 def recurrent_gemma(c: Config) -> Model:
-    """RecurrentGemma (arXiv:2404.07839): two recurrences, then attention in a window, and again."""
+    """RecurrentGemma (arXiv:2404.07839): two recurrences, then attention in a window, repeated."""
     layers, hidden = c.layers(*LAYERS), c.size(*HIDDEN)
     given = c.data.get("block_types") or ["recurrent", "recurrent", "attention"]
     pattern = c.words("block_types", _BLOCKS, len(given) if isinstance(given, list) else 0) or list(given)

@@ -1,4 +1,4 @@
-"""A family of models as a row: renamed keys, class defaults, and a switch for everything that families of one shape differ in."""
+"""A family of models as data: a row of renamed keys, class defaults, and switches for everything that families differ in."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ Names = Annotated[tuple[str, ...], AsTuple]
 
 
 class FamilyShape(Spec):
-    """One family of models, as its files describe it.
+    """One family of models: how its files describe each part.
 
-    A word is a key of the config; true, false and numbers are constants.
+    In the fields, text is a key of the config; true, false and numbers are constants.
 
     Args:
         source: where the architecture is described.
         keys: name used in this row → the name that the family's files give it.
-        defaults: what the class takes for keys that a file leaves out, on top of the recorded classes.
-        defaults_of: the type whose recorded class stands in for one that nobody recorded.
-        ignore: keys that leave parameters and FLOPs alone.
-        noted: key → what to say of it where a file gives it and the class has no ear for it.
+        defaults: defaults for keys that a file leaves out, in addition to those of the recorded class.
+        defaults_of: the type whose recorded class is used in place of an unrecorded one.
+        ignore: keys that change neither parameters nor FLOPs.
+        noted: key that the class ignores → the note to make where a file gives it.
         same: key → another that it must equal, where a file gives it.
-        fixed: key → the values that this shape holds for; others are refused.
+        fixed: key → the values that this family supports; others are refused.
         attention, mixers: the mixer of full-attention layers, and of layers whose kind has another word.
-        cross: a cross-attention beside it that no encoder feeds, with the same heads and biases.
+        cross: a cross-attention with the same heads and biases that has no encoder.
         window, kinds: the sliding window, and which layers have which kind.
         mlp, experts, sparse: the dense feed-forward, the experts, and which layers have them.
         per_layer: key → key of a list that holds its value for each layer.
         norms: the norms of a block.
-        norms_if, norms_unless: further norms where a key is true, and where it is false.
-        sparse_norms: further norms in layers with experts.
+        norms_if, norms_unless: additional norms if a key is true, and if it is false.
+        sparse_norms: additional norms in layers with experts.
         first_norms: the norms of the first layer, where they differ.
         norm: their kind; ``norm_bias`` false leaves LayerNorm without its bias.
-        embedding, head: what stands before the layers and after them.
-        decoder: the key of a flag that makes queries see earlier tokens alone; "" where they do.
-        encoder: the key of a flag that makes them see later tokens too.
+        embedding, head: the parts before and after the layers.
+        decoder: the key of a flag that makes attention causal; "" if it always is.
+        encoder: the key of a flag that makes attention bidirectional.
         mtp: whether the multi-token-prediction modules are as DeepSeek-V3's; otherwise they are left out, with a note.
 
     >>> FamilyShape(source="arXiv:2302.13971", attention=Grouped(bias="attention_bias")).norm
@@ -148,7 +148,7 @@ class FamilyShape(Spec):
         return [("moe", experts) if has else ("dense", dense) for has in sparse]
 
     def _stack(self, c: Config, mixers: list[tuple[str, Attention]], channels: list[tuple[str, FeedForward]]) -> tuple[Layers, ...]:
-        """Layers named after what sets a kind apart: dense, moe, sliding, sliding-moe; a second kind of one name gets a number."""
+        """The stack; kinds are named by their labels: dense, moe, sliding, sliding-moe, with a number for a second kind of one name."""
         asked = [(key, names, True) for key, names in self.norms_if.items()] + [
             (key, names, False) for key, names in self.norms_unless.items()
         ]
@@ -192,7 +192,9 @@ class FamilyShape(Spec):
 def _with_idle_cross(c: Config, mixer: Attention) -> Attention:
     c.note("cross-attention is stored and idle: no encoder feeds this decoder")
     if not isinstance(mixer, GroupedQueryAttention):
-        raise SpecError("cross", type(mixer).__name__, "stands beside grouped-query attention alone", "leave cross out", "unsupported")
+        raise SpecError(
+            "cross", type(mixer).__name__, "can only be combined with grouped-query attention", "leave cross out", "unsupported"
+        )
     biases = tuple(b for b in mixer.biases if b != "gate")
     cross = IdleCrossAttention(heads=mixer.heads, head_dim=mixer.head_dim, biases=biases)
     return ParallelMixers(mixers=(mixer, cross))
@@ -210,10 +212,10 @@ def check_rows(rows: Mapping[str, Any], name: str) -> None:
 
 
 def family_of(kind: str, rows: Mapping[str, Mapping[str, Any]], seen: tuple[str, ...] = ()) -> FamilyShape:
-    """The family of a row; ``like`` takes another row and changes what this one gives.
+    """The family of a row; a row with ``like`` inherits from another row.
 
     Raises:
-        SpecError: an unknown field, or a row that is like none, or like itself.
+        SpecError: an unknown field, or ``like`` naming an unknown row or the row itself.
     """
     try:
         return FamilyShape(**_whole(kind, rows, seen))
@@ -222,7 +224,7 @@ def family_of(kind: str, rows: Mapping[str, Mapping[str, Any]], seen: tuple[str,
 
 
 def _whole(kind: str, rows: Mapping[str, Mapping[str, Any]], seen: tuple[str, ...]) -> dict[str, Any]:
-    """A row with everything that it takes over from the row it is like."""
+    """A row merged with the row that it inherits from."""
     table = dict(rows[kind])
     like = table.pop("like", None)
     if like is None:
@@ -234,7 +236,7 @@ def _whole(kind: str, rows: Mapping[str, Mapping[str, Any]], seen: tuple[str, ..
 
 
 _KINDS: dict[str, Any] = {"attention": {"kind": "Grouped"}, "mlp": {"kind": "Gated"}}
-"""The kinds of parts that a row means where it names none."""
+"""Default kinds of the parts of a row."""
 
 
 def _merged(base: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:

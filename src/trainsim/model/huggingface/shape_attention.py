@@ -1,4 +1,4 @@
-"""How a family's files describe its attention: which key holds which size, which switch turns what on."""
+"""How a family's files describe its attention: the key of each size, and the switch of each option."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ..attention.latent import LatentAttention
 from .config import Config
 
 Switch = bool | str
-"""A constant, or the key of the config that says so."""
+"""A constant, or the key of a flag in the config."""
 Size = int | str
-"""A constant, or the key of the config that holds it."""
+"""A constant, or the key of a number in the config."""
 Projection = Literal["q", "k", "v", "o", "gate"]
 ALL: tuple[Projection, ...] = ("q", "k", "v", "o")
 
@@ -27,7 +27,7 @@ class AttentionShape(Family):
         """The mixer of one layer.
 
         Args:
-            c: the config; keys it asks for are known, all others are errors.
+            c: the config; keys that this method reads are known, all others are errors.
         """
 
 
@@ -37,13 +37,13 @@ class Grouped(AttentionShape):
     Args:
         heads, kv_heads: keys of the numbers of heads; ``kv_heads`` "" for one per query head.
         head_dim: key of the head size; null, or "" here, is hidden / heads.
-        uneven: what the class does with heads that don't divide the hidden size, where the head size follows from them.
-        biases: projections that have a bias; ``bias`` says whether, or which key does.
-        bias: the switch of all of them.
-        output_bias: the switch of the output projection's, where it has its own.
+        uneven: what the class does if the heads don't divide the hidden size and no head size is given.
+        biases: projections that have a bias if the switch ``bias`` is on.
+        bias: the switch of all these biases.
+        output_bias: the switch of the output projection's bias, if it has its own.
         qk_norm: norms on queries and keys, where ``qk_norm_if`` holds.
-        single: the switch of one key head for all (multi-query).
-        kv_factor: key heads are so many times what the file says; ``own_kv_heads`` is the key of what they are without the factor.
+        single: the switch of multi-query attention: one key head for all query heads.
+        kv_factor: factor of the file's number of key heads; ``own_kv_heads`` is the key of a number without the factor.
         v_dim: key of the width of a value head; "" for the head size.
         sinks: a learned logit per head.
         gate: a gate on the output, per element or per head, where ``gate_if`` holds; per head where ``gate_by_head`` does.

@@ -1,4 +1,4 @@
-"""How a family's files describe what stands before the layers and after them."""
+"""How a family's files describe the embedding and the head."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class EmbeddingShape(Spec):
         positions: key of the number of learned positions, to which ``beyond`` are added, where ``positions_if`` holds; "" for none.
         position_width: the table is as wide as the embedding, or as a head (RoFormer).
         segments: key of the number of kinds of segment; "" for none.
-        more_segments: key of rows of a further such table, where ``more_segments_if`` holds.
+        more_segments: key of the rows of a second such table, used if ``more_segments_if`` holds.
         norm: the switch of a norm on the embeddings.
     """
 
@@ -62,11 +62,11 @@ class HeadShape(Spec):
     """The head.
 
     Args:
-        tied: the switch of a head that is the embedding.
+        tied: the switch of a head that uses the embedding's matrix.
         norm: the switch of the final norm.
-        bias: the switch of a bias per word; ``bias_if_own`` where the head has a matrix of its own, if that differs.
+        bias: the switch of a bias per word; ``bias_if_own`` replaces it in a head with a matrix of its own.
         width: key of the width of its input, where that may differ from the hidden size; "" for the hidden size.
-        transform: whether a dense layer and a norm stand before the logits; ``transform_bias`` is the switch of its bias.
+        transform: whether a dense layer and a norm come before the logits; ``transform_bias`` is the switch of that layer's bias.
     """
 
     tied: Switch = "tie_word_embeddings"

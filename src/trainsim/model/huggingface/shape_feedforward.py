@@ -16,8 +16,8 @@ class ChannelShape(Family):
 
     Args:
         width: key of the inner width.
-        times: the width in hidden sizes, a number or a key, where the file gives none.
-        divisor: the file's width is so many times that of one product.
+        times: inner width over the hidden size, a number or a key, used if the file gives no width.
+        divisor: the file's width over that of one product.
         bias: the switch of the biases.
     """
 
@@ -59,11 +59,11 @@ class Plain(ChannelShape):
 
 
 class Shared(Spec):
-    """Experts that every token meets.
+    """Experts that every token uses.
 
     Args:
-        number: key of how many there are; None where the width is that of all of them.
-        width: key of the width of one, or of all.
+        number: key of their number; None if the width is that of all of them together.
+        width: key of the width of one expert, or of all of them.
         gate: the switch of a learned gate on their output.
         bias: the switch of their biases.
     """
@@ -78,10 +78,10 @@ class Experts(Spec):
     """A mixture of experts.
 
     Args:
-        number, top_k, width: keys of how many experts there are, how many a token meets, and the inner width of one.
+        number, top_k, width: keys of the number of experts, of the number that each token uses, and of the inner width of one.
         shared: the shared experts; None for none.
         bias: the switch of biases in the experts.
-        router_bias: none, a parameter ("bias"), or a balancing score that is no parameter ("score"), where ``router_bias_if`` holds.
+        router_bias: none, a parameter ("bias"), or a balancing score, which is not a parameter ("score"), where ``router_bias_if`` holds.
     """
 
     number: str = "num_experts"

@@ -1,4 +1,4 @@
-"""Which layers of a model are of which kind, by the words and numbers of its config."""
+"""The kind of each layer of a model, by the words and numbers of its config."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ FULL, SLIDING = "full_attention", "sliding_attention"
 
 
 class Window(Spec):
-    """A sliding window: how wide, and whether at all.
+    """How a family's files describe a sliding window: its width, and whether it is used.
 
     Args:
         size: key of the width [token], the query's own key included.
-        previous: key of the number of tokens before the query that it sees, which holds where a file gives it.
+        previous: key of the number of tokens before the query in the window; it takes precedence if the file gives it.
         divisor, beyond: the window is ``size / divisor + beyond`` keys.
-        on: the switch.
+        on: the switch of the window.
     """
 
     size: str = "sliding_window"
@@ -32,7 +32,7 @@ class Window(Spec):
     def width(self, c: Config) -> int | None:
         """Width of the window [token]; None where it is off."""
         if not c.switch(self.on):
-            c.count(self.size)  # means nothing here, and must still be a number
+            c.count(self.size)  # unused here, but it must be a number
             return None
         size = c.size_or_none(self.size)
         if self.previous and c.has(self.previous):
@@ -43,7 +43,7 @@ class Window(Spec):
 
 
 class Kinds(Spec):
-    """What each layer mixes tokens with: the words a file lists, or the class's own pattern.
+    """The kind of token mixer of each layer: the words that a file lists, or the class's own pattern.
 
     Args:
         key: name of the list in the file.
@@ -52,8 +52,8 @@ class Kinds(Spec):
         words: the file's words → this library's, where they differ.
         every: key of a period: one layer of it attends in full, the others take the first word of ``cycle``.
         at: index of that layer in its period; None for the last.
-        first, last: so many layers at either end attend in full.
-        since, until: keys of the layers from which and before which a layer follows the cycle; others attend in full.
+        first, last: numbers of layers at the beginning and at the end that attend in full.
+        since, until: keys of the first layer that follows the cycle and of the first one after it; others attend in full.
     """
 
     key: str = "layer_types"
@@ -102,9 +102,9 @@ class Sparse(Spec):
         words: key of a list that says ``dense`` or ``sparse`` for each layer.
         codes: key of a list of 0 for dense and 1 for sparse.
         dense: a number, or the key of one, of leading dense layers.
-        every: the period, a number or a key, after which a layer has experts; None for all layers.
+        every: the period, a number or a key: one layer of each period has experts; None for all layers.
         at: the index of that layer within a period; None for its last.
-        spared: key of a list of further dense layers.
+        spared: key of a list of additional dense layers.
     """
 
     words: str | None = None

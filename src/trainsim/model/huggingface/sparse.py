@@ -1,4 +1,4 @@
-"""Latent attention to keys that an indexer selects: DeepSeek-V3.2 and GLM-5. Kimi Linear, whose other layers are delta rules."""
+"""Latent attention: to keys that an indexer selects (DeepSeek-V3.2, GLM-5), and between delta rules (Kimi Linear)."""
 
 from __future__ import annotations
 
@@ -66,15 +66,15 @@ def glm_moe_dsa(c: Config) -> Model:
 
 
 def _indexers(c: Config, layers: int) -> list[str]:
-    """Which layers have an indexer: by word, by letter, or every ``index_topk_freq``-th."""
-    c.ignore("index_topk_freq", "index_skip_topk_offset")  # beside the words of layers, they say the same again
+    """Whether each layer has an indexer: by word, by letter, or every ``index_topk_freq``-th layer."""
+    c.ignore("index_topk_freq", "index_skip_topk_offset")  # redundant with the words of the layers
     c.ignore("index_topk_pattern", "index_topk_freq", "index_skip_topk_offset")
     if words := c.words("indexer_types", ("full", "shared"), layers):
         return words
     pattern = c.data.get("index_topk_pattern")
     if c.has("index_topk_pattern"):
         if not isinstance(pattern, str) or len(pattern) != layers or set(pattern) - {"F", "S"}:
-            raise c.fail("index_topk_pattern", "is no pattern of layers", f"give {layers} letters F and S")
+            raise c.fail("index_topk_pattern", "is not a pattern of layers", f"give {layers} letters F and S")
         return [{"F": "full", "S": "shared"}[letter] for letter in pattern]
     every, offset = c.optional("index_topk_freq", default=1), c.count("index_skip_topk_offset", default=2)
     return ["full" if max(i - offset + 1, 0) % every == 0 else "shared" for i in range(layers)]

@@ -20,7 +20,7 @@ STEPS = (
     *("time_step_min", "time_step_max", "time_step_floor", "time_step_limit"),
     *("time_step_scale", "time_step_init_scheme", "time_step_rank"),
 )
-"""Where a state-space mixer's steps start, and between what they are held: no shape."""
+"""Keys of the initial value and the bounds of a state-space mixer's steps, which change no shape."""
 
 
 def _channel(c: Config, key: str) -> Literal["channel", "none"]:
@@ -67,7 +67,7 @@ def mamba2(c: Config) -> Model:
     inner = c.optional("expand", default=2) * c.size(*HIDDEN)
     if heads * width != inner:
         raise c.fail(
-            "num_heads", f"times head_dim={width} is not expand · hidden_size = {inner}", "the inner width is one: give them alike"
+            "num_heads", f"times head_dim={width} is not expand · hidden_size = {inner}", "both are the inner width: give equal products"
         )
     mixer = Mamba2(
         heads=heads,
@@ -230,7 +230,7 @@ def nemotron_h(c: Config) -> Model:
 
 
 def _layers_of_one_part(c: Config) -> list[str]:
-    """What each layer is, by its word or by its letter in ``hybrid_override_pattern``."""
+    """The kind of each layer, by its word or by its letter in ``hybrid_override_pattern``."""
     c.ignore("num_hidden_layers", "hybrid_override_pattern")
     known = (*_LETTERS.values(), *_OLD)
     for key in ("layers_block_type", "layer_types"):
@@ -239,7 +239,7 @@ def _layers_of_one_part(c: Config) -> list[str]:
             return [_OLD.get(word, word) for word in c.words(key, known, len(words) if isinstance(words, list) else 0) or ()]
     pattern = c.data.get("hybrid_override_pattern")
     if not isinstance(pattern, str) or not pattern or set(pattern) - set(_LETTERS):
-        raise c.fail("hybrid_override_pattern", "is no pattern of layers", "give one letter a layer: M, E, * or -")
+        raise c.fail("hybrid_override_pattern", "is not a pattern of layers", "give one letter a layer: M, E, * or -")
     return [_LETTERS[letter] for letter in pattern]
 
 

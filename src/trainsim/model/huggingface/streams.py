@@ -15,7 +15,7 @@ from .sparse import routed_after_dense, selecting, shared_indexers
 
 _WINDOW, _SELECTED, _ALL = "sliding_attention", "compressed_sparse_attention", "heavily_compressed_attention"
 _OF_RATIO = {0: _WINDOW, 4: _SELECTED, 128: _ALL}
-"""How older files name the kind of a layer: by its rate."""
+"""Compression rate → kind of layer; older files name kinds by their rate."""
 
 
 @family("deepseek_v4")

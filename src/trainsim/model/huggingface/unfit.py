@@ -1,4 +1,4 @@
-"""Architectures met in the wild that no part of this library carries yet, each with what is in the way."""
+"""Known architectures that this library doesn't support, each with the reason."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _GATED_NORM = "its norms are gated by a product of their own"
 _DELTA = "its delta rule takes its decay and its gate from projections that are not supported"
 _SHARED = "one block of attention is shared by several layers and adapted in each"
 _STATE_SPACE = "its layers are recurrences that are not supported: no heads, no feed-forward"
-_EMPTY = "some experts are identities, so how many weights a token meets depends on the data"
+_EMPTY = "some experts are identities, so the number of weights that a token uses depends on the data"
 _ENCODER = "it is an encoder and a decoder, or has no causal head"
 _DRAFT = "it drafts tokens from another model's hidden states"
-_BYTES = "it groups bytes into patches by their entropy, so how many tokens a layer sees depends on the data"
+_BYTES = "it groups bytes into patches by their entropy, so the number of tokens in a layer depends on the data"
 _LOOPS = "its layers run several times over, a number that is not supported"
 _HASHED = "its attention hashes or chunks keys in a way that is not supported"
 _TOWER = "its causal class holds another tower than the text model, which is not supported"
@@ -38,4 +38,4 @@ UNFIT: dict[str, str] = (
     | dict.fromkeys(("git", "mllama", "phi4_multimodal"), _TOWER)
     | dict.fromkeys(("cpmant", "diffllama", "doge", "gpt_neox_japanese", "roc_bert", "xlm", "xmod", "zaya", "cohere_compass_text"), _OWN)
 )
-"""``model_type`` → what does not fit."""
+"""``model_type`` → the reason why it isn't supported."""

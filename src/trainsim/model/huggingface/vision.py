@@ -44,11 +44,11 @@ def towers_of(config: Mapping[str, Any], path: str, hidden: int) -> tuple[tuple[
 
     Args:
         config: the whole config.
-        path: where it came from, for errors.
+        path: its origin, for errors.
         hidden: width of the text model.
 
     Returns:
-        no tower where the config has none, or where its wrapper's isn't mapped, which a note says.
+        the tower and the notes; no tower if the config has none, or if its wrapper isn't mapped, which a note says.
     """
     inner, wrapper = config.get("vision_config"), str(config.get("model_type"))
     if inner is None:

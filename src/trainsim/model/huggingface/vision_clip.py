@@ -1,4 +1,4 @@
-"""CLIP and SigLIP, and the wrappers that look through them: LLaVA and its kin, Gemma 3, PaliGemma, SmolVLM, Command A Vision."""
+"""CLIP and SigLIP, and the wrappers that use them: LLaVA and its kin, Gemma 3, PaliGemma, SmolVLM, Command A Vision."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def siglip(
         merge: patches along either side that become one token of the text model.
         connector: products that bring its outputs to the text model.
         sizes: class defaults.
-        pools: whether the class has a pooling head where the file doesn't say no.
+        pools: whether the class has a pooling head by default.
     """
     patch = side(c, "patch_size", sizes.get("patch", 16))
     given = c.size("num_patches") if c.has("num_patches") else None
@@ -52,8 +52,8 @@ def siglip(
 
 
 def _pooling_head(c: Config, hidden: int) -> int:
-    """Parameters of the attention that pools all patches into one vector, which no text model sees: they are stored, and count no FLOPs."""
-    c.note("a pooling head is stored, and its FLOPs are left out: no text model sees it (vision_use_head)")
+    """Parameters of the attention that pools all patches into one vector; no text model uses it, so it counts no FLOPs."""
+    c.note("a pooling head is stored, and its FLOPs are left out: no text model uses it (vision_use_head)")
     width = c.optional("intermediate_size", default=3072)
     return hidden + 4 * (hidden * hidden + hidden) + 2 * hidden + 2 * hidden * width + width + hidden
 
@@ -116,11 +116,11 @@ def _shapes(outer: Config, size: int) -> list[tuple[int, int]]:
     if not isinstance(pins, list):
         return []
     if any(not isinstance(pin, list) or len(pin) != 2 or not all(isinstance(n, int) and n >= size for n in pin) for pin in pins):
-        raise outer.fail("image_grid_pinpoints", "is no list of heights and widths", f"give [[{size}, {2 * size}], …]", "wrong-type")
+        raise outer.fail("image_grid_pinpoints", "is not a list of heights and widths", f"give [[{size}, {2 * size}], …]", "wrong-type")
     return [(high // size, wide // size) for high, wide in pins]
 
 
-# others that look through SigLIP -----------------------------------------------------------------------------------
+# others that use SigLIP -----------------------------------------------------------------------------------
 
 
 @seen_by("gemma3")

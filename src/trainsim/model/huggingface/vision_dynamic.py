@@ -1,4 +1,4 @@
-"""Towers that see images of nearly their own shape: Qwen, GLM-V, Kimi, Mistral 3 with Pixtral's."""
+"""Towers that take images near their own shape: Qwen, GLM-V, Kimi, Mistral 3 with Pixtral's."""
 
 from __future__ import annotations
 

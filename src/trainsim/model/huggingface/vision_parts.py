@@ -1,4 +1,4 @@
-"""What readers of vision towers share: sizes in pixels, layers in which every patch sees every patch, products at both ends."""
+"""Parts that readers of vision towers share: sizes in pixels, layers with attention among all patches, stems and connectors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def sees_all(heads: int, hidden: int, **rest: Any) -> GroupedQueryAttention:
 
 
 def heads_of(c: Config, hidden: int, default: int, *names: str) -> int:
-    """Heads, which divide the width of the stream."""
+    """The number of heads, which must divide the width of the stream."""
     heads = c.optional(*(names or ("num_attention_heads",)), default=default)
     c.divides(c.called(*(names or ("num_attention_heads",))), heads, "hidden_size", hidden)
     return heads
@@ -45,7 +45,7 @@ def plain_stack(c: Config, *, hidden: int, layers: int, heads: int, width: int) 
 
 
 def patches(c: Config, patch: int, hidden: int, *, bias: bool, frames: int = 1) -> Projection:
-    """The product that makes tokens of patches."""
+    """The product that turns patches into tokens."""
     channels = c.optional("num_channels", "in_channels", "in_chans", default=3)
     return Projection(name="patches", inner=channels * frames * patch * patch, cols=hidden, bias="bias" if bias else "none")
 

@@ -1,4 +1,4 @@
-"""Towers that see a large image as squares of one size: Llama 4 and InternVL."""
+"""Towers that take a large image as squares of one size: Llama 4 and InternVL."""
 
 from __future__ import annotations
 

@@ -9,14 +9,14 @@ from ...core.errors import ConfigError
 from .classes import config_class
 
 TEXT_KEYS = ("text_config", "llm_config", "language_config", "thinker_config", "language_model_config", "llm")
-"""Where wrappers keep their text model."""
+"""Groups in which wrappers keep their text model."""
 _OWN_HEAD = "tie_word_embeddings"
-"""What a wrapper says of its head, which is no part of the text model: its word holds, where it has one."""
+"""Keys about the head in a wrapper, which take precedence over those of its text model."""
 _TIMES = 4
 
 
 def enter(outer: Mapping[str, Any], path: str) -> tuple[Mapping[str, Any], str, str | None]:
-    """The config of the text model, where it stands, and a note where it is part of something larger.
+    """The config of the text model, its path in the file, and a note if it is part of a larger model.
 
     Raises:
         ConfigError: two groups that could each be the text model, or one nested in itself.
@@ -27,7 +27,9 @@ def enter(outer: Mapping[str, Any], path: str) -> tuple[Mapping[str, Any], str, 
         if odd := next((key for key in found if not isinstance(data[key], Mapping)), None):
             raise ConfigError(f"{where}.{odd}", type(data[odd]).__name__, "must be a group of keys", 'give {"model_type": …}', "wrong-type")
         if len(found) > 1 and any(data[key] != data[found[0]] for key in found):
-            raise ConfigError(f"{where}.{found[1]}", None, f"stands beside {found[0]}", "give the text model's config alone", "conflict")
+            raise ConfigError(
+                f"{where}.{found[1]}", None, f"is given together with {found[0]}", "give the text model's config alone", "conflict"
+            )
         kind = data.get("model_type")
         known = config_class(kind)
         if not found:
@@ -53,7 +55,7 @@ def enter(outer: Mapping[str, Any], path: str) -> tuple[Mapping[str, Any], str, 
 
 
 def _noted(kind: Any, outer: Mapping[str, Any], inner: Mapping[str, Any], outer_ties: Any, inner_ties: Any) -> str:
-    """What to say of a wrapper: that it is one, and where it and its text model disagree about the head."""
+    """The note on a wrapper: its type, and whether it and its text model disagree about the head."""
     note, said = f"text model of {kind}", (outer.get(_OWN_HEAD), inner.get(_OWN_HEAD))
     if said[0] is not None and said[1] is not None and said[0] != said[1]:
         return f"{note}; its {_OWN_HEAD}={str(said[0]).lower()} holds, not the text model's"

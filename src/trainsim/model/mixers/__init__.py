@@ -1,1 +1,1 @@
-"""Token mixers other than attention: recurrences over a state, and short convolutions; one kind a file."""
+"""Token mixers other than attention: recurrences over a state, and short convolutions; one kind per file."""

@@ -1,4 +1,4 @@
-"""The gated delta rule: a recurrent state that forgets, predicts, and writes what it predicted wrongly."""
+"""The gated delta rule: a recurrent state that decays, predicts each value, and writes its prediction error."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class GatedDeltaNet(Attention):
 
 
 class KimiDeltaAttention(Attention):
-    """The delta rule with a decay of its own for every channel of a key (Kimi Linear, arXiv:2510.26692, section 3).
+    """The delta rule with one decay per channel of a key (Kimi Linear, arXiv:2510.26692, section 3).
 
     Args:
         heads, head_dim: heads, each with its own keys and values of one width.

@@ -1,4 +1,4 @@
-"""Several token mixers side by side, and none at all."""
+"""Layers with several token mixers, and layers without one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..ops import Op
 
 
 class NoMixer(Attention):
-    """No token mixer: a block that is a feed-forward alone (Nemotron-H).
+    """No token mixer: a block with only a feed-forward (Nemotron-H).
 
     >>> list(NoMixer().ops(64))
     []
@@ -28,13 +28,13 @@ class NoMixer(Attention):
 
 
 class ParallelMixers(Attention):
-    """Mixers of one layer: side by side on one input (Falcon-H1, arXiv:2507.22448, section 2), or in turn (attention and cross-attention).
+    """Several mixers of one layer: in parallel on one input (Falcon-H1, arXiv:2507.22448, section 2), or in series (with cross-attention).
 
     Args:
-        mixers: the mixers; each stands in its own section of the layer.
+        mixers: the mixers, each with its own section of the layer.
 
     Raises:
-        SpecError: two mixers of one section.
+        SpecError: two mixers with the same section.
 
     >>> from trainsim.model.attention.grouped_query import GroupedQueryAttention
     >>> from trainsim.model.mixers.state_space import Mamba2
@@ -50,11 +50,11 @@ class ParallelMixers(Attention):
     def _consistent(self) -> Self:
         sections = [mixer.section for mixer in self.mixers]
         if len(set(sections)) < len(sections):
-            raise SpecError("mixers", sections, "stand in one section of the layer", "give each kind of mixer once", "conflict")
+            raise SpecError("mixers", sections, "have the same section of the layer", "give each kind of mixer once", "conflict")
         return self
 
     def ops(self, hidden: int) -> Iterator[Op]:
-        """The work of each, under its section."""
+        """The ops of each mixer, under its section."""
         for mixer in self.mixers:
             for op in mixer.ops(hidden):
                 yield replace(op, name=f"{mixer.section}.{op.name}")

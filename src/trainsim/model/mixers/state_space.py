@@ -15,7 +15,7 @@ class Mamba2(Attention):
     """State-space duality: a scan whose decay is one number a head and token (Dao & Gu 2024, arXiv:2405.21060, sections 6 and 7).
 
     ``S_t = a_t S_{t−1} + b_t x_tᵀ``, ``y_t = c_t S_t + d x_t``; ``x``, ``b`` and ``c`` pass a short convolution. Every head has its
-    own scores here, as the products of the reference algorithm have; a kernel may share those of a group.
+    own scores here, as in the reference algorithm; a kernel may share the scores of a group.
 
     Args:
         heads, head_dim: heads, and width of each; together the inner width.
@@ -70,7 +70,7 @@ class Mamba2(Attention):
 
 
 class Mamba(Attention):
-    """The first selective state-space mixer: a recurrence of its own for every channel (Gu & Dao 2023, arXiv:2312.00752, algorithm 2).
+    """The first selective state-space mixer: one recurrence per channel (Gu & Dao 2023, arXiv:2312.00752, algorithm 2).
 
     ``h_t = exp(Δ_t A) h_{t−1} + Δ_t b_t x_t``, ``y_t = c_t h_t + d x_t``, token by token: two multiply-adds a channel and state element.
 
