@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trainsim as ts
+from trainsim.calibration.readers.logs import seconds_of
 from trainsim.core.errors import EstimateError
 from trainsim.monitor.trainer_callback import callback_class
 from trainsim.monitor.watch import WARM_UP, StepWatch
@@ -98,6 +100,15 @@ def test_the_csv_has_a_line_a_step_and_calibrates_the_run(tmp_path: Path) -> Non
     again = watch_quietly(MODELLED, beliefs=found.beliefs)
     assert again.predicted[0] < measured < again.predicted[2]
     assert again.predicted[2] / again.predicted[0] < watch.predicted[2] / watch.predicted[0]
+
+
+@pytest.mark.parametrize("seconds", [14.0, 0.25, 1.5e-5, 123456.0])
+def test_any_seconds_come_back_out_of_the_csv(seconds: float, tmp_path: Path) -> None:
+    watch = watch_quietly(csv=tmp_path / "steps.csv")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        steady(watch, seconds)
+    assert seconds_of(tmp_path / "steps.csv", 1.0) == pytest.approx(watch.seconds[2:], rel=1e-4)
 
 
 def test_a_log_gets_a_line_every_so_many_steps() -> None:
