@@ -40,6 +40,22 @@ SPARSE: dict[str, Any] = {
     "index_topk": 2048,
     "tie_word_embeddings": False,
 }
+V4: dict[str, Any] = {
+    "model_type": "deepseek_v4",
+    "head_dim": 512,
+    "hc_mult": 4,
+    "index_head_dim": 128,
+    "index_n_heads": 64,
+    "n_shared_experts": 1,
+    "num_experts_per_tok": 6,
+    "num_hash_layers": 3,
+    "num_key_value_heads": 1,
+    "num_nextn_predict_layers": 1,
+    "o_lora_rank": 1024,
+    "sliding_window": 128,
+    "vocab_size": 129280,
+    "tie_word_embeddings": False,
+}
 H56 = "M-M-M-M*-" + "M-M-M-M-M*-" * 9 + "M-M-M-M-M-"
 
 RELEASED: dict[str, tuple[dict[str, Any], int]] = {
@@ -159,6 +175,36 @@ RELEASED: dict[str, tuple[dict[str, Any], int]] = {
         },
         743_911_199_232,
     ),
+    "deepseek-v4-flash": (
+        V4
+        | {
+            "hidden_size": 4096,
+            "moe_intermediate_size": 2048,
+            "n_routed_experts": 256,
+            "num_attention_heads": 64,
+            "num_hidden_layers": 43,
+            "index_topk": 512,
+            "o_groups": 8,
+            "q_lora_rank": 1024,
+            "compress_ratios": [0, 0, *[4, 128] * 20, 4, 0],
+        },
+        284_332_230_231,
+    ),
+    "deepseek-v4-pro": (
+        V4
+        | {
+            "hidden_size": 7168,
+            "moe_intermediate_size": 3072,
+            "n_routed_experts": 384,
+            "num_attention_heads": 128,
+            "num_hidden_layers": 61,
+            "index_topk": 1024,
+            "o_groups": 16,
+            "q_lora_rank": 1536,
+            "compress_ratios": [128, 128, *[4, 128] * 29, 4, 0],
+        },
+        1_572_997_179_491,
+    ),
 }
 
 
@@ -175,6 +221,17 @@ def test_an_indexer_scores_all_earlier_keys_and_attention_meets_a_fixed_number()
     met, scored = sum(min(i + 1, k) for i in range(length)), length * (length + 1) / 2
     assert forward.part("attention.core").total * length == 61 * 2 * 128 * (192 + 128) * met
     assert forward.part("indexer.scores").total * length == 61 * 2 * 64 * (128 + 1) * scored
+
+
+def test_compressed_attention_meets_a_window_and_the_entries_before_a_query() -> None:
+    model = ts.from_hf(RELEASED["deepseek-v4-flash"][0])
+    length, each = 8192, 2 * 64 * (512 + 512)
+    forward = ts.flops_per_token(model, length).part("forward")
+    entries = {"selected": sum(min((i + 1) // 4, 512) for i in range(length)), "compressed": sum((i + 1) // 128 for i in range(length))}
+    for kind, number in (("selected-moe", 21), ("compressed-moe", 20)):
+        assert forward.part(f"{kind}.attention.entries.core").total * length == number * each * entries[kind.removesuffix("-moe")]
+    window = sum(min(i + 1, 128) for i in range(length))
+    assert forward.part("sliding-moe.attention.core").total * length == 2 * each * window
 
 
 def test_a_state_space_layer_costs_the_same_however_long_the_sequence() -> None:

@@ -18,7 +18,7 @@ _OF_RATIO = {0: _WINDOW, 4: _SELECTED, 128: _ALL}
 """Compression rate → kind of layer; older files name kinds by their rate."""
 
 
-@family("deepseek_v4")
+@family("deepseek_v4", "deepseek_ref")
 def deepseek_v4(c: Config) -> Model:
     """DeepSeek-V4 (DeepSeek-AI 2026): compressed keys, experts in every layer, hyper-connections.
 
@@ -71,9 +71,17 @@ def _rates(c: Config) -> Mapping[str, int]:
     return {word: c.size(key) if c.has(key) else group.optional(word, default=default) for word, (key, default) in older.items()}
 
 
+def _ratios(c: Config, layers: int) -> list[int] | None:
+    """The rates that older files list; those beyond the layers are of prediction modules."""
+    given = c.data.get("compress_ratios")
+    more = len(given) if isinstance(given, list) else 0
+    ratios = c.per_layer("compress_ratios", max(layers, more))
+    return None if ratios is None else ratios[:layers]
+
+
 def _types(c: Config, layers: int) -> list[str]:
     """``layer_types``; the rates that older files list; or two heavily compressed layers, then the two kinds in turn."""
-    ratios = c.per_layer("compress_ratios", layers)
+    ratios = _ratios(c, layers)
     if types := c.words("layer_types", tuple(_OF_RATIO.values()), layers):
         return types
     if ratios is not None:

@@ -19,7 +19,7 @@ _TOWER = "its causal class holds another tower than the text model, which is not
 _OWN = "its layers hold parts that no other family has, and that are not supported"
 
 UNFIT: dict[str, str] = (
-    dict.fromkeys(("deepseek_ref", "glm5_next_text", "mistral_large4_text"), _COMPRESSED)
+    dict.fromkeys(("glm5_next_text", "mistral_large4_text"), _COMPRESSED)
     | dict.fromkeys(("qwen4_exp", "qwen4_exp_text"), _BLOCKS)
     | dict.fromkeys(("inkling_text", "inkling2_text"), _STREAMS)
     | dict.fromkeys(("axk2",), _GATED_NORM)
