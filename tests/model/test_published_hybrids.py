@@ -175,6 +175,26 @@ RELEASED: dict[str, tuple[dict[str, Any], int]] = {
         },
         743_911_199_232,
     ),
+    "longcat-flash": (  # the class's own sizes; its 256 experts that do nothing store 180,388,626,432 more, which no release has
+        {
+            "model_type": "longcat_flash",
+            "hidden_size": 6144,
+            "num_layers": 28,
+            "num_attention_heads": 64,
+            "ffn_hidden_size": 12288,
+            "expert_ffn_hidden_size": 2048,
+            "q_lora_rank": 1536,
+            "kv_lora_rank": 512,
+            "qk_nope_head_dim": 128,
+            "qk_rope_head_dim": 64,
+            "v_head_dim": 128,
+            "n_routed_experts": 512,
+            "zero_expert_num": 256,
+            "moe_topk": 12,
+            "vocab_size": 131072,
+        },
+        560_664_958_976,
+    ),
     "deepseek-v4-flash": (
         V4
         | {
@@ -221,6 +241,14 @@ def test_an_indexer_scores_all_earlier_keys_and_attention_meets_a_fixed_number()
     met, scored = sum(min(i + 1, k) for i in range(length)), length * (length + 1) / 2
     assert forward.part("attention.core").total * length == 61 * 2 * 128 * (192 + 128) * met
     assert forward.part("indexer.scores").total * length == 61 * 2 * 64 * (128 + 1) * scored
+
+
+def test_experts_that_do_nothing_take_their_share_of_what_a_token_meets() -> None:
+    """The release's card says 18.6 to 31.3 billion active parameters, 27 on average."""
+    model = ts.from_hf(RELEASED["longcat-flash"][0])
+    assert ts.count_active_params(model).total == 27_954_796_544
+    met = ts.count_active_params(model).part("moe.experts").total
+    assert met == 28 * (12 * 512 / 768) * 3 * 2048 * 6144
 
 
 def test_compressed_attention_meets_a_window_and_the_entries_before_a_query() -> None:

@@ -194,6 +194,12 @@ def _fitted(kind: str, made: dict[str, Any], fields: Mapping[str, Any], sizes: S
             made["attn_config"] = {"kv_n_heads": sizes.kv, "rope_theta": 1e4, "clip_qkv": 8.0}
             made["ffn_config"] = {"ffn_hidden_size": 80, "moe_num_experts": 4, "moe_top_k": 2}
             made["tie_word_embeddings"] = False
+        case "longcat_flash":
+            made |= {
+                "ffn_hidden_size": rng.choice((80, 112)),
+                "expert_ffn_hidden_size": rng.choice((24, 40)),
+                "zero_expert_num": rng.choice((0, 2, 3)),
+            }
         case "helium":
             made["head_dim"] = made["hidden_size"] // made["num_attention_heads"]
         case "mimo_v2_flash":

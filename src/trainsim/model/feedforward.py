@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, ClassVar, Literal, Self
 
+from pydantic import Field
+
 from ..core.errors import SpecError
 from ..core.spec import AsTuple, Count, Family, invariant
 from .ops import MatMul, Op, Stream
@@ -121,10 +123,11 @@ class MixtureOfExperts(FeedForward):
     latent: Count | None = None
     latent_bias: Literal["none", "both"] = "none"
     output_bias: Literal["none", "hidden"] = "none"
+    identities: Annotated[int, Field(ge=0)] = 0
 
     @invariant
     def _consistent(self) -> Self:
-        if self.top_k > self.experts:
+        if self.top_k > self.experts + self.identities:
             raise SpecError("top_k", self.top_k, f"is above experts={self.experts}", f"give at most {self.experts}", "out-of-bounds")
         if self.shared_width < 0:
             raise SpecError("shared_width", self.shared_width, "must be >= 0", "0 means no shared expert", "out-of-bounds")
@@ -133,16 +136,14 @@ class MixtureOfExperts(FeedForward):
     def ops(self, hidden: int) -> Iterator[Op]:
         """Router, routed experts, shared experts."""
         products = _GATED if self.activation == "gated" else _PLAIN
-        stream = self.latent or hidden
-        router_bias = self.experts * (self.router_bias == "bias")
-        yield MatMul(
-            name="router", inner=hidden, cols=self.experts, axes=("hidden", "expert"), role="router", bias=router_bias, saved=hidden
-        )
+        stream, known = self.latent or hidden, self.experts + self.identities
+        bias = known * (self.router_bias == "bias")
+        yield MatMul(name="router", inner=hidden, cols=known, axes=("hidden", "expert"), role="router", bias=bias, saved=hidden)
         if self.latent is not None:
             bias = stream * (self.latent_bias == "both")
             yield MatMul(name="experts.compress", inner=hidden, cols=stream, axes=("hidden", "rank"), bias=bias)
         has = self.bias == "both"
-        routed = (self.experts, self.top_k)
+        routed = (self.experts, self.top_k * self.experts / known if self.identities else self.top_k)
         yield from _expert("experts.", stream, self.width, products, bias_up=self.width * has, bias_down=stream * has, routed=routed)
         if self.latent is not None:
             bias = hidden * (self.latent_bias == "both")
@@ -185,7 +186,7 @@ class ParallelFeedForward(FeedForward):
 
 
 def _expert(
-    prefix: str, stream: int, width: int, products: tuple[str, ...], *, bias_up: int, bias_down: int, routed: tuple[int, int] = (1, 1)
+    prefix: str, stream: int, width: int, products: tuple[str, ...], *, bias_up: int, bias_down: int, routed: tuple[int, float] = (1, 1)
 ) -> Iterator[Op]:
     experts, top_k = routed
     for i, name in enumerate(products):

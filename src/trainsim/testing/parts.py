@@ -127,7 +127,7 @@ def _passed(op: Op) -> float:
     """Elements a token passes: the first ``top_k`` experts stand for any."""
     match op:
         case MatMul() if op.weight:
-            return float(sum(op.inner * op.cols * (not op.tied) + op.bias for _ in range(int(op.top_k))))
+            return float((op.inner * op.cols * (not op.tied) + op.bias) * op.top_k)
         case _:
             return _stored(op)
 
@@ -139,7 +139,7 @@ def _flop(op: Op, length: int) -> float:
         case MatMul() if op.over:  # rows of a tower that sees nothing here
             return 0.0
         case MatMul():
-            return float(sum(2 * op.rows * op.inner * op.cols for _ in product(tokens, range(int(op.top_k)))))
+            return float(sum(2 * op.rows * op.inner * op.cols * op.top_k for _ in tokens))
         case Attend():
             pairs = [(q, k) for q, k in product(tokens, tokens) if sees(op.mask, q, k)]
             return float(sum(2 * op.d_qk + 2 * op.d_v for _ in product(range(int(op.heads)), pairs)))

@@ -9,7 +9,6 @@ _GATED_NORM = "its norms are gated by a product of their own"
 _DELTA = "its delta rule takes its decay and its gate from projections that are not supported"
 _SHARED = "one block of attention is shared by several layers and adapted in each"
 _STATE_SPACE = "its layers are recurrences that are not supported: no heads, no feed-forward"
-_EMPTY = "some experts are identities, so the number of weights that a token uses depends on the data"
 _ENCODER = "it is an encoder and a decoder, or has no causal head"
 _DRAFT = "it drafts tokens from another model's hidden states"
 _BYTES = "it groups bytes into patches by their entropy, so the number of tokens in a layer depends on the data"
@@ -29,7 +28,6 @@ UNFIT: dict[str, str] = (
     | dict.fromkeys(("lara_mini",), _DELTA)
     | dict.fromkeys(("zamba", "zamba2"), _SHARED)
     | dict.fromkeys(("rwkv", "xlstm"), _STATE_SPACE)
-    | dict.fromkeys(("longcat_flash",), _EMPTY)
     | dict.fromkeys(("t5gemma", "siglip", "clip", "musicgen", "musicgen_melody", "prophetnet"), _ENCODER)
     | dict.fromkeys(("gemma4_assistant", "gemma4_unified_assistant"), _DRAFT)
     | dict.fromkeys(("blt",), _BYTES)
