@@ -109,6 +109,7 @@ if _TYPE_CHECKING:
     # the journey
     from .run.memory import fits as fits
     from .run.memory import memory as memory
+    from .run.memory_over_step import memory_over_step as memory_over_step
     from .run.run import Run as Run
     from .run.run import load as load
     from .run.estimate import Estimate as Estimate
@@ -244,6 +245,7 @@ _WHERE = {
     "run.run": ("Run", "load"),
     "run.estimate": ("Estimate", "estimate"),
     "run.explain": ("explain",),
+    "run.memory_over_step": ("memory_over_step",),
     "claims.claim": ("Claim",),
     "claims.scope": ("Scope",),
     "uncertainty.beliefs.beliefs": ("Beliefs",),

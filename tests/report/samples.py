@@ -92,6 +92,8 @@ SAMPLES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "a ledger": (lambda: ts.count_params(ts.catalog.model("llama3-8b")), {}),
     "16 ranks": (lambda: ts.fits(v3()), {}),
     "one rank, too much": (lambda: ts.fits(small()), {}),
+    "memory over a step": (lambda: ts.memory_over_step(modelled()), {}),
+    "memory of many ranks over a step": (lambda: ts.memory_over_step(modelled().replace({"plan.tp": 1, "plan.pp": 8})), {}),
     "bytes alone": (lambda: ts.memory(modelled()), {}),
     "a step": (lambda: ts.step_time(modelled()), {}),
     "a roofline": (lambda: ts.roofline(modelled()), {}),
