@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .answer_html import html_of
 from .citations import bibtex
 from .errors import EstimateError
 from .registry import with_registered_attributes
@@ -113,6 +112,8 @@ class Answer(ABC):
 
     def _repr_html_(self) -> str:
         """A small table for notebooks, light or dark as the page is; further figures, notes and sources fold out."""
+        from .answer_html import html_of  # a notebook's; nothing else needs it
+
         made = self.summary()
         groups: dict[str, list[tuple[str, str, str]]] = {}
         for row in made.rows:
