@@ -25,7 +25,8 @@ class MemoryOverStepPicture(Picture):
     def fullest(self) -> str:
         """The rank that holds most."""
         most = {rank: float(held.max()) for rank, (_, held) in self.answer.ranks.items()}
-        return max(most, key=most.__getitem__)
+        fullest: str = max(most, key=most.__getitem__)
+        return fullest
 
     @cached_property
     def shown(self) -> tuple[str, ...]:
