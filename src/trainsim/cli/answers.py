@@ -277,7 +277,7 @@ def listed(kind: str, word: str) -> str:
         raise SpecError("kind", kind, "is not a part of the catalogue", did_you_mean(kind, CATALOGUES, "parts"), "unknown-name")
     found = [name for name in catalog.rows(kind) if word.casefold() in name.casefold()]
     if not found:
-        raise SpecError("word", word, f"is in no id of {kind}", did_you_mean(word, catalog.rows(kind), kind), "unknown-name")
+        raise SpecError("word", word, f"matches no id of {kind}", did_you_mean(word, catalog.rows(kind), kind), "unknown-name")
     return "\n".join(found)
 
 

@@ -43,7 +43,7 @@ def density(
     curve = CubicSpline(knots[rises], z[rises])
     at = np.linspace(knots[0], knots[-1], points)
     found = np.maximum(curve(at, 1), 0.0) * np.exp(-(curve(at) ** 2) / 2) / np.sqrt(2 * np.pi)
-    if np.count_nonzero(np.diff(np.sign(np.diff(found)))) > 1:  # no one hump: a hard edge, or several modes
+    if np.count_nonzero(np.diff(np.sign(np.diff(found)))) > 1:  # not unimodal: a hard edge, or several modes
         levels = np.linspace(EDGE, 1 - EDGE, LEVELS)
         values = np.asarray(quantile(levels.tolist()))
         ends = np.log(values) if logarithmic else values

@@ -29,7 +29,7 @@ class RentPicture(Picture):
 
     @property
     def day(self) -> dt.date:
-        """The day asked about; the last of the trend where none is."""
+        """The day asked about; without one, the last day of the trend."""
         asked: dt.date | None = self.answer.day
         return asked or self.days[-1]
 
