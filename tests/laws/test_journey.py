@@ -191,7 +191,7 @@ def test_a_told_efficiency_on_a_swapped_cluster_warns_and_only_then(changes: dic
         run.replace(changes)
     assert [w.category for w in heard] == ([ts.TrainsimWarning] if warned else [])
     if warned:
-        assert "was told for hgx-h800" in str(heard[0].message)
+        assert "was given for hgx-h800" in str(heard[0].message)
 
 
 def test_draws_over_a_chip_do_not_warn() -> None:
@@ -202,7 +202,7 @@ def test_draws_over_a_chip_do_not_warn() -> None:
 
 def test_an_estimate_says_that_it_is_a_point_and_names_its_sources() -> None:
     est = ts.estimate(ts.catalog.run("deepseek-v3"))
-    assert "Point estimate" in str(est)
+    assert "point estimate" in str(est)
     assert set(est.sources()) == set(est.run.numbers())
     assert est.quantity("cost") == est.cost.total
     assert est.quantity("cost.pretrain.experts.up") == est.cost.part("pretrain.experts.up").total
