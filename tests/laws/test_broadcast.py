@@ -258,7 +258,7 @@ SAMPLES = Samples(
         "lazy_ledger.make": lambda: {"part": 1.0},
     },
     still=frozenset({"lines.final.completed", *(f"run.memory.memory:phases.{name}.batch" for name in ("mfu", "hfu", "rate", "step"))}),
-    told=(Belief,),
+    fixed=(Belief,),
 )  # fmt: skip
 SAMPLES = dataclasses.replace(
     SAMPLES,

@@ -67,7 +67,7 @@ class Fit(Answer):
         return self.capacity - self.used[1]
 
     def summary(self) -> Summary:
-        """The word, what is used, the capacity, the cuts and the nearest layouts that fit."""
+        """The word for the fit, the memory used, the capacity, possible savings and the nearest layouts that fit."""
         low, middle, high = self.used
         rows = [
             AnswerRow("word", "memory", self.word),
@@ -103,7 +103,7 @@ def fit_from_ledger(ledger: Ledger, capacity: float, plan: Plan | None = None, s
         plan: the layout; reductions that it already has are not proposed.
         spread: used over modelled bytes of published peaks, from :func:`spread_for`.
 
-    >>> print(fit_from_ledger(Ledger("B", {"rank-0": {"weights": 50e9, "logits": 40e9}}), 80e9).word)
+    >>> print(fit_from_ledger(Ledger("B", {"rank-0": {"weights": 90e9, "logits": 40e9}}), 80e9).word)
     does not fit
     >>> [fit_from_ledger(Ledger("B", {"rank-0": {"weights": size}}), 80e9).word for size in (75e9, 50e9)]
     ['tight', 'fits']

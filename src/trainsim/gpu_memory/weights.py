@@ -106,7 +106,7 @@ def _unsharded_bytes(
     dense: dict[str, Num] = dict.fromkeys(ZERO_STAGE, 0.0)
     experts: dict[str, Num] = dict.fromkeys(ZERO_STAGE, 0.0)
     for w in parameters_by_kind(model):
-        stored_here = w.owner == w.kind or not parts.get(w.owner)  # a rank that has the owner too stores a tied matrix once
+        stored_here = w.owner == w.kind or not parts.get(w.owner)  # a tied matrix is stored once on a rank that also has its owner
         count = parts.get(w.kind, 0.0) * stored_here
         for name, width in _bytes_per_parameter(w, model, recipe, rule, zero).items():
             dense[name] = dense[name] + count * w.dense * width

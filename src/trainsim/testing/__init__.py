@@ -1,4 +1,4 @@
-"""Strategies and contracts for tests of models, parts and users' own members; needs the ``testing`` extra."""
+"""Strategies and contracts for tests of models, parts and your own extensions; needs the ``testing`` extra."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WHERE = {
 } | {
     name: module
     for module, names in {
-        "runs": ("numbers_in", "small_models", "small_clusters", "told_efficiencies", "small_runs", "small_ledgers", "beliefs_over"),
+        "runs": ("numbers_in", "small_models", "small_clusters", "reported_efficiencies", "small_runs", "small_ledgers", "beliefs_over"),
         "laws": ("Function", "Samples", "check_broadcast", "numeric_functions"),
     }.items()
     for name in names

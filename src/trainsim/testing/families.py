@@ -1,4 +1,4 @@
-"""Small configs of every mapped family: the values each shape-changing key is drawn from."""
+"""Small configs of every mapped family: the values that each shape-changing key takes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _sizes(*, heads: tuple[int, ...] = (4, 8), hidden: tuple[int, ...] = (64, 12
 
 
 def _grouped(default: int | None = None, **sizes: tuple[int, ...]) -> Keys:
-    """Sizes with grouped queries and a head size apart from hidden / heads."""
+    """Sizes with grouped queries and a head size other than hidden / heads."""
     left_out = ABSENT if default is None else _default_if_it_divides(default)
     return _sizes(**sizes) | {"num_key_value_heads": (2, 1, 4, left_out), "head_dim": (ABSENT, 16, 24)}
 
@@ -269,4 +269,4 @@ FAMILIES: dict[str, Keys] = {
     },
     "starcoder2": _grouped(2) | TIE | WIDTH | WINDOW | {"use_bias": FLAG},
 }
-"""``model_type`` → key → values. Sizes are small, every combination is a whole config."""
+"""``model_type`` → key → values. Sizes are small, and every combination is a valid config."""

@@ -48,15 +48,15 @@ class Function:
 
     @property
     def carries_unit(self) -> bool:
-        """Whether an argument is a number with a unit, a draw or an array of draws: then it may never be exempted."""
+        """Whether an argument is a number with a unit, a draw or an array of draws; such a function can't be exempted."""
         return any(_has_unit(hint) or _is_a_number(hint) for hint in self.hints.values())
 
 
 class UnsampledError(LookupError):
-    """No sample of an argument is known: give one."""
+    """An argument without a sample; add one to the samples."""
 
 
-# what there is ---------------------------------------------------------------------------------------------------
+# functions to check ---------------------------------------------------------------------------------------------------
 
 
 def modules(package: types.ModuleType, *, leave_out: Sequence[str] = ()) -> Iterator[types.ModuleType]:
@@ -168,7 +168,7 @@ def _holds_numbers(hint: Any, depth: int = 0) -> bool:
     return False
 
 
-# calling it ------------------------------------------------------------------------------------------------------
+# calls ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -178,9 +178,9 @@ class Samples:
     Args:
         of: name of a class → an instance, or a function that makes one.
         ranges: name of a parameter → (low, high) its draws come from; ``"function.parameter"`` before ``"parameter"``.
-        words: name of a parameter that is no number → value; likewise.
+        words: name of a parameter that isn't a number → its value; keys as in ``ranges``.
         still: paths of specs' numbers that are not varied, by any function or by one: ``"training.memory.memory:phases.x.batch"``.
-        told: families whose own numbers are told, not drawn: the parameters of a law.
+        fixed: families whose numbers are not drawn, such as the parameters of a distribution.
         spread: how far a spec's own numbers are varied around the sample's.
     """
 
@@ -188,7 +188,7 @@ class Samples:
     ranges: Mapping[str, Range]
     words: Mapping[str, Any]
     still: frozenset[str] = frozenset()
-    told: tuple[type, ...] = ()
+    fixed: tuple[type, ...] = ()
     spread: float = 0.2
 
     def lookup(self, table: Mapping[str, Any], function: str, name: str) -> Any:
@@ -243,7 +243,7 @@ class Samples:
 def draws_for(
     function: Function, samples: Samples, seed: int, n: int = DRAWS
 ) -> tuple[Callable[[Mapping[str, Any]], Any], dict[str, Array]]:
-    """The function with all but its numbers given, and draws for these.
+    """The function with all arguments fixed except its numbers, and draws for those numbers.
 
     Numbers of specs among the arguments are addressed by path: ``cluster.chip.peak.bf16``.
     """
@@ -263,7 +263,7 @@ def draws_for(
             fixed[name] = function.defaults[name]
         else:
             fixed[name] = samples.argument(name, _plain(hint))
-        if isinstance(fixed[name], Spec) and not isinstance(fixed[name], samples.told):
+        if isinstance(fixed[name], Spec) and not isinstance(fixed[name], samples.fixed):
             draws |= {
                 f"{name}.{p}": _around(rng, float(v), unit, samples, n)
                 for p, (v, unit) in fixed[name].numbers().items()
@@ -285,7 +285,7 @@ def draws_for(
 
 
 def _plain(hint: Any) -> Any:
-    """The class in an annotation: of an optional, or under a mark."""
+    """The class in an annotation, without ``None`` and ``Annotated``."""
     if typing.get_origin(hint) is typing.Annotated:
         return _plain(typing.get_args(hint)[0])
     if typing.get_origin(hint) in (Union, types.UnionType):
@@ -307,7 +307,7 @@ def _around(rng: np.random.Generator, value: float, unit: Unit, samples: Samples
     return rng.uniform(low, high, n)
 
 
-# holding it against itself ---------------------------------------------------------------------------------------
+# comparison ---------------------------------------------------------------------------------------
 
 
 def flat(answer: Any, prefix: str = "") -> dict[str, Any]:
@@ -332,19 +332,19 @@ def flat(answer: Any, prefix: str = "") -> dict[str, Any]:
 def check_broadcast(
     function: Function, samples: Samples, *, seed: int = 0, n: int = DRAWS, positions: int = POSITIONS, rtol: float = 1e-12
 ) -> int:
-    """Whether a function gives for arrays what it gives for each draw alone.
+    """Check that a function of arrays equals the function of each draw alone.
 
     Returns:
-        how many numbers were compared.
+        the number of compared values.
 
     Raises:
         AssertionError: they differ, or the shape is not that of the draws.
         UnsampledError: an argument has no sample.
     """
     call, draws = draws_for(function, samples, seed, n)
-    assert draws, f"{function.label} takes no number"
+    assert draws, f"{function.label} has no numeric parameter"
     together = flat(call(draws))
-    assert together, f"{function.label} gives no number"
+    assert together, f"{function.label} returns no number"
     places = np.random.default_rng(seed + 1).choice(n, positions, replace=False)
     alone: dict[str, list[Any]] = {name: [] for name in together}
     for place in places:

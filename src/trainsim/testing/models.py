@@ -1,4 +1,4 @@
-"""Strategies and contracts for models: configs of every mapped family, and what every part of a block must keep."""
+"""Strategies and contracts for models: configs of every mapped family, and the contract of every part of a block."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EVERY = FAMILIES | HYBRIDS
 
 
 def _settle(model_type: str, drawn: Mapping[str, Value]) -> dict[str, Any]:
-    """Functions of earlier keys called, absent keys left out."""
+    """The config with functions of earlier keys evaluated and absent keys left out."""
     config: dict[str, Any] = {"model_type": model_type}
     for key, value in drawn.items():
         settled = value(config) if callable(value) else value
@@ -46,8 +46,8 @@ def hf_configs(*model_types: str) -> st.SearchStrategy[dict[str, Any]]:
 def covering_configs(model_type: str) -> Iterator[dict[str, Any]]:
     """Configs of one family in which every key takes every one of its values at least once.
 
-    The first value of each key makes the first config; every further config turns one key, walking from config to config so
-    that later keys are tried in changing company.
+    The first value of each key makes the first config; every later config changes one key of the config before it, so
+    that later keys are tried in combination with different values of the others.
 
     >>> len(list(covering_configs("bloom")))
     8

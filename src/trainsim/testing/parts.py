@@ -1,4 +1,4 @@
-"""The contract of a part: what every attention, feed-forward and residual keeps, a user's own included."""
+"""The contract of every attention, feed-forward and residual, including a user's own."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ LENGTHS = (1, 2, 5, 9)
 
 
 def check_part(part: Attention | FeedForward | Residual, *, hidden: int = 24) -> None:
-    """Put an attention, a feed-forward or a residual to the contract.
+    """Check an attention, a feed-forward or a residual against the contract.
 
     - *broadcast*: an array of lengths gives the same as its lengths one by one;
-    - *conservation*: lines add up to totals, layers add up to the stack, a token passes no more than is stored;
+    - *conservation*: lines add up to totals, layers add up to the stack, a token uses no more parameters than are stored;
     - *brute force*: parameters and FLOPs of the op table equal those counted by explicit loops over tokens, heads, keys
       and experts.
 
     Args:
-        part: the part, of small sizes: loops are walked one by one.
+        part: the part, with small sizes, since the loops are slow.
         hidden: width of the residual stream.
 
     Raises:
@@ -66,7 +66,7 @@ def check_part(part: Attention | FeedForward | Residual, *, hidden: int = 24) ->
 
 
 def _model(part: Attention | FeedForward | Residual, hidden: int, layers: int) -> Model:
-    """The part in a model of its own; what is no attention stands beside one of one head."""
+    """A model of the part; a part other than attention is combined with attention of one head."""
     block = Block(
         attention=part if isinstance(part, Attention) else GroupedQueryAttention(heads=1, kv_heads=1, head_dim=2),
         ffn=part if isinstance(part, FeedForward) else NoFeedForward(),
@@ -100,12 +100,12 @@ def _check_conservation(one: Model, three: Model) -> None:
         _equal(sum(float(value) for _, value in ledger.lines()), float(ledger.total), "lines of the ledger")
         _equal(count(three).part("layer").total, 3.0 * float(ledger.part("layer").total), "three layers of one kind")
     if float(count_active_params(one).total) > float(count_params(one).total):
-        raise AssertionError("a token passes more parameters than are stored")
+        raise AssertionError("a token uses more parameters than are stored")
     ledger = flops_per_token(one, seq_len=9.0)
     _equal(ledger.part("backward").total * 9.0, _each(one, partial(_backward, length=9)), "backward")
     paths = one.table.paths
     if len(paths) != len(set(paths)):
-        raise AssertionError("two ops of one name: they would stand in one line")
+        raise AssertionError("two ops have one name, so they would be one line")
 
 
 def _stored(op: Op) -> float:
@@ -124,7 +124,7 @@ def _stored(op: Op) -> float:
 
 
 def _passed(op: Op) -> float:
-    """Elements a token passes: the first ``top_k`` experts stand for any."""
+    """Elements that a token uses; the first ``top_k`` experts represent any."""
     match op:
         case MatMul() if op.weight:
             return float((op.inner * op.cols * (not op.tied) + op.bias) * op.top_k)
@@ -136,7 +136,7 @@ def _flop(op: Op, length: int) -> float:
     """Forward FLOPs of a whole sequence, token by token."""
     tokens = range(length)
     match op:
-        case MatMul() if op.over:  # rows of a tower that sees nothing here
+        case MatMul() if op.over:  # rows of a tower without input
             return 0.0
         case MatMul():
             return float(sum(2 * op.rows * op.inner * op.cols * op.top_k for _ in tokens))
@@ -160,7 +160,7 @@ def _backward(op: Op, length: int) -> float:
 
 
 def sees(mask: Mask, query: int, key: int) -> bool:
-    """Whether a mask lets a query see a key, by its definition.
+    """Whether a query attends to a key, by the definition of the mask.
 
     >>> [sees(SlidingWindow(2), 3, key) for key in range(5)]
     [False, False, True, True, False]
@@ -176,13 +176,13 @@ def sees(mask: Mask, query: int, key: int) -> bool:
             return key <= query and key // mask.chunk == query // mask.chunk
         case EarlierInChunk():
             return key < query and key // mask.chunk == query // mask.chunk
-        case Selected():  # the latest stand for whichever are selected
+        case Selected():  # the latest keys represent any selection
             return query - mask.count < key <= query
-        case TowerKeys():  # a tower that sees nothing here
+        case TowerKeys():  # a tower without input
             return False
         case Compressed():  # keys are entries here
             return key < min((query + 1) // mask.rate, query + 1 if mask.most is None else mask.most)
-        case SelectedBlocks():  # the latest stand for whichever are selected
+        case SelectedBlocks():  # the latest keys represent any selection
             return key <= query and query // mask.block - key // mask.block < mask.count
         case Nearby():
             return abs(query - key) <= mask.reach

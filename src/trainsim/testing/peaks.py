@@ -1,4 +1,4 @@
-"""The memory model compared with published peaks: the rows of the catalogue, each with what the model says."""
+"""The memory model compared with published peaks, the rows of the catalogue."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ CONFIG = "config-"
 
 @dataclass(frozen=True)
 class PublishedPeak:
-    """One published peak of accelerator memory beside the model's [B].
+    """One published peak of accelerator memory, and the model's prediction [B].
 
     Args:
         name, row: the catalogue's.
         model: what was trained.
         measured: the row's figure [B].
-        modelled: the same without what the row's statistic leaves out [B].
-        total: all that is modelled of that rank [B].
+        modelled: the model's bytes without those that the row's statistic leaves out [B].
+        total: all modelled bytes of that rank [B].
     """
 
     name: str
@@ -46,12 +46,12 @@ class PublishedPeak:
 
     @property
     def used(self) -> float:
-        """Measured bytes, with the allowances for what the row's statistic leaves out: gaps of the allocator, and what lies outside it."""
+        """Measured bytes, plus the allowances for what the row's statistic leaves out: fragmentation, and memory outside the allocator."""
         return self.measured + self.total - self.modelled
 
     @property
     def error(self) -> float:
-        """Modelled over measured, less one."""
+        """Modelled over measured, minus one."""
         return self.modelled / self.measured - 1
 
 
@@ -101,7 +101,7 @@ def _peak(name: str, row: Row) -> PublishedPeak:
 
 
 def trained_model(row: Row) -> Model:
-    """What a row's run trains: a model of the catalogue or of the row's own, with its adapters."""
+    """The model that a row's run trains, from the catalogue or from the row itself, with its adapters."""
     held = catalogued(row["model"]) if "model" in row.fields else _model(row["config"], row.get("layers"), row.get("kv_heads"))
     return LoRA(**row["trains"]).of(held) if "trains" in row.fields else held
 
@@ -125,15 +125,15 @@ def _model(name: str, layers: int | None, kv_heads: int | None) -> Model:
 # width of an interval ----------------------------------------------------------------------------------------------------
 
 PRIOR_SOURCES = 3.0
-"""Sources that the pooled variance between sources counts as, where it stands beside a kind's own."""
+"""Weight of the pooled variance between sources, in sources, when averaged with the variance of one kind."""
 
 
 def spread_of(trained: Trained, found: Sequence[PublishedPeak]) -> Spread:
-    """Used over modelled bytes at P5, P50 and P95 for a source that nobody has seen, from published peaks.
+    """Used over modelled bytes at P5, P50 and P95 for a new source, from published peaks.
 
-    ``log(used / modelled) = μ + t · √((τ² + σ²)(1 + 1/k))``, a Student law with one degree of freedom less than there are sources, k. τ is
+    ``log(used / modelled) = μ + t · √((τ² + σ²)(1 + 1/k))``, a Student distribution with k − 1 degrees of freedom for k sources. τ is
     between sources and σ within them, of those that trained the same, shrunk to all: ``τ² = (Σ (mₛ − μ)² + n₀ τ₀²) / (n + n₀)``, and σ²
-    likewise. Each source counts once; rows whose layout is partly guessed don't.
+    likewise. Each source counts once; rows whose layout is partly guessed don't count.
 
     Args:
         trained: what is trained.
@@ -158,5 +158,5 @@ def _by_source(found: Sequence[PublishedPeak]) -> list[NDArray[np.float64]]:
 
 
 def _shrunk(own: Sequence[Any], pooled: Sequence[Any]) -> float:
-    """Mean of a kind's variances, the pooled one among them as often as ``PRIOR_SOURCES`` says."""
+    """Mean of a kind's variances and of the pooled one, which counts ``PRIOR_SOURCES`` times."""
     return float((np.sum(own) + PRIOR_SOURCES * np.mean(pooled)) / (len(own) + PRIOR_SOURCES))

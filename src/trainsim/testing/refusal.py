@@ -1,4 +1,4 @@
-"""What a refusal says, for tests: the fields of an error, never its sentence."""
+"""Assertions on errors by their fields, not by their text."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def refused(
     Args:
         kind: class of the error.
         rule_id: the rule that is broken (:data:`trainsim.core.errors.RuleId`).
-        path: where the value stands.
-        value: what was given.
+        path: path of the refused value.
+        value: the refused value.
 
     Raises:
         AssertionError: nothing was raised, or a field differs.

@@ -1,4 +1,4 @@
-"""Strategies for specs, runs, ledgers and beliefs: small, whole, and inside every field's bounds."""
+"""Strategies for specs, runs, ledgers and beliefs: small, complete, and inside every field's bounds."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def small_clusters() -> st.SearchStrategy[Cluster]:
     return st.builds(lambda chip, gpus: Cluster(chip=chip, gpus=gpus), chip, st.sampled_from([1, 8, 64, 512]))
 
 
-def told_efficiencies(*, work_known: bool = True) -> st.SearchStrategy[Efficiency]:
-    """Every told efficiency; only hours where tokens are not known."""
+def reported_efficiencies(*, work_known: bool = True) -> st.SearchStrategy[Efficiency]:
+    """Every reported efficiency; only hours if tokens are not known."""
     hours = st.builds(lambda h: BusyHours(gpu_hours=h), st.floats(1.0, 1e6))
     if not work_known:
         return hours
@@ -82,12 +82,12 @@ def small_runs(draw: st.DrawFn, *, work_known: bool = True) -> Run:
     """Whole runs of one to three phases, each timed by an efficiency of its own or by the run's.
 
     Args:
-        work_known: whether every phase's tokens are known; if not, some may be told by their hours alone.
+        work_known: whether every phase's tokens are known; if not, some may have only their hours.
     """
     phases = []
     for name in draw(st.sampled_from([("pretrain",), ("pretrain", "extend"), ("pretrain", "extend", "post-train")])):
         known = name == "pretrain" or work_known or draw(st.booleans())
-        own = draw(told_efficiencies(work_known=known) if not known else st.one_of(st.none(), told_efficiencies()))
+        own = draw(reported_efficiencies(work_known=known) if not known else st.one_of(st.none(), reported_efficiencies()))
         tokens = draw(st.floats(1e6, 1e13)) if known else None
         seq_len = float(draw(st.integers(1, 131072))) if known else None
         phases.append(Phase(name, tokens=tokens, seq_len=seq_len, batch=float(draw(st.integers(1, 10000))), efficiency=own))
@@ -95,7 +95,7 @@ def small_runs(draw: st.DrawFn, *, work_known: bool = True) -> Run:
         model=draw(small_models()),
         cluster=draw(small_clusters()),
         phases=phases,
-        efficiency=draw(told_efficiencies()),
+        efficiency=draw(reported_efficiencies()),
         plan=Plan(recompute=draw(st.sampled_from(["none", "selective", "full"]))),
         reliability=Goodput(draw(st.floats(0.2, 1.0))),
         price=Rental(usd_per_gpu_hour=draw(st.floats(0.1, 20.0))),
@@ -103,7 +103,7 @@ def small_runs(draw: st.DrawFn, *, work_known: bool = True) -> Run:
 
 
 def small_ledgers(unit: str = "USD") -> st.SearchStrategy[Ledger]:
-    """Trees of named lines, up to three levels deep, each level with a scale of its own."""
+    """Trees of named lines, up to three levels deep, each level with its own scale."""
     # three scales of a thousandth must leave a normal number: below those floats keep no relative accuracy
     values = st.just(0.0) | st.floats(1e-200, 1e12)
     scales = st.floats(1e-3, 1e3)

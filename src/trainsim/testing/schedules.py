@@ -1,4 +1,4 @@
-"""Pipelines that a schedule can order, seconds of their passes, and the laws that every schedule keeps."""
+"""Strategies for pipelines and for seconds of passes, and the laws of every schedule."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOLERANCE = 1e-11
 
 
 def virtual_stages(schedule: Schedule, most: int = 3) -> tuple[int, ...]:
-    """Stages of a rank that a plan may ask for.
+    """Numbers of stages per rank that a plan may have.
 
     >>> from trainsim.parallelism.schedules.discovery import schedule_of
     >>> virtual_stages(schedule_of("interleaved")), virtual_stages(schedule_of("dualpipe"))
@@ -29,7 +29,7 @@ def virtual_stages(schedule: Schedule, most: int = 3) -> tuple[int, ...]:
 
 
 def fewest(schedule: Schedule, pp: int) -> int:
-    """Micro-batches of the shortest step that whole periods make."""
+    """Micro-batches of the shortest step of whole periods."""
     return -(-schedule.least(pp) // schedule.period(pp)) * schedule.period(pp)
 
 
@@ -42,20 +42,20 @@ def pipelines(draw: st.DrawFn, schedule: Schedule, extra: int = 12) -> tuple[int
 
 
 def times_of(rng: np.random.Generator, schedule: Schedule, rows: int, spread: float, draws: int = 7) -> Times:
-    """Seconds of passes, log-normal around one; a pair takes no less than its longer pass, and no more than both."""
+    """Seconds of passes, log-normal around one; a pair takes at least its longer pass and at most the sum of both."""
     f, i, w = np.exp(spread * rng.normal(size=(3, rows, draws)))
     longest, both = np.maximum(f, (i + w)[::-1]), f + (i + w)[::-1]
     return Times(f, i, w, longest + rng.random((rows, draws)) * (both - longest) if schedule.pairs else None)
 
 
 def check_schedule(schedule: Schedule) -> None:
-    """Whether a schedule keeps the laws of all schedules, on up to four ranks.
+    """Check the laws of all schedules, on up to four ranks.
 
-    Every micro-batch passes every stage once; what the class says of copies and pairs is what its slots say; its closed form, the
-    lengthened step and the working seconds of its ranks equal the events.
+    Every micro-batch passes every stage once; the class's statements on copies and pairs agree with its slots; its closed form, the
+    extrapolated step and the working seconds of its ranks equal those of the events.
 
     Raises:
-        AssertionError: names the pipeline and the law.
+        AssertionError: the pipeline and the law that fails.
     """
     rng = np.random.default_rng(1)
     for pp, vpp, m in _pipelines(schedule):

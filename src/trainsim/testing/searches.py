@@ -14,7 +14,7 @@ NARROW: dict[str, Any] = {
     "vpp": (1, 2),
     "cp": (1, 2),
 }
-"""A few values of each axis, so that a search is small enough to be repeated one by one."""
+"""A few values of each axis, so that every layout of a search can be evaluated one by one."""
 
 
 def dense() -> ts.Model:

@@ -98,7 +98,7 @@ class Phase(Spec):
             sum(t for t, _ in _check_schedule("batch", given)), fields["tokens"], rtol=1e-3
         ):
             rule = f"does not add up to the phase's {fields['tokens']:g} tokens"
-            raise SpecError("batch", given, rule, "let the stretches add up to tokens", "conflict")
+            raise SpecError("batch", given, rule, "make the tokens of the schedule add up to the phase's tokens", "conflict")
         return {**fields, "batch": last, "ramp": tuple(ramp)}
 
     @invariant

@@ -29,7 +29,7 @@ def _channel(c: Config, key: str) -> Literal["channel", "none"]:
 
 
 def _rank(c: Config, key: str) -> int:
-    """The rank of the step's projection; "auto", null and left out, a sixteenth of the hidden size."""
+    """The rank of the step's projection; a sixteenth of the hidden size if it is "auto", null or left out."""
     if c.value(key) in ("auto", None):
         c.ignore(key)
         return math.ceil(c.size(*HIDDEN) / 16)

@@ -178,7 +178,7 @@ def _ratio(parts: Array, wholes: Array) -> Figure:
 def _check_varies(of: str, variance: float) -> None:
     if not variance > 1e-28:
         raise BeliefError(
-            of, variance, "does not vary under these beliefs", "ask about an output that hangs on a believed path", "infeasible"
+            of, variance, "does not vary under these beliefs", "choose an output that depends on a path with a belief", "infeasible"
         )
 
 

@@ -227,7 +227,7 @@ def _check_samples(what: str, rows: Array, weights: Sequence[float]) -> None:
         raise BeliefError(what, (), "has no samples", "give at least one", "too-few-data")
     if not np.all(np.isfinite(rows)):
         bad = int(np.argmin(np.isfinite(rows).all(axis=1)))
-        raise BeliefError(what, rows[bad].tolist(), f"row {bad} is not finite", "drop it, or find out why", "not-finite")
+        raise BeliefError(what, rows[bad].tolist(), f"row {bad} is not finite", "remove that row, or find the cause", "not-finite")
     if weights:
         if len(weights) != len(rows):
             raise BeliefError(
