@@ -18,7 +18,7 @@ RuleId = Literal[
     "unit-mismatch",  # units, scopes or kinds of cost that can't be added
     "unknown-field",  # no field, key, flag or column of that name
     "unknown-name",  # no row, option or word of that name
-    "unknown-path",  # a path leads nowhere
+    "unknown-path",  # nothing is at a path
     "unknown-kind",  # no member of a family of that name
     "untrusted",  # a file names a module that the caller does not trust
     "unsupported",  # the library has no rule or no counterpart for it

@@ -56,7 +56,7 @@ class _Definitions:
                 self.defs[name] = {"anyOf": [_with_kind(self.described(cls), kind) for kind, cls in finals.items()]}
 
     def resolved(self, node: Any, inner: Mapping[str, Any]) -> Any:
-        """A schema with the marks of families and of named lists replaced by what they stand for."""
+        """A schema with the placeholders of families and of named lists replaced by their schemas."""
         if isinstance(node, list):
             return [self.resolved(one, inner) for one in node]
         if not isinstance(node, dict):
@@ -72,7 +72,7 @@ class _Definitions:
 
 
 def _abstract(face: type) -> Iterator[type]:
-    """The faces of all families below one."""
+    """The base classes of all families below one."""
     child: type
     for child in face.__subclasses__():
         if inspect.isabstract(child):

@@ -21,7 +21,7 @@ class Tables(Mapping[str, T]):
 
     Args:
         text: every top table stands together with its own tables.
-        read: name and fields of a table → what it stands for.
+        read: function of the name and fields of a table that returns the object.
         where: name of the text, for the error.
         error: class of the error; None for a file of this package, which needs no guard.
 

@@ -325,7 +325,11 @@ def _routing(entries: Sequence[Entry]) -> dict[str, float]:
     sizes = {(e.op.experts, e.op.top_k) for e in entries if isinstance(e.op, MatMul) and is_expert_product(e.op)}
     if len(sizes) > 1:
         raise EstimateError(
-            "model.stack", sorted(sizes), "has experts of several counts", "model one count of experts at a time", "unsupported"
+            "model.stack",
+            sorted(sizes),
+            "has layers with different numbers of experts",
+            "give all layers the same number of experts",
+            "unsupported",
         )
     experts, top_k = next(iter(sizes), (1, 0.0))
     return {"experts": float(experts), "top_k": float(top_k)}

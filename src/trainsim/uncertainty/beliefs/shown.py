@@ -14,7 +14,7 @@ from .correlation import Correlation
 
 Held = Mapping[tuple[str, ...], Belief]
 BY_FIELD = "by field"
-"""What stands for a median that follows from the bounds of the field the belief meets."""
+"""Shown in place of a median that follows from the bounds of the belief's field."""
 
 
 def _quantiles_of(belief: Belief, path: str) -> tuple[float | None, float | None, float | None]:
