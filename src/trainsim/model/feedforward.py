@@ -101,6 +101,7 @@ class MixtureOfExperts(FeedForward):
         latent: routed experts work on a stream projected down to this width; None for the full stream.
         latent_bias: biases of the two projections around it.
         output_bias: a bias on the merged output of the experts (JetMoE).
+        identities: experts without parameters that return the token unchanged (LongCat-Flash); the router chooses among them too.
 
     Raises:
         SpecError: more experts per token than there are experts.
