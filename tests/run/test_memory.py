@@ -15,10 +15,14 @@ def run(plan: ts.Plan | None, gpus: int = 512) -> ts.Run:
     return ts.Run(model=ts.catalog.model("glm-4.5"), cluster=ts.catalog.cluster("hgx-h100", gpus), phases=[phase], plan=plan)
 
 
-@pytest.mark.parametrize("plan", [ts.Plan(pp=8, ep=8), ts.Plan(tp=8, pp=4, ep=8, zero=1, recompute="full")], ids=str)
-def test_the_nearest_layouts_fit_and_no_nearer_ones_do(plan: ts.Plan) -> None:
+@pytest.mark.parametrize(
+    ("plan", "word"),
+    [(ts.Plan(pp=8, ep=8), "does not fit"), (ts.Plan(tp=8, pp=4, ep=8, zero=1, recompute="full"), "tight")],
+    ids=str,
+)
+def test_the_nearest_layouts_fit_and_no_nearer_ones_do(plan: ts.Plan, word: str) -> None:
     found = fits(run(plan))
-    assert found.word == "does not fit"
+    assert found.word == word
     assert len(found.nearest) == 3
     own, changed = dict(plan), [sum(value != dict(plan)[name] for name, value in near) for near in found.nearest]
     assert changed == sorted(changed)
