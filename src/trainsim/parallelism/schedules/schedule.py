@@ -146,7 +146,7 @@ class Schedule(Family):
         least, period = self.least(pp), self.period(pp)
         if micro_batches < least:
             rule = f"is too small: {self.name} at pp={pp} needs at least {least}"
-            raise SpecError("micro-batches", micro_batches, rule, "give a larger batch, or a smaller dp", "conflict")
+            raise SpecError("micro-batches", micro_batches, rule, "give a larger batch, or less dp", "conflict")
         if micro_batches % period:
             near = nearest_multiples(micro_batches, period, least)
             raise SpecError(
