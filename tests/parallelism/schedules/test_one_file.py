@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -85,7 +86,11 @@ def test_a_schedule_of_ones_own_is_one_file(tmp_path: Path) -> None:
 def _strings(tree: ast.AST) -> list[ast.Constant]:
     """Strings of a module that are no docstrings."""
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
-    words = {id(node.body[0].value) for node in ast.walk(tree) if isinstance(node, documented) and isinstance(node.body[0], ast.Expr)}
+    words = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
+    }
     return [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in words]
 
 
@@ -110,9 +115,9 @@ def test_no_string_names_a_schedule_but_in_its_own_file() -> None:
 
 @pytest.mark.parametrize("word", ["dualpip", "1f2b", "zero bubbles"])
 def test_a_row_that_names_no_known_schedule_is_an_error(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from trainsim.catalog import runs
+    runs = import_module("trainsim.catalog.runs")
 
-    row = runs.find("runs", "deepseek-v3")  # type: ignore[attr-defined]
+    row = runs.find("runs", "deepseek-v3")
     changed = type(row)(**{**row.__dict__, "fields": {**row.fields, "plan": {**row["plan"], "schedule": word}}})
     monkeypatch.setattr(runs, "find", lambda _file, _name: changed)
     with pytest.raises(SpecError) as raised:
@@ -121,9 +126,9 @@ def test_a_row_that_names_no_known_schedule_is_an_error(word: str, monkeypatch: 
 
 
 def test_a_row_may_name_any_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
-    from trainsim.catalog import runs
+    runs = import_module("trainsim.catalog.runs")
 
-    row = runs.find("runs", "deepseek-v3")  # type: ignore[attr-defined]
+    row = runs.find("runs", "deepseek-v3")
     changed = type(row)(**{**row.__dict__, "fields": {**row.fields, "plan": {**row["plan"], "schedule": "DualPipe-V"}}})
     monkeypatch.setattr(runs, "find", lambda _file, _name: changed)
     plan = run("deepseek-v3").plan
