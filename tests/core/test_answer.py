@@ -99,6 +99,7 @@ def rent_backtest() -> RentBacktest:
 
 
 SAMPLES: dict[str, Callable[[], Any]] = {
+    "MemoryOverStep": lambda: ts.memory_over_step(modelled()),
     "Estimate": lambda: ts.estimate(published()),
     "Ledger": lambda: ts.estimate(published()).cost,
     "Simulation": lambda: ts.simulate(published(), DOUBT, n=1024),

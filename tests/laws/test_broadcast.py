@@ -47,6 +47,7 @@ EXEMPT = {
     "gpu_memory.fit.": "judges the fullest rank of a ledger",
     "step.roofline.": "shows a run as its maker states it",
     "run.roofline.": "shows a run as its maker states it",
+    "run.memory_over_step.": "shows a run as its maker states it",
     "step.host.dispatcher_of": "gives a word",
     "step.step.at_rank": "takes an index for each draw",
     "step.host.attention_kernel": "gives a word",

@@ -39,7 +39,7 @@ def latest_rate(currency: str) -> tuple[float, str]:
         CatalogError: no rate of the currency is known.
 
     >>> latest_rate("CNY")[1]
-    '7.19 CNY a dollar, the mean of 2025'
+    '7.188 CNY a dollar, the mean of 2025'
     """
     usd = usd_per(currency, PUBLISHED)
     year = max(find("currencies", currency)["per_usd"])
