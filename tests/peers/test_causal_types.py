@@ -39,7 +39,8 @@ MAPPED = sorted(set(families()) & set(CAUSAL)) + list(TEXT_ALONE)
 
 def parameters(config: Any) -> int:
     with torch.device("meta"):
-        return sum(p.numel() for p in AutoModelForCausalLM.from_config(config).parameters()) - idle(config)
+        held: int = sum(p.numel() for p in AutoModelForCausalLM.from_config(config).parameters())
+    return held - idle(config)
 
 
 def idle(config: Any) -> int:
