@@ -12,6 +12,7 @@ import trainsim as ts
 from trainsim.catalog.generic_models import generic_model
 from trainsim.core.errors import EstimateError
 from trainsim.planning.quick_reinforcement import engine_beliefs, quick_reinforcement
+from trainsim.planning.quick_run import usual_batch
 from trainsim.training.rollouts import Rollouts
 
 LATER = "phases.reinforce.efficiency.recipe"
@@ -36,6 +37,20 @@ def test_a_rent_below_every_quote_is_pointed_out() -> None:
 def test_a_usual_rent_is_not(recwarn: pytest.WarningsRecorder) -> None:
     ts.quick("7B", chip="h100", gpus=8, tokens="1T", price="2.5/h")
     assert not recwarn.list
+
+
+@given(st.integers(1, 4096), st.sampled_from([512, 2048, 4096, 8192, 32768]))
+def test_an_assumed_batch_splits_evenly_over_copies(gpus: int, seq_len: int) -> None:
+    batch = usual_batch(seq_len, gpus)
+    odd = gpus // (gpus & -gpus)
+    assert batch % odd == 0
+    assert batch == odd or batch * seq_len == pytest.approx(4e6, rel=0.42)  # a factor of √2 at most
+
+
+def test_the_best_layout_of_an_assumed_batch_uses_data_parallelism() -> None:
+    best = ts.with_layout(ts.quick("8B", chip="h100", gpus=64, tokens="1T"), "2026-10").plan
+    assert best is not None
+    assert best.tp * best.pp * best.cp < 64
 
 
 def recipe_of(run: ts.Run) -> ts.Reinforcement:

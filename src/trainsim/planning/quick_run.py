@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def quick(
         gpus: accelerators [GPU].
         tokens: training tokens [token], a number or ``"2T"``.
         seq_len: sequence length [token]; 4,096 if left out.
-        batch: sequences per optimizer step [sequence]; 4M tokens if left out.
+        batch: sequences per optimizer step [sequence]; about 4M tokens if left out, by :func:`usual_batch`.
         price: rent [USD/GPU-h]; the catalogue's median if left out.
         mfu: model FLOPs over peak [1]; the median of the catalogue's prior for such runs if left out.
         goodput: busy over wall-clock hours [1]; the catalogue's median if left out.
@@ -66,19 +67,19 @@ def quick(
 
     >>> run = quick("7B", chip="h100", gpus=512, tokens="2T", price="2.5/h")
     >>> run.price.usd_per_gpu_hour, run.phases[0].batch
-    (2.5, 977.0)
+    (2.5, 1024.0)
     >>> run.sources()["phases.pretrain.batch"]
-    'assumed: 4M tokens a step'
+    'assumed: about 4M tokens a step'
     """
     made = model_from(model)
     assumed: dict[str, str] = {}
     if seq_len is None:
         seq_len, assumed["phases.pretrain.seq_len"] = SEQ_LEN, f"{ASSUMED}that of most pre-training runs"
     phase = Phase("pretrain", tokens=tokens, seq_len=seq_len, batch=batch)  # type: ignore[arg-type]  # a field reads text
-    if batch is None:
-        phase = phase.replace({"batch": float(max(1, round(TOKENS_PER_STEP / float(phase.seq_len or SEQ_LEN))))})
-        assumed["phases.pretrain.batch"] = f"{ASSUMED}4M tokens a step"
     machines, usual = cluster_from(chip, gpus)
+    if batch is None:
+        phase = phase.replace({"batch": usual_batch(float(phase.seq_len or SEQ_LEN), gpus)})
+        assumed["phases.pretrain.batch"] = f"{ASSUMED}about 4M tokens a step"
     if usual:
         assumed["cluster"] = usual
     run = Run(
@@ -95,6 +96,18 @@ def quick(
     whole, filled = complete(run)
     sources = {f.path: f"{ASSUMED}{f.source}" for f in filled} | {p: w for p, w in assumed.items() if p != "cluster"}
     return whole.with_sources(sources | ({"cluster.scale_out": assumed["cluster"]} if usual else {}))
+
+
+def usual_batch(seq_len: float, gpus: int) -> float:
+    """Sequences per optimizer step that make about 4M tokens and that data parallelism of any usual degree splits evenly [sequence].
+
+    ``odd part of gpus · 2^k``, k ≥ 0 by the nearest logarithm: a prime number of sequences would leave data parallelism of one alone.
+
+    >>> usual_batch(4096, 512), usual_batch(4096, 24), usual_batch(8192, 1000)
+    (1024.0, 768.0, 500.0)
+    """
+    odd = gpus // (gpus & -gpus)
+    return float(odd * 2 ** max(0, round(math.log2(TOKENS_PER_STEP / seq_len / odd))))
 
 
 def assumptions(run: Run) -> dict[str, str]:
