@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..catalog.rows import Row, rows
@@ -58,7 +59,8 @@ def _of_row(row: Row) -> Disclosure:
 def relatives_of(subject: str, quantity: str, day: dt.date) -> tuple[Disclosure, ...]:
     """Figures that a claim may have been taken from: of each relative, and of all together.
 
-    Relatives are the other runs of one programme, of one family, and subjects that a disclosure names as kin.
+    Relatives are the other runs of one programme, of one family, rows that sum the subject with other runs, and subjects that a disclosure
+    names as kin.
     """
     found: list[Disclosure] = []
     for names, together in _groups(subject, day):
@@ -68,6 +70,9 @@ def relatives_of(subject: str, quantity: str, day: dt.date) -> tuple[Disclosure,
         if len(names) > 1 and quantity in ("cost", "gpu_hours", "busy_gpu_hours") and all(p is not None for p in parts):
             total = sum(p.value for p in parts if p is not None)
             found.append(point(total, together, day=max(p.day for p in parts if p is not None and p.day is not None)))
+    for row in mentioning(rows("runs"), f'"runs/{subject}"'):
+        if f"runs/{subject}" in row.derived_from and "sum_of" in row.fields:
+            found += [replace(whole, label=str(row["sum_of"])) for whole in _own(row.id, quantity, day)]
     for row in rows("disclosures").values():
         if subject in row.get("kin", ()) and row["quantity"] == quantity and row.date <= day and row.grade in PUBLIC:
             found.append(_of_row(row))
