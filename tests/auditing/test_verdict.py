@@ -295,7 +295,6 @@ def test_a_sum_over_runs_is_pointed_to_where_one_of_them_is_asked_for() -> None:
     assert ts.audit(ts.Claim("cost", 294e3, subject="deepseek-r1-all", source="a newspaper")).number == "CONFIRMED"
 
 
-
 def test_a_claim_beside_a_claim() -> None:
     run, fleet = ts.catalog.claim(SIX), ts.catalog.claim("fleet-1.6b")
     assert ts.compare_claims(fleet, run).word == ts.compare_claims(run, fleet).word == "both can be true"
