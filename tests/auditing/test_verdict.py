@@ -288,11 +288,26 @@ def test_figures_of_relatives_are_pointed_to() -> None:
     assert any("together" in c.finding for c in both.checks if c.name == "elsewhere")
 
 
+def test_words_that_state_the_figure_are_quoted_as_they_are() -> None:
+    said = "the training of BLOOM cost 50M dollars"
+    verdict = ts.audit(ts.Claim("cost", 50, unit="MUSD", subject="bloom-176b", told_as=said, source="a newspaper"))
+    assert verdict.misquote == f"“{said[0].upper()}{said[1:]}.”"
+
+
+@pytest.mark.parametrize(("quantity", "unit"), [("cost", "USD"), ("gpu_hours", "GPU-h")])
+def test_what_was_assumed_of_a_typed_run_is_never_its_makers_figure(quantity: str, unit: str) -> None:
+    run = ts.quick("130B", chip="a100", gpus=768, tokens="400B")
+    value = 1.3 * float(ts.estimate(run).quantity(quantity))  # 30 % above what the assumptions give
+    verdict = ts.audit(ts.Claim(quantity, value, unit=unit, source="typed"), run)
+    assert verdict.number in ("NOT REFUTED", "CANNOT BE JUDGED")
+    assert "own figures" not in verdict.quote
+
+
 def test_a_sum_over_runs_is_pointed_to_where_one_of_them_is_asked_for() -> None:
-    whole = ts.audit(ts.Claim("cost", 294e3, subject="deepseek-r1", told_as="the cost of training R1", source="a newspaper"))
+    whole = ts.audit(ts.Claim("cost", 294e3, unit="USD", subject="deepseek-r1", told_as="the cost of training R1", source="a newspaper"))
     assert whole.number == "REFUTED"
     assert "Zero" in whole.quote
-    assert ts.audit(ts.Claim("cost", 294e3, subject="deepseek-r1-all", source="a newspaper")).number == "CONFIRMED"
+    assert ts.audit(ts.Claim("cost", 294e3, unit="USD", subject="deepseek-r1-all", source="a newspaper")).number == "CONFIRMED"
 
 
 def test_a_claim_beside_a_claim() -> None:

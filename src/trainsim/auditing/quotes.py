@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 
+from ..claims.claim import Claim
 from .disclosure import Disclosure
 from .judgement import Reading
 from .sentences import (
@@ -76,12 +78,25 @@ def misquote_of(verdict: Verdict) -> str:
     doubtful = verdict.words in ("MISLEADING", "NOT UNDERSTOOD") or verdict.number in ("REFUTED", "IMPOSSIBLE", "STRAINED")
     figure = claimed_in_words(verdict)
     if claim.told_as and doubtful:
-        said = f"{figure} {_is(figure, claim.base_unit)} {claim.told_as}"
+        said = claim.told_as if _holds_figure(claim) else f"{figure} {_is(figure, claim.base_unit)} {claim.told_as}"
     elif verdict.number in ("CONFIRMED", "NOT REFUTED") and claim.quantity in CARELESS and not claim.is_ratio:
         said = CARELESS[claim.quantity].format(figure=figure, of=title_of(verdict))
     else:
         said = states(verdict) if verdict.number != "CONFIRMED" else f"it has been verified that {states(verdict)}"
     return f"“{_begun(said, verdict)}.”"
+
+
+def _holds_figure(claim: Claim) -> bool:
+    """Whether the words a claim was published with state its figure themselves: "BLOOM cost 5M dollars"."""
+    known = [v for v in (claim.value, claim.low, claim.high) if v is not None]
+    found = [float(number.replace(",", "")) * FACTORS[word.lower()] for number, word in _NUMBERS.findall(claim.told_as)]
+    scales = (1.0, 1e3, 1e6, 1e9)  # "6 million" of a claim in MUSD
+    return any(math.isclose(number, value * scale, rel_tol=0.01) for number in found for value in known for scale in scales)
+
+
+FACTORS = {"": 1.0, "k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6, "b": 1e9, "billion": 1e9, "t": 1e12, "trillion": 1e12}
+"""Words of size behind a number → factor."""
+_NUMBERS = re.compile(r"(?<![\w.,-])[$€£¥]?(\d[\d,]*\.?\d*)\s?(k|m|b|t|thousand|million|billion|trillion|)(?![\w-])", re.IGNORECASE)
 
 
 def _begun(said: str, verdict: Verdict) -> str:

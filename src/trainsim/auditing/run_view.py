@@ -11,7 +11,7 @@ from ..catalog.matching import row_of
 from ..catalog.rows import Row
 from ..catalog.runs import complete
 from ..claims.scope import FINAL_RUN
-from ..core.citations import FILLED
+from ..core.citations import FILLED, NOT_GIVEN
 from ..core.errors import CatalogError
 from ..core.spec import BY_USER
 from ..core.units import SECONDS_PER_HOUR
@@ -162,14 +162,14 @@ class RunView:
     def sourced(self, name: str) -> bool:
         """Whether all inputs whose paths contain a name (``efficiency``, ``tokens``) have a source other than the user."""
         found = [source for path, source in self._sources.items() if name in path.split(".")]
-        return bool(found) and all(source != BY_USER and not source.startswith(FILLED) for source in found)
+        return bool(found) and all(source != BY_USER and not source.startswith(NOT_GIVEN) for source in found)
 
     def cited(self, name: str) -> str:
         """Source of such inputs; empty where the user gave them."""
         return next((s for path, s in self._sources.items() if name in path.split(".") and s != BY_USER), "")
 
     def _filled(self, head: str) -> bool:
-        return any(path.startswith(head) and source.startswith(FILLED) for path, source in self._sources.items())
+        return any(path.startswith(head) and source.startswith(NOT_GIVEN) for path, source in self._sources.items())
 
     @cached_property
     def _sources(self) -> dict[str, str]:

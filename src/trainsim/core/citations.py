@@ -14,6 +14,8 @@ ASSUMED = "assumed: "
 """How the source of an input begins that nobody gave."""
 FILLED = "median of "
 """How the source of an input begins that the catalogue filled in."""
+NOT_GIVEN = (ASSUMED, FILLED)
+"""How the source of an input begins that neither its maker nor the user gave."""
 _GRADE = re.compile(r"\(\d{4}-\d{2}-\d{2}, ([a-z]+)")
 _ARXIV = re.compile(r"arXiv:\s*(\d{4}\.\d{4,5})", re.IGNORECASE)
 _DOI = re.compile(r"\b(10\.\d{4,9}/[^\s;,)\]]+)")
@@ -51,7 +53,7 @@ def grade_of(source: str) -> str:
     >>> grade_of("given by the user"), grade_of("assumed: that of most runs"), grade_of("A report (2024-12-26, disclosed) [runs/x]")
     ('given', 'assumed', 'disclosed')
     """
-    if source.startswith((ASSUMED, FILLED)):
+    if source.startswith(NOT_GIVEN):
         return "assumed"
     return "given" if source == BY_USER else row_grade(source)
 
@@ -91,7 +93,7 @@ def bibtex(sources: Iterable[str]) -> str:
 def _works(source: str) -> tuple[Reference, ...]:
     """The works of the catalogue that a source names; one that names none is itself a work, unless it is an assumption."""
     known: tuple[Reference, ...] = look_up("Reference", source, "source")
-    if known or source.startswith((ASSUMED, FILLED)):
+    if known or source.startswith(NOT_GIVEN):
         return known
     return (Reference(re.sub(r"[^A-Za-z0-9]+", "-", source).strip("-").lower()[:60], source, source),)
 
