@@ -163,8 +163,9 @@ def _shipped_row(file: str, name: str, fields: Mapping[str, Any]) -> Row:
     """A row of the library's own files: its sources are rows of the file of sources."""
     row = make_row(file, name, fields)
     if unknown := sorted(set(row.source).difference(sources())):
-        meant = did_you_mean(unknown[0], sources())
-        raise CatalogError(f"{row.address}.source", unknown[0], "is not a row of sources", meant, "unknown-name")
+        meant = did_you_mean(unknown[0], sources()) + "; or add its row there first"
+        rule = "is not a row of src/trainsim/catalog/data/sources.toml"
+        raise CatalogError(f"{row.address}.source", unknown[0], rule, meant, "unknown-name")
     return row
 
 

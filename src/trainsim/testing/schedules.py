@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ..core.errors import SpecError
 from ..core.units import Num
 from ..parallelism.schedules.events import Times, timeline
-from ..parallelism.schedules.passes import Order
+from ..parallelism.schedules.passes import Order, Pass
 from ..parallelism.schedules.pipeline_time import SETTLED_ROUNDS, busy_seconds, pipeline_seconds
 from ..parallelism.schedules.schedule import Schedule, slot_order, stage_placement
 
@@ -59,14 +59,25 @@ def check_schedule(schedule: Schedule) -> None:
     """
     rng = np.random.default_rng(1)
     for pp, vpp, m in _pipelines(schedule):
-        run, where = slot_order(schedule, pp, m, vpp), f"{schedule.name}, pp={pp}, vpp={vpp}, {m} micro-batches"
-        _check_passes(schedule, run, where)
-        for rows, spread in ((1, 0.5), (run.stages, 0.5), (run.stages, 0.02)):
-            times = times_of(rng, schedule, rows, spread)
-            made = timeline(run, times.on(run.stages))
-            _equal(pipeline_seconds(schedule, times, m, pp, vpp), made.seconds, f"{where}: seconds of {rows} rows")
-            working = [made.busy(rank) for rank in range(pp)]
-            _equal(busy_seconds(schedule, times.on(run.stages), m, pp, vpp), np.array(working), f"{where}: working seconds")
+        where = f"{schedule.name}, pp={pp}, vpp={vpp}, {m} micro-batches"
+        try:
+            _check_order(schedule, slot_order(schedule, pp, m, vpp), vpp, where, rng)
+        except SpecError as error:
+            raise AssertionError(f"{where}: {error}") from error
+
+
+def _check_order(schedule: Schedule, run: Order, vpp: int, where: str, rng: np.random.Generator) -> None:
+    m, pp = run.micro_batches, run.ranks
+    for n in (m, schedule.settled(pp)):
+        _check_each_once(slot_order(schedule, pp, n, vpp), f"{schedule.name}, pp={pp}, vpp={vpp}, {n} micro-batches")
+    _check_statements(schedule, run, where)
+    for rows, spread in ((1, 0.5), (run.stages, 0.5), (run.stages, 0.02)):
+        times = times_of(rng, schedule, rows, spread)
+        made = timeline(run, times.on(run.stages))
+        law = "one_rank_sets_the_pace, settled, period" if schedule.closed_form(times, m, pp, vpp) is None else "closed_form"
+        _equal(pipeline_seconds(schedule, times, m, pp, vpp), made.seconds, f"{where}: seconds of {rows} rows ({law})")
+        working = [made.busy(rank) for rank in range(pp)]
+        _equal(busy_seconds(schedule, times.on(run.stages), m, pp, vpp), np.array(working), f"{where}: working seconds")
 
 
 def _pipelines(schedule: Schedule) -> Iterator[tuple[int, int, int]]:
@@ -81,13 +92,18 @@ def _pipelines(schedule: Schedule) -> Iterator[tuple[int, int, int]]:
                 yield pp, vpp, m
 
 
-def _check_passes(schedule: Schedule, run: Order, where: str) -> None:
+def _check_each_once(run: Order, where: str) -> None:
+    for slot in (slot for slots in run.slots for slot in slots):
+        assert slot and all(isinstance(part, Pass) for part in slot), f"{where}: the slot {slot!r} is not a tuple of passes, (Pass(…),)"  # noqa: PT018
     parts = [part for slots in run.slots for slot in slots for part in slot]
     each = {(stage, n) for stage in range(run.stages) for n in range(run.micro_batches)}
     by_letter = {letter: [part[1:] for part in parts if part.letter in letter] for letter in ("F", "BI", "W", "I")}
     for letter in ("F", "BI"):
         assert len(by_letter[letter]) == len(each) and set(by_letter[letter]) == each, f"{where}: not every micro-batch passes once"  # noqa: PT018
     assert sorted(by_letter["W"]) == sorted(by_letter["I"]), f"{where}: weight passes without their input passes"
+
+
+def _check_statements(schedule: Schedule, run: Order, where: str) -> None:
     pairs = any(len(slot) > 1 for slots in run.slots for slot in slots)
     assert schedule.pairs or not pairs, f"{where}: slots pair passes, and pairs is False"
     share = stage_placement(schedule, run.ranks, run.stages * schedule.copies // run.ranks).share

@@ -37,7 +37,7 @@ def pipeline_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: i
         time [s].
 
     Raises:
-        SpecError: the schedule does not support these numbers of micro-batches and ranks.
+        SpecError: the schedule does not support these numbers of micro-batches and ranks, or wrongly says that one rank sets the pace.
 
     Source: that of the schedule.
 
@@ -95,12 +95,16 @@ def steady_state(schedule: Schedule, pp: int, vpp: int) -> SteadyState:
     region: list[int] = []
     first: list[int] = []
     for rank, (few, many) in enumerate(zip(map(_slot_kinds, short.slots), map(_slot_kinds, longer.slots), strict=True)):
-        same_start = next((k for k in range(len(few)) if few[k] != many[k]), len(few))
-        same_end = next((k for k in range(len(few)) if few[-1 - k] != many[-1 - k]), len(few))
+        same_start, same_end = _common(few, many), _common(few[::-1], many[::-1])
         first.append(len(region))
         region += graph.number[rank][len(few) - same_end : same_start].tolist()
     counted, longer_counted = _slot_count_table(short, graph), _slot_count_table(longer, graph)
-    return SteadyState(m, period, graph, np.array(region), np.array(first), counted, longer_counted - counted)
+    return SteadyState(m, period, graph, np.array(region, np.intp), np.array(first, np.intp), counted, longer_counted - counted)
+
+
+def _common(one: list[Slot], other: list[Slot]) -> int:
+    """Length of the common start of two lists."""
+    return next((k for k, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def _slot_count_table(run: Order, graph: Graph) -> Array:
@@ -235,7 +239,22 @@ def uneven_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: int
     if not schedule.one_rank_sets_the_pace(times, pp, late):
         last, before = (run(SETTLED_ROUNDS * pp), run((SETTLED_ROUNDS - 1) * pp)) if counts.max() >= SETTLED_ROUNDS * pp else (0.0, 0.0)
         return _by_length(counts, SETTLED_ROUNDS * pp, lambda m: last + (m / pp - SETTLED_ROUNDS) * (last - before), run)
-    return _by_length(counts, schedule.settled(pp), lambda m: _extrapolated(steady_state(schedule, pp, vpp), times, m, late), run)
+    return _by_length(counts, schedule.settled(pp), lambda m: _extrapolated(_paced_by_a_rank(schedule, pp, vpp), times, m, late), run)
+
+
+def _paced_by_a_rank(schedule: Schedule, pp: int, vpp: int) -> SteadyState:
+    """The steady state of a schedule of which one rank sets the pace: each rank must have one.
+
+    Raises:
+        SpecError: a rank repeats no slots as steps grow, so that its pace is undefined.
+    """
+    steady = steady_state(schedule, pp, vpp)
+    idle = np.flatnonzero(np.diff(steady.first, append=len(steady.region)) == 0)
+    if idle.size:
+        rule = f"is true of {schedule.name} at pp={pp}, but rank {idle[0]} has no steady state in {steady.micro_batches} micro-batches"
+        remedy = "return False, so that the step is simulated; or correct settled(pp) and period(pp)"
+        raise SpecError("one_rank_sets_the_pace", True, rule, remedy, "conflict")
+    return steady
 
 
 def _extrapolated(steady: SteadyState, times: Times, counts: Array, late: Array) -> Array:
