@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from ..core.answer import written
 from ..core.citations import ASSUMED
 from ..core.errors import SpecError, did_you_mean
 from ..core.registry import kind_of
+from ..planning.changed_run import changed, utilisation
 from ..planning.quick_run import assumptions, cluster_from, quick
 from ..run.run import Run, load
 from .printing import name_of
@@ -56,33 +58,39 @@ class RunRequest:
 
 MANY = 2
 """So many further sources are counted, not named."""
-FLAGS = {"price": "price.usd_per_gpu_hour", "mfu": "efficiency.mfu", "goodput": "reliability.goodput"}
+FLAGS = {"price": "price.usd_per_gpu_hour", "goodput": "reliability.goodput"}
 """Option → path that it sets in a complete run."""
 
 
 def run_of(asked: RunRequest) -> Run:
     """The run of the options: from a file or an id, or built from model, chip, accelerators and tokens.
 
+    What the options make stale is filled in anew, and marked as assumed (:func:`~trainsim.planning.changed_run.changed`).
+
     Raises:
         TrainsimError: nothing of that name, or a flag that is missing or can't be read.
     """
     run = _whole(asked)
+    typed = [{path: _literal(value)} for path, value in (_pair(text, "--set") for text in asked.changes)]
     if run is None:
-        run = _built(asked)
+        run = reduce(Run.replace, typed, _built(asked))
     else:
-        changes = {path: getattr(asked, flag) for flag, path in FLAGS.items() if getattr(asked, flag)}
-        first = run.phases[0].name
-        changes |= {f"phases.{first}.{n}": v for n in ("tokens", "seq_len", "batch") if (v := getattr(asked, n))}
-        if asked.chip or asked.gpus:
-            chip, gpus = machines(asked) if asked.gpus else (asked.chip, run.cluster.gpus)
-            changes |= {"cluster": cluster_from(chip, gpus)[0]} if chip else {"cluster.gpus": gpus}
-        run = run.replace(changes) if changes else run
+        run = changed(run, [_changes(run, asked), *typed])
         if asked.price:
             warn_if_too_cheap(run)
-    for text in asked.changes:
-        path, value = _pair(text, "--set")
-        run = run.replace({path: _literal(value)})
-    return catalog.complete(run, asked.as_of or None)[0]
+    run, filled = catalog.complete(run, asked.as_of or None)
+    return run.with_sources({one.path: f"{ASSUMED}{one.source}" for one in filled})
+
+
+def _changes(run: Run, asked: RunRequest) -> dict[str, Any]:
+    """The changes of a whole run that options ask for."""
+    changes: dict[str, Any] = {path: getattr(asked, flag) for flag, path in FLAGS.items() if getattr(asked, flag)}
+    first = run.phases[0].name
+    changes |= {f"phases.{first}.{n}": v for n in ("tokens", "seq_len", "batch") if (v := getattr(asked, n))}
+    if asked.chip or asked.gpus:
+        chip, gpus = machines(asked) if asked.gpus else (asked.chip, run.cluster.gpus)
+        changes |= {"cluster": cluster_from(chip, gpus)[0]} if chip else {"cluster.gpus": gpus}
+    return changes | (utilisation(run, asked.mfu) if asked.mfu else {})
 
 
 def _whole(asked: RunRequest) -> Run | None:

@@ -1,0 +1,87 @@
+"""Change a published or saved run: what was reported or filled in for the former run is left open again."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from typing import Any
+
+from ..core.citations import ASSUMED, FILLED
+from ..core.errors import TrainsimWarning
+from ..run.run import Run
+from ..training.efficiency import MFU, BusyHours, Efficiency, StepTime, Throughput
+from ..training.phases import Phase
+
+WORK = ("tokens", "seq_len", "batch", "cluster")
+"""Fields of a phase that its reported time depends on."""
+
+
+def changed(run: Run, steps: Sequence[Mapping[str, Any]]) -> Run:
+    """Change a run, and leave open what was reported or filled in for the run before the change.
+
+    Hours, a throughput or a step time were reported for one chip, number of accelerators, model and work: where one of these was known and
+    is another now, they no longer hold. A filled-in utilisation or goodput is that of the former machines and model, a filled-in rent that
+    of the former chip. A stated utilisation stays, as does every input that was changed itself.
+
+    Args:
+        run: the run as published or saved.
+        steps: changes as of ``run.replace``, made one after the other.
+
+    Returns:
+        the changed run, in which ``catalog.complete`` fills in the open inputs anew.
+
+    >>> import trainsim as ts
+    >>> doubled = changed(ts.catalog.run("deepseek-v3"), [{"phases.pretrain.tokens": "30T"}])
+    >>> [phase.efficiency is None for phase in doubled.phases]
+    [True, False, False, False]
+    """
+    with warnings.catch_warnings(action="ignore", category=TrainsimWarning):  # of an efficiency that is left open below
+        opened = _stale(run, reduce(Run.replace, steps, run))
+    return reduce(Run.replace, steps, run.replace(opened) if opened else run)
+
+
+def utilisation(run: Run, mfu: float | str) -> dict[str, Any]:
+    """Changes that put a utilisation in place of a run's efficiencies; one that it has keeps its convention.
+
+    A phase whose tokens are unknown keeps its hours, unless no phase has tokens.
+
+    Args:
+        run: the run.
+        mfu: model FLOPs over peak [1], a number or ``"40%"``.
+
+    Raises:
+        SpecError: no utilisation.
+
+    >>> import trainsim as ts
+    >>> sorted(utilisation(ts.catalog.run("llama3-8b", gpus=64), 0.4))
+    ['efficiency', 'phases.pretrain.efficiency']
+    """
+    efficiency = run.efficiency.replace({"mfu": mfu}) if isinstance(run.efficiency, MFU) else MFU(mfu)  # type: ignore[arg-type]
+    counted = [phase for phase in run.phases if phase.tokens is not None] or run.phases
+    return {"efficiency": efficiency} | {f"phases.{phase.name}.efficiency": None for phase in counted if phase.efficiency is not None}
+
+
+def _stale(before: Run, after: Run) -> dict[str, None]:
+    """Paths of inputs that a change leaves open."""
+    other_chip = before.cluster.chip != after.cluster.chip
+    other_run = other_chip or before.cluster.gpus != after.cluster.gpus or before.model != after.model
+    former = {phase.name: phase for phase in before.phases}
+    moved = [p for p in after.phases if p.name in former and (other_run or _other_work(former[p.name], p))]
+    opened = {f"phases.{p.name}.efficiency" for p in moved if _of_one_run(p.efficiency) and p.efficiency == former[p.name].efficiency}
+    if any(p.efficiency is None for p in moved) and _of_one_run(after.efficiency) and after.efficiency == before.efficiency:
+        opened.add("efficiency")
+    stale = {"efficiency.mfu": other_run, "reliability.goodput": other_run, "price.usd_per_gpu_hour": other_chip}
+    sources = after.sources()
+    filled = (path for path in stale if sources.get(path, "").removeprefix(ASSUMED).startswith(FILLED))
+    return dict.fromkeys(opened | {path.partition(".")[0] for path in filled if stale[path]})
+
+
+def _other_work(before: Phase, after: Phase) -> bool:
+    """Whether a known number of a phase is another now; one that was unknown contradicts nothing."""
+    return any(getattr(before, name) not in (None, getattr(after, name)) for name in WORK)
+
+
+def _of_one_run(efficiency: Efficiency | None) -> bool:
+    """Whether an efficiency is the reported time of one run."""
+    return isinstance(efficiency, (BusyHours, StepTime, Throughput))
