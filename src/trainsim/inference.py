@@ -145,7 +145,7 @@ def disclosure(spec: Spec, beliefs: Beliefs, of: str = "", function: Function | 
     Args:
         spec, beliefs, function: as for :func:`simulate`.
         of: as for :func:`sensitivity`.
-        **options: ``up_to``, the largest number of inputs known at once; ``seed``.
+        **options: ``up_to`` is the largest number of inputs known at once; ``seed`` is the seed of the draws.
 
     Returns:
         the sets of inputs, starting with the one that narrows the interval most.
@@ -285,7 +285,9 @@ def compare(
     if beliefs is None:
         return compare_runs(a, b)
     if isinstance(a, Estimate) or isinstance(b, Estimate):
-        raise EstimateError("a, b", "an estimate", "has no inputs for beliefs", "compare the runs", "empty")
+        raise EstimateError(
+            "a, b", "an estimate", "has no inputs that beliefs could refer to", "give the runs instead of their estimates", "empty"
+        )
     found = comparison_of_draws.difference(a, b, beliefs, _function_of(a, None, of), of=of, **options)
     return replace(found, simulation=replace(found.simulation, units=UNITS | dict.fromkeys(found.simulation.outputs, unit_of(of))))
 

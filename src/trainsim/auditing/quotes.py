@@ -196,11 +196,11 @@ def _predicted(verdict: Verdict) -> str:
     return f": what is public makes {span_in_words(*predicted.prediction.ninety, verdict.claim.base_unit)} likely"
 
 
-# what it is not ----------------------------------------------------------------------------------------------------
+# the misread figure ------------------------------------------------------------------------------------------------
 
 
 def _is_not(verdict: Verdict) -> str:
-    """What the figure is not, and the ratio to that."""
+    """What the figure is mistaken for, and the ratio of that quantity to the figure."""
     chosen = verdict.chosen
     if verdict.words != "MISLEADING" or chosen is None:
         return ""

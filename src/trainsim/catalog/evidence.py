@@ -302,7 +302,7 @@ def _student(centre: float, scale: float, freedom: int) -> Belief:
 
 def _mixture_quantiles(means: NDArray[np.float64], sds: NDArray[np.float64], weights: NDArray[np.float64]) -> Belief:
     """Mixture of normals in logits, as three quantiles."""
-    heavy = weights > 1e-7  # the rest of the grid moves no quantile
+    heavy = weights > 1e-7  # smaller weights do not change the quantiles
     means, sds, weights = means[heavy], sds[heavy], weights[heavy] / weights[heavy].sum()
     grid = np.linspace(-8.0, 5.0, 1301)
 
@@ -310,7 +310,7 @@ def _mixture_quantiles(means: NDArray[np.float64], sds: NDArray[np.float64], wei
         return float(weights @ special.ndtr((grid[at] - means) / sds))
 
     found = []
-    for tail in TAILS:  # the cell of the grid where the cdf passes it, by bisection: few points of the grid are needed
+    for tail in TAILS:  # bisect for the grid cell where the cdf crosses the tail; this needs few cdf values
         above = bisect_left(range(1, grid.size - 1), tail, key=cdf) + 1
         found.append(np.interp(tail, [cdf(above - 1), cdf(above)], grid[above - 1 : above + 1]))
     return ci90(*map(float, special.expit(found)))

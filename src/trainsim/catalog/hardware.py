@@ -97,7 +97,7 @@ def cluster(name: str, gpus: int) -> Cluster:
 @lru_cache(maxsize=256)
 def _node(name: str) -> tuple[Mapping[str, Any], Mapping[str, str]]:
     """Fields of a cluster except the number of accelerators, and the sources of its links."""
-    if name in rows("chips"):  # a chip: its scale-up domain, no network between domains
+    if name in rows("chips"):  # a chip gives one scale-up domain, without a network
         row = find("chips", name)
         up = row.get("scale_up") or {}
         link = {"achieved": row.get("scale_up_achieved"), "topology": up.get("topology", "switch")}

@@ -20,7 +20,7 @@ def is_stack_file(name: str | Path) -> bool:
 
 
 def stack_file_row(path: str | Path) -> Row:
-    """The row of a stack file.
+    """Read the one stack of a file as a catalogue row.
 
     Raises:
         CatalogError: the file does not hold exactly one stack, or its row lacks source, date, grade or evidence.
@@ -38,7 +38,7 @@ def stack_numbers(row: Row) -> dict[str, Any]:
 
 
 def overlaid_stack(row: Row, base: Stack) -> Stack:
-    """A base stack with the numbers, tags and source of a row in place of its own."""
+    """A base stack in which a row's numbers, tags and source replace those of the base."""
     fields = stack_numbers(row)
     tags: Mapping[str, Any] = {**base.tags, **row.get("tags", {})}
     made = base.replace({**fields, "name": row.id, "tags": tags})

@@ -1,4 +1,4 @@
-"""Work that evaluations share where they differ in a few numbers only."""
+"""Intermediate results shared between evaluations that differ in a few numbers."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def sharing() -> Iterator[None]:
 
 
 def shared(make: Callable[[], T], *inputs: object) -> T:
-    """What a function gives, kept for the same inputs inside :func:`sharing`.
+    """Result of a function, cached for equal inputs inside :func:`sharing`.
 
-    Plain numbers and texts are the same if they are equal; other inputs if they are the same object, as comparing arrays would cost as much
-    as many a result.
+    Plain numbers and texts are compared by value. Other inputs are compared by identity, since comparing arrays can cost as much as the
+    result.
 
     Args:
-        make: works the result out; depends on nothing but the inputs.
-        *inputs: all that it depends on.
+        make: computes the result; it depends only on the inputs.
+        *inputs: everything that the result depends on.
 
     >>> made = []
     >>> with sharing():
@@ -46,6 +46,6 @@ def shared(make: Callable[[], T], *inputs: object) -> T:
         return make()
     key = tuple([one if type(one) in PLAIN else id(one) for one in inputs])
     if key not in known:
-        known[key] = inputs, make()  # inputs are held, so that no other object takes their place in memory
+        known[key] = inputs, make()  # keep the inputs alive, so that no other object gets their id
     result: T = known[key][1]
     return result

@@ -176,7 +176,7 @@ class ParallelFeedForward(FeedForward):
     def _consistent(self) -> Self:
         sections = [part.section for part in self.parts]
         if len(set(sections)) < len(sections):
-            raise SpecError("parts", sections, "have the same section of the layer", "give each kind of layer once")
+            raise SpecError("parts", sections, "contains a kind of layer twice", "give each kind of layer once")
         return self
 
     def ops(self, hidden: int) -> Iterator[Op]:

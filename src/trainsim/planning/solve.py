@@ -275,7 +275,7 @@ class _Solver:
         return self._answer(t, met=met and reachable, interval=(low, high) if met and reachable else None)
 
     def _end(self, way: int, rows: NDArray[np.bool_]) -> tuple[float, bool]:
-        """The last position, going up (1) or down (-1), where some limits are met; the nearest and False where they never are."""
+        """The last position, going up (1) or down (-1), where some limits are met; the nearest one and False if none meets them."""
         start = self.axis.start
         met = self.excess(start, rows) <= 1
         last = start
@@ -298,15 +298,16 @@ class _Solver:
         return self._answer(nearest, met=False, interval=None)
 
     def _balance(self, t: float) -> float:
-        """Log ratio of the excess of increasing and of decreasing quantities: increasing, and 0 where both are equal."""
+        """Log ratio of the excess of increasing quantities to that of decreasing ones; it increases, and is 0 where they are equal."""
         flat = self.moves == 0
         return math.log(self.excess(t, flat | (self.moves > 0))) - math.log(self.excess(t, flat | (self.moves < 0)))
 
     def _first(self, low: float, high: float, way: int) -> float | None:
-        """The smallest (1) or largest (-1) position between two where all limits are met at once; None where there is none.
+        """Smallest (1) or largest (-1) position in an interval that meets all limits at once; None if no position does.
 
         Branch and bound: on an interval, a draw can meet all limits only if it meets those of decreasing quantities at the upper end and
-        those of increasing ones at the lower end. Intervals where too few draws do are dropped; the others are halved.
+        those of increasing ones at the lower end. An interval is dropped if too few draws can meet
+        all limits on it; otherwise it is halved.
         """
         flat = self.moves == 0
         rising, falling = flat | (self.moves > 0), flat | (self.moves < 0)

@@ -154,7 +154,7 @@ def estimate_fleet(fleet: Fleet) -> FleetEstimate:
 
 
 def reported_holding(name: str, gpus: float, usd_per_gpu: float, operating_usd: float, years: float) -> Holding:
-    """A holding from a line of a published table that gives the operating cost as a result, without its inputs.
+    """A holding from one line of a published table that states the operating cost but not the inputs it was computed from.
 
     Args:
         name: kind of accelerator.

@@ -46,7 +46,7 @@ class OverlapPass:
         placed: layers of each rank.
         compute: compute in a layer of each kind, ``(kinds, n)`` [s].
         exposed, hidden: exposed and hidden time of each exchange, ``(kinds, n)`` [s].
-        passes: the same time by pass.
+        passes: compute and exposed exchanges of each pass.
     """
 
     placed: Placement
@@ -62,7 +62,7 @@ class OverlapPass:
 
     @property
     def whole(self) -> Array:
-        """The same for every rank, ``(ranks, n)`` [s]."""
+        """Compute and exposed exchanges of every rank, ``(ranks, n)`` [s]."""
         return self.worked[self.placed.rank_row]
 
 

@@ -185,7 +185,7 @@ def _routed_core(attention: RoutedAttention, context: Num) -> Num:
 
 
 @core_flops.register(RECURRENT)
-def _recurrent_core(attention: Attention, context: Num) -> Num:  # noqa: ARG001  (whatever the length: counted with the products)
+def _recurrent_core(attention: Attention, context: Num) -> Num:  # noqa: ARG001  (independent of the context; counted as matrix products)
     return 0.0
 
 

@@ -74,7 +74,7 @@ class Config:
         self.asked: set[str] = set()
         self.notes: list[str] = []
 
-    # what is there -----------------------------------------------------------------------------------------------
+    # names and values --------------------------------------------------------------------------------------------
 
     def names(self, *keys: str) -> tuple[str, ...]:
         """Every name of a value that a file may use: the family's own, the class's, those of other families."""

@@ -101,7 +101,7 @@ def _yaml(path: Path) -> dict[str, Any]:
 def _path(given: str | Path) -> Path:
     try:
         return Path(given) / "config.json" if Path(given).is_dir() else Path(given)
-    except (OSError, ValueError):  # a name that no file can have: read_text says so
+    except (OSError, ValueError):  # not a valid file name: read_text raises the error
         return Path(given)
 
 

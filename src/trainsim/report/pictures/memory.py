@@ -28,7 +28,7 @@ class MemoryPicture(Picture):
 
     @classmethod
     def draws(cls, answer: object) -> bool:
-        """Whether a run fits, or bytes by rank."""
+        """Whether the answer is a fit, or a ledger in bytes."""
         return isinstance(answer, Fit) or (isinstance(answer, Ledger) and answer.unit == "B")
 
     @cached_property
@@ -36,11 +36,13 @@ class MemoryPicture(Picture):
         """Rank → part → bytes [B].
 
         Raises:
-            EstimateError: the answer holds no bytes by rank.
+            EstimateError: the answer is not a memory ledger with one entry per rank.
         """
         ledger = self.answer if isinstance(self.answer, Ledger) else self.answer.ranks
         if ledger is None or not all(isinstance(part, Ledger) for part in ledger.parts.values()):
-            raise EstimateError("ledger", ledger, "holds no bytes by rank", "draw ts.fits(run) or ts.memory(run)", "wrong-type")
+            raise EstimateError(
+                "ledger", ledger, "is not a memory ledger with one entry per rank", "draw ts.fits(run) or ts.memory(run)", "wrong-type"
+            )
         return {rank: {part: float(np.mean(ledger.part(rank).part(part).total)) for part in ledger.part(rank)} for rank in ledger}
 
     @cached_property

@@ -210,7 +210,7 @@ class Resolved:
         for paths, belief in self.beliefs.items():
             for path in paths:
                 if path not in numbers:
-                    raise PathError(path, path, "is not a number of this spec", did_you_mean(path, numbers, "its numbers"))
+                    raise PathError(path, path, "is not the path of a number in this spec", did_you_mean(path, numbers, "its numbers"))
             laws = {path: belief.for_field(numbers[path][1], path) for path in paths}
             for path, law in laws.items():
                 _check_finite(path, law)

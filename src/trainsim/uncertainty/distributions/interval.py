@@ -178,8 +178,8 @@ class Interval(Belief):
         raise BeliefError(
             "truncate",
             (self.shown(), *bounds),
-            "is an interval without a family",
-            "leave truncate out: its family follows the bounds of the field",
+            "is an interval, which has no family to truncate yet",
+            "drop truncate: the interval already respects the bounds of its field",
             "missing",
         )
 
