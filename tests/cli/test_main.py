@@ -21,6 +21,7 @@ from trainsim.catalog.rows import PUBLISHED
 from trainsim.cli.main import _app, main
 from trainsim.cli.requests import RunRequest, run_of
 from trainsim.cli.terminal import LAST_COLUMN, fold
+from trainsim.core.errors import SpecError
 
 FLAGS = ["--chip", "h100", "--gpus", "64", "--tokens", "1T"]
 
@@ -166,6 +167,35 @@ def test_tokens_of_a_run_stay_where_none_are_typed(config: str, tmp_path: Path, 
     out_of(capsys, "estimate", config, *FLAGS[:-1], "7T", "--save", saved)
     assert run_of(RunRequest(saved, usual_tokens="1T")).phases[0].tokens == 7e12
     assert run_of(RunRequest(saved, tokens="8T", usual_tokens="1T")).phases[0].tokens == 8e12
+
+
+def test_a_saved_run_of_reinforcement_learning_is_simulated_without_mfu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved = str(tmp_path / "grpo.toml")
+    out_of(capsys, "reinforce", "7B", "--gpus", "8xH100", "--steps", "100", "--end", "1500", "--save", saved)
+    assert set(json.loads(out_of(capsys, "simulate", saved, "--rtol", "0.05", "--json"))) == {"cost", "gpu_hours", "wall_days"}
+
+
+@pytest.mark.parametrize("words", [["diagnose", "--step-time", "9.6s"], ["memory"], ["search", "--top", "1"]], ids=lambda words: words[0])
+def test_a_run_of_stated_hours_gets_the_usual_stack_and_layout(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--chip", "h100", "--gpus", "64", "--seq-len", "8192", "--batch", "128"]
+    found = json.loads(out_of(capsys, words[0], "llama3-8b", *words[1:], *flags, "--json"))
+    if words[0] == "diagnose":
+        assert "efficiency.stack" in found["assumed"]
+        assert "assumed" in found["layout"]
+
+
+def test_a_diagnosis_shows_the_step_that_it_assumed(capsys: pytest.CaptureFixture[str]) -> None:
+    out = out_of(capsys, "diagnose", "8B", "--gpus", "64xH100", "--step-time", "9.6")
+    assumed = out.partition("assumed inputs")[2]
+    assert all(path in assumed for path in ("phases.pretrain.batch", "phases.pretrain.seq_len", "efficiency.stack"))
+
+
+def test_what_a_run_needs_is_named() -> None:
+    with pytest.raises(SpecError) as error:
+        run_of(RunRequest("7B", chip="h100"))
+    assert error.value.rule_id == "missing"
+    assert all(flag in error.value.rule for flag in ("--gpus", "--tokens"))
+    assert "--chip" not in error.value.rule
 
 
 BAD = [

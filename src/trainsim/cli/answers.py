@@ -126,10 +126,11 @@ def _quantile_lines(quantiles: Mapping[str, Mapping[str, float]]) -> list[str]:
 def simulated(asked: RunRequest, form: str, rtol: float, asserted: str) -> str:
     """Quantiles of cost, hours and days under beliefs."""
     from ..inference import simulate
+    from ..run.estimate import estimate
     from .requests import assumed_lines, beliefs_of, run_of
 
     run = run_of(asked)
-    names = ("cost", "gpu_hours", "wall_days", "mfu")
+    names = (*SHOWN, "mfu") if math.isfinite(float(estimate(run).mfu)) else SHOWN  # unknown where no phase has tokens
     held = beliefs_of(run, asked)
     if not held:
         remedy = "give --believe price.usd_per_gpu_hour=1.4..3.4, or leave something for the catalogue to assume"
@@ -233,11 +234,19 @@ def diagnosed(asked: RunRequest, step_time: str, form: str) -> str:
     """Whether a measured step is normal, and what may explain it."""
     from ..calibration.diagnose import diagnose
     from ..planning.default_layout import with_layout
-    from .requests import run_of
+    from ..planning.ranked_plan import layout_words
+    from .requests import assumed_lines, assumed_of, run_of
 
+    given = run_of(asked).replace({"price": None, "reliability": None})  # a step depends on neither
     with working("comparing"):
-        found = diagnose(with_layout(run_of(asked)), step_time=parse_number(step_time, "s", "--step-time"))
-    return answered(found, form)
+        run = with_layout(given)
+        found = diagnose(run, step_time=parse_number(step_time, "s", "--step-time"))
+    phase, plan = run.phases[0], run.phases[0].plan or run.plan
+    assert plan is not None
+    layout = layout_words(plan, run.cluster.gpus) + ("" if plan in (phase.plan, given.plan) else " (assumed: the fastest that fits)")
+    step = f"the step is of {phase.batch:,g} sequences of {phase.seq_len:,g} tokens; layout: {layout}"
+    text = "\n".join([str(found), step, *assumed_lines(run)])
+    return answered(found, form, {"layout": layout, "assumed": assumed_of(run)}, text)
 
 
 def backtested(path: str, form: str) -> str:

@@ -136,7 +136,7 @@ def _built(asked: RunRequest) -> Run:
     model = model_from(asked.target)
     chip, gpus = machines(asked) if asked.gpus else (asked.chip, 0)
     tokens = asked.tokens or asked.usual_tokens
-    needed({"--chip": chip, "--gpus": gpus, "--tokens": tokens}, "--chip h100 --gpus 512 --tokens 10T")
+    needed(asked.target, {"--chip": chip, "--gpus": gpus, "--tokens": tokens}, "--chip h100 --gpus 512 --tokens 10T")
     run = quick(
         model, chip=chip, gpus=gpus, tokens=tokens, seq_len=asked.seq_len or None, batch=_real(asked.batch, "sequence"),
         price=asked.price or None, mfu=asked.mfu or None, goodput=asked.goodput or None, name=name_of(model, asked.target),
@@ -144,19 +144,29 @@ def _built(asked: RunRequest) -> Run:
     return run if asked.tokens else run.with_sources({"phases.pretrain.tokens": f"{ASSUMED}any number does for this question"})
 
 
-def needed(given: Mapping[str, object], example: str) -> None:
+NEEDED = {
+    "--chip": "a chip",
+    "--gpus": "the number of accelerators",
+    "--tokens": "the training tokens",
+    "--steps": "the number of optimizer steps",
+    "--end": "the mean length of a response at the end",
+}
+"""Option → input that it gives, in words."""
+
+
+def needed(target: str, given: Mapping[str, object], example: str) -> None:
     """Raise one error for all missing options.
 
     Args:
-        given: flag → value.
-        example: the flags with values.
+        target: the model that a run is built from.
+        given: option of :data:`NEEDED` → value.
+        example: the options with values.
 
     Raises:
-        SpecError: a flag has no value.
+        SpecError: an option has no value.
     """
-    if missing := [flag for flag, value in given.items() if not value]:
-        rule = f"{'is' if len(missing) == 1 else 'are'} needed to build a run from a model"
-        raise SpecError(", ".join(missing), "", rule, f"for instance {example}", "missing")
+    if missing := [f"{NEEDED[flag]} ({flag})" for flag, value in given.items() if not value]:
+        raise SpecError("model", target, f"a run of it needs {' and '.join(missing)}", f"for instance {example}", "missing")
 
 
 def _real(text: str, unit: str) -> float | None:
@@ -319,7 +329,8 @@ def reinforcement_of(asked: ReinforcementRequest) -> Run:
     from ..planning.quick_reinforcement import quick_reinforcement
 
     chip, gpus = machines(asked.run) if asked.run.gpus else (asked.run.chip, 0)
-    needed({"--chip": chip, "--gpus": gpus, "--steps": asked.steps, "--end": asked.end}, "--chip h100 --gpus 64 --steps 200 --end 2000")
+    given = {"--chip": chip, "--gpus": gpus, "--steps": asked.steps, "--end": asked.end}
+    needed(asked.run.target, given, "--chip h100 --gpus 64 --steps 200 --end 2000")
     model = model_from(asked.run.target)
     run = quick_reinforcement(
         model, chip=chip, gpus=gpus, steps=asked.steps, end=asked.end, start=asked.start or None, maximum=asked.maximum or None,

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+from types import NoneType
 
 from ..catalog.software_stacks import stack, stack_for
 from ..core.citations import ASSUMED
 from ..run.run import Run
 from ..training.modelled import Modelled
+from ..training.rollouts import Rollouts
 from .search import search_plans
 
 
 def with_stack(run: Run, month: str = "") -> Run:
-    """Set the run's efficiency to the usual software stack of its chips, where it is not modelled yet.
+    """Set the run's efficiency to the usual software stack of its chips, in place of every efficiency that is not modelled.
 
     Args:
         run: any run.
@@ -21,6 +23,8 @@ def with_stack(run: Run, month: str = "") -> Run:
     Raises:
         CatalogError: no stack is calibrated for these chips.
     """
+    stated = [phase for phase in run.phases if not isinstance(phase.efficiency, (Modelled, Rollouts, NoneType))]
+    run = run.replace({f"phases.{phase.name}.efficiency": None for phase in stated}) if stated else run
     if isinstance(run.efficiency, Modelled):
         return run
     when = month or f"{dt.datetime.now(tz=dt.UTC).date():%Y-%m}"
