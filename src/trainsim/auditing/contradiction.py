@@ -34,8 +34,8 @@ class Compared:
 def compare_claims(one: Claim, other: Claim) -> Compared:
     """Whether one claim contradicts another.
 
-    Figures at one scope, basis and kind agree within a factor of 1.3, bounds where they leave room for each other within 1.1. At two scopes
-    they contradict each other only where a part is more than the whole. A stock beside a flow never does.
+    Figures of one scope, basis and kind agree within a factor of 1.3. Bounds agree if, widened by a factor of 1.1, they leave room for each
+    other. Claims at two scopes contradict each other only if a part is more than the whole. A stock never contradicts a flow.
 
     Args:
         one, other: the claims.

@@ -82,14 +82,14 @@ def _run(words: list[str]) -> None:
 
 
 def _app(words: Sequence[str] = ()) -> Any:
-    """The parser: of the command that is asked for alone, where one is, as reading all signatures takes a while."""
+    """The parser; it knows only the requested command if there is one, since reading all signatures is slow."""
     app = typer.Typer(add_completion=True, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
                       help="What did (or will) training this model really cost, and how sure can we be?", epilog=EPILOG)  # fmt: skip
     app.callback()(_top)
     commands = (estimate, reinforce, simulate, audit, claims, compare, search, solve, count, memory, diagnose, explain, calibrate, backtest,
                 hindcasts, catalog, check, schema, init, report)  # fmt: skip
     for command in [one for one in commands if one.__name__ in words[:1]] or commands:
-        app.command(short_help=command.__doc__)(command)  # a short help that is given is not cut
+        app.command(short_help=command.__doc__)(command)  # typer shortens a help text only if no short_help is given
     return app
 
 

@@ -114,13 +114,13 @@ def from_megatron(arguments: Mapping[str, Any] | Sequence[str] | str) -> Plan:
 
 
 def _flags(arguments: Mapping[str, Any] | Sequence[str] | str) -> NamedValues:
-    """Flag → value: True for a flag without a value, a list for several words. A mapping's False or None is a flag not given."""
+    """Flag → value: True for a flag without a value, a list for several words. False or None in a mapping means a flag not given."""
     if isinstance(arguments, Mapping):
         given = plain(arguments, "arguments")
         cleaned = {key.removeprefix("--").replace("_", "-"): value for key, value in given.items()}
         return NamedValues({key: value for key, value in cleaned.items() if value is not None and value is not False}, "--")
     words = split_command_line(arguments, "arguments")
-    script = next((k for k, word in enumerate(words) if word.endswith(".py")), -1)  # the launcher's own words come before it
+    script = next((k for k, word in enumerate(words) if word.endswith(".py")), -1)  # words before the script are arguments of the launcher
     found: dict[str, list[str]] = {}
     flag = ""
     for word in words[script + 1 :]:

@@ -68,7 +68,7 @@ class WithinPixels(Resize):
     most: Pixels
 
     def tiles(self, height: int, width: int, unit: int) -> tuple[int, int, int]:
-        """One picture of nearly the image's own shape."""
+        """One tile with nearly the image's aspect ratio."""
         high, wide = (max(unit, round(side / unit) * unit) for side in (height, width))
         if high * wide > self.most:
             scale = math.sqrt(height * width / self.most)
@@ -89,7 +89,7 @@ class LongestSide(Resize):
     size: Count
 
     def tiles(self, height: int, width: int, unit: int) -> tuple[int, int, int]:
-        """One picture of the image's own shape."""
+        """One tile with the image's aspect ratio."""
         ratio = max(height / self.size, width / self.size)
         if ratio > 1:
             height, width = math.floor(height / ratio), math.floor(width / ratio)
@@ -97,7 +97,7 @@ class LongestSide(Resize):
 
 
 class Tiles(Resize):
-    """The image is cut into a grid of equal squares near its shape; more than one are joined by a small copy of the whole (InternVL).
+    """The image is cut into a grid of equal squares near its shape; if there are several, a thumbnail is added (InternVL).
 
     Of all grids with at most ``most`` squares the one whose shape is nearest the image's is taken. Of two equally near grids the larger is
     taken if the image has more than half of its pixels.
@@ -115,7 +115,7 @@ class Tiles(Resize):
     most: Count
 
     def tiles(self, height: int, width: int, unit: int) -> tuple[int, int, int]:
-        """Squares of one size, and the small copy."""
+        """Squares of one size [pixel], plus a thumbnail if there are several."""
         del unit
         shapes = [(r, c) for r in range(1, self.most + 1) for c in range(1, self.most + 1) if self.least <= r * c <= self.most]
         best, rows, columns = math.inf, 1, 1
@@ -128,7 +128,7 @@ class Tiles(Resize):
 
 
 class BestFit(Resize):
-    """The image is scaled to the grid of squares that enlarges it least, else shrinks it least; a small copy joins several (Llama 4).
+    """The image is scaled to the grid of squares that enlarges it least, else shrinks it least; several get a thumbnail (Llama 4).
 
     Args:
         size: side of a square [pixel].
@@ -142,7 +142,7 @@ class BestFit(Resize):
     most: Count
 
     def tiles(self, height: int, width: int, unit: int) -> tuple[int, int, int]:
-        """Squares of one size, and the small copy."""
+        """Squares of one size [pixel], plus a thumbnail if there are several."""
         del unit
         shapes = [(r, c) for r in range(1, self.most + 1) for c in range(1, self.most + 1) if r * c <= self.most]
         scale = {shape: min(shape[0] * self.size / height, shape[1] * self.size / width) for shape in shapes}
@@ -153,7 +153,7 @@ class BestFit(Resize):
 
 
 class NearestShape(Resize):
-    """The image is scaled to the listed shape that keeps most of its pixels, then wastes least; a small copy is added (LLaVA-NeXT).
+    """The image is scaled to the listed shape that keeps most of its pixels, then wastes least; a thumbnail is added (LLaVA-NeXT).
 
     Args:
         size: side of a square [pixel].
@@ -168,7 +168,7 @@ class NearestShape(Resize):
     columns: Annotated[tuple[Count, ...], AsTuple]
 
     def tiles(self, height: int, width: int, unit: int) -> tuple[int, int, int]:
-        """Squares of one size, and the small copy."""
+        """Squares of one size [pixel], plus a thumbnail."""
         del unit
 
         def kept(shape: tuple[int, int]) -> tuple[int, int]:
@@ -198,7 +198,7 @@ class PatchBudget(Resize):
     along: Count
 
     def tiles(self, height: int, width: int, unit: int) -> tuple[int, int, int]:
-        """One picture of the image's own shape."""
+        """One tile with the image's aspect ratio."""
         count = max(1.0, height // self.patch) * max(1.0, width // self.patch)
         longest = self.along * self.patch
         scale = min(1.0, math.sqrt(self.most / count), longest / height, longest / width)
@@ -207,7 +207,7 @@ class PatchBudget(Resize):
 
 
 class SplitLongest(Resize):
-    """The image is scaled until its longest side has a given length, then cut into squares; a small copy is added (Idefics 3, SmolVLM).
+    """The image is scaled until its longest side has a given length, then cut into squares; a thumbnail is added (Idefics 3, SmolVLM).
 
     Args:
         longest: length of the longest side [pixel].
@@ -221,7 +221,7 @@ class SplitLongest(Resize):
     size: Count
 
     def tiles(self, height: int, width: int, unit: int) -> tuple[int, int, int]:
-        """Squares of one size, and the small copy."""
+        """Squares of one size [pixel], plus a thumbnail."""
         del unit
         long, short = max(height, width), min(height, width)
         along = -(-self.longest // self.size)
@@ -240,7 +240,7 @@ def grid_of(resize: Resize, resolution: tuple[int, int], patch: int, merge: int)
         merge: patches along either side that become one token of the text model.
 
     Raises:
-        SpecError: a resolution that is not two whole numbers above zero, or a picture smaller than a patch.
+        SpecError: a resolution that is not two whole numbers above zero, or an image smaller than a patch.
 
     >>> grid_of(WithinPixels(least=3136, most=1003520), (1080, 1920), 14, 2)
     PatchGrid(tiles=1, height=52, width=94)

@@ -391,7 +391,7 @@ def compile_ops(entries: Iterable[Entry], towers: Mapping[str, TowerTokens] | No
     )
 
 
-_NOTHING = TowerTokens(0.0, lambda mask: 0.0)  # noqa: ARG005  (a mask over nothing)
+_NOTHING = TowerTokens(0.0, lambda mask: 0.0)  # noqa: ARG005  (no tower tokens, so no mask matters)
 
 
 def place(ops: Iterable[Op], *levels: str, count: int, mtp: bool = False, over: str = "") -> Sequence[Entry]:

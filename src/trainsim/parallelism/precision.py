@@ -68,11 +68,11 @@ RECIPES: dict[str, Precision] = {
         Precision(name="fp8-fsdp", products="fp8", weights=0.0, other_weights=0.0),  # torchao: inputs kept in BF16, cast again in backward
         Precision(name="fp8", products="fp8", weights=4.0, linear_inputs=1.0),  # Transformer Engine: BF16, FP8 and its transpose
         Precision(name="mxfp8", products="fp8", weights=4.0 + 2.0 / 32.0, linear_inputs=1.0 + 1.0 / 32.0,
-                  scaled="block"),  # a scale byte to every 32
+                  scaled="block"),  # one scale byte per 32 elements
         Precision(name="nvfp4", products="fp4", weights=3.0 + 2.0 / 16.0, linear_inputs=0.5 + 1.0 / 16.0,
-                  scaled="block"),  # a scale byte to every 16
+                  scaled="block"),  # one scale byte per 16 elements
         Precision(name="fp8-blockwise", products="fp8", weights=2.0 + 2.0 * SCALED_FP8, linear_inputs=SCALED_FP8,
-                  scaled="block"),  # scale to 128
+                  scaled="block"),  # one scale per 128 elements
         Precision(name="fp8-deepseek", products="fp8", weights=SCALED_FP8, moments=2.0, linear_inputs=SCALED_FP8, gate_inputs=SCALED_FP8,
                   dispatched=SCALED_FP8, combined=2.0, scaled="block"),  # section 3.3: BF16 moments, FP32 masters and gradients
     )

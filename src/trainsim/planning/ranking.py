@@ -14,7 +14,7 @@ BATCH = 512
 """Number of bounds tightened per iteration."""
 
 SAME = 1e-12
-"""Relative difference below which two values are equal, from a different order of summation."""
+"""Relative difference below which two values count as equal; the order of summation causes such differences."""
 
 
 @dataclass(eq=False)
@@ -26,7 +26,7 @@ class Ranking:
 
     Args:
         layouts: the layouts.
-        rates: objective per second of a step, shape ``(n,)``: 1, or dollars.
+        rates: objective per second of a step, shape ``(n,)``: 1 when ranking by time, dollars when ranking by cost [1 or USD/s].
     """
 
     layouts: CandidateLayouts

@@ -340,7 +340,7 @@ def _objective(run: Run, *, by: By, phase: str) -> Num:
 
 
 def _no_layout_error(setting: SearchProblem, sizes: tuple[int, ...], tried: FilterResult) -> EstimateError:
-    """The error where no layout remains, with the nearest one."""
+    """The error if no layout remains; it names the nearest layout."""
     where = f"{', '.join(f'{n:,}' for n in sizes)} x {setting.cluster.chip.name}"
     if tried.nearest is not None:
         plan, gpus, size = tried.nearest
@@ -349,4 +349,4 @@ def _no_layout_error(setting: SearchProblem, sizes: tuple[int, ...], tried: Filt
         return EstimateError("gpus", where, rule, nearest, "infeasible")
     reasons = "; ".join(f"{rule} ({count:,})" for rule, count in list(tried.rejected.items())[:4])
     rule = f"no layout of {tried.considered:,} is possible: {reasons}"
-    return EstimateError("plan", where, rule, "widen space=, or change what the first rule names", "infeasible")
+    return EstimateError("plan", where, rule, "widen space=, or change the input that the first rule names", "infeasible")

@@ -44,7 +44,7 @@ def context_seconds(shapes: Shapes, layout: Layout, fabric: Fabric) -> Num:
 
 
 def block_length(layout: Layout) -> Num:
-    """Sequence length of one attention kernel: the document or sequence, in a ring at most a rank's block [token]."""
+    """Sequence length of one attention kernel [token]: that of a document; under ring exchange, at most a rank's block."""
     whole = document_length(layout.seq_len, layout.documents)
     around = layout.cp_exchange == "ring" and any_true(layout.cp != 1)
     return np.minimum(whole, layout.seq_len / layout.cp) if around else whole

@@ -259,14 +259,14 @@ def estimate_reinforcement(model: Model, cluster: Cluster, recipe: Reinforcement
 
 
 def _other_engines(model: Model, cluster: Cluster, recipe: Reinforcement) -> dict[int, float]:
-    """Time with engines of other sizes that hold the model: powers of two within a scale-up domain [s]."""
+    """Accelerators per engine → time [s], for engines that hold the model: powers of two within a scale-up domain."""
     found: dict[int, float] = {}
     size = 1
     while size <= min(cluster.domain, cluster.gpus, recipe.rollout_gpus or cluster.gpus):
         try:
             other = recipe.replace({"engine.gpus": size})
             found[size] = float(np.mean(estimate_reinforcement(model, cluster, other).seconds.total))
-        except EstimateError:  # too small for the model
+        except EstimateError:  # the model does not fit this engine
             pass
         size *= 2
     return found

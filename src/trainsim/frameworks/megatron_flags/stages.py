@@ -88,7 +88,11 @@ def counted_stages(value: Any, flags: NamedValues) -> dict[str, Any]:
         vpp = flags.integer("num-virtual-stages-per-pipeline-rank", 1, least=1)
     if counted % (pp * vpp):
         raise SpecError(
-            "--num-layers", flags["num-layers"], f"with its ends is {counted} for {pp * vpp} stages", "give a multiple", "conflict"
+            "--num-layers",
+            flags["num-layers"],
+            f"gives {counted} layers with embedding and loss as flagged, for {pp * vpp} stages",
+            "give a multiple",
+            "conflict",
         )
     layers = [counted // (pp * vpp)] * (pp * vpp)
     layers[0] -= first
