@@ -206,7 +206,7 @@ def _answer(at: float) -> str:
 
 
 def _ladder(v: Verdict) -> list[str]:
-    """Dollars rung by rung, rented and owned, and how likely less than the claim is."""
+    """Cost of each scope, rented and owned, and the probability that it is less than the claim."""
     if not v.rungs:
         return []
     value, size = v.claim.in_base(), max(float(r.rent[1]) for r in v.rungs)

@@ -39,7 +39,9 @@ def check_chips(chips: Mapping[str, Row]) -> None:
         for figure, value in mine.items():
             if value == theirs.get(figure) and figure.split(".")[0] not in shared:
                 remedy = f"write the figure of the {row['form']} part, or list it in shared_with_sibling"
-                raise CatalogError(f"chips/{name}.{figure}", value, f"is the figure of its sibling {row['sibling']}", remedy, "conflict")
+                raise CatalogError(
+                    f"chips/{name}.{figure}", value, f"equals the figure of its sibling {row['sibling']}", remedy, "conflict"
+                )
 
 
 def _figures(row: Mapping[str, Any]) -> dict[str, float]:

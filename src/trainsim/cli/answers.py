@@ -134,7 +134,7 @@ def simulated(asked: RunRequest, form: str, rtol: float, asserted: str) -> str:
     held = beliefs_of(run, asked)
     if not held:
         remedy = "give --believe price.usd_per_gpu_hour=1.4..3.4, or leave something for the catalogue to assume"
-        raise SpecError("--believe", "", "is needed: every number of this run is given", remedy, "missing")
+        raise SpecError("--believe", "", "is missing, and every number of this run is given, so nothing is uncertain", remedy, "missing")
     with working("drawing") as progress:
         sim = simulate(run, held, rtol=rtol, outputs=names, progress=progress)
     quantiles = _quantiles(sim, names)

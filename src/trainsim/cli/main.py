@@ -378,4 +378,4 @@ def report(
 
     asked = _asked(locals(), usual_tokens=ANY_TOKENS if layouts else "")
     command = " ".join(["trainsim", *sys.argv[1:]]) if sys.argv[1:2] == ["report"] else f"trainsim report {target}"
-    emit(f"report: {reported(asked, output, versus, layouts=layouts, command=command)}", folded=False)  # a path stays whole
+    emit(f"report: {reported(asked, output, versus, layouts=layouts, command=command)}", folded=False)  # do not wrap a path

@@ -29,14 +29,14 @@ MAX_CHANGES = 4
 
 
 def nearest_layouts(found: Inputs, count: int = 3) -> tuple[Plan, ...]:
-    """Layouts that fit with the fewest changes of a plan, up to ``count`` of them.
+    """Layouts that fit after the fewest changes of the plan, up to ``count`` of them.
 
     Args:
-        found: the inputs of the phase.
+        found: the inputs of the phase, with the plan to change.
         count: largest number of layouts to return.
 
     Returns:
-        plans whose word is "fits"; empty where ``MAX_CHANGES`` changes do not suffice.
+        plans that fit; empty if ``MAX_CHANGES`` changes do not suffice.
     """
     fitting: list[Plan] = []
     seen, edge = {found.plan}, [found.plan]

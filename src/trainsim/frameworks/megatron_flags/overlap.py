@@ -19,13 +19,13 @@ CP_COMM_TYPES: dict[str, ContextExchange] = {"p2p": "ring", "all_gather": "all-g
 
 
 def overlap_of(flags: NamedValues) -> dict[str, Any]:
-    """Exchanges that may overlap; None if the flags allow all exchanges of the layout.
+    """Exchanges that may overlap with compute; None if the flags allow all exchanges of the layout.
 
-    Megatron-LM overlaps gathers of weights only with a distributed optimizer, and those of tensor parallelism only with sequence
-    parallelism: an exchange without a flag in the layout is not denied.
+    Megatron-LM overlaps gathers of weights only with a distributed optimizer, and exchanges of tensor parallelism only with sequence
+    parallelism. Elsewhere these flags have no effect, and their absence forbids nothing.
     """
     asked = {exchange for exchange, flag in FLAGS.items() if flag in flags}
-    asked |= {"dp", "weights"} if "use-torch-fsdp2" in flags else set()  # which prefetches by itself
+    asked |= {"dp", "weights"} if "use-torch-fsdp2" in flags else set()  # FSDP2 always prefetches
     split = flags.integer("tensor-model-parallel-size", 1) > 1 and "sequence-parallel" in flags
     sharded = "use-distributed-optimizer" in flags or "data-parallel-sharding-strategy" in flags
     possible = {"dp", *(["weights"] if sharded else []), *(["tp"] if split else [])}
@@ -38,12 +38,12 @@ def written_overlap(plan: Plan) -> list[str]:
     """The flags of :func:`overlap_of`, ``--cp-comm-type``, and those of offload.
 
     Raises:
-        SpecError: a plan that denies an overlap that Megatron-LM always uses.
+        SpecError: the plan excludes an overlap that Megatron-LM always uses.
     """
     may = {*FLAGS, "ep", "cp"} if plan.overlap is None else set(plan.overlap)
     if denied := sorted({"ep", "cp"} - may):
         raise SpecError(
-            "plan.overlap", plan.overlap, f"leaves out {denied[0]}, which Megatron-LM always overlaps", "name it", "unsupported"
+            "plan.overlap", plan.overlap, f"leaves out {denied[0]}, which Megatron-LM always overlaps", "add it to overlap=", "unsupported"
         )
     words = ["--overlap-grad-reduce"] if "dp" in may else []
     words += ["--overlap-param-gather"] if "weights" in may and plan.zero > 0 else []

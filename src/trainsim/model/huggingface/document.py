@@ -20,7 +20,7 @@ _START = 2**16
 _KEYS = 2_000
 """Largest number of keys of a config; the longest of the transformers classes have two hundred."""
 _RULES = Rules(infinite=True, controls=True)
-"""Infinite numbers are accepted in configs: time limits and special tokens hold them, and no mapping reads these."""
+"""Rules for values of a config. Infinite numbers are accepted, since keys that no mapping reads (time limits, special tokens) hold them."""
 
 
 def document(config: Any) -> tuple[dict[str, Any], str]:

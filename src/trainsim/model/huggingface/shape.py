@@ -230,7 +230,7 @@ def _whole(kind: str, rows: Mapping[str, Mapping[str, Any]], seen: tuple[str, ..
     if like is None:
         return _merged(_KINDS, table)
     if like not in rows or like in seen:
-        rule = "is like itself" if like in seen else "is not a family"
+        rule = "inherits from itself" if like in seen else "is not a family"
         raise SpecError("like", like, rule, f"families: {', '.join(sorted(rows))[:200]}", "unknown-name")
     return _merged(_whole(like, rows, (*seen, kind)), table)
 
@@ -240,7 +240,7 @@ _KINDS: dict[str, Any] = {"attention": {"kind": "Grouped"}, "mlp": {"kind": "Gat
 
 
 def _merged(base: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
-    """A table over another: inner tables of one kind are merged, everything else is replaced."""
+    """Merge a table into a base: inner tables of the same kind are merged, all other values are replaced."""
     made = dict(base)
     for key, value in table.items():
         below = made.get(key)

@@ -66,8 +66,8 @@ def glm_moe_dsa(c: Config) -> Model:
 
 
 def _indexers(c: Config, layers: int) -> list[str]:
-    """Whether each layer has an indexer: by word, by letter, or every ``index_topk_freq``-th layer."""
-    c.ignore("index_topk_freq", "index_skip_topk_offset")  # redundant with the words of the layers
+    """Whether each layer has its own indexer ("full") or shares one: listed by word, by letter, or every ``index_topk_freq``-th layer."""
+    c.ignore("index_topk_freq", "index_skip_topk_offset")  # redundant if indexer_types names each layer
     c.ignore("index_topk_pattern", "index_topk_freq", "index_skip_topk_offset")
     if words := c.words("indexer_types", ("full", "shared"), layers):
         return words

@@ -182,7 +182,7 @@ class Timeline:
             raise SpecError(
                 "timeline",
                 np.size(self.bars[0].end),
-                "is a number of draws, but a trace has one time per event",
+                "draws per event can't be written: a trace has one time per event",
                 "give scalar times",
                 "conflict",
             )

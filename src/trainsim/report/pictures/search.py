@@ -43,19 +43,19 @@ class SearchPicture(Picture):
 
     @property
     def subtitle(self) -> str:
-        """Subtitle: how many were tried."""
+        """Subtitle: how many layouts were considered, are allowed and fit."""
         a = self.answer
         return f"{a.run.name or 'a run'}, {a.phase}: {a.considered:,} layouts, {a.possible:,} allowed, {a.fitting:,} fit the memory"
 
     @property
     def alt(self) -> str:
-        """Alternative text: every layout shown."""
+        """Alternative text: step time and memory of every layout shown."""
         told = "; ".join(f"{layout_words(r.plan, r.gpus)}: {amount(r.seconds, 's')}, {amount(r.memory, 'B')}" for r in self.shown)
-        return f"Bars of seconds of a step by layout: {told}."
+        return f"Bars of step time by layout: {told}."
 
     @property
     def height(self) -> float:
-        """Height of all layouts [inch]."""
+        """Height of the picture [inch]; each layout takes one row."""
         return HEAD + ROW * len(self.shown)
 
     def paint(self, canvas: Canvas) -> None:

@@ -1,4 +1,4 @@
-# ruff: noqa: D102  (members of a family inherit the docstrings of its face)
+# ruff: noqa: D102  (members inherit the docstrings of the base class)
 """Named families of distributions: normal, log-normal, uniform, triangular, beta, PERT."""
 
 from __future__ import annotations

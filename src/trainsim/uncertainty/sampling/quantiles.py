@@ -1,4 +1,4 @@
-# ruff: noqa: D102  (members of a family inherit the docstrings of its face)
+# ruff: noqa: D102  (members inherit the docstrings of the base class)
 """Mergeable sketches of the draws of one output, for quantiles, means and probabilities with standard errors."""
 
 from __future__ import annotations
