@@ -113,7 +113,8 @@ def needed_stack(run: Run, phase: Phase) -> Stack:
     Raises:
         EstimateError: the phase's efficiency is not modelled, or none is given.
     """
-    check_given(run, phase, "to model a step", ("stack",))
     stack = getattr(phase.efficiency or run.efficiency, "stack", None)
+    if not isinstance(stack, Stack):
+        check_given(run, phase, "to model a step", ("stack",))
     assert isinstance(stack, Stack)
     return stack
