@@ -9,7 +9,7 @@ from .rows import PUBLISHED, find, rows
 
 
 def usd_per(currency: str, day: dt.date) -> float:
-    """Exchange rate of a currency, averaged over the year of a day [USD per unit]; the nearest year where that one has no rate.
+    """Mean exchange rate of a currency in the year of a date [USD per unit]; the nearest known year if that year has no rate.
 
     Args:
         currency: ISO code, ``"CNY"``.
@@ -30,13 +30,13 @@ def usd_per(currency: str, day: dt.date) -> float:
 
 
 def latest_rate(currency: str) -> tuple[float, str]:
-    """Dollars that one unit of a currency buys at the latest rate known, and that rate in words.
+    """Latest known exchange rate of a currency [USD per unit], and the rate in words.
 
     Args:
         currency: ISO code.
 
     Raises:
-        CatalogError: no rate of the currency is known.
+        CatalogError: no rate is known for the currency.
 
     >>> latest_rate("CNY")[1]
     '7.188 CNY a dollar, the mean of 2025'

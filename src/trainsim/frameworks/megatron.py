@@ -169,7 +169,7 @@ def _outer(value: Any, flags: NamedValues) -> dict[str, Any]:
 def _renamed(value: Any, flags: NamedValues) -> dict[str, Any]:
     del flags
     raise SpecError(
-        "--moe-layer-recompute", value, "is an old name", "--recompute-granularity selective --recompute-modules moe", "unsupported"
+        "--moe-layer-recompute", value, "is a deprecated flag", "--recompute-granularity selective --recompute-modules moe", "unsupported"
     )
 
 
@@ -180,7 +180,7 @@ def _granularity(value: Any, flags: NamedValues) -> dict[str, Any]:
         raise SpecError(
             "--recompute-num-layers",
             number,
-            "keeps the input of one layer in this many",
+            "saves only the input of each group of so many layers, which a plan can't state",
             "give 1, or --recompute-method block",
             "unsupported",
         )

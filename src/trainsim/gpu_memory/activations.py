@@ -168,7 +168,7 @@ def _selective(entries: list[Entry], all_sections: Sections, model: Model, plan:
         saved = {"input": TokenBytes(whole=_width(entries[0].kind, model) * recipe.activations)} | _every_second_product(entries, recipe)
         return saved, all_sections
     freed: Sections = {}
-    read: set[tuple[str, ...]] = set()  # products whose input was freed: two norms of a section free it once
+    read: set[tuple[str, ...]] = set()  # products whose input is already freed, so that two norms before it do not free it twice
     for part in plan.recompute_parts:
         matched = [entry for entry in entries if path_matches(entry.within, part)]
         products = [entry for entry in matched if isinstance(entry.op, MatMul)]

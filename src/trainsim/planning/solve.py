@@ -104,7 +104,7 @@ def _quantity(est: Estimate, name: str) -> Num:
     try:
         return est.quantity(name)
     except PathError as error:
-        raise PathError(f"limits.{name}", name, error.rule, f"{error.remedy}; or memory", error.rule_id) from None
+        raise PathError(f"limits.{name}", name, error.rule, f"{error.remedy}; or limit memory", error.rule_id) from None
 
 
 def _changes(found: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

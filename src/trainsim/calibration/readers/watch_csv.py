@@ -1,4 +1,4 @@
-"""Step times in the CSV that a watch writes."""
+"""Step times in the CSV file that :func:`trainsim.watch_steps` writes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from .logs import LogFormat
 
 
 class WatchCsv(LogFormat):
-    """A line with ``trainsim,12,9.61``: who wrote it, the step, its seconds (:func:`trainsim.watch_steps`)."""
+    """Lines such as ``trainsim,12,9.61``: writer, step and step time [s] (:func:`trainsim.watch_steps`)."""
 
     framework: ClassVar[str] = "trainsim"
-    pattern: ClassVar[str] = r"(?m)^trainsim,\d+,(\d+(?:\.\d+)?(?:e[-+]?\d+)?)"  # a comma ends the number here
+    pattern: ClassVar[str] = r"(?m)^trainsim,\d+,(\d+(?:\.\d+)?(?:e[-+]?\d+)?)"  # no thousands separators: a comma ends the number
 
-    def seconds(self, number: float, tokens_per_gpu: float) -> float:  # noqa: ARG002  (seconds as they are)
-        """The seconds themselves."""
+    def seconds(self, number: float, tokens_per_gpu: float) -> float:  # noqa: ARG002  (the log gives seconds)
+        """The number itself [s]."""
         return number

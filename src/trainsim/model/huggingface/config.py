@@ -195,7 +195,11 @@ class Config:
         if len(set(given.values())) > 1:
             first, second, *_ = given
             raise ConfigError(
-                f"{self.path}.{second}", given[second], f"contradicts {first}={given[first]}", "they are two names: give one", "conflict"
+                f"{self.path}.{second}",
+                given[second],
+                f"contradicts {first}={given[first]}",
+                "both keys name the same size: keep one",
+                "conflict",
             )
         return next(iter(given.values()), None)
 

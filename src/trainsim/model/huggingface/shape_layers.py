@@ -32,7 +32,7 @@ class Window(Spec):
     def width(self, c: Config) -> int | None:
         """Width of the window [token]; None where it is off."""
         if not c.switch(self.on):
-            c.count(self.size)  # unused here, but it must be a number
+            c.count(self.size)  # the width is unused, but must be a number
             return None
         size = c.size_or_none(self.size)
         if self.previous and c.has(self.previous):
@@ -79,7 +79,7 @@ class Kinds(Spec):
 
     def _pattern(self, c: Config, layers: int) -> list[str]:
         letters = c.value(self.every) if self.every is not None else None
-        if isinstance(letters, str):  # L for local, G for global, over and over (EXAONE 4)
+        if isinstance(letters, str):  # repeated letters: L for local, G for global (EXAONE 4)
             if not letters or set(letters) - {"L", "G"}:
                 raise c.fail(self.every or "", "is not a pattern of layers", "give letters L and G, or a period", "wrong-type")
             words = [FULL if letters[i % len(letters)] == "G" else self.cycle[0] for i in range(layers)]
@@ -101,7 +101,7 @@ class Sparse(Spec):
     Args:
         words: key of a list that says ``dense`` or ``sparse`` for each layer.
         codes: key of a list of 0 for dense and 1 for sparse.
-        dense: a number, or the key of one, of leading dense layers.
+        dense: number of leading dense layers, or the key of that number.
         every: the period, a number or a key: one layer of each period has experts; None for all layers.
         at: the index of that layer within a period; None for its last.
         spared: key of a list of additional dense layers.

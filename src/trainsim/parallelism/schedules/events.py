@@ -99,7 +99,7 @@ class Times:
         """
         parts = [self.forward, self.inputs, self.weights, *([] if self.pair is None else [self.pair])]
         rows = [row for part in np.broadcast_arrays(*parts) for row in part]
-        candidates: dict[tuple[float, float], list[int]] = {}  # rows by first and last element
+        candidates: dict[tuple[float, float], list[int]] = {}  # (first, last element) → unique rows with them
         unique: list[Seconds] = []
         number = []
         for row in rows:

@@ -113,12 +113,12 @@ def _latest(times: Array, level: Level, crossing: Array | None) -> Array:
 
 
 def tails(graph: Graph, seconds: Array, delay: Array | None = None) -> Array:
-    """What must still follow every slot: the longest path from its end to the end of the step, by number [s]."""
+    """Longest path from the end of every slot to the end of the step, by slot number [s]."""
     late = np.zeros(()) if delay is None else delay
     columns = np.broadcast_shapes(seconds.shape[1:], late.shape)
     if prod(columns) == 1:
         return _tails_scalar(graph, seconds.reshape(-1), float(late.item())).reshape(-1, *columns)
-    rest = np.zeros((len(graph.kind) + 1, *columns))  # from a slot's start
+    rest = np.zeros((len(graph.kind) + 1, *columns))  # longest path from the start of each slot
     after, crossing = np.zeros((len(graph.kind), *columns)), late if late.any() else None
     for level in graph.successors:
         after[level.part] = _latest(rest, level, crossing)
@@ -127,7 +127,7 @@ def tails(graph: Graph, seconds: Array, delay: Array | None = None) -> Array:
 
 
 def _end_times_scalar(graph: Graph, seconds: Array, late: float) -> Array:
-    """The same for one column: a slot at a time costs less than a level at a time."""
+    """End times of one column: going slot by slot is faster than level by level."""
     spent, beyond = seconds.tolist(), len(graph.kind) + 1
     ended = [0.0] * (2 * beyond)
     for i, kind, (a, b, c) in graph.links[0]:

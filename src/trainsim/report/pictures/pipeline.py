@@ -133,7 +133,7 @@ class PipelinePicture(Picture):
             axes = canvas.axes(LEFT, top, ACROSS - LEFT - 0.08, high)
             self._panel(canvas, axes, made, longest)
             top += high + GAP
-        assert axes is not None  # there is one at least
+        assert axes is not None  # there is at least one pipeline
         axes.tick_params(axis="x", labelbottom=True, length=0)
         letters = {part.letter for made in self.timelines.values() for bar in made.bars for part in bar.slot}
         marks = [("s", _shade(letter, canvas.theme), NAMES[letter]) for letter in "FBIW" if letter in letters]
