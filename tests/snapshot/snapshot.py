@@ -63,7 +63,7 @@ def _same(a: Figure, b: Figure, rtol: float) -> bool:
     if isinstance(a, float) and isinstance(b, int | float) and math.isnan(a):
         return math.isnan(b)
     if isinstance(a, int | float) and isinstance(b, int | float):
-        return a == b or abs(b - a) <= rtol * abs(a) + ROUNDING
+        return a == b or (a != 0 and abs(b - a) <= rtol * abs(a) + ROUNDING)
     return type(a) is type(b) and a == b
 
 
