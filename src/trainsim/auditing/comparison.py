@@ -114,8 +114,9 @@ def by_distance(far: float) -> Word:
 def compare_with_figure(stated: Stated, figure: float) -> Word:
     """The word for a stated figure compared with a disclosed point.
 
-    A bound that is true is confirmed; one that is missed is strained within ln 1.1, else refuted. A range is confirmed where it holds
-    the figure and both ends lie within ln 1.3; not refuted where it holds it and reaches farther; otherwise its nearer end decides.
+    A true bound is confirmed; a wrong bound is strained within ln 1.1 of the figure, else refuted. A range that contains the figure is
+    confirmed if both ends lie within ln 1.3 of it, else not refuted. Any other range is strained if its nearer end lies within ln 1.3,
+    else refuted.
 
     >>> compare_with_figure(Stated(5e8, 5e8, "at least"), 8e8), compare_with_figure(Stated(2e6, 5e6), 3e6)
     ('CONFIRMED', 'NOT REFUTED')
@@ -141,8 +142,8 @@ def missed_by(stated: Stated, figure: float) -> float:
 def compare_with_bound(stated: Stated, figure: float, bound: Bound) -> Word:
     """The word for a stated figure compared with a disclosed bound.
 
-    A claim that repeats or weakens it is confirmed; a point, a range or a stronger bound on its allowed side is not refuted; on the
-    other side the distance to it decides, strained at best.
+    A claim that repeats or weakens the bound is confirmed. A point, a range or a stronger bound on the allowed side is not refuted. On the
+    other side a claim is strained within ln 1.1 of the bound, else refuted.
 
     >>> compare_with_bound(Stated(1e8, 1e8), 1e8, "at least"), compare_with_bound(Stated(5e7, 5e7, "at least"), 1e8, "at least")
     ('NOT REFUTED', 'CONFIRMED')

@@ -134,18 +134,18 @@ def flops_per_token(
     total: Num = fixed
     for at, flop in per_key.items():
         mask = masks[at]
-        documents = None if isinstance(mask, OncePerSequence) else document_length  # a tower's work is the sequence's
+        documents = None if isinstance(mask, OncePerSequence) else document_length  # a tower's work does not depend on documents
         keys[at] = document_keys(partial(_keys, mask, rule.pairs), seq_len, documents)
         total = total + flop * keys[at]
     parts = {name: Ledger._trusted("FLOP/token", LazyParts(partial(_pass_parts, *lines, keys))) for name, lines in passes.items()}
     both = Ledger._trusted("FLOP/token", parts)
-    both.__dict__["total"] = total  # in closed form, so that reading it over many draws walks no lines
+    both.__dict__["total"] = total  # closed form: the total of many draws needs no sum over the lines
     return both
 
 
 @lru_cache(maxsize=256)
 def _counted_masks(model: Model, pairs: str) -> tuple[Mask, ...]:
-    """The masks of a model as a convention counts them: where every layer has a window, frameworks' formulas count full attention."""
+    """The masks of a model as a convention counts them: formulas of frameworks count full attention if every layer has a window."""
     masks = model.table.masks
     mixed = any(isinstance(mask, Causal) for mask in masks)
     if pairs == "mask" or mixed:

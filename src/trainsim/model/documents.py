@@ -43,7 +43,11 @@ class Documents(Spec):
             )
         if self.weights and len(self.weights) != len(self.lengths):
             raise SpecError(
-                "weights", len(self.weights), f"are not one for each of {len(self.lengths)} lengths", "give one per length", "conflict"
+                "weights",
+                len(self.weights),
+                f"weights were given for {len(self.lengths)} lengths",
+                "give one weight per length",
+                "conflict",
             )
         if self.weights and (not np.all(np.isfinite(weights)) or np.any(weights < 0) or weights.sum() <= 0):
             raise SpecError(

@@ -20,9 +20,9 @@ WORK = ("tokens", "seq_len", "batch", "cluster")
 def changed(run: Run, steps: Sequence[Mapping[str, Any]]) -> Run:
     """Change a run, and leave open what was reported or filled in for the run before the change.
 
-    Hours, a throughput or a step time were reported for one chip, number of accelerators, model and work: where one of these was known and
-    is another now, they no longer hold. A filled-in utilisation or goodput is that of the former machines and model, a filled-in rent that
-    of the former chip. A stated utilisation stays, as does every input that was changed itself.
+    Hours, a throughput or a step time were reported for one chip, number of accelerators, model and work: they are dropped if one of these
+    was known and has changed. A filled-in utilisation or goodput is dropped if the machines or the model change, a filled-in rent if the
+    chip changes. A stated utilisation stays, as does every input that was changed itself.
 
     Args:
         run: the run as published or saved.
@@ -36,13 +36,13 @@ def changed(run: Run, steps: Sequence[Mapping[str, Any]]) -> Run:
     >>> [phase.efficiency is None for phase in doubled.phases]
     [True, False, False, False]
     """
-    with warnings.catch_warnings(action="ignore", category=TrainsimWarning):  # of an efficiency that is left open below
+    with warnings.catch_warnings(action="ignore", category=TrainsimWarning):  # warnings about an efficiency that is dropped below
         opened = _stale(run, reduce(Run.replace, steps, run))
     return reduce(Run.replace, steps, run.replace(opened) if opened else run)
 
 
 def utilisation(run: Run, mfu: float | str) -> dict[str, Any]:
-    """Changes that put a utilisation in place of a run's efficiencies; one that it has keeps its convention.
+    """Changes that replace a run's efficiencies by a utilisation; the convention of a given MFU is kept.
 
     A phase whose tokens are unknown keeps its hours, unless no phase has tokens.
 
@@ -51,7 +51,7 @@ def utilisation(run: Run, mfu: float | str) -> dict[str, Any]:
         mfu: model FLOPs over peak [1], a number or ``"40%"``.
 
     Raises:
-        SpecError: no utilisation.
+        SpecError: the value is not a utilisation.
 
     >>> import trainsim as ts
     >>> sorted(utilisation(ts.catalog.run("llama3-8b", gpus=64), 0.4))

@@ -61,7 +61,7 @@ class Engine(Spec):
 
 
 @singledispatch
-def cached_elements(attention: Attention, context: Num) -> Num:  # noqa: ARG001  (the face: members know)
+def cached_elements(attention: Attention, context: Num) -> Num:  # noqa: ARG001  (the registered functions use it)
     """Elements that one layer caches for a response of some length, without recurrent states; user attentions register a rule.
 
     Raises:
@@ -140,7 +140,7 @@ def state_elements(mixer: Attention, hidden: int) -> float:
 
 
 @singledispatch
-def core_flops(attention: Attention, context: Num) -> Num:  # noqa: ARG001  (the face: members know)
+def core_flops(attention: Attention, context: Num) -> Num:  # noqa: ARG001  (the registered functions use it)
     """FLOPs of one layer's attention scores and sums for one new token; recurrent mixers have them in their products.
 
     Raises:

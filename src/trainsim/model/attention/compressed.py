@@ -18,8 +18,9 @@ from .base import Attention
 
 @dataclass(frozen=True)
 class Compressed(Mask):
-    """Entries that each replace ``rate`` keys, all of them up to the query's own: the query at position ``i`` attends to
-    ``min(⌊(i + 1) / rate⌋, most)``.
+    """Mask over compressed entries, each of which replaces ``rate`` keys.
+
+    The query at position ``i`` attends to the entries complete by then, ``min(⌊(i + 1) / rate⌋, most)`` of them.
 
     >>> float(Compressed(2).keys(4.0)), float(Compressed(2, most=1).keys(4.0)), float(Compressed(2).span(5.0))
     (1.0, 0.75, 2.0)
