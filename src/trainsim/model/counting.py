@@ -236,7 +236,7 @@ def _lines_of_pass(model: Model, rule: Convention, mtp: Mtp, way: Way) -> tuple[
             continue
         if t.mask_of[i] >= 0 and t.flop_per_key[i]:
             groups.setdefault(int(t.mask_of[i]), {})[entry.path] = float(times[i] * t.flop_per_key[i])
-        if entry.over:  # a tower's vectors and tables are not those of a token of the sequence
+        if entry.over:  # vectors and tables of a tower are not used once per token of the sequence
             continue
         as_if_multiplied = t.active_vectors[i] * (role in _VECTORS or "bias" in rule.counts)
         if isinstance(entry.op, Lookup):

@@ -183,7 +183,7 @@ class StepWatch:
             sim = simulate(run, beliefs, rtol=1e-2, outputs=("cost", "wall_days"))
             cost, days = _levels(sim, "cost"), _levels(sim, "wall_days")
         finish = tuple(self.began + dt.timedelta(days=day) for day in days)
-        return RunProjection(tuple(24 * day for day in days), cost, finish)  # type: ignore[arg-type]  # three of each
+        return RunProjection(tuple(24 * day for day in days), cost, finish)  # type: ignore[arg-type]  # both are three quantiles
 
     @property
     def _steps(self) -> float:

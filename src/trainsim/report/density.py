@@ -18,15 +18,15 @@ EDGE, LEVELS = 0.003, 41
 def density(
     quantile: Callable[[list[float]], list[float]], points: int = 400, *, logarithmic: bool = True
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """A density over a quantity, or over its logarithm.
+    """Density of a quantity, or of its logarithm.
 
-    Normal scores of the quantiles are nearly straight; a curve through some of them gives ``φ(z) · dz/dx``. Where that has several humps
-    there is a hard edge or several modes: then it is ``Δp / Δx`` between quantiles.
+    Normal scores of the quantiles are nearly straight; a curve through some of them gives ``φ(z) · dz/dx``. If that curve is
+    not unimodal, the distribution has a hard edge or several modes, and the density is ``Δp / Δx`` between quantiles.
 
     Args:
         quantile: levels → values.
-        points: how many, where it has one hump.
-        logarithmic: over the logarithm, for a quantity above 0.
+        points: number of points of the curve, if the density is unimodal.
+        logarithmic: whether the density is that of the logarithm, for a quantity above 0.
 
     Returns:
         values and the density there, each (n,).

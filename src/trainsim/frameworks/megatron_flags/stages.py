@@ -25,7 +25,7 @@ def virtual_stages(value: Any, flags: NamedValues) -> dict[str, Any]:
         raise SpecError(
             flags.path(flag),
             value,
-            f"times the ranks is {each}, no divisor of {layers} layers",
+            f"times the ranks is {each}, which does not divide {layers} layers",
             remedy,
             "conflict",
         )
@@ -42,7 +42,11 @@ def end_stages(value: Any, flags: NamedValues) -> dict[str, Any]:
     left = flags.integer("num-layers") - sum(first) - sum(last)
     if between < 0 or (left % between if between else left):
         raise SpecError(
-            "--num-layers", flags["num-layers"], f"leaves {left} layers for {between} stages between", "give a multiple", "conflict"
+            "--num-layers",
+            flags["num-layers"],
+            f"leaves {left} layers for the {between} inner stages",
+            "leave a multiple of the inner stages",
+            "conflict",
         )
     middle = [left // between] * between if between else []
     return {"stage_layers": (*first, *middle, *last)}

@@ -25,5 +25,5 @@ def latent_attention(c: Config, q_rank: int | None = 1536) -> LatentAttention:
         nope_dim=c.size("qk_nope_head_dim"),
         rope_dim=c.size("qk_rope_head_dim"),
         v_dim=c.size("v_head_dim"),
-        biases=biases(c, *(("q", "kv", "o") if q_rank else ("kv", "o"))),  # a full query projection never has one
+        biases=biases(c, *(("q", "kv", "o") if q_rank else ("kv", "o"))),  # an uncompressed query projection has no bias
     )

@@ -125,7 +125,7 @@ class Latent(AttentionShape):
             raise c.fail("num_key_value_heads", rule, "latent attention has one key head per query head")
         q_rank = c.size_or_none("q_lora_rank")
         c.ignore("head_dim", "qk_head_dim")
-        biased: tuple[Any, ...] = ("q", "kv", "o") if q_rank else ("kv", "o")  # a full query projection never has one
+        biased: tuple[Any, ...] = ("q", "kv", "o") if q_rank else ("kv", "o")  # an uncompressed query projection has no bias
         return LatentAttention(
             heads=heads,
             kv_rank=c.size("kv_lora_rank"),

@@ -127,6 +127,6 @@ def _sum(part: Any) -> float:
 
 
 def _mixed(part: Mapping[str, Any]) -> bool:
-    """Whether lines of both signs stand in it."""
+    """Whether a part has lines of both signs."""
     values = [_sum(each) for each in part.values()]
     return min(values) < 0 < max(values)
