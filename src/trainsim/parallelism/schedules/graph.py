@@ -70,7 +70,7 @@ class Graph:
     def links(self) -> tuple[Links, Links]:
         """Slots one by one, forward and backward in time: (number, kind, predecessors) and (number, kind, successors).
 
-        For a neighbour on another rank, the number is offset by the number of slots plus one, where its arrival time is stored.
+        The number of a neighbour on another rank is increased by the number of slots plus one: its arrival time is stored there.
         """
         beyond = len(self.kind) + 1
         arrivals, readers = self.before + beyond * self.crosses, self.after + beyond * self.leaves

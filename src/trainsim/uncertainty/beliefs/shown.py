@@ -14,7 +14,7 @@ from .correlation import Correlation
 
 Held = Mapping[tuple[str, ...], Belief]
 BY_FIELD = "by field"
-"""Shown in place of a median that follows from the bounds of the belief's field."""
+"""Text in place of a median that depends on the bounds of the belief's field."""
 
 
 def _quantiles_of(belief: Belief, path: str) -> tuple[float | None, float | None, float | None]:
