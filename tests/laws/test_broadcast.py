@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,8 @@ EXEMPT = {
     "inference.what_must_be_true": "lays the draws itself",
     "uncertainty.sampling.simulation.": "asks a finished simulation for quantiles",
     "uncertainty.distributions.composed.empirical": "takes a sample: an array is one belief",
+    # from Python 3.12 on, numpy's ArrayLike reads as a number too
+    **dict.fromkeys(["uncertainty.distributions.composed.joint"] * (sys.version_info >= (3, 12)), "takes a table: an array is one belief"),
 }
 """Functions, or rooms of them, that draws never pass through, each with the reason."""
 
