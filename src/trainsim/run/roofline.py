@@ -39,6 +39,8 @@ def roofline(run: Run, phase: str | None = None) -> Roofline:
     found = inputs_of(run, phase, "to place kernels on the roofline")
     stack = needed_stack(run, found.phase)
     if holds_draws(run):
-        raise EstimateError("run", run.name, "holds draws, and a roofline is of one", "give numbers", "not-scalar")
+        raise EstimateError(
+            "run", run.name, "holds draws, but a roofline needs single numbers", "give one number for each input", "not-scalar"
+        )
     step = step_of_plan(found.model, found.plan, found.cluster, stack, found.seq_len, found.batch, found.phase.document_length)
     return roofline_of(run.name, shapes_of(found.model), step.times, step.layout, found.cluster.chip, stack)

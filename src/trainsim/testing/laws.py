@@ -356,7 +356,7 @@ def check_broadcast(
         whole, each = np.asarray(together[name]), np.stack(values)
         if n in whole.shape:
             whole = np.moveaxis(whole, whole.shape.index(n), 0)[places]
-        # a constant, or a lone draw kept as an axis of one
+        # without an axis of draws the result is a constant, equal at all positions
         drawn = whole if whole.shape[:1] == (positions,) else np.broadcast_to(whole, each.shape)
         np.testing.assert_allclose(each.reshape(positions, -1), drawn.reshape(positions, -1), rtol, err_msg=f"{function.label}{name}")
     return positions * len(together)

@@ -120,7 +120,7 @@ class Schedule(Family):
         """Check that the schedule supports a number of ranks and of stages per rank.
 
         Raises:
-            SpecError: it does not; the error names values that it supports.
+            SpecError: the schedule does not support them; the error names supported values.
         """
         if self.stages_per_rank is None and vpp < 2:
             raise SpecError(
