@@ -81,10 +81,15 @@ class Spec(BaseModel, metaclass=_SpecMeta):
 
     # equality --------------------------------------------------------------------------------------------------
 
-    def _key(self) -> tuple[Any, ...]:
+    def _check_scalar(self) -> None:
         if self._drawn:
             rule = "can't be compared, hashed or saved"
             raise SpecError(type(self).__name__, "an array of draws", rule, "compare the spec it was drawn from", "not-scalar")
+
+    @functools.cached_property
+    def _key(self) -> tuple[Any, ...]:
+        """Values used for equality and hash, cached because caches of steps compare equal specs often."""
+        self._check_scalar()
         compared = self._comparison_fields()
         return tuple([compared[name] for name in _fields(type(self))])
 
@@ -95,11 +100,11 @@ class Spec(BaseModel, metaclass=_SpecMeta):
     def __eq__(self, other: object) -> bool:
         if self is other and not self._drawn:
             return True
-        return type(self) is type(other) and isinstance(other, Spec) and self._key() == other._key()
+        return type(self) is type(other) and isinstance(other, Spec) and self._key == other._key
 
     @functools.cached_property
     def _hash(self) -> int:
-        key = self._key()
+        key = self._key
         try:
             return hash((type(self), key))
         except TypeError:
@@ -227,7 +232,7 @@ class Spec(BaseModel, metaclass=_SpecMeta):
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain dict with the structure of the paths; ``type(self)(**d)`` equals this spec."""
-        self._key()
+        self._check_scalar()
         values = {name: getattr(self, name) for name in type(self).model_fields}
         infinite = {name for name, value in values.items() if isinstance(value, float) and np.isinf(value)}  # defaults of open bounds
         kept = {n: v for n, v in values.items() if v is not None or type(self).model_fields[n].default is not None}

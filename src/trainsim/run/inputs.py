@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ..cluster.hardware import Cluster
 from ..cluster.stack import Stack
@@ -16,8 +15,7 @@ from ..training.phases import Phase
 from .run import Run
 
 
-@dataclass(frozen=True)
-class Inputs:
+class Inputs(NamedTuple):
     """The inputs of a phase's memory and step time.
 
     Args:
@@ -42,11 +40,11 @@ def phase_of(run: Run, name: str | None) -> Phase:
     Raises:
         EstimateError: no such phase.
     """
-    chosen = next((phase for phase in run.phases if name in {None, phase.name}), None)
-    if chosen is None:
-        names = [phase.name for phase in run.phases]
-        raise EstimateError("phase", name, "is not a phase of the run", did_you_mean(str(name), names, "phases"), "unknown-name")
-    return chosen
+    for phase in run.phases:
+        if name is None or name == phase.name:
+            return phase
+    names = [phase.name for phase in run.phases]
+    raise EstimateError("phase", name, "is not a phase of the run", did_you_mean(str(name), names, "phases"), "unknown-name")
 
 
 Need = Literal["plan", "stack", "seq_len", "batch"]

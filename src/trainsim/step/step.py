@@ -122,6 +122,11 @@ class Step:
     @property
     def seconds(self) -> Num:
         """Step time: the critical path [s]."""
+        return self._critical_path * self.factor
+
+    @cached_property
+    def _critical_path(self) -> Num:
+        """Step time before the residual factor, which differs between copies of one step [s]."""
         return self._waiting(self.bubble)
 
     @property
@@ -131,15 +136,16 @@ class Step:
         ``T ≥ max_r { busy_r + Σ_{s before rank r} (f_s + b_s) }``: :func:`fill_and_drain`.
         """
         if self.layout.pp == 1:
-            return self._waiting(0.0)
+            return self._waiting(0.0) * self.factor
         work = self.micro_batches * self.busy.whole if self.beside is None else self.beside
         filled = work + fill_and_drain(self.busy.placed, self.busy.passes, self.schedule)
-        return self._waiting(np.maximum(np.maximum.reduce(filled) - self.working, 0.0))
+        return self._waiting(np.maximum(np.maximum.reduce(filled) - self.working, 0.0)) * self.factor
 
     def _waiting(self, bubble: Num) -> Num:
+        """Step time before the residual factor, given the idle time of the slowest rank [s]."""
         busy = self.working + bubble + self.sending
         update = self.optimizer + self.on_host + self.orthogonal + self.norm
-        return (busy + self.synchronise - self.synchronise_hidden + update) * self.jitter * self.factor
+        return (busy + self.synchronise - self.synchronise_hidden + update) * self.jitter
 
 
 def fill_and_drain(place: Placement, passes: PassTimes, schedule: Schedule) -> Array:
