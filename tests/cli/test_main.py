@@ -19,9 +19,9 @@ import trainsim as ts
 from trainsim.catalog.currencies import usd_per
 from trainsim.catalog.rows import PUBLISHED
 from trainsim.cli.main import _app, main
-from trainsim.cli.requests import RunRequest, run_of
 from trainsim.cli.terminal import LAST_COLUMN, fold
 from trainsim.core.errors import SpecError
+from trainsim.planning.requests import RunRequest, run_of
 
 FLAGS = ["--chip", "h100", "--gpus", "64", "--tokens", "1T"]
 

@@ -27,9 +27,27 @@ def model_from(model: Model | Mapping[str, Any] | str | Path) -> Model:
         return model
     if isinstance(model, (Mapping, Path)) or str(model).endswith(".json") or Path(str(model)).is_file():
         return from_hf(model)
-    if (generic := generic_model(str(model))) is not None:
+    return named_model(str(model))
+
+
+def named_model(name: str) -> Model:
+    """The model of an id of the catalogue or of a size such as ``"7B"``; no file is read.
+
+    Raises:
+        CatalogError: no such id; for a model-hub id the error gives the command that downloads its config.
+
+    >>> named_model("7B").name
+    '7B'
+    """
+    if (generic := generic_model(name)) is not None:
         return generic
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", str(model)):
-        command = f"curl -LO https://huggingface.co/{model}/resolve/main/config.json"
-        raise CatalogError("model", model, "is an id of a model hub; trainsim downloads nothing", f"run: {command}", "not-found")
-    return catalogue_model(str(model))
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        command = f"curl -LO https://huggingface.co/{name}/resolve/main/config.json"
+        raise CatalogError("model", name, "is an id of a model hub; trainsim downloads nothing", f"run: {command}", "not-found")
+    return catalogue_model(name)
+
+
+def name_of(model: Model, target: object) -> str:
+    """How a model is called that was named by a file, an id or a size: a file says it only where its model has no name."""
+    unnamed = model.name in ("", type(model).model_fields["name"].default)
+    return Path(target).name if unnamed and isinstance(target, str) else model.name

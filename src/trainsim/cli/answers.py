@@ -13,14 +13,14 @@ from .. import catalog
 from ..core.errors import SpecError, did_you_mean
 from ..core.quantities import parse_number
 from ..core.units import human
-from .printing import answered, name_of, printed
+from .printing import answered, printed
 from .terminal import NOT_MET, complain, stop, working
 
 if TYPE_CHECKING:
+    from ..planning.requests import ReinforcementRequest, RunRequest
     from ..run.run import Run
     from ..uncertainty.beliefs.beliefs import Beliefs
     from ..uncertainty.sampling.simulation import Simulation
-    from .requests import ReinforcementRequest, RunRequest
 
 LEVELS = (0.05, 0.5, 0.95)
 SHOWN = ("cost", "gpu_hours", "wall_days")
@@ -29,7 +29,7 @@ INTERVAL = "In brackets: 90 % intervals over what is assumed or believed."
 
 def count(target: str, seq_len: str, form: str) -> str:
     """Parameters and FLOPs of a model, by every convention, each with when to use it."""
-    from ..catalog.model_lookup import model_from
+    from ..catalog.model_lookup import model_from, name_of
     from ..model.conventions import CONVENTIONS
     from ..model.counting import count_active_params, count_params, flops_per_token
 
@@ -57,7 +57,7 @@ def count(target: str, seq_len: str, form: str) -> str:
 
 def estimated(asked: RunRequest, form: str) -> tuple[str, Run]:
     """Hours and cost of a run, with intervals where inputs are assumed or uncertain."""
-    from .requests import beliefs_of, run_of
+    from ..planning.requests import beliefs_of, run_of
 
     run = run_of(asked)
     return _estimate_text(run, beliefs_of(run, asked), form), run
@@ -65,7 +65,7 @@ def estimated(asked: RunRequest, form: str) -> tuple[str, Run]:
 
 def reinforced(asked: ReinforcementRequest, form: str) -> tuple[str, Run]:
     """Hours and cost of a reinforcement-learning run, and where its time goes."""
-    from .requests import beliefs_of, reinforcement_of
+    from ..planning.requests import beliefs_of, reinforcement_of
 
     run = reinforcement_of(asked)
     return _estimate_text(run, beliefs_of(run, asked.run), form, _by_part(run)), run
@@ -85,8 +85,8 @@ def _by_part(run: Run) -> list[str]:
 def _estimate_text(run: Run, held: Beliefs, form: str, parts: list[str] | None = None) -> str:
     """Text of an estimate: figures with intervals, notes, and assumptions."""
     from ..core.answer import text_of
+    from ..planning.requests import assumed_lines, assumed_of
     from ..run.estimate import estimate
-    from .requests import assumed_lines, assumed_of
 
     found = estimate(run)
     intervals: dict[str, dict[str, float]] = {}
@@ -126,8 +126,8 @@ def _quantile_lines(quantiles: Mapping[str, Mapping[str, float]]) -> list[str]:
 def simulated(asked: RunRequest, form: str, rtol: float, asserted: str) -> str:
     """Quantiles of cost, hours and days under beliefs."""
     from ..inference import simulate
+    from ..planning.requests import assumed_lines, beliefs_of, run_of
     from ..run.estimate import estimate
-    from .requests import assumed_lines, beliefs_of, run_of
 
     run = run_of(asked)
     names = (*SHOWN, "mfu") if math.isfinite(float(estimate(run).mfu)) else SHOWN  # unknown where no phase has tokens
@@ -150,7 +150,7 @@ _ASSERTION = re.compile(r"\s*([\w.]+)\s*([<>])\s*([^@]+?)\s*(?:@\s*([\d.]+%?)\s*
 
 def _asserted(sim: Simulation, text: str) -> str:
     """Check a condition such as ``cost<1.2e6@0.8``; exit with status 3 where it is less probable."""
-    from .requests import UNITS
+    from ..planning.requests import UNITS
 
     found = _ASSERTION.fullmatch(text)
     if found is None or found[1].split(".")[0] not in UNITS:
@@ -169,8 +169,8 @@ def memory_of(asked: RunRequest, form: str) -> str:
     """Peak memory of the fullest accelerator, and whether it fits."""
     from ..planning.default_layout import with_layout
     from ..planning.ranked_plan import layout_words
+    from ..planning.requests import assumed_lines, run_of
     from ..run.memory import fits, memory
-    from .requests import assumed_lines, run_of
 
     with working("searching a layout that fits"):
         run = with_layout(run_of(asked))
@@ -185,8 +185,8 @@ def memory_of(asked: RunRequest, form: str) -> str:
 def searched(asked: RunRequest, form: str, by: Literal["time", "cost"], top: int) -> str:
     """The fastest or cheapest layouts that fit."""
     from ..planning.default_layout import with_stack
+    from ..planning.requests import run_of
     from ..planning.search import search_plans
-    from .requests import run_of
 
     run = run_of(asked)
     with working("searching layouts") as progress:
@@ -196,8 +196,8 @@ def searched(asked: RunRequest, form: str, by: Literal["time", "cost"], top: int
 
 def solved(asked: RunRequest, path: str, limits: list[str], probability: float, form: str) -> str:
     """The largest or smallest value of one number of a run that meets all limits."""
+    from ..planning.requests import UNITS, beliefs_of, run_of
     from ..planning.solve import solve_for
-    from .requests import UNITS, beliefs_of, run_of
 
     run = run_of(asked)
     bounds: dict[str, float] = {}
@@ -215,17 +215,17 @@ def solved(asked: RunRequest, path: str, limits: list[str], probability: float, 
 
 def compared(a: RunRequest, b: RunRequest, form: str) -> str:
     """Compare the cost of two runs factor by factor."""
+    from ..planning.requests import run_of
     from ..run.compare import compare
-    from .requests import run_of
 
     return answered(compare(run_of(a), run_of(b)), form)
 
 
 def explained(asked: RunRequest, line: str, form: str) -> str:
     """Where a line of an estimate comes from."""
+    from ..planning.requests import run_of
     from ..run.estimate import estimate
     from ..run.explain import explain
-    from .requests import run_of
 
     return answered(explain(estimate(run_of(asked)), line), form)
 
@@ -235,7 +235,7 @@ def diagnosed(asked: RunRequest, step_time: str, form: str) -> str:
     from ..calibration.diagnose import diagnose
     from ..planning.default_layout import with_layout
     from ..planning.ranked_plan import layout_words
-    from .requests import assumed_lines, assumed_of, run_of
+    from ..planning.requests import assumed_lines, assumed_of, run_of
 
     given = run_of(asked).replace({"price": None, "reliability": None})  # a step depends on neither
     with working("comparing"):
@@ -262,7 +262,7 @@ def calibrated(path: str, asked: RunRequest | None, form: str) -> str:
     """Update a run's stack with its measured steps."""
     from ..calibration.update import calibrate
     from ..planning.default_layout import with_layout
-    from .requests import run_of
+    from ..planning.requests import run_of
 
     return answered(calibrate(path, None if asked is None else with_layout(run_of(asked))), form)
 
@@ -292,8 +292,8 @@ def listed(kind: str, word: str) -> str:
 
 def checked(path: str) -> str:
     """Check the file of a run, and list its assumed inputs and those that an estimate would assume."""
+    from ..planning.requests import assumed_lines
     from ..run.run import load
-    from .requests import assumed_lines
 
     run = load(path)
     filled = catalog.complete(run)[1]

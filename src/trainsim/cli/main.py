@@ -17,7 +17,7 @@ from .printing import form_of, save_run, show
 from .terminal import BAD_INPUT, INTERRUPTED, complain, emit, guarded, stop
 
 if TYPE_CHECKING:
-    from .requests import RunRequest
+    from ..planning.requests import RunRequest
 
 try:
     import typer
@@ -112,7 +112,7 @@ def _top(*, version: Version = False) -> None:
 
 
 def _asked(values: dict[str, Any], usual_tokens: str = "") -> RunRequest:
-    from .requests import RunRequest
+    from ..planning.requests import RunRequest
 
     names = ("target", "chip", "gpus", "tokens", "seq_len", "batch", "price", "mfu", "goodput", "as_of")
     kept = {name: values[name] for name in names if name in values}
@@ -148,8 +148,8 @@ def reinforce(
     save: Save = "", as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
     """Hours and cost of a reinforcement-learning run (GRPO)."""
+    from ..planning.requests import ReinforcementRequest
     from .answers import reinforced
-    from .requests import ReinforcementRequest
 
     form = form_of(as_json=as_json, as_csv=as_csv)
     asked = ReinforcementRequest(_asked(locals()), steps, end, start, maximum, prompt, prompts, samples, engine_gpus)
@@ -189,7 +189,7 @@ def audit(
     plot: Annotated[str, typer.Option(help="also draw it here (needs the plots extra)")] = "", as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
     """Check a public claim: a verdict on its number and its words."""
-    from .requests import ClaimRequest
+    from ..planning.requests import ClaimRequest
     from .verdicts import audited, audited_table, verdict_text
 
     if claim_id.endswith(".csv"):
@@ -356,7 +356,7 @@ def init(
     """Write a first run.toml to edit."""
     from pathlib import Path
 
-    from .requests import run_of
+    from ..planning.requests import run_of
 
     if Path(path).exists():
         complain(f"{path}: exists already; give another path")

@@ -6,14 +6,12 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .terminal import BAD_INPUT, complain, emit, stop
 
 if TYPE_CHECKING:
     from ..core.answer import Answer
-    from ..model.transformer import Model
     from ..run.run import Run
 
 Data = Mapping[str, Any]
@@ -38,12 +36,6 @@ def save_run(run: Run, path: str, form: str) -> None:
         run.save(path)
         if form == "text":
             emit(f"saved {path}")
-
-
-def name_of(model: Model, target: str) -> str:
-    """How a model is called that was named by a file, an id or a size: a file says it only where its model has no name."""
-    unnamed = model.name in ("", type(model).model_fields["name"].default)
-    return Path(target).name if unnamed else model.name
 
 
 def printed(text: str, data: Callable[[], Data], form: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .. import catalog
 from ..core.answer import Answer
-from .requests import RunRequest, beliefs_of, run_of
+from ..planning.requests import RunRequest, beliefs_of, run_of
 from .terminal import working
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def reported(asked: RunRequest, output: str, versus: str, *, layouts: bool, comm
 
 def _answer(asked: RunRequest, versus: str, *, layouts: bool) -> tuple[Answer, Beliefs | None]:
     """The answer, and what is believed of a run."""
-    if asked.target in catalog.claims():
+    if isinstance(asked.target, str) and asked.target in catalog.claims():
         from ..auditing.audit import audit
 
         return audit(catalog.claim(asked.target), as_of=asked.as_of or None), None

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import catalog
+from ..planning.requests import ClaimRequest, RunRequest, claim_of, run_of
 from .printing import answered, printed
-from .requests import ClaimRequest, RunRequest, claim_of, run_of
 from .terminal import working
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Build runs, beliefs and claims from the options of a command."""
+"""Build runs, beliefs and claims from what people type: options of a command, or fields of a page."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import catalog
-from ..catalog.model_lookup import model_from
+from ..catalog.model_lookup import model_from, name_of
 from ..catalog.rents import warn_if_too_cheap
 from ..core import reading
 from ..core.answer import written
 from ..core.citations import ASSUMED
 from ..core.errors import SpecError, did_you_mean
 from ..core.registry import kind_of
-from ..planning.changed_run import changed, utilisation
-from ..planning.quick_run import assumptions, cluster_from, quick
+from ..model.transformer import Model
 from ..run.run import Run, load
-from .printing import name_of
+from .changed_run import changed, utilisation
+from .quick_run import assumptions, cluster_from, quick
 
 if TYPE_CHECKING:
     from ..claims.claim import Claim
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunRequest:
-    """Options that define a run.
+    """Typed inputs that define a run.
 
     Args:
-        target: a run's file or ``-``, an id of a run, or a model: its config, id or size.
+        target: a run's file or ``-``, an id of a run, or a model: a Model, its config (path or dict), id or size.
         chip, gpus, tokens, seq_len, batch, price, mfu, goodput: as for :func:`~trainsim.planning.quick_run.quick`; empty where not given.
         changes: ``path=value``, each.
         beliefs: ``path=interval``, each.
@@ -41,7 +41,7 @@ class RunRequest:
         usual_tokens: tokens of a run that is built from a model without any, for a question that does not depend on them.
     """
 
-    target: str
+    target: Model | Mapping[str, Any] | str
     chip: str = ""
     gpus: str = ""
     tokens: str = ""
@@ -96,6 +96,8 @@ def _changes(run: Run, asked: RunRequest) -> dict[str, Any]:
 def _whole(asked: RunRequest) -> Run | None:
     """A complete run from a file or id; None where the target is a model."""
     target = asked.target
+    if not isinstance(target, str):
+        return None
     if target == "-":
         text = sys.stdin.read()
         data = reading.parse_json(text, "-") if text.lstrip().startswith("{") else reading.parse_toml(text, "-")
@@ -154,7 +156,7 @@ NEEDED = {
 """Option → input that it gives, in words."""
 
 
-def needed(target: str, given: Mapping[str, object], example: str) -> None:
+def needed(target: object, given: Mapping[str, object], example: str) -> None:
     """Raise one error for all missing options.
 
     Args:
@@ -200,7 +202,7 @@ def beliefs_of(run: Run, asked: RunRequest) -> Beliefs:
     given = {path for path, source in run.sources().items() if not source.startswith((ASSUMED, "median of"))}
     held = catalog.beliefs(run, asked.as_of or None)
     if any(kind_of(type(phase.efficiency)) == "Rollouts" for phase in run.phases):
-        from ..planning.quick_reinforcement import engine_beliefs
+        from .quick_reinforcement import engine_beliefs
 
         held = held | engine_beliefs(run)
     return held.without(*(path for path in held.paths if path in given and not path.startswith("efficiency.stack"))) | typed
@@ -326,7 +328,7 @@ def reinforcement_of(asked: ReinforcementRequest) -> Run:
     Raises:
         TrainsimError: a flag that is missing or can't be read, or no such model or chip.
     """
-    from ..planning.quick_reinforcement import quick_reinforcement
+    from .quick_reinforcement import quick_reinforcement
 
     chip, gpus = machines(asked.run) if asked.run.gpus else (asked.run.chip, 0)
     given = {"--chip": chip, "--gpus": gpus, "--steps": asked.steps, "--end": asked.end}
