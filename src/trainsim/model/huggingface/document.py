@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ...core.errors import ConfigError
-from ...core.reading import parse_json, read_text
+from ...core.reading import parse_json, parse_toml, read_text
 from ...core.values import Rules, plain
 from .foreign import refuse_by_start
+from .torchtitan import called_with
 
 _YAML_BYTES = 2**18
 """Largest size of a YAML file that describes a model [B]; its parser is slow."""
@@ -39,7 +40,7 @@ def document(config: Any) -> tuple[dict[str, Any], str]:
         if path.suffix.lower() in (".yaml", ".yml"):
             return _yaml(path), path.name
         text = read_text(path, ConfigError, what=path.name[:80], max_bytes=_JSON_BYTES)
-        data, name = parse_json(text, path.name, ConfigError, _RULES), path.name
+        data, name = _PARSERS.get(path.suffix.lower(), _json)(text, path.name), path.name
     else:
         data, name = plain(_keys(config), "config", ConfigError, _RULES), "config"
     if not isinstance(data, Mapping):
@@ -79,6 +80,18 @@ def _refuse_binary(path: Path) -> None:
             raise ConfigError(path.name, None, what, remedy, "unsupported")
     if len(start) == _START:
         refuse_by_start(start.decode(errors="replace"), path.name)
+
+
+def _json(text: str, name: str) -> Any:
+    return parse_json(text, name, ConfigError, _RULES)
+
+
+def _toml(text: str, name: str) -> Any:
+    return parse_toml(text, name, ConfigError)
+
+
+_PARSERS: dict[str, Callable[[str, str], Any]] = {".toml": _toml, ".py": called_with}
+"""Ending of a file → its parser; JSON for all others."""
 
 
 def _yaml(path: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...core.errors import ConfigError
 from .megatron_keys import as_hugging_face, is_megatron, model_group
+from .torchtitan import SIGNS, flavour_of, of_arguments, of_flavour
 
 _CONFIG = "give the config.json that lies beside it"
 _BASE = "give the config.json of the base model named in base_model_name_or_path"
@@ -71,6 +72,10 @@ def as_config(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
                 raise ConfigError(name, keys[0], what, remedy, "unsupported")
     if "model_type" in data:
         return data
+    if (named := flavour_of(data)) is not None:
+        return of_flavour(*named, name)
+    if "dim" in data and SIGNS & data.keys():
+        return of_arguments(data, name)
     group = model_group(data)
     if is_megatron(group):
         return as_hugging_face(group)

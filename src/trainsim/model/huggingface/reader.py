@@ -131,9 +131,9 @@ def from_hf(
     >>> from_hf(tiny).layers
     2
     """
-    outer, name = document(config)
-    known = _known(families_file)
-    asked = _examined(as_config(outer, name), name, known, as_family)
+    given, name = document(config)
+    outer, known = as_config(given, name), _known(families_file)
+    asked = _examined(outer, name, known, as_family)
     kind = as_family or asked.data.get("model_type")
     reader = _reader(kind, asked, known)
     try:
