@@ -140,7 +140,7 @@ def tornado(spec: Spec, beliefs: Beliefs, of: str = "", function: Function | Non
 def disclosure(spec: Spec, beliefs: Beliefs, of: str = "", function: Function | None = None, **options: Any) -> tuple[DisclosureValue, ...]:
     """Relative width of a quantity's interval if one, two or three inputs were known.
 
-    Equation: ``E[width of y | x_S] / width of y``, the width being that of the P5 to P95 interval.
+    Equation: ``E[width of y | x_S] / width of y``; a width is P95 − P5.
 
     Args:
         spec, beliefs, function: as for :func:`simulate`.
@@ -228,7 +228,7 @@ def what_must_be_true(
     side: Literal["below", "above"] = "below",
     seed: int = 0,
 ) -> MustBeTrue:
-    """Inputs for which a claim would hold: for each input the value that suffices alone, and the most probable combination.
+    """Inputs for which a claim would hold: for each input the value at which it suffices alone, and the most probable combination.
 
     Args:
         claim: gives quantity and value.

@@ -28,16 +28,16 @@ QUANTIZED = frozenset({"fp8", "fp4", "int8"})
 MIXERS = frozenset({"attention", "mixer"})
 """Names of the sections of token mixers, and of the norms before them."""
 FEEDS_CORE = {"q_up": ("q",), "kv_up": ("k", "v")}
-"""Projection → inputs of the attention core that are its results; only the core saves them (arXiv:2412.19437, section 3.2.3)."""
+"""Projection → its results that the attention core takes as inputs; only the core saves them (arXiv:2412.19437, section 3.2.3)."""
 FP32 = 4.0
-"""Bytes of an element that an eager norm works with."""
+"""Bytes per element in which an eager norm computes."""
 LOG_SUM = 4.0
 """Bytes per head and token that fused attention saves: the log-sum-exp of the scores (FlashAttention, arXiv:2205.14135)."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenBytes:
-    """Bytes per token, by the parallelism that divides them.
+    """Bytes per token, by the kind of parallelism that divides them.
 
     Args:
         whole: replicated by tensor parallelism, divided by sequence parallelism [B].
@@ -95,8 +95,8 @@ def activations_by_kind(model: Model, plan: Plan) -> dict[str, LayerActivations]
     """Activations of each kind of layer, including embedding, head and prediction modules.
 
     Args:
-        model: its op table says which elements each op saves.
-        plan: its recompute, precision, attention and dropout are used; its degrees are not.
+        model: gives the elements that each op saves by its op table.
+        plan: gives recompute, precision, attention and dropout; its degrees are not used.
 
     Returns:
         kind → activations per token, without the logits.
@@ -168,7 +168,7 @@ def _selective(entries: list[Entry], all_sections: Sections, model: Model, plan:
         saved = {"input": TokenBytes(whole=_width(entries[0].kind, model) * recipe.activations)} | _every_second_product(entries, recipe)
         return saved, all_sections
     freed: Sections = {}
-    read: set[tuple[str, ...]] = set()  # products whose input is already freed, so that two norms before it do not free it twice
+    read: set[tuple[str, ...]] = set()  # products whose input is already freed: two norms before one product must not free its input twice
     for part in plan.recompute_parts:
         matched = [entry for entry in entries if path_matches(entry.within, part)]
         products = [entry for entry in matched if isinstance(entry.op, MatMul)]
@@ -204,7 +204,7 @@ def _saved_bytes(entry: Entry, plan: Plan, recipe: Precision) -> TokenBytes:
     op = entry.op
     match op:
         case MatMul() if "shared" in entry.path and op.axes[0] == "hidden" and recipe.products not in QUANTIZED:
-            return TokenBytes()  # the router saves the same tensor; only a quantized copy is stored separately
+            return TokenBytes()  # the router saves the same tensor, so that only a quantized copy needs memory of its own
         case MatMul():
             width = recipe.linear_inputs if op.role == "linear" else recipe.activations
             return _by_sharding(op.saved * width, op.axes[0], routed=is_expert_product(op))
@@ -225,9 +225,10 @@ def _saved_bytes(entry: Entry, plan: Plan, recipe: Precision) -> TokenBytes:
 
 
 def _streamed(entry: Entry, op: Stream, plan: Plan, recipe: Precision) -> Num:
-    """Bytes that element-wise work keeps of a token: its inputs; as ops of a framework, what lies between two of them too.
+    """Bytes per token that element-wise work saves: its inputs; if a framework runs it op by op, also the intermediate results.
 
-    A norm keeps its input in FP32, and its result before a weight that is trained; a gate its activation's result.
+    An eager norm saves its input in FP32, and its result before the multiplication with a trained weight. An eager gate saves the result of
+    its activation.
 
     Source: ``LlamaRMSNorm`` and ``LlamaMLP`` of transformers, ``RMSNorm`` and ``LLaMAMLP`` of LitGPT.
     """
@@ -243,7 +244,7 @@ def _streamed(entry: Entry, op: Stream, plan: Plan, recipe: Precision) -> Num:
 
 
 def _freed_bytes(entry: Entry, entries: list[Entry], plan: Plan, recipe: Precision) -> Iterator[tuple[Entry, TokenBytes]]:
-    """Bytes that recomputing an op frees, each with the op that saves them: attention scores, or inputs of the ops that read its result."""
+    """Bytes that recomputing an op frees, with the op that would save each: attention scores, or inputs of the ops that read the result."""
     op = entry.op
     core = next((other for other in entries if isinstance(other.op, Attend)), None)
     match op:

@@ -1,4 +1,4 @@
-"""Whether a layout fits in the memory of an accelerator, with what certainty, and which parts to reduce."""
+"""Whether a layout fits in the memory of an accelerator, how certain that is, and which parts to reduce."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ Word = Literal["fits", "tight", "does not fit"]
 Spread = tuple[float, float, float]
 """Used over modelled bytes at P5, P50 and P95 [1]."""
 Trained = Literal["dense", "routed", "adapters"]
-"""What published peaks are pooled by: a dense model, one that routes tokens to experts, or adapters beside frozen weights."""
+"""Kinds of training by which published peaks are pooled: a dense model, one that routes tokens to experts, adapters beside frozen
+weights."""
 MEASURED_OVER_MODELLED: dict[Trained, Spread] = {
     "dense": (0.785, 0.953, 1.158),
     "routed": (0.683, 0.953, 1.331),
     "adapters": (0.722, 0.953, 1.259),
 }
-"""P5, P50 and P95 of used over modelled peak memory for a source that nobody has seen, from the catalogue's published peaks
-(``docs/memory.md``)."""
+"""P5, P50 and P95 of used over modelled peak memory for a new source, from the catalogue's published peaks (``docs/memory.md``)."""
 
 
 def trained_as(model: Model) -> Trained:
-    """What of a model is trained, as published peaks are pooled."""
+    """The kind of training that a model's trainable ops make, for pooling published peaks."""
     return "adapters" if model.adapters is not None else "routed" if model.is_moe else "dense"
 
 
 def spread_for(model: Model) -> Spread:
-    """How far published peaks of such models lie from what is modelled."""
+    """Used over modelled bytes of published peaks of such models, at P5, P50 and P95 [1]."""
     return MEASURED_OVER_MODELLED[trained_as(model)]
 
 
@@ -63,7 +63,7 @@ class Fit(Answer):
 
     @property
     def spare(self) -> float:
-        """Capacity minus the P50 of the used memory; negative if it does not fit [B]."""
+        """Capacity minus the P50 of the used memory; negative if the P50 exceeds the capacity [B]."""
         return self.capacity - self.used[1]
 
     def summary(self) -> Summary:

@@ -1,4 +1,4 @@
-"""Micro-batches in flight: how many a rank holds activations for at its peak, from the order of its schedule."""
+"""Micro-batches in flight: the number whose activations a rank holds at its peak, from the order of its schedule."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ number of micro-batches of the step, ``(states, stages, 2)``."""
 
 
 def in_flight_by_rank(plan: Plan) -> tuple[InFlight, ...]:
-    """Micro-batches in flight on each rank: those between their forward and backward pass.
+    """Micro-batches in flight on each rank, between their forward and their backward pass.
 
     1F1B: ``p − r``; interleaved: ``2(p − 1 − r) + (v − 1)p + 1`` on all stages; ZB-H1: ``p``; DualPipe: ``p + 1``; GPipe: all.
 
@@ -31,7 +31,7 @@ def in_flight_by_rank(plan: Plan) -> tuple[InFlight, ...]:
 
 @lru_cache(maxsize=128)
 def in_flight_by_schedule(schedule: Schedule, pp: int, vpp: int) -> tuple[InFlight, ...]:
-    """As :func:`in_flight_by_rank`, cached: counted in two steps that differ by one period, and extrapolated linearly."""
+    """As :func:`in_flight_by_rank`, cached. The numbers are counted in two steps that differ by one period, and extrapolated linearly."""
     settled = schedule.settled(pp)
     short, longer = (_count_in_flight(schedule, pp, vpp, m) for m in (settled, settled + schedule.period(pp)))
     found: list[InFlight] = []

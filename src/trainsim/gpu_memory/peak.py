@@ -28,7 +28,7 @@ LOGITS = {"plain": 12.0, "vocab-parallel": 8.0, "fused": 6.0, "chunked": 6.0}
 gradient in addition. Plain PyTorch on ``logits.float()``: BF16, FP32, the FP32 log-softmax and a BF16 gradient. Chunked: as fused, of one
 chunk (Liger Kernel, arXiv:2410.10989, section 3.2)."""
 GATHERED_INPUTS = 2.0
-"""Tensors that sequence parallelism gathers for a product: its input and the gradient of that (arXiv:2205.05198, section 4.2.2)."""
+"""Number of tensors that sequence parallelism gathers for a product: the input and its gradient (arXiv:2205.05198, section 4.2.2)."""
 FRAGMENTATION = 0.04
 """Share of transient memory lost to fragmentation of a caching allocator; an allowance, not measured."""
 CONTEXT = 1.5e9
@@ -56,7 +56,7 @@ def _by_rank(model: Model, plan: Plan, gpus: int, seq_len: Num, batch: Num) -> L
 
 
 _by_rank_cached = lru_cache(maxsize=256)(_by_rank)
-"""Cached for scalar inputs: draws of a stack or a price do not change them."""
+"""Ledgers by rank, cached for scalar inputs: draws of a stack or a price do not change them."""
 
 
 def rank_memory(model: Model, plan: Plan, degrees: Degrees, micro_batches: Num) -> list[Ledger]:
@@ -64,7 +64,7 @@ def rank_memory(model: Model, plan: Plan, degrees: Degrees, micro_batches: Num) 
 
     Args:
         model: the model.
-        plan: gives pp, vpp, schedule, sharding, recompute, precision and optimizer.
+        plan: gives ``pp``, ``vpp``, schedule, sharding, recompute, precision and optimizer.
         degrees: the other degrees, which may be arrays.
         micro_batches: micro-batches per pipeline and step [1].
 
@@ -108,11 +108,11 @@ def peak_memory(model: Model, plan: Plan, degrees: Degrees, micro_batches: Num) 
 
 
 def peak_by_zero(model: Model, plan: Plan, degrees: Degrees, micro_batches: Num, stages: Sequence[int]) -> list[Num]:
-    """Peak memory of the fullest rank for several ZeRO stages; activations, which they share, are computed once [B].
+    """Peak memory of the fullest rank for several ZeRO stages [B]. Activations, which the stages share, are computed once.
 
     Args:
         model, degrees, micro_batches: as for :func:`rank_memory`.
-        plan: the layout; its own ``zero`` is ignored.
+        plan: the layout; ``plan.zero`` is ignored.
         stages: ZeRO stages, 0 to 3.
     """
     plans = [plan if zero == plan.zero else plan.replace({"zero": zero}) for zero in stages]
@@ -193,7 +193,7 @@ class _Rank:
 
     @cached_property
     def whole(self) -> dict[str, float]:
-        """Layers of each kind on all its stages."""
+        """Layers of each kind on all stages of the rank."""
         return dict(zip(self.kinds, self.layers.sum(axis=0).tolist(), strict=True))
 
     @cached_property
@@ -218,7 +218,7 @@ def _transient(model: Model, rank: _Rank) -> dict[str, Num]:
     plan, d, whole = rank.plan, rank.d, rank.whole
     on_rank = [rank.layer_bytes[kind] for kind in rank.kinds if whole[kind] and kind in rank.layer_bytes]
     heads = bool(whole["head"]) * (1 + (model.mtp.depth if model.mtp is not None else 0))
-    # chunks are so short that their logits are no more than the hidden states of the micro-batch
+    # a chunk is so short that its logits need no more memory than the hidden states of the micro-batch
     whole_logits = min(model.hidden, model.vocab) if plan.loss == "chunked" else model.vocab
     return {
         "logits": heads * LOGITS[plan.loss] * whole_logits * d.split_tokens,

@@ -15,7 +15,7 @@ from .fit import MEASURED_OVER_MODELLED, Fit, Spread, fit_from_ledger
 class RankMemory(Ledger):
     """Memory of one accelerator of each pipeline rank [B].
 
-    ``total`` sums over the ranks of one pipeline; ``fullest`` is the rank that has to fit. Arithmetic returns a plain
+    ``total`` sums over the ranks of one pipeline; ``fullest`` is the rank that uses most memory. Arithmetic returns a plain
     :class:`~trainsim.core.ledger.Ledger`.
 
     >>> ranks = Ledger("B", {"rank-0": {"weights": 50e9, "optimizer": 10e9}, "rank-1": {"weights": 40e9}})

@@ -31,7 +31,7 @@ class KindParameters:
     Args:
         kind, role: kind of layer, and role of the ops.
         dense, experts: number of parameters outside and inside routed experts.
-        owner: kind that stores them: another kind's if they are tied to it.
+        owner: kind that stores the parameters; another kind if they are tied to its parameters.
         trainable: whether they are trained.
     """
 
@@ -45,7 +45,7 @@ class KindParameters:
 
 @lru_cache(maxsize=256)
 def parameters_by_kind(model: Model) -> tuple[KindParameters, ...]:
-    """Parameters of one layer of each kind by role, including tied ones that another kind owns."""
+    """Parameters of one layer of each kind by role, including tied parameters that another kind owns."""
     found: dict[tuple[str, str, str, bool], list[float]] = {}
     t = model.table
     for i, entry in enumerate(t.entries):
@@ -64,7 +64,7 @@ ZERO_STAGE = {"weights": 3, "gradients": 2, "master": 1, "moments": 1}
 
 @dataclass(frozen=True, eq=False)
 class Shares:
-    """Share of a parameter that one rank holds, as (dense, experts): without and with sharding over data parallelism [1]."""
+    """Share of a parameter that one rank holds, as (dense, experts), without and with sharding over data-parallel ranks [1]."""
 
     whole: tuple[Num, Num]
     sharded: tuple[Num, Num]
@@ -92,7 +92,7 @@ def model_state_bytes(model: Model, plan: Plan, shares: Shares, whole: Mapping[s
 
 
 def model_state_parts(model: Model, plan: Plan, shares: Shares, whole: Mapping[str, float]) -> dict[str, Ledger | Num]:
-    """The same as ledger parts; master copies and moments are the part ``optimizer`` [B]."""
+    """The bytes of :func:`model_state_bytes` as ledger parts; master copies and moments are the part ``optimizer`` [B]."""
     held = model_state_bytes(model, plan, shares, whole)
     optimizer = Ledger("B", {"master": held["master"], "moments": held["moments"]})
     return {"weights": held["weights"], "gradients": held["gradients"], "optimizer": optimizer}
@@ -120,7 +120,7 @@ def _bytes_per_parameter(w: KindParameters, model: Model, recipe: Precision, rul
     if not w.trainable:
         working = each if np.any(each) else recipe.gathered
         return {"weights": working if model.base is None or w.role != "linear" else BASE_BYTES[model.base]}
-    if zero < 3 and not np.any(each):  # the master copy is the weight; below ZeRO-3 its gathered copy stays in memory
+    if zero < 3 and not np.any(each):  # the master copy serves as the weight; below ZeRO-3 a gathered copy stays in memory
         each = recipe.gathered
     return {"weights": each, "gradients": recipe.gradients, "master": recipe.master, "moments": rule.moments(w.role, recipe)}
 
@@ -148,6 +148,6 @@ def _largest_layer(model: Model, shares: Shares, whole: Mapping[str, float]) -> 
 
 @lru_cache(maxsize=256)
 def _pareto_largest_layers(model: Model, kinds: tuple[str, ...]) -> tuple[tuple[float, float], ...]:
-    """(dense, experts) parameters of the Pareto-maximal layers: which is largest depends on the degrees."""
+    """(dense, experts) parameters of the Pareto-maximal layers; the degrees decide which of them is largest."""
     sizes = [[(w.dense, w.experts) for w in parameters_by_kind(model) if w.kind == kind] for kind in kinds]
     return tuple(map(tuple, pareto_maximal(np.array([np.sum(each, axis=0) for each in sizes])).tolist()))

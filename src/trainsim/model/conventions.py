@@ -13,8 +13,8 @@ Pairs = Literal["mask", "nowindow", "half", "full", "reach", "half-reach", "area
 """Keys counted per query, of a sequence of ``S`` tokens.
 
 ``mask``: those of its mask. ``nowindow``: the causal half, ``(S + 1) / 2``. ``half``: ``S / 2``. ``full``: ``S``. Three count a window
-``w`` where other layers attend in full: ``reach``: ``min(S, w)``; ``half-reach``: half of that; ``area``: ``w − w² / 2S``, and ``S / 2``
-without a window. ``none``: no keys at all.
+``w`` where other layers have full attention: ``reach``: ``min(S, w)``; ``half-reach``: half of that; ``area``: ``w − w² / 2S``, and ``S /
+2`` without a window. ``none``: no keys at all.
 """
 
 

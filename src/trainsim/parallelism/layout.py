@@ -1,4 +1,4 @@
-"""A plan as numbers that broadcast: degrees, tokens per accelerator, and the settings that a step needs."""
+"""The layout of a step: the degrees and tokens of a plan as numbers that broadcast, with its settings."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class Degrees:
 
     @cached_property
     def split_tokens(self) -> Num:
-        """The same, divided by tensor parallelism [token]."""
+        """Tokens of a micro-batch on one context-parallel rank, divided by tensor parallelism [token]."""
         return self.tokens / self.tp
 
     @cached_property
     def routed_tokens(self) -> Num:
-        """Tokens that the experts of one accelerator process, per expert that a token is routed to [token]."""
+        """Tokens that the experts of one accelerator process for ``top_k = 1`` [token]; multiply by the model's ``top_k``."""
         return self.split_tokens * self.expert_tp
 
     @cached_property
@@ -63,17 +63,17 @@ class Degrees:
         return self.dp * self.cp if self.shard is None else self.shard
 
     def micro_batches(self, batch: Num) -> Num:
-        """Micro-batches of one pipeline in a step; may be fractional, which :func:`~.plan.micro_batches` rejects [1]."""
+        """Micro-batches of one pipeline in a step [1]. The number may be fractional; :func:`~.plan.micro_batches` rejects fractions."""
         return batch / (self.dp * self.micro_batch)
 
     def along(self, sequence_parallel: Switch) -> Num:
-        """Tokens per accelerator of tensors that tensor parallelism replicates, divided by sequence parallelism if it is on [token]."""
+        """Tokens per accelerator of the tensors that tensor parallelism replicates [token]; sequence parallelism divides them."""
         return {"on": self.split_tokens, "off": self.tokens}[sequence_parallel]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Layout(Degrees):
-    """A layout as numbers: degrees, which may be arrays ``(n,)``, and structure, which may not.
+    """A layout as numbers: degrees, which may be arrays ``(n,)``, and settings, which may not.
 
     Args:
         gpus: total number of accelerators.
@@ -84,8 +84,8 @@ class Layout(Degrees):
         graphs: parts of a layer that are captured in CUDA graphs.
         dispatcher: how tokens reach their experts; None for the stack's default.
         expert_overlap: whether expert exchanges run beside the pass of another micro-batch.
-        cp_exchange, cp_order: how context-parallel ranks exchange keys and values, and which blocks of a sequence they have.
-        overlap: exchanges that may hide behind compute.
+        cp_exchange, cp_order: how context-parallel ranks exchange keys and values, and which blocks of a sequence each rank has.
+        overlap: exchanges that may overlap compute.
         recipe: number formats.
         optimizer: the optimizer.
         loss: implementation of softmax and cross-entropy.

@@ -32,7 +32,7 @@ def clipping_traffic(precision: Precision) -> Num:
     Returns:
         bytes per parameter [B].
 
-    Source: Megatron-LM ``Float16OptimizerWithFloat16Params.step`` and ``clip_grad_norm_fp32``: each is a pass of its own.
+    Source: Megatron-LM ``Float16OptimizerWithFloat16Params.step`` and ``clip_grad_norm_fp32``: each step is a separate pass over memory.
 
     >>> from trainsim.parallelism.precision import recipe_of
     >>> [float(clipping_traffic(recipe_of(name))) for name in ("bf16", "fp16")]
@@ -106,7 +106,7 @@ class AdamW8bit(Optimizer):
     """
 
     def moments(self, role: str, precision: Precision) -> Num:
-        """Two bytes and their share of two scales."""
+        """Two one-byte moments, each with its share of a block's scale."""
         return 2.0 * precision.moments if role in {"embedding", "position"} else 2.0 * (1.0 + 4.0 / SCALE_BLOCK)
 
 

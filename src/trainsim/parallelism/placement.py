@@ -1,4 +1,4 @@
-"""Placement of layers on pipeline stages and ranks; step time and memory share it."""
+"""Placement of layers on pipeline stages and ranks, shared by step time and memory."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ def stage_counts(model: Model, stages: int, layers: tuple[int, ...] = ()) -> Arr
     Args:
         model: the model; kinds are those of :func:`~trainsim.parallelism.shapes.shapes_of`.
         stages: number of stages, ``pp·vpp`` for an interleaved schedule.
-        layers: layers of each stage, in data-flow order. If empty, stages get equal numbers of layers where these divide, else the cut
-            with the smallest sum of squared FLOPs, in which embedding, prediction modules and head count as layers. Ties are broken in
-            favour of fewer layers on the first stages, which have more micro-batches in flight.
+        layers: layers of each stage, in data-flow order. If empty, every stage gets the same number of layers where the number of stages
+            divides them. Otherwise the cut has the smallest sum of squared FLOPs per stage; embedding, prediction modules and head then
+            count as layers. Of equal cuts, the one with fewer layers on the first stages is taken, since these have more micro-batches in
+            flight.
 
     Raises:
         SpecError: there are more stages than layers, or ``layers`` do not add up to the model's.
@@ -91,11 +92,12 @@ def stages_to_ranks(stages: Array, schedule: Schedule, pp: int, vpp: int) -> Arr
 
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """Layers of each kind on the stages and ranks of a pipeline; equal stages and equal ranks are computed once.
+    """Layers of each kind on the stages and ranks of a pipeline, with equal stages and ranks grouped, so that each is computed once.
 
     Args:
         stages: layers of each stage, ``(stages, kinds)``.
-        distinct_stages: indices of distinct stages; a stage is compared together with its mirror image from the other end.
+        distinct_stages: indices of the distinct stages. Two stages are equal if their layers are, and those of their mirror images at the
+            other end of the pipeline.
         stage_row: index of each stage among the distinct ones; None if all are distinct.
         ranks: layers of each rank for one micro-batch, ``(ranks, kinds)``.
         distinct_ranks: indices of distinct ranks.

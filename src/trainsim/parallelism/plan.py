@@ -29,7 +29,7 @@ Elementwise = Literal["fused", "eager"]
 ContextExchange = Literal["ring", "all-gather", "all-to-all"]
 """How context-parallel ranks exchange keys and values: around a ring, by an all-gather, or by an all-to-all that distributes heads."""
 Exchange = Literal["tp", "ep", "cp", "dp", "weights"]
-"""Exchanges by parallelism: tensor (activations), expert (tokens), context (keys and values), data (gradients, and weights under ZeRO)."""
+"""Exchanges: tensor (activations), expert (tokens), context (keys and values), data (gradients), weights (gathers under ZeRO)."""
 
 
 @with_registered_attributes
@@ -42,12 +42,12 @@ class Plan(Spec):
         vpp: stages per pipeline rank, for schedules that leave this to the plan.
         expert_tp: tensor parallelism inside the experts; None for ``tp`` if ``ep`` is 1, else for 1.
         micro_batch: sequences per micro-batch.
-        zero: ZeRO stage: data parallelism shards nothing (0), the optimizer (1), also gradients (2), also weights (3).
+        zero: ZeRO stage, what data parallelism shards: nothing (0), optimizer states (1), also gradients (2), also weights (3).
         shard: data-parallel ranks that shard one copy under ZeRO; None for all of them, fewer for hybrid sharding.
         sequence_parallel: whether tensors that tensor parallelism replicates are split along the sequence.
         recompute: activations that the backward pass recomputes: none, those of named parts, or all.
-        recompute_parts: parts that "selective" recomputes: ``core`` (attention scores), names of ops or sections, or ``ops`` (everything
-            but attention and every second product that is not grouped, as torchtitan's selective checkpointing by op).
+        recompute_parts: parts that "selective" recomputes: ``core`` (attention scores), names of ops or sections, or ``ops`` (torchtitan's
+            selective checkpointing by op: all but attention and every second product that is not grouped).
         recompute_layers: layers per stage that "full" recomputes; None for all.
         schedule: a pipeline schedule or its name; the default is 1F1B, interleaved if ``vpp`` is above 1.
         stage_layers: layers of each stage, in data-flow order; empty for a balanced default.
@@ -55,17 +55,18 @@ class Plan(Spec):
         dispatcher: how tokens reach their experts: ``alltoall`` sends a copy for every expert, ``fused`` one copy to each receiver (DeepEP,
             HybridEP); None for the stack's default.
         expert_overlap: whether expert exchanges run beside the pass of another micro-batch; schedules with paired passes always do this.
-        cp_exchange: how context-parallel ranks exchange keys and values: around a ring, which hides behind attention; by an all-gather; or
-            by an all-to-all that distributes heads. The latter two are not hidden.
-        cp_order: "balanced" if each rank has a block from both ends of a sequence, which balances a causal mask, or contiguous blocks.
-        overlap: exchanges that may hide behind compute, of ``tp``, ``ep``, ``cp``, ``dp`` (gradients) and ``weights`` (their gathers under
-            ZeRO); None for all that the stack hides, empty for none.
+        cp_exchange: how context-parallel ranks exchange keys and values: around a ring, which overlaps attention; by an all-gather; or by
+            an all-to-all that distributes heads. The latter two do not overlap.
+        cp_order: "balanced" gives each rank a block from both ends of a sequence, so that a causal mask costs all ranks the same;
+            "contiguous" gives each rank one block.
+        overlap: exchanges that may overlap compute, of ``tp``, ``ep``, ``cp``, ``dp`` (gradients) and ``weights`` (their gathers under
+            ZeRO); None for those that the stack overlaps, empty for none.
         graphs: parts of a layer captured in CUDA graphs: names as in ``recompute_parts``, ``layer`` for whole layers, ``step`` for all.
-        elementwise: whether norms and gates are fused kernels, or the framework's own ops, which keep an FP32 copy of a norm's input and
-            what lies between two ops; how fast they are is the stack's to say.
+        elementwise: "fused" if norms and gates are fused kernels; "eager" if they are the framework's own ops, which save an FP32 copy of a
+            norm's input and every intermediate result. The stack has their speed.
         dropout: whether dropout masks are saved for the backward pass.
-        loss: implementation of softmax and cross-entropy: a fused kernel, one chunk of tokens after another (Liger Kernel), Megatron-LM's
-            vocab-parallel one, or plain PyTorch.
+        loss: implementation of softmax and cross-entropy: a fused kernel, chunks of tokens (Liger Kernel), Megatron-LM's vocab-parallel
+            one, or plain PyTorch.
         precision: precision recipe, or its name.
         optimizer: optimizer, or its name.
         offload: tensors stored in host memory; None for none.
@@ -159,7 +160,7 @@ class Plan(Spec):
         """Compare the effective ``expert_tp``, so that a default equals the same value given explicitly."""
         return {**super()._comparison_fields(), "expert_tp": self.expert_tp_degree}
 
-    if TYPE_CHECKING:  # registered by trainsim/__init__.py, so that this module does not import frameworks
+    if TYPE_CHECKING:  # trainsim/__init__.py registers these methods, so that this module does not import frameworks
         from_megatron: ClassVar[Callable[[Mapping[str, Any] | Sequence[str] | str], Plan]]
         to_megatron: ClassVar[Callable[[Plan], list[str]]]
         from_torchtitan: ClassVar[Callable[[str | Mapping[str, Any]], Plan]]

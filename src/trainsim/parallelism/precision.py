@@ -18,7 +18,7 @@ class Precision(Spec):
     """Number formats of a step, each in bytes per element [B].
 
     Args:
-        name: its name in answers and errors.
+        name: the recipe's name in answers and errors.
         products, attention: format of the matrix products and of attention: a field of :class:`~trainsim.cluster.hardware.Peak`.
         weights: working copies of weights of products in that format [B].
         other_weights: working copies of other weights: embedding, norms, router, head [B].
@@ -64,9 +64,9 @@ RECIPES: dict[str, Precision] = {
         Precision(name="fp16", products="fp16", attention="fp16", gradients=2.0, reduced=2.0),  # the 16 bytes a parameter of ZeRO
         Precision(name="tf32", products="tf32", attention="tf32", weights=0.0, other_weights=0.0, linear_inputs=4.0, gate_inputs=4.0,
                   activations=4.0, gathered=4.0, dispatched=4.0, combined=4.0),
-        Precision(name="bf16-fsdp", weights=0.0, other_weights=0.0),  # PyTorch FSDP2: FP32 shards are the weights, BF16 once gathered
-        Precision(name="fp8-fsdp", products="fp8", weights=0.0, other_weights=0.0),  # torchao: inputs kept in BF16, cast again in backward
-        Precision(name="fp8", products="fp8", weights=4.0, linear_inputs=1.0),  # Transformer Engine: BF16, FP8 and its transpose
+        Precision(name="bf16-fsdp", weights=0.0, other_weights=0.0),  # PyTorch FSDP2: shards are FP32 weights and are gathered in BF16
+        Precision(name="fp8-fsdp", products="fp8", weights=0.0, other_weights=0.0),  # torchao: inputs saved in BF16, recast in backward
+        Precision(name="fp8", products="fp8", weights=4.0, linear_inputs=1.0),  # Transformer Engine: BF16, FP8 and transposed FP8
         Precision(name="mxfp8", products="fp8", weights=4.0 + 2.0 / 32.0, linear_inputs=1.0 + 1.0 / 32.0,
                   scaled="block"),  # one scale byte per 32 elements
         Precision(name="nvfp4", products="fp4", weights=3.0 + 2.0 / 16.0, linear_inputs=0.5 + 1.0 / 16.0,

@@ -18,7 +18,7 @@ class Recomputed:
     """Work that the backward pass recomputes in one layer of each kind.
 
     Args:
-        whole: 1 for kinds that are recomputed completely, ``(kinds, 1)``; the following fields describe the other kinds.
+        whole: 1 for kinds that are recomputed completely, ``(kinds, 1)``. The other fields describe the remaining kinds.
         products, cores: number of recomputed products ``(kinds, products)`` and attention cores ``(kinds, cores)``.
         split_traffic, whole_traffic: element-wise traffic, divided and replicated by tensor parallelism, ``(kinds, 1)`` [element].
         sums, routed, keys: repeated exchanges of tensor, expert and context parallelism, relative to one forward pass, ``(kinds, 1)``.

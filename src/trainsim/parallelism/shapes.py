@@ -1,4 +1,4 @@
-"""Kernel shapes of a model: its op table grouped into distinct products, attention cores and streams, by kind of layer."""
+"""Kernel shapes of a model: its op table grouped into distinct products, attention cores and element-wise streams, per kind of layer."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Shapes:
 
     Fields are columns over distinct products, ``(products, 1)``, over attention cores and recurrent mixers, ``(cores, 1)``, or over
     kinds of layer, ``(kinds, 1)``. ``products_of`` and ``cores_of`` count the kernels of one layer of each kind, ``(kinds, products)``
-    and ``(kinds, cores)``; ``last_of`` marks the last product of a layer. ``params`` and ``trained_params`` of one layer are
-    (dense, experts), ``(2, kinds, 1)``; ``zeros`` is zero for each kind.
+    and ``(kinds, cores)``; ``last_of`` marks the last product of a layer. ``params`` and ``trained_params`` of one layer are (dense,
+    experts), ``(2, kinds, 1)``. ``zeros`` is a column of zeros, one per kind.
     """
 
     kinds: tuple[str, ...]
@@ -129,7 +129,7 @@ def shapes_of(model: Model) -> Shapes:
 
 @lru_cache(maxsize=256)
 def entries_per_token(model: Model) -> tuple[Entry, ...]:
-    """The ops scaled to one token of the sequence: ops of a tower by its tokens per token of the sequence, left out if it sees none."""
+    """The ops scaled to one token of the sequence; ops of a tower count per tower token, and are left out if the tower has no tokens."""
     t = model.table
     found = []
     for i, (entry, times, keys) in enumerate(zip(t.entries, t.per_token.tolist(), t.tower_keys.tolist(), strict=True)):
@@ -147,7 +147,7 @@ def _scaled_to_sequence(op: Op, times: float, keys: float) -> Op:
     match op:
         case MatMul():
             return replace(op, rows=op.rows * times, saved=op.saved * times)
-        case Attend():  # attention within a picture: a fixed number of keys, independent of the sequence length
+        case Attend():  # attention within a picture has a fixed number of keys, independent of the sequence length
             return replace(op, heads=op.heads * times, mask=OtherStreamKeys(keys), saved=op.saved * times)
         case Stream():
             return replace(op, read=op.read * times, written=op.written * times, saved=op.saved * times)
@@ -247,7 +247,7 @@ def _per_kind(model: Model, entries: Sequence[Entry], row: dict[str, int]) -> di
         _add_work(found, row[entry.kind], entry, model.hidden)
     for name in ("params", "trained_params", "dequantized"):
         found[name] = np.stack([found.pop(f"dense_{name}"), found.pop(f"routed_{name}")])
-    # latent attention has no key-value heads of its own: keys and values of every head are exchanged
+    # latent attention has no grouped key-value heads: keys and values of every head are exchanged
     found["kv_width"] = np.where(found["kv_width"] > 0, found["kv_width"], found.pop("core_width"))
     for kind in model.stack:
         found["whole_traffic"][row[kind.name]] += RESIDUAL_TRAFFIC * kind.block.additions * model.hidden
@@ -275,7 +275,7 @@ def _add_work(found: dict[str, Array], at: int, entry: Entry, hidden: int) -> No
             found["kernels"][at] += 1
             if op.axes[0] in SPLIT_AXES and op.experts == 1:
                 found["split_sublayers"][at] += op.rows * op.cols / hidden if entry.over else 1
-            if op.bias and entry.trainable:  # its gradient is the sum of the output's gradient over all tokens
+            if op.bias and entry.trainable:  # the gradient of a bias is the sum of the output's gradient over all tokens
                 found["split_bias" if op.axes[1] in SPLIT_AXES else "whole_bias"][at] += op.rows * op.top_k * op.cols
             if op.axes[1] == "kv" and not entry.over:
                 found["kv_width"][at] += op.cols

@@ -92,9 +92,9 @@ def slot_ledger(step: Step, rank: int | None = None) -> Ledger:
         rank: pipeline rank; None for the slowest.
 
     Returns:
-        ledger [s]: unpaired forward (1F), backward (1B), inputs and weights (1W) passes, forward beside backward (1F1B), bubble,
-        optimizer with its exposed exchanges, and sends between stages. Each line includes its share of straggling and of the stack's
-        residual factor, as measured times do. The lines of every rank sum to the step time.
+        ledger [s]: unpaired passes: forward (1F), backward (1B), backward for inputs, and for weights (1W); forward paired with backward
+        (1F1B); bubble; optimizer with its exposed exchanges; and sends between stages. Each line includes its share of straggling and of
+        the stack's residual factor, as measured times do. For every rank the lines sum to the step time.
 
     Raises:
         EstimateError: there is no such rank.

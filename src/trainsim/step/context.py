@@ -1,4 +1,4 @@
-"""Context parallelism: time of the exchanges between ranks that hold blocks of a sequence, and their imbalance."""
+"""Context parallelism: time of the exchanges between ranks that hold blocks of a sequence, and the load imbalance of these ranks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..parallelism.shapes import Shapes
 
 BF16_BYTES = 2.0
 VISITS: dict[ContextExchange, float] = {"ring": 3.0, "all-gather": 3.0, "all-to-all": 2.0}
-"""Traffic of a forward and a backward pass relative to the forward pass: the backward pass moves keys and values and their gradients; with
+"""Traffic of a forward plus a backward pass relative to the forward pass. The backward pass moves keys and values and their gradients; with
 an all-to-all it moves as much as the forward pass."""
 
 
@@ -53,9 +53,9 @@ def block_length(layout: Layout) -> Num:
 def busiest_block(mask: Mask, layout: Layout) -> Num:
     """Load imbalance of context-parallel ranks: keys of the busiest rank relative to the mean [1].
 
-    1 if ranks have blocks from both ends of a sequence, or all tokens of some heads. With contiguous blocks, the queries of the last one
-    attend to ``[n·K(n) − m·K(m)]/(n − m)`` keys with ``m = n·(1 − 1/cp)``, where ``K`` is the mean number of keys per query; under a
-    causal mask that is ``2 − 1/cp`` times the mean.
+    The imbalance is 1 if each rank has blocks from both ends of a sequence, or all tokens of some heads. With contiguous blocks, the
+    queries of the last block attend to ``[n·K(n) − m·K(m)]/(n − m)`` keys with ``m = n·(1 − 1/cp)``, where ``K`` is the mean number of keys
+    per query; under a causal mask that is ``2 − 1/cp`` times the mean.
 
     Source: striped attention (arXiv:2311.09431), section 3, for the imbalance; Megatron-LM's context parallelism for the balance.
     """

@@ -27,14 +27,14 @@ def synchronise_seconds(
 ) -> tuple[Num, Num, Num]:
     """Time of data-parallel exchanges, the part that could hide behind compute, and parameters that a rank updates, each ``(ranks, n)``.
 
-    ``held`` are the layers whose parameters a rank holds. ZeRO-2 reduces gradients after every micro-batch, since a rank stores its shard
-    only; ZeRO-3 also gathers weights for every pass.
+    ``held`` are the layers whose parameters a rank holds. ZeRO-2 reduces gradients after every micro-batch, since a rank stores only a
+    shard of them. ZeRO-3 also gathers weights for every pass.
 
     Source: Rajbhandari et al. 2020 (arXiv:1910.02054), sections 5 and 7.
     """
     stride, every, group = own.stride, own.every, own.group
     params = held @ shapes.trained_params / stride  # (2, ranks, n)
-    passed = params if zero < WHOLE_ON_PASS else held @ shapes.params / stride  # frozen weights are gathered where they are sharded
+    passed = params if zero < WHOLE_ON_PASS else held @ shapes.params / stride  # frozen weights are gathered only if they are sharded
     sizes = stack_rows(params * layout.recipe.reduced, passed * layout.recipe.gathered)
     if zero == 0:
         summed: Any = all_reduce(sizes[0], every, members_per_domain(every, stride, fabric.domain), fabric)
@@ -62,10 +62,11 @@ def synchronise_seconds(
 
 
 def _passes_beside(layout: Layout, micro_batches: Num) -> Num:
-    """Number of micro-batches whose passes data-parallel exchanges can overlap with.
+    """Number of micro-batches whose passes can overlap data-parallel exchanges.
 
-    ``(1 + (v − 1)·min(p, n)) / v``: one micro-batch without interleaving, since buckets are sent as they are ready. With ``v`` chunks, the
-    gradients of all but the last chunk are complete, and the weights of all but the first are needed, one round of micro-batches apart.
+    ``(1 + (v − 1)·min(p, n)) / v``. Without interleaving this is one micro-batch, since buckets are sent as they become ready. With ``v``
+    chunks, the gradients of one chunk are complete, and the weights of the next chunk needed, a round of ``min(p, n)`` micro-batches before
+    those of the chunk after it.
 
     Source: Jiang et al. 2024, MegaScale (arXiv:2402.15627), section 3.2, which reduces and gathers chunk by chunk, as Megatron-LM does.
     """

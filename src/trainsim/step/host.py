@@ -32,7 +32,7 @@ class HostWork:
     Args:
         kernels: launches; a captured part counts as one.
         experts: products of experts among them.
-        routed: 1 for layers whose experts are launched only once their token counts are known.
+        routed: 1 for layers whose experts can only be launched once the token counts are known.
         uncaptured: 1 for kinds that are not captured as a whole.
     """
 
@@ -104,7 +104,7 @@ def host_floor(chip_seconds: Num, host_seconds: Num, stack: Stack) -> Num:
 
 
 def launched_kernels(shapes: Shapes, launched: HostWork, layout: Layout, stack: Stack) -> Num:
-    """Number of kernels that the host launches in one pass, ``(kinds, n)``: the experts' products one by one, or all as one.
+    """Number of kernels that the host launches in one pass, ``(kinds, n)``; a stack launches the experts' products one by one or grouped.
 
     Source: DeepGEMM's grouped products are one kernel; Transformer Engine's ``GroupedLinear`` calls cuBLAS once an expert (recalled).
     """

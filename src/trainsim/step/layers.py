@@ -43,7 +43,7 @@ class LayerTimes:
 
     Args:
         products, cores: time of each kernel, shapes ``(products, n)`` and ``(cores, n)``: forward, input gradient, weight gradient.
-        attending: time that attention adds to a forward and to a backward pass, which context-parallel exchanges can hide behind.
+        attending: time that attention adds to a forward and to a backward pass, which context-parallel exchanges can overlap.
         streams, casts, permute: element-wise work, casts to narrow formats, and sorting of tokens.
         forward, inputs, weights: compute of a forward, an input-gradient and a weight-gradient pass, at least the host's time.
         recompute: work that the backward pass recomputes.
@@ -125,7 +125,7 @@ def layer_times(
 
 
 def kernel_formats(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[Num, Num, Num]:
-    """Peak [FLOP/s], share of it and element size [B] of each product."""
+    """Peak [FLOP/s], achievable share of the peak [1] and element size [B] of each product."""
     in_gemm_format, narrow = shapes.low_precision > 0, layout.recipe.products
     peak = np.where(in_gemm_format, _gemm_peak(layout.recipe, chip), chip.peak_of(chip.half))
     share = np.where(in_gemm_format, stack.share(narrow), stack.bf16) * _where_routed(shapes, stack.grouped, 1.0)
@@ -148,7 +148,7 @@ def _gemm_peak(recipe: Precision, chip: Chip) -> Num:
 
 
 def power_speed(chip: Chip, stack: Stack, number_format: str) -> Num:
-    """Relative speed of products on a chip with another power than the one of the fit: ``(power / rated)^γ``, ``γ`` by number format."""
+    """Relative speed of products on a chip with another power limit than in the fit: ``(power / rated)^γ``, ``γ`` by number format."""
     if chip.power is None or not any_true(stack.rated_power != 0):
         return 1.0
     wide = NUMBER_BYTES.get(number_format, BF16_BYTES) >= BF16_BYTES
@@ -195,7 +195,7 @@ def _products(shapes: Shapes, tiles: GemmTiles, layout: Layout, chip: Chip, stac
 
 
 def _by_pass(share: Num, layout: Layout, stack: Stack) -> Num:
-    """Share of the peak by pass, ``(3, products, n)``; without the first axis if weight gradients are as fast as the rest."""
+    """Share of the peak by pass, ``(3, products, n)``; ``(products, n)`` if weight gradients are as fast as the other passes."""
     relative = {"tensor": stack.weight_gradient, "block": stack.weight_gradient_block}[layout.recipe.scaled]
     return stack_rows(share, share, np.minimum(share * relative, 1.0)) if any_true(relative != 1.0) else share
 
@@ -260,7 +260,8 @@ def _casts(shapes: Shapes, tiles: GemmTiles, layout: Layout, chip: Chip, stack: 
 def _dequantized(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> Num:
     """Time of one pass to widen the weights of a quantized frozen base, shape ``(kinds, n)`` [s].
 
-    ``t = Σ weights · (stored + 2 B) / (memory · bandwidth · share)``: they are read in four bits and written in BF16 before each product.
+    ``t = Σ weights · (stored + 2 B) / (memory · bandwidth · share)``: weights are read in four bits and written in BF16 before each
+    product.
 
     Source: Dettmers et al. 2023 (arXiv:2305.14314), eq. 5.
     """
@@ -281,7 +282,7 @@ def _permute(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> Num:
 
 
 def _repeated_forward(shapes: Shapes, stack: Stack, forward: Num, raw: Num, products: Num, host: Num, waits: Num) -> Num:
-    """Time of a recomputed forward pass: whole, or without the layer's last product, which backward does not need [s]."""
+    """Time of a recomputed forward pass [s]: whole, or without the layer's last product, whose result the backward pass does not need."""
     match stack.checkpoint:
         case "whole":
             return forward

@@ -30,7 +30,7 @@ def lower_bound_seconds(
 
     Args:
         model, layout, batch, schedule, cluster, stack: as for :func:`step_of`.
-        times: times of its layers, from :func:`layer_times_of`; they do not depend on stages, schedule and data parallelism.
+        times: times of the model's layers, from :func:`layer_times_of`; they do not depend on stages, schedule and data parallelism.
 
     Returns:
         lower bound, ``(n,)`` [s].

@@ -38,7 +38,7 @@ def host_update_seconds(share: Num, moved: Num, owned: Num, layout: Layout, clus
         share: share of the optimizer states in host memory [1].
         moved: memory traffic of a rank's whole update, ``(ranks, n)`` [B].
         owned: parameters that a rank updates, ``(ranks, n)`` [1].
-        layout: its recipe gives the width of gradients and working copies.
+        layout: gives the width of gradients and working copies by its recipe.
         cluster, stack: the host, and the shares of its link and memory bandwidth that are reached.
 
     Raises:
@@ -60,7 +60,7 @@ def kept_seconds(model: Model, layout: Layout, cluster: Cluster, stack: Stack) -
     ``t = a · saved bytes / (link · share)``
 
     Args:
-        model: its op table says what a layer saves.
+        model: gives the tensors that a layer saves by its op table.
         layout: gives tokens per rank and the recomputed parts.
         cluster, stack: the link to the host, and the share of its bandwidth that is reached.
 

@@ -29,7 +29,7 @@ class PassTimes:
 
     Args:
         forward, inputs, weights: passes; exposed exchanges are divided equally between ``forward`` and ``inputs``.
-        alone: additional time per direction of expert exchanges when no other pass runs beside them.
+        alone: additional exposed time of expert exchanges, per direction, in a pass that no other pass overlaps.
     """
 
     forward: Num
@@ -76,7 +76,7 @@ def overlap_pass(
         recomputed: work that the backward pass recomputes.
         place: layers of each rank.
         schedule, layout, stack: determine which exchanges overlap with compute, and by how much.
-        kept: time to move activations to the host, and as long back, which overlaps with the pass; None without offload.
+        kept: time to move activations to the host; the way back takes as long, and both overlap the pass; None without offload.
 
     Returns:
         times by kind of layer and by rank [s].
@@ -114,7 +114,7 @@ def overlap_pass(
 
 
 def _paired_idle(beside: Num, times: LayerTimes, schedule: Schedule, layout: Layout, stack: Stack) -> Num:
-    """Time that two paired passes both wait for tokens: ``q / (1 - q)`` of their compute in routed layers, ``(kinds, n)`` [s]."""
+    """Time in which both of two paired passes wait for tokens: ``q / (1 - q)`` of their compute in routed layers, ``(kinds, n)`` [s]."""
     if not (any_true(layout.ep != 1) and any_true(stack.paired_idle != 0)) or (layout.expert_overlap == "off" and not schedule.pairs):
         return np.zeros_like(beside)
     share: Num = stack.paired_idle / (1.0 - stack.paired_idle)
@@ -127,7 +127,7 @@ def _hidden_tp(sums: Num, layout: Layout, stack: Stack) -> Num:
 
 
 def _hidden_ep(times: LayerTimes, schedule: Schedule, layout: Layout, stack: Stack) -> Num:
-    """Hidden time of expert exchanges, behind their own pass or a pass that runs beside it, ``(kinds, n)`` [s]."""
+    """Hidden time of expert exchanges, which overlap their own pass or one paired with it, ``(kinds, n)`` [s]."""
     if not any_true(layout.ep != 1):
         return times.ep
     backward = times.inputs + times.weights
@@ -138,7 +138,7 @@ def _hidden_ep(times: LayerTimes, schedule: Schedule, layout: Layout, stack: Sta
 
 
 def _hidden_cp(times: LayerTimes, layout: Layout, stack: Stack) -> Num:
-    """Hidden time of a ring exchange of keys and values, behind attention, ``(kinds, n)`` [s]; other exchanges are not hidden."""
+    """Hidden time of the exchange of keys and values, ``(kinds, n)`` [s]: a ring overlaps attention, other exchanges are not hidden."""
     if not any_true(layout.cp != 1) or layout.cp_exchange != "ring":
         return np.zeros_like(times.cp)
     return stack.overlap_cp * (np.minimum(times.cp, times.attending[0]) + np.minimum(2.0 * times.cp, times.attending[1]))

@@ -1,4 +1,4 @@
-"""Roofline of the kernels of a forward pass: arithmetic intensity, achieved rate, and its bound."""
+"""Roofline of the kernels of a forward pass: arithmetic intensity, achieved rate, and the bound on the rate."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .host import attention_kernel
 from .layers import BF16_BYTES, LayerTimes, gemm_tiles, kernel_formats
 
 NAMED = 3
-"""Number of ops of one shape that are named; further ones are counted."""
+"""Number of ops of one shape that a label names; the label counts the others."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def roofline_of(name: str, shapes: Shapes, times: LayerTimes, layout: Layout, ch
     Args:
         name: name of the run.
         shapes: shapes of the model's kernels.
-        times: times of its layers.
+        times: times of the model's layers.
         layout: the layout, with scalar degrees.
         chip, stack: accelerator and software stack.
 

@@ -38,9 +38,9 @@ from .overlap import OverlapPass, PassTimes, overlap_pass
 from .updates import orthogonal_seconds, shard_groups, update_bytes
 
 NORM_BYTES = 4.0
-"""The norm of the gradients, one FP32 number, as it is summed over all accelerators."""
+"""Size of the gradient norm, one FP32 number, which is summed over all accelerators [B]."""
 JITTER_NODE = 8.0
-"""Accelerators of one node, above which jitter grows."""
+"""Accelerators of one node; jitter grows with the number of nodes."""
 Array = NDArray[np.float64]
 
 
@@ -178,8 +178,8 @@ def step_of(
 ) -> Step:
     """Times of one optimizer step; broadcasts over the layout's, the cluster's and the stack's arrays.
 
-    ``t = [n · t_slowest + idle + sends + max_r (m − overlap · min(m, window)) + max_r update] · (1 + j·log₂(gpus/8)) · factor``. All ranks
-    wait for the gradients of the last one, since each needs the global norm before it updates.
+    ``t = [n · t_slowest + idle + sends + max_r (m − overlap · min(m, window)) + max_r update] · (1 + j·log₂(gpus/8)) · factor``. Every rank
+    waits for the last rank's gradients, since each needs the global norm before its update.
 
     Args:
         model: the model.
@@ -187,7 +187,7 @@ def step_of(
         batch: sequences per step [sequence].
         schedule, zero: pipeline schedule, and ZeRO stage.
         cluster, stack: the cluster, and the calibrated numbers.
-        times: times of its layers, from :func:`layer_times_of`; None to compute them.
+        times: times of the model's layers, from :func:`layer_times_of`; None to compute them.
 
     Returns:
         the step; its time is ``.seconds`` [s].
@@ -235,7 +235,7 @@ def step_of(
 
 
 def _update(moved: Num, owned: Num, layout: Layout, cluster: Cluster, stack: Stack) -> tuple[Num, Num]:
-    """Seconds of the update on the accelerators, and how much longer the host is at work on what rests with it."""
+    """Time of the update on the accelerators, and how much longer the host takes for the offloaded part [s]."""
     share = 0.0 if layout.offload is None else layout.offload.optimizer
     here = stream_seconds(moved * (1.0 - share), cluster.chip.memory_bandwidth, stack)
     longest: Num = np.maximum.reduce(here)
@@ -284,7 +284,7 @@ def _paired_busy(schedule: Schedule, times: Times, layout: Layout, micro_batches
 
 
 def _by_stage(schedule: Schedule, passes: PassTimes, place: Placement) -> Times:
-    """Time of each pass by stage; under DualPipe also of unpaired passes, and of pairs with the stage at the other end [s]."""
+    """Time of each pass by stage; under DualPipe also of pairs with the stage at the other end of the pipeline [s]."""
     stages = place.stages[place.distinct_stages]
     if not schedule.pairs:
         return Times(stages @ passes.forward, stages @ passes.inputs, stages @ passes.weights, row=place.stage_row)
@@ -296,7 +296,7 @@ def _by_stage(schedule: Schedule, passes: PassTimes, place: Placement) -> Times:
 def sending_seconds(layout: Layout, chunks: int, fabric: Fabric, hidden: float, micro_batches: Num, stack: Stack) -> Num:
     """Time to send activations to the next stage and gradients back [s].
 
-    Each tensor-parallel rank sends its share; without sequence parallelism the ranks then gather the whole.
+    Each tensor-parallel rank sends its share; without sequence parallelism the receiving ranks then gather the whole tensor.
 
     Source: the scatter/gather optimization of Narayanan et al. 2021 (arXiv:2104.04473), section 4.1, Megatron-LM's default.
     """
@@ -344,7 +344,7 @@ def step_of_plan(
 
 
 APART = ("factor", "tags")
-"""Fields of a stack that enter a step in its last product only, or not at all."""
+"""Fields of a stack that enter a step only as its residual factor, or not at all."""
 
 
 def _with_factor(step: Step, factor: Num) -> Step:
@@ -367,7 +367,7 @@ def _cached_step(
 def _cached_layer_times(
     model: Model, plan: Plan, chip: Chip, fabric: Fabric, stack: Stack, seq_len: Num, documents: Num | Documents | None
 ) -> LayerTimes:
-    """Cached layer times. ``gpus`` and ``dp`` are NaN, so that a dependence on them would show."""
+    """Cached layer times. ``gpus`` and ``dp`` are NaN: a formula that wrongly used them would give NaN."""
     layout = replace(layout_of(plan, plan.tp * plan.pp * plan.cp, seq_len, documents), gpus=np.nan, dp=np.nan)
     return _times_on(model, layout, plan.pass_order, chip, fabric, stack)
 

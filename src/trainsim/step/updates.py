@@ -62,7 +62,7 @@ def dense_and_experts(dense: Num, experts: Num) -> Array:
 def _trained_by_role(model: Model) -> tuple[tuple[str, ...], Array]:
     """Roles of trained parameters, and their number in one layer of each kind as (dense, experts), ``(2, kinds, roles)``."""
     kinds = shapes_of(model).kinds
-    stored = [w for w in parameters_by_kind(model) if w.owner == w.kind and w.trainable]  # its owner updates a tied matrix
+    stored = [w for w in parameters_by_kind(model) if w.owner == w.kind and w.trainable]  # the owner updates a tied matrix
     roles = tuple(dict.fromkeys(w.role for w in stored))
     params = np.zeros((2, len(kinds), len(roles)))
     for w in stored:
@@ -78,7 +78,7 @@ def update_bytes(model: Model, held: Array, layout: Layout, own: ShardGroups, ze
     Args:
         model: the model.
         held: layers of each kind whose parameters a rank holds, ``(ranks, kinds)``.
-        layout: its recipe and optimizer determine the bytes moved per parameter.
+        layout: gives the bytes moved per parameter by its recipe and optimizer.
         own: groups of ranks that share parameters.
         zero: ZeRO stage; from 1 on a rank updates its shard only.
     """
@@ -117,10 +117,10 @@ def orthogonal_seconds(
 
     Args:
         model, held, layout, own, zero: as for :func:`update_bytes`.
-        chip, fabric, stack: the data sheet, the network, and what of them is reached.
+        chip, fabric, stack: the data sheet, the network, and the achievable shares of both.
 
     Source: Jordan 2024, Muon: an optimizer for hidden layers in neural networks, for the iteration; Liu et al. 2025 (arXiv:2502.16982),
-    algorithm 1, for the gathers; Megatron-LM ``--muon-tp-mode blockwise``, its default, for what is cut.
+    algorithm 1, for the gathers; Megatron-LM ``--muon-tp-mode blockwise``, its default, for the split of matrices.
     """
     iterations, matrices = _matrix_iterations(model, layout.optimizer)
     if not matrices.any():

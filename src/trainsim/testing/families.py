@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 ABSENT = object()
-"""The key is left out: the class default holds."""
+"""The config leaves the key out, so that the class default applies."""
 
 Value = Any | Callable[[Mapping[str, Any]], Any]
 """A value, or a function of the keys drawn before it."""
@@ -29,7 +29,7 @@ def _types(first: str, second: str) -> tuple[Value, ...]:
 
 
 def _default_if_it_divides(default: int) -> Value:
-    """Left out where the class default divides the heads."""
+    """Leave the key out if the class default divides the heads."""
     return lambda c: ABSENT if c["num_attention_heads"] % default == 0 else 2
 
 
@@ -83,7 +83,7 @@ DEEPSEEK_V3 = (
 
 
 def _where(on: Callable[[Mapping[str, Any]], Any]) -> tuple[Value, ...]:
-    """Types of layers where windows are on."""
+    """Types of layers if windows are on, else left out."""
     return tuple((lambda c, w=word: w(c) if callable(w) and on(c) else ABSENT) for word in SLIDING)
 
 
@@ -157,7 +157,7 @@ FAMILIES: dict[str, Keys] = {
             lambda c: 4 if c.get("new_decoder_architecture") is True else ABSENT,
             ABSENT,
         ),
-        "parallel_attn": (ABSENT, True, lambda c: c.get("new_decoder_architecture") is True or False),  # the class can't do both
+        "parallel_attn": (ABSENT, True, lambda c: c.get("new_decoder_architecture") is True or False),  # the class does not support both
         "bias": FLAG,
         "alibi": FLAG,
         "ffn_hidden_size": (ABSENT, 96),

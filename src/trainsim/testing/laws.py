@@ -1,4 +1,4 @@
-"""The broadcast law, for every function that takes numbers: an array of draws gives what each draw gives alone."""
+"""The broadcast law for every function of numbers: an array of draws gives the results of its draws one by one."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Function:
     Args:
         label: ``cluster.collectives.ring_all_gather``, ``cost.rental.Rental.rate``.
         call: the function, unbound.
-        owner: the class whose instance comes first; None for a plain function.
-        hints: parameter → annotation, without the owner's own; defaults: parameter → default.
-        by_name: parameters that are only taken by name.
+        owner: the class of the first argument of a method; None for a plain function.
+        hints: parameter → annotation, without the owner's; defaults: parameter → default.
+        by_name: keyword-only parameters.
     """
 
     label: str
@@ -48,12 +48,12 @@ class Function:
 
     @property
     def carries_unit(self) -> bool:
-        """Whether an argument is a number with a unit, a draw or an array of draws; such a function can't be exempted."""
+        """Whether a parameter is a number with a unit, a draw or an array of draws; a function with such a parameter can't be exempted."""
         return any(_has_unit(hint) or _is_a_number(hint) for hint in self.hints.values())
 
 
 class UnsampledError(LookupError):
-    """An argument without a sample; add one to the samples."""
+    """An argument has no sample; add one to the samples."""
 
 
 # functions to check ---------------------------------------------------------------------------------------------------
@@ -67,7 +67,7 @@ def modules(package: types.ModuleType, *, leave_out: Sequence[str] = ()) -> Iter
 
 
 def numeric_functions(package: types.ModuleType, *, leave_out: Sequence[str] = ()) -> dict[str, Function]:
-    """Every public function with a numeric parameter, and every public method of a class that reads its own numbers.
+    """Every public function with a numeric parameter, and every public method of a class whose fields are numbers.
 
     A parameter is numeric if its annotation holds ``Num``, ``ArrayLike`` or a :class:`Unit`, or is a spec that holds numbers.
     Methods of specs count if they give a number or a ledger; inherited ones are listed for each final class.
@@ -114,7 +114,7 @@ def _function(label: str, call: Callable[..., Any], owner: type | None) -> Funct
 
 
 def _hints(call: Callable[..., Any]) -> dict[str, Any]:
-    """Resolved annotations; names imported for types only, which the module lacks when it runs, are looked up among all specs."""
+    """Resolved annotations. Names that a module imports under TYPE_CHECKING only are looked up among all specs."""
     specs = {cls.__name__: cls for cls in _all_specs(Spec) if cls.__name__ not in call.__globals__}
     try:
         return typing.get_type_hints(call, localns=specs, include_extras=True)
@@ -143,7 +143,7 @@ def _is_num_or_none(hint: Any) -> bool:
 
 
 def _is_a_number(hint: Any) -> bool:
-    """Whether an annotation is ``Num`` or ``Num | None``, and nothing wider."""
+    """Whether an annotation is exactly ``Num`` or ``Num | None``."""
     return typing.get_origin(hint) in (Union, types.UnionType) and {*typing.get_args(hint)} - {type(None)} == {*typing.get_args(Num)}
 
 
@@ -154,7 +154,7 @@ def _has_unit(hint: Any) -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def _holds_numbers(hint: Any, depth: int = 0) -> bool:
-    """Whether an annotation is a spec with numbers in it, itself or deeper."""
+    """Whether an annotation is a spec that has numbers, directly or in nested specs."""
     if inspect.isclass(hint) and issubclass(hint, Spec):
         fields = list(hint.model_fields.values())
         members = list(_all_specs(hint)) if inspect.isabstract(hint) else []
@@ -176,12 +176,12 @@ class Samples:
     """Arguments to call functions with.
 
     Args:
-        of: name of a class → an instance, or a function that makes one.
-        ranges: name of a parameter → (low, high) its draws come from; ``"function.parameter"`` before ``"parameter"``.
-        words: name of a parameter that isn't a number → its value; keys as in ``ranges``.
-        still: paths of specs' numbers that are not varied, by any function or by one: ``"training.memory.memory:phases.x.batch"``.
+        of: name of a class → an instance, or a function that returns one.
+        ranges: name of a parameter → (low, high) of its draws; ``"function.parameter"`` takes precedence over ``"parameter"``.
+        words: name of a non-numeric parameter → its value; keys as in ``ranges``.
+        still: paths of numbers in specs that are not varied, for every function or for one: ``"training.memory.memory:phases.x.batch"``.
         fixed: families whose numbers are not drawn, such as the parameters of a distribution.
-        spread: how far a spec's own numbers are varied around the sample's.
+        spread: relative range in which the numbers of a spec are varied around the sample [1].
     """
 
     of: Mapping[str, Any]
@@ -192,12 +192,12 @@ class Samples:
     spread: float = 0.2
 
     def lookup(self, table: Mapping[str, Any], function: str, name: str) -> Any:
-        """The entry for a parameter of a function, or of any."""
+        """The entry for a parameter of this function, else of any function."""
         short = function.rpartition(".")[2]
         return next((table[key] for key in (f"{function}.{name}", f"{short}.{name}", name) if key in table), None)
 
     def instance(self, hint: Any) -> Any:
-        """A sample of a class: given, or built from its fields."""
+        """A sample of a class: the given one, else one built from its fields."""
         name = getattr(hint, "__name__", str(hint))
         if name in self.of:
             made = self.of[name]
@@ -222,7 +222,7 @@ class Samples:
         return cls(**given)
 
     def argument(self, name: str, hint: Any, marks: Sequence[Any] = ()) -> Any:
-        """A value for a field or parameter: the middle of its bounds, the first of its words, a sample of its class."""
+        """A value for a field or parameter: the middle of its bounds, its first literal, or a sample of its class."""
         if getattr(hint, "__name__", "") in self.of:
             return self.instance(hint)
         unit = next((m for m in (*marks, *getattr(hint, "__metadata__", ())) if isinstance(m, Unit)), None)
@@ -243,7 +243,7 @@ class Samples:
 def draws_for(
     function: Function, samples: Samples, seed: int, n: int = DRAWS
 ) -> tuple[Callable[[Mapping[str, Any]], Any], dict[str, Array]]:
-    """The function with all arguments fixed except its numbers, and draws for those numbers.
+    """The function as a function of its numbers only, with other arguments fixed; and draws of those numbers.
 
     Numbers of specs among the arguments are addressed by path: ``cluster.chip.peak.bf16``.
     """
@@ -311,7 +311,7 @@ def _around(rng: np.random.Generator, value: float, unit: Unit, samples: Samples
 
 
 def flat(answer: Any, prefix: str = "") -> dict[str, Any]:
-    """Every number in an answer, by name: of ledgers, mappings, sequences, specs and dataclasses."""
+    """Every number in an answer, by name; the answer may nest ledgers, mappings, sequences, specs and dataclasses."""
     if isinstance(answer, (bool, str)) or answer is None or callable(answer):
         return {}
     if isinstance(answer, (int, float, np.number, np.ndarray)):
@@ -332,13 +332,13 @@ def flat(answer: Any, prefix: str = "") -> dict[str, Any]:
 def check_broadcast(
     function: Function, samples: Samples, *, seed: int = 0, n: int = DRAWS, positions: int = POSITIONS, rtol: float = 1e-12
 ) -> int:
-    """Check that a function of arrays equals the function of each draw alone.
+    """Check that a function of arrays of draws gives the results of its draws one by one.
 
     Returns:
         the number of compared values.
 
     Raises:
-        AssertionError: they differ, or the shape is not that of the draws.
+        AssertionError: the results differ, or their shape is not that of the draws.
         UnsampledError: an argument has no sample.
     """
     call, draws = draws_for(function, samples, seed, n)
@@ -356,7 +356,7 @@ def check_broadcast(
         whole, each = np.asarray(together[name]), np.stack(values)
         if n in whole.shape:
             whole = np.moveaxis(whole, whole.shape.index(n), 0)[places]
-        # without an axis of draws the result is a constant, equal at all positions
+        # a result without an axis of draws is a constant, equal for all draws
         drawn = whole if whole.shape[:1] == (positions,) else np.broadcast_to(whole, each.shape)
         np.testing.assert_allclose(each.reshape(positions, -1), drawn.reshape(positions, -1), rtol, err_msg=f"{function.label}{name}")
     return positions * len(together)

@@ -24,7 +24,7 @@ def _settle(model_type: str, drawn: Mapping[str, Value]) -> dict[str, Any]:
 
 
 def hf_configs(*model_types: str) -> st.SearchStrategy[dict[str, Any]]:
-    """Small ``config.json`` dicts of every mapped family, or of the given ones, with every shape-changing key drawn.
+    """Small ``config.json`` dicts of the given families, or of every mapped one, with a drawn value for every shape-changing key.
 
     Args:
         model_types: families to draw from; none for all.
@@ -44,10 +44,10 @@ def hf_configs(*model_types: str) -> st.SearchStrategy[dict[str, Any]]:
 
 
 def covering_configs(model_type: str) -> Iterator[dict[str, Any]]:
-    """Configs of one family in which every key takes every one of its values at least once.
+    """Configs of one family in which every key takes each of its values at least once.
 
-    The first value of each key makes the first config; every later config changes one key of the config before it, so
-    that later keys are tried in combination with different values of the others.
+    The first config has the first value of each key. Every later config changes one key of the config before it, so that later keys are
+    combined with different values of the others.
 
     >>> len(list(covering_configs("bloom")))
     8

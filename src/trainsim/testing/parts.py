@@ -39,17 +39,17 @@ LENGTHS = (1, 2, 5, 9)
 def check_part(part: Attention | FeedForward | Residual, *, hidden: int = 24) -> None:
     """Check an attention, a feed-forward or a residual against the contract.
 
-    - *broadcast*: an array of lengths gives the same as its lengths one by one;
-    - *conservation*: lines add up to totals, layers add up to the stack, a token uses no more parameters than are stored;
+    - *broadcast*: an array of lengths gives the results of its lengths one by one;
+    - *conservation*: lines sum to totals, layers sum to the stack, a token uses no more parameters than are stored;
     - *brute force*: parameters and FLOPs of the op table equal those counted by explicit loops over tokens, heads, keys
       and experts.
 
     Args:
-        part: the part, with small sizes, since the loops are slow.
+        part: the part; give small sizes, since the loops are slow.
         hidden: width of the residual stream.
 
     Raises:
-        AssertionError: names the rule that is broken.
+        AssertionError: a rule is broken; the error names it.
 
     >>> from trainsim.model.feedforward import MixtureOfExperts
     >>> check_part(MixtureOfExperts(experts=4, top_k=2, width=8, shared_width=8))
@@ -66,7 +66,7 @@ def check_part(part: Attention | FeedForward | Residual, *, hidden: int = 24) ->
 
 
 def _model(part: Attention | FeedForward | Residual, hidden: int, layers: int) -> Model:
-    """A model of the part; a part other than attention is combined with attention of one head."""
+    """A model of the part; another part than attention is combined with attention of one head."""
     block = Block(
         attention=part if isinstance(part, Attention) else GroupedQueryAttention(heads=1, kv_heads=1, head_dim=2),
         ffn=part if isinstance(part, FeedForward) else NoFeedForward(),
@@ -76,7 +76,7 @@ def _model(part: Attention | FeedForward | Residual, hidden: int, layers: int) -
 
 
 def _each(model: Model, count: Callable[[Op], float]) -> float:
-    """A count over every op of every layer, one by one."""
+    """Sum of a count over every op of every layer."""
     return sum(count(entry.op) for entry in model.table.entries for _ in range(entry.count))
 
 
@@ -109,7 +109,7 @@ def _check_conservation(one: Model, three: Model) -> None:
 
 
 def _stored(op: Op) -> float:
-    """Elements an op stores, matrix by matrix."""
+    """Parameters of an op, matrix by matrix."""
     match op:
         case MatMul() if op.weight:
             return float(sum(op.inner * op.cols * (not op.tied) + op.bias for _ in range(op.experts)))
@@ -124,7 +124,7 @@ def _stored(op: Op) -> float:
 
 
 def _passed(op: Op) -> float:
-    """Elements that a token uses; the first ``top_k`` experts represent any."""
+    """Parameters of an op that a token uses; the first ``top_k`` experts represent any selection."""
     match op:
         case MatMul() if op.weight:
             return float((op.inner * op.cols * (not op.tied) + op.bias) * op.top_k)
@@ -154,7 +154,7 @@ def _flop(op: Op, length: int) -> float:
 
 
 def _backward(op: Op, length: int) -> float:
-    """Backward FLOPs: a product as large as the forward one for each operand that needs a gradient."""
+    """Backward FLOPs: one product as large as the forward product for each operand that needs a gradient."""
     operands = {"both": 2, "weight": 1, "none": 0}[getattr(op, "gradients", "both")]
     return float(sum(_flop(op, length) for _ in range(operands)))
 
@@ -180,7 +180,7 @@ def sees(mask: Mask, query: int, key: int) -> bool:
             return query - mask.count < key <= query
         case TowerKeys():  # a tower without input
             return False
-        case Compressed():  # keys are entries here
+        case Compressed():  # here a key is a compressed entry
             return key < min((query + 1) // mask.rate, query + 1 if mask.most is None else mask.most)
         case SelectedBlocks():  # the latest keys represent any selection
             return key <= query and query // mask.block - key // mask.block < mask.count

@@ -1,4 +1,4 @@
-"""The memory model compared with published peaks, the rows of the catalogue."""
+"""The memory model compared with the published peaks of the catalogue."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ CONFIG = "config-"
 
 @dataclass(frozen=True)
 class PublishedPeak:
-    """One published peak of accelerator memory, and the model's prediction [B].
+    """One published peak of accelerator memory, and the modelled one [B].
 
     Args:
-        name, row: the catalogue's.
+        name, row: id and row of the catalogue.
         model: what was trained.
-        measured: the row's figure [B].
-        modelled: the model's bytes without those that the row's statistic leaves out [B].
+        measured: the published figure [B].
+        modelled: modelled bytes, without the parts that the row's statistic excludes [B].
         total: all modelled bytes of that rank [B].
     """
 
@@ -46,12 +46,12 @@ class PublishedPeak:
 
     @property
     def used(self) -> float:
-        """Measured bytes, plus the allowances for what the row's statistic leaves out: fragmentation, and memory outside the allocator."""
+        """Measured bytes plus allowances for what the row's statistic excludes: fragmentation, and memory outside the allocator."""
         return self.measured + self.total - self.modelled
 
     @property
     def error(self) -> float:
-        """Modelled over measured, minus one."""
+        """Relative error: modelled over measured, minus one [1]."""
         return self.modelled / self.measured - 1
 
 
@@ -114,7 +114,7 @@ def _model(name: str, layers: int | None, kv_heads: int | None) -> Model:
     if kv_heads and "num_key_value_heads" in config:
         config["num_key_value_heads"] = kv_heads
     model = from_hf(config)
-    if kv_heads and "num_key_value_heads" not in config:  # a GPT with grouped queries, which no config.json of its family can say
+    if kv_heads and "num_key_value_heads" not in config:  # a GPT with grouped queries, which a config.json of its family can't describe
         block = model.stack[0].block
         attention = block.attention.replace({"kv_heads": kv_heads})
         kind = Layers(name=model.stack[0].name, count=model.layers, block=block.replace({"attention": attention}))
@@ -122,18 +122,18 @@ def _model(name: str, layers: int | None, kv_heads: int | None) -> Model:
     return model
 
 
-# width of an interval ----------------------------------------------------------------------------------------------------
+# width of the interval ----------------------------------------------------------------------------------------------------
 
 PRIOR_SOURCES = 3.0
-"""Weight of the pooled variance between sources, in sources, when averaged with the variance of one kind."""
+"""Weight of the pooled variance in the average with the variance of one kind, as a number of sources."""
 
 
 def spread_of(trained: Trained, found: Sequence[PublishedPeak]) -> Spread:
     """Used over modelled bytes at P5, P50 and P95 for a new source, from published peaks.
 
-    ``log(used / modelled) = μ + t · √((τ² + σ²)(1 + 1/k))``, a Student distribution with k − 1 degrees of freedom for k sources. τ is
-    between sources and σ within them, of those that trained the same, shrunk to all: ``τ² = (Σ (mₛ − μ)² + n₀ τ₀²) / (n + n₀)``, and σ²
-    likewise. Each source counts once; rows whose layout is partly guessed don't count.
+    ``log(used / modelled) = μ + t · √((τ² + σ²)(1 + 1/k))``, a Student distribution with k − 1 degrees of freedom for k sources. τ is the
+    standard deviation between sources of this kind of training, σ that within a source. Both are shrunk to those of all kinds: ``τ² = (Σ
+    (mₛ − μ)² + n₀ τ₀²) / (n + n₀)``, and σ² likewise. Each source has the same weight. Rows with a partly guessed layout are left out.
 
     Args:
         trained: what is trained.
@@ -158,5 +158,5 @@ def _by_source(found: Sequence[PublishedPeak]) -> list[NDArray[np.float64]]:
 
 
 def _shrunk(own: Sequence[Any], pooled: Sequence[Any]) -> float:
-    """Mean of a kind's variances and of the pooled one, which counts ``PRIOR_SOURCES`` times."""
+    """Mean of the variances of a kind and the pooled variance, which counts ``PRIOR_SOURCES`` times."""
     return float((np.sum(own) + PRIOR_SOURCES * np.mean(pooled)) / (len(own) + PRIOR_SOURCES))

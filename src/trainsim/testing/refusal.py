@@ -12,7 +12,7 @@ _ANY: Any = object()
 
 
 class Refusal:
-    """The error that a :func:`refused` block caught."""
+    """The error caught by a :func:`refused` block."""
 
     error: TrainsimError
 

@@ -63,7 +63,7 @@ def small_clusters() -> st.SearchStrategy[Cluster]:
 
 
 def reported_efficiencies(*, work_known: bool = True) -> st.SearchStrategy[Efficiency]:
-    """Every reported efficiency; only hours if tokens are not known."""
+    """Reported efficiencies of every kind; if tokens are not known, only reported hours."""
     hours = st.builds(lambda h: BusyHours(gpu_hours=h), st.floats(1.0, 1e6))
     if not work_known:
         return hours
@@ -79,10 +79,10 @@ def reported_efficiencies(*, work_known: bool = True) -> st.SearchStrategy[Effic
 
 @st.composite
 def small_runs(draw: st.DrawFn, *, work_known: bool = True) -> Run:
-    """Whole runs of one to three phases, each timed by an efficiency of its own or by the run's.
+    """Complete runs of one to three phases; a phase has an efficiency, or uses the run's.
 
     Args:
-        work_known: whether every phase's tokens are known; if not, some may have only their hours.
+        work_known: whether the tokens of every phase are known; if False, some phases may report only hours.
     """
     phases = []
     for name in draw(st.sampled_from([("pretrain",), ("pretrain", "extend"), ("pretrain", "extend", "post-train")])):
@@ -104,7 +104,7 @@ def small_runs(draw: st.DrawFn, *, work_known: bool = True) -> Run:
 
 def small_ledgers(unit: str = "USD") -> st.SearchStrategy[Ledger]:
     """Trees of named lines, up to three levels deep, each level with its own scale."""
-    # three scales of a thousandth must leave a normal number: below those floats keep no relative accuracy
+    # the product of three scales must be a normal float: smaller floats lose relative accuracy
     values = st.just(0.0) | st.floats(1e-200, 1e12)
     scales = st.floats(1e-3, 1e3)
 
@@ -117,18 +117,18 @@ def small_ledgers(unit: str = "USD") -> st.SearchStrategy[Ledger]:
 
 @st.composite
 def beliefs_over(draw: st.DrawFn, spec: Spec) -> Beliefs:
-    """Beliefs over some of a spec's numbers, each inside its field's bounds."""
+    """Beliefs over some numbers of a spec, each inside the bounds of its field."""
     known = spec.numbers()
     chosen = draw(st.lists(st.sampled_from(sorted(known)), min_size=1, max_size=4, unique=True))
     return Beliefs({path: draw(_about(float(known[path][0]), known[path][1])) for path in chosen})
 
 
 def _about(value: float, unit: Unit) -> st.SearchStrategy[Belief]:
-    """An interval, a rectangle or a triangle around a value."""
+    """An interval, a uniform or a triangular distribution around a value."""
     size = abs(value) or 1.0
     low = max(value - 0.2 * size, (value + unit.low) / 2 if math.isfinite(unit.low) else -math.inf)
     high = min(value + 0.2 * size, (value + unit.high) / 2 if math.isfinite(unit.high) else math.inf)
-    if not low < value < high:  # at a bound
+    if not low < value < high:  # a value at a bound
         low, high = (unit.low, value) if math.isfinite(unit.low) and value > unit.low else (value, value + 0.1 * size)
         return st.just(uniform(low, high))
     return st.sampled_from([ci90(low, high), uniform(low, high), triangular(low, value, high)])

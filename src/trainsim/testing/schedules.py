@@ -29,13 +29,13 @@ def virtual_stages(schedule: Schedule, most: int = 3) -> tuple[int, ...]:
 
 
 def fewest(schedule: Schedule, pp: int) -> int:
-    """Micro-batches of the shortest step of whole periods."""
+    """Smallest number of micro-batches that the schedule supports."""
     return -(-schedule.least(pp) // schedule.period(pp)) * schedule.period(pp)
 
 
 @st.composite
 def pipelines(draw: st.DrawFn, schedule: Schedule, extra: int = 12) -> tuple[int, int, int]:
-    """Ranks, stages of a rank and micro-batches that a schedule can order, up to ``extra`` more micro-batches than it needs."""
+    """Ranks, stages per rank and micro-batches that a schedule supports, up to ``extra`` micro-batches above its minimum."""
     pp = schedule.rank_multiple * draw(st.integers(1, 6 // schedule.rank_multiple))
     vpp = draw(st.sampled_from(virtual_stages(schedule)))
     return pp, vpp, fewest(schedule, pp) + schedule.period(pp) * draw(st.integers(0, extra // schedule.period(pp)))
@@ -51,11 +51,11 @@ def times_of(rng: np.random.Generator, schedule: Schedule, rows: int, spread: fl
 def check_schedule(schedule: Schedule) -> None:
     """Check the laws of all schedules, on up to four ranks.
 
-    Every micro-batch passes every stage once; the class's statements on copies and pairs agree with its slots; its closed form, the
-    extrapolated step and the working seconds of its ranks equal those of the events.
+    Every micro-batch passes every stage once. The class's statements on copies and pairs agree with its slots. The closed form, the
+    extrapolated step and the busy time of each rank equal those of the event simulation.
 
     Raises:
-        AssertionError: the pipeline and the law that fails.
+        AssertionError: a law fails; the error names the pipeline and the law.
     """
     rng = np.random.default_rng(1)
     for pp, vpp, m in _pipelines(schedule):

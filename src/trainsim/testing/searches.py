@@ -1,4 +1,4 @@
-"""Small runs whose every layout can be timed one by one, and a narrow space of layouts for them."""
+"""Small runs and a small space of layouts, so that a test can time every layout one by one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NARROW: dict[str, Any] = {
     "vpp": (1, 2),
     "cp": (1, 2),
 }
-"""A few values of each axis, so that every layout of a search can be evaluated one by one."""
+"""A few values of each axis."""
 
 
 def dense() -> ts.Model:
@@ -33,7 +33,7 @@ def sparse() -> ts.Model:
 
 
 def run(model: ts.Model, memory_bytes: float = 2.1e9, gpus: int = 8, plan: ts.Plan | None = None) -> ts.Run:
-    """Two phases on a few accelerators of some memory [B], so that not every layout fits."""
+    """A run of two phases; ``memory_bytes`` of an accelerator [B] are so few that not every layout fits."""
     cluster = ts.catalog.cluster("hgx-h100", gpus)
     return ts.Run(
         model=model,

@@ -1,4 +1,4 @@
-"""Tables of iteration times, written as they are published."""
+"""Tables of iteration times in the published format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HEADER = (
 
 
 def table_of(file: Path, rows: Iterable[Sequence[object]]) -> Path:
-    """A CSV file of iteration times.
+    """Write a CSV file of iteration times.
 
     Args:
         file: where it is written.

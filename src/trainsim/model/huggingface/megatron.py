@@ -10,7 +10,7 @@ from .shape import FamilyShape
 from .shape_attention import AttentionShape, Grouped, Latent
 from .shape_ends import EmbeddingShape, HeadShape
 from .shape_feedforward import ChannelShape, Experts, Gated, Plain, Shared
-from .shape_layers import Sparse, Window
+from .shape_layers import ExpertPattern, Window
 
 
 @family("megatron")
@@ -53,9 +53,13 @@ def _experts(c: Config, *, gated: bool) -> Experts:
     return Experts(width=width, shared=shared, activation="gated" if gated else "plain", router_bias="score" if scores else "none")
 
 
-def _sparse(c: Config) -> Sparse:
+def _sparse(c: Config) -> ExpertPattern:
     listed = isinstance(c.value("moe_layer_freq"), (list, tuple))
-    return Sparse(codes="moe_layer_freq") if listed else Sparse(every="moe_layer_freq" if c.has("moe_layer_freq") else None, at=0)
+    return (
+        ExpertPattern(codes="moe_layer_freq")
+        if listed
+        else ExpertPattern(every="moe_layer_freq" if c.has("moe_layer_freq") else None, at=0)
+    )
 
 
 def _gated(c: Config) -> bool:

@@ -24,7 +24,7 @@ from .config import Config
 from .shape_attention import AttentionShape, Grouped, Switch
 from .shape_ends import EmbeddingShape, HeadShape
 from .shape_feedforward import ChannelShape, Experts, Gated
-from .shape_layers import FULL, SLIDING, Kinds, Sparse, Window
+from .shape_layers import FULL, SLIDING, ExpertPattern, MixerPattern, Window
 
 Names = Annotated[tuple[str, ...], AsTuple]
 
@@ -74,10 +74,10 @@ class FamilyShape(Spec):
     mixers: dict[str, AttentionShape] = Field(default_factory=dict)
     cross: Literal["none", "idle"] = "none"
     window: Window | None = None
-    kinds: Kinds = Kinds()
+    kinds: MixerPattern = MixerPattern()
     mlp: ChannelShape = Gated()
     experts: Experts | None = None
-    sparse: Sparse = Sparse()
+    sparse: ExpertPattern = ExpertPattern()
     per_layer: dict[str, str] = Field(default_factory=dict)
     norms: Names = ("attention", "ffn")
     sparse_norms: Names = ()

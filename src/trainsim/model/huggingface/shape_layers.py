@@ -1,4 +1,4 @@
-"""The kind of each layer of a model, by the words and numbers of its config."""
+"""The kind of every layer of a model, from the keys of its config."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ FULL, SLIDING = "full_attention", "sliding_attention"
 
 
 class Window(Spec):
-    """How a family's files describe a sliding window: its width, and whether it is used.
+    """Keys that describe the sliding window in a family's configs: the width, and whether the window is used.
 
     Args:
-        size: key of the width [token], the query's own key included.
-        previous: key of the number of tokens before the query in the window; it takes precedence if the file gives it.
+        size: key of the width [token], which includes the query itself.
+        previous: key of the number of tokens before the query; if present, it takes precedence over ``size``.
         divisor, beyond: the window is ``size / divisor + beyond`` keys.
-        on: the switch of the window.
+        on: key that switches the window on.
     """
 
     size: str = "sliding_window"
@@ -30,30 +30,30 @@ class Window(Spec):
     on: Switch = True
 
     def width(self, c: Config) -> int | None:
-        """Width of the window [token]; None where it is off."""
+        """Width of the window [token]; None if it is off."""
         if not c.switch(self.on):
-            c.count(self.size)  # the width is unused, but must be a number
+            c.count(self.size)  # the width is not used, but must still be a number
             return None
         size = c.size_or_none(self.size)
         if self.previous and c.has(self.previous):
             return c.size(self.previous) + 1
         if size is None:
-            c.note(f"{self.size} is null: layers attend in full")
+            c.note(f"{self.size} is null: layers have full attention")
         return None if size is None else size // self.divisor + self.beyond
 
 
-class Kinds(Spec):
-    """The kind of token mixer of each layer: the words that a file lists, or the class's own pattern.
+class MixerPattern(Spec):
+    """The kind of token mixer of each layer: listed in the config, else given by the pattern of the family's class.
 
     Args:
-        key: name of the list in the file.
-        codes: key of a list of 0 for full attention and 1 for the first word of ``cycle``.
-        cycle: words of the first layers, repeated to the last; empty for full attention everywhere.
-        words: the file's words → this library's, where they differ.
-        every: key of a period: one layer of it attends in full, the others take the first word of ``cycle``.
-        at: index of that layer in its period; None for the last.
-        first, last: numbers of layers at the beginning and at the end that attend in full.
-        since, until: keys of the first layer that follows the cycle and of the first one after it; others attend in full.
+        key: key of the list of kinds, one per layer.
+        codes: key of a list with 0 for full attention and 1 for the first kind of ``cycle``.
+        cycle: kinds of the first layers, repeated to the last layer; empty for full attention in every layer.
+        words: kind as the config names it → kind of this library, where they differ.
+        every: key of a period [layer]: one layer per period has full attention, the others are of the first kind of ``cycle``.
+        at: index of the full-attention layer within a period; None for the last.
+        first, last: number of layers at the beginning, and at the end, that have full attention.
+        since, until: keys of the first layer of the cycle, and of the first layer after it; all other layers have full attention.
     """
 
     key: str = "layer_types"
@@ -68,7 +68,7 @@ class Kinds(Spec):
     until: str | None = None
 
     def of(self, c: Config, layers: int, known: frozenset[str], window: int | None) -> list[str]:
-        """The word of each layer."""
+        """The kind of each layer."""
         listed = c.words(self.key, sorted(self.words or known | {FULL, SLIDING}), layers)
         if listed:
             c.ignore(*(key for key in (self.every, self.since, self.until, self.codes) if key))
@@ -95,15 +95,15 @@ class Kinds(Spec):
         return [FULL if i in full else word for i, word in enumerate(words)]
 
 
-class Sparse(Spec):
+class ExpertPattern(Spec):
     """The layers whose feed-forward is a mixture of experts.
 
     Args:
-        words: key of a list that says ``dense`` or ``sparse`` for each layer.
-        codes: key of a list of 0 for dense and 1 for sparse.
-        dense: number of leading dense layers, or the key of that number.
-        every: the period, a number or a key: one layer of each period has experts; None for all layers.
-        at: the index of that layer within a period; None for its last.
+        words: key of a list with ``dense`` or ``sparse`` for each layer.
+        codes: key of a list with 0 for dense and 1 for sparse.
+        dense: number of dense layers at the beginning, or the key of that number.
+        every: a period [layer], or the key of it: one layer per period has experts; None if every layer has.
+        at: index of the layer with experts within a period; None for the last.
         spared: key of a list of additional dense layers.
     """
 

@@ -1,1 +1,1 @@
-"""Pipeline schedules, one per file, and the simulation of their events, critical paths and bubbles."""
+"""Pipeline schedules, one per file, and the simulation of their events, longest paths and bubbles."""

@@ -17,7 +17,7 @@ from .schedule import Schedule
 class BreadthFirst(Schedule):
     """GPipe with ``vpp`` stages per rank, stage ``s`` on rank ``s mod pp``; sharded weights are gathered once per stage and step.
 
-    Interleaved 1F1B takes the same time with fewer micro-batches in flight. That micro-batches share a gather is not modelled.
+    Interleaved 1F1B takes the same time with fewer micro-batches in flight. The sharing of a gather among micro-batches is not modelled.
 
     Source: Lamy-Poirier 2023 (arXiv:2211.05953), section 4; the order as in PyTorch's ``ScheduleLoopedBFS``.
     """

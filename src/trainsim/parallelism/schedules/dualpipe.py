@@ -33,7 +33,7 @@ class DualPipe(Schedule):
         yield from from_both_ends(min(rank, pp - 1 - rank), pp // 2, micro_batches // 2, sides)
 
     def least(self, pp: int) -> int:
-        """``2·pp`` micro-batches, to fill the pipeline from both ends."""
+        """``2·pp`` micro-batches, which fill the pipeline from both ends."""
         return 2 * pp
 
     def period(self, pp: int) -> int:
@@ -48,7 +48,7 @@ class DualPipe(Schedule):
 
 
 def uniform_seconds(times: Times, micro_batches: Num, half: int) -> Num | None:
-    """:func:`dualpipe_seconds` of uniform stages; None for uneven stages. Without ``times.pair`` a pair takes the sum of its passes."""
+    """:func:`dualpipe_seconds` of uniform stages, else None. If ``times.pair`` is None, a pair takes the sum of its two passes."""
     if times.stages > 1:
         return None
     f, i, w = times.forward[0], times.inputs[0], times.weights[0]

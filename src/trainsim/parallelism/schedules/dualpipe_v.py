@@ -24,7 +24,7 @@ class DualPipeV(Schedule):
     pairs = True
 
     def slots(self, rank: int, pp: int, micro_batches: int, vpp: int) -> Iterator[Slot]:
-        """The eight phases of DualPipe; the fold of the V replaces the second end."""
+        """The eight phases of DualPipe; the last stage of the V takes the place of the farther end."""
         del vpp
         yield from from_both_ends(rank, pp, micro_batches, [(rank, 0), (2 * pp - 1 - rank, 0)])
 

@@ -28,8 +28,8 @@ class Times:
     Args:
         forward: forward pass [s].
         inputs, weights: backward pass for inputs and for weights; the whole backward pass is their sum [s].
-        pair: a forward pass paired with a backward pass of the rank's other stage, by the stage of the forward pass; None if a pair takes
-            the sum of its passes [s].
+        pair: two overlapped passes, a forward pass and a backward pass of the rank's other stage, indexed by the stage of the forward pass;
+            None if a pair takes the sum of its passes [s].
         row: row of each stage; None if every stage has its own.
 
     >>> one = np.ones(2)
@@ -66,14 +66,14 @@ class Times:
         return seconds
 
     def broadcast_with(self, *others: Num) -> Times:
-        """The same times as columns if another number is an array, so that they broadcast with it."""
+        """These times with a column axis added if another number is an array, so that both broadcast."""
         if self.forward.ndim > 1 or not any(np.ndim(other) for other in others):
             return self
         pair = None if self.pair is None else self.pair[:, None]
         return Times(self.forward[:, None], self.inputs[:, None], self.weights[:, None], pair, row=self.row)
 
     def on(self, stages: int) -> Times:
-        """The same times repeated for a number of stages, if they are one row of uniform stages.
+        """These times repeated for a number of stages, if one row stands for uniform stages.
 
         >>> one = np.ones(1)
         >>> Times(one, one, one).on(3).forward
@@ -91,7 +91,7 @@ class Times:
 
     @cached_property
     def distinct(self) -> tuple[Seconds, Times]:
-        """The distinct times, ``(rows, n)``, and the times of all stages as indicator rows over them, each ``(stages, rows)``.
+        """The distinct times, ``(rows, n)``, and the times of the stages as indicator matrices over those rows, each ``(stages, rows)``.
 
         >>> two, units = Times(*(np.array([[1.0, 2.0], [1.0, 2.0]]),) * 2, np.array([[3.0, 4.0], [5.0, 6.0]])).distinct
         >>> two.tolist(), units.weights.tolist()
@@ -99,7 +99,7 @@ class Times:
         """
         parts = [self.forward, self.inputs, self.weights, *([] if self.pair is None else [self.pair])]
         rows = [row for part in np.broadcast_arrays(*parts) for row in part]
-        candidates: dict[tuple[float, float], list[int]] = {}  # (first, last element) → unique rows with them
+        candidates: dict[tuple[float, float], list[int]] = {}  # (first, last element) → distinct rows that share them
         unique: list[Seconds] = []
         number = []
         for row in rows:

@@ -15,12 +15,12 @@ from .passes import Order, Pass, Slot
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 Links = list[tuple[int, int, tuple[int, ...]]]
-"""(number of a slot, number of its kind, numbers of its neighbours in the graph)"""
+"""(index of a slot, index of its kind, indices of its neighbours in the graph)"""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Level:
-    """Slots that are timed together: their numbers, their kinds, and by column their neighbours and whether those are on another rank."""
+    """Slots that are timed together: indices, kinds, neighbours (one per column), and whether each neighbour is on another rank."""
 
     part: slice
     kinds: Index
@@ -29,13 +29,13 @@ class Level:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Event graph with slots numbered level by level; the number after the last means "none".
+    """Event graph with slots indexed level by level; the index after the last means "none".
 
     Args:
-        number: numbers of the slots of each rank.
+        number: indices of the slots of each rank.
         kinds, kind: distinct slots without their micro-batch, and the index of each slot among them.
-        rows: rows of each kind in the table of :meth:`~.events.Times.slot_seconds`: for its first pass, its second pass, and the pair.
-        levels: first and end number of each level.
+        rows: for each kind, the rows of its first pass, its second pass and the pair in the table of :meth:`~.events.Times.slot_seconds`.
+        levels: first index of each level, and the index after its last.
         before: slots that a slot waits for, ``(slots, 3)``, that of its own rank first.
         after: slots that wait for it.
         crosses, leaves: whether the slots in ``before`` and in ``after`` are on another rank.
@@ -68,9 +68,11 @@ class Graph:
 
     @cached_property
     def links(self) -> tuple[Links, Links]:
-        """Slots one by one, forward and backward in time: (number, kind, predecessors) and (number, kind, successors).
+        """Slots one by one, forward and backward in time: (index, kind, predecessors) and (index, kind, successors).
 
-        The number of a neighbour on another rank is increased by the number of slots plus one: its arrival time is stored there.
+        The index of a
+        neighbour on another rank is shifted by the number of slots plus one; the arrival time of its message is stored at the shifted
+        index.
         """
         beyond = len(self.kind) + 1
         arrivals, readers = self.before + beyond * self.crosses, self.after + beyond * self.leaves
@@ -88,7 +90,7 @@ def end_times(graph: Graph, seconds: Array, delay: Array | None = None) -> Array
         delay: time of a message between ranks, ``()`` or ``(n,)``; None for 0 [s].
 
     Returns:
-        end times by slot number, and a last row of zeros [s].
+        end times by slot index, and a last row of zeros [s].
     """
     late = np.zeros(()) if delay is None else delay
     columns = np.broadcast_shapes(seconds.shape[1:], late.shape)
@@ -101,7 +103,7 @@ def end_times(graph: Graph, seconds: Array, delay: Array | None = None) -> Array
 
 
 def _latest(times: Array, level: Level, crossing: Array | None) -> Array:
-    """Latest time of the neighbours of each slot of a level; those on another rank are later by ``crossing``."""
+    """Latest time of the neighbours of each slot of a level; a neighbour on another rank counts ``crossing`` seconds later."""
     latest: Array | None = None
     for places, away in level.inputs:
         each = times.take(places, axis=0)
@@ -113,7 +115,7 @@ def _latest(times: Array, level: Level, crossing: Array | None) -> Array:
 
 
 def tails(graph: Graph, seconds: Array, delay: Array | None = None) -> Array:
-    """Longest path from the end of every slot to the end of the step, by slot number [s]."""
+    """Longest path from the end of every slot to the end of the step, by slot index [s]."""
     late = np.zeros(()) if delay is None else delay
     columns = np.broadcast_shapes(seconds.shape[1:], late.shape)
     if prod(columns) == 1:
@@ -127,7 +129,7 @@ def tails(graph: Graph, seconds: Array, delay: Array | None = None) -> Array:
 
 
 def _end_times_scalar(graph: Graph, seconds: Array, late: float) -> Array:
-    """End times of one column: going slot by slot is faster than level by level."""
+    """End times for scalar times; for these, a loop over slots is faster than one over levels."""
     spent, beyond = seconds.tolist(), len(graph.kind) + 1
     ended = [0.0] * (2 * beyond)
     for i, kind, (a, b, c) in graph.links[0]:
@@ -225,7 +227,7 @@ def _predecessors(order: Order, passes: Index, counts: list[int]) -> Index:
 
 
 def _successors(before: Index) -> Index:
-    """Slots that wait for each slot, ``(slots, most)``, padded with the number after the last."""
+    """Slots that wait for each slot, ``(slots, most)``, padded with the index after the last."""
     nothing = len(before)
     waiting, column = np.nonzero(before != nothing)
     awaited = before[waiting, column]
@@ -250,7 +252,7 @@ def slot_kind(slot: Slot) -> Slot:
 
 
 def _levels(order: Order, before: Index, after: Index) -> Index:
-    """Level of each slot: the number of slots before it on its longest path."""
+    """Level of each slot: the number of slots before it on the longest path to it."""
     nothing = len(before)
     level, left = np.full(nothing, -1), np.append((before != nothing).sum(axis=1), nothing)
     ready, depth = np.flatnonzero(left[:-1] == 0), 0

@@ -51,8 +51,8 @@ class Interleaved(Schedule):
     def one_rank_sets_the_pace(self, times: Times, pp: int, delay: NDArray[np.float64]) -> bool:
         """If the stages of a rank are equal, and messages arrive while another stage runs.
 
-        With ``t = f + b`` of a stage, a message may take ``d <= max t / 2``, so that a path to the next rank and back is not longer than
-        one that stays, and ``d <= max t − max(mean f, mean b)``, so that a path around all ranks is not longer either.
+        Let ``t = f + b`` of a stage and ``d`` the time of a message. A path to the next rank and back is not longer than one that stays if
+        ``d <= max t / 2``. A path around all ranks is not longer if ``d <= max t − max(mean f, mean b)``. Both must hold.
         """
         stages = times.by_stage
         chunks = [each.reshape(-1, pp, *each.shape[1:]) for each in (stages.forward, stages.inputs, stages.weights)]
@@ -62,7 +62,7 @@ class Interleaved(Schedule):
         return equal and bool(np.all(delay <= np.minimum(pace / 2.0, pace - loop)))
 
     def pass_beside(self, pp: int) -> bool:
-        """Always: another micro-batch is at another stage of the rank."""
+        """Always: the rank can run another micro-batch at another of its stages."""
         del pp
         return True
 

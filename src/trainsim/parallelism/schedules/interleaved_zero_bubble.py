@@ -15,7 +15,7 @@ from .schedule import Schedule
 
 
 class InterleavedZeroBubble(Schedule):
-    """Interleaved 1F1B with a shorter warm-up; weight passes are delayed by ``rank`` passes.
+    """Interleaved 1F1B with a shorter warm-up; each weight pass runs ``rank`` passes after its input pass.
 
     Source: PyTorch ``ScheduleInterleavedZeroBubble``, ``pipelining/schedules.py``. With one stage per rank it is ZB-H1 (Qi et al. 2024,
     arXiv:2401.10241). It runs one pass at a time.
@@ -28,7 +28,7 @@ class InterleavedZeroBubble(Schedule):
     searched = False
 
     def slots(self, rank: int, pp: int, micro_batches: int, vpp: int) -> Iterator[Slot]:
-        """Warm-up of ``pp − 1 − rank + (vpp − 1)·pp`` passes; input passes replace backward passes, weight passes follow ``rank`` later."""
+        """Warm-up of ``pp − 1 − rank + (vpp − 1)·pp`` passes; then forward and input passes, each weight pass ``rank`` passes later."""
         units = micro_batches * vpp
         warm_up = min(units, pp - 1 - rank + (vpp - 1) * pp)
         yield from (round_robin("F", k, rank, pp, vpp) for k in range(warm_up))
@@ -45,6 +45,6 @@ class InterleavedZeroBubble(Schedule):
         return pp
 
     def one_rank_sets_the_pace(self, times: Times, pp: int, delay: NDArray[np.float64]) -> bool:
-        """Never: ranks that switch stages wait for each other."""
+        """Never: with unequal stages, ranks that switch stages wait for each other."""
         del times, pp, delay
         return False

@@ -25,7 +25,7 @@ class OneFOneB(Schedule):
     aliases = ("pipedream-flush",)
 
     def slots(self, rank: int, pp: int, micro_batches: int, vpp: int) -> Iterator[Slot]:
-        """Warm-up of one forward pass per following rank."""
+        """Warm-up of one forward pass per later rank, alternating passes, cool-down."""
         del vpp
         warm_up = min(micro_batches, pp - 1 - rank)
         yield from ((Pass("F", rank, n),) for n in range(warm_up))
@@ -45,7 +45,8 @@ class OneFOneB(Schedule):
 
 
 def one_f_one_b_seconds(times: Times, micro_batches: Num) -> Num:
-    """1F1B, any stages: the longest path, which alternates at a stage ``j`` and may visit later stages before and after [s].
+    """1F1B, any stages: the longest path, which stays at one stage ``j`` in the steady state and may visit later stages before and after it
+    [s].
 
     ``T = max_j { Σ_{k < j} t_k + (m − u_j)·t_j + H_j + G_j }`` with ``t = f + b``, ``u_l = min(p − 1 − l, m − 1)`` micro-batches sent
     ahead, ``H_j = max_{l ≥ j} { Σ_{j < k ≤ l} t_k + u_l·max_{k ≤ l} f_k }``, and ``G_j`` the same with ``b``. If ``u_j = m − 1``, the path

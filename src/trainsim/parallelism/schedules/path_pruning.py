@@ -1,8 +1,8 @@
-"""Prune the event graph of a step for many draws: paths that are never the longest in a box around the draws are removed once.
-
-A path is a vector: how often it contains each distinct time. The longest path at the center of the box is the critical path. The slack of
-another path to the critical path is linear in the times, so its minimum over the box is known. Of two paths between the same nodes, one
-whose slack is nowhere smaller is removed; so is a path whose slack can no longer become zero.
+"""Prune the event graph of a step for many draws: remove the paths that are never the longest in a box around the draws. A path is a vector
+that counts how often the path contains each distinct time. The critical path is the longest path at the center of the box. The slack of
+another path is the critical path's length minus its own. Slack is linear in the times, so its minimum over the box has a closed form. Of
+two paths between the same nodes, the one whose slack is nowhere smaller is removed. A path is also removed if its slack is positive
+everywhere in the box.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 Term = tuple[int, int]
-"""(number of an earlier step, number of a vector): the slack of that step, plus the vector times the draws."""
+"""(index of an earlier step, index of a vector): the slack of that step, plus the vector times the draws."""
 START = -1
-"""Number of the node at which paths start."""
+"""Index of the node at which paths start."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +30,9 @@ class Box:
     """A box around draws, aligned with their principal axes.
 
     Args:
-        center: its center, ``(rows,)``.
-        axes: its axes, ``(rows, rows)``.
-        reach: half its width along each axis, ``(rows,)``.
+        center: center of the box, ``(rows,)``.
+        axes: principal axes of the draws, ``(rows, rows)``.
+        reach: half the width of the box along each axis, ``(rows,)``.
     """
 
     center: Array
@@ -59,12 +59,12 @@ def bounding_box(times: Array) -> Box:
 
 @dataclass(frozen=True, eq=False)
 class TimeExpandedGraph:
-    """Event graph in which each slot occurs twice, before and after a path has added the time of further periods, which it does once.
+    """Event graph with two nodes per slot: before and after a path adds the time of the further periods, which every path does once.
 
     Args:
         slot: slot of each node.
-        before: predecessors of each node, ``(nodes, 4)``; the last one is the same slot before the addition; the number after the last node
-            is the start.
+        before: predecessors of each node, ``(nodes, 4)``. The fourth is the same slot before the addition. The index after the last node is
+            the start.
         there: which of these predecessors exist.
         crosses: which of them are on another rank.
         levels: nodes by level.
@@ -80,7 +80,8 @@ class TimeExpandedGraph:
 
 
 def merge_identical_slots(graph: Graph, pays: tuple[int, ...]) -> Index:
-    """For each slot the first slot that always ends at the same time, ``(slots + 1,)``: equal time, equivalent predecessors.
+    """For each slot, the first slot that always ends at the same time, ``(slots + 1,)``. Such slots have equal times and equivalent
+    predecessors.
 
     In a schedule that is symmetric in both ends of the pipeline, such as DualPipe, every slot occurs twice.
 
@@ -101,8 +102,8 @@ def merge_identical_slots(graph: Graph, pays: tuple[int, ...]) -> Index:
 def time_expanded_graph(graph: Graph, pays: tuple[int, ...], layers: int) -> TimeExpandedGraph:
     """Nodes for the distinct slots of an event graph, in one or two layers; ``pays`` as for :func:`merge_identical_slots`.
 
-    The second layer holds the slots after the time of further periods was added. It is shifted by one level, so that the nodes of a level
-    are contiguous.
+    The second layer holds the slots after the addition of the further periods. It is shifted by one level, so that the nodes of a level are
+    contiguous.
     """
     first = merge_identical_slots(graph, pays)
     kept, at = np.unique(first, return_inverse=True)
@@ -152,12 +153,12 @@ def _longest_paths(expanded: TimeExpandedGraph, pays: Array, spent: Array) -> Ar
 
 @dataclass(frozen=True, eq=False)
 class PrunedPaths:
-    """The pruned event graph in a box of times: a few sums and minima of slacks.
+    """The pruned event graph in a box of times, as sums and minima of slacks.
 
     Args:
         lead: the critical path at the center of the box, ``(rows,)``.
         vectors: slack vectors, ``(vectors, rows)``.
-        steps: each step is the minimum of its terms; step 0 is the start, the last is the slack of the longest path to the critical path.
+        steps: each step is the minimum of its terms. Step 0 is the start; the last step is the slack of the longest path.
     """
 
     lead: Array
@@ -185,7 +186,8 @@ def prune_dominated_paths(graph: Graph, units: Array, box: Box, late: Array, fur
         units: time vector of each kind of slot, ``(kinds, rows)``.
         box: the box around the draws of the times.
         late: time vector of a message between ranks, ``(rows,)``.
-        further: slots at which a path may add the further periods of a longer step, and their time vectors ``(slots, rows)``; or None.
+        further: slots at which a path may add the further periods of a longer step, and the time vectors of these periods, ``(slots,
+            rows)``; or None.
 
     Source: longest paths of a timed event graph are sums and maxima (Baccelli et al. 1992, Synchronization and Linearity, section 2.5).
     Removed paths are not the longest for any of the draws.
@@ -284,7 +286,7 @@ class _Pruner:
         return kept
 
     def _is_dominated(self, a: int, b: int) -> bool:
-        """Whether a vector is at least another one everywhere in the box."""
+        """Whether one vector's product with the times is at least another's everywhere in the box."""
         if (a, b) not in self._dominated:
             self._dominated[a, b] = bool(self.box.least(self.vectors[a] - self.vectors[b]) >= 0.0)
         return self._dominated[a, b]
@@ -298,7 +300,7 @@ class _Pruner:
         return self._made[terms]
 
     def finish(self, last: list[tuple[int, Array]], finish: Array) -> PrunedPaths:
-        """The pruned paths: slack 0 on the critical path, or the steps of the last nodes plus their slack from there."""
+        """The pruned paths: the smallest slack at the end of the step, of the critical path (0) or of any last node."""
         ends = [self._beyond(self._places[node], self.number(vector)) for node, vector in last if node in self._places]
         self.steps.append(tuple(dict.fromkeys([self._places[START], *ends])))
         return PrunedPaths(finish, np.array(self.vectors), tuple(self.steps))

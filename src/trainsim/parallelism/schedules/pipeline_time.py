@@ -1,4 +1,4 @@
-"""Pipeline time of a step: in closed form, or by simulating a short step and extrapolating it; and busy time of each rank."""
+"""Pipeline time of a step, in closed form or extrapolated from the simulation of a short step; and busy time of each rank."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def pipeline_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: i
 
 
 EVENT_BLOCK = 512
-"""Draws per block of the event simulation: enough to outweigh the overhead per level, within about ten megabytes."""
+"""Draws per block of the event simulation: the overhead per level is small, and a block needs about ten megabytes."""
 ONE_STEP = np.ones(())
 PRUNED_BLOCK = 2048
 """Draws per block of the pruned event graph: as many as fit the processor's cache."""
 PRUNING_DRAWS = 4096
 """Number of draws from which pruning the event graph pays off."""
 SETTLED_ROUNDS = 8
-"""Rounds of ``pp`` micro-batches after which an interleaved step with unequal chunks is taken as steady."""
+"""Rounds of ``pp`` micro-batches after which an interleaved step with unequal chunks is assumed steady."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +69,8 @@ class SteadyState:
         micro_batches: micro-batches of the short step.
         period: micro-batches after which the order repeats.
         graph: event graph of the short step.
-        region, first: slots in the steady state of each rank, rank by rank, and the index where each rank starts.
-        counts, added: number of slots of each kind on each rank in the short step, and added by each further period, ``(ranks, kinds)``.
+        region, first: slots in the steady state, rank by rank, and the index in ``region`` at which each rank starts.
+        counts, added: number of slots of each kind on each rank, in the short step and in each further period, ``(ranks, kinds)``.
     """
 
     micro_batches: int
@@ -127,7 +127,7 @@ def slot_counts(schedule: Schedule, micro_batches: int, pp: int, vpp: int = 1) -
 
 @lru_cache(maxsize=256)
 def _cached_slot_counts(schedule: Schedule, micro_batches: int, pp: int, vpp: int) -> tuple[Graph, Array]:
-    """Event graph of a step with its kinds of slots, and their number on each rank; cached."""
+    """Event graph of a step, and the number of slots of each kind on each rank; cached."""
     steady = steady_state(schedule, pp, vpp)
     if micro_batches >= steady.micro_batches:
         return steady.graph, steady.counts + (micro_batches - steady.micro_batches) // steady.period * steady.added
@@ -178,10 +178,10 @@ def busy_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: int, 
 
 
 def check_counts(schedule: Schedule, micro_batches: Num, pp: int, vpp: int) -> Array:
-    """Micro-batches as an array; the schedule must support each number.
+    """Return the micro-batches as an array, after a check that the schedule supports each number.
 
     Raises:
-        SpecError: it does not; the error names the nearest supported numbers.
+        SpecError: the schedule does not support a number; the error names the nearest supported ones.
     """
     counts = np.asarray(micro_batches)
     broken = counts != np.floor(counts)
@@ -258,7 +258,7 @@ def _paced_by_a_rank(schedule: Schedule, pp: int, vpp: int) -> SteadyState:
 
 
 def _extrapolated(steady: SteadyState, times: Times, counts: Array, late: Array) -> Array:
-    """Longest path of a step: that of the short step, plus the work of further periods of the rank whose steady state it passes."""
+    """Longest path of a step: per rank, the longest path of the short step through its steady state, plus its work in further periods."""
     if _worth_pruning(times, counts, late):
         return _pruned_longest(steady.graph, times, late, steady, int(counts - steady.micro_batches) // steady.period)
     return _in_blocks(lambda seconds, m, delay: _longest(steady, seconds, m, delay), times.slot_seconds(steady.graph), counts, late)

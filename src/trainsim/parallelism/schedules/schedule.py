@@ -23,16 +23,16 @@ from .passes import Order, Slot
 class Schedule(Family):
     """The order in which the ranks of a pipeline run their passes; each final member has its own file.
 
-    A member defines the slots of a rank, and properties that the order does not show: which exchanges it hides, whether it waits for
-    messages, and its names in frameworks and papers. Placement of stages, micro-batches in flight, times and timelines follow from the
-    slots.
+    A schedule defines the slots of a rank, and properties that the slots do not show: which exchanges overlap compute, whether a rank waits
+        for messages, and the schedule's names in frameworks and papers. Placement of stages, micro-batches in flight, times and timelines
+        follow from the slots.
 
     Args:
         name: name in plans and files.
         words: framework → name of the schedule in it; frameworks that are missing do not support it.
         aliases: names in papers and recipes; case, spaces, hyphens and underscores are ignored.
         stages_per_rank: stages per rank; None for the plan's ``vpp``, at least two.
-        copies: ranks of one pipeline that have each stage; they reduce its gradients and shard its optimizer states.
+        copies: ranks of one pipeline that hold each stage. They reduce its gradients and shard its optimizer states.
         rank_multiple: the number of ranks must be a multiple of this.
         pairs: whether some slots run a forward pass beside a backward pass.
         hides_exchanges: whether a pass hides part of its own expert exchanges.
@@ -88,7 +88,7 @@ class Schedule(Family):
         return None
 
     def one_rank_sets_the_pace(self, times: Times, pp: int, delay: NDArray[np.float64]) -> bool:
-        """Whether a long step grows, per further micro-batch, by the work of its slowest rank alone.
+        """Whether each further micro-batch lengthens a long step by the slowest rank's work per micro-batch.
 
         Args:
             times: one row per stage.
@@ -99,7 +99,7 @@ class Schedule(Family):
         return True
 
     def pass_beside(self, pp: int) -> bool:
-        """Whether the pass of another micro-batch can run beside the exchanges of a pass, without being paired in the slots."""
+        """Whether the pass of another micro-batch can overlap the exchanges of a pass, although the slots do not pair them."""
         del pp
         return False
 

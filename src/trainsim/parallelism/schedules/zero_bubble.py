@@ -47,8 +47,8 @@ class ZeroBubble(Schedule):
 def zero_bubble_seconds(f: Num, i: Num, w: Num, micro_batches: Num, pp: int) -> Num:
     """ZB-H1, uniform stages: ``m(f + i + w) + (p − 1)·max(f + i − w, f, i)`` [s].
 
-    The published bubble ``(p − 1)(f + i − w)`` (Qi et al. 2024, arXiv:2401.10241, table 2) is the case ``w <= min(f, i)``: longer
-    weight passes do not fit into the wait for one forward or input pass. Equals the event simulation for every m >= p.
+    The published bubble ``(p − 1)(f + i − w)`` (Qi et al. 2024, arXiv:2401.10241, table 2) is the case ``w <= min(f, i)``: longer weight
+    passes do not fit into the idle time of one forward or input pass. Equals the event simulation for every m >= p.
 
     >>> float(zero_bubble_seconds(1.0, 1.0, 1.0, 8, pp=4))
     27.0

@@ -26,7 +26,7 @@ class ZeroBubbleV(Schedule):
     hides_exchanges = False
 
     def slots(self, rank: int, pp: int, micro_batches: int, vpp: int) -> Iterator[Slot]:
-        """Down the V and back up."""
+        """Warm-up down the V and back up, alternating passes, cool-down."""
         del vpp
         near, far = rank, 2 * pp - 1 - rank
         done = {(letter, stage): 0 for letter in "FIW" for stage in (near, far)}
@@ -58,7 +58,7 @@ class ZeroBubbleV(Schedule):
         return 2 * pp - 1
 
     def settled(self, pp: int) -> int:
-        """Two micro-batches more than fill the V."""
+        """Two micro-batches more than the minimum, which fills the V."""
         return 2 * pp + 1
 
     def closed_form(self, times: Times, micro_batches: Num, pp: int, vpp: int) -> Num | None:
