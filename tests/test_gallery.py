@@ -18,13 +18,14 @@ from typing import Any
 
 import pytest
 
-from trainsim.core.answer import Answer
 from trainsim.core.errors import TrainsimError
 from trainsim.report.draw import Drawing, draw
 
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "docs" / "gallery"
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+THEMES = {"light": ".svg", "dark": ".dark.svg"}
+"""Theme → how its picture's file ends."""
 NUMBER = re.compile(r"-?\d[\d,]*\.?\d*(?:e[+-]?\d+)?")
 
 
@@ -40,12 +41,11 @@ def printed(path: Path, folder: Path) -> tuple[str, dict[str, Any]]:
     return said.getvalue(), names
 
 
-def picture(names: dict[str, Any]) -> Drawing | None:
-    """The picture of the last answer that an example leaves, where it has one."""
+def picture(names: dict[str, Any], theme: str) -> Drawing | None:
+    """The picture of the last thing that an example leaves and that has one."""
     for thing in reversed(list(names.values())):
-        if isinstance(thing, Answer):
-            with contextlib.suppress(TrainsimError):
-                return draw(thing)
+        with contextlib.suppress(TrainsimError):
+            return draw(thing, theme=theme)
     return None
 
 
@@ -56,6 +56,12 @@ def numbers(text: str) -> list[float]:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
 def test_every_example_has_its_answer_in_the_gallery(path: Path) -> None:
     assert (KEPT / f"{path.stem}.txt").read_text(encoding="utf-8").strip()
+
+
+def test_every_picture_is_kept_on_light_and_on_dark() -> None:
+    names = {theme: {path.name.removesuffix(end) for path in KEPT.glob(f"*{end}")} for theme, end in THEMES.items()}
+    assert names["light"] == names["dark"] | {f"{stem}.dark" for stem in names["dark"]}
+    assert len(names["dark"]) >= 10
 
 
 @pytest.mark.slow
@@ -75,5 +81,6 @@ if __name__ == "__main__":
         with tempfile.TemporaryDirectory() as place:
             text, left = printed(example, Path(place))
         (KEPT / f"{example.stem}.txt").write_text(text, encoding="utf-8")
-        if (drawn := picture(left)) is not None:
-            drawn.save(KEPT / f"{example.stem}.svg")
+        for theme, suffix in THEMES.items():
+            if (drawn := picture(left, theme)) is not None:
+                drawn.save(KEPT / f"{example.stem}{suffix}")

@@ -86,7 +86,8 @@ def test_a_broken_promise_is_seen() -> None:
     "page", ["README.md", "CONTRIBUTING.md", *(p.relative_to(ROOT).as_posix() for p in sorted(ROOT.glob("docs/**/*.md")))]
 )
 def test_every_link_leads_somewhere(page: str) -> None:
-    links = re.findall(r"\]\(([^)#\s]+)\)", (ROOT / page).read_text(encoding="utf-8"))
+    text = (ROOT / page).read_text(encoding="utf-8")
+    links = [*re.findall(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)", text), *re.findall(r'(?:src|srcset|href)="([^"#]+)"', text)]
     assert [link for link in links if "://" not in link and not (ROOT / page).parent.joinpath(link).exists()] == []
 
 

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
 from pathlib import Path
 from types import ModuleType
+
+import pytest
 
 import trainsim as ts
 
@@ -16,14 +19,20 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 
 
-def made() -> ModuleType:
-    """The hook that makes pages."""
-    spec = importlib.util.spec_from_file_location("pages", DOCS / "hooks" / "pages.py")
+def loaded(path: Path) -> ModuleType:
+    """A script that no package holds."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
     spec.loader.exec_module(module)
     return module
+
+
+def made() -> ModuleType:
+    """The hook that makes pages."""
+    return loaded(DOCS / "hooks" / "pages.py")
 
 
 def conventions() -> str:
@@ -49,7 +58,43 @@ def test_the_page_of_conventions_is_as_they_are_now() -> None:
 def test_every_public_name_has_its_place_in_the_reference() -> None:
     pages = made()
     assert {name for names in pages.tasks().values() for name in names} == set(dir(ts))
-    assert pages.reference().count("\n::: trainsim") == len(dir(ts))
+    names = re.findall(r"^[\w.]+", (ROOT / "tests" / "api.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(re.findall(r"^#+ ts\.([\w.]+)$", pages.reference(), re.MULTILINE)) >= set(names)
+
+
+PAGE = '<html><body><h1 id="top">{title}</h1>{body}</body></html>'
+
+
+def site_of(folder: Path, **bodies: str) -> Path:
+    """A small site: name → what its page holds."""
+    for name, body in bodies.items():
+        (folder / f"{name}.html").write_text(PAGE.format(title=f"ts.{name}", body=body), encoding="utf-8")
+    return folder
+
+
+def test_a_crawl_follows_every_link_and_finds_every_name(tmp_path: Path) -> None:
+    crawler = loaded(ROOT / "tests" / "site_crawl.py")
+    site = site_of(tmp_path, index='<a href="run.html#top">a run</a>', run='<a href="index.html">back</a>', memory="nothing leads here")
+    pages, broken = crawler.crawl(site)
+    assert ({path.stem for path in pages}, broken) == ({"index", "run"}, [])
+    assert crawler.names_without_a_heading(pages, ["run", "memory"]) == ["memory"]
+    assert crawler.main(site) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '<a href="nowhere.html">a page</a>',
+        '<a href="#nowhere">an anchor</a>',
+        '<a href="run.html#nowhere">an anchor elsewhere</a>',
+        '<img src="nowhere.png">',
+        '<script src="https://example.org/script.js"></script>',
+    ],
+)
+def test_a_crawl_sees_what_is_broken(body: str, tmp_path: Path) -> None:
+    crawler = loaded(ROOT / "tests" / "site_crawl.py")
+    _, broken = crawler.crawl(site_of(tmp_path, index=body, run=""))
+    assert len(broken) == 1
 
 
 def test_every_page_is_in_the_navigation() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +39,22 @@ def address(name: str) -> str:
     return next(f"trainsim.{file}.{name}" for file, names in ts._WHERE.items() if name in names)
 
 
+def catalogue() -> list[str]:
+    """Public names of the catalogue."""
+    return [name for name in dir(ts.catalog) if not name.startswith("_") and not inspect.ismodule(getattr(ts.catalog, name))]
+
+
 def reference() -> str:
     """The page of names."""
     lines = ["# Reference", "", "Every public name, by task. `import trainsim as ts` gives all of them.", ""]
     for heading, names in tasks().items():
         lines += [f"## {heading}", ""]
-        lines += [
-            line for name in names for line in (f"### ts.{name}", "", f"::: {address(name)}", "    options:", "      heading_level: 4", "")
-        ]
+        for name in names:
+            lines += [f"### ts.{name}", "", f"::: {address(name)}", "    options:", "      heading_level: 4", ""]
+            if name == "catalog":
+                lines += [
+                    line for inside in catalogue() for line in (f"#### ts.catalog.{inside}", "", f"::: trainsim.catalog.{inside}", "")
+                ]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -77,6 +86,13 @@ def _equations(path: Path, src: Path) -> list[str]:
     return rows
 
 
+def pictures(light: Path) -> list[str]:
+    """A kept picture as the theme of the page shows it: light on light, dark on dark."""
+    title = unescape(re.findall(r'aria-label="([^"]*)"', light.read_text(encoding="utf-8"))[0])
+    words = title.replace("[", "(").replace("]", ")")
+    return [f"![{words}](gallery/{light.stem}.svg#only-light)", f"![{words}](gallery/{light.stem}.dark.svg#only-dark)"]
+
+
 def gallery() -> str:
     """Every example: its question, its picture, the script, and what it prints."""
     root = Path(__file__).parents[2]
@@ -92,7 +108,7 @@ def gallery() -> str:
         body = code[code.index('"""', 3) + 3 :].strip("\n")
         lines += ["", f"## {question}", "", *rest.strip().splitlines(), ""]
         if kept.with_suffix(".svg").exists():
-            lines += [f"![The answer of {path.stem.replace('_', ' ')}, drawn](gallery/{path.stem}.svg)", ""]
+            lines += [*pictures(kept.with_suffix(".svg")), ""]
         lines += [f"`examples/{path.name}`", "", "```python", body, "```", "", "It prints:", "", "```text"]
         lines += [kept.read_text(encoding="utf-8").rstrip("\n"), "```"]
     return "\n".join(lines) + "\n"

@@ -15,7 +15,7 @@ from .core.registry import register_lookup as _resolves
 from .core.version import __version__ as __version__
 
 if _TYPE_CHECKING:
-    # the ground floor: what a spec of one's own is made of
+    # what every spec and answer is made of
     from .core.errors import TrainsimError as TrainsimError
     from .core.errors import TrainsimWarning as TrainsimWarning
     from .core.ledger import Ledger as Ledger
@@ -24,7 +24,7 @@ if _TYPE_CHECKING:
     from .core.units import Num as Num
     from .core.units import Unit as Unit
 
-    # WHAT is trained
+    # what is trained
     from .model.attention.base import Attention as Attention
     from .model.attention.cross import CrossAttention as CrossAttention
     from .model.attention.grouped_query import GroupedQueryAttention as GroupedQueryAttention
@@ -72,14 +72,14 @@ if _TYPE_CHECKING:
     from .model.transformer import Model as Model
     from .model.transformer import MultiTokenPrediction as MultiTokenPrediction
 
-    # WHERE it runs
+    # where it runs
     from .cluster.hardware import Chip as Chip
     from .cluster.hardware import Cluster as Cluster
     from .cluster.hardware import Host as Host
     from .cluster.hardware import Link as Link
     from .cluster.hardware import Peak as Peak
 
-    # HOW it runs
+    # how it runs
     from .training.efficiency import HFU as HFU
     from .training.efficiency import MFU as MFU
     from .training.efficiency import BusyHours as BusyHours
@@ -98,7 +98,7 @@ if _TYPE_CHECKING:
     from .training.reliability import Failures as Failures
     from .training.reliability import Goodput as Goodput
 
-    # HOW MUCH
+    # what an hour costs
     from .cost.energy import Embodied as Embodied
     from .cost.energy import Grid as Grid
     from .cost.ownership import Ownership as Ownership
@@ -106,7 +106,7 @@ if _TYPE_CHECKING:
     from .cost.rental import Rental as Rental
     from .cost.ownership import Site as Site
 
-    # the journey
+    # a run and its estimate
     from .run.memory import fits as fits
     from .run.memory import memory as memory
     from .run.memory_over_step import memory_over_step as memory_over_step
@@ -116,11 +116,11 @@ if _TYPE_CHECKING:
     from .run.estimate import estimate as estimate
     from .run.explain import explain as explain
 
-    # IS IT PLAUSIBLE
+    # what is claimed
     from .claims.claim import Claim as Claim
     from .claims.scope import Scope as Scope
 
-    # HOW SURE
+    # how sure it is
     from .uncertainty.beliefs.beliefs import Beliefs as Beliefs
     from .uncertainty.distributions.parametric import beta as beta
     from .uncertainty.distributions.interval import ci90 as ci90
@@ -146,7 +146,7 @@ if _TYPE_CHECKING:
     from .inference import compare as compare
     from .inference import compare_beliefs as compare_beliefs
 
-    # modelled time
+    # modelled and measured time
     from .training.modelled import Modelled as Modelled
     from .cluster.stack import Stack as Stack
     from .parallelism.schedules.events import Times as Times
@@ -184,7 +184,7 @@ if _TYPE_CHECKING:
     from .run.fleet import estimate_fleet as estimate_fleet
     from .training.reliability import YoungDaly as YoungDaly
 
-    # the edges
+    # data, verdicts, pictures, reports, and tests of one's own
     from . import catalog as catalog
     from . import testing as testing
     from .auditing.verdict import Verdict as Verdict

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +12,11 @@ import pytest
 import trainsim as ts
 from trainsim.report.what_if import SHOWN, SHOWN_AS, turn, what_if
 
+from .chromium import AXE, VIEWS, axe_finds, browser, opened
 from .samples import BELIEFS, answer, v3, verdict
 
+__all__ = ["browser"]  # a fixture
 pytestmark = pytest.mark.browser
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-AXE = os.environ.get("TRAINSIM_AXE", "")
-VIEWS: dict[str, dict[str, Any]] = {
-    "desktop": {"viewport": {"width": 1100, "height": 900}},
-    "phone": {"viewport": {"width": 390, "height": 800}},
-    "dark": {"viewport": {"width": 1100, "height": 900}, "color_scheme": "dark"},
-}
 ANSWERS: dict[str, Callable[[], Any]] = {
     "run": lambda: ts.estimate(v3()),
     "verdict": verdict,
@@ -33,30 +26,9 @@ ANSWERS: dict[str, Callable[[], Any]] = {
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine")
-    with api.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
-@pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("reports")
     return {name: ts.write_report(make(), folder / f"{name}.html", BELIEFS if name == "run" else None) for name, make in ANSWERS.items()}
-
-
-def opened(browser: Any, file: Path, view: str, **options: Any) -> tuple[Any, list[str]]:
-    page = browser.new_context(**VIEWS[view], **options).new_page()
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: None if request.url.startswith(("file:", "data:")) else said.append(request.url))
-    page.goto(file.as_uri())
-    return page, said
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -75,9 +47,7 @@ def test_axe_finds_nothing_serious(browser: Any, pages: dict[str, Path], name: s
     if not AXE:
         pytest.skip("TRAINSIM_AXE names no axe.min.js")
     page, _ = opened(browser, pages[name], view, bypass_csp=True)
-    page.evaluate(Path(AXE).read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run()")["violations"]
-    assert [(v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")] == []
+    assert axe_finds(page) == []
 
 
 def test_the_panel_is_the_estimate_at_fifty_settings(browser: Any, pages: dict[str, Path]) -> None:
