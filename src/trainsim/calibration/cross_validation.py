@@ -27,7 +27,7 @@ class HeldOutPredictions:
         steps: the rows.
         residuals: log(modelled / measured) of each row, shape ``(rows,)``.
         parameter_sd: standard deviation of the residual due to uncertainty of the constants, shape ``(rows,)``.
-        known_layers: whether the fit included another configuration of the same layers and source, shape ``(rows,)``.
+        known_layers: whether the fitted rows included another configuration with the same layers and source, shape ``(rows,)``.
     """
 
     steps: tuple[MeasuredStep, ...]
@@ -84,12 +84,14 @@ def configuration_of(step: MeasuredStep) -> str:
 
 
 def layers_of(step: MeasuredStep) -> str:
-    """Layers of a row, so that all depths, replicas and releases of them stay on one side; its configuration where they are unreported."""
+    """Layers of a row, so that all depths, replicas and releases of the same layers stay on one side; the configuration if layers are
+    unreported.
+    """
     return step.layers or step.key
 
 
 def release_of(step: MeasuredStep) -> str:
-    """Source and release of a row, ``"25.11"``, so that its rows stay on one side; its configuration where it names no release."""
+    """Source and release of a row, ``"25.11"``, so that a release stays on one side; the configuration if the row names no release."""
     release = re.search(r"\b2\d\.\d\d\b", step.name)
     return f"{step.source} {release[0]}" if release else step.key
 
@@ -97,7 +99,7 @@ def release_of(step: MeasuredStep) -> str:
 def splits(
     steps: Sequence[MeasuredStep], repeats: int = 2, seed: int = 0, group_by: GroupBy = configuration_of
 ) -> Iterator[tuple[list[MeasuredStep], list[MeasuredStep]]]:
-    """Random halves as (seen, unseen), each half once as either; rows of one key stay on one side."""
+    """Random halves as (seen, unseen); each half is used once as either. Rows of one key stay on one side."""
     rng, names = np.random.default_rng(seed), sorted({group_by(s) for s in steps})
     for _ in range(repeats):
         chosen = set(rng.permutation(names)[: len(names) // 2].tolist())
@@ -139,12 +141,12 @@ def unexplained_sigmas(halves: HeldOutPredictions, by_source_out: HeldOutPredict
     """Standard deviations of the unexplained part of log(modelled / measured).
 
     Args:
-        halves: rows predicted from random halves.
-        by_source_out: rows predicted from the rows of all other sources.
+        halves: predictions of the rows from random halves.
+        by_source_out: predictions of the rows of each source from those of all other sources.
 
     Returns:
-        ``spread``: within a source, by class of rows; ``measured``: for layers that the source has measured before, by source;
-        ``unseen``: for a new source, by kind of model, and for a new source of a new class.
+        ``spread``: standard deviation within a source, by class of rows; ``measured``: that for layers which the source has measured
+        before, by source; ``unseen``: that of a new source, by kind of model, and that of a new source of a new class.
     """
     return {"spread": by_class(halves), "measured": by_source(halves), "unseen": by_kind(by_source_out)}
 
@@ -156,8 +158,8 @@ SOURCE_SHRINKAGE = 3.0
 def by_kind(unseen: HeldOutPredictions) -> dict[str, float]:
     """Standard deviation for a new source, by kind: dense models, mixtures of experts, and a class without any other source.
 
-    Each source counts once. The variance of a kind is shrunk towards that of all sources. A source is the only one of its class where no
-    other has rows of the same stack and kind of model; leaving it out then leaves its whole class out.
+    Each source counts once. The variance of a kind is shrunk towards that of all sources. If no other source has rows of the same stack and
+    kind of model, leaving the source out leaves out its whole class.
     """
     whole = sigma_of_new_source(unseen)
     classes = np.array([class_of(s.stack, routed=s.model.is_moe) for s in unseen.steps])  # type: ignore[union-attr]
@@ -186,7 +188,7 @@ def by_class(unseen: HeldOutPredictions) -> dict[str, float]:
 
 
 def by_source(unseen: HeldOutPredictions) -> dict[str, float]:
-    """The same for rows with known layers, by source; ``""`` for all of them, each source counted once."""
+    """Standard deviation for rows with known layers, by source; the key ``""`` is that of all sources, each counted once."""
     unseen = unseen.subset(unseen.known_layers)
     if not unseen.steps:
         return {}
@@ -196,7 +198,7 @@ def by_source(unseen: HeldOutPredictions) -> dict[str, float]:
 
 
 def _shrunken_sigma(unseen: HeldOutPredictions, rows: NDArray[np.bool_], whole: float) -> float:
-    """Calibrated σ of some rows, shrunk towards that of all where they hold few configurations."""
+    """Calibrated σ of some rows, shrunk towards that of all rows; the fewer configurations, the more."""
     number = len({s.key for s, here in zip(unseen.steps, rows, strict=True) if here})
     own = calibrated_sigma(unseen, rows.astype(np.float64), members=number)
     return float(np.sqrt((number * own**2 + SHRINKAGE * whole**2) / (number + SHRINKAGE)))
@@ -209,7 +211,7 @@ def sigma_of_new_source(unseen: HeldOutPredictions) -> float:
 
 
 def sigma_of_rows(found: Mapping[str, Any], rows: HeldOutPredictions) -> Array:
-    """The σ of each row, shape ``(rows,)``: that of known layers of its source, else that of its class or kind."""
+    """The σ of each row, shape ``(rows,)``: for known layers that of the source, else that of the class or kind."""
     spread, measured = found["spread"], found["measured"]
 
     classes = [class_of(step.stack, routed=step.model.is_moe) for step in rows.steps]  # type: ignore[union-attr]
@@ -225,8 +227,8 @@ def calibrated_sigma(unseen: HeldOutPredictions, weight: Array, level: float = 0
         unseen: predictions of rows.
         weight: of each row.
         level: share that should lie inside.
-        members: exchangeable configurations that the rows belong to: of the next one a share ``level`` lies inside where
-            ``level · (k + 1)/k`` of these do, at most all; None for the share of the rows themselves.
+        members: number k of exchangeable configurations that the rows belong to. A share ``level`` of the next configuration then needs
+            ``level · (k + 1)/k`` of these inside, at most all. None for ``level`` of the rows themselves.
 
     Source: Lei, G'Sell, Rinaldo, Tibshirani, Wasserman 2018 (JASA 113:1094), split conformal prediction.
     """

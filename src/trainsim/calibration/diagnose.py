@@ -20,7 +20,7 @@ from .update import run_log_seconds
 
 Array = NDArray[np.float64]
 GRID = 33
-"""Number of quantiles of a constant's belief at which it is tried."""
+"""Number of quantiles of the belief about a constant at which the constant is tried."""
 TINY = float(np.finfo(np.float64).tiny)
 FAULT = float(np.log(2.0))
 """Mean of ``|log(measured / modelled)|`` for a fault outside the model (judgement, 2026-11-30: no survey of faults was found)."""
@@ -29,9 +29,9 @@ FAULT = float(np.log(2.0))
 def diagnose(run: Run, step_time: float | None = None, memory: float | None = None) -> Diagnosis:
     """Compare a measured step time, or measured memory, with the prediction of the run's stack.
 
-    Each fitted number of the stack is considered as the only cause, ``P(c | t) ∝ ∫ N(log t | log f(c), σ²) p(c) dc``, where p is the belief
-    about the number and σ the unexplained standard deviation within a source. The source's factor, chance, and "none of these" are
-    considered too: a fault outside the model, ``|log t - log t̂| ~ Exp(1 / log 2)`` in either direction.
+    Each fitted number c of the stack is considered as the only cause: ``P(c | t) ∝ ∫ N(log t | log f(c), σ²) p(c) dc``, where p is the
+        belief about the number and σ the unexplained standard deviation within a source. Three more causes are considered: the factor of
+        the source, chance, and "none of these", a fault outside the model with ``|log t - log t̂| ~ Exp(1 / log 2)`` in either direction.
 
     Args:
         run: a run with a modelled efficiency, a complete plan and a complete first phase.
@@ -53,7 +53,7 @@ def diagnose(run: Run, step_time: float | None = None, memory: float | None = No
     >>> slow.percentile > 99, round(sum(e.probability for e in slow.explanations), 9)
     (True, 1.0)
     >>> diagnose(run, step_time=3.4 * float(ts.step_time(run).total)).suspect
-    'something that the model does not hold'
+    'something outside the model'
     """
     for name, value in (("step_time", step_time), ("memory", memory)):
         if value is not None and not value > 0:
@@ -104,7 +104,7 @@ def _explanations(run: Run, measured: float, noise: float, unseen: float) -> tup
     likely = np.exp(-np.square(residuals / noise) / 2)
     usual = step_time(run)
     off = float(np.log(float(np.asarray(usual.total))) - measured)
-    # the density of a fault is nearly constant over the width of the noise; same units as `likely`
+    # the density of a fault is nearly constant over the width of the noise, so that one value suffices; units as in `likely`
     fault = noise * np.sqrt(2 * np.pi) * np.exp(-abs(off) / FAULT) / (2 * FAULT)
     evidence = np.append(likely.mean(axis=1), [np.exp(-((off / noise) ** 2) / 2), fault]) + TINY
     probability = evidence / np.sum(evidence)
@@ -125,6 +125,6 @@ def _explanations(run: Run, measured: float, noise: float, unseen: float) -> tup
 
 
 def _measure_next(causes: tuple[Cause, ...]) -> str:
-    """The part of the step, among those that a trace shows, whose time differs most between the causes."""
+    """The part of the step whose time differs most between the causes, among the parts that a trace shows."""
     parts = [part for part in causes[0].lines if part != "source"] if len(causes) > 1 else []
     return max(parts, key=lambda part: float(np.ptp([e.lines[part] for e in causes])), default="")

@@ -77,7 +77,7 @@ class Diagnosis(Answer):
     >>> lines = {"compute": 1.5, "exchange": 0.5}
     >>> print(Diagnosis((1.8, 2.0, 2.2), 4.0, 100.0, (Cause(OUTSIDE, 1.0, 2.0, 1.0, np.nan, lines),), ""))
     4 s measured, 2.00 s expected (1.80 to 2.20 s): slower than more than 99.9 % of what is expected
-    suspect something that the model does not hold
+    suspect something outside the model
       100 %  none of these: nothing in the model explains it
              network: exchanges that compute does not hide would take 2.50 s instead of 0.500 s
              stragglers: the slowest GPU would compute 2.3 × as long as the others
@@ -112,7 +112,7 @@ class Diagnosis(Answer):
         if not self.explanations or NORMAL[0] <= self.percentile <= NORMAL[1]:
             return ""
         first = self.explanations[0]
-        return {CHANCE: "chance", OUTSIDE: "something that the model does not hold"}.get(first.path, first.name)
+        return {CHANCE: "chance", OUTSIDE: "something outside the model"}.get(first.path, first.name)
 
     @property
     def outside(self) -> tuple[tuple[str, str], ...]:
@@ -123,7 +123,7 @@ class Diagnosis(Answer):
             return ()
         if more < 0:
             return (
-                ("tokens", f"a step would hold {self.measured / self.modelled[1]:.2g} × the tokens: check batch, sequence length and GPUs"),
+                ("tokens", f"a step would have {self.measured / self.modelled[1]:.2g} × the tokens: check batch, sequence length and GPUs"),
                 ("work", "part of the work would be left out: check recomputation, frozen parts and what the timer spans"),
             )
         exchange, compute = (max(cause.lines.get(part, 0.0), 0.0) for part in ("exchange", "compute"))

@@ -43,8 +43,8 @@ class FitProblem:
 
     Args:
         steps: measured steps that can be modelled.
-        names, prior, spread, share: name of each constant, its prior median and standard deviation on the fitting scale, and whether that
-            scale is log-odds (``share``) or logarithmic.
+        names, prior, spread: name of each constant, and its prior median and standard deviation on the fitting scale. share: whether the
+            fitting scale of each constant is log-odds; otherwise it is logarithmic.
         weight, scale: weight and residual scale of each row.
     """
 
@@ -138,13 +138,13 @@ def modelled_log_seconds(steps: Sequence[MeasuredStep], values: Mapping[str, Any
 
 
 _COLUMNS = ("gpus", "tp", "dp", "ep", "cp", "micro_batch", "sequence_split", "expert_tp")
-"""Fields of a layout that a step broadcasts over, as over the batch; all other fields are its structure."""
+"""Fields of a layout that may be arrays in one call of the step model; rows of one call share all other fields."""
 _NUMBERS = attrgetter("batch", *map("layout.{}".format, _COLUMNS))
 _STRUCTURE = attrgetter(
     "model", "stack", "schedule", "zero", "cluster.chip", "cluster.domain", "cluster.scale_up", "cluster.scale_out",
     *[f"layout.{f.name}" for f in fields(Layout) if f.name not in _COLUMNS],
 )  # fmt: skip
-"""Fields that rows of one call must share."""
+"""Fields of a row that all rows of one call share."""
 
 
 # point and posterior -----------------------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ def fit(task: FitProblem, starts: int = 4, iterations: int = 20, seed: int = 0, 
         starts: number of starts: the prior median, and draws from the prior.
         iterations: largest number of iterations.
         seed: seed of the draws.
-        near: first start in place of the prior median.
+        near: first start, in place of the prior median.
 
     Source: Levenberg 1944, Marquardt 1963; weights of Student-t residuals as in Lange, Little, Taylor 1989 (JASA 84:881).
     """

@@ -21,7 +21,7 @@ def random_effects(steps: Sequence[MeasuredStep], residuals: Array) -> Mapping[s
 
     The effect is ``m·τ²/(τ² + σ²/n)``, where ``m`` is the mean of ``n`` configurations, and ``τ`` and ``σ`` are the standard deviations
     between layers and between configurations of the same layers. Repeats of a configuration count once, by their median. Dense models
-    and mixtures of experts are treated separately. There is no effect where too few layers were measured in several configurations.
+    and mixtures of experts are treated separately. The effect is 0 if too few layers were measured in several configurations.
 
     Args:
         steps, residuals: the rows, and the residuals log(modelled / measured) of a fit to them.

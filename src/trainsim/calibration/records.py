@@ -25,13 +25,14 @@ class MeasuredStep:
         seconds: measured time of an optimizer step [s].
         model, layout, batch, schedule, zero, cluster, stack: what ran; None where ``not_modelled`` names a missing input.
         reported_as: the figure that ``seconds`` was computed from.
-        alternatives: further layouts that are equally likely: the usual values of what the row does not report.
+        alternatives: further layouts that are equally likely, with the usual values of fields that the row does not report.
         assumed: inputs that the row does not report, and the values assumed.
         not_modelled: reason the row can't be modelled; empty where it can.
-        exclusion_reason: reason the row is excluded from fits, by its name or note: it is ambiguous, or drops tokens. Scored separately.
-        key: the configuration without release and time; repeats share it.
+        exclusion_reason: reason the row is excluded from fits, by its name or note: the row is ambiguous, or its run drops tokens. Excluded
+            rows are scored separately.
+        key: the configuration without release and time; repeats share the key.
         layers: the work of a micro-batch in one layer: model without its depth, formats, degrees, tokens. Rows that differ only in
-            pipeline, replicas or release share it. Empty where it is not fully reported.
+            pipeline, replicas or release share this field. Empty if the row does not fully report it.
     """
 
     id: str
@@ -56,7 +57,7 @@ class MeasuredStep:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the configuration and the measured time; copies of a row share it, whatever their names and files."""
+        """Hash of the configuration and the measured time; copies of a row under other names or in other files share the hash."""
         return _fingerprint(self.key, f"{self.seconds:.6g}")
 
     @property
@@ -71,11 +72,11 @@ class MeasuredStep:
 
     @property
     def candidates(self) -> tuple[MeasuredStep, ...]:
-        """The step in each layout it may have had."""
+        """The step in each layout that it may have had."""
         return (self, *(replace(self, layout=layout, schedule=self._order(layout), alternatives=()) for layout in self.alternatives))
 
     def _order(self, layout: Layout) -> str:
-        """The schedule for another layout: interleaved where a rank has several stages."""
+        """The schedule for another layout: interleaved if a rank has several stages."""
         usual = {default_schedule(vpp).name for vpp in (1, 2)}
         return default_schedule(layout.vpp).name if self.schedule in usual else self.schedule
 

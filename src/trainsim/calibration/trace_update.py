@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ROUNDS = 6
 """Number of iterations; the times then agree within 0.1 %."""
 BESIDE = 0.5
-"""Smallest overlap of exchanges and compute of a trace that runs forward and backward passes side by side."""
+"""Smallest overlap of exchanges with compute at which a trace is taken to run forward and backward passes side by side."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,11 +60,12 @@ class TracedStack:
 def traced_stack(trace: Trace, run: Run) -> TracedStack:
     """Fit the stack of a run to a profiler trace of the run.
 
-    Each number is scaled by the ratio of modelled to measured time of the kernels it affects, until they agree. Compute kernels that run
-    concurrently share the time. Matrix products that run beside exchanges use the processors that the stack does not assign to exchanges.
+    Each number is scaled by the ratio of modelled to measured time of the kernels that it affects, until the two times agree. Compute
+    kernels that run concurrently share the time. Matrix products that run beside exchanges use the processors that the stack does not
+    assign to exchanges.
 
     Args:
-        trace: kernels of whole layers of the run's model; layers are counted by their attention kernels.
+        trace: kernels of whole layers of the run's model; the attention kernels give the number of layers.
         run: the profiled run, with its first phase, its plan and its modelled stack.
 
     Returns:
@@ -109,7 +110,7 @@ _GOVERNED: tuple[Work, ...] = (
 
 
 def _layers(trace: Trace) -> int:
-    """Number of forward passes through a layer: kernels of the most frequent attention kernel."""
+    """Number of forward passes through a layer: calls of the most frequent attention kernel."""
     names: dict[str, int] = {}
     for kernel in trace.kernels:
         if kernel.role == "attention" and kernel.direction == "forward":

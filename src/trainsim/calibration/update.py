@@ -89,9 +89,9 @@ def calibrate(rows: str | Path | Trace | Sequence[float], run: Run | None = None
     ``factor`` includes b and a new ε.
 
     Args:
-        rows: a profiler trace of ``run`` (:func:`~.traces.read_trace`), or its ``.trace.json`` or ``.json.gz`` file, whose kernels
-            give the stack's numbers directly; a ``.json`` or ``.csv`` file of measured steps (:func:`~.measured_steps.read_steps`);
-            a training log of ``run``; or step times of ``run`` [s].
+        rows: one of four: a profiler trace of ``run`` (:func:`~.traces.read_trace`) or its ``.trace.json`` or ``.json.gz`` file, whose
+            kernels give the numbers of the stack directly; a ``.json`` or ``.csv`` file of measured steps
+            (:func:`~.measured_steps.read_steps`); a training log of ``run``; step times of ``run`` [s].
         run: the measured run, with a modelled efficiency, a complete plan and a complete first phase; not needed for a file of steps.
         seed: seed of the draws.
 
@@ -153,7 +153,7 @@ def calibrate(rows: str | Path | Trace | Sequence[float], run: Run | None = None
 TRACES = (".trace.json", ".json.gz")
 """File endings of profiler traces."""
 TRACED = 0.05
-"""Relative standard deviation of a number measured from a trace, as repeats of one kernel vary."""
+"""Relative standard deviation of a number measured from a trace: the variation between repeats of one kernel."""
 
 
 def _by_trace(trace: Trace, run: Run) -> Calibrated:

@@ -45,7 +45,7 @@ class RentError:
         public: day the quote became public.
         error, sd: log(quoted / predicted price), and the scale of the prediction [1].
         last_error: log(quoted / price of the last quote).
-        new_vendor, new_silicon: whether no earlier quote was of the same vendor, or of the same silicon.
+        new_vendor, new_silicon: whether this is the first quote of its vendor, or of its chip.
     """
 
     address: str
@@ -69,8 +69,8 @@ class RentScore:
         bias: median of predicted / quoted price, minus 1.
         width: median of P95 / P5.
         error, last_error: mean absolute log error of the model, and of the last quote.
-        score, last_score: mean interval score of the log price [1] of the model, and of the last quote with the interval of its own
-            earlier errors; lower is better. NaN where fewer than ``MIN_ERRORS`` errors are known.
+        score, last_score: mean interval score of the log price [1] of the model, and of the last quote with an interval from the errors of
+            earlier last quotes; lower is better. NaN where fewer than ``MIN_ERRORS`` errors are known.
     """
 
     quotes: int
@@ -128,7 +128,7 @@ def catalogue_quotes() -> list[Dated]:
 
 
 def new_prices(rows: Sequence[Dated]) -> list[Dated]:
-    """Quotes whose price the vendor had not asked for the product before."""
+    """Quotes at a price that their vendor had not asked for the product before."""
     asked: set[tuple[object, ...]] = set()
     found = []
     for row in rows:
@@ -186,7 +186,7 @@ def rent_score(errors: Sequence[RentError], lag_days: int, seed: int = 1) -> Ren
 
 
 def _past(errors: Sequence[RentError], one: RentError, lag_days: int) -> tuple[float, float] | None:
-    """Central interval of the last quote's errors that were known on the day of the prediction of ``one``."""
+    """Central interval of those errors of the last quote that were known on the day of the prediction of ``one``."""
     known = [e.last_error for e in errors if e.public <= one.public - dt.timedelta(days=lag_days)]
     if len(known) < MIN_ERRORS:
         return None

@@ -81,7 +81,7 @@ HEADER = f"{'':<30}{'n':>5}{'conf':>5}{'median':>8}{'mean':>7}{'bias':>7}{'insid
 
 @dataclass(frozen=True, repr=False)
 class StepBacktest(Answer):
-    """All rows of a file of measured steps: forecast, skipped because the calibration was fitted to them, or not modelled.
+    """All rows of a file of measured steps: forecast, refused because the calibration was fitted to them, or not modelled.
 
     Rows with an exclusion reason are forecast, but scored separately.
     """
@@ -186,7 +186,7 @@ def step_backtest(rows: str | Path | Sequence[MeasuredStep]) -> StepBacktest:
 
 
 def _forecast(step: MeasuredStep) -> StepForecast:
-    """Forecast of a row. Where its layout is not fully reported, the fastest candidate is taken: whoever measures has tuned the layout."""
+    """Forecast of a row. If the row does not fully report its layout, the fastest candidate is taken, since published layouts are tuned."""
     shipped = calibration()
     if step.model is None:
         raise SpecError("model", None, "is not known", "give a row with its architecture", "missing")

@@ -38,7 +38,7 @@ By = Literal["source", "group"]
 
 @dataclass(frozen=True, eq=False)
 class HeldOutIntervals:
-    """Held-out rows with a predicted interval; its point and width both come from other rows.
+    """Held-out rows with a predicted interval; both its point and its width come from other rows.
 
     Args:
         unseen: the held-out predictions.
@@ -64,7 +64,7 @@ class HeldOutIntervals:
     @property
     def scores(self) -> Num:
         """Interval score of each row in log seconds, shape ``(rows,)``."""
-        modelled = np.exp(self.unseen.residuals)  # in units of the measured time
+        modelled = np.exp(self.unseen.residuals)  # relative to the measured time
         return interval_score(modelled * np.exp(-self.half_width), modelled * np.exp(self.half_width), 1.0)
 
 
@@ -72,16 +72,18 @@ class HeldOutIntervals:
 
 
 Spread = Callable[[HeldOutPredictions, HeldOutPredictions], Array]
-"""Function from predictions of some rows, and of other rows, to the standard deviation of each of the latter."""
+"""Function that calibrates on the predictions of some rows and gives the standard deviation of each of other rows."""
 
 
 def by_class(missed: HeldOutPredictions, rows: HeldOutPredictions) -> Array:
-    """Standard deviation as in the calibration: of known layers, else of the row's class, both shrunk towards all rows."""
+    """Standard deviation as in the calibration: for known layers that of the source, else that of the row's class, both shrunk towards all
+    rows.
+    """
     return sigma_of_rows({"spread": class_spreads(missed), "measured": source_spreads(missed)}, rows)
 
 
 def by_group(missed: HeldOutPredictions, rows: HeldOutPredictions) -> Array:
-    """Standard deviation of the row's own group; of all rows where the group has none."""
+    """Standard deviation of the row's group, or of all rows if no calibrating row is in the group."""
     groups = np.array([s.group for s in missed.steps])
 
     def of(group: str) -> float:
@@ -100,7 +102,9 @@ def held_out_by_halves(
     seed: int = 0,
     group_by: GroupBy = configuration_of,
 ) -> HeldOutIntervals:
-    """Hold out random halves: constants are fitted to one half, σ to its cross-validation, and both are applied to the other half."""
+    """Hold out random halves: constants are fitted to one half, σ to the cross-validated residuals of that half; both predict the other
+    half.
+    """
     parts, spreads = [], []
     for i, (seen, unseen) in enumerate(splits(steps, repeats, seed, group_by)):
         parts.append(forecast(seen, unseen))

@@ -151,7 +151,7 @@ PLAIN = Launch(dispatcher=None, expert_overlap="off", graphs=frozenset(), recomp
 
 
 def _launch(base: MeasuredStep, row: Mapping[str, Any], model: Model, precision: str, batch: float, degrees: Mapping[str, float]) -> Launch:
-    """Launch settings of a Megatron-Bridge benchmark, from the recipes of its release; ``PLAIN`` for any other run."""
+    """Launch settings of a Megatron-Bridge benchmark from the recipes of the release; ``PLAIN`` for any other run."""
     release = re.search(r"Megatron-Bridge (2\d\.\d\d(?:\.\d+)?)", base.name)
     found = launch_of(model, str(row["gpu"]).split("-")[0], precision, batch, release[1], degrees) if release else None
     return found or PLAIN
@@ -163,8 +163,8 @@ def _launch(base: MeasuredStep, row: Mapping[str, Any], model: Model, precision:
 def _degrees(parallel: Mapping[str, Any], framework: str, gpus: float) -> tuple[int, int, int, int]:
     """The degrees tp, pp, cp and ep.
 
-    An unreported tp or pp is 1 where the reported degrees multiply to all accelerators, or where the framework shards fully. Unreported cp
-    and ep are 1.
+    An unreported tp or pp is taken as 1 if the product of the reported degrees is the number of accelerators, or if the framework shards
+    fully. Unreported cp and ep are taken as 1.
     """
     reported = [int(value) for name in ("tp", "pp", "cp", "dp") if (value := parallel.get(name)) is not None]
     whole = 1
@@ -178,7 +178,9 @@ def _degrees(parallel: Mapping[str, Any], framework: str, gpus: float) -> tuple[
 
 
 def _tokens(row: Mapping[str, Any], parallel: Mapping[str, Any], dp: float, pp: int) -> float:
-    """Tokens of a step. Where unreported, those of one micro-batch: without a pipeline a rate hardly depends on them."""
+    """Tokens of a step. If unreported, those of one micro-batch, since without a pipeline the rate hardly depends on the tokens of a
+    step.
+    """
     if row.get("global_batch_tokens") is not None:
         return float(row["global_batch_tokens"])
     if pp > 1:
@@ -187,7 +189,7 @@ def _tokens(row: Mapping[str, Any], parallel: Mapping[str, Any], dp: float, pp: 
 
 
 def _recompute(parallel: Mapping[str, Any], framework: str) -> frozenset[str]:
-    """Recomputed parts."""
+    """Parts that the row's run recomputes."""
     setting = str(parallel.get("recompute") or "none")
     if setting == "selective" and framework == "megatron":
         setting = "attention core"  # what Megatron-LM's option "selective" recomputes
@@ -197,7 +199,9 @@ def _recompute(parallel: Mapping[str, Any], framework: str) -> frozenset[str]:
 def _candidates(
     parallel: Mapping[str, Any], settings: Mapping[str, Any], pp: int, model: Model, each: float
 ) -> list[tuple[str, int, float]]:
-    """Possible schedule, virtual stages and micro-batch of a row with ``each`` sequences per pipeline; one where it reports them."""
+    """Possible schedules, virtual stages and micro-batches of a row with ``each`` sequences per pipeline; one combination if the row
+    reports them.
+    """
     named = None if pp == 1 else _named_schedule(parallel.get("vpp"))
     chunks = _virtual_stages(parallel.get("vpp"), named, pp, model, settings)
     found = [((named or default_schedule(v)).name, v, m) for v in chunks for m in _micro_batches(parallel.get("microbatch"), each)]
@@ -219,8 +223,7 @@ def _named_schedule(value: Any) -> Schedule | None:
 def _virtual_stages(value: Any, named: Schedule | None, pp: int, model: Model, settings: Mapping[str, Any]) -> tuple[int, ...]:
     """Possible numbers of virtual stages per rank: the reported one, else all divisors of the layers per rank.
 
-    1 is left out where the row says that stages are interleaved. For a stack whose rows always name interleaving, an unreported number
-    is 1.
+    1 is left out where the row says that stages are interleaved. If a stack's rows always name interleaving, an unreported number is 1.
     """
     if pp == 1 or value in {"n/a", "None"} or (value is None and settings.get("interleaving") == "named"):
         return (1,)
@@ -259,7 +262,7 @@ def _zero(text: str) -> int:
 
 
 def _sequence_split(name: str, settings: Mapping[str, Any], tp: int) -> float:
-    """Ranks that share element-wise work: ``tp``, or 1 where the stack's rows name sequence parallelism and this row does not."""
+    """Ranks that share element-wise work: ``tp``, or 1 if rows of the stack name sequence parallelism and this row does not."""
     named = "sequence parallel +" in name
     return 1.0 if "no SP" in name or (settings.get("sequence_split") == "named" and not named) else float(tp)
 
@@ -273,7 +276,9 @@ def _format(row: Mapping[str, Any]) -> str:
 
 
 def _recipe(row: Mapping[str, Any], number_format: str, settings: Mapping[str, Any]) -> Precision:
-    """Precision recipe of a row: the framework's own, else one scale per tensor (per block for MX formats), with the stack's buffers."""
+    """Precision recipe of a row: the framework's own; else one scale per tensor, or per block for MX formats, with the buffers of the
+    stack.
+    """
     own = settings.get("recipes", {}).get(number_format)
     text = str(row.get("precision")).lower()
     wide = "fp16" if "fp16" in text and "bf16" not in text else "bf16"
@@ -340,14 +345,14 @@ def _source(row: Mapping[str, Any]) -> str:
 
 
 def _framework(row: Mapping[str, Any], parallel: Mapping[str, Any]) -> str:
-    """Framework of a row: by its name; else FSDP where it shards fully without a pipeline; else Megatron."""
+    """Framework of a row by the row's name; else FSDP if the row shards fully without a pipeline; else Megatron."""
     name, zero = str(row.get("name")), str(parallel.get("zero"))
     named = next((framework for words, framework in FRAMEWORKS if re.search(words, name)), None)
     return named or ("fsdp" if re.search(FULLY_SHARDED, zero, re.IGNORECASE) and int(parallel.get("pp") or 1) == 1 else "megatron")
 
 
 def _month(row: Mapping[str, Any]) -> str:
-    """Year and month of publication; a release number counts as its month; the far future where unreported."""
+    """Year and month of publication. A release number stands for its month; an unreported month for the far future."""
     text = str(row.get("date") or "")
     if release := re.match(r"(2\d)\.(\d\d)", text):
         return f"20{release[1]}-{release[2]}"
@@ -355,7 +360,7 @@ def _month(row: Mapping[str, Any]) -> str:
 
 
 def _group(source: str, row: Mapping[str, Any], chip: Chip, number_format: str, *, routed: bool) -> str:
-    """Group in which a row is scored: kind of model and generation of chips; some sources are groups of their own."""
+    """Group in which a row is scored: kind of model and generation of chips. Some sources form their own group."""
     if source == "MosaicML MPT bench":
         return f"FSDP {'A100' if str(row['gpu']).startswith('A100') else 'H100'}"
     if re.match("Megatron seq|Megatron-LM 2021|MT-NLG", source):

@@ -49,8 +49,8 @@ class Kernel:
     Args:
         name, stream: name and stream recorded by the profiler.
         start, seconds: start and duration [s].
-        role: role in a layer; None where its name is unknown.
-        direction: the pass it belongs to; None where unknown.
+        role: role in a layer; None if the name is unknown.
+        direction: the pass that the kernel belongs to; None if unknown.
         shape: shape of a matrix product, where the profiler recorded its operands.
         moved: size of a copy [B]; 0 where not recorded.
     """
@@ -296,7 +296,7 @@ def _from_kineto(data: Any) -> Trace:
 
 
 def _around(events: Sequence[Mapping[str, Any]]) -> dict[Any, tuple[Mapping[str, Any], ...]]:
-    """Correlation id of each launch → ops and annotations open on its host thread, innermost first."""
+    """Correlation id of each launch → ops and annotations open on the launching host thread, innermost first."""
     host = [e for e in events if str(e.get("cat", "")).lower() in LAUNCHES | AROUND]
     found: dict[Any, tuple[Mapping[str, Any], ...]] = {}
     for thread in {(e.get("pid"), e.get("tid")) for e in host}:

@@ -147,7 +147,7 @@ def condition(
     percentiles = _percentiles(target, truths, _weights(sum(logs[: len(before)], np.zeros(n))), len(before))
     facts: dict[str, Any] = {"prior": prior, "findings": target.findings, "n": n, "percentiles": percentiles}
     log = np.asarray(sum(logs))
-    if np.ptp(log) == 0:  # the evidence does not depend on the uncertain inputs
+    if np.ptp(log) == 0:  # the measured output does not depend on the uncertain inputs
         return Posterior.of(prior, ess=float(n), method="unchanged", **facts)
     weights = _weights(log)
     ess = float(1 / np.sum(weights**2))

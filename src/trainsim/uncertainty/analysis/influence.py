@@ -23,7 +23,7 @@ from ..sampling.sweep import Function, Study, evaluate
 from .sensitivity import REPLICATES, sample_pairs
 
 TRIPLES = 6
-"""Triples are formed from this many inputs, those with the largest effect alone."""
+"""Number of inputs from which triples are formed: those with the largest effect alone."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def tornado(spec: Spec, beliefs: Beliefs, function: Function, *, of: str = "valu
     u = np.full((len(columns), 2 * len(columns)), 0.5)
     for i in range(len(columns)):
         u[i, 2 * i : 2 * i + 2] = 0.05, 0.95
-    # each input varies alone, so its scores are those of its marginal distribution
+    # each input varies alone, so that its marginal distribution applies
     y = _at(study, u, {}, of).reshape(-1, 2)
     swings = [Swing(" = ".join(column.paths), *map(float, ends)) for column, ends in zip(columns, y, strict=True)]
     return tuple(sorted(swings, key=lambda swing: -swing.size))

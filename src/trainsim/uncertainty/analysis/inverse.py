@@ -20,7 +20,7 @@ from ..sampling.simulation import Figure
 from ..sampling.sweep import Function, Study, evaluate
 
 GRID = np.linspace(-5.0, 5.0, 401)
-"""Normal scores at which a single input is tried; they cover all but 6e-7 of its probability."""
+"""Normal scores at which a single input is tried; they cover all but 6e-7 of the input's probability."""
 PROBE = 1 << 14
 
 
@@ -80,7 +80,7 @@ class MustBeTrue(Answer):
         chance = AnswerRow("probability", "probability", 100 * float(self.probability), "%")
         alone = [
             AnswerRow(
-                one.path, f"{one.path} alone", "no value does it" if one.value is None else one.value, grade=_percentile(one.percentile)
+                one.path, f"{one.path} alone", "no value suffices" if one.value is None else one.value, grade=_percentile(one.percentile)
             )
             for one in self.alone
         ]

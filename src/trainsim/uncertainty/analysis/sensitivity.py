@@ -24,9 +24,10 @@ from ..sampling.sweep import BLOCK, Function, Study, evaluate
 
 REPLICATES = 16
 LARGE = 8
-"""Number of replicates for estimated indices, which integrate over twice as many inputs; fewer, larger replicates are more accurate."""
+"""Number of replicates for estimated indices. These integrate over twice as many inputs, for which fewer, larger replicates are more
+accurate."""
 EXHAUSTIVE = 10
-"""Up to this many inputs Shapley effects use every subset; beyond, random orders."""
+"""Largest number of inputs for which Shapley effects use every subset; beyond it, random orders."""
 ORDERS = 64
 
 
@@ -62,7 +63,7 @@ class Sensitivity(Answer):
         return Summary(f"share of the variance of {self.of}, by input ({kind})", (*main, *alone), (self.method,))
 
 
-ALONE = "Share of the variance that goes if the input alone is known"
+ALONE = "Share of the variance removed if the input alone is known"
 
 
 def _ends(share: Figure) -> tuple[float, float]:

@@ -63,7 +63,7 @@ class Beliefs(Answer, Mapping[tuple[str, ...], Belief]):
             belief = Typed(text=given) if isinstance(given, str) else given
             _check(paths, belief, held)
             held[tuple(sorted(paths))] = belief.named(paths) if isinstance(belief, Joint) else belief
-        # sorted, so that the order in which they were given does not matter
+        # sorted, so that beliefs given in another order are equal
         self._held = dict(sorted(held.items()))
         self._correlated = dict(sorted(_pair(pair, rho) for pair, rho in (correlated or {}).items()))
         self._sources = {path: source for path, source in (sources or {}).items() if path in self.paths}
@@ -200,8 +200,8 @@ class Resolved:
         """One column per belief, in the order of the paths in the spec.
 
         The Sobol' dimension of a column is the index of its path among all numbers of the spec, not among the beliefs, so that adding
-        another belief does not change its draws. It is counted from the end: the first dimensions are the most uniform ones, and the last
-        numbers of a run (price, reliability, efficiency) are those that most beliefs are about.
+        another belief does not change its draws. Dimensions are counted from the end of the spec: the first dimensions are the most
+        uniform, and most beliefs are about the last numbers of a run (price, reliability, efficiency).
         """
         numbers = self.spec.numbers()
         place = {path: i for i, path in enumerate(numbers)}

@@ -25,7 +25,7 @@ CSV_COLUMNS = ("path", "kind", "p5", "p10", "p50", "p90", "p95", "low", "mode", 
 """Columns of a CSV file; other fields are in ``more`` as JSON."""
 
 Held = Mapping[tuple[str, ...], Belief]
-"""Paths that share a draw, or are the columns of a joint belief → belief."""
+"""Paths that share a draw, or that name the columns of a joint belief → belief."""
 Correlated = Mapping[tuple[str, str], Correlation]
 """Two paths → correlation."""
 Sources = Mapping[str, str]
@@ -95,7 +95,7 @@ def _plain(spec: Spec) -> dict[str, Any]:
 
 
 def _finite(value: Any) -> Any:
-    """Drop infinite bounds and empty lists, which are the defaults."""
+    """The fields without infinite bounds and empty lists, which are the defaults."""
     if isinstance(value, dict):
         return {k: _finite(v) for k, v in value.items() if not (isinstance(v, float) and math.isinf(v)) and v != []}
     return [_finite(v) for v in value] if isinstance(value, list) else value

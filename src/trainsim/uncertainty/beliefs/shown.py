@@ -14,11 +14,11 @@ from .correlation import Correlation
 
 Held = Mapping[tuple[str, ...], Belief]
 BY_FIELD = "by field"
-"""Text in place of a median that depends on the bounds of the belief's field."""
+"""Text shown for a median that depends on the bounds of the field."""
 
 
 def _quantiles_of(belief: Belief, path: str) -> tuple[float | None, float | None, float | None]:
-    """5, 50 and 95 % quantiles of the belief about a path; None where only its field decides them.
+    """5, 50 and 95 % quantiles of the belief about a path; None if they depend on the bounds of the field.
 
     >>> from trainsim.uncertainty.distributions.interval import ci90
     >>> _quantiles_of(ci90(1.0, 2.0, 4.0), "price"), _quantiles_of(ci90(1.0, 4.0), "price")
@@ -29,7 +29,7 @@ def _quantiles_of(belief: Belief, path: str) -> tuple[float | None, float | None
         return known.get(0.05), known.get(0.5), known.get(0.95)
     try:
         law = belief.for_field(Unit(""), path)
-    except BeliefError:  # a text with a unit that only its field knows
+    except BeliefError:  # a text with a unit, which only the field can parse
         return None, None, None
     low, middle, high = (float(law.ppf(q)) for q in (0.05, 0.5, 0.95))
     return low, None if isinstance(belief, Typed) else middle, high
@@ -46,7 +46,7 @@ def _cell(value: float | None) -> str:
 
 
 def _median(belief: Belief) -> str:
-    """What is shown where the median is not known: the text that was typed, or that the field decides."""
+    """Text shown for an unknown median: the typed text, or a note that the field decides it."""
     return belief.text if isinstance(belief, Typed) else BY_FIELD
 
 

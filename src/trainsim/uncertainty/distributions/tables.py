@@ -49,10 +49,10 @@ class CubicScoreTable:
     def __init__(self, law: Distribution, step: float) -> None:
         self._step, (self._low, self._high) = step, law.support
         knots = step * np.arange(-round(SCORE_RANGE / step) - 2, round(SCORE_RANGE / step) + 4)
-        # distributions that need small steps, and mixtures, may have a jump between two checks: check at more points
+        # a distribution that needs small steps, or a mixture, may have a jump between two checks, so that more points are checked
         checks = 20 if step == KNOT_STEPS[0] and not _may_jump(law) else round(10 / step)
         self._between = step * (np.linspace(-5 / step, 5 / step, checks).round() + 0.5)
-        # a single call, since each call has a large overhead
+        # one call for all points, since each call has a large overhead
         x = law.from_score(np.concatenate([knots, self._between, QUARTILES]))
         self._known, self._scale = x[len(knots) : -2], x[-1] - x[-2]
         inside = np.maximum(x[: len(knots)], math.nextafter(self._low, math.inf))
@@ -92,8 +92,8 @@ class PiecewiseLinearPPF:
 
     Eight million draws of four beliefs take 1.24 times as long without it (CPU seconds, one run).
 
-    Cells of the level narrow with its distance v to the nearer end, 128 per octave, so that tails are as accurate as the centre; the index
-    of a cell is taken from the bits of v. Cells of the normal score have equal width.
+    Let v be the distance of a level to the nearer end of (0, 1). Cells of the level become narrower with v, 128 per octave, so that tails
+    are as accurate as the centre; the bits of v give the index of a cell. Cells of the normal score have equal width.
     """
 
     MANTISSA = 7

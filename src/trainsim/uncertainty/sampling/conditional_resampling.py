@@ -12,9 +12,10 @@ from ..distributions.distribution import Array
 
 
 def redraw(resolved: Resolved, u: Array, v: Array, keep: Collection[int]) -> dict[str, Array]:
-    """Draw the columns in ``keep`` at u, and all others at v given those.
+    """Draw the columns in ``keep`` at u, and all other columns at v, conditional on those in ``keep``.
 
-    Under the Gaussian copula the normal scores of the others are ``C_TK C_KK⁻¹ z_K + chol(C_TT - C_TK C_KK⁻¹ C_KT) η``.
+    Under the Gaussian copula the normal scores of the other columns (T) given the kept ones (K) are ``C_TK C_KK⁻¹ z_K + chol(C_TT - C_TK
+    C_KK⁻¹ C_KT) η``.
 
     Args:
         resolved: beliefs resolved against a spec.

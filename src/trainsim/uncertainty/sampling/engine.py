@@ -37,7 +37,8 @@ REPLICATES = 16
 FIRST_ROUND = 512
 """Points per replicate in the first round: enough to hit a region with a probability of one in a thousand."""
 STOP_RATIO, MIN_GAIN, MAX_GAIN = 0.5, 0.6, 0.35
-"""Ratio of error to requested error at which growth stops at once; factors on the error per doubling, at worst and at best."""
+"""Ratio of error to requested error below which growth stops at once; factors on the error per doubling of the points, at worst and at
+best."""
 MAX_KEPT_DRAWS = 1 << 19
 """Largest number of points for which every draw is stored; beyond, draws are counted in bins."""
 
@@ -78,7 +79,7 @@ def simulate(
         budget: largest number of points to reach ``rtol``.
         executor: an object with a ``map`` method as in ``concurrent.futures``. Results do not depend on the executor or its number of
             workers.
-        progress: called with points done and points of the round: ``ts.progress_bar``, or a function of yours.
+        progress: function of the points done and the points of the round, such as ``ts.progress_bar``.
 
     Raises:
         BeliefError: invalid arguments, beliefs that do not fit the spec, or a draw with a result that is not finite.
@@ -139,7 +140,7 @@ class Accumulated:
     Args:
         size: points per replicate.
         inputs: output → index of the column that is integrated out.
-        kept: output → its draws, while they are stored.
+        kept: output → its draws, as long as draws are stored.
         counted: output → counts of each replicate, once draws are counted.
         sketches: output → sketch that gives quantiles, mean and probabilities.
     """
@@ -171,8 +172,8 @@ class Runner:
     def to_accuracy(self, levels: Array, rtol: float, budget: int) -> tuple[Accumulated, str | None]:
         """Grow until every result is accurate enough; also returns the least accurate result as text if the budget is spent.
 
-        Stopping at the first small error would favour errors that happen to be underestimated. An error just below the limit therefore
-        stops the growth only if the previous round predicted it.
+        A rule that stops at the first small error would favour errors that happen to be underestimated. So an error just below the limit
+        stops the growth only if the previous round predicted such an error.
         """
         accumulated, before = self.grow(Accumulated(), FIRST_ROUND), math.inf
         most = 1 << math.floor(math.log2(budget / self.study.replicates))
@@ -194,7 +195,7 @@ class Runner:
         if size * self.study.replicates > MAX_KEPT_DRAWS and size >= BLOCK and not lines_only:
             return self._count(accumulated, size)
         inputs = accumulated.inputs
-        if inputs is None and size * self.study.replicates > BLOCK:  # several shards must make the same choice
+        if inputs is None and size * self.study.replicates > BLOCK:  # the choice must be the same in every shard
             inputs = choose_inputs(self.study, probe_draws(self.study))
         new = self._gather(inputs, accumulated.size, size)
         inputs = {name: part.column for name, part in new.items() if isinstance(part, LinearOutput)}
@@ -221,7 +222,9 @@ class Runner:
         return PreintegratedSketch(law, part, conditional_spread(resolved, part.column))
 
     def _count(self, accumulated: Accumulated, size: int) -> Accumulated:
-        """Count draws in bins: new points are added to existing counts, stored draws are recounted; preintegrated outputs are kept."""
+        """Count draws in bins: new points add to existing counts, stored draws are counted again, and preintegrated outputs stay as they
+        are.
+        """
         held = {name: sketch for name, sketch in accumulated.sketches.items() if isinstance(sketch, PreintegratedSketch)}
         bins = {name: part for name, part in self._bins.items() if name not in held}
         start = accumulated.size if accumulated.counted else 0

@@ -103,7 +103,9 @@ def concatenate_parts(parts: list[LinearOutput | Array], axis: int) -> LinearOut
 
 
 def _other_values(law: Distribution | Joint, u: Array) -> Array:
-    """Two more values of an input at every point, (2, n), shifted by a third of its probability, so that they cover its whole range."""
+    """Two more values of an input at every point, (2, n), shifted by thirds of the probability, so that the three values cover the input's
+    range.
+    """
     assert isinstance(law, Distribution)
     cell = (u * CELLS).astype(np.intp)
     return np.asarray(_repeated_midpoints(law).take(cell + np.array([[CELLS // 3], [2 * CELLS // 3]])))
@@ -117,7 +119,7 @@ def _repeated_midpoints(law: Distribution) -> Array:
 
 
 SEPARATE_FROM = 1 << 11
-"""Number of points from which variants are evaluated separately, so that they share work that does not depend on the changed input."""
+"""Number of points from which variants are evaluated separately; they then share the work that does not depend on the changed input."""
 
 
 def _stacked(columns: list[Array]) -> Array:
@@ -186,7 +188,7 @@ def choose_inputs(study: Study, drawn: Mapping[str, Array]) -> dict[str, int]:
     candidates = [i for i, column in enumerate(resolved.columns) if _smooth(column.law)]
     if not candidates:
         return {}
-    # the probes, and for each candidate two variants with its value taken from another probe
+    # the probes; and for each candidate input, two variants that take its value from another probe
     x = np.array([drawn[resolved.columns[i].paths[0]] for i in candidates])
     n = x.shape[1]
     others = np.stack([np.roll(x, n // 3, axis=1), np.roll(x, 2 * n // 3, axis=1)], axis=1)
@@ -259,8 +261,8 @@ class PreintegratedSketch(QuantileSketch):
     def _solve(self, levels: Array) -> tuple[Array, Array]:
         """Solve for quantiles by Newton steps, started from the quantiles and slope of a subset of draws.
 
-        The slope is accurate to a few tenths of a percent. A final step that is short compared with the scale of its change, and at most
-        eight standard errors, is not checked: its error is a few hundredths of a standard error.
+        The slope is accurate to a few tenths of a percent. The result of the final step is not checked if the step is short relative to the
+        scale on which the slope changes, and at most eight standard errors: its error is then a few hundredths of a standard error.
         """
         c, slope, width = self._start(levels)
         step, known = np.zeros_like(c), np.full_like(c, np.nan)

@@ -1,4 +1,4 @@
-"""A bar for terminals and notebooks."""
+"""Progress bar for terminals and notebooks."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ WIDTH = 40
 
 
 def progress_bar(done: int, total: int) -> None:
-    """Draw how far a simulation or a search has come, on one line of the error stream; notebooks show it as terminals do.
+    """Draw the progress of a simulation or a search as a bar, on one line of the error stream. Terminals and notebooks show it alike.
 
     Args:
-        done, total: points or parts that are done, and all of them [1].
+        done, total: number of points or parts done, and in total [1].
 
     >>> progress_bar(512, 1024)  # on the error stream
     """

@@ -50,8 +50,8 @@ def standard_errors(estimates: Array) -> Array:
 class SortedDraws(QuantileSketch):
     """All draws, sorted.
 
-    A quantile is that of all draws. Its standard error is the spread over replicates of the share below it, times the slope of the
-    quantile function to either side, so that errors may be asymmetric near a kink.
+    A quantile is that of all draws. Its standard error is the standard error, over replicates, of the share of draws below it, times the
+    slope of the quantile function. Slopes below and above may differ near a kink, so that the error is asymmetric there.
 
     Args:
         draws: draws in any order, (replicates, n).
@@ -77,7 +77,7 @@ class SortedDraws(QuantileSketch):
         return values, np.array(errors).T
 
     def mean(self) -> tuple[float, float]:
-        # sums over sorted draws do not depend on the order of the draws
+        # a sum over sorted draws does not depend on the order in which shards arrive
         return float(np.mean(self.pooled)), replicate_error(np.mean(self.sorted, axis=1))
 
     def probability(self, low: float, high: float) -> tuple[float, float]:
@@ -106,7 +106,7 @@ def _share(draws: Array, value: float) -> float:
 def _errors(quantile: Callable[[float], float], level: float, shares: Array, n: int) -> tuple[float, float]:
     """Standard errors of a quantile downwards and upwards, from the standard error of the share below it.
 
-    ``dq/dp · se(p)``, with the slope over 3 se(p) to each side, or over more draws if that are too few.
+    ``dq/dp · se(p)``, with the slope over 3 se(p) on each side, or over a wider range if that contains too few draws.
     """
     error = replicate_error(shares)
     reach = max(3 * error, 24 / n)
@@ -141,7 +141,7 @@ class Bins:
         """Number of values in each bin."""
         least, most = float(values.min()), float(values.max())
         first = int(self.keys(np.array([least]))[0])
-        if least >= self.least:  # bits of positive floats rise with them
+        if least >= self.least:  # the bits of positive floats increase with the value
             keys = np.asarray(values).view(np.int64) >> (52 - MANTISSA)
             keys -= first + self.floor
         else:
@@ -155,7 +155,7 @@ class Bins:
         return float(self.edges(np.array([1]))[0])
 
     def edges(self, keys: NDArray[np.int64]) -> Array:
-        """Edge of a bin that is closer to zero, for keys of either sign; bin zero is zero itself."""
+        """The edge of a bin that is closer to zero, for keys of either sign; bin zero is the value zero."""
         edges: NDArray[np.float64] = ((np.abs(keys) + self.floor) << (52 - MANTISSA)).view(np.float64)
         return np.asarray(np.sign(keys) * edges)
 

@@ -22,7 +22,7 @@ from ..distributions.distribution import Array
 from .sobol import Points
 
 BLOCK = 1 << 15
-"""Points evaluated at once: enough to amortise the function's overhead, few enough for the cache."""
+"""Points evaluated at once: enough to amortise the overhead of a call, few enough for the cache."""
 SHARDS = 64
 """Number of shards of a large sweep, independent of the executor."""
 
@@ -159,7 +159,7 @@ def _mapped(executor: Executor, task: _Task, shards: Sequence[Range]) -> Iterato
     except BrokenExecutor as error:
         raise BeliefError("executor", type(executor).__name__, f"failed ({error})", remedy, "callback-failed") from error
     except (PicklingError, AttributeError, TypeError) as error:
-        if not any(words in str(error).lower() for words in ("pickle", "local object")):  # the latter since Python 3.13
+        if not any(words in str(error).lower() for words in ("pickle", "local object")):  # Python 3.13 raises the latter
             raise
         raise BeliefError(
             "function", task.study.function, f"can't be sent to a worker ({error})", "define it at the top of a module", "callback-failed"
@@ -212,7 +212,7 @@ def evaluate(study: Study, drawn: Mapping[str, Array], count: int, outputs: Sequ
         if not np.isfinite(values.sum()) and not np.all(finite := np.isfinite(values)):
             bad = int(np.argmin(finite))
             inputs = ", ".join(f"{path}={float(draws[bad])!r}" for path, draws in drawn.items())
-            rule = f"is what the function gave to the draw {inputs}"
+            rule = f"is the function's result for the draw {inputs}"
             raise BeliefError(
                 name, float(values[bad]), rule, "narrow or truncate that belief, or make the function finite there", "not-finite"
             )
