@@ -81,7 +81,7 @@ BEGIN, END = "<!-- ratios: python benchmarks/engine/run.py -->", "<!-- ratios en
 
 
 def ratios(rows):
-    """The README's table: how many times as long as ours each engine takes, on the reference workload."""
+    """The table of docs/uncertainty.md: how many times as long as ours each engine takes, on the reference workload."""
     product = [r for r in rows if r["workload"] == "product"]
     ours = {r["rtol"]: r["seconds"] for r in product if r["peer"] == "trainsim" and r.get("rtol")}
     fastest = min(r["ns"] for r in product if r["peer"] == "trainsim" and "ns" in r)
@@ -98,7 +98,7 @@ def ratios(rows):
 
 
 def into(text, made):
-    """The README with the table between its marks made anew."""
+    """A page with the table between its marks made anew."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n\n{made}\n\n{END}{after}"
@@ -123,8 +123,8 @@ def main():
     (HERE / "results.json").write_text(json.dumps(rows, indent=1) + "\n")
     (HERE / "results.md").write_text(table(rows))
     if not options.quick:
-        readme = ROOT / "README.md"
-        readme.write_text(into(readme.read_text(), ratios(rows)))
+        page = ROOT / "docs" / "uncertainty.md"
+        page.write_text(into(page.read_text(), ratios(rows)))
     print(table(rows))
 
 

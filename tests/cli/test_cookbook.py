@@ -1,7 +1,7 @@
-"""The pages of command lines: every one is run in order in one folder, and answers what the page prints.
+"""The pages of command lines, and the terminal that README.md shows: every command is run, and answers what they print.
 
 Words must be the same; a figure may be 2 % off, which a change of the third digit is. ``python tests/cli/test_cookbook.py`` runs the
-commands and writes their answers into the pages anew; look at the difference before committing it.
+commands and writes their answers into the pages and the picture anew; look at the difference before committing it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 import typer.main
@@ -34,6 +35,16 @@ PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 NUMBER = re.compile(r"(?<![\w.])\d[\d,]*\.?\d*(?:e[+-]?\d+)?")
 TOLERANCE = 0.02
 COLUMNS = "80"
+SHOT = DOCS / "img" / "terminal.svg"
+SHOWN = (
+    "trainsim estimate config.json --chip h100 --gpus 512 --tokens 10T --price 2.5/h",
+    "trainsim audit deepseek-v3-6m | head -6",
+)
+"""Commands of the picture of a terminal."""
+FONT = re.compile(r"\s*@font-face \{.*?\}\n", re.DOTALL)
+"""Fonts that a browser would fetch."""
+CELL = 12.2
+"""Width of a character of the picture, as rich draws it."""
 
 
 @dataclass(frozen=True)
@@ -130,9 +141,68 @@ def test_no_line_of_the_pages_is_wider_than_a_terminal() -> None:
             assert [row for row in rows if len(row) > int(COLUMNS) and not row.startswith("trainsim: ")] == []
 
 
+def session() -> str:
+    """What a terminal shows after the commands of the picture."""
+    with folder_of(""):
+        return "\n\n".join(f"$ {command}\n{answer_of(command)}" for command in SHOWN)
+
+
+def terminal(text: str) -> str:
+    """A terminal with a text on it, as an SVG that fetches nothing."""
+    from rich.console import Console
+    from rich.text import Text
+
+    wide = max(map(len, text.split("\n"))) + 1
+    console = Console(record=True, width=wide, file=io.StringIO(), force_terminal=True, highlight=False)
+    for line in text.split("\n"):
+        words = Text(line)
+        if line.startswith("$ "):
+            words.stylize("bold")
+            words.stylize("green", 0, 1)
+        console.print(words)
+    return FONT.sub("", console.export_svg(title="trainsim", unique_id="shot")).replace("Fira Code, ", "")
+
+
+def text_on(picture: str) -> str:
+    """The text of a terminal's picture, put together from its runs of characters."""
+    rows: dict[int, dict[int, str]] = {}
+    for run in ET.fromstring(picture).iter("{http://www.w3.org/2000/svg}text"):  # noqa: S314  (our own file)
+        if "clip-path" in run.attrib and (words := (run.text or "").rstrip("\n")):
+            row = rows.setdefault(int(re.findall(r"line-(\d+)", run.attrib["clip-path"])[0]), {})
+            row[round(float(run.attrib["x"]) / CELL)] = words.replace("\u00a0", " ")
+    lines = []
+    for number in range(max(rows) + 1):
+        line = ""
+        for column, words in sorted(rows.get(number, {}).items()):
+            line = line.ljust(column) + words
+        lines.append(line.rstrip())
+    return "\n".join(lines)
+
+
+def test_the_picture_of_a_terminal_shows_what_its_commands_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", COLUMNS)
+    found, picture = session(), SHOT.read_text(encoding="utf-8")
+    assert same(found, text_on(picture)), f"python tests/cli/test_cookbook.py draws it anew\n{found}"
+    assert text_on(terminal(found)) == found
+    assert re.findall(r"url\((?!#)|@import|href", picture) == [], "it fetches something"
+    assert not same(found.replace("$ ", "% "), text_on(picture))
+
+
+def test_every_door_of_the_readme_opens() -> None:
+    doors = re.findall(r"^\|.*\| `(trainsim [^`]+)` \|", (DOCS.parent / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    with folder_of(""):
+        answers = {command: answer_of(command) for command in doors}
+    assert len(doors) == 6
+    assert [command for command, answer in answers.items() if answer.startswith("trainsim:") or answer.count("\n") < 5] == []
+
+
 def record() -> None:
-    """Write every command's answer into its page."""
+    """Write every command's answer into its page and the picture."""
     os.environ["COLUMNS"] = COLUMNS
+    SHOT.parent.mkdir(exist_ok=True)
+    SHOT.write_text(terminal(session()), encoding="utf-8")
+    if sys.argv[1:] == ["terminal"]:
+        return
     for name in PAGES:
         path = DOCS / f"{name}.md"
         page = path.read_text(encoding="utf-8")
