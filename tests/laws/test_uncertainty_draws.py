@@ -81,6 +81,16 @@ def test_scores_and_shares_tell_the_same_value(law: Distribution) -> None:
     np.testing.assert_allclose(law.score(law.from_score(z)), z, atol=1e-7)
 
 
+@given(composed, st.sampled_from(["ppf", "from_score", "cdf", "score"]))
+@settings(deadline=None)
+def test_a_number_gives_a_number_equal_to_that_of_an_array(law: Distribution, method: str) -> None:
+    levels = np.array([0.05, 0.5, 0.95])
+    given_to = {"ppf": levels, "from_score": levels, "cdf": law.ppf(levels), "score": law.ppf(levels)}[method]
+    alone = [getattr(law, method)(float(value)) for value in given_to]
+    assert [np.shape(value) for value in alone] == [()] * 3
+    np.testing.assert_allclose(alone, getattr(law, method)(given_to), rtol=1e-12, atol=1e-12)
+
+
 @given(simple)
 @settings(max_examples=30, deadline=None)
 def test_mean_and_deviation_are_those_of_the_draws(law: Distribution) -> None:

@@ -161,7 +161,7 @@ class Triangular(Distribution):
         peak = (self.mode - self.low) / width
         # distance up to the mode plus distance beyond it (0 below the mode); faster than a branch, which the processor could not predict
         rising = self.low + np.sqrt(np.minimum(u, peak) * (width * (self.mode - self.low)))
-        left = np.sqrt((1 - np.array([peak])) * (width * (self.high - self.mode)))
+        left = np.sqrt((1 - peak) * (width * (self.high - self.mode)))
         return np.asarray(rising + (left - np.sqrt((1 - np.maximum(u, peak)) * (width * (self.high - self.mode)))))
 
     def cdf(self, x: ArrayLike) -> Array:
