@@ -38,7 +38,7 @@ SAID = {
     "mtp-several-words": ("disclosure", "the next and one for each module"),
     "moe-256-networks": ("disclosure", "routed experts in each of 58 layers"),
     "mla-key-words": ("architecture", "576 elements cached per token and layer where full heads would need 40,960"),
-    "fleet-1.6b": ("source", "60,000 GPUs retold as 50,000"),
+    "fleet-1.6b": ("source", "60,000 GPUs stated as 50,000"),
     "fleet-944m": ("source", "4 years dropped"),
     "pay-1.3m": ("source", "a maximum stated as 'some earn'"),
 }

@@ -35,8 +35,8 @@ def content_of(phase: Phase) -> Content:
 def amounts_of(final: str, unit: Amount, development: Development) -> dict[Content, Num]:
     """Hours or dollars of a development by content [USD or GPU-h].
 
-    A phase of the final run counts by its reported hours; downtime is the difference to its wall-clock hours. Failed runs are a share of
-    the wall-clock hours of each final run. Other final runs are feeder runs of this one.
+    A phase of the final run counts with its reported hours; downtime is wall-clock hours minus reported hours. Failed runs are a share of
+    the wall-clock hours of each final run. Other final runs of the development count as feeder runs.
 
     Args:
         final: the line of the final run.
@@ -111,7 +111,7 @@ def sums_of(final: str, unit: Amount, scopes: Sequence[Contents]) -> Callable[[D
         unit: dollars or hours.
         scopes: sets of contents to add up; contents without a price are left out.
     """
-    return partial(_sums, final, unit, tuple(scopes))  # not a closure, so that a verdict can be pickled
+    return partial(_sums, final, unit, tuple(scopes))  # a partial instead of a closure, so that a verdict can be pickled
 
 
 def _sums(final: str, unit: Amount, scopes: Sequence[Contents], development: Development) -> Mapping[str, Num]:

@@ -30,7 +30,7 @@ class ArchitectureMeasure(Measure):
     Args:
         model, quantity: the model, and the quantity of the claim.
         named: the variant that the claim's scope names; empty where it names none.
-        cited, day: source of the architecture, and the day it was published.
+        cited, day: source of the architecture, and its day of publication.
         sourced: False where only the user gives the architecture.
     """
 
@@ -51,15 +51,15 @@ class ArchitectureMeasure(Measure):
         return tuple(point(x, name, self.cited, day=self.day, sourced=self.sourced, count=count) for name, x in chosen.items())
 
     def relevant(self, contents: Contents) -> Contents:
-        """Empty: an architecture has no contents."""
+        """No contents: an architecture has none."""
         return frozenset()
 
     def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
-        """None: an architecture is either published or unknown."""
+        """Always None: an architecture is either published or unknown, never predicted."""
         return None
 
     def impossible(self, stated: Stated) -> str:
-        """Reason where more experts are claimed than the model has."""
+        """Reason if more experts are claimed than the model has, else empty."""
         if self.quantity != "experts" or stated.bound == "at most":
             return ""
         most = max(of_architecture("experts", self.model).values()) * max(1, expert_layers(self.model))

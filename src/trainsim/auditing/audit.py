@@ -44,9 +44,9 @@ def audit(
 ) -> Verdict:
     """Compare a claim with disclosed figures, with predictions, and with the scope that its words name.
 
-    The number is compared with a sourced disclosure for the same scope, or, where there is none, with a prediction from other labs' runs
-    and dated rents. The words are compared with the figure at the scope that they name. Where nothing is disclosed or predicted, the claim
-    cannot be judged, and the verdict quotes the nearest source.
+    The number is compared with a sourced disclosure for the same scope. If there is none, it is compared with a prediction from other labs'
+    runs and dated rents. The words are compared with the figure at the scope that they name. If nothing is disclosed or predicted, the
+    claim cannot be judged, and the verdict quotes the nearest source.
 
     Args:
         claim: the claim.
@@ -127,7 +127,7 @@ def _rate(claim: Claim, clock: Clock) -> tuple[str, ...]:
 
 def _check(claim: Claim, subject: object, versus: object) -> None:
     if claim.quantified:
-        claim.ends()  # a wrong unit is always an error
+        claim.ends()  # raises an error if the unit is wrong
     if subject is None and not claim.subject:
         remedy = "audit(claim, subject=run), or Claim(…, subject='deepseek-v3')"
         raise ClaimError("subject", None, "is not given, neither here nor in the claim", remedy, "missing")
@@ -151,14 +151,14 @@ def judged_scope(measure: Measure, contents: Contents | None, basis: Basis | Non
 def _words(
     measure: Measure, stated: Stated, scope: Scope, claimed_scope: ScopeReading | None, claim: Claim, clock: Clock, number: Number
 ) -> tuple[Faithfulness, tuple[Reading, ...]]:
-    """Judge a claim's words; a claim without words is judged at the scope of its number."""
+    """Judge a claim's words. A claim without words is judged at the scope of its number."""
     if claimed_scope is None or (not claim.told_as and not claimed_scope.understood):
         claimed_scope = ScopeReading("", (frozenset(scope.contents),))
     return judge_words(measure, stated, scope, claimed_scope, frozenset(claim.meant), clock, number)
 
 
 def _further_checks(measure: Measure, clock: Clock) -> list[Check]:
-    """Further checks, which do not affect the verdict: the reported rent among quotes, analysts' tables."""
+    """Checks that do not affect the verdict: the percentile of the reported rent among quotes, and analysts' tables."""
     if isinstance(measure, RunCost):
         found = rent_check(measure.view, clock.blind)
         impossible_hours = [Check("reported", "IMPOSSIBLE", measure.view.impossible_hours)] if measure.view.impossible_hours else []
@@ -182,7 +182,7 @@ def _ratio_check(asked: Asked, versus: Run | None) -> list[Check]:
 
 
 def _with_source(claim: Claim, number: Number, checks: tuple[Check, ...]) -> tuple[Check, ...]:
-    """Add the nearest source's statement where the number cannot be judged."""
+    """Add the nearest source's statement if the number cannot be judged."""
     if number.word != "CANNOT BE JUDGED" or claim.primary is None:
         return checks
     return (*checks, Check("source", "CANNOT BE JUDGED", f"primary source: {claim.primary.statement}"))

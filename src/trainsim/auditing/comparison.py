@@ -133,7 +133,7 @@ def compare_with_figure(stated: Stated, figure: float) -> Word:
 
 
 def missed_by(stated: Stated, figure: float) -> float:
-    """Log distance by which a bound is wrong; 0 or less where the bound is true."""
+    """Log distance by which a bound is wrong; −∞ if the bound is true."""
     if stated.bound == "at least":
         return -math.inf if stated.low <= figure else distance(stated.low, figure)
     return -math.inf if stated.high >= figure else distance(stated.high, figure)
@@ -178,8 +178,8 @@ def compare_with_count(stated: Stated, count: float, *, structural: bool) -> Wor
 def compare_with_prediction(stated: Stated, predicted: Prediction) -> Word:
     """The word for a stated figure compared with a prediction.
 
-    Inside the 90 % interval it is not refuted, inside the 99 % interval strained, else refuted. A prediction wider than ``POWER`` has
-    no power inside its 99 % interval. A bound takes the percentile on its own side; a range counts by its nearer end.
+    A figure inside the 90 % interval is not refuted, inside the 99 % interval strained, else refuted. If P95 / P5 exceeds ``POWER``, a
+    figure inside the 99 % interval cannot be judged. A bound takes the percentile on its own side; a range counts by its nearer end.
     """
     low99, low90, median, high90, high99 = predicted.quantiles
     value = stated.low
@@ -236,7 +236,7 @@ class Check:
         word: the outcome.
         finding: the finding in words, with figures.
         percentile: percentile of the stated figure in the prediction, 0 to 100; None without a prediction.
-        narrow, wide: the same under the narrowest and the widest defensible prior.
+        narrow, wide: that percentile under the narrowest and the widest defensible prior.
         newest: day of the newest row used; empty where none is dated.
     """
 

@@ -22,7 +22,7 @@ class Compared:
     """Two claims side by side.
 
     Args:
-        comparable: whether both figures measure one thing: one subject, scope and kind.
+        comparable: whether both figures have the same subject, scope and kind.
         word: ``"agrees"``, ``"contradicts"`` or ``"both can be true"``; finding: why.
     """
 
@@ -34,8 +34,9 @@ class Compared:
 def compare_claims(one: Claim, other: Claim) -> Compared:
     """Whether one claim contradicts another.
 
-    Figures of one scope, basis and kind agree within a factor of 1.3. Bounds agree if, widened by a factor of 1.1, they leave room for each
-    other. Claims at two scopes contradict each other only if a part is more than the whole. A stock never contradicts a flow.
+    Figures of one scope, basis and kind agree within a factor of 1.3. Two bounds agree if they leave room for each other after each is
+    widened by a factor of 1.1. Claims at two scopes contradict each other only if a part is more than the whole. A stock never contradicts
+    a flow.
 
     Args:
         one, other: the claims.

@@ -53,19 +53,19 @@ class DevelopmentMeasure(Measure):
         return self.whole
 
     def disclosures(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
-        """The hours of its runs, as given by the user."""
+        """The hours of the development's runs, as given by the user."""
         if self.unit == "USD" or contents not in (None, self.whole):
             return ()
         total = float(np.asarray(estimate_development(self.development).hours.total))
         return (point(total, "hours of its runs", contents=self.whole, sourced=False),)
 
     def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
-        """Its cost at market rents."""
+        """Predicted cost of the development at market rents."""
         return priced_development(self.development, self.beliefs, day, self.seed).predicted(contents or self.whole, self.unit)
 
 
 def priced_development(development: Development, beliefs: Beliefs, day: dt.date, seed: int = 1) -> Priced:
-    """A development with beliefs about its rents and goodputs; all other numbers are as given, unless the user has beliefs about them.
+    """A development with beliefs about its rents and goodputs. All other numbers are as given, unless the user has beliefs about them.
 
     Rents are market rents; chips of one generation in one region share a draw. Goodputs given as numbers get the belief of a prior row.
 
@@ -114,7 +114,7 @@ def _rents(development: Development, day: dt.date | None) -> dict[tuple[str, ...
     for market, known in paths.items():
         try:
             believed[tuple(known)] = rent_evidence(runs[market], day, region=market[1]).belief
-        except CatalogError:  # no quotes of such chips: their price stays as given
+        except CatalogError:  # without quotes for these chips their price stays as given
             continue
     return believed
 

@@ -23,9 +23,9 @@ class Disclosure:
         bound: ``"at least"`` or ``"at most"`` where it was published as a bound.
         day: day it became public; None where unknown.
         contents: contents that it includes.
-        sourced: False where only the user gives it.
+        sourced: False if only the user gives the figure.
         count: ``"structural"`` for experts and layers, ``"machines"`` for accelerators.
-        average: True for a rate over hours that include downtime; the rate while stepping is higher.
+        average: whether the figure is a rate over hours that include downtime; the rate while stepping is then higher.
     """
 
     low: float
@@ -45,7 +45,7 @@ class Disclosure:
         return self.low if self.low == self.high else float((self.low * self.high) ** 0.5)
 
     def leaves_open(self, stated: Stated) -> bool:
-        """Whether a stated rate above the average may be the rate while stepping.
+        """Whether a stated rate above this average may be the rate while stepping.
 
         >>> point(0.339, "over all hours", average=True).leaves_open(Stated(0.462, 0.462))
         True
@@ -63,7 +63,7 @@ def point(value: float, label: str, cited: str = "", **rest: object) -> Disclosu
 
 
 def word_for(stated: Stated, disclosed: Disclosure) -> Word:
-    """The word for a stated figure compared with one disclosure; a figure given only by the user never confirms.
+    """The word for a stated figure compared with one disclosure. A figure that only the user gives never confirms a claim.
 
     >>> word_for(Stated(6e6, 6e6), point(5.576e6, "2.788M hours × $2"))
     'CONFIRMED'
@@ -94,7 +94,7 @@ def nearest(stated: Stated, disclosed: Iterable[Disclosure]) -> tuple[Word, Disc
 
 
 def repeated(stated: Stated, own: Disclosure, others: Iterable[Disclosure]) -> Disclosure | None:
-    """A relative's figure that a claim repeats at printed precision; None where the claim repeats its own subject's figure.
+    """A relative's figure that a claim repeats at printed precision; None if the claim repeats the figure of its own subject.
 
     >>> family = point(7.38e6, "Scout and Maverick")
     >>> repeated(Stated(7.38e6, 7.38e6), point(2.38e6, "Maverick"), [family]).label

@@ -33,7 +33,7 @@ NAMES = {
 }
 """Part of a path → its name on the screen."""
 POINTS = 1 << 10
-"""Number of points of a sensitivity analysis, enough for shares printed as whole percents."""
+"""Number of points of a sensitivity analysis; enough for shares printed as whole percentages."""
 DRAWS = 1 << 12
 
 
@@ -43,7 +43,8 @@ class Undisclosed:
 
     Args:
         dollars: P5, P50 and P95 [USD].
-        needs: input → the value that gives the claimed cost with all other inputs at their medians, and the probability of at most it.
+        needs: input → the value that gives the claimed cost with all other inputs at their medians, and the probability that the input is
+            at most that value.
         shares: path → share of variance.
     """
 
@@ -112,6 +113,6 @@ def without_hours(verdict: Verdict) -> Undisclosed | None:
 
 
 def named(path: str) -> str:
-    """Name of a path on the screen; paths that share a draw are named by the last."""
+    """Name of a path on the screen; paths that share a draw are named by the last path."""
     first = path.partition(" = ")[0]
     return NAMES.get(first) or next((word for known, word in NAMES.items() if first.endswith(known)), first)

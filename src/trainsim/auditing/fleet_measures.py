@@ -66,10 +66,10 @@ class FleetMeasure(Measure):
         if self.given is None or (self.beliefs is not None and len(self.beliefs)):
             return ()
         value = float(fleet_figures(self.given)[self.quantity])
-        return (point(value, "its holdings add up to that", sourced=False, count="machines" if self.quantity == "fleet.gpus" else ""),)
+        return (point(value, "sum of its holdings", sourced=False, count="machines" if self.quantity == "fleet.gpus" else ""),)
 
     def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
-        """Prediction from the catalogue's scenario of the lab's fleet, or from the user's beliefs."""
+        """Prediction from the user's beliefs, or from the catalogue's scenario of the lab's fleet."""
         if self.given is not None:
             sim = simulate(self.given, self.beliefs or Beliefs({}), fleet_figures, n=DRAWS, seed=self.seed)
             return Predicted(_prediction(sim, self.quantity), "the beliefs given")
@@ -80,7 +80,7 @@ class FleetMeasure(Measure):
         return Predicted(_prediction(sim, self.quantity), "a bottom-up scenario: counts are judgement", judged=True, newest=row.date)
 
     def tables(self, day: dt.date) -> list[str]:
-        """Totals of analysts' tables of the lab's fleet, in words; they confirm nothing."""
+        """Totals of analysts' tables of the lab's fleet, in words. They never confirm a claim."""
         if self.given is not None or self.quantity == "investment":
             return []
         found = []
@@ -95,7 +95,7 @@ class FleetMeasure(Measure):
 
     @property
     def scenario(self) -> str:
-        """Empty: the catalogue's scenario is a prior, not a scenario by the subject."""
+        """Always empty: the catalogue's scenario is a prior, not a scenario by the subject."""
         return ""
 
     @property

@@ -61,7 +61,7 @@ def phases_of_known_work(view: RunView, contents: Contents) -> list[PhaseEstimat
 
 
 def blind(view: RunView, contents: Contents, day: dt.date) -> BlindHours | None:
-    """Hours of some contents, predicted from other labs' runs public by a day; None where work or utilisation is unknown."""
+    """Hours of some contents, predicted from other labs' runs public by a day; None if work or utilisation is unknown."""
     phases = phases_of_known_work(view, contents)
     evidence = view.utilisation(day) if phases else None
     if evidence is None:
@@ -77,7 +77,7 @@ def _blind_estimate(view: RunView) -> list[PhaseEstimate]:
 
 
 def hours_check(view: RunView, contents: Contents, day: dt.date) -> Check | None:
-    """Compare the run's reported hours with a prediction from other labs' runs or from its RL settings; None where impossible."""
+    """Compare the run's reported hours with a prediction from other labs' runs or from its RL settings; None if there is no prediction."""
     if not phases_of_known_work(view, contents):
         return _by_recipe(view)
     found = blind(view, contents, day)
@@ -100,12 +100,14 @@ def row_date(address: str) -> str:
 
 
 def _by_recipe(view: RunView) -> Check | None:
-    """Compare hours of reinforcement learning with a prediction from settings public the day before; None where there is no such recipe."""
+    """Compare hours of reinforcement learning with a prediction from settings public the day before the claim; None if there is no such
+    recipe.
+    """
     address = None if view.row is None else view.row.address
     recipe = next((n for n, r in rows("programmes").items() if r["kind"] == "recipe" and r["judges"] == address), None)
     if recipe is None or view.row is None or rows("programmes")[recipe].date > view.clock.blind:
         return None
-    from ..catalog.rl_recipes import predicted_hours  # slow to import, and needed for few runs
+    from ..catalog.rl_recipes import predicted_hours  # imported here because the import is slow and few runs need it
 
     said, reported = predicted_hours(recipe), float(view.stated.given_gpu_hours)
     at = said.percentile_of(reported)

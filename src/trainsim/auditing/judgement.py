@@ -24,7 +24,7 @@ class Number:
     Args:
         word, checks: the word, and the checks it follows from.
         fact, predicted: the disclosure or the prediction that decided.
-        points_to: related figures that the claim repeats or fits, the nearest first.
+        points_to: related figures that the claim repeats or agrees with, the nearest first.
     """
 
     word: Word
@@ -82,7 +82,7 @@ def judge_number(measure: Measure, stated: Stated, contents: Contents | None, ba
 
 
 def _of_disclosures(measure: Measure, stated: Stated, facts: Sequence[Disclosure], clock: Clock) -> Number | None:
-    """Judge by the nearest disclosure, at best STRAINED where the disclosure is implausible; None where there is none."""
+    """Judge by the nearest disclosure; at best STRAINED if the disclosure is implausible; None if there is no disclosure."""
     if not facts:
         return None
     word, fact = nearest(stated, facts)
@@ -182,7 +182,7 @@ def predicted_in_words(found: Predicted) -> str:
 
 
 def _disclosed_part(measure: Measure, contents: Contents | None, basis: Basis | None, day: dt.date) -> Disclosure | None:
-    """The largest disclosed figure for a part of some contents, a lower bound of the whole."""
+    """The largest disclosed figure for a part of some contents, which is a lower bound on the whole."""
     if contents is None:
         return None
     facts = [
@@ -212,7 +212,8 @@ def judge_words(
         measure, stated: the quantity of the subject, and the claimed figure.
         scope, reading: scope of the number, and the parsed words.
         meant: contents that a source shows were meant; empty where none does.
-        clock: the days rows must be public by; number: the word for the number.
+        clock: the two days of the audit.
+        number: the word for the number.
     """
     if not reading.understood:
         return "NOT UNDERSTOOD", ()
@@ -223,12 +224,12 @@ def judge_words(
     if _kinds_differ(reading.kind, measure.kind):
         return "MISLEADING", at
     if number.word == "IMPOSSIBLE":
-        return "CANNOT BE JUDGED", at  # an impossible figure is wrong at every scope
+        return "CANNOT BE JUDGED", at  # an impossible figure is impossible at every scope
     return chosen.words, at
 
 
 def _as_the_number(reading: Reading, number: Number) -> Reading:
-    """Where the words name the scope of the number, they are judged as the number is, regardless of later publications."""
+    """If the words name the scope of the number, they get the number's judgement, regardless of later publications."""
     words: Faithfulness = {"REFUTED": "MISLEADING", "CANNOT BE JUDGED": reading.words}.get(number.word, "FAIR")
     return replace(reading, words=words)
 
@@ -242,9 +243,9 @@ def _at_reading(measure: Measure, stated: Stated, scope: Scope, contents: Conten
     """The figure at one meaning of the words, and whether the claim agrees with it."""
     name, own = contents_text(contents), frozenset(scope.contents)
     if stated.bound == "at least" and contents_include(contents, own):
-        contents = own  # a lower bound of a part is a lower bound of the whole
+        contents = own  # a lower bound on a part is a lower bound on the whole
     elif stated.bound == "at most" and contents_include(own, contents):
-        contents = own  # an upper bound of the whole is an upper bound of its parts
+        contents = own  # an upper bound on the whole is an upper bound on its parts
     asked = measure.relevant(contents)
     facts = measure.disclosures(asked, basis, clock.known)
     if facts:

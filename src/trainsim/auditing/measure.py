@@ -20,10 +20,10 @@ class Predicted:
     """A prediction at a scope.
 
     Args:
-        prediction: quantiles and CDF; of the priced contents only, where some are missing.
+        prediction: quantiles and CDF of the priced contents.
         how: basis of the prediction, in words.
         missing: contents of the scope without a price; the prediction is then a lower bound.
-        judged: whether a tenth or more of it depends on judgement.
+        judged: whether a tenth or more of the prediction depends on judgement.
         newest: day of the newest row used.
     """
 
@@ -67,7 +67,7 @@ class Measure(abc.ABC):
         return not contents <= OWNED
 
     def disclosures(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
-        """Disclosures for some contents by a day; for all named variants where None."""
+        """Disclosures for some contents that were public by a day; for every named variant if ``contents`` is None."""
         del contents, basis, day
         return ()
 
@@ -81,18 +81,18 @@ class Measure(abc.ABC):
         """Prediction from rows public by a day; None where there is none."""
 
     def plausible(self, fact: Disclosure, day: dt.date) -> Check | None:
-        """Compare a disclosure with a prediction made without it; None where there is no prediction."""
+        """Compare a disclosure with a prediction made without that disclosure; None if there is no prediction."""
         del fact, day
         return None
 
     def impossible(self, stated: Stated) -> str:
-        """Reason that a figure is physically or logically impossible; empty where it is possible."""
+        """Reason that a figure is physically or logically impossible; empty if it is possible."""
         del stated
         return ""
 
     @property
     def scenario(self) -> str:
-        """Reason that figures of the subject are only a scenario; empty where they are not."""
+        """Reason that figures of the subject are only a scenario; empty if they are not."""
         return ""
 
     @property
@@ -123,11 +123,11 @@ class Unknown(Measure):
         )
 
     def related_figures(self, day: dt.date) -> tuple[Disclosure, ...]:
-        """Disclosures about its relatives."""
+        """Disclosures about relatives of the subject."""
         return tuple(d for d in self.near if d.day is None or d.day <= day)
 
     def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
-        """None."""
+        """Always None."""
         return None
 
     @property

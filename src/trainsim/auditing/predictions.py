@@ -32,7 +32,7 @@ DRAWS = 1 << 13
 LOOP_DRAWS = 1 << 12
 """Number of points where each draw simulates rollouts."""
 TENTH = 0.1
-"""Smallest share of an amount for which the grade of a part counts."""
+"""Smallest share of an amount from which the grade of a part counts."""
 NO_HOURS: Contents = frozenset({"data", "people", "evaluation", "infrastructure", "electricity", "fleet", "company"})
 """Contents that take no accelerator-hours."""
 STEPS: tuple[Contents, ...] = (
@@ -45,7 +45,7 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     "experiments": ("experiments",), "data": ("data.",), "people": ("people.",), "evaluation": ("evaluation_usd",),
     "infrastructure": ("storage_usd",),
 }  # fmt: skip
-"""Content → parts of the paths of its inputs; those of the final run are under ``pretraining``."""
+"""Content → substrings of the paths of its inputs; inputs of the final run are under ``pretraining``."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Priced:
         beliefs: beliefs by path of the development.
         how, rows: basis of rent and utilisation in words, and the addresses of the rows used.
         given: paths with beliefs given by the user.
-        absent: contents without a public row, which are missing rather than zero.
+        absent: contents without a public row; they are left out rather than counted as zero.
         seed: seed of the simulations.
     """
 
@@ -106,7 +106,7 @@ class Priced:
         wanted = frozenset(scopes)
         key = next((k for k in self._made if k[0] == unit and wanted <= k[1]), (unit, wanted | {held for _, held in self.rungs(unit)}))
         if key not in self._made:
-            rollouts = any(".recipe." in path for path in self.beliefs.paths)  # each draw then simulates rollouts, which is slow
+            rollouts = any(".recipe." in path for path in self.beliefs.paths)  # each draw simulates rollouts, which is slow
             function = sums_of(self.programme.final, unit, sorted(key[1], key=label_of))
             draws = LOOP_DRAWS if rollouts else DRAWS
             self._made[key] = simulate(self.programme.development, self.beliefs, function, n=draws, seed=self.seed)
@@ -117,7 +117,7 @@ class Priced:
         asked = contents - NO_HOURS if unit == "GPU-h" else contents
         parts = self.parts(unit)
         run = asked & frozenset(FINAL_RUN)
-        absent = run - parts.keys() if run & parts.keys() else frozenset()  # a run without context extension is complete
+        absent = run - parts.keys() if run & parts.keys() else frozenset()  # a run without a context extension lacks nothing
         missing = asked - parts.keys() - absent
         held = asked & frozenset(parts)
         if not held:
@@ -167,7 +167,7 @@ class Priced:
 
 
 def _step(whole: float, value: float) -> float:
-    """CDF of an amount without uncertainty."""
+    """CDF of an amount without uncertainty: a step."""
     return float(value >= whole)
 
 
@@ -214,15 +214,13 @@ def priced(view: RunView, basis: Basis | None, day: dt.date) -> Priced | None:
 
 
 def in_hours(view: RunView, day: dt.date) -> Priced | None:
-    """A run's development in accelerator-hours (at a price of 1, so that no rent is needed); None where its hours are unknown."""
+    """A run's development in accelerator-hours, at a price of 1, so that no rent is needed; None if its hours are unknown."""
     hours = view.hours_belief(day)
     if hours is None:
         return None
     evidence = view.utilisation(day) if len(hours) else None
     made = programme(view.run if len(hours) == 0 else view.blind_run, Rental(usd_per_gpu_hour=1.0), day)
-    how = (
-        evidence.how if evidence is not None else "reported hours" if len(hours) == 0 else "its loop, on engines as they are believed to be"
-    )
+    how = evidence.how if evidence is not None else "reported hours" if len(hours) == 0 else "a model of its RL loop"
     return _with_beliefs(view, made, made.beliefs, hours, how, tuple(evidence.used) if evidence is not None else ())
 
 

@@ -35,7 +35,7 @@ SENTENCES = {
     "fleet.operating_per_year": "running the machines of {of} costs {figure}",
     "investment": "{of} invested {figure} in its machines", "pay": "mean pay at {of} is {figure}",
 }  # fmt: skip
-"""Quantity → sentence that states a figure of it; the cost of a run has its own."""
+"""Quantity → sentence that states a figure; the cost of a run has a separate sentence."""
 RATIOS = {
     "cost": "{theirs} cost {figure} what {mine} did",
     "gpu_hours": "{theirs} took {figure} the GPU-hours of {mine}",
@@ -51,7 +51,7 @@ CARELESS = {
 
 
 def quote_of(verdict: Verdict) -> str:
-    """A faithful sentence: what the figure is, and what it is not."""
+    """A faithful sentence that says what the figure covers and what it does not."""
     claim = verdict.claim
     if not claim.quantified:
         return f"“{claim.statement}” {_source_says(verdict)}"
@@ -71,7 +71,7 @@ def quote_of(verdict: Verdict) -> str:
 
 
 def misquote_of(verdict: Verdict) -> str:
-    """A misleading sentence: the claim in its own or in careless words."""
+    """A misleading sentence: the claim in its published words, or in careless ones."""
     claim = verdict.claim
     if not claim.quantified:
         return f"“{claim.statement}”"
@@ -87,10 +87,10 @@ def misquote_of(verdict: Verdict) -> str:
 
 
 def _holds_figure(claim: Claim) -> bool:
-    """Whether the words a claim was published with state its figure themselves: "BLOOM cost 5M dollars"."""
+    """Whether the published words of a claim contain its figure: "BLOOM cost 5M dollars"."""
     known = [v for v in (claim.value, claim.low, claim.high) if v is not None]
     found = [float(number.replace(",", "")) * FACTORS[word.lower()] for number, word in _NUMBERS.findall(claim.told_as)]
-    scales = (1.0, 1e3, 1e6, 1e9)  # "6 million" of a claim in MUSD
+    scales = (1.0, 1e3, 1e6, 1e9)  # for a claim in MUSD the words say "6 million"
     return any(math.isclose(number, value * scale, rel_tol=0.01) for number in found for value in known for scale in scales)
 
 
@@ -126,7 +126,7 @@ def states(verdict: Verdict, about: str = "") -> str:
 
 
 def _agreed(verdict: Verdict, fact: Disclosure | None) -> str:
-    """A confirmed figure, with the disclosed one where the two differ in print."""
+    """A confirmed figure, with the disclosed figure if the two print differently."""
     claim, whose = verdict.claim, _whose(verdict)
     said = states(verdict)
     if fact is None or fact.bound or claim.bound or claim.low is not None:

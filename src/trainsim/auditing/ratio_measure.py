@@ -98,7 +98,7 @@ class RatioMeasure(Measure):
         return self.mine.unit if isinstance(self.mine, RunAmount) else "USD"
 
     def _joint(self, basis: Basis | None, day: dt.date) -> tuple[Priced, Priced, bool] | None:
-        """Both sides in a fixed order, and whether that swaps them."""
+        """Both sides in a fixed order, and whether this order swaps them."""
         if not isinstance(self.mine, RunAmount) or not isinstance(self.theirs, RunAmount):
             return None
         ours, others = self.mine._priced(basis, day), self.theirs._priced(basis, day)
@@ -138,7 +138,7 @@ def inverted(disclosed: Disclosure) -> Disclosure:
 
 
 def _quotients(ours: tuple[Disclosure, ...], others: tuple[Disclosure, ...]) -> list[Disclosure]:
-    """Ratio of the other's first disclosure to the subject's, for the same contents."""
+    """Ratio of the other subject's first disclosure to this subject's, for the same contents."""
     mine, theirs = ours[0], next((o for o in others if o.contents == ours[0].contents), others[0])
     if mine.value <= 0 or mine.bound or theirs.bound:
         return []
@@ -150,8 +150,8 @@ def _quotients(ours: tuple[Disclosure, ...], others: tuple[Disclosure, ...]) -> 
 def ratios(first: Priced, second: Priced, unit: Amount, scopes: list[Contents]) -> Simulation:
     """Simulate the ratio of the second development's amounts to the first's, on common draws.
 
-    Rent of one generation in one region is one market, so one draw, and so is goodput. Utilisations correlate by the share of their
-    classes that agree.
+    Rents of one generation in one region share a draw, since they are one market. Goodputs share a draw too. Utilisations are correlated,
+    by :func:`similarity`.
     """
     held: dict[tuple[str, ...], Belief] = {}
     for head, side in (("first", first), ("second", second)):
@@ -186,7 +186,7 @@ def _final(side: Priced) -> Run:
 
 
 def similarity(one: Run, other: Run) -> float:
-    """Correlation of two runs' utilisations: the share of five classes in which they agree.
+    """Correlation of the utilisations of two runs: the share of five classes in which the runs agree.
 
     ``ρ = classes that agree / 5``
 

@@ -33,7 +33,7 @@ def disclosed_of(subject: str, quantity: str, day: dt.date, versus: str = "") ->
 
 
 def _of_share(row: Row, share: Mapping[str, Any]) -> Disclosure:
-    """A disclosed share of another run's quantity, as the ratio of the other's to this one's."""
+    """A disclosed share of another run's quantity, as the ratio of the other run's quantity to this run's."""
     bound: Bound = "at least" if "at_most" in share else ""
     part = float(share.get("at_most") or share["value"])
     label = f"{'under' if bound else 'about'} {part:.3g} of it, by its maker"
@@ -57,7 +57,7 @@ def _of_row(row: Row) -> Disclosure:
 
 
 def relatives_of(subject: str, quantity: str, day: dt.date) -> tuple[Disclosure, ...]:
-    """Figures that a claim may have been taken from: of each relative, and of all together.
+    """Figures that a claim may have been taken from: those of each relative, and their sum.
 
     Relatives are the other runs of one programme, of one family, rows that sum the subject with other runs, and subjects that a disclosure
     names as kin.
@@ -93,7 +93,7 @@ def _groups(subject: str, day: dt.date) -> Iterator[tuple[tuple[str, ...], str]]
 
 
 def title(name: str) -> str:
-    """Published name of a run or model, shortened as far as it stays unique.
+    """Published name of a run or model, shortened as long as it stays unique.
 
     >>> title("deepseek-r1-all"), title("deepseek-v3")
     ('DeepSeek-R1', 'DeepSeek-V3')
@@ -121,7 +121,7 @@ def of_run_row(name: str, quantity: str, day: dt.date) -> tuple[Disclosure, ...]
 
 
 def _own(name: str, quantity: str, day: dt.date) -> tuple[Disclosure, ...]:
-    """The row's own figure."""
+    """The figure that the row itself gives."""
     field = FIELDS.get(quantity, "")
     row = rows("runs")[name]
     value = row.get(field)

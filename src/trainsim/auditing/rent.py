@@ -33,7 +33,7 @@ def rent_of(view: RunView, basis: Basis, day: dt.date) -> Evidence | None:
     found: Evidence | None = cached[basis, day]
     if mine is None:
         return found
-    return Evidence(mine, mine, mine, {}, {}, "rent as the user believes")
+    return Evidence(mine, mine, mine, {}, {}, "rent by the user's beliefs")
 
 
 KINDS: dict[Basis, dict[str, str]] = {
@@ -61,7 +61,9 @@ def region_of(view: RunView) -> str:
 
 
 def rented_on(view: RunView) -> dt.date | None:
-    """Day of the run's price, else the day before the claim; None for a published run, whose months are in the catalogue."""
+    """Day at which the run is priced: the day of its price, else the day before the claim; None for a published run, whose months are in
+    the catalogue.
+    """
     if view.row is not None:
         return None
     price = view.given.price

@@ -107,7 +107,7 @@ class RunCost(RunAmount):
 
     @cached_property
     def _as_published(self) -> bool:
-        """Whether the run is the published one, with unchanged price and hours."""
+        """Whether the run is the published one with price and hours unchanged."""
         row = self.view.row
         if row is None:
             return False
@@ -136,7 +136,7 @@ class RunHours(RunAmount):
     unit = "GPU-h"
 
     def relevant(self, contents: Contents) -> Contents:
-        """Contents that have hours; the final run where none of them has."""
+        """Contents that have hours; the final run if none has."""
         return contents - NO_HOURS or RUN
 
     @property
@@ -172,10 +172,10 @@ class RunHours(RunAmount):
         return Predicted(scaled, found.how, found.missing, found.judged, found.newest)
 
     def impossible(self, stated: Stated) -> str:
-        """Reason where the hours imply more FLOPs than the chips' peak allows."""
+        """Reason if the hours imply more FLOPs than the chips' peak allows, else empty."""
         view, hours = self.view, stated.high * self.per
         if hours <= 0.0:
-            return f"no work is done in {human(hours)} hours"
+            return f"no work can be done in {human(hours)} hours"
         flop = sum(float(p.flops.total) for p in view.stated.phases.values() if p.flops is not None)
         share = flop / (hours * SECONDS_PER_HOUR * float(view.run.cluster.chip.peak_of(fastest(view))))
         return f"claimed {human(hours, 4)} hours imply {share:,.0%} of the {fastest(view).upper()} peak" if share > 1.0 else ""
@@ -214,7 +214,7 @@ class RunMfu(RunMeasure):
         return Predicted(Prediction(levels, law.cdf), how, newest=newest)  # type: ignore[arg-type]
 
     def impossible(self, stated: Stated) -> str:
-        """Reason where more than the peak is claimed."""
+        """Reason if more than the peak is claimed, else empty."""
         return f"{stated.low:.4g} of the peak is more than the chips can do" if stated.low > 1.0 and stated.bound != "at most" else ""
 
     @property
@@ -227,7 +227,7 @@ class RunCount(RunMeasure):
     """Tokens, FLOPs or accelerators of a run, in each named variant."""
 
     def relevant(self, contents: Contents) -> Contents:
-        """Contents of the final run; a lab's machines are another quantity."""
+        """Contents of the final run; the machines of a lab are another quantity."""
         return contents if self.quantity == "gpus" else contents & RUN or RUN
 
     def disclosures(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
@@ -277,11 +277,11 @@ class RunCount(RunMeasure):
             yield self._fact(float(given.cluster.gpus), "accelerators of the run", frozenset({"pretraining"}), "gpus")
 
     def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
-        """None: counts are either stated or unknown."""
+        """Always None: counts are either stated or unknown, never predicted."""
         return None
 
     def impossible(self, stated: Stated) -> str:
-        """Reason where fewer tokens are claimed than one of several phases has."""
+        """Reason if fewer tokens are claimed than one of several phases has, else empty."""
         known = [tokens for _, tokens, _, _ in self._known]
         largest = max(known, default=0.0)
         few = self.quantity == "tokens" and len(known) > 1 and stated.bound != "at least" and 0 < stated.high < largest
@@ -299,7 +299,7 @@ def _of(contents: Contents) -> str:
 
 
 def fastest(view: RunView) -> str:
-    """Number format of the run's matrix products, whose peak is the upper bound of its rate."""
+    """Number format of the run's matrix products; the peak in that format bounds the run's rate."""
     peak, plan = view.run.cluster.chip.peak, view.run.plan
     wanted = plan.recipe.products if plan is not None else view.run.cluster.chip.half
     return wanted if getattr(peak, wanted, None) is not None else view.run.cluster.chip.half
@@ -326,7 +326,7 @@ def implied_mfu(view: RunView) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class RunLine(RunMeasure):
-    """A line of a run's cost or hours, by its path: ``cost.pretrain.moe.experts``."""
+    """A line of a run's cost or hours, addressed by path: ``cost.pretrain.moe.experts``."""
 
     def disclosures(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
         """The line's amount, from the run's reported hours and price."""
@@ -340,5 +340,5 @@ class RunLine(RunMeasure):
         )
 
     def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
-        """None: a line is compared only with the run's own figures."""
+        """Always None: a line is compared only with the run's own figures."""
         return None

@@ -1,4 +1,4 @@
-"""RunView: a run with its reported figures, the inputs filled in by the catalogue, and its predictions."""
+"""RunView: a run with its reported figures, the inputs that the catalogue filled in, and predictions of its hours."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PUBLIC = ("counted", "disclosed", "measured", "vendor", "market")
 
 
 def grade_of(row: Row, field: str) -> str:
-    """Grade of a field of a row: its own where it has one, else the row's."""
+    """Grade of a field of a row: its own if it has one, else the row's."""
     return str(row.get("field_grades", {}).get(field, row.grade))
 
 
@@ -70,7 +70,9 @@ class RunView:
 
     @cached_property
     def run(self) -> Run:
-        """The run with missing efficiency and goodput filled in; placeholders that no prediction uses, where no row was public."""
+        """The run with missing efficiency and goodput filled in. If no row was public, the filled-in values are placeholders that no
+        prediction uses.
+        """
         run = self.given
         for need, stand_in in (("efficiency", MFU(0.4, peak=run.cluster.chip.half)), ("reliability", Goodput(1.0))):
             try:
@@ -160,12 +162,12 @@ class RunView:
         return "cloud list" if isinstance(price, Rental) and price.term == "list" else "market rent"
 
     def sourced(self, name: str) -> bool:
-        """Whether all inputs whose paths contain a name (``efficiency``, ``tokens``) have a source other than the user."""
+        """Whether the source of every input whose path contains a name (``efficiency``, ``tokens``) is another than the user."""
         found = [source for path, source in self._sources.items() if name in path.split(".")]
         return bool(found) and all(source != BY_USER and not source.startswith(NOT_GIVEN) for source in found)
 
     def cited(self, name: str) -> str:
-        """Source of such inputs; empty where the user gave them."""
+        """Source of the inputs whose paths contain a name; empty if the user gave them."""
         return next((s for path, s in self._sources.items() if name in path.split(".") and s != BY_USER), "")
 
     def _filled(self, head: str) -> bool:
@@ -189,7 +191,7 @@ class RunView:
 
     @cached_property
     def carried_by(self) -> dict[str, Row]:
-        """Path of an engine's number → row of its belief."""
+        """Path of a number of an engine → row of the belief about it."""
         return {path: row for path, (row, _) in self._engine_rows.items()}
 
     @cached_property
@@ -221,7 +223,7 @@ class RunView:
         return found if mine is None else replace(found, belief=mine, how="utilisation as the user believes")
 
     def hours_belief(self, day: dt.date) -> Beliefs | None:
-        """Beliefs about unreported hours, by path of the run; empty where hours are reported; None where nothing is known."""
+        """Beliefs about unreported hours, by path of the run; empty if hours are reported; None if nothing is known."""
         if self.reports_hours:
             return Beliefs({})
         if all(phase.tokens is None for phase in self.run.phases):
@@ -231,5 +233,5 @@ class RunView:
 
     @property
     def priced_run(self) -> Run:
-        """The run used for predictions: with its reported hours, else without."""
+        """The run used for predictions, with its reported hours if there are any."""
         return self.run if len(self.hours_belief(self.clock.known) or ()) == 0 else self.blind_run

@@ -32,10 +32,10 @@ class Rung:
     """One rung of the ladder.
 
     Args:
-        label, contents: label of what it adds, and all contents up to it.
+        label, contents: label of the contents that the rung adds, and all contents up to this rung.
         rent, middle: P5, P50 and P95, and P25 and P75, at rented hours [USD].
         owned: the same as ``rent`` at the owner's cost; empty where that is unknown.
-        odds: probability of less than the claimed value.
+        odds: probability that the cost is less than the claimed value.
         grade, grade_owned: worst grade of the parts with a tenth or more, rented and owned: B from market data or other labs'
             figures, C from judgement or the user's input.
         detail: inputs of the added contents, in words.

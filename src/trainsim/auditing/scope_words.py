@@ -10,7 +10,7 @@ from ..core.errors import ClaimError
 from .architecture_measure import ARCHITECTURE
 
 COUNTED = (*ARCHITECTURE, "mfu", "flops")
-"""Quantities whose scope may name a convention instead of contents."""
+"""Quantities whose scope may name a counting convention instead of contents."""
 
 
 def read_scope(words: str) -> ScopeReading:
@@ -32,7 +32,7 @@ def read_scope(words: str) -> ScopeReading:
 
 
 def scope_of(claim: Claim) -> tuple[Contents | None, Basis | None, ScopeReading | None]:
-    """Scope of a claim's number: contents, basis, and its parsed words; None for what the claim does not state.
+    """Scope of a claim's number: contents, basis and parsed words; None for each that the claim does not state.
 
     Raises:
         ClaimError: the words are not understood.
@@ -58,5 +58,5 @@ def _not_understood(words: str, reading: ScopeReading) -> ClaimError:
 
 
 def words_of(claim: Claim, of_scope: ScopeReading | None) -> ScopeReading | None:
-    """Parsed words of a claim: those of ``told_as``, else those of its scope; None where it has neither."""
+    """Parsed words of a claim: those of ``told_as``, else those of its scope; None if the claim has neither."""
     return read_scope(claim.told_as) if claim.told_as else of_scope

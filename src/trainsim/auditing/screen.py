@@ -1,4 +1,4 @@
-"""Print a verdict as text of 80 columns: headline, answers, evidence; all of it is computed."""
+"""Format a verdict as text of 80 columns: headline, answers, evidence."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _words(v: Verdict) -> str:
 
 
 def _span(v: Verdict, r: Reading) -> str:
-    """The figure at a meaning of the words, or the ends of its interval to two digits."""
+    """The figure at one meaning of the words, or the ends of its interval to two digits."""
     unit = v.claim.base_unit
     if r.low == r.high:
         return f"{'at least ' if r.at_least else ''}{figure_in_words(r.low, unit, 4)}"
@@ -160,12 +160,12 @@ def _implied(view: RunView, phase: PhaseEstimate) -> str:
 
 
 def _giga(flops: float) -> str:
-    """FLOPs in GFLOP, four digits or all before the point."""
+    """FLOPs in GFLOP, with four digits, or with every digit before the point if there are more."""
     return f"{flops / 1e9:,.4g}" if flops < 1e12 else f"{flops / 1e9:,.0f}"
 
 
 def _others(others: Mapping[str, float], busy: float, notes: _Notes) -> list[str]:
-    """Measured runs of the same model: a line each, or their range where there are many."""
+    """Measured runs of the same model, one line each, or their range if there are many."""
     lines: list[str] = []
     strangers: dict[str, float] = {}
     for name, hours in others.items():
@@ -233,7 +233,7 @@ def _rung(letter: str, r: Rung, size: float) -> str:
 
 
 def _rent(v: Verdict) -> str:
-    """The rent of the ladder, and where the reported one is among quotes."""
+    """The rent used in the ladder, and the percentile of the reported rent among quotes."""
     check = next((c for c in v.checks if c.name == "rent"), None)
     held = v.evidence.get("rent")
     behind = held.how if held is not None else "the stated price"
@@ -247,7 +247,7 @@ def _rent(v: Verdict) -> str:
 
 
 def _decides(v: Verdict) -> list[str]:
-    """What would have to be true without reported hours, and which inputs the spread of the last rung comes from."""
+    """Input values at which the claim would hold without reported hours, and the shares of inputs in the variance of the last rung."""
     if v.claim.is_ratio:
         return [
             f"   at {label.removeprefix('+ ')}: ×{human(float(m))} (90 %: {human(float(a))}–{human(float(b))})"
@@ -269,7 +269,7 @@ def _decides(v: Verdict) -> list[str]:
 
 
 def _need(name: str, value: float, below: float) -> str:
-    """One input's value that alone does it, and how likely that is."""
+    """The value of one input at which the claim holds with all others at their medians, and its probability."""
     low = below < 0.5
     likely = below if low else 1.0 - below
     shown = f"${value:.2f}" if name == "rent" else f"{value:.0%}"
@@ -277,7 +277,7 @@ def _need(name: str, value: float, below: float) -> str:
 
 
 def _shares(shares: Mapping[str, Figure], most: int) -> str:
-    """The inputs that most of the spread comes from, those of a percent or more."""
+    """The inputs with the largest shares of variance, those of a percent or more."""
     ranked = sorted(((path, float(share)) for path, share in shares.items()), key=lambda item: -item[1])[:most]
     return ", ".join(f"{named(path)} {share:.0%}" for path, share in ranked if share >= 0.01)
 
@@ -286,7 +286,7 @@ def _shares(shares: Mapping[str, Figure], most: int) -> str:
 
 
 def _evidence(v: Verdict) -> list[str]:
-    """Every check that no line above shows; what was filled in; what one may print."""
+    """Checks that no line above shows, inputs filled in, and the sentences that may be printed."""
     above = ("hours", "rent") if v.rungs else ()
     shown = [c for c in v.checks if c.name not in above and (v.found is None or c is not v.found.checks[0])]
     lines = [line for check in shown for line in _wrapped("   ", _check(check), indent=" " * 6)]
@@ -314,7 +314,7 @@ def _foot(v: Verdict, notes: _Notes) -> list[str]:
 
 
 def _graded(text: str, grade: str) -> list[str]:
-    """A line with its grade in the last column, wrapped where it is too long."""
+    """A line with its grade in the last column, wrapped if it is too long."""
     first, *more = _wrapped("", text, GRADE_AT - 1, INDENT) or [""]
     return [f"{first:<{GRADE_AT}}{grade}", *more]
 
@@ -330,5 +330,5 @@ def _source(cited: str) -> str:
 
 
 def _digits(value: float) -> str:
-    """A few digits: one after the point below ten, two below one."""
+    """A number in few digits: none after the point from ten, one below ten, two below one."""
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"

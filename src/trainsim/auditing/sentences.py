@@ -103,7 +103,7 @@ def title_of(verdict: Verdict) -> str:
 
 
 def title_if_known(name: str) -> str:
-    """A run's or model's title, or its name where the catalogue has neither."""
+    """Title of a run or model, or its name if the catalogue has neither."""
     return title(name) if name in rows("runs") or name in rows("models") else name or "the other"
 
 
@@ -117,12 +117,12 @@ def maker_of(verdict: Verdict) -> str:
 
 
 def _organisation(name: str) -> str:
-    """Spelling of an organisation's name, from a name in any case; empty where no run is of it."""
+    """Spelling of an organisation's name, from a name in any case; empty if no run of the catalogue is by it."""
     return next((org for row in rows("runs").values() if (org := str(row.get("org", ""))) and org.casefold() == name.casefold()), "")
 
 
 def times_in_words(reading: Reading, value: float) -> str:
-    """Ratio of a figure to the one at a meaning of the words, in words.
+    """Ratio of a stated figure to the figure at one meaning of the words, in words.
 
     >>> times_in_words(Reading(frozenset(), "the whole model", "MISLEADING", 37e6, 146e6, ""), 6e6)
     '6.2 to 24 times too low'
@@ -190,7 +190,7 @@ def headline_of(verdict: Verdict) -> str:
 
 
 def _at(verdict: Verdict) -> str:
-    """The scope, where the quantity has one; empty for an architecture, a fleet or pay."""
+    """The scope as text; empty for an architecture, a fleet or pay, which have none."""
     return f" {{}} {scope_in_words(verdict)}" if "{at}" in NOUNS.get(verdict.claim.quantity, "{at}") else ""
 
 
@@ -212,7 +212,7 @@ def _of_number(verdict: Verdict) -> str:
 
 
 def _strained(verdict: Verdict) -> str:
-    """Whether a strained figure deviates from the disclosed one, or is implausible."""
+    """Headline of a strained figure: it deviates from the disclosed figure, or is implausible."""
     fact = None if verdict.found is None else verdict.found.fact
     doubted = fact is None or any("hard to believe" in check.finding for check in verdict.checks)
     return "Hard to believe" if doubted else "Not quite right"
@@ -254,12 +254,12 @@ def _of_words(verdict: Verdict) -> str:
         return "; its words are misleading"
     far = times_in_words(chosen, verdict.stated.value)
     if not far:
-        return "; its words tell a stock as a flow, or a flow as a stock"
+        return "; its words present a stock as a flow, or a flow as a stock"
     same = chosen.contents == verdict.contents
     return "" if same and verdict.number in ("REFUTED", "STRAINED") else f"; as {reading_noun(verdict, chosen)} it is {far}"
 
 
 def reading_noun(verdict: Verdict, reading: Reading) -> str:
-    """Noun phrase for the quantity at a meaning of the words: "the cost of the model"."""
+    """Noun phrase for the quantity at one meaning of the words: "the cost of the model"."""
     at = "the model" if reading.name == "the whole model" else reading.name
     return NOUNS.get(verdict.claim.quantity, "that of {at}").format(at=at, of=at)

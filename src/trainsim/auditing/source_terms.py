@@ -10,7 +10,7 @@ _WORDS = {"gpus": "GPUs", "years": "years", "statistic": "statistic"}
 
 
 def changed_terms(claim: Claim) -> Check | None:
-    """The terms of its nearest source that a claim drops or changes; None where it keeps them all.
+    """Terms of a claim's nearest source that the claim drops or changes; None if it keeps them all.
 
     >>> from trainsim.claims.claim import Primary, Terms
     >>> said = Claim("fleet.operating", 944, unit="MUSD", primary=Primary(statement="944M over four years", terms=Terms(years=4)))
@@ -27,7 +27,7 @@ def changed_terms(claim: Claim) -> Check | None:
         if name == "statistic":
             changed.append(f"a {is_} stated as {said!r}" if said else f"a {is_}, which the claim drops")
         else:
-            changed.append(f"{_count(is_)} {word} retold as {_count(said)}" if said else f"{_count(is_)} {word} dropped")
+            changed.append(f"{_count(is_)} {word} stated as {_count(said)}" if said else f"{_count(is_)} {word} dropped")
     return Check("source", "CANNOT BE JUDGED", f"not faithful to its source: {'; '.join(changed)}") if changed else None
 
 

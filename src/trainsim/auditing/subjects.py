@@ -30,7 +30,7 @@ from .run_view import RunView
 from .verdict import Subject
 
 SIZE_UNKNOWN = 2048
-"""Assumed number of accelerators where it was never published; reported hours and their cost do not depend on it."""
+"""Number of accelerators assumed if it was never published; reported hours and their cost do not depend on it."""
 MISSPELT = 0.85
 """Smallest similarity (difflib ratio) of a misspelt name: gpt-4o is not taken for gpt2."""
 HOURS = ("gpu_hours", "busy_gpu_hours", "wall_days")
@@ -62,7 +62,7 @@ def with_known_names(claim: Claim) -> Claim:
 
 
 def known_name(name: str) -> str:
-    """Catalogue id of a subject, ignoring capitals, hyphens and spaces; the name itself where it is unknown.
+    """Catalogue id of a subject, ignoring capitals, hyphens and spaces; the name itself if it is unknown.
 
     >>> known_name("DeepSeek V3"), known_name("Llama 3.1 405B"), known_name("our-model")
     ('deepseek-v3', 'llama3.1-405b', 'our-model')
@@ -115,7 +115,7 @@ def _of_run(asked: Asked, head: str) -> Measure:
     try:
         view = view_of(asked)
         if view is not None and head not in COUNTS:
-            _ = view.stated  # a row may state too little for any estimate
+            _ = view.stated  # a row may give too little for an estimate
     except (CatalogError, EstimateError) as error:
         if asked.subject is not None:
             raise

@@ -42,7 +42,7 @@ class Verdict(Answer):
     """Result of an audit.
 
     Args:
-        claim, subject: the claim, and its subject; None where none was published.
+        claim, subject: the claim, and its subject (None if none was published).
         number: the word for the number, at its scope.
         words: the word for the claim's words.
         checks: the comparisons made.
@@ -52,7 +52,7 @@ class Verdict(Answer):
         clock: the two days of the audit.
         found: the judgement of the number.
         measure: the quantity.
-        view: the run, where the claim is about one.
+        view: the run, if the claim is about one.
         ratios: for a comparison of costs, rung → P5, P50 and P95 of the other's cost divided by this one's [1].
         assumed: inputs that the library filled in, in words.
         quote, misquote, headline: a faithful sentence, a misleading one, and the verdict in one sentence.
@@ -111,7 +111,7 @@ class Verdict(Answer):
 
     @property
     def percentile(self) -> float | None:
-        """Percentile of the claimed value in the prediction for its scope; None where a disclosure decided."""
+        """Percentile of the claimed value in the prediction for its scope; None if a disclosure decided."""
         return next((c.percentile for c in self.checks if c.name == "prediction"), None)
 
     @property
@@ -127,7 +127,7 @@ class Verdict(Answer):
         """The ladder of scopes; empty unless the cost of a run is judged."""
         rented = self.priced
         if rented is None or len(rented.beliefs) == 0:
-            return ()  # no prior was public yet
+            return ()  # no prior was public on that day
         return ladder(rented, self.owned, self.claim.in_base() if not self.claim.is_ratio else float("nan"))
 
     @cached_property

@@ -43,8 +43,8 @@ class FitProblem:
 
     Args:
         steps: measured steps that can be modelled.
-        names, prior, spread: name of each constant, and its prior median and standard deviation on the fitting scale. share: whether the
-            fitting scale of each constant is log-odds; otherwise it is logarithmic.
+        names, prior, spread: name of each constant, and its prior median and standard deviation on the fitting scale.
+        share: whether the fitting scale of each constant is log-odds; otherwise it is logarithmic.
         weight, scale: weight and residual scale of each row.
     """
 

@@ -53,7 +53,7 @@ class Terms(Spec):
     Args:
         gpus: number of accelerators that the figure is for [GPU].
         years: time that the figure covers [year].
-        statistic: whom the figure describes: "mean", "maximum", "some".
+        statistic: what the figure describes: "mean", "maximum", or "some" of a group.
     """
 
     gpus: Annotated[Num, Unit("GPU", "machines the figure is for")] | None = None
@@ -181,7 +181,7 @@ class Claim(Spec):
 
     @property
     def is_ratio(self) -> bool:
-        """Whether the figure is the ratio of two subjects' quantities."""
+        """Whether the figure is a ratio of the quantities of two subjects."""
         return self._base() is not None and _BASES.get(self._base() or "", ("", 1.0))[0] == TIMES
 
     @property

@@ -116,7 +116,7 @@ class Scope(Spec):
         return tuple(c for c in other.contents if c not in self.contents)
 
     def comparable(self, other: Scope) -> bool:
-        """Whether two figures with these scopes measure the same thing: equal basis, kind and contents."""
+        """Whether figures with these scopes measure the same thing: basis, kind and contents are equal."""
         return (self.basis, self.kind, self.contents) == (other.basis, other.kind, other.contents)
 
     def _same(self, other: Scope) -> None:

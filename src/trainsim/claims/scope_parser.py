@@ -12,7 +12,7 @@ from .scope import FINAL_RUN, MODEL, Basis, Kind
 
 Contents = frozenset[str]
 Rank = Literal["part", "whole", "generic", "owner", "neutral"]
-"""Precedence of a phrase within its word group: parts, then wholes, then generic words, then owners; neutral phrases name no content."""
+"""Precedence of a phrase within its word group, highest first: parts, wholes, generic words, owners. Neutral phrases name no content."""
 RANKS: tuple[Rank, ...] = ("part", "whole", "generic", "owner")
 Operator = Literal["include", "exclude", "only"]
 OPERATORS: Mapping[str, Operator] = {
@@ -32,14 +32,14 @@ OPERATORS: Mapping[str, Operator] = {
     "only": "only", "just": "only", "solely": "only", "merely": "only", "nothing but": "only", "purely": "only",
     "exclusively": "only", "nothing more than": "only", "no more than": "only", "strictly": "only",
 }  # fmt: skip
-"""Words that include, exclude or single out the parts after them."""
+"""Operators before their parts: words that include, exclude or single out the parts after them."""
 TRAILING_OPERATORS: Mapping[str, Operator] = {
     "not included": "exclude", "excluded": "exclude", "left out": "exclude", "not counted": "exclude", "ignored": "exclude",
     "omitted": "exclude", "aside": "exclude", "come on top": "exclude", "not covered": "exclude", "extra": "exclude",
     "come extra": "exclude", "included": "include", "counted": "include",
     "only": "only", "alone": "only", "and nothing else": "only", "itself": "only", "exclusively": "only",
 }  # fmt: skip
-"""Words that include, exclude or single out the parts before them."""
+"""Operators after their parts: words that include, exclude or single out the parts before them."""
 _TOKEN = re.compile(r"[^\W_]+(?:[.'][^\W_]+)*|[,:;()/&+-]", re.UNICODE)
 
 
@@ -50,7 +50,7 @@ class Phrase:
     Args:
         readings: contents that it may mean, the likeliest first; empty for a phrase that only gives basis or kind.
         rank: its precedence within a word group.
-        part: contents when it is excluded; by default those of ``readings``.
+        part: contents that the phrase removes if it is excluded; by default those of ``readings``.
         basis, kind: the basis and kind that it implies.
     """
 
@@ -154,7 +154,7 @@ def parse_scope(words: str, phrases: Mapping[tuple[str, ...], Phrase], names: Ca
         names: returns the stems of names of models, runs and labs; called only for a word that is in no phrase.
 
     Returns:
-        the readings; a word that is not a phrase, a function word or a name makes the text not understood.
+        the readings; a word that is neither a phrase, a function word nor a name makes the text not understood.
 
     >>> table = {("salary",): Phrase((frozenset({"people"}),)), ("compute",): Phrase((frozenset({"pretraining"}),), "generic")}
     >>> sorted(parse_scope("compute and salaries", table).readings[0])
@@ -208,7 +208,7 @@ def _split_into_groups(
 
 
 def _new_groups(last: _Group, item: _Item) -> list[_Group]:
-    """The group that starts after a mark or an operator; "all but" is preceded by a group of all contents."""
+    """The group that starts after a mark or an operator; before "all but" a group with all contents is added."""
     if item.kind == "mark":
         starts_list, ends_clause = item.words in (":", "(") and last.operator != "exclude", item.words == ";"
         return [_Group("include" if ends_clause else last.operator, listed=starts_list or last.listed, clause=last.clause + ends_clause)]
@@ -219,7 +219,9 @@ def _new_groups(last: _Group, item: _Item) -> list[_Group]:
 
 
 def _apply_trailing_operator(groups: list[_Group], words: str) -> None:
-    """Apply an operator that follows its parts: an exclusion to every part of the clause but its head, others to the last part."""
+    """Apply an operator that follows its parts: an exclusion to every part of the clause except its first; another operator to the last
+    part.
+    """
     operator = TRAILING_OPERATORS[words]
     named = [g for g in groups if g.phrases]
     clause = [g for g in named if g.clause == named[-1].clause] if named else []

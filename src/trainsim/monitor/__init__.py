@@ -1,1 +1,1 @@
-"""A run while it trains: its steps beside their prediction, and where it will end."""
+"""Monitoring of a run while it trains: measured and predicted steps, and a projection of the whole run."""

@@ -1,4 +1,4 @@
-"""A watch as a callback of Hugging Face's ``Trainer``."""
+"""A step watch as a callback of Hugging Face's ``Trainer``."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from .watch import StepWatch, watch_steps
 
 
 def trainer_callback(run: Run, **options: Any) -> Any:
-    """A callback for Hugging Face's ``Trainer``: ``Trainer(…, callbacks=[ts.trainer_callback(run, csv="steps.csv")])``.
+    """Callback for Hugging Face's ``Trainer``: ``Trainer(…, callbacks=[ts.trainer_callback(run, csv="steps.csv")])``.
 
     Args:
-        run: what trains.
+        run: the run that trains.
         **options: of :func:`~trainsim.monitor.watch.watch_steps`.
 
     Returns:
-        a ``transformers.TrainerCallback``; its ``watch`` has the steps. The last one's seconds and MFU also stand in the trainer's own log.
+        a ``transformers.TrainerCallback``; its ``watch`` has all steps. The trainer's log also shows seconds and MFU of the last step.
 
     Raises:
         EstimateError: transformers is not installed.
@@ -40,14 +40,14 @@ def trainer_callback(run: Run, **options: Any) -> Any:
 
 
 def callback_class(base: type) -> Any:
-    """The callback over a base class that knows the trainer's events.
+    """The callback class, derived from a base class with the trainer's events.
 
     Args:
         base: ``transformers.TrainerCallback``.
     """
 
     class TrainsimCallback(base):  # type: ignore[misc]
-        """Watches a trainer's optimizer steps; evaluating and saving are no part of them."""
+        """Watches a trainer's optimizer steps, without the time of evaluation and saving."""
 
         def __init__(self, watch: StepWatch) -> None:
             super().__init__()

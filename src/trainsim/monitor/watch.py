@@ -1,4 +1,4 @@
-"""Watch the steps of a training loop: each beside its prediction, and the hours, dollars and day that follow from them."""
+"""Watch the steps of a training loop: compare each with its prediction, and project hours, dollars and last day of the run."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ Levels = tuple[float, float, float]
 """5 %, 50 % and 95 % quantiles."""
 LEVELS = (0.05, 0.5, 0.95)
 WARM_UP = 3
-"""First steps, which compile and allocate: measured, but in no mean and no warning."""
+"""Number of warm-up steps, which compile and allocate. They are measured, but excluded from means and warnings."""
 SPREAD = 1e-4
-"""Smallest relative standard error of a mean step that is believed."""
+"""Smallest relative standard error assumed for a mean step."""
 BY = "trainsim"
-"""First cell of a line of the CSV, by which ``ts.calibrate`` knows it."""
+"""First cell of each CSV line, by which ``ts.calibrate`` recognises the file."""
 
 
 @dataclass(frozen=True)
 class RunProjection:
-    """Where a run will end if it goes on as it does.
+    """Projected hours, cost and last day of a run, if its steps stay as measured; each is (P5, P50, P95).
 
     Args:
-        hours: on the clock, from the first step to the last [h].
-        cost: of the run [USD].
-        finish: when it is done.
+        hours: wall-clock hours from the first step to the last [h].
+        cost: cost of the run [USD].
+        finish: day of the last step.
     """
 
     hours: Levels
@@ -64,10 +64,10 @@ class StepReport:
     """One measured step.
 
     Args:
-        step: its number, from 1.
-        seconds: measured [s].
-        predicted: before the run began [s].
-        mfu: model FLOPs over peak by convention of counting [1].
+        step: number of the step, from 1.
+        seconds: measured time [s].
+        predicted: P5, P50 and P95 predicted before the run began [s].
+        mfu: counting convention → model FLOPs over peak [1].
     """
 
     step: int
@@ -88,16 +88,16 @@ class StepReport:
 
 @dataclass
 class StepWatch:
-    """The steps of one phase of a run; call it after each.
+    """Watch over the steps of one phase of a run; call it after each optimizer step.
 
     Args:
         run: a complete run.
-        beliefs: about its numbers.
+        beliefs: beliefs about the run's numbers.
         phase: name of the phase that trains.
-        path: CSV that is written; empty for none.
-        log: gets a line; None for silence.
+        path: CSV file to write; empty for none.
+        log: function that takes one line of text; None for no log.
         every: steps between two lines of the log.
-        clock: gives seconds.
+        clock: function that gives the time [s].
 
     >>> import trainsim as ts
     >>> run = ts.quick("7B", chip="h100", gpus=64, tokens="1T", price=2.5)
@@ -120,14 +120,14 @@ class StepWatch:
     _outside: bool = False
 
     def start(self) -> None:
-        """Start the clock of the next step: before the first one, and after a pause that is no part of a step."""
+        """Start the clock of the next step; needed before the first step, and after a pause that belongs to no step."""
         self._last = self.clock()
 
     def __call__(self, seconds: float | None = None) -> StepReport:
-        """A step is done.
+        """Record that a step is done.
 
         Args:
-            seconds: of the step [s]; since the last call, or since :meth:`start`, if left out.
+            seconds: time of the step [s]; by default the time since the last call, or since :meth:`start`.
 
         Raises:
             EstimateError: no seconds are given, and the clock was never started.
@@ -151,7 +151,7 @@ class StepWatch:
 
     @cached_property
     def predicted(self) -> Levels:
-        """Seconds of a step before any was measured [s]."""
+        """P5, P50 and P95 of a step, predicted before any was measured [s]."""
 
         def step(run: Run) -> Any:
             found = estimate(run).phases[self.phase]
@@ -163,9 +163,10 @@ class StepWatch:
         return _levels(simulate(self.run, self.beliefs, step, rtol=1e-2), "value")
 
     def projection(self) -> RunProjection:
-        """Hours, dollars and day of the whole run, with the measured mean step in place of the predicted one.
+        """Projection of the whole run, with the measured mean step in place of the predicted one.
 
-        The mean is believed to its standard error, goodput and price as before; up to the warm-up the prediction stands.
+        The uncertainty of the mean is its standard error; goodput and price keep their beliefs. During the warm-up the predicted step is
+        used.
         """
         run, beliefs = self.run, self.beliefs
         if len(self.seconds) > WARM_UP + 1:
@@ -197,7 +198,7 @@ class StepWatch:
 
     @cached_property
     def _flops_over_peak(self) -> dict[str, float]:
-        """Convention → seconds a step takes at the dense 16-bit peak [s]."""
+        """Convention → time of a step at the dense 16-bit peak [s]."""
         phase = self._phase
         machines = phase.cluster or self.run.cluster
         peak = float(machines.chip.peak_of(machines.chip.half)) * machines.gpus
@@ -218,7 +219,7 @@ class StepWatch:
             writer.writerow((BY, report.step, *(f"{value:.6g}" for value in shown)))
 
     def _warn(self, report: StepReport) -> None:
-        """Say once that steps have left their interval, and again after they were back."""
+        """Warn once when steps leave their interval, and again only after they have returned to it."""
         if report.step <= WARM_UP:
             return
         if not report.inside and not self._outside:
@@ -238,15 +239,16 @@ def watch_steps(
     log: Callable[[str], None] | None = print,
     every: int = 10,
 ) -> StepWatch:
-    """Watch the steps of a training loop: call what this gives after each optimizer step.
+    """Watch the steps of a training loop; the returned watch is called after each optimizer step.
 
     Args:
-        run: what trains; an efficiency, goodput or price it lacks is the catalogue's.
-        beliefs: about its numbers, laid over the catalogue's about what nobody gave: those of ``ts.calibrate``, say.
+        run: the run that trains; a missing efficiency, goodput or price is filled in from the catalogue.
+        beliefs: beliefs about the run's numbers, such as those of ``ts.calibrate``; they override the catalogue's beliefs about inputs that
+            were not given.
         phase: name of the phase that trains; the first if left out.
-        csv: file that gets a line a step, which ``ts.calibrate(csv, run)`` reads; empty for none.
-        log: gets a line every so many steps; None for silence.
-        every: so many.
+        csv: file to write, one line per step, which ``ts.calibrate(csv, run)`` reads; empty for none.
+        log: function that takes one line of text; None for no log.
+        every: steps between two lines of the log.
 
     Returns:
         the watch: ``watch.start()`` before the first step, ``watch()`` after each, ``watch.projection()`` at any time.

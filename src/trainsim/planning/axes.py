@@ -1,4 +1,4 @@
-"""Axes of ``solve_for``: the range of the number that is solved for, and how a root on it is found."""
+"""Axes of ``solve_for``: the range of the number that is solved for, and the root search on it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ MAX_DOUBLINGS = 20.0
 FINE = 1e-13
 """Tolerance of a root [doublings]."""
 COARSE = 1e-6
-"""Tolerance of an interval between limits from both sides [doublings]."""
+"""Tolerance for an interval between limits on both sides [doublings]."""
 TINY = 2.0**-20
-"""Distance by which a start on a bound is moved off it, as a share of the range."""
+"""Distance by which a start on a bound is moved inside, as a share of the range."""
 GPU_DOUBLINGS = 12
 """Range of a GPU count, up from the run's value [doublings]."""
 MAX_GPUS = 10**9
@@ -53,11 +53,11 @@ class Axis(abc.ABC):
 
     @abc.abstractmethod
     def boundary(self, excess: Function, met: float, missed: float) -> float:
-        """The last position where a limit is met, between one where it is met and one where it is not."""
+        """The last position where a limit is met, between a position where it is met and one where it is not."""
 
     @abc.abstractmethod
     def middle(self, a: float, b: float) -> float | None:
-        """A position between two; None where they are neighbours."""
+        """A position between two others; None if they are neighbours."""
 
     @abc.abstractmethod
     def between(self, a: float, b: float, rising: Function) -> Sequence[float]:
@@ -65,12 +65,12 @@ class Axis(abc.ABC):
 
     @abc.abstractmethod
     def near(self, t: float) -> tuple[float, float] | None:
-        """Positions just below and above, for a slope; None for integer axes."""
+        """Positions just below and above another, for a slope; None for integer axes."""
 
 
 @dataclass(frozen=True)
 class RealAxis(Axis):
-    """A real number with a unit: the axis is its logarithm where it is bounded below, its log-odds where it has two bounds."""
+    """A real number with a unit. The axis is its logarithm if it is bounded below only, and its log-odds if it has two bounds."""
 
     at: float
     meaning: Unit
@@ -96,7 +96,7 @@ class RealAxis(Axis):
         return self.meaning.high
 
     def value(self, t: float) -> float:
-        """The value at a position; the upper bound itself at the end of the axis, where the bound is included."""
+        """The value at a position; at the end of the axis the upper bound itself, if the field includes it."""
         low, high = self.meaning.low, self.meaning.high
         if math.isfinite(low) and math.isfinite(high):
             if t >= MAX_DOUBLINGS and self.meaning.lt is None:
@@ -122,8 +122,8 @@ class RealAxis(Axis):
         yield way * MAX_DOUBLINGS
 
     def boundary(self, excess: Function, met: float, missed: float) -> float:
-        """Brent's method on the logarithm, then back to the side where the limit is met."""
-        from scipy.optimize import brentq  # imported here because it takes 0.3 s, and only a search needs it
+        """Brent's method on the logarithm, then a step back to the side where the limit is met."""
+        from scipy.optimize import brentq  # imported here because the import takes 0.3 s and only a search needs it
 
         root = float(brentq(lambda t: math.log(max(excess(t), 1e-300)), met, missed, xtol=FINE, rtol=1e-15))
         back = math.copysign(FINE, met - missed)
@@ -207,7 +207,7 @@ class _IntegerAxis(Axis):
 
 @dataclass(frozen=True)
 class MultiplesAxis(_IntegerAxis):
-    """Multiples of a stride."""
+    """Multiples of a stride, such as GPU counts."""
 
     stride: int
     at: int
@@ -275,7 +275,7 @@ def axis_of(run: Run, path: str) -> Axis:
 
 
 def _gpu_axis(run: Run, path: str, at: int) -> Axis:
-    """Axis of a GPU count: multiples allowed by all plans on the cluster; where time is modelled, also those that divide the batch."""
+    """Axis of a GPU count: multiples that all plans on the cluster allow and, if step time is modelled, over which the batch divides."""
     phases = [p for p in run.phases if path == ("cluster.gpus" if p.cluster is None else f"phases.{p.name}.cluster.gpus")]
     plans = [plan for plan in (*(p.plan or run.plan for p in phases), run.plan if path == "cluster.gpus" else None) if plan is not None]
     if any(plan.dp is not None for plan in plans):

@@ -26,7 +26,7 @@ BLOCK = 2048
 STAGED = ("zero", "schedule", "pp", "vpp", "stage_layers", "expert_overlap")
 """Fields of a plan that define stages and schedule and do not affect the time of a layer."""
 ROUNDING = 1e-9
-"""Relative rounding error of a bound, from a different order of summation."""
+"""Relative rounding error of a bound, caused by another order of summation."""
 
 
 def plan_of(structure: Structure, degrees: Mapping[str, int]) -> Plan:
@@ -40,9 +40,10 @@ class CandidateLayouts:
 
     Args:
         setting: the search problem.
-        structures, sizes: fields and number of accelerators of each structure; structures that differ only in ZeRO are adjacent.
+        structures, sizes: fields and number of accelerators of each structure. Structures that differ only in ZeRO are adjacent.
         axes: values of each degree.
-        which, code: index of each layout's structure, increasing; index of its degrees among all combinations of the axes.
+        which, code: for each layout, the index of its structure (increasing), and the index of its degrees among all combinations of the
+            axes.
         memory: peak memory of the fullest rank [B].
     """
 
@@ -76,7 +77,7 @@ class CandidateLayouts:
         return plan_of(self.structures[self.which[i]], {name: int(value) for name, value in self._decoded(self.code[i]).items()})
 
     def _plan(self, structure: int) -> Plan:
-        """A structure as a plan, with default degrees."""
+        """A plan with the fields of a structure and default degrees."""
         if structure not in self._plans:
             self._plans[structure] = Plan(**self.structures[structure])
         return self._plans[structure]
@@ -142,9 +143,9 @@ class CandidateLayouts:
 
     @cached_property
     def _layers(self) -> dict[Hashable, tuple[Index, LayerTimes]]:
-        """Layer times, computed once for all structures that shard and recompute alike, and the column of each code in them.
+        """Layer times, computed once for all structures with the same sharding and recompute, and the column of each code in these times.
 
-        ``gpus`` and ``dp`` differ between such structures; they are NaN here, so that any use of them would show.
+        ``gpus`` and ``dp`` differ between such structures; they are NaN here: a formula that wrongly used them would give NaN.
         """
         alike: dict[Hashable, list[tuple[int, Index]]] = {}
         for structure, part in _runs_of_equal(self.which):
@@ -160,7 +161,7 @@ class CandidateLayouts:
 
     @cached_property
     def _layer_keys(self) -> list[Hashable]:
-        """Cache key of each structure's layer times. It includes the stages where only some layers of a stage are recomputed."""
+        """Cache key of each structure's layer times. The key includes the stages if only some layers of a stage are recomputed."""
         found: list[Hashable] = []
         for gpus, structure in zip(self.sizes, self.structures, strict=True):
             ignored = STAGED if structure["recompute_layers"] is None else ("zero", "expert_overlap")
@@ -169,7 +170,7 @@ class CandidateLayouts:
 
     @cached_property
     def _zero_groups(self) -> Index:
-        """For each structure, the first of those that differ from it only in ZeRO."""
+        """For each structure, the index of the first structure that differs from it at most in ZeRO."""
         unsharded = [(gpus, {**structure, "zero": None}) for gpus, structure in zip(self.sizes, self.structures, strict=True)]
         new = [i == 0 or unsharded[i] != unsharded[i - 1] for i in range(len(unsharded))]
         return np.maximum.accumulate(np.where(new, np.arange(len(unsharded)), 0))

@@ -1,4 +1,4 @@
-"""Change a published or saved run: what was reported or filled in for the former run is left open again."""
+"""Change a published or saved run, and drop inputs that were reported or filled in for the former run."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ WORK = ("tokens", "seq_len", "batch", "cluster")
 
 
 def changed(run: Run, steps: Sequence[Mapping[str, Any]]) -> Run:
-    """Change a run, and leave open what was reported or filled in for the run before the change.
+    """Change a run, and drop inputs that were reported or filled in for the run before the change.
 
-    Hours, a throughput or a step time were reported for one chip, number of accelerators, model and work: they are dropped if one of these
-    was known and has changed. A filled-in utilisation or goodput is dropped if the machines or the model change, a filled-in rent if the
-    chip changes. A stated utilisation stays, as does every input that was changed itself.
+    Reported hours, throughput and step time hold for one chip, number of accelerators, model and work. They are dropped if one of these was
+    known and changes. A filled-in utilisation or goodput is dropped if the machines or the model change; a filled-in rent is dropped if the
+    chip changes. A stated utilisation stays, and so does every input that ``steps`` set.
 
     Args:
         run: the run as published or saved.
-        steps: changes as of ``run.replace``, made one after the other.
+        steps: changes as for ``run.replace``, made one after the other.
 
     Returns:
         the changed run, in which ``catalog.complete`` fills in the open inputs anew.
@@ -36,13 +36,13 @@ def changed(run: Run, steps: Sequence[Mapping[str, Any]]) -> Run:
     >>> [phase.efficiency is None for phase in doubled.phases]
     [True, False, False, False]
     """
-    with warnings.catch_warnings(action="ignore", category=TrainsimWarning):  # warnings about an efficiency that is dropped below
+    with warnings.catch_warnings(action="ignore", category=TrainsimWarning):  # silences warnings about an efficiency that is dropped below
         opened = _stale(run, reduce(Run.replace, steps, run))
     return reduce(Run.replace, steps, run.replace(opened) if opened else run)
 
 
 def utilisation(run: Run, mfu: float | str) -> dict[str, Any]:
-    """Changes that replace a run's efficiencies by a utilisation; the convention of a given MFU is kept.
+    """Changes that replace the efficiencies of a run by a utilisation; the convention of a given MFU stays.
 
     A phase whose tokens are unknown keeps its hours, unless no phase has tokens.
 
@@ -63,7 +63,7 @@ def utilisation(run: Run, mfu: float | str) -> dict[str, Any]:
 
 
 def _stale(before: Run, after: Run) -> dict[str, None]:
-    """Paths of inputs that a change leaves open."""
+    """Paths of inputs that a change makes invalid."""
     other_chip = before.cluster.chip != after.cluster.chip
     other_run = other_chip or before.cluster.gpus != after.cluster.gpus or before.model != after.model
     former = {phase.name: phase for phase in before.phases}
@@ -78,10 +78,10 @@ def _stale(before: Run, after: Run) -> dict[str, None]:
 
 
 def _other_work(before: Phase, after: Phase) -> bool:
-    """Whether a known number of a phase is another now; one that was unknown contradicts nothing."""
+    """Whether a known number of a phase has changed; a number that was unknown before does not count."""
     return any(getattr(before, name) not in (None, getattr(after, name)) for name in WORK)
 
 
 def _of_one_run(efficiency: Efficiency | None) -> bool:
-    """Whether an efficiency is the reported time of one run."""
+    """Whether an efficiency is a reported time, which holds for one run only."""
     return isinstance(efficiency, (BusyHours, StepTime, Throughput))

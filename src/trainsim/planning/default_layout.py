@@ -1,4 +1,4 @@
-"""Complete a run with the usual software stack and the fastest layout, where it names none."""
+"""Complete a run that has no software stack or layout with the usual stack and the fastest layout."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def with_stack(run: Run, month: str = "") -> Run:
 
 
 def with_layout(run: Run, month: str = "") -> Run:
-    """Complete a run with the usual software stack and the fastest layout that fits, where it names none.
+    """Complete a run that has no software stack or layout with the usual stack and the fastest layout that fits.
 
     Args:
         run: a run with a batch.

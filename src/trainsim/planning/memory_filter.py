@@ -1,4 +1,4 @@
-"""Compute the memory of all layouts of a search space and keep those that fit; loops over structures, broadcasts over degrees."""
+"""Compute the memory of all layouts of a search space and keep those that fit, with a loop over structures and arrays over degrees."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .problem import SearchProblem
 from .space import AXES, Array, LayoutGrid, Mask, Structure, apply_rules, expert_tp_of, rule_text, structures, values_of
 
 ONCE = "sequence_parallel=on is off at tp=1"
-"""Rule that drops duplicates: without tensor parallelism, sequence parallelism on and off are the same layout."""
+"""Rule that drops duplicates: without tensor parallelism, a layout is the same with sequence parallelism on or off."""
 
 
 # frameworks --------------------------------------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ def filter_layouts(
         setting: the search problem.
         gpus: numbers of accelerators.
         framework: only layouts that this framework can express; None for all.
-        given: field of a plan → values to try, as for :func:`values_of`.
+        given: field of a plan → values to try, as for :func:`~.space.values_of`.
         progress: called with the groups of layouts done and all of them.
     """
     values = values_of(setting.model, setting.plan, gpus, given)

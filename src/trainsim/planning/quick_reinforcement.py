@@ -43,7 +43,7 @@ WHY = {
 }
 """Reason of each assumed value."""
 SLOWER = 1.1
-"""Ratio to the time of the fastest engine from which a hint is printed."""
+"""Ratio of an engine's time to the fastest engine's from which a hint is printed."""
 
 
 def quick_reinforcement(
@@ -81,11 +81,12 @@ def quick_reinforcement(
         name: name of the run; the model's name if left out.
 
     Returns:
-        a complete run with one phase, ready for ``ts.estimate``; what engines and learners reach is the middle of the catalogue's belief.
+        a complete run with one phase, ready for ``ts.estimate``; the efficiencies of engines and learners are the medians of the
+        catalogue's beliefs.
 
     Raises:
         CatalogError: no such model or chip.
-        EstimateError: no engine on so many accelerators holds the model.
+        EstimateError: the model does not fit on an engine of so many accelerators.
 
     Warns:
         TrainsimWarning: an engine of another size would take a tenth less time; a price below the cheapest quote known.
@@ -135,7 +136,7 @@ def engine_beliefs(run: Run) -> Beliefs:
     """The catalogue's beliefs about assumed inputs of a run's engines and learners.
 
     Args:
-        run: any run; the result is empty where no phase learns from rollouts.
+        run: any run; the result is empty if no phase learns from rollouts.
     """
     sources = run.sources()
     rows = engine_rows(run).items()
@@ -143,10 +144,10 @@ def engine_beliefs(run: Run) -> Beliefs:
 
 
 def _engine_size(model: Model, machines: Cluster, recipe: Reinforcement, asked: int | None) -> int:
-    """Accelerators per engine: the given number, with a hint where that is slow; else the fastest number.
+    """Accelerators per engine: the given number, with a hint if it is slow; else the fastest number.
 
     Raises:
-        EstimateError: none of the sizes holds the model.
+        EstimateError: the model fits on no size of engine.
     """
     seconds: dict[int, float] = {}
     size, failure = 1, None

@@ -99,9 +99,10 @@ def quick(
 
 
 def usual_batch(seq_len: float, gpus: int) -> float:
-    """Sequences per optimizer step that make about 4M tokens and that data parallelism of any usual degree splits evenly [sequence].
+    """Sequences per optimizer step: about 4M tokens, in a number that usual data-parallel degrees divide [sequence].
 
-    ``odd part of gpus · 2^k``, k ≥ 0 by the nearest logarithm: a prime number of sequences would leave data parallelism of one alone.
+    ``odd part of gpus · 2^k``, with the k ≥ 0 whose logarithm is nearest. A prime number of sequences would allow only a data-parallel
+    degree of one.
 
     >>> usual_batch(4096, 512), usual_batch(4096, 24), usual_batch(8192, 1000)
     (1024.0, 768.0, 500.0)
@@ -121,7 +122,7 @@ def assumptions(run: Run) -> dict[str, str]:
 
 
 def cluster_from(name: str, gpus: int) -> tuple[Cluster, str]:
-    """Find a cluster by its id, its chip, or the beginning of either; also returns what was assumed about it, in words.
+    """Find a cluster by its id, its chip, or the beginning of either. Also returns, in words, what was assumed about the cluster.
 
     Raises:
         CatalogError: no such cluster or chip.

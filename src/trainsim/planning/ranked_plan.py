@@ -20,8 +20,8 @@ class RankedPlan:
         gpus: accelerators [GPU].
         seconds: time of one optimizer step [s].
         memory: peak memory of the fullest accelerator [B].
-        word: whether it fits, by :func:`~trainsim.gpu_memory.fit.fit_word`.
-        cost: cost of the phase [USD]; None where the run has no price, reliability or tokens.
+        word: whether the layout fits, by :func:`~trainsim.gpu_memory.fit.fit_word`.
+        cost: cost of the phase [USD]; None if the run lacks a price, reliability or tokens.
         quantile: quantile of the ranking objective under beliefs; None without beliefs.
     """
 

@@ -1,4 +1,4 @@
-"""Rank layouts and find their Pareto front; only layouts that their lower bound does not exclude are timed."""
+"""Rank layouts and find their Pareto front; a layout is timed only if its lower bound does not exclude it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ BATCH = 512
 """Number of bounds tightened per iteration."""
 
 SAME = 1e-12
-"""Relative difference below which two values count as equal; the order of summation causes such differences."""
+"""Relative difference below which two values count as equal; a different order of summation causes such differences."""
 
 
 @dataclass(eq=False)
 class Ranking:
-    """Branch-and-bound ranking of the layouts that fit; its answers equal those of timing every layout.
+    """Branch-and-bound ranking of the layouts that fit; the result equals that of timing every layout.
 
-    A layout is excluded where its lower bound (:attr:`~.candidates.CandidateLayouts.lower_bounds`), or its step time without the pipeline
-    bubble, is already too long.
+    A layout is excluded if its lower bound (:attr:`~.candidates.CandidateLayouts.lower_bounds`), or its step time without the pipeline
+    bubble, is too long.
 
     Args:
         layouts: the layouts.
@@ -75,7 +75,7 @@ class Ranking:
         waiting = waiting[np.lexsort((memory[waiting], gpus[waiting]))]
         while len(waiting):
             least = self.least[waiting]
-            behind = least / np.minimum.accumulate(least)  # relative to layouts with less memory
+            behind = least / np.minimum.accumulate(least)  # compared with layouts of less memory
             leading = waiting[behind == 1.0]
             if self.tightened[leading].all():
                 self._time(np.sort(leading))

@@ -38,7 +38,7 @@ class RunRequest:
         changes: ``path=value``, each.
         beliefs: ``path=interval``, each.
         as_of: use rows public by this day.
-        usual_tokens: tokens of a run that is built from a model without any, for a question that does not depend on them.
+        usual_tokens: tokens assumed for a run built from a model without tokens, for a question that does not depend on them.
     """
 
     target: Model | Mapping[str, Any] | str
@@ -57,15 +57,15 @@ class RunRequest:
 
 
 MANY = 2
-"""So many further sources are counted, not named."""
+"""Number of sources that are named; others are counted."""
 FLAGS = {"price": "price.usd_per_gpu_hour", "goodput": "reliability.goodput"}
-"""Option → path that it sets in a complete run."""
+"""Option → path that the option sets in a complete run."""
 
 
 def run_of(asked: RunRequest) -> Run:
-    """The run of the options: from a file or an id, or built from model, chip, accelerators and tokens.
+    """The run that the options define: read from a file, found by id, or built from model, chip, accelerators and tokens.
 
-    What the options make stale is filled in anew, and marked as assumed (:func:`~trainsim.planning.changed_run.changed`).
+    Inputs that the options invalidate are filled in anew and marked as assumed (:func:`~trainsim.planning.changed_run.changed`).
 
     Raises:
         TrainsimError: nothing of that name, or a flag that is missing or can't be read.
@@ -83,7 +83,7 @@ def run_of(asked: RunRequest) -> Run:
 
 
 def _changes(run: Run, asked: RunRequest) -> dict[str, Any]:
-    """The changes of a whole run that options ask for."""
+    """The changes that options make to a complete run."""
     changes: dict[str, Any] = {path: getattr(asked, flag) for flag, path in FLAGS.items() if getattr(asked, flag)}
     first = run.phases[0].name
     changes |= {f"phases.{first}.{n}": v for n in ("tokens", "seq_len", "batch") if (v := getattr(asked, n))}
@@ -94,7 +94,7 @@ def _changes(run: Run, asked: RunRequest) -> dict[str, Any]:
 
 
 def _whole(asked: RunRequest) -> Run | None:
-    """A complete run from a file or id; None where the target is a model."""
+    """A complete run from a file or id; None if the target is a model."""
     target = asked.target
     if not isinstance(target, str):
         return None
@@ -143,7 +143,7 @@ def _built(asked: RunRequest) -> Run:
         model, chip=chip, gpus=gpus, tokens=tokens, seq_len=asked.seq_len or None, batch=_real(asked.batch, "sequence"),
         price=asked.price or None, mfu=asked.mfu or None, goodput=asked.goodput or None, name=name_of(model, asked.target),
     )  # fmt: skip
-    return run if asked.tokens else run.with_sources({"phases.pretrain.tokens": f"{ASSUMED}any number does for this question"})
+    return run if asked.tokens else run.with_sources({"phases.pretrain.tokens": f"{ASSUMED}this question does not depend on it"})
 
 
 NEEDED = {
@@ -153,7 +153,7 @@ NEEDED = {
     "--steps": "the number of optimizer steps",
     "--end": "the mean length of a response at the end",
 }
-"""Option → input that it gives, in words."""
+"""Option → the input that the option gives, in words."""
 
 
 def needed(target: object, given: Mapping[str, object], example: str) -> None:
@@ -168,7 +168,7 @@ def needed(target: object, given: Mapping[str, object], example: str) -> None:
         SpecError: an option has no value.
     """
     if missing := [f"{NEEDED[flag]} ({flag})" for flag, value in given.items() if not value]:
-        raise SpecError("model", target, f"a run of it needs {' and '.join(missing)}", f"for instance {example}", "missing")
+        raise SpecError("model", target, f"needs {' and '.join(missing)} to make a run", f"for example {example}", "missing")
 
 
 def _real(text: str, unit: str) -> float | None:
@@ -185,7 +185,7 @@ def _pair(text: str, flag: str) -> tuple[str, str]:
 
 
 def _literal(text: str) -> Any:
-    """A value of ``--set``: a whole number, a truth value, or the text, which the field reads."""
+    """A value of ``--set``: a whole number, a truth value, or text that the field parses."""
     if re.fullmatch(r"[+-]?\d+", text):
         return int(text)
     return {"true": True, "false": False, "none": None}.get(text.casefold(), text)
@@ -248,7 +248,7 @@ def assumed_lines(run: Run, shown: Collection[str] = ()) -> list[str]:
 
 
 UNITS = {"cost": "USD", "gpu_hours": "GPU-h", "busy_gpu_hours": "GPU-h", "wall_days": "day", "mfu": "", "tokens": "token", "flops": "FLOP"}
-"""Quantity → the unit its claims are read in."""
+"""Quantity → unit in which a claim of it is read."""
 
 
 @dataclass(frozen=True)
@@ -257,8 +257,8 @@ class ClaimRequest:
 
     Args:
         figure: ``"4.6M"``, ``"$6M"``, ``"35M RMB"``, ``"2.788M GPU-hours"``.
-        quantity: what it is a figure of.
-        told_as: the words it was published with.
+        quantity: what the figure measures.
+        told_as: the words with which the figure was published.
         scope: what it covers, in words; the published words' own scope if empty.
         includes: what it covers, part by part, in place of words.
         basis: how its hours are priced, beside ``includes``.
@@ -279,7 +279,7 @@ def claim_of(asked: ClaimRequest) -> Claim:
     """A claim from flags.
 
     Raises:
-        SpecError: not a number in the quantity's unit, or a scope in words and in parts at once.
+        SpecError: the figure is not a number in the quantity's unit, or the scope is given both in words and in parts.
     """
     from ..claims.claim import CURRENCIES, Claim
     from ..claims.scope import Scope
@@ -288,7 +288,7 @@ def claim_of(asked: ClaimRequest) -> Claim:
     if asked.quantity not in UNITS:
         raise SpecError("--quantity", asked.quantity, "is not a quantity of a claim", did_you_mean(asked.quantity, UNITS), "unknown-name")
     if asked.scope and (asked.includes or asked.basis):
-        raise SpecError("--scope", asked.scope, "excludes --includes and --basis", "give the words, or the parts", "conflict")
+        raise SpecError("--scope", asked.scope, "can't be combined with --includes and --basis", "give the words, or the parts", "conflict")
     if asked.basis and not asked.includes:
         raise SpecError("--basis", asked.basis, "needs --includes", "write --includes final_run --basis rent", "missing")
     scope: str | Scope = asked.scope

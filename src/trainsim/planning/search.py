@@ -34,7 +34,7 @@ DRAWS = 2048
 SHOWN = 10
 """Number of rules that are printed individually."""
 PATIENCE = 32
-"""The ranking under beliefs stops after this many layouts in a row without an improvement."""
+"""Number of layouts in a row without an improvement after which the ranking under beliefs stops."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,9 +47,9 @@ class PlanSearch(Answer):
             None without beliefs.
         framework: the framework that must be able to express the layouts; None for no restriction.
         ranked: the best layouts, best first.
-        own: the run's own plan; None where it has none, or it can't be timed.
-        faster: number of layouts that are better than the run's own plan, by point estimate.
-        considered, possible, fitting: number of layouts in total, allowed by the rules, and with enough memory.
+        own: the run's own plan; None if the run has no plan, or one that can't be timed.
+        faster: number of layouts with a better objective than the run's own plan, by point estimate.
+        considered, possible, fitting: number of all layouts, of those that the rules allow, and of those that also fit in memory.
         timed: number of fitting layouts whose step was timed in full; a lower bound excludes the others.
         rejected: rule → number of layouts it rejected; each layout counts at the first rule it breaks.
         simulated: number of layouts simulated under beliefs, in order of their point estimates; ``doubted`` is its former name.
@@ -108,12 +108,12 @@ class PlanSearch(Answer):
 
     @cached_property
     def over_runner_up(self) -> Ledger | None:
-        """Step time of the best layout minus that of the second, line by line [s]; None where there is no second."""
+        """Step time of the best layout minus that of the second best, line by line [s]; None if there is only one layout."""
         return self._difference(self.ranked[1]) if len(self.ranked) > 1 else None
 
     @cached_property
     def over_own(self) -> Ledger | None:
-        """Step time of the best layout minus that of the run's own plan, line by line [s]; None where the run has no plan."""
+        """Step time of the best layout minus that of the run's own plan, line by line [s]; None if the run has no plan."""
         return None if self.own is None else self._difference(self.own)
 
     def _difference(self, other: RankedPlan) -> Ledger:
@@ -202,15 +202,15 @@ def search_plans(
         run: a run with a modelled efficiency; precision, optimizer, loss and other settings of its plan apply to all layouts.
         phase: name of the phase; None for the first.
         by: ``"time"`` for the step time, ``"cost"`` for the dollars of the phase.
-        beliefs: path → distribution; ranks by a quantile instead of the point. Layouts are put under beliefs in the order of their
-            points until ``PATIENCE`` in a row bring nothing better; all meet the same draws.
+        beliefs: path → distribution; ranks by a quantile instead of the point. Layouts are simulated in the order of their point estimates
+            until ``PATIENCE`` in a row bring no improvement, all with the same draws.
         probability: the quantile to rank by under beliefs.
         framework: only layouts that ``"megatron"`` or ``"torchtitan"`` can express; None for all.
         gpus: numbers of accelerators to try; None for the run's own.
         space: field of a plan → value or values to try, to restrict the search: ``{"tp": (1, 2, 4, 8), "recompute": "none"}``.
         top: number of layouts to rank.
         seed: seed of the draws.
-        progress: called with the number of finished parts of the search and the total: ``ts.progress_bar``, or your own.
+        progress: called with the number of finished parts of the search and the total, such as ``ts.progress_bar``.
 
     Returns:
         the ranked layouts, the Pareto front of step time, memory and accelerators, and the number of layouts rejected by each rule.

@@ -19,8 +19,8 @@ class Limit:
         name: name of the quantity.
         limit: its upper limit.
         at: its value, at the requested probability.
-        moves: 1 where it increases with the number solved for, -1 where it decreases, 0 where it is constant.
-        needed: the limit that would be met; None where the limit is met.
+        moves: 1 if the quantity increases with the number solved for, -1 if it decreases, 0 if it is constant.
+        needed: the smallest limit that would be met; None if the limit is met.
     """
 
     name: str
@@ -41,10 +41,10 @@ class Solution(Answer):
 
     Args:
         run, path, unit: the run, the path of the number solved for, and its unit.
-        value: the largest value that meets all limits where every limited quantity increases with it, else the smallest; None where no
-            value does.
+        value: the largest value that meets all limits, if every limited quantity increases with the number; else the smallest; None if no
+            value meets them.
         nearest: ``value``, or the value that comes nearest to meeting all limits.
-        interval: smallest and largest value that meet all limits; infinite where an end is unlimited; None where no value does.
+        interval: smallest and largest value that meet all limits; infinite if an end is unlimited; None if no value meets them.
         probability: probability that all limits are met at ``nearest``, with its standard error; None without beliefs.
         standard_error: standard error of the value, over independent randomisations; None without beliefs or for integers.
         limits: each limit, evaluated at ``nearest``.

@@ -45,14 +45,14 @@ def solve_for(
 
     ``max or min x such that P(q₁(x) <= L₁ and … and qₖ(x) <= Lₖ) >= p``
 
-    Each quantity must be monotone in the number. This is checked: where a quantity turns, only the monotone range around the run's value
-    is searched, and a note says so. The same draws are used for every value, so the probability is monotone where the quantities are, and
-    its root is found by bracketing.
+    Each quantity must be monotone in the number. This is checked: if a quantity turns, only the monotone range around the run's value is
+    searched, and a note says so. Every value is tried with the same draws, so that the probability is monotone too, and its root can be
+    bracketed.
 
     Args:
         run: the run; without beliefs, its own numbers are used and ``probability`` has no effect.
-        path: path of a number of the run. For ``cluster.gpus``, only counts are tried that the plan allows and, where time is modelled,
-            that divide the batch.
+        path: path of a number of the run. For ``cluster.gpus``, the only counts tried are those that the plan allows and, if step time is
+            modelled, over which the batch divides.
         limits: quantity of an estimate, or a line of one → its upper limit: ``{"cost": 1.2e6, "wall_days": 40}``; also ``memory`` of the
             fullest accelerator [B].
         beliefs: path → distribution.
@@ -60,7 +60,7 @@ def solve_for(
         seed: seed of the draws.
 
     Returns:
-        the value, the binding limit, the slack of each limit and the standard error; where no value meets all limits, the nearest one and
+        the value, the binding limit, the slack of each limit and the standard error; if no value meets all limits, the nearest value and
         the limits that it would meet.
 
     Raises:
@@ -110,7 +110,7 @@ def _quantity(est: Estimate, name: str) -> Num:
 def _changes(found: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Whether each quantity increases, and whether it decreases, in any draw from one position to the next.
 
-    From shape ``(positions, limits, draws)`` to two masks ``(positions - 1, limits)``; both are true where a quantity is not finite.
+    Takes shape ``(positions, limits, draws)`` and gives two masks ``(positions - 1, limits)``. Both are true if a quantity is not finite.
     """
     finite = np.isfinite(found)
     whole = np.where(finite, found, 0.0)
@@ -238,7 +238,7 @@ class _Solver:
     # quantiles -------------------------------------------------------------------------------------------------
 
     def excess(self, t: float, rows: NDArray[np.bool_] | None = None) -> float:
-        """Quantile of the largest ratio over some limits, at the requested probability; at most 1 where they are met."""
+        """Quantile, at the requested probability, of the largest ratio of a quantity to its limit; at most 1 if the limits are met."""
         ratios = self.ratios(t) if rows is None else self.ratios(t)[rows]
         return float(self._at(ratios.max(axis=0)))
 
@@ -259,7 +259,7 @@ class _Solver:
             )
         rising, falling, flat = self.moves > 0, self.moves < 0, self.moves == 0
         reachable = not flat.any() or self.excess(self.axis.start, flat) <= 1
-        beside = flat if reachable else np.zeros_like(flat)  # a limit that no value meets does not determine the nearest one
+        beside = flat if reachable else np.zeros_like(flat)  # a limit that no value can meet does not decide which value is nearest
         up = self._end(1, rising | beside) if rising.any() else None
         down = self._end(-1, falling | beside) if falling.any() else None
         if up is not None and down is not None:
@@ -275,7 +275,9 @@ class _Solver:
         return self._answer(t, met=met and reachable, interval=(low, high) if met and reachable else None)
 
     def _end(self, way: int, rows: NDArray[np.bool_]) -> tuple[float, bool]:
-        """The last position, going up (1) or down (-1), where some limits are met; the nearest one and False if none meets them."""
+        """The last position up (1) or down (-1) where some limits are met, and True; if no position meets them, the nearest one and
+        False.
+        """
         start = self.axis.start
         met = self.excess(start, rows) <= 1
         last = start
@@ -298,7 +300,9 @@ class _Solver:
         return self._answer(nearest, met=False, interval=None)
 
     def _balance(self, t: float) -> float:
-        """Log ratio of the excess of increasing quantities to that of decreasing ones; it increases, and is 0 where they are equal."""
+        """Log ratio of the excess of increasing quantities to that of decreasing ones; it increases along the axis, and is 0 where both are
+        equal.
+        """
         flat = self.moves == 0
         return math.log(self.excess(t, flat | (self.moves > 0))) - math.log(self.excess(t, flat | (self.moves < 0)))
 

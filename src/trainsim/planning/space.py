@@ -1,7 +1,7 @@
 """The search space of layouts: values of each field, and the rules that reject combinations of them.
 
 Structure (stages, schedule, sharding, recompute …) is looped over. ``tp``, ``cp``, ``ep`` and ``micro_batch`` are axes of arrays of shape
-``(tp, cp, ep, micro_batch)``, so that whatever depends on one of them is computed once for each of its values.
+``(tp, cp, ep, micro_batch)``, so that a quantity that depends on one of them is computed once for each value.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ def divisors(n: int) -> tuple[int, ...]:
 def values_of(model: Model, base: Plan, gpus: Sequence[int], given: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
     """Values of each field of a plan that a search tries.
 
-    Degrees are the divisors of the number of accelerators. Virtual stages are powers of two and divisors of the number of layers.
-    Schedules are all but GPipe, which takes as long as 1F1B and needs more memory. Sequence parallelism is on with tensor parallelism.
-    Overlap of expert exchanges is tried on and off where there are experts. All other fields are as in ``base``, whose own values are
-    always included.
+    Degrees are the divisors of the number of accelerators. Numbers of virtual stages are powers of two and divisors of the number of
+    layers. All schedules are tried but GPipe, which takes as long as 1F1B and needs more memory. Sequence parallelism is on with tensor
+    parallelism. Overlap of expert exchanges is tried on and off if the model has experts. All other fields are as in ``base``. The values
+    of ``base`` are always among those tried.
 
     Args:
         model: the trained model.
@@ -92,8 +92,8 @@ def values_of(model: Model, base: Plan, gpus: Sequence[int], given: Mapping[str,
 def structures(values: Mapping[str, tuple[Any, ...]]) -> Iterator[Structure]:
     """All combinations of the fields that are not axes, with ``zero`` varying fastest.
 
-    Inconsistent combinations are skipped: several stages per rank need an interleaved schedule, a pipeline of one rank has one schedule,
-    and expert exchanges overlap only where the schedule runs another pass beside them.
+    Inconsistent combinations are skipped: several stages per rank need an interleaved schedule; a pipeline of one rank has one schedule;
+        expert exchanges overlap only if the schedule pairs them with another pass.
     """
     loops = [*(name for name in values if name not in (*AXES, "zero")), "zero"]
     usual = Plan.model_fields["schedule"].default
@@ -115,7 +115,7 @@ class LayoutGrid:
     """All layouts of one structure on a number of accelerators, and which of them the rules of a plan allow.
 
     Args:
-        model, cluster: the model and the cluster, whose own size is ignored.
+        model, cluster: the model, and the cluster without regard to its size.
         gpus: accelerators.
         seq_len: sequence length [token].
         batch: sequences per optimizer step [sequence].
@@ -140,7 +140,7 @@ class LayoutGrid:
         return tuple(len(self.axes[name]) for name in AXES)
 
     def data_parallel(self, pp: int) -> Array:
-        """Data-parallel degree from tp, pp and cp; not an integer where they don't divide the accelerators."""
+        """Data-parallel degree from tp, pp and cp; not an integer if their product doesn't divide the accelerators."""
         dp: Array = self.gpus / (self.degrees["tp"] * self.degrees["cp"] * pp)
         return dp
 
@@ -178,7 +178,7 @@ class LayoutGrid:
         return allowed, counts
 
     def _structure_error(self, structure: Structure) -> str | None:
-        """The rule that the structure breaks on its own; None for none."""
+        """The rule that the structure breaks whatever the degrees; None if it breaks none."""
         try:
             plan = Plan(**structure)
             least = plan.pp * math.lcm(plan.shard or 1, plan.expert_tp or 1)
@@ -188,7 +188,7 @@ class LayoutGrid:
         return None
 
     def _layer_rules(self, expert_tp: int | None) -> dict[str, Mask]:
-        """Rules of the model's layers for each pair of tp and ep, each checked on the smallest number of accelerators."""
+        """Rules of the model's layers for each pair of tp and ep, checked on the smallest number of accelerators for that pair."""
         found: dict[str, Mask] = {}
         for t, tp in enumerate(self.axes["tp"]):
             for e, ep in enumerate(self.axes["ep"]):
@@ -227,7 +227,7 @@ def _schedule_rules(structure: Structure, micro_batches: Array, allowed: Mask) -
 
 
 def apply_rules(rules: Sequence[tuple[str, Mask]], shape: tuple[int, ...], allowed: Mask | None = None) -> tuple[Mask, Counter[str]]:
-    """Mask of the layouts that all rules allow, and the number that each rule rejects after the rules before it."""
+    """Mask of the layouts that all rules allow, and the number that each rule rejects among layouts that passed the rules before it."""
     counts: Counter[str] = Counter()
     allowed = np.ones(shape, dtype=bool) if allowed is None else allowed
     for rule, holds in rules:
