@@ -94,7 +94,7 @@ def title_of(verdict: Verdict) -> str:
     view = verdict.view
     name = verdict.claim.subject
     if view is not None:
-        return title(view.row.id) if view.row is not None else view.given.name
+        return title(view.row.id) if view.row is not None else view.given.label
     known = rows("models").get(name) or rows("runs").get(name)
     if known is not None and verdict.clock is not None and known.earliest <= verdict.clock.known:
         return title(name)
