@@ -91,6 +91,7 @@ CASES: dict[str, tuple[ts.Claim, Callable[[], Subject], dict[str, Any]]] = {
     "a utilisation": (ts.Claim("mfu", 30, unit="%"), run, {}),
     "a utilisation where none was told": (ts.Claim("mfu", 0.33), bare, {}),
     "FLOPs": (ts.Claim("flops", 1.1e22, unit="FLOP"), run, {}),
+    "energy": (ts.Claim("energy", 13, unit="MWh"), run, {}),
     "tokens": (ts.Claim("tokens", 1, unit="Ttoken"), run, {}),
     "GPUs": (ts.Claim("gpus", 256, unit="GPU"), run, {}),
     "parameters": (ts.Claim("params", 10.5, unit="Bparameter"), model, {}),
@@ -161,8 +162,32 @@ def test_prediction_modules_may_be_none() -> None:
     assert ts.audit(ts.Claim("kv_bytes_per_token", 70, unit="kB/token", subject="deepseek-v3")).number == "CONFIRMED"
 
 
+@pytest.mark.parametrize(
+    ("megawatt_hours", "number"),
+    [(433, "CONFIRMED"), (800, "NOT REFUTED"), (8000, "REFUTED"), (150, "REFUTED"), (0, "IMPOSSIBLE")],
+)
+def test_energy_is_that_of_the_accelerators_or_of_the_meter(megawatt_hours: float, number: str) -> None:
+    """BLOOM: 1,082,990 A100-hours at 400 W are 433 MWh (Luccioni et al. 2022, table 3); servers, network and cooling add to that."""
+    claim = ts.Claim("energy", megawatt_hours, unit="MWh", subject="bloom-176b", told_as="the energy used to train it", date="2026-01-01")
+    assert ts.audit(claim).number == number
+
+
+@pytest.mark.parametrize(
+    ("quantity", "subject", "scope", "told", "words"),
+    [
+        ("fleet.capex", "deepseek", "purchase of the GPUs", "the cost of training V3", "MISLEADING"),
+        ("fleet.operating", "deepseek", "operating the fleet", "the cost of training V3", "MISLEADING"),
+        ("cost", "anthropic", "the whole company", "what the company spent in a year", "CANNOT BE JUDGED"),
+        ("cost", "gpt-4o", "the final run", "what the hardware is worth", "MISLEADING"),
+    ],
+)
+def test_a_labs_machines_are_no_models_cost(quantity: str, subject: str, scope: str, told: str, words: str) -> None:
+    claim = ts.Claim(quantity, 1.3, unit="BUSD", subject=subject, scope=scope, told_as=told, date="2026-05-01")
+    assert ts.audit(claim).words == words
+
+
 @pytest.mark.parametrize("quantity", REFUSED)
-def test_energy_and_carbon_are_refused_by_name(quantity: str) -> None:
+def test_carbon_is_refused_by_name(quantity: str) -> None:
     with pytest.raises(ts.TrainsimError) as caught:
         ts.audit(ts.Claim(quantity, 1.0, unit=DIMENSIONS[quantity], subject="deepseek-v3"))
     assert caught.value.value == quantity

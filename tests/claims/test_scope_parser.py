@@ -68,6 +68,14 @@ READ: dict[str, list[frozenset[str]]] = {
     "teacher models and experiments": [of("feeder_runs", "experiments")],
     "what the lab spends each year on electricity": [of("electricity")],
     "the cluster of the pre-training run": [of("pretraining")],
+    "training R1, without counting the predecessors": [RUN],
+    "final training run costs (not total project costs)": [RUN],
+    "the cost of compute, excluding everything else": [RUN],
+    "reinforcement learning on top of the base model": [of("post_training")],
+    "the cost of the GPUs used in training": [RUN],
+    "hardware amortization and electricity for the final training run": [RUN | of("electricity")],
+    "the raw compute cost of the final pretraining run": [of("pretraining")],
+    "the actual training, not the ablations": [RUN],
 }
 """Words → what they may mean, the likeliest first."""
 SILENT = (
@@ -100,6 +108,7 @@ def test_silence_is_better_than_a_guess(words: str) -> None:
         ("the yearly payroll", None, "year"),
         ("the hardware", None, "stock"),
         ("what was invested in the final run", None, None),
+        ("hardware depreciation over the final run", "owner's amortised", None),
     ],
 )
 def test_words_tell_basis_and_kind(words: str, basis: str | None, kind: str | None) -> None:

@@ -192,7 +192,7 @@ def _assumed(measure: Measure, contents: Contents | None) -> tuple[str, ...]:
     """Inputs that the library filled in, in words."""
     found = []
     if contents is None and isinstance(measure, RunAmount):
-        found.append("scope: the final run, as the claim states none")
+        found.append(f"scope: {contents_text(measure.default_contents)}, as the claim states none")
     if isinstance(measure, RunAmount) and not measure.view.reports_hours:
         run = measure.view.run
         found += [f"{path} = {float(run.get(path)):.3g}" for path in sorted(filled_in(run) & run.numbers().keys())]

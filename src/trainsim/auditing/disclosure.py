@@ -25,7 +25,8 @@ class Disclosure:
         contents: contents that it includes.
         sourced: False if only the user gives the figure.
         count: ``"structural"`` for experts and layers, ``"machines"`` for accelerators.
-        average: whether the figure is a rate over hours that include downtime; the rate while stepping is then higher.
+        understates: whether a wider measure of the quantity gives more: a rate over hours that include downtime against the rate
+            while stepping, energy of the accelerators alone against energy at the meter.
     """
 
     low: float
@@ -37,7 +38,7 @@ class Disclosure:
     contents: Contents = frozenset()
     sourced: bool = True
     count: Literal["", "structural", "machines"] = ""
-    average: bool = False
+    understates: bool = False
 
     @property
     def value(self) -> float:
@@ -45,12 +46,12 @@ class Disclosure:
         return self.low if self.low == self.high else float((self.low * self.high) ** 0.5)
 
     def leaves_open(self, stated: Stated) -> bool:
-        """Whether a stated rate above this average may be the rate while stepping.
+        """Whether a larger stated figure may be the wider measure.
 
-        >>> point(0.339, "over all hours", average=True).leaves_open(Stated(0.462, 0.462))
+        >>> point(0.339, "over all hours", understates=True).leaves_open(Stated(0.462, 0.462))
         True
         """
-        return self.average and stated.low > self.value
+        return self.understates and stated.low > self.value
 
     def nearest_to(self, value: float) -> float:
         """The point of the figure that is nearest to a value."""

@@ -6,13 +6,15 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..claims.scope import Basis, Kind, Scope, contents_include, contents_text
+from ..claims.scope import Basis, Scope, contents_include, contents_text
 from ..claims.scope_parser import ScopeReading
 from ..core.units import human
 from .comparison import CLOSE, Check, Faithfulness, Stated, Word, compare_with_prediction, distance, says_little, worse
 from .disclosure import Disclosure, nearest, repeated, word_for
 from .measure import OWNED, Clock, Contents, Measure, Predicted, Unknown
 
+OF_A_LAB: Contents = OWNED | {"infrastructure", "electricity"}
+"""Contents that words about a lab's machines may name."""
 CERTAIN = (0.5, 99.5)
 """Percentiles between which a disclosure is plausible."""
 
@@ -221,7 +223,7 @@ def judge_words(
     at = tuple(_at_reading(measure, stated, scope, c, reading.basis or scope.basis, clock) for c in admitted)
     at = tuple(_as_the_number(r, number) if r.contents == frozenset(scope.contents) else r for r in at)
     chosen = next((r for r in at if meant and r.contents == meant), max(at, key=lambda r: len(r.contents)))
-    if _kinds_differ(reading.kind, measure.kind):
+    if _kinds_differ(measure, scope, reading):
         return "MISLEADING", at
     if number.word == "IMPOSSIBLE":
         return "CANNOT BE JUDGED", at  # an impossible figure is impossible at every scope
@@ -234,9 +236,17 @@ def _as_the_number(reading: Reading, number: Number) -> Reading:
     return replace(reading, words=words)
 
 
-def _kinds_differ(said: Kind | None, is_: Kind) -> bool:
-    """Whether the words state another kind: stock, flow or yearly flow."""
-    return said is not None and said != is_
+def _kinds_differ(measure: Measure, scope: Scope, reading: ScopeReading) -> bool:
+    """Whether the words state another kind than the figure: stock, flow or yearly flow; or present a lab's machines as a model's cost.
+
+    The kind of an unpublished company's figure is that of the claim's scope, if it states one.
+    """
+    if measure.default_contents <= OWNED and not any(contents & OF_A_LAB for contents in reading.readings):
+        return True
+    unpublished = isinstance(measure, Unknown)
+    if unpublished and frozenset(scope.contents) <= OWNED and scope.kind == measure.kind:
+        return False
+    return reading.kind is not None and reading.kind != (scope.kind if unpublished else measure.kind)
 
 
 def _at_reading(measure: Measure, stated: Stated, scope: Scope, contents: Contents, basis: Basis, clock: Clock) -> Reading:

@@ -10,15 +10,18 @@ from functools import cached_property, partial
 import numpy as np
 
 from ..catalog.developments import Programme, programme
+from ..catalog.evidence import prior_rows
 from ..catalog.rows import Row, find
 from ..catalog.run_beliefs import owner_beliefs
 from ..claims.scope import CONTENTS, FINAL_RUN, Basis
 from ..core.spec import BY_USER
+from ..cost.ownership import WATTS_PER_KILOWATT
 from ..cost.rental import Rental
 from ..run.explain import judged as is_judged
 from ..run.run import Run
 from ..uncertainty.beliefs.beliefs import Beliefs
 from ..uncertainty.distributions.distribution import Belief, Distribution
+from ..uncertainty.distributions.interval import ci90
 from ..uncertainty.sampling.engine import simulate
 from ..uncertainty.sampling.simulation import Simulation
 from .amounts import Amount, Contents, amounts_of, label_of, sums_of
@@ -222,6 +225,25 @@ def in_hours(view: RunView, day: dt.date) -> Priced | None:
     made = programme(view.run if len(hours) == 0 else view.blind_run, Rental(usd_per_gpu_hour=1.0), day)
     how = evidence.how if evidence is not None else "reported hours" if len(hours) == 0 else "a model of its RL loop"
     return _with_beliefs(view, made, made.beliefs, hours, how, tuple(evidence.used) if evidence is not None else ())
+
+
+def in_energy(view: RunView, day: dt.date) -> Priced | None:
+    """A run's development in kilowatt-hours at the meter: priced in kWh per accelerator-hour; None where hours or power are unknown.
+
+    ``energy = hours · rated power · (energy at the meter over rated energy)``
+    """
+    hours, rated = view.hours_belief(day), view.run.cluster.chip.power
+    row = next(prior_rows("energy.meter_over_rated", view.run, day), None)
+    if hours is None or rated is None or row is None:
+        return None
+    run = view.run if len(hours) == 0 else view.blind_run
+    evidence = view.utilisation(day) if len(hours) else None
+    kilowatts = float(rated) / WATTS_PER_KILOWATT
+    made = programme(run, Rental(usd_per_gpu_hour=row["p50"] * kilowatts), day)
+    drawn = ci90(*(row[level] * kilowatts for level in ("p5", "p50", "p95")))
+    how = f"{evidence.how if evidence is not None else 'its hours'}; {row['p50']:.3g} times the rated {float(rated):.0f} W"
+    used = (row.address, *(evidence.used if evidence is not None else ()))
+    return _with_beliefs(view, made, made.beliefs | Beliefs({"price.usd_per_gpu_hour": drawn}), hours, how, used)
 
 
 def _owned(view: RunView, run: Run, hours: Beliefs, day: dt.date, used: tuple[str, ...]) -> Priced | None:

@@ -122,7 +122,7 @@ class RunCost(RunAmount):
             if hours is None or not reading <= RUN:
                 continue
             chip = view.run.cluster.chip.name.partition("-")[0].upper()
-            label = f"{human(hours, 4)} {chip}-hours × ${rate:.2f}{_of(reading)}"
+            label = f"{human(hours, 4)} {chip}-hours × ${rate:.2f}{of_contents(reading)}"
             day = view.row.earliest if view.row is not None else None
             yield point(
                 hours * rate, label, view.cited("efficiency"), day=day, contents=reading,
@@ -155,7 +155,7 @@ class RunHours(RunAmount):
             hours = view.hours(run_part) if run_part else None
             if hours is None or not reading - RUN <= ({"downtime"} if view.holds_downtime else set()):
                 continue
-            label = f"hours as reported{_of(run_part)}{', downtime included' if view.holds_downtime else ''}"
+            label = f"hours as reported{of_contents(run_part)}{', downtime included' if view.holds_downtime else ''}"
             day_of = view.row.earliest if view.row is not None else None
             cited = view.cited("efficiency")
             found.append(point(hours / self.per, label, cited, day=day_of, contents=reading, sourced=sourced))
@@ -199,7 +199,7 @@ class RunMfu(RunMeasure):
             day_of = view.row.earliest if view.row is not None else None
             sourced = view.sourced("efficiency")
             wall = view.holds_downtime
-            found += [point(x, name, day=day_of, sourced=sourced, average=wall) for name, x in implied_mfu(view).items()]
+            found += [point(x, name, day=day_of, sourced=sourced, understates=wall) for name, x in implied_mfu(view).items()]
         return tuple(found)
 
     def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
@@ -294,7 +294,8 @@ def _scaled_cdf(inner: Prediction, per: float, value: float) -> float:
     return inner.cdf(value * per)
 
 
-def _of(contents: Contents) -> str:
+def of_contents(contents: Contents) -> str:
+    """Contents as the end of a label; empty for the final run."""
     return "" if contents == RUN else f" of {contents_text(contents)}"
 
 

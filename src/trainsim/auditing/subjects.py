@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import get_args
 
@@ -21,6 +22,7 @@ from ..run.run import Run
 from ..uncertainty.beliefs.beliefs import Beliefs
 from .architecture_measure import ARCHITECTURE, ArchitectureMeasure
 from .development_measure import DevelopmentMeasure
+from .energy_measure import RunEnergy
 from .fleet_measures import FLEET, FleetMeasure, PayMeasure
 from .measure import Clock, Measure, Unknown
 from .ratio_measure import RatioMeasure
@@ -35,7 +37,7 @@ MISSPELT = 0.85
 """Smallest similarity (difflib ratio) of a misspelt name: gpt-4o is not taken for gpt2."""
 HOURS = ("gpu_hours", "busy_gpu_hours", "wall_days")
 COUNTS = ("tokens", "flops", "gpus")
-REFUSED = ("energy", "carbon")
+REFUSED = ("carbon",)
 """Quantities that the library computes but does not judge."""
 
 
@@ -96,7 +98,7 @@ def measure_of(asked: Asked, versus: Run | None = None) -> Measure:
     head = claim.quantity.split(".")[0]
     if claim.quantity in REFUSED:
         remedy = "ts.estimate(run).model_card(site, grid) computes it from power, PUE and grid"
-        raise ClaimError("quantity", claim.quantity, "is not judged: the site and grid of a run are never published", remedy, "unsupported")
+        raise ClaimError("quantity", claim.quantity, "is not judged: the grid of a run is never published", remedy, "unsupported")
     if claim.quantity in FLEET:
         return _fleet(asked)
     if claim.quantity == "pay":
@@ -105,7 +107,7 @@ def measure_of(asked: Asked, versus: Run | None = None) -> Measure:
         return _architecture(asked)
     if isinstance(asked.subject, Development):
         return _development(asked, asked.subject)
-    if head in ("cost", *HOURS, "mfu", *COUNTS):
+    if head in ("cost", *HOURS, "mfu", "energy", *COUNTS):
         return _of_run(asked, head)
     return unknown(asked)
 
@@ -125,9 +127,9 @@ def _of_run(asked: Asked, head: str) -> Measure:
     subject = claim.subject or view.given.name
     if "." in claim.quantity:
         return RunLine(view, claim.quantity, subject)
-    kinds = {"cost": RunCost, "mfu": RunMfu} | dict.fromkeys(HOURS, RunHours) | dict.fromkeys(COUNTS, RunCount)
-    made: Measure = kinds[head](view, claim.quantity, subject)
-    return made
+    kinds: dict[str, Callable[..., Measure]] = {"cost": RunCost, "mfu": RunMfu, "energy": RunEnergy}
+    kinds |= dict.fromkeys(HOURS, RunHours) | dict.fromkeys(COUNTS, RunCount)
+    return kinds[head](view, claim.quantity, subject)
 
 
 def view_of(asked: Asked) -> RunView | None:
@@ -203,7 +205,7 @@ def _ratio(asked: Asked, versus: Run | None) -> Measure:
     return RatioMeasure(mine, theirs, claim.quantity, *names, why)
 
 
-_UNITS = {"cost": "USD", "gpu_hours": "GPU-h", "busy_gpu_hours": "GPU-h", "wall_days": "day"}
+_UNITS = {"cost": "USD", "gpu_hours": "GPU-h", "busy_gpu_hours": "GPU-h", "wall_days": "day", "energy": "kWh"}
 
 
 def _name(subject: object) -> str:

@@ -22,7 +22,7 @@ _BASES = {
     "GPU-h": ("GPU-h", 1.0), "GPU-day": ("GPU-h", 24.0), "GPU-week": ("GPU-h", 168.0), "GPU-year": ("GPU-h", 8766.0),
     "GPU": ("GPU", 1.0), "expert": ("expert", 1.0), "layer": ("layer", 1.0), "token": ("token", 1.0),
     "parameter": ("parameter", 1.0), "FLOP": ("FLOP", 1.0), "B/token": ("B/token", 1.0), "token/position": ("token/position", 1.0),
-    "kWh": ("kWh", 1.0), "MWh": ("kWh", 1e3), "GWh": ("kWh", 1e6), "kgCO2e": ("kgCO2e", 1.0), "tCO2e": ("kgCO2e", 1e3),
+    "kWh": ("kWh", 1.0), "MWh": ("kWh", 1e3), "GWh": ("kWh", 1e6), "TWh": ("kWh", 1e9), "kgCO2e": ("kgCO2e", 1.0), "tCO2e": ("kgCO2e", 1e3),
     "day": ("day", 1.0), "h": ("day", 1 / 24), "week": ("day", 7.0), "": ("1", 1.0), "1": ("1", 1.0), "%": ("1", 0.01),
     "times": ("times", 1.0), "x": ("times", 1.0), "×": ("times", 1.0), "fold": ("times", 1.0),
 }  # fmt: skip
@@ -30,6 +30,7 @@ UNIT_SPELLINGS = {
     "percent": "%", "dollars": "USD", "GPU-hours": "GPU-h", "GPU hours": "GPU-h", "GPU-days": "GPU-day", "GPU-weeks": "GPU-week",
     "GPU-years": "GPU-year", "GPUs": "GPU", "experts": "expert", "layers": "layer", "tokens": "token", "parameters": "parameter",
     "params": "parameter", "FLOPs": "FLOP", "days": "day", "hours": "h", "weeks": "week",
+    "kilowatt-hours": "kWh", "megawatt-hours": "MWh", "gigawatt-hours": "GWh", "megawatt hours": "MWh", "gigawatt hours": "GWh",
 }  # fmt: skip
 """Spelling of a unit in text → its symbol."""
 _BASES |= {spelt: _BASES[unit] for spelt, unit in UNIT_SPELLINGS.items()}

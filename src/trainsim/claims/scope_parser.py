@@ -213,7 +213,8 @@ def _new_groups(last: _Group, item: _Item) -> list[_Group]:
         starts_list, ends_clause = item.words in (":", "(") and last.operator != "exclude", item.words == ";"
         return [_Group("include" if ends_clause else last.operator, listed=starts_list or last.listed, clause=last.clause + ends_clause)]
     joined = item.words in ("and", "or")
-    operator = last.operator if joined else OPERATORS[item.words]
+    negated = last.explicit and last.operator == "exclude" and not last.phrases and OPERATORS[item.words] == "include"  # "without counting"
+    operator = last.operator if joined or negated else OPERATORS[item.words]
     whole = [_Group("include", [(item.words, EVERYTHING)], clause=last.clause)] if item.words in ("all but", "all except") else []
     return [*whole, _Group(operator, listed=last.listed, clause=last.clause, explicit=not joined)]
 
@@ -279,7 +280,8 @@ def _combine_groups(groups: Sequence[_Group]) -> tuple[tuple[Contents, ...], Con
         named, conflict = _group_readings(group)
         conflicts += conflict
         if group.operator == "exclude":
-            taken = frozenset().union(*named)
+            taken, held = frozenset[str]().union(*named), frozenset[str]().union(*readings)
+            taken -= held if held < taken else frozenset()  # "the run, not the whole project" excludes the rest of the project
             readings = [r for r in readings if not r & taken] or [r - taken for r in readings]
             excluded |= taken
         elif not named:
