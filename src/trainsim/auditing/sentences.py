@@ -33,10 +33,10 @@ UNIT_WORDS = {
 def money(value: float, digits: int = 3) -> str:
     """Dollars in short form.
 
-    >>> money(6e6), money(5.576e6, 4), money(1.6e9)
-    ('$6M', '$5.576M', '$1.6B')
+    >>> money(6e6), money(5.576e6, 4), money(-1.6e9)
+    ('$6M', '$5.576M', '−$1.6B')
     """
-    return f"${trimmed(value, digits)}"
+    return f"{'−' * (value < 0)}${trimmed(abs(value), digits)}"
 
 
 def trimmed(value: float, digits: int = 3) -> str:

@@ -11,7 +11,7 @@ LOWEST, HIGHEST, KNOTS = -3.0, 2.6, 14
 """Lowest and highest normal score of the quantiles through which a density is drawn, and their number."""
 
 
-EDGE, LEVELS = 0.003, 41
+EDGE, LEVELS = 0.003, 25
 """Lowest level and number of levels for a distribution with several modes."""
 
 
@@ -37,7 +37,7 @@ def density(
     z = np.linspace(LOWEST, HIGHEST, KNOTS)
     values = np.asarray(quantile(ndtr(z).tolist()))
     knots = np.log(values) if logarithmic else values
-    if np.ptp(knots) == 0:  # no uncertainty: a single line
+    if np.ptp(knots) == 0:  # no uncertainty: a narrow peak
         return values[0] + (abs(values[0]) or 1.0) * np.array([-0.02, 0.0, 0.02]), np.array([0.0, 1.0, 0.0])
     rises = np.concatenate([[True], np.diff(knots) > 1e-12 * max(1.0, float(np.ptp(knots)))])
     curve = CubicSpline(knots[rises], z[rises])
@@ -48,5 +48,7 @@ def density(
         values = np.asarray(quantile(levels.tolist()))
         ends = np.log(values) if logarithmic else values
         steps = np.maximum(np.diff(ends), 1e-12 * max(1.0, float(np.ptp(ends))))
-        at, found = (ends[1:] + ends[:-1]) / 2, np.diff(levels) / steps
+        found = np.diff(levels) / steps
+        at = np.concatenate([ends[:1], (ends[1:] + ends[:-1]) / 2, ends[-1:]])
+        found = np.concatenate([found[:1], found, found[-1:]])
     return (np.exp(at) if logarithmic else at), found

@@ -186,16 +186,13 @@ def _lines(canvas: Canvas, lines: Iterable[str], y: float, size: float, **style:
 
 
 def _sources(sources: tuple[str, ...]) -> list[str]:
-    """Sources of the figures, in as many lines as fit."""
-    if not sources:
-        return []
-    lines = lines_of(f"Sources: {'; '.join(sources)}", SMALL, ACROSS)
-    if len(lines) > SOURCE_LINES:
-        more = " … all in the file's metadata"
-        from .style import width_of
-
-        lines = [*lines[: SOURCE_LINES - 1], cut(lines[SOURCE_LINES - 1], SMALL, ACROSS - width_of(more, SMALL)).rstrip("…") + more]
-    return lines
+    """As many sources of the figures as fit, and how many more there are."""
+    for shown in range(len(sources), 0, -1):
+        more = f"; {len(sources) - shown} more in the file's metadata" if shown < len(sources) else ""
+        lines = lines_of(f"Sources: {'; '.join(sources[:shown])}{more}", SMALL, ACROSS)
+        if len(lines) <= SOURCE_LINES:
+            return lines
+    return [cut(f"Sources: {'; '.join(sources)}", SMALL, ACROSS)] if sources else []
 
 
 def _signed(command: str) -> list[str]:

@@ -29,7 +29,7 @@ def finding(found: BlindHours) -> tuple[str, str]:
     at = found.percentile(found.reported)
     inside = "within" if 5 <= at <= 95 else "at the edge of" if 0.5 <= at <= 99.5 else "outside"
     few = "few" if at < 50 else "many"
-    return f"Could the run take so {few} hours?", f"{inside} what other labs' runs suggest: {ordinal(at)}"
+    return f"Could the run take so {few} hours?", f"{inside} what other labs' runs suggest: {ordinal(at).replace('pct.', 'percentile')}"
 
 
 def strip(canvas: Canvas, verdict: Verdict, number: int, top: float) -> None:

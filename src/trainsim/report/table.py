@@ -12,7 +12,7 @@ from .style import SMALL, TEXT, Theme, lines_of
 
 COLOURS = {"CONFIRMED": "green", "FAIR": "green", "STRAINED": "yellow", "REFUTED": "orange", "IMPOSSIBLE": "orange", "MISLEADING": "orange"}
 """Word → its colour in a theme, muted for the rest; the word itself is always written out."""
-COLUMNS = (0.0, 0.68, 4.75, 5.82)
+COLUMNS = (0.0, 0.68, 4.63, 5.8)
 """Where the figure, the statement, the word for the number and the one for the words begin [inch]."""
 HEADING, GAP, LINE = 0.62, 0.12, 0.155
 """Height of the heading, the white below each claim, and a line [inch]."""

@@ -46,13 +46,11 @@ class ComparisonPicture(Picture):
     def title(self) -> str:
         """Title: who costs more, and the largest reason."""
         a, b = self.names
-        dearer, cheaper, times = (a, b, self.ratio) if self.ratio >= 1 else (b, a, 1 / self.ratio)
         sign = 1 if self.ratio >= 1 else -1
         largest = max(self.factors, key=lambda f: sign * np.log(_mean(f.value)), default=None)
-        if abs(times - 1) < ONE or largest is None:
+        if abs(self.ratio - 1) < ONE or largest is None:
             return f"{a} and {b} cost the same"
-        size = _mean(largest.value) ** sign
-        return f"{dearer} costs {times:.3g} times as much as {cheaper}; the largest factor is {_name(largest)} ({size:.3g} times)"
+        return f"{a} costs {self.ratio:.3g} times as much as {b}; the largest factor is {_name(largest)} (×{_mean(largest.value):.3g})"
 
     @property
     def subtitle(self) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from ...core.errors import EstimateError, did_you_mean
 from ...uncertainty.analysis.comparison import Difference
 from ...uncertainty.sampling.simulation import Figure, Simulation
@@ -50,15 +52,24 @@ class DistributionPicture(Picture):
         return self.simulation.quantile(self.of, LEVELS)
 
     @property
+    def certain(self) -> bool:
+        """Whether all quantiles are equal."""
+        return bool(self.quantiles[0] == self.quantiles[-1])
+
+    @property
     def title(self) -> str:
         """Title: the median and the 90 % interval; of a difference, who is lower how surely."""
         low, _, middle, _, high = self.quantiles
+        name = f"{self.name[:1].upper()}{self.name[1:]}"
+        if self.certain:
+            same = "a and b are equal" if isinstance(self.answer, Difference) and float(middle) == 0 else amount(middle, self.unit)
+            return f"{name}: {same} in every draw"
         spread = f"with 90 % probability between {amount(low, self.unit)} and {amount(high, self.unit)}"
         if isinstance(self.answer, Difference):
             odds = f"a is lower with {100 * float(self.answer.a_below_b):.0f} % probability"
             more = "more" if middle >= 0 else "less"
-            return f"{self.name[:1].upper()}{self.name[1:]}: b takes {amount(abs(middle), self.unit)} {more} than a; {odds}"
-        return f"{self.name[:1].upper()}{self.name[1:]}: {amount(middle, self.unit)}; {spread}"
+            return f"{name}: b takes {amount(abs(middle), self.unit)} {more} than a; {odds}"
+        return f"{name}: {amount(middle, self.unit)}; {spread}"
 
     @property
     def subtitle(self) -> str:
@@ -75,32 +86,39 @@ class DistributionPicture(Picture):
     @property
     def note(self) -> str:
         """Note: what is shaded."""
-        return "Shaded: 90 % and 50 % intervals."
+        return "" if self.certain else "Shaded: 90 % and 50 % intervals."
 
     @property
     def command(self) -> str:
         """Command that reproduces the simulation."""
+        if isinstance(self.answer, Difference):
+            return f'ts.draw(ts.compare(a, b, beliefs, of="{self.answer.of}", seed={self.simulation.seed}))'
         return f'ts.draw(ts.simulate(run, beliefs, seed={self.simulation.seed}), of="{self.of}")'
 
     @property
     def height(self) -> float:
-        """Height of quantiles, density and axis [inch]."""
-        return HEAD + TALL + 0.3
+        """Height of quantiles, density and axis [inch]; of nothing where all quantiles are equal."""
+        return 0.0 if self.certain else HEAD + TALL + 0.3
 
     def paint(self, canvas: Canvas) -> None:
         """Draw the density, its intervals, and each quantile by name."""
+        if self.certain:
+            return
         theme = canvas.theme
         axes = canvas.axes(0.1, HEAD, ACROSS - 0.2, TALL)
         low, high = float(self.quantiles[0]), float(self.quantiles[-1])
         logarithmic = low > 0 and high / low > WIDE_RATIO
         every: Callable[[list[float]], list[float]] = lambda levels: [float(q) for q in self.simulation.quantile(self.of, levels)]  # noqa: E731
         x, y = density(every, logarithmic=logarithmic)
-        axes.plot(x, y, color=theme.blue, lw=1.8)
+        shown = [float(q) for q in self.quantiles]
+        x, y = np.sort(np.concatenate([x, shown])), np.interp(np.sort(np.concatenate([x, shown])), x, y)  # shades end at the quantiles
+        axes.plot([x[0], *x, x[-1]], [0.0, *y, 0.0], color=theme.blue, lw=1.8)
         for first, last, strength in ((0, 4, 0.18), (1, 3, 0.25)):
-            inside = (x >= float(self.quantiles[first])) & (x <= float(self.quantiles[last]))
+            inside = (x >= shown[first]) & (x <= shown[last])
             axes.fill_between(x[inside], y[inside], color=theme.blue, alpha=strength, lw=0)
         axes.set_ylim(0, float(y.max()) * 1.02)
-        axes.set_xlim(float(x[0]), float(x[-1]))
+        spare = 0.0 if logarithmic else 0.01 * float(x[-1] - x[0])
+        axes.set_xlim(float(x[0]) - spare, float(x[-1]) + spare)
         axes.set_yticks([])
         if logarithmic:
             log_axis(axes, self._mark)
@@ -109,7 +127,7 @@ class DistributionPicture(Picture):
         self._named(canvas, axes)
 
     def _mark(self, value: float) -> str:
-        return short(value, "1") if self.unit == "1" else f"{'$' * (self.unit == 'USD')}{written(value)}"
+        return short(value, self.unit) if self.unit in ("1", "USD") else written(value)
 
     def _named(self, canvas: Canvas, axes: Any) -> None:
         """P5, P50 and P95 above the axes, each over its line, pushed apart where they would meet."""
@@ -128,5 +146,6 @@ class DistributionPicture(Picture):
 
 
 def _error(figure: Figure, unit: str) -> str:
-    """The standard error of a quantile."""
-    return f"± {short(figure.standard_error, unit, 2)}"
+    """The standard error of a quantile, without powers of ten."""
+    words = short(figure.standard_error, unit, 2)
+    return f"± {np.format_float_positional(float(words), trim='-') if 'e' in words else words}"

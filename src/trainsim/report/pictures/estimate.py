@@ -5,10 +5,13 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from ...core.errors import EstimateError, did_you_mean
+from ...catalog.ids import runs
+from ...catalog.runs import run as published_run
+from ...core.errors import EstimateError, TrainsimError, did_you_mean
 from ...core.ledger import Ledger
 from ...run.estimate import Estimate
 from ...run.memory import fits
+from ...run.run import Run
 from ..draw import picture_of
 from ..picture import Canvas, Picture
 from ..words import STATED
@@ -85,10 +88,21 @@ class EstimatePicture(Picture):
 
     @property
     def command(self) -> str:
-        """Command: for a run of the catalogue or of a file, by its name."""
-        name = self.answer.run.name
-        return f'ts.draw(ts.estimate(ts.catalog.run("{name}")), of="{self.of}")' if name else f'ts.draw(ts.estimate(run), of="{self.of}")'
+        """Command: for a run of the catalogue, by its id."""
+        run = self.answer.run
+        named = run.name in runs() and _is_published(run)
+        return (
+            f'ts.draw(ts.estimate(ts.catalog.run("{run.name}")), of="{self.of}")' if named else f'ts.draw(ts.estimate(run), of="{self.of}")'
+        )
 
     def paint(self, canvas: Canvas) -> None:
         """Draw the ledger's body."""
         self.inner.paint(canvas)
+
+
+def _is_published(run: Run) -> bool:
+    """Whether a run is the catalogue's, with nothing replaced."""
+    try:
+        return bool(published_run(run.name) == run)
+    except TrainsimError:  # a run whose number of GPUs was never published is not one without it
+        return False

@@ -72,7 +72,9 @@ class MemoryPicture(Picture):
         if self.fit is None:
             return f"A GPU holds {used:.3g} GB at its peak{where}"
         word = {"fits": "It fits", "tight": "It is tight", "does not fit": "It does not fit"}[self.fit.word]
-        return f"{word}: {self.fit.used[1] / GIGA:.3g} of {self.fit.capacity / GIGA:.3g} GB at the peak{where}"
+        low, middle, high = (used / GIGA for used in self.fit.used)
+        beyond = {"fits": "", "tight": f" (90 %: {low:.3g} to {high:.3g})", "does not fit": ""}[self.fit.word]
+        return f"{word}: {middle:.3g}{beyond} of {self.fit.capacity / GIGA:.3g} GB at the peak{where}"
 
     @property
     def subtitle(self) -> str:
@@ -90,7 +92,11 @@ class MemoryPicture(Picture):
     @property
     def note(self) -> str:
         """Note: what the whisker is."""
-        return "Whisker: P5 to P95 of what the fullest rank uses, from published peaks." if self.fit is not None else ""
+        return (
+            "Bars: computed peaks. Dot and whisker: P50, P5 and P95 of the fullest rank, from the errors on published peaks."
+            if self.fit is not None
+            else ""
+        )
 
     @property
     def row(self) -> float:
@@ -136,9 +142,10 @@ class MemoryPicture(Picture):
 
     def _capacity(self, canvas: Canvas, axes: Any, fit: Fit) -> None:
         """The line of what a GPU has, and the range of what the fullest rank uses."""
-        theme, low, high = canvas.theme, fit.used[0] / GIGA, fit.used[2] / GIGA
+        theme, (low, middle, high) = canvas.theme, (used / GIGA for used in fit.used)
         axes.axvline(fit.capacity / GIGA, color=theme.ink, lw=2)
         at = list(self.ranks).index(self.fullest)
         axes.plot([low, high], [at, at], color=theme.ink, lw=1.4, marker="|", ms=9, zorder=5)
+        axes.plot([middle], [at], "o", color=theme.paper, mec=theme.ink, ms=4.5, zorder=6)
         style: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "va": "bottom", "ha": "right"}
         axes.annotate(f"a GPU has {fit.capacity / GIGA:.3g} GB", (fit.capacity / GIGA, 1.0), xytext=(2, 4), fontsize=TEXT, **style)

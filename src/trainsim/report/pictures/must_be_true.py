@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from ...core.units import human
 from ...uncertainty.analysis.inverse import MustBeTrue, SingleInput
 from ..picture import ACROSS, Canvas, Picture
 from ..style import SMALL, TEXT, cut
 from ..words import QUANTITIES, amount, input_words
 
-ROW, LEFT, RIGHT, HEAD, AXIS = 0.34, 2.0, 1.35, 0.3, 0.3
+ROW, LEFT, RIGHT, HEAD, AXIS = 0.34, 2.0, 1.75, 0.3, 0.3
 """Height of a line, the room for inputs and for values, of the heading and of the axis [inch]."""
 SHOWN = 12
 
@@ -33,8 +32,8 @@ class MustBeTruePicture(Picture):
         odds = f"{name[:1].upper()}{name[1:]} {found.side} {amount(found.target, unit)} is {100 * float(found.probability):.2g} % likely"
         first = self.rows[0] if self.rows else None
         if first is None or first.value is None or first.percentile is None:
-            return f"{odds}; no input does it alone"
-        return f"{odds}; {input_words(first.path)} alone does it at {human(first.value)} (its P{first.percentile:.0f})"
+            return f"{odds}; no input is enough alone"
+        return f"{odds}; {input_words(first.path)} of {self._needed(first)} (its P{first.percentile:.0f}) is enough alone"
 
     @property
     def subtitle(self) -> str:
@@ -46,7 +45,7 @@ class MustBeTruePicture(Picture):
         """Alternative text: every input's value."""
         told = [
             f"{input_words(row.path)} "
-            + ("no value does it alone" if row.value is None else f"{human(row.value)}, percentile {row.percentile or 0.0:.0f}")
+            + ("no value is enough alone" if row.value is None else f"{self._needed(row)}, percentile {row.percentile or 0.0:.0f}")
             for row in self.rows
         ]
         return f"Needed values by input: {'; '.join(told)}."
@@ -57,9 +56,13 @@ class MustBeTruePicture(Picture):
         together = self.answer.together
         likeliest = ""
         if together is not None:
-            values = ", ".join(f"{input_words(path)} {human(value)}" for path, value in list(together.values.items())[:4])
-            likeliest = f" Likeliest together: {values}."
-        return f"Shaded: P5 to P95 of what is believed.{likeliest}"
+            few = list(together.values.items())[:4]
+            values = ", ".join(f"{input_words(path)} {amount(value, self.answer.unit_of(path))}" for path, value in few)
+            likeliest = f" Likeliest combination: {values}."
+        return f"Shaded: P5 to P95 of the belief.{likeliest}"
+
+    def _needed(self, row: SingleInput) -> str:
+        return amount(row.value or 0.0, self.answer.unit_of(row.path))
 
     @property
     def height(self) -> float:
@@ -79,10 +82,10 @@ class MustBeTruePicture(Picture):
             axes.axhline(i, color=theme.line, lw=1, zorder=1)
             canvas.text(0.0, y, cut(input_words(row.path), TEXT, LEFT - 0.1))
             if row.value is None or row.percentile is None:
-                canvas.text(ACROSS, y, "none does it alone", size=SMALL, color=theme.muted, ha="right")
+                canvas.text(ACROSS, y, "none is enough alone", size=SMALL, color=theme.muted, ha="right")
                 continue
             usual = 5 <= row.percentile <= 95
             axes.plot([row.percentile], [i], "o", color=theme.green if usual else theme.orange, ms=8, zorder=3)
-            canvas.text(ACROSS, y, f"{human(row.value)}  (P{row.percentile:.0f})", weight="bold", ha="right")
+            canvas.text(ACROSS, y, f"{self._needed(row)}  (P{row.percentile:.0f})", weight="bold", ha="right")
         axes.set_yticks([])
         axes.set_xticks([5, 25, 50, 75, 95], ["P5", "P25", "P50", "P75", "P95"])

@@ -84,7 +84,7 @@ class PipelinePicture(Picture):
     @cached_property
     def timelines(self) -> Mapping[str, Timeline]:
         """Heading → timeline."""
-        return {"the pipeline": self.answer} if isinstance(self.answer, Timeline) else self.answer
+        return {"One pipeline": self.answer} if isinstance(self.answer, Timeline) else self.answer
 
     @property
     def title(self) -> str:

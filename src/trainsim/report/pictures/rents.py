@@ -49,7 +49,7 @@ class RentPicture(Picture):
         """Title: the rent on the day asked about."""
         low, middle, high = self.answer.on(self.day)
         spread = f"90 %: ${low:.2f} to ${high:.2f}"
-        return f"Around {self.day:%B %Y} one more vendor asks ${middle:.2f} for an hour of {self.answer.chip} ({spread})"
+        return f"Around {self.day:%B %Y} a vendor asks ${middle:.2f} for an hour of {self.answer.chip} ({spread})"
 
     @property
     def subtitle(self) -> str:
@@ -95,13 +95,16 @@ class RentPicture(Picture):
             if at:
                 axes.plot(*zip(*at, strict=True), mark, color=getattr(theme, colour), ms=4.5, alpha=0.7, lw=0)
         prices = [*levels[:, 0], *levels[:, 2], *(q.usd_per_gpu_hour for q in a.quotes)]
-        axes.set_xlim(float(days[0]), float(days[-1]))
+        spare = 0.012 * float(days[-1] - days[0])  # half a mark
+        axes.set_xlim(float(days[0]) - spare, float(days[-1]) + spare)
         axes.set_ylim(min(prices) / 1.1, max(prices) * 1.1)
         log_axis(axes, lambda usd: f"${usd:g}", vertical=True)
         axes.tick_params(axis="y", labelcolor=theme.muted)
         locator = marking.AutoDateLocator(minticks=3, maxticks=7)
+        low, high = axes.get_xlim()
         axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(marking.ConciseDateFormatter(locator, show_offset=False))
+        ticks = [float(tick) for tick in axes.get_xticks() if low <= tick <= high]
+        axes.set_xticks(ticks, marking.ConciseDateFormatter(locator, show_offset=False).format_ticks(ticks))
         axes.grid()
         self._asked(canvas, axes)
         marks = [(TIERS[tier][0], getattr(theme, TIERS[tier][1]), tier) for tier, n in self.tiers.items() if n]

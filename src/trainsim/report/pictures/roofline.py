@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 
 from ...core.units import human
 from ...step.roofline import Roofline, RooflineKernel
 from ..marks import log_axis, written
 from ..picture import ACROSS, Canvas, Picture
-from ..style import SMALL, cut
+from ..style import SMALL, Theme, cut
 from ..words import part_words, share_words
 
 TALL, LEFT, LINE = 3.0, 0.75, 0.2
 """Height of the axes, room for their marks, and height of a line of the table [inch]."""
 SHOWN = 8
-"""Kernels that are numbered and named."""
+"""Marks that are named."""
+SAME = 0.02
+"""Relative difference of intensities and rates below which kernels are one mark."""
+
+
+@dataclass(frozen=True)
+class RooflineMark:
+    """Kernels that one mark stands for.
+
+    Args:
+        name: their names.
+        share: of the time of all kernels.
+        kernel: one of them, for what they have in common.
+    """
+
+    name: str
+    share: float
+    kernel: RooflineKernel
 
 
 class RooflinePicture(Picture):
@@ -23,16 +41,30 @@ class RooflinePicture(Picture):
     answers = (Roofline,)
 
     @cached_property
-    def shown(self) -> tuple[RooflineKernel, ...]:
-        """Those that take most."""
-        return tuple(self.answer.kernels[:SHOWN])
+    def marks(self) -> tuple[RooflineMark, ...]:
+        """Kernels of one intensity and rate together, those that take most time first."""
+        groups: list[list[RooflineKernel]] = []
+        for kernel in self.answer.kernels:
+            same = (g for g in groups if _near(g[0].intensity, kernel.intensity) and _near(g[0].rate, kernel.rate))
+            if (group := next(same, None)) is None:
+                groups.append([kernel])
+            else:
+                group.append(kernel)
+        made = [RooflineMark(_names([k.name for k in g]), sum(self.answer.share(k) for k in g), g[0]) for g in groups]
+        return tuple(sorted(made, key=lambda mark: -mark.share))
+
+    @cached_property
+    def shown(self) -> tuple[RooflineMark, ...]:
+        """Those that are named."""
+        return self.marks[:SHOWN]
 
     @property
     def title(self) -> str:
         """Title: what bounds most of the time, and what the largest kernel reaches."""
-        answer, first = self.answer, self.answer.kernels[0]
+        answer, first = self.answer, self.marks[0]
         bound = sum(answer.share(k) for k in answer.kernels if k.roof(answer.bandwidth) >= k.peak)
-        largest = f"{part_words(first.name)} takes {share_words(answer.share(first))} at {share_words(first.rate / first.peak)} of the peak"
+        takes = "take" if "," in first.name else "takes"
+        largest = f"{first.name} {takes} {share_words(first.share)} at {share_words(first.kernel.rate / first.kernel.peak)} of the peak"
         return f"{share_words(bound)} of the kernels' time is bound by arithmetic; {largest}"
 
     @property
@@ -44,8 +76,9 @@ class RooflinePicture(Picture):
     def alt(self) -> str:
         """Alternative text: every named kernel."""
         told = "; ".join(
-            f"{part_words(k.name)} {human(k.intensity)} FLOP/B at {human(k.rate)} FLOP/s, {share_words(k.rate / k.peak)} of the peak"
-            for k in self.shown
+            f"{mark.name} {human(k.intensity)} FLOP/B at {human(k.rate)} FLOP/s, {share_words(k.rate / k.peak)} of the peak"
+            for mark in self.shown
+            for k in [mark.kernel]
         )
         return f"Roofline of {self.answer.chip}: memory {human(self.answer.bandwidth)} B/s. Kernels: {told}."
 
@@ -80,9 +113,10 @@ class RooflinePicture(Picture):
                 fontsize=SMALL,
                 color=theme.muted,
             )
-        for i, k in enumerate(answer.kernels):
-            colour = theme.series[i % 6] if i < SHOWN else theme.muted
-            axes.scatter([k.intensity], [k.rate], s=30 + 900 * answer.share(k), color=colour, alpha=0.75, lw=0, zorder=3)
+        for i, mark in enumerate(self.marks):
+            marker, colour = _mark(i, theme)
+            at = ([mark.kernel.intensity], [mark.kernel.rate])
+            axes.scatter(*at, s=30 + 900 * mark.share, marker=marker, color=colour, alpha=0.75, lw=0, zorder=3)
         log_axis(axes, lambda value: f"{written(value)}")
         log_axis(axes, lambda value: f"{value / 1e12:,.4g}", vertical=True, most=5)
         axes.set_xlabel("FLOP for a byte moved")
@@ -95,9 +129,33 @@ class RooflinePicture(Picture):
         theme = canvas.theme
         for x, head in ((4.6, "of the time"), (5.7, "of the peak"), (ACROSS, "FLOP/B")):
             canvas.text(x, top, head, size=SMALL, color=theme.muted, ha="right")
-        for i, k in enumerate(self.shown):
-            y = top + LINE * (i + 1)
-            canvas.mark(0.07, y, "o", theme.series[i % 6])
-            canvas.text(0.2, y, cut(part_words(k.name), SMALL, 3.6), size=SMALL)
-            for x, words in ((4.6, share_words(self.answer.share(k))), (5.7, share_words(k.rate / k.peak)), (ACROSS, human(k.intensity))):
+        for i, mark in enumerate(self.shown):
+            y, k = top + LINE * (i + 1), mark.kernel
+            canvas.mark(0.07, y, *_mark(i, theme))
+            canvas.text(0.2, y, cut(mark.name, SMALL, 3.6), size=SMALL)
+            for x, words in ((4.6, share_words(mark.share)), (5.7, share_words(k.rate / k.peak)), (ACROSS, human(k.intensity))):
                 canvas.text(x, y, words, size=SMALL, ha="right")
+
+
+def _mark(i: int, theme: Theme) -> tuple[str, str]:
+    """Shape and colour of a mark: each pair of them once, and one for all that have no name."""
+    colours = theme.series[:6]
+    return ("os"[i // len(colours)], colours[i % len(colours)]) if i < SHOWN else (".", theme.muted)
+
+
+def _near(a: float, b: float) -> bool:
+    """Whether two marks would lie on each other."""
+    return abs(a - b) <= SAME * max(a, b)
+
+
+def _names(paths: list[str]) -> str:
+    """Parts in words; those of one layer share its name.
+
+    >>> _names(["dense.ffn.up", "dense.ffn.gate", "head.logits"])
+    'dense › ffn › up, gate; head › logits'
+    """
+    heads: dict[str, list[str]] = {}
+    for path in paths:
+        head, _, last = path.rpartition(".")
+        heads.setdefault(head, []).append(part_words(last))
+    return "; ".join(f"{part_words(head)}{' › ' if head else ''}{', '.join(last)}" for head, last in heads.items())

@@ -1,4 +1,4 @@
-"""Which inputs the doubt comes from: shares of the variance, and a tornado of swings."""
+"""Which inputs the uncertainty comes from: shares of the variance, and a tornado of swings."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class SensitivityPicture(Picture):
         name = QUANTITIES.get(self.answer.of, (self.answer.of.replace("_", " "), ""))[0]
         second = f", {input_words(self.shares[1][0])} {share_words(self.shares[1][1])}" if len(self.shares) > 1 else ""
         words = input_words(path)
-        return f"{words[:1].upper()}{words[1:]} makes {share_words(share)} of the doubt about {name}{second}"
+        return f"{words[:1].upper()}{words[1:]} explains {share_words(share)} of the variance of {name}{second}"
 
     @property
     def subtitle(self) -> str:
         """Subtitle: what a share is."""
-        what = "shares that sum to all of it (Shapley effects)" if self.answer.shapley else "what stays if all other inputs were known"
+        what = "shares that sum to all of it (Shapley effects)" if self.answer.shapley else "what remains if all other inputs are known"
         return f"Share of the variance: {what}"
 
     @property
@@ -52,7 +52,7 @@ class SensitivityPicture(Picture):
     @property
     def note(self) -> str:
         """Note: what the mark and the whisker are."""
-        return "Mark: what would go if the input alone were known. Whisker: two standard errors."
+        return "Dot: what goes if this input alone becomes known. Whisker: two standard errors."
 
     @property
     def height(self) -> float:

@@ -105,7 +105,7 @@ class WaterfallPicture(Picture):
             y = (i + 0.6) * scale
             strong: dict[str, Any] = {"weight": "bold"} if not bar.group else {}
             canvas.text(0.0, y, cut(bar.name, TEXT, LEFT - 0.1), **strong)
-            share = share_words(abs(bar.seconds) / self.seconds)
+            share = f"{'−' * (bar.seconds < 0)}{share_words(abs(bar.seconds) / self.seconds)}"
             words = amount(bar.seconds, "s").replace("-", "−")
             canvas.text(ACROSS - RIGHT + 0.08, y, words, **strong)
             canvas.text(ACROSS, y, share if bar.group else "", size=SMALL, color=theme.muted, ha="right")

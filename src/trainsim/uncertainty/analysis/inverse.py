@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -66,6 +67,7 @@ class MustBeTrue(Answer):
         probability: probability of that under the beliefs.
         alone: each input alone, the smallest required change first.
         together: the most probable combination; None if no combination reaches the target.
+        units: input → its unit.
     """
 
     of: str
@@ -74,22 +76,31 @@ class MustBeTrue(Answer):
     probability: Figure
     alone: tuple[SingleInput, ...]
     together: DesignPoint | None
+    units: Mapping[str, str] = field(default_factory=dict)
 
     def summary(self) -> Summary:
         """The probability, the value of each input that suffices alone, and the most probable combination."""
         chance = AnswerRow("probability", "probability", 100 * float(self.probability), "%")
         alone = [
             AnswerRow(
-                one.path, f"{one.path} alone", "no value suffices" if one.value is None else one.value, grade=_percentile(one.percentile)
+                one.path,
+                f"{one.path} alone",
+                "no value suffices" if one.value is None else one.value,
+                "" if one.value is None else self.unit_of(one.path),
+                grade=_percentile(one.percentile),
             )
             for one in self.alone
         ]
-        found = self.together
-        together = [] if found is None else [
-            AnswerRow(f"together.{path}", path, value, grade=_percentile(found.percentiles[path]), group="Likeliest combination")
-            for path, value in found.values.items()
-        ]  # fmt: skip
+        together = []
+        if self.together is not None:
+            for path, value in self.together.values.items():
+                at = _percentile(self.together.percentiles[path])
+                together += [AnswerRow(f"together.{path}", path, value, self.unit_of(path), grade=at, group="Likeliest combination")]
         return Summary(f"what must be true for {self.of} {self.side} {human(self.target)}", (chance, *alone, *together))
+
+    def unit_of(self, path: str) -> str:
+        """The unit of an input; of several that are drawn together, of the first."""
+        return self.units.get(path.partition(" = ")[0], "")
 
 
 def _percentile(at: float | None) -> str:
@@ -135,7 +146,9 @@ def what_must_be_true(
     probability = Figure(float(hits.mean()), max(float(np.std(hits, ddof=1) / 4), 1 / len(y)), 16)
     found = [_single_input(study, of, i, target) for i in range(len(study.resolved.columns))]
     alone = sorted(found, key=lambda a: math.inf if a.percentile is None else abs(a.percentile - 50))
-    return MustBeTrue(of, target, side, probability, tuple(alone), _design_point(study, of, target, u, y))
+    numbers = spec.numbers()
+    units = {path: numbers[path][1].symbol for column in study.resolved.columns for path in column.paths if path in numbers}
+    return MustBeTrue(of, target, side, probability, tuple(alone), _design_point(study, of, target, u, y), units)
 
 
 def _single_input(study: Study, of: str, i: int, target: float) -> SingleInput:
