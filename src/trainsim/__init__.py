@@ -50,6 +50,7 @@ if _TYPE_CHECKING:
     from .model.mixers.gated_recurrence import GatedLinearRecurrence as GatedLinearRecurrence
     from .model.mixers.parallel import NoMixer as NoMixer
     from .model.mixers.parallel import ParallelMixers as ParallelMixers
+    from .model.mixers.shared import SharedTransformer as SharedTransformer
     from .model.mixers.short_convolution import ShortConvolution as ShortConvolution
     from .model.mixers.state_space import Mamba as Mamba
     from .model.mixers.state_space import Mamba2 as Mamba2
@@ -221,6 +222,7 @@ _WHERE = {
     "model.mixers.gated_recurrence": ("GatedLinearRecurrence",),
     "model.residual": ("AlternatingUpdates", "HyperConnections", "LearnedResidual", "PerLayerInput"),
     "model.mixers.parallel": ("NoMixer", "ParallelMixers"),
+    "model.mixers.shared": ("SharedTransformer",),
     "model.mixers.short_convolution": ("ShortConvolution",),
     "model.mixers.state_space": ("Mamba", "Mamba2"),
     "model.ops": ("Attend", "Convolve", "Lookup", "MatMul", "Scan", "Stream"),

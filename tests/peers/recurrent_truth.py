@@ -69,7 +69,7 @@ def element_wise(config: Any) -> int:
     match config.model_type:
         case "mamba" | "falcon_mamba":
             return int(_linear(config) * 2 * LENGTH * config.expand * config.hidden_size * config.state_size)
-        case "jamba":
+        case "jamba" | "zamba":
             return int(_linear(config) * 2 * LENGTH * config.mamba_expand * config.hidden_size * config.mamba_d_state)
         case "kimi_linear" | "bailing_hybrid":
             return int(_linear(config) * config.linear_num_heads * 2 * 2 * LENGTH * CHUNK * config.linear_head_dim)

@@ -50,7 +50,8 @@ def parameters_by_kind(model: Model) -> tuple[KindParameters, ...]:
     t = model.table
     for i, entry in enumerate(t.entries):
         op, kind = entry.op, entry.kind
-        owner = ("embedding" if isinstance(op, Lookup) or model.head.weights == "tied" else "head") if t.tied[i] else kind
+        ends = "embedding" if isinstance(op, Lookup) or model.head.weights == "tied" else "head"
+        owner = (getattr(op, "owner", "") or ends) if t.tied[i] else kind
         sizes = found.setdefault((kind, str(t.roles[i]), owner, entry.trainable), [0.0, 0.0])
         sizes[is_expert_product(op)] += float(t.matrices[i] + t.vectors[i])
     return tuple(
@@ -106,8 +107,9 @@ def _unsharded_bytes(
     dense: dict[str, Num] = dict.fromkeys(ZERO_STAGE, 0.0)
     experts: dict[str, Num] = dict.fromkeys(ZERO_STAGE, 0.0)
     for w in parameters_by_kind(model):
-        stored_here = w.owner == w.kind or not parts.get(w.owner)  # a tied matrix is stored once on a rank that also has its owner
-        count = parts.get(w.kind, 0.0) * stored_here
+        count = parts.get(w.kind, 0.0)
+        if w.owner != w.kind:  # a tied matrix is stored once on a rank, by its owner if the rank has it
+            count = np.minimum(count, 1.0) * (not parts.get(w.owner))
         for name, width in _bytes_per_parameter(w, model, recipe, rule, zero).items():
             dense[name] = dense[name] + count * w.dense * width
             experts[name] = experts[name] + count * w.experts * width

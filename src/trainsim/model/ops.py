@@ -36,7 +36,7 @@ class MatMul:
         rows, bias: rows per token, and bias elements per matrix.
         experts, top_k: matrices stored, and matrices a row is sent through.
         weight: whether the matrix is a parameter; False for products of two activations.
-        tied: whether the matrix is stored elsewhere (a tied head): it costs FLOPs and no parameters.
+        tied, owner: whether the matrix is stored elsewhere (a tied head), and the kind of layer that has it; "" for embedding or head.
         role: what the op is to a precision recipe and to a counting convention.
         saved: activation elements per token kept for backward; 0 where an earlier op keeps the same input.
         gradients: operands that need a gradient.
@@ -56,6 +56,7 @@ class MatMul:
     weight: bool = True
     bias: int = 0
     tied: bool = False
+    owner: str = ""
     role: Role = "linear"
     saved: float = 0.0
     gradients: Gradients = "both"
@@ -283,8 +284,6 @@ class OpTable:
 
 _FLOP, _PER_KEY = 4, 5
 _COLUMNS = ("matrices", "vectors", "active_matrices", "active_vectors", "flop", "flop_per_key", "backward", "saved", "traffic")
-
-
 _BACKWARD: dict[str, float] = {"both": 2.0, "input": 1.0, "weight": 1.0, "none": 0.0}
 """Backward over forward: each gradient of an operand is a product as large as the forward one."""
 PAIRS: dict[str, type[WithinChunk | EarlierInChunk]] = {"causal": WithinChunk, "earlier": EarlierInChunk}

@@ -99,7 +99,7 @@ def _pair(entry: Entry, op: MatMul, rank: int) -> Iterator[Entry]:
     """The two matrices of an adapter: from the product's input to ``rank`` elements, and from these to its output."""
     depth = len(entry.path) - len(entry.within)
     path = (*entry.path[:depth], "adapters", *entry.within)
-    plain = replace(op, bias=0, tied=False, saved=0.0)
+    plain = replace(op, bias=0, tied=False, owner="", saved=0.0)
     down = replace(plain, name="down", cols=rank, axes=(op.axes[0], "rank"))
     up = replace(plain, name="up", inner=rank, axes=("rank", op.axes[1]), saved=rank * op.rows * op.top_k)
     for each in (down, up):

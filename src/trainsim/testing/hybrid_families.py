@@ -241,5 +241,42 @@ HYBRIDS: dict[str, Keys] = {
     | MANY
     | SHARED
     | {"decoder_sparse_step": (1, 2, ABSENT), "mlp_only_layers": (ABSENT, [1])},
+    "zamba": _sizes()
+    | {"num_key_value_heads": (2, 4, lambda c: c["num_attention_heads"])}
+    | TIE
+    | WIDTH
+    | {
+        "num_hidden_layers": (5, 6),
+        "attention_head_dim": (ABSENT, 24),
+        "n_mamba_heads": (2, 1),
+        "attn_layer_period": (2, ABSENT),
+        "attn_layer_offset": (1, 0),
+        "mamba_d_state": (16, 12, ABSENT),
+        "mamba_d_conv": (4, 3, ABSENT),
+        "mamba_expand": (2, 1, ABSENT),
+        "mamba_dt_rank": ("auto", 5, ABSENT),
+        "mamba_conv_bias": FLAG,
+        "mamba_proj_bias": FLAG,
+        "layers_block_type": (ABSENT, lambda c: [("hybrid", "mamba")[i % 2] for i in range(_layers(c))]),
+    },
+    "zamba2": _sizes()
+    | {"num_key_value_heads": (ABSENT, lambda c: c["num_attention_heads"])}
+    | TIE
+    | {
+        "num_hidden_layers": (3, 5),
+        "intermediate_size": (ABSENT, 96),
+        "n_mamba_heads": (4, 8, ABSENT),
+        "mamba_d_state": (16, 12, ABSENT),
+        "mamba_d_conv": (4, 3, ABSENT),
+        "mamba_expand": (2, 1, ABSENT),
+        "mamba_ngroups": (1, 2, ABSENT),
+        "chunk_size": (32, 16),
+        "add_bias_linear": FLAG,
+        "use_conv_bias": FLAG,
+        "num_mem_blocks": (2, 1, ABSENT),
+        "use_shared_attention_adapter": FLAG,
+        "adapter_rank": (8, 5),
+        "layers_block_type": tuple(lambda c, k=k: [("mamba", "hybrid", "hybrid")[(i + k) % 3] for i in range(_layers(c))] for k in (0, 1)),
+    },
 }
 """``model_type`` → key → values, as in :data:`~trainsim.testing.families.FAMILIES`."""
