@@ -39,12 +39,13 @@ NARROWER: dict[str, set[str]] = {
     "uncertainty": {"core"},
 }
 """Packages that know less than their place would allow."""
-EDGES = ("report", "cli", "testing", "monitor")
+EDGES = ("report", "app", "cli", "testing", "monitor")
 """Imported by no other package; they import anything but each other, with the exceptions below."""
 ARROWS: dict[str, set[str]] = {
     **{name: {name, *NARROWER.get(name, set(ORDER[:place]))} for place, name in enumerate(ORDER)},
     "report": {*ORDER, "report"},
-    "cli": {*ORDER, "report", "cli"},
+    "app": {*ORDER, "report", "app"},
+    "cli": {*ORDER, "report", "app", "cli"},
     "testing": {*ORDER, "report", "testing"},
     "monitor": {*ORDER, "monitor"},
     "__main__": {"cli"},
@@ -55,6 +56,7 @@ OPTIONAL = {
     "core": {"pandas"},
     "model": {"yaml"},
     "report": {"matplotlib"},
+    "app": {"flask", "waitress", "werkzeug"},
     "cli": {"typer", "rich"},
     "monitor": {"transformers"},
     "testing": {"hypothesis"},

@@ -83,14 +83,14 @@ def _run(words: list[str]) -> None:
 
 def _app(words: Sequence[str] = ()) -> Any:
     """The parser; it knows only the requested command if there is one, since reading all signatures is slow."""
-    app = typer.Typer(add_completion=True, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
-                      help="What did (or will) training this model really cost, and how sure can we be?", epilog=EPILOG)  # fmt: skip
-    app.callback()(_top)
+    parser = typer.Typer(add_completion=True, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+                         help="What did (or will) training this model really cost, and how sure can we be?", epilog=EPILOG)  # fmt: skip
+    parser.callback()(_top)
     commands = (estimate, reinforce, simulate, audit, claims, compare, search, solve, count, memory, diagnose, explain, calibrate, backtest,
-                hindcasts, catalog, check, schema, init, report)  # fmt: skip
+                hindcasts, catalog, check, schema, init, report, app)  # fmt: skip
     for command in [one for one in commands if one.__name__ in words[:1]] or commands:
-        app.command(short_help=command.__doc__)(command)  # typer shortens a help text only if no short_help is given
-    return app
+        parser.command(short_help=command.__doc__)(command)  # typer shortens a help text only if no short_help is given
+    return parser
 
 
 def _version(*, wanted: bool) -> None:
@@ -379,3 +379,16 @@ def report(
     asked = _asked(locals(), usual_tokens=ANY_TOKENS if layouts else "")
     command = " ".join(["trainsim", *sys.argv[1:]]) if sys.argv[1:2] == ["report"] else f"trainsim report {target}"
     emit(f"report: {reported(asked, output, versus, layouts=layouts, command=command)}", folded=False)  # do not wrap a path
+
+
+def app(
+    *, folder: Annotated[str, typer.Option(help="the only folder whose files a question may name; none if left out")] = "",
+    host: Annotated[str, typer.Option(help="address to listen on; the default is reached from this machine alone")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="port to listen on; 0 for a free one", min=0, max=65535)] = 8765,
+) -> None:  # fmt: skip
+    """A page on this machine: type a run, see its cost, memory, layout."""
+    from pathlib import Path
+
+    from ..app.server import serve
+
+    serve(Path(folder) if folder else None, host=host, port=port, started=lambda address: emit(f"{address} (Ctrl-C ends it)", folded=False))

@@ -35,10 +35,6 @@ def page(title: str, lead: str, sections: list[str], command: str = "") -> str:
         sections: HTML of each section, in order.
         command: what writes the page again.
     """
-    colours = {name: {key: value for key, value in vars(theme).items() if key != "name"} for name, theme in THEMES.items()}
-    variables = {name: "".join(f"--{key}:{value};" for key, value in found.items()) for name, found in colours.items()}
-    dark = f"@media screen and (prefers-color-scheme: dark){{:root{{{variables['dark']}}}}}"
-    style = f":root{{{variables['light']}}}{dark}\n{_asset('report.css')}"
     made = " · ".join(filter(None, (f"trainsim {__version__}", command)))
     return f"""<!doctype html>
 <html lang="en">
@@ -48,7 +44,7 @@ def page(title: str, lead: str, sections: list[str], command: str = "") -> str:
 <meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">
 <meta name="generator" content="trainsim {escape(__version__)}">
 <title>{escape(title)}</title>
-<style>{style}</style>
+<style>{stylesheet()}</style>
 </head>
 <body>
 <a class="skip" href="#main">Skip to the figures</a>
@@ -57,10 +53,23 @@ def page(title: str, lead: str, sections: list[str], command: str = "") -> str:
 {"".join(sections)}
 </main>
 <footer><p>{escape(made)}</p></footer>
-<script>{_asset("report.js")}</script>
+<script>{script()}</script>
 </body>
 </html>
 """
+
+
+def stylesheet() -> str:
+    """The style of a page, in the reader's light or dark theme; print is light."""
+    colours = {name: {key: value for key, value in vars(theme).items() if key != "name"} for name, theme in THEMES.items()}
+    variables = {name: "".join(f"--{key}:{value};" for key, value in found.items()) for name, found in colours.items()}
+    dark = f"@media screen and (prefers-color-scheme: dark){{:root{{{variables['dark']}}}}}"
+    return f":root{{{variables['light']}}}{dark}\n{_asset('report.css')}"
+
+
+def script() -> str:
+    """The script of a page: it moves the panel."""
+    return _asset("report.js")
 
 
 def _asset(name: str) -> str:
@@ -125,6 +134,20 @@ def _input(path: str, row: AnswerRow | None) -> str:
     value = "" if row is None else f' <span class="figure">{escape(row.text)}</span>'
     grade = "" if row is None or not row.grade else f' <span class="grade">{escape(row.grade)}</span>'
     return f'<li id="source-{escape(path)}"><code>{escape(path)}</code>{value}{grade}</li>'
+
+
+def assumed_table(assumed: Mapping[str, tuple[str, str]]) -> str:
+    """Assumed inputs: the path, the value, and the reason.
+
+    Args:
+        assumed: path → value in words, and reason.
+    """
+    lines = "".join(
+        f'<tr><th scope="row"><code>{escape(path).replace(".", ".<wbr>")}</code></th><td>{escape(value)}</td><td class="grade">{escape(why)}</td></tr>'
+        for path, (value, why) in assumed.items()
+    )
+    heads = "".join(f'<th scope="col">{words}</th>' for words in ("input", "assumed value", "reason"))
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>"
 
 
 def notes_list(notes: tuple[str, ...]) -> str:
