@@ -143,11 +143,16 @@ def assumed_table(assumed: Mapping[str, tuple[str, str]]) -> str:
         assumed: path → value in words, and reason.
     """
     lines = "".join(
-        f'<tr><th scope="row"><code>{escape(path).replace(".", ".<wbr>")}</code></th><td>{escape(value)}</td><td class="grade">{escape(why)}</td></tr>'
+        f'<tr><th scope="row"><code>{_breakable(path)}</code></th><td>{escape(value)}</td><td class="grade">{escape(why)}</td></tr>'
         for path, (value, why) in assumed.items()
     )
     heads = "".join(f'<th scope="col">{words}</th>' for words in ("input", "assumed value", "reason"))
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>"
+
+
+def _breakable(path: str) -> str:
+    """A path that a narrow column breaks behind its dots."""
+    return escape(path).replace(".", ".<wbr>")
 
 
 def notes_list(notes: tuple[str, ...]) -> str:
