@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,8 +20,8 @@ import trainsim as ts
 from trainsim.catalog.currencies import usd_per
 from trainsim.catalog.rows import PUBLISHED
 from trainsim.cli.main import _app, main
-from trainsim.cli.terminal import LAST_COLUMN, fold
-from trainsim.core.errors import SpecError
+from trainsim.cli.terminal import LAST_COLUMN, fold, plain, working
+from trainsim.core.errors import BeliefError, SpecError
 from trainsim.planning.requests import RunRequest, run_of
 
 FLAGS = ["--chip", "h100", "--gpus", "64", "--tokens", "1T"]
@@ -188,6 +189,77 @@ def test_a_diagnosis_shows_the_step_that_it_assumed(capsys: pytest.CaptureFixtur
     out = out_of(capsys, "diagnose", "8B", "--gpus", "64xH100", "--step-time", "9.6")
     assumed = out.partition("assumed inputs")[2]
     assert all(path in assumed for path in ("phases.pretrain.batch", "phases.pretrain.seq_len", "efficiency.stack"))
+
+
+def test_a_model_too_large_is_an_answer_with_what_would_fit(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["memory", "70B", "--gpus", "8xA100", "--seq-len", "2048", "--batch", "64", "--json"]
+    found = json.loads(out_of(capsys, *words))
+    assert found["word"] == "does not fit"
+    assert found["used"][0] > found["capacity"]
+    ways = {way["option"]: way["memory"] for way in found["would_fit"]}
+    assert {"--finetune lora:16", "--finetune qlora:16"} < set(ways)
+    assert all(memory < found["capacity"] for memory in ways.values())
+    for option in ways:
+        again = [*words[:2], *option.split(), *(["--chip", "a100"] if "gpus" in option else words[2:4]), *words[4:]]
+        assert json.loads(out_of(capsys, *again))["word"] != "does not fit", option
+
+
+@pytest.mark.parametrize(("words", "rank", "base"), [("lora:8", 8, None), ("qlora", 16, "nf4"), ("QLoRA:64", 64, "nf4")])
+def test_fine_tuning_is_one_option(words: str, rank: int, base: str | None, capsys: pytest.CaptureFixture[str]) -> None:
+    run = run_of(RunRequest("8B", chip="h100", gpus="8", tokens="1B", finetune=words))
+    assert run.phases[0].trains == ts.LoRA(rank=rank, base=base)  # type: ignore[arg-type]
+    assert "phases.finetune.batch" in out_of(capsys, "estimate", "8B", "--gpus", "8xH100", "--tokens", "1B", "--finetune", words)
+    whole = run_of(RunRequest("deepseek-v3", finetune=words))
+    assert whole.phases[0].trains == run.phases[0].trains
+    counted = json.loads(out_of(capsys, "count", "llama3-8b", "--finetune", words, "--json"))["parameters"]
+    assert counted["trained"] == pytest.approx(41_943_040 * rank / 16)
+
+
+def test_the_end_of_a_path_is_met_with_the_whole_path() -> None:
+    from trainsim.planning.requests import beliefs_of
+
+    asked = RunRequest("7B", chip="h100", gpus="8", tokens="1B", beliefs=("usd_per_gpu_hour=1..2",))
+    with pytest.raises(BeliefError) as error:
+        beliefs_of(run_of(asked), asked)
+    assert "price.usd_per_gpu_hour" in error.value.remedy
+
+
+def test_a_normal_step_is_normal_and_names_no_cause(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["diagnose", "llama3-8b", "--gpus", "64", "--batch", "128", "--step-time"]
+    expected = {row["name"]: row["value"] for row in json.loads(out_of(capsys, *words, "9s", "--json"))["rows"]}["modelled"]
+    normal, slow = (out_of(capsys, *words, f"{times * expected}s") for times in (1.0, 5.0))
+    assert "normal" in normal
+    assert "instead of" not in normal
+    assert " %  " not in normal
+    assert " %  " in slow
+    assert all("next, " in out for out in (normal, slow))
+
+
+def test_a_question_about_a_step_assumes_the_usual_batch(capsys: pytest.CaptureFixture[str]) -> None:
+    out = out_of(capsys, "diagnose", "llama3-8b", "--gpus", "64", "--step-time", "7s")
+    assert "phases.pretrain.batch" in out.partition("assumed inputs")[2]
+    assert "--gpus" in out_of(capsys, "diagnose", "llama3-8b", "--step-time", "7s", status=2)
+
+
+@pytest.mark.parametrize("text", ["a ± b × c ÷ d ≤ e → f", "Łódź, naïve café", "“x” … ∞ √2"])
+def test_plain_characters_are_ascii_and_leave_other_text_alone(text: str) -> None:
+    assert plain(text, "ascii").isascii()
+    assert plain(text, "utf-8") == text
+    assert plain("plain", None) == "plain"
+
+
+def test_a_wait_on_a_terminal_says_what_it_is_and_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", screen := Terminal())
+    with working("searching layouts") as progress:
+        progress(3, 7)
+    assert "searching layouts" in screen.getvalue()
+    assert "3/7" in screen.getvalue()
+    assert not {"\x1b[33m", "\x1b[2m"} & set(re.findall(r"\x1b\[\d+m", screen.getvalue()))
 
 
 def test_what_a_run_needs_is_named() -> None:

@@ -145,10 +145,10 @@ def test_a_product_has_elasticity_one(price: float, life: float, gpus: float, kw
     owner = Ownership(usd_per_gpu=price, life_years=life, site=site, utilization=0.8)
     est = estimate_fleet(ts.Fleet(holdings=[ts.Holding(name="H", gpus=gpus, ownership=owner)]))
     found = {s.name.rpartition(".")[2]: s.how for s in ts.explain(est, "capital.H").inputs}
-    assert found == dict.fromkeys(("gpus", "usd_per_gpu"), "+1 % of it: +1.00 %")
+    assert found == dict.fromkeys(("gpus", "usd_per_gpu"), "+1 % → +1.00 %")
     found = {s.name.rpartition(".")[2]: s.how for s in ts.explain(est, "operation.H.electricity").inputs}
     assert set(found) == {"gpus", "watts", "pue", "usd_per_kwh", "utilization"}
-    assert set(found.values()) == {"+1 % of it: +1.00 %"}
+    assert set(found.values()) == {"+1 % → +1.00 %"}
 
 
 def test_a_percent_is_a_percent_even_where_a_count_is_rounded() -> None:
@@ -166,7 +166,7 @@ def test_a_percent_is_a_percent_even_where_a_count_is_rounded() -> None:
     for path in ("phases.pretrain.batch", "efficiency.stack.tile", "price.usd_per_gpu_hour", "phases.pretrain.tokens"):
         more = Batch(run, {path: np.array([float(run.get(path)) * 1.01])}).spec
         by_hand = float(np.asarray(ts.estimate(more).cost.total).item()) / float(ts.estimate(run).cost.total) - 1.0
-        assert told.get(path, "+1 % of it: +0.00 %") == f"+1 % of it: {100 * by_hand:+.2f} %", path
+        assert told.get(path, "+1 % → +0.00 %") == f"+1 % → {100 * by_hand:+.2f} %", path
 
 
 def test_an_unknown_input_says_what_was_meant() -> None:

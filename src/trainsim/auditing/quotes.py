@@ -10,6 +10,7 @@ from .disclosure import Disclosure
 from .judgement import Reading
 from .sentences import (
     NOUNS,
+    TOO_LOW,
     claimed_in_words,
     figure_in_words,
     maker_of,
@@ -227,7 +228,7 @@ def _was(noun: str) -> str:
 def _as_much(reading: Reading, value: float) -> str:
     """Ratio of the figure at a meaning of the words to the claimed one, in words."""
     far = times_in_words(reading, value)
-    if not far:
+    if far in ("", TOO_LOW):
         return ""
     likely = _likely(reading)
     if far.endswith("low"):

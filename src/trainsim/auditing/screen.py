@@ -307,10 +307,20 @@ def _check(check: Check) -> str:
 def _foot(v: Verdict, notes: _Notes) -> list[str]:
     lines = ["A counted or disclosed   B from market data or other labs' runs   C judgement"] if v.rungs else []
     lines += _wrapped("", "  ".join(f"[{i}] {t}" for i, t in enumerate(notes.titles, 1)))
-    dates = f"known {v.clock.known}, plausible {v.clock.blind}" if v.clock is not None else ""
+    dates = _dates(v)
     evidence = v.evidence if v.rungs else {}
     used = ", ".join(f"{len(e.used)} {name}" for name, e in evidence.items() if e.used)
-    return lines + _wrapped("", f"{dates}{f' · evidence: {used} rows' if used else ''}")
+    return lines + _wrapped("", f"{dates}{f'; {used} rows' if used else ''}")
+
+
+def _dates(v: Verdict) -> str:
+    """The days by which the data were public: the day of knowledge, and the day before the claim for what is predicted."""
+    if v.clock is None:
+        return ""
+    if v.clock.known == v.clock.blind:
+        return f"data public by {v.clock.known}"
+    predictions = "NUMBER, 1, 3" if v.rungs else "predictions"
+    return f"data public by {v.clock.known}; {predictions}: by {v.clock.blind}"
 
 
 def _graded(text: str, grade: str) -> list[str]:

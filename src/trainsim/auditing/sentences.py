@@ -121,6 +121,10 @@ def _organisation(name: str) -> str:
     return next((org for row in rows("runs").values() if (org := str(row.get("org", ""))) and org.casefold() == name.casefold()), "")
 
 
+LEAST_TIMES, TOO_LOW = 1.05, "too low"
+"""A ratio of which only a lower bound below this is known is not printed, but these words are."""
+
+
 def times_in_words(reading: Reading, value: float) -> str:
     """Ratio of a stated figure to the figure at one meaning of the words, in words.
 
@@ -130,6 +134,8 @@ def times_in_words(reading: Reading, value: float) -> str:
     if not reading.low > 0 or value <= 0:
         return ""
     low, high = reading.times(value)
+    if reading.at_least and 1.0 <= low < LEAST_TIMES:
+        return TOO_LOW
     if low >= 1.0:
         return f"at least {_times(low)} times too low" if reading.at_least else f"{_range(low, high)} too low"
     return f"{_range(1 / high, 1 / low)} too high" if high <= 1.0 else ""

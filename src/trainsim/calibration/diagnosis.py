@@ -98,18 +98,23 @@ class Diagnosis(Answer):
         return self.measure_next
 
     @property
+    def normal(self) -> bool:
+        """Whether the step lies in the 90 % interval of the prediction."""
+        return NORMAL[0] <= self.percentile <= NORMAL[1]
+
+    @property
     def standing(self) -> str:
         """The percentile in words."""
         slower = self.percentile >= 50.0
         share = self.percentile if slower else 100.0 - self.percentile
         figure = "more than 99.9" if share > 99.9 else f"{share:.1f}" if share > 99.0 else f"{share:.0f}"
-        normal = "normal, " if NORMAL[0] <= self.percentile <= NORMAL[1] else ""
+        normal = "normal, " if self.normal else ""
         return f"{normal}{'slower' if slower else 'faster'} than {figure} % of what is expected"
 
     @property
     def suspect(self) -> str:
         """The most likely cause in words; empty where the step is normal."""
-        if not self.explanations or NORMAL[0] <= self.percentile <= NORMAL[1]:
+        if not self.explanations or self.normal:
             return ""
         first = self.explanations[0]
         return {CHANCE: "chance", OUTSIDE: "something outside the model"}.get(first.path, first.name)
@@ -139,6 +144,8 @@ class Diagnosis(Answer):
     @property
     def advice(self) -> str:
         """What to measure next, and the value expected under each cause."""
+        if self.normal:
+            return "time more steps, and update the run with them (ts.calibrate): the interval narrows"
         if self.explanations and self.explanations[0].path == OUTSIDE:
             if self.measured < self.modelled[1]:
                 return "check the tokens of a step, and that the timer spans whole optimizer steps"
@@ -174,7 +181,7 @@ class Diagnosis(Answer):
             yield f"{self.measured:.4g} s measured, {middle} expected ({low.removesuffix(' s')} to {high}): {self.standing}"
             if self.suspect:
                 yield f"suspect {self.suspect}"
-            for cause in (e for e in self.explanations[:NAMED] if e.probability >= LEAST):
+            for cause in (e for e in self.explanations[:NAMED] if e.probability >= LEAST and not self.normal):
                 yield f"  {100 * cause.probability:3.0f} %  {cause}"
                 if cause.path == OUTSIDE:
                     yield from (f"         {name}: {words}" for name, words in self.outside)

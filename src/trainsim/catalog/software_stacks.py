@@ -103,8 +103,10 @@ def stack_for(architecture: str, framework: str, month: str, name: str = "") -> 
         raise CatalogError("catalog.stacks", framework, "is not the framework of any stack", meant, "unknown-name")
     since = offered[framework].get(architecture) or offered["megatron"].get(architecture)
     if not since:
-        meant = did_you_mean(architecture, sorted(set().union(*offered.values())))
-        raise CatalogError("catalog.stacks", architecture, "is not the chip generation of any stack", meant, "unknown-name")
+        known = ", ".join(sorted(set().union(*offered.values())))
+        remedy = f"model {known}, or estimate the run from a utilisation (trainsim estimate, efficiency=ts.MFU(…)), which needs no stack"
+        rule = "is a generation of chips without a calibrated software stack, so its steps can't be modelled"
+        raise CatalogError("cluster.chip.architecture", architecture, rule, remedy, "unsupported")
     base = since[max(bisect_right(since, (month, "~")) - 1, 0)][1]
     variants, releases = _variants_and_releases().get(base, ((), ()))
     words = name.lower()

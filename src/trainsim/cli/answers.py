@@ -17,7 +17,9 @@ from .printing import answered, printed
 from .terminal import NOT_MET, complain, stop, working
 
 if TYPE_CHECKING:
+    from ..parallelism.plan import Plan
     from ..planning.requests import ReinforcementRequest, RunRequest
+    from ..planning.ways_to_fit import Way
     from ..run.run import Run
     from ..uncertainty.beliefs.beliefs import Beliefs
     from ..uncertainty.sampling.simulation import Simulation
@@ -27,13 +29,16 @@ SHOWN = ("cost", "gpu_hours", "wall_days")
 INTERVAL = "In brackets: 90 % intervals over what is assumed or believed."
 
 
-def count(target: str, seq_len: str, form: str) -> str:
+def count(target: str, seq_len: str, finetune: str, form: str) -> str:
     """Parameters and FLOPs of a model, by every convention, each with when to use it."""
     from ..catalog.model_lookup import model_from, name_of
     from ..model.conventions import CONVENTIONS
     from ..model.counting import count_active_params, count_params, flops_per_token
+    from ..training.fine_tuning import trains_from
 
-    model = model_from(target)
+    whole = model_from(target)
+    trains = trains_from(finetune) if finetune else None
+    model = whole if trains is None else trains.of(whole)
     length = parse_number(seq_len, "token", "--seq-len")
     total = count_params(model)
     sizes = {
@@ -42,7 +47,7 @@ def count(target: str, seq_len: str, form: str) -> str:
         "mtp_modules": float(count_params(model, mtp="unique").total) - float(total.total),
         "towers": float(count_params(model, towers="all").total) - float(total.total),
         "head": float(total.part("head").total) if "head" in total else 0.0,
-    }
+    } | ({} if trains is None else {"trained": float(total.total) - float(count_params(whole).total)})
     flops = {name: float(flops_per_token(model, length, name).total) for name in CONVENTIONS}
     wide = max(map(len, CONVENTIONS))
     lines = [
@@ -91,7 +96,7 @@ def _estimate_text(run: Run, held: Beliefs, form: str, parts: list[str] | None =
     found = estimate(run)
     intervals: dict[str, dict[str, float]] = {}
     if held:
-        with working("drawing") as progress:
+        with working("drawing points") as progress:
             intervals = _quantiles(_draws(run, held, progress), SHOWN)
     summary = found.summary()
     uncertain = {name: (levels["P5"], levels["P95"]) for name, levels in intervals.items() if not math.isclose(levels["P5"], levels["P95"])}
@@ -135,7 +140,7 @@ def simulated(asked: RunRequest, form: str, rtol: float, asserted: str) -> str:
     if not held:
         remedy = "give --believe price.usd_per_gpu_hour=1.4..3.4, or leave something for the catalogue to assume"
         raise SpecError("--believe", "", "is missing, and every number of this run is given, so nothing is uncertain", remedy, "missing")
-    with working("drawing") as progress:
+    with working("drawing points") as progress:
         sim = simulate(run, held, rtol=rtol, outputs=names, progress=progress)
     quantiles = _quantiles(sim, names)
     lines = [f"{run.name or run.model.name}: 5 %, 50 % and 95 % quantiles", *_quantile_lines(quantiles), "believed", str(held)]
@@ -166,29 +171,57 @@ def _asserted(sim: Simulation, text: str) -> str:
 
 
 def memory_of(asked: RunRequest, form: str) -> str:
-    """Peak memory of the fullest accelerator, and whether it fits."""
-    from ..planning.default_layout import with_layout
+    """Peak memory of the fullest accelerator, whether it fits, and what would fit if it does not."""
     from ..planning.ranked_plan import layout_words
-    from ..planning.requests import assumed_lines, run_of
+    from ..planning.requests import assumed_lines, step_of
+    from ..planning.ways_to_fit import ways_to_fit, with_closest_layout
     from ..run.memory import fits, memory
 
-    with working("searching a layout that fits"):
-        run = with_layout(run_of(asked))
-    assert run.plan is not None
+    given = step_of(asked)
+    with working("searching layouts") as progress:
+        run = given if _plan(given) is not None else with_closest_layout(given, progress)
+    plan = _plan(run)
+    assert plan is not None
     fit, ledger = fits(run), memory(run)
-    layout = layout_words(run.plan, run.cluster.gpus)
-    text = "\n".join([str(fit), f"layout: {layout}", ledger.part(fit.rank).table(depth=1), *assumed_lines(run)])
+    ways: tuple[Way, ...] = ()
+    if fit.word == "does not fit" and _plan(given) is None:
+        with working("searching what would fit"):
+            ways = ways_to_fit(given)
+    layout = layout_words(plan, run.cluster.gpus)
+    lines = [
+        str(fit),
+        *(["what would fit", *(f"  {way}" for way in ways)] if ways else []),
+        f"layout: {layout}{'' if _plan(given) is not None else _WHY_LAYOUT[fit.word]}",
+        f"modelled, {fit.rank}",
+        ledger.part(fit.rank).table(depth=1),
+        *assumed_lines(run),
+    ]
     more = {"word": fit.word, "used": list(fit.used), "capacity": fit.capacity, "layout": layout, "ranks": ledger.to_dict()}
-    return answered(fit, form, more, text)
+    would = {"would_fit": [{"change": way.change, "option": way.option, "memory": way.memory} for way in ways]} if ways else {}
+    return answered(fit, form, more | would, "\n".join(lines))
+
+
+def _plan(run: Run) -> Plan | None:
+    """The layout that the first phase of a run has."""
+    return run.phases[0].plan or run.plan
+
+
+_WHY_LAYOUT = {
+    "fits": " (assumed: the fastest whose modelled peak is within the GPU's memory)",
+    "tight": " (assumed: the fastest whose modelled peak is within the GPU's memory; with the changes above it fits)",
+    "does not fit": " (assumed: the one that needs least memory)",
+}
+"""How a layout was chosen, by whether it fits."""
 
 
 def searched(asked: RunRequest, form: str, by: Literal["time", "cost"], top: int) -> str:
     """The fastest or cheapest layouts that fit."""
     from ..planning.default_layout import with_stack
+    from ..planning.quick_run import with_batch
     from ..planning.requests import run_of
     from ..planning.search import search_plans
 
-    run = run_of(asked)
+    run = with_batch(run_of(asked))
     with working("searching layouts") as progress:
         found = search_plans(with_stack(run), by=by, top=top, progress=progress)
     return answered(found, form)
@@ -208,7 +241,7 @@ def solved(asked: RunRequest, path: str, limits: list[str], probability: float, 
             raise SpecError("--limit", text, "is not a limit", "write --limit 'cost<1.2M' --limit 'wall_days<40'; " +
                             did_you_mean(name, UNITS, "quantities"), "syntax")  # fmt: skip
         bounds[name] = parse_number(value, UNITS[name], "--limit")
-    with working("solving"):
+    with working(f"solving for {path}"):
         found = solve_for(run, path, bounds, beliefs_of(run, asked) or None, probability=probability)
     return answered(found, form)
 
@@ -235,15 +268,16 @@ def diagnosed(asked: RunRequest, step_time: str, form: str) -> str:
     from ..calibration.diagnose import diagnose
     from ..planning.default_layout import with_layout
     from ..planning.ranked_plan import layout_words
-    from ..planning.requests import assumed_lines, assumed_of, run_of
+    from ..planning.requests import assumed_lines, assumed_of, step_of
 
-    given = run_of(asked).replace({"price": None, "reliability": None})  # a step depends on neither
-    with working("comparing"):
-        run = with_layout(given)
+    given = step_of(asked)
+    with working("searching layouts") as progress:
+        run = with_layout(given, progress=progress)
+    with working("comparing causes"):
         found = diagnose(run, step_time=parse_number(step_time, "s", "--step-time"))
-    phase, plan = run.phases[0], run.phases[0].plan or run.plan
+    phase, plan = run.phases[0], _plan(run)
     assert plan is not None
-    layout = layout_words(plan, run.cluster.gpus) + ("" if plan in (phase.plan, given.plan) else " (assumed: the fastest that fits)")
+    layout = layout_words(plan, run.cluster.gpus) + ("" if plan == _plan(given) else " (assumed: the fastest that fits)")
     step = f"the step is of {phase.batch:,g} sequences of {phase.seq_len:,g} tokens; layout: {layout}"
     text = "\n".join([str(found), step, *assumed_lines(run)])
     return answered(found, form, {"layout": layout, "assumed": assumed_of(run)}, text)
@@ -253,8 +287,8 @@ def backtested(path: str, form: str) -> str:
     """Compare measured steps with predictions."""
     from ..validation.run_hindcast import backtest
 
-    with working("predicting"):
-        found = backtest(rows=path)
+    with working("modelling steps") as progress:
+        found = backtest(path, progress)
     return answered(found, form)
 
 
@@ -264,7 +298,13 @@ def calibrated(path: str, asked: RunRequest | None, form: str) -> str:
     from ..planning.default_layout import with_layout
     from ..planning.requests import run_of
 
-    return answered(calibrate(path, None if asked is None else with_layout(run_of(asked))), form)
+    run = None
+    if asked is not None:
+        with working("searching layouts") as progress:
+            run = with_layout(run_of(asked), progress=progress)
+    with working("updating the stack"):
+        found = calibrate(path, run)
+    return answered(found, form)
 
 
 def hindcast(form: str) -> str:
@@ -272,8 +312,10 @@ def hindcast(form: str) -> str:
     from ..validation.rl_hindcast import reinforcement_backtest
     from ..validation.run_hindcast import hindcasts
 
-    with working("predicting published runs") as progress:
-        found, reinforcement = hindcasts(), reinforcement_backtest(progress)
+    with working("predicting training runs") as progress:
+        found = hindcasts(progress=progress)
+    with working("predicting reinforcement learning") as progress:
+        reinforcement = reinforcement_backtest(progress)
     return answered(found, form, {"reinforcement": reinforcement.to_dict()}, f"{found}\n\nreinforcement learning\n{reinforcement}")
 
 

@@ -100,7 +100,7 @@ def _version(*, wanted: bool) -> None:
 
 
 if typer is not None:
-    from .options import AsOf, Batch, Believe, Chip, Csv, Goodput, Gpus, Json, Mfu, Price, Save, SeqLen, Set, Target, Tokens
+    from .options import AsOf, Batch, Believe, Chip, Csv, Finetune, Goodput, Gpus, Json, Mfu, Price, Save, SeqLen, Set, Target, Tokens
 
     Version = Annotated[
         bool, typer.Option("--version", help="print the version", callback=lambda value: _version(wanted=value), is_eager=True)
@@ -114,7 +114,7 @@ def _top(*, version: Version = False) -> None:
 def _asked(values: dict[str, Any], usual_tokens: str = "") -> RunRequest:
     from ..planning.requests import RunRequest
 
-    names = ("target", "chip", "gpus", "tokens", "seq_len", "batch", "price", "mfu", "goodput", "as_of")
+    names = ("target", "chip", "gpus", "tokens", "seq_len", "batch", "price", "mfu", "goodput", "finetune", "as_of")
     kept = {name: values[name] for name in names if name in values}
     return RunRequest(**kept, changes=tuple(values.get("changes") or ()), beliefs=tuple(values.get("believe") or ()),
                       usual_tokens=usual_tokens)  # fmt: skip
@@ -122,8 +122,8 @@ def _asked(values: dict[str, Any], usual_tokens: str = "") -> RunRequest:
 
 def estimate(
     target: Target, *, chip: Chip = "", gpus: Gpus = "", tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "", price: Price = "",
-    mfu: Mfu = "", goodput: Goodput = "", changes: Set = [], believe: Believe = [], as_of: AsOf = "",  # noqa: B006  (typer copies it)
-    save: Save = "", as_json: Json = False, as_csv: Csv = False,
+    mfu: Mfu = "", goodput: Goodput = "", finetune: Finetune = "", changes: Set = [], believe: Believe = [],  # noqa: B006  (typer copies it)
+    as_of: AsOf = "", save: Save = "", as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
     """Hours and cost of a run; inputs left out are assumed."""
     from .answers import estimated
@@ -160,7 +160,7 @@ def reinforce(
 
 def simulate(
     target: Target, *, chip: Chip = "", gpus: Gpus = "", tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "", price: Price = "",
-    mfu: Mfu = "", goodput: Goodput = "", changes: Set = [], believe: Believe = [], as_of: AsOf = "",  # noqa: B006
+    mfu: Mfu = "", goodput: Goodput = "", finetune: Finetune = "", changes: Set = [], believe: Believe = [], as_of: AsOf = "",  # noqa: B006
     rtol: Annotated[float, typer.Option(help="relative accuracy of quantiles")] = 1e-3,
     asserted: Annotated[str, typer.Option("--assert", help="'cost<1.2e6@0.8': exit 3 where it is less probable")] = "",
     as_json: Json = False, as_csv: Csv = False,
@@ -217,7 +217,8 @@ def compare(a: Target, b: Target, *, as_json: Json = False, as_csv: Csv = False)
 
 
 def search(
-    target: Target, *, chip: Chip = "", gpus: Gpus = "", tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "", changes: Set = [],  # noqa: B006
+    target: Target, *, chip: Chip = "", gpus: Gpus = "", tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "",
+    finetune: Finetune = "", changes: Set = [],  # noqa: B006
     by: Annotated[By, typer.Option(help="rank by seconds of a step or by dollars")] = By.time,
     top: Annotated[int, typer.Option(help="how many layouts to print")] = 10, as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
@@ -231,7 +232,7 @@ def search(
 def solve(
     target: Target, path: Annotated[str, typer.Argument(help="the number to solve for: phases.pretrain.tokens")], *, chip: Chip = "",
     gpus: Gpus = "", tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "", price: Price = "", mfu: Mfu = "", goodput: Goodput = "",
-    changes: Set = [], believe: Believe = [], as_of: AsOf = "",  # noqa: B006
+    finetune: Finetune = "", changes: Set = [], believe: Believe = [], as_of: AsOf = "",  # noqa: B006
     limit: Annotated[list[str], typer.Option(help="'cost<1.2M', 'wall_days<40': as often as needed")] = [],  # noqa: B006
     probability: Annotated[float, typer.Option(help="required probability")] = 0.5, as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
@@ -244,17 +245,19 @@ def solve(
 
 def count(
     model: Annotated[str, typer.Argument(help="config.json, an id of the catalogue, or a size such as 7B")], *,
-    seq_len: Annotated[str, typer.Option(help="sequence length [token]")] = "4096", as_json: Json = False, as_csv: Csv = False,
+    seq_len: Annotated[str, typer.Option(help="sequence length [token]")] = "4096", finetune: Finetune = "",
+    as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
     """Parameters and FLOPs of a model, by every convention."""
     from .answers import count as counted
 
     form = form_of(as_json=as_json, as_csv=as_csv)
-    show(counted(model, seq_len, form), form)
+    show(counted(model, seq_len, finetune, form), form)
 
 
 def memory(
-    target: Target, *, chip: Chip = "", gpus: Gpus = "", tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "", changes: Set = [],  # noqa: B006
+    target: Target, *, chip: Chip = "", gpus: Gpus = "", tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "",
+    finetune: Finetune = "", changes: Set = [],  # noqa: B006
     as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
     """Whether a run fits its accelerators, in its layout or the best."""
@@ -266,7 +269,8 @@ def memory(
 
 def diagnose(
     target: Target, *, step_time: Annotated[str, typer.Option(help="measured seconds of a step: 9.6s")], chip: Chip = "", gpus: Gpus = "",
-    tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "", changes: Set = [], as_json: Json = False, as_csv: Csv = False,  # noqa: B006
+    tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "", finetune: Finetune = "", changes: Set = [],  # noqa: B006
+    as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
     """Whether a measured step is normal, and what may explain it."""
     from .answers import diagnosed
@@ -371,7 +375,7 @@ def report(
     versus: Annotated[str, typer.Option(help="a second run: the page compares both")] = "",
     layouts: Annotated[bool, typer.Option("--layouts", help="search layouts of the run: the page shows the best")] = False,
     chip: Chip = "", gpus: Gpus = "", tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "", price: Price = "", mfu: Mfu = "",
-    goodput: Goodput = "", changes: Set = [], believe: Believe = [], as_of: AsOf = "",  # noqa: B006
+    goodput: Goodput = "", finetune: Finetune = "", changes: Set = [], believe: Believe = [], as_of: AsOf = "",  # noqa: B006
 ) -> None:  # fmt: skip
     """Write a run, a claim, a comparison or a search as one HTML page."""
     from .reports import reported

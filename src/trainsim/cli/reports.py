@@ -51,8 +51,8 @@ def _answer(asked: RunRequest, versus: str, *, layouts: bool) -> tuple[Answer, B
     if layouts:
         from ..planning.search import search_plans
 
-        with working("searching"):
-            return search_plans(run), None
+        with working("searching layouts") as progress:
+            return search_plans(run, progress=progress), None
     from ..run.estimate import estimate
 
     return estimate(run), beliefs_of(run, asked) or None

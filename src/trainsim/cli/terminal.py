@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 import textwrap
+import unicodedata
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,8 +16,8 @@ from typing import Any, NoReturn
 OK, FAILED, BAD_INPUT, NOT_MET, INTERRUPTED = 0, 1, 2, 3, 130
 """Exit statuses: done; the answer could not be written; an input can't be used; an ``--assert`` does not hold; Ctrl-C."""
 PLAIN = str.maketrans(
-    {"×": "x", "·": "*", "±": "+-", "→": "->", "−": "-", "–": "-", "…": "...", "≤": "<=", "≥": ">=", "≈": "~", "“": '"', "”": '"'}
-    | {"‘": "'", "’": "'", "é": "e", "σ": "s", "—": "-"}
+    {"×": "x", "÷": "/", "·": "*", "√": "sqrt ", "∞": "inf", "±": "+-", "→": "->", "−": "-", "–": "-", "—": "-", "…": "..."}
+    | {"≤": "<=", "≥": ">=", "≈": "~", "“": '"', "”": '"', "‘": "'", "’": "'", "σ": "s"}
 )
 """Characters that a terminal without Unicode gets instead."""
 _GAP = re.compile(r"(?<=\S) {2,}(?=\S)")
@@ -36,16 +37,33 @@ def emit(text: str, *, folded: bool = True) -> None:
         text: the text.
         folded: on a terminal, break lines that are longer than it is wide; a pipe gets every line whole.
     """
-    columns = _columns()
+    text, columns = plain(text, sys.stdout.encoding), _columns()
     if folded and columns is not None:
         text = "\n".join(fold(line, columns) for line in text.split("\n"))
-    encoding = sys.stdout.encoding or "ascii"
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def plain(text: str, encoding: str | None) -> str:
+    """A text in the characters of an encoding: others are replaced by plain ones, or lose their accents.
+
+    >>> plain("±5 × Łódź, naïve", "ascii"), plain("±5 ×", "utf-8")
+    ('+-5 x ?odz, naive', '±5 ×')
+    """
+    encoding = encoding or "ascii"
     try:
         text.encode(encoding)
     except UnicodeEncodeError:
-        text = text.translate(PLAIN).encode(encoding, "replace").decode(encoding)
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+        bare = (
+            c if c.isascii() else unicodedata.normalize("NFKD", c).encode("ascii", "ignore").decode() or c for c in text.translate(PLAIN)
+        )
+        return "".join(bare).encode(encoding, "replace").decode(encoding)
+    return text
+
+
+def _bare(character: str) -> str:
+    """A character without its accents, where that is ASCII."""
+    return unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode() or character
 
 
 def _columns() -> int | None:
@@ -72,30 +90,43 @@ def fold(line: str, columns: int) -> str:
 def complain(text: str) -> None:
     """One line on standard error."""
     line = " ".join(str(text).split())
-    encoding = sys.stderr.encoding or "ascii"
-    sys.stderr.write(f"trainsim: {line}".translate(PLAIN if encoding.lower() in ("ascii", "ansi_x3.4-1968") else {}) + "\n")
+    sys.stderr.write(plain(f"trainsim: {line}", sys.stderr.encoding) + "\n")
 
 
 @contextmanager
 def working(what: str) -> Iterator[Progress]:
-    """A bar on a terminal while something takes a while; nothing in a pipe.
+    """On a terminal, say what takes a while, with the time passed and, where there is something to count, a bar; nothing in a pipe.
 
     Args:
         what: is done, in a few words.
 
     Yields:
-        what takes the work done and the work there is; a bar that is never called just moves.
+        what takes the work done and the work there is; until it is called, the words stand alone.
     """
     if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield lambda _done, _total: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.theme import Theme
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True, theme=Theme(dict.fromkeys(PLAIN_STYLES, "default")))
+    columns = (SpinnerColumn("line"), TextColumn("{task.description}"), TimeElapsedColumn())
+    counted = (TextColumn("{task.description}"), BarColumn(BAR), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+        def count(done: int, total: int) -> None:
+            bar.columns = counted
+            bar.update(task, completed=done, total=total)
+
+        yield count
+
+
+PLAIN_STYLES = ("progress.elapsed", "progress.download", "progress.spinner", "progress.description")
+"""Styles of texts whose usual colours can't be read on a white or on a black ground: these take the terminal's own."""
+BAR = 20
+"""Columns of a bar."""
 
 
 def guarded(command: Callable[[], Any]) -> int:

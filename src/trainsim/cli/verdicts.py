@@ -29,7 +29,7 @@ def audited(name: str, claim: ClaimRequest, asked: RunRequest | None, as_of: str
         asked: the run it is about; None where the claim names one.
         as_of: use data public by this day.
     """
-    with working("auditing"):
+    with working(f"comparing {name or claim.figure} with disclosures and predictions"):
         return _judged(name, claim, asked, as_of)
 
 
@@ -66,7 +66,7 @@ def audited_table(path: str, as_of: str) -> str:
         raise SpecError(
             f"{Path(path).name}.header", column, "is not a column of claims", did_you_mean(column, known, "columns"), "unknown-name"
         )
-    with working("auditing") as progress:
+    with working("auditing claims") as progress:
         for done, (line, row) in enumerate(rows, 1):
             label = row.get("id") or row.get("told_as") or row.get("claim", "")
             try:

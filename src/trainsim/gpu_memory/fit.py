@@ -84,6 +84,8 @@ class Fit(Answer):
     def __str__(self) -> str:
         low, middle, high = self.used
         head = f"{self.word}: {middle / 1e9:.1f} GB ({low / 1e9:.1f} to {high / 1e9:.1f}) of {self.capacity / 1e9:g} GB on {self.rank}"
+        if self.word == "does not fit":
+            head += f", {-self.spare / 1e9:.1f} GB too much"
         return "\n".join([head, *(f"cut {cut}" for cut in self.cuts), *(f"fits with {self._changes(plan)}" for plan in self.nearest)])
 
     def _changes(self, plan: Plan) -> str:

@@ -10,6 +10,7 @@ from ..core.citations import ASSUMED
 from ..run.run import Run
 from ..training.modelled import Modelled
 from ..training.rollouts import Rollouts
+from ..uncertainty.sampling.sweep import Progress
 from .search import search_plans
 
 
@@ -33,12 +34,13 @@ def with_stack(run: Run, month: str = "") -> Run:
     return modelled.with_sources({"efficiency.stack": f"{ASSUMED}{name}, the usual stack on these chips"})
 
 
-def with_layout(run: Run, month: str = "") -> Run:
+def with_layout(run: Run, month: str = "", progress: Progress | None = None) -> Run:
     """Complete a run that has no software stack or layout with the usual stack and the fastest layout that fits.
 
     Args:
         run: a run with a batch.
         month: month of the software, ``"2026-10"``; the current month if left out.
+        progress: called with groups of layouts tried and all of them, as by :func:`~.search.search_plans`.
 
     Returns:
         the run with a modelled efficiency and a plan; both are marked as assumed.
@@ -54,7 +56,7 @@ def with_layout(run: Run, month: str = "") -> Run:
     2
     """
     modelled = with_stack(run, month)
-    return modelled if modelled.plan is not None else search_plans(modelled, top=1).best_run
+    return modelled if modelled.plan is not None else search_plans(modelled, top=1, progress=progress).best_run
 
 
 laid_out = with_layout

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..catalog.hardware import cluster as cluster_of
 from ..catalog.model_lookup import model_from
 from ..catalog.rents import warn_if_too_cheap
@@ -19,11 +21,14 @@ from ..cost.rental import Rental
 from ..model.transformer import Model
 from ..run.run import Run
 from ..training.efficiency import MFU
+from ..training.fine_tuning import Trains
 from ..training.phases import Phase
 from ..training.reliability import Goodput
 
 TOKENS_PER_STEP = 4e6
 """Tokens per optimizer step where no batch is given (judgement: as in Llama 2; DeepSeek-V3 uses 63M)."""
+TUNED_BATCH = 64
+"""Sequences per optimizer step of fine-tuning where none are given, at least one a GPU (Llama 2, arXiv:2307.09288, section 3.1)."""
 SEQ_LEN = 4096.0
 """Sequence length where none is given [token] (judgement: as in most pre-training runs of the catalogue)."""
 
@@ -39,6 +44,7 @@ def quick(
     price: float | str | None = None,
     mfu: float | str | None = None,
     goodput: float | str | None = None,
+    finetune: str | Trains | None = None,
     name: str = "",
 ) -> Run:
     """Build a complete run from model, chip, accelerators and tokens; inputs left out are assumed and marked as such.
@@ -49,10 +55,11 @@ def quick(
         gpus: accelerators [GPU].
         tokens: training tokens [token], a number or ``"2T"``.
         seq_len: sequence length [token]; 4,096 if left out.
-        batch: sequences per optimizer step [sequence]; about 4M tokens if left out, by :func:`usual_batch`.
+        batch: sequences per optimizer step [sequence]; about 4M tokens if left out, by :func:`usual_batch`; 64 sequences for fine-tuning.
         price: rent [USD/GPU-h]; the catalogue's median if left out.
         mfu: model FLOPs over peak [1]; the median of the catalogue's prior for such runs if left out.
         goodput: busy over wall-clock hours [1]; the catalogue's median if left out.
+        finetune: ``"full"``, ``"lora:16"``, ``"qlora:16"`` or a :class:`~trainsim.LoRA`, for a phase ``finetune``; else pre-training.
         name: name of the run; the model's name if left out.
 
     Returns:
@@ -73,13 +80,14 @@ def quick(
     """
     made = model_from(model)
     assumed: dict[str, str] = {}
+    label = "pretrain" if finetune is None else "finetune"
     if seq_len is None:
-        seq_len, assumed["phases.pretrain.seq_len"] = SEQ_LEN, f"{ASSUMED}that of most pre-training runs"
-    phase = Phase("pretrain", tokens=tokens, seq_len=seq_len, batch=batch)  # type: ignore[arg-type]  # a field reads text
+        seq_len, assumed[f"phases.{label}.seq_len"] = SEQ_LEN, f"{ASSUMED}that of most pre-training runs"
+    phase = Phase(label, tokens=tokens, seq_len=seq_len, batch=batch, trains=finetune)  # type: ignore[arg-type]  # a field reads text
     machines, usual = cluster_from(chip, gpus)
     if batch is None:
-        phase = phase.replace({"batch": usual_batch(float(phase.seq_len or SEQ_LEN), gpus)})
-        assumed["phases.pretrain.batch"] = f"{ASSUMED}about 4M tokens a step"
+        size, why = _usual_batch(phase, gpus, tuned=finetune is not None)
+        phase, assumed[f"phases.{label}.batch"] = phase.replace({"batch": size}), why
     if usual:
         assumed["cluster"] = usual
     run = Run(
@@ -109,6 +117,31 @@ def usual_batch(seq_len: float, gpus: int) -> float:
     """
     odd = gpus // (gpus & -gpus)
     return float(odd * 2 ** max(0, round(math.log2(TOKENS_PER_STEP / seq_len / odd))))
+
+
+def with_batch(run: Run) -> Run:
+    """The run with the usual batch in its first phase, marked as assumed, where that has none.
+
+    Args:
+        run: a run; one whose first phase has a batch or no sequence length is returned as it is.
+
+    >>> import trainsim as ts
+    >>> with_batch(ts.catalog.run("llama3-8b", gpus=64)).phases[0].batch
+    512.0
+    """
+    phase = run.phases[0]
+    if phase.batch is not None or phase.seq_len is None:
+        return run
+    path = f"phases.{phase.name}.batch"
+    size, why = _usual_batch(phase, (phase.cluster or run.cluster).gpus, tuned=phase.trains is not None)
+    return run.replace({path: size}).with_sources({path: why})
+
+
+def _usual_batch(phase: Phase, gpus: int, *, tuned: bool) -> tuple[float, str]:
+    """Usual sequences per optimizer step of pre-training or fine-tuning, and where they come from."""
+    if tuned:
+        return float(max(TUNED_BATCH, gpus)), f"{ASSUMED}that of Llama 2's fine-tuning"
+    return usual_batch(float(np.max(phase.seq_len or SEQ_LEN)), gpus), f"{ASSUMED}about 4M tokens a step"
 
 
 def assumptions(run: Run) -> dict[str, str]:

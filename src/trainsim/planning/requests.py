@@ -16,12 +16,12 @@ from ..catalog.rents import warn_if_too_cheap
 from ..core import reading
 from ..core.answer import written
 from ..core.citations import ASSUMED
-from ..core.errors import SpecError, did_you_mean
+from ..core.errors import BeliefError, SpecError, did_you_mean
 from ..core.registry import kind_of
 from ..model.transformer import Model
 from ..run.run import Run, load
 from .changed_run import changed, utilisation
-from .quick_run import assumptions, cluster_from, quick
+from .quick_run import assumptions, cluster_from, quick, with_batch
 
 if TYPE_CHECKING:
     from ..claims.claim import Claim
@@ -35,6 +35,7 @@ class RunRequest:
     Args:
         target: a run's file or ``-``, an id of a run, or a model: a Model, its config (path or dict), id or size.
         chip, gpus, tokens, seq_len, batch, price, mfu, goodput: as for :func:`~trainsim.planning.quick_run.quick`; empty where not given.
+        finetune: ``full``, ``lora:16`` or ``qlora:16``; empty for pre-training, or as the run has it.
         changes: ``path=value``, each.
         beliefs: ``path=interval``, each.
         as_of: use rows public by this day.
@@ -50,6 +51,7 @@ class RunRequest:
     price: str = ""
     mfu: str = ""
     goodput: str = ""
+    finetune: str = ""
     changes: Sequence[str] = ()
     beliefs: Sequence[str] = ()
     as_of: str = ""
@@ -82,11 +84,21 @@ def run_of(asked: RunRequest) -> Run:
     return run.with_sources({one.path: f"{ASSUMED}{one.source}" for one in filled})
 
 
+def step_of(asked: RunRequest) -> Run:
+    """The run of the options for a question about one step: without rent and goodput, with the usual batch where none is given.
+
+    Raises:
+        TrainsimError: as for :func:`run_of`.
+    """
+    return with_batch(run_of(asked)).replace({"price": None, "reliability": None})
+
+
 def _changes(run: Run, asked: RunRequest) -> dict[str, Any]:
     """The changes that options make to a complete run."""
     changes: dict[str, Any] = {path: getattr(asked, flag) for flag, path in FLAGS.items() if getattr(asked, flag)}
     first = run.phases[0].name
     changes |= {f"phases.{first}.{n}": v for n in ("tokens", "seq_len", "batch") if (v := getattr(asked, n))}
+    changes |= {f"phases.{first}.trains": asked.finetune} if asked.finetune else {}
     if asked.chip or asked.gpus:
         chip, gpus = machines(asked) if asked.gpus else (asked.chip, run.cluster.gpus)
         changes |= {"cluster": cluster_from(chip, gpus)[0]} if chip else {"cluster.gpus": gpus}
@@ -108,6 +120,8 @@ def _whole(asked: RunRequest) -> Run | None:
     row = catalog.rows("runs").get(target)
     if row is None or not row.get("cluster"):
         return None
+    if not asked.gpus and not row.get("gpus"):
+        needed(target, {"--gpus": 0}, "--gpus 512: the published run does not name them")
     return catalog.run(target, gpus=machines(asked)[1] if asked.gpus else None)
 
 
@@ -141,9 +155,11 @@ def _built(asked: RunRequest) -> Run:
     needed(asked.target, {"--chip": chip, "--gpus": gpus, "--tokens": tokens}, "--chip h100 --gpus 512 --tokens 10T")
     run = quick(
         model, chip=chip, gpus=gpus, tokens=tokens, seq_len=asked.seq_len or None, batch=_real(asked.batch, "sequence"),
-        price=asked.price or None, mfu=asked.mfu or None, goodput=asked.goodput or None, name=name_of(model, asked.target),
+        price=asked.price or None, mfu=asked.mfu or None, goodput=asked.goodput or None, finetune=asked.finetune or None,
+        name=name_of(model, asked.target),
     )  # fmt: skip
-    return run if asked.tokens else run.with_sources({"phases.pretrain.tokens": f"{ASSUMED}this question does not depend on it"})
+    path = f"phases.{run.phases[0].name}.tokens"
+    return run if asked.tokens else run.with_sources({path: f"{ASSUMED}this question does not depend on it"})
 
 
 NEEDED = {
@@ -198,7 +214,7 @@ def beliefs_of(run: Run, asked: RunRequest) -> Beliefs:
     """
     from ..uncertainty.beliefs.beliefs import Beliefs
 
-    typed = Beliefs(dict(_pair(text, "--believe") for text in asked.beliefs))
+    typed = Beliefs({_known_path(run, path): interval for path, interval in (_pair(text, "--believe") for text in asked.beliefs)})
     given = {path for path, source in run.sources().items() if not source.startswith((ASSUMED, "median of"))}
     held = catalog.beliefs(run, asked.as_of or None)
     if any(kind_of(type(phase.efficiency)) == "Rollouts" for phase in run.phases):
@@ -206,6 +222,19 @@ def beliefs_of(run: Run, asked: RunRequest) -> Beliefs:
 
         held = held | engine_beliefs(run)
     return held.without(*(path for path in held.paths if path in given and not path.startswith("efficiency.stack"))) | typed
+
+
+def _known_path(run: Run, path: str) -> str:
+    """A path of a number of a run; a path that lacks its beginning or more gets the nearest ones in the error.
+
+    Raises:
+        BeliefError: the run has no number at the path, but some whose paths end alike.
+    """
+    known = run.numbers()
+    near = [one for one in known if one.endswith(f".{path}")] if path not in known else []
+    if near:
+        raise BeliefError("--believe", path, "is the end of a path", f"did you mean {' or '.join(near[:4])}?", "unknown-path")
+    return path
 
 
 def assumed_of(run: Run) -> dict[str, tuple[str, str]]:

@@ -17,6 +17,7 @@ from ..gpu_memory.fit import fit_word, spread_for
 from ..gpu_memory.peak import peak_memory
 from ..inference import simulate
 from ..parallelism.layout import degrees_of
+from ..parallelism.plan import Plan
 from ..run.estimate import estimate
 from ..run.run import Run
 from ..run.step_time import step_time
@@ -339,6 +340,16 @@ def _objective(run: Run, *, by: By, phase: str) -> Num:
     return step_time(run, phase).total if by == "time" else estimate(run).cost.part(phase).total
 
 
+class NoLayoutFitsError(EstimateError):
+    """No layout fits in memory.
+
+    Attributes:
+        plan: the layout that needs least memory; None where it is not known.
+    """
+
+    plan: Plan | None = None
+
+
 def _no_layout_error(setting: SearchProblem, sizes: tuple[int, ...], tried: FilterResult) -> EstimateError:
     """The error if no layout remains; it names the nearest layout."""
     where = f"{', '.join(f'{n:,}' for n in sizes)} x {setting.cluster.chip.name}"
@@ -346,7 +357,9 @@ def _no_layout_error(setting: SearchProblem, sizes: tuple[int, ...], tried: Filt
         plan, gpus, size = tried.nearest
         rule = f"none of the {tried.possible:,} possible layouts fits in {float(setting.cluster.chip.memory) / 1e9:g} GB"
         nearest = f"nearest: {size / 1e9:.1f} GB with {layout_words(plan, gpus)} on {gpus:,}; more gpus, a smaller batch or optimizer state"
-        return EstimateError("gpus", where, rule, nearest, "infeasible")
+        error = NoLayoutFitsError("gpus", where, rule, nearest, "infeasible")
+        error.plan = plan
+        return error
     reasons = "; ".join(f"{rule} ({count:,})" for rule, count in list(tried.rejected.items())[:4])
     rule = f"no layout of {tried.considered:,} is possible: {reasons}"
     return EstimateError("plan", where, rule, "widen space=, or change the input that the first rule names", "infeasible")

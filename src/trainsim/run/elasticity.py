@@ -49,9 +49,9 @@ class InputEffects:
         return dict(sorted(found.items(), key=lambda item: -round(abs(item[1]), 3)))
 
     def effect(self, path: str) -> str:
-        """Effect of one percent more of an input on the total, in words; of one percent less where more is out of bounds."""
+        """Effect of one percent more of an input on the total, ``+1 % → +0.96 %``; of one percent less where more is out of bounds."""
         step = float(self._steps[self.inputs.index(path)])
-        return f"{100 * step:+.0f} % of it: {100 * step * self.elasticities.get(path, 0.0):+.2f} %"
+        return f"{100 * step:+.0f} % → {100 * step * self.elasticities.get(path, 0.0):+.2f} %"
 
     def dependent_lines(self, *paths: str) -> dict[str, float]:
         """Largest subtrees of the ledger that depend wholly on some inputs, with their amounts.

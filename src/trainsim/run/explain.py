@@ -85,22 +85,35 @@ class Explanation(Answer):
         return Summary(f"where {self.path or 'cost'} comes from", tuple(rows), tuple(judged), sources)
 
     def __str__(self) -> str:
-        head = f"{self.path} = {human(self.value, 5)} {self.unit}"
-        above = [f"  {share:7.2%} of {path}" for path, share in self.up]
+        tables = [
+            ("", self.down),
+            ("inputs that affect it, and what a change of each does to it", self.inputs[:SHOWN]),
+            ("lines that depend on it, and what a change of it does to them", self.dependent_lines),
+        ]
+        sources = list(dict.fromkeys(step.source for _, steps in tables for step in steps if step.source))
         fewer = len(self.inputs) - SHOWN
-        rest = [f"  and {fewer} weaker input{'s' if fewer > 1 else ''}: .inputs"] if fewer > 0 else []
-        below = [*_table(self.down), *_table(self.inputs[:SHOWN]), *rest, *_table(self.dependent_lines)]
-        judged = [] if np.isnan(self.judgement) else [f"  ${human(self.judgement, 5)} of it comes from your inputs or from judgement"]
-        return "\n".join([head, *above, *below, *judged])
+        rest = [f" and {fewer} weaker input{'s' if fewer > 1 else ''}: .inputs"] if fewer > 0 else []
+        below = [line for head, steps in tables for line in (*([head] if head and steps else []), *_table(steps, sources))]
+        judged = [] if np.isnan(self.judgement) else [f"${human(self.judgement, 5)} of it comes from your inputs or from judgement"]
+        return "\n".join(
+            [
+                f"{self.path} = {human(self.value, 5)} {self.unit}",
+                *(f" {share:7.2%} of {path}" for path, share in self.up),
+                *below, *rest, *judged, *(f"[{i}]  {source}" for i, source in enumerate(sources, 1)),
+            ]
+        )  # fmt: skip
 
 
 SHOWN = 8
 """Number of inputs that are printed."""
 
 
-def _table(steps: Sequence[Origin]) -> list[str]:
-    wide = max((len(step.name) for step in steps), default=0)
-    return [f"  {step.name:<{wide}}{str(step)[max(22, len(step.name)) :]}" for step in steps]
+def _table(steps: Sequence[Origin], sources: Sequence[str]) -> list[str]:
+    """Steps in aligned columns; a source is named by its number."""
+    cells = [(step.name, human(step.value, 5), step.unit) for step in steps]
+    name, value, unit = (max((len(row[i]) for row in cells), default=0) for i in range(3))
+    ends = [f"{step.how}{f' [{sources.index(step.source) + 1}]' if step.source else ''}" for step in steps]
+    return [f" {row[0]:<{name}}  {row[1]:>{value}} {row[2]:<{unit}}  {end}" for row, end in zip(cells, ends, strict=True)]
 
 
 Explainable = Estimate | DevelopmentEstimate | FleetEstimate

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import abc
+import re
 from typing import Annotated, ClassVar, Literal
 
+from pydantic import BeforeValidator
+
+from ..core.errors import SpecError
 from ..core.spec import AsTuple, Count, Family
 from ..model.trainable import Adapters, Base
 from ..model.transformer import Model
@@ -69,3 +73,33 @@ class LoRA(Trains):
     def of(self, model: Model) -> Model:
         """The model with adapters and everything else frozen."""
         return model.replace({"adapters": Adapters(rank=self.rank, targets=self.targets), "base": self.base})
+
+
+USUAL_RANK = 16
+"""Rank of adapters where none is given (judgement: between the 8 of the LoRA paper's tables and the 64 of QLoRA's)."""
+
+
+def trains_from(words: str) -> Trains | None:
+    """Which parameters are trained, from ``"full"``, ``"lora"``, ``"lora:64"`` or ``"qlora:64"``; None for all.
+
+    Args:
+        words: the method, and behind a colon the rank of its adapters, 16 if left out.
+
+    Raises:
+        SpecError: another word, or a rank that is no positive whole number.
+
+    >>> print(trains_from("qlora:64"), trains_from("full"))
+    rank=64 targets='linear' base='nf4' None
+    """
+    method, _, rank = words.strip().casefold().partition(":")
+    if method == "full" and not rank:
+        return None
+    if method not in BASES or not re.fullmatch(r"[1-9]\d{0,5}|", rank):
+        raise SpecError("", words, "is not a way to fine-tune", "write full, lora:16 or qlora:16", "unknown-name")
+    return LoRA(rank=int(rank or USUAL_RANK), base=BASES[method])
+
+
+BASES: dict[str, Base | None] = {"lora": None, "qlora": "nf4"}
+"""Method → format of its frozen weights."""
+FROM_WORDS = BeforeValidator(lambda value: trains_from(value) if isinstance(value, str) else value)
+"""For a field that also accepts the words of :func:`trains_from`."""

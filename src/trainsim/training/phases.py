@@ -16,7 +16,7 @@ from ..model.documents import Documents
 from ..model.transformer import Model
 from ..parallelism.plan import Plan
 from .efficiency import Efficiency
-from .fine_tuning import Trains
+from .fine_tuning import FROM_WORDS, Trains
 
 
 class Phase(Spec):
@@ -33,7 +33,8 @@ class Phase(Spec):
         images: images per sequence; their tokens are part of the sequence, and the model's vision tower encodes them.
         resolution: height and width of the images [pixel].
         source_len: tokens that the encoder reads per sequence of its decoder [token].
-        trains: which parameters are trained, :class:`~trainsim.LoRA` or :class:`~trainsim.Frozen`; None for all.
+        trains: which parameters are trained, :class:`~trainsim.LoRA` or :class:`~trainsim.Frozen`, or the words ``"lora:16"``,
+            ``"qlora:16"``; None for all.
         teacher: model whose logits are the targets; it runs forward over every token on the same accelerators at the same utilisation,
             and is not trained. None without distillation, or if its cost is counted elsewhere.
         plan, efficiency, cluster: those of the phase, if they differ from the run's.
@@ -57,7 +58,7 @@ class Phase(Spec):
     images: Annotated[float, Unit("", "images per sequence", ge=0)] | None = None
     resolution: Annotated[tuple[int, int], AsTuple] | None = None
     source_len: Count | None = None
-    trains: Trains | None = None
+    trains: Annotated[Trains | None, FROM_WORDS] = None
     teacher: Model | None = None
     plan: Plan | None = None
     efficiency: Efficiency | None = None
@@ -77,7 +78,7 @@ class Phase(Spec):
             images: float | None = ...,
             resolution: tuple[int, int] | None = ...,
             source_len: int | None = ...,
-            trains: Trains | None = ...,
+            trains: Trains | str | None = ...,
             teacher: Model | None = ...,
             plan: Plan | None = ...,
             efficiency: Efficiency | None = ...,

@@ -47,8 +47,9 @@ class ReinforcementBacktest(Answer):
         )
 
     def __str__(self) -> str:
-        head = f"{'published':<12}{'row':<32}{'5%':>8}{'50%':>8}{'95%':>8}{'truth':>9}  pct."
-        blocks = [f"{words}\n{_table(self.of_kind(kind))}" for kind, words in KINDS.items() if self.of_kind(kind)]
+        name = max((len(predicted.row.id) for predicted in self.found), default=3)
+        head = f"{'published':<10}  {'row':<{name}}{'P5':>7}{'P50':>7}{'P95':>7}{'hours':>8}{'pct.':>6}"
+        blocks = [f"{words}\n{_table(self.of_kind(kind), name)}" for kind, words in KINDS.items() if self.of_kind(kind)]
         return "\n".join([head, *blocks, f"all\n{_foot(self.found)}"])
 
 
@@ -80,8 +81,8 @@ def median_width(found: Sequence[PredictedHours]) -> float:
     return float(np.median([predicted.p95 / predicted.p5 for predicted in found]))
 
 
-def _table(found: Sequence[PredictedHours]) -> str:
-    return "\n".join([*map(_line, found), _foot(found)])
+def _table(found: Sequence[PredictedHours], name: int) -> str:
+    return "\n".join([*(_line(predicted, name) for predicted in found), _foot(found)])
 
 
 def _foot(found: Sequence[PredictedHours]) -> str:
@@ -92,8 +93,8 @@ def _foot(found: Sequence[PredictedHours]) -> str:
     )
 
 
-def _line(predicted: PredictedHours) -> str:
-    figures = "".join(f"{human(x):>8}" for x in (predicted.p5, predicted.p50, predicted.p95))
+def _line(predicted: PredictedHours, name: int) -> str:
+    figures = "".join(f"{human(x):>7}" for x in (predicted.p5, predicted.p50, predicted.p95))
     truth, percentile = float(predicted.published or np.nan), float(predicted.percentile or 0.0)
     mark = "" if predicted.inside else " MISS"
-    return f"{predicted.row.date!s:<12}{predicted.row.id:<32}{figures}{human(truth):>9}  {percentile:4.0f}{mark}"
+    return f"{predicted.row.date!s:<10}  {predicted.row.id:<{name}}{figures}{human(truth):>8}{percentile:6.0f}{mark}"

@@ -24,6 +24,7 @@ from ..run.run import Run
 from ..training.efficiency import MFU
 from ..training.phases import Phase
 from ..uncertainty.analysis.scores import interval_score
+from ..uncertainty.sampling.sweep import Progress
 
 if TYPE_CHECKING:
     from .step_backtest import StepBacktest
@@ -109,7 +110,8 @@ class Backtest(Answer):
         )
 
     def __str__(self) -> str:
-        head = f"{'disclosed':<12}{'run':<24}{'lab':<15}{'5%':>8}{'50%':>8}{'95%':>8}{'truth':>9}  pct."
+        name = max((len(h.name) for h in self.hindcasts), default=3)
+        head = f"{'disclosed':<10}  {'run':<{name}}{'P5':>8}{'P50':>8}{'P95':>8}{'hours':>8}{'pct.':>6}"
         ours, flat = self.scores
         labs = len({h.org for h in self.hindcasts})
         foot = (
@@ -118,16 +120,19 @@ class Backtest(Answer):
         )
         noted = [f"noted: {h.name}: {h.noted}" for h in self.hindcasts if h.noted]
         rest = [f"not predicted: {name}: {why}" for name, why in self.not_run.items()]
-        return "\n".join([head, *map(_line, self.hindcasts), foot, *noted, *rest])
+        return "\n".join([head, *(_line(h, name) for h in self.hindcasts), foot, LEGEND, *noted, *rest])
 
 
-def _line(h: Hindcast) -> str:
-    figures = "".join(f"{human(x):>8}" for x in (h.low, h.mid, h.high))
-    marks = f"{'' if h.inside else ' MISS'}{' noted' if h.noted else ''}"
-    return f"{h.day!s:<12}{h.name:<24}{h.org:<15}{figures}{human(h.truth):>9}  {h.percentile:4.0f}{marks}"
+LEGEND = "P5 to P95: predicted [GPU-h]; hours: disclosed [GPU-h], and their percentile in the prediction; MISS: outside P5 to P95"
+"""What the columns of a table of hindcasts are."""
 
 
-def hindcasts(names: Iterable[str] | None = None) -> Backtest:
+def _line(h: Hindcast, name: int) -> str:
+    figures = "".join(f"{human(x):>8}" for x in (h.low, h.mid, h.high, h.truth))
+    return f"{h.day!s:<10}  {h.name:<{name}}{figures}{h.percentile:6.0f}{'' if h.inside else ' MISS'}"
+
+
+def hindcasts(names: Iterable[str] | None = None, progress: Progress | None = None) -> Backtest:
     """Predict the hours of each published training run from data public the day before their disclosure.
 
     Work is counted from the published architecture and tokens. Utilisation is the catalogue's prior as of that day, without the run itself.
@@ -135,6 +140,7 @@ def hindcasts(names: Iterable[str] | None = None) -> Backtest:
 
     Args:
         names: ids of the runs to predict; all training runs where None.
+        progress: called with the number of runs done and the total, e.g. ``ts.progress_bar``.
 
     Returns:
         each prediction with the disclosed figure.
@@ -144,13 +150,15 @@ def hindcasts(names: Iterable[str] | None = None) -> Backtest:
     """
     done: list[Hindcast] = []
     not_run: dict[str, str] = {}
-    for name, row in rows("runs").items():
-        if row.get("kind") != "training" or (names is not None and name not in set(names)):
-            continue
+    wanted = None if names is None else set(names)
+    trained = [row for row in rows("runs").values() if row.get("kind") == "training" and (wanted is None or row.id in wanted)]
+    for i, row in enumerate(trained, 1):
         try:
             done.append(_hindcast(row))
         except CatalogError as error:
-            not_run[name] = f"{error.value} {error.rule}" if isinstance(error.value, int) else error.rule
+            not_run[row.id] = f"{error.value} {error.rule}" if isinstance(error.value, int) else error.rule
+        if progress is not None:
+            progress(i, len(trained))
     return Backtest(tuple(sorted(done, key=lambda h: (h.day, h.name))), not_run)
 
 
@@ -182,11 +190,12 @@ def _hindcast(row: Row) -> Hindcast:
     return Hindcast(row.id, str(row.get("org")), row.date, low, mid, high, float(truth), percentile, flat, str(row.get("why", "")))
 
 
-def backtest(rows: str | Path | None = None) -> Backtest | StepBacktest:
+def backtest(rows: str | Path | None = None, progress: Progress | None = None) -> Backtest | StepBacktest:
     """Compare predictions with published figures: the hours of published runs, or measured step times from a file.
 
     Args:
         rows: a file of measured steps to compare with the model; None for hindcasts of the hours of published runs.
+        progress: called with the number of rows done and the total, e.g. ``ts.progress_bar``.
 
     Returns:
         each prediction with the disclosed figure, and the share inside the intervals.
@@ -198,7 +207,7 @@ def backtest(rows: str | Path | None = None) -> Backtest | StepBacktest:
     True
     """
     if rows is None:
-        return hindcasts()
+        return hindcasts(progress=progress)
     from .step_backtest import step_backtest
 
-    return step_backtest(rows)
+    return step_backtest(rows, progress)

@@ -17,6 +17,7 @@ from ..catalog.shipped_calibration import calibration
 from ..core.answer import Answer, AnswerRow, Summary, written
 from ..core.errors import SpecError, TrainsimError
 from ..uncertainty.analysis.scores import interval_score
+from ..uncertainty.sampling.sweep import Progress
 
 Array = NDArray[np.float64]
 STRATA = 15
@@ -69,14 +70,20 @@ class Group:
     width: float
     score: float
 
-    def __str__(self) -> str:
+    def cells(self) -> str:
+        """The columns of :data:`HEADER`."""
         return (
-            f"{self.name:<30}{self.rows:>5}{self.configurations:>5}{100 * self.median:>8.1f}{100 * self.mean:>7.1f}{100 * self.bias:>+7.1f}"
-            f"{100 * self.coverage:>8.0f} %{self.width:>8.2f}{self.score:>8.2f}"
+            f"{self.rows:>6}{self.configurations:>6}{100 * self.median:>7.1f}{100 * self.mean:>6.1f}{100 * self.bias:>+7.1f}"
+            f"{100 * self.coverage:>7.0f}{self.width:>6.2f}{self.score:>6.2f}"
         )
 
 
-HEADER = f"{'':<30}{'n':>5}{'conf':>5}{'median':>8}{'mean':>7}{'bias':>7}{'inside':>10}{'x/÷':>8}{'score':>8}"
+HEADER = f"{'rows':>6}{'conf.':>6}{'median':>7}{'mean':>6}{'bias':>7}{'inside':>7}{'x/÷':>6}{'score':>6}"
+"""Heads of a group's columns, explained in :data:`LEGEND`."""
+LEGEND = (
+    "conf.: distinct configurations; median, mean: |modelled / measured - 1| [%]; bias: mean of ln(modelled / measured) [%]; "
+    "inside: in the 90 % interval [%]; x/÷: from the middle of the interval to an end; score: interval score in ln(s), lower is better"
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -125,16 +132,23 @@ class StepBacktest(Answer):
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
-        yield f"{'measured':>10}{'modelled':>10}{'5%':>10}{'95%':>10}  row"
+        if self.forecasts:
+            yield f"{'measured':>9}{'modelled':>9}{'P5':>9}{'P95':>9}  row [s]"
         for f in self.forecasts:
             mark = ("" if f.inside else " MISS") + "".join(f" ({words})" for words in (f.step.exclusion_reason, f.step.unreported) if words)
-            yield f"{f.step.seconds:>10.4g}{f.modelled:>10.4g}{f.low:>10.4g}{f.high:>10.4g}  {f.step.name}{mark}"
+            yield f"{f.step.seconds:>9.4g}{f.modelled:>9.4g}{f.low:>9.4g}{f.high:>9.4g}  {f.step.name}{mark}"
         for step in self.not_run:
-            yield f"{'not run':>10}  {step.name}: {step.not_modelled}"
+            yield f"not run: {step.name}: {step.not_modelled}"
         if self.seen:
-            yield f"refused: {len(self.seen)} rows that the calibration has seen"
+            yield f"refused: {len(self.seen)} {'rows' if len(self.seen) > 1 else 'row'} that the calibration has seen"
         if self.forecasts:
-            yield from ("", HEADER, *map(str, self.groups()), "", "by source", *map(str, self.sources()))
+            yield from ("", *_grouped("by kind", self.groups()), "", *_grouped("by source", self.sources()), LEGEND)
+
+
+def _grouped(head: str, groups: Sequence[Group]) -> Iterator[str]:
+    wide = max(len(name) for name in (head, *(group.name for group in groups)))
+    yield f"{head:<{wide}}{HEADER}"
+    yield from (f"{group.name:<{wide}}{group.cells()}" for group in groups)
 
 
 def _pooled(name: str, forecasts: Sequence[StepForecast]) -> Group:
@@ -152,11 +166,12 @@ def _pooled(name: str, forecasts: Sequence[StepForecast]) -> Group:
     )
 
 
-def step_backtest(rows: str | Path | Sequence[MeasuredStep]) -> StepBacktest:
+def step_backtest(rows: str | Path | Sequence[MeasuredStep], progress: Progress | None = None) -> StepBacktest:
     """Model every measured step of a file with the shipped calibration.
 
     Args:
         rows: a ``.json`` or ``.csv`` file (:func:`trainsim.calibration.readers.measured_steps.read_steps`), or steps already read.
+        progress: called with the number of steps done and the total, e.g. ``ts.progress_bar``.
 
     Raises:
         SpecError: no such file, or a file with another structure.
@@ -177,11 +192,13 @@ def step_backtest(rows: str | Path | Sequence[MeasuredStep]) -> StepBacktest:
     for step in able:
         (seen if step.fingerprint in shipped.rows else fresh).append(step)
     found: list[StepForecast] = []
-    for step in fresh:
+    for done, step in enumerate(fresh, 1):
         try:
             found.append(_forecast(step))
         except TrainsimError as error:
             not_run.append(replace(step, not_modelled=str(error)))
+        if progress is not None:
+            progress(done, len(fresh))
     return StepBacktest(tuple(found), tuple(seen), tuple(not_run))
 
 
