@@ -48,6 +48,10 @@ WORDS: dict[str, tuple[str, ...]] = {
         SLIDING,
     ),
     **dict.fromkeys(["qwen3_next", "qwen3_5_text", "qwen3_5_moe_text", "olmo_hybrid", "minimax", "granitemoehybrid"], LINEAR),
+    "kimi_linear": LINEAR,
+    "lfm3": ("full_attention", "sliding_attention", "conv"),
+    "minimax_m3_vl_text": ("full_attention", "minimax_m3_sparse"),
+    "nemotron_h": ("linear_attention", "full_attention", "moe", "mlp"),
     "llama4_text": ("full_attention", "chunked_attention"),
     "lfm2": ("full_attention", "conv"),
     "lfm2_moe": ("full_attention", "conv"),
@@ -94,6 +98,11 @@ MAPPED: dict[str, Value] = {
     "ffn_hidden_size": lambda _, rng, __: rng.choice((None, 80)),
     "num_attention_heads_per_layer": lambda s, rng, _: rng.choice((None, [rng.choice((4, 8)) for _ in range(s.layers)])),
     "q_lora_rank": lambda _, rng, d: None if d is None else rng.choice((24, 40)),
+    "top_k_experts": lambda s, *_: s.top_k,
+    "moe_layers": lambda s, rng, _: rng.choice((None, rng.sample(range(s.layers), 2))),
+    **dict.fromkeys(("attn_layer_indices", "full_attn_idxs"), lambda s, rng, _: rng.choice((None, sorted(rng.sample(range(s.layers), 2))))),
+    "num_nextn_predict_layers": lambda _, rng, d: rng.choice((0, d)),
+    "num_mtp_layers": lambda _, rng, d: rng.choice((0, d)),
 }
 """Keys whose values follow from the sizes, or from the class default."""
 CHOICES: dict[str, tuple[Any, ...]] = {
@@ -149,6 +158,39 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "linear_value_head_dim": (8, 16),
     **dict.fromkeys(["linear_conv_kernel_dim", "mamba_d_conv", "conv_kernel", "conv_L_cache"], (3, 4)),
     "rotary_dim": (8,),
+    **dict.fromkeys(["mamba_chunk_size", "chunk_size", "block_size"], (16, 32)),
+    **dict.fromkeys(["mamba_d_state", "ssm_state_size", "state_size"], (12, 16)),
+    **dict.fromkeys(["mamba_n_heads", "mamba_num_heads", "linear_num_heads"], (4, 8)),
+    **dict.fromkeys(["mamba_head_dim", "linear_head_dim"], (12, 16)),
+    **dict.fromkeys(["mamba_n_groups", "n_groups"], (1, 2, 4)),
+    **dict.fromkeys(["mamba_expand", "expand"], (1, 2)),
+    **dict.fromkeys(["mamba_dt_rank", "time_step_rank"], ("auto", 5)),
+    **dict.fromkeys(["attn_layer_period", "expert_layer_period", "layer_group_size", "moe_layer_interval"], (2, 3)),
+    **dict.fromkeys(["attn_layer_offset", "expert_layer_offset", "moe_layer_start_index"], (0, 1)),
+    **dict.fromkeys(["conv1d_width", "short_conv_kernel_size"], (3, 4)),
+    "mamba_d_ssm": (64, 128, None),
+    "moe_layer_end_index": (-1, 2),
+    "moe_latent_size": (None, 16),
+    "moe_shared_expert_intermediate_size": (24, 40),
+    "dense_intermediate_size": (48, 80),
+    "block_multiple_of": (16, 32),
+    "block_ffn_dim_multiplier": (1.0, 1.3),
+    "block_types": (("recurrent", "recurrent", "attention"), ("attention", "recurrent")),
+    "lru_width": (None, 64, 128),
+    "kv_channels": (8, 16),
+    "expansion_ratio": (2, 4),
+    "num_ln_in_parallel_attn": (None, 1, 2),
+    "index_block_size": (4, 8),
+    "index_topk_blocks": (2, 3),
+    "prefix_dense_sliding_window_pattern": (1, 2),
+    "shared_expert_combination_strategy": ("average", "sum"),
+    "expert_selection_fn": ("softmax", "sigmoid"),
+    "num_codebooks": (4, 8),
+    "task_type_vocab_size": (1, 3),
+    "decoder_vocab_size": (None, 97),
+    "output_vocab_size": (None, 97),
+    "output_embedding_size": (48, 64),
+    "hidden_act": ("silu", "relu2"),
     "word_embed_proj_dim": (None, 32),
     "embedding_size": (48, 64),
     "input_embedding_size": (48, 64),
@@ -195,11 +237,26 @@ def _fitted(kind: str, made: dict[str, Any], fields: Mapping[str, Any], sizes: S
             made["ffn_config"] = {"ffn_hidden_size": 80, "moe_num_experts": 4, "moe_top_k": 2}
             made["tie_word_embeddings"] = False
         case "longcat_flash":
+            made["head_dim"] = made["qk_rope_head_dim"]
             made |= {
                 "ffn_hidden_size": rng.choice((80, 112)),
                 "expert_ffn_hidden_size": rng.choice((24, 40)),
                 "zero_expert_num": rng.choice((0, 2, 3)),
             }
+        case "bamba" | "granitemoehybrid":
+            made["mamba_n_heads"] = rng.choice((4, 8))
+            made["mamba_d_head"] = rng.choice(("auto", made["mamba_expand"] * sizes.hidden // made["mamba_n_heads"]))
+        case "falcon_h1":
+            inner = made["mamba_d_ssm"] or made["mamba_expand"] * sizes.hidden
+            made["mamba_d_head"] = rng.choice(("auto", inner // made["mamba_n_heads"]))
+        case "mamba2":
+            made["num_heads"] = made["expand"] * sizes.hidden // made["head_dim"]
+        case "nemotron_h":
+            made["layers_block_type"] = [rng.choice(WORDS[kind]) for _ in range(sizes.layers)]
+        case "minimax_m3_vl_text":
+            made["index_n_heads"] = made["num_key_value_heads"]
+        case "glm_moe_dsa" | "hy_v4":
+            made["indexer_types"] = rng.choice((None, ["full", *(rng.choice(("full", "shared")) for _ in range(sizes.layers - 1))]))
         case "helium":
             made["head_dim"] = made["hidden_size"] // made["num_attention_heads"]
         case "mimo_v2_flash":

@@ -30,9 +30,25 @@ STATES = "bzch,bzhpn->bchpn"
 class Calls:
     """FLOPs of one forward pass, by what the counter makes of them."""
 
+    config: Any
+    length: int
     solves: int = 0
     convolutions: int = 0
     states: int = 0
+
+    @property
+    def forward(self) -> int:
+        """What the counter misses of a forward pass."""
+        return self._more + self.solves
+
+    @property
+    def backward(self) -> int:
+        """What it misses of a backward pass: of the two products of a solve's, it sees the one that is no solve."""
+        return 2 * self._more + self.solves + unread(self.config, self.length)
+
+    @property
+    def _more(self) -> int:
+        return self.convolutions + element_wise(self.config, self.length) - self.states
 
 
 @dataclass(frozen=True)
@@ -47,37 +63,32 @@ class Recurrent:
 def measure(config: Mapping[str, Any]) -> Recurrent:
     """Counts of a real forward and backward over one random sequence."""
     model, ids = truth.random_inputs(config, LENGTH)
-    calls = Calls()
-    with _watched(calls), FlopCounterMode(display=False) as counter:
+    with corrected(model.config, LENGTH) as calls, FlopCounterMode(display=False) as counter:
         logits = model(input_ids=ids, use_cache=False).logits
-        forward = _products(counter)
+        forward = products(counter)
         logits.sum().backward()
-        backward = _products(counter) - forward
-    more = calls.convolutions + element_wise(model.config) - calls.states
-    # of the two products of a solve's backward, the counter sees the one that is no solve
-    return Recurrent(
-        sum(p.numel() for p in model.parameters()), forward + more + calls.solves, backward + 2 * more + calls.solves + unread(model.config)
-    )
+        backward = products(counter) - forward
+    return Recurrent(sum(p.numel() for p in model.parameters()), forward + calls.forward, backward + calls.backward)
 
 
 def _linear(config: Any) -> int:
     return sum(word != "full_attention" for word in config.layer_types)
 
 
-def element_wise(config: Any) -> int:
+def element_wise(config: Any, length: int) -> int:
     """FLOPs of one forward pass that the class runs element by element and a kernel as products."""
     match config.model_type:
         case "mamba" | "falcon_mamba":
-            return int(_linear(config) * 2 * LENGTH * config.expand * config.hidden_size * config.state_size)
+            return int(_linear(config) * 2 * length * config.expand * config.hidden_size * config.state_size)
         case "jamba" | "zamba":
-            return int(_linear(config) * 2 * LENGTH * config.mamba_expand * config.hidden_size * config.mamba_d_state)
+            return int(_linear(config) * 2 * length * config.mamba_expand * config.hidden_size * config.mamba_d_state)
         case "kimi_linear" | "bailing_hybrid":
-            return int(_linear(config) * config.linear_num_heads * 2 * 2 * LENGTH * CHUNK * config.linear_head_dim)
+            return int(_linear(config) * config.linear_num_heads * 2 * 2 * length * CHUNK * config.linear_head_dim)
         case _:
             return 0
 
 
-def unread(config: Any) -> int:
+def unread(config: Any, length: int) -> int:
     """What the backward of a delta rule leaves out: gradients of the first state, which is a constant, and of the last, which nobody reads.
 
     Two products with the first state lack the gradient of one operand each; the product that writes the last state lacks both.
@@ -87,20 +98,23 @@ def unread(config: Any) -> int:
             each = config.linear_num_value_heads * config.linear_key_head_dim * config.linear_value_head_dim
         case "kimi_linear" | "bailing_hybrid":
             each = config.linear_num_heads * config.linear_head_dim**2
+        case "minimax":
+            return truth.unread_lightning(config, length)
         case _:
             return 0
     return int(_linear(config) * 4 * 2 * CHUNK * each)
 
 
-def _products(counter: FlopCounterMode) -> int:
+def products(counter: FlopCounterMode) -> int:
     """All but convolutions."""
     by_op = counter.get_flop_counts().get("Global", {})
     return int(sum(flop for op, flop in by_op.items() if "convolution" not in str(op)))
 
 
 @contextmanager
-def _watched(calls: Calls) -> Iterator[None]:
-    """Counts the calls that the counter gets wrong, from the shapes of their arguments."""
+def corrected(config: Any, length: int) -> Iterator[Calls]:
+    """Count the calls that the counter gets wrong, from the shapes of their arguments."""
+    calls = Calls(config, length)
     solve, einsum, convolve = torch.linalg.solve_triangular, torch.einsum, torch.nn.functional.conv1d
 
     def solved(system: Any, right: Any, **kwargs: Any) -> Any:
@@ -114,7 +128,7 @@ def _watched(calls: Calls) -> Iterator[None]:
         return einsum(equation, *operands)
 
     def convolved(x: Any, weight: Any, *args: Any, **kwargs: Any) -> Any:
-        calls.convolutions += 2 * LENGTH * weight.numel()
+        calls.convolutions += 2 * length * weight.numel()
         return convolve(x, weight, *args, **kwargs)
 
     patched: list[tuple[Any, str, Callable[..., Any]]] = [
@@ -123,4 +137,4 @@ def _watched(calls: Calls) -> Iterator[None]:
         (torch.nn.functional, "conv1d", convolved),
     ]
     with mock.patch.object(*patched[0]), mock.patch.object(*patched[1]), mock.patch.object(*patched[2]):
-        yield
+        yield calls

@@ -106,13 +106,13 @@ def measure(config: Mapping[str, Any], length: int) -> Truth:
     with _masks(model) as pairs, FlopCounterMode(display=False) as counter:
         logits = model(input_ids=ids, use_cache=False).logits
         forward = counter.get_total_flops()
-        excess = _dense_experts(model, counter)
+        excess = dense_experts(model, counter)
         logits.sum().backward()
         both = counter.get_total_flops()
     return Truth(sum(p.numel() for p in model.parameters()), forward - excess, both - 3 * excess, pairs)
 
 
-def _dense_experts(model: Any, counter: FlopCounterMode) -> int:
+def dense_experts(model: Any, counter: FlopCounterMode) -> int:
     """What Llama 4's experts run too much: all of them on every token, where a token meets top-k."""
     if "Llama4" not in type(model).__name__:
         return 0
@@ -150,9 +150,12 @@ def unread_states(config: Mapping[str, Any], length: int) -> int:
     The first state is a constant zero, so its gradient is not formed; the last update is read by nobody, so neither of its
     operands gets one: three products of ``chunk × d × d`` per head and layer.
     """
-    if as_transformers(config)["model_type"] != "minimax":
-        return 0
     hf = build(config, "meta").config
+    return unread_lightning(hf, length) if hf.model_type == "minimax" else 0
+
+
+def unread_lightning(hf: Any, length: int) -> int:
+    """The same of a config object of the class."""
     head_dim = hf.head_dim or hf.hidden_size // hf.num_attention_heads
     first, last = min(hf.block_size, length), length % hf.block_size or min(hf.block_size, length)
     per_head = 2 * (first + 2 * last) * head_dim**2

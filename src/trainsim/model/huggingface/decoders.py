@@ -29,6 +29,7 @@ def with_encoder(model: Model, c: Config) -> Model:
     crossed = [kind for kind in model.stack if isinstance(kind.block.attention, ParallelMixers)]
     if not str(names[0]).endswith(_WHOLE) or not crossed or "encoder_layers" not in c.data:
         return model
+    c.fixed("share_encoder_decoder_embeddings", True)
     c.notes[:] = [note for note in c.notes if not note.startswith("cross-attention is stored and idle")]
     stack = tuple(kind.replace({"block": kind.block.replace({"attention": _fed(kind.block.attention)})}) for kind in model.stack)
     tied = c.flag("tie_word_embeddings", default=True)

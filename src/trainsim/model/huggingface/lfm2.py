@@ -28,7 +28,12 @@ def _mixers(c: Config, layers: int) -> Mixers:
 
 
 def _tied(c: Config) -> bool:
-    return c.flag(_TIED, default=True) if c.has(_TIED) else True
+    """``tie_embedding`` in older files, which must not contradict ``tie_word_embeddings``."""
+    if not c.has(_TIED):
+        return True
+    tied = c.flag(_TIED)
+    c.fixed("tie_word_embeddings", tied)
+    return tied
 
 
 @family("lfm2")

@@ -14,6 +14,7 @@ from ...core.errors import ConfigError, TrainsimError, recast
 from ...core.reading import parse_toml, read_text
 from ...core.values import ReadOnlyDict
 from ..transformer import Model
+from .activation import activated
 from .classes import config_class
 from .config import Config
 from .decoders import with_encoder
@@ -137,7 +138,7 @@ def from_hf(
     kind = as_family or asked.data.get("model_type")
     reader = _reader(kind, asked, known)
     try:
-        model = with_encoder(topped(reader.read(asked), asked), asked)
+        model = with_encoder(topped(activated(reader.read(asked), asked), asked), asked)
     except ConfigError:
         raise
     except TrainsimError as error:

@@ -153,25 +153,20 @@ class FamilyShape(Spec):
             (key, names, False) for key, names in self.norms_unless.items()
         ]
         more = tuple(name for key, names, value in asked if c.flag(key) == value for name in names)
-        norm, scales = self._norm(c), self._scales(c)
+        norm = self._norm(c)
         names: dict[Block, str] = {}
         kinds = []
         for i, ((mixer, attention), (channel, ffn)) in enumerate(zip(mixers, channels, strict=True)):
             first = i == 0 and self.first_norms is not None
             norms = self.first_norms or () if first else self.norms
             norms = (*norms, *more, *(self.sparse_norms if channel == "moe" else ()))
-            block = Block(attention=attention, ffn=ffn, norms=norms, norm=norm, scales=scales)
+            block = Block(attention=attention, ffn=ffn, norms=norms, norm=norm)
             if block not in names:
                 name = "-".join(word for word in (mixer, channel if channel != "dense" or not mixer else "") if word)
                 alike = sum(1 for taken in names.values() if taken == name or taken.startswith(f"{name}-no"))
                 names[block] = f"{name}-no{alike + 1}" if alike else name
             kinds.append((names[block], block))
         return stack_of(kinds)
-
-    def _scales(self, c: Config) -> int:
-        """Learned numbers of the activation: xIELU has two a layer (arXiv:2411.13010)."""
-        given = next((c.value(key) for key in ("hidden_act", "hidden_activation", "activation_function") if c.value(key)), None)
-        return 2 if given == "xielu" else 0
 
     def _norm(self, c: Config) -> Norm:
         return "layer-no-bias" if self.norm == "layer" and not c.switch(self.norm_bias) else self.norm

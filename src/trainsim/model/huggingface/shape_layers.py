@@ -52,6 +52,8 @@ class MixerPattern(Spec):
         words: kind as the config names it → kind of this library, where they differ.
         every: key of a period [layer]: one layer per period has full attention, the others are of the first kind of ``cycle``.
         at: index of the full-attention layer within a period; None for the last.
+        leading, leading_every: keys of the number of leading layers, and of the period of these [layer]; the period of the others starts
+            after them.
         first, last: number of layers at the beginning, and at the end, that have full attention.
         since, until: keys of the first layer of the cycle, and of the first layer after it; all other layers have full attention.
     """
@@ -62,6 +64,8 @@ class MixerPattern(Spec):
     cycle: Annotated[tuple[str, ...], AsTuple] = ()
     every: str | None = None
     at: int | None = None
+    leading: str | None = None
+    leading_every: str | None = None
     first: int = 0
     last: int = 0
     since: str | None = None
@@ -71,28 +75,32 @@ class MixerPattern(Spec):
         """The kind of each layer."""
         listed = c.words(self.key, sorted(self.words or known | {FULL, SLIDING}), layers)
         if listed:
-            c.ignore(*(key for key in (self.every, self.since, self.until, self.codes) if key))
+            c.ignore(*(key for key in (self.every, self.since, self.until, self.codes, self.leading_every) if key))
             return [self.words.get(word, word) for word in listed]
         coded = c.per_layer(self.codes, layers) if self.codes else None
         pattern = [self.cycle[0] if code else FULL for code in coded] if coded else self._pattern(c, layers)
         return [FULL if word == SLIDING and window is None else word for word in pattern]
 
     def _pattern(self, c: Config, layers: int) -> list[str]:
-        letters = c.value(self.every) if self.every is not None else None
-        if isinstance(letters, str):  # repeated letters: L for local, G for global (EXAONE 4)
-            if not letters or set(letters) - {"L", "G"}:
-                raise c.fail(self.every or "", "is not a pattern of layers", "give letters L and G, or a period", "wrong-type")
-            words = [FULL if letters[i % len(letters)] == "G" else self.cycle[0] for i in range(layers)]
-        elif self.every is not None:
-            every = c.optional(self.every, default=1)
-            at = every - 1 if self.at is None else self.at
-            words = [FULL if i % every == at % every else self.cycle[0] for i in range(layers)]
-        else:
-            words = [self.cycle[i % len(self.cycle)] if self.cycle else FULL for i in range(layers)]
+        lead = min(c.count(self.leading), layers) if self.leading else 0
+        words = self._repeated(c, lead, self.leading_every) + self._repeated(c, layers - lead, self.every)
         start = c.count(self.since) if self.since else 0
         end = c.count(self.until) if self.until else layers
         full = {*range(self.first), *range(layers - self.last, layers), *range(start), *range(end, layers)}
         return [FULL if i in full else word for i, word in enumerate(words)]
+
+    def _repeated(self, c: Config, layers: int, period: str | None) -> list[str]:
+        """The kinds of consecutive layers, with the period that a key holds."""
+        letters = c.value(period) if period is not None else None
+        if isinstance(letters, str):  # repeated letters: L for local, G for global (EXAONE 4)
+            if not letters or set(letters) - {"L", "G"}:
+                raise c.fail(period or "", "is not a pattern of layers", "give letters L and G, or a period", "wrong-type")
+            return [FULL if letters[i % len(letters)] == "G" else self.cycle[0] for i in range(layers)]
+        if period is None:
+            return [self.cycle[i % len(self.cycle)] if self.cycle else FULL for i in range(layers)]
+        every = c.optional(period, default=1)
+        at = every - 1 if self.at is None else self.at
+        return [FULL if i % every == at % every else self.cycle[0] for i in range(layers)]
 
 
 class ExpertPattern(Spec):

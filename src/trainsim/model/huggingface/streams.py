@@ -36,7 +36,7 @@ def deepseek_v4(c: Config) -> Model:
     moe = routed(c, *names, width="moe_intermediate_size", shared_width=width, shared_bias=bias, router_bias="score")
     if depth := c.count("num_nextn_predict_layers"):
         c.note(f"{depth} multi-token-prediction modules are left out: this family's are not mapped")
-    streams = c.optional("hc_mult", default=4)
+    streams = _streams(c)
     kinds = stack(_mixers(c, layers), alike(layers, "moe", moe), residual=(HyperConnections(streams=streams),))
     return assemble(c, kinds, tied=False, head={"streams": streams, "merge": "weights"})
 
@@ -100,7 +100,19 @@ def hy_v4(c: Config) -> Model:
     own = selecting(c, 16).replace({"gate": "element", "sinks": "head"})
     words = c.words("indexer_types", ("full", "shared"), layers)
     words = words or ["full" if i == 0 or (i - 1) % 4 == 0 else "shared" for i in range(layers)]
-    streams = c.optional("hc_mult", default=4)
+    streams = _streams(c)
     around = (HyperConnections(streams=streams, mixing="none"),)
     kinds = stack(shared_indexers(own, words), routed_after_dense(c, layers, leading=1), residual=around)
     return assemble(c, kinds, tied=False, head={"streams": streams, "merge": "weights"})
+
+
+def _streams(c: Config) -> int:
+    """The number of residual streams.
+
+    Raises:
+        ConfigError: one, for which the class keeps the weights that merge several.
+    """
+    streams = c.optional("hc_mult", default=4)
+    if streams == 1:
+        raise c.fail("hc_mult", "is one residual stream, which is not mapped", "give 2 or more", "unsupported")
+    return streams

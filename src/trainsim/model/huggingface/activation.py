@@ -1,0 +1,42 @@
+"""Activations with learned numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..layers import Block, Layers
+from ..transformer import Model
+from .config import Config
+
+_KEYS = ("hidden_act", "hidden_activation", "activation_function", "mlp_hidden_act")
+_LEARNED = {"xielu": 2}
+"""Activation → its learned numbers; xIELU has two slopes (Huang & Schlag 2024, arXiv:2411.13010)."""
+
+
+def activated(model: Model, c: Config) -> Model:
+    """The model with the learned numbers of its activation, one set for each feed-forward.
+
+    Raises:
+        ConfigError: such an activation in a model with experts, recurrences or an encoder's head, which may hold more or fewer sets.
+    """
+    key = next((key for key in _KEYS if c.value(key)), None)
+    given: Any = c.value(key) if key else None
+    each = _LEARNED.get(given, 0) if isinstance(given, str) else 0
+    if key is None or not each:
+        return model
+    sections = {section for kind in model.stack for section, _ in kind.block.ops(model.hidden)}
+    if sections - {"norms", "attention", "ffn"} or model.head.transform is not None:
+        raise c.fail(key, "has learned numbers, and is mapped for dense decoders only", f"ignore=({key!r},) leaves them out", "unsupported")
+    changes: dict[str, Any] = {"stack": tuple(_with(kind, model.hidden, each) for kind in model.stack)}
+    if model.mtp is not None:
+        changes["mtp"] = model.mtp.model_copy(update={"block": _block(model.mtp.block, model.hidden, each)})
+    return model.model_copy(update=changes)
+
+
+def _with(kind: Layers, hidden: int, each: int) -> Layers:
+    return kind.model_copy(update={"block": _block(kind.block, hidden, each)})
+
+
+def _block(block: Block, hidden: int, each: int) -> Block:
+    sets = sum(op.name.rpartition(".")[2] == "activation" for op in block.ffn.ops(hidden))
+    return block.model_copy(update={"scales": block.scales + each * sets})
