@@ -12,8 +12,8 @@ from trainsim.model.masks import SlidingWindow
 from trainsim.model.ops import Attend
 
 LLAMA: dict[str, Any] = {"model_type": "llama", "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3}
-LLAMA |= {"num_attention_heads": 4, "vocab_size": 100}
-EXPERTS: dict[str, Any] = {"num_hidden_layers": 5, "num_key_value_heads": 2, "num_experts": 4, "num_experts_per_tok": 2}
+LLAMA |= {"num_attention_heads": 4, "num_key_value_heads": 4, "vocab_size": 100}
+EXPERTS: dict[str, Any] = {"num_hidden_layers": 5, "prefix_dense_intermediate_size": 80, "num_experts": 4, "num_experts_per_tok": 2}
 COHERE: dict[str, Any] = LLAMA | EXPERTS | {"model_type": "cohere2_moe", "num_shared_experts": 1, "sliding_window": 8}
 LATENT = {"kv_lora_rank": 16, "q_lora_rank": 24, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 8}
 AXK1: dict[str, Any] = LLAMA | LATENT | {"model_type": "axk1", "n_routed_experts": 4, "num_experts_per_tok": 2, "n_shared_experts": 1}
@@ -43,10 +43,16 @@ def test_leading_layers_have_a_period_of_their_own(keys: dict[str, Any], seen: s
 
 def test_ax_k1_has_a_dense_layer_where_the_file_is_silent() -> None:
     silent, said = ts.from_hf(AXK1), ts.from_hf(AXK1 | {"first_k_dense_replace": 1})
-    assert ts.count_params(silent).total == ts.count_params(said).total != ts.count_params(ts.from_hf(AXK1 | {"first_k_dense_replace": 0})).total
+    assert (
+        ts.count_params(silent).total
+        == ts.count_params(said).total
+        != ts.count_params(ts.from_hf(AXK1 | {"first_k_dense_replace": 0})).total
+    )
 
 
-@pytest.mark.parametrize("keys", [{"tie_embedding": False, "tie_word_embeddings": True}, {"tie_embedding": True, "tie_word_embeddings": False}])
+@pytest.mark.parametrize(
+    "keys", [{"tie_embedding": False, "tie_word_embeddings": True}, {"tie_embedding": True, "tie_word_embeddings": False}]
+)
 def test_two_keys_of_one_head_must_agree(keys: dict[str, Any]) -> None:
     with pytest.raises(ConfigError) as error:
         ts.from_hf(LLAMA | {"model_type": "lfm2", "num_key_value_heads": 2} | keys)

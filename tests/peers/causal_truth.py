@@ -26,11 +26,12 @@ torch.set_num_threads(1)
 
 @dataclass(frozen=True)
 class Counted:
-    """Parameters, and FLOPs of one sequence."""
+    """Parameters, FLOPs of one sequence, and the pairs that the mask of each softmax layer lets through, where masks have values."""
 
     parameters: int
-    forward: int
-    backward: int
+    forward: float
+    backward: float
+    pairs: tuple[int, ...] = ()
 
 
 COMPLETED: dict[str, dict[str, Any]] = {
@@ -55,7 +56,7 @@ def parameters(config: Any) -> int:
     """Parameters of the class on the meta device, without matrices that no release has."""
     with torch.device("meta"):
         held = sum(p.numel() for p in AutoModelForCausalLM.from_config(config).parameters())
-    return held - idle(config)
+    return int(held) - idle(config)
 
 
 def idle(config: Any) -> int:
@@ -79,9 +80,9 @@ def on_meta(config: Any, length: int) -> Counted:
 def _without_values() -> Iterator[None]:
     """Replaces what classes read from the values of tensors: positions, padding, bounds of a distribution, rows of each expert."""
     with ExitStack() as stack:
-        stack.enter_context(mock.patch.object(masking_utils, "find_packed_sequence_indices", lambda *_, **__: None))
-        stack.enter_context(mock.patch.object(PreTrainedModel, "warn_if_padding_and_no_attention_mask", lambda *_, **__: None))
-        stack.enter_context(mock.patch.object(masking_utils, "_ignore_bidirectional_mask_sdpa", lambda *_, **__: False))
+        stack.enter_context(mock.patch.object(masking_utils, "find_packed_sequence_indices", return_value=None))
+        stack.enter_context(mock.patch.object(PreTrainedModel, "warn_if_padding_and_no_attention_mask", return_value=None))
+        stack.enter_context(mock.patch.object(masking_utils, "_ignore_bidirectional_mask_sdpa", return_value=False))
         stack.enter_context(mock.patch.object(torch.distributions.Distribution, "_validate_args", False))
         stack.enter_context(mock.patch.object(JetMoeTopKGating, "forward", _all_to_the_first))
         yield
@@ -112,6 +113,7 @@ def _built(config: Any) -> Any:
 
 def _counted(model: Any, ids: Any) -> Counted:
     config, length = model.config, ids.shape[1]
+    pairs = _masked_pairs(model)
     with _missed(model) as missed, recurrent_truth.corrected(config, length) as more, FlopCounterMode(display=False) as counter:
         logits = model(input_ids=ids, use_cache=False).logits
         forward = recurrent_truth.products(counter)
@@ -119,7 +121,24 @@ def _counted(model: Any, ids: Any) -> Counted:
         logits.sum().backward()
         both = recurrent_truth.products(counter)
     held = sum(p.numel() for p in model.parameters()) - idle(config)
-    return Counted(held, forward - excess + more.forward, both - forward - 2 * excess + more.backward)
+    return Counted(held, forward - excess + more.forward, both - forward - 2 * excess + more.backward, tuple(pairs))
+
+
+def _masked_pairs(model: Any) -> list[int]:
+    """Pairs that the mask of each softmax layer lets through, read as the layer is called."""
+    pairs: list[int] = []
+    marks_shut = model.config.model_type == "mpt"  # its mask marks the pairs that are shut out
+
+    def read(_: Any, __: Any, kwargs: dict[str, Any]) -> None:
+        mask = kwargs.get("attention_mask")
+        if mask is not None and mask.dim() == 4 and not mask.is_meta:
+            allowed = mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2
+            pairs.append(int((~allowed if marks_shut else allowed)[0, 0].sum()))
+
+    for part in model.modules():
+        if type(part).__name__.endswith("Attention"):
+            part.register_forward_pre_hook(read, with_kwargs=True)
+    return pairs
 
 
 @contextmanager
@@ -145,9 +164,13 @@ def _through_the_first(experts: Any, hidden: Any, index: Any, weights: Any) -> A
     """As many rows as tokens meet experts, through the matrices of the first."""
     tokens = hidden.reshape(-1, hidden.shape[-1])
     rows = tokens.repeat_interleave(index.shape[-1], 0)
-    gated = hasattr(experts, "gate_up_proj")
-    up = _product(rows, experts.gate_up_proj[0] if gated else experts.up_proj[0])
-    out = _product(up[..., : up.shape[-1] // 2] if gated else up, experts.down_proj[0])
+    if hasattr(experts, "mlp"):  # DBRX: the matrices of all experts in one
+        width = experts.ffn_hidden_size
+        out = experts.mlp(rows, *(matrix[:width] for matrix in (experts.mlp.w1, experts.mlp.v1, experts.mlp.w2)))
+    else:
+        gated = hasattr(experts, "gate_up_proj")
+        up = _product(rows, experts.gate_up_proj[0] if gated else experts.up_proj[0])
+        out = _product(up[..., : up.shape[-1] // 2] if gated else up, experts.down_proj[0])
     return out.reshape(tokens.shape[0], -1, tokens.shape[1]).sum(1).reshape(hidden.shape) * weights.sum()
 
 

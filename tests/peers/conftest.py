@@ -9,6 +9,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 SCRIPTS = (
     "transformers_truth",
     "recurrent_truth",
+    "causal_truth",
+    "comparison",
     "record",
     "record_classes",
     "record_conventions",
@@ -24,7 +26,8 @@ deepseek, grok-1, kimi_k2, minimax_text_01 and minimax_m1 are not in transformer
 grok-1 holds 2 · layers · hidden parameters more than its stand-in: two more norms a layer
 minimax: an unrolled backward leaves out 2(first + 2 · last chunk)d² FLOPs a head, for states that nobody reads; compared exactly with it
 llama4_text runs all experts on every token; the top-k of them are compared
-jetmoe routes by data and runs on the CPU only, as all families do here"""
+jetmoe routes by data: at its class defaults all rows go through the first expert
+longcat_flash sends tokens to experts that do nothing as data has it, and stores matrices for them; the mean is compared, without these"""
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

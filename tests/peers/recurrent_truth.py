@@ -99,7 +99,7 @@ def unread(config: Any, length: int) -> int:
         case "kimi_linear" | "bailing_hybrid":
             each = config.linear_num_heads * config.linear_head_dim**2
         case "minimax":
-            return truth.unread_lightning(config, length)
+            return int(truth.unread_lightning(config, length))
         case _:
             return 0
     return int(_linear(config) * 4 * 2 * CHUNK * each)

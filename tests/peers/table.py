@@ -2,86 +2,99 @@
 
     python tests/peers/table.py
 
-Parameters at the class defaults, counted by the class on the meta device and by this library; what is not mapped is refused by name, and
-the table says why.
+Parameters and FLOPs of forward and backward, at the class defaults on the meta device and at random configs in real runs, counted by the
+class and by this library; what is not mapped is refused by name, and the table says why.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import torch
+import causal_truth as truth
 import transformers
-from transformers import AutoModelForCausalLM
+from comparison import CONFIGS, TYPES, Compared, at_defaults, at_random
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
 
 import trainsim as ts
 from trainsim.core.errors import ConfigError
 from trainsim.model.huggingface.classes import config_class
-from trainsim.model.huggingface.reader import families
-from trainsim.model.huggingface.shape import family_rows
 from trainsim.model.huggingface.unfit import UNFIT
 
 WHERE = Path(__file__).parents[2] / "docs" / "models.md"
 HEAD = """\
 # Models
 
-Causal model types of transformers {version}. *Exact* means that the number of parameters equals that of transformers' class on the meta
-device to the last digit, at the class defaults and at random configs that set every key (`pytest -m peers tests/peers`). Types without
-usable defaults are compared at random configs only. FLOPs are compared with torch's counter: forward at the class defaults, forward and
-backward in runs of small random configs of every type. Unsupported types raise an error with the reason. `python tests/peers/table.py`
-writes this page.
+Causal model types of transformers {version}. *Exact* means equal to transformers' class to the last digit: the number of parameters, and
+the FLOPs of forward and of backward by torch's counter. At the class defaults the class is built and run on the meta device, at {configs}
+random configs that set every key on the CPU, with its own routing; there the pairs that attention masks let through are compared too.
+Kernels that the counter misses (triangular solves, causal convolutions, scans) are counted from the shapes of their calls
+(`tests/peers/recurrent_truth.py`). Unsupported types raise an error with the reason. `python tests/peers/table.py` writes this page;
+`pytest -m peers tests/peers` makes the same comparisons.
 
-{exact} of {all} are exact. Of a wrapper, the text model is read; `model.towers` holds other towers where they are supported.
+{exact} of {all} types are exact in both at their class defaults and at {configs} random configs; {completed} more are so with the keys
+that their class can't be built without. Of a wrapper, the text model is read; `model.towers` holds other towers where they are supported.
 
-| model_type | parameters at the class defaults | here |
-|---|---:|---|
+| model_type | parameters at the class defaults | parameters and FLOPs there | {configs} random configs | remark |
+|---|---:|---|---|---|
 """
-
-
-STATED = {"longcat_flash": "the class stores matrices for experts that do nothing, which no release has"}
+WORDS = {(True, True): "exact", (True, False): "parameters alone", (False, True): "FLOPs alone", (False, False): "neither"}
+STATED = {"longcat_flash": "without the matrices that the class stores for experts that do nothing, which no release has"}
 """Why a type differs from its class."""
 
 
-def measured(kind: str) -> tuple[Any, int | None]:
-    """The class's default config, and its parameters; None where the class can't be built from it."""
+def total(kind: str) -> int | None:
+    """Parameters at the class defaults; None where the class can't be built."""
     try:
-        config = CONFIG_MAPPING[kind]()
-        with torch.device("meta"):
-            return config, sum(p.numel() for p in AutoModelForCausalLM.from_config(config).parameters())
+        return int(truth.parameters(truth.default_config(kind)))
     except Exception:  # noqa: BLE001  (whatever a class raises without sizes)
-        return None, None
+        return None
 
 
-def row(kind: str) -> tuple[str, bool]:
+def in_words(found: Sequence[Compared]) -> str:
+    """What is exact in all of these configs."""
+    return WORDS[all(one.parameters for one in found), all(one.flops and one.pairs for one in found)]
+
+
+def supported(kind: str) -> tuple[str, bool]:
     """One line of the table, and whether the type is exact."""
-    config, total = measured(kind)
-    shown = "" if total is None else f"{total:,}"
-    known = families()
-    how = "a row" if kind in family_rows() else "a mapping"
-    if total is None or config is None:
-        text = config_class(kind).text_type
-        other = f"its text model, {text}" if text in known and kind not in UNFIT else UNFIT.get(kind, "unsupported")
-        return f"| {kind} | no usable defaults | {f'exact at random configs: {how}' if kind in known else other} |", kind in known
+    default, drawn = at_defaults(kind), list(at_random(kind))
+    random = in_words(drawn) if len(drawn) == CONFIGS else f"{len(drawn)} could be built: {in_words(drawn)}"
+    needed = f"with {', '.join(truth.COMPLETED[kind])} given" if kind in truth.COMPLETED else ""
+    remark = STATED.get(kind, needed)
+    line = f"| {kind} | {total(kind):,} | {in_words([default])} | {random} | {remark} |"
+    return line, default.exact and len(drawn) == CONFIGS and all(one.exact for one in drawn)
+
+
+def refused(kind: str) -> str:
+    """The line of a type that is not mapped."""
+    held = total(kind)
+    shown = "no usable defaults" if held is None else f"{held:,}"
     try:
-        model = ts.from_hf(config)
-        ours, whole = int(ts.count_params(model).total), int(ts.count_params(model, towers="all").total)
+        model = ts.from_hf(CONFIG_MAPPING[kind]())
     except ConfigError as error:
-        if kind in known and error.rule_id == "missing":
-            return f"| {kind} | {shown} | exact at random configs: {how}; the class leaves {error.path.rsplit('.', 1)[-1]} open |", True
-        return f"| {kind} | {shown} | unsupported: {UNFIT.get(kind, error.rule)} |", False
-    if ours == total:
-        return f"| {kind} | {shown} | exact: {how if kind in known else 'its text model'} |", True
-    if whole == total:
-        return f"| {kind} | {shown} | exact: its text model and its tower |", True
-    if kind in STATED:
-        return f"| {kind} | {shown} | {ours:,}: {STATED[kind]} |", False
-    return f"| {kind} | {shown} | its text model alone, {ours:,} |", False
+        return f"| {kind} | {shown} | | | unsupported: {UNFIT.get(kind, error.rule)} |"
+    except Exception:  # noqa: BLE001  (no usable defaults)
+        text = config_class(kind).text_type
+        return f"| {kind} | {shown} | | | unsupported: {UNFIT.get(kind, f'its text model {text} is read alone')} |"
+    return f"| {kind} | {shown} | | | its text model alone is read, {int(ts.count_params(model).total):,} |"
 
 
 if __name__ == "__main__":
-    rows = [row(kind) for kind in sorted(CAUSAL)]
-    head = HEAD.format(version=transformers.__version__, exact=sum(exact for _, exact in rows), all=len(rows))
-    WHERE.write_text(head + "\n".join(line for line, _ in rows) + "\n")
+    lines, exact = [], {}
+    for kind in sorted(CAUSAL):
+        if kind in TYPES:
+            line, exact[kind] = supported(kind)
+        else:
+            line = refused(kind)
+        lines.append(line)
+    good = {kind for kind, is_exact in exact.items() if is_exact}
+    given = {
+        "version": transformers.__version__,
+        "configs": {3: "three"}.get(CONFIGS, str(CONFIGS)),
+        "exact": len(good - set(truth.COMPLETED)),
+        "completed": len(good & set(truth.COMPLETED)),
+        "all": len(CAUSAL),
+    }
+    WHERE.write_text(HEAD.format(**given) + "\n".join(lines) + "\n")
