@@ -12,9 +12,9 @@ from ..core.errors import SpecError, did_you_mean
 Pairs = Literal["mask", "nowindow", "half", "full", "reach", "half-reach", "area", "none"]
 """Keys counted per query, of a sequence of ``S`` tokens.
 
-``mask``: those of its mask. ``nowindow``: the causal half, ``(S + 1) / 2``. ``half``: ``S / 2``. ``full``: ``S``. Three count a window
-``w`` where other layers have full attention: ``reach``: ``min(S, w)``; ``half-reach``: half of that; ``area``: ``w − w² / 2S``, and ``S /
-2`` without a window. ``none``: no keys at all.
+``mask``: the keys that the mask allows. ``nowindow``: the causal half, ``(S + 1) / 2``. ``half``: ``S / 2``. ``full``: ``S``. ``none``: no
+keys. Three values count a window ``w`` if some layers of the model have full attention: ``reach``: ``min(S, w)``; ``half-reach``: half of
+that; ``area``: ``w − w² / 2S``, and ``S / 2`` without a window.
 """
 
 
@@ -24,12 +24,12 @@ class Convention:
 
     Args:
         name: its name.
-        doc: what it counts and what it leaves out.
-        use: when to count by it.
+        doc: what the convention counts and what it leaves out.
+        use: when to use the convention.
         pairs: keys counted per query.
         counts: roles of ops that count; vectors (norms, biases) count two FLOP per element and pass, as a product would.
         mtp: parts of a multi-token-prediction module that count; None where the convention has no such modules.
-        source: where it is written down.
+        source: where the convention is defined.
         since: year and month from which a framework counts this way; empty for a convention without versions.
         backward: the gradients that are computed ("gradients"), or twice the forward pass whatever is trained ("twice").
         recurrences: number of products with the state → forward FLOP per element of the state and token; empty to count the chunked kernel.
@@ -48,7 +48,7 @@ class Convention:
 
     @property
     def dated(self) -> str:
-        """The name with its date, whose meaning never changes."""
+        """The name with its date; the meaning of a dated name never changes."""
         return f"{self.name}@{self.since}" if self.since else self.name
 
 
@@ -204,7 +204,8 @@ _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
 def convention_of(name: str, path: str = "") -> Convention:
-    """The convention of a name: ``"causal"``, ``"torchtitan"`` for the newest, ``"torchtitan@2026-03"`` for the one in force then.
+    """The convention of a name: ``"causal"``; ``"torchtitan"`` for the newest version; ``"torchtitan@2026-03"`` for the version in force in
+    that month.
 
     Raises:
         SpecError: no such convention, a date before its first known version, or a date for a convention without versions.
@@ -229,7 +230,7 @@ def convention_of(name: str, path: str = "") -> Convention:
 
 
 def known_convention(name: str, path: str = "") -> str:
-    """A convention's name with its date. A run stores it, so that it keeps its meaning when the framework changes its formula.
+    """A convention's name with its date. A run stores the dated name, which keeps its meaning when the framework changes its formula.
 
     Raises:
         SpecError: there is no such convention.

@@ -19,11 +19,12 @@ from .ops import Entry, Lookup, MatMul, OpTable, Scan
 from .transformer import Model
 
 Mtp = Literal["none", "unique", "released"]
-"""Multi-token-prediction modules: left out; with the weights that only they have; with their own copies of embedding and head."""
+"""How multi-token-prediction modules count: not at all ("none"); by the weights that only they have ("unique"); with their copies of
+embedding and head ("released")."""
 
 Way = Literal["forward", "backward"]
 Towers = Literal["none", "all"]
-"""Encoders beside the text model: left out, or counted."""
+"""Whether encoders beside the text model count."""
 
 
 A_MODEL = "a ts.Model: ts.from_hf('config.json'), ts.catalog.model('deepseek-v3')"
@@ -89,8 +90,8 @@ def flops_per_token(
 ) -> Ledger:
     """Training FLOPs per token, forward and backward, by kind of layer, part and op.
 
-    ``forward = Σ_ops count · (2 · top_k · inner · cols + 2 · heads · (d_qk + d_v) · keys(S))``; backward is as much for each operand that
-    needs a gradient: twice forward where all of them do.
+    ``forward = Σ_ops count · (2 · top_k · inner · cols + 2 · heads · (d_qk + d_v) · keys(S))``. The backward pass takes as many FLOPs for
+    each operand that needs a gradient: twice the forward pass if all do.
 
     Args:
         model: what is trained.
@@ -98,9 +99,9 @@ def flops_per_token(
         convention: one of ``CONVENTIONS``; each describes what it counts and leaves out. A framework's may have a date,
             ``"torchtitan@2026-03"``.
         mtp: ``"unique"`` counts the multi-token-prediction modules.
-        document_length: documents packed into a sequence attend only within themselves: their length, number or array ``(n,)``
-            [token], or :class:`Documents` for lengths that differ within a batch; None for one document per sequence. A document
-            longer than the sequence fills whole sequences.
+        document_length: length of the documents packed into a sequence, which attend only within themselves: number or array ``(n,)``
+            [token], or :class:`Documents` for lengths that differ within a batch; None for one document per sequence. A document longer
+            than the sequence fills whole sequences.
 
     Returns:
         ledger [FLOP/token] with parts ``forward`` and ``backward``.
@@ -134,18 +135,18 @@ def flops_per_token(
     total: Num = fixed
     for at, flop in per_key.items():
         mask = masks[at]
-        documents = None if isinstance(mask, OncePerSequence) else document_length  # a tower's work does not depend on documents
+        documents = None if isinstance(mask, OncePerSequence) else document_length  # the work of a tower does not depend on documents
         keys[at] = document_keys(partial(_keys, mask, rule.pairs), seq_len, documents)
         total = total + flop * keys[at]
     parts = {name: Ledger._trusted("FLOP/token", LazyParts(partial(_pass_parts, *lines, keys))) for name, lines in passes.items()}
     both = Ledger._trusted("FLOP/token", parts)
-    both.__dict__["total"] = total  # closed form: the total of many draws needs no sum over the lines
+    both.__dict__["total"] = total  # a closed form, so that the total of many draws needs no sum over lines
     return both
 
 
 @lru_cache(maxsize=256)
 def _counted_masks(model: Model, pairs: str) -> tuple[Mask, ...]:
-    """The masks of a model as a convention counts them: formulas of frameworks count full attention if every layer has a window."""
+    """The masks of a model as a convention counts them. Formulas of frameworks count full attention if every layer has a window."""
     masks = model.table.masks
     mixed = any(isinstance(mask, Causal) for mask in masks)
     if pairs == "mask" or mixed:
@@ -236,7 +237,7 @@ def _lines_of_pass(model: Model, rule: Convention, mtp: Mtp, way: Way) -> tuple[
             continue
         if t.mask_of[i] >= 0 and t.flop_per_key[i]:
             groups.setdefault(int(t.mask_of[i]), {})[entry.path] = float(times[i] * t.flop_per_key[i])
-        if entry.over:  # vectors and tables of a tower are not used once per token of the sequence
+        if entry.over:  # vectors and tables of a tower count per token of the tower, not of the sequence
             continue
         as_if_multiplied = t.active_vectors[i] * (role in _VECTORS or "bias" in rule.counts)
         if isinstance(entry.op, Lookup):

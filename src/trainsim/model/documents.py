@@ -79,7 +79,7 @@ class Documents(Spec):
 
 
 def document_length(seq_len: Num, documents: Num | Documents | None) -> Num:
-    """Mean length of what a query attends within: its document, or the sequence [token].
+    """Mean length of the span inside which a query attends: its document, or the sequence [token].
 
     Args:
         seq_len, documents: as for :func:`document_keys`.
@@ -91,12 +91,12 @@ def document_length(seq_len: Num, documents: Num | Documents | None) -> Num:
 
 
 def document_keys(keys: Callable[[Num], Num], seq_len: Num, documents: Num | Documents | None) -> Num:
-    """Keys per query where documents attend only within themselves.
+    """Keys per query if documents attend only within themselves.
 
     Args:
         keys: mean number of keys per query in a document of some length.
         seq_len: sequence length, number or array ``(n,)`` [token].
-        documents: their length [token], :class:`Documents`, or None for one document per sequence.
+        documents: length of the documents [token], :class:`Documents`, or None for one document per sequence.
 
     >>> float(document_keys(lambda length: (length + 1) / 2, 4096, 99))
     50.0

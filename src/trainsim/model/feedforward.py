@@ -21,7 +21,7 @@ class FeedForward(Family):
 
     section: ClassVar[str] = "ffn"
     adds: ClassVar[bool] = True
-    """Whether its output is added to the residual stream."""
+    """Whether the output is added to the residual stream."""
 
     @abc.abstractmethod
     def ops(self, hidden: int) -> Iterator[Op]:
@@ -91,7 +91,7 @@ class MixtureOfExperts(FeedForward):
     """A router sends each token to ``top_k`` of ``experts``; shared experts process every token (DeepSeekMoE, arXiv:2401.06066, eq. 9-11).
 
     Args:
-        experts, top_k, width: routed experts, how many each token uses, and their inner width.
+        experts, top_k, width: routed experts, number of experts that each token uses, and inner width of an expert.
         shared_width: total inner width of the shared experts; 0 for none.
         activation: gated (three products) or plain (two).
         bias: biases in the routed experts.

@@ -99,8 +99,8 @@ class LongestSide(Resize):
 class Tiles(Resize):
     """The image is cut into a grid of equal squares near its shape; if there are several, a thumbnail is added (InternVL).
 
-    Of all grids with at most ``most`` squares the one whose shape is nearest the image's is taken. Of two equally near grids the larger is
-    taken if the image has more than half of its pixels.
+    The grid is the one with at most ``most`` squares whose shape is nearest to the image's. Of two equally near grids, the larger is taken
+    if the image has more than half of its pixels.
 
     Args:
         size: side of a square [pixel].
@@ -128,7 +128,8 @@ class Tiles(Resize):
 
 
 class BestFit(Resize):
-    """The image is scaled to the grid of squares that enlarges it least, else shrinks it least; several get a thumbnail (Llama 4).
+    """The image is scaled to the grid of squares that enlarges it least, or else shrinks it least; with several squares a thumbnail is
+    added (Llama 4).
 
     Args:
         size: side of a square [pixel].

@@ -23,7 +23,7 @@ MAX_LAYERS = 10_000
 
 
 def norm(name: str, width: int, kind: Norm) -> Stream:
-    """A norm as element-wise work: RMSNorm has one vector, LayerNorm two."""
+    """A norm as element-wise work; RMSNorm has one vector, LayerNorm two."""
     return Stream(name=name, params=_NORM_VECTORS[kind] * width, read=width, written=width, saved=width)
 
 

@@ -15,7 +15,7 @@ from ..core.units import Num
 class Mask(abc.ABC):
     """The keys that a query attends to.
 
-    ``causal`` marks a mask that allows about half of all pairs; conventions that halve the count of keys halve it for these masks only.
+    ``causal`` marks a mask that allows about half of all pairs. Conventions that halve the count of keys do so for these masks only.
     """
 
     causal: ClassVar[bool] = True
@@ -33,7 +33,7 @@ class Mask(abc.ABC):
 
     @abc.abstractmethod
     def span(self, seq_len: Num) -> Num:
-        """Mean number of keys per query in a kernel that masks nothing: the sequence, or the chunk of a chunked form.
+        """Mean number of keys per query in a kernel without masks: the sequence, or the chunk of a chunked form.
 
         Args:
             seq_len: sequence length, number or array ``(n,)`` [token].
@@ -205,7 +205,7 @@ class SelectedBlocks(Mask):
     count: int
 
     def keys(self, seq_len: Num) -> Num:
-        """Causal up to ``count`` blocks; then ``(count − 1) · block`` keys of other blocks, and those of its own."""
+        """Causal up to ``count`` blocks; then ``(count − 1) · block`` keys of other blocks, and those of the query's own block."""
         first: Num = np.minimum(float(self.block * self.count), seq_len)
         rest = seq_len - first
         own = (_squares(np.maximum(rest, 1.0), self.block) + 1) / 2
@@ -258,7 +258,7 @@ class Blocks(Mask):
 
 @dataclass(frozen=True)
 class OncePerSequence(Mask):
-    """Work done once per sequence of any length: ops over the tokens of a tower.
+    """Work done once per sequence, whatever its length: ops over the tokens of a tower.
 
     >>> OncePerSequence().keys(4.0)
     0.25
@@ -277,7 +277,7 @@ class OncePerSequence(Mask):
 
 @dataclass(frozen=True)
 class OtherStreamKeys(Mask):
-    """``count`` keys of another stream, at any length of the sequence: cross-attention.
+    """``count`` keys of another stream, whatever the length of the sequence: cross-attention.
 
     >>> OtherStreamKeys(1500).keys(4.0)
     1500.0
@@ -334,9 +334,9 @@ def keys_on_grid(mask: Mask, height: int, width: int, extra: int) -> float:
     """Mean number of keys that a token of a picture attends to.
 
     Args:
-        mask: every key, or :class:`Blocks` of a square number of patches: square windows, cut off at the picture's edges.
+        mask: every key; or :class:`Blocks` of a square number of patches, which are square windows cut off at the edges of the picture.
         height, width: of the picture [patch].
-        extra: tokens that are not patches, in no window.
+        extra: number of tokens that are not patches; they are in no window.
 
     >>> keys_on_grid(Bidirectional(), 3, 4, 1), round(keys_on_grid(Blocks(4), 3, 4, 0), 12)
     (13.0, 3.333333333333)
@@ -358,7 +358,7 @@ def _latest(seq_len: Num, most: int) -> Num:
 
 
 def _squares(seq_len: Num, chunk: int) -> Num:
-    """Mean length of the chunk a token is in: the sum of the chunks' squared lengths over the sequence."""
+    """Mean length of the chunk that a token is in: the sum of squared chunk lengths over the length of the sequence."""
     whole: Num = np.floor(seq_len / chunk)
     rest = seq_len - whole * chunk
     return (whole * chunk * chunk + rest * rest) / seq_len

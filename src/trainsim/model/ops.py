@@ -1,7 +1,7 @@
 """The kinds of op that a model is made of, and the op table: one row per op, from which every count follows.
 
-A part of a model yields ops and nothing else; parameters, FLOPs, bytes, messages and seconds follow from them. Each axis of an op has
-a *role* (hidden, head, kv, ffn, expert, vocab, rank), so a layout can shard it without the part knowing of parallelism.
+A part of a model yields ops and nothing else; parameters, FLOPs, bytes, messages and seconds follow from them. Each axis of an op has a
+*role* (hidden, head, kv, ffn, expert, vocab, rank). A layout shards axes by role, so that parts do not mention parallelism.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .masks import Causal, EarlierInChunk, Mask, OncePerSequence, OtherStreamKey
 CAUSAL = Causal()
 Axis = Literal["hidden", "head", "kv", "ffn", "expert", "vocab", "rank"]
 Role = Literal["linear", "router", "head", "embedding", "position", "norm", "latent-norm", "bias", "attention", "scan", "convolution"]
-"""What an op is to a precision recipe and to a counting convention."""
+"""Role of an op, by which precision recipes and counting conventions treat it."""
 Gradients = Literal["both", "input", "weight", "none"]
 """Operands of a product that need a gradient: both; the input (the weight is frozen); the weight (the input is detached); or none."""
 
@@ -32,15 +32,16 @@ class MatMul:
 
     Args:
         name: dotted name inside the part, ``"experts.up"``.
-        inner, cols, axes: sides of the matrix, and the roles of the two.
+        inner, cols, axes: sides of the matrix, and the roles of both.
         rows, bias: rows per token, and bias elements per matrix.
         experts, top_k: matrices stored, and matrices a row is sent through.
         weight: whether the matrix is a parameter; False for products of two activations.
-        tied, owner: whether the matrix is stored elsewhere (a tied head), and the kind of layer that has it; "" for embedding or head.
-        role: what the op is to a precision recipe and to a counting convention.
-        saved: activation elements per token kept for backward; 0 where an earlier op keeps the same input.
+        tied, owner: whether the matrix is stored elsewhere, and the kind of layer that stores it ("" for embedding or head); a tied matrix
+            adds FLOPs but no parameters.
+        role: role of the op, by which precision recipes and counting conventions treat it.
+        saved: activation elements per token saved for the backward pass; 0 if an earlier op saves the same input.
         gradients: operands that need a gradient.
-        over: the tower over whose tokens it runs; "" for the tokens of its layer.
+        over: the tower over whose tokens the op runs; "" for the tokens of its layer.
 
     >>> compile_ops(place([MatMul(name="up", inner=64, cols=256)], "ffn", count=1)).flop
     array([32768.])
@@ -67,7 +68,7 @@ class MatMul:
 class Attend:
     """Scores and weighted sum over the (query, key) pairs that a mask allows.
 
-    Forward ``2 · heads · (d_qk + d_v) · keys(S)`` [FLOP/token]; backward twice that, or zero where no gradient is needed.
+    Forward ``2 · heads · (d_qk + d_v) · keys(S)`` [FLOP/token]; backward twice that, or zero if no gradient is needed.
 
     Args:
         name, saved, gradients: as for :class:`MatMul`.
@@ -93,9 +94,9 @@ class Scan:
 
     Forward ``2 · heads · (state_products · d_k · d_v + (d_k + d_v) · keys)`` [FLOP/token]. Two products write and read the state
     (``S ← λ S + k vᵀ``, ``o = q S``); a third reads the state's prediction (the delta rule). Decays are element-wise and not counted.
-    The keys are those of the token's chunk, ``[(QKᵀ) ⊙ M] V``; a convention that counts an unmasked kernel takes the whole chunk.
-    Backward is twice forward. What a kernel recomputes (Lightning Attention-2, algorithm 2) is not counted by any convention here.
-    An unrolled graph saves three products of ``chunk × d_k × d_v`` per head and sequence, for the first state and the last.
+    ``keys`` are the keys of the token's chunk, ``[(QKᵀ) ⊙ M] V``; a convention that counts an unmasked kernel takes the whole chunk.
+    Backward is twice forward. No convention counts the work that a kernel recomputes (Lightning Attention-2, algorithm 2). An unrolled
+    graph needs three products of ``chunk × d_k × d_v`` fewer per head and sequence, at the first and the last state.
 
     Args:
         name, saved, gradients: as for :class:`MatMul`.
@@ -129,7 +130,7 @@ class Convolve:
 
     Args:
         name, saved, gradients: as for :class:`MatMul`.
-        channels, taps: channels, and tokens that each of them is a weighted sum of.
+        channels, taps: number of channels, and of tokens in the weighted sum of each.
         axis, bias: role of the channels, and bias elements.
 
     >>> compile_ops(place([Convolve(name="conv", channels=64, taps=4)], "mixer", count=1)).flop
@@ -168,8 +169,8 @@ class Stream:
     """Element-wise work: norms, activations, gates, residuals. Vectors of ``params`` elements, traffic, no FLOPs in any convention.
 
     Args:
-        name, role, axis, saved: as for :class:`MatMul`, with the one axis of its vectors.
-        params, read, written: elements of its vectors, and elements per token moved in forward.
+        name, role, axis, saved: as for :class:`MatMul`; ``axis`` is the role of the vectors' one axis.
+        params, read, written: elements of the vectors; elements per token read and written in the forward pass.
 
     >>> compile_ops(place([Stream(name="norm", params=64, read=64, written=64)], "norms", count=1)).traffic
     array([128.])
@@ -197,11 +198,11 @@ class Entry:
 
     Args:
         path, op: the op's path in the model, and the op.
-        count, mtp: number of layers of its kind, and whether it belongs to a multi-token-prediction module.
-        over: the tower over whose tokens it runs; "" for the tokens of the sequence.
-        trainable: whether its weights are trained; frozen ones have no gradient and no optimizer state.
-        kind: the kind of layer it is in, from its path: ``moe``, ``embedding``, ``towers:vision:block``.
-        within, line: its path inside its layer; that path behind the kind of layer as its first level.
+        count, mtp: number of layers of the op's kind, and whether the op belongs to a multi-token-prediction module.
+        over: the tower over whose tokens the op runs; "" for the tokens of the sequence.
+        trainable: whether the weights are trained; frozen weights have no gradient and no optimizer state.
+        kind: the kind of layer that the op is in, from its path: ``moe``, ``embedding``, ``towers:vision:block``.
+        within, line: path of the op inside its layer; the same path with the kind of layer as first level.
     """
 
     path: tuple[str, ...]
@@ -222,7 +223,7 @@ class Entry:
 
 
 _DEPTH = 3
-"""Levels of a tower's path that name a kind of layer."""
+"""Number of levels of a tower's path that name a kind of layer."""
 
 
 @dataclass(frozen=True)
@@ -231,8 +232,8 @@ class TowerTokens:
 
     Args:
         tokens: tokens of the tower per sequence.
-        keys: mask → keys that one of the tower's tokens attends to.
-        seq_len: tokens of the sequence; None where that is unknown.
+        keys: mask → number of keys that a token of the tower attends to.
+        seq_len: tokens of the sequence; None if unknown.
     """
 
     tokens: float
@@ -241,7 +242,7 @@ class TowerTokens:
 
     @property
     def per_token(self) -> float:
-        """Tokens of the tower per token of the sequence; 0 where the sequence's length is unknown."""
+        """Tokens of the tower per token of the sequence; 0 if the length of the sequence is unknown."""
         return 0.0 if self.seq_len is None else self.tokens / self.seq_len
 
 
@@ -249,10 +250,10 @@ class TowerTokens:
 class OpTable:
     """The ops of a model as columns; parameters, FLOPs, bytes and seconds are array expressions over them.
 
-    ``matrices`` and ``vectors`` are parameters of one layer, ``active_*`` those that a token uses; ``flop`` is the forward FLOP per
-    token that doesn't depend on the sequence, ``flop_per_key`` that per key of a query, ``backward`` backward over forward. ``over_tower``
-    marks ops over a tower's tokens: there are ``per_token`` of these per token of the sequence, each attending to ``tower_keys`` keys.
-    Every column has the shape ``(ops,)``; multiply by ``count`` for the whole model.
+    ``matrices`` and ``vectors`` are parameters of one layer, ``active_*`` those that a token uses. ``flop`` is the forward FLOP per token
+    that doesn't depend on the sequence; ``flop_per_key`` is that per key of a query; ``backward`` is the ratio of backward to forward.
+    ``over_tower`` marks ops over the tokens of a tower, which has ``per_token`` tokens per token of the sequence, each attending to
+    ``tower_keys`` keys. Every column has the shape ``(ops,)``; multiply by ``count`` for the whole model.
     """
 
     entries: tuple[Entry, ...]
@@ -285,7 +286,7 @@ class OpTable:
 _FLOP, _PER_KEY = 4, 5
 _COLUMNS = ("matrices", "vectors", "active_matrices", "active_vectors", "flop", "flop_per_key", "backward", "saved", "traffic")
 _BACKWARD: dict[str, float] = {"both": 2.0, "input": 1.0, "weight": 1.0, "none": 0.0}
-"""Backward over forward: each gradient of an operand is a product as large as the forward one."""
+"""Ratio of backward to forward: the gradient of each operand is a product as large as the forward product."""
 PAIRS: dict[str, type[WithinChunk | EarlierInChunk]] = {"causal": WithinChunk, "earlier": EarlierInChunk}
 """The mask of a scan inside its chunks."""
 
@@ -348,7 +349,8 @@ def _mask(op: Op) -> Mask | None:
 def compile_ops(entries: Iterable[Entry], towers: Mapping[str, TowerTokens] | None = None) -> OpTable:
     """Ops with their paths as columns, once per model.
 
-    The FLOP of an op over a tower's tokens are per sequence: the table counts them as one key per sequence. Without tokens they are zero.
+    FLOPs of an op over a tower's tokens are per sequence: the table counts them as one key per sequence. They are zero if the tower has no
+    tokens.
 
     Args:
         entries, towers: ops with their paths, and the tokens of each tower.

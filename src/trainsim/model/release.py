@@ -1,4 +1,4 @@
-"""The tensor entries of a released checkpoint: predicted from a model, and compared part by part with the files."""
+"""The tensor entries of a released checkpoint, predicted from a model and compared part by part with the files."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ("experts", r"experts?\.|block_sparse_moe\.(input|output)_linear"),
     ("router", r"(mlp|moe|ffn|feed_forward|block_sparse_moe|mixer)\.(gate|router)\b"),
 )
-"""Pattern of a tensor's name → its part; the first that matches."""
+"""Pattern of a tensor's name → part; the first matching pattern counts."""
 
 
 @dataclass(frozen=True)
 class ReleasedPart:
-    """Entries of one part: as released, and as the model has them."""
+    """Entries of one part: released, and predicted by the model."""
 
     name: str
     released: int
@@ -238,7 +238,7 @@ def _sized(header: Mapping[str, Any], where: str) -> Iterator[tuple[str, int]]:
 
 
 def _part_of(name: str, layers: int) -> str:
-    """The part that a tensor belongs to: by its name, and by its layer, since prediction modules come after the last layer."""
+    """The part that a tensor belongs to, by its name and its layer; layers after the model's last are prediction modules."""
     layer = _LAYER.search(name)
     tower = re.search(_PATTERNS[2][1], name) is not None
     for part, pattern in _PATTERNS[:2]:
@@ -268,7 +268,7 @@ _SECTIONS = {
 
 
 def _ours(model: Model, released: Mapping[str, int]) -> dict[str, int]:
-    """The model's entries by the same parts; scores and scales are compared only if the files hold any."""
+    """The model's entries by the same parts; scores and scales are compared only if the files have any."""
     table = model.table
     found: dict[str, int] = {}
     for i, entry in enumerate(table.entries):

@@ -1,4 +1,4 @@
-"""Work of a layer on the residual stream, apart from its mixers: several streams, an input per layer, learned residuals."""
+"""Work of a layer on the residual stream besides its mixers: several streams, an input per layer, learned residuals."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Residual(Family):
 
         Args:
             hidden: width of one residual stream.
-            additions: how often the layer adds to it: once for each mixer.
+            additions: number of additions to the stream: one per mixer.
         """
 
 
@@ -54,7 +54,7 @@ class HyperConnections(Residual):
 
 
 class PerLayerInput(Residual):
-    """An embedding of the token that each layer has for itself, gated by the stream and added to it (Gemma 3n, Google 2025).
+    """A token embedding for each layer, gated by the stream and added to it (Gemma 3n, Google 2025).
 
     Args:
         width: of the layer's embedding.
@@ -75,7 +75,7 @@ class PerLayerInput(Residual):
 
 
 class AlternatingUpdates(Residual):
-    """Several streams of which a layer updates one and predicts the others (AltUp, Baykal et al. 2023, arXiv:2301.13310, section 3).
+    """Several streams; a layer updates one and predicts the others (AltUp, Baykal et al. 2023, arXiv:2301.13310, section 3).
 
     Args:
         streams: residual streams, ``n``.

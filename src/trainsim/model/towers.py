@@ -16,7 +16,7 @@ from .masks import Mask, keys_on_grid
 from .ops import Entry, Gradients, Lookup, MatMul, Op, Stream, TowerTokens, place
 
 PATCHES = "patches"
-"""The tokens of a tower that are patches of its input; the stem and the connector run over these only."""
+"""The tokens of a tower that are patches of its input; stem and connector run over patches only."""
 
 
 class Projection(Spec):
@@ -24,8 +24,8 @@ class Projection(Spec):
 
     Args:
         name: its name in paths.
-        inner, cols: sides of its matrix; for a convolution whose patches don't overlap, ``inner`` is the elements of a patch.
-        bias: whether its outputs have a bias each.
+        inner, cols: sides of its matrix; for a convolution with separate patches, ``inner`` is the number of elements of a patch.
+        bias: whether each output has a bias.
         norm_width: elements of a norm before it, of kind ``norm``; None for no norm.
         rows: rows per patch; 1/4 for a product after groups of four patches are merged.
     """
@@ -52,16 +52,17 @@ class Tower(Spec):
     Args:
         name: its name in paths: ``towers.vision``.
         hidden: width of its residual stream.
-        stem: products that make its tokens.
+        stem: products that turn the input into tokens.
         stack: its layers.
         connector: products that bring its outputs into the text model's sequence.
         patch, merge: side of a patch [pixel], and patches along either side that become one token of the text model.
         resize: the processor's rule for images; None for a tower that takes no images.
-        extra: tokens it adds to the patches of every picture (a class token), each a learned vector.
+        extra: number of learned tokens added to the patches of every picture, such as a class token.
         positions: rows of a table of learned positions.
         stem_norm, norm: norms after the stem and after the stack; None for none.
         scales: other learned elements.
-        counted: "apart" from the text model, only in totals that include towers; or "with" it, as the encoder of an encoder-decoder.
+        counted: "apart" if only totals that include towers count the tower; "with" if it always counts, as the encoder of an
+            encoder-decoder does.
 
     Raises:
         SpecError: no layers.
@@ -98,7 +99,7 @@ class Tower(Spec):
 
     def entries(self) -> Iterator[Entry]:
         """The tower's ops with their paths, over its own tokens."""
-        # the input of a tower needs no gradient
+        # no gradient is needed for the input of a tower
         before: list[Op] = [op for i, each in enumerate(self.stem) for op in each.ops("both" if i else "weight")]
         if self.positions:
             before.append(Lookup(name="positions", rows=self.positions, width=self.hidden, role="position"))
@@ -120,11 +121,11 @@ class TowerInput(Spec):
 
     Args:
         name: name of the tower.
-        pictures: per sequence; tiles of one image are pictures each.
+        pictures: number of pictures per sequence; each tile of an image is a picture.
         height, width: of a picture [patch].
-        extra: tokens the tower adds to each.
+        extra: tokens that the tower adds to each picture.
         merged: tokens of the text model per picture [token].
-        seq_len: tokens of the sequence; None where that is unknown: then seconds and bytes can't be computed [token].
+        seq_len: tokens of the sequence; None if unknown, in which case seconds and bytes can't be computed [token].
     """
 
     name: str
@@ -147,7 +148,7 @@ class TowerInput(Spec):
         return keys_on_grid(mask, self.height, self.width, self.extra)
 
     def token_counts(self) -> dict[str, TowerTokens]:
-        """The tower's tokens and its patches, as the op table takes them."""
+        """The tokens of the tower, and those that are patches, in the form that the op table takes."""
         patches = self.pictures * self.height * self.width
         tokens = patches + self.pictures * self.extra
         return {
@@ -163,7 +164,7 @@ def tower_input(tower: Tower, images: float, resolution: tuple[int, int], seq_le
         tower: the tower.
         images: per sequence.
         resolution: height and width of each [pixel].
-        seq_len: tokens of the sequence, including those of the images; None where that is unknown [token].
+        seq_len: tokens of the sequence, including those of the images; None if unknown [token].
 
     Raises:
         SpecError: a tower that takes no images, an invalid resolution, or images of more tokens than the sequence has.

@@ -1,4 +1,4 @@
-"""The trained parts of a model: frozen parts, low-rank adapters, and the gradients that each op must then compute."""
+"""Frozen parts and low-rank adapters of a model, and the gradients that each op must then compute."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ BASE_BYTES: dict[Base, float] = {"bf16": 2.0, "fp8": 1.0, "int8": 1.0, "nf4": 0.
 arXiv:2305.14314, section 3)."""
 
 DEQUANTIZED_BYTES: dict[Base, float] = {"nf4": BASE_BYTES["nf4"] + 2.0}
-"""Bytes moved to widen a frozen weight to BF16 for one product; other bases are multiplied as they are (bitsandbytes)."""
+"""Bytes moved to widen a frozen weight to BF16 for one product; other formats are multiplied without widening (bitsandbytes)."""
 KEEP_INPUTS: frozenset[Base] = frozenset({"nf4", "int8"})
-"""Formats whose kernels always keep the inputs of frozen products for the backward pass (bitsandbytes, ``autograd/_functions.py``,
+"""Formats whose kernels always save the inputs of frozen products for the backward pass (bitsandbytes, ``autograd/_functions.py``,
 ``MatMul4Bit`` and ``MatMul8bitLt``)."""
 
 
@@ -60,7 +60,7 @@ def check_names(field: str, names: Iterable[str], entries: Sequence[Entry]) -> N
 
 
 def freeze(entries: Sequence[Entry], names: Sequence[str]) -> list[Entry]:
-    """Ops with their paths, those of the named parts frozen.
+    """Freeze the ops of the named parts.
 
     Raises:
         SpecError: a name that is not a part of the model.
@@ -71,7 +71,7 @@ def freeze(entries: Sequence[Entry], names: Sequence[str]) -> list[Entry]:
 
 
 def adapt(entries: Sequence[Entry], adapters: Adapters) -> list[Entry]:
-    """Ops with their paths, all frozen, with a trained pair of matrices after every product that has adapters.
+    """Freeze all ops, and add a trained pair of matrices after every product that has an adapter.
 
     Raises:
         SpecError: a target that is not a part of the model.
@@ -107,11 +107,11 @@ def _pair(entry: Entry, op: MatMul, rank: int) -> Iterator[Entry]:
 
 
 def with_gradients(entries: Sequence[Entry], base: Base | None = None) -> list[Entry]:
-    """Ops with their paths, each with the gradients that it must compute and the activations that it must keep.
+    """Set the gradients that each op must compute, and the activations that it must save.
 
-    An op's inputs need a gradient if a trained op comes before it; its weight, if it is trained itself. In a kind with several layers, a
-    trained op of one layer comes before the next layer; the first layer is counted like the others. A frozen product keeps its input only
-    if a trained product reads the same input, or if the kernels of its weight format keep every input.
+    The inputs of an op need a gradient if a trained op comes before it. Its weight needs one if the op is trained. In a kind with several
+    layers, a trained op of one layer comes before the next layer; the first layer is treated like the others. A frozen product saves its
+    input only if a trained product reads the same input, or if the kernels of its weight format save every input.
 
     Args:
         entries: the ops of a model, with their paths.
@@ -139,7 +139,7 @@ def _has_weights(entry: Entry) -> bool:
 
 
 def _with_needed_gradients(entry: Entry, *, reached: bool) -> Op:
-    """The op with the gradients that it must compute; without any, it keeps no activations."""
+    """The op with the gradients that it must compute; an op without gradients saves no activations."""
     op = entry.op
     match op:
         case MatMul(weight=True) | Convolve():
@@ -167,7 +167,7 @@ def _operand_gradients(gradients: Gradients, *, reached: bool, trained: bool) ->
 
 
 def _with_kept_inputs(before: Sequence[Entry], asked: Sequence[Entry], base: Base | None) -> list[Entry]:
-    """Ops of one kind; a product keeps its input if its weight, or that of a later product of the same input, is trained."""
+    """Ops of one kind of layer. A product saves its input if its weight, or that of a later product with the same input, is trained."""
     holder: dict[tuple[int, str], int] = {}
     needed: set[int] = set()
     for i, (plain, entry) in enumerate(zip(before, asked, strict=True)):
@@ -182,7 +182,7 @@ def _with_kept_inputs(before: Sequence[Entry], asked: Sequence[Entry], base: Bas
 
 
 def _keep_input(plain: Entry, asked: Entry, *, needed: bool) -> Entry:
-    """An op with its gradients; a product with a weight keeps its input only where that is needed."""
+    """An op with its gradients; a product with a weight saves its input only if the input is needed."""
     if isinstance(asked.op, MatMul) and isinstance(plain.op, MatMul) and plain.op.weight:
         return replace(asked, op=replace(asked.op, saved=plain.op.saved if needed else 0.0))
     return asked

@@ -19,21 +19,20 @@ from .trainable import Adapters, Base, adapt, freeze, with_gradients
 
 
 class Embedding(Spec):
-    """The embedding: turns tokens into the residual stream.
+    """The embedding, which turns tokens into the residual stream.
 
     Args:
-        width: width of the table where it isn't the hidden size; a projection follows (OPT-350m).
+        width: width of the table if it is not the hidden size; a projection then follows (OPT-350m).
         extra_rows: rows of the table beyond the vocabulary of the head.
         positions: learned positions, rows of a second table; 0 for none (rotary, ALiBi).
         position_width: width of that table; None for the hidden size.
         segments: learned kinds of segment, rows of a third table (BERT); 0 for none.
         norm: a norm on the embeddings, before a projection (BLOOM, ELECTRA); None for none.
-        project: a projection to the hidden size where the width differs, or always (RemBERT).
+        project: whether a projection to the hidden size follows if the width differs, or always (RemBERT).
         project_bias: a bias of the projection.
-        layer_rows, layer_width: a table with a vector for every layer in each row (Gemma 3n): its rows, and the elements of all layers;
-            0 for none.
-        layer_norm: elements of the norm of those vectors.
-        streams: residual streams, each but the first computed by a product of its own (AltUp); 1 in every other model.
+        layer_rows, layer_width: rows, and elements per row, of a table whose rows have a vector for every layer (Gemma 3n); 0 for none.
+        layer_norm: elements of the norm on those vectors.
+        streams: number of residual streams; a product computes each but the first (AltUp); 1 in every other model.
 
     >>> [entry.op.name for entry in Embedding(positions=512, norm="layer").entries(vocab=1000, hidden=64)]
     ['tokens', 'positions', 'norm']
@@ -75,18 +74,18 @@ class Embedding(Spec):
 
 
 class Head(Spec):
-    """The head: turns the residual stream into logits.
+    """The head, which turns the residual stream into logits.
 
     Args:
-        weights: its own matrix, the embedding's ("tied"), or no head at all ("none": embedding models).
+        weights: whether the head has a matrix, shares that of the embedding ("tied"), or does not exist ("none": embedding models).
         outputs: number of scores in place of a vocabulary (classifiers, reward models); None for one logit per word.
         norm: the final norm; None for none.
         bias: a bias per output; "twice" if the class stores a second one that it never adds (an untied BERT).
-        width: width of the head's input where it isn't the hidden size; a projection comes first (OPT-350m).
+        width: width of the head's input if it is not the hidden size; a projection then comes first (OPT-350m).
         transform: a dense layer, an activation and a norm before the logits (BERT), in place of that projection.
         transform_bias: a bias of the dense layer.
-        streams: number of residual streams that it reads.
-        merge: how several streams become one: each but the first through a matrix of its own (AltUp), or weighted by one product of all
+        streams: number of residual streams that the head reads.
+        merge: how several streams become one: each but the first through its own matrix (AltUp), or weighted by one product of all streams
             (hyper-connections).
 
     >>> [entry.op.name for entry in Head(weights="tied").entries(vocab=1000, hidden=64)]
@@ -136,7 +135,7 @@ def _logits(width: int, vocab: int, *, bias: int = 0, tied: bool) -> MatMul:
 class MultiTokenPrediction(Spec):
     """Modules that predict additional tokens, one after another (DeepSeek-V3, arXiv:2412.19437, section 2.2, eq. 21-24).
 
-    Each has two norms, a ``2h → h`` projection, a block of its own, a final norm; embedding and head are the model's.
+    Each module has two norms, a ``2h → h`` projection, a block and a final norm; it shares the embedding and the head of the model.
 
     Args:
         depth: number of modules; each predicts one more token.
@@ -174,15 +173,15 @@ class Model(Spec):
         hidden: width of the residual stream.
         vocab: rows of the embedding and of the head.
         stack: kinds of layers in order, each a name, a count and a block.
-        embedding, head: what turns tokens into the residual stream, and that stream into logits.
+        embedding, head: the parts before and after the layers.
         mtp: multi-token-prediction modules; None for none.
         towers: encoders whose outputs enter the sequence.
         shown: input of the towers in one sequence; a tower without input has parameters and no FLOPs.
         frozen: sections of paths whose ops are not trained: ("towers.vision",), ("embedding", "experts").
-        adapters: low-rank pairs that are trained in place of everything else; None for none.
+        adapters: low-rank pairs, which alone are trained; None for none.
         base: format of the weights of frozen linear products; None for the working copy of the plan's precision.
         quantization_block: side of the square blocks whose scales a quantised release stores beside the weights; None for none.
-        notes: assumptions made in reading the config.
+        notes: assumptions made when the config was read.
 
     Raises:
         SpecError: a missing or absurd size, or positions that don't cover the stack.

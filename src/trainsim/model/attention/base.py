@@ -11,11 +11,11 @@ from ..ops import Op
 
 
 class Attention(Family):
-    """A token mixer. A new one is one class with one method; parameters, FLOPs, bytes and seconds follow from the ops it yields."""
+    """A token mixer. A new mixer is one class with one method; parameters, FLOPs, bytes and seconds follow from the ops that it yields."""
 
     section: ClassVar[str] = "attention"
     adds: ClassVar[bool] = True
-    """Whether its output is added to the residual stream."""
+    """Whether the output is added to the residual stream."""
 
     @abc.abstractmethod
     def ops(self, hidden: int) -> Iterator[Op]:

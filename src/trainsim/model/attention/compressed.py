@@ -1,4 +1,4 @@
-"""Attention to a window of keys, and to compressed entries, each made of several earlier keys."""
+"""Attention to a window of keys, and to compressed entries, each of which summarises several earlier keys."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .base import Attention
 class Compressed(Mask):
     """Mask over compressed entries, each of which replaces ``rate`` keys.
 
-    The query at position ``i`` attends to the entries complete by then, ``min(⌊(i + 1) / rate⌋, most)`` of them.
+    The query at position ``i`` attends to the entries that are complete at ``i``: ``min(⌊(i + 1) / rate⌋, most)``.
 
     >>> float(Compressed(2).keys(4.0)), float(Compressed(2, most=1).keys(4.0)), float(Compressed(2).span(5.0))
     (1.0, 0.75, 2.0)
@@ -44,13 +44,14 @@ class Compressed(Mask):
 
 
 class EntryIndexer(Spec):
-    """A small attention that scores its own compressed entries; the main attention uses the best of them (DeepSeek-V4, eq. 13-17).
+    """A small attention that scores compressed entries of its own; the main attention uses the entries with the best scores (DeepSeek-V4,
+    eq. 13-17).
 
     Args:
-        heads, head_dim: heads of the scores, and their width.
+        heads, head_dim: heads of the scores, and width of a head.
         count: entries that a query attends to at most.
-        loss: "trained" towards the attention's own weights, on inputs that are detached; "none" where nothing trains it, and it runs
-            forward alone.
+        loss: "trained" if the indexer learns the attention's weights, on detached inputs; "none" if it is not trained and only runs
+            forward.
 
     >>> [op.name for op in EntryIndexer(heads=64, head_dim=128, count=512).ops(4096, 1024, rate=4)][-2:]
     ['indexer.weights', 'indexer.scores']
@@ -77,16 +78,16 @@ class EntryIndexer(Spec):
 class CompressedAttention(Attention):
     """A window of keys, and entries that each replace several earlier keys (DeepSeek-V4, DeepSeek-AI 2026, section 2.3).
 
-    One vector per token is the key and the value of all heads. An entry is a weighted mean of ``rate`` tokens, or of twice as many that
-    overlap with the entry before. A query attends to all earlier entries, or to those that an indexer selects. Each group of heads projects
-    its output to a low rank; a second product takes all groups to the stream.
+    One vector per token is the key and the value of all heads. An entry is a weighted mean of ``rate`` tokens, or of ``2 · rate`` tokens
+    that overlap those of the entry before. A query attends to all earlier entries, or to those that an indexer selects. Each group of heads
+    projects its output to a low rank; a second product brings all groups to the width of the stream.
 
     Args:
         heads, head_dim: query heads, and the width of the one key.
         q_rank: width of the compressed query.
         window: uncompressed keys that a query attends to, its own included.
         rate: tokens per entry; None for a window without entries.
-        indexer: the indexer that selects entries, which then overlap; None if a query attends to all earlier ones.
+        indexer: the indexer that selects entries, whose tokens then overlap; None if a query attends to all earlier entries.
         groups, group_rank: groups of heads of the output projection, and the width that each is projected to.
 
     Raises:
@@ -135,10 +136,10 @@ class CompressedAttention(Attention):
 
 
 def _compress(prefix: str, hidden: int, width: int, rate: int, series: int, gradients: Literal["both", "weight", "none"]) -> Iterator[Op]:
-    """Values and weights of every token, the weighted means of ``rate`` tokens, and their norm.
+    """The values and weights of every token, the weighted means of ``rate`` tokens, and the norm of these means.
 
     Args:
-        series: 1 if every token belongs to one entry; 2 if it belongs to two, with values and weights of its own for each.
+        series: 1 if every token belongs to one entry; 2 if it belongs to two entries, with separate values and weights for each.
     """
     wide, kept = series * width, gradients != "none"
     for name in ("values", "weights"):

@@ -15,7 +15,7 @@ class CrossAttention(Attention):
     """Queries of the sequence, keys and values of a tower's tokens (Vaswani et al. 2017, arXiv:1706.03762, section 3.2.3).
 
     Args:
-        tower: the tower whose tokens it attends to; there are none until the tower is given an input.
+        tower: the tower whose tokens are attended to; it has no tokens until it is given an input.
         heads, kv_heads, head_dim: sizes.
         source_width: width of the tower's outputs; None for that of the sequence's own residual stream.
         biases: which of the projections q, k, v, o have a bias.

@@ -15,12 +15,12 @@ from .base import Attention
 class BlockIndexer(Spec):
     """An indexer: a few heads score every earlier key, and attention uses the best blocks (MiniMax-M3, ``MiniMaxM3VLIndexer``).
 
-    Its training is not published; here it only runs forward, as in its class of transformers 5.24.
+    The training of this indexer is not published. Here it only runs forward, as in its class of transformers 5.24.
 
     Args:
-        heads, head_dim: heads of the scores, and their width; one key for all of them.
+        heads, head_dim: heads of the scores, and width of a head; all heads share one key.
         block: keys of a block.
-        count: blocks that a query attends to, its own among them.
+        count: number of blocks that a query attends to, including its own.
 
     >>> [op.name for op in BlockIndexer(heads=4, head_dim=128, block=128, count=16).ops(6144)]
     ['indexer.q', 'indexer.k', 'indexer.norms', 'indexer.scores']
@@ -50,19 +50,20 @@ class GroupedQueryAttention(Attention):
         heads, kv_heads, head_dim: sizes; ``heads · head_dim`` need not be the hidden size.
         window: keys that a query attends to, its own included; None for all. In both directions, a window
             of ``w`` reaches ``w // 2`` tokens before and after the query.
-        chunk: attention stays inside chunks of this many tokens (of a picture: square windows of as many patches); None for one chunk.
+        chunk: tokens of a chunk; attention stays inside a chunk (in a picture, inside a square window of as many patches); None for one
+            chunk.
         v_dim: width of a value head; None for ``head_dim``.
         biases: which of the projections q, k, v, o and the gate's have a bias.
         qk_norm: a norm on queries and keys: per head (one vector of ``head_dim``), over the full width, or weightless.
         qk_norm_bias: whether these norms have a second vector.
         sinks: one learned logit per head in the softmax (gpt-oss).
-        gate: a gate on the output before its projection: one number per element or per head of queries (Qwen3-Next).
+        gate: a gate on the output before the output projection, one number per element or per query head (Qwen3-Next).
         gate_shift: a learned number per head added to the gate's (Beam).
-        output_norm: a norm on the output before its projection (BitNet).
+        output_norm: a norm on the output before the output projection (BitNet).
         direction: "causal", or "both": a query attends to the keys after it too (encoders).
         indexer: the indexer that selects blocks of keys; None if a query attends to all keys that the mask allows.
-        values: "own" values, or the "keys" before their norm (Gemma 4), which saves a projection.
-        kv: "own" keys and values, or those of an "earlier" layer, so that the layer projects only queries (Gemma 3n).
+        values: "own" if values have a projection; "keys" if the keys before their norm serve as values (Gemma 4).
+        kv: "own" if the layer has keys and values; "earlier" if it uses those of an earlier layer and projects only queries (Gemma 3n).
 
     Raises:
         SpecError: heads that ``kv_heads`` doesn't divide, or window and chunk at once.
@@ -142,7 +143,7 @@ class GroupedQueryAttention(Attention):
         yield MatMul(name="o", inner=given, cols=hidden, axes=("head", "hidden"), bias=hidden * ("o" in self.biases), saved=saved)
 
     def _gate(self, hidden: int, width: int) -> Iterator[Op]:
-        """The projection of the gate, and its product with the output."""
+        """The projection of the gate, and the product of gate and output."""
         if self.gate != "none":
             gates = width if self.gate == "element" else self.heads
             yield MatMul(name="gate", inner=hidden, cols=gates, axes=("hidden", "head"), bias=gates * ("gate" in self.biases))

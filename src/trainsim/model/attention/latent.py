@@ -13,14 +13,15 @@ from .base import Attention
 
 
 class Indexer(Spec):
-    """A small attention that scores every earlier key; the main attention uses the best of them (DeepSeek-V3.2, arXiv:2512.02556, eq. 1).
+    """A small attention that scores every earlier key; the main attention uses those with the best scores (DeepSeek-V3.2, arXiv:2512.02556,
+    eq. 1).
 
     ``I_{t,s} = Σ_j w_{t,j} ReLU(q_{t,j} · k_s)`` over all ``s ≤ t``: one key of ``head_dim`` for all heads, one weight a head.
 
     Args:
         heads, head_dim: heads of the scores, and their width.
-        loss: "trained" towards the attention's own weights, on detached inputs: projections compute the gradient of their weight only,
-            the scores both gradients; "none" if it isn't trained and only runs forward.
+        loss: "trained" if the indexer learns the attention's weights, on detached inputs: its projections then compute the gradient of
+            their weight only, and the scores both gradients. "none" if the indexer is not trained and only runs forward.
 
     >>> sum(op.inner * op.cols for op in Indexer(heads=64, head_dim=128).ops(7168, 1536) if hasattr(op, "inner"))
     13959168
@@ -52,7 +53,7 @@ class LatentAttention(Attention):
         q_rank: width of the compressed query, ``d'_c``; None for a full query projection.
         nope_dim, rope_dim: key width per head without and with rotary position; the rotary key is shared by all heads.
         v_dim: value width per head.
-        biases: which of q, kv, o have a bias (on the down projections where there is one).
+        biases: which of q, kv, o have a bias; for q and kv it is on the down projection if there is one.
         selected: largest number of keys that a query attends to, selected by an indexer; None for all earlier ones.
         indexer: the indexer that selects them; None if the layer uses the selection of an earlier layer.
         gate: a gate on the output before its projection, one number per head or per element.

@@ -18,7 +18,7 @@ class RoutedAttention(Attention):
     All experts are stored and ``top_k`` run: a token attends with ``top_k · kv_heads`` heads.
 
     Args:
-        experts, top_k: attention experts, and how many a token is sent through.
+        experts, top_k: attention experts, and number of experts that each token uses.
         kv_heads, head_dim: key and value heads, which are also the query heads of one expert.
         output_bias: a bias on the merged output of the experts.
 

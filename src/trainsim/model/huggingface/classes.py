@@ -17,9 +17,9 @@ class ConfigClass:
     """The config class of a model type.
 
     Args:
-        defaults: key → the class's value where a file leaves the key out; null where the class derives the value.
-        names: second names of keys: the name used elsewhere → the class's own.
-        text_key, text_type: key of the text model in a class that wraps one, and the default type of that text model.
+        defaults: key → the class's value if a file leaves the key out; null if the class derives the value.
+        names: other name of a key → the class's own name.
+        text_key, text_type: key of the text model in a class that wraps one, and default type of that text model.
         causal: whether transformers has a causal language model of this type.
     """
 

@@ -1,4 +1,4 @@
-"""A reader of ``config.json``: every key must be read by its family or known to be harmless, or it is an error."""
+"""A reader of ``config.json``. Every key must be read by the family or be known as harmless; any other key is an error."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SECOND_NAMES: dict[str, tuple[str, ...]] = {
     "num_nextn_predict_layers": ("num_mtp_layers",),
     "sliding_window": ("sliding_window_size",),
 }
-"""Names that one size has in different families' files."""
+"""Names that different families give one size."""
 
 
 OFF: dict[str, tuple[Any, ...]] = {
@@ -53,8 +53,8 @@ class Config:
         data: the config as a dict.
         path: its origin, for errors.
         known: its config class, with defaults and second names.
-        nested: whether the config is inside a wrapper's. Hugging Face writes there only what differs from the class's defaults, so only
-            there may sizes be left out.
+        nested: whether the config is inside a wrapper's. In a nested config Hugging Face writes only values that differ from the class's
+            defaults, so that sizes may be left out there.
         names: key → the one name that this family's files give it.
     """
 
@@ -77,7 +77,7 @@ class Config:
     # names and values --------------------------------------------------------------------------------------------
 
     def names(self, *keys: str) -> tuple[str, ...]:
-        """Every name of a value that a file may use: the family's own, the class's, those of other families."""
+        """Every name that a file may use for a value: that of the family, of the class, and of other families."""
         found: list[str] = []
         for key in keys:
             if key in self.renamed:
@@ -89,7 +89,7 @@ class Config:
         return tuple(dict.fromkeys(found))
 
     def has(self, key: str) -> bool:
-        """Whether a key is there with a value, under any of its names."""
+        """Whether the file has a value for a key, under any of the key's names."""
         return self._value(key) is not None
 
     def called(self, *keys: str) -> str:
@@ -99,12 +99,12 @@ class Config:
         return next((n for n in names if self.data.get(n) is not None), next((n for n in names if n in self.data), names[0]))
 
     def null(self, key: str) -> bool:
-        """Whether a key is given as null, which means "has none" and differs from a key left out."""
+        """Whether a key is given as null. Null means "has none"; a key that is left out takes the default."""
         name = self.called(key)
         return name in self.data and self.data[name] is None
 
     def default(self, key: str) -> Any:
-        """The class's default for a key; None where the class derives the value."""
+        """The class's default for a key; None if the class derives the value."""
         return next((self.known.defaults[n] for n in self.names(key) if self.known.defaults.get(n) is not None), None)
 
     def value(self, key: str) -> Any:
@@ -135,7 +135,7 @@ class Config:
         return inner
 
     def changed(self, changes: Mapping[str, Any]) -> Config:
-        """The config with other values for some keys, as for one layer; both record into the same notes."""
+        """The config with other values for some keys, such as those of one layer. Both configs share their notes."""
         if not changes:
             return self
         names = {self.called(key): value for key, value in changes.items()}
@@ -172,7 +172,7 @@ class Config:
     # sizes and numbers -------------------------------------------------------------------------------------------
 
     def size(self, *keys: str) -> int:
-        """A size that must be given, under one of its names; a nested config may take it from the class.
+        """A size that must be given, under one of its names; in a nested config the class may give it.
 
         Raises:
             ConfigError: missing, or not a positive integer.
@@ -215,7 +215,7 @@ class Config:
         return number
 
     def optional(self, *keys: str, default: int, why: str = "class default") -> int:
-        """A size that may be left out; a note records the default used: the class's, or the one given here."""
+        """A size that may be left out. A note records the default used, that of the class or the given one."""
         key = self.called(*keys)
         if (given := self._given(self.names(*keys))) is not None:
             return given
@@ -320,12 +320,12 @@ class Config:
     # rules -------------------------------------------------------------------------------------------------------
 
     def ignore(self, *keys: str) -> None:
-        """Accept keys of this family's files that don't change its shape."""
+        """Accept keys of the family's files that don't change the shape of a model."""
         for key in keys:
             self.asked.update(self.names(key))
 
     def fixed(self, key: str, *allowed: Any) -> None:
-        """Refuse other values than the allowed ones of a key, or of a key inside a group (``attn_config.qk_ln``)."""
+        """Refuse values of a key other than the allowed ones; the key may be inside a group (``attn_config.qk_ln``)."""
         group, _, inner = key.partition(".")
         if inner:
             self.inside(group).fixed(inner, *allowed)
@@ -368,5 +368,5 @@ class Config:
 
 
 def _is_off(key: str, value: Any) -> bool:
-    """Whether a key says that the model lacks the feature it names; 0 doesn't count as false, nor 1 as true."""
+    """Whether a key says that the model lacks the feature that the key names; 0 doesn't count as false, nor 1 as true."""
     return any(value is off or (value == off and type(value) is type(off)) for off in OFF.get(key, ()))

@@ -1,4 +1,4 @@
-"""The encoder beside a decoder, where a file names the whole model: BART and its kin, Whisper."""
+"""The encoder beside a decoder, for files that name the whole model: BART and similar models, Whisper."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _LENGTH = 2.0
 
 
 def with_encoder(model: Model, c: Config) -> Model:
-    """The whole model where ``architectures`` names it and the decoder has cross-attention; else the model as it was.
+    """The encoder and decoder, if ``architectures`` names the whole model and the decoder has cross-attention; else the model unchanged.
 
-    The encoder is a tower whose word embeddings are the decoder's; a phase's ``source_len`` gives the tokens that it reads.
+    The encoder is a tower that shares the decoder's word embeddings. A phase's ``source_len`` gives the tokens that the encoder reads.
     """
     names: Any = c.data.get("architectures") or [""]
     crossed = [kind for kind in model.stack if isinstance(kind.block.attention, ParallelMixers)]
@@ -38,7 +38,7 @@ def with_encoder(model: Model, c: Config) -> Model:
 
 
 def _fed(mixers: Attention) -> Attention:
-    """Mixers whose cross-attention attends to the encoder."""
+    """The mixers, with cross-attention to the encoder."""
     if not isinstance(mixers, ParallelMixers):
         return mixers
     fed = [

@@ -11,7 +11,7 @@ def latent_attention(c: Config, q_rank: int | None = 1536) -> LatentAttention:
     """Multi-head latent attention; the rotary key is shared, so there are as many key heads as query heads.
 
     Args:
-        q_rank: class default of the width of the compressed query.
+        q_rank: class default for the width of the compressed query.
     """
     heads = c.size(*HEADS)
     kv_heads = c.optional("num_key_value_heads", default=heads, why="latent attention expands to every head")
@@ -25,5 +25,5 @@ def latent_attention(c: Config, q_rank: int | None = 1536) -> LatentAttention:
         nope_dim=c.size("qk_nope_head_dim"),
         rope_dim=c.size("qk_rope_head_dim"),
         v_dim=c.size("v_head_dim"),
-        biases=biases(c, *(("q", "kv", "o") if q_rank else ("kv", "o"))),  # an uncompressed query projection has no bias
+        biases=biases(c, *(("q", "kv", "o") if q_rank else ("kv", "o"))),  # without compression, the query projection has no bias
     )

@@ -13,15 +13,16 @@ from .foreign import refuse_by_start
 from .torchtitan import called_with
 
 _YAML_BYTES = 2**18
-"""Largest size of a YAML file that describes a model [B]; its parser is slow."""
+"""Largest size of a YAML file that describes a model [B]; the parser is slow."""
 _JSON_BYTES = 2**22
-"""Largest size of a config.json [B]; configs with a list of quantised modules hold a hundredth of it."""
+"""Largest size of a config.json [B]; configs with a list of quantised modules have a hundredth of this size."""
 _START = 2**16
-"""Bytes at the start of a longer file that show its kind [B]."""
+"""Bytes that are read from the start of a longer file to recognise its kind [B]."""
 _KEYS = 2_000
 """Largest number of keys of a config; the longest of the transformers classes have two hundred."""
 _RULES = Rules(infinite=True, controls=True)
-"""Rules for values of a config. Infinite numbers are accepted, since keys that no mapping reads (time limits, special tokens) hold them."""
+"""Rules for values of a config. Infinite numbers are accepted, since some keys that no mapping reads (time limits, special tokens) have
+such values."""
 
 
 def document(config: Any) -> tuple[dict[str, Any], str]:
@@ -67,7 +68,7 @@ def _refuse_binary(path: Path) -> None:
     if path.suffix == ".safetensors":
         raise ConfigError(path.name, None, _TENSORS, "give config.json; ts.explain_release(model, path) reads it", "unsupported")
     try:
-        if not path.is_file():  # a pipe would wait for ever
+        if not path.is_file():  # reading a pipe could wait for ever
             return
         with path.open("rb") as file:
             start = file.read(_START)

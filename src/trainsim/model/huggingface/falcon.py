@@ -11,7 +11,7 @@ from .reader import family
 
 
 def _key_heads(c: Config, heads: int) -> int:
-    """One, unless the new architecture groups or multi-query is off: then ``num_kv_heads``, or all."""
+    """Number of key heads: one for multi-query attention, ``num_kv_heads`` for the new architecture, else one per query head."""
     new = c.flag("new_decoder_architecture", default=False)
     single = c.flag("multi_query", default=True)
     if new:
@@ -23,7 +23,7 @@ def _key_heads(c: Config, heads: int) -> int:
 
 
 def _norms(c: Config) -> tuple[str, ...]:
-    """Two norms in a serial block, one or two before a parallel one."""
+    """Two norms in a serial block; one or two before a parallel block."""
     new = c.flag("new_decoder_architecture", default=False)
     number = c.count("num_ln_in_parallel_attn", default=0) or (2 if new else 1)
     c.at_most("num_ln_in_parallel_attn", number, "norms of a block", 2)

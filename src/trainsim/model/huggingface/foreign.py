@@ -1,4 +1,4 @@
-"""Files other than ``config.json``: those that describe a model are converted, the others are refused by their kind."""
+"""Files other than ``config.json``. A file that describes a model is converted; any other is refused, with an error that names its kind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .torchtitan import SIGNS, flavour_of, of_arguments, of_flavour
 _CONFIG = "give the config.json that lies beside it"
 _BASE = "give the config.json of the base model named in base_model_name_or_path"
 SIZES = frozenset({"hidden_size", "n_embd", "d_model", "dim", "num_hidden_layers", "num_layers", "n_layers", "n_layer"})
-"""Keys that a model's config has under one name or another."""
+"""Keys of which every model's config has at least one."""
 _FOREIGN: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("peft_type",), "is an adapter of a base model (PEFT)", _BASE),
     (("base_model_name_or_path",), "is an adapter of a base model", _BASE),
@@ -44,16 +44,16 @@ _FOREIGN: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("bits", "group_size"), "is a quantisation config", _CONFIG),
     (("producer", "quantization"), "is a quantisation config (ModelOpt)", _CONFIG),
 )
-"""Top-level keys that no model's config has → the kind of the file, and the remedy."""
+"""Top-level keys that occur in no model's config → kind of the file, and remedy."""
 
 Reader = Callable[[Mapping[str, Any], str], dict[str, Any]]
 
 
 def refuse_by_start(start: str, name: str) -> None:
-    """Name a long file by the keys that it starts with, so that none of it needs to be parsed.
+    """Refuse a long file of another kind by the keys at its start, without parsing it.
 
     Raises:
-        ConfigError: the file is of a known other kind; says which, and what to give.
+        ConfigError: the file is of another known kind; the error names that kind and what to give instead.
     """
     for (key, *_), what, remedy in _FOREIGN:
         if f'"{key}":' in start and '"model_type":' not in start:
@@ -137,7 +137,7 @@ _DEEPSEEK_INERT = frozenset(
 def _deepseek(data: Mapping[str, Any], name: str) -> dict[str, Any]:
     sparse = "index_topk" in data
     made = _renamed(data, name, "deepseek_v32" if sparse else "deepseek_v3", _DEEPSEEK, _DEEPSEEK_INERT)
-    if not made.get("q_lora_rank"):  # 0: a full query projection
+    if not made.get("q_lora_rank"):  # 0 means a full query projection
         made["q_lora_rank"] = None
     if data.get("score_func", "softmax") == "softmax" and not sparse:
         made["model_type"] = "deepseek_v2"
@@ -224,4 +224,4 @@ READERS: tuple[tuple[tuple[str, ...], Reader], ...] = (
     (("dim", "n_layers", "hidden_dim"), _mistral),
     (("dim", "n_layers", "n_heads"), _meta),
 )
-"""Keys by which a file's kind is recognised → its converter."""
+"""Keys by which a kind of file is recognised → converter of that kind."""

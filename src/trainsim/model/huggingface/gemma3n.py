@@ -16,7 +16,7 @@ _PERIOD = 5
 
 @family("gemma3n_text")
 def gemma3n_text(c: Config) -> Model:
-    """Gemma 3n (Google 2025): four sliding layers to a full one; a list of widths takes slices of a nested model (arXiv:2310.07707)."""
+    """Gemma 3n (Google 2025): four sliding layers per full layer; a list of widths selects slices of a nested model (arXiv:2310.07707)."""
     layers = c.layers(*LAYERS)
     c.ignore("activation_sparsity_pattern", "altup_active_idx", "altup_coef_clip", "altup_correct_scale")
     streams = c.optional("altup_num_inputs", default=4)
@@ -53,7 +53,7 @@ def _mixers(c: Config, layers: int) -> Mixers:
 
 
 def _channels(c: Config, layers: int) -> list[tuple[str, FeedForward]]:
-    """One width, or one for every layer; layers whose width differs from the first get a kind of their own."""
+    """The feed-forward of every layer, from one width or a list; layers of another width than the first are a separate kind."""
     listed = isinstance(c.data.get("intermediate_size"), (list, tuple))
     widths = (c.per_layer("intermediate_size", layers) if listed else None) or [c.size("intermediate_size")] * layers
     return [("dense" if width == widths[0] else f"dense{width}", GatedMLP(width=width)) for width in widths]

@@ -1,4 +1,4 @@
-"""Gemma 4: full layers with heads of their own size, values that are the keys, and experts beside the dense feed-forward."""
+"""Gemma 4: full layers with another head size, keys that serve as values, and experts beside the dense feed-forward."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PERIOD = 6
 
 @family("gemma4_text", "gemma4_unified_text")
 def gemma4_text(c: Config) -> Model:
-    """Gemma 4 (Google 2026): five sliding layers to a full one; the last is full."""
+    """Gemma 4 (Google 2026): five sliding layers per full layer; the last layer is full."""
     layers = c.layers(*LAYERS)
     c.ignore("vocab_size_per_layer_input", "global_head_dim", "num_global_key_value_heads")
     width = c.count("hidden_size_per_layer_input", default=256) if c.data.get("model_type") == "gemma4_text" else 0
@@ -34,7 +34,7 @@ def gemma4_text(c: Config) -> Model:
 
 
 def _mixers(c: Config, layers: int) -> Mixers:
-    """Sliding layers, and full ones whose head size and key heads ``per_layer_config`` or the keys of released files give."""
+    """Sliding layers, and full layers, whose head size and key heads are given by ``per_layer_config`` or by the keys of released files."""
     sliding = grouped_query(c, biases=biases(c, *ALL), qk_norm="head", window=c.size_or_none("sliding_window"))
     types = c.words("layer_types", ("full_attention", "sliding_attention"), layers)
     types = types or ["full_attention" if (i + 1) % _PERIOD == 0 else "sliding_attention" for i in range(layers)]
@@ -75,5 +75,5 @@ def _channels(c: Config, layers: int, *, routed: bool) -> list[tuple[str, FeedFo
 
 
 def _scales(c: Config) -> int:
-    """The router's scales: of its input, and of every expert."""
+    """Scales of the router: one vector for its input, one number per expert."""
     return c.size("hidden_size") + c.size("num_experts") if c.flag("enable_moe_block", default=False) else 0

@@ -40,5 +40,5 @@ _HARMLESS = "|".join((*_BOOKKEEPING, *_TRAINING, *_ARITHMETIC, *_SAMPLING))
 
 
 def is_harmless(key: str) -> bool:
-    """Whether a key changes no shape; the pattern is compiled when the first config is read."""
+    """Whether a key changes no shape. The pattern is compiled when the first config is read."""
     return re.fullmatch(_HARMLESS, key) is not None

@@ -14,7 +14,7 @@ _CAUSAL = re.compile(
     r"|ForCausalLMWithValueHead|ImageForCausalLM|ForImageTextToText|AForCausalLM|ForGeneration)"
 )
 _SCORES = {"ForSequenceClassification": False, "ForTokenClassification": True, "ForQuestionAnswering": True}
-"""Heads that score labels, and whether their product has a bias."""
+"""Heads that score labels → whether their product has a bias."""
 _PROBLEMS = ("regression", "single_label_classification", "multi_label_classification")
 _TWO = 2
 
@@ -86,7 +86,7 @@ def _architecture(c: Config) -> str | None:
 
 
 def _labels(c: Config) -> int:
-    """How many labels are scored: ``num_labels``, one for each entry of ``id2label``, or the two of transformers' base class."""
+    """Number of labels scored: ``num_labels``, else one per entry of ``id2label``, else two, as in transformers' base class."""
     c.ignore("id2label", "label2id")
     c.fixed("problem_type", *_PROBLEMS)
     named: Any = c.data.get("id2label")

@@ -16,7 +16,7 @@ def jetmoe(c: Config) -> Model:
     layers = c.layers(*LAYERS)
     number, top_k = experts(c, "num_local_experts", "moe_num_experts")
     kv_heads = c.size(*KEY_HEADS)
-    heads = c.optional("num_attention_heads", default=kv_heads * top_k, why="one set of heads per expert met")
+    heads = c.optional("num_attention_heads", default=kv_heads * top_k, why="one set of heads per expert of a token")
     if heads != kv_heads * top_k:
         raise c.fail("num_attention_heads", f"is not {kv_heads} key heads times top-k {top_k}", f"give {kv_heads * top_k}, or leave it out")
     head_dim = c.size("kv_channels", "head_dim")

@@ -25,7 +25,7 @@ def llama4_text(c: Config) -> Model:
 
 
 def _interleaved(c: Config, layers: int) -> Channels:
-    """Experts in the listed layers, or in every ``interleave_moe_layer_step``-th; the others dense and wider."""
+    """Experts in the listed layers, or in every ``interleave_moe_layer_step``-th layer; the other layers are dense and wider."""
     moe = routed(c, "num_local_experts", shared_width=c.size("intermediate_size"))
     step = c.optional("interleave_moe_layer_step", default=1)
     listed = c.positions("moe_layers", layers)

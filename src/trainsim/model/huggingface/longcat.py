@@ -1,4 +1,4 @@
-"""LongCat-Flash: two attentions and two dense feed-forwards a layer, and experts beside them of which some do nothing."""
+"""LongCat-Flash: two attentions and two dense feed-forwards per layer, and parallel experts, some of which are identities."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from .reader import family
 
 @family("longcat_flash")
 def longcat_flash(c: Config) -> Model:
-    """LongCat-Flash (Meituan 2025, arXiv:2509.01322): each layer is two here, the first with experts beside its dense feed-forward.
+    """LongCat-Flash (Meituan 2025, arXiv:2509.01322): each layer is represented by two blocks, the first with experts beside its dense
+    feed-forward.
 
-    The experts' output joins after the second half; the class of transformers 5.24 stores two matrices for each expert that does nothing,
-    which the release has not and which are left out here.
+    In the model, the experts' output is added after the second block. The class of transformers 5.24 stores two matrices for each identity
+    expert. The release doesn't have them, and they are left out here.
     """
     layers = c.layers("num_layers", *LAYERS)
     c.ignore(
@@ -26,7 +27,7 @@ def longcat_flash(c: Config) -> Model:
     experts, top_k = c.size("n_routed_experts"), c.size("moe_topk", "num_experts_per_tok")
     identities = c.count("zero_expert_num")
     if identities:
-        c.note(f"{identities} experts do nothing: a token is taken to meet them as often as any other (zero_expert_num)")
+        c.note(f"{identities} experts are identities: the router is assumed to choose them as often as any other (zero_expert_num)")
     moe = MixtureOfExperts(
         experts=experts,
         top_k=top_k,

@@ -1,4 +1,4 @@
-"""Models as Megatron-LM and NeMo write them in YAML: one set of keys, and switches for what families differ in."""
+"""Models in the YAML format of Megatron-LM and NeMo: one set of keys, with switches for the differences between families."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def grouped_query(c: Config, *, kv: int | None = None, head: int | None = None, 
 
 
 def key_heads(c: Config, heads: int, default: int | None = None) -> int:
-    """The number of key heads, which must divide the query heads; null is one per query head."""
+    """The number of key heads, which must divide the number of query heads; null means one per query head."""
     key = c.called(*KEY_HEADS)
     if c.null(key):
         return heads
@@ -54,7 +54,7 @@ def key_heads(c: Config, heads: int, default: int | None = None) -> int:
 
 
 def head_dim(c: Config, heads: int, default: int | None = None) -> int:
-    """``head_dim``; left out, the class default; without one or null, hidden / heads."""
+    """``head_dim``; if left out, the class default; if null or without a default, hidden / heads."""
     if c.has("head_dim"):
         return c.size("head_dim")
     if default is not None and not c.null("head_dim"):
@@ -98,7 +98,7 @@ def every_nth_full(layers: int, period: int) -> list[str]:
 def by_type(
     c: Config, attention: GroupedQueryAttention, types: Sequence[str], *, window: int | None = None, chunk: int | None = None
 ) -> Mixers:
-    """The attention of each layer by the words of ``layer_types``.
+    """The attention of each layer, as listed in ``layer_types``.
 
     Raises:
         ConfigError: sliding or chunked layers without the width of their window or chunk.
@@ -173,7 +173,7 @@ def stepped(c: Config, layers: int, dense: FeedForward, moe: FeedForward) -> Cha
 
 
 def assemble(c: Config, layers: tuple[Layers, ...], *, tied: bool, head: Mapping[str, Any] | None = None, **rest: Any) -> Model:
-    """The model around the given layers; the family's default says whether the head is tied.
+    """The model around the given layers.
 
     Args:
         tied: the class default of ``tie_word_embeddings``.
@@ -185,10 +185,10 @@ def assemble(c: Config, layers: tuple[Layers, ...], *, tied: bool, head: Mapping
 
 
 def own_head(c: Config, model: Model) -> Model:
-    """The model with an untied head: this family's class ignores ``tie_word_embeddings``."""
+    """The model with an untied head, for families whose class ignores ``tie_word_embeddings``."""
     if model.head.weights == "own":
         return model
-    c.note("tie_word_embeddings is true: this class has a head of its own all the same")
+    c.note("tie_word_embeddings is true: ignored, since this class always has its own head")
     return model.replace({"head.weights": "own"})
 
 

@@ -12,7 +12,7 @@ _DRAWN = 2
 
 
 def _sparse_mixer(c: Config) -> MixtureOfExperts:
-    """Experts behind SparseMixer, which draws two, one after the other, at any top-k in the file (arXiv:2409.12136)."""
+    """Experts with SparseMixer, which draws two experts, one after the other, whatever top-k the file gives (arXiv:2409.12136)."""
     number, top_k = experts(c, "num_local_experts", "num_experts")
     if number < _DRAWN:
         raise c.fail("num_local_experts", f"are fewer than the {_DRAWN} that SparseMixer draws", f"give at least {_DRAWN}")

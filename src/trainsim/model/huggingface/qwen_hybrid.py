@@ -96,6 +96,6 @@ def olmo_hybrid(c: Config) -> Model:
 
 
 def _every_fourth(layers: int) -> list[str]:
-    """Attention in every fourth layer, and in the last one of a stack too short for that."""
+    """Attention in every fourth layer, or in the last layer of a stack with fewer than four."""
     types = ["full_attention" if i % 4 == 3 else "linear_attention" for i in range(layers)]
     return types if "full_attention" in types else [*types[:-1], "full_attention"]

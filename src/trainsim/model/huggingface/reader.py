@@ -37,7 +37,7 @@ class FamilyReader:
     Args:
         read: the mapping.
         names, defaults: the family's own names of keys, and its defaults for keys that a file leaves out.
-        defaults_of: the type whose recorded class holds the other defaults; None for its own.
+        defaults_of: the type whose recorded class gives the other defaults; None for the same type.
     """
 
     read: Mapper
@@ -62,7 +62,9 @@ def family(*model_types: str) -> Callable[[Mapper], Mapper]:
 
 
 class _Families(Mapping[str, FamilyReader]):
-    """Families by model type, loaded on first use: rows first, the files of this folder only for a type without a row."""
+    """Families by model type, loaded on first use. Rows are loaded first; the files of this folder are imported only for a type without a
+    row.
+    """
 
     def __getitem__(self, kind: str) -> FamilyReader:
         return _family_reader(kind)
@@ -96,7 +98,7 @@ _ALL = _Families()
 
 
 def families() -> Mapping[str, FamilyReader]:
-    """Every mapped family: the rows of ``families/``, and the files of this folder, which register themselves when imported."""
+    """Every mapped family: those of the rows in ``families/``, and those that the files of this folder register."""
     return _ALL
 
 
@@ -162,7 +164,7 @@ def _known(path: str | Path | None) -> Mapping[str, FamilyReader]:
 
 
 def _examined(outer: Mapping[str, Any], path: str, known: Mapping[str, FamilyReader], as_family: str | None) -> Config:
-    """The text model of a config: of the whole file, or of the group that holds it where the file wraps a text model."""
+    """The config of the text model: the whole file, or a group of keys if the file wraps a text model."""
     if isinstance(unfit := outer.get("model_type"), str) and unfit in UNFIT and unfit not in known:
         raise _does_not_fit(f"{path}.model_type", unfit)
     data, where, note = enter(outer, path)
@@ -198,7 +200,7 @@ def _does_not_fit(where: str, kind: str) -> ConfigError:
 
 
 def _quantisation(data: Mapping[str, Any]) -> int | None:
-    """Side of the quantised blocks; quantisation adds scales and changes no shape."""
+    """Side of the blocks of a quantised release; quantisation adds scales and changes no shape."""
     given = data.get("quantization_config")
     sides = given.get("weight_block_size") if isinstance(given, Mapping) else None
     return int(sides[0]) if isinstance(sides, Sequence) and len(sides) > 0 and isinstance(sides[0], int) else None

@@ -1,4 +1,4 @@
-"""A family of models as data: a row of renamed keys, class defaults, and switches for everything that families differ in."""
+"""A family of models as data: a row of renamed keys, class defaults, and switches for the differences between families."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ Names = Annotated[tuple[str, ...], AsTuple]
 
 
 class FamilyShape(Spec):
-    """One family of models: how its files describe each part.
+    """One family of models: the keys by which its configs describe each part.
 
-    In the fields, text is a key of the config; true, false and numbers are constants.
+    In a field, a text is a key of the config; true, false and numbers are constants.
 
     Args:
         source: where the architecture is described.
@@ -40,23 +40,23 @@ class FamilyShape(Spec):
         defaults: defaults for keys that a file leaves out, in addition to those of the recorded class.
         defaults_of: the type whose recorded class is used in place of an unrecorded one.
         ignore: keys that change neither parameters nor FLOPs.
-        noted: key that the class ignores → the note to make where a file gives it.
-        same: key → another that it must equal, where a file gives it.
-        fixed: key → the values that this family supports; others are refused.
-        attention, mixers: the mixer of full-attention layers, and of layers whose kind has another word.
-        cross: a cross-attention with the same heads and biases that has no encoder.
+        noted: key that the class ignores → note made if a file gives the key.
+        same: key → another key whose value it must equal, if a file gives it.
+        fixed: key → the values that are supported; other values are refused.
+        attention, mixers: the mixer of full-attention layers, and kind of layer → mixer for other kinds.
+        cross: a cross-attention with the same heads and biases, without an encoder.
         window, kinds: the sliding window, and which layers have which kind.
         mlp, experts, sparse: the dense feed-forward, the experts, and which layers have them.
         per_layer: key → key of a list that holds its value for each layer.
         norms: the norms of a block.
-        norms_if, norms_unless: additional norms if a key is true, and if it is false.
+        norms_if, norms_unless: key → norms added if the key is true, and if it is false.
         sparse_norms: additional norms in layers with experts.
-        first_norms: the norms of the first layer, where they differ.
-        norm: their kind; ``norm_bias`` false leaves LayerNorm without its bias.
+        first_norms: the norms of the first layer, if they differ.
+        norm: kind of the norms; with ``norm_bias`` false, LayerNorm has no bias.
         embedding, head: the parts before and after the layers.
         decoder: the key of a flag that makes attention causal; "" if it always is.
         encoder: the key of a flag that makes attention bidirectional.
-        mtp: whether the multi-token-prediction modules are as DeepSeek-V3's; otherwise they are left out, with a note.
+        mtp: whether multi-token-prediction modules have the structure of DeepSeek-V3's; others are left out, with a note.
 
     >>> FamilyShape(source="arXiv:2302.13971", attention=Grouped(bias="attention_bias")).norm
     'rms'
@@ -148,7 +148,7 @@ class FamilyShape(Spec):
         return [("moe", experts) if has else ("dense", dense) for has in sparse]
 
     def _stack(self, c: Config, mixers: list[tuple[str, Attention]], channels: list[tuple[str, FeedForward]]) -> tuple[Layers, ...]:
-        """The stack; kinds are named by their labels: dense, moe, sliding, sliding-moe, with a number for a second kind of one name."""
+        """The stack. Kinds are named by their labels (dense, moe, sliding, sliding-moe); a second kind of the same label gets a number."""
         asked = [(key, names, True) for key, names in self.norms_if.items()] + [
             (key, names, False) for key, names in self.norms_unless.items()
         ]

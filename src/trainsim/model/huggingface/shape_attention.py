@@ -1,4 +1,4 @@
-"""How a family's files describe its attention: the key of each size, and the switch of each option."""
+"""The keys by which a family's configs describe attention: a key for each size, and a switch for each option."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class AttentionShape(Family):
         """The mixer of one layer.
 
         Args:
-            c: the config; keys that this method reads are known, all others are errors.
+            c: the config; a key that no reader uses is an error.
         """
 
 
@@ -36,19 +36,19 @@ class Grouped(AttentionShape):
 
     Args:
         heads, kv_heads: keys of the numbers of heads; ``kv_heads`` "" for one per query head.
-        head_dim: key of the head size; null, or "" here, is hidden / heads.
-        uneven: what the class does if the heads don't divide the hidden size and no head size is given.
+        head_dim: key of the head size; a null value, or "" for the key, means hidden / heads.
+        uneven: rule of the class if the heads don't divide the hidden size and no head size is given.
         biases: projections that have a bias if the switch ``bias`` is on.
         bias: the switch of all these biases.
-        output_bias: the switch of the output projection's bias, if it has its own.
-        qk_norm: norms on queries and keys, where ``qk_norm_if`` holds.
+        output_bias: the switch of the output projection's bias, if there is a separate one.
+        qk_norm: norms on queries and keys, if ``qk_norm_if`` holds.
         single: the switch of multi-query attention: one key head for all query heads.
-        kv_factor: factor of the file's number of key heads; ``own_kv_heads`` is the key of a number without the factor.
+        kv_factor: factor on the config's number of key heads. ``own_kv_heads`` is the key of a number without this factor.
         v_dim: key of the width of a value head; "" for the head size.
         sinks: a learned logit per head.
-        gate: a gate on the output, per element or per head, where ``gate_if`` holds; per head where ``gate_by_head`` does.
+        gate: a gate on the output, per element or per head, if ``gate_if`` holds; per head if ``gate_by_head`` holds.
         gate_shift: a learned number per head added to the gate's.
-        output_norm: a norm on the output before its projection.
+        output_norm: a norm on the output before the output projection.
     """
 
     heads: str = "num_attention_heads"
@@ -125,7 +125,7 @@ class Latent(AttentionShape):
             raise c.fail("num_key_value_heads", rule, "latent attention has one key head per query head")
         q_rank = c.size_or_none("q_lora_rank")
         c.ignore("head_dim", "qk_head_dim")
-        biased: tuple[Any, ...] = ("q", "kv", "o") if q_rank else ("kv", "o")  # an uncompressed query projection has no bias
+        biased: tuple[Any, ...] = ("q", "kv", "o") if q_rank else ("kv", "o")  # without compression, the query projection has no bias
         return LatentAttention(
             heads=heads,
             kv_rank=c.size("kv_lora_rank"),
@@ -138,7 +138,7 @@ class Latent(AttentionShape):
 
 
 def _key_heads(c: Config, key: Size, heads: int) -> int:
-    """Key heads, which divide the query heads; null is one per query head."""
+    """The number of key heads, which must divide the number of query heads; null means one per query head."""
     if isinstance(key, int):
         return key
     if not key:
@@ -153,7 +153,7 @@ def _key_heads(c: Config, key: Size, heads: int) -> int:
 
 
 def head_size(c: Config, key: str, heads: int, *, uneven: str = "refused") -> int:
-    """The head size a key gives; without the key, or null, hidden / heads."""
+    """The head size that a key gives; if the key is missing or null, hidden / heads."""
     if key and (size := c.size_or_none(key)) is not None:
         return size
     hidden = c.size("hidden_size")

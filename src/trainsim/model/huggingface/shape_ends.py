@@ -1,4 +1,4 @@
-"""How a family's files describe the embedding and the head."""
+"""The keys by which a family's configs describe the embedding and the head."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class EmbeddingShape(Spec):
     """The embedding.
 
     Args:
-        width: key of its width, where that may differ from the hidden size; "" for the hidden size.
-        project: a projection to the hidden size where the width differs, or always; ``project_bias`` is its bias.
+        width: key of the table's width, if that may differ from the hidden size; "" for the hidden size.
+        project: whether a projection to the hidden size follows if the width differs, or always; ``project_bias`` is the projection's bias.
         extra_rows: rows beyond the vocabulary.
-        positions: key of the number of learned positions, to which ``beyond`` are added, where ``positions_if`` holds; "" for none.
-        position_width: the table is as wide as the embedding, or as a head (RoFormer).
+        positions: key of the number of learned positions, used if ``positions_if`` holds; ``beyond`` is added to the number; "" for none.
+        position_width: width of the table of positions: that of the embedding, or of a head (RoFormer).
         segments: key of the number of kinds of segment; "" for none.
-        more_segments: key of the rows of a second such table, used if ``more_segments_if`` holds.
+        more_segments: key of the number of rows of a second table of segments, used if ``more_segments_if`` holds.
         norm: the switch of a norm on the embeddings.
     """
 
@@ -64,8 +64,8 @@ class HeadShape(Spec):
     Args:
         tied: the switch of a head that uses the embedding's matrix.
         norm: the switch of the final norm.
-        bias: the switch of a bias per word; ``bias_if_own`` replaces it in a head with a matrix of its own.
-        width: key of the width of its input, where that may differ from the hidden size; "" for the hidden size.
+        bias: the switch of a bias per word; in an untied head ``bias_if_own`` is the switch instead.
+        width: key of the width of the head's input, if that may differ from the hidden size; "" for the hidden size.
         transform: whether a dense layer and a norm come before the logits; ``transform_bias`` is the switch of that layer's bias.
     """
 

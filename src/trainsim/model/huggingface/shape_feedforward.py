@@ -1,4 +1,4 @@
-"""How a family's files describe its feed-forward layers."""
+"""The keys by which a family's configs describe feed-forward layers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class ChannelShape(Family):
 
     Args:
         width: key of the inner width.
-        times: inner width over the hidden size, a number or a key, used if the file gives no width.
-        divisor: the file's width over that of one product.
+        times: ratio of inner width to hidden size, a number or a key, used if the config gives no width.
+        divisor: ratio of the config's width to that of one product.
         bias: the switch of the biases.
     """
 
@@ -62,8 +62,8 @@ class Shared(Spec):
     """Experts that every token uses.
 
     Args:
-        number: key of their number; None if the width is that of all of them together.
-        width: key of the width of one expert, or of all of them.
+        number: key of the number of shared experts; None if the width is that of all together.
+        width: key of the width of one expert, or of all together.
         gate: the switch of a learned gate on their output.
         bias: the switch of their biases.
     """
@@ -78,10 +78,11 @@ class Experts(Spec):
     """A mixture of experts.
 
     Args:
-        number, top_k, width: keys of the number of experts, of the number that each token uses, and of the inner width of one.
+        number, top_k, width: keys of the number of experts, of the number that each token uses, and of the inner width of an expert.
         shared: the shared experts; None for none.
         bias: the switch of biases in the experts.
-        router_bias: none, a parameter ("bias"), or a balancing score, which is not a parameter ("score"), where ``router_bias_if`` holds.
+        router_bias: "none"; "bias", a parameter; or "score", a balancing score, which is not a parameter. It applies if ``router_bias_if``
+            holds.
     """
 
     number: str = "num_experts"

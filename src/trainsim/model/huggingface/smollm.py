@@ -10,7 +10,7 @@ from .reader import family
 
 @family("smollm3")
 def smollm3(c: Config) -> Model:
-    """SmolLM3: every fourth layer without rotary positions; windows, where used, on those layers."""
+    """SmolLM3: every fourth layer has no rotary positions; windows, if used, are on those layers."""
     layers = c.layers(*LAYERS)
     attention = grouped_query(c, kv=4, biases=biases(c, *ALL))
     mlp = gated(c, bias=c.flag("mlp_bias", default=False))

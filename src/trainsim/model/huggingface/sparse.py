@@ -25,20 +25,20 @@ def routed_after_dense(c: Config, layers: int, *, leading: int) -> Sequence[tupl
     names = ("n_routed_experts", "num_local_experts", "num_experts")
     c.fixed("moe_layer_freq", 1)
     if c.has("mlp_bias") and c.flag("mlp_bias", default=False):
-        c.note("mlp_bias is true: this class has no biases in its feed-forwards all the same")
+        c.note("mlp_bias is true: ignored, since this class has no biases in its feed-forwards")
     moe = routed(c, *names, width="moe_intermediate_size", shared_width=shared, router_bias="score")
     dense = gated(c)
     return [("dense", dense) if word == "dense" else ("moe", moe) for word in types]
 
 
 def selecting(c: Config, heads: int) -> LatentAttention:
-    """Latent attention whose layer has an indexer of its own."""
+    """Latent attention in a layer with its own indexer."""
     indexer = Indexer(heads=c.optional("index_n_heads", default=heads), head_dim=c.optional("index_head_dim", default=128))
     return latent_attention(c).replace({"selected": c.optional("index_topk", default=2048), "indexer": indexer})
 
 
 def shared_indexers(own: LatentAttention, words: Sequence[str]) -> Mixers:
-    """The attention of each layer: with an indexer ("full"), or by the selection of the last layer that has one ("shared")."""
+    """The attention of each layer: with an indexer ("full"), or with the selection of the last layer that has an indexer ("shared")."""
     kinds = {"full": ("", own), "shared": ("shared", own.replace({"indexer": None}))}
     return [kinds[word] for word in words]
 
@@ -56,7 +56,7 @@ def deepseek_v32(c: Config) -> Model:
 
 @family("glm_moe_dsa")
 def glm_moe_dsa(c: Config) -> Model:
-    """GLM-5 (Z.ai 2026): an indexer in every layer, or one whose selection the next layers share."""
+    """GLM-5 (Z.ai 2026): an indexer in every layer, or in some layers, whose selection the next layers share."""
     layers = c.layers(*LAYERS)
     c.ignore("head_dim", "qk_head_dim", "indexer_rope_interleave", "index_share_for_mtp_iteration")
     c.words("layer_types", ("indexed_attention", "deepseek_sparse_attention"), layers)

@@ -20,7 +20,7 @@ STEPS = (
     *("time_step_min", "time_step_max", "time_step_floor", "time_step_limit"),
     *("time_step_scale", "time_step_init_scheme", "time_step_rank"),
 )
-"""Keys of the initial value and the bounds of a state-space mixer's steps, which change no shape."""
+"""Keys of the initial value and the bounds of the steps of a state-space mixer; they change no shape."""
 
 
 def _channel(c: Config, key: str) -> Literal["channel", "none"]:
@@ -126,7 +126,7 @@ def bamba(c: Config) -> Model:
 
 @family("granitemoehybrid")
 def granitemoehybrid(c: Config) -> Model:
-    """Granite 4 (IBM 2025): Mamba-2 and attention layers; experts beside a shared one, or the shared one alone."""
+    """Granite 4 (IBM 2025): Mamba-2 and attention layers; experts beside a shared expert, or a shared expert alone."""
     layers = c.layers(*LAYERS)
     old = {"mamba": "linear_attention", "attention": "full_attention"}
     words = c.words("layer_types", (*old, *old.values()), layers) or c.words("layers_block_type", (*old, *old.values()), layers)
@@ -245,7 +245,7 @@ def _layers_of_one_part(c: Config) -> list[str]:
 
 def _latent_experts(c: Config, *, bias: bool) -> MixtureOfExperts:
     number, top_k = experts(c, "n_routed_experts", "num_local_experts")
-    c.ignore("n_shared_experts", "intermediate_size")  # the class has one shared expert of the given width, whatever their number
+    c.ignore("n_shared_experts", "intermediate_size")  # the class has one shared expert of the given width, whatever number the file gives
     given: Literal["both", "none"] = "both" if bias else "none"
     return MixtureOfExperts(
         experts=number,

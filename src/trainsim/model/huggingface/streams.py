@@ -22,15 +22,15 @@ _OF_RATIO = {0: _WINDOW, 4: _SELECTED, 128: _ALL}
 def deepseek_v4(c: Config) -> Model:
     """DeepSeek-V4 (DeepSeek-AI 2026): compressed keys, experts in every layer, hyper-connections.
 
-    The first layers choose experts by a fixed table of tokens, which has no parameters; their router's product runs all the same.
+    The first layers choose experts by a fixed table of tokens, which has no parameters. The product of their router still runs.
     """
     layers = c.layers(*LAYERS)
     if c.count("num_key_value_heads", default=1) > 1:
-        c.note("num_key_value_heads is above 1: this class has one key head all the same")
+        c.note("num_key_value_heads is above 1: ignored, since this class has one key head")
     c.ignore("hc_sinkhorn_iters", "n_shared_experts")
     c.ignore("scoring_func", "num_hash_layers", "qk_rope_head_dim", "expert_dtype", "attention_bias", "intermediate_size")
     c.words("mlp_layer_types", ("hash_moe", "moe"), layers)
-    width = c.size("moe_intermediate_size")  # of the shared expert too, of which there is one
+    width = c.size("moe_intermediate_size")  # also the width of the one shared expert
     bias = "both" if c.flag("mlp_bias") else "none"
     names = ("n_routed_experts", "num_local_experts")
     moe = routed(c, *names, width="moe_intermediate_size", shared_width=width, shared_bias=bias, router_bias="score")
@@ -65,14 +65,14 @@ def _mixers(c: Config, layers: int) -> Mixers:
 
 
 def _rates(c: Config) -> Mapping[str, int]:
-    """Tokens of an entry, by kind of layer."""
+    """Kind of layer → tokens per compressed entry."""
     group = c.inside("compress_rates") if c.has("compress_rates") else Config({}, c.path)
     older = {_SELECTED: ("compress_rate_csa", 4), _ALL: ("compress_rate_hca", 128)}
     return {word: c.size(key) if c.has(key) else group.optional(word, default=default) for word, (key, default) in older.items()}
 
 
 def _ratios(c: Config, layers: int) -> list[int] | None:
-    """The rates that older files list; those beyond the layers are of prediction modules."""
+    """The rates that older files list; rates beyond the last layer belong to prediction modules."""
     given = c.data.get("compress_ratios")
     more = len(given) if isinstance(given, list) else 0
     ratios = c.per_layer("compress_ratios", max(layers, more))
@@ -80,7 +80,9 @@ def _ratios(c: Config, layers: int) -> list[int] | None:
 
 
 def _types(c: Config, layers: int) -> list[str]:
-    """``layer_types``; the rates that older files list; or two heavily compressed layers, then the two kinds in turn."""
+    """The kind of each layer: ``layer_types``; else by the rates of older files; else two heavily compressed layers, then both kinds in
+    turn.
+    """
     ratios = _ratios(c, layers)
     if types := c.words("layer_types", tuple(_OF_RATIO.values()), layers):
         return types

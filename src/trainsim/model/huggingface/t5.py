@@ -1,4 +1,4 @@
-"""T5 and its kin: an encoder and a decoder without biases, whose positions are learned biases of the scores."""
+"""T5 and similar models: an encoder and a decoder without biases, whose positions are learned biases of the scores."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .reader import family
 def t5(c: Config) -> Model:
     """T5 (arXiv:1910.10683), mT5 (arXiv:2010.11934) and UMT5 (arXiv:2304.09151), which learns biases in every layer.
 
-    Where ``architectures`` names the encoder alone, it is the model.
+    If ``architectures`` names the encoder alone, the model is the encoder.
     """
     layers = c.layers("num_layers", "num_hidden_layers")
     named = c.data.get("architectures")
@@ -44,7 +44,7 @@ def _attention(c: Config, *, both: bool) -> GroupedQueryAttention:
 
 
 def _stack(c: Config, layers: int, mixer: Attention, cross: tuple[str, ...]) -> tuple[Layers, ...]:
-    """Layers of one kind; the biases of the scores are those of the first, or of each (UMT5)."""
+    """Layers of one kind; the first layer has learned biases of the scores, or each layer (UMT5)."""
     width, gated = c.size("d_ff"), str(c.value("feed_forward_proj") or "relu").startswith("gated")
     ffn: FeedForward = GatedMLP(width=width) if gated else PlainMLP(width=width)
     biases = c.optional("relative_attention_num_buckets", default=32) * c.size(*HEADS)

@@ -1,4 +1,4 @@
-"""Models as torchtitan names them: a flavour of its registry, or the arguments of a model."""
+"""Models of torchtitan, given by a flavour of its registry or by a model's arguments."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ _INERT = frozenset(
 SIGNS = frozenset(
     {"moe_args", "depth_init", "attn_type", "attn_mask_type", "use_flex_attn", "enable_weight_tying", "qk_norm", "rope_scaling_args"}
 )
-"""Arguments that no other file of models has."""
+"""Arguments that occur in no other format of model files."""
 _KERNELS = ("_flex_attn", "_varlen_attn", "_flex", "_varlen", "_irope")
-"""Endings of flavours that name a kernel or a mask of attention."""
+"""Suffixes of flavours that name a kernel or a mask of attention."""
 _LARGEST = 10**9
 
 
@@ -121,7 +121,7 @@ def of_arguments(data: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _kind(given: Mapping[str, Any], made: dict[str, Any], name: str) -> dict[str, Any]:
-    """The model type that the arguments are of, and the sizes that follow from others."""
+    """The model type that the arguments describe, and the sizes that follow from other arguments."""
     if "kv_lora_rank" in given or "inter_dim" in given:
         return {"model_type": "deepseek_v3", "attention_bias": False}
     if "sliding_window_size" in given:
@@ -141,7 +141,7 @@ def _qwen3(given: Mapping[str, Any], made: dict[str, Any], name: str) -> dict[st
 
 
 def _llama4(given: Mapping[str, Any], made: dict[str, Any], name: str) -> dict[str, Any]:
-    """Llama 4, whose inner width is divided among the experts that a token meets."""
+    """Llama 4, whose inner width is divided among the experts that a token uses."""
     _only(given, "num_shared_experts", 1, name)
     made.pop("n_shared_experts", None)
     top_k, dim, heads = (_whole(given, key, name, default) for key, default in (("top_k", 1), ("dim", None), ("n_heads", None)))
@@ -196,7 +196,7 @@ def called_with(text: str, name: str) -> dict[str, Any]:
         ) from None
     calls = [node.value for node in body if isinstance(node, (ast.Expr, ast.Assign)) and isinstance(node.value, ast.Call)]
     if len(calls) != 1:
-        raise ConfigError(name, len(calls), "calls at the top, and not one", "give the arguments of one model", "wrong-type")
+        raise ConfigError(name, len(calls), "calls at the top level instead of one", "give the arguments of one model", "wrong-type")
     return _arguments(calls[0], name)
 
 

@@ -16,7 +16,7 @@ from .config import Config
 Reader = Callable[[Config, Config, int], Tower]
 """The whole config, its ``vision_config`` and the width of the text model → tower."""
 READERS: dict[str, Reader] = {}
-"""``model_type`` of a wrapper → what reads its vision tower."""
+"""``model_type`` of a wrapper → reader of its vision tower."""
 
 
 def seen_by(*wrappers: str) -> Callable[[Reader], Reader]:
@@ -31,7 +31,7 @@ def seen_by(*wrappers: str) -> Callable[[Reader], Reader]:
 
 @lru_cache(maxsize=1)
 def readers() -> Mapping[str, Reader]:
-    """What the files ``vision_….py`` of this folder register when they are imported."""
+    """The readers that the files ``vision_….py`` of this folder register."""
     package = importlib.import_module(__package__ or "")
     for module in pkgutil.iter_modules(package.__path__):
         if module.name.startswith("vision_"):

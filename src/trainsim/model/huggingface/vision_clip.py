@@ -12,7 +12,7 @@ from .vision import seen_by
 from .vision_parts import patches, plain_stack, side, two_layers
 
 Connector = Callable[[int], Sequence[Projection]]
-"""Width of the tower → products that bring its outputs to the text model."""
+"""Width of the tower → products that project the tower's outputs to the text model."""
 _SIGLIP = {"hidden": 768, "layers": 12, "heads": 12, "width": 3072}
 _CLIP = {"hidden": 1024, "layers": 24, "heads": 16, "width": 4096}
 
@@ -26,7 +26,7 @@ def siglip(
         c: the ``vision_config``.
         resize: side of a picture [pixel] → the processor's rule.
         merge: patches along either side that become one token of the text model.
-        connector: products that bring its outputs to the text model.
+        connector: products that project the tower's outputs to the text model.
         sizes: class defaults.
         pools: whether the class has a pooling head by default.
     """
@@ -52,7 +52,7 @@ def siglip(
 
 
 def _pooling_head(c: Config, hidden: int) -> int:
-    """Parameters of the attention that pools all patches into one vector; no text model uses it, so it counts no FLOPs."""
+    """Parameters of the attention that pools all patches into one vector. No text model uses this attention, so that its FLOPs are 0."""
     c.note("a pooling head is stored, and its FLOPs are left out: no text model uses it (vision_use_head)")
     width = c.optional("intermediate_size", default=3072)
     return hidden + 4 * (hidden * hidden + hidden) + 2 * hidden + 2 * hidden * width + width + hidden

@@ -1,4 +1,4 @@
-"""Towers that take images near their own shape: Qwen, GLM-V, Kimi, Mistral 3 with Pixtral's."""
+"""Towers that keep the shape of an image: Qwen, GLM-V, Kimi, Mistral 3 with Pixtral's tower."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def qwen2_5_vl(outer: Config, c: Config, width: int) -> Tower:
 
 @seen_by("qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe")
 def qwen3_vl(outer: Config, c: Config, width: int) -> Tower:
-    """Qwen3-VL (arXiv:2511.21631) and Qwen3.5: learned positions; Qwen3-VL hands outputs of some layers on by mergers of their own."""
+    """Qwen3-VL (arXiv:2511.21631) and Qwen3.5: learned positions; Qwen3-VL passes the outputs of some layers on through separate
+    mergers.
+    """
     hidden, patch, merge = c.optional("hidden_size", default=1152), side(c, "patch_size", 16), c.optional("spatial_merge_size", default=2)
     attention = sees_all(heads_of(c, hidden, 16, "num_heads", "num_attention_heads"), hidden, biases=ALL)
     block = Block(attention=attention, ffn=PlainMLP(width=c.optional("intermediate_size", default=4304), bias="both"), norm="layer")
@@ -88,7 +90,7 @@ def qwen2_vl(outer: Config, c: Config, width: int) -> Tower:
 
 @seen_by("glm4v", "glm4v_moe", "glm46v", "glmga")
 def glm4v(outer: Config, c: Config, width: int) -> Tower:
-    """GLM-4.1V and 4.5V (arXiv:2507.01006): learned positions, gated MLPs, squares of patches made one by a convolution, a gated merger."""
+    """GLM-4.1V and 4.5V (arXiv:2507.01006): learned positions, gated MLPs, a convolution that merges squares of patches, a gated merger."""
     del outer
     hidden, patch, merge = c.optional("hidden_size", default=1536), side(c, "patch_size", 14), c.optional("spatial_merge_size", default=2)
     image, out = side(c, "image_size", 336), c.optional("out_hidden_size", default=width, why="width of the text model")

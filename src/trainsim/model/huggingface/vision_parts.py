@@ -70,7 +70,7 @@ def merged(name: str, hidden: int, out: int, merge: int, *, norm: Norm, norm_wid
 
 
 def merged_by(c: Config, key: str) -> int:
-    """Patches along either side that become one token, from the share of them that is left: 0.5 merges two."""
+    """Patches along either side that become one token, from the share of patches that remains: 0.5 merges two."""
     ratio = c.data.get(key, 0.5)
     c.ignore(key)
     if isinstance(ratio, bool) or not isinstance(ratio, (int, float)) or not 0 < ratio <= 1:

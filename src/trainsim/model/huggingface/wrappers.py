@@ -11,7 +11,7 @@ from .classes import config_class
 TEXT_KEYS = ("text_config", "llm_config", "language_config", "thinker_config", "language_model_config", "llm")
 """Groups in which wrappers keep their text model."""
 _OWN_HEAD = "tie_word_embeddings"
-"""Keys about the head in a wrapper, which take precedence over those of its text model."""
+"""Keys about the head in a wrapper; they take precedence over those of the text model."""
 _TIMES = 4
 
 
@@ -35,10 +35,10 @@ def enter(outer: Mapping[str, Any], path: str) -> tuple[Mapping[str, Any], str, 
         if not found:
             if known.text_key is None:
                 return data, where, note
-            if "hidden_size" in data:  # older files hold the text model's keys at the top
+            if "hidden_size" in data:  # older files have the text model's keys at the top level
                 note = note or f"text model of {kind}"
                 return {**data, "model_type": known.text_type}, where, note
-            inner: Mapping[str, Any] = {}  # a wrapper that leaves its text model to the class
+            inner: Mapping[str, Any] = {}  # a wrapper whose class gives the text model
             found = [known.text_key]
         else:
             inner = data[found[0]]
@@ -60,5 +60,5 @@ def _noted(kind: Any, outer: Mapping[str, Any], inner: Mapping[str, Any], outer_
     if said[0] is not None and said[1] is not None and said[0] != said[1]:
         return f"{note}; its {_OWN_HEAD}={str(said[0]).lower()} holds, not the text model's"
     if said[0] is None and outer_ties and not (inner_ties if said[1] is None else said[1]):
-        return f"{note}; a head of its own, as the text model has it, though the wrapper's class ties it where {_OWN_HEAD} is left out"
+        return f"{note}; untied head, as in the text model, although the wrapper's class ties it if {_OWN_HEAD} is left out"
     return note

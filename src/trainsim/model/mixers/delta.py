@@ -97,9 +97,9 @@ class KimiDeltaAttention(Attention):
 def delta_rule(heads: int, key_dim: int, value_dim: int, chunk: int, *, saved: float) -> Iterator[Op]:
     """The delta rule in chunks: a triangular system for each chunk, and a scan over the corrected values.
 
-    ``A = tril(β K Kᵀ, −1)``; ``(I + A) [W, U] = β [K, V]`` by forward substitution: the keys strictly before a token, of ``key_dim``
-    and of ``key_dim + value_dim`` elements. Then ``V' = U − W S``, ``O = Q S + tril(Q Kᵀ) V'``, ``S ← S + Kᵀ V'``: three products with the
-    state.
+    ``A = tril(β K Kᵀ, −1)`` and ``(I + A) [W, U] = β [K, V]`` by forward substitution. Both run over the keys strictly before a token, with
+    ``key_dim`` and with ``key_dim + value_dim`` elements. Then ``V' = U − W S``, ``O = Q S + tril(Q Kᵀ) V'``, ``S ← S + Kᵀ V'``: three
+    products with the state.
 
     Args:
         heads: heads, each with a state of ``key_dim × value_dim``.

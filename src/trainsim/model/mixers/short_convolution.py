@@ -16,7 +16,7 @@ class ShortConvolution(Attention):
     ``y = C ⊙ conv(B ⊙ x)`` with ``B``, ``C`` and ``x`` from one projection.
 
     Args:
-        taps: tokens that a channel is a weighted sum of.
+        taps: number of tokens in the weighted sum of a channel.
         bias: biases of projections and convolution.
 
     >>> [op.name for op in ShortConvolution(taps=3).ops(2048)]

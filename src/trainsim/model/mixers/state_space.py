@@ -14,8 +14,8 @@ from ..ops import Convolve, MatMul, Op, Scan, Stream
 class Mamba2(Attention):
     """State-space duality: a scan whose decay is one number a head and token (Dao & Gu 2024, arXiv:2405.21060, sections 6 and 7).
 
-    ``S_t = a_t S_{t−1} + b_t x_tᵀ``, ``y_t = c_t S_t + d x_t``; ``x``, ``b`` and ``c`` pass a short convolution. Every head has its
-    own scores here, as in the reference algorithm; a kernel may share the scores of a group.
+    ``S_t = a_t S_{t−1} + b_t x_tᵀ``, ``y_t = c_t S_t + d x_t``; ``x``, ``b`` and ``c`` pass a short convolution. Every head has its own
+    scores, as in the reference algorithm; kernels may share the scores of a group.
 
     Args:
         heads, head_dim: heads, and width of each; together the inner width.
@@ -23,7 +23,7 @@ class Mamba2(Attention):
         groups: groups of heads that share ``b`` and ``c``.
         taps: tokens of the short convolution.
         chunk: tokens of a chunk.
-        norm: a norm on the gated output, or the gate alone.
+        norm: whether the gated output has a norm.
         projection_bias: biases of the input and output projections, of one, or none.
         convolution_bias: a bias per channel of the convolution.
 
@@ -79,7 +79,7 @@ class Mamba(Attention):
         state: elements of the state per channel, ``N``.
         rank: width of the step's low-rank projection.
         taps: tokens of the short convolution.
-        norms: norms on steps, ``b`` and ``c``: with a vector each (Jamba), or none that holds parameters.
+        norms: whether steps, ``b`` and ``c`` have norms with parameters (Jamba).
         projection_bias: biases of the input and output projections.
         convolution_bias: a bias per channel of the convolution.
         heads: heads of channels, each with its own projection of steps, ``b`` and ``c`` (Zamba); 1 in Mamba itself.
