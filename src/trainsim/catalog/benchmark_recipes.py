@@ -1,4 +1,4 @@
-"""Launch settings of Megatron-Bridge's published benchmarks, which its recipes set and its result tables omit."""
+"""Launch settings of Megatron-Bridge's published benchmarks: its recipes set them, its result tables omit them."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Launch:
 
     Args:
         dispatcher, expert_overlap, graphs: as in :class:`~trainsim.parallelism.plan.Plan`.
-        recompute, recompute_layers: parts that are recomputed in backward, and the number of layers per stage; empty and None where only
-            the recipe of another layout is known.
-        layout: ``"same"`` where the recipe is of this layout, ``"nearest"`` where it is of another one.
+        recompute, recompute_layers: parts that the backward pass recomputes, and number of layers per stage; empty and None if only the
+            recipe of another layout is known.
+        layout: ``"same"`` if the recipe is of this layout, ``"nearest"`` if it is of another one.
     """
 
     dispatcher: Dispatcher | None
@@ -44,8 +44,8 @@ def launch_of(model: Model, chip: str, precision: str, batch: float, release: st
     """Launch settings of a model's benchmark; None where no recipe of the model on this chip is known.
 
     Among the recipes of the model on the chip, those of the same layout are preferred, then the same number format, then the same batch.
-    Ties go to the newest release at or before ``release``, else to the oldest after it. Recomputation depends on what fits in memory, so it
-    is taken only from a recipe of the same layout.
+    Ties go to the newest release at or before ``release``, else to the oldest after it. Recompute is taken only from a recipe of the same
+    layout, since it depends on what fits in memory.
 
     Args:
         model: matched by its width, layers and experts.

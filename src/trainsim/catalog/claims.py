@@ -19,7 +19,7 @@ def claim(name: str) -> Claim:
         the claim, with its source.
 
     Raises:
-        CatalogError: no such claim; lists those there are.
+        CatalogError: no such claim; the error lists the known ones.
 
     >>> claim("deepseek-v3-6m").in_base()
     6000000.0

@@ -1,7 +1,7 @@
 """Precomputed sizes and utilisations of published runs.
 
-Building the models of a hundred runs takes longer than all else a prior needs. The table holds what ``evidence.count`` gives for every row
-of the catalogue. A test counts them again, and ``python tests/catalog/test_counted.py`` writes the table anew.
+Building the models of a hundred runs takes longer than the rest of a prior. So this table stores the result of ``evidence.count`` for every
+row of the catalogue. A test compares the table with a new count; ``python tests/catalog/test_counted.py`` rewrites it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Counted:
     """Precomputed figures of a published run.
 
     Args:
-        sizes, utilisation: sizes of its model, and model FLOPs over the dense half-precision peak; None where it can't be computed.
+        sizes, utilisation: sizes of the run's model, and model FLOPs over the dense half-precision peak; None if that can't be computed.
     """
 
     sizes: Sizes
@@ -31,12 +31,12 @@ class Counted:
 
     @property
     def sparsity(self) -> str:
-        """Whether its model routes: ``"moe"`` or ``"dense"``."""
+        """``"moe"`` if the model routes tokens to experts, else ``"dense"``."""
         return "moe" if self.sizes[2] > 1 else "dense"
 
 
 def of_table(row: Row) -> Counted | None:
-    """The table's figures for a row; None where it has none, and for a user's row of the same name.
+    """The table's figures for a row; None if there are none, or if the row is a user's row of the same name.
 
     >>> from trainsim.catalog.rows import find
     >>> of_table(find("runs", "deepseek-v3")).sizes

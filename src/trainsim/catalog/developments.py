@@ -51,8 +51,8 @@ class Programme:
 def programme(run: Run, price: Price, as_of: dt.date | None = None) -> Programme:
     """The development that a run belongs to, with all hours at one price.
 
-    For a run of the catalogue, its sibling runs and the priors on data and people are included. For any other run, only the generic
-    priors on failed runs and experiments are.
+    For a run of the catalogue, the development includes its sibling runs and the priors on data and people. For any other run, it includes
+    only the generic priors on failed runs and experiments.
 
     Args:
         run: the final run, with its own reliability.
@@ -112,17 +112,17 @@ def _overhead(middle: Mapping[str, float]) -> dict[str, str]:
 
 
 def _without_partial_people(priors: Mapping[str, Row]) -> dict[str, Row]:
-    """The prior rows, without those on people unless all numbers of ``PEOPLE`` have one."""
+    """The prior rows. Those on people are left out unless all numbers of ``PEOPLE`` have a row."""
     people = {path for path in priors if path.startswith("people.")}
     return {path: row for path, row in priors.items() if path not in people or {p.removeprefix("people.") for p in people} == PEOPLE}
 
 
 def _people(middle: Mapping[str, float]) -> People | None:
-    """People, where priors on them exist. The overhead is 1: loaded pay includes the employer's share."""
+    """People, if there are priors on them. The overhead is 1, since loaded pay includes the employer's share."""
     given = {path.removeprefix("people."): value for path, value in middle.items() if path.startswith("people.")}
     return People(**given, overhead=1.0) if given else None
 
 
 def _belief(row: Row) -> Any:
-    """Belief of a prior row; a row whose P5 is zero is given by its P50 and P95."""
+    """Belief of a prior row, given by its P50 and P95 if its P5 is zero."""
     return interval(row) if row["p5"] > 0 else ci90(p50=row["p50"], p95=row["p95"])

@@ -29,7 +29,7 @@ GENERATIONS = {
     "a100-40gb-sxm": "ampere", "a100-80gb-sxm": "ampere", "a800-80gb-sxm": "ampere",
     "b200-sxm": "blackwell", "b300-sxm": "blackwell", "gb200": "blackwell", "gb300": "blackwell",
 }  # fmt: skip
-"""Chip → generation of its compute silicon. Export variants have slower links but the same arithmetic."""
+"""Chip → generation of its compute silicon. Export variants have slower links but the same silicon."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,13 @@ class Evidence:
 
 
 def why_hidden(row: Row, run: Run | None, as_of: dt.date | None, own: Collection[str] | None = None) -> str:
-    """Why a prediction of ``run`` as of a day must not use a row; empty where it may.
+    """Reason that a prediction of ``run`` as of a day must not use a row; empty if it may.
 
     Args:
         row: the row in question.
         run: the run to predict; None for none.
         as_of: the last day whose rows may be used.
-        own: addresses of the run's own rows, where they are known already.
+        own: addresses of the run's own rows; None to find them.
     """
     if as_of is not None and row.date > as_of:
         return f"dated {row.date}, after {as_of}"
@@ -94,14 +94,14 @@ def _is_this_run(row: Row, run: Run) -> bool:
 
 
 _RATES = ("tokens_per_s_per_gpu", "step_seconds", "gpu_hours", "phases", "mfu_reported")
-"""Fields from which a utilisation can be computed; without any of them the model need not be built."""
+"""Fields from which a utilisation can be computed; for a row without any of them no model is built."""
 
 
 def utilisation(row: Row) -> float | None:
-    """Model-FLOPs utilisation of a published run: causal FLOPs over the dense 16-bit peak, converted from whatever was published.
+    """Model-FLOPs utilisation of a published run: causal FLOPs over the dense 16-bit peak, converted from the published figures.
 
     Returns:
-        the fraction, or None where the row gives no model, or nothing that can be converted.
+        the fraction [1]; None if the row gives no model, or no figure that can be converted.
     """
     seq_len = row.get("seq_len")
     model = model_of(row) if seq_len is not None and any(row.get(rate) for rate in _RATES) else None
@@ -125,7 +125,7 @@ def utilisation(row: Row) -> float | None:
 
 
 def count(row: Row) -> Counted | None:
-    """The sizes and the utilisation of a published run, its model built; None where the row gives no model.
+    """The sizes and the utilisation of a published run, from its built model; None if the row gives no model.
 
     >>> from trainsim.catalog.rows import find
     >>> count(find("runs", "deepseek-v3")).sizes
@@ -137,7 +137,7 @@ def count(row: Row) -> Counted | None:
 
 @dataclass(frozen=True)
 class _LabMean:
-    """Mean utilisation of one lab's rows of one class; they count as one observation."""
+    """Mean utilisation of one lab's rows of one class, which count as one observation."""
 
     org: str
     factors: tuple[str, ...]
@@ -148,11 +148,11 @@ class _LabMean:
 def mfu_evidence(run: Run, as_of: dt.date | None = None, timing: str = "busy") -> Evidence:
     """Prior on the model-FLOPs utilisation of a run (causal FLOPs over the dense BF16 peak), from other labs' runs on similar chips.
 
-    The rows of one lab and class (generation, sparsity, precision, timing, training or benchmark) are one observation of ``logit mfu``.
-    The model is ``y = μ + Σ class effects + ε`` with normal effects; both standard deviations have half-normal(0.5) hyperpriors and are
-    integrated out on a grid. The result is the predictive distribution of one run in this run's class; its variance includes that between
-    runs of one lab and class. The narrow variant uses only rows of the same sparsity and generation, without pooling; its standard
-    deviation is that of all rows around their class means. The wide variant ignores classes.
+    The rows of one lab and class (generation, sparsity, precision, timing, training or benchmark) are one observation y of ``logit mfu``.
+    The model is ``y = μ + Σ class effects + ε`` with normal effects and errors. The standard deviations of effects and errors have
+    half-normal(0.5) hyperpriors and are integrated out on a grid. The result is the predictive distribution of one run in this run's class;
+    its variance includes that between runs of one lab and class. The narrow variant uses only rows of the same sparsity and generation,
+    with the standard deviation of all rows around their class means. The wide variant ignores classes.
 
     Args:
         run: the run to predict; its own disclosures are excluded.
@@ -231,7 +231,7 @@ def _row_observation(name: str) -> tuple[str, float, tuple[str, ...]]:
 
 
 def _factors(generation: str, sparsity: str, precision: str, timing: str, kind: str) -> tuple[str, ...]:
-    """The class of an observation. The effect of FP8 is specific to dense or sparse models."""
+    """The classes of an observation; FP8 has separate effects for dense and for sparse models."""
     return generation, sparsity, f"{sparsity} {precision}", timing, kind
 
 
@@ -242,12 +242,12 @@ def _precision(run: Run) -> str:
 
 _GRID = np.linspace(0.02, 2.0, 60)
 _HYPER = 0.5
-"""Scale of the half-normal hyperpriors [logit]: a class or a lab changes utilisation by a factor below about 2.7 (judgement)."""
+"""Scale of the half-normal hyperpriors [logit]: a class or a lab seldom changes utilisation by a factor above about 2.7 (judgement)."""
 TAILS = np.array([0.05, 0.5, 0.95])
 
 
 def _between_run_variance(groups: list[list[float]]) -> float:
-    """Variance between runs of one lab and class [logit²], less the 1/n of it that means of n runs contain already."""
+    """Variance between runs of one lab and class [logit²], times 1 − 1/n, since a mean of n runs already contains 1/n of that variance."""
     squares = sum(float(np.sum((np.array(g) - np.mean(g)) ** 2)) for g in groups)
     freedom = sum(len(g) - 1 for g in groups)
     log = -freedom * np.log(_GRID) - squares / (2 * _GRID**2) - _GRID**2 / (2 * _HYPER**2)
@@ -265,7 +265,7 @@ def _hierarchical(cells: tuple[_LabMean, ...], own: tuple[str, ...], within: flo
     square, own_square = _GRID**2, float(mine @ mine)
     means, variances, logs = [], [], []
     for tau2 in square:
-        # a flat prior on the common mean (variance 100); one eigendecomposition serves every sigma
+        # a nearly flat prior on the common mean (variance 100); one eigendecomposition serves every sigma
         values, vectors = np.linalg.eigh(100.0 + tau2 * design @ design.T)
         cross, data = vectors.T @ (100.0 + tau2 * design @ mine), vectors.T @ y
         spread = values[:, None] + square[None, :]
@@ -302,7 +302,7 @@ def _student(centre: float, scale: float, freedom: int) -> Belief:
 
 def _mixture_quantiles(means: NDArray[np.float64], sds: NDArray[np.float64], weights: NDArray[np.float64]) -> Belief:
     """Mixture of normals in logits, as three quantiles."""
-    heavy = weights > 1e-7  # smaller weights do not change the quantiles
+    heavy = weights > 1e-7  # smaller weights would not change the quantiles
     means, sds, weights = means[heavy], sds[heavy], weights[heavy] / weights[heavy].sum()
     grid = np.linspace(-8.0, 5.0, 1301)
 
@@ -310,7 +310,7 @@ def _mixture_quantiles(means: NDArray[np.float64], sds: NDArray[np.float64], wei
         return float(weights @ special.ndtr((grid[at] - means) / sds))
 
     found = []
-    for tail in TAILS:  # bisect for the grid cell where the cdf crosses the tail; this needs few cdf values
+    for tail in TAILS:  # bisection for the grid cell in which the cdf crosses the tail needs few cdf values
         above = bisect_left(range(1, grid.size - 1), tail, key=cdf) + 1
         found.append(np.interp(tail, [cdf(above - 1), cdf(above)], grid[above - 1 : above + 1]))
     return ci90(*map(float, special.expit(found)))
@@ -319,11 +319,11 @@ def _mixture_quantiles(means: NDArray[np.float64], sds: NDArray[np.float64], wei
 STRENGTHS = ("strong", "medium", "weak")
 """Strength of evidence of a prior row, best first."""
 ASSUMED_GOODPUT = (0.70, 0.90, 0.98)
-"""P5, P50 and P95 of goodput where none was public yet: an assumption of the library from November 2026, not evidence."""
+"""P5, P50 and P95 of goodput if none was public on the day: an assumption of the library from November 2026, not evidence."""
 
 
 def goodput_evidence(run: Run, as_of: dt.date | None = None) -> Evidence:
-    """Prior on goodput: the strongest public prior row, the nearest in number of GPUs among equals; an assumption where there is none.
+    """Prior on goodput: the strongest public prior row (of several, the nearest in number of GPUs), else an assumption.
 
     Args:
         run: the run to predict; its own rows are excluded.

@@ -53,7 +53,7 @@ EVERY_HOUR = "counted: a fleet is run every hour of the clock"
 
 
 def _reported_holdings(row: Row) -> list[Holding]:
-    """Holdings of an analyst's table: the purchase price comes from one row, the operating cost from another."""
+    """Holdings of an analyst's table, whose purchase prices and operating costs are two rows."""
     lines = zip(row["names"], row["reported"], row["prices"], strict=True)
     made = []
     for kind, operated, bought in ((k, find("prices", r), find("prices", p)) for k, r, p in lines):

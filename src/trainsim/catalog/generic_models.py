@@ -18,12 +18,12 @@ VOCAB = 128_256
 ASPECT = 128
 """Width divided by the number of layers (Llama 3, table 3: 128 at 8B, 102 at 70B, 130 at 405B)."""
 DENSE_ASPECTS = (24, 48, 64, 90, 102, 115, ASPECT, 145)
-"""Widths over layers that are tried."""
+"""Ratios of width to layers that are tried."""
 WIDENING = 3.5
 """Feed-forward width divided by model width (Llama 3, table 3)."""
 HEAD_DIM = 128
 EXPERTS, TOP_K = (32, 64, 128, 256, 384, 512), 8
-"""Numbers of experts per layer, and experts per token (8 of 128 in Qwen3-235B-A22B, arXiv:2505.09388, table 2)."""
+"""Numbers of experts per layer that are tried, and number of experts per token (8 of 128 in Qwen3-235B-A22B, arXiv:2505.09388, table 2)."""
 ROUTED_SHARE = 0.8
 """Largest share of the active parameters in routed experts (judgement: 0.65 in Qwen3-235B-A22B, 0.6 in DeepSeek-V3)."""
 ASPECTS = (44, 64, 90, 117)
@@ -32,13 +32,13 @@ ASPECTS = (44, 64, 90, 117)
 
 @lru_cache(maxsize=32)
 def generic_model(size: str) -> Model | None:
-    """A decoder of a given size: in Llama 3's shape, or a mixture of experts in Qwen3's shape where the active parameters are given.
+    """A decoder of a given size, in the shape of Llama 3; if active parameters are given, a mixture of experts in the shape of Qwen3.
 
     Args:
         size: ``"7B"``, ``"1.5B"``, ``"235B-A22B"``.
 
     Returns:
-        the model nearest to the size, its shape described in ``notes``; None where the text is not a size.
+        the model nearest to the size, with its shape described in ``notes``; None if the text is not a size.
 
     >>> count_params(generic_model("7B")).total / 7e9 < 1.05
     True
@@ -56,7 +56,7 @@ def generic_model(size: str) -> Model | None:
 
 
 def _shape(total: float) -> tuple[int, int]:
-    """Layers and heads nearest to Llama 3's proportions that parameters of a total leave room for; degrees of parallelism divide both."""
+    """Numbers of layers and heads nearest to Llama 3's proportions for a total of parameters; usual degrees of parallelism divide both."""
     found = [
         (layers, heads)
         for heads in (2, 4, *range(8, 257, 8))
@@ -72,7 +72,7 @@ def _shape(total: float) -> tuple[int, int]:
 
 
 def _widening(layers: int, heads: int, total: float) -> float:
-    """Width of the feed-forward over that of the model with which the parameters add up to a total."""
+    """Ratio of feed-forward width to model width with which the parameters add up to a total."""
     hidden = heads * HEAD_DIM
     rest = (total - 2 * VOCAB * hidden) / (layers * hidden**2) - 2 * (1 + _kv_heads(heads) / heads)
     return rest / 3

@@ -10,7 +10,7 @@ from .models import same_architecture
 from .rows import Row, rows
 
 NAMES = {"rl": "rl", "fine-tuning": "sft"}
-"""Kind of a run's row → name of its single phase where it lists no phases; ``pretrain`` for other kinds."""
+"""Kind of a run's row → name of its single phase if it lists no phases; ``pretrain`` for other kinds."""
 
 
 def phases_of(row: Row) -> list[Mapping[str, Any]]:

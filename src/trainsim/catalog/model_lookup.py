@@ -48,6 +48,6 @@ def named_model(name: str) -> Model:
 
 
 def name_of(model: Model, target: object) -> str:
-    """How a model is called that was named by a file, an id or a size: a file says it only where its model has no name."""
+    """Name for a model given by a file, an id or a size; the name of a file is used only if its model has none."""
     unnamed = model.name in ("", type(model).model_fields["name"].default)
     return Path(target).name if unnamed and isinstance(target, str) else model.name

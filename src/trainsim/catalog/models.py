@@ -36,7 +36,7 @@ def model(name: str) -> Model:
 
 
 def model_of(row: Row) -> Model | None:
-    """The model that a row of ``runs`` names, or one built from the sizes it gives; None where it gives neither."""
+    """The model that a row of ``runs`` names, else one built from its sizes; None if the row gives neither."""
     if row.get("model"):
         return model(row["model"])
     return from_sizes(row.id, row["architecture"]) if row.get("architecture") else None
@@ -65,7 +65,7 @@ def _same_architecture(made: Model, named: str, sizes: tuple[tuple[str, Any], ..
 
 @lru_cache(maxsize=1 << 12)
 def size_of(made: Model) -> tuple[int, int, int]:
-    """Width, layers and experts: what tables of published runs identify a model by.
+    """Width, layers and experts, by which tables of published runs identify a model.
 
     >>> size_of(model("deepseek-v3"))
     (7168, 61, 256)

@@ -15,7 +15,7 @@ from .evidence import TAILS
 from .rents import _rental_period, _target_quote, usable_quotes
 
 STEP, BEFORE = 30, 90
-"""Days between points of the trend, and days from its start to the first quote."""
+"""Days between points of the trend, and days by which the trend starts before the first quote."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,14 +58,14 @@ class RentTrend(Answer):
 
 
 def rent_trend(run: Run, as_of: dt.date | str | None = None) -> RentTrend:
-    """Rent that one more vendor would have quoted for a run's chips, month by month, with all quotes of such chips.
+    """Rent that one more vendor would have quoted for a run's chips, month by month, with all quotes for such chips.
 
     Args:
         run: the run whose chips are rented.
         as_of: quotes that became public later are excluded; a date or ``"2024-12-25"``.
 
     Returns:
-        the trend and the quotes it goes through.
+        the trend, and the quotes to which it is fitted.
 
     Raises:
         CatalogError: no quote of the chip's silicon was public.

@@ -10,7 +10,7 @@ from ..core.units import HOURS_PER_DAY
 from .rows import Row, day_of
 
 LAG_DAYS = 60.0
-"""Mean time from a run's last day to its release where its months are unpublished [day]; exponential (judgement). BLOOM took a week,
+"""Mean of the exponential time from a run's last day to its release, for runs with unpublished months [day] (judgement). BLOOM took a week,
 Llama 2 a few days, OPT four months."""
 USUAL_DAYS = 60.0
 """Length of a run whose hours or accelerators are unpublished [day] (judgement)."""
@@ -23,7 +23,7 @@ class RentalPeriod:
     """The days in which a run's accelerators were rented.
 
     Args:
-        days: quantiles of the day, earliest first: along the run where its months were published, of an assumed distribution otherwise.
+        days: quantiles of the day, earliest first: days along the run if its months were published, else those of an assumed distribution.
         published: whether the run's months were published.
     """
 
@@ -42,10 +42,10 @@ class RentalPeriod:
 
 
 def rental_period(row: Row) -> RentalPeriod:
-    """Rental period of a published run; where its months are unpublished, a distribution before its release.
+    """Rental period of a published run; if its months are unpublished, a distribution before its release.
 
     The midpoint of a run with unpublished months is ``lag + length / 2`` before the release. ``lag`` is exponential, mean ``LAG_DAYS``;
-    ``length`` is the run's hours divided by its accelerators. A row without ``released`` became public with the model.
+    ``length`` is the run's hours divided by its accelerators. For a row without ``released``, the release is the day of the row.
 
     >>> from trainsim.catalog.rows import find
     >>> rental_period(find("runs", "bloom-176b")).middle.isoformat()

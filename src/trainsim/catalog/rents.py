@@ -106,8 +106,8 @@ def rent_evidence(
 ) -> Evidence:
     """Prior on the rent of the run's chips: the price that one more vendor would quote in the months of the run.
 
-    The prior is the prediction of :func:`~trainsim.cost.rent_model.predict_rent`. The narrow variant is the market level, without the
-    variation between vendors; the wide variant leaves the tier unknown.
+    The prior is the prediction of :func:`~trainsim.cost.rent_model.predict_rent`. The narrow variant is the market level without the
+    variation between vendors. The wide variant treats the tier as unknown.
 
     Args:
         run: the run whose chips are rented.
@@ -153,7 +153,7 @@ def rent_evidence(
 
 
 def warn_if_too_cheap(run: Run) -> None:
-    """Warn where a run's rent is below every quote of its chip's silicon: a slip of the keyboard, more often than a bargain.
+    """Warn if a run's rent is below every quote for its chip's silicon, which is more often a typing error than a bargain.
 
     Args:
         run: its price may be of any kind; only a rent given as one number is compared.
@@ -166,7 +166,7 @@ def warn_if_too_cheap(run: Run) -> None:
     silicon, price = _silicon(run.cluster.chip), run.price.usd_per_gpu_hour
     offers = (line for line in table_lines("rents") if line["term"] != "imputed" and line["tier"] != "mixed")
     if any(float(line["usd_per_gpu_hour"] or "inf") <= price and _chip_silicon(line["chip"]) == silicon for line in offers):
-        return  # one quote at or below the price is enough; the others need not be parsed
+        return  # stops at the first quote at or below the price, so that the others need not be parsed
     quotes = [quote for quote in usable_quotes().quotes.values() if quote.silicon == silicon]
     cheapest = min(quotes, key=lambda quote: quote.usd_per_gpu_hour, default=None)
     if cheapest is not None and run.price.usd_per_gpu_hour < cheapest.usd_per_gpu_hour:
@@ -202,12 +202,12 @@ def _target_quote(run: Run, own_price: Rental | None, region: str, term: str, ve
 
 @lru_cache(maxsize=256)
 def _chip_silicon(name: str) -> str:
-    """The generation of a chip's silicon by its id, its spec not built."""
+    """The generation of a chip's silicon, by the chip's id, without building its spec."""
     return str(rows("chips")[name].get("architecture") or name)
 
 
 def _silicon(part: Chip) -> str:
-    """Silicon generation of a chip; the chip's own name where it has none."""
+    """Silicon generation of a chip; the name of the chip if it has none."""
     return part.architecture or part.name
 
 

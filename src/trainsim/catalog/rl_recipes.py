@@ -1,4 +1,4 @@
-"""Reinforcement-learning recipes, built from catalogue rows: what was known of a run on a day, and the hours predicted from it."""
+"""Reinforcement-learning recipes, built from catalogue rows: the settings of a run known on a day, and the hours predicted from them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LEVEL_HALVINGS = 12
 
 @dataclass(frozen=True)
 class Recipe:
-    """A stage of reinforcement learning as a row gives it: the spec, beliefs about it, and the clusters it may have run on."""
+    """A stage of reinforcement learning from a row: the spec, beliefs about its numbers, and the clusters on which it may have run."""
 
     model: Model
     clusters: tuple[Cluster, ...]
@@ -47,7 +47,7 @@ class PredictedHours:
     Args:
         row: the row of ``programmes``.
         p5, p50, p95: quantiles [GPU-h].
-        published: the published figure [GPU-h]; None where the row names no published run.
+        published: the published figure [GPU-h]; None if the row names no published run.
         percentile: percentile of the published figure, from 0 to 100.
     """
 
@@ -60,7 +60,8 @@ class PredictedHours:
     sims: tuple[Simulation, ...] = field(repr=False, default=())
 
     def percentile_of(self, gpu_hours: float) -> float:
-        """Percentile of a figure, from 0 to 100. Several stages are taken as comonotonic: the level at which their quantiles sum to it.
+        """Percentile of a figure, from 0 to 100. Several stages are assumed comonotonic: the percentile is the level at which their
+        quantiles sum to the figure.
 
         >>> predicted = predicted_hours("recipe-r1")
         >>> round(predicted.percentile_of(predicted.p50))
@@ -122,7 +123,7 @@ def engine_rows(run: Run) -> dict[str, tuple[Row, list[float]]]:
     """Beliefs about the inference engines of a run's rollouts: path of the run → the row it comes from, and P5, P50, P95.
 
     Args:
-        run: any run; the result is empty where no phase learns from rollouts.
+        run: any run; the result is empty if no phase learns from rollouts.
     """
     found: dict[str, tuple[Row, list[float]]] = {}
     for phase in run.phases:
@@ -175,7 +176,7 @@ def _simulate(stage: Recipe, n: int, seed: int) -> Simulation:
 
 
 def _total_quantile(sims: Sequence[Simulation], level: float) -> float:
-    """Quantile of the total hours. The stages share an engine and are taken as comonotonic, so their quantiles add."""
+    """Quantile of the total hours. The stages share an engine and are assumed comonotonic, so that their quantiles add."""
     return float(sum(_mixture_quantile(sim, level) for sim in sims))
 
 

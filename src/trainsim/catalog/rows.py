@@ -19,14 +19,14 @@ GRADES = ("counted", "disclosed", "measured", "vendor", "market", "estimate", "j
 """Grades of a figure, best first: counted from ops, disclosed by whoever ran it, measured by a third party, on a vendor's data sheet,
 observed on a market, an analyst's estimate, a judgement."""
 EVIDENCE = ("found", "recalled", "mixed", "derived")
-"""Whether the source was read, recalled, some of each, or the figure is derived from other rows."""
+"""Evidence of a row: its source was read, was recalled, or some of each; or its figure is derived from other rows."""
 FIRST_YEAR, LAST_YEAR = 1940, 2200
 """Accepted years of a date."""
 _HEADER = ("source", "date", "grade", "evidence")
 PUBLISHED = dt.date(2026, 11, 30)
 """Date of this version of the catalogue; no row is dated later."""
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
-"""How precisely a row is dated, and the length of that time [month]; the date is then its last day."""
+"""Precision of a row's date → length of that time [month]; the date is then the last day of that time."""
 TABLES = ("rents", "kernels")
 """Catalogue files in CSV format, one row per line."""
 _LISTS = ("source", "derived_from")
@@ -66,7 +66,7 @@ class Row:
 
     @property
     def earliest(self) -> dt.date:
-        """First day the figure may have become public: that of its month, quarter or year where its day is unknown.
+        """First day on which the figure may have become public; if only its month, quarter or year is known, the first day of that time.
 
         >>> row = find("runs", "bloom-176b")
         >>> row.get("date_precision"), row.date.isoformat(), row.earliest.isoformat()
@@ -154,13 +154,13 @@ def read_rows(file: str, text: str) -> Mapping[str, Row]:
     """The rows of a TOML text; each is parsed on first access.
 
     Raises:
-        CatalogError: (on access to a row) invalid TOML, or a row that breaks a rule.
+        CatalogError: on access to a row: invalid TOML, or a row that breaks a rule.
     """
     return Tables(text, partial(make_row, file), file, CatalogError)
 
 
 def _shipped_row(file: str, name: str, fields: Mapping[str, Any]) -> Row:
-    """A row of the library's own files: its sources are rows of the file of sources."""
+    """A row of the library's own files, whose sources must be rows of the file of sources."""
     row = make_row(file, name, fields)
     if unknown := sorted(set(row.source).difference(sources())):
         meant = did_you_mean(unknown[0], sources()) + "; or add its row there first"
@@ -197,7 +197,7 @@ def _lines(text: str) -> Iterator[dict[str, str]]:
 
 
 def table_lines(file: str) -> Iterator[dict[str, str]]:
-    """The lines of a table of the library as texts by column, unchecked: for a look that needs few of many rows.
+    """The lines of a table of the library, unchecked, as texts by column; for a search that needs few of many rows.
 
     Args:
         file: one of ``TABLES``.
@@ -268,7 +268,7 @@ def source_title(name: str) -> str:
 
 
 def lineage(address: str) -> Iterator[str]:
-    """An address, and the addresses of all rows it is derived from."""
+    """An address, and the addresses of all rows from which that row is derived."""
     seen: set[str] = set()
     queue = [address]
     while queue:

@@ -38,7 +38,7 @@ def owner_beliefs(run: Run, as_of: dt.date | None = None) -> tuple[Ownership, Be
         as_of: use only rows public by this day.
 
     Returns:
-        the ownership at median values, and beliefs by path of a run with that price; None where no row gives the price of such a machine.
+        the ownership at median values, and beliefs by path of a run with that price; None if no row gives the price of such a machine.
 
     >>> from trainsim.catalog.runs import run
     >>> owner, about_owner = owner_beliefs(run("deepseek-v3"))
@@ -72,8 +72,9 @@ def beliefs(run: Run, as_of: dt.date | str | None = None, *, replace: Collection
     """Beliefs about a run's numbers, built from the catalogue without the run's own rows.
 
     Rows, priors and calibrations that became public after ``as_of`` are excluded, and so are those derived from the run. The prior on
-    utilisation comes from other runs, that on rent from dated quotes, that on goodput from a prior row, and those on a software stack
-    from the calibration. A path that the run does not have gets no belief. A price given by the user is kept unless ``replace`` names it.
+    utilisation comes from other runs, the prior on rent from dated quotes, the prior on goodput from a prior row, and those on a software
+    stack from the calibration. A path that the run does not have gets no belief. A price given by the user gets no belief unless
+    ``replace`` names it.
 
     Args:
         run: the run to predict.
@@ -114,7 +115,7 @@ def beliefs(run: Run, as_of: dt.date | str | None = None, *, replace: Collection
 
 
 def _stack_beliefs(run: Run, efficiency: Any, path: str, day: dt.date | None) -> Beliefs:
-    """Beliefs about the numbers of a software stack; their module brings the whole step with it, which few runs need."""
+    """Beliefs about the numbers of a software stack. The import is here because it loads the step model, which few runs need."""
     from .software_stacks import stack_beliefs
 
     return stack_beliefs(efficiency.stack.name, path, routed=run.model.is_moe, as_of=day)

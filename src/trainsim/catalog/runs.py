@@ -60,7 +60,7 @@ def run(name: str, gpus: int | None = None) -> Run:
 
     Args:
         name: id of the row.
-        gpus: accelerators [GPU], where the row does not give them. Wall-clock days depend on it; dollars of published hours do not.
+        gpus: accelerators [GPU], if the row does not give them. Wall-clock days depend on this number; dollars of published hours do not.
 
     Returns:
         the run, complete.
@@ -76,11 +76,11 @@ def run(name: str, gpus: int | None = None) -> Run:
 
 
 def published(name: str, gpus: int | None = None) -> Run:
-    """A published run as its row states it; unpublished inputs are left open.
+    """A published run as its row states it, without inputs that were not published.
 
     Args:
         name: id of the row.
-        gpus: accelerators [GPU], where the row does not give them.
+        gpus: accelerators [GPU], if the row does not give them.
 
     Returns:
         the run.
@@ -154,7 +154,7 @@ def _phases(row: Row, made: Model) -> list[Phase]:
 
 
 def _split(group: Mapping[str, Any], phases: Mapping[str, Mapping[str, Any]], made: Model) -> dict[str, float]:
-    """Split hours that were published only as a sum by model FLOPs, as if the phases ran at one utilisation."""
+    """Split hours that were published only as a sum over phases, in proportion to model FLOPs, as if all phases had one utilisation."""
     flop = {n: phases[n]["tokens"] * float(flops_per_token(made, float(phases[n]["seq_len"])).total) for n in group["phases"]}
     return {n: group["gpu_hours"] * f / sum(flop.values()) for n, f in flop.items()}
 
@@ -196,7 +196,7 @@ def complete(
     Args:
         run: a run that may lack efficiency, reliability or price.
         as_of: use only rows that were public by this day.
-        day: day on which its machines are rented; where None ``as_of``, then the day of the latest quotes.
+        day: day on which the machines are rented; None for ``as_of``, or the day of the latest quotes if that is None too.
         needs: the members of ``NEEDS`` to fill in.
 
     Returns:

@@ -34,12 +34,12 @@ class Calibration:
         draws: joint draws from the posterior, shape ``(draws, constants)``.
         tags: status of each constant after the fit: fitted, prior-only or on-bound.
         spread: standard deviation of log(modelled / measured) within a source, by class of rows.
-        measured: the same for layers that the source measured in another configuration, by source; ``""`` for any source.
+        measured: that standard deviation for layers that the source measured in another configuration, by source; ``""`` for any source.
         layers: layer effects, log(modelled / measured), by fingerprint of the layers.
-        unseen: standard deviation for a new source: of dense models, of mixtures of experts, and of a class of rows without any source.
+        unseen: standard deviation for a new source, by kind: dense models, mixtures of experts, and a class of rows without any source.
         sources, left_out: sources whose rows were fitted, and sources that were held out.
         rows: fingerprints of the measured steps that were fitted.
-        date: day of the fit; earlier predictions must not use it.
+        date: day of the fit; predictions as of an earlier day must not use the calibration.
     """
 
     names: tuple[str, ...]
@@ -56,11 +56,13 @@ class Calibration:
     date: dt.date
 
     def spread_within(self, name: str, *, routed: bool) -> float:
-        """Standard deviation of log residuals within a source, for a class of rows; for all such models where the class has none."""
+        """Standard deviation of log residuals within a source, for a class of rows; if the class has none, for all models of its kind."""
         return self.spread.get(class_of(name, routed=routed), self.spread["moe" if routed else "dense"])
 
     def spread_unseen(self, name: str, *, routed: bool) -> float:
-        """Standard deviation of log residuals for a new source: at least that within known sources, and larger for a stack without rows."""
+        """Standard deviation of log residuals for a new source: at least that within known sources, and larger for a stack without any
+        rows.
+        """
         kinds = ["moe" if routed else "dense"] + ([] if class_of(name, routed=routed) in self.spread else ["class"])
         return max(self.spread_within(name, routed=routed), *(self.unseen[kind] for kind in kinds))
 
@@ -69,8 +71,8 @@ class Calibration:
 
         Args:
             name, routed: the stack, and whether the model routes tokens to experts.
-            source: source of the run, if the calibration has fitted rows of it.
-            layers: fingerprint of its layers (``MeasuredStep.kernels``), for which the source may have a layer effect.
+            source: source of the run, if rows of that source were fitted.
+            layers: fingerprint of the run's layers, for which the source may have a layer effect.
         """
         if source not in self.sources:
             return 0.0, self.spread_unseen(name, routed=routed)

@@ -1,4 +1,4 @@
-"""Software stacks, built from catalogue rows: published figures where they exist, calibrated constants elsewhere."""
+"""Software stacks, built from catalogue rows: published figures if there are any, else calibrated constants."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def applies_to(name: str) -> Mapping[str, Any]:
 def stack_for(architecture: str, framework: str, month: str, name: str = "") -> str:
     """The stack that a published run most likely used.
 
-    It is the newest stack of the framework that existed in the month, or the oldest where all are newer. Where the framework has no stack
-    on these chips, Megatron's is taken. A variant or a release that ``name`` mentions takes precedence.
+    This is the newest stack of the framework that existed in the month, or the oldest if all are newer. If the framework has no stack on
+    these chips, Megatron's is taken. A variant or a release that ``name`` mentions takes precedence.
 
     Args:
         architecture: generation of the chips.
@@ -152,17 +152,16 @@ def stack_beliefs(
 ) -> Beliefs:
     """Beliefs about a stack: joint posterior draws of its constants, and an unexplained factor.
 
-    The factor is log-normal around 1. For a new source its width is that of residuals of held-out sources; for a source that the
-    calibration has fitted, that of other configurations of it. With ``as_of`` before the day of the calibration, the constants have their
-    priors.
+    The factor is log-normal around 1. For a new source its width is that of the residuals of held-out sources. For a fitted source its
+    width is that of other configurations of the source. With ``as_of`` before the day of the calibration, the constants have their priors.
 
     Args:
-        name: id of the stack's row, or the path of a user's file, whose own numbers are taken as measured. For a stack that is neither,
-            only the factor is uncertain.
+        name: id of the stack's row, or path of a user's file, whose numbers count as measured. For any other stack, only the factor is
+            uncertain.
         path: path of the stack in the run.
         routed: whether the model routes tokens to experts.
         as_of: the last day whose rows may be used; None for all.
-        source: source of the run, if the calibration has fitted rows of it.
+        source: source of the run, if rows of that source were fitted.
 
     Returns:
         beliefs by path of the run.
@@ -191,7 +190,7 @@ def _prior_beliefs(name: str, path: str, measured: Collection[str]) -> Beliefs:
     """Log-normal or logit-normal priors of the fields that were not measured; fields that share a constant share its draw."""
     shared: dict[str, list[str]] = {}
     for field, formula in (fitted_fields(name) if name in rows("stacks") else {}).items():
-        if field not in measured and " * " not in formula:  # a field that is a multiple of another's constant keeps its median
+        if field not in measured and " * " not in formula:  # a field that is a multiple of another field's constant keeps its median
             shared.setdefault(formula, []).append(f"{path}.{field}")
     believed = {}
     for constant, fields in shared.items():
@@ -218,7 +217,7 @@ def fitted_fields(name: str) -> Mapping[str, str]:
 
 
 def fields_at(name: str, values: Mapping[str, Num]) -> dict[str, Num]:
-    """The calibrated fields of a stack at given values of the constants; arrays give arrays.
+    """The calibrated fields of a stack at given values of the constants; array constants give array fields.
 
     ``field = factor · constant``. The efficiencies of matrix products also grow with the release, ``· trend^months``, up to 1.
     """
@@ -232,7 +231,7 @@ def fields_at(name: str, values: Mapping[str, Num]) -> dict[str, Num]:
 
 @lru_cache(maxsize=256)
 def _fitted_formulas(name: str) -> tuple[tuple[str, str, float, float], ...]:
-    """Calibrated fields of a stack: field, constant, factor, and months of growth up to its release; 0 for none."""
+    """Calibrated fields of a stack: field, constant, factor, and months of growth up to the release (0 without growth)."""
     formulas = fitted_fields(name)
     months, found = float(rows("stacks")[name].fields.get("release", 0)), []
     for field, formula in formulas.items():

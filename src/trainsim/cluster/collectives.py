@@ -1,8 +1,8 @@
 """Seconds of collectives and expert exchanges, from message size, latency and bandwidth.
 
-Every function broadcasts over all its arguments. A group is described by its number of members and by how many of them share a
-scale-up domain (``members_per_domain``), so the same formula covers groups inside one domain and across several. A group of one
-sends nothing and takes no time.
+Every function broadcasts over all its arguments. A group is described by its number of members and the number that share a scale-up domain
+(``members_per_domain``), so that one formula covers groups inside one domain and across several. A group of one sends nothing and takes no
+time.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _domain_count(group: Num, per_domain: Num) -> Num:
 
 
 def _bandwidth(group: Num, per_domain: Num, fabric: Fabric) -> Num:
-    """Bandwidth of a ring or tree per member [B/s]: the traffic that leaves a domain uses the network cards of all its members."""
+    """Bandwidth of a ring or tree per member [B/s]; traffic that leaves a domain uses the network cards of all members in the domain."""
     return choose(group > per_domain, smaller(fabric.inside, per_domain * fabric.outside), fabric.inside)
 
 
@@ -259,7 +259,8 @@ def exchange(size: Num, inside_copies: Num, outside_copies: Num, fabric: Fabric,
 # routing of tokens ---------------------------------------------------------------------------------------------------
 
 Deduplication = Literal["none", "rank", "domain"]
-"""Which receiver gets at most one copy of a token: none (a copy per expert), each rank, or each domain, which forwards inside."""
+"""Receiver that gets at most one copy of a token: "none" (one copy per expert), each rank, or each domain, which then forwards the token
+inside."""
 
 
 def expected_distinct(bins: Num, experts: Num, top_k: Num, limit: Num = np.inf) -> Num:
@@ -304,7 +305,7 @@ def _probability_at_most(j: int, d: NDArray[np.float64], e: NDArray[np.float64],
 def _probability_all_in(some: NDArray[np.float64], whole: NDArray[np.float64], k: NDArray[np.float64]) -> NDArray[np.float64]:
     """Probability that ``k`` draws from ``whole`` are all among ``some`` of them: ``C(some, k) / C(whole, k)``."""
     enough = some >= k
-    n = np.where(enough, some, k)  # avoids the poles of gammaln where the answer is 0
+    n = np.where(enough, some, k)  # avoids the poles of gammaln at arguments for which the result is 0
     logarithm = gammaln(n + 1) - gammaln(n - k + 1) - gammaln(whole + 1) + gammaln(np.maximum(whole - k, 0.0) + 1)
     probability: NDArray[np.float64] = np.where(enough, np.exp(logarithm), 0.0)
     return probability
@@ -313,7 +314,7 @@ def _probability_all_in(some: NDArray[np.float64], whole: NDArray[np.float64], k
 def token_copies(
     deduplication: Deduplication, experts: Num, top_k: Num, group: Num, per_domain: Num, *, limit: Num = np.inf
 ) -> tuple[Num, Num]:
-    """Expected copies of a token that one exchange sends inside its domain and to other domains; its own accelerator needs none.
+    """Expected copies of a token that one exchange sends inside the sender's domain and to other domains; the sender itself needs no copy.
 
     Args:
         deduplication: which receiver gets at most one copy of a token.

@@ -9,7 +9,7 @@ from ..core.spec import Count, Spec
 from ..core.units import Num, Unit
 
 Architecture = Literal["volta", "ampere", "hopper", "blackwell"]
-"""Generation of a chip; a stack's kernels are written for one."""
+"""Generation of a chip; the kernels of a stack are written for one generation."""
 Flops = Annotated[Num, Unit("FLOP/s", "dense peak", gt=0)]
 
 
@@ -41,7 +41,7 @@ class Chip(Spec):
         memory: size of its high-bandwidth memory [B].
         memory_bandwidth: bandwidth of that memory [B/s].
         power: thermal design power; None if unknown [W].
-        architecture: its generation; None if no stack has kernels for it.
+        architecture: generation of the chip; None if no stack has kernels for it.
 
     >>> h800 = Chip(name="H800", peak=Peak(bf16=989.4e12), memory=80e9, memory_bandwidth=3.35e12)
     >>> round(h800.peak_of("bf16") / h800.memory_bandwidth)  # FLOP per byte at the ridge of the roofline
@@ -98,12 +98,12 @@ class Link(Spec):
 
 
 class Host(Spec):
-    """The host of some accelerators, where offloaded tensors rest.
+    """The host of some accelerators, whose memory holds offloaded tensors.
 
     Args:
-        link: between an accelerator and its host.
-        memory_bandwidth: of the host's memory, shared by its accelerators [B/s].
-        accelerators: that share the host.
+        link: link between an accelerator and its host.
+        memory_bandwidth: bandwidth of the host's memory, shared by its accelerators [B/s].
+        accelerators: number of accelerators that share the host.
 
     >>> host = Host(link=Link(bandwidth=63e9), memory_bandwidth=614.4e9)
     >>> host.memory_bandwidth / host.accelerators
@@ -124,7 +124,7 @@ class Cluster(Spec):
         gpus: number of accelerators.
         domain: accelerators that share the fast scale-up network: 8 in an HGX node, 72 in an NVL72 rack.
         scale_up, scale_out: link of one accelerator inside its domain, and between domains.
-        host: where a plan that offloads keeps tensors; None where it is unknown.
+        host: host of the accelerators, needed by plans that offload; None if unknown.
 
     >>> h800 = Chip(name="H800", peak=Peak(bf16=989.4e12), memory=80e9, memory_bandwidth=3.35e12)
     >>> Cluster(chip=h800, gpus=2048).chip.peak_of("bf16")

@@ -17,7 +17,7 @@ MISALIGNMENT = np.log2(ALIGNED_BYTES / np.maximum(np.arange(ALIGNED_BYTES + 1.0)
 
 
 def tiled_elements(rows: Num, cols: Num, groups: Num, stack: Stack) -> Num:
-    """Output elements by which a launch is timed: tiles are computed whole, and processors idle in the last wave.
+    """Output elements by which a launch is timed. Tiles are computed whole, and some processors idle in the last wave.
 
     ``t²·[(1 − w)·W·P + w·⌈W⌉·P]``, ``W = G·⌈M/t⌉⌈N/t⌉ / P``.
 
@@ -100,8 +100,8 @@ def product_seconds(
 def fused_attention_seconds(tokens: Num, heads: Num, width: Num, keys: Num, length: Num, peak: Num, stack: Stack, *, backward: Num) -> Num:
     """Seconds of one forward pass of fused attention, or of one backward pass including the recomputed scores.
 
-    ``t = 2·T·a·(d_qk + d_v)·(keys + t_k/2) · B / (peak · share · d/(d + d_half) · S/(S + S_half))`` with ``d = (d_qk + d_v)/2``. The
-    share of the backward pass is multiplied by ``wide_backward`` where ``d > 128``, since its tiles are then smaller.
+    ``t = 2·T·a·(d_qk + d_v)·(keys + t_k/2) · B / (peak · share · d/(d + d_half) · S/(S + S_half))`` with ``d = (d_qk + d_v)/2``. For ``d >
+    128`` the share of the backward pass is multiplied by ``wide_backward``, since its tiles are then smaller.
 
     Args:
         tokens, heads: T and a on this accelerator [1].

@@ -17,7 +17,7 @@ from .stack import Stack
 
 Array = NDArray[np.float64]
 ELEMENT_BYTES = {"bf16": 2.0, "fp16": 2.0, "fp8": 1.0}
-"""Size of an operand's element by number format [B]; results take two bytes."""
+"""Number format → size of an operand's element [B]; elements of results have two bytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +88,7 @@ class KernelProfile:
 
 @dataclass(frozen=True, eq=False)
 class FittedStack:
-    """A fitted stack, and the median relative error of each kind of kernel under it."""
+    """A fitted stack, and the median relative error of each kind of kernel."""
 
     stack: Stack
     errors: Mapping[str, float]
@@ -159,7 +159,7 @@ def _fit_products(profile: KernelProfile, stack: Stack) -> dict[str, float]:
 
 
 def _fit_attention(chip: Chip, attention: AttentionTiming, stack: Stack) -> dict[str, float]:
-    """Fit the shares, and the half-speed width and length if several widths and lengths were measured."""
+    """Fit the shares of attention, and its half-speed width and length if several widths and lengths were measured."""
     names = ["attention_forward"]
     names += ["attention_backward"] if np.any(attention.backward > 0) else []
     names += ["half_head"] if len(np.unique(attention.width)) > 1 else []

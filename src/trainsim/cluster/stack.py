@@ -1,4 +1,4 @@
-"""Stack: the calibrated numbers of a software stack, each with a unit and a tag that says how it is known."""
+"""Stack: the calibrated numbers of a software stack, each with a unit and a tag that names the evidence for it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..core.values import ReadOnlyDict, frozen
 from .hardware import Architecture
 
 Tag = Literal["measured", "published", "fitted", "prior-only", "on-bound"]
-"""How a number is known: measured by us, published in a table, fitted to published runs, a prior without data, or a fit at its bound."""
+"""Evidence for a number: measured by us, published in a table, fitted to published runs, a prior without data, or a fit at its bound."""
 
 Dispatcher = Literal["alltoall", "fused"]
 """How tokens reach their experts: the network library's all-to-all with a copy for every expert, or a fused kernel with one copy
@@ -29,7 +29,7 @@ class Stack(Spec):
 
     Args:
         name: its name in answers and errors.
-        architecture: generation of chips that its kernels are written for.
+        architecture: generation of chips for which the kernels are written.
         attention: "fused" if attention scores stay on the chip, "unfused" if they are stored in memory.
         checkpoint: "whole" if full recompute runs the whole block, "early-stop" if it skips the block's last product, which the
             backward pass does not need.
@@ -37,20 +37,20 @@ class Stack(Spec):
         half_depth: inner dimension at which a product reaches half that speed [element].
         tile: side of an output tile [element].
         processors: streaming multiprocessors that compute tiles [1].
-        wave: weight of the processors that idle in the last wave of tiles [1].
+        wave: weight of idle processors in the last wave of tiles [1].
         misaligned: relative speed of a product whose rows are aligned to 2 bytes only [1].
         grouped: speed of the experts' grouped products relative to one large product [1].
         weight_gradient, weight_gradient_block: speed of weight-gradient products relative to forward products, under recipes with one
             scale per tensor and with one per block [1].
         attention_forward, attention_backward: share of the BF16 peak that fused attention reaches at large length and head width [1].
         half_head: head width at which fused attention reaches half that speed [element].
-        half_length: sequence length at which it reaches half that speed [token].
+        half_length: sequence length at which fused attention reaches half that speed [token].
         wide_backward: relative speed of the backward pass of fused attention for heads wider than 128 elements [1].
         keys_tile: keys in one tile of fused attention; tiles cut by the mask are computed whole [token].
         backward_flops: FLOPs of the backward pass of fused attention, recomputed scores included, relative to its forward pass [1].
         score_bytes: memory traffic of unfused attention per score and pass [B].
         memory: share of the memory bandwidth that streaming kernels reach [1].
-        elementwise: passes over the op table's streams in the forward pass [1].
+        elementwise: number of passes over the op table's streams in the forward pass [1].
         elementwise_backward: memory traffic of the backward pass over these streams relative to the forward pass [1].
         loss_kernels: kernels that the host launches once per micro-batch, for the loss and similar [1].
         cast_bytes, cast_block_bytes: memory traffic of a cast to a narrow format, with one scale per tensor and one per block [B/element].
@@ -65,13 +65,13 @@ class Stack(Spec):
         host_spread: coefficient of variation of the host time; ranks that reduce a layer together wait for the slowest [1].
         sharpness: exponent of the soft maximum of host time and chip time [1].
         scale_up, scale_out: share of the links' data-sheet bandwidth that large messages reach [1].
-        dequantization: share of the speed of streams at which four-bit weights are widened, from LitGPT's table of Llama 2 7B and 13B on
-            A100: 1.47 and 3.36 minutes more a thousand iterations [1].
+        dequantization: speed of widening four-bit weights relative to streams [1]; from LitGPT's table of Llama 2 7B and 13B on A100, 1.47
+            and 3.36 minutes more per thousand iterations.
         host_link: share of the data sheet that the link between accelerator and host reaches [1].
         host_memory: share of the host's memory bandwidth that an update on its processors reaches [1].
         inside_latency, outside_latency: latency of one hop inside a scale-up domain and between domains [s].
-        overlap_tp, overlap_ep, overlap_cp, overlap_dp: hidden share of each kind of exchange, of the part that compute could hide [1].
-        overlap_ep_beside: the same for expert exchanges that run beside the pass of another micro-batch [1].
+        overlap_tp, overlap_ep, overlap_cp, overlap_dp: for each kind of exchange, hidden share of the time that compute could hide [1].
+        overlap_ep_beside: that share for expert exchanges that overlap the pass of another micro-batch [1].
         exchange_processors: share of the processors that hidden exchanges occupy [1].
         paired_idle: share of a slot with two paired passes in which neither computes, because both wait for tokens [1].
         domains_per_token: scale-up domains that a token may reach; 0 for all [1].
@@ -81,8 +81,8 @@ class Stack(Spec):
         rated_power: power at which the shares were fitted; 0 for the chip's own [W].
         power_exponent, power_exponent_narrow: exponent of (power / rated power) in the speed of products, for BF16 and for narrower
             formats [1].
-        factor: residual factor of the source on all times, not explained by any mechanism [1].
-        tags: field → how its number is known; the default is "prior-only".
+        factor: residual factor of the source on all times, which no mechanism explains [1].
+        tags: field → evidence for its number; the default is "prior-only".
 
     Raises:
         SpecError: a tag is unknown, or belongs to no field.
@@ -103,15 +103,15 @@ class Stack(Spec):
     tile: Annotated[Num, Unit("element", "side of an output tile", ge=1)] = 128.0
     processors: Annotated[Num, Unit("", "processors that take tiles", ge=1)] = 132.0
     wave: Annotated[Num, Unit("", "weight of the last wave's idle processors", ge=0, le=1)] = 0.5
-    misaligned: Annotated[Num, Unit("", "speed kept without 16-byte rows", gt=0, le=1)] = 0.5
+    misaligned: Annotated[Num, Unit("", "relative speed without 16-byte rows", gt=0, le=1)] = 0.5
     grouped: Annotated[Num, Unit("", "grouped over single products", gt=0)] = 0.8
     weight_gradient: Annotated[Num, Unit("", "products by weight over forward ones", gt=0)] = 1.0
-    weight_gradient_block: Annotated[Num, Unit("", "the same with one scale a block", gt=0)] = 1.0
+    weight_gradient_block: Annotated[Num, Unit("", "products by weight, one scale a block", gt=0)] = 1.0
     attention_forward: Share = 0.6
     attention_backward: Share = 0.5
     half_head: Annotated[Num, Unit("element", "head width at half speed", ge=0)] = 40.0
     half_length: Annotated[Num, Unit("token", "sequence length at half speed", ge=0)] = 300.0
-    wide_backward: Annotated[Num, Unit("", "speed kept by backward of wide heads", gt=0, le=1)] = 1.0
+    wide_backward: Annotated[Num, Unit("", "relative speed of backward with wide heads", gt=0, le=1)] = 1.0
     keys_tile: Annotated[Num, Unit("token", "keys of a tile", ge=0)] = 128.0
     backward_flops: Annotated[Num, Unit("", "backward over forward FLOPs", ge=2)] = 2.5
     score_bytes: Annotated[Num, Unit("B", "per score and pass", ge=0)] = 12.0
@@ -143,7 +143,7 @@ class Stack(Spec):
     overlap_ep_beside: Overlap = 0.0
     overlap_cp: Overlap = 0.8
     overlap_dp: Overlap = 0.8
-    exchange_processors: Annotated[Num, Unit("", "share of processors lent to exchanges", ge=0, lt=1)] = 0.0
+    exchange_processors: Annotated[Num, Unit("", "share of processors used by exchanges", ge=0, lt=1)] = 0.0
     paired_idle: Annotated[Num, Unit("", "share of paired slots without compute", ge=0, lt=1)] = 0.0
     domains_per_token: Annotated[Num, Unit("", "domains a token may reach; 0 for all", ge=0)] = 0.0
     deduplication: Literal["none", "rank", "domain"] = "none"
@@ -168,7 +168,7 @@ class Stack(Spec):
         return {**super()._comparison_fields(), "tags": tuple(sorted(self.tags.items()))}
 
     def tag(self, field: str) -> Tag:
-        """How a number of the stack is known; "prior-only" by default.
+        """Evidence for a number of the stack; "prior-only" by default.
 
         Raises:
             SpecError: the stack has no such number.

@@ -1,4 +1,4 @@
-"""Amortisation: how the price of a machine is spread over the years it is used."""
+"""Amortisation: rules that spread the price of a machine over the years of its use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..core.spec import Family
 from ..core.units import Num, Unit
 
 NO_INTEREST = 1e-15
-"""Interest rates up to this one count as zero, since the annuity would divide by zero [1/year]."""
+"""Largest interest rate that counts as zero, since the annuity would divide by zero [1/year]."""
 
 Life = Annotated[Num, Unit("year", "useful life", gt=0)]
 Interest = Annotated[Num, Unit("1/year", "cost of capital", ge=0)]
@@ -87,7 +87,7 @@ class ValueDecline(Amortisation):
         age_years: time from the purchase to the start of the run [year].
 
     Source: Cottier et al. 2024, "The rising costs of training frontier AI models" (arXiv:2405.21015), amortised
-    hardware cost; as written in its code, epoch-research/training-cost-trends, ``estimate_hardware_capex_energy_cost``, r = 0.14.
+    hardware cost; as in the paper's code, epoch-research/training-cost-trends, ``estimate_hardware_capex_energy_cost``, r = 0.14.
 
     >>> round(float(ValueDecline(ooms_per_year=0.14).yearly()), 4)
     0.3224

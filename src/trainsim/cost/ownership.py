@@ -19,13 +19,13 @@ class Site(Spec):
     """A data centre: power of the machines, and prices of electricity and hosting.
 
     Args:
-        watts: power of one accelerator in use, with its share of server and network, without cooling [W/GPU].
+        watts: power of one accelerator in use, including its share of server and network but not cooling [W/GPU].
         idle_watts: power of one idle accelerator [W/GPU].
         pue: facility power over machine power [1].
         usd_per_kwh: price of electricity [USD/kWh].
         rated_watts: contracted power, on which hosting is billed; None without hosting [W/GPU].
-        usd_per_kw_month: price of hosting per contracted kilowatt; None for an owned building, whose price is then part of the
-            capital [USD/kW/month].
+        usd_per_kw_month: price of hosting per contracted kilowatt; None for an owned building, which is then part of the capital
+            [USD/kW/month].
 
     Raises:
         SpecError: only one of ``rated_watts`` and ``usd_per_kw_month`` is given.
@@ -139,7 +139,7 @@ class Ownership(Price):
         """Share of the capital charged per year [1/year]."""
         if self.amortisation is not None:
             return self.amortisation.yearly()
-        assert self.life_years is not None  # checked when built
+        assert self.life_years is not None  # the constructor has checked this
         interest = 0.0 if self.cost_of_capital is None else self.cost_of_capital
         return annuity(self.life_years, interest, 0.0 if self.residual_share is None else self.residual_share)
 
@@ -149,7 +149,7 @@ class Ownership(Price):
         if self.operating_share is not None:
             running: dict[str, Num] = {"all": self.operating_share * capital}
         else:
-            assert self.site is not None  # checked when built
+            assert self.site is not None  # the constructor has checked this
             running = self.site.yearly(self.utilization)
         staffed = {"support": self.support_share * capital, "staff": self.staff_usd_per_gpu_year}
         return Ledger("USD/GPU/year", {**running, **staffed})
@@ -167,7 +167,7 @@ def break_even_price(owner: Ownership, usd_per_gpu_hour: Num) -> Num:
     ``(rate · 8766 h · u − electricity − hosting − staff) (1 − network_share) / (charge + operating_share + support_share)``
 
     Args:
-        owner: the ownership; its own price is ignored.
+        owner: the ownership; its server price is ignored.
         usd_per_gpu_hour: cost of an hour, number or array ``(n,)`` [USD/GPU-h].
 
     Returns:

@@ -1,4 +1,4 @@
-"""Quote: an offer for reserved nodes, with storage, egress and support."""
+"""Quote: an offer for reserved nodes, including storage, egress and support."""
 
 from __future__ import annotations
 

@@ -16,11 +16,12 @@ from ..core.units import HOURS_PER_DAY, HOURS_PER_YEAR
 Array = NDArray[np.float64]
 
 TIERS = {"hyperscaler": 0.4, "specialist": 0.0, "marketplace": -0.3, "index": 0.0}
-"""Tier of the vendor → prior mean of its log price relative to a specialist cloud (judgement). An index averages over offers."""
+"""Tier of the vendor → prior mean of its log price relative to a specialist cloud (judgement). The tier "index" is an average over
+offers."""
 TERMS = {"spot": 0.0, "on-demand": 0.0, "1-month": 1.0, "1-year": 12.0, "3-year": 36.0}
 """Contract term → months of commitment."""
 SEPARATE_MARKETS = frozenset({"china"})
-"""Regions separated from the market by export controls; each has a price level of its own."""
+"""Regions separated from the market by export controls; each has its own price level."""
 
 PRIOR_LEVEL, PRIOR_LEVEL_SD = 0.9, 2.0
 """Vague prior mean and standard deviation of the log price of 1 PFLOP/s from a specialist on demand in 2024 [ln USD/GPU-h]."""
@@ -114,7 +115,7 @@ class RentPrediction:
 
 
 def distinct_quotes(quotes: Sequence[RentQuote]) -> list[RentQuote]:
-    """Remove repeated prices: an unchanged price of a product counts once, on the last day it was seen.
+    """Remove repeated prices: an unchanged price of a product counts once, on the last day on which it was seen.
 
     >>> same = dict(chip="x", silicon="x", peak=1e15, tier="specialist", term="on-demand", region="us", vendor="A")
     >>> seen = [RentQuote(day=dt.date(2024, m, 1), usd_per_gpu_hour=p, **same) for m, p in [(1, 2.0), (2, 2.0), (3, 1.9)]]
@@ -180,7 +181,7 @@ def log_likelihood(quotes: Sequence[RentQuote], scales: RentScales) -> float:
 
 
 def average_predictions(predictions: Sequence[RentPrediction]) -> RentPrediction:
-    """Combine predictions for several days, one of which is right: mean and variance of their mixture.
+    """Combine predictions for several possible days into one with the mean and variance of their mixture.
 
     >>> print(round(average_predictions([RentPrediction(1.0, 0.3, 0.2), RentPrediction(1.2, 0.3, 0.2)]).log_sd, 3))
     0.316
@@ -206,7 +207,7 @@ class _Features:
 
 
 def _features(quotes: Sequence[RentQuote], vocabulary: dict[tuple[str, ...], int]) -> _Features:
-    """Covariates of quotes; the vocabulary gives the same group the same code in several calls."""
+    """Covariates of quotes. With one vocabulary, a group has the same code in several calls."""
 
     def codes(effect: str) -> NDArray[np.int64]:
         shared = [(effect, *(getattr(q, name) for name in _EFFECT_FIELDS[effect])) for q in quotes]

@@ -14,7 +14,7 @@ class Rental(Price):
 
     Args:
         usd_per_gpu_hour: rent in nominal dollars of the stated date [USD/GPU-h].
-        date, index, term, region: date and market of the rent; may be empty. Rents of one day differ by dollars between markets.
+        date, index, term, region: date and market of the rent; may be empty. On one day, rents of different markets can differ by dollars.
 
     >>> Rental(usd_per_gpu_hour=2.0).rate().total
     2.0

@@ -43,7 +43,7 @@ ELSEWHERE = (
     "untie-embeddings", "make-vocab-size", "multi-latent-attention", "q-lora", "kv-lora", "qk-", "v-head-dim", "mscale", "num-experts",
     "moe-", "mtp-", "window-", "softmax", "attention-output-gate", "experimental-attention", "dsa-", "linear-", "mamba-", "hybrid-",
     "is-hybrid", "spec", "enable-gpt-oss", "use-mup", "mup-", "cache-mla", "apply-layernorm",
-    # data, learning rates, numerics of the optimizer
+    # data, learning rates, numerical settings of the optimizer
     "vocab", "merge-file", "tokenizer", "tiktoken", "data-path", "data-cache", "data-args", "train-data", "valid-data", "test-data",
     "per-split", "split", "mock-data", "dataloader", "num-workers", "num-dataset", "fim-", "eod-mask", "reset-", "create-attention-mask",
     "no-create", "no-mmap", "mid-level", "object-storage", "sft", "global-batch-size", "rampup-batch-size", "step-batch-size",
@@ -56,7 +56,7 @@ ELSEWHERE = (
     "wandb", "timing", "one-logger", "no-one-logger", "enable-one-logger", "eval-", "exit-", "manual-gc", "profile", "use-pytorch-profiler",
     "record-memory", "memory-snapshot", "check-", "no-check-for-nan", "rerun-", "error-injection", "test-mode", "inprocess", "ft-",
     "enable-ft", "adlr", "enable-experimental", "yaml-cfg", "high-priority-stream",
-    # processes, kernels and what overlaps with what
+    # processes, kernels and overlap
     "distributed-", "disable-gloo", "nccl", "use-nccl", "local-rank", "world-size", "nproc", "nnodes", "node", "master", "rdzv",
     "use-mcore-models", "transformer-impl", "use-te", "use-transformer-engine", "bf16", "no-bias", "bias-", "no-persist-layer-norm",
     "persist-layer-norm", "no-masked-softmax-fusion", "masked-softmax", "attention-softmax-in-fp32", "no-gradient-accumulation-fusion",
@@ -109,12 +109,14 @@ def from_megatron(arguments: Mapping[str, Any] | Sequence[str] | str) -> Plan:
     fields.setdefault("attention", "fused")
     fields.setdefault("loss", "vocab-parallel")
     if fields.get("ep", 1) > 1 and fields.get("tp", 1) > 1:
-        fields.setdefault("expert_tp", fields["tp"])  # Megatron-LM's default; a plan's default keeps experts whole under expert parallelism
+        fields.setdefault("expert_tp", fields["tp"])  # Megatron-LM's default, unlike that of a plan
     return Plan(**fields)
 
 
 def _flags(arguments: Mapping[str, Any] | Sequence[str] | str) -> NamedValues:
-    """Flag → value: True for a flag without a value, a list for several words. False or None in a mapping means a flag not given."""
+    """Flag → value: True for a flag without a value, a list for several words. False or None in a mapping means that the flag is not
+    given.
+    """
     if isinstance(arguments, Mapping):
         given = plain(arguments, "arguments")
         cleaned = {key.removeprefix("--").replace("_", "-"): value for key, value in given.items()}
@@ -150,7 +152,7 @@ def _group(value: Any, flags: NamedValues) -> dict[str, Any]:
 
 
 def _instances(value: Any, flags: NamedValues) -> dict[str, Any]:
-    """Number of distributed-optimizer instances; each shards its state over that many times fewer data-parallel ranks."""
+    """Number of distributed-optimizer instances. With n instances, each shards its state over 1/n of the data-parallel ranks."""
     del value
     instances = flags.integer("num-distributed-optimizer-instances", least=1)
     if instances == 1:
@@ -180,7 +182,7 @@ def _granularity(value: Any, flags: NamedValues) -> dict[str, Any]:
         raise SpecError(
             "--recompute-num-layers",
             number,
-            "saves only the input of each group of so many layers, which a plan can't state",
+            "is the number of layers whose activations share one saved input, which a plan can't state",
             "give 1, or --recompute-method block",
             "unsupported",
         )
@@ -297,7 +299,7 @@ CHANGES = (
     ("--fp8-param-gather",), ("--use-precision-aware-optimizer", "--exp-avg-dtype", "bf16", "--exp-avg-sq-dtype", "bf16"),
     ("--grad-reduce-in-bf16",),
 )  # fmt: skip
-"""Flags that change a recipe; any combination can be written."""
+"""Flags that change a recipe; any combination of them can be written."""
 
 
 def _written_precision(plan: Plan) -> list[str]:
@@ -312,7 +314,7 @@ def _written_precision(plan: Plan) -> list[str]:
         "plan.precision",
         plan.recipe.name,
         "has no flags in Megatron-LM",
-        f"{', '.join(FORMATS)}, or what its flags change in them",
+        f"{', '.join(FORMATS)}, or one of these changed by its flags",
         "unsupported",
     )
 

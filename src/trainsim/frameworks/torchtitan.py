@@ -76,7 +76,7 @@ def from_torchtitan(text: str | Mapping[str, Any]) -> Plan:
     if fields.get("cp", 1) > 1:
         fields["cp_exchange"] = ROTATE_METHODS[given.choice(ROTATE, ROTATE_METHODS, "allgather")]
     if fields.get("tp", 1) > 1:
-        fields["sequence_parallel"] = "on"  # torchtitan's tensor parallelism always splits the rest along the sequence
+        fields["sequence_parallel"] = "on"  # torchtitan's tensor parallelism always includes sequence parallelism
     fields["precision"] = _precision(given)
     return Plan(**fields)
 
@@ -86,11 +86,12 @@ CONVERTERS = {
     "quantize.dense.float8": "fp8-fsdp", "quantize.moe.float8": "fp8-fsdp",
     "mx": "fp8-fsdp", "quantize.linear.mx": "fp8-fsdp", "quantize.grouped_mm.mx": "fp8-fsdp",
 }  # fmt: skip
-"""``model.converters`` → recipe. MX formats take the same bytes, since inputs are kept in BF16 and cast again in backward."""
+"""``model.converters`` → recipe. MX formats need the same bytes as FP8, since inputs are saved in BF16 and cast again in the backward
+pass."""
 
 
 def _precision(given: NamedValues) -> Precision | str:
-    """A recipe's name, or the recipe with what ``training.dtype`` and ``training.mixed_precision_reduce`` change in it."""
+    """A recipe's name, or the recipe changed by ``training.dtype`` and ``training.mixed_precision_reduce``."""
     written = to_texts(given.get("model.converters", ()), "model.converters")
     name = "bf16-fsdp"
     for converter in ",".join(written).replace(" ", "").split(",") if written else ():
@@ -175,7 +176,7 @@ COMPILED = ("compile.enable", "training.compile")
 """Keys that fuse element-wise work, in new and old versions."""
 ROTATE = "parallelism.context_parallel_rotate_method"
 ROTATE_METHODS: dict[str, ContextExchange] = {"allgather": "all-gather", "alltoall": "ring"}
-"""How keys and values reach the other context-parallel ranks: gathered at once (the default), or passed on block by block."""
+"""Exchange of keys and values between context-parallel ranks: gathered at once (the default), or passed on block by block."""
 
 
 def _refused(key: str, usual: Any) -> Callable[[Any, NamedValues], dict[str, Any]]:
@@ -273,7 +274,7 @@ def _refuse(plan: Plan) -> None:
             "torchtitan" not in plan.pass_order.words,
             ", ".join(sorted(one.name for one in framework_schedules("torchtitan").values())),
         ),
-        "sequence_parallel": (whole, "'on': its tensor parallelism always splits the rest along the sequence"),
+        "sequence_parallel": (whole, "'on': its tensor parallelism always includes sequence parallelism"),
         "recompute_parts": (parts, "recompute_parts=('ops',), or recompute='full'"),
         "recompute_layers": (plan.recompute_layers is not None, "leave it out"),
         "stage_layers": (bool(plan.stage_layers), "leave it out"),

@@ -94,9 +94,9 @@ class Scan:
 
     Forward ``2 · heads · (state_products · d_k · d_v + (d_k + d_v) · keys)`` [FLOP/token]. Two products write and read the state
     (``S ← λ S + k vᵀ``, ``o = q S``); a third reads the state's prediction (the delta rule). Decays are element-wise and not counted.
-    ``keys`` are the keys of the token's chunk, ``[(QKᵀ) ⊙ M] V``; a convention that counts an unmasked kernel takes the whole chunk.
-    Backward is twice forward. No convention counts the work that a kernel recomputes (Lightning Attention-2, algorithm 2). An unrolled
-    graph needs three products of ``chunk × d_k × d_v`` fewer per head and sequence, at the first and the last state.
+    ``keys`` are those of the token's chunk, ``[(QKᵀ) ⊙ M] V``; a convention for unmasked kernels takes the whole chunk. Backward is twice
+    forward. No convention counts recomputed work (Lightning Attention-2, algorithm 2). An unrolled graph needs three products of
+    ``chunk × d_k × d_v`` fewer per head and sequence, for the first and the last state.
 
     Args:
         name, saved, gradients: as for :class:`MatMul`.
@@ -349,8 +349,7 @@ def _mask(op: Op) -> Mask | None:
 def compile_ops(entries: Iterable[Entry], towers: Mapping[str, TowerTokens] | None = None) -> OpTable:
     """Ops with their paths as columns, once per model.
 
-    FLOPs of an op over a tower's tokens are per sequence: the table counts them as one key per sequence. They are zero if the tower has no
-    tokens.
+    An op over a tower's tokens counts per sequence, as one key per sequence; without tokens its FLOPs are zero.
 
     Args:
         entries, towers: ops with their paths, and the tokens of each tower.

@@ -61,7 +61,7 @@ class Comparison(Answer):
 
     @property
     def names(self) -> tuple[str, str]:
-        """Labels of the two runs: their names where these differ."""
+        """Labels of the two runs: their names, if these differ."""
         named = self.a.run.label, self.b.run.label
         return named if named[0] != named[1] else (f"{named[0]} (a)", f"{named[1]} (b)")
 
@@ -102,7 +102,7 @@ def _two(ledger: Ledger) -> str:
 
 
 def _is_trivial(factor: Factor) -> bool:
-    """Whether a factor can be omitted: that of phases of unknown work, where there are none."""
+    """Whether a factor can be left out: that of phases with unknown work, if no phase has unknown work."""
     return factor.name == UNKNOWN_WORK and bool(np.all(np.asarray(factor.value) == 1.0))
 
 
@@ -110,7 +110,8 @@ def compare(a: Run | Estimate, b: Run | Estimate) -> Comparison:
     """Compare the cost of two runs, factor by factor.
 
     ``cost = FLOP/token · tokens · (1/peak) · (1/utilization) · all hours/hours of known work · (1/goodput) · $/hour``. Each factor is a
-    ratio of totals over phases, so the factors multiply to the cost ratio exactly. The fifth is 1 where the work of all phases is known.
+    ratio of totals over phases, so the factors multiply to the cost ratio exactly. The factor ``all hours/hours of known work`` is 1 if the
+    work of all phases is known.
 
     Args:
         a, b: runs, or estimates of them.

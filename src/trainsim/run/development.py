@@ -78,13 +78,13 @@ class Data(Spec):
 class People(Spec):
     """Cost of people: ``headcount · pay · overhead · share · years``.
 
-    Pay is one number for all people, so a belief about it is one shared draw; independent draws would make the sum too certain.
+    Pay is one number for all people, so that a belief about pay is one shared draw. Independent draws would make the sum too certain.
 
     Args:
         headcount: number of people [person].
         usd_per_year: mean pay, equity included where it is paid [USD/person/year].
         overhead: employer's cost divided by pay [1].
-        share: share of their effort spent on this model [1].
+        share: share of the people's effort spent on this model [1].
         years: duration [year].
 
     Source: form of Cottier et al. 2024 (arXiv:2405.21015), R&D staff cost, with pay shared instead of drawn per person.
@@ -108,7 +108,7 @@ class People(Spec):
 class Development(Spec):
     """The full development of one model: final and failed runs, experiments, data, people, evaluation, storage.
 
-    Models that feed each other are one development; counted separately, each would omit what the other paid for.
+    Models that feed each other are one development. Counted separately, each would omit costs that the other bears.
 
     Args:
         name: name in reports.

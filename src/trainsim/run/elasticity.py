@@ -17,8 +17,8 @@ from ..core.spec import Spec
 from ..core.units import Num, Unit
 
 STEP = 0.01
-"""Relative change of each input: one percent, so that a printed "+1 %" is exactly what was computed, even where a count is rounded.
-Zero inputs are skipped."""
+"""Relative change of each input: one percent, so that a printed "+1 %" is exact, even for a count that is rounded. Zero inputs are
+skipped."""
 UNCHANGED = 1e-9
 """Relative change below which a line counts as unchanged."""
 
@@ -38,7 +38,7 @@ class InputEffects:
     moved: Ledger
 
     def part(self, path: str) -> InputEffects:
-        """The same for a part of the ledger."""
+        """The effects on a part of the ledger."""
         return InputEffects(self.spec, self.inputs, self.moved.part(path)) if path else self
 
     @cached_property
@@ -49,14 +49,14 @@ class InputEffects:
         return dict(sorted(found.items(), key=lambda item: -round(abs(item[1]), 3)))
 
     def effect(self, path: str) -> str:
-        """Effect of one percent more of an input on the total, ``+1 % → +0.96 %``; of one percent less where more is out of bounds."""
+        """Effect of one percent more of an input on the total, ``+1 % → +0.96 %``; of one percent less if more is out of bounds."""
         step = float(self._steps[self.inputs.index(path)])
         return f"{100 * step:+.0f} % → {100 * step * self.elasticities.get(path, 0.0):+.2f} %"
 
     def dependent_lines(self, *paths: str) -> dict[str, float]:
         """Largest subtrees of the ledger that depend wholly on some inputs, with their amounts.
 
-        The whole ledger has the empty name. Where an input only shifts an amount between two lines, their sum does not depend on it.
+        The whole ledger has the empty name. If an input only shifts an amount between two lines, their sum does not depend on the input.
 
         >>> from trainsim.cost.ownership import Ownership
         >>> owner = Ownership(usd_per_gpu=35064, life_years=4, operating_share=0.1, utilization=1.0)

@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 class PhaseEstimate:
     """Work and time of one phase.
 
-    ``flops`` and ``mfu`` are None where the tokens are unknown. ``modelled`` is the step time by part [s] where it is modelled rather than
-    given.
+    ``flops`` and ``mfu`` are None if the tokens are unknown. ``modelled`` is the step time by part [s], if the efficiency is modelled.
     """
 
     phase: Phase
@@ -67,7 +66,7 @@ class PhaseEstimate:
 
     @cached_property
     def step_time(self) -> Ledger | None:
-        """Time of one optimizer step [s]; None where unknown.
+        """Time of one optimizer step [s]; None if unknown.
 
         A modelled step is split by part, at the last batch of a ramp. A given step time is the mean of all steps, attributed to parts by
         FLOPs.
@@ -284,7 +283,7 @@ QUANTITIES = {
     "cost": "cost", "busy_gpu_hours": "busy_hours", "gpu_hours": "hours", "wall_days": "wall_days", "mfu": "mfu",
     "flops": "flops", "step_time": "step_time", "params": "params",
 }  # fmt: skip
-"""Name of a quantity → attribute of an Estimate, a ledger where the quantity has parts."""
+"""Name of a quantity → attribute of an Estimate; a ledger if the quantity has parts."""
 
 
 def estimate(run: Run) -> Estimate:

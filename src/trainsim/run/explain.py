@@ -237,7 +237,7 @@ def _input_effects(spec: Spec, head: str) -> InputEffects:
 
 
 def _steps_of_run(est: Estimate, head: str, rest: str) -> list[Origin]:
-    """Steps from cost to hours, work and ops; for a line of several phases, only to hours."""
+    """Steps from cost to hours, work and ops; for a line over several phases, only to hours."""
     steps: list[Origin] = []
     sources = est.sources()
     if head == "cost":
@@ -251,7 +251,7 @@ def _steps_of_run(est: Estimate, head: str, rest: str) -> list[Origin]:
 
 
 def _field(est: Estimate, part: str) -> str:
-    """The field of the price that a part of its ledger comes from, where it is a single field."""
+    """The field of the price that a part of the price's ledger comes from, if it is a single field."""
     price = est.run.price
     names = [] if price is None else list(type(price).model_fields)
     return next((n for n in names if n.endswith("per_gpu_hour")), part)

@@ -50,7 +50,7 @@ class Holding(Spec):
     @property
     def life_years(self) -> Num:
         """Service life [year]."""
-        assert self.ownership.life_years is not None  # checked when built
+        assert self.ownership.life_years is not None  # the constructor has checked this
         return self.ownership.life_years
 
 
@@ -60,7 +60,7 @@ class Fleet(Spec):
     Args:
         name: name in reports.
         holdings: accelerators by kind.
-        whose: origin of the operating costs, in words; an analyst's results can be added up but not derived.
+        whose: origin of the operating costs, in words; an analyst's results can be summed, but not derived from inputs.
         date: date of the dollar amounts; empty where not stated.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The inputs of a run that questions about its layout need, and the error where some are missing."""
+"""Inputs of a run that questions about its layout need, and the error if some are missing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Inputs(NamedTuple):
     Args:
         phase: the phase.
         model: the model that the phase trains.
-        plan, cluster: the phase's own, else the run's.
+        plan, cluster: those of the phase, else those of the run.
         seq_len: sequence length [token].
         batch: sequences per optimizer step [sequence].
     """

@@ -1,4 +1,4 @@
-"""Bytes of each pipeline rank while a step runs: activations come with a forward pass and go with its backward pass."""
+"""Memory of each pipeline rank while a step runs: a forward pass adds activations, its backward pass frees them."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ PASSES = ("forward", "inputs", "weights", "pair")
 
 @dataclass(frozen=True, repr=False)
 class MemoryOverStep(Answer):
-    """Bytes of one GPU of each pipeline rank, from event to event.
+    """Memory of one GPU of each pipeline rank, from event to event.
 
     Args:
-        name: of the run.
-        ranks: rank → times of its events [s], and the bytes held from each on [B].
-        capacity: of a GPU [B].
+        name: name of the run.
+        ranks: rank → times of its events [s], and memory used from each event on [B].
+        capacity: memory of a GPU [B].
     """
 
     name: str
@@ -36,7 +36,7 @@ class MemoryOverStep(Answer):
     capacity: float
 
     def summary(self) -> Summary:
-        """The least and the most that each rank holds."""
+        """The smallest and the largest memory of each rank."""
         rows = []
         for rank, (_, held) in self.ranks.items():
             rows.append(AnswerRow(f"{rank}.most", rank, float(held.max()), "B"))
@@ -49,14 +49,14 @@ def memory_over_step(run: Run, phase: str | None = None) -> MemoryOverStep:
 
     ``bytes(t) = peak − activations + activations · in flight(t) / most in flight``
 
-    What moves with a single layer (logits, working memory, what is recomputed) is held at its peak all the time.
+    Memory that changes within a layer (logits, working memory, recomputed activations) counts at its peak all the time.
 
     Args:
-        run: its efficiency must be modelled; a point, no draws.
+        run: a run with a modelled efficiency and scalar numbers.
         phase: name of the phase; None for the first.
 
     Returns:
-        times and bytes of every rank; the most of each is that of :func:`~trainsim.memory`.
+        times and bytes of every rank; the maximum of each rank equals that of :func:`~trainsim.memory`.
 
     Raises:
         EstimateError: plan, batch or sequence length is missing, or the efficiency is not modelled.
@@ -83,14 +83,14 @@ def memory_over_step(run: Run, phase: str | None = None) -> MemoryOverStep:
 
 
 def _held(made: Timeline, rank: int, peak: object, activations: object) -> tuple[Array, Array]:
-    """Events of one rank, and what it holds from each on."""
+    """Times of the events of one rank, and the memory used from each event on."""
     events = [(0.0, 0)]
     for bar in made.bars:
         if bar.rank == rank:
             starts = sum(part.letter == "F" for part in bar.slot)
             ends = sum(part.letter in "BW" for part in bar.slot)
             events += [(float(np.max(bar.start)), starts), (float(np.max(bar.end)), -ends)]
-    # slots of a rank follow one another; where one ends as the next begins, rounding must not swap them
+    # rounding must not swap the end of a slot and the start of the next, which may be equal
     at, change = np.maximum.accumulate([t for t, _ in events]), np.array([c for _, c in events], dtype=np.float64)
     in_flight = np.cumsum(change)
     whole, moving = float(np.max(np.asarray(peak))), float(np.max(np.asarray(activations)))

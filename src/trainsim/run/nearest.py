@@ -23,7 +23,7 @@ MOVES: tuple[Callable[[Plan], Changes], ...] = (
     lambda plan: {"pp": 2 * plan.pp},
     lambda plan: {"cp": 2 * plan.cp},
 )
-"""Changes of a plan that save memory, roughly by increasing cost in time; empty where the plan already has the setting."""
+"""Changes of a plan that save memory, roughly by increasing cost in time; none if the plan already has the setting."""
 MAX_CHANGES = 4
 """Largest number of changes that are combined."""
 

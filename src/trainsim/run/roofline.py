@@ -21,7 +21,7 @@ def roofline(run: Run, phase: str | None = None) -> Roofline:
         phase: name of the phase; None for the first.
 
     Returns:
-        products and fused attention, those that take most first, each with its FLOPs, bytes, seconds and launches of a micro-batch.
+        products and fused attention, the slowest first, each with FLOPs, bytes, seconds and launches per micro-batch.
 
     Raises:
         EstimateError: plan, batch or sequence length is missing, the efficiency is not modelled, or the run holds draws.

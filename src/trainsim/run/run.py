@@ -18,7 +18,7 @@ from ..training.phases import Phase
 from ..training.reliability import Reliability
 
 UNNAMED = "run"
-"""Name of a run that nobody named."""
+"""Name of a run without a name."""
 
 
 class Run(Spec):
@@ -31,7 +31,7 @@ class Run(Spec):
         plan: the layout; needed for memory and modelled time.
         reliability: useful share of the wall-clock time.
         price: price of an accelerator-hour.
-        evidence: ``"scenario"`` where the run is a guess or a rumour; it neither confirms nor refutes a claim.
+        evidence: ``"scenario"`` if the run is a guess or a rumour, which neither confirms nor refutes a claim.
 
     Raises:
         SpecError: no phases, two of one name, or a plan that is impossible for this model on this cluster.
@@ -66,11 +66,11 @@ class Run(Spec):
 
     @property
     def label(self) -> str:
-        """What answers call the run: its name, or its model's where it has none of its own."""
+        """Name of the run in answers: its own, or that of its model if it has none."""
         return self.model.name if self.name in ("", UNNAMED) else self.name
 
     def replace(self, changes: Mapping[str, Any]) -> Self:
-        """A new run with other values at some paths; warns where a given efficiency is kept on another cluster."""
+        """A new run with other values at some paths; warns if a given efficiency is kept on another cluster."""
         made = super().replace(changes)
         if made._drawn or made.cluster == self.cluster or not any(p == "cluster" or p.startswith("cluster.chip") for p in changes):
             return made

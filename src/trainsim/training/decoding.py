@@ -28,11 +28,11 @@ from ..model.ops import Convolve, MatMul, Scan
 from ..model.transformer import Model
 
 RECURRENT = LightningAttention | GatedDeltaNet | KimiDeltaAttention | GatedLinearRecurrence | Mamba | Mamba2 | ShortConvolution | NoMixer
-"""Mixers whose cache does not grow with the length."""
+"""Mixers whose cache does not grow with the length of the response."""
 
 
 class Engine(Spec):
-    """Inference engine: one copy of the model for generation, its accelerators, and the efficiency it reaches.
+    """Inference engine: one copy of the model for generation, its accelerators and its efficiency.
 
     Args:
         gpus: accelerators per copy.
@@ -62,7 +62,7 @@ class Engine(Spec):
 
 @singledispatch
 def cached_elements(attention: Attention, context: Num) -> Num:  # noqa: ARG001  (the registered functions use it)
-    """Elements that one layer caches for a response of some length, without recurrent states; user attentions register a rule.
+    """Elements that one layer caches for a response of some length, without recurrent states. A user's attention needs a registered rule.
 
     Raises:
         EstimateError: there is no rule for this kind of attention.
@@ -90,7 +90,7 @@ def _latent(attention: LatentAttention, context: Num) -> Num:
 
 @cached_elements.register
 def _compressed(attention: CompressedAttention, context: Num) -> Num:
-    """The window's keys, and the entries of all earlier ones with those of the indexer."""
+    """The keys of the window, and the compressed entries of all earlier keys, with those of the indexer."""
     entries = 0.0 if attention.rate is None else context / attention.rate
     scored = 0 if attention.indexer is None else attention.indexer.head_dim
     return attention.head_dim * np.minimum(context, attention.window) + (attention.head_dim + scored) * entries
@@ -108,7 +108,7 @@ def _recurrent(attention: Attention, context: Num) -> Num:  # noqa: ARG001  (a s
 
 @cached_elements.register
 def _cross(attention: CrossAttention, context: Num) -> Num:
-    """Keys and values of the encoder, cached once per response; their number is taken as that of the response's tokens."""
+    """Keys and values of the encoder, cached once per response. Their number is assumed equal to the response's tokens."""
     return 2.0 * attention.kv_heads * attention.head_dim * context
 
 
@@ -141,7 +141,7 @@ def state_elements(mixer: Attention, hidden: int) -> float:
 
 @singledispatch
 def core_flops(attention: Attention, context: Num) -> Num:  # noqa: ARG001  (the registered functions use it)
-    """FLOPs of one layer's attention scores and sums for one new token; recurrent mixers have them in their products.
+    """FLOPs of one layer's attention scores and weighted sums for one new token; 0 for recurrent mixers, whose products include them.
 
     Raises:
         EstimateError: there is no rule for this kind of attention.
@@ -171,7 +171,7 @@ def _latent_core(attention: LatentAttention, context: Num) -> Num:
 
 @core_flops.register
 def _compressed_core(attention: CompressedAttention, context: Num) -> Num:
-    """The window, the entries that are routed_share, and the scores of all entries."""
+    """The window, the selected entries, and the indexer's scores of all entries."""
     entries: Num = 0.0 if attention.rate is None else context / attention.rate
     routed_share, scored = entries, 0
     if attention.indexer is not None:
@@ -257,7 +257,7 @@ def _matrix_elements(model: Model) -> Mapping[float, float]:
 def weights_read(model: Model, batch: Num) -> Num:
     """Weights that one decoding step of a batch reads [element].
 
-    ``dense + Σ experts · (1 − (1 − top_k/experts)^batch)``: an expert is read once if any response of the batch uses it.
+    ``dense + Σ experts · (1 − (1 − top_k/experts)^batch)``: an expert is read once if at least one response of the batch uses it.
 
     Args:
         model: the model; prediction modules are ignored.

@@ -34,7 +34,7 @@ class Work:
         cluster, plan: cluster and layout.
         flops: (convention, mtp) → ledger of FLOPs per token, including a teacher's forward pass [FLOP/token].
         document_length: length of documents packed into a sequence; None for one document per sequence [token].
-        stretches: (tokens, batch) of each stretch of a batch schedule; empty for a constant batch.
+        stretches: (tokens, batch) of each stretch with one batch; empty for a constant batch.
         teacher: model whose logits are the targets; its forward pass is included in ``flops``.
     """
 
@@ -51,7 +51,7 @@ class Work:
     teacher: Model | None = None
 
     def refuse_teacher(self, who: str) -> None:
-        """Reject a phase with a teacher, for efficiencies that model the trained model only.
+        """Reject a phase with a teacher; for efficiencies that model only the trained model.
 
         Raises:
             EstimateError: the phase has a teacher.
@@ -110,7 +110,7 @@ class Efficiency(Family):
         return cluster.chip.peak_of(self._setting("peak", "") or cluster.chip.half)
 
     def _setting(self, name: str, default: str) -> str:
-        """A field, a class attribute, or a default; looked up on the class, since a failed lookup on a pydantic instance is slow."""
+        """A field, a class attribute, or a default. The lookup is on the class, since a failed lookup on a pydantic instance is slow."""
         fields = vars(self)
         value: str = fields[name] if name in fields else getattr(self, name) if hasattr(type(self), name) else default
         return value
@@ -123,10 +123,10 @@ class MFU(Efficiency):
 
     Args:
         mfu: model FLOPs over peak, number or array ``(n,)`` [1].
-        peak: number format of the dense peak to which it refers.
-        flops: convention by which its FLOPs are counted.
+        peak: number format of the dense peak to which this utilisation refers.
+        flops: convention by which the FLOPs of this utilisation are counted.
         mtp: whether the FLOPs include multi-token-prediction modules.
-        time: "busy", or "wall" if its time includes restarts and downtime.
+        time: "busy", or "wall" if the utilisation includes restarts and downtime.
 
     Raises:
         SpecError: a utilisation above 1, or an unknown format or convention.

@@ -12,7 +12,7 @@ from ..core.spec import Family
 from ..core.units import Num, Unit
 
 EXPLICIT_TERMS = 64
-"""Number of terms summed explicitly; the Euler-Maclaurin formula gives the rest."""
+"""Number of terms summed explicitly; the Euler-Maclaurin formula approximates the rest."""
 
 
 class FailureLaw(Family):

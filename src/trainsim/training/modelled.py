@@ -52,7 +52,7 @@ class Modelled(Efficiency):
         return self.time_of(work)[0]
 
     def time_of(self, work: Work) -> tuple[Num, Ledger | None]:
-        """The same, summed over the stretches of a batch schedule, and the step ledger of the last stretch."""
+        """Accelerator-seconds summed over the stretches of a batch schedule [GPU-s], and the step ledger of the last stretch [s]."""
         work.refuse_teacher("Modelled")
         if work.plan is None:
             raise EstimateError("plan", None, "is needed to model a step", "give plan=ts.Plan(…)")

@@ -23,10 +23,10 @@ class Phase(Spec):
     """A stretch of training with one sequence length.
 
     Args:
-        name: its name in paths: ``phases.pretrain.tokens``.
+        name: name of the phase in paths: ``phases.pretrain.tokens``.
         tokens: training tokens; None if unknown, with the phase's hours given instead [token].
         seq_len: sequence length [token].
-        batch: sequences per optimizer step [sequence], or a schedule ``[(tokens, batch), …]`` with the batch of each stretch.
+        batch: sequences per optimizer step [sequence]; or a schedule ``[(tokens, batch), …]``, one entry per stretch with a constant batch.
         ramp: stretches before the last one, ``((tokens, batch), …)``; set from such a schedule.
         document_length: length of the documents packed into a sequence, which attend only within themselves [token]; a number,
             or :class:`~trainsim.Documents` for varying lengths; None for one document per sequence.
@@ -120,7 +120,7 @@ class Phase(Spec):
         return self
 
     def model_of(self, model: Model) -> Model:
-        """The model as this phase runs it: with its images, encoder inputs, frozen parts and adapters.
+        """The model of this phase, with its images, encoder inputs, frozen parts and adapters.
 
         Raises:
             SpecError: the model has no tower for images, the images exceed the sequence, or a part to freeze does not exist.

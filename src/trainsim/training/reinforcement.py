@@ -27,7 +27,7 @@ LENGTH_POINTS = 48
 """Gauss points over the position in a response."""
 PROBABILITY_GAP = 1e-12
 MIN_SPEEDUP = 1.1
-"""Another engine is named where it is so many times as fast."""
+"""Ratio of speeds from which a faster engine is named."""
 
 Length = Annotated[Num, Unit("token", "mean length", ge=1)]
 
@@ -146,7 +146,7 @@ class ReinforcementEstimate(Answer):
         gpus: number of accelerators.
         peak: their dense peak [FLOP/s].
         price: price of an accelerator-hour by part [USD/GPU-h]; None if not given.
-        other_engines: gives the time with engines of other sizes, accelerators → [s].
+        other_engines: function that gives the time with other engines: accelerators per engine → time [s].
     """
 
     seconds: Ledger
@@ -170,7 +170,7 @@ class ReinforcementEstimate(Answer):
 
     @cached_property
     def faster_engine(self) -> tuple[int, float] | None:
-        """Accelerators of the engine with which the phase takes least time, and its seconds; None where the recipe's own is as fast [s]."""
+        """Accelerators per engine with which the phase is fastest, and its time [s]; None if the recipe's engine is as fast."""
         own = float(np.mean(self.seconds.total))
         size, seconds = min(self.other_engines().items(), key=lambda each: each[1], default=(0, own))
         return (size, seconds) if seconds * MIN_SPEEDUP < own else None
@@ -259,7 +259,7 @@ def estimate_reinforcement(model: Model, cluster: Cluster, recipe: Reinforcement
 
 
 def _other_engines(model: Model, cluster: Cluster, recipe: Reinforcement) -> dict[int, float]:
-    """Accelerators per engine → time [s], for engines that hold the model: powers of two within a scale-up domain."""
+    """Accelerators per engine → time [s], for the powers of two within a scale-up domain on which the model fits."""
     found: dict[int, float] = {}
     size = 1
     while size <= min(cluster.domain, cluster.gpus, recipe.rollout_gpus or cluster.gpus):
@@ -302,7 +302,7 @@ def _round(model: Model, cluster: Cluster, recipe: Reinforcement, progress: floa
 
 
 def decode_seconds(model: Model, cluster: Cluster, recipe: Reinforcement, progress: float, gpus: int) -> Num:
-    """Time to generate one round of responses: full batches while responses are queued, then a tail with fewer and fewer.
+    """Time to generate one round of responses: full batches while responses are queued, then a tail of ever smaller batches.
 
     With n responses per copy and b slots: ``(n − b)⁺ · L/b · step(b)`` while the queue lasts, then
     ``∫₀ᴹ P(any left at t) · step(max(min(n, b) S(t), 1), prompt + t) dt`` with ``P = 1 − (1 − S(t))^N`` over all N in flight: the
@@ -329,7 +329,7 @@ def decode_seconds(model: Model, cluster: Cluster, recipe: Reinforcement, progre
     queue = np.maximum(per_copy - b, 0.0) * length / b * step(b, length / 2.0)
     nodes, weights = _gauss_legendre(LENGTH_POINTS)
     tail: Num = 0.0
-    for u, w in zip(nodes**2, weights * 2.0 * nodes, strict=True):  # squared nodes: more points at positions that most responses reach
+    for u, w in zip(nodes**2, weights * 2.0 * nodes, strict=True):  # squared nodes put more points at positions that most responses reach
         position = answers.maximum * float(u)
         alive = answers.survival(position, progress)
         any_left = -np.expm1(b * copies * np.log1p(-np.minimum(alive, 1.0 - PROBABILITY_GAP)))

@@ -202,7 +202,7 @@ def useful_share(law: FailureLaw, work: Num, save: Num, restart: Num) -> Num:
     """
     if not isinstance(law, Exponential):
         return work * expected_segments(law, restart, work + save)
-    with np.errstate(over="ignore"):  # for segments hundreds of times longer than the time between failures the share is 0
+    with np.errstate(over="ignore"):  # the share is 0 for segments hundreds of times longer than the time between failures
         return work * np.exp(-restart) / np.expm1(work + save)
 
 
@@ -224,7 +224,7 @@ def best_interval(law: FailureLaw, save: Num, restart: Num) -> Num:
     if isinstance(law, Exponential):
         root = np.sqrt(2.0 * save)
         branch: Num = special.lambertw(-np.exp(-1.0 - save)).real  # type: ignore[call-overload]  # stubs know scalars or arrays, not either
-        return np.where(save < _SERIES_BELOW, root - root * root / 3.0, 1.0 + branch)  # the series where 1 + W cancels
+        return np.where(save < _SERIES_BELOW, root - root * root / 3.0, 1.0 + branch)  # a series where 1 + W cancels
     return _golden_section(law, save, restart)
 
 

@@ -23,7 +23,7 @@ PARTS = {
 """``--recompute-modules`` → parts of a layer."""
 
 GRAPHS = {"attn": ("attention",), "mlp": ("ffn",), "moe": ("experts",), "moe_router": ("router",), "moe_preprocess": ()}
-"""``--cuda-graph-modules`` → parts of a layer; the work before the experts is not a separate op here."""
+"""``--cuda-graph-modules`` → parts of a layer; the work before the experts is not a separate op of a model."""
 
 BACKENDS = ("deepep", "hybridep", "ncclep")
 """``--moe-flex-dispatcher-backend`` → dispatcher."""
@@ -80,7 +80,7 @@ def _graphs(value: Any, flags: NamedValues) -> dict[str, Any]:
 def _dispatcher(value: Any, flags: NamedValues) -> dict[str, Any]:
     del flags
     if value == "allgather":
-        rule = "sends every token to every rank, which a plan can't say"
+        rule = "sends every token to every rank, which a plan can't state"
         raise SpecError("--moe-token-dispatcher-type", value, rule, "alltoall or flex", "unsupported")
     to_choice(value, ("alltoall", "flex"), "--moe-token-dispatcher-type")
     return {"dispatcher": "fused" if value == "flex" else "alltoall"}

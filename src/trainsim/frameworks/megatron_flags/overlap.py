@@ -22,7 +22,7 @@ def overlap_of(flags: NamedValues) -> dict[str, Any]:
     """Exchanges that may overlap with compute; None if the flags allow all exchanges of the layout.
 
     Megatron-LM overlaps gathers of weights only with a distributed optimizer, and exchanges of tensor parallelism only with sequence
-    parallelism. Elsewhere these flags have no effect, and their absence forbids nothing.
+    parallelism. Otherwise these flags have no effect, and the absence of a flag forbids nothing.
     """
     asked = {exchange for exchange, flag in FLAGS.items() if flag in flags}
     asked |= {"dp", "weights"} if "use-torch-fsdp2" in flags else set()  # FSDP2 always prefetches
@@ -38,7 +38,7 @@ def written_overlap(plan: Plan) -> list[str]:
     """The flags of :func:`overlap_of`, ``--cp-comm-type``, and those of offload.
 
     Raises:
-        SpecError: the plan excludes an overlap that Megatron-LM always uses.
+        SpecError: the plan excludes an exchange that Megatron-LM always overlaps.
     """
     may = {*FLAGS, "ep", "cp"} if plan.overlap is None else set(plan.overlap)
     if denied := sorted({"ep", "cp"} - may):
@@ -74,4 +74,4 @@ OVERLAP_READERS: dict[str, Callable[[Any, NamedValues], dict[str, Any]]] = {
     "optimizer-offload-fraction": lambda _value, _flags: {},
     "overlap-cpu-optimizer-d2h-h2d": lambda _value, _flags: {},
 }
-"""Readers of these flags; the overlap follows from several flags together."""
+"""Readers of single flags; the overlap follows from several flags together."""

@@ -10,7 +10,7 @@ NUMBER_BYTES = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "uint8": 1.0}
 
 
 FP8_RECIPES = {"delayed": "fp8", "tensorwise": "fp8", "mxfp8": "mxfp8", "blockwise": "fp8-blockwise"}
-"""``--fp8-recipe`` → recipe; delayed and current scaling take the same bytes."""
+"""``--fp8-recipe`` → recipe; delayed and current scaling need the same bytes."""
 
 DTYPES = {
     "main-grads-dtype": "gradients", "main-params-dtype": "master", "megatron-fsdp-main-grads-dtype": "gradients",
@@ -29,7 +29,7 @@ def precision_of(flags: NamedValues) -> Precision | str:
         recipe = RECIPES["fp16" if "fp16" in flags else "bf16"]
     changed: dict[str, float] = {}
     if "fp8-param-gather" in flags and recipe.products == "fp8":
-        narrow = float(recipe.weights) - 2.0  # the BF16 copy is not kept, only the low-precision copy and its transpose
+        narrow = float(recipe.weights) - 2.0  # only the low-precision copy and its transpose are stored, not the BF16 copy
         changed |= {"weights": narrow, "gathered": narrow / 2.0}
     if "grad-reduce-in-bf16" in flags:
         changed |= {"gradients": 2.0, "reduced": 2.0}

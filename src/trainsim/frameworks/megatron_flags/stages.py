@@ -33,7 +33,7 @@ def virtual_stages(value: Any, flags: NamedValues) -> dict[str, Any]:
 
 
 def end_stages(value: Any, flags: NamedValues) -> dict[str, Any]:
-    """Layers of the first and the last stage; the other stages share the rest evenly."""
+    """Layers of each stage if the first and the last are given; the others share the rest evenly."""
     del value
     pp = flags.integer("pipeline-model-parallel-size", 1, least=1)
     names = [f"decoder-{end}-pipeline-num-layers" for end in ("first", "last")]
@@ -64,7 +64,7 @@ def layout_stages(value: Any, flags: NamedValues) -> dict[str, Any]:
         )
     if any("m" in stage for stage in each[:-1]):
         raise SpecError(
-            LAYOUT, value, "puts a prediction module before the last stage", "a plan keeps it beside the loss: …mL", "unsupported"
+            LAYOUT, value, "puts a prediction module before the last stage", "in a plan it is on the stage of the loss: …mL", "unsupported"
         )
     pp = flags.integer("pipeline-model-parallel-size", 1, least=1)
     if len(each) % pp:
@@ -73,7 +73,7 @@ def layout_stages(value: Any, flags: NamedValues) -> dict[str, Any]:
 
 
 def _written_out(pattern: str, layout: str) -> str:
-    """A layout with its repeats expanded; the length is checked before expansion."""
+    """A layout with its repetitions expanded; its length is checked before the expansion."""
     length = sum(len(found[1]) * to_int(found[2], LAYOUT) for found in re.finditer(pattern, layout))
     if max(length, len(layout)) > LONGEST:
         raise SpecError(LAYOUT, layout, f"expands to more than {LONGEST:,} letters", "give at most a letter for each layer", "too-large")
