@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ACROSS, TALL, EDGE, DPI = 12.0, 6.3, 0.5, 100
-"""Inches across and high, the white at the edges, and dots in an inch."""
+"""Width, height and margin of the image [inch], and its resolution [dot/inch]."""
 SENTENCE, LARGE, SMALL = (26.0, 22.0, 19.0), 15.0, 12.0
-"""Letters of the sentence, the first size that takes three lines at most; of labels, and of the foot [pt]."""
+"""Font sizes [pt]: of the sentence, the first with which it takes at most three lines; of labels; and of the foot."""
 
 
 @overload
@@ -28,15 +28,15 @@ def card(verdict: Verdict, path: None = None, *, theme: str = "light") -> Drawin
 @overload
 def card(verdict: Verdict, path: str | Path, *, theme: str = "light") -> Path: ...
 def card(verdict: Verdict, path: str | Path | None = None, *, theme: str = "light") -> Drawing | Path:
-    """Draw the headline sentence, both words, the ladder, the day, and what depends on judgement, to be shared with a link.
+    """Draw a verdict as a preview image for links: headline, both words, ladder, day, and the parts that depend on judgement.
 
     Args:
-        verdict: what an audit found.
-        path: where to write; a PNG has 1200 by 630 pixels. None to write nothing.
+        verdict: result of an audit.
+        path: file to write; a PNG has 1200 by 630 pixels. None writes no file.
         theme: ``"light"`` or ``"dark"``.
 
     Returns:
-        the path written; without one the drawing.
+        the path written, or the drawing if no file was written.
 
     Raises:
         EstimateError: matplotlib is not installed.
@@ -68,7 +68,7 @@ def card(verdict: Verdict, path: str | Path | None = None, *, theme: str = "ligh
 
 
 def _said(verdict: Verdict) -> str:
-    """The faithful sentence; the headline for a claim without one."""
+    """The faithful sentence, or the headline if the claim has none."""
     return verdict.quote or verdict.headline
 
 
@@ -77,7 +77,7 @@ def _command(verdict: Verdict) -> str:
 
 
 def _text(figure: Figure, x: float, y: float, words: str, size: float, **style: Any) -> None:
-    """Words at inches from the upper left corner, their middle at the height."""
+    """Draw a text at a position from the upper left corner, vertically centred [inch]."""
     figure.text(x / ACROSS, 1 - y / TALL, words, fontsize=size, **{"va": "center", **style})
 
 
@@ -127,7 +127,7 @@ def _ladder(figure: Figure, verdict: Verdict, theme: Theme, top: float) -> None:
 
 
 def _checks(figure: Figure, verdict: Verdict, theme: Theme, top: float) -> None:
-    """Of a claim without a ladder: what it says, and what it was compared with."""
+    """Draw, for a claim without a ladder, its statement and the comparisons made."""
     told = verdict.claim.statement or claimed_in_words(verdict)
     blocks = [(f"The claim: {told}", theme.ink), *((check.finding, theme.muted) for check in verdict.checks)]
     y = top
@@ -142,7 +142,7 @@ def _checks(figure: Figure, verdict: Verdict, theme: Theme, top: float) -> None:
 
 
 def _foot(figure: Figure, verdict: Verdict, theme: Theme) -> None:
-    """What depends on judgement, the days behind it, and what prints the whole of it."""
+    """Draw the foot: parts that depend on judgement, days of the audit, and the command that prints the verdict."""
     judged = [rung.label.lstrip("+ ") for rung in verdict.rungs if rung.grade == "C"]
     words = ["Bars: 90 % and 50 % intervals."] if verdict.rungs else []
     words += [f"Orange depends on judgement: {', '.join(judged)}."] if judged else []

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LOWEST, HIGHEST, KNOTS = -3.0, 2.6, 14
-"""Lowest and highest normal score of the quantiles through which a density is drawn, and their number."""
+"""Lowest and highest normal score of the quantiles through which a density is drawn, and number of these quantiles."""
 
 
 EDGE, LEVELS = 0.003, 25
@@ -20,8 +20,9 @@ def density(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Density of a quantity, or of its logarithm.
 
-    Normal scores of the quantiles are nearly straight; a curve through some of them gives ``φ(z) · dz/dx``. If that curve is
-    not unimodal, the distribution has a hard edge or several modes, and the density is ``Δp / Δx`` between quantiles.
+    Quantiles are a nearly straight function of their normal scores, so that a curve through a few quantiles gives the density ``φ(z) ·
+    dz/dx``. If this density is not unimodal, the distribution has a hard edge or several modes; the density is then ``Δp / Δx`` between
+    quantiles.
 
     Args:
         quantile: levels → values.

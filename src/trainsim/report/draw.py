@@ -30,12 +30,12 @@ class Drawing:
     """A drawn picture.
 
     Args:
-        title, alt: the finding, and what is shown, for who can't see it.
-        sources: where its figures come from.
-        command: what draws it again.
-        theme: its colours.
-        figure: of matplotlib, for who wants to go on drawing.
-        dpi: dots in an inch of a PNG.
+        title, alt: the finding in one sentence, and a description for screen readers.
+        sources: sources of the figures.
+        command: command that draws the picture.
+        theme: colours of the picture.
+        figure: the matplotlib figure, which can be drawn on.
+        dpi: resolution of a PNG [dot/inch].
     """
 
     title: str
@@ -99,13 +99,14 @@ def draw(answer: Any, path: str | Path | None = None, *, theme: str = "light", c
 
     Args:
         answer: an estimate, a ledger, a simulation, a verdict, a comparison, a search … ; see :func:`drawable`.
-        path: where to write; the suffix chooses the format (PNG, SVG, PDF). None to write nothing.
+        path: file to write; the suffix chooses the format (PNG, SVG, PDF). None writes no file.
         theme: ``"light"`` or ``"dark"``.
-        command: what draws it again, for the footer; the picture's own where empty.
-        **options: of the kind of picture: ``of``, the quantity or ledger of an estimate or a simulation; ``beside``, further verdicts.
+        command: command for the footer; by default the picture's own.
+        **options: options of the kind of picture: ``of``, the quantity or ledger of an estimate or a simulation; ``beside``, further
+        verdicts.
 
     Returns:
-        the path written; without one the drawing, which a notebook shows.
+        the path written; or, if no file was written, the drawing, which a notebook shows.
 
     Raises:
         EstimateError: matplotlib is not installed, or the answer has no picture.
@@ -129,7 +130,7 @@ def picture_of(answer: Any, **options: Any) -> Picture:
     if not found:
         rule = "has no picture"
         raise EstimateError("answer", type(answer).__name__, rule, f"print it; pictures exist of {', '.join(drawable())}", "unsupported")
-    own = [cls for cls in found if not cls.__module__.startswith("trainsim.")]  # a user's picture goes before the library's
+    own = [cls for cls in found if not cls.__module__.startswith("trainsim.")]  # a user's picture takes precedence over the library's
     made = (own or found)[0]
     try:
         return made(answer, **options)  # type: ignore[no-any-return]
@@ -186,7 +187,7 @@ def _lines(canvas: Canvas, lines: Iterable[str], y: float, size: float, **style:
 
 
 def _sources(sources: tuple[str, ...]) -> list[str]:
-    """As many sources of the figures as fit, and how many more there are."""
+    """As many sources of the figures as fit, and the number of others."""
     for shown in range(len(sources), 0, -1):
         more = f"; {len(sources) - shown} more in the file's metadata" if shown < len(sources) else ""
         lines = lines_of(f"Sources: {'; '.join(sources[:shown])}{more}", SMALL, ACROSS)

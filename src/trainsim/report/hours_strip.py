@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 STRIP, LEFT = 1.7, 2.3
-"""Height of the strip with its axis, and where the axes begin [inch]."""
+"""Height of the strip with its axis, and left edge of the axes [inch]."""
 
 
 def finding(found: BlindHours) -> tuple[str, str]:
@@ -33,13 +33,13 @@ def finding(found: BlindHours) -> tuple[str, str]:
 
 
 def strip(canvas: Canvas, verdict: Verdict, number: int, top: float) -> None:
-    """Draw it.
+    """Draw the strip.
 
     Args:
-        canvas: drawn on.
-        verdict: whose hours were predicted.
-        number: of its heading.
-        top: where it begins [inch].
+        canvas: the canvas to draw on.
+        verdict: a verdict with predicted hours.
+        number: number of the heading.
+        top: upper edge of the strip [inch].
     """
     found = verdict.blind
     assert found is not None  # checked by the caller
@@ -63,7 +63,7 @@ def strip(canvas: Canvas, verdict: Verdict, number: int, top: float) -> None:
 
 
 def _labels(canvas: Canvas, axes: Axes, verdict: Verdict, measured: dict[str, float], curve: Any, peak: float) -> None:
-    """The reported figure, the measured ones and the density, each by name where it stands clear."""
+    """Label the reported figure, the measured figures and the density, each at a free position."""
     theme, found = canvas.theme, verdict.blind
     assert found is not None  # checked by the caller
     told, (hours, expected) = found.reported, curve
@@ -108,7 +108,7 @@ def heading(canvas: Canvas, head: str, text: str, top: float) -> None:
 
 
 def _pixels(axes: Axes, x: float, low: float, high: float, width: float = 4.0) -> Any:
-    """An upright line or a mark as a box [pixel]."""
+    """Bounding box of a vertical line or a mark [pixel]."""
     from matplotlib.transforms import Bbox
 
     ends = axes.transData.transform([(x, low), (x, high)])

@@ -1,4 +1,4 @@
-"""``ts.write_report``: an answer as one self-contained HTML pagewith pictures, ledgers, sources, and a what-if panel."""
+"""``ts.write_report``: an answer as one self-contained HTML page with pictures, ledgers, sources, and a what-if panel."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Content:
     """Parts of a report besides the figures of its answer.
 
     Args:
-        pictures: in order.
+        pictures: pictures, in order.
         ledgers: heading → ledger.
-        panel: what if; None where the answer is not of one run.
+        panel: what-if panel; None if the answer is not about one run.
         spread: name of a figure → its 90 % interval in words.
-        missing: what is not shown, and why.
+        missing: parts that are not shown, each with the reason.
     """
 
     pictures: tuple[Picture, ...] = ()
@@ -52,9 +52,9 @@ def write_report(answer: Answer, path: str | Path, beliefs: Beliefs | None = Non
 
     Args:
         answer: an estimate, a verdict, a comparison, a search, or any other.
-        path: of the page.
-        beliefs: for an estimate: beliefs about its run, which give intervals.
-        command: what writes it again, for the footer.
+        path: path of the page.
+        beliefs: beliefs about the run of an estimate, which give intervals.
+        command: command that writes the page, for the footer.
 
     Returns:
         the path written.
@@ -97,7 +97,7 @@ def report_text(answer: Answer, beliefs: Beliefs | None = None, command: str = "
 
 @singledispatch
 def content_of(answer: object, _beliefs: Beliefs | None) -> Content:
-    """Pictures, ledgers and panel of an answer: its one picture, where it has one."""
+    """Pictures, ledgers and panel of an answer; by default its one picture, if it has one."""
     try:
         return Content((picture_of(answer),))
     except EstimateError:
@@ -106,7 +106,9 @@ def content_of(answer: object, _beliefs: Beliefs | None) -> Content:
 
 @content_of.register
 def _(answer: Estimate, beliefs: Beliefs | None) -> Content:
-    """An estimate: every ledger and its picture; with beliefs, the distribution of its cost and what moves it."""
+    """An estimate: every ledger and its picture; with beliefs, also the distribution of its cost and the shares of inputs in its
+    variance.
+    """
     pictures: list[Picture] = []
     ledgers: dict[str, Ledger] = {}
     missing: list[str] = []
@@ -118,7 +120,7 @@ def _(answer: Estimate, beliefs: Beliefs | None) -> Content:
             ledger = getattr(answer, name)
             if name not in ("price", "hours", "busy_hours") and ledger.parts:
                 picture = picture_of(answer, of=name)
-                _ = picture.title, picture.height  # raises where an input is missing
+                _ = picture.title, picture.height  # raises an error if an input is missing
                 pictures.append(picture)
             if name == "step_time":
                 ledgers |= {f"{words} of {phase}": part for phase, part in ledger.parts.items()}
@@ -142,21 +144,21 @@ def _spread(name: str, simulated: Any) -> str:
 
 @content_of.register
 def _(answer: Verdict, _beliefs: Beliefs | None) -> Content:
-    """A verdict: its picture, where it is about a run, and the dollars of the run as it was stated."""
+    """A verdict: its picture, if it is about a run, and the cost ledger of the run as stated."""
     ledgers = {} if answer.estimate is None or answer.estimate.run.price is None else {STATED["cost"]: answer.estimate.cost}
     return Content(() if answer.view is None else (picture_of(answer),), ledgers)
 
 
 @content_of.register
 def _(answer: Comparison, _beliefs: Beliefs | None) -> Content:
-    """Two runs: the factors, and the dollars of each."""
+    """A comparison: the factors, and the cost ledger of each run."""
     a, b = answer.names
     return Content((picture_of(answer),), {f"{STATED['cost']} of {a}": answer.a.cost, f"{STATED['cost']} of {b}": answer.b.cost})
 
 
 @content_of.register
 def _(answer: PlanSearch, _beliefs: Beliefs | None) -> Content:
-    """A search: the layouts, and where the seconds of the best go."""
+    """A search: the layouts, and the step-time ledger of the best."""
     from ..run.memory import fits
     from ..run.step_time import step_time
 

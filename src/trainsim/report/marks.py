@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MARKS: tuple[tuple[float, ...], ...] = ((1, 1.5, 2, 3, 5, 7), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,))
-"""Digits that marks may begin with, the finest first."""
+"""Leading digits of marks, the finest set first."""
 MOST = 6
-"""Marks on one axis."""
+"""Largest number of marks on one axis."""
 
 
 def round_marks(low: float, high: float, most: int = MOST) -> list[float]:
-    """Round numbers between two ends, at most a few.
+    """A few round numbers between two ends.
 
     >>> round_marks(2.0, 40.0), round_marks(1e3, 1e9, most=4)
     ([2.0, 3.0, 5.0, 10.0, 20.0, 30.0], [1000.0, 100000.0, 10000000.0, 1000000000.0])
@@ -38,7 +38,7 @@ def _ticks(marks: Sequence[float], low: float, high: float) -> list[float]:
 
 
 def written(value: float) -> str:
-    """A round number of an axis.
+    """A round number as text for an axis.
 
     >>> written(3e6), written(1500.0), written(0.5), written(0.0)
     ('3M', '1.5K', '0.5', '0')
@@ -50,10 +50,10 @@ def log_axis(axes: Axes, words: Callable[[float], str] = written, *, vertical: b
     """Make an axis logarithmic, marked at round numbers.
 
     Args:
-        axes: whose limits are set already.
-        words: value → what is written at its mark.
-        vertical: the upright axis.
-        most: marks, at most.
+        axes: axes with limits set.
+        words: value → text at its mark.
+        vertical: whether the axis is the vertical one.
+        most: largest number of marks.
     """
     axis = axes.yaxis if vertical else axes.xaxis
     low, high = axes.get_ylim() if vertical else axes.get_xlim()
@@ -68,9 +68,9 @@ def plain_axis(axes: Axes, words: Callable[[float], str] = written, most: int = 
     """Mark a linear axis at round numbers.
 
     Args:
-        axes: whose limits are set already.
-        words: value → what is written at its mark.
-        most: marks, at most.
+        axes: axes with limits set.
+        words: value → text at its mark.
+        most: largest number of marks.
     """
     from matplotlib.ticker import MaxNLocator
 

@@ -21,19 +21,19 @@ from .what_if import MOST, SHOWN_AS, WhatIf
 from .words import QUANTITIES, amount, share_words
 
 DEEP = 5
-"""Levels of a ledger that a tree shows."""
+"""Number of levels of a ledger that a tree shows."""
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
-"""What the page may do: nothing but its own style and script; no network."""
+"""Content security policy of the page: only its own style and script, no network."""
 
 
 def page(title: str, lead: str, sections: list[str], command: str = "") -> str:
-    """A whole page.
+    """A complete page.
 
     Args:
-        title: its heading, plain text.
-        lead: a line below it, plain text.
+        title: heading of the page, plain text.
+        lead: line below the heading, plain text.
         sections: HTML of each section, in order.
-        command: what writes the page again.
+        command: command that writes the page.
     """
     made = " · ".join(filter(None, (f"trainsim {__version__}", command)))
     return f"""<!doctype html>
@@ -60,7 +60,7 @@ def page(title: str, lead: str, sections: list[str], command: str = "") -> str:
 
 
 def stylesheet() -> str:
-    """The style of a page, in the reader's light or dark theme; print is light."""
+    """The style of a page. It follows the reader's light or dark theme; print is light."""
     colours = {name: {key: value for key, value in vars(theme).items() if key != "name"} for name, theme in THEMES.items()}
     variables = {name: "".join(f"--{key}:{value};" for key, value in found.items()) for name, found in colours.items()}
     dark = f"@media screen and (prefers-color-scheme: dark){{:root{{{variables['dark']}}}}}"
@@ -68,7 +68,7 @@ def stylesheet() -> str:
 
 
 def script() -> str:
-    """The script of a page: it moves the panel."""
+    """The script of a page, which updates the panel."""
     return _asset("report.js")
 
 
@@ -77,23 +77,23 @@ def _asset(name: str) -> str:
 
 
 def section(heading: str, body: str, name: str) -> str:
-    """A section with a heading that can be linked to."""
+    """A section with a heading that links can address."""
     return f'<section aria-labelledby="{name}"><h2 id="{name}">{escape(heading)}</h2>{body}</section>\n'
 
 
 def figures_table(summary: Summary, spread: Mapping[str, str]) -> str:
-    """The main figures, each with what is known of it and a link to where it comes from.
+    """Table of the main figures, each with its grade and a link to its source.
 
     Args:
-        summary: of the answer.
-        spread: name of a row → its 90 % interval in words, where it has one.
+        summary: summary of the answer.
+        spread: name of a row → its 90 % interval in words, for rows that have one.
     """
     rows = [row for row in summary.rows if not row.group]
     return _rows("", rows, spread, linked=bool(summary.sources))
 
 
 def group_tables(summary: Summary) -> str:
-    """The further figures under their headings, folded; those that the sources list has already are left out."""
+    """The further figures under their headings, folded; figures that the list of sources shows are left out."""
     groups: dict[str, list[AnswerRow]] = {}
     for row in summary.rows:
         if row.group and row.group != "Inputs":
@@ -102,7 +102,7 @@ def group_tables(summary: Summary) -> str:
 
 
 def _rows(caption: str, rows: list[AnswerRow], spread: Mapping[str, str], *, linked: bool = False) -> str:
-    """Figures, a line each: an interval stands below its figure."""
+    """Rows of figures, with an interval below its figure."""
     graded = linked or any(row.grade for row in rows)
     lines = []
     for row in rows:
@@ -119,7 +119,7 @@ def _rows(caption: str, rows: list[AnswerRow], spread: Mapping[str, str], *, lin
 
 
 def sources_list(summary: Summary) -> str:
-    """Every source once, with the inputs that are from it."""
+    """Every source once, with the inputs that it gives."""
     inputs = {row.name: row for row in summary.rows if row.group == "Inputs"}
     held: dict[str, list[str]] = {}
     for path, source in summary.sources.items():
@@ -151,23 +151,23 @@ def assumed_table(assumed: Mapping[str, tuple[str, str]]) -> str:
 
 
 def _breakable(path: str) -> str:
-    """A path that a narrow column breaks behind its dots."""
+    """A path that a narrow column may break after a dot."""
     return escape(path).replace(".", ".<wbr>")
 
 
 def notes_list(notes: tuple[str, ...]) -> str:
-    """What a reader should know, a line each."""
+    """The notes, one per line."""
     return f"<ul>{''.join(f'<li>{escape(note)}</li>' for note in notes)}</ul>" if notes else ""
 
 
 def picture_figure(picture: Picture, number: int) -> str:
-    """A picture in both themes: the reader's own is shown, print is light."""
+    """A picture in both themes; the page shows the reader's, print is light."""
     drawn = {name: _own_ids(drawing_of(picture, theme).svg, f"p{number}{name[0]}") for name, theme in THEMES.items()}
     return '<figure tabindex="0">' + "".join(f'<div class="{name}">{svg}</div>' for name, svg in drawn.items()) + "</figure>"
 
 
 def _own_ids(svg: str, mark: str) -> str:
-    """An SVG whose names are its own on a page with others."""
+    """An SVG whose ids are unique on a page with other pictures."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{mark}-\1"', svg)
     svg = re.sub(r'href="#([^"]+)"', rf'href="#{mark}-\1"', svg)
@@ -176,7 +176,7 @@ def _own_ids(svg: str, mark: str) -> str:
 
 
 def ledger_tree(name: str, ledger: Ledger) -> str:
-    """A ledger as a tree that folds out: each line with its share of the whole."""
+    """A ledger as a foldable tree, each line with its share of the total."""
     lines = ledger.to_dict()
     whole = _sum(lines)
     return "".join(_branch(name, lines, whole, ledger.unit, 0))
@@ -196,12 +196,12 @@ def _branch(name: str, part: Any, whole: float, unit: str, level: int) -> Iterat
 
 
 def _sum(part: Any) -> float:
-    """The known lines of a part: what nobody knows adds nothing, and says so in its own line."""
+    """Sum of the known lines of a part; an unknown line adds nothing, and its own row says so."""
     return float(np.nansum([_sum(each) for each in part.values()])) if isinstance(part, Mapping) else float(np.mean(part))
 
 
 def what_if_panel(found: WhatIf) -> str:
-    """Knobs and what they come to; without a script the values of the run as it is."""
+    """Knobs and the resulting quantities; without the script, the page shows those of the unchanged run."""
     knobs = []
     for knob in found.to_dict()["knobs"]:
         name, now = knob["name"], knob["value"]
@@ -220,9 +220,9 @@ def what_if_panel(found: WhatIf) -> str:
         spread = f'<small id="spread-{name}"></small>' if found.draws else ""
         shown.append(f'<div><dt>{escape(label)}</dt><dd><span id="what-{name}">{escape(value)}</span>{spread}</dd></div>')
     data = json.dumps(found.to_dict(), allow_nan=False).replace("<", "\\u003c")
-    doubt = " The interval keeps the doubt that each number has, relative to it." if found.draws else ""
+    doubt = " The interval keeps the relative uncertainty of each number." if found.draws else ""
     return (
-        f"<p>Turn a number; the others stay as they are.{doubt} MFU and tokens move every phase whose work is known by the same factor.</p>"
+        f"<p>Change a number; the others stay as they are.{doubt} MFU and tokens change every phase of known work by the same factor.</p>"
         f'<div class="panel"><div class="knobs">{"".join(knobs)}</div><button type="button" id="what-reset">Back to the run</button>'
         f'<dl aria-live="polite">{"".join(shown)}</dl></div>{_terms(found)}'
         f'<script type="application/json" id="what-if-data">{data}</script>'

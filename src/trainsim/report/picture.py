@@ -1,4 +1,4 @@
-"""Picture: the interface of all pictures, and the canvas they are drawn on."""
+"""Picture: the interface of all pictures, and the canvas on which they are drawn."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Canvas:
     """The body of a picture; positions are in inches from its upper left corner.
 
     Args:
-        figure: drawn on.
-        theme: its colours.
-        top: from the upper edge of the figure to the body [inch].
+        figure: the matplotlib figure.
+        theme: colours of the picture.
+        top: distance from the upper edge of the figure to the body [inch].
     """
 
     def __init__(self, figure: Figure, theme: Theme, top: float) -> None:
@@ -55,8 +55,8 @@ class Canvas:
 
         Args:
             y: height of the first line.
-            entries: marker, colour, words.
-            x: where each line begins.
+            entries: marker, colour and text of each entry.
+            x: left edge of each line.
             hollow: markers that are drawn as outlines.
         """
         from .style import width_of
@@ -76,7 +76,7 @@ class Canvas:
         return drawn.get_window_extent(self.figure.canvas.get_renderer())  # type: ignore[attr-defined]
 
     def free(self, axes: Axes, taken: Sequence[Any], tries: Iterable[Callable[[], Any]]) -> Any:
-        """Draw a label at the first of several positions where it overlaps nothing and stays within the axes."""
+        """Draw a label at the first of several positions where it stays within the axes and overlaps nothing."""
         drawn = None
         for write in tries:
             if drawn is not None:
@@ -101,14 +101,14 @@ class Picture(ABC):
     """
 
     answers: ClassVar[tuple[type, ...]] = ()
-    """Classes of answers that it draws."""
+    """Classes of answers that the picture draws."""
 
     def __init__(self, answer: Any) -> None:
         self.answer = answer
 
     @classmethod
     def draws(cls, answer: object) -> bool:
-        """Whether it can draw an answer."""
+        """Whether the picture can draw an answer."""
         return isinstance(answer, cls.answers)
 
     @property
@@ -142,7 +142,7 @@ class Picture(ABC):
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Sources of its figures."""
+        """Sources of the picture's figures."""
         return ()
 
     @property

@@ -16,25 +16,25 @@ WIDE, MARGIN = 7.2, 0.22
 TITLE, TEXT, SMALL = 13.0, 9.0, 8.0
 """Font sizes of the title, of labels, and of the smallest text [pt]."""
 SAFE = 0.98
-"""Share of a width that a line is set to: letters on a screen are a little wider than their outlines."""
+"""Share of a width that a line may fill, since letters on a screen are slightly wider than their outlines."""
 LEADING = 1.36
-"""Height of a line over its letters."""
+"""Ratio of line height to font size."""
 POINTS = 72.0
-"""Points in an inch."""
+"""Points per inch."""
 
 
 @dataclass(frozen=True)
 class Theme:
     """Colours of a picture on light or on dark paper.
 
-    The strong colours are Okabe and Ito's, which every reader can tell apart, darkened on white and lightened on black until those of words
-    have a contrast of 4.5 to their paper, and the others one of 3.
+    The strong colours are those of Okabe and Ito, which colour-blind readers can distinguish. They are darkened on white and lightened on
+    black, to a contrast of at least 4.5 for text and 3 for other marks.
 
     Args:
         name: ``"light"`` or ``"dark"``.
-        paper, ink, muted: ground, letters, and letters of less weight.
-        line, fill: of a grid, and of a faint area.
-        blue, orange, green, yellow, purple, sky: of bars, marks and words.
+        paper, ink, muted: colours of background, text, and less important text.
+        line, fill: colours of a grid, and of a faint area.
+        blue, orange, green, yellow, purple, sky: colours of bars, marks and words.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Theme:
 
     @property
     def series(self) -> tuple[str, ...]:
-        """Colours of things of one kind, in the order of use."""
+        """Colours for several series, in order of use."""
         return (self.blue, self.orange, self.green, self.purple, self.yellow, self.sky, self.muted)
 
 
@@ -86,10 +86,10 @@ def theme_of(name: str) -> Theme:
 
 
 def drawing_library() -> Any:
-    """The drawing library, which trainsim needs for pictures alone.
+    """Import matplotlib, which only pictures need.
 
     Raises:
-        EstimateError: it is not installed.
+        EstimateError: matplotlib is not installed.
     """
     try:
         import matplotlib as mpl
@@ -100,7 +100,7 @@ def drawing_library() -> Any:
 
 @contextmanager
 def styled(theme: Theme) -> Iterator[None]:
-    """Draw in a theme while the context lasts; matplotlib's own settings are left as they were."""
+    """Context manager: draw in a theme, without a lasting change of matplotlib's settings."""
     mpl = drawing_library()
     settings = {
         "font.family": "DejaVu Sans",
@@ -133,7 +133,7 @@ def styled(theme: Theme) -> Iterator[None]:
 
 @lru_cache(maxsize=4096)
 def width_of(text: str, size: float, weight: str = "normal") -> float:
-    """How wide a line of text is [inch]."""
+    """Width of a line of text [inch]."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
@@ -162,7 +162,7 @@ def cut(text: str, size: float, across: float, weight: str = "normal") -> str:
 
 
 def mixed(colour: str, other: str, share: float) -> tuple[float, float, float]:
-    """A colour with a share of another in it."""
+    """A mixture of a colour with a share of another."""
     from matplotlib.colors import to_rgb
 
     pairs = zip(to_rgb(colour), to_rgb(other), strict=True)
@@ -171,6 +171,6 @@ def mixed(colour: str, other: str, share: float) -> tuple[float, float, float]:
 
 
 def stacked(names: Sequence[str], theme: Theme) -> dict[str, Any]:
-    """A colour for each of several names, in order; more names than colours take lighter ones."""
+    """A colour for each of several names, in order; further names get lighter colours."""
     colours = theme.series
     return {name: mixed(colours[i % len(colours)], theme.paper, 0.4 * (i // len(colours))) for i, name in enumerate(names)}

@@ -11,11 +11,11 @@ from .picture import Canvas
 from .style import SMALL, TEXT, Theme, lines_of
 
 COLOURS = {"CONFIRMED": "green", "FAIR": "green", "STRAINED": "yellow", "REFUTED": "orange", "IMPOSSIBLE": "orange", "MISLEADING": "orange"}
-"""Word → its colour in a theme, muted for the rest; the word itself is always written out."""
+"""Word → its colour in a theme; other words are muted. The word itself is always written out."""
 COLUMNS = (0.0, 0.68, 4.63, 5.8)
-"""Where the figure, the statement, the word for the number and the one for the words begin [inch]."""
+"""Left edges of the columns: figure, statement, word for the number, word for the words [inch]."""
 HEADING, GAP, LINE = 0.62, 0.12, 0.155
-"""Height of the heading, the white below each claim, and a line [inch]."""
+"""Heights of the heading, of the gap below each claim, and of a line [inch]."""
 
 
 def tall(told: Sequence[Verdict]) -> float:
@@ -27,10 +27,10 @@ def table(canvas: Canvas, told: Sequence[Verdict], number: int, top: float) -> N
     """Draw the table: each claim with the verdicts on its number and on its words.
 
     Args:
-        canvas: drawn on.
+        canvas: the canvas to draw on.
         told: the verdicts, in order.
-        number: of the heading.
-        top: where it begins [inch].
+        number: number of the heading.
+        top: upper edge of the table [inch].
     """
     theme = canvas.theme
     canvas.text(0.0, top + 0.3, f"{number}  What became of all {len(told)} claims?", size=TEXT + 1.5, weight="bold")
@@ -66,7 +66,7 @@ def _row(verdict: Verdict) -> float:
 
 
 def said(verdict: Verdict) -> str:
-    """The claimed figure in words; a dash where the claim has none."""
+    """The claimed figure in words; a dash if the claim has none."""
     claim = verdict.claim
     if not claim.quantified:
         return "—"

@@ -1,7 +1,7 @@
-"""What a run would come to at another price, utilisation, number of tokens, of GPUs, or goodput: as factors that a page can multiply.
+"""Quantities of a run at another price, utilisation, number of tokens or GPUs, or goodput, as products that a page can evaluate.
 
 The page holds no formula of its own. Each quantity is taken from the run's ledgers, phase by phase, as a product of powers of the inputs.
-The powers are found by asking the estimate itself, and a quantity that is no such product is refused.
+The powers are found by evaluating the estimate, and a quantity that is not such a product is rejected.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ MOST = {"mfu": 1.0, "goodput": 1.0}
 
 @dataclass(frozen=True)
 class Term:
-    """One product: a value of the run as it is, and the power each knob has in it.
+    """One product: its value for the unchanged run, and the power of each knob.
 
     ``value · Π (knob / its value now) ^ power``
     """
@@ -62,9 +62,9 @@ class WhatIf:
     """A run as sums of products.
 
     Args:
-        run: what the knobs are turned on: the run with its utilisation, goodput and price as numbers of their own.
+        run: the run to which the knobs apply, with utilisation, goodput and price as plain numbers.
         knobs: name → value now.
-        terms: quantity → the products that it is the sum of.
+        terms: quantity → products that sum to it.
         draws: quantity → 1,000 equally likely values of each of its terms, ``(terms, 1000)``; empty without beliefs.
     """
 
@@ -74,11 +74,11 @@ class WhatIf:
     draws: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def value(self, quantity: str, settings: Mapping[str, float]) -> float:
-        """A quantity at some settings, by its products alone.
+        """A quantity at some settings, computed from its products.
 
         Args:
             quantity: one of ``terms``.
-            settings: knob → value; the others as they are.
+            settings: knob → value; other knobs are unchanged.
         """
         ratios = {name: settings.get(name, now) / now for name, now in self.knobs.items()}
         return sum(term.value * _product(ratios, term.powers) for term in self.terms[quantity])
@@ -99,11 +99,11 @@ def what_if(run: Run, simulation: Simulation | None = None) -> WhatIf:
     """A run as sums of products of five knobs.
 
     Args:
-        run: with price, reliability and efficiency.
-        simulation: of the same run, for intervals.
+        run: a run with price, reliability and efficiency.
+        simulation: a simulation of the same run, for intervals.
 
     Raises:
-        EstimateError: an input of the run is missing, or a quantity is no sum of products.
+        EstimateError: an input of the run is missing, or a quantity is not a sum of products.
 
     >>> import trainsim as ts
     >>> found = what_if(ts.catalog.run("deepseek-v3"))
@@ -125,10 +125,10 @@ def what_if(run: Run, simulation: Simulation | None = None) -> WhatIf:
 
 
 def turned_into_numbers(run: Run) -> Run:
-    """The same run with its computed utilisation, goodput and price per hour as given numbers.
+    """The run with its computed utilisation, goodput and price per hour as given numbers.
 
-    Hours, days and dollars stay what they are. A phase whose tokens are unknown keeps its hours. The plan is left out: with it the number
-    of GPUs would have to divide by its degrees.
+    Hours, days and dollars do not change. A phase with unknown tokens keeps its hours. The plan is dropped, because its degrees would
+    restrict the number of GPUs.
     """
     found = estimate(run)
     phases = []
@@ -147,10 +147,10 @@ def turned_into_numbers(run: Run) -> Run:
 
 
 def turn(run: Run, knobs: Mapping[str, float], settings: Mapping[str, float]) -> Run:
-    """A run of numbers with some knobs set: utilisation and tokens of every phase by the same factor.
+    """A run with some knobs set; utilisation and tokens of every phase change by the same factor.
 
     Args:
-        run: of :func:`turned_into_numbers`.
+        run: a run from :func:`turned_into_numbers`.
         knobs: name → value now.
         settings: knob → value.
     """
@@ -175,10 +175,10 @@ def turn(run: Run, knobs: Mapping[str, float], settings: Mapping[str, float]) ->
 
 
 def _check_same(given: Estimate, numbers: Estimate) -> None:
-    """The run of numbers is the run.
+    """Check that the run with given numbers has the hours of the run.
 
     Raises:
-        EstimateError: its hours differ, as where phases on clusters of their own have goodputs of their own.
+        EstimateError: the hours differ, for example because phases on separate clusters have different goodputs.
     """
     if not np.allclose(float(np.mean(given.gpu_hours)), float(np.mean(numbers.gpu_hours)), rtol=EXACT, atol=0.0):
         raise EstimateError("phases", given.run.name, "have different goodputs", "make a report for each phase", "unsupported")
@@ -198,10 +198,10 @@ def _amounts(found: Estimate) -> dict[str, dict[str, float]]:
 
 
 def _powers(quantity: str, phase: str, value: float, tried: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, int]:
-    """The power of each knob in one amount; those it does not depend on left out.
+    """The power of each knob in one amount, without knobs that have no effect.
 
     Raises:
-        EstimateError: the amount is no product of a whole power of a knob.
+        EstimateError: the amount is not a product of whole powers of the knobs.
     """
     found = {}
     for name, amounts in tried.items():
@@ -209,7 +209,7 @@ def _powers(quantity: str, phase: str, value: float, tried: Mapping[str, Mapping
         power = round(np.log(change) / np.log(PROBE[name]))
         if not np.isclose(change, PROBE[name] ** power, rtol=EXACT, atol=0.0):
             rule = f"is not a product with a power of {name}"
-            raise EstimateError(f"{quantity}.{phase}", change, rule, "ask ts.estimate for other values of it", "unsupported")
+            raise EstimateError(f"{quantity}.{phase}", change, rule, "call ts.estimate for other values", "unsupported")
         if power:
             found[name] = power
     return found
@@ -223,7 +223,9 @@ def _product(ratios: Mapping[str, float], powers: Mapping[str, int]) -> float:
 
 
 def _draws(run: Run, simulation: Simulation, amounts: Mapping[str, Mapping[str, float]]) -> dict[str, NDArray[np.float64]]:
-    """Equally likely draws of every phase's amounts, resampled from the weighted points of a simulation at even steps of their dollars."""
+    """Equally likely draws of every phase's amounts, resampled from the weighted points of a simulation, sorted by cost, at equal steps of
+    cumulative weight.
+    """
     names = list(amounts["cost"])
     cost, hours = ([simulation.draws(f"{head}.{name}") for name in names] for head in ("cost", "gpu_hours"))
     dollars = np.array([draws.values for draws in cost])

@@ -1,4 +1,4 @@
-"""Paths and figures in the words of a picture."""
+"""Paths and figures as text for pictures."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ STATED: Mapping[str, str] = {
     "params": "parameters", "flops": "model FLOPs", "cost": "cost", "hours": "GPU-hours", "busy_hours": "busy GPU-hours",
     "step_time": "one optimizer step", "memory": "memory of a GPU", "price": "price of an hour",
 }  # fmt: skip
-"""Ledger of an estimate → what it is a ledger of."""
+"""Ledger of an estimate → its quantity in words."""
 
 
 WRITTEN: Mapping[str, str] = {"GPU-h": "GPU-hours", "day": "days", "parameter": "parameters"}
-"""Unit → how it is written after a figure."""
+"""Unit → text after a figure."""
 
 
 def input_words(path: str) -> str:
@@ -37,7 +37,7 @@ def input_words(path: str) -> str:
 
 
 ENDINGS: Mapping[str, str] = {**NAMES, "efficiency.gpu_hours": "GPU-hours", "tokens": "tokens", "efficiency.seconds": "step time"}
-"""Ending of a path → the input in a word."""
+"""Ending of a path → short name of the input."""
 
 
 def _input(path: str) -> str:
@@ -58,7 +58,7 @@ def part_words(path: str) -> str:
 
 
 def amount(value: float, unit: str, digits: int = 3) -> str:
-    """A figure with its unit, as short as a label is.
+    """A figure with its unit, short enough for a label.
 
     >>> amount(5.87e6, "USD"), amount(77.5e9, "B"), amount(9.64, "s"), amount(671e9, "parameter"), amount(0.39, "1")
     ('$5.87M', '77.5 GB', '9.64 s', '671B parameters', '39 %')
@@ -79,7 +79,7 @@ def amount(value: float, unit: str, digits: int = 3) -> str:
 
 
 def short(value: float, unit: str, digits: int = 3) -> str:
-    """A figure for a mark of an axis or a cell: without the word for its unit.
+    """A figure for an axis mark or a cell, without the unit's word.
 
     >>> short(671e9, "parameter"), short(5.87e6, "USD"), short(77.5e9, "B")
     ('671B', '$5.87M', '77.5')

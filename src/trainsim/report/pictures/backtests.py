@@ -15,7 +15,7 @@ from ..picture import ACROSS, Canvas, Picture
 from ..style import SMALL, TEXT, cut
 
 ROW, LEFT, RIGHT, AXIS, HEAD = 0.175, 2.15, 0.75, 0.5, 0.2
-"""Height of a run, the room for names and hours, of axis and legend, and of the heading [inch]."""
+"""Heights of a run, of axis and legend, and of the heading; widths of names and of hours [inch]."""
 SQUARE = 4.3
 """Side of the 1:1 picture [inch]."""
 
@@ -27,18 +27,18 @@ class HindcastPicture(Picture):
 
     @cached_property
     def runs(self) -> tuple[Hindcast, ...]:
-        """In the order of disclosure."""
+        """The runs, in order of disclosure."""
         return tuple(sorted(self.answer.hindcasts, key=lambda h: h.day))
 
     @property
     def title(self) -> str:
-        """Title: how many lie inside."""
+        """Title: the number of runs inside their intervals."""
         inside = sum(h.inside for h in self.runs)
         return f"{inside} of {len(self.runs)} published runs lie inside the 90 % interval predicted the day before"
 
     @property
     def subtitle(self) -> str:
-        """Subtitle: what is drawn, and how wide it is."""
+        """Subtitle: the quantity drawn, and the width of the intervals."""
         return f"Accelerator-hours over the hours predicted (median); interval ×{self.answer.width:.1f} wide in the median"
 
     @property
@@ -58,7 +58,7 @@ class HindcastPicture(Picture):
         return HEAD + ROW * len(self.runs) + AXIS + 0.15
 
     def paint(self, canvas: Canvas) -> None:
-        """Draw one line per run: its interval, and the truth on it."""
+        """Draw one line per run: its interval, with the disclosed hours."""
         theme, n = canvas.theme, len(self.runs)
         axes = canvas.axes(LEFT, HEAD, ACROSS - LEFT - RIGHT, ROW * n)
         axes.set_ylim(n - 0.5, -0.5)
@@ -90,7 +90,7 @@ class OneToOnePicture(Picture):
 
     @cached_property
     def forecasts(self) -> tuple[StepForecast, ...]:
-        """Rows without a reason to exclude them; all where there is none."""
+        """Rows without an exclusion reason; all rows if there are none."""
         sound = self.answer.usable or self.answer.forecasts
         return tuple(sound)
 
@@ -101,7 +101,7 @@ class OneToOnePicture(Picture):
 
     @property
     def title(self) -> str:
-        """Title: how far off, and how many inside."""
+        """Title: median error, and share inside the intervals."""
         inside = np.mean([f.inside for f in self.forecasts])
         several = len(self.forecasts) > 1
         what = f"{len(self.forecasts)} measured steps are" if several else "One measured step is"
@@ -114,7 +114,7 @@ class OneToOnePicture(Picture):
 
     @property
     def alt(self) -> str:
-        """Alternative text: range, and the rows that are farthest off."""
+        """Alternative text: the number of rows, and those with the largest errors."""
         worst = sorted(self.forecasts, key=lambda f: -f.off)[:5]
         told = "; ".join(f"{f.step.name} {human(f.step.seconds)} s measured, {human(f.modelled)} s modelled" for f in worst)
         return f"Scatter of {len(self.forecasts)} steps about the 1:1 line. Farthest off: {told}."
@@ -130,7 +130,7 @@ class OneToOnePicture(Picture):
         return SQUARE + 0.75
 
     def paint(self, canvas: Canvas) -> None:
-        """Draw one mark per row, its interval upright."""
+        """Draw one mark per row, with a vertical interval."""
         theme = canvas.theme
         axes = canvas.axes(0.65, 0.05, ACROSS - 0.75, SQUARE)
         ends = [value for f in self.forecasts for value in (f.step.seconds, f.low, f.high)]

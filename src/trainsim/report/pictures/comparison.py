@@ -1,4 +1,4 @@
-"""Two runs side by side: the ratio of their dollars as factors."""
+"""Two runs side by side: the ratio of their costs as a product of factors."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ..style import SMALL, TEXT, cut
 from ..words import amount
 
 ROW, LEFT, RIGHT, HEAD, AXIS = 0.36, 1.85, 2.3, 0.3, 0.35
-"""Height of a factor, the room for its name and for both runs, of the heading and of the axis [inch]."""
+"""Heights of a factor, of the heading and of the axis; widths of a name and of both runs' figures [inch]."""
 ONE = 1e-9
-"""How near to one a factor has nothing to say."""
+"""Distance from one below which a factor is left out."""
 
 
 class ComparisonPicture(Picture):
@@ -27,24 +27,24 @@ class ComparisonPicture(Picture):
 
     @cached_property
     def factors(self) -> tuple[Factor, ...]:
-        """Those that say something, in the order of the journey."""
+        """Factors that differ from one, in the order of the equation."""
         told = self.answer.factors.values()
         return tuple(f for f in told if f.name != UNKNOWN_WORK or abs(_mean(f.value) - 1) > ONE)
 
     @cached_property
     def names(self) -> tuple[str, str]:
-        """Of the two runs."""
+        """Names of the two runs."""
         a, b = (est.run.name or word for est, word in ((self.answer.a, "run a"), (self.answer.b, "run b")))
         return (a, b) if a != b else (f"{a} (a)", f"{b} (b)")
 
     @cached_property
     def ratio(self) -> float:
-        """Dollars of a over dollars of b."""
+        """Ratio of the cost of a to the cost of b."""
         return _mean(self.answer.ratio)
 
     @property
     def title(self) -> str:
-        """Title: who costs more, and the largest reason."""
+        """Title: the run that costs more, and the largest factor."""
         a, b = self.names
         sign = 1 if self.ratio >= 1 else -1
         largest = max(self.factors, key=lambda f: sign * np.log(_mean(f.value)), default=None)
@@ -54,7 +54,7 @@ class ComparisonPicture(Picture):
 
     @property
     def subtitle(self) -> str:
-        """Subtitle: what the factors do."""
+        """Subtitle: the meaning of the factors."""
         a, b = self.names
         return f"{a} over {b}: the factors multiply to the ratio of their dollars exactly"
 
@@ -76,7 +76,7 @@ class ComparisonPicture(Picture):
         return HEAD + ROW * (len(self.factors) + 1) + AXIS
 
     def paint(self, canvas: Canvas) -> None:
-        """Draw one bar per factor, each from where the one above ends, and the ratio of the dollars below."""
+        """Draw one bar per factor, each starting where the bar above ends, and below them the ratio of costs."""
         theme, rows = canvas.theme, len(self.factors) + 1
         axes = canvas.axes(LEFT, HEAD, ACROSS - LEFT - RIGHT, ROW * rows)
         axes.set_ylim(rows - 0.5, -0.5)

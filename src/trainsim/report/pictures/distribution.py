@@ -1,4 +1,4 @@
-"""A simulation: the distribution of a quantity, its quantiles and how sure they are."""
+"""A simulation: the distribution of a quantity, and its quantiles with their standard errors."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from ..words import QUANTITIES, amount, short
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 TALL, HEAD = 2.1, 0.46
-"""Height of the axes, and of the quantiles written above them [inch]."""
+"""Heights of the axes, and of the quantiles above them [inch]."""
 WIDE_RATIO = 4.0
 """P95 over P5 from which the axis is logarithmic."""
 
 
 class DistributionPicture(Picture):
-    """What a quantity comes to under beliefs.
+    """Distribution of a quantity under beliefs.
 
     Args:
         answer: the simulation, or the difference of two runs.
-        of: the output, or a line of a ledger; the first where empty.
+        of: the output, or a line of a ledger; empty for the first output.
 
     Raises:
         EstimateError: no such output.
@@ -48,7 +48,7 @@ class DistributionPicture(Picture):
 
     @cached_property
     def quantiles(self) -> tuple[Figure, ...]:
-        """At each of ``LEVELS``."""
+        """The quantile at each of ``LEVELS``."""
         return self.simulation.quantile(self.of, LEVELS)
 
     @property
@@ -58,7 +58,7 @@ class DistributionPicture(Picture):
 
     @property
     def title(self) -> str:
-        """Title: the median and the 90 % interval; of a difference, who is lower how surely."""
+        """Title: the median and the 90 % interval; for a difference, the probability that a is lower."""
         low, _, middle, _, high = self.quantiles
         name = f"{self.name[:1].upper()}{self.name[1:]}"
         if self.certain:
@@ -73,7 +73,7 @@ class DistributionPicture(Picture):
 
     @property
     def subtitle(self) -> str:
-        """Subtitle: how many draws, over what."""
+        """Subtitle: the number of draws and of uncertain inputs."""
         paths = len(self.simulation.beliefs.paths)
         return f"{self.simulation.n:,} draws over {paths} uncertain input{'s' if paths > 1 else ''}; quantiles ± standard error"
 
@@ -85,7 +85,7 @@ class DistributionPicture(Picture):
 
     @property
     def note(self) -> str:
-        """Note: what is shaded."""
+        """Note: the meaning of the shades."""
         return "" if self.certain else "Shaded: 90 % and 50 % intervals."
 
     @property
@@ -97,7 +97,7 @@ class DistributionPicture(Picture):
 
     @property
     def height(self) -> float:
-        """Height of quantiles, density and axis [inch]; of nothing where all quantiles are equal."""
+        """Height of quantiles, density and axis [inch]; 0 if all quantiles are equal."""
         return 0.0 if self.certain else HEAD + TALL + 0.3
 
     def paint(self, canvas: Canvas) -> None:
@@ -130,7 +130,7 @@ class DistributionPicture(Picture):
         return short(value, self.unit) if self.unit in ("1", "USD") else written(value)
 
     def _named(self, canvas: Canvas, axes: Any) -> None:
-        """P5, P50 and P95 above the axes, each over its line, pushed apart where they would meet."""
+        """Write P5, P50 and P95 above the axes, each over its line, and apart from each other."""
         shown = [(LEVELS[i], self.quantiles[i]) for i in (0, 2, 4)]
         places = axes.transAxes.inverted().transform(axes.transData.transform([(float(q), 0.0) for _, q in shown]))[:, 0]
         lines = [(f"P{100 * p:g}  {amount(q, self.unit)}", _error(q, self.unit)) for p, q in shown]

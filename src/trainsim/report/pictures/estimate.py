@@ -18,14 +18,14 @@ from ..words import STATED
 
 
 class EstimatePicture(Picture):
-    """One ledger of an estimate: its cost, or the one that is asked for.
+    """One ledger of an estimate: its cost by default.
 
     Args:
         answer: the estimate.
         of: ``"cost"``, ``"params"``, ``"flops"``, ``"hours"``, ``"step_time"``, ``"memory"``, ``"price"``.
 
     Raises:
-        EstimateError: no such ledger, or one that the run lacks an input of.
+        EstimateError: no such ledger, or the run lacks an input of it.
     """
 
     answers = (Estimate,)
@@ -38,7 +38,7 @@ class EstimatePicture(Picture):
 
     @cached_property
     def ledger(self) -> Any:
-        """What is drawn: a ledger, or whether the run fits."""
+        """The answer that is drawn: a ledger, or a memory fit."""
         if self.of == "memory":
             return fits(self.answer.run)
         found: Ledger = getattr(self.answer, self.of)
@@ -61,7 +61,7 @@ class EstimatePicture(Picture):
 
     @property
     def subtitle(self) -> str:
-        """Subtitle: which ledger of which run."""
+        """Subtitle: the ledger and the run."""
         phases = self.answer.run.phases
         phase = f", {phases[0].name}" if self.of in ("step_time", "memory") and len(phases) > 1 else ""
         return " · ".join(filter(None, (f"{self.answer.run.name or 'a run'}{phase}: {STATED[self.of]}", self.inner.subtitle)))
@@ -78,7 +78,7 @@ class EstimatePicture(Picture):
 
     @property
     def note(self) -> str:
-        """Note: the ledger's, and that an estimate is a point."""
+        """Note: the ledger's, and a remark that an estimate is a point."""
         return self.inner.note
 
     @property
@@ -88,7 +88,7 @@ class EstimatePicture(Picture):
 
     @property
     def command(self) -> str:
-        """Command: for a run of the catalogue, by its id."""
+        """Command, if the run is in the catalogue."""
         run = self.answer.run
         named = run.name in runs() and _is_published(run)
         return (
@@ -101,8 +101,8 @@ class EstimatePicture(Picture):
 
 
 def _is_published(run: Run) -> bool:
-    """Whether a run is the catalogue's, with nothing replaced."""
+    """Whether a run is an unchanged run of the catalogue."""
     try:
         return bool(published_run(run.name) == run)
-    except TrainsimError:  # a run whose number of GPUs was never published is not one without it
+    except TrainsimError:  # a run with an unpublished number of GPUs can't be built without that number
         return False

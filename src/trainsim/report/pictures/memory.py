@@ -1,4 +1,4 @@
-"""Bytes of a GPU by rank, against what it has."""
+"""Memory of a GPU by pipeline rank, compared with its capacity."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ..style import SMALL, TEXT, stacked
 from ..words import part_words
 
 LEFT, GIGA = 0.8, 1e9
-"""Room for names of ranks [inch]; bytes in a gigabyte."""
+"""Width of the names of ranks [inch]; bytes per gigabyte."""
 NAMED = 6
-"""Parts that are drawn by name; smaller ones together."""
+"""Number of parts drawn by name; smaller parts are drawn together."""
 
 
 class MemoryPicture(Picture):
-    """Memory of a GPU of each pipeline rank, part by part, against its capacity."""
+    """Memory of a GPU of each pipeline rank by part, compared with its capacity."""
 
     answers = (Fit, Ledger)
 
@@ -56,17 +56,17 @@ class MemoryPicture(Picture):
 
     @cached_property
     def fullest(self) -> str:
-        """The rank that holds most."""
+        """The rank that uses most memory."""
         return max(self.ranks, key=lambda rank: sum(self.ranks[rank].values()))
 
     @property
     def fit(self) -> Fit | None:
-        """Whether it fits, where the answer says so."""
+        """The memory fit, if the answer has one."""
         return self.answer if isinstance(self.answer, Fit) else None
 
     @property
     def title(self) -> str:
-        """Title: whether it fits, on the fullest rank."""
+        """Title: whether the fullest rank fits."""
         used = sum(self.ranks[self.fullest].values()) / GIGA
         where = f" on {part_words(self.fullest.replace('-', ' '))}" if len(self.ranks) > 1 else ""
         if self.fit is None:
@@ -78,12 +78,12 @@ class MemoryPicture(Picture):
 
     @property
     def subtitle(self) -> str:
-        """Subtitle: what is drawn."""
+        """Subtitle: the quantity drawn."""
         return "GB of one GPU at the peak of a step" + (", by pipeline rank" if len(self.ranks) > 1 else "")
 
     @property
     def alt(self) -> str:
-        """Alternative text: parts of the fullest rank, and the range."""
+        """Alternative text: parts of the fullest rank, and its interval."""
         parts = ", ".join(f"{part_words(name)} {size / GIGA:.3g} GB" for name, size in self.ranks[self.fullest].items() if size > 0)
         fit = self.fit
         range_ = "" if fit is None else f" With 90 % probability it is between {fit.used[0] / GIGA:.3g} and {fit.used[2] / GIGA:.3g} GB."
@@ -91,7 +91,7 @@ class MemoryPicture(Picture):
 
     @property
     def note(self) -> str:
-        """Note: what the whisker is."""
+        """Note: the meaning of the whisker."""
         return (
             "Bars: computed peaks. Dot and whisker: P50, P5 and P95 of the fullest rank, from the errors on published peaks."
             if self.fit is not None
@@ -141,7 +141,7 @@ class MemoryPicture(Picture):
         return parts.get(name, 0.0)
 
     def _capacity(self, canvas: Canvas, axes: Any, fit: Fit) -> None:
-        """The line of what a GPU has, and the range of what the fullest rank uses."""
+        """Draw the capacity of a GPU as a line, and the interval of the fullest rank."""
         theme, (low, middle, high) = canvas.theme, (used / GIGA for used in fit.used)
         axes.axvline(fit.capacity / GIGA, color=theme.ink, lw=2)
         at = list(self.ranks).index(self.fullest)

@@ -1,4 +1,4 @@
-"""Memory of pipeline ranks while a step runs, against what a GPU has."""
+"""Memory of pipeline ranks while a step runs, compared with the capacity of a GPU."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from ..picture import ACROSS, Canvas, Picture
 from ..style import TEXT
 
 TALL, LEFT, GIGA = 2.9, 0.55, 1e9
-"""Height of the axes and the room for their marks [inch]; bytes in a gigabyte."""
+"""Heights of the axes and of their marks [inch]; bytes per gigabyte."""
 SHOWN = 4
-"""Ranks that are drawn: the first, the last, and some between."""
+"""Number of ranks drawn: the first, the last, and some between."""
 
 
 class MemoryOverStepPicture(Picture):
-    """Bytes of some ranks from event to event."""
+    """Memory of some ranks from event to event."""
 
     answers = (MemoryOverStep,)
 
     @cached_property
     def fullest(self) -> str:
-        """The rank that holds most."""
+        """The rank that uses most memory."""
         most = {rank: float(held.max()) for rank, (_, held) in self.answer.ranks.items()}
         fullest: str = max(most, key=most.__getitem__)
         return fullest
@@ -37,19 +37,19 @@ class MemoryOverStepPicture(Picture):
 
     @property
     def title(self) -> str:
-        """The most and the least of the fullest rank."""
+        """Title: the smallest and largest memory of the fullest rank."""
         held = self.answer.ranks[self.fullest][1] / GIGA
         spread = f"{held.min():.3g} to {held.max():.3g} GB of {self.answer.capacity / GIGA:.3g} GB"
         return f"{self.fullest.replace('-', ' ').capitalize()} holds most during a step: {spread}"
 
     @property
     def subtitle(self) -> str:
-        """Of what."""
-        return f"{self.answer.name or 'a run'}: GB of one GPU over a step; activations come with a forward pass and go with its backward"
+        """Subtitle: the run, and the cause of the changes."""
+        return f"{self.answer.name or 'a run'}: GB of one GPU over a step; a forward pass adds activations, its backward pass frees them"
 
     @property
     def alt(self) -> str:
-        """The range of each rank shown."""
+        """Alternative text: the range of each rank shown."""
         told = [
             f"{rank} {h.min() / GIGA:.3g} to {h.max() / GIGA:.3g} GB" for rank, (_, h) in self.answer.ranks.items() if rank in self.shown
         ]
@@ -57,11 +57,11 @@ class MemoryOverStepPicture(Picture):
 
     @property
     def height(self) -> float:
-        """Axes and legend [inch]."""
+        """Height of axes and legend [inch]."""
         return 0.25 + TALL + 0.75
 
     def paint(self, canvas: Canvas) -> None:
-        """One line a rank, in steps, and the capacity."""
+        """Draw one stepped line per rank, and the capacity."""
         theme, capacity = canvas.theme, self.answer.capacity / GIGA
         axes = canvas.axes(LEFT, 0.25, ACROSS - LEFT - 0.1, TALL)
         most, last = capacity, 0.0

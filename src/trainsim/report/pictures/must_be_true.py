@@ -1,4 +1,4 @@
-"""What must be true for a claim to hold: the value each input alone would need, and how unusual that is."""
+"""What must be true for a claim to hold: the value that each input alone would need, and its percentile."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from ..style import SMALL, TEXT, cut
 from ..words import QUANTITIES, amount, input_words
 
 ROW, LEFT, RIGHT, HEAD, AXIS = 0.34, 2.0, 1.75, 0.3, 0.3
-"""Height of a line, the room for inputs and for values, of the heading and of the axis [inch]."""
+"""Heights of a line, of the heading and of the axis; widths of inputs and of values [inch]."""
 SHOWN = 12
 
 
 class MustBeTruePicture(Picture):
-    """Which value of which input would make a claim true."""
+    """The value of each input that alone would make a claim true."""
 
     answers = (MustBeTrue,)
 
     @cached_property
     def rows(self) -> tuple[SingleInput, ...]:
-        """Inputs, those that need least first."""
+        """Inputs, the smallest required change first."""
         return tuple(self.answer.alone[:SHOWN])
 
     @property
     def title(self) -> str:
-        """Title: how likely it is, and what would do it."""
+        """Title: the probability, and the input that needs the smallest change."""
         found: MustBeTrue = self.answer
         name, unit = QUANTITIES.get(found.of, (found.of.replace("_", " "), ""))
         odds = f"{name[:1].upper()}{name[1:]} {found.side} {amount(found.target, unit)} is {100 * float(found.probability):.2g} % likely"
@@ -37,7 +37,7 @@ class MustBeTruePicture(Picture):
 
     @property
     def subtitle(self) -> str:
-        """Subtitle: what is drawn."""
+        """Subtitle: the quantity drawn."""
         return "Percentile of the value that each input alone would need, the others at their medians"
 
     @property
@@ -52,7 +52,7 @@ class MustBeTruePicture(Picture):
 
     @property
     def note(self) -> str:
-        """Note: what is shaded, and the likeliest combination."""
+        """Note: the meaning of the shades, and the likeliest combination."""
         together = self.answer.together
         likeliest = ""
         if together is not None:
@@ -70,7 +70,7 @@ class MustBeTruePicture(Picture):
         return HEAD + ROW * len(self.rows) + AXIS
 
     def paint(self, canvas: Canvas) -> None:
-        """Draw one line per input, its mark at the percentile that is needed."""
+        """Draw one line per input, with a mark at the required percentile."""
         theme, n = canvas.theme, len(self.rows)
         axes = canvas.axes(LEFT, HEAD, ACROSS - LEFT - RIGHT, ROW * n)
         axes.set_ylim(n - 0.5, -0.5)

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 DEPTH, TALL = 3, 4.2
-"""Columns, and the height of each [inch]."""
+"""Number of columns, and height of a column [inch]."""
 ROW = 0.165
-"""The lowest part that is named [inch]; lower ones are drawn together."""
+"""Smallest height of a named part [inch]; lower parts are drawn together."""
 MOST = 0.5
-"""Share of a ledger from which one part is the finding."""
+"""Share of a ledger from which the title names a part."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class IciclePart:
     """One rectangle of an icicle.
 
     Args:
-        path: of the line, or of what holds the lines drawn together.
-        label: what is written in it.
-        start, share: its place and height as shares of the whole.
-        level: its column, 0 the first.
-        colour: number of its colour, that of the line of the first column it belongs to.
+        path: path of the line, or of the parent of lines drawn together.
+        label: text inside the rectangle.
+        start, share: position and height, as shares of the whole.
+        level: column, from 0.
+        colour: number of the colour, which is that of the line's ancestor in the first column.
     """
 
     path: str
@@ -52,12 +52,12 @@ class PartsPicture(Picture):
 
     @classmethod
     def draws(cls, answer: object) -> bool:
-        """Every ledger but seconds and bytes, which have pictures of their own."""
+        """Every ledger except seconds and bytes, which have their own pictures."""
         return isinstance(answer, Ledger) and answer.unit not in ("s", "B")
 
     @cached_property
     def known(self) -> dict[str, Any]:
-        """The ledger's lines as nested numbers; draws by their mean, lines that nobody knows left out."""
+        """The known lines of the ledger as nested numbers, draws by their mean."""
         return _known(self.answer.to_dict())
 
     @cached_property
@@ -72,19 +72,19 @@ class PartsPicture(Picture):
 
     @property
     def title(self) -> str:
-        """Title: the deepest part that holds most of it."""
+        """Title: the deepest part that is at least half of the whole."""
         path, share = _main(self.known, self.total)
         whole = amount(self.total, self.answer.unit)
         return f"{part_words(path)} is {share_words(share)} of {whole}" if path else f"{whole}, and no part is half of it"
 
     @property
     def subtitle(self) -> str:
-        """Subtitle: what a column is."""
+        """Subtitle: the meaning of a column."""
         return f"Each column divides the one before; all lines sum to {amount(self.total, self.answer.unit, 4)}"
 
     @property
     def alt(self) -> str:
-        """Alternative text: the first column, and what fills the last."""
+        """Alternative text: the first column, and the largest lines."""
         first = ", ".join(f"{p.label} {share_words(p.share)}" for p in self.parts if p.level == 0)
         deepest = sorted((p for p in self.parts if p.level == DEPTH - 1), key=lambda p: -p.share)[:5]
         rest = ", ".join(f"{part_words(p.path)} {share_words(p.share)}" for p in deepest)
@@ -98,7 +98,7 @@ class PartsPicture(Picture):
         return TALL + 0.05
 
     def paint(self, canvas: Canvas) -> None:
-        """Draw one rectangle per part, named where there is room."""
+        """Draw one rectangle per part, with its name if there is room."""
         axes = canvas.axes(0.0, 0.0, ACROSS, TALL)
         axes.set_axis_off()
         columns = 1 + max((p.level for p in self.parts), default=0)
@@ -140,7 +140,7 @@ def _sum(part: Any) -> float:
 
 
 def _main(lines: Mapping[str, Any], total: float) -> tuple[str, float]:
-    """The deepest line that holds at least half of the whole."""
+    """The deepest line that is at least half of the whole."""
     path, here, share = [], lines, 1.0
     while isinstance(here, Mapping) and here:
         name = max(here, key=lambda each: _sum(here[each]))
@@ -153,7 +153,7 @@ def _main(lines: Mapping[str, Any], total: float) -> tuple[str, float]:
 
 
 def _parts(lines: Mapping[str, Any], total: float, tall: float) -> Iterator[IciclePart]:
-    """Rectangles of a ledger: parts too low to be named stand together under their number."""
+    """Rectangles of a ledger; parts too low for a name are drawn together, with their number as label."""
     yield from _level(lines, "", 0.0, 0, None, total, ROW / tall)
 
 

@@ -1,4 +1,4 @@
-"""A pipeline: every pass of a step in time, rank by rank."""
+"""A pipeline: every pass of a step over time, by rank."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ COLOURS = {"F": "blue", "B": "green", "I": "sky", "W": "yellow"}
 """Letter of a pass → its colour in a theme."""
 NAMES = {"F": "forward", "B": "backward", "I": "backward, inputs", "W": "backward, weights"}
 SECOND = 0.6
-"""How much paler the passes of a rank's other stages are."""
+"""Lightening of the passes of a rank's other stages [1]."""
 HEADING, GAP, LEFT = 0.3, 0.12, 0.3
-"""Height of a pipeline's heading and of the white below it, and the room for ranks [inch]."""
+"""Height of a pipeline's heading, of the gap below a pipeline, and width of the names of ranks [inch]."""
 SMALLEST = 5.5
-"""Numbers smaller than this nobody reads: the bar is left without [pt]."""
+"""Smallest readable font size [pt]; a bar that needs a smaller one has no number."""
 
 
 def draw_timelines(timelines: Mapping[str, Timeline], path: str | Path, title: str = "") -> Path:
-    """Draw pipelines one above the other on one axis of time: who works on what, and who waits.
+    """Draw pipelines one above the other on one time axis, with the passes and the idle time of every rank.
 
     Args:
-        timelines: heading → timeline of :func:`~trainsim.pipeline_timeline`; of one set of times, no draws.
-        path: where to write; the suffix chooses the format (PNG, SVG, PDF).
+        timelines: heading → timeline of :func:`~trainsim.pipeline_timeline`, with scalar times.
+        path: file to write; the suffix chooses the format (PNG, SVG, PDF).
         title: the finding; empty for the computed one.
 
     Returns:
         the path written.
 
     Raises:
-        EstimateError: matplotlib is not installed, or a timeline of many draws.
+        EstimateError: matplotlib is not installed, or a timeline holds draws.
 
     >>> import trainsim as ts
     >>> one = np.ones(1)
@@ -62,7 +62,7 @@ class PipelinePicture(Picture):
         title: the finding; empty for the computed one.
 
     Raises:
-        EstimateError: a timeline of many draws.
+        EstimateError: a timeline holds draws.
     """
 
     answers = (Timeline,)
@@ -77,7 +77,7 @@ class PipelinePicture(Picture):
 
     @classmethod
     def draws(cls, answer: object) -> bool:
-        """A timeline, or several by name."""
+        """Whether the answer is a timeline, or several by name."""
         several = isinstance(answer, Mapping) and bool(answer) and all(isinstance(each, Timeline) for each in answer.values())
         return isinstance(answer, Timeline) or several
 
@@ -88,12 +88,12 @@ class PipelinePicture(Picture):
 
     @property
     def title(self) -> str:
-        """Title: which is done first, and by how much."""
+        """Title: the pipeline that ends first, and by how much."""
         return self.said or finding(self.timelines)
 
     @property
     def subtitle(self) -> str:
-        """Subtitle: what rows, numbers and shades mean, as far as these pipelines have them."""
+        """Subtitle: the meaning of rows, numbers and shades that occur in these pipelines."""
         bars = [bar for made in self.timelines.values() for bar in made.bars]
         other = " · paler: the rank's other stages" if any(part.stage != bar.rank for bar in bars for part in bar.slot) else ""
         pair = " · two half bars: passes that overlap" if any(len(bar.slot) > 1 for bar in bars) else ""
@@ -101,7 +101,7 @@ class PipelinePicture(Picture):
 
     @property
     def alt(self) -> str:
-        """Alternative text: how long each takes, and how long its ranks wait."""
+        """Alternative text: time of each pipeline, and idle time of its ranks."""
         told = [
             f"{name}: {made.order.ranks} ranks, {made.order.micro_batches} micro-batches, {_told(made)}" for name, made in self._named()
         ]
@@ -168,7 +168,7 @@ class PipelinePicture(Picture):
 
 
 def finding(timelines: Mapping[str, Timeline]) -> str:
-    """Which pipeline is done first, and by how much, in one sentence.
+    """One sentence: the pipeline that ends first, and by how much.
 
     >>> from trainsim.parallelism.schedules.events import Times
     >>> from trainsim.parallelism.schedules.bubble import pipeline_timeline
@@ -190,5 +190,5 @@ def _told(made: Timeline) -> str:
 
 
 def _shade(letter: str, theme: Theme, *, own: bool = True) -> tuple[float, float, float]:
-    """By kind of pass; paler where it belongs to another stage than the rank's first. Light enough for ink on paper of either theme."""
+    """Colour of a pass by its kind, lighter for stages other than the rank's first; text is readable on it in both themes."""
     return mixed(getattr(theme, COLOURS[letter]), theme.paper, 0.45 if own else 0.45 + (1 - 0.45) * SECOND)

@@ -1,4 +1,4 @@
-"""Rents over the years: every quote, the fitted trend, and the day that is asked about."""
+"""Rents over the years: every quote, the fitted trend, and the day of the question."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TALL, LEFT = 3.2, 0.45
-"""Height of the axes and the room for their marks [inch]."""
+"""Heights of the axes and of their marks [inch]."""
 TIERS = {"hyperscaler": ("s", "orange"), "specialist": ("o", "blue"), "marketplace": ("^", "green")}
 """Tier of a vendor → its mark and colour."""
 
 
 class RentPicture(Picture):
-    """What an hour of a chip was asked for, and what one more vendor would have asked."""
+    """Quoted rents of a chip, and the rent that one more vendor would have asked."""
 
     answers = (RentTrend,)
 
     @property
     def day(self) -> dt.date:
-        """The day asked about; without one, the last day of the trend."""
+        """The day of the question; by default the last day of the trend."""
         asked: dt.date | None = self.answer.day
         return asked or self.days[-1]
 
@@ -46,20 +46,20 @@ class RentPicture(Picture):
 
     @property
     def title(self) -> str:
-        """Title: the rent on the day asked about."""
+        """Title: the rent on the day of the question."""
         low, middle, high = self.answer.on(self.day)
         spread = f"90 %: ${low:.2f} to ${high:.2f}"
         return f"Around {self.day:%B %Y} a vendor asks ${middle:.2f} for an hour of {self.answer.chip} ({spread})"
 
     @property
     def subtitle(self) -> str:
-        """Subtitle: what is drawn."""
+        """Subtitle: the quantity drawn."""
         n = len(self.answer.quotes)
         return f"Dollars a GPU-hour: {n} quotes of its silicon, and the fitted trend of {self.answer.term} prices of specialist clouds"
 
     @property
     def alt(self) -> str:
-        """Alternative text: how the trend runs."""
+        """Alternative text: both ends of the trend."""
         a = self.answer
         ends = [f"{day}: ${a.on(day)[1]:.2f}" for day in (a.days[0], self.day, a.days[-1])]
         counts = ", ".join(f"{n} of {tier}s" for tier, n in self.tiers.items() if n)
@@ -67,7 +67,7 @@ class RentPicture(Picture):
 
     @property
     def note(self) -> str:
-        """Note: what the band is."""
+        """Note: the meaning of the band."""
         return "Band: 90 % of what one more vendor would ask; line: its median."
 
     @property
@@ -81,10 +81,10 @@ class RentPicture(Picture):
         return TALL + 0.65
 
     def paint(self, canvas: Canvas) -> None:
-        """Draw quotes, band, line, and the day asked about."""
+        """Draw quotes, band, line, and the day of the question."""
         from matplotlib import dates
 
-        marking: Any = dates  # its classes are untyped
+        marking: Any = dates  # the classes of matplotlib are untyped
         theme, a = canvas.theme, self.answer
         axes = canvas.axes(LEFT, 0.05, ACROSS - LEFT - 0.1, TALL)
         days, levels = np.array([_number(day) for day in self.days]), np.asarray(a.levels)
@@ -111,7 +111,7 @@ class RentPicture(Picture):
         canvas.legend(TALL + 0.5, [*marks, ("_", theme.blue, "trend")], LEFT)
 
     def _asked(self, canvas: Canvas, axes: Axes) -> None:
-        """The day asked about."""
+        """Mark the day of the question."""
         if self.answer.day is None:
             return
         day = _number(self.day)
@@ -124,5 +124,5 @@ class RentPicture(Picture):
 
 
 def _number(day: dt.date) -> float:
-    """A day as matplotlib counts it."""
+    """A day as matplotlib's number."""
     return float((day - dt.date(1970, 1, 1)).days)

@@ -1,4 +1,4 @@
-"""The roofline: kernels by arithmetic intensity and rate, under what the chip allows."""
+"""The roofline: kernels by arithmetic intensity and rate, below the limits of the chip."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from ..style import SMALL, Theme, cut
 from ..words import part_words, share_words
 
 TALL, LEFT, LINE = 3.0, 0.75, 0.2
-"""Height of the axes, room for their marks, and height of a line of the table [inch]."""
+"""Heights of the axes, of their marks, and of a line of the table [inch]."""
 SHOWN = 8
-"""Marks that are named."""
+"""Number of marks with a name."""
 SAME = 0.02
-"""Relative difference of intensities and rates below which kernels are one mark."""
+"""Relative difference of intensity and rate below which kernels share a mark."""
 
 
 @dataclass(frozen=True)
 class RooflineMark:
-    """Kernels that one mark stands for.
+    """Kernels that share a mark.
 
     Args:
-        name: their names.
-        share: of the time of all kernels.
-        kernel: one of them, for what they have in common.
+        name: names of the kernels.
+        share: share of the time of all kernels [1].
+        kernel: one of the kernels, for intensity and rate.
     """
 
     name: str
@@ -36,13 +36,13 @@ class RooflineMark:
 
 
 class RooflinePicture(Picture):
-    """Kernels of a forward pass against the peak and the memory of the chip."""
+    """Kernels of a forward pass, compared with the chip's peak and memory bandwidth."""
 
     answers = (Roofline,)
 
     @cached_property
     def marks(self) -> tuple[RooflineMark, ...]:
-        """Kernels of one intensity and rate together, those that take most time first."""
+        """Kernels grouped by intensity and rate, the longest total time first."""
         groups: list[list[RooflineKernel]] = []
         for kernel in self.answer.kernels:
             same = (g for g in groups if _near(g[0].intensity, kernel.intensity) and _near(g[0].rate, kernel.rate))
@@ -55,12 +55,12 @@ class RooflinePicture(Picture):
 
     @cached_property
     def shown(self) -> tuple[RooflineMark, ...]:
-        """Those that are named."""
+        """The marks with a name."""
         return self.marks[:SHOWN]
 
     @property
     def title(self) -> str:
-        """Title: what bounds most of the time, and what the largest kernel reaches."""
+        """Title: the bound of most of the time, and the rate of the largest kernel."""
         answer, first = self.answer, self.marks[0]
         bound = sum(answer.share(k) for k in answer.kernels if k.roof(answer.bandwidth) >= k.peak)
         takes = "take" if "," in first.name else "takes"
@@ -84,7 +84,7 @@ class RooflinePicture(Picture):
 
     @property
     def note(self) -> str:
-        """Note: what the lines are."""
+        """Note: the meaning of the lines."""
         return "Lines: dense peak by number format, and memory bandwidth, by the data sheet. Bytes: each operand once."
 
     @property
@@ -138,7 +138,7 @@ class RooflinePicture(Picture):
 
 
 def _mark(i: int, theme: Theme) -> tuple[str, str]:
-    """Shape and colour of a mark: each pair of them once, and one for all that have no name."""
+    """Shape and colour of a mark; each pair occurs once, and all marks without a name share one."""
     colours = theme.series[:6]
     return ("os"[i // len(colours)], colours[i % len(colours)]) if i < SHOWN else (".", theme.muted)
 
@@ -149,7 +149,7 @@ def _near(a: float, b: float) -> bool:
 
 
 def _names(paths: list[str]) -> str:
-    """Parts in words; those of one layer share its name.
+    """Parts in words; parts of one layer share the layer's name.
 
     >>> _names(["dense.ffn.up", "dense.ffn.gate", "head.logits"])
     'dense › ffn › up, gate; head › logits'

@@ -1,4 +1,4 @@
-"""A search: the best layouts by seconds of a step, with the memory each takes."""
+"""A search: the best layouts by step time, with the memory of each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..style import SMALL, TEXT, lines_of
 from ..words import amount
 
 ROW, LEFT, RIGHT, HEAD = 0.36, 3.0, 1.75, 0.3
-"""Height of a layout, the room for its words and for its figures, and of the heading [inch]."""
+"""Heights of a layout and of the heading; widths of its description and of its figures [inch]."""
 SHOWN = 10
 
 
@@ -22,14 +22,14 @@ class SearchPicture(Picture):
 
     @cached_property
     def shown(self) -> tuple[RankedPlan, ...]:
-        """The best, and the run's own where it is not among them."""
+        """The best layouts, and the run's own if it is not among them."""
         best = tuple(self.answer.ranked[:SHOWN])
         own = self.answer.own
         return (*best, own) if own is not None and own not in best else best
 
     @property
     def title(self) -> str:
-        """Title: the best layout, and what it gains."""
+        """Title: the best layout, and its gain."""
         best, own = self.answer.best, self.answer.own
         words = f"{layout_words(best.plan, best.gpus)} takes {amount(best.seconds, 's')} a step"
         if own is None:
@@ -43,7 +43,7 @@ class SearchPicture(Picture):
 
     @property
     def subtitle(self) -> str:
-        """Subtitle: how many layouts were considered, are allowed and fit."""
+        """Subtitle: the numbers of layouts considered, allowed and fitting."""
         a = self.answer
         return f"{a.run.name or 'a run'}, {a.phase}: {a.considered:,} layouts, {a.possible:,} allowed, {a.fitting:,} fit the memory"
 

@@ -1,4 +1,4 @@
-"""Which inputs the uncertainty comes from: shares of the variance, and a tornado of swings."""
+"""Sensitivity: shares of inputs in the variance, and a tornado of swings."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ..style import SMALL, TEXT, cut
 from ..words import QUANTITIES, amount, input_words, share_words
 
 ROW, LEFT, RIGHT, AXIS = 0.3, 2.0, 1.3, 0.3
-"""Height of a line, the room for inputs and for figures, and of the axis [inch]."""
+"""Heights of a line and of the axis; widths of inputs and of figures [inch]."""
 SHOWN = 12
-"""Inputs that are drawn."""
+"""Largest number of inputs drawn."""
 
 
 class SensitivityPicture(Picture):
@@ -30,7 +30,7 @@ class SensitivityPicture(Picture):
 
     @property
     def title(self) -> str:
-        """Title: the input that matters most."""
+        """Title: the input with the largest share."""
         path, share = self.shares[0]
         name = QUANTITIES.get(self.answer.of, (self.answer.of.replace("_", " "), ""))[0]
         second = f", {input_words(self.shares[1][0])} {share_words(self.shares[1][1])}" if len(self.shares) > 1 else ""
@@ -39,8 +39,8 @@ class SensitivityPicture(Picture):
 
     @property
     def subtitle(self) -> str:
-        """Subtitle: what a share is."""
-        what = "shares that sum to all of it (Shapley effects)" if self.answer.shapley else "what remains if all other inputs are known"
+        """Subtitle: the meaning of a share."""
+        what = "shares that sum to all of it (Shapley effects)" if self.answer.shapley else "the part left if all other inputs are known"
         return f"Share of the variance: {what}"
 
     @property
@@ -51,8 +51,8 @@ class SensitivityPicture(Picture):
 
     @property
     def note(self) -> str:
-        """Note: what the mark and the whisker are."""
-        return "Dot: what goes if this input alone becomes known. Whisker: two standard errors."
+        """Note: the meaning of mark and whisker."""
+        return "Dot: the part removed if this input alone becomes known. Whisker: two standard errors."
 
     @property
     def height(self) -> float:
@@ -80,11 +80,11 @@ class SensitivityPicture(Picture):
 
 
 class TornadoPicture(Picture):
-    """How far each input moves a quantity on its own.
+    """Change of a quantity by each input alone.
 
     Args:
         answer: the swings.
-        of: what they are swings of.
+        of: the quantity that swings.
     """
 
     answers = (Swing,)
@@ -95,7 +95,7 @@ class TornadoPicture(Picture):
 
     @classmethod
     def draws(cls, answer: object) -> bool:
-        """Swings of several inputs."""
+        """Whether the answer is swings of several inputs."""
         return isinstance(answer, tuple) and bool(answer) and all(isinstance(each, Swing) for each in answer)
 
     @cached_property
@@ -105,7 +105,7 @@ class TornadoPicture(Picture):
 
     @cached_property
     def middle(self) -> float:
-        """The quantity with every input at its median, as near as the swings show it."""
+        """The quantity with every input at its median, approximated from the swings."""
         lows, highs = [min(s.low, s.high) for s in self.swings], [max(s.low, s.high) for s in self.swings]
         return (max(lows) + min(highs)) / 2
 
@@ -119,7 +119,7 @@ class TornadoPicture(Picture):
 
     @property
     def subtitle(self) -> str:
-        """Subtitle: what is moved, and what is held."""
+        """Subtitle: the inputs that change, and those that stay."""
         return f"{self.name[:1].upper()}{self.name[1:]} as one input goes from its P5 to its P95, the others at their medians"
 
     @property
@@ -134,7 +134,7 @@ class TornadoPicture(Picture):
         return ROW * len(self.swings) + AXIS + 0.28
 
     def paint(self, canvas: Canvas) -> None:
-        """Draw one bar per input, its two ends in two colours."""
+        """Draw one bar per input, with its ends in two colours."""
         theme, n = canvas.theme, len(self.swings)
         axes = canvas.axes(LEFT + 0.65, 0.0, ACROSS - LEFT - 1.3, ROW * n)
         axes.set_ylim(n - 0.5, -0.5)

@@ -1,4 +1,4 @@
-"""A verdict: could the run take so few hours, and what does the figure leave out."""
+"""A verdict on a run: the plausibility of its hours, and the costs that the figure leaves out."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 ROW, LETTERS = 0.52, "ABCDEFGH"
-"""Height of a rung [inch], and their names."""
+"""Height of a rung [inch], and letters of the rungs."""
 OTHERS, AXIS, HEAD = 1.4, 0.3, 0.42
-"""Height of the figures beside the ladder, of its axis, and of its heading [inch]."""
+"""Heights of the figures beside the ladder, of its axis, and of its heading [inch]."""
 FLOORS = {"": "", "at least": "≥ ", "at most": "≤ "}
-"""What is written before a figure that was stated as a floor or a ceiling."""
+"""Kind of bound → text before the figure."""
 SHORT = {
     "cost": "another model",
     "fleet.capex": "fleet, bought",
     "fleet.operating": "fleet, for life",
     "investment": "hardware",
 }
-"""What a figure beside the ladder is, in two words."""
+"""Quantity of a figure beside the ladder → a short name."""
 
 
 class VerdictPicture(Picture):
@@ -39,8 +39,8 @@ class VerdictPicture(Picture):
 
     Args:
         answer: the verdict.
-        beside: verdicts on claims that were published with it: dollars are drawn below the ladder because they answer other questions, and
-            all are listed with their words.
+        beside: verdicts on claims that were published with this one. All are listed with their words; dollars are also drawn below the
+            ladder, since they answer other questions.
 
     Raises:
         ClaimError: the verdict is not about a run: print it, or give it as ``beside``.
@@ -51,13 +51,13 @@ class VerdictPicture(Picture):
     def __init__(self, answer: Verdict, beside: Sequence[Verdict] = ()) -> None:
         super().__init__(answer)
         if answer.view is None:
-            remedy = "print the verdict: it says what can be said"
+            remedy = "print the verdict instead"
             raise ClaimError("subject", answer.claim.subject, "is not a run", remedy, "wrong-type")
         self.beside = tuple(beside)
 
     @cached_property
     def others(self) -> tuple[Verdict, ...]:
-        """Dollars beside the ladder."""
+        """Verdicts on dollars, drawn beside the ladder."""
         return tuple(b for b in self.beside if b.claim.quantified and b.claim.base_unit == "USD")
 
     @property
@@ -67,18 +67,18 @@ class VerdictPicture(Picture):
 
     @cached_property
     def hours(self) -> bool:
-        """Whether hours were predicted, so that there is a strip."""
+        """Whether hours were predicted, in which case there is a strip."""
         return self.answer.blind is not None and self.answer.view.reports_hours
 
     @cached_property
     def ladder(self) -> float:
-        """Height of the ladder with its heading and axis [inch]; nothing where no dollars are judged."""
+        """Height of the ladder with its heading and axis [inch]; 0 if no dollars are judged."""
         rungs = self.answer.rungs
         return HEAD + ROW * len(rungs) + (OTHERS if self.others else 0.0) + AXIS + 0.35 if rungs else 0.0
 
     @property
     def title(self) -> str:
-        """Title: the sentence that one may print."""
+        """Title: the faithful sentence."""
         return str(self.answer.quote)
 
     @property
@@ -106,28 +106,28 @@ class VerdictPicture(Picture):
 
     @property
     def note(self) -> str:
-        """Note: how to read the bars, and what depends on judgement."""
+        """Note: how to read the bars, and which parts depend on judgement."""
         rungs = self.answer.rungs
         bars = ["Bars: 90 % and 50 % intervals; dot: median."] if rungs else []
         if any(r.grade == "C" for r in rungs):
-            bars.append("Orange intervals depend on judgement: nobody disclosed what they add.")
+            bars.append("Orange intervals depend on judgement, since nothing about these parts is disclosed.")
         clock = self.answer.clock
         return " ".join([*bars, *([f"Figures public by {clock.known}."] if clock is not None else [])])
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Sources: the claim's own, and those of what its rungs add."""
+        """Sources of the claim, and of the inputs that its rungs add."""
         said = self.answer.claim.source.partition(";")[0].partition(" (")[0]
         rest = [source.partition(" (")[0].partition(", in ")[0] for rung in self.answer.rungs for source in rung.inputs.values()]
         return tuple(dict.fromkeys(filter(None, [said, *rest])))
 
     @property
     def command(self) -> str:
-        """Command: for a claim of the catalogue, by its name."""
+        """Command, if the claim is in the catalogue."""
         return f"trainsim audit {self.answer.claim.name}" if self.answer.claim.name else ""
 
     def paint(self, canvas: Canvas) -> None:
-        """Draw strip, ladder, table, as far as there are."""
+        """Draw strip, ladder and table, if they exist."""
         number, top = 1, 0.05
         if self.hours:
             strip(canvas, self.answer, number, top)
@@ -148,7 +148,7 @@ class VerdictPicture(Picture):
         axes = canvas.axes(LEFT, top + HEAD, across, high)
         lows = [float(r.rent[0]) for r in rungs] + [value] + [float(r.owner) for r in rungs if r.owner is not None]
         highs = [float(r.rent[2]) for r in rungs] + [value, *(b.claim.in_base() for b in self.others)]
-        room = min(b.claim.in_base() for b in self.others) * 0.5 if self.others else min(lows)  # half a label left of the leftmost cross
+        room = min(b.claim.in_base() for b in self.others) * 0.5 if self.others else min(lows)  # half a label
         axes.set_xlim(min(*lows, room) * 0.75, max(highs) * 2.2)
         axes.set_ylim(high / ROW - 0.5, -0.5)
         axes.axvline(value, color=theme.line, lw=7, zorder=0)
@@ -163,7 +163,7 @@ class VerdictPicture(Picture):
         canvas.legend(top + self.ladder - 0.13, self._entries(canvas), hollow="^")
 
     def _rung(self, canvas: Canvas, axes: Axes, y: float, rung: Rung, at: float) -> None:
-        """One bar: 90 % thin, 50 % thick, a dot for the median, a triangle for it at the owner's cost."""
+        """Draw one bar: 90 % thin, 50 % thick, a dot at the median, a triangle at the median of the owner's cost."""
         theme = canvas.theme
         colour = theme.orange if rung.grade == "C" else theme.blue
         low, mid, high = (float(q) for q in rung.rent)
@@ -181,7 +181,7 @@ class VerdictPicture(Picture):
             canvas.text(0.2, at + 0.07 + 0.13 * i, cut(line, SMALL, LEFT - 0.3), size=SMALL, color=theme.muted)
 
     def _beside(self, canvas: Canvas, axes: Axes, at: float) -> None:
-        """Figures that answer other questions: crosses below the ladder, each label on the first free line, led to by a thread."""
+        """Draw figures that answer other questions as crosses below the ladder, each with a line to its label on the first free row."""
         if not self.others:
             return
         theme, rungs = canvas.theme, len(self.answer.rungs)
@@ -202,7 +202,7 @@ class VerdictPicture(Picture):
             axes.plot([value, value], [y + 0.12, drawn.get_position()[1]], color=theme.muted, lw=0.7)
 
     def _entries(self, canvas: Canvas) -> list[tuple[str, Any, str]]:
-        """What the colours and marks of the ladder mean."""
+        """Legend of the colours and marks of the ladder."""
         theme, rungs = canvas.theme, self.answer.rungs
         grades = {r.grade for r in rungs}
         found = [("s", theme.blue, "market data, others' figures")] if grades - {"C"} else []

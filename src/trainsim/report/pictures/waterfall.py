@@ -1,4 +1,4 @@
-"""Seconds of a step as a waterfall: what adds up, what hides and is taken off again, and the sum."""
+"""Seconds of a step as a waterfall: parts, hidden time as negative bars, and the sum."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ..style import SMALL, TEXT, cut, stacked
 from ..words import amount, part_words, share_words
 
 ROW, LEFT, RIGHT = 0.27, 2.05, 1.25
-"""Height of a line, and the room for names and figures [inch]."""
+"""Height of a line; widths of names and of figures [inch]."""
 LEAST = 0.01
-"""Share of the sum below which lines are drawn together."""
+"""Share of the sum below which lines are drawn as one."""
 
 
 @dataclass(frozen=True)
 class WaterfallRow:
-    """One line of a waterfall: its name, the group it belongs to, and its seconds [s]."""
+    """One line of a waterfall: name, group and time [s]."""
 
     name: str
     group: str
@@ -30,7 +30,7 @@ class WaterfallRow:
 
 
 class WaterfallPicture(Picture):
-    """Where the seconds of a step go."""
+    """Time of a step by part."""
 
     answers = (Ledger,)
 
@@ -41,7 +41,7 @@ class WaterfallPicture(Picture):
 
     @cached_property
     def bars(self) -> tuple[WaterfallRow, ...]:
-        """Every line, small ones drawn together at the end."""
+        """Every line; small lines are drawn as one at the end."""
         whole = self.seconds
         found = list(_bars(self.answer.to_dict()))
         kept = [bar for bar in found if abs(bar.seconds) >= LEAST * whole]
@@ -51,12 +51,12 @@ class WaterfallPicture(Picture):
 
     @cached_property
     def seconds(self) -> float:
-        """Of the whole step [s]; the mean of draws."""
+        """Time of the whole step, or its mean over draws [s]."""
         return float(np.mean(self.answer.total))
 
     @property
     def title(self) -> str:
-        """Title: the largest group, and what of the exchanges shows."""
+        """Title: the largest group, and the exposed exchanges."""
         groups: dict[str, float] = {}
         for bar in self.bars:
             groups[bar.group] = groups.get(bar.group, 0.0) + bar.seconds
@@ -67,7 +67,7 @@ class WaterfallPicture(Picture):
 
     @property
     def subtitle(self) -> str:
-        """Subtitle: what a line is."""
+        """Subtitle: the meaning of a bar."""
         return "each bar begins where the one above ends"
 
     @property
@@ -79,8 +79,8 @@ class WaterfallPicture(Picture):
 
     @property
     def note(self) -> str:
-        """Note: what a pale bar means, where there is one."""
-        return "Outlined bars are taken off: exchanges that hide behind compute." if any(bar.seconds < 0 for bar in self.bars) else ""
+        """Note: the meaning of an outlined bar, if there is one."""
+        return "Outlined bars are subtracted: exchanges hidden behind compute." if any(bar.seconds < 0 for bar in self.bars) else ""
 
     @property
     def height(self) -> float:
@@ -88,7 +88,7 @@ class WaterfallPicture(Picture):
         return ROW * (len(self.bars) + 1) + 0.1
 
     def paint(self, canvas: Canvas) -> None:
-        """Draw one bar a line, from where the one above ends."""
+        """Draw one bar per line, starting where the bar above ends."""
         theme, tall = canvas.theme, self.height
         axes = canvas.axes(LEFT, 0.0, ACROSS - LEFT - RIGHT, tall)
         axes.set_ylim(len(self.bars) + 0.6, -0.6)
@@ -113,7 +113,7 @@ class WaterfallPicture(Picture):
 
 
 def _bars(lines: Mapping[str, Any], depth: int = 2, under: tuple[str, ...] = ()) -> Iterator[WaterfallRow]:
-    """Lines to so many levels; deeper where some are taken off again."""
+    """Lines down to a number of levels, and deeper in parts with negative lines."""
     for name, part in lines.items():
         path = (*under, name)
         if isinstance(part, Mapping) and (len(path) < depth or _mixed(part)):
