@@ -153,6 +153,28 @@ class BestFit(Resize):
         return cut + (cut > 1), self.size, self.size
 
 
+class FixedSquares(Resize):
+    """The image is cut into squares on a canvas that always has ``squares`` of them, blank ones included (Llama 3.2 Vision).
+
+    The tower's attention runs over the whole canvas.
+
+    Args:
+        size: side of a square [pixel].
+        squares: number of squares of the canvas.
+
+    >>> FixedSquares(size=560, squares=4).tiles(1080, 1920, 14)
+    (1, 2240, 560)
+    """
+
+    size: Count
+    squares: Count
+
+    def tiles(self, height: int, width: int, unit: int) -> tuple[int, int, int]:
+        """The squares one above the other, as one picture [pixel]."""
+        del height, width, unit
+        return 1, self.squares * self.size, self.size
+
+
 class NearestShape(Resize):
     """The image is scaled to the listed shape that keeps most of its pixels, then wastes least; a thumbnail is added (LLaVA-NeXT).
 

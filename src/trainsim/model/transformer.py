@@ -276,21 +276,23 @@ class Model(Spec):
         others = tuple(each for each in self.shown if each.name != tower)
         return self.replace({"shown": (*others, tower_input(known[tower], images, resolution, seq_len))})
 
-    def reading(self, source_len: float, tower: str = "encoder", seq_len: float | None = None) -> Model:
+    def reading(self, source_len: float, tower: str | None = None, seq_len: float | None = None) -> Model:
         """The model whose encoder reads ``source_len`` tokens for each sequence of the decoder.
 
         Args:
             source_len: tokens that the encoder reads; for audio, the tokens after its convolutions [token].
-            tower: the encoder.
+            tower: the encoder; None for the one tower that takes no images.
             seq_len: tokens of the decoder's sequence; None is enough for FLOPs [token].
 
         Raises:
             SpecError: no such tower.
         """
-        if tower not in {each.name for each in self.towers}:
-            raise SpecError("source_len", source_len, f"has no tower {tower!r} to read it", "give it to an encoder-decoder", "unknown-name")
-        others = tuple(each for each in self.shown if each.name != tower)
-        read = TowerInput(name=tower, pictures=1.0, height=1, width=int(source_len), seq_len=seq_len)
+        able = [each.name for each in self.towers if (each.resize is None if tower is None else each.name == tower)]
+        if len(able) != 1:
+            asked = f"no tower {tower!r}" if tower else "no one tower"
+            raise SpecError("source_len", source_len, f"has {asked} to read it", "give it to an encoder-decoder", "unknown-name")
+        others = tuple(each for each in self.shown if each.name != able[0])
+        read = TowerInput(name=able[0], pictures=1.0, height=1, width=int(source_len), seq_len=seq_len)
         return self.replace({"shown": (*others, read)})
 
     def _trained(self) -> Sequence[Entry]:

@@ -10,14 +10,13 @@ from ..attention.grouped_query import GroupedQueryAttention
 from ..feedforward import PlainMLP
 from ..layers import Block, Layers
 from ..mixers.parallel import ParallelMixers
-from ..towers import Projection, Tower
+from ..towers import Tower
 from ..transformer import Head, Model
+from .audio_whisper import audio_stem
 from .config import Config
 
 ENCODER = "encoder"
 _WHOLE = ("ForConditionalGeneration", "MTModel")
-_LENGTH = 2.0
-"""Audio frames per token of Whisper's encoder."""
 
 
 def with_encoder(model: Model, c: Config) -> Model:
@@ -57,10 +56,7 @@ def _encoder(model: Model, c: Config, block: Block) -> Tower:
     c.divides("encoder_attention_heads", heads, "d_model", hidden)
     attention = GroupedQueryAttention(heads=heads, kv_heads=heads, head_dim=hidden // heads, biases=own.biases, direction="both")
     layer = Block(attention=attention, ffn=PlainMLP(width=c.size("encoder_ffn_dim"), bias="both"), norm=block.norm)
-    stem: tuple[Projection, ...] = ()
-    if c.has("max_source_positions"):
-        frames = Projection(name="frames", inner=3 * c.optional("num_mel_bins", default=80), cols=hidden, bias="bias", rows=_LENGTH)
-        stem = (frames, Projection(name="halve", inner=3 * hidden, cols=hidden, bias="bias"))
+    stem = audio_stem(c.optional("num_mel_bins", default=80), hidden) if c.has("max_source_positions") else ()
     return Tower(
         name=ENCODER,
         hidden=hidden,

@@ -32,7 +32,7 @@ UNFIT: dict[str, str] = (
     | dict.fromkeys(("blt",), _BYTES)
     | dict.fromkeys(("hrm_text", "dory", "inkling2_loop_text"), _LOOPS)
     | dict.fromkeys(("reformer", "big_bird", "xlnet"), _HASHED)
-    | dict.fromkeys(("git", "mllama", "phi4_multimodal"), _TOWER)
+    | dict.fromkeys(("git", "phi4_multimodal"), _TOWER)
     | dict.fromkeys(("cpmant", "diffllama", "doge", "gpt_neox_japanese", "roc_bert", "xlm", "xmod", "zaya", "cohere_compass_text"), _OWN)
 )
 """``model_type`` → the reason why it isn't supported."""

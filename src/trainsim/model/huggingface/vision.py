@@ -1,10 +1,10 @@
-"""Vision towers of multimodal configs: one small reader per wrapper."""
+"""Towers of multimodal configs: one small reader per wrapper and kind of input."""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -12,35 +12,46 @@ from ...core.errors import ConfigError
 from ...core.values import ReadOnlyDict
 from ..towers import Tower
 from .config import Config
+from .wrappers import TEXT_KEYS
 
 Reader = Callable[[Config, Config, int], Tower]
-"""The whole config, its ``vision_config`` and the width of the text model → tower."""
-READERS: dict[str, Reader] = {}
-"""``model_type`` of a wrapper → reader of its vision tower."""
+"""The whole config, the group that describes the tower, and the width of the text model → tower."""
+READERS: dict[tuple[str, str], Reader] = {}
+"""``model_type`` of a wrapper, and the group of its tower → reader of the tower."""
+_GROUPS = {"vision_config": "vision", "audio_config": "audio", "encoder_config": "audio", "speech_config": "speech"}
+"""Groups of keys that describe a tower → its name in notes."""
 
 
-def seen_by(*wrappers: str) -> Callable[[Reader], Reader]:
-    """Register a reader for some wrappers."""
-
+def _registered(group: str, wrappers: tuple[str, ...]) -> Callable[[Reader], Reader]:
     def register(reader: Reader) -> Reader:
-        READERS.update(dict.fromkeys(wrappers, reader))
+        READERS.update(dict.fromkeys(((wrapper, group) for wrapper in wrappers), reader))
         return reader
 
     return register
 
 
+def seen_by(*wrappers: str) -> Callable[[Reader], Reader]:
+    """Register a reader of the vision tower of some wrappers."""
+    return _registered("vision_config", wrappers)
+
+
+def heard_by(*wrappers: str) -> Callable[[Reader], Reader]:
+    """Register a reader of the audio tower of some wrappers."""
+    return _registered("audio_config", wrappers)
+
+
 @lru_cache(maxsize=1)
-def readers() -> Mapping[str, Reader]:
-    """The readers that the files ``vision_….py`` of this folder register."""
+def readers() -> Mapping[tuple[str, str], Reader]:
+    """The readers that the files ``vision_….py`` and ``audio_….py`` of this folder register."""
     package = importlib.import_module(__package__ or "")
     for module in pkgutil.iter_modules(package.__path__):
-        if module.name.startswith("vision_"):
+        if module.name.startswith(("vision_", "audio_")):
             importlib.import_module(f"{package.__name__}.{module.name}")
     return ReadOnlyDict(READERS)
 
 
 def towers_of(config: Mapping[str, Any], path: str, hidden: int) -> tuple[tuple[Tower, ...], tuple[str, ...]]:
-    """The vision tower of a multimodal config, and notes.
+    """The towers of a multimodal config, and notes.
 
     Args:
         config: the whole config.
@@ -48,16 +59,41 @@ def towers_of(config: Mapping[str, Any], path: str, hidden: int) -> tuple[tuple[
         hidden: width of the text model.
 
     Returns:
-        the tower and the notes; no tower if the config has none, or if its wrapper isn't mapped, which a note says.
+        the towers and the notes; a tower whose wrapper isn't mapped is left out, which a note says.
     """
-    inner, wrapper = config.get("vision_config"), str(config.get("model_type"))
-    if inner is None:
-        return (), ()
-    if not isinstance(inner, Mapping):
-        raise ConfigError(f"{path}.vision_config", type(inner).__name__, "must be a group of keys", 'give {"hidden_size": …}', "wrong-type")
-    if wrapper not in readers():
-        return (), (f"the vision tower of {wrapper} is not mapped: left out",)
-    outer, vision = Config(config, path), Config(inner, f"{path}.vision_config")
-    tower = readers()[wrapper](outer, vision, hidden)
-    counted = "vision tower: left out of totals unless towers='all'"
-    return (tower,), (counted, *(f"vision tower: {note}" for note in (*outer.notes, *vision.notes)))
+    towers: list[Tower] = []
+    notes: list[str] = []
+    for where, holder, group in _described(config, path):
+        if group not in _GROUPS:
+            notes.append(f"{group} of {holder.get('model_type')} describes another model: left out")
+            continue
+        name, wrapper, inner = _GROUPS[group], str(holder.get("model_type")), holder[group]
+        if not isinstance(inner, Mapping):
+            raise ConfigError(f"{where}.{group}", type(inner).__name__, "must be a group of keys", 'give {"hidden_size": …}', "wrong-type")
+        reader = readers().get((wrapper, group))
+        if reader is None:
+            notes.append(f"the {name} tower of {wrapper} is not mapped: left out")
+            continue
+        outer, own = Config(holder, where), Config(inner, f"{where}.{group}")
+        towers.append(reader(outer, own, hidden))
+        notes.append(f"{name} tower: left out of totals unless towers='all'")
+        notes += [f"{name} tower: {note}" for note in (*outer.notes, *own.notes)]
+    return tuple(towers), tuple(notes)
+
+
+def _described(config: Mapping[str, Any], path: str) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    """Groups that describe other models than the text model, in a wrapper and in the wrapper that it holds: path and keys of their
+    holder, and their name.
+    """
+    for group, given in config.items():
+        other = group.endswith("_config") and group not in TEXT_KEYS and isinstance(given, Mapping) and "model_type" in given
+        if other or (group in _GROUPS and given is not None):
+            yield path, config, group
+    for key in TEXT_KEYS:
+        inner = config.get(key)
+        if isinstance(inner, Mapping) and path.count(".") < _DEEPEST:
+            yield from _described(inner, f"{path}.{key}")
+
+
+_DEEPEST = 4
+"""Levels of wrappers in one another."""

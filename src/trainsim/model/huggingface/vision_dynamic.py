@@ -13,7 +13,7 @@ from .vision import seen_by
 from .vision_parts import ALL, heads_of, merged, patches, sees_all, side, two_layers
 
 
-@seen_by("qwen2_5_vl")
+@seen_by("qwen2_5_vl", "qwen2_5_omni_thinker")
 def qwen2_5_vl(outer: Config, c: Config, width: int) -> Tower:
     """Qwen2.5-VL (arXiv:2502.13923): windows of 112 pixels in most layers, RMS norms, gated MLPs with biases."""
     del outer
