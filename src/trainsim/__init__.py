@@ -1,6 +1,6 @@
 """What did (or will) training this model really cost, and how sure can we be?
 
-The public names, in the order of the journey. Each is imported when it is first used, so that a question costs no more than its answer.
+The public names, in the order of the journey. Each name is imported on first use, so that a question imports only the code that it needs.
 """
 
 from functools import partial as _partial
@@ -15,7 +15,7 @@ from .core.registry import register_lookup as _resolves
 from .core.version import __version__ as __version__
 
 if _TYPE_CHECKING:
-    # what every spec and answer is made of
+    # parts of every spec and answer
     from .core.errors import TrainsimError as TrainsimError
     from .core.errors import TrainsimWarning as TrainsimWarning
     from .core.ledger import Ledger as Ledger
@@ -24,7 +24,7 @@ if _TYPE_CHECKING:
     from .core.units import Num as Num
     from .core.units import Unit as Unit
 
-    # what is trained
+    # the trained model
     from .model.attention.base import Attention as Attention
     from .model.attention.cross import CrossAttention as CrossAttention
     from .model.attention.grouped_query import GroupedQueryAttention as GroupedQueryAttention
@@ -73,14 +73,14 @@ if _TYPE_CHECKING:
     from .model.transformer import Model as Model
     from .model.transformer import MultiTokenPrediction as MultiTokenPrediction
 
-    # where it runs
+    # the cluster
     from .cluster.hardware import Chip as Chip
     from .cluster.hardware import Cluster as Cluster
     from .cluster.hardware import Host as Host
     from .cluster.hardware import Link as Link
     from .cluster.hardware import Peak as Peak
 
-    # how it runs
+    # phases, layout and efficiency
     from .training.efficiency import HFU as HFU
     from .training.efficiency import MFU as MFU
     from .training.efficiency import BusyHours as BusyHours
@@ -99,7 +99,7 @@ if _TYPE_CHECKING:
     from .training.reliability import Failures as Failures
     from .training.reliability import Goodput as Goodput
 
-    # what an hour costs
+    # the price of an hour
     from .cost.energy import Embodied as Embodied
     from .cost.energy import Grid as Grid
     from .cost.ownership import Ownership as Ownership
@@ -117,11 +117,11 @@ if _TYPE_CHECKING:
     from .run.estimate import estimate as estimate
     from .run.explain import explain as explain
 
-    # what is claimed
+    # claims
     from .claims.claim import Claim as Claim
     from .claims.scope import Scope as Scope
 
-    # how sure it is
+    # uncertainty
     from .uncertainty.beliefs.beliefs import Beliefs as Beliefs
     from .uncertainty.distributions.parametric import beta as beta
     from .uncertainty.distributions.interval import ci90 as ci90
@@ -147,7 +147,7 @@ if _TYPE_CHECKING:
     from .inference import compare as compare
     from .inference import compare_beliefs as compare_beliefs
 
-    # modelled and measured time
+    # modelled and measured step time
     from .training.modelled import Modelled as Modelled
     from .cluster.stack import Stack as Stack
     from .parallelism.schedules.events import Times as Times
@@ -159,7 +159,7 @@ if _TYPE_CHECKING:
     from .calibration.diagnose import diagnose as diagnose
     from .validation.run_hindcast import backtest as backtest
 
-    # which plan, and what a budget allows
+    # search of layouts, and limits
     from .planning.search import PlanSearch as PlanSearch
     from .planning.solution import Solution as Solution
     from .planning.default_layout import laid_out as laid_out
@@ -169,7 +169,7 @@ if _TYPE_CHECKING:
     from .planning.search import search_plans as search_plans
     from .planning.solve import solve_for as solve_for
 
-    # from the run to the model, and to the lab
+    # development and fleet
     from .training.rollouts import Rollouts as Rollouts
     from .training.reinforcement import Reinforcement as Reinforcement
     from .training.reinforcement import Responses as Responses
@@ -185,7 +185,7 @@ if _TYPE_CHECKING:
     from .run.fleet import estimate_fleet as estimate_fleet
     from .training.reliability import YoungDaly as YoungDaly
 
-    # data, verdicts, pictures, reports, and tests of one's own
+    # catalogue, verdicts, pictures, reports and testing
     from . import catalog as catalog
     from . import testing as testing
     from .auditing.verdict import Verdict as Verdict
@@ -304,7 +304,7 @@ _make_lazy(__name__, _WHERE, packages=("catalog", "testing"))
 
 
 class _Bound:
-    """A reader or a writer of a framework on ``Plan``, imported when it is first used."""
+    """A reader or writer of launch files as an attribute of ``Plan``, imported on first use."""
 
     def __init__(self, framework: str, name: str) -> None:
         self.framework, self.name = framework, name
@@ -324,7 +324,7 @@ def _plot(answer: _Any, **options: _Any) -> _Any:
     """Draw the answer.
 
     Args:
-        **options: of :func:`trainsim.draw`: ``path``, where to write the picture.
+        **options: options of :func:`trainsim.draw`, such as ``path``, the file to write.
 
     Raises:
         TrainsimError: the answer has no picture, or matplotlib is not installed.
@@ -333,11 +333,11 @@ def _plot(answer: _Any, **options: _Any) -> _Any:
 
 
 def _card(verdict: _Any, path: _Any = None, **options: _Any) -> _Any:
-    """The verdict as a picture of 1200 by 630 pixels, to be shared with a link.
+    """The verdict as a preview image of 1200 by 630 pixels for links.
 
     Args:
-        path: where to write it; None to write nothing.
-        **options: of :func:`trainsim.report.card.card`: ``theme``.
+        path: file to write; None writes no file.
+        **options: options of :func:`trainsim.report.card.card`: ``theme``.
     """
     return _import_module(".report.card", __name__).card(verdict, path, **options)
 
@@ -345,7 +345,7 @@ def _card(verdict: _Any, path: _Any = None, **options: _Any) -> _Any:
 _extends("Answer", "plot", _plot)
 _extends("Verdict", "card", _card)
 
-# specs that a field may name by their id in the catalogue, and works that a source names
+# lookups of specs by catalogue id, and of works by the text of a source
 _resolves("Stack", lambda name: _import_module(".catalog", __name__).stack(name))
 _resolves("ExchangeRate", lambda code: _import_module(".catalog.currencies", __name__).latest_rate(code))
 _resolves("Reference", lambda text: _import_module(".catalog.references", __name__).references(text))

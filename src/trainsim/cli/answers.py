@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 LEVELS = (0.05, 0.5, 0.95)
 SHOWN = ("cost", "gpu_hours", "wall_days")
-INTERVAL = "In brackets: 90 % intervals over what is assumed or believed."
+INTERVAL = "In brackets: 90 % intervals over assumed and believed inputs."
 
 
 def count(target: str, seq_len: str, finetune: str, form: str) -> str:
@@ -69,7 +69,7 @@ def estimated(asked: RunRequest, form: str) -> tuple[str, Run]:
 
 
 def reinforced(asked: ReinforcementRequest, form: str) -> tuple[str, Run]:
-    """Hours and cost of a reinforcement-learning run, and where its time goes."""
+    """Hours and cost of a reinforcement-learning run, and its time by part."""
     from ..planning.requests import beliefs_of, reinforcement_of
 
     run = reinforcement_of(asked)
@@ -102,14 +102,14 @@ def _estimate_text(run: Run, held: Beliefs, form: str, parts: list[str] | None =
     uncertain = {name: (levels["P5"], levels["P95"]) for name, levels in intervals.items() if not math.isclose(levels["P5"], levels["P95"])}
     ends: dict[str, Any] = {name: {"low": low, "high": high} for name, (low, high) in uncertain.items()}
     rows = tuple(replace(row, **ends.get(row.name, {})) for row in summary.rows)
-    notes = ((INTERVAL,) if intervals else ("A point, for every number was given.",)) + tuple(found.notes)
+    notes = ((INTERVAL,) if intervals else ("A point estimate, since every number was given.",)) + tuple(found.notes)
     lines = [text_of(replace(summary, rows=rows, notes=notes)), *(parts or []), *assumed_lines(run)]
     point = {row.name: row.value for row in summary.rows if not row.group}
     return printed("\n".join(lines), lambda: {**point, "interval": intervals, "assumed": assumed_of(run), "notes": list(found.notes)}, form)
 
 
 def _draws(run: Run, held: Beliefs, progress: Any) -> Simulation:
-    """The draws of a run's main figures: the engine alone is imported, not all analyses."""
+    """The draws of a run's main figures; imports the engine alone, not all analyses."""
     from ..run.estimate import estimate
     from ..uncertainty.sampling.engine import simulate
 
@@ -135,7 +135,7 @@ def simulated(asked: RunRequest, form: str, rtol: float, asserted: str) -> str:
     from ..run.estimate import estimate
 
     run = run_of(asked)
-    names = (*SHOWN, "mfu") if math.isfinite(float(estimate(run).mfu)) else SHOWN  # unknown where no phase has tokens
+    names = (*SHOWN, "mfu") if math.isfinite(float(estimate(run).mfu)) else SHOWN  # unknown if no phase has tokens
     held = beliefs_of(run, asked)
     if not held:
         remedy = "give --believe price.usd_per_gpu_hour=1.4..3.4, or leave something for the catalogue to assume"
@@ -154,7 +154,7 @@ _ASSERTION = re.compile(r"\s*([\w.]+)\s*([<>])\s*([^@]+?)\s*(?:@\s*([\d.]+%?)\s*
 
 
 def _asserted(sim: Simulation, text: str) -> str:
-    """Check a condition such as ``cost<1.2e6@0.8``; exit with status 3 where it is less probable."""
+    """Check a condition such as ``cost<1.2e6@0.8``; exit with status 3 if it is less probable."""
     from ..planning.requests import UNITS
 
     found = _ASSERTION.fullmatch(text)
@@ -171,7 +171,7 @@ def _asserted(sim: Simulation, text: str) -> str:
 
 
 def memory_of(asked: RunRequest, form: str) -> str:
-    """Peak memory of the fullest accelerator, whether it fits, and what would fit if it does not."""
+    """Peak memory of the fullest accelerator, whether it fits, and if not, layouts that fit."""
     from ..planning.ranked_plan import layout_words
     from ..planning.requests import assumed_lines, step_of
     from ..planning.ways_to_fit import ways_to_fit, with_closest_layout
@@ -202,7 +202,7 @@ def memory_of(asked: RunRequest, form: str) -> str:
 
 
 def _plan(run: Run) -> Plan | None:
-    """The layout that the first phase of a run has."""
+    """The layout of a run's first phase."""
     return run.phases[0].plan or run.plan
 
 
@@ -211,7 +211,7 @@ _WHY_LAYOUT = {
     "tight": " (assumed: the fastest whose modelled peak is within the GPU's memory; with the changes above it fits)",
     "does not fit": " (assumed: the one that needs least memory)",
 }
-"""How a layout was chosen, by whether it fits."""
+"""Word for the memory fit → how the layout was chosen."""
 
 
 def searched(asked: RunRequest, form: str, by: Literal["time", "cost"], top: int) -> str:
@@ -308,7 +308,7 @@ def calibrated(path: str, asked: RunRequest | None, form: str) -> str:
 
 
 def hindcast(form: str) -> str:
-    """Every published run predicted from data public the day before its disclosure."""
+    """Predictions of every published run from data public the day before its disclosure."""
     from ..validation.rl_hindcast import reinforcement_backtest
     from ..validation.run_hindcast import hindcasts
 

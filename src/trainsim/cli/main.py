@@ -26,18 +26,18 @@ except ImportError:  # the extra is optional
 
 
 Usage: Any = Exception if typer is None else typer.BadParameter.__mro__[2]
-"""What the parser raises: click's own exception, wherever this release of typer keeps click."""
+"""The parser's exception, which is click's; releases of typer import click from different places."""
 
 
 YOUNG_OBJECTS = 100_000
-"""Objects made before the collector looks for cycles: a process that lives a second makes few, and imports many files."""
+"""Number of new objects after which the garbage collector runs: a process of a second makes few cycles, and imports many files."""
 ANY_TOKENS = "1T"
-"""Training tokens of a run that is asked for its layout or its step alone, where none are given."""
+"""Training tokens assumed for a question about layout or step time alone, if none are given."""
 EPILOG = "Exit status: 0 done, 1 the answer can't be written, 2 an input can't be used, 3 an --assert does not hold, 130 interrupted."
 
 
 class By(StrEnum):
-    """What layouts are ranked by."""
+    """Objective by which layouts are ranked."""
 
     time = "time"
     cost = "cost"
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        arguments: words after the program's name; those of the process if left out.
+        arguments: words after the program's name; by default those of the process.
 
     Returns:
         the exit status.
@@ -66,7 +66,7 @@ def process() -> int:
     """
     gc.set_threshold(YOUNG_OBJECTS)
     status = main()
-    gc.freeze()  # the process ends here: collecting cycles at exit took a quarter of the time of an estimate
+    gc.freeze()  # the process ends here; a collection of cycles at exit takes a quarter of the time of an estimate
     return status
 
 
@@ -82,7 +82,7 @@ def _run(words: list[str]) -> None:
 
 
 def _app(words: Sequence[str] = ()) -> Any:
-    """The parser; it knows only the requested command if there is one, since reading all signatures is slow."""
+    """The parser. If a command is named, it is built for that command only, since reading all signatures is slow."""
     parser = typer.Typer(add_completion=True, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
                          help="What did (or will) training this model really cost, and how sure can we be?", epilog=EPILOG)  # fmt: skip
     parser.callback()(_top)
@@ -138,7 +138,7 @@ def reinforce(
     target: Annotated[str, typer.Argument(help="the model: config.json, an id, or a size such as 7B")], *, chip: Chip = "", gpus: Gpus = "",
     steps: Annotated[str, typer.Option(help="optimizer steps: 200")] = "",
     end: Annotated[str, typer.Option(help="mean length of a response at the end [token]: 2000")] = "",
-    start: Annotated[str, typer.Option(help="the same at the beginning [token]")] = "",
+    start: Annotated[str, typer.Option(help="that length at the beginning [token]")] = "",
     maximum: Annotated[str, typer.Option(help="length at which a response is stopped [token]")] = "",
     prompt: Annotated[str, typer.Option(help="mean length of a prompt [token]")] = "",
     prompts: Annotated[str, typer.Option(help="prompts of a step")] = "",

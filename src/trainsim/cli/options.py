@@ -1,4 +1,4 @@
-"""The flags that several commands share. Needs typer."""
+"""Flags that several commands share; needs typer."""
 
 from __future__ import annotations
 

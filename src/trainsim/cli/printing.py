@@ -18,20 +18,20 @@ Data = Mapping[str, Any]
 
 
 def form_of(*, as_json: bool, as_csv: bool) -> str:
-    """The form that flags ask for: ``"text"``, ``"json"`` or ``"csv"``."""
+    """The output form that flags choose: ``"text"``, ``"json"`` or ``"csv"``."""
     if as_json and as_csv:
-        complain("--json and --csv exclude each other; give one")
+        complain("--json and --csv can't be combined; give one")
         stop(BAD_INPUT)
     return "json" if as_json else "csv" if as_csv else "text"
 
 
 def show(text: str, form: str) -> None:
-    """Print an answer; data are not folded."""
+    """Print an answer; lines of JSON and CSV are not folded."""
     emit(text, folded=form == "text")
 
 
 def save_run(run: Run, path: str, form: str) -> None:
-    """Write a run, once its answer is printed: a folder that can't be written to costs the file alone."""
+    """Write a run after its answer is printed, so that a failure loses only the file."""
     if path:
         run.save(path)
         if form == "text":
@@ -39,11 +39,11 @@ def save_run(run: Run, path: str, form: str) -> None:
 
 
 def printed(text: str, data: Callable[[], Data], form: str) -> str:
-    """A screen, or figures nested by name as JSON, or as CSV with a line a figure.
+    """A screen, or figures nested by name as JSON, or as CSV with one line per figure.
 
     Args:
         text: the screen.
-        data: gives the figures.
+        data: function that gives the figures.
         form: ``"text"``, ``"json"`` or ``"csv"``.
     """
     if form == "json":
@@ -56,7 +56,7 @@ def printed(text: str, data: Callable[[], Data], form: str) -> str:
 
 
 def answered(answer: Answer, form: str, more: Data | None = None, text: str = "") -> str:
-    """An answer of the library: its text, its JSON, or its figures as CSV.
+    """An answer of the library as text, as JSON, or as CSV of its figures.
 
     Args:
         answer: the answer.

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 def reported(asked: RunRequest, output: str, versus: str, *, layouts: bool, command: str) -> Path:
-    """Write the page that the words ask for.
+    """Write the page that the options define.
 
     Args:
-        asked: which run, or in ``target`` the id of a claim.
-        output: the page.
+        asked: the run, or the id of a claim in ``target``.
+        output: path of the page.
         versus: a second run; empty for none.
-        layouts: search layouts of the run.
-        command: what was typed, for the page's foot.
+        layouts: whether to search layouts of the run.
+        command: the typed command, for the footer of the page.
 
     Returns:
         the path written.
@@ -38,7 +38,7 @@ def reported(asked: RunRequest, output: str, versus: str, *, layouts: bool, comm
 
 
 def _answer(asked: RunRequest, versus: str, *, layouts: bool) -> tuple[Answer, Beliefs | None]:
-    """The answer, and what is believed of a run."""
+    """The answer, and beliefs about the run."""
     if isinstance(asked.target, str) and asked.target in catalog.claims():
         from ..auditing.audit import audit
 

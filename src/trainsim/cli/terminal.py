@@ -19,23 +19,23 @@ PLAIN = str.maketrans(
     {"×": "x", "÷": "/", "·": "*", "√": "sqrt ", "∞": "inf", "±": "+-", "→": "->", "−": "-", "–": "-", "—": "-", "…": "..."}
     | {"≤": "<=", "≥": ">=", "≈": "~", "“": '"', "”": '"', "‘": "'", "’": "'", "σ": "s"}
 )
-"""Characters that a terminal without Unicode gets instead."""
+"""Character → replacement on terminals without Unicode."""
 _GAP = re.compile(r"(?<=\S) {2,}(?=\S)")
 """Gap between two columns."""
 LAST_COLUMN = 0.65
-"""Share of a screen's width up to which text is folded below its column."""
+"""Largest share of the screen's width at which a column starts if its text is folded below it."""
 NARROWEST = 40
-"""Columns below which a text is not folded any further."""
+"""Smallest width of a folded text [column]."""
 Progress = Callable[[int, int], None]
-"""Takes what is done and what there is to do."""
+"""Function of the work done and the total work."""
 
 
 def emit(text: str, *, folded: bool = True) -> None:
-    """Print a text, in plain characters where the terminal has no others.
+    """Print a text, in plain characters if the terminal has no others.
 
     Args:
         text: the text.
-        folded: on a terminal, break lines that are longer than it is wide; a pipe gets every line whole.
+        folded: whether a terminal wraps lines longer than its width; a pipe gets whole lines.
     """
     text, columns = plain(text, sys.stdout.encoding), _columns()
     if folded and columns is not None:
@@ -62,12 +62,12 @@ def plain(text: str, encoding: str | None) -> str:
 
 
 def _bare(character: str) -> str:
-    """A character without its accents, where that is ASCII."""
+    """A character without its accents, if the result is ASCII."""
     return unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode() or character
 
 
 def _columns() -> int | None:
-    """Width of the terminal, or as ``COLUMNS`` has it; None for a pipe or a file."""
+    """Width of the terminal, or the value of ``COLUMNS``; None for a pipe or a file."""
     if not sys.stdout.isatty() and not os.environ.get("COLUMNS"):
         return None
     return max(NARROWEST, shutil.get_terminal_size().columns)
@@ -88,20 +88,20 @@ def fold(line: str, columns: int) -> str:
 
 
 def complain(text: str) -> None:
-    """One line on standard error."""
+    """Print one line on standard error."""
     line = " ".join(str(text).split())
     sys.stderr.write(plain(f"trainsim: {line}", sys.stderr.encoding) + "\n")
 
 
 @contextmanager
 def working(what: str) -> Iterator[Progress]:
-    """On a terminal, say what takes a while, with the time passed and, where there is something to count, a bar; nothing in a pipe.
+    """Context manager: on a terminal, show the work in progress with the elapsed time, and a bar if the work is countable. A pipe gets
+    nothing.
 
     Args:
-        what: is done, in a few words.
+        what: the work, in a few words.
 
-    Yields:
-        what takes the work done and the work there is; until it is called, the words stand alone.
+    Yields: function of the work done and the total work; until its first call, no bar is shown.
     """
     if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield lambda _done, _total: None
@@ -124,16 +124,16 @@ def working(what: str) -> Iterator[Progress]:
 
 
 PLAIN_STYLES = ("progress.elapsed", "progress.download", "progress.spinner", "progress.description")
-"""Styles of texts whose usual colours can't be read on a white or on a black ground: these take the terminal's own."""
+"""Styles whose usual colours are unreadable on a white or black background; they use the terminal's default colours."""
 BAR = 20
-"""Columns of a bar."""
+"""Width of a bar [column]."""
 
 
 def guarded(command: Callable[[], Any]) -> int:
     """Run a command; every failure is one line and an exit status.
 
     Args:
-        command: what to run; raises ``SystemExit`` with a status of its own.
+        command: function to run; it may raise ``SystemExit`` with a status.
 
     Returns:
         the exit status.
@@ -170,12 +170,12 @@ def guarded(command: Callable[[], Any]) -> int:
 
 
 def _close_output() -> None:
-    """Discard buffered output, which the interpreter would try to write again at exit."""
+    """Discard buffered output, which the interpreter would otherwise write again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _once() -> Callable[..., None]:
-    """Prints each warning as a note, and the same one only once."""
+    """Prints each warning once, as a note."""
     seen: set[str] = set()
 
     def note(message: object, *_: object, **__: object) -> None:

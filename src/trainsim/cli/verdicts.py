@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..auditing.verdict import Verdict
 
 COLUMNS = ("line", "claim", "number", "words", "quote")
-"""Of a table of verdicts."""
+"""Columns of a table of verdicts."""
 
 
 def audited(name: str, claim: ClaimRequest, asked: RunRequest | None, as_of: str) -> Verdict:
@@ -25,8 +25,8 @@ def audited(name: str, claim: ClaimRequest, asked: RunRequest | None, as_of: str
 
     Args:
         name: id of a claim of the catalogue; empty for a typed one.
-        claim: the typed one.
-        asked: the run it is about; None where the claim names one.
+        claim: the typed claim.
+        asked: the run that the claim is about; None if the claim names one.
         as_of: use data public by this day.
     """
     with working(f"comparing {name or claim.figure} with disclosures and predictions"):
@@ -48,10 +48,10 @@ def verdict_text(verdict: Verdict, form: str, *, brief: bool) -> str:
 
 
 def audited_table(path: str, as_of: str) -> str:
-    """Verdicts on the claims of a CSV file, one line each; a claim that can't be read has the error in its line.
+    """Verdicts on the claims of a CSV file, one line each. The line of a claim that can't be read has the error.
 
-    Columns are named after the flags: ``model``, ``chip``, ``gpus``, ``tokens``, ``claim``, ``quantity``, ``told_as``, ``scope`` …; an
-    ``id`` takes a claim of the catalogue.
+    Columns are named after the flags: ``model``, ``chip``, ``gpus``, ``tokens``, ``claim``, ``quantity``, ``told_as``, ``scope`` …; a
+        column ``id`` names claims of the catalogue.
     """
     from ..core import reading
     from ..core.errors import SpecError, TrainsimError, did_you_mean

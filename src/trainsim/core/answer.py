@@ -1,7 +1,7 @@
-"""Answer: what every result of the library can do, from one summary of its figures.
+"""Answer: the forms that every result of the library has, made from one summary of its figures.
 
-An answer gives its title, its figures and their sources once, in ``summary()``. Its text, its HTML, its JSON, its table and its
-bibliography are all made from that.
+An answer gives its title, figures and sources once, in ``summary()``. Its text, HTML, JSON, table and bibliography are made from this
+summary.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from .registry import with_registered_attributes
 from .units import human
 
 Value = Any
-"""A number, an array of draws, a text, True or False, or None where nobody knows."""
+"""Type of a value: a number, an array of draws, a text, True or False, or None if unknown."""
 REPR = 160
-"""Characters of the one-line form."""
+"""Largest length of the one-line form [character]."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class AnswerRow:
 
     Args:
         name: dotted key, ``"cost"`` or ``"phases.pretrain.tokens"``; unique within the answer.
-        label: the name for people.
+        label: name for readers.
         value: the figure, in ``unit``.
         unit: ``"USD"``, ``"GPU-h"``; empty for a ratio or a text.
-        low, high: 5 % and 95 % quantiles, in ``unit``; None where only a point is known.
-        grade: how the figure is known, ``"given"``, ``"assumed"``, ``"measured"``; empty where it is computed from the others.
-        group: heading that it is listed under; empty for the main figures.
+        low, high: 5 % and 95 % quantiles, in ``unit``; None if only a point is known.
+        grade: evidence for the figure: ``"given"``, ``"assumed"``, ``"measured"``; empty if it is computed from others.
+        group: heading under which the figure is listed; empty for the main figures.
 
     >>> AnswerRow("cost", "cost", 5.9e6, "USD").text, AnswerRow("memory", "memory", 70.8e9, "B").text
     ('$5.90M', '70.8 GB')
@@ -55,7 +55,7 @@ class AnswerRow:
 
     @property
     def text(self) -> str:
-        """Value, unit and 90 % interval as people read them."""
+        """Value, unit and 90 % interval as text."""
         if self.low is None or self.high is None:
             return written(self.value, self.unit)
         low, high = (written(end, self.unit if self.unit.startswith("USD") or self.unit in BYTES else "") for end in (self.low, self.high))
@@ -64,13 +64,13 @@ class AnswerRow:
 
 @dataclass(frozen=True)
 class Summary:
-    """What an answer says.
+    """Content of an answer.
 
     Args:
-        title: what was asked, in a few words.
+        title: the question, in a few words.
         rows: the figures, the main ones first.
-        notes: what a reader should know of them, one sentence each.
-        sources: path or name → where the figure comes from.
+        notes: remarks on the figures, one sentence each.
+        sources: path or name of a figure → its source.
     """
 
     title: str
@@ -81,7 +81,7 @@ class Summary:
 
 @with_registered_attributes
 class Answer:
-    """What every result of the library can do: print, go into a notebook, JSON or a table, cite its sources, be drawn.
+    """Base class of results: text, notebook, JSON, table, bibliography and picture from one summary.
 
     Every answer defines ``summary``. The class is not an ``ABC``: an estimate calls ``isinstance`` for each of its lines, and the call is
     several times slower for an ``ABC``.
@@ -95,13 +95,13 @@ class Answer:
     __slots__ = ()
 
     def summary(self) -> Summary:
-        """Title, figures, notes and sources: what all other forms are made from."""
+        """Title, figures, notes and sources, from which all other forms are made."""
         raise NotImplementedError(type(self).__name__)
 
     if TYPE_CHECKING:
 
         def plot(self, **options: Any) -> Any:
-            """Draw the answer; bound by the package, which knows the pictures."""
+            """Draw the answer; ``trainsim/__init__.py`` sets this method."""
 
     def __repr__(self) -> str:
         made = self.summary()
@@ -113,8 +113,8 @@ class Answer:
         return text_of(self.summary())
 
     def _repr_html_(self) -> str:
-        """A small table for notebooks, light or dark as the page is; further figures, notes and sources fold out."""
-        from .answer_html import html_of  # a notebook's; nothing else needs it
+        """A small table for notebooks that follows the page's light or dark theme; further figures, notes and sources are folded."""
+        from .answer_html import html_of  # imported here because only notebooks need it
 
         made = self.summary()
         groups: dict[str, list[tuple[str, str, str]]] = {}
@@ -123,7 +123,7 @@ class Answer:
         return html_of(made.title, groups, made.notes, made.sources)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values that JSON can hold: kind, title, rows, notes, sources. A number that is not finite is None."""
+        """Plain values for JSON: kind, title, rows, notes, sources. A number that is not finite is None."""
         made = self.summary()
         rows = [{name: plain(getattr(row, name)) for name in COLUMNS} for row in made.rows]
         return {"kind": type(self).__name__, "title": made.title, "rows": rows, "notes": list(made.notes), "sources": dict(made.sources)}
@@ -137,7 +137,7 @@ class Answer:
         return json.dumps(plain(self.to_dict()), ensure_ascii=False, allow_nan=False, indent=indent)
 
     def to_frame(self) -> Any:
-        """The figures as a pandas table, one a row: name, label, value, unit, low, high, grade, group.
+        """The figures as a pandas table, one per row: name, label, value, unit, low, high, grade, group.
 
         Raises:
             EstimateError: pandas is not installed.
@@ -158,7 +158,7 @@ COLUMNS = ("name", "label", "value", "unit", "low", "high", "grade", "group")
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON can hold it: arrays as lists, numbers as floats, what is not finite as None.
+    """A value for JSON: arrays as lists, numbers as floats, and None for a number that is not finite.
 
     >>> plain({"a": np.array([1.0, np.inf]), "b": (True, "x")})
     {'a': [1.0, None], 'b': [True, 'x']}
@@ -179,7 +179,7 @@ def plain(value: Any) -> Any:
 
 
 def written(value: Value, unit: str) -> str:
-    """A value with its unit as people read it; an array of draws by its mean.
+    """A value with its unit as text; an array of draws by its mean.
 
     >>> written(1.5e12, "token"), written(4096.0, "token"), written(50e9, "B/s"), written(None, "s"), written("fits", "")
     ('1.50T tokens', '4,096 tokens', '50.0 GB/s', 'unknown', 'fits')
@@ -204,11 +204,11 @@ def written(value: Value, unit: str) -> str:
 
 
 PLURALS = {"token": "tokens", "parameter": "parameters", "day": "days", "sequence": "sequences", "GPU": "GPUs"}
-"""Units that are counted, as they stand after a number."""
+"""Unit that is counted → its plural after a number."""
 COUNTED = 100_000
-"""A whole count below this is written out."""
+"""Number below which a whole count is written without a suffix."""
 LEAST_PERCENT = 0.1
-"""A positive percentage below this is written as being below it [%]."""
+"""Smallest positive percentage that is written as a number; smaller ones are written as below it [%]."""
 BYTES = ("B", "B/s")
 """Units whose numbers take decimal prefixes of bytes."""
 

@@ -1,4 +1,4 @@
-"""Answers as HTML for notebooks: a small table, with what is longer folded away."""
+"""Answers as HTML for notebooks: a small table, with longer parts folded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STYLE = (
 )
 """Colours of both schemes have a contrast of 4.5 or more on white, and on black."""
 MOST = 40
-"""Lines of one folded list that are written out."""
+"""Largest number of lines of a folded list."""
 
 
 def html_of(title: str, groups: Mapping[str, Sequence[tuple[str, str, str]]], notes: Iterable[str], sources: Mapping[str, str]) -> str:
@@ -29,7 +29,7 @@ def html_of(title: str, groups: Mapping[str, Sequence[tuple[str, str, str]]], no
         title: caption of the main table.
         groups: heading → (label, figure, grade) of each line; the main lines under the empty heading.
         notes: sentences below the table.
-        sources: path → where a figure comes from.
+        sources: path → source of the figure.
 
     >>> html = html_of("a <b> run", {"": [("cost", "$5.9M", "")]}, (), {})
     >>> "a &lt;b&gt; run" in html, "<details>" in html
@@ -44,7 +44,7 @@ def html_of(title: str, groups: Mapping[str, Sequence[tuple[str, str, str]]], no
 
 
 def _table(rows: Sequence[tuple[str, str, str]], title: str = "") -> str:
-    """One line a figure, its label the heading of the line."""
+    """A table with one row per figure, whose label is the row's heading."""
     lines = [
         f'<tr><th scope="row">{escape(label)}</th><td class="figure">{escape(figure)}</td><td class="grade">{escape(grade)}</td></tr>'
         for label, figure, grade in rows[:MOST]

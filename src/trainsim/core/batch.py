@@ -19,8 +19,8 @@ class Batch(Generic[S]):
 
     Args:
         spec: the spec with scalar values.
-        draws: path → array, shape ``(n,)``; all of one length.
-        arrays: whether every draw is checked against the bounds of its field, or trusted.
+        draws: path → array, shape ``(n,)``; all arrays have the same length.
+        arrays: whether draws are checked against the bounds of their fields, or trusted.
 
     Raises:
         SpecError: arrays of different lengths or of several dimensions, or a draw outside the bounds of its field.

@@ -1,4 +1,4 @@
-"""How a figure is known, from the words of its source; and BibTeX of the sources that an answer uses."""
+"""Grade of a figure from the text of its source; and BibTeX of the sources that an answer uses."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .spec import BY_USER
 from .version import __version__
 
 ASSUMED = "assumed: "
-"""How the source of an input begins that nobody gave."""
+"""Beginning of the source of an input that the library assumed."""
 FILLED = "median of "
-"""How the source of an input begins that the catalogue filled in."""
+"""Beginning of the source of an input that the catalogue filled in."""
 NOT_GIVEN = (ASSUMED, FILLED)
-"""How the source of an input begins that neither its maker nor the user gave."""
+"""Beginnings of the source of an input that neither its maker nor the user gave."""
 _GRADE = re.compile(r"\(\d{4}-\d{2}-\d{2}, ([a-z]+)")
 _ARXIV = re.compile(r"arXiv:\s*(\d{4}\.\d{4,5})", re.IGNORECASE)
 _DOI = re.compile(r"\b(10\.\d{4,9}/[^\s;,)\]]+)")
@@ -27,18 +27,18 @@ LIBRARY = f"""@software{{trainsim,
   version = {{{__version__}}},
   year    = {{2026}}
 }}"""
-"""How to cite the library."""
+"""BibTeX entry of the library."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """One work that figures come from.
+    """One work that is the source of figures.
 
     Args:
-        key: unique among references.
-        title: of the work.
-        address: where to find it: an arXiv number, a DOI, a web address, or empty.
-        year: of publication; empty where not known.
+        key: key of the entry, unique among references.
+        title: title of the work.
+        address: arXiv number, DOI or web address of the work; may be empty.
+        year: year of publication; empty if unknown.
     """
 
     key: str
@@ -48,7 +48,7 @@ class Reference:
 
 
 def grade_of(source: str) -> str:
-    """How a figure is known, from the words of its source: ``"given"``, ``"assumed"``, or the grade of a catalogue row.
+    """Grade of a figure from the text of its source: ``"given"``, ``"assumed"``, or the grade of a catalogue row.
 
     >>> grade_of("given by the user"), grade_of("assumed: that of most runs"), grade_of("A report (2024-12-26, disclosed) [runs/x]")
     ('given', 'assumed', 'disclosed')
@@ -59,7 +59,7 @@ def grade_of(source: str) -> str:
 
 
 def row_grade(source: str) -> str:
-    """The grade of the catalogue's row that a source names, also where its median was assumed; empty where it names none.
+    """The grade of the catalogue row that a source names, even if the row's median was assumed; empty if the source names no row.
 
     >>> row_grade("median of an index (2024-12-31, market) [prices/x]")
     'market'
@@ -69,11 +69,11 @@ def row_grade(source: str) -> str:
 
 
 def bibtex(sources: Iterable[str]) -> str:
-    r"""BibTeX of the library and of each work that sources name, one entry a work.
+    r"""BibTeX of the library and of each work that the sources name, one entry per work.
 
     Args:
-        sources: where figures come from, in words. Works of the catalogue are recognised by their title; another source is an entry
-            with its text, its arXiv number, DOI or address.
+        sources: sources of figures, as text. Works of the catalogue are recognised by their title. Another source becomes an entry with its
+            text and its arXiv number, DOI or address.
 
     Returns:
         entries with an empty line between them, the library's first.
@@ -91,7 +91,7 @@ def bibtex(sources: Iterable[str]) -> str:
 
 
 def _works(source: str) -> tuple[Reference, ...]:
-    """The works of the catalogue that a source names; one that names none is itself a work, unless it is an assumption."""
+    """The works of the catalogue that a source names. A source that names none is itself a work, unless it is an assumption."""
     known: tuple[Reference, ...] = look_up("Reference", source, "source")
     if known or source.startswith(NOT_GIVEN):
         return known
@@ -105,7 +105,7 @@ def _entry(work: Reference) -> str:
 
 
 def _where(address: str) -> dict[str, str]:
-    """Fields of an address: its arXiv number, else its DOI, else its page."""
+    """BibTeX fields of an address: its arXiv number, else its DOI, else its page."""
     if arxiv := _ARXIV.search(address):
         return {"eprint": arxiv[1], "archiveprefix": "arXiv"}
     if doi := _DOI.search(address):
@@ -116,5 +116,5 @@ def _where(address: str) -> dict[str, str]:
 
 
 def _escaped(text: str) -> str:
-    """A text in which BibTeX takes no character for its own."""
+    """A text with the special characters of BibTeX escaped."""
     return _SPECIAL.sub(r"\\\1", text.replace("\\", "/"))

@@ -21,7 +21,7 @@ RuleId = Literal[
     "unknown-path",  # nothing is at a path
     "unknown-kind",  # no member of a family of that name
     "untrusted",  # a file names a module that the caller does not trust
-    "unsupported",  # the library has no rule or no counterpart for it
+    "unsupported",  # the library has no rule or counterpart for an input
     "infeasible",  # nothing satisfies all conditions
     "too-few-data",  # not enough evidence for an answer
     "not-found",  # no such file
@@ -36,7 +36,7 @@ RuleId = Literal[
     "not-installed",  # an optional package is missing
     "invalid",  # any other rule
 ]
-"""Identifier of the broken rule. Programs and tests compare identifiers; sentences may change."""
+"""Identifier of the broken rule. Programs and tests compare identifiers, since sentences may change."""
 
 
 class TrainsimError(ValueError):
@@ -46,7 +46,7 @@ class TrainsimError(ValueError):
         path: path of the input, as in beliefs and reports (``"plan.tp"``); may be empty.
         value: the value that was given.
         rule: the rule that the value breaks, as a sentence without its subject.
-        remedy: how to mend the input.
+        remedy: how to correct the input.
         rule_id: identifier of the rule, one of :data:`RuleId`; by default the class's ``default_rule_id``.
 
     >>> error = TrainsimError("plan.tp", 6, "does not divide model.heads=128", "divisors up to 8: 1, 2, 4, 8", "conflict")

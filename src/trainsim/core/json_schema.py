@@ -1,4 +1,4 @@
-"""The JSON Schema of a file of a spec: what ``save`` writes and ``load`` reads."""
+"""The JSON Schema of a saved spec, the files that ``save`` writes and ``load`` reads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ Schema = dict[str, Any]
 
 
 def file_schema(cls: Any) -> Schema:
-    """The JSON Schema of a file that holds a spec: every member of a family with its fields, texts where numbers may be texts.
+    """The JSON Schema of a saved spec. It lists every member of a family with its fields, and allows a text wherever a number may be a
+    text.
 
     Args:
         cls: the spec's class.
@@ -31,14 +32,14 @@ def file_schema(cls: Any) -> Schema:
 
 
 class _Definitions:
-    """The definitions that a schema refers to, each written once."""
+    """The definitions to which a schema refers, each written once."""
 
     def __init__(self) -> None:
         self.defs: Schema = {}
         self.asked: list[str] = []
 
     def described(self, cls: Any) -> Schema:
-        """The schema of a class, with what it refers to among the definitions."""
+        """The schema of a class; schemas that it refers to are added to the definitions."""
         made: Schema = cls.model_json_schema()
         inner = made.pop("$defs", {})
         for name, schema in inner.items():
@@ -47,10 +48,10 @@ class _Definitions:
         return body
 
     def add_families(self) -> None:
-        """Define every family that was asked for, and those that their members ask for."""
+        """Define every family that a schema refers to, and those that their members refer to."""
         while waiting := [name for name in dict.fromkeys(self.asked) if name not in self.defs]:
             for name in waiting:
-                self.defs[name] = {}  # a member may hold members of its own family
+                self.defs[name] = {}  # a member may contain members of its own family
                 face = next(one for one in _abstract(Family) if one.__name__ == name)
                 finals = {kind: cls for kind, cls in sorted(members(face).items()) if not inspect.isabstract(cls)}
                 self.defs[name] = {"anyOf": [_with_kind(self.described(cls), kind) for kind, cls in finals.items()]}
@@ -81,7 +82,7 @@ def _abstract(face: type) -> Iterator[type]:
 
 
 def _with_kind(schema: Schema, kind: str = "") -> Schema:
-    """A schema of a family's member with the word that names it in a file, which must be there where several members may be."""
+    """A schema of a family's member with its kind, which is required if a field accepts several members."""
     title = str(schema.get("title", ""))
     faces = list(_abstract(Family))
     if not kind and not any(title == cls.__name__ for face in faces for cls in list[type](face.__subclasses__())):
@@ -91,6 +92,6 @@ def _with_kind(schema: Schema, kind: str = "") -> Schema:
 
 
 def _without_name(item: Schema) -> Schema:
-    """The fields of an item whose name is its key."""
+    """The fields of an item without its name, which is the key of the item in a file."""
     made = {**item, "properties": {name: field for name, field in item.get("properties", {}).items() if name != "name"}}
     return made | {"required": [name for name in item.get("required", ()) if name != "name"]}

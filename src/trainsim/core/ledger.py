@@ -17,14 +17,14 @@ from .units import Num, half_last_digit, human
 class Ledger(Answer):
     """Named parts that add up to a total.
 
-    ``total = scale · Σ parts``. Multiplying a ledger changes only its scale; the lines are multiplied when they are read.
+    ``total = scale · Σ parts``. A multiplication changes only the scale; lines are multiplied when they are read.
 
     Args:
         unit: unit of every line, ``"FLOP/token"``.
         parts: name → number or sub-ledger, in order; numbers may be arrays of draws, shape ``(n,)``.
         scale: factor over all parts, number or array ``(n,)``.
-        kind: kind of dollars: ``run`` (spent during a run), ``stock`` (bought once) or empty (does not matter). ``run`` and ``stock``
-            can't be added: a rent already pays for the machines.
+        kind: kind of dollars: ``run`` (spent during a run), ``stock`` (bought once), or empty (either). ``run`` and ``stock`` can't be
+            added, since rent already pays for the machines.
 
     Raises:
         LedgerError: a sub-ledger has another unit or kind, or a name contains a dot.
@@ -82,7 +82,7 @@ class Ledger(Answer):
         return self.scale * sum(p.total if isinstance(p, Ledger) else p for p in self.parts.values())
 
     def part(self, path: str) -> Ledger:
-        """The sub-ledger at a dotted path; levels that the path leaves out are summed over.
+        """The sub-ledger at a dotted path. The path may skip levels, which are then summed over.
 
         Raises:
             PathError: the ledger has no such part.
@@ -145,7 +145,7 @@ class Ledger(Answer):
         return Ledger._trusted(self.unit, self.parts, self.scale * factor, self.kind)
 
     __rmul__ = __mul__
-    __array_ufunc__ = None  # so that array * ledger reaches __rmul__
+    __array_ufunc__ = None  # makes array * ledger call __rmul__
 
     def __truediv__(self, divisor: Num) -> Ledger:
         return Ledger._trusted(self.unit, self.parts, self.scale / divisor, self.kind)
@@ -184,7 +184,7 @@ class Ledger(Answer):
         return made
 
     def of_kind(self, kind: str) -> Ledger:
-        """The same lines marked with a kind of dollars; an empty kind changes nothing.
+        """The ledger marked with a kind of dollars; an empty kind changes nothing.
 
         Args:
             kind: ``run`` or ``stock``, as for :class:`Ledger`.
@@ -198,7 +198,7 @@ class Ledger(Answer):
         if kind in ("", self.kind):
             return self
         made = Ledger._trusted(self.unit, self.parts, self.scale, kind)
-        made.__dict__.update(self.__dict__)  # the cached total stays valid
+        made.__dict__.update(self.__dict__)  # the cached total is still valid
         return made
 
     def share(self) -> Ledger:
@@ -309,7 +309,7 @@ def _with_unit(parts: Mapping[str, Ledger | Num], unit: str) -> dict[str, Ledger
 
 
 class LazyParts(Mapping[str, "Ledger | Num"]):
-    """Parts that are computed when one is first read: most callers want the total only.
+    """Parts that are computed when one of them is first read, since most callers need only the total.
 
     Args:
         make: computes the parts; a module-level function or a ``functools.partial`` of one, so that it can be pickled.

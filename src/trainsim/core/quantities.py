@@ -19,7 +19,7 @@ _COUNT = MappingProxyType(
     {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "m": 1e6, "B": 1e9, "b": 1e9, "bn": 1e9, "T": 1e12, "t": 1e12, "tn": 1e12}
     | {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
 )  # fmt: skip
-"""Suffixes of a count or of money; ``B`` is a billion there and a byte in a size."""
+"""Suffixes of a count or of money. In these ``B`` is a billion; in a size it is a byte."""
 _SECONDS = MappingProxyType({"ms": 1e-3, "s": 1.0, "sec": 1.0, "min": 60.0, "h": 3600.0, "hour": 3600.0, "day": 86400.0, "d": 86400.0}
     | {"week": 604800.0, "month": 365.25 / 12 * 86400.0, "year": 365.25 * 86400.0})  # fmt: skip
 _DOLLARS = re.compile(
@@ -31,7 +31,7 @@ _FOREIGN = re.compile(
     r"|(?P<KRW>KRW|won)|(?P<INR>INR|rupees?)|(?P<CHF>CHF)|(?P<CAD>CAD)|(?P<AUD>AUD)|(?P<AED>AED))(?![A-Za-z])",
     re.IGNORECASE,
 )
-"""Currencies other than dollars; ¥ is none, for it is written for yuan and for yen."""
+"""Currencies other than dollars. ¥ is left out, since it stands for yuan and for yen."""
 _PER_HOUR = re.compile(r"(?:/|per)(?:[A-Z]*\d*GPU[-/]?|[A-Z]+\d+[-/])?(?:h|hr|hour)(?:/GPU)?", re.IGNORECASE)
 
 
@@ -47,10 +47,10 @@ def parse_number(text: str, unit: str, path: str = "") -> float:
         the number in that unit.
 
     Raises:
-        SpecError: no number, or a unit of another dimension; the remedy says which units fit.
+        SpecError: the text is not a number, or its unit has another dimension; the remedy names units that fit.
 
     Warns:
-        TrainsimWarning: a sum of another currency was converted; says at which rate.
+        TrainsimWarning: an amount in another currency was converted; the warning gives the rate.
 
     >>> parse_number("2T", "token"), parse_number("400Gb/s", "B/s"), parse_number("$2.5/h", "USD/GPU-h"), parse_number("40 days", "s")
     (2000000000000.0, 50000000000.0, 2.5, 3456000.0)
@@ -188,7 +188,7 @@ _COUNTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 def _count_factor(suffix: str, unit: str) -> float | None:
-    """Factor of a count such as ``2T`` or ``2T tokens``; None for units with suffixes of their own."""
+    """Factor of a count such as ``2T`` or ``2T tokens``; None for units that have their own suffixes."""
     if unit in ("B", "B/s", "TB", "FLOP/s", "FLOP", "s", "h", "day", "year", "USD/GPU-h") or unit.startswith("USD"):
         return None
     words = suffix.split()

@@ -105,7 +105,7 @@ def decode(data: bytes, where: str, error: Error = SpecError, *, errors: str = "
         errors: as for :func:`read_text`.
 
     Raises:
-        TrainsimError: the text has another encoding; the error names it where a byte order mark shows it.
+        TrainsimError: the text has another encoding; the error names it if a byte order mark shows it.
 
     >>> decode("{}".encode("utf-16"), "beliefs.json")
     Traceback (most recent call last):
@@ -151,7 +151,7 @@ def parse_toml(text: str, where: str, error: Error = SpecError) -> dict[str, Any
         error: class of the error.
 
     Raises:
-        TrainsimError: invalid TOML, or one of unreasonable size, depth or digits.
+        TrainsimError: invalid TOML, or TOML that is too large, too deep or has too many digits.
 
     >>> parse_toml("tp = 8", "plan.toml")
     {'tp': 8}
@@ -169,7 +169,7 @@ def parse_json(text: str, where: str, error: Error = SpecError, rules: Rules = S
 
     Args:
         text, where, error: as for :func:`parse_toml`.
-        rules: what is accepted beside plain data.
+        rules: values accepted in addition to plain data.
 
     Raises:
         TrainsimError: invalid JSON, a key with two values, a number that is not finite, or too many characters, levels or digits.
@@ -199,7 +199,7 @@ def parse_json(text: str, where: str, error: Error = SpecError, rules: Rules = S
 
 
 def _syntax_error(language: str, problem: Exception, where: str, error: Error) -> TrainsimError:
-    return error(where, "…", f"is not valid {language} ({str(problem)[:120]})", "mend the file; it may be cut short", "syntax")
+    return error(where, "…", f"is not valid {language} ({str(problem)[:120]})", "correct the file; it may be cut short", "syntax")
 
 
 def _check_limits(text: str, strings: re.Pattern[str], where: str, error: Error, rules: Rules) -> None:
@@ -258,7 +258,7 @@ def parse_table(text: str, where: str, error: Error = SpecError, *, key: str = "
             rows.append((reader.line_num, {column: check_text(cell, f"{at}.{column}", error) for column, cell in row.items() if cell}))
     except csv.Error as problem:
         rule_id: RuleId = "too-large" if "larger than" in str(problem) else "syntax"
-        raise error(f"{where}:{reader.line_num}", "…", f"is not valid CSV ({problem})", "mend that line", rule_id) from None
+        raise error(f"{where}:{reader.line_num}", "…", f"is not valid CSV ({problem})", "correct that line", rule_id) from None
     if not header:
         raise error(where, "", "has no header", "start with a line of column names", "empty")
     return rows

@@ -1,9 +1,9 @@
 """Registry of families: find the class that a kind in a file names.
 
 A family has an abstract base class (``Attention``) and final members (``LatentAttention``). A file names a member by its kind:
-the class name for a member of this library, ``"module:Class"`` for a user's class. A kind is looked up among the subclasses of
-the base class, never as an attribute of a module. Looking one up imports the modules of the base class's package. A user's
-module is imported only if the caller trusts it.
+the class name for a member of this library, ``"module:Class"`` for a user's class. A kind is looked up among the subclasses of the base
+class, never as an attribute of a module. The lookup imports the modules of the base class's package. A user's module is imported only if
+the caller trusts it.
 """
 
 from __future__ import annotations

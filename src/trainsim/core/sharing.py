@@ -46,6 +46,6 @@ def shared(make: Callable[[], T], *inputs: object) -> T:
         return make()
     key = tuple([one if type(one) in PLAIN else id(one) for one in inputs])
     if key not in known:
-        known[key] = inputs, make()  # keep the inputs alive, so that no other object gets their id
+        known[key] = inputs, make()  # keeps the inputs alive, so that no other object gets their ids
     result: T = known[key][1]
     return result

@@ -30,7 +30,7 @@ else:
 
 BY_USER = "given by the user"
 FAMILY, BY_NAME = "x-family", "x-by-name"
-"""Marks in JSON Schemas, which :mod:`trainsim.core.json_schema` replaces by what a file may hold there."""
+"""Marks in JSON Schemas, which :mod:`trainsim.core.json_schema` replaces by the schemas of families and of named lists."""
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(Field, PrivateAttr))
@@ -269,7 +269,7 @@ class Spec(BaseModel, metaclass=_SpecMeta):
         return made.with_sources(sources) if sources else made
 
 
-Spec.__annotations__.clear()  # every subclass would evaluate them again: a tenth of what importing the library takes
+Spec.__annotations__.clear()  # otherwise every subclass evaluates them again, a tenth of the library's import time
 
 
 class Family(Spec):
@@ -416,7 +416,7 @@ def _child(root: Spec, node: Any, name: str, path: str) -> Any:
 
 
 def _sources_after_change(recorded: Mapping[str, str], changes: Iterable[str]) -> dict[str, str]:
-    """Recorded sources after a change: changed paths are the user's, the source of a branch still covers its other paths."""
+    """Recorded sources after a change. The source of a changed path is the user; the source of a branch still covers its other paths."""
     changed = dict.fromkeys(changes).keys()
     kept = {path: source for path, source in recorded.items() if path not in changed and changed.isdisjoint(_branches(path))}
     return kept | {path: BY_USER for path in changed if "" in kept or not kept.keys().isdisjoint(_branches(path))}
@@ -434,7 +434,7 @@ def _nearest_source(known: Mapping[str, str], path: str) -> str | None:
 
 
 _SCALAR_TYPES = frozenset({float, int, bool, str, type(None)})
-"""Types of most field values; none of them can hold draws."""
+"""Types of most field values, none of which can hold draws."""
 
 
 def holds_draws(value: Any) -> bool:
@@ -474,4 +474,4 @@ AsTuple = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) 
 """Converts a list (from TOML or JSON) to a tuple."""
 
 Count = Annotated[int, Field(gt=0, le=10**9)]
-"""A structural size of a model or layout: a positive integer, never an array, so that code may branch on it."""
+"""A structural size of a model or layout: a positive integer, never an array, so that code can branch on it."""

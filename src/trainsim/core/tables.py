@@ -1,4 +1,4 @@
-"""Tables of a TOML text, each parsed when it is first asked for."""
+"""Tables of a TOML text, each parsed on first access."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from .values import Error
 
 T = TypeVar("T")
 _HEADERS = re.compile(r'^\[("[^"\n]+"|[\w-]+)(?=[\].])', re.MULTILINE)
-"""Header of a table: the name of the top table it belongs to."""
+"""Header of a table; the group is the name of its top table."""
 
 
 class Tables(Mapping[str, T]):
-    """The top tables of a TOML text by name; each is parsed when it is first asked for, for most questions need few of many.
+    """The top tables of a TOML text by name; each is parsed on first access, since most callers need few of many.
 
     Args:
-        text: every top table stands together with its own tables.
+        text: the text, in which each top table is followed by its sub-tables.
         read: function of the name and fields of a table that returns the object.
         where: name of the text, for the error.
-        error: class of the error; None for a file of this package, which needs no guard.
+        error: class of the error; None for a file of this package, which is not checked.
 
     Raises:
-        TrainsimError: (from a table) invalid TOML.
+        TrainsimError: on access to a table: invalid TOML.
 
     >>> tables = Tables(chr(10).join(["[a]", "x = 1", "[a.b]", "y = 2", "[c]"]), lambda name, fields: fields)
     >>> list(tables), tables["a"]
@@ -62,7 +62,7 @@ class Tables(Mapping[str, T]):
 
 
 def mentioning(tables: Mapping[str, T], words: str) -> Iterator[T]:
-    """The tables whose text holds some words, each parsed; all of a mapping that has no text.
+    """The parsed tables whose text contains some words; all tables of a mapping without text.
 
     >>> tables = Tables(chr(10).join(["[a]", "x = 1", "[b]", "x = 2"]), lambda name, fields: fields)
     >>> list(mentioning(tables, "= 2"))

@@ -13,7 +13,7 @@ from . import reading
 from .errors import SpecError, TrainsimError
 
 NONE = "(none)"
-"""Stands for None in files, since TOML has no null."""
+"""Text for None in files, since TOML has no null."""
 
 
 def load(path: str | Path, error: type[TrainsimError] = SpecError) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def _without_none(value: Any) -> Any:
             return value
         case _:
             rule = f"a {type(value).__name__} can't be written to a file"
-            raise SpecError("", value, rule, "keep specs to numbers, words, lists and specs", "unwritable")
+            raise SpecError("", value, rule, "use only numbers, texts, lists and specs in a spec", "unwritable")
 
 
 def _with_none(value: Any) -> Any:

@@ -88,12 +88,12 @@ def any_true(condition: Condition) -> bool:
 
 
 class ArrayPolicy(Enum):
-    """What a numeric field does with an array; specs of users hold scalars only."""
+    """Treatment of an array by a numeric field; only batches may hold arrays."""
 
     REFUSED = "refused"
     CHECKED = "checked"
     TRUSTED = "trusted"
-    """Accepted without a check: draws of distributions whose support was checked against the field's bounds."""
+    """Arrays are accepted without a check, for draws of distributions whose support was checked against the field's bounds."""
 
 
 _arrays: ContextVar[ArrayPolicy] = ContextVar("arrays", default=ArrayPolicy.REFUSED)
@@ -210,7 +210,7 @@ class Unit:
                     f"must be at most {LARGEST:g} in size", f"give a smaller number [{self.symbol or 'ratio'}]", "out-of-bounds"
                 )
             array = np.float64(value)  # type: ignore[assignment]
-        if array.size and self._holds(array.min()) and self._holds(array.max()):  # both are NaN if any draw is
+        if array.size and self._holds(array.min()) and self._holds(array.max()):  # both are NaN if any draw is NaN
             return array if np.ndim(array) else float(array)
         if not np.all(np.isfinite(array)):
             raise field_error("must be finite", f"give a finite number [{self.symbol or 'ratio'}]", "not-finite")

@@ -32,7 +32,7 @@ def field_error(rule: str, remedy: str, rule_id: RuleId) -> PydanticCustomError:
 
 
 def to_trainsim_error(cls: Any, error: ValidationError, fields: Mapping[str, Any]) -> TrainsimError:
-    """The first problem of a validation as an error; a misspelt field comes before the required field that it leaves empty."""
+    """The first problem of a validation as an error. A misspelt field is reported before the required field that it leaves empty."""
     problems = error.errors(include_url=False)
     first: ErrorDetails = next((c for c in problems if c["type"] == "extra_forbidden"), problems[0])
     path = _dotted_path(first["loc"], fields)

@@ -17,7 +17,7 @@ V = TypeVar("V")
 MAX_DEPTH = 64
 """Largest number of nested levels."""
 MAX_KEY = 1000
-"""Largest number of characters of a key; the key of a belief about several fields is long."""
+"""Largest number of characters of a key; a belief about several fields has a long key."""
 MAX_DIGITS = 300
 """Largest number of digits; more would not fit a float64."""
 MAX_VALUES = 500_000
@@ -31,12 +31,12 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\
 
 @dataclass(frozen=True)
 class Rules:
-    """What a document may contain beyond plain data.
+    """Values that a document may contain in addition to plain data.
 
     Args:
-        infinite: accept NaN and infinity; the config of a model may contain them.
+        infinite: accept NaN and infinity, which the config of a model may contain.
         controls: accept control characters, as in special tokens of a tokenizer.
-        long: accept any number of values, unchecked; for machine-written files, whose size and depth are still bounded.
+        long: accept any number of values; for machine-written files, whose size and depth are still bounded.
     """
 
     infinite: bool = False
@@ -57,7 +57,7 @@ def plain(value: Any, where: str, error: Error = SpecError, rules: Rules = STRIC
         value: nested dicts, lists and scalars.
         where: name of the data, for the error.
         error: class of the error.
-        rules: what else is accepted.
+        rules: values accepted in addition to plain data.
 
     Raises:
         TrainsimError: too many levels or values, a number that is too large or not finite, a key that is not a text, or control characters.
@@ -125,7 +125,7 @@ class _BoundedCopy:
 
 
 def check_text(value: str, path: str, error: Error = SpecError) -> str:
-    """The text itself; it may not contain control characters, which a terminal would obey.
+    """The text itself, after a check that it contains no control characters, which a terminal would obey.
 
     Raises:
         TrainsimError: it contains one.
@@ -201,7 +201,7 @@ def to_texts(value: object, path: str, error: Error = SpecError) -> tuple[str, .
 
 
 def to_choice(value: object, known: Iterable[str], path: str, error: Error = SpecError, *, what: str = "known") -> str:
-    """The value itself; it must be one of the known words.
+    """The value itself, after a check that it is one of the known words.
 
     Raises:
         TrainsimError: it is not; the error names similar words.
