@@ -83,3 +83,11 @@ def test_it_is_refused_where_experts_may_share_it() -> None:
     with pytest.raises(ConfigError) as error:
         ts.from_hf(mixtral)
     assert error.value.path.endswith("hidden_act")
+
+
+@pytest.mark.parametrize("kind", ["gemma4_text", "gemma4_unified_text"])
+def test_a_head_size_left_out_is_the_class_default(kind: str) -> None:
+    """Heads of 256 in sliding layers: not hidden / heads."""
+    sizes = LLAMA | {"model_type": kind, "num_hidden_layers": 6, "vocab_size_per_layer_input": 100}
+    left_out, given = (ts.count_params(ts.from_hf(sizes | keys)).total for keys in ({}, {"head_dim": 256}))
+    assert left_out == given

@@ -20,14 +20,14 @@ class ConfigClass:
         defaults: key → the class's value if a file leaves the key out; null if the class derives the value.
         names: other name of a key → the class's own name.
         text_key, text_type: key of the text model in a class that wraps one, and default type of that text model.
-        causal: whether transformers has a causal language model of this type.
+        causal: name of the causal class of this type in transformers; "" if it has none.
     """
 
     defaults: Mapping[str, Any] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
     text_key: str | None = None
     text_type: str | None = None
-    causal: bool = False
+    causal: str = ""
 
 
 @lru_cache(maxsize=1)
@@ -41,13 +41,14 @@ def config_classes() -> Mapping[str, ConfigClass]:
     """
     rows = json.loads(files(__package__ or "").joinpath("classes.json").read_text())["classes"]
     return ReadOnlyDict(
-        {
-            kind: ConfigClass(
-                row["defaults"], row.get("names", {}), row.get("text", {}).get("key"), row.get("text", {}).get("type"), "causal" in row
-            )
-            for kind, row in rows.items()
-        }
+        {kind: ConfigClass(row["defaults"], row.get("names", {}), *_text(row), row.get("causal", "")) for kind, row in rows.items()}
     )
+
+
+def _text(row: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Key and type of the text model in a wrapper."""
+    text = row.get("text", {})
+    return text.get("key"), text.get("type")
 
 
 def config_class(kind: Any, defaults: Mapping[str, Any] | None = None) -> ConfigClass:

@@ -154,6 +154,9 @@ _MISTRAL = {
     "vocab_size": "vocab_size",
     "tied_embeddings": "tie_word_embeddings",
     "sliding_window": "sliding_window",
+    "vision_encoder": "vision_config",
+    "multimodal": "audio_config",
+    "causal": "is_causal",
     "q_lora_rank": "q_lora_rank",
     "kv_lora_rank": "kv_lora_rank",
     "qk_nope_head_dim": "qk_nope_head_dim",
@@ -164,7 +167,7 @@ _MISTRAL = {
 _MISTRAL_INERT = frozenset(
     {
         "norm_eps", "rope_theta", "max_batch_size", "max_seq_len", "model_type", "use_scaled_rope", "max_position_embeddings", "yarn",
-        "llama_4_scaling", "causal", "use_biases", "moe", "vision_encoder", "multimodal", "_sliding_window", "ragged_attention",
+        "llama_4_scaling", "use_biases", "moe", "_sliding_window", "ragged_attention",
     }
 )  # fmt: skip
 

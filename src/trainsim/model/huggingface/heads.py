@@ -15,6 +15,8 @@ _CAUSAL = re.compile(
 )
 _SCORES = {"ForSequenceClassification": False, "ForTokenClassification": True, "ForQuestionAnswering": True}
 """Heads that score labels → whether their product has a bias."""
+_OWN = ("CausalLM", "LMHeadModel", "CausalLMNextN")
+"""Endings of causal classes of one model type each."""
 _PROBLEMS = ("regression", "single_label_classification", "multi_label_classification")
 _TWO = 2
 
@@ -43,6 +45,7 @@ def topped(model: Model, c: Config) -> Model:
     """
     name = _architecture(c)
     if name is None or _CAUSAL.fullmatch(name) or (name.endswith("ForMaskedLM") and not c.causal):
+        _compare(name, c, model.hidden)
         return model
     if model.head.transform is not None:
         return _of_an_encoder(model, c, name)
@@ -61,6 +64,22 @@ def topped(model: Model, c: Config) -> Model:
         f"known: …ForCausalLM, {', '.join('…' + task for task in _SCORES)}, …Model; leave architectures out for the language-model head"
     )
     raise c.fail("architectures", rule, remedy, "unsupported")
+
+
+def scores_labels(data: Mapping[str, Any]) -> bool:
+    """Whether the class that a file was saved from has a head that scores labels."""
+    names = data.get("architectures")
+    return isinstance(names, list) and bool(names) and isinstance(names[0], str) and names[0].endswith(tuple(_SCORES))
+
+
+def _compare(name: str | None, c: Config, hidden: int) -> None:
+    """Note what a causal class may hold that its ``model_type`` doesn't say: a value head, or the parts of a class of its own."""
+    if name is None:
+        return
+    if name.endswith("WithValueHead"):
+        c.note(f"{name}: the value head is left out, {hidden + 1:,} parameters if it is one product with a bias")
+    elif c.known.causal and name.endswith(_OWN) and name.lower() != c.known.causal.lower():
+        c.note(f"architectures names {name}; counted as {c.known.causal}, the class of model_type {c.data.get('model_type')!r}")
 
 
 def _of_an_encoder(model: Model, c: Config, name: str) -> Model:

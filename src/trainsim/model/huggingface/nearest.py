@@ -12,23 +12,25 @@ from .config import SECOND_NAMES
 from .harmless import is_harmless
 
 _SHOWN, _MOST = 6, 500
+_PLAIN = "llama"
+_OF_ANY = ("layer_types", "tie_word_embeddings")
+"""Keys of so many families that they tell none."""
 _FIRST = {name: key for key, names in SECOND_NAMES.items() for name in names}
 
 
-def nearest(data: Mapping[str, Any], kind: str, known: Iterable[str]) -> str:
-    """A suggestion for a config of an unknown type: a type with a similar name, and the family whose keys differ least.
+def nearest(data: Mapping[str, Any], kind: str, mapped: Iterable[str]) -> str:
+    """A suggestion for a config of an unknown type: a type with a similar name, and the family that knows most of its keys.
 
-    The distance is the number of keys that one of the two has and the other doesn't, over the keys of either; keys that change no
-    shape don't count.
+    Of several, Llama, whose shape most others vary; else the one with the fewest keys more. Keys that change no shape don't count.
     """
-    families = list(known)
+    families = list(mapped)
     meant = did_you_mean(kind[:80], families)
     keys = _shaping(data)
-    scored = sorted((_distance(keys, _shaping(config_class(name).defaults)), name) for name in families if config_class(name).defaults)
-    if not keys or not scored:
+    known = {name: _shaping(config_class(name).defaults) for name in families if config_class(name).defaults}
+    if not keys or not known:
         return meant if meant.startswith("did") else f"known: {', '.join(families)}"
-    best = scored[0][1]
-    theirs = _shaping(config_class(best).defaults)
+    best = min(known, key=lambda name: (len(keys - known[name]), name != _PLAIN, len(known[name] - keys), name))
+    theirs = known[best]
     more = sorted(keys - theirs)[:_SHOWN]
     less = sorted(theirs - keys)[:_SHOWN]
     differ = "; ".join(
@@ -40,8 +42,4 @@ def nearest(data: Mapping[str, Any], kind: str, known: Iterable[str]) -> str:
 
 def _shaping(data: Mapping[str, Any]) -> frozenset[str]:
     """Keys that can change a shape, each under one name."""
-    return frozenset(_FIRST.get(key, key) for key in islice(data, _MOST) if not is_harmless(key) and key != "layer_types")
-
-
-def _distance(ours: frozenset[str], theirs: frozenset[str]) -> float:
-    return len(ours ^ theirs) / max(len(ours | theirs), 1)
+    return frozenset(_FIRST.get(key, key) for key in islice(data, _MOST) if not is_harmless(key) and key not in _OF_ANY)

@@ -57,8 +57,9 @@ def head_dim(c: Config, heads: int, default: int | None = None) -> int:
     """``head_dim``; if left out, the class default; if null or without a default, hidden / heads."""
     if c.has("head_dim"):
         return c.size("head_dim")
-    if default is not None and not c.null("head_dim"):
-        return c.optional("head_dim", default=default)
+    known = c.default("head_dim") if default is None else default
+    if known is not None and not c.null("head_dim"):
+        return c.optional("head_dim", default=known)
     return split_hidden(c, heads)
 
 
