@@ -196,8 +196,7 @@ def test_no_module_is_named_like_a_public_verb() -> None:
 
 def test_files_are_read_in_one_sitting() -> None:
     lengths = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in modules().items()}
-    limits = {"core.spec": 500}
-    assert {n: lines for n, lines in lengths.items() if lines >= limits.get(n, 400)} == {}
+    assert {n: lines for n, lines in lengths.items() if lines >= 400} == {}
 
 
 def test_functions_are_shorter_than_a_screen() -> None:

@@ -15,7 +15,8 @@ import pytest
 
 import trainsim
 from trainsim.core.errors import CatalogError, LedgerError, PathError, RuleId, SpecError, TrainsimError
-from trainsim.core.spec import Family, Spec
+from trainsim.core.family import Family
+from trainsim.core.spec import Spec
 from trainsim.testing.laws import modules
 
 FILES = sorted(Path(trainsim.__file__).parent.rglob("*.py"))

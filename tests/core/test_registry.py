@@ -15,8 +15,9 @@ import pytest
 
 import trainsim
 import trainsim as ts
+from trainsim.core.family import Family
 from trainsim.core.registry import find_member, kind_of, members
-from trainsim.core.spec import Family, Spec, _units
+from trainsim.core.spec import Spec, _units
 from trainsim.testing import refused
 from trainsim.testing.laws import modules
 

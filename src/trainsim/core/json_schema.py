@@ -6,8 +6,9 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .by_name import BY_NAME
+from .family import FAMILY, Family
 from .registry import kind_of, members
-from .spec import BY_NAME, FAMILY, Family
 
 Schema = dict[str, Any]
 

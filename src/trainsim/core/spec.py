@@ -5,23 +5,19 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, cast, dataclass_transform
 
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
-from pydantic_core import core_schema
 
 from . import toml_io
 from .errors import PathError, SpecError, did_you_mean
 from .registry import find_member, kind_of, look_up, members, trust_modules
 from .units import Num, Unit
-from .validation_errors import field_error, to_trainsim_error
-from .values import ReadOnlyDict
+from .validation_errors import to_trainsim_error
 
 if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic._internal._model_construction import ModelMetaclass
     from pydantic.fields import FieldInfo
 else:
@@ -29,8 +25,6 @@ else:
 
 
 BY_USER = "given by the user"
-FAMILY, BY_NAME = "x-family", "x-by-name"
-"""Marks in JSON Schemas, which :mod:`trainsim.core.json_schema` replaces by the schemas of families and of named lists."""
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(Field, PrivateAttr))
@@ -238,6 +232,10 @@ class Spec(BaseModel, metaclass=_SpecMeta):
         kept = {n: v for n, v in values.items() if v is not None or type(self).model_fields[n].default is not None}
         return {name: _plain(value) for name, value in kept.items() if name not in infinite}
 
+    def _as_field(self) -> dict[str, Any]:
+        """The plain dict of this spec as the value of another spec's field."""
+        return self.to_dict()
+
     def save(self, path: str | Path) -> None:
         """Write the spec as TOML whose tables follow its paths, or as JSON if ``path`` ends in ``.json``.
 
@@ -272,52 +270,6 @@ class Spec(BaseModel, metaclass=_SpecMeta):
 Spec.__annotations__.clear()  # otherwise every subclass evaluates them again, a tenth of the library's import time
 
 
-class Family(Spec):
-    """Base class of an open family (attention, price, efficiency …): abstract, with final members.
-
-    A field of the family's type also accepts a dict whose ``kind`` names the member (:mod:`trainsim.core.registry`).
-    """
-
-    @classmethod
-    def __pydantic_init_subclass__(cls, **settings: Any) -> None:
-        """Makes the mappings that a member declares as class variables read-only."""
-        super().__pydantic_init_subclass__(**settings)
-        for name in cls.__class_vars__ & vars(cls).keys():
-            if isinstance(vars(cls)[name], dict):
-                setattr(cls, name, ReadOnlyDict(vars(cls)[name]))
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        if not inspect.isabstract(cls):
-            return core_schema.no_info_before_validator_function(functools.partial(_drop_own_kind, cls), handler(source))
-        return core_schema.no_info_plain_validator_function(
-            functools.partial(_member_of, cls), serialization=core_schema.plain_serializer_function_ser_schema(_plain)
-        )
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        if not inspect.isabstract(cls):
-            return dict(handler(schema))
-        return {FAMILY: cls.__name__, "description": (cls.__doc__ or cls.__name__).partition("\n")[0]}
-
-
-def _member_of(base: type[Family], value: Any) -> Family:
-    if isinstance(value, base):
-        return value
-    if not isinstance(value, Mapping) or "kind" not in value:
-        raise field_error(f"must be one of the {base.__name__} family", f"kinds: {', '.join(sorted(members(base)))}", "unknown-kind")
-    fields = {str(k): v for k, v in value.items() if k != "kind"}
-    made: Family = find_member(base, value["kind"], "kind")(**fields)
-    return made
-
-
-def _drop_own_kind(member: type[Family], value: Any) -> Any:
-    """Remove ``kind`` from the fields of a member if it names that member."""
-    if isinstance(value, Mapping) and value.get("kind") == kind_of(member):
-        return {name: field for name, field in value.items() if name != "kind"}
-    return value
-
-
 S = TypeVar("S", bound=Spec)
 
 
@@ -336,39 +288,6 @@ def invariant(rule: Callable[[S], S]) -> Callable[[S], S]:
         return spec
 
     return cast("Callable[[S], S]", model_validator(mode="after")(once))
-
-
-@dataclass(frozen=True)
-class ByName:
-    """Marks a sequence of specs whose items are addressed by ``name``; a mapping from name to fields is accepted too."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_wrap_validator_function(functools.partial(_by_name, source.__args__[0]), handler(source))
-
-    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {**handler(schema), BY_NAME: True}
-
-
-def _by_name(kind: Any, value: Any, read: Any) -> tuple[Any, ...]:
-    items = _as_items(value)
-    whole = isinstance(items, tuple) and all(isinstance(item, kind) for item in items)
-    return _unique(items if whole else read(items))  # a tuple of specs needs no validation
-
-
-def _as_items(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return tuple({**item, "name": name} if isinstance(item, Mapping) else item for name, item in value.items())
-    return tuple(value) if isinstance(value, (list, tuple)) else value
-
-
-def _unique(items: Sequence[Any]) -> tuple[Any, ...]:
-    names = [item.name for item in items]
-    twice = sorted({n for n in names if names.count(n) > 1})
-    if twice:
-        raise field_error(f"has two items named {twice[0]!r}", "give each its own name: paths address items by name", "duplicate")
-    if bad := [n for n in names if not n or "." in n]:
-        raise field_error(f"has an item named {bad[0]!r}", "give it a name without a dot", "invalid")
-    return tuple(items)
 
 
 # helpers ---------------------------------------------------------------------------------------------------------
@@ -450,12 +369,11 @@ def _hashable(value: Any) -> Any:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Spec):
-        fields = value.to_dict()
-        return {"kind": kind_of(type(value)), **fields} if isinstance(value, Family) else fields
+        return value._as_field()
     if isinstance(value, tuple) and value and isinstance(value[0], Spec):
         if hasattr(value[0], "name"):
-            return {item.name: {k: v for k, v in _plain(item).items() if k != "name"} for item in value}
-        return [_plain(item) for item in value]
+            return {item.name: {k: v for k, v in item._as_field().items() if k != "name"} for item in value}
+        return [item._as_field() for item in value]
     if isinstance(value, tuple):
         return list(value)
     return value

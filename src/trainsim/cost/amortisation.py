@@ -7,7 +7,7 @@ from typing import Annotated
 
 import numpy as np
 
-from ..core.spec import Family
+from ..core.family import Family
 from ..core.units import Num, Unit
 
 NO_INTEREST = 1e-15

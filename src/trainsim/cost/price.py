@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import abc
 
+from ..core.family import Family
 from ..core.ledger import Ledger
-from ..core.spec import Family
 
 
 class Price(Family):

@@ -10,7 +10,8 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field
 
 from ..core.errors import SpecError
-from ..core.spec import AsTuple, Count, Family, invariant
+from ..core.family import Family
+from ..core.spec import AsTuple, Count, invariant
 from .ops import MatMul, Op, Stream
 
 _GATED, _PLAIN = ("gate", "up"), ("up",)

@@ -10,7 +10,8 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from ..core.errors import SpecError
-from ..core.spec import AsTuple, Count, Family
+from ..core.family import Family
+from ..core.spec import AsTuple, Count
 
 Pixels = Annotated[int, Field(gt=0, le=10**9)]
 

@@ -6,7 +6,8 @@ import abc
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 
-from ..core.spec import Count, Family
+from ..core.family import Family
+from ..core.spec import Count
 from .ops import MatMul, Op, Stream
 
 

@@ -7,8 +7,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
+from ..core.by_name import ByName
 from ..core.errors import SpecError
-from ..core.spec import ByName, Count, Spec, invariant
+from ..core.spec import Count, Spec, invariant
 from ..core.units import Unit
 from .images import Resize, grid_of
 from .layers import Layers, Norm, norm

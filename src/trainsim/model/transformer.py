@@ -9,8 +9,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
+from ..core.by_name import ByName
 from ..core.errors import SpecError
-from ..core.spec import AsTuple, ByName, Count, Spec, invariant
+from ..core.spec import AsTuple, Count, Spec, invariant
 from .feedforward import MixtureOfExperts
 from .layers import MAX_LAYERS, Block, Layers, Norm, norm
 from .ops import Entry, Lookup, MatMul, Op, OpTable, Stream, compile_ops, place

@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import PlainValidator
 
 from ..core.errors import SpecError, did_you_mean
+from ..core.family import Family
 from ..core.registry import find_member
-from ..core.spec import Family
 from ..core.units import Num
 from .precision import Precision
 

@@ -10,9 +10,10 @@ from typing import Annotated, Literal, Self
 import numpy as np
 
 from ..core.answer import Answer, AnswerRow, Summary
+from ..core.by_name import ByName
 from ..core.errors import SpecError
 from ..core.ledger import Ledger
-from ..core.spec import ByName, Spec, invariant
+from ..core.spec import Spec, invariant
 from ..core.units import Num, Unit
 from ..cost.price import Price
 from .estimate import Estimate, estimate

@@ -8,9 +8,10 @@ from functools import cached_property
 from typing import Annotated, Self
 
 from ..core.answer import Answer, AnswerRow, Summary
+from ..core.by_name import ByName
 from ..core.errors import SpecError
 from ..core.ledger import Ledger
-from ..core.spec import ByName, Spec, invariant
+from ..core.spec import Spec, invariant
 from ..core.units import HOURS_PER_YEAR, Num, Unit
 from ..cost.ownership import Ownership
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from ..cluster.hardware import Cluster
+from ..core.by_name import ByName
 from ..core.errors import SpecError, TrainsimWarning
-from ..core.spec import ByName, Spec, invariant
+from ..core.spec import Spec, invariant
 from ..cost.price import Price
 from ..model.transformer import Model
 from ..parallelism.plan import Plan, check_plan

@@ -11,8 +11,8 @@ from pydantic import AfterValidator
 
 from ..cluster.hardware import Cluster, Peak
 from ..core.errors import EstimateError, SpecError, did_you_mean
+from ..core.family import Family
 from ..core.ledger import Ledger
-from ..core.spec import Family
 from ..core.units import SECONDS_PER_HOUR, Num, Unit
 from ..model.conventions import known_convention
 from ..model.documents import Documents

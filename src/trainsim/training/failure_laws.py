@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from scipy import special
 
-from ..core.spec import Family
+from ..core.family import Family
 from ..core.units import Num, Unit
 
 EXPLICIT_TERMS = 64

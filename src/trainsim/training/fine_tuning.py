@@ -9,7 +9,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator
 
 from ..core.errors import SpecError
-from ..core.spec import AsTuple, Count, Family
+from ..core.family import Family
+from ..core.spec import AsTuple, Count
 from ..model.trainable import Adapters, Base
 from ..model.transformer import Model
 

@@ -9,8 +9,8 @@ import numpy as np
 from scipy import special
 
 from ..core.errors import EstimateError
+from ..core.family import Family
 from ..core.ledger import Ledger
-from ..core.spec import Family
 from ..core.units import HOURS_PER_DAY, SECONDS_PER_HOUR, Num, Unit
 from .failure_laws import Exponential, FailureLaw, expected_segments
 

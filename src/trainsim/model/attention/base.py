@@ -6,7 +6,7 @@ import abc
 from collections.abc import Iterator
 from typing import ClassVar
 
-from ...core.spec import Family
+from ...core.family import Family
 from ..ops import Op
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import abc
 from typing import Annotated, Any, Literal
 
-from ...core.spec import AsTuple, Family
+from ...core.family import Family
+from ...core.spec import AsTuple
 from ..attention.base import Attention
 from ..attention.grouped_query import GroupedQueryAttention
 from ..attention.latent import LatentAttention

@@ -5,7 +5,8 @@ from __future__ import annotations
 import abc
 from typing import Literal
 
-from ...core.spec import Family, Spec
+from ...core.family import Family
+from ...core.spec import Spec
 from ..feedforward import FeedForward, GatedMLP, MixtureOfExperts, PlainMLP
 from .config import Config
 from .shape_attention import Size, Switch

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import SpecError
-from ...core.spec import Family
+from ...core.family import Family
 from ...core.units import Num
 from .events import Times
 from .passes import Order, Slot

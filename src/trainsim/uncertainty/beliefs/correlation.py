@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from trainsim.core.errors import BeliefError
-from trainsim.core.spec import Family
+from trainsim.core.family import Family
 from trainsim.core.units import Num, Unit
 
 from ..distributions.distribution import Array, Distribution

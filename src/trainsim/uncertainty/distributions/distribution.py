@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from trainsim.core.errors import BeliefError
-from trainsim.core.spec import Family
+from trainsim.core.family import Family
 from trainsim.core.units import Num, Unit
 
 Array = NDArray[np.float64]
