@@ -48,12 +48,15 @@ if _TYPE_CHECKING:
     from .model.mixers.delta import GatedDeltaNet as GatedDeltaNet
     from .model.mixers.delta import KimiDeltaAttention as KimiDeltaAttention
     from .model.mixers.gated_recurrence import GatedLinearRecurrence as GatedLinearRecurrence
+    from .model.mixers.matrix_lstm import MatrixLSTM as MatrixLSTM
     from .model.mixers.parallel import NoMixer as NoMixer
     from .model.mixers.parallel import ParallelMixers as ParallelMixers
     from .model.mixers.shared import SharedTransformer as SharedTransformer
     from .model.mixers.short_convolution import ShortConvolution as ShortConvolution
     from .model.mixers.state_space import Mamba as Mamba
     from .model.mixers.state_space import Mamba2 as Mamba2
+    from .model.mixers.time_mixing import ChannelMixing as ChannelMixing
+    from .model.mixers.time_mixing import TimeMixing as TimeMixing
     from .model.ops import Attend as Attend
     from .model.ops import Convolve as Convolve
     from .model.ops import Lookup as Lookup
@@ -221,10 +224,12 @@ _WHERE = {
     "model.mixers.delta": ("GatedDeltaNet", "KimiDeltaAttention"),
     "model.mixers.gated_recurrence": ("GatedLinearRecurrence",),
     "model.residual": ("AlternatingUpdates", "HyperConnections", "LearnedResidual", "PerLayerInput"),
+    "model.mixers.matrix_lstm": ("MatrixLSTM",),
     "model.mixers.parallel": ("NoMixer", "ParallelMixers"),
     "model.mixers.shared": ("SharedTransformer",),
     "model.mixers.short_convolution": ("ShortConvolution",),
     "model.mixers.state_space": ("Mamba", "Mamba2"),
+    "model.mixers.time_mixing": ("ChannelMixing", "TimeMixing"),
     "model.ops": ("Attend", "Convolve", "Lookup", "MatMul", "Scan", "Stream"),
     "model.layers": ("Block", "Layers"),
     "model.towers": ("Tower",),

@@ -241,6 +241,20 @@ HYBRIDS: dict[str, Keys] = {
     | MANY
     | SHARED
     | {"decoder_sparse_step": (1, 2, ABSENT), "mlp_only_layers": (ABSENT, [1])},
+    "rwkv": {"hidden_size": (64, 128), "num_hidden_layers": (3, 2), "vocab_size": (97, 128)}
+    | TIE
+    | {"attention_hidden_size": (ABSENT, lambda c: c["hidden_size"]), "intermediate_size": (96, ABSENT, None)},
+    "xlstm": {"hidden_size": (64, 128), "num_hidden_layers": (3, 2), "vocab_size": (97, 128)}
+    | TIE
+    | {
+        "num_heads": (4, 2, ABSENT),
+        "use_bias": FLAG,
+        "qk_dim_factor": (0.5, 1.0, ABSENT),
+        "v_dim_factor": (1.0, 2.0, 0.5, ABSENT),
+        "ffn_proj_factor": (2.667, 1.3, ABSENT),
+        "ffn_round_up_to_multiple_of": (64, 8, ABSENT),
+        "chunk_size": (32, 64, ABSENT),
+    },
     "zamba": _sizes()
     | {"num_key_value_heads": (2, 4, lambda c: c["num_attention_heads"])}
     | TIE

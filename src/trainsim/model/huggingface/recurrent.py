@@ -1,10 +1,15 @@
-"""RecurrentGemma: gated linear recurrences with windowed attention in between. Ling 2.5: delta rules with latent attention in between."""
+"""Recurrences: RecurrentGemma and Ling 2.5, with attention in between; RWKV and xLSTM, without."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..feedforward import FeedForward, GatedMLP
+from ..layers import Block, stack_of
 from ..mixers.delta import KimiDeltaAttention
 from ..mixers.gated_recurrence import GatedLinearRecurrence
+from ..mixers.matrix_lstm import MatrixLSTM
+from ..mixers.time_mixing import ChannelMixing, TimeMixing
 from ..transformer import Model
 from .config import Config
 from .deepseek import latent_attention
@@ -58,3 +63,51 @@ def bailing_hybrid(c: Config) -> Model:
     if c.count("num_mtp_layers", "num_nextn_predict_layers"):
         c.note("num_nextn_predict_layers: the prediction modules of this family are left out, as its class leaves them out")
     return own_head(c, assemble(c, stack(in_turn(types, attention, delta), routed_after_dense(c, layers, leading=2)), tied=False))
+
+
+@family("rwkv")
+def rwkv(c: Config) -> Model:
+    """RWKV-4 (arXiv:2305.13048): time mixing and channel mixing; a norm of the embedding in the first layer."""
+    hidden = c.size(*HIDDEN)
+    mixer = TimeMixing(width=c.optional("attention_hidden_size", default=hidden, why="hidden"))
+    ffn = ChannelMixing(width=c.optional("intermediate_size", default=4 * hidden, why="4 · hidden"))
+    block = Block(attention=mixer, ffn=ffn, norm="layer")
+    c.ignore("rescale_every", "context_length", "max_position_embeddings")
+    first = block.replace({"norms": ("embedding", *block.norms)})
+    kinds = [("first" if i == 0 else "dense", first if i == 0 else block) for i in range(c.layers(*LAYERS))]
+    return assemble(c, stack_of(kinds), tied=False, head={"norm": "layer"})
+
+
+@family("xlstm")
+def xlstm(c: Config) -> Model:
+    """xLSTM-7B (arXiv:2503.13427): matrix LSTMs and gated feed-forwards whose width is a rounded multiple of the hidden size."""
+    hidden, heads = c.size(*HIDDEN), c.optional("num_heads", default=8)
+    c.fixed("embedding_dim", hidden)
+    bias = c.flag("use_bias", default=False)
+    keys, values = (int(hidden * _factor(c, name, default)) for name, default in (("qk_dim_factor", 0.5), ("v_dim_factor", 1.0)))
+    for name, width in (("qk_dim_factor", keys), ("v_dim_factor", values)):
+        if width < 1 or width % heads:
+            raise c.fail(name, f"gives a width of {width}, which num_heads={heads} does not divide", "give a factor that heads divide")
+    chunk = c.optional("chunk_size", default=64)
+    mixer = MatrixLSTM(heads=heads, key_dim=keys // heads, value_dim=values // heads, chunk=chunk, bias="all" if bias else "none")
+    of = c.optional("ffn_round_up_to_multiple_of", default=64)
+    width = int((hidden * _factor(c, "ffn_proj_factor", 2.667) + of - 1) // of * of)
+    c.ignore(
+        "chunkwise_kernel", "sequence_kernel", "step_kernel", "mode", "return_last_states", "eps", "weight_mode", "inference_state_dtype"
+    )
+    c.ignore(
+        "add_out_norm", "norm_reduction_force_float32", "gate_soft_cap", "output_logit_soft_cap", "max_inference_chunksize", "num_blocks"
+    )
+    norm: dict[str, Any] = {"norm": "layer" if bias else "rms"}  # with biases, its norms have a second vector
+    block = Block(attention=mixer, ffn=GatedMLP(width=width, bias="both" if bias else "none"), **norm)
+    return own_head(c, assemble(c, stack_of([("dense", block)] * c.layers("num_blocks", *LAYERS)), tied=False))
+
+
+def _factor(c: Config, key: str, default: float) -> float:
+    """A positive number that scales the hidden size."""
+    value = c.value(key)
+    value = default if value is None else value
+    c.ignore(key)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1000:
+        raise c.fail(key, "must be a positive number below 1000", f"give {default}", "wrong-type")
+    return float(value)

@@ -7,7 +7,6 @@ _BLOCKS = "an indexer selects blocks of keys, which is not supported"
 _STREAMS = "its layers mix several residual streams"
 _GATED_NORM = "its norms are gated by a product of their own"
 _DELTA = "its delta rule takes its decay and its gate from projections that are not supported"
-_STATE_SPACE = "its layers are recurrences that are not supported: no heads, no feed-forward"
 _ENCODER = "it is an encoder and a decoder, or has no causal head"
 _DRAFT = "it drafts tokens from another model's hidden states"
 _BYTES = "it groups bytes into patches by their entropy, so the number of tokens in a layer depends on the data"
@@ -26,7 +25,6 @@ UNFIT: dict[str, str] = (
         ("dots3_note", "dots3_note_text"), "its windowed layers have latent ranks of their own and a gate, which are not supported"
     )
     | dict.fromkeys(("lara_mini",), _DELTA)
-    | dict.fromkeys(("rwkv", "xlstm"), _STATE_SPACE)
     | dict.fromkeys(("t5gemma", "siglip", "clip", "musicgen", "musicgen_melody", "prophetnet"), _ENCODER)
     | dict.fromkeys(("gemma4_assistant", "gemma4_unified_assistant"), _DRAFT)
     | dict.fromkeys(("blt",), _BYTES)
