@@ -24,9 +24,10 @@ PARAMS = {"dim": 64, "n_layers": 2, "n_heads": 4, "n_kv_heads": 2, "hidden_dim":
         (LLAMA | {"architectures": ["EagleLlamaForCausalLM"]}, "EagleLlamaForCausalLM"),
         (LLAMA | {"architectures": ["MixtralForCausalLM"]}, "MixtralForCausalLM"),
         ({"model_type": "nvembed", "text_config": LLAMA, "latent_attention_config": {"num_latents_value": 512}}, "latent_attention_config"),
-        (OMNI, "talker_config, audio_config"),
+        (OMNI, "talker_config"),
+        (OMNI, "audio tower"),
         (PARAMS | {"vision_encoder": {"hidden_size": 32}}, "vision tower"),
-        (PARAMS | {"multimodal": {"whisper_model_args": {}}}, "audio_config"),
+        (PARAMS | {"multimodal": {"whisper_model_args": {}}}, "audio tower"),
     ],
 )
 def test_what_a_total_leaves_out_is_a_note(config: dict[str, Any], named: str) -> None:

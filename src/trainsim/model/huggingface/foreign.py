@@ -70,7 +70,7 @@ def as_config(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
         for keys, what, remedy in _FOREIGN:
             if all(key in data for key in keys):
                 raise ConfigError(name, keys[0], what, remedy, "unsupported")
-    if "model_type" in data:
+    if "model_type" in data and "dim" not in data:
         return data
     if (named := flavour_of(data)) is not None:
         return of_flavour(*named, name)

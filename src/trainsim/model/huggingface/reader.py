@@ -25,7 +25,7 @@ from .nearest import nearest
 from .shape import FamilyShape, check_rows, family_of, family_rows
 from .unfit import UNFIT
 from .vision import towers_of
-from .wrappers import enter, left_out
+from .wrappers import enter
 
 Mapper = Callable[[Config], Model]
 
@@ -150,7 +150,7 @@ def from_hf(
         asked.note(f"{model.mtp.depth} multi-token-prediction modules: left out of totals unless mtp='unique' or 'released'")
     block = _quantisation(asked.data) or _quantisation(outer)
     towers, seen = towers_of(outer, name, model.hidden)
-    notes = tuple(dict.fromkeys((*asked.notes, *seen, *left_out(outer))))
+    notes = tuple(dict.fromkeys((*asked.notes, *seen)))
     return model.model_copy(update={"notes": notes, "quantization_block": block, "towers": (*model.towers, *towers)})
 
 

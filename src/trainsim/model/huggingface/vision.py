@@ -65,7 +65,7 @@ def towers_of(config: Mapping[str, Any], path: str, hidden: int) -> tuple[tuple[
     notes: list[str] = []
     for where, holder, group in _described(config, path):
         if group not in _GROUPS:
-            notes.append(f"{group} of {holder.get('model_type')} describes another model: left out")
+            notes.append(f"{group} of {holder.get('model_type')} is not mapped: left out")
             continue
         name, wrapper, inner = _GROUPS[group], str(holder.get("model_type")), holder[group]
         if not isinstance(inner, Mapping):
@@ -85,8 +85,9 @@ def _described(config: Mapping[str, Any], path: str) -> Iterator[tuple[str, Mapp
     """Groups that describe other models than the text model, in a wrapper and in the wrapper that it holds: path and keys of their
     holder, and their name.
     """
+    wraps = any(isinstance(config.get(key), Mapping) for key in TEXT_KEYS)
     for group, given in config.items():
-        other = group.endswith("_config") and group not in TEXT_KEYS and isinstance(given, Mapping) and "model_type" in given
+        other = isinstance(given, Mapping) and group.endswith("_config") and group not in _ELSEWHERE and (wraps or "model_type" in given)
         if other or (group in _GROUPS and given is not None):
             yield path, config, group
     for key in TEXT_KEYS:
@@ -95,5 +96,7 @@ def _described(config: Mapping[str, Any], path: str) -> Iterator[tuple[str, Mapp
             yield from _described(inner, f"{path}.{key}")
 
 
+_ELSEWHERE = (*TEXT_KEYS, "quantization_config", "compression_config", "generation_config")
+"""Groups of a wrapper that are read elsewhere, or that describe no model."""
 _DEEPEST = 4
 """Levels of wrappers in one another."""

@@ -15,8 +15,6 @@ _OWN_HEAD = "tie_word_embeddings"
 """Keys about the head in a wrapper; they take precedence over those of the text model."""
 _SCORED = ("architectures", "num_labels", "id2label", "problem_type")
 """Keys about a head of scores, which a wrapper's class puts on its text model."""
-_ELSEWHERE = {*TEXT_KEYS, "vision_config", "quantization_config", "compression_config", "generation_config"}
-"""Groups of a wrapper that are read, or that hold no parameters."""
 _TIMES = 4
 
 
@@ -57,20 +55,6 @@ def enter(outer: Mapping[str, Any], path: str) -> tuple[Mapping[str, Any], str, 
         note = note or _noted(kind, data, inner, known.defaults.get(_OWN_HEAD), config_class(inner_kind).defaults.get(_OWN_HEAD))
         data, where = {**below, **inner, **head, "model_type": inner_kind}, f"{where}.{found[0]}"
     raise ConfigError(where, None, f"is nested deeper than {_TIMES} wrappers", "give the text model's config alone", "too-deep")
-
-
-def left_out(outer: Mapping[str, Any]) -> tuple[str, ...]:
-    """A note on the groups of a wrapper that no mapping reads: audio encoders, talkers, projectors; empty if there is none."""
-    groups: dict[str, None] = {}
-    data = outer
-    for _ in range(_TIMES):
-        below = next((key for key in TEXT_KEYS if isinstance(data.get(key), Mapping)), None)
-        found = (key for key, value in data.items() if isinstance(value, Mapping) and key.endswith("_config") and key not in _ELSEWHERE)
-        groups |= dict.fromkeys(key for key in found if below or key.startswith("audio_"))
-        if below is None:
-            break
-        data = data[below]
-    return (f"left out, because they are not mapped: {', '.join(groups)}",) if groups else ()
 
 
 def _noted(kind: Any, outer: Mapping[str, Any], inner: Mapping[str, Any], outer_ties: Any, inner_ties: Any) -> str:
