@@ -94,4 +94,9 @@ def test_print_is_light_and_whole(browser: Any, pages: dict[str, Path]) -> None:
     shown = page.evaluate("[...document.querySelectorAll('figure div')].filter(d => d.offsetHeight).map(d => d.className)")
     assert set(shown) == {"light"}
     assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(255, 255, 255)"
-    assert len(page.pdf()) > 10_000
+    depths = page.evaluate(
+        "[...document.querySelectorAll('ul.leaves')].filter(u => u.getClientRects().length)"
+        ".map(u => { let n = 0; for (let e = u; e; e = e.parentElement) n += e.classList.contains('leaves'); return n; })"
+    )
+    assert max(depths, default=0) <= 2, "two levels of a ledger are printed"
+    assert 0 < page.pdf().count(b"/Type /Page\n") <= 20

@@ -87,7 +87,9 @@ def report_text(answer: Answer, beliefs: Beliefs | None = None, command: str = "
         section("Figures", figures_table(summary, content.spread) + group_tables(summary), "figures"),
         section("What if", what_if_panel(content.panel), "what-if") if content.panel is not None else "",
         section("Pictures", pictures, "pictures") if pictures else "",
-        section("Part by part", trees, "ledgers") if trees else "",
+        section("Part by part", f'<p class="printed">The page as a file has every level; two are printed.</p>{trees}', "ledgers")
+        if trees
+        else "",
         section("What to know", notes_list(notes), "notes") if notes else "",
         section("Sources", sources_list(summary), "sources") if summary.sources else "",
     ]

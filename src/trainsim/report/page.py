@@ -22,6 +22,8 @@ from .words import QUANTITIES, amount, share_words
 
 DEEP = 5
 """Number of levels of a ledger that a tree shows."""
+SHORT = 40
+"""Largest number of letters of a figure that is aligned to the right; longer texts are aligned to the left."""
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 """Content security policy of the page: only its own style and script, no network."""
 
@@ -107,33 +109,40 @@ def _rows(caption: str, rows: list[AnswerRow], spread: Mapping[str, str], *, lin
     lines = []
     for row in rows:
         between = f"<small>90 %: {escape(spread[row.name])}</small>" if row.name in spread else ""
-        cells = [f'<td class="{"words" if isinstance(row.value, str) else "figure"}">{escape(row.text)}{between}</td>']
+        cells = [
+            f'<td class="{"words" if isinstance(row.value, str) and len(row.text) > SHORT else "figure"}">{escape(row.text)}{between}</td>'
+        ]
         if graded:
             known = escape(row.grade) if row.grade else '<a href="#sources">sources</a>' if linked else ""
             cells.append(f'<td class="grade">{known}</td>')
         lines.append(f'<tr><th scope="row">{escape(row.label)}</th>{"".join(cells)}</tr>')
-    heads = [("what", ""), ("figure", ' class="figure"'), *([("notes", "")] if graded else [])]
+    sentences = all(isinstance(row.value, str) and len(row.text) > SHORT for row in rows)
+    heads = [("what", ""), ("finding", "") if sentences else ("figure", ' class="figure"'), *([("notes", "")] if graded else [])]
     head = "".join(f'<th scope="col"{kind}>{words}</th>' for words, kind in heads)
     titled = f"<caption>{escape(caption)}</caption>" if caption else ""
     return f"<table>{titled}<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
 
 
 def sources_list(summary: Summary) -> str:
-    """Every source once, with the inputs that it gives."""
+    """Every source once, with the inputs that it gives; each input has its catalogue row where the rows differ."""
     inputs = {row.name: row for row in summary.rows if row.group == "Inputs"}
-    held: dict[str, list[str]] = {}
+    held: dict[str, dict[str, str]] = {}
     for path, source in summary.sources.items():
-        held.setdefault(source, []).append(path)
-    return "".join(
-        f"<p>{escape(source)}</p><ul class='inputs'>{''.join(_input(path, inputs.get(path)) for path in paths)}</ul>"
-        for source, paths in held.items()
-    )
+        words, mark, row = source.rpartition(" [")
+        held.setdefault(words or source, {})[path] = f"{mark.strip()}{row}" if words else ""
+    lists = []
+    for words, rows in held.items():
+        one = next(iter(rows.values())) if len(set(rows.values())) == 1 else ""
+        lines = [_input(path, inputs.get(path), "" if one else row) for path, row in rows.items()]
+        lists.append(f"<p>{escape(f'{words} {one}'.rstrip())}</p><ul class='inputs'>{''.join(lines)}</ul>")
+    return "".join(lists)
 
 
-def _input(path: str, row: AnswerRow | None) -> str:
+def _input(path: str, row: AnswerRow | None, listed: str) -> str:
     value = "" if row is None else f' <span class="figure">{escape(row.text)}</span>'
     grade = "" if row is None or not row.grade else f' <span class="grade">{escape(row.grade)}</span>'
-    return f'<li id="source-{escape(path)}"><code>{escape(path)}</code>{value}{grade}</li>'
+    where = f' <span class="grade">{escape(listed)}</span>' if listed else ""
+    return f'<li id="source-{escape(path)}"><code>{escape(path)}</code>{value}{grade}{where}</li>'
 
 
 def assumed_table(assumed: Mapping[str, tuple[str, str]]) -> str:

@@ -68,13 +68,13 @@ class MemoryPicture(Picture):
     def title(self) -> str:
         """Title: whether the fullest rank fits."""
         used = sum(self.ranks[self.fullest].values()) / GIGA
-        where = f" on {part_words(self.fullest.replace('-', ' '))}" if len(self.ranks) > 1 else ""
+        where = " on " + part_words(self.fullest.replace("-", "\u00a0")) if len(self.ranks) > 1 else ""
         if self.fit is None:
             return f"A GPU holds {used:.3g} GB at its peak{where}"
         word = {"fits": "It fits", "tight": "It is tight", "does not fit": "It does not fit"}[self.fit.word]
         low, middle, high = (used / GIGA for used in self.fit.used)
         beyond = {"fits": "", "tight": f" (90 %: {low:.3g} to {high:.3g})", "does not fit": ""}[self.fit.word]
-        return f"{word}: {middle:.3g}{beyond} of {self.fit.capacity / GIGA:.3g} GB at the peak{where}"
+        return f"{word}: {middle:.3g}{beyond} of {self.fit.capacity / GIGA:.3g} GB{where}"
 
     @property
     def subtitle(self) -> str:
