@@ -103,3 +103,33 @@ def test_cross_attention_to_an_image_runs_what_is_counted() -> None:
     masks = 2 * (squares * 8) ** 2
     assert seen == tower + masks
     assert ran - seen == (whole.total - whole.part("towers.vision").total + whole.part("towers.vision.connector").total) * TARGET
+
+
+ALONE = {
+    "vit": "ViTModel",
+    "deit": "DeiTModel",
+    "dinov2": "Dinov2Model",
+    "dinov2_with_registers": "Dinov2WithRegistersModel",
+    "dinov3_vit": "DINOv3ViTModel",
+    "clip_vision_model": "CLIPVisionModel",
+    "siglip_vision_model": "SiglipVisionModel",
+}
+"""Image encoder → its class."""
+
+
+@pytest.mark.parametrize("kind", sorted(ALONE))
+def test_an_image_encoder_runs_what_is_counted(kind: str) -> None:
+    """A pooler runs on one token; it is left out of FLOPs."""
+    sizes: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "image_size": 56, "patch_size": 14}
+    sizes |= {} if kind.startswith("dinov2") else {"intermediate_size": 48}
+    sizes |= {"num_register_tokens": 4} if kind == "dinov3_vit" else {"vision_use_head": False} if kind == "siglip_vision_model" else {}
+    config = CONFIG_MAPPING[kind](**sizes)
+    model = getattr(transformers, ALONE[kind])._from_config(config, attn_implementation="eager").eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(pixel_values=torch.randn(1, 3, 56, 56))
+    ours = ts.from_hf(config)
+    tokens = int(next(note for note in ours.notes if "seq_len=" in note).split("seq_len=")[1])
+    pooler = 2 * 32 * 32 if kind in ("vit", "deit") else 0
+    assert ts.count_params(ours).total == sum(p.numel() for p in model.parameters())
+    counted = ts.flops_per_token(ours, tokens, "full").part("forward").total * tokens
+    assert counter.get_total_flops() - pooler == pytest.approx(counted, rel=1e-12)

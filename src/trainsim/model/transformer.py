@@ -12,6 +12,7 @@ from pydantic import Field
 from ..core.by_name import ByName
 from ..core.errors import SpecError
 from ..core.spec import AsTuple, Count, Spec, invariant
+from ..core.units import Unit
 from .feedforward import MixtureOfExperts
 from .layers import MAX_LAYERS, Block, Layers, Norm, norm
 from .ops import Entry, Lookup, MatMul, Op, OpTable, Stream, compile_ops, place
@@ -24,6 +25,10 @@ class Embedding(Spec):
 
     Args:
         width: width of the table if it is not the hidden size; a projection then follows (OPT-350m).
+        patch: elements of a patch, which a product turns into a vector in place of a table (image encoders); 0 for tokens.
+        patch_share: share of the sequence that is patches; the rest are learned tokens.
+        patch_bias: a bias of that product.
+        learned: other learned elements (tokens before the patches).
         extra_rows: rows of the table beyond the vocabulary of the head.
         positions: learned positions, rows of a second table; 0 for none (rotary, ALiBi).
         position_width: width of that table; None for the hidden size.
@@ -40,6 +45,10 @@ class Embedding(Spec):
     """
 
     width: Count | None = None
+    patch: Annotated[int, Field(ge=0)] = 0
+    patch_share: Annotated[float, Unit("", "share of the sequence", gt=0, le=1)] = 1.0
+    patch_bias: Literal["none", "hidden"] = "none"
+    learned: Annotated[int, Field(ge=0)] = 0
     extra_rows: int = 0
     positions: int = 0
     position_width: Count | None = None
@@ -55,7 +64,9 @@ class Embedding(Spec):
     def entries(self, vocab: int, hidden: int) -> Iterator[Entry]:
         """Tables, norm, projection."""
         width = self.width or hidden
-        ops: list[Op] = [Lookup(name="tokens", rows=vocab + self.extra_rows, width=width)]
+        ops: list[Op] = [self._input(vocab, width)]
+        if self.learned:
+            ops.append(Stream(name="learned", params=self.learned, role="bias"))
         if self.positions:
             ops.append(Lookup(name="positions", rows=self.positions, width=self.position_width or hidden, role="position"))
         if self.segments:
@@ -72,6 +83,14 @@ class Embedding(Spec):
         if self.streams > 1:
             ops.append(MatMul(name="streams", inner=hidden, cols=hidden * (self.streams - 1)))
         yield from place(ops, "embedding", count=1)
+
+    def _input(self, vocab: int, width: int) -> Op:
+        """The table of tokens, or the product of patches, whose input needs no gradient."""
+        if not self.patch:
+            return Lookup(name="tokens", rows=vocab + self.extra_rows, width=width)
+        bias, share = width * (self.patch_bias == "hidden"), self.patch_share
+        saved = share * self.patch
+        return MatMul(name="patches", inner=self.patch, cols=width, rows=share, bias=bias, saved=saved, gradients="weight")
 
 
 class Head(Spec):

@@ -25,7 +25,7 @@ UNFIT: dict[str, str] = (
         ("dots3_note", "dots3_note_text"), "its windowed layers have latent ranks of their own and a gate, which are not supported"
     )
     | dict.fromkeys(("lara_mini",), _DELTA)
-    | dict.fromkeys(("t5gemma", "siglip", "clip", "musicgen", "musicgen_melody", "prophetnet"), _ENCODER)
+    | dict.fromkeys(("t5gemma", "musicgen", "musicgen_melody", "prophetnet"), _ENCODER)
     | dict.fromkeys(("gemma4_assistant", "gemma4_unified_assistant"), _DRAFT)
     | dict.fromkeys(("blt",), _BYTES)
     | dict.fromkeys(("hrm_text", "dory", "inkling2_loop_text"), _LOOPS)

@@ -14,7 +14,7 @@ from .vision_parts import patches, plain_stack, side, two_layers
 Connector = Callable[[int], Sequence[Projection]]
 """Width of the tower → products that project the tower's outputs to the text model."""
 _SIGLIP = {"hidden": 768, "layers": 12, "heads": 12, "width": 3072}
-_CLIP = {"hidden": 1024, "layers": 24, "heads": 16, "width": 4096}
+_CLIP = {"hidden": 1024, "layers": 24, "heads": 16, "width": 4096, "image": 336, "patch": 14}
 
 
 def siglip(
@@ -58,11 +58,11 @@ def _pooling_head(c: Config, hidden: int) -> int:
     return hidden + 4 * (hidden * hidden + hidden) + 2 * hidden + 2 * hidden * width + width + hidden
 
 
-def clip(c: Config, resize: Callable[[int], Resize], connector: Connector, scales: int = 0) -> Tower:
-    """CLIP (arXiv:2103.00020): a class token, norms at both ends."""
-    image, patch = side(c, "image_size", 336), side(c, "patch_size", 14)
+def clip(c: Config, resize: Callable[[int], Resize], connector: Connector, scales: int = 0, sizes: Mapping[str, int] = _CLIP) -> Tower:
+    """CLIP (arXiv:2103.00020): a class token, norms at both ends; ``sizes`` are class defaults, by default LLaVA's."""
+    image, patch = side(c, "image_size", sizes["image"]), side(c, "patch_size", sizes["patch"])
     c.at_most("patch_size", patch, "image_size", image)
-    hidden, stack = plain_stack(c, **_CLIP)
+    hidden, stack = plain_stack(c, **{name: value for name, value in sizes.items() if name not in ("image", "patch")})
     return Tower(
         name="vision",
         hidden=hidden,
