@@ -91,3 +91,21 @@ def test_a_head_size_left_out_is_the_class_default(kind: str) -> None:
     sizes = LLAMA | {"model_type": kind, "num_hidden_layers": 6, "vocab_size_per_layer_input": 100}
     left_out, given = (ts.count_params(ts.from_hf(sizes | keys)).total for keys in ({}, {"head_dim": 256}))
     assert left_out == given
+
+
+def test_the_stored_cross_attention_of_trocr_reads_the_width_of_its_encoder() -> None:
+    """TrOCR's decoder keeps keys and values of its encoder's width: two products a layer."""
+    sizes = {"d_model": 64, "decoder_layers": 2, "decoder_attention_heads": 4, "decoder_ffn_dim": 96, "vocab_size": 100}
+    same, wider = (
+        ts.count_params(ts.from_hf({"model_type": "trocr", **sizes, "cross_attention_hidden_size": width})).total for width in (None, 80)
+    )
+    assert wider - same == 2 * 2 * 16 * 64
+
+
+def test_the_head_of_rembert_is_as_wide_as_its_class_says() -> None:
+    sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 96, "vocab_size": 100}
+    sizes |= {"input_embedding_size": 48}
+    left_out, given = (
+        ts.count_params(ts.from_hf({"model_type": "rembert", **sizes, **keys})).total for keys in ({}, {"output_embedding_size": 1664})
+    )
+    assert left_out == given

@@ -190,6 +190,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "decoder_vocab_size": (None, 97),
     "output_vocab_size": (None, 97),
     "output_embedding_size": (48, 64),
+    "cross_attention_hidden_size": (None, 80),
     "hidden_act": ("silu", "relu2"),
     "word_embed_proj_dim": (None, 32),
     "embedding_size": (48, 64),

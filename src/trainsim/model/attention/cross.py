@@ -53,6 +53,7 @@ class IdleCrossAttention(Attention):
 
     Args:
         heads, head_dim: sizes.
+        source_width: width of the encoder's outputs; None for that of the decoder's own residual stream.
         biases: which of the projections q, k, v, o have a bias.
 
     >>> sum(op.rows for op in IdleCrossAttention(heads=2, head_dim=8).ops(16))
@@ -62,6 +63,7 @@ class IdleCrossAttention(Attention):
     section: ClassVar[str] = "cross"
     heads: Count
     head_dim: Count
+    source_width: Count | None = None
     biases: Annotated[tuple[Literal["q", "k", "v", "o"], ...], AsTuple] = ()
 
     def ops(self, hidden: int) -> Iterator[Op]:
@@ -69,5 +71,6 @@ class IdleCrossAttention(Attention):
         width = self.heads * self.head_dim
         for name in "qkv":
             bias = width * (name in self.biases)
-            yield MatMul(name=name, inner=hidden, cols=width, axes=("hidden", "head"), rows=0.0, bias=bias)
+            inner = hidden if name == "q" else self.source_width or hidden
+            yield MatMul(name=name, inner=inner, cols=width, axes=("hidden", "head"), rows=0.0, bias=bias)
         yield MatMul(name="o", inner=width, cols=hidden, axes=("head", "hidden"), rows=0.0, bias=hidden * ("o" in self.biases))

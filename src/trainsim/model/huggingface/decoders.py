@@ -41,7 +41,7 @@ def _fed(mixers: Attention) -> Attention:
     if not isinstance(mixers, ParallelMixers):
         return mixers
     fed = [
-        CrossAttention(tower=ENCODER, heads=m.heads, kv_heads=m.heads, head_dim=m.head_dim, biases=m.biases)
+        CrossAttention(tower=ENCODER, heads=m.heads, kv_heads=m.heads, head_dim=m.head_dim, source_width=m.source_width, biases=m.biases)
         if isinstance(m, IdleCrossAttention)
         else m
         for m in mixers.mixers

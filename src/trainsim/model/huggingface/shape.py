@@ -45,6 +45,7 @@ class FamilyShape(Spec):
         fixed: key → the values that are supported; other values are refused.
         attention, mixers: the mixer of full-attention layers, and kind of layer → mixer for other kinds.
         cross: a cross-attention with the same heads and biases, without an encoder.
+        cross_width: key of the width of that encoder's outputs; "" for the hidden size.
         window, kinds: the sliding window, and which layers have which kind.
         mlp, experts, sparse: the dense feed-forward, the experts, and which layers have them.
         per_layer: key → key of a list that holds its value for each layer.
@@ -73,6 +74,7 @@ class FamilyShape(Spec):
     attention: AttentionShape = Grouped()
     mixers: dict[str, AttentionShape] = Field(default_factory=dict)
     cross: Literal["none", "idle"] = "none"
+    cross_width: str = ""
     window: Window | None = None
     kinds: MixerPattern = MixerPattern()
     mlp: ChannelShape = Gated()
@@ -130,7 +132,7 @@ class FamilyShape(Spec):
             if kind not in read:
                 mixer = self.mixers.get(word, self.attention).read(c.changed(changes))
                 mixer = mixer.replace({"window": width}) if word == SLIDING else mixer
-                read[kind] = mixer if self.cross == "none" else _with_idle_cross(c, mixer)
+                read[kind] = mixer if self.cross == "none" else _with_idle_cross(c, mixer, self.cross_width)
             label = {FULL: "", SLIDING: "sliding"}.get(word, word.removesuffix("_attention").replace("_", "-"))
             found.append((label, read[kind]))
         return found
@@ -184,14 +186,15 @@ class FamilyShape(Spec):
         return MultiTokenPrediction(depth=depth, block=last.block)
 
 
-def _with_idle_cross(c: Config, mixer: Attention) -> Attention:
+def _with_idle_cross(c: Config, mixer: Attention, width: str) -> Attention:
     c.note("cross-attention is stored and idle: no encoder feeds this decoder")
     if not isinstance(mixer, GroupedQueryAttention):
         raise SpecError(
             "cross", type(mixer).__name__, "can only be combined with grouped-query attention", "leave cross out", "unsupported"
         )
     biases = tuple(b for b in mixer.biases if b != "gate")
-    cross = IdleCrossAttention(heads=mixer.heads, head_dim=mixer.head_dim, biases=biases)
+    source = c.size_or_none(width) if width else None
+    cross = IdleCrossAttention(heads=mixer.heads, head_dim=mixer.head_dim, source_width=source, biases=biases)
     return ParallelMixers(mixers=(mixer, cross))
 
 
