@@ -11,7 +11,7 @@ import pytest
 
 import trainsim as ts
 from trainsim.auditing.comparison import SEVERITY
-from trainsim.auditing.fleet_measures import FLEET
+from trainsim.auditing.measure import FLEET
 from trainsim.auditing.subjects import REFUSED
 from trainsim.claims.claim import _BASES, _PREFIXES, DIMENSIONS
 

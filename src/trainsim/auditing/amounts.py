@@ -9,15 +9,20 @@ from typing import Literal
 import numpy as np
 
 from ..claims.scope import CONTENTS, Content
+from ..core.registry import kind_of
 from ..core.units import SECONDS_PER_HOUR, Num
 from ..run.development import Development, DevelopmentEstimate, estimate_development
 from ..training.phases import Phase
-from ..training.rollouts import Rollouts
 
 Contents = frozenset[str]
 Amount = Literal["USD", "GPU-h"]
 _EXTENSION = ("extend", "extension", "context", "long")
 _POST = ("post", "sft", "rl", "dpo", "ppo", "grpo", "fine", "finetune", "align", "instruct", "r1")
+
+
+def learns_from_rollouts(phase: Phase) -> bool:
+    """Whether a phase is reinforcement learning, by its kind: its module is slow to import, and needed for few runs."""
+    return kind_of(type(phase.efficiency)) == "Rollouts"
 
 
 def content_of(phase: Phase) -> Content:
@@ -27,7 +32,7 @@ def content_of(phase: Phase) -> Content:
     ('context_extension', 'pretraining', 'post_training')
     """
     words = phase.name.lower().replace("_", "-").split("-")
-    if isinstance(phase.efficiency, Rollouts) or words[0] in _POST:
+    if learns_from_rollouts(phase) or words[0] in _POST:
         return "post_training"
     return "context_extension" if words[0] in _EXTENSION else "pretraining"
 

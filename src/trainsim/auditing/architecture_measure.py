@@ -73,7 +73,7 @@ def of_architecture(quantity: str, model: Model) -> Readings:
     >>> of_architecture("experts", ts.catalog.model("deepseek-v3"))
     {'routed experts in each of 58 layers': 256.0, 'with the shared one': 257.0}
     """
-    return _ARCHITECTURE[quantity](model)
+    return VARIANTS[quantity](model)
 
 
 def experts_of(model: Model) -> MixtureOfExperts | None:
@@ -139,7 +139,7 @@ def _layers(model: Model) -> Readings:
     return {"layers": float(model.layers)} | ({"with prediction modules": float(model.layers + model.mtp.depth)} if model.mtp else {})
 
 
-_ARCHITECTURE: dict[str, Callable[[Model], Readings]] = {
+VARIANTS: dict[str, Callable[[Model], Readings]] = {
     "params": _params,
     "active_params": _active,
     "layers": _layers,
@@ -149,4 +149,3 @@ _ARCHITECTURE: dict[str, Callable[[Model], Readings]] = {
     "kv_bytes_per_token": _kv_bytes,
 }
 """Quantity of an architecture → function that returns its variants."""
-ARCHITECTURE = tuple(_ARCHITECTURE)

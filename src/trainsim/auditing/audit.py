@@ -14,13 +14,10 @@ from ..claims.scope_parser import ScopeReading
 from ..core.errors import ClaimError, check_type
 from ..run.run import Run
 from ..uncertainty.beliefs.beliefs import Beliefs
-from .architecture_measure import cache_in_words
 from .comparison import Check, Faithfulness, Stated
-from .fleet_measures import FleetMeasure
 from .judgement import Number, Reading, judge_number, judge_words
 from .measure import Clock, Contents, Measure, Unknown
 from .quotes import misquote_of, quote_of
-from .ratio_measure import RatioMeasure
 from .rent import rent_check
 from .run_measures import RunAmount, RunCost
 from .scope_words import scope_of, words_of
@@ -88,7 +85,7 @@ def audit(
     retold = changed_terms(claim)
     words = "MISLEADING" if retold is not None and words != "NOT UNDERSTOOD" else words
     checks = (*number.checks, *_further_checks(measure, clock), *([retold] if retold is not None else []), *_ratio_check(asked, versus))
-    ratios = measure.at_each_rung(clock.known) if isinstance(measure, RatioMeasure) else {}
+    ratios = measure.at_each_rung(clock.known)
     found = Verdict(
         claim, _subject(asked, measure), number.word, words, _with_source(claim, number, checks), readings, scope, claimed_scope, clock,
         number, measure, getattr(measure, "view", None), ratios, (*rate, *_assumed(measure, contents)),
@@ -163,9 +160,7 @@ def _further_checks(measure: Measure, clock: Clock) -> list[Check]:
         found = rent_check(measure.view, clock.blind)
         impossible_hours = [Check("reported", "IMPOSSIBLE", measure.view.impossible_hours)] if measure.view.impossible_hours else []
         return [*impossible_hours, *([] if found is None else [found])]
-    if isinstance(measure, FleetMeasure):
-        return [Check("table", "CANNOT BE JUDGED", text) for text in measure.tables(clock.known)]
-    return []
+    return [Check("table", "CANNOT BE JUDGED", text) for text in measure.tables(clock.known)]
 
 
 def _ratio_check(asked: Asked, versus: Run | None) -> list[Check]:
@@ -219,8 +214,10 @@ def _without_figure(asked: Asked, measure: Measure) -> Verdict:
         words, check = _compare_scopes(claimed_scope, is_)
         checks.append(check)
     model = model_of(asked)
-    if model is not None and "latent" in claim.statement.lower() and (kept := cache_in_words(model)):
-        checks.append(Check("architecture", "CANNOT BE JUDGED", kept))
+    if model is not None and "latent" in claim.statement.lower():
+        from .architecture_measure import cache_in_words
+
+        checks += [Check("architecture", "CANNOT BE JUDGED", kept)] if (kept := cache_in_words(model)) else []
     said = f"; primary source: {claim.primary.statement}" if claim.primary is not None else ""
     checks.append(Check("judgement", "CANNOT BE JUDGED", f"it quantifies nothing{said}"))
     unknown = measure if isinstance(measure, Unknown) else None

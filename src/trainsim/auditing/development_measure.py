@@ -59,6 +59,10 @@ class DevelopmentMeasure(Measure):
         total = float(np.asarray(estimate_development(self.development).hours.total))
         return (point(total, "hours of its runs", contents=self.whole, sourced=False),)
 
+    def at_market_rent(self, day: dt.date) -> Priced | None:
+        """The development at market rents, where its dollars are judged."""
+        return priced_development(self.development, self.beliefs, day, self.seed) if self.unit == "USD" else None
+
     def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
         """Predicted cost of the development at market rents."""
         return priced_development(self.development, self.beliefs, day, self.seed).predicted(contents or self.whole, self.unit)

@@ -19,8 +19,6 @@ from .comparison import LEVELS, Prediction
 from .disclosure import Disclosure, point
 from .measure import OWNED, Contents, Measure, Predicted
 
-FLEET = ("fleet.gpus", "fleet.capex", "fleet.operating", "fleet.operating_per_year", "investment")
-"""Quantities of a fleet."""
 HOPPERS = ("H100", "H200", "H800", "H20", "GH200")
 """Kinds of the Hopper generation in tables of fleets."""
 DRAWS = 1 << 13

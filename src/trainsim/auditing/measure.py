@@ -5,14 +5,22 @@ from __future__ import annotations
 import abc
 import datetime as dt
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..claims.scope import FINAL_RUN, Basis, Kind
 from .comparison import Check, Prediction, Stated
 from .disclosure import Disclosure
 
+if TYPE_CHECKING:
+    from ..uncertainty.sampling.simulation import Figure
+
 Contents = frozenset[str]
 RUN: Contents = frozenset(FINAL_RUN)
 OWNED: Contents = frozenset({"fleet", "company"})
+ARCHITECTURE = ("params", "active_params", "layers", "experts", "mtp_depth", "tokens_per_position", "kv_bytes_per_token")
+"""Quantities of an architecture."""
+FLEET = ("fleet.gpus", "fleet.capex", "fleet.operating", "fleet.operating_per_year", "investment")
+"""Quantities of a fleet."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,16 @@ class Measure(abc.ABC):
         """Reason that a figure is physically or logically impossible; empty if it is possible."""
         del stated
         return ""
+
+    def tables(self, day: dt.date) -> list[str]:
+        """Totals of analysts' tables public by a day, in words; they confirm nothing."""
+        del day
+        return []
+
+    def at_each_rung(self, day: dt.date) -> dict[str, tuple[Figure, ...]]:
+        """Label of a rung of the ladder → P5, P50 and P95 of a ratio there; empty for a quantity of one subject."""
+        del day
+        return {}
 
     @property
     def scenario(self) -> str:

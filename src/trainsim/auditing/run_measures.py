@@ -105,6 +105,10 @@ class RunCost(RunAmount):
             found += self._hours_at_price(contents, view.rate)
         return tuple(found)
 
+    def at_market_rent(self, day: dt.date) -> Priced | None:
+        """The run's development at market rent."""
+        return self._priced("market rent", day)
+
     @cached_property
     def _as_published(self) -> bool:
         """Whether the run is the published one with price and hours unchanged."""

@@ -21,11 +21,10 @@ from ..run.estimate import Estimate, estimate
 from ..run.run import Run
 from ..training.efficiency import MFU, is_reported
 from ..training.reliability import Goodput
-from ..training.rollouts import Rollouts
 from ..uncertainty.beliefs.beliefs import Beliefs
 from ..uncertainty.distributions.distribution import Belief
 from ..uncertainty.distributions.interval import ci90
-from .amounts import Contents, content_of
+from .amounts import Contents, content_of, learns_from_rollouts
 from .measure import Clock
 
 PUBLIC = ("counted", "disclosed", "measured", "vendor", "market")
@@ -196,7 +195,7 @@ class RunView:
 
     @cached_property
     def _engine_rows(self) -> dict[str, tuple[Row, list[float]]]:
-        if not any(isinstance(phase.efficiency, Rollouts) for phase in self.run.phases):
+        if not any(map(learns_from_rollouts, self.run.phases)):
             return {}
         from ..catalog.rl_recipes import engine_rows  # slow to import, and needed for few runs
 

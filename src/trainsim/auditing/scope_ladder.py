@@ -10,7 +10,7 @@ import numpy as np
 from ..claims.scope import CONTENTS
 from ..core.units import human
 from ..run.development import estimate_development
-from ..uncertainty.sampling.simulation import Figure
+from ..uncertainty.sampling.simulation import Figure, Simulation
 from .amounts import Contents, label_of
 from .predictions import STEPS, Priced
 
@@ -33,25 +33,31 @@ class Rung:
 
     Args:
         label, contents: label of the contents that the rung adds, and all contents up to this rung.
-        rent, middle: P5, P50 and P95, and P25 and P75, at rented hours [USD].
+        rent: P5, P50 and P95 at rented hours [USD].
         owned: the same as ``rent`` at the owner's cost; empty where that is unknown.
         odds: probability that the cost is less than the claimed value.
         grade, grade_owned: worst grade of the parts with a tenth or more, rented and owned: B from market data or other labs'
             figures, C from judgement or the user's input.
         detail: inputs of the added contents, in words.
         inputs: path of each input → its source with day and grade.
+        simulation: simulation of the amounts at rented hours.
     """
 
     label: str
     contents: Contents
     rent: tuple[Figure, ...]
-    middle: tuple[Figure, ...]
     owned: tuple[Figure, ...]
     odds: Figure
     grade: str
     grade_owned: str
     detail: str
     inputs: Mapping[str, str] = field(default_factory=dict)
+    simulation: Simulation | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def middle(self) -> tuple[Figure, ...]:
+        """P25 and P75 at rented hours [USD]; empty without a simulation."""
+        return () if self.simulation is None else self.simulation.quantile(label_of(self.contents), (0.25, 0.75))
 
     @property
     def owner(self) -> Figure | None:
@@ -83,7 +89,7 @@ def ladder(rented: Priced, owned: Priced | None, value: float) -> tuple[Rung, ..
                 label=LABELS[step],
                 contents=held,
                 rent=sim.quantile(name, (0.05, 0.5, 0.95)),
-                middle=sim.quantile(name, (0.25, 0.75)),
+                simulation=sim,
                 owned=() if own is None else own.quantile(name, (0.05, 0.5, 0.95)),
                 odds=sim.probability(name, below=value),
                 grade=max(rented.grades(held, parts), default="B"),

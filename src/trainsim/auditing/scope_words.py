@@ -7,7 +7,7 @@ from ..claims.claim import Claim
 from ..claims.scope import CONTENTS, GROUPS, Basis, Scope
 from ..claims.scope_parser import Contents, ScopeReading, parse_scope
 from ..core.errors import ClaimError
-from .architecture_measure import ARCHITECTURE
+from .measure import ARCHITECTURE
 
 COUNTED = (*ARCHITECTURE, "mfu", "flops")
 """Quantities whose scope may name a counting convention instead of contents."""

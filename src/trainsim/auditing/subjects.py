@@ -20,12 +20,7 @@ from ..run.development import Development
 from ..run.fleet import Fleet
 from ..run.run import Run
 from ..uncertainty.beliefs.beliefs import Beliefs
-from .architecture_measure import ARCHITECTURE, ArchitectureMeasure
-from .development_measure import DevelopmentMeasure
-from .energy_measure import RunEnergy
-from .fleet_measures import FLEET, FleetMeasure, PayMeasure
-from .measure import Clock, Measure, Unknown
-from .ratio_measure import RatioMeasure
+from .measure import ARCHITECTURE, FLEET, Clock, Measure, Unknown
 from .relatives import disclosed_of, estimates_of, of_run_row, relatives_of, title
 from .run_measures import RunCost, RunCount, RunHours, RunLine, RunMfu
 from .run_view import RunView
@@ -102,6 +97,8 @@ def measure_of(asked: Asked, versus: Run | None = None) -> Measure:
     if claim.quantity in FLEET:
         return _fleet(asked)
     if claim.quantity == "pay":
+        from .fleet_measures import PayMeasure  # each kind of claim imports its own measure
+
         return PayMeasure(claim.subject)
     if claim.quantity in ARCHITECTURE:
         return _architecture(asked)
@@ -127,7 +124,11 @@ def _of_run(asked: Asked, head: str) -> Measure:
     subject = claim.subject or view.given.name
     if "." in claim.quantity:
         return RunLine(view, claim.quantity, subject)
-    kinds: dict[str, Callable[..., Measure]] = {"cost": RunCost, "mfu": RunMfu, "energy": RunEnergy}
+    if head == "energy":
+        from .energy_measure import RunEnergy
+
+        return RunEnergy(view, claim.quantity, subject)
+    kinds: dict[str, Callable[..., Measure]] = {"cost": RunCost, "mfu": RunMfu}
     kinds |= dict.fromkeys(HOURS, RunHours) | dict.fromkeys(COUNTS, RunCount)
     return kinds[head](view, claim.quantity, subject)
 
@@ -166,6 +167,8 @@ def _architecture(asked: Asked) -> Measure:
     claim, subject = asked.claim, asked.subject
     if isinstance(subject, (Development, Fleet)) or not isinstance(subject, (*get_args(Subject), type(None))):
         raise wrong_subject(claim, subject, "has no architecture", "give subject=a ts.Model or a ts.Run")
+    from .architecture_measure import ArchitectureMeasure  # knows every kind of layer, which takes time to import
+
     model = model_of(asked)
     if model is None:
         return unknown(asked)
@@ -181,6 +184,8 @@ def _fleet(asked: Asked) -> Measure:
     if subject is not None and not isinstance(subject, Fleet):
         remedy = "give subject=a ts.Fleet, or name the lab: Claim(…, subject='deepseek')"
         raise wrong_subject(claim, subject, "owns no fleet", remedy)
+    from .fleet_measures import FleetMeasure
+
     return FleetMeasure(claim.quantity, claim.subject, subject, asked.beliefs, asked.seed)
 
 
@@ -188,6 +193,8 @@ def _development(asked: Asked, development: Development) -> Measure:
     claim = asked.claim
     if claim.quantity not in ("cost", "gpu_hours"):
         raise wrong_subject(claim, development, f"has no {claim.quantity}", "ask for its cost or gpu_hours, or give subject=a ts.Run")
+    from .development_measure import DevelopmentMeasure
+
     return DevelopmentMeasure(development, "USD" if claim.quantity == "cost" else "GPU-h", asked.beliefs, asked.seed)
 
 
@@ -202,6 +209,8 @@ def _ratio(asked: Asked, versus: Run | None) -> Measure:
     theirs = measure_of(replace(asked, claim=other, subject=versus, beliefs=Beliefs({})))
     why = next((m.reason_unknown for m in (mine, theirs) if isinstance(m, Unknown)), "")
     names = (claim.subject or _name(asked.subject), claim.versus or _name(versus))
+    from .ratio_measure import RatioMeasure
+
     return RatioMeasure(mine, theirs, claim.quantity, *names, why)
 
 

@@ -22,7 +22,6 @@ from ..run.run import Run
 from ..uncertainty.sampling.simulation import Figure
 from .amounts import content_of
 from .comparison import Check, Faithfulness, Stated, Word
-from .development_measure import DevelopmentMeasure, priced_development
 from .hours import BlindHours, blind, measured_others
 from .judgement import Number, Reading
 from .measure import RUN, Clock, Measure
@@ -135,11 +134,11 @@ class Verdict(Answer):
         """The development at market rent; None unless the cost of a run is judged and has a price."""
         if self.clock is None or self.claim.is_ratio or not self.claim.quantified:
             return None
-        if isinstance(self.measure, RunCost) and self.view is not None:
-            return priced(self.view, "market rent", self.clock.known)
-        if isinstance(self.measure, DevelopmentMeasure) and self.measure.unit == "USD":
-            return priced_development(self.measure.development, self.measure.beliefs, self.clock.known, self.measure.seed)
-        return None
+        if isinstance(self.measure, RunCost):
+            return self.measure.at_market_rent(self.clock.known)
+        from .development_measure import DevelopmentMeasure  # few verdicts need it
+
+        return self.measure.at_market_rent(self.clock.known) if isinstance(self.measure, DevelopmentMeasure) else None
 
     @cached_property
     def owned(self) -> Priced | None:

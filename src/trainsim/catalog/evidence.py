@@ -84,7 +84,8 @@ def why_hidden(row: Row, run: Run | None, as_of: dt.date | None, own: Collection
 
 def own_rows(run: Run) -> frozenset[str]:
     """Addresses of the rows that describe the run, under whatever name."""
-    return frozenset(r.address for r in rows("runs").values() if _is_this_run(r, run))
+    on_this_chip = mentioning(rows("runs"), f'"{run.cluster.chip.name}"')  # most rows need not be parsed
+    return frozenset(r.address for r in on_this_chip if _is_this_run(r, run))
 
 
 def _is_this_run(row: Row, run: Run) -> bool:

@@ -189,8 +189,7 @@ def audit(
     plot: Annotated[str, typer.Option(help="also draw it here (needs the plots extra)")] = "", as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
     """Check a public claim: a verdict on its number and its words."""
-    from ..planning.requests import ClaimRequest
-    from .verdicts import audited, audited_table, verdict_text
+    from .verdicts import audited, audited_table, typed, verdict_text
 
     if claim_id.endswith(".csv"):
         emit(audited_table(claim_id, as_of), folded=False)
@@ -200,7 +199,8 @@ def audit(
         stop(BAD_INPUT)
     asked = _asked({**locals(), "target": model}) if model else None
     form = form_of(as_json=as_json, as_csv=as_csv)
-    verdict = audited(claim_id, ClaimRequest(claim, quantity, told_as, scope, includes, basis, source, date), asked, as_of)
+    made = None if claim_id else typed(claim, quantity, told_as, scope, includes, basis, source, date)
+    verdict = audited(claim_id, made, asked, as_of)
     show(verdict_text(verdict, form, brief=brief), form)
     if plot:
         from ..report.draw import draw

@@ -9,35 +9,48 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import catalog
-from ..planning.requests import ClaimRequest, RunRequest, claim_of, run_of
 from .printing import answered, printed
 from .terminal import working
 
 if TYPE_CHECKING:
     from ..auditing.verdict import Verdict
+    from ..planning.requests import ClaimRequest, RunRequest
 
 COLUMNS = ("line", "claim", "number", "words", "quote")
 """Columns of a table of verdicts."""
 
 
-def audited(name: str, claim: ClaimRequest, asked: RunRequest | None, as_of: str) -> Verdict:
+def audited(name: str, claim: ClaimRequest | None, asked: RunRequest | None, as_of: str) -> Verdict:
     """The verdict on a claim of the catalogue, or on one given by options.
 
     Args:
         name: id of a claim of the catalogue; empty for a typed one.
-        claim: the typed claim.
+        claim: the typed claim; None for one of the catalogue.
         asked: the run that the claim is about; None if the claim names one.
         as_of: use data public by this day.
     """
-    with working(f"comparing {name or claim.figure} with disclosures and predictions"):
+    with working(f"comparing {name or (claim.figure if claim is not None else "it")} with disclosures and predictions"):
         return _judged(name, claim, asked, as_of)
 
 
-def _judged(name: str, claim: ClaimRequest, asked: RunRequest | None, as_of: str) -> Verdict:
+def _judged(name: str, claim: ClaimRequest | None, asked: RunRequest | None, as_of: str) -> Verdict:
     from ..auditing.audit import audit
 
-    made = catalog.claim(name) if name else claim_of(claim)
-    return audit(made, subject=None if asked is None else run_of(asked), as_of=as_of or None)
+    made, subject = catalog.claim(name) if name else None, None
+    if made is None or asked is not None:
+        from ..planning.requests import claim_of, run_of  # a claim of the catalogue needs no model by name or size
+
+        made = claim_of(claim) if made is None and claim is not None else made
+        subject = None if asked is None else run_of(asked)
+    assert made is not None
+    return audit(made, subject=subject, as_of=as_of or None)
+
+
+def typed(*options: Any) -> ClaimRequest:
+    """The claim that options give, in the order of the fields of a request."""
+    from ..planning.requests import ClaimRequest
+
+    return ClaimRequest(*options)
 
 
 def verdict_text(verdict: Verdict, form: str, *, brief: bool) -> str:
@@ -55,6 +68,7 @@ def audited_table(path: str, as_of: str) -> str:
     """
     from ..core import reading
     from ..core.errors import SpecError, TrainsimError, did_you_mean
+    from ..planning.requests import ClaimRequest, RunRequest
 
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

@@ -31,6 +31,21 @@ def schedules() -> Mapping[str, Schedule]:
     return MappingProxyType({one.name: one for one in sorted(own, key=lambda one: one.name)})
 
 
+@lru_cache(maxsize=64)
+def _of_its_file(name: str) -> Schedule | None:
+    """The schedule after which a file of this package is named, without importing the other files; None if there is no such file."""
+    stem = name.replace("-", "_")
+    if not stem.isidentifier() or not (Path(__file__).parent / f"{stem}.py").is_file():
+        return None
+    module = import_module(f"{__name__.rpartition('.')[0]}.{stem}")
+    return next((kind() for kind in vars(module).values() if getattr(kind, "name", None) == name), None)
+
+
+def _named(name: str) -> Schedule | None:
+    """The schedule of a name; None if there is none."""
+    return _of_its_file(name) or schedules().get(name)
+
+
 def schedule_of(schedule: Schedule | str) -> Schedule:
     """Find a schedule by name; a schedule is returned as it is.
 
@@ -42,11 +57,12 @@ def schedule_of(schedule: Schedule | str) -> Schedule:
     """
     if isinstance(schedule, Schedule):
         return schedule
-    if not isinstance(schedule, str) or schedule not in schedules():
+    found = _named(schedule) if isinstance(schedule, str) else None
+    if found is None:
         raise SpecError(
             "", schedule, "is not a schedule", did_you_mean(str(schedule), schedules()) + "; or pass a ts.Schedule", "unknown-name"
         )
-    return schedules()[schedule]
+    return found
 
 
 def find_schedule(words: str) -> Schedule:
@@ -58,6 +74,8 @@ def find_schedule(words: str) -> Schedule:
     >>> find_schedule("Interleaved 1F1B").name, find_schedule("ZB-H1").name, find_schedule("DualPipeV").name
     ('interleaved', 'zero-bubble', 'dualpipe-v')
     """
+    if (found := _of_its_file(_normalised(words))) is not None:
+        return found
     if _normalised(words) not in _by_alias():
         raise SpecError("schedule", words, "is not the name of a schedule", did_you_mean(words, schedules()), "conflict")
     return _by_alias()[_normalised(words)]
@@ -96,7 +114,7 @@ def _known(value: Any) -> Any:
     if isinstance(value, Mapping):
         value = find_member(Schedule, value.get("kind"), "kind")(**{k: v for k, v in value.items() if k != "kind"})
     found = schedule_of(value)
-    return found.name if schedules().get(found.name) == found else found
+    return found.name if _named(found.name) == found else found
 
 
 ScheduleField = Annotated[Schedule | str, PlainValidator(_known)]
