@@ -29,7 +29,8 @@ def audited(name: str, claim: ClaimRequest | None, asked: RunRequest | None, as_
         asked: the run that the claim is about; None if the claim names one.
         as_of: use data public by this day.
     """
-    with working(f"comparing {name or (claim.figure if claim is not None else "it")} with disclosures and predictions"):
+    figure = "" if claim is None else claim.figure
+    with working(f"comparing {name or figure} with disclosures and predictions"):
         return _judged(name, claim, asked, as_of)
 
 
