@@ -47,11 +47,11 @@ class MainFigure:
     """A figure at the top of an answer.
 
     Args:
-        name, label: of the quantity.
+        name, label: name and label of the quantity.
         text: the figure with its unit, or a word.
-        value: the figure, exactly; None for a word.
-        low, high: its 5 % and 95 % quantiles; None where it is certain.
-        note: the interval in words, or what else belongs to it.
+        value: the exact figure; None for a word.
+        low, high: 5 % and 95 % quantiles; None if the figure is certain.
+        note: the interval in words, or another remark.
     """
 
     name: str
@@ -68,11 +68,11 @@ class PageAnswer:
     """An answer as the page shows it.
 
     Args:
-        title: what it is an answer to.
-        figures: the main ones.
+        title: the question in a few words.
+        figures: the main figures.
         sections: HTML of each section, in order; its text is escaped.
-        errors: what could not be answered.
-        command: the command line that asks the same.
+        errors: errors of the parts that could not be answered.
+        command: the command line of the same question.
     """
 
     title: str
@@ -83,10 +83,10 @@ class PageAnswer:
 
 
 class _Parts:
-    """Gathers the sections of a page; a part that fails leaves its error in its place.
+    """Collects the sections of a page; a part that fails is replaced by its error.
 
     Args:
-        report: notes the progress.
+        report: function that records the progress.
     """
 
     def __init__(self, report: Report) -> None:
@@ -104,7 +104,7 @@ class _Parts:
             self.errors.append(error)
 
     def picture(self, answer: object, **options: Any) -> str:
-        """A picture of an answer, in both themes; nothing where it has none."""
+        """A picture of an answer, in both themes; nothing if there is none."""
         self.pictures += 1
         self.report("drawing a picture")
         try:
@@ -119,7 +119,7 @@ def answer_of(asked: Question, folder: Path | None, report: Report) -> PageAnswe
     Args:
         asked: the question, in which no input is missing.
         folder: the only folder that files are read from; None for none.
-        report: notes the progress, and raises where the reader stopped it.
+        report: function that records the progress, and raises if the reader stopped the question.
 
     Raises:
         TrainsimError: the run can't be built or estimated.
@@ -174,7 +174,7 @@ def _main_figures(est: Estimate, drawn: Simulation | None) -> list[MainFigure]:
 
 
 def _cost(parts: _Parts, est: Estimate, drawn: Simulation | None) -> str:
-    """The figures of an estimate, and its distribution; where nothing is uncertain, the parts of its cost."""
+    """The figures of an estimate, and its distribution; if nothing is uncertain, the parts of its cost instead."""
     summary = est.summary()
     spread = {f.name: f.note for f in _main_figures(est, drawn) if f.low is not None}
     picture = parts.picture(est, of="cost") if drawn is None else parts.picture(drawn, of="cost")
@@ -205,19 +205,19 @@ def _lay_out(parts: _Parts, run: Run) -> tuple[Run, Fit]:
 
 
 def _answer(parts: _Parts, answer: Answer) -> str:
-    """An answer: its picture, its figures, and what they need to be read."""
+    """An answer: its picture, figures and notes."""
     summary = answer.summary()
     return parts.picture(answer) + figures_table(summary, {}) + group_tables(summary) + notes_list(summary.notes)
 
 
 def _verdict(parts: _Parts, verdict: Verdict) -> str:
-    """A verdict: the sentence that is faithful, what each meaning of the words comes to, and the checks."""
+    """A verdict: the faithful sentence, the figure at each meaning of the words, and the checks."""
     summary = verdict.summary()
     return notes_list((verdict.headline,)) + _answer(parts, verdict) if verdict.headline != summary.title else _answer(parts, verdict)
 
 
 def _add_evidence(parts: _Parts, laid_out: Run, est: Estimate, notes: tuple[str, ...]) -> None:
-    """What was assumed for the cost and for the layout, what a reader should know, and where the figures come from."""
+    """Assumed inputs of cost and layout, notes, and sources of the figures."""
     if assumed := assumed_of(est.run) | assumed_of(laid_out):
         parts.add("assumed", "Assumed inputs", lambda: assumed_table(assumed))
     if notes:

@@ -1,4 +1,4 @@
-"""The command line that asks what a question asks."""
+"""The command line equivalent to a question."""
 
 from __future__ import annotations
 

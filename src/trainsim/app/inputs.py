@@ -14,7 +14,7 @@ from ..planning.requests import ClaimRequest, RunRequest, claim_of
 from .question import Question, lines_of_text, missing_inputs
 
 SUFFIXES = (".json", ".toml")
-"""Suffixes of files that are offered: configs and saved runs."""
+"""Suffixes of the offered files: configs and saved runs."""
 
 
 def files_of(folder: Path | None) -> Mapping[str, Path]:
@@ -70,7 +70,7 @@ def _file(name: str, folder: Path | None) -> Path:
 
 
 def is_whole(asked: Question, folder: Path | None) -> bool:
-    """Whether the question names a run that is complete by itself: a published or a saved one."""
+    """Whether the question names a complete run: a published or a saved one."""
     row = catalog.rows("runs").get(asked.model)
     if asked.model and row is not None:
         return bool(row.get("cluster"))
@@ -85,7 +85,7 @@ def is_whole(asked: Question, folder: Path | None) -> bool:
 
 
 def errors_of(asked: Question, folder: Path | None) -> tuple[TrainsimError, ...]:
-    """What is missing from a question, or can't be read, before any run is built."""
+    """Errors of inputs that are missing or can't be read, before any run is built."""
     found = list(missing_inputs(asked, whole=is_whole(asked, folder)))
     typed = [name for name in ("told_as", "scope", "date", "quantity") if getattr(asked, name)]
     if typed and not asked.claim:

@@ -1,4 +1,4 @@
-"""Jobs: questions in work, one at a time; each shows its progress and can be stopped."""
+"""Jobs: questions that are computed one at a time; each shows its progress and can be stopped."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from typing import Any
 from ..core.errors import EstimateError
 
 KEPT = 64
-"""Finished answers that are kept."""
+"""Largest number of stored answers."""
 WAITING = 8
-"""Questions that may be unfinished at once."""
+"""Largest number of unfinished questions."""
 Report = Callable[..., None]
-"""Takes what is being done, how much of it is done and how much there is to do."""
+"""Function of the current work in words, the amount done and the total."""
 Work = Callable[[Report], Any]
 
 
 class Stopped(BaseException):
-    """The reader stopped the work. It is no Exception, so that no part of the work takes it for a failure of its own."""
+    """The reader stopped the work. This is not an ``Exception``, so that no part of the work catches it as a failure."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a question is.
+    """Progress of a question.
 
     Args:
-        words: what is being done.
-        done, total: how much of it is done, and how much there is to do; a total of 0 is unknown.
+        words: the current work.
+        done, total: amount done, and in total; a total of 0 is unknown.
     """
 
     words: str = "waiting for another question"
@@ -39,7 +39,7 @@ class Progress:
 
 
 class Job:
-    """One question in work.
+    """One question being computed.
 
     Args:
         work: computes the answer; it calls the function it is given, which raises :class:`Stopped` once the job is stopped.
@@ -57,7 +57,7 @@ class Job:
         return self._work(self.report)
 
     def report(self, words: str, done: int = 0, total: int = 0) -> None:
-        """Note the progress.
+        """Record the progress.
 
         Raises:
             Stopped: the job was stopped.
@@ -72,12 +72,12 @@ class Job:
         self.future.cancel()
 
     def finished(self, seconds: float = 0.0) -> bool:
-        """Whether the answer is there, at the latest after some seconds [s]."""
+        """Whether the answer is ready; waits for it at most some seconds [s]."""
         return bool(wait((self.future,), timeout=seconds).done)
 
 
 class Jobs:
-    """Questions in work and answered ones, by their address. They are worked on one at a time, in the order in which they came.
+    """Unfinished and answered questions, by address. They are computed one at a time, in order of arrival.
 
     >>> jobs = Jobs()
     >>> jobs.job("a question", lambda report: 42).future.result()
@@ -91,7 +91,7 @@ class Jobs:
         self._lock = threading.Lock()
 
     def job(self, key: Hashable, work: Work) -> Job:
-        """The job of a question; it starts where there is none.
+        """The job of a question; started if there is none.
 
         Raises:
             EstimateError: too many questions wait.
@@ -109,7 +109,7 @@ class Jobs:
             return self._jobs[key]
 
     def find(self, key: Hashable) -> Job | None:
-        """The job of a question; None where there is none."""
+        """The job of a question; None if there is none."""
         with self._lock:
             return self._jobs.get(key)
 

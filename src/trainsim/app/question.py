@@ -1,4 +1,4 @@
-"""Question: everything that is typed on the page, read from an address and written to one."""
+"""Question: all inputs of the page, read from an address and written to one."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ QUANTITIES: Mapping[str, str] = MappingProxyType(
         "tokens": "training tokens",
     }
 )
-"""Quantity of a claim → its name on the page; the first is meant where none is chosen."""
+"""Quantity of a claim → its name on the page; the first is the default."""
 LAYOUTS: Mapping[str, str] = MappingProxyType({"": "find the fastest that fits", "skip": "leave it out"})
-"""What is asked about the layout → its name on the page."""
+"""Question about the layout → its name on the page."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ class InputField:
     """One input of the page.
 
     Args:
-        name: in the address and in :class:`Question`.
-        label, hint: its name and what to type, for the reader.
-        group: heading that it stands under.
-        most: largest length [character].
+        name: name of the input in the address and in :class:`Question`.
+        label, hint: name of the input and example, for the reader.
+        group: heading above the input.
+        most: largest length of the text [character].
         rows: lines of a field of several lines; 0 for a field of one line.
         listed: kind of the catalogue whose ids are offered; empty for none.
-        choices: value → words, where the value is chosen and not typed.
+        choices: value → words, if the value is chosen instead of typed.
     """
 
     name: str
@@ -56,7 +56,7 @@ class InputField:
 
 
 RUN, MORE, CLAIM = "Your run", "More inputs", "A claim about it"
-"""Groups of inputs, in the order of the page; the second is folded while nothing is typed in it."""
+"""Groups of inputs, in the order of the page; the second is folded while it is empty."""
 
 
 def _typed(label: str, hint: str, group: str, **options: Any) -> Any:
@@ -65,7 +65,7 @@ def _typed(label: str, hint: str, group: str, **options: Any) -> Any:
 
 @dataclass(frozen=True)
 class Question:
-    """What is typed on the page; an empty text is an input that is left out.
+    """The typed inputs; an empty text is an input that is left out.
 
     >>> asked, errors = read_question([("model", "7B"), ("chip", "h100"), ("gpus", " 512 "), ("tokens", "2T")])
     >>> asked.address, errors
@@ -95,12 +95,12 @@ class Question:
 
     @property
     def address(self) -> str:
-        """The question as the query of an address; inputs left out are left out."""
+        """The question as the query of an address, without empty inputs."""
         return urlencode({name: text for name, text in asdict(self).items() if text})
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is typed."""
+        """Whether every input is empty."""
         return self == Question()
 
 
@@ -137,7 +137,7 @@ def read_question(pairs: Iterable[tuple[str, str]]) -> tuple[Question, tuple[Tra
 
 
 def _text(of: InputField, text: str) -> tuple[str, list[TrainsimError]]:
-    """A text as its field keeps it, and what is wrong with it."""
+    """A text as the field stores it, and the error of the text."""
     try:
         if len(text) > of.most:
             raise SpecError(
@@ -158,7 +158,7 @@ def missing_inputs(asked: Question, *, whole: bool) -> tuple[TrainsimError, ...]
 
     Args:
         asked: the question.
-        whole: whether the run is complete by itself: a published or a saved one.
+        whole: whether the run is complete, such as a published or a saved one.
     """
     sources = [name for name in ("model", "config", "file") if getattr(asked, name)]
     errors: list[TrainsimError] = []
@@ -180,11 +180,11 @@ def missing_inputs(asked: Question, *, whole: bool) -> tuple[TrainsimError, ...]
 ALIASES: Mapping[str, str] = MappingProxyType(
     {"usd_per_gpu_hour": "price", "set": "changes", "believe": "believe", "value": "claim", "unit": "quantity", "models": "model"}
 )
-"""End of an error's path → the input that sets it, where their names differ."""
+"""End of an error's path → the input that sets it, if their names differ."""
 
 
 def field_of(error: TrainsimError, asked: Question) -> str:
-    """Name of the input that an error is about; empty where it is about none of them.
+    """Name of the input that an error is about; empty if there is none.
 
     >>> field_of(SpecError("price.usd_per_gpu_hour", "x", "is not a number", "write 2.5/h"), Question(price="x"))
     'price'

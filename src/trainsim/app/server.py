@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from flask import Flask, Request, Response
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-"""Names of this machine that a browser may ask under."""
+"""Host names under which a browser may reach this machine."""
 PORT = 8765
 """Port that the app listens on."""
 PROMPT = 0.5
-"""Time within which an answer is shown at once, without a page that shows its progress [s]."""
+"""Longest wait for an answer before a page with the progress is shown [s]."""
 LONGEST = 80_000
 """Largest length of an address [B]; a pasted config is part of it."""
 POLICY = (
     "default-src 'none'; style-src 'self' 'unsafe-inline'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
-"""What a page may do: use its own style and script, and ask the app alone."""
+"""Content security policy of a page: only its own style and script, and requests to the app."""
 HEADERS = {
     "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin", "Cross-Origin-Opener-Policy": "same-origin",
@@ -47,7 +47,7 @@ EXAMPLES = (
         Question(model="kimi-k2", chip="h800", gpus="2048", tokens="15.5T", claim="4.6M", told_as="the cost of training K2"),
     ),
 )
-"""Questions that the first page offers."""
+"""Example questions on the first page."""
 Answerer = Callable[[Question, Path | None, Report], Any]
 
 
@@ -56,7 +56,7 @@ class ShownError:
     """An error as the page shows it.
 
     Args:
-        field: name of the input that it is about; empty for none.
+        field: name of the input that the error is about; empty for none.
         label: the input's label, or the error's path.
         value, rule, remedy: as of the error.
     """
@@ -81,7 +81,7 @@ def make_app(folder: Path | None = None, *, hosts: Iterable[str] = LOOPBACK, ans
 
     Args:
         folder: the only folder that files are read from; None for none.
-        hosts: names that it may be asked under; others are refused, so that no other site reaches it by a name of its own.
+        hosts: accepted host names; requests under other names are refused, so that no other site can reach the app through its own name.
         answer: answers a question.
 
     Raises:
@@ -108,7 +108,7 @@ def make_app(folder: Path | None = None, *, hosts: Iterable[str] = LOOPBACK, ans
 
 
 def _refuse() -> None:
-    """Refuse addresses that are too long, and requests that another site's page makes."""
+    """Refuse addresses that are too long, and requests from pages of other sites."""
     from flask import abort, request
 
     if len(request.query_string) > LONGEST:
@@ -139,21 +139,21 @@ class _Pages:
         self.work: dict[str, Answerer] = {"/answer": answer, "/report": report_of}
 
     def question(self) -> Any:
-        """The form, filled in with what the address says."""
+        """The form, filled in from the address."""
         from flask import request
 
         asked, errors = read_question(_pairs(request))
         return self._page(asked, errors, state="question")
 
     def stopped(self) -> Any:
-        """The form of a question that was stopped."""
+        """The form of a stopped question."""
         from flask import request
 
         asked, errors = read_question(_pairs(request))
         return self._page(asked, errors, state="stopped", title="Stopped", lead="Nothing was lost: change the question, or ask it again.")
 
     def answered(self) -> Any:
-        """The answer to the question of the address, or how far it is."""
+        """The answer to the question of the address, or its progress."""
         return self._asked("/answer")
 
     def reported(self) -> Any:
@@ -183,7 +183,7 @@ class _Pages:
         return self._page(asked, found.errors, state="answer", answer=found, title=found.title)
 
     def progress(self) -> Any:
-        """How far a question is, for the page that waits for it."""
+        """Progress of a question, for the page that waits for the answer."""
         from flask import request
 
         path, asked = _job_of(request)
@@ -208,7 +208,7 @@ class _Pages:
         return script() + _asset("app.js"), {"Content-Type": "text/javascript; charset=utf-8"}
 
     def failed(self, error: Exception) -> Any:
-        """A page for what went wrong, in one sentence."""
+        """A page with an error in one sentence."""
         from flask import current_app
         from werkzeug.exceptions import HTTPException
 
@@ -249,7 +249,7 @@ def _pairs(request: Request) -> list[tuple[str, str]]:
 
 
 def _job_of(request: Request) -> tuple[str, Question]:
-    """Which answer a request for progress, or to stop, is about."""
+    """The job that a request for progress, or to stop, is about."""
     pairs = _pairs(request)
     return dict(pairs).get("for", "/answer"), read_question(pair for pair in pairs if pair[0] != "for")[0]
 
@@ -263,7 +263,7 @@ def serve(folder: Path | None, *, host: str = LOOPBACK[0], port: int = PORT, sta
 
     Args:
         folder: the only folder that files are read from; None for none.
-        host: the address to listen on; this machine alone can reach the default.
+        host: the address to listen on; only this machine can reach the default.
         port: the port to listen on; 0 for a free one.
         started: called with the app's address once it listens.
 

@@ -104,9 +104,9 @@ class Stack(Spec):
     processors: Annotated[Num, Unit("", "processors that take tiles", ge=1)] = 132.0
     wave: Annotated[Num, Unit("", "weight of the last wave's idle processors", ge=0, le=1)] = 0.5
     misaligned: Annotated[Num, Unit("", "relative speed without 16-byte rows", gt=0, le=1)] = 0.5
-    grouped: Annotated[Num, Unit("", "grouped over single products", gt=0)] = 0.8
-    weight_gradient: Annotated[Num, Unit("", "products by weight over forward ones", gt=0)] = 1.0
-    weight_gradient_block: Annotated[Num, Unit("", "products by weight, one scale a block", gt=0)] = 1.0
+    grouped: Annotated[Num, Unit("", "speed of grouped over single products", gt=0)] = 0.8
+    weight_gradient: Annotated[Num, Unit("", "speed of weight gradients over forward products", gt=0)] = 1.0
+    weight_gradient_block: Annotated[Num, Unit("", "that ratio with one scale a block", gt=0)] = 1.0
     attention_forward: Share = 0.6
     attention_backward: Share = 0.5
     half_head: Annotated[Num, Unit("element", "head width at half speed", ge=0)] = 40.0
@@ -127,8 +127,8 @@ class Stack(Spec):
     expert_launches: Literal["apart", "together"] = "apart"
     routing_wait: Annotated[Num, Unit("s", "per routed layer and pass", ge=0)] = 0.0
     fused_routing_wait: Annotated[Num, Unit("s", "per routed layer and pass", ge=0)] = 0.0
-    alltoall: Annotated[Num, Unit("", "all-to-all over rings", gt=0, le=1)] = 1.0
-    fused_exchange: Annotated[Num, Unit("", "fused dispatcher over rings", gt=0, le=1)] = 1.0
+    alltoall: Annotated[Num, Unit("", "bandwidth of an all-to-all over rings", gt=0, le=1)] = 1.0
+    fused_exchange: Annotated[Num, Unit("", "bandwidth of a fused dispatcher over rings", gt=0, le=1)] = 1.0
     host_spread: Annotated[Num, Unit("", "deviation over mean of a host's time", ge=0)] = 0.0
     sharpness: Annotated[Num, Unit("", "exponent of the soft maximum", ge=1)] = 4.0
     scale_up: Fraction = 0.75

@@ -103,9 +103,9 @@ class Ownership(Price):
     cost_of_capital: Interest | None = None
     residual_share: Residual | None = None
     amortisation: Amortisation | None = None
-    operating_share: Annotated[Num, Unit("1/year", "all operation per year over capital", ge=0)] | None = None
+    operating_share: Annotated[Num, Unit("1/year", "operating costs per year over capital", ge=0)] | None = None
     site: Site | None = None
-    support_share: Annotated[Num, Unit("1/year", "support per year over capital", ge=0)] = 0.0
+    support_share: Annotated[Num, Unit("1/year", "support costs per year over capital", ge=0)] = 0.0
     staff_usd_per_gpu_year: Annotated[Num, Unit("USD/GPU/year", "operating staff", ge=0)] = 0.0
     utilization: Annotated[Num, Unit("", "share of clock hours used", gt=0, le=1)]
     date: str = ""

@@ -21,7 +21,8 @@ from ..parallelism.shapes import is_expert_product
 from .in_flight import pareto_maximal
 
 GATHERED_LAYERS = 2.0
-"""Layers whose weights ZeRO-3 holds gathered at once: the current one and the prefetched next one (PyTorch FSDP2)."""
+"""Number of layers whose gathered weights are in memory at once under ZeRO-3: the current one and the prefetched next one (PyTorch
+FSDP2)."""
 
 
 @dataclass(frozen=True)

@@ -307,7 +307,7 @@ def check_part_names(field: str, parts: Collection[str], model: Model, words: Ab
     """Check that each name is a part of the model's layers, or one of ``words``.
 
     Raises:
-        SpecError: a name is neither.
+        SpecError: a name is neither a part nor one of ``words``.
     """
     names = {name for entry in model.table.entries for name in path_sections(entry.within)} | words
     for part in parts:

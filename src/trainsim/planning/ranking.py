@@ -98,7 +98,7 @@ class Ranking:
             here, others = gpus == n, timed[self.layouts.gpus[timed] <= n]
             least = np.concatenate(
                 [[np.inf], np.minimum.accumulate(self.layouts.memory[others])]
-            )  # least memory among layouts up to a step time
+            )  # running minimum of memory over layouts sorted by step time
             beaten[here] = least[np.searchsorted(self.seconds[others], self.least[layouts[here]])] <= memory[here]
         return layouts[~beaten]
 
@@ -128,7 +128,10 @@ def pareto(seconds: Array, memory: Array, gpus: Array) -> NDArray[np.intp]:
     [0, 1, 3]
     """
     front: list[NDArray[np.intp]] = []
-    stairs: tuple[Array, Array] = (np.zeros(0), np.zeros(0))  # increasing seconds, least memory so far with at most as many accelerators
+    stairs: tuple[Array, Array] = (
+        np.zeros(0),
+        np.zeros(0),
+    )  # by increasing seconds; least memory among layouts before
     for n in np.unique(gpus):
         here = np.flatnonzero(gpus == n)
         here = here[np.lexsort((memory[here], seconds[here]))]

@@ -280,7 +280,11 @@ def _steps_of_phase(est: Estimate, phase: PhaseEstimate, line: str) -> list[Orig
         ),
         Origin("counted as", flop / tokens, "FLOP/token", f"{convention}: {convention_of(convention).source}", sources.get("model", "")),
         Origin(
-            "busy hours", busy * flop / float(np.asarray(phase.flops.total)), "GPU-h", f"the line's share of the phase's; {how}", source
+            "busy hours",
+            busy * flop / float(np.asarray(phase.flops.total)),
+            "GPU-h",
+            f"the line's share of the phase; {how}",
+            source,
         ),
     ]
     return [*steps, *([downtime] if not line else []), *(Origin("op", _stored(e), "parameter", _shape(e)) for e in _ops(est, line))]

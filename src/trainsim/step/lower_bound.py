@@ -25,8 +25,8 @@ def lower_bound_seconds(
 ) -> Num:
     """Lower bound on the step time for any sharding and pipeline waits; much cheaper than :func:`step_of`.
 
-    ``t >= [max_r { n · Σ_kind counts · (f + i + w) + fill and drain } + sends] · (1 + j·log₂(gpus/8)) · factor``. Under DualPipe a pass
-    counts with the shorter of its times alone and paired.
+    ``t >= [max_r { n · Σ_kind counts · (f + i + w) + fill and drain } + sends] · (1 + j·log₂(gpus/8)) · factor``. Under DualPipe the time
+    of a pass is the shorter of its unpaired and its paired time.
 
     Args:
         model, layout, batch, schedule, cluster, stack: as for :func:`step_of`.

@@ -113,10 +113,10 @@ class Reinforcement(Spec):
     learning_mfu: Annotated[Num, Unit("", "model FLOPs over peak while learning", gt=0, le=1)]
     epochs: Annotated[Num, Unit("", "times each response is learned from", gt=0)] = 1.0
     scoring_passes: Annotated[Num, Unit("", "forward passes of frozen copies", ge=0)] = 2.0
-    discarded: Annotated[Num, Unit("", "share of responses thrown away", ge=0, lt=1)] = 0.0
+    discarded: Annotated[Num, Unit("", "share of responses discarded", ge=0, lt=1)] = 0.0
     sync_seconds: Annotated[Num, Unit("s", "per round, weights to the engines", ge=0)]
-    reward_seconds: Annotated[Num, Unit("s", "per round, judging", ge=0)] = 0.0
-    overlap: Annotated[Num, Unit("", "of the shorter of generating and learning", ge=0, le=1)] = 0.0
+    reward_seconds: Annotated[Num, Unit("s", "per round, computing rewards", ge=0)] = 0.0
+    overlap: Annotated[Num, Unit("", "share of the shorter of generation and learning", ge=0, le=1)] = 0.0
     peak: str = "bf16"
 
     @property

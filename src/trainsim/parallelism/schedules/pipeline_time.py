@@ -243,7 +243,7 @@ def uneven_seconds(schedule: Schedule, times: Times, micro_batches: Num, pp: int
 
 
 def _paced_by_a_rank(schedule: Schedule, pp: int, vpp: int) -> SteadyState:
-    """The steady state of a schedule of which one rank sets the pace: each rank must have one.
+    """The steady state of a schedule in which one rank sets the pace, after a check that every rank has a steady state.
 
     Raises:
         SpecError: a rank repeats no slots as steps grow, so that its pace is undefined.

@@ -103,7 +103,7 @@ def unlink(y: Array, low: float, high: float) -> Array:
     """Inverse of :func:`link`."""
     match math.isfinite(low), math.isfinite(high):
         case True, True:
-            with np.errstate(over="ignore"):  # exp overflows far below, where the share is zero
+            with np.errstate(over="ignore"):  # exp overflows far below the bounds, where the result is the lower bound
                 share = np.exp(-y)
             share += 1.0
             return np.asarray((high - low) / share + low)
