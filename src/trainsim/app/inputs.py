@@ -101,7 +101,7 @@ def errors_of(asked: Question, folder: Path | None) -> tuple[TrainsimError, ...]
 def claim_request_of(asked: Question) -> ClaimRequest:
     """The claim that a question states.
 
-    >>> claim_request_of(Question(claim="6M")).quantity
+    >>> claim_request_of(Question(claim="6M", quantity="cost")).quantity
     'cost'
     """
-    return ClaimRequest(asked.claim, asked.quantity or "cost", told_as=asked.told_as, scope=asked.scope, date=asked.date)
+    return ClaimRequest(asked.claim, asked.quantity, told_as=asked.told_as, scope=asked.scope, date=asked.date)

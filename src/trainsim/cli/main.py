@@ -175,8 +175,8 @@ def simulate(
 def audit(
     claim_id: Annotated[str, typer.Argument(help="id of a claim of the catalogue, or a CSV of claims")] = "",
     *, model: Annotated[str, typer.Option(help="run or model the claim is about")] = "",
-    claim: Annotated[str, typer.Option(help="the figure: 4.6M, 35M RMB")] = "",
-    quantity: Annotated[str, typer.Option(help="of what: cost, gpu_hours, wall_days, mfu, flops, tokens")] = "cost",
+    claim: Annotated[str, typer.Option(help="the figure: 4.6M, 35M RMB, 'at least 2.8M GPU-hours', 40%, '1,287 MWh'")] = "",
+    quantity: Annotated[str, typer.Option(help="of what, if the unit does not say it: cost, gpu_hours, wall_days, mfu, tokens …")] = "",
     told_as: Annotated[str, typer.Option(help="the words it was published with")] = "",
     scope: Annotated[str, typer.Option(help="what it covers, in words, where known")] = "",
     includes: Annotated[list[str], typer.Option(help="what it covers, in parts: final_run, downtime, experiments, data, people …")] = [],  # noqa: B006

@@ -128,7 +128,17 @@ def _factor(suffix: str, unit: str) -> float | None:
     """Factor from a suffix to the field's unit; None if the suffix has another dimension."""
     if not suffix or suffix == unit:
         return 1.0
-    for reader in (_ratio_factor, _size_factor, _rate_factor, _flops_factor, _time_factor, _money_factor, _power_factor, _count_factor):
+    for reader in (
+        _ratio_factor,
+        _size_factor,
+        _rate_factor,
+        _flops_factor,
+        _time_factor,
+        _money_factor,
+        _power_factor,
+        _energy_factor,
+        _count_factor,
+    ):
         factor = reader(suffix, unit)
         if factor is not None:
             return factor
@@ -181,30 +191,41 @@ def _power_factor(suffix: str, unit: str) -> float | None:
     return None if unit not in ("W", "W/GPU") or found is None else _PREFIX[found[1]]
 
 
-_COUNTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"token": ("token", "tokens", "tok"), "GPU-h": ("GPU-h", "GPU-hours", "GPUh", "H800-hours"), "GPU": ("GPU", "GPUs")}
-    | {"sequence": ("sequence", "sequences", "seqs"), "parameter": ("parameters", "params"), "step": ("step", "steps")}
-)  # fmt: skip
+def _energy_factor(suffix: str, unit: str) -> float | None:
+    found = re.fullmatch(r"(k|M|G|T|kilo|mega|giga|tera|)(?:Wh|watt[- ]?hours?)", suffix)
+    return None if unit != "kWh" or found is None else _PREFIX[found[1] if len(found[1]) < 2 else found[1][0].upper()] / 1e3
+
+
+_CHIP = r"(?:GPU|TPU|[A-Z]{1,3}\d{1,4}\w*)"
+_NOUNS: Mapping[str, str] = MappingProxyType(
+    {"token": r"tok(?:en)?s?", "parameter": r"param(?:eter)?s", "sequence": r"seq(?:uence)?s?", "GPU": rf"(?:{_CHIP}s?|accelerators|chips)"}
+    | {"GPU-h": rf"{_CHIP}(?:[- ]GPU)?[- ]?(?:hours?|hrs?|h)", "GPU-day": rf"{_CHIP}(?:[- ]GPU)?[- ]?days?"}
+)
+"""Unit of a count → pattern of the nouns that may follow its number."""
 
 
 def _count_factor(suffix: str, unit: str) -> float | None:
     """Factor of a count such as ``2T`` or ``2T tokens``; None for units that have their own suffixes."""
     if unit in ("B", "B/s", "TB", "FLOP/s", "FLOP", "s", "h", "day", "year", "USD/GPU-h") or unit.startswith("USD"):
         return None
-    words = suffix.split()
-    if unit == "GPU-h" and words and (found := re.fullmatch(r"(.*?)\s*GPU-?days?", suffix, re.IGNORECASE)):
-        return 24.0 * _COUNT[found[1]] if found[1] in _COUNT else None
-    noun = _COUNTED.get(unit, (unit,) if unit else ())
-    if words and words[-1] in noun:
-        words = words[:-1]
-    if len(words) > 1:
-        return None
-    return _COUNT.get(words[0] if words else "")
+    for counted, size in ((unit, 1.0), ("GPU-day", 24.0)) if unit == "GPU-h" else ((unit, 1.0),):
+        noun = _NOUNS.get(counted, f"{re.escape(unit)}s?" if unit else "")
+        found = re.fullmatch(rf"([A-Za-z]*?)\s*(?:{noun})?", suffix)
+        if found is not None and found[1] in _COUNT:
+            return size * _COUNT[found[1]]
+    return None
+
+
+_READERS = (
+    _ratio_factor, _size_factor, _rate_factor, _flops_factor, _time_factor, _money_factor, _power_factor, _energy_factor, _count_factor,
+)  # fmt: skip
+"""Readers of a suffix, one for each kind of unit."""
 
 
 _EXAMPLES = MappingProxyType(
     {"token": "2T or 15.5e12", "B": "80GB", "B/s": "3.35TB/s or 400Gb/s", "FLOP/s": "989T", "FLOP": "3.8e25", "s": "9.6s", "h": "12h"}
-    | {"day": "40 days", "year": "4 years", "USD": "5.6M", "USD/GPU-h": "2.5/h", "GPU-h": "2.79M", "": "0.4 or 40%", "W": "700W"}
+    | {"day": "40 days", "year": "4 years", "USD": "5.6M", "USD/GPU-h": "2.5/h", "GPU-h": "2.79M", "": "0.4 or 40%"}
+    | {"W": "700W", "kWh": "1.3 GWh"}
 )  # fmt: skip
 
 

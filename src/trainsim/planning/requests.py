@@ -16,7 +16,7 @@ from ..catalog.rents import warn_if_too_cheap
 from ..core import reading
 from ..core.answer import written
 from ..core.citations import ASSUMED
-from ..core.errors import BeliefError, SpecError, did_you_mean
+from ..core.errors import BeliefError, SpecError
 from ..core.registry import kind_of
 from ..model.transformer import Model
 from ..run.run import Run, load
@@ -277,7 +277,7 @@ def assumed_lines(run: Run, shown: Collection[str] = ()) -> list[str]:
 
 
 UNITS = {"cost": "USD", "gpu_hours": "GPU-h", "busy_gpu_hours": "GPU-h", "wall_days": "day", "mfu": "", "tokens": "token", "flops": "FLOP"}
-"""Quantity → unit in which a claim of it is read."""
+"""Quantity of an estimate → unit in which a typed limit of it is read."""
 
 
 @dataclass(frozen=True)
@@ -285,8 +285,8 @@ class ClaimRequest:
     """Options that define a claim.
 
     Args:
-        figure: ``"4.6M"``, ``"$6M"``, ``"35M RMB"``, ``"2.788M GPU-hours"``.
-        quantity: what the figure measures.
+        figure: ``"4.6M"``, ``"35M RMB"``, ``"at least 2.788M GPU-hours"``: :func:`~trainsim.claims.typed_figure.typed_figure`.
+        quantity: what the figure measures; empty for what its unit says, and for dollars where it has none.
         told_as: the words with which the figure was published.
         scope: what it covers, in words; the published words' own scope if empty.
         includes: what it covers, part by part, in place of words.
@@ -295,7 +295,7 @@ class ClaimRequest:
     """
 
     figure: str
-    quantity: str = "cost"
+    quantity: str = ""
     told_as: str = ""
     scope: str = ""
     includes: Sequence[str] = ()
@@ -310,12 +310,10 @@ def claim_of(asked: ClaimRequest) -> Claim:
     Raises:
         SpecError: the figure is not a number in the quantity's unit, or the scope is given both in words and in parts.
     """
-    from ..claims.claim import CURRENCIES, Claim
+    from ..claims.claim import Claim
     from ..claims.scope import Scope
-    from ..core.quantities import parse_number
+    from ..claims.typed_figure import typed_figure
 
-    if asked.quantity not in UNITS:
-        raise SpecError("--quantity", asked.quantity, "is not a quantity of a claim", did_you_mean(asked.quantity, UNITS), "unknown-name")
     if asked.scope and (asked.includes or asked.basis):
         raise SpecError("--scope", asked.scope, "can't be combined with --includes and --basis", "give the words, or the parts", "conflict")
     if asked.basis and not asked.includes:
@@ -324,10 +322,8 @@ def claim_of(asked: ClaimRequest) -> Claim:
     if asked.includes:
         parts: dict[str, Any] = {"contents": tuple(asked.includes)} | ({"basis": asked.basis} if asked.basis else {})
         scope = Scope(**parts)
-    money = asked.quantity == "cost" and next((code for code in CURRENCIES if code in asked.figure), "")
-    value = parse_number(asked.figure.replace(money, "") if money else asked.figure, UNITS[asked.quantity], "--claim")
     given: dict[str, Any] = {"told_as": asked.told_as, "scope": scope, "source": asked.source or "typed", "date": asked.date}
-    return Claim(asked.quantity, value, unit=money or UNITS[asked.quantity], **{name: word for name, word in given.items() if word})
+    return Claim(**typed_figure(asked.figure, asked.quantity), **{name: word for name, word in given.items() if word})
 
 
 @dataclass(frozen=True)
