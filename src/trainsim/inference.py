@@ -26,7 +26,7 @@ from .uncertainty.analysis import inverse as inverse_of_draws
 from .uncertainty.analysis import sensitivity as sensitivity_of_draws
 from .uncertainty.analysis.comparison import Difference, Disagreement
 from .uncertainty.analysis.condition import Measured, Posterior
-from .uncertainty.analysis.influence import DisclosureValue, Region, Swing
+from .uncertainty.analysis.influence import DisclosureValues, Region, Tornado
 from .uncertainty.analysis.inverse import MustBeTrue
 from .uncertainty.analysis.sensitivity import Sensitivity
 from .uncertainty.beliefs.beliefs import Beliefs
@@ -118,7 +118,7 @@ def sensitivity(spec: Spec, beliefs: Beliefs, of: str = "", function: Function |
     return sensitivity_of_draws.sensitivity(spec, beliefs, _function_of(spec, function, of), of=of, **options)
 
 
-def tornado(spec: Spec, beliefs: Beliefs, of: str = "", function: Function | None = None) -> tuple[Swing, ...]:
+def tornado(spec: Spec, beliefs: Beliefs, of: str = "", function: Function | None = None) -> Tornado:
     """Change of a quantity as each input goes from its 5th to its 95th percentile, with all others at their medians.
 
     Args:
@@ -134,10 +134,11 @@ def tornado(spec: Spec, beliefs: Beliefs, of: str = "", function: Function | Non
     [('price.usd_per_gpu_hour', 5.3), ('reliability.goodput', 0.6)]
     """
     of = of or _default_quantity(function)
-    return influence_of_draws.tornado(spec, beliefs, _function_of(spec, function, of), of=of)
+    found = influence_of_draws.tornado(spec, beliefs, _function_of(spec, function, of), of=of)
+    return replace(found, unit=unit_of(of) if function is None else "")
 
 
-def disclosure(spec: Spec, beliefs: Beliefs, of: str = "", function: Function | None = None, **options: Any) -> tuple[DisclosureValue, ...]:
+def disclosure(spec: Spec, beliefs: Beliefs, of: str = "", function: Function | None = None, **options: Any) -> DisclosureValues:
     """Relative width of a quantity's interval if one, two or three inputs were known.
 
     Equation: ``E[width of y | x_S] / width of y``; a width is P95 − P5.

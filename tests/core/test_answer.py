@@ -108,6 +108,8 @@ SAMPLES: dict[str, Callable[[], Any]] = {
     "Difference": lambda: ts.compare(published(), published().replace({"price.usd_per_gpu_hour": 4.0}), DOUBT, n=1024),
     "Disagreement": lambda: ts.compare_beliefs(published(), {"mine": DOUBT, "yours": DOUBT}, n=1024),
     "MustBeTrue": lambda: ts.what_must_be_true(ts.catalog.claim("deepseek-v3-6m"), published(), DOUBT),
+    "Tornado": lambda: ts.tornado(published(), DOUBT),
+    "DisclosureValues": lambda: ts.disclosure(published(), DOUBT),
     "Region": lambda: ts.region(published(), DOUBT, above=6e6, n=2048),
     "Solution": lambda: ts.solve_for(modelled(), "phases.pretrain.tokens", {"cost": 1e6}),
     "PlanSearch": lambda: ts.search_plans(modelled(), space={"schedule": "1f1b", "tp": (1, 2), "pp": 1, "cp": 1}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from ...uncertainty.analysis.influence import Swing
+from ...uncertainty.analysis.influence import Swing, Tornado
 from ...uncertainty.analysis.sensitivity import Sensitivity
 from ..picture import ACROSS, Canvas, Picture
 from ..style import SMALL, TEXT, cut
@@ -84,19 +84,13 @@ class TornadoPicture(Picture):
 
     Args:
         answer: the swings.
-        of: the quantity that swings.
     """
 
-    answers = (Swing,)
+    answers = (Tornado,)
 
-    def __init__(self, answer: tuple[Swing, ...], of: str = "cost") -> None:
+    def __init__(self, answer: Tornado) -> None:
         super().__init__(answer)
-        self.name, self.unit = QUANTITIES.get(of, (of.replace("_", " "), ""))
-
-    @classmethod
-    def draws(cls, answer: object) -> bool:
-        """Whether the answer is swings of several inputs."""
-        return isinstance(answer, tuple) and bool(answer) and all(isinstance(each, Swing) for each in answer)
+        self.name, self.unit = QUANTITIES.get(answer.of, (answer.of.replace("_", " "), answer.unit))
 
     @cached_property
     def swings(self) -> tuple[Swing, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -40,7 +40,36 @@ class Swing:
         return abs(self.high - self.low)
 
 
-def tornado(spec: Spec, beliefs: Beliefs, function: Function, *, of: str = "value") -> tuple[Swing, ...]:
+@dataclass(frozen=True, repr=False)
+class Tornado(Answer):
+    """Swings of an output, the largest first; iterates over them.
+
+    Args:
+        of: the output.
+        swings: the swing of each input.
+        unit: unit of the output.
+    """
+
+    of: str
+    swings: tuple[Swing, ...]
+    unit: str = ""
+
+    def __iter__(self) -> Iterator[Swing]:
+        return iter(self.swings)
+
+    def __len__(self) -> int:
+        return len(self.swings)
+
+    def __getitem__(self, index: int) -> Swing:
+        return self.swings[index]
+
+    def summary(self) -> Summary:
+        """The size of each swing, and the output at both ends of the input."""
+        rows = [AnswerRow(s.path, s.path, s.size, self.unit, s.low, s.high) for s in self.swings]
+        return Summary(f"swings of {self.of} as one input goes from its P5 to its P95", tuple(rows))
+
+
+def tornado(spec: Spec, beliefs: Beliefs, function: Function, *, of: str = "value") -> Tornado:
     """The output at each input's P5 and P95, with all others at their medians; the largest swing first.
 
     Args:
@@ -55,7 +84,7 @@ def tornado(spec: Spec, beliefs: Beliefs, function: Function, *, of: str = "valu
     # each input varies alone, so that its marginal distribution applies
     y = _at(study, u, {}, of).reshape(-1, 2)
     swings = [Swing(" = ".join(column.paths), *map(float, ends)) for column, ends in zip(columns, y, strict=True)]
-    return tuple(sorted(swings, key=lambda swing: -swing.size))
+    return Tornado(of, tuple(sorted(swings, key=lambda swing: -swing.size)))
 
 
 def _at(study: Study, u: Array, scores: Mapping[int, Array], of: str) -> Array:
@@ -173,9 +202,34 @@ class DisclosureValue:
         return 1 - float(self.width)
 
 
-def disclosure(
-    spec: Spec, beliefs: Beliefs, function: Function, *, of: str = "value", up_to: int = 3, seed: int = 0
-) -> tuple[DisclosureValue, ...]:
+@dataclass(frozen=True, repr=False)
+class DisclosureValues(Answer):
+    """Sets of inputs, the one that narrows the interval of an output most first; iterates over them.
+
+    Args:
+        of: the output.
+        values: the value of each set.
+    """
+
+    of: str
+    values: tuple[DisclosureValue, ...]
+
+    def __iter__(self) -> Iterator[DisclosureValue]:
+        return iter(self.values)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, index: int) -> DisclosureValue:
+        return self.values[index]
+
+    def summary(self) -> Summary:
+        """The expected width of the interval for each set, in percent of the present width."""
+        rows = [AnswerRow(" + ".join(v.paths), " + ".join(v.paths), 100 * float(v.width), "%") for v in self.values]
+        return Summary(f"width of the 90 % interval of {self.of} if these inputs were known, of the present width", tuple(rows))
+
+
+def disclosure(spec: Spec, beliefs: Beliefs, function: Function, *, of: str = "value", up_to: int = 3, seed: int = 0) -> DisclosureValues:
     """Value of knowing one, two or three inputs; the set that narrows the interval most comes first.
 
     ``E[ width of y | x_S ] / width of y``, where the width is that of the P5 to P95 interval.
@@ -203,7 +257,8 @@ def disclosure(
             widths = _widths(study, subset, of).mean(axis=1) / today
             found[subset] = Figure(float(widths.mean()), replicate_error(widths), len(widths))
     order = sorted(found, key=lambda subset: float(found[subset]))
-    return tuple(DisclosureValue(tuple(labels[i] for i in sorted(subset)), found[subset]) for subset in order)
+    values = tuple(DisclosureValue(tuple(labels[i] for i in sorted(subset)), found[subset]) for subset in order)
+    return DisclosureValues(of, values)
 
 
 OUTER, INNER = 4, 512
