@@ -31,7 +31,7 @@ def rank(offload: ts.Offload | None) -> ts.Ledger:
 
 
 @given(optimizer=shares, activations=shares)
-def test_each_share_is_taken_off_its_own_line(optimizer: float, activations: float) -> None:
+def test_offload_reduces_only_its_own_line(optimizer: float, activations: float) -> None:
     whole, left = rank(None), rank(ts.Offload(optimizer=optimizer, activations=activations))
     freed = {"optimizer": optimizer, "activations": activations}
     for name in whole:
@@ -60,7 +60,7 @@ def seconds(offload: ts.Offload | None, **changes: Any) -> ts.Ledger:
 
 @settings(max_examples=20)
 @given(first=shares, second=shares)
-def test_time_is_convex_in_a_share_and_none_takes_what_it_took(first: float, second: float) -> None:
+def test_time_is_convex_in_the_share_and_unchanged_at_zero(first: float, second: float) -> None:
     """Of what chip and host do at once the longer counts, of what hides the rest: largest values of linear functions, which are convex."""
     for name in ("optimizer", "activations"):
         one, middle, other = (float(seconds(ts.Offload().replace({name: x})).total) for x in (first, (first + second) / 2, second))
@@ -82,7 +82,7 @@ def test_the_hosts_update_takes_gradients_out_its_memorys_time_and_weights_back(
     assert float(update) == pytest.approx(owned * (6.0 / float(link) + 34.0 * 8 / float(bandwidth)), rel=1e-9)
 
 
-def test_activations_hide_behind_the_pass_that_makes_them_and_show_on_a_slow_link() -> None:
+def test_offloaded_activations_overlap_their_pass_unless_the_link_is_slow() -> None:
     fast, slow = (seconds(ts.Offload(activations=1.0), **{"cluster.host.link.bandwidth": rate}) for rate in (1e15, 1e9))
     shown = [float(each.part("exchange.host").total) for each in (fast, slow)]
     assert shown[0] == pytest.approx(0.0, abs=1e-9)
@@ -104,13 +104,13 @@ def test_published_steps_with_the_optimizer_on_the_host() -> None:
         assert float(ts.step_time(made).total) == pytest.approx(measured, rel=0.25)
 
 
-def test_a_host_that_nobody_knows_is_asked_for() -> None:
+def test_a_missing_host_is_named() -> None:
     made = run(ts.Offload(optimizer=1.0)).replace({"cluster": ts.catalog.cluster("hgx-h100", 16).replace({"host": None})})
     with refused(EstimateError, "missing", "cluster.host"):
         ts.step_time(made)
 
 
-def test_a_share_is_between_nothing_and_all() -> None:
+def test_a_share_must_be_between_0_and_1() -> None:
     for share in (-0.1, 1.1):
         with refused(SpecError):
             ts.Offload(optimizer=share)

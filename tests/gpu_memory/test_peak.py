@@ -136,7 +136,7 @@ def test_dualpipe_holds_one_micro_batch_more_than_ranks_over_two_stages() -> Non
         (Plan(pp=1), [1]),
     ],
 )
-def test_micro_batches_under_way_are_those_of_the_papers(plan: Plan, held: list[int]) -> None:
+def test_micro_batches_in_flight_are_those_of_the_papers(plan: Plan, held: list[int]) -> None:
     assert [max(state.sum() for state in states) for _, states in in_flight_by_rank(plan)] == held
 
 
@@ -153,7 +153,7 @@ def test_tied_and_shared_matrices_are_held_once_by_a_rank() -> None:
     assert weights(own, 2) == pytest.approx(weights(tied, 2))
 
 
-def test_what_is_missing_is_named() -> None:
+def test_missing_inputs_are_named() -> None:
     run = v3().replace({"plan": None})
     with refused(EstimateError, "missing", "plan"):
         memory(run)
@@ -164,7 +164,7 @@ def test_what_is_missing_is_named() -> None:
 
 
 @pytest.mark.parametrize(("used", "word"), [(50e9, "fits"), (75e9, "tight"), (105e9, "does not fit")])
-def test_the_word_follows_from_what_published_peaks_used(used: float, word: str) -> None:
+def test_the_word_for_the_fit_follows_from_published_peaks(used: float, word: str) -> None:
     found = fit_from_ledger(Ledger("B", {"rank-0": {"weights": used}, "rank-1": {"weights": 1e9}}), 80e9)
     assert (found.word, found.rank) == (word, "rank-0")
     assert bool(found.cuts) == (word != "fits")
@@ -177,7 +177,7 @@ def test_the_spread_is_that_of_the_published_peaks() -> None:
         assert spread_of(trained, peaks()) == pytest.approx(MEASURED_OVER_MODELLED[trained], abs=0.006)
 
 
-def test_a_spread_covers_sources_that_it_was_not_made_of() -> None:
+def test_the_spread_covers_held_out_sources() -> None:
     """Each source's rows against the spread of all other sources: nine in ten inside, however few sources there are."""
     known = [p for p in peaks() if p.row.get("class") != "unstated"]
     inside = []
@@ -189,7 +189,7 @@ def test_a_spread_covers_sources_that_it_was_not_made_of() -> None:
     assert 0.85 <= np.mean(inside) <= 1.0
 
 
-def test_eager_ops_keep_what_lies_between_them() -> None:
+def test_eager_ops_save_intermediate_results() -> None:
     """By hand, a layer of Llama: two norms keep FP32 and their result (4 + 2 in place of 2 bytes), the gate its activation's result too."""
     model, degrees = ts.catalog.model("llama3-8b"), Degrees(tp=1.0, dp=1.0, ep=1.0, cp=1.0, micro_batch=1.0, seq_len=1024.0)
     fused, eager = (
@@ -198,7 +198,7 @@ def test_eager_ops_keep_what_lies_between_them() -> None:
     assert eager - fused == pytest.approx(1024 * model.layers * (2 * 4 * 4096 + 2 * 14336))
 
 
-def test_bytes_of_draws_are_those_of_each_alone() -> None:
+def test_bytes_of_an_array_equal_those_of_each_draw() -> None:
     """Bytes of plain numbers are kept, whatever is drawn beside them; bytes that are drawn are worked out draw by draw."""
     run = ts.catalog.run("deepseek-v3").replace(
         {"phases": [ts.Phase("pretrain", tokens=1e12, seq_len=4096, batch=15360)], "price": ts.Rental(usd_per_gpu_hour=2.0)}

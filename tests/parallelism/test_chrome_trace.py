@@ -28,7 +28,7 @@ def test_every_slot_is_one_event(tmp_path: Path, schedule: str) -> None:
     assert {e["args"]["name"] for e in events if e["name"] == "thread_name"} == {f"rank {rank}" for rank in range(4)}
 
 
-def test_draws_are_no_trace(tmp_path: Path) -> None:
+def test_a_timeline_of_draws_cannot_be_written(tmp_path: Path) -> None:
     many = np.ones((1, 3))
     with pytest.raises(SpecError):
         pipeline_timeline("1f1b", Times(many, many, many), 8, pp=4).to_chrome_trace(tmp_path / "t.json")

@@ -57,7 +57,7 @@ def flop_of(model: ts.Model, kind: str) -> float:
 
 @given(model=small_models(), stages=st.integers(1, 8))
 @settings(max_examples=60)
-def test_layers_are_lost_nowhere_and_cut_best(model: ts.Model, stages: int) -> None:
+def test_every_layer_is_placed_once_and_the_cut_is_optimal(model: ts.Model, stages: int) -> None:
     stages = min(stages, model.layers)
     spread = spread_layers(model, stages)
     assert sum(spread) == model.layers
@@ -77,7 +77,7 @@ def test_layers_are_lost_nowhere_and_cut_best(model: ts.Model, stages: int) -> N
 
 @given(model=small_models(), stages=st.integers(1, 8), schedule=st.sampled_from(SCHEDULES))
 @settings(max_examples=60)
-def test_ranks_hold_what_stages_hold(model: ts.Model, stages: int, schedule: Schedule) -> None:
+def test_layers_of_ranks_sum_to_layers_of_stages(model: ts.Model, stages: int, schedule: Schedule) -> None:
     pp, vpp = schedule.rank_multiple * max(1, min(stages, model.layers) // 2), virtual_stages(schedule)[0]
     held = schedule.stages(pp, vpp)
     if held > model.layers + 2:
@@ -94,7 +94,7 @@ def test_ranks_hold_what_stages_hold(model: ts.Model, stages: int, schedule: Sch
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda one: one.name)
 @pytest.mark.parametrize("model", ["deepseek-v2-lite", "llama3-8b"])
-def test_the_default_spread_said_aloud_changes_nothing(model: str, schedule: Schedule) -> None:
+def test_an_explicit_default_placement_changes_nothing(model: str, schedule: Schedule) -> None:
     plan: dict[str, Any] = {"pp": 4, "vpp": virtual_stages(schedule)[0], "zero": 1, "schedule": schedule}
     default = run(model, **plan)
     aloud = run(model, **plan, stage_layers=spread_layers(default.model, ts.Plan(**plan).stages))
@@ -102,7 +102,7 @@ def test_the_default_spread_said_aloud_changes_nothing(model: str, schedule: Sch
     assert list(memory(aloud).lines()) == list(memory(default).lines())
 
 
-def test_a_stage_with_more_layers_slows_the_step_by_what_they_take() -> None:
+def test_a_stage_with_more_layers_lengthens_the_step_by_their_time() -> None:
     even = run("llama3-8b", pp=4, zero=1)
     heavy = run("llama3-8b", pp=4, zero=1, stage_layers=(8, 12, 6, 6))
     per_layer = float(ts.step_time(even).part("compute.dense").total) / 8
@@ -151,7 +151,7 @@ def test_hybrid_sharding(zero: int) -> None:
         assert alone["optimizer.update"] == pytest.approx(none["optimizer.update"], rel=1e-12)
 
 
-def test_recomputing_some_layers_lies_between_none_and_all() -> None:
+def test_recomputing_some_layers_takes_between_none_and_all() -> None:
     def seconds(**plan: Any) -> float:
         return float(ts.step_time(run("llama3-8b", pp=4, zero=1, **plan)).total)
 
@@ -164,7 +164,7 @@ def test_recomputing_some_layers_lies_between_none_and_all() -> None:
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda one: one.name)
 @pytest.mark.parametrize("name", ["llama3-8b", "deepseek-v3"])
-def test_ranks_that_differ_stand_for_all(schedule: Schedule, name: str) -> None:
+def test_distinct_ranks_represent_all_ranks(schedule: Schedule, name: str) -> None:
     """Each once, in the order of the ranks; a step that works out only those has every rank's seconds."""
     model, pp, vpp = ts.catalog.model(name), 8, virtual_stages(schedule)[0]
     place = place_layers(model, schedule, pp, vpp)
@@ -182,7 +182,7 @@ def test_ranks_that_differ_stand_for_all(schedule: Schedule, name: str) -> None:
 
 @pytest.mark.parametrize("layers", [(), (6, 8, 9, 7, 8, 8, 8, 7)])
 @pytest.mark.parametrize("schedule", [schedules()["zero-bubble"], schedules()["dualpipe"]], ids=lambda one: one.name)
-def test_stages_that_differ_stand_for_all(schedule: Schedule, layers: tuple[int, ...]) -> None:
+def test_distinct_stages_represent_all_stages(schedule: Schedule, layers: tuple[int, ...]) -> None:
     """Stages alike hold the same layers, and so do those at the other end from them: a pair has the seconds of both."""
     model = ts.catalog.model("deepseek-v3")
     place = place_layers(model, schedule, 8, 1, layers)
@@ -201,7 +201,7 @@ def test_stages_that_differ_stand_for_all(schedule: Schedule, layers: tuple[int,
 
 
 @pytest.mark.parametrize("kind", ["tp", "cp"])
-def test_what_hides_is_its_share_of_what_could(kind: str) -> None:
+def test_hidden_time_is_its_share_of_the_hideable_time(kind: str) -> None:
     told = run("llama3-8b", tp=2, cp=2, zero=1)
     hidden = [lines(told.replace({f"efficiency.stack.overlap_{kind}": share}))[f"exchange.{kind}.hidden"] for share in (0.0, 0.2, 0.6)]
     assert hidden[0] == 0.0

@@ -79,7 +79,7 @@ def test_states_of_an_optimizer() -> None:
         (Plan(pp=2, stage_layers=(6, 7)), 16, ("conflict", "plan.stage_layers")),
     ],
 )
-def test_a_plan_that_cannot_be_names_rule_and_remedy(plan: Plan, gpus: int, named: tuple[str, str]) -> None:
+def test_an_impossible_plan_raises_an_error_with_rule_and_remedy(plan: Plan, gpus: int, named: tuple[str, str]) -> None:
     with refused(SpecError, *named):
         check_plan(plan, model(), gpus)
 
@@ -94,7 +94,7 @@ def test_a_plan_that_cannot_be_names_rule_and_remedy(plan: Plan, gpus: int, name
         ({"schedule": "dualpip"}, ("unknown-name", "schedule")),
     ],
 )
-def test_a_schedule_that_cannot_be_is_refused_at_once(fields: Any, named: tuple[str, str]) -> None:
+def test_an_impossible_schedule_is_refused_by_the_constructor(fields: Any, named: tuple[str, str]) -> None:
     with refused(SpecError, *named):
         Plan(**fields)
 
@@ -109,16 +109,16 @@ def test_a_schedule_that_cannot_be_is_refused_at_once(fields: Any, named: tuple[
         (Plan(zero=3, shard=4, cp=2), 16),
     ],
 )
-def test_odd_plans_that_exist_are_let_through(plan: Plan, gpus: int) -> None:
+def test_unusual_published_plans_are_accepted(plan: Plan, gpus: int) -> None:
     check_plan(plan, model(), gpus)
 
 
-def test_several_stages_to_a_rank_interleave_unless_told_otherwise() -> None:
+def test_several_stages_per_rank_mean_an_interleaved_schedule_by_default() -> None:
     assert Plan(pp=4, vpp=2).schedule == "interleaved"
     assert Plan(pp=4, vpp=2).stages == 8
 
 
-def test_batches_are_split_or_named() -> None:
+def test_a_batch_is_divided_evenly_or_refused() -> None:
     plan = Plan(pp=16, ep=64, zero=1, schedule="dualpipe")
     assert data_parallel(plan, 2048) == 128
     assert micro_batches(plan, 15360, 2048) == 120
@@ -273,7 +273,7 @@ def test_mixtral_and_deepseek_v3_command_lines() -> None:
 
 
 @pytest.mark.parametrize("flags", range(8))
-def test_what_megatron_hides_follows_from_its_flags_and_comes_back(flags: int) -> None:
+def test_overlap_by_megatrons_flags_is_read_and_written(flags: int) -> None:
     """By hand: each exchange that the layout has needs its own flag; all three are what a plan leaves to its stack."""
     named = {"dp": "--overlap-grad-reduce", "weights": "--overlap-param-gather", "tp": "--tp-comm-overlap"}
     asked = {name for i, name in enumerate(named) if flags >> i & 1}
@@ -284,7 +284,7 @@ def test_what_megatron_hides_follows_from_its_flags_and_comes_back(flags: int) -
 
 
 @pytest.mark.parametrize(("word", "how"), [("p2p", "ring"), ("all_gather", "all-gather"), ("a2a", "all-to-all")])
-def test_how_keys_are_exchanged_and_what_the_host_keeps_is_read_and_written(word: str, how: str) -> None:
+def test_key_exchange_and_offload_are_read_and_written(word: str, how: str) -> None:
     line = f"--context-parallel-size 4 --cp-comm-type {word} --optimizer-cpu-offload --optimizer-offload-fraction 0.5"
     plan = Plan.from_megatron(line)
     assert (plan.cp_exchange, plan.offload) == (how, ts.Offload(optimizer=0.5))
@@ -341,7 +341,7 @@ def test_layers_of_each_stage_are_read(pp: int, line: str, layers: tuple[int, ..
     assert Plan.from_megatron(f"--pipeline-model-parallel-size {pp} {line}").stage_layers == layers
 
 
-def test_experts_are_sharded_as_megatron_does_where_nobody_says() -> None:
+def test_the_default_sharding_of_experts_is_megatrons() -> None:
     spread = Plan.from_megatron("--tensor-model-parallel-size 4 --expert-model-parallel-size 8")
     assert spread.expert_tp == 4  # --expert-tensor-parallel-size takes --tensor-model-parallel-size
     whole = Plan(tp=4, ep=8)

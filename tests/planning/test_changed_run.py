@@ -29,7 +29,7 @@ def run_with(efficiency: Efficiency, *, own: bool) -> ts.Run:
 @pytest.mark.parametrize("own", [True, False])
 @pytest.mark.parametrize("efficiency", REPORTED, ids=lambda one: type(one).__name__)
 @pytest.mark.parametrize("what", CHANGES)
-def test_a_reported_time_is_left_open_by_a_change_of_what_it_depends_on(what: str, efficiency: Efficiency, own: bool) -> None:  # noqa: FBT001
+def test_a_reported_time_is_dropped_if_its_inputs_change(what: str, efficiency: Efficiency, own: bool) -> None:  # noqa: FBT001
     run = run_with(efficiency, own=own)
     after = changed(run, [CHANGES[what]])
     assert after.efficiency is None

@@ -59,7 +59,7 @@ def recipe_of(run: ts.Run) -> ts.Reinforcement:
     return efficiency.recipe
 
 
-def test_what_nobody_gave_of_a_grpo_run_is_marked_and_believed() -> None:
+def test_assumed_inputs_of_a_grpo_run_are_marked_and_get_beliefs() -> None:
     run = quick_reinforcement("7B", chip="h100", gpus=32, steps=100, end="2K", samples=16)
     sources = run.sources()
     assert sources[f"{LATER}.samples"] == "given by the user"

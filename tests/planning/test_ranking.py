@@ -77,14 +77,14 @@ def test_bounds_change_no_answer(rows: list[tuple[int, int, int, int, int]], cou
     np.testing.assert_array_equal(together.seconds[together.timed], told.told[together.timed])
 
 
-def test_of_layouts_as_fast_as_each_other_the_smaller_comes_first() -> None:
+def test_of_equally_fast_layouts_the_one_with_less_memory_comes_first() -> None:
     one = np.ones(5)
     ranking = Ranking(Told(one, one, one, np.arange(5.0, 0.0, -1.0), one, set()), one)  # type: ignore[arg-type]
     assert ranking.first(0).tolist() == []
     assert ranking.first(2).tolist() == [4, 3]
 
 
-def test_what_a_bound_leaves_out_is_not_timed() -> None:
+def test_layouts_that_a_bound_excludes_are_not_timed() -> None:
     n = 200
     one = np.arange(1.0, n + 1.0)
     told = Told(one, one + 0.5, one + 1.0, np.ones(n), np.ones(n), set())
@@ -120,7 +120,7 @@ BOUNDED = {
 
 
 @pytest.mark.parametrize("case", BOUNDED)
-def test_no_layout_is_faster_than_its_floor(case: str) -> None:
+def test_no_layout_is_faster_than_its_lower_bound(case: str) -> None:
     found = tried(*BOUNDED[case])
     assert len(found) > 50
     assert np.all(found.lower_bounds > 0)

@@ -198,13 +198,13 @@ def test_an_impossible_search_names_the_nearest_layout() -> None:
         ts.search_plans(run(dense()).replace({"efficiency": ts.MFU(0.4)}))
 
 
-def test_it_prints_what_won_and_why() -> None:
+def test_a_search_prints_the_best_layout_and_the_reasons() -> None:
     text = str(ts.search_plans(run(dense(), 2.2e9, plan=ts.Plan(tp=8)), space=NARROW, top=3))
     for words in ("possible", "fit", "first minus second", "rejected", "more memory than the 2.2 GB"):
         assert words in text
 
 
-def test_an_own_plan_that_does_not_fit_says_so() -> None:
+def test_a_note_says_that_the_own_plan_does_not_fit() -> None:
     made = run(dense(), memory_bytes=2.0e9, plan=ts.Plan())
     found = ts.search_plans(made, space={**NARROW, "zero": 3, "tp": (1, 2, 4, 8)})
     assert found.own is not None

@@ -192,7 +192,7 @@ def test_multiples_are_those_that_a_run_allows(plan: ts.Plan) -> None:
     assert allowed == list(range(allowed[0], 130, _stride(plan)))
 
 
-def test_a_limit_that_no_size_meets_says_nothing_about_the_nearest() -> None:
+def test_a_limit_that_no_size_meets_does_not_decide_the_nearest() -> None:
     limits = {"wall_days": 20.0, "cost": 1e5}  # told utilisation and goodput: dollars don't hang on the size
     solved = ts.solve_for(run(), "cluster.gpus", limits)
     assert not solved.reached
@@ -224,9 +224,7 @@ def test_a_modelled_run_gets_sizes_its_batch_can_be_shared_among() -> None:
     ("price.usd_per_gpu_hour", {"cost": 1e6, "wall_days": 5.0}),
 ])  # fmt: skip
 @pytest.mark.parametrize("beliefs", [None, ts.Beliefs({"efficiency.mfu": ts.ci90(0.35, 0.45)})], ids=["point", "beliefs"])
-def test_what_no_value_reaches_says_the_nearest_and_what_the_limits_would_have_to_be(
-    path: str, limits: dict[str, float], beliefs: Any
-) -> None:
+def test_an_unreachable_target_gives_the_nearest_value_and_the_limits_needed(path: str, limits: dict[str, float], beliefs: Any) -> None:
     made = run(reliability=FAILING) if path == "cluster.gpus" else run()
     solved = ts.solve_for(made, path, limits, beliefs, probability=0.8)
     assert not solved.reached
@@ -238,7 +236,7 @@ def test_what_no_value_reaches_says_the_nearest_and_what_the_limits_would_have_t
     assert again.reached or (beliefs is not None and again.probability is not None and float(again.probability) > 0.7)
 
 
-def test_a_number_that_may_go_to_its_bound_says_so() -> None:
+def test_a_value_at_its_bound_is_reported_as_such() -> None:
     solved = ts.solve_for(run(), "reliability.goodput", {"cost": 1e9})
     assert solved.limits[0].moves == -1
     free = ts.solve_for(run(efficiency=ts.MFU(0.4)), "cluster.gpus", {"wall_days": 1e6})
@@ -246,7 +244,7 @@ def test_a_number_that_may_go_to_its_bound_says_so() -> None:
     assert free.binds == "bounds of cluster.gpus"
 
 
-def test_errors_name_what_to_do() -> None:
+def test_errors_name_the_remedy() -> None:
     with refused(EstimateError, "infeasible", "price.usd_per_gpu_hour"):
         ts.solve_for(run(), "price.usd_per_gpu_hour", {"wall_days": 5.0})
     with refused(EstimateError, "unsupported", "plan.tp"):
@@ -263,7 +261,7 @@ def test_errors_name_what_to_do() -> None:
         ts.solve_for(run(), "phases.pretrain.tokens", {"cost": 2e6}, probability=1.0)
 
 
-def test_a_quantity_that_turns_is_searched_on_the_side_where_the_run_is() -> None:
+def test_a_non_monotone_quantity_is_searched_on_the_runs_side() -> None:
     best = run(reliability=FAILING.replace({"interval_seconds": None})).reliability
     turn = float(best.interval(256))  # type: ignore[union-attr]
     for factor, way in ((8.0, 1), (1 / 8, -1)):
@@ -279,7 +277,7 @@ def test_a_quantity_that_turns_is_searched_on_the_side_where_the_run_is() -> Non
         ts.solve_for(made, "reliability.interval_seconds", {"cost": 3e6}, doubted)
 
 
-def test_the_same_draws_stand_at_every_value() -> None:
+def test_every_value_is_tried_with_the_same_draws() -> None:
     moved = run().replace({"phases.pretrain.tokens": 5e11})
     one, other = _draws(run(), BELIEFS, 4), _draws(moved, BELIEFS, 4)
     assert all(np.array_equal(one[path], other[path]) for path in BELIEFS.paths)

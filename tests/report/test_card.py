@@ -20,7 +20,7 @@ NAMES = (SIX, "r1-5m-against-100m", "fleet-944m", "moe-256-networks", "owns-data
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("theme", list(THEMES))
-def test_a_card_says_its_sentence_inside_the_frame(name: str, theme: str) -> None:
+def test_the_sentence_of_a_card_is_inside_the_frame(name: str, theme: str) -> None:
     made = card(verdict(name), theme=theme)
     assert struct.unpack(">II", made.png[16:24]) == (1200, 630)
     boxes = texts(made.figure)
@@ -33,7 +33,7 @@ def test_a_card_says_its_sentence_inside_the_frame(name: str, theme: str) -> Non
     assert verdict(name).number in said
 
 
-def test_what_depends_on_judgement_is_named(tmp_path: Path) -> None:
+def test_a_card_names_the_parts_that_depend_on_judgement(tmp_path: Path) -> None:
     made = verdict().card()
     said = " ".join(words for words, _ in texts(made.figure))
     judged = [rung.label.lstrip("+ ") for rung in verdict().rungs if rung.grade == "C"]

@@ -56,21 +56,21 @@ def test_one_picture_draws_an_answer(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_no_letter_is_past_the_edge(name: str) -> None:
+def test_no_text_leaves_the_picture(name: str) -> None:
     whole = drawn(name).figure.bbox
     outside = [words for words, b in boxes(name) if b.x0 < 0 or b.y0 < 0 or b.x1 > whole.x1 or b.y1 > whole.y1]
     assert outside == []
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_no_words_are_on_others(name: str) -> None:
+def test_no_texts_overlap(name: str) -> None:
     # a box has the height of its line, which is more than that of its letters
     shrunk = [(words, b.padded(-0.5, -0.12 * b.height)) for words, b in boxes(name)]
     assert [(a, b) for (a, x), (b, y) in combinations(shrunk, 2) if x.overlaps(y)] == []
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_letters_can_be_read_at_a_column_s_width(name: str) -> None:
+def test_text_is_readable_at_the_width_of_a_column(name: str) -> None:
     from matplotlib.text import Text
 
     figure = drawn(name).figure
@@ -80,7 +80,7 @@ def test_letters_can_be_read_at_a_column_s_width(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_a_picture_says_its_finding_and_describes_itself(name: str) -> None:
+def test_a_picture_has_a_finding_as_title_and_an_alternative_text(name: str) -> None:
     made = drawn(name)
     whole = " ".join(words for words, _ in boxes(name))
     assert made.title.split()[0] in whole
@@ -90,7 +90,7 @@ def test_a_picture_says_its_finding_and_describes_itself(name: str) -> None:
 
 
 @pytest.mark.parametrize("theme", THEMES.values(), ids=list(THEMES))
-def test_colours_can_be_read(theme: Theme) -> None:
+def test_colours_have_enough_contrast(theme: Theme) -> None:
     """WCAG's contrast of letters and marks to the paper."""
 
     def light(colour: str) -> float:
@@ -133,7 +133,7 @@ def png_words(data: bytes) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", ["a verdict", "parameters"])
-def test_a_png_tells_where_it_is_from(name: str) -> None:
+def test_a_png_has_its_sources_and_command(name: str) -> None:
     made = drawn(name)
     words = png_words(made.png)
     assert words["Title"] == made.title
@@ -143,7 +143,7 @@ def test_a_png_tells_where_it_is_from(name: str) -> None:
     assert words["Software"].startswith("trainsim ")
 
 
-def test_an_svg_tells_where_it_is_from_and_is_the_same_twice() -> None:
+def test_an_svg_has_its_sources_and_command_and_is_reproducible() -> None:
     made, again = drawn("a verdict"), draw(answer("a verdict"))
     assert made.svg == again.svg
     root = ET.fromstring(made.svg)  # noqa: S314 - our own
@@ -160,7 +160,7 @@ def test_a_file_is_written(suffix: str, head: bytes, tmp_path: Path) -> None:
     assert ts.draw(answer("a step"), tmp_path / f"x.{suffix}").read_bytes().startswith(head)
 
 
-def test_what_has_no_picture_says_so() -> None:
+def test_an_answer_without_a_picture_is_refused() -> None:
     with refused(EstimateError, "unsupported", "answer"):
         ts.draw(ts.read_scope("the final run"))
     with refused(EstimateError, "unsupported", "answer"):
@@ -176,7 +176,7 @@ def test_unknown_options_are_refused() -> None:
         ts.draw(answer("a step"), colour="red")
 
 
-def test_a_picture_of_one_s_own_goes_first() -> None:
+def test_a_users_picture_takes_precedence() -> None:
     class Mine:
         pass
 

@@ -66,7 +66,7 @@ def read(name: str) -> Reader:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_needs_nothing_else(name: str) -> None:
+def test_a_page_is_self_contained(name: str) -> None:
     links = [a.get(key) for _, a in read(name).tags for key in ("src", "href", "action", "xlink:href") if a.get(key)]
     assert [link for link in links if not str(link).startswith("#")] == []
     assert "url(http" not in text(name)
@@ -84,7 +84,7 @@ def test_tags_nest_and_names_are_unique(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_it_can_be_read_aloud(name: str) -> None:
+def test_a_page_is_readable_by_a_screen_reader(name: str) -> None:
     tags = read(name).tags
     levels = [int(tag[1]) for tag, _ in tags if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
@@ -97,7 +97,7 @@ def test_it_can_be_read_aloud(name: str) -> None:
     assert [a for a in pictures if a.get("role") != "img" or not a.get("aria-label")] == []
 
 
-def test_what_is_printed_is_escaped() -> None:
+def test_inserted_text_is_escaped() -> None:
     run = modelled().replace({"name": "<script>alert(1)</script>&\"'"})
     page = report_text(ts.estimate(run))
     assert "<script>alert" not in page

@@ -98,7 +98,7 @@ def words_of(name: str) -> str:
     return " ".join(label.partition(" ")[2] for label in texts(drawn(name).figure))
 
 
-def test_the_whole_article_lists_every_claim_with_what_became_of_it() -> None:
+def test_the_picture_of_the_article_lists_every_claim_with_its_verdict() -> None:
     whole = words_of("the whole article")
     for name, claim in ts.catalog.claims().items():
         assert claim.statement in whole, name
@@ -106,7 +106,7 @@ def test_the_whole_article_lists_every_claim_with_what_became_of_it() -> None:
     assert "3  What became of all 15 claims?" in whole
 
 
-def test_a_density_has_no_kink_and_holds_its_mass() -> None:
+def test_a_density_has_no_kink_and_integrates_to_one() -> None:
     found = verdict("as told").blind
     hours, expected = density(lambda levels: [found.quantile(q) for q in levels])
     steps = np.diff(np.log(hours))
@@ -117,7 +117,7 @@ def test_a_density_has_no_kink_and_holds_its_mass() -> None:
     assert bend.max() < 0.05 * np.ptp(slope), "the slope never jumps"
 
 
-def test_a_density_with_a_hard_edge_holds_its_mass() -> None:
+def test_a_density_with_a_hard_edge_integrates_to_one() -> None:
     x, y = density(lambda levels: [1.0 + level for level in levels], logarithmic=False)
     assert y == pytest.approx(np.ones(len(y)))
     assert (x[0], x[-1]) == pytest.approx((1.003, 1.997), abs=1e-9)
@@ -130,7 +130,7 @@ def test_the_title_is_the_sentence_one_may_print(name: str) -> None:
     assert "verdict." not in words, "no code in a public picture"
 
 
-def test_what_depends_on_judgement_is_said_inside() -> None:
+def test_a_picture_names_the_parts_that_depend_on_judgement() -> None:
     assert "depend on judgement" in words_of("as told")
 
 

@@ -21,7 +21,7 @@ ONE = ts.Times(forward=np.ones(4), inputs=np.ones(4), weights=np.ones(4), pair=2
 
 @pytest.mark.parametrize("schedule", schedules().values(), ids=list(schedules()))
 @pytest.mark.parametrize("sending", [0.0, 0.1])
-def test_a_timeline_is_what_waiting_sums_up(schedule: Schedule, sending: float) -> None:
+def test_the_idle_time_of_a_timeline_equals_the_bubble(schedule: Schedule, sending: float) -> None:
     vpp = virtual_stages(schedule)[0]
     made = ts.pipeline_timeline(schedule, ONE, 16, 4, vpp, sending)
     busy = busy_seconds(schedule, times_by_stage(schedule, ONE, 4, vpp), 16, 4, vpp).max(axis=0)

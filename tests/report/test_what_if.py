@@ -29,7 +29,7 @@ FACTORS = st.floats(0.3, 3.0)
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_run_of_numbers_is_the_run(name: str) -> None:
+def test_a_run_with_given_numbers_costs_the_same(name: str) -> None:
     run = RUNS[name]()
     a, b = ts.estimate(run), ts.estimate(turned_into_numbers(run))
     for quantity in SHOWN:
@@ -41,7 +41,7 @@ PANELS = {name: what_if(make()) for name, make in RUNS.items()}
 
 
 @given(name=st.sampled_from(list(RUNS)), factors=st.tuples(*(FACTORS for _ in range(5))))
-def test_products_are_the_estimate(name: str, factors: tuple[float, ...]) -> None:
+def test_products_equal_the_estimate(name: str, factors: tuple[float, ...]) -> None:
     found = PANELS[name]
     settings = {knob: min(now * factor, MOST.get(knob, np.inf)) for (knob, now), factor in zip(found.knobs.items(), factors, strict=True)}
     settings["gpus"] = max(1.0, float(round(settings["gpus"])))
@@ -51,7 +51,7 @@ def test_products_are_the_estimate(name: str, factors: tuple[float, ...]) -> Non
         assert found.value(quantity, settings) == pytest.approx(float(est.quantity(quantity)), rel=1e-9)
 
 
-def test_draws_are_the_simulation_s() -> None:
+def test_draws_are_those_of_the_simulation() -> None:
     found = what_if(v3(), simulation())
     for quantity in ("cost", "gpu_hours", "wall_days"):
         rows = found.draws[quantity]
@@ -61,7 +61,7 @@ def test_draws_are_the_simulation_s() -> None:
         assert ours == pytest.approx(theirs, rel=0.01)
 
 
-def test_it_travels_as_json() -> None:
+def test_a_panel_survives_json() -> None:
     data = json.loads(json.dumps(what_if(v3(), simulation()).to_dict(), allow_nan=False))
     assert {knob["name"] for knob in data["knobs"]} == {"price", "mfu", "tokens", "gpus", "goodput"}
     assert len(data["draws"]["cost"][0]) == DRAWS

@@ -35,7 +35,7 @@ def test_leaves_sum_to_the_total_and_each_can_be_explained(name: str) -> None:
         assert all(step.source for step in told.down if step.name == "price")
 
 
-def test_both_ways() -> None:
+def test_a_line_and_an_input_can_be_explained() -> None:
     est = ts.estimate(ts.catalog.run("deepseek-v3"))
     told = ts.explain(est, "cost.pretrain.moe.experts.up")
     assert [p for p, _ in told.up] == ["cost.pretrain.moe.experts", "cost.pretrain.moe", "cost.pretrain", "cost"]
@@ -44,7 +44,7 @@ def test_both_ways() -> None:
     assert shares == sorted(shares, reverse=True)
 
 
-def test_how_many_dollars_rest_on_judgement() -> None:
+def test_an_explanation_counts_dollars_that_depend_on_judgement() -> None:
     run = ts.catalog.run("deepseek-v3")
     est = ts.estimate(run)
     down = float(est.cost.part("downtime").total)
@@ -54,7 +54,7 @@ def test_how_many_dollars_rest_on_judgement() -> None:
     assert np.isclose(ts.explain(mine, "cost").judgement, mine.cost.total)
 
 
-def test_an_unknown_line_says_what_was_meant() -> None:
+def test_an_unknown_line_gets_a_suggestion() -> None:
     est = ts.estimate(ts.catalog.run("deepseek-v3"))
     with refused(ts.TrainsimError, "unknown-path", "pretrain.moe.expert"):
         ts.explain(est, "cost.pretrain.moe.expert")
@@ -89,7 +89,7 @@ def test_every_leaf_names_its_inputs_and_each_its_source(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", subjects())
-def test_down_from_a_line_and_up_from_an_input_are_one_relation(name: str) -> None:
+def test_a_line_lists_an_input_if_the_input_lists_the_line(name: str) -> None:
     est = subjects()[name]
     quantity = "cost" if hasattr(est, "cost") else "over_life"
     ledger = getattr(est, quantity)
@@ -115,7 +115,7 @@ def test_a_development_leads_into_its_runs() -> None:
     assert steps[0].value == 1.5
 
 
-def test_dollars_that_rest_on_judgement_are_those_a_judged_input_moves() -> None:
+def test_dollars_that_depend_on_judgement_are_those_that_a_judged_input_changes() -> None:
     est = estimate_development(development())
     graded = ts.explain(est)
     by_hand = est.cost.part("data").total + est.cost.part("people").total + est.compute.part("failed").total
@@ -130,7 +130,7 @@ def test_dollars_that_rest_on_judgement_are_those_a_judged_input_moves() -> None
     assert np.isnan(ts.explain(est, "gpu_hours").judgement)
 
 
-def test_what_an_input_only_shifts_does_not_rest_on_it() -> None:
+def test_a_sum_does_not_depend_on_an_input_that_only_shifts_its_parts() -> None:
     """Hours given with downtime: goodput moves hours between two lines, and no dollars."""
     est = ts.estimate(ts.catalog.complete(ts.catalog.run("llama3.1-405b"))[0])
     assert [c.name for c in ts.explain(est, "reliability.goodput").dependent_lines if c.name.startswith(("cost", "gpu_hours"))] == []
@@ -151,7 +151,7 @@ def test_a_product_has_elasticity_one(price: float, life: float, gpus: float, kw
     assert set(found.values()) == {"+1 % → +1.00 %"}
 
 
-def test_a_percent_is_a_percent_even_where_a_count_is_rounded() -> None:
+def test_an_effect_of_one_percent_is_exact_for_a_rounded_count() -> None:
     """Micro-batches are whole: what is said of one percent is what one percent does."""
     run = ts.Run(
         model=ts.catalog.model("llama3-70b"),
@@ -169,7 +169,7 @@ def test_a_percent_is_a_percent_even_where_a_count_is_rounded() -> None:
         assert told.get(path, "+1 % → +0.00 %") == f"+1 % → {100 * by_hand:+.2f} %", path
 
 
-def test_an_unknown_input_says_what_was_meant() -> None:
+def test_an_unknown_input_gets_a_suggestion() -> None:
     est = estimate_development(development())
     for path in ("price.usd_per_gpu", "peeple.headcount", "costs"):
         with refused(ts.TrainsimError, "unknown-path"):

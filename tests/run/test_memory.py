@@ -34,7 +34,7 @@ def test_the_nearest_layouts_fit_and_no_nearer_ones_do(plan: ts.Plan, word: str)
         assert "fits" not in {fits(run(less)).word for less in one_less} or len(different) > changed[0]
 
 
-def test_what_fits_needs_no_other_layout() -> None:
+def test_a_run_that_fits_has_no_nearest_layouts() -> None:
     found = fits(run(ts.Plan(pp=8, ep=16, tp=2, zero=3, recompute="full")))
     assert (found.word, found.cuts, found.nearest) == ("fits", (), ())
 

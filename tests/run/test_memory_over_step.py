@@ -30,7 +30,7 @@ RUNS = {
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_the_most_is_the_peak_and_the_ends_meet(name: str) -> None:
+def test_the_maximum_is_the_peak_and_memory_returns_to_its_start(name: str) -> None:
     run = RUNS[name]
     ledger = ts.memory(run)
     found = ts.memory_over_step(run)
@@ -49,6 +49,6 @@ def test_the_first_rank_of_1f1b_holds_more_micro_batches_than_the_last() -> None
     assert levels["rank-3"] == 2
 
 
-def test_it_needs_a_modelled_step() -> None:
+def test_memory_over_a_step_needs_a_modelled_step() -> None:
     with refused(EstimateError, "missing", "plan"):
         ts.memory_over_step(RUNS["1f1b"].replace({"plan": None}))

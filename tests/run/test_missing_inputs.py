@@ -37,7 +37,7 @@ QUESTIONS: dict[str, tuple[Callable[[ts.Run], Any], tuple[str, ...], str]] = {
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
-def test_all_that_is_missing_is_named_at_once(name: str) -> None:
+def test_all_missing_inputs_are_named_at_once(name: str) -> None:
     ask, needed, call = QUESTIONS[name]
     with pytest.raises(ts.TrainsimError) as caught:
         ask(bare(phases=[ts.Phase("pretrain", tokens=1e12, seq_len=4096)]))
@@ -45,7 +45,7 @@ def test_all_that_is_missing_is_named_at_once(name: str) -> None:
     assert [word for word in (*needed, call) if word not in caught.value.remedy] == []
 
 
-def test_what_is_given_is_not_asked_for() -> None:
+def test_given_inputs_are_not_named_as_missing() -> None:
     with pytest.raises(ts.TrainsimError) as caught:
         ts.step_time(bare(plan=ts.Plan(zero=1)))
     assert (caught.value.path, "plan=" in caught.value.remedy) == ("efficiency", False)

@@ -35,7 +35,7 @@ def window(vpp: int, **changes: Any) -> float:
 
 
 @given(vpp=st.integers(2, 5), pp=st.sampled_from([2, 4, 5]), rounds=st.integers(1, 4))
-def test_passes_that_run_beside_are_counted_by_the_order(vpp: int, pp: int, rounds: int) -> None:
+def test_overlapping_passes_are_counted_from_the_order(vpp: int, pp: int, rounds: int) -> None:
     """On the first rank: forward passes before its last chunk's weights are needed, backward passes after its first chunk is whole."""
     slots = [slot[0] for slot in slot_order(schedule_of("interleaved"), pp, rounds * pp, vpp).slots[0]]
     forward, backward = ([p for p in slots if p.letter == letter] for letter in "FB")
@@ -62,7 +62,7 @@ def test_without_a_pipeline_the_window_is_what_a_micro_batch_computes() -> None:
     assert window(1, pp=1) == pytest.approx(float(np.asarray(ts.step_time(made).part("compute").total)), rel=1e-9)
 
 
-def test_more_chunks_never_show_more() -> None:
+def test_more_chunks_never_expose_more() -> None:
     shown = [sent - hidden for sent, hidden in (exchange(vpp, 0.6) for vpp in (1, 2, 4, 5))]
     assert all(after <= before for before, after in itertools.pairwise(shown))
     assert shown[-1] < shown[0]

@@ -28,14 +28,14 @@ def seconds(cp: int, **plan: Any) -> ts.Ledger:
 
 @pytest.mark.parametrize("exchange", ["ring", "all-gather", "all-to-all"])
 @pytest.mark.parametrize("order", ["balanced", "contiguous"])
-def test_one_rank_exchanges_nothing_and_waits_for_nobody(exchange: str, order: str) -> None:
+def test_a_single_rank_exchanges_nothing_and_has_no_imbalance(exchange: str, order: str) -> None:
     alone = seconds(1)
     assert float(seconds(1, cp_exchange=exchange, cp_order=order).total) == pytest.approx(float(alone.total), rel=1e-15)
     assert float(alone.part("exchange.cp").total) == 0.0
 
 
 @given(n=st.integers(1, 60), cp=st.integers(1, 8), window=st.integers(1, 40), kind=st.sampled_from(["causal", "full", "window"]))
-def test_the_busiest_of_contiguous_blocks_is_what_loops_count(n: int, cp: int, window: int, kind: str) -> None:
+def test_the_busiest_contiguous_block_equals_a_count_by_loops(n: int, cp: int, window: int, kind: str) -> None:
     length = n * cp
     mask: Mask = {"causal": Causal(), "full": Bidirectional(), "window": SlidingWindow(window)}[kind]
     span = {"causal": length, "full": 0, "window": window}[kind]
@@ -51,7 +51,7 @@ def test_contiguous_blocks_of_a_causal_mask_wait_for_the_last(cp: int) -> None:
     assert float(seconds(cp, cp_order="contiguous").total) > float(seconds(cp).total)
 
 
-def test_only_a_ring_hides_and_goes_block_by_block() -> None:
+def test_only_a_ring_overlaps_and_runs_block_by_block() -> None:
     ring, gathered, headed = (seconds(4, cp_exchange=how) for how in ("ring", "all-gather", "all-to-all"))
     assert float(ring.part("exchange.cp.hidden").total) < 0.0
     assert float(gathered.part("exchange.cp.hidden").total) == float(headed.part("exchange.cp.hidden").total) == 0.0

@@ -56,7 +56,7 @@ def test_kernels_are_counted_one_by_one(model: ts.Model, graphs: set[str]) -> No
 
 
 @given(st.sets(st.sampled_from(PARTS)), st.sampled_from(PARTS))
-def test_a_further_captured_part_never_leaves_more_to_the_host(graphs: set[str], another: str) -> None:
+def test_capturing_another_part_never_adds_launches(graphs: set[str], another: str) -> None:
     fewer, more = host_work(ROUTED, frozenset(graphs | {another})), host_work(ROUTED, frozenset(graphs))
     for name in ("experts", "routed", "uncaptured"):
         assert np.all(getattr(fewer, name) <= getattr(more, name))
@@ -64,7 +64,7 @@ def test_a_further_captured_part_never_leaves_more_to_the_host(graphs: set[str],
     assert np.all(fewer.kernels <= more.kernels + bool(graphs))
 
 
-def test_a_routed_layer_stands_still_until_its_host_knows_the_counts() -> None:
+def test_a_routed_layer_waits_for_the_token_counts() -> None:
     """Each pass over each routed layer of each micro-batch adds the wait, forward and backward."""
     layers, micro_batches = 48, 8
     for plan, field in ((ts.Plan(ep=8, dispatcher="alltoall"), "routing_wait"), (ts.Plan(ep=8, dispatcher="fused"), "fused_routing_wait")):
@@ -88,7 +88,7 @@ def test_a_graph_around_the_experts_activation_alone_still_waits() -> None:
     assert (some.experts[moe, 0], some.routed[moe, 0]) == (2.0, 1.0)
 
 
-def test_a_whole_step_in_a_graph_asks_nothing_of_the_host() -> None:
+def test_a_captured_step_needs_no_host_time() -> None:
     slow, fast = (run(ts.Plan(ep=8, graphs=("step",)), launch=launch) for launch in (1e-3, 0.0))
     assert float(ts.step_time(slow).part("compute").total) == float(ts.step_time(fast).part("compute").total)
 
@@ -131,7 +131,7 @@ def test_a_part_that_no_layer_has_is_named() -> None:
         {"pp": 2, "schedule": "dualpipe"},
     ],
 )
-def test_nothing_runs_beside_an_exchange_where_the_plan_has_no_other_pass(fields: dict[str, Any]) -> None:
+def test_an_exchange_overlaps_nothing_if_the_plan_has_no_other_pass(fields: dict[str, Any]) -> None:
     with refused(SpecError, "unsupported", "expert_overlap"):
         ts.Plan(expert_overlap="on", **fields)
 

@@ -55,5 +55,5 @@ def errors() -> dict[tuple[str, str, str], list[float]]:
 
 
 @pytest.mark.parametrize("table", errors(), ids=" ".join)
-def test_the_median_shape_of_a_table_is_met(table: tuple[str, str, str]) -> None:
+def test_the_median_error_of_a_kernel_table_is_small(table: tuple[str, str, str]) -> None:
     assert (np.median(np.abs(errors()[table])) <= WITHIN) == (table not in FAR)

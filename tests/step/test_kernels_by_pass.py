@@ -74,7 +74,7 @@ def test_idle_time_is_its_share_of_paired_slots() -> None:
         assert float(np.asarray(idle.part(alone).total)) == pytest.approx(float(np.asarray(busy.part(alone).total)))
 
 
-def test_idle_time_stands_in_the_step_s_ledger() -> None:
+def test_paired_idle_time_is_a_line_of_the_ledger() -> None:
     ledger = seconds(routed(), paired_idle=0.1)
     assert float(np.asarray(ledger.part("exchange.ep.idle").total)) > 0
     assert float(np.asarray(sum(np.asarray(ledger.part(name).total) for name in ledger))) == pytest.approx(float(np.asarray(ledger.total)))
@@ -89,7 +89,7 @@ def test_power_slows_the_format_whose_exponent_it_is(precision: str, field: str)
     assert float(with_own.part("compute").total) > 1.2 * float(without.part("compute").total)
 
 
-def test_what_may_not_hide_shows() -> None:
+def test_exchanges_that_may_not_overlap_are_exposed() -> None:
     run = dense(tp=4, cp=2, sequence_parallel="on")
     shown = ts.step_time(run.replace({"plan.overlap": ()}))
     for exchange in ("tp", "cp", "dp"):
@@ -99,7 +99,7 @@ def test_what_may_not_hide_shows() -> None:
     assert float(free.total) < float(np.asarray(ts.step_time(run.replace({"plan.overlap": ("dp",)})).total)) < float(shown.total)
 
 
-def test_naming_every_exchange_is_leaving_it_to_the_stack() -> None:
+def test_naming_every_exchange_equals_the_default() -> None:
     run = routed()
     every = run.replace({"plan.overlap": ("tp", "ep", "cp", "dp")})
     assert float(np.asarray(ts.step_time(every).total)) == float(np.asarray(ts.step_time(run).total))

@@ -32,7 +32,7 @@ def test_no_kernel_is_above_its_roof(run: ts.Run) -> None:
 
 
 @pytest.mark.parametrize("run", RUNS[:3], ids=range(3))
-def test_their_flops_are_the_model_s(run: ts.Run) -> None:
+def test_flops_of_the_kernels_are_the_models(run: ts.Run) -> None:
     """A dense model: what the kernels of every tensor rank multiply in a micro-batch is the model's own count of a forward pass."""
     found = ts.roofline(run)
     assert run.plan is not None

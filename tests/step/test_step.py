@@ -54,7 +54,7 @@ def seconds(made: ts.Run) -> float:
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=str)
-def test_never_shorter_than_flops_over_peak(plan: ts.Plan) -> None:
+def test_a_step_is_never_shorter_than_flops_over_peak(plan: ts.Plan) -> None:
     made = run(plan)
     flop = float(ts.flops_per_token(made.model, 8192.0).total) * 128 * 8192
     peak = float(made.cluster.chip.peak_of(plan.recipe.products))
@@ -114,7 +114,7 @@ def test_draws_equal_scalars(plan: ts.Plan) -> None:
     ep=st.sampled_from([1, 4]),
 )
 @settings(max_examples=80, deadline=None)
-def test_the_pipeline_takes_what_its_events_take(
+def test_the_pipeline_time_equals_the_event_simulation(
     schedule: Schedule, pp: int, vpp: int, rounds: int, layers: st.DataObject, ep: int
 ) -> None:
     """Whatever stands on the stages: the timeline of the step's own passes is the oracle."""
@@ -136,7 +136,7 @@ def test_the_pipeline_takes_what_its_events_take(
     assert busiest == pytest.approx(max(np.asarray(drawn.seconds - drawn.bubble(rank)).item() for rank in range(pp)), rel=1e-9)
 
 
-def test_a_pass_that_none_runs_beside_hides_nothing() -> None:
+def test_an_unpaired_pass_hides_no_exchange() -> None:
     """What DualPipe's lone passes take is what passes take under a stack that hides no exchange with experts: 1F1B has no paired slots."""
     lone, bare = (ts.catalog.stack("deepseek-2024").replace(each) for each in ({}, {"overlap_ep": 0.0, "overlap_ep_beside": 0.0}))
     model, cluster = ts.catalog.model("deepseek-v2-lite"), ts.catalog.cluster("hgx-h800", 64)
@@ -209,7 +209,7 @@ def test_both_copies_of_a_dualpipe_stage_sum_its_gradients() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in ts.catalog.rows("clusters") if name.startswith("tpu")])
-def test_a_torus_is_refused_with_what_to_do(name: str) -> None:
+def test_a_torus_is_refused_with_a_remedy(name: str) -> None:
     made = run(ts.Plan(zero=3)).replace({"cluster": ts.catalog.cluster(name, 64)})
     with refused(EstimateError, "unsupported", "cluster.scale_up.topology"):
         ts.step_time(made)
@@ -247,7 +247,7 @@ def test_checkpointing_by_op_computes_grouped_products_again_and_keeps_none() ->
     }
 
 
-def test_a_recurrent_mixers_state_goes_around_whatever_the_length() -> None:
+def test_a_recurrent_state_is_exchanged_at_any_length() -> None:
     """Context parallelism gathers keys and values of every token, states of every sequence."""
 
     def sent(attention: ts.Attention, seq_len: float) -> float:
@@ -266,7 +266,7 @@ def test_a_recurrent_mixers_state_goes_around_whatever_the_length() -> None:
     assert sent(state, 4096) == pytest.approx(sent(keys, 4096) * 4 * 128 / 2 / 4096, rel=1e-9)  # every rank has a state of its own
 
 
-def test_scores_leave_the_chip_where_plan_or_stack_says_so() -> None:
+def test_unfused_attention_writes_scores_to_memory() -> None:
     fused, unfused = run(ts.Plan(tp=8, zero=1)), run(ts.Plan(tp=8, zero=1, attention="unfused"))
     old = {"efficiency.stack.attention": "unfused"}
     assert seconds(unfused) > seconds(fused)
@@ -307,7 +307,7 @@ def test_a_ranks_slots_are_those_of_its_timeline() -> None:
         slot_time(made, rank=4)
 
 
-def test_each_stage_of_zero_sends_what_the_one_before_sends_and_more() -> None:
+def test_each_zero_stage_sends_at_least_as_much_as_the_one_before() -> None:
     def sent(zero: int) -> float:
         return float(ts.step_time(run(ts.Plan(zero=zero))).part("exchange.dp.sent").total)
 
@@ -319,7 +319,7 @@ def test_each_stage_of_zero_sends_what_the_one_before_sends_and_more() -> None:
     assert sent(0) < sent(2)
 
 
-def test_a_step_of_plain_numbers_is_worked_out_once_and_draws_are_not_kept() -> None:
+def test_a_scalar_step_is_cached_and_a_step_of_draws_is_not() -> None:
     made = run(ts.Plan(tp=8, zero=1))
     asked: Any = (made.model, made.plan, made.cluster, ts.catalog.stack(STACK), 8192.0, 128.0, None)
     assert step_of_plan(*asked) is step_of_plan(*asked)

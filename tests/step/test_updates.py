@@ -80,7 +80,7 @@ def muon(experts: int = 0, **plan: Any) -> float:
         ("sgd", "bf16", 4 + 2 * (4 + 4) + 4 + 2, 4 + 2 * (4 + 4) + 4 + 2),
     ],
 )
-def test_an_update_moves_what_its_optimizer_keeps(optimizer: str, precision: str, linear: float, rest: float | None) -> None:
+def test_an_update_moves_the_optimizers_states(optimizer: str, precision: str, linear: float, rest: float | None) -> None:
     made = run(small(), optimizer=optimizer, precision=precision)
     moved = line(made, "optimizer.update") * float(made.cluster.chip.memory_bandwidth)
     inside = LAYERS * (4 * HIDDEN * HIDDEN + 3 * HIDDEN * FFN)
@@ -93,7 +93,7 @@ def test_an_update_moves_what_its_optimizer_keeps(optimizer: str, precision: str
 
 
 @pytest.mark.parametrize(("precision", "each"), [("bf16", 4 + 8), ("fp16", (2 + 4) + 8 + 4 + 8), ("fp8-deepseek", 4 + 8)])
-def test_gradients_are_widened_unscaled_measured_and_clipped(precision: str, each: float) -> None:
+def test_gradients_are_converted_unscaled_normed_and_clipped(precision: str, each: float) -> None:
     made = run(small(), gpus=1, precision=precision)
     moved = line(made, "optimizer.norm") * float(made.cluster.chip.memory_bandwidth)
     assert moved == pytest.approx(each * float(np.asarray(ts.count_params(made.model).total)), rel=1e-9)
@@ -127,7 +127,7 @@ def test_muon_gathers_its_matrices_in_bf16() -> None:
     assert line(run(small(), zero=1), "optimizer.orthogonal") == 0.0
 
 
-def test_muon_costs_what_its_authors_say() -> None:
+def test_muons_cost_is_the_published_one() -> None:
     """Liu et al. 2025, section 2.3: 1 to 3 % of a step; Jordan 2024: below 1 % of the FLOPs."""
     plan: dict[str, Any] = {"pp": 4, "zero": 1, "gpus": 256}
     plain, with_muon = (ts.step_time(run("llama3-8b", ideal={"bf16": 0.7}, optimizer=o, **plan)).total for o in ("adamw", "muon"))
@@ -199,7 +199,7 @@ def test_the_ends_of_a_pipeline_sum_the_embedding_they_share(schedule: Schedule,
 # chips -------------------------------------------------------------------------------------------------------------------
 
 
-def test_a_format_that_a_chip_has_no_units_for_is_named_with_what_would_do() -> None:
+def test_an_unsupported_format_is_named_with_supported_ones() -> None:
     made = run(precision="nvfp4").replace({"cluster": ts.catalog.cluster("dgx-a100", 8)})
     with refused(EstimateError, "unsupported", "plan.precision"):
         ts.step_time(made)

@@ -38,7 +38,7 @@ class WithProperty(Plain):
 
 
 @pytest.mark.parametrize("kind", [WithField, WithClassAttribute, WithProperty])
-def test_what_an_efficiency_counts_by_is_heard_however_it_is_said(kind: type[Efficiency]) -> None:
+def test_an_efficiencys_convention_comes_from_its_field_class_or_default(kind: type[Efficiency]) -> None:
     chip = ts.catalog.chip("h100-sxm")
     cluster = ts.catalog.cluster("hgx-h100", 8)
     assert kind().counting == ("full", "none")
@@ -47,7 +47,7 @@ def test_what_an_efficiency_counts_by_is_heard_however_it_is_said(kind: type[Eff
     assert Plain().peak_flops(cluster) == chip.peak_of("bf16")
 
 
-def test_a_chip_without_bf16_is_judged_by_its_other_sixteen_bits() -> None:
+def test_a_chip_without_bf16_has_its_fp16_peak() -> None:
     v100 = ts.catalog.cluster("dgx-1-v100", gpus=8)
     assert v100.chip.half == "fp16"
     model = ts.catalog.model("gpt3-175b")

@@ -16,7 +16,7 @@ stretches = st.lists(st.tuples(st.floats(1e9, 1e12), st.integers(1, 1 << 14).map
 
 
 @given(stretches, st.floats(128, 65536))
-def test_every_token_is_trained_in_its_stretch(schedule: list[tuple[float, float]], seq_len: float) -> None:
+def test_the_stretches_of_a_ramp_contain_every_token_once(schedule: list[tuple[float, float]], seq_len: float) -> None:
     tokens = sum(t for t, _ in schedule)
     phase = ts.Phase("p", tokens=tokens, seq_len=seq_len, batch=schedule)
     assert sum(float(t) for t, _ in phase.stretches) == pytest.approx(tokens, rel=1e-12)
@@ -26,7 +26,7 @@ def test_every_token_is_trained_in_its_stretch(schedule: list[tuple[float, float
 
 
 @given(st.lists(st.floats(1e9, 1e12), min_size=1, max_size=4), st.integers(1, 4096).map(float))
-def test_a_ramp_that_stays_level_is_none(tokens: list[float], batch: float) -> None:
+def test_a_ramp_of_constant_batch_equals_no_ramp(tokens: list[float], batch: float) -> None:
     level = ts.Phase("p", tokens=sum(tokens), seq_len=4096, batch=[(t, batch) for t in tokens])
     assert level.steps == pytest.approx(float(ts.Phase("p", tokens=sum(tokens), seq_len=4096, batch=batch).steps or 0.0), rel=1e-9)
 
@@ -55,7 +55,7 @@ def test_modelled_hours_are_those_of_the_stretches() -> None:
     assert ramped > alone[128]
 
 
-def test_a_ramp_changes_no_told_hours_and_no_work() -> None:
+def test_a_ramp_changes_neither_reported_hours_nor_work() -> None:
     told = ts.catalog.run("llama3.1-405b")
     ramped = told.replace({"phases.pretrain.ramp": ((2.52e11, 1024.0), (2.87e12, 1024.0))})
     assert float(ts.estimate(ramped).gpu_hours) == float(ts.estimate(told).gpu_hours)
@@ -63,7 +63,7 @@ def test_a_ramp_changes_no_told_hours_and_no_work() -> None:
     assert float(ramped.phases[0].steps or 0.0) > float(told.phases[0].steps or 0.0)
 
 
-def test_a_schedule_survives_a_file_and_meets_beliefs(tmp_path: Path) -> None:
+def test_a_batch_schedule_survives_a_file_and_takes_beliefs(tmp_path: Path) -> None:
     run = modelled(batch=[(2e11, 64), (8e11, 128)])
     run.save(tmp_path / "run.toml")
     assert ts.load(tmp_path / "run.toml") == run

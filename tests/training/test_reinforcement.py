@@ -64,7 +64,7 @@ def test_one_token_reads_every_weight_and_multiplies_it_once() -> None:
     assert decode_flops(DENSE, 0.0) == pytest.approx(2 * (stored - norms), rel=1e-12)
 
 
-def test_a_batch_reads_the_experts_it_meets() -> None:
+def test_a_batch_reads_the_experts_that_its_tokens_use() -> None:
     """Throwing tokens at experts by lot: the mean number of distinct ones is what the formula says."""
     rng = np.random.default_rng(0)
     per_expert = 32 * 3 * 4096 * 1408.0
@@ -86,7 +86,7 @@ def test_decoding_is_bound_by_memory_at_small_batch_and_by_products_at_large() -
     assert twice == pytest.approx(2 * large, rel=1e-9)
 
 
-def test_slots_are_what_memory_holds_or_what_the_engine_allows() -> None:
+def test_concurrent_responses_are_limited_by_memory_or_the_engine() -> None:
     assert float(concurrent_responses(DENSE, CHIP, ENGINE, 100.0)) == 64
     held = (2 * 80e9 * 0.9 - weights_read(DENSE, 1.0) * 2) / (cache_elements(DENSE, 50_000.0) * 2)
     assert float(concurrent_responses(DENSE, CHIP, ENGINE, 50_000.0)) == pytest.approx(held)
@@ -200,7 +200,7 @@ def test_faster_machines_never_take_longer(path: str, factor: float) -> None:
     assert times[1] <= times[0] * (1 + 1e-6)
 
 
-def test_thrown_away_groups_are_generated_and_not_learned() -> None:
+def test_discarded_groups_are_generated_and_not_learned() -> None:
     kept, wasted = (estimate_reinforcement(DENSE, CLUSTER, recipe(discarded=d)) for d in (0.0, 0.5))
     assert float(wasted.response_tokens) == pytest.approx(2 * float(kept.response_tokens))
     assert float(wasted.seconds.part("learning").total) == pytest.approx(float(kept.seconds.part("learning").total))
@@ -245,12 +245,12 @@ def test_an_engine_larger_than_the_cluster_and_pools_that_leave_no_learner_are_r
         estimate_reinforcement(DENSE, CLUSTER, recipe(rollout_gpus=16))
 
 
-def test_learning_utilisation_has_no_default_to_borrow() -> None:
+def test_the_learning_utilisation_has_no_default() -> None:
     with refused(SpecError, "missing", "learning_mfu"):
         Reinforcement(**{k: v for k, v in RECIPE.items() if k != "learning_mfu"})
 
 
-def test_it_prints_dollars_where_a_price_is_given() -> None:
+def test_an_estimate_prints_dollars_if_a_price_is_given() -> None:
     made = recipe_of(gpus=1)
     model, cluster = ts.catalog.model("llama3-8b"), ts.catalog.cluster("hgx-h100", gpus=8)
     free = ts.estimate_reinforcement(model, cluster, made)

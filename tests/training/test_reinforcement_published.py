@@ -18,7 +18,7 @@ VALIDATION = ("grpo-simplerl-zoo-7b", "grpo-deepscaler-1_5b", "grpo-open-r1-simp
 
 
 @pytest.mark.parametrize("name", HINDCASTS)
-def test_hindcasts_stand_as_they_were_said(name: str) -> None:
+def test_hindcasts_equal_their_recorded_quantiles(name: str) -> None:
     verdict, *said = HINDCASTS[name]
     hours = predicted_hours(name)
     assert [hours.p5, hours.p50, hours.p95] == pytest.approx(said, rel=0.02)
@@ -41,7 +41,7 @@ def test_hindcasts_derive_from_nothing_of_the_run_and_say_that_they_are_not_blin
 
 
 @pytest.mark.parametrize("name", VALIDATION)
-def test_told_settings_give_hours_around_the_published_ones(name: str) -> None:
+def test_published_settings_give_hours_near_the_published_ones(name: str) -> None:
     hours = predicted_hours(name)
     assert hours.inside
     assert hours.p95 / hours.p5 < 6

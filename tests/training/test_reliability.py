@@ -63,7 +63,7 @@ def test_published_settings(gpus: int, expected: tuple[float, ...]) -> None:
     assert [round(float(failures(s).expected_goodput(gpus)), 3) for s in SETTINGS] == list(expected)
 
 
-def test_what_llama_3_told_needs_fast_restarts() -> None:
+def test_llama_3s_goodput_needs_fast_restarts() -> None:
     """Above 90 % on 16,384: saves of 20 seconds and restarts of 6 minutes do, restarts of 15 do not."""
     assert float(failures("fast", restart_seconds=360.0).expected_goodput(16_384)) > 0.90
     assert float(failures("fast").expected_goodput(16_384)) < 0.90
@@ -109,7 +109,7 @@ def test_the_tail_formula_equals_the_plain_sum(law: FailureLaw) -> None:
 
 
 @pytest.mark.parametrize("law", [Exponential(), Weibull(shape=0.6), Weibull(shape=4.0), LogNormalFailures(sigma=0.8)], ids=str)
-def test_a_law_has_mean_one_and_its_parts_belong_together(law: FailureLaw) -> None:
+def test_a_failure_law_has_mean_one_and_consistent_functions(law: FailureLaw) -> None:
     x = np.linspace(0.3, 3.0, 7)
     step = 1e-5
     assert float(law.beyond(1e-300)) == pytest.approx(1.0, abs=1e-9)
@@ -119,7 +119,7 @@ def test_a_law_has_mean_one_and_its_parts_belong_together(law: FailureLaw) -> No
     np.testing.assert_allclose(slope, -np.asarray(law.density(x)), rtol=1e-5, atol=1e-9)
 
 
-def test_memoryless_weibull_is_the_exponential_and_takes_the_general_way() -> None:
+def test_a_weibull_law_of_shape_one_equals_the_exponential_by_the_general_formula() -> None:
     assert failures("middle", law=Weibull(shape=1.0)).expected_goodput(16_384) == pytest.approx(
         float(failures("middle").expected_goodput(16_384)), abs=1e-9
     )
@@ -157,7 +157,7 @@ def test_the_first_order_rule_refuses_outside_its_domain(setting: str, gpus: int
 
 @settings(deadline=None)
 @given(gpus=st.integers(1, 200_000), slowdown=st.floats(0, 0.3), setting=st.sampled_from(list(SETTINGS)))
-def test_losses_make_up_the_clock_and_none_is_negative(gpus: int, slowdown: float, setting: str) -> None:
+def test_losses_sum_to_the_wall_clock_and_none_is_negative(gpus: int, slowdown: float, setting: str) -> None:
     run = failures(setting, straggler_slowdown=slowdown)
     lost = run.losses(gpus)
     assert float(lost.total) == pytest.approx(1.0, abs=1e-12)

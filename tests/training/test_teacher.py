@@ -43,7 +43,7 @@ def test_no_teacher_costs_nothing() -> None:
 
 
 @given(st.floats(1e6, 1e14), st.floats(1.1, 50.0))
-def test_linear_in_tokens(tokens: float, factor: float) -> None:
+def test_the_teachers_cost_is_linear_in_tokens(tokens: float, factor: float) -> None:
     once, more = (ts.estimate(a_run(tokens=t)) for t in (tokens, factor * tokens))
     for of in ("flops", "hours", "cost"):
         small, large = (getattr(est, of).part("pretrain.teacher").total for est in (once, more))
@@ -51,7 +51,7 @@ def test_linear_in_tokens(tokens: float, factor: float) -> None:
 
 
 @pytest.mark.parametrize("teacher", ["llama3-8b", "qwen3-30b-a3b", "deepseek-v3"])
-def test_two_flops_a_parameter_and_token(teacher: str) -> None:
+def test_a_teacher_takes_two_flops_per_parameter_and_token(teacher: str) -> None:
     """By the convention without attention, forward alone: 2 N tokens, N the parameters a token passes but for the input embedding."""
     model = ts.catalog.model(teacher)
     est = ts.estimate(a_run(model, convention="6nd"))
@@ -63,14 +63,14 @@ def test_two_flops_a_parameter_and_token(teacher: str) -> None:
     assert est.flops.part("pretrain.teacher").total == pytest.approx(2.0 * (active - embedding) * TOKENS, rel=0.02)
 
 
-def test_it_is_a_third_of_training_it() -> None:
+def test_a_teachers_pass_takes_a_third_of_training_it() -> None:
     est = ts.estimate(a_run(STUDENT))
     taught, student = (est.flops.part(f"pretrain.{part}").total for part in ("teacher", "forward"))
     assert taught == pytest.approx(student, rel=1e-12), "a model that teaches its like reads what it reads"
     assert est.gpu_hours == pytest.approx(4.0 / 3.0 * ts.estimate(a_run(None)).gpu_hours, rel=1e-12)
 
 
-def test_it_is_paid_at_the_phases_utilisation_and_adds_up() -> None:
+def test_a_teacher_runs_at_the_phases_utilisation_and_lines_add_up() -> None:
     alone, taught = ts.estimate(a_run(None)), ts.estimate(a_run())
     flop = TOKENS * ts.flops_per_token(TEACHER, SEQ_LEN).part("forward").total
     extra = flop / (PEAK * 0.4 * 0.9 * SECONDS_PER_HOUR)
@@ -81,7 +81,7 @@ def test_it_is_paid_at_the_phases_utilisation_and_adds_up() -> None:
     assert taught.params.total == alone.params.total
 
 
-def test_told_hours_stay_as_told_and_are_shared() -> None:
+def test_reported_hours_stay_and_are_shared_with_the_teacher() -> None:
     hours = ts.BusyHours(gpu_hours=1000)
     alone, taught = (ts.estimate(a_run(t, efficiency=hours)) for t in (None, TEACHER))
     assert taught.busy_gpu_hours == alone.busy_gpu_hours == 1000
@@ -89,14 +89,14 @@ def test_told_hours_stay_as_told_and_are_shared() -> None:
     assert taught.busy_hours.part("pretrain.teacher").total == pytest.approx(1000 * share, rel=1e-12)
 
 
-def test_it_reads_the_same_documents() -> None:
+def test_a_teacher_reads_the_same_documents() -> None:
     short, whole = (ts.estimate(a_run(document_length=length)).flops.part("pretrain.teacher").total for length in (256.0, None))
     assert short < whole
     alone = ts.flops_per_token(TEACHER, SEQ_LEN, document_length=256.0).part("forward").total
     assert short == pytest.approx(TOKENS * alone, rel=1e-12)
 
 
-def test_it_can_be_traced_and_saved(tmp_path: Path) -> None:
+def test_a_teacher_can_be_explained_and_saved(tmp_path: Path) -> None:
     run = a_run()
     traced = str(ts.explain(ts.estimate(run), "cost.pretrain.teacher"))
     assert "phases.pretrain.tokens" in traced
@@ -109,7 +109,7 @@ def test_it_can_be_traced_and_saved(tmp_path: Path) -> None:
     assert compared.ratio == pytest.approx(compared["work per token"], rel=1e-12)
 
 
-def test_times_worked_out_from_the_student_alone_refuse_it() -> None:
+def test_efficiencies_that_model_only_the_student_refuse_a_teacher() -> None:
     modelled = ts.Modelled(stack=ts.catalog.stack("deepseek-2024"))
     with refused(EstimateError, "unsupported", "phases.pretrain.teacher"):
         ts.estimate(a_run(plan=ts.Plan(), batch=64, efficiency=modelled))

@@ -63,7 +63,7 @@ def test_misses_stay_on_the_page(found: ReinforcementBacktest) -> None:
         assert median_width(told) >= 1.0
 
 
-def test_the_day_before_saw_nothing_of_the_day_after(found: ReinforcementBacktest) -> None:
+def test_predictions_use_no_row_of_the_day_of_disclosure(found: ReinforcementBacktest) -> None:
     for said in found.of_kind("recipe-by-rule"):
         judged = find("runs", said.row["judges"].removeprefix("runs/"))
         assert said.row.date < judged.date

@@ -114,7 +114,7 @@ def test_calibrated_intervals_cover_90_percent_and_undercovered_sources_are_mark
 
 
 @given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=12))
-def test_holm_is_its_closed_test(chances: list[float]) -> None:
+def test_holms_method_equals_the_closed_test(chances: list[float]) -> None:
     """A hypothesis falls if every set that holds it falls by Bonferroni: the closure principle."""
     n = len(chances)
     order = sorted(chances)

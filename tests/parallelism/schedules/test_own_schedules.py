@@ -94,7 +94,7 @@ def test_a_broken_law_is_named(schedule: Schedule, law: str) -> None:
 
 
 @pytest.mark.parametrize("schedule", [ForwardThenBackward(), LastInFirstOut(), Wave()], ids=str)
-def test_a_pace_that_no_rank_sets_is_refused(schedule: Schedule) -> None:
+def test_a_wrong_one_rank_sets_the_pace_is_refused(schedule: Schedule) -> None:
     times = Times(*np.ones((3, schedule.stages(4, 1), 5)))
     with pytest.raises(SpecError) as refusal:
         pipeline_seconds(schedule, times, 40, 4)
@@ -102,6 +102,6 @@ def test_a_pace_that_no_rank_sets_is_refused(schedule: Schedule) -> None:
 
 
 @pytest.mark.parametrize("member", [ForwardThenBackward, LastInFirstOut, Wave])
-def test_with_a_true_statement_the_laws_hold(member: type[Schedule], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_a_correct_one_rank_sets_the_pace_the_laws_hold(member: type[Schedule], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(member, "one_rank_sets_the_pace", lambda *_: False)
     check_schedule(member())

@@ -32,7 +32,7 @@ def repeated(times: Times) -> Times:
     data=st.data(), seed=st.integers(0, 10**6), spread=st.sampled_from([0.0, 0.003, 0.05, 0.5, 2.0]), alike=st.booleans(),
     late=st.sampled_from([0.0, 0.02, 1.0]),
 )  # fmt: skip
-def test_what_is_left_of_the_events_equals_them(
+def test_pruned_paths_have_the_length_of_the_event_simulation(
     schedule: Schedule, data: Any, seed: int, spread: float, *, alike: bool, late: float
 ) -> None:
     pp, vpp, m = data.draw(pipelines(schedule))
@@ -68,14 +68,14 @@ def test_many_draws_of_long_steps_equal_the_events(schedule: Schedule, spread: f
     np.testing.assert_allclose(np.asarray(together)[some], timeline(slot_order(schedule, pp, m, vpp), few).seconds, rtol=1e-12)
 
 
-def test_many_draws_of_unlike_chunks_are_lengthened_as_few_are() -> None:
+def test_many_draws_of_unequal_chunks_are_extrapolated_like_few_draws() -> None:
     times = times_of(np.random.default_rng(4), PLAIN, 8, 0.2, draws=PRUNING_DRAWS)
     together = np.asarray(uneven_seconds(schedule_of("interleaved"), times, 80, 4, 2))
     few = Times(times.forward[:, :50], times.inputs[:, :50], times.weights[:, :50])
     np.testing.assert_allclose(together[:50], uneven_seconds(schedule_of("interleaved"), few, 80, 4, 2), rtol=1e-12)
 
 
-def test_many_messages_over_one_set_of_times_equal_the_events() -> None:
+def test_many_message_times_with_one_set_of_pass_times_equal_the_events() -> None:
     one = times_of(np.random.default_rng(4), PLAIN, 4, 0.3, draws=1)
     times = Times(*(np.tile(each[:, 0], 2) for each in (one.forward, one.inputs, one.weights)))
     late = np.linspace(0.0, 0.1, PRUNING_DRAWS)
@@ -84,7 +84,7 @@ def test_many_messages_over_one_set_of_times_equal_the_events() -> None:
     np.testing.assert_allclose(together[::512], alone, rtol=1e-12)
 
 
-def test_a_draw_that_is_no_number_spoils_no_other() -> None:
+def test_a_nan_draw_affects_no_other_draw() -> None:
     times = times_of(np.random.default_rng(4), PLAIN, 4, 0.3, draws=PRUNING_DRAWS)
     times.weights[1, 7] = np.nan
     together = np.asarray(uneven_seconds(schedule_of("zero-bubble"), times, 20, 4))
@@ -96,7 +96,7 @@ def test_a_draw_that_is_no_number_spoils_no_other() -> None:
 @pytest.mark.parametrize("schedule", schedules().values(), ids=list(schedules()))
 @settings(deadline=None, max_examples=25)
 @given(data=st.data(), seed=st.integers(0, 10**6), late=st.sampled_from([0.0, 0.3]), alike=st.booleans())
-def test_slots_that_are_one_end_together(schedule: Schedule, data: Any, seed: int, late: float, *, alike: bool) -> None:
+def test_merged_slots_end_at_the_same_time(schedule: Schedule, data: Any, seed: int, late: float, *, alike: bool) -> None:
     pp, vpp, m = data.draw(pipelines(schedule))
     graph = graph_of(slot_order(schedule, pp, m, vpp))
     made = times_of(np.random.default_rng(seed), schedule, schedule.stages(pp, vpp), 0.3, draws=3)
@@ -111,7 +111,7 @@ def test_slots_that_are_one_end_together(schedule: Schedule, data: Any, seed: in
     np.testing.assert_array_equal(apart, np.arange(len(first)))
 
 
-def test_dualpipe_has_every_slot_twice() -> None:
+def test_in_dualpipe_every_slot_merges_with_one_other() -> None:
     graph = graph_of(slot_order(schedule_of("dualpipe"), 16, 34))
     assert len(set(merge_identical_slots(graph, tuple(graph.kind.tolist()))[:-1].tolist())) == len(graph.kind) // 2
 
@@ -119,7 +119,7 @@ def test_dualpipe_has_every_slot_twice() -> None:
 @pytest.mark.parametrize("schedule", schedules().values(), ids=list(schedules()))
 @settings(deadline=None, max_examples=25)
 @given(data=st.data(), seed=st.integers(0, 10**6), spread=st.sampled_from([0.05, 0.5]))
-def test_a_path_pays_once_more_at_one_of_the_slots_told(schedule: Schedule, data: Any, seed: int, spread: float) -> None:
+def test_a_path_adds_the_further_periods_once_at_one_of_the_given_slots(schedule: Schedule, data: Any, seed: int, spread: float) -> None:
     pp, vpp, m = data.draw(pipelines(schedule))
     rng = np.random.default_rng(seed)
     graph = graph_of(slot_order(schedule, pp, m, vpp))
@@ -135,7 +135,7 @@ def test_a_path_pays_once_more_at_one_of_the_slots_told(schedule: Schedule, data
 
 @pytest.mark.parametrize("schedule", schedules().values(), ids=list(schedules()))
 @pytest.mark.parametrize("draws", [1, 5, PRUNING_DRAWS])
-def test_stages_told_as_rows_are_stages_told_one_by_one(schedule: Schedule, draws: int) -> None:
+def test_times_by_row_equal_times_by_stage(schedule: Schedule, draws: int) -> None:
     vpp = virtual_stages(schedule)[0]
     row = np.array([0, 1, 1, 2] if schedule.stages(4, vpp) == 4 else [0, 1, 1, 1, 1, 1, 1, 2])
     few = times_of(np.random.default_rng(6), schedule, 3, 0.2, draws=draws)
@@ -153,7 +153,7 @@ def test_stages_told_as_rows_are_stages_told_one_by_one(schedule: Schedule, draw
     np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
 
 
-def test_little_is_left_where_draws_are_close() -> None:
+def test_few_paths_are_left_if_draws_are_close() -> None:
     rng = np.random.default_rng(2)
     around, away = (times_of(rng, PLAIN, 16, s, draws=n) for s, n in ((0.2, 1), (0.01, 500)))
     times = repeated(Times(*(getattr(around, name) * getattr(away, name) for name in ("forward", "inputs", "weights"))))
@@ -164,7 +164,7 @@ def test_little_is_left_where_draws_are_close() -> None:
 
 
 @given(seed=st.integers(0, 10**6), rows=st.integers(1, 6), spread=st.floats(0.0, 2.0))
-def test_a_box_holds_its_draws_and_bounds_every_sum(seed: int, rows: int, spread: float) -> None:
+def test_a_box_contains_its_draws_and_bounds_every_sum(seed: int, rows: int, spread: float) -> None:
     rng = np.random.default_rng(seed)
     times = np.exp(spread * rng.normal(size=(rows, 30)))
     vectors = rng.integers(-5, 6, size=(20, rows)).astype(np.float64)
@@ -176,7 +176,7 @@ def test_a_box_holds_its_draws_and_bounds_every_sum(seed: int, rows: int, spread
 
 
 @given(seed=st.integers(0, 10**6), stages=st.integers(1, 6), kinds=st.integers(1, 3))
-def test_distinct_times_make_up_all(seed: int, stages: int, kinds: int) -> None:
+def test_distinct_times_reproduce_the_times_of_all_stages(seed: int, stages: int, kinds: int) -> None:
     rng = np.random.default_rng(seed)
     like = rng.integers(0, kinds, size=stages)
     times = Times(*(np.exp(rng.normal(size=(kinds, 5)))[like] for _ in range(3)))
@@ -186,7 +186,7 @@ def test_distinct_times_make_up_all(seed: int, stages: int, kinds: int) -> None:
         np.testing.assert_array_equal(getattr(units, name) @ each, getattr(times, name))
 
 
-def test_times_that_start_and_end_alike_are_told_apart() -> None:
+def test_times_with_equal_first_and_last_elements_are_distinguished() -> None:
     rows = np.array([[1.0, 2.0, 3.0], [1.0, 2.5, 3.0], [1.0, 2.0, 3.0]])
     each, units = Times(rows, rows, rows).distinct
     assert each.tolist() == rows[:2].tolist()

@@ -58,7 +58,7 @@ def test_uneven_stages_equal_the_events(schedule: Schedule, data: Any, seed: int
     np.testing.assert_allclose(pipeline_seconds(schedule, times, m, pp, vpp), events, rtol=1e-12)
 
 
-def test_long_interleaved_steps_settle() -> None:
+def test_long_interleaved_steps_reach_a_steady_state() -> None:
     schedule = schedule_of("interleaved")
     times = times_of(np.random.default_rng(4), schedule, 8, 0.2)
     events = timeline(slot_order(schedule, 4, 80, 2), times).seconds
@@ -72,7 +72,7 @@ def test_uniform_1f1b_is_the_published_bubble(pp: int, m: int, f: float, i: floa
 
 
 @given(st.integers(1, 8), st.integers(1, 40), seconds, seconds)
-def test_zero_bubble_is_the_published_third_where_weight_passes_are_short(pp: int, m: int, f: float, i: float) -> None:
+def test_the_zero_bubble_formula_is_the_published_one_if_weight_passes_are_short(pp: int, m: int, f: float, i: float) -> None:
     w = min(f, i)
     assert float(zero_bubble_seconds(f, i, w, pp + m, pp)) == pytest.approx((pp + m) * (f + i + w) + (pp - 1) * (f + i - w))
 
@@ -192,14 +192,14 @@ def test_an_array_of_micro_batches_is_elementwise(schedule: Schedule, uniform: b
         ("1f1b", (4, 2, 8), "plan.vpp", "vpp=1"),
     ],
 )
-def test_an_order_that_cannot_be_names_the_rule_and_what_would_do(name: str, ranks: tuple[int, int, int], path: str, remedy: str) -> None:
+def test_an_impossible_order_raises_an_error_with_rule_and_remedy(name: str, ranks: tuple[int, int, int], path: str, remedy: str) -> None:
     with pytest.raises(SpecError) as raised:
         schedule_of(name).check(*ranks)
     assert raised.value.path == path
     assert remedy in raised.value.remedy
 
 
-def test_schedules_are_found_by_the_words_that_papers_and_frameworks_have_for_them() -> None:
+def test_schedules_are_found_by_their_names_in_papers_and_frameworks() -> None:
     words = {
         "1F1B": "1f1b", "Interleaved 1F1B": "interleaved", "Interleaved1F1B": "interleaved", "DualPipeV": "dualpipe-v",
         "ZB-H1": "zero-bubble", "ZB_V": "zero-bubble-v", "LoopedBFS": "breadth-first", "dualpipe-v": "dualpipe-v",
@@ -240,7 +240,7 @@ def sent(run: Order, times: Times, each: float) -> Times:
 @given(
     data=st.data(), seed=st.integers(0, 10**6), spread=st.sampled_from([0.0, 0.05, 0.5, 1.5]), late=st.sampled_from([0.0, 0.01, 0.2, 1.0])
 )
-def test_waiting_is_what_the_events_leave_beside_the_slowest_rank(
+def test_the_bubble_is_the_simulated_time_minus_the_slowest_ranks_work(
     schedule: Schedule, data: Any, seed: int, spread: float, late: float
 ) -> None:
     pp, vpp, m = data.draw(pipelines(schedule, extra=60))
@@ -273,7 +273,9 @@ def test_long_interleaved_steps_with_like_chunks_equal_the_events(pp: int, vpp: 
 @every_schedule
 @settings(deadline=None, max_examples=20)
 @given(data=st.data(), seed=st.integers(0, 10**6), late=st.floats(0, 0.3), scale=st.floats(0.1, 50))
-def test_waiting_scales_and_never_falls_with_longer_messages(schedule: Schedule, data: Any, seed: int, late: float, scale: float) -> None:
+def test_the_bubble_scales_and_never_falls_with_longer_messages(
+    schedule: Schedule, data: Any, seed: int, late: float, scale: float
+) -> None:
     pp, vpp, m = data.draw(pipelines(schedule))
     t = times_of(np.random.default_rng(seed), schedule, pp, 0.4)
     scaled = Times(scale * t.forward, scale * t.inputs, scale * t.weights, None if t.pair is None else scale * t.pair)
@@ -285,13 +287,13 @@ def test_waiting_scales_and_never_falls_with_longer_messages(schedule: Schedule,
 
 
 @pytest.mark.parametrize("schedule", [one for one in schedules().values() if one.rank_multiple == 1], ids=lambda one: one.name)
-def test_one_rank_waits_for_nobody(schedule: Schedule) -> None:
+def test_one_rank_has_no_bubble(schedule: Schedule) -> None:
     t = times_of(np.random.default_rng(2), schedule, 1, 0.5)
     np.testing.assert_allclose(bubble_seconds(schedule, t, 12, 1, virtual_stages(schedule)[-1], 0.4), 0.0, atol=1e-12)
 
 
 @every_schedule
-def test_waiting_is_elementwise_over_draws_micro_batches_and_messages(schedule: Schedule) -> None:
+def test_the_bubble_is_elementwise_over_draws_micro_batches_and_messages(schedule: Schedule) -> None:
     pp, vpp = 4, virtual_stages(schedule)[0]
     counts, late = np.array([8, 12, 44, 160]), np.array([0.0, 0.1, 0.02, 0.05])
     t = times_of(np.random.default_rng(5), schedule, pp, 0.4, draws=4)
@@ -304,7 +306,7 @@ def test_waiting_is_elementwise_over_draws_micro_batches_and_messages(schedule: 
                 assert alone[k] == pytest.approx(together[k], rel=1e-9)
 
 
-def test_many_draws_are_timed_in_blocks_alike() -> None:
+def test_many_draws_in_blocks_equal_single_draws() -> None:
     schedule = schedule_of("zero-bubble")
     t = times_of(np.random.default_rng(6), schedule, 4, 0.4, draws=600)
     whole = bubble_seconds(schedule, t, 30, 4, 1, 0.1)
@@ -312,7 +314,7 @@ def test_many_draws_are_timed_in_blocks_alike() -> None:
     np.testing.assert_array_equal(np.asarray(whole)[500:], bubble_seconds(schedule, few, 30, 4, 1, 0.1))
 
 
-def test_counts_that_no_rule_orders_are_named() -> None:
+def test_unsupported_numbers_of_micro_batches_are_named() -> None:
     schedule = schedule_of("1f1b")
     t = times_of(np.random.default_rng(5), schedule, 4, 0.4)
     with refused(SpecError, "conflict", "micro-batches"):
