@@ -230,6 +230,30 @@ class PatchBudget(Resize):
         return 1, -(-high // unit) * unit, -(-wide // unit) * unit
 
 
+class FillBudget(Resize):
+    """The image is scaled, up or down, to as many of at most ``most`` patches as its shape allows, in whole units (Gemma 4).
+
+    Args:
+        patch: side of a patch [pixel].
+        most: largest number of patches of an image.
+
+    >>> FillBudget(patch=16, most=2520).tiles(1080, 1920, 48)
+    (1, 576, 1056)
+    """
+
+    patch: Count
+    most: Count
+
+    def tiles(self, height: int, width: int, unit: int) -> tuple[int, int, int]:
+        """One tile with nearly the image's aspect ratio; a side is at least a unit, and then the other follows from the ratio."""
+        scale = math.sqrt(self.most * self.patch**2 / (height * width))
+        high, wide = (math.floor(scale * side / unit) * unit for side in (height, width))
+        longest = self.most * self.patch**2 // unit
+        if not high:
+            return 1, unit, min(width // height * unit, longest)
+        return (1, high, wide) if wide else (1, min(height // width * unit, longest), unit)
+
+
 class SplitLongest(Resize):
     """The image is scaled until its longest side has a given length, then cut into squares; a thumbnail is added (Idefics 3, SmolVLM).
 

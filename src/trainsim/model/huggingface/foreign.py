@@ -42,7 +42,7 @@ _FOREIGN: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("do_sample",), "is a generation config", _CONFIG),
     (("quant_method",), "is a quantisation config", _CONFIG),
     (("bits", "group_size"), "is a quantisation config", _CONFIG),
-    (("producer", "quantization"), "is a quantisation config (ModelOpt)", _CONFIG),
+    (("quantization",), "is a quantisation config (ModelOpt)", _CONFIG),
 )
 """Top-level keys that occur in no model's config → kind of the file, and remedy."""
 
