@@ -76,12 +76,18 @@ READ: dict[str, list[frozenset[str]]] = {
     "hardware amortization and electricity for the final training run": [RUN | of("electricity")],
     "the raw compute cost of the final pretraining run": [of("pretraining")],
     "the actual training, not the ablations": [RUN],
+    "nearly $6 million in computing power to train": [RUN],
+    "amortized cost of the training hardware": [RUN],
+    "to pretrain the base model": [of("pretraining")],
+    "a single successful pretraining run": [of("pretraining")],
+    "the total cost of ownership of its servers": [of("fleet", "infrastructure", "electricity")],
 }
 """Words → what they may mean, the likeliest first."""
 SILENT = (
     "flurble compute", "the marginal cost of the last epoch", "quantum overhead", "neither staff nor data", "not the research",
     "Kosten des Trainings", "o custo de treinar o modelo", "training and inference", "marketing", "non-staff costs", "the cost",
-    "a single pass over the data", "salaries, without which nothing would exist", "everything, from data to salaries",
+    "a single pass over the data", "the cost to train and run the model",
+    "salaries, without which nothing would exist", "everything, from data to salaries",
 )  # fmt: skip
 """Words that are not understood: a reading of them would be a guess."""
 PHRASES = sorted(" ".join(key) for key, phrase in phrases().items() if phrase.readings)

@@ -312,8 +312,18 @@ def _group_readings(group: _Group) -> tuple[list[Contents], list[str]]:
         if group.operator == "exclude":
             return [p.part or frozenset().union(*p.readings) for _, p in found], []
         common = [r for r in found[0][1].readings if all(r in p.readings for _, p in found)]
+        common = _narrowed(common, [p for _, p in group.phrases if p.rank == "generic" and p.readings])
         return (common, []) if common else ([], [" ".join(words for words, _ in found)])
     return [], []
+
+
+def _narrowed(readings: list[Contents], generic: Sequence[Phrase]) -> list[Contents]:
+    """Ambiguous readings without those that a narrower generic phrase beside them rules out: "computing power to train" is the run's."""
+    for phrase in generic:
+        kept = [r for r in readings if r in phrase.readings]
+        if kept and max(map(len, phrase.readings)) < max(map(len, readings)):
+            readings = kept
+    return readings
 
 
 def _stem_all(words: str) -> str:
