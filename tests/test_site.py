@@ -111,8 +111,8 @@ def test_the_gallery_shows_every_example_with_what_it_prints() -> None:
 
 def test_formulas_have_a_source_each() -> None:
     text = made().formulas()
-    assert text.count("| `") > 40
-    assert "| `step.overlap" in text or "| `cluster.kernels" in text
+    assert text.count("| <code>") > 40
+    assert "| <code>step.<wbr>overlap" in text or "| <code>cluster.<wbr>kernels" in text
 
 
 if __name__ == "__main__":

@@ -82,7 +82,8 @@ def _equations(path: Path, src: Path) -> list[str]:
         if equation and source and "=" in equation.group(1):
             where = path.relative_to(src).with_suffix("").as_posix().replace("/", ".")
             cells = [" ".join(text.split()).replace("|", "\\|") for text in (equation.group(1), source.group(1))]
-            rows.append(f"| `{where}.{node.name}` | {cells[0]} | {cells[1]} |")
+            name = f"{where}.{node.name}".replace(".", ".<wbr>")  # a narrow column breaks there alone
+            rows.append(f"| <code>{name}</code> | {cells[0]} | {cells[1]} |")
     return rows
 
 
