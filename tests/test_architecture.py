@@ -67,6 +67,7 @@ NO_UNIT = {
     ("Truncated", "high"): "as low",
     ("Linked", "low"): "a bound of the field the belief met; may be infinite",
     ("Linked", "high"): "as low",
+    ("Embedding", "patch_share"): "a part of the model's structure, which counts are cached by: never a draw",
 }
 """Plain float fields that carry no unit, each with the reason."""
 

@@ -12,7 +12,6 @@ from pydantic import Field
 from ..core.by_name import ByName
 from ..core.errors import SpecError
 from ..core.spec import AsTuple, Count, Spec, invariant
-from ..core.units import Unit
 from .feedforward import MixtureOfExperts
 from .layers import MAX_LAYERS, Block, Layers, Norm, norm
 from .ops import Entry, Lookup, MatMul, Op, OpTable, Stream, compile_ops, place
@@ -46,7 +45,7 @@ class Embedding(Spec):
 
     width: Count | None = None
     patch: Annotated[int, Field(ge=0)] = 0
-    patch_share: Annotated[float, Unit("", "share of the sequence", gt=0, le=1)] = 1.0
+    patch_share: Annotated[float, Field(gt=0, le=1)] = 1.0  # a structural share, not an input: FLOPs are cached by model
     patch_bias: Literal["none", "hidden"] = "none"
     learned: Annotated[int, Field(ge=0)] = 0
     extra_rows: int = 0
