@@ -6,6 +6,7 @@ import pytest
 
 import trainsim as ts
 from trainsim.auditing.comparison import SEVERITY
+from trainsim.auditing.disclosure import word_for
 from trainsim.core.errors import ClaimError
 
 CLAIMS = ts.catalog.claims()
@@ -66,10 +67,11 @@ def test_each_finding_is_computed(name: str, verdicts: dict[str, ts.Verdict]) ->
 
 
 def test_r1_is_strained_with_v3_and_its_ratio_is_open(verdicts: dict[str, ts.Verdict]) -> None:
-    checks = verdicts["r1-5m-against-100m"].checks
-    together = next(c for c in checks if c.name == "elsewhere" and "together" in c.finding)
-    assert together.word == "STRAINED"
-    assert next(c for c in checks if c.name == "ratio").word == OPEN
+    verdict = verdicts["r1-5m-against-100m"]
+    assert verdict.found is not None
+    together = next(f for f in verdict.found.points_to if f.value == pytest.approx(5.87e6, rel=1e-3))
+    assert word_for(verdict.stated, together) == "STRAINED"
+    assert verdict.check("ratio").word == OPEN
 
 
 @pytest.mark.parametrize("name", CLAIMS)
