@@ -82,7 +82,7 @@ def _failed_runs(est: DevelopmentEstimate, final: str, unit: Amount) -> Num:
 
 
 def _experiments(est: DevelopmentEstimate, unit: Amount) -> Num | None:
-    """Experiments: the listed ones, or the given multiple of the final runs; None where neither is given."""
+    """Experiments: the listed ones, or the given multiple of the final runs; None if neither is given."""
     if est.development.experiments is not None:
         return _of_lines(est, "final", unit) * (est.development.experiments - 1.0)
     listed = any(line.contents == "experiment" for line in est.development.lines)

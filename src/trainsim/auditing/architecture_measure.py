@@ -29,9 +29,9 @@ class ArchitectureMeasure(Measure):
 
     Args:
         model, quantity: the model, and the quantity of the claim.
-        named: the variant that the claim's scope names; empty where it names none.
+        named: the variant that the claim's scope names; empty if it names none.
         cited, day: source of the architecture, and its day of publication.
-        sourced: False where only the user gives the architecture.
+        sourced: False if only the user gives the architecture.
     """
 
     model: Model

@@ -82,7 +82,7 @@ class Prediction:
 
 
 def distance(claimed: float, figure: float) -> float:
-    """Distance of a claimed figure from another, ``|ln(claimed / figure)|``; infinite where only one is positive.
+    """Distance of a claimed figure from another, ``|ln(claimed / figure)|``; infinite if only one is positive.
 
     >>> round(distance(6e6, 5.576e6), 3)
     0.073
@@ -179,7 +179,8 @@ def compare_with_prediction(stated: Stated, predicted: Prediction) -> Word:
     """The word for a stated figure compared with a prediction.
 
     A figure inside the 90 % interval is not refuted, inside the 99 % interval strained, else refuted. If P95 / P5 exceeds ``POWER``, a
-    figure inside the 99 % interval cannot be judged. A bound takes the percentile on its own side; a range counts by its nearer end.
+    figure inside the 99 % interval cannot be judged. A bound that the median satisfies counts as the median; a range counts by its point
+    nearest to the median.
     """
     low99, low90, median, high90, high99 = predicted.quantiles
     value = stated.low
@@ -237,7 +238,7 @@ class Check:
         finding: the finding in words, with figures.
         percentile: percentile of the stated figure in the prediction, 0 to 100; None without a prediction.
         narrow, wide: that percentile under the narrowest and the widest defensible prior.
-        newest: day of the newest row used; empty where none is dated.
+        newest: day of the newest row used; empty if none is dated.
     """
 
     name: str

@@ -84,7 +84,7 @@ def _ends(stated: Stated) -> tuple[float, float]:
 
 
 def _gap(one: Stated, other: Stated) -> float:
-    """Log distance between the ranges of two claims; 0 where they overlap."""
+    """Log distance between the ranges of two claims; 0 if they overlap."""
     (low, high), (below, above) = _ends(one), _ends(other)
     least, most = (high, below) if high < below else (above, low)
     return 0.0 if least >= most else math.log(most / least) if least > 0 else math.inf

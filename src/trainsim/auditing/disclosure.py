@@ -21,7 +21,7 @@ class Disclosure:
         low, high: the ends of the figure, in the unit of its quantity; equal for a point.
         label, cited: description of the figure, and its source.
         bound: ``"at least"`` or ``"at most"`` where it was published as a bound.
-        day: day it became public; None where unknown.
+        day: day it became public; None if unknown.
         contents: contents that it includes.
         sourced: False if only the user gives the figure.
         count: ``"structural"`` for experts and layers, ``"machines"`` for accelerators.

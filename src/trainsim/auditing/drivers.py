@@ -54,7 +54,7 @@ class Undisclosed:
 
 
 def shares_of(verdict: Verdict) -> Mapping[str, Figure]:
-    """Share of variance of the ladder's last rung, interactions included, by path; empty where nothing has a price."""
+    """Share of variance of the ladder's last rung, interactions included, by path; empty if nothing has a price."""
     rented = verdict.priced
     if rented is None or any(".recipe." in path for path in rented.beliefs.paths) or len(rented.beliefs) == 0:
         return {}
@@ -89,7 +89,7 @@ def dollars(run: HoursAtRent) -> Mapping[str, Num]:
 
 
 def without_hours(verdict: Verdict) -> Undisclosed | None:
-    """Predicted cost of a run without its reported hours; None where an input is unknown, or for other claims."""
+    """Predicted cost of a run without its reported hours; None if an input is unknown, or for other claims."""
     view, clock = verdict.view, verdict.clock
     if view is None or clock is None or not isinstance(verdict.measure, RunCost) or not view.reports_hours:
         return None

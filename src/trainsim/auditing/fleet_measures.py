@@ -123,7 +123,7 @@ class PayMeasure(Measure):
         return Predicted(Prediction(levels, law.cdf), f"a prior on mean pay ({row.grade})", judged=True, newest=row.date)  # type: ignore[arg-type]
 
     def row(self, day: dt.date) -> Row | None:
-        """The prior row on the lab's pay that was public by a day; None where there is none."""
+        """The prior row on the lab's pay that was public by a day; None if there is none."""
         return next((r for r in rows("priors").values() if self.lab in r.get("labs", ()) and r.date <= day), None)
 
     def relevant(self, contents: Contents) -> Contents:

@@ -43,7 +43,7 @@ class Reading:
     Args:
         contents, name: contents that the words may mean, and their name.
         words: the judgement at this meaning.
-        low, high: the disclosed figure, or the predicted 90 % interval; NaN where there is neither.
+        low, high: the disclosed figure, or the predicted 90 % interval; NaN if there is neither.
         finding: the finding in words.
         at_least: whether ``low`` is only a lower bound.
         newest: day of the newest row used.
@@ -68,8 +68,8 @@ def judge_number(measure: Measure, stated: Stated, contents: Contents | None, ba
 
     Args:
         measure, stated: the quantity of the subject, and the claimed figure.
-        contents: contents of the figure; None where no scope was stated.
-        basis: how hours are priced; None where not stated.
+        contents: contents of the figure; None if no scope was stated.
+        basis: how hours are priced; None if not stated.
         clock: the two days of the audit.
     """
     if why := measure.impossible(stated):
@@ -213,7 +213,7 @@ def judge_words(
     Args:
         measure, stated: the quantity of the subject, and the claimed figure.
         scope, reading: scope of the number, and the parsed words.
-        meant: contents that a source shows were meant; empty where none does.
+        meant: contents that a source shows were meant; empty if none does.
         clock: the two days of the audit.
         number: the word for the number.
     """

@@ -86,7 +86,7 @@ class Measure(abc.ABC):
 
     @abc.abstractmethod
     def predicted(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> Predicted | None:
-        """Prediction from rows public by a day; None where there is none."""
+        """Prediction from rows public by a day; None if there is none."""
 
     def plausible(self, fact: Disclosure, day: dt.date) -> Check | None:
         """Compare a disclosure with a prediction made without that disclosure; None if there is no prediction."""

@@ -116,7 +116,7 @@ class Priced:
         return self._made[key]
 
     def predicted(self, contents: Contents, unit: Amount) -> Predicted | None:
-        """Prediction of an amount; None where none of its contents has a price."""
+        """Prediction of an amount; None if none of its contents has a price."""
         asked = contents - NO_HOURS if unit == "GPU-h" else contents
         parts = self.parts(unit)
         run = asked & frozenset(FINAL_RUN)
@@ -185,7 +185,7 @@ def row_at(address: str) -> Row:
 
 
 def priced(view: RunView, basis: Basis | None, day: dt.date) -> Priced | None:
-    """A run's development on a price basis, from rows public by a day; None where such machines have no price.
+    """A run's development on a price basis, from rows public by a day; None if such machines have no price.
 
     Args:
         view: the run.
@@ -228,7 +228,7 @@ def in_hours(view: RunView, day: dt.date) -> Priced | None:
 
 
 def in_energy(view: RunView, day: dt.date) -> Priced | None:
-    """A run's development in kilowatt-hours at the meter: priced in kWh per accelerator-hour; None where hours or power are unknown.
+    """A run's development in kilowatt-hours at the meter: priced in kWh per accelerator-hour; None if hours or power are unknown.
 
     ``energy = hours · rated power · (energy at the meter over rated energy)``
     """

@@ -45,7 +45,7 @@ class RatioMeasure(Measure):
     Args:
         mine, theirs: the quantity of the subject, and of the other.
         quantity, subject, versus: names in the claim, for disclosed ratios.
-        why: reason that the two can't be compared; empty where they can.
+        why: reason that the two can't be compared; empty if they can.
     """
 
     mine: Measure

@@ -19,7 +19,7 @@ _PATH = "price.usd_per_gpu_hour"
 
 
 def rent_of(view: RunView, basis: Basis, day: dt.date) -> Evidence | None:
-    """Prior on the rent of the run's accelerators; None where too few quotes are public.
+    """Prior on the rent of the run's accelerators; None if too few quotes are public.
 
     Args:
         view: the run; a user's own belief takes precedence.
@@ -54,7 +54,7 @@ def _evidence(view: RunView, basis: Basis, day: dt.date) -> Evidence | None:
 
 
 def region_of(view: RunView) -> str:
-    """Region of the run's accelerators; empty where unknown."""
+    """Region of the run's accelerators; empty if unknown."""
     price = view.given.price
     stated = price.region if isinstance(price, Rental) else ""
     return stated or str("" if view.row is None else view.row.get("region", ""))
@@ -71,7 +71,7 @@ def rented_on(view: RunView) -> dt.date | None:
 
 
 def rent_check(view: RunView, day: dt.date) -> Check | None:
-    """Compare the reported rent with quotes that were public by a day; None where the run reports none."""
+    """Compare the reported rent with quotes that were public by a day; None if the run reports none."""
     if view.rate is None or not isinstance(view.given.price, Rental):
         return None
     evidence = rent_of(view, "market rent", day)

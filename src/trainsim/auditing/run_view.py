@@ -95,7 +95,7 @@ class RunView:
         return estimate(self.run)
 
     def scenario(self, field: str) -> str:
-        """Reason that a figure of the run is a scenario, by its field of the row; empty where it is not."""
+        """Reason that a figure of the run is a scenario, by its field of the row; empty if it is not."""
         if self.given.evidence == "scenario":
             return "the run is a scenario, not a disclosure"
         if self.row is not None and grade_of(self.row, field) not in PUBLIC:
@@ -110,7 +110,7 @@ class RunView:
         return frozenset(content_of(phase) for phase in self.run.phases)
 
     def hours(self, contents: Contents) -> float | None:
-        """Reported accelerator-hours of some contents [GPU-h]; None where a phase does not report them, or there is no such phase."""
+        """Reported accelerator-hours of some contents [GPU-h]; None if a phase does not report them, or there is no such phase."""
         phases = [p for p in self.stated.phases.values() if content_of(p.phase) in contents]
         if self.impossible_hours or not phases or not all(self._reports(p.phase.name) for p in phases):
             return None
@@ -120,7 +120,7 @@ class RunView:
 
     @cached_property
     def impossible_hours(self) -> str:
-        """Reason that the reported hours are impossible, because they imply more than the chips' peak; empty where they are possible."""
+        """Reason that the reported hours are impossible, because they imply more than the chips' peak; empty if they are possible."""
         peak, plan = self.run.cluster.chip.peak, self.run.plan
         wanted = plan.recipe.products if plan is not None else self.run.cluster.chip.half
         dtype = wanted if getattr(peak, wanted, None) is not None else self.run.cluster.chip.half
@@ -147,7 +147,7 @@ class RunView:
 
     @cached_property
     def rate(self) -> float | None:
-        """Reported price of an accelerator-hour [USD/GPU-h]; None where unreported."""
+        """Reported price of an accelerator-hour [USD/GPU-h]; None if unreported."""
         if self.given.price is None or self._filled("price"):
             return None
         return float(self.given.price.rate().total)
@@ -206,7 +206,7 @@ class RunView:
         return next((belief for paths, belief in self.beliefs.items() if path in paths), None)
 
     def utilisation(self, day: dt.date) -> Evidence | None:
-        """Prior on the run's utilisation: the user's belief, else from other labs' runs public by a day; None where those are too few."""
+        """Prior on the run's utilisation: the user's belief, else from other labs' runs public by a day; None if those are too few."""
         cached = self.__dict__.setdefault("_utilisation", {})
         if day not in cached:
             cached[day] = self._utilisation_on(day)

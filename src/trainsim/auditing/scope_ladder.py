@@ -34,7 +34,7 @@ class Rung:
     Args:
         label, contents: label of the contents that the rung adds, and all contents up to this rung.
         rent: P5, P50 and P95 at rented hours [USD].
-        owned: the same as ``rent`` at the owner's cost; empty where that is unknown.
+        owned: the same as ``rent`` at the owner's cost; empty if that is unknown.
         odds: probability that the cost is less than the claimed value.
         grade, grade_owned: worst grade of the parts with a tenth or more, rented and owned: B from market data or other labs'
             figures, C from judgement or the user's input.
@@ -61,7 +61,7 @@ class Rung:
 
     @property
     def owner(self) -> Figure | None:
-        """Median at the owner's cost [USD]; None where that is unknown."""
+        """Median at the owner's cost [USD]; None if that is unknown."""
         return self.owned[1] if self.owned else None
 
 
@@ -70,7 +70,7 @@ def ladder(rented: Priced, owned: Priced | None, value: float) -> tuple[Rung, ..
 
     Args:
         rented: the development at market rent.
-        owned: the development at the owner's cost; None where that is unknown.
+        owned: the development at the owner's cost; None if that is unknown.
         value: the claimed value, for the odds [USD].
     """
     scopes = rented.rungs("USD")

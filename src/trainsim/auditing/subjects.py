@@ -134,7 +134,7 @@ def _of_run(asked: Asked, head: str) -> Measure:
 
 
 def view_of(asked: Asked) -> RunView | None:
-    """The run that a claim is about; None where none was published.
+    """The run that a claim is about; None if none was published.
 
     Raises:
         ClaimError: the given subject is not a run.
@@ -152,7 +152,7 @@ def view_of(asked: Asked) -> RunView | None:
 
 
 def model_of(asked: Asked) -> Model | None:
-    """The architecture that a claim is about; None where none was published."""
+    """The architecture that a claim is about; None if none was published."""
     subject, name = asked.subject, asked.claim.subject
     if isinstance(subject, Model):
         return subject

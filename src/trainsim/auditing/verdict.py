@@ -47,7 +47,7 @@ class Verdict(Answer):
         checks: the comparisons made.
         readings: the figure at each possible meaning of the words, the most likely first.
         scope: scope at which the number was judged.
-        claimed_scope: the scope that the claim's words name; None where it has none. ``told`` is its former name.
+        claimed_scope: the scope that the claim's words name; None if it has none. ``told`` is its former name.
         clock: the two days of the audit.
         found: the judgement of the number.
         measure: the quantity.
@@ -115,7 +115,7 @@ class Verdict(Answer):
 
     @property
     def chosen(self) -> Reading | None:
-        """The meaning at which the words were judged; None where they have none."""
+        """The meaning at which the words were judged; None if they have none."""
         meant = frozenset(self.claim.meant)
         return next(
             (r for r in self.readings if meant and r.contents == meant), max(self.readings, key=lambda r: len(r.contents), default=None)
@@ -142,19 +142,19 @@ class Verdict(Answer):
 
     @cached_property
     def owned(self) -> Priced | None:
-        """The development at the owner's cost; None where that is unknown."""
+        """The development at the owner's cost; None if that is unknown."""
         if self.view is None or self.clock is None or self.priced is None:
             return None
         return priced(self.view, "owner's amortised", self.clock.known)
 
     @cached_property
     def blind(self) -> BlindHours | None:
-        """Hours of the run's phases with known work, predicted from other labs' runs; None where that is impossible."""
+        """Hours of the run's phases with known work, predicted from other labs' runs; None if that is impossible."""
         return None if self.view is None or self.clock is None else blind(self.view, _main(self.view), self.clock.blind)
 
     @property
     def estimate(self) -> Estimate | None:
-        """Estimate of the run as stated; None where the claim is not about a run."""
+        """Estimate of the run as stated; None if the claim is not about a run."""
         return None if self.view is None else self.view.stated
 
     @cached_property

@@ -72,7 +72,7 @@ class Diagnosis(Answer):
         percentile: percentile of the measured step in the prediction, 0 to 100.
         explanations: possible causes, the most likely first.
         measure_next: part of the step whose time best distinguishes the most likely causes; ``tell_apart`` is its former name.
-        memory: measured minus modelled bytes of the fullest rank, and its parts [B]; None where none was measured.
+        memory: measured minus modelled bytes of the fullest rank, and its parts [B]; None if none was measured.
 
     >>> lines = {"compute": 1.5, "exchange": 0.5}
     >>> print(Diagnosis((1.8, 2.0, 2.2), 4.0, 100.0, (Cause(OUTSIDE, 1.0, 2.0, 1.0, np.nan, lines),), ""))
@@ -113,7 +113,7 @@ class Diagnosis(Answer):
 
     @property
     def suspect(self) -> str:
-        """The most likely cause in words; empty where the step is normal."""
+        """The most likely cause in words; empty if the step is normal."""
         if not self.explanations or self.normal:
             return ""
         first = self.explanations[0]

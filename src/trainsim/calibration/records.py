@@ -23,11 +23,11 @@ class MeasuredStep:
         id, name, source: id of the row, its name, and the source that published it.
         group: rows it is scored with.
         seconds: measured time of an optimizer step [s].
-        model, layout, batch, schedule, zero, cluster, stack: what ran; None where ``not_modelled`` names a missing input.
+        model, layout, batch, schedule, zero, cluster, stack: what ran; None if ``not_modelled`` names a missing input.
         reported_as: the figure that ``seconds`` was computed from.
         alternatives: further layouts that are equally likely, with the usual values of fields that the row does not report.
         assumed: inputs that the row does not report, and the values assumed.
-        not_modelled: reason the row can't be modelled; empty where it can.
+        not_modelled: reason the row can't be modelled; empty if it can.
         exclusion_reason: reason the row is excluded from fits, by its name or note: the row is ambiguous, or its run drops tokens. Excluded
             rows are scored separately.
         key: the configuration without release and time; repeats share the key.
@@ -62,7 +62,7 @@ class MeasuredStep:
 
     @property
     def layer_fingerprint(self) -> str:
-        """Hash of the source and the layers; empty where the layers are not fully reported."""
+        """Hash of the source and the layers; empty if the layers are not fully reported."""
         return _fingerprint(self.source, self.layers) if self.layers else ""
 
     @property
@@ -82,7 +82,7 @@ class MeasuredStep:
 
     @property
     def unreported(self) -> str:
-        """Inputs that the row does not report, with their possible or assumed values; empty where it reports all."""
+        """Inputs that the row does not report, with their possible or assumed values; empty if it reports all."""
         layouts = [step.layout for step in self.candidates if step.layout is not None]
         words = {"micro-batch": "micro_batch", "virtual stages": "vpp"}
         values = {word: sorted({float(getattr(layout, name)) for layout in layouts}) for word, name in words.items()}

@@ -41,7 +41,7 @@ class Launch:
 
 
 def launch_of(model: Model, chip: str, precision: str, batch: float, release: str, layout: Mapping[str, float]) -> Launch | None:
-    """Launch settings of a model's benchmark; None where no recipe of the model on this chip is known.
+    """Launch settings of a model's benchmark; None if no recipe of the model on this chip is known.
 
     Among the recipes of the model on the chip, those of the same layout are preferred, then the same number format, then the same batch.
     Ties go to the newest release at or before ``release``, else to the oldest after it. Recompute is taken only from a recipe of the same

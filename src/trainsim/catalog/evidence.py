@@ -42,7 +42,7 @@ class Evidence:
         used: address → figure.
         excluded: address → reason; ``set_excluded`` is its former name.
         how: how the belief follows from the rows, in words.
-        caveat: a weakness of the belief; empty where there is none.
+        caveat: a weakness of the belief; empty if there is none.
 
     >>> from trainsim.uncertainty.distributions.interval import ci90
     >>> found = Evidence(ci90(1.5, 3.0), ci90(1.8, 2.4), ci90(1.0, 5.0), {"rents/a": 2.1}, {"rents/b": "public later"}, "one quote")

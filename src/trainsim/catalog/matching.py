@@ -32,7 +32,7 @@ def row_of(run: Run) -> Row | None:
         run: any run.
 
     Returns:
-        the row, or None where no row matches.
+        the row, or None if no row matches.
 
     >>> from trainsim.catalog.runs import run
     >>> v3 = run("deepseek-v3")

@@ -28,7 +28,7 @@ class RentTrend(Answer):
         levels: P5, P50 and P95 of one more vendor's price on each day [USD/GPU-h].
         quotes: distinct quotes of the chip's silicon, to which the trend is fitted.
         term: term of the predicted price.
-        day: the median day of the run's months; None where unknown.
+        day: the median day of the run's months; None if unknown.
         sources: address → source of each quote.
     """
 

@@ -120,7 +120,7 @@ def published(name: str, gpus: int | None = None) -> Run:
 
 
 def cluster_of(org: str, model: Model, chip: str, gpus: float) -> str | None:
-    """Cluster of an organisation's published run, found by model size, chip and number of accelerators; None where no row matches.
+    """Cluster of an organisation's published run, found by model size, chip and number of accelerators; None if no row matches.
 
     >>> from trainsim.catalog.models import model
     >>> cluster_of("BigScience", model("bloom-176b"), "a100-80gb-sxm", 384)

@@ -162,7 +162,7 @@ def simulate(
     target: Target, *, chip: Chip = "", gpus: Gpus = "", tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "", price: Price = "",
     mfu: Mfu = "", goodput: Goodput = "", finetune: Finetune = "", changes: Set = [], believe: Believe = [], as_of: AsOf = "",  # noqa: B006
     rtol: Annotated[float, typer.Option(help="relative accuracy of quantiles")] = 1e-3,
-    asserted: Annotated[str, typer.Option("--assert", help="'cost<1.2e6@0.8': exit 3 where it is less probable")] = "",
+    asserted: Annotated[str, typer.Option("--assert", help="'cost<1.2e6@0.8': exit 3 if it is less probable")] = "",
     as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
     """Quantiles of cost, hours and days under beliefs."""

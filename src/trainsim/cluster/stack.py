@@ -106,7 +106,7 @@ class Stack(Spec):
     misaligned: Annotated[Num, Unit("", "relative speed without 16-byte rows", gt=0, le=1)] = 0.5
     grouped: Annotated[Num, Unit("", "speed of grouped over single products", gt=0)] = 0.8
     weight_gradient: Annotated[Num, Unit("", "speed of weight gradients over forward products", gt=0)] = 1.0
-    weight_gradient_block: Annotated[Num, Unit("", "that ratio with one scale a block", gt=0)] = 1.0
+    weight_gradient_block: Annotated[Num, Unit("", "speed of weight gradients over forward products, scaled by block", gt=0)] = 1.0
     attention_forward: Share = 0.6
     attention_backward: Share = 0.5
     half_head: Annotated[Num, Unit("element", "head width at half speed", ge=0)] = 40.0

@@ -28,7 +28,7 @@ class Convention:
         use: when to use the convention.
         pairs: keys counted per query.
         counts: roles of ops that count; vectors (norms, biases) count two FLOP per element and pass, as a product would.
-        mtp: parts of a multi-token-prediction module that count; None where the convention has no such modules.
+        mtp: parts of a multi-token-prediction module that count; None if the convention has no such modules.
         source: where the convention is defined.
         since: year and month from which a framework counts this way; empty for a convention without versions.
         backward: the gradients that are computed ("gradients"), or twice the forward pass whatever is trained ("twice").

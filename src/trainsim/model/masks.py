@@ -335,7 +335,7 @@ def keys_on_grid(mask: Mask, height: int, width: int, extra: int) -> float:
 
     Args:
         mask: every key; or :class:`Blocks` of a square number of patches, which are square windows cut off at the edges of the picture.
-        height, width: of the picture [patch].
+        height, width: size of the picture [patch].
         extra: number of tokens that are not patches; they are in no window.
 
     >>> keys_on_grid(Bidirectional(), 3, 4, 1), round(keys_on_grid(Blocks(4), 3, 4, 0), 12)

@@ -123,7 +123,7 @@ class TowerInput(Spec):
     Args:
         name: name of the tower.
         pictures: number of pictures per sequence; each tile of an image is a picture.
-        height, width: of a picture [patch].
+        height, width: size of a picture [patch].
         extra: tokens that the tower adds to each picture.
         merged: tokens of the text model per picture [token].
         seq_len: tokens of the sequence; None if unknown, in which case seconds and bytes can't be computed [token].

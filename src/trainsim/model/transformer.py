@@ -280,7 +280,7 @@ class Model(Spec):
 
         Args:
             images: number per sequence; their tokens are part of the sequence.
-            resolution: height and width of each [pixel].
+            resolution: height and width of each image [pixel].
             tower: the tower that encodes them.
             seq_len: tokens of the sequence; None is enough for FLOPs [token].
 

@@ -38,7 +38,7 @@ def frameworks() -> list[str]:
 
 
 def framework_error(plan: Plan, framework: str) -> str | None:
-    """Reason a framework can't express a plan; None where it can."""
+    """Reason a framework can't express a plan; None if it can."""
     try:
         getattr(plan, f"to_{framework}")()
     except SpecError as error:

@@ -34,7 +34,7 @@ class RunRequest:
 
     Args:
         target: a run's file or ``-``, an id of a run, or a model: a Model, its config (path or dict), id or size.
-        chip, gpus, tokens, seq_len, batch, price, mfu, goodput: as for :func:`~trainsim.planning.quick_run.quick`; empty where not given.
+        chip, gpus, tokens, seq_len, batch, price, mfu, goodput: as for :func:`~trainsim.planning.quick_run.quick`; empty if not given.
         finetune: ``full``, ``lora:16`` or ``qlora:16``; empty for pre-training, or as the run has it.
         changes: ``path=value``, each.
         beliefs: ``path=interval``, each.
@@ -257,7 +257,7 @@ def _in_short(why: str) -> str:
 
 
 def assumed_lines(run: Run, shown: Collection[str] = ()) -> list[str]:
-    """Assumed inputs of a run in aligned columns; empty where all inputs were given.
+    """Assumed inputs of a run in aligned columns; empty if all inputs were given.
 
     Args:
         run: the run.
@@ -333,7 +333,7 @@ class ReinforcementRequest:
     Args:
         run: model, chip, accelerators, price, goodput and beliefs.
         steps, start, end, maximum, prompt, prompts, samples, engine_gpus: as for
-            :func:`~trainsim.planning.quick_reinforcement.quick_reinforcement`; empty where not given.
+            :func:`~trainsim.planning.quick_reinforcement.quick_reinforcement`; empty if not given.
     """
 
     run: RunRequest

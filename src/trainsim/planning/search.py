@@ -294,7 +294,7 @@ def _ranked(ranking: Ranking, dollars: Mapping[int, float | None], i: int) -> Ra
 
 
 def _dollars_per_second(setting: SearchProblem, gpus: int) -> float | None:
-    """Cost of the phase per second of step time [USD/s]; None where price, reliability or tokens are missing."""
+    """Cost of the phase per second of step time [USD/s]; None if price, reliability or tokens are missing."""
     run, steps = setting.run, setting.phase.steps
     if run.price is None or run.reliability is None or steps is None:
         return None
@@ -344,7 +344,7 @@ class NoLayoutFitsError(EstimateError):
     """No layout fits in memory.
 
     Attributes:
-        plan: the layout that needs least memory; None where it is not known.
+        plan: the layout that needs least memory; None if it is not known.
     """
 
     plan: Plan | None = None

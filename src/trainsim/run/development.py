@@ -119,7 +119,7 @@ class Development(Spec):
         experiments: (final + experiments) / final, in dollars [1]; or use lines with ``contents="experiment"``.
         data, people: costs of data and people; None omits the part from the ledger.
         evaluation_usd, storage_usd: cost of evaluation and of storage [USD].
-        date: date of the dollar amounts; empty where not stated.
+        date: date of the dollar amounts; empty if not stated.
 
     Raises:
         SpecError: no final run; failed runs or experiments given both as a factor and as lines; a run without a price.

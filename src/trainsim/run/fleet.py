@@ -62,7 +62,7 @@ class Fleet(Spec):
         name: name in reports.
         holdings: accelerators by kind.
         whose: origin of the operating costs, in words; an analyst's results can be summed, but not derived from inputs.
-        date: date of the dollar amounts; empty where not stated.
+        date: date of the dollar amounts; empty if not stated.
 
     Raises:
         SpecError: no holdings, or two of one name.

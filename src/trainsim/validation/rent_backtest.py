@@ -70,7 +70,7 @@ class RentScore:
         width: median of P95 / P5.
         error, last_error: mean absolute log error of the model, and of the last quote.
         score, last_score: mean interval score of the log price [1] of the model, and of the last quote with an interval from the errors of
-            earlier last quotes; lower is better. NaN where fewer than ``MIN_ERRORS`` errors are known.
+            earlier last quotes; lower is better. NaN if fewer than ``MIN_ERRORS`` errors are known.
     """
 
     quotes: int

@@ -46,7 +46,7 @@ _AROUND: tuple[tuple[str, Direction], ...] = (
 
 @lru_cache(maxsize=4096)
 def role_of(name: str) -> Role | None:
-    """Role of a kernel by its name; None where no pattern matches.
+    """Role of a kernel by its name; None if no pattern matches.
 
     >>> role_of("ncclDevKernel_AllGather_RING_LL(ncclDevKernelArgsStorage<4096ul>)"), role_of("nvjet_hsh_128x256_64x4_2x1_v_bz_TNT")
     ('exchange', 'product')
@@ -64,7 +64,7 @@ def direction_of(name: str, around: Iterable[str]) -> Direction | None:
         around: names of the ops and annotations open on the host when it was launched, innermost first.
 
     Returns:
-        "forward", "backward" or "weights" (gradients of weights, where they are separate); None where no name indicates it.
+        "forward", "backward" or "weights" (gradients of weights, where they are separate); None if no name indicates it.
 
     >>> direction_of("sm90_gemm", ["aten::mm", "MmBackward0"]), direction_of("flash_fwd_kernel", [])
     ('backward', 'forward')

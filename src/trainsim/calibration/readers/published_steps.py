@@ -211,7 +211,7 @@ def _candidates(
 
 
 def _named_schedule(value: Any) -> Schedule | None:
-    """The schedule named in the column of virtual stages, without a trailing remark; None where the column holds a number or nothing."""
+    """The schedule named in the column of virtual stages, without a trailing remark; None if the column holds a number or nothing."""
     if value in {None, "n/a", "None"} or re.fullmatch(r"\d+", str(value)):
         return None
     try:

@@ -52,7 +52,7 @@ class Kernel:
         role: role in a layer; None if the name is unknown.
         direction: the pass that the kernel belongs to; None if unknown.
         shape: shape of a matrix product, where the profiler recorded its operands.
-        moved: size of a copy [B]; 0 where not recorded.
+        moved: size of a copy [B]; 0 if not recorded.
     """
 
     name: str
@@ -81,7 +81,7 @@ class Trace:
 
     Args:
         kernels: kernels of all streams.
-        chip: name of the GPU recorded by the profiler; empty where not recorded.
+        chip: name of the GPU recorded by the profiler; empty if not recorded.
 
     >>> trace = Trace((Kernel("nvjet", "7", 0.0, 2.0, "product"), Kernel("ncclKernel", "9", 1.0, 3.0, "exchange")))
     >>> trace.span, [(s.busy, s.idle) for s in trace.streams], trace.attributed
@@ -313,7 +313,7 @@ def _around(events: Sequence[Mapping[str, Any]]) -> dict[Any, tuple[Mapping[str,
 
 
 def _shape(ops: Iterable[Mapping[str, Any]]) -> Shape | None:
-    """Shape of the matrix product of the innermost op with recorded operands; None where there is none."""
+    """Shape of the matrix product of the innermost op with recorded operands; None if there is none."""
     for op in ops:
         if op["name"] not in PRODUCTS:
             continue

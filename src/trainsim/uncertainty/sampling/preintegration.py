@@ -310,5 +310,5 @@ class PreintegratedSketch(QuantileSketch):
 
 
 def _newton_step(missing: Array, slope: Array, most: Array) -> Array:
-    """Newton step towards a probability; 0 where the slope is 0."""
+    """Newton step towards a probability; 0 if the slope is 0."""
     return np.clip(np.where(slope > 0, missing / np.where(slope > 0, slope, 1.0), 0.0), -most, most)
