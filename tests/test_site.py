@@ -111,7 +111,8 @@ def test_the_gallery_shows_every_example_with_what_it_prints() -> None:
 
 def test_formulas_have_a_source_each() -> None:
     text = made().formulas()
-    assert text.count("| <code>") > 30
+    assert text.count("| <code>") > 40
+    assert ":func:" not in text
     assert "| <code>step.<wbr>overlap" in text or "| <code>cluster.<wbr>kernels" in text
 
 

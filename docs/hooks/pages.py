@@ -11,6 +11,8 @@ from typing import Any
 
 import trainsim as ts
 
+EQUATION = re.compile(r"``[^`]*\s[=≈∝]\s[^`]*``")
+ROLE = re.compile(r":\w+:`~?(?:[\w.]*\.)?(\w+)`")
 SOURCE = re.compile(r"^ *Source: (.*?)(?=\n\s*\n|\Z)", re.MULTILINE | re.DOTALL)
 
 
@@ -78,10 +80,11 @@ def _equations(path: Path, src: Path) -> list[str]:
         if not isinstance(node, (ast.FunctionDef, ast.ClassDef)) or node.name.startswith("_"):
             continue
         doc = ast.get_docstring(node) or ""
-        equation, source = re.search(r"\n\n(``[^\n]+(?:\n[^\n]+)*)", doc), SOURCE.search(doc)
-        if equation and source and "=" in equation.group(1):
+        source = SOURCE.search(doc)
+        equation = next((text for text in doc.partition("\nArgs:")[0].split("\n\n") if EQUATION.search(text)), "")
+        if equation and source:
             where = path.relative_to(src).with_suffix("").as_posix().replace("/", ".")
-            cells = [" ".join(text.split()).replace("|", "\\|") for text in (equation.group(1), source.group(1))]
+            cells = [ROLE.sub(r"`\1`", " ".join(text.split())).replace("|", "\\|") for text in (equation, source.group(1))]
             name = f"{where}.{node.name}".replace(".", ".<wbr>")  # a narrow column breaks there alone
             rows.append(f"| <code>{name}</code> | {cells[0]} | {cells[1]} |")
     return rows
