@@ -17,6 +17,7 @@ from .printing import answered, printed
 from .terminal import NOT_MET, complain, stop, working
 
 if TYPE_CHECKING:
+    from ..gpu_memory.fit import Fit
     from ..parallelism.plan import Plan
     from ..planning.requests import ReinforcementRequest, RunRequest
     from ..planning.ways_to_fit import Way
@@ -192,13 +193,19 @@ def memory_of(asked: RunRequest, form: str) -> str:
         str(fit),
         *(["what would fit", *(f"  {way}" for way in ways)] if ways else []),
         f"layout: {layout}{'' if _plan(given) is not None else _WHY_LAYOUT[fit.word]}",
-        f"modelled, {fit.rank}",
+        _modelled(fit, float(ledger.part(fit.rank).total)),
         ledger.part(fit.rank).table(depth=1),
         *assumed_lines(run),
     ]
     more = {"word": fit.word, "used": list(fit.used), "capacity": fit.capacity, "layout": layout, "ranks": ledger.to_dict()}
     would = {"would_fit": [{"change": way.change, "option": way.option, "memory": way.memory} for way in ways]} if ways else {}
     return answered(fit, form, more | would, "\n".join(lines))
+
+
+def _modelled(fit: Fit, modelled: float) -> str:
+    """Head of the table of a rank's memory: how the measured peaks above differ from the modelled ones of the table."""
+    low, middle, high = (used / modelled for used in fit.used)
+    return f"modelled, {fit.rank}; measured peaks are {middle:.2f} ({low:.2f} to {high:.2f}) × modelled ones"
 
 
 def _plan(run: Run) -> Plan | None:
