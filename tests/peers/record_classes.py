@@ -79,7 +79,18 @@ def row(kind: str) -> dict[str, Any]:
             inner_type = getattr(inner, "model_type", None) or getattr(config_class.sub_configs[key], "model_type", None)
             if inner_type:
                 made["text"] = {"key": key, "type": inner_type}
+                if inner is not None and (own := sizes_of_its_own(inner)):
+                    made["text"]["given"] = own
     return made
+
+
+def sizes_of_its_own(inner: Any) -> dict[str, Any]:
+    """What a wrapper gives the text model that a file leaves out, where that isn't the text model's own default."""
+    own, usual = inner.to_dict(), type(inner)().to_dict()
+    declared = {"tie_word_embeddings": usual.get("tie_word_embeddings")} | defaults(type(inner))
+    said = {name for name in declared.keys() & own.keys() if own[name] != declared[name] and not isinstance(own[name], list)}
+    values = {name: own[name] for name in sorted(declared.keys() & own.keys()) if name in said or own[name] != usual.get(name)}
+    return {name: value for name, value in values.items() if plain(value)}
 
 
 if __name__ == "__main__":

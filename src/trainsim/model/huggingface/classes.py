@@ -20,6 +20,7 @@ class ConfigClass:
         defaults: key → the class's value if a file leaves the key out; null if the class derives the value.
         names: other name of a key → the class's own name.
         text_key, text_type: key of the text model in a class that wraps one, and default type of that text model.
+        text_given: keys of the text model if a file leaves it out, where they differ from the defaults of its type.
         causal: name of the causal class of this type in transformers; "" if it has none.
     """
 
@@ -27,6 +28,7 @@ class ConfigClass:
     names: Mapping[str, str] = field(default_factory=dict)
     text_key: str | None = None
     text_type: str | None = None
+    text_given: Mapping[str, Any] = field(default_factory=dict)
     causal: str = ""
 
 
@@ -45,10 +47,10 @@ def config_classes() -> Mapping[str, ConfigClass]:
     )
 
 
-def _text(row: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Key and type of the text model in a wrapper."""
+def _text(row: Mapping[str, Any]) -> tuple[str | None, str | None, Mapping[str, Any]]:
+    """Key and type of the text model in a wrapper, and what the wrapper gives it."""
     text = row.get("text", {})
-    return text.get("key"), text.get("type")
+    return text.get("key"), text.get("type"), text.get("given", {})
 
 
 def config_class(kind: Any, defaults: Mapping[str, Any] | None = None) -> ConfigClass:
@@ -56,4 +58,4 @@ def config_class(kind: Any, defaults: Mapping[str, Any] | None = None) -> Config
     known = config_classes().get(kind, ConfigClass()) if isinstance(kind, str) else ConfigClass()
     if not defaults:
         return known
-    return ConfigClass({**known.defaults, **defaults}, known.names, known.text_key, known.text_type, known.causal)
+    return ConfigClass({**known.defaults, **defaults}, known.names, known.text_key, known.text_type, known.text_given, known.causal)

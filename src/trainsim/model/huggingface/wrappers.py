@@ -41,7 +41,7 @@ def enter(outer: Mapping[str, Any], path: str) -> tuple[Mapping[str, Any], str, 
             if "hidden_size" in data:  # older files have the text model's keys at the top level
                 note = note or f"text model of {kind}"
                 return {**data, "model_type": known.text_type}, where, note
-            inner: Mapping[str, Any] = {}  # a wrapper whose class gives the text model
+            inner: Mapping[str, Any] = known.text_given  # a wrapper whose class gives the text model
             found = [known.text_key]
         else:
             inner = data[found[0]]
@@ -53,6 +53,8 @@ def enter(outer: Mapping[str, Any], path: str) -> tuple[Mapping[str, Any], str, 
         head = {_OWN_HEAD: data[_OWN_HEAD]} if data.get(_OWN_HEAD) is not None else {}
         below = {key: data[key] for key in ("is_causal", *(_SCORED if scores_labels(data) else ())) if key in data}
         note = note or _noted(kind, data, inner, known.defaults.get(_OWN_HEAD), config_class(inner_kind).defaults.get(_OWN_HEAD))
+        if inner is known.text_given:
+            note = f"{note}; {known.text_key} is left out: sizes of the class"
         data, where = {**below, **inner, **head, "model_type": inner_kind}, f"{where}.{found[0]}"
     raise ConfigError(where, None, f"is nested deeper than {_TIMES} wrappers", "give the text model's config alone", "too-deep")
 
