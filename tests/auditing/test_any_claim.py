@@ -131,7 +131,7 @@ def test_a_correct_figure_is_not_refuted_and_ten_times_it_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_same_figure_in_another_unit_is_judged_alike(name: str) -> None:
+def test_the_same_figure_in_another_unit_gets_the_same_verdict(name: str) -> None:
     claim = CASES[name][0]
     told = claim.replace({"value": 1.0}).in_base()
     others = [
@@ -181,7 +181,7 @@ def test_energy_is_that_of_the_accelerators_or_of_the_meter(megawatt_hours: floa
         ("cost", "gpt-4o", "the final run", "what the hardware is worth", "MISLEADING"),
     ],
 )
-def test_a_labs_machines_are_no_models_cost(quantity: str, subject: str, scope: str, told: str, words: str) -> None:
+def test_a_figure_of_a_labs_machines_is_not_the_cost_of_a_model(quantity: str, subject: str, scope: str, told: str, words: str) -> None:
     claim = ts.Claim(quantity, 1.3, unit="BUSD", subject=subject, scope=scope, told_as=told, date="2026-05-01")
     assert ts.audit(claim).words == words
 
@@ -194,7 +194,7 @@ def test_carbon_is_refused_by_name(quantity: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_claim_on_a_subject_that_has_no_such_quantity_says_so(name: str) -> None:
+def test_a_quantity_that_the_subject_does_not_have_is_refused(name: str) -> None:
     claim, _, more = CASES[name]
     if more:
         return
@@ -269,7 +269,7 @@ def test_a_scenario_is_never_stronger_than_cannot_be_judged() -> None:
     assert ts.audit(ts.Claim("cost", 26.2e3, unit="USD"), guess).number == "CANNOT BE JUDGED"
 
 
-def test_grades_count_by_field() -> None:
+def test_the_grade_of_the_field_decides() -> None:
     """GPT-3's tokens are its paper's, its hours an outsider's."""
     said = ts.Claim("tokens", 300, unit="Gtoken", subject="gpt3-175b")
     assert ts.audit(said).number == "CONFIRMED"
@@ -277,7 +277,7 @@ def test_grades_count_by_field() -> None:
     assert ts.audit(ts.Claim("gpu_hours", 3.552, unit="MGPU-h", subject="gpt3-175b")).number == "CANNOT BE JUDGED"
 
 
-def test_every_published_run_can_be_asked_about() -> None:
+def test_every_published_run_can_be_audited() -> None:
     """No row breaks the audit; what can't be judged says why."""
     for name, row in ts.catalog.rows("runs").items():
         if row["kind"] != "benchmark":
@@ -317,7 +317,7 @@ def test_a_line_of_a_run_is_compared_with_that_line() -> None:
     assert ts.audit(said.replace({"value": 2 * line})).number == "REFUTED"
 
 
-def test_another_days_market_is_another_verdict() -> None:
+def test_another_days_rents_change_the_verdict() -> None:
     unpriced = run(price=None)
     said = ts.Claim("cost", 26e3, unit="USD", date="2026-05-31")
     later = ts.audit(said, unpriced).percentile
@@ -336,7 +336,7 @@ def test_a_date_is_an_iso_day(date: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_nothing_never_holds(name: str) -> None:
+def test_a_claim_of_zero_is_never_confirmed(name: str) -> None:
     claim, subject, more = CASES[name]
     assert SEVERITY.index(ts.audit(claim.replace({"value": 0.0}), subject(), **more).number) > SEVERITY.index("NOT REFUTED")
 
@@ -346,7 +346,7 @@ def test_a_misspelt_subject_gets_a_suggestion() -> None:
     assert "did you mean 'deepseek-v3'" in verdict.checks[0].finding
 
 
-def test_a_name_makes_no_run_a_published_one() -> None:
+def test_a_run_is_not_taken_as_published_because_of_its_name() -> None:
     """A run called as V3 is, of another architecture: no sibling, no row of V3's people, no stranger measured on V3."""
     theirs, mine = ts.catalog.run("deepseek-v3"), run(name="deepseek-v3")
     said = ts.Claim("cost", 26.2e3, unit="USD")
@@ -362,7 +362,7 @@ def test_a_name_makes_no_run_a_published_one() -> None:
         assert found.id == "deepseek-v3"
 
 
-def test_another_name_hides_no_run_from_its_own_judge() -> None:
+def test_a_run_under_another_name_is_still_excluded_from_its_prediction() -> None:
     """V3 under a name of its user's: what its maker disclosed stays hidden from who judges it."""
     v3 = ts.catalog.run("deepseek-v3")
     renamed = v3.replace({"name": "x", "model": v3.model.replace({"name": "x"})})
@@ -371,7 +371,7 @@ def test_another_name_hides_no_run_from_its_own_judge() -> None:
 
 
 @pytest.mark.parametrize("name", ["dollars", "dollars of a development", "a comparison", "their price as believed", "experts"])
-def test_a_verdict_travels_between_processes(name: str) -> None:
+def test_a_verdict_can_be_pickled(name: str) -> None:
     verdict = judged(name)
     there = pickle.loads(pickle.dumps(verdict))  # noqa: S301  (our own)
     assert str(there) == str(verdict)

@@ -92,7 +92,7 @@ def test_another_unit_of_the_dimension_changes_nothing(name: str, verdicts: dict
 
 
 @pytest.mark.parametrize("name", CLAIMS)
-def test_what_cannot_be_judged_says_what_the_primary_source_says(name: str, verdicts: dict[str, ts.Verdict]) -> None:
+def test_a_claim_that_cannot_be_judged_quotes_the_primary_source(name: str, verdicts: dict[str, ts.Verdict]) -> None:
     said, verdict = CLAIMS[name], verdicts[name]
     if verdict.number != OPEN:
         return

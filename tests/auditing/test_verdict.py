@@ -122,7 +122,7 @@ def test_a_scope_that_is_not_understood_is_an_error() -> None:
     assert "final_run" in caught.value.remedy
 
 
-def test_parts_are_the_primary_way_to_say_a_scope() -> None:
+def test_a_scope_can_be_given_as_parts() -> None:
     parts = ts.Scope(contents=("final_run",), basis="rent")  # type: ignore[arg-type]
     assert ts.audit(V3.replace({"scope": parts})).number == "CONFIRMED"
     assert ts.audit(V3.replace({"scope": ts.Scope(contents=("final_run", "people"))})).number in ("CANNOT BE JUDGED", "REFUTED")  # type: ignore[arg-type]
@@ -226,7 +226,7 @@ RUNS = ["llama3.1-405b", "deepseek-r1-all", "bloom-176b", "pythia-12b", "phi-3.5
 
 @pytest.mark.parametrize("name", RUNS)
 @pytest.mark.parametrize("quantity", ["cost", "gpu_hours", "mfu", "tokens", "flops"])
-def test_what_its_maker_states_of_any_run_can_be_audited(name: str, quantity: str) -> None:
+def test_every_makers_statement_on_a_run_can_be_audited(name: str, quantity: str) -> None:
     row = ts.catalog.rows("runs")[name]
     value, unit = {"cost": (5e6, "USD"), "gpu_hours": (1e6, "GPU-h"), "mfu": (0.4, ""), "tokens": (5e11, "token"), "flops": (4e23, "FLOP")}[
         quantity
@@ -263,11 +263,11 @@ def test_a_range_and_a_bound_against_a_disclosure() -> None:
     assert said(9.0, bound="at least").number == "REFUTED"
 
 
-def test_approximately_gives_no_grace() -> None:
+def test_an_approximate_claim_is_judged_like_an_exact_one() -> None:
     assert ts.audit(V3.replace({"value": 8.0, "about": True})).number == "REFUTED"
 
 
-def test_a_subject_nobody_disclosed_is_no_guess() -> None:
+def test_a_subject_without_disclosures_cannot_be_judged() -> None:
     verdict = ts.audit(ts.Claim("cost", 6e6, unit="USD", subject="deepseek-v33", source="a typo"))
     assert verdict.number == "CANNOT BE JUDGED"
     assert "did you mean 'deepseek-v3'" in verdict.checks[0].finding
@@ -301,7 +301,7 @@ def test_words_that_state_the_figure_are_quoted_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(("quantity", "unit"), [("cost", "USD"), ("gpu_hours", "GPU-h")])
-def test_what_was_assumed_of_a_typed_run_is_never_its_makers_figure(quantity: str, unit: str) -> None:
+def test_an_assumed_input_is_never_a_disclosure(quantity: str, unit: str) -> None:
     run = ts.quick("130B", chip="a100", gpus=768, tokens="400B")
     value = 1.3 * float(ts.estimate(run).quantity(quantity))  # 30 % above what the assumptions give
     verdict = ts.audit(ts.Claim(quantity, value, unit=unit, source="typed"), run)
@@ -316,7 +316,7 @@ def test_a_sum_over_runs_is_pointed_to_where_one_of_them_is_asked_for() -> None:
     assert ts.audit(ts.Claim("cost", 294e3, unit="USD", subject="deepseek-r1-all", source="a newspaper")).number == "CONFIRMED"
 
 
-def test_a_claim_beside_a_claim() -> None:
+def test_two_claims_are_compared() -> None:
     run, fleet = ts.catalog.claim(SIX), ts.catalog.claim("fleet-1.6b")
     assert ts.compare_claims(fleet, run).word == ts.compare_claims(run, fleet).word == "both can be true"
     assert not ts.compare_claims(run, fleet).comparable
@@ -331,7 +331,7 @@ def test_a_claim_beside_a_claim() -> None:
     assert ts.compare_claims(floors[1], ceiling).word == ts.compare_claims(ceiling, floors[1]).word == "contradicts"
 
 
-def test_a_verdict_travels_between_processes() -> None:
+def test_a_verdict_can_be_pickled() -> None:
     verdict = ts.audit(ts.catalog.claim(SIX))
     there = pickle.loads(pickle.dumps(verdict))  # noqa: S301
     assert (there.number, there.words, there.quote) == (verdict.number, verdict.words, verdict.quote)
@@ -386,7 +386,7 @@ def test_a_subject_is_known_however_it_is_spelt(name: str) -> None:
     assert ts.audit(said) == ts.audit(said.replace({"subject": "deepseek-v3"}))
 
 
-def test_a_figure_that_is_rounded_stands_beside_the_disclosed_one() -> None:
+def test_a_rounded_figure_is_quoted_with_the_disclosed_one() -> None:
     said = ts.Claim("cost", 6, unit="MUSD", subject="deepseek-v3", scope="final run", date="2024-12-26")
     assert "$5.576M" in ts.audit(said).quote
     assert "about" not in ts.audit(said.replace({"value": 5.576})).quote
@@ -398,7 +398,7 @@ def test_a_figure_that_is_rounded_stands_beside_the_disclosed_one() -> None:
     subject=st.sampled_from(["deepseek-v3", "kimi-k2", "llama3.1-405b", "gpt-4", "nobody-1"]),
     told_as=st.sampled_from(["", "what training the model cost", "the GPU rental of the final run"]),
 )  # fmt: skip
-def test_what_one_may_print_is_a_sentence(value: float, unit: str, bound: Any, subject: str, told_as: str) -> None:
+def test_the_faithful_quote_is_a_sentence(value: float, unit: str, bound: Any, subject: str, told_as: str) -> None:
     claim = ts.Claim("cost", value, unit=unit, bound=bound, subject=subject, scope="final run", told_as=told_as, date="2025-11-07")
     verdict = ts.audit(claim)
     for text in (verdict.quote, verdict.headline):

@@ -59,7 +59,7 @@ def test_moving_away_from_a_prediction_never_improves_the_word(median: float, ne
 
 
 @given(positive, positive, st.floats(1e-6, 1.0))
-def test_a_floor_that_is_true_implies_every_lower_one(figure: float, floor: float, lower: float) -> None:
+def test_a_true_lower_bound_implies_every_smaller_one(figure: float, floor: float, lower: float) -> None:
     assume(compare_with_figure(at(floor, "at least"), figure) == "CONFIRMED")
     assert compare_with_figure(at(floor * lower, "at least"), figure) == "CONFIRMED"
     assert compare_with_figure(at(figure / lower, "at most"), figure) == "CONFIRMED"
@@ -104,7 +104,7 @@ def test_a_disclosure_that_is_itself_a_bound(value: float, bound: str, disclosed
     assert compare_with_bound(at(value, bound), 100, disclosed) == word  # type: ignore[arg-type]
 
 
-def test_counts() -> None:
+def test_counts_are_compared_at_their_precision() -> None:
     machines, experts = point(2048, "", count="machines"), point(256, "", count="structural")
     assert word_for(at(2048), machines) == "CONFIRMED"
     assert word_for(at(2000), machines) == "STRAINED"

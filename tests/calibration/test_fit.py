@@ -133,7 +133,7 @@ def test_measured_steps_narrow_and_shift_beliefs() -> None:
     assert usual < after_mid < 1.25 * usual * 1.02
 
 
-def test_steps_that_agree_move_nothing() -> None:
+def test_steps_that_agree_with_the_prediction_change_nothing() -> None:
     made = run()
     usual = float(np.exp(np.median(run_log_seconds(made))))
     assert abs(ts.calibrate([usual], made).after[1]) < 0.02
@@ -158,7 +158,7 @@ def test_a_log_is_read_as_its_steps(tmp_path: Path) -> None:
         ("nowhere.csv", None, ("not-found", "rows")),
     ],
 )
-def test_what_cannot_be_calibrated_says_why(rows: object, given: str | None, refusal: tuple[str, str]) -> None:
+def test_rows_that_cannot_be_calibrated_have_a_reason(rows: object, given: str | None, refusal: tuple[str, str]) -> None:
     with refused(ts.TrainsimError, *refusal):
         ts.calibrate(rows, run() if given else None)  # type: ignore[arg-type]
 
@@ -220,7 +220,7 @@ def test_the_modelled_step_is_at_the_median_and_twice_it_is_not() -> None:
     assert slow.tell_apart in ts.step_time(made).parts
 
 
-def test_an_explanation_explains() -> None:
+def test_the_value_of_a_cause_reproduces_the_measured_step() -> None:
     """At the value it names, the step is about the measured one."""
     made = run()
     usual = float(np.asarray(ts.step_time(made).total))

@@ -101,7 +101,7 @@ def test_words_are_read(words: str) -> None:
 
 
 @pytest.mark.parametrize("words", SILENT)
-def test_silence_is_better_than_a_guess(words: str) -> None:
+def test_words_that_are_not_understood_give_no_reading(words: str) -> None:
     assert not ts.read_scope(words).understood
 
 
@@ -124,7 +124,7 @@ def test_words_tell_basis_and_kind(words: str, basis: str | None, kind: str | No
 
 
 @given(st.sampled_from(PHRASES), st.text(alphabet="qxzjv", min_size=4, max_size=9))
-def test_a_word_nobody_knows_leaves_the_whole_unread(phrase: str, word: str) -> None:
+def test_an_unknown_word_gives_no_reading(phrase: str, word: str) -> None:
     found = ts.read_scope(f"{phrase} {word}")
     assert not found.understood
     assert word in found.unread
@@ -150,6 +150,6 @@ def test_every_phrase_of_the_catalogue_reads_as_itself() -> None:
             assert ts.read_scope(" ".join(key)).readings == phrase.readings, key
 
 
-def test_operators_are_no_phrases() -> None:
+def test_operators_are_not_phrases() -> None:
     stems = {" ".join(key) for key in phrases()}
     assert [w for w in (*OPERATORS, *TRAILING_OPERATORS) if " ".join(map(stem, w.split())) in stems] == []

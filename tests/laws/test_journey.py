@@ -66,7 +66,7 @@ def test_a_run_of_hours_alone_has_no_utilisation() -> None:
 
 
 @given(small_runs(), st.floats(0.05, 1.0), st.sampled_from(["causal", "half", "full"]))
-def test_a_told_utilisation_comes_back(run: ts.Run, share: float, convention: str) -> None:
+def test_a_reported_utilisation_is_reproduced(run: ts.Run, share: float, convention: str) -> None:
     run = run.replace({"phases": [run.phases[0].replace({"efficiency": None})], "efficiency": ts.MFU(share, flops=convention)})
     est = ts.estimate(run)
     assert near(est.mfu, share)
@@ -78,7 +78,7 @@ def test_a_told_utilisation_comes_back(run: ts.Run, share: float, convention: st
 
 
 @given(small_runs(), st.floats(1.0, 1e4), st.floats(0.1, 100.0))
-def test_told_rates_and_steps_are_what_they_say(run: ts.Run, rate: float, seconds: float) -> None:
+def test_reported_rates_and_step_times_are_reproduced(run: ts.Run, rate: float, seconds: float) -> None:
     phase = run.phases[0].replace({"efficiency": None})
     tokens, batch, seq_len = (float(run.get(f"phases.{phase.name}.{f}")) for f in ("tokens", "batch", "seq_len"))
     alone = run.replace({"phases": [phase]})
@@ -90,7 +90,7 @@ def test_told_rates_and_steps_are_what_they_say(run: ts.Run, rate: float, second
 
 
 @given(small_runs(), st.floats(0.2, 0.9))
-def test_time_told_with_downtime_is_not_stretched_again(run: ts.Run, goodput: float) -> None:
+def test_wall_clock_time_gets_no_further_downtime(run: ts.Run, goodput: float) -> None:
     run = run.replace({"phases": [run.phases[0].replace({"efficiency": None})], "reliability": ts.Goodput(goodput)})
     busy = ts.estimate(run.replace({"efficiency": ts.BusyHours(gpu_hours=1000)}))
     wall = ts.estimate(run.replace({"efficiency": ts.BusyHours(gpu_hours=1000, time="wall")}))
@@ -177,7 +177,7 @@ def test_one_change_moves_one_factor() -> None:
     ],
 )
 @pytest.mark.parametrize("where", ["run", "phase"])
-def test_a_told_efficiency_on_a_swapped_cluster_warns_and_only_then(changes: dict[str, Any], warned: bool, where: str) -> None:  # noqa: FBT001
+def test_a_reported_efficiency_warns_only_on_another_cluster(changes: dict[str, Any], warned: bool, where: str) -> None:  # noqa: FBT001
     base = ts.catalog.run("deepseek-v3")
     run = base.replace({"phases": [base.phases[0].replace({"efficiency": None})], "efficiency": ts.MFU(0.4), "plan": None})
     if where == "phase":

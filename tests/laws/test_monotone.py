@@ -46,7 +46,7 @@ def test_a_better_number_never_costs_more(name: str, run: ts.Run, factor: float)
 
 
 @given(small_runs(), st.data())
-def test_numbers_a_told_time_does_not_depend_on_change_nothing(run: ts.Run, data: st.DataObject) -> None:
+def test_numbers_that_a_reported_time_does_not_depend_on_change_nothing(run: ts.Run, data: st.DataObject) -> None:
     path = data.draw(st.sampled_from([p for p in run.numbers() if p.rpartition(".")[2] in QUIET]))
     assert cost(run, {path: float(run.numbers()[path][0]) * 2}) == cost(run)
 

@@ -76,7 +76,7 @@ def test_the_distribution_function_undoes_the_quantile_function(law: Distributio
 
 @given(composed)
 @settings(deadline=None)
-def test_scores_and_shares_tell_the_same_value(law: Distribution) -> None:
+def test_a_normal_score_and_its_level_give_the_same_value(law: Distribution) -> None:
     z = np.linspace(-3, 3, 13)
     np.testing.assert_allclose(law.score(law.from_score(z)), z, atol=1e-7)
 
@@ -200,7 +200,7 @@ def test_a_belief_elsewhere_leaves_a_marginal_unchanged(others: set[str], path: 
 
 @given(st.integers(0, 11), st.integers(1, 4), st.integers(4, 12), st.integers(1, 3))
 @settings(max_examples=30, deadline=None)
-def test_points_are_the_same_laid_at_once_or_in_pieces(start: int, doublings: int, size: int, replicates: int) -> None:
+def test_points_are_the_same_in_one_or_several_blocks(start: int, doublings: int, size: int, replicates: int) -> None:
     first, last = 1 << start, 1 << (start + doublings)
     points = Beliefs(POOL).resolve(Box()).points(3, replicates)
     whole = next(points.blocks(slice(None), 0, last, last)).copy().reshape(5, replicates, -1)

@@ -51,7 +51,7 @@ def read(path: Path, content: bytes) -> None:
     ],
     ids=range(13),
 )
-def test_what_is_no_config_is_refused_at_once(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_config_is_refused_within_a_second(tmp_path: Path, content: bytes) -> None:
     read(tmp_path / "config.json", content)
 
 
@@ -71,7 +71,7 @@ def test_the_start_of_a_long_file_tells_its_kind(tmp_path: Path) -> None:
         assert error.value.value == key
 
 
-def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "config.json")
     with pytest.raises(ConfigError):
         ts.from_hf(tmp_path / "config.json")
@@ -92,7 +92,7 @@ def test_a_pipe_is_no_file(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_group_that_is_none_is_refused(config: dict[str, Any], where: str) -> None:
+def test_a_group_that_is_not_a_table_is_refused(config: dict[str, Any], where: str) -> None:
     with pytest.raises(ConfigError) as error:
         ts.from_hf(config)
     assert error.value.path.endswith(where)

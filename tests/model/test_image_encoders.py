@@ -45,7 +45,7 @@ def test_a_vit_by_hand() -> None:
     assert backward == pytest.approx(2 * forward - 2 * (tokens - 1) * (3 * 16 * 16) * 768, rel=1e-12)  # pixels need no gradient
 
 
-def test_it_trains_as_any_model() -> None:
+def test_an_image_encoder_can_be_trained_and_timed() -> None:
     run = ts.Run(
         model=ts.from_hf({"model_type": "vit", **WIDE}),
         cluster=ts.catalog.cluster("hgx-h100", gpus=8),

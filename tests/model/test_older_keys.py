@@ -78,7 +78,7 @@ def test_an_activation_with_learned_numbers_is_counted_once_a_layer() -> None:
     assert learned - plain == 2 * 3
 
 
-def test_it_is_refused_where_experts_may_share_it() -> None:
+def test_xielu_is_refused_if_experts_may_share_it() -> None:
     mixtral = LLAMA | {"model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 2, "hidden_act": "xielu"}
     with pytest.raises(ConfigError) as error:
         ts.from_hf(mixtral)

@@ -31,7 +31,7 @@ def off(figure: Figure, exact: float) -> float:
 # exact integration over an affine input ----------------------------------------------------------------------------
 
 
-def test_the_line_that_moves_the_output_most_is_integrated_exactly() -> None:
+def test_the_linear_input_with_the_largest_effect_is_integrated() -> None:
     sim = simulate(ReferenceRun(), BELIEFS, cost, rtol=1e-3, seed=1)
     assert "price integrated exactly" in sim.method
     plain = simulate(ReferenceRun(), BELIEFS, lambda s: np.maximum(cost(s), 1e-6 * cost(s) ** 2), n=sim.n, seed=1)
@@ -41,7 +41,7 @@ def test_the_line_that_moves_the_output_most_is_integrated_exactly() -> None:
     assert sim.probability("value", below=6e6) + sim.probability("value", above=6e6) == pytest.approx(1, abs=1e-12)
 
 
-def test_a_falling_line_is_integrated_too() -> None:
+def test_an_input_with_negative_slope_is_integrated() -> None:
     sim = simulate(ReferenceRun(), BELIEFS, lambda s: 1e8 - cost(s), rtol=1e-3, seed=2)
     assert "integrated" in sim.method
     for level, exact in EXACT.items():
@@ -50,7 +50,7 @@ def test_a_falling_line_is_integrated_too() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("path", ["price", "mfu"])
-def test_a_bend_that_one_draw_in_a_thousand_sees_is_met(path: str, seed: int) -> None:
+def test_a_kink_at_one_draw_in_a_thousand_is_detected(path: str, seed: int) -> None:
     """Affine in the price except on a set of measure 1e-3, either of the price itself or of another input."""
     edge = float(BELIEFS.resolve(ReferenceRun()).laws[path].ppf(0.999))
 
@@ -62,7 +62,7 @@ def test_a_bend_that_one_draw_in_a_thousand_sees_is_met(path: str, seed: int) ->
     assert "integrated" not in simulate(ReferenceRun(), only, bent, rtol=0.05, seed=seed).method
 
 
-def test_each_output_is_integrated_over_its_own_line() -> None:
+def test_each_output_is_integrated_over_its_own_input() -> None:
     def outputs(s: ReferenceRun) -> dict[str, Any]:
         hours = 6 * 37e9 * s.tokens / (989.5e12 * s.mfu) / 3600
         return {"hours": hours, "cost": Ledger("USD", {"rent": hours * s.price, "power": hours * 0.1}), "kink": np.maximum(hours, 2.5e6)}
@@ -76,7 +76,7 @@ def test_each_output_is_integrated_over_its_own_line() -> None:
 # counting ----------------------------------------------------------------------------------------------------------
 
 
-def test_counted_draws_tell_what_kept_draws_tell() -> None:
+def test_counted_draws_give_the_quantiles_of_stored_draws() -> None:
     sim = simulate(ReferenceRun(), BELIEFS, cost, n=1 << 20, seed=4)
     assert "counted" in sim.method
     for figure, exact in zip(sim.quantile("value", list(EXACT)), EXACT.values(), strict=True):
@@ -94,7 +94,7 @@ def test_counted_draws_tell_what_kept_draws_tell() -> None:
         (lambda s: 0 * s.k + 3.25, lambda _: 3.25),
     ],
 )
-def test_counting_takes_any_sign(function: Callable[[ReferenceRun], Num], exact: Callable[[float], float]) -> None:
+def test_counting_handles_values_of_any_sign(function: Callable[[ReferenceRun], Num], exact: Callable[[float], float]) -> None:
     sim = simulate(ReferenceRun(), Beliefs({"k": uniform(1, 2)}), function, n=1 << 20)
     for level in (0.05, 0.25, 0.4, 0.95):
         value = exact(float(special.ndtri(level)))
@@ -147,7 +147,7 @@ def coverage(how: dict[str, Any], beliefs: Beliefs, *, bent: bool, seeds: int) -
 CASES = [(how, beliefs, bent) for how in ({"n": 4096}, {"rtol": 0.01}) for beliefs in (BELIEFS, INDEPENDENT) for bent in (False, True)]
 
 
-def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+def test_confidence_intervals_have_their_nominal_coverage() -> None:
     for bent in (False, True):
         for share in coverage({"n": 4096}, BELIEFS, bent=bent, seeds=150):
             assert 0.88 <= share <= 0.995
@@ -160,7 +160,7 @@ def test_over_a_thousand_seeds_intervals_cover_93_to_97_percent(how: dict[str, A
         assert 0.93 <= share <= 0.97
 
 
-def test_an_interval_leans_to_where_the_quantile_function_is_steeper() -> None:
+def test_an_interval_is_longer_on_the_steeper_side_of_the_quantile_function() -> None:
     def steep_above(s: ReferenceRun) -> Num:
         return np.maximum(cost(s), 9 * cost(s) - 8 * 7e6)
 
@@ -174,7 +174,7 @@ def test_an_interval_leans_to_where_the_quantile_function_is_steeper() -> None:
 # the oracle, what must be true -------------------------------------------------------------------------------------
 
 
-def test_the_oracle_has_the_published_digits_and_checks_a_simulation() -> None:
+def test_the_exact_result_has_the_published_digits_and_checks_a_simulation() -> None:
     found = simulate(ReferenceRun(), BELIEFS, cost, rtol=1e-4, seed=6).check()
     for level, figure, exact, _ in found.rows:
         assert exact == pytest.approx(EXACT[level], rel=2e-6)
@@ -182,7 +182,7 @@ def test_the_oracle_has_the_published_digits_and_checks_a_simulation() -> None:
     assert found.worst < 4
 
 
-def test_the_oracle_refuses_what_is_no_product() -> None:
+def test_the_exact_result_is_refused_for_an_output_that_is_no_product() -> None:
     with refused(BeliefError, "wrong-type", "check"):
         simulate(ReferenceRun(), BELIEFS, lambda s: s.price + s.mfu, n=1024).check()
 
@@ -200,14 +200,14 @@ def test_what_must_be_true_of_a_normal_sum_is_the_closed_form() -> None:
     assert alone["price"].percentile == pytest.approx(100 * special.ndtr(-2.5), rel=1e-4)
 
 
-def test_what_nothing_makes_true_is_said() -> None:
+def test_an_unreachable_target_is_reported() -> None:
     found = what_must_be_true(ReferenceRun(), BELIEFS, cost, below=1.0)
     assert found.together is None
     assert all(a.value is None and a.reach[0] > 1.0 for a in found.alone)
     assert found.probability.value == 0
 
 
-def test_a_difference_carries_its_own_error() -> None:
+def test_a_difference_has_its_own_standard_error() -> None:
     found = difference(ReferenceRun(mfu=0.3), ReferenceRun(mfu=0.4), BELIEFS.without("mfu"), cost, seed=1)
     assert found.a_below_b.value == 0
     assert found.quantile(0.5).standard_error < 1e-3 * abs(found.quantile(0.5))

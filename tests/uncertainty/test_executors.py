@@ -156,19 +156,19 @@ class DieAway:
         return cost(bench) if os.getpid() == self.home else die(bench)
 
 
-def test_a_function_that_cannot_travel_is_named() -> None:
+def test_a_function_that_cannot_be_pickled_is_named() -> None:
     with processes(1) as executor, refused(BeliefError, "callback-failed", "function"):
         simulate(ReferenceRun(), BELIEFS, lambda bench: cost(bench), n=N, executor=executor)
 
 
-def test_progress_ends_where_it_should() -> None:
+def test_progress_ends_at_the_total() -> None:
     seen: list[tuple[int, int]] = []
     simulate(ReferenceRun(), BELIEFS, cost, n=N, progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (N, N)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
-def test_interrupting_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_leaves_no_worker_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
     def stop(done: int, total: int) -> None:

@@ -32,7 +32,7 @@ def drawn(beliefs: Beliefs) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("rho", [-0.7, 0.2, 0.6])
-def test_a_correlation_is_realised_in_the_reading_it_was_given(rho: float) -> None:
+def test_a_correlation_is_realised_as_the_kind_it_was_given(rho: float) -> None:
     def pair(reading: float | Correlation) -> tuple[np.ndarray, np.ndarray]:
         draws = drawn(Beliefs({"x": uniform(0, 1), "p": lognormal(0, 0.4)}, correlated={("x", "p"): reading}))
         return draws["x"], draws["p"]
@@ -43,7 +43,7 @@ def test_a_correlation_is_realised_in_the_reading_it_was_given(rho: float) -> No
     assert np.corrcoef(*pair(linear_correlation(rho)))[0, 1] == pytest.approx(rho, abs=4e-3)
 
 
-def test_a_linear_correlation_out_of_reach_of_two_laws_is_refused() -> None:
+def test_an_impossible_linear_correlation_is_refused() -> None:
     beliefs = Beliefs({"x": normal(0, 1), "p": lognormal(0, 2)}, correlated={("x", "p"): linear_correlation(0.9)})
     with refused(BeliefError, "infeasible", "correlated['p', 'x']"):
         beliefs.resolve(Three())
@@ -58,7 +58,7 @@ def test_correlating_what_is_one_draw_or_has_no_belief_is_refused() -> None:
         Beliefs({"x": normal(0, 1), "y": normal(0, 1)}, correlated={("x", "y"): 1.0})
 
 
-def test_merging_believes_the_right_one() -> None:
+def test_in_a_merge_the_right_belief_takes_precedence() -> None:
     left = Beliefs({("x", "y"): normal(0, 1), "p": ci90(1, 2)}, correlated={("x", "p"): 0.4})
     merged = left | Beliefs({"y": normal(5, 1)})
     assert merged["y"] == normal(5, 1)
@@ -73,7 +73,7 @@ def test_a_tornado_is_the_output_at_the_ends_of_each_input() -> None:
     assert swings[1].size == pytest.approx(2 * special.ndtri(0.95))
 
 
-def test_a_region_tells_which_inputs_are_different_there() -> None:
+def test_a_region_lists_the_inputs_with_another_distribution_there() -> None:
     found = region(Three(), Beliefs({"x": normal(0, 1), "y": normal(0, 1)}), lambda s: s.x, above=1.0)
     assert found.probability == pytest.approx(special.ndtr(-1), abs=1e-3)
     assert [shift.path for shift in found.shifts] == ["x", "y"]
@@ -84,7 +84,7 @@ def test_a_region_tells_which_inputs_are_different_there() -> None:
         region(Three(), Beliefs({"x": normal(0, 1)}), lambda s: s.x, above=99.0)
 
 
-def test_disagreement_is_traced_to_the_path_it_comes_through() -> None:
+def test_a_disagreement_is_attributed_to_its_path() -> None:
     mine = Beliefs({"p": ci90(1, 2), "x": normal(3, 0.1)})
     found = compare_beliefs(Three(), {"mine": mine, "theirs": mine | Beliefs({"p": ci90(2, 4)})}, lambda s: s.p * s.x)
     assert found.through["theirs"] == {"p": pytest.approx(2.0, rel=1e-4)}
@@ -92,7 +92,7 @@ def test_disagreement_is_traced_to_the_path_it_comes_through() -> None:
         compare_beliefs(Three(), {"mine": mine}, lambda s: s.p)
 
 
-def test_many_correlated_inputs_are_shared_out_over_random_orders() -> None:
+def test_shapley_effects_of_many_inputs_use_random_orders() -> None:
     class Many(Spec):
         a: Annotated[Num, Unit("")] = 0.0
         b: Annotated[Num, Unit("")] = 0.0

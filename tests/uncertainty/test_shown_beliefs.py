@@ -23,14 +23,14 @@ def test_beliefs_print_as_a_table_of_path_quantiles_and_source() -> None:
     assert cells["efficiency.mfu"] == ["0.3000", "0.3..0.5", "0.5000", "given"]
 
 
-def test_a_stacks_beliefs_are_a_screen_not_a_book() -> None:
+def test_the_beliefs_of_a_stack_print_on_one_screen() -> None:
     doubt = stack_beliefs("mcore-hopper")
     assert len(str(doubt)) < 5000
     assert len(repr(doubt)) < 200
     assert set(doubt.sources) == set(doubt.paths)
 
 
-def test_beliefs_of_the_catalogue_say_where_each_comes_from() -> None:
+def test_beliefs_of_the_catalogue_have_sources() -> None:
     run = ts.catalog.run("deepseek-v3").replace({"efficiency": ts.MFU(0.39)})
     doubt = ts.catalog.beliefs(run)
     assert set(doubt.sources) == set(doubt.paths)

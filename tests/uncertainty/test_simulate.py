@@ -23,7 +23,7 @@ def off(figure: Figure, exact: float) -> float:
 
 
 @pytest.mark.parametrize("how", [{"n": 2**16}, {"rtol": 1e-3}])
-def test_the_reference_case_is_met_within_three_standard_errors(how: dict[str, Any]) -> None:
+def test_the_reference_workload_agrees_within_three_standard_errors(how: dict[str, Any]) -> None:
     sim = simulate(ReferenceRun(), BELIEFS, cost, seed=7, **how)
     for figure, exact in zip(sim.quantile("value", list(EXACT)), EXACT.values(), strict=True):
         assert off(figure, exact) < 3
@@ -33,7 +33,7 @@ def test_the_reference_case_is_met_within_three_standard_errors(how: dict[str, A
     assert off(sim.probability("value", below=6e6), EXACT_BELOW_6M) < 3
 
 
-def test_the_accuracy_asked_for_is_the_accuracy_given() -> None:
+def test_a_simulation_reaches_the_requested_accuracy() -> None:
     sim = simulate(ReferenceRun(), BELIEFS, cost, rtol=5e-3, seed=3)
     assert sim.reached
     for figure in (*sim.quantile("value", [0.05, 0.5, 0.95]), sim.mean("value")):
@@ -41,7 +41,7 @@ def test_the_accuracy_asked_for_is_the_accuracy_given() -> None:
         assert (high - low) / 2 <= 5e-3 * figure
 
 
-def test_an_accuracy_out_of_reach_says_how_far_it_got() -> None:
+def test_an_unreached_accuracy_is_reported() -> None:
     with pytest.warns(TrainsimWarning, match="is only within"):
         sim = simulate(ReferenceRun(), BELIEFS, cost, rtol=1e-7, seed=3, budget=2**13)
     assert not sim.reached
@@ -93,7 +93,7 @@ def test_beliefs_that_do_not_fit_are_named(beliefs: dict[str, object], word: tup
         simulate(ReferenceRun(), Beliefs(beliefs), cost)
 
 
-def test_a_simulation_travels_and_remembers_what_it_was_asked() -> None:
+def test_a_simulation_can_be_pickled_with_its_inputs() -> None:
     sim = simulate(ReferenceRun(), BELIEFS, cost, n=1024, seed=9)
     there = pickle.loads(pickle.dumps(sim))  # noqa: S301  (our own)
     assert there.quantile("value", [0.05, 0.95]) == sim.quantile("value", [0.05, 0.95])
@@ -112,7 +112,7 @@ def test_the_fewest_points_still_give_an_answer_with_an_error(n: int) -> None:
     assert sim.quantile("value", 0.5).standard_error > 0
 
 
-def test_what_is_certain_has_no_error() -> None:
+def test_a_certain_output_has_no_standard_error() -> None:
     sim = simulate(ReferenceRun(), BELIEFS, lambda s: {"sure": 2.5, "cost": cost(s)}, rtol=0.01)
     assert [f.value for f in sim.quantile("sure", [0.05, 0.95])] == [2.5, 2.5]
     assert sim.mean("sure").standard_error == 0
