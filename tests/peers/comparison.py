@@ -23,7 +23,7 @@ from trainsim.core.errors import ConfigError
 from trainsim.model.attention.compressed import Compressed
 from trainsim.model.huggingface.classes import config_class
 from trainsim.model.huggingface.reader import families
-from trainsim.model.masks import Selected
+from trainsim.model.masks import Selected, SelectedBlocks
 from trainsim.model.ops import Attend
 from trainsim.testing.hybrid_families import HYBRIDS
 
@@ -101,5 +101,5 @@ def _same_pairs(model: ts.Model, pairs: tuple[int, ...], length: int) -> bool:
     """Whether each softmax layer's mask lets as many pairs through; layers that choose keys do so after the mask they are given."""
     cores = [(entry.count, entry.op) for entry in model.table.entries if entry.path[-1] == "core" and not entry.mtp]
     met = sum(count * float(op.mask.keys(float(length))) * length for count, op in cores if isinstance(op, Attend))
-    chosen = any(isinstance(mask, (Selected, Compressed)) for mask in model.table.masks)
+    chosen = any(isinstance(mask, (Selected, SelectedBlocks, Compressed)) for mask in model.table.masks)
     return chosen or len(pairs) != sum(count for count, op in cores if isinstance(op, Attend)) or round(met) == sum(pairs)

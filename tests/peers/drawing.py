@@ -168,6 +168,10 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(["attn_layer_period", "expert_layer_period", "layer_group_size", "moe_layer_interval"], (2, 3)),
     **dict.fromkeys(["attn_layer_offset", "expert_layer_offset", "moe_layer_start_index"], (0, 1)),
     **dict.fromkeys(["conv1d_width", "short_conv_kernel_size"], (3, 4)),
+    "n_mamba_heads": (4, 8),
+    "mamba_ngroups": (1, 2),
+    "num_mem_blocks": (1, 2),
+    "adapter_rank": (5, 8),
     "mamba_d_ssm": (64, 128, None),
     "moe_layer_end_index": (-1, 2),
     "moe_latent_size": (None, 16),
@@ -187,7 +191,6 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "expert_selection_fn": ("softmax", "sigmoid"),
     "num_codebooks": (4, 8),
     "task_type_vocab_size": (1, 3),
-    "decoder_vocab_size": (None, 97),
     "output_vocab_size": (None, 97),
     "output_embedding_size": (48, 64),
     "cross_attention_hidden_size": (None, 80),
@@ -258,6 +261,11 @@ def _fitted(kind: str, made: dict[str, Any], fields: Mapping[str, Any], sizes: S
             made["index_n_heads"] = made["num_key_value_heads"]
         case "glm_moe_dsa" | "hy_v4":
             made["indexer_types"] = rng.choice((None, ["full", *(rng.choice(("full", "shared")) for _ in range(sizes.layers - 1))]))
+        case "zamba2":
+            made["layers_block_type"] = ["hybrid", *(rng.choice(("mamba", "hybrid")) for _ in range(sizes.layers - 1))]
+            made["num_key_value_heads"] = rng.choice((None, sizes.heads))
+        case "marian":
+            made["decoder_vocab_size"] = rng.choice((None, made["vocab_size"]))
         case "helium":
             made["head_dim"] = made["hidden_size"] // made["num_attention_heads"]
         case "mimo_v2_flash":
