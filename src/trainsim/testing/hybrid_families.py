@@ -255,16 +255,16 @@ HYBRIDS: dict[str, Keys] = {
         "ffn_round_up_to_multiple_of": (64, 8, ABSENT),
         "chunk_size": (32, 64, ABSENT),
     },
-    "zamba": _sizes()
+    "zamba": _sizes(hidden=(64,), heads=(4,))
     | {"num_key_value_heads": (2, 4, lambda c: c["num_attention_heads"])}
     | TIE
     | WIDTH
     | {
-        "num_hidden_layers": (5, 6),
+        "num_hidden_layers": (4,),
         "attention_head_dim": (ABSENT, 24),
         "n_mamba_heads": (2, 1),
         "attn_layer_period": (2, ABSENT),
-        "attn_layer_offset": (1, 0),
+        "attn_layer_offset": (0,),
         "mamba_d_state": (16, 12, ABSENT),
         "mamba_d_conv": (4, 3, ABSENT),
         "mamba_expand": (2, 1, ABSENT),

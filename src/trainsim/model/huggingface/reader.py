@@ -117,7 +117,8 @@ def from_hf(
 
     Args:
         config: path of a file (or of the folder that holds ``config.json``), a dict, or any object with ``to_dict()``. The ``params.json``
-            of Meta and Mistral, DeepSeek's own inference config, and the YAML of a model of Megatron-LM and NeMo are read as well.
+            of Meta and Mistral, DeepSeek's own inference config, the YAML of a model of Megatron-LM and NeMo, and torchtitan's flavours
+            and model arguments (TOML, JSON, or the Python call) are read as well.
         ignore: keys to ignore although no mapping knows them.
         as_family: the family to read the config as, in place of its ``model_type``; the model's notes say so.
         families_file: a TOML file with families of the user's own, one table per ``model_type``.
