@@ -75,10 +75,11 @@ WHOLE: dict[str, h.GroupBy] = {"whole layers": h.layers_of, "whole releases": h.
 
 
 def shipped_point(task: c.FitProblem) -> NDArray[np.float64]:
-    """The shipped calibration's point on the fitting scale: a fit from one start begins there."""
+    """The shipped calibration's point on the fitting scale, at the prior's median for new constants: a fit from one start begins there."""
     shipped = calibration()
-    at = np.array([shipped.best[shipped.names.index(name)] for name in task.names])
-    return np.where(task.share, logit(np.where(task.share, at, 0.5)), np.log(at))
+    known = np.array([name in shipped.names for name in task.names])
+    at = np.array([shipped.best[shipped.names.index(name)] if name in shipped.names else 0.5 for name in task.names])
+    return np.where(known, np.where(task.share, logit(np.where(task.share, at, 0.5)), np.log(at)), task.prior)
 
 
 def held_out(steps: Sequence[MeasuredStep], forecast: h.Forecaster, words: str, repeats: int) -> h.HeldOutPredictions:

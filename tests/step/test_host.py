@@ -106,6 +106,20 @@ def test_experts_are_launched_one_by_one_or_together() -> None:
     assert found[0] - found[1] == pytest.approx(45.0, rel=1e-6)
 
 
+@given(st.floats(1.0, 4.0), st.sampled_from([(), ("attention",), ("step",)]))
+@settings(max_examples=6, deadline=None)
+def test_an_arm_host_takes_its_factor_longer(slower: float, graphs: tuple[str, ...]) -> None:
+    """The same step as on an x86 host whose launches and waits take that much longer; the same where the host launches nothing."""
+    plan, waits = ts.Plan(ep=8, graphs=graphs), ("launch", "routing_wait", "fused_routing_wait")
+    base = ts.catalog.stack("mcore-hopper")
+    arm = run(plan, arm_launch=slower).replace({"cluster.host.processor": "arm"})
+    paced = run(plan, **{name: getattr(base, name) * slower for name in waits})
+    assert seconds(arm) == pytest.approx(seconds(paced), rel=1e-12)
+    assert seconds(run(plan, arm_launch=slower)) == seconds(run(plan))  # an x86 host
+    assert seconds(run(plan).replace({"cluster.host": None})) == seconds(run(plan))
+    assert "step" in graphs or slower < 1.01 or seconds(arm) > seconds(run(plan))
+
+
 @given(st.sampled_from([1, 2, 4, 8]), st.sampled_from(["alltoall", "fused"]))
 @settings(max_examples=8, deadline=None)
 def test_a_dispatcher_that_sends_a_copy_once_never_sends_more(ep: int, told: Any) -> None:

@@ -126,7 +126,10 @@ def _node(name: str) -> tuple[Mapping[str, Any], Mapping[str, str]]:
     if "host" in row.fields:
         server = find("hosts", row["host"])
         node["host"] = Host(
-            link=Link(bandwidth=server["link"]), memory_bandwidth=server["memory_bandwidth"], accelerators=server["accelerators"]
+            link=Link(bandwidth=server["link"]),
+            memory_bandwidth=server["memory_bandwidth"],
+            accelerators=server["accelerators"],
+            processor=server["processor"],
         )
         sources["host"] = server.cited
     return MappingProxyType(node), MappingProxyType(sources)

@@ -98,12 +98,13 @@ class Link(Spec):
 
 
 class Host(Spec):
-    """The host of some accelerators, whose memory holds offloaded tensors.
+    """The host of some accelerators: it launches their kernels, and its memory holds offloaded tensors.
 
     Args:
         link: link between an accelerator and its host.
         memory_bandwidth: bandwidth of the host's memory, shared by its accelerators [B/s].
         accelerators: number of accelerators that share the host.
+        processor: architecture of its processors; an Arm host launches kernels at another speed (``Stack.arm_launch``).
 
     >>> host = Host(link=Link(bandwidth=63e9), memory_bandwidth=614.4e9)
     >>> host.memory_bandwidth / host.accelerators
@@ -113,6 +114,7 @@ class Host(Spec):
     link: Link
     memory_bandwidth: Annotated[Num, Unit("B/s", "of the host's memory", gt=0)]
     accelerators: Count = 8
+    processor: Literal["x86", "arm"] = "x86"
 
 
 class Cluster(Spec):

@@ -55,10 +55,15 @@ class Stack(Spec):
         loss_kernels: kernels that the host launches once per micro-batch, for the loss and similar [1].
         cast_bytes, cast_block_bytes: memory traffic of a cast to a narrow format, with one scale per tensor and one per block [B/element].
         permute_bytes: memory traffic of sorting tokens to experts and back, per routed element and pass [B].
-        launch: host time per kernel [s].
+        launch: host time per kernel, on an x86 host [s].
+        arm_launch: host time on an Arm host relative to an x86 host [1].
         dispatcher: how tokens reach their experts, unless the plan says so.
         expert_launches: "apart" if every expert's product is a kernel of its own, "together" if one kernel covers all experts of an
             accelerator.
+        captured_experts: "fused" if in a captured step with one scale per block the activation and the casts of experts without biases
+            are computed inside their products, "separate" if they are kernels of their own.
+        expert_bias_bytes: memory traffic of adding the biases of the experts' last product, per routed element of its output in forward;
+            the traffic of backward is ``elementwise_backward`` times as large [B].
         routing_wait, fused_routing_wait: time per pass of a routed layer until the host knows the experts' token counts and has launched
             their products, by dispatcher [s].
         alltoall, fused_exchange: bandwidth of the network library's all-to-all and of a fused dispatcher, relative to rings [1].
@@ -123,8 +128,11 @@ class Stack(Spec):
     cast_block_bytes: Annotated[Num, Unit("B", "per cast element, one scale a block", ge=0)] = 4.0
     permute_bytes: Annotated[Num, Unit("B", "per routed element and pass", ge=0)] = 6.0
     launch: Annotated[Num, Unit("s", "host time per kernel", ge=0)] = 5e-6
+    arm_launch: Annotated[Num, Unit("", "host time on Arm over x86", gt=0)] = 2.6
     dispatcher: Dispatcher = "alltoall"
     expert_launches: Literal["apart", "together"] = "apart"
+    captured_experts: Literal["separate", "fused"] = "separate"
+    expert_bias_bytes: Annotated[Num, Unit("B", "per routed element, forward", ge=0)] = 8.0
     routing_wait: Annotated[Num, Unit("s", "per routed layer and pass", ge=0)] = 0.0
     fused_routing_wait: Annotated[Num, Unit("s", "per routed layer and pass", ge=0)] = 0.0
     alltoall: Annotated[Num, Unit("", "bandwidth of an all-to-all over rings", gt=0, le=1)] = 1.0

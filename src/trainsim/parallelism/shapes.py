@@ -61,6 +61,8 @@ class Shapes:
     whole_traffic: Array
     split_bias: Array
     whole_bias: Array
+    routed_bias: Array
+    expert_activation: Array
     logits: Array
     params: Array
     trained_params: Array
@@ -80,6 +82,11 @@ class Shapes:
     def has_biases(self) -> bool:
         """Whether any product has a trained bias."""
         return bool(self.split_bias.any() or self.whole_bias.any())
+
+    @cached_property
+    def has_expert_biases(self) -> bool:
+        """Whether the last product of the routed experts has a bias."""
+        return bool(self.routed_bias.any())
 
     @cached_property
     def is_dequantized(self) -> bool:
@@ -233,7 +240,7 @@ def _column(keys: Sequence[tuple[float, ...]], i: int) -> Array:
 def _per_kind(model: Model, entries: Sequence[Entry], row: dict[str, int]) -> dict[str, Array]:
     """Traffic, parameters, exchanges and kernels of one layer of each kind."""
     names = (
-        "split_traffic", "whole_traffic", "split_bias", "whole_bias", "logits",
+        "split_traffic", "whole_traffic", "split_bias", "whole_bias", "routed_bias", "expert_activation", "logits",
         "dense_params", "routed_params", "dense_trained_params", "routed_trained_params", "dense_dequantized", "routed_dequantized",
         "split_sublayers", "kv_width",
         "routed_layers", "stream", "kernels", "layers", "core_width", "state",
@@ -284,6 +291,9 @@ def _add_work(found: dict[str, Array], at: int, entry: Entry, hidden: int) -> No
             if op.role == "router" and op.axes[1] == "expert" and op.cols > 1:
                 found["routed_layers"][at] += 1
             if is_expert_product(op):
+                last = op.axes[0] in SPLIT_AXES  # its output goes back to the tokens; the other products' outputs are activated
+                found["routed_bias"][at] += op.rows * op.top_k * op.cols * (last and op.bias > 0)
+                found["expert_activation"][at] += op.rows * op.top_k * (op.inner if last else op.cols)
                 found["stream"][at] = np.maximum(found["stream"][at], float(op.inner) if op.axes[0] == "hidden" else float(op.cols))
         case Attend():
             found["kernels"][at] += 1

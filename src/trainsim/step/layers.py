@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..cluster.collectives import Deduplication, Fabric, all_gather, all_reduce, exchange, members_per_domain, reduce_scatter, token_copies
-from ..cluster.hardware import Chip
+from ..cluster.hardware import Chip, Host
 from ..cluster.kernels import alignment_speed, fused_attention_seconds, product_seconds, stream_seconds, unfused_attention_seconds
 from ..cluster.stack import Dispatcher, Stack
 from ..core.errors import EstimateError
@@ -21,7 +21,7 @@ from ..parallelism.precision import RECIPES, Precision
 from ..parallelism.recompute import Recomputed
 from ..parallelism.shapes import Shapes
 from .context import block_length, busiest_block, context_seconds
-from .host import HostWork, attention_kernel, dispatcher_of, host_floor, host_seconds, launched_kernels, routing_waits
+from .host import STEP, HostWork, attention_kernel, dispatcher_of, host_floor, host_seconds, launched_kernels, routing_waits
 
 BF16_BYTES = 2.0
 NUMBER_BYTES = {"bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "fp4": 0.5}
@@ -67,7 +67,15 @@ class LayerTimes:
 
 
 def layer_times(
-    shapes: Shapes, recomputed: Recomputed, launched: HostWork, layout: Layout, chip: Chip, fabric: Fabric, stack: Stack, hidden: Num
+    shapes: Shapes,
+    recomputed: Recomputed,
+    launched: HostWork,
+    layout: Layout,
+    chip: Chip,
+    host: Host | None,
+    fabric: Fabric,
+    stack: Stack,
+    hidden: Num,
 ) -> LayerTimes:
     """Times of one layer of each kind for one micro-batch on one accelerator.
 
@@ -76,7 +84,7 @@ def layer_times(
         recomputed: work that the backward pass recomputes.
         launched: work of the host.
         layout: degrees and settings.
-        chip, fabric: the accelerator, and its network under the stack.
+        chip, host, fabric: the accelerator, its host, and its network under the stack; a host of None launches as an x86 host.
         stack: the calibrated numbers.
         hidden: width of the residual stream [element].
 
@@ -95,17 +103,18 @@ def layer_times(
     back = cores_of @ backward_core
     raw_inputs = of @ products[1] + back + streams[1] + casts[1] + permute
     raw_weights = of @ products[2]
-    host, waits = host_seconds(shapes, launched, layout, stack), routing_waits(launched, layout, stack)
-    launches = launched_kernels(shapes, launched, layout, stack) * stack.launch
+    pace = stack.arm_launch if host is not None and host.processor == "arm" else 1.0
+    hosted, waits = pace * host_seconds(shapes, launched, layout, stack), pace * routing_waits(launched, layout, stack)
+    launches = pace * stack.launch * launched_kernels(shapes, launched, layout, stack)
     # backward launches twice the kernels of forward: half with the input gradients, half with the weight gradients
-    both: Any = host_floor(stack_rows(raw_forward, raw_inputs), host, stack)
+    both: Any = host_floor(stack_rows(raw_forward, raw_inputs), hosted, stack)
     forward, inputs = both[0] + waits, both[1] + waits
     weights = host_floor(raw_weights, launches, stack)
     attending: tuple[Num, Num] = (shapes.zeros, shapes.zeros)
     if any_true(layout.cp != 1):
-        others = [host_floor(np.maximum(raw - each, 0.0), host, stack) for raw, each in ((raw_forward, core), (raw_inputs, back))]
+        others = [host_floor(np.maximum(raw - each, 0.0), hosted, stack) for raw, each in ((raw_forward, core), (raw_inputs, back))]
         attending = (forward - waits - others[0], inputs - waits - others[1])
-    repeated = _repeated_forward(shapes, stack, forward, raw_forward, products[0], host, waits)
+    repeated = _repeated_forward(shapes, stack, forward, raw_forward, products[0], hosted, waits)
     return LayerTimes(
         products=products,
         cores=(forward_core, backward_core),
@@ -233,15 +242,18 @@ def _streams(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[
     """Forward and backward time of element-wise work and the loss, shape ``(kinds, n)`` [s].
 
     The gradient of a bias reads the gradient of its product's output once, for a sum over all tokens (Megatron-LM,
-    ``LinearWithGradAccumulationAndAsyncCommunication``: ``grad_output.sum(dim=0)``).
+    ``LinearWithGradAccumulationAndAsyncCommunication``: ``grad_output.sum(dim=0)``). The biases of the experts' last product are weighted
+    by the router's probabilities and added expert by expert (Megatron-Core, ``TEGroupedMLP._apply_bias``).
     """
-    elements = layout.tokens * (shapes.split_traffic / layout.tp + shapes.whole_traffic / layout.sequence_split)
+    inside = shapes.expert_activation if _experts_are_fused(shapes, layout, stack) else 0.0
+    elements = layout.tokens * ((shapes.split_traffic - inside) / layout.tp + shapes.whole_traffic / layout.sequence_split)
     moved = BF16_BYTES * stack.elementwise * elements
     logits, (before, after) = layout.tokens * shapes.logits / layout.tp, LOSS_BYTES[layout.loss]
     forward, backward = moved + before * logits, moved * stack.elementwise_backward + after * logits
     if shapes.has_biases:
         biased = layout.tokens * (shapes.split_bias / layout.tp + shapes.whole_bias / layout.sequence_split)
-        backward = backward + BF16_BYTES * biased
+        added = stack.expert_bias_bytes * shapes.routed_bias * (layout.tokens / layout.tp * layout.expert_tp)
+        forward, backward = forward + added, backward + BF16_BYTES * biased + stack.elementwise_backward * added
     return stream_seconds(forward, chip.memory_bandwidth, stack), stream_seconds(backward, chip.memory_bandwidth, stack)
 
 
@@ -252,9 +264,22 @@ def _casts(shapes: Shapes, tiles: GemmTiles, layout: Layout, chip: Chip, stack: 
         return weights, weights
     rows = tiles.rows * tiles.groups
     each = {"tensor": stack.cast_bytes, "block": stack.cast_block_bytes}[layout.recipe.scaled]
-    elements = stack_rows(shapes.low_precision * shapes.own_input * tiles.inner, shapes.low_precision * tiles.cols) * rows
+    read, written = shapes.low_precision * shapes.own_input * tiles.inner, shapes.low_precision * tiles.cols
+    if _experts_are_fused(shapes, layout, stack):
+        read, written = read * (1.0 - shapes.routed * shapes.inner_split), written * (1.0 - shapes.routed * shapes.cols_split)
+    elements = stack_rows(read, written) * rows
     seconds: Any = stream_seconds(shapes.products_of @ elements * each, chip.memory_bandwidth, stack)
     return seconds[0] + weights, seconds[1] + weights
+
+
+def _experts_are_fused(shapes: Shapes, layout: Layout, stack: Stack) -> bool:
+    """Whether the experts' activation and casts are computed inside their products; never where the experts have biases.
+
+    Source: Transformer Engine's ``forward_grouped_mlp.py`` for the rule, MXFP8 without biases; Megatron-Bridge's recipes turn it on
+    together with the capture of a whole step.
+    """
+    asked = stack.captured_experts == "fused" and STEP in layout.graphs and layout.recipe.scaled == "block"
+    return asked and not shapes.has_expert_biases
 
 
 def _dequantized(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> Num:

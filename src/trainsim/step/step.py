@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..cluster.collectives import Fabric, all_gather, all_reduce, members_per_domain, point_to_point, tree_all_reduce
-from ..cluster.hardware import Chip, Cluster
+from ..cluster.hardware import Chip, Cluster, Host
 from ..cluster.kernels import stream_seconds
 from ..cluster.network import fabric_of
 from ..cluster.stack import Stack
@@ -197,7 +197,8 @@ def step_of(
     shapes, fabric = shapes_of(model), fabric_of(cluster, stack)
     place, recomputed = placement_and_recompute(model, layout, schedule)
     if times is None:
-        times = layer_times(shapes, recomputed, host_work(model, layout.graphs), layout, cluster.chip, fabric, stack, float(model.hidden))
+        launched = host_work(model, layout.graphs)
+        times = layer_times(shapes, recomputed, launched, layout, cluster.chip, cluster.host, fabric, stack, float(model.hidden))
     copies, chip = float(schedule.copies), cluster.chip
     kept = None if layout.offload is None else kept_seconds(model, layout, cluster, stack)
     busy = overlap_pass(times, recomputed, place, schedule, layout, stack, kept)
@@ -259,12 +260,13 @@ def placement_and_recompute(model: Model, layout: Layout, schedule: Schedule) ->
 
 def layer_times_of(model: Model, layout: Layout, schedule: Schedule, cluster: Cluster, stack: Stack) -> LayerTimes:
     """Times of one layer of each kind for one micro-batch in a layout."""
-    return _times_on(model, layout, schedule, cluster.chip, fabric_of(cluster, stack), stack)
+    return _times_on(model, layout, schedule, cluster.chip, cluster.host, fabric_of(cluster, stack), stack)
 
 
-def _times_on(model: Model, layout: Layout, schedule: Schedule, chip: Chip, fabric: Fabric, stack: Stack) -> LayerTimes:
+def _times_on(model: Model, layout: Layout, schedule: Schedule, chip: Chip, host: Host | None, fabric: Fabric, stack: Stack) -> LayerTimes:
     _, recomputed = placement_and_recompute(model, layout, schedule)
-    return layer_times(shapes_of(model), recomputed, host_work(model, layout.graphs), layout, chip, fabric, stack, float(model.hidden))
+    launched = host_work(model, layout.graphs)
+    return layer_times(shapes_of(model), recomputed, launched, layout, chip, host, fabric, stack, float(model.hidden))
 
 
 def _in_first_layers(recomputed: Recomputed, shapes: Shapes, stages: Array, layout: Layout) -> Recomputed:
@@ -358,18 +360,25 @@ def _with_factor(step: Step, factor: Num) -> Step:
 def _cached_step(
     model: Model, plan: Plan, cluster: Cluster, stack: Stack, seq_len: Num, batch: Num, documents: Num | Documents | None
 ) -> Step:
-    what: tuple[Any, ...] = (model, plan, cluster.chip, fabric_of(cluster, stack), stack, seq_len, documents)
+    what: tuple[Any, ...] = (model, plan, cluster.chip, cluster.host, fabric_of(cluster, stack), stack, seq_len, documents)
     layout = layout_of(plan, cluster.gpus, seq_len, documents)
     return step_of(model, layout, batch, plan.pass_order, plan.zero, cluster, stack, _cached_layer_times(*what))
 
 
 @lru_cache(maxsize=256)
 def _cached_layer_times(
-    model: Model, plan: Plan, chip: Chip, fabric: Fabric, stack: Stack, seq_len: Num, documents: Num | Documents | None
+    model: Model,
+    plan: Plan,
+    chip: Chip,
+    host: Host | None,
+    fabric: Fabric,
+    stack: Stack,
+    seq_len: Num,
+    documents: Num | Documents | None,
 ) -> LayerTimes:
     """Cached layer times. ``gpus`` and ``dp`` are NaN: a formula that wrongly used them would give NaN."""
     layout = replace(layout_of(plan, plan.tp * plan.pp * plan.cp, seq_len, documents), gpus=np.nan, dp=np.nan)
-    return _times_on(model, layout, plan.pass_order, chip, fabric, stack)
+    return _times_on(model, layout, plan.pass_order, chip, host, fabric, stack)
 
 
 def scalar_or_array(value: Num) -> Num:
