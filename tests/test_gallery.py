@@ -31,13 +31,15 @@ NUMBER = re.compile(r"-?\d[\d,]*\.?\d*(?:e[+-]?\d+)?")
 
 def printed(path: Path, folder: Path) -> tuple[str, dict[str, Any]]:
     """What an example prints, and the names it leaves; what it writes goes to a folder."""
-    said, before = io.StringIO(), Path.cwd()
+    said, before, arguments = io.StringIO(), Path.cwd(), sys.argv
+    sys.argv = [str(path)]  # an example may read a file that is named behind it
     os.chdir(folder)
     try:
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(io.StringIO()):
             names = runpy.run_path(str(path), run_name="__main__")
     finally:
         os.chdir(before)
+        sys.argv = arguments
     return said.getvalue(), names
 
 
