@@ -109,3 +109,16 @@ def test_the_head_of_rembert_is_as_wide_as_its_class_says() -> None:
         ts.count_params(ts.from_hf({"model_type": "rembert", **sizes, **keys})).total for keys in ({}, {"output_embedding_size": 1664})
     )
     assert left_out == given
+
+
+def test_dense_layers_of_qwen3_next_have_the_class_default_width() -> None:
+    sizes = LLAMA | {
+        "model_type": "qwen3_next",
+        "num_experts": 4,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 48,
+        "mlp_only_layers": [1],
+    }
+    del sizes["intermediate_size"]
+    left_out, given = (ts.count_params(ts.from_hf(sizes | keys)).total for keys in ({}, {"intermediate_size": 5632}))
+    assert left_out == given

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..attention.base import Attention
+from ..feedforward import GatedMLP
 from ..layers import Block, stack_of
 from ..mixers.delta import GatedDeltaNet
 from ..transformer import Model
@@ -51,7 +52,7 @@ def qwen3_next(c: Config) -> Model:
     layers = c.layers(*LAYERS)
     shared = c.optional("shared_expert_intermediate_size", default=512)
     moe = routed(c, "num_experts", "num_local_experts", width="moe_intermediate_size", shared_width=shared, shared_gate="scalar")
-    dense = gated(c) if c.has("intermediate_size") else moe
+    dense = GatedMLP(width=c.optional("intermediate_size", default=5632))
     return assemble(c, stack(_mixers(c, layers, kv=2), stepped(c, layers, dense, moe)), tied=False)
 
 
