@@ -31,7 +31,7 @@ print(ts.flops_per_token(run.model, seq_len=8192).part("forward").share().table(
 print("\nwhere the dollars go:")
 print(est.cost.table(depth=1))
 
-# a point is no answer: what is believed about utilisation and rent, and what follows for the bill
+# a point is no answer: beliefs about utilisation and rent, and the resulting distribution of the cost
 beliefs = ts.Beliefs({"efficiency.mfu": ts.ci90(0.33, 0.47), "price.usd_per_gpu_hour": ts.ci90(1.9, 3.2)})
 sim = ts.simulate(run, beliefs, seed=1)
 low, mid, high = (float(q) / 1e3 for q in sim.quantile("cost", (0.05, 0.5, 0.95)))

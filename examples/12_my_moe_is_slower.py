@@ -14,7 +14,7 @@ run = ts.Run(
     phases=[ts.Phase("pretrain", tokens=1e12, seq_len=4096, batch=256)],
     efficiency=ts.Modelled(stack=ts.catalog.stack("mcore-hopper")),
 )
-tokens = 256 * 4096 / 64  # of a step, on one GPU
+tokens = 256 * 4096 / 64  # tokens per step and GPU
 
 print("120 TFLOP/s a GPU as a step, by what is counted:")
 for name in ("megatron", "causal", "full", "6nd"):

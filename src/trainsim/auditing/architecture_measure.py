@@ -109,7 +109,7 @@ def _params(model: Model) -> Readings:
 def _active(model: Model) -> Readings:
     active = count_active_params(model)
     looked_up = float(active.part("embedding").total) if "embedding" in active else 0.0
-    return {"all a token passes": float(active.total), "without the input embedding": float(active.total) - looked_up}
+    return {"all that a token uses": float(active.total), "without the input embedding": float(active.total) - looked_up}
 
 
 def _experts(model: Model) -> Readings:

@@ -25,8 +25,8 @@ from .weights import Shares, buffer_bytes, model_state_bytes, model_state_parts,
 
 LOGITS = {"plain": 12.0, "vocab-parallel": 8.0, "fused": 6.0, "chunked": 6.0}
 """Bytes per logit at the peak. Fused: BF16 logits and FP32 for the softmax. Megatron-LM's vocab-parallel cross-entropy: a BF16
-gradient in addition. Plain PyTorch on ``logits.float()``: BF16, FP32, the FP32 log-softmax and a BF16 gradient. Chunked: as fused, of one
-chunk (Liger Kernel, arXiv:2410.10989, section 3.2)."""
+gradient in addition. Plain PyTorch on ``logits.float()``: BF16, FP32, the FP32 log-softmax and a BF16 gradient. Chunked: as fused, for the
+logits of one chunk (Liger Kernel, arXiv:2410.10989, section 3.2)."""
 GATHERED_INPUTS = 2.0
 """Number of tensors that sequence parallelism gathers for a product: the input and its gradient (arXiv:2205.05198, section 4.2.2)."""
 FRAGMENTATION = 0.04
