@@ -10,7 +10,6 @@ from pydantic import Field
 from ..core.by_name import ByName
 from ..core.errors import SpecError
 from ..core.spec import Count, Spec, invariant
-from ..core.units import Unit
 from .images import Resize, grid_of
 from .layers import Layers, Norm, norm
 from .masks import Mask, keys_on_grid
@@ -37,7 +36,7 @@ class Projection(Spec):
     bias: Literal["none", "bias"] = "none"
     norm_width: Count | None = None
     norm: Norm = "layer"
-    rows: Annotated[float, Unit("", "rows per patch", gt=0)] = 1.0
+    rows: Annotated[float, Field(gt=0)] = 1.0
 
     def ops(self, gradients: Gradients = "both") -> Iterator[Op]:
         """The norm, and the product."""
@@ -130,12 +129,12 @@ class TowerInput(Spec):
     """
 
     name: str
-    pictures: Annotated[float, Unit("", "pictures per sequence", ge=0)]
+    pictures: Annotated[float, Field(ge=0)]
     height: Count
     width: Count
     extra: Annotated[int, Field(ge=0)] = 0
-    merged: Annotated[float, Unit("token", "of the text model, per picture", ge=0)] = 0.0
-    seq_len: Annotated[float, Unit("token", "of the sequence", ge=1)] | None = None
+    merged: Annotated[float, Field(ge=0)] = 0.0
+    seq_len: Annotated[float, Field(ge=1)] | None = None
 
     @invariant
     def _consistent(self) -> Self:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from ..cluster.hardware import Cluster
 from ..core.errors import SpecError
@@ -55,7 +55,7 @@ class Phase(Spec):
     batch: Annotated[Num, Unit("sequence", "sequences per optimizer step", gt=0)] | None = None
     ramp: Annotated[tuple[Annotated[tuple[float | int, float | int], AsTuple], ...], AsTuple] = ()
     document_length: Annotated[Num, Unit("token", "packed documents' length", ge=1)] | Documents | None = None
-    images: Annotated[float, Unit("", "images per sequence", ge=0)] | None = None
+    images: Annotated[float, Field(ge=0)] | None = None  # a model is made for each, so it is a setting and not an input
     resolution: Annotated[tuple[int, int], AsTuple] | None = None
     source_len: Count | None = None
     trains: Annotated[Trains | None, FROM_WORDS] = None
