@@ -68,6 +68,11 @@ NO_UNIT = {
     ("Linked", "low"): "a bound of the field the belief met; may be infinite",
     ("Linked", "high"): "as low",
     ("Embedding", "patch_share"): "a part of the model's structure, which counts are cached by: never a draw",
+    ("Projection", "rows"): "as patch_share",
+    ("TowerInput", "pictures"): "as patch_share",
+    ("TowerInput", "merged"): "as patch_share",
+    ("TowerInput", "seq_len"): "as patch_share",
+    ("Phase", "images"): "a model is made for each number of images: as patch_share",
 }
 """Plain float fields that carry no unit, each with the reason."""
 
