@@ -68,6 +68,15 @@ def row_grade(source: str) -> str:
     return found[1] if found else ""
 
 
+def judged(source: str) -> bool:
+    """Whether a source counts as judgement: a row of that grade, or a value given by the user.
+
+    >>> judged("given by the user"), judged("An index (2024-12-31, market) [prices/x]")
+    (True, False)
+    """
+    return source == BY_USER or row_grade(source) == "judgement"
+
+
 def bibtex(sources: Iterable[str]) -> str:
     r"""BibTeX of the library and of each work that the sources name, one entry per work.
 

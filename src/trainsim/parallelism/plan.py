@@ -17,7 +17,6 @@ from ..model.layers import Block
 from ..model.transformer import Model
 from .offload import Offload
 from .optimizer import Optimizer, OptimizerField, optimizer_of
-from .placement import spread_layers
 from .precision import Precision, PrecisionField, recipe_of
 from .schedules.discovery import ScheduleField, default_schedule, schedule_of
 from .schedules.schedule import Schedule
@@ -183,6 +182,8 @@ def check_plan(plan: Plan, model: Model, gpus: int) -> None:
         path = "plan.pp" if stages == plan.pp else "plan.pp·vpp"
         raise SpecError(path, stages, f"is above the model's {layers} layers", f"give at most {layers}", "out-of-bounds")
     if plan.stage_layers and sum(plan.stage_layers) != layers:
+        from .placement import spread_layers  # slow to import, and needed for this error only
+
         remedy = f"leave it out for {spread_layers(model, stages)}"
         raise SpecError("plan.stage_layers", plan.stage_layers, f"does not add up to the model's {layers} layers", remedy, "conflict")
     group = plan.tp * plan.pp * plan.cp

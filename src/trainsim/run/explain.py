@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from ..core.answer import Answer, AnswerRow, Summary
-from ..core.citations import row_grade
+from ..core.citations import judged
 from ..core.errors import PathError, did_you_mean
 from ..core.ledger import Ledger
-from ..core.spec import BY_USER, Spec
+from ..core.spec import Spec
 from ..core.units import SECONDS_PER_HOUR, human
 from ..model.conventions import convention_of
 from ..model.ops import Attend, Entry, Lookup, MatMul
@@ -324,15 +324,6 @@ def _judgement(found: InputEffects, unit: str, sources: Mapping[str, str]) -> fl
     """Dollars of the lines that depend on inputs graded judgement; NaN for other units."""
     judgements = [path for path, source in sources.items() if judged(source)]
     return sum(found.dependent_lines(*judgements).values()) if unit in ("USD", "USD/year") else float("nan")
-
-
-def judged(source: str) -> bool:
-    """Whether a source counts as judgement: a row of that grade, or a value given by the user.
-
-    >>> judged("given by the user"), judged("An index (2024-12-31, market) [prices/x]")
-    (True, False)
-    """
-    return source == BY_USER or row_grade(source) == "judgement"
 
 
 __all__ = ["Explanation", "Origin", "explain", "judged"]
