@@ -1,4 +1,4 @@
-"""Write docs/models.md: every causal model type of transformers, and whether it is supported.
+"""Write docs/models.md and its count in README.md: every causal model type of transformers, and whether it is supported.
 
     python tests/peers/table.py
 
@@ -8,6 +8,7 @@ class and by this library; what is not mapped is refused by name, and the table 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -98,3 +99,5 @@ if __name__ == "__main__":
         "all": len(CAUSAL),
     }
     WHERE.write_text(HEAD.format(**given) + "\n".join(lines) + "\n")
+    readme = WHERE.parents[1] / "README.md"
+    readme.write_text(re.sub(r"\d+ of the \d+ causal", "{exact} of the {all} causal".format(**given), readme.read_text()))
