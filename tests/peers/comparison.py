@@ -58,7 +58,7 @@ def at_defaults(kind: str) -> Compared:
     """The class at its own defaults, completed where it can't be built from them, on the meta device."""
     chunked = any(getattr(truth.default_config(kind), key, None) for key in CHUNKS)
     length = LONG if chunked else META
-    return _compared({}, truth.default_config(kind), truth.on_meta(truth.default_config(kind), length), length)
+    return compared({}, written(truth.default_config(kind)), truth.on_meta(truth.default_config(kind), length), length)
 
 
 def at_random(kind: str) -> Iterator[Compared]:
@@ -74,7 +74,7 @@ def at_random(kind: str) -> Iterator[Compared]:
         except Exception:  # noqa: BLE001, S112  (whatever a class raises at sizes it does not take)
             continue
         found += 1
-        yield _compared(keys, CONFIG_MAPPING[kind](**keys), counted, length)
+        yield compared(keys, written(CONFIG_MAPPING[kind](**keys)), counted, length)
 
 
 def _drawn(kind: str, rng: random.Random) -> dict[str, Any]:
@@ -85,9 +85,15 @@ def _drawn(kind: str, rng: random.Random) -> dict[str, Any]:
     return {str(known.text_key): text, "tie_word_embeddings": text.get("tie_word_embeddings", False)}
 
 
-def _compared(keys: Mapping[str, Any], config: Any, counted: truth.Counted, length: int) -> Compared:
+def written(config: Any) -> dict[str, Any]:
+    """A config as the class writes it into a file."""
+    return dict(json.loads(json.dumps(config.to_dict(), default=str)))
+
+
+def compared(keys: Mapping[str, Any], file: Mapping[str, Any], counted: truth.Counted, length: int) -> Compared:
+    """What is equal between the class's counts and those of a file read here."""
     try:
-        model = as_run(ts.from_hf(json.loads(json.dumps(config.to_dict(), default=str))))
+        model = as_run(ts.from_hf(file))
     except ConfigError:
         return Compared(keys, parameters=False, flops=False)
     ledger = ts.flops_per_token(model, length, "full")
