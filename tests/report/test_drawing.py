@@ -47,7 +47,8 @@ def boxes(name: str) -> list[tuple[str, Any]]:
 
 
 def test_every_picture_has_a_sample() -> None:
-    assert {type(picture_of(answer(name), **options(name))) for name in SAMPLES} == set(members(Picture).values())
+    shipped = {kind for kind in members(Picture).values() if kind.__module__.startswith("trainsim.")}
+    assert {type(picture_of(answer(name), **options(name))) for name in SAMPLES} == shipped
 
 
 @pytest.mark.parametrize("name", SAMPLES)
