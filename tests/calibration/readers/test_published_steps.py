@@ -307,7 +307,7 @@ def test_a_framework_without_a_stack_is_named() -> None:
 
 
 def test_chips_without_a_stack_are_named() -> None:
-    with refused(CatalogError, "unknown-name", "catalog.stacks"):
+    with refused(CatalogError, "unsupported", "cluster.chip.architecture"):
         stack_for("volta", "megatron", "2020-05")
 
 
