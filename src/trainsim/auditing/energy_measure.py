@@ -19,7 +19,7 @@ from .run_measures import READINGS, RunAmount, of_contents
 
 @dataclass(frozen=True)
 class RunEnergy(RunAmount):
-    """Electricity of a run [kWh]: of the accelerators alone, as model cards compute it, or at the meter."""
+    """Electricity of a run [kWh], of the accelerators alone (as in model cards) or at the meter."""
 
     @property
     def default_contents(self) -> Contents:
@@ -27,7 +27,7 @@ class RunEnergy(RunAmount):
         return frozenset({"electricity"})
 
     def relevant(self, contents: Contents) -> Contents:
-        """Contents that take accelerator-hours; the final run where none of them does."""
+        """Contents that need accelerator-hours; the final run if none does."""
         return contents - NO_HOURS or RUN
 
     def disclosures(self, contents: Contents | None, basis: Basis | None, day: dt.date) -> tuple[Disclosure, ...]:
@@ -55,7 +55,7 @@ class RunEnergy(RunAmount):
         return None if behind is None else behind.predicted(RUN if contents is None else contents, "USD")
 
     def impossible(self, stated: Stated) -> str:
-        """Reason where no energy is claimed."""
+        """Reason if the claimed energy is zero, else empty."""
         return "" if stated.high > 0.0 else "no work is done without energy"
 
     @property

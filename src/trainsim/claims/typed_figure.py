@@ -26,7 +26,7 @@ def typed_figure(text: str, quantity: str = "", path: str = "--claim") -> dict[s
     Args:
         text: the figure, with its unit if it is not in dollars; bounds and ranges are read.
         quantity: what the figure measures; by default what its unit measures, and cost for a number without a unit.
-        path: of the figure, for errors.
+        path: path of the figure, for errors.
 
     Raises:
         SpecError: no such quantity, or the text is not a figure of it.
@@ -59,7 +59,7 @@ def _without_bound(text: str) -> tuple[str, Bound]:
 
 
 def _quantity_of(text: str) -> str:
-    """The first usual quantity that the words after the number fit; cost where none does, so that the error speaks of dollars."""
+    """The first quantity whose unit fits the words after the number; cost if none fits, so that the error names dollars."""
     found = _WORDS.match(_RANGE.split(text)[-1])
     if found is None or any(code in text for code in CURRENCIES):
         return "cost"
@@ -74,7 +74,7 @@ def _quantity_of(text: str) -> str:
 
 
 def _parts(text: str) -> list[str]:
-    """The numbers of a range, each with the scale and unit of the last one if it has none: ``2-5M`` → ``2M``, ``5M``."""
+    """The numbers of a range; a number without scale and unit takes those of the last: ``2-5M`` → ``2M``, ``5M``."""
     parts = _RANGE.split(text)
     last = _WORDS.match(parts[-1])
     words = last[1] if last else ""

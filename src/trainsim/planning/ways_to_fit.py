@@ -17,16 +17,16 @@ from .search import NoLayoutFitsError
 DOUBLINGS = 6
 """Number of times that the accelerators are doubled."""
 ADAPTERS = {"lora:16": LoRA(rank=16), "qlora:16": LoRA(rank=16, base="nf4")}
-"""Adapters that are tried in place of training all parameters, as ``--finetune`` takes them."""
+"""Adapters tried instead of training all parameters, in the form of ``--finetune``."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """One change with which a run fits.
+    """One change that makes a run fit.
 
     Args:
         change: the change in words, ``"128 GPUs"``.
-        option: the option of the command line that makes it.
+        option: the command-line option for the change.
         memory: modelled peak of the layout that needs least [B].
         run: the changed run, without a plan.
     """
@@ -63,13 +63,13 @@ def with_closest_layout(run: Run, progress: Progress | None = None) -> Run:
 
 
 def ways_to_fit(run: Run) -> tuple[Way, ...]:
-    """Changes with which a run fits its accelerators: adapters in place of all parameters, and more accelerators.
+    """Changes that make a run fit its accelerators: adapters instead of all parameters, or more accelerators.
 
     Args:
         run: a run with a batch, whose first phase fits in no layout.
 
     Returns:
-        one way for each kind of change that is enough; empty if none of them is.
+        one way for each kind of change that suffices; empty if none does.
 
     >>> import trainsim as ts
     >>> [way.option for way in ways_to_fit(ts.quick("70B", chip="a100", gpus=8, tokens=1e9))]
@@ -93,7 +93,7 @@ def _ways(run: Run) -> Iterator[Way]:
 
 
 def _least_that_fits(setting: SearchProblem, gpus: int) -> float | None:
-    """Smallest modelled peak of all layouts, if it fits with certainty [B]; else None."""
+    """Smallest modelled peak of all layouts [B], if it surely fits; else None."""
     found = filter_layouts(setting, (gpus,), None, {})
     least = float(found.layouts.memory.min(initial=float("inf")))
     fits = fit_word(least, float(setting.cluster.chip.memory), spread_for(setting.model)) == "fits"

@@ -1,4 +1,4 @@
-"""Activations with learned numbers."""
+"""Activations with learned parameters."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from .config import Config
 
 _KEYS = ("hidden_act", "hidden_activation", "activation_function", "mlp_hidden_act")
 _LEARNED = {"xielu": 2}
-"""Activation → its learned numbers; xIELU has two slopes (Huang & Schlag 2024, arXiv:2411.13010)."""
+"""Activation → number of its learned parameters; xIELU has two slopes (Huang & Schlag 2024, arXiv:2411.13010)."""
 
 
 def activated(model: Model, c: Config) -> Model:
-    """The model with the learned numbers of its activation, one set for each feed-forward.
+    """The model with the learned parameters of its activation, one set per feed-forward.
 
     Raises:
-        ConfigError: such an activation in a model with experts, recurrences or an encoder's head, which may hold more or fewer sets.
+        ConfigError: the model has experts, recurrences or an encoder's head, whose number of sets may differ.
     """
     key = next((key for key in _KEYS if c.value(key)), None)
     given: Any = c.value(key) if key else None
@@ -26,7 +26,7 @@ def activated(model: Model, c: Config) -> Model:
         return model
     sections = {section for kind in model.stack for section, _ in kind.block.ops(model.hidden)}
     if sections - {"norms", "attention", "ffn"} or model.head.transform is not None:
-        raise c.fail(key, "has learned numbers, and is mapped for dense decoders only", f"ignore=({key!r},) leaves them out", "unsupported")
+        raise c.fail(key, "has learned parameters; mapped for dense decoders only", f"ignore=({key!r},) leaves them out", "unsupported")
     changes: dict[str, Any] = {"stack": tuple(_with(kind, model.hidden, each) for kind in model.stack)}
     if model.mtp is not None:
         changes["mtp"] = model.mtp.model_copy(update={"block": _block(model.mtp.block, model.hidden, each)})

@@ -19,7 +19,7 @@ _SHARED: tuple[Literal["q", "v", "o"], ...] = ("q", "v", "o")
 
 
 def audio_stem(channels: int, hidden: int) -> tuple[Projection, Projection]:
-    """Two convolutions over three frames, the second of which halves their number (Whisper, arXiv:2212.04356)."""
+    """Two convolutions over three frames each; the second halves the number of frames (Whisper, arXiv:2212.04356)."""
     frames = Projection(name="frames", inner=3 * channels, cols=hidden, bias="bias", rows=_FRAMES)
     return frames, Projection(name="halve", inner=3 * hidden, cols=hidden, bias="bias")
 
@@ -29,9 +29,9 @@ def _whisper(c: Config, hidden: int, connector: Sequence[Projection], *, learned
 
     Args:
         c: the ``audio_config``.
-        hidden: width of its stream.
-        connector: products over its outputs; ``rows`` below 1 where frames are pooled or joined first.
-        learned: whether its class stores its positions.
+        hidden: width of the encoder's stream.
+        connector: products over the encoder's outputs; ``rows`` is below 1 if frames are pooled or joined first.
+        learned: whether the class stores the positions.
         rest: further fields of :class:`Tower`, and ``chunk`` for attention inside chunks.
     """
     heads = heads_of(c, hidden, 20, "encoder_attention_heads", "num_attention_heads")
@@ -76,7 +76,7 @@ def qwen2_5_omni(outer: Config, c: Config, width: int) -> Tower:
 
 @heard_by("voxtral")
 def voxtral(outer: Config, c: Config, width: int) -> Tower:
-    """Voxtral (arXiv:2507.13264): as many frames joined as make the inner width, two products."""
+    """Voxtral (arXiv:2507.13264): frames joined to the inner width, two products."""
     del outer
     hidden = _width(c)
     joined = c.optional("intermediate_size", default=5120)

@@ -27,9 +27,9 @@ def _alone(c: Config, stack: tuple[Layers, ...], hidden: int, *, extra: int, pla
     """An encoder whose sequence is the patches of one image, after ``extra`` learned tokens.
 
     Args:
-        placed: learned tokens that have a position of their own; None for a model without a table of positions.
-        learned: other learned elements, which run once per image at most.
-        usual: the class default of a patch's side [pixel].
+        placed: number of learned tokens with a position; None for a model without a table of positions.
+        learned: number of other learned elements, which are used at most once per image.
+        usual: class default for the side of a patch [pixel].
     """
     image, patch = side(c, "image_size", 224), side(c, "patch_size", usual)
     c.at_most("patch_size", patch, "image_size", image)
@@ -46,7 +46,7 @@ def _alone(c: Config, stack: tuple[Layers, ...], hidden: int, *, extra: int, pla
 
 
 def _top(c: Config, hidden: int, pooler: int) -> int:
-    """Parameters above the last norm, which run on one token per image and are left out of FLOPs: a classifier, or a pooler."""
+    """Parameters of a classifier or a pooler after the last norm. They read one token per image, and their FLOPs are left out."""
     names: Any = c.data.get("architectures") or [""]
     c.ignore("architectures", "encoder_stride", "pooler_output_size", "pooler_act")
     if not isinstance(names, list) or not isinstance(names[0], str):
@@ -121,7 +121,7 @@ def siglip_vision(c: Config) -> Model:
 
 
 def _of_tower(c: Config, tower: Tower) -> Model:
-    """The model that a tower is when it is trained alone."""
+    """A tower as a model that is trained alone."""
     patches = (tower.positions - tower.extra) or 1
     c.ignore("architectures")
     c.note(f"its sequence is patches: an image has seq_len={tower.positions}")
@@ -151,7 +151,7 @@ def _nothing(hidden: int) -> tuple[Projection, ...]:
 
 @family("clip_text_model", "siglip_text_model")
 def text_side(c: Config) -> Model:
-    """The text side of CLIP, causal, and of SigLIP, which looks both ways; a projection of one token per text."""
+    """The text side of CLIP (causal) or of SigLIP (bidirectional), with a projection of one token per text."""
     hidden, heads = c.size(*HIDDEN), c.size(*HEADS)
     causal = c.data.get("model_type") == "clip_text_model"
     attention = GroupedQueryAttention(

@@ -38,7 +38,7 @@ def nemotron_nas(c: Config) -> Model:
 
 
 def _group(c: Config, layer: Any, name: str) -> Mapping[str, Any]:
-    """What one layer says about its attention or its feed-forward."""
+    """The settings of one layer's attention or feed-forward."""
     group = layer.get(name) if isinstance(layer, Mapping) else None
     if not isinstance(group, Mapping) or any(group.get(key) not in (None, False) for key in _UNSUPPORTED):
         raise c.fail("block_configs", f"has a layer whose {name} is not mapped", f"known: {name} with no_op or sizes", "unsupported")

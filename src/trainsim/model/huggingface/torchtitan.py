@@ -68,7 +68,7 @@ def flavour_of(data: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def of_flavour(model: str, flavour: str, name: str) -> dict[str, Any]:
-    """The config of a flavour; an ending that names a kernel of attention changes no shape.
+    """The config of a flavour; a suffix that names an attention kernel changes no shape.
 
     Raises:
         ConfigError: a model or a flavour that the registry doesn't have.
@@ -180,7 +180,7 @@ def _width(given: Mapping[str, Any], name: str, share: int) -> int:
 
 
 def called_with(text: str, name: str) -> dict[str, Any]:
-    """The arguments of the one call in a piece of Python; nothing of it runs.
+    """The arguments of the only call in a piece of Python, which is parsed and not run.
 
     Raises:
         ConfigError: not Python, or not one call with keyword arguments of constants.

@@ -1,4 +1,4 @@
-"""Gemma 4's vision tower: images near their own shape, a budget of tokens that each fills."""
+"""Gemma 4's vision tower: images near their own shape, each within a budget of tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Llama 3.2 Vision: a text model with layers of cross-attention, and a tower whose tokens only they read."""
+"""Llama 3.2 Vision: a text model with cross-attention layers, and a tower whose tokens only these layers read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MORE_ROWS = 8
 
 @family("mllama_text_model")
 def mllama_text(c: Config) -> Model:
-    """Llama 3.2 Vision (Meta 2024): Llama's layers, some of which attend to the images in place of the text, with a gate at either end."""
+    """Llama 3.2 Vision (Meta 2024): Llama's layers; some attend to the images instead of the text, with gates on both sublayers."""
     layers = c.layers(*LAYERS)
     attention = grouped_query(c, kv=8)
     at = c.positions("cross_attention_layers", layers)
@@ -46,7 +46,9 @@ def mllama_text(c: Config) -> Model:
 
 @seen_by("mllama")
 def mllama(outer: Config, c: Config, width: int) -> Tower:
-    """Two stacks over all squares of an image at once; the outputs of some layers of the first stand beside those of the second."""
+    """Two stacks over all squares of an image at once; outputs of some layers of the first stack are concatenated with those of the
+    second.
+    """
     del outer
     image, patch, hidden = side(c, "image_size", 448), side(c, "patch_size", 14), c.optional("hidden_size", default=1280)
     c.at_most("patch_size", patch, "image_size", image)
@@ -80,7 +82,7 @@ def mllama(outer: Config, c: Config, width: int) -> Tower:
 
 
 def _shapes(c: Config) -> int:
-    """How many shapes of several squares an image may be cut into."""
+    """Number of shapes of several squares into which an image may be cut."""
     c.ignore("supported_aspect_ratios")
     given = c.data.get("supported_aspect_ratios")
     return len(given) if isinstance(given, Sequence) and not isinstance(given, str) else 8

@@ -22,7 +22,7 @@ _WORDS = {"mamba": "mamba", "linear_attention": "mamba", "hybrid": "hybrid", "fu
 
 @family("zamba")
 def zamba(c: Config) -> Model:
-    """Zamba (arXiv:2405.16712): one shared block at a period, before Mamba mixers of several heads."""
+    """Zamba (arXiv:2405.16712): one shared block in every n-th layer, before Mamba mixers with several heads."""
     layers, hidden = c.layers(*LAYERS), c.size(*HIDDEN)
     every, at = c.optional("attn_layer_period", default=6), c.count("attn_layer_offset", default=4)
     types = ["mamba", "mamba", "hybrid", *("hybrid" if i % every == at else "mamba" for i in range(layers - 3))][:layers]
@@ -44,13 +44,13 @@ def zamba(c: Config) -> Model:
 
 @family("zamba2")
 def zamba2(c: Config) -> Model:
-    """Zamba2 (arXiv:2411.15242): shared blocks in turn, each use with low-rank adapters of its own, before Mamba-2 mixers."""
+    """Zamba2 (arXiv:2411.15242): shared blocks in turn, with separate low-rank adapters for each use, before Mamba-2 mixers."""
     layers, hidden = c.layers(*LAYERS), c.size(*HIDDEN)
     run = ["mamba"] * 5 + ["hybrid"]
     types = ["mamba", *run * 7, *["mamba"] * 4, "hybrid", *["mamba"] * 3, "hybrid", *["mamba"] * 2]
     words = c.words("layers_block_type", tuple(_WORDS), layers) or types
     if len(words) != layers:
-        raise c.fail("layers_block_type", f"is left out, and the class's own list is of {len(words)} layers", "give one word per layer")
+        raise c.fail("layers_block_type", f"is left out, and the class default lists {len(words)} layers", "give one word per layer")
     bias: Literal["none", "both"] = "both" if c.flag("add_bias_linear", default=False) else "none"
     heads, inner = c.optional("n_mamba_heads", default=8), c.optional("mamba_expand", default=2) * hidden
     c.divides("n_mamba_heads", heads, "mamba_expand · hidden_size", inner)

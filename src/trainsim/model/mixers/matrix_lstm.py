@@ -13,7 +13,7 @@ from ..ops import MatMul, Op, Scan, Stream
 class MatrixLSTM(Attention):
     """The mLSTM of xLSTM-7B (Beck et al. 2025, arXiv:2503.13427, section 2).
 
-    ``C_t = f_t C_{t−1} + i_t k_t v_tᵀ``, ``n_t = f_t n_{t−1} + i_t k_t``, ``h_t = C_tᵀ q_t / max(|n_tᵀ q_t|, e^{−m_t})``: a scan of a
+    ``C_t = f_t C_{t−1} + i_t k_t v_tᵀ``, ``n_t = f_t n_{t−1} + i_t k_t``, ``h_t = C_tᵀ q_t / max(|n_tᵀ q_t|, e^{−m_t})``: one scan of a
     matrix and one of a vector. The output is normed per head and gated.
 
     Args:

@@ -26,9 +26,9 @@ class SharedTransformer(Attention):
         heads, kv_heads, head_dim: sizes of the attention.
         width: inner width of the feed-forward.
         bias: biases of the feed-forward.
-        adapted, adapter_rank: products that have an adapter in this layer, and the width between its two factors.
-        adapters: adapters that this layer stores for each of these products, of which it runs one.
-        stored_in: kind of layer that stores the shared weights; None if this one does.
+        adapted, adapter_rank: products with an adapter in this layer, and width between the two factors of an adapter.
+        adapters: number of adapters that this layer stores for each of these products; it runs one of them.
+        stored_in: kind of layer that stores the shared weights; None if this layer does.
 
     Raises:
         SpecError: key heads that don't divide the heads, or adapters without a rank.

@@ -1,4 +1,4 @@
-"""RWKV: a weighted mean of values whose weights decay, and a gated feed-forward, both on mixes of a token with the one before."""
+"""RWKV: a mean of values with decaying weights, and a gated feed-forward; both read mixes of a token with the token before."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ..ops import MatMul, Op, Stream
 class TimeMixing(Attention):
     """RWKV-4's token mixer (Peng et al. 2023, arXiv:2305.13048, eq. 11-18).
 
-    The mean of values with weights ``e^{−(t−1−i)w + k_i}``, and ``e^{u + k_t}`` for the token's own, is a recurrence of each channel:
-    element-wise, and so not counted by any convention.
+    The mean of values with weights ``e^{−(t−1−i)w + k_i}``, and ``e^{u + k_t}`` for the token's own, is a recurrence of each channel. It is
+    element-wise, so that no convention counts it.
 
     Args:
         width: channels of keys, values and receptance.
