@@ -40,7 +40,7 @@ TRAILING_OPERATORS: Mapping[str, Operator] = {
     "only": "only", "alone": "only", "and nothing else": "only", "itself": "only", "exclusively": "only",
 }  # fmt: skip
 """Operators after their parts: words that include, exclude or single out the parts before them."""
-_TOKEN = re.compile(r"[^\W_]+(?:[.'][^\W_]+)*|[,:;()/&+-]", re.UNICODE)
+_TOKEN = re.compile(r"[^\W_]+(?:[.'][^\W_]+|,\d{3}(?!\d))*|[,:;()/&+-]", re.UNICODE)
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,9 @@ def parse_scope(words: str, phrases: Mapping[tuple[str, ...], Phrase], names: Ca
     unread += [] if unread else conflicts
     bases = {p.basis for p in matched if p.basis is not None}
     kinds = {p.kind for p in matched if p.kind is not None and p.rank == "neutral"} or {p.kind for p in matched if p.kind is not None}
-    kinds -= {"stock"} if readings and not any(r & OWNED for r in readings) else set()
+    owned = tuple(r for r in readings if r & OWNED)
+    kinds -= {"stock"} if readings and not owned else set()
+    readings = owned if kinds == {"stock"} and owned else readings  # "the GPUs it bought" are no hours of a run
     if len(bases) > 1 or len(kinds) > 1:
         unread.append(words)
     if unread:
