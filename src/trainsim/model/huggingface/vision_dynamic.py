@@ -13,16 +13,21 @@ from .vision import seen_by
 from .vision_parts import ALL, heads_of, merged, patches, sees_all, side, two_layers
 
 
-@seen_by("qwen2_5_vl", "qwen2_5_omni_thinker")
+@seen_by("qwen2_5_vl", "qwen2_5_omni_thinker", "exaone4_5")
 def qwen2_5_vl(outer: Config, c: Config, width: int) -> Tower:
-    """Qwen2.5-VL (arXiv:2502.13923): windows of 112 pixels in most layers, RMS norms, gated MLPs with biases."""
-    del outer
+    """Qwen2.5-VL (arXiv:2502.13923): windows of 112 pixels in most layers, RMS norms, gated MLPs with biases.
+
+    EXAONE 4.5 (LG 2026) has the same tower with groups of query heads.
+    """
     hidden, patch, merge = c.optional("hidden_size", default=3584), side(c, "patch_size", 14), c.optional("spatial_merge_size", default=2)
     heads = heads_of(c, hidden, 16, "num_heads", "num_attention_heads")
     ffn = GatedMLP(width=c.optional("intermediate_size", default=3420), bias="both")
-    full = Block(attention=sees_all(heads, hidden, biases=ALL), ffn=ffn)
+    kv_heads = c.optional("num_key_value_heads", default=8) if outer.data.get("model_type") == "exaone4_5" else heads
+    c.divides("num_key_value_heads", kv_heads, "num_heads", heads)
+    attention = sees_all(heads, hidden, biases=ALL).replace({"kv_heads": kv_heads})
+    full = Block(attention=attention, ffn=ffn)
     window = (c.optional("window_size", default=112) // patch // merge * merge) ** 2
-    windowed = Block(attention=sees_all(heads, hidden, biases=ALL, chunk=window), ffn=ffn)
+    windowed = Block(attention=attention.replace({"chunk": window}), ffn=ffn)
     layers = c.optional("depth", "num_hidden_layers", default=32)
     at = set(c.positions("fullatt_block_indexes", layers) or [i for i in (7, 15, 23, 31) if i < layers])
     out = c.optional("out_hidden_size", default=width, why="width of the text model")
