@@ -24,6 +24,7 @@ PARAMS = {"dim": 64, "n_layers": 2, "n_heads": 4, "n_kv_heads": 2, "hidden_dim":
         (LLAMA | {"architectures": ["EagleLlamaForCausalLM"]}, "EagleLlamaForCausalLM"),
         (LLAMA | {"architectures": ["MixtralForCausalLM"]}, "MixtralForCausalLM"),
         ({"model_type": "nvembed", "text_config": LLAMA, "latent_attention_config": {"num_latents_value": 512}}, "latent_attention_config"),
+        ({"model_type": "nvembed", "architectures": ["NVEmbedModel"], "text_config": LLAMA}, "NVEmbedModel may lack"),
         (OMNI, "talker_config"),
         (OMNI, "audio tower"),
         (PARAMS | {"vision_encoder": {"hidden_size": 32}}, "vision tower"),

@@ -61,9 +61,16 @@ def enter(outer: Mapping[str, Any], path: str) -> tuple[Mapping[str, Any], str, 
 
 def _noted(kind: Any, outer: Mapping[str, Any], inner: Mapping[str, Any], outer_ties: Any, inner_ties: Any) -> str:
     """The note on a wrapper: its type, and whether it and its text model disagree about the head."""
-    note, said = f"text model of {kind}", (outer.get(_OWN_HEAD), inner.get(_OWN_HEAD))
+    note, said = f"text model of {kind}{_headless(outer)}", (outer.get(_OWN_HEAD), inner.get(_OWN_HEAD))
     if said[0] is not None and said[1] is not None and said[0] != said[1]:
         return f"{note}; its {_OWN_HEAD}={str(said[0]).lower()} holds, not the text model's"
     if said[0] is None and outer_ties and not (inner_ties if said[1] is None else said[1]):
         return f"{note}; untied head, as in the text model, although the wrapper's class ties it if {_OWN_HEAD} is left out"
     return note
+
+
+def _headless(outer: Mapping[str, Any]) -> str:
+    """A remark on a wrapper that was saved from a class without a head by its name, as embedding models are."""
+    names = outer.get("architectures")
+    name = str(names[0]) if isinstance(names, list) and names else ""
+    return f"; a vocabulary head is counted, which {name} may lack" if name.endswith("Model") and "Chat" not in name else ""
