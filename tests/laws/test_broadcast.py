@@ -47,6 +47,7 @@ EXEMPT = {
     "run.inputs.": "takes a run apart, or says what it lacks",
     "gpu_memory.fit.": "judges the fullest rank of a ledger",
     "step.roofline.": "shows a run as its maker states it",
+    "run.assumed.": "shows a run as its maker states it",
     "run.roofline.": "shows a run as its maker states it",
     "run.memory_over_step.": "shows a run as its maker states it",
     "step.host.dispatcher_of": "gives a word",

@@ -8,7 +8,8 @@ import pytest
 
 import trainsim as ts
 from trainsim.planning.changed_run import changed
-from trainsim.planning.requests import RunRequest, assumed_of, run_of
+from trainsim.planning.requests import RunRequest, run_of
+from trainsim.run.assumed import assumed_of
 from trainsim.training.efficiency import Efficiency
 
 REPORTED = [ts.BusyHours(gpu_hours=5000), ts.Throughput(tokens_per_s_per_gpu=9000), ts.StepTime(seconds=3)]

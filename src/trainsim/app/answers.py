@@ -18,12 +18,13 @@ from ..gpu_memory.fit import Fit
 from ..inference import simulate
 from ..planning.default_layout import with_stack
 from ..planning.ranked_plan import layout_words
-from ..planning.requests import assumed_of, beliefs_of, claim_of, run_of
+from ..planning.requests import beliefs_of, claim_of, run_of
 from ..planning.search import search_plans
 from ..report.draw import picture_of
 from ..report.html_report import LEVELS, report_text
 from ..report.page import assumed_table, figures_table, group_tables, notes_list, picture_figure, section, sources_list, what_if_panel
 from ..report.what_if import SHOWN, what_if
+from ..run.assumed import assumed_of
 from ..run.estimate import UNITS, Estimate, estimate
 from ..run.memory import fits
 from ..run.run import Run

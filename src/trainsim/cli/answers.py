@@ -91,7 +91,7 @@ def _by_part(run: Run) -> list[str]:
 def _estimate_text(run: Run, held: Beliefs, form: str, parts: list[str] | None = None) -> str:
     """Text of an estimate: figures with intervals, notes, and assumptions."""
     from ..core.answer import text_of
-    from ..planning.requests import assumed_lines, assumed_of
+    from ..run.assumed import assumed_lines, assumed_of
     from ..run.estimate import estimate
 
     found = estimate(run)
@@ -132,7 +132,8 @@ def _quantile_lines(quantiles: Mapping[str, Mapping[str, float]]) -> list[str]:
 def simulated(asked: RunRequest, form: str, rtol: float, asserted: str) -> str:
     """Quantiles of cost, hours and days under beliefs."""
     from ..inference import simulate
-    from ..planning.requests import assumed_lines, beliefs_of, run_of
+    from ..planning.requests import beliefs_of, run_of
+    from ..run.assumed import assumed_lines
     from ..run.estimate import estimate
 
     run = run_of(asked)
@@ -174,8 +175,9 @@ def _asserted(sim: Simulation, text: str) -> str:
 def memory_of(asked: RunRequest, form: str) -> str:
     """Peak memory of the fullest accelerator, whether it fits, and if not, layouts that fit."""
     from ..planning.ranked_plan import layout_words
-    from ..planning.requests import assumed_lines, step_of
+    from ..planning.requests import step_of
     from ..planning.ways_to_fit import ways_to_fit, with_closest_layout
+    from ..run.assumed import assumed_lines
     from ..run.memory import fits, memory
 
     given = step_of(asked)
@@ -275,7 +277,8 @@ def diagnosed(asked: RunRequest, step_time: str, form: str) -> str:
     from ..calibration.diagnose import diagnose
     from ..planning.default_layout import with_layout
     from ..planning.ranked_plan import layout_words
-    from ..planning.requests import assumed_lines, assumed_of, step_of
+    from ..planning.requests import step_of
+    from ..run.assumed import assumed_lines, assumed_of
 
     given = step_of(asked)
     with working("searching layouts") as progress:
@@ -341,7 +344,7 @@ def listed(kind: str, word: str) -> str:
 
 def checked(path: str) -> str:
     """Check the file of a run, and list its assumed inputs and those that an estimate would assume."""
-    from ..planning.requests import assumed_lines
+    from ..run.assumed import assumed_lines
     from ..run.run import load
 
     run = load(path)

@@ -144,16 +144,6 @@ def _usual_batch(phase: Phase, gpus: int, *, tuned: bool) -> tuple[float, str]:
     return usual_batch(float(np.max(phase.seq_len or SEQ_LEN)), gpus), f"{ASSUMED}about 4M tokens a step"
 
 
-def assumptions(run: Run) -> dict[str, str]:
-    """Assumed inputs of a run: path → source of the assumed value.
-
-    >>> sorted(assumptions(quick("7B", chip="h100", gpus=8, tokens=1e9, seq_len=4096, batch=64, price=2, goodput=.95)))
-    ['cluster.scale_out.bandwidth', 'efficiency.mfu']
-    """
-    numbers = run.sources()
-    return {path: source for path, source in numbers.items() if source.startswith(ASSUMED)}
-
-
 def cluster_from(name: str, gpus: int) -> tuple[Cluster, str]:
     """Find a cluster by its id, its chip, or the beginning of either. Also returns, in words, what was assumed about the cluster.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -14,14 +14,13 @@ from .. import catalog
 from ..catalog.model_lookup import model_from, name_of
 from ..catalog.rents import warn_if_too_cheap
 from ..core import reading
-from ..core.answer import written
-from ..core.citations import ASSUMED
+from ..core.citations import ASSUMED, NOT_GIVEN
 from ..core.errors import BeliefError, SpecError
 from ..core.registry import kind_of
 from ..model.transformer import Model
 from ..run.run import Run, load
 from .changed_run import changed, utilisation
-from .quick_run import assumptions, cluster_from, quick, with_batch
+from .quick_run import cluster_from, quick, with_batch
 
 if TYPE_CHECKING:
     from ..claims.claim import Claim
@@ -58,8 +57,6 @@ class RunRequest:
     usual_tokens: str = ""
 
 
-MANY = 2
-"""Number of sources that are named; others are counted."""
 FLAGS = {"price": "price.usd_per_gpu_hour", "goodput": "reliability.goodput"}
 """Option → path that the option sets in a complete run."""
 
@@ -215,7 +212,7 @@ def beliefs_of(run: Run, asked: RunRequest) -> Beliefs:
     from ..uncertainty.beliefs.beliefs import Beliefs
 
     typed = Beliefs({_known_path(run, path): interval for path, interval in (_pair(text, "--believe") for text in asked.beliefs)})
-    given = {path for path, source in run.sources().items() if not source.startswith((ASSUMED, "median of"))}
+    given = {path for path, source in run.sources().items() if not source.startswith(NOT_GIVEN)}
     held = catalog.beliefs(run, asked.as_of or None)
     if any(kind_of(type(phase.efficiency)) == "Rollouts" for phase in run.phases):
         from .quick_reinforcement import engine_beliefs
@@ -235,45 +232,6 @@ def _known_path(run: Run, path: str) -> str:
     if near:
         raise BeliefError("--believe", path, "is the end of a path", f"did you mean {' or '.join(near[:4])}?", "unknown-path")
     return path
-
-
-def assumed_of(run: Run) -> dict[str, tuple[str, str]]:
-    """Assumed inputs of a run: path → value in words, and reason."""
-    found: dict[str, tuple[str, str]] = {}
-    for path, source in assumptions(run).items():
-        why = source.removeprefix(ASSUMED)
-        head, stack, _ = path.partition(".stack.")
-        if stack:
-            found[f"{head}.stack"] = (str(run.get(f"{head}.stack").name), why.partition(", ")[2] or why)
-        else:
-            found[path] = (written(run.get(path), run.unit_of(path).symbol), _in_short(why))
-    return found
-
-
-def _in_short(why: str) -> str:
-    """The first of many sources, and the number of others."""
-    first, *more = why.split("; ")
-    return why if len(more) < MANY else f"{first} and {len(more)} more sources"
-
-
-def assumed_lines(run: Run, shown: Collection[str] = ()) -> list[str]:
-    """Assumed inputs of a run in aligned columns; empty if all inputs were given.
-
-    Args:
-        run: the run.
-        shown: paths that the screen shows already.
-    """
-    groups: dict[str, list[tuple[str, str, str]]] = {}
-    for path, (value, why) in assumed_of(run).items():
-        head, recipe, leaf = path.partition(".recipe.")
-        if path not in shown:
-            groups.setdefault(f"{head}.recipe" if recipe else "", []).append((leaf or head, value, why))
-    lines = []
-    for group, rows in groups.items():
-        wide, wider = (max(len(row[column]) for row in rows) for column in (0, 1))
-        lines.append(f"assumed inputs{f', of {group}' if group else ''}")
-        lines += [f"  {name:<{wide}}  {value:<{wider}}  {why}" for name, value, why in rows]
-    return lines
 
 
 UNITS = {"cost": "USD", "gpu_hours": "GPU-h", "busy_gpu_hours": "GPU-h", "wall_days": "day", "mfu": "", "tokens": "token", "flops": "FLOP"}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.answer import Answer, AnswerRow, Summary
+from ..core.answer import Answer, AnswerRow, Summary, text_of
 from ..core.citations import grade_of
 from ..core.errors import EstimateError, PathError, check_type, did_you_mean
 from ..core.ledger import Ledger, lazy_ledger
@@ -20,6 +20,7 @@ from ..model.counting import count_params, flops_per_token
 from ..model.transformer import Model
 from ..training.efficiency import Efficiency, Flow, Work
 from ..training.phases import Phase
+from .assumed import assumed_lines
 from .run import Run
 
 if TYPE_CHECKING:
@@ -255,6 +256,10 @@ class Estimate(Answer):
         ]
         notes = ("A point estimate; ts.simulate gives an interval.", *self.notes)
         return Summary(f"{run.label} on {run.cluster.gpus:,} {run.cluster.chip.name}", (*main, *phases, *inputs), notes, sources)
+
+    def __str__(self) -> str:
+        """The main figures, the notes, and the inputs that nobody gave."""
+        return "\n".join([text_of(self.summary()), *assumed_lines(self.run)])
 
 
 def _known_flops(est: Estimate) -> float:
