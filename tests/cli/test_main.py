@@ -21,7 +21,7 @@ from trainsim.catalog.currencies import usd_per
 from trainsim.catalog.rows import PUBLISHED
 from trainsim.cli.main import _app, main
 from trainsim.cli.terminal import LAST_COLUMN, fold, plain, working
-from trainsim.core.errors import BeliefError, SpecError
+from trainsim.core.errors import BeliefError, CatalogError, SpecError
 from trainsim.planning.requests import RunRequest, run_of
 
 FLAGS = ["--chip", "h100", "--gpus", "64", "--tokens", "1T"]
@@ -286,7 +286,10 @@ BAD = [
     ["compare", "deepseek-v3", "nope"],
     ["explain", "deepseek-v3", "costs"], ["solve", "deepseek-v3", "phases.pretrain.tokens", "--limit", "costs<1"], ["count", "nope"],
     ["count", "7B", "--seq-len", "40 days"], ["estimate", "7B", "--gpus", "many", "--chip", "h100", "--tokens", "1T"],
-    ["audit", "--claim", "lots", "--model", "deepseek-v3"],
+    ["audit", "--claim", "lots", "--model", "deepseek-v3"], ["audit", "deepseek-v3-6m", "--claim", "5M"], ["count", "0B"],
+    ["search", "7B", "--gpus", "8xH100", "--top", "-1"], ["search", "7B", "--gpus", "8xH100", "--top", "100000000"],
+    ["estimate", "7B", "--gpus", "8.5xH100", "--tokens", "1T"], ["estimate", "7B", *FLAGS, "--finetune", "mora"],
+    ["simulate", "7B", *FLAGS, "--assert", "cost<1M@1.8"], ["memory", "7B", "--gpus", "64xV100"],
 ]  # fmt: skip
 
 
@@ -381,3 +384,24 @@ def test_help_fits_a_terminal_and_nothing_is_cut(command: str, capsys: pytest.Ca
     assert max(map(len, out.splitlines())) <= 80
     assert "..." not in out.replace("[ARGS]...", "")
     assert "\x1b" not in out
+
+
+@pytest.mark.parametrize(("name", "chip"), [("NVIDIA H100 80GB HBM3", "h100-sxm"), ("NVIDIA A100-SXM4-40GB", "a100-40gb-sxm")])
+def test_a_driver_s_name_of_a_chip_is_understood(name: str, chip: str) -> None:
+    assert run_of(RunRequest("7B", chip=name, gpus="8", tokens="1T")).cluster.chip == ts.catalog.chip(chip)
+    with pytest.raises(CatalogError):
+        run_of(RunRequest("7B", chip="NVIDIA H100 PCIe", gpus="8", tokens="1T"))
+
+
+def test_options_of_a_comparison_change_both_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    out = out_of(capsys, "compare", "7B", "13B", *FLAGS)
+    assert "7B" in out
+    assert "13B" in out
+
+
+def test_a_number_that_is_solved_for_needs_no_belief(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "price.usd_per_gpu_hour" in out_of(capsys, "solve", "7B", "price.usd_per_gpu_hour", *FLAGS, "--limit", "cost<200K")
+
+
+def test_a_layout_of_other_accelerators_gives_way(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "pp=16" not in json.loads(out_of(capsys, "memory", "deepseek-v3", "--gpus", "64", "--json"))["layout"]

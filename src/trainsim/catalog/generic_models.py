@@ -6,6 +6,7 @@ import math
 import re
 from functools import lru_cache
 
+from ..core.errors import SpecError
 from ..core.quantities import parse_number
 from ..model.attention.grouped_query import GroupedQueryAttention
 from ..model.counting import count_active_params, count_params
@@ -49,6 +50,8 @@ def generic_model(size: str) -> Model | None:
     if found is None:
         return None
     total = parse_number(found[1].upper(), "parameter")
+    if not total > 0:
+        raise SpecError("model", size, "is no size of a model", "write 7B or 235B-A22B", "out-of-bounds")
     if found[2] is None:
         return _dense(size, *_shape(total), total)
     active = parse_number(found[2].upper(), "parameter")

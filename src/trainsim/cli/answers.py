@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from .. import catalog
@@ -164,6 +165,8 @@ def _asserted(sim: Simulation, text: str) -> str:
         raise SpecError("--assert", text, "is not a condition", "write --assert 'cost<1.2e6@0.8'", "syntax")
     limit = parse_number(found[3], UNITS[found[1].split(".")[0]], "--assert")
     needed = parse_number(found[4] or "0.5", "", "--assert")
+    if not 0 < needed <= 1:
+        raise SpecError("--assert", text, "needs a probability above 0 and up to 1", "write --assert 'cost<1.2e6@0.8'", "out-of-bounds")
     probability = float(sim.probability(found[1], **{"below" if found[2] == "<" else "above": limit}))
     line = f"{found[1]} {found[2]} {human(limit)}: probability {probability:.1%}, required {needed:.0%}"
     if probability < needed:
@@ -187,7 +190,7 @@ def memory_of(asked: RunRequest, form: str) -> str:
     assert plan is not None
     fit, ledger = fits(run), memory(run)
     ways: tuple[Way, ...] = ()
-    if fit.word == "does not fit" and _plan(given) is None:
+    if fit.word != "fits" and not fit.nearest and _plan(given) is None:
         with working("searching what would fit"):
             ways = ways_to_fit(given)
     layout = layout_words(plan, run.cluster.gpus)
@@ -217,7 +220,7 @@ def _plan(run: Run) -> Plan | None:
 
 _WHY_LAYOUT = {
     "fits": " (assumed: the fastest whose modelled peak is within the GPU's memory)",
-    "tight": " (assumed: the fastest whose modelled peak is within the GPU's memory; with the changes above it fits)",
+    "tight": " (assumed: the fastest whose modelled peak is within the GPU's memory)",
     "does not fit": " (assumed: the one that needs least memory)",
 }
 """Word for the memory fit → how the layout was chosen."""
@@ -251,7 +254,8 @@ def solved(asked: RunRequest, path: str, limits: list[str], probability: float, 
                             did_you_mean(name, UNITS, "quantities"), "syntax")  # fmt: skip
         bounds[name] = parse_number(value, UNITS[name], "--limit")
     with working(f"solving for {path}"):
-        found = solve_for(run, path, bounds, beliefs_of(run, asked) or None, probability=probability)
+        held = beliefs_of(run, asked)  # what is believed of the number solved for gives way
+        found = solve_for(run, path, bounds, held.without(*({path} & set(held.paths))) or None, probability=probability)
     return answered(found, form)
 
 
@@ -345,13 +349,29 @@ def listed(kind: str, word: str) -> str:
 def checked(path: str) -> str:
     """Check the file of a run, and list its assumed inputs and those that an estimate would assume."""
     from ..run.assumed import assumed_lines
-    from ..run.run import load
 
-    run = load(path)
+    run = _loaded(path)
     filled = catalog.complete(run)[1]
     head = f"{path}: a run of {run.name or run.model.name} on {run.cluster.gpus:,} {run.cluster.chip.name}"
     missing = [f"an estimate assumes {one}" for one in filled] or ["an estimate finds all it needs"]
     return "\n".join([head, *missing, *assumed_lines(run)])
+
+
+def _loaded(path: str) -> Run:
+    """The run of a file; a model's config is refused by name.
+
+    Raises:
+        SpecError: the file is a model's config.
+        TrainsimError: it can't be read as a run.
+    """
+    from ..core import reading
+    from ..run.run import load
+
+    data = reading.load(path) if Path(path).is_file() else {}
+    if isinstance(data, dict) and "model_type" in data and "cluster" not in data:
+        remedy = f"trainsim count {path}, or trainsim estimate {path} --chip h100 --gpus 512 --tokens 10T"
+        raise SpecError("file", path, "is the config of a model, not a run", remedy, "wrong-type")
+    return load(path)
 
 
 def schema_of(kind: str) -> str:

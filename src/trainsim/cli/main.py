@@ -198,6 +198,9 @@ def audit(
         complain("audit needs a claim: an id (trainsim claims), or --model … --claim 4.6M --told-as 'the cost of training it'")
         stop(BAD_INPUT)
     asked = _asked({**locals(), "target": model}) if model else None
+    if claim_id and claim:
+        complain(f"audit takes a claim of the catalogue ({claim_id}) or --claim {claim}; give one of the two")
+        stop(BAD_INPUT)
     form = form_of(as_json=as_json, as_csv=as_csv)
     made = None if claim_id else typed(claim, quantity, told_as, scope, includes, basis, source, date)
     verdict = audited(claim_id, made, asked, as_of)
@@ -208,12 +211,15 @@ def audit(
         emit(f"picture: {draw(verdict, plot)}")
 
 
-def compare(a: Target, b: Target, *, as_json: Json = False, as_csv: Csv = False) -> None:
-    """Why one run costs more than another, factor by factor."""
+def compare(
+    a: Target, b: Target, *, chip: Chip = "", gpus: Gpus = "", tokens: Tokens = "", price: Price = "", mfu: Mfu = "",
+    goodput: Goodput = "", changes: Set = [], as_json: Json = False, as_csv: Csv = False,  # noqa: B006
+) -> None:  # fmt: skip
+    """Why one run costs more than another; options change both."""
     from .answers import compared
 
-    form = form_of(as_json=as_json, as_csv=as_csv)
-    show(compared(_asked({"target": a}), _asked({"target": b}), form), form)
+    form, options = form_of(as_json=as_json, as_csv=as_csv), locals()
+    show(compared(_asked({**options, "target": a}), _asked({**options, "target": b}), form), form)
 
 
 def search(
@@ -280,14 +286,15 @@ def diagnose(
 
 
 def explain(
-    target: Target, line: Annotated[str, typer.Argument(help="such as cost.pretrain.moe.experts.up")] = "cost", *, as_json: Json = False,
-    as_csv: Csv = False,
+    target: Target, line: Annotated[str, typer.Argument(help="such as cost.pretrain.moe.experts.up")] = "cost", *, chip: Chip = "",
+    gpus: Gpus = "", tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "", price: Price = "", mfu: Mfu = "", goodput: Goodput = "",
+    finetune: Finetune = "", changes: Set = [], as_of: AsOf = "", as_json: Json = False, as_csv: Csv = False,  # noqa: B006
 ) -> None:  # fmt: skip
     """Where a line of an estimate comes from."""
     from .answers import explained
 
     form = form_of(as_json=as_json, as_csv=as_csv)
-    show(explained(_asked({"target": target}), line, form), form)
+    show(explained(_asked(locals()), line, form), form)
 
 
 def calibrate(

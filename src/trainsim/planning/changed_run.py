@@ -8,7 +8,7 @@ from functools import reduce
 from typing import Any
 
 from ..core.citations import ASSUMED, FILLED
-from ..core.errors import TrainsimWarning
+from ..core.errors import SpecError, TrainsimWarning
 from ..run.run import Run
 from ..training.efficiency import MFU, BusyHours, Efficiency, StepTime, Throughput
 from ..training.phases import Phase
@@ -37,7 +37,14 @@ def changed(run: Run, steps: Sequence[Mapping[str, Any]]) -> Run:
     [True, False, False, False]
     """
     with warnings.catch_warnings(action="ignore", category=TrainsimWarning):  # silences warnings about an efficiency that is dropped below
-        opened = _stale(run, reduce(Run.replace, steps, run))
+        try:
+            after = reduce(Run.replace, steps, run)
+        except SpecError as error:
+            if not error.path.startswith("plan.") or any(path.startswith("plan") for step in steps for path in step):
+                raise
+            run = run.replace({"plan": None})  # the layout was that of other machines
+            after = reduce(Run.replace, steps, run)
+        opened = _stale(run, after)
     return reduce(Run.replace, steps, run.replace(opened) if opened else run)
 
 

@@ -161,9 +161,25 @@ def cluster_from(name: str, gpus: int) -> tuple[Cluster, str]:
         return cluster_of(name, gpus), ""
     word = name.casefold().removeprefix("nvidia ").removeprefix("nvidia-").replace(" ", "-").replace("_", "-")
     found = next((key for key, row in known.items() if str(row["chip"]).startswith(word) or word in key.split("-")), None)
+    found = found or _cluster_of_marketing_name(word)
     if found is None and name in rows("chips"):
         return cluster_of(name, gpus), f"{ASSUMED}one scale-up domain of {name}, no network between domains"
     if found is None:
         chips = sorted({str(row["chip"]) for row in known.values()} | set(known))
         raise CatalogError("chip", name, "is not a chip or a cluster of the catalogue", did_you_mean(word, chips), "unknown-name")
     return cluster_of(found, gpus), f"{ASSUMED}{found}, the usual node of {known[found]['chip']}"
+
+
+CARDS = ("pcie", "nvl")
+"""Forms of a chip that are slower than its module, which a name must not be read as."""
+
+
+def _cluster_of_marketing_name(word: str) -> str | None:
+    """The cluster whose chip shares most parts with a longer name, the first part included: ``h100-80gb-hbm3``; None for no such chip."""
+    parts = word.split("-")
+    shared = {
+        key: sum(any(part.startswith(own) for part in parts) for own in chip.split("-"))
+        for key, row in rows("clusters").items()
+        if (chip := str(row["chip"])).split("-")[0] == parts[0] and all(form in chip for form in CARDS if form in parts)
+    }
+    return max(shared, key=shared.__getitem__, default=None)

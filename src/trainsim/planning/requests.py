@@ -142,7 +142,10 @@ def machines(asked: RunRequest) -> tuple[str, int]:
     from ..core.quantities import parse_number
 
     chip = asked.chip or (found[2] or "").strip()
-    return chip, int(parse_number(found[1].strip(), "GPU", "--gpus"))
+    count = parse_number(found[1].strip(), "GPU", "--gpus")
+    if not count.is_integer():
+        raise SpecError("--gpus", asked.gpus, "is not a whole number of accelerators", "write --gpus 512, or --gpus 512xH100", "wrong-type")
+    return chip, int(count)
 
 
 def _built(asked: RunRequest) -> Run:

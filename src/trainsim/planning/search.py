@@ -34,6 +34,8 @@ DRAWS = 2048
 """Number of draws with which layouts are ranked under beliefs; the draws are the same for all layouts."""
 SHOWN = 10
 """Number of rules that are printed individually."""
+MOST_RANKED = 1_000
+"""Largest number of layouts that are ranked: each is timed in full."""
 PATIENCE = 32
 """Number of layouts in a row without an improvement after which the ranking under beliefs stops."""
 
@@ -241,6 +243,8 @@ def search_plans(
         )
     if not 0 < probability < 1:
         raise BeliefError("probability", probability, "must be between 0 and 1, both excluded", "give probability=.8", "out-of-bounds")
+    if not 1 <= top <= MOST_RANKED:
+        raise SpecError("top", top, f"must be from 1 to {MOST_RANKED:,}", "give the number of layouts to return", "out-of-bounds")
     setting = search_problem(run, phase)
     sizes = (setting.cluster.gpus,) if gpus is None else tuple(sorted({gpus} if isinstance(gpus, int) else set(gpus)))
     reports = Reports(progress, 1 if beliefs is None else top + PATIENCE)

@@ -137,8 +137,11 @@ class StepBacktest(Answer):
         for f in self.forecasts:
             mark = ("" if f.inside else " MISS") + "".join(f" ({words})" for words in (f.step.exclusion_reason, f.step.unreported) if words)
             yield f"{f.step.seconds:>9.4g}{f.modelled:>9.4g}{f.low:>9.4g}{f.high:>9.4g}  {f.step.name}{mark}"
+        reasons: dict[str, list[str]] = {}
         for step in self.not_run:
-            yield f"not run: {step.name}: {step.not_modelled}"
+            reasons.setdefault(step.not_modelled, []).append(step.name)
+        for reason, (first, *more) in reasons.items():
+            yield f"not run: {first}{f' and {len(more)} more' if more else ''}: {reason}"
         if self.seen:
             yield f"refused: {len(self.seen)} {'rows' if len(self.seen) > 1 else 'row'} that the calibration has seen"
         if self.forecasts:

@@ -53,7 +53,9 @@ def read_steps(path: str | Path) -> list[MeasuredStep]:
     Raises:
         SpecError: no such file, or a file of no known format.
     """
-    text, name = read_text(path, what="rows"), Path(path).name
+    text, name = read_text(path, what="table of measured steps"), Path(path).name
+    if not text.strip():
+        raise SpecError("rows", name, "is empty", "give a table of measured steps, .csv or .json", "empty")
     known = step_tables()
     fitting = [one for one in known if name.endswith(one.ending) and one.recognises(text)]
     if not fitting:
