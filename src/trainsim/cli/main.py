@@ -24,11 +24,8 @@ try:
 except ImportError:  # the extra is optional
     typer = None  # type: ignore[assignment]
 
-
 Usage: Any = Exception if typer is None else typer.BadParameter.__mro__[2]
 """The parser's exception, which is click's; releases of typer import click from different places."""
-
-
 YOUNG_OBJECTS = 100_000
 """Number of new objects after which the garbage collector runs: a process of a second makes few cycles, and imports many files."""
 ANY_TOKENS = "1T"
@@ -189,18 +186,13 @@ def audit(
     plot: Annotated[str, typer.Option(help="also draw it here (needs the plots extra)")] = "", as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
     """Check a public claim: a verdict on its number and its words."""
-    from .verdicts import audited, audited_table, typed, verdict_text
+    from .verdicts import audited, audited_table, check_one_claim, typed, verdict_text
 
     if claim_id.endswith(".csv"):
         emit(audited_table(claim_id, as_of), folded=False)
         return
-    if not claim_id and not claim:
-        complain("audit needs a claim: an id (trainsim claims), or --model … --claim 4.6M --told-as 'the cost of training it'")
-        stop(BAD_INPUT)
+    check_one_claim(claim_id, claim)
     asked = _asked({**locals(), "target": model}) if model else None
-    if claim_id and claim:
-        complain(f"audit takes a claim of the catalogue ({claim_id}) or --claim {claim}; give one of the two")
-        stop(BAD_INPUT)
     form = form_of(as_json=as_json, as_csv=as_csv)
     made = None if claim_id else typed(claim, quantity, told_as, scope, includes, basis, source, date)
     verdict = audited(claim_id, made, asked, as_of)

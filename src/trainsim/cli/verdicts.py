@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import catalog
 from .printing import answered, printed
-from .terminal import working
+from .terminal import BAD_INPUT, complain, stop, working
 
 if TYPE_CHECKING:
     from ..auditing.verdict import Verdict
@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 
 COLUMNS = ("line", "claim", "number", "words", "quote")
 """Columns of a table of verdicts."""
+
+
+def check_one_claim(name: str, figure: str) -> None:
+    """Stop unless a claim is given once: by its id or by its figure."""
+    if not name and not figure:
+        complain("audit needs a claim: an id (trainsim claims), or --model … --claim 4.6M --told-as 'the cost of training it'")
+        stop(BAD_INPUT)
+    if name and figure:
+        complain(f"audit takes a claim of the catalogue ({name}) or --claim {figure}; give one of the two")
+        stop(BAD_INPUT)
 
 
 def audited(name: str, claim: ClaimRequest | None, asked: RunRequest | None, as_of: str) -> Verdict:

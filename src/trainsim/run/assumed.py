@@ -44,7 +44,7 @@ def _in_short(why: str) -> str:
 
 
 def assumed_lines(run: Run, shown: Collection[str] = ()) -> list[str]:
-    """Assumed inputs of a run in aligned columns; empty where all inputs were given.
+    """Assumed inputs of a run in aligned columns; empty if all inputs were given.
 
     Args:
         run: the run.
