@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import trainsim as ts
 from trainsim.catalog.generic_models import generic_model
-from trainsim.core.errors import EstimateError
+from trainsim.core.errors import EstimateError, SpecError
 from trainsim.planning.quick_reinforcement import engine_beliefs, quick_reinforcement
 from trainsim.planning.quick_run import usual_batch
 from trainsim.training.rollouts import Rollouts
@@ -90,3 +90,12 @@ def test_the_engine_is_the_fastest_and_a_slow_one_gets_a_hint() -> None:
 def test_a_model_that_no_engine_holds_is_refused() -> None:
     with pytest.raises(EstimateError):
         quick_reinforcement("deepseek-v3", chip="h100", gpus=4, steps=100, end=2000)
+
+
+@pytest.mark.parametrize(
+    "odd", [{"gpus": "8"}, {"gpus": True}, {"gpus": 8.5}, {"gpus": -1}, {"chip": None}, {"chip": " "}, {"finetune": 3}], ids=str
+)
+def test_an_odd_input_is_one_clear_error(odd: dict[str, object]) -> None:
+    with pytest.raises(SpecError) as error:
+        ts.quick("7B", **{"chip": "h100", "gpus": 8, "tokens": "1T", **odd})  # type: ignore[arg-type]
+    assert error.value.path in {*odd, "trains"}

@@ -16,7 +16,7 @@ from ..catalog.rows import rows
 from ..catalog.runs import complete
 from ..cluster.hardware import Cluster
 from ..core.citations import ASSUMED
-from ..core.errors import CatalogError, SpecError, did_you_mean
+from ..core.errors import CatalogError, SpecError, check_type, did_you_mean
 from ..cost.rental import Rental
 from ..model.transformer import Model
 from ..run.run import Run
@@ -149,11 +149,16 @@ def cluster_from(name: str, gpus: int) -> tuple[Cluster, str]:
 
     Raises:
         CatalogError: no such cluster or chip.
-        SpecError: fewer than one accelerator.
+        SpecError: fewer than one accelerator, or a name or a number of another type.
 
     >>> cluster_from("h100", 8)[0].name, cluster_from("hgx-h800", 8)[1]
     ('hgx-h100', '')
     """
+    check_type(name, str, "chip", "the name of a chip or a cluster: 'h100', 'hgx-h800'")
+    if isinstance(gpus, bool) or not isinstance(gpus, (int, float)):
+        raise SpecError("gpus", gpus, "is not a number of accelerators", "give a whole number: 512", "wrong-type")
+    if not name.strip():
+        raise SpecError("chip", name, "is empty", "give the name of a chip or a cluster: 'h100', 'hgx-h800'", "missing")
     if gpus < 1:
         raise SpecError("gpus", gpus, "must be >= 1", "give the number of accelerators", "out-of-bounds")
     known = rows("clusters")
