@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -405,3 +406,32 @@ def test_a_number_that_is_solved_for_needs_no_belief(capsys: pytest.CaptureFixtu
 
 def test_a_layout_of_other_accelerators_gives_way(capsys: pytest.CaptureFixture[str]) -> None:
     assert "pp=16" not in json.loads(out_of(capsys, "memory", "deepseek-v3", "--gpus", "64", "--json"))["layout"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path: Path) -> None:
+    pipe, text = tmp_path / "pipe.toml", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: text.append(pipe.read_text(encoding="utf-8")), daemon=True)
+    reader.start()
+    ts.catalog.run("llama3.1-405b").save(pipe)
+    reader.join(timeout=10)
+    assert pipe.is_fifo()
+    assert "llama3.1-405b" in text[0]
+
+
+def test_a_link_is_kept_and_its_file_replaced(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text("old", encoding="utf-8")
+    link = tmp_path / "link.toml"
+    link.symlink_to(tmp_path / "run.toml")
+    ts.catalog.run("llama3.1-405b").save(link)
+    assert link.is_symlink()
+    assert ts.load(tmp_path / "run.toml").cluster.gpus == 16384
+
+
+def test_a_picture_of_no_known_format_keeps_the_verdict(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    assert main(["audit", "moe-256-networks", "--plot", str(tmp_path / "x.toml")]) == 2
+    captured = capsys.readouterr()
+    assert captured.out.strip() != ""
+    assert captured.err.count("\n") == 1

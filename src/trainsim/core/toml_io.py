@@ -50,10 +50,15 @@ def _is_json(path: str | Path) -> bool:
 def write_text(path: str | Path, text: str) -> None:
     """Write a text to a file atomically: after a failure an existing file is unchanged.
 
+    A device or a pipe is written to, not replaced; of a link, the file that it names is replaced.
+
     Raises:
         SpecError: the folder does not exist or is not writable.
     """
-    target = Path(path)
+    if Path(path).exists() and not Path(path).is_file():
+        _write_through(path, text)
+        return
+    target = Path(path).resolve()
     try:
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     except OSError as error:
@@ -68,6 +73,15 @@ def write_text(path: str | Path, text: str) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _write_through(path: str | Path, text: str) -> None:
+    """Write to what is no regular file, such as ``/dev/stdout``."""
+    try:
+        with Path(path).open("w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise SpecError("", str(path), f"can't be written ({error.strerror})", "give the path of a file", "unwritable") from None
 
 
 def dumps(data: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from ..core.errors import EstimateError
+from ..core.errors import EstimateError, SpecError
 from ..core.registry import members
 from ..core.version import __version__
 from .picture import ACROSS, Canvas, Picture
@@ -51,6 +51,9 @@ class Drawing:
 
         Returns:
             the path written.
+
+        Raises:
+            SpecError: another suffix.
         """
         file = Path(path)
         suffix = file.suffix.lower()
@@ -58,6 +61,8 @@ class Drawing:
             file.write_text(self.svg, encoding="utf-8")
         elif suffix == ".png":
             file.write_bytes(self.png)
+        elif suffix != ".pdf":
+            raise SpecError("path", str(path), "has an ending of no picture format", "end it in .png, .svg or .pdf", "unsupported")
         else:
             with styled(self.theme):
                 self.figure.savefig(file)
