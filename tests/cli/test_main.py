@@ -435,3 +435,14 @@ def test_a_picture_of_no_known_format_keeps_the_verdict(capsys: pytest.CaptureFi
     captured = capsys.readouterr()
     assert captured.out.strip() != ""
     assert captured.err.count("\n") == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no such permissions")
+def test_a_saved_run_has_the_permissions_of_any_file(tmp_path: Path) -> None:
+    plain_file, run = tmp_path / "plain", tmp_path / "run.toml"
+    plain_file.write_text("", encoding="utf-8")
+    ts.catalog.run("llama3.1-405b").save(run)
+    assert run.stat().st_mode == plain_file.stat().st_mode
+    run.chmod(0o640)
+    ts.catalog.run("llama3.1-405b").save(run)
+    assert run.stat().st_mode & 0o777 == 0o640
