@@ -35,7 +35,7 @@ class RankedPlan:
 
     def __str__(self) -> str:
         words = [
-            f"{human(self.seconds, 4):>8} s  {self.memory / 1e9:6.1f} GB{'' if self.word == 'fits' else f', {self.word}'}",
+            f"{human(self.seconds, 4):>8} s  {self.memory / 1e9:6.1f} GB{'' if self.word == 'fits' else f', {self.word}':<7}",
             *([] if self.cost is None else [f"${human(self.cost)}"]),
             *([] if self.quantile is None else [str(self.quantile)]),
             f"{self.gpus:,} GPUs",
