@@ -79,12 +79,23 @@ def misquote_of(verdict: Verdict) -> str:
     doubtful = verdict.words in ("MISLEADING", "NOT UNDERSTOOD") or verdict.number in ("REFUTED", "IMPOSSIBLE", "STRAINED")
     figure = claimed_in_words(verdict)
     if claim.told_as and doubtful:
-        said = claim.told_as if _holds_figure(claim) else f"{figure} {_is(figure, claim.base_unit)} {claim.told_as}"
+        said = claim.told_as if _holds_figure(claim) else _told(figure, claim)
     elif verdict.number in ("CONFIRMED", "NOT REFUTED") and claim.quantity in CARELESS and not claim.is_ratio:
         said = CARELESS[claim.quantity].format(figure=figure, of=title_of(verdict))
     else:
         said = states(verdict) if verdict.number != "CONFIRMED" else f"it has been verified that {states(verdict)}"
     return f"“{_begun(said, verdict)}.”"
+
+
+def _told(figure: str, claim: Claim) -> str:
+    """The figure with its published words: "$6M is the cost of V3", but "training Llama 3.1 405B: 39.3M GPU-hours"."""
+    clause = claim.told_as.lower().startswith("what ")
+    noun = clause or (_NOUN.match(claim.told_as) and not _UNFINISHED.search(claim.told_as))
+    return f"{figure} {_is(figure, claim.base_unit)} {claim.told_as}" if noun else f"{claim.told_as}: {figure}"
+
+
+_NOUN = re.compile(r"(?:the|an?|its|their|our|all|total)\b|\w+'s ", re.IGNORECASE)
+_UNFINISHED = re.compile(r"\b(?:took|takes|was|were|costs?|needs?|needed|used|spent|for|on|in|at|by|with)$", re.IGNORECASE)
 
 
 def _holds_figure(claim: Claim) -> bool:

@@ -171,6 +171,11 @@ class SkippedRow(TrainsimWarning):
         return f"skipped: {self.error}"
 
 
+def _squeezed(word: str) -> str:
+    """Letters and digits only, in lower case: ids and names write hyphens and dots differently."""
+    return "".join(letter for letter in word[:200].lower() if letter.isalnum())
+
+
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "known") -> str:
     """A remedy that names the known words closest to a misspelt one.
 
@@ -181,11 +186,14 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "known") -> s
 
     >>> did_you_mean("mfuu", ["mfu", "hfu"])
     "did you mean 'mfu'?"
+    >>> did_you_mean("GPT-3", ["gpt2", "gpt3-175b"])
+    "did you mean 'gpt3-175b' or 'gpt2'?"
     >>> did_you_mean("x", ["mfu", "hfu"])
     'known: hfu, mfu'
     """
     words = sorted(set(known))
-    near = difflib.get_close_matches(word[:200], words, n=3, cutoff=0.6)
+    begun = [known for known in words if len(_squeezed(word)) > 2 and _squeezed(known).startswith(_squeezed(word))]
+    near = [*begun, *(w for w in difflib.get_close_matches(word[:200], words, n=3, cutoff=0.6) if w not in begun)][:3]
     if not near:
         tail = word.rsplit(".", 1)[-1]
         near = [w for w in words if w.rsplit(".", 1)[-1] == tail][:3]
