@@ -155,7 +155,7 @@ def test_a_log_is_read_as_its_steps(tmp_path: Path) -> None:
         ([], "run", ("wrong-type", "rows")),
         ([-1.0], "run", ("out-of-bounds", "rows.0")),
         ("nowhere.log", "run", ("not-found", "log")),
-        ("nowhere.csv", None, ("not-found", "rows")),
+        ("nowhere.csv", None, ("not-found", "table of measured steps")),
     ],
 )
 def test_rows_that_cannot_be_calibrated_have_a_reason(rows: object, given: str | None, refusal: tuple[str, str]) -> None:

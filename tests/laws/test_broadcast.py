@@ -25,19 +25,6 @@ from trainsim.uncertainty.distributions.distribution import Belief
 FOUND = numeric_functions(ts, leave_out=("testing", "report", "cli"))
 
 EXEMPT = {
-    **dict.fromkeys(
-        (
-            "step.step.placement_and_recompute",
-            "parallelism.shapes.check_part_names",
-            "parallelism.placement.spread_layers",
-            "model.towers.tower_input",
-            "model.release.explain_release",
-            "model.huggingface.",
-            "model.counting.count_params",
-            "model.counting.count_active_params",
-        ),
-        "takes a model, whose only numbers are the pictures that a phase shows its towers: draws pass through the phase",
-    ),
     "catalog.": "looks rows up for a run as its maker states it; what it gives are beliefs, and it is called once",
     "auditing.": "judges a run as its maker states it; the draws are inside",
     "monitor.": "watches a run as its maker states it; the draws are inside",
@@ -54,7 +41,6 @@ EXEMPT = {
     "step.step.at_rank": "takes an index for each draw",
     "step.host.attention_kernel": "gives a word",
     "step.offload.host_of": "gives the host that a cluster has",
-    "step.updates.update_bytes": "takes a model and a layout, whose numbers are degrees: draws pass through the step",
     "run.memory.fits": "judges the fullest rank of a ledger",
     "cluster.profile.fit_stack": "fits one stack to what one card measured, by least squares: its answer is one point",
     "calibration.update.": "lays its own draws over a run",
