@@ -151,6 +151,9 @@ def test_tied_and_shared_matrices_are_held_once_by_a_rank() -> None:
 
     assert weights(own, 1) - weights(tied, 1) == pytest.approx(table)
     assert weights(own, 2) == pytest.approx(weights(tied, 2))
+    biased = tied.replace({"head.bias": "vocab"})
+    for pp in (1, 2):  # a tied head has a bias of its own
+        assert weights(biased, pp) - weights(tied, pp) == pytest.approx(2 * own.vocab)
 
 
 def test_missing_inputs_are_named() -> None:

@@ -187,7 +187,7 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "known") -> s
     >>> did_you_mean("mfuu", ["mfu", "hfu"])
     "did you mean 'mfu'?"
     >>> did_you_mean("GPT-3", ["gpt2", "gpt3-175b"])
-    "did you mean 'gpt3-175b' or 'gpt2'?"
+    "did you mean 'gpt3-175b'?"
     >>> did_you_mean("x", ["mfu", "hfu"])
     'known: hfu, mfu'
     """

@@ -53,8 +53,9 @@ def parameters_by_kind(model: Model) -> tuple[KindParameters, ...]:
         op, kind = entry.op, entry.kind
         ends = "embedding" if isinstance(op, Lookup) or model.head.weights == "tied" else "head"
         owner = (getattr(op, "owner", "") or ends) if t.tied[i] else kind
-        sizes = found.setdefault((kind, str(t.roles[i]), owner, entry.trainable), [0.0, 0.0])
-        sizes[is_expert_product(op)] += float(t.matrices[i] + t.vectors[i])
+        for stored_by, elements in ((owner, t.matrices[i]), (kind, t.vectors[i])):  # a tied matrix has a bias of its own
+            sizes = found.setdefault((kind, str(t.roles[i]), stored_by, entry.trainable), [0.0, 0.0])
+            sizes[is_expert_product(op)] += float(elements)
     return tuple(
         KindParameters(kind, role, dense, experts, owner, trained) for (kind, role, owner, trained), (dense, experts) in found.items()
     )
