@@ -188,7 +188,7 @@ class _Solver:
         """The range of the axis around the start in which every quantity is monotone, their directions, and notes.
 
         Raises:
-            EstimateError: a quantity turns at the start itself.
+            EstimateError: a quantity rises on one side of the start and falls on the other.
         """
         some = {path: values[:TRIED] for path, values in self.draws.items()}
         places = list(self.axis.places())

@@ -388,5 +388,5 @@ def _given(run: Run, *fields: str) -> tuple[Any, ...]:
         missing = [field for field, value in zip(fields, values, strict=True) if value is None]
         give = ", ".join(f"{field}={_REMEDIES[field]}" for field in missing)
         remedy = f"give {give}; or run, filled = ts.catalog.complete(run) fills them from published runs and quotes, and lists what it took"
-        raise EstimateError(missing[0], None, "is not given, and an estimate looks nothing up", remedy)
+        raise EstimateError(missing[0], None, "is not given, and an estimate fills nothing in", remedy)
     return values
