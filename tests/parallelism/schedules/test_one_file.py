@@ -137,7 +137,7 @@ def test_a_row_may_name_any_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_page_runs(tmp_path: Path) -> None:
-    page = (SRC.parents[1] / "docs" / "schedules.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "schedules.md").read_text(encoding="utf-8")
     script = tmp_path / "page.py"
     script.write_text("\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL)), encoding="utf-8")
     done = subprocess.run([sys.executable, "-W", "error", str(script)], capture_output=True, text=True, check=False)  # noqa: S603  (our own page)
