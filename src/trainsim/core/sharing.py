@@ -1,13 +1,17 @@
-"""Intermediate results shared between evaluations that differ in a few numbers."""
+"""Caches of intermediate results: of functions of scalars, and between evaluations that differ in a few numbers."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
+
+from .spec import holds_draws
 
 T = TypeVar("T")
+P = ParamSpec("P")
 PLAIN = (float, int, bool, str, type(None))
 _results: ContextVar[dict[tuple[object, ...], tuple[tuple[object, ...], Any]] | None] = ContextVar("results", default=None)
 
@@ -23,6 +27,29 @@ def sharing() -> Iterator[None]:
         yield
     finally:
         _results.reset(token)
+
+
+def cached_for_scalars(function: Callable[P, T]) -> Callable[P, T]:
+    """Cache the last 256 results of a function; inputs that hold arrays of draws are computed without the cache.
+
+    >>> import numpy as np
+    >>> calls = []
+    >>> @cached_for_scalars
+    ... def double(x):
+    ...     calls.append("call")
+    ...     return 2 * x
+    >>> double(1.0), double(1.0), double(np.array([1.0, 2.0])), len(calls)
+    (2.0, 2.0, array([2., 4.]), 2)
+    """
+    cached: Any = functools.lru_cache(maxsize=256)(function)
+
+    @functools.wraps(function)
+    def found(*args: P.args, **named: P.kwargs) -> T:
+        result: T = (function if any(map(holds_draws, args)) else cached)(*args, **named)
+        return result
+
+    found.cache_clear = cached.cache_clear  # type: ignore[attr-defined]  # the tests that change constants empty every cache
+    return found
 
 
 def shared(make: Callable[[], T], *inputs: object) -> T:

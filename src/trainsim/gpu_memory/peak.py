@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..core.ledger import Ledger
-from ..core.spec import holds_draws
+from ..core.sharing import cached_for_scalars
 from ..core.units import Num, any_true, choose, larger, smaller
 from ..model.transformer import Model
 from ..parallelism.layout import Degrees, degrees_of
@@ -35,6 +34,7 @@ CONTEXT = 1.5e9
 """Memory outside the allocator (driver context, kernels, communication buffers); an allowance, not measured [B]."""
 
 
+@cached_for_scalars
 def memory_by_rank(model: Model, plan: Plan, gpus: int, seq_len: Num, batch: Num) -> Ledger:
     """Peak memory of one accelerator of each pipeline rank, ``"rank-0"`` first [B].
 
@@ -45,18 +45,9 @@ def memory_by_rank(model: Model, plan: Plan, gpus: int, seq_len: Num, batch: Num
         seq_len: sequence length [token].
         batch: sequences per optimizer step [sequence].
     """
-    inputs: tuple[Any, ...] = (model, plan, gpus, seq_len, batch)
-    return (_by_rank if any(map(holds_draws, inputs)) else _by_rank_cached)(*inputs)
-
-
-def _by_rank(model: Model, plan: Plan, gpus: int, seq_len: Num, batch: Num) -> Ledger:
     degrees = degrees_of(plan, gpus, seq_len)
     ranks = rank_memory(model, plan, degrees, degrees.micro_batches(batch))
     return Ledger("B", {f"rank-{r}": ledger for r, ledger in enumerate(ranks)})
-
-
-_by_rank_cached = lru_cache(maxsize=256)(_by_rank)
-"""Ledgers by rank, cached for scalar inputs: draws of a stack or a price do not change them."""
 
 
 def rank_memory(model: Model, plan: Plan, degrees: Degrees, micro_batches: Num) -> list[Ledger]:

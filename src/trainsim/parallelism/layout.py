@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from ..cluster.stack import Dispatcher
+from ..core.sharing import cached_for_scalars
 from ..core.units import Num
 from ..model.documents import Documents
 from .offload import Offload
@@ -141,13 +143,25 @@ def layout_of(plan: Plan, gpus: int, seq_len: Num, documents: Num | Documents | 
         plan, gpus, seq_len: as for :func:`degrees_of`.
         documents: length of the documents packed into a sequence; None for one document per sequence [token].
     """
+    return Layout(**_settings(plan), dp=float(data_parallel(plan, gpus)), gpus=float(gpus), seq_len=seq_len, documents=documents)
+
+
+def layout_of_layers(plan: Plan, seq_len: Num, documents: Num | Documents | None) -> Layout:
+    """The layout of a plan for formulas of single layers; ``gpus`` and ``dp`` are NaN, so that a formula that used them would give NaN."""
+    return Layout(**_settings(plan), dp=math.nan, gpus=math.nan, seq_len=seq_len, documents=documents)
+
+
+@cached_for_scalars
+def _settings(plan: Plan) -> dict[str, Any]:
+    """Fields of a layout that follow from the plan alone."""
     recomputed: dict[str, frozenset[str]] = {"none": frozenset(), "selective": frozenset(plan.recompute_parts), "full": frozenset({"full"})}
-    return Layout(
-        **vars(degrees_of(plan, gpus, seq_len)),
-        gpus=float(gpus), pp=plan.pp, vpp=plan.vpp, sequence_split={"on": float(plan.tp), "off": 1.0}[plan.sequence_parallel],
-        attention=plan.attention, graphs=frozenset(plan.graphs), dispatcher=plan.dispatcher, expert_overlap=plan.expert_overlap,
-        cp_exchange=plan.cp_exchange, cp_order=plan.cp_order,
-        overlap=EXCHANGES if plan.overlap is None else frozenset(plan.overlap),
-        stage_layers=plan.stage_layers, recompute_layers=plan.recompute_layers, offload=plan.offload,
-        recomputed=recomputed[plan.recompute], recipe=plan.recipe, optimizer=plan.update_rule, loss=plan.loss, documents=documents,
-    )  # fmt: skip
+    return {
+        "tp": float(plan.tp), "ep": float(plan.ep), "cp": float(plan.cp), "expert_tp": float(plan.expert_tp_degree),
+        "shard": None if plan.shard is None else float(plan.shard), "micro_batch": float(plan.micro_batch),
+        "pp": plan.pp, "vpp": plan.vpp, "sequence_split": {"on": float(plan.tp), "off": 1.0}[plan.sequence_parallel],
+        "attention": plan.attention, "graphs": frozenset(plan.graphs), "dispatcher": plan.dispatcher, "expert_overlap": plan.expert_overlap,
+        "cp_exchange": plan.cp_exchange, "cp_order": plan.cp_order,
+        "overlap": EXCHANGES if plan.overlap is None else frozenset(plan.overlap),
+        "stage_layers": plan.stage_layers, "recompute_layers": plan.recompute_layers, "offload": plan.offload,
+        "recomputed": recomputed[plan.recompute], "recipe": plan.recipe, "optimizer": plan.update_rule, "loss": plan.loss,
+    }  # fmt: skip

@@ -77,7 +77,8 @@ def host_work(model: Model, graphs: frozenset[str]) -> HostWork:
 
 def host_seconds(shapes: Shapes, launched: HostWork, layout: Layout, stack: Stack) -> Num:
     """Host time of one pass over one layer of each kind, ``(kinds, n)`` [s]."""
-    extra = {"fused": 0.0, "unfused": UNFUSED_KERNELS}[attention_kernel(layout, stack)] * shapes.cores_of.sum(axis=1, keepdims=True)
+    unfused = attention_kernel(layout, stack) == "unfused"
+    extra = UNFUSED_KERNELS * shapes.cores_of.sum(axis=1, keepdims=True) if unfused else 0.0
     sums = shapes.split_sublayers * (layout.tp > 1)
     loss = stack.loss_kernels * (shapes.logits > 0)
     host: Num = stack.launch * (launched_kernels(shapes, launched, layout, stack) + (extra + sums + loss) * launched.uncaptured)

@@ -139,6 +139,8 @@ def _hidden_ep(times: LayerTimes, schedule: Schedule, layout: Layout, stack: Sta
 
 def _hidden_cp(times: LayerTimes, layout: Layout, stack: Stack) -> Num:
     """Hidden time of the exchange of keys and values, ``(kinds, n)`` [s]: a ring overlaps attention, other exchanges are not hidden."""
-    if not any_true(layout.cp != 1) or layout.cp_exchange != "ring":
+    if not any_true(layout.cp != 1):
+        return times.cp
+    if layout.cp_exchange != "ring":
         return np.zeros_like(times.cp)
     return stack.overlap_cp * (np.minimum(times.cp, times.attending[0]) + np.minimum(2.0 * times.cp, times.attending[1]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -17,10 +17,10 @@ from ..cluster.network import fabric_of
 from ..cluster.stack import Stack
 from ..core.sharing import shared
 from ..core.spec import holds_draws
-from ..core.units import Num, choose, larger
+from ..core.units import Num, any_true, choose, larger
 from ..model.documents import Documents
 from ..model.transformer import Model
-from ..parallelism.layout import Layout, layout_of
+from ..parallelism.layout import Layout, layout_of, layout_of_layers
 from ..parallelism.optimizer import clipping_traffic
 from ..parallelism.placement import Placement, is_outside_stack, place_layers
 from ..parallelism.plan import Plan
@@ -305,10 +305,11 @@ def sending_seconds(layout: Layout, chunks: int, fabric: Fabric, hidden: float, 
     if layout.pp == 1:
         return 0.0
     size = layout.tokens * hidden * BF16_BYTES
-    gathered = all_gather(size, layout.tp, members_per_domain(layout.tp, 1.0, fabric.domain), fabric)
     sent = point_to_point(size / layout.tp, layout.gpus / layout.pp, fabric)
-    whole = choose(layout.sequence_split < layout.tp, gathered, 0.0)
-    return 2.0 * chunks * micro_batches * (sent + whole + stack.launch)
+    if any_true(layout.sequence_split < layout.tp):
+        gathered = all_gather(size, layout.tp, members_per_domain(layout.tp, 1.0, fabric.domain), fabric)
+        sent = sent + choose(layout.sequence_split < layout.tp, gathered, 0.0)
+    return 2.0 * chunks * micro_batches * (sent + stack.launch)
 
 
 def _tied_embedding(model: Model, layout: Layout, schedule: Schedule, fabric: Fabric) -> Num:
@@ -376,9 +377,8 @@ def _cached_layer_times(
     seq_len: Num,
     documents: Num | Documents | None,
 ) -> LayerTimes:
-    """Cached layer times. ``gpus`` and ``dp`` are NaN: a formula that wrongly used them would give NaN."""
-    layout = replace(layout_of(plan, plan.tp * plan.pp * plan.cp, seq_len, documents), gpus=np.nan, dp=np.nan)
-    return _times_on(model, layout, plan.pass_order, chip, host, fabric, stack)
+    """Cached layer times, which do not depend on the number of accelerators."""
+    return _times_on(model, layout_of_layers(plan, seq_len, documents), plan.pass_order, chip, host, fabric, stack)
 
 
 def scalar_or_array(value: Num) -> Num:

@@ -13,12 +13,14 @@ from ..cluster.collectives import Fabric, all_gather, members_per_domain
 from ..cluster.hardware import Chip
 from ..cluster.kernels import product_seconds
 from ..cluster.stack import Stack
+from ..core.sharing import cached_for_scalars
 from ..core.units import Num, larger, smaller, stack_rows
 from ..gpu_memory.weights import parameters_by_kind
 from ..model.ops import MatMul
 from ..model.transformer import Model
 from ..parallelism.layout import Layout
 from ..parallelism.optimizer import Optimizer
+from ..parallelism.precision import Precision
 from ..parallelism.shapes import shapes_of
 from .layers import BF16_BYTES, gemm_tiles, power_speed
 
@@ -58,16 +60,17 @@ def dense_and_experts(dense: Num, experts: Num) -> Array:
 # element by element ------------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=256)
-def _trained_by_role(model: Model) -> tuple[tuple[str, ...], Array]:
-    """Roles of trained parameters, and their number in one layer of each kind as (dense, experts), ``(2, kinds, roles)``."""
+@cached_for_scalars
+def _moved_by_kind(model: Model, optimizer: Optimizer, recipe: Precision) -> Array:
+    """Data that the update of one layer of each kind moves, as (dense, experts), ``(2, kinds, n)`` [B]."""
     kinds = shapes_of(model).kinds
     stored = [w for w in parameters_by_kind(model) if w.owner == w.kind and w.trainable]  # the owner updates a tied matrix
     roles = tuple(dict.fromkeys(w.role for w in stored))
     params = np.zeros((2, len(kinds), len(roles)))
     for w in stored:
         params[:, kinds.index(w.kind), roles.index(w.role)] += w.dense, w.experts
-    return roles, params
+    moved: Array = params @ stack_rows(*map(optimizer.traffic, roles, repeat(recipe))).reshape(len(roles), -1)
+    return moved
 
 
 def update_bytes(model: Model, held: Array, layout: Layout, own: ShardGroups, zero: int) -> Num:
@@ -82,8 +85,7 @@ def update_bytes(model: Model, held: Array, layout: Layout, own: ShardGroups, ze
         own: groups of ranks that share parameters.
         zero: ZeRO stage; from 1 on a rank updates its shard only.
     """
-    roles, params = _trained_by_role(model)
-    moved = params @ stack_rows(*map(layout.optimizer.traffic, roles, repeat(layout.recipe))).reshape(len(roles), -1)
+    moved = _moved_by_kind(model, layout.optimizer, layout.recipe)
     shards = own.group if zero > 0 else np.ones_like(own.group)
     read_and_written: Num = (held @ moved / own.stride / shards).sum(axis=0)
     return read_and_written
