@@ -79,6 +79,14 @@ def test_a_run_from_standard_input(tmp_path: Path, capsys: pytest.CaptureFixture
     assert from_pipe == out_of(capsys, "explain", str(path), "cost")
 
 
+def test_a_check_reads_standard_input(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "run.toml"
+    ts.catalog.run("llama3.1-405b").save(path)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(path.read_text(encoding="utf-8")))
+    from_pipe = out_of(capsys, "check", "-")
+    assert from_pipe.split(":", 1)[1] == out_of(capsys, "check", str(path)).split(":", 1)[1]
+
+
 def test_csv_has_a_line_for_each_figure(capsys: pytest.CaptureFixture[str]) -> None:
     rows = list(csv.DictReader(io.StringIO(out_of(capsys, "count", "deepseek-v3", "--csv"))))
     assert {"name": "parameters.total", "value": "671026404352.0"} in rows
@@ -271,6 +279,32 @@ def test_what_a_run_needs_is_named() -> None:
     assert "--chip" not in error.value.rule
 
 
+@pytest.mark.parametrize("gpus", [("--gpus", "8xA100"), ("--chip", "a100", "--gpus", "8")], ids=" ".join)
+def test_a_search_in_which_nothing_fits_names_options_that_do(gpus: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    said = out_of(capsys, "search", "70B", *gpus, status=2)
+    options = re.findall(r"\((--\w+) (\S+)\)", said)
+    assert {flag for flag, _ in options} == {"--finetune", "--gpus"}
+    for flag, value in (options[0], options[-1]):
+        out_of(capsys, "search", "70B", *gpus, flag, value, "--top", "1")
+
+
+def test_the_length_of_a_sequence_is_exact_and_its_reading_is_said(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for target in (config, "llama3-8b"):
+        found = json.loads(out_of(capsys, "estimate", target, *FLAGS, "--seq-len", "128K", "--json"))["assumed"]
+        assert found["phases.pretrain.seq_len"][0] == "131,072 tokens"
+        assert not any(
+            path.endswith("seq_len")
+            for path in json.loads(out_of(capsys, "estimate", target, *FLAGS, "--seq-len", "131072", "--json"))["assumed"]
+        )
+
+
+def test_a_search_lists_what_it_assumed(capsys: pytest.CaptureFixture[str]) -> None:
+    out = out_of(capsys, "search", "7B", "--gpus", "8xH100", "--top", "1")
+    assert "phases.pretrain.seq_len" in out
+    assert "$" not in out, "dollars of tokens that nobody gave"
+    assert "$" in out_of(capsys, "search", "7B", "--gpus", "8xH100", "--top", "1", "--tokens", "1T")
+
+
 BAD = [
     ["audit", "deepseek-v3-6"], ["estimate", "no-such-run"], ["estimate", "missing.toml"], ["estimate", "7B"],
     ["estimate", "7B", "--chip", "h100", "--gpus", "64", "--tokens", "80GB"],
@@ -291,6 +325,8 @@ BAD = [
     ["search", "7B", "--gpus", "8xH100", "--top", "-1"], ["search", "7B", "--gpus", "8xH100", "--top", "100000000"],
     ["estimate", "7B", "--gpus", "8.5xH100", "--tokens", "1T"], ["estimate", "7B", *FLAGS, "--finetune", "mora"],
     ["simulate", "7B", *FLAGS, "--assert", "cost<1M@1.8"], ["memory", "7B", "--gpus", "64xV100"],
+    ["search", "70B", "--gpus", "8xA100"], ["search", "7B", "--gpus", "8xH100", "--by", "cost"],
+    ["estimate", "7B", *FLAGS, "--finetune", "lora:99999"], ["estimate", "7B", "--gpus", "1e12xH100", "--tokens", "1T"],
 ]  # fmt: skip
 
 

@@ -55,6 +55,14 @@ def test_suffixes_are_powers_of_a_thousand(value: float, suffix: tuple[str, floa
     assert parse_number(f"{value!r}{suffix[0]}", "token") == value * suffix[1]
 
 
+@given(st.integers(1, 999), st.sampled_from([("K", 1), ("k", 1), ("M", 2)]))
+def test_a_length_counts_in_1024_and_tokens_in_1000(value: int, suffix: tuple[str, int]) -> None:
+    letter, power = suffix
+    phase = ts.Phase("pretrain", tokens=f"{value}{letter}", seq_len=f"{value}{letter} tokens", document_length=f"{value} {letter}")  # type: ignore[arg-type]
+    assert phase.tokens == value * 1000**power
+    assert phase.seq_len == phase.document_length == value * 1024**power
+
+
 def test_intervals() -> None:
     assert parse_interval("1.4..3.4", "USD/GPU-h") == (1.4, 3.4)
     assert parse_interval("$1.4..$3.4/h", "USD/GPU-h") == (1.4, 3.4)

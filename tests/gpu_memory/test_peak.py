@@ -1,7 +1,7 @@
 """Activation formulas of Korthikanti et al. to the byte, published peaks, and the verdict."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -172,6 +172,19 @@ def test_the_word_for_the_fit_follows_from_published_peaks(used: float, word: st
     assert (found.word, found.rank) == (word, "rank-0")
     assert bool(found.cuts) == (word != "fits")
     assert CONTEXT > 0
+
+
+@pytest.mark.parametrize("zero", [0, 1, 2, 3])
+def test_no_cut_is_proposed_that_would_save_nothing(zero: Literal[0, 1, 2, 3]) -> None:
+    parts = dict.fromkeys(("weights", "gradients", "optimizer", "activations", "logits"), 50e9)
+    ranks, plan = Ledger("B", {"rank-0": parts}), Plan(zero=zero, loss="vocab-parallel")
+    alone, many = (" ".join(fit_from_ledger(ranks, 80e9, plan, sharing=ranks_of_a_copy).cuts) for ranks_of_a_copy in (1, 8))
+    assert "zero=" not in alone
+    assert ("zero=" in many) == (zero < 3)
+    assert "micro_batch" not in many, "one sequence is the smallest micro-batch"
+    fullest = fit_from_ledger(ranks, 80e9, plan.replace({"micro_batch": 2, "loss": "fused"})).cuts
+    assert any("micro_batch" in cut for cut in fullest)
+    assert not any("fused" in cut for cut in fullest)
 
 
 def test_the_spread_is_that_of_the_published_peaks() -> None:

@@ -15,6 +15,7 @@ from trainsim.gpu_memory.weights import parameters_by_kind
 from trainsim.model.layers import Layers
 from trainsim.model.ops import MatMul
 from trainsim.model.trainable import BASE_BYTES, Adapters
+from trainsim.testing import refused
 
 LENGTH = 512.0
 
@@ -33,6 +34,15 @@ def ratio(made: ts.Model, part: str) -> float:
     """Backward over forward of a part."""
     ledger = ts.flops_per_token(made, LENGTH)
     return float(ledger.part("backward").part(part).total / ledger.part("forward").part(part).total)
+
+
+def test_a_rank_above_that_of_every_matrix_is_refused() -> None:
+    made = model()
+    ts.count_params(made.replace({"adapters": Adapters(rank=32)}))  # some matrices have a smaller side, and are padded
+    with refused(SpecError, "out-of-bounds", path="adapters.rank"):
+        ts.count_params(made.replace({"adapters": Adapters(rank=33)}))
+    with refused(SpecError, "out-of-bounds", path="adapters.rank"):
+        ts.count_params(made.replace({"adapters": Adapters(rank=17, targets=("k", "v"))}))
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,12 @@ def test_more_is_allowed_by_a_larger_limit_and_less_at_a_higher_probability(limi
     assert sure <= bold
 
 
+def test_a_number_of_one_phase_says_how_many_there_are() -> None:
+    run = ts.catalog.run("deepseek-v3").replace({"phases.pretrain.efficiency": ts.MFU(0.4)})
+    assert "tokens in 1 of 4 phases" in str(ts.solve_for(run, "phases.pretrain.tokens", {"cost": 5e6}))
+    assert "phases" not in str(ts.solve_for(run, "price.usd_per_gpu_hour", {"cost": 5e6}))
+
+
 def test_the_order_of_limits_is_irrelevant_and_the_tightest_holds() -> None:
     limits = {"cost": 2e6, "wall_days": 100.0, "gpu_hours": 5e5}
     for beliefs in (None, BELIEFS):

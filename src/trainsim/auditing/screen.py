@@ -133,13 +133,14 @@ def _hours(v: Verdict, notes: _Notes) -> list[str]:
     body = _graded(work, "A counted")
     if not view.reports_hours:
         body += _graded(f"   physics  {mid} hours (90 %: {low}–{high}) from other labs' runs", "B assumed")
-        return [f"How many hours could it take?         ({phase.phase.name}; downtime not counted)", *body]
+        return [f"How many hours could it take?  ({view.run.phase_label(phase.phase.name)}; without downtime)", *body]
     at = found.percentile(busy)
     few, reported = ("few" if at < 50 else "many"), float(phase.given_gpu_seconds) / SECONDS_PER_HOUR
+    alone = "" if len(view.run.phases) == 1 else f" in 1 of {len(view.run.phases)} phases"
     down = "" if phase.time == "busy" else f", downtime included: {human(busy, 4)} without"
     given = view.sourced("efficiency")
     body += _graded(f"   implied  {_implied(view, phase)}", "A arithmetic")
-    body += _graded(f"   reported {human(reported, 4)} hours{down}", "A disclosed" if given else "C given")
+    body += _graded(f"   reported {human(reported, 4)} hours{alone}{down}", "A disclosed" if given else "C given")
     body += _others(v.others, busy, notes)
     ends = sorted([at, *(found.percentile(busy, b) for b in (found.evidence.narrow, found.evidence.wide))])
     span = "–".join(dict.fromkeys(ordinal(end).removesuffix(" pct.") for end in (ends[0], ends[-1])))

@@ -8,20 +8,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from .. import catalog
 from ..core.errors import SpecError, did_you_mean
-from ..core.quantities import parse_number
+from ..core.quantities import BINARY_THOUSAND, parse_number
 from ..core.units import human
 from .printing import answered, printed
 from .terminal import NOT_MET, complain, stop, working
 
 if TYPE_CHECKING:
-    from ..gpu_memory.fit import Fit
-    from ..parallelism.plan import Plan
     from ..planning.requests import ReinforcementRequest, RunRequest
-    from ..planning.ways_to_fit import Way
     from ..run.run import Run
     from ..uncertainty.beliefs.beliefs import Beliefs
     from ..uncertainty.sampling.simulation import Simulation
@@ -41,7 +38,7 @@ def count(target: str, seq_len: str, finetune: str, form: str) -> str:
     whole = model_from(target)
     trains = trains_from(finetune) if finetune else None
     model = whole if trains is None else trains.of(whole)
-    length = parse_number(seq_len, "token", "--seq-len")
+    length = parse_number(seq_len, "token", "--seq-len", BINARY_THOUSAND)
     total = count_params(model)
     sizes = {
         "total": float(total.total),
@@ -175,70 +172,6 @@ def _asserted(sim: Simulation, text: str) -> str:
     return f"assertion holds: {line}"
 
 
-def memory_of(asked: RunRequest, form: str) -> str:
-    """Peak memory of the fullest accelerator, whether it fits, and if not, layouts that fit."""
-    from ..planning.ranked_plan import layout_words
-    from ..planning.requests import step_of
-    from ..planning.ways_to_fit import ways_to_fit, with_closest_layout
-    from ..run.assumed import assumed_lines
-    from ..run.memory import fits, memory
-
-    given = step_of(asked)
-    with working("searching layouts") as progress:
-        run = given if _plan(given) is not None else with_closest_layout(given, progress)
-    plan = _plan(run)
-    assert plan is not None
-    fit, ledger = fits(run), memory(run)
-    ways: tuple[Way, ...] = ()
-    if fit.word != "fits" and not fit.nearest and _plan(given) is None:
-        with working("searching what would fit"):
-            ways = ways_to_fit(given)
-    layout = layout_words(plan, run.cluster.gpus)
-    lines = [
-        str(fit),
-        *(["what would fit", *(f"  {way}" for way in ways)] if ways else []),
-        f"layout: {layout}{'' if _plan(given) is not None else _WHY_LAYOUT[fit.word]}",
-        _modelled(fit, float(ledger.part(fit.rank).total)),
-        ledger.part(fit.rank).table(depth=1),
-        *assumed_lines(run),
-    ]
-    more = {"word": fit.word, "used": list(fit.used), "capacity": fit.capacity, "layout": layout, "ranks": ledger.to_dict()}
-    would = {"would_fit": [{"change": way.change, "option": way.option, "memory": way.memory} for way in ways]} if ways else {}
-    return answered(fit, form, more | would, "\n".join(lines))
-
-
-def _modelled(fit: Fit, modelled: float) -> str:
-    """Head of the table of a rank's memory: how the measured peaks above differ from the modelled ones of the table."""
-    low, middle, high = (used / modelled for used in fit.used)
-    return f"modelled, {fit.rank}; measured peaks are {middle:.2f} ({low:.2f} to {high:.2f}) × modelled ones"
-
-
-def _plan(run: Run) -> Plan | None:
-    """The layout of a run's first phase."""
-    return run.phases[0].plan or run.plan
-
-
-_WHY_LAYOUT = {
-    "fits": " (assumed: the fastest whose modelled peak is within the GPU's memory)",
-    "tight": " (assumed: the fastest whose modelled peak is within the GPU's memory)",
-    "does not fit": " (assumed: the one that needs least memory)",
-}
-"""Word for the memory fit → how the layout was chosen."""
-
-
-def searched(asked: RunRequest, form: str, by: Literal["time", "cost"], top: int) -> str:
-    """The fastest or cheapest layouts that fit."""
-    from ..planning.default_layout import with_stack
-    from ..planning.quick_run import with_batch
-    from ..planning.requests import run_of
-    from ..planning.search import search_plans
-
-    run = with_batch(run_of(asked))
-    with working("searching layouts") as progress:
-        found = search_plans(with_stack(run), by=by, top=top, progress=progress)
-    return answered(found, form)
-
-
 def solved(asked: RunRequest, path: str, limits: list[str], probability: float, form: str) -> str:
     """The largest or smallest value of one number of a run that meets all limits."""
     from ..planning.requests import UNITS, beliefs_of, run_of
@@ -274,27 +207,6 @@ def explained(asked: RunRequest, line: str, form: str) -> str:
     from ..run.explain import explain
 
     return answered(explain(estimate(run_of(asked)), line), form)
-
-
-def diagnosed(asked: RunRequest, step_time: str, form: str) -> str:
-    """Whether a measured step is normal, and what may explain it."""
-    from ..calibration.diagnose import diagnose
-    from ..planning.default_layout import with_layout
-    from ..planning.ranked_plan import layout_words
-    from ..planning.requests import step_of
-    from ..run.assumed import assumed_lines, assumed_of
-
-    given = step_of(asked)
-    with working("searching layouts") as progress:
-        run = with_layout(given, progress=progress)
-    with working("comparing causes"):
-        found = diagnose(run, step_time=parse_number(step_time, "s", "--step-time"))
-    phase, plan = run.phases[0], _plan(run)
-    assert plan is not None
-    layout = layout_words(plan, run.cluster.gpus) + ("" if plan == _plan(given) else " (assumed: the fastest that fits)")
-    step = f"the step is of {phase.batch:,g} sequences of {phase.seq_len:,g} tokens; layout: {layout}"
-    text = "\n".join([str(found), step, *assumed_lines(run)])
-    return answered(found, form, {"layout": layout, "assumed": assumed_of(run)}, text)
 
 
 def backtested(path: str, form: str) -> str:
@@ -365,8 +277,11 @@ def _loaded(path: str) -> Run:
         TrainsimError: it can't be read as a run.
     """
     from ..core import reading
+    from ..planning.requests import STANDARD_INPUT, run_from_standard_input
     from ..run.run import load
 
+    if path == STANDARD_INPUT:
+        return run_from_standard_input()
     data = reading.load(path) if Path(path).is_file() else {}
     if isinstance(data, dict) and "model_type" in data and "cluster" not in data:
         remedy = f"trainsim count {path}, or trainsim estimate {path} --chip h100 --gpus 512 --tokens 10T"

@@ -221,10 +221,11 @@ def search(
     top: Annotated[int, typer.Option(help="how many layouts to print")] = 10, as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
     """The fastest or cheapest layouts that fit in memory."""
-    from .answers import searched
+    from .layouts import searched
 
+    asked = _asked(locals(), usual_tokens="" if by is By.cost else ANY_TOKENS)
     form = form_of(as_json=as_json, as_csv=as_csv)
-    show(searched(_asked(locals(), usual_tokens=ANY_TOKENS), form, "cost" if by is By.cost else "time", top), form)
+    show(searched(asked, form, "cost" if by is By.cost else "time", top), form)
 
 
 def solve(
@@ -259,7 +260,7 @@ def memory(
     as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
     """Whether a run fits its accelerators, in its layout or the best."""
-    from .answers import memory_of
+    from .layouts import memory_of
 
     form = form_of(as_json=as_json, as_csv=as_csv)
     show(memory_of(_asked(locals(), usual_tokens=ANY_TOKENS), form), form)
@@ -271,7 +272,7 @@ def diagnose(
     as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
     """Whether a measured step is normal, and what may explain it."""
-    from .answers import diagnosed
+    from .layouts import diagnosed
 
     form = form_of(as_json=as_json, as_csv=as_csv)
     show(diagnosed(_asked(locals(), usual_tokens=ANY_TOKENS), step_time, form), form)

@@ -205,7 +205,7 @@ def written(value: Value, unit: str) -> str:
 
 PLURALS = {"token": "tokens", "parameter": "parameters", "day": "days", "sequence": "sequences", "GPU": "GPUs"}
 """Unit that is counted → its plural after a number."""
-COUNTED = 100_000
+COUNTED = 10_000_000
 """Number below which a whole count is written without a suffix."""
 LEAST_PERCENT = 0.1
 """Smallest positive percentage that is written as a number; smaller ones are written as below it [%]."""

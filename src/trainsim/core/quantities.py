@@ -35,13 +35,20 @@ _FOREIGN = re.compile(
 _PER_HOUR = re.compile(r"(?:/|per)(?:[A-Z]*\d*GPU[-/]?|[A-Z]+\d+[-/])?(?:h|hr|hour)(?:/GPU)?", re.IGNORECASE)
 
 
-def parse_number(text: str, unit: str, path: str = "") -> float:
+BINARY_THOUSAND = 1024.0
+"""What K stands for in the length of a sequence: 128K tokens are 131,072. K of any other count is 1,000."""
+_POWERS = MappingProxyType({"k": 1, "K": 1, "m": 2, "M": 2})
+"""Suffix of a count → power of the number that K stands for."""
+
+
+def parse_number(text: str, unit: str, path: str = "", thousand: float = 1e3) -> float:
     """Parse a number with an optional suffix, and convert it to the unit of its field.
 
     Args:
         text: ``"2T"``, ``"15.5e12"``, ``"80GB"``, ``"400Gb/s"``, ``"$2.5/h"``, ``"18 RMB/h"``, ``"40 days"``, ``"38%"``.
         unit: the field's unit, as in :class:`~trainsim.core.units.Unit`.
         path: path of the field, for the error.
+        thousand: what K stands for in a count, and M its square: :data:`BINARY_THOUSAND` for the length of a sequence.
 
     Returns:
         the number in that unit.
@@ -54,6 +61,8 @@ def parse_number(text: str, unit: str, path: str = "") -> float:
 
     >>> parse_number("2T", "token"), parse_number("400Gb/s", "B/s"), parse_number("$2.5/h", "USD/GPU-h"), parse_number("40 days", "s")
     (2000000000000.0, 50000000000.0, 2.5, 3456000.0)
+    >>> parse_number("128K", "token"), parse_number("128K", "token", thousand=BINARY_THOUSAND)
+    (128000.0, 131072.0)
     >>> parse_number("40 days", "token", "phases.pretrain.tokens")
     Traceback (most recent call last):
     trainsim.core.errors.SpecError: phases.pretrain.tokens='40 days': 'days' does not fit a number in [token]; write it as 2T or 15.5e12
@@ -70,7 +79,7 @@ def parse_number(text: str, unit: str, path: str = "") -> float:
     value = float(found["sign"] + digits.replace(",", "").replace("_", ""))
     suffix = f"{found['currency']} {found['rest']}".strip() if found["currency"] else found["rest"].strip()
     foreign = _FOREIGN.search(suffix) if unit.startswith("USD") else None
-    factor = _factor(suffix if foreign is None else _FOREIGN.sub("", suffix, count=1).strip(), unit)
+    factor = _factor(suffix if foreign is None else _FOREIGN.sub("", suffix, count=1).strip(), unit, thousand)
     if factor is None or not math.isfinite(value * factor):
         rule = f"{found['rest'] or found['currency']!r} does not fit a number in [{unit or 'ratio'}]"
         raise SpecError(path, text, rule, f"write it as {example_text(unit)}", "unit-mismatch")
@@ -82,14 +91,14 @@ def parse_number(text: str, unit: str, path: str = "") -> float:
     return dollars
 
 
-def parse_interval(text: str, unit: str, path: str = "") -> tuple[float, ...] | None:
+def parse_interval(text: str, unit: str, path: str = "", thousand: float = 1e3) -> tuple[float, ...] | None:
     """Parse an interval into its 5 % and 95 % quantiles, or 5 %, 50 % and 95 %; None if the text is a single number.
 
     ``a..b`` is a 90 % interval and ``a..m..b`` adds its median; ``m±d`` and ``m±20%`` mean ``m - d``, ``m`` and ``m + d``.
 
     Args:
         text: ``"1.4..3.4"``, ``"1.4..2..3.4 USD/h"``, ``"3±20%"``.
-        unit, path: as for :func:`parse_number`.
+        unit, path, thousand: as for :func:`parse_number`.
 
     Raises:
         SpecError: the text is not an interval, its quantiles do not increase, or :func:`parse_number` rejects one.
@@ -99,8 +108,8 @@ def parse_interval(text: str, unit: str, path: str = "") -> tuple[float, ...] | 
     """
     centre, sign, spread = (text.replace("+-", "±").replace("+/-", "±")).partition("±")
     if sign:
-        middle = parse_number(centre, unit, path)
-        off = abs(middle) * parse_number(spread, "", path) if "%" in spread else parse_number(spread, unit, path)
+        middle = parse_number(centre, unit, path, thousand)
+        off = abs(middle) * parse_number(spread, "", path) if "%" in spread else parse_number(spread, unit, path, thousand)
         return _check_increasing((middle - off, middle, middle + off), text, path)
     ends = re.split(r"\s*(?:\.\.+|…)\s*", text.strip())
     if len(ends) == 1:
@@ -109,7 +118,7 @@ def parse_interval(text: str, unit: str, path: str = "") -> tuple[float, ...] | 
         raise SpecError(path, text, "is not an interval", "write 1.4..3.4, its 5 % and 95 % quantiles", "wrong-type")
     words = _NUMBER.match(ends[-1])
     shared = words["rest"].strip() if words else ""
-    made = tuple(parse_number(end if not shared or _has_unit(end) else f"{end} {shared}", unit, path) for end in ends)
+    made = tuple(parse_number(end if not shared or _has_unit(end) else f"{end} {shared}", unit, path, thousand) for end in ends)
     return _check_increasing(made, text, path)
 
 
@@ -124,25 +133,15 @@ def _check_increasing(values: tuple[float, ...], text: str, path: str) -> tuple[
     return values
 
 
-def _factor(suffix: str, unit: str) -> float | None:
+def _factor(suffix: str, unit: str, thousand: float) -> float | None:
     """Factor from a suffix to the field's unit; None if the suffix has another dimension."""
     if not suffix or suffix == unit:
         return 1.0
-    for reader in (
-        _ratio_factor,
-        _size_factor,
-        _rate_factor,
-        _flops_factor,
-        _time_factor,
-        _money_factor,
-        _power_factor,
-        _energy_factor,
-        _count_factor,
-    ):
+    for reader in (_ratio_factor, _size_factor, _rate_factor, _flops_factor, _time_factor, _money_factor, _power_factor, _energy_factor):
         factor = reader(suffix, unit)
         if factor is not None:
             return factor
-    return None
+    return _count_factor(suffix, unit, thousand)
 
 
 def _ratio_factor(suffix: str, unit: str) -> float | None:
@@ -204,7 +203,7 @@ _NOUNS: Mapping[str, str] = MappingProxyType(
 """Unit of a count → pattern of the nouns that may follow its number."""
 
 
-def _count_factor(suffix: str, unit: str) -> float | None:
+def _count_factor(suffix: str, unit: str, thousand: float) -> float | None:
     """Factor of a count such as ``2T`` or ``2T tokens``; None for units that have their own suffixes."""
     if unit in ("B", "B/s", "TB", "FLOP/s", "FLOP", "s", "h", "day", "year", "USD/GPU-h") or unit.startswith("USD"):
         return None
@@ -212,14 +211,8 @@ def _count_factor(suffix: str, unit: str) -> float | None:
         noun = _NOUNS.get(counted, f"{re.escape(unit)}s?" if unit else "")
         found = re.fullmatch(rf"([A-Za-z]*?)\s*(?:{noun})?", suffix)
         if found is not None and found[1] in _COUNT:
-            return size * _COUNT[found[1]]
+            return size * (thousand ** _POWERS[found[1]] if found[1] in _POWERS else _COUNT[found[1]])
     return None
-
-
-_READERS = (
-    _ratio_factor, _size_factor, _rate_factor, _flops_factor, _time_factor, _money_factor, _power_factor, _energy_factor, _count_factor,
-)  # fmt: skip
-"""Readers of a suffix, one for each kind of unit."""
 
 
 _EXAMPLES = MappingProxyType(

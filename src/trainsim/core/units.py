@@ -120,6 +120,7 @@ class Unit:
         symbol: the unit, ``"FLOP/s"``, ``"USD/GPU-h"``; ``""`` for a pure ratio.
         doc: what the number means, in a few words.
         gt, ge, lt, le: bounds, checked on every draw.
+        thousand: what K stands for in text: 1,024 in the length of a sequence.
 
     Raises:
         SpecError: (from the field) the value is not a number, not finite or out of bounds.
@@ -134,6 +135,7 @@ class Unit:
     ge: float | None = None
     lt: float | None = None
     le: float | None = None
+    thousand: float = 1e3
 
     @property
     def low(self) -> float:
@@ -190,7 +192,7 @@ class Unit:
         """
         if isinstance(value, str):
             try:
-                value = parse_number(value, self.symbol)
+                value = parse_number(value, self.symbol, thousand=self.thousand)
             except SpecError as error:
                 raise field_error(error.rule, error.remedy, error.rule_id) from None
         if isinstance(value, np.ndarray) and value.ndim > 0:

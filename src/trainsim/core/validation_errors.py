@@ -22,6 +22,8 @@ _REMEDIES = {
     "is_instance_of": "a list",
 }
 """Pydantic's error type → what to give instead."""
+_BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+"""Bound in pydantic's report → its sign."""
 _RULES: Mapping[str, RuleId] = {"literal_error": "unknown-name", "enum": "unknown-name", "finite_number": "not-finite"}
 """Pydantic's error type → rule id; other types are handled by :func:`_rule_id_of`."""
 
@@ -55,6 +57,10 @@ def to_trainsim_error(cls: Any, error: ValidationError, fields: Mapping[str, Any
             )
         case kind:
             rule = f"{first['msg'][0].lower()}{first['msg'][1:]}".replace("input should", "must")
+            if bound := next((name for name in _BOUNDS if name in context), None):
+                rule = f"must be {_BOUNDS[bound]} {context[bound]:,}"
+                word = "larger" if bound[0] == "g" else "smaller"
+                return SpecError(path or cls.__name__, first["input"], rule, f"give a {word} number", "out-of-bounds")
             remedy = f"give {_REMEDIES[kind]}" if kind in _REMEDIES else f"see help({_owner(cls, first['loc']).__name__})"
             return SpecError(path or cls.__name__, first["input"], rule, remedy, _rule_id_of(kind))
 

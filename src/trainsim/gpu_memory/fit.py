@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -94,7 +95,13 @@ class Fit(Answer):
         return " ".join(f"{name}={value}" for name, value in plan if value != own[name])
 
 
-def fit_from_ledger(ledger: Ledger, capacity: float, plan: Plan | None = None, spread: Spread = MEASURED_OVER_MODELLED["dense"]) -> Fit:
+def fit_from_ledger(
+    ledger: Ledger,
+    capacity: float,
+    plan: Plan | None = None,
+    spread: Spread = MEASURED_OVER_MODELLED["dense"],
+    sharing: float = math.inf,
+) -> Fit:
     """Whether every rank of a memory ledger fits an accelerator, and which parts to reduce.
 
     ``used = modelled bytes of the fullest rank × spread``
@@ -104,6 +111,7 @@ def fit_from_ledger(ledger: Ledger, capacity: float, plan: Plan | None = None, s
         capacity: memory of an accelerator [B].
         plan: the layout; reductions that it already has are not proposed.
         spread: used over modelled bytes of published peaks, from :func:`spread_for`.
+        sharing: ranks that shard one copy under ZeRO [1]; among one, ZeRO saves nothing and is not proposed.
 
     >>> print(fit_from_ledger(Ledger("B", {"rank-0": {"weights": 90e9, "logits": 40e9}}), 80e9).word)
     does not fit
@@ -114,7 +122,7 @@ def fit_from_ledger(ledger: Ledger, capacity: float, plan: Plan | None = None, s
     fullest = max(totals, key=totals.__getitem__)
     low, middle, high = (share * totals[fullest] for share in spread)
     word = fit_word(totals[fullest], capacity, spread)
-    cuts = () if word == "fits" else tuple(_cuts(ledger.part(fullest), plan or Plan()))
+    cuts = () if word == "fits" else tuple(_cuts(ledger.part(fullest), plan or Plan(), sharing))
     return Fit(word, (low, middle, high), capacity, fullest, cuts, plan, ranks=ledger)
 
 
@@ -130,15 +138,21 @@ def fit_word(modelled: float, capacity: float, spread: Spread = MEASURED_OVER_MO
     return "tight" if low * modelled <= capacity else "does not fit"
 
 
-def _cuts(rank: Ledger, plan: Plan) -> Iterator[str]:
-    """Parts to reduce and how, the cheapest in time first."""
+def _cuts(rank: Ledger, plan: Plan, sharing: float) -> Iterator[str]:
+    """Parts to reduce and how, the cheapest in time first. A remedy that the layout has, or that would save nothing, is left out."""
+    zero = plan.zero if sharing > 1 else math.inf
     remedies = {
-        "optimizer": ("zero=1, or optimizer='adamw-8bit'" if plan.zero < 1 else "optimizer='adamw-8bit', or more dp"),
-        "activations": "recompute, or a smaller micro_batch" if plan.recompute == "none" else "a smaller micro_batch, or more cp",
-        "gradients": "zero=2" if plan.zero < 2 else "more dp",
-        "logits": "more tp, or loss='fused'",
-        "weights": "more tp, pp or ep, or zero=3" if plan.zero < 3 else "more tp, pp or ep",
+        "optimizer": {"zero=1": zero < 1, "optimizer='adamw-8bit'": plan.optimizer != "adamw-8bit", "more dp": plan.zero >= 1},
+        "activations": {
+            "recompute": plan.recompute == "none",
+            "a smaller micro_batch": plan.micro_batch > 1,
+            "more cp": plan.recompute != "none",
+        },
+        "gradients": {"zero=2": zero < 2, "more dp": plan.zero >= 2},
+        "logits": {"more tp": True, "loss='fused'": plan.loss != "fused"},
+        "weights": {"more tp, pp or ep": True, "zero=3": zero < 3},
     }
-    for name, remedy in remedies.items():
-        if name in rank.parts and (size := float(np.max(rank.part(name).total))) > 0:
-            yield f"{name} {size / 1e9:.1f} GB: {remedy}"
+    for name, offered in remedies.items():
+        able = [remedy for remedy, helps in offered.items() if helps]
+        if able and name in rank.parts and (size := float(np.max(rank.part(name).total))) > 0:
+            yield f"{name} {size / 1e9:.1f} GB: {', or '.join(able)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -30,23 +31,32 @@ class RankMemory(Ledger):
     capacity: float
     plan: Plan | None
     spread: Spread
+    sharing: float
 
     @classmethod
-    def of(cls, ledger: Ledger, capacity: float, plan: Plan | None = None, spread: Spread = MEASURED_OVER_MODELLED["dense"]) -> RankMemory:
-        """Add capacity [B], layout and the spread of published peaks to a ledger of bytes by rank."""
+    def of(
+        cls,
+        ledger: Ledger,
+        capacity: float,
+        plan: Plan | None = None,
+        spread: Spread = MEASURED_OVER_MODELLED["dense"],
+        sharing: float = math.inf,
+    ) -> RankMemory:
+        """Add to a ledger of bytes by rank what :func:`~.fit.fit_from_ledger` needs beside it."""
         made = cls._trusted(ledger.unit, ledger.parts, ledger.scale, ledger.kind)
-        made.__dict__.update(capacity=capacity, plan=plan, spread=spread)
+        made.__dict__.update(capacity=capacity, plan=plan, spread=spread, sharing=sharing)
         assert isinstance(made, RankMemory)
         return made
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the ledger, capacity, plan and spread."""
-        return RankMemory.of, (Ledger(self.unit, dict(self.parts), self.scale, self.kind), self.capacity, self.plan, self.spread)
+        """Pickle the arguments of :meth:`of`."""
+        ledger = Ledger(self.unit, dict(self.parts), self.scale, self.kind)
+        return RankMemory.of, (ledger, self.capacity, self.plan, self.spread, self.sharing)
 
     @property
     def fit(self) -> Fit:
         """Whether the fullest rank fits."""
-        return fit_from_ledger(self, self.capacity, self.plan, self.spread)
+        return fit_from_ledger(self, self.capacity, self.plan, self.spread, self.sharing)
 
     @property
     def fullest(self) -> Ledger:

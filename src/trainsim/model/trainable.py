@@ -74,16 +74,21 @@ def adapt(entries: Sequence[Entry], adapters: Adapters) -> list[Entry]:
     """Freeze all ops, and add a trained pair of matrices after every product that has an adapter.
 
     Raises:
-        SpecError: a target that is not a part of the model.
+        SpecError: a target that is not a part of the model, or a rank above that of every adapted matrix.
     """
     if adapters.targets != "linear":
         check_names("adapters.targets", adapters.targets, entries)
     found: list[Entry] = []
+    widest = 0
     for entry in entries:
         found.append(replace(entry, trainable=False))
         op = entry.op
         if isinstance(op, MatMul) and op.role == "linear" and op.weight and not entry.mtp and _targeted(entry, adapters):
             found += _pair(entry, op, adapters.rank)
+            widest = max(widest, min(op.inner, op.cols))
+    if adapters.rank > widest > 0:
+        rule = f"is above the rank of every adapted matrix, at most {widest:,}"
+        raise SpecError("adapters.rank", adapters.rank, rule, "give a rank such as 16", "out-of-bounds")
     if len(found) == len(entries):
         raise SpecError(
             "adapters.targets", adapters.targets, "match no linear product", "name products: 'q', 'v', 'ffn', or give 'linear'", "empty"

@@ -25,6 +25,7 @@ from .quick_run import cluster_from, quick, with_batch
 if TYPE_CHECKING:
     from ..claims.claim import Claim
     from ..uncertainty.beliefs.beliefs import Beliefs
+    from .ways_to_fit import Way
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def run_of(asked: RunRequest) -> Run:
     """
     run = _whole(asked)
     typed = [{path: _literal(value)} for path, value in (_pair(text, "--set") for text in asked.changes)]
+    read = _as_read(asked.seq_len)
     if run is None:
         run = reduce(Run.replace, typed, _built(asked))
     else:
@@ -78,7 +80,18 @@ def run_of(asked: RunRequest) -> Run:
         if asked.price:
             warn_if_too_cheap(run)
     run, filled = catalog.complete(run, asked.as_of or None)
-    return run.with_sources({one.path: f"{ASSUMED}{one.source}" for one in filled})
+    length = {f"phases.{run.phases[0].name}.seq_len": read} if read else {}
+    return run.with_sources({one.path: f"{ASSUMED}{one.source}" for one in filled} | length)
+
+
+def _as_read(length: str) -> str:
+    """Where the number of a typed sequence length comes from, if its suffix might mean another; else empty.
+
+    >>> _as_read("128K"), _as_read("4096")
+    ('assumed: K of a sequence length is 1,024', '')
+    """
+    suffix = re.search(r"\d\s*([kKmM])\b", length)
+    return f"{ASSUMED}{suffix[1].upper()} of a sequence length is 1,024{'' if suffix[1] in 'kK' else '²'}" if suffix else ""
 
 
 def step_of(asked: RunRequest) -> Run:
@@ -107,11 +120,8 @@ def _whole(asked: RunRequest) -> Run | None:
     target = asked.target
     if not isinstance(target, str):
         return None
-    if target == "-":
-        text = sys.stdin.read()
-        data = reading.parse_json(text, "-") if text.lstrip().startswith("{") else reading.parse_toml(text, "-")
-        sources = data.pop("sources", {})
-        return Run(**{name: value for name, value in data.items() if name != "spec"}).with_sources(sources)
+    if target == STANDARD_INPUT:
+        return run_from_standard_input()
     if target.endswith((".toml",)) or (target.endswith(".json") and Path(target).is_file() and _is_run(target)):
         return load(target)
     row = catalog.rows("runs").get(target)
@@ -120,6 +130,22 @@ def _whole(asked: RunRequest) -> Run | None:
     if not asked.gpus and not row.get("gpus"):
         needed(target, {"--gpus": 0}, "--gpus 512: the published run does not name them")
     return catalog.run(target, gpus=machines(asked)[1] if asked.gpus else None)
+
+
+STANDARD_INPUT = "-"
+"""Target that stands for standard input."""
+
+
+def run_from_standard_input() -> Run:
+    """The run whose TOML or JSON stands on standard input.
+
+    Raises:
+        TrainsimError: it is not the text of a run.
+    """
+    text = sys.stdin.read()
+    data = reading.parse_json(text, "-") if text.lstrip().startswith("{") else reading.parse_toml(text, "-")
+    sources = data.pop("sources", {})
+    return Run(**{name: value for name, value in data.items() if name != "spec"}).with_sources(sources)
 
 
 def _is_run(path: str) -> bool:
@@ -136,7 +162,7 @@ def machines(asked: RunRequest) -> tuple[str, int]:
     >>> machines(RunRequest("7B", gpus="2048xH800"))
     ('H800', 2048)
     """
-    found = re.fullmatch(r"\s*([\d_,.]+\s*[kK]?)\s*(?:[x×*]?\s*([A-Za-z].*))?", asked.gpus or "")
+    found = re.fullmatch(r"\s*([\d_,.]+(?:[eE]\d+)?\s*[kK]?)\s*(?:[x×*]?\s*([A-Za-z].*))?", asked.gpus or "")
     if found is None:
         raise SpecError("--gpus", asked.gpus, "is not a number of accelerators", "write --gpus 512, or --gpus 512xH100", "missing")
     from ..core.quantities import parse_number
@@ -146,6 +172,17 @@ def machines(asked: RunRequest) -> tuple[str, int]:
     if not count.is_integer():
         raise SpecError("--gpus", asked.gpus, "is not a whole number of accelerators", "write --gpus 512, or --gpus 512xH100", "wrong-type")
     return chip, int(count)
+
+
+def option_of(way: Way, asked: RunRequest) -> str:
+    """The command-line option of a change that makes a run fit; ``--gpus`` names the chip where the request did.
+
+    Args:
+        way: the change.
+        asked: the request.
+    """
+    chip = machines(asked)[0] if asked.gpus and not asked.chip and way.option.startswith("--gpus") else ""
+    return f"{way.option}x{chip}" if chip else way.option
 
 
 def _built(asked: RunRequest) -> Run:

@@ -134,11 +134,13 @@ class PlanSearch(Answer):
         counts = (("considered", self.considered), ("possible", self.possible), ("fitting", self.fitting), ("timed", self.timed))
         rows += [AnswerRow(name, f"layouts {name}", count, group="Counts") for name, count in counts]
         rows += [AnswerRow(f"rejected-{i}", rule, count, group="Rejected") for i, (rule, count) in enumerate(self.rejected.items(), 1)]
-        return Summary(f"layouts of {self.run.label}, {self.phase}: seconds of a step", tuple(rows), sources=self.run.sources())
+        return Summary(
+            f"layouts of {self.run.label}, {self.run.phase_label(self.phase)}: seconds of a step", tuple(rows), sources=self.run.sources()
+        )
 
     def __str__(self) -> str:
         counts = (f"{self.possible:,} possible", f"{self.fitting:,} fit", f"{self.timed:,} timed in full")
-        head = f"{self.run.label}, {self.phase}: {self.considered:,} layouts, {', '.join(counts)}"
+        head = f"{self.run.label}, {self.run.phase_label(self.phase)}: {self.considered:,} layouts, {', '.join(counts)}"
         objective = {"time": "seconds of a step", "cost": "dollars of the phase"}[self.by]
         order = f"by {objective}" + ("" if self.probability is None else f" at {self.probability:.0%} ({self.simulated} layouts simulated)")
         lines = [head, order, *(f"{i:>3} {one}" for i, one in enumerate(self.ranked, 1))]

@@ -101,7 +101,9 @@ class Solution(Answer):
 
     def __str__(self) -> str:
         number = f"{self.nearest:,.0f}" if self.unit == "GPU" else human(self.nearest, 4)
-        shown = f"{self.path} = {number} {PLURALS.get(self.unit, self.unit)}".strip()
+        named, phases = self.path.split("."), len(self.run.phases)
+        alone = f" in 1 of {phases} phases" if named[0] == "phases" and phases > 1 else ""
+        shown = f"{self.path} = {number} {PLURALS.get(self.unit, self.unit)}".strip() + alone
         sure = "" if self.standard_error is None else f" ± {human(self.standard_error, 2)}"
         chance = "" if self.probability is None else f", all limits met with probability {float(self.probability):.3f}"
         head = f"{shown}{sure}{chance}" if self.reached else f"no value meets all limits; the nearest: {shown}{chance}"

@@ -9,6 +9,7 @@ import numpy as np
 from ..gpu_memory.fit import Fit, spread_for
 from ..gpu_memory.peak import memory_by_rank
 from ..gpu_memory.rank_memory import RankMemory
+from ..parallelism.layout import degrees_of
 from .inputs import inputs_of
 from .nearest import nearest_layouts
 from .run import Run
@@ -38,7 +39,8 @@ def memory(run: Run, phase: str | None = None) -> RankMemory:
     """
     found = inputs_of(run, phase, "to lay the run out")
     ranks = memory_by_rank(found.model, found.plan, found.cluster.gpus, found.seq_len, found.batch)
-    return RankMemory.of(ranks, float(np.min(found.cluster.chip.memory)), found.plan, spread_for(found.model))
+    sharing = float(np.max(degrees_of(found.plan, found.cluster.gpus, found.seq_len).sharing))
+    return RankMemory.of(ranks, float(np.min(found.cluster.chip.memory)), found.plan, spread_for(found.model), sharing)
 
 
 def fits(run: Run, phase: str | None = None) -> Fit:

@@ -70,6 +70,15 @@ class Run(Spec):
         """Name of the run in answers: its own, or that of its model if it has none."""
         return self.model.name if self.name in ("", UNNAMED) else self.name
 
+    def phase_label(self, name: str) -> str:
+        """Name of a phase in answers about it alone, with the number of phases where the run has others.
+
+        >>> import trainsim as ts
+        >>> ts.catalog.run("deepseek-v3").phase_label("pretrain")
+        'pretrain, 1 of 4 phases'
+        """
+        return name if len(self.phases) == 1 else f"{name}, 1 of {len(self.phases)} phases"
+
     def replace(self, changes: Mapping[str, Any]) -> Self:
         """A new run with other values at some paths; warns if a given efficiency is kept on another cluster."""
         made = super().replace(changes)

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from ..cluster.hardware import Cluster
 from ..core.errors import SpecError
+from ..core.quantities import BINARY_THOUSAND
 from ..core.spec import AsTuple, Count, Spec, invariant
 from ..core.units import Num, Unit
 from ..model.documents import Documents
@@ -25,7 +26,7 @@ class Phase(Spec):
     Args:
         name: name of the phase in paths: ``phases.pretrain.tokens``.
         tokens: training tokens; None if unknown, with the phase's hours given instead [token].
-        seq_len: sequence length [token].
+        seq_len: sequence length [token]; in text K is 1,024: ``"128K"`` is 131,072.
         batch: sequences per optimizer step [sequence]; or a schedule ``[(tokens, batch), …]``, one entry per stretch with a constant batch.
         ramp: stretches before the last one, ``((tokens, batch), …)``; set from such a schedule.
         document_length: length of the documents packed into a sequence, which attend only within themselves [token]; a number,
@@ -51,10 +52,10 @@ class Phase(Spec):
     positional: ClassVar[tuple[str, ...]] = ("name",)
     name: str
     tokens: Annotated[Num, Unit("token", "training tokens", gt=0)] | None = None
-    seq_len: Annotated[Num, Unit("token", "sequence length", ge=1)] | None = None
+    seq_len: Annotated[Num, Unit("token", "sequence length", ge=1, thousand=BINARY_THOUSAND)] | None = None
     batch: Annotated[Num, Unit("sequence", "sequences per optimizer step", gt=0)] | None = None
     ramp: Annotated[tuple[Annotated[tuple[float | int, float | int], AsTuple], ...], AsTuple] = ()
-    document_length: Annotated[Num, Unit("token", "packed documents' length", ge=1)] | Documents | None = None
+    document_length: Annotated[Num, Unit("token", "packed documents' length", ge=1, thousand=BINARY_THOUSAND)] | Documents | None = None
     images: Annotated[float, Field(ge=0)] | None = None  # a model is made for each, so it is a setting and not an input
     resolution: Annotated[tuple[int, int], AsTuple] | None = None
     source_len: Count | None = None

@@ -14,6 +14,7 @@ from ..cluster.hardware import Cluster
 from ..core.answer import Answer, AnswerRow, Summary
 from ..core.errors import EstimateError, SpecError
 from ..core.ledger import Ledger
+from ..core.quantities import BINARY_THOUSAND
 from ..core.spec import Count, Spec
 from ..core.units import HOURS_PER_DAY, SECONDS_PER_HOUR, Num, Unit
 from ..cost.price import Price
@@ -29,7 +30,7 @@ PROBABILITY_GAP = 1e-12
 MIN_SPEEDUP = 1.1
 """Ratio of speeds from which a faster engine is named."""
 
-Length = Annotated[Num, Unit("token", "mean length", ge=1)]
+Length = Annotated[Num, Unit("token", "mean length", ge=1, thousand=BINARY_THOUSAND)]
 
 
 class Responses(Spec):

@@ -276,7 +276,7 @@ class Typed(Belief):
             BeliefError: the text is not an interval in the field's unit.
         """
         try:
-            quantiles = parse_interval(self.text, unit.symbol, path)
+            quantiles = parse_interval(self.text, unit.symbol, path, unit.thousand)
         except SpecError as error:
             raise BeliefError(path, self.text, error.rule, error.remedy, error.rule_id) from None
         if quantiles is None:
