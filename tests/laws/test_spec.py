@@ -10,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trainsim as ts
+from trainsim.core.batch import Batch
+from trainsim.core.errors import SpecError
 from trainsim.core.spec import Spec, invariant
+from trainsim.core.units import ArrayPolicy
 from trainsim.testing import numbers_in, refused, small_runs
 
 
@@ -48,6 +51,31 @@ def _unwarned(run: ts.Run, changes: dict[str, Any]) -> ts.Run:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ts.TrainsimWarning)
         return run.replace(changes)
+
+
+@given(small_runs(), st.data())
+def test_trusted_arrays_make_the_spec_that_checked_arrays_make(run: ts.Run, data: st.DataObject) -> None:
+    known = run.numbers()
+    paths = data.draw(st.lists(st.sampled_from(sorted(known)), min_size=1, max_size=5, unique=True))
+    draws = {path: np.full(3, float(np.mean(known[path][0]))) for path in paths}
+    checked, trusted = (Batch(run, draws, arrays=policy).spec for policy in (ArrayPolicy.CHECKED, ArrayPolicy.TRUSTED))
+    assert checked._drawn
+    assert trusted._drawn
+    for path, (value, unit) in checked.numbers().items():
+        other, same_unit = trusted.numbers()[path]
+        assert np.array_equal(np.asarray(other), np.asarray(value)), path
+        assert unit == same_unit
+    some, *others = paths  # draws over a spec that has draws already
+    step = Batch(trusted, {some: 2 * draws[some]}, arrays=ArrayPolicy.TRUSTED).spec
+    assert np.array_equal(step.get(some), 2 * draws[some])
+    assert all(step.get(path) is trusted.get(path) for path in others)
+
+
+def test_trusted_arrays_break_no_rule_about_several_fields() -> None:
+    phase = ts.Phase("pretrain", tokens=1e12, seq_len=4096, batch=[(1e11, 64), (9e11, 128)])
+    for policy in (ArrayPolicy.CHECKED, ArrayPolicy.TRUSTED):
+        with refused(SpecError, "conflict", "ramp"):
+            Batch(phase, {"tokens": np.array([1e12, 1e10])}, arrays=policy)
 
 
 @given(small_runs(), st.data())

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import trainsim as ts
 from trainsim.core.batch import Batch
-from trainsim.core.spec import BY_USER
+from trainsim.core.provenance import BY_USER
 from trainsim.cost.ownership import Ownership, Site
 from trainsim.run.development import estimate_development
 from trainsim.run.fleet import estimate_fleet

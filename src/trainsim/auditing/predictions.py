@@ -15,7 +15,7 @@ from ..catalog.rows import Row, find
 from ..catalog.run_beliefs import owner_beliefs
 from ..claims.scope import CONTENTS, FINAL_RUN, Basis
 from ..core.citations import judged as is_judged
-from ..core.spec import BY_USER
+from ..core.provenance import BY_USER
 from ..cost.ownership import WATTS_PER_KILOWATT
 from ..cost.rental import Rental
 from ..run.run import Run

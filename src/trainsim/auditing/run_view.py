@@ -13,7 +13,7 @@ from ..catalog.runs import complete
 from ..claims.scope import FINAL_RUN
 from ..core.citations import FILLED, NOT_GIVEN
 from ..core.errors import CatalogError
-from ..core.spec import BY_USER
+from ..core.provenance import BY_USER
 from ..core.units import SECONDS_PER_HOUR
 from ..cost.ownership import Ownership
 from ..cost.rental import Rental

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import SpecError
+from ..core.provenance import BY_USER
 from ..core.registry import kind_of
-from ..core.spec import BY_USER
 from ..cost.rental import Rental
 from ..run.run import Run
 from ..training.efficiency import MFU

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from .provenance import BY_USER
 from .registry import look_up
-from .spec import BY_USER
 from .version import __version__
 
 ASSUMED = "assumed: "

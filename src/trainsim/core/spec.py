@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, cast, dataclass_transform
 
@@ -13,8 +13,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr,
 
 from . import toml_io
 from .errors import PathError, SpecError, did_you_mean
+from .provenance import BY_USER, nearest_source, sources_after_change
 from .registry import find_member, kind_of, look_up, members, trust_modules
-from .units import Num, Unit
+from .units import Num, Unit, arrays_are_trusted
 from .validation_errors import to_trainsim_error
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 else:
     ModelMetaclass = type(BaseModel)
-
-
-BY_USER = "given by the user"
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(Field, PrivateAttr))
@@ -163,17 +161,28 @@ class Spec(BaseModel, metaclass=_SpecMeta):
         by_head: dict[str, dict[str, Any]] = {}
         for path, value in changes.items():
             head, _, rest = path.partition(".")
-            if head not in type(self).model_fields:
+            if head not in _fields(type(self)):
                 meant = did_you_mean(path, [*type(self).model_fields, *self.numbers()])
                 raise PathError(path, value, f"is not a field of {type(self).__name__}", meant, "unknown-field")
             by_head.setdefault(head, {})[rest] = value
-        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        values = self.__dict__
+        fields = {name: values[name] for name in _fields(type(self))}
         for head, inner in by_head.items():
             if "" in inner and len(inner) > 1:
                 raise SpecError(head, sorted(inner), "is replaced as a whole and in part", "give one or the other", "duplicate")
             fields[head] = inner[""] if "" in inner else self._replace_inside(head, fields[head], inner)
+        if arrays_are_trusted():
+            return self._with_trusted(fields)
         made = type(self)(**fields)
-        made._sources = _sources_after_change(self._sources, changes)
+        made._sources = sources_after_change(self._sources, changes)
+        return made
+
+    def _with_trusted(self, fields: Mapping[str, Any]) -> Self:
+        """The spec with arrays whose values are known to be in bounds: only the rules about several fields are checked."""
+        made = type(self).model_construct(**fields)
+        made._sources = self._sources
+        for rule in _invariants(type(self)):
+            rule(made)
         return made
 
     def _replace_inside(self, head: str, child: Any, changes: dict[str, Any]) -> Any:
@@ -208,7 +217,7 @@ class Spec(BaseModel, metaclass=_SpecMeta):
     def sources(self) -> dict[str, str]:
         """Path → source of every number; a number without a recorded source was given by the user."""
         known = dict(self._recorded_sources(""))
-        return {path: known.get(path) or _nearest_source(known, path) or BY_USER for path in self.numbers()}
+        return {path: known.get(path) or nearest_source(known, path) or BY_USER for path in self.numbers()}
 
     def _recorded_sources(self, prefix: str) -> Iterator[tuple[str, str]]:
         for name in type(self).model_fields:
@@ -287,7 +296,12 @@ def invariant(rule: Callable[[S], S]) -> Callable[[S], S]:
             spec.__dict__[mark] = True
         return spec
 
+    setattr(once, _INVARIANT, True)
     return cast("Callable[[S], S]", model_validator(mode="after")(once))
+
+
+_INVARIANT = "_is_invariant"
+"""Attribute of the methods that :func:`invariant` decorates."""
 
 
 # helpers ---------------------------------------------------------------------------------------------------------
@@ -297,6 +311,13 @@ def invariant(rule: Callable[[S], S]) -> Callable[[S], S]:
 def _fields(cls: type[Spec]) -> tuple[str, ...]:
     """Names of a spec's fields, cached: ``cls.model_fields`` is slow to access."""
     return tuple(cls.model_fields)
+
+
+@functools.lru_cache(maxsize=1024)
+def _invariants(cls: type[Spec]) -> tuple[Callable[[Spec], Spec], ...]:
+    """The rules about several fields of a spec."""
+    named = {name: member for base in reversed(cls.__mro__) for name, member in vars(base).items()}
+    return tuple(member for member in named.values() if hasattr(member, _INVARIANT))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -332,24 +353,6 @@ def _child(root: Spec, node: Any, name: str, path: str) -> Any:
             if getattr(item, "name", None) == name:
                 return item
     raise PathError(path, path, f"there is no '{name}'", did_you_mean(path, root.numbers(), "numbers of this spec"))
-
-
-def _sources_after_change(recorded: Mapping[str, str], changes: Iterable[str]) -> dict[str, str]:
-    """Recorded sources after a change. The source of a changed path is the user; the source of a branch still covers its other paths."""
-    changed = dict.fromkeys(changes).keys()
-    kept = {path: source for path, source in recorded.items() if path not in changed and changed.isdisjoint(_branches(path))}
-    return kept | {path: BY_USER for path in changed if "" in kept or not kept.keys().isdisjoint(_branches(path))}
-
-
-def _branches(path: str) -> Iterator[str]:
-    """The paths above a path, nearest first: ``a.b`` and ``a`` of ``a.b.c``."""
-    while "." in path:
-        path = path.rpartition(".")[0]
-        yield path
-
-
-def _nearest_source(known: Mapping[str, str], path: str) -> str | None:
-    return next((known[above] for above in _branches(path) if above in known), known.get(""))
 
 
 _SCALAR_TYPES = frozenset({float, int, bool, str, type(None)})

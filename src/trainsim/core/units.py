@@ -112,6 +112,16 @@ def array_policy(policy: ArrayPolicy) -> Iterator[None]:
         _arrays.reset(token)
 
 
+def arrays_are_trusted() -> bool:
+    """Whether arrays are accepted without a check.
+
+    >>> with array_policy(ArrayPolicy.TRUSTED):
+    ...     arrays_are_trusted()
+    True
+    """
+    return _arrays.get() is ArrayPolicy.TRUSTED
+
+
 @dataclass(frozen=True)
 class Unit:
     """Marks a numeric field with its unit, bounds and meaning: ``Annotated[Num, Unit("FLOP/s", gt=0)]``.

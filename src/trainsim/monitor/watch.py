@@ -17,7 +17,7 @@ import numpy as np
 from ..catalog.run_beliefs import beliefs as beliefs_about
 from ..catalog.runs import complete
 from ..core.errors import EstimateError, TrainsimWarning
-from ..core.spec import BY_USER
+from ..core.provenance import BY_USER
 from ..core.units import human
 from ..inference import simulate
 from ..model.conventions import CONVENTIONS

@@ -18,7 +18,7 @@ from ..distributions.composed import Empirical, Joint, Mixture
 from ..distributions.distribution import Array, Distribution
 from ..distributions.tables import accurate_sampler
 from .quantiles import QuantileSketch, replicate_error, standard_errors
-from .sweep import BLOCK, Range, Study, blocks, evaluate
+from .sweep import BLOCK, Range, Study, blocks, drawn_spec, evaluate
 
 TOLERANCE = 1e-9
 """Largest deviation from linearity, relative to the largest value."""
@@ -122,9 +122,10 @@ SEPARATE_FROM = 1 << 11
 """Number of points from which variants are evaluated separately; they then share the work that does not depend on the changed input."""
 
 
-def _stacked(columns: list[Array]) -> Array:
-    """Concatenate columns; a single column stays the same object."""
-    return columns[0] if len(columns) == 1 else np.concatenate(columns)
+def _stacked(drawn: Mapping[str, Array], variants: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """The draws of several variants, one after the other; the arrays of a single one stay the same objects."""
+    columns = {path: [variant.get(path, values) for variant in variants] for path, values in drawn.items()}
+    return {path: column[0] if len(column) == 1 else np.concatenate(column) for path, column in columns.items()}
 
 
 def _evaluated(
@@ -132,13 +133,14 @@ def _evaluated(
 ) -> dict[str, Array]:
     """Outputs at draws with other values at some paths, (variants, n); as many variants at once as fit in a block."""
     n = len(next(iter(drawn.values())))
-    at_once = 1 if n >= SEPARATE_FROM else max(1, BLOCK // n)
-    found = []
     with sharing():
-        for first in range(0, len(variants), at_once):
-            some = variants[first : first + at_once]
-            stacked = {path: _stacked([variant.get(path, values) for variant in some]) for path, values in drawn.items()}
-            found.append(evaluate(study, stacked, len(some) * n, outputs))
+        if n >= SEPARATE_FROM:
+            spec = drawn_spec(study.spec, drawn)
+            found = [evaluate(study, {**drawn, **variant}, n, outputs, drawn_spec(spec, variant)) for variant in variants]
+        else:
+            at_once = max(1, BLOCK // n)
+            parts = [variants[first : first + at_once] for first in range(0, len(variants), at_once)]
+            found = [evaluate(study, _stacked(drawn, part), len(part) * n, outputs) for part in parts]
     return {name: np.concatenate([part[name].reshape(-1, n) for part in found]) for name in found[0]}
 
 

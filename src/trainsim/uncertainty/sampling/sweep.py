@@ -188,7 +188,12 @@ def blocks(study: Study, shard: Range) -> Iterator[tuple[int, Array]]:
         yield last - first, u
 
 
-def evaluate(study: Study, drawn: Mapping[str, Array], count: int, outputs: Sequence[str]) -> dict[str, Array]:
+def drawn_spec(spec: Spec, drawn: Mapping[str, Array]) -> Spec:
+    """The spec with draws at some paths, whose distributions lie within the bounds of the fields."""
+    return Batch(spec, drawn, arrays=ArrayPolicy.TRUSTED).spec
+
+
+def evaluate(study: Study, drawn: Mapping[str, Array], count: int, outputs: Sequence[str], spec: Spec | None = None) -> dict[str, Array]:
     """Outputs of the function at draws.
 
     Args:
@@ -196,6 +201,7 @@ def evaluate(study: Study, drawn: Mapping[str, Array], count: int, outputs: Sequ
         drawn: path → draws, shape (count,).
         count: number of draws.
         outputs: the outputs and ledger lines to keep; all outputs if empty.
+        spec: the study's spec with the draws; None to make it.
 
     Returns:
         name → values, shape (count,).
@@ -203,7 +209,7 @@ def evaluate(study: Study, drawn: Mapping[str, Array], count: int, outputs: Sequ
     Raises:
         BeliefError: the result of a draw is not finite; the error names the draw.
     """
-    answers = study.function(Batch(study.spec, drawn, arrays=ArrayPolicy.TRUSTED).spec)
+    answers = study.function(drawn_spec(study.spec, drawn) if spec is None else spec)
     named: Mapping[str, Any] = answers if isinstance(answers, Mapping) else {"value": answers}
     if not named:
         raise BeliefError("function", answers, "returned no output", "return an array, or {name: array or Ledger}", "callback-failed")
