@@ -28,14 +28,15 @@ HEAD = """\
 # Models
 
 Causal model types of transformers {version}. *Exact* means equal to transformers' class to the last digit: the number of parameters, and
-the FLOPs of forward and of backward by torch's counter. At the class defaults the class is built and run on the meta device, at {configs}
-random configs that set every key on the CPU, with its own routing; there the pairs that attention masks let through are compared too.
-Kernels that the counter misses (triangular solves, causal convolutions, scans) are counted from the shapes of their calls
-(`tests/peers/recurrent_truth.py`). Unsupported types raise an error with the reason. `python tests/peers/table.py` writes this page;
-`pytest -m peers tests/peers` makes the same comparisons.
+the FLOPs of forward and of backward by torch's counter. At the class defaults, the class is built and run on the meta device. At {configs}
+random configs, each of which sets every key, it runs on the CPU with its own routing; the query-key pairs that attention masks allow
+are then compared too. Kernels that the counter misses (triangular solves, causal convolutions, scans) are counted from the shapes of
+their calls (`tests/peers/recurrent_truth.py`). Unsupported types raise an error with the reason.
+`python tests/peers/table.py` writes this page; `pytest -m peers tests/peers` makes the same comparisons.
 
-{exact} of {all} types are exact in both at their class defaults and at {configs} random configs; {completed} more are so with the keys
-that their class can't be built without. Of a wrapper, the text model is read; `model.towers` holds other towers where they are supported.
+{exact} of {all} types are exact in both at their class defaults and at {configs} random configs; {completed} more are exact once their
+class is given the keys that it can't be built without. For a wrapper, the text model is read;
+`model.towers` holds other towers where they are supported.
 
 | model_type | parameters at the class defaults | parameters and FLOPs there | {configs} random configs | remark |
 |---|---:|---|---|---|

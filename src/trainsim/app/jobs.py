@@ -100,7 +100,13 @@ class Jobs:
             if key not in self._jobs:
                 unfinished = sum(not job.finished() for job in self._jobs.values())
                 if unfinished >= WAITING:
-                    raise EstimateError("", "", f"waits behind {unfinished} questions", "stop one of them, or ask again later", "too-large")
+                    raise EstimateError(
+                        "questions",
+                        unfinished,
+                        "are unfinished, the most that may wait",
+                        "stop one of them, or ask again later",
+                        "too-large",
+                    )
                 self._jobs[key] = Job(work)
                 self._jobs[key].future = self._pool.submit(self._jobs[key].run)
             self._jobs.move_to_end(key)

@@ -130,7 +130,7 @@ class _Pages:
 
     Args:
         folder: the only folder that files are read from; None for none.
-        jobs: questions in work.
+        jobs: the questions being computed.
         answer: answers a question.
     """
 

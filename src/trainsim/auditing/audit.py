@@ -47,10 +47,10 @@ def audit(
 
     Args:
         claim: the claim.
-        subject: the run, development, fleet or model that the claim is about; the catalogue's where None.
+        subject: the run, development, fleet or model that the claim is about; the catalogue's if None.
         beliefs: beliefs about hours, rent, goodput and other costs, which take precedence over the catalogue's.
-        versus: the other run of a comparison; the catalogue's where None.
-        as_of: use disclosures public by this day; today where None. Predictions use rows public by the day before the claim.
+        versus: the other run of a comparison; the catalogue's if None.
+        as_of: use disclosures public by this day; today if None. Predictions use rows public by the day before the claim.
         seed: seed of the simulations.
 
     Returns:

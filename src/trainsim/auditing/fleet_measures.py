@@ -93,7 +93,7 @@ class FleetMeasure(Measure):
 
     @property
     def scenario(self) -> str:
-        """Always empty: the catalogue's scenario is a prior, not a scenario by the subject."""
+        """Always empty: the catalogue's scenario serves as the prediction, and nothing of it counts as the subject's own figure."""
         return ""
 
     @property

@@ -189,7 +189,7 @@ def priced(view: RunView, basis: Basis | None, day: dt.date) -> Priced | None:
 
     Args:
         view: the run.
-        basis: the price basis; market rent where None.
+        basis: the price basis; market rent if None.
         day: the last day whose rows may be used.
     """
     hours = view.hours_belief(day)

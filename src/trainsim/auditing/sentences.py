@@ -122,7 +122,7 @@ def _organisation(name: str) -> str:
 
 
 LEAST_TIMES, TOO_LOW = 1.05, "too low"
-"""A ratio of which only a lower bound below this is known is not printed, but these words are."""
+"""If only a lower bound of a ratio is known and it is below ``LEAST_TIMES``, the words ``TOO_LOW`` are printed instead of the bound."""
 
 
 def times_in_words(reading: Reading, value: float) -> str:

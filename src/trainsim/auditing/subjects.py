@@ -167,7 +167,7 @@ def _architecture(asked: Asked) -> Measure:
     claim, subject = asked.claim, asked.subject
     if isinstance(subject, (Development, Fleet)) or not isinstance(subject, (*get_args(Subject), type(None))):
         raise wrong_subject(claim, subject, "has no architecture", "give subject=a ts.Model or a ts.Run")
-    from .architecture_measure import ArchitectureMeasure  # knows every kind of layer, which takes time to import
+    from .architecture_measure import ArchitectureMeasure  # imported here because it imports every kind of layer, which takes time
 
     model = model_of(asked)
     if model is None:

@@ -101,7 +101,7 @@ class Verdict(Answer):
         for found in self.checks:
             if found.name == name:
                 return found
-        raise ClaimError("check", name, "was not made", f"made: {', '.join(c.name for c in self.checks)}", "missing")
+        raise ClaimError("check", name, "is not a check of this verdict", f"checks: {', '.join(c.name for c in self.checks)}", "missing")
 
     @property
     def stated(self) -> Stated:

@@ -104,7 +104,7 @@ def _explanations(run: Run, measured: float, noise: float, unseen: float) -> tup
     likely = np.exp(-np.square(residuals / noise) / 2)
     usual = step_time(run)
     off = float(np.log(float(np.asarray(usual.total))) - measured)
-    # the density of a fault is nearly constant over the width of the noise, so that one value suffices; units as in `likely`
+    # the density of a fault is nearly constant over the width of the noise, so one value suffices; units as in `likely`
     fault = noise * np.sqrt(2 * np.pi) * np.exp(-abs(off) / FAULT) / (2 * FAULT)
     evidence = np.append(likely.mean(axis=1), [np.exp(-((off / noise) ** 2) / 2), fault]) + TINY
     probability = evidence / np.sum(evidence)

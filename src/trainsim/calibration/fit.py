@@ -84,7 +84,7 @@ def fit_problem(steps: Sequence[MeasuredStep]) -> FitProblem:
     usable = tuple(s for s in steps if s.usable and not s.alternatives and s.reported_as != "utilisation")
     if not usable:
         raise SpecError(
-            "rows", len(steps), "hold no step that can be modelled", "give rows with layout, batch and a measured time", "too-few-data"
+            "rows", len(steps), "contain no step that can be modelled", "give rows with layout, batch and a measured time", "too-few-data"
         )
     known = catalogue_rows("constants")
     share = np.array([row["kind"] == "share" for row in known.values()], dtype=np.bool_)

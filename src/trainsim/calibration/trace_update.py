@@ -117,7 +117,7 @@ def _layers(trace: Trace) -> int:
             names[kernel.name] = names.get(kernel.name, 0) + 1
     if not names:
         raise SpecError(
-            "trace", trace.chip, "has no kernel of fused attention to count layers by", "give a trace of whole layers", "conflict"
+            "trace", trace.chip, "has no fused-attention kernel, from which layers are counted", "give a trace of whole layers", "conflict"
         )
     return max(names.values())
 

@@ -57,7 +57,7 @@ def programme(run: Run, price: Price, as_of: dt.date | None = None) -> Programme
     Args:
         run: the final run, with its own reliability.
         price: price of an accelerator-hour; beliefs about it are added by the caller.
-        as_of: use only rows public by this day; all rows where None.
+        as_of: use only rows public by this day; all rows if None.
 
     Returns:
         the development at median values, with beliefs about its numbers and the rows they come from.

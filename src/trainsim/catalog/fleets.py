@@ -49,7 +49,7 @@ def fleet(name: str) -> Fleet:
 
 
 EVERY_HOUR = "counted: a fleet is run every hour of the clock"
-"""Source of a fleet's utilisation: stock and flow are not divided by the share of hours in use."""
+"""Source of the utilisation of 1 in a fleet: its costs are per hour of the clock, not per hour of use."""
 
 
 def _reported_holdings(row: Row) -> list[Holding]:

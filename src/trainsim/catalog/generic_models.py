@@ -51,7 +51,7 @@ def generic_model(size: str) -> Model | None:
         return None
     total = parse_number(found[1].upper(), "parameter")
     if not total > 0:
-        raise SpecError("model", size, "is no size of a model", "write 7B or 235B-A22B", "out-of-bounds")
+        raise SpecError("model", size, "is not a size of a model", "write 7B or 235B-A22B", "out-of-bounds")
     if found[2] is None:
         return _dense(size, *_shape(total), total)
     active = parse_number(found[2].upper(), "parameter")

@@ -112,13 +112,13 @@ def rent_evidence(
     Args:
         run: the run whose chips are rented.
         as_of: quotes that became public later are excluded.
-        region: region of the machines. Where empty: the region of the run's own price, then "global".
-        day: day of the rent. Where None: the months of the published run, then the day of the run's own price, then ``as_of``, then
+        region: region of the machines. If empty: the region of the run's own price, then "global".
+        day: day of the rent. If None: the months of the published run, then the day of the run's own price, then ``as_of``, then
             the day of the latest quote.
-        tier: "hyperscaler", "specialist" or "marketplace". Where empty: "specialist", or "hyperscaler" where no other tier offers
+        tier: "hyperscaler", "specialist" or "marketplace". If empty: "specialist", or "hyperscaler" where no other tier offers
             the chip's silicon.
-        term: "spot", "on-demand", "1-month", "1-year" or "3-year". Where empty: the term of the run's own price, then "on-demand".
-        vendor: name of the vendor; a new vendor where empty.
+        term: "spot", "on-demand", "1-month", "1-year" or "3-year". If empty: the term of the run's own price, then "on-demand".
+        vendor: name of the vendor; a new vendor if empty.
 
     Returns:
         the prior on rent [USD/GPU-h], with the quotes used and those excluded.
@@ -134,7 +134,7 @@ def rent_evidence(
     """
     seen = usable_quotes(run, as_of)
     if not seen.quotes:
-        rule = f"quotes were public on {as_of}: too few for a prior"
+        rule = f"is the number of usable quotes public on {as_of}; a prior needs at least one"
         raise CatalogError("catalog.rents", 0, rule, "give price its own belief, or a later as_of", "too-few-data")
     own_price = run.price if isinstance(run.price, Rental) else None
     period = _rental_period(run, own_price, as_of, day) or RentalPeriod((max(q.day for q in seen.quotes.values()),), True)

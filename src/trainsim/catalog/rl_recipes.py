@@ -176,7 +176,7 @@ def _simulate(stage: Recipe, n: int, seed: int) -> Simulation:
 
 
 def _total_quantile(sims: Sequence[Simulation], level: float) -> float:
-    """Quantile of the total hours. The stages share an engine and are assumed comonotonic, so that their quantiles add."""
+    """Quantile of the total hours. The stages share an engine and are assumed comonotonic, so their quantiles add."""
     return float(sum(_mixture_quantile(sim, level) for sim in sims))
 
 

@@ -66,12 +66,12 @@ def settings_evidence(quantity: str, as_of: dt.date, judged: Row | None = None) 
         used[row.address] = float(row[quantity])
         labs.setdefault(row["org"], []).append(float(np.log(row[quantity])))
     if len(labs) < MIN_LABS:
-        rule = f"labs had published it by {as_of}: too few for a prior"
+        rule = f"is the number of labs that had published it by {as_of}; a prior needs {MIN_LABS}"
         raise CatalogError(
             f"catalog.reinforcement.{quantity}",
             len(labs),
             rule,
-            f"ask for a later day: it takes {MIN_LABS} labs",
+            "ask for a later day",
             "too-few-data",
         )
     means = np.array([np.mean(logs) for logs in labs.values()])

@@ -95,7 +95,11 @@ def beliefs(run: Run, as_of: dt.date | str | None = None, *, replace: Collection
     """
     if unknown := set(replace) - {RENT}:
         raise SpecError(
-            "replace", sorted(unknown), "can't be replaced by a belief of the catalogue", f"name {RENT}, or nothing", "conflict"
+            "replace",
+            sorted(unknown),
+            "can't be replaced by a belief of the catalogue",
+            f"give [{RENT!r}], or leave replace out",
+            "conflict",
         )
     day = day_of(as_of, "as_of") if isinstance(as_of, str) else as_of
     believed: dict[str, Evidence] = {}

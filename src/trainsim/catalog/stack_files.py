@@ -27,7 +27,7 @@ def stack_file_row(path: str | Path) -> Row:
     """
     rows = toml_io.load(path, CatalogError)
     if len(rows) != 1:
-        raise CatalogError(str(path), ", ".join(rows) or None, f"holds {len(rows)} stacks", "keep one table: [name]", "conflict")
+        raise CatalogError(str(path), ", ".join(rows) or None, f"contains {len(rows)} stacks", "keep one table, [name]", "conflict")
     ((name, fields),) = rows.items()
     return make_row(str(path), name, fields)
 

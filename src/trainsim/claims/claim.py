@@ -168,9 +168,12 @@ class Claim(Spec):
             raise SpecError("versus", "", "is missing: versus_value has no subject", "name the subject: versus='llama3.1-405b'", "missing")
         if (self.low is None) != (self.high is None):
             remedy = "give both, or value= with bound='at least' or 'at most'"
-            raise SpecError("low", self.low, "and high must be given together", remedy, "missing")
+            given, other = ("low", "high") if self.high is None else ("high", "low")
+            raise SpecError(given, getattr(self, given), f"is given without {other}", remedy, "missing")
         if self.low is not None and (self.value is not None or self.bound):
-            raise SpecError("value", self.value, "or bound is given together with a range", "give value=, or low= and high=", "conflict")
+            given = "bound" if self.value is None else "value"
+            rule = "is given together with the range low= to high="
+            raise SpecError(given, getattr(self, given), rule, f"leave {given} out, or leave low and high out", "conflict")
         if self.low is not None and self.high is not None and not self.low <= self.high:
             raise SpecError("low", self.low, "is above high", "give the lower end as low=", "conflict")
         return self

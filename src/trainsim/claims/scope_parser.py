@@ -167,7 +167,7 @@ def parse_scope(words: str, phrases: Mapping[tuple[str, ...], Phrase], names: Ca
     kinds = {p.kind for p in matched if p.kind is not None and p.rank == "neutral"} or {p.kind for p in matched if p.kind is not None}
     owned = tuple(r for r in readings if r & OWNED)
     kinds -= {"stock"} if readings and not owned else set()
-    readings = owned if kinds == {"stock"} and owned else readings  # "the GPUs it bought" are no hours of a run
+    readings = owned if kinds == {"stock"} and owned else readings  # "the GPUs it bought" does not mean hours of a run
     if len(bases) > 1 or len(kinds) > 1:
         unread.append(words)
     if unread:

@@ -187,7 +187,7 @@ def solved(asked: RunRequest, path: str, limits: list[str], probability: float, 
                             did_you_mean(name, UNITS, "quantities"), "syntax")  # fmt: skip
         bounds[name] = parse_number(value, UNITS[name], "--limit")
     with working(f"solving for {path}"):
-        held = beliefs_of(run, asked)  # what is believed of the number solved for gives way
+        held = beliefs_of(run, asked)  # a belief about the number solved for is dropped below
         found = solve_for(run, path, bounds, held.without(*({path} & set(held.paths))) or None, probability=probability)
     return answered(found, form)
 

@@ -54,7 +54,7 @@ def memory_of(asked: RunRequest, form: str) -> str:
 
 
 def _modelled(fit: Fit, modelled: float) -> str:
-    """Head of the table of a rank's memory: how the measured peaks above differ from the modelled ones of the table."""
+    """Heading of the table of a rank's modelled memory, with the ratio of measured peaks to modelled ones."""
     low, middle, high = (used / modelled for used in fit.used)
     return f"modelled, {fit.rank}; measured peaks are {middle:.2f} ({low:.2f} to {high:.2f}) × modelled ones"
 

@@ -321,7 +321,7 @@ def token_copies(
         experts, top_k: total number of experts, and experts per token [1].
         group, per_domain: accelerators that hold the experts, and how many of them share a domain [1].
         limit: domains that a token may reach; infinite for no limit [1]. The number of domains is exact. The number of accelerators
-            assumes that the token's experts are spread evenly over the allowed domains: 2 % below the gate of DeepSeek-V3.
+            assumes that the token's experts are spread evenly over the allowed domains; for the gate of DeepSeek-V3 it is 2 % too low.
 
     Returns:
         (inside, outside) copies per token [1].

@@ -184,7 +184,10 @@ def _least_squares(residuals: Callable[[Mapping[str, float]], Array], names: lis
         return {n: float(START_SCALES[n] * np.exp(x)) if n in START_SCALES else float(expit(x)) for n, x in zip(names, point, strict=True)}
 
     if len(residuals(numbers(np.zeros(len(names))))) < len(names):
-        raise EstimateError("profile", len(names), "numbers can't be fitted to fewer measurements", "measure more shapes", "too-few-data")
+        measured = len(residuals(numbers(np.zeros(len(names)))))
+        raise EstimateError(
+            "profile", measured, f"measurements are too few to fit {len(names)} numbers", "measure more shapes", "too-few-data"
+        )
     limits = np.array([8.0 if name in START_SCALES else float(logit(1 - 1e-6)) for name in names])
 
     def log_errors(point: Array) -> Array:

@@ -163,7 +163,7 @@ def look_up(kind: str, name: str, path: str) -> Any:
         SpecError: no lookup is registered for that class.
     """
     if kind not in _resolvers:
-        raise SpecError(path, name, f"is a name, and no catalogue of {kind} is known", f"give a {kind}", "wrong-type")
+        raise SpecError(path, name, f"is a name, but no catalogue lists a {kind} by name", f"give a {kind}", "wrong-type")
     return _resolvers[kind](name)
 
 

@@ -197,7 +197,7 @@ class Spec(BaseModel, metaclass=_SpecMeta):
                 known = {item.name: item for item in child}
                 for name, inner in by_name.items():
                     if name not in known:
-                        raise PathError(name, name, f"is not one of {head}", did_you_mean(name, known))
+                        raise PathError(name, name, f"is not the name of an item of {head}", did_you_mean(name, known))
                     known[name] = inner[""] if "" in inner else _replace_item(known[name], name, inner)
                 return tuple(known.values())
         except (SpecError, PathError) as error:
@@ -237,7 +237,7 @@ class Spec(BaseModel, metaclass=_SpecMeta):
         """Nested plain dict with the structure of the paths; ``type(self)(**d)`` equals this spec."""
         self._check_scalar()
         values = {name: getattr(self, name) for name in type(self).model_fields}
-        infinite = {name for name, value in values.items() if isinstance(value, float) and np.isinf(value)}  # defaults of open bounds
+        infinite = {name for name, value in values.items() if isinstance(value, float) and np.isinf(value)}  # bounds not given
         kept = {n: v for n, v in values.items() if v is not None or type(self).model_fields[n].default is not None}
         return {name: _plain(value) for name, value in kept.items() if name not in infinite}
 

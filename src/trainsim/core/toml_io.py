@@ -51,7 +51,7 @@ def _is_json(path: str | Path) -> bool:
 def write_text(path: str | Path, text: str) -> None:
     """Write a text to a file atomically: after a failure an existing file is unchanged.
 
-    A device or a pipe is written to, not replaced; of a link, the file that it names is replaced.
+    A device or a pipe is written to and not replaced. If the path is a link, the file that it points to is replaced.
 
     Raises:
         SpecError: the folder does not exist or is not writable.
@@ -78,7 +78,7 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def _mode_of(target: Path) -> int:
-    """Permissions of an existing file, or those of any new file of this process: a temporary file is its owner's alone."""
+    """Permissions for the written file: those of the file it replaces, else the usual ones of this process. A temporary file has fewer."""
     if target.exists():
         return stat.S_IMODE(target.stat().st_mode)
     mask = os.umask(0)
@@ -87,7 +87,7 @@ def _mode_of(target: Path) -> int:
 
 
 def _write_through(path: str | Path, text: str) -> None:
-    """Write to what is no regular file, such as ``/dev/stdout``."""
+    """Write to a device or a pipe, such as ``/dev/stdout``."""
     try:
         with Path(path).open("w", encoding="utf-8") as file:
             file.write(text)

@@ -233,7 +233,9 @@ class Unit:
         outside |= ((array >= self.lt) if self.lt is not None else False) | ((array > self.le) if self.le is not None else False)
         if np.any(outside):
             culprit = "" if np.ndim(array) == 0 else f" (draw {int(np.argmax(outside))} is {array[np.argmax(outside)]:g})"
-            raise field_error(self.rule + culprit, f"it is {self.doc or 'a number'} in [{self.symbol or 'ratio'}]", "out-of-bounds")
+            raise field_error(
+                self.rule + culprit, f"give a number in [{self.symbol or 'ratio'}]{f' ({self.doc})' if self.doc else ''}", "out-of-bounds"
+            )
         return array if np.ndim(array) else float(array)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:

@@ -20,6 +20,13 @@ _REMEDIES = {
     "int_type": "a whole number",
     "literal_error": "one of these words",
     "is_instance_of": "a list",
+    "bool_type": "true or false",
+    "greater_than": "a larger number",
+    "greater_than_equal": "a larger number",
+    "less_than": "a smaller number",
+    "less_than_equal": "a smaller number",
+    "too_short": "more entries",
+    "too_long": "fewer entries",
 }
 """Pydantic's error type → what to give instead."""
 _BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}

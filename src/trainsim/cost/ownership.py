@@ -118,7 +118,11 @@ class Ownership(Price):
             for name in ("life_years", "cost_of_capital", "residual_share"):
                 if getattr(self, name) is not None:
                     raise SpecError(
-                        name, getattr(self, name), "is given together with amortisation, which replaces it", "give one", "conflict"
+                        name,
+                        getattr(self, name),
+                        "is given together with amortisation, which replaces it",
+                        f"give {name} or amortisation",
+                        "conflict",
                     )
         if self.operating_share is None and self.site is None:
             raise SpecError(
@@ -126,7 +130,11 @@ class Ownership(Price):
             )
         if self.operating_share is not None and self.site is not None:
             raise SpecError(
-                "operating_share", self.operating_share, "is given together with site: power would be paid twice", "give one", "duplicate"
+                "operating_share",
+                self.operating_share,
+                "is given together with site: power would be paid twice",
+                "give operating_share or site",
+                "duplicate",
             )
         return self
 

@@ -97,7 +97,7 @@ def from_megatron(arguments: Mapping[str, Any] | Sequence[str] | str) -> Plan:
                 f"--{flag}",
                 value,
                 "has no counterpart in a plan",
-                did_you_mean(flag, [*DEGREES, *_READERS], "flags that can"),
+                did_you_mean(flag, [*DEGREES, *_READERS], "flags with a counterpart"),
                 "unsupported",
             )
     dropped = [flags.number(name, DROPOUT) for name in ("hidden-dropout", "attention-dropout")]
@@ -146,7 +146,11 @@ def _group(value: Any, flags: NamedValues) -> dict[str, Any]:
     if flags.integer("microbatch-group-size-per-virtual-pipeline-stage") != pp:
         rule = "changes the order of interleaved passes"
         raise SpecError(
-            "--microbatch-group-size-per-virtual-pipeline-stage", value, rule, f"leave it out, or give the {pp} of the ranks", "unsupported"
+            "--microbatch-group-size-per-virtual-pipeline-stage",
+            value,
+            rule,
+            f"leave it out, or give {pp}, the number of pipeline ranks",
+            "unsupported",
         )
     return {}
 
@@ -164,14 +168,18 @@ def _instances(value: Any, flags: NamedValues) -> dict[str, Any]:
 def _outer(value: Any, flags: NamedValues) -> dict[str, Any]:
     del flags
     if value != "no_shard":
-        raise SpecError("--outer-dp-sharding-strategy", value, "has no counterpart in a plan", "no_shard", "unsupported")
+        raise SpecError("--outer-dp-sharding-strategy", value, "has no counterpart in a plan", "give no_shard", "unsupported")
     return {}
 
 
 def _renamed(value: Any, flags: NamedValues) -> dict[str, Any]:
     del flags
     raise SpecError(
-        "--moe-layer-recompute", value, "is a deprecated flag", "--recompute-granularity selective --recompute-modules moe", "unsupported"
+        "--moe-layer-recompute",
+        value,
+        "is a deprecated flag",
+        "give --recompute-granularity selective --recompute-modules moe",
+        "unsupported",
     )
 
 
@@ -314,25 +322,25 @@ def _written_precision(plan: Plan) -> list[str]:
         "plan.precision",
         plan.recipe.name,
         "has no flags in Megatron-LM",
-        f"{', '.join(FORMATS)}, or one of these changed by its flags",
+        f"give {', '.join(FORMATS)}, or one of these as its flags change it",
         "unsupported",
     )
 
 
 def _refuse(plan: Plan) -> None:
     remedies = {
-        "dp": (plan.dp is not None, "leave it out: Megatron-LM takes what the other degrees leave"),
+        "dp": (plan.dp is not None, "leave it out: Megatron-LM computes it from the other degrees"),
         "shard": (plan.shard is not None, "leave it out"),
-        "offload": (plan.offload is not None and plan.offload.activations != 0, "activations=0, or leave it out"),
-        "elementwise": (plan.elementwise != "fused", "elementwise='fused'"),
-        "cp_order": (plan.cp_order != "balanced", "cp_order='balanced'"),
+        "offload": (plan.offload is not None and plan.offload.activations != 0, "give activations=0, or leave it out"),
+        "elementwise": (plan.elementwise != "fused", "give elementwise='fused'"),
+        "cp_order": (plan.cp_order != "balanced", "give cp_order='balanced'"),
         "schedule": (
             "megatron" not in plan.pass_order.words,
-            " or ".join(sorted(one.name for one in framework_schedules("megatron").values())),
+            "give " + " or ".join(sorted(one.name for one in framework_schedules("megatron").values())),
         ),
-        "optimizer": (plan.optimizer not in {"adamw", "sgd", "muon"}, "adamw, sgd or muon"),
-        "recompute_layers": (plan.recompute_layers == 0, "recompute='none'"),
-        "loss": (plan.loss not in {"vocab-parallel", "fused"}, "vocab-parallel or fused"),
+        "optimizer": (plan.optimizer not in {"adamw", "sgd", "muon"}, "give adamw, sgd or muon"),
+        "recompute_layers": (plan.recompute_layers == 0, "give recompute='none'"),
+        "loss": (plan.loss not in {"vocab-parallel", "fused"}, "give vocab-parallel or fused"),
     }
     for field, (refused, remedy) in remedies.items():
         if refused:

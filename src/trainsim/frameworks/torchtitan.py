@@ -68,7 +68,11 @@ def from_torchtitan(text: str | Mapping[str, Any]) -> Plan:
             fields |= _READERS[key](value, given)
         elif not key.startswith(ELSEWHERE):
             raise SpecError(
-                key, value, "has no counterpart in a plan", did_you_mean(key, [*DEGREES, *_READERS], "keys that can"), "unsupported"
+                key,
+                value,
+                "has no counterpart in a plan",
+                did_you_mean(key, [*DEGREES, *_READERS], "keys with a counterpart"),
+                "unsupported",
             )
     if "micro_batch" not in fields and fields.get("pp", 1) == 1:
         fields["micro_batch"] = given.integer("training.local_batch_size", given.integer("training.batch_size", 1))
@@ -123,7 +127,11 @@ def _schedule(value: Any, given: NamedValues) -> dict[str, Any]:
         return {"schedule": known[value].name, "vpp": stages or USUAL_STAGES}
     if stages not in {0, fixed}:
         raise SpecError(
-            "parallelism.pipeline_parallel_stages_per_rank", stages, f"{value} has {fixed} to a rank", f"give {fixed}", "conflict"
+            "parallelism.pipeline_parallel_stages_per_rank",
+            stages,
+            f"is not the number of {value}, {fixed} per rank",
+            f"give {fixed}",
+            "conflict",
         )
     return {"schedule": known[value].name}
 
@@ -141,7 +149,7 @@ def _shards(value: Any, given: NamedValues) -> dict[str, Any]:
 
 def _replicas(value: Any, given: NamedValues) -> dict[str, Any]:
     if given.integer(REPLICAS) > 1 and given.integer(SHARDS, -1, least=-1) == -1:
-        rule, remedy = "leaves the sharding degree to the world size", "give data_parallel_shard_degree as well"
+        rule, remedy = "makes the sharding degree depend on the world size", "give data_parallel_shard_degree as well"
         raise SpecError(REPLICAS, value, rule, remedy, "unsupported")
     return {}
 
@@ -153,7 +161,7 @@ def _checkpointing(value: Any, given: NamedValues) -> dict[str, Any]:
     option = str(given.get("activation_checkpoint.selective_ac_option", "2"))
     if option != "op":
         raise SpecError(
-            "activation_checkpoint.selective_ac_option", option, "has no counterpart in a plan", "'op', or mode='full'", "unsupported"
+            "activation_checkpoint.selective_ac_option", option, "has no counterpart in a plan", "give 'op', or mode='full'", "unsupported"
         )
     return {"recompute": "selective", "recompute_parts": ("ops",)}
 
@@ -185,7 +193,7 @@ def _refused(key: str, usual: Any) -> Callable[[Any, NamedValues], dict[str, Any
     def read(value: Any, given: NamedValues) -> dict[str, Any]:
         del given
         if value != usual:
-            raise SpecError(key, value, "has no counterpart in a plan", f"{key.partition('.')[2]} = {_toml(usual)}", "unsupported")
+            raise SpecError(key, value, "has no counterpart in a plan", f"write {key.partition('.')[2]} = {_toml(usual)}", "unsupported")
         return {}
 
     return read
@@ -248,7 +256,7 @@ def to_torchtitan(plan: Plan) -> str:
         tables["training"] = {key: "bfloat16" for key, size in dtypes.items() if size == 2.0}
         written = {f"training.{k}": v for k, v in tables["training"].items()} | _converters(tables)
         if plan.precision != _precision(NamedValues(written)):
-            raise SpecError("plan.precision", plan.recipe.name, "has no keys in torchtitan", "bf16-fsdp or fp8-fsdp", "unsupported")
+            raise SpecError("plan.precision", plan.recipe.name, "has no keys in torchtitan", "give bf16-fsdp or fp8-fsdp", "unsupported")
     return "\n".join(f"[{name}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in table.items()) for name, table in tables.items())
 
 
@@ -266,28 +274,28 @@ def _refuse(plan: Plan) -> None:
     parts = plan.recompute == "selective" and plan.recompute_parts != ("ops",)
     whole = plan.tp > 1 and plan.sequence_parallel == "off"
     remedies = {
-        "dp": (plan.dp is not None, "leave it out: torchtitan takes what the other degrees leave"),
-        "zero": (plan.zero != 3, "zero=3"),
+        "dp": (plan.dp is not None, "leave it out: torchtitan computes it from the other degrees"),
+        "zero": (plan.zero != 3, "give zero=3"),
         "shard": (plan.shard is not None, "leave it out"),
         "offload": (plan.offload is not None, "leave it out"),
         "schedule": (
             "torchtitan" not in plan.pass_order.words,
-            ", ".join(sorted(one.name for one in framework_schedules("torchtitan").values())),
+            "give one of " + ", ".join(sorted(one.name for one in framework_schedules("torchtitan").values())),
         ),
-        "sequence_parallel": (whole, "'on': its tensor parallelism always includes sequence parallelism"),
-        "recompute_parts": (parts, "recompute_parts=('ops',), or recompute='full'"),
+        "sequence_parallel": (whole, "give 'on': torchtitan's tensor parallelism always includes sequence parallelism"),
+        "recompute_parts": (parts, "give recompute_parts=('ops',), or recompute='full'"),
         "recompute_layers": (plan.recompute_layers is not None, "leave it out"),
         "stage_layers": (bool(plan.stage_layers), "leave it out"),
-        "cp_exchange": (plan.cp > 1 and plan.cp_exchange not in ROTATE_METHODS.values(), "ring or all-gather"),
-        "cp_order": (plan.cp_order != "balanced", "cp_order='balanced'"),
+        "cp_exchange": (plan.cp > 1 and plan.cp_exchange not in ROTATE_METHODS.values(), "give ring or all-gather"),
+        "cp_order": (plan.cp_order != "balanced", "give cp_order='balanced'"),
         "overlap": (plan.overlap is not None, "leave it out"),
         "expert_overlap": (plan.expert_overlap != "off", "leave it off"),
         "graphs": (bool(plan.graphs), "leave them out"),
-        "attention": (plan.attention != "fused", "attention='fused'"),
-        "loss": (plan.loss != "plain", "loss='plain'"),
-        "dropout": (plan.dropout != "off", "dropout='off'"),
-        "precision": (isinstance(plan.precision, str) and plan.precision not in {"bf16-fsdp", "fp8-fsdp"}, "bf16-fsdp or fp8-fsdp"),
-        "optimizer": (plan.optimizer not in OPTIMIZERS.values(), "adamw or muon"),
+        "attention": (plan.attention != "fused", "give attention='fused'"),
+        "loss": (plan.loss != "plain", "give loss='plain'"),
+        "dropout": (plan.dropout != "off", "give dropout='off'"),
+        "precision": (isinstance(plan.precision, str) and plan.precision not in {"bf16-fsdp", "fp8-fsdp"}, "give bf16-fsdp or fp8-fsdp"),
+        "optimizer": (plan.optimizer not in OPTIMIZERS.values(), "give adamw or muon"),
     }
     for field, (refused, remedy) in remedies.items():
         if refused:

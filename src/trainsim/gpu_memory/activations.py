@@ -204,7 +204,7 @@ def _saved_bytes(entry: Entry, plan: Plan, recipe: Precision) -> TokenBytes:
     op = entry.op
     match op:
         case MatMul() if "shared" in entry.path and op.axes[0] == "hidden" and recipe.products not in QUANTIZED:
-            return TokenBytes()  # the router saves the same tensor, so that only a quantized copy needs memory of its own
+            return TokenBytes()  # the router saves the same tensor, so only a quantized copy needs memory of its own
         case MatMul():
             width = recipe.linear_inputs if op.role == "linear" else recipe.activations
             return _by_sharding(op.saved * width, op.axes[0], routed=is_expert_product(op))

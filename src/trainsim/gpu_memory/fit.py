@@ -29,12 +29,12 @@ MEASURED_OVER_MODELLED: dict[Trained, Spread] = {
 
 
 def trained_as(model: Model) -> Trained:
-    """The kind of training that a model's trainable ops make, for pooling published peaks."""
+    """Kind of training of a model, by which published peaks are pooled."""
     return "adapters" if model.adapters is not None else "routed" if model.is_moe else "dense"
 
 
 def spread_for(model: Model) -> Spread:
-    """Used over modelled bytes of published peaks of such models, at P5, P50 and P95 [1]."""
+    """P5, P50 and P95 of used over modelled memory for a new source, for models of this kind of training [1]."""
     return MEASURED_OVER_MODELLED[trained_as(model)]
 
 

@@ -36,7 +36,7 @@ def in_flight_by_schedule(schedule: Schedule, pp: int, vpp: int) -> tuple[InFlig
     short, longer = (_count_in_flight(schedule, pp, vpp, m) for m in (settled, settled + schedule.period(pp)))
     found: list[InFlight] = []
     for (stages, *states), (_, longest) in zip(short, longer, strict=True):
-        same_states = states[0].shape == longest.shape  # otherwise each stage is taken at its own maximum
+        same_states = states[0].shape == longest.shape  # if they differ, each stage has its own maximum as the only state
         few, more = (each if same_states else each.max(axis=0, keepdims=True) for each in (*states, longest))
         slope = (more - few) / schedule.period(pp)
         found.append((stages, np.stack([few - slope * settled, slope], axis=2)))

@@ -39,7 +39,7 @@ class Documents(Spec):
         lengths, weights = np.asarray(self.lengths, dtype=np.float64), np.asarray(self.weights, dtype=np.float64)
         if not lengths.size or not np.all(np.isfinite(lengths)) or np.any(lengths < 1):
             raise SpecError(
-                "lengths", self.lengths, "must be one or more lengths of at least a token", "give lengths in tokens", "out-of-bounds"
+                "lengths", self.lengths, "must be one or more lengths of at least one token", "give lengths in tokens", "out-of-bounds"
             )
         if self.weights and len(self.weights) != len(self.lengths):
             raise SpecError(

@@ -132,7 +132,7 @@ class MixtureOfExperts(FeedForward):
         if self.top_k > self.experts + self.identities:
             raise SpecError("top_k", self.top_k, f"is above experts={self.experts}", f"give at most {self.experts}", "out-of-bounds")
         if self.shared_width < 0:
-            raise SpecError("shared_width", self.shared_width, "must be >= 0", "0 means no shared expert", "out-of-bounds")
+            raise SpecError("shared_width", self.shared_width, "must be >= 0", "give 0 for no shared expert", "out-of-bounds")
         return self
 
     def ops(self, hidden: int) -> Iterator[Op]:

@@ -231,7 +231,7 @@ class PatchBudget(Resize):
 
 
 class FillBudget(Resize):
-    """The image is scaled, up or down, to as many of at most ``most`` patches as its shape allows, in whole units (Gemma 4).
+    """The image is scaled up or down to the most patches that its shape allows in whole units, at most ``most`` (Gemma 4).
 
     Args:
         patch: side of a patch [pixel].

@@ -107,7 +107,11 @@ class Layers(Spec):
     def _consistent(self) -> Self:
         if self.positions and len(self.positions) != self.count:
             raise SpecError(
-                "positions", len(self.positions), f"are not count={self.count} positions", "give one per layer, or none", "conflict"
+                "positions",
+                len(self.positions),
+                f"is not the number of layers, count={self.count}",
+                "give one per layer, or none",
+                "conflict",
             )
         return self
 

@@ -184,7 +184,7 @@ def _tensors(path: Path) -> Iterator[tuple[str, int]]:
         files = sorted(path.glob("*.safetensors"))
         if not files:
             raise SpecError(
-                "path", str(path), "holds no .safetensors files", "give a folder of them, one of them, or a header", "not-found"
+                "path", str(path), "contains no .safetensors files", "give a folder of them, one of them, or a header", "not-found"
             )
         for file in files:
             yield from _sized(_header(file), file.name)

@@ -238,7 +238,7 @@ class Model(Spec):
             raise SpecError(
                 "stack",
                 f"{len(given)} positions",
-                f"do not cover layers 0 to {self.layers - 1} once each",
+                f"does not cover layers 0 to {self.layers - 1} once each",
                 "give every kind its positions, or none",
                 "conflict",
             )
@@ -247,7 +247,7 @@ class Model(Spec):
                 "stack",
                 min(reserved),
                 "is the name of another part",
-                "name the kind of layer otherwise: dense, moe, sliding …",
+                "give the kind of layer another name: dense, moe, sliding …",
                 "duplicate",
             )
         return self
@@ -308,7 +308,7 @@ class Model(Spec):
         """
         able = [each.name for each in self.towers if (each.resize is None if tower is None else each.name == tower)]
         if len(able) != 1:
-            asked = f"no tower {tower!r}" if tower else "no one tower"
+            asked = f"no tower {tower!r}" if tower else "no tower, or more than one,"
             raise SpecError("source_len", source_len, f"has {asked} to read it", "give it to an encoder-decoder", "unknown-name")
         others = tuple(each for each in self.shown if each.name != able[0])
         read = TowerInput(name=able[0], pictures=1.0, height=1, width=int(source_len), seq_len=seq_len)

@@ -266,7 +266,7 @@ def axis_of(run: Run, path: str) -> Axis:
     if isinstance(at, int) and not isinstance(at, bool):
         if not path.endswith("cluster.gpus"):
             remedy = "use ts.search_plans" if ".plan." in f".{path}" else "solve for a number with a unit, or for cluster.gpus"
-            raise EstimateError(path, at, "is an integer that has no meaning between its values", remedy, "unsupported")
+            raise EstimateError(path, at, "is an integer other than a GPU count, so it can't be solved for", remedy, "unsupported")
         return _gpu_axis(run, path, at)
     unit = run.unit_of(path)
     if at is None:

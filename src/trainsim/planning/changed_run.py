@@ -36,13 +36,14 @@ def changed(run: Run, steps: Sequence[Mapping[str, Any]]) -> Run:
     >>> [phase.efficiency is None for phase in doubled.phases]
     [True, False, False, False]
     """
-    with warnings.catch_warnings(action="ignore", category=TrainsimWarning):  # silences warnings about an efficiency that is dropped below
+    # a warning about an efficiency that is dropped below would be false
+    with warnings.catch_warnings(action="ignore", category=TrainsimWarning):
         try:
             after = reduce(Run.replace, steps, run)
         except SpecError as error:
             if not error.path.startswith("plan.") or any(path.startswith("plan") for step in steps for path in step):
                 raise
-            run = run.replace({"plan": None})  # the layout was that of other machines
+            run = run.replace({"plan": None})  # the run's own layout does not fit the changed run
             after = reduce(Run.replace, steps, run)
         opened = _stale(run, after)
     return reduce(Run.replace, steps, run.replace(opened) if opened else run)

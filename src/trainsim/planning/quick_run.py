@@ -176,7 +176,7 @@ def cluster_from(name: str, gpus: int) -> tuple[Cluster, str]:
 
 
 CARDS = ("pcie", "nvl")
-"""Forms of a chip that are slower than its module, which a name must not be read as."""
+"""Card forms of a chip, which are slower than its module: a name that contains one matches only chips of that form."""
 
 
 def _cluster_of_marketing_name(word: str) -> str | None:

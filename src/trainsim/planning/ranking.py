@@ -128,10 +128,7 @@ def pareto(seconds: Array, memory: Array, gpus: Array) -> NDArray[np.intp]:
     [0, 1, 3]
     """
     front: list[NDArray[np.intp]] = []
-    stairs: tuple[Array, Array] = (
-        np.zeros(0),
-        np.zeros(0),
-    )  # by increasing seconds; least memory among layouts before
+    stairs: tuple[Array, Array] = (np.zeros(0), np.zeros(0))  # increasing seconds, and the least memory of layouts up to each
     for n in np.unique(gpus):
         here = np.flatnonzero(gpus == n)
         here = here[np.lexsort((memory[here], seconds[here]))]

@@ -270,7 +270,7 @@ def _known_path(run: Run, path: str) -> str:
     known = run.numbers()
     near = [one for one in known if one.endswith(f".{path}")] if path not in known else []
     if near:
-        raise BeliefError("--believe", path, "is the end of a path", f"did you mean {' or '.join(near[:4])}?", "unknown-path")
+        raise BeliefError("--believe", path, "is only the end of a path", f"did you mean {' or '.join(near[:4])}?", "unknown-path")
     return path
 
 

@@ -46,7 +46,7 @@ def solve_for(
     ``max or min x such that P(q₁(x) <= L₁ and … and qₖ(x) <= Lₖ) >= p``
 
     Each quantity must be monotone in the number. This is checked: if a quantity turns, only the monotone range around the run's value is
-    searched, and a note says so. Every value is tried with the same draws, so that the probability is monotone too, and its root can be
+    searched, and a note says so. Every value is tried with the same draws, so the probability is monotone too, and its root can be
     bracketed.
 
     Args:
@@ -164,7 +164,7 @@ class _Solver:
                     f"limits.{name}",
                     self.axis.value(t),
                     f"can't be computed at this value of {self.path}",
-                    "give what the run lacks",
+                    "give the inputs of the run that it needs",
                     "unknown-name",
                 )
             self._known[t] = found

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ACROSS, TALL, EDGE, DPI = 12.0, 6.3, 0.5, 100
 """Width, height and margin of the image [inch], and its resolution [dot/inch]."""
 SENTENCE, LARGE, SMALL = (26.0, 22.0, 19.0), 15.0, 12.0
-"""Font sizes [pt]: of the sentence, the first with which it takes at most three lines; of labels; and of the foot."""
+"""Font sizes [pt]: of the sentence, tried in order until it takes at most three lines; of labels; and of the foot."""
 
 
 @overload

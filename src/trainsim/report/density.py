@@ -20,7 +20,7 @@ def density(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Density of a quantity, or of its logarithm.
 
-    Quantiles are a nearly straight function of their normal scores, so that a curve through a few quantiles gives the density ``φ(z) ·
+    Quantiles are a nearly straight function of their normal scores, so a curve through a few quantiles gives the density ``φ(z) ·
     dz/dx``. If this density is not unimodal, the distribution has a hard edge or several modes; the density is then ``Δp / Δx`` between
     quantiles.
 

@@ -62,7 +62,7 @@ class Drawing:
         elif suffix == ".png":
             file.write_bytes(self.png)
         elif suffix != ".pdf":
-            raise SpecError("path", str(path), "has an ending of no picture format", "end it in .png, .svg or .pdf", "unsupported")
+            raise SpecError("path", str(path), "does not end in a picture format", "end it in .png, .svg or .pdf", "unsupported")
         else:
             with styled(self.theme):
                 self.figure.savefig(file)

@@ -208,7 +208,7 @@ def _powers(quantity: str, phase: str, value: float, tried: Mapping[str, Mapping
         change = amounts[quantity][phase] / value
         power = round(np.log(change) / np.log(PROBE[name]))
         if not np.isclose(change, PROBE[name] ** power, rtol=EXACT, atol=0.0):
-            rule = f"is not a product with a power of {name}"
+            rule = f"does not change by a whole power of {name}"
             raise EstimateError(f"{quantity}.{phase}", change, rule, "call ts.estimate for other values", "unsupported")
         if power:
             found[name] = power
@@ -223,8 +223,8 @@ def _product(ratios: Mapping[str, float], powers: Mapping[str, int]) -> float:
 
 
 def _draws(run: Run, simulation: Simulation, amounts: Mapping[str, Mapping[str, float]]) -> dict[str, NDArray[np.float64]]:
-    """Equally likely draws of every phase's amounts, resampled from the weighted points of a simulation, sorted by cost, at equal steps of
-    cumulative weight.
+    """Equally likely draws of every phase's amounts, from the weighted points of a simulation: the points are sorted by cost and taken at
+    equal steps of cumulative weight.
     """
     names = list(amounts["cost"])
     cost, hours = ([simulation.draws(f"{head}.{name}") for name in names] for head in ("cost", "gpu_hours"))

@@ -146,11 +146,19 @@ class Development(Spec):
     def _consistent(self) -> Self:
         kinds = {line.contents for line in self.lines}
         if "final" not in kinds:
-            raise SpecError("lines", sorted(kinds), "hold no final run", 'give at least one Line(…, contents="final")', "too-few-data")
+            raise SpecError("lines", sorted(kinds), "contain no final run", 'give at least one Line(…, contents="final")', "too-few-data")
         if self.experiments is not None and "experiment" in kinds:
-            raise SpecError("experiments", self.experiments, "counts experiments that are also given as lines", "give one", "duplicate")
+            raise SpecError(
+                "experiments",
+                self.experiments,
+                "counts experiments that are also given as lines",
+                "give experiments= or the lines",
+                "duplicate",
+            )
         if "failed" in kinds and np.any(self.failed != 0.0):
-            raise SpecError("failed", self.failed, "counts failed runs that are also given as lines", "give one", "duplicate")
+            raise SpecError(
+                "failed", self.failed, "counts failed runs that are also given as lines", "give failed= or the lines", "duplicate"
+            )
         for line in self.lines:
             if line.run.price is None and self.price is None:
                 raise SpecError(

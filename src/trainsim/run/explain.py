@@ -128,7 +128,7 @@ def explain(est: Explainable, path: str = "") -> Explanation:
     Args:
         est: a point estimate of a run, a development or a fleet.
         path: quantity and line, ``"cost.pretrain.moe.experts.up"``, ``"operation.H800"``; or an input,
-            ``"price.usd_per_gpu_hour"``. The whole cost where empty.
+            ``"price.usd_per_gpu_hour"``. The whole cost if empty.
 
     Returns:
         the explanation, step by step.

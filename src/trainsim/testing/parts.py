@@ -176,13 +176,13 @@ def sees(mask: Mask, query: int, key: int) -> bool:
             return key <= query and key // mask.chunk == query // mask.chunk
         case EarlierInChunk():
             return key < query and key // mask.chunk == query // mask.chunk
-        case Selected():  # the latest keys represent any selection
+        case Selected():  # the number of keys is what matters, so the latest ones are taken
             return query - mask.count < key <= query
         case TowerKeys():  # a tower without input
             return False
-        case Compressed():  # here a key is a compressed entry
+        case Compressed():  # the keys of this mask are compressed entries
             return key < min((query + 1) // mask.rate, query + 1 if mask.most is None else mask.most)
-        case SelectedBlocks():  # the latest keys represent any selection
+        case SelectedBlocks():  # the number of keys is what matters, so the latest ones are taken
             return key <= query and query // mask.block - key // mask.block < mask.count
         case Nearby():
             return abs(query - key) <= mask.reach

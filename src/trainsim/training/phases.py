@@ -56,7 +56,7 @@ class Phase(Spec):
     batch: Annotated[Num, Unit("sequence", "sequences per optimizer step", gt=0)] | None = None
     ramp: Annotated[tuple[Annotated[tuple[float | int, float | int], AsTuple], ...], AsTuple] = ()
     document_length: Annotated[Num, Unit("token", "packed documents' length", ge=1, thousand=BINARY_THOUSAND)] | Documents | None = None
-    images: Annotated[float, Field(ge=0)] | None = None  # a model is made for each, so it is a setting and not an input
+    images: Annotated[float, Field(ge=0)] | None = None  # not a ``Num``: each value needs a model of its own, so beliefs can't vary it
     resolution: Annotated[tuple[int, int], AsTuple] | None = None
     source_len: Count | None = None
     trains: Annotated[Trains | None, FROM_WORDS] = None
@@ -94,7 +94,13 @@ class Phase(Spec):
         if not isinstance(given, (list, tuple)) or not given:
             return fields
         if fields.get("ramp"):
-            raise SpecError("ramp", fields["ramp"], "is given together with a batch schedule, which includes it", "give one", "conflict")
+            raise SpecError(
+                "ramp",
+                fields["ramp"],
+                "is given together with a batch schedule, which includes it",
+                "give ramp or the batch schedule",
+                "conflict",
+            )
         *ramp, (_, last) = _check_schedule("batch", given)
         if fields.get("tokens") is not None and not np.isclose(
             sum(t for t, _ in _check_schedule("batch", given)), fields["tokens"], rtol=1e-3

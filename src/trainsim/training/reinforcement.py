@@ -349,7 +349,9 @@ def _split_accelerators(cluster: Cluster, recipe: Reinforcement) -> tuple[int, i
     left = cluster.gpus - recipe.rollout_gpus
     if left <= 0 or recipe.rollout_gpus < recipe.engine.gpus:
         rule = f"must be below cluster.gpus={cluster.gpus} and at least engine.gpus={recipe.engine.gpus}"
-        raise SpecError("rollout_gpus", recipe.rollout_gpus, rule, "give a number in that range, or None to alternate", "conflict")
+        raise SpecError(
+            "rollout_gpus", recipe.rollout_gpus, rule, "give a number in that range, or None if rollouts and training alternate", "conflict"
+        )
     return recipe.rollout_gpus, left
 
 

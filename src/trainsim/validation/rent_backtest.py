@@ -96,7 +96,7 @@ def rent_errors(lag_days: int, scales: RentScales = FITTED_SCALES, quotes: Seque
     Args:
         lag_days: days between the newest quote used and the predicted quote.
         scales: scales of the model.
-        quotes: triples of address, day of publication and quote; those of the catalogue where None.
+        quotes: triples of address, day of publication and quote; those of the catalogue if None.
 
     >>> early = catalogue_quotes()[:60]
     >>> [len(rent_errors(lag, quotes=early)) for lag in LAGS]

@@ -139,7 +139,7 @@ def hindcasts(names: Iterable[str] | None = None, progress: Progress | None = No
     Hours that include downtime are predicted with downtime.
 
     Args:
-        names: ids of the runs to predict; all training runs where None.
+        names: ids of the runs to predict; all training runs if None.
         progress: called with the number of runs done and the total, e.g. ``ts.progress_bar``.
 
     Returns:

@@ -14,6 +14,6 @@ class BridgeLog(LogFormat):
     pattern: ClassVar[str] = rf"Step Time\s*:\s*{NUMBER}\s*s"
 
     def seconds(self, number: float, tokens_per_gpu: float) -> float:
-        """Seconds as they are."""
+        """The number itself [s]."""
         del tokens_per_gpu
         return number

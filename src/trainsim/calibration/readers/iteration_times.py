@@ -60,12 +60,12 @@ def numbers_of(row: Mapping[str, str]) -> dict[str, float]:
 
     >>> numbers_of({"# GPUs": "8"})
     Traceback (most recent call last):
-    trainsim.core.errors.SpecError: tensor parallelism=None: is missing; every row needs one
+    trainsim.core.errors.SpecError: tensor parallelism=None: is missing; give one in every row
     """
     cells = {name.lstrip("# ").lower(): cell for name, cell in row.items() if name}
     for name in COLUMNS:
         if name not in cells:
-            raise SpecError(name, None, "is missing", "every row needs one", "missing")
+            raise SpecError(name, None, "is missing", "give one in every row", "missing")
     numbers = {name: number for name, cell in cells.items() if (number := _number(cell)) is not None}
     numbers |= {
         name: float(to_int(cells[name], name, least=1)) if name in COUNTS else to_float(cells[name], name, above=0.0) for name in COLUMNS
@@ -73,7 +73,9 @@ def numbers_of(row: Mapping[str, str]) -> dict[str, float]:
     gpus, tp, heads, layers = (int(numbers[name]) for name in ("gpus", "tensor parallelism", "attention heads", "layers"))
     product = int(prod(numbers[name] for name in DEGREES))
     if product != gpus:
-        raise SpecError("gpus", gpus, f"is not tensor·data·pipeline parallelism, which is {product}", "correct the row", "conflict")
+        raise SpecError(
+            "gpus", gpus, f"is not the product of tensor, data and pipeline parallelism, {product}", "correct the row", "conflict"
+        )
     if heads % tp:
         raise SpecError("tensor parallelism", tp, f"does not divide attention heads={heads}", "correct the row", "conflict")
     if (pp := int(numbers["pipeline parallelism"])) > layers:

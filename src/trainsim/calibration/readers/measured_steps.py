@@ -60,5 +60,5 @@ def read_steps(path: str | Path) -> list[MeasuredStep]:
     fitting = [one for one in known if name.endswith(one.ending) and one.recognises(text)]
     if not fitting:
         endings = ", ".join(sorted({one.ending for one in known}))
-        raise SpecError("rows", name, "has no known format", f"endings: {endings}", "unsupported")
+        raise SpecError("rows", name, "has an unknown file ending", f"known endings: {endings}", "unsupported")
     return fitting[0].steps(text, name)

@@ -14,6 +14,6 @@ class MegatronLog(LogFormat):
     pattern: ClassVar[str] = rf"elapsed time per iteration \(ms\):\s*{NUMBER}"
 
     def seconds(self, number: float, tokens_per_gpu: float) -> float:
-        """Milliseconds as seconds."""
+        """The number, converted from milliseconds [s]."""
         del tokens_per_gpu
         return number / 1e3

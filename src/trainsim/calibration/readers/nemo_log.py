@@ -14,6 +14,6 @@ class NemoLog(LogFormat):
     pattern: ClassVar[str] = rf"""train_step_timing in s["']?\s*[:=]\s*{NUMBER}"""
 
     def seconds(self, number: float, tokens_per_gpu: float) -> float:
-        """Seconds as they are."""
+        """The number itself [s]."""
         del tokens_per_gpu
         return number

@@ -14,5 +14,5 @@ class TorchtitanLog(LogFormat):
     pattern: ClassVar[str] = rf"\btps:\s*{NUMBER}"
 
     def seconds(self, number: float, tokens_per_gpu: float) -> float:
-        """Tokens of a step over tokens per second."""
+        """Tokens of a step over tokens per second [s]."""
         return tokens_per_gpu / number

@@ -81,7 +81,7 @@ def _dispatcher(value: Any, flags: NamedValues) -> dict[str, Any]:
     del flags
     if value == "allgather":
         rule = "sends every token to every rank, which a plan can't state"
-        raise SpecError("--moe-token-dispatcher-type", value, rule, "alltoall or flex", "unsupported")
+        raise SpecError("--moe-token-dispatcher-type", value, rule, "give alltoall or flex", "unsupported")
     to_choice(value, ("alltoall", "flex"), "--moe-token-dispatcher-type")
     return {"dispatcher": "fused" if value == "flex" else "alltoall"}
 

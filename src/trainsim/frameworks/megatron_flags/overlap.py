@@ -58,7 +58,7 @@ def written_overlap(plan: Plan) -> list[str]:
 def _cp_exchange(value: Any, flags: NamedValues) -> dict[str, Any]:
     words = set(flags.texts("cp-comm-type"))
     if len(words) > 1 or words == {"a2a+p2p"}:
-        raise SpecError("--cp-comm-type", value, "mixes kinds of exchange", f"one of {', '.join(CP_COMM_TYPES)}", "unsupported")
+        raise SpecError("--cp-comm-type", value, "mixes kinds of exchange", f"give one of {', '.join(CP_COMM_TYPES)}", "unsupported")
     return {"cp_exchange": CP_COMM_TYPES[to_choice(words.pop(), CP_COMM_TYPES, "--cp-comm-type")]}
 
 

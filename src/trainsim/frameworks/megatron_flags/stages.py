@@ -25,7 +25,7 @@ def virtual_stages(value: Any, flags: NamedValues) -> dict[str, Any]:
         raise SpecError(
             flags.path(flag),
             value,
-            f"times the ranks is {each}, which does not divide {layers} layers",
+            f"on {each // flags.integer(flag)} pipeline ranks is {each} layers, which does not divide the model's {layers}",
             remedy,
             "conflict",
         )
@@ -45,7 +45,7 @@ def end_stages(value: Any, flags: NamedValues) -> dict[str, Any]:
             "--num-layers",
             flags["num-layers"],
             f"leaves {left} layers for the {between} inner stages",
-            "leave a multiple of the inner stages",
+            "give them a multiple of their number",
             "conflict",
         )
     middle = [left // between] * between if between else []
@@ -60,15 +60,23 @@ def layout_stages(value: Any, flags: NamedValues) -> dict[str, Any]:
     each = stages.split("|")
     if set(stages) - set("EtmL|") or not each[0].startswith("E") or not each[-1].endswith("L"):
         raise SpecError(
-            LAYOUT, value, "is not a layout from E to L", "write E for the embedding, t for a layer, m, L and | between stages", "syntax"
+            LAYOUT,
+            value,
+            "must begin with E, end with L, and contain only E, t, m, L and |",
+            "write E for the embedding, t for a layer, m for a prediction module, L for the loss, | between stages",
+            "syntax",
         )
     if any("m" in stage for stage in each[:-1]):
         raise SpecError(
-            LAYOUT, value, "puts a prediction module before the last stage", "in a plan it is on the stage of the loss: …mL", "unsupported"
+            LAYOUT,
+            value,
+            "puts a prediction module before the last stage",
+            "move it to the last stage, before the loss: …mL",
+            "unsupported",
         )
     pp = flags.integer("pipeline-model-parallel-size", 1, least=1)
     if len(each) % pp:
-        raise SpecError(LAYOUT, value, f"has {len(each)} stages for {pp} ranks", "give a multiple", "conflict")
+        raise SpecError(LAYOUT, value, f"has {len(each)} stages for {pp} ranks", f"give a multiple of {pp} stages", "conflict")
     return {"stage_layers": tuple(stage.count("t") for stage in each), "vpp": len(each) // pp}
 
 
@@ -76,7 +84,7 @@ def _written_out(pattern: str, layout: str) -> str:
     """A layout with its repetitions expanded; its length is checked before the expansion."""
     length = sum(len(found[1]) * to_int(found[2], LAYOUT) for found in re.finditer(pattern, layout))
     if max(length, len(layout)) > LONGEST:
-        raise SpecError(LAYOUT, layout, f"expands to more than {LONGEST:,} letters", "give at most a letter for each layer", "too-large")
+        raise SpecError(LAYOUT, layout, f"expands to more than {LONGEST:,} letters", "give at most one letter per layer", "too-large")
     return re.sub(pattern, lambda found: found[1] * int(found[2]), layout)
 
 
@@ -94,7 +102,7 @@ def counted_stages(value: Any, flags: NamedValues) -> dict[str, Any]:
         raise SpecError(
             "--num-layers",
             flags["num-layers"],
-            f"gives {counted} layers with embedding and loss as flagged, for {pp * vpp} stages",
+            f"gives {counted} layers for {pp * vpp} stages, with the embedding and the loss counted as the flags say",
             "give a multiple",
             "conflict",
         )

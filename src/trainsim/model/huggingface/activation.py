@@ -26,7 +26,12 @@ def activated(model: Model, c: Config) -> Model:
         return model
     sections = {section for kind in model.stack for section, _ in kind.block.ops(model.hidden)}
     if sections - {"norms", "attention", "ffn"} or model.head.transform is not None:
-        raise c.fail(key, "has learned parameters; mapped for dense decoders only", f"ignore=({key!r},) leaves them out", "unsupported")
+        raise c.fail(
+            key,
+            "has learned parameters, which are mapped for dense decoders only",
+            f"pass ignore=({key!r},) to leave them out",
+            "unsupported",
+        )
     changes: dict[str, Any] = {"stack": tuple(_with(kind, model.hidden, each) for kind in model.stack)}
     if model.mtp is not None:
         changes["mtp"] = model.mtp.model_copy(update={"block": _block(model.mtp.block, model.hidden, each)})

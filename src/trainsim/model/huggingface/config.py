@@ -164,7 +164,7 @@ class Config:
         for index, group in (groups or {}).items():
             if not str(index).isdigit() or int(index) >= layers or not isinstance(group, Mapping):
                 raise self.fail(
-                    "per_layer_config", f"holds {reprlib.repr(index)}", f"name layers 0 to {layers - 1}, each with a group of keys"
+                    "per_layer_config", f"contains {reprlib.repr(index)}", f"name layers 0 to {layers - 1}, each with a group of keys"
                 )
             changes[int(index)] |= group
         return changes
@@ -287,8 +287,8 @@ class Config:
         allowed = known if callable(known) else known.__contains__
         odd = next((word for word in value if not isinstance(word, str) or not allowed(word)), None)
         if odd is not None:
-            shown = "a word of this family" if callable(known) else f"known: {', '.join(known)}"
-            raise self.fail(key, f"holds {reprlib.repr(odd)}", shown, "unknown-name")
+            shown = "give a word of this family" if callable(known) else f"known: {', '.join(known)}"
+            raise self.fail(key, f"contains {reprlib.repr(odd)}", shown, "unknown-name")
         return [str(word) for word in value]
 
     def per_layer(self, key: str, length: int) -> list[int] | None:
@@ -301,7 +301,7 @@ class Config:
             return None
         found = [self._whole(key, entry) for entry in self._list(key)]
         if any(i >= layers for i in found):
-            raise self.fail(key, f"names layer {max(found)} of {layers}", "layers count from 0", "out-of-bounds")
+            raise self.fail(key, f"names layer {max(found)} of {layers}", f"give indices from 0 to {layers - 1}", "out-of-bounds")
         return found
 
     def _list(self, key: str, length: int | None = None) -> Sequence[Any]:
@@ -314,7 +314,7 @@ class Config:
 
     def _whole(self, key: str, entry: Any) -> int:
         if isinstance(entry, bool) or not isinstance(entry, int) or not 0 <= entry <= _LARGEST:
-            raise self.fail(key, f"holds {reprlib.repr(entry)}", "give whole numbers >= 0", "wrong-type")
+            raise self.fail(key, f"contains {reprlib.repr(entry)}", "give whole numbers >= 0", "wrong-type")
         return entry
 
     # rules -------------------------------------------------------------------------------------------------------
@@ -331,7 +331,9 @@ class Config:
             self.inside(group).fixed(inner, *allowed)
         elif self.has(key) and self._value(key) not in allowed:
             shown = " or ".join(map(repr, allowed)) or "null"
-            raise self.fail(key, f"is not mapped for model_type {self.data.get('model_type')!r}", f"only {shown} is", "unsupported")
+            raise self.fail(
+                key, f"is not mapped for model_type {self.data.get('model_type')!r}", f"give {shown}, the only mapped value", "unsupported"
+            )
 
     def at_most(self, key: str, value: int, other: str, bound: int) -> None:
         """Refuse a value above another key's."""

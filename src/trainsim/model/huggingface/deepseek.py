@@ -16,7 +16,11 @@ def latent_attention(c: Config, q_rank: int | None = 1536) -> LatentAttention:
     heads = c.size(*HEADS)
     kv_heads = c.optional("num_key_value_heads", default=heads, why="latent attention expands to every head")
     if kv_heads != heads:
-        raise c.fail("num_key_value_heads", f"differs from num_attention_heads={heads}", "latent attention has one key head per query head")
+        raise c.fail(
+            "num_key_value_heads",
+            f"differs from num_attention_heads={heads}",
+            f"give {heads}: latent attention has one key head per query head",
+        )
     q_rank = c.size_or_none("q_lora_rank", q_rank)
     return LatentAttention(
         heads=heads,

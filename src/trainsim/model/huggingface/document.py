@@ -45,9 +45,9 @@ def document(config: Any) -> tuple[dict[str, Any], str]:
     else:
         data, name = plain(_keys(config), "config", ConfigError, _RULES), "config"
     if not isinstance(data, Mapping):
-        raise ConfigError(name, type(data).__name__, "does not hold an object", "give a config.json", "wrong-type")
+        raise ConfigError(name, type(data).__name__, "does not contain a JSON object", "give a config.json", "wrong-type")
     if len(data) > _KEYS:
-        raise ConfigError(name, len(data), f"holds more than {_KEYS:,} keys", "give a model's config.json", "out-of-bounds")
+        raise ConfigError(name, len(data), f"is the number of keys, above {_KEYS:,}", "give a model's config.json", "out-of-bounds")
     return dict(data), name
 
 
@@ -108,7 +108,7 @@ def _yaml(path: Path) -> dict[str, Any]:
         first = " ".join(str(error).split())[:200]
         raise ConfigError(path.name, None, f"invalid YAML ({first})", "restore the file; it may be cut short", "syntax") from None
     if not isinstance(data, Mapping):
-        raise ConfigError(path.name, type(data).__name__, "does not hold an object", "give a model's YAML", "wrong-type")
+        raise ConfigError(path.name, type(data).__name__, "is not a YAML mapping", "give a model's YAML", "wrong-type")
     return dict(plain(data, path.name, ConfigError, _RULES))
 
 

@@ -18,8 +18,16 @@ _FOREIGN: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("base_model_name_or_path",), "is an adapter of a base model", _BASE),
     (("fine_tune_type",), "is an adapter of a base model (MLX)", "give the config.json of the base model"),
     (("weight_map",), "is an index of checkpoint files", f"{_CONFIG}; ts.explain_release(model, path) compares its entries"),
-    (("_diffusers_version",), "is a part of a diffusion pipeline (diffusers)", "diffusion models are not mapped"),
-    (("_class_name",), "is a part of a diffusion pipeline (diffusers)", "diffusion models are not mapped"),
+    (
+        ("_diffusers_version",),
+        "is a part of a diffusion pipeline (diffusers)",
+        "give the config of a language model: diffusion models are not supported",
+    ),
+    (
+        ("_class_name",),
+        "is a part of a diffusion pipeline (diffusers)",
+        "give the config of a language model: diffusion models are not supported",
+    ),
     (("image_processor_type",), "is an image processor's config", _CONFIG),
     (("feature_extractor_type",), "is a feature extractor's config", _CONFIG),
     (("image_mean",), "is an image processor's config", _CONFIG),
@@ -32,7 +40,7 @@ _FOREIGN: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("train_micro_batch_size_per_gpu",), "is a DeepSpeed config", "ts.Plan.from_deepspeed reads it; here give a config.json"),
     (("zero_optimization",), "is a DeepSpeed config", "ts.Plan.from_deepspeed reads it; here give a config.json"),
     (("global_step", "log_history"), "is the state of a trainer", _CONFIG),
-    (("per_device_train_batch_size",), "holds the arguments of a trainer", _CONFIG),
+    (("per_device_train_batch_size",), "contains the arguments of a trainer", _CONFIG),
     (("compute_environment",), "is a launch config (Accelerate)", "give a config.json"),
     (("base_model",), "is a training recipe", "give the config.json of the model it names"),
     (("merge_method",), "is a recipe that merges models", "give the config.json of the merged model"),
@@ -203,13 +211,19 @@ def _meta(data: Mapping[str, Any], name: str) -> dict[str, Any]:
     hidden, of = data.get("dim"), data.get("multiple_of", _MULTIPLE)
     multiplier = data.get("ffn_dim_multiplier") or 1.0
     if not (isinstance(hidden, int) and isinstance(of, int) and of > 0 and isinstance(multiplier, (int, float))):
-        raise ConfigError(f"{name}.dim", hidden, "and multiple_of must be positive integers", "restore the file", "wrong-type")
+        raise ConfigError(
+            f"{name}.dim",
+            hidden,
+            "or another key of the inner width is not a positive number",
+            "restore dim, multiple_of and ffn_dim_multiplier",
+            "wrong-type",
+        )
     width = int(multiplier * int(2 * 4 * hidden / 3))
     if isinstance(made.get("vocab_size"), int) and made["vocab_size"] < 0:
         raise ConfigError(
             f"{name}.vocab_size",
             made["vocab_size"],
-            "is left to the tokenizer",
+            "is not a size: the tokenizer determines it",
             "write its number of words (32000 for Llama 2)",
             "conflict",
         )

@@ -63,7 +63,7 @@ def topped(model: Model, c: Config) -> Model:
         return model.model_copy(update={"head": Head(norm=norm, weights="none"), "mtp": None})
     rule = "has a head that is not mapped"
     remedy = (
-        f"known: …ForCausalLM, {', '.join('…' + task for task in _SCORES)}, …Model; leave architectures out for the language-model head"
+        f"give …ForCausalLM, {', '.join('…' + task for task in _SCORES)} or …Model; or leave architectures out for the language-model head"
     )
     raise c.fail("architectures", rule, remedy, "unsupported")
 
@@ -75,7 +75,7 @@ def scores_labels(data: Mapping[str, Any]) -> bool:
 
 
 def _compare(name: str | None, c: Config, hidden: int) -> None:
-    """Note what a causal class may hold that its ``model_type`` doesn't say: a value head, or the parts of a class of its own."""
+    """Add a note if the class in ``architectures`` is not that of the ``model_type``: it may have a value head, or parts of its own."""
     if name is None:
         return
     if name.endswith("WithValueHead"):

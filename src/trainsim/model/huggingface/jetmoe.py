@@ -18,7 +18,9 @@ def jetmoe(c: Config) -> Model:
     kv_heads = c.size(*KEY_HEADS)
     heads = c.optional("num_attention_heads", default=kv_heads * top_k, why="one set of heads per expert of a token")
     if heads != kv_heads * top_k:
-        raise c.fail("num_attention_heads", f"is not {kv_heads} key heads times top-k {top_k}", f"give {kv_heads * top_k}, or leave it out")
+        raise c.fail(
+            "num_attention_heads", f"is not {kv_heads} key heads · {top_k} experts per token", f"give {kv_heads * top_k}, or leave it out"
+        )
     head_dim = c.size("kv_channels", "head_dim")
     attention = RoutedAttention(experts=number, top_k=top_k, kv_heads=kv_heads, head_dim=head_dim, output_bias="hidden")
     width = c.size("intermediate_size", "ffn_hidden_size")

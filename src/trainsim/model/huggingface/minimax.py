@@ -29,7 +29,7 @@ def _mixers(c: Config, layers: int) -> Mixers:
     types = c.words("layer_types", ("full_attention", "linear_attention"), layers)
     coded = ["full_attention" if code else "linear_attention" for code in codes or ()]
     if coded and types and coded != types:
-        raise c.fail("attn_type_list", "contradicts layer_types", "they are two names of one list: give one")
+        raise c.fail("attn_type_list", "contradicts layer_types", "give one of them: they are two names of one list")
     types = types or coded or ["linear_attention" if i % 2 else "full_attention" for i in range(layers)]
     return [("", softmax) if word == "full_attention" else ("linear", lightning) for word in types]
 

@@ -14,14 +14,15 @@ from .harmless import is_harmless
 _SHOWN, _MOST = 6, 500
 _PLAIN = "llama"
 _OF_ANY = ("layer_types", "tie_word_embeddings")
-"""Keys of so many families that they tell none."""
+"""Keys that occur in so many families that they identify none."""
 _FIRST = {name: key for key, names in SECOND_NAMES.items() for name in names}
 
 
 def nearest(data: Mapping[str, Any], kind: str, mapped: Iterable[str]) -> str:
     """A suggestion for a config of an unknown type: a type with a similar name, and the family that knows most of its keys.
 
-    Of several, Llama, whose shape most others vary; else the one with the fewest keys more. Keys that change no shape don't count.
+    If several families know the same number of its keys, Llama is taken if it is one of them, since most others vary its shape; else the
+    family with the fewest further keys. Keys that change no shape don't count.
     """
     families = list(mapped)
     meant = did_you_mean(kind[:80], families)
@@ -34,7 +35,9 @@ def nearest(data: Mapping[str, Any], kind: str, mapped: Iterable[str]) -> str:
     more = sorted(keys - theirs)[:_SHOWN]
     less = sorted(theirs - keys)[:_SHOWN]
     differ = "; ".join(
-        part for part in (f"here alone: {', '.join(more)}" if more else "", f"there alone: {', '.join(less)}" if less else "") if part
+        part
+        for part in (f"only in this config: {', '.join(more)}" if more else "", f"only in {best}: {', '.join(less)}" if less else "")
+        if part
     )
     offer = f"the nearest mapped shape is {best!r} ({differ or 'the same keys'}): as_family={best!r} reads it so"
     return f"{meant} {offer}" if meant.startswith("did") else offer

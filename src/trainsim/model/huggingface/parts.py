@@ -111,7 +111,7 @@ def by_type(
         kinds["chunked_attention"] = ("chunked", attention.replace({"chunk": chunk}))
     if lacking := set(types) - set(kinds):
         need = "sliding_window" if "sliding_attention" in lacking else "attention_chunk_size"
-        raise c.fail("layer_types", f"asks for {min(lacking)}, and there is no {need}", f"give {need} as a positive integer")
+        raise c.fail("layer_types", f"contains {min(lacking)}, which needs {need}", f"give {need} as a positive integer")
     return [kinds[word] for word in types]
 
 

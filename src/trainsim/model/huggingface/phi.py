@@ -15,7 +15,9 @@ def _sparse_mixer(c: Config) -> MixtureOfExperts:
     """Experts with SparseMixer, which draws two experts, one after the other, whatever top-k the file gives (arXiv:2409.12136)."""
     number, top_k = experts(c, "num_local_experts", "num_experts")
     if number < _DRAWN:
-        raise c.fail("num_local_experts", f"are fewer than the {_DRAWN} that SparseMixer draws", f"give at least {_DRAWN}")
+        raise c.fail(
+            "num_local_experts", f"are fewer than the {_DRAWN} experts that SparseMixer chooses per token", f"give at least {_DRAWN}"
+        )
     if top_k != _DRAWN:
         c.note(f"num_experts_per_tok={top_k}: SparseMixer draws {_DRAWN}")
     return MixtureOfExperts(experts=number, top_k=_DRAWN, width=c.size("intermediate_size"))

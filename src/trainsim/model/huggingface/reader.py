@@ -182,7 +182,7 @@ def _examined(outer: Mapping[str, Any], path: str, known: Mapping[str, FamilyRea
 
 
 def _unread(c: Config) -> Model:
-    raise ConfigError(c.path, c.data.get("model_type"), "is not mapped", "give a mapped model_type", "unsupported")
+    raise ConfigError(c.path, c.data.get("model_type"), "is not a supported model_type", "give one that is supported", "unsupported")
 
 
 def _reader(kind: Any, asked: Config, known: Mapping[str, FamilyReader]) -> FamilyReader:
@@ -193,11 +193,15 @@ def _reader(kind: Any, asked: Config, known: Mapping[str, FamilyReader]) -> Fami
         raise _does_not_fit(where, kind)
     if kind is None and not SIZES & asked.data.keys():
         raise ConfigError(where, kind, "is missing, and so are all sizes of a model", "give the config.json of a model", "unknown-name")
-    raise ConfigError(where, kind, "unsupported model_type", f"{nearest(asked.data, str(kind), known)}; or {_BY_HAND}", "unknown-name")
+    raise ConfigError(
+        where, kind, "is not a supported model_type", f"{nearest(asked.data, str(kind), known)}; or {_BY_HAND}", "unknown-name"
+    )
 
 
 def _does_not_fit(where: str, kind: str) -> ConfigError:
-    return ConfigError(where, kind, f"does not fit: {UNFIT[kind]}", f"{_BY_HAND}, or add a family (docs/adding-a-family.md)", "unsupported")
+    return ConfigError(
+        where, kind, f"is not supported: {UNFIT[kind]}", f"{_BY_HAND}, or add a family (docs/adding-a-family.md)", "unsupported"
+    )
 
 
 def _quantisation(data: Mapping[str, Any]) -> int | None:

@@ -1,4 +1,4 @@
-"""Recurrences: RecurrentGemma and Ling 2.5, with attention in between; RWKV and xLSTM, without."""
+"""Recurrent models: RecurrentGemma and Ling 2.5 with attention in some layers, RWKV and xLSTM without attention."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def recurrent_gemma(c: Config) -> Model:
 
 @family("bailing_hybrid")
 def bailing_hybrid(c: Config) -> Model:
-    """Ling 2.5 (Ant Group 2026): Kimi's delta rule with whole gates, and latent attention with a gate per head in every sixth layer."""
+    """Ling 2.5 (Ant Group 2026): Kimi's delta rule with gates of one product each, and latent attention with a gate per head in
+    every sixth layer.
+    """
     layers, heads = c.layers(*LAYERS), c.size(*HEADS)
     every = c.optional("layer_group_size", default=6)
     default = ["full_attention" if (i + 1) % every == 0 else "linear_attention" for i in range(layers)]
@@ -87,7 +89,11 @@ def xlstm(c: Config) -> Model:
     keys, values = (int(hidden * _factor(c, name, default)) for name, default in (("qk_dim_factor", 0.5), ("v_dim_factor", 1.0)))
     for name, width in (("qk_dim_factor", keys), ("v_dim_factor", values)):
         if width < 1 or width % heads:
-            raise c.fail(name, f"gives a width of {width}, which num_heads={heads} does not divide", "give a factor that heads divide")
+            raise c.fail(
+                name,
+                f"gives a width of {width}, which num_heads={heads} does not divide",
+                f"give a factor whose width {heads} heads divide",
+            )
     chunk = c.optional("chunk_size", default=64)
     mixer = MatrixLSTM(heads=heads, key_dim=keys // heads, value_dim=values // heads, chunk=chunk, bias="all" if bias else "none")
     of = c.optional("ffn_round_up_to_multiple_of", default=64)

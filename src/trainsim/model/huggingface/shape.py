@@ -124,7 +124,7 @@ class FamilyShape(Spec):
         words = self.kinds.of(c, layers, frozenset(self.mixers), width)
         if SLIDING in words and width is None:
             key = self.window.size if self.window else "sliding_window"
-            raise c.fail(self.kinds.key, f"asks for {SLIDING}, and there is no {key}", f"give {key} as a positive integer")
+            raise c.fail(self.kinds.key, f"contains {SLIDING}, which needs {key}", f"give {key} as a positive integer")
         read: dict[tuple[str, str], Attention] = {}
         found = []
         for word, changes in zip(words, c.per_layer_changes(self.per_layer, layers), strict=True):

@@ -123,7 +123,9 @@ class Latent(AttentionShape):
         kv_heads = c.optional("num_key_value_heads", default=heads, why="latent attention expands to every head")
         if kv_heads != heads:
             rule = f"differs from num_attention_heads={heads}"
-            raise c.fail("num_key_value_heads", rule, "latent attention has one key head per query head")
+            raise c.fail(
+                "num_key_value_heads", rule, "give as many as num_attention_heads: latent attention has one key head per query head"
+            )
         q_rank = c.size_or_none("q_lora_rank")
         c.ignore("head_dim", "qk_head_dim")
         biased: tuple[Any, ...] = ("q", "kv", "o") if q_rank else ("kv", "o")  # without compression, the query projection has no bias

@@ -108,5 +108,9 @@ def _kimi_types(c: Config, group: Config, layers: int) -> Sequence[str]:
     if full is None or linear is None:
         return ["full_attention" if i and i % 4 == 0 else "linear_attention" for i in range(layers)]
     if sorted([*full, *linear]) != list(range(1, layers + 1)):
-        raise group.fail("kda_layers", f"and full_attn_layers do not name layers 1 to {layers} once each", "they count from 1")
+        raise group.fail(
+            "kda_layers",
+            f"and full_attn_layers do not name layers 1 to {layers} once each",
+            "name each layer in one of them, counted from 1",
+        )
     return ["full_attention" if i + 1 in set(full) else "linear_attention" for i in range(layers)]

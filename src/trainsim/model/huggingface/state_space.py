@@ -67,7 +67,7 @@ def mamba2(c: Config) -> Model:
     inner = c.optional("expand", default=2) * c.size(*HIDDEN)
     if heads * width != inner:
         raise c.fail(
-            "num_heads", f"times head_dim={width} is not expand · hidden_size = {inner}", "both are the inner width: give equal products"
+            "num_heads", f"times head_dim={width} is not expand · hidden_size = {inner}", "make them equal: both are the inner width"
         )
     mixer = Mamba2(
         heads=heads,
@@ -239,7 +239,7 @@ def _layers_of_one_part(c: Config) -> list[str]:
             return [_OLD.get(word, word) for word in c.words(key, known, len(words) if isinstance(words, list) else 0) or ()]
     pattern = c.data.get("hybrid_override_pattern")
     if not isinstance(pattern, str) or not pattern or set(pattern) - set(_LETTERS):
-        raise c.fail("hybrid_override_pattern", "is not a pattern of layers", "give one letter a layer: M, E, * or -")
+        raise c.fail("hybrid_override_pattern", "is not a pattern of layers", "give one letter per layer: M, E, * or -")
     return [_LETTERS[letter] for letter in pattern]
 
 

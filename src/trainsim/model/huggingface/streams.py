@@ -88,7 +88,7 @@ def _types(c: Config, layers: int) -> list[str]:
         return types
     if ratios is not None:
         if odd := set(ratios) - set(_OF_RATIO):
-            raise c.fail("compress_ratios", f"holds {min(odd)}", f"known: {', '.join(map(str, _OF_RATIO))}")
+            raise c.fail("compress_ratios", f"contains {min(odd)}", f"known: {', '.join(map(str, _OF_RATIO))}")
         return [_OF_RATIO[ratio] for ratio in ratios]
     return [_SELECTED if i > 2 and i % 2 else _ALL for i in range(layers)]
 

@@ -161,7 +161,13 @@ def _llama4(given: Mapping[str, Any], made: dict[str, Any], name: str) -> dict[s
 
 def _only(given: Mapping[str, Any], key: str, value: Any, name: str) -> None:
     if given.get(key, value) != value:
-        raise ConfigError(f"{name}.{key}", given[key], "is not mapped for torchtitan's arguments", f"only {value!r} is", "unsupported")
+        raise ConfigError(
+            f"{name}.{key}",
+            given[key],
+            "is not mapped for torchtitan's arguments",
+            f"give {value!r}, the only value that is",
+            "unsupported",
+        )
 
 
 def _whole(given: Mapping[str, Any], key: str, name: str, default: int | None = None) -> int:
@@ -192,11 +198,13 @@ def called_with(text: str, name: str) -> dict[str, Any]:
         body = ast.parse(text).body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ConfigError(
-            name, None, f"is not Python ({type(error).__name__})", "give one call, as ModelArgs(dim=4096, …)", "syntax"
+            name, None, f"is not Python ({type(error).__name__})", "give one call, such as ModelArgs(dim=4096, …)", "syntax"
         ) from None
     calls = [node.value for node in body if isinstance(node, (ast.Expr, ast.Assign)) and isinstance(node.value, ast.Call)]
     if len(calls) != 1:
-        raise ConfigError(name, len(calls), "calls at the top level instead of one", "give the arguments of one model", "wrong-type")
+        raise ConfigError(
+            name, len(calls), "is the number of calls at the top level; one is needed", "give the arguments of one model", "wrong-type"
+        )
     return _arguments(calls[0], name)
 
 

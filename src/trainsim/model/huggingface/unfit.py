@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 _COMPRESSED = "keys are compressed before an indexer selects them, and several residual streams are mixed"
-_BLOCKS = "an indexer selects blocks of keys, which is not supported"
+_BLOCKS = "its attention selects blocks of keys by an indexer"
 _STREAMS = "its layers mix several residual streams"
-_GATED_NORM = "its norms are gated by a product of their own"
-_DELTA = "its delta rule takes its decay and its gate from projections that are not supported"
+_GATED_NORM = "each of its norms has a gate with a matrix of its own"
+_DELTA = "the decay and the gate of its delta rule come from projections that the delta rule here does not have"
 _ENCODER = "it is an encoder and a decoder, or has no causal head"
 _DRAFT = "it drafts tokens from another model's hidden states"
 _BYTES = "it groups bytes into patches by their entropy, so the number of tokens in a layer depends on the data"
-_LOOPS = "its layers run several times over, a number that is not supported"
-_HASHED = "its attention hashes or chunks keys in a way that is not supported"
-_TOWER = "its causal class holds another tower than the text model, which is not supported"
-_OWN = "its layers hold parts that no other family has, and that are not supported"
+_LOOPS = "its layers run several times per token"
+_HASHED = "its attention selects keys by hashing, by blocks or by permutation"
+_TOWER = "its causal class contains a tower besides the text model"
+_OWN = "its layers contain parts that no supported family has"
 
 UNFIT: dict[str, str] = (
     dict.fromkeys(("glm5_next_text", "mistral_large4_text"), _COMPRESSED)
@@ -21,9 +21,7 @@ UNFIT: dict[str, str] = (
     | dict.fromkeys(("qwen4_exp", "qwen4_exp_text"), _BLOCKS)
     | dict.fromkeys(("inkling_text", "inkling2_text"), _STREAMS)
     | dict.fromkeys(("axk2",), _GATED_NORM)
-    | dict.fromkeys(
-        ("dots3_note", "dots3_note_text"), "its windowed layers have latent ranks of their own and a gate, which are not supported"
-    )
+    | dict.fromkeys(("dots3_note", "dots3_note_text"), "its windowed layers have their own latent ranks, and a gate")
     | dict.fromkeys(("lara_mini",), _DELTA)
     | dict.fromkeys(("t5gemma", "musicgen", "musicgen_melody", "prophetnet"), _ENCODER)
     | dict.fromkeys(("gemma4_assistant", "gemma4_unified_assistant"), _DRAFT)

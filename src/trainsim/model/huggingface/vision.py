@@ -82,8 +82,8 @@ def towers_of(config: Mapping[str, Any], path: str, hidden: int) -> tuple[tuple[
 
 
 def _described(config: Mapping[str, Any], path: str) -> Iterator[tuple[str, Mapping[str, Any], str]]:
-    """Groups that describe other models than the text model, in a wrapper and in the wrapper that it holds: path and keys of their
-    holder, and their name.
+    """Groups of a wrapper, and of wrappers inside it, that describe models other than the text model: the path and the keys of the group
+    that contains each, and its name.
     """
     wraps = any(isinstance(config.get(key), Mapping) for key in TEXT_KEYS)
     for group, given in config.items():
@@ -99,4 +99,4 @@ def _described(config: Mapping[str, Any], path: str) -> Iterator[tuple[str, Mapp
 _ELSEWHERE = (*TEXT_KEYS, "quantization_config", "compression_config", "generation_config")
 """Groups of a wrapper that are read elsewhere, or that describe no model."""
 _DEEPEST = 4
-"""Levels of wrappers in one another."""
+"""Largest nesting depth of wrappers."""

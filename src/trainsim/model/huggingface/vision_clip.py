@@ -52,7 +52,7 @@ def siglip(
 
 
 def _pooling_head(c: Config, hidden: int) -> int:
-    """Parameters of the attention that pools all patches into one vector. No text model uses this attention, so that its FLOPs are 0."""
+    """Parameters of the attention that pools all patches into one vector. No text model runs it, so it adds no FLOPs."""
     c.note("a pooling head is stored, and its FLOPs are left out: no text model uses it (vision_use_head)")
     width = c.optional("intermediate_size", default=3072)
     return hidden + 4 * (hidden * hidden + hidden) + 2 * hidden + 2 * hidden * width + width + hidden
@@ -84,7 +84,9 @@ def clip(c: Config, resize: Callable[[int], Resize], connector: Connector, scale
 
 @seen_by("llava", "llava_next", "llava_next_video", "llava_onevision", "vipllava")
 def llava(outer: Config, c: Config, width: int) -> Tower:
-    """LLaVA (arXiv:2310.03744): CLIP or SigLIP and two products; from NeXT on, squares of a large image and a vector that ends its rows."""
+    """LLaVA (arXiv:2310.03744): CLIP or SigLIP, and two products. LLaVA-NeXT and OneVision cut a large image into squares and end each row
+    of patches with a learned vector.
+    """
     kind = outer.data.get("model_type")
     rows = width if kind in ("llava_next", "llava_next_video", "llava_onevision") else 0
     features = outer.data.get("vision_feature_layer", -2)

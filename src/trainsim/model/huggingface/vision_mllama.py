@@ -56,7 +56,7 @@ def mllama(outer: Config, c: Config, width: int) -> Tower:
     tokens = (image // patch) ** 2 + 1
     attention = sees_all(heads_of(c, hidden, 16, "attention_heads", "num_attention_heads"), hidden)
     block = Block(attention=attention, ffn=PlainMLP(width=c.optional("intermediate_size", default=5120), bias="both"), norm="layer")
-    # a position of every token, one of every token in each square of each shape, and one of each square before and after the first stack
+    # three kinds of positions: of each token; of each token, by square and shape; and of each square, by shape, before and after "local"
     positions = tokens * hidden + (shapes + 1) * tiles * (tokens + 2) * hidden
     return Tower(
         name=_TOWER,
@@ -66,7 +66,7 @@ def mllama(outer: Config, c: Config, width: int) -> Tower:
         resize=FixedSquares(size=image, squares=tiles),
         stem=(patches(c, patch, hidden, bias=False),),
         extra=tiles,
-        scales=positions + 3 - (tiles - 1) * hidden,  # three gates; the squares share one class vector
+        scales=positions + 3 - (tiles - 1) * hidden,  # three gates of one number each; the squares share one class vector
         stem_norm="layer",
         stack=(
             Layers(name="local", count=c.optional("num_hidden_layers", default=32), block=block),

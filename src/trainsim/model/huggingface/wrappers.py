@@ -70,7 +70,7 @@ def _noted(kind: Any, outer: Mapping[str, Any], inner: Mapping[str, Any], outer_
 
 
 def _headless(outer: Mapping[str, Any]) -> str:
-    """A remark on a wrapper that was saved from a class without a head by its name, as embedding models are."""
+    """A remark on a wrapper whose class has no head by its name, such as an embedding model."""
     names = outer.get("architectures")
     name = str(names[0]) if isinstance(names, list) and names else ""
     return f"; a vocabulary head is counted, which {name} may lack" if name.endswith("Model") and "Chat" not in name else ""

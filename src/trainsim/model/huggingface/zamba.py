@@ -50,7 +50,7 @@ def zamba2(c: Config) -> Model:
     types = ["mamba", *run * 7, *["mamba"] * 4, "hybrid", *["mamba"] * 3, "hybrid", *["mamba"] * 2]
     words = c.words("layers_block_type", tuple(_WORDS), layers) or types
     if len(words) != layers:
-        raise c.fail("layers_block_type", f"is left out, and the class default lists {len(words)} layers", "give one word per layer")
+        raise c.fail("layers_block_type", f"is missing, and the class default lists {len(words)} layers", "give one word per layer")
     bias: Literal["none", "both"] = "both" if c.flag("add_bias_linear", default=False) else "none"
     heads, inner = c.optional("n_mamba_heads", default=8), c.optional("mamba_expand", default=2) * hidden
     c.divides("n_mamba_heads", heads, "mamba_expand · hidden_size", inner)
@@ -69,7 +69,11 @@ def zamba2(c: Config) -> Model:
     c.ignore("mamba_headdim", "attention_hidden_size", "kv_channels", "num_query_groups", "hybrid_layer_ids", "ffn_hidden_size", "rope")
     shared = _shared(c, width=width, bias=bias, adapted=adapted, adapter_rank=c.optional("adapter_rank", default=128))
     if len(adapted) > 1 and shared.kv_heads != shared.heads:
-        raise c.fail("num_key_value_heads", f"differs from num_attention_heads={shared.heads}", "adapters of keys are as wide as all heads")
+        raise c.fail(
+            "num_key_value_heads",
+            f"differs from num_attention_heads={shared.heads}",
+            f"give {shared.heads}: adapters of keys are as wide as all heads",
+        )
     return _hybrid(c, words, mixer, shared, c.optional("num_mem_blocks", default=1))
 
 

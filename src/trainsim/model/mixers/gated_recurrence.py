@@ -14,7 +14,7 @@ from ..ops import Convolve, MatMul, Op, Stream
 class GatedLinearRecurrence(Attention):
     """The real-gated linear recurrent unit behind a short convolution (Griffin, De et al. 2024, arXiv:2402.19427, eq. 1-4).
 
-    ``h_t = a_t ⊙ h_{t−1} + √(1 − a_t²) ⊙ (i_t ⊙ x_t)``: element-wise, so that no convention counts it. The gates are products with
+    ``h_t = a_t ⊙ h_{t−1} + √(1 − a_t²) ⊙ (i_t ⊙ x_t)``: this is element-wise, so no convention counts it. The gates are products with
     block-diagonal matrices.
 
     Args:

@@ -15,7 +15,7 @@ class TimeMixing(Attention):
     """RWKV-4's token mixer (Peng et al. 2023, arXiv:2305.13048, eq. 11-18).
 
     The mean of values with weights ``e^{−(t−1−i)w + k_i}``, and ``e^{u + k_t}`` for the token's own, is a recurrence of each channel. It is
-    element-wise, so that no convention counts it.
+    element-wise, so no convention counts it.
 
     Args:
         width: channels of keys, values and receptance.

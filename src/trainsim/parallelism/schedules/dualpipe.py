@@ -86,7 +86,7 @@ def from_both_ends(position: int, ranks: int, each: int, sides: list[tuple[int, 
         yield (lagging.pop(0),)
         yield (run("F", 1),)
     for i in range(each - 2 * ranks + ranks_before):
-        if i == 0 and ranks_after == 0:  # the innermost rank does not pair its first two passes, since it would wait for both
+        if i == 0 and ranks_after == 0:  # unpaired on the innermost rank, since a pair would wait for the inputs of both passes
             yield (run("F", 0),)
             yield (run("B", 1),)
         else:

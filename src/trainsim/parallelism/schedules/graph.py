@@ -263,5 +263,11 @@ def _levels(order: Order, before: Index, after: Index) -> Index:
         left[-1] = nothing
         ready, depth = np.unique(followers[left[followers] == 0]), depth + 1
     if (level < 0).any():
-        raise SpecError("plan.schedule", order.schedule, "has a cyclic wait", "correct the order of its slots", "unsupported")
+        raise SpecError(
+            "plan.schedule",
+            order.schedule,
+            "has passes that wait for each other in a cycle",
+            "correct the order of its slots",
+            "unsupported",
+        )
     return level

@@ -59,7 +59,7 @@ def bounding_box(times: Array) -> Box:
 
 @dataclass(frozen=True, eq=False)
 class TimeExpandedGraph:
-    """Event graph with two nodes per slot: before and after a path adds the time of the further periods, which every path does once.
+    """Event graph with two nodes per slot. Every path adds the time of the further periods once: one node is before this, one after it.
 
     Args:
         slot: slot of each node.

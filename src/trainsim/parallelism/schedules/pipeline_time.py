@@ -246,13 +246,13 @@ def _paced_by_a_rank(schedule: Schedule, pp: int, vpp: int) -> SteadyState:
     """The steady state of a schedule in which one rank sets the pace, after a check that every rank has a steady state.
 
     Raises:
-        SpecError: a rank repeats no slots as steps grow, so that its pace is undefined.
+        SpecError: a rank repeats no slots as steps grow, so its pace is undefined.
     """
     steady = steady_state(schedule, pp, vpp)
     idle = np.flatnonzero(np.diff(steady.first, append=len(steady.region)) == 0)
     if idle.size:
         rule = f"is true of {schedule.name} at pp={pp}, but rank {idle[0]} has no steady state in {steady.micro_batches} micro-batches"
-        remedy = "return False, so that the step is simulated; or correct settled(pp) and period(pp)"
+        remedy = "return False to simulate the step; or correct settled(pp) and period(pp)"
         raise SpecError("one_rank_sets_the_pace", True, rule, remedy, "conflict")
     return steady
 

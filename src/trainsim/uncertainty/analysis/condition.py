@@ -88,7 +88,7 @@ class Finding:
 class Posterior(Beliefs):
     """Posterior beliefs: joint draws of every path, which can be used as beliefs.
 
-    The prior and all evidence are stored, so that conditioning twice equals conditioning on everything at once.
+    The prior and all evidence are stored, so conditioning twice equals conditioning on everything at once.
     """
 
     prior: Beliefs

@@ -162,7 +162,7 @@ def region(
         raise BeliefError(
             of,
             (above, below),
-            f"is a region with {inside.sum()} of {len(y)} points",
+            f"is a region with only {inside.sum()} of {len(y)} points",
             "choose a bound closer to the median, or increase n",
             "infeasible",
         )

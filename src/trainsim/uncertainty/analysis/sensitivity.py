@@ -152,7 +152,7 @@ def _estimated_indices(study: Study, labels: list[str], of: str, size: int) -> S
     """Both indices from ``y`` at two sets of points a and b, and at each with one input taken from the other, ab and ba.
 
     ``S = 2 E[(y_ba - y_b)(y_a - y_ab)] / V``, ``T = E[(y_b - y_ba)² + (y_a - y_ab)²] / V``,
-    ``V = E[(y_a - y_b)² + (y_ba - y_ab)²]``. Only differences occur, so that no mean is needed.
+    ``V = E[(y_a - y_b)² + (y_ba - y_ab)²]``. Only differences occur, so no mean is needed.
     """
     u, v = sample_pairs(study, size)
     a, b = study.resolved.draw(u), study.resolved.draw(v)

@@ -49,7 +49,7 @@ class CubicScoreTable:
     def __init__(self, law: Distribution, step: float) -> None:
         self._step, (self._low, self._high) = step, law.support
         knots = step * np.arange(-round(SCORE_RANGE / step) - 2, round(SCORE_RANGE / step) + 4)
-        # a distribution that needs small steps, or a mixture, may have a jump between two checks, so that more points are checked
+        # a distribution that needs small steps, or a mixture, may have a jump between two checks, so more points are checked
         checks = 20 if step == KNOT_STEPS[0] and not _may_jump(law) else round(10 / step)
         self._between = step * (np.linspace(-5 / step, 5 / step, checks).round() + 0.5)
         # one call for all points, since each call has a large overhead

@@ -51,7 +51,7 @@ class SortedDraws(QuantileSketch):
     """All draws, sorted.
 
     A quantile is that of all draws. Its standard error is the standard error, over replicates, of the share of draws below it, times the
-    slope of the quantile function. Slopes below and above may differ near a kink, so that the error is asymmetric there.
+    slope of the quantile function. Slopes below and above may differ near a kink, so the error is asymmetric there.
 
     Args:
         draws: draws in any order, (replicates, n).

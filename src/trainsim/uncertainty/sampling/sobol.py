@@ -113,7 +113,9 @@ class Points:
         if bits not in self._directions:
             lead = np.int64(1) << (DIGITS - 1 - np.arange(bits))
             lower = (self._random[..., :bits] & (lead - 1)) | lead  # unit lower triangular: digit k and random digits below it
-            picks = -np.array([_generator(dimension)[:bits, :bits] for dimension in self.columns])  # all ones where a digit is picked
+            picks = -np.array(
+                [_generator(dimension)[:bits, :bits] for dimension in self.columns]
+            )  # masks: all bits set where a digit is picked
             self._directions[bits] = np.bitwise_xor.reduce(lower[:, :, None, :] & picks[:, None], axis=-1)
         return self._directions[bits], self._random[..., INDEX_BITS]
 
@@ -156,5 +158,5 @@ def _first_digits(direction: Bits, first: Bits) -> Bits:
 
 def _digits_at(direction: Bits, indices: Bits) -> Bits:
     """Digits of some points before the digital shift, (d, replicates, points)."""
-    picks = -(indices[:, None] >> np.arange(direction.shape[-1]) & 1)  # all ones where a bit of the index is set
+    picks = -(indices[:, None] >> np.arange(direction.shape[-1]) & 1)  # masks: all bits set where a bit of the index is set
     return np.asarray(np.bitwise_xor.reduce(direction[..., None, :] & picks, axis=-1))

@@ -159,7 +159,7 @@ def _mapped(executor: Executor, task: _Task, shards: Sequence[Range]) -> Iterato
     except BrokenExecutor as error:
         raise BeliefError("executor", type(executor).__name__, f"failed ({error})", remedy, "callback-failed") from error
     except (PicklingError, AttributeError, TypeError) as error:
-        if not any(words in str(error).lower() for words in ("pickle", "local object")):  # Python 3.13 raises the latter
+        if not any(words in str(error).lower() for words in ("pickle", "local object")):  # "local object" since Python 3.13
             raise
         raise BeliefError(
             "function", task.study.function, f"can't be sent to a worker ({error})", "define it at the top of a module", "callback-failed"
