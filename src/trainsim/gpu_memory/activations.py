@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Literal
 
@@ -108,7 +108,8 @@ def activations_by_kind(model: Model, plan: Plan) -> dict[str, LayerActivations]
     """
     if plan._drawn:
         return _by_kind(model, plan)
-    return _by_kind_cached(model, plan.recompute, plan.recompute_parts, plan.recipe, plan.attention, plan.dropout, plan.elementwise)
+    settings = (plan.recompute, plan.recompute_parts, plan.recipe, plan.attention, plan.dropout, plan.elementwise, plan.expert_load)
+    return _by_kind_cached(model, *settings)
 
 
 @lru_cache(maxsize=256)
@@ -120,19 +121,37 @@ def _by_kind_cached(
     attention: Literal["fused", "unfused"],
     dropout: Switch,
     elementwise: Elementwise,
+    expert_load: float,
 ) -> dict[str, LayerActivations]:
     """Cached on the fields of a plan that matter, so that plans with other degrees share the result."""
-    plan = Plan(recompute=recompute, recompute_parts=parts, precision=recipe, attention=attention, dropout=dropout, elementwise=elementwise)
+    plan = Plan(
+        recompute=recompute, recompute_parts=parts, precision=recipe, attention=attention, dropout=dropout, elementwise=elementwise,
+        capacity=expert_load, capacity_padding="on",
+    )  # fmt: skip
     return _by_kind(model, plan)
 
 
 def _by_kind(model: Model, plan: Plan) -> dict[str, LayerActivations]:
     kinds: dict[str, list[Entry]] = {}
     for entry in entries_per_token(model):
-        kinds.setdefault(entry.kind, []).append(entry)
+        kinds.setdefault(entry.kind, []).append(_loaded(entry, plan.expert_load))
     if plan.recompute == "selective" and plan.recompute_parts:
         check_part_names("plan.recompute_parts", plan.recompute_parts, model, {"core", "ops"})
     return {kind: _layer_activations(kind, entries, model, plan) for kind, entries in kinds.items()}
+
+
+def _loaded(entry: Entry, load: float) -> Entry:
+    """An op with the tokens that its experts take under a capacity; others are unchanged."""
+    op = entry.op
+    if load == 1.0:
+        return entry
+    match op:
+        case MatMul() if is_expert_product(op):
+            return replace(entry, op=replace(op, top_k=load * op.top_k, saved=load * op.saved))
+        case Stream() if "experts" in entry.path:
+            return replace(entry, op=replace(op, read=load * op.read, written=load * op.written, saved=load * op.saved))
+        case _:
+            return entry
 
 
 def _layer_activations(kind: str, entries: list[Entry], model: Model, plan: Plan) -> LayerActivations:

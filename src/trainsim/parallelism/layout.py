@@ -85,6 +85,8 @@ class Layout(Degrees):
         recomputed: parts that the backward pass recomputes.
         graphs: parts of a layer that are captured in CUDA graphs.
         dispatcher: how tokens reach their experts; None for the stack's default.
+        capacity, capacity_padding: largest load of an expert relative to an even share, infinite if no token is dropped [1]; whether
+            experts are padded to it.
         expert_overlap: whether expert exchanges run beside the pass of another micro-batch.
         cp_exchange, cp_order: how context-parallel ranks exchange keys and values, and which blocks of a sequence each rank has.
         overlap: exchanges that may overlap compute.
@@ -109,6 +111,8 @@ class Layout(Degrees):
     attention: Literal["fused", "unfused"] = "fused"
     graphs: frozenset[str] = frozenset()
     dispatcher: Dispatcher | None = None
+    capacity: Num = math.inf
+    capacity_padding: Switch = "off"
     expert_overlap: Switch = "off"
     cp_exchange: ContextExchange = "ring"
     cp_order: Literal["balanced", "contiguous"] = "balanced"
@@ -160,6 +164,7 @@ def _settings(plan: Plan) -> dict[str, Any]:
         "shard": None if plan.shard is None else float(plan.shard), "micro_batch": float(plan.micro_batch),
         "pp": plan.pp, "vpp": plan.vpp, "sequence_split": {"on": float(plan.tp), "off": 1.0}[plan.sequence_parallel],
         "attention": plan.attention, "graphs": frozenset(plan.graphs), "dispatcher": plan.dispatcher, "expert_overlap": plan.expert_overlap,
+        "capacity": math.inf if plan.capacity is None else plan.capacity, "capacity_padding": plan.capacity_padding,
         "cp_exchange": plan.cp_exchange, "cp_order": plan.cp_order,
         "overlap": EXCHANGES if plan.overlap is None else frozenset(plan.overlap),
         "stage_layers": plan.stage_layers, "recompute_layers": plan.recompute_layers, "offload": plan.offload,

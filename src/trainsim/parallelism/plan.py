@@ -53,6 +53,8 @@ class Plan(Spec):
         attention: "fused" keeps attention scores on the chip, "unfused" stores them.
         dispatcher: how tokens reach their experts: ``alltoall`` sends a copy for every expert, ``fused`` one copy to each receiver (DeepEP,
             HybridEP); None for the stack's default.
+        capacity: largest number of tokens that an expert takes, relative to an even share; it drops the others. None drops no token [1].
+        capacity_padding: whether every expert's input is padded to its capacity, so that its size is known before the tokens are routed.
         expert_overlap: whether expert exchanges run beside the pass of another micro-batch; schedules with paired passes always do this.
         cp_exchange: how context-parallel ranks exchange keys and values: around a ring, which overlaps attention; by an all-gather; or by
             an all-to-all that distributes heads. The latter two do not overlap.
@@ -95,6 +97,8 @@ class Plan(Spec):
     stage_layers: Annotated[tuple[int, ...], AsTuple] = ()
     attention: Literal["fused", "unfused"] = "fused"
     dispatcher: Dispatcher | None = None
+    capacity: Annotated[float, Field(gt=0)] | None = None
+    capacity_padding: Switch = "off"
     expert_overlap: Switch = "off"
     cp_exchange: ContextExchange = "ring"
     cp_order: Literal["balanced", "contiguous"] = "balanced"
@@ -121,6 +125,11 @@ class Plan(Spec):
         if self.expert_overlap == "on" and not self.pass_order.pass_beside(self.pp):
             rule = f"needs another pass to overlap with, and {self.pass_order.name} on {self.pp} ranks has none"
             raise SpecError("expert_overlap", "on", rule, "give vpp >= 2, or pp=1, or leave it off", "unsupported")
+        if self.capacity_padding == "on" and self.capacity is None:
+            raise SpecError("capacity_padding", "on", "needs a capacity to pad to", "give capacity=1.0, or leave it off", "conflict")
+        if self.capacity_padding == "on" and self.dispatcher == "fused":
+            rule = "is not possible with fused dispatchers, which send no padding"
+            raise SpecError("capacity_padding", "on", rule, "dispatcher='alltoall'", "unsupported")
         if self.stage_layers and len(self.stage_layers) != self.stages:
             rule = f"has {len(self.stage_layers)} numbers for {self.stages} stages"
             raise SpecError("stage_layers", self.stage_layers, rule, "give one number per stage, or none", "conflict")
@@ -151,6 +160,19 @@ class Plan(Spec):
         return optimizer_of(self.optimizer)
 
     @property
+    def expert_load(self) -> float:
+        """Rows of the experts under a balanced router, relative to those without a capacity: ``min(capacity, 1)``, or what is padded.
+
+        Source: Fedus et al. 2022 (arXiv:2101.03961), section 2.2; Megatron-Core ``moe_utils.get_capacity``.
+
+        >>> Plan(capacity=1.25).expert_load, Plan(capacity=1.25, capacity_padding="on").expert_load
+        (1.0, 1.25)
+        """
+        if self.capacity is None:
+            return 1.0
+        return self.capacity if self.capacity_padding == "on" else min(self.capacity, 1.0)
+
+    @property
     def expert_tp_degree(self) -> int:
         """Degree of tensor parallelism inside the experts."""
         return self.expert_tp if self.expert_tp is not None else (self.tp if self.ep == 1 else 1)
@@ -176,8 +198,11 @@ def check_plan(plan: Plan, model: Model, gpus: int) -> None:
     blocks, stages, layers = _blocks(model), plan.stages, model.layers
     for block in blocks:
         _check_block(plan, block)
-    if plan.ep > 1 and not any(isinstance(block.ffn, MixtureOfExperts) for block in blocks):
-        raise SpecError("plan.ep", plan.ep, "needs a model with experts", "set plan.ep=1", "unsupported")
+    if not any(isinstance(block.ffn, MixtureOfExperts) for block in blocks):
+        if plan.ep > 1:
+            raise SpecError("plan.ep", plan.ep, "needs a model with experts", "set plan.ep=1", "unsupported")
+        if plan.capacity is not None:
+            raise SpecError("plan.capacity", plan.capacity, "needs a model with experts", "leave it out", "unsupported")
     if stages > layers and not plan.stage_layers:
         path = "plan.pp" if stages == plan.pp else "plan.pp·vpp"
         raise SpecError(path, stages, f"is above the model's {layers} layers", f"give at most {layers}", "out-of-bounds")

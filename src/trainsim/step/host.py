@@ -119,8 +119,11 @@ def launched_kernels(shapes: Shapes, launched: HostWork, layout: Layout, stack: 
 def routing_waits(launched: HostWork, layout: Layout, stack: Stack) -> Num:
     """Time per pass that a chip waits for the experts' token counts and launches, ``(kinds, n)`` [s].
 
-    Source: ``token_dispatcher.py`` of Megatron-Core: counts are copied to the host, which waits for them.
+    Source: ``token_dispatcher.py`` of Megatron-Core: counts are copied to the host, which waits for them, unless experts are padded
+    to their capacity (``drop_and_pad``).
     """
+    if layout.capacity_padding == "on":
+        return np.zeros_like(launched.routed)
     return launched.routed * {"alltoall": stack.routing_wait, "fused": stack.fused_routing_wait}[dispatcher_of(layout, stack)]
 
 

@@ -13,7 +13,7 @@ from ..cluster.hardware import Chip, Host
 from ..cluster.kernels import alignment_speed, fused_attention_seconds, product_seconds, stream_seconds, unfused_attention_seconds
 from ..cluster.stack import Dispatcher, Stack
 from ..core.errors import EstimateError
-from ..core.units import Num, any_true, choose, stack_rows
+from ..core.units import Num, any_true, choose, smaller, stack_rows
 from ..model.documents import document_keys
 from ..parallelism.layout import Layout
 from ..parallelism.plan import Loss
@@ -180,9 +180,17 @@ def gemm_tiles(shapes: Shapes, layout: Layout, stack: Stack) -> GemmTiles:
     inner = shapes.inner / np.where(shapes.inner_split > 0, divided, 1.0)
     cols = shapes.cols / np.where(shapes.cols_split > 0, divided, 1.0)
     dense = shapes.rows * layout.tokens / np.where(shapes.split > 0, 1.0, layout.sequence_split)
-    each = layout.tokens / layout.tp * shapes.top_k * layout.ep * layout.expert_tp / shapes.experts * stack.imbalance
+    each = layout.tokens / layout.tp * shapes.top_k * layout.ep * layout.expert_tp / shapes.experts * expert_load(layout, stack)
     rows = _where_routed(shapes, each * shapes.rows, dense)
     return GemmTiles(rows, inner, cols, _where_routed(shapes, shapes.experts / layout.ep, 1.0))
+
+
+def expert_load(layout: Layout, stack: Stack) -> Num:
+    """Rows of the busiest rank's experts relative to an even share: ``min(imbalance, capacity)``, or the capacity if they are padded to it.
+
+    Source: Fedus et al. 2022 (arXiv:2101.03961), section 2.2, for the capacity; ``drop_and_pad`` of Megatron-Core for the padding.
+    """
+    return layout.capacity if layout.capacity_padding == "on" else smaller(stack.imbalance, layout.capacity)
 
 
 def _where_routed(shapes: Shapes, routed: Num, dense: Num) -> Num:
@@ -245,14 +253,16 @@ def _streams(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[
     ``LinearWithGradAccumulationAndAsyncCommunication``: ``grad_output.sum(dim=0)``). The biases of the experts' last product are weighted
     by the router's probabilities and added expert by expert (Megatron-Core, ``TEGroupedMLP._apply_bias``).
     """
-    inside = shapes.expert_activation if _experts_are_fused(shapes, layout, stack) else 0.0
-    elements = layout.tokens * ((shapes.split_traffic - inside) / layout.tp + shapes.whole_traffic / layout.sequence_split)
+    load = expert_load(layout, stack)
+    more = -1.0 if _experts_are_fused(shapes, layout, stack) else load - 1.0
+    split = shapes.split_traffic + more * shapes.expert_activation
+    elements = layout.tokens * (split / layout.tp + shapes.whole_traffic / layout.sequence_split)
     moved = BF16_BYTES * stack.elementwise * elements
     logits, (before, after) = layout.tokens * shapes.logits / layout.tp, LOSS_BYTES[layout.loss]
     forward, backward = moved + before * logits, moved * stack.elementwise_backward + after * logits
     if shapes.has_biases:
         biased = layout.tokens * (shapes.split_bias / layout.tp + shapes.whole_bias / layout.sequence_split)
-        added = stack.expert_bias_bytes * shapes.routed_bias * (layout.tokens / layout.tp * layout.expert_tp)
+        added = stack.expert_bias_bytes * load * shapes.routed_bias * (layout.tokens / layout.tp * layout.expert_tp)
         forward, backward = forward + added, backward + BF16_BYTES * biased + stack.elementwise_backward * added
     return stream_seconds(forward, chip.memory_bandwidth, stack), stream_seconds(backward, chip.memory_bandwidth, stack)
 
@@ -302,8 +312,8 @@ def _permute(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> Num:
     """Time to sort tokens to their experts and back in one pass, shape ``(kinds, n)`` [s]."""
     if shapes.experts == 1:
         return shapes.zeros
-    moved = shapes.routed_layers * shapes.stream * shapes.top_k * layout.tokens / layout.tp * stack.permute_bytes
-    return stream_seconds(moved, chip.memory_bandwidth, stack)
+    elements = shapes.routed_layers * shapes.stream * shapes.top_k * layout.tokens / layout.tp
+    return stream_seconds(elements * stack.permute_bytes * expert_load(layout, stack), chip.memory_bandwidth, stack)
 
 
 def _repeated_forward(shapes: Shapes, stack: Stack, forward: Num, raw: Num, products: Num, host: Num, waits: Num) -> Num:
@@ -350,7 +360,7 @@ def _ep(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> Num:
     copies = token_copies(deduplication, shapes.experts, shapes.top_k, layout.ep, near, limit=limit)
     elements = shapes.stream * layout.tokens / layout.tp / share
     both = stack_rows(layout.recipe.dispatched, layout.recipe.combined).reshape(2, 1, -1)
-    seconds: Num = shapes.routed_layers * np.add.reduce(exchange(elements * both, *copies, fabric, stack.imbalance), axis=0)
+    seconds: Num = shapes.routed_layers * np.add.reduce(exchange(elements * both, *copies, fabric, expert_load(layout, stack)), axis=0)
     return seconds
 
 
@@ -362,6 +372,6 @@ def _expert_tp(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> 
     if shapes.experts == 1 or not any_true(layout.expert_tp != 1):
         return shapes.zeros
     near = members_per_domain(layout.expert_tp, 1.0, fabric.domain)
-    elements = shapes.stream * (shapes.top_k * layout.tokens / layout.tp * layout.expert_tp * stack.imbalance)
+    elements = shapes.stream * (shapes.top_k * layout.tokens / layout.tp * layout.expert_tp * expert_load(layout, stack))
     gathered = all_gather(elements * layout.recipe.dispatched, layout.expert_tp, near, fabric)
     return shapes.routed_layers * (gathered + reduce_scatter(elements * layout.recipe.combined, layout.expert_tp, near, fabric))

@@ -1,4 +1,4 @@
-"""Flags for overlap, for the exchange of keys among context-parallel ranks, and for offload to the host."""
+"""Flags for overlap, for exchanges of keys and of tokens, and for offload to the host."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def overlap_of(flags: NamedValues) -> dict[str, Any]:
 
 
 def written_overlap(plan: Plan) -> list[str]:
-    """The flags of :func:`overlap_of`, ``--cp-comm-type``, and those of offload.
+    """The flags of :func:`overlap_of`, ``--cp-comm-type``, those of the experts' capacity, and those of offload.
 
     Raises:
         SpecError: the plan excludes an exchange that Megatron-LM always overlaps.
@@ -50,6 +50,8 @@ def written_overlap(plan: Plan) -> list[str]:
     words += ["--tp-comm-overlap"] if "tp" in may and plan.tp > 1 and plan.sequence_parallel == "on" else []
     if plan.cp > 1:
         words += ["--cp-comm-type", next(word for word, how in CP_COMM_TYPES.items() if how == plan.cp_exchange)]
+    words += [] if plan.capacity is None else ["--moe-expert-capacity-factor", str(plan.capacity)]
+    words += ["--moe-pad-expert-input-to-capacity"] if plan.capacity_padding == "on" else []
     if plan.offload is not None:
         words += ["--optimizer-cpu-offload", "--optimizer-offload-fraction", str(plan.offload.optimizer)]
     return words
@@ -62,6 +64,13 @@ def _cp_exchange(value: Any, flags: NamedValues) -> dict[str, Any]:
     return {"cp_exchange": CP_COMM_TYPES[to_choice(words.pop(), CP_COMM_TYPES, "--cp-comm-type")]}
 
 
+def _capacity(value: Any, flags: NamedValues) -> dict[str, Any]:
+    """The capacity of an expert; a negative factor drops no token, as in Megatron-Bridge's recipes."""
+    del value
+    factor = flags.number("moe-expert-capacity-factor")
+    return {} if factor < 0 else {"capacity": factor}
+
+
 def _offload(value: Any, flags: NamedValues) -> dict[str, Any]:
     del value
     return {"offload": Offload(optimizer=flags.number("optimizer-offload-fraction", 1.0))}
@@ -70,6 +79,8 @@ def _offload(value: Any, flags: NamedValues) -> dict[str, Any]:
 OVERLAP_READERS: dict[str, Callable[[Any, NamedValues], dict[str, Any]]] = {
     **dict.fromkeys(FLAGS.values(), lambda _value, _flags: {}),
     "cp-comm-type": _cp_exchange,
+    "moe-expert-capacity-factor": _capacity,
+    "moe-pad-expert-input-to-capacity": lambda _value, _flags: {"capacity_padding": "on"},
     "optimizer-cpu-offload": _offload,
     "optimizer-offload-fraction": lambda _value, _flags: {},
     "overlap-cpu-optimizer-d2h-h2d": lambda _value, _flags: {},
