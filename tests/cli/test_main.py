@@ -21,8 +21,9 @@ import trainsim as ts
 from trainsim.catalog.currencies import usd_per
 from trainsim.catalog.rows import PUBLISHED
 from trainsim.cli.main import _app, main
-from trainsim.cli.terminal import LAST_COLUMN, fold, plain, working
+from trainsim.cli.terminal import plain, working
 from trainsim.core.errors import BeliefError, CatalogError, SpecError
+from trainsim.core.folding import LAST_COLUMN, fold
 from trainsim.planning.requests import RunRequest, run_of
 
 FLAGS = ["--chip", "h100", "--gpus", "64", "--tokens", "1T"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import functools
 import importlib
+import io
 import json
 import math
 import pkgutil
@@ -24,14 +26,17 @@ import trainsim as ts
 from trainsim.calibration.records import MeasuredStep
 from trainsim.catalog.rent_trend import rent_trend
 from trainsim.catalog.rl_recipes import predicted_hours
-from trainsim.core.answer import COLUMNS, Answer, AnswerRow, Summary, plain, text_of, written
+from trainsim.core.answer import COLUMNS, Answer, AnswerRow, Summary, plain, text_of, unfolded, written
 from trainsim.core.answer_html import MOST, html_of
 from trainsim.core.citations import bibtex, grade_of
+from trainsim.core.errors import SpecError
+from trainsim.core.folding import WIDTH
 from trainsim.cost.rent_model import RentQuote
 from trainsim.gpu_memory.fit import fit_from_ledger
 from trainsim.report.draw import drawable
 from trainsim.run.compare import compare
 from trainsim.run.roofline import roofline
+from trainsim.testing import refused
 from trainsim.validation.rent_backtest import RentBacktest, RentError
 from trainsim.validation.rl_hindcast import ReinforcementBacktest
 from trainsim.validation.step_backtest import StepBacktest, StepForecast
@@ -184,6 +189,8 @@ def test_text_is_readable(name: str) -> None:
     assert "nan" not in text.casefold().split()
     assert " object at 0x" not in text
     assert text != repr(sample(name))
+    assert max(map(len, text.splitlines())) <= WIDTH
+    assert text.split() == unfolded(sample(name)).split(), "folded, and nothing lost"
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -257,6 +264,20 @@ def test_html_of_many_lines_says_how_many_are_left_out() -> None:
     html = html_of("", {"": [("a", "b", "c")] * (MOST + 7)}, (), {})
     assert html.count("<tr>") == MOST
     assert "7 more" in html
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_csv_has_a_line_a_figure_and_is_what_json_holds(name: str, tmp_path: Path) -> None:
+    text = sample(name).to_csv(tmp_path / "figures.csv")
+    assert (tmp_path / "figures.csv").read_text(encoding="utf-8") == text
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["name"] for row in rows] == [row.name for row in sample(name).summary().rows]
+    assert set(rows[0]) == set(COLUMNS)
+
+
+def test_a_csv_that_cannot_be_written_is_one_error() -> None:
+    with refused(SpecError, "unwritable"):
+        sample("Estimate").to_csv("/nonexistent/figures.csv")
 
 
 @pytest.mark.parametrize("name", SAMPLES)

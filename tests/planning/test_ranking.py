@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import trainsim as ts
+from trainsim.core.answer import unfolded
 from trainsim.planning.candidates import ROUNDING, CandidateLayouts
 from trainsim.planning.memory_filter import filter_layouts
 from trainsim.planning.problem import search_problem
@@ -161,4 +162,4 @@ def test_a_search_answers_as_if_everything_were_timed(case: str, by: Any) -> Non
     assert found.faster == np.count_nonzero(points < (mine or 0.0) * (1 - 1e-12))
     assert found.fitting == len(every)
     assert len(found.ranked) <= found.timed < found.fitting
-    assert f"{found.timed:,} timed in full" in str(found)
+    assert f"{found.timed:,} timed in full" in unfolded(found)

@@ -205,7 +205,7 @@ class Verdict(Answer):
             sources,
         )
 
-    def __str__(self) -> str:
+    def _text(self) -> str:
         return self.writer(self)
 
 

@@ -172,7 +172,7 @@ class Diagnosis(Answer):
         notes = tuple(filter(None, (f"suspect {self.suspect}" if self.suspect else "", self.advice)))
         return Summary(self.standing if self.explanations else "measured memory beside the modelled", tuple(rows), notes)
 
-    def __str__(self) -> str:
+    def _text(self) -> str:
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:

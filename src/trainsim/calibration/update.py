@@ -63,7 +63,7 @@ class Calibrated(Answer):
         rows.append(AnswerRow("effective", "draws that agree with the steps", self.effective, grade=f"of {self.draws:,}"))
         return Summary(f"{self.stack}, calibrated on your steps", tuple(rows))
 
-    def __str__(self) -> str:
+    def _text(self) -> str:
         was, now = ((f"{100 * np.expm1(v):+.0f} %" for v in q) for q in (self.before, self.after))
         lines = [
             f"{self.stack}: {self.steps} configuration{'' if self.steps == 1 else 's'} measured",

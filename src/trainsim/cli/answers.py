@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import catalog
+from ..core.answer import unfolded
 from ..core.errors import SpecError, did_you_mean
 from ..core.quantities import BINARY_THOUSAND, parse_number
 from ..core.units import human
@@ -83,7 +84,7 @@ def _by_part(run: Run) -> list[str]:
     efficiency = run.phases[0].efficiency
     assert isinstance(efficiency, Rollouts)
     seconds = estimate_reinforcement(run.model, run.cluster, efficiency.recipe).seconds
-    return ["seconds of useful steps, by part", *(f"  {line}" for line in str(seconds).splitlines())]
+    return ["seconds of useful steps, by part", *(f"  {line}" for line in unfolded(seconds).splitlines())]
 
 
 def _estimate_text(run: Run, held: Beliefs, form: str, parts: list[str] | None = None) -> str:
@@ -143,7 +144,7 @@ def simulated(asked: RunRequest, form: str, rtol: float, asserted: str) -> str:
     with working("drawing points") as progress:
         sim = simulate(run, held, rtol=rtol, outputs=names, progress=progress)
     quantiles = _quantiles(sim, names)
-    lines = [f"{run.name or run.model.name}: 5 %, 50 % and 95 % quantiles", *_quantile_lines(quantiles), "believed", str(held)]
+    lines = [f"{run.name or run.model.name}: 5 %, 50 % and 95 % quantiles", *_quantile_lines(quantiles), "believed", unfolded(held)]
     text = "\n".join([*lines, *assumed_lines(run, held.paths), sim.footnote])
     if asserted:
         text += "\n" + _asserted(sim, asserted)
@@ -242,7 +243,9 @@ def hindcast(form: str) -> str:
         found = hindcasts(progress=progress)
     with working("predicting reinforcement learning") as progress:
         reinforcement = reinforcement_backtest(progress)
-    return answered(found, form, {"reinforcement": reinforcement.to_dict()}, f"{found}\n\nreinforcement learning\n{reinforcement}")
+    return answered(
+        found, form, {"reinforcement": reinforcement.to_dict()}, f"{unfolded(found)}\n\nreinforcement learning\n{unfolded(reinforcement)}"
+    )
 
 
 CATALOGUES = ("models", "runs", "clusters", "chips", "stacks", "claims")

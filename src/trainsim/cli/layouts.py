@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from ..core.answer import unfolded
 from ..core.errors import EstimateError
 from ..core.quantities import parse_number
 from .printing import answered
@@ -37,7 +38,7 @@ def memory_of(asked: RunRequest, form: str) -> str:
             ways = ways_to_fit(given)
     layout = layout_words(plan, run.cluster.gpus)
     lines = [
-        str(fit),
+        unfolded(fit),
         *(
             ["what would fit", *(f"  {way.change}: from {way.memory / 1e9:.1f} GB a GPU ({option_of(way, asked)})" for way in ways)]
             if ways
@@ -92,7 +93,7 @@ def searched(asked: RunRequest, form: str, by: Literal["time", "cost"], top: int
             ways = [f"{way.change} ({option_of(way, asked)})" for way in ways_to_fit(run)]
         would = f"what would fit: {', '.join(ways)}" if ways else error.remedy
         raise EstimateError(error.path, error.value, error.rule, would, error.rule_id) from None
-    return answered(found, form, {"assumed": assumed_of(run)}, "\n".join([str(found), *assumed_lines(run)]))
+    return answered(found, form, {"assumed": assumed_of(run)}, "\n".join([unfolded(found), *assumed_lines(run)]))
 
 
 def diagnosed(asked: RunRequest, step_time: str, form: str) -> str:
@@ -112,5 +113,5 @@ def diagnosed(asked: RunRequest, step_time: str, form: str) -> str:
     assert plan is not None
     layout = layout_words(plan, run.cluster.gpus) + ("" if plan == _plan(given) else " (assumed: the fastest that fits)")
     step = f"the step is of {phase.batch:,g} sequences of {phase.seq_len:,g} tokens; layout: {layout}"
-    text = "\n".join([str(found), step, *assumed_lines(run)])
+    text = "\n".join([unfolded(found), step, *assumed_lines(run)])
     return answered(found, form, {"layout": layout, "assumed": assumed_of(run)}, text)

@@ -64,12 +64,12 @@ def answered(answer: Answer, form: str, more: Data | None = None, text: str = ""
         more: further figures by name, for JSON.
         text: the screen, where it is not the answer's own.
     """
-    if form == "text":
-        return text or str(answer)
-    from ..core.answer import COLUMNS, plain
+    from ..core.answer import plain, unfolded
 
+    if form == "text":
+        return text or unfolded(answer)
     if form == "csv":
-        return _csv(COLUMNS, ([plain(getattr(row, name)) for name in COLUMNS] for row in answer.summary().rows))
+        return answer.to_csv().rstrip("\n")
     return json.dumps(plain({**(more or {}), **answer.to_dict()}), indent=2, ensure_ascii=False)
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
-import textwrap
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
+
+from ..core.folding import fold
 
 OK, FAILED, BAD_INPUT, NOT_MET, INTERRUPTED = 0, 1, 2, 3, 130
 """Exit statuses: done; the answer could not be written; an input can't be used; an ``--assert`` does not hold; Ctrl-C."""
@@ -20,10 +20,6 @@ PLAIN = str.maketrans(
     | {"≤": "<=", "≥": ">=", "≈": "~", "“": '"', "”": '"', "‘": "'", "’": "'", "σ": "s"}
 )
 """Character → replacement on terminals without Unicode."""
-_GAP = re.compile(r"(?<=\S) {2,}(?=\S)")
-"""Gap between two columns."""
-LAST_COLUMN = 0.65
-"""Largest share of the screen's width at which a column starts if its text is folded below it."""
 NARROWEST = 40
 """Smallest width of a folded text [column]."""
 Progress = Callable[[int, int], None]
@@ -71,20 +67,6 @@ def _columns() -> int | None:
     if not sys.stdout.isatty() and not os.environ.get("COLUMNS"):
         return None
     return max(NARROWEST, shutil.get_terminal_size().columns)
-
-
-def fold(line: str, columns: int) -> str:
-    """Wrap a line between words; continuation lines are indented to its last column, or by two.
-
-    >>> print(fold("price.usd_per_gpu_hour  2.87  median of specialist price, on-demand", 50))
-    price.usd_per_gpu_hour  2.87  median of specialist
-                                  price, on-demand
-    """
-    if len(line) <= columns:
-        return line
-    gaps = [gap.end() for gap in _GAP.finditer(line) if gap.end() <= LAST_COLUMN * columns]
-    indent = max(gaps, default=0) or len(line) - len(line.lstrip()) + 2
-    return textwrap.fill(line, columns, subsequent_indent=" " * indent, break_on_hyphens=False)
 
 
 def complain(text: str) -> None:

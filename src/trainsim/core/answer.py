@@ -6,16 +6,20 @@ summary.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .citations import bibtex
 from .errors import EstimateError
+from .folding import WIDTH, fold
 from .registry import with_registered_attributes
 from .units import human
 
@@ -109,8 +113,11 @@ class Answer:
         line = " ".join(f"{type(self).__name__}({': '.join(filter(None, (made.title, figures)))})".split())
         return line if len(line) <= REPR else f"{line[: REPR - 2]}…)"
 
-    def __str__(self) -> str:
+    def _text(self) -> str:
         return text_of(self.summary())
+
+    def __str__(self) -> str:
+        return "\n".join(fold(line, WIDTH) for line in self._text().split("\n"))
 
     def _repr_html_(self) -> str:
         """A small table for notebooks that follows the page's light or dark theme; further figures, notes and sources are folded."""
@@ -136,6 +143,25 @@ class Answer:
         """
         return json.dumps(plain(self.to_dict()), ensure_ascii=False, allow_nan=False, indent=indent)
 
+    def to_csv(self, path: str | Path | None = None) -> str:
+        """The figures as CSV, one per line: name, label, value, unit, low, high, grade, group.
+
+        Args:
+            path: file to write as well; None for none.
+
+        Raises:
+            SpecError: the file can't be written.
+        """
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows([plain(getattr(row, name)) for name in COLUMNS] for row in self.summary().rows)
+        if path is not None:
+            from .toml_io import write_text  # imported here because few answers are written
+
+            write_text(path, out.getvalue())
+        return out.getvalue()
+
     def to_frame(self) -> Any:
         """The figures as a pandas table, one per row: name, label, value, unit, low, high, grade, group.
 
@@ -151,6 +177,11 @@ class Answer:
     def cite(self) -> str:
         """BibTeX of the library and of every source that the answer uses."""
         return bibtex(self.summary().sources.values())
+
+
+def unfolded(answer: Answer) -> str:
+    """The text of an answer in whole lines, for a screen of another width."""
+    return answer._text()
 
 
 COLUMNS = ("name", "label", "value", "unit", "low", "high", "grade", "group")

@@ -269,7 +269,7 @@ class Ledger(Answer):
         ]
         return Summary("", (total, *parts, *lines))
 
-    def __str__(self) -> str:
+    def _text(self) -> str:
         return self.table()
 
     def __eq__(self, other: object) -> bool:

@@ -82,7 +82,7 @@ class Fit(Answer):
         ]
         return Summary("does the layout fit?", tuple(rows))
 
-    def __str__(self) -> str:
+    def _text(self) -> str:
         low, middle, high = self.used
         head = f"{self.word}: {middle / 1e9:.1f} GB ({low / 1e9:.1f} to {high / 1e9:.1f}) of {self.capacity / 1e9:g} GB on {self.rank}"
         if self.word == "does not fit":

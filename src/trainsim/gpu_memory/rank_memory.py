@@ -77,5 +77,5 @@ class RankMemory(Ledger):
         ranks = [AnswerRow(f"ranks.{name}", name, self.part(name).total, self.unit, group="Ranks") for name in self]
         return Summary(self.headline, (*rows, *ranks))
 
-    def __str__(self) -> str:
+    def _text(self) -> str:
         return text_of(self.summary())

@@ -94,11 +94,11 @@ class Release(Answer):
         rows += [AnswerRow(f"parts.{p.name}", p.name, p.difference, "entries", group="Released less model, by part") for p in self.parts]
         return Summary(f"{self.tensors:,} released tensors beside the model's", tuple(rows))
 
-    def __str__(self) -> str:
+    def _text(self) -> str:
         rows = [(part.name, part.released, part.ours, part.difference) for part in self.parts]
         rows.append(("total", self.released, self.ours, self.released - self.ours))
-        lines = [f"{name:<22}{released:>22,}{ours:>22,}{off:>+20,}" for name, released, ours, off in rows]
-        return "\n".join([f"{'entries':<22}{'released':>22}{'model':>22}{'difference':>20}", *lines])
+        lines = [f"{name:<20}{released:>20,}{ours:>20,}{off:>+20,}" for name, released, ours, off in rows]
+        return "\n".join([f"{'entries':<20}{'released':>20}{'model':>20}{'difference':>20}", *lines])
 
 
 @overload

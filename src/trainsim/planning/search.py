@@ -138,7 +138,7 @@ class PlanSearch(Answer):
             f"layouts of {self.run.label}, {self.run.phase_label(self.phase)}: seconds of a step", tuple(rows), sources=self.run.sources()
         )
 
-    def __str__(self) -> str:
+    def _text(self) -> str:
         counts = (f"{self.possible:,} possible", f"{self.fitting:,} fit", f"{self.timed:,} timed in full")
         head = f"{self.run.label}, {self.run.phase_label(self.phase)}: {self.considered:,} layouts, {', '.join(counts)}"
         objective = {"time": "seconds of a step", "cost": "dollars of the phase"}[self.by]

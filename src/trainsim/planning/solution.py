@@ -99,7 +99,7 @@ class Solution(Answer):
         word = f"{self.binds} binds" if self.reached else "no value meets all limits"
         return Summary(f"what {self.path} may be: {word}", tuple(rows), self.notes, self.run.sources())
 
-    def __str__(self) -> str:
+    def _text(self) -> str:
         number = f"{self.nearest:,.0f}" if self.unit == "GPU" else human(self.nearest, 4)
         named, phases = self.path.split("."), len(self.run.phases)
         alone = f" in 1 of {phases} phases" if named[0] == "phases" and phases > 1 else ""

@@ -86,7 +86,7 @@ class Comparison(Answer):
         }
         return Summary(f"cost of {a} over cost of {b}", tuple(rows), sources=sources)
 
-    def __str__(self) -> str:
+    def _text(self) -> str:
         table = [("", "factor", *self.names)]
         table += [(name, f"× {_mean(factor):.4g}", _two(left), _two(right)) for name, factor, left, right in self._lines()]
         widths = [max(len(row[column]) for row in table) for column in range(4)]

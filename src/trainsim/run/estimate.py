@@ -257,7 +257,7 @@ class Estimate(Answer):
         notes = ("A point estimate; ts.simulate gives an interval.", *self.notes)
         return Summary(f"{run.label} on {run.cluster.gpus:,} {run.cluster.chip.name}", (*main, *phases, *inputs), notes, sources)
 
-    def __str__(self) -> str:
+    def _text(self) -> str:
         """The main figures, the notes, and the inputs that nobody gave."""
         return "\n".join([text_of(self.summary()), *assumed_lines(self.run)])
 

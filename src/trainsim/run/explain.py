@@ -84,7 +84,7 @@ class Explanation(Answer):
         sources = {s.name: s.source for s in (*self.down, *self.inputs) if s.source}
         return Summary(f"where {self.path or 'cost'} comes from", tuple(rows), tuple(judged), sources)
 
-    def __str__(self) -> str:
+    def _text(self) -> str:
         tables = [
             ("", self.down),
             ("inputs that affect it, and what a change of each does to it", self.inputs[:SHOWN]),

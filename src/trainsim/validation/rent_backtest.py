@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -240,27 +240,28 @@ class RentBacktest(Answer):
             rows.append(AnswerRow(f"bias.{lag}", f"median bias, {lag} days ahead", 100 * found.bias, "%"))
         return Summary("rents predicted from earlier quotes", tuple(rows))
 
-    def __str__(self) -> str:
-        measures = "n (dates) | inside 90 % | median bias | P95/P5 | abs ln error (last quote) | interval score (last quote)"
-        known = [(group, lag) for group in GROUPS for lag, errors in self.errors.items() if any(map(GROUPS[group], errors))]
-        lines = [_line(group, lag, self.score(lag, group)) for group, lag in known]
-        return "\n".join([f"| quotes | lag [day] | {measures} |", "|---" * 8 + "|", *lines])
+    def _text(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        for lag, errors in self.errors.items():
+            yield f"{f'{lag} days ahead':<17}{'n (dates)':>10}{'inside':>17}{'bias':>6}{'ratio':>6}{'error':>12}{'score':>12}"
+            yield from (_line(group, self.score(lag, group)) for group in GROUPS if any(map(GROUPS[group], errors)))
+        yield LEGEND
 
 
-def _line(group: str, lag: int, s: RentScore) -> str:
-    spread = f"{s.coverage:.2f} ({s.coverage_low:.2f}–{s.coverage_high:.2f})"
-    scores = "too few" if np.isnan(s.score) else f"{s.score:.2f} ({s.last_score:.2f})"
-    cells = (
-        group,
-        lag,
-        f"{s.quotes} ({s.dates})",
-        spread,
-        f"{s.bias:+.0%}",
-        f"{s.width:.1f}",
-        f"{s.error:.2f} ({s.last_error:.2f})",
-        scores,
-    )
-    return f"| {' | '.join(map(str, cells))} |"
+LEGEND = (
+    "inside: share of quotes in the 90 % interval, and its own interval; bias: median; ratio: P95/P5; error: mean |ln|; "
+    "score: interval score; in brackets, those of the last quote"
+)
+"""What the columns of the text mean."""
+
+
+def _line(group: str, s: RentScore) -> str:
+    inside = f"{s.coverage:.2f} ({s.coverage_low:.2f}–{s.coverage_high:.2f})"
+    score = "too few" if np.isnan(s.score) else f"{s.score:.2f} ({s.last_score:.2f})"
+    numbers, error = f"{s.quotes} ({s.dates})", f"{s.error:.2f} ({s.last_error:.2f})"
+    return f"{group:<17}{numbers:>10}{inside:>17}{s.bias:>+6.0%}{s.width:>6.1f}{error:>12}{score:>12}"
 
 
 def backtest_rents(scales: RentScales = FITTED_SCALES) -> RentBacktest:

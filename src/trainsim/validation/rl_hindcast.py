@@ -46,7 +46,7 @@ class ReinforcementBacktest(Answer):
             sources={s.row.id: s.row.cited for s in self.found},
         )
 
-    def __str__(self) -> str:
+    def _text(self) -> str:
         name = max((len(predicted.row.id) for predicted in self.found), default=3)
         head = f"{'published':<10}  {'row':<{name}}{'P5':>7}{'P50':>7}{'P95':>7}{'hours':>8}{'pct.':>6}"
         blocks = [f"{words}\n{_table(self.of_kind(kind), name)}" for kind, words in KINDS.items() if self.of_kind(kind)]

@@ -109,7 +109,7 @@ class Backtest(Answer):
             f"hindcasts of {len(self.hindcasts)} published runs", tuple(rows), tuple(f"{n}: {why}" for n, why in self.not_run.items())
         )
 
-    def __str__(self) -> str:
+    def _text(self) -> str:
         name = max((len(h.name) for h in self.hindcasts), default=3)
         head = f"{'disclosed':<10}  {'run':<{name}}{'P5':>8}{'P50':>8}{'P95':>8}{'hours':>8}{'pct.':>6}"
         ours, flat = self.scores

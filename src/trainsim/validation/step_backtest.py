@@ -128,7 +128,7 @@ class StepBacktest(Answer):
         refused = [f"{len(self.seen)} rows are refused: the calibration has seen them"] if self.seen else []
         return Summary(f"{len(self.forecasts)} measured steps beside their forecasts", (*pooled, *rows), (*notes, *refused))
 
-    def __str__(self) -> str:
+    def _text(self) -> str:
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:

@@ -226,7 +226,7 @@ class DisclosureValues(Answer):
     def summary(self) -> Summary:
         """The expected width of the interval for each set, in percent of the present width."""
         rows = [AnswerRow(" + ".join(v.paths), " + ".join(v.paths), 100 * float(v.width), "%") for v in self.values]
-        return Summary(f"width of the 90 % interval of {self.of} if these inputs were known, of the present width", tuple(rows))
+        return Summary(f"width of the 90 % interval of {self.of} if these inputs were known", tuple(rows))
 
 
 def disclosure(spec: Spec, beliefs: Beliefs, function: Function, *, of: str = "value", up_to: int = 3, seed: int = 0) -> DisclosureValues:

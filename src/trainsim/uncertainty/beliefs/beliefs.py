@@ -89,7 +89,7 @@ class Beliefs(Answer, Mapping[tuple[str, ...], Belief]):
         """Median, 90 % interval and source of every belief."""
         return summary_of(self._held, self._correlated, self._sources)
 
-    def __str__(self) -> str:
+    def _text(self) -> str:
         return "\n".join([table_of(self._held, self._sources), *(f"- {note}" for note in self.summary().notes)])
 
     @property
