@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -73,6 +74,7 @@ class Diagnosis(Answer):
         explanations: possible causes, the most likely first.
         measure_next: part of the step whose time best distinguishes the most likely causes; ``tell_apart`` is its former name.
         memory: measured minus modelled bytes of the fullest rank, and its parts [B]; None if none was measured.
+        layout: whether the layout of the modelled step was given or is assumed.
 
     >>> lines = {"compute": 1.5, "exchange": 0.5}
     >>> print(Diagnosis((1.8, 2.0, 2.2), 4.0, 100.0, (Cause(OUTSIDE, 1.0, 2.0, 1.0, np.nan, lines),), ""))
@@ -91,6 +93,7 @@ class Diagnosis(Answer):
     explanations: tuple[Cause, ...]
     measure_next: str
     memory: tuple[float, Ledger] | None = None
+    layout: Literal["given", "assumed"] = "given"
 
     @property
     def tell_apart(self) -> str:
@@ -117,7 +120,8 @@ class Diagnosis(Answer):
         if not self.explanations or self.normal:
             return ""
         first = self.explanations[0]
-        return {CHANCE: "chance", OUTSIDE: "something outside the model"}.get(first.path, first.name)
+        outside = "something outside the model" if self.layout == "given" else "the assumed layout, or something outside the model"
+        return {CHANCE: "chance", OUTSIDE: outside}.get(first.path, first.name)
 
     @property
     def outside(self) -> tuple[tuple[str, str], ...]:
@@ -135,7 +139,9 @@ class Diagnosis(Answer):
         waits = f"exchanges that compute does not hide would take {written(exchange + more, 's')} instead of {written(exchange, 's')}"
         times = (compute + more) / compute if compute else np.inf
         slower = f"the slowest GPU would compute {times:.2g} × as long as the others"
+        assumed = "the fastest was assumed; the one that runs may be slower"
         return (
+            *((("layout", assumed),) if self.layout == "assumed" else ()),
             ("network", waits),
             ("stragglers", slower),
             ("data", f"every step would wait {written(more, 's')} for batches, logging or checkpoints"),
@@ -149,6 +155,8 @@ class Diagnosis(Answer):
         if self.explanations and self.explanations[0].path == OUTSIDE:
             if self.measured < self.modelled[1]:
                 return "check the tokens of a step, and that the timer spans whole optimizer steps"
+            if self.layout == "assumed":
+                return "give the layout that runs, such as --plan 'tp=8 pp=2 zero=1'"
             return "time a step on one node and a step on synthetic data: they leave out the network and the loading of data"
         if not self.measure_next:
             return ""

@@ -102,10 +102,12 @@ def _estimate_text(run: Run, held: Beliefs, form: str, parts: list[str] | None =
     uncertain = {name: (levels["P5"], levels["P95"]) for name, levels in intervals.items() if not math.isclose(levels["P5"], levels["P95"])}
     ends: dict[str, Any] = {name: {"low": low, "high": high} for name, (low, high) in uncertain.items()}
     rows = tuple(replace(row, **ends.get(row.name, {})) for row in summary.rows)
-    notes = ((INTERVAL,) if intervals else ("A point estimate, since every number was given.",)) + tuple(found.notes)
+    notes = ((INTERVAL,) if intervals else ("A point estimate, since every number was given.",)) + summary.notes[1:]
     lines = [text_of(replace(summary, rows=rows, notes=notes)), *(parts or []), *assumed_lines(run)]
     point = {row.name: row.value for row in summary.rows if not row.group}
-    return printed("\n".join(lines), lambda: {**point, "interval": intervals, "assumed": assumed_of(run), "notes": list(found.notes)}, form)
+    return printed(
+        "\n".join(lines), lambda: {**point, "interval": intervals, "assumed": assumed_of(run), "notes": list(summary.notes[1:])}, form
+    )
 
 
 def _draws(run: Run, held: Beliefs, progress: Any) -> Simulation:

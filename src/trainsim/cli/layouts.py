@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from ..core.answer import unfolded
@@ -109,6 +110,7 @@ def diagnosed(asked: RunRequest, step_time: str, form: str) -> str:
         run = with_layout(given, progress=progress)
     with working("comparing causes"):
         found = diagnose(run, step_time=parse_number(step_time, "s", "--step-time"))
+    found = found if _plan(run) == _plan(given) else replace(found, layout="assumed")
     phase, plan = run.phases[0], _plan(run)
     assert plan is not None
     layout = layout_words(plan, run.cluster.gpus) + ("" if plan == _plan(given) else " (assumed: the fastest that fits)")

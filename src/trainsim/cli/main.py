@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -97,7 +98,25 @@ def _version(*, wanted: bool) -> None:
 
 
 if typer is not None:
-    from .options import AsOf, Batch, Believe, Chip, Csv, Finetune, Goodput, Gpus, Json, Mfu, Price, Save, SeqLen, Set, Target, Tokens
+    from .options import (
+        AsOf,
+        Batch,
+        Believe,
+        Chip,
+        Csv,
+        Finetune,
+        Goodput,
+        Gpus,
+        Json,
+        Layout,
+        Mfu,
+        Price,
+        Save,
+        SeqLen,
+        Set,
+        Target,
+        Tokens,
+    )
 
     Version = Annotated[
         bool, typer.Option("--version", help="print the version", callback=lambda value: _version(wanted=value), is_eager=True)
@@ -111,15 +130,15 @@ def _top(*, version: Version = False) -> None:
 def _asked(values: dict[str, Any], usual_tokens: str = "") -> RunRequest:
     from ..planning.requests import RunRequest
 
-    names = ("target", "chip", "gpus", "tokens", "seq_len", "batch", "price", "mfu", "goodput", "finetune", "as_of")
-    kept = {name: values[name] for name in names if name in values}
-    return RunRequest(**kept, changes=tuple(values.get("changes") or ()), beliefs=tuple(values.get("believe") or ()),
-                      usual_tokens=usual_tokens)  # fmt: skip
+    named = {field.name: values[field.name] for field in fields(RunRequest) if field.name in values}
+    return RunRequest(**named, beliefs=values.get("believe") or (), usual_tokens=usual_tokens)
 
 
 def estimate(
     target: Target, *, chip: Chip = "", gpus: Gpus = "", tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "", price: Price = "",
-    mfu: Mfu = "", goodput: Goodput = "", finetune: Finetune = "", changes: Set = [], believe: Believe = [],  # noqa: B006  (typer copies it)
+    mfu: Mfu = "", goodput: Goodput = "", finetune: Finetune = "",
+    step_time: Annotated[str, typer.Option(help="measured seconds of a step, in place of --mfu: 9.6s")] = "",
+    changes: Set = [], believe: Believe = [],  # noqa: B006  (typer copies it)
     as_of: AsOf = "", save: Save = "", as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
     """Hours and cost of a run; inputs left out are assumed."""
@@ -256,7 +275,7 @@ def count(
 
 def memory(
     target: Target, *, chip: Chip = "", gpus: Gpus = "", tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "",
-    finetune: Finetune = "", changes: Set = [],  # noqa: B006
+    plan: Layout = "", finetune: Finetune = "", changes: Set = [],  # noqa: B006
     as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
     """Whether a run fits its accelerators, in its layout or the best."""
@@ -267,15 +286,15 @@ def memory(
 
 
 def diagnose(
-    target: Target, *, step_time: Annotated[str, typer.Option(help="measured seconds of a step: 9.6s")], chip: Chip = "", gpus: Gpus = "",
-    tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "", finetune: Finetune = "", changes: Set = [],  # noqa: B006
+    target: Target, *, measured: Annotated[str, typer.Option("--step-time", help="measured seconds of a step: 9.6s")], chip: Chip = "",
+    gpus: Gpus = "", tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "", plan: Layout = "", finetune: Finetune = "", changes: Set = [],  # noqa: B006
     as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
     """Whether a measured step is normal, and what may explain it."""
     from .layouts import diagnosed
 
     form = form_of(as_json=as_json, as_csv=as_csv)
-    show(diagnosed(_asked(locals(), usual_tokens=ANY_TOKENS), step_time, form), form)
+    show(diagnosed(_asked(locals(), usual_tokens=ANY_TOKENS), measured, form), form)
 
 
 def explain(

@@ -21,7 +21,7 @@ from .citations import bibtex
 from .errors import EstimateError
 from .folding import WIDTH, fold
 from .registry import with_registered_attributes
-from .units import human
+from .units import HOURS_PER_DAY, human
 
 Value = Any
 """Type of a value: a number, an array of draws, a text, True or False, or None if unknown."""
@@ -46,6 +46,8 @@ class AnswerRow:
     ('$5.90M', '70.8 GB')
     >>> AnswerRow("cost", "cost", 5.9e6, "USD", 4e6, 9e6).text
     '$5.90M ($4.00M to $9.00M)'
+    >>> AnswerRow("wall_days", "time on the clock", 0.25, "day", 0.125, 0.5).text
+    '6.00 hours (3.00 to 12.0)'
     """
 
     name: str
@@ -59,11 +61,18 @@ class AnswerRow:
 
     @property
     def text(self) -> str:
-        """Value, unit and 90 % interval as text."""
+        """Value, unit and 90 % interval as text; less than two days in hours."""
+        if self.unit == "day" and isinstance(self.value, (int, float)) and abs(self.value) < SHORT:
+            low, high = (None if end is None else HOURS_PER_DAY * end for end in (self.low, self.high))
+            return AnswerRow(self.name, self.label, HOURS_PER_DAY * self.value, "hours", low, high).text
         if self.low is None or self.high is None:
             return written(self.value, self.unit)
         low, high = (written(end, self.unit if self.unit.startswith("USD") or self.unit in BYTES else "") for end in (self.low, self.high))
         return f"{written(self.value, self.unit)} ({low} to {high})"
+
+
+SHORT = 2.0
+"""Time below which text gives hours in place of days [day]."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from ..parallelism.layout import Degrees
 from ..parallelism.optimizer import Optimizer
 from ..parallelism.plan import Plan
 from ..parallelism.precision import Precision
-from ..parallelism.shapes import is_expert_product
+from ..parallelism.shapes import is_expert_product, shapes_of
 from .in_flight import pareto_maximal
 
 GATHERED_LAYERS = 2.0
@@ -92,6 +92,23 @@ def model_state_bytes(model: Model, plan: Plan, shares: Shares, whole: Mapping[s
     if plan.offload is not None:
         held |= {name: held[name] * (1.0 - plan.offload.optimizer) for name in ("master", "moments")}
     return held
+
+
+def least_model_state(model: Model, plan: Plan, gpus: int) -> Num:
+    """Lower bound on the weights, gradients and optimizer states of one accelerator in any layout: divided evenly over all of them [B].
+
+    Args:
+        model: the model; its frozen parts have weights only.
+        plan: gives number formats, optimizer and offload; degrees are not used.
+        gpus: number of accelerators.
+
+    >>> import trainsim as ts
+    >>> round(least_model_state(ts.catalog.model("llama3.1-405b"), ts.Plan(), 8) / 1e9)  # 18 B a parameter
+    913
+    """
+    shapes, share = shapes_of(model), (1.0 / gpus, 1.0 / gpus)
+    whole = dict(zip(shapes.kinds, shapes.layers.ravel().tolist(), strict=True))
+    return sum(model_state_bytes(model, plan, Shares(share, share), whole).values())
 
 
 def model_state_parts(model: Model, plan: Plan, shares: Shares, whole: Mapping[str, float]) -> dict[str, Ledger | Num]:

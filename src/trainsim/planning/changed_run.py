@@ -66,6 +66,11 @@ def utilisation(run: Run, mfu: float | str) -> dict[str, Any]:
     ['efficiency', 'phases.pretrain.efficiency']
     """
     efficiency = run.efficiency.replace({"mfu": mfu}) if isinstance(run.efficiency, MFU) else MFU(mfu)  # type: ignore[arg-type]
+    return efficiency_changes(run, efficiency)
+
+
+def efficiency_changes(run: Run, efficiency: Efficiency) -> dict[str, Any]:
+    """Changes that replace the efficiencies of a run by one; a phase without tokens keeps its own, unless no phase has tokens."""
     counted = [phase for phase in run.phases if phase.tokens is not None] or run.phases
     return {"efficiency": efficiency} | {f"phases.{phase.name}.efficiency": None for phase in counted if phase.efficiency is not None}
 

@@ -19,8 +19,10 @@ from ..core.errors import BeliefError, SpecError
 from ..core.registry import kind_of
 from ..model.transformer import Model
 from ..run.run import Run, load
-from .changed_run import changed, utilisation
+from ..training.efficiency import StepTime
+from .changed_run import changed, efficiency_changes, utilisation
 from .quick_run import cluster_from, quick, with_batch
+from .typed_layout import layout_from
 
 if TYPE_CHECKING:
     from ..claims.claim import Claim
@@ -35,6 +37,8 @@ class RunRequest:
     Args:
         target: a run's file or ``-``, an id of a run, or a model: a Model, its config (path or dict), id or size.
         chip, gpus, tokens, seq_len, batch, price, mfu, goodput: as for :func:`~trainsim.planning.quick_run.quick`; empty if not given.
+        step_time: measured time of an optimizer step, in place of ``mfu``; empty if not given.
+        plan: the layout, ``"tp=8 pp=2 zero=1"``; empty for the run's own.
         finetune: ``full``, ``lora:16`` or ``qlora:16``; empty for pre-training, or as the run has it.
         changes: ``path=value``, each.
         beliefs: ``path=interval``, each.
@@ -51,6 +55,8 @@ class RunRequest:
     price: str = ""
     mfu: str = ""
     goodput: str = ""
+    step_time: str = ""
+    plan: str = ""
     finetune: str = ""
     changes: Sequence[str] = ()
     beliefs: Sequence[str] = ()
@@ -71,12 +77,12 @@ def run_of(asked: RunRequest) -> Run:
         TrainsimError: nothing of that name, or a flag that is missing or can't be read.
     """
     run = _whole(asked)
-    typed = [{path: _literal(value)} for path, value in (_pair(text, "--set") for text in asked.changes)]
     read = _as_read(asked.seq_len)
     if run is None:
-        run = reduce(Run.replace, typed, _built(asked))
+        run = _built(asked)
+        run = reduce(Run.replace, _typed_changes(run, asked), run)
     else:
-        run = changed(run, [_changes(run, asked), *typed])
+        run = changed(run, [_changes(run, asked), *_typed_changes(run, asked)])
         if asked.price:
             warn_if_too_cheap(run)
     run, filled = catalog.complete(run, asked.as_of or None)
@@ -103,6 +109,18 @@ def step_of(asked: RunRequest) -> Run:
     return with_batch(run_of(asked)).replace({"price": None, "reliability": None})
 
 
+def _typed_changes(run: Run, asked: RunRequest) -> list[Mapping[str, Any]]:
+    """The changes of ``--plan`` and ``--set``; fields of a layout that a run lacks are set in the default layout."""
+    pairs = [_pair(text, "--set") for text in asked.changes]
+    inside = [(path, value) for path, value in pairs if path.startswith("plan.")]
+    if not asked.plan and (run.plan is not None or not inside):
+        return [{path: _literal(value)} for path, value in pairs]
+    text = " ".join([asked.plan, *(f"{path.removeprefix('plan.')}={value}" for path, value in inside)])
+    layout = layout_from(text, machines(asked)[1] if asked.gpus else run.cluster.gpus, "--plan" if asked.plan else "--set plan")
+    own = {f"phases.{phase.name}.plan": None for phase in run.phases if phase.plan is not None}
+    return [{"plan": layout} | own, *({path: _literal(value)} for path, value in pairs if (path, value) not in inside)]
+
+
 def _changes(run: Run, asked: RunRequest) -> dict[str, Any]:
     """The changes that options make to a complete run."""
     changes: dict[str, Any] = {path: getattr(asked, flag) for flag, path in FLAGS.items() if getattr(asked, flag)}
@@ -112,6 +130,10 @@ def _changes(run: Run, asked: RunRequest) -> dict[str, Any]:
     if asked.chip or asked.gpus:
         chip, gpus = machines(asked) if asked.gpus else (asked.chip, run.cluster.gpus)
         changes |= {"cluster": cluster_from(chip, gpus)[0]} if chip else {"cluster.gpus": gpus}
+    if asked.mfu and asked.step_time:
+        raise SpecError("--step-time", asked.step_time, "can't be combined with --mfu", "give one of the two", "conflict")
+    if asked.step_time:
+        changes |= efficiency_changes(run, StepTime(seconds=asked.step_time))  # type: ignore[arg-type]  # the field reads text
     return changes | (utilisation(run, asked.mfu) if asked.mfu else {})
 
 
@@ -189,12 +211,15 @@ def _built(asked: RunRequest) -> Run:
     model = model_from(asked.target)
     chip, gpus = machines(asked) if asked.gpus else (asked.chip, 0)
     tokens = asked.tokens or asked.usual_tokens
-    needed(asked.target, {"--chip": chip, "--gpus": gpus, "--tokens": tokens}, "--chip h100 --gpus 512 --tokens 10T")
+    timed = {"--batch": asked.batch} if asked.step_time else {}
+    needed(asked.target, {"--chip": chip, "--gpus": gpus, "--tokens": tokens} | timed, "--chip h100 --gpus 512 --tokens 10T --batch 1024")
     run = quick(
         model, chip=chip, gpus=gpus, tokens=tokens, seq_len=asked.seq_len or None, batch=_real(asked.batch, "sequence"),
         price=asked.price or None, mfu=asked.mfu or None, goodput=asked.goodput or None, finetune=asked.finetune or None,
         name=name_of(model, asked.target),
     )  # fmt: skip
+    if asked.step_time:
+        run = run.replace(_changes(run, RunRequest(asked.target, mfu=asked.mfu, step_time=asked.step_time)))
     path = f"phases.{run.phases[0].name}.tokens"
     return run if asked.tokens else run.with_sources({path: f"{ASSUMED}this question does not depend on it"})
 
@@ -203,6 +228,7 @@ NEEDED = {
     "--chip": "a chip",
     "--gpus": "the number of accelerators",
     "--tokens": "the training tokens",
+    "--batch": "the sequences of a step",
     "--steps": "the number of optimizer steps",
     "--end": "the mean length of a response at the end",
 }

@@ -234,6 +234,8 @@ class Estimate(Answer):
 
     def summary(self) -> Summary:
         """Cost, hours, days and utilisation, hours by phase, and all inputs with their sources."""
+        from .memory import memory_notes  # imported here because hours and cost do not need it
+
         run, sources = self.run, self.sources()
         dollars = [] if run.price is None else [AnswerRow("cost", "cost", self.cost.total, "USD")]
         main = [
@@ -254,7 +256,7 @@ class Estimate(Answer):
             for path, source in sources.items()
             if not path.startswith("model.")
         ]
-        notes = ("A point estimate; ts.simulate gives an interval.", *self.notes)
+        notes = ("A point estimate; ts.simulate gives an interval.", *self.notes, *memory_notes(run))
         return Summary(f"{run.label} on {run.cluster.gpus:,} {run.cluster.chip.name}", (*main, *phases, *inputs), notes, sources)
 
     def _text(self) -> str:
