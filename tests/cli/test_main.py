@@ -245,6 +245,12 @@ def test_a_normal_step_is_normal_and_names_no_cause(capsys: pytest.CaptureFixtur
     assert all("next, " in out for out in (normal, slow))
 
 
+def test_an_assumed_layout_is_a_cause_of_a_slow_step_and_a_given_one_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["diagnose", "llama3-8b", "--gpus", "64", "--batch", "128", "--step-time", "60s"]
+    assumed, given = (out_of(capsys, *words, *more) for more in ([], ["--plan", "tp=8 zero=1"]))
+    assert ["layout: " in out.partition("none of these")[2].partition("the step is of")[0] for out in (assumed, given)] == [True, False]
+
+
 def test_a_question_about_a_step_assumes_the_usual_batch(capsys: pytest.CaptureFixture[str]) -> None:
     out = out_of(capsys, "diagnose", "llama3-8b", "--gpus", "64", "--step-time", "7s")
     assert "phases.pretrain.batch" in out.partition("assumed inputs")[2]

@@ -9,6 +9,7 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 import trainsim as ts
+from trainsim.core.errors import SpecError
 from trainsim.planning.ranked_plan import layout_words
 from trainsim.planning.requests import RunRequest, run_of, step_of
 from trainsim.planning.typed_layout import layout_from
@@ -32,7 +33,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
 def test_printed_layout_is_read_back(fields: dict[str, Any]) -> None:
     try:
         plan = ts.Plan(**fields)
-    except ts.SpecError:
+    except SpecError:
         reject()
     assert layout_from(layout_words(plan, 256), 256) == plan
 

@@ -98,25 +98,7 @@ def _version(*, wanted: bool) -> None:
 
 
 if typer is not None:
-    from .options import (
-        AsOf,
-        Batch,
-        Believe,
-        Chip,
-        Csv,
-        Finetune,
-        Goodput,
-        Gpus,
-        Json,
-        Layout,
-        Mfu,
-        Price,
-        Save,
-        SeqLen,
-        Set,
-        Target,
-        Tokens,
-    )
+    from .options import AsOf, Batch, Believe, Chip, Csv, Goodput, Gpus, Json, Layout, Mfu, Price, Save, SeqLen, Set, Target, Tokens, Trains
 
     Version = Annotated[
         bool, typer.Option("--version", help="print the version", callback=lambda value: _version(wanted=value), is_eager=True)
@@ -136,7 +118,7 @@ def _asked(values: dict[str, Any], usual_tokens: str = "") -> RunRequest:
 
 def estimate(
     target: Target, *, chip: Chip = "", gpus: Gpus = "", tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "", price: Price = "",
-    mfu: Mfu = "", goodput: Goodput = "", finetune: Finetune = "",
+    mfu: Mfu = "", goodput: Goodput = "", finetune: Trains = "",
     step_time: Annotated[str, typer.Option(help="measured seconds of a step, in place of --mfu: 9.6s")] = "",
     changes: Set = [], believe: Believe = [],  # noqa: B006  (typer copies it)
     as_of: AsOf = "", save: Save = "", as_json: Json = False, as_csv: Csv = False,
@@ -176,7 +158,7 @@ def reinforce(
 
 def simulate(
     target: Target, *, chip: Chip = "", gpus: Gpus = "", tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "", price: Price = "",
-    mfu: Mfu = "", goodput: Goodput = "", finetune: Finetune = "", changes: Set = [], believe: Believe = [], as_of: AsOf = "",  # noqa: B006
+    mfu: Mfu = "", goodput: Goodput = "", finetune: Trains = "", changes: Set = [], believe: Believe = [], as_of: AsOf = "",  # noqa: B006
     rtol: Annotated[float, typer.Option(help="relative accuracy of quantiles")] = 1e-3,
     asserted: Annotated[str, typer.Option("--assert", help="'cost<1.2e6@0.8': exit 3 if it is less probable")] = "",
     as_json: Json = False, as_csv: Csv = False,
@@ -235,7 +217,7 @@ def compare(
 
 def search(
     target: Target, *, chip: Chip = "", gpus: Gpus = "", tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "",
-    finetune: Finetune = "", changes: Set = [],  # noqa: B006
+    finetune: Trains = "", changes: Set = [],  # noqa: B006
     by: Annotated[By, typer.Option(help="rank by seconds of a step or by dollars")] = By.time,
     top: Annotated[int, typer.Option(help="how many layouts to print")] = 10, as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
@@ -250,7 +232,7 @@ def search(
 def solve(
     target: Target, path: Annotated[str, typer.Argument(help="the number to solve for: phases.pretrain.tokens")], *, chip: Chip = "",
     gpus: Gpus = "", tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "", price: Price = "", mfu: Mfu = "", goodput: Goodput = "",
-    finetune: Finetune = "", changes: Set = [], believe: Believe = [], as_of: AsOf = "",  # noqa: B006
+    finetune: Trains = "", changes: Set = [], believe: Believe = [], as_of: AsOf = "",  # noqa: B006
     limit: Annotated[list[str], typer.Option(help="'cost<1.2M', 'wall_days<40': as often as needed")] = [],  # noqa: B006
     probability: Annotated[float, typer.Option(help="required probability")] = 0.5, as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
@@ -263,7 +245,7 @@ def solve(
 
 def count(
     model: Annotated[str, typer.Argument(help="config.json, an id of the catalogue, or a size such as 7B")], *,
-    seq_len: Annotated[str, typer.Option(help="sequence length [token]")] = "4096", finetune: Finetune = "",
+    seq_len: Annotated[str, typer.Option(help="sequence length [token]")] = "4096", finetune: Trains = "",
     as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
     """Parameters and FLOPs of a model, by every convention."""
@@ -275,7 +257,7 @@ def count(
 
 def memory(
     target: Target, *, chip: Chip = "", gpus: Gpus = "", tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "",
-    plan: Layout = "", finetune: Finetune = "", changes: Set = [],  # noqa: B006
+    plan: Layout = "", finetune: Trains = "", changes: Set = [],  # noqa: B006
     as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
     """Whether a run fits its accelerators, in its layout or the best."""
@@ -287,8 +269,8 @@ def memory(
 
 def diagnose(
     target: Target, *, measured: Annotated[str, typer.Option("--step-time", help="measured seconds of a step: 9.6s")], chip: Chip = "",
-    gpus: Gpus = "", tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "", plan: Layout = "", finetune: Finetune = "", changes: Set = [],  # noqa: B006
-    as_json: Json = False, as_csv: Csv = False,
+    gpus: Gpus = "", tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "", plan: Layout = "", finetune: Trains = "",
+    changes: Set = [], as_json: Json = False, as_csv: Csv = False,  # noqa: B006
 ) -> None:  # fmt: skip
     """Whether a measured step is normal, and what may explain it."""
     from .layouts import diagnosed
@@ -300,7 +282,7 @@ def diagnose(
 def explain(
     target: Target, line: Annotated[str, typer.Argument(help="such as cost.pretrain.moe.experts.up")] = "cost", *, chip: Chip = "",
     gpus: Gpus = "", tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "", price: Price = "", mfu: Mfu = "", goodput: Goodput = "",
-    finetune: Finetune = "", changes: Set = [], as_of: AsOf = "", as_json: Json = False, as_csv: Csv = False,  # noqa: B006
+    finetune: Trains = "", changes: Set = [], as_of: AsOf = "", as_json: Json = False, as_csv: Csv = False,  # noqa: B006
 ) -> None:  # fmt: skip
     """Where a line of an estimate comes from."""
     from .answers import explained
@@ -394,7 +376,7 @@ def report(
     versus: Annotated[str, typer.Option(help="a second run: the page compares both")] = "",
     layouts: Annotated[bool, typer.Option("--layouts", help="search layouts of the run: the page shows the best")] = False,
     chip: Chip = "", gpus: Gpus = "", tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "", price: Price = "", mfu: Mfu = "",
-    goodput: Goodput = "", finetune: Finetune = "", changes: Set = [], believe: Believe = [], as_of: AsOf = "",  # noqa: B006
+    goodput: Goodput = "", finetune: Trains = "", changes: Set = [], believe: Believe = [], as_of: AsOf = "",  # noqa: B006
 ) -> None:  # fmt: skip
     """Write a run, a claim, a comparison or a search as one HTML page."""
     from .reports import reported

@@ -62,13 +62,13 @@ class AnswerRow:
     @property
     def text(self) -> str:
         """Value, unit and 90 % interval as text; less than two days in hours."""
-        if self.unit == "day" and isinstance(self.value, (int, float)) and abs(self.value) < SHORT:
+        if self.unit == "day" and self.value is not None and not isinstance(self.value, str) and np.max(self.value) < SHORT:
             low, high = (None if end is None else HOURS_PER_DAY * end for end in (self.low, self.high))
             return AnswerRow(self.name, self.label, HOURS_PER_DAY * self.value, "hours", low, high).text
         if self.low is None or self.high is None:
             return written(self.value, self.unit)
-        low, high = (written(end, self.unit if self.unit.startswith("USD") or self.unit in BYTES else "") for end in (self.low, self.high))
-        return f"{written(self.value, self.unit)} ({low} to {high})"
+        ends = (written(end, self.unit if self.unit.startswith("USD") or self.unit in BYTES else "") for end in (self.low, self.high))
+        return f"{written(self.value, self.unit)} ({' to '.join(ends)})"
 
 
 SHORT = 2.0
