@@ -134,7 +134,7 @@ def test_the_top_level_is_the_packages_of_the_design() -> None:
     assert top == {*ORDER, *EDGES, "__init__", "__main__"}
 
 
-def test_arrows_point_one_way() -> None:
+def test_packages_import_only_from_allowed_packages() -> None:
     found = {
         (name, target)
         for name, path in modules().items()
@@ -201,12 +201,12 @@ def test_no_module_is_named_like_a_public_verb() -> None:
     assert {name for _, name, _ in pkgutil.iter_modules([str(SRC)])} & set(dir(trainsim)) <= pages
 
 
-def test_files_are_read_in_one_sitting() -> None:
+def test_files_have_fewer_than_400_lines() -> None:
     lengths = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in modules().items()}
     assert {n: lines for n, lines in lengths.items() if lines >= 400} == {}
 
 
-def test_functions_are_shorter_than_a_screen() -> None:
+def test_functions_have_fewer_than_60_lines() -> None:
     long = {}
     for name, path in modules().items():
         for node in ast.walk(parsed(path)):

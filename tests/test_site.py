@@ -40,7 +40,7 @@ def conventions() -> str:
     lines = [
         "# Conventions side by side",
         "",
-        "Training FLOPs of a token of DeepSeek-V3 by every convention of the library [GFLOP/token]. A published MFU is in one of them.",
+        "Training FLOPs of a token of DeepSeek-V3 by every convention of the library [GFLOP/token]. A published MFU uses one of them.",
         "",
         f"| convention | {lengths[0]:,} tokens | {lengths[1]:,} tokens | when to use it |",
         "|---|---|---|---|",

@@ -379,7 +379,7 @@ def test_a_verdict_can_be_pickled(name: str) -> None:
 
 
 @pytest.mark.parametrize("quantity", ["tokens", "flops", "gpus", "wall_days", "cost"])
-def test_a_row_that_tells_little_is_asked_for_no_more_than_the_quantity_needs(quantity: str) -> None:
+def test_every_quantity_of_a_sparse_row_gets_a_verdict(quantity: str) -> None:
     """A measured rate has no tokens, an old run no public rent, a card no accelerators: each verdict says what is unknown."""
     for name in ("nemo-25.09-deepseek-v3", "llama1-7b", "gpt-oss-120b", "ling-1t"):
         for as_of in (None, "2024-06-30"):

@@ -34,20 +34,20 @@ def test_each_recipe_is_found_for_its_own_layout(row: dict[str, str]) -> None:
     assert {part.split(".")[0] for part in found.graphs | found.recompute} <= parts | {"step", "full"}
 
 
-def test_the_release_at_hand_comes_first_then_the_newest_before() -> None:
+def test_the_same_release_is_preferred_then_the_newest_before_it() -> None:
     graphs = {"attention", "router"}
     assert of("26.02").graphs == of("26.03").graphs == of("26.04.01").graphs == graphs
     assert of("26.06").graphs == of("27.12").graphs == {"step"}
     assert of("25.01", batch=2048) == of("25.09", batch=2048)  # older than all: the oldest
 
 
-def test_another_layouts_recipe_gives_no_recompute_settings() -> None:
+def test_a_recipe_of_another_layout_gives_no_recompute_settings() -> None:
     near = of("26.02", ep=32)
     assert near == replace(of("26.02"), recompute=frozenset(), layout="nearest")
     assert of("26.02").recompute == {"q_up", "kv_up"}
 
 
-def test_the_layout_comes_before_the_format_the_format_before_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recipe_is_chosen_by_layout_then_format_then_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     row = next(r for r in _rows() if r["model"] == "deepseek-v3" and r["chip"] == "GB200")
     like = {**row, **{name: str(value) for name, value in V3.items()}, "since": "26.02", "batch": "4096", "precision": "mxfp8"}
     others = [{"ep": "8"}, {"precision": "bf16"}, {"batch": "2048"}, {"since": "25.09"}]
@@ -59,12 +59,12 @@ def test_the_layout_comes_before_the_format_the_format_before_the_batch(monkeypa
         assert of("26.02").graphs == best
 
 
-def test_whole_layers_are_counted() -> None:
+def test_the_number_of_recomputed_layers_is_read() -> None:
     layout = {"tp": 1, "pp": 1, "cp": 1, "vpp": 1, "ep": 1, "micro_batch": 1}
     found = launch_of(ts.catalog.model("llama3-8b"), "H100", "fp8", 128, "25.09", layout)
     assert found == Launch(None, "off", frozenset(), frozenset({"full"}), 5, "same")
 
 
-def test_nothing_is_known_of_other_models_and_chips() -> None:
+def test_other_models_and_chips_have_no_recipe() -> None:
     assert of("26.02", model="mixtral-8x7b") is None
     assert of("26.02", chip="H20") is None

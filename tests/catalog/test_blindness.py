@@ -113,7 +113,7 @@ def test_the_run_itself_is_excluded_under_another_name(judged: ts.Run, added: An
     ],
     ids=["before", "later", "long before", "imputed by a lab", "from the run itself"],
 )
-def test_quotes_are_public_and_of_a_market(judged: ts.Run, added: Any, changes: dict[str, Any], seen: bool) -> None:  # noqa: FBT001
+def test_only_public_market_quotes_affect_a_belief(judged: ts.Run, added: Any, changes: dict[str, Any], seen: bool) -> None:  # noqa: FBT001
     before = believed(judged)
     added(a_quote(**changes))
     after = believed(judged)
@@ -122,7 +122,7 @@ def test_quotes_are_public_and_of_a_market(judged: ts.Run, added: Any, changes: 
 
 
 @pytest.mark.parametrize("day", ["2024-07-31", DAY, "2025-06-30", None])
-def test_every_row_used_was_public_and_is_anothers(judged: ts.Run, day: str | None) -> None:
+def test_every_row_used_was_public_and_belongs_to_another_run(judged: ts.Run, day: str | None) -> None:
     as_of = dt.date.fromisoformat(day) if day else None
     built = mfu_evidence(judged, as_of)
     for address in (*built.used, *built.excluded):
@@ -136,7 +136,7 @@ def test_every_row_used_was_public_and_is_anothers(judged: ts.Run, day: str | No
     assert set(built.used) | set(built.excluded) == {row.address for row in real_rows("runs").values()}
 
 
-def test_later_days_see_more(judged: ts.Run) -> None:
+def test_a_later_day_uses_at_least_as_many_rows(judged: ts.Run) -> None:
     used = [set(mfu_evidence(judged, dt.date.fromisoformat(day)).used) for day in ("2024-07-31", DAY, "2025-12-31")]
     assert used[0] <= used[1] <= used[2]
     assert used[0] != used[2]
@@ -152,7 +152,7 @@ def test_a_prior_has_a_narrow_and_a_wide_variant(judged: ts.Run) -> None:
         assert built.how
 
 
-def test_a_hyperscalers_list_is_another_kind_of_price(judged: ts.Run, added: Any) -> None:
+def test_a_hyperscalers_quote_affects_other_clouds_less_than_their_own(judged: ts.Run, added: Any) -> None:
     """It moves what other clouds are predicted to ask less than one of their own quotes does."""
     day = dt.date(2024, 12, 25)
     unit = judged.unit_of(RENT)

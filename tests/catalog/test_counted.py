@@ -27,7 +27,7 @@ def counted_now() -> dict[str, Counted]:
     return found
 
 
-def test_the_table_holds_what_counting_gives() -> None:
+def test_the_table_equals_a_new_count() -> None:
     assert read(TABLE.read_text(encoding="utf-8")) == counted_now(), "run python tests/catalog/test_counted.py"
 
 
@@ -40,7 +40,7 @@ def test_sparsity_is_that_of_the_model() -> None:
         assert (found.sparsity == "moe") == model.is_moe, name
 
 
-def test_a_users_row_of_the_same_name_is_counted_itself() -> None:
+def test_a_users_row_of_the_same_name_is_counted_anew() -> None:
     text = TABLE.parent.joinpath("runs.toml").read_text(encoding="utf-8")
     mine = read_rows("runs", text)["llama2-13b"]
     assert of_table(mine) is None

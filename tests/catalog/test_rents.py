@@ -70,7 +70,7 @@ def test_a_published_run_is_rented_in_its_own_months(name: str) -> None:
         assert levels(rent_evidence(run, day=day).belief)[1] == pytest.approx(levels(evidence.belief)[1], rel=0.15)
 
 
-def test_published_months_beat_assumed_ones() -> None:
+def test_published_months_take_precedence_over_assumed_ones() -> None:
     bloom = real_rows("runs")["bloom-176b"]
     assert rental_period(bloom).published
     assert str(rental_period(bloom)) == "March 2022 to June 2022"
@@ -81,7 +81,7 @@ def test_published_months_beat_assumed_ones() -> None:
     assert rental_period(told_later) == rental_period(assumed)
 
 
-def test_a_claims_date_moves_no_rent() -> None:
+def test_the_date_of_a_claim_does_not_change_the_rent() -> None:
     run = published("deepseek-v3")
     soon, late = (rent_evidence(run, dt.date.fromisoformat(day)) for day in ("2025-01-01", "2026-11-30"))
     assert "July 2024 to November 2024" in soon.how
@@ -91,7 +91,7 @@ def test_a_claims_date_moves_no_rent() -> None:
     assert "May 2024" in rent_evidence(own, day=dt.date(2024, 5, 1)).how
 
 
-def test_r1_is_not_rented_dearer_than_v3() -> None:
+def test_the_rent_of_r1_is_not_above_that_of_v3() -> None:
     v3, r1 = published("deepseek-v3"), published("deepseek-r1-all")
     for as_of in ("2025-01-27", "2025-09-17", "2026-11-30"):
         day = dt.date.fromisoformat(as_of)
@@ -174,7 +174,7 @@ def test_prices_of_another_day_weigh_less(monkeypatch: pytest.MonkeyPatch) -> No
     assert moved[0] > 0
 
 
-def test_no_quotes_at_all_are_refused() -> None:
+def test_a_rent_without_quotes_is_an_error() -> None:
     with pytest.raises(CatalogError) as error:
         rent_evidence(published("llama3.1-405b"), dt.date(2016, 1, 1))
     assert error.value.path == "catalog.rents"

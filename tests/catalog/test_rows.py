@@ -23,7 +23,7 @@ DATA = Path(trainsim.__file__).parent / "catalog" / "data"
 
 
 @pytest.mark.parametrize("file", ["chips", "clusters", "models", "runs", "prices", "rents", "kernels", "priors", "claims"])
-def test_a_row_has_a_header_one_can_check(file: str) -> None:
+def test_every_row_has_a_valid_grade_date_and_source(file: str) -> None:
     for name, row in rows(file).items():
         assert row.address == f"{file}/{name}"
         assert row.grade in GRADES
@@ -51,7 +51,7 @@ WRITTEN = dt.date(2026, 11, 23)
     "file",
     ["chips", "clusters", "models", "runs", "prices", "rents", "priors", "programmes", "reliability", "fleets", "constants", "stacks"],
 )
-def test_judgements_carry_the_day_they_were_written_and_memory_is_no_disclosure(file: str) -> None:
+def test_judgements_are_dated_and_recalled_rows_are_not_disclosures(file: str) -> None:
     for row in rows(file).values():
         if row.grade == "judgement":
             assert row.date >= WRITTEN, f"{row.address}: a judgement dated before anybody wrote it"
@@ -59,11 +59,11 @@ def test_judgements_carry_the_day_they_were_written_and_memory_is_no_disclosure(
             assert row.grade == "judgement", f"{row.address}: no source but this project under {row.grade}"
 
 
-def test_no_source_is_of_the_future() -> None:
+def test_no_source_is_dated_after_the_catalogue() -> None:
     assert all(str(entry.get("date", "")) <= PUBLISHED.isoformat() for entry in sources().values())
 
 
-def test_a_table_holds_what_a_row_of_toml_holds() -> None:
+def test_a_csv_row_equals_the_same_toml_row() -> None:
     lines = [
         "# a comment",
         "id,usd,name,source,date,grade,evidence,derived_from",
@@ -175,7 +175,7 @@ FILES = [*sorted(DATA.glob("*.toml")), Path(__file__).parents[2] / "seeds" / "cl
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if path.is_file()], ids=lambda path: path.name)
-def test_tables_read_one_by_one_are_those_of_the_whole_file(path: Path) -> None:
+def test_tables_parsed_one_by_one_equal_the_whole_file(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert dict(Tables(text, lambda _, fields: fields)) == tomllib.loads(text)
 
@@ -205,7 +205,7 @@ def assert_frozen(value: object) -> None:
         assert not isinstance(value, (list, dict, set, bytearray))
 
 
-def test_every_source_can_be_looked_up_or_says_that_it_is_memory_or_judgement() -> None:
+def test_every_source_has_an_address_or_is_marked_recalled_or_judgement() -> None:
     for name, source in sources().items():
         resolves = any(
             mark in str(source.get("address", "")) for mark in ("https://", "http://", "arXiv:", "doi:", "github:", "huggingface ")

@@ -57,7 +57,7 @@ def test_a_claim_survives_a_file(tmp_path: Path) -> None:
         assert ts.Claim.load(tmp_path / "claim.toml") == claim
 
 
-def test_the_catalogue_tells_all_fifteen() -> None:
+def test_the_catalogue_has_all_fifteen_claims() -> None:
     claims = ts.catalog.claims()
     assert len(claims) == 15
     for name, claim in claims.items():

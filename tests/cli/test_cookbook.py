@@ -188,7 +188,7 @@ def test_the_picture_of_a_terminal_shows_what_its_commands_answer(monkeypatch: p
     assert not same(found.replace("$ ", "% "), text_on(picture))
 
 
-def test_every_door_of_the_readme_opens() -> None:
+def test_every_command_in_the_table_of_the_readme_runs() -> None:
     doors = re.findall(r"^\|.*\| `(trainsim [^`]+)` \|", (DOCS.parent / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     with folder_of(""):
         answers = {command: answer_of(command) for command in doors}

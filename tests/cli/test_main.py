@@ -225,7 +225,7 @@ def test_fine_tuning_is_one_option(words: str, rank: int, base: str | None, caps
     assert counted["trained"] == pytest.approx(41_943_040 * rank / 16)
 
 
-def test_the_end_of_a_path_is_met_with_the_whole_path() -> None:
+def test_the_end_of_a_path_gets_the_whole_path_in_the_error() -> None:
     from trainsim.planning.requests import beliefs_of
 
     asked = RunRequest("7B", chip="h100", gpus="8", tokens="1B", beliefs=("usd_per_gpu_hour=1..2",))
@@ -264,7 +264,7 @@ def test_plain_characters_are_ascii_and_leave_other_text_alone(text: str) -> Non
     assert plain("plain", None) == "plain"
 
 
-def test_a_wait_on_a_terminal_says_what_it_is_and_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_on_a_terminal_names_the_work_and_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
@@ -355,7 +355,7 @@ def test_a_broken_file_is_one_line(text: str, tmp_path: Path, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize("folder", ["/proc", "/nonexistent/folder"])
-def test_a_folder_that_cannot_be_written_to_costs_the_file_alone(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unwritable_folder_loses_only_the_file(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
     status = main(["estimate", "7B", *FLAGS, "--save", f"{folder}/run.toml"])
     captured = capsys.readouterr()
     assert status in (1, 2)
@@ -431,7 +431,7 @@ def test_help_fits_a_terminal_and_nothing_is_cut(command: str, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize(("name", "chip"), [("NVIDIA H100 80GB HBM3", "h100-sxm"), ("NVIDIA A100-SXM4-40GB", "a100-40gb-sxm")])
-def test_a_driver_s_name_of_a_chip_is_understood(name: str, chip: str) -> None:
+def test_a_chip_may_be_named_as_its_driver_names_it(name: str, chip: str) -> None:
     assert run_of(RunRequest("7B", chip=name, gpus="8", tokens="1T")).cluster.chip == ts.catalog.chip(chip)
     with pytest.raises(CatalogError):
         run_of(RunRequest("7B", chip="NVIDIA H100 PCIe", gpus="8", tokens="1T"))
@@ -447,7 +447,7 @@ def test_a_number_that_is_solved_for_needs_no_belief(capsys: pytest.CaptureFixtu
     assert "price.usd_per_gpu_hour" in out_of(capsys, "solve", "7B", "price.usd_per_gpu_hour", *FLAGS, "--limit", "cost<200K")
 
 
-def test_a_layout_of_other_accelerators_gives_way(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_layout_that_does_not_fit_new_accelerators_is_dropped(capsys: pytest.CaptureFixture[str]) -> None:
     assert "pp=16" not in json.loads(out_of(capsys, "memory", "deepseek-v3", "--gpus", "64", "--json"))["layout"]
 
 

@@ -205,7 +205,7 @@ def test_figures_are_named_once_and_json_can_hold_them(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(set(SAMPLES) - OWN_DICTS))
-def test_a_dict_says_what_the_summary_says(name: str) -> None:
+def test_a_dict_equals_the_summary(name: str) -> None:
     made, found = sample(name).summary(), sample(name).to_dict()
     assert found["kind"] == name
     assert [row["name"] for row in found["rows"]] == [row.name for row in made.rows]
@@ -213,7 +213,7 @@ def test_a_dict_says_what_the_summary_says(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_an_answer_is_drawn_or_says_that_it_has_no_picture(name: str) -> None:
+def test_an_answer_is_drawn_or_raises_an_error(name: str) -> None:
     """``.plot()`` is ``ts.draw``: what one of them can't draw, neither can."""
     pytest.importorskip("matplotlib")
     answer = sample(name)
@@ -260,14 +260,14 @@ def test_html_escapes_what_it_prints() -> None:
     assert html.count("&lt;script&gt;") == 11
 
 
-def test_html_of_many_lines_says_how_many_are_left_out() -> None:
+def test_html_of_many_lines_gives_the_number_left_out() -> None:
     html = html_of("", {"": [("a", "b", "c")] * (MOST + 7)}, (), {})
     assert html.count("<tr>") == MOST
     assert "7 more" in html
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_csv_has_a_line_a_figure_and_is_what_json_holds(name: str, tmp_path: Path) -> None:
+def test_csv_has_one_line_per_figure_and_equals_json(name: str, tmp_path: Path) -> None:
     text = sample(name).to_csv(tmp_path / "figures.csv")
     assert (tmp_path / "figures.csv").read_text(encoding="utf-8") == text
     rows = list(csv.DictReader(io.StringIO(text)))
@@ -281,14 +281,14 @@ def test_a_csv_that_cannot_be_written_is_one_error() -> None:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_frame_has_a_line_a_figure(name: str) -> None:
+def test_a_frame_has_one_row_per_figure(name: str) -> None:
     pytest.importorskip("pandas")
     frame = sample(name).to_frame()
     assert list(frame.columns) == list(COLUMNS)
     assert len(frame) == len(sample(name).summary().rows)
 
 
-def test_without_pandas_one_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pandas_one_error_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ts.TrainsimError) as caught:
         sample("Estimate").to_frame()
@@ -308,14 +308,14 @@ def test_an_estimate_cites_the_report_its_figures_are_from() -> None:
     assert "eprint        = {2412.19437}" in sample("Estimate").cite()
 
 
-def test_a_source_that_is_no_row_of_the_catalogue_is_cited_by_its_number_or_its_text() -> None:
+def test_a_source_outside_the_catalogue_is_cited_by_its_number_or_its_text() -> None:
     own = published().with_sources({"phases.pretrain.tokens": "A_b & c (doi:10.1145/3581784.3607102), table 3"})
     text = ts.estimate(own).cite()
     assert "doi   = {10.1145/3581784.3607102}" in text
     assert r"A\_b \& c" in text
 
 
-def test_what_the_user_gave_or_the_library_assumed_is_no_work_to_cite() -> None:
+def test_given_and_assumed_inputs_are_not_cited() -> None:
     assert bibtex(["given by the user", "assumed: 4M tokens a step", ""]).count("@") == 1
     assert [grade_of(source) for source in ("given by the user", "assumed: x", "median of x", "x (2024-12-26, market) [a/b]", "")] == [
         "given", "assumed", "assumed", "market", "",

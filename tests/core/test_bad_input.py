@@ -377,7 +377,7 @@ def test_at_least_forty_mistakes_are_covered() -> None:
 
 
 @pytest.mark.parametrize(("act", "path", "rule_id"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
-def test_one_clear_error(act: Callable[[], Any], path: str, rule_id: str, tmp_path: Path) -> None:
+def test_each_mistake_raises_one_error(act: Callable[[], Any], path: str, rule_id: str, tmp_path: Path) -> None:
     FOLDER[:] = [tmp_path]
     start = time.process_time()
     with refused(rule_id=rule_id) as found:

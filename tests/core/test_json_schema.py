@@ -65,7 +65,7 @@ def test_the_file_of_beliefs_is_valid(tmp_path: Path) -> None:
         ("phases.pretrain.batches", 4.0, False), ("reliability", {"kind": "Goodput", "goodput": 1.5}, False),
     ],
 )  # fmt: skip
-def test_what_an_editor_would_mark(path: str, value: Any, valid: bool, tmp_path: Path) -> None:  # noqa: FBT001
+def test_a_schema_rejects_what_the_library_rejects(path: str, value: Any, valid: bool, tmp_path: Path) -> None:  # noqa: FBT001
     data = saved(RUNS["quick"](), tmp_path)
     *heads, leaf = path.split(".")
     node = data
@@ -75,5 +75,5 @@ def test_what_an_editor_would_mark(path: str, value: Any, valid: bool, tmp_path:
     assert (problems("run", data) == []) is valid
 
 
-def test_no_mark_of_the_making_is_left() -> None:
+def test_a_schema_has_no_placeholders() -> None:
     assert all('"x-' not in schema_of(kind) for kind in ("run", "claim", "beliefs"))

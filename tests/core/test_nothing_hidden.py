@@ -54,7 +54,7 @@ def test_an_error_keeps_its_fields_when_recast() -> None:
     assert CatalogError("a", 1, "x", "y").rule_id == "invalid"
 
 
-def test_an_import_loads_no_package_that_a_question_may_not_need() -> None:
+def test_an_import_loads_none_of_the_dependencies() -> None:
     code = "import sys, trainsim; print([m for m in ('numpy', 'scipy', 'pydantic', 'tomli_w') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)  # noqa: S603
     assert done.stdout.strip() == "[]"

@@ -45,7 +45,7 @@ def test_another_dimension_is_refused(text: str, unit: str, rule_id: str) -> Non
 
 
 @given(st.floats(1e-6, 1e15))
-def test_a_plain_number_is_itself(value: float) -> None:
+def test_a_number_without_a_suffix_is_unchanged(value: float) -> None:
     for unit in ("token", "USD/GPU-h", "B", "s", "", "FLOP/s"):
         assert parse_number(repr(value), unit) == value
 
@@ -84,7 +84,7 @@ def test_fields_and_beliefs_take_texts() -> None:
 
 
 @given(st.floats(0.01, 1e6), st.sampled_from([("RMB", "CNY"), ("yuan", "CNY"), ("€", "EUR"), ("GBP", "GBP"), ("yen", "JPY")]))
-def test_a_sum_of_another_currency_is_converted_and_the_rate_is_said(value: float, currency: tuple[str, str]) -> None:
+def test_an_amount_in_another_currency_is_converted_with_a_warning(value: float, currency: tuple[str, str]) -> None:
     word, code = currency
     with pytest.warns(ts.TrainsimWarning, match=rf"{code} a dollar, the mean of \d{{4}}"):
         dollars = parse_number(f"{value} {word}/h", "USD/GPU-h")

@@ -155,7 +155,7 @@ def _file(here: Path, data: bytes) -> Path:
 
 
 @pytest.mark.parametrize(("path", "rule_id"), [c[1:] for c in FILES], ids=[c[0] for c in FILES])
-def test_a_file_that_is_no_text_is_refused(path: Callable[[Path], Any], rule_id: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_is_refused(path: Callable[[Path], Any], rule_id: str, tmp_path: Path) -> None:
     with refused(SpecError, rule_id):
         reading.load(path(tmp_path))
 

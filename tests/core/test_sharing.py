@@ -23,7 +23,7 @@ def run(plan: ts.Plan) -> ts.Run:
     )  # fmt: skip
 
 
-def test_nothing_is_kept_outside_or_between() -> None:
+def test_results_are_shared_only_inside_one_context() -> None:
     made: list[int] = []
 
     def make() -> int:
@@ -47,7 +47,7 @@ def test_equal_numbers_are_the_same_input_and_equal_arrays_are_not() -> None:
 
 
 @pytest.mark.parametrize("plan", [ts.Plan(zero=3), ts.Plan(pp=4, zero=1)])
-def test_a_step_is_worked_out_once_where_only_factor_and_price_move(plan: ts.Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_is_computed_once_if_only_factor_and_price_vary(plan: ts.Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     whole = step_file.step_of
 
@@ -72,7 +72,7 @@ def test_a_step_is_worked_out_once_where_only_factor_and_price_move(plan: ts.Pla
     assert len(calls) == 1
 
 
-def test_a_moved_number_of_the_step_is_never_taken_from_another() -> None:
+def test_a_step_with_another_number_is_computed_anew() -> None:
     made = run(ts.Plan(zero=3))
     slow, fast = np.full(4, 0.5), np.full(4, 0.8)
     with sharing():

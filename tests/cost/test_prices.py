@@ -110,7 +110,7 @@ def test_a_price_per_any_stretch_is_the_price_of_its_hours(per: Any, hours: floa
     assert price_per_gpu_hour(3.0 * hours, per) == pytest.approx(3.0)
 
 
-def test_dollars_of_another_year_go_there_and_back() -> None:
+def test_converting_dollars_to_another_year_and_back_is_exact() -> None:
     index = {2021: 270.97, 2024: 313.689}
     there = convert_dollars(100.0, index, paid=2021, wanted=2024)
     assert convert_dollars(there, index, paid=2024, wanted=2021) == pytest.approx(100.0)
@@ -162,13 +162,13 @@ def test_a_price_survives_a_file(price: Price, tmp_path: Path) -> None:
     assert type(price).load(path) == price
 
 
-def test_interest_zero_is_no_special_case() -> None:
+def test_an_interest_of_zero_is_the_limit_of_small_interest() -> None:
     assert annuity(4.0, 0.0, 0.2) == pytest.approx(0.2)
     np.testing.assert_allclose(np.asarray(annuity(np.array([4.0, 4.0]), np.array([0.0, 1e-9]))), [0.25, 0.25], rtol=1e-8)
 
 
 @pytest.mark.parametrize("hours_cost", [0.5, 1.654, 3.0])
-def test_the_price_that_equates_does(hours_cost: float) -> None:
+def test_the_break_even_price_gives_the_same_rate(hours_cost: float) -> None:
     owner = Ownership(usd_per_gpu=3e4, network_share=0.19, amortisation=ValueDecline(ooms_per_year=0.14), site=SITE, utilization=0.9)
     price = float(break_even_price(owner, hours_cost))
     staffed = owner.replace({"support_share": 0.02, "staff_usd_per_gpu_year": 100.0})

@@ -86,14 +86,14 @@ def test_one_more_quote_never_widens_a_prediction(market: tuple[list[RentQuote],
 
 
 @given(markets(), st.floats(1.01, 4.0))
-def test_a_dearer_quote_never_cheapens_the_same_product(market: tuple[list[RentQuote], RentQuote], factor: float) -> None:
+def test_a_higher_quote_never_lowers_the_prediction_of_its_product(market: tuple[list[RentQuote], RentQuote], factor: float) -> None:
     quotes, _ = market
     dearer = [replace(quotes[0], usd_per_gpu_hour=quotes[0].usd_per_gpu_hour * factor), *quotes[1:]]
     (before,), (after,) = predict_rent(quotes, [quotes[0]]), predict_rent(dearer, [quotes[0]])
     assert after.log_mean > before.log_mean
 
 
-def test_quotes_of_elsewhere_tell_less_of_china() -> None:
+def test_quotes_of_other_regions_affect_china_less() -> None:
     like: dict[str, Any] = {"chip": "b", "silicon": "new", "peak": 1e15, "tier": "specialist", "term": "on-demand"}
     seen = [RentQuote(day=DRIFT_ORIGIN, region="us", vendor=v, usd_per_gpu_hour=2.0, **like) for v in "ABCDEFGH"]
     there, here = predict_rent(seen, [RentQuote(day=DRIFT_ORIGIN, region=r, vendor="new", **like) for r in ("china", "us")])

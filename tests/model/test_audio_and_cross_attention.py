@@ -51,7 +51,7 @@ def test_queries_attend_to_the_squares_of_an_image() -> None:
     assert any("without images" in note for note in without.notes)
 
 
-def test_what_a_wrapper_holds_besides_is_noted() -> None:
+def test_other_groups_of_a_wrapper_are_noted() -> None:
     config = {**HEARING, "model_type": "granite_speech", "projector_config": {"model_type": "blip_2_qformer"}, "audio_config": None}
     config["text_config"] = {**TEXT, "model_type": "granite"}
     notes = ts.from_hf({**config, "encoder_config": {"hidden_dim": 32}}).notes

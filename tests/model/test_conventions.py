@@ -44,7 +44,7 @@ def test_maxtext_counts_selected_keys() -> None:
     assert ts.flops_per_token(v3, 4096, "maxtext").total * 4 * 4096 == pytest.approx(4103.370952409088e12, rel=1e-12)
 
 
-def test_where_every_layer_slides_a_frameworks_formula_knows_no_window() -> None:
+def test_framework_formulas_ignore_windows_if_every_layer_has_one() -> None:
     base = {"model_type": "mistral", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 96}
     config = base | {"num_key_value_heads": 2, "vocab_size": 50}
     slid, full = (ts.from_hf(config | {"sliding_window": window}) for window in (8, None))

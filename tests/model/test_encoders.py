@@ -35,7 +35,7 @@ WHOLE = {
 """Class of the whole model, and its parameters at the sizes of ``BART``."""
 
 
-def test_an_encoder_looks_both_ways_unless_it_is_made_a_decoder() -> None:
+def test_an_encoder_is_bidirectional_unless_configured_as_a_decoder() -> None:
     both, causal = (ts.from_hf({"model_type": "bert", **SMALL, "is_decoder": decodes}) for decodes in (False, True))
     length = 24
     cores = [ts.flops_per_token(m, length).part("forward.attention.core").total * length for m in (both, causal)]
@@ -54,7 +54,7 @@ def test_a_whole_model_has_its_encoder(family: str) -> None:
     assert "towers" not in ts.count_params(decoder)
 
 
-def test_cross_attention_meets_every_token_that_the_encoder_reads() -> None:
+def test_cross_attention_covers_every_encoder_token() -> None:
     model = ts.from_hf({"model_type": "bart", **BART, "architectures": ["BartForConditionalGeneration"]})
     target, source = 24, 60
     forward = ts.flops_per_token(model.reading(source), target).part("forward")
@@ -66,7 +66,7 @@ def test_cross_attention_meets_every_token_that_the_encoder_reads() -> None:
     assert "towers" not in unread
 
 
-def test_a_phase_says_what_the_encoder_reads() -> None:
+def test_a_phase_gives_the_number_of_encoder_tokens() -> None:
     model = ts.from_hf({"model_type": "whisper", **WHISPER, "architectures": ["WhisperForConditionalGeneration"]})
     phases = [ts.Phase("train", tokens=1e8, seq_len=64, batch=256, source_len=length) for length in (60, 30)]
     hours = []
@@ -85,7 +85,7 @@ def test_a_phase_says_what_the_encoder_reads() -> None:
         ts.from_hf({"model_type": "bart", **BART}).reading(60)
 
 
-def test_a_head_on_a_pooler_is_refused_and_a_masked_one_is_the_vocabulary() -> None:
+def test_a_head_on_a_pooler_is_refused_and_a_masked_language_head_is_read() -> None:
     masked = ts.from_hf({"model_type": "bert", **SMALL, "architectures": ["BertForMaskedLM"]})
     assert masked == ts.from_hf({"model_type": "bert", **SMALL}).model_copy(update={"notes": masked.notes})
     with pytest.raises(ConfigError) as refused:
@@ -93,7 +93,7 @@ def test_a_head_on_a_pooler_is_refused_and_a_masked_one_is_the_vocabulary() -> N
     assert refused.value.path.endswith("architectures")
 
 
-def test_a_flag_makes_gemma_look_both_ways() -> None:
+def test_a_flag_makes_gemma_bidirectional() -> None:
     """EmbeddingGemma: 576 and 156 pairs of 24 tokens in its own class, with a window of 7 in the second layer."""
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "head_dim": 8, "vocab_size": 99}
     types = {"sliding_window": 7, "layer_types": ["full_attention", "sliding_attention"], "use_bidirectional_attention": True}

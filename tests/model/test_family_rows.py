@@ -45,7 +45,7 @@ def test_a_family_of_a_known_shape_takes_ten_lines_and_one_file(tmp_path: Path) 
         ts.from_hf(CONFIG)
 
 
-def test_a_row_may_be_like_another(tmp_path: Path) -> None:
+def test_a_row_may_inherit_from_another(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('[mine]\nlike = "qwen3"\nsource = "a paper"\nnorms = ["block"]\n')
     base = {key: value for key, value in CONFIG.items() if key not in ("width", "depth", "local", "attn_bias", "gated")}
@@ -66,7 +66,7 @@ def test_a_row_may_be_like_another(tmp_path: Path) -> None:
         ("[mine\n", ""),
     ],
 )
-def test_a_row_that_says_nothing_is_refused(tmp_path: Path, text: str, at: str) -> None:
+def test_an_invalid_row_is_refused(tmp_path: Path, text: str, at: str) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(text)
     with pytest.raises((ConfigError, SpecError)) as error:
@@ -82,7 +82,7 @@ def test_every_row_is_a_family_with_a_source(kind: str) -> None:
     assert kind not in _mappers()  # else one of the two would never be read
 
 
-def test_a_family_may_be_read_as_another_and_says_so() -> None:
+def test_a_family_may_be_read_as_another_with_a_note() -> None:
     config: dict[str, Any] = {
         "model_type": "new", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 96,
         "vocab_size": 100,
@@ -134,7 +134,7 @@ def test_the_head_is_that_of_the_architecture(architecture: str, more: dict[str,
         ({"new_blocks": None}, "new_blocks"),
     ],
 )
-def test_what_is_not_known_is_an_error_whatever_it_says(more: dict[str, Any], path: str) -> None:
+def test_unknown_keys_are_errors_with_any_value(more: dict[str, Any], path: str) -> None:
     with pytest.raises(ConfigError) as error:
         ts.from_hf({**QWEN, **more})
     assert error.value.path.endswith(path)
@@ -142,7 +142,7 @@ def test_what_is_not_known_is_an_error_whatever_it_says(more: dict[str, Any], pa
         assert ts.from_hf({**QWEN, **more}, ignore=(path,))
 
 
-def test_every_token_sees_every_token_where_the_mask_is_not_causal() -> None:
+def test_a_bidirectional_mask_allows_every_pair() -> None:
     both, causal = ts.from_hf({**QWEN, "is_causal": False}), ts.from_hf(QWEN)
     assert ts.count_params(both).total == ts.count_params(causal).total
     for convention in ("causal", "half", "torchtitan"):
@@ -176,7 +176,7 @@ def test_a_wrapped_model_takes_the_defaults_of_its_family() -> None:
         {"producer": {"name": "modelopt"}, "quantization": {"quant_algo": "FP8"}},
     ],
 )
-def test_a_foreign_file_is_named_as_what_it_is(data: dict[str, Any]) -> None:
+def test_the_error_names_the_kind_of_a_foreign_file(data: dict[str, Any]) -> None:
     with pytest.raises(ConfigError) as error:
         ts.from_hf(data)
     assert error.value.rule_id == "unsupported"

@@ -63,7 +63,7 @@ def test_yaml_of_any_kind_is_refused_at_once(tmp_path: Path, content: bytes) -> 
     read(tmp_path / "model.yaml", content)
 
 
-def test_the_start_of_a_long_file_tells_its_kind(tmp_path: Path) -> None:
+def test_a_long_file_is_recognised_by_its_start(tmp_path: Path) -> None:
     for name, content, key in (("tokenizer.json", TOKENIZER, "added_tokens"), ("index.json", INDEX, "weight_map")):
         (tmp_path / name).write_text(json.dumps(content))
         with pytest.raises(ConfigError) as error:

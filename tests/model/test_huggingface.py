@@ -53,7 +53,7 @@ def test_all_the_families_of_the_list_are_mapped() -> None:
     assert listed <= set(FAMILIES | HYBRIDS) <= set(families())
 
 
-def test_an_unrolled_scan_runs_what_the_table_says() -> None:
+def test_an_unrolled_scan_has_the_flops_of_the_op_table() -> None:
     """MiniMax's class, measured: 4 layers, 3 of them linear, 256 tokens in chunks of 64, 4 heads of 32.
 
     Forward agrees. Backward falls short of twice that by three products of chunk × d × d per head and linear layer: the
@@ -100,7 +100,7 @@ def test_class_defaults_of_windows_and_patterns(config: dict[str, Any], seen: st
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_what_is_left_out_is_noted(family: str) -> None:
+def test_keys_left_out_are_noted(family: str) -> None:
     config = next(covering_configs(family))
     given_ = {k: v for k, v in config.items() if k != "tie_word_embeddings"}
     notes = ts.from_hf(given_).notes
@@ -108,7 +108,7 @@ def test_what_is_left_out_is_noted(family: str) -> None:
         assert any("tie_word_embeddings not given" in note for note in notes)
 
 
-def test_head_size_and_ranks_follow_the_class_not_a_rule_of_thumb() -> None:
+def test_head_size_and_ranks_are_the_defaults_of_the_class() -> None:
     qwen3 = ts.from_hf(SMALL | {"model_type": "qwen3", "num_key_value_heads": 2})
     assert qwen3.stack[0].block.attention.head_dim == 128  # type: ignore[attr-defined]
     no_rank = {k: v for k, v in V3.items() if k != "q_lora_rank"}
@@ -128,7 +128,7 @@ def test_a_tied_head_keeps_its_own_bias(family: str, flag: str) -> None:
 # wrappers, files, objects ----------------------------------------------------------------------------------------------
 
 
-def test_a_wrapped_text_model_is_entered_and_said_so() -> None:
+def test_a_wrapped_text_model_is_read_with_a_note() -> None:
     inner = {"hidden_size": 2560, "intermediate_size": 10240, "model_type": "gemma3_text", "num_hidden_layers": 34, "sliding_window": 1024}
     model = ts.from_hf({"model_type": "gemma3", "text_config": inner, "vision_config": {"hidden_size": 1152}})
     assert ts.count_params(model).total == 3_880_263_168  # gemma-3-4b, text only
@@ -136,7 +136,7 @@ def test_a_wrapped_text_model_is_entered_and_said_so() -> None:
     assert "num_attention_heads not given: 8 (class default)" in model.notes
 
 
-def test_a_wrapper_gives_its_text_model_a_family_and_a_tie() -> None:
+def test_a_wrapper_gives_its_text_model_defaults_and_a_tied_head() -> None:
     inner = {k: v for k, v in LLAMA.items() if k not in ("model_type", "tie_word_embeddings")}
     model = ts.from_hf({"model_type": "mistral3", "text_config": inner, "tie_word_embeddings": True})
     assert model.head.weights == "tied"
@@ -152,7 +152,7 @@ def test_a_file_a_folder_and_an_object_read_alike(tmp_path: Path) -> None:
     assert ts.from_hf(tmp_path) == ts.from_hf(tmp_path / "config.json") == ts.from_hf(Held()) == ts.from_hf(V3)
 
 
-def test_quantisation_is_a_dtype_with_scales() -> None:
+def test_a_quantised_release_has_the_same_parameters() -> None:
     quantised = ts.from_hf({**V3, "quantization_config": {"weight_block_size": [128, 128], "quant_method": "fp8"}})
     assert ts.count_params(quantised).total == PUBLISHED["deepseek-v3"]["total"]
     assert quantised.quantization_block == 128
@@ -190,7 +190,7 @@ def test_quantisation_is_a_dtype_with_scales() -> None:
         ({"text_config": {"hidden_size": 3}}, "is missing"),
     ],
 )
-def test_absurd_and_contradictory_configs_say_what_is_wrong(change: dict[str, Any], words: str) -> None:
+def test_absurd_and_contradictory_configs_raise_one_error(change: dict[str, Any], words: str) -> None:
     start = time.process_time()
     with pytest.raises(ConfigError) as error:
         ts.from_hf({**V3, **change})
@@ -239,14 +239,14 @@ MINIMAX = {"model_type": "minimax", "num_key_value_heads": 2, "num_local_experts
         ({"model_type": "jetmoe", "num_key_value_heads": 2, "kv_channels": 8, "num_local_experts": 4, "num_experts_per_tok": 3}, "give 6"),
     ],
 )
-def test_every_family_refuses_what_it_has_no_shape_for(config: dict[str, Any], words: str) -> None:
+def test_every_family_refuses_unsupported_values(config: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError) as error:
         ts.from_hf(SMALL | config)
     assert words in str(error.value)
 
 
 @pytest.mark.parametrize("kind", sorted(UNFIT))
-def test_what_does_not_fit_is_refused_by_name(kind: str) -> None:
+def test_unsupported_model_types_are_refused_by_name(kind: str) -> None:
     with refused(ConfigError, "unsupported", "config.model_type"):
         ts.from_hf(SMALL | {"model_type": kind})
 
@@ -254,7 +254,7 @@ def test_what_does_not_fit_is_refused_by_name(kind: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", '{"model_type": "llama", "hidden_si', "[1, 2]", "\xff\xfe", "null", "[" * 100_000, "9" * 5000], ids=range(7)
 )
-def test_files_cut_short_are_refused(tmp_path: Path, text: str) -> None:
+def test_truncated_files_are_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "config.json"
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(ConfigError):
@@ -274,7 +274,7 @@ def test_files_cut_short_are_refused(tmp_path: Path, text: str) -> None:
     ],
     ids=("twice", "deep", "long"),
 )
-def test_files_beyond_reason_are_refused(tmp_path: Path, text: str, words: str) -> None:
+def test_oversized_files_are_refused(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "config.json"
     path.write_text(text)
     with pytest.raises(ConfigError) as error:
@@ -283,12 +283,12 @@ def test_files_beyond_reason_are_refused(tmp_path: Path, text: str, words: str) 
 
 
 @pytest.mark.parametrize("given", ["\0", "x" * 5000, '{"model_type": "llama"}', "/dev/zero", Path, object(), {(): 1}, {"a" * 300: 1}])
-def test_what_holds_no_config_is_refused(given: Any) -> None:
+def test_a_path_without_a_config_is_refused(given: Any) -> None:
     with pytest.raises(ConfigError):
         ts.from_hf(given)
 
 
-def test_an_object_that_holds_itself_is_refused() -> None:
+def test_a_self_referential_object_is_refused() -> None:
     loop: dict[str, Any] = {"model_type": "llama"}
     loop["text_config"] = loop
     with refused(ConfigError, "too-deep"):
@@ -313,7 +313,7 @@ NONSENSE = st.one_of(
 
 @settings(deadline=10_000, max_examples=300)
 @given(hf_configs(), st.data())
-def test_nonsense_is_read_or_refused_in_bounded_time_and_never_crashes(config: dict[str, Any], data: st.DataObject) -> None:
+def test_a_config_with_random_values_is_read_or_refused(config: dict[str, Any], data: st.DataObject) -> None:
     for key in data.draw(st.lists(st.sampled_from(sorted(config)), min_size=1, max_size=3, unique=True)):
         if data.draw(st.booleans()):
             del config[key]
@@ -370,7 +370,7 @@ def test_a_real_file_with_a_broken_byte_is_read_or_refused(
         assert ts.count_params(ts.from_hf(path)).total > 0
 
 
-def test_null_says_no_and_the_model_says_so() -> None:
+def test_null_means_none_and_is_noted() -> None:
     """As the class takes it: a null flag is false, whatever the default of a flag left out."""
     config = next(covering_configs("falcon")) | {"multi_query": None, "parallel_attn": None, "num_kv_heads": None}
     config["new_decoder_architecture"] = False
@@ -379,7 +379,7 @@ def test_null_says_no_and_the_model_says_so() -> None:
     assert "multi_query is null: false" in model.notes
 
 
-def test_hunyuan_says_where_its_class_passes_over_the_file() -> None:
+def test_hunyuan_notes_keys_that_its_class_ignores() -> None:
     config = next(covering_configs("hunyuan_v1_moe"))
     told = ts.from_hf(config | {"num_shared_expert": 2, "moe_intermediate_size": [1]})
     assert ts.count_params(told).total == ts.count_params(ts.from_hf(config)).total

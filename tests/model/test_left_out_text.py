@@ -16,7 +16,7 @@ import trainsim as ts
         ("paligemma", 2_508_531_712, None),
     ],
 )
-def test_the_sizes_are_those_of_the_wrapper(kind: str, text: int, ties: bool | None) -> None:  # noqa: FBT001
+def test_sizes_left_out_are_the_defaults_of_the_wrapper(kind: str, text: int, ties: bool | None) -> None:  # noqa: FBT001
     """Source: transformers 5.24 on the meta device."""
     head = {} if ties is None else {"tie_word_embeddings": ties}
     model = ts.from_hf({"model_type": kind, **head})

@@ -30,5 +30,5 @@ def test_counts_equal_what_the_class_was_measured_to_do(family: str) -> None:
         assert [float(core.mask.keys(float(LENGTH))) * LENGTH for core in cores] == pytest.approx(pairs, rel=1e-12), config
 
 
-def test_nothing_was_measured_that_is_no_longer_drawn() -> None:
+def test_every_measured_family_is_a_drawn_family() -> None:
     assert set(MEASURED) == set(FAMILIES)

@@ -57,7 +57,7 @@ def test_megatrons_keys_of_gpt_2_and_deepseek_v3() -> None:
 
 
 @pytest.mark.parametrize("more", [{"new_mixer": False}, {"normalization": "batch"}, {"hidden_size": "768"}])
-def test_keys_that_nobody_knows_are_errors(more: dict[str, Any]) -> None:
+def test_unknown_keys_are_errors(more: dict[str, Any]) -> None:
     with pytest.raises(ConfigError) as error:
         ts.from_hf({**GPT2, **more})
     assert next(iter(more)) in error.value.path

@@ -35,7 +35,7 @@ def test_what_a_total_leaves_out_is_a_note(config: dict[str, Any], named: str) -
     assert any(named in note for note in ts.from_hf(config).notes)
 
 
-def test_a_class_of_its_own_name_needs_no_note() -> None:
+def test_the_usual_class_of_a_model_type_adds_no_note() -> None:
     for name in ("LlamaForCausalLM", "LLaMAForCausalLM"):
         assert not any("architectures" in note for note in ts.from_hf(LLAMA | {"architectures": [name]}).notes)
 
@@ -46,7 +46,7 @@ def test_the_head_of_scores_that_a_wrapper_names_is_on_its_text_model() -> None:
     assert ts.count_params(ts.from_hf(wrapped)).total == ts.count_params(ts.from_hf(plain)).total
 
 
-def test_a_file_of_mistral_that_attends_to_both_sides_does_so_here() -> None:
+def test_a_bidirectional_mistral_file_is_read_as_bidirectional() -> None:
     one, both = (ts.flops_per_token(ts.from_hf(PARAMS | {"causal": causal}), 64).total for causal in (True, False))
     assert both > one
 

@@ -41,7 +41,7 @@ def test_leading_layers_have_a_period_of_their_own(keys: dict[str, Any], seen: s
     assert windows(ts.from_hf(COHERE | keys)) == [letter == "s" for letter in seen]
 
 
-def test_ax_k1_has_a_dense_layer_where_the_file_is_silent() -> None:
+def test_ax_k1_has_one_dense_layer_by_default() -> None:
     silent, said = ts.from_hf(AXK1), ts.from_hf(AXK1 | {"first_k_dense_replace": 1})
     assert (
         ts.count_params(silent).total
@@ -53,13 +53,13 @@ def test_ax_k1_has_a_dense_layer_where_the_file_is_silent() -> None:
 @pytest.mark.parametrize(
     "keys", [{"tie_embedding": False, "tie_word_embeddings": True}, {"tie_embedding": True, "tie_word_embeddings": False}]
 )
-def test_two_keys_of_one_head_must_agree(keys: dict[str, Any]) -> None:
+def test_two_keys_for_a_tied_head_must_agree(keys: dict[str, Any]) -> None:
     with pytest.raises(ConfigError) as error:
         ts.from_hf(LLAMA | {"model_type": "lfm2", "num_key_value_heads": 2} | keys)
     assert error.value.path.endswith("tie_word_embeddings")
 
 
-def test_marian_with_a_vocabulary_of_its_decoder_is_refused() -> None:
+def test_marian_with_a_separate_decoder_vocabulary_is_refused() -> None:
     sizes = {"d_model": 64, "decoder_layers": 2, "decoder_attention_heads": 4, "decoder_ffn_dim": 96, "vocab_size": 100}
     with pytest.raises(ConfigError) as error:
         ts.from_hf({"model_type": "marian", **sizes, "max_position_embeddings": 64, "decoder_vocab_size": 97})

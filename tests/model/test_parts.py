@@ -87,7 +87,7 @@ class Doubled(FeedForward):
 
 
 @pytest.mark.parametrize("wrong", [Leaky(), Doubled()])
-def test_a_part_that_breaks_the_contract_is_found(wrong: FeedForward) -> None:
+def test_a_part_that_breaks_the_contract_fails_its_check(wrong: FeedForward) -> None:
     with pytest.raises(AssertionError):
         check_part(wrong)
 
@@ -169,6 +169,6 @@ def test_mlps_by_hand() -> None:
         (lambda: GatedMLP(width=0), ("out-of-bounds", "width")),
     ],
 )
-def test_sizes_that_do_not_go_together_are_refused(build: Any, words: tuple[str, str]) -> None:
+def test_inconsistent_sizes_are_refused(build: Any, words: tuple[str, str]) -> None:
     with refused(SpecError, *words):
         build()

@@ -234,7 +234,7 @@ def test_parameters_of_the_text_model(name: str) -> None:
     assert ts.count_params(ts.from_hf(config)).total == total
 
 
-def test_an_indexer_scores_all_earlier_keys_and_attention_meets_a_fixed_number() -> None:
+def test_an_indexer_scores_all_earlier_keys_and_attention_uses_a_fixed_number() -> None:
     model = ts.from_hf(RELEASED["deepseek-v3.2"][0])
     length, k = 8192, 2048
     forward = ts.flops_per_token(model, length).part("forward")
@@ -243,7 +243,7 @@ def test_an_indexer_scores_all_earlier_keys_and_attention_meets_a_fixed_number()
     assert forward.part("indexer.scores").total * length == 61 * 2 * 64 * (128 + 1) * scored
 
 
-def test_experts_that_do_nothing_take_their_share_of_what_a_token_meets() -> None:
+def test_identity_experts_reduce_the_active_parameters() -> None:
     """The release's card says 18.6 to 31.3 billion active parameters, 27 on average."""
     model = ts.from_hf(RELEASED["longcat-flash"][0])
     assert ts.count_active_params(model).total == 27_954_796_544
@@ -251,7 +251,7 @@ def test_experts_that_do_nothing_take_their_share_of_what_a_token_meets() -> Non
     assert met == 28 * (12 * 512 / 768) * 3 * 2048 * 6144
 
 
-def test_compressed_attention_meets_a_window_and_the_entries_before_a_query() -> None:
+def test_compressed_attention_covers_a_window_and_the_entries_before_a_query() -> None:
     model = ts.from_hf(RELEASED["deepseek-v4-flash"][0])
     length, each = 8192, 2 * 64 * (512 + 512)
     forward = ts.flops_per_token(model, length).part("forward")
@@ -262,7 +262,7 @@ def test_compressed_attention_meets_a_window_and_the_entries_before_a_query() ->
     assert forward.part("sliding-moe.attention.core").total * length == 2 * each * window
 
 
-def test_a_state_space_layer_costs_the_same_however_long_the_sequence() -> None:
+def test_the_cost_per_token_of_a_state_space_layer_is_independent_of_length() -> None:
     model = ts.from_hf(RELEASED["nemotron-h-56b"][0])
     short, long = (ts.flops_per_token(model, length).part("forward.mamba").total for length in (8192, 131072))
     assert short == long

@@ -30,7 +30,7 @@ def test_xlstm_by_hand() -> None:
 
 
 @pytest.mark.parametrize("factor", [0, -1.0, "half", True, 0.0001])
-def test_a_factor_without_meaning_is_an_error(factor: Any) -> None:
+def test_an_invalid_factor_is_an_error(factor: Any) -> None:
     with pytest.raises(ConfigError) as caught:
         ts.from_hf({**XLSTM, "qk_dim_factor": factor})
     assert caught.value.path == "config.qk_dim_factor"

@@ -69,7 +69,7 @@ def test_files_folders_indices_and_headers_read_alike(tmp_path: Path) -> None:
     assert folder.tensors == len(names)
 
 
-def test_what_the_model_lacks_is_seen_where_it_is(tmp_path: Path) -> None:
+def test_entries_outside_the_model_are_reported_by_part(tmp_path: Path) -> None:
     more = header()
     shape = {"dtype": "F32", "shape": [3], "data_offsets": [0, 0]}
     more["model.layers.1.mlp.gate.e_score_correction_bias"] = shape

@@ -48,13 +48,13 @@ def test_nemotron_super() -> None:
         3,
     ],
 )
-def test_a_layer_that_is_not_understood_is_an_error(layer: Any) -> None:
+def test_an_unsupported_layer_is_an_error(layer: Any) -> None:
     with pytest.raises(ConfigError) as caught:
         ts.from_hf({**SUPER, "num_hidden_layers": 1, "block_configs": [layer]})
     assert caught.value.path == "config.block_configs"
 
 
-def test_gemma4_sees() -> None:
+def test_parameters_of_the_vision_tower_of_gemma4() -> None:
     """Source: transformers 5.24 on the meta device: 5,246,311,936 in all, of which 5,077,177,856 in the text model."""
     text = {
         "model_type": "gemma4_text", "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 30, "num_attention_heads": 8,

@@ -31,7 +31,7 @@ def test_class_defaults(kind: str, parameters: int) -> None:
     assert ts.count_params(ts.from_hf({"model_type": kind, "vocab_size": 32000, **keys, **inner})).total == parameters
 
 
-def test_each_use_runs_and_one_stores() -> None:
+def test_every_use_of_a_shared_block_runs_and_one_stores_it() -> None:
     model = ts.from_hf(ZAMBA2)
     work, stored = ts.flops_per_token(model, 128), ts.count_params(model)
     assert work.part("forward.hybrid.shared.gate").total == work.part("forward.hybrid-again.shared.gate").total == 2 * 2 * 2 * 64 * 96 / 2

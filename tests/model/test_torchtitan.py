@@ -169,7 +169,7 @@ def test_arguments_equal_the_flavour(arguments: dict[str, Any], model: str, flav
         ({key: value for key, value in LLAMA3.items() if key != "vocab_size"}, "config.vocab_size", "missing"),
     ],
 )
-def test_what_is_not_known_is_an_error(given: dict[str, Any], where: str, rule_id: str) -> None:
+def test_unknown_and_missing_arguments_are_errors(given: dict[str, Any], where: str, rule_id: str) -> None:
     with pytest.raises(ConfigError) as caught:
         ts.from_hf(given)
     assert (caught.value.path, caught.value.rule_id) == (where, rule_id)

@@ -61,7 +61,7 @@ def model(**changes: Any) -> ts.Model:
     ],
     ids=lambda rule: type(rule).__name__,
 )
-def test_every_rule_gives_whole_patches_whichever_way_the_image_lies(rule: Resize, height: int, width: int) -> None:
+def test_every_resize_rule_gives_whole_patches_in_both_orientations(rule: Resize, height: int, width: int) -> None:
     tiles, high, wide = rule.tiles(height, width, 28)
     assert tiles >= 1
     assert high % 14 == 0
@@ -121,7 +121,7 @@ def by_hand(shown: TowerInput, each: Tower) -> float:
 
 @given(images=st.integers(1, 5), height=st.integers(60, 300), width=st.integers(60, 300), extra=st.integers(0, 1))
 @settings(deadline=None, max_examples=20)
-def test_a_sequence_pays_for_its_images_whatever_its_length(images: int, height: int, width: int, extra: int) -> None:
+def test_the_flops_of_images_per_sequence_are_independent_of_its_length(images: int, height: int, width: int, extra: int) -> None:
     plain = model(extra=extra)
     seeing = plain.seeing(images, (height, width))
     lengths = np.array([1000.0, 4000.0])
@@ -129,20 +129,20 @@ def test_a_sequence_pays_for_its_images_whatever_its_length(images: int, height:
     assert more * lengths == pytest.approx(np.full(2, by_hand(seeing.shown[0], plain.towers[0])), rel=1e-12)
 
 
-def test_documents_in_a_sequence_leave_the_tower_alone() -> None:
+def test_document_lengths_do_not_affect_the_tower() -> None:
     seeing = model().seeing(2, (280, 280))
     whole, packed = (ts.flops_per_token(seeing, 4096.0, document_length=d).part("forward").part("towers").total for d in (None, 100.0))
     assert whole == packed
 
 
-def test_what_is_seen_needs_no_gradient() -> None:
+def test_the_input_of_a_tower_needs_no_gradient() -> None:
     ledger = ts.flops_per_token(model().seeing(1, (280, 280)), 4096.0)
     forward, backward = (ledger.part(way).part("towers.vision") for way in ("forward", "backward"))
     assert backward.part("stem").total == forward.part("stem").total
     assert backward.part("full").total == 2 * forward.part("full").total
 
 
-def test_towers_are_counted_when_they_are_asked_for() -> None:
+def test_towers_are_counted_on_request() -> None:
     text, both = (float(ts.count_params(model(), towers=which).total) for which in ("none", "all"))
     assert both - text == 588 * 16 + 4 * (4 * 16 * 16 + 2 * 16 * 24 + 2 * 16) + 64 * 32
     with pytest.raises(SpecError):
@@ -173,7 +173,7 @@ def test_images_take_flops_seconds_and_bytes() -> None:
     assert "towers:vision:full" not in last
 
 
-def test_more_images_than_a_sequence_holds_are_refused() -> None:
+def test_more_image_tokens_than_the_sequence_are_refused() -> None:
     with pytest.raises(SpecError) as refused:
         ts.estimate(run(images=40, resolution=(448, 448)))
     assert refused.value.path.endswith("images")
@@ -183,7 +183,7 @@ def test_more_images_than_a_sequence_holds_are_refused() -> None:
         model().seeing(1, (10, 10), tower="audio")
 
 
-def test_a_run_with_a_tower_is_saved_and_found_again(tmp_path: Any) -> None:
+def test_a_run_with_a_tower_is_equal_after_save_and_load(tmp_path: Any) -> None:
     made = run(images=4, resolution=(448, 448))
     made.save(tmp_path / "run.toml")
     assert ts.load(tmp_path / "run.toml") == made

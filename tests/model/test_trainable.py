@@ -84,7 +84,7 @@ def test_nothing_before_the_first_trained_part_has_a_backward_pass() -> None:
     assert ratio(ts.Frozen(("head",)).of(model()), "dense") == 2.0  # type: ignore[call-arg]
 
 
-def test_everything_trained_is_the_model_as_it_was() -> None:
+def test_freezing_norms_changes_no_flops() -> None:
     plain, none = model(), ts.Frozen(("norms",)).of(model())  # type: ignore[call-arg]
     assert ts.flops_per_token(plain, LENGTH).total == ts.flops_per_token(none, LENGTH).total
     assert trained(plain) - trained(none) == 3 * 2 * 32
@@ -94,19 +94,19 @@ def test_everything_trained_is_the_model_as_it_was() -> None:
     ("targets", "holders"),
     [(("q",), {"q"}), (("v",), {"q"}), (("up",), {"gate"}), (("down",), {"down"}), (("q", "down"), {"q", "down"})],
 )
-def test_an_input_is_kept_where_a_trained_product_reads_it(targets: tuple[str, ...], holders: set[str]) -> None:
+def test_an_input_is_saved_if_a_trained_product_reads_it(targets: tuple[str, ...], holders: set[str]) -> None:
     made = ts.LoRA(rank=2, targets=targets).of(model())
     kept = {e.path[-1] for e in made.table.entries if isinstance(e.op, MatMul) and e.op.saved and "adapters" not in e.path}
     assert kept == holders
 
 
-def test_names_that_no_part_answers_to_are_refused() -> None:
+def test_unknown_names_of_parts_are_refused() -> None:
     for wrong in (ts.Frozen(("towers.vision",)), ts.LoRA(rank=4, targets=("query",)), ts.LoRA(rank=4, targets=("norms",))):  # type: ignore[call-arg]
         with pytest.raises(SpecError):
             wrong.of(model()).table  # noqa: B018  (compiled when it is asked for)
 
 
-def test_a_quantised_base_is_no_larger_than_its_bits() -> None:
+def test_nf4_weights_take_4_127_bits() -> None:
     assert BASE_BYTES["nf4"] * 8 == pytest.approx(4.127)
     assert Adapters(rank=1).targets == "linear"
 
@@ -126,7 +126,7 @@ def run(**phase: Any) -> ts.Run:
     )
 
 
-def test_what_is_frozen_has_no_gradient_and_no_optimizer_state() -> None:
+def test_frozen_parts_have_no_gradient_and_no_optimizer_state() -> None:
     full, lora, qlora = (ts.estimate(run(trains=t)) for t in (None, ts.LoRA(rank=16), ts.LoRA(rank=16, base="nf4")))
     of_weights = [e.memory.part("rank-0") for e in (full, lora, qlora)]
     assert of_weights[1].part("gradients").total == pytest.approx(4.0 * 41_943_040)
@@ -137,7 +137,7 @@ def test_what_is_frozen_has_no_gradient_and_no_optimizer_state() -> None:
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp8", "tf32"])
-def test_a_frozen_base_is_held_as_the_plan_holds_weights(precision: str) -> None:
+def test_a_frozen_base_has_the_weight_format_of_the_plan(precision: str) -> None:
     """Frozen weights of linear products take the recipe's working copy unless the base has a format of its own."""
     plan = ts.Plan(zero=1, precision=precision)
     whole, base = (run(trains=t, plan=plan) for t in (ts.LoRA(rank=16), ts.LoRA(rank=16, base="bf16")))
@@ -164,7 +164,7 @@ def test_a_base_in_four_bits_is_widened_for_every_product() -> None:
     assert casts[0] == casts[2] == 0.0
 
 
-def test_a_run_that_trains_adapters_is_saved_and_found_again(tmp_path: Any) -> None:
+def test_a_run_that_trains_adapters_is_equal_after_save_and_load(tmp_path: Any) -> None:
     made = run(trains=ts.LoRA(rank=16, targets=("attention",), base="nf4"))
     made.save(tmp_path / "run.toml")
     assert ts.load(tmp_path / "run.toml") == made
