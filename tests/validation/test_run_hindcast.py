@@ -38,7 +38,7 @@ def test_none_is_dropped(found: Backtest) -> None:
     """Each training run is predicted or has a reason, and no reason depends on the hours; a note excludes no run."""
     training = {name for name, row in rows("runs").items() if row["kind"] == "training"}
     assert {h.name for h in found.hindcasts} | set(found.not_run) == training
-    reasons = ("too few for a prior", "has no BF16 peak", "gives no architecture")
+    reasons = ("where a prior needs 3", "has no BF16 peak", "gives no architecture")
     assert all(any(reason in why for reason in reasons) for why in found.not_run.values())
     assert any(h.noted and not h.inside for h in found.hindcasts), "counted as the misses they are"
 

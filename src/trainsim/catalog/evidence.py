@@ -190,7 +190,7 @@ def mfu_evidence(run: Run, as_of: dt.date | None = None, timing: str = "busy") -
         raise CatalogError(
             "catalog.runs",
             len(cells),
-            f"is the number of labs with usable runs public on {as_of}; a prior needs 3",
+            f"lab{'' if len(cells) == 1 else 's'} with usable runs public on {as_of}, where a prior needs 3",
             "give efficiency its own belief, or a later as_of",
             "too-few-data",
         )
