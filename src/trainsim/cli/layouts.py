@@ -38,6 +38,8 @@ def memory_of(asked: RunRequest, form: str) -> str:
         with working("searching what would fit"):
             ways = ways_to_fit(given)
     layout = layout_words(plan, run.cluster.gpus)
+    modelled = float(ledger.part(fit.rank).total)
+    how = "the fastest whose modelled peak is within the GPU's memory" if modelled <= fit.capacity else "the one that needs least memory"
     lines = [
         unfolded(fit),
         *(
@@ -45,8 +47,8 @@ def memory_of(asked: RunRequest, form: str) -> str:
             if ways
             else []
         ),
-        f"layout: {layout}{'' if _plan(given) is not None else _WHY_LAYOUT[fit.word]}",
-        _modelled(fit, float(ledger.part(fit.rank).total)),
+        f"layout: {layout}{'' if _plan(given) is not None else f' (assumed: {how})'}",
+        _modelled(fit, modelled),
         ledger.part(fit.rank).table(depth=1),
         *assumed_lines(run),
     ]
@@ -64,14 +66,6 @@ def _modelled(fit: Fit, modelled: float) -> str:
 def _plan(run: Run) -> Plan | None:
     """The layout of a run's first phase."""
     return run.phases[0].plan or run.plan
-
-
-_WHY_LAYOUT = {
-    "fits": " (assumed: the fastest whose modelled peak is within the GPU's memory)",
-    "tight": " (assumed: the fastest whose modelled peak is within the GPU's memory)",
-    "does not fit": " (assumed: the one that needs least memory)",
-}
-"""Word for the memory fit → how the layout was chosen."""
 
 
 def searched(asked: RunRequest, form: str, by: Literal["time", "cost"], top: int) -> str:

@@ -140,17 +140,18 @@ def fit_word(modelled: float, capacity: float, spread: Spread = MEASURED_OVER_MO
 
 def _cuts(rank: Ledger, plan: Plan, sharing: float) -> Iterator[str]:
     """Parts to reduce and how, the cheapest in time first. A remedy that the layout has, or that would save nothing, is left out."""
-    zero = plan.zero if sharing > 1 else math.inf
+    spare = sharing > 1  # ranks that could divide a model instead of repeating it
+    zero = plan.zero if spare else math.inf
     remedies = {
         "optimizer": {"zero=1": zero < 1, "optimizer='adamw-8bit'": plan.optimizer != "adamw-8bit", "more dp": plan.zero >= 1},
         "activations": {
             "recompute": plan.recompute == "none",
             "a smaller micro_batch": plan.micro_batch > 1,
-            "more cp": plan.recompute != "none",
+            "more cp": spare and plan.recompute != "none",
         },
         "gradients": {"zero=2": zero < 2, "more dp": plan.zero >= 2},
-        "logits": {"more tp": True, "loss='fused'": plan.loss != "fused"},
-        "weights": {"more tp, pp or ep": True, "zero=3": zero < 3},
+        "logits": {"more tp": spare, "loss='fused'": plan.loss != "fused"},
+        "weights": {"more tp, pp or ep": spare, "zero=3": zero < 3},
     }
     for name, offered in remedies.items():
         able = [remedy for remedy, helps in offered.items() if helps]

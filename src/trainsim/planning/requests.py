@@ -212,7 +212,11 @@ def _built(asked: RunRequest) -> Run:
     chip, gpus = machines(asked) if asked.gpus else (asked.chip, 0)
     tokens = asked.tokens or asked.usual_tokens
     timed = {"--batch": asked.batch} if asked.step_time else {}
-    needed(asked.target, {"--chip": chip, "--gpus": gpus, "--tokens": tokens} | timed, "--chip h100 --gpus 512 --tokens 10T --batch 1024")
+    needed(
+        asked.target,
+        {"--chip": chip, "--gpus": gpus, "--tokens": tokens} | timed,
+        "--chip h100 --gpus 512 --tokens 10T" + " --batch 1024" * bool(timed),
+    )
     run = quick(
         model, chip=chip, gpus=gpus, tokens=tokens, seq_len=asked.seq_len or None, batch=_real(asked.batch, "sequence"),
         price=asked.price or None, mfu=asked.mfu or None, goodput=asked.goodput or None, finetune=asked.finetune or None,
