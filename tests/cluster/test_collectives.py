@@ -144,21 +144,33 @@ def test_copies_are_conserved_and_merging_never_adds(where: Any, top_k: Any) -> 
         assert plain == merged == relayed == (0.0, 0.0)
 
 
-def test_random_imbalance_by_sampling() -> None:
+@pytest.mark.parametrize(("group", "spread"), [(8, 0.0), (8, 0.3), (4, 0.3), (64, 0.2), (16, 0.05)])
+def test_imbalance_of_a_router_by_sampling(group: int, spread: float) -> None:
+    """Tokens choose 4 of 64 experts by popularity (Gumbel top-k), and experts lie on accelerators in a random order."""
     rng = np.random.default_rng(5)
-    worst = []
-    for _ in range(60):
-        chosen = np.argpartition(rng.random((512, 64)), 4, axis=1)[:, :4]
-        load = np.bincount(chosen.ravel() // 8, minlength=8)
+    worst, found = [], []
+    for _ in range(200):
+        popularity = np.maximum(1.0 + spread * rng.standard_normal(64), 0.01)
+        keys = np.log(popularity) + rng.gumbel(size=(512, 64))
+        chosen = np.argpartition(-keys, 4, axis=1)[:, :4]
+        load = np.bincount(chosen.ravel() // (64 // group), minlength=group)
         worst.append(load.max() / load.mean())
-    assert float(c.random_imbalance(512, 64, 4, 8)) == pytest.approx(np.mean(worst), abs=4 * np.std(worst) / np.sqrt(60))
+        each = np.bincount(chosen.ravel(), minlength=64)
+        found.append(each.var() / each.mean() ** 2 - (64 - 4) / (4 * 512))
+    seen = float(np.sqrt(max(np.mean(found), 0.0)))
+    assert float(c.routing_imbalance(512, 64, 4, group, seen)) - 1.0 == pytest.approx(np.mean(worst) - 1.0, rel=0.08)
+
+
+def test_even_experts_and_one_accelerator_have_no_imbalance() -> None:
+    assert float(c.routing_imbalance(512, 64, 4, 1, 0.5)) == pytest.approx(1.0)
+    assert float(c.routing_imbalance(1e12, 64, 64, 8)) == 1.0
 
 
 @given(groups, sizes, st.floats(1, 4))
 def test_imbalance_only_slows(group: Any, size: Any, factor: Any) -> None:
     inside, outside = c.token_copies("none", 4096, 4, group, c.members_per_domain(group, 1, 8))
     assert c.exchange(size, inside, outside, FABRIC, factor) >= c.exchange(size, inside, outside, FABRIC)
-    assert c.random_imbalance(4096, 4096, 4, group) >= 1 - 1e-12
+    assert c.routing_imbalance(4096, 4096, 4, group) >= 1 - 1e-12
 
 
 def _copies(deduplication: str, experts: int, top_k: int, group: int, per_domain: int) -> tuple[float, float]:

@@ -19,7 +19,7 @@ from trainsim.cluster.collectives import (
     all_to_all,
     members_per_domain,
     point_to_point,
-    random_imbalance,
+    routing_imbalance,
     token_copies,
 )
 
@@ -149,7 +149,7 @@ def collectives() -> Named:
         for where, copies in zip(("inside", "outside"), token_copies(kind, 256, 8, 64, 8, limit=limit), strict=True):
             yield f"copies {kind} {limit:g} {where}", copies
     for tokens in (4096, 262144):
-        yield f"imbalance {tokens}", random_imbalance(tokens, 256, 8, 64)
+        yield f"imbalance {tokens}", routing_imbalance(tokens, 256, 8, 64)
 
 
 # measured steps ----------------------------------------------------------------------------------------------------------

@@ -64,6 +64,8 @@ def owner_beliefs(run: Run, as_of: dt.date | None = None) -> tuple[Ownership, Be
     return price, Beliefs({path: interval(row) for path, row in found.items()}, sources={path: row.cited for path, row in found.items()})
 
 
+SPREAD = "efficiency.stack.expert_spread"
+"""Quantity of the prior on how unevenly a learned router uses its experts."""
 RENT = "price.usd_per_gpu_hour"
 """Path of a run's rent."""
 
@@ -122,4 +124,9 @@ def _stack_beliefs(run: Run, efficiency: Any, path: str, day: dt.date | None) ->
     """Beliefs about the numbers of a software stack. The import is here because it loads the step model, which few runs need."""
     from .software_stacks import stack_beliefs
 
-    return stack_beliefs(efficiency.stack.name, path, routed=run.model.is_moe, as_of=day)
+    known = stack_beliefs(efficiency.stack.name, path, routed=run.model.is_moe, as_of=day)
+    if run.plan is None or run.plan.routing != "learned":
+        return known
+    spread = next(prior_rows(SPREAD, run, day))
+    where = f"{path}.expert_spread"
+    return Beliefs({where: interval(spread)}, sources={where: spread.cited}) | known

@@ -347,23 +347,25 @@ def token_copies(
             return forwarded, expected_distinct(domains, experts, top_k, limit) * (1 - 1 / domains)
 
 
-def random_imbalance(tokens: Num, experts: Num, top_k: Num, group: Num) -> Num:
-    """Expected load of the busiest of ``group`` accelerators over the mean load, if routing is uniform at random.
+def routing_imbalance(tokens: Num, experts: Num, top_k: Num, group: Num, spread: Num = 0.0) -> Num:
+    """Expected load of the busiest of ``group`` accelerators over the mean load, if tokens choose their experts at random.
 
-    ``1 + z_n·√(var / tokens) / mean``: each token adds a hypergeometric number of copies to an accelerator, with
-    ``mean = k/n`` and ``var = k/n·(1 − 1/n)·(E − k)/(E − 1)``; ``z_n`` is the expected largest of ``n`` normal draws.
+    ``1 + z_n·√(n/(E − 1) · ((E − k)/(k·T) + s²))``, with ``z_n`` the expected largest of ``n`` normal draws. The first term is chance: each
+    of ``T`` tokens adds a hypergeometric number of copies to an accelerator. The second is the router: an accelerator has ``E/n`` of the
+    experts, whose popularity has the coefficient of variation ``s``. Loads that sum to a constant have a factor ``n/(n − 1)`` on their
+    variance, which cancels ``1 − 1/n``.
 
     Args:
         tokens: tokens routed together, from all members [token].
         experts, top_k, group: as for :func:`token_copies`.
+        spread: coefficient of variation of the experts' expected loads; 0 for a router that chooses uniformly [1].
 
-    Source: Blom 1958 for ``z_n``. Trained routers are less even; use a measured factor for them.
+    Source: Blom 1958 for ``z_n``; Cochran 1977, Sampling Techniques, section 2.5, for draws without replacement.
 
-    >>> round(float(random_imbalance(64 * 4096, 256, 8, 64)), 4)
-    1.0126
+    >>> round(float(routing_imbalance(64 * 4096, 256, 8, 64)), 4), round(float(routing_imbalance(64 * 4096, 256, 8, 64, 0.1)), 3)
+    (1.0127, 1.118)
     """
     n, e, k = (np.asarray(x, dtype=np.float64) for x in (group, experts, top_k))
-    mean = k / n
-    variance = mean * (1 - 1 / n) * (e - k) / np.maximum(e - 1, 1.0)
-    factor: Num = 1.0 + expected_largest_normal(n) * np.sqrt(variance / np.asarray(tokens, dtype=np.float64)) / mean
+    chance = (e - k) / (k * np.asarray(tokens, dtype=np.float64))
+    factor: Num = 1.0 + expected_largest_normal(n) * np.sqrt(n / np.maximum(e - 1, 1.0) * (chance + np.square(spread)))
     return factor

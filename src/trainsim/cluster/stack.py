@@ -82,6 +82,7 @@ class Stack(Spec):
         domains_per_token: scale-up domains that a token may reach; 0 for all [1].
         deduplication: which receiver gets at most one copy of a token from a fused dispatcher: a rank, a domain, or "none".
         imbalance: load of the busiest expert group relative to the mean [1].
+        expert_spread: coefficient of variation of the experts' loads under a learned router, beyond chance, if the plan has one [1].
         jitter: relative slow-down per doubling of the accelerators above one node [1].
         rated_power: power at which the shares were fitted; 0 for the chip's own [W].
         power_exponent, power_exponent_narrow: exponent of (power / rated power) in the speed of products, for BF16 and for narrower
@@ -156,6 +157,7 @@ class Stack(Spec):
     domains_per_token: Annotated[Num, Unit("", "domains a token may reach; 0 for all", ge=0)] = 0.0
     deduplication: Literal["none", "rank", "domain"] = "none"
     imbalance: Annotated[Num, Unit("", "busiest over mean load of experts", ge=1)] = 1.0
+    expert_spread: Annotated[Num, Unit("", "variation of the experts' loads", ge=0)] = 0.06
     jitter: Annotated[Num, Unit("", "slow-down per doubling above a node", ge=0)] = 0.0
     rated_power: Annotated[Num, Unit("W", "the shares were fitted at; 0 for the chip's own", ge=0)] = 0.0
     power_exponent: Annotated[Num, Unit("", "of power over rated power, BF16", ge=0)] = 0.0

@@ -332,6 +332,7 @@ def _refuse(plan: Plan) -> None:
         "dp": (plan.dp is not None, "leave it out: Megatron-LM computes it from the other degrees"),
         "shard": (plan.shard is not None, "leave it out"),
         "offload": (plan.offload is not None and plan.offload.activations != 0, "give activations=0, or leave it out"),
+        "routing": (plan.routing == "learned", "routing='even' or 'random'"),
         "elementwise": (plan.elementwise != "fused", "give elementwise='fused'"),
         "cp_order": (plan.cp_order != "balanced", "give cp_order='balanced'"),
         "schedule": (

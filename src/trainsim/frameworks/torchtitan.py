@@ -289,6 +289,7 @@ def _refuse(plan: Plan) -> None:
         "cp_exchange": (plan.cp > 1 and plan.cp_exchange not in ROTATE_METHODS.values(), "give ring or all-gather"),
         "cp_order": (plan.cp_order != "balanced", "give cp_order='balanced'"),
         "overlap": (plan.overlap is not None, "leave it out"),
+        "routing": (plan.routing != "even", "routing='even'"),
         "capacity": (plan.capacity is not None, "leave it out: its experts drop no token"),
         "expert_overlap": (plan.expert_overlap != "off", "leave it off"),
         "graphs": (bool(plan.graphs), "leave them out"),

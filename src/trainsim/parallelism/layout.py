@@ -13,7 +13,7 @@ from ..core.units import Num
 from ..model.documents import Documents
 from .offload import Offload
 from .optimizer import AdamW, Optimizer
-from .plan import ContextExchange, Exchange, Loss, Plan, Switch, data_parallel
+from .plan import ContextExchange, Exchange, Loss, Plan, Routing, Switch, data_parallel
 from .precision import Precision, recipe_of
 
 BF16, ADAMW, EXCHANGES = recipe_of("bf16"), AdamW(), frozenset[str](get_args(Exchange))
@@ -85,6 +85,7 @@ class Layout(Degrees):
         recomputed: parts that the backward pass recomputes.
         graphs: parts of a layer that are captured in CUDA graphs.
         dispatcher: how tokens reach their experts; None for the stack's default.
+        routing: whether the loads of experts are even, vary by chance, or also by the spread of a learned router.
         capacity, capacity_padding: largest load of an expert relative to an even share, infinite if no token is dropped [1]; whether
             experts are padded to it.
         expert_overlap: whether expert exchanges run beside the pass of another micro-batch.
@@ -111,6 +112,7 @@ class Layout(Degrees):
     attention: Literal["fused", "unfused"] = "fused"
     graphs: frozenset[str] = frozenset()
     dispatcher: Dispatcher | None = None
+    routing: Routing = "even"
     capacity: Num = math.inf
     capacity_padding: Switch = "off"
     expert_overlap: Switch = "off"
@@ -164,6 +166,7 @@ def _settings(plan: Plan) -> dict[str, Any]:
         "shard": None if plan.shard is None else float(plan.shard), "micro_batch": float(plan.micro_batch),
         "pp": plan.pp, "vpp": plan.vpp, "sequence_split": {"on": float(plan.tp), "off": 1.0}[plan.sequence_parallel],
         "attention": plan.attention, "graphs": frozenset(plan.graphs), "dispatcher": plan.dispatcher, "expert_overlap": plan.expert_overlap,
+        "routing": plan.routing,
         "capacity": math.inf if plan.capacity is None else plan.capacity, "capacity_padding": plan.capacity_padding,
         "cp_exchange": plan.cp_exchange, "cp_order": plan.cp_order,
         "overlap": EXCHANGES if plan.overlap is None else frozenset(plan.overlap),

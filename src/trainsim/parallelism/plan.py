@@ -25,6 +25,7 @@ Recompute = Literal["none", "selective", "full"]
 Switch = Literal["off", "on"]
 Loss = Literal["chunked", "fused", "vocab-parallel", "plain"]
 Elementwise = Literal["fused", "eager"]
+Routing = Literal["even", "random", "learned"]
 ContextExchange = Literal["ring", "all-gather", "all-to-all"]
 """How context-parallel ranks exchange keys and values: around a ring, by an all-gather, or by an all-to-all that distributes heads."""
 Exchange = Literal["tp", "ep", "cp", "dp", "weights"]
@@ -53,6 +54,8 @@ class Plan(Spec):
         attention: "fused" keeps attention scores on the chip, "unfused" stores them.
         dispatcher: how tokens reach their experts: ``alltoall`` sends a copy for every expert, ``fused`` one copy to each receiver (DeepEP,
             HybridEP); None for the stack's default.
+        routing: loads of the experts: "even"; "random", by chance alone, as under Megatron-LM's forced load balancing; or "learned", by
+            chance and by the spread of a learned router, ``Stack.expert_spread``.
         capacity: largest number of tokens that an expert takes, relative to an even share; it drops the others. None drops no token [1].
         capacity_padding: whether every expert's input is padded to its capacity, so that its size is known before the tokens are routed.
         expert_overlap: whether expert exchanges run beside the pass of another micro-batch; schedules with paired passes always do this.
@@ -97,6 +100,7 @@ class Plan(Spec):
     stage_layers: Annotated[tuple[int, ...], AsTuple] = ()
     attention: Literal["fused", "unfused"] = "fused"
     dispatcher: Dispatcher | None = None
+    routing: Routing = "even"
     capacity: Annotated[float, Field(gt=0)] | None = None
     capacity_padding: Switch = "off"
     expert_overlap: Switch = "off"
@@ -203,6 +207,8 @@ def check_plan(plan: Plan, model: Model, gpus: int) -> None:
             raise SpecError("plan.ep", plan.ep, "needs a model with experts", "set plan.ep=1", "unsupported")
         if plan.capacity is not None:
             raise SpecError("plan.capacity", plan.capacity, "needs a model with experts", "leave it out", "unsupported")
+        if plan.routing != "even":
+            raise SpecError("plan.routing", plan.routing, "needs a model with experts", "leave it out", "unsupported")
     if stages > layers and not plan.stage_layers:
         path = "plan.pp" if stages == plan.pp else "plan.pp·vpp"
         raise SpecError(path, stages, f"is above the model's {layers} layers", f"give at most {layers}", "out-of-bounds")

@@ -13,7 +13,7 @@ from ..cluster.hardware import Chip, Host
 from ..cluster.kernels import alignment_speed, fused_attention_seconds, product_seconds, stream_seconds, unfused_attention_seconds
 from ..cluster.stack import Dispatcher, Stack
 from ..core.errors import EstimateError
-from ..core.units import Num, any_true, choose, smaller, stack_rows
+from ..core.units import Num, any_true, choose, stack_rows
 from ..model.documents import document_keys
 from ..parallelism.layout import Layout
 from ..parallelism.plan import Loss
@@ -21,6 +21,7 @@ from ..parallelism.precision import RECIPES, Precision
 from ..parallelism.recompute import Recomputed
 from ..parallelism.shapes import Shapes
 from .context import block_length, busiest_block, context_seconds
+from .experts import expert_load
 from .host import STEP, HostWork, attention_kernel, dispatcher_of, host_floor, host_seconds, launched_kernels, routing_waits
 
 BF16_BYTES = 2.0
@@ -180,17 +181,9 @@ def gemm_tiles(shapes: Shapes, layout: Layout, stack: Stack) -> GemmTiles:
     inner = shapes.inner / np.where(shapes.inner_split > 0, divided, 1.0)
     cols = shapes.cols / np.where(shapes.cols_split > 0, divided, 1.0)
     dense = shapes.rows * layout.tokens / np.where(shapes.split > 0, 1.0, layout.sequence_split)
-    each = layout.tokens / layout.tp * shapes.top_k * layout.ep * layout.expert_tp / shapes.experts * expert_load(layout, stack)
+    each = layout.tokens / layout.tp * shapes.top_k * layout.ep * layout.expert_tp / shapes.experts * expert_load(shapes, layout, stack)
     rows = _where_routed(shapes, each * shapes.rows, dense)
     return GemmTiles(rows, inner, cols, _where_routed(shapes, shapes.experts / layout.ep, 1.0))
-
-
-def expert_load(layout: Layout, stack: Stack) -> Num:
-    """Rows of the busiest rank's experts relative to an even share: ``min(imbalance, capacity)``, or the capacity if they are padded to it.
-
-    Source: Fedus et al. 2022 (arXiv:2101.03961), section 2.2, for the capacity; ``drop_and_pad`` of Megatron-Core for the padding.
-    """
-    return layout.capacity if layout.capacity_padding == "on" else smaller(stack.imbalance, layout.capacity)
 
 
 def _where_routed(shapes: Shapes, routed: Num, dense: Num) -> Num:
@@ -253,7 +246,7 @@ def _streams(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> tuple[
     ``LinearWithGradAccumulationAndAsyncCommunication``: ``grad_output.sum(dim=0)``). The biases of the experts' last product are weighted
     by the router's probabilities and added expert by expert (Megatron-Core, ``TEGroupedMLP._apply_bias``).
     """
-    load = expert_load(layout, stack)
+    load = expert_load(shapes, layout, stack)
     more = -1.0 if _experts_are_fused(shapes, layout, stack) else load - 1.0
     split = shapes.split_traffic + more * shapes.expert_activation
     elements = layout.tokens * (split / layout.tp + shapes.whole_traffic / layout.sequence_split)
@@ -313,7 +306,7 @@ def _permute(shapes: Shapes, layout: Layout, chip: Chip, stack: Stack) -> Num:
     if shapes.experts == 1:
         return shapes.zeros
     elements = shapes.routed_layers * shapes.stream * shapes.top_k * layout.tokens / layout.tp
-    return stream_seconds(elements * stack.permute_bytes * expert_load(layout, stack), chip.memory_bandwidth, stack)
+    return stream_seconds(elements * stack.permute_bytes * expert_load(shapes, layout, stack), chip.memory_bandwidth, stack)
 
 
 def _repeated_forward(shapes: Shapes, stack: Stack, forward: Num, raw: Num, products: Num, host: Num, waits: Num) -> Num:
@@ -360,7 +353,9 @@ def _ep(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> Num:
     copies = token_copies(deduplication, shapes.experts, shapes.top_k, layout.ep, near, limit=limit)
     elements = shapes.stream * layout.tokens / layout.tp / share
     both = stack_rows(layout.recipe.dispatched, layout.recipe.combined).reshape(2, 1, -1)
-    seconds: Num = shapes.routed_layers * np.add.reduce(exchange(elements * both, *copies, fabric, expert_load(layout, stack)), axis=0)
+    seconds: Num = shapes.routed_layers * np.add.reduce(
+        exchange(elements * both, *copies, fabric, expert_load(shapes, layout, stack)), axis=0
+    )
     return seconds
 
 
@@ -372,6 +367,6 @@ def _expert_tp(shapes: Shapes, layout: Layout, fabric: Fabric, stack: Stack) -> 
     if shapes.experts == 1 or not any_true(layout.expert_tp != 1):
         return shapes.zeros
     near = members_per_domain(layout.expert_tp, 1.0, fabric.domain)
-    elements = shapes.stream * (shapes.top_k * layout.tokens / layout.tp * layout.expert_tp * expert_load(layout, stack))
+    elements = shapes.stream * (shapes.top_k * layout.tokens / layout.tp * layout.expert_tp * expert_load(shapes, layout, stack))
     gathered = all_gather(elements * layout.recipe.dispatched, layout.expert_tp, near, fabric)
     return shapes.routed_layers * (gathered + reduce_scatter(elements * layout.recipe.combined, layout.expert_tp, near, fabric))

@@ -50,6 +50,7 @@ def written_overlap(plan: Plan) -> list[str]:
     words += ["--tp-comm-overlap"] if "tp" in may and plan.tp > 1 and plan.sequence_parallel == "on" else []
     if plan.cp > 1:
         words += ["--cp-comm-type", next(word for word, how in CP_COMM_TYPES.items() if how == plan.cp_exchange)]
+    words += ["--moe-router-force-load-balancing"] if plan.routing == "random" else []
     words += [] if plan.capacity is None else ["--moe-expert-capacity-factor", str(plan.capacity)]
     words += ["--moe-pad-expert-input-to-capacity"] if plan.capacity_padding == "on" else []
     if plan.offload is not None:
@@ -79,6 +80,7 @@ def _offload(value: Any, flags: NamedValues) -> dict[str, Any]:
 OVERLAP_READERS: dict[str, Callable[[Any, NamedValues], dict[str, Any]]] = {
     **dict.fromkeys(FLAGS.values(), lambda _value, _flags: {}),
     "cp-comm-type": _cp_exchange,
+    "moe-router-force-load-balancing": lambda _value, _flags: {"routing": "random"},
     "moe-expert-capacity-factor": _capacity,
     "moe-pad-expert-input-to-capacity": lambda _value, _flags: {"capacity_padding": "on"},
     "optimizer-cpu-offload": _offload,

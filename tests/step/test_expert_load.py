@@ -1,4 +1,4 @@
-"""Capacity of experts: the load of the busiest rank, padding, and the wait for token counts that padding saves."""
+"""Load of the experts on the busiest rank: uneven routers, capacity, padding, and the wait for token counts that padding saves."""
 
 from __future__ import annotations
 
@@ -29,6 +29,12 @@ def seconds(imbalance: float = 1.0, **plan: Any) -> float:
     return float(ts.step_time(with_plan(imbalance, **plan)).total)
 
 
+def learned(spread: float) -> float:
+    """Step time under a learned router [s]."""
+    run = with_plan(routing="learned").replace({"efficiency.stack.expert_spread": spread})
+    return float(ts.step_time(run).total)
+
+
 def line(part: str, imbalance: float = 1.0, **plan: Any) -> float:
     return float(ts.step_time(with_plan(imbalance, **plan)).part(part).total)
 
@@ -55,6 +61,40 @@ def test_exchanges_grow_with_the_padded_capacity_and_not_their_latency() -> None
     each = [line("exchange.ep", capacity=c, capacity_padding="on", overlap=()) for c in (1.0, 2.0, 3.0)]
     assert each[2] - each[1] == pytest.approx(each[1] - each[0], rel=1e-9)
     assert each[1] < 2.0 * each[0]
+
+
+@given(spread=st.floats(0.0, 0.5), more=st.floats(0.01, 0.5))
+@settings(max_examples=12, deadline=None)
+def test_a_learned_router_is_slower_the_more_its_experts_differ(spread: float, more: float) -> None:
+    """Without a spread a learned router is a random one; the loads of a random one differ by chance."""
+    assert learned(0.0) == seconds(routing="random") > seconds()
+    assert learned(0.0) <= learned(spread) < learned(spread + more)
+
+
+def test_chance_evens_out_over_more_tokens_and_needs_several_ranks() -> None:
+    slower = [
+        ts.step_time(with_plan(micro_batch=m, routing="random")).part("exchange.ep").total
+        / ts.step_time(with_plan(micro_batch=m)).part("exchange.ep").total
+        for m in (1, 4)
+    ]
+    assert slower[0] > slower[1] > 1.0
+    assert seconds(ep=1, routing="random") == seconds(ep=1)
+
+
+@given(capacity=st.floats(0.5, 3.0))
+@settings(max_examples=12, deadline=None)
+def test_a_capacity_cuts_the_load_of_a_learned_router(capacity: float) -> None:
+    assert seconds(routing="learned", capacity=capacity) == min(seconds(routing="learned"), seconds(imbalance=4.0, capacity=capacity))
+    padded: dict[str, Any] = {"capacity": capacity, "capacity_padding": "on"}
+    assert seconds(routing="learned", **padded) == seconds(**padded)
+
+
+def test_a_learned_router_has_a_belief_about_its_spread() -> None:
+    """Only the plan of a learned router has it, and a spread of the experts widens the step's interval."""
+    path = "efficiency.stack.expert_spread"
+    assert path in ts.catalog.beliefs(with_plan(routing="learned")).paths
+    assert path not in ts.catalog.beliefs(with_plan(routing="random")).paths
+    assert path not in ts.catalog.beliefs(RUN).paths
 
 
 def test_padding_saves_the_wait_for_token_counts() -> None:
@@ -93,14 +133,15 @@ def test_impossible_capacities_are_refused(plan: dict[str, Any], path: str) -> N
     assert refused.value.path == path
 
 
-def test_a_dense_model_has_no_capacity() -> None:
+@pytest.mark.parametrize("plan", [{"capacity": 1.0}, {"routing": "random"}])
+def test_a_dense_model_has_no_experts_to_load(plan: dict[str, Any]) -> None:
     with pytest.raises(SpecError) as refused:
-        ts.step_time(RUN.replace({"model": ts.catalog.model("llama3-8b"), "plan": ts.Plan(capacity=1.0)}))
-    assert refused.value.path == "plan.capacity"
+        ts.step_time(RUN.replace({"model": ts.catalog.model("llama3-8b"), "plan": ts.Plan(**plan)}))
+    assert refused.value.path == f"plan.{next(iter(plan))}"
 
 
-@pytest.mark.parametrize("plan", [{}, {"capacity": 1.25}, {"capacity": 1.0, "capacity_padding": "on"}])
-def test_megatron_flags_of_capacity_are_read_and_written(plan: dict[str, Any]) -> None:
+@pytest.mark.parametrize("plan", [{}, {"routing": "random"}, {"capacity": 1.25}, {"capacity": 1.0, "capacity_padding": "on"}])
+def test_megatron_flags_of_routing_and_capacity_are_read_and_written(plan: dict[str, Any]) -> None:
     written = ts.Plan(ep=8, **plan)
     assert ts.Plan.from_megatron(ts.Plan.to_megatron(written.replace({"loss": "vocab-parallel"}))).replace({"loss": "fused"}) == written
 
