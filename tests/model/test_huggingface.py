@@ -162,39 +162,38 @@ def test_a_quantised_release_has_the_same_parameters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "path", "rule_id"),
     [
-        ({"n_routed_experts": 0}, "n_routed_experts=0"),
-        ({"num_experts_per_tok": 300}, "is above n_routed_experts=256"),
-        ({"kv_lora_rank": 0}, "kv_lora_rank=0: must be a positive integer"),
-        ({"q_lora_rank": -1}, "q_lora_rank=-1"),
-        ({"num_hidden_layers": 10**9}, "is above 10000 layers"),
-        ({"num_hidden_layers": 10**12}, "up to 1e9"),
-        ({"num_hidden_layers": 10**5000}, "an integer of 16,610 bits"),
-        ({"hidden_size": "7168"}, "hidden_size='7168'"),
-        ({"vocab_size": True}, "vocab_size=True"),
-        ({"vocab_size": 1.5}, "vocab_size=1.5"),
-        ({"vocab_size": float("nan")}, "vocab_size=nan"),
-        ({"first_k_dense_replace": 62}, "is above num_hidden_layers=61"),
-        ({"first_k_dense_replace": -1}, "must be an integer >= 0"),
-        ({"moe_layer_freq": 0}, "moe_layer_freq=0"),
-        ({"num_key_value_heads": 7}, "differs from num_attention_heads=128"),
-        ({"hidden_size": None}, "hidden_size=None: is missing"),
-        ({"attention_bias": "no"}, "must be true or false"),
-        ({"n_hash_tables": 4}, "n_hash_tables=4: is not mapped"),
-        ({"use_qk_norm": True}, "use_qk_norm=True: is not mapped"),
-        ({"num_local_experts": 8}, "contradicts num_local_experts=8"),
-        ({"model_type": "deepseek_v33"}, "did you mean 'deepseek_v3'"),
-        ({"model_type": None}, "nearest mapped shape is 'deepseek_v3'"),
-        ({"model_type": ["deepseek_v3"]}, "nearest mapped shape is 'deepseek_v3'"),
-        ({"text_config": {"hidden_size": 3}}, "is missing"),
+        ({"n_routed_experts": 0}, "n_routed_experts", "wrong-type"),
+        ({"num_experts_per_tok": 300}, "num_experts_per_tok", "out-of-bounds"),
+        ({"kv_lora_rank": 0}, "kv_lora_rank", "wrong-type"),
+        ({"q_lora_rank": -1}, "q_lora_rank", "wrong-type"),
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers", "out-of-bounds"),
+        ({"num_hidden_layers": 10**12}, "num_hidden_layers", "wrong-type"),
+        ({"num_hidden_layers": 10**5000}, "num_hidden_layers", "too-large"),
+        ({"hidden_size": "7168"}, "hidden_size", "wrong-type"),
+        ({"vocab_size": True}, "vocab_size", "wrong-type"),
+        ({"vocab_size": 1.5}, "vocab_size", "wrong-type"),
+        ({"vocab_size": float("nan")}, "vocab_size", "wrong-type"),
+        ({"first_k_dense_replace": 62}, "first_k_dense_replace", "out-of-bounds"),
+        ({"first_k_dense_replace": -1}, "first_k_dense_replace", "wrong-type"),
+        ({"moe_layer_freq": 0}, "moe_layer_freq", "wrong-type"),
+        ({"num_key_value_heads": 7}, "num_key_value_heads", "conflict"),
+        ({"hidden_size": None}, "hidden_size", "missing"),
+        ({"attention_bias": "no"}, "attention_bias", "wrong-type"),
+        ({"n_hash_tables": 4}, "n_hash_tables", "unknown-field"),
+        ({"use_qk_norm": True}, "use_qk_norm", "unknown-field"),
+        ({"num_local_experts": 8}, "n_routed_experts", "conflict"),
+        ({"model_type": "deepseek_v33"}, "model_type", "unknown-name"),
+        ({"model_type": None}, "model_type", "unknown-name"),
+        ({"model_type": ["deepseek_v3"]}, "model_type", "unknown-name"),
+        ({"text_config": {"hidden_size": 3}}, "text_config.model_type", "missing"),
     ],
 )
-def test_absurd_and_contradictory_configs_raise_one_error(change: dict[str, Any], words: str) -> None:
+def test_absurd_and_contradictory_configs_raise_one_error(change: dict[str, Any], path: str, rule_id: str) -> None:
     start = time.process_time()
-    with pytest.raises(ConfigError) as error:
+    with refused(ConfigError, rule_id, f"config.{path}"):
         ts.from_hf({**V3, **change})
-    assert words in str(error.value)
     assert time.process_time() - start < 1.0
 
 
@@ -202,47 +201,56 @@ MINIMAX = {"model_type": "minimax", "num_key_value_heads": 2, "num_local_experts
 
 
 @pytest.mark.parametrize(
-    ("config", "words"),
+    ("config", "path", "rule_id"),
     [
-        ({"model_type": "llama", "num_key_value_heads": 3}, "does not divide num_attention_heads=4"),
-        ({"model_type": "llama", "num_key_value_heads": 8}, "is above num_attention_heads=4"),
-        ({"model_type": "llama", "num_attention_heads": 5}, "does not divide hidden_size=64"),
-        ({"model_type": "llama", "sliding_window": 128}, "sliding_window=128: is not mapped"),
-        ({"model_type": "llama", "qk_rope_head_dim": 8}, "qk_rope_head_dim=8: is not mapped"),
-        ({"model_type": "llama", "attention_head_dim": 8}, "attention_head_dim=8: is not mapped"),
-        ({"model_type": "llama", "layer_types": 5}, "layer_types=5: must be a list"),
-        ({"model_type": "gemma2", "sliding_window": 4096, "sliding_window_size": 8}, "contradicts sliding_window=4096"),
-        ({"model_type": "olmoe", "head_dim": 8, "num_experts": 4, "num_experts_per_tok": 2}, "only 16 is"),
+        ({"model_type": "llama", "num_key_value_heads": 3}, "num_key_value_heads", "conflict"),
+        ({"model_type": "llama", "num_key_value_heads": 8}, "num_key_value_heads", "out-of-bounds"),
+        ({"model_type": "llama", "num_attention_heads": 5}, "num_attention_heads", "conflict"),
+        ({"model_type": "llama", "sliding_window": 128}, "sliding_window", "unknown-field"),
+        ({"model_type": "llama", "qk_rope_head_dim": 8}, "qk_rope_head_dim", "unknown-field"),
+        ({"model_type": "llama", "attention_head_dim": 8}, "attention_head_dim", "unknown-field"),
+        ({"model_type": "llama", "layer_types": 5}, "layer_types", "wrong-type"),
+        ({"model_type": "gemma2", "sliding_window": 4096, "sliding_window_size": 8}, "sliding_window_size", "conflict"),
+        ({"model_type": "olmoe", "head_dim": 8, "num_experts": 4, "num_experts_per_tok": 2}, "head_dim", "unsupported"),
         (
             MINIMAX | {"attn_type_list": [1] * 4, "layer_types": ["linear_attention"] * 4},
-            "attn_type_list=[1, 1, 1, 1]: contradicts layer_types",
+            "attn_type_list",
+            "conflict",
         ),
-        ({"model_type": "opt", "ffn_dim": 96, "learned_embeddings": False}, "only True is"),
-        ({"model_type": "qwen2"}, "(default 32) is above num_attention_heads=4"),
-        ({"model_type": "mistral", "num_key_value_heads": 2, "sliding_window": -1}, "must be a positive integer"),
-        ({"model_type": "qwen2", "num_key_value_heads": 2, "sliding_window": -1}, "must be an integer >= 0"),
-        ({"model_type": "gemma2", "layer_types": ["full_attention"]}, "has 1 entries for 4 layers"),
-        ({"model_type": "gemma2", "layer_types": ["full"] * 4}, "holds 'full'"),
-        ({"model_type": "gemma2", "layer_types": "full_attention"}, "must be a list"),
-        ({"model_type": "gemma2", "sliding_window": None, "layer_types": ["sliding_attention"] * 4}, "there is no sliding_window"),
-        ({"model_type": "smollm3", "no_rope_layers": [1, 0]}, "has 2 entries for 4 layers"),
-        ({"model_type": "smollm3", "no_rope_layers": [1, 0, -1, 1]}, "holds -1"),
+        ({"model_type": "opt", "ffn_dim": 96, "learned_embeddings": False}, "learned_embeddings", "unsupported"),
+        ({"model_type": "qwen2"}, "num_key_value_heads", "out-of-bounds"),
+        ({"model_type": "mistral", "num_key_value_heads": 2, "sliding_window": -1}, "sliding_window", "wrong-type"),
+        ({"model_type": "qwen2", "num_key_value_heads": 2, "sliding_window": -1}, "sliding_window", "wrong-type"),
+        ({"model_type": "gemma2", "layer_types": ["full_attention"]}, "layer_types", "conflict"),
+        ({"model_type": "gemma2", "layer_types": ["full"] * 4}, "layer_types", "unknown-name"),
+        ({"model_type": "gemma2", "layer_types": "full_attention"}, "layer_types", "wrong-type"),
+        ({"model_type": "gemma2", "sliding_window": None, "layer_types": ["sliding_attention"] * 4}, "layer_types", "conflict"),
+        ({"model_type": "smollm3", "no_rope_layers": [1, 0]}, "no_rope_layers", "conflict"),
+        ({"model_type": "smollm3", "no_rope_layers": [1, 0, -1, 1]}, "no_rope_layers", "wrong-type"),
         (
             {"model_type": "llama4_text", "num_local_experts": 4, "num_experts_per_tok": 1, "num_key_value_heads": 2, "moe_layers": [9]},
-            "layer 9 of 4",
+            "moe_layers",
+            "out-of-bounds",
         ),
-        ({"model_type": "phimoe", "num_key_value_heads": 2, "num_local_experts": 1, "num_experts_per_tok": 1}, "fewer than the 2"),
-        ({"model_type": "gpt2", "num_key_value_heads": 2}, "only 4 is"),
-        ({"model_type": "bloom", "n_inner": 100}, "only null is"),
-        ({"model_type": "dbrx", "attn_config": 3}, "must be a group of keys"),
-        ({"model_type": "dbrx", "attn_config": {"kv_n_heads": 3}}, "attn_config.kv_n_heads=3: does not divide n_heads=4"),
-        ({"model_type": "jetmoe", "num_key_value_heads": 2, "kv_channels": 8, "num_local_experts": 4, "num_experts_per_tok": 3}, "give 6"),
+        (
+            {"model_type": "phimoe", "num_key_value_heads": 2, "num_local_experts": 1, "num_experts_per_tok": 1},
+            "num_local_experts",
+            "conflict",
+        ),
+        ({"model_type": "gpt2", "num_key_value_heads": 2}, "num_key_value_heads", "unsupported"),
+        ({"model_type": "bloom", "n_inner": 100}, "n_inner", "unsupported"),
+        ({"model_type": "dbrx", "attn_config": 3}, "attn_config", "wrong-type"),
+        ({"model_type": "dbrx", "attn_config": {"kv_n_heads": 3}}, "attn_config.kv_n_heads", "conflict"),
+        (
+            {"model_type": "jetmoe", "num_key_value_heads": 2, "kv_channels": 8, "num_local_experts": 4, "num_experts_per_tok": 3},
+            "num_attention_heads",
+            "conflict",
+        ),
     ],
 )
-def test_every_family_refuses_unsupported_values(config: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigError) as error:
+def test_every_family_refuses_unsupported_values(config: dict[str, Any], path: str, rule_id: str) -> None:
+    with refused(ConfigError, rule_id, f"config.{path}"):
         ts.from_hf(SMALL | config)
-    assert words in str(error.value)
 
 
 @pytest.mark.parametrize("kind", sorted(UNFIT))

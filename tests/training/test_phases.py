@@ -82,7 +82,7 @@ def test_a_batch_schedule_survives_a_file_and_takes_beliefs(tmp_path: Path) -> N
         ({"batch": [(1e11, 64), (1e11, 128)]}, "batch", "does not add up"),
         ({"ramp": [(1e12, 64)], "batch": 128}, "ramp", "at least as many as the phase has"),
         ({"ramp": [(1e11, 64)]}, "batch", "required after a ramp"),
-        ({"ramp": [(1e11, 64)], "batch": [(1e12, 64)]}, "ramp", "give one"),
+        ({"ramp": [(1e11, 64)], "batch": [(1e12, 64)]}, "ramp", "give ramp"),
     ],
 )
 def test_bad_input(fields: dict[str, Any], path: str, word: str) -> None:

@@ -339,7 +339,10 @@ class Config:
         """Refuse a value above another key's."""
         if value > bound:
             raise self.fail(
-                key, f"{'' if self.has(key) else f'(default {value}) '}is above {other}={bound}", f"give at most {bound}", "out-of-bounds"
+                key,
+                f"{'is' if self.has(key) else f'has the default {value},'} above {other}={bound}",
+                f"give at most {bound}",
+                "out-of-bounds",
             )
 
     def divides(self, key: str, value: int, other: str, whole: int) -> None:
@@ -347,7 +350,7 @@ class Config:
         if whole % value:
             near = [d for d in range(1, min(whole, 4096) + 1) if whole % d == 0]
             near.sort(key=lambda d: abs(d - value))
-            default = "" if self.has(key) else f"(default {value}) "
+            default = "" if self.has(key) else f"has the default {value}, which "
             raise self.fail(key, f"{default}does not divide {other}={whole}", f"nearest divisors: {', '.join(map(str, sorted(near[:4])))}")
 
     def close(self, ignore: Sequence[str] = ()) -> None:
