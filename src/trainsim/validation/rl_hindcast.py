@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,16 +53,17 @@ class ReinforcementBacktest(Answer):
         return "\n".join([head, *blocks, f"all\n{_foot(self.found)}"])
 
 
-def reinforcement_backtest(progress: Progress | None = None) -> ReinforcementBacktest:
+def reinforcement_backtest(progress: Progress | None = None, kinds: Collection[str] = tuple(KINDS)) -> ReinforcementBacktest:
     """Predict the hours of each recipe of the catalogue that has published hours.
 
     Args:
         progress: called with the number of recipes done and the total, e.g. ``ts.progress_bar``.
+        kinds: the kinds of recipe to predict, all of them by default.
 
-    >>> len(reinforcement_backtest().of_kind("recipe"))
+    >>> len(reinforcement_backtest(kinds=["recipe"]).found)
     2
     """
-    named = [name for name, row in rows("programmes").items() if row["kind"] in KINDS]
+    named = [name for name, row in rows("programmes").items() if row["kind"] in kinds]
     found = []
     for done, name in enumerate(named, 1):
         found.append(predicted_hours(name))
