@@ -263,7 +263,8 @@ SLOW = {
     "run.step_time.step_time", "run.step_time.slot_time",
     "training.reinforcement.estimate_reinforcement", "training.reinforcement.decode_seconds",
     "training.reliability.best_interval", "training.rollouts.Rollouts.gpu_seconds", "parallelism.schedules.events.timeline",
-    "run.memory.memory", "gpu_memory.peak.rank_memory",
+    "run.memory.memory", "gpu_memory.peak.rank_memory", "run.compare.compare", "inference.compare", "inference.quantities",
+    "run.development.estimate_development", "step.step.step_of", "step.step.step_of_plan",
 }  # fmt: skip
 """Looked at in fewer places by default; in all of them where slow tests run."""
 
@@ -300,10 +301,7 @@ def test_modelled_time_broadcasts_through_an_estimate() -> None:
         assert check_broadcast(COVERED["run.estimate.estimate"], of_modelled, seed=7, positions=16) > 16
 
 
-def test_the_list() -> None:
-    """Prints what was found: run with ``-s`` to read it."""
-    for label, function in FOUND.items():
-        print(f"{label:<60} {'Unit' if function.carries_unit else '':<5} {why_exempt(label) or 'covered'}")  # noqa: T201
+def test_functions_of_numbers_are_found() -> None:
     assert len(COVERED) > 80
     assert {"run.estimate.estimate", "run.compare.compare", "model.counting.flops_per_token", "cost.rental.Rental.rate"} <= set(COVERED)
 
