@@ -74,6 +74,10 @@ def test_kernels_that_run_at_once_share_the_time(found: list[tuple[int, float, f
         ("triton_poi_fused__to_copy_mul_silu_3", "copy"),
         ("triton_red_fused_mean_rsqrt_1", "elementwise"),
         ("void at::native::sbtopk::gatherTopK<float, unsigned int, 2, false>", "permute"),
+        ("void vllm::scaled_fp8_quant_kernel_strided<c10::BFloat16, c10::Float8_e4m3fn>", "cast"),
+        ("bmm_Bfloat16_MxE2m1MxE4m3_Fp32_t128x16x256u2_s3_TN_dynBatch_sm100f", "product"),
+        ("sage_fwd", "attention"),
+        ("sage_quant_kernel", "cast"),
         ("a_kernel_nobody_knows", None),
     ],
 )

@@ -20,14 +20,18 @@ _ELEMENTWISE = (
     r"|bn_(fw|bw)|relu|pool|gammabeta|epilogue|upsample"
     r"|cudnn|distribution|vectorized|foreach"
 )
+_PRODUCT = (
+    r"gemm|gemv|(^|[_: ])bmm_|matmul|nvjet|cijk_|cutlass.*kernel|xmma"
+    r"|implicit_convolve|conv2?d|dgrad_engine|wgrad_\w*engine|scudnn|splitk"
+)
 _ROLES: tuple[tuple[str, Role], ...] = (
     (r"nccl|rccl|nvshmem|deep_?ep|hybrid_?ep|(^|[ :])ep::|all_?reduce|all_?gather|reduce_?scatter|all_?to_?all", "exchange"),
-    (r"flash|fmha|attn|sdpa|attention", "attention"),
+    (r"flash|fmha|attn|sdpa|attention|sage_?(fw|bw)d", "attention"),
     (r"cross_?entropy|nll_loss|log_?softmax", "loss"),
     (r"multi_tensor|adam|\blamb\b|lamb_|adagrad|(^|_)sgd|l2_?norm", "optimizer"),
-    (r"(^|[_: ])cast(_|$)|_cast_|quanti|batched_transpose|utils::transpose|amax|scale_swizzle|swizzle_scal", "cast"),
+    (r"(^|[_: ])cast(_|$)|_cast_|quanti|quant_|batched_transpose|utils::transpose|amax|scale_swizzle|swizzle_scal", "cast"),
     (_PERMUTE, "permute"),
-    (r"gemm|gemv|matmul|nvjet|cijk_|cutlass.*kernel|xmma|implicit_convolve|conv2?d|dgrad_engine|wgrad_\w*engine|scudnn|splitk", "product"),
+    (_PRODUCT, "product"),
     (r"memcpy|memset|copy|cat_?array|transpose|fill_?functor|contiguous", "copy"),
     (_ELEMENTWISE, "elementwise"),
 )
