@@ -1,8 +1,8 @@
-"""What a command of the command line costs: user CPU of its whole process, as a ratio to importing what every answer needs.
+"""User CPU time of each command, as a ratio to the time of importing the packages that every answer needs.
 
     python benchmarks/cli.py [rounds]
 
-Compiled files are written to a folder of this run's own, once before anything is measured: a user's second call finds them too.
+Compiled files are written to a temporary folder before anything is measured, since a user's second call finds them too.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ COMMANDS = {
     "estimate": (("estimate", "config.json", "--chip", "h100", "--gpus", "512", "--tokens", "10T", "--price", "2.5/h"), 2.0),
     "audit": (("audit", "deepseek-v3-6m"), 3.0),
 }  # fmt: skip
-"""Name → words of the command, and the largest ratio asked for."""
+"""Name → words of the command, and the largest accepted ratio."""
 ROUNDS = 5
 
 
@@ -48,7 +48,7 @@ def main() -> None:
         config = ts.catalog.rows("models")["llama3-8b"]["config"]
         (folder / "config.json").write_text(json.dumps(config, default=list), encoding="utf-8")
         turns = [{process: user_seconds(words, folder) for process, words in processes.items()} for _ in range(1 + rounds)]
-    found = {process: min(turn[process] for turn in turns[1:]) for process in processes}  # the first compiles
+    found = {process: min(turn[process] for turn in turns[1:]) for process in processes}  # the first run compiles
     base = found["imports"]
     print(f"user CPU of a whole process, the least of {rounds}; importing numpy, scipy.special and pydantic takes {base:.3f} s")
     for process, (words, asked) in COMMANDS.items():

@@ -1,11 +1,10 @@
-"""How far must one read to follow one dollar, one draw, one measured row through the library? Calls, files, changes of file.
+"""Count the function calls, source files and changes of file that compute one dollar, one draw and one measured row.
 
     python benchmarks/follow.py [--files] [--without core]
 
-A call is one of a Python function inside ``trainsim``, each resumption of a generator included; a change is a call in another file than the
-call before it. What every page needs (``core/``: specs, units, errors, ledgers) is left out, as are bodies of modules and classes. Each
-question runs in a process of its own: cold is its first time there, warm its second. ``--files`` lists the calls of each file. Measured:
-follow.md.
+A call is a call of a Python function inside ``trainsim``, or a resumption of a generator. A change is a call in another file than the
+previous call. Calls in ``core/`` (specs, units, errors, ledgers) and bodies of modules and classes are left out. Each computation runs in
+its own process: cold is the first evaluation, warm the second. ``--files`` lists the calls of each file. Results: follow.md.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ ROW = {
         "intermediate_size": 14336, "vocab_size": 128256, "tie_word_embeddings": False, "gated_mlp": True,
     },
 }  # fmt: skip
-"""A row of published steps that tells all it must; its seconds are made up."""
+"""A row of published steps with all required fields; its seconds are made up."""
 TABLE = """# GPUs,global batch,micro batch,hidden size,attention heads,# layers,sequence length,\
 tensor parallelism,data parallelism,pipeline parallelism,iteration time (ms)
 8,64,1,4096,16,24,1024,2,2,2,6000

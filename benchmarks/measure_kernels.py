@@ -1,11 +1,11 @@
-"""Measures a profile of kernels on the NVIDIA accelerator present and writes it as a stack that the library uses.
+"""Measure kernels on this machine's NVIDIA accelerator, and write them as a stack that the library uses.
 
     python benchmarks/measure_kernels.py --chip h100-sxm --like mcore-hopper --to mine.toml
 
 then ``ts.Modelled(stack=ts.catalog.stack("mine.toml"))``. Needs PyTorch with CUDA. Products in BF16 and, where the chip has it, FP8;
-grouped products; causal fused attention, forward and backward; copies; the launch of an empty kernel. Times are medians by CUDA events,
-the second-level cache flushed before each. What a number means is in ``trainsim/cluster/kernels.py``, how it is fitted in
-``trainsim/cluster/profile.py``.
+grouped products; causal fused attention, forward and backward; copies; the launch of an empty kernel. Times are medians by CUDA events;
+the second-level cache is flushed before each. ``trainsim/cluster/kernels.py`` defines the numbers, ``trainsim/cluster/profile.py`` fits
+them.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ CHIPS = {
     "H100 80GB HBM3": "h100-sxm", "H100 PCIe": "h100-pcie", "H800": "h800-sxm", "H200": "h200-sxm", "H20": "h20", "GH200": "gh200",
     "B200": "b200-sxm", "B300": "b300-sxm", "GB200": "gb200", "GB300": "gb300",
 }  # fmt: skip
-"""What the driver calls a chip → its row of the catalogue; the longest name that fits counts."""
+"""Name of a chip by its driver → its row of the catalogue; the longest matching name counts."""
 LIKE = {"a": "fsdp-2023", "h": "mcore-hopper", "g": "mcore-hopper", "b": "mcore-blackwell"}
 SHAPES = [
     *((4096, 4096, depth) for depth in (256, 512, 1024, 2048, 4096, 8192, 16384)),
     *((8192, cols, depth) for cols in (2304, 4096, 7168, 11008, 18432) for depth in (2048, 7168)),
     *((rows, 4096, 4096) for rows in (640, 1152, 1536, 2048, 2944, 16384)),
 ]
-"""(rows, cols, depth) of single products: the depth's ramp, whole and broken last waves."""
+"""(rows, cols, depth) of single products: increasing depth, and last waves that are full or partial."""
 GROUPED = [(groups, rows, cols, depth) for groups in (4, 16) for rows in (128, 512, 2048) for cols, depth in ((4096, 7168), (7168, 2048))]
 HEADS = [(16, 64), (16, 128), (8, 256)]
 LENGTHS = (512, 1024, 2048, 4096, 8192, 16384)
 TOKENS = 16384
-"""Tokens of a batch of attention: the number of sequences follows from their length."""
+"""Tokens of a batch of attention; the number of sequences follows from their length."""
 REPEATS = 15
 MOVED = (1 << 28, 1 << 30, 1 << 31)
 
@@ -80,7 +80,7 @@ def bf16_product(groups: int, rows: int, cols: int, depth: int) -> Callable[[], 
 
 
 def fp8_product(groups: int, rows: int, cols: int, depth: int) -> Callable[[], Any] | None:
-    """One FP8 product with a scale to a tensor; None for groups, which PyTorch has no stable name for."""
+    """One FP8 product with one scale per tensor; None for groups, for which PyTorch has no stable function."""
     if groups > 1:
         return None
     a = torch.randn(rows, depth, device="cuda").to(torch.float8_e4m3fn)
@@ -90,7 +90,7 @@ def fp8_product(groups: int, rows: int, cols: int, depth: int) -> Callable[[], A
 
 
 def products(number_format: str, make: Callable[[int, int, int, int], Callable[[], Any] | None]) -> ProductTimings:
-    """Every shape in one number format, those that can't run left out."""
+    """Every shape in one number format, without those that can't run."""
     found = []
     for shape in [*((1, *shape) for shape in SHAPES), *GROUPED]:
         run = make(*shape)
@@ -132,7 +132,7 @@ def copies() -> tuple[Any, Any]:
 
 
 def launch(many: int = 2000) -> float:
-    """Host time of a kernel that does next to nothing, launched back to back [s]."""
+    """Host time per launch of a tiny kernel, launched repeatedly [s]."""
     one = torch.zeros(1, device="cuda")
     for _ in range(100):
         one.add_(1.0)

@@ -1,4 +1,4 @@
-"""Writes the table of published peaks in docs/memory.md anew: ``python benchmarks/memory.py``."""
+"""Rewrite the table of published peaks in docs/memory.md: ``python benchmarks/memory.py``."""
 
 import re
 from pathlib import Path

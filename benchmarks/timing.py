@@ -1,4 +1,4 @@
-"""How long a call takes."""
+"""Time of a call."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def best(call: Callable[[], Any], *, seconds: float = 0.3) -> float:
-    """The least seconds a call took in some time of trying."""
+    """Shortest time of a call among repeated calls [s]."""
     call()
     least, end = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < end:

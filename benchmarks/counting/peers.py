@@ -1,7 +1,7 @@
-"""How each peer is asked for the training FLOPs of a model: adapters from a config.json to its own arguments.
+"""Adapters that pass a config.json to each peer and return the peer's training FLOPs.
 
-No peer's code is kept here. verl and llm-analysis are read from where pip installed them; Megatron-LM and MaxText are no packages, so
-the file that holds the formula is named on the command line. Of a file only the formula's functions are run, not its imports.
+No code of a peer is stored here. verl and llm-analysis are read from where pip installed them. Megatron-LM and MaxText are not packages,
+so the file with the formula is named on the command line. Only the functions of the formula are run, not the imports of the file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 Formula = Callable[[int], Any]
-"""Sequence length → training FLOP per token; llm-analysis answers with its whole summary."""
+"""Sequence length → training FLOP per token; llm-analysis returns its whole summary."""
 
 
 class AbsentError(Exception):
@@ -25,7 +25,7 @@ class AbsentError(Exception):
 
 
 def functions(path: Path, **names: Any) -> dict[str, Any]:
-    """The functions of a file, and its tables of them, without what it imports."""
+    """The functions of a file, and its tables of functions, without the file's imports."""
     tree = ast.parse(path.read_text())
     keep = [node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.Assign))]
     found: dict[str, Any] = {"functools": functools, "math": math, **names}
@@ -84,7 +84,7 @@ def megatron(config: Mapping[str, Any], path: Path | None) -> Formula:
 
 
 class _Args(SimpleNamespace):
-    """Megatron's arguments: what is not set is off."""
+    """Megatron's arguments; an argument that is not set is off."""
 
     def __getattr__(self, name: str) -> None:
         return None
@@ -119,7 +119,7 @@ def _megatron_args(config: Mapping[str, Any]) -> _Args:
 
 
 class _Blocks:
-    """MaxText's names of decoder blocks: each is its own name."""
+    """MaxText's decoder blocks; the value of each is its name."""
 
     def __getattr__(self, name: str) -> str:
         return name
@@ -140,7 +140,7 @@ def maxtext(config: Mapping[str, Any], path: Path | None) -> Formula:
 
 
 class _Settings(SimpleNamespace):
-    """MaxText's settings: what is not set is 0, hence off."""
+    """MaxText's settings; a setting that is not set is 0, which means off."""
 
     def __getattr__(self, name: str) -> int:
         return 0
@@ -174,7 +174,7 @@ def _maxtext_settings(config: Mapping[str, Any]) -> _Settings:
 
 
 def llm_analysis(config: Mapping[str, Any]) -> Formula:
-    """llm-analysis' summary of a training step; it knows one kind of attention and one width of experts."""
+    """llm-analysis' summary of a training step. It supports one kind of attention and one width of experts."""
     if importlib.util.find_spec("llm_analysis") is None:
         raise AbsentError("llm-analysis is not installed")
     from llm_analysis import analysis
@@ -195,7 +195,7 @@ def llm_analysis(config: Mapping[str, Any]) -> Formula:
         moe_top_k=config.get("num_experts_per_tok") or 1,
     )
     gpu = settings.GPUConfig(
-        name="roomy",  # whatever model fits: only the time to answer is measured
+        name="roomy",  # any supported model will do, since only the time is measured
         mem_per_GPU_in_GB=10**9,
         hbm_bandwidth_in_GB_per_sec=3350,
         intra_node_bandwidth_in_GB_per_sec=450,

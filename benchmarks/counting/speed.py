@@ -1,9 +1,9 @@
-"""How fast is counting beside Megatron-LM's, MaxText's and verl's formulas and llm-analysis' summary? All in one run, on one core.
+"""Compare the speed of counting with the formulas of Megatron-LM, MaxText and verl and with llm-analysis' summary, in one run on one core.
 
     python benchmarks/counting/speed.py [--megatron megatron/training/training.py] [--maxtext src/maxtext/utils/maxtext_utils.py]
 
-A peer that is not here is named, with the reason. Ratios are peer over ours; the last column is its figure against ours under the
-convention of its name.
+A peer that is not installed is listed with the reason. Ratios are the peer's time over ours. The last column is the relative difference of
+the peer's figure from ours under the convention of its name.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _from_scratch(config: dict[str, Any]) -> float:
 
 
 def loop(formula: peers.Formula) -> float:
-    """Seconds of the peer's own loop over all lengths; one pass, since it is long. Beyond ten seconds the rest is taken to go on so."""
+    """Time of one pass of the peer's own loop over all lengths [s]; after ten seconds the rest is extrapolated."""
     lengths = np.random.default_rng(1).permutation(np.linspace(1, 131072, LENGTHS).astype(int)).tolist()
     start = time.perf_counter()
     for first in range(0, LENGTHS, STRETCH):
@@ -62,7 +62,7 @@ def loop(formula: peers.Formula) -> float:
 
 
 def _difference(config: dict[str, Any], peer: str, value: Any) -> str:
-    """The peer's figure against ours under the convention of its name."""
+    """Relative difference of the peer's figure from ours under the convention of its name."""
     convention = {"Megatron-LM": "megatron", "MaxText": "maxtext", "verl": "verl"}.get(peer)
     if convention is None:
         return "another model"

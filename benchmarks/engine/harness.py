@@ -1,5 +1,5 @@
 # ruff: noqa: ANN001, ANN201, ANN202  (scripts: read beside the peers they time)
-"""What every peer file runs: smallest n for an accuracy, its time, throughput, and whether its law is right."""
+"""Harness of every peer: smallest n for an accuracy, its time, the throughput, and a check of the distribution."""
 
 import json
 import statistics
@@ -29,9 +29,9 @@ def seconds(call, runs=5):
 
 
 def smallest(quantiles, exact, rtol, first, most):
-    """The smallest n in √2 steps whose RMSE is within rtol at every level; a start by the n^-1/2 law, then stepwise.
+    """The smallest n whose RMSE is within rtol at every level, in steps of √2 from a start by the n^-1/2 law.
 
-    Beyond ``most`` nothing is run: what the law says is all there is, and the row says so.
+    Above ``most`` nothing is run: the result is extrapolated by that law, and the row is marked.
     """
     error, _ = rmse(quantiles, exact, first)
     n = first * max(1.0, (error.max() / rtol) ** 2)
@@ -50,7 +50,7 @@ def main(name, version, sample, *, correlated=True):
     Args:
         name, version: of the peer.
         sample: (workload function, n, seed) → draws (n,).
-        correlated: whether the peer holds the correlation; else it is judged against the independent law.
+        correlated: whether the peer supports the correlation; else it is compared with the distribution of independent inputs.
     """
     arguments = json.loads(sys.argv[1])
     rows = []

@@ -1,5 +1,5 @@
 # ruff: noqa: ANN001, ANN201, ANN202  (scripts: read beside the peers they time)
-"""trainsim on the workloads: called with rtol=, with empty caches and again with full ones; then throughput."""
+"""trainsim on the workloads: with ``rtol=``, with empty caches and then with filled ones; then the throughput."""
 
 import json
 import os
@@ -148,7 +148,7 @@ def main():
 
 
 def hidden(s):
-    """The cost, a hair off a product, so that indices must be estimated."""
+    """The cost plus a small term that makes it no product, so that indices must be estimated."""
     return cost(s) * (1 + 1e-7 * np.sin(s.k * s.mfu * 40))
 
 

@@ -1,10 +1,10 @@
 # ruff: noqa: ANN001, ANN201, ANN202  (scripts: read beside the loop they time)
-"""ts.simulate on a real Run beside a hand-written block loop: the same points, the same formulas, twelve uncertain paths.
+"""Compare ``ts.simulate`` on a Run with a hand-written block loop: the same points, the same formulas, twelve uncertain paths.
 
     python benchmarks/engine/real_run.py
 
-The loop knows that hours are FLOPs over peak and utilisation and that dollars are hours over goodput times price; it lays the same
-points, draws from the same tables and counts into the same bins, and does nothing else.
+The loop computes hours as FLOPs over peak and utilisation, and dollars as hours over goodput times price. It uses the same points, tables
+and bins, and does nothing else.
 """
 
 import json

@@ -1,5 +1,5 @@
 # ruff: noqa: ANN001, ANN201, S603  (scripts: read beside the peers they time)
-"""Run the engine beside its peers: one command, one table."""
+"""Run the engine and its peers, and write one table."""
 
 import argparse
 import json
@@ -18,7 +18,7 @@ PACKAGES = ["numpy", "scipy", "squigglepy", "chaospy", "openturns", "SALib"]
 
 
 def environment(folder):
-    """A Python with the peers and trainsim, apart from whatever runs this."""
+    """A Python environment with the peers and trainsim, separate from the one that runs this file."""
     python = Path(folder) / "bin" / "python"
     if not python.exists():
         venv.create(folder, with_pip=True)
@@ -98,7 +98,7 @@ def ratios(rows):
 
 
 def into(text, made):
-    """A page with the table between its marks made anew."""
+    """A page whose table between two marks is written again."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n\n{made}\n\n{END}{after}"

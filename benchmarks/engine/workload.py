@@ -22,7 +22,7 @@ def product(tokens, mfu, price, overhead, restart, k):
 
 def branches(tokens, mfu, price, overhead, restart, k):
     cost = product(tokens, mfu, price, overhead, restart, k)
-    # rises steadily, so that quantiles follow from the product's; the kinks are a user's max() and if
+    # increasing, so that quantiles follow from those of the product; the kinks stand for a user's max() and if
     return np.where(cost > 9e6, 3 * cost - 16e6, np.maximum(cost, 2 * cost - 7e6))
 
 

@@ -1,9 +1,10 @@
-"""Calculon's own search (`llm-optimal-execution`), a stretch of it, on one process: prints layouts tried and CPU seconds as JSON.
+"""Run Calculon's own search (`llm-optimal-execution`) for some seconds in one process; prints layouts tried and CPU seconds as JSON.
 
     python calculon_peer.py PATH_OF_A_CLONE SECONDS
 
-The model is a dense one of DeepSeek-V3's width and active work on 2,048 H100: Calculon knows no experts, and its search wants stages that
-divide the layers, hence 64 instead of 61. The jobs of its search are run in an order drawn once, so that a stretch is a fair sample.
+The model is dense, with DeepSeek-V3's width and active FLOPs, on 2,048 H100. Calculon does not support experts, and its search needs
+stages that divide the layers, so the model has 64 layers instead of 61. The jobs of the search run in a random order with a fixed seed, so
+that its beginning is a fair sample.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""How fast is a full search for DeepSeek-V3 on 2,048 GPUs, beside Calculon's own search? Both in one run, each on one core.
+"""Compare the speed of a full search for DeepSeek-V3 on 2,048 GPUs with Calculon's own search, in one run, each on one core.
 
     python benchmarks/planning/speed.py [--calculon PATH_OF_A_CLONE] [--python PYTHON_OF_ITS_ENVIRONMENT] [--seconds 60]
 
-CPU seconds on both sides, so that what else the machine does plays little part; ours is the median of several searches. A layout counts
-where the rules let it be: bytes are worked out for each, a bound on its seconds for those that fit, and the seconds in full where the bound
-leaves it in. The answer is that of timing all. Calculon stops at the first rule that a layout breaks, and times the others. What timing
-all that fit takes is printed beside it.
+Both are CPU seconds, so that other work on the machine matters little; ours is the median of several searches. A layout counts if the
+rules allow it. Its memory is computed; if it fits, so is a lower bound on its step time; if the bound does not exclude it, the step is
+timed in full. The answer equals that of timing all layouts. Calculon stops at the first rule that a layout breaks, and times the others.
+The time to time all layouts that fit is printed too.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def deepseek() -> ts.Run:
 
 
 def ours(repeats: int = 9) -> tuple[ts.PlanSearch, float, float]:
-    """The search, the median of its CPU seconds and their least, but for the first, which also folds the model and orders the schedules."""
+    """The search, with the median and the minimum of its CPU seconds, without the first search, which also compiles the model."""
     run = deepseek()
     found, took = ts.search_plans(run), []
     for _ in range(repeats):
@@ -55,7 +55,7 @@ def everything() -> float:
 
 
 def calculon(clone: Path | None, python: str, seconds: float) -> dict[str, float] | str:
-    """Layouts and CPU seconds of the peer, or why there are none."""
+    """Layouts and CPU seconds of the peer, or the reason that there are none."""
     if clone is None or not (clone / "calculon").is_dir():
         return "give --calculon=PATH of a clone of github.com/calculon-ai/calculon"
     done = subprocess.run([python, str(PEER), str(clone), str(seconds)], capture_output=True, text=True, check=False)  # noqa: S603

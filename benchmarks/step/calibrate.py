@@ -2,8 +2,8 @@
 
 python benchmarks/step/calibrate.py FILE [FILE …] [--leave-out SOURCE …]
 
-A file is a JSON list of published runs or a CSV table of iteration times (see ``calibration/readers``). The rows of a source that is
-left out are never looked at. Prints how far off rows are that a fit has not seen, and how many lie inside their interval. Takes about a
+A file is a JSON list of published runs or a CSV table of iteration times (see ``calibration/readers``). Rows of a source that is left out
+are not used. Prints the errors of held-out rows, and the share inside their intervals. Takes about a
 quarter of an hour on one core; set OMP_NUM_THREADS=1.
 """
 
@@ -66,16 +66,16 @@ def main() -> None:
     print("\n", sigmas)
     made = c.calibration_data(task, found.best, draws, sigmas, dt.datetime.now(tz=dt.UTC).date(), asked.leave_out)
     asked.out.write_text(json.dumps(made) + "\n")
-    for words in WHOLE:  # how far off whole layers and whole releases are; they set no spread
+    for words in WHOLE:  # errors of held-out layers and releases; they do not affect any interval
         held_out(task.steps, forecast, words, asked.repeats)
 
 
 WHOLE: dict[str, h.GroupBy] = {"whole layers": h.layers_of, "whole releases": h.release_of}
-"""What else is kept on one side of random halves."""
+"""Further groups of rows that stay on one side of random halves."""
 
 
 def shipped_point(task: c.FitProblem) -> NDArray[np.float64]:
-    """The shipped calibration's point on the fitting scale, at the prior's median for new constants: a fit from one start begins there."""
+    """The shipped calibration on the fitting scale, with prior medians for new constants: the start of a fit with one start."""
     shipped = calibration()
     known = np.array([name in shipped.names for name in task.names])
     at = np.array([shipped.best[shipped.names.index(name)] if name in shipped.names else 0.5 for name in task.names])
@@ -83,7 +83,7 @@ def shipped_point(task: c.FitProblem) -> NDArray[np.float64]:
 
 
 def held_out(steps: Sequence[MeasuredStep], forecast: h.Forecaster, words: str, repeats: int) -> h.HeldOutPredictions:
-    """Rows that a fit has not seen: how far off, how many inside their interval, and how sharp beside a constant MFU per class."""
+    """Errors of held-out rows, the share inside their intervals, and the score compared with a constant MFU per class."""
     ways: dict[str, Callable[[h.Forecaster, Spread], HeldOutIntervals]] = {
         "random halves": lambda say, spread: held_out_by_halves(steps, say, spread, repeats),
         **{word: partial(_halves_of, steps, unit) for word, unit in WHOLE.items()},

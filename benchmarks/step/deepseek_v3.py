@@ -2,7 +2,7 @@
 
 python benchmarks/step/deepseek_v3.py
 
-Prints the table of docs/step-time.md: point, 5 %, 50 % and 95 % of each line of the step log beside its measured seconds.
+Prints the table of docs/step-time.md: point estimate, P5, P50 and P95 of each line of the step log, and its measured time.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def run(stack: str) -> ts.Run:
 
 
 def believed(made: ts.Run, name: str, repeats: int = 10) -> ts.Run:
-    """The run at the draws of the calibration, with a factor as wide as sources that nobody has seen are missed."""
+    """The run at the draws of the calibration, with the unexplained factor of a new source."""
     shipped, rng = calibration(), np.random.default_rng(0)
     draws = np.tile(shipped.draws, (repeats, 1))
     fields: dict[str, Any] = columns(fields_at(name, dict(zip(shipped.names, draws.T, strict=True))))
@@ -55,7 +55,7 @@ def believed(made: ts.Run, name: str, repeats: int = 10) -> ts.Run:
 
 
 def lines(made: ts.Run) -> Mapping[str, Any]:
-    """Seconds by the lines of the step log, of the first rank."""
+    """Time of each line of the step log on the first rank [s]."""
     slots = slot_time(made, rank=0)
     part = {name: slots.part(name).total for name in slots}
     backward, shared = part.get("backward", 0.0) + part.get("inputs", 0.0), part["forward beside backward"]

@@ -1,4 +1,4 @@
-"""How far off are steps of sources that no fit has used? One number a source: its median row.
+"""Errors of modelled steps on sources that no fit used; each source counts with its median row.
 
 python benchmarks/step/held_out.py [FILE …]
 
@@ -21,7 +21,7 @@ from trainsim.calibration.readers.reported_steps import reported_steps
 from trainsim.validation.step_backtest import StepForecast, step_backtest
 
 BLIND = {"deepseek-2024": "fp8-block-hopper"}
-"""A stack whose numbers are of its source's own kernels → the stack that is blind to them, which a forecast of that source has here."""
+"""A stack calibrated on a source's own kernels → the stack without them, which forecasts of that source use here."""
 HELD_OUT = Path(__file__).parent / "held_out_sources.toml"
 """The frozen list."""
 

@@ -1,10 +1,10 @@
-"""How fast is a modelled step beside llm-analysis and Calculon? All in one run, on one core, each on its own kind of model.
+"""Compare the speed of a modelled step with llm-analysis and Calculon, in one run on one core, each with a model that it supports.
 
     python benchmarks/step/speed.py [--llm-analysis PYTHON] [--calculon PATH_OF_A_CLONE] [--python PYTHON_OF_ITS_ENVIRONMENT]
 
-``--llm-analysis`` is a Python with that package. Milliseconds are the best of many calls. Blocks are counted in CPU seconds: a draw, or a
-layout, counts when its step, its memory and its dollars are all there. Layouts are those a full search examines, whose answer is that of
-timing all: bytes and a bound for each that fits, its seconds in full where the bound leaves it in.
+``--llm-analysis`` is a Python with that package. Milliseconds are the best of many calls. Rates are per CPU second: a draw or a layout
+counts once its step time, memory and dollars are computed. Layouts are those that a full search examines: their memory, a lower bound for
+those that fit, and the step time in full for those that the bound does not exclude.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ DOUBTS = ("half_depth", "elementwise", "memory", "launch", "wave", "overlap_dp",
 
 
 def rate(call: Callable[[], Any], of: int, *, seconds: float = 3.0) -> float:
-    """How many a CPU second, of calls that do so many each."""
+    """Items per CPU second, for calls that process several items each."""
     call()
     calls, start = 0, time.process_time()
     while time.process_time() - start < seconds:
@@ -62,7 +62,7 @@ def dense(batch: int = 128, seq_len: int = 8192) -> ts.Run:
 
 
 def deepseek() -> ts.Run:
-    """DeepSeek-V3 on 2,048 H800 as its report lays it out: every draw's pipeline by its events."""
+    """DeepSeek-V3 on 2,048 H800 in the layout of its report; the pipeline of every draw is simulated."""
     told = ts.catalog.run("deepseek-v3")
     phase = ts.Phase("pretrain", tokens=14.8e12, seq_len=4096, batch=15360)
     return dense().replace({"model": told.model, "cluster": told.cluster, "plan": told.plan, "phases": [phase]}).replace(
@@ -84,7 +84,7 @@ def block(run: ts.Run) -> ts.Run:
 
 
 def believed(run: ts.Run) -> ts.Run:
-    """A block of draws of everything that the stack is unsure of: wider, and of other shapes."""
+    """A block of draws of all uncertain numbers of the stack."""
     drawn: dict[str, Any] = {}
 
     def keep(some: ts.Run) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def _first(runs: Any, tries: int = 500) -> float:
 
 
 def told(python: str, script: Path, *arguments: str) -> dict[str, Any] | str:
-    """What a peer's script prints, or why it doesn't."""
+    """The output of a peer's script, or the reason that there is none."""
     done = subprocess.run([python, str(script), *arguments], capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
         return done.stderr.strip().splitlines()[-1]

@@ -1,5 +1,5 @@
 # ruff: noqa: ANN001, ANN201  (scripts: read beside the peers they time)
-"""Hand-written numpy, inputs independent: what most people write first."""
+"""Hand-written numpy with independent inputs, the usual first attempt."""
 
 import numpy as np
 from harness import main
