@@ -80,11 +80,72 @@ def test_a_run_from_standard_input(tmp_path: Path, capsys: pytest.CaptureFixture
     assert from_pipe == out_of(capsys, "explain", str(path), "cost")
 
 
+def piped(path: Path | str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(Path(path).read_text(encoding="utf-8")))
+    return "-"
+
+
+def test_a_config_from_standard_input(config: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for command, *flags in (("count",), ("estimate", *FLAGS)):
+        from_pipe = json.loads(out_of(capsys, command, piped(config, monkeypatch), *flags, "--json"))
+        assert from_pipe == json.loads(out_of(capsys, command, config, *flags, "--json"))
+    assert "trainsim count" in out_of(capsys, "check", piped(config, monkeypatch), status=2)
+
+
+@pytest.mark.parametrize("text", ["hello", "{", "model = 5", "[cluster]\ngpus = 8"])
+def test_standard_input_that_is_no_run_is_one_line(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "input"
+    path.write_text(text, encoding="utf-8")
+    for command in ("check", "estimate"):
+        assert out_of(capsys, command, piped(path, monkeypatch), status=2).count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "interval", "path"),
+    [
+        ("--price", "1.4..3.4", "price.usd_per_gpu_hour"), ("--price", "$2/h±20%", "price.usd_per_gpu_hour"),
+        ("--mfu", "30%..45%", "efficiency.mfu"), ("--goodput", "0.85..0.93..0.97", "reliability.goodput"),
+    ],
+)  # fmt: skip
+def test_an_option_takes_an_interval(option: str, interval: str, path: str, config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    other = [*FLAGS, "--price", "2/h", "--mfu", "40%", "--goodput", "0.95", "--json"]
+    at = other.index(option) if option in other else None
+    given = [*other[:at], *other[at + 2 :], option, interval] if at is not None else [*other, option, interval]
+    found = json.loads(out_of(capsys, "estimate", config, *given))
+    assert path not in found["assumed"]
+    low, high = (found["interval"]["cost"][level] for level in ("P5", "P95"))
+    assert low < found["cost"] < high
+    believed = json.loads(out_of(capsys, "estimate", config, *other, "--believe", f"{path}={interval}"))["interval"]["cost"]
+    assert (low, high) == pytest.approx((believed["P5"], believed["P95"]), rel=1e-6)
+
+
+def test_a_published_run_moves_to_other_chips(capsys: pytest.CaptureFixture[str]) -> None:
+    found = json.loads(out_of(capsys, "estimate", "deepseek-v3", "--chip", "h100", "--json"))
+    assert "phases.post-train.efficiency.gpu_hours" in found["assumed"]
+    assert "efficiency.mfu" in found["assumed"]
+
+
+@pytest.mark.parametrize(("name", "meant"), [("Llama-3-8B", "llama3-8b"), ("Mistral_7B", "mistral-7b"), ("30B A3B", "30B-A3B")])
+def test_case_and_punctuation_of_a_name_do_not_matter(name: str, meant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = (json.loads(out_of(capsys, "count", each, "--json"))["parameters"] for each in (name, meant))
+    assert first == second
+    assert run_of(RunRequest("7B", chip="H100_SXM", gpus="8", tokens="1T")).cluster.chip.name == "h100-sxm"
+
+
+def test_a_limit_and_a_probability_as_people_write_them(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["solve", config, "phases.pretrain.tokens", *FLAGS, "--json", "--limit"]
+    first, second = (
+        out_of(capsys, *words, *rest) for rest in (("cost<50K", "--probability", "0.9"), ("cost <= 50K", "--probability", "90%"))
+    )
+    assert first == second
+
+
 def test_a_check_reads_standard_input(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "run.toml"
     ts.catalog.run("llama3.1-405b").save(path)
-    monkeypatch.setattr(sys, "stdin", io.StringIO(path.read_text(encoding="utf-8")))
-    from_pipe = out_of(capsys, "check", "-")
+    from_pipe = out_of(capsys, "check", piped(path, monkeypatch))
     assert from_pipe.split(":", 1)[1] == out_of(capsys, "check", str(path)).split(":", 1)[1]
 
 
@@ -102,7 +163,10 @@ def test_a_count_shows_every_convention(capsys: pytest.CaptureFixture[str]) -> N
 def test_an_assertion_has_a_status_of_its_own(config: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["simulate", config, *FLAGS, "--rtol", "0.01", "--assert"]
     assert "assertion holds" in out_of(capsys, *words, "cost<1e12@0.9")
-    assert "assertion fails" in out_of(capsys, *words, "cost<1@0.9", status=3)
+    assert main([*words, "cost<1@0.9"]) == 3
+    captured = capsys.readouterr()
+    assert "assertion fails" in captured.err
+    assert "P95" in captured.out, "the quantiles are not lost"
 
 
 def test_a_claim_of_the_catalogue_and_every_claim(capsys: pytest.CaptureFixture[str]) -> None:
@@ -332,6 +396,8 @@ BAD = [
     ["search", "7B", "--gpus", "8xH100", "--top", "-1"], ["search", "7B", "--gpus", "8xH100", "--top", "100000000"],
     ["estimate", "7B", "--gpus", "8.5xH100", "--tokens", "1T"], ["estimate", "7B", *FLAGS, "--finetune", "mora"],
     ["simulate", "7B", *FLAGS, "--assert", "cost<1M@1.8"], ["memory", "7B", "--gpus", "64xV100"],
+    ["estimate", "7B", "--gpus", "8xH100", "--tokens", "1B", "--batch", "4M"], ["memory", "8B", "--gpus", "1x4090"],
+    ["estimate", "7B", *FLAGS, "--price", "3.4..1.4"], ["solve", "7B", "phases.pretrain.tokens", *FLAGS, "--probability", "many"],
     ["search", "70B", "--gpus", "8xA100"], ["search", "7B", "--gpus", "8xH100", "--by", "cost"],
     ["estimate", "7B", *FLAGS, "--finetune", "lora:99999"], ["estimate", "7B", "--gpus", "1e12xH100", "--tokens", "1T"],
 ]  # fmt: skip

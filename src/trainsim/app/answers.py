@@ -16,9 +16,10 @@ from ..core.answer import Answer, written
 from ..core.errors import EstimateError, TrainsimError, TrainsimWarning
 from ..gpu_memory.fit import Fit
 from ..inference import simulate
+from ..planning.claim_request import claim_of
 from ..planning.default_layout import with_stack
 from ..planning.ranked_plan import layout_words
-from ..planning.requests import beliefs_of, claim_of, run_of
+from ..planning.requests import beliefs_of, run_of
 from ..planning.search import search_plans
 from ..report.draw import picture_of
 from ..report.html_report import LEVELS, report_text

@@ -10,7 +10,8 @@ from .. import catalog
 from ..catalog.model_lookup import named_model
 from ..core import reading
 from ..core.errors import ConfigError, SpecError, TrainsimError, did_you_mean
-from ..planning.requests import ClaimRequest, RunRequest, claim_of
+from ..planning.claim_request import ClaimRequest, claim_of
+from ..planning.requests import RunRequest
 from .question import Question, lines_of_text, missing_inputs
 
 SUFFIXES = (".json", ".toml")

@@ -46,7 +46,7 @@ def generic_model(size: str) -> Model | None:
     >>> round(count_active_params(generic_model("235B-A22B")).total / 22e9, 1)
     1.0
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?[MBT])(?:-A(\d+(?:\.\d+)?[MBT]))?", size, re.IGNORECASE)
+    found = re.fullmatch(r"(\d+(?:\.\d+)?[MBT])(?:[- ]A(\d+(?:\.\d+)?[MBT]))?", size, re.IGNORECASE)
     if found is None:
         return None
     total = parse_number(found[1].upper(), "parameter")

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import CatalogError
+from ..core.errors import CatalogError, same_name
 from ..model.huggingface.reader import from_hf
 from ..model.transformer import Model
 from .generic_models import generic_model
 from .models import model as catalogue_model
+from .rows import rows
 
 
 def model_from(model: Model | Mapping[str, Any] | str | Path) -> Model:
@@ -36,15 +37,15 @@ def named_model(name: str) -> Model:
     Raises:
         CatalogError: no such id; for a model-hub id the error gives the command that downloads its config.
 
-    >>> named_model("7B").name
-    '7B'
+    >>> named_model("7B").name, named_model("Llama-3-8B").name
+    ('7B', 'llama3-8b')
     """
     if (generic := generic_model(name)) is not None:
         return generic
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         command = f"curl -LO https://huggingface.co/{name}/resolve/main/config.json"
         raise CatalogError("model", name, "is an id of a model hub; trainsim downloads nothing", f"run: {command}", "not-found")
-    return catalogue_model(name)
+    return catalogue_model(same_name(name, rows("models")) or name)
 
 
 def name_of(model: Model, target: object) -> str:

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import catalog
+from ..core import reading
 from ..core.answer import unfolded
 from ..core.errors import SpecError, did_you_mean
 from ..core.quantities import BINARY_THOUSAND, parse_number
 from ..core.units import human
 from .printing import answered, printed
-from .terminal import NOT_MET, complain, stop, working
+from .terminal import working
 
 if TYPE_CHECKING:
     from ..planning.requests import ReinforcementRequest, RunRequest
@@ -36,7 +37,7 @@ def count(target: str, seq_len: str, finetune: str, form: str) -> str:
     from ..model.counting import count_active_params, count_params, flops_per_token
     from ..training.fine_tuning import trains_from
 
-    whole = model_from(target)
+    whole = model_from(reading.standard_input() if target == reading.STANDARD_INPUT else target)
     trains = trains_from(finetune) if finetune else None
     model = whole if trains is None else trains.of(whole)
     length = parse_number(seq_len, "token", "--seq-len", BINARY_THOUSAND)
@@ -130,8 +131,8 @@ def _quantile_lines(quantiles: Mapping[str, Mapping[str, float]]) -> list[str]:
     ]
 
 
-def simulated(asked: RunRequest, form: str, rtol: float, asserted: str) -> str:
-    """Quantiles of cost, hours and days under beliefs."""
+def simulated(asked: RunRequest, form: str, rtol: float, asserted: str) -> tuple[str, str, str]:
+    """Quantiles of cost, hours and days under beliefs; their form; and the assertion if it fails, else empty."""
     from ..inference import simulate
     from ..planning.requests import beliefs_of, run_of
     from ..run.assumed import assumed_lines
@@ -148,16 +149,16 @@ def simulated(asked: RunRequest, form: str, rtol: float, asserted: str) -> str:
     quantiles = _quantiles(sim, names)
     lines = [f"{run.name or run.model.name}: 5 %, 50 % and 95 % quantiles", *_quantile_lines(quantiles), "believed", unfolded(held)]
     text = "\n".join([*lines, *assumed_lines(run, held.paths), sim.footnote])
-    if asserted:
-        text += "\n" + _asserted(sim, asserted)
-    return printed(text, lambda: quantiles, form)
+    line, holds = _asserted(sim, asserted) if asserted else ("", True)
+    text += f"\nassertion holds: {line}" if line and holds else ""
+    return printed(text, lambda: quantiles, form), form, "" if holds else f"assertion fails: {line}"
 
 
 _ASSERTION = re.compile(r"\s*([\w.]+)\s*([<>])\s*([^@]+?)\s*(?:@\s*([\d.]+%?)\s*)?")
 
 
-def _asserted(sim: Simulation, text: str) -> str:
-    """Check a condition such as ``cost<1.2e6@0.8``; exit with status 3 if it is less probable."""
+def _asserted(sim: Simulation, text: str) -> tuple[str, bool]:
+    """The probability of a condition such as ``cost<1.2e6@0.8`` in words, and whether it is as probable as required."""
     from ..planning.requests import UNITS
 
     found = _ASSERTION.fullmatch(text)
@@ -168,14 +169,13 @@ def _asserted(sim: Simulation, text: str) -> str:
     if not 0 < needed <= 1:
         raise SpecError("--assert", text, "needs a probability above 0 and up to 1", "write --assert 'cost<1.2e6@0.8'", "out-of-bounds")
     probability = float(sim.probability(found[1], **{"below" if found[2] == "<" else "above": limit}))
-    line = f"{found[1]} {found[2]} {human(limit)}: probability {probability:.1%}, required {needed:.0%}"
-    if probability < needed:
-        complain(f"assertion fails: {line}")
-        stop(NOT_MET)
-    return f"assertion holds: {line}"
+    return f"{found[1]} {found[2]} {human(limit)}: probability {probability:.1%}, required {needed:.0%}", probability >= needed
 
 
-def solved(asked: RunRequest, path: str, limits: list[str], probability: float, form: str) -> str:
+_LIMIT = re.compile(r"\s*([\w.]+)\s*<=?\s*(.+)")
+
+
+def solved(asked: RunRequest, path: str, limits: list[str], probability: str, form: str) -> str:
     """The largest or smallest value of one number of a run that meets all limits."""
     from ..planning.requests import UNITS, beliefs_of, run_of
     from ..planning.solve import solve_for
@@ -183,15 +183,15 @@ def solved(asked: RunRequest, path: str, limits: list[str], probability: float, 
     run = run_of(asked)
     bounds: dict[str, float] = {}
     for text in limits:
-        name, sign, value = text.partition("<")
-        name = name.strip()
-        if not sign or name not in UNITS:
-            raise SpecError("--limit", text, "is not a limit", "write --limit 'cost<1.2M' --limit 'wall_days<40'; " +
-                            did_you_mean(name, UNITS, "quantities"), "syntax")  # fmt: skip
-        bounds[name] = parse_number(value, UNITS[name], "--limit")
+        parts = _LIMIT.fullmatch(text)
+        if parts is None or parts[1] not in UNITS:
+            meant = did_you_mean(parts[1] if parts else text, UNITS, "quantities")
+            raise SpecError("--limit", text, "is not a limit", f"write --limit 'cost<1.2M' --limit 'wall_days<40'; {meant}", "syntax")
+        bounds[parts[1]] = parse_number(parts[2], UNITS[parts[1]], "--limit")
+    needed = parse_number(probability, "", "--probability")
     with working(f"solving for {path}"):
         held = beliefs_of(run, asked)  # a belief about the number solved for is dropped below
-        found = solve_for(run, path, bounds, held.without(*({path} & set(held.paths))) or None, probability=probability)
+        found = solve_for(run, path, bounds, held.without(*({path} & set(held.paths))) or None, probability=needed)
     return answered(found, form)
 
 
@@ -281,17 +281,15 @@ def _loaded(path: str) -> Run:
         SpecError: the file is a model's config.
         TrainsimError: it can't be read as a run.
     """
-    from ..core import reading
-    from ..planning.requests import STANDARD_INPUT, run_from_standard_input
+    from ..planning.requests import run_from
     from ..run.run import load
 
-    if path == STANDARD_INPUT:
-        return run_from_standard_input()
-    data = reading.load(path) if Path(path).is_file() else {}
+    piped = path == reading.STANDARD_INPUT
+    data = reading.standard_input() if piped else reading.load(path) if Path(path).is_file() else {}
     if isinstance(data, dict) and "model_type" in data and "cluster" not in data:
         remedy = f"trainsim count {path}, or trainsim estimate {path} --chip h100 --gpus 512 --tokens 10T"
         raise SpecError("file", path, "is the config of a model, not a run", remedy, "wrong-type")
-    return load(path)
+    return run_from(data) if piped else load(path)
 
 
 def schema_of(kind: str) -> str:

@@ -167,7 +167,7 @@ def simulate(
     from .answers import simulated
 
     form = form_of(as_json=as_json, as_csv=as_csv)
-    show(simulated(_asked(locals()), form, rtol, asserted), form)
+    show(*simulated(_asked(locals()), form, rtol, asserted))
 
 
 def audit(
@@ -234,7 +234,7 @@ def solve(
     gpus: Gpus = "", tokens: Tokens = "", seq_len: SeqLen = "", batch: Batch = "", price: Price = "", mfu: Mfu = "", goodput: Goodput = "",
     finetune: Trains = "", changes: Set = [], believe: Believe = [], as_of: AsOf = "",  # noqa: B006
     limit: Annotated[list[str], typer.Option(help="'cost<1.2M', 'wall_days<40': as often as needed")] = [],  # noqa: B006
-    probability: Annotated[float, typer.Option(help="required probability")] = 0.5, as_json: Json = False, as_csv: Csv = False,
+    probability: Annotated[str, typer.Option(help="required probability: 0.8 or 80%")] = "0.5", as_json: Json = False, as_csv: Csv = False,
 ) -> None:  # fmt: skip
     """Solve for one number of a run under limits."""
     from .answers import solved

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .terminal import BAD_INPUT, complain, emit, stop
+from .terminal import BAD_INPUT, NOT_MET, complain, emit, stop
 
 if TYPE_CHECKING:
     from ..core.answer import Answer
@@ -25,9 +25,18 @@ def form_of(*, as_json: bool, as_csv: bool) -> str:
     return "json" if as_json else "csv" if as_csv else "text"
 
 
-def show(text: str, form: str) -> None:
-    """Print an answer; lines of JSON and CSV are not folded."""
+def show(text: str, form: str, failure: str = "") -> None:
+    """Print an answer; lines of JSON and CSV are not folded. A failed assertion ends the command after it.
+
+    Args:
+        text: the answer.
+        form: ``"text"``, ``"json"`` or ``"csv"``.
+        failure: the assertion that fails; empty for none.
+    """
     emit(text, folded=form == "text")
+    if failure:
+        complain(failure)
+        stop(NOT_MET)
 
 
 def save_run(run: Run, path: str, form: str) -> None:

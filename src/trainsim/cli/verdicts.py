@@ -14,7 +14,8 @@ from .terminal import BAD_INPUT, complain, stop, working
 
 if TYPE_CHECKING:
     from ..auditing.verdict import Verdict
-    from ..planning.requests import ClaimRequest, RunRequest
+    from ..planning.claim_request import ClaimRequest
+    from ..planning.requests import RunRequest
 
 COLUMNS = ("line", "claim", "number", "words", "quote")
 """Columns of a table of verdicts."""
@@ -49,7 +50,8 @@ def _judged(name: str, claim: ClaimRequest | None, asked: RunRequest | None, as_
 
     made, subject = catalog.claim(name) if name else None, None
     if made is None or asked is not None:
-        from ..planning.requests import claim_of, run_of  # a claim of the catalogue needs no model by name or size
+        from ..planning.claim_request import claim_of  # a claim of the catalogue needs no model by name or size
+        from ..planning.requests import run_of
 
         made = claim_of(claim) if made is None and claim is not None else made
         subject = None if asked is None else run_of(asked)
@@ -59,7 +61,7 @@ def _judged(name: str, claim: ClaimRequest | None, asked: RunRequest | None, as_
 
 def typed(*options: Any) -> ClaimRequest:
     """The claim that options give, in the order of the fields of a request."""
-    from ..planning.requests import ClaimRequest
+    from ..planning.claim_request import ClaimRequest
 
     return ClaimRequest(*options)
 
@@ -79,7 +81,8 @@ def audited_table(path: str, as_of: str) -> str:
     """
     from ..core import reading
     from ..core.errors import SpecError, TrainsimError, did_you_mean
-    from ..planning.requests import ClaimRequest, RunRequest
+    from ..planning.claim_request import ClaimRequest
+    from ..planning.requests import RunRequest
 
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

@@ -176,6 +176,20 @@ def _squeezed(word: str) -> str:
     return "".join(letter for letter in word[:200].lower() if letter.isalnum())
 
 
+LISTED = 12
+"""Largest number of accepted words that a remedy lists."""
+
+
+def same_name(word: str, known: Iterable[str]) -> str | None:
+    """The one known name that differs from a word in case and punctuation alone; None if there is none, or more than one.
+
+    >>> same_name("Llama-3.1_8B", ["llama3.1-8b", "llama3-8b"])
+    'llama3.1-8b'
+    """
+    found = [name for name in known if _squeezed(name) == _squeezed(word)]
+    return found[0] if len(found) == 1 else None
+
+
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "known") -> str:
     """A remedy that names the known words closest to a misspelt one.
 
@@ -199,4 +213,5 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "known") -> s
         near = [w for w in words if w.rsplit(".", 1)[-1] == tail][:3]
     if near:
         return "did you mean " + " or ".join(f"'{w}'" for w in near) + "?"
-    return f"{otherwise}: {', '.join(words[:40])}{' …' if len(words) > 40 else ''}" if words else f"{otherwise}: none"
+    more = f" and {len(words) - LISTED} more" if len(words) > LISTED else ""
+    return f"{otherwise}: {', '.join(words[:LISTED])}{more}" if words else f"{otherwise}: none"

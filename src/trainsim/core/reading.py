@@ -14,6 +14,7 @@ import os
 import re
 import shlex
 import stat
+import sys
 import tomllib
 import warnings
 import zlib
@@ -323,3 +324,19 @@ def read_rows(rows: Iterable[tuple[str, T]], read: Callable[[T], R], error: Erro
     for failure in failures:
         warnings.warn(SkippedRow(failure), stacklevel=3)
     return records
+
+
+STANDARD_INPUT = "-"
+"""File name that stands for standard input."""
+
+
+def standard_input() -> dict[str, Any]:
+    """The table on standard input, as TOML or JSON.
+
+    Raises:
+        SpecError: it is neither.
+    """
+    text = sys.stdin.read()
+    read = parse_json if text.lstrip().startswith("{") else parse_toml
+    data: dict[str, Any] = read(text, "standard input")
+    return data

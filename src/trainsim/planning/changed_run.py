@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
@@ -21,8 +21,9 @@ def changed(run: Run, steps: Sequence[Mapping[str, Any]]) -> Run:
     """Change a run, and drop inputs that were reported or filled in for the run before the change.
 
     Reported hours, throughput and step time hold for one chip, number of accelerators, model and work. They are dropped if one of these was
-    known and changes. A filled-in utilisation or goodput is dropped if the machines or the model change; a filled-in rent is dropped if the
-    chip changes. A stated utilisation stays, and so does every input that ``steps`` set.
+    known and changes; those of a phase whose tokens are unknown stay if another phase has tokens, and are marked as assumed. A filled-in
+    utilisation or goodput is dropped if the machines or the model change; a filled-in rent is dropped if the chip changes. A stated
+    utilisation stays, and so does every input that ``steps`` set.
 
     Args:
         run: the run as published or saved.
@@ -46,7 +47,7 @@ def changed(run: Run, steps: Sequence[Mapping[str, Any]]) -> Run:
             run = run.replace({"plan": None})  # the run's own layout does not fit the changed run
             after = reduce(Run.replace, steps, run)
         opened = _stale(run, after)
-    return reduce(Run.replace, steps, run.replace(opened) if opened else run)
+    return reduce(Run.replace, steps, run.replace(opened) if opened else run).with_sources(_hours_of_before(after, opened))
 
 
 def utilisation(run: Run, mfu: float | str) -> dict[str, Any]:
@@ -81,13 +82,20 @@ def _stale(before: Run, after: Run) -> dict[str, None]:
     other_run = other_chip or before.cluster.gpus != after.cluster.gpus or before.model != after.model
     former = {phase.name: phase for phase in before.phases}
     moved = [p for p in after.phases if p.name in former and (other_run or _other_work(former[p.name], p))]
-    opened = {f"phases.{p.name}.efficiency" for p in moved if _of_one_run(p.efficiency) and p.efficiency == former[p.name].efficiency}
+    counted = [p for p in moved if p.tokens is not None] or moved
+    opened = {f"phases.{p.name}.efficiency" for p in counted if _of_one_run(p.efficiency) and p.efficiency == former[p.name].efficiency}
     if any(p.efficiency is None for p in moved) and _of_one_run(after.efficiency) and after.efficiency == before.efficiency:
         opened.add("efficiency")
     stale = {"efficiency.mfu": other_run, "reliability.goodput": other_run, "price.usd_per_gpu_hour": other_chip}
     sources = after.sources()
     filled = (path for path in stale if sources.get(path, "").removeprefix(ASSUMED).startswith(FILLED))
     return dict.fromkeys(opened | {path.partition(".")[0] for path in filled if stale[path]})
+
+
+def _hours_of_before(after: Run, opened: Collection[str]) -> dict[str, str]:
+    """Sources of hours that stay although they were reported for the run before the change, since their phase's tokens are unknown."""
+    kept = [p for p in after.phases if p.tokens is None and isinstance(p.efficiency, BusyHours) and opened]
+    return {f"phases.{p.name}.efficiency.gpu_hours": f"{ASSUMED}as reported for other machines or work" for p in kept}
 
 
 def _other_work(before: Phase, after: Phase) -> bool:

@@ -16,7 +16,7 @@ from ..catalog.rows import rows
 from ..catalog.runs import complete
 from ..cluster.hardware import Cluster
 from ..core.citations import ASSUMED
-from ..core.errors import CatalogError, SpecError, check_type, did_you_mean
+from ..core.errors import CatalogError, SpecError, check_type, did_you_mean, same_name
 from ..cost.rental import Rental
 from ..model.transformer import Model
 from ..run.run import Run
@@ -165,6 +165,7 @@ def cluster_from(name: str, gpus: int) -> tuple[Cluster, str]:
     if name in known:
         return cluster_of(name, gpus), ""
     word = name.casefold().removeprefix("nvidia ").removeprefix("nvidia-").replace(" ", "-").replace("_", "-")
+    word = same_name(word, {str(row["chip"]) for row in known.values()}) or word
     found = next((key for key, row in known.items() if str(row["chip"]).startswith(word) or word in key.split("-")), None)
     found = found or _cluster_of_marketing_name(word)
     if found is None and name in rows("chips"):

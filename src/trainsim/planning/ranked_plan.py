@@ -49,10 +49,12 @@ def layout_words(plan: Plan, gpus: int) -> str:
 
     >>> layout_words(Plan(pp=16, ep=64, zero=1, schedule="dualpipe"), 2048)
     'pp=16 dp=128 ep=64 zero=1 schedule=dualpipe'
+    >>> layout_words(Plan(), 1)
+    'one GPU per copy'
     """
     usual = {**dict(Plan()), "dp": 1}
     shown = {"tp": plan.tp, "pp": plan.pp, "dp": data_parallel(plan, gpus)} | {name: value for name, value in plan if name != "dp"}
-    return " ".join(f"{name}={_word(value)}" for name, value in shown.items() if value != usual[name])
+    return " ".join(f"{name}={_word(value)}" for name, value in shown.items() if value != usual[name]) or "one GPU per copy"
 
 
 def _word(value: Any) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+import numpy as np
 
 from .. import catalog
 from ..catalog.model_lookup import model_from, name_of
@@ -16,7 +17,9 @@ from ..catalog.rents import warn_if_too_cheap
 from ..core import reading
 from ..core.citations import ASSUMED, NOT_GIVEN
 from ..core.errors import BeliefError, SpecError
+from ..core.quantities import parse_interval, parse_number
 from ..core.registry import kind_of
+from ..core.units import human
 from ..model.transformer import Model
 from ..run.run import Run, load
 from ..training.efficiency import StepTime
@@ -25,7 +28,6 @@ from .quick_run import cluster_from, quick, with_batch
 from .typed_layout import layout_from
 
 if TYPE_CHECKING:
-    from ..claims.claim import Claim
     from ..uncertainty.beliefs.beliefs import Beliefs
     from .ways_to_fit import Way
 
@@ -76,6 +78,7 @@ def run_of(asked: RunRequest) -> Run:
     Raises:
         TrainsimError: nothing of that name, or a flag that is missing or can't be read.
     """
+    asked, held = _without_intervals(_from_standard_input(asked))
     run = _whole(asked)
     read = _as_read(asked.seq_len)
     if run is None:
@@ -87,7 +90,51 @@ def run_of(asked: RunRequest) -> Run:
             warn_if_too_cheap(run)
     run, filled = catalog.complete(run, asked.as_of or None)
     length = {f"phases.{run.phases[0].name}.seq_len": read} if read else {}
+    run = run.replace({path: _median(run, path, text) for path, text in held.items()})
+    if asked.batch:
+        _check_batch(run, asked.batch)
     return run.with_sources({one.path: f"{ASSUMED}{one.source}" for one in filled} | length)
+
+
+INTERVALS = {"price": ("price.usd_per_gpu_hour", "USD/GPU-h"), "mfu": ("efficiency.mfu", ""), "goodput": ("reliability.goodput", "")}
+"""Option that may be an interval → path of its number, and unit."""
+
+
+def _without_intervals(asked: RunRequest) -> tuple[RunRequest, dict[str, str]]:
+    """The request with a number for each option that is an interval; and path → interval.
+
+    >>> _without_intervals(RunRequest("7B", price="1.4..3.4", mfu="40%"))[1]
+    {'price.usd_per_gpu_hour': '1.4..3.4'}
+    """
+    numbers: dict[str, Any] = {}
+    held: dict[str, str] = {}
+    for option, (path, unit) in INTERVALS.items():
+        text = getattr(asked, option)
+        if text and (ends := parse_interval(text, unit, f"--{option}")) is not None:
+            numbers[option], held[path] = str(ends[1] if len(ends) > 2 else sum(ends) / 2), text  # a number until the run is built
+    return replace(asked, **numbers), held
+
+
+def _median(run: Run, path: str, interval: str) -> float:
+    """Median of an interval at a path of a run."""
+    from ..uncertainty.distributions.interval import Typed
+
+    return float(Typed(text=interval).for_field(run.unit_of(path), path).ppf(0.5))
+
+
+def _check_batch(run: Run, given: str) -> None:
+    """Refuse a batch of more tokens than the phase has, which are tokens given as sequences.
+
+    Raises:
+        SpecError: one step takes more tokens than the phase has.
+    """
+    phase = run.phases[0]
+    if phase.batch is None or phase.seq_len is None or phase.tokens is None:
+        return
+    step, tokens = float(np.max(phase.batch * phase.seq_len)), float(np.max(phase.tokens))
+    if step > tokens:
+        rule = f"makes {human(step)} tokens a step, more than the {human(tokens)} tokens of {phase.name}"
+        raise SpecError("--batch", given, rule, "give sequences per step: --batch 1024", "out-of-bounds")
 
 
 def _as_read(length: str) -> str:
@@ -140,11 +187,11 @@ def _changes(run: Run, asked: RunRequest) -> dict[str, Any]:
 def _whole(asked: RunRequest) -> Run | None:
     """A complete run from a file or id; None if the target is a model."""
     target = asked.target
+    if _is_run(target):
+        return run_from(target)
     if not isinstance(target, str):
         return None
-    if target == STANDARD_INPUT:
-        return run_from_standard_input()
-    if target.endswith((".toml",)) or (target.endswith(".json") and Path(target).is_file() and _is_run(target)):
+    if target.endswith((".toml",)) or (target.endswith(".json") and Path(target).is_file() and _is_run(reading.load(target))):
         return load(target)
     row = catalog.rows("runs").get(target)
     if row is None or not row.get("cluster"):
@@ -154,25 +201,23 @@ def _whole(asked: RunRequest) -> Run | None:
     return catalog.run(target, gpus=machines(asked)[1] if asked.gpus else None)
 
 
-STANDARD_INPUT = "-"
-"""Target that stands for standard input."""
-
-
-def run_from_standard_input() -> Run:
-    """The run whose TOML or JSON stands on standard input.
+def run_from(data: Mapping[str, Any]) -> Run:
+    """The run with these fields, as its file holds them.
 
     Raises:
-        TrainsimError: it is not the text of a run.
+        TrainsimError: a field is wrong or missing.
     """
-    text = sys.stdin.read()
-    data = reading.parse_json(text, "-") if text.lstrip().startswith("{") else reading.parse_toml(text, "-")
-    sources = data.pop("sources", {})
-    return Run(**{name: value for name, value in data.items() if name != "spec"}).with_sources(sources)
+    fields = {name: value for name, value in data.items() if name not in ("spec", "sources")}
+    return Run(**fields).with_sources(data.get("sources", {}))
 
 
-def _is_run(path: str) -> bool:
-    data = reading.load(path)
-    return isinstance(data, dict) and {"model", "cluster"} <= set(data)
+def _from_standard_input(asked: RunRequest) -> RunRequest:
+    return replace(asked, target=reading.standard_input()) if asked.target == reading.STANDARD_INPUT else asked
+
+
+def _is_run(data: object) -> TypeGuard[Mapping[str, Any]]:
+    """Whether the fields are those of a run, not of a model's config."""
+    return isinstance(data, Mapping) and "model_type" not in data and bool({"model", "cluster"} & set(data))
 
 
 def machines(asked: RunRequest) -> tuple[str, int]:
@@ -184,12 +229,10 @@ def machines(asked: RunRequest) -> tuple[str, int]:
     >>> machines(RunRequest("7B", gpus="2048xH800"))
     ('H800', 2048)
     """
-    found = re.fullmatch(r"\s*([\d_,.]+(?:[eE]\d+)?\s*[kK]?)\s*(?:[x×*]?\s*([A-Za-z].*))?", asked.gpus or "")
+    found = re.fullmatch(r"\s*([\d_,.]+(?:[eE]\d+)?\s*[kK]?)\s*(?:[x×*]\s*(\w.*)|([A-Za-z].*))?", asked.gpus or "")
     if found is None:
         raise SpecError("--gpus", asked.gpus, "is not a number of accelerators", "write --gpus 512, or --gpus 512xH100", "missing")
-    from ..core.quantities import parse_number
-
-    chip = asked.chip or (found[2] or "").strip()
+    chip = asked.chip or (found[2] or found[3] or "").strip()
     count = parse_number(found[1].strip(), "GPU", "--gpus")
     if not count.is_integer():
         raise SpecError("--gpus", asked.gpus, "is not a whole number of accelerators", "write --gpus 512, or --gpus 512xH100", "wrong-type")
@@ -255,8 +298,6 @@ def needed(target: object, given: Mapping[str, object], example: str) -> None:
 
 
 def _real(text: str, unit: str) -> float | None:
-    from ..core.quantities import parse_number
-
     return parse_number(text, unit, "--batch") if text else None
 
 
@@ -282,6 +323,7 @@ def beliefs_of(run: Run, asked: RunRequest) -> Beliefs:
     from ..uncertainty.beliefs.beliefs import Beliefs
 
     typed = Beliefs({_known_path(run, path): interval for path, interval in (_pair(text, "--believe") for text in asked.beliefs)})
+    typed |= Beliefs(_without_intervals(asked)[1])
     given = {path for path, source in run.sources().items() if not source.startswith(NOT_GIVEN)}
     held = catalog.beliefs(run, asked.as_of or None)
     if any(kind_of(type(phase.efficiency)) == "Rollouts" for phase in run.phases):
@@ -306,52 +348,6 @@ def _known_path(run: Run, path: str) -> str:
 
 UNITS = {"cost": "USD", "gpu_hours": "GPU-h", "busy_gpu_hours": "GPU-h", "wall_days": "day", "mfu": "", "tokens": "token", "flops": "FLOP"}
 """Quantity of an estimate → unit in which a typed limit of it is read."""
-
-
-@dataclass(frozen=True)
-class ClaimRequest:
-    """Options that define a claim.
-
-    Args:
-        figure: ``"4.6M"``, ``"35M RMB"``, ``"at least 2.788M GPU-hours"``: :func:`~trainsim.claims.typed_figure.typed_figure`.
-        quantity: what the figure measures; empty for what its unit says, and for dollars where it has none.
-        told_as: the words with which the figure was published.
-        scope: what it covers, in words; the published words' own scope if empty.
-        includes: what it covers, part by part, in place of words.
-        basis: how its hours are priced, beside ``includes``.
-        source, date: where and when it was published.
-    """
-
-    figure: str
-    quantity: str = ""
-    told_as: str = ""
-    scope: str = ""
-    includes: Sequence[str] = ()
-    basis: str = ""
-    source: str = ""
-    date: str = ""
-
-
-def claim_of(asked: ClaimRequest) -> Claim:
-    """A claim from flags.
-
-    Raises:
-        SpecError: the figure is not a number in the quantity's unit, or the scope is given both in words and in parts.
-    """
-    from ..claims.claim import Claim
-    from ..claims.scope import Scope
-    from ..claims.typed_figure import typed_figure
-
-    if asked.scope and (asked.includes or asked.basis):
-        raise SpecError("--scope", asked.scope, "can't be combined with --includes and --basis", "give the words, or the parts", "conflict")
-    if asked.basis and not asked.includes:
-        raise SpecError("--basis", asked.basis, "needs --includes", "write --includes final_run --basis rent", "missing")
-    scope: str | Scope = asked.scope
-    if asked.includes:
-        parts: dict[str, Any] = {"contents": tuple(asked.includes)} | ({"basis": asked.basis} if asked.basis else {})
-        scope = Scope(**parts)
-    given: dict[str, Any] = {"told_as": asked.told_as, "scope": scope, "source": asked.source or "typed", "date": asked.date}
-    return Claim(**typed_figure(asked.figure, asked.quantity), **{name: word for name, word in given.items() if word})
 
 
 @dataclass(frozen=True)
@@ -383,6 +379,8 @@ def reinforcement_of(asked: ReinforcementRequest) -> Run:
     """
     from .quick_reinforcement import quick_reinforcement
 
+    request, held = _without_intervals(_from_standard_input(asked.run))
+    asked = replace(asked, run=request)
     chip, gpus = machines(asked.run) if asked.run.gpus else (asked.run.chip, 0)
     given = {"--chip": chip, "--gpus": gpus, "--steps": asked.steps, "--end": asked.end}
     needed(asked.run.target, given, "--chip h100 --gpus 64 --steps 200 --end 2000")
@@ -395,4 +393,4 @@ def reinforcement_of(asked: ReinforcementRequest) -> Run:
     for text in asked.run.changes:
         path, value = _pair(text, "--set")
         run = run.replace({path: _literal(value)})
-    return run
+    return run.replace({path: _median(run, path, text) for path, text in held.items()})

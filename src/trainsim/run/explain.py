@@ -36,7 +36,7 @@ class Origin:
 
     def __str__(self) -> str:
         source = f"   [{self.source}]" if self.source else ""
-        return f"{self.name:<22}{human(self.value, 5):>9} {self.unit:<10} {self.how}{source}"
+        return f"{self.name:<22}{human(self.value, 5):>9} {self.unit.removeprefix('1'):<10} {self.how}{source}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -97,7 +97,7 @@ class Explanation(Answer):
         judged = [] if np.isnan(self.judgement) else [f"${human(self.judgement, 5)} of it comes from your inputs or from judgement"]
         return "\n".join(
             [
-                f"{self.path} = {human(self.value, 5)} {self.unit}",
+                f"{self.path} = {human(self.value, 5)} {self.unit.removeprefix('1')}".rstrip(),
                 *(f" {share:7.2%} of {path}" for path, share in self.up),
                 *below, *rest, *judged, *(f"[{i}]  {source}" for i, source in enumerate(sources, 1)),
             ]
@@ -110,7 +110,7 @@ SHOWN = 8
 
 def _table(steps: Sequence[Origin], sources: Sequence[str]) -> list[str]:
     """Steps in aligned columns; a source is named by its number."""
-    cells = [(step.name, human(step.value, 5), step.unit) for step in steps]
+    cells = [(step.name, human(step.value, 5), step.unit.removeprefix("1")) for step in steps]
     name, value, unit = (max((len(row[i]) for row in cells), default=0) for i in range(3))
     ends = [f"{step.how}{f' [{sources.index(step.source) + 1}]' if step.source else ''}" for step in steps]
     return [f" {row[0]:<{name}}  {row[1]:>{value}} {row[2]:<{unit}}  {end}" for row, end in zip(cells, ends, strict=True)]
