@@ -29,7 +29,7 @@ _ROLES: tuple[tuple[str, Role], ...] = (
     (r"flash|fmha|attn|sdpa|attention|sage_?(fw|bw)d", "attention"),
     (r"cross_?entropy|nll_loss|log_?softmax", "loss"),
     (r"multi_tensor|adam|\blamb\b|lamb_|adagrad|(^|_)sgd|l2_?norm", "optimizer"),
-    (r"(^|[_: ])cast(_|$)|_cast_|quanti|quant_|batched_transpose|utils::transpose|amax|scale_swizzle|swizzle_scal", "cast"),
+    (r"(^|[_: ])cast(_|$)|_cast_|quanti|(?<!norm_)quant_|batched_transpose|utils::transpose|amax|scale_swizzle|swizzle_scal", "cast"),
     (_PERMUTE, "permute"),
     (_PRODUCT, "product"),
     (r"memcpy|memset|copy|cat_?array|transpose|fill_?functor|contiguous", "copy"),
